@@ -16,26 +16,27 @@ use tokio_util::sync::CancellationToken;
 use tower::ServiceExt as _;
 use tower_http::catch_panic::CatchPanicLayer;
 
-use crate::answers::{self, Failure};
-use crate::foreign::{self, Asker};
 use crate::index::traefik::{HOLD, Routes};
-use crate::index::{Index, Place};
-use crate::listen::{Answers, Content};
+use crate::index::{Destination, Index};
 use crate::metrics::Metrics;
-use crate::pages::{self, Reader, dress, problem};
+use crate::pages::{self, Reader, problem, render};
 use crate::relay::Relay;
-use crate::request::forwarded::is_reserved;
-use crate::request::{authority, id};
-use crate::verify::Doorkeeper;
+use crate::server::{Answers, Content};
+use crate::tokens::request_id;
+use crate::verify::Authorizer;
+use crate::verify::adapters::{self, Asker};
+use crate::verify::answers::{self, Failure};
+use crate::verify::request::authority;
+use crate::verify::request::forwarded::is_reserved;
 
 /// Time for any answer but that to a poll: longer than the gateway's own calls to others take.
-pub const PATIENCE: Duration = Duration::from_secs(25);
+pub const ANSWER_TIMEOUT: Duration = Duration::from_secs(25);
 
 /// What 8443 needs.
 #[derive(Debug)]
 pub struct Entrance<D> {
     /// Says who may pass.
-    pub doorkeeper: Arc<D>,
+    pub authorizer: Arc<D>,
     /// Carries websockets.
     pub relay: Arc<Relay<D>>,
     /// Names under which the proxy asks: the gateway's own, as in its certificate.
@@ -48,7 +49,7 @@ pub struct Entrance<D> {
 
 /// 8443: the proxy asks about each request (`/verify` under the gateway's own name), and hands over every request that has
 /// an Upgrade header (any path under a workspace's host).
-pub fn entrance<D: Doorkeeper>(entrance: Arc<Entrance<D>>) -> Router {
+pub fn entrance<D: Authorizer>(entrance: Arc<Entrance<D>>) -> Router {
     let asks = |asker| {
         async move |State(entrance): State<Arc<Entrance<D>>>, request: Request| {
             foreign_question(asker, &entrance, request).await
@@ -59,7 +60,7 @@ pub fn entrance<D: Doorkeeper>(entrance: Arc<Entrance<D>>) -> Router {
         if !entrance.foreign.contains(&asker) {
             continue;
         }
-        for path in foreign::paths(asker) {
+        for path in adapters::paths(asker) {
             router = router.route(path, any(asks(asker)));
         }
     }
@@ -75,7 +76,7 @@ pub struct Gate<D> {
     others: Router,
 }
 
-impl<D: Doorkeeper> Gate<D> {
+impl<D: Authorizer> Gate<D> {
     /// The same answers as [`entrance`] gives.
     pub fn new(of: Arc<Entrance<D>>) -> Self {
         Self {
@@ -94,7 +95,7 @@ impl<D> Clone for Gate<D> {
     }
 }
 
-impl<D: Doorkeeper> Answers for Gate<D> {
+impl<D: Authorizer> Answers for Gate<D> {
     async fn answer<B: Content>(self, request: http::Request<B>) -> Response {
         let straight = request.uri().path() == "/verify" && request.method() == Method::GET;
         if straight && self.entrance.is_asked(&request) {
@@ -130,16 +131,16 @@ pub fn provider(provider: RouteProvider) -> Router {
 }
 
 /// 8445: on `auth.<base>` what `auth` answers, on a workspace's host under `/_workspace/` what `own_paths` answers, and
-/// otherwise, to whom `doorkeeper` knows, the page that tells why the workspace itself does not.
-pub fn pages<D: Doorkeeper>(
+/// otherwise, to whom `authorizer` knows, the page that tells why the workspace itself does not.
+pub fn pages<D: Authorizer>(
     index: Arc<Index>,
-    doorkeeper: Arc<D>,
+    authorizer: Arc<D>,
     auth: Router,
     own_paths: Router,
 ) -> Router {
     let hosts = Hosts {
         index,
-        doorkeeper,
+        authorizer,
         auth: bounded(auth.fallback(async || pages::lost())),
         own_paths: bounded(own_paths.fallback(nothing)),
     };
@@ -150,12 +151,12 @@ pub fn pages<D: Doorkeeper>(
 
 struct Hosts<D> {
     index: Arc<Index>,
-    doorkeeper: Arc<D>,
+    authorizer: Arc<D>,
     auth: Router,
     own_paths: Router,
 }
 
-async fn question<D: Doorkeeper>(State(entrance): State<Arc<Entrance<D>>>, request: Request) -> Response {
+async fn question<D: Authorizer>(State(entrance): State<Arc<Entrance<D>>>, request: Request) -> Response {
     if !entrance.is_asked(&request) {
         return upgrade(State(entrance), request).await;
     }
@@ -165,20 +166,20 @@ async fn question<D: Doorkeeper>(State(entrance): State<Arc<Entrance<D>>>, reque
             "MethodNotAllowed",
             "the proxy asks with GET",
         );
-        return dress(refusal, Reader::Script);
+        return render(refusal, Reader::Script);
     }
     judged(&entrance, request.headers()).await
 }
 
 /// The answer to the question with these headers.
-async fn judged<D: Doorkeeper>(entrance: &Entrance<D>, headers: &HeaderMap) -> Response {
+async fn judged<D: Authorizer>(entrance: &Entrance<D>, headers: &HeaderMap) -> Response {
     let start = Instant::now();
-    let response = id::scope(async {
-        let response = entrance.doorkeeper.verify(headers).await;
+    let response = request_id::scope(async {
+        let response = entrance.authorizer.verify(headers).await;
         if response.status() == StatusCode::OK {
             return response;
         }
-        dress(response, Reader::of(headers))
+        render(response, Reader::of(headers))
     })
     .await;
     entrance.metrics.verified(response.status(), start.elapsed());
@@ -186,7 +187,7 @@ async fn judged<D: Doorkeeper>(entrance: &Entrance<D>, headers: &HeaderMap) -> R
 }
 
 /// The same question, as another proxy than Traefik asks it.
-async fn foreign_question<D: Doorkeeper>(
+async fn foreign_question<D: Authorizer>(
     asker: Asker,
     entrance: &Arc<Entrance<D>>,
     request: Request,
@@ -199,16 +200,16 @@ async fn foreign_question<D: Doorkeeper>(
     if !is_theirs {
         return upgrade(State(Arc::clone(entrance)), request).await;
     }
-    let response = match foreign::question(asker, request.method(), request.uri(), request.headers()) {
+    let response = match adapters::question(asker, request.method(), request.uri(), request.headers()) {
         Ok(headers) => judged(entrance, &headers).await,
-        Err(malformed) => dress(Failure::from(malformed).answer(), Reader::Script),
+        Err(malformed) => render(Failure::from(malformed).answer(), Reader::Script),
     };
-    foreign::answer(asker, response, entrance.relay.strip())
+    adapters::answer(asker, response, entrance.relay.strip())
 }
 
-async fn upgrade<D: Doorkeeper>(State(entrance): State<Arc<Entrance<D>>>, request: Request) -> Response {
-    let answer = async { dress(Arc::clone(&entrance.relay).handle(request).await, Reader::Script) };
-    id::scope(answer).await
+async fn upgrade<D: Authorizer>(State(entrance): State<Arc<Entrance<D>>>, request: Request) -> Response {
+    let answer = async { render(Arc::clone(&entrance.relay).handle(request).await, Reader::Script) };
+    request_id::scope(answer).await
 }
 
 impl<D> Entrance<D> {
@@ -246,7 +247,7 @@ async fn poll(provider: RouteProvider, delivered: Delivered, request: Request) -
             "NotSynced",
             "the routes are not known yet",
         );
-        return dress(refusal, Reader::Script);
+        return render(refusal, Reader::Script);
     };
     provider.metrics.poll(if before.as_ref() == Some(&body) {
         "unchanged"
@@ -262,11 +263,11 @@ fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-async fn by_host<D: Doorkeeper>(State(hosts): State<Arc<Hosts<D>>>, request: Request) -> Response {
+async fn by_host<D: Authorizer>(State(hosts): State<Arc<Hosts<D>>>, request: Request) -> Response {
     let head = request.method() == Method::HEAD;
     let reader = Reader::of(request.headers());
-    let answer = async { dress(answer(&hosts, request).await, reader) };
-    let mut response = id::scope(answer).await;
+    let answer = async { render(answer(&hosts, request).await, reader) };
+    let mut response = request_id::scope(answer).await;
     if head {
         // HTTP/2 has no place for it, and the proxy would take it for a protocol error.
         *response.body_mut() = Body::empty();
@@ -278,34 +279,36 @@ async fn by_host<D: Doorkeeper>(State(hosts): State<Arc<Hosts<D>>>, request: Req
     response
 }
 
-async fn answer<D: Doorkeeper>(hosts: &Hosts<D>, request: Request) -> Response {
+async fn answer<D: Authorizer>(hosts: &Hosts<D>, request: Request) -> Response {
     let snapshot = Arc::clone(&hosts.index.load());
     let Some(domain) = snapshot.domain() else {
         return pages::unavailable();
     };
-    let place = authority(&request).map_or(Place::Outside, |authority| {
-        domain.place(authority, request.uri().path())
+    let destination = authority(&request).map_or(Destination::Outside, |authority| {
+        domain.destination(authority, request.uri().path())
     });
-    let router = match &place {
-        Place::Auth => &hosts.auth,
-        Place::Workspace(site) if site.within(request.uri().path()).starts_with("/_workspace/") => {
+    let router = match &destination {
+        Destination::Auth => &hosts.auth,
+        Destination::Workspace(site) if site.within(request.uri().path()).starts_with("/_workspace/") => {
             &hosts.own_paths
         }
         // Ours to a lenient reader, and none of ours as it is written: a proxy that reads it so has not asked about it.
-        Place::Workspace(site) if is_reserved(site.within(request.uri().path())) => return nothing().await,
-        Place::Workspace(site) => {
-            let state = hosts.doorkeeper.state(site, request.method(), request.headers());
-            return tokio::time::timeout(PATIENCE, state)
+        Destination::Workspace(site) if is_reserved(site.within(request.uri().path())) => {
+            return nothing().await;
+        }
+        Destination::Workspace(site) => {
+            let state = hosts.authorizer.state(site, request.method(), request.headers());
+            return tokio::time::timeout(ANSWER_TIMEOUT, state)
                 .await
                 .unwrap_or_else(|_| pages::unavailable());
         }
-        Place::Folder(site) => return answers::into_folder(domain, site, request.method().as_str()),
-        Place::Nowhere => return answers::nowhere(),
-        Place::Unclear => return Failure::BadRequest.answer(),
-        Place::Outside => return misdirected(),
+        Destination::Folder(site) => return answers::into_folder(domain, site, request.method().as_str()),
+        Destination::Nowhere => return answers::nowhere(),
+        Destination::Unclear => return Failure::BadRequest.answer(),
+        Destination::Outside => return misdirected(),
     };
     let Ok(mut response) = router.clone().oneshot(request).await;
-    if place == Place::Auth && !response.status().is_redirection() {
+    if destination == Destination::Auth && !response.status().is_redirection() {
         // Who opens a page of the sign-in host in a window gets no handle to it. Redirects keep theirs: they lead back to who did.
         let alone = HeaderValue::from_static("same-origin");
         response.headers_mut().insert("cross-origin-opener-policy", alone);
@@ -316,7 +319,7 @@ async fn answer<D: Doorkeeper>(hosts: &Hosts<D>, request: Request) -> Response {
 /// Bounds of the routes that call others. Their bodies are here already. tower-http's timeout layer would answer without our page.
 fn bounded(router: Router) -> Router {
     let patience = async |request: Request, next: Next| {
-        tokio::time::timeout(PATIENCE, next.run(request))
+        tokio::time::timeout(ANSWER_TIMEOUT, next.run(request))
             .await
             .unwrap_or_else(|_| pages::unavailable())
     };

@@ -20,36 +20,37 @@ use tracing::{error, info, warn};
 
 use crate::args::Args;
 use crate::audit::Audit;
-use crate::bearer_settings;
 use crate::clock::Clock;
-use crate::crypto::assertion::Assertions;
-use crate::crypto::keys::KeyStore;
-use crate::crypto::seal::KeyRing;
-use crate::crypto::tokens::RandomId;
-use crate::foreign::Asker;
-use crate::gauges;
 use crate::index::Index;
 use crate::index::following::Follower;
 use crate::index::freshness::Freshness;
 use crate::index::heartbeat::Heartbeat;
 use crate::index::traefik::Routes;
 use crate::index::watch;
-use crate::listen::bounds::{self, Bounds, Most};
-use crate::listen::certificates::{Pki, TlsConfigs, own_names, secret_spec};
-use crate::listen::{Limits, Listener, Owners};
+use crate::login;
+use crate::login::progress;
+use crate::login::settings::SignIn;
 use crate::metrics::Metrics;
-use crate::neighbours;
+use crate::metrics::gauges::{self, Sample};
+use crate::oidc::clients::Client as OidcClient;
+use crate::oidc::shared_domains;
 use crate::oidc::{Providers, Registered, discovery};
-use crate::progress;
+use crate::pages;
 use crate::relay::Relay;
-use crate::request::cookies::StripList;
 use crate::router;
 use crate::router::{Entrance, Gate, RouteProvider};
+use crate::server::bounds::{self, Bounds, Most};
+use crate::server::certificates::{Pki, TlsConfigs, own_names, secret_spec};
+use crate::server::throttle::Throttle;
+use crate::server::{Limits, Listener, Owners};
 use crate::session::Sessions;
-use crate::settings::{self, Client as OidcClient, SignIn};
-use crate::sign_in;
-use crate::throttle::Throttle;
+use crate::tokens::RandomId;
+use crate::tokens::assertion::Assertions;
+use crate::tokens::cookies::StripList;
+use crate::tokens::keys::KeyStore;
+use crate::tokens::seal::KeyRing;
 use crate::verify::AppState;
+use crate::verify::adapters::Asker;
 use crate::verify::bearer::{self, Bearer};
 use crate::verify::rights::Rights;
 use kit::process::WrongSetting;
@@ -77,9 +78,9 @@ fn raise_file_limit() {
 pub async fn run(args: Args) -> anyhow::Result<()> {
     raise_file_limit();
     let sign_in = SignIn::new(&args.oidc, &args.session, &args.limits)?;
-    settings::look(args.pages_file.as_deref(), args.pages_logo_file.as_deref())?.install();
+    pages::settings::theme(args.pages_file.as_deref(), args.pages_logo_file.as_deref())?.install();
     let clients = sign_in.clients.iter();
-    let bearer = bearer_settings::read(
+    let bearer = bearer::settings::read(
         &args.bearer,
         clients.map(|client| client.settings.client_id.as_str()),
     )?;
@@ -180,7 +181,7 @@ async fn serve(
         client,
         clock: Clock::System,
     });
-    tasks.spawn(gauges::keep(app.clone()));
+    tasks.spawn(gauges::update(metrics.clone(), sample(app.clone())));
     let relay = Relay::new(app.clone(), index, strip, metrics.clone(), stop.clone());
     let relay = Arc::new(relay);
     let routes = RouteProvider {
@@ -194,7 +195,7 @@ async fn serve(
 
     tokio::select! {
         () = end.cancelled() => {}
-        wrong = sign_people_in(&app, sign_in.clients) => return Err(wrong.into()),
+        wrong = discover_providers(&app, sign_in.clients) => return Err(wrong.into()),
         Some(ended) = tasks.join_next() => bail!("a part of the gateway ended: {ended:?}"),
         Some(ended) = listeners.join_next() => bail!("a listener ended: {ended:?}"),
         Some(ended) = renewals.join_next() => bail!("a part of the gateway ended: {ended:?}"),
@@ -213,6 +214,18 @@ async fn serve(
     tokio::task::spawn_blocking(|| log.finish()).await?;
     info!("gateway ended");
     Ok(())
+}
+
+/// What the gauges show at the moment.
+fn sample(app: Arc<AppState>) -> impl Fn() -> Sample {
+    move || {
+        let (sealing_keys, since) = app.keys.state(app.clock.now());
+        Sample {
+            sessions: app.sessions.count(),
+            sealing_keys,
+            sealing_since: since.unwrap_or_default(),
+        }
+    }
 }
 
 /// What measures the index's age.
@@ -238,7 +251,7 @@ fn sessions(
         .counted(metrics)
         .within(sign_in.limits)
         .renewed_by(sign_in.providers.clone())
-        .telling(move |session, user, by| audit.logout(session, user, by));
+        .on_logout(move |session, user, by| audit.logout(session, user, by));
     Arc::new(sessions)
 }
 
@@ -277,18 +290,18 @@ impl Sockets {
         stop: &CancellationToken,
     ) -> JoinSet<()> {
         let entrance = Gate::new(Arc::new(Entrance {
-            doorkeeper: app.clone(),
+            authorizer: app.clone(),
             relay: relay.clone(),
             own_names: self.own_names,
             foreign: self.foreign,
             metrics: metrics.clone(),
         }));
-        let auth = sign_in::auth(app.clone());
+        let auth = login::auth(app.clone());
         let pages = router::pages(
             app.index.clone(),
             app.clone(),
             auth,
-            sign_in::workspace(app.clone()).merge(progress::routes(app.clone(), stop.clone())),
+            login::workspace(app.clone()).merge(progress::routes(app.clone(), stop.clone())),
         );
         let bounds = Bounds::new(Most::default(), metrics.clone()).among(app.throttle.clone());
         let owners = Owners {
@@ -313,7 +326,7 @@ impl Sockets {
         listeners.spawn(listener("routes", self.routes, bounds::at_routes).serve(provider, stop.clone()));
         let mut listener = listener("pages", self.pages, bounds::at_pages);
         // An identity provider may be as slow.
-        listener.limits.aged = router::PATIENCE;
+        listener.limits.aged = router::ANSWER_TIMEOUT;
         listener.limits.lasting = progress::LIFE;
         listeners.spawn(listener.serve(move || pages.clone(), stop.clone()));
         listeners
@@ -331,7 +344,7 @@ async fn open_when_known(index: Arc<Index>, gate: readiness::Gate, providers: Ar
     while index.load().domain().is_none() && changes.changed().await.is_ok() {}
     gate.open();
     if let Some(domain) = index.load().domain() {
-        neighbours::warn(domain, &providers);
+        shared_domains::warn(domain, &providers);
     }
     std::future::pending::<()>().await;
 }
@@ -339,7 +352,7 @@ async fn open_when_known(index: Arc<Index>, gate: readiness::Gate, providers: Ar
 /// Lets people sign in with each identity provider once it is there. Until then whoever is signed in works on; a provider may
 /// well be reached through the proxy that waits for this process. Ends when a setting turns out to be wrong, if that leaves
 /// nobody to sign in with.
-async fn sign_people_in(app: &AppState, clients: Vec<OidcClient>) -> WrongSetting {
+async fn discover_providers(app: &AppState, clients: Vec<OidcClient>) -> WrongSetting {
     let is_single = app.providers.single().is_some();
     let found = app.providers.iter().zip(clients);
     let mut searches: FuturesUnordered<_> = found

@@ -1,14 +1,22 @@
 //! where a workspace is -> its host, its folder there, and what its cookies are called (pure).
 //!
 //! Everything that asks "which workspace does this request mean?" asks
-//! [`Domain::place`](crate::index::Domain::place) and goes on with a [`Site`].
+//! `index::Domain::place` and goes on with a [`Site`].
 
 use std::borrow::Cow;
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use crate::request::cookies;
+/// Ticket of a workspace host.
+pub const TICKET: &str = "__Host-ws";
+/// Random value that ties a workspace host's redirects to one browser.
+pub const PRE: &str = "__Host-ws-pre";
+/// [`TICKET`] of a workspace in a folder of the one host.
+pub const FOLDER_TICKET: &str = "__Secure-ws";
+/// [`PRE`] where workspaces are in folders: one of the host for all of them. Only the host itself can set it, so tickets of folders,
+/// whose cookies another host under the same domain can set, count only beside the one that they name.
+pub const FOLDER_PRE: &str = "__Host-ws-browser";
 
 /// Where browsers find one workspace: on a host of its own, or in a folder of the one host of all.
 ///
@@ -52,12 +60,12 @@ impl Site {
 
     /// Name of the cookie that holds its ticket.
     pub fn ticket(&self) -> &'static str {
-        self.cookie(cookies::TICKET, cookies::FOLDER_TICKET)
+        self.cookie(TICKET, FOLDER_TICKET)
     }
 
     /// Name of the cookie that ties its redirects to one browser.
     pub fn pre(&self) -> &'static str {
-        self.cookie(cookies::PRE, cookies::FOLDER_PRE)
+        self.cookie(PRE, FOLDER_PRE)
     }
 
     /// Whether its ticket's cookie is one that other hosts under the same domain can set too. Such a ticket counts in the browser

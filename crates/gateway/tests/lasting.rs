@@ -7,7 +7,7 @@ use axum::Router;
 use axum::body::{Body, Bytes};
 use axum::response::Response;
 use axum::routing::get;
-use gateway::listen::{Lasting, Limits};
+use gateway::server::{Lasting, Limits};
 use http::Request;
 use http_body_util::BodyExt as _;
 use hyper::body::Incoming;

@@ -8,7 +8,7 @@ use axum::Router;
 use axum::body::Body;
 use axum::routing::get;
 use futures::StreamExt as _;
-use gateway::listen::Limits;
+use gateway::server::Limits;
 use http::{Request, StatusCode};
 use http_body_util::BodyExt as _;
 use hyper::client::conn::{http1, http2};

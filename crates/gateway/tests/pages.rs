@@ -5,7 +5,7 @@
 use api::workspace::Phase;
 use axum::response::Response;
 use gateway::index::Target;
-use gateway::pages::{self, Audience, Reader, dress};
+use gateway::pages::{self, Audience, Reader, render};
 use http::StatusCode;
 use http_body_util::BodyExt as _;
 
@@ -25,18 +25,18 @@ fn header<'a>(response: &'a Response, name: &str) -> &'a str {
 }
 
 async fn page(response: Response) -> String {
-    text(dress(response, Reader::Person)).await
+    text(render(response, Reader::Browser)).await
 }
 
 async fn json(response: Response) -> serde_json::Value {
-    serde_json::from_str(&text(dress(response, Reader::Script)).await).unwrap()
+    serde_json::from_str(&text(render(response, Reader::Script)).await).unwrap()
 }
 
 #[tokio::test]
 async fn every_page_is_well_formed_and_holds_nothing_that_its_policy_does_not_name() {
     let folder = std::env::var_os("JUPYTER_K8S_PAGES").map(std::path::PathBuf::from);
     for (name, response) in all() {
-        let response = dress(response, Reader::Person);
+        let response = render(response, Reader::Browser);
         let status = response.status();
         assert_eq!(header(&response, "cache-control"), "no-store", "{name}");
         assert_eq!(header(&response, "x-content-type-options"), "nosniff", "{name}");
@@ -71,7 +71,7 @@ async fn every_page_is_well_formed_and_holds_nothing_that_its_policy_does_not_na
 #[tokio::test]
 async fn every_answer_to_a_script_has_one_shape() {
     for (name, response) in all() {
-        let response = dress(response, Reader::Script);
+        let response = render(response, Reader::Script);
         assert_eq!(header(&response, "content-type"), "application/json", "{name}");
         let request = header(&response, "x-request-id").to_owned();
         let body: serde_json::Value = serde_json::from_str(&text(response).await).unwrap();
@@ -158,7 +158,7 @@ async fn what_a_user_wrote_is_shown_as_text() {
 
 #[tokio::test]
 async fn the_page_of_a_person_sends_forms_to_itself_and_the_provider_only() {
-    let response = dress(signed_in("alice"), Reader::Person);
+    let response = render(signed_in("alice"), Reader::Browser);
     let policy = header(&response, "content-security-policy");
     assert!(
         policy.contains("form-action 'self' https://identity.example;"),
@@ -196,7 +196,7 @@ async fn a_start_tells_its_keepers_what_is_in_the_way_and_guests_that_something_
     assert_eq!(steps(&keeper), ["done", "done", "stuck", "next", "next", "next"]);
     let guest = page(pages::state(&domain(), &stuck, Audience::Guest, NOW)).await;
     assert!(
-        guest.contains("Something is in the way.") && guest.contains("Its owner sees"),
+        guest.contains("The start is blocked.") && guest.contains("The owner sees"),
         "{guest}"
     );
     assert!(
@@ -231,7 +231,7 @@ async fn everybody_gets_503_of_a_workspace_that_does_not_run_and_time_alone_is_n
         let stuck = target(Phase::Starting, "ImagePullFailed", message);
         pages::state(&domain(), &stuck, Audience::Keeper, now)
     };
-    let first = dress(at("one", NOW), Reader::Person);
+    let first = render(at("one", NOW), Reader::Browser);
     assert_eq!(first.status(), StatusCode::SERVICE_UNAVAILABLE);
     assert_eq!(header(&first, "retry-after"), "1");
     let tag = header(&first, "etag").to_owned();
@@ -243,8 +243,8 @@ async fn everybody_gets_503_of_a_workspace_that_does_not_run_and_time_alone_is_n
         "{html}"
     );
     assert!(html.contains("<noscript><meta http-equiv=\"refresh\" content=\"2\"></noscript>"));
-    assert_eq!(header(&dress(at("one", NOW + 500), Reader::Script), "etag"), tag);
-    assert_ne!(header(&dress(at("two", NOW), Reader::Script), "etag"), tag);
+    assert_eq!(header(&render(at("one", NOW + 500), Reader::Script), "etag"), tag);
+    assert_ne!(header(&render(at("two", NOW), Reader::Script), "etag"), tag);
     let shown = json(at("two", NOW)).await;
     assert_eq!(shown["error"], "WorkspaceNotReady");
     assert_eq!(
@@ -263,7 +263,7 @@ async fn a_stopped_workspace_says_why_and_leads_to_the_form_on_the_auth_host() {
     let stopped = target(Phase::Stopped, "Stopped", "No pod is left; the disk is kept.");
     let starter = page(pages::state(&domain(), &stopped, Audience::Starter, NOW)).await;
     assert!(
-        starter.contains("Somebody stopped it") && starter.contains("/start\""),
+        starter.contains("Stopped by a user") && starter.contains("/start\""),
         "{starter}"
     );
     let guest = page(pages::state(&domain(), &stopped, Audience::Guest, NOW)).await;
@@ -279,7 +279,7 @@ async fn a_stopped_workspace_says_why_and_leads_to_the_form_on_the_auth_host() {
     }
     let html = page(pages::state(&domain(), &stopped, Audience::Keeper, NOW)).await;
     for told in [
-        "Somebody stopped it",
+        "Stopped by a user",
         "the disk is kept",
         "<form method=\"get\" action=\"https://auth.ws.example:8443/start\">",
         "value=\"seismic-lab-abc.ws.example\"",
@@ -289,9 +289,9 @@ async fn a_stopped_workspace_says_why_and_leads_to_the_form_on_the_auth_host() {
     assert!(!html.contains("http-equiv"), "who reads it is not disturbed");
     let idle = with(stopped.clone(), |story| story.idle = Some(Some(60)));
     let html = page(pages::state(&domain(), &idle, Audience::Guest, NOW)).await;
-    assert!(html.contains("nobody used it for 60 minutes"), "{html}");
+    assert!(html.contains("Stopped after 60 minutes without use"), "{html}");
 
-    let form = dress(pages::start_form(&domain(), &stopped, "alice"), Reader::Person);
+    let form = render(pages::start_form(&domain(), &stopped, "alice"), Reader::Browser);
     assert_eq!(form.status(), StatusCode::OK);
     assert_eq!(
         header(&form, "referrer-policy"),
@@ -311,7 +311,7 @@ async fn a_stopped_workspace_says_why_and_leads_to_the_form_on_the_auth_host() {
 
 #[tokio::test]
 async fn a_refusal_names_nothing_and_says_what_to_do() {
-    let response = dress(pages::denied(&domain()), Reader::Person);
+    let response = render(pages::denied(&domain()), Reader::Browser);
     assert_eq!(response.status(), StatusCode::FORBIDDEN);
     let html = text(response).await;
     assert!(html.contains("There is no such workspace, or you may not open it."));
@@ -328,13 +328,13 @@ async fn headers_and_bodies_that_others_gave_are_kept() {
     response
         .headers_mut()
         .insert("set-cookie", "a=b".parse().unwrap());
-    assert_eq!(header(&dress(response, Reader::Person), "set-cookie"), "a=b");
+    assert_eq!(header(&render(response, Reader::Browser), "set-cookie"), "a=b");
     let mut own = Response::new(axum::body::Body::from("{}"));
     *own.status_mut() = StatusCode::BAD_REQUEST;
     own.headers_mut()
         .insert("content-type", "application/json".parse().unwrap());
-    assert_eq!(text(dress(own, Reader::Person)).await, "{}");
-    let fine = dress(Response::new(axum::body::Body::from("callback")), Reader::Person);
+    assert_eq!(text(render(own, Reader::Browser)).await, "{}");
+    let fine = render(Response::new(axum::body::Body::from("callback")), Reader::Browser);
     assert_eq!(header(&fine, "x-request-id"), "");
     assert_eq!(text(fine).await, "callback");
 }

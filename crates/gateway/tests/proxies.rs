@@ -35,7 +35,7 @@ fn seen(answer: &Answer, what: &str) -> Value {
 
 /// What the gateway was told about the last request.
 fn asked(site: &Site) -> [String; 4] {
-    let headers: HeaderMap = site.door.asked.lock().unwrap().clone();
+    let headers: HeaderMap = site.authorizer.asked.lock().unwrap().clone();
     ["method", "proto", "host", "uri"].map(|name| {
         let name = format!("x-forwarded-{name}");
         assert_eq!(headers.get_all(&name).iter().count(), 1, "{name}");
@@ -176,12 +176,12 @@ async fn nobody_is_led_to_another_workspace_than_the_one_asked_about_by_a_reques
         }
         assert_eq!(count.load(Ordering::Relaxed), 0, "{what}");
 
-        *site.door.asked.lock().unwrap() = HeaderMap::new();
+        *site.authorizer.asked.lock().unwrap() = HeaderMap::new();
         let answer = site.raw("mine", &elsewhere, &[TICKET]).await;
         match other {
             Other::Nginx => {
                 assert!(answer.starts_with("HTTP/1.1 400"), "{what}: {answer}");
-                assert!(site.door.asked.lock().unwrap().is_empty(), "{what}");
+                assert!(site.authorizer.asked.lock().unwrap().is_empty(), "{what}");
                 assert_eq!(count.load(Ordering::Relaxed), 0, "{what}");
             }
             // It forgets the header.
@@ -221,7 +221,7 @@ async fn a_renewed_ticket_reaches_the_browser() {
     for other in BOTH {
         let what = format!("{other:?}");
         let (site, _) = behind(other).await;
-        site.door.renews.store(true, Ordering::Relaxed);
+        site.authorizer.renews.store(true, Ordering::Relaxed);
         let (status, headers, _) = site.get("lab", "/", &[TICKET]).await;
         assert_eq!(status, StatusCode::OK, "{what}");
         let cookies: Vec<_> = headers.get_all("set-cookie").iter().collect();

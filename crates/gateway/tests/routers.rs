@@ -8,20 +8,20 @@ use axum::Router;
 use axum::body::Body;
 use axum::response::Response;
 use axum::routing::get;
-use gateway::foreign::Asker;
 use gateway::index::traefik::Routes;
 use gateway::index::{Index, Snapshot};
 use gateway::metrics::Metrics;
 use gateway::relay::Relay;
-use gateway::request::cookies::StripList;
 use gateway::router::{self, Entrance, RouteProvider};
+use gateway::tokens::cookies::StripList;
+use gateway::verify::adapters::Asker;
 use http::{Request, StatusCode};
 use http_body_util::BodyExt as _;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tower::ServiceExt as _;
 
-use crate::support::door::Door;
+use crate::support::fake_authorizer::FakeAuthorizer;
 use crate::support::workspace::{HOST, snapshot, target};
 
 async fn send(router: &Router, request: Request<Body>) -> (StatusCode, String) {
@@ -45,16 +45,16 @@ fn entrance() -> Router {
 
 fn entrance_for(foreign: Vec<Asker>) -> Router {
     let index = Arc::new(Index::with(snapshot(Some(target(None)))));
-    let door = Arc::new(Door::new(Arc::clone(&index)));
+    let authorizer = Arc::new(FakeAuthorizer::new(Arc::clone(&index)));
     let relay = Relay::new(
-        Arc::clone(&door),
+        Arc::clone(&authorizer),
         Arc::clone(&index),
         StripList::default(),
         Metrics::default(),
         CancellationToken::new(),
     );
     router::entrance(Arc::new(Entrance {
-        doorkeeper: door,
+        authorizer,
         relay: Arc::new(relay),
         own_names: vec!["jupyter-k8s-gateway.system.svc".to_owned()],
         foreign,
@@ -244,11 +244,11 @@ async fn routes_are_given_at_once_to_a_new_connection_and_then_held_until_they_c
 
 fn pages(snapshot: Snapshot) -> Router {
     let index = Arc::new(Index::with(snapshot));
-    let door = Arc::new(Door::new(Arc::clone(&index)));
+    let authorizer = Arc::new(FakeAuthorizer::new(Arc::clone(&index)));
     let named = |name: &'static str| Router::new().route("/{*path}", get(move || async move { name }));
     router::pages(
         index,
-        door,
+        authorizer,
         named("auth"),
         Router::new().route("/_workspace/callback", get(|| async { "callback" })),
     )
@@ -376,9 +376,9 @@ async fn nothing_is_answered_before_the_domain_is_known() {
 #[tokio::test]
 async fn a_fault_in_one_answer_is_a_500_and_ends_no_connection() {
     let index = Arc::new(Index::with(snapshot(Some(target(None)))));
-    let door = Arc::new(Door::new(Arc::clone(&index)));
+    let authorizer = Arc::new(FakeAuthorizer::new(Arc::clone(&index)));
     let faulty = Router::new().route("/", get(async || -> StatusCode { panic!("a fault") }));
-    let pages = router::pages(index, door, faulty, Router::new());
+    let pages = router::pages(index, authorizer, faulty, Router::new());
     let (status, _) = send(&pages, request("/", &[("host", "auth.ws.example")])).await;
     assert_eq!(status, StatusCode::INTERNAL_SERVER_ERROR);
 }

@@ -10,10 +10,10 @@ use axum::Router;
 use axum::extract::Request;
 use futures::{SinkExt as _, StreamExt as _};
 use gateway::index::{Index, Target};
-use gateway::listen::Limits;
 use gateway::metrics::Metrics;
 use gateway::relay::Relay;
-use gateway::request::cookies::StripList;
+use gateway::server::Limits;
+use gateway::tokens::cookies::StripList;
 use http::{HeaderMap, StatusCode};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::mpsc;
@@ -26,7 +26,7 @@ use tokio_tungstenite::tungstenite::handshake::server::{
 use tokio_tungstenite::tungstenite::{Error, Message, client::IntoClientRequest as _};
 use tokio_util::sync::CancellationToken;
 
-use crate::support::door::Door;
+use crate::support::fake_authorizer::FakeAuthorizer;
 use crate::support::rig::Rig;
 use crate::support::workspace::{HOST, snapshot, target};
 
@@ -34,8 +34,8 @@ const SOON: Duration = Duration::from_secs(5);
 
 struct Site {
     rig: Rig,
-    door: Arc<Door>,
-    relay: Arc<Relay<Door>>,
+    authorizer: Arc<FakeAuthorizer>,
+    relay: Arc<Relay<FakeAuthorizer>>,
     stop: CancellationToken,
     pod: SocketAddr,
     /// Headers that the pod saw, one set per handshake.
@@ -86,10 +86,10 @@ impl Site {
     async fn start_asking_after(silence: Duration) -> Self {
         let (pod, seen) = pod().await;
         let index = Arc::new(Index::with(snapshot(Some(target(Some(pod))))));
-        let door = Arc::new(Door::new(Arc::clone(&index)));
+        let authorizer = Arc::new(FakeAuthorizer::new(Arc::clone(&index)));
         let stop = CancellationToken::new();
         let relay = Relay::new(
-            Arc::clone(&door),
+            Arc::clone(&authorizer),
             index,
             StripList::default(),
             Metrics::default(),
@@ -101,7 +101,7 @@ impl Site {
         let rig = Rig::start(router, Limits::default()).await;
         Self {
             rig,
-            door,
+            authorizer,
             relay,
             stop,
             pod,
@@ -164,7 +164,7 @@ async fn messages_pass_both_ways_and_the_pod_sees_nothing_of_ours() {
 async fn a_socket_is_closed_when_its_right_ends() {
     let site = Site::start().await;
     let code = site
-        .close_code_after(|| site.door.holds.store(false, Ordering::Relaxed))
+        .close_code_after(|| site.authorizer.holds.store(false, Ordering::Relaxed))
         .await;
     assert_eq!(code, 1008);
 }
@@ -181,9 +181,11 @@ async fn a_socket_is_closed_when_its_workspace_is_gone_is_deleted_or_is_another_
         ..target(None)
     };
     for change in [None, Some(another), Some(deleted)] {
-        site.door.index.publish(snapshot(Some(target(Some(site.pod)))));
+        site.authorizer
+            .index
+            .publish(snapshot(Some(target(Some(site.pod)))));
         let code = site
-            .close_code_after(|| site.door.index.publish(snapshot(change)))
+            .close_code_after(|| site.authorizer.index.publish(snapshot(change)))
             .await;
         assert_eq!(code, 1008);
     }
@@ -193,7 +195,7 @@ async fn a_socket_is_closed_when_its_workspace_is_gone_is_deleted_or_is_another_
 async fn a_pod_that_is_not_ready_for_a_moment_keeps_its_socket() {
     let site = Site::start().await;
     let (mut socket, _) = site.open("/").await.unwrap();
-    site.door.index.publish(snapshot(Some(target(None))));
+    site.authorizer.index.publish(snapshot(Some(target(None))));
     for _ in 0..4 {
         tokio::time::sleep(Duration::from_millis(400)).await;
         socket.send(Message::text("still here")).await.unwrap();
@@ -259,7 +261,7 @@ async fn a_pod_that_says_nothing_holds_up_few_handshakes_and_none_of_others() {
     };
     let both = [target(Some(site.pod)), other];
     let domain = gateway::index::Domain::new("ws.example", 443);
-    site.door
+    site.authorizer
         .index
         .publish(gateway::index::Snapshot::new(Some(domain), both));
     let ask = |host: &str| {
@@ -315,7 +317,7 @@ async fn handshakes_that_lead_nowhere_are_refused_without_a_word_of_the_pod() {
     assert_eq!(code, StatusCode::FORBIDDEN);
     assert!(!body.contains("secret"), "{body}");
 
-    site.door.index.publish(snapshot(Some(target(None))));
+    site.authorizer.index.publish(snapshot(Some(target(None))));
     assert_eq!(status(site.open("/").await).0, StatusCode::SERVICE_UNAVAILABLE);
 
     let closed = TcpListener::bind("127.0.0.1:0")
@@ -323,9 +325,11 @@ async fn handshakes_that_lead_nowhere_are_refused_without_a_word_of_the_pod() {
         .unwrap()
         .local_addr()
         .unwrap();
-    site.door.index.publish(snapshot(Some(target(Some(closed)))));
+    site.authorizer
+        .index
+        .publish(snapshot(Some(target(Some(closed)))));
     assert_eq!(status(site.open("/").await).0, StatusCode::BAD_GATEWAY);
 
-    site.door.index.publish(snapshot(None));
+    site.authorizer.index.publish(snapshot(None));
     assert_eq!(status(site.open("/").await).0, StatusCode::FORBIDDEN);
 }

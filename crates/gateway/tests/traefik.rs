@@ -11,8 +11,8 @@ use axum::body::Body;
 use axum::extract::Request;
 use futures::{SinkExt as _, StreamExt as _};
 use gateway::index::Index;
-use gateway::request::forwarded::Forwarded;
-use gateway::request::source_rule::Source;
+use gateway::verify::request::forwarded::Forwarded;
+use gateway::verify::request::source_rule::Source;
 use http::{Method, StatusCode};
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
@@ -110,7 +110,7 @@ async fn verification_is_told_what_the_browser_asked_and_nothing_that_it_claims(
         ),
     ];
     site.get("lab", "/a%2Fb?c=%2F..%2F", &headers).await;
-    let asked = site.door.asked.lock().unwrap().clone();
+    let asked = site.authorizer.asked.lock().unwrap().clone();
     let request = Forwarded::of(&asked).unwrap();
     assert_eq!((request.method, request.uri), ("GET", "/a%2Fb?c=%2F..%2F"));
     assert_eq!(request.authority, format!("lab.{BASE}"));

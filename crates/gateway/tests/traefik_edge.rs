@@ -16,9 +16,9 @@ use tokio::net::TcpListener;
 use tokio::time::{Instant, timeout};
 
 use crate::support::behind::Behind;
+use crate::support::behind_traefik::{BehindTraefik, VERSIONS, own_page};
 use crate::support::browser::NAVIGATION;
 use crate::support::chart::Chart;
-use crate::support::guarded::{Guarded, VERSIONS, own_page};
 use crate::support::proxy::{Site, host, running, snapshot};
 use crate::support::raw_http2::{self, HEADERS, PREFACE, RESET, SETTINGS, WHOLE, frame};
 use crate::traefik::{TICKET, site};
@@ -248,7 +248,7 @@ async fn an_answer_without_end_ends_with_the_longest_request() {
 }
 
 /// Cookies of alice at her workspace.
-async fn signed_in(site: &Guarded) -> String {
+async fn signed_in(site: &BehindTraefik) -> String {
     let jar = site.sign_in("alice", "ws1").await;
     let (host, path) = site.place("ws1");
     jar.header(&host, &path).unwrap()
@@ -257,7 +257,7 @@ async fn signed_in(site: &Guarded) -> String {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_a_browser_fetches_ahead_reaches_no_pod_with_a_ticket_and_sends_nobody_to_sign_in() {
     for mode in [RoutingMode::Subdomain, RoutingMode::Path] {
-        let site = Guarded::start(mode).await;
+        let site = BehindTraefik::start(mode).await;
         let cookie = signed_in(&site).await;
         site.opens("ws1", &own_page(&cookie)).await;
         for version in VERSIONS {
@@ -281,7 +281,7 @@ async fn what_a_browser_fetches_ahead_reaches_no_pod_with_a_ticket_and_sends_nob
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn no_service_worker_stands_before_the_paths_of_the_gateway() {
     for mode in [RoutingMode::Subdomain, RoutingMode::Path] {
-        let site = Guarded::start(mode).await;
+        let site = BehindTraefik::start(mode).await;
         let cookie = signed_in(&site).await;
         let page = own_page(&cookie);
         site.opens("ws1", &page).await;

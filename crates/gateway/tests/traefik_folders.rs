@@ -10,8 +10,8 @@ use axum::body::Body;
 use axum::extract::Request;
 use axum::response::Response;
 use futures::{SinkExt as _, StreamExt as _};
-use gateway::index::{Domain, Index, Place, Snapshot, Target};
-use gateway::request::forwarded::Forwarded;
+use gateway::index::{Destination, Domain, Index, Snapshot, Target};
+use gateway::verify::request::forwarded::Forwarded;
 use http::StatusCode;
 use tokio::net::TcpListener;
 use tokio_tungstenite::tungstenite::Message;
@@ -122,7 +122,7 @@ async fn the_gateway_judges_the_very_folder_that_the_proxy_routes_to() {
         "/workspaces/team/ws1/a%00/x",
         "/workspaces/team/WS1/x",
     ] {
-        site.door.asked.lock().unwrap().clear();
+        site.authorizer.asked.lock().unwrap().clear();
         let answered = site.raw("", path, &[TICKET]).await;
         let Some(rest) = answered.split_once("\r\n\r\n").map(|(_, body)| body.to_owned()) else {
             continue;
@@ -131,16 +131,16 @@ async fn the_gateway_judges_the_very_folder_that_the_proxy_routes_to() {
             continue;
         };
         hits += 1;
-        let asked = site.door.asked.lock().unwrap().clone();
+        let asked = site.authorizer.asked.lock().unwrap().clone();
         assert!(
             !asked.is_empty(),
             "{path}: {name} was reached, and nothing was asked"
         );
         let request = Forwarded::of(&asked).unwrap();
-        let place = domain().place(request.authority, request.uri);
-        let routed = Place::Workspace(folder(name.trim_end()).into());
+        let place = domain().destination(request.authority, request.uri);
+        let routed = Destination::Workspace(folder(name.trim_end()).into());
         assert!(
-            place == routed || place == Place::Unclear,
+            place == routed || place == Destination::Unclear,
             "{path}: the pod of {name} was reached, and {} was asked about: {place:?}",
             request.uri
         );
@@ -198,7 +198,7 @@ async fn a_kernels_websocket_reaches_its_pod_in_a_folder_with_its_names_as_they_
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_renewed_ticket_of_a_folder_reaches_the_browser_with_its_path() {
     let site = site().await;
-    site.door.renews.store(true, Ordering::Relaxed);
+    site.authorizer.renews.store(true, Ordering::Relaxed);
     let (_, headers, _) = site.get("", "/workspaces/team/ws1/", &[TICKET]).await;
     let lines = headers.get_all("set-cookie").iter();
     let lines: Vec<_> = lines.map(|line| line.to_str().unwrap()).collect();

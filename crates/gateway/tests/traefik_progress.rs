@@ -11,8 +11,8 @@ use gateway::index::{Story, Target};
 use http::{Request, StatusCode};
 use tokio::time::Instant;
 
+use crate::support::behind_traefik::{BehindTraefik, VERSIONS, own_page};
 use crate::support::events::Events;
-use crate::support::guarded::{Guarded, VERSIONS, own_page};
 
 fn starting(word: &str, started: bool) -> impl Fn(&mut Target) {
     move |target| {
@@ -32,7 +32,7 @@ fn starting(word: &str, started: bool) -> impl Fn(&mut Target) {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_start_is_told_as_it_happens_through_the_proxy_until_it_is_ready() {
     for mode in [RoutingMode::Subdomain, RoutingMode::Path] {
-        let site = Guarded::start(mode).await;
+        let site = BehindTraefik::start(mode).await;
         let jar = site.sign_in("alice", "ws1").await;
         let (host, path) = site.place("ws1");
         let cookies = jar.header(&host, &path).unwrap();

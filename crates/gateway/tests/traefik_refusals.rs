@@ -4,13 +4,13 @@ use api::manager::RoutingMode;
 use http::{StatusCode, Version};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
-use crate::support::guarded::{Guarded, VERSIONS, own_page};
+use crate::support::behind_traefik::{BehindTraefik, VERSIONS, own_page};
 use crate::support::proxy::BASE;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn who_signs_in_through_the_proxy_reaches_their_pod_with_an_assertion_and_without_our_cookies() {
     for mode in [RoutingMode::Subdomain, RoutingMode::Path] {
-        let site = Guarded::start(mode).await;
+        let site = BehindTraefik::start(mode).await;
         let jar = site.sign_in("alice", "ws1").await;
         let (host, path) = site.place("ws1");
         let cookies = format!("_xsrf=1; {}", jar.header(&host, &path).unwrap());
@@ -24,7 +24,7 @@ async fn who_signs_in_through_the_proxy_reaches_their_pod_with_an_assertion_and_
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn security_headers_that_come_twice_are_refused() {
-    let site = Guarded::start(RoutingMode::Subdomain).await;
+    let site = BehindTraefik::start(RoutingMode::Subdomain).await;
     let cookie = site.cookie(&site.ticket("alice", "ws1").await);
     let usual = own_page(&cookie);
     site.opens("ws1", &usual).await;
@@ -83,7 +83,7 @@ async fn security_headers_that_come_twice_are_refused() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn headers_that_a_client_makes_up_and_their_aliases_neither_open_nor_misdirect() {
-    let site = Guarded::start(RoutingMode::Subdomain).await;
+    let site = BehindTraefik::start(RoutingMode::Subdomain).await;
     let cookie = site.cookie(&site.ticket("alice", "ws1").await);
     let own = format!("ws1.{BASE}");
     let page = own_page(&cookie);
@@ -149,7 +149,7 @@ async fn headers_that_a_client_makes_up_and_their_aliases_neither_open_nor_misdi
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn nothing_passes_for_a_health_check() {
-    let site = Guarded::start(RoutingMode::Subdomain).await;
+    let site = BehindTraefik::start(RoutingMode::Subdomain).await;
     let cookie = site.cookie(&site.ticket("alice", "ws1").await);
     site.opens("ws1", &own_page(&cookie)).await;
     for version in VERSIONS {
@@ -177,7 +177,7 @@ async fn nothing_passes_for_a_health_check() {
 }
 
 /// What comes back to a GET with these lines, as they are.
-async fn raw(site: &Guarded, label: &str, lines: &[&str]) -> String {
+async fn raw(site: &BehindTraefik, label: &str, lines: &[&str]) -> String {
     let host = format!("{label}.{BASE}");
     let mut stream = site.site.connect(&host).await.unwrap();
     let request = format!(

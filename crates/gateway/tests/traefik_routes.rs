@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use axum::body::Body;
 use gateway::index::{Index, Target};
-use gateway::listen::Limits;
+use gateway::server::Limits;
 use http::StatusCode;
 
 use crate::support::proxy::{Site, running, snapshot};

@@ -1,16 +1,16 @@
 //! What a ticket is worth, asked of the real decision behind a real Traefik, in both versions of HTTP that browsers speak.
 
 use api::manager::RoutingMode;
-use gateway::crypto::tokens::TICKET_LIFE;
+use gateway::tokens::TICKET_LIFE;
 use http::StatusCode;
 use tokio::time::{Duration, Instant};
 
-use crate::support::guarded::{Guarded, VERSIONS, own_page};
+use crate::support::behind_traefik::{BehindTraefik, VERSIONS, own_page};
 use crate::support::proxy::BASE;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn cookies_that_are_bent_doubled_or_of_another_kind_are_refused() {
-    let site = Guarded::start(RoutingMode::Subdomain).await;
+    let site = BehindTraefik::start(RoutingMode::Subdomain).await;
     let jar = site.sign_in("alice", "ws1").await;
     let (host, auth) = (format!("ws1.{BASE}"), format!("auth.{BASE}"));
     let ticket = jar.get(&host, "/", "__Host-ws").unwrap();
@@ -71,7 +71,7 @@ async fn cookies_that_are_bent_doubled_or_of_another_kind_are_refused() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_ticket_counts_at_its_own_workspace_alone_in_hosts_and_in_folders() {
     for mode in [RoutingMode::Subdomain, RoutingMode::Path] {
-        let site = Guarded::start(mode).await;
+        let site = BehindTraefik::start(mode).await;
         let jar = site.sign_in("alice", "ws1").await;
         let (host, path) = site.place("ws1");
         // All cookies of the browser, with no regard to where they belong.
@@ -111,7 +111,7 @@ async fn a_ticket_counts_at_its_own_workspace_alone_in_hosts_and_in_folders() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_ticket_is_over_with_its_time_its_session_and_its_right() {
-    let site = Guarded::start(RoutingMode::Subdomain).await;
+    let site = BehindTraefik::start(RoutingMode::Subdomain).await;
     let cookie = site.cookie(&site.ticket("alice", "ws1").await);
     let page = own_page(&cookie);
     site.opens("ws1", &page).await;
@@ -141,7 +141,7 @@ async fn a_ticket_is_over_with_its_time_its_session_and_its_right() {
     let cookie = site.cookie(&site.ticket("alice", "ws1").await);
     let page = own_page(&cookie);
     site.opens("ws1", &page).await;
-    site.world.pass(TICKET_LIFE);
+    site.fixture.pass(TICKET_LIFE);
     for version in VERSIONS {
         site.ask(version, ("GET", "ws1", "/lab"), &page)
             .await
@@ -151,7 +151,7 @@ async fn a_ticket_is_over_with_its_time_its_session_and_its_right() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn only_the_workspaces_own_pages_and_people_use_a_ticket() {
-    let site = Guarded::start(RoutingMode::Subdomain).await;
+    let site = BehindTraefik::start(RoutingMode::Subdomain).await;
     let cookie = site.cookie(&site.ticket("alice", "ws1").await);
     site.opens("ws1", &own_page(&cookie)).await;
     let own = format!("https://ws1.{BASE}");

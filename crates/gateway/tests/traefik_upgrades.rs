@@ -5,7 +5,7 @@ use http::{StatusCode, Version};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::time::{Duration, timeout};
 
-use crate::support::guarded::{Guarded, OWN_PAGE};
+use crate::support::behind_traefik::{BehindTraefik, OWN_PAGE};
 use crate::support::proxy::host;
 use crate::support::raw_http2;
 
@@ -31,7 +31,7 @@ const OTHERS: [&[&str]; 16] = [
 ];
 
 /// Signed in at her own workspace, and everything that a page of it says.
-async fn lines(site: &Guarded) -> Vec<String> {
+async fn lines(site: &BehindTraefik) -> Vec<String> {
     let (label, _) = site.at("ws1", "");
     let jar = site.sign_in("alice", "ws1").await;
     let (of, path) = site.place("ws1");
@@ -50,7 +50,7 @@ const HANDSHAKE: [&str; 2] = [
 ];
 
 /// The head of what comes back, then `probe` sent and what that brings.
-async fn tunnel(site: &Guarded, lines: &[String], path: &str) -> (String, Vec<u8>) {
+async fn tunnel(site: &BehindTraefik, lines: &[String], path: &str) -> (String, Vec<u8>) {
     let (label, path) = site.at("ws1", path);
     let mut stream = site.site.connect(&host(&label)).await.unwrap();
     let request = format!("GET {path} HTTP/1.1\r\n{}\r\n\r\n", lines.join("\r\n"));
@@ -77,7 +77,7 @@ async fn tunnel(site: &Guarded, lines: &[String], path: &str) -> (String, Vec<u8
 }
 
 /// Waits until a page of the workspace opens, and its pod with it.
-async fn until_open(site: &Guarded, lines: &[String]) {
+async fn until_open(site: &BehindTraefik, lines: &[String]) {
     let headers: Vec<(&str, &str)> = lines[1..]
         .iter()
         .map(|line| line.split_once(": ").unwrap())
@@ -95,7 +95,7 @@ async fn until_open(site: &Guarded, lines: &[String]) {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn of_all_upgrades_only_one_websocket_reaches_a_pod_that_would_take_any() {
     for mode in [RoutingMode::Subdomain, RoutingMode::Path] {
-        let site = Guarded::start(mode).await;
+        let site = BehindTraefik::start(mode).await;
         let page = lines(&site).await;
         until_open(&site, &page).await;
         let with = |more: &[&str]| -> Vec<String> {
@@ -145,7 +145,7 @@ async fn of_all_upgrades_only_one_websocket_reaches_a_pod_that_would_take_any() 
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_websocket_needs_a_ticket_of_its_workspace_and_its_own_origin() {
-    let site = Guarded::start(RoutingMode::Subdomain).await;
+    let site = BehindTraefik::start(RoutingMode::Subdomain).await;
     let page = lines(&site).await;
     until_open(&site, &page).await;
     let upgrade = ["connection: Upgrade", "upgrade: websocket"];
@@ -209,7 +209,7 @@ async fn a_websocket_needs_a_ticket_of_its_workspace_and_its_own_origin() {
 
 /// What the proxy says of one HTTP/2 request with these fields: the first byte of the answer's fields, or `None` for a refusal to
 /// look at it.
-async fn in_http2(site: &Guarded, fields: &[(&str, &str)]) -> Option<u8> {
+async fn in_http2(site: &BehindTraefik, fields: &[(&str, &str)]) -> Option<u8> {
     let (label, _) = site.at("ws1", "");
     let stream = site.site.connect_as(&host(&label), "h2").await.unwrap();
     let fields: Vec<(&str, &[u8])> = fields
@@ -223,7 +223,7 @@ async fn in_http2(site: &Guarded, fields: &[(&str, &str)]) -> Option<u8> {
 async fn in_http2_there_is_no_upgrade_and_no_tunnel() {
     // Numbers of `:status` 200 and 400 in the protocol's own table.
     let (ok, bad_request) = (0x88, 0x8C);
-    let site = Guarded::start(RoutingMode::Subdomain).await;
+    let site = BehindTraefik::start(RoutingMode::Subdomain).await;
     let page = lines(&site).await;
     until_open(&site, &page).await;
     let authority = host("ws1");

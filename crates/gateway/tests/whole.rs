@@ -3,7 +3,7 @@
 use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD as BASE64URL};
 use futures::StreamExt as _;
-use gateway::request::cookies;
+use gateway::tokens::cookies;
 use http::{Method, StatusCode};
 use serde_json::{Value, json};
 

@@ -1,4 +1,5 @@
-//! The crates' dependencies on each other -> only those that docs/architecture.md allows (IO: runs `cargo metadata`).
+//! The crates' dependencies on each other -> only those that docs/architecture.md allows; modules of a crate -> only imports of modules
+//! further down its list (IO: reads the sources, runs `cargo metadata`).
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
@@ -163,71 +164,194 @@ fn a_forbidden_arrow_an_unlisted_crate_and_a_stale_row_are_reported() {
     assert_eq!(wrong, expected);
 }
 
-/// The gateway's modules in the order in which `lib.rs` lists them, those that others stand on last.
-fn layers(lib: &str) -> Vec<String> {
-    let list = lib
-        .split_once("never import those above:")
-        .and_then(|(_, rest)| rest.split_once("\n\n"))
-        .map_or("", |(list, _)| list);
-    list.split('`').skip(1).step_by(2).map(str::to_owned).collect()
+/// The modules in the order that a crate's `lib.rs` states: lines such as ``//! - `router`: routes of each listener`` below a line that
+/// says `from top to bottom`. `None` where there is no such list.
+fn layers(lib: &str) -> Option<Vec<&str>> {
+    let (_, list) = lib.split_once("from top to bottom")?;
+    let list = list.lines().skip(1).take_while(|line| line.starts_with("//!"));
+    let names = list.filter_map(|line| Some(line.strip_prefix("//! - `")?.split_once('`')?.0));
+    Some(names.collect())
 }
 
-/// What the code of a module imports of its crate; its tests may import anything.
-fn imports(code: &str) -> BTreeSet<String> {
-    let code = code.split("#[cfg(test)]\nmod ").next().unwrap_or_default();
-    let code: String = code
-        .lines()
-        .filter(|line| !line.trim_start().starts_with("//"))
-        .collect();
+/// The modules that `lib.rs` declares, apart from those of tests.
+fn declared(lib: &str) -> BTreeSet<&str> {
+    let mut names = BTreeSet::new();
+    let mut is_test = false;
+    for line in lib.lines() {
+        let item = line.trim_start_matches("pub(crate) ").trim_start_matches("pub ");
+        if let Some(name) = item.strip_prefix("mod ").and_then(|rest| rest.strip_suffix(';'))
+            && !is_test
+        {
+            names.insert(name);
+        }
+        is_test = line == "#[cfg(test)]";
+    }
+    names
+}
+
+/// Code without comments and without items under `#[cfg(test)]`.
+fn production(code: &str) -> String {
+    let mut lines = code.lines().filter(|line| !line.trim_start().starts_with("//"));
+    let mut kept = String::new();
+    while let Some(line) = lines.next() {
+        if line.trim() != "#[cfg(test)]" {
+            kept.push_str(line);
+            kept.push('\n');
+            continue;
+        }
+        // The item ends at the first `;` or `}` in the column where it begins.
+        let indent = line.len() - line.trim_start().len();
+        for line in lines.by_ref() {
+            let is_item = line.len() - line.trim_start().len() == indent;
+            if is_item && (line.ends_with(';') || line.ends_with('}')) {
+                break;
+            }
+        }
+    }
+    kept
+}
+
+/// The first names of a `use` tree: `a::b` and `{a::b, c::{d, e}}` -> `a`, and `a` and `c`.
+fn heads(tree: &str) -> BTreeSet<String> {
     let name = |text: &str| -> String {
-        text.trim_start()
-            .chars()
-            .take_while(|at| at.is_lowercase() || *at == '_')
+        let text = text.trim_start();
+        text.chars()
+            .take_while(|at| at.is_alphanumeric() || *at == '_')
             .collect()
     };
+    let Some(group) = tree.strip_prefix('{') else {
+        return [name(tree)].into();
+    };
+    let (mut depth, mut at_name, mut found) = (0_usize, true, BTreeSet::new());
+    for (at, character) in group.char_indices() {
+        if at_name && !character.is_whitespace() {
+            found.insert(name(&group[at..]));
+            at_name = false;
+        }
+        match character {
+            '{' => depth += 1,
+            '}' if depth == 0 => break,
+            '}' => depth -= 1,
+            ',' => at_name = depth == 0,
+            _ => {}
+        }
+    }
+    found.remove("");
+    found
+}
+
+/// Top-level modules that the code of a file names, as `crate::<module>` or with as many `super` as lead there. `depth`: how deep the
+/// file's module lies; 1 for one of the top level.
+fn imports(code: &str, depth: usize) -> BTreeSet<String> {
+    let code = production(code);
     let mut found = BTreeSet::new();
-    for rest in code.split("crate::").skip(1) {
-        match rest.strip_prefix('{').and_then(|group| group.split_once("};")) {
-            Some((group, _)) => found.extend(group.split(',').map(name)),
-            None => _ = found.insert(name(rest)),
+    for root in ["crate::".to_owned(), "super::".repeat(depth)] {
+        let mut rest = code.as_str();
+        while let Some(at) = rest.find(&root) {
+            let (before, path) = (&rest[..at], &rest[at + root.len()..]);
+            if !before.ends_with(|last: char| last.is_alphanumeric() || last == '_' || last == ':') {
+                found.extend(heads(path));
+            }
+            rest = path;
         }
     }
     found
 }
 
-#[test]
-fn modules_of_the_gateway_import_only_those_further_down_its_list() {
-    let source = root().join("crates/gateway/src");
-    let layers = layers(&fs::read_to_string(source.join("lib.rs")).unwrap());
-    assert!(layers.len() > 10, "the list was read: {layers:?}");
-    let place = |name: &str| layers.iter().position(|layer| layer == name);
-    let mut wrong = Vec::new();
-    for path in below(&source) {
-        let module = path.strip_prefix(&source).unwrap().with_extension("");
-        let module = module.iter().next().unwrap().to_str().unwrap().to_owned();
-        let is_test = path
-            .file_stem()
-            .is_some_and(|name| name.to_string_lossy().ends_with("tests"));
-        let Some(own) = place(&module).filter(|_| !is_test) else {
+/// Files of one crate, by path below `src`, in; arrows from a lower module to a higher one and modules out of the list, out.
+fn upward(lib: &str, files: &BTreeMap<PathBuf, String>) -> Vec<String> {
+    let Some(layers) = layers(lib) else {
+        return Vec::new();
+    };
+    let place = |name: &str| layers.iter().position(|layer| *layer == name);
+    let unlisted = declared(lib).into_iter().filter(|name| place(name).is_none());
+    let mut wrong: Vec<_> = unlisted
+        .map(|name| format!("lib.rs lists no module {name}"))
+        .collect();
+    for (path, code) in files {
+        let names: Vec<_> = path.iter().map(|part| part.to_string_lossy()).collect();
+        let is_test = names
+            .iter()
+            .any(|name| name.trim_end_matches(".rs").ends_with("tests"));
+        let (Some(own), false) = (place(names[0].trim_end_matches(".rs")), is_test) else {
             continue;
         };
-        let code = fs::read_to_string(&path).unwrap_or_default();
-        for import in imports(&code) {
+        let depth = names.len() - usize::from(path.ends_with("mod.rs"));
+        for import in imports(code, depth) {
             if place(&import).is_some_and(|other| other < own) {
                 wrong.push(format!("{} imports {import}", path.display()));
             }
         }
     }
-    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+    wrong
 }
 
 #[test]
-fn imports_are_read_from_code_and_not_from_its_comments_and_tests() {
-    let code = "//! crate::above\nuse crate::index::Site;\nuse crate::{oidc, pages};\nfn f() { crate::random::random() }\n#[cfg(test)]\nmod tests { use crate::verify; }\n";
+fn modules_import_only_those_further_down_the_list_of_their_crate() {
+    let mut with_list = Vec::new();
+    for folder in fs::read_dir(root().join("crates")).unwrap().flatten() {
+        let source = folder.path().join("src");
+        let Ok(lib) = fs::read_to_string(source.join("lib.rs")) else {
+            continue;
+        };
+        if layers(&lib).is_none() {
+            continue;
+        }
+        let rust = |path: &PathBuf| path.extension().is_some_and(|end| end == "rs");
+        let files = below(&source).into_iter().filter(rust).map(|path| {
+            let code = fs::read_to_string(&path).unwrap();
+            (path.strip_prefix(&source).unwrap().to_owned(), code)
+        });
+        let wrong = upward(&lib, &files.collect());
+        assert!(wrong.is_empty(), "{}:\n{}", source.display(), wrong.join("\n"));
+        with_list.push(folder.file_name());
+    }
+    assert!(with_list.contains(&"gateway".into()), "{with_list:?}");
+}
+
+#[test]
+fn an_upward_import_of_any_form_is_reported_and_one_of_tests_is_not() {
+    let lib = "//! Modules from top to bottom:\n//!\n//! - `top`: x\n//! - `middle`: `top` of `low`\n//! - `low`: x\n\nmod low;\nmod middle;\npub mod top;\n#[cfg(test)]\nmod fixtures;\n";
+    assert_eq!(layers(lib).unwrap(), ["top", "middle", "low"]);
+    assert_eq!(layers("//! nothing\nmod a;"), None);
+    let judged = |path: &str, code: &str| upward(lib, &[(path.into(), code.to_owned())].into());
+    let report = ["middle.rs imports top"];
+    for code in [
+        "use crate::top::Thing;",
+        "use crate::top;",
+        "use crate::{low, top};",
+        "use crate::{\n    low::{self, a},\n    top::{b, c},\n};",
+        "pub(crate) use crate::{top as other};",
+        "fn f() { crate::top::f() }",
+        "fn f(of: &crate::top::Thing) {}",
+        "use super::top::Thing;",
+        "use super::{low, top};",
+        "#[cfg(test)]\nuse crate::low;\nuse crate::top;",
+        "#[cfg(test)]\nmod tests {\n    use super::*;\n}\n\nuse crate::top;",
+    ] {
+        assert_eq!(judged("middle.rs", code), report, "{code}");
+    }
+    for code in [
+        "use crate::low::Thing;",
+        "use crate::low::top;",
+        "use crate::{low::{top, a}, middle};",
+        "use other::top;",
+        "use othercrate::top;",
+        "//! crate::top\n// crate::top",
+        "#[cfg(test)]\nmod tests {\n    use crate::top;\n}",
+        "#[cfg(test)]\nuse crate::top;\nfn f() {}",
+    ] {
+        assert!(judged("middle.rs", code).is_empty(), "{code}");
+    }
+    let deep = "use super::super::top;";
+    assert_eq!(judged("middle/a.rs", deep), ["middle/a.rs imports top"]);
+    assert_eq!(judged("middle/mod.rs", "use super::top;").len(), 1);
+    assert!(judged("middle/a.rs", "use super::top;").is_empty(), "middle::top");
+    assert!(judged("middle/tests.rs", deep).is_empty() && judged("middle/a_tests.rs", deep).is_empty());
+    assert!(judged("top.rs", "use crate::{low, middle};").is_empty());
+    let unlisted = format!("{lib}mod new;\n");
     assert_eq!(
-        imports(code),
-        ["index", "oidc", "pages", "random"].map(str::to_owned).into()
+        upward(&unlisted, &BTreeMap::new()),
+        ["lib.rs lists no module new"]
     );
-    let list = "//! x never import those above:\n//! `a`, `b`,\n//! `c`.\n\nmod d;";
-    assert_eq!(layers(list), ["a", "b", "c"]);
 }

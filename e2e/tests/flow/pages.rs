@@ -40,7 +40,7 @@ async fn a_start_that_does_not_get_on_says_why_on_its_page_and_opens_by_itself_w
     browser
         .sees("#message", "registry.invalid/nothing/there:v9")
         .await?;
-    browser.sees("li.stuck", "Its image is fetched").await?;
+    browser.sees("li.stuck", "Pulling image").await?;
     browser.screenshot("a-start-that-does-not-get-on").await?;
 
     let image = &Environment::get()?.images.echo;

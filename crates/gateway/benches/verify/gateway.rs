@@ -7,24 +7,24 @@ use std::time::Duration;
 use anyhow::Context as _;
 use gateway::audit::Audit;
 use gateway::clock::Clock;
-use gateway::crypto::assertion::Assertions;
-use gateway::crypto::seal::{KeyId, KeyRing, SealingKey};
-use gateway::crypto::tokens::{RandomId, TICKET_LIFE, Ticket};
 use gateway::index::following::Follower;
 use gateway::index::freshness::Freshness;
 use gateway::index::{Index, feed};
-use gateway::listen::bounds::{Bounds, Kind, Most, at_entrance};
-use gateway::listen::{Answers, Limits, Listener, Owners};
 use gateway::metrics::Metrics;
 use gateway::oidc::Tokens;
 use gateway::oidc::claims::Identity;
-use gateway::random::random;
 use gateway::relay::Relay;
-use gateway::request::cookies::StripList;
 use gateway::router::{Entrance, Gate};
+use gateway::server::bounds::{Bounds, Kind, Most, at_entrance};
+use gateway::server::throttle::{Rates, Throttle};
+use gateway::server::{Answers, Limits, Listener, Owners};
 use gateway::session::Sessions;
 use gateway::session::content::Content;
-use gateway::throttle::{Rates, Throttle};
+use gateway::tokens::assertion::Assertions;
+use gateway::tokens::cookies::StripList;
+use gateway::tokens::random::random;
+use gateway::tokens::seal::{KeyId, KeyRing, SealingKey};
+use gateway::tokens::{RandomId, TICKET_LIFE, Ticket};
 use gateway::verify::AppState;
 use gateway::verify::rights::Rights;
 use http::HeaderMap;
@@ -168,7 +168,7 @@ impl Gateway {
             CancellationToken::new(),
         );
         let entrance = Entrance {
-            doorkeeper: self.app.clone(),
+            authorizer: self.app.clone(),
             relay: Arc::new(relay),
             // Over HTTP/1.1 the load generator names the address.
             own_names: ["localhost", "127.0.0.1"].map(str::to_owned).into(),

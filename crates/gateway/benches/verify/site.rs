@@ -12,9 +12,9 @@ use std::sync::Arc;
 use anyhow::Context as _;
 use api::manager::RoutingMode;
 use gateway::index::traefik::Routes;
-use gateway::listen::bounds::{at_pages, at_routes};
+use gateway::login;
 use gateway::router::{RouteProvider, pages, provider};
-use gateway::sign_in;
+use gateway::server::bounds::{at_pages, at_routes};
 use kit::pki::{Pair, Purpose, authority, leaf};
 use serde_json::{Value, json};
 use tokio::io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader};
@@ -150,8 +150,8 @@ async fn listen(gateway: &Arc<Gateway>, between: &Pair) -> anyhow::Result<Ports>
     });
 
     let (app, index) = (gateway.app.clone(), gateway.index.clone());
-    let auth = sign_in::auth(app.clone());
-    let pages = pages(index, app.clone(), auth, sign_in::workspace(app));
+    let auth = login::auth(app.clone());
+    let pages = pages(index, app.clone(), auth, login::workspace(app));
     let of = gateway.clone();
     tokio::spawn(async move {
         of.listen("pages", at_pages, (shown, Some(tls)), || pages.clone())

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use crate::throttle::{Rate, Table};
+use crate::server::throttle::{Rate, Table};
 
 /// 100 refusals may come at once, and then one has a record of its own each time so much has passed.
 const RATE: Rate = Rate::new(EACH, 100);

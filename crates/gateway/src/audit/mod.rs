@@ -18,13 +18,13 @@ use serde::Serialize;
 use tokio::time::Instant;
 
 use self::flood::{Floods, Whom};
-pub use self::record::{Place, Record, Who};
+pub use self::record::{Record, Who, WorkspaceRun};
 use self::visits::{Visit, Visits};
-use crate::crypto::tokens::RandomId;
 use crate::index::Target;
 use crate::metrics::Metrics;
-use crate::request::id;
 use crate::session::Session;
+use crate::tokens::RandomId;
+use crate::tokens::request_id;
 
 /// Most groups that a record names.
 const GROUPS: usize = 32;
@@ -185,7 +185,7 @@ impl Audit {
         if self.has_room(Whom::Stranger) {
             self.tell(Record::TokenRefused {
                 reason,
-                request: id::current(),
+                request: request_id::current(),
             });
         }
     }
@@ -214,16 +214,16 @@ impl Audit {
             .visits
             .visit(session.id, &target.uid, rule, Instant::now())
         {
-            Visit::Told => {}
-            Visit::New => self.opened(session, target, rule, id::current()),
-            Visit::Again(requests) => self.administered(session, target, requests, id::current()),
+            Visit::Recorded => {}
+            Visit::New => self.opened(session, target, rule, request_id::current()),
+            Visit::Again(requests) => self.administered(session, target, requests, request_id::current()),
         }
     }
 
     fn opened(&self, session: &Session, target: &Target, rule: Allowed, request: String) {
         self.tell(Record::Opened {
             who: who(session),
-            workspace: Place::of(target),
+            workspace: WorkspaceRun::of(target),
             rule: rule.reason(),
             request: request.clone(),
         });
@@ -236,16 +236,16 @@ impl Audit {
     pub(crate) fn started(&self, session: &Session, target: &Target, rule: Allowed) {
         self.tell(Record::Started {
             who: who(session),
-            workspace: Place::of(target),
+            workspace: WorkspaceRun::of(target),
             rule: rule.reason(),
-            request: id::current(),
+            request: request_id::current(),
         });
     }
 
     fn administered(&self, session: &Session, target: &Target, requests: u64, request: String) {
         self.tell(Record::Administered {
             who: who(session),
-            workspace: Place::of(target),
+            workspace: WorkspaceRun::of(target),
             requests,
             request,
         });
@@ -263,9 +263,9 @@ impl Audit {
             self.tell(Record::Denied {
                 who: who(session),
                 host: host.to_owned(),
-                workspace: target.map(Place::of),
+                workspace: target.map(WorkspaceRun::of),
                 rule,
-                request: id::current(),
+                request: request_id::current(),
             });
         }
     }
@@ -273,7 +273,7 @@ impl Audit {
 
 fn who(session: &Session) -> Who {
     Who {
-        token: session.credential.word(),
+        token: session.credential.label(),
         ..Who::new(&session.identity.user_name, session.id)
     }
 }

@@ -2,9 +2,9 @@
 
 use serde::Serialize;
 
-use crate::crypto::tokens::RandomId;
 use crate::index::Target;
-use crate::random::fingerprint;
+use crate::tokens::RandomId;
+use crate::tokens::random::fingerprint;
 
 /// One event. Nothing in it lets anybody in: sessions appear by their fingerprint.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -65,7 +65,7 @@ pub enum Record {
         who: Who,
         /// Which workspace.
         #[serde(flatten)]
-        workspace: Place,
+        workspace: WorkspaceRun,
         /// The rule that let them in.
         rule: &'static str,
         /// Identifies the request.
@@ -78,7 +78,7 @@ pub enum Record {
         who: Who,
         /// Which workspace; its run is the one that ended last.
         #[serde(flatten)]
-        workspace: Place,
+        workspace: WorkspaceRun,
         /// The rule that lets them open it.
         rule: &'static str,
         /// Identifies the request.
@@ -91,7 +91,7 @@ pub enum Record {
         who: Who,
         /// Which workspace.
         #[serde(flatten)]
-        workspace: Place,
+        workspace: WorkspaceRun,
         /// Requests and websockets since the last record about it, this one included.
         requests: u64,
         /// Identifies the request.
@@ -106,7 +106,7 @@ pub enum Record {
         host: String,
         /// Which workspace that is, if it is one.
         #[serde(flatten)]
-        workspace: Option<Place>,
+        workspace: Option<WorkspaceRun>,
         /// The rule that decided.
         rule: &'static str,
         /// Identifies the request.
@@ -140,7 +140,7 @@ pub struct Who {
 /// A workspace and its run.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
-pub struct Place {
+pub struct WorkspaceRun {
     /// Its namespace.
     pub namespace: String,
     /// Its name.
@@ -165,7 +165,7 @@ impl Who {
     }
 }
 
-impl Place {
+impl WorkspaceRun {
     /// Where a target leads.
     pub fn of(target: &Target) -> Self {
         Self {

@@ -8,7 +8,7 @@ use std::time::Duration;
 use rules::access::Allowed;
 use tokio::time::Instant;
 
-use crate::crypto::tokens::RandomId;
+use crate::tokens::RandomId;
 
 /// How often an administrator's access is told while it goes on.
 const MINUTE: Duration = Duration::from_mins(1);
@@ -21,7 +21,7 @@ pub(super) enum Visit {
     /// It is the first one, or the first by this rule.
     New,
     /// It was told before.
-    Told,
+    Recorded,
     /// It was told a minute ago; so many requests came since.
     Again(u64),
 }
@@ -77,12 +77,12 @@ impl Visits {
 impl Seen {
     fn again(&self, now: Instant) -> Visit {
         if self.rule != Allowed::Administrator {
-            return Visit::Told;
+            return Visit::Recorded;
         }
         let requests = self.requests.fetch_add(1, Ordering::Relaxed) + 1;
         let mut told = self.told.lock().unwrap_or_else(PoisonError::into_inner);
         if now.duration_since(*told) < MINUTE {
-            return Visit::Told;
+            return Visit::Recorded;
         }
         *told = now;
         self.requests.fetch_sub(requests, Ordering::Relaxed);
@@ -101,7 +101,7 @@ mod tests {
         let now = Instant::now();
         assert_eq!(visits.visit(one, "u", Allowed::Owner, now), Visit::New);
         let later = now + Duration::from_hours(1);
-        assert_eq!(visits.visit(one, "u", Allowed::Owner, later), Visit::Told);
+        assert_eq!(visits.visit(one, "u", Allowed::Owner, later), Visit::Recorded);
         assert_eq!(visits.visit(one, "u", Allowed::Share, now), Visit::New);
         assert_eq!(visits.visit(one, "v", Allowed::Share, now), Visit::New);
         assert_eq!(visits.visit(two, "u", Allowed::Share, now), Visit::New);
@@ -135,9 +135,9 @@ mod tests {
             visits.visit(session, "u", Allowed::Administrator, now)
         };
         assert_eq!(visit(0), Visit::New);
-        assert_eq!((visit(1), visit(59)), (Visit::Told, Visit::Told));
+        assert_eq!((visit(1), visit(59)), (Visit::Recorded, Visit::Recorded));
         assert_eq!(visit(60), Visit::Again(3));
-        assert_eq!(visit(119), Visit::Told);
+        assert_eq!(visit(119), Visit::Recorded);
         assert_eq!(visit(500), Visit::Again(2));
     }
 }

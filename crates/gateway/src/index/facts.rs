@@ -11,9 +11,9 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use kube::api::ObjectMeta;
 use rules::access::Policy;
 
+use crate::index::partial::Projection;
 use crate::index::pods::PodFacts;
 use crate::index::sharing::{self, ShareFacts};
-use crate::index::told::Kept;
 use crate::index::{Domain, Snapshot, Story, Target};
 use crate::site::Site;
 
@@ -22,7 +22,7 @@ pub(super) type Key = (String, String);
 
 /// Everything that the watches have told, and the manager that this gateway serves.
 #[derive(Debug, Default)]
-pub(super) struct World {
+pub(super) struct Observed {
     wanted: Option<String>,
     serving: Option<(String, ManagerFacts)>,
     managers: HashMap<Key, ManagerFacts>,
@@ -56,7 +56,7 @@ pub(super) struct WorkspaceFacts {
     shared_by: Option<sharing::Source>,
 }
 
-impl World {
+impl Observed {
     /// `wanted`: the manager to serve; `None`: the one default manager.
     pub(super) fn new(wanted: Option<String>) -> Self {
         Self {
@@ -116,8 +116,8 @@ impl World {
                 .get(&(target.namespace.as_str(), target.name.as_str()))
                 .cloned();
             workspace.share(of_it.unwrap_or_default(), &manager.object);
-            workspace.reach(&self.pods);
-            workspace.placed_in(&manager.domain)
+            workspace.resolve_endpoint(&self.pods);
+            workspace.resolve(&manager.domain)
         });
         Snapshot::new(Some(manager.domain.clone()), targets).under(manager.policy.clone())
     }
@@ -139,7 +139,7 @@ impl World {
     }
 }
 
-impl Kept for ManagerFacts {
+impl Projection for ManagerFacts {
     type Object = WorkspaceManager;
 
     /// `None` for a manager whose authentication is not this gateway's business. Which proxy asks is no matter.
@@ -163,7 +163,7 @@ impl Kept for ManagerFacts {
     }
 }
 
-impl Kept for WorkspaceFacts {
+impl Projection for WorkspaceFacts {
     type Object = Workspace;
 
     /// Owner and wish come from the object itself, because they count at once; what was resolved and the pod's address
@@ -261,7 +261,7 @@ impl WorkspaceFacts {
     }
 
     /// Takes in where the pod is, if it is there and has the address that the operator names.
-    fn reach(&mut self, pods: &HashMap<Key, PodFacts>) {
+    fn resolve_endpoint(&mut self, pods: &HashMap<Key, PodFacts>) {
         let endpoint = self.endpoint.as_ref().and_then(|(pod, address)| {
             let is_there = pods.get(pod)?.has(&self.target.name, address.ip());
             is_there.then_some(*address)
@@ -275,7 +275,7 @@ impl WorkspaceFacts {
     }
 
     /// The target with its site in `domain`; computed once, because a snapshot is made at every change.
-    fn placed_in(&mut self, domain: &Domain) -> Arc<Target> {
+    fn resolve(&mut self, domain: &Domain) -> Arc<Target> {
         if !domain.covers(&self.target.site) {
             let target = &self.target;
             self.target = Arc::new(Target {

@@ -39,8 +39,8 @@ fn manager(name: &str, base: &str, is_default: bool) -> (Key, ManagerFacts) {
     ((String::new(), name.into()), ManagerFacts::of(object).unwrap())
 }
 
-fn world(managers: impl IntoIterator<Item = (Key, ManagerFacts)>) -> World {
-    let mut world = World::new(None);
+fn world(managers: impl IntoIterator<Item = (Key, ManagerFacts)>) -> Observed {
+    let mut world = Observed::new(None);
     world.managers().extend(managers);
     world
 }
@@ -244,7 +244,7 @@ fn share_facts(name: &str, change: &serde_json::Value) -> Option<Arc<ShareFacts>
         }]},
     });
     json_patch_merge(&mut object, change);
-    Kept::of(serde_json::from_value(object).unwrap())
+    Projection::of(serde_json::from_value(object).unwrap())
 }
 
 fn share(name: &str, change: &serde_json::Value) -> (Key, Arc<ShareFacts>) {
@@ -252,7 +252,7 @@ fn share(name: &str, change: &serde_json::Value) -> (Key, Arc<ShareFacts>) {
 }
 
 /// Who of bob and the group ml is let in by shares of the one workspace at `now`.
-fn guests(world: &mut World, now: i64) -> (bool, bool) {
+fn guests(world: &mut Observed, now: i64) -> (bool, bool) {
     let target = only(&world.snapshot());
     let policy = Policy::default();
     let lets_in = |user: &str, groups: &[String]| {
@@ -269,7 +269,7 @@ fn guests(world: &mut World, now: i64) -> (bool, bool) {
     (lets_in("bob", &[]), lets_in("eve", &["ml".to_owned()]))
 }
 
-fn shared_world(shares: impl IntoIterator<Item = (Key, Arc<ShareFacts>)>) -> World {
+fn shared_world(shares: impl IntoIterator<Item = (Key, Arc<ShareFacts>)>) -> Observed {
     let mut world = world([manager("main", "ws.example", true)]);
     world.workspaces().extend([workspace("lab", |_| ())]);
     world.shares().extend(shares);

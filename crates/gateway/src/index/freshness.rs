@@ -17,7 +17,7 @@ pub(super) const LATE: Duration = Duration::from_secs(3);
 /// From this age on no watch is believed: its connection may be as dead as that of the heartbeats, and nobody may have said so.
 const DOUBTFUL: Duration = Duration::from_secs(10);
 /// How often whoever holds something open looks whether it may stay.
-pub(crate) const LOOK: Duration = Duration::from_millis(750);
+pub(crate) const CHECK_INTERVAL: Duration = Duration::from_millis(750);
 /// Most heartbeats that are remembered on their way.
 const UNSEEN: usize = 64;
 /// No heartbeat was sent yet, and no watch is broken.
@@ -173,7 +173,7 @@ impl Freshness {
     /// What may be done now.
     pub fn age(&self) -> Age {
         match self.lag() {
-            lag if lag + LOOK >= self.grace() => Age::Lost,
+            lag if lag + CHECK_INTERVAL >= self.grace() => Age::Lost,
             lag if lag >= self.most => Age::Stale,
             lag if lag >= LATE => Age::Late,
             _ => Age::Fresh,

@@ -21,7 +21,7 @@ use crate::index::following::Follower;
 /// How often a heartbeat is sent. An API server that takes less than half of `LATE` for one makes nothing late.
 const PERIOD: Duration = Duration::from_secs(1);
 /// Time for one to be taken.
-const PATIENCE: Duration = Duration::from_secs(5);
+const TIMEOUT: Duration = Duration::from_secs(5);
 /// Prefix of the annotations.
 const PREFIX: &str = "heartbeat.gateway.workspaces.jupyter.org/";
 /// A replica whose annotation is this old, in seconds, is gone: it is removed.
@@ -39,7 +39,7 @@ pub(crate) struct Heartbeat {
 /// Why a heartbeat was not taken.
 #[derive(Debug, thiserror::Error)]
 enum Failed {
-    #[error("no answer within {} s", PATIENCE.as_secs())]
+    #[error("no answer within {} s", TIMEOUT.as_secs())]
     NoAnswer,
     #[error(transparent)]
     Refused(#[from] kube::Error),
@@ -112,7 +112,7 @@ impl Heartbeat {
         };
         let patch = Patch::Merge(change);
         let call = self.leases.patch(&self.name, &params, &patch);
-        match timeout(PATIENCE, call).await {
+        match timeout(TIMEOUT, call).await {
             Ok(answer) => Ok(answer.map(drop)?),
             Err(_) => Err(Failed::NoAnswer),
         }
@@ -124,14 +124,14 @@ impl Heartbeat {
         let mut events = pin!(events);
         while let Some(event) = events.next().await {
             match event {
-                watcher::Event::Apply(lease) | watcher::Event::InitApply(lease) => self.look(&lease).await,
+                watcher::Event::Apply(lease) | watcher::Event::InitApply(lease) => self.observe(&lease).await,
                 watcher::Event::InitDone => watched.is_whole(),
                 watcher::Event::Init | watcher::Event::Delete(_) => {}
             }
         }
     }
 
-    async fn look(&self, lease: &PartialObjectMeta<Lease>) {
+    async fn observe(&self, lease: &PartialObjectMeta<Lease>) {
         if let Some((number, now)) = lease.annotations().get(&self.key).and_then(|text| read(text)) {
             let Follower { freshness, metrics } = &self.follower;
             freshness.seen(number);
@@ -169,7 +169,7 @@ mod tests {
     use tokio::time::sleep;
 
     use super::*;
-    use crate::index::freshness::{Age, Freshness, LATE, LOOK};
+    use crate::index::freshness::{Age, CHECK_INTERVAL, Freshness, LATE};
     use crate::metrics::Metrics;
 
     const NAME: &str = "demo-gateway-heartbeat";
@@ -253,7 +253,7 @@ mod tests {
                 }
                 let held = away.elapsed();
                 // Sockets end before they are looked at again.
-                let is_near = held + PERIOD + LOOK >= most;
+                let is_near = held + PERIOD + CHECK_INTERVAL >= most;
                 assert!(held <= most && is_near, "{age:?} after {held:?}");
             }
             server.partition(false);

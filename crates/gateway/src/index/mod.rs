@@ -8,9 +8,9 @@ mod facts;
 pub mod following;
 pub mod freshness;
 pub(crate) mod heartbeat;
+mod partial;
 mod pods;
 mod sharing;
-mod told;
 pub mod traefik;
 pub(crate) mod watch;
 
@@ -118,7 +118,7 @@ pub struct Domain {
 
 /// Where a request's authority lies in relation to the domain.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Place {
+pub enum Destination {
     /// `auth.<base>`.
     Auth,
     /// Where a workspace would be. It may be unknown.
@@ -220,40 +220,41 @@ impl Domain {
     pub fn has(&self, site: &Site) -> bool {
         let origin = self.origin_of(site);
         let folder = format!("{}/", site.prefix());
-        self.place(origin.trim_start_matches("https://"), &folder) == Place::Workspace(site.clone())
+        self.destination(origin.trim_start_matches("https://"), &folder)
+            == Destination::Workspace(site.clone())
     }
 
     /// Places a request: its authority (`host` or `host:port`, as in a Host header), and its path with or without query, not
     /// decoded. Another port than ours is outside.
-    pub fn place(&self, authority: &str, uri: &str) -> Place {
+    pub fn destination(&self, authority: &str, uri: &str) -> Destination {
         let (host, port) = match authority.rsplit_once(':') {
             Some((host, port)) => (host, port_of(port)),
             None => (authority, Some(443)),
         };
         if port != Some(self.port) {
-            return Place::Outside;
+            return Destination::Outside;
         }
         let host = host.to_ascii_lowercase();
         if self.mode == RoutingMode::Path && host == self.base {
             return match site::folder(&host, uri) {
-                Folder::In(site) => Place::Workspace(site),
-                Folder::At(site) => Place::Folder(site),
-                Folder::Outside => Place::Nowhere,
-                Folder::Unclear => Place::Unclear,
+                Folder::In(site) => Destination::Workspace(site),
+                Folder::At(site) => Destination::Folder(site),
+                Folder::Outside => Destination::Nowhere,
+                Folder::Unclear => Destination::Unclear,
             };
         }
         let Some(label) = host
             .strip_suffix(&self.base)
             .and_then(|rest| rest.strip_suffix('.'))
         else {
-            return Place::Outside;
+            return Destination::Outside;
         };
         match label {
-            "auth" => Place::Auth,
-            "" => Place::Outside,
+            "auth" => Destination::Auth,
+            "" => Destination::Outside,
             // Browsers read other characters in ways of their own: `#` ends a host, `%2e` is a dot.
-            label if !site::is_name(label) || self.mode == RoutingMode::Path => Place::Outside,
-            _ => Place::Workspace(host.into()),
+            label if !site::is_name(label) || self.mode == RoutingMode::Path => Destination::Outside,
+            _ => Destination::Workspace(host.into()),
         }
     }
 }
@@ -366,10 +367,13 @@ mod tests {
     #[test]
     fn places_exactly_one_label_under_the_base_domain() {
         let domain = Domain::new("Workspaces.Example.", 8443);
-        assert_eq!(domain.place("auth.workspaces.example:8443", "/"), Place::Auth);
         assert_eq!(
-            domain.place("WS1.workspaces.example:8443", "/"),
-            Place::Workspace("ws1.workspaces.example".into())
+            domain.destination("auth.workspaces.example:8443", "/"),
+            Destination::Auth
+        );
+        assert_eq!(
+            domain.destination("WS1.workspaces.example:8443", "/"),
+            Destination::Workspace("ws1.workspaces.example".into())
         );
         for outside in [
             "workspaces.example:8443",
@@ -391,7 +395,11 @@ mod tests {
             "",
             ":8443",
         ] {
-            assert_eq!(domain.place(outside, "/"), Place::Outside, "{outside}");
+            assert_eq!(
+                domain.destination(outside, "/"),
+                Destination::Outside,
+                "{outside}"
+            );
         }
     }
 
@@ -399,8 +407,8 @@ mod tests {
     fn default_port_is_left_out_of_origins_and_authorities() {
         let domain = Domain::new("ws.example", 443);
         assert_eq!(domain.auth_origin(), "https://auth.ws.example");
-        assert_eq!(domain.place("auth.ws.example", "/"), Place::Auth);
-        assert_eq!(domain.place("auth.ws.example:443", "/"), Place::Auth);
+        assert_eq!(domain.destination("auth.ws.example", "/"), Destination::Auth);
+        assert_eq!(domain.destination("auth.ws.example:443", "/"), Destination::Auth);
         assert_eq!(
             Domain::new("ws.example", 8443).auth_origin(),
             "https://auth.ws.example:8443"

@@ -12,7 +12,7 @@ use rules::access::Shared;
 use rules::shares::{self, Extent};
 
 use crate::index::Target;
-use crate::index::told::Kept;
+use crate::index::partial::Projection;
 
 /// What is kept of a share that the operator calls active. Whether it counts at this moment is judged here, because a
 /// hand-over or a manager's new bound counts before the operator has written it down. So does an edit: admission has judged it, and
@@ -34,7 +34,7 @@ pub(super) struct ShareFacts {
     end: Option<Timestamp>,
 }
 
-impl Kept for Arc<ShareFacts> {
+impl Projection for Arc<ShareFacts> {
     type Object = WorkspaceShare;
 
     /// `None` for a share that lets nobody in.

@@ -12,12 +12,12 @@ use kube::{Api, Client};
 use tracing::warn;
 
 use crate::index::Index;
-use crate::index::facts::{Key, ManagerFacts, WorkspaceFacts, World};
+use crate::index::facts::{Key, ManagerFacts, Observed, WorkspaceFacts};
 use crate::index::following::Follower;
 use crate::index::freshness::Watched;
+use crate::index::partial::Partial;
 use crate::index::pods::{Pod, PodFacts};
 use crate::index::sharing::ShareFacts;
-use crate::index::told::Told;
 use crate::metrics::Metrics;
 
 /// Changes that are already waiting are taken in together, so that a burst makes one snapshot.
@@ -25,9 +25,9 @@ const BATCH: usize = 512;
 
 /// Keeps `index` up to date for ever. The first snapshot is published when all lists are complete.
 pub async fn feed(client: Client, wanted: Option<String>, index: Arc<Index>, follower: Follower) {
-    let workspaces = Api::<Told<WorkspaceFacts>>::all(client.clone());
-    let managers = Api::<Told<ManagerFacts>>::all(client.clone());
-    let shares = Api::<Told<Arc<ShareFacts>>>::all(client.clone());
+    let workspaces = Api::<Partial<WorkspaceFacts>>::all(client.clone());
+    let managers = Api::<Partial<ManagerFacts>>::all(client.clone());
+    let shares = Api::<Partial<Arc<ShareFacts>>>::all(client.clone());
     let pods = Api::<Pod>::all(client);
     let all = watcher::Config::default;
     let (workspaces, of_workspaces) = follower.follow("workspaces", workspaces, all());
@@ -54,7 +54,7 @@ pub async fn feed(client: Client, wanted: Option<String>, index: Arc<Index>, fol
     Box::pin(take_in(
         changes,
         listings,
-        World::new(wanted),
+        Observed::new(wanted),
         &index,
         &follower.metrics,
     ))
@@ -82,7 +82,7 @@ struct Listings {
 async fn take_in(
     changes: impl Stream<Item = Change>,
     mut listings: Listings,
-    mut world: World,
+    mut world: Observed,
     index: &Index,
     metrics: &Metrics,
 ) {
@@ -170,19 +170,19 @@ fn set<K: Eq + Hash, T>(map: &mut HashMap<K, T>, key: K, value: Option<T>) {
     };
 }
 
-fn workspace(object: Told<WorkspaceFacts>) -> (Key, Option<WorkspaceFacts>) {
+fn workspace(object: Partial<WorkspaceFacts>) -> (Key, Option<WorkspaceFacts>) {
     object.kept(|(namespace, name), error| {
         warn!(workspace.namespace = namespace, workspace.name = name, %error, "workspace cannot be read and is not served");
     })
 }
 
-fn manager(object: Told<ManagerFacts>) -> (Key, Option<ManagerFacts>) {
+fn manager(object: Partial<ManagerFacts>) -> (Key, Option<ManagerFacts>) {
     object.kept(|(_, name), error| {
         warn!(manager.name = name, %error, "manager cannot be read and is not served");
     })
 }
 
-fn share(object: Told<Arc<ShareFacts>>) -> (Key, Option<Arc<ShareFacts>>) {
+fn share(object: Partial<Arc<ShareFacts>>) -> (Key, Option<Arc<ShareFacts>>) {
     object.kept(|(namespace, name), error| {
         warn!(share.namespace = namespace, share.name = name, %error, "share cannot be read and does not count");
     })
@@ -264,7 +264,14 @@ mod tests {
             pods: Listing::of(watched()),
         };
         let changes = changes.flatten();
-        take_in(changes, listings, World::new(None), &index, &Metrics::default()).await;
+        take_in(
+            changes,
+            listings,
+            Observed::new(None),
+            &index,
+            &Metrics::default(),
+        )
+        .await;
         let mut names: Vec<_> = index.load().targets().map(|target| target.name.clone()).collect();
         names.sort();
         (names, *index.subscribe().borrow())
@@ -344,7 +351,7 @@ mod tests {
         });
         let (_, unknown) = statuses::<WorkspaceShare>(&share);
         for one in unknown {
-            let told: Told<Arc<ShareFacts>> = serde_json::from_value(one.object).unwrap();
+            let told: Partial<Arc<ShareFacts>> = serde_json::from_value(one.object).unwrap();
             told.kept(|_, error| panic!("{}: {error}", one.path));
         }
     }

@@ -2,6 +2,8 @@
 //!
 //! `names` says what each is called; docs/metrics.md lists them, and a test holds the two together.
 
+pub(crate) mod gauges;
+pub(crate) mod log_limit;
 mod names;
 
 use std::sync::atomic::{AtomicI64, AtomicU64};

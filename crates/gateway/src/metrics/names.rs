@@ -13,7 +13,7 @@ impl Metrics {
         self.register_requests(registry);
         self.register_websockets(registry);
         self.register_index(registry);
-        self.register_people(registry);
+        self.register_logins(registry);
         self.register_load(registry);
     }
 
@@ -102,7 +102,7 @@ impl Metrics {
     }
 
     /// Sign-in, sessions and keys.
-    fn register_people(&self, registry: &mut Registry) {
+    fn register_logins(&self, registry: &mut Registry) {
         registry.register(
             "sign_ins",
             "Logins that ended, by outcome: signed_in, or why not",

@@ -79,7 +79,7 @@ impl Mapping {
     /// The same, that leaves out all groups but those whose name, as the claim has it, begins like one of these. Empty: leaves
     /// out none.
     #[must_use]
-    pub fn keeping(self, groups_filter: Vec<String>) -> Self {
+    pub fn filtering(self, groups_filter: Vec<String>) -> Self {
         Self {
             groups_filter,
             ..self
@@ -99,10 +99,10 @@ impl Mapping {
     /// Whether somebody may have a group of this Kubernetes name.
     pub(crate) fn can_give(&self, group: &str) -> bool {
         let name = self.groups_prefix().and_then(|prefix| group.strip_prefix(prefix));
-        name.is_some_and(|name| self.keeps(name))
+        name.is_some_and(|name| self.counts(name))
     }
 
-    fn keeps(&self, group: &str) -> bool {
+    fn counts(&self, group: &str) -> bool {
         let filter = &self.groups_filter;
         filter.is_empty()
             || filter
@@ -160,7 +160,7 @@ impl Mapping {
                 .ok_or_else(wrong_type)?,
             Some(_) => return Err(wrong_type()),
         };
-        listed.retain(|group| self.keeps(group));
+        listed.retain(|group| self.counts(group));
         if listed.iter().any(|group| group.chars().any(char::is_control)) {
             return Err(IdentityError::GroupName { claim: claim.clone() });
         }
@@ -280,7 +280,7 @@ mod tests {
                 text("groupsPrefix").unwrap_or_default(),
             )
             .with_email(email)
-            .keeping(
+            .filtering(
                 filter
                     .map(|beginning| beginning.as_str().unwrap().to_owned())
                     .collect(),
@@ -302,7 +302,7 @@ mod tests {
         let groups: Vec<_> = (0..5000)
             .map(|number| format!("{}-{number}", if number % 5 == 0 { "k8s" } else { "x" }))
             .collect();
-        let mapping = Mapping::new(ISSUER, "sub", None, Some("groups"), "").keeping(vec!["k8s-".into()]);
+        let mapping = Mapping::new(ISSUER, "sub", None, Some("groups"), "").filtering(vec!["k8s-".into()]);
         let identity = identify(&mapping, &json!({"sub": "1", "groups": groups})).unwrap();
         assert_eq!(identity.groups.len(), 1000);
     }
@@ -429,7 +429,7 @@ mod tests {
             );
             assert!(!error.to_string().contains(odd), "no value of a claim");
         }
-        let mapping = Mapping::new(ISSUER, "sub", None, Some("groups"), "").keeping(vec!["k8s-".into()]);
+        let mapping = Mapping::new(ISSUER, "sub", None, Some("groups"), "").filtering(vec!["k8s-".into()]);
         let claims = json!({"sub": "1", "groups": ["a\nb", "k8s-ml"]});
         assert_eq!(identify(&mapping, &claims).unwrap().groups, ["k8s-ml"]);
     }

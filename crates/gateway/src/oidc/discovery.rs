@@ -5,7 +5,7 @@ use std::time::Duration;
 use tokio::time::{Instant, sleep};
 
 use crate::clock::Clock;
-use crate::random::random;
+use crate::tokens::random::random;
 use kit::process::WrongSetting;
 
 use crate::oidc::http::HttpClient;

@@ -211,20 +211,22 @@ async fn exchange(
     Ok(Response::from_parts(head, body.to_bytes().to_vec()))
 }
 
-/// What rustls says of a certificate that it does not accept, wherever in the chain of causes it stands.
+/// What rustls says of a certificate that it does not accept, anywhere in the chain of sources.
 fn untrusted(error: &(dyn StdError + 'static)) -> Option<String> {
-    causes(error).find_map(|cause| match cause.downcast_ref::<rustls::Error>() {
+    sources(error).find_map(|cause| match cause.downcast_ref::<rustls::Error>() {
         Some(rustls::Error::InvalidCertificate(reason)) => Some(reason.to_string()),
         _ => None,
     })
 }
 
 fn innermost(error: &(dyn StdError + 'static)) -> String {
-    causes(error).last().map_or_else(String::new, ToString::to_string)
+    sources(error)
+        .last()
+        .map_or_else(String::new, ToString::to_string)
 }
 
-/// The error and its causes. An `io::Error` hides what it carries from `source`.
-fn causes<'a>(error: &'a (dyn StdError + 'static)) -> impl Iterator<Item = &'a (dyn StdError + 'static)> {
+/// The error and its sources. An `io::Error` hides what it carries from `source`.
+fn sources<'a>(error: &'a (dyn StdError + 'static)) -> impl Iterator<Item = &'a (dyn StdError + 'static)> {
     std::iter::successors(Some(error), |error: &&'a (dyn StdError + 'static)| {
         let error: &'a (dyn StdError + 'static) = *error;
         let carried = error

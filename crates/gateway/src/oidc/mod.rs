@@ -5,10 +5,15 @@
 //! must end, `bearer` judges tokens that it gave to others, `signed` checks what both are signed with, `end_session` how its own
 //! ends; `http` is how it is called. `providers` holds all that people may choose from, `admission` says whom of theirs this site
 //! admits.
+//!
+//! Settings: `args` are the flags, `providers_file` lists further providers, `clients` makes a client for each, `shared_domains`
+//! warns where a workspace can set a provider's cookies.
 
 pub mod admission;
+pub(crate) mod args;
 mod bearer;
 pub mod claims;
+pub(crate) mod clients;
 pub(crate) mod discovery;
 mod end_session;
 pub mod http;
@@ -16,8 +21,10 @@ mod jwks;
 mod logout;
 mod metadata;
 mod providers;
+mod providers_file;
 mod renewal;
 mod settings;
+pub(crate) mod shared_domains;
 mod signed;
 mod token;
 
@@ -47,7 +54,7 @@ use self::token::{Expected, Received};
 pub use self::token::{JwtError, Original};
 pub(crate) use self::token::{SKEW, payload};
 use crate::clock::Clock;
-use crate::crypto::redacted::Secret;
+use crate::tokens::redacted::Secret;
 
 /// Longest ID token, in bytes.
 const MAX_ID_TOKEN: usize = 64 * 1024;
@@ -60,7 +67,7 @@ const RENEW_AT_MOST: i64 = 5 * 60;
 /// Shortest one, however short access tokens live.
 const RENEW_AT_LEAST: i64 = 30;
 /// Longest word for an error that is told.
-const LONGEST_WORD: usize = 40;
+const LONGEST_CODE: usize = 40;
 
 type ConfiguredClient = CoreClient<
     EndpointSet,
@@ -336,10 +343,10 @@ fn refusal(error: TokenError) -> RedeemError {
                 Kind::Extension(own)
                     if ["temporarily_unavailable", "server_error", "slow_down"].contains(&own.as_str()) =>
                 {
-                    RedeemError::Unavailable(word(kind))
+                    RedeemError::Unavailable(error_code(kind))
                 }
-                Kind::InvalidClient | Kind::UnauthorizedClient => RedeemError::Client(word(kind)),
-                _ => RedeemError::Refused(word(kind)),
+                Kind::InvalidClient | Kind::UnauthorizedClient => RedeemError::Client(error_code(kind)),
+                _ => RedeemError::Refused(error_code(kind)),
             }
         }
         RequestTokenError::Request(error) => RedeemError::Unavailable(error.to_string()),
@@ -352,10 +359,10 @@ fn refusal(error: TokenError) -> RedeemError {
 }
 
 /// The error, for logs. One of the provider's own is told only if it looks like a word: it may as well repeat what it was asked.
-fn word(kind: &CoreErrorResponseType) -> String {
+fn error_code(kind: &CoreErrorResponseType) -> String {
     let word = kind.to_string();
     let is_word =
-        word.len() <= LONGEST_WORD && word.bytes().all(|byte| byte == b'_' || byte.is_ascii_lowercase());
+        word.len() <= LONGEST_CODE && word.bytes().all(|byte| byte == b'_' || byte.is_ascii_lowercase());
     if is_word {
         word
     } else {

@@ -6,7 +6,7 @@ use serde_json::{Map, Value};
 
 use super::token::{Expected, JwtError, Original, Received};
 use super::{Provider, RedeemError, TokenError, refresh_token, refusal, renew_in};
-use crate::crypto::redacted::Secret;
+use crate::tokens::redacted::Secret;
 
 /// The provider still vouches.
 pub struct Renewed {

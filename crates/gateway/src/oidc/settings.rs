@@ -3,7 +3,7 @@
 use openidconnect::core::CoreJwsSigningAlgorithm;
 use openidconnect::url::Url;
 
-use crate::crypto::redacted::Secret;
+use crate::tokens::redacted::Secret;
 use kit::process::WrongSetting;
 
 /// The gateway as a client of an identity provider.

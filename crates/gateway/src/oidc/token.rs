@@ -11,7 +11,7 @@ use openidconnect::{
 use serde_json::{Map, Value};
 
 use super::settings::Settings;
-use crate::random::equal;
+use crate::tokens::random::equal;
 
 /// How far the provider's clock may be from ours, in seconds.
 pub(crate) const SKEW: i64 = 60;

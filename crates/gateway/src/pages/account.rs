@@ -5,7 +5,7 @@ use http::header::REFRESH;
 use http::{HeaderValue, StatusCode};
 
 use super::identity::{Offer, offered};
-use super::notice::{Action, Notice, Part, Row, Tone};
+use super::message::{Action, Message, Part, Row, Tone};
 use crate::index::{Domain, Target};
 use api::workspace::Phase;
 
@@ -51,22 +51,22 @@ pub fn signed_in(domain: &Domain, account: Account<'_>, shelf: Option<Shelf<'_>>
          Where another browser is still signed in at the identity provider, one click there signs in again: sign out there as well."
             .to_owned(),
     ));
-    Notice {
+    Message {
         kind: "Account",
         tone: Tone::Good,
         parts,
         forms_to: Some(account.leads_to.to_owned()),
-        ..Notice::new("SignedIn", "You are signed in", account.sentence())
+        ..Message::new("SignedIn", "You are signed in", account.sentence())
     }
     .respond(StatusCode::OK)
 }
 
 /// For somebody who is not.
 pub fn signed_out(offers: &[Offer<'_>]) -> Response {
-    Notice {
+    Message {
         kind: "Account",
         parts: offered(offers),
-        ..Notice::new(
+        ..Message::new(
             "SignedOut",
             "You are signed out",
             "Sign in to see your workspaces, or open the address of one.",
@@ -101,7 +101,7 @@ pub fn denied_to(domain: &Domain, account: Account<'_>, another: Another<'_>) ->
         },
     };
     let actions = vec![another, sign_out("Sign out", false)];
-    Notice {
+    Message {
         parts: vec![
             Part::Soft(super::HOW_TO_GET_IN.to_owned()),
             Part::Soft(account.sentence()),
@@ -130,10 +130,10 @@ pub fn on_to_another(to: &str) -> Response {
         to: to.to_owned(),
         text,
     };
-    let mut response = Notice {
+    let mut response = Message {
         kind: "Account",
         parts: vec![Part::Actions(vec![link])],
-        ..Notice::new(
+        ..Message::new(
             "SignedOut",
             "You are signed out",
             "You can sign in as somebody else now.",

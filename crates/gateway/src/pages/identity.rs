@@ -3,7 +3,7 @@
 use axum::response::Response;
 use http::StatusCode;
 
-use super::notice::{Action, Notice, Part, Tone};
+use super::message::{Action, Message, Part, Tone};
 
 /// An identity provider that a person may choose.
 #[derive(Debug)]
@@ -16,10 +16,10 @@ pub struct Offer<'a> {
 
 /// Asks a person with whom they want to sign in.
 pub fn choice(offers: &[Offer<'_>]) -> Response {
-    Notice {
+    Message {
         kind: "Sign in",
         parts: offered(offers),
-        ..Notice::new("SignInRequired", "Sign in", "Choose where you have your account.")
+        ..Message::new("SignInRequired", "Sign in", "Choose where you have your account.")
     }
     .respond(StatusCode::OK)
 }
@@ -50,14 +50,14 @@ pub fn not_admitted(person: &str, provider: &str, again: &str) -> Response {
     let text = format!(
         "You are signed in at {provider} as {person}. This account is not admitted here. If it should be, ask your administrator."
     );
-    Notice {
+    Message {
         kind: "Sign in",
         tone: Tone::Bad,
         parts: vec![Part::Actions(vec![Action::Link {
             to: again.to_owned(),
             text: "Sign in with another account".to_owned(),
         }])],
-        ..Notice::new("NotAdmitted", "This account is not admitted", text)
+        ..Message::new("NotAdmitted", "This account is not admitted", text)
     }
     .respond(StatusCode::FORBIDDEN)
 }
@@ -79,11 +79,11 @@ pub fn unreachable(provider: &str, again: Option<&str>) -> Response {
             text: what_now.to_owned(),
         }])
     });
-    Notice {
+    Message {
         tone: Tone::Calm,
         retry: Some(5),
         parts: link.into_iter().collect(),
-        ..Notice::new("NoIdentityProvider", "Try again shortly", text)
+        ..Message::new("NoIdentityProvider", "Try again shortly", text)
     }
     .respond(StatusCode::SERVICE_UNAVAILABLE)
 }

@@ -6,8 +6,8 @@
 use api::workspace::Phase;
 use serde_json::Value;
 
-use super::notice::Part;
-use super::render;
+use super::html;
+use super::message::Part;
 use super::state::{self, Audience};
 use crate::index::{Domain, Target};
 
@@ -55,9 +55,9 @@ pub enum End {
 
 /// How far the start of this workspace is, told to `audience` at `now` (Unix seconds).
 pub fn progress(domain: &Domain, target: &Target, audience: Audience, now: i64) -> Progress {
-    let notice = state::notice(domain, target, audience, now);
+    let page = state::message(domain, target, audience, now);
     let (step, end) = at(target);
-    let (reason, message) = told(target, audience, step);
+    let (reason, message) = reason_and_message(target, audience, step);
     Progress {
         percent: if end == Some(End::Ready) {
             100
@@ -68,7 +68,7 @@ pub fn progress(domain: &Domain, target: &Target, audience: Audience, now: i64) 
         reason,
         message,
         end,
-        page: Some(render::shown(&notice)),
+        page: Some(html::shown(&page)),
     }
 }
 
@@ -104,7 +104,7 @@ fn percent(target: &Target) -> u8 {
     match target.phase {
         Phase::Running => BEGINS[state::ANSWERS],
         Phase::Starting if is_only_requested(target) => REQUESTED,
-        Phase::Starting | Phase::Failed => BEGINS[state::reached(target).0],
+        Phase::Starting | Phase::Failed => BEGINS[state::steps_done(target).0],
         Phase::Stopping | Phase::Stopped | Phase::Invalid | Phase::Deleting => 0,
     }
 }
@@ -126,7 +126,7 @@ fn at(target: &Target) -> (&'static str, Option<End>) {
     if target.may_run() {
         return ("ready", Some(End::Ready));
     }
-    let step = match state::reached(target) {
+    let step = match state::steps_done(target) {
         (_, Some(stuck)) => NAMES[stuck],
         (state::PREPARED, None) => "answering",
         _ if target.phase == Phase::Starting && is_only_requested(target) => "requested",
@@ -135,12 +135,12 @@ fn at(target: &Target) -> (&'static str, Option<End>) {
     (step, (target.phase == Phase::Failed).then_some(End::Failed))
 }
 
-fn told(target: &Target, audience: Audience, step: &'static str) -> (String, String) {
-    match (state::trouble(target), audience) {
+fn reason_and_message(target: &Target, audience: Audience, step: &'static str) -> (String, String) {
+    match (state::blocker(target), audience) {
         (Some(word), Audience::Keeper) => (word.to_owned(), target.message.clone()),
         (Some(_), Audience::Starter | Audience::Guest) => (
             "Hidden".to_owned(),
-            "Something is in the way. Its owner is told what.".to_owned(),
+            "The start is blocked. The owner sees the reason.".to_owned(),
         ),
         (None, _) => {
             let word = match target.phase {
@@ -159,13 +159,13 @@ fn told(target: &Target, audience: Audience, step: &'static str) -> (String, Str
 
 fn sentence(step: &str) -> &'static str {
     match step {
-        "requested" => "The start was asked for.",
-        "preparing" => "A machine, the disk and the image are prepared, and the application is started.",
-        "answering" => "The application was started and does not answer yet.",
-        "ready" => "It can be opened.",
-        "stopped" => "It is stopped, or being stopped.",
-        "deleted" => "It is being deleted.",
-        _ => "It cannot run.",
+        "requested" => "The start was requested.",
+        "preparing" => "Scheduling the pod, attaching the disk, pulling the image.",
+        "answering" => "Waiting for the application to answer.",
+        "ready" => "The workspace is ready.",
+        "stopped" => "The workspace is stopped or is stopping.",
+        "deleted" => "The workspace is being deleted.",
+        _ => "The workspace cannot run.",
     }
 }
 

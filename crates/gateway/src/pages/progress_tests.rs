@@ -68,7 +68,7 @@ fn a_start_without_trouble_grows_from_its_request_to_a_hundred() {
 fn every_reason_stands_at_its_step_and_the_owner_alone_is_told_which() {
     for known in reason::ALL {
         let stuck = target(Phase::Starting, known.name, false);
-        let Some(at) = state::reached(&stuck).1 else {
+        let Some(at) = state::steps_done(&stuck).1 else {
             continue;
         };
         let own = told(&stuck, Audience::Keeper);

@@ -1,358 +1,249 @@
-//! a notice -> a page, and the policy that admits just what is on it (pure).
+//! an answer and the request that it is for -> the page or the JSON that the browser gets (pure but for the log).
+//!
+//! Every answer goes through here once. What says nothing by itself (a refusal of the router's own, for example) says at least what
+//! its status means.
 
-use std::fmt::Write as _;
-use std::sync::LazyLock;
+use std::time::{Duration, Instant};
 
-use serde_json::{Value, json};
+use axum::body::Body;
+use axum::response::Response;
+use http::header::{
+    ACCEPT, CACHE_CONTROL, CONTENT_LENGTH, CONTENT_SECURITY_POLICY, CONTENT_TYPE, HeaderMap, HeaderName,
+};
+use http::{HeaderValue, StatusCode};
 
-use super::look::{Look, source};
-use super::markup::{escape, with_code};
-use super::notice::{Action, Notice, Part, Row, Step, Tone, Watch};
+use super::html;
+use super::message::{Message, NOT_READY, Tone};
+use super::theme::Theme;
+use crate::metrics::log_limit::LogLimit;
+use crate::tokens::request_id;
 
-/// Asks in the background, first after 250 ms. It shows what changed; when the page is another one, it loads that. The question is
-/// a HEAD request, because it has no effects in the workspace that may answer it by then.
-const WATCHER: &str = include_str!("watch.js");
+/// Where an answer says which request it is for.
+pub const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+const DEST: HeaderName = HeaderName::from_static("sec-fetch-dest");
 
-static WATCHER_SOURCE: LazyLock<String> = LazyLock::new(|| source(WATCHER));
+/// Strangers can cause lines about refused requests.
+static REFUSALS: LogLimit = LogLimit::new(50, Duration::from_millis(100));
 
-/// The page, and its Content-Security-Policy. `request`: the identifier to show.
-pub(crate) fn page(notice: &Notice, look: &Look, request: Option<&str>) -> (String, String) {
-    let mut html = String::with_capacity(12 * 1024);
-    let title = escape(&notice.title);
-    let name = escape(&look.name);
-    let _ = write!(html, "<!doctype html><html lang=\"en\"");
-    if let Some(watch) = notice.watch {
-        root(&mut html, notice, watch, &name);
-    }
-    let _ = write!(
-        html,
-        "><head><meta charset=\"utf-8\"><meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\
-         <meta name=\"robots\" content=\"noindex\"><title>{title} · {name}</title><style>{}</style>",
-        look.style
-    );
-    if let Some(seconds) = notice.watch.and_then(|watch| watch.reload) {
-        let _ = write!(
-            html,
-            "<noscript><meta http-equiv=\"refresh\" content=\"{seconds}\"></noscript>"
-        );
-    }
-    let _ = write!(html, "</head><body><header><span class=\"brand\">");
-    if let Some(logo) = &look.logo {
-        let _ = write!(html, "<img src=\"{}\" alt=\"\">", escape(logo));
-    }
-    let _ = write!(html, "<span>{name}</span></span></header><main>");
-    if !look.notice.is_empty() {
-        let _ = write!(html, "<p class=\"banner\">{}</p>", escape(&look.notice));
-    }
-    card(&mut html, notice, &title);
-    html.push_str("</main>");
-    footer(&mut html, notice, look, request);
-    if notice.watch.is_some() {
-        let _ = write!(html, "<script>{WATCHER}</script>");
-    }
-    html.push_str("</body></html>");
-    (html, policy(notice, look))
+/// Who reads the answer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Reader {
+    /// Somebody who looks at a page.
+    Browser,
+    /// A script.
+    Script,
 }
 
-/// What a script reads: one shape for all answers.
-pub(crate) fn json(notice: &Notice, request: &str) -> Value {
-    let mut body = notice.more.clone();
-    body.insert("error".into(), notice.error.as_ref().into());
-    body.insert("message".into(), notice.text.join(" ").into());
-    body.insert("requestId".into(), request.into());
-    if notice.watch.is_some() {
-        body.insert("page".into(), shown(notice));
-    }
-    body.into()
-}
-
-/// What the page's own script shows.
-pub(super) fn shown(notice: &Notice) -> Value {
-    let mut page = json!({
-        "shape": shape(notice),
-        "title": notice.title,
-        "lead": notice.text.first(),
-        "cause": "", "message": "", "remedy": "", "steps": [],
-    });
-    for part in &notice.parts {
-        match part {
-            Part::Percent(percent) => page["percent"] = (*percent).into(),
-            Part::Steps(steps) => {
-                page["steps"] = steps.iter().map(|(_, step)| step.word()).collect();
-            }
-            Part::Cause {
-                cause,
-                message,
-                remedy,
-            } => {
-                page["cause"] = cause.clone().into();
-                page["message"] = message.clone().into();
-                page["remedy"] = remedy.replace('`', "").into();
-            }
-            _ => {}
-        }
-    }
-    page
-}
-
-/// Which parts the page has: with others it is loaded anew.
-fn shape(notice: &Notice) -> String {
-    let parts = notice.parts.iter().map(|part| match part {
-        Part::Elapsed(_) => "elapsed",
-        Part::Percent(_) => "percent",
-        Part::Steps(_) => "steps",
-        Part::Cause { .. } => "cause",
-        Part::Actions(_) => "actions",
-        Part::Soft(_) => "soft",
-        Part::List { .. } => "list",
-    });
-    let mut shape = format!("{} {}", notice.kind, notice.text.len());
-    for part in parts {
-        shape.push(' ');
-        shape.push_str(part);
-    }
-    shape
-}
-
-fn root(html: &mut String, notice: &Notice, watch: Watch, name: &str) {
-    let _ = write!(
-        html,
-        " data-tag=\"&quot;{}&quot;\" data-shape=\"{}\" data-pause=\"{}\" data-suffix=\" · {name}\"",
-        escape(&notice.tag()),
-        escape(&shape(notice)),
-        watch.pause,
-    );
-    if let Some(stream) = &notice.stream {
-        let _ = write!(html, " data-stream=\"{}\"", escape(stream));
-    }
-    for step in [Step::Done, Step::Now, Step::Stuck] {
-        let _ = write!(html, " data-{}=\"{}\"", step.word(), aside(step));
+impl Reader {
+    /// By what the browser says of the request, or else by what it accepts.
+    pub fn of(headers: &HeaderMap) -> Self {
+        let is_browser = match headers.get(DEST) {
+            Some(dest) => dest == "document",
+            None => crate::pages::accepts_html(headers),
+        };
+        if is_browser { Self::Browser } else { Self::Script }
     }
 }
 
-/// What those hear who do not see the sign before a step.
-fn aside(step: Step) -> &'static str {
-    match step {
-        Step::Done => " (done)",
-        Step::Now => " (under way)",
-        Step::Stuck => " (does not go on)",
-        Step::Next => "",
-    }
-}
-
-fn card(html: &mut String, notice: &Notice, title: &str) {
-    let tone = match notice.tone {
-        Tone::Calm => "calm",
-        Tone::Good => "good",
-        Tone::Wait => "wait",
-        Tone::Bad => "bad",
+/// Gives an answer its body and, if it is a refusal, its request's identifier. Answers that have a body of their own stay as they are.
+/// To be called in [`request_id::scope`].
+pub fn render(mut response: Response, reader: Reader) -> Response {
+    let status = response.status();
+    let is_error = status.is_client_error() || status.is_server_error();
+    let message = match response.extensions_mut().remove::<Message>() {
+        Some(message) => message,
+        None if is_error && !is_told(response.headers()) => generic(status),
+        None => return response,
     };
-    let _ = write!(html, "<div class=\"card {tone}\">");
-    if !notice.kind.is_empty() {
-        let _ = write!(html, "<p class=\"kind\">{}</p>", escape(notice.kind));
+    let request = request_id::current();
+    if is_error {
+        tell(&request, status, &message);
     }
-    let _ = write!(html, "<h1>{title}</h1>");
-    let live = if notice.watch.is_some() {
-        "<div role=\"status\" aria-live=\"polite\">"
-    } else {
-        "<div>"
+    let (kind, policy, body) = match reader {
+        Reader::Browser => {
+            let shown = (is_error && message.watch.is_none()).then_some(request.as_str());
+            let (html, policy) = html::page(&message, Theme::current(), shown);
+            ("text/html; charset=utf-8", policy, html.into_bytes())
+        }
+        Reader::Script => (
+            "application/json",
+            "default-src 'none'; frame-ancestors 'none'".to_owned(),
+            // Names are texts, so that it cannot fail.
+            serde_json::to_vec(&html::json(&message, &request)).unwrap_or_default(),
+        ),
     };
-    html.push_str(live);
-    for (at, text) in notice.text.iter().enumerate() {
-        let id = if at == 0 { " id=\"lead\"" } else { "" };
-        let _ = write!(html, "<p{id}>{}</p>", with_code(text));
+    *response.body_mut() = Body::from(body);
+    let headers = response.headers_mut();
+    headers.remove(CONTENT_LENGTH);
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static(kind));
+    headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    headers.insert("x-content-type-options", HeaderValue::from_static("nosniff"));
+    // Hosts and ports of a manager are checked by its schema; a policy that is no header value must not be left out.
+    let policy = HeaderValue::try_from(policy).unwrap_or(HeaderValue::from_static("default-src 'none'"));
+    headers.insert(CONTENT_SECURITY_POLICY, policy);
+    if let Ok(mut request) = HeaderValue::try_from(request) {
+        // No secret, but another one each time: among the headers that HTTP/2 remembers it would drive out those that come again.
+        request.set_sensitive(true);
+        headers.insert(REQUEST_ID, request);
     }
-    let causes = notice
-        .parts
-        .iter()
-        .filter(|part| matches!(part, Part::Cause { .. }));
-    causes.for_each(|part| self::part(html, part));
-    html.push_str("</div>");
-    let others = notice
-        .parts
-        .iter()
-        .filter(|part| !matches!(part, Part::Cause { .. }));
-    others.for_each(|part| self::part(html, part));
-    html.push_str("</div>");
+    headers.append(http::header::VARY, HeaderValue::from_name(ACCEPT));
+    response
 }
 
-fn part(html: &mut String, part: &Part) {
-    match part {
-        Part::Percent(percent) => {
-            let _ = write!(
-                html,
-                "<progress id=\"percent\" max=\"100\" value=\"{percent}\" aria-label=\"How far it is\"></progress>"
-            );
-        }
-        Part::Elapsed(seconds) => elapsed(html, *seconds),
-        Part::Steps(steps) => {
-            html.push_str("<ol>");
-            for (at, (what, step)) in steps.iter().enumerate() {
-                let current = if *step == Step::Now {
-                    " aria-current=\"step\""
-                } else {
-                    ""
-                };
-                let _ = write!(
-                    html,
-                    "<li id=\"step-{at}\" class=\"{}\"{current}><span>{}<span class=\"aside\">{}</span></span></li>",
-                    step.word(),
-                    escape(what),
-                    aside(*step)
-                );
+/// Whether somebody wrote a body that people or scripts read; refusals of the router are plain text at most.
+fn is_told(headers: &HeaderMap) -> bool {
+    headers
+        .get(CONTENT_TYPE)
+        .is_some_and(|kind| !kind.as_bytes().starts_with(b"text/plain"))
+}
+
+/// What a status means by itself.
+pub(super) fn generic(status: StatusCode) -> Message {
+    let (error, title, text) = match status.as_u16() {
+        400 => (
+            "BadRequest",
+            "Bad request",
+            "The request cannot be read. Open your workspace again; if that does not help, remove this site's cookies.",
+        ),
+        401 => (
+            "SignInRequired",
+            "You are not signed in",
+            "Open the address of your workspace to sign in.",
+        ),
+        403 => ("NoAccess", "No access", "You may not do that."),
+        404 => ("NotFound", "Not found", "There is nothing at this address."),
+        405 => (
+            "MethodNotAllowed",
+            "Not possible",
+            "This address does not take requests of this kind. Go back, and open it anew.",
+        ),
+        408 => (
+            "TooSlow",
+            "Too slow",
+            "The request took too long to arrive. Try again.",
+        ),
+        413 => (
+            "TooLarge",
+            "Too large",
+            "The request is larger than this address takes.",
+        ),
+        415 => (
+            "WrongType",
+            "Not possible",
+            "This address does not take content of this type.",
+        ),
+        421 => (
+            "UnknownHost",
+            "Unknown address",
+            "No workspace is at this address.",
+        ),
+        429 => (
+            "TooManyRequests",
+            "Too many requests",
+            "Wait a moment, then try again.",
+        ),
+        431 => (
+            "HeadersTooLarge",
+            "Too many cookies",
+            "Your browser sends more cookies than this site takes.",
+        ),
+        502 => (
+            "BadGateway",
+            "No answer",
+            "What is behind this address does not answer. Try again shortly.",
+        ),
+        503 => (
+            "Unavailable",
+            "Try again shortly",
+            "The gateway cannot answer at the moment. Reload this page in a few seconds.",
+        ),
+        504 => (
+            "TooSlow",
+            "No answer",
+            "What is behind this address takes too long to answer. Try again shortly.",
+        ),
+        _ if status.is_client_error() => ("Refused", "Not possible", "The request was refused."),
+        _ => (
+            "InternalError",
+            "Something went wrong",
+            "It is not your fault. Try again; if that does not help, tell your administrator the request below.",
+        ),
+    };
+    Message {
+        kind: "",
+        tone: Tone::Bad,
+        ..Message::new(error, title, text)
+    }
+}
+
+/// The line that a person's request can be found by. Of refusals there are ten such lines a second at most.
+fn tell(request: &str, status: StatusCode, message: &Message) {
+    let (status, error) = (status.as_u16(), message.error.as_ref());
+    match status {
+        // Said by the sign-in and by the workspace's status: ordinary states of both.
+        401 => {}
+        503 if message.error == NOT_READY => {}
+        500.. => tracing::warn!(request, status, error, "a request failed"),
+        _ => {
+            if let Some(left_out) = REFUSALS.turn(Instant::now()) {
+                tracing::info!(request, status, error, left_out, "a request was refused");
             }
-            html.push_str("</ol>");
-        }
-        Part::Cause {
-            cause,
-            message,
-            remedy,
-        } => {
-            let hidden = |text: &str| if text.is_empty() { " hidden" } else { "" };
-            let _ = write!(
-                html,
-                "<div id=\"note\" class=\"note\"{}><p><strong id=\"cause\">{}</strong> \
-                 <span id=\"message\"{}>{}</span></p><p id=\"remedy\"{}>{}</p></div>",
-                hidden(cause),
-                escape(cause),
-                hidden(message),
-                escape(message),
-                hidden(remedy),
-                with_code(remedy),
-            );
-        }
-        Part::Actions(actions) => {
-            html.push_str("<div class=\"actions\">");
-            for action in actions {
-                self::action(html, action);
-            }
-            html.push_str("</div>");
-        }
-        Part::Soft(text) => {
-            let _ = write!(html, "<p class=\"soft\">{}</p>", with_code(text));
-        }
-        Part::List { title, rows } => list(html, title, rows),
-    }
-}
-
-fn list(html: &mut String, title: &str, rows: &[Row]) {
-    let _ = write!(html, "<h2>{}</h2><ul>", escape(title));
-    for row in rows {
-        let _ = write!(
-            html,
-            "<li><span><a href=\"{}\">{}</a> <span class=\"soft\">{}</span></span><span class=\"soft\">{}</span></li>",
-            escape(&row.to),
-            escape(&row.name),
-            escape(&row.within),
-            escape(row.state),
-        );
-    }
-    html.push_str("</ul>");
-}
-
-/// The clock; the page's script lets it run. Readers of the screen are not told each second.
-fn elapsed(html: &mut String, seconds: i64) {
-    let seconds = seconds.max(0);
-    let late = if seconds < 60 { " hidden" } else { "" };
-    let _ = write!(
-        html,
-        "<p class=\"soft\">Waiting for <span id=\"elapsed\" data-seconds=\"{seconds}\">{}</span></p>\
-         <p id=\"late\" class=\"soft\"{late}>This takes longer than usual. A large image that is fetched for the first time can \
-         take some minutes.</p>",
-        duration(seconds)
-    );
-}
-
-/// The same words as the script's.
-pub(super) fn duration(seconds: i64) -> String {
-    let minutes = seconds / 60;
-    match seconds {
-        ..60 => format!("{seconds} s"),
-        60..3600 => format!("{minutes} min {} s", seconds % 60),
-        _ => format!("{} h {} min", minutes / 60, minutes % 60),
-    }
-}
-
-fn action(html: &mut String, action: &Action) {
-    match action {
-        Action::Form {
-            get,
-            to,
-            fields,
-            button,
-            plain,
-        } => {
-            let method = if *get { "get" } else { "post" };
-            let _ = write!(html, "<form method=\"{method}\" action=\"{}\">", escape(to));
-            for (name, value) in fields {
-                let _ = write!(
-                    html,
-                    "<input type=\"hidden\" name=\"{}\" value=\"{}\">",
-                    escape(name),
-                    escape(value)
-                );
-            }
-            let class = if *plain { " class=\"plain\"" } else { "" };
-            let _ = write!(
-                html,
-                "<button type=\"submit\"{class}>{}</button></form>",
-                escape(button)
-            );
-        }
-        Action::Link { to, text } => {
-            let _ = write!(
-                html,
-                "<a class=\"button\" href=\"{}\">{}</a>",
-                escape(to),
-                escape(text)
-            );
         }
     }
-}
-
-fn footer(html: &mut String, notice: &Notice, look: &Look, request: Option<&str>) {
-    html.push_str("<footer>");
-    if let Some(origin) = &notice.account {
-        let _ = write!(
-            html,
-            "<p><a href=\"{}/\">Your account and workspaces</a></p>",
-            escape(origin)
-        );
-    }
-    if let Some((url, text)) = &look.help {
-        let _ = write!(
-            html,
-            "<p><a href=\"{}\" rel=\"noreferrer\">{}</a></p>",
-            escape(url),
-            escape(text)
-        );
-    }
-    if let Some(request) = request {
-        let _ = write!(html, "<p>Request <code>{}</code></p>", escape(request));
-    }
-    html.push_str("</footer>");
-}
-
-fn policy(notice: &Notice, look: &Look) -> String {
-    let mut policy = format!(
-        "default-src 'none'; style-src {}; base-uri 'none'; frame-ancestors 'none';",
-        look.style_source
-    );
-    match &notice.forms_to {
-        Some(origins) => {
-            let _ = write!(policy, " form-action 'self' {origins};");
-        }
-        None => policy.push_str(" form-action 'none';"),
-    }
-    if look.logo.is_some() {
-        policy.push_str(" img-src data:;");
-    }
-    if notice.watch.is_some() {
-        let _ = write!(policy, " script-src {}; connect-src 'self';", *WATCHER_SOURCE);
-    }
-    policy
 }
 
 #[cfg(test)]
-#[path = "render_tests.rs"]
-mod tests;
+mod tests {
+    use api::workspace::Phase;
+
+    use super::*;
+    use crate::index::Target;
+    use crate::pages::{Audience, state};
+
+    /// What is logged of an answer.
+    fn logged(answer: Response) -> String {
+        let log = testkit::log::Log::default();
+        let subscriber = tracing_subscriber::fmt()
+            .with_max_level(tracing::Level::TRACE)
+            .with_writer(log.clone())
+            .finish();
+        tracing::subscriber::with_default(subscriber, || render(answer, Reader::Script));
+        log.take()
+    }
+
+    #[test]
+    fn a_workspace_that_does_not_run_is_no_failure_and_a_gateway_that_cannot_answer_is_one() {
+        let relayed = super::super::problem(StatusCode::SERVICE_UNAVAILABLE, NOT_READY, "it does not run");
+        assert_eq!(logged(relayed), "");
+        let domain = crate::index::Domain::new("ws.example", 443);
+        for phase in [Phase::Stopped, Phase::Starting, Phase::Failed, Phase::Running] {
+            for audience in [Audience::Keeper, Audience::Guest] {
+                let target = Target {
+                    phase,
+                    ..Target::lab()
+                };
+                assert_eq!(
+                    logged(state(&domain, &target, audience, 0)),
+                    "",
+                    "{phase:?} {audience:?}"
+                );
+            }
+        }
+        assert!(logged(super::super::unavailable()).contains("a request failed"));
+    }
+
+    #[test]
+    fn a_person_is_who_opens_a_document_or_accepts_pages() {
+        let of = |name: &'static str, value: &'static str| {
+            let mut headers = HeaderMap::new();
+            headers.insert(name, HeaderValue::from_static(value));
+            Reader::of(&headers)
+        };
+        assert_eq!(of("sec-fetch-dest", "document"), Reader::Browser);
+        assert_eq!(of("sec-fetch-dest", "empty"), Reader::Script);
+        assert_eq!(of("sec-fetch-dest", "iframe"), Reader::Script);
+        assert_eq!(of("accept", "text/html,*/*;q=0.8"), Reader::Browser);
+        assert_eq!(of("accept", "*/*"), Reader::Script);
+        assert_eq!(Reader::of(&HeaderMap::new()), Reader::Script);
+    }
+}

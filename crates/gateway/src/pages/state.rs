@@ -1,11 +1,11 @@
-//! a workspace that no route leads to -> what it does, since when, what comes next, what is in the way, the way on (pure).
+//! a workspace without a route -> its page: state, progress, blocker, next step (pure).
 
 use api::condition::reason;
 use api::workspace::Phase;
 use axum::response::Response;
 use http::StatusCode;
 
-use super::notice::{Action, NOT_READY, Notice, Part, Step, Tone, Watch};
+use super::message::{Action, Message, NOT_READY, Part, Step, Tone, Watch};
 use super::progress;
 use crate::index::{Domain, Target};
 
@@ -32,12 +32,12 @@ pub(crate) const ONLY_KEEPERS_START: &str = "Only its owner and administrators m
 
 /// What a start takes, in order.
 const STEPS: [&str; 6] = [
-    "A machine with room for it is found",
-    "Its disk is attached",
-    "Its image is fetched",
-    "The application is started",
-    "The application answers",
-    "The way to it is opened",
+    "Scheduling",
+    "Attaching disk",
+    "Pulling image",
+    "Starting JupyterLab",
+    "Waiting for JupyterLab",
+    "Opening the connection",
 ];
 /// Steps before the application runs.
 pub(super) const PREPARED: usize = 4;
@@ -47,31 +47,31 @@ pub(super) const ANSWERS: usize = 5;
 /// What is shown instead of the workspace. Everybody gets 503, because nothing of the workspace itself was reached.
 /// `now`: Unix seconds.
 pub fn state(domain: &Domain, target: &Target, audience: Audience, now: i64) -> Response {
-    notice(domain, target, audience, now).respond(StatusCode::SERVICE_UNAVAILABLE)
+    message(domain, target, audience, now).respond(StatusCode::SERVICE_UNAVAILABLE)
 }
 
-pub(super) fn notice(domain: &Domain, target: &Target, audience: Audience, now: i64) -> Notice {
+pub(super) fn message(domain: &Domain, target: &Target, audience: Audience, now: i64) -> Message {
     let name = target.called();
-    let said = |kind, title: String, text: &str, tone| Notice {
+    let said = |kind, title: String, text: &str, tone| Message {
         kind,
         tone,
         account: Some(domain.auth_origin()),
         retry: Some(1),
-        ..Notice::new(NOT_READY, title, text)
+        ..Message::new(NOT_READY, title, text)
     };
     match target.phase {
-        Phase::Running => Notice {
+        Phase::Running => Message {
             parts: vec![progress::bar(target), steps(ANSWERS, None)],
             watch: watch(1_000, Some(1)),
             stream: Some(stream(target)),
             ..said(
                 "Starting",
                 format!("{name} is ready"),
-                "It opens in a moment.",
+                "This page opens the workspace in a moment.",
                 Tone::Wait,
             )
         },
-        Phase::Starting => Notice {
+        Phase::Starting => Message {
             parts: starting(target, audience, now),
             watch: watch(2_000, Some(2)),
             stream: Some(stream(target)),
@@ -82,12 +82,12 @@ pub(super) fn notice(domain: &Domain, target: &Target, audience: Audience, now: 
                 Tone::Wait,
             )
         },
-        Phase::Stopping => Notice {
+        Phase::Stopping => Message {
             watch: watch(2_000, Some(2)),
             ..said(
                 "Stopping",
                 format!("{name} is stopping"),
-                "It can be started again afterwards.",
+                "The workspace can be started again when it is stopped.",
                 Tone::Calm,
             )
         },
@@ -97,32 +97,32 @@ pub(super) fn notice(domain: &Domain, target: &Target, audience: Audience, now: 
             audience,
             said("Stopped", format!("{name} is stopped"), "", Tone::Calm),
         ),
-        Phase::Failed => Notice {
-            parts: vec![cause(target, audience), steps_of(target)],
+        Phase::Failed => Message {
+            parts: vec![blocker_part(target, audience), steps_of(target)],
             watch: watch(5_000, Some(15)),
             ..said(
                 "Failed",
                 format!("{name} cannot run"),
-                "It opens by itself when the cause is gone.",
+                "This page opens the workspace when the problem is solved.",
                 Tone::Bad,
             )
         },
-        Phase::Invalid => Notice {
-            parts: vec![cause(target, audience)],
+        Phase::Invalid => Message {
+            parts: vec![blocker_part(target, audience)],
             watch: watch(5_000, Some(15)),
             ..said(
                 "Not valid",
                 format!("{name} is not valid"),
-                "It starts by itself when that is corrected.",
+                "The workspace starts when this is corrected.",
                 Tone::Bad,
             )
         },
-        Phase::Deleting => Notice {
+        Phase::Deleting => Message {
             watch: watch(5_000, Some(15)),
             ..said(
                 "Deleted",
                 format!("{name} is being deleted"),
-                "It cannot be opened any more, and its address leads nowhere afterwards.",
+                "The workspace cannot be opened, and its address will not work any more.",
                 Tone::Calm,
             )
         },
@@ -141,26 +141,30 @@ fn stream(target: &Target) -> String {
 
 /// What becomes of a start.
 fn lead(target: &Target) -> &'static str {
-    match trouble(target) {
-        None => "It opens by itself.",
-        Some(_) => "It does not get on. It opens by itself once the cause is gone.",
+    match blocker(target) {
+        None => "This page opens the workspace when it is ready.",
+        Some(_) => "The start is blocked. This page opens the workspace when the problem is solved.",
     }
 }
 
 fn starting(target: &Target, audience: Audience, now: i64) -> Vec<Part> {
     let since = target.story.as_deref().and_then(|story| story.since);
     let elapsed = since.map(|since| Part::Elapsed(now - since));
-    let rest = [cause(target, audience), progress::bar(target), steps_of(target)];
+    let rest = [
+        blocker_part(target, audience),
+        progress::bar(target),
+        steps_of(target),
+    ];
     elapsed.into_iter().chain(rest).collect()
 }
 
 /// Why it is stopped, and the way to start it. What the status says is for whom may read the status.
-fn stopped(domain: &Domain, target: &Target, audience: Audience, said: Notice) -> Notice {
+fn stopped(domain: &Domain, target: &Target, audience: Audience, said: Message) -> Message {
     let idle = target.story.as_deref().and_then(|story| story.idle);
     let why = match idle {
-        Some(Some(minutes)) => format!("It was stopped because nobody used it for {minutes} minutes."),
-        Some(None) => "It was stopped because nobody used it.".to_owned(),
-        None => "Somebody stopped it; no rule did.".to_owned(),
+        Some(Some(minutes)) => format!("Stopped after {minutes} minutes without use."),
+        Some(None) => "Stopped because it was not used.".to_owned(),
+        None => "Stopped by a user.".to_owned(),
     };
     let message = match audience {
         Audience::Keeper => target.message.clone(),
@@ -170,16 +174,16 @@ fn stopped(domain: &Domain, target: &Target, audience: Audience, said: Notice) -
         get: true,
         to: format!("{}/start", domain.auth_origin()),
         fields: vec![("host", target.site.as_str().to_owned())],
-        button: "Start …".to_owned(),
+        button: "Start".to_owned(),
         plain: false,
     };
     let (who, parts, forms_to) = if audience.may_start() {
         let actions = vec![Part::Actions(vec![button])];
-        ("You may start it again.", actions, Some(domain.auth_origin()))
+        ("", actions, Some(domain.auth_origin()))
     } else {
         (ONLY_KEEPERS_START, Vec::new(), None)
     };
-    Notice {
+    Message {
         text: vec![why, message, who.to_owned()]
             .into_iter()
             .filter(|text| !text.is_empty())
@@ -192,14 +196,14 @@ fn stopped(domain: &Domain, target: &Target, audience: Audience, said: Notice) -
 }
 
 /// What is in the way; empty where nothing is.
-fn cause(target: &Target, audience: Audience) -> Part {
-    let trouble = trouble(target);
-    let (cause, message, remedy) = match (trouble, audience) {
+fn blocker_part(target: &Target, audience: Audience) -> Part {
+    let blocker = blocker(target);
+    let (cause, message, remedy) = match (blocker, audience) {
         (None, _) => <(String, String, String)>::default(),
         (Some(_), Audience::Starter | Audience::Guest) => (
-            "Something is in the way.".to_owned(),
+            "The start is blocked.".to_owned(),
             String::new(),
-            "Its owner sees on this page what it is, and what to do.".to_owned(),
+            "The owner sees the reason and what to do on this page.".to_owned(),
         ),
         (Some(word), Audience::Keeper) => {
             let known = reason::ALL.iter().find(|reason| reason.name == word);
@@ -215,7 +219,7 @@ fn cause(target: &Target, audience: Audience) -> Part {
 }
 
 /// The reason that keeps it from running, if one does.
-pub(super) fn trouble(target: &Target) -> Option<&str> {
+pub(super) fn blocker(target: &Target) -> Option<&str> {
     let reason = target.story.as_deref().map_or("", |story| story.reason.as_str());
     let goes_well = [
         "",
@@ -231,13 +235,13 @@ pub(super) fn trouble(target: &Target) -> Option<&str> {
 }
 
 fn steps_of(target: &Target) -> Part {
-    let (done, stuck) = reached(target);
+    let (done, stuck) = steps_done(target);
     steps(done, stuck)
 }
 
 /// How many steps are over, and which one does not go on.
-pub(super) fn reached(target: &Target) -> (usize, Option<usize>) {
-    let stuck = trouble(target).and_then(place);
+pub(super) fn steps_done(target: &Target) -> (usize, Option<usize>) {
+    let stuck = blocker(target).and_then(step_of);
     let has_started = target.story.as_deref().is_some_and(|story| story.started);
     let done = match stuck {
         Some(at) => at,
@@ -265,7 +269,7 @@ fn steps(done: usize, stuck: Option<usize>) -> Part {
 }
 
 /// At which step a reason stops a start.
-fn place(word: &str) -> Option<usize> {
+fn step_of(word: &str) -> Option<usize> {
     Some(match word {
         reason::UNSCHEDULABLE
         | reason::QUOTA_EXCEEDED

@@ -1,11 +1,11 @@
 //! a websocket handshake on a workspace's host -> a socket to its pod, for as long as the person may connect (IO).
 //!
 //! How many there are, and how many begin, is bounded for each workspace and for all; `pipe` carries the bytes, and knows from `frames`
-//! where it may cut them; `pulse` notices a side that lives no longer.
+//! where it may cut them; `heartbeat` notices a side that lives no longer.
 
 mod frames;
+mod heartbeat;
 mod pipe;
-mod pulse;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -29,17 +29,17 @@ use tokio_util::task::TaskTracker;
 use tracing::debug;
 
 use self::pipe::{Cut, pipe};
-use crate::index::freshness::LOOK;
-use crate::index::{Index, Place, Target};
-use crate::listen;
-use crate::listen::slots::Slots;
+use crate::index::freshness::CHECK_INTERVAL;
+use crate::index::{Destination, Index, Target};
 use crate::metrics::Metrics;
 use crate::pages::{NOT_READY, problem};
-use crate::request::cookies::StripList;
-use crate::request::forwarded;
-use crate::request::pod_headers;
-use crate::request::source_rule;
-use crate::verify::Doorkeeper;
+use crate::server;
+use crate::server::concurrency::ConcurrencyLimit;
+use crate::tokens::cookies::StripList;
+use crate::verify::Authorizer;
+use crate::verify::request::forwarded;
+use crate::verify::request::pod_headers;
+use crate::verify::request::source_rule;
 
 /// Most sockets of one workspace. A kernel, a terminal or an extension takes one each.
 const SOCKETS_OF_ONE: usize = 256;
@@ -58,12 +58,12 @@ const ANSWER_HEAD: usize = 64 * 1024;
 /// The relay: every request with an Upgrade header on a workspace's host ends here.
 #[derive(Debug)]
 pub struct Relay<D> {
-    doorkeeper: Arc<D>,
+    authorizer: Arc<D>,
     index: Arc<Index>,
     strip: StripList,
     metrics: Metrics,
-    slots: Slots<String>,
-    dials: Slots<String>,
+    limit: ConcurrencyLimit<String>,
+    dials: ConcurrencyLimit<String>,
     sockets: TaskTracker,
     silence: Duration,
     stop: CancellationToken,
@@ -88,24 +88,24 @@ enum HandshakeError {
     Declined(StatusCode),
 }
 
-impl<D: Doorkeeper> Relay<D> {
+impl<D: Authorizer> Relay<D> {
     /// `stop` ends every socket; [`Relay::drained`] waits for that.
     pub fn new(
-        doorkeeper: Arc<D>,
+        authorizer: Arc<D>,
         index: Arc<Index>,
         strip: StripList,
         metrics: Metrics,
         stop: CancellationToken,
     ) -> Self {
         Self {
-            doorkeeper,
+            authorizer,
             index,
             strip,
             metrics,
-            slots: Slots::new(SOCKETS_OF_ONE, SOCKETS_OF_ALL),
-            dials: Slots::new(DIALS_OF_ONE, DIALS_OF_ALL),
+            limit: ConcurrencyLimit::new(SOCKETS_OF_ONE, SOCKETS_OF_ALL),
+            dials: ConcurrencyLimit::new(DIALS_OF_ONE, DIALS_OF_ALL),
             sockets: TaskTracker::new(),
-            silence: pulse::SILENCE,
+            silence: heartbeat::SILENCE,
             stop,
         }
     }
@@ -148,23 +148,23 @@ impl<D: Doorkeeper> Relay<D> {
             .ok()
             .flatten()
             .ok_or(HandshakeError::Malformed("exactly one Host header is needed"))?;
-        let place = self
+        let destination = self
             .index
             .load()
             .domain()
-            .map(|domain| domain.place(authority, path(&request)));
-        let site = match place {
-            Some(Place::Workspace(site)) => site,
-            Some(Place::Unclear | Place::Folder(_) | Place::Nowhere) => {
+            .map(|domain| domain.destination(authority, path(&request)));
+        let site = match destination {
+            Some(Destination::Workspace(site)) => site,
+            Some(Destination::Unclear | Destination::Folder(_) | Destination::Nowhere) => {
                 return Err(HandshakeError::Malformed("the path leads to no workspace"));
             }
-            Some(Place::Auth | Place::Outside) | None => return Err(HandshakeError::Misdirected),
+            Some(Destination::Auth | Destination::Outside) | None => return Err(HandshakeError::Misdirected),
         };
         if forwarded::is_reserved(site.within(path(&request))) {
             return Err(HandshakeError::Malformed("this path is the gateway's own"));
         }
         let (target, grant) = self
-            .doorkeeper
+            .authorizer
             .admit(&site, request.headers())
             .await
             .map_err(|refusal| HandshakeError::Refused(Box::new(refusal)))?;
@@ -172,9 +172,9 @@ impl<D: Doorkeeper> Relay<D> {
         if self.stop.is_cancelled() {
             return Err(HandshakeError::Full);
         }
-        let assertion = self.doorkeeper.vouch(&target, &grant);
+        let assertion = self.authorizer.attest(&target, &grant);
         let assertion = assertion.map_err(HandshakeError::Refused)?;
-        let slot = self.slots.take(target.uid.clone()).ok_or(HandshakeError::Full)?;
+        let permit = self.limit.take(target.uid.clone()).ok_or(HandshakeError::Full)?;
         let dial = self.dials.take(target.uid.clone()).ok_or(HandshakeError::Full)?;
         let client = hyper::upgrade::on(&mut request);
         let mut answer = self.dial(endpoint, self.handshake(&request, assertion)?).await?;
@@ -183,7 +183,7 @@ impl<D: Doorkeeper> Relay<D> {
         let response = accepted(answer)?;
         let relay = Arc::clone(&self);
         self.sockets.spawn(async move {
-            let _open = (slot, relay.metrics.socket());
+            let _open = (permit, relay.metrics.socket());
             // The client's side comes to life when the response below has been sent.
             let Ok(Ok((client, pod))) = timeout(DIAL, async { tokio::try_join!(client, pod) }).await else {
                 return;
@@ -230,7 +230,7 @@ impl<D: Doorkeeper> Relay<D> {
         let stream = timeout(DIAL, TcpStream::connect(endpoint))
             .await
             .map_err(timed_out)?;
-        let stream = stream.and_then(|stream| listen::probe(&stream).map(|()| stream));
+        let stream = stream.and_then(|stream| server::probe(&stream).map(|()| stream));
         let stream = stream.map_err(|error| unreachable(&error))?;
         let answer = async {
             let (mut sender, connection) = http1::Builder::new()
@@ -255,8 +255,8 @@ impl<D: Doorkeeper> Relay<D> {
             // Both held a moment ago. Access that ended closes the socket within this and `pipe`'s grace. A session that was
             // looked up may take as long to arrive by the watch.
             loop {
-                sleep(LOOK).await;
-                if !(self.doorkeeper.holds(grant) && self.leads_to(target)) {
+                sleep(CHECK_INTERVAL).await;
+                if !(self.authorizer.is_valid(grant) && self.leads_to(target)) {
                     return;
                 }
             }

@@ -9,7 +9,7 @@ use tokio::sync::watch;
 use tokio::time::timeout;
 
 use crate::relay::frames::{self, Frames};
-use crate::relay::pulse::{self, Side};
+use crate::relay::heartbeat::{self, Side};
 
 /// Bytes held per direction. A side that does not read stops the other one from sending.
 const BUFFER: usize = 16 * 1024;
@@ -67,7 +67,7 @@ pub(super) async fn pipe(
         copied = &mut up => return timeout(LINGER, down).await.unwrap_or(Ok(())).and(copied).map(|()| None),
         copied = &mut down => return timeout(LINGER, up).await.unwrap_or(Ok(())).and(copied).map(|()| None),
         why = cut => why,
-        why = pulse::lifeless(&client, &pod, silence) => why,
+        why = heartbeat::lifeless(&client, &pod, silence) => why,
     };
     ending.send_replace(Some(why));
     // Whoever does not take the close frame in time loses the connection all the same.
@@ -102,7 +102,7 @@ async fn upwards(
         if ending.borrow().is_none() {
             tokio::select! {
                 _ = cut(&mut ending) => {}
-                passed = way.pass(&buffer[..count]) => passed?,
+                passed = way.forward(&buffer[..count]) => passed?,
             }
         }
     }
@@ -138,7 +138,7 @@ async fn downwards(
             let whole = way.frames.finish(&buffer[..count]);
             send(way.to, &buffer[..whole]).await?;
         } else {
-            way.pass(&buffer[..count]).await?;
+            way.forward(&buffer[..count]).await?;
         }
     }
 }
@@ -166,7 +166,7 @@ impl<'s, W: AsyncWrite + Unpin> Way<'s, W> {
 
     /// Passes on what was read, with a ping behind the first frame that ends in it if one is due: where much is said, no piece may
     /// end where a frame does.
-    async fn pass(&mut self, mut bytes: &[u8]) -> io::Result<()> {
+    async fn forward(&mut self, mut bytes: &[u8]) -> io::Result<()> {
         self.giver.speaks();
         if self.taker.is_due() {
             let whole = self.frames.finish(bytes);

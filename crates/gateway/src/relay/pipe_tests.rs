@@ -5,7 +5,7 @@ use tokio::sync::oneshot;
 use tokio::time::{Instant, timeout_at};
 
 use super::*;
-use crate::relay::pulse::SILENCE;
+use crate::relay::heartbeat::SILENCE;
 
 struct Socket {
     client: DuplexStream,

@@ -12,8 +12,8 @@ use serde_json::json;
 use super::content::{Content, SpendError, object_name};
 use super::ending::labels;
 use super::view::Known;
-use super::{PATIENCE, Sessions, Unavailable, unavailable, within};
-use crate::crypto::tokens::RandomId;
+use super::{Sessions, TIMEOUT, Unavailable, unavailable, within};
+use crate::tokens::RandomId;
 
 /// Most attempts while others change the same session.
 const ATTEMPTS: usize = 5;
@@ -115,7 +115,7 @@ impl Sessions {
         let name = object_name(id);
         for _ in 0..ATTEMPTS {
             let asked_at = self.stage();
-            let Some(object) = self.get(&name, PATIENCE).await? else {
+            let Some(object) = self.get(&name, TIMEOUT).await? else {
                 return Ok(None);
             };
             let Some(mut content) = Content::open(&self.keys, &name, &object.spec.sealed) else {
@@ -184,7 +184,7 @@ impl Sessions {
 }
 
 async fn written<T>(call: impl Future<Output = Result<T, kube::Error>>) -> Result<Written<T>, Unavailable> {
-    match tokio::time::timeout(PATIENCE, call).await {
+    match tokio::time::timeout(TIMEOUT, call).await {
         Ok(Ok(done)) => Ok(Written::Done(done)),
         Ok(Err(kube::Error::Api(status))) if matches!(status.code, 409 | 422) => Ok(Written::Meanwhile),
         Ok(Err(kube::Error::Api(status))) if status.code == 404 => Ok(Written::Gone),

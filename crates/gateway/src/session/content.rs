@@ -6,11 +6,11 @@ use std::ops::Range;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-use crate::crypto::redacted::Secret;
-use crate::crypto::seal::{KeyRing, Purpose, SealError, Sealed};
-use crate::crypto::tokens::{RandomId, TICKET_LIFE};
 use crate::oidc::claims::Identity;
 use crate::oidc::{Original, Tokens, payload};
+use crate::tokens::redacted::Secret;
+use crate::tokens::seal::{KeyRing, Purpose, SealError, Sealed};
+use crate::tokens::{RandomId, TICKET_LIFE};
 
 /// Most one-time codes that can be remembered as spent at a time.
 const MAX_SPENT: usize = 64;
@@ -269,7 +269,7 @@ pub fn id_of(object_name: &str) -> Option<RandomId> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::crypto::seal::{KeyId, SealingKey};
+    use crate::tokens::seal::{KeyId, SealingKey};
 
     fn content() -> Content {
         let identity = Identity {

@@ -25,7 +25,7 @@ pub struct Reviewed {
 
 impl Credential {
     /// One stable word for logs and metrics; `None` for a login, which is what every record without a word is about.
-    pub fn word(&self) -> Option<&'static str> {
+    pub fn label(&self) -> Option<&'static str> {
         match self {
             Self::Login => None,
             Self::Person => Some("person"),

@@ -12,12 +12,12 @@ use sha2::{Digest as _, Sha256};
 
 use super::content::{Content, id_of, object_name};
 use super::{Sessions, Unavailable, unavailable, within};
-use crate::crypto::redacted::Secret;
-use crate::crypto::tokens::RandomId;
 use crate::oidc::Logout;
+use crate::tokens::RandomId;
+use crate::tokens::redacted::Secret;
 
 /// Label: fingerprint of issuer and subject.
-const PERSON: &str = "gateway.workspaces.jupyter.org/person";
+const PERSON_LABEL: &str = "gateway.workspaces.jupyter.org/person";
 /// Label: fingerprint of the browser.
 const BROWSER: &str = "gateway.workspaces.jupyter.org/browser";
 /// Label: fingerprint of issuer and the provider's session.
@@ -82,11 +82,11 @@ pub enum Whose<'a> {
 impl Whose<'_> {
     fn selector(&self) -> String {
         match self {
-            Self::Person { issuer, subject } => format!("{PERSON}={}", fingerprint(issuer, subject)),
+            Self::Person { issuer, subject } => format!("{PERSON_LABEL}={}", fingerprint(issuer, subject)),
             Self::Browser(lineage) => format!("{BROWSER}={}", fingerprint("browser", &lineage.to_string())),
             Self::ProviderSession { issuer, sid } => format!("{SID}={}", fingerprint(issuer, sid)),
             Self::Said { issuer, logout } => match (&logout.subject, &logout.sid) {
-                (Some(subject), _) => format!("{PERSON}={}", fingerprint(issuer, subject)),
+                (Some(subject), _) => format!("{PERSON_LABEL}={}", fingerprint(issuer, subject)),
                 (None, sid) => format!(
                     "{SID}={}",
                     fingerprint(issuer, sid.as_deref().unwrap_or_default())
@@ -142,7 +142,7 @@ impl Sessions {
     ) -> Result<Option<Ended>, Unavailable> {
         let by = if everywhere { "person_everywhere" } else { "person" };
         let name = object_name(id);
-        let own = self.get(&name, super::PATIENCE).await?;
+        let own = self.get(&name, super::TIMEOUT).await?;
         let own = own.and_then(|object| Content::open(&self.keys, &name, &object.spec.sealed));
         let mut meant = vec![Whose::Browser(lineage)];
         if let Some(Content {
@@ -241,7 +241,7 @@ impl Sessions {
     pub(super) async fn delete(&self, id: RandomId, user: &str, by: &'static str) -> Result<(), Unavailable> {
         let params = DeleteParams::default();
         let name = object_name(id);
-        match tokio::time::timeout(super::PATIENCE, self.api.delete(&name, &params)).await {
+        match tokio::time::timeout(super::TIMEOUT, self.api.delete(&name, &params)).await {
             Ok(Ok(_)) => self.ended(id, user, by),
             Ok(Err(kube::Error::Api(status))) if status.code == 404 => {}
             Ok(Err(error)) => return Err(unavailable(error)),
@@ -254,8 +254,8 @@ impl Sessions {
     /// Tells that a session ended before its time.
     pub(super) fn ended(&self, id: RandomId, user: &str, by: &'static str) {
         tracing::info!(session = ?id, by, "a session ended");
-        if let Some(told) = &self.told {
-            told(id, user, by);
+        if let Some(on_logout) = &self.on_logout {
+            on_logout(id, user, by);
         }
     }
 
@@ -273,7 +273,7 @@ impl Sessions {
 /// Labels by which sessions are found without opening all there are.
 pub(super) fn labels(content: &Content) -> BTreeMap<String, String> {
     let Content { issuer, subject, .. } = content;
-    let mut labels = BTreeMap::from([(PERSON.to_owned(), fingerprint(issuer, subject))]);
+    let mut labels = BTreeMap::from([(PERSON_LABEL.to_owned(), fingerprint(issuer, subject))]);
     if let Some(sid) = &content.sid {
         labels.insert(SID.to_owned(), fingerprint(issuer, sid));
     }

@@ -7,19 +7,19 @@ use tokio::sync::{Semaphore, SemaphorePermit};
 use tokio::time::timeout;
 
 use super::{Sessions, Unavailable};
-use crate::crypto::tokens::ENTER_LIFE;
-use crate::random::fingerprint;
+use crate::tokens::ENTER_LIFE;
+use crate::tokens::random::fingerprint;
 
 /// Most that are looked at together.
-const PLACES: usize = 32;
+const MAX_CONCURRENT: usize = 32;
 /// How long one waits for its turn.
-const PATIENCE: Duration = Duration::from_secs(3);
+const TIMEOUT: Duration = Duration::from_secs(3);
 /// Most that are remembered.
 const REMEMBERED: u64 = 10_000;
 
 /// Logins that came back.
 pub(super) struct Logins {
-    places: Semaphore,
+    permits: Semaphore,
     seen: moka::future::Cache<String, ()>,
 }
 
@@ -30,24 +30,24 @@ impl Default for Logins {
             .time_to_live(Duration::from_secs(ENTER_LIFE.unsigned_abs()))
             .build();
         Self {
-            places: Semaphore::new(PLACES),
+            permits: Semaphore::new(MAX_CONCURRENT),
             seen,
         }
     }
 }
 
 impl Sessions {
-    /// A place for the login of this `state` until it is dropped; `None`: that login came back before.
+    /// A permit for the login of this `state` until it is dropped; `None`: that login came back before.
     ///
     /// # Errors
     /// Too many come back together.
-    pub async fn login_place(&self, state: &str) -> Result<Option<SemaphorePermit<'_>>, Unavailable> {
-        let place = timeout(PATIENCE, self.logins.places.acquire()).await;
-        let Ok(Ok(place)) = place else {
+    pub async fn login_permit(&self, state: &str) -> Result<Option<SemaphorePermit<'_>>, Unavailable> {
+        let permit = timeout(TIMEOUT, self.logins.permits.acquire()).await;
+        let Ok(Ok(permit)) = permit else {
             return Err(Unavailable("too many people sign in at a time".into()));
         };
         let seen = self.logins.seen.entry(fingerprint(state)).or_insert(()).await;
-        Ok(seen.is_fresh().then_some(place))
+        Ok(seen.is_fresh().then_some(permit))
     }
 }
 
@@ -57,7 +57,7 @@ mod tests {
 
     use super::*;
     use crate::clock::Clock;
-    use crate::crypto::seal::KeyRing;
+    use crate::tokens::seal::KeyRing;
 
     #[tokio::test]
     async fn of_a_flood_of_logins_that_come_back_a_bounded_number_is_remembered_and_none_counts_twice_meanwhile()
@@ -68,11 +68,11 @@ mod tests {
         let sessions = Sessions::new(api, keys, Clock::System);
         for number in 0..REMEMBERED * 3 / 2 {
             let state = format!("state-{number}");
-            assert!(sessions.login_place(&state).await.unwrap().is_some());
-            assert!(sessions.login_place(&state).await.unwrap().is_none(), "{state}");
+            assert!(sessions.login_permit(&state).await.unwrap().is_some());
+            assert!(sessions.login_permit(&state).await.unwrap().is_none(), "{state}");
         }
         sessions.logins.seen.run_pending_tasks().await;
         assert!(sessions.logins.seen.entry_count() <= REMEMBERED);
-        assert_eq!(sessions.logins.places.available_permits(), PLACES);
+        assert_eq!(sessions.logins.permits.available_permits(), MAX_CONCURRENT);
     }
 }

@@ -10,6 +10,7 @@ mod credential;
 mod ending;
 mod logins;
 mod renewal;
+mod settings;
 mod upkeep;
 mod view;
 
@@ -29,13 +30,14 @@ use self::ending::Said;
 pub use self::ending::{Ended, Whose};
 use self::logins::Logins;
 use self::renewal::Renewal;
-use self::view::{Known, Open, Standing, View};
+pub use self::settings::SessionLimits;
+use self::view::{Known, Open, Validity, View};
 use crate::clock::Clock;
-use crate::crypto::seal::KeyRing;
-use crate::crypto::tokens::RandomId;
 use crate::metrics::Metrics;
 use crate::oidc::Providers;
 use crate::oidc::claims::Identity;
+use crate::tokens::RandomId;
+use crate::tokens::seal::KeyRing;
 
 /// How long an id that leads to no session is not asked for again.
 const REMEMBER_ABSENT: Duration = Duration::from_secs(2);
@@ -46,7 +48,7 @@ const REMEMBERED: u64 = 10_000;
 /// Most questions to the API server at a time; further ones are answered "unavailable".
 const QUESTIONS: usize = 32;
 /// Time for one question.
-const PATIENCE: Duration = Duration::from_secs(5);
+const TIMEOUT: Duration = Duration::from_secs(5);
 
 /// Who is signed in, for how long.
 #[derive(Debug, PartialEq, Eq)]
@@ -80,14 +82,14 @@ pub struct Sessions {
     renewal: Renewal,
     heard: moka::future::Cache<String, ()>,
     said: moka::future::Cache<String, Arc<Said>>,
-    told: Option<Box<Told>>,
+    on_logout: Option<Box<OnLogout>>,
     logins: Logins,
     metrics: Metrics,
 }
 
 /// Hears of a session that ended before its time: its id, the Kubernetes user name (empty if it is not known), and one stable
 /// word that says why.
-type Told = dyn Fn(RandomId, &str, &'static str) + Send + Sync;
+type OnLogout = dyn Fn(RandomId, &str, &'static str) + Send + Sync;
 
 impl Sessions {
     /// Knows nothing until [`Sessions::watch`] runs, and asks the API server meanwhile. Nothing is renewed: see
@@ -109,7 +111,7 @@ impl Sessions {
             renewal: Renewal::default(),
             heard: ending::remembered(),
             said: ending::remembered(),
-            told: None,
+            on_logout: None,
             logins: Logins::default(),
             metrics: Metrics::default(),
         }
@@ -130,9 +132,9 @@ impl Sessions {
 
     /// The same, and `told` hears of every session that ends before its time, after it has.
     #[must_use]
-    pub fn telling(self, told: impl Fn(RandomId, &str, &'static str) + Send + Sync + 'static) -> Self {
+    pub fn on_logout(self, on_logout: impl Fn(RandomId, &str, &'static str) + Send + Sync + 'static) -> Self {
         Self {
-            told: Some(Box::new(told)),
+            on_logout: Some(Box::new(on_logout)),
             ..self
         }
     }
@@ -166,7 +168,7 @@ impl Sessions {
 
     fn admits(&self, id: RandomId, known: &Known) -> Option<Arc<Session>> {
         let now = self.clock.now();
-        let Standing::Good(session) = known.standing(now) else {
+        let Validity::Good(session) = known.validity(now) else {
             return None;
         };
         if known.wants_upkeep(now) {
@@ -184,10 +186,10 @@ impl Sessions {
         let Some(known) = self.known(id).await? else {
             return Ok(None);
         };
-        match known.standing(self.clock.now()) {
-            Standing::Good(_) => Ok(self.admits(id, &known)),
-            Standing::Doubtful => self.revived(id).await,
-            Standing::Over | Standing::Unreadable => Ok(None),
+        match known.validity(self.clock.now()) {
+            Validity::Good(_) => Ok(self.admits(id, &known)),
+            Validity::Doubtful => self.revived(id).await,
+            Validity::Over | Validity::Unreadable => Ok(None),
         }
     }
 
@@ -298,9 +300,9 @@ impl Sessions {
 }
 
 async fn within<T>(call: impl Future<Output = Result<T, kube::Error>>) -> Result<T, Unavailable> {
-    match timeout(PATIENCE, call).await {
+    match timeout(TIMEOUT, call).await {
         Ok(answer) => answer.map_err(unavailable),
-        Err(_) => Err(Unavailable(format!("no answer within {} s", PATIENCE.as_secs()))),
+        Err(_) => Err(Unavailable(format!("no answer within {} s", TIMEOUT.as_secs()))),
     }
 }
 

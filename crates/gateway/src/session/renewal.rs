@@ -20,14 +20,14 @@ use tokio::sync::mpsc;
 use tokio::time::{Instant, sleep, timeout};
 use tokio_util::sync::CancellationToken;
 
-use self::answer::{Word, judge};
+use self::answer::{Attestation, judge};
 use self::pauses::{Pauses, jitter};
 use super::change::{Changed, Step};
 use super::content::{Content, Limits};
-use super::view::{Known, Standing};
+use super::view::{Known, Validity};
 use super::{Session, Sessions, Unavailable, unavailable};
-use crate::crypto::tokens::RandomId;
 use crate::oidc::{Provider, Providers, Registered, RenewalError, Renewed};
+use crate::tokens::RandomId;
 
 /// Sessions that wait to be looked after; more are left for their next use.
 const QUEUE: usize = 4096;
@@ -42,7 +42,7 @@ const REMEMBERED: Duration = Duration::from_secs(2);
 /// A session that could not be renewed is left alone for this long, in seconds, before jitter.
 const LATER: i64 = 30;
 /// How often another replica's result is looked for, and how many times.
-const LOOK: (Duration, usize) = (Duration::from_millis(250), 12);
+const CHECK_INTERVAL: (Duration, usize) = (Duration::from_millis(250), 12);
 /// First and longest pause between attempts to store what the provider gave: without it the session may be lost.
 const STORE_AGAIN: (Duration, Duration) = (Duration::from_millis(250), Duration::from_secs(4));
 /// For how long that is tried.
@@ -174,7 +174,7 @@ impl Sessions {
             tokio::select! {
                 Some(id) = queue.recv(), if work.len() < AT_ONCE => {
                     if under_way.insert(id) {
-                        work.push(async move { self.look_after(id).await; id });
+                        work.push(async move { self.maintain_one(id).await; id });
                     }
                 }
                 Some(id) = work.next(), if !work.is_empty() => {
@@ -192,18 +192,18 @@ impl Sessions {
         let mut wanted = false;
         let revived = async {
             loop {
-                let standing = match self.renewal.outcomes.get(&id).await {
-                    Some(Outcome::Known(known)) => Some(known.standing(self.clock.now())),
-                    Some(Outcome::Gone) => Some(Standing::Over),
+                let validity = match self.renewal.outcomes.get(&id).await {
+                    Some(Outcome::Known(known)) => Some(known.validity(self.clock.now())),
+                    Some(Outcome::Gone) => Some(Validity::Over),
                     Some(Outcome::Failed) => {
                         return Err(Unavailable("the identity provider did not vouch".into()));
                     }
                     None => None,
                 };
-                match standing {
-                    Some(Standing::Good(session)) => return Ok(Some(session)),
-                    Some(Standing::Over | Standing::Unreadable) => return Ok(None),
-                    Some(Standing::Doubtful) | None => {}
+                match validity {
+                    Some(Validity::Good(session)) => return Ok(Some(session)),
+                    Some(Validity::Over | Validity::Unreadable) => return Ok(None),
+                    Some(Validity::Doubtful) | None => {}
                 }
                 if !std::mem::replace(&mut wanted, true) {
                     self.renewal.want(id);
@@ -218,7 +218,7 @@ impl Sessions {
             .unwrap_or_else(|_| Err(Unavailable("the identity provider takes its time".into())))
     }
 
-    async fn look_after(&self, id: RandomId) {
+    async fn maintain_one(&self, id: RandomId) {
         let outcome = match self.renewed(id).await {
             Ok(outcome) => outcome,
             Err(error) => {
@@ -231,7 +231,7 @@ impl Sessions {
     }
 
     async fn renewed(&self, id: RandomId) -> Result<Outcome, Unavailable> {
-        for _ in 0..LOOK.1 {
+        for _ in 0..CHECK_INTERVAL.1 {
             let question = RandomId::new().map_err(unavailable)?;
             let changed = self
                 .change(id, |content, now| {
@@ -250,7 +250,7 @@ impl Sessions {
                 Claim::Ask => return self.ask_provider(id, changed).await,
                 Claim::Rest => return Ok(self.outcome(changed.known)),
                 Claim::Busy => match self.outcome(changed.known) {
-                    Outcome::Failed => sleep(LOOK.0).await,
+                    Outcome::Failed => sleep(CHECK_INTERVAL.0).await,
                     good => return Ok(good),
                 },
             }
@@ -259,8 +259,8 @@ impl Sessions {
     }
 
     fn outcome(&self, known: Arc<Known>) -> Outcome {
-        match known.standing(self.clock.now()) {
-            Standing::Doubtful => Outcome::Failed,
+        match known.validity(self.clock.now()) {
+            Validity::Doubtful => Outcome::Failed,
             _ => Outcome::Known(known),
         }
     }
@@ -284,7 +284,7 @@ impl Sessions {
             Ok(renewed) => {
                 self.renewal.pauses.answered(issuer);
                 let reason = match judge(&content, &renewed, registered) {
-                    Ok(word) => return self.keep(id, content.question, &renewed, word).await,
+                    Ok(word) => return self.store(id, content.question, &renewed, word).await,
                     Err(reason) => reason,
                 };
                 let end = |_: &mut Content, _| Step::End(reason);
@@ -334,21 +334,21 @@ impl Sessions {
     }
 
     /// Writes down what the provider said. Tries for a while: a refresh token may be good for one use only.
-    async fn keep(
+    async fn store(
         &self,
         id: RandomId,
         question: Option<RandomId>,
         renewed: &Renewed,
-        word: Word,
+        word: Attestation,
     ) -> Result<Outcome, Unavailable> {
         let store = |content: &mut Content, now: i64| {
             if let Some(token) = &renewed.refresh_token {
                 content.replace_refresh_token(token);
             }
-            if let Word::Groups(groups) = &word {
+            if let Attestation::Groups(groups) = &word {
                 content.groups.clone_from(groups);
             }
-            if !matches!(word, Word::Unknown) {
+            if !matches!(word, Attestation::Unknown) {
                 (content.refreshed, content.used) = (now, now);
             } else if now >= content.times(self.limits).doubtful {
                 // A new login says what is wrong with the answer.

@@ -2,9 +2,9 @@
 
 use super::upkeep::JANITOR_GRACE;
 use super::*;
-use crate::crypto::redacted::Secret;
-use crate::crypto::seal::{KeyId, SealingKey};
 use crate::oidc::Tokens;
+use crate::tokens::redacted::Secret;
+use crate::tokens::seal::{KeyId, SealingKey};
 use http::Method;
 use testkit::api_server::{ApiServer, Fault};
 
@@ -153,14 +153,14 @@ async fn a_session_that_nobody_uses_ends_and_is_swept_later() {
     assert!(sessions.find(id).await.unwrap().is_some());
     clock.advance(limits.idle - limits.unrefreshed + 1);
     assert_eq!(sessions.find(id).await.unwrap(), None);
-    sessions.sweep().await;
+    sessions.remove_ended().await;
     assert!(
         server
             .get::<GatewaySession>(Some(NAMESPACE), &object_name(id))
             .is_some()
     );
     clock.advance(JANITOR_GRACE + 1);
-    sessions.sweep().await;
+    sessions.remove_ended().await;
     assert!(
         server
             .get::<GatewaySession>(Some(NAMESPACE), &object_name(id))

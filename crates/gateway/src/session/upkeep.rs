@@ -8,9 +8,9 @@ use kube::api::{DeleteParams, Preconditions};
 use kube::runtime::watcher;
 
 use super::Sessions;
-use crate::crypto::tokens::RandomId;
 use crate::index::following::Follower;
 use crate::session::content::object_name;
+use crate::tokens::RandomId;
 
 /// How often ended sessions are removed.
 const JANITOR: Duration = Duration::from_mins(5);
@@ -39,12 +39,12 @@ impl Sessions {
     pub async fn janitor(&self) {
         loop {
             tokio::time::sleep(JANITOR).await;
-            self.sweep().await;
+            self.remove_ended().await;
         }
     }
 
     /// Removes sessions that ended a while ago.
-    pub async fn sweep(&self) {
+    pub async fn remove_ended(&self) {
         let before = self.clock.now() - JANITOR_GRACE;
         let ended: Vec<(RandomId, u64)> = {
             let view = self.view.read().unwrap_or_else(PoisonError::into_inner);

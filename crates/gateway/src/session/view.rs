@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicI64, Ordering};
 
 use super::Session;
 use super::content::Times;
-use crate::crypto::tokens::RandomId;
+use crate::tokens::RandomId;
 
 /// Deleted sessions that are remembered before old ones are forgotten.
 const GONE: usize = 4096;
@@ -36,7 +36,7 @@ pub(super) struct Open {
 
 /// What a session is good for.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Standing {
+pub(super) enum Validity {
     /// It admits.
     Good(Arc<Session>),
     /// It does not, until the provider vouches.
@@ -48,12 +48,12 @@ pub(super) enum Standing {
 }
 
 impl Known {
-    pub(super) fn standing(&self, now: i64) -> Standing {
+    pub(super) fn validity(&self, now: i64) -> Validity {
         match &self.open {
-            None => Standing::Unreadable,
-            Some(open) if now < open.times.doubtful => Standing::Good(Arc::clone(&open.session)),
-            Some(open) if now < open.times.over => Standing::Doubtful,
-            Some(_) => Standing::Over,
+            None => Validity::Unreadable,
+            Some(open) if now < open.times.doubtful => Validity::Good(Arc::clone(&open.session)),
+            Some(open) if now < open.times.over => Validity::Doubtful,
+            Some(_) => Validity::Over,
         }
     }
 

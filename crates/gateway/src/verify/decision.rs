@@ -103,10 +103,10 @@ pub(crate) fn decide(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::crypto::tokens::RandomId;
     use crate::index::Domain;
     use crate::oidc::claims::Identity;
     use crate::session::Credential;
+    use crate::tokens::RandomId;
     use api::workspace::AccessType;
     use rules::access::Denied;
 

@@ -2,13 +2,16 @@
 //! valid ticket, but to ask for a right or a session that this replica does not know).
 //!
 //! `state` holds what every answer is made from and judges tickets, `bearer` judges tokens in their place; `decision` asks the
-//! rules; `rights` knows what the cluster's roles say; `doorkeeper` is what the listeners see of it; `pre_cookie` ties a sign-in to
+//! rules; `rights` knows what the cluster's roles say; `authorizer` is what the listeners see of it; `pre_cookie` ties a sign-in to
 //! its browser.
 
+pub mod adapters;
+pub(crate) mod answers;
+mod authorizer;
 pub mod bearer;
 pub(crate) mod decision;
-mod doorkeeper;
 pub(crate) mod pre_cookie;
+pub mod request;
 pub mod rights;
 mod state;
 
@@ -17,25 +20,25 @@ use axum::response::Response;
 use http::header::HeaderMap;
 use http::{Method, StatusCode};
 
+pub use self::authorizer::Authorizer;
+pub(crate) use self::authorizer::Grant;
 use self::bearer::Bearer;
 use self::decision::Allow;
-pub use self::doorkeeper::Doorkeeper;
-pub(crate) use self::doorkeeper::Grant;
 use self::state::Admission;
 pub use self::state::AppState;
-use crate::answers::{
+use crate::index::{Destination, Domain};
+use crate::pages::accepts_html;
+use crate::pages::{self, Audience};
+use crate::site::Site;
+use crate::tokens::cookies;
+use crate::tokens::{ENTER_LIFE, Enter, Ticket, Token as _};
+use crate::verify::answers::{
     Failure, Refusal, empty, into_folder, nowhere, redirect, refuse, refuse_page, sign_in_elsewhere,
     wrong_source,
 };
-use crate::crypto::tokens::{ENTER_LIFE, Enter, Ticket, Token as _};
-use crate::index::{Domain, Place};
-use crate::pages::{self, Audience};
-use crate::request::accepts_html;
-use crate::request::cookies;
-use crate::request::forwarded::{Forwarded, is_at_the_top, is_reserved, target};
-use crate::request::pod_headers;
-use crate::request::source_rule::{Source, single};
-use crate::site::Site;
+use crate::verify::request::forwarded::{Forwarded, is_at_the_top, is_reserved, target};
+use crate::verify::request::pod_headers;
+use crate::verify::request::source_rule::{Source, single};
 
 /// Answers `GET /verify`. `headers`: those of the proxy's question.
 pub async fn verify(app: &AppState, headers: &HeaderMap) -> Response {
@@ -46,12 +49,12 @@ async fn judge(app: &AppState, headers: &HeaderMap) -> Result<Response, Failure>
     let request = Forwarded::of(headers)?;
     let source = Source::of(headers)?;
     let domain = app.domain()?;
-    let site = match domain.place(request.authority, request.uri) {
-        Place::Workspace(site) => site,
-        Place::Folder(site) => return Ok(into_folder(&domain, &site, request.method)),
-        Place::Nowhere => return Ok(nowhere()),
-        Place::Unclear => return Err(Failure::BadRequest),
-        Place::Auth | Place::Outside => return Err(Failure::Misdirected),
+    let site = match domain.destination(request.authority, request.uri) {
+        Destination::Workspace(site) => site,
+        Destination::Folder(site) => return Ok(into_folder(&domain, &site, request.method)),
+        Destination::Nowhere => return Ok(nowhere()),
+        Destination::Unclear => return Err(Failure::BadRequest),
+        Destination::Auth | Destination::Outside => return Err(Failure::Misdirected),
     };
     if is_reserved(site.within(request.uri)) {
         return Ok(pages::problem(
@@ -85,7 +88,7 @@ async fn judge(app: &AppState, headers: &HeaderMap) -> Result<Response, Failure>
                 return Ok(not_running(app, &domain, &admission));
             }
             Ok(admission) => {
-                let mut response = pass(app, headers, &admission.allow)?;
+                let mut response = forward(app, headers, &admission.allow)?;
                 renew(app, &mut response, &admission);
                 return Ok(response);
             }
@@ -117,7 +120,7 @@ async fn by_token(
         Err(response) => return Ok(response),
     };
     if allow.target().may_run() {
-        pass(app, headers, &allow)
+        forward(app, headers, &allow)
     } else {
         Ok(pages::state(
             domain,
@@ -129,9 +132,9 @@ async fn by_token(
 }
 
 /// 200: the request may go on to the pod, with these headers in place of its own.
-fn pass(app: &AppState, headers: &HeaderMap, allow: &Allow) -> Result<Response, Failure> {
+fn forward(app: &AppState, headers: &HeaderMap, allow: &Allow) -> Result<Response, Failure> {
     let mut response = empty(StatusCode::OK);
-    let assertion = app.vouch(allow.target(), allow.session())?;
+    let assertion = app.attest(allow.target(), allow.session())?;
     pod_headers::replace(response.headers_mut(), headers, &app.strip, assertion);
     Ok(response)
 }

@@ -6,10 +6,10 @@
 
 use http::HeaderMap;
 
-use crate::answers::Failure;
-use crate::random::{equal, fingerprint, random_token};
-use crate::request::cookies::{self, Duplicate};
 use crate::site::Site;
+use crate::tokens::cookies::{self, Duplicate};
+use crate::tokens::random::{equal, fingerprint, random_token};
+use crate::verify::answers::Failure;
 
 /// Most sign-ins under way in one browser at one workspace; a further one replaces the oldest.
 const MOST: usize = 8;

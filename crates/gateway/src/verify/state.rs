@@ -13,20 +13,20 @@ use super::bearer::Bearer;
 use super::decision::{Allow, No, decide};
 use super::pre_cookie;
 use super::rights::Rights;
-use crate::answers::{Failure, Refusal};
 use crate::audit::Audit;
 use crate::clock::Clock;
-use crate::crypto::assertion::{Asker, Assertions};
-use crate::crypto::seal::{KeyRing, Purpose};
-use crate::crypto::tokens::{RandomId, SessionCookie, Ticket, Token as _};
 use crate::index::freshness::{Age, Freshness};
 use crate::index::{Domain, Index, Target};
 use crate::metrics::Metrics;
 use crate::oidc::Providers;
-use crate::request::cookies::{self, StripList};
+use crate::server::throttle::Throttle;
 use crate::session::{Credential, Session, Sessions};
 use crate::site::Site;
-use crate::throttle::Throttle;
+use crate::tokens::assertion::{Asker, Assertions};
+use crate::tokens::cookies::{self, StripList};
+use crate::tokens::seal::{KeyRing, Purpose};
+use crate::tokens::{RandomId, SessionCookie, Ticket, Token as _};
+use crate::verify::answers::{Failure, Refusal};
 
 /// Rule of a denial: no workspace is there.
 const NO_WORKSPACE: &str = "no_workspace";
@@ -168,7 +168,7 @@ impl AppState {
     ///
     /// # Errors
     /// No key is active: without it nothing may pass.
-    pub(super) fn vouch(&self, target: &Target, session: &Session) -> Result<HeaderValue, Failure> {
+    pub(super) fn attest(&self, target: &Target, session: &Session) -> Result<HeaderValue, Failure> {
         let asker = Asker {
             uid: &target.uid,
             user: &session.identity.user_name,

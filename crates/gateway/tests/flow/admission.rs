@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use crate::flow::renewal::until;
 use crate::support::browser::Browser;
-use crate::support::world::{AUTH, ISSUER, LAB, World, mapping, origin};
+use crate::support::fixture::{AUTH, Fixture, ISSUER, LAB, mapping, origin};
 
 const MINUTES: i64 = 60;
 
@@ -16,27 +16,27 @@ fn lab() -> String {
 }
 
 /// A gateway that admits only these.
-async fn world(domains: &[&str], groups: &[&str]) -> World {
+async fn fixture(domains: &[&str], groups: &[&str]) -> Fixture {
     let owned = |list: &[&str]| list.iter().map(|&text| text.to_owned()).collect::<Vec<_>>();
     let admission = Admission::new(&owned(domains), &owned(groups)).unwrap();
     let only = Registered::only(ISSUER, mapping()).admitting(admission);
-    let world = World::with_providers(vec![only]);
-    world.find_provider().await;
-    world.watch().await;
-    world
+    let fixture = Fixture::with_providers(vec![only]);
+    fixture.find_provider().await;
+    fixture.watch().await;
+    fixture
 }
 
 /// Alice, of whom the provider says this as well.
-fn alice<'w>(world: &'w World, more: &Value) -> Browser<'w> {
-    let mut alice = world.browser("alice");
+fn alice<'w>(fixture: &'w Fixture, more: &Value) -> Browser<'w> {
+    let mut alice = fixture.browser("alice");
     alice.person.extend(more.as_object().unwrap().clone());
     alice
 }
 
 /// What the provider says of alice from now on.
-fn say(world: &World, more: &Value) {
-    let claims = alice(world, more).person;
-    world.issuer.change(|issuer| {
+fn say(fixture: &Fixture, more: &Value) {
+    let claims = alice(fixture, more).person;
+    fixture.issuer.change(|issuer| {
         issuer.people.insert("id-of-alice".into(), Some(claims));
     });
 }
@@ -58,9 +58,9 @@ async fn an_account_outside_gets_a_page_that_names_it_hides_the_rule_and_leads_t
         ),
     ];
     for (claims, rule) in outsiders {
-        let world = world(&["example.org"], &["oidc:staff"]).await;
+        let fixture = fixture(&["example.org"], &["oidc:staff"]).await;
         let email = claims["email"].as_str().unwrap();
-        let outsider = alice(&world, &claims);
+        let outsider = alice(&fixture, &claims);
         let answer = outsider.open(&lab()).await.answer;
         assert_eq!(answer.status, StatusCode::FORBIDDEN, "{claims}");
         assert!(answer.body.contains(email), "{}", answer.body);
@@ -69,9 +69,9 @@ async fn an_account_outside_gets_a_page_that_names_it_hides_the_rule_and_leads_t
             let said = answer.body.replace(email, "");
             assert!(!said.contains(secret), "{secret}: {said}");
         }
-        assert!(world.sessions().is_empty());
+        assert!(fixture.sessions().is_empty());
         assert_eq!(outsider.cookie("auth.ws.example", "__Host-session"), None);
-        let told = world.records("not_admitted", 1).await;
+        let told = fixture.records("not_admitted", 1).await;
         assert_eq!(told[0]["user"], "alice");
         assert_eq!(told[0]["issuer"], ISSUER);
         assert_eq!(told[0]["rule"], format!("not_admitted_{rule}"));
@@ -85,7 +85,7 @@ async fn an_account_outside_gets_a_page_that_names_it_hides_the_rule_and_leads_t
             sent.location()
         );
         let mut insider = alice(
-            &world,
+            &fixture,
             &json!({"email": "a@example.org", "email_verified": true, "groups": ["staff"]}),
         );
         insider.jar = outsider.jar;
@@ -95,8 +95,8 @@ async fn an_account_outside_gets_a_page_that_names_it_hides_the_rule_and_leads_t
 
 #[tokio::test]
 async fn who_is_signed_in_can_sign_in_as_another_by_the_link() {
-    let world = world(&[], &[]).await;
-    let browser = world.browser("alice");
+    let fixture = fixture(&[], &[]).await;
+    let browser = fixture.browser("alice");
     let landing = browser.open(&lab()).await;
     assert!(landing.is_inside());
     let enter = landing
@@ -114,14 +114,14 @@ async fn who_is_signed_in_can_sign_in_as_another_by_the_link() {
 
 #[tokio::test]
 async fn who_leaves_the_group_is_out_with_the_next_renewal() {
-    let world = world(&[], &["oidc:staff"]).await;
-    let alice = alice(&world, &json!({"groups": ["staff", "users"]}));
+    let fixture = fixture(&[], &["oidc:staff"]).await;
+    let alice = alice(&fixture, &json!({"groups": ["staff", "users"]}));
     assert!(alice.open(&lab()).await.is_inside());
-    say(&world, &json!({"groups": ["users"]}));
-    world.pass(5 * MINUTES);
+    say(&fixture, &json!({"groups": ["users"]}));
+    fixture.pass(5 * MINUTES);
     assert_eq!(alice.step(&lab()).await.status, StatusCode::OK);
-    until(&world, "the session is over", || world.sessions().is_empty()).await;
-    let ended = world.records("logout", 1).await;
+    until(&fixture, "the session is over", || fixture.sessions().is_empty()).await;
+    let ended = fixture.records("logout", 1).await;
     assert_eq!(
         (&ended[0]["user"], &ended[0]["by"]),
         (&json!("alice"), &json!("not_admitted_group"))
@@ -133,64 +133,66 @@ async fn who_leaves_the_group_is_out_with_the_next_renewal() {
 
 #[tokio::test]
 async fn an_address_is_looked_at_again_at_every_renewal_and_the_first_one_counts_where_none_is_said() {
-    let world = world(&["example.org"], &[]).await;
+    let fixture = fixture(&["example.org"], &[]).await;
     let good = json!({"email": "alice@example.org", "email_verified": true});
-    let alice = alice(&world, &good);
+    let alice = alice(&fixture, &good);
     assert!(alice.open(&lab()).await.is_inside());
-    let renewed = || world.issuer.take_requests().iter().any(|path| path == "/token");
-    world.issuer.take_requests();
+    let renewed = || fixture.issuer.take_requests().iter().any(|path| path == "/token");
+    fixture.issuer.take_requests();
     // Neither an answer without address nor one without ID token says anything new, nor one with the same address alone.
     for (with_token, claims) in [
         (true, json!({})),
         (false, json!({})),
         (true, json!({"email": "alice@example.org"})),
     ] {
-        say(&world, &claims);
-        world.issuer.change(|issuer| issuer.renews_id_token = with_token);
-        world.pass(5 * MINUTES);
+        say(&fixture, &claims);
+        fixture
+            .issuer
+            .change(|issuer| issuer.renews_id_token = with_token);
+        fixture.pass(5 * MINUTES);
         assert_eq!(alice.step(&lab()).await.status, StatusCode::OK);
-        until(&world, "the question", renewed).await;
-        world.pass(1);
+        until(&fixture, "the question", renewed).await;
+        fixture.pass(1);
         assert_eq!(alice.step(&lab()).await.status, StatusCode::OK);
     }
     say(
-        &world,
+        &fixture,
         &json!({"email": "alice@evil.example", "email_verified": true}),
     );
-    world.issuer.change(|issuer| issuer.renews_id_token = true);
-    world.pass(5 * MINUTES);
+    fixture.issuer.change(|issuer| issuer.renews_id_token = true);
+    fixture.pass(5 * MINUTES);
     alice.step(&lab()).await;
-    until(&world, "the session is over", || world.sessions().is_empty()).await;
-    let ended = world.records("logout", 1).await;
+    until(&fixture, "the session is over", || fixture.sessions().is_empty()).await;
+    let ended = fixture.records("logout", 1).await;
     assert_eq!(ended[0]["by"], "not_admitted_email_domain");
 }
 
 #[tokio::test]
 async fn groups_that_are_unknown_at_a_renewal_neither_admit_anew_nor_throw_out_at_once() {
-    let world = world(&[], &["oidc:staff"]).await;
-    let alice = alice(&world, &json!({"groups": ["staff"]}));
+    let fixture = fixture(&[], &["oidc:staff"]).await;
+    let alice = alice(&fixture, &json!({"groups": ["staff"]}));
     assert!(alice.open(&lab()).await.is_inside());
     say(
-        &world,
+        &fixture,
         &json!({"groups": null, "_claim_names": {"groups": "src1"}, "_claim_sources": {"src1": {"endpoint": "https://graph.example"}}}),
     );
-    world.issuer.take_requests();
-    world.pass(5 * MINUTES);
+    fixture.issuer.take_requests();
+    fixture.pass(5 * MINUTES);
     assert_eq!(alice.step(&lab()).await.status, StatusCode::OK);
-    until(&world, "the question", || {
-        world.issuer.take_requests().iter().any(|path| path == "/token")
+    until(&fixture, "the question", || {
+        fixture.issuer.take_requests().iter().any(|path| path == "/token")
     })
     .await;
     assert_eq!(alice.step(&lab()).await.status, StatusCode::OK);
     // After the hour for which a word counts it is over, and the login says why.
-    world.pass(61 * MINUTES);
+    fixture.pass(61 * MINUTES);
     let landing = alice.open(&lab()).await;
     assert_eq!(
         landing.answer.status,
         StatusCode::OK,
         "the login's own token lists the group"
     );
-    let mut elsewhere = world.browser("alice");
+    let mut elsewhere = fixture.browser("alice");
     elsewhere.person.remove("groups");
     elsewhere.person.insert("hasgroups".into(), json!("true"));
     let answer = elsewhere.open(&lab()).await.answer;

@@ -2,12 +2,12 @@
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD as BASE64URL;
-use gateway::verify::Doorkeeper;
+use gateway::verify::Authorizer;
 use http::{HeaderMap, HeaderValue, StatusCode};
 use serde_json::{Value, json};
 
 use crate::support::browser::{Browser, headers};
-use crate::support::world::{LAB, NOW, OPEN, World, origin};
+use crate::support::fixture::{Fixture, LAB, NOW, OPEN, origin};
 
 const NAME: &str = "workspace-assertion";
 
@@ -36,8 +36,8 @@ async fn ask(alice: &Browser<'_>, host: &str, more: &[(&str, &str)]) -> HeaderMa
 
 #[tokio::test]
 async fn a_request_that_passes_names_the_person_to_this_workspace_for_a_minute() {
-    let world = World::new().await;
-    let alice = world.browser("alice");
+    let fixture = Fixture::new().await;
+    let alice = fixture.browser("alice");
     for host in [LAB, OPEN] {
         assert!(alice.open(&format!("{}/", origin(host))).await.is_inside());
     }
@@ -55,22 +55,22 @@ async fn a_request_that_passes_names_the_person_to_this_workspace_for_a_minute()
         claims(&ask(&alice, OPEN, &[]).await)["aud"],
         format!("uid-of-{OPEN}")
     );
-    world.pass(30);
+    fixture.pass(30);
     assert_eq!(
         ask(&alice, LAB, &[]).await[NAME],
         first[NAME],
         "kept for half of its life"
     );
-    world.pass(1);
+    fixture.pass(1);
     assert_eq!(claims(&ask(&alice, LAB, &[]).await), expected(LAB, NOW + 31));
 }
 
 #[tokio::test]
 async fn a_refusal_carries_none_and_a_websocket_one_of_its_own() {
-    let world = World::new().await;
-    let alice = world.browser("alice");
+    let fixture = Fixture::new().await;
+    let alice = fixture.browser("alice");
     assert!(alice.open(&format!("{}/", origin(LAB))).await.is_inside());
-    let stranger = world.browser("bob");
+    let stranger = fixture.browser("bob");
     let lines = headers(&[("sec-fetch-site", "same-origin"), (NAME, "forged")]);
     let answer = stranger.send("GET", &format!("{}/", origin(LAB)), lines).await;
     assert_eq!(answer.status, StatusCode::UNAUTHORIZED);
@@ -78,10 +78,10 @@ async fn a_refusal_carries_none_and_a_websocket_one_of_its_own() {
 
     let cookie = alice.cookies(LAB).unwrap();
     let lines = headers(&[("cookie", &cookie), ("origin", &origin(LAB)), (NAME, "forged")]);
-    let Ok((target, grant)) = Doorkeeper::admit(&*world.app, &LAB.into(), &lines).await else {
+    let Ok((target, grant)) = Authorizer::admit(&*fixture.app, &LAB.into(), &lines).await else {
         panic!("she may")
     };
-    let said = said(&Doorkeeper::vouch(&*world.app, &target, &grant).unwrap());
+    let said = said(&Authorizer::attest(&*fixture.app, &target, &grant).unwrap());
     assert_eq!(
         (&said["sub"], &said["aud"]),
         (&json!("alice"), &json!(target.uid))

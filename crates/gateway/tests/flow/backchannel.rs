@@ -6,29 +6,29 @@ use testkit::api_server::Fault;
 use testkit::issuer::Signature;
 
 use crate::support::browser::{Answer, Browser, headers};
-use crate::support::world::{AUTH, BOBS, LAB, NOW, World, origin};
+use crate::support::fixture::{AUTH, BOBS, Fixture, LAB, NOW, origin};
 
 const EVENT: &str = "http://schemas.openid.net/event/backchannel-logout";
 
-async fn tell(world: &World, token: &str) -> Answer {
+async fn tell(fixture: &Fixture, token: &str) -> Answer {
     let lines = headers(&[("content-type", "application/x-www-form-urlencoded")]);
     let url = format!("{AUTH}/backchannel-logout");
-    world
+    fixture
         .page(Method::POST, &url, lines, format!("logout_token={token}"))
         .await
 }
 
 /// A logout token of alice with these changes.
-fn token(world: &World, changes: &Value) -> String {
+fn token(fixture: &Fixture, changes: &Value) -> String {
     let mut claims = json!({"sub": "id-of-alice"});
     for (name, value) in changes.as_object().unwrap() {
         claims[name] = value.clone();
     }
-    world.issuer.logout_token(&claims)
+    fixture.issuer.logout_token(&claims)
 }
 
-async fn signed_in<'w>(world: &'w World, name: &'static str, host: &str) -> Browser<'w> {
-    let browser = world.browser(name);
+async fn signed_in<'w>(fixture: &'w Fixture, name: &'static str, host: &str) -> Browser<'w> {
+    let browser = fixture.browser(name);
     assert!(browser.open(&format!("{}/", origin(host))).await.is_inside());
     browser
 }
@@ -39,16 +39,16 @@ async fn is_in(browser: &Browser<'_>, host: &str) -> bool {
 
 #[tokio::test]
 async fn all_sessions_of_the_person_are_gone_before_the_answer_and_nobody_elses() {
-    let world = World::new().await;
+    let fixture = Fixture::new().await;
     let (one, two) = (
-        signed_in(&world, "alice", LAB).await,
-        signed_in(&world, "alice", LAB).await,
+        signed_in(&fixture, "alice", LAB).await,
+        signed_in(&fixture, "alice", LAB).await,
     );
-    let bob = signed_in(&world, "bob", BOBS).await;
-    let answer = tell(&world, &token(&world, &json!({}))).await;
+    let bob = signed_in(&fixture, "bob", BOBS).await;
+    let answer = tell(&fixture, &token(&fixture, &json!({}))).await;
     assert_eq!(answer.status, StatusCode::OK, "{}", answer.body);
     assert_eq!(answer.headers["cache-control"], "no-store");
-    assert_eq!(world.sessions().len(), 1);
+    assert_eq!(fixture.sessions().len(), 1);
     assert!(!is_in(&one, LAB).await && !is_in(&two, LAB).await);
     assert!(is_in(&bob, BOBS).await);
 }
@@ -56,38 +56,38 @@ async fn all_sessions_of_the_person_are_gone_before_the_answer_and_nobody_elses(
 #[tokio::test]
 async fn one_session_of_the_provider_is_one_session_here_whether_it_names_the_person_or_not() {
     for names_person in [true, false] {
-        let world = World::new().await;
-        let one = world.browser("alice");
-        world.issuer.change(|issuer| {
+        let fixture = Fixture::new().await;
+        let one = fixture.browser("alice");
+        fixture.issuer.change(|issuer| {
             issuer.wrong.insert("sid".into(), json!("session-1"));
         });
         assert!(one.open(&format!("{}/", origin(LAB))).await.is_inside());
-        world.issuer.change(|issuer| {
+        fixture.issuer.change(|issuer| {
             issuer.wrong.insert("sid".into(), json!("session-2"));
         });
-        let two = signed_in(&world, "alice", LAB).await;
-        world.issuer.change(|issuer| issuer.wrong.clear());
+        let two = signed_in(&fixture, "alice", LAB).await;
+        fixture.issuer.change(|issuer| issuer.wrong.clear());
         let mut changes = json!({"sid": "session-1"});
         if !names_person {
             changes["sub"] = Value::Null;
         }
         assert_eq!(
-            tell(&world, &token(&world, &changes)).await.status,
+            tell(&fixture, &token(&fixture, &changes)).await.status,
             StatusCode::OK
         );
         assert!(!is_in(&one, LAB).await);
         assert!(is_in(&two, LAB).await, "names the person: {names_person}");
         // A session of that name which is another person's is not meant.
-        let other = token(&world, &json!({"sid": "session-2", "sub": "id-of-bob"}));
-        assert_eq!(tell(&world, &other).await.status, StatusCode::OK);
+        let other = token(&fixture, &json!({"sid": "session-2", "sub": "id-of-bob"}));
+        assert_eq!(tell(&fixture, &other).await.status, StatusCode::OK);
         assert!(is_in(&two, LAB).await);
     }
 }
 
 #[tokio::test]
 async fn what_is_not_the_providers_word_ends_nothing() {
-    let world = World::new().await;
-    let alice = signed_in(&world, "alice", LAB).await;
+    let fixture = Fixture::new().await;
+    let alice = signed_in(&fixture, "alice", LAB).await;
     let table = [
         json!({"iss": "https://evil.example"}),
         json!({"iss": null}),
@@ -111,7 +111,7 @@ async fn what_is_not_the_providers_word_ends_nothing() {
         json!({"jti": ""}),
     ];
     for changes in table {
-        let answer = tell(&world, &token(&world, &changes)).await;
+        let answer = tell(&fixture, &token(&fixture, &changes)).await;
         assert_eq!(answer.status, StatusCode::BAD_REQUEST, "{changes}");
         assert_eq!(answer.json()["error"], "invalid_request");
         assert!(!answer.body.contains("evil") && !answer.body.contains("alice"));
@@ -125,12 +125,12 @@ async fn what_is_not_the_providers_word_ends_nothing() {
         ("alg", json!("RS384")),
         ("kid", json!(["first"])),
     ] {
-        world.issuer.change(|issuer| {
+        fixture.issuer.change(|issuer| {
             issuer.header.insert(name.into(), value.clone());
         });
-        let answer = tell(&world, &token(&world, &json!({}))).await;
+        let answer = tell(&fixture, &token(&fixture, &json!({}))).await;
         assert_eq!(answer.status, StatusCode::BAD_REQUEST, "{name}={value}");
-        world.issuer.change(|issuer| issuer.header.clear());
+        fixture.issuer.change(|issuer| issuer.header.clear());
     }
     for signature in [
         Signature::ForeignKey,
@@ -138,12 +138,14 @@ async fn what_is_not_the_providers_word_ends_nothing() {
         Signature::ClientSecret,
         Signature::None,
     ] {
-        world.issuer.change(|issuer| issuer.signature = signature);
-        let answer = tell(&world, &token(&world, &json!({}))).await;
+        fixture.issuer.change(|issuer| issuer.signature = signature);
+        let answer = tell(&fixture, &token(&fixture, &json!({}))).await;
         assert_eq!(answer.status, StatusCode::BAD_REQUEST, "{signature:?}");
-        world.issuer.change(|issuer| issuer.signature = Signature::Valid);
+        fixture
+            .issuer
+            .change(|issuer| issuer.signature = Signature::Valid);
     }
-    let good = token(&world, &json!({}));
+    let good = token(&fixture, &json!({}));
     let (head, tail) = good.split_at(good.len() / 2);
     for forged in [
         String::new(),
@@ -155,40 +157,40 @@ async fn what_is_not_the_providers_word_ends_nothing() {
         format!("{good}&logout_token={good}"),
     ] {
         assert_eq!(
-            tell(&world, &forged).await.status,
+            tell(&fixture, &forged).await.status,
             StatusCode::BAD_REQUEST,
             "{forged}"
         );
     }
     assert!(is_in(&alice, LAB).await);
-    assert_eq!(tell(&world, &good).await.status, StatusCode::OK);
+    assert_eq!(tell(&fixture, &good).await.status, StatusCode::OK);
     assert!(!is_in(&alice, LAB).await);
 }
 
 #[tokio::test]
 async fn an_id_token_is_no_logout_token() {
-    let world = World::new().await;
-    let alice = signed_in(&world, "alice", LAB).await;
+    let fixture = Fixture::new().await;
+    let alice = signed_in(&fixture, "alice", LAB).await;
     let signed_out = sign_out_address(&alice).await;
     let id_token = signed_out.split("id_token_hint=").nth(1).unwrap();
     let id_token = id_token.split('&').next().unwrap();
-    let bystander = signed_in(&world, "alice", LAB).await;
-    assert_eq!(tell(&world, id_token).await.status, StatusCode::BAD_REQUEST);
+    let bystander = signed_in(&fixture, "alice", LAB).await;
+    assert_eq!(tell(&fixture, id_token).await.status, StatusCode::BAD_REQUEST);
     // What each of its claims would need to be one: none of the differences is enough.
     for fault in [
         json!({"events": null}),
         json!({"nonce": "n"}),
         json!({"jti": null}),
     ] {
-        world.issuer.change(|issuer| {
+        fixture.issuer.change(|issuer| {
             issuer.header.insert("typ".into(), json!("JWT"));
         });
-        let answer = tell(&world, &token(&world, &fault)).await;
+        let answer = tell(&fixture, &token(&fixture, &fault)).await;
         assert_eq!(answer.status, StatusCode::BAD_REQUEST, "{fault}");
     }
     assert!(is_in(&bystander, LAB).await);
     assert_eq!(
-        tell(&world, &token(&world, &json!({}))).await.status,
+        tell(&fixture, &token(&fixture, &json!({}))).await.status,
         StatusCode::OK
     );
 }
@@ -198,56 +200,59 @@ async fn sign_out_address(browser: &Browser<'_>) -> String {
     let cookies = browser.cookies("auth.ws.example").unwrap();
     let lines = headers(&[("cookie", &cookies), ("origin", AUTH)]);
     let url = format!("{AUTH}/sign-out");
-    let answer = browser.world.page(Method::POST, &url, lines, String::new()).await;
+    let answer = browser
+        .fixture
+        .page(Method::POST, &url, lines, String::new())
+        .await;
     answer.location().unwrap().to_owned()
 }
 
 #[tokio::test]
 async fn a_message_with_a_new_key_is_asked_for_again_while_strangers_use_the_fetches_up() {
-    let world = World::new().await;
-    let alice = signed_in(&world, "alice", LAB).await;
-    world.pass(60);
-    world
+    let fixture = Fixture::new().await;
+    let alice = signed_in(&fixture, "alice", LAB).await;
+    fixture.pass(60);
+    fixture
         .issuer
         .change(|issuer| issuer.signature = Signature::UnknownKeyId);
-    let forged = token(&world, &json!({}));
-    assert_eq!(tell(&world, &forged).await.status, StatusCode::BAD_REQUEST);
-    world.issuer.change(|issuer| {
+    let forged = token(&fixture, &json!({}));
+    assert_eq!(tell(&fixture, &forged).await.status, StatusCode::BAD_REQUEST);
+    fixture.issuer.change(|issuer| {
         issuer.signature = Signature::Valid;
         issuer.second_key = true;
     });
-    let message = token(&world, &json!({}));
+    let message = token(&fixture, &json!({}));
     assert_eq!(
-        tell(&world, &message).await.status,
+        tell(&fixture, &message).await.status,
         StatusCode::SERVICE_UNAVAILABLE
     );
-    world.pass(60);
-    assert_eq!(tell(&world, &message).await.status, StatusCode::OK);
+    fixture.pass(60);
+    assert_eq!(tell(&fixture, &message).await.status, StatusCode::OK);
     assert!(!is_in(&alice, LAB).await);
 }
 
 #[tokio::test]
 async fn keys_that_are_being_fetched_for_strangers_hold_up_no_login_and_arrive_though_nobody_waits() {
-    let world = World::new().await;
-    world.pass(60);
-    world.issuer.change(|issuer| issuer.second_key = true);
-    let message = token(&world, &json!({}));
-    world.issuer.take_requests();
-    world.held.send_replace(true);
+    let fixture = Fixture::new().await;
+    fixture.pass(60);
+    fixture.issuer.change(|issuer| issuer.second_key = true);
+    let message = token(&fixture, &json!({}));
+    fixture.issuer.take_requests();
+    fixture.held.send_replace(true);
     {
-        let telling = std::pin::pin!(tell(&world, &message));
+        let telling = std::pin::pin!(tell(&fixture, &message));
         let fetch = async {
-            while world.issuer.take_requests() != ["/jwks"] {
+            while fixture.issuer.take_requests() != ["/jwks"] {
                 tokio::task::yield_now().await;
             }
         };
         // Whoever sent it hangs up while the keys are on their way.
         futures::future::select(telling, std::pin::pin!(fetch)).await;
     }
-    world.held.send_replace(false);
+    fixture.held.send_replace(false);
     let answer = async {
         loop {
-            let answer = tell(&world, &message).await;
+            let answer = tell(&fixture, &message).await;
             if answer.status == StatusCode::OK {
                 return answer;
             }
@@ -261,42 +266,42 @@ async fn keys_that_are_being_fetched_for_strangers_hold_up_no_login_and_arrive_t
 
 #[tokio::test]
 async fn a_message_that_is_sent_once_more_ends_nothing_that_began_since_at_any_replica() {
-    let world = World::new().await;
-    signed_in(&world, "alice", LAB).await;
-    let message = token(&world, &json!({}));
-    assert_eq!(tell(&world, &message).await.status, StatusCode::OK);
-    assert_eq!(tell(&world, &message).await.status, StatusCode::BAD_REQUEST);
-    world.pass(1);
-    let alice = signed_in(&world, "alice", LAB).await;
+    let fixture = Fixture::new().await;
+    signed_in(&fixture, "alice", LAB).await;
+    let message = token(&fixture, &json!({}));
+    assert_eq!(tell(&fixture, &message).await.status, StatusCode::OK);
+    assert_eq!(tell(&fixture, &message).await.status, StatusCode::BAD_REQUEST);
+    fixture.pass(1);
+    let alice = signed_in(&fixture, "alice", LAB).await;
     // A replica that has not heard it before takes it for new, and finds nothing that it could mean.
-    let second = world.replica().await;
+    let second = fixture.replica().await;
     assert_eq!(tell(&second, &message).await.status, StatusCode::OK);
     assert!(is_in(&alice, LAB).await);
 }
 
 #[tokio::test]
 async fn a_message_that_overtakes_a_login_ends_what_that_login_makes() {
-    let world = World::new().await;
+    let fixture = Fixture::new().await;
     assert_eq!(
-        tell(&world, &token(&world, &json!({}))).await.status,
+        tell(&fixture, &token(&fixture, &json!({}))).await.status,
         StatusCode::OK
     );
     // The provider's ID token is of the same second as its message.
-    let alice = world.browser("alice");
+    let alice = fixture.browser("alice");
     let landing = alice.open(&format!("{}/", origin(LAB))).await;
     assert_eq!(landing.answer.status, StatusCode::SERVICE_UNAVAILABLE);
-    assert!(world.sessions().is_empty());
-    world.pass(1);
-    signed_in(&world, "alice", LAB).await;
+    assert!(fixture.sessions().is_empty());
+    fixture.pass(1);
+    signed_in(&fixture, "alice", LAB).await;
 }
 
 #[tokio::test]
 async fn a_deletion_that_fails_is_asked_for_again() {
-    let world = World::new().await;
-    let alice = signed_in(&world, "alice", LAB).await;
-    let message = token(&world, &json!({}));
+    let fixture = Fixture::new().await;
+    let alice = signed_in(&fixture, "alice", LAB).await;
+    let message = token(&fixture, &json!({}));
     for (method, code) in [(Method::GET, 503), (Method::DELETE, 500)] {
-        world.server.fail(Fault {
+        fixture.server.fail(Fault {
             method,
             path_part: "gatewaysessions",
             code,
@@ -305,14 +310,14 @@ async fn a_deletion_that_fails_is_asked_for_again() {
             times: 1,
         });
         assert_eq!(
-            tell(&world, &message).await.status,
+            tell(&fixture, &message).await.status,
             StatusCode::SERVICE_UNAVAILABLE
         );
     }
-    assert_eq!(tell(&world, &message).await.status, StatusCode::OK);
+    assert_eq!(tell(&fixture, &message).await.status, StatusCode::OK);
     assert!(!is_in(&alice, LAB).await);
     // Before the provider is known nothing can be judged.
-    let early = World::without_provider();
+    let early = Fixture::without_provider();
     assert_eq!(
         tell(&early, &message).await.status,
         StatusCode::SERVICE_UNAVAILABLE
@@ -321,28 +326,28 @@ async fn a_deletion_that_fails_is_asked_for_again() {
 
 #[tokio::test]
 async fn strangers_with_unknown_keys_cost_one_fetch_a_minute_and_no_login_its_own() {
-    let world = World::new().await;
+    let fixture = Fixture::new().await;
     let fetches = || {
-        let requests = world.issuer.take_requests();
+        let requests = fixture.issuer.take_requests();
         requests.iter().filter(|path| *path == "/jwks").count()
     };
-    world.pass(60);
-    world
+    fixture.pass(60);
+    fixture
         .issuer
         .change(|issuer| issuer.signature = Signature::UnknownKeyId);
     for _ in 0..20 {
-        tell(&world, &token(&world, &json!({}))).await;
+        tell(&fixture, &token(&fixture, &json!({}))).await;
     }
     assert_eq!(fetches(), 1);
     // New keys at the same moment: a login gets them all the same.
-    world.issuer.change(|issuer| {
+    fixture.issuer.change(|issuer| {
         issuer.signature = Signature::Valid;
         issuer.second_key = true;
     });
-    let alice = signed_in(&world, "alice", LAB).await;
+    let alice = signed_in(&fixture, "alice", LAB).await;
     assert_eq!(fetches(), 1);
     assert_eq!(
-        tell(&world, &token(&world, &json!({}))).await.status,
+        tell(&fixture, &token(&fixture, &json!({}))).await.status,
         StatusCode::OK
     );
     assert!(!is_in(&alice, LAB).await);
@@ -350,18 +355,18 @@ async fn strangers_with_unknown_keys_cost_one_fetch_a_minute_and_no_login_its_ow
 
 #[tokio::test]
 async fn only_a_form_is_read_and_only_a_short_one() {
-    let world = World::new().await;
+    let fixture = Fixture::new().await;
     let url = format!("{AUTH}/backchannel-logout");
-    let body = format!("logout_token={}", token(&world, &json!({})));
+    let body = format!("logout_token={}", token(&fixture, &json!({})));
     for kind in ["application/json", "text/plain"] {
         let lines = headers(&[("content-type", kind)]);
-        let answer = world.page(Method::POST, &url, lines, body.clone()).await;
+        let answer = fixture.page(Method::POST, &url, lines, body.clone()).await;
         assert_eq!(answer.status, StatusCode::BAD_REQUEST);
     }
     let lines = headers(&[("content-type", "application/x-www-form-urlencoded")]);
     let long = format!("logout_token={}", "x".repeat(20_000));
-    let answer = world.page(Method::POST, &url, lines.clone(), long).await;
+    let answer = fixture.page(Method::POST, &url, lines.clone(), long).await;
     assert_eq!(answer.status, StatusCode::PAYLOAD_TOO_LARGE);
-    let answer = world.page(Method::GET, &url, lines, body).await;
+    let answer = fixture.page(Method::GET, &url, lines, body).await;
     assert_eq!(answer.status, StatusCode::METHOD_NOT_ALLOWED);
 }

@@ -2,7 +2,7 @@
 
 use api::workspace::{AccessType, Phase};
 use gateway::index::Target;
-use gateway::request::cookies;
+use gateway::tokens::cookies;
 use http::{HeaderMap, Method, StatusCode};
 use rules::access::Shared;
 use serde_json::json;
@@ -10,22 +10,22 @@ use testkit::api_server::Fault;
 
 use super::assertion::claims;
 use crate::support::browser::{Answer, NAVIGATION, headers};
+use crate::support::fixture::{AUTH, BOBS, Fixture, LAB, NONE, NOW, OPEN, origin, target};
 use crate::support::tokens::{CLUSTER, ROBOT, Tokens, token};
-use crate::support::world::{AUTH, BOBS, LAB, NONE, NOW, OPEN, World, origin, target};
 
 pub(super) fn with(token: &str) -> HeaderMap {
     headers(&[("authorization", &format!("Bearer {token}"))])
 }
 
-pub(super) async fn get(world: &World, host: &str, lines: HeaderMap) -> Answer {
-    world
+pub(super) async fn get(fixture: &Fixture, host: &str, lines: HeaderMap) -> Answer {
+    fixture
         .verify("GET", &format!("{}/api/status", origin(host)), lines)
         .await
 }
 
 /// Paths of the API server that were asked since the last time.
-fn asked(world: &World) -> Vec<String> {
-    let calls = world.server.take_calls().into_iter();
+fn asked(fixture: &Fixture) -> Vec<String> {
+    let calls = fixture.server.take_calls().into_iter();
     let reviews = calls.filter(|call| call.path.ends_with("reviews"));
     reviews
         .filter_map(|call| call.path.rsplit('/').next().map(str::to_owned))
@@ -34,9 +34,9 @@ fn asked(world: &World) -> Vec<String> {
 
 #[tokio::test]
 async fn while_tokens_do_not_count_nobody_asks_about_them_and_nobody_is_invited_to_send_any() {
-    let world = World::new().await;
+    let fixture = Fixture::new().await;
     let claims = json!({"iss": CLUSTER, "aud": [AUTH], "exp": NOW + 3600});
-    let answer = get(&world, OPEN, with(&token(&claims, 0))).await;
+    let answer = get(&fixture, OPEN, with(&token(&claims, 0))).await;
     assert_eq!(answer.status, StatusCode::UNAUTHORIZED);
     assert_eq!(answer.json()["error"], "SignInRequired");
     assert!(!answer.headers.contains_key("www-authenticate"));
@@ -45,10 +45,10 @@ async fn while_tokens_do_not_count_nobody_asks_about_them_and_nobody_is_invited_
         said.ends_with("Tokens (Authorization: Bearer) do not count at this site."),
         "{said}"
     );
-    assert_eq!(asked(&world), [""; 0]);
+    assert_eq!(asked(&fixture), [""; 0]);
     // It is said to everybody alike, and of every workspace.
     for (workspace, sent) in [(OPEN, headers(&[])), (NONE, with(&token(&claims, 0)))] {
-        let alike = get(&world, workspace, sent).await;
+        let alike = get(&fixture, workspace, sent).await;
         assert_eq!(
             (alike.status, alike.json()["message"].as_str()),
             (answer.status, Some(said.as_str()))
@@ -59,9 +59,9 @@ async fn while_tokens_do_not_count_nobody_asks_about_them_and_nobody_is_invited_
 #[tokio::test]
 async fn a_service_account_s_token_admits_to_what_its_account_may_open() {
     let tokens = Tokens::new().await;
-    let world = &tokens.world;
+    let fixture = &tokens.fixture;
     let robot = tokens.account(ROBOT);
-    let answer = get(world, OPEN, with(&robot)).await;
+    let answer = get(fixture, OPEN, with(&robot)).await;
     assert_eq!(answer.status, StatusCode::OK, "{}", answer.body);
     // The token goes no further, and nothing comes back that could be kept.
     assert!(!answer.headers.contains_key("authorization"));
@@ -71,12 +71,12 @@ async fn a_service_account_s_token_admits_to_what_its_account_may_open() {
     assert_eq!(vouched["aud"], format!("uid-of-{OPEN}"));
     // So the application asks for no proof that a page cannot forge: no page sends this unasked.
     assert_eq!(vouched["bearer"], true);
-    assert_eq!(asked(world), ["tokenreviews", "subjectaccessreviews"]);
+    assert_eq!(asked(fixture), ["tokenreviews", "subjectaccessreviews"]);
     for _ in 0..5 {
-        assert_eq!(get(world, OPEN, with(&robot)).await.status, StatusCode::OK);
+        assert_eq!(get(fixture, OPEN, with(&robot)).await.status, StatusCode::OK);
     }
-    assert_eq!(asked(world), [""; 0], "from memory");
-    let opened = world.records("opened", 1).await.remove(0);
+    assert_eq!(asked(fixture), [""; 0], "from memory");
+    let opened = fixture.records("opened", 1).await.remove(0);
     assert_eq!(
         (&opened["user"], &opened["token"]),
         (&json!(ROBOT), &json!("service_account"))
@@ -88,12 +88,12 @@ async fn a_service_account_s_token_admits_to_what_its_account_may_open() {
 async fn the_question_about_the_right_says_all_that_the_api_server_said_of_the_account() {
     let tokens = Tokens::new().await;
     let (sender, asked) = std::sync::mpsc::channel();
-    tokens.world.server.review(move |spec| {
+    tokens.fixture.server.review(move |spec| {
         sender.send(spec.clone()).unwrap();
         false
     });
     let robot = tokens.account(ROBOT);
-    let answer = get(&tokens.world, OPEN, with(&robot)).await;
+    let answer = get(&tokens.fixture, OPEN, with(&robot)).await;
     assert_eq!(
         answer.status,
         StatusCode::FORBIDDEN,
@@ -110,7 +110,7 @@ async fn the_question_about_the_right_says_all_that_the_api_server_said_of_the_a
         spec["extra"],
         json!({"authentication.kubernetes.io/pod-name": ["job-1"]})
     );
-    let denied = tokens.world.records("denied", 1).await.remove(0);
+    let denied = tokens.fixture.records("denied", 1).await.remove(0);
     assert_eq!(
         (&denied["rule"], &denied["token"]),
         (&json!("no_right"), &json!("service_account"))
@@ -123,7 +123,7 @@ async fn owners_and_shares_count_for_accounts_as_for_people_and_strangers_learn_
     let mut shared = Shared::default();
     let subject = json!({"kind": "ServiceAccount", "namespace": "ci", "name": "robot"});
     shared.add(&serde_json::from_value(subject).unwrap(), None);
-    tokens.world.publish(vec![
+    tokens.fixture.publish(vec![
         target(LAB, ROBOT, AccessType::OwnerOnly),
         Target {
             shared: shared.into(),
@@ -134,14 +134,14 @@ async fn owners_and_shares_count_for_accounts_as_for_people_and_strangers_learn_
     let robot = tokens.account(ROBOT);
     for (host, status) in [(LAB, StatusCode::OK), (OPEN, StatusCode::OK)] {
         assert_eq!(
-            get(&tokens.world, host, with(&robot)).await.status,
+            get(&tokens.fixture, host, with(&robot)).await.status,
             status,
             "{host}"
         );
     }
     let (theirs, nobodys) = (
-        get(&tokens.world, BOBS, with(&robot)).await,
-        get(&tokens.world, NONE, with(&robot)).await,
+        get(&tokens.fixture, BOBS, with(&robot)).await,
+        get(&tokens.fixture, NONE, with(&robot)).await,
     );
     assert_eq!(theirs.status, StatusCode::FORBIDDEN);
     assert_eq!(
@@ -151,7 +151,7 @@ async fn owners_and_shares_count_for_accounts_as_for_people_and_strangers_learn_
     // An account of that name in another namespace is somebody else.
     let other = tokens.account("system:serviceaccount:other:robot");
     assert_eq!(
-        get(&tokens.world, OPEN, with(&other)).await.status,
+        get(&tokens.fixture, OPEN, with(&other)).await.status,
         StatusCode::FORBIDDEN
     );
 }
@@ -165,7 +165,7 @@ async fn a_token_for_the_api_server_is_refused_unasked_with_the_way_to_the_right
         json!(["https://auth.evil.example"]),
     ] {
         let claims = json!({"iss": CLUSTER, "aud": audience, "exp": NOW + 3600, "sub": ROBOT});
-        let answer = get(&tokens.world, OPEN, with(&token(&claims, 0))).await;
+        let answer = get(&tokens.fixture, OPEN, with(&token(&claims, 0))).await;
         assert_eq!(answer.status, StatusCode::UNAUTHORIZED);
         let said = answer.json();
         assert_eq!(said["error"], "InvalidToken");
@@ -177,30 +177,30 @@ async fn a_token_for_the_api_server_is_refused_unasked_with_the_way_to_the_right
             "{challenge}"
         );
     }
-    assert_eq!(asked(&tokens.world), [""; 0]);
-    let refused = tokens.world.records("token_refused", 3).await.remove(0);
+    assert_eq!(asked(&tokens.fixture), [""; 0]);
+    let refused = tokens.fixture.records("token_refused", 3).await.remove(0);
     assert_eq!(refused["reason"], "other_audience");
 }
 
 #[tokio::test]
 async fn who_sends_no_token_is_told_that_tokens_count_and_a_person_is_still_sent_to_sign_in() {
     let tokens = Tokens::new().await;
-    let answer = get(&tokens.world, OPEN, HeaderMap::new()).await;
+    let answer = get(&tokens.fixture, OPEN, HeaderMap::new()).await;
     assert_eq!(answer.status, StatusCode::UNAUTHORIZED);
     assert_eq!(
         answer.headers["www-authenticate"],
         format!("Bearer realm=\"{AUTH}\"")
     );
     for scheme in ["Basic YWxpY2U6YQ==", "token abc", "Negotiate x"] {
-        let answer = get(&tokens.world, OPEN, headers(&[("authorization", scheme)])).await;
+        let answer = get(&tokens.fixture, OPEN, headers(&[("authorization", scheme)])).await;
         assert_eq!(answer.json()["error"], "SignInRequired", "{scheme}");
     }
-    let page = get(&tokens.world, OPEN, headers(&NAVIGATION)).await;
+    let page = get(&tokens.fixture, OPEN, headers(&NAVIGATION)).await;
     assert_eq!(page.status, StatusCode::FOUND);
     // But whoever brings a token is never sent anywhere.
     let mut both = headers(&NAVIGATION);
     both.extend(with("garbage"));
-    let answer = get(&tokens.world, OPEN, both).await;
+    let answer = get(&tokens.fixture, OPEN, both).await;
     assert_eq!(answer.status, StatusCode::UNAUTHORIZED);
     assert!(answer.location().is_none());
 }
@@ -208,8 +208,8 @@ async fn who_sends_no_token_is_told_that_tokens_count_and_a_person_is_still_sent
 #[tokio::test]
 async fn a_ticket_decides_alone_whatever_authorization_says() {
     let tokens = Tokens::new().await;
-    let world = &tokens.world;
-    let alice = world.browser("alice");
+    let fixture = &tokens.fixture;
+    let alice = fixture.browser("alice");
     assert!(alice.open(&format!("{}/", origin(LAB))).await.is_inside());
     let ticket = alice.cookie(LAB, cookies::TICKET).unwrap();
     let robot = tokens.account(ROBOT);
@@ -220,7 +220,7 @@ async fn a_ticket_decides_alone_whatever_authorization_says() {
             ("authorization", authorization),
             ("sec-fetch-site", "same-origin"),
         ];
-        get(world, LAB, headers(&lines)).await
+        get(fixture, LAB, headers(&lines)).await
     };
     // The ticket is alice's, whoever the token is of: the application is told of her.
     for authorization in [&format!("Bearer {robot}"), "Bearer garbage", "token abc"] {
@@ -235,7 +235,7 @@ async fn a_ticket_decides_alone_whatever_authorization_says() {
     let answer = send("expired", &format!("Bearer {open}")).await;
     assert_eq!(answer.status, StatusCode::UNAUTHORIZED);
     assert_eq!(answer.json()["error"], "SignInRequired");
-    let reviews = asked(world).into_iter().filter(|path| path == "tokenreviews");
+    let reviews = asked(fixture).into_iter().filter(|path| path == "tokenreviews");
     assert_eq!(reviews.count(), 0);
 }
 
@@ -243,7 +243,7 @@ async fn a_ticket_decides_alone_whatever_authorization_says() {
 async fn several_authorization_headers_are_no_request() {
     let tokens = Tokens::new().await;
     let robot = tokens.account(ROBOT);
-    let alice = tokens.world.browser("alice");
+    let alice = tokens.fixture.browser("alice");
     assert!(alice.open(&format!("{}/", origin(LAB))).await.is_inside());
     let cookie = alice.cookies(LAB).unwrap();
     for other in [
@@ -254,18 +254,18 @@ async fn several_authorization_headers_are_no_request() {
         let mut lines = with(&robot);
         lines.append("authorization", other.parse().unwrap());
         assert_eq!(
-            get(&tokens.world, OPEN, lines.clone()).await.status,
+            get(&tokens.fixture, OPEN, lines.clone()).await.status,
             StatusCode::BAD_REQUEST
         );
         lines.extend(headers(&[("cookie", &cookie), ("sec-fetch-site", "same-origin")]));
         assert_eq!(
-            get(&tokens.world, LAB, lines).await.status,
+            get(&tokens.fixture, LAB, lines).await.status,
             StatusCode::BAD_REQUEST
         );
     }
     let joined = headers(&[("authorization", &format!("Bearer {robot}, Bearer {robot}"))]);
     assert_eq!(
-        get(&tokens.world, OPEN, joined).await.status,
+        get(&tokens.fixture, OPEN, joined).await.status,
         StatusCode::UNAUTHORIZED
     );
 }
@@ -287,7 +287,7 @@ async fn a_page_of_another_origin_gets_nothing_for_a_token() {
                 lines.extend(headers(&[("origin", from)]));
             }
             let url = format!("{}/api/kernels", origin(OPEN));
-            let answer = tokens.world.verify(method, &url, lines).await;
+            let answer = tokens.fixture.verify(method, &url, lines).await;
             assert_eq!(answer.status, status, "{method} {from:?}");
             assert!(!answer.headers.contains_key("access-control-allow-origin"));
         }
@@ -308,7 +308,7 @@ async fn garbage_and_forgeries_are_refused_and_no_token_is_in_the_log() {
         &good[..good.len() - 4],
         &"x".repeat(20_000),
     ] {
-        let answer = get(&tokens.world, OPEN, with(text)).await;
+        let answer = get(&tokens.fixture, OPEN, with(text)).await;
         assert_eq!(answer.status, StatusCode::UNAUTHORIZED, "{text}");
         assert_eq!(answer.json()["error"], "InvalidToken");
         assert!(
@@ -316,14 +316,14 @@ async fn garbage_and_forgeries_are_refused_and_no_token_is_in_the_log() {
             "the API server's own words"
         );
     }
-    let records = tokens.world.records("token_refused", 7).await;
+    let records = tokens.fixture.records("token_refused", 7).await;
     for secret in [&forged, &good] {
         let (_, signature) = secret.rsplit_once('.').unwrap();
         assert!(!serde_json::to_string(&records).unwrap().contains(signature));
     }
     // Nowhere but in the header does one count.
     let url = format!("{}/api/status?access_token={good}&token={good}", origin(OPEN));
-    let answer = tokens.world.verify("GET", &url, HeaderMap::new()).await;
+    let answer = tokens.fixture.verify("GET", &url, HeaderMap::new()).await;
     assert_eq!(answer.status, StatusCode::UNAUTHORIZED);
 }
 
@@ -332,13 +332,13 @@ async fn while_the_api_server_cannot_say_whose_a_token_is_nobody_passes_and_nobo
     let tokens = Tokens::new().await;
     let robot = tokens.account(ROBOT);
     let fault = Fault::internal(Method::POST, "tokenreviews", 1);
-    tokens.world.server.fail(fault);
-    let answer = get(&tokens.world, OPEN, with(&robot)).await;
+    tokens.fixture.server.fail(fault);
+    let answer = get(&tokens.fixture, OPEN, with(&robot)).await;
     assert_eq!(answer.status, StatusCode::SERVICE_UNAVAILABLE);
     assert!(answer.headers.contains_key("retry-after"));
     assert!(!answer.headers.contains_key("www-authenticate"));
     assert_eq!(
-        get(&tokens.world, OPEN, with(&robot)).await.status,
+        get(&tokens.fixture, OPEN, with(&robot)).await.status,
         StatusCode::OK
     );
 }
@@ -348,13 +348,13 @@ async fn an_account_that_is_gone_is_shut_out_within_a_minute() {
     let tokens = Tokens::new().await;
     let robot = tokens.account(ROBOT);
     assert_eq!(
-        get(&tokens.world, OPEN, with(&robot)).await.status,
+        get(&tokens.fixture, OPEN, with(&robot)).await.status,
         StatusCode::OK
     );
     tokens.revoke(&robot);
-    tokens.world.pass(60);
+    tokens.fixture.pass(60);
     assert_eq!(
-        get(&tokens.world, OPEN, with(&robot)).await.status,
+        get(&tokens.fixture, OPEN, with(&robot)).await.status,
         StatusCode::UNAUTHORIZED
     );
 }
@@ -362,24 +362,24 @@ async fn an_account_that_is_gone_is_shut_out_within_a_minute() {
 #[tokio::test]
 async fn a_stopped_workspace_says_so_to_a_script_that_may_open_it_and_to_no_other() {
     let tokens = Tokens::new().await;
-    tokens.world.publish(vec![Target {
+    tokens.fixture.publish(vec![Target {
         phase: Phase::Stopped,
         ..target(OPEN, "bob", AccessType::Public)
     }]);
     let robot = tokens.account(ROBOT);
-    let answer = get(&tokens.world, OPEN, with(&robot)).await;
+    let answer = get(&tokens.fixture, OPEN, with(&robot)).await;
     assert_eq!(answer.status, StatusCode::SERVICE_UNAVAILABLE, "{}", answer.body);
     assert!(!answer.headers.contains_key("set-cookie"));
-    let nobody = get(&tokens.world, OPEN, with("garbage")).await;
+    let nobody = get(&tokens.fixture, OPEN, with("garbage")).await;
     assert_eq!(nobody.status, StatusCode::UNAUTHORIZED);
 }
 
 #[tokio::test]
 async fn who_sends_many_new_tokens_waits_and_known_ones_do_not() {
-    use gateway::throttle::{Rate, Rates, Throttle};
+    use gateway::server::throttle::{Rate, Rates, Throttle};
     use gateway::verify::{AppState, verify};
     let tokens = Tokens::new().await;
-    let before = &tokens.world.app;
+    let before = &tokens.fixture.app;
     let app = AppState {
         index: before.index.clone(),
         rights: before.rights.clone(),

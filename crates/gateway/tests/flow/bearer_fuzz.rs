@@ -12,8 +12,8 @@ use testkit::issuer::Signature;
 use tokio::runtime::Runtime;
 
 use crate::support::browser::Answer;
+use crate::support::fixture::{AUTH, BOBS, LAB, NONE, NOW, OPEN, origin};
 use crate::support::tokens::{CLUSTER, ROBOT, Tokens, token};
-use crate::support::world::{AUTH, BOBS, LAB, NONE, NOW, OPEN, origin};
 
 const HOSTS: [&str; 4] = [LAB, BOBS, OPEN, NONE];
 
@@ -56,7 +56,7 @@ impl Site {
             tokens.person("alice", &json!({"azp": "gateway"})),
             tokens.person("alice", &json!({"exp": NOW - 61})),
             tokens.person("alice", &json!({"preferred_username": "system:admin"})),
-            tokens.world.issuer.logout_token(&json!({"sub": "id-of-alice"})),
+            tokens.fixture.issuer.logout_token(&json!({"sub": "id-of-alice"})),
             LAB.to_owned(),
             "alice".to_owned(),
             String::new(),
@@ -66,11 +66,14 @@ impl Site {
             Signature::PublicKeyAsSecret,
             Signature::None,
         ] {
-            tokens.world.issuer.change(|issuer| issuer.signature = signature);
+            tokens
+                .fixture
+                .issuer
+                .change(|issuer| issuer.signature = signature);
             worthless.push(tokens.person("alice", &json!({})));
         }
         tokens
-            .world
+            .fixture
             .issuer
             .change(|issuer| issuer.signature = Signature::Valid);
         Self {
@@ -134,7 +137,7 @@ impl Site {
         request.headers_mut().extend(lines.clone());
         (
             lines,
-            self.runtime.block_on(self.tokens.world.ask_verify(request)),
+            self.runtime.block_on(self.tokens.fixture.ask_verify(request)),
         )
     }
 

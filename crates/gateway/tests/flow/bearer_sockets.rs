@@ -3,15 +3,15 @@
 use std::time::Duration;
 
 use axum::body::Body;
-use gateway::verify::Doorkeeper;
+use gateway::verify::Authorizer;
 use http::{Request, StatusCode};
 use tokio::time::{Instant, advance};
 
 use super::assertion::said;
 use super::bearer::with;
 use crate::support::browser::headers;
+use crate::support::fixture::{LAB, OPEN, origin};
 use crate::support::tokens::{ROBOT, Tokens};
-use crate::support::world::{LAB, OPEN, origin};
 
 async fn settle() {
     for _ in 0..200 {
@@ -23,71 +23,77 @@ async fn settle() {
 async fn a_script_opens_a_websocket_without_an_origin_and_a_page_only_with_the_workspace_s() {
     let tokens = Tokens::new().await;
     let lines = with(&tokens.account(ROBOT));
-    let admitted = Doorkeeper::admit(&*tokens.world.app, &OPEN.into(), &lines).await;
+    let admitted = Authorizer::admit(&*tokens.fixture.app, &OPEN.into(), &lines).await;
     let Ok((target, grant)) = admitted else {
         panic!("it may")
     };
-    let assertion = Doorkeeper::vouch(&*tokens.world.app, &target, &grant).unwrap();
+    let assertion = Authorizer::attest(&*tokens.fixture.app, &target, &grant).unwrap();
     assert_eq!(
         said(&assertion)["bearer"],
         true,
         "the handshake, too, tells of a token"
     );
-    assert!(tokens.world.handshake(LAB, &lines).await.is_none(), "alice's");
+    assert!(tokens.fixture.handshake(LAB, &lines).await.is_none(), "alice's");
     let from = |sender: &str| {
         let mut lines = lines.clone();
         lines.extend(headers(&[("origin", sender)]));
         lines
     };
-    assert!(tokens.world.handshake(OPEN, &from(&origin(OPEN))).await.is_some());
+    assert!(
+        tokens
+            .fixture
+            .handshake(OPEN, &from(&origin(OPEN)))
+            .await
+            .is_some()
+    );
     for sender in [&origin(LAB), "null", "https://evil.example"] {
         assert!(
-            tokens.world.handshake(OPEN, &from(sender)).await.is_none(),
+            tokens.fixture.handshake(OPEN, &from(sender)).await.is_none(),
             "{sender}"
         );
     }
     let mut twice = lines.clone();
     twice.append("authorization", "Basic YQ==".parse().unwrap());
-    assert!(tokens.world.handshake(OPEN, &twice).await.is_none());
-    assert!(tokens.world.handshake(OPEN, &with("garbage")).await.is_none());
+    assert!(tokens.fixture.handshake(OPEN, &twice).await.is_none());
+    assert!(tokens.fixture.handshake(OPEN, &with("garbage")).await.is_none());
 }
 
 #[tokio::test]
 async fn a_websocket_ends_within_a_minute_of_its_account_and_with_its_token() {
     let tokens = Tokens::new().await;
     let (gone, ends) = (tokens.account(ROBOT), tokens.account(ROBOT));
-    let gone_grant = tokens.world.handshake(OPEN, &with(&gone)).await.unwrap();
-    let ends_grant = tokens.world.handshake(OPEN, &with(&ends)).await.unwrap();
+    let gone_grant = tokens.fixture.handshake(OPEN, &with(&gone)).await.unwrap();
+    let ends_grant = tokens.fixture.handshake(OPEN, &with(&ends)).await.unwrap();
     tokens.revoke(&gone);
     for _ in 0..6 {
-        tokens.world.pass(10);
-        tokens.world.app.holds(&gone_grant);
-        assert!(tokens.world.app.holds(&ends_grant));
+        tokens.fixture.pass(10);
+        tokens.fixture.app.is_valid(&gone_grant);
+        assert!(tokens.fixture.app.is_valid(&ends_grant));
         settle().await;
     }
-    assert!(!tokens.world.app.holds(&gone_grant));
-    assert!(tokens.world.app.holds(&ends_grant));
-    tokens.world.pass(3600 - 60);
-    assert!(!tokens.world.app.holds(&ends_grant), "its hour is over");
+    assert!(!tokens.fixture.app.is_valid(&gone_grant));
+    assert!(tokens.fixture.app.is_valid(&ends_grant));
+    tokens.fixture.pass(3600 - 60);
+    assert!(!tokens.fixture.app.is_valid(&ends_grant), "its hour is over");
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_websocket_ends_when_the_account_s_right_is_taken_away() {
     let tokens = Tokens::new().await;
-    let rights = tokens.world.app.rights.clone();
+    let rights = tokens.fixture.app.rights.clone();
     tokio::spawn(rights.clone().renew(Duration::from_mins(2)));
     let grant = tokens
-        .world
+        .fixture
         .handshake(OPEN, &with(&tokens.account(ROBOT)))
         .await
         .unwrap();
-    assert!(tokens.world.app.holds(&grant));
+    assert!(tokens.fixture.app.is_valid(&grant));
     // What was asked in this very moment would say nothing about before.
     advance(Duration::from_secs(1)).await;
-    tokens.world.server.review(|_| false);
+    tokens.fixture.server.review(|_| false);
     rights.doubt(None);
     let begun = Instant::now();
-    while tokens.world.app.holds(&grant) {
+    while tokens.fixture.app.is_valid(&grant) {
         advance(Duration::from_millis(50)).await;
         settle().await;
         assert!(begun.elapsed() < Duration::from_secs(2), "it is still open");
@@ -118,7 +124,7 @@ async fn every_proxy_s_question_about_a_token_gets_the_same_decision() {
         };
         let request = request.header("authorization", format!("Bearer {token}"));
         tokens
-            .world
+            .fixture
             .ask_verify(request.body(Body::empty()).unwrap())
             .await
     };

@@ -2,28 +2,28 @@
 
 use api::workspace::AccessType;
 use gateway::index::Target;
-use gateway::request::cookies;
-use gateway::verify::Doorkeeper as _;
+use gateway::tokens::cookies;
+use gateway::verify::Authorizer as _;
 use http::{HeaderMap, HeaderValue, Method, StatusCode};
 use kube::runtime::watcher::Event;
 use testkit::api_server::Fault;
 
 use crate::support::browser::{Browser, NAVIGATION, headers};
-use crate::support::world::{AUTH, BOBS, ISSUER, LAB, OPEN, World, origin, target};
+use crate::support::fixture::{AUTH, BOBS, Fixture, ISSUER, LAB, OPEN, origin, target};
 
 fn lab() -> String {
     format!("{}/", origin(LAB))
 }
 
-async fn signed_in(world: &World) -> Browser<'_> {
-    let alice = world.browser("alice");
+async fn signed_in(fixture: &Fixture) -> Browser<'_> {
+    let alice = fixture.browser("alice");
     assert!(alice.open(&lab()).await.is_inside());
     alice
 }
 
 /// Alice on her way in, just before her one-time code is used; and its address.
-async fn with_code(world: &World) -> (Browser<'_>, String) {
-    let alice = world.browser("alice");
+async fn with_code(fixture: &Fixture) -> (Browser<'_>, String) {
+    let alice = fixture.browser("alice");
     let landing = alice
         .open_until(&lab(), |url| url.contains("/_workspace/callback"))
         .await;
@@ -33,8 +33,8 @@ async fn with_code(world: &World) -> (Browser<'_>, String) {
 
 #[tokio::test]
 async fn a_code_counts_once() {
-    let world = World::new().await;
-    let (alice, callback) = with_code(&world).await;
+    let fixture = Fixture::new().await;
+    let (alice, callback) = with_code(&fixture).await;
     let first = alice.step(&callback).await;
     assert!(first.cookie(cookies::TICKET).is_some());
     // With the ticket the browser goes on, without it the sign-in begins again.
@@ -52,9 +52,9 @@ async fn a_code_counts_once() {
 
 #[tokio::test]
 async fn a_code_counts_for_thirty_seconds() {
-    let world = World::new().await;
-    let (alice, callback) = with_code(&world).await;
-    world.pass(30);
+    let fixture = Fixture::new().await;
+    let (alice, callback) = with_code(&fixture).await;
+    fixture.pass(30);
     assert_eq!(alice.step(&callback).await.cookie(cookies::TICKET), None);
     // The browser is sent round once more and arrives.
     assert!(alice.open(&callback).await.is_inside());
@@ -63,9 +63,9 @@ async fn a_code_counts_for_thirty_seconds() {
 #[tokio::test]
 async fn a_code_that_comes_without_its_pre_cookie_is_spent_at_once() {
     for own in [false, true] {
-        let world = World::new().await;
-        let (alice, callback) = with_code(&world).await;
-        let mallory = world.browser("mallory");
+        let fixture = Fixture::new().await;
+        let (alice, callback) = with_code(&fixture).await;
+        let mallory = fixture.browser("mallory");
         if own {
             mallory.step(&lab()).await;
             assert!(mallory.cookie(LAB, cookies::PRE).is_some());
@@ -79,8 +79,8 @@ async fn a_code_that_comes_without_its_pre_cookie_is_spent_at_once() {
 
 #[tokio::test]
 async fn a_code_of_one_workspace_is_worthless_at_another() {
-    let world = World::new().await;
-    let (alice, callback) = with_code(&world).await;
+    let fixture = Fixture::new().await;
+    let (alice, callback) = with_code(&fixture).await;
     let pre = alice.cookie(LAB, cookies::PRE);
     alice.set_cookie(BOBS, cookies::PRE, pre.as_deref());
     let answer = alice.step(&callback.replace(LAB, BOBS)).await;
@@ -92,9 +92,9 @@ async fn a_code_of_one_workspace_is_worthless_at_another() {
 
 #[tokio::test]
 async fn access_that_ends_while_the_code_is_under_way_gives_no_ticket() {
-    let world = World::new().await;
-    let (alice, callback) = with_code(&world).await;
-    world.publish(vec![target(LAB, "bob", AccessType::OwnerOnly)]);
+    let fixture = Fixture::new().await;
+    let (alice, callback) = with_code(&fixture).await;
+    fixture.publish(vec![target(LAB, "bob", AccessType::OwnerOnly)]);
     let answer = alice.step(&callback).await;
     assert_eq!(
         (answer.status, answer.cookie(cookies::TICKET)),
@@ -104,21 +104,21 @@ async fn access_that_ends_while_the_code_is_under_way_gives_no_ticket() {
 
 #[tokio::test]
 async fn the_audit_log_calls_a_workspace_opened_once_somebody_is_in_it() {
-    let world = World::new().await;
-    let (alice, callback) = with_code(&world).await;
-    world.publish(vec![target(LAB, "bob", AccessType::OwnerOnly)]);
+    let fixture = Fixture::new().await;
+    let (alice, callback) = with_code(&fixture).await;
+    fixture.publish(vec![target(LAB, "bob", AccessType::OwnerOnly)]);
     alice.step(&callback).await;
-    world.records("denied", 1).await;
-    assert!(world.records("opened", 0).await.is_empty());
-    world.publish(vec![target(LAB, "alice", AccessType::OwnerOnly)]);
+    fixture.records("denied", 1).await;
+    assert!(fixture.records("opened", 0).await.is_empty());
+    fixture.publish(vec![target(LAB, "alice", AccessType::OwnerOnly)]);
     assert!(alice.open(&lab()).await.is_inside());
-    assert_eq!(world.records("opened", 1).await.len(), 1);
+    assert_eq!(fixture.records("opened", 1).await.len(), 1);
 }
 
 #[tokio::test]
 async fn a_code_is_not_used_up_by_head_requests_frames_or_fetches() {
-    let world = World::new().await;
-    let (alice, callback) = with_code(&world).await;
+    let fixture = Fixture::new().await;
+    let (alice, callback) = with_code(&fixture).await;
     let head = alice.send("HEAD", &callback, headers(&NAVIGATION)).await;
     assert_eq!(head.status, StatusCode::METHOD_NOT_ALLOWED);
     let fetched = alice
@@ -138,10 +138,10 @@ async fn a_code_is_not_used_up_by_head_requests_frames_or_fetches() {
 
 #[tokio::test]
 async fn a_ticket_counts_for_its_own_workspace_only() {
-    let world = World::new().await;
-    let alice = signed_in(&world).await;
+    let fixture = Fixture::new().await;
+    let alice = signed_in(&fixture).await;
     let ticket = alice.cookie(LAB, cookies::TICKET).unwrap();
-    let mallory = world.browser("mallory");
+    let mallory = fixture.browser("mallory");
     for host in [BOBS, OPEN] {
         mallory.set_cookie(host, cookies::TICKET, Some(&ticket));
         let answer = mallory.step(&format!("{}/", origin(host))).await;
@@ -152,14 +152,14 @@ async fn a_ticket_counts_for_its_own_workspace_only() {
         uid: "another".into(),
         ..target(LAB, "alice", AccessType::OwnerOnly)
     };
-    world.publish(vec![again]);
+    fixture.publish(vec![again]);
     assert_eq!(alice.step(&lab()).await.status, StatusCode::FOUND);
 }
 
 #[tokio::test]
 async fn a_cookie_of_one_kind_does_not_stand_in_for_another() {
-    let world = World::new().await;
-    let alice = signed_in(&world).await;
+    let fixture = Fixture::new().await;
+    let alice = signed_in(&fixture).await;
     let session = alice.cookie("auth.ws.example", cookies::SESSION).unwrap();
     let ticket = alice.cookie(LAB, cookies::TICKET).unwrap();
     alice.set_cookie(LAB, cookies::TICKET, Some(&session));
@@ -172,9 +172,9 @@ async fn a_cookie_of_one_kind_does_not_stand_in_for_another() {
 
 #[tokio::test]
 async fn access_that_ends_counts_for_the_next_request() {
-    let world = World::new().await;
-    let alice = signed_in(&world).await;
-    world.publish(vec![target(LAB, "bob", AccessType::OwnerOnly)]);
+    let fixture = Fixture::new().await;
+    let alice = signed_in(&fixture).await;
+    fixture.publish(vec![target(LAB, "bob", AccessType::OwnerOnly)]);
     let page = alice.step(&lab()).await;
     assert_eq!(page.status, StatusCode::FORBIDDEN);
     let fetch = headers(&[
@@ -187,14 +187,14 @@ async fn access_that_ends_counts_for_the_next_request() {
         (fetched.status, fetched.json()["error"].as_str()),
         (StatusCode::FORBIDDEN, Some("NoAccess"))
     );
-    world.publish(vec![]);
+    fixture.publish(vec![]);
     assert_eq!(alice.step(&lab()).await.body, page.body);
 }
 
 #[tokio::test]
 async fn a_sibling_workspaces_page_can_do_nothing_with_a_persons_ticket() {
-    let world = World::new().await;
-    let alice = signed_in(&world).await;
+    let fixture = Fixture::new().await;
+    let alice = signed_in(&fixture).await;
     let sibling = origin(BOBS);
     for (method, mode, dest) in [
         ("GET", "cors", "empty"),
@@ -228,8 +228,8 @@ async fn a_sibling_workspaces_page_can_do_nothing_with_a_persons_ticket() {
 
 #[tokio::test]
 async fn repeated_cookies_and_security_headers_are_refused() {
-    let world = World::new().await;
-    let alice = signed_in(&world).await;
+    let fixture = Fixture::new().await;
+    let alice = signed_in(&fixture).await;
     let ticket = alice.cookie(LAB, cookies::TICKET).unwrap();
     for lines in [
         vec![("cookie", format!("__Host-ws={ticket}; __Host-ws={ticket}"))],
@@ -271,15 +271,15 @@ async fn repeated_cookies_and_security_headers_are_refused() {
                 HeaderValue::from_str(value).unwrap(),
             );
         }
-        let answer = world.verify("GET", &lab(), twice).await;
+        let answer = fixture.verify("GET", &lab(), twice).await;
         assert_eq!(answer.status, StatusCode::BAD_REQUEST, "{lines:?}");
     }
 }
 
 #[tokio::test]
 async fn hosts_outside_the_domain_and_our_own_paths_are_refused_even_with_a_ticket() {
-    let world = World::new().await;
-    let alice = signed_in(&world).await;
+    let fixture = Fixture::new().await;
+    let alice = signed_in(&fixture).await;
     let cookie = alice.cookies(LAB).unwrap();
     for url in [
         "https://ws.example:8443/",
@@ -287,7 +287,7 @@ async fn hosts_outside_the_domain_and_our_own_paths_are_refused_even_with_a_tick
         "https://lab-a.ws.example.evil.example:8443/",
         "https://x.lab-a.ws.example:8443/",
     ] {
-        let answer = world.verify("GET", url, headers(&[("cookie", &cookie)])).await;
+        let answer = fixture.verify("GET", url, headers(&[("cookie", &cookie)])).await;
         assert_eq!(answer.status, StatusCode::MISDIRECTED_REQUEST, "{url}");
     }
     for path in [
@@ -304,7 +304,7 @@ async fn hosts_outside_the_domain_and_our_own_paths_are_refused_even_with_a_tick
 impl Browser<'_> {
     async fn send_to_verify(&self, path: &str) -> crate::support::browser::Answer {
         let cookie = self.cookies(LAB).unwrap();
-        self.world
+        self.fixture
             .verify(
                 "GET",
                 &format!("{}{path}", origin(LAB)),
@@ -316,11 +316,11 @@ impl Browser<'_> {
 
 #[tokio::test]
 async fn without_the_api_server_known_sessions_go_on_and_unknown_ones_are_neither_let_in_nor_sent_away() {
-    let world = World::new().await;
-    let other = world.replica().await;
-    let alice = signed_in(&world).await.at(&other);
-    let session = world.sessions().remove(0);
-    world
+    let fixture = Fixture::new().await;
+    let other = fixture.replica().await;
+    let alice = signed_in(&fixture).await.at(&other);
+    let session = fixture.sessions().remove(0);
+    fixture
         .server
         .fail(Fault::internal(Method::GET, "gatewaysessions", 100));
     let answer = alice.step(&lab()).await;
@@ -332,19 +332,19 @@ async fn without_the_api_server_known_sessions_go_on_and_unknown_ones_are_neithe
 
 #[tokio::test]
 async fn nothing_is_decided_before_the_domain_is_known() {
-    let world = World::new().await;
-    let alice = signed_in(&world).await;
-    world.app.index.publish(gateway::index::Snapshot::default());
+    let fixture = Fixture::new().await;
+    let alice = signed_in(&fixture).await;
+    fixture.app.index.publish(gateway::index::Snapshot::default());
     assert_eq!(alice.step(&lab()).await.status, StatusCode::SERVICE_UNAVAILABLE);
 }
 
 #[tokio::test]
 async fn a_websocket_needs_the_ticket_and_the_workspaces_own_origin() {
-    let world = World::new().await;
-    let alice = signed_in(&world).await;
+    let fixture = Fixture::new().await;
+    let alice = signed_in(&fixture).await;
     let cookie = alice.cookies(LAB).unwrap();
     let own = origin(LAB);
-    let admit = async |lines: &[(&str, &str)]| world.app.admit_socket(LAB, &headers(lines)).await;
+    let admit = async |lines: &[(&str, &str)]| fixture.app.admit_socket(LAB, &headers(lines)).await;
     assert_eq!(admit(&[("cookie", &cookie)]).await, StatusCode::FORBIDDEN);
     assert_eq!(
         admit(&[("cookie", &cookie), ("origin", &origin(BOBS))]).await,
@@ -367,32 +367,32 @@ async fn a_websocket_needs_the_ticket_and_the_workspaces_own_origin() {
 
 #[tokio::test]
 async fn a_websockets_right_ends_with_the_session_the_access_or_the_workspace() {
-    let world = World::new().await;
-    let alice = signed_in(&world).await;
-    let session = world.sessions().remove(0);
-    world.app.sessions.apply(Event::Apply(session.clone())).await;
+    let fixture = Fixture::new().await;
+    let alice = signed_in(&fixture).await;
+    let session = fixture.sessions().remove(0);
+    fixture.app.sessions.apply(Event::Apply(session.clone())).await;
     let lines = [("cookie", alice.cookies(LAB).unwrap()), ("origin", origin(LAB))];
     let lines: Vec<(&str, &str)> = lines
         .iter()
         .map(|(name, value)| (*name, value.as_str()))
         .collect();
     let grant = async || {
-        let admitted = gateway::verify::Doorkeeper::admit(&*world.app, &LAB.into(), &headers(&lines)).await;
+        let admitted = gateway::verify::Authorizer::admit(&*fixture.app, &LAB.into(), &headers(&lines)).await;
         admitted.ok().unwrap().1
     };
     let granted = grant().await;
-    assert!(world.app.holds(&granted));
-    world.publish(vec![target(LAB, "bob", AccessType::OwnerOnly)]);
-    assert!(!world.app.holds(&granted));
-    world.publish(vec![Target {
+    assert!(fixture.app.is_valid(&granted));
+    fixture.publish(vec![target(LAB, "bob", AccessType::OwnerOnly)]);
+    assert!(!fixture.app.is_valid(&granted));
+    fixture.publish(vec![Target {
         uid: "another".into(),
         ..target(LAB, "alice", AccessType::OwnerOnly)
     }]);
-    assert!(!world.app.holds(&granted));
-    world.publish(vec![target(LAB, "alice", AccessType::OwnerOnly)]);
-    assert!(world.app.holds(&granted));
-    world.app.sessions.apply(Event::Delete(session)).await;
-    assert!(!world.app.holds(&granted));
+    assert!(!fixture.app.is_valid(&granted));
+    fixture.publish(vec![target(LAB, "alice", AccessType::OwnerOnly)]);
+    assert!(fixture.app.is_valid(&granted));
+    fixture.app.sessions.apply(Event::Delete(session)).await;
+    assert!(!fixture.app.is_valid(&granted));
 }
 
 /// The status that a handshake gets.
@@ -402,7 +402,7 @@ trait AdmitSocket {
 
 impl AdmitSocket for gateway::verify::AppState {
     async fn admit_socket(&self, host: &str, lines: &HeaderMap) -> StatusCode {
-        match gateway::verify::Doorkeeper::admit(self, &host.into(), lines).await {
+        match gateway::verify::Authorizer::admit(self, &host.into(), lines).await {
             Ok(_) => StatusCode::OK,
             Err(response) => response.status(),
         }

@@ -1,13 +1,13 @@
 //! What somebody put into a browser before its person signed in is worth nothing to them afterwards.
 
 use api::GatewaySession;
-use gateway::request::cookies;
+use gateway::tokens::cookies;
 use http::StatusCode;
 use kube::runtime::watcher::Event;
 
 use super::sign_out::sign_out;
 use crate::support::browser::{Browser, split};
-use crate::support::world::{AUTH, LAB, OPEN, SYSTEM, World, origin};
+use crate::support::fixture::{AUTH, Fixture, LAB, OPEN, SYSTEM, origin};
 
 const AUTH_HOST: &str = "auth.ws.example";
 
@@ -20,32 +20,32 @@ async fn is_in(browser: &Browser<'_>) -> bool {
     browser.step(&lab()).await.status == StatusCode::OK
 }
 
-async fn hear(world: &World) {
-    for session in world.sessions() {
-        world.app.sessions.apply(Event::Apply(session)).await;
+async fn hear(fixture: &Fixture) {
+    for session in fixture.sessions() {
+        fixture.app.sessions.apply(Event::Apply(session)).await;
     }
 }
 
 #[tokio::test]
 async fn a_ticket_that_was_planted_before_a_login_does_not_survive_it() {
-    let world = World::new().await;
-    let mallory = world.browser("mallory");
+    let fixture = Fixture::new().await;
+    let mallory = fixture.browser("mallory");
     assert!(mallory.open(&format!("{}/", origin(OPEN))).await.is_inside());
     let hers = mallory.cookie(OPEN, cookies::TICKET).unwrap();
     // One that was alice's, and is over.
-    let before = world.browser("alice");
+    let before = fixture.browser("alice");
     assert!(before.open(&lab()).await.is_inside());
     let over = before.cookie(LAB, cookies::TICKET).unwrap();
-    world.pass(gateway::crypto::tokens::TICKET_LIFE);
+    fixture.pass(gateway::tokens::TICKET_LIFE);
     for planted in [hers.as_str(), &over, "x", &hers[..20]] {
-        let alice = world.browser("alice");
+        let alice = fixture.browser("alice");
         alice.set_cookie(LAB, cookies::TICKET, Some(planted));
         let landing = alice.open(&lab()).await;
         assert!(landing.is_inside(), "{landing:#?}");
         let ticket = alice.cookie(LAB, cookies::TICKET).unwrap();
         assert_ne!(ticket, planted);
         // Who knows what was planted is as far as before.
-        let knows = world.browser("mallory");
+        let knows = fixture.browser("mallory");
         knows.set_cookie(LAB, cookies::TICKET, Some(planted));
         assert!(!is_in(&knows).await, "{planted}");
     }
@@ -53,17 +53,17 @@ async fn a_ticket_that_was_planted_before_a_login_does_not_survive_it() {
 
 #[tokio::test]
 async fn a_session_that_was_planted_before_a_login_is_not_the_one_that_it_makes() {
-    let world = World::new().await;
-    let mallory = world.browser("mallory");
+    let fixture = Fixture::new().await;
+    let mallory = fixture.browser("mallory");
     mallory.open(&format!("{}/", origin(OPEN))).await;
     let hers = mallory.cookie(AUTH_HOST, cookies::SESSION).unwrap();
-    assert_eq!(world.sessions().len(), 1);
-    let known = world.sessions().remove(0);
+    assert_eq!(fixture.sessions().len(), 1);
+    let known = fixture.sessions().remove(0);
 
     // Planted at once, and planted while alice is at the identity provider.
     for late in [false, true] {
         for planted in [hers.as_str(), "x", &hers[..20]] {
-            let alice = world.browser("alice");
+            let alice = fixture.browser("alice");
             let callback = |url: &str| url.starts_with(&format!("{AUTH}/callback"));
             if !late && planted != hers {
                 alice.set_cookie(AUTH_HOST, cookies::SESSION, Some(planted));
@@ -81,9 +81,9 @@ async fn a_session_that_was_planted_before_a_login_is_not_the_one_that_it_makes(
         }
     }
     // A session of its own for each login; mallory's is as it was, and hers.
-    assert_eq!(world.sessions().len(), 7);
-    hear(&world).await;
-    let kept = world
+    assert_eq!(fixture.sessions().len(), 7);
+    hear(&fixture).await;
+    let kept = fixture
         .sessions()
         .into_iter()
         .find(|one| one.metadata.name == known.metadata.name);
@@ -91,7 +91,7 @@ async fn a_session_that_was_planted_before_a_login_is_not_the_one_that_it_makes(
     let landing = mallory.open(&lab()).await;
     assert_eq!(landing.answer.status, StatusCode::FORBIDDEN, "{landing:#?}");
     assert!(!is_in(&mallory).await);
-    let denied = world.records("denied", 1).await;
+    let denied = fixture.records("denied", 1).await;
     assert!(
         denied.iter().all(|record| record["user"] == "mallory"),
         "{denied:?}"
@@ -100,15 +100,15 @@ async fn a_session_that_was_planted_before_a_login_is_not_the_one_that_it_makes(
 
 #[tokio::test]
 async fn a_session_that_ended_and_is_planted_again_makes_no_new_one() {
-    let world = World::new().await;
-    let mallory = world.browser("mallory");
+    let fixture = Fixture::new().await;
+    let mallory = fixture.browser("mallory");
     mallory.open(&format!("{}/", origin(OPEN))).await;
     let hers = mallory.cookie(AUTH_HOST, cookies::SESSION).unwrap();
-    let session = world.sessions().remove(0);
+    let session = fixture.sessions().remove(0);
     let name = session.metadata.name.clone().unwrap();
-    world.server.remove::<GatewaySession>(Some(SYSTEM), &name);
-    world.app.sessions.apply(Event::Delete(session)).await;
-    let alice = world.browser("alice");
+    fixture.server.remove::<GatewaySession>(Some(SYSTEM), &name);
+    fixture.app.sessions.apply(Event::Delete(session)).await;
+    let alice = fixture.browser("alice");
     alice.set_cookie(AUTH_HOST, cookies::SESSION, Some(&hers));
     assert!(alice.open(&lab()).await.is_inside());
     assert_ne!(alice.cookie(AUTH_HOST, cookies::SESSION).unwrap(), hers);
@@ -118,15 +118,15 @@ async fn a_session_that_ended_and_is_planted_again_makes_no_new_one() {
 
 #[tokio::test]
 async fn who_plants_a_session_can_sign_that_browser_out_and_no_more() {
-    let world = World::new().await;
-    let mallory = world.browser("mallory");
+    let fixture = Fixture::new().await;
+    let mallory = fixture.browser("mallory");
     mallory.open(&format!("{}/", origin(OPEN))).await;
     let planted = mallory.cookie(AUTH_HOST, cookies::SESSION).unwrap();
-    let elsewhere = world.browser("alice");
+    let elsewhere = fixture.browser("alice");
     assert!(elsewhere.open(&lab()).await.is_inside());
 
     // While alice is at the identity provider: with it before, she would go round as mallory and be refused.
-    let here = world.browser("alice");
+    let here = fixture.browser("alice");
     let callback = |url: &str| url.starts_with(&format!("{AUTH}/callback"));
     let answered = here.open_until(&lab(), callback).await.answer;
     here.set_cookie(AUTH_HOST, cookies::SESSION, Some(&planted));
@@ -136,6 +136,6 @@ async fn who_plants_a_session_can_sign_that_browser_out_and_no_more() {
     sign_out(&mallory, Some(AUTH), "everywhere=yes").await;
     assert!(!is_in(&here).await, "both count as logins of one browser");
     assert!(is_in(&elsewhere).await, "everywhere is everywhere of mallory");
-    assert_eq!(world.sessions().len(), 1);
+    assert_eq!(fixture.sessions().len(), 1);
     assert!(here.open(&lab()).await.is_inside());
 }

@@ -3,13 +3,13 @@
 use api::manager::RoutingMode;
 use api::workspace::{AccessType, Phase};
 use gateway::index::{Domain, Target};
-use gateway::request::cookies::{FOLDER_PRE, FOLDER_TICKET};
+use gateway::tokens::cookies::{FOLDER_PRE, FOLDER_TICKET};
 use http::{Method, StatusCode};
 use rules::access::Policy;
 use serde_json::json;
 
 use crate::support::browser::{Browser, NAVIGATION, headers};
-use crate::support::world::{AUTH, World, target};
+use crate::support::fixture::{AUTH, Fixture, target};
 
 const ORIGIN: &str = "https://ws.example:8443";
 /// Alice's own.
@@ -34,35 +34,35 @@ fn workspaces() -> Vec<Target> {
     ]
 }
 
-fn serve(world: &World, targets: Vec<Target>, refuses_guests: bool) {
+fn serve(fixture: &Fixture, targets: Vec<Target>, refuses_guests: bool) {
     let domain = Domain::new("ws.example", 8443).in_mode(RoutingMode::Path);
     let policy = Policy {
         refuses_guests,
         ..Policy::default()
     };
-    world.serve(domain, policy, targets);
+    fixture.serve(domain, policy, targets);
 }
 
-async fn world() -> World {
-    let world = World::new().await;
-    serve(&world, workspaces(), true);
-    world
+async fn fixture() -> Fixture {
+    let fixture = Fixture::new().await;
+    serve(&fixture, workspaces(), true);
+    fixture
 }
 
 fn url(site: &str, path: &str) -> String {
     format!("{ORIGIN}{}{path}", &site["ws.example".len()..])
 }
 
-async fn signed_in<'w>(world: &'w World, name: &'static str, site: &str) -> Browser<'w> {
-    let browser = world.browser(name);
+async fn signed_in<'w>(fixture: &'w Fixture, name: &'static str, site: &str) -> Browser<'w> {
+    let browser = fixture.browser(name);
     assert!(browser.open(&url(site, "/")).await.is_inside());
     browser
 }
 
 #[tokio::test]
 async fn a_login_leads_back_into_the_folder_with_a_ticket_for_it_alone() {
-    let world = world().await;
-    let alice = world.browser("alice");
+    let fixture = fixture().await;
+    let alice = fixture.browser("alice");
     let page = url(WS1, "/lab/tree/C%23%2050%25.ipynb?a=%2F..%2Fb");
     let landing = alice.open(&page).await;
     assert!(landing.is_inside(), "{landing:?}");
@@ -85,8 +85,8 @@ async fn a_login_leads_back_into_the_folder_with_a_ticket_for_it_alone() {
 
 #[tokio::test]
 async fn a_ticket_is_worth_nothing_in_a_neighbouring_folder_or_at_a_workspace_made_anew() {
-    let world = world().await;
-    let alice = signed_in(&world, "alice", WS1).await;
+    let fixture = fixture().await;
+    let alice = signed_in(&fixture, "alice", WS1).await;
     let ticket = alice.cookie(WS1, FOLDER_TICKET).unwrap();
     for other in [WS10, OPEN, "ws.example/workspaces/team/none"] {
         alice.set_cookie(other, FOLDER_TICKET, Some(&ticket));
@@ -101,7 +101,7 @@ async fn a_ticket_is_worth_nothing_in_a_neighbouring_folder_or_at_a_workspace_ma
         uid: "another".into(),
         ..at(WS1, "alice", AccessType::OwnerOnly)
     };
-    serve(&world, vec![again], true);
+    serve(&fixture, vec![again], true);
     let answer = alice.send("GET", &url(WS1, "/api"), headers(&[])).await;
     assert_eq!(answer.status, StatusCode::UNAUTHORIZED);
     assert!(alice.open(&url(WS1, "/")).await.is_inside());
@@ -109,8 +109,8 @@ async fn a_ticket_is_worth_nothing_in_a_neighbouring_folder_or_at_a_workspace_ma
 
 #[tokio::test]
 async fn two_cookies_of_the_name_are_refused() {
-    let world = world().await;
-    let alice = signed_in(&world, "alice", WS1).await;
+    let fixture = fixture().await;
+    let alice = signed_in(&fixture, "alice", WS1).await;
     // As a page elsewhere on the host can set one: for the host, and with a path that matches too.
     for place in [
         "ws.example",
@@ -138,20 +138,20 @@ async fn enters(browser: &Browser<'_>, site: &str) -> (bool, bool) {
     let cookies = ["ws.example", site].map(|place| browser.cookies(place));
     let cookies = cookies.into_iter().flatten().collect::<Vec<_>>().join("; ");
     let handshake = headers(&[("cookie", &cookies), ("origin", ORIGIN)]);
-    let socket = browser.world.handshake(site, &handshake).await;
+    let socket = browser.fixture.handshake(site, &handshake).await;
     (page.status == StatusCode::OK, socket.is_some())
 }
 
 #[tokio::test]
 async fn a_ticket_tossed_into_another_browser_opens_nothing_and_leads_to_a_login() {
-    let world = world().await;
-    let bob = signed_in(&world, "bob", WS10).await;
+    let fixture = fixture().await;
+    let bob = signed_in(&fixture, "bob", WS10).await;
     let ticket = bob.cookie(WS10, FOLDER_TICKET).unwrap();
     assert_eq!(enters(&bob, WS10).await, (true, true));
 
     // Who was never here has no cookie of the host, who was has another one.
-    let newcomer = world.browser("alice");
-    let alice = signed_in(&world, "alice", WS1).await;
+    let newcomer = fixture.browser("alice");
+    let alice = signed_in(&fixture, "alice", WS1).await;
     for victim in [&newcomer, &alice] {
         let before = victim.cookie("ws.example", FOLDER_PRE);
         toss(victim, WS10, &ticket);
@@ -169,8 +169,8 @@ async fn a_ticket_tossed_into_another_browser_opens_nothing_and_leads_to_a_login
 
 #[tokio::test]
 async fn a_code_made_for_another_browser_is_worth_nothing_whatever_is_tossed() {
-    let world = world().await;
-    let bob = world.browser("bob");
+    let fixture = fixture().await;
+    let bob = fixture.browser("bob");
     let landing = bob
         .open_until(&url(WS10, "/"), |step| {
             step.contains("/_workspace/callback?code=")
@@ -179,7 +179,7 @@ async fn a_code_made_for_another_browser_is_worth_nothing_whatever_is_tossed() {
     let callback = landing.answer.location().unwrap().to_owned();
     let own = bob.cookie("ws.example", FOLDER_PRE).unwrap();
 
-    let alice = signed_in(&world, "alice", WS1).await;
+    let alice = signed_in(&fixture, "alice", WS1).await;
     alice.set_cookie(WS10, FOLDER_PRE.trim_start_matches("__Host-"), Some(&own));
     alice.set_cookie(WS10, "__Secure-ws-pre", Some(&own));
     let answer = alice.step(&callback).await;
@@ -197,22 +197,22 @@ async fn a_code_made_for_another_browser_is_worth_nothing_whatever_is_tossed() {
 
 #[tokio::test]
 async fn a_browser_has_one_cookie_for_all_folders_and_renewed_tickets_stay_tied_to_it() {
-    let world = World::new().await;
+    let fixture = Fixture::new().await;
     let second = "ws.example/workspaces/team/ws2";
     let own = [WS1, second].map(|site| at(site, "alice", AccessType::OwnerOnly));
-    serve(&world, own.into(), true);
-    let alice = signed_in(&world, "alice", WS1).await;
+    serve(&fixture, own.into(), true);
+    let alice = signed_in(&fixture, "alice", WS1).await;
     let browser = alice.cookie("ws.example", FOLDER_PRE).unwrap();
     let first = alice.cookie(WS1, FOLDER_TICKET).unwrap();
     assert!(alice.open(&url(second, "/")).await.is_inside());
     assert_eq!(alice.cookie("ws.example", FOLDER_PRE).as_ref(), Some(&browser));
 
-    world.pass(5 * 60 + 1);
+    fixture.pass(5 * 60 + 1);
     assert_eq!(alice.step(&url(WS1, "/")).await.status, StatusCode::OK);
     let renewed = alice.cookie(WS1, FOLDER_TICKET).unwrap();
     assert_ne!(renewed, first);
     assert_eq!(enters(&alice, WS1).await, (true, true));
-    let other = world.browser("mallory");
+    let other = fixture.browser("mallory");
     toss(&other, WS1, &renewed);
     assert_eq!(enters(&other, WS1).await, (false, false));
 
@@ -225,8 +225,8 @@ async fn a_browser_has_one_cookie_for_all_folders_and_renewed_tickets_stay_tied_
 
 #[tokio::test]
 async fn the_pod_sees_no_cookie_of_ours_whatever_folder_it_was_for() {
-    let world = world().await;
-    let alice = signed_in(&world, "alice", WS1).await;
+    let fixture = fixture().await;
+    let alice = signed_in(&fixture, "alice", WS1).await;
     alice.set_cookie("ws.example", "__Secure-ws-other", Some("1"));
     alice.set_cookie("ws.example", "__SECURE-WS", Some("1"));
     alice.set_cookie("ws.example", "_xsrf", Some("2"));
@@ -237,8 +237,8 @@ async fn the_pod_sees_no_cookie_of_ours_whatever_folder_it_was_for() {
 
 #[tokio::test]
 async fn only_one_reading_of_a_path_leads_to_a_workspace() {
-    let world = world().await;
-    let alice = signed_in(&world, "alice", WS1).await;
+    let fixture = fixture().await;
+    let alice = signed_in(&fixture, "alice", WS1).await;
     for (path, status) in [
         ("/workspaces/team/ws1/../ws10/", StatusCode::BAD_REQUEST),
         ("/workspaces/team/ws1/%2e%2e/ws10/", StatusCode::BAD_REQUEST),
@@ -261,13 +261,13 @@ async fn only_one_reading_of_a_path_leads_to_a_workspace() {
             StatusCode::NOT_FOUND,
         ),
     ] {
-        let told = world
+        let told = fixture
             .verify("GET", &format!("{ORIGIN}{path}"), headers(&NAVIGATION))
             .await;
         assert_eq!(told.status, status, "{path}");
         assert!(told.location().is_none(), "{path}");
         if !path.contains("workspace/callback") && !path.contains("_workspace") {
-            let page = world
+            let page = fixture
                 .page(
                     Method::GET,
                     &format!("{ORIGIN}{}", path.replace('\\', "%5c")),
@@ -283,10 +283,10 @@ async fn only_one_reading_of_a_path_leads_to_a_workspace() {
         (bare.status, bare.location()),
         (StatusCode::FOUND, Some(&*url(WS1, "/")))
     );
-    let post = world.verify("POST", &url(WS1, ""), headers(&[])).await;
+    let post = fixture.verify("POST", &url(WS1, ""), headers(&[])).await;
     assert_eq!(post.status, StatusCode::NOT_FOUND);
     // Hosts of their own are nobody's here.
-    let host = world
+    let host = fixture
         .verify("GET", "https://ws1.ws.example:8443/", headers(&NAVIGATION))
         .await;
     assert_eq!(host.status, StatusCode::MISDIRECTED_REQUEST);
@@ -294,8 +294,8 @@ async fn only_one_reading_of_a_path_leads_to_a_workspace() {
 
 #[tokio::test]
 async fn a_guest_is_refused_like_a_stranger_and_the_log_says_why() {
-    let world = world().await;
-    let alice = world.browser("alice");
+    let fixture = fixture().await;
+    let alice = fixture.browser("alice");
     let nothing = alice
         .open(&url("ws.example/workspaces/team/none", "/"))
         .await
@@ -303,24 +303,24 @@ async fn a_guest_is_refused_like_a_stranger_and_the_log_says_why() {
     let refused = alice.open(&url(OPEN, "/")).await.answer;
     assert_eq!(refused.status, StatusCode::FORBIDDEN);
     assert_eq!(refused.told(), nothing.told());
-    let records = world.records("denied", 2).await;
+    let records = fixture.records("denied", 2).await;
     assert_eq!(
         (&records[0]["rule"], &records[1]["rule"]),
         (&json!("no_workspace"), &json!("one_origin"))
     );
-    serve(&world, workspaces(), false);
+    serve(&fixture, workspaces(), false);
     assert!(alice.open(&url(OPEN, "/")).await.is_inside());
 }
 
 #[tokio::test]
 async fn a_stopped_workspace_is_started_from_its_folder() {
-    let world = world().await;
-    let alice = signed_in(&world, "alice", WS1).await;
+    let fixture = fixture().await;
+    let alice = signed_in(&fixture, "alice", WS1).await;
     let stopped = Target {
         phase: Phase::Stopped,
         ..at(WS1, "alice", AccessType::OwnerOnly)
     };
-    serve(&world, vec![stopped], true);
+    serve(&fixture, vec![stopped], true);
     let page = alice.step(&url(WS1, "/lab")).await;
     assert_eq!(page.status, StatusCode::SERVICE_UNAVAILABLE);
     assert!(page.body.contains("ws1 is stopped"), "{}", page.body);

@@ -1,16 +1,16 @@
 //! Other proxies' questions come to the same decision as Traefik's, and their browsers can sign in.
 
 use axum::body::Body;
-use gateway::request::cookies;
+use gateway::tokens::cookies;
 use http::{HeaderMap, HeaderValue, Method, Request, StatusCode};
 
 use crate::support::browser::{Answer, Browser, NAVIGATION, headers};
-use crate::support::world::{AUTH, BOBS, ISSUER, LAB, NONE, World, origin};
+use crate::support::fixture::{AUTH, BOBS, Fixture, ISSUER, LAB, NONE, origin};
 
 const PROXIES: [&str; 3] = ["nginx", "caddy", "envoy"];
 
 /// The question of this proxy about a GET of `path` on `host`.
-async fn ask(world: &World, proxy: &str, host: &str, path: &str, lines: &HeaderMap) -> Answer {
+async fn ask(fixture: &Fixture, proxy: &str, host: &str, path: &str, lines: &HeaderMap) -> Answer {
     let own = "gateway.system.svc:8443";
     let authority = format!("{host}:8443");
     let request = match proxy {
@@ -32,11 +32,11 @@ async fn ask(world: &World, proxy: &str, host: &str, path: &str, lines: &HeaderM
     for (name, value) in lines {
         request.headers_mut().append(name, value.clone());
     }
-    world.ask_verify(request).await
+    fixture.ask_verify(request).await
 }
 
-async fn signed_in(world: &World) -> Browser<'_> {
-    let alice = world.browser("alice");
+async fn signed_in(fixture: &Fixture) -> Browser<'_> {
+    let alice = fixture.browser("alice");
     assert!(alice.open(&format!("{}/", origin(LAB))).await.is_inside());
     alice
 }
@@ -49,12 +49,12 @@ fn page_with(cookie: &str) -> HeaderMap {
 
 #[tokio::test]
 async fn every_proxy_gets_the_same_decision() {
-    let world = World::new().await;
-    let alice = signed_in(&world).await;
+    let fixture = Fixture::new().await;
+    let alice = signed_in(&fixture).await;
     let ticket = alice.cookies(LAB).unwrap();
     for proxy in PROXIES {
         let good = ask(
-            &world,
+            &fixture,
             proxy,
             LAB,
             "/lab?x",
@@ -63,7 +63,7 @@ async fn every_proxy_gets_the_same_decision() {
         .await;
         assert_eq!(good.status, StatusCode::OK, "{proxy}: {}", good.body);
         assert_eq!(good.headers["cookie"], "_xsrf=1", "{proxy}");
-        let only = ask(&world, proxy, LAB, "/", &page_with(&ticket)).await;
+        let only = ask(&fixture, proxy, LAB, "/", &page_with(&ticket)).await;
         let is_taken = |name: &str| {
             let removed = only.headers.get("x-envoy-auth-headers-to-remove");
             let removed =
@@ -78,7 +78,7 @@ async fn every_proxy_gets_the_same_decision() {
 
         // Not hers, nobody's, another host's ticket, no ticket, a path of the gateway's own, a sibling's fetch.
         let no = async |host: &str, path: &str, lines: &HeaderMap, status: u16| {
-            let answer = ask(&world, proxy, host, path, lines).await;
+            let answer = ask(&fixture, proxy, host, path, lines).await;
             let leads_on = status == 302;
             // It knows two refusals, and no redirect.
             let (status, leads_on) = match (proxy, status) {
@@ -113,19 +113,19 @@ async fn every_proxy_gets_the_same_decision() {
 
 #[tokio::test]
 async fn a_host_without_a_route_tells_what_a_workspace_does_to_whom_is_admitted_and_to_nobody_else() {
-    let world = World::new().await;
-    let alice = signed_in(&world).await;
+    let fixture = Fixture::new().await;
+    let alice = signed_in(&fixture).await;
     let ticket = alice.cookies(LAB).unwrap();
     let page = async |host: &str, lines: HeaderMap| {
         let url = format!("{}/lab", origin(host));
-        world.page(Method::GET, &url, lines, String::new()).await
+        fixture.page(Method::GET, &url, lines, String::new()).await
     };
     let known = page(LAB, page_with(&ticket)).await;
     assert_eq!(known.status, StatusCode::SERVICE_UNAVAILABLE);
     assert!(known.body.contains("is ready"), "{}", known.body);
 
     // As the proxy hands on what it was told: without ticket, with what the gateway said.
-    let allowed = world
+    let allowed = fixture
         .verify("GET", &format!("{}/lab", origin(LAB)), page_with(&ticket))
         .await;
     let vouched = allowed.headers["workspace-assertion"].to_str().unwrap();
@@ -157,8 +157,8 @@ async fn a_host_without_a_route_tells_what_a_workspace_does_to_whom_is_admitted_
 
 #[tokio::test]
 async fn a_question_under_another_name_than_the_gateways_own_is_none() {
-    let world = World::new().await;
-    let alice = signed_in(&world).await;
+    let fixture = Fixture::new().await;
+    let alice = signed_in(&fixture).await;
     for path in ["/verify/nginx", "/verify/caddy"] {
         let request = Request::get(path)
             .header("host", format!("{LAB}:8443"))
@@ -169,7 +169,7 @@ async fn a_question_under_another_name_than_the_gateways_own_is_none() {
             .header("x-forwarded-proto", "https")
             .header("x-forwarded-host", format!("{LAB}:8443"))
             .header("x-forwarded-uri", "/");
-        let answer = world.ask_verify(request.body(Body::empty()).unwrap()).await;
+        let answer = fixture.ask_verify(request.body(Body::empty()).unwrap()).await;
         assert_eq!(answer.status, StatusCode::BAD_REQUEST, "{path}");
     }
     // What a browser sends through the proxy that hands over upgrades is no question of Envoy's.
@@ -178,14 +178,14 @@ async fn a_question_under_another_name_than_the_gateways_own_is_none() {
         .header("x-forwarded-proto", "https")
         .header("upgrade", "websocket")
         .header("cookie", alice.cookies(LAB).unwrap());
-    let answer = world.ask_verify(request.body(Body::empty()).unwrap()).await;
+    let answer = fixture.ask_verify(request.body(Body::empty()).unwrap()).await;
     assert_eq!(answer.status, StatusCode::BAD_REQUEST);
     assert!(!answer.headers.contains_key("cookie"));
 }
 
 #[tokio::test]
 async fn who_is_sent_to_the_workspaces_own_sign_in_comes_back_to_the_page() {
-    let world = World::new().await;
+    let fixture = Fixture::new().await;
     for (query, page) in [
         ("/lab/tree/a%20b?x=1&y", "/lab/tree/a%20b?x=1&y"),
         ("rd=%2Flab%3Fx%3D1", "/lab?x=1"),
@@ -197,7 +197,7 @@ async fn who_is_sent_to_the_workspaces_own_sign_in_comes_back_to_the_page() {
         ("rd=/_workspace/enter", "/"),
         ("", "/"),
     ] {
-        let alice = world.browser("alice");
+        let alice = fixture.browser("alice");
         let landing = alice
             .open(&format!("{}/_workspace/enter?{query}", origin(LAB)))
             .await;
@@ -211,6 +211,6 @@ async fn who_is_sent_to_the_workspaces_own_sign_in_comes_back_to_the_page() {
     }
     let framed = headers(&[("sec-fetch-dest", "iframe"), ("sec-fetch-mode", "navigate")]);
     let url = format!("{}/_workspace/enter?/", origin(LAB));
-    let answer = world.browser("alice").send("GET", &url, framed).await;
+    let answer = fixture.browser("alice").send("GET", &url, framed).await;
     assert_eq!(answer.status, StatusCode::FORBIDDEN);
 }

@@ -2,15 +2,15 @@
 
 use std::time::Duration;
 
-use gateway::request::cookies;
-use gateway::verify::Doorkeeper as _;
+use gateway::tokens::cookies;
+use gateway::verify::Authorizer as _;
 use http::{Method, StatusCode};
 use kube::runtime::watcher::Event;
 use testkit::api_server::Fault;
 use tokio::time::{advance, sleep};
 
 use crate::support::browser::{NAVIGATION, headers};
-use crate::support::world::{LAB, OPEN, World, origin};
+use crate::support::fixture::{Fixture, LAB, OPEN, origin};
 
 fn lab() -> String {
     format!("{}/", origin(LAB))
@@ -18,16 +18,16 @@ fn lab() -> String {
 
 #[tokio::test(start_paused = true)]
 async fn a_lagging_index_issues_nothing_then_lets_nobody_in_then_ends_sockets() {
-    let world = World::new().await;
-    let alice = world.browser("alice");
+    let fixture = Fixture::new().await;
+    let alice = fixture.browser("alice");
     assert!(alice.open(&lab()).await.is_inside());
-    let session = world.sessions().remove(0);
-    world.app.sessions.apply(Event::Apply(session)).await;
+    let session = fixture.sessions().remove(0);
+    fixture.app.sessions.apply(Event::Apply(session)).await;
     let handshake = headers(&[("cookie", &alice.cookies(LAB).unwrap()), ("origin", &origin(LAB))]);
-    let grant = world.handshake(LAB, &handshake).await.unwrap();
+    let grant = fixture.handshake(LAB, &handshake).await.unwrap();
     let page = async || alice.send("GET", &lab(), headers(&NAVIGATION)).await;
 
-    let freshness = &world.app.freshness;
+    let freshness = &fixture.app.freshness;
     freshness.sent(1);
     advance(Duration::from_secs(3)).await;
     assert_eq!(page().await.status, StatusCode::OK);
@@ -40,14 +40,14 @@ async fn a_lagging_index_issues_nothing_then_lets_nobody_in_then_ends_sockets() 
     let stale = page().await;
     assert_eq!(stale.status, StatusCode::SERVICE_UNAVAILABLE);
     assert!(stale.headers.contains_key("retry-after"));
-    assert!(world.handshake(LAB, &handshake).await.is_none());
-    assert!(world.app.holds(&grant));
+    assert!(fixture.handshake(LAB, &handshake).await.is_none());
+    assert!(fixture.app.is_valid(&grant));
 
     // The last look within the stated time ends them.
     advance(Duration::from_millis(59_249)).await;
-    assert!(world.app.holds(&grant));
+    assert!(fixture.app.is_valid(&grant));
     advance(Duration::from_millis(1)).await;
-    assert!(!world.app.holds(&grant));
+    assert!(!fixture.app.is_valid(&grant));
 
     // That one came back says what was, and not what is.
     freshness.seen(1);
@@ -60,11 +60,11 @@ async fn a_lagging_index_issues_nothing_then_lets_nobody_in_then_ends_sockets() 
 
 #[tokio::test(start_paused = true)]
 async fn a_replica_that_stood_still_for_too_long_lets_nobody_in_until_it_hears_of_the_api_server_again() {
-    let world = World::new().await;
-    let alice = world.browser("alice");
+    let fixture = Fixture::new().await;
+    let alice = fixture.browser("alice");
     assert!(alice.open(&lab()).await.is_inside());
     let page = async || alice.send("GET", &lab(), headers(&NAVIGATION)).await.status;
-    let freshness = &world.app.freshness;
+    let freshness = &fixture.app.freshness;
     freshness.sent(1);
     freshness.seen(1);
     assert_eq!(page().await, StatusCode::OK);
@@ -79,19 +79,19 @@ async fn a_replica_that_stood_still_for_too_long_lets_nobody_in_until_it_hears_o
 
 #[tokio::test(start_paused = true)]
 async fn a_dead_watch_on_sessions_lets_nobody_in_although_every_heartbeat_comes_back() {
-    let world = World::new().await;
-    world.watch().await;
-    let alice = world.browser("alice");
+    let fixture = Fixture::new().await;
+    fixture.watch().await;
+    let alice = fixture.browser("alice");
     assert!(alice.open(&lab()).await.is_inside());
     let page = async || alice.send("GET", &lab(), headers(&NAVIGATION)).await.status;
-    world
+    fixture
         .server
         .fail(Fault::internal(Method::GET, "/gatewaysessions", 13));
-    world.server.forget_history();
+    fixture.server.forget_history();
     for number in 1..=35 {
-        world.app.freshness.sent(number);
+        fixture.app.freshness.sent(number);
         sleep(Duration::from_secs(2)).await;
-        world.app.freshness.seen(number);
+        fixture.app.freshness.seen(number);
     }
     assert_eq!(page().await, StatusCode::SERVICE_UNAVAILABLE);
     sleep(Duration::from_secs(30)).await;

@@ -13,9 +13,9 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use api::GatewaySession;
 use api::workspace::AccessType;
 use axum::body::Body;
-use gateway::crypto::tokens::TICKET_LIFE;
 use gateway::index::Target;
-use gateway::request::cookies;
+use gateway::tokens::TICKET_LIFE;
+use gateway::tokens::cookies;
 use http::{Request, StatusCode};
 use kube::ResourceExt as _;
 use proptest::prelude::*;
@@ -25,8 +25,8 @@ use tokio::runtime::Runtime;
 
 use self::asked::{Asked, Bent, Cookie, OWN, Parts, Wallet, bent, cookie, mostly, one_of};
 use crate::support::browser::Answer;
+use crate::support::fixture::{BOBS, Fixture, LAB, OPEN, SYSTEM, origin, target};
 use crate::support::pod::counting;
-use crate::support::world::{BOBS, LAB, OPEN, SYSTEM, World, origin, target};
 
 /// Bob's, shared with alice.
 const SHARED: &str = "shared-b.ws.example";
@@ -54,7 +54,7 @@ fn cases() -> u32 {
 /// A gateway, a pod that counts who reaches it, and tickets.
 struct Site {
     runtime: Runtime,
-    world: World,
+    fixture: Fixture,
     dials: Arc<AtomicUsize>,
     /// Valid tickets by value, with the host that each is for.
     valid: BTreeMap<String, &'static str>,
@@ -68,17 +68,17 @@ impl Site {
             .enable_all()
             .build()
             .unwrap();
-        let (world, dials, valid, texts) = runtime.block_on(async {
-            let world = World::new().await;
-            world.watch().await;
+        let (fixture, dials, valid, texts) = runtime.block_on(async {
+            let fixture = Fixture::new().await;
+            fixture.watch().await;
             let (pod, dials) = counting().await;
-            world.publish(workspaces(pod));
-            let (valid, texts) = tickets(&world).await;
-            (world, dials, valid, texts)
+            fixture.publish(workspaces(pod));
+            let (valid, texts) = tickets(&fixture).await;
+            (fixture, dials, valid, texts)
         });
         Self {
             runtime,
-            world,
+            fixture,
             dials,
             valid,
             texts,
@@ -88,7 +88,9 @@ impl Site {
     /// The answer, and whether a pod was reached.
     fn ask(&self, asked: &Asked) -> (Answer, bool) {
         let before = self.dials.load(Ordering::Relaxed);
-        let answer = self.runtime.block_on(self.world.ask_verify(self.request(asked)));
+        let answer = self
+            .runtime
+            .block_on(self.fixture.ask_verify(self.request(asked)));
         (answer, self.dials.load(Ordering::Relaxed) > before)
     }
 
@@ -198,9 +200,9 @@ fn workspaces(pod: SocketAddr) -> Vec<Target> {
     running.into()
 }
 
-async fn tickets(world: &World) -> (BTreeMap<String, &'static str>, Vec<String>) {
+async fn tickets(fixture: &Fixture) -> (BTreeMap<String, &'static str>, Vec<String>) {
     let enter = async |person: &'static str, host: &str| {
-        let browser = world.browser(person);
+        let browser = fixture.browser(person);
         assert!(browser.open(&format!("{}/", origin(host))).await.is_inside());
         browser
     };
@@ -209,10 +211,10 @@ async fn tickets(world: &World) -> (BTreeMap<String, &'static str>, Vec<String>)
         browser.cookie(host, cookies::TICKET).unwrap()
     };
     let revoked = ticket("alice", LAB).await;
-    let over = world.sessions().remove(0).name_any();
-    world.server.remove::<GatewaySession>(Some(SYSTEM), &over);
+    let over = fixture.sessions().remove(0).name_any();
+    fixture.server.remove::<GatewaySession>(Some(SYSTEM), &over);
     let mut texts = vec![revoked, ticket("alice", LAB).await];
-    world.pass(TICKET_LIFE);
+    fixture.pass(TICKET_LIFE);
     let browser = enter("alice", LAB).await;
     let pre = browser.cookie(LAB, cookies::PRE);
     let session = browser.cookie("auth.ws.example", cookies::SESSION);

@@ -12,8 +12,8 @@ use tokio::time::advance;
 
 use super::sign_out::sign_out;
 use crate::support::browser::{Answer, NAVIGATION, headers};
+use crate::support::fixture::{AUTH, BOBS, Fixture, ISSUER, LAB, NONE, OPEN, origin, target};
 use crate::support::page::check;
-use crate::support::world::{AUTH, BOBS, ISSUER, LAB, NONE, OPEN, World, origin, target};
 
 fn home() -> String {
     format!("{AUTH}/")
@@ -41,7 +41,7 @@ fn answered(redirect: &Answer, how: &str) -> String {
 
 #[tokio::test]
 async fn a_newcomer_signs_in_on_the_first_page_and_comes_back_to_a_list_of_their_workspaces() {
-    let world = World::new().await;
+    let fixture = Fixture::new().await;
     let mut guests = Shared::default();
     let alice = json!({"kind": "User", "name": "alice"});
     guests.add(&serde_json::from_value(alice).unwrap(), None);
@@ -50,13 +50,13 @@ async fn a_newcomer_signs_in_on_the_first_page_and_comes_back_to_a_list_of_their
         phase: Phase::Stopped,
         ..target("given-c.ws.example", "bob", AccessType::OwnerOnly)
     };
-    world.publish(vec![
+    fixture.publish(vec![
         target(LAB, "alice", AccessType::OwnerOnly),
         target(BOBS, "bob", AccessType::OwnerOnly),
         target(OPEN, "bob", AccessType::Public),
         with_alice,
     ]);
-    let alice = world.browser("alice");
+    let alice = fixture.browser("alice");
     let first = alice.step(&home()).await;
     assert_eq!(first.status, StatusCode::OK);
     is_page(&first);
@@ -83,7 +83,7 @@ async fn a_newcomer_signs_in_on_the_first_page_and_comes_back_to_a_list_of_their
     for hidden in ["lab-b", "open-b"] {
         assert!(!page.body.contains(hidden), "{hidden} in {}", page.body);
     }
-    let asked = world.server.take_calls();
+    let asked = fixture.server.take_calls();
     let asked = asked
         .iter()
         .filter(|call| format!("{call:?}").contains("subjectaccessreviews"));
@@ -95,8 +95,8 @@ async fn a_newcomer_signs_in_on_the_first_page_and_comes_back_to_a_list_of_their
 
 #[tokio::test]
 async fn signing_in_again_leads_home_and_as_somebody_else_to_the_provider() {
-    let world = World::new().await;
-    let alice = world.browser("alice");
+    let fixture = Fixture::new().await;
+    let alice = fixture.browser("alice");
     let sign_in = format!("{AUTH}/sign-in");
     assert_eq!(alice.open(&sign_in).await.url, home());
     assert_eq!(alice.step(&sign_in).await.location(), Some(home().as_str()));
@@ -116,7 +116,7 @@ async fn signing_in_again_leads_home_and_as_somebody_else_to_the_provider() {
         StatusCode::FORBIDDEN
     );
     for method in [Method::HEAD, Method::POST] {
-        let answer = world
+        let answer = fixture
             .page(method.clone(), &sign_in, headers(&NAVIGATION), String::new())
             .await;
         assert_eq!(answer.status, StatusCode::METHOD_NOT_ALLOWED, "{method}");
@@ -126,8 +126,8 @@ async fn signing_in_again_leads_home_and_as_somebody_else_to_the_provider() {
 
 #[tokio::test]
 async fn the_first_page_says_that_the_provider_does_not_answer() {
-    let world = World::without_provider();
-    let page = world.browser("alice").step(&home()).await;
+    let fixture = Fixture::without_provider();
+    let page = fixture.browser("alice").step(&home()).await;
     is_page(&page);
     assert_eq!(page.link("Sign in"), None);
     assert!(
@@ -139,10 +139,10 @@ async fn the_first_page_says_that_the_provider_does_not_answer() {
 
 #[tokio::test(start_paused = true)]
 async fn nothing_is_listed_on_an_index_that_may_be_out_of_date() {
-    let world = World::new().await;
-    let alice = world.browser("alice");
+    let fixture = Fixture::new().await;
+    let alice = fixture.browser("alice");
     assert!(alice.open(&lab()).await.is_inside());
-    world.app.freshness.sent(1);
+    fixture.app.freshness.sent(1);
     advance(Duration::from_secs(61)).await;
     let page = alice.step(&home()).await;
     assert_eq!(page.status, StatusCode::OK);
@@ -152,15 +152,15 @@ async fn nothing_is_listed_on_an_index_that_may_be_out_of_date() {
         page.body
     );
     assert!(!page.body.contains("lab-a"), "{}", page.body);
-    world.app.freshness.sent(2);
-    world.app.freshness.seen(2);
+    fixture.app.freshness.sent(2);
+    fixture.app.freshness.seen(2);
     assert!(alice.step(&home()).await.body.contains("lab-a"));
 }
 
 #[tokio::test]
 async fn a_login_that_came_to_nothing_has_a_link_that_begins_it_anew_and_leads_where_it_was_to() {
-    let world = World::new().await;
-    let alice = world.browser("alice");
+    let fixture = Fixture::new().await;
+    let alice = fixture.browser("alice");
     for (how, status) in [
         ("error=access_denied", StatusCode::FORBIDDEN),
         ("code=made-up", StatusCode::FORBIDDEN),
@@ -181,11 +181,11 @@ async fn a_login_that_came_to_nothing_has_a_link_that_begins_it_anew_and_leads_w
 
 #[tokio::test]
 async fn an_answer_that_is_too_late_leads_to_the_first_page_and_an_address_of_no_provider_is_not_found() {
-    let world = World::new().await;
-    let alice = world.browser("alice");
+    let fixture = Fixture::new().await;
+    let alice = fixture.browser("alice");
     let sent = alice.open_until(&lab(), |url| url.starts_with(ISSUER)).await;
     let late = answered(&sent.answer, "code=x");
-    world.pass(11 * 60);
+    fixture.pass(11 * 60);
     let answer = alice.step(&late).await;
     assert_eq!(answer.status, StatusCode::BAD_REQUEST);
     is_page(&answer);
@@ -208,8 +208,8 @@ async fn an_answer_that_is_too_late_leads_to_the_first_page_and_an_address_of_no
 
 #[tokio::test]
 async fn a_refusal_on_the_sign_in_host_names_the_person_and_leads_to_another_account_and_nowhere_else_does() {
-    let world = World::new().await;
-    let mut bob = world.browser("bob");
+    let fixture = Fixture::new().await;
+    let mut bob = fixture.browser("bob");
     let refused = bob.open(&lab()).await;
     assert!(refused.url.starts_with(AUTH));
     let page = refused.answer;
@@ -225,13 +225,13 @@ async fn a_refusal_on_the_sign_in_host_names_the_person_and_leads_to_another_acc
         assert!(!page.body.contains(hidden), "{hidden} in {}", page.body);
     }
     let another = page.link("Use another account").unwrap();
-    bob.person = world.browser("alice").person;
+    bob.person = fixture.browser("alice").person;
     let landing = bob.open(&another).await;
     assert!(landing.is_inside(), "{:?}", landing.trail);
     assert_eq!(landing.url, lab());
 
     // Her own workspace changes hands: its host shares its origin with what its users write, so it names nobody.
-    world.publish(vec![target(LAB, "carol", AccessType::OwnerOnly)]);
+    fixture.publish(vec![target(LAB, "carol", AccessType::OwnerOnly)]);
     let there = bob.step(&lab()).await;
     assert_eq!(there.status, StatusCode::FORBIDDEN);
     is_page(&there);
@@ -247,8 +247,8 @@ async fn a_refusal_on_the_sign_in_host_names_the_person_and_leads_to_another_acc
 
 #[tokio::test]
 async fn a_workspace_that_does_not_exist_is_refused_in_the_same_words() {
-    let world = World::new().await;
-    let bob = world.browser("bob");
+    let fixture = Fixture::new().await;
+    let bob = fixture.browser("bob");
     let page = async |host| {
         let answer = bob.open(&format!("{}/", origin(host))).await.answer;
         assert!(answer.link("Use another account").is_some(), "{}", answer.body);
@@ -259,14 +259,14 @@ async fn a_workspace_that_does_not_exist_is_refused_in_the_same_words() {
 
 #[tokio::test]
 async fn a_person_who_is_not_signed_in_is_told_in_words_and_a_script_where_to_send_them() {
-    let world = World::new().await;
+    let fixture = Fixture::new().await;
     let form = headers(&[
         ("sec-fetch-site", "same-origin"),
         ("sec-fetch-mode", "navigate"),
         ("sec-fetch-dest", "document"),
         ("origin", &origin(LAB)),
     ]);
-    let page = world.verify("POST", &lab(), form).await;
+    let page = fixture.verify("POST", &lab(), form).await;
     assert_eq!(page.status, StatusCode::UNAUTHORIZED);
     is_page(&page);
     assert!(!page.body.contains("loginUrl"), "{}", page.body);
@@ -276,7 +276,7 @@ async fn a_person_who_is_not_signed_in_is_told_in_words_and_a_script_where_to_se
         page.body
     );
     let script = headers(&[("sec-fetch-site", "same-origin"), ("sec-fetch-dest", "empty")]);
-    let told = world.verify("GET", &lab(), script).await.json();
+    let told = fixture.verify("GET", &lab(), script).await.json();
     assert_eq!(told["loginUrl"], lab());
 }
 
@@ -285,10 +285,10 @@ const ONE_ACCOUNT: &[&str] = &["none", "login", "consent"];
 
 #[tokio::test]
 async fn at_a_provider_that_knows_one_account_another_signs_out_there_and_goes_on_to_the_same_address() {
-    let world = World::without_provider();
-    world.issuer.change(|issuer| issuer.prompts = Some(ONE_ACCOUNT));
-    world.find_provider().await;
-    let mut bob = world.browser("bob");
+    let fixture = Fixture::without_provider();
+    fixture.issuer.change(|issuer| issuer.prompts = Some(ONE_ACCOUNT));
+    fixture.find_provider().await;
+    let mut bob = fixture.browser("bob");
     let refused = bob.open(&lab()).await.answer;
     assert_eq!(refused.status, StatusCode::FORBIDDEN);
     is_page(&refused);
@@ -311,7 +311,7 @@ async fn at_a_provider_that_knows_one_account_another_signs_out_there_and_goes_o
     assert!(there.starts_with(&format!("{ISSUER}/logout?")), "{there}");
     assert!(there.contains("&id_token_hint=ey"), "{there}");
     assert!(there.ends_with(&format!("&state={sealed}")), "{there}");
-    assert!(world.sessions().is_empty());
+    assert!(fixture.sessions().is_empty());
 
     // The provider leads back with what it was given, and from there a login of somebody else begins by itself.
     let back = bob.step(&format!("{AUTH}/?state={sealed}")).await;
@@ -322,7 +322,7 @@ async fn at_a_provider_that_knows_one_account_another_signs_out_there_and_goes_o
     assert_eq!(back.link("Sign in"), Some(format!("{AUTH}{next}")));
     let login = bob.step(&format!("{AUTH}{next}")).await;
     assert!(login.location().unwrap().contains("prompt=login"), "{login:?}");
-    bob.person = world.browser("alice").person;
+    bob.person = fixture.browser("alice").person;
     let landing = bob.open(&format!("{AUTH}{next}")).await;
     assert!(landing.is_inside(), "{:?}", landing.trail);
     assert_eq!(landing.url, lab());
@@ -330,10 +330,10 @@ async fn at_a_provider_that_knows_one_account_another_signs_out_there_and_goes_o
 
 #[tokio::test]
 async fn what_a_provider_hands_back_leads_nowhere_unless_it_is_ours_and_whoever_is_signed_in_stays_so() {
-    let world = World::without_provider();
-    world.issuer.change(|issuer| issuer.prompts = Some(ONE_ACCOUNT));
-    world.find_provider().await;
-    let bob = world.browser("bob");
+    let fixture = Fixture::without_provider();
+    fixture.issuer.change(|issuer| issuer.prompts = Some(ONE_ACCOUNT));
+    fixture.find_provider().await;
+    let bob = fixture.browser("bob");
     let refused = bob.open(&lab()).await.answer;
     let (_, field) = refused.body.split_once("name=\"then\" value=\"").unwrap();
     let sealed = field.split('"').next().unwrap().to_owned();
@@ -347,7 +347,7 @@ async fn what_a_provider_hands_back_leads_nowhere_unless_it_is_ours_and_whoever_
         "%2F%2Fevil.example",
         &sealed[1..],
     ] {
-        let page = world
+        let page = fixture
             .browser("carol")
             .step(&format!("{AUTH}/?state={foreign}"))
             .await;
@@ -356,14 +356,14 @@ async fn what_a_provider_hands_back_leads_nowhere_unless_it_is_ours_and_whoever_
         assert!(!page.body.contains("evil"), "{}", page.body);
     }
     // It lay about for too long.
-    world.pass(3600);
-    let late = world
+    fixture.pass(3600);
+    let late = fixture
         .browser("carol")
         .step(&format!("{AUTH}/?state={sealed}"))
         .await;
     assert!(!late.headers.contains_key("refresh"));
     // A sign-out that goes on to what is none of ours goes on to nothing.
-    let dave = world.browser("dave");
+    let dave = fixture.browser("dave");
     dave.open(&lab()).await;
     let out = sign_out(&dave, Some(AUTH), "then=https%3A%2F%2Fevil.example%2F").await;
     let location = out.location().unwrap();

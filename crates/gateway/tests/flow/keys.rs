@@ -2,23 +2,23 @@
 
 use std::collections::BTreeMap;
 
-use gateway::crypto::keys::KeyStore;
+use gateway::tokens::keys::KeyStore;
 use http::StatusCode;
 use kube::Api;
 
-use crate::support::world::{ISSUER, LAB, NOW, SYSTEM, World, origin};
+use crate::support::fixture::{Fixture, ISSUER, LAB, NOW, SYSTEM, origin};
 
-async fn store(world: &World) -> KeyStore {
+async fn store(fixture: &Fixture) -> KeyStore {
     let spec = kit::shared_secret::Spec {
         name: "jupyter-k8s-gateway-keys".into(),
         type_: "Opaque",
         labels: BTreeMap::new(),
         manager: api::names::GATEWAY,
     };
-    let secrets = Api::namespaced(world.app.client.clone(), SYSTEM);
-    let public = Api::namespaced(world.app.client.clone(), SYSTEM);
-    let metrics = world.app.metrics.clone();
-    KeyStore::open(secrets, spec, public, world.clock.clone(), metrics)
+    let secrets = Api::namespaced(fixture.app.client.clone(), SYSTEM);
+    let public = Api::namespaced(fixture.app.client.clone(), SYSTEM);
+    let metrics = fixture.app.metrics.clone();
+    KeyStore::open(secrets, spec, public, fixture.clock.clone(), metrics)
         .await
         .unwrap()
 }
@@ -27,7 +27,7 @@ async fn store(world: &World) -> KeyStore {
 /// of them is replaced by a new one every few hours. No request fails, and nobody signs in but for the end of a session.
 #[tokio::test]
 async fn keys_change_and_replicas_restart_and_no_request_fails() {
-    let origin_of_all = World::new().await;
+    let origin_of_all = Fixture::new().await;
     let (one, two) = (store(&origin_of_all).await, store(&origin_of_all).await);
     let mut replicas = [
         origin_of_all.replica_with(one.ring()).await,

@@ -2,22 +2,22 @@
 
 use std::sync::Arc;
 
-use gateway::request::cookies;
-use gateway::throttle::{Rate, Rates, Throttle};
+use gateway::server::throttle::{Rate, Rates, Throttle};
+use gateway::tokens::cookies;
 use gateway::verify::AppState;
-use gateway::{router, sign_in};
+use gateway::{login, router};
 use http::{Method, StatusCode};
 
 use crate::support::browser::{Answer, NAVIGATION, headers};
-use crate::support::world::{AUTH, LAB, World, origin};
+use crate::support::fixture::{AUTH, Fixture, LAB, origin};
 
 /// Two at once of everything.
 const FEW: u32 = 4;
 
-/// A world whose sign-in pages keep to these rates.
-async fn world(rates: Rates) -> World {
-    let mut world = World::new().await;
-    let before = Arc::clone(&world.app);
+/// A fixture whose sign-in pages keep to these rates.
+async fn fixture(rates: Rates) -> Fixture {
+    let mut fixture = Fixture::new().await;
+    let before = Arc::clone(&fixture.app);
     let app = Arc::new(AppState {
         index: before.index.clone(),
         rights: before.rights.clone(),
@@ -34,9 +34,9 @@ async fn world(rates: Rates) -> World {
         client: before.client.clone(),
         clock: before.clock.clone(),
     });
-    let pages = (sign_in::auth(app.clone()), sign_in::workspace(app.clone()));
-    world.pages = router::pages(app.index.clone(), app.clone(), pages.0, pages.1);
-    world
+    let pages = (login::auth(app.clone()), login::workspace(app.clone()));
+    fixture.pages = router::pages(app.index.clone(), app.clone(), pages.0, pages.1);
+    fixture
 }
 
 fn few() -> Rates {
@@ -49,16 +49,16 @@ fn few() -> Rates {
 }
 
 /// A request of somebody at `address`, as the proxy hands it on.
-async fn ask(world: &World, method: Method, url: &str, address: &str, more: &[(&str, &str)]) -> Answer {
+async fn ask(fixture: &Fixture, method: Method, url: &str, address: &str, more: &[(&str, &str)]) -> Answer {
     let mut lines = headers(&NAVIGATION);
     lines.extend(headers(&[("x-forwarded-for", address)]));
     lines.extend(headers(more));
-    world.page(method, url, lines, String::new()).await
+    fixture.page(method, url, lines, String::new()).await
 }
 
 #[tokio::test]
 async fn an_address_that_asks_too_often_waits_and_others_do_not() {
-    let world = world(few()).await;
+    let fixture = fixture(few()).await;
     let pages = [
         (Method::GET, format!("{AUTH}/enter?t=x")),
         (Method::GET, format!("{AUTH}/callback?state=x")),
@@ -74,7 +74,7 @@ async fn an_address_that_asks_too_often_waits_and_others_do_not() {
         // What the client itself wrote before the proxy changes nothing, nor does a proxy before ours.
         for spoofed in ["", "198.51.100.1, ", "198.51.100.2, "] {
             let answer = ask(
-                &world,
+                &fixture,
                 method.clone(),
                 url,
                 &format!("{spoofed}{address}, 10.1.2.3"),
@@ -99,49 +99,51 @@ async fn an_address_that_asks_too_often_waits_and_others_do_not() {
             }
         }
         let other = format!("192.0.2.{at}");
-        let answer = ask(&world, method.clone(), url, &other, &[]).await;
+        let answer = ask(&fixture, method.clone(), url, &other, &[]).await;
         assert_ne!(answer.status, StatusCode::TOO_MANY_REQUESTS, "{method} {url}");
     }
     // A client that is no browser.
     let script = headers(&[("x-forwarded-for", "203.0.113.5")]);
-    let answer = world.page(Method::POST, &pages[5].1, script, String::new()).await;
+    let answer = fixture
+        .page(Method::POST, &pages[5].1, script, String::new())
+        .await;
     assert_eq!(answer.status, StatusCode::TOO_MANY_REQUESTS);
     assert_eq!(answer.json()["error"], "TooManyRequests");
 }
 
 #[tokio::test]
 async fn a_network_of_one_person_is_one_address() {
-    let world = world(few()).await;
+    let fixture = fixture(few()).await;
     let url = format!("{AUTH}/");
     for (last, limited) in [(1, false), (2, false), (3, true)] {
-        let answer = ask(&world, Method::GET, &url, &format!("2001:db8:0:1::{last}"), &[]).await;
+        let answer = ask(&fixture, Method::GET, &url, &format!("2001:db8:0:1::{last}"), &[]).await;
         assert_eq!(answer.status == StatusCode::TOO_MANY_REQUESTS, limited, "{last}");
     }
-    let answer = ask(&world, Method::GET, &url, "2001:db8:0:2::1", &[]).await;
+    let answer = ask(&fixture, Method::GET, &url, "2001:db8:0:2::1", &[]).await;
     assert_eq!(answer.status, StatusCode::OK);
 }
 
 #[tokio::test]
 async fn whoever_is_signed_in_has_an_allowance_of_their_own_behind_a_flooded_address() {
-    let world = world(few()).await;
-    let alice = world.browser("alice");
+    let fixture = fixture(few()).await;
+    let alice = fixture.browser("alice");
     assert!(alice.open(&format!("{}/", origin(LAB))).await.is_inside());
     let url = format!("{AUTH}/");
     let address = "203.0.113.7";
-    while ask(&world, Method::GET, &url, address, &[]).await.status != StatusCode::TOO_MANY_REQUESTS {}
+    while ask(&fixture, Method::GET, &url, address, &[]).await.status != StatusCode::TOO_MANY_REQUESTS {}
 
     let cookie = alice.cookies("auth.ws.example").unwrap();
     for limited in [false, false, true] {
-        let answer = ask(&world, Method::GET, &url, address, &[("cookie", &cookie)]).await;
+        let answer = ask(&fixture, Method::GET, &url, address, &[("cookie", &cookie)]).await;
         assert_eq!(answer.status == StatusCode::TOO_MANY_REQUESTS, limited);
     }
     // A cookie of somebody's own making is no session.
     let forged = format!("{}=x", cookies::SESSION);
-    let answer = ask(&world, Method::GET, &url, address, &[("cookie", &forged)]).await;
+    let answer = ask(&fixture, Method::GET, &url, address, &[("cookie", &forged)]).await;
     assert_eq!(answer.status, StatusCode::TOO_MANY_REQUESTS);
 
     let mut registry = prometheus_client::registry::Registry::default();
-    world.app.metrics.register(&mut registry);
+    fixture.app.metrics.register(&mut registry);
     let mut text = String::new();
     prometheus_client::encoding::text::encode(&mut text, &registry).unwrap();
     for line in [
@@ -154,14 +156,14 @@ async fn whoever_is_signed_in_has_an_allowance_of_their_own_behind_a_flooded_add
 
 #[tokio::test]
 async fn a_code_in_other_hands_uses_up_nothing_of_its_owner_s() {
-    let world = world(few()).await;
-    let alice = world.browser("alice");
+    let fixture = fixture(few()).await;
+    let alice = fixture.browser("alice");
     let at_callback = |url: &str| url.contains("/_workspace/callback");
     let landing = alice.open_until(&format!("{}/", origin(LAB)), at_callback).await;
     let url = landing.answer.location().unwrap().to_owned();
     let pre = alice.cookies(LAB).unwrap();
     let limited = async |address: &str, cookie: &str| {
-        let answer = ask(&world, Method::GET, &url, address, &[("cookie", cookie)]).await;
+        let answer = ask(&fixture, Method::GET, &url, address, &[("cookie", cookie)]).await;
         answer.status == StatusCode::TOO_MANY_REQUESTS
     };
     // Neither without the cookie of the browser that the code was made for, nor with one of somebody's own making.
@@ -172,7 +174,7 @@ async fn a_code_in_other_hands_uses_up_nothing_of_its_owner_s() {
     for is_limited in [false, false, true] {
         assert_eq!(limited("203.0.113.9", &pre).await, is_limited);
     }
-    world.pass(31);
+    fixture.pass(31);
     assert!(
         !limited("203.0.113.10", &pre).await,
         "an expired code counts for the address"
@@ -182,8 +184,8 @@ async fn a_code_in_other_hands_uses_up_nothing_of_its_owner_s() {
 
 #[tokio::test]
 async fn what_pages_of_other_origins_send_uses_up_nobody_s_allowance() {
-    let world = world(few()).await;
-    let alice = world.browser("alice");
+    let fixture = fixture(few()).await;
+    let alice = fixture.browser("alice");
     assert!(alice.open(&format!("{}/", origin(LAB))).await.is_inside());
     let cookie = alice.cookies("auth.ws.example").unwrap();
     let sibling = origin(LAB);
@@ -219,7 +221,7 @@ async fn what_pages_of_other_origins_send_uses_up_nobody_s_allowance() {
                 if signed_in {
                     lines.extend(headers(&[("cookie", &cookie)]));
                 }
-                let answer = world.page(method.clone(), &url, lines, String::new()).await;
+                let answer = fixture.page(method.clone(), &url, lines, String::new()).await;
                 assert_eq!(answer.status, StatusCode::FORBIDDEN, "{method} {url}");
             }
         }
@@ -227,7 +229,7 @@ async fn what_pages_of_other_origins_send_uses_up_nobody_s_allowance() {
     let own = async |method, path: &str, cookie: &str| {
         let url = format!("{AUTH}{path}");
         let lines = [("cookie", cookie), ("origin", AUTH)];
-        ask(&world, method, &url, "203.0.113.11", &lines).await.status
+        ask(&fixture, method, &url, "203.0.113.11", &lines).await.status
     };
     assert_eq!(
         own(Method::GET, "/enter?t=x", "a=b").await,

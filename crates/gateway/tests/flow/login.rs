@@ -1,17 +1,17 @@
 //! The way in: from a workspace's address over the identity provider to the pod, and how long it stays open.
 
-use gateway::request::cookies;
+use gateway::tokens::cookies;
 use http::StatusCode;
 use kube::runtime::watcher::Event;
 
 use crate::flow::renewal::until;
 use crate::support::browser::{headers, split};
-use crate::support::world::{AUTH, BOBS, ISSUER, LAB, NONE, OPEN, World, origin};
+use crate::support::fixture::{AUTH, BOBS, Fixture, ISSUER, LAB, NONE, OPEN, origin};
 
 #[tokio::test]
 async fn a_person_signs_in_once_and_lands_where_they_wanted() {
-    let world = World::new().await;
-    let alice = world.browser("alice");
+    let fixture = Fixture::new().await;
+    let alice = fixture.browser("alice");
     alice.set_cookie(LAB, "_xsrf", Some("2|a"));
     alice.set_cookie(LAB, "SMSESSION", Some("company"));
     let wanted = format!("{}/lab/tree/C%23%2050%25.ipynb?x=%2F&y", origin(LAB));
@@ -32,7 +32,7 @@ async fn a_person_signs_in_once_and_lands_where_they_wanted() {
             "{url}"
         );
     }
-    assert_eq!(world.sessions().len(), 1);
+    assert_eq!(fixture.sessions().len(), 1);
     assert!(alice.cookie(auth, cookies::SESSION).is_some());
     assert!(alice.cookie(auth, "__Host-login-0").is_none());
     assert!(alice.cookie(LAB, cookies::SESSION).is_none());
@@ -40,19 +40,19 @@ async fn a_person_signs_in_once_and_lands_where_they_wanted() {
 
 #[tokio::test]
 async fn another_workspace_opens_without_another_login() {
-    let world = World::new().await;
-    let alice = world.browser("alice");
+    let fixture = Fixture::new().await;
+    let alice = fixture.browser("alice");
     alice.open(&format!("{}/", origin(LAB))).await;
     let landing = alice.open(&format!("{}/lab", origin(OPEN))).await;
     assert!(landing.is_inside(), "{landing:#?}");
     assert!(!landing.trail.iter().any(|url| url.starts_with(ISSUER)));
-    assert_eq!(world.sessions().len(), 1);
+    assert_eq!(fixture.sessions().len(), 1);
 }
 
 #[tokio::test]
 async fn a_login_at_one_replica_counts_at_all() {
-    let world = World::new().await;
-    let alice = world.browser("alice");
+    let fixture = Fixture::new().await;
+    let alice = fixture.browser("alice");
     let code = alice
         .open_until(&format!("{}/", origin(LAB)), |url| {
             url.contains("/_workspace/callback")
@@ -60,24 +60,24 @@ async fn a_login_at_one_replica_counts_at_all() {
         .await;
     let callback = code.answer.location().unwrap();
     // The code is used at a second replica, the ticket at a third, the session at a fourth.
-    let second = world.replica().await;
+    let second = fixture.replica().await;
     let alice = alice.at(&second);
     assert!(alice.step(callback).await.cookie(cookies::TICKET).is_some());
-    let third = world.replica().await;
+    let third = fixture.replica().await;
     let alice = alice.at(&third);
     assert_eq!(
         alice.step(&format!("{}/", origin(LAB))).await.status,
         StatusCode::OK
     );
-    let fourth = world.replica().await;
+    let fourth = fixture.replica().await;
     let landing = alice.at(&fourth).open(&format!("{}/", origin(OPEN))).await;
     assert!(landing.is_inside() && !landing.trail.iter().any(|url| url.starts_with(ISSUER)));
 }
 
 #[tokio::test]
 async fn no_answer_on_the_way_may_be_stored_or_tells_where_it_came_from() {
-    let world = World::new().await;
-    let alice = world.browser("alice");
+    let fixture = Fixture::new().await;
+    let alice = fixture.browser("alice");
     let mut url = format!("{}/lab", origin(LAB));
     for _ in 0..7 {
         let answer = alice.step(&url).await;
@@ -95,20 +95,20 @@ async fn no_answer_on_the_way_may_be_stored_or_tells_where_it_came_from() {
 
 #[tokio::test]
 async fn a_ticket_is_renewed_in_its_last_ten_minutes_and_ends_after_fifteen() {
-    let world = World::new().await;
-    let alice = world.browser("alice");
+    let fixture = Fixture::new().await;
+    let alice = fixture.browser("alice");
     let lab = format!("{}/", origin(LAB));
     alice.open(&lab).await;
     let first = alice.cookie(LAB, cookies::TICKET).unwrap();
-    world.pass(5 * 60);
+    fixture.pass(5 * 60);
     assert_eq!(alice.step(&lab).await.cookie(cookies::TICKET), None);
-    world.pass(1);
+    fixture.pass(1);
     let renewed = alice.step(&lab).await;
     assert_eq!(renewed.status, StatusCode::OK);
     assert_ne!(renewed.cookie(cookies::TICKET).unwrap(), first);
 
     // The renewed one counts for fifteen minutes from then, the first one no longer.
-    world.pass(10 * 60 - 1);
+    fixture.pass(10 * 60 - 1);
     alice.set_cookie(LAB, cookies::TICKET, Some(&first));
     assert_eq!(alice.step(&lab).await.status, StatusCode::FOUND);
     alice.set_cookie(LAB, cookies::TICKET, renewed.cookie(cookies::TICKET));
@@ -117,31 +117,31 @@ async fn a_ticket_is_renewed_in_its_last_ten_minutes_and_ends_after_fifteen() {
 
 #[tokio::test]
 async fn an_ended_ticket_is_replaced_without_another_login_until_the_session_ends() {
-    let world = World::new().await;
-    let alice = world.browser("alice");
+    let fixture = Fixture::new().await;
+    let alice = fixture.browser("alice");
     let lab = format!("{}/", origin(LAB));
-    world.watch().await;
+    fixture.watch().await;
     alice.open(&lab).await;
     for _ in 0..22 {
-        world.pass(30 * 60);
+        fixture.pass(30 * 60);
         let landing = alice.open(&lab).await;
         assert!(landing.is_inside() && !landing.trail.iter().any(|url| url.starts_with(ISSUER)));
-        let asked = || world.issuer.take_requests().contains(&"/token".to_owned());
-        until(&world, "a renewal", asked).await;
+        let asked = || fixture.issuer.take_requests().contains(&"/token".to_owned());
+        until(&fixture, "a renewal", asked).await;
     }
     // A ticket never outlives its session.
-    world.pass(50 * 60);
+    fixture.pass(50 * 60);
     assert!(alice.open(&lab).await.is_inside());
-    world.pass(10 * 60);
+    fixture.pass(10 * 60);
     let landing = alice.open(&lab).await;
     assert!(landing.is_inside() && landing.trail.iter().any(|url| url.starts_with(ISSUER)));
-    assert_eq!(world.sessions().len(), 2);
+    assert_eq!(fixture.sessions().len(), 2);
 }
 
 #[tokio::test]
 async fn tabs_that_sign_in_at_the_same_time_all_arrive() {
-    let world = World::new().await;
-    let alice = world.browser("alice");
+    let fixture = Fixture::new().await;
+    let alice = fixture.browser("alice");
     let at_provider = |url: &str| url.starts_with(ISSUER);
     let mut waiting = Vec::new();
     for tab in 0..5 {
@@ -159,8 +159,8 @@ async fn tabs_that_sign_in_at_the_same_time_all_arrive() {
 
 #[tokio::test]
 async fn of_more_than_five_logins_under_way_the_oldest_is_dropped() {
-    let world = World::new().await;
-    let alice = world.browser("alice");
+    let fixture = Fixture::new().await;
+    let alice = fixture.browser("alice");
     let at_provider = |url: &str| url.starts_with(ISSUER);
     let mut waiting = Vec::new();
     for tab in 0..6 {
@@ -168,7 +168,7 @@ async fn of_more_than_five_logins_under_way_the_oldest_is_dropped() {
             .open_until(&format!("{}/tab/{tab}", origin(LAB)), at_provider)
             .await;
         waiting.push(landing.answer.location().unwrap().to_owned());
-        world.pass(1);
+        fixture.pass(1);
     }
     assert_eq!(
         alice
@@ -189,13 +189,13 @@ async fn of_more_than_five_logins_under_way_the_oldest_is_dropped() {
 
 #[tokio::test]
 async fn a_login_that_takes_longer_than_ten_minutes_begins_anew() {
-    let world = World::new().await;
-    let alice = world.browser("alice");
+    let fixture = Fixture::new().await;
+    let alice = fixture.browser("alice");
     let landing = alice
         .open_until(&format!("{}/", origin(LAB)), |url| url.starts_with(ISSUER))
         .await;
     let login_page = landing.answer.location().unwrap().to_owned();
-    world.pass(10 * 60);
+    fixture.pass(10 * 60);
     assert_eq!(
         alice.open(&login_page).await.answer.status,
         StatusCode::BAD_REQUEST
@@ -206,8 +206,8 @@ async fn a_login_that_takes_longer_than_ten_minutes_begins_anew() {
 
 #[tokio::test]
 async fn a_browser_without_cookies_is_told_so_after_three_rounds_at_an_address_without_code() {
-    let world = World::new().await;
-    let alice = world.browser("alice");
+    let fixture = Fixture::new().await;
+    let alice = fixture.browser("alice");
     alice.open(&format!("{}/", origin(LAB))).await;
     // This host's cookies are blocked from now on.
     let mut url = format!("{}/", origin(LAB));
@@ -230,19 +230,19 @@ async fn a_browser_without_cookies_is_told_so_after_three_rounds_at_an_address_w
 
 #[tokio::test]
 async fn a_session_that_is_deleted_ends_at_once_everywhere() {
-    let world = World::new().await;
-    let alice = world.browser("alice");
+    let fixture = Fixture::new().await;
+    let alice = fixture.browser("alice");
     let lab = format!("{}/", origin(LAB));
     alice.open(&lab).await;
-    let session = world.sessions().remove(0);
-    world.app.sessions.apply(Event::Apply(session.clone())).await;
+    let session = fixture.sessions().remove(0);
+    fixture.app.sessions.apply(Event::Apply(session.clone())).await;
     assert_eq!(alice.step(&lab).await.status, StatusCode::OK);
 
     let name = session.metadata.name.clone().unwrap();
-    world
+    fixture
         .server
         .remove::<api::GatewaySession>(session.metadata.namespace.as_deref(), &name);
-    world.app.sessions.apply(Event::Delete(session)).await;
+    fixture.app.sessions.apply(Event::Delete(session)).await;
     let page = alice.step(&lab).await;
     assert_eq!(page.status, StatusCode::FOUND);
     let fetch = headers(&[
@@ -265,8 +265,8 @@ async fn a_session_that_is_deleted_ends_at_once_everywhere() {
 
 #[tokio::test]
 async fn only_page_loads_are_redirected_and_everything_else_learns_where_to_sign_in() {
-    let world = World::new().await;
-    let alice = world.browser("alice");
+    let fixture = Fixture::new().await;
+    let alice = fixture.browser("alice");
     let url = format!("{}/api/contents", origin(LAB));
     for (method, lines) in [
         (
@@ -333,20 +333,20 @@ async fn only_page_loads_are_redirected_and_everything_else_learns_where_to_sign
 
 #[tokio::test]
 async fn without_an_identity_provider_sessions_go_on_and_logins_wait() {
-    let world = World::without_provider();
-    let alice = world.browser("alice");
+    let fixture = Fixture::without_provider();
+    let alice = fixture.browser("alice");
     let lab = format!("{}/", origin(LAB));
     let landing = alice.open(&lab).await;
     assert_eq!(landing.answer.status, StatusCode::SERVICE_UNAVAILABLE);
     assert!(landing.answer.headers.contains_key("retry-after"));
-    world.find_provider().await;
+    fixture.find_provider().await;
     assert!(alice.open(&lab).await.is_inside());
 }
 
 #[tokio::test]
 async fn a_stranger_cannot_tell_what_exists() {
-    let world = World::new().await;
-    let bob = world.browser("bob");
+    let fixture = Fixture::new().await;
+    let bob = fixture.browser("bob");
     assert!(bob.open(&format!("{}/", origin(BOBS))).await.is_inside());
     let existing = bob.open(&format!("{}/lab", origin(LAB))).await;
     let missing = bob.open(&format!("{}/lab", origin(NONE))).await;
@@ -355,7 +355,7 @@ async fn a_stranger_cannot_tell_what_exists() {
     assert_eq!(existing.trail.len(), missing.trail.len());
 
     // The same before anybody signed in.
-    let nobody = world.browser("nobody");
+    let nobody = fixture.browser("nobody");
     for host in [LAB, NONE] {
         let answer = nobody.step(&format!("{}/lab", origin(host))).await;
         assert_eq!(answer.status, StatusCode::FOUND);
@@ -368,19 +368,19 @@ async fn a_stranger_cannot_tell_what_exists() {
 
 #[tokio::test]
 async fn one_login_asks_the_provider_once_however_often_it_comes_back() {
-    let world = World::new().await;
-    let alice = world.browser("alice");
+    let fixture = Fixture::new().await;
+    let alice = fixture.browser("alice");
     let at_callback = |url: &str| url.starts_with(&format!("{AUTH}/callback"));
     let landing = alice.open_until(&format!("{}/", origin(LAB)), at_callback).await;
     let callback = landing.answer.location().unwrap().to_owned();
     let (head, _) = callback.split_once("code=").unwrap();
     let rest = callback.split_once('&').unwrap().1;
     let cookies = alice.cookies("auth.ws.example").unwrap();
-    world.issuer.take_requests();
+    fixture.issuer.take_requests();
     for number in 0..20 {
         let url = format!("{head}code=forged-{number}&{rest}");
         let lines = headers(&[("cookie", &cookies)]);
-        let answer = world.page(http::Method::GET, &url, lines, String::new()).await;
+        let answer = fixture.page(http::Method::GET, &url, lines, String::new()).await;
         // The first is asked about, and ends the login.
         let refusal = if number == 0 {
             StatusCode::FORBIDDEN
@@ -389,17 +389,17 @@ async fn one_login_asks_the_provider_once_however_often_it_comes_back() {
         };
         assert_eq!(answer.status, refusal, "{number}");
     }
-    assert_eq!(world.issuer.take_requests(), ["/token"]);
-    assert!(world.sessions().is_empty());
+    assert_eq!(fixture.issuer.take_requests(), ["/token"]);
+    assert!(fixture.sessions().is_empty());
 }
 
 #[tokio::test]
 async fn who_is_signed_in_and_asks_for_it_signs_in_anew_and_lands_where_they_wanted() {
-    let world = World::new().await;
-    let alice = world.browser("alice");
+    let fixture = Fixture::new().await;
+    let alice = fixture.browser("alice");
     assert!(alice.open(&format!("{}/lab", origin(LAB))).await.is_inside());
     let before = alice.cookie(LAB, "__Host-ws").unwrap();
-    world.pass(60);
+    fixture.pass(60);
     let again = format!("{}/_workspace/sign-in?to=/jupyter-k8s/signed-in", origin(LAB));
     let landing = alice.open(&again).await;
     assert!(landing.is_inside(), "{landing:?}");
@@ -409,9 +409,9 @@ async fn who_is_signed_in_and_asks_for_it_signs_in_anew_and_lands_where_they_wan
         "{landing:?}"
     );
     assert_ne!(alice.cookie(LAB, "__Host-ws").unwrap(), before);
-    assert_eq!(world.sessions().len(), 2);
+    assert_eq!(fixture.sessions().len(), 2);
     // The same from somebody who is not signed in, and never to another place.
-    let bob = world.browser("alice");
+    let bob = fixture.browser("alice");
     for to in [
         "",
         "?to=https://evil.example/",

@@ -1,7 +1,7 @@
 //! Whoever reads the logs, at any level, learns nothing that opens anything: all that is secret is collected where it is handed over, and
 //! looked for in every line.
 
-mod moods;
+mod provider_answers;
 mod secrets;
 
 use std::any::Any;
@@ -9,7 +9,7 @@ use std::process::Command;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use gateway::request::cookies;
+use gateway::tokens::cookies;
 use http::{HeaderMap, Method, StatusCode};
 use serde_json::{Value, json};
 use testkit::api_server::Fault;
@@ -22,13 +22,13 @@ use tracing_subscriber::filter::filter_fn;
 use tracing_subscriber::layer::SubscriberExt as _;
 use tracing_subscriber::{Layer as _, fmt, registry};
 
-use self::moods::{FAULTY, Mood, altered};
+use self::provider_answers::{FAULTY, ProviderAnswer, altered};
 use self::secrets::Secrets;
 use super::bearer::with;
 use super::sign_out::sign_out;
 use crate::support::browser::{Answer, Browser, Landing, NAVIGATION, headers};
+use crate::support::fixture::{AUTH, Fixture, ISSUER, LAB, NOW, OPEN, origin};
 use crate::support::tokens::{CLUSTER, ROBOT, Tokens, token};
-use crate::support::world::{AUTH, ISSUER, LAB, NOW, OPEN, World, origin};
 
 /// All that is traced on this thread from now on, as the servers log it.
 fn capture() -> (Log, [Box<dyn Any>; 2]) {
@@ -43,11 +43,11 @@ fn capture() -> (Log, [Box<dyn Any>; 2]) {
     (log, [Box::new(first), Box::new(second)])
 }
 
-/// A gateway whose provider and neighbours are in all moods.
+/// A gateway whose provider and neighbours are in all provider_answers.
 struct Site {
     tokens: Tokens,
     secrets: Secrets,
-    mood: Arc<Mutex<Mood>>,
+    mood: Arc<Mutex<ProviderAnswer>>,
     /// What gateway and provider told each other.
     said: watch::Sender<Vec<(String, Value)>>,
 }
@@ -55,10 +55,10 @@ struct Site {
 impl Site {
     async fn new() -> Self {
         let tokens = Tokens::new().await;
-        let mood = Arc::new(Mutex::new(Mood::Usual));
+        let mood = Arc::new(Mutex::new(ProviderAnswer::Usual));
         let said = watch::Sender::<Vec<(String, Value)>>::default();
         let (of_provider, heard) = (mood.clone(), said.clone());
-        *tokens.world.between.lock().unwrap() = Box::new(move |request, answer| {
+        *tokens.fixture.between.lock().unwrap() = Box::new(move |request, answer| {
             let asked = String::from_utf8_lossy(request.body()).into_owned();
             let right = serde_json::from_slice(answer.body()).unwrap_or_default();
             let mood = *of_provider.lock().unwrap();
@@ -66,7 +66,7 @@ impl Site {
             heard.send_modify(|heard| heard.push((asked, right)));
             answer
         });
-        tokens.world.watch().await;
+        tokens.fixture.watch().await;
         Self {
             tokens,
             secrets: Secrets::default(),
@@ -75,11 +75,11 @@ impl Site {
         }
     }
 
-    fn world(&self) -> &World {
-        &self.tokens.world
+    fn fixture(&self) -> &Fixture {
+        &self.tokens.fixture
     }
 
-    fn be(&self, mood: Mood) {
+    fn be(&self, mood: ProviderAnswer) {
         *self.mood.lock().unwrap() = mood;
     }
 
@@ -96,7 +96,7 @@ impl Site {
 
     /// Somebody opens the workspace and signs in, or fails to.
     async fn signs_in(&self) -> (Browser<'_>, Landing) {
-        let browser = self.world().browser("alice");
+        let browser = self.fixture().browser("alice");
         let landing = browser.open(&lab()).await;
         self.secrets.of_landing(&landing);
         self.secrets.of_browser(&browser);
@@ -104,7 +104,7 @@ impl Site {
     }
 
     async fn verify(&self, url: &str, lines: HeaderMap) -> Answer {
-        let answer = self.world().verify("GET", url, lines).await;
+        let answer = self.fixture().verify("GET", url, lines).await;
         self.secrets.of_answer(&answer);
         answer
     }
@@ -132,17 +132,22 @@ fn page_with(cookie: &str) -> HeaderMap {
 async fn all_goes_well(site: &Site) {
     let (alice, landing) = site.signs_in().await;
     assert!(landing.is_inside(), "{landing:#?}");
-    site.world().pass(301);
+    site.fixture().pass(301);
     let before = alice.cookie(LAB, cookies::TICKET);
     site.renews(&alice).await;
-    site.world().pass(300);
+    site.fixture().pass(300);
     let answer = alice.send("GET", &lab(), headers(&NAVIGATION)).await;
     site.secrets.of_answer(&answer);
     site.secrets.of_browser(&alice);
     assert_ne!(alice.cookie(LAB, cookies::TICKET), before, "a new ticket");
     let handshake = [("cookie", alice.cookies(LAB).unwrap()), ("origin", origin(LAB))];
     let handshake = handshake.each_ref().map(|(name, value)| (*name, value.as_str()));
-    assert!(site.world().handshake(LAB, &headers(&handshake)).await.is_some());
+    assert!(
+        site.fixture()
+            .handshake(LAB, &headers(&handshake))
+            .await
+            .is_some()
+    );
     let everywhere = sign_out(&alice, Some(AUTH), "everywhere=yes").await;
     assert_eq!(everywhere.status, StatusCode::SEE_OTHER);
     site.secrets.of_answer(&everywhere);
@@ -153,14 +158,18 @@ async fn the_provider_errs(site: &Site) {
     for mood in FAULTY {
         site.be(mood);
         let (_, landing) = site.signs_in().await;
-        assert_eq!(landing.is_inside(), mood == Mood::BreaksKeys, "{mood:?}");
-        site.be(Mood::Usual);
+        assert_eq!(
+            landing.is_inside(),
+            mood == ProviderAnswer::BreaksKeys,
+            "{mood:?}"
+        );
+        site.be(ProviderAnswer::Usual);
         let (alice, landing) = site.signs_in().await;
         assert!(landing.is_inside(), "{mood:?} {landing:#?}");
-        site.world().pass(301);
+        site.fixture().pass(301);
         site.be(mood);
         site.renews(&alice).await;
-        site.be(Mood::Usual);
+        site.be(ProviderAnswer::Usual);
         site.collect();
     }
     for signature in [
@@ -171,32 +180,34 @@ async fn the_provider_errs(site: &Site) {
     ] {
         let (alice, landing) = site.signs_in().await;
         assert!(landing.is_inside(), "{signature:?} {landing:#?}");
-        site.world().issuer.change(|issuer| issuer.signature = signature);
-        site.be(Mood::BreaksKeys);
+        site.fixture()
+            .issuer
+            .change(|issuer| issuer.signature = signature);
+        site.be(ProviderAnswer::BreaksKeys);
         let (_, landing) = site.signs_in().await;
         assert!(!landing.is_inside(), "{signature:?}");
-        site.world().pass(301);
+        site.fixture().pass(301);
         site.renews(&alice).await;
-        site.be(Mood::Usual);
-        site.world()
+        site.be(ProviderAnswer::Usual);
+        site.fixture()
             .issuer
             .change(|issuer| issuer.signature = Signature::Valid);
         site.collect();
     }
     for wrong in [json!({"aud": "other"}), json!({"preferred_username": ["a"]})] {
         let wrong = wrong.as_object().unwrap().clone();
-        site.world().issuer.change(|issuer| issuer.wrong = wrong);
+        site.fixture().issuer.change(|issuer| issuer.wrong = wrong);
         assert!(!site.signs_in().await.1.is_inside());
     }
-    site.world().issuer.change(|issuer| issuer.wrong.clear());
+    site.fixture().issuer.change(|issuer| issuer.wrong.clear());
 }
 
 /// Cookies, codes, states and messages that are bent or come where they do not belong.
 async fn strangers_try(site: &Site) {
-    let world = site.world();
+    let fixture = site.fixture();
     let (alice, _) = site.signs_in().await;
     let at_callback = |url: &str| url.contains("/callback?");
-    let other = world.browser("bob");
+    let other = fixture.browser("bob");
     let landing = other.open_until(&lab(), at_callback).await;
     let url = landing.answer.location().unwrap().to_owned();
     site.secrets.of_url(&url);
@@ -207,7 +218,7 @@ async fn strangers_try(site: &Site) {
         format!("{url}&code=twice"),
         format!("{AUTH}/callback?error=access_denied&error_description={url}"),
     ] {
-        let answer = world
+        let answer = fixture
             .page(Method::GET, &url, headers(&NAVIGATION), String::new())
             .await;
         assert_eq!(answer.status, StatusCode::BAD_REQUEST, "{url}");
@@ -220,7 +231,7 @@ async fn strangers_try(site: &Site) {
             format!("{name}=\"{good}"),
         ] {
             site.verify(&lab(), page_with(&cookie)).await;
-            let answer = world
+            let answer = fixture
                 .page(
                     Method::GET,
                     &format!("{AUTH}/"),
@@ -238,12 +249,12 @@ async fn strangers_try(site: &Site) {
         json!({"aud": "x"}),
         json!({"sub": 1}),
     ] {
-        let message = world.issuer.logout_token(&changes);
+        let message = fixture.issuer.logout_token(&changes);
         site.secrets.add(&message);
         for message in [message.clone(), format!("{message}x"), format!("x{message}")] {
             let lines = headers(&[("content-type", "application/x-www-form-urlencoded")]);
             let url = format!("{AUTH}/backchannel-logout");
-            world
+            fixture
                 .page(Method::POST, &url, lines, format!("logout_token={message}"))
                 .await;
         }
@@ -252,7 +263,7 @@ async fn strangers_try(site: &Site) {
 
 /// Tokens of scripts, good and bad, and an API server that repeats what it is asked.
 async fn scripts_send_tokens(site: &Site) {
-    let world = site.world();
+    let fixture = site.fixture();
     let url = format!("{}/api/status", origin(OPEN));
     let unknown = json!({"iss": CLUSTER, "aud": [AUTH], "exp": NOW + 36_000, "sub": ROBOT});
     let foreign = json!({"iss": CLUSTER, "aud": ["https://kubernetes.default.svc"], "exp": NOW + 36_000});
@@ -271,9 +282,9 @@ async fn scripts_send_tokens(site: &Site) {
         site.secrets.add(&sent);
         site.verify(&url, with(&sent)).await;
         site.verify(&url, with(&format!("{sent}x"))).await;
-        world.handshake(OPEN, &with(&sent)).await;
+        fixture.handshake(OPEN, &with(&sent)).await;
     }
-    world.server.authenticate(
+    fixture.server.authenticate(
         |spec| json!({"authenticated": false, "error": format!("cannot read {}", spec["token"])}),
     );
     let sent = token(&unknown, 2);
@@ -282,7 +293,7 @@ async fn scripts_send_tokens(site: &Site) {
     assert_eq!(answer.status, StatusCode::UNAUTHORIZED);
     let sent = token(&unknown, 3);
     site.secrets.add(&sent);
-    world.server.fail(Fault {
+    fixture.server.fail(Fault {
         message: format!("{sent} is not for me"),
         ..Fault::internal(Method::POST, "tokenreviews", 1)
     });
@@ -292,21 +303,21 @@ async fn scripts_send_tokens(site: &Site) {
 
 /// The API server fails, and is away.
 async fn the_api_server_fails(site: &Site) {
-    let world = site.world();
+    let fixture = site.fixture();
     // The provider's message ends what began in its second.
-    world.pass(2);
+    fixture.pass(2);
     let (alice, _) = site.signs_in().await;
     for (method, part) in [
         (Method::POST, "gatewaysessions"),
         (Method::DELETE, "gatewaysessions"),
     ] {
-        world.server.fail(Fault::internal(method, part, 1));
+        fixture.server.fail(Fault::internal(method, part, 1));
         site.signs_in().await;
         sign_out(&alice, Some(AUTH), "").await;
     }
     let (alice, landing) = site.signs_in().await;
     assert!(landing.is_inside(), "{landing:#?}");
-    world.server.partition(true);
+    fixture.server.partition(true);
     site.signs_in().await;
     site.secrets.of_answer(&alice.step(&lab()).await);
     let answer = sign_out(&alice, Some(AUTH), "").await;
@@ -354,9 +365,9 @@ async fn no_line_of_any_level_and_no_audit_record_holds_a_piece_of_anything_secr
     scripts_send_tokens(&site).await;
     the_api_server_fails(&site).await;
     site.collect();
-    assert!(!site.world().sessions().is_empty());
+    assert!(!site.fixture().sessions().is_empty());
 
-    let (log, audit) = (log.text(), site.world().log.text());
+    let (log, audit) = (log.text(), site.fixture().log.text());
     for told in [
         "somebody signed in",
         "a session ended",

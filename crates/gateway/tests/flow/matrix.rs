@@ -12,13 +12,13 @@ use std::sync::Arc;
 use api::manager::{Rbac, RoutingMode};
 use api::workspace::AccessType;
 use gateway::index::{Domain, Target};
-use gateway::verify::Doorkeeper as _;
+use gateway::verify::Authorizer as _;
 use http::{HeaderMap, StatusCode};
 use rules::access::{Policy, Shared};
 use serde_json::json;
 
 use crate::support::browser::{Browser, NAVIGATION, headers};
-use crate::support::world::{NOW, World, origin, target};
+use crate::support::fixture::{Fixture, NOW, origin, target};
 
 /// Each with their groups as the identity provider tells them; `oidc:` comes before.
 const PEOPLE: [(&str, &[&str]); 12] = [
@@ -194,43 +194,43 @@ fn expected(person: &str, after: i64) -> HashSet<&'static str> {
     entered.into_iter().collect()
 }
 
-fn publish(world: &World, workspaces: Vec<Target>) {
-    publish_at(Layout::Hosts, world, workspaces);
+fn publish(fixture: &Fixture, workspaces: Vec<Target>) {
+    publish_at(Layout::Hosts, fixture, workspaces);
 }
 
-fn publish_at(layout: Layout, world: &World, workspaces: Vec<Target>) {
+fn publish_at(layout: Layout, fixture: &Fixture, workspaces: Vec<Target>) {
     let policy = Policy {
         rbac: Rbac::Required,
         admin_groups: HashSet::from(["oidc:admins".to_owned()]),
         refuses_guests: matches!(layout, Layout::Folders),
         ..Policy::default()
     };
-    world.serve(layout.domain(), policy, workspaces);
+    fixture.serve(layout.domain(), policy, workspaces);
 }
 
-fn browser<'w>(world: &'w World, (name, groups): (&'static str, &[&str])) -> Browser<'w> {
-    let mut browser = world.browser(name);
+fn browser<'w>(fixture: &'w Fixture, (name, groups): (&'static str, &[&str])) -> Browser<'w> {
+    let mut browser = fixture.browser(name);
     browser.person.insert("groups".into(), json!(groups));
     browser
 }
 
-async fn world() -> World {
+async fn fixture() -> Fixture {
     world_of(Layout::Hosts).await
 }
 
-async fn world_of(layout: Layout) -> World {
-    let world = World::new().await;
-    furnish(&world, layout);
-    world
+async fn world_of(layout: Layout) -> Fixture {
+    let fixture = Fixture::new().await;
+    furnish(&fixture, layout);
+    fixture
 }
 
 /// Puts the workspaces there, and says who holds the right to connect.
-fn furnish(world: &World, layout: Layout) {
-    world
+fn furnish(fixture: &Fixture, layout: Layout) {
+    fixture
         .server
         .review(|spec| spec["user"] != "heidi" && spec["user"] != accounts::IDLE);
     let workspaces = WORKSPACES.iter().map(|row| workspace_at(layout, row));
-    publish_at(layout, world, workspaces.collect());
+    publish_at(layout, fixture, workspaces.collect());
 }
 
 /// Whether a page opens now, and whether a websocket does.
@@ -242,7 +242,7 @@ async fn tries_at(layout: Layout, browser: &Browser<'_>, name: &str) -> (bool, b
     let url = layout.url(name);
     let answer = browser.send("GET", &url, headers(&NAVIGATION)).await;
     let handshake = handshake_of(layout, browser, name);
-    let admitted = browser.world.handshake(&layout.site(name), &handshake).await;
+    let admitted = browser.fixture.handshake(&layout.site(name), &handshake).await;
     (answer.status == StatusCode::OK, admitted.is_some())
 }
 
@@ -275,10 +275,10 @@ async fn in_folders_of_one_host_guests_enter_where_the_risk_is_accepted() {
 }
 
 async fn every_cell_is_right(layout: Layout) {
-    let world = world_of(layout).await;
-    let browsers: Vec<_> = PEOPLE.iter().map(|person| browser(&world, *person)).collect();
+    let fixture = world_of(layout).await;
+    let browsers: Vec<_> = PEOPLE.iter().map(|person| browser(&fixture, *person)).collect();
     for (after, now) in [(0, 0), (59, 59), (60, 1)] {
-        world.pass(now);
+        fixture.pass(now);
         for browser in &browsers {
             let name = browser.person["preferred_username"].as_str().unwrap();
             let expected = layout.expected(name, after);
@@ -302,8 +302,8 @@ async fn every_cell_is_right(layout: Layout) {
 
 #[tokio::test]
 async fn what_is_refused_looks_like_what_does_not_exist() {
-    let world = world().await;
-    let eve = browser(&world, PEOPLE[4]);
+    let fixture = fixture().await;
+    let eve = browser(&fixture, PEOPLE[4]);
     let nothing = eve.open(&format!("{}/", origin("none.ws.example"))).await.answer;
     for name in ["w01", "w04", "w07", "w10"] {
         let refused = eve.open(&format!("{}/", origin(&host(name)))).await.answer;
@@ -313,12 +313,12 @@ async fn what_is_refused_looks_like_what_does_not_exist() {
 
 #[tokio::test]
 async fn a_share_taken_back_counts_for_the_next_request_and_for_open_sockets() {
-    let world = world().await;
-    let bob = browser(&world, PEOPLE[1]);
+    let fixture = fixture().await;
+    let bob = browser(&fixture, PEOPLE[1]);
     let host = host("w04");
     assert!(bob.open(&format!("{}/", origin(&host))).await.is_inside());
-    let session = world.sessions().remove(0);
-    world
+    let session = fixture.sessions().remove(0);
+    fixture
         .app
         .sessions
         .apply(kube::runtime::watcher::Event::Apply(session))
@@ -327,30 +327,30 @@ async fn a_share_taken_back_counts_for_the_next_request_and_for_open_sockets() {
         ("cookie", &bob.cookies(&host).unwrap()),
         ("origin", &origin(&host)),
     ]);
-    let grant = world.handshake(&host, &handshake).await.unwrap();
-    assert!(world.app.holds(&grant));
-    publish(&world, vec![workspace(&("w04", "alice", &[]))]);
-    assert!(!world.app.holds(&grant));
+    let grant = fixture.handshake(&host, &handshake).await.unwrap();
+    assert!(fixture.app.is_valid(&grant));
+    publish(&fixture, vec![workspace(&("w04", "alice", &[]))]);
+    assert!(!fixture.app.is_valid(&grant));
     assert_eq!(tries(&bob, "w04").await, (false, false));
     // Given again, until a time.
-    publish(&world, vec![workspace(&("w04", "alice", &[("user:bob", 30)]))]);
-    assert!(world.app.holds(&grant));
-    world.pass(29);
+    publish(&fixture, vec![workspace(&("w04", "alice", &[("user:bob", 30)]))]);
+    assert!(fixture.app.is_valid(&grant));
+    fixture.pass(29);
     assert_eq!(tries(&bob, "w04").await, (true, true));
-    world.pass(1);
-    assert!(!world.app.holds(&grant));
+    fixture.pass(1);
+    assert!(!fixture.app.is_valid(&grant));
     assert_eq!(tries(&bob, "w04").await, (false, false));
 }
 
 #[tokio::test]
 async fn the_audit_log_tells_each_way_in_once_and_every_refusal() {
-    let world = world().await;
-    let grace = browser(&world, PEOPLE[7]);
+    let fixture = fixture().await;
+    let grace = browser(&fixture, PEOPLE[7]);
     for name in ["w01", "w05", "w03"] {
         assert!(grace.open(&format!("{}/", origin(&host(name)))).await.is_inside());
         assert_eq!(tries(&grace, name).await, (true, true));
     }
-    let opened = world.records("opened", 3).await;
+    let opened = fixture.records("opened", 3).await;
     let rules: Vec<_> = opened
         .iter()
         .map(|record| record["rule"].as_str().unwrap())
@@ -361,12 +361,12 @@ async fn the_audit_log_tells_each_way_in_once_and_every_refusal() {
             .iter()
             .all(|record| record["user"] == "grace" && record["namespace"] == "team")
     );
-    let administered = world.records("administered", 1).await;
+    let administered = fixture.records("administered", 1).await;
     assert_eq!(administered[0]["workspace"], "w01");
-    let eve = browser(&world, PEOPLE[4]);
+    let eve = browser(&fixture, PEOPLE[4]);
     eve.open(&format!("{}/", origin(&host("w01")))).await;
     eve.open(&format!("{}/", origin(&host("nothing")))).await;
-    let denied = world.records("denied", 2).await;
+    let denied = fixture.records("denied", 2).await;
     assert_eq!(
         (&denied[0]["user"], &denied[0]["rule"]),
         (&json!("eve"), &json!("not_owner"))

@@ -2,12 +2,12 @@
 
 use api::workspace::AccessType;
 use axum::body::Body;
-use gateway::request::cookies;
+use gateway::tokens::cookies;
 use http::{HeaderMap, Method, Request};
 use testkit::api_server::Fault;
 
 use crate::support::browser::{Answer, NAVIGATION, headers};
-use crate::support::world::{AUTH, BOBS, LAB, NONE, OPEN, World, origin, target};
+use crate::support::fixture::{AUTH, BOBS, Fixture, LAB, NONE, OPEN, origin, target};
 
 /// Asserts a refusal that nobody keeps.
 fn refuses(what: &str, answer: &Answer) {
@@ -25,8 +25,8 @@ fn refuses(what: &str, answer: &Answer) {
 
 #[tokio::test]
 async fn no_refusal_to_the_proxy_may_be_stored() {
-    let world = World::new().await;
-    let alice = world.browser("alice");
+    let fixture = Fixture::new().await;
+    let alice = fixture.browser("alice");
     alice.open(&format!("{}/", origin(LAB))).await;
     let own = alice.cookies(LAB).unwrap();
     let page = |site: &str, cookie: &str| {
@@ -64,22 +64,22 @@ async fn no_refusal_to_the_proxy_may_be_stored() {
         ),
     ];
     for (what, url, lines) in table {
-        refuses(what, &world.verify("GET", url, lines).await);
+        refuses(what, &fixture.verify("GET", url, lines).await);
     }
     // Somebody else's by now; and an API server that cannot be asked.
-    world.publish(vec![target(LAB, "bob", AccessType::OwnerOnly)]);
+    fixture.publish(vec![target(LAB, "bob", AccessType::OwnerOnly)]);
     refuses(
         "no right",
-        &world.verify("GET", &lab, page("same-origin", &own)).await,
+        &fixture.verify("GET", &lab, page("same-origin", &own)).await,
     );
     let malformed = Request::get("/verify")
         .header("host", "gateway.system.svc")
         .body(Body::empty())
         .unwrap();
-    refuses("no question", &world.ask_verify(malformed).await);
-    let replica = world.replica().await;
+    refuses("no question", &fixture.ask_verify(malformed).await);
+    let replica = fixture.replica().await;
     replica.publish(vec![target(LAB, "alice", AccessType::OwnerOnly)]);
-    world.server.fail(Fault {
+    fixture.server.fail(Fault {
         method: Method::GET,
         path_part: "gatewaysessions",
         code: 503,
@@ -93,7 +93,7 @@ async fn no_refusal_to_the_proxy_may_be_stored() {
 
 #[tokio::test]
 async fn no_refusal_of_a_websocket_may_be_stored() {
-    let world = World::new().await;
+    let fixture = Fixture::new().await;
     for change in [
         ("cookie", "__Host-ws=forged"),
         ("upgrade", "h2c"),
@@ -113,13 +113,13 @@ async fn no_refusal_of_a_websocket_may_be_stored() {
         for (name, value) in usual.into_iter().chain([change]) {
             request.headers_mut().insert(name, value.parse().unwrap());
         }
-        refuses(change.1, &world.ask_verify(request).await);
+        refuses(change.1, &fixture.ask_verify(request).await);
     }
 }
 
 #[tokio::test]
 async fn no_refusal_of_a_page_may_be_stored() {
-    let world = World::new().await;
+    let fixture = Fixture::new().await;
     let person = || headers(&NAVIGATION);
     let form = || headers(&[("content-type", "application/x-www-form-urlencoded")]);
     let lab = origin(LAB);
@@ -181,12 +181,12 @@ async fn no_refusal_of_a_page_may_be_stored() {
         ),
     ];
     for (what, method, url, lines) in table {
-        refuses(what, &world.page(method, &url, lines, String::new()).await);
+        refuses(what, &fixture.page(method, &url, lines, String::new()).await);
     }
     // What signs nobody in.
-    world
+    fixture
         .issuer
         .change(|issuer| issuer.token_error = Some("invalid_grant"));
-    let landing = world.browser("alice").open(&format!("{lab}/")).await;
+    let landing = fixture.browser("alice").open(&format!("{lab}/")).await;
     refuses("a login that failed", &landing.answer);
 }

@@ -8,8 +8,8 @@ use http::header::HeaderMap;
 use http::{Method, StatusCode};
 
 use crate::support::browser::{Answer, NAVIGATION, headers};
+use crate::support::fixture::{AUTH, Fixture, LAB, NONE, OPEN, origin, target};
 use crate::support::page::check;
-use crate::support::world::{AUTH, LAB, NONE, OPEN, World, origin, target};
 
 const SCRIPT: [(&str, &str); 3] = [
     ("sec-fetch-site", "same-origin"),
@@ -37,11 +37,11 @@ fn is_page(answer: &Answer) {
 
 #[tokio::test]
 async fn the_owner_sees_what_keeps_a_workspace_from_starting_and_a_guest_that_something_does() {
-    let world = World::new().await;
-    let alice = world.browser("alice");
+    let fixture = Fixture::new().await;
+    let alice = fixture.browser("alice");
     assert!(alice.open(&format!("{}/", origin(OPEN))).await.is_inside());
     assert!(alice.open(&format!("{}/", origin(LAB))).await.is_inside());
-    world.publish(vec![
+    fixture.publish(vec![
         stuck(LAB, "alice", AccessType::OwnerOnly),
         stuck(OPEN, "bob", AccessType::Public),
     ]);
@@ -64,7 +64,7 @@ async fn the_owner_sees_what_keeps_a_workspace_from_starting_and_a_guest_that_so
     let other = alice.step(&format!("{}/lab", origin(OPEN))).await;
     assert_eq!(other.status, StatusCode::SERVICE_UNAVAILABLE);
     is_page(&other);
-    assert!(other.body.contains("Something is in the way"), "{}", other.body);
+    assert!(other.body.contains("The start is blocked"), "{}", other.body);
     let fetched = alice
         .send("GET", &format!("{}/api", origin(OPEN)), headers(&SCRIPT))
         .await;
@@ -84,18 +84,18 @@ async fn the_owner_sees_what_keeps_a_workspace_from_starting_and_a_guest_that_so
 
 #[tokio::test]
 async fn strangers_learn_nothing_of_a_workspace_that_does_not_run() {
-    let world = World::new().await;
-    let bob = world.browser("bob");
+    let fixture = Fixture::new().await;
+    let bob = fixture.browser("bob");
     assert!(bob.open(&format!("{}/", origin(OPEN))).await.is_inside());
-    world.publish(vec![stuck(LAB, "alice", AccessType::OwnerOnly)]);
+    fixture.publish(vec![stuck(LAB, "alice", AccessType::OwnerOnly)]);
     let private = bob.open(&format!("{}/", origin(LAB))).await.answer;
     let none = bob.open(&format!("{}/", origin(NONE))).await.answer;
     assert_eq!(private.status, StatusCode::FORBIDDEN);
     assert_eq!(private.told(), none.told());
-    let nobody = world
+    let nobody = fixture
         .verify("GET", &format!("{}/", origin(LAB)), headers(&SCRIPT))
         .await;
-    let nothing = world
+    let nothing = fixture
         .verify("GET", &format!("{}/", origin(NONE)), headers(&SCRIPT))
         .await;
     assert_eq!(nobody.status, StatusCode::UNAUTHORIZED);
@@ -104,12 +104,12 @@ async fn strangers_learn_nothing_of_a_workspace_that_does_not_run() {
 
 #[tokio::test]
 async fn a_refusal_has_an_identifier_that_stands_in_the_audit_log() {
-    let world = World::new().await;
-    let bob = world.browser("bob");
+    let fixture = Fixture::new().await;
+    let bob = fixture.browser("bob");
     let refused = bob.open(&format!("{}/", origin(LAB))).await.answer;
     assert_eq!(refused.status, StatusCode::FORBIDDEN);
     is_page(&refused);
-    let records = world.records("denied", 1).await;
+    let records = fixture.records("denied", 1).await;
     assert_eq!(records[0]["request"], refused.request.clone().unwrap());
     let again = bob.open(&format!("{}/", origin(LAB))).await.answer;
     assert_ne!(again.request, refused.request);
@@ -117,7 +117,7 @@ async fn a_refusal_has_an_identifier_that_stands_in_the_audit_log() {
 
 #[tokio::test]
 async fn no_refusal_is_blank_whoever_asks_and_however() {
-    let world = World::new().await;
+    let fixture = Fixture::new().await;
     let lab = origin(LAB);
     let paths = [
         "/",
@@ -142,7 +142,7 @@ async fn no_refusal_is_blank_whoever_asks_and_however() {
         for address in addresses.iter().chain(&own) {
             for (lines, is_person) in [(&NAVIGATION[..], true), (&SCRIPT[..], false)] {
                 let ask =
-                    async |body: String| world.page(method.clone(), address, headers(lines), body).await;
+                    async |body: String| fixture.page(method.clone(), address, headers(lines), body).await;
                 for answer in [ask(String::new()).await, ask("x".repeat(300_000)).await] {
                     let status = answer.status;
                     if status.is_success() || status.is_redirection() {
@@ -169,8 +169,8 @@ async fn no_refusal_is_blank_whoever_asks_and_however() {
 
 #[tokio::test]
 async fn what_the_proxy_asks_wrongly_is_told_as_well() {
-    let world = World::new().await;
-    let ask = async |url: &str, lines: HeaderMap| world.verify("GET", url, lines).await;
+    let fixture = Fixture::new().await;
+    let ask = async |url: &str, lines: HeaderMap| fixture.verify("GET", url, lines).await;
     let mut twice = headers(&NAVIGATION);
     twice.append("sec-fetch-site", "none".parse().unwrap());
     for (url, lines, status) in [
@@ -195,8 +195,8 @@ async fn what_the_proxy_asks_wrongly_is_told_as_well() {
 
 #[tokio::test]
 async fn the_address_of_signing_out_shows_who_could() {
-    let world = World::new().await;
-    let alice = world.browser("alice");
+    let fixture = Fixture::new().await;
+    let alice = fixture.browser("alice");
     assert!(alice.open(&format!("{}/", origin(LAB))).await.is_inside());
     let page = alice.step(&format!("{AUTH}/sign-out")).await;
     assert_eq!(page.status, StatusCode::OK);
@@ -209,8 +209,8 @@ async fn the_address_of_signing_out_shows_who_could() {
 
 #[tokio::test]
 async fn without_an_identity_provider_people_are_told_so() {
-    let world = World::without_provider();
-    let page = world
+    let fixture = Fixture::without_provider();
+    let page = fixture
         .browser("alice")
         .open(&format!("{}/", origin(LAB)))
         .await
@@ -226,8 +226,8 @@ async fn without_an_identity_provider_people_are_told_so() {
 
 #[tokio::test]
 async fn our_own_answers_keep_browsers_to_https_and_pages_of_the_sign_in_host_give_nobody_a_handle() {
-    let world = World::new().await;
-    let alice = world.browser("alice");
+    let fixture = Fixture::new().await;
+    let alice = fixture.browser("alice");
     let lost = alice.step(&format!("{AUTH}/nowhere")).await;
     assert_eq!(lost.status, StatusCode::NOT_FOUND);
     is_page(&lost);

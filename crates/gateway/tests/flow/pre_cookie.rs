@@ -1,9 +1,9 @@
 //! What ties a one-time code to the browser that asked for it.
 
-use gateway::request::cookies;
+use gateway::tokens::cookies;
 
 use crate::support::browser::Browser;
-use crate::support::world::{LAB, World, origin};
+use crate::support::fixture::{Fixture, LAB, origin};
 
 fn lab() -> String {
     format!("{}/", origin(LAB))
@@ -15,10 +15,10 @@ fn at_callback(url: &str) -> bool {
 
 #[tokio::test]
 async fn a_link_made_in_another_browser_gives_that_browser_no_ticket() {
-    let world = World::new().await;
-    let mallory = world.browser("mallory");
+    let fixture = Fixture::new().await;
+    let mallory = fixture.browser("mallory");
     let link = mallory.step(&lab()).await.location().unwrap().to_owned();
-    let alice = world.browser("alice");
+    let alice = fixture.browser("alice");
     assert!(alice.open(&lab()).await.is_inside());
     let landing = alice.open_until(&link, at_callback).await;
     let callback = landing.answer.location().unwrap().to_owned();
@@ -29,11 +29,11 @@ async fn a_link_made_in_another_browser_gives_that_browser_no_ticket() {
 
 #[tokio::test]
 async fn no_code_names_a_value_that_was_planted_in_the_pre_cookie() {
-    let world = World::new().await;
-    let mallory = world.browser("mallory");
+    let fixture = Fixture::new().await;
+    let mallory = fixture.browser("mallory");
     mallory.step(&lab()).await;
     let planted = mallory.cookie(LAB, cookies::PRE).unwrap();
-    let alice = world.browser("alice");
+    let alice = fixture.browser("alice");
     alice.set_cookie(LAB, cookies::PRE, Some(&planted));
     let landing = alice.open_until(&lab(), at_callback).await;
     let callback = landing.answer.location().unwrap().to_owned();
@@ -43,8 +43,8 @@ async fn no_code_names_a_value_that_was_planted_in_the_pre_cookie() {
 
 #[tokio::test]
 async fn a_pre_cookie_lasts_as_long_as_a_sign_in_of_its_browser_is_under_way() {
-    let world = World::new().await;
-    let alice = world.browser("alice");
+    let fixture = Fixture::new().await;
+    let alice = fixture.browser("alice");
     let mut tabs = Vec::new();
     for tab in 0..3 {
         let landing = alice

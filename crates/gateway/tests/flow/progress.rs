@@ -9,7 +9,7 @@ use axum::Router;
 use axum::body::Body;
 use axum::response::Response;
 use gateway::index::{Story, Target};
-use gateway::progress;
+use gateway::login::progress;
 use gateway::router;
 use http::header::HeaderMap;
 use http::{Method, Request, StatusCode};
@@ -23,8 +23,8 @@ use super::bearer::with;
 use super::sign_out::sign_out;
 use crate::support::browser::{Answer, Browser, headers};
 use crate::support::events::{Event as Told, Events};
+use crate::support::fixture::{AUTH, BOBS, Fixture, LAB, NONE, OPEN, origin, target};
 use crate::support::tokens::{ROBOT, Tokens};
-use crate::support::world::{AUTH, BOBS, LAB, NONE, OPEN, World, origin, target};
 
 const SCRIPT: [(&str, &str); 3] = [
     ("sec-fetch-site", "same-origin"),
@@ -90,24 +90,24 @@ pub(super) async fn events(pages: &Router, host: &str, lines: HeaderMap) -> Even
 }
 
 /// A gateway that hears of sessions.
-pub(super) async fn watched() -> World {
-    let world = World::new().await;
-    world.watch().await;
-    world
+pub(super) async fn watched() -> Fixture {
+    let fixture = Fixture::new().await;
+    fixture.watch().await;
+    fixture
 }
 
-pub(super) async fn signed_in<'w>(world: &'w World, name: &'static str, host: &str) -> Browser<'w> {
-    let browser = world.browser(name);
+pub(super) async fn signed_in<'w>(fixture: &'w Fixture, name: &'static str, host: &str) -> Browser<'w> {
+    let browser = fixture.browser(name);
     assert!(browser.open(&format!("{}/", origin(host))).await.is_inside());
     browser
 }
 
 #[tokio::test]
 async fn a_start_is_told_in_order_grows_to_a_hundred_and_ends() {
-    let world = watched().await;
-    let alice = signed_in(&world, "alice", LAB).await;
-    world.publish(vec![starting(LAB, "alice", "", false)]);
-    let mut stream = events(&world.pages, LAB, own_page(&alice, LAB)).await;
+    let fixture = watched().await;
+    let alice = signed_in(&fixture, "alice", LAB).await;
+    fixture.publish(vec![starting(LAB, "alice", "", false)]);
+    let mut stream = events(&fixture.pages, LAB, own_page(&alice, LAB)).await;
     let way = [
         (starting(LAB, "alice", reason::STARTING, false), 20, "preparing"),
         (
@@ -127,7 +127,7 @@ async fn a_start_is_told_in_order_grows_to_a_hundred_and_ends() {
     let mut told = vec![stream.next().await.unwrap()];
     assert_eq!((told[0].percent(), told[0].step()), (5, "requested"));
     for (state, percent, step) in way {
-        world.publish(vec![state.clone()]);
+        fixture.publish(vec![state.clone()]);
         let event = stream.next().await.unwrap();
         assert_eq!((event.percent(), event.step()), (percent, step));
         if state.phase == Phase::Starting {
@@ -146,22 +146,22 @@ async fn a_start_is_told_in_order_grows_to_a_hundred_and_ends() {
 
 #[tokio::test]
 async fn another_run_is_told_from_its_own_beginning() {
-    let world = watched().await;
-    let alice = signed_in(&world, "alice", LAB).await;
+    let fixture = watched().await;
+    let alice = signed_in(&fixture, "alice", LAB).await;
     let of = |run: &str, started| Target {
         run_id: run.into(),
         ..starting(LAB, "alice", reason::STARTING, started)
     };
     // Asked for, and no run yet: the first one goes on with that.
-    world.publish(vec![of("", false)]);
-    let mut stream = events(&world.pages, LAB, own_page(&alice, LAB)).await;
+    fixture.publish(vec![of("", false)]);
+    let mut stream = events(&fixture.pages, LAB, own_page(&alice, LAB)).await;
     let mut told = vec![];
     for (state, count) in [
         (of("", false), 2),
         (of("run-1", true), 1),
         (of("run-2", false), 2),
     ] {
-        world.publish(vec![state]);
+        fixture.publish(vec![state]);
         for _ in 0..count {
             let event = stream.next().await.unwrap();
             let run = event.id.split('.').next().unwrap().to_owned();
@@ -174,14 +174,14 @@ async fn another_run_is_told_from_its_own_beginning() {
 
 #[tokio::test]
 async fn a_failure_ends_it_with_reason_and_message_and_a_stop_with_neither_cause() {
-    let world = watched().await;
-    let alice = signed_in(&world, "alice", LAB).await;
+    let fixture = watched().await;
+    let alice = signed_in(&fixture, "alice", LAB).await;
     let end = async |state: Target| {
-        world.publish(vec![starting(LAB, "alice", reason::STARTING, false)]);
-        let mut stream = events(&world.pages, LAB, own_page(&alice, LAB)).await;
+        fixture.publish(vec![starting(LAB, "alice", reason::STARTING, false)]);
+        let mut stream = events(&fixture.pages, LAB, own_page(&alice, LAB)).await;
         assert_eq!(stream.next().await.unwrap().step(), "requested");
         assert_eq!(stream.next().await.unwrap().step(), "preparing");
-        world.publish(vec![state]);
+        fixture.publish(vec![state]);
         let last = stream.next().await.unwrap();
         assert_eq!(stream.next().await, None);
         last
@@ -211,14 +211,14 @@ async fn a_failure_ends_it_with_reason_and_message_and_a_stop_with_neither_cause
 
 #[tokio::test]
 async fn a_guest_follows_a_start_and_is_not_told_what_is_in_its_way() {
-    let world = watched().await;
-    let alice = signed_in(&world, "alice", OPEN).await;
+    let fixture = watched().await;
+    let alice = signed_in(&fixture, "alice", OPEN).await;
     let stuck = Target {
         access_type: AccessType::Public,
         ..starting(OPEN, "bob", reason::IMAGE_PULL_FAILED, false)
     };
-    world.publish(vec![stuck]);
-    let mut stream = events(&world.pages, OPEN, own_page(&alice, OPEN)).await;
+    fixture.publish(vec![stuck]);
+    let mut stream = events(&fixture.pages, OPEN, own_page(&alice, OPEN)).await;
     let mut all = vec![];
     for _ in 0..3 {
         all.push(stream.next().await.unwrap());
@@ -233,15 +233,15 @@ async fn a_guest_follows_a_start_and_is_not_told_what_is_in_its_way() {
 
 #[tokio::test]
 async fn who_comes_late_is_told_all_and_who_comes_again_goes_on_at_any_replica() {
-    let world = watched().await;
-    let alice = signed_in(&world, "alice", LAB).await;
-    let other = world.replica().await;
+    let fixture = watched().await;
+    let alice = signed_in(&fixture, "alice", LAB).await;
+    let other = fixture.replica().await;
     other.watch().await;
     let lines = own_page(&alice, LAB);
-    for replica in [&world, &other] {
+    for replica in [&fixture, &other] {
         replica.publish(vec![starting(LAB, "alice", reason::STARTING, true)]);
     }
-    let mut stream = events(&world.pages, LAB, lines.clone()).await;
+    let mut stream = events(&fixture.pages, LAB, lines.clone()).await;
     let mut told = vec![];
     for _ in 0..3 {
         told.push(stream.next().await.unwrap());
@@ -265,23 +265,23 @@ async fn who_comes_late_is_told_all_and_who_comes_again_goes_on_at_any_replica()
         id: told[2].id.replace("run-1", "run-0"),
         ..told[2].clone()
     };
-    let mut stream = events(&world.pages, LAB, coming_again(lines.clone(), &foreign)).await;
+    let mut stream = events(&fixture.pages, LAB, coming_again(lines.clone(), &foreign)).await;
     assert_eq!(stream.next().await.unwrap().percent(), 5);
 
-    world.publish(vec![running(LAB, "alice")]);
+    fixture.publish(vec![running(LAB, "alice")]);
     let end = stream.rest().await.pop().unwrap();
     assert_eq!(end.kind, "ready");
-    let again = ask(&world.pages, LAB, coming_again(lines, &end)).await;
+    let again = ask(&fixture.pages, LAB, coming_again(lines, &end)).await;
     assert_eq!(again.status(), StatusCode::NO_CONTENT, "a browser comes no more");
 }
 
 #[tokio::test]
 async fn a_stream_ends_with_the_right_to_follow_it_as_soon_as_a_websocket() {
-    let world = watched().await;
+    let fixture = watched().await;
     let followed = async || {
-        world.publish(vec![starting(LAB, "alice", reason::STARTING, false)]);
-        let alice = signed_in_while_running(&world).await;
-        let mut stream = events(&world.pages, LAB, own_page(&alice, LAB)).await;
+        fixture.publish(vec![starting(LAB, "alice", reason::STARTING, false)]);
+        let alice = signed_in_while_running(&fixture).await;
+        let mut stream = events(&fixture.pages, LAB, own_page(&alice, LAB)).await;
         stream.next().await.unwrap();
         stream.next().await.unwrap();
         (alice, stream)
@@ -292,15 +292,15 @@ async fn a_stream_ends_with_the_right_to_follow_it_as_soon_as_a_websocket() {
         assert!(begun.elapsed() < Duration::from_secs(2), "{why}");
     };
     let (_alice, mut stream) = followed().await;
-    world.publish(vec![starting(LAB, "carol", reason::STARTING, false)]);
+    fixture.publish(vec![starting(LAB, "carol", reason::STARTING, false)]);
     ends(&mut stream, "another owner").await;
 
     let (_alice, mut stream) = followed().await;
-    world.publish(vec![]);
+    fixture.publish(vec![]);
     ends(&mut stream, "deleted").await;
 
     let (_alice, mut stream) = followed().await;
-    world.publish(vec![Target {
+    fixture.publish(vec![Target {
         uid: "another".into(),
         ..starting(LAB, "alice", reason::STARTING, false)
     }]);
@@ -312,45 +312,49 @@ async fn a_stream_ends_with_the_right_to_follow_it_as_soon_as_a_websocket() {
     ends(&mut stream, "signed out").await;
 }
 
-/// Signs alice in while her workspace runs, and leaves the world as it was.
-async fn signed_in_while_running(world: &World) -> Browser<'_> {
-    let before = world.app.index.load().target(&LAB.into()).cloned();
-    world.publish(vec![running(LAB, "alice")]);
-    let alice = signed_in(world, "alice", LAB).await;
-    world.publish(before.iter().map(|target| Target::clone(target)).collect());
+/// Signs alice in while her workspace runs, and leaves the fixture as it was.
+async fn signed_in_while_running(fixture: &Fixture) -> Browser<'_> {
+    let before = fixture.app.index.load().target(&LAB.into()).cloned();
+    fixture.publish(vec![running(LAB, "alice")]);
+    let alice = signed_in(fixture, "alice", LAB).await;
+    fixture.publish(before.iter().map(|target| Target::clone(target)).collect());
     alice
 }
 
 #[tokio::test]
 async fn strangers_learn_no_more_than_of_a_workspace_that_is_not_there() {
-    let world = watched().await;
-    let bob = signed_in(&world, "bob", BOBS).await;
-    let alice = signed_in(&world, "alice", LAB).await;
+    let fixture = watched().await;
+    let bob = signed_in(&fixture, "bob", BOBS).await;
+    let alice = signed_in(&fixture, "alice", LAB).await;
     let states = [
         starting(LAB, "alice", reason::IMAGE_PULL_FAILED, false),
         target(BOBS, "bob", AccessType::OwnerOnly),
     ];
-    world.publish(states.to_vec());
-    let told = async |host: &str, lines: HeaderMap| Answer::of(ask(&world.pages, host, lines).await).await;
+    fixture.publish(states.to_vec());
+    let told = async |host: &str, lines: HeaderMap| Answer::of(ask(&fixture.pages, host, lines).await).await;
     // Without ticket, and with another workspace's.
     let bobs = own_page(&bob, BOBS);
     for lines in [headers(&SCRIPT), bobs] {
         let private = told(LAB, lines.clone()).await;
         let none = told(NONE, lines.clone()).await;
-        let asked = world.verify("GET", &format!("{}/api", origin(LAB)), lines).await;
+        let asked = fixture
+            .verify("GET", &format!("{}/api", origin(LAB)), lines)
+            .await;
         assert_eq!(private.status, StatusCode::UNAUTHORIZED);
         assert_eq!(private.body.replace(LAB, ""), none.body.replace(NONE, ""));
         assert_eq!((private.status, &private.body), (asked.status, &asked.body));
     }
     // With a ticket whose right has ended.
-    world.publish(vec![starting(LAB, "carol", reason::IMAGE_PULL_FAILED, false)]);
+    fixture.publish(vec![starting(LAB, "carol", reason::IMAGE_PULL_FAILED, false)]);
     let lines = own_page(&alice, LAB);
     let refused = told(LAB, lines.clone()).await;
-    let asked = world.verify("GET", &format!("{}/api", origin(LAB)), lines).await;
+    let asked = fixture
+        .verify("GET", &format!("{}/api", origin(LAB)), lines)
+        .await;
     assert_eq!(refused.status, StatusCode::FORBIDDEN);
     assert_eq!((refused.status, &refused.body), (asked.status, &asked.body));
     // A page of another workspace cannot follow hers in her name.
-    world.publish(vec![starting(LAB, "alice", reason::STARTING, false)]);
+    fixture.publish(vec![starting(LAB, "alice", reason::STARTING, false)]);
     for source in ["same-site", "cross-site"] {
         let mut lines = own_page(&alice, LAB);
         lines.insert("sec-fetch-site", source.parse().unwrap());
@@ -367,7 +371,7 @@ async fn strangers_learn_no_more_than_of_a_workspace_that_is_not_there() {
         assert_eq!(told(LAB, lines).await.status, StatusCode::BAD_REQUEST, "{dest}");
     }
     for method in [Method::HEAD, Method::POST, Method::OPTIONS] {
-        let refused = world
+        let refused = fixture
             .page(method.clone(), &url, own_page(&alice, LAB), String::new())
             .await;
         assert_eq!(refused.status, StatusCode::METHOD_NOT_ALLOWED, "{method}");
@@ -376,18 +380,18 @@ async fn strangers_learn_no_more_than_of_a_workspace_that_is_not_there() {
 
 #[tokio::test]
 async fn a_session_has_eight_streams_and_a_workspace_thirty_two_and_others_theirs() {
-    let world = watched().await;
+    let fixture = watched().await;
     let mut sessions = vec![];
     for _ in 0..5 {
-        sessions.push(signed_in(&world, "alice", LAB).await);
+        sessions.push(signed_in(&fixture, "alice", LAB).await);
     }
-    let bob = signed_in(&world, "bob", BOBS).await;
-    world.publish(vec![
+    let bob = signed_in(&fixture, "bob", BOBS).await;
+    fixture.publish(vec![
         starting(LAB, "alice", reason::STARTING, false),
         starting(BOBS, "bob", reason::STARTING, false),
     ]);
     let one_too_many = async |lines: &HeaderMap| {
-        let refused = ask(&world.pages, LAB, lines.clone()).await;
+        let refused = ask(&fixture.pages, LAB, lines.clone()).await;
         assert_eq!(refused.status(), StatusCode::SERVICE_UNAVAILABLE);
         assert!(refused.headers().contains_key("retry-after"));
     };
@@ -395,34 +399,34 @@ async fn a_session_has_eight_streams_and_a_workspace_thirty_two_and_others_their
     for session in &sessions[..4] {
         let lines = own_page(session, LAB);
         for _ in 0..8 {
-            open.push(events(&world.pages, LAB, lines.clone()).await);
+            open.push(events(&fixture.pages, LAB, lines.clone()).await);
         }
         // The same session, while the workspace has room for another.
         one_too_many(&lines).await;
     }
     let lines = own_page(&sessions[4], LAB);
     one_too_many(&lines).await;
-    drop(events(&world.pages, BOBS, own_page(&bob, BOBS)).await);
+    drop(events(&fixture.pages, BOBS, own_page(&bob, BOBS)).await);
     open.pop();
     // What it held is given back by whoever sends it.
     yield_now().await;
-    drop(events(&world.pages, LAB, lines.clone()).await);
+    drop(events(&fixture.pages, LAB, lines.clone()).await);
     yield_now().await;
     // One that has ended holds nothing, read or not.
-    world.publish(vec![running(LAB, "alice")]);
+    fixture.publish(vec![running(LAB, "alice")]);
     for mut stream in open {
         assert_eq!(stream.rest().await.pop().unwrap().kind, "ready");
     }
-    assert_eq!(ask(&world.pages, LAB, lines).await.status(), StatusCode::OK);
+    assert_eq!(ask(&fixture.pages, LAB, lines).await.status(), StatusCode::OK);
 }
 
 #[tokio::test]
 async fn a_replica_that_ends_ends_its_streams_and_begins_none() {
-    let world = watched().await;
-    let alice = signed_in(&world, "alice", LAB).await;
-    world.publish(vec![starting(LAB, "alice", reason::STARTING, false)]);
+    let fixture = watched().await;
+    let alice = signed_in(&fixture, "alice", LAB).await;
+    fixture.publish(vec![starting(LAB, "alice", reason::STARTING, false)]);
     let stop = CancellationToken::new();
-    let (index, app) = (world.app.index.clone(), world.app.clone());
+    let (index, app) = (fixture.app.index.clone(), fixture.app.clone());
     let streams = progress::routes(app.clone(), stop.clone());
     let pages = router::pages(index, app, Router::new(), streams);
     let lines = own_page(&alice, LAB);
@@ -440,12 +444,12 @@ async fn a_replica_that_ends_ends_its_streams_and_begins_none() {
 async fn a_stream_with_nothing_to_tell_says_so_every_fifteen_seconds_until_the_index_is_too_old_for_sockets()
 {
     // Followed by no watch, and no heartbeat comes back.
-    let world = World::new().await;
-    let alice = signed_in(&world, "alice", LAB).await;
-    let session = world.sessions().remove(0);
-    world.app.sessions.apply(Event::Apply(session)).await;
-    world.publish(vec![starting(LAB, "alice", reason::STARTING, false)]);
-    let mut stream = events(&world.pages, LAB, own_page(&alice, LAB)).await;
+    let fixture = Fixture::new().await;
+    let alice = signed_in(&fixture, "alice", LAB).await;
+    let session = fixture.sessions().remove(0);
+    fixture.app.sessions.apply(Event::Apply(session)).await;
+    fixture.publish(vec![starting(LAB, "alice", reason::STARTING, false)]);
+    let mut stream = events(&fixture.pages, LAB, own_page(&alice, LAB)).await;
     let begun = Instant::now();
     assert_eq!(stream.awaited().await.unwrap().percent(), 5);
     assert_eq!(stream.awaited().await.unwrap().percent(), 20);
@@ -462,14 +466,14 @@ async fn a_script_follows_a_start_by_its_token_until_that_counts_no_longer() {
         access_type: AccessType::Public,
         ..starting(OPEN, "bob", word, false)
     };
-    tokens.world.publish(vec![state(reason::STARTING)]);
+    tokens.fixture.publish(vec![state(reason::STARTING)]);
     let token = tokens.account(ROBOT);
-    let mut stream = events(&tokens.world.pages, OPEN, with(&token)).await;
+    let mut stream = events(&tokens.fixture.pages, OPEN, with(&token)).await;
     assert_eq!(stream.next().await.unwrap().percent(), 5);
     assert_eq!(stream.next().await.unwrap().percent(), 20);
-    let garbage = ask(&tokens.world.pages, OPEN, with("garbage")).await;
+    let garbage = ask(&tokens.fixture.pages, OPEN, with("garbage")).await;
     assert_eq!(garbage.status(), StatusCode::UNAUTHORIZED);
     assert!(garbage.headers().contains_key("www-authenticate"));
-    tokens.world.pass(3600);
+    tokens.fixture.pass(3600);
     assert_eq!(stream.next().await, None, "its hour is over");
 }

@@ -1,34 +1,34 @@
 //! An identity provider that errs, an answer that is not its own, and a token that is not for us.
 
-use gateway::request::cookies;
+use gateway::tokens::cookies;
 use http::StatusCode;
 use serde_json::{Map, Value, json};
 use testkit::issuer::{Behaviour, Signature};
 
 use crate::support::browser::Answer;
-use crate::support::world::{AUTH, ISSUER, LAB, NOW, World, origin};
+use crate::support::fixture::{AUTH, Fixture, ISSUER, LAB, NOW, origin};
 
 fn lab() -> String {
     format!("{}/", origin(LAB))
 }
 
 /// What alice's login comes to when the provider behaves like this.
-async fn outcome(change: impl FnOnce(&mut Behaviour)) -> (World, Answer) {
-    let world = World::new().await;
-    world.issuer.change(change);
+async fn outcome(change: impl FnOnce(&mut Behaviour)) -> (Fixture, Answer) {
+    let fixture = Fixture::new().await;
+    fixture.issuer.change(change);
     let answer = {
-        let alice = world.browser("alice");
+        let alice = fixture.browser("alice");
         let landing = alice.open(&lab()).await;
         assert!(alice.cookie("auth.ws.example", "__Host-login-0").is_none());
         landing.answer
     };
-    (world, answer)
+    (fixture, answer)
 }
 
 /// Asserts that nobody is signed in, and how that is told.
-fn refused(world: &World, answer: &Answer, status: StatusCode, what: &str) {
+fn refused(fixture: &Fixture, answer: &Answer, status: StatusCode, what: &str) {
     assert_eq!(answer.status, status, "{what}");
-    assert_eq!(world.sessions().len(), 0, "{what}");
+    assert_eq!(fixture.sessions().len(), 0, "{what}");
     assert_eq!(answer.cookie(cookies::SESSION), None, "{what}");
 }
 
@@ -61,8 +61,8 @@ async fn an_id_token_with_a_wrong_claim_is_refused() {
     ];
     for (name, value) in table {
         let what = format!("{name}={value}");
-        let (world, answer) = outcome(|issuer| issuer.wrong = claim(name, value)).await;
-        refused(&world, &answer, StatusCode::FORBIDDEN, &what);
+        let (fixture, answer) = outcome(|issuer| issuer.wrong = claim(name, value)).await;
+        refused(&fixture, &answer, StatusCode::FORBIDDEN, &what);
         // Nothing of the token shows.
         assert!(!answer.body.contains("another"), "{what}: {}", answer.body);
     }
@@ -77,8 +77,13 @@ async fn an_id_token_with_a_wrong_signature_is_refused() {
         Signature::ClientSecret,
         Signature::None,
     ] {
-        let (world, answer) = outcome(|issuer| issuer.signature = signature).await;
-        refused(&world, &answer, StatusCode::FORBIDDEN, &format!("{signature:?}"));
+        let (fixture, answer) = outcome(|issuer| issuer.signature = signature).await;
+        refused(
+            &fixture,
+            &answer,
+            StatusCode::FORBIDDEN,
+            &format!("{signature:?}"),
+        );
     }
 }
 
@@ -95,18 +100,18 @@ async fn headers_of_a_token_do_not_choose_its_key_or_its_rules() {
     ];
     for (name, value) in table {
         let what = format!("{name}={value}");
-        let (world, answer) = outcome(|issuer| issuer.header = claim(name, value)).await;
-        refused(&world, &answer, StatusCode::FORBIDDEN, &what);
+        let (fixture, answer) = outcome(|issuer| issuer.header = claim(name, value)).await;
+        refused(&fixture, &answer, StatusCode::FORBIDDEN, &what);
     }
     for name in ["jku", "x5u", "jwk"] {
-        let (world, answer) = outcome(|issuer| {
+        let (fixture, answer) = outcome(|issuer| {
             issuer.header = claim(name, json!("https://evil.example/keys"));
             issuer.signature = Signature::ForeignKey;
         })
         .await;
-        refused(&world, &answer, StatusCode::FORBIDDEN, name);
+        refused(&fixture, &answer, StatusCode::FORBIDDEN, name);
         assert!(
-            !world
+            !fixture
                 .issuer
                 .take_requests()
                 .iter()
@@ -118,9 +123,9 @@ async fn headers_of_a_token_do_not_choose_its_key_or_its_rules() {
 #[tokio::test]
 async fn clocks_may_differ_by_a_minute() {
     for now in [NOW - 60 - 299, NOW + 60] {
-        let (world, answer) = outcome(|issuer| issuer.now = now).await;
+        let (fixture, answer) = outcome(|issuer| issuer.now = now).await;
         assert_eq!(
-            (answer.status, world.sessions().len()),
+            (answer.status, fixture.sessions().len()),
             (StatusCode::OK, 1),
             "{}",
             now - NOW
@@ -131,9 +136,9 @@ async fn clocks_may_differ_by_a_minute() {
 #[tokio::test]
 async fn clocks_that_differ_by_five_minutes_are_refused_with_a_page_that_says_so() {
     for now in [NOW - 300 - 300, NOW + 300] {
-        let (world, answer) = outcome(|issuer| issuer.now = now).await;
+        let (fixture, answer) = outcome(|issuer| issuer.now = now).await;
         refused(
-            &world,
+            &fixture,
             &answer,
             StatusCode::FORBIDDEN,
             &format!("{} s", now - NOW),
@@ -144,24 +149,24 @@ async fn clocks_that_differ_by_five_minutes_are_refused_with_a_page_that_says_so
 
 #[tokio::test(start_paused = true)]
 async fn a_provider_that_is_silent_is_given_up_within_seconds_and_worth_another_try() {
-    let world = World::new().await;
-    let alice = world.browser("alice");
-    world.issuer.change(|issuer| issuer.silent = true);
+    let fixture = Fixture::new().await;
+    let alice = fixture.browser("alice");
+    fixture.issuer.change(|issuer| issuer.silent = true);
     let start = tokio::time::Instant::now();
     let answer = alice.open(&lab()).await.answer;
     assert!(start.elapsed() < std::time::Duration::from_secs(15));
-    refused(&world, &answer, StatusCode::SERVICE_UNAVAILABLE, "silent");
+    refused(&fixture, &answer, StatusCode::SERVICE_UNAVAILABLE, "silent");
     assert!(answer.headers.contains_key("retry-after"));
-    world.issuer.change(|issuer| issuer.silent = false);
+    fixture.issuer.change(|issuer| issuer.silent = false);
     assert!(alice.open(&lab()).await.is_inside());
 }
 
 #[tokio::test]
 async fn a_token_that_is_too_large_is_refused() {
     for size in [70_000, 400_000] {
-        let (world, answer) =
+        let (fixture, answer) =
             outcome(|issuer| issuer.wrong = claim("padding", json!("x".repeat(size)))).await;
-        refused(&world, &answer, StatusCode::FORBIDDEN, &size.to_string());
+        refused(&fixture, &answer, StatusCode::FORBIDDEN, &size.to_string());
     }
 }
 
@@ -175,8 +180,8 @@ async fn claims_that_give_no_name_are_refused_with_the_setting_that_says_so() {
         ("groups", json!({"a": 1}), "oidc-groups-claim"),
     ];
     for (name, value, hint) in table {
-        let (world, answer) = outcome(|issuer| issuer.wrong = claim(name, value)).await;
-        refused(&world, &answer, StatusCode::FORBIDDEN, name);
+        let (fixture, answer) = outcome(|issuer| issuer.wrong = claim(name, value)).await;
+        refused(&fixture, &answer, StatusCode::FORBIDDEN, name);
         assert!(answer.body.contains(hint), "{name}: {}", answer.body);
     }
 }
@@ -188,9 +193,9 @@ async fn an_answer_that_names_another_issuer_or_none_is_refused_before_its_code_
         Some("https://evil.example".to_owned()),
         Some(format!("{ISSUER}/")),
     ] {
-        let (world, answer) = outcome(|issuer| issuer.response_issuer = sender.clone()).await;
-        refused(&world, &answer, StatusCode::BAD_REQUEST, &format!("{sender:?}"));
-        assert!(!world.issuer.take_requests().contains(&"/token".to_owned()));
+        let (fixture, answer) = outcome(|issuer| issuer.response_issuer = sender.clone()).await;
+        refused(&fixture, &answer, StatusCode::BAD_REQUEST, &format!("{sender:?}"));
+        assert!(!fixture.issuer.take_requests().contains(&"/token".to_owned()));
     }
 }
 
@@ -201,21 +206,21 @@ async fn a_provider_that_does_not_announce_issuer_names_may_leave_them_out_but_n
         (Some(ISSUER.to_owned()), true),
         (Some("https://evil.example".into()), false),
     ] {
-        let world = World::without_provider();
-        world.issuer.change(|issuer| {
+        let fixture = Fixture::without_provider();
+        fixture.issuer.change(|issuer| {
             issuer.announces_issuer = false;
             issuer.response_issuer.clone_from(&sender);
         });
-        world.find_provider().await;
-        let landing = world.browser("alice").open(&lab()).await;
+        fixture.find_provider().await;
+        let landing = fixture.browser("alice").open(&lab()).await;
         assert_eq!(landing.is_inside(), accepted, "{sender:?}");
     }
 }
 
 #[tokio::test]
 async fn an_answer_counts_only_in_the_browser_that_asked() {
-    let world = World::new().await;
-    let (alice, mallory) = (world.browser("alice"), world.browser("mallory"));
+    let fixture = Fixture::new().await;
+    let (alice, mallory) = (fixture.browser("alice"), fixture.browser("mallory"));
     let callback = |url: &str| url.starts_with(&format!("{AUTH}/callback"));
     let hers = mallory
         .open_until(&lab(), callback)
@@ -250,13 +255,13 @@ async fn an_answer_counts_only_in_the_browser_that_asked() {
         (answer.status, answer.cookie(cookies::SESSION)),
         (StatusCode::FORBIDDEN, None)
     );
-    assert_eq!(world.sessions().len(), 0);
+    assert_eq!(fixture.sessions().len(), 0);
 }
 
 #[tokio::test]
 async fn an_answer_counts_once() {
-    let world = World::new().await;
-    let alice = world.browser("alice");
+    let fixture = Fixture::new().await;
+    let alice = fixture.browser("alice");
     let callback = |url: &str| url.starts_with(&format!("{AUTH}/callback"));
     let url = alice
         .open_until(&lab(), callback)
@@ -271,13 +276,13 @@ async fn an_answer_counts_once() {
         (second.status, second.cookie(cookies::SESSION)),
         (StatusCode::BAD_REQUEST, None)
     );
-    assert_eq!(world.sessions().len(), 1);
+    assert_eq!(fixture.sessions().len(), 1);
 }
 
 #[tokio::test]
 async fn repeated_parameters_are_refused() {
-    let world = World::new().await;
-    let alice = world.browser("alice");
+    let fixture = Fixture::new().await;
+    let alice = fixture.browser("alice");
     let callback = |url: &str| url.starts_with(&format!("{AUTH}/callback"));
     let url = alice
         .open_until(&lab(), callback)
@@ -299,8 +304,8 @@ async fn repeated_parameters_are_refused() {
 
 #[tokio::test]
 async fn a_refusal_of_the_provider_is_told_without_its_words() {
-    let world = World::new().await;
-    let alice = world.browser("alice");
+    let fixture = Fixture::new().await;
+    let alice = fixture.browser("alice");
     let landing = alice.open_until(&lab(), |url| url.starts_with(ISSUER)).await;
     let state = landing
         .answer
@@ -327,9 +332,9 @@ async fn a_refusal_of_the_provider_is_told_without_its_words() {
 
 #[tokio::test]
 async fn wrong_client_credentials_are_the_administrators_business() {
-    let (world, answer) = outcome(|issuer| issuer.token_error = Some("invalid_client")).await;
+    let (fixture, answer) = outcome(|issuer| issuer.token_error = Some("invalid_client")).await;
     refused(
-        &world,
+        &fixture,
         &answer,
         StatusCode::INTERNAL_SERVER_ERROR,
         "invalid_client",
@@ -339,49 +344,51 @@ async fn wrong_client_credentials_are_the_administrators_business() {
 
 #[tokio::test]
 async fn credentials_go_into_the_body_where_the_provider_wants_them_there() {
-    let world = World::without_provider();
-    world.issuer.change(|issuer| issuer.credentials_in_body = true);
-    world.find_provider().await;
-    assert!(world.browser("alice").open(&lab()).await.is_inside());
+    let fixture = Fixture::without_provider();
+    fixture.issuer.change(|issuer| issuer.credentials_in_body = true);
+    fixture.find_provider().await;
+    assert!(fixture.browser("alice").open(&lab()).await.is_inside());
 }
 
 #[tokio::test]
 async fn a_provider_that_is_down_is_worth_another_try() {
-    let world = World::new().await;
-    let alice = world.browser("alice");
-    world.issuer.change(|issuer| issuer.failure = Some(503));
+    let fixture = Fixture::new().await;
+    let alice = fixture.browser("alice");
+    fixture.issuer.change(|issuer| issuer.failure = Some(503));
     let answer = alice.open(&lab()).await.answer;
-    refused(&world, &answer, StatusCode::SERVICE_UNAVAILABLE, "503");
-    world.issuer.change(|issuer| issuer.failure = None);
+    refused(&fixture, &answer, StatusCode::SERVICE_UNAVAILABLE, "503");
+    fixture.issuer.change(|issuer| issuer.failure = None);
     assert!(alice.open(&lab()).await.is_inside());
 }
 
 #[tokio::test]
 async fn new_signing_keys_are_fetched_when_needed_and_at_most_once_a_minute() {
-    let world = World::new().await;
-    world.issuer.change(|issuer| issuer.second_key = true);
+    let fixture = Fixture::new().await;
+    fixture.issuer.change(|issuer| issuer.second_key = true);
     let fetches = || {
-        let requests = world.issuer.take_requests();
+        let requests = fixture.issuer.take_requests();
         requests.iter().filter(|path| *path == "/jwks").count()
     };
     // Within a minute of the last fetch nobody gets in with a key that is not known.
-    assert!(!world.browser("alice").open(&lab()).await.is_inside());
+    assert!(!fixture.browser("alice").open(&lab()).await.is_inside());
     assert_eq!(fetches(), 0);
-    world.pass(60);
-    assert!(world.browser("alice").open(&lab()).await.is_inside());
+    fixture.pass(60);
+    assert!(fixture.browser("alice").open(&lab()).await.is_inside());
     assert_eq!(fetches(), 1);
 
     // A storm of unknown key ids.
-    world
+    fixture
         .issuer
         .change(|issuer| issuer.signature = Signature::UnknownKeyId);
-    world.pass(60);
+    fixture.pass(60);
     for _ in 0..5 {
-        assert!(!world.browser("alice").open(&lab()).await.is_inside());
+        assert!(!fixture.browser("alice").open(&lab()).await.is_inside());
     }
     assert_eq!(fetches(), 1);
     // The keys stay good while the provider cannot be asked for new ones.
-    world.issuer.change(|issuer| issuer.signature = Signature::Valid);
-    assert!(world.browser("alice").open(&lab()).await.is_inside());
+    fixture
+        .issuer
+        .change(|issuer| issuer.signature = Signature::Valid);
+    assert!(fixture.browser("alice").open(&lab()).await.is_inside());
     assert_eq!(fetches(), 0);
 }

@@ -9,17 +9,17 @@ use serde_json::json;
 
 use crate::flow::renewal::until;
 use crate::support::browser::{Answer, Browser, headers};
-use crate::support::world::{AUTH, BOBS, ISSUER, LAB, PARTNERS, World, origin, target};
+use crate::support::fixture::{AUTH, BOBS, Fixture, ISSUER, LAB, PARTNERS, origin, target};
 
 /// What the chooser calls them.
 const MAIN: &str = "Staff";
 const OTHER: &str = "Partners";
 
 /// A gateway with two providers, of which none is found. A lab belongs to the alice of each.
-fn both() -> World {
+fn both() -> Fixture {
     let mapping =
         |issuer, prefix| Mapping::new(issuer, "preferred_username", Some(prefix), Some("groups"), prefix);
-    let world = World::with_providers(vec![
+    let fixture = Fixture::with_providers(vec![
         Registered::new("main", MAIN, ISSUER, mapping(ISSUER, "m:"), "/callback"),
         Registered::new(
             "partners",
@@ -30,18 +30,18 @@ fn both() -> World {
         ),
     ]);
     let owned = |host, owner| target(host, owner, api::workspace::AccessType::OwnerOnly);
-    world.publish(vec![owned(LAB, "m:alice"), owned(BOBS, "p:alice")]);
-    world
+    fixture.publish(vec![owned(LAB, "m:alice"), owned(BOBS, "p:alice")]);
+    fixture
 }
 
-async fn both_found() -> World {
-    let world = both();
-    world.find_provider().await;
-    world.find_partners().await;
-    world.watch().await;
-    world.issuer.take_requests();
-    world.partners.take_requests();
-    world
+async fn both_found() -> Fixture {
+    let fixture = both();
+    fixture.find_provider().await;
+    fixture.find_partners().await;
+    fixture.watch().await;
+    fixture.issuer.take_requests();
+    fixture.partners.take_requests();
+    fixture
 }
 
 fn page(host: &str) -> String {
@@ -56,8 +56,8 @@ async fn sent_to(browser: &Browser<'_>, host: &str, choice: &str) -> String {
     browser.step(&link).await.location().unwrap().to_owned()
 }
 
-async fn signed_in<'w>(world: &'w World, host: &str, choice: &str) -> Browser<'w> {
-    let browser = world.browser("alice");
+async fn signed_in<'w>(fixture: &'w Fixture, host: &str, choice: &str) -> Browser<'w> {
+    let browser = fixture.browser("alice");
     let at = sent_to(&browser, host, choice).await;
     browser.open(&at).await;
     browser
@@ -67,29 +67,29 @@ async fn is_in(browser: &Browser<'_>, host: &str) -> bool {
     browser.step(&page(host)).await.status == StatusCode::OK
 }
 
-fn asked_for_tokens(world: &World) -> (usize, usize) {
+fn asked_for_tokens(fixture: &Fixture) -> (usize, usize) {
     let count = |issuer: &testkit::issuer::Issuer| {
         let requests = issuer.take_requests();
         requests.iter().filter(|path| *path == "/token").count()
     };
-    (count(&world.issuer), count(&world.partners))
+    (count(&fixture.issuer), count(&fixture.partners))
 }
 
 #[tokio::test]
 async fn people_choose_and_one_name_at_two_providers_is_two_people() {
-    let world = both_found().await;
+    let fixture = both_found().await;
     for (choice, own, others, callback) in [
         (MAIN, LAB, BOBS, "%2Fcallback&"),
         (OTHER, BOBS, LAB, "%2Fcallback%2Fpartners&"),
     ] {
-        let browser = world.browser("alice");
+        let browser = fixture.browser("alice");
         let at = sent_to(&browser, own, choice).await;
         assert!(format!("{at}&").contains(callback), "{at}");
         assert!(browser.open(&at).await.is_inside(), "{choice}");
         let refused = browser.open(&page(others)).await.answer;
         assert_eq!(refused.status, StatusCode::FORBIDDEN, "{choice}");
     }
-    let told = world.records("login", 2).await;
+    let told = fixture.records("login", 2).await;
     let users: Vec<_> = told
         .iter()
         .map(|record| record["user"].as_str().unwrap())
@@ -102,8 +102,8 @@ async fn people_choose_and_one_name_at_two_providers_is_two_people() {
 async fn the_code_of_one_provider_is_refused_at_the_door_of_another_and_reaches_nobody() {
     for names_issuers in [true, false] {
         for (choice, host, wrong_door) in [(MAIN, LAB, "/callback/partners"), (OTHER, BOBS, "/callback")] {
-            let world = both();
-            for issuer in [&world.issuer, &world.partners] {
+            let fixture = both();
+            for issuer in [&fixture.issuer, &fixture.partners] {
                 issuer.change(|issuer| {
                     issuer.announces_issuer = names_issuers;
                     if !names_issuers {
@@ -111,34 +111,34 @@ async fn the_code_of_one_provider_is_refused_at_the_door_of_another_and_reaches_
                     }
                 });
             }
-            world.find_provider().await;
-            world.find_partners().await;
-            asked_for_tokens(&world);
-            let browser = world.browser("alice");
+            fixture.find_provider().await;
+            fixture.find_partners().await;
+            asked_for_tokens(&fixture);
+            let browser = fixture.browser("alice");
             let at = sent_to(&browser, host, choice).await;
             let back = browser.step(&at).await.location().unwrap().to_owned();
             let (_, query) = back.split_once('?').unwrap();
-            for (door, status) in [
+            for (callback, status) in [
                 (wrong_door, StatusCode::BAD_REQUEST),
                 // The attempt is over.
                 ("/callback/nobody", StatusCode::NOT_FOUND),
                 ("/callback/main", StatusCode::NOT_FOUND),
             ] {
-                let answer = browser.step(&format!("{AUTH}{door}?{query}")).await;
-                assert_eq!(answer.status, status, "{door}");
+                let answer = browser.step(&format!("{AUTH}{callback}?{query}")).await;
+                assert_eq!(answer.status, status, "{callback}");
             }
-            // The attempt is over: its code is worth nothing at the right door either.
+            // The attempt is over: its code is worth nothing at the right callback either.
             assert_eq!(browser.step(&back).await.status, StatusCode::BAD_REQUEST);
-            assert_eq!(asked_for_tokens(&world), (0, 0));
-            assert!(world.sessions().is_empty());
+            assert_eq!(asked_for_tokens(&fixture), (0, 0));
+            assert!(fixture.sessions().is_empty());
         }
     }
 }
 
 #[tokio::test]
 async fn a_login_begun_with_one_provider_takes_no_answer_of_another() {
-    let world = both_found().await;
-    let (mallory, alice) = (world.browser("alice"), world.browser("alice"));
+    let fixture = both_found().await;
+    let (mallory, alice) = (fixture.browser("alice"), fixture.browser("alice"));
     // Mallory's own code of the partners' provider, and alice's login with the main one, in both orders.
     for (begun, host, other) in [(MAIN, LAB, OTHER), (OTHER, BOBS, MAIN)] {
         let foreign = sent_to(&mallory, host, other).await;
@@ -157,51 +157,51 @@ async fn a_login_begun_with_one_provider_takes_no_answer_of_another() {
             "{begun}"
         );
     }
-    assert_eq!(asked_for_tokens(&world), (0, 0));
-    assert!(world.sessions().is_empty());
+    assert_eq!(asked_for_tokens(&fixture), (0, 0));
+    assert!(fixture.sessions().is_empty());
 }
 
 #[tokio::test]
 async fn a_provider_cannot_vouch_in_the_name_of_another() {
-    let world = both_found().await;
-    world.partners.change(|partners| {
+    let fixture = both_found().await;
+    fixture.partners.change(|partners| {
         partners.wrong.insert("iss".into(), json!(ISSUER));
     });
-    let browser = signed_in(&world, LAB, OTHER).await;
+    let browser = signed_in(&fixture, LAB, OTHER).await;
     assert!(!is_in(&browser, LAB).await);
-    assert!(world.sessions().is_empty());
+    assert!(fixture.sessions().is_empty());
     // Nor by naming it in its answer.
-    world
+    fixture
         .partners
         .change(|partners| partners.response_issuer = Some(ISSUER.into()));
-    asked_for_tokens(&world);
-    signed_in(&world, LAB, OTHER).await;
-    assert_eq!(asked_for_tokens(&world), (0, 0));
+    asked_for_tokens(&fixture);
+    signed_in(&fixture, LAB, OTHER).await;
+    assert_eq!(asked_for_tokens(&fixture), (0, 0));
 }
 
 #[tokio::test]
 async fn a_session_is_renewed_by_who_vouched_and_a_silent_provider_holds_up_its_own_people_only() {
-    let world = both_found().await;
-    let staff = signed_in(&world, LAB, MAIN).await;
-    let partner = signed_in(&world, BOBS, OTHER).await;
-    asked_for_tokens(&world);
-    world.pass(5 * 60);
+    let fixture = both_found().await;
+    let staff = signed_in(&fixture, LAB, MAIN).await;
+    let partner = signed_in(&fixture, BOBS, OTHER).await;
+    asked_for_tokens(&fixture);
+    fixture.pass(5 * 60);
     assert!(is_in(&staff, LAB).await && is_in(&partner, BOBS).await);
     let asked = Cell::new((0, 0));
-    until(&world, "both are asked", || {
-        let (one, other) = asked_for_tokens(&world);
+    until(&fixture, "both are asked", || {
+        let (one, other) = asked_for_tokens(&fixture);
         asked.set((asked.get().0 + one, asked.get().1 + other));
         asked.get() == (1, 1)
     })
     .await;
 
     // The partners' provider fails for longer than its word counts.
-    world.partners.change(|partners| partners.failure = Some(503));
+    fixture.partners.change(|partners| partners.failure = Some(503));
     for _ in 0..13 {
-        world.pass(5 * 60);
+        fixture.pass(5 * 60);
         assert!(is_in(&staff, LAB).await);
         partner.step(&page(BOBS)).await;
-        asked_for_tokens(&world);
+        asked_for_tokens(&fixture);
     }
     assert_eq!(
         partner.step(&page(BOBS)).await.status,
@@ -212,9 +212,9 @@ async fn a_session_is_renewed_by_who_vouched_and_a_silent_provider_holds_up_its_
 
 #[tokio::test]
 async fn a_provider_that_is_not_found_stops_no_other_and_the_page_says_which() {
-    let world = both();
-    world.find_provider().await;
-    let browser = world.browser("alice");
+    let fixture = both();
+    fixture.find_provider().await;
+    let browser = fixture.browser("alice");
     let chooser = browser.open(&page(LAB)).await.answer;
     assert!(
         chooser.body.contains("Partners does not answer"),
@@ -233,11 +233,11 @@ async fn a_provider_that_is_not_found_stops_no_other_and_the_page_says_which() {
     let at = browser.step(&link).await.location().unwrap().to_owned();
     assert!(browser.open(&at).await.is_inside());
     // One that goes away in the middle of a login is named, too.
-    world.find_partners().await;
-    let late = world.browser("alice");
+    fixture.find_partners().await;
+    let late = fixture.browser("alice");
     let at = sent_to(&late, BOBS, OTHER).await;
     let back = late.step(&at).await.location().unwrap().to_owned();
-    world.partners.change(|partners| partners.failure = Some(502));
+    fixture.partners.change(|partners| partners.failure = Some(502));
     let answer = late.step(&back).await;
     assert_eq!(answer.status, StatusCode::SERVICE_UNAVAILABLE);
     assert!(answer.body.contains(OTHER), "{}", answer.body);
@@ -245,9 +245,9 @@ async fn a_provider_that_is_not_found_stops_no_other_and_the_page_says_which() {
 
 #[tokio::test]
 async fn signing_out_ends_the_session_of_the_provider_that_vouched() {
-    let world = both_found().await;
+    let fixture = both_found().await;
     for (choice, host, issuer) in [(MAIN, LAB, ISSUER), (OTHER, BOBS, PARTNERS)] {
-        let browser = signed_in(&world, host, choice).await;
+        let browser = signed_in(&fixture, host, choice).await;
         let cookies = browser.cookies("auth.ws.example").unwrap();
         let home = browser.step(&format!("{AUTH}/")).await;
         let policy = home.headers["content-security-policy"].to_str().unwrap();
@@ -258,7 +258,7 @@ async fn signing_out_ends_the_session_of_the_provider_that_vouched() {
             ("cookie", &cookies),
             ("origin", AUTH),
         ]);
-        let answer = world
+        let answer = fixture
             .page(Method::POST, &format!("{AUTH}/sign-out"), lines, String::new())
             .await;
         let location = answer.location().unwrap();
@@ -266,44 +266,44 @@ async fn signing_out_ends_the_session_of_the_provider_that_vouched() {
     }
 }
 
-async fn tell(world: &World, token: &str) -> Answer {
+async fn tell(fixture: &Fixture, token: &str) -> Answer {
     let lines = headers(&[("content-type", "application/x-www-form-urlencoded")]);
     let url = format!("{AUTH}/backchannel-logout");
-    world
+    fixture
         .page(Method::POST, &url, lines, format!("logout_token={token}"))
         .await
 }
 
 #[tokio::test]
 async fn a_providers_message_ends_its_own_sessions_by_its_own_keys() {
-    let world = both();
-    world.partners.change(|partners| partners.second_key = true);
-    world.find_provider().await;
-    world.find_partners().await;
-    world.watch().await;
-    let staff = signed_in(&world, LAB, MAIN).await;
-    let partner = signed_in(&world, BOBS, OTHER).await;
+    let fixture = both();
+    fixture.partners.change(|partners| partners.second_key = true);
+    fixture.find_provider().await;
+    fixture.find_partners().await;
+    fixture.watch().await;
+    let staff = signed_in(&fixture, LAB, MAIN).await;
+    let partner = signed_in(&fixture, BOBS, OTHER).await;
     // Keys were fetched just now; a message that names others would be asked for again.
-    world.pass(60);
+    fixture.pass(60);
     // Both know an id-of-alice. Neither speaks for the other, and neither uses up the other's message.
-    let forged = world
+    let forged = fixture
         .partners
         .logout_token(&json!({"sub": "id-of-alice", "iss": ISSUER}));
-    assert_eq!(tell(&world, &forged).await.status, StatusCode::BAD_REQUEST);
-    let stranger = world
+    assert_eq!(tell(&fixture, &forged).await.status, StatusCode::BAD_REQUEST);
+    let stranger = fixture
         .partners
         .logout_token(&json!({"sub": "id-of-alice", "iss": "https://evil.example"}));
-    assert_eq!(tell(&world, &stranger).await.status, StatusCode::BAD_REQUEST);
-    assert_eq!(world.sessions().len(), 2);
-    let first = world
+    assert_eq!(tell(&fixture, &stranger).await.status, StatusCode::BAD_REQUEST);
+    assert_eq!(fixture.sessions().len(), 2);
+    let first = fixture
         .partners
         .logout_token(&json!({"sub": "id-of-alice", "jti": "1"}));
-    assert_eq!(tell(&world, &first).await.status, StatusCode::OK);
+    assert_eq!(tell(&fixture, &first).await.status, StatusCode::OK);
     assert!(is_in(&staff, LAB).await && !is_in(&partner, BOBS).await);
-    assert_eq!(tell(&world, &first).await.status, StatusCode::BAD_REQUEST);
-    let second = world
+    assert_eq!(tell(&fixture, &first).await.status, StatusCode::BAD_REQUEST);
+    let second = fixture
         .issuer
         .logout_token(&json!({"sub": "id-of-alice", "jti": "1"}));
-    assert_eq!(tell(&world, &second).await.status, StatusCode::OK);
+    assert_eq!(tell(&fixture, &second).await.status, StatusCode::OK);
     assert!(!is_in(&staff, LAB).await);
 }

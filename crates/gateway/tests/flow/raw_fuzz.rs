@@ -12,15 +12,15 @@ use std::time::Duration;
 use api::GatewaySession;
 use api::manager::RoutingMode;
 use api::workspace::AccessType;
-use gateway::crypto::tokens::TICKET_LIFE;
-use gateway::foreign::Asker;
 use gateway::index::{Domain, Target};
-use gateway::listen::bounds::{Bounds, Most, at_entrance};
-use gateway::listen::{Limits, Listener, Owners};
 use gateway::metrics::Metrics;
 use gateway::relay::Relay;
-use gateway::request::cookies;
 use gateway::router::{Entrance, Gate};
+use gateway::server::bounds::{Bounds, Most, at_entrance};
+use gateway::server::{Limits, Listener, Owners};
+use gateway::tokens::TICKET_LIFE;
+use gateway::tokens::cookies;
+use gateway::verify::adapters::Asker;
 use kube::ResourceExt as _;
 use proptest::prelude::*;
 use rules::access::Policy;
@@ -31,8 +31,8 @@ use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
 use crate::support::browser::Browser;
+use crate::support::fixture::{Fixture, SYSTEM, target};
 use crate::support::pod::counting;
-use crate::support::world::{SYSTEM, World, target};
 
 /// The streams that pass with a valid ticket. `{host}`, `{path}` and `{cookies}` are filled in.
 const SEEDS: [&str; 6] = [
@@ -99,7 +99,7 @@ struct Carried {
 /// A gateway behind a socket, a pod that counts who reaches it, and cookies.
 struct Site {
     runtime: Runtime,
-    _world: World,
+    _world: Fixture,
     address: SocketAddr,
     dials: Arc<AtomicUsize>,
     mode: RoutingMode,
@@ -119,9 +119,9 @@ impl Site {
             .enable_all()
             .build()
             .unwrap();
-        let (world, address, dials, carried) = runtime.block_on(async {
-            let world = World::new().await;
-            world.watch().await;
+        let (fixture, address, dials, carried) = runtime.block_on(async {
+            let fixture = Fixture::new().await;
+            fixture.watch().await;
             let (pod, dials) = counting().await;
             let targets = NAMES.map(|(name, owner)| {
                 let (host, path) = place(mode, name);
@@ -132,18 +132,18 @@ impl Site {
                     ..target(name, owner, AccessType::OwnerOnly)
                 }
             });
-            world.serve(
+            fixture.serve(
                 Domain::new("ws.example", 8443).in_mode(mode),
                 Policy::default(),
                 targets,
             );
-            let carried = carried(&world, mode).await;
-            let address = listen(&world).await;
-            (world, address, dials, carried)
+            let carried = carried(&fixture, mode).await;
+            let address = listen(&fixture).await;
+            (fixture, address, dials, carried)
         });
         Self {
             runtime,
-            _world: world,
+            _world: fixture,
             address,
             dials,
             mode,
@@ -204,10 +204,10 @@ impl Site {
 }
 
 /// Valid cookies of both people, and others that once were or never were.
-async fn carried(world: &World, mode: RoutingMode) -> Vec<Carried> {
+async fn carried(fixture: &Fixture, mode: RoutingMode) -> Vec<Carried> {
     let enter = async |name: &str, person: &'static str| -> Browser<'_> {
         let (host, path) = place(mode, name);
-        let browser = world.browser(person);
+        let browser = fixture.browser(person);
         let landing = browser.open(&format!("https://{host}:8443{path}")).await;
         assert!(landing.is_inside(), "{landing:?}");
         browser
@@ -221,10 +221,10 @@ async fn carried(world: &World, mode: RoutingMode) -> Vec<Carried> {
         jars.join("; ")
     };
     let revoked = all(&enter("lab-a", "alice").await, "lab-a");
-    let over = world.sessions().remove(0).name_any();
-    world.server.remove::<GatewaySession>(Some(SYSTEM), &over);
+    let over = fixture.sessions().remove(0).name_any();
+    fixture.server.remove::<GatewaySession>(Some(SYSTEM), &over);
     let ended = all(&enter("lab-a", "alice").await, "lab-a");
-    world.pass(TICKET_LIFE);
+    fixture.pass(TICKET_LIFE);
     let mut found: Vec<Carried> = [revoked, ended, "__Host-ws=x".to_owned(), "_xsrf=1".to_owned()]
         .map(|cookies| Carried { cookies, valid: None })
         .into();
@@ -247,10 +247,10 @@ async fn carried(world: &World, mode: RoutingMode) -> Vec<Carried> {
 }
 
 /// The listener of the process, without TLS.
-async fn listen(world: &World) -> SocketAddr {
+async fn listen(fixture: &Fixture) -> SocketAddr {
     let socket = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = socket.local_addr().unwrap();
-    let (app, stop) = (&world.app, CancellationToken::new());
+    let (app, stop) = (&fixture.app, CancellationToken::new());
     let relay = Relay::new(
         app.clone(),
         app.index.clone(),
@@ -259,7 +259,7 @@ async fn listen(world: &World) -> SocketAddr {
         stop.clone(),
     );
     let gate = Gate::new(Arc::new(Entrance {
-        doorkeeper: app.clone(),
+        authorizer: app.clone(),
         relay: Arc::new(relay),
         own_names: vec!["gateway.system.svc".to_owned()],
         foreign: vec![Asker::Nginx, Asker::Caddy, Asker::Envoy],

@@ -1,13 +1,13 @@
 //! Where a person can be sent: the auth host, a workspace of this domain, the identity provider. Nowhere else.
 
-use gateway::crypto::seal::{KeyId, KeyRing, SealingKey};
-use gateway::crypto::tokens::{Enter, Token as _};
+use gateway::tokens::seal::{KeyId, KeyRing, SealingKey};
+use gateway::tokens::{Enter, Token as _};
 use http::{Method, StatusCode};
 use openidconnect::url::Url;
 use proptest::prelude::*;
 
 use crate::support::browser::{Answer, NAVIGATION, headers};
-use crate::support::world::{AUTH, ISSUER, LAB, NOW, World, origin};
+use crate::support::fixture::{AUTH, Fixture, ISSUER, LAB, NOW, origin};
 
 /// Whether a redirect, and each link and form of a page, stays among the hosts that belong together.
 fn stays(answer: &Answer) -> bool {
@@ -68,9 +68,9 @@ fn no_parameter_leads_elsewhere() {
         .enable_all()
         .build()
         .unwrap();
-    let world = runtime.block_on(World::new());
+    let fixture = runtime.block_on(Fixture::new());
     let alice = runtime.block_on(async {
-        let alice = world.browser("alice");
+        let alice = fixture.browser("alice");
         alice.open(&format!("{}/", origin(LAB))).await;
         alice
     });
@@ -93,13 +93,13 @@ fn no_parameter_leads_elsewhere() {
         prop_assume!(path.parse::<http::uri::PathAndQuery>().is_ok());
         // Somebody who is signed in, and somebody who is not.
         for lines in [headers(&[("accept", "text/html"), ("cookie", &session)]), headers(&[("accept", "text/html")])] {
-            let answer = runtime.block_on(world.page(Method::GET, &url, lines, String::new()));
+            let answer = runtime.block_on(fixture.page(Method::GET, &url, lines, String::new()));
             prop_assert!(stays(&answer), "{url} leads to {:?}: {}", answer.location(), answer.body);
         }
         let form = format!("host={}", form_urlencoded::byte_serialize(value.as_bytes()).collect::<String>());
         let lines = [("origin", AUTH), ("accept", "text/html"), ("content-type", "application/x-www-form-urlencoded"), ("cookie", session.as_str())];
         for lines in [&lines[..], &lines[..3]] {
-            let answer = runtime.block_on(world.page(Method::POST, &format!("{AUTH}/start"), headers(lines), form.clone()));
+            let answer = runtime.block_on(fixture.page(Method::POST, &format!("{AUTH}/start"), headers(lines), form.clone()));
             prop_assert!(stays(&answer), "{value} leads to {:?}: {}", answer.location(), answer.body);
         }
     });
@@ -111,8 +111,8 @@ fn no_path_of_a_workspace_leads_elsewhere_after_signing_in() {
         .enable_all()
         .build()
         .unwrap();
-    let world = runtime.block_on(World::new());
-    let alice = world.browser("alice");
+    let fixture = runtime.block_on(Fixture::new());
+    let alice = fixture.browser("alice");
     runtime.block_on(alice.open(&format!("{}/", origin(LAB))));
     let paths = "/([/\\\\@:?#.%&=a-z0-9]{0,30}|/evil\\.example/?|\\\\evil\\.example|%2f%2fevil\\.example|\\.\\./_workspace/callback)";
     proptest!(ProptestConfig::with_cases(100), |(path in paths)| {
@@ -138,7 +138,7 @@ fn no_path_of_a_workspace_leads_elsewhere_after_signing_in() {
 
 #[tokio::test]
 async fn links_that_are_sealed_by_somebody_else_or_for_another_domain_lead_nowhere() {
-    let world = World::new().await;
+    let fixture = Fixture::new().await;
     let enter = |host: &str| Enter {
         site: host.into(),
         target: "/".into(),
@@ -148,7 +148,7 @@ async fn links_that_are_sealed_by_somebody_else_or_for_another_domain_lead_nowhe
         expires: NOW + 100,
     };
     let foreign = KeyRing::new(vec![SealingKey::derive(KeyId::new([1; 8]), 0, &[2; 32]).unwrap()]);
-    let ours = &world.app.keys;
+    let ours = &fixture.app.keys;
     for sealed in [
         enter(LAB).seal(&foreign, NOW).unwrap(),
         enter("evil.example").seal(ours, NOW).unwrap(),
@@ -156,7 +156,7 @@ async fn links_that_are_sealed_by_somebody_else_or_for_another_domain_lead_nowhe
         enter("a.b.ws.example").seal(ours, NOW).unwrap(),
         enter("evil.example:8443/.ws.example").seal(ours, NOW).unwrap(),
     ] {
-        let answer = world
+        let answer = fixture
             .page(
                 Method::GET,
                 &format!("{AUTH}/enter?t={sealed}"),
@@ -174,17 +174,17 @@ async fn links_that_are_sealed_by_somebody_else_or_for_another_domain_lead_nowhe
 /// Other proxies than ours hand on whatever a client calls the host.
 #[tokio::test]
 async fn a_host_that_browsers_read_as_another_one_gets_no_link_of_ours() {
-    let world = World::new().await;
+    let fixture = Fixture::new().await;
     for host in MISREAD {
         for path in ["/_workspace/enter?/lab", "/_workspace/sign-in?to=/lab", "/lab"] {
             let url = format!("{}{path}", origin(host));
-            let answer = world
+            let answer = fixture
                 .page(Method::GET, &url, headers(&NAVIGATION), String::new())
                 .await;
             assert_eq!(answer.status, StatusCode::MISDIRECTED_REQUEST, "{url}");
         }
         let url = format!("{}/lab", origin(host));
-        let answer = world.verify("GET", &url, headers(&NAVIGATION)).await;
+        let answer = fixture.verify("GET", &url, headers(&NAVIGATION)).await;
         assert_eq!(answer.status, StatusCode::MISDIRECTED_REQUEST, "{url}");
     }
 }

@@ -4,34 +4,34 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
-use gateway::verify::Doorkeeper as _;
+use gateway::verify::Authorizer as _;
 use http::{Method, StatusCode};
 use kube::runtime::watcher::Event;
 use testkit::api_server::Fault;
 use tokio::time::{Instant, advance, sleep};
 
 use crate::support::browser::{Browser, NAVIGATION, headers};
-use crate::support::world::{LAB, World, origin};
+use crate::support::fixture::{Fixture, LAB, origin};
 
 fn lab() -> String {
     format!("{}/", origin(LAB))
 }
 
-/// A world whose reviews are counted and answered as the switch says.
-async fn world() -> (World, Arc<AtomicBool>, Arc<AtomicUsize>) {
-    let world = World::new().await;
+/// A fixture whose reviews are counted and answered as the switch says.
+async fn fixture() -> (Fixture, Arc<AtomicBool>, Arc<AtomicUsize>) {
+    let fixture = Fixture::new().await;
     let (granted, asked) = (Arc::new(AtomicBool::new(true)), Arc::new(AtomicUsize::new(0)));
     let (grants, counts) = (Arc::clone(&granted), Arc::clone(&asked));
-    world.server.review(move |spec| {
+    fixture.server.review(move |spec| {
         counts.fetch_add(1, Ordering::Relaxed);
         assert_eq!(spec["resourceAttributes"]["subresource"], "connect");
         grants.load(Ordering::Relaxed)
     });
-    (world, granted, asked)
+    (fixture, granted, asked)
 }
 
-fn breaks(world: &World, times: usize) {
-    world
+fn breaks(fixture: &Fixture, times: usize) {
+    fixture
         .server
         .fail(Fault::internal(Method::POST, "subjectaccessreviews", times));
 }
@@ -46,8 +46,8 @@ async fn seconds(seconds: u64) {
 
 #[tokio::test(start_paused = true)]
 async fn an_owner_without_the_right_is_refused_and_the_answer_counts_for_its_time() {
-    let (world, granted, asked) = world().await;
-    let alice = world.browser("alice");
+    let (fixture, granted, asked) = fixture().await;
+    let alice = fixture.browser("alice");
     assert!(alice.open(&lab()).await.is_inside());
     let before = asked.load(Ordering::Relaxed);
     for _ in 0..20 {
@@ -69,10 +69,10 @@ async fn an_owner_without_the_right_is_refused_and_the_answer_counts_for_its_tim
 
 #[tokio::test(start_paused = true)]
 async fn nobody_gets_in_while_the_right_cannot_be_asked_and_nobody_is_told_no() {
-    let (world, _, _) = world().await;
-    let alice = world.browser("alice");
+    let (fixture, _, _) = fixture().await;
+    let alice = fixture.browser("alice");
     assert!(alice.open(&lab()).await.is_inside());
-    breaks(&world, 2);
+    breaks(&fixture, 2);
     seconds(30).await;
     let answer = alice.send("GET", &lab(), headers(&NAVIGATION)).await;
     assert_eq!(answer.status, StatusCode::SERVICE_UNAVAILABLE);
@@ -86,13 +86,13 @@ async fn nobody_gets_in_while_the_right_cannot_be_asked_and_nobody_is_told_no() 
 async fn a_right_is_asked_about_again_after_two_and_ten_seconds_since_other_api_servers_lag_behind() {
     // How late the one knows that is asked, and until when that may count.
     for (lag, latest) in [(0, 1_200), (1_500, 3_200), (8_000, 11_200)] {
-        let (world, granted, _) = world().await;
-        tokio::spawn(world.app.rights.clone().renew(Duration::from_mins(2)));
-        let alice = world.browser("alice");
+        let (fixture, granted, _) = fixture().await;
+        tokio::spawn(fixture.app.rights.clone().renew(Duration::from_mins(2)));
+        let alice = fixture.browser("alice");
         assert!(alice.open(&lab()).await.is_inside());
         seconds(1).await;
         let (change, lag) = (Instant::now(), Duration::from_millis(lag));
-        world.app.rights.doubt(Some("team"));
+        fixture.app.rights.doubt(Some("team"));
         loop {
             granted.store(change.elapsed() < lag, Ordering::Relaxed);
             if status(&alice).await == StatusCode::FORBIDDEN {
@@ -111,38 +111,38 @@ async fn a_right_is_asked_about_again_after_two_and_ten_seconds_since_other_api_
 
 #[tokio::test(start_paused = true)]
 async fn an_api_server_that_is_away_shuts_owners_out_after_half_a_minute_and_lets_them_in_when_it_is_back() {
-    let (world, _, _) = world().await;
-    let alice = world.browser("alice");
+    let (fixture, _, _) = fixture().await;
+    let alice = fixture.browser("alice");
     assert!(alice.open(&lab()).await.is_inside());
-    let session = world.sessions().remove(0);
-    world.app.sessions.apply(Event::Apply(session)).await;
-    world.server.partition(true);
+    let session = fixture.sessions().remove(0);
+    fixture.app.sessions.apply(Event::Apply(session)).await;
+    fixture.server.partition(true);
     for _ in 0..29 {
         assert_eq!(status(&alice).await, StatusCode::OK);
         seconds(1).await;
     }
     seconds(1).await;
     assert_eq!(status(&alice).await, StatusCode::SERVICE_UNAVAILABLE);
-    world.server.partition(false);
+    fixture.server.partition(false);
     assert_eq!(status(&alice).await, StatusCode::OK);
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_right_taken_away_counts_within_a_second_of_the_change_and_ends_open_sockets() {
-    let (world, granted, _) = world().await;
-    tokio::spawn(world.app.rights.clone().renew(Duration::from_mins(2)));
-    let alice = world.browser("alice");
+    let (fixture, granted, _) = fixture().await;
+    tokio::spawn(fixture.app.rights.clone().renew(Duration::from_mins(2)));
+    let alice = fixture.browser("alice");
     assert!(alice.open(&lab()).await.is_inside());
-    let session = world.sessions().remove(0);
-    world.app.sessions.apply(Event::Apply(session)).await;
+    let session = fixture.sessions().remove(0);
+    fixture.app.sessions.apply(Event::Apply(session)).await;
     let handshake = headers(&[("cookie", &alice.cookies(LAB).unwrap()), ("origin", &origin(LAB))]);
-    let grant = world.handshake(LAB, &handshake).await.unwrap();
+    let grant = fixture.handshake(LAB, &handshake).await.unwrap();
     seconds(1).await;
     granted.store(false, Ordering::Relaxed);
-    world.app.rights.doubt(Some("team"));
-    assert!(world.app.holds(&grant));
+    fixture.app.rights.doubt(Some("team"));
+    assert!(fixture.app.is_valid(&grant));
     // The relay looks every 750 ms.
     sleep(Duration::from_millis(750)).await;
-    assert!(!world.app.holds(&grant));
+    assert!(!fixture.app.is_valid(&grant));
     assert_eq!(status(&alice).await, StatusCode::FORBIDDEN);
 }

@@ -1,11 +1,11 @@
 //! Signing out: here, at the provider, and everywhere; and who cannot make somebody else sign out.
 
-use gateway::request::cookies;
+use gateway::tokens::cookies;
 use http::{Method, StatusCode};
 use testkit::api_server::Fault;
 
 use crate::support::browser::{Answer, Browser, headers};
-use crate::support::world::{AUTH, BOBS, ISSUER, LAB, OPEN, World, origin};
+use crate::support::fixture::{AUTH, BOBS, Fixture, ISSUER, LAB, OPEN, origin};
 
 fn lab() -> String {
     format!("{}/", origin(LAB))
@@ -22,24 +22,24 @@ pub(super) async fn sign_out(browser: &Browser<'_>, from: Option<&str>, body: &s
         lines.extend(headers(&[("origin", from)]));
     }
     let url = format!("{AUTH}/sign-out");
-    let answer = browser.world.page(Method::POST, &url, lines, body.into()).await;
+    let answer = browser.fixture.page(Method::POST, &url, lines, body.into()).await;
     if answer.cookie(cookies::SESSION) == Some("") {
         browser.set_cookie("auth.ws.example", cookies::SESSION, None);
     }
     answer
 }
 
-async fn signed_in<'w>(world: &'w World, name: &'static str, host: &str) -> Browser<'w> {
-    let browser = world.browser(name);
+async fn signed_in<'w>(fixture: &'w Fixture, name: &'static str, host: &str) -> Browser<'w> {
+    let browser = fixture.browser(name);
     assert!(browser.open(&format!("{}/", origin(host))).await.is_inside());
     browser
 }
 
 #[tokio::test]
 async fn who_signs_out_has_no_session_here_and_is_sent_to_end_the_providers() {
-    let world = World::new().await;
-    world.watch().await;
-    let alice = signed_in(&world, "alice", LAB).await;
+    let fixture = Fixture::new().await;
+    fixture.watch().await;
+    let alice = signed_in(&fixture, "alice", LAB).await;
     let answer = sign_out(&alice, Some(AUTH), "").await;
     assert_eq!(answer.status, StatusCode::SEE_OTHER);
     let location = answer.location().unwrap();
@@ -58,7 +58,7 @@ async fn who_signs_out_has_no_session_here_and_is_sent_to_end_the_providers() {
     assert_eq!(answer.headers["cache-control"], "no-store");
 
     // The session is gone, and with it every ticket.
-    assert!(world.sessions().is_empty());
+    assert!(fixture.sessions().is_empty());
     assert_eq!(alice.step(&lab()).await.status, StatusCode::FOUND);
     let home = alice.step(&format!("{AUTH}/")).await;
     assert!(home.body.contains("You are signed out"), "{}", home.body);
@@ -68,15 +68,15 @@ async fn who_signs_out_has_no_session_here_and_is_sent_to_end_the_providers() {
 
 #[tokio::test]
 async fn signing_out_everywhere_ends_all_sessions_of_the_person_and_of_nobody_else() {
-    let world = World::new().await;
+    let fixture = Fixture::new().await;
     let (here, there) = (
-        signed_in(&world, "alice", LAB).await,
-        signed_in(&world, "alice", LAB).await,
+        signed_in(&fixture, "alice", LAB).await,
+        signed_in(&fixture, "alice", LAB).await,
     );
-    let bob = signed_in(&world, "bob", BOBS).await;
-    assert_eq!(world.sessions().len(), 3);
+    let bob = signed_in(&fixture, "bob", BOBS).await;
+    assert_eq!(fixture.sessions().len(), 3);
     sign_out(&here, Some(AUTH), "everywhere=yes").await;
-    assert_eq!(world.sessions().len(), 1);
+    assert_eq!(fixture.sessions().len(), 1);
     assert_eq!(there.step(&lab()).await.status, StatusCode::FOUND);
     assert_eq!(
         bob.step(&format!("{}/", origin(BOBS))).await.status,
@@ -86,10 +86,10 @@ async fn signing_out_everywhere_ends_all_sessions_of_the_person_and_of_nobody_el
 
 #[tokio::test]
 async fn signing_out_of_one_browser_leaves_the_other_signed_in() {
-    let world = World::new().await;
+    let fixture = Fixture::new().await;
     let (here, there) = (
-        signed_in(&world, "alice", LAB).await,
-        signed_in(&world, "alice", LAB).await,
+        signed_in(&fixture, "alice", LAB).await,
+        signed_in(&fixture, "alice", LAB).await,
     );
     sign_out(&here, Some(AUTH), "").await;
     assert_eq!(here.step(&lab()).await.status, StatusCode::FOUND);
@@ -98,8 +98,8 @@ async fn signing_out_of_one_browser_leaves_the_other_signed_in() {
 
 #[tokio::test]
 async fn no_page_of_another_origin_signs_anybody_out() {
-    let world = World::new().await;
-    let alice = signed_in(&world, "alice", OPEN).await;
+    let fixture = Fixture::new().await;
+    let alice = signed_in(&fixture, "alice", OPEN).await;
     for from in [
         None,
         Some("null"),
@@ -114,14 +114,14 @@ async fn no_page_of_another_origin_signs_anybody_out() {
     // Opened as a page, it only shows the buttons.
     let read = alice.step(&format!("{AUTH}/sign-out")).await;
     assert_eq!(read.status, StatusCode::OK);
-    assert_eq!(world.sessions().len(), 1);
+    assert_eq!(fixture.sessions().len(), 1);
 }
 
 #[tokio::test]
 async fn a_session_that_cannot_be_deleted_is_not_called_ended() {
-    let world = World::new().await;
-    let alice = signed_in(&world, "alice", LAB).await;
-    world
+    let fixture = Fixture::new().await;
+    let alice = signed_in(&fixture, "alice", LAB).await;
+    fixture
         .server
         .fail(Fault::internal(Method::DELETE, "gatewaysessions", 1));
     let answer = sign_out(&alice, Some(AUTH), "").await;
@@ -136,22 +136,22 @@ async fn a_session_that_cannot_be_deleted_is_not_called_ended() {
 
 #[tokio::test]
 async fn signing_out_everywhere_can_be_repeated_until_all_sessions_are_gone() {
-    let world = World::new().await;
+    let fixture = Fixture::new().await;
     let (here, there) = (
-        signed_in(&world, "alice", LAB).await,
-        signed_in(&world, "alice", LAB).await,
+        signed_in(&fixture, "alice", LAB).await,
+        signed_in(&fixture, "alice", LAB).await,
     );
-    world
+    fixture
         .server
         .fail(Fault::internal(Method::DELETE, "gatewaysessions", 1));
     let answer = sign_out(&here, Some(AUTH), "everywhere=yes").await;
     assert_eq!(answer.status, StatusCode::SERVICE_UNAVAILABLE);
-    assert_eq!(world.sessions().len(), 2);
+    assert_eq!(fixture.sessions().len(), 2);
     let answer = sign_out(&here, Some(AUTH), "everywhere=yes").await;
     assert_eq!(answer.status, StatusCode::SEE_OTHER);
-    assert!(world.sessions().is_empty());
+    assert!(fixture.sessions().is_empty());
     assert_eq!(there.step(&lab()).await.status, StatusCode::FOUND);
-    let told = world.records("logout", 2).await;
+    let told = fixture.records("logout", 2).await;
     assert!(
         told.iter()
             .all(|record| record["user"] == "alice" && record["by"] == "person_everywhere"),
@@ -160,8 +160,8 @@ async fn signing_out_everywhere_can_be_repeated_until_all_sessions_are_gone() {
 }
 
 /// Two tabs of one browser that begin to sign in before either has: each makes a session of its own.
-async fn two_tabs(world: &World) -> Browser<'_> {
-    let browser = world.browser("alice");
+async fn two_tabs(fixture: &Fixture) -> Browser<'_> {
+    let browser = fixture.browser("alice");
     let mut login_pages = Vec::new();
     for host in [LAB, OPEN] {
         let address = format!("{}/", origin(host));
@@ -171,20 +171,20 @@ async fn two_tabs(world: &World) -> Browser<'_> {
     for page in &login_pages {
         assert!(browser.open(page).await.is_inside());
     }
-    assert_eq!(world.sessions().len(), 2);
+    assert_eq!(fixture.sessions().len(), 2);
     browser
 }
 
 #[tokio::test]
 async fn signing_out_ends_what_every_tab_of_the_browser_stands_on() {
-    let world = World::new().await;
-    let browser = two_tabs(&world).await;
-    let elsewhere = signed_in(&world, "alice", LAB).await;
+    let fixture = Fixture::new().await;
+    let browser = two_tabs(&fixture).await;
+    let elsewhere = signed_in(&fixture, "alice", LAB).await;
     assert_eq!(
         sign_out(&browser, Some(AUTH), "").await.status,
         StatusCode::SEE_OTHER
     );
-    assert_eq!(world.sessions().len(), 1);
+    assert_eq!(fixture.sessions().len(), 1);
     for host in [LAB, OPEN] {
         let address = format!("{}/", origin(host));
         assert_eq!(browser.step(&address).await.status, StatusCode::FOUND, "{host}");
@@ -194,25 +194,25 @@ async fn signing_out_ends_what_every_tab_of_the_browser_stands_on() {
 
 #[tokio::test]
 async fn browsers_in_one_session_of_the_provider_are_signed_out_together() {
-    let world = World::new().await;
-    world.issuer.change(|issuer| {
+    let fixture = Fixture::new().await;
+    fixture.issuer.change(|issuer| {
         issuer.wrong.insert("sid".into(), "one".into());
     });
     let (one, two) = (
-        signed_in(&world, "alice", LAB).await,
-        signed_in(&world, "alice", LAB).await,
+        signed_in(&fixture, "alice", LAB).await,
+        signed_in(&fixture, "alice", LAB).await,
     );
     sign_out(&one, Some(AUTH), "").await;
-    assert!(world.sessions().is_empty());
+    assert!(fixture.sessions().is_empty());
     assert_eq!(two.step(&lab()).await.status, StatusCode::FOUND);
 }
 
 #[tokio::test]
 async fn without_a_sign_out_at_the_provider_the_browser_comes_straight_back() {
-    let world = World::without_provider();
-    world.issuer.change(|issuer| issuer.ends_sessions = false);
-    world.find_provider().await;
-    let alice = signed_in(&world, "alice", LAB).await;
+    let fixture = Fixture::without_provider();
+    fixture.issuer.change(|issuer| issuer.ends_sessions = false);
+    fixture.find_provider().await;
+    let alice = signed_in(&fixture, "alice", LAB).await;
     let answer = sign_out(&alice, Some(AUTH), "").await;
     assert_eq!(answer.location(), Some(format!("{AUTH}/").as_str()));
     // Once more does no harm.
@@ -222,8 +222,8 @@ async fn without_a_sign_out_at_the_provider_the_browser_comes_straight_back() {
 
 #[tokio::test]
 async fn an_id_token_that_is_too_long_for_an_address_is_left_out_of_it() {
-    let world = World::new().await;
-    let mut alice = world.browser("alice");
+    let fixture = Fixture::new().await;
+    let mut alice = fixture.browser("alice");
     let groups: Vec<String> = (0..300).map(|number| format!("group-number-{number}")).collect();
     alice.person.insert("groups".into(), groups.into());
     assert!(alice.open(&lab()).await.is_inside());
@@ -237,8 +237,8 @@ async fn an_id_token_that_is_too_long_for_an_address_is_left_out_of_it() {
 
 #[tokio::test]
 async fn the_first_page_and_every_refusal_lead_to_signing_out_without_scripts() {
-    let world = World::new().await;
-    let bob = signed_in(&world, "bob", BOBS).await;
+    let fixture = Fixture::new().await;
+    let bob = signed_in(&fixture, "bob", BOBS).await;
     let refused = bob.open(&lab()).await.answer;
     assert_eq!(refused.status, StatusCode::FORBIDDEN);
     assert!(
@@ -267,6 +267,6 @@ async fn the_first_page_and_every_refusal_lead_to_signing_out_without_scripts() 
     ]);
     let framed = bob.send("GET", &format!("{AUTH}/"), frame).await;
     assert_eq!(framed.status, StatusCode::FORBIDDEN);
-    let stranger = world.browser("alice").step(&format!("{AUTH}/")).await;
+    let stranger = fixture.browser("alice").step(&format!("{AUTH}/")).await;
     assert!(stranger.body.contains("You are signed out"));
 }

@@ -5,73 +5,77 @@ use serde_json::json;
 use testkit::issuer::Signature;
 
 use crate::support::browser::{Answer, headers};
-use crate::support::world::{AUTH, LAB, World, origin};
+use crate::support::fixture::{AUTH, Fixture, LAB, origin};
 
-async fn signs_in(world: &World) -> bool {
-    let landing = world.browser("alice").open(&format!("{}/", origin(LAB))).await;
+async fn signs_in(fixture: &Fixture) -> bool {
+    let landing = fixture.browser("alice").open(&format!("{}/", origin(LAB))).await;
     landing.is_inside()
 }
 
-fn fetches(world: &World) -> usize {
-    let requests = world.issuer.take_requests();
+fn fetches(fixture: &Fixture) -> usize {
+    let requests = fixture.issuer.take_requests();
     requests.iter().filter(|path| *path == "/jwks").count()
 }
 
-async fn tell(world: &World, token: &str) -> Answer {
+async fn tell(fixture: &Fixture, token: &str) -> Answer {
     let lines = headers(&[("content-type", "application/x-www-form-urlencoded")]);
     let url = format!("{AUTH}/backchannel-logout");
-    world
+    fixture
         .page(Method::POST, &url, lines, format!("logout_token={token}"))
         .await
 }
 
 #[tokio::test]
 async fn keys_that_the_provider_cannot_tell_leave_the_old_ones_in_force() {
-    let world = World::new().await;
-    world.issuer.change(|issuer| issuer.loses_keys = true);
+    let fixture = Fixture::new().await;
+    fixture.issuer.change(|issuer| issuer.loses_keys = true);
     for _ in 0..3 {
-        world.pass(60);
+        fixture.pass(60);
         // A key that is not known makes the gateway ask, and it gets an error.
-        world
+        fixture
             .issuer
             .change(|issuer| issuer.signature = Signature::UnknownKeyId);
-        assert!(!signs_in(&world).await);
-        assert_eq!(fetches(&world), 1);
-        world.issuer.change(|issuer| issuer.signature = Signature::Valid);
-        assert!(signs_in(&world).await, "the keys of before count no longer");
-        assert_eq!(fetches(&world), 0);
+        assert!(!signs_in(&fixture).await);
+        assert_eq!(fetches(&fixture), 1);
+        fixture
+            .issuer
+            .change(|issuer| issuer.signature = Signature::Valid);
+        assert!(signs_in(&fixture).await, "the keys of before count no longer");
+        assert_eq!(fetches(&fixture), 0);
     }
-    let token = world.issuer.logout_token(&json!({"sub": "id-of-alice"}));
-    assert_eq!(tell(&world, &token).await.status, StatusCode::OK);
+    let token = fixture.issuer.logout_token(&json!({"sub": "id-of-alice"}));
+    assert_eq!(tell(&fixture, &token).await.status, StatusCode::OK);
 }
 
 #[tokio::test]
 async fn after_a_rotation_the_old_key_is_refused_wherever_it_signs() {
-    let world = World::new().await;
-    world.pass(60);
-    let message = || world.issuer.logout_token(&json!({"sub": "id-of-alice"}));
+    let fixture = Fixture::new().await;
+    fixture.pass(60);
+    let message = || fixture.issuer.logout_token(&json!({"sub": "id-of-alice"}));
     let (before, after) = (message(), message());
-    assert_eq!(tell(&world, &before).await.status, StatusCode::OK);
+    assert_eq!(tell(&fixture, &before).await.status, StatusCode::OK);
 
     // Who signs in within the second of the message is meant by it.
-    world.pass(1);
-    world.issuer.change(|issuer| issuer.second_key = true);
-    assert!(signs_in(&world).await, "the new key is fetched");
-    assert_eq!(fetches(&world), 1);
+    fixture.pass(1);
+    fixture.issuer.change(|issuer| issuer.second_key = true);
+    assert!(signs_in(&fixture).await, "the new key is fetched");
+    assert_eq!(fetches(&fixture), 1);
     // A message of before the rotation that was not used yet.
-    assert_eq!(tell(&world, &after).await.status, StatusCode::BAD_REQUEST);
-    assert_eq!(world.sessions().len(), 1);
+    assert_eq!(tell(&fixture, &after).await.status, StatusCode::BAD_REQUEST);
+    assert_eq!(fixture.sessions().len(), 1);
     // Within a minute of the last look it may be a key that is new, and the provider is to come again.
     for told in [StatusCode::SERVICE_UNAVAILABLE, StatusCode::BAD_REQUEST] {
-        world
+        fixture
             .issuer
             .change(|issuer| issuer.signature = Signature::RetiredKey);
-        assert!(!signs_in(&world).await, "the old key counts beside the new one");
-        assert_eq!(tell(&world, &message()).await.status, told);
-        assert_eq!(world.sessions().len(), 1);
+        assert!(!signs_in(&fixture).await, "the old key counts beside the new one");
+        assert_eq!(tell(&fixture, &message()).await.status, told);
+        assert_eq!(fixture.sessions().len(), 1);
         // Nor after another look at the key set.
-        world.pass(60);
+        fixture.pass(60);
     }
-    world.issuer.change(|issuer| issuer.signature = Signature::Valid);
-    assert!(signs_in(&world).await);
+    fixture
+        .issuer
+        .change(|issuer| issuer.signature = Signature::Valid);
+    assert!(signs_in(&fixture).await);
 }

@@ -5,8 +5,9 @@ use std::time::Duration;
 use api::condition::reason;
 use axum::Router;
 use gateway::index::Target;
-use gateway::listen::Lasting;
-use gateway::{progress, router};
+use gateway::login::progress;
+use gateway::router;
+use gateway::server::Lasting;
 use http::StatusCode;
 use tokio::task::yield_now;
 use tokio::time::{Instant, sleep, timeout};
@@ -14,27 +15,27 @@ use tokio_util::sync::CancellationToken;
 
 use super::progress::{ask, coming_again, events, own_page, running, signed_in, starting, watched};
 use super::sign_out::sign_out;
-use crate::support::world::{AUTH, LAB};
+use crate::support::fixture::{AUTH, LAB};
 
 #[tokio::test(start_paused = true)]
 async fn who_does_not_read_a_stream_costs_one_line_and_loses_it_after_half_a_minute() {
-    let world = watched().await;
-    let alice = signed_in(&world, "alice", LAB).await;
+    let fixture = watched().await;
+    let alice = signed_in(&fixture, "alice", LAB).await;
     let lines = own_page(&alice, LAB);
     let told = |message: String| {
         let target = Target {
             message,
             ..starting(LAB, "alice", reason::UNSCHEDULABLE, false)
         };
-        world.publish(vec![target]);
+        fixture.publish(vec![target]);
     };
     told("at first".to_owned());
-    let status = async || ask(&world.pages, LAB, lines.clone()).await.status();
+    let status = async || ask(&fixture.pages, LAB, lines.clone()).await.status();
     let mut unread = vec![];
     for _ in 0..7 {
-        unread.push(events(&world.pages, LAB, lines.clone()).await);
+        unread.push(events(&fixture.pages, LAB, lines.clone()).await);
     }
-    let answer = ask(&world.pages, LAB, lines.clone()).await;
+    let answer = ask(&fixture.pages, LAB, lines.clone()).await;
     let Lasting(over) = answer.extensions().get::<Lasting>().unwrap().clone();
     for number in 0..1000 {
         told(number.to_string());
@@ -55,12 +56,17 @@ async fn who_does_not_read_a_stream_costs_one_line_and_loses_it_after_half_a_min
 
 #[tokio::test(start_paused = true)]
 async fn a_stream_that_nobody_reads_ends_with_the_right_to_it_and_with_the_replica() {
-    let world = watched().await;
-    let alice = signed_in(&world, "alice", LAB).await;
-    world.publish(vec![starting(LAB, "alice", reason::STARTING, false)]);
+    let fixture = watched().await;
+    let alice = signed_in(&fixture, "alice", LAB).await;
+    fixture.publish(vec![starting(LAB, "alice", reason::STARTING, false)]);
     let stop = CancellationToken::new();
-    let streams = progress::routes(world.app.clone(), stop.clone());
-    let pages = router::pages(world.app.index.clone(), world.app.clone(), Router::new(), streams);
+    let streams = progress::routes(fixture.app.clone(), stop.clone());
+    let pages = router::pages(
+        fixture.app.index.clone(),
+        fixture.app.clone(),
+        Router::new(),
+        streams,
+    );
     let unread = async |pages: &Router| {
         let answer = ask(pages, LAB, own_page(&alice, LAB)).await;
         let Lasting(over) = answer.extensions().get::<Lasting>().unwrap().clone();
@@ -75,7 +81,7 @@ async fn a_stream_that_nobody_reads_ends_with_the_right_to_it_and_with_the_repli
     stop.cancel();
     soon(over).await.unwrap();
 
-    let (_held, over) = unread(&world.pages).await;
+    let (_held, over) = unread(&fixture.pages).await;
     let answer = sign_out(&alice, Some(AUTH), "").await;
     assert_eq!(answer.status, StatusCode::SEE_OTHER);
     soon(over).await.unwrap();
@@ -83,12 +89,12 @@ async fn a_stream_that_nobody_reads_ends_with_the_right_to_it_and_with_the_repli
 
 #[tokio::test(start_paused = true)]
 async fn a_stream_lasts_ten_minutes_and_who_comes_again_goes_on_where_it_ended() {
-    let world = watched().await;
+    let fixture = watched().await;
     // What alice may do is asked again and again, as long as she follows.
-    tokio::spawn(world.app.rights.clone().renew(Duration::from_mins(2)));
-    let alice = signed_in(&world, "alice", LAB).await;
-    world.publish(vec![starting(LAB, "alice", reason::STARTING, false)]);
-    let mut stream = events(&world.pages, LAB, own_page(&alice, LAB)).await;
+    tokio::spawn(fixture.app.rights.clone().renew(Duration::from_mins(2)));
+    let alice = signed_in(&fixture, "alice", LAB).await;
+    fixture.publish(vec![starting(LAB, "alice", reason::STARTING, false)]);
+    let mut stream = events(&fixture.pages, LAB, own_page(&alice, LAB)).await;
     let begun = Instant::now();
     assert_eq!(stream.awaited().await.unwrap().percent(), 5);
     let last = stream.awaited().await.unwrap();
@@ -100,9 +106,9 @@ async fn a_stream_lasts_ten_minutes_and_who_comes_again_goes_on_where_it_ended()
     assert_eq!(stream.idle, 39);
 
     let again = coming_again(own_page(&alice, LAB), &last);
-    let mut stream = events(&world.pages, LAB, again).await;
+    let mut stream = events(&fixture.pages, LAB, again).await;
     yield_now().await;
-    world.publish(vec![running(LAB, "alice")]);
+    fixture.publish(vec![running(LAB, "alice")]);
     let rest = stream.rest().await;
     assert_eq!(rest.len(), 1, "{rest:?}");
     assert_eq!((rest[0].kind.as_str(), rest[0].percent()), ("ready", 100));

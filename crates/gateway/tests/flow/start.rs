@@ -10,26 +10,26 @@ use serde_json::json;
 use testkit::api_server::Fault;
 
 use crate::support::browser::{Answer, Browser, headers};
-use crate::support::world::{AUTH, BOBS, LAB, OPEN, World, origin, target};
+use crate::support::fixture::{AUTH, BOBS, Fixture, LAB, OPEN, origin, target};
 use api::workspace::AccessType;
 
 /// Alice's workspace, stopped, and she is signed in.
-async fn stopped(world: &World) -> Browser<'_> {
-    let alice = world.browser("alice");
+async fn stopped(fixture: &Fixture) -> Browser<'_> {
+    let alice = fixture.browser("alice");
     assert!(alice.open(&format!("{}/", origin(LAB))).await.is_inside());
-    world.publish(vec![
+    fixture.publish(vec![
         Target {
             phase: Phase::Stopped,
             ..target(LAB, "alice", AccessType::OwnerOnly)
         },
         target(BOBS, "bob", AccessType::OwnerOnly),
     ]);
-    store(world, DesiredStatus::Stopped);
-    world.server.take_calls();
+    store(fixture, DesiredStatus::Stopped);
+    fixture.server.take_calls();
     alice
 }
 
-fn store(world: &World, desired: DesiredStatus) {
+fn store(fixture: &Fixture, desired: DesiredStatus) {
     let workspace: Workspace = serde_json::from_value(json!({
         "apiVersion": "workspaces.jupyter.org/v1alpha1",
         "kind": "Workspace",
@@ -37,11 +37,11 @@ fn store(world: &World, desired: DesiredStatus) {
         "spec": {"displayName": "Lab", "desiredStatus": desired},
     }))
     .unwrap();
-    world.server.put(&workspace);
+    fixture.server.put(&workspace);
 }
 
-fn stored(world: &World) -> Workspace {
-    world.server.get(Some("team"), "lab-a").unwrap()
+fn stored(fixture: &Fixture) -> Workspace {
+    fixture.server.get(Some("team"), "lab-a").unwrap()
 }
 
 async fn press(browser: &Browser<'_>, origin: Option<&str>, form: &str) -> Answer {
@@ -52,7 +52,7 @@ async fn press(browser: &Browser<'_>, origin: Option<&str>, form: &str) -> Answe
     ];
     lines.extend(origin.map(|origin| ("origin", origin)));
     browser
-        .world
+        .fixture
         .page(
             Method::POST,
             &format!("{AUTH}/start"),
@@ -62,8 +62,8 @@ async fn press(browser: &Browser<'_>, origin: Option<&str>, form: &str) -> Answe
         .await
 }
 
-fn wrote_nothing(world: &World) -> bool {
-    !world
+fn wrote_nothing(fixture: &Fixture) -> bool {
+    !fixture
         .server
         .take_calls()
         .iter()
@@ -72,23 +72,23 @@ fn wrote_nothing(world: &World) -> bool {
 
 #[tokio::test]
 async fn the_owner_starts_a_stopped_workspace_and_is_named() {
-    let world = World::new().await;
-    let alice = stopped(&world).await;
+    let fixture = Fixture::new().await;
+    let alice = stopped(&fixture).await;
     let page = alice.step(&format!("{AUTH}/start?host={LAB}")).await;
     assert_eq!(page.status, StatusCode::OK);
     assert!(page.body.contains(">Start</button>"), "{}", page.body);
-    assert!(wrote_nothing(&world));
+    assert!(wrote_nothing(&fixture));
 
     let answer = press(&alice, Some(AUTH), &format!("host={LAB}")).await;
     assert_eq!(answer.status, StatusCode::SEE_OTHER);
     assert_eq!(answer.location(), Some(format!("{}/", origin(LAB)).as_str()));
-    let workspace = stored(&world);
+    let workspace = stored(&fixture);
     assert_eq!(workspace.spec.desired_status, DesiredStatus::Running);
     assert_eq!(
         workspace.metadata.annotations.unwrap()[api::names::STARTED_BY],
         "alice"
     );
-    let write = world
+    let write = fixture
         .server
         .take_calls()
         .into_iter()
@@ -108,10 +108,10 @@ async fn the_owner_starts_a_stopped_workspace_and_is_named() {
 
 #[tokio::test]
 async fn a_start_is_in_the_audit_log_once_and_what_starts_nothing_is_not() {
-    let world = World::new().await;
-    let alice = stopped(&world).await;
+    let fixture = Fixture::new().await;
+    let alice = stopped(&fixture).await;
     press(&alice, Some("https://evil.example"), &format!("host={LAB}")).await;
-    world.server.fail(Fault {
+    fixture.server.fail(Fault {
         method: Method::PATCH,
         path_part: "workspaces/lab-a",
         code: 403,
@@ -124,10 +124,10 @@ async fn a_start_is_in_the_audit_log_once_and_what_starts_nothing_is_not() {
     // Runs by now.
     press(&alice, Some(AUTH), &format!("host={LAB}")).await;
     press(&alice, Some(AUTH), &format!("host={BOBS}")).await;
-    world.records("denied", 1).await;
-    let started = world.records("started", 1).await;
+    fixture.records("denied", 1).await;
+    let started = fixture.records("started", 1).await;
     assert_eq!(started.len(), 1, "{started:?}");
-    let login = world.records("login", 1).await;
+    let login = fixture.records("login", 1).await;
     for (field, value) in [
         ("user", "alice"),
         ("namespace", "team"),
@@ -144,8 +144,8 @@ async fn a_start_is_in_the_audit_log_once_and_what_starts_nothing_is_not() {
 
 #[tokio::test]
 async fn a_form_of_another_origin_starts_nothing() {
-    let world = World::new().await;
-    let alice = stopped(&world).await;
+    let fixture = Fixture::new().await;
+    let alice = stopped(&fixture).await;
     let own = origin(LAB);
     for sender in [
         None,
@@ -157,7 +157,7 @@ async fn a_form_of_another_origin_starts_nothing() {
         let answer = press(&alice, sender, &format!("host={LAB}")).await;
         assert_eq!(answer.status, StatusCode::FORBIDDEN, "{sender:?}");
     }
-    assert!(wrote_nothing(&world));
+    assert!(wrote_nothing(&fixture));
     let framed = [
         ("sec-fetch-mode", "navigate"),
         ("sec-fetch-dest", "iframe"),
@@ -171,27 +171,27 @@ async fn a_form_of_another_origin_starts_nothing() {
 
 #[tokio::test]
 async fn strangers_and_people_who_are_not_signed_in_start_nothing() {
-    let world = World::new().await;
-    stopped(&world).await;
-    let nobody = world.browser("nobody");
+    let fixture = Fixture::new().await;
+    stopped(&fixture).await;
+    let nobody = fixture.browser("nobody");
     assert_eq!(
         press(&nobody, Some(AUTH), &format!("host={LAB}")).await.status,
         StatusCode::UNAUTHORIZED
     );
-    let bob = world.browser("bob");
+    let bob = fixture.browser("bob");
     assert!(bob.open(&format!("{}/", origin(BOBS))).await.is_inside());
-    world.server.take_calls();
+    fixture.server.take_calls();
     let existing = press(&bob, Some(AUTH), &format!("host={LAB}")).await;
     let missing = press(&bob, Some(AUTH), "host=none.ws.example").await;
     assert_eq!(existing.status, StatusCode::FORBIDDEN);
     assert_eq!((existing.body, existing.headers), (missing.body, missing.headers));
-    assert!(wrote_nothing(&world));
+    assert!(wrote_nothing(&fixture));
 }
 
 #[tokio::test]
 async fn forms_that_say_something_else_are_refused() {
-    let world = World::new().await;
-    let alice = stopped(&world).await;
+    let fixture = Fixture::new().await;
+    let alice = stopped(&fixture).await;
     let long = format!("host={LAB}&x={}", "x".repeat(5000));
     for form in [
         "",
@@ -209,35 +209,35 @@ async fn forms_that_say_something_else_are_refused() {
         };
         assert_eq!(status, refusal, "{form}");
     }
-    assert!(wrote_nothing(&world));
+    assert!(wrote_nothing(&fixture));
 }
 
 #[tokio::test]
 async fn a_workspace_that_runs_or_is_another_one_stays_as_it_is() {
-    let world = World::new().await;
-    let alice = stopped(&world).await;
-    store(&world, DesiredStatus::Running);
+    let fixture = Fixture::new().await;
+    let alice = stopped(&fixture).await;
+    store(&fixture, DesiredStatus::Running);
     assert_eq!(
         press(&alice, Some(AUTH), &format!("host={LAB}")).await.status,
         StatusCode::SEE_OTHER
     );
-    store(&world, DesiredStatus::Stopped);
-    world.server.edit::<Workspace>(Some("team"), "lab-a", |object| {
+    store(&fixture, DesiredStatus::Stopped);
+    fixture.server.edit::<Workspace>(Some("team"), "lab-a", |object| {
         object["metadata"]["uid"] = json!("another");
     });
     assert_eq!(
         press(&alice, Some(AUTH), &format!("host={LAB}")).await.status,
         StatusCode::SEE_OTHER
     );
-    assert!(wrote_nothing(&world));
-    assert_eq!(stored(&world).spec.desired_status, DesiredStatus::Stopped);
+    assert!(wrote_nothing(&fixture));
+    assert_eq!(stored(&fixture).spec.desired_status, DesiredStatus::Stopped);
 }
 
 #[tokio::test]
 async fn a_change_by_somebody_else_meanwhile_is_looked_at_again() {
-    let world = World::new().await;
-    let alice = stopped(&world).await;
-    world.server.fail(Fault {
+    let fixture = Fixture::new().await;
+    let alice = stopped(&fixture).await;
+    fixture.server.fail(Fault {
         method: Method::PATCH,
         path_part: "workspaces/lab-a",
         code: 422,
@@ -249,14 +249,14 @@ async fn a_change_by_somebody_else_meanwhile_is_looked_at_again() {
         press(&alice, Some(AUTH), &format!("host={LAB}")).await.status,
         StatusCode::SEE_OTHER
     );
-    assert_eq!(stored(&world).spec.desired_status, DesiredStatus::Running);
+    assert_eq!(stored(&fixture).spec.desired_status, DesiredStatus::Running);
 }
 
 #[tokio::test]
 async fn a_refusal_of_the_api_server_is_not_passed_off_as_a_start() {
-    let world = World::new().await;
-    let alice = stopped(&world).await;
-    world.server.fail(Fault {
+    let fixture = Fixture::new().await;
+    let alice = stopped(&fixture).await;
+    fixture.server.fail(Fault {
         method: Method::PATCH,
         path_part: "workspaces/lab-a",
         code: 403,
@@ -271,8 +271,8 @@ async fn a_refusal_of_the_api_server_is_not_passed_off_as_a_start() {
 }
 
 /// A workspace of alice's that everybody may open and that is stopped, and bob, who is signed in.
-async fn open_to_guests(world: &World, start: Start) -> Browser<'_> {
-    let bob = world.browser("bob");
+async fn open_to_guests(fixture: &Fixture, start: Start) -> Browser<'_> {
+    let bob = fixture.browser("bob");
     assert!(bob.open(&format!("{}/", origin(OPEN))).await.is_inside());
     let policy = Policy {
         start,
@@ -282,17 +282,17 @@ async fn open_to_guests(world: &World, start: Start) -> Browser<'_> {
         phase: Phase::Stopped,
         ..target(LAB, "alice", AccessType::Public)
     };
-    world.serve(Domain::new("ws.example", 8443), policy, [lab]);
-    store(world, DesiredStatus::Stopped);
-    world.server.take_calls();
+    fixture.serve(Domain::new("ws.example", 8443), policy, [lab]);
+    store(fixture, DesiredStatus::Stopped);
+    fixture.server.take_calls();
     bob
 }
 
 #[tokio::test]
 async fn whoever_may_connect_starts_it_only_where_the_manager_says_so() {
     for start in [Start::Owners, Start::Connectors] {
-        let world = World::new().await;
-        let bob = open_to_guests(&world, start).await;
+        let fixture = Fixture::new().await;
+        let bob = open_to_guests(&fixture, start).await;
         let may = start == Start::Connectors;
         let page = bob.open(&format!("{}/", origin(LAB))).await.answer;
         assert!(page.body.contains("is stopped"), "{}", page.body);
@@ -302,7 +302,7 @@ async fn whoever_may_connect_starts_it_only_where_the_manager_says_so() {
         let pressed = press(&bob, Some(AUTH), &format!("host={LAB}")).await;
         if may {
             assert_eq!(pressed.status, StatusCode::SEE_OTHER);
-            assert_eq!(stored(&world).spec.desired_status, DesiredStatus::Running);
+            assert_eq!(stored(&fixture).spec.desired_status, DesiredStatus::Running);
         } else {
             for refusal in [form, pressed] {
                 assert_eq!(refusal.status, StatusCode::FORBIDDEN);
@@ -312,8 +312,8 @@ async fn whoever_may_connect_starts_it_only_where_the_manager_says_so() {
                     refusal.body
                 );
             }
-            assert_eq!(stored(&world).spec.desired_status, DesiredStatus::Stopped);
-            let denied = world.records("denied", 2).await;
+            assert_eq!(stored(&fixture).spec.desired_status, DesiredStatus::Stopped);
+            let denied = fixture.records("denied", 2).await;
             assert!(
                 denied
                     .iter()
@@ -326,16 +326,16 @@ async fn whoever_may_connect_starts_it_only_where_the_manager_says_so() {
 
 #[tokio::test]
 async fn who_may_not_use_the_template_any_more_starts_nothing_even_as_the_owner() {
-    let world = World::new().await;
-    let alice = stopped(&world).await;
-    world.server.edit::<Workspace>(Some("team"), "lab-a", |object| {
+    let fixture = Fixture::new().await;
+    let alice = stopped(&fixture).await;
+    fixture.server.edit::<Workspace>(Some("team"), "lab-a", |object| {
         object["spec"]["templateRef"] = json!("production");
     });
     let is_about_template = |asked: &serde_json::Value| {
         let right = &asked["resourceAttributes"];
         right["resource"] == "workspacetemplates" && right["verb"] == "use" && right["name"] == "production"
     };
-    world.server.review(move |asked| !is_about_template(asked));
+    fixture.server.review(move |asked| !is_about_template(asked));
     let form = alice.step(&format!("{AUTH}/start?host={LAB}")).await;
     assert!(!form.body.contains(">Start</button>"), "{}", form.body);
     let pressed = press(&alice, Some(AUTH), &format!("host={LAB}")).await;
@@ -347,32 +347,32 @@ async fn who_may_not_use_the_template_any_more_starts_nothing_even_as_the_owner(
             refusal.body
         );
     }
-    assert_eq!(stored(&world).spec.desired_status, DesiredStatus::Stopped);
-    world
+    assert_eq!(stored(&fixture).spec.desired_status, DesiredStatus::Stopped);
+    fixture
         .server
         .fail(Fault::internal(Method::POST, "subjectaccessreviews", 1));
     let unknown = press(&alice, Some(AUTH), &format!("host={LAB}")).await;
     assert_eq!(unknown.status, StatusCode::SERVICE_UNAVAILABLE);
-    world.server.review(|_| true);
+    fixture.server.review(|_| true);
     let pressed = press(&alice, Some(AUTH), &format!("host={LAB}")).await;
     assert_eq!(pressed.status, StatusCode::SEE_OTHER);
-    assert_eq!(stored(&world).spec.desired_status, DesiredStatus::Running);
+    assert_eq!(stored(&fixture).spec.desired_status, DesiredStatus::Running);
 }
 
 #[tokio::test]
 async fn behind_another_proxy_the_page_has_the_button_for_whom_the_assertion_names_as_the_owner() {
-    let world = World::new().await;
+    let fixture = Fixture::new().await;
     let lab = format!("{}/", origin(LAB));
     let public = target(LAB, "alice", AccessType::Public);
-    world.publish(vec![public.clone()]);
+    fixture.publish(vec![public.clone()]);
     let mut vouched = Vec::new();
     for name in ["alice", "bob"] {
-        let browser = world.browser(name);
+        let browser = fixture.browser(name);
         let landing = browser.open(&lab).await;
         assert!(landing.is_inside(), "{landing:#?}");
         vouched.push((name, landing.answer.headers["workspace-assertion"].clone()));
     }
-    world.publish(vec![Target {
+    fixture.publish(vec![Target {
         phase: Phase::Stopped,
         ..public
     }]);
@@ -381,7 +381,7 @@ async fn behind_another_proxy_the_page_has_the_button_for_whom_the_assertion_nam
             ("workspace-assertion", assertion.to_str().unwrap()),
             ("accept", "text/html"),
         ]);
-        let page = world.page(Method::GET, &lab, lines, String::new()).await;
+        let page = fixture.page(Method::GET, &lab, lines, String::new()).await;
         assert!(page.body.contains("is stopped"), "{}", page.body);
         assert_eq!(page.body.contains("/start\""), name == "alice", "{}", page.body);
     }

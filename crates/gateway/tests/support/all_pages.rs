@@ -8,7 +8,7 @@ use gateway::index::{Domain, Story, Target};
 use gateway::pages::{self, Account, Another, Audience, Offer, Shelf};
 use http::StatusCode;
 
-use super::world;
+use super::fixture;
 
 pub(crate) const NOW: i64 = 1_800_000_000;
 
@@ -27,7 +27,7 @@ pub(crate) fn target(phase: Phase, reason: &str, message: &str) -> Target {
             started: false,
             idle: None,
         })),
-        ..world::target("seismic-lab-abc.ws.example", "alice", AccessType::OwnerOnly)
+        ..fixture::target("seismic-lab-abc.ws.example", "alice", AccessType::OwnerOnly)
     }
 }
 

@@ -4,18 +4,18 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use axum::Router;
-use gateway::foreign::Asker;
 use gateway::index::Index;
 use gateway::index::traefik::Routes;
-use gateway::listen::bounds::{self, Bounds, Kind, Most};
-use gateway::listen::{Limits, Listener, Owners};
+use gateway::login;
+use gateway::login::progress;
 use gateway::metrics::Metrics;
-use gateway::progress;
 use gateway::relay::Relay;
-use gateway::request::cookies::StripList;
 use gateway::router::{self, Entrance, Gate, RouteProvider};
-use gateway::sign_in;
-use gateway::verify::{AppState, Doorkeeper};
+use gateway::server::bounds::{self, Bounds, Kind, Most};
+use gateway::server::{Limits, Listener, Owners};
+use gateway::tokens::cookies::StripList;
+use gateway::verify::adapters::Asker;
+use gateway::verify::{AppState, Authorizer};
 use http::HeaderMap;
 use kit::pki::{Pair, Purpose, authority, leaf};
 use rustls::ServerConfig;
@@ -24,12 +24,12 @@ use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 use crate::support::chart::{GATEWAY, Ports};
-use crate::support::door::Door;
+use crate::support::fake_authorizer::FakeAuthorizer;
 
 /// What a proxy is put before.
 pub(crate) struct Behind<D> {
     pub(crate) index: Arc<Index>,
-    pub(crate) door: Arc<D>,
+    pub(crate) authorizer: Arc<D>,
     strip: StripList,
     auth: Router,
     own_paths: Router,
@@ -37,12 +37,12 @@ pub(crate) struct Behind<D> {
     foreign: Vec<Asker>,
 }
 
-impl Behind<Door> {
+impl Behind<FakeAuthorizer> {
     /// The stub, which says what it was asked.
     pub(crate) fn stub(index: Index) -> Self {
         let index = Arc::new(index);
         Self {
-            door: Arc::new(Door::new(Arc::clone(&index))),
+            authorizer: Arc::new(FakeAuthorizer::new(Arc::clone(&index))),
             index,
             strip: StripList::default(),
             auth: Router::new(),
@@ -57,11 +57,11 @@ impl Behind<AppState> {
     /// All that decides and signs people in, as the process wires it.
     pub(crate) fn gateway(app: &Arc<AppState>) -> Self {
         Self {
-            door: Arc::clone(app),
+            authorizer: Arc::clone(app),
             index: Arc::clone(&app.index),
             strip: app.strip.clone(),
-            auth: sign_in::auth(Arc::clone(app)),
-            own_paths: sign_in::workspace(Arc::clone(app))
+            auth: login::auth(Arc::clone(app)),
+            own_paths: login::workspace(Arc::clone(app))
                 .merge(progress::routes(Arc::clone(app), CancellationToken::new())),
             limits: Limits::default(),
             foreign: vec![],
@@ -69,7 +69,7 @@ impl Behind<AppState> {
     }
 }
 
-impl<D: Doorkeeper> Behind<D> {
+impl<D: Authorizer> Behind<D> {
     pub(crate) fn within(self, limits: Limits) -> Self {
         Self { limits, ..self }
     }
@@ -87,7 +87,7 @@ impl<D: Doorkeeper> Behind<D> {
     ) -> Ports {
         let Self {
             index,
-            door,
+            authorizer,
             strip,
             auth,
             own_paths,
@@ -97,14 +97,14 @@ impl<D: Doorkeeper> Behind<D> {
         let metrics = Metrics::default();
         let stop = CancellationToken::new();
         let relay = Relay::new(
-            Arc::clone(&door),
+            Arc::clone(&authorizer),
             Arc::clone(&index),
             strip.clone(),
             metrics.clone(),
             stop.clone(),
         );
         let entrance = Gate::new(Arc::new(Entrance {
-            doorkeeper: Arc::clone(&door),
+            authorizer: Arc::clone(&authorizer),
             relay: Arc::new(relay),
             own_names: vec![GATEWAY.to_owned()],
             foreign,
@@ -117,7 +117,7 @@ impl<D: Doorkeeper> Behind<D> {
             metrics: metrics.clone(),
             stop: stop.clone(),
         };
-        let pages = router::pages(Arc::clone(&index), Arc::clone(&door), auth, own_paths);
+        let pages = router::pages(Arc::clone(&index), Arc::clone(&authorizer), auth, own_paths);
         let connections = Arc::clone(connections);
         let counted = move || {
             connections.fetch_add(1, Ordering::Relaxed);

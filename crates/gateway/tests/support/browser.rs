@@ -8,7 +8,7 @@ use http::header::{CONTENT_LENGTH, COOKIE, HeaderMap, HeaderName, HeaderValue, L
 use http_body_util::BodyExt as _;
 use serde_json::{Map, Value};
 
-use crate::support::world::{AUTH, ISSUER, PARTNERS, World};
+use crate::support::fixture::{AUTH, Fixture, ISSUER, PARTNERS};
 
 /// Whether the proxy hands a request to the gateway without asking, as the chart's route says.
 fn is_gateways(path: &str) -> bool {
@@ -112,7 +112,7 @@ impl Landing {
 
 /// Keeps cookies by where they count, a host or `host/folder`, and follows redirects.
 pub(crate) struct Browser<'w> {
-    pub(crate) world: &'w World,
+    pub(crate) fixture: &'w Fixture,
     pub(crate) person: Map<String, Value>,
     pub(crate) jar: Mutex<BTreeMap<String, BTreeMap<String, String>>>,
 }
@@ -138,9 +138,9 @@ pub(crate) fn headers(lines: &[(&str, &str)]) -> HeaderMap {
 
 impl Browser<'_> {
     /// The same browser, as another replica sees it.
-    pub(crate) fn at<'o>(&self, world: &'o World) -> Browser<'o> {
+    pub(crate) fn at<'o>(&self, fixture: &'o Fixture) -> Browser<'o> {
         Browser {
-            world,
+            fixture,
             person: self.person.clone(),
             jar: Mutex::new(self.jar.lock().unwrap().clone()),
         }
@@ -180,7 +180,7 @@ impl Browser<'_> {
 
     /// One navigation, without following a redirect.
     pub(crate) async fn step(&self, url: &str) -> Answer {
-        let issuers = [(ISSUER, &self.world.issuer), (PARTNERS, &self.world.partners)];
+        let issuers = [(ISSUER, &self.fixture.issuer), (PARTNERS, &self.fixture.partners)];
         if let Some((_, issuer)) = issuers.into_iter().find(|(at, _)| url.starts_with(at)) {
             issuer.change(|issuer| issuer.person.clone_from(&self.person));
             let location = issuer.authorize(url).unwrap();
@@ -202,9 +202,9 @@ impl Browser<'_> {
         }
         let answer = if host == "auth.ws.example" || is_gateways(path) {
             let method = method.parse().unwrap();
-            self.world.page(method, url, lines, String::new()).await
+            self.fixture.page(method, url, lines, String::new()).await
         } else {
-            self.world.verify(method, url, lines).await
+            self.fixture.verify(method, url, lines).await
         };
         self.keep(host, &answer);
         answer

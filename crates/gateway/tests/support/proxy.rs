@@ -11,10 +11,10 @@ use std::time::Duration;
 use api::manager::RoutingMode;
 use axum::body::Body;
 use bytes::Bytes;
-use gateway::foreign::Asker;
 use gateway::index::{Domain, Index, Snapshot, Target};
-use gateway::listen::Limits;
-use gateway::verify::Doorkeeper;
+use gateway::server::Limits;
+use gateway::verify::Authorizer;
+use gateway::verify::adapters::Asker;
 use http::{HeaderMap, Request, StatusCode, Version};
 use http_body_util::BodyExt as _;
 use hyper::body::Incoming;
@@ -33,15 +33,15 @@ use tokio_rustls::client::TlsStream;
 
 use crate::support::behind::{Behind, Internal};
 use crate::support::chart::{Addresses, Chart, project, tool};
-use crate::support::door::Door;
+use crate::support::fake_authorizer::FakeAuthorizer;
 use crate::support::other_proxy::Other;
 
 pub(crate) const BASE: &str = "workspaces.localhost";
 
 /// A proxy before a gateway, with everything between them that is real but the cluster. `D` decides.
-pub(crate) struct Site<D = Door> {
+pub(crate) struct Site<D = FakeAuthorizer> {
     pub(crate) index: Arc<Index>,
-    pub(crate) door: Arc<D>,
+    pub(crate) authorizer: Arc<D>,
     /// Connections that the proxy opened to the verify listener so far.
     pub(crate) connections: Arc<AtomicUsize>,
     configs: watch::Sender<Arc<ServerConfig>>,
@@ -75,7 +75,7 @@ impl Site {
     pub(crate) async fn behind(other: Other, index: Index, pod: SocketAddr) -> Self {
         kit::tls::install_crypto_provider();
         let behind = Behind::stub(index).among(vec![Asker::Nginx, Asker::Caddy]);
-        let (index, door) = (Arc::clone(&behind.index), Arc::clone(&behind.door));
+        let (index, authorizer) = (Arc::clone(&behind.index), Arc::clone(&behind.authorizer));
         let internal = Internal::new();
         let (configs, tls) = watch::channel(internal.server_config());
         let connections = Arc::new(AtomicUsize::new(0));
@@ -102,7 +102,7 @@ impl Site {
             .unwrap();
         let mut site = Self {
             index,
-            door,
+            authorizer,
             connections,
             configs,
             edge,
@@ -115,7 +115,7 @@ impl Site {
     }
 }
 
-impl<D: Doorkeeper> Site<D> {
+impl<D: Authorizer> Site<D> {
     /// Traefik, with workspaces in hosts or in folders, as the chart is told.
     pub(crate) async fn before(mode: RoutingMode, behind: Behind<D>) -> Self {
         Self::as_charted(Chart::render(mode), mode, behind).await
@@ -124,7 +124,7 @@ impl<D: Doorkeeper> Site<D> {
     /// Traefik with the arguments and routes of this chart.
     pub(crate) async fn as_charted(chart: Chart, mode: RoutingMode, behind: Behind<D>) -> Self {
         kit::tls::install_crypto_provider();
-        let (index, door) = (Arc::clone(&behind.index), Arc::clone(&behind.door));
+        let (index, authorizer) = (Arc::clone(&behind.index), Arc::clone(&behind.authorizer));
         let internal = Internal::new();
         let (configs, tls) = watch::channel(internal.server_config());
         let connections = Arc::new(AtomicUsize::new(0));
@@ -161,7 +161,7 @@ impl<D: Doorkeeper> Site<D> {
             .unwrap();
         let mut site = Self {
             index,
-            door,
+            authorizer,
             connections,
             configs,
             edge,

@@ -4,9 +4,9 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use axum::Router;
-use gateway::listen::bounds::{Bounds, Kind, Most, at_entrance};
-use gateway::listen::{Limits, Listener, Owners};
 use gateway::metrics::Metrics;
+use gateway::server::bounds::{Bounds, Kind, Most, at_entrance};
+use gateway::server::{Limits, Listener, Owners};
 use http::HeaderMap;
 use kit::pki::{Pair, Purpose, authority, leaf};
 use rustls::pki_types::pem::PemObject as _;

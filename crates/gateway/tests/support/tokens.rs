@@ -9,7 +9,7 @@ use gateway::oidc::Registered;
 use gateway::verify::bearer::Settings;
 use serde_json::{Value, json};
 
-use crate::support::world::{AUTH, ISSUER, NOW, World, mapping};
+use crate::support::fixture::{AUTH, Fixture, ISSUER, NOW, mapping};
 
 /// Issuer of service accounts' tokens.
 pub(crate) const CLUSTER: &str = "https://kubernetes.default.svc.cluster.local";
@@ -20,7 +20,7 @@ pub(crate) const ROBOT: &str = "system:serviceaccount:ci:robot";
 
 /// A gateway that takes tokens, and the cluster's service accounts.
 pub(crate) struct Tokens {
-    pub(crate) world: World,
+    pub(crate) fixture: Fixture,
     known: Arc<Mutex<HashMap<String, Value>>>,
 }
 
@@ -35,17 +35,17 @@ impl Tokens {
             audiences: vec![SCRIPTS.into(), "robots".into()],
             cluster: vec![CLUSTER.into()],
         };
-        let world = World::taking_tokens(settings, provider).await;
+        let fixture = Fixture::taking_tokens(settings, provider).await;
         let known = Arc::<Mutex<HashMap<String, Value>>>::default();
         let register = known.clone();
-        world.server.authenticate(move |spec| {
+        fixture.server.authenticate(move |spec| {
             let token = spec["token"].as_str().unwrap();
             match register.lock().unwrap().get(token) {
                 Some(user) => json!({"authenticated": true, "audiences": spec["audiences"], "user": user}),
                 None => json!({"authenticated": false, "error": "invalid bearer token"}),
             }
         });
-        Self { world, known }
+        Self { fixture, known }
     }
 
     /// A token for this site that the API server knows, as it makes them for an hour.
@@ -76,8 +76,8 @@ impl Tokens {
     pub(crate) fn person(&self, name: &str, changes: &Value) -> String {
         let person = json!({"sub": format!("id-of-{name}"), "preferred_username": name, "groups": ["users"]});
         let person = person.as_object().unwrap().clone();
-        self.world.issuer.change(|issuer| issuer.person = person);
-        self.world.issuer.access_token(SCRIPTS, changes)
+        self.fixture.issuer.change(|issuer| issuer.person = person);
+        self.fixture.issuer.access_token(SCRIPTS, changes)
     }
 }
 

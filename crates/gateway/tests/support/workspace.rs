@@ -5,14 +5,14 @@ use std::net::SocketAddr;
 use api::workspace::AccessType;
 use gateway::index::{Domain, Snapshot, Target};
 
-use super::world;
+use super::fixture;
 
 pub(crate) const HOST: &str = "lab.ws.example";
 
 pub(crate) fn target(endpoint: Option<SocketAddr>) -> Target {
     Target {
         endpoint,
-        ..world::target(HOST, "alice", AccessType::OwnerOnly)
+        ..fixture::target(HOST, "alice", AccessType::OwnerOnly)
     }
 }
 

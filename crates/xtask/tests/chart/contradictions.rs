@@ -267,9 +267,9 @@ fn contrast_is_reckoned_as_the_gateway_does_with_its_colours() {
     for (value, light) in (0..).zip(table) {
         assert_eq!(light.to_string(), linear(value), "{value}");
     }
-    let look = fs::read_to_string(chart().join("../../crates/gateway/src/pages/look.rs")).unwrap();
-    assert!(look.contains("[Colour([255, 255, 255]), Colour([0x1b, 0x20, 0x28])]"));
-    assert!(look.contains("const READABLE: f64 = 4.5;"));
+    let theme = fs::read_to_string(chart().join("../../crates/gateway/src/pages/theme.rs")).unwrap();
+    assert!(theme.contains("[Colour([255, 255, 255]), Colour([0x1b, 0x20, 0x28])]"));
+    assert!(theme.contains("const READABLE: f64 = 4.5;"));
 }
 
 #[test]

@@ -10,7 +10,7 @@ use crate::session::content::Content;
 const ANOTHER_PERSON: &str = "another_person";
 
 /// What the provider says of a person now.
-pub(super) enum Word {
+pub(super) enum Attestation {
     /// These groups.
     Groups(Vec<String>),
     /// Nothing new.
@@ -27,7 +27,7 @@ pub(super) fn judge(
     content: &Content,
     renewed: &Renewed,
     provider: &Registered,
-) -> Result<Word, &'static str> {
+) -> Result<Attestation, &'static str> {
     let admits = |email: &Map<String, Value>, groups: &[String]| {
         let admitted = provider.admission.judge(email, groups);
         admitted.map_err(Outside::reason)
@@ -36,12 +36,12 @@ pub(super) fn judge(
         Ok(Some(claims)) => claims,
         Ok(None) => {
             admits(&content.claims(), &content.groups)?;
-            return Ok(Word::AsBefore);
+            return Ok(Attestation::AsBefore);
         }
         Err(JwtError::Subject) => return Err(ANOTHER_PERSON),
         Err(error) => {
             tracing::warn!(%error, "the ID token of a renewal is refused; the session goes on for a while");
-            return Ok(Word::Unknown);
+            return Ok(Attestation::Unknown);
         }
     };
     let claims = &still_verified(claims, &content.claims());
@@ -54,11 +54,11 @@ pub(super) fn judge(
             } else {
                 admits(&content.claims(), &identity.groups)?;
             }
-            Ok(Word::Groups(identity.groups))
+            Ok(Attestation::Groups(identity.groups))
         }
         Err(error) => {
             tracing::warn!(%error, "the claims of a renewal cannot be used; the session goes on for a while");
-            Ok(Word::Unknown)
+            Ok(Attestation::Unknown)
         }
     }
 }

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use crate::random::random;
+use crate::tokens::random::random;
 
 /// Longest pause after the provider did not answer, in seconds, before jitter.
 const LONGEST: i64 = 60;

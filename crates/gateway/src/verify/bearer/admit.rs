@@ -3,16 +3,16 @@
 use axum::response::Response;
 use http::HeaderMap;
 
-use super::kept::Cause;
+use super::cache::Purpose;
 use super::refused::challenge;
 use super::{Accepted, Bearer, Refused, Unfit};
-use crate::answers::{Failure, refuse, wrong_source};
 use crate::index::Domain;
 use crate::pages;
-use crate::request::source_rule::Source;
+use crate::server::throttle::{What, Who};
 use crate::site::Site;
-use crate::throttle::{What, Who};
+use crate::verify::answers::{Failure, refuse, wrong_source};
 use crate::verify::decision::Allow;
+use crate::verify::request::source_rule::Source;
 use crate::verify::state::AppState;
 
 /// Judges a token for `site`. A script sends it on purpose, so no page can make a browser send it; but a page that sends one says
@@ -35,9 +35,9 @@ pub(in crate::verify) async fn admit(
     let who = Who::Address(app.throttle.client(headers));
     let pay = || {
         let counted = app.throttle.take(who, What::Token);
-        counted.inspect_err(|_| app.metrics.rate_limited(What::Token.word(), who.word()))
+        counted.inspect_err(|_| app.metrics.rate_limited(What::Token.label(), who.label()))
     };
-    let judged = bearer.judge(token, &audience, Cause::Request, pay).await;
+    let judged = bearer.judge(token, &audience, Purpose::Request, pay).await;
     let accepted = judged.map_err(|unfit| {
         record(app, &unfit);
         unfit.answer(domain, bearer.audiences())
@@ -67,7 +67,7 @@ fn record(app: &AppState, unfit: &Unfit) {
             issuer,
             outside,
         }) => app.audit.not_admitted(user, issuer, outside.reason()),
-        Unfit::Refused(refused) => app.audit.token_refused(refused.word()),
+        Unfit::Refused(refused) => app.audit.token_refused(refused.label()),
         Unfit::TooOften(_) | Unfit::Unavailable => {}
     }
 }

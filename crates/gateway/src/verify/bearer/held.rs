@@ -6,10 +6,10 @@ use std::time::Duration;
 
 use tokio::time::sleep;
 
-use super::kept::{Cause, KEEP, RENEW};
+use super::cache::{Purpose, RENEW, TTL};
 use super::{Accepted, Bearer, Unfit};
-use crate::crypto::redacted::Secret;
 use crate::session::Session;
+use crate::tokens::redacted::Secret;
 
 /// After a question that nobody answered, the same one rests for so long.
 const REST: Duration = Duration::from_secs(1);
@@ -23,12 +23,12 @@ struct Inner {
     bearer: Bearer,
     token: Secret,
     site: String,
-    standing: Mutex<Standing>,
+    status: Mutex<Status>,
     is_asked: AtomicBool,
 }
 
 #[derive(Debug)]
-struct Standing {
+struct Status {
     /// `None` once it was refused: for good.
     session: Option<Arc<Session>>,
     /// Since when it is known to count, Unix seconds.
@@ -38,7 +38,7 @@ struct Standing {
 impl Held {
     /// `accepted`: what was said of `token`.
     pub(in crate::verify) fn new(bearer: Bearer, token: &str, site: String, accepted: Accepted) -> Self {
-        let standing = Standing {
+        let status = Status {
             session: Some(accepted.session),
             asked: accepted.asked,
         };
@@ -46,7 +46,7 @@ impl Held {
             bearer,
             token: Secret::new(token.to_owned()),
             site,
-            standing: Mutex::new(standing),
+            status: Mutex::new(status),
             is_asked: AtomicBool::new(false),
         }))
     }
@@ -55,8 +55,8 @@ impl Held {
     pub(in crate::verify) fn session(&self, grace: Duration) -> Option<Arc<Session>> {
         let now = self.0.bearer.0.clock.now();
         let (session, age) = {
-            let standing = self.0.lock();
-            (standing.session.clone()?, now - standing.asked)
+            let status = self.0.lock();
+            (status.session.clone()?, now - status.asked)
         };
         if session.end <= now {
             return None;
@@ -64,7 +64,7 @@ impl Held {
         if age >= RENEW {
             self.ask();
         }
-        let longest = KEEP + i64::try_from(grace.as_secs()).unwrap_or(KEEP);
+        let longest = TTL + i64::try_from(grace.as_secs()).unwrap_or(TTL);
         (age < longest).then_some(session)
     }
 
@@ -77,12 +77,12 @@ impl Held {
             let inner = &held.0;
             let judged = inner
                 .bearer
-                .judge(inner.token.expose(), &inner.site, Cause::Renewal, || Ok(()));
+                .judge(inner.token.expose(), &inner.site, Purpose::Renewal, || Ok(()));
             match judged.await {
                 Ok(accepted) => {
-                    let mut standing = inner.lock();
-                    standing.session = Some(accepted.session);
-                    standing.asked = accepted.asked;
+                    let mut status = inner.lock();
+                    status.session = Some(accepted.session);
+                    status.asked = accepted.asked;
                 }
                 Err(Unfit::Refused(_)) => inner.lock().session = None,
                 Err(Unfit::TooOften(_) | Unfit::Unavailable) => sleep(REST).await,
@@ -93,7 +93,7 @@ impl Held {
 }
 
 impl Inner {
-    fn lock(&self) -> MutexGuard<'_, Standing> {
-        self.standing.lock().unwrap_or_else(PoisonError::into_inner)
+    fn lock(&self) -> MutexGuard<'_, Status> {
+        self.status.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

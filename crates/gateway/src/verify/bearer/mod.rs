@@ -2,13 +2,14 @@
 //! identity provider for people).
 //!
 //! `token` reads what a token says of itself, `review` asks the API server; `refused` says why one does not count; `admit` is
-//! what `/verify` and the relay ask, `held` keeps looking for as long as a websocket is open; `kept` is what was said lately.
+//! what `/verify` and the relay ask, `held` keeps looking for as long as a websocket is open; `cache` is what was said lately.
 
 mod admit;
+mod cache;
 mod held;
-mod kept;
 mod refused;
 mod review;
+pub(crate) mod settings;
 mod token;
 
 use std::fmt::Write as _;
@@ -20,18 +21,18 @@ use http::HeaderMap;
 use http::header::AUTHORIZATION;
 
 pub(super) use self::admit::{admit, challenged};
+use self::cache::{Cache, Purpose};
 pub(super) use self::held::Held;
-use self::kept::{Cause, Kept};
 pub use self::refused::{Refused, Unfit};
 use self::review::Reviews;
 use self::token::{By, Expected};
 use crate::clock::Clock;
-use crate::crypto::tokens::RandomId;
 use crate::metrics::Metrics;
 use crate::oidc::claims::Identity;
 use crate::oidc::{self, Providers, Registered};
-use crate::request::source_rule::{Malformed, single};
 use crate::session::{Credential, Session};
+use crate::tokens::RandomId;
+use crate::verify::request::source_rule::{Malformed, single};
 
 /// Whose tokens count beside service accounts'.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -50,7 +51,7 @@ struct Inner {
     settings: Settings,
     providers: Arc<Providers>,
     reviews: Reviews,
-    kept: Kept,
+    cache: Cache,
     clock: Clock,
     metrics: Metrics,
 }
@@ -91,7 +92,7 @@ impl Bearer {
             settings,
             providers,
             reviews: Reviews::new(client),
-            kept: Kept::new(),
+            cache: Cache::new(),
             clock,
             metrics,
         }))
@@ -111,7 +112,7 @@ impl Bearer {
         &self,
         token: &str,
         site: &str,
-        cause: Cause,
+        purpose: Purpose,
         pay: impl FnOnce() -> Result<(), Duration>,
     ) -> Result<Accepted, Unfit> {
         let (inner, now) = (&self.0, self.0.clock.now());
@@ -120,11 +121,11 @@ impl Bearer {
             return Err(self.refused("unknown", Refused::TooLong));
         }
         let digest = digest(site, token);
-        if let Some(accepted) = inner.kept.accepted(&digest, cause, now).await {
+        if let Some(accepted) = inner.cache.accepted(&digest, purpose, now).await {
             inner.metrics.bearer(kind(&accepted.session.credential), "kept");
             return Ok(accepted);
         }
-        if let Some(why) = inner.kept.refused(&digest, now).await {
+        if let Some(why) = inner.cache.refused(&digest, now).await {
             return Err(self.refused("unknown", why));
         }
         let expected = Expected {
@@ -135,14 +136,14 @@ impl Bearer {
         };
         let claimed = token::read(token, expected, now).map_err(|why| self.refused("unknown", why))?;
         // Forged tokens use up what their address may ask: whoever was let in from there goes on.
-        let is_known = inner.kept.is_known(&digest, now).await;
+        let is_known = inner.cache.is_known(&digest, now).await;
         let asking = async {
             if !is_known {
                 pay().map_err(Unfit::TooOften)?;
             }
             let (identity, credential) = match claimed.by {
                 By::Cluster => inner.reviews.ask(token, site).await?,
-                By::Provider(provider) => self.person(provider, token).await?,
+                By::Provider(provider) => self.user(provider, token).await?,
             };
             let session = Session {
                 id: id(&digest),
@@ -159,13 +160,13 @@ impl Bearer {
             By::Cluster => "service_account",
             By::Provider(_) => "person",
         };
-        match inner.kept.answer(digest, cause, asking).await {
+        match inner.cache.answer(digest, purpose, asking).await {
             Ok(accepted) => {
                 inner.metrics.bearer(kind, "accepted");
                 Ok(accepted)
             }
             Err(Unfit::Refused(why)) => {
-                inner.kept.refuse(digest, why.clone(), now).await;
+                inner.cache.refuse(digest, why.clone(), now).await;
                 Err(self.refused(kind, why))
             }
             Err(unfit) => {
@@ -185,7 +186,7 @@ impl Bearer {
     }
 
     /// The person of a provider's token: the same checks, mapping and admission as at a login.
-    async fn person(&self, registered: &Registered, token: &str) -> Result<(Identity, Credential), Unfit> {
+    async fn user(&self, registered: &Registered, token: &str) -> Result<(Identity, Credential), Unfit> {
         let provider = registered.get().ok_or(Unfit::Unavailable)?;
         let claims = provider.bearer(token, self.audiences()).await;
         let claims = claims.map_err(|unfit| match unfit {
@@ -214,7 +215,7 @@ impl std::fmt::Debug for Bearer {
 }
 
 fn kind(credential: &Credential) -> &'static str {
-    credential.word().unwrap_or("unknown")
+    credential.label().unwrap_or("unknown")
 }
 
 fn digest(site: &str, token: &str) -> Digest {

@@ -7,10 +7,10 @@ use axum::response::Response;
 use http::header::WWW_AUTHENTICATE;
 use http::{HeaderValue, StatusCode};
 
-use crate::answers::{self, Failure};
 use crate::index::Domain;
 use crate::oidc::admission::Outside;
 use crate::oidc::claims::IdentityError;
+use crate::verify::answers::Failure;
 use crate::{oidc, pages};
 
 /// Why a request with a token gets no further.
@@ -64,7 +64,7 @@ impl From<Refused> for Unfit {
 
 impl Refused {
     /// One stable word for the audit log.
-    pub fn word(&self) -> &'static str {
+    pub fn label(&self) -> &'static str {
         match self {
             Self::Shape => "malformed",
             Self::TooLong => "too_long",
@@ -123,7 +123,7 @@ impl Unfit {
                 challenge(&mut response, &site, Some(&message));
                 response
             }
-            Self::TooOften(wait) => answers::too_often(*wait, false),
+            Self::TooOften(wait) => pages::too_often(*wait, false),
             Self::Unavailable => Failure::Unavailable.answer(),
         }
     }

@@ -16,7 +16,7 @@ use crate::session::{Credential, Reviewed};
 /// Most questions on their way at a time.
 const QUESTIONS: usize = 32;
 /// Time for one question, waiting for its turn included.
-const PATIENCE: Duration = Duration::from_secs(5);
+const TIMEOUT: Duration = Duration::from_secs(5);
 /// What is told of an answer in place of what it says.
 const UNREADABLE: &str = "the API server's answer is no TokenReview";
 /// As many characters of a token in a row tell of it.
@@ -61,7 +61,7 @@ impl Reviews {
             let answer = answer.map_err(|error| told(&error))?;
             serde_json::from_str(&answer).map_err(|_| UNREADABLE.to_owned())
         };
-        let review = timeout(PATIENCE, asked)
+        let review = timeout(TIMEOUT, asked)
             .await
             .unwrap_or_else(|_| Err("the API server took too long".to_owned()));
         let review = review.map_err(|error| {
@@ -88,7 +88,7 @@ fn redacted(token: &str, text: &str) -> String {
         return text.to_owned();
     }
     let runs: HashSet<&[u8]> = token.as_bytes().windows(length).collect();
-    let mut kept = String::with_capacity(text.len());
+    let mut cache = String::with_capacity(text.len());
     // Where what was found last ends.
     let mut end = 0;
     for (at, letter) in text.char_indices() {
@@ -98,15 +98,15 @@ fn redacted(token: &str, text: &str) -> String {
             .is_some_and(|run| runs.contains(run))
         {
             if at >= end {
-                kept.push_str("(token)");
+                cache.push_str("(token)");
             }
             end = at + length;
         }
         if at >= end {
-            kept.push(letter);
+            cache.push(letter);
         }
     }
-    kept
+    cache
 }
 
 /// An error without the API server's words: whoever answers in its place may repeat the question.

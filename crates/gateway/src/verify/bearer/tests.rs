@@ -45,7 +45,7 @@ impl Rig {
     }
 
     async fn judge(&self, token: &str) -> Result<String, Unfit> {
-        let judged = self.bearer.judge(token, SITE, Cause::Request, || Ok(())).await;
+        let judged = self.bearer.judge(token, SITE, Purpose::Request, || Ok(())).await;
         judged.map(|accepted| accepted.session.identity.user_name.clone())
     }
 
@@ -99,7 +99,7 @@ async fn the_api_server_is_asked_once_a_minute_and_for_this_site_alone() {
     // The same bytes at a site of another name are another question.
     let elsewhere = rig
         .bearer
-        .judge(&token, "https://auth.other.example", Cause::Request, || Ok(()))
+        .judge(&token, "https://auth.other.example", Purpose::Request, || Ok(()))
         .await;
     assert_eq!(elsewhere.unwrap_err(), Refused::ServiceAccountAudience.into());
     assert_eq!(rig.asked(), 0);
@@ -184,7 +184,7 @@ async fn what_could_never_count_is_asked_about_nowhere_and_costs_no_allowance() 
         format!("e30.{}.c2ln", BASE64URL.encode(stranger.to_string())),
     ] {
         let pay = || -> Result<(), Duration> { panic!("paid") };
-        let judged = rig.bearer.judge(&token, SITE, Cause::Request, pay).await;
+        let judged = rig.bearer.judge(&token, SITE, Purpose::Request, pay).await;
         assert!(matches!(judged, Err(Unfit::Refused(_))), "{token}");
     }
     assert_eq!(rig.asked(), 0);
@@ -197,14 +197,14 @@ async fn a_token_that_is_known_costs_nothing_and_a_new_one_waits_for_its_turn() 
     let broke = || Err(Duration::from_secs(7));
     assert!(
         rig.bearer
-            .judge(&token, SITE, Cause::Request, broke)
+            .judge(&token, SITE, Purpose::Request, broke)
             .await
             .is_ok()
     );
     let new = token_of("new", NOW + 3600);
-    let waits = rig.bearer.judge(&new, SITE, Cause::Request, broke).await;
+    let waits = rig.bearer.judge(&new, SITE, Purpose::Request, broke).await;
     assert_eq!(waits.unwrap_err(), Unfit::TooOften(Duration::from_secs(7)));
-    // That is no refusal, and is not kept.
+    // That is no refusal, and is not cached.
     assert!(rig.judge(&new).await.is_ok());
 }
 
@@ -214,7 +214,7 @@ async fn a_token_that_counted_is_looked_at_again_though_forged_ones_used_up_the_
     let broke = || Err(Duration::from_secs(7));
     let asked_again = async || {
         rig.bearer
-            .judge(&token, SITE, Cause::Request, broke)
+            .judge(&token, SITE, Purpose::Request, broke)
             .await
             .is_ok()
     };
@@ -232,10 +232,10 @@ async fn a_token_that_counted_is_looked_at_again_though_forged_ones_used_up_the_
     // That it was known lets nobody in, and ends with a refusal.
     rig.clock.advance(60);
     rig.server.authenticate(|spec| known(spec, false));
-    let again = rig.bearer.judge(&token, SITE, Cause::Request, broke).await;
+    let again = rig.bearer.judge(&token, SITE, Purpose::Request, broke).await;
     assert_eq!(again.unwrap_err(), Refused::Unknown.into());
     rig.clock.advance(5);
-    let again = rig.bearer.judge(&token, SITE, Cause::Request, broke).await;
+    let again = rig.bearer.judge(&token, SITE, Purpose::Request, broke).await;
     assert_eq!(again.unwrap_err(), Unfit::TooOften(Duration::from_secs(7)));
 }
 
@@ -244,7 +244,7 @@ async fn requests_go_by_the_old_answer_while_a_socket_waits_for_a_new_one() {
     let (rig, token) = (Rig::new(), token_of("robot", NOW + 3600));
     let accepted = rig
         .bearer
-        .judge(&token, SITE, Cause::Request, || Ok(()))
+        .judge(&token, SITE, Purpose::Request, || Ok(()))
         .await
         .unwrap();
     let held = rig.held(&token, accepted);
@@ -261,7 +261,7 @@ async fn requests_go_by_the_old_answer_while_a_socket_waits_for_a_new_one() {
     assert_eq!(rig.judge(&token).await.unwrap(), ROBOT);
     assert_eq!(rig.asked(), 0, "the first answer is good for 15 s more");
     // The new answer is the requests' as well.
-    let again = rig.bearer.judge(&token, SITE, Cause::Renewal, || Ok(())).await;
+    let again = rig.bearer.judge(&token, SITE, Purpose::Renewal, || Ok(())).await;
     again.unwrap();
     rig.clock.advance(59);
     assert_eq!(rig.judge(&token).await.unwrap(), ROBOT);
@@ -281,7 +281,7 @@ async fn the_use_of_one_token_has_one_name_and_that_of_another_another() {
     let rig = Rig::new();
     let of = async |token: &str| {
         rig.bearer
-            .judge(token, SITE, Cause::Request, || Ok(()))
+            .judge(token, SITE, Purpose::Request, || Ok(()))
             .await
             .unwrap()
             .session
@@ -299,7 +299,7 @@ async fn a_socket_s_token_is_looked_at_again_and_ends_with_its_account() {
     let (rig, token) = (Rig::new(), token_of("robot", NOW + 3600));
     let accepted = rig
         .bearer
-        .judge(&token, SITE, Cause::Request, || Ok(()))
+        .judge(&token, SITE, Purpose::Request, || Ok(()))
         .await
         .unwrap();
     let held = rig.held(&token, accepted);
@@ -335,7 +335,7 @@ async fn a_socket_stays_a_while_when_nobody_can_say_and_never_past_its_token_s_e
     let (rig, token) = (Rig::new(), token_of("robot", NOW + 250));
     let accepted = rig
         .bearer
-        .judge(&token, SITE, Cause::Request, || Ok(()))
+        .judge(&token, SITE, Purpose::Request, || Ok(()))
         .await
         .unwrap();
     let held = rig.held(&token, accepted.clone());

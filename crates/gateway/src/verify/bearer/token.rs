@@ -126,7 +126,7 @@ mod tests {
 
     const SITE: &str = "https://auth.ws.example";
     const CLUSTER: &str = "https://kubernetes.default.svc.cluster.local";
-    const PEOPLE: &str = "https://identity.example/realms/x";
+    const ISSUER: &str = "https://identity.example/realms/x";
     const NOW: i64 = 1_800_000_000;
 
     fn encode(value: &Value) -> String {
@@ -139,8 +139,8 @@ mod tests {
 
     /// Who would be asked about it, and when it ends.
     fn read_text(token: &str) -> Result<(&'static str, i64), Refused> {
-        let mapping = Mapping::new(PEOPLE, "sub", None, None, "");
-        let providers = Providers::new(vec![Registered::only(PEOPLE, mapping)]);
+        let mapping = Mapping::new(ISSUER, "sub", None, None, "");
+        let providers = Providers::new(vec![Registered::only(ISSUER, mapping)]);
         let expected = Expected {
             site: SITE,
             cluster: &[CLUSTER.to_owned()],
@@ -162,7 +162,7 @@ mod tests {
         let account = json!({"iss": CLUSTER, "aud": [SITE], "exp": NOW + 600});
         assert_eq!(read_claims(&account), Ok(("cluster", NOW + 600)));
         for audience in [json!("scripts"), json!(["account", "scripts"])] {
-            let person = json!({"iss": PEOPLE, "aud": audience, "exp": NOW + 600});
+            let person = json!({"iss": ISSUER, "aud": audience, "exp": NOW + 600});
             assert_eq!(read_claims(&person), Ok(("provider", NOW + 660)));
         }
         for issuer in [json!("https://evil.example"), json!(""), json!(null), json!(7)] {
@@ -196,7 +196,7 @@ mod tests {
         let legacy = json!({"iss": LEGACY, "sub": "system:serviceaccount:a:b"});
         assert_eq!(read_claims(&legacy), Err(Refused::ServiceAccountAudience));
         // Nobody else's audience makes a person's token one of an account, and the other way round.
-        let person = json!({"iss": PEOPLE, "aud": [SITE], "exp": NOW + 600});
+        let person = json!({"iss": ISSUER, "aud": [SITE], "exp": NOW + 600});
         assert_eq!(read_claims(&person), Err(Refused::PersonAudience));
         let account = json!({"iss": CLUSTER, "aud": ["scripts"], "exp": NOW + 600});
         assert_eq!(read_claims(&account), Err(Refused::ServiceAccountAudience));
@@ -207,7 +207,7 @@ mod tests {
         for (exp, person_passes) in [(NOW, true), (NOW - 59, true), (NOW - 60, false)] {
             let account = json!({"iss": CLUSTER, "aud": [SITE], "exp": exp});
             assert_eq!(read_claims(&account), Err(Refused::Expired), "{exp}");
-            let person = json!({"iss": PEOPLE, "aud": "scripts", "exp": exp});
+            let person = json!({"iss": ISSUER, "aud": "scripts", "exp": exp});
             assert_eq!(read_claims(&person).is_ok(), person_passes, "{exp}");
         }
         for exp in [
@@ -217,10 +217,10 @@ mod tests {
             json!(u64::MAX),
             json!(-1),
         ] {
-            let claims = json!({"iss": PEOPLE, "aud": "scripts", "exp": exp});
+            let claims = json!({"iss": ISSUER, "aud": "scripts", "exp": exp});
             assert_eq!(read_claims(&claims), Err(Refused::Expired), "{exp}");
         }
-        let for_ever = json!({"iss": PEOPLE, "aud": "scripts", "exp": i64::MAX});
+        let for_ever = json!({"iss": ISSUER, "aud": "scripts", "exp": i64::MAX});
         assert_eq!(read_claims(&for_ever), Ok(("provider", i64::MAX)));
     }
 

@@ -6,8 +6,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use futures::future::{BoxFuture, Shared};
 use tokio::time::Instant;
 
-use crate::crypto::tokens::RandomId;
 use crate::session::Session;
+use crate::tokens::RandomId;
 
 /// A question on its way; `None` when it was not answered.
 pub(super) type Flight = Shared<BoxFuture<'static, Option<bool>>>;

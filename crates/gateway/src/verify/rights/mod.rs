@@ -3,8 +3,8 @@
 //! `kept` says how long an answer counts; `roles` watches for changes; `question` is what the API server is asked, `flights`
 //! who shares a question on its way, `turns` whose it is to be asked, `renewal` what asks in the background.
 
+mod cache;
 mod flights;
-mod kept;
 mod question;
 mod renewal;
 mod roles;
@@ -24,14 +24,14 @@ use rules::access::Right;
 use tokio::sync::{Semaphore, mpsc};
 use tokio::time::{Instant, timeout};
 
+use self::cache::{Answer, Marks, TTL_GRANTED, Worth};
 use self::flights::{Flight, Flights};
-use self::kept::{Answer, KEEP_GRANTED, Marks, Worth};
 use self::turns::Turns;
-use crate::crypto::tokens::RandomId;
 use crate::index::Target;
-use crate::listen::slots::{Slot, Slots};
 use crate::metrics::Metrics;
+use crate::server::concurrency::{ConcurrencyLimit, Permit};
 use crate::session::Session;
+use crate::tokens::RandomId;
 
 /// Most questions on their way at a time.
 const QUESTIONS: usize = 32;
@@ -45,7 +45,7 @@ const ASKERS: usize = 768;
 /// Most questions on their way about answers that merely age.
 const AGING: usize = 8;
 /// Time for one question, waiting for its turn included.
-const PATIENCE: Duration = Duration::from_secs(5);
+const TIMEOUT: Duration = Duration::from_secs(5);
 /// Most answers that wait to be renewed; further ones are asked for by whoever needs them.
 const WAITING: usize = 4096;
 /// Most answers in memory; each costs about 200 bytes.
@@ -63,7 +63,7 @@ struct Inner {
     hashes: RandomState,
     turns: Turns,
     /// By person, and not by session: one may sign in, or make tokens, as often as they like.
-    askers: Slots<String>,
+    askers: ConcurrencyLimit<String>,
     aging: Arc<Semaphore>,
     /// By [`Haste`].
     queues: [Queue; 2],
@@ -82,8 +82,8 @@ enum Haste {
 /// For whom a question is asked.
 #[derive(Debug)]
 enum For {
-    /// Somebody waits, in this place.
-    Request(Arc<Slot<String>>),
+    /// Somebody waits, in this permit.
+    Request(Arc<Permit<String>>),
     Renewal(Haste),
 }
 
@@ -105,12 +105,12 @@ impl Default for Queue {
 #[derive(Default)]
 struct Known {
     /// By UID of the workspace and session: neither comes back as something else.
-    answers: HashMap<String, HashMap<RandomId, Arc<Kept>>>,
+    answers: HashMap<String, HashMap<RandomId, Arc<Cached>>>,
     count: usize,
     marks: Marks,
 }
 
-struct Kept {
+struct Cached {
     /// Hash of the identity that was asked about: a whole session can have many groups.
     about: u64,
     answer: Answer,
@@ -122,7 +122,7 @@ struct Kept {
 
 /// A kept answer at this moment.
 struct Seen {
-    kept: Arc<Kept>,
+    kept: Arc<Cached>,
     worth: Worth,
     /// Roles or the person's groups changed since.
     doubted: bool,
@@ -131,7 +131,7 @@ struct Seen {
 struct Wanted {
     session: Arc<Session>,
     target: Arc<Target>,
-    kept: Arc<Kept>,
+    kept: Arc<Cached>,
 }
 
 impl Rights {
@@ -143,7 +143,7 @@ impl Rights {
             flights: Flights::default(),
             hashes: RandomState::new(),
             turns: Turns::new(QUESTIONS_OF_ONE, QUESTIONS),
-            askers: Slots::new(ASKERS_OF_ONE, ASKERS).sharing(2),
+            askers: ConcurrencyLimit::new(ASKERS_OF_ONE, ASKERS).sharing(2),
             aging: Arc::new(Semaphore::new(AGING)),
             queues: Default::default(),
             metrics,
@@ -152,7 +152,7 @@ impl Rights {
 
     /// What is known of a person's right, from memory. An answer that ages is renewed in the background.
     pub(super) fn known(&self, session: &Arc<Session>, target: &Arc<Target>) -> Right {
-        let Some(seen) = self.look(session, target) else {
+        let Some(seen) = self.cached(session, target) else {
             return Right::Unknown;
         };
         if seen.worth == Worth::Aging {
@@ -167,10 +167,10 @@ impl Rights {
     /// As [`Rights::known`], for a socket that is open. A right that is in doubt is asked for at once; until the API server
     /// answers, it counts for `grace`, and one that nobody has asked about yet for as long as a question may take.
     pub(super) fn held(&self, session: &Arc<Session>, target: &Arc<Target>, grace: Duration) -> Right {
-        let seen = self.look(session, target);
+        let seen = self.cached(session, target);
         let seen = seen.or_else(|| {
             self.presume(session, target);
-            self.look(session, target)
+            self.cached(session, target)
         });
         let Some(Seen { kept, worth, doubted }) = seen else {
             return Right::Unanswered;
@@ -184,9 +184,9 @@ impl Rights {
             return right(kept.answer.granted);
         }
         let grace = if kept.presumed {
-            PATIENCE
+            TIMEOUT
         } else {
-            grace.max(KEEP_GRANTED)
+            grace.max(TTL_GRANTED)
         };
         if kept.answer.granted && kept.answer.asked.elapsed() < grace {
             Right::Granted
@@ -195,7 +195,7 @@ impl Rights {
         }
     }
 
-    fn look(&self, session: &Arc<Session>, target: &Arc<Target>) -> Option<Seen> {
+    fn cached(&self, session: &Arc<Session>, target: &Arc<Target>) -> Option<Seen> {
         let now = Instant::now();
         let known = self.read();
         let kept = known.answers.get(&target.uid)?.get(&session.id)?;
@@ -216,12 +216,12 @@ impl Rights {
     /// Asks the API server; whoever asks the same meanwhile gets the same answer. A person who asks too much at a time gets none,
     /// and has others wait for little of it.
     pub(super) async fn ask(&self, session: &Arc<Session>, target: &Arc<Target>) -> Right {
-        let Some(place) = self.0.askers.take(session.identity.user_name.clone()) else {
+        let Some(permit) = self.0.askers.take(session.identity.user_name.clone()) else {
             return Right::Unanswered;
         };
-        let whom = For::Request(Arc::new(place));
+        let whom = For::Request(Arc::new(permit));
         let right = self.answer(self.flight(session, target, &whom)).await;
-        // Whoever joined a question that goes on keeps a place as well.
+        // Whoever joined a question that goes on keeps a permit as well.
         drop(whom);
         right
     }
@@ -229,7 +229,7 @@ impl Rights {
     /// Whether a person may `use` a template, asked now: nothing is remembered of it.
     pub(crate) async fn may_use(&self, session: &Session, namespace: &str, template: &str) -> Right {
         let person = &session.identity.user_name;
-        let Some(_place) = self.0.askers.take(person.clone()) else {
+        let Some(_permit) = self.0.askers.take(person.clone()) else {
             return Right::Unanswered;
         };
         let review = question::template(session, namespace, template);
@@ -237,14 +237,14 @@ impl Rights {
             let _turn = self.0.turns.take(Some(person)).await?;
             self.review(&review).await
         };
-        match timeout(PATIENCE, answered).await {
+        match timeout(TIMEOUT, answered).await {
             Ok(Some(granted)) => right(granted),
             Ok(None) | Err(_) => Right::Unanswered,
         }
     }
 
     async fn answer(&self, flight: Flight) -> Right {
-        match timeout(PATIENCE, flight).await {
+        match timeout(TIMEOUT, flight).await {
             Ok(Some(granted)) => right(granted),
             Ok(None) | Err(_) => Right::Unanswered,
         }
@@ -260,16 +260,16 @@ impl Rights {
             !matches!(whom, For::Renewal(Haste::Most))
                 && known.marks.stale_since(&target.namespace, begun, now).is_none()
         };
-        let place = match whom {
-            For::Request(place) => Some(Arc::clone(place)),
+        let permit = match whom {
+            For::Request(permit) => Some(Arc::clone(permit)),
             For::Renewal(_) => None,
         };
         self.0.flights.join_or_start(key, session, joins, |landing| {
             let (rights, session, target) = (self.clone(), Arc::clone(session), Arc::clone(target));
-            // A task of its own: whoever asked first may leave before the answer. The question keeps their place.
+            // A task of its own: whoever asked first may leave before the answer. The question keeps their permit.
             let task = tokio::spawn(async move {
                 let _landing = landing;
-                let answered = timeout(PATIENCE, rights.question(&session, &target, place)).await;
+                let answered = timeout(TIMEOUT, rights.question(&session, &target, permit)).await;
                 answered.ok().flatten()
             });
             task.map(|ended| ended.ok().flatten()).boxed().shared()
@@ -280,14 +280,14 @@ impl Rights {
         &self,
         session: &Arc<Session>,
         target: &Arc<Target>,
-        place: Option<Arc<Slot<String>>>,
+        permit: Option<Arc<Permit<String>>>,
     ) -> Option<bool> {
-        let person = place.as_ref().map(|_| session.identity.user_name.as_str());
+        let person = permit.as_ref().map(|_| session.identity.user_name.as_str());
         let _turn = self.0.turns.take(person).await?;
         let asked = Instant::now();
         let review = question::about(session, &target.namespace, &target.name);
         let granted = self.review(&review).await?;
-        self.keep(session, target, Answer { granted, asked }, false);
+        self.store(session, target, Answer { granted, asked }, false);
         Some(granted)
     }
 
@@ -316,10 +316,10 @@ impl Rights {
             granted: true,
             asked: Instant::now(),
         };
-        self.keep(session, target, answer, true);
+        self.store(session, target, answer, true);
     }
 
-    fn keep(&self, session: &Arc<Session>, target: &Target, answer: Answer, presumed: bool) {
+    fn store(&self, session: &Arc<Session>, target: &Target, answer: Answer, presumed: bool) {
         let mut known = self.write();
         if known.count >= MOST {
             known.make_room();
@@ -330,7 +330,7 @@ impl Rights {
         if before.is_some_and(|kept| presumed || !kept.presumed && kept.answer.asked > answer.asked) {
             return;
         }
-        let kept = Arc::new(Kept {
+        let kept = Arc::new(Cached {
             about: self.about(session),
             answer,
             presumed,
@@ -380,7 +380,7 @@ impl Known {
         });
     }
 
-    fn retain(&mut self, mut stays: impl FnMut(&Kept) -> bool) {
+    fn retain(&mut self, mut stays: impl FnMut(&Cached) -> bool) {
         self.answers.retain(|_, answers| {
             answers.retain(|_, kept| stays(kept));
             !answers.is_empty()

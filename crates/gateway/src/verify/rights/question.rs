@@ -9,7 +9,7 @@ const EVERYBODY: &str = "system:authenticated";
 
 /// May this person `create` `workspaces/connect` of that name?
 ///
-/// The API server says of a service account's token all that authorizers may look at; of people nobody knows more than the name
+/// The API server says of a service account's token all that authorizers may look at; of users nobody knows more than the name
 /// and the groups.
 pub(super) fn about(session: &Session, namespace: &str, name: &str) -> SubjectAccessReview {
     let right = ResourceAttributes {
@@ -81,9 +81,9 @@ mod tests {
     use serde_json::json;
 
     use super::*;
-    use crate::crypto::tokens::RandomId;
     use crate::oidc::claims::Identity;
     use crate::session::Reviewed;
+    use crate::tokens::RandomId;
 
     fn session(groups: &[&str], credential: Credential) -> Session {
         Session {

@@ -8,8 +8,8 @@ use futures::{StreamExt as _, stream};
 use rules::access::Right;
 use tokio::time::{interval, sleep};
 
-use super::kept::KEEP_GRANTED;
-use super::{For, Haste, Kept, QUESTIONS, Rights, Wanted};
+use super::cache::TTL_GRANTED;
+use super::{Cached, For, Haste, QUESTIONS, Rights, Wanted};
 use crate::index::Target;
 use crate::session::Session;
 
@@ -19,14 +19,14 @@ const RENEWALS: u32 = 50;
 /// After a question in the background that failed, the same one rests for so long.
 const REST: Duration = Duration::from_secs(1);
 /// How often answers that no longer count are forgotten.
-const SWEEP: Duration = Duration::from_mins(1);
+const CLEANUP_INTERVAL: Duration = Duration::from_mins(1);
 
 impl Rights {
     pub(super) fn renew_later(
         &self,
         session: &Arc<Session>,
         target: &Arc<Target>,
-        kept: &Arc<Kept>,
+        kept: &Arc<Cached>,
         haste: Haste,
     ) {
         let waits = &kept.waits[haste as usize];
@@ -46,13 +46,13 @@ impl Rights {
     /// Renews answers in the background and forgets those that no longer count, for ever. `grace`: how long an answer counts for open
     /// sockets while nobody answers.
     pub async fn renew(self, grace: Duration) {
-        tokio::join!(self.renew_aging(), self.renew_doubted(), self.sweep(grace));
+        tokio::join!(self.renew_aging(), self.renew_doubted(), self.cleanup(grace));
     }
 
-    async fn sweep(&self, grace: Duration) {
-        let mut ticks = interval(SWEEP);
+    async fn cleanup(&self, grace: Duration) {
+        let mut ticks = interval(CLEANUP_INTERVAL);
         // A socket must find that its answer is too old, and not that there is none: it would be given time to ask.
-        let keep = grace.max(KEEP_GRANTED) + SWEEP;
+        let keep = grace.max(TTL_GRANTED) + CLEANUP_INTERVAL;
         loop {
             ticks.tick().await;
             self.write().retain(|kept| kept.answer.asked.elapsed() < keep);

@@ -16,7 +16,7 @@ use crate::metrics::Metrics;
 // These watches have no part in the index's age: without them, answers count for half a minute and are asked for anew.
 
 /// Where rights may have changed; `None`: anywhere.
-type Place = Option<String>;
+type Scope = Option<String>;
 
 /// Calls `changed` at every change, for ever. What exists at the start is no change; a watch that had to begin anew may have
 /// missed some, so that counts as one.
@@ -27,9 +27,9 @@ pub(super) async fn follow(client: Client, metrics: &Metrics, changed: impl Fn(O
         changes::<ClusterRole>(&client, "clusterroles", metrics).boxed(),
         changes::<ClusterRoleBinding>(&client, "clusterrolebindings", metrics).boxed(),
     ];
-    let mut told = pin!(stream::select_all(watches));
-    while let Some(place) = told.next().await {
-        changed(place.as_deref());
+    let mut events = pin!(stream::select_all(watches));
+    while let Some(scope) = events.next().await {
+        changed(scope.as_deref());
     }
 }
 
@@ -37,11 +37,11 @@ fn changes<K>(
     client: &Client,
     resource: &'static str,
     metrics: &Metrics,
-) -> impl Stream<Item = Place> + Send + use<K>
+) -> impl Stream<Item = Scope> + Send + use<K>
 where
     K: Resource<DynamicType = ()> + Clone + DeserializeOwned + Debug + Send + 'static,
 {
-    let mut begun = false;
+    let mut started = false;
     let metrics = metrics.clone();
     watcher(
         Api::<PartialObjectMeta<K>>::all(client.clone()),
@@ -49,23 +49,23 @@ where
     )
     .default_backoff()
     .filter_map(move |event| {
-        let place = match event {
-            Ok(event) => place(event, &mut begun),
+        let scope = match event {
+            Ok(event) => scope(event, &mut started),
             Err(error) => {
                 metrics.watch_failed(resource);
                 tracing::warn!(resource, %error, "watch failed; it is tried again");
                 None
             }
         };
-        std::future::ready(place)
+        std::future::ready(scope)
     })
 }
 
 /// Where an event says that rights may have changed, if it does.
-fn place<K>(event: watcher::Event<PartialObjectMeta<K>>, begun: &mut bool) -> Option<Place> {
+fn scope<K>(event: watcher::Event<PartialObjectMeta<K>>, started: &mut bool) -> Option<Scope> {
     match event {
         watcher::Event::Apply(object) | watcher::Event::Delete(object) => Some(object.metadata.namespace),
-        watcher::Event::InitDone => std::mem::replace(begun, true).then_some(None),
+        watcher::Event::InitDone => std::mem::replace(started, true).then_some(None),
         watcher::Event::Init | watcher::Event::InitApply(_) => None,
     }
 }
@@ -84,17 +84,17 @@ mod tests {
 
     #[test]
     fn the_first_list_is_no_change_and_every_later_one_may_be_any() {
-        let mut begun = false;
-        let mut told = |event| place(event, &mut begun);
-        assert_eq!(told(Event::Init), None);
-        assert_eq!(told(Event::InitApply(object(Some("team")))), None);
-        assert_eq!(told(Event::InitDone), None);
+        let mut started = false;
+        let mut events = |event| scope(event, &mut started);
+        assert_eq!(events(Event::Init), None);
+        assert_eq!(events(Event::InitApply(object(Some("team")))), None);
+        assert_eq!(events(Event::InitDone), None);
         assert_eq!(
-            told(Event::Apply(object(Some("team")))),
+            events(Event::Apply(object(Some("team")))),
             Some(Some("team".into()))
         );
-        assert_eq!(told(Event::Delete(object(None))), Some(None));
-        assert_eq!(told(Event::Init), None);
-        assert_eq!(told(Event::InitDone), Some(None));
+        assert_eq!(events(Event::Delete(object(None))), Some(None));
+        assert_eq!(events(Event::Init), None);
+        assert_eq!(events(Event::InitDone), Some(None));
     }
 }

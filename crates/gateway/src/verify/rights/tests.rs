@@ -1,6 +1,6 @@
 //! What an answer about a right is worth, and how long.
 
-mod crowds;
+mod load;
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 

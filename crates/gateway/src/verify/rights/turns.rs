@@ -8,16 +8,16 @@ use std::sync::{Arc, Mutex, PoisonError, Weak};
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
-/// People of whom it is remembered, at least, before it is looked who is gone.
+/// Users of whom it is remembered, at least, before it is looked who is gone.
 const FEW: usize = 64;
 
 pub(super) struct Turns {
     of_one: usize,
     all: Arc<Semaphore>,
-    people: Mutex<People>,
+    users: Mutex<Users>,
 }
 
-struct People {
+struct Users {
     by_name: HashMap<String, Weak<Semaphore>>,
     /// At how many it is looked who is gone.
     full: usize,
@@ -35,7 +35,7 @@ impl Turns {
         Self {
             of_one,
             all: Arc::new(Semaphore::new(of_all)),
-            people: Mutex::new(People {
+            users: Mutex::new(Users {
                 by_name: HashMap::new(),
                 full: FEW,
             }),
@@ -57,16 +57,16 @@ impl Turns {
     }
 
     fn of(&self, person: &str) -> Arc<Semaphore> {
-        let mut people = self.people.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(own) = people.by_name.get(person).and_then(Weak::upgrade) {
+        let mut users = self.users.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(own) = users.by_name.get(person).and_then(Weak::upgrade) {
             return own;
         }
-        if people.by_name.len() >= people.full {
-            people.by_name.retain(|_, own| own.strong_count() > 0);
-            people.full = FEW.max(2 * people.by_name.len());
+        if users.by_name.len() >= users.full {
+            users.by_name.retain(|_, own| own.strong_count() > 0);
+            users.full = FEW.max(2 * users.by_name.len());
         }
         let own = Arc::new(Semaphore::new(self.of_one));
-        people.by_name.insert(person.to_owned(), Arc::downgrade(&own));
+        users.by_name.insert(person.to_owned(), Arc::downgrade(&own));
         own
     }
 }
@@ -100,7 +100,7 @@ mod tests {
         for number in 0..10 * FEW {
             turns.take(Some(&number.to_string())).await;
         }
-        let known = turns.people.lock().unwrap().by_name.len();
+        let known = turns.users.lock().unwrap().by_name.len();
         assert!(known <= FEW, "{known}");
         turns.take(Some("alice")).await;
         assert!(turns.take(Some("alice")).now_or_never().is_some());

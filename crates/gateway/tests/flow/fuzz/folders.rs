@@ -6,7 +6,7 @@ use std::net::SocketAddr;
 
 use api::manager::RoutingMode;
 use gateway::index::Domain;
-use gateway::request::cookies::{FOLDER_PRE, FOLDER_TICKET, SESSION};
+use gateway::tokens::cookies::{FOLDER_PRE, FOLDER_TICKET, SESSION};
 use rules::access::Policy;
 
 use super::*;
@@ -26,7 +26,7 @@ type Ticket = (&'static str, String);
 
 struct Folders {
     runtime: Runtime,
-    world: World,
+    fixture: Fixture,
     dials: Arc<AtomicUsize>,
     /// By value.
     valid: BTreeMap<String, Ticket>,
@@ -64,22 +64,22 @@ impl Folders {
             .enable_all()
             .build()
             .unwrap();
-        let (world, dials, valid, texts) = runtime.block_on(async {
-            let world = World::new().await;
-            world.watch().await;
+        let (fixture, dials, valid, texts) = runtime.block_on(async {
+            let fixture = Fixture::new().await;
+            fixture.watch().await;
             let (pod, dials) = counting().await;
             let domain = Domain::new("ws.example", 8443).in_mode(RoutingMode::Path);
             let policy = Policy {
                 refuses_guests: true,
                 ..Policy::default()
             };
-            world.serve(domain, policy, targets(pod));
-            let (valid, texts) = tickets_of_folders(&world).await;
-            (world, dials, valid, texts)
+            fixture.serve(domain, policy, targets(pod));
+            let (valid, texts) = tickets_of_folders(&fixture).await;
+            (fixture, dials, valid, texts)
         });
         Self {
             runtime,
-            world,
+            fixture,
             dials,
             valid,
             texts,
@@ -90,7 +90,7 @@ impl Folders {
     fn ask(&self, asked: &Asked) -> (Answer, bool) {
         let before = self.dials.load(Ordering::Relaxed);
         let request = asked.request(self);
-        let answer = self.runtime.block_on(self.world.ask_verify(request));
+        let answer = self.runtime.block_on(self.fixture.ask_verify(request));
         (answer, self.dials.load(Ordering::Relaxed) > before)
     }
 
@@ -189,18 +189,18 @@ fn decoded(text: &str) -> String {
     String::from_utf8_lossy(&bytes).into_owned()
 }
 
-async fn tickets_of_folders(world: &World) -> (BTreeMap<String, Ticket>, Vec<String>) {
+async fn tickets_of_folders(fixture: &Fixture) -> (BTreeMap<String, Ticket>, Vec<String>) {
     let url = |name: &str| format!("{ORIGIN}/workspaces/team/{name}/");
-    let alice = world.browser("alice");
+    let alice = fixture.browser("alice");
     assert!(alice.open(&url("ws1")).await.is_inside());
     let mut texts = vec![alice.cookie(&site("ws1"), FOLDER_TICKET).unwrap()];
-    let over = world.sessions().remove(0).name_any();
-    world.server.remove::<GatewaySession>(Some(SYSTEM), &over);
-    let alice = world.browser("alice");
+    let over = fixture.sessions().remove(0).name_any();
+    fixture.server.remove::<GatewaySession>(Some(SYSTEM), &over);
+    let alice = fixture.browser("alice");
     assert!(alice.open(&url("ws1")).await.is_inside());
     texts.extend(alice.cookie(&site("ws1"), FOLDER_TICKET));
-    world.pass(TICKET_LIFE);
-    let browsers = ["alice", "bob"].map(|person| (person, world.browser(person)));
+    fixture.pass(TICKET_LIFE);
+    let browsers = ["alice", "bob"].map(|person| (person, fixture.browser(person)));
     let mut valid = BTreeMap::new();
     for (name, owner, _) in ROWS {
         let (_, browser) = browsers.iter().find(|(person, _)| *person == owner).unwrap();

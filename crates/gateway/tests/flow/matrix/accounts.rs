@@ -45,7 +45,7 @@ pub(super) fn expected(layout: Layout, (namespace, name): (&str, &str), after: i
 /// A gateway that takes tokens, with the workspaces, and a token of each account.
 pub(super) async fn with_tokens(layout: Layout) -> (Tokens, Vec<String>) {
     let tokens = Tokens::new().await;
-    furnish(&tokens.world, layout);
+    furnish(&tokens.fixture, layout);
     let of_each = ACCOUNTS.iter().map(|account| {
         let of_namespace = format!("system:serviceaccounts:{}", account.0);
         let groups = ["system:serviceaccounts", &of_namespace, "system:authenticated"];
@@ -60,14 +60,14 @@ async fn every_service_account_enters_exactly_what_is_public_or_shared_with_it()
     for layout in [Layout::Hosts, Layout::Folders, Layout::FoldersAtOnesOwnRisk] {
         let (site, tokens) = with_tokens(layout).await;
         for (after, now) in [(0, 0), (59, 59), (60, 1)] {
-            site.world.pass(now);
+            site.fixture.pass(now);
             for (account, token) in ACCOUNTS.into_iter().zip(&tokens) {
                 let expected = expected(layout, account, after);
                 for (workspace, ..) in WORKSPACES {
                     let allowed = expected.contains(workspace);
                     let cell = format!("{layout:?}: {account:?} at {workspace} after {after} s");
                     let answer = site
-                        .world
+                        .fixture
                         .verify("GET", &layout.url(workspace), with(token))
                         .await;
                     let status = if allowed {
@@ -76,7 +76,10 @@ async fn every_service_account_enters_exactly_what_is_public_or_shared_with_it()
                         StatusCode::FORBIDDEN
                     };
                     assert_eq!(answer.status, status, "{cell}");
-                    let admitted = site.world.handshake(&layout.site(workspace), &with(token)).await;
+                    let admitted = site
+                        .fixture
+                        .handshake(&layout.site(workspace), &with(token))
+                        .await;
                     assert_eq!(admitted.is_some(), allowed, "{cell}");
                 }
             }

@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 
 use futures::{SinkExt as _, StreamExt as _};
 use gateway::index::Target;
-use gateway::listen::Limits;
+use gateway::server::Limits;
 use http::{HeaderMap, StatusCode};
 use tokio::net::TcpListener;
 use tokio_tungstenite::tungstenite::client::IntoClientRequest as _;
@@ -13,8 +13,8 @@ use tokio_tungstenite::tungstenite::{Error, Message};
 use super::accounts::{self, ACCOUNTS, with_tokens};
 use super::{Layout, PEOPLE, WORKSPACES, browser, handshake_of, publish_at, workspace_at, world_of};
 use crate::flow::bearer::with;
+use crate::support::fixture::Fixture;
 use crate::support::rig::Rig;
-use crate::support::world::World;
 
 const LAYOUTS: [Layout; 3] = [Layout::Hosts, Layout::Folders, Layout::FoldersAtOnesOwnRisk];
 
@@ -35,7 +35,7 @@ async fn pod(name: &'static str) -> SocketAddr {
 }
 
 /// The gateway's listener, and each workspace with a pod of its own.
-async fn rig(layout: Layout, world: &World) -> Rig {
+async fn rig(layout: Layout, fixture: &Fixture) -> Rig {
     let mut workspaces = Vec::new();
     for row in &WORKSPACES {
         workspaces.push(Target {
@@ -43,8 +43,8 @@ async fn rig(layout: Layout, world: &World) -> Rig {
             ..workspace_at(layout, row)
         });
     }
-    publish_at(layout, world, workspaces);
-    Rig::start(world.entrance.clone(), Limits::default()).await
+    publish_at(layout, fixture, workspaces);
+    Rig::start(fixture.entrance.clone(), Limits::default()).await
 }
 
 /// The pod that a handshake with these headers reaches, or the status of its refusal.
@@ -71,11 +71,11 @@ async fn reached(rig: &Rig, layout: Layout, name: &str, headers: &HeaderMap) -> 
 #[tokio::test]
 async fn every_person_s_websocket_reaches_the_workspaces_that_a_rule_opens_to_them_and_no_other() {
     for layout in LAYOUTS {
-        let world = world_of(layout).await;
-        let rig = rig(layout, &world).await;
-        let browsers: Vec<_> = PEOPLE.iter().map(|person| browser(&world, *person)).collect();
+        let fixture = world_of(layout).await;
+        let rig = rig(layout, &fixture).await;
+        let browsers: Vec<_> = PEOPLE.iter().map(|person| browser(&fixture, *person)).collect();
         for (after, now) in [(0, 0), (60, 60)] {
-            world.pass(now);
+            fixture.pass(now);
             for browser in &browsers {
                 let name = browser.person["preferred_username"].as_str().unwrap();
                 let expected = layout.expected(name, after);
@@ -110,9 +110,9 @@ async fn every_person_s_websocket_reaches_the_workspaces_that_a_rule_opens_to_th
 async fn every_service_account_s_websocket_reaches_what_is_open_to_it_and_nothing_else() {
     for layout in LAYOUTS {
         let (site, tokens) = with_tokens(layout).await;
-        let rig = rig(layout, &site.world).await;
+        let rig = rig(layout, &site.fixture).await;
         for (after, now) in [(0, 0), (60, 60)] {
-            site.world.pass(now);
+            site.fixture.pass(now);
             for (account, token) in ACCOUNTS.into_iter().zip(&tokens) {
                 let expected = accounts::expected(layout, account, after);
                 for (workspace, ..) in WORKSPACES {

@@ -1,30 +1,30 @@
 //! Several replicas and one provider: one of them asks, and an answer that comes late changes nothing.
 
-use gateway::request::cookies::TICKET;
+use gateway::tokens::cookies::TICKET;
 
 use super::*;
 
 #[tokio::test]
 async fn of_many_requests_at_two_replicas_one_asks_and_refresh_tokens_for_one_use_do_no_harm() {
-    let world = World::new().await;
-    world.issuer.change(|issuer| issuer.rotates = true);
-    let alice = signed_in(&world).await;
-    let second = world.replica().await;
+    let fixture = Fixture::new().await;
+    fixture.issuer.change(|issuer| issuer.rotates = true);
+    let alice = signed_in(&fixture).await;
+    let second = fixture.replica().await;
     second.watch().await;
-    world.issuer.take_requests();
+    fixture.issuer.take_requests();
     let elsewhere = alice.at(&second);
     for round in 1..=4 {
-        say(&world, Some(claims(&json!([format!("round-{round}")]))));
-        world.pass(5 * MINUTE);
+        say(&fixture, Some(claims(&json!([format!("round-{round}")]))));
+        fixture.pass(5 * MINUTE);
         let address = lab();
         let requests = (0..20).map(|number| if number % 2 == 0 { &alice } else { &elsewhere }.step(&address));
         for answer in futures::future::join_all(requests).await {
             assert_eq!(answer.status, StatusCode::OK);
         }
         let expected = [format!("oidc:round-{round}")];
-        until(&world, "new groups here", || groups(&world) == expected).await;
+        until(&fixture, "new groups here", || groups(&fixture) == expected).await;
         until(&second, "new groups there", || groups(&second) == expected).await;
-        assert_eq!(questions(&world), 1, "round {round}");
+        assert_eq!(questions(&fixture), 1, "round {round}");
         // Tickets are carried on, as browsers do.
         elsewhere.set_cookie(LAB, TICKET, alice.cookie(LAB, TICKET).as_deref());
     }
@@ -32,19 +32,19 @@ async fn of_many_requests_at_two_replicas_one_asks_and_refresh_tokens_for_one_us
 
 #[tokio::test]
 async fn a_replica_that_dies_while_it_asks_holds_nobody_up() {
-    let world = World::new().await;
-    let alice = signed_in(&world).await;
+    let fixture = Fixture::new().await;
+    let alice = signed_in(&fixture).await;
     // The first replica has said that it asks, and is never heard of again.
-    world.issuer.change(|issuer| issuer.silent = true);
-    let before = version(&world);
-    world.pass(5 * MINUTE);
+    fixture.issuer.change(|issuer| issuer.silent = true);
+    let before = version(&fixture);
+    fixture.pass(5 * MINUTE);
     assert!(passes(&alice).await);
-    until(&world, "the claim", || version(&world) != before).await;
-    world.issuer.change(|issuer| issuer.silent = false);
-    let second = world.replica().await;
+    until(&fixture, "the claim", || version(&fixture) != before).await;
+    fixture.issuer.change(|issuer| issuer.silent = false);
+    let second = fixture.replica().await;
     second.watch().await;
-    say(&world, Some(claims(&json!(["later"]))));
-    world.pass(31);
+    say(&fixture, Some(claims(&json!(["later"]))));
+    fixture.pass(31);
     assert_eq!(alice.at(&second).step(&lab()).await.status, StatusCode::OK);
     until(&second, "the second to ask", || groups(&second) == ["oidc:later"]).await;
 }
@@ -53,31 +53,31 @@ async fn a_replica_that_dies_while_it_asks_holds_nobody_up() {
 async fn an_answer_that_comes_after_another_replica_has_asked_changes_and_ends_nothing() {
     let late_answers = [Some(claims(&json!(["late"]))), None];
     for late in late_answers {
-        let world = World::new().await;
-        let alice = signed_in(&world).await;
-        let second = world.replica().await;
+        let fixture = Fixture::new().await;
+        let alice = signed_in(&fixture).await;
+        let second = fixture.replica().await;
         second.watch().await;
-        world.held.send_replace(true);
-        world.issuer.take_requests();
-        say(&world, late);
-        world.pass(5 * MINUTE);
+        fixture.held.send_replace(true);
+        fixture.issuer.take_requests();
+        say(&fixture, late);
+        fixture.pass(5 * MINUTE);
         assert!(passes(&alice).await);
-        while questions(&world) == 0 {
+        while questions(&fixture) == 0 {
             tokio::task::yield_now().await;
         }
-        say(&world, Some(claims(&json!(["new"]))));
-        world.pass(31);
+        say(&fixture, Some(claims(&json!(["new"]))));
+        fixture.pass(31);
         assert_eq!(alice.at(&second).step(&lab()).await.status, StatusCode::OK);
         until(&second, "the second to ask", || groups(&second) == ["oidc:new"]).await;
-        until(&world, "the first to hear", || groups(&world) == ["oidc:new"]).await;
-        let before = version(&world);
-        world.server.take_calls();
-        let mut changes = world.app.sessions.subscribe();
-        world.held.send_replace(false);
+        until(&fixture, "the first to hear", || groups(&fixture) == ["oidc:new"]).await;
+        let before = version(&fixture);
+        fixture.server.take_calls();
+        let mut changes = fixture.app.sessions.subscribe();
+        fixture.held.send_replace(false);
         changes.changed().await.unwrap();
-        assert_eq!(version(&world), before);
+        assert_eq!(version(&fixture), before);
         assert!(
-            !world
+            !fixture
                 .server
                 .take_calls()
                 .iter()

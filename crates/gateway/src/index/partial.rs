@@ -1,0 +1,95 @@
+//! an object of a list or a watch -> its name and what is kept of it, while it is parsed (pure).
+//!
+//! A list comes in pages of hundreds of objects, each many times as large as what is kept of it, and a page stays in memory until
+//! the last of it was taken in.
+
+use std::borrow::Cow;
+
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
+use kube::Resource;
+use kube::core::DeserializeGuard;
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Deserializer};
+
+use crate::index::facts::Key;
+
+/// What is kept of the objects of a kind.
+pub(super) trait Projection: Sized {
+    /// The kind.
+    type Object: Resource<DynamicType = ()> + DeserializeOwned;
+
+    /// `None` for what is as good as absent.
+    fn of(object: Self::Object) -> Option<Self>;
+}
+
+/// An object as the API server tells it, or why it cannot be read.
+#[derive(Debug, Clone)]
+pub(super) struct Partial<T> {
+    /// What names it, and its version, from which a watch goes on.
+    metadata: ObjectMeta,
+    kept: Result<Option<T>, String>,
+}
+
+impl<T> Partial<T> {
+    /// The object's name, and what is kept of it; objects that cannot be read are told to `unreadable`, and as good as absent.
+    pub(super) fn kept(self, unreadable: impl FnOnce(&Key, &str)) -> (Key, Option<T>) {
+        let ObjectMeta { name, namespace, .. } = self.metadata;
+        let key = (namespace.unwrap_or_default(), name.unwrap_or_default());
+        let kept = self.kept.unwrap_or_else(|error| {
+            unreadable(&key, &error);
+            None
+        });
+        (key, kept)
+    }
+}
+
+impl<T: Projection> From<DeserializeGuard<T::Object>> for Partial<T> {
+    fn from(object: DeserializeGuard<T::Object>) -> Self {
+        let all = object.meta();
+        let metadata = ObjectMeta {
+            name: all.name.clone(),
+            namespace: all.namespace.clone(),
+            resource_version: all.resource_version.clone(),
+            ..ObjectMeta::default()
+        };
+        Self {
+            metadata,
+            kept: object.0.map(T::of).map_err(|error| error.error),
+        }
+    }
+}
+
+impl<'de, T: Projection> Deserialize<'de> for Partial<T> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        DeserializeGuard::<T::Object>::deserialize(deserializer).map(Self::from)
+    }
+}
+
+impl<T: Projection> Resource for Partial<T> {
+    type DynamicType = ();
+    type Scope = <T::Object as Resource>::Scope;
+
+    fn kind((): &()) -> Cow<'_, str> {
+        T::Object::kind(&())
+    }
+
+    fn group((): &()) -> Cow<'_, str> {
+        T::Object::group(&())
+    }
+
+    fn version((): &()) -> Cow<'_, str> {
+        T::Object::version(&())
+    }
+
+    fn plural((): &()) -> Cow<'_, str> {
+        T::Object::plural(&())
+    }
+
+    fn meta(&self) -> &ObjectMeta {
+        &self.metadata
+    }
+
+    fn meta_mut(&mut self) -> &mut ObjectMeta {
+        &mut self.metadata
+    }
+}

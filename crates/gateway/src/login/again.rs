@@ -1,0 +1,34 @@
+//! a person who is signed in and wants to stay so -> the auth host, for a new login (pure but for randomness and the clock).
+//!
+//! An open JupyterLab leads here before the session ends, or when it has. It changes nothing by itself: a page that sends a browser
+//! here gets what a link to any workspace gets from somebody who is not signed in.
+
+use axum::response::Response;
+use http::Uri;
+use http::header::HeaderMap;
+
+use crate::site::Site;
+use crate::tokens::Enter;
+use crate::verify::answers::Failure;
+use crate::verify::request::forwarded::target;
+use crate::verify::request::parameter;
+use crate::verify::{AppState, send_to_enter};
+
+/// Answers `GET https://<workspace host>/_workspace/sign-in?to=…`. `to`: a path of this workspace to go on to.
+pub(super) fn again(app: &AppState, site: Site, uri: &Uri, headers: &HeaderMap) -> Response {
+    begin(app, site, uri, headers).unwrap_or_else(Failure::answer)
+}
+
+fn begin(app: &AppState, site: Site, uri: &Uri, headers: &HeaderMap) -> Result<Response, Failure> {
+    let to = parameter(uri, "to")?.unwrap_or_default();
+    let enter = Enter {
+        target: target(site.within(&to)).to_owned(),
+        site,
+        attempt: 0,
+        again: true,
+        browser: String::new(),
+        expires: 0,
+    };
+    let domain = app.domain()?;
+    send_to_enter(app, &domain, enter, headers)
+}

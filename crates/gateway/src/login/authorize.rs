@@ -1,0 +1,165 @@
+//! a browser without session -> a redirect to an identity provider, bound to that browser by a cookie, or the choice of one
+//! (pure but for randomness and the clock).
+
+use axum::response::Response;
+use http::header::HeaderMap;
+use http::{StatusCode, Uri};
+
+use crate::index::Domain;
+use crate::oidc::{Binding, Provider, Registered};
+use crate::pages;
+use crate::tokens::cookies::{self, LOGIN_SLOTS};
+use crate::tokens::random::{equal, random_token};
+use crate::tokens::{ENTER_LIFE, Enter, LoginAttempt, RandomId, Token as _};
+use crate::verify::AppState;
+use crate::verify::answers::{Failure, redirect};
+use crate::verify::request::{Repeated, parameter};
+
+/// How a person wants to sign in.
+#[derive(Debug, Default)]
+pub(super) struct Wish {
+    /// Name of the provider.
+    with: Option<String>,
+    /// As somebody else than they are signed in as.
+    another: bool,
+}
+
+impl Wish {
+    /// What the address says.
+    ///
+    /// # Errors
+    /// A parameter came twice.
+    pub(super) fn of(uri: &Uri) -> Result<Self, Repeated> {
+        Ok(Self {
+            with: parameter(uri, "with")?,
+            another: parameter(uri, "as")?.as_deref() == Some("another"),
+        })
+    }
+
+    /// Whether a session that is there does not do.
+    pub(super) fn is_for_another(&self) -> bool {
+        self.another
+    }
+}
+
+/// Begins a login that goes on to `enter` afterwards; asks with whom, where there is a choice. `sealed`: `enter` as it came.
+///
+/// # Errors
+/// A cookie came twice, or nothing can be sealed.
+pub(super) fn begin(
+    app: &AppState,
+    domain: &Domain,
+    headers: &HeaderMap,
+    (enter, sealed): (Enter, &str),
+    wish: &Wish,
+) -> Result<Response, Failure> {
+    let chosen = match &wish.with {
+        Some(name) => app.providers.by_name(name),
+        None => app.providers.single(),
+    };
+    let Some(registered) = chosen else {
+        return Ok(choice(app, sealed, wish));
+    };
+    match registered.get() {
+        Some(provider) => send(app, domain, headers, enter, (registered, provider), wish.another),
+        None => Ok(pages::unreachable(&registered.title, None)),
+    }
+}
+
+/// The page on which a person says with whom they sign in.
+fn choice(app: &AppState, sealed: &str, wish: &Wish) -> Response {
+    let another = if wish.another { "&as=another" } else { "" };
+    let offers = app.providers.iter().map(|registered| pages::Offer {
+        title: &registered.title,
+        link: registered
+            .get()
+            .map(|_| format!("/enter?t={sealed}&with={}{another}", registered.name)),
+    });
+    pages::choice(&offers.collect::<Vec<_>>())
+}
+
+fn send(
+    app: &AppState,
+    domain: &Domain,
+    headers: &HeaderMap,
+    enter: Enter,
+    (registered, provider): (&Registered, &Provider),
+    another: bool,
+) -> Result<Response, Failure> {
+    let now = app.clock.now();
+    let under_way = under_way(app, headers)?;
+    let lineage = match app.session_cookie(domain, headers)? {
+        Some(cookie) => cookie.lineage,
+        None => match under_way.iter().flatten().next() {
+            Some(attempt) => attempt.lineage,
+            None => RandomId::new()?,
+        },
+    };
+    let attempt = LoginAttempt {
+        state: random_token()?,
+        nonce: random_token()?,
+        verifier: random_token()?,
+        provider: registered.name.clone(),
+        lineage,
+        enter,
+        expires: now + ENTER_LIFE,
+    };
+    let redirect_uri = callback_address(domain, registered);
+    let binding = Binding {
+        nonce: &attempt.nonce,
+        verifier: &attempt.verifier,
+        redirect_uri: &redirect_uri,
+    };
+    let url = provider
+        .authorization_url(&attempt.state, binding, another)
+        .map_err(|error| {
+            tracing::error!(%error, "no login can begin");
+            Failure::Unavailable
+        })?;
+    let slot = free_slot(&under_way);
+    let mut response = redirect(StatusCode::FOUND, &url);
+    let cookie = attempt.seal(&app.keys, now)?;
+    cookies::set(
+        response.headers_mut(),
+        &cookies::login(slot),
+        &cookie,
+        Some(ENTER_LIFE),
+    );
+    Ok(response)
+}
+
+/// Address that this identity provider, and no other, sends browsers back to.
+pub(super) fn callback_address(domain: &Domain, provider: &Registered) -> String {
+    format!("{}{}", domain.auth_origin(), provider.callback)
+}
+
+/// The login under way that `state` belongs to, and its slot.
+///
+/// # Errors
+/// A cookie came twice.
+pub(super) fn resume(
+    app: &AppState,
+    headers: &HeaderMap,
+    state: &str,
+) -> Result<Option<(usize, LoginAttempt)>, Failure> {
+    let under_way = under_way(app, headers)?.into_iter().enumerate();
+    let mut open = under_way.filter_map(|(slot, attempt)| Some((slot, attempt?)));
+    Ok(open.find(|(_, attempt)| equal(&attempt.state, state)))
+}
+
+/// The logins that this browser began and that have not ended, by slot.
+fn under_way(app: &AppState, headers: &HeaderMap) -> Result<Vec<Option<LoginAttempt>>, Failure> {
+    let in_slot = |slot| {
+        let cookie = cookies::find(headers, &cookies::login(slot))?;
+        Ok(cookie.and_then(|cookie| LoginAttempt::open(&app.keys, cookie, app.clock.now())))
+    };
+    (0..LOGIN_SLOTS).map(in_slot).collect()
+}
+
+/// A slot that is empty or holds nothing of use, else the one that ends first.
+fn free_slot(under_way: &[Option<LoginAttempt>]) -> usize {
+    let ends =
+        |(_, attempt): &(usize, &Option<LoginAttempt>)| attempt.as_ref().map(|attempt| attempt.expires);
+    let first = under_way.iter().enumerate().min_by_key(ends);
+    first.map_or(0, |(slot, _)| slot)
+}

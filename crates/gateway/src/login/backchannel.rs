@@ -1,0 +1,98 @@
+//! the identity provider's word that somebody signed out -> that person's sessions deleted, before the answer (IO).
+
+use std::time::{Duration, Instant};
+
+use axum::response::Response;
+use http::StatusCode;
+use http::header::{CACHE_CONTROL, HeaderMap, HeaderValue};
+use serde_json::Value;
+use tokio::sync::Semaphore;
+
+use crate::metrics::log_limit::LogLimit;
+use crate::oidc::{JwtError, payload};
+use crate::pages;
+use crate::session::Whose;
+use crate::verify::AppState;
+use crate::verify::answers::empty;
+use crate::verify::request::{is_form, one_of};
+
+/// Largest body, in bytes.
+pub(super) const MAX_BODY: usize = 16 * 1024;
+/// Most messages that are looked at together: anybody can send some, and each costs a signature.
+static CONCURRENT: Semaphore = Semaphore::const_new(16);
+
+/// One line of the log would be written for every stranger's message.
+static REFUSALS: LogLimit = LogLimit::new(1, Duration::from_secs(1));
+
+/// Answers `POST https://auth.<base>/backchannel-logout`, which comes from the provider and not from a browser: 200 once the
+/// sessions are gone, 400 for a token that does not count, 503 when it must be sent again.
+pub(super) async fn receive(app: &AppState, headers: &HeaderMap, body: &[u8]) -> Response {
+    let mut response = match judged(app, headers, body).await {
+        Ok(()) => empty(StatusCode::OK),
+        Err(Wrong::Request(reason)) => {
+            if let Some(left_out) = REFUSALS.turn(Instant::now()) {
+                tracing::warn!(%reason, left_out, "a logout token is refused");
+            }
+            pages::problem(StatusCode::BAD_REQUEST, "invalid_request", &reason)
+        }
+        Err(Wrong::Later) => pages::problem(
+            StatusCode::SERVICE_UNAVAILABLE,
+            "temporarily_unavailable",
+            "Send it again.",
+        ),
+    };
+    let never = HeaderValue::from_static("no-store");
+    response.headers_mut().insert(CACHE_CONTROL, never);
+    response
+}
+
+enum Wrong {
+    Request(String),
+    Later,
+}
+
+impl From<JwtError> for Wrong {
+    fn from(error: JwtError) -> Self {
+        match error {
+            JwtError::KeysLater => Self::Later,
+            error => Self::Request(format!("the logout token is refused: {error}")),
+        }
+    }
+}
+
+async fn judged(app: &AppState, headers: &HeaderMap, body: &[u8]) -> Result<(), Wrong> {
+    let _place = CONCURRENT.try_acquire().map_err(|_| Wrong::Later)?;
+    let malformed = |reason: &str| Wrong::Request(reason.to_owned());
+    if !is_form(headers).unwrap_or(false) {
+        return Err(malformed("the body is no form"));
+    }
+    let token = one_of(form_urlencoded::parse(body), "logout_token")
+        .ok()
+        .flatten()
+        .ok_or_else(|| malformed("the body does not hold one logout_token"))?;
+    // Not verified yet: it only says by whose keys and under whose name the token must count.
+    let claims = payload(&token).unwrap_or_default();
+    let issuer = claims.get("iss").and_then(Value::as_str).unwrap_or_default();
+    let registered = app.providers.by_issuer(issuer).ok_or(JwtError::Issuer)?;
+    let provider = registered.get().ok_or(Wrong::Later)?;
+    let logout = provider.logout(&token).await?;
+    if app.sessions.was_heard(provider.issuer(), &logout.jti) {
+        return Err(malformed("the logout token was used before (jti)"));
+    }
+    let whose = Whose::Said {
+        issuer: provider.issuer(),
+        logout: &logout,
+    };
+    match app.sessions.end_all(whose, "provider").await {
+        Ok(ended) => {
+            app.sessions.heard(provider.issuer(), &logout.jti).await;
+            tracing::info!(ended, "the identity provider signed somebody out");
+            app.audit.provider_logout(logout.subject.as_deref(), ended);
+            Ok(())
+        }
+        Err(error) => {
+            tracing::warn!(%error, "the identity provider's sign-out could not be carried out");
+            Err(Wrong::Later)
+        }
+    }
+}

@@ -1,0 +1,315 @@
+//! the identity provider's answer -> a new session and its cookie (IO).
+
+use std::time::{Duration, Instant};
+
+use axum::response::Response;
+use http::header::HeaderMap;
+use http::{StatusCode, Uri};
+use serde_json::{Map, Value};
+
+use crate::audit::Audit;
+use crate::index::Domain;
+use crate::login::{authorize, home};
+use crate::metrics::log_limit::LogLimit;
+use crate::oidc::admission::Outside;
+use crate::oidc::{Binding, JwtError, RedeemError};
+use crate::pages;
+use crate::session::content::Content;
+use crate::tokens::cookies;
+use crate::tokens::{ENTER_LIFE, Enter, LoginAttempt, SessionCookie, Token as _};
+use crate::verify::AppState;
+use crate::verify::answers::{Failure, redirect};
+use crate::verify::request::parameter;
+
+/// Anybody can send answers that are refused.
+static REFUSALS: LogLimit = LogLimit::new(1, Duration::from_secs(1));
+
+/// Answers `GET https://auth.<base>/callback?code=…&state=…`, and the same under `/callback/<name>` for further providers.
+pub(super) async fn callback(app: &AppState, uri: &Uri, headers: &HeaderMap) -> Response {
+    receive(app, uri, headers).await.unwrap_or_else(Failure::answer)
+}
+
+async fn receive(app: &AppState, uri: &Uri, headers: &HeaderMap) -> Result<Response, Failure> {
+    let domain = app.domain()?;
+    let state = parameter(uri, "state")?.unwrap_or_default();
+    let Some((slot, attempt)) = authorize::resume(app, headers, &state)? else {
+        let is_a_door = app
+            .providers
+            .iter()
+            .any(|provider| provider.callback == uri.path());
+        return Ok(if is_a_door {
+            stale(&domain)
+        } else {
+            pages::bare(StatusCode::NOT_FOUND)
+        });
+    };
+    let Some(_place) = app.sessions.login_permit(&state).await? else {
+        return Ok(stale(&domain));
+    };
+    let mut response = match complete(app, &domain, uri, headers, &attempt).await {
+        Ok(response) => response,
+        Err(problem) => {
+            problem.record(&app.audit);
+            problem.answer(&another_go(app, &attempt))
+        }
+    };
+    // Whatever came of it, this attempt is over.
+    cookies::clear(response.headers_mut(), &cookies::login(slot));
+    Ok(response)
+}
+
+fn stale(domain: &Domain) -> Response {
+    pages::message_with_link(
+        StatusCode::BAD_REQUEST,
+        "This sign-in cannot be completed",
+        "It took too long, was completed before or was begun in another browser. Open your workspace's address again, or \
+         choose it from the list.",
+        format!("{}/", domain.auth_origin()),
+        "Go to your workspaces",
+    )
+}
+
+/// Path that begins the login anew: to load the answer to this one again would lead nowhere.
+fn another_go(app: &AppState, attempt: &LoginAttempt) -> String {
+    let now = app.clock.now();
+    let enter = Enter {
+        expires: now + ENTER_LIFE,
+        ..attempt.enter.clone()
+    };
+    match enter.seal(&app.keys, now) {
+        Ok(enter) => format!("/enter?t={enter}"),
+        // Without keys that begins nothing either, and says so.
+        Err(_) => format!("{}?", home::SIGN_IN),
+    }
+}
+
+async fn complete(
+    app: &AppState,
+    domain: &Domain,
+    uri: &Uri,
+    headers: &HeaderMap,
+    attempt: &LoginAttempt,
+) -> Result<Response, Problem> {
+    let given = |name| parameter(uri, name).map_err(Failure::from);
+    // The login knows whom the browser was sent to. An answer that comes in at another one's door is not that one's: its code
+    // must reach nobody (mix-up).
+    let registered = app.providers.by_name(&attempt.provider).ok_or(Problem::Foreign)?;
+    if uri.path() != registered.callback {
+        return Err(Problem::Foreign);
+    }
+    let provider = registered.get().ok_or(Failure::Unavailable)?;
+    if !provider.is_sender(given("iss")?.as_deref()) {
+        return Err(Problem::Foreign);
+    }
+    if given("error")?.is_some() {
+        return Err(Problem::Declined);
+    }
+    let code = given("code")?.ok_or(Failure::BadRequest)?;
+    let redirect_uri = authorize::callback_address(domain, registered);
+    let binding = Binding {
+        nonce: &attempt.nonce,
+        verifier: &attempt.verifier,
+        redirect_uri: &redirect_uri,
+    };
+    let login = provider
+        .redeem(&code, binding)
+        .await
+        .map_err(|error| match error {
+            RedeemError::Unavailable(reason) => Problem::Unreachable {
+                title: registered.title.clone(),
+                reason,
+            },
+            error => Problem::Redeem(error),
+        })?;
+    let identity = registered
+        .mapping
+        .identify(&login.claims)
+        .map_err(|error| Problem::Unusable(error.to_string()))?;
+    let now = app.clock.now();
+    let enter = Enter {
+        again: false,
+        expires: now + ENTER_LIFE,
+        ..attempt.enter.clone()
+    };
+    let enter = enter.seal(&app.keys, now).map_err(Failure::from)?;
+    if let Err(outside) = registered.admission.judge(&login.claims, &identity.groups) {
+        return Err(Problem::NotAdmitted {
+            person: known_as(&login.claims, &identity.user_name).to_owned(),
+            provider: registered.title.clone(),
+            user_name: identity.user_name,
+            issuer: registered.issuer.clone(),
+            outside,
+        });
+    }
+    let life = app.sessions.limits().life;
+    let content = Content::new(
+        provider.issuer(),
+        &login.subject,
+        identity,
+        &login.tokens,
+        now..now + life,
+    );
+    // Another tab may have signed in since this login began.
+    let before = app.session_cookie(domain, headers).map_err(Failure::from)?;
+    let lineage = before.map_or(attempt.lineage, |cookie| cookie.lineage);
+    let content = content.in_browser(lineage);
+    let session = app.sessions.create(&content).await.map_err(Failure::from)?;
+    tracing::info!(?session, "somebody signed in");
+    app.audit
+        .login(session, &content.user_name, &content.groups, content.end);
+
+    let cookie = SessionCookie {
+        session,
+        lineage,
+        host: domain.auth_host(),
+        provider: registered.name.clone(),
+        issued: now,
+        expires: content.end,
+    };
+    let mut response = redirect(
+        StatusCode::FOUND,
+        &format!("{}/enter?t={enter}", domain.auth_origin()),
+    );
+    let cookie = cookie.seal(&app.keys, now).map_err(Failure::from)?;
+    cookies::set(response.headers_mut(), cookies::SESSION, &cookie, Some(life));
+    Ok(response)
+}
+
+/// What a person knows themselves by, of what the provider says.
+fn known_as<'a>(claims: &'a Map<String, Value>, user_name: &'a str) -> &'a str {
+    let text = |name: &str| claims.get(name).and_then(Value::as_str);
+    let known = ["email", "preferred_username"].into_iter().find_map(text);
+    known.filter(|name| !name.is_empty()).unwrap_or(user_name)
+}
+
+/// Says why, but not for everything that strangers send.
+fn refused(reason: &dyn std::fmt::Display) {
+    if let Some(left_out) = REFUSALS.turn(Instant::now()) {
+        tracing::warn!(%reason, left_out, "a login failed");
+    }
+}
+
+/// Why a login gave no session.
+enum Problem {
+    /// The answer names another issuer, or none where it must name one.
+    Foreign,
+    /// The person or the provider declined.
+    Declined,
+    /// The provider's answer fails a check.
+    Redeem(RedeemError),
+    /// The provider did not answer.
+    Unreachable { title: String, reason: String },
+    /// The claims lead to no identity.
+    Unusable(String),
+    /// The provider vouches for somebody whom the settings keep out.
+    NotAdmitted {
+        /// As they know themselves.
+        person: String,
+        /// As people call it.
+        provider: String,
+        user_name: String,
+        issuer: String,
+        outside: Outside,
+    },
+    /// As everywhere.
+    Failure(Failure),
+}
+
+impl From<Failure> for Problem {
+    fn from(failure: Failure) -> Self {
+        Self::Failure(failure)
+    }
+}
+
+impl Problem {
+    fn record(&self, audit: &Audit) {
+        match self {
+            Self::NotAdmitted {
+                user_name,
+                issuer,
+                outside,
+                ..
+            } => audit.not_admitted(user_name, issuer, outside.reason()),
+            other => audit.login_refused(other.label()),
+        }
+    }
+
+    /// One stable word for the audit log.
+    fn label(&self) -> &'static str {
+        match self {
+            Self::Foreign => "foreign_issuer",
+            Self::Declined => "declined",
+            Self::NotAdmitted { outside, .. } => outside.reason(),
+            Self::Unreachable { .. } | Self::Redeem(RedeemError::Unavailable(_)) | Self::Failure(_) => {
+                "unavailable"
+            }
+            Self::Redeem(RedeemError::Client(_)) => "client_refused",
+            Self::Redeem(_) => "answer_refused",
+            Self::Unusable(_) => "no_identity",
+        }
+    }
+
+    /// `again`: path that begins the login anew.
+    fn answer(self, again: &str) -> Response {
+        let go = |status, text: &str, to: String, link| {
+            pages::message_with_link(status, "You are not signed in", text, to, link)
+        };
+        let message = |status, text: &str| go(status, text, again.to_owned(), "Try again");
+        let another = format!("{again}&as=another");
+        match self {
+            Self::Foreign => {
+                refused(&"the authorization response names another issuer, or none");
+                message(
+                    StatusCode::BAD_REQUEST,
+                    "The answer does not come from the identity provider that was asked.",
+                )
+            }
+            Self::Declined => message(
+                StatusCode::FORBIDDEN,
+                "The identity provider did not sign you in.",
+            ),
+            Self::Unreachable { title, reason } => {
+                tracing::warn!(provider = title, reason, "a login failed");
+                pages::unreachable(&title, Some(again))
+            }
+            Self::NotAdmitted { person, provider, .. } => pages::not_admitted(&person, &provider, &another),
+            Self::Redeem(error @ RedeemError::Client(_)) => {
+                tracing::error!(%error, "logins fail");
+                message(
+                    StatusCode::INTERNAL_SERVER_ERROR,
+                    "The identity provider does not accept this gateway. Tell your administrator to look at the gateway's log.",
+                )
+            }
+            Self::Redeem(error @ RedeemError::Token(JwtError::Time)) => {
+                tracing::error!(%error, "logins fail");
+                message(
+                    StatusCode::FORBIDDEN,
+                    "The clocks of the identity provider and of this gateway differ by more than a minute, so its answer \
+                     cannot be trusted. Tell your administrator.",
+                )
+            }
+            Self::Redeem(error) => {
+                refused(&error);
+                message(
+                    StatusCode::FORBIDDEN,
+                    "The identity provider's answer was refused. If trying again does not help, tell your administrator to \
+                     look at the gateway's log.",
+                )
+            }
+            Self::Unusable(reason) => {
+                refused(&reason);
+                go(
+                    StatusCode::FORBIDDEN,
+                    &format!("Tell your administrator: {reason}."),
+                    another,
+                    "Sign in with another account",
+                )
+            }
+            Self::Failure(Failure::Unavailable) => message(
+                StatusCode::SERVICE_UNAVAILABLE,
+                "The gateway cannot complete the sign-in at the moment. Try again in a few seconds.",
+            ),
+            Self::Failure(failure) => failure.answer(),
+        }
+    }
+}

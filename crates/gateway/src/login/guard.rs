@@ -1,0 +1,99 @@
+//! a request for a page of the sign-in host -> its handler, 403 for other sites' pages, 429 above the rate limit (pure but for time).
+
+use std::sync::Arc;
+
+use axum::extract::{Request, State};
+use axum::middleware::Next;
+use axum::response::Response;
+use http::{HeaderMap, Method, StatusCode, Uri};
+
+use crate::login::home::SIGN_IN;
+use crate::pages;
+use crate::pages::accepts_html;
+use crate::server::throttle::{What, Who};
+use crate::tokens::{Code, Enter, Token as _};
+use crate::verify::answers::{Failure, wrong_source};
+use crate::verify::request::parameter;
+use crate::verify::request::source_rule::Source;
+use crate::verify::{AppState, pre_cookie};
+
+/// Lets a request on, unless a page of another origin sends it, or its session or its address asks too often. The source comes
+/// first: a hostile page must not use up its visitor's rate limit.
+pub(super) async fn guard(State(app): State<Arc<AppState>>, request: Request, next: Next) -> Response {
+    if let Err(refusal) = own_source(&app, &request) {
+        return *refusal;
+    }
+    let what = what(request.uri().path());
+    let who = who(&app, what, request.uri(), request.headers());
+    match app.throttle.take(who, what) {
+        Ok(()) => {
+            let client = app.throttle.client(request.headers());
+            app.audit.about(|| client, next.run(request)).await
+        }
+        Err(wait) => {
+            app.metrics.rate_limited(what.label(), who.label());
+            pages::too_often(wait, wants_page(request.headers()))
+        }
+    }
+}
+
+/// Frames, fetches and images have no business here, nor have forms of other origins.
+fn own_source(app: &AppState, request: &Request) -> Result<(), Box<Response>> {
+    let refused = |failure: Failure| Box::new(failure.answer());
+    let source = Source::of(request.headers()).map_err(|error| refused(error.into()))?;
+    if source.is_embedded() {
+        return Err(Box::new(pages::problem(
+            StatusCode::FORBIDDEN,
+            "CrossOrigin",
+            "This address is for opening in a browser tab.",
+        )));
+    }
+    let domain = app.domain().map_err(refused)?;
+    let is_form = request.method() == Method::POST;
+    if is_form && !source.is_unnamed_or_from(|| domain.auth_origin()) {
+        return Err(Box::new(wrong_source()));
+    }
+    Ok(())
+}
+
+/// Whether a browser shows the answer. Forms are sent with POST, and their answers are pages as well.
+fn wants_page(headers: &HeaderMap) -> bool {
+    Source::of(headers).is_ok_and(|source| source.is_page_load("GET", accepts_html(headers)))
+}
+
+fn what(path: &str) -> What {
+    match path {
+        "/enter" | SIGN_IN => What::Enter,
+        "/start" => What::Start,
+        "/sign-out" => What::SignOut,
+        "/backchannel-logout" => What::Backchannel,
+        path if path.ends_with("/callback") || path.starts_with("/callback/") => What::Callback,
+        _ => What::Page,
+    }
+}
+
+/// The session that a sealed value of ours names, else the address. Whether the session is still there need not be known: only who
+/// was signed in has such a value.
+fn who(app: &AppState, what: What, uri: &Uri, headers: &HeaderMap) -> Who {
+    let session = match what {
+        What::Backchannel => None,
+        _ => cookie(app, headers).or_else(|| code(app, what, uri, headers)),
+    };
+    session.unwrap_or_else(|| Who::Address(app.throttle.client(headers)))
+}
+
+fn cookie(app: &AppState, headers: &HeaderMap) -> Option<Who> {
+    let domain = app.domain().ok()?;
+    let cookie = app.session_cookie(&domain, headers).ok()??;
+    Some(Who::Session(cookie.session))
+}
+
+/// On a workspace's host nothing but the one-time code tells who comes, if it comes from the browser that it was made for. Codes are
+/// seen by others, in histories and logs: who replays one must not use up its owner's allowance.
+fn code(app: &AppState, what: What, uri: &Uri, headers: &HeaderMap) -> Option<Who> {
+    let sealed = (what == What::Callback).then(|| parameter(uri, "code"))?.ok()??;
+    let code = Code::open(&app.keys, &sealed, app.clock.now())?;
+    let Enter { site, browser, .. } = &code.enter;
+    let is_own = pre_cookie::is_of_browser(headers, site, browser).ok()?;
+    is_own.then_some(Who::Session(code.session))
+}

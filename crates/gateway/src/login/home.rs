@@ -1,0 +1,167 @@
+//! the first page of the auth host -> who is signed in and what they may open, or the way to sign in (IO where the API server is asked
+//! about a session).
+
+use axum::response::Response;
+use http::header::HeaderMap;
+use http::{StatusCode, Uri};
+
+use crate::index::Domain;
+use crate::index::freshness::Age;
+use crate::login::authorize::{self, Wish};
+use crate::login::listing::{self, Listing};
+use crate::oidc::{Provider, Registered};
+use crate::pages::{self, Account, Another, Offer, Shelf};
+use crate::session::Session;
+use crate::site::Site;
+use crate::tokens::{ENTER_LIFE, Enter, Token as _};
+use crate::verify::AppState;
+use crate::verify::answers::{Failure, Refusal, redirect, refuse_page};
+use crate::verify::request::parameter;
+
+/// Path that begins a login which leads back to the first page.
+pub(super) const SIGN_IN: &str = "/sign-in";
+
+/// Where such a login leads: a place like a workspace's, but no workspace can be there.
+pub(super) fn site(domain: &Domain) -> Site {
+    domain.auth_host().into()
+}
+
+/// Answers `GET https://auth.<base>/`. `state`: where a person goes on to who signed out to come back as somebody else; the provider
+/// hands it back.
+pub(super) async fn home(app: &AppState, uri: &Uri, headers: &HeaderMap) -> Response {
+    let answer = async {
+        let domain = app.domain()?;
+        let state = parameter(uri, "state")?.filter(|sealed| opened(app, &domain, sealed).is_some());
+        Ok(match (app.signed_in(&domain, headers).await?, state) {
+            (Some(session), _) => known(app, &domain, &session, headers)?,
+            (None, Some(sealed)) => pages::on_to_another(&format!("/enter?t={sealed}&as=another")),
+            (None, None) => pages::signed_out(&offers(app)),
+        })
+    };
+    answer.await.unwrap_or_else(Failure::answer)
+}
+
+/// Answers `GET https://auth.<base>/sign-in`, the button of that page. With `as=another` it begins a login although there is a session.
+pub(super) async fn sign_in(app: &AppState, uri: &Uri, headers: &HeaderMap) -> Response {
+    let answer = async {
+        let domain = app.domain()?;
+        let wish = Wish::of(uri)?;
+        if !wish.is_for_another() && app.signed_in(&domain, headers).await?.is_some() {
+            let home = format!("{}/", domain.auth_origin());
+            return Ok(redirect(StatusCode::FOUND, &home));
+        }
+        let (enter, sealed) = here(app, &domain)?;
+        authorize::begin(app, &domain, headers, (enter, &sealed), &wish)
+    };
+    answer.await.unwrap_or_else(Failure::answer)
+}
+
+/// A login that leads to the first page, and the same sealed.
+///
+/// # Errors
+/// Nothing can be sealed.
+pub(super) fn here(app: &AppState, domain: &Domain) -> Result<(Enter, String), Failure> {
+    let now = app.clock.now();
+    let enter = Enter {
+        site: site(domain),
+        target: "/".to_owned(),
+        attempt: 0,
+        again: false,
+        browser: String::new(),
+        expires: now + ENTER_LIFE,
+    };
+    let sealed = enter.seal(&app.keys, now)?;
+    Ok((enter, sealed))
+}
+
+/// What a sealed address of ours leads to, as long as it counts.
+pub(super) fn opened(app: &AppState, domain: &Domain, sealed: &str) -> Option<Enter> {
+    let enter = Enter::open_even_expired(&app.keys, sealed)?;
+    let counts = enter.expires > app.clock.now() && super::enter::is_ours(domain, &enter);
+    counts.then_some(enter)
+}
+
+/// A refusal on the auth host, which may name the person. `sealed`: where somebody else would go on to.
+///
+/// # Errors
+/// A cookie came twice.
+pub(super) fn refuse(
+    app: &AppState,
+    domain: &Domain,
+    (refusal, session): (Refusal, &Session),
+    headers: &HeaderMap,
+    sealed: &str,
+) -> Result<Response, Failure> {
+    Ok(match refusal {
+        Refusal::Unavailable => refuse_page(refusal, domain),
+        Refusal::Denied | Refusal::NotSignedIn => {
+            with_account(app, domain, session, headers, |account, provider| {
+                let another = if provider.is_some_and(Provider::knows_one_account) {
+                    Another::SigningOut(sealed)
+                } else {
+                    Another::Choosing(sealed)
+                };
+                pages::denied_to(domain, account, another)
+            })?
+        }
+    })
+}
+
+fn known(
+    app: &AppState,
+    domain: &Domain,
+    session: &Session,
+    headers: &HeaderMap,
+) -> Result<Response, Failure> {
+    let index = app.index.load();
+    let is_known = app.freshness.age() < Age::Stale;
+    let listing = is_known.then(|| Listing::of(&index, &session.identity, app.clock.now(), listing::MOST));
+    let shelf = listing.as_ref().map(|listing| Shelf {
+        groups: &listing.groups,
+        left_out: listing.left_out,
+        without_public: listing.without_public,
+    });
+    with_account(app, domain, session, headers, |account, _| {
+        pages::signed_in(domain, account, shelf)
+    })
+}
+
+fn with_account(
+    app: &AppState,
+    domain: &Domain,
+    session: &Session,
+    headers: &HeaderMap,
+    page: impl FnOnce(Account<'_>, Option<&Provider>) -> Response,
+) -> Result<Response, Failure> {
+    let found = app.providers.iter().filter_map(Registered::get);
+    let origins: Vec<String> = found.filter_map(Provider::end_session_origin).collect();
+    let cookie = app.session_cookie(domain, headers)?;
+    let provider = cookie.and_then(|cookie| app.providers.by_name(&cookie.provider));
+    let account = Account {
+        user_name: &session.identity.user_name,
+        provider: provider.map(|provider| provider.title.as_str()),
+        leads_to: &origins.join(" "),
+    };
+    Ok(page(account, provider.and_then(Registered::get)))
+}
+
+/// A button for each provider; where there is no choice, it need not be named.
+fn offers(app: &AppState) -> Vec<Offer<'_>> {
+    let is_only = app.providers.single().is_some();
+    let mut offers = Vec::new();
+    for registered in app.providers.iter() {
+        let title = registered.title.as_str();
+        offers.push(match registered.get() {
+            None => Offer { title, link: None },
+            Some(_) if is_only => Offer {
+                title: "Sign in",
+                link: Some(SIGN_IN.to_owned()),
+            },
+            Some(_) => Offer {
+                title,
+                link: Some(format!("{SIGN_IN}?with={}", registered.name)),
+            },
+        });
+    }
+    offers
+}

@@ -1,0 +1,171 @@
+//! addresses of the sign-in pages -> their handlers (pure; the handlers do what their files say).
+//!
+//! In the order of a login: `enter` on the auth host, `login` to the identity provider, `callback` from it, `workspace_callback`
+//! on the workspace's host (where `workspace_enter` begins it for proxies that cannot). `again` begins one although there is a
+//! session, `home` without a workspace to go to (its page lists what `listing` finds), `start` starts a stopped workspace,
+//! `sign_out` ends a session, `backchannel` does when the identity provider says so. `guard` turns away other sites' pages and who asks too often.
+
+mod again;
+mod authorize;
+mod backchannel;
+mod callback;
+mod enter;
+mod guard;
+mod home;
+mod listing;
+pub mod progress;
+pub(crate) mod settings;
+mod sign_out;
+mod start;
+mod workspace_callback;
+mod workspace_enter;
+
+use std::sync::Arc;
+
+use axum::Router;
+use axum::body::Bytes;
+use axum::extract::{DefaultBodyLimit, Request, State};
+use axum::middleware::from_fn_with_state;
+use axum::response::Response;
+use axum::routing::{get, post};
+use http::{HeaderMap, Method, StatusCode, Uri};
+
+use crate::index::Destination;
+use crate::pages;
+use crate::site::Site;
+use crate::verify::AppState;
+use crate::verify::answers::Failure;
+use crate::verify::request;
+
+/// Everything under `https://auth.<base>`.
+pub fn auth(app: Arc<AppState>) -> Router {
+    let form = async |State(app): State<Arc<AppState>>, uri: Uri, headers: HeaderMap| {
+        start::form(&app, &uri, &headers).await
+    };
+    let start = async |State(app): State<Arc<AppState>>, headers: HeaderMap, body: Bytes| {
+        start::start(&app, &headers, &body).await
+    };
+    let home = async |State(app): State<Arc<AppState>>, uri: Uri, headers: HeaderMap| {
+        home::home(&app, &uri, &headers).await
+    };
+    let sign_out = async |State(app): State<Arc<AppState>>, headers: HeaderMap, body: Bytes| {
+        sign_out::sign_out(&app, &headers, &body).await
+    };
+    let logout = async |State(app): State<Arc<AppState>>, headers: HeaderMap, body: Bytes| {
+        backchannel::receive(&app, &headers, &body).await
+    };
+    Router::new()
+        .route("/", get(home))
+        .route(
+            "/sign-out",
+            get(home)
+                .post(sign_out)
+                .layer(DefaultBodyLimit::max(start::MAX_FORM)),
+        )
+        .route(
+            "/backchannel-logout",
+            post(logout).layer(DefaultBodyLimit::max(backchannel::MAX_BODY)),
+        )
+        .route("/enter", get(enter))
+        .route(home::SIGN_IN, get(sign_in))
+        .route("/callback", get(callback))
+        .route("/callback/{provider}", get(callback))
+        .route(
+            "/start",
+            get(form)
+                .post(start)
+                .layer(DefaultBodyLimit::max(start::MAX_FORM)),
+        )
+        .route_layer(from_fn_with_state(app.clone(), guard::guard))
+        .with_state(app)
+}
+
+/// Everything under `/_workspace/` of workspaces.
+pub fn workspace(app: Arc<AppState>) -> Router {
+    Router::new()
+        .route("/_workspace/callback", get(workspace_callback))
+        .route(
+            "/workspaces/{namespace}/{name}/_workspace/callback",
+            get(workspace_callback),
+        )
+        .route("/_workspace/sign-in", get(sign_in_again))
+        .route(
+            "/workspaces/{namespace}/{name}/_workspace/sign-in",
+            get(sign_in_again),
+        )
+        .route("/_workspace/enter", get(workspace_enter))
+        .route_layer(from_fn_with_state(app.clone(), guard::guard))
+        .with_state(app)
+}
+
+async fn enter(State(app): State<Arc<AppState>>, method: Method, uri: Uri, headers: HeaderMap) -> Response {
+    match method {
+        Method::GET => enter::enter(&app, &uri, &headers).await,
+        _ => only_get(),
+    }
+}
+
+async fn sign_in(State(app): State<Arc<AppState>>, method: Method, uri: Uri, headers: HeaderMap) -> Response {
+    match method {
+        Method::GET => home::sign_in(&app, &uri, &headers).await,
+        _ => only_get(),
+    }
+}
+
+async fn callback(
+    State(app): State<Arc<AppState>>,
+    method: Method,
+    uri: Uri,
+    headers: HeaderMap,
+) -> Response {
+    match method {
+        Method::GET => callback::callback(&app, &uri, &headers).await,
+        _ => only_get(),
+    }
+}
+
+async fn workspace_callback(State(app): State<Arc<AppState>>, request: Request) -> Response {
+    match workspace_of(&app, &request) {
+        Ok(site) => {
+            workspace_callback::workspace_callback(&app, &site, request.uri(), request.headers()).await
+        }
+        Err(refusal) => *refusal,
+    }
+}
+
+async fn workspace_enter(State(app): State<Arc<AppState>>, request: Request) -> Response {
+    match workspace_of(&app, &request) {
+        Ok(site) => workspace_enter::workspace_enter(&app, site, request.uri(), request.headers()),
+        Err(refusal) => *refusal,
+    }
+}
+
+/// The workspace that a page load is for.
+fn workspace_of(app: &AppState, request: &Request) -> Result<Site, Box<Response>> {
+    if request.method() != Method::GET {
+        return Err(Box::new(only_get()));
+    }
+    let domain = app.domain().map_err(|failure| Box::new(failure.answer()))?;
+    let destination =
+        request::authority(request).map(|authority| domain.destination(authority, request.uri().path()));
+    match destination {
+        Some(Destination::Workspace(site)) => Ok(site),
+        _ => Err(Box::new(Failure::Misdirected.answer())),
+    }
+}
+
+async fn sign_in_again(State(app): State<Arc<AppState>>, request: Request) -> Response {
+    match workspace_of(&app, &request) {
+        Ok(site) => again::again(&app, site, request.uri(), request.headers()),
+        Err(refusal) => *refusal,
+    }
+}
+
+/// These addresses use codes up, so a HEAD request must not do what a GET does.
+fn only_get() -> Response {
+    pages::problem(
+        StatusCode::METHOD_NOT_ALLOWED,
+        "MethodNotAllowed",
+        "This address is for opening in a browser tab.",
+    )
+}

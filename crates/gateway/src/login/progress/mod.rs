@@ -1,0 +1,166 @@
+//! somebody who may enter a workspace -> the events of its start, as server-sent events, until it ends (from memory: the index wakes
+//! every stream, and nothing is asked of the API server for any of them).
+//!
+//! `event` makes the lines, `following` one stream of them. How many there are is bounded for each workspace, for each session or
+//! token, and for all.
+
+mod event;
+mod following;
+
+use std::convert::Infallible;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Router;
+use axum::body::Body;
+use axum::extract::{Request, State};
+use axum::response::Response;
+use axum::routing::any;
+use bytes::Bytes;
+use futures::stream;
+use http::header::{CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, VARY};
+use http::{HeaderName, HeaderValue, Method, StatusCode};
+use tokio::sync::mpsc;
+use tokio::time::timeout;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::AbortOnDropHandle;
+
+use self::following::Following;
+pub use self::following::LIFE;
+use crate::index::{Destination, Domain};
+use crate::pages;
+use crate::server::Lasting;
+use crate::server::concurrency::ConcurrencyLimit;
+use crate::tokens::RandomId;
+use crate::verify::AppState;
+use crate::verify::answers::{Failure, empty};
+use crate::verify::request;
+use crate::verify::request::source_rule::{Source, single};
+
+/// Most streams of one workspace: a page takes one.
+const STREAMS_OF_ONE: usize = 32;
+/// Most streams of one session or token, so that one guest cannot have all of a workspace's.
+const STREAMS_OF_ONE_SESSION: usize = 8;
+/// Most streams of all workspaces. A page that gets none asks every two seconds, as without scripts.
+const STREAMS_OF_ALL: usize = 512;
+/// Time for whoever follows to take a line. Who takes none for so long does not read, and has no stream any more.
+const WRITE_TIMEOUT: Duration = Duration::from_secs(30);
+/// What a browser that comes again was last told.
+const LAST_EVENT_ID: HeaderName = HeaderName::from_static("last-event-id");
+/// For metrics.
+const KIND: &str = "stream";
+
+#[derive(Clone)]
+struct Streams {
+    app: Arc<AppState>,
+    of_workspaces: ConcurrencyLimit<String>,
+    of_sessions: ConcurrencyLimit<RandomId>,
+    stop: CancellationToken,
+}
+
+/// `/_workspace/progress` of workspaces. `stop` ends every stream.
+pub fn routes(app: Arc<AppState>, stop: CancellationToken) -> Router {
+    let streams = Streams {
+        app,
+        of_workspaces: ConcurrencyLimit::new(STREAMS_OF_ONE, STREAMS_OF_ALL),
+        of_sessions: ConcurrencyLimit::new(STREAMS_OF_ONE_SESSION, STREAMS_OF_ALL),
+        stop,
+    };
+    let follow = async |State(streams): State<Streams>, request: Request| {
+        // Nobody reads a body here.
+        let answer = follow(&streams, &request.map(|_| ())).await;
+        answer.unwrap_or_else(|refusal| refusal)
+    };
+    Router::new()
+        .route("/_workspace/progress", any(follow))
+        .route("/workspaces/{namespace}/{name}/_workspace/progress", any(follow))
+        .with_state(streams)
+}
+
+async fn follow(streams: &Streams, request: &http::Request<()>) -> Result<Response, Response> {
+    // Nothing else has an answer that lasts, and a HEAD request must not hold one.
+    if request.method() != Method::GET {
+        return Err(pages::bare(StatusCode::METHOD_NOT_ALLOWED));
+    }
+    let app = &streams.app;
+    let domain = app.domain().map_err(Failure::answer)?;
+    let destination =
+        request::authority(request).map(|authority| domain.destination(authority, request.uri().path()));
+    let Some(Destination::Workspace(site)) = destination else {
+        return Err(Failure::Misdirected.answer());
+    };
+    let source = Source::of(request.headers()).map_err(|error| Failure::from(error).answer())?;
+    if source.is_to_be_shown() {
+        // A stream is no page: a browser would load for as long as it lasts.
+        return Err(Failure::BadRequest.answer());
+    }
+    let last = single(request.headers(), &LAST_EVENT_ID).map_err(|error| Failure::from(error).answer())?;
+    let is_own = |source: &Source<'_>, domain: &Domain| {
+        source.may_use_cookie(Method::GET.as_str(), || domain.origin_of(&site))
+    };
+    let entered = app.enter(&site, request.headers(), is_own);
+    let (allow, grant) = app.about(request.headers(), entered).await?;
+    if streams.stop.is_cancelled() {
+        return Err(pages::unavailable());
+    }
+    let own = streams.of_sessions.take(allow.session().id);
+    // In this order: who has too many takes none of a workspace's meanwhile.
+    let permits = own.and_then(|own| Some((own, streams.of_workspaces.take(allow.target().uid.clone())?)));
+    let Some(permits) = permits else {
+        app.metrics.shed(KIND);
+        return Err(pages::unavailable());
+    };
+    let held = (permits, app.metrics.request(KIND));
+    let following = Following::new(Arc::clone(app), (&allow, grant), last, streams.stop.clone());
+    if following.has_nothing_new(&allow) {
+        // Whoever comes again for the end that they were told: a browser comes no more after this.
+        return Ok(empty(StatusCode::NO_CONTENT));
+    }
+    let over = CancellationToken::new();
+    let (lines, taken) = mpsc::channel(1);
+    let pouring = pour(following, lines, (held, over.clone().drop_guard()));
+    // The body owns it: it ends with the body at the latest.
+    let pouring = AbortOnDropHandle::new(tokio::spawn(pouring));
+    let lines = stream::unfold((taken, pouring), async |(mut taken, pouring)| {
+        let line = taken.recv().await?;
+        Some((Ok::<_, Infallible>(line), (taken, pouring)))
+    });
+    Ok(opened(Body::from_stream(lines), over))
+}
+
+/// Hands out lines as they are taken, and lets go of what is `held` at the end. A task of its own: nobody asks the body of a reader
+/// that does not read for more, so whatever the body itself did would not end then.
+async fn pour(mut following: Following, lines: mpsc::Sender<Bytes>, held: impl Send) {
+    while let Some(line) = following.next().await {
+        let is_taken = tokio::select! {
+            biased;
+            taken = timeout(WRITE_TIMEOUT, lines.send(line)) => matches!(taken, Ok(Ok(()))),
+            () = following.over() => false,
+        };
+        if !is_taken {
+            break;
+        }
+    }
+    drop(held);
+}
+
+fn opened(body: Body, over: CancellationToken) -> Response {
+    let mut response = Response::new(body);
+    response.extensions_mut().insert(Lasting(over));
+    let headers = response.headers_mut();
+    for (name, value) in [
+        (CONTENT_TYPE, "text/event-stream"),
+        (CACHE_CONTROL, "no-store"),
+        (
+            CONTENT_SECURITY_POLICY,
+            "default-src 'none'; frame-ancestors 'none'",
+        ),
+        (VARY, "Cookie, Authorization"),
+        (HeaderName::from_static("x-content-type-options"), "nosniff"),
+        // Proxies that collect answers pass this one on as it comes.
+        (HeaderName::from_static("x-accel-buffering"), "no"),
+    ] {
+        headers.insert(name, HeaderValue::from_static(value));
+    }
+    response
+}

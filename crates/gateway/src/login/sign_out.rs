@@ -1,0 +1,68 @@
+//! a person who has had enough -> no session here, and then none at the identity provider (IO).
+
+use std::sync::Arc;
+
+use axum::response::Response;
+use http::StatusCode;
+use http::header::HeaderMap;
+
+use crate::index::Domain;
+use crate::login::home;
+use crate::session::Ended;
+use crate::tokens::cookies;
+use crate::verify::AppState;
+use crate::verify::answers::{Failure, redirect, wrong_source};
+use crate::verify::request::source_rule::Source;
+use crate::verify::request::{is_form, one_of};
+
+/// Answers `POST https://auth.<base>/sign-out`. `body`: the form, at most [`super::start::MAX_FORM`] bytes.
+pub(super) async fn sign_out(app: &AppState, headers: &HeaderMap, body: &[u8]) -> Response {
+    let answer = async {
+        let domain = app.domain()?;
+        if !Source::of(headers)?.is_from(&domain.auth_origin()) {
+            return Ok(wrong_source());
+        }
+        if !is_form(headers)? && !body.is_empty() {
+            return Err(Failure::BadRequest);
+        }
+        let everywhere = one_of(form_urlencoded::parse(body), "everywhere")?.is_some();
+        let then = one_of(form_urlencoded::parse(body), "then")?;
+        let then = then.filter(|sealed| home::opened(app, &domain, sealed).is_some());
+        let ended = end(app, &domain, headers, everywhere).await?;
+        let next = next(app, &domain, ended.as_ref(), then.as_deref());
+        let mut response = redirect(StatusCode::SEE_OTHER, &next);
+        cookies::clear(response.headers_mut(), cookies::SESSION);
+        Ok(response)
+    };
+    answer.await.unwrap_or_else(Failure::answer)
+}
+
+/// Ends the sessions of this browser, and all others of the person where that is wished.
+async fn end(
+    app: &AppState,
+    domain: &Domain,
+    headers: &HeaderMap,
+    everywhere: bool,
+) -> Result<Option<Ended>, Failure> {
+    let Some(cookie) = app.session_cookie(domain, headers)? else {
+        return Ok(None);
+    };
+    let sessions = Arc::clone(&app.sessions);
+    Ok(sessions
+        .sign_out(cookie.session, cookie.lineage, everywhere)
+        .await?)
+}
+
+/// Where the browser goes on: to the provider's sign-out, which leads back, or back at once. `then`: the sealed address that whoever
+/// comes back as somebody else goes on to.
+fn next(app: &AppState, domain: &Domain, ended: Option<&Ended>, then: Option<&str>) -> String {
+    let back = format!("{}/", domain.auth_origin());
+    let there = ended.and_then(|ended| {
+        let provider = app.providers.by_issuer(&ended.issuer)?.get()?;
+        provider.end_session_url(Some(ended.id_token.expose()), &back, then)
+    });
+    there.unwrap_or_else(|| match then {
+        Some(sealed) => format!("{back}?state={sealed}"),
+        None => back,
+    })
+}

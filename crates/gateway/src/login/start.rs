@@ -1,0 +1,214 @@
+//! a user who may start a stopped workspace presses its button -> `spec.desiredStatus: Running`, once (IO).
+
+use api::Workspace;
+use api::workspace::{DesiredStatus, Phase};
+use axum::response::Response;
+use http::header::HeaderMap;
+use http::{StatusCode, Uri};
+use kube::api::{Patch, PatchParams};
+use kube::{Api, ResourceExt as _};
+use rules::access::Right;
+use serde_json::json;
+
+use crate::index::{Domain, Target};
+use crate::login::home;
+use crate::pages::{self, ONLY_KEEPERS_START};
+use crate::site::Site;
+use crate::verify::AppState;
+use crate::verify::answers::{Failure, redirect};
+use crate::verify::decision::Allow;
+use crate::verify::request::source_rule::Source;
+use crate::verify::request::{is_form, one_of, parameter};
+
+/// Largest body of the form, in bytes.
+pub(super) const MAX_FORM: usize = 4 * 1024;
+/// Most attempts while others change the workspace.
+const ATTEMPTS: usize = 3;
+/// Rules of a refusal in the audit log: the manager's `authorization.start`, and the right to `use` the template.
+const NOT_A_STARTER: &str = "start";
+const TEMPLATE: &str = "template";
+
+/// Answers `GET https://auth.<base>/start?host=…`: the form.
+pub(super) async fn form(app: &AppState, uri: &Uri, headers: &HeaderMap) -> Response {
+    let answer = async {
+        let domain = app.domain()?;
+        let host = parameter(uri, "host")?.unwrap_or_default();
+        Ok(match asked(app, &domain, &host, headers).await? {
+            Err(refusal) => refusal,
+            Ok(allow) if allow.target().phase == Phase::Stopped => {
+                let usable = match stopped(app, allow.target()).await? {
+                    Some(workspace) => may_use_template(app, &allow, &workspace).await?,
+                    None => true,
+                };
+                if usable {
+                    pages::start_form(&domain, allow.target(), &allow.session().identity.user_name)
+                } else {
+                    not_your_template(app, &domain, &allow)
+                }
+            }
+            Ok(allow) => opened(&domain, &allow),
+        })
+    };
+    answer.await.unwrap_or_else(Failure::answer)
+}
+
+/// Answers `POST https://auth.<base>/start`, the form's button. `body`: at most [`MAX_FORM`] bytes.
+pub(super) async fn start(app: &AppState, headers: &HeaderMap, body: &[u8]) -> Response {
+    let answer = async {
+        let domain = app.domain()?;
+        if !Source::of(headers)?.is_from(&domain.auth_origin()) {
+            return Ok(crate::verify::answers::wrong_source());
+        }
+        if !is_form(headers)? || body.len() > MAX_FORM {
+            return Err(Failure::BadRequest);
+        }
+        let host = one_of(form_urlencoded::parse(body), "host")?.unwrap_or_default();
+        match asked(app, &domain, &host, headers).await? {
+            Err(refusal) => Ok(refusal),
+            Ok(allow) => Ok(if run(app, &allow).await? {
+                opened(&domain, &allow)
+            } else {
+                not_your_template(app, &domain, &allow)
+            }),
+        }
+    };
+    answer.await.unwrap_or_else(Failure::answer)
+}
+
+/// Whether the person at this browser may start the workspace of `host`; else the answer.
+async fn asked(
+    app: &AppState,
+    domain: &Domain,
+    host: &str,
+    headers: &HeaderMap,
+) -> Result<Result<Allow, Response>, Failure> {
+    let site = Site::from(host);
+    if !domain.has(&site) {
+        return Err(Failure::BadRequest);
+    }
+    let Some(session) = app.signed_in(domain, headers).await? else {
+        return Ok(Err(pages::message_with_link(
+            StatusCode::UNAUTHORIZED,
+            "You are not signed in",
+            "You never were, or your session has ended. Open your workspace to sign in, then start it from there.",
+            format!("{}/", domain.address(&site)),
+            "Open the workspace",
+        )));
+    };
+    Ok(match app.decide(&site, None, &session).await {
+        Ok(allow) if allow.audience().may_start() => Ok(allow),
+        Ok(allow) => Err(may_not(app, domain, &allow, NOT_A_STARTER, ONLY_KEEPERS_START)),
+        Err(refusal) => {
+            let (_, sealed) = home::here(app, domain)?;
+            Err(home::refuse(app, domain, (refusal, &session), headers, &sealed)?)
+        }
+    })
+}
+
+fn not_your_template(app: &AppState, domain: &Domain, allow: &Allow) -> Response {
+    let why = "You may not use its template any more, so you cannot start it. Ask an administrator for the right to use the template.";
+    may_not(app, domain, allow, TEMPLATE, why)
+}
+
+/// Whoever may connect and not start it.
+fn may_not(app: &AppState, domain: &Domain, allow: &Allow, rule: &'static str, why: &str) -> Response {
+    let target = allow.target();
+    app.audit
+        .denied(allow.session(), target.site.as_str(), Some(target), rule);
+    pages::message_with_link(
+        StatusCode::FORBIDDEN,
+        &format!("{} is stopped", target.called()),
+        why,
+        format!("{}/", domain.address(&target.site)),
+        "Back to the workspace",
+    )
+}
+
+/// Whether the user may `use` the workspace's template, as a start by kubectl would ask.
+async fn may_use_template(app: &AppState, allow: &Allow, workspace: &Workspace) -> Result<bool, Failure> {
+    let Some(template) = &workspace.spec.template_ref else {
+        return Ok(true);
+    };
+    let namespace = &allow.target().namespace;
+    match app.rights.may_use(allow.session(), namespace, template).await {
+        Right::Granted => Ok(true),
+        Right::Missing => Ok(false),
+        Right::Unknown | Right::Unanswered => Err(Failure::Unavailable),
+    }
+}
+
+/// The stored workspace, if it is this one and its spec says that it is stopped.
+async fn stopped(app: &AppState, target: &Target) -> Result<Option<Workspace>, Failure> {
+    let workspaces: Api<Workspace> = Api::namespaced(app.client.clone(), &target.namespace);
+    let workspace = workspaces.get_opt(&target.name).await;
+    let workspace = workspace.map_err(|error| failed(target, &error))?;
+    Ok(workspace.filter(|workspace| {
+        workspace.metadata.uid.as_ref() == Some(&target.uid)
+            && workspace.spec.desired_status == DesiredStatus::Stopped
+    }))
+}
+
+fn failed(target: &Target, error: &dyn std::fmt::Display) -> Failure {
+    tracing::warn!(namespace = %target.namespace, workspace = %target.name, %error, "a workspace could not be started");
+    Failure::Unavailable
+}
+
+/// Back to the workspace, whose page shows how it starts.
+fn opened(domain: &Domain, allow: &Allow) -> Response {
+    redirect(
+        StatusCode::SEE_OTHER,
+        &format!("{}/", domain.address(&allow.target().site)),
+    )
+}
+
+/// Writes `Running` over `Stopped`, and who asked for it. A workspace that is not stopped stays as it is. `false`: the user may not
+/// use its template.
+async fn run(app: &AppState, allow: &Allow) -> Result<bool, Failure> {
+    let target = allow.target();
+    let workspaces: Api<Workspace> = Api::namespaced(app.client.clone(), &target.namespace);
+    for _ in 0..ATTEMPTS {
+        let Some(workspace) = stopped(app, target).await? else {
+            return Ok(true);
+        };
+        if !may_use_template(app, allow, &workspace).await? {
+            return Ok(false);
+        }
+        let params = PatchParams {
+            field_manager: Some(api::names::GATEWAY.to_owned()),
+            ..PatchParams::default()
+        };
+        let patch = patch(&workspace, &allow.session().identity.user_name);
+        let patch = patch.map_err(|error| failed(target, &error))?;
+        match workspaces
+            .patch(&target.name, &params, &Patch::<Workspace>::Json(patch))
+            .await
+        {
+            Ok(_) => {
+                tracing::info!(namespace = %target.namespace, workspace = %target.name, "a person started a workspace");
+                app.audit.started(allow.session(), target, allow.rule());
+                return Ok(true);
+            }
+            // Somebody else changed it meanwhile: look again.
+            Err(kube::Error::Api(status)) if matches!(status.code, 409 | 422) => {}
+            Err(error) => return Err(failed(target, &error)),
+        }
+    }
+    Err(failed(target, &"it keeps changing"))
+}
+
+/// Tests everything that the change rests on, so that it is refused rather than applied to something else.
+fn patch(workspace: &Workspace, person: &str) -> Result<json_patch::Patch, serde_json::Error> {
+    let pointer = api::names::STARTED_BY.replace('~', "~0").replace('/', "~1");
+    let annotate = match &workspace.metadata.annotations {
+        Some(_) => json!({"op": "add", "path": format!("/metadata/annotations/{pointer}"), "value": person}),
+        None => {
+            json!({"op": "add", "path": "/metadata/annotations", "value": {api::names::STARTED_BY: person}})
+        }
+    };
+    serde_json::from_value(json!([
+        {"op": "test", "path": "/metadata/resourceVersion", "value": workspace.resource_version()},
+        {"op": "test", "path": "/spec/desiredStatus", "value": DesiredStatus::Stopped},
+        {"op": "replace", "path": "/spec/desiredStatus", "value": DesiredStatus::Running},
+        annotate,
+    ]))
+}

@@ -1,0 +1,77 @@
+//! lines of the log that strangers can cause -> no more than somebody reads, which say how many had none (pure but for the clock).
+
+use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+/// Keeps lines of one kind within a rate. The same count as in `server::throttle::Table`, for a single caller.
+pub(crate) struct LogLimit {
+    /// Time after which there is room for one more.
+    every: Duration,
+    /// Lines that may come at once.
+    burst: u32,
+    state: Mutex<State>,
+}
+
+struct State {
+    /// When there is room for the whole burst again.
+    whole_at: Option<Instant>,
+    /// Lines without room since the last one that had some.
+    left_out: u64,
+}
+
+impl LogLimit {
+    /// `burst` lines at once, and then one `every` so long.
+    pub(crate) const fn new(burst: u32, every: Duration) -> Self {
+        let state = State {
+            whole_at: None,
+            left_out: 0,
+        };
+        Self {
+            every,
+            burst,
+            state: Mutex::new(state),
+        }
+    }
+
+    /// How many lines had no turn since the last one, if this one has.
+    pub(crate) fn turn(&self, now: Instant) -> Option<u64> {
+        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        let whole_at = state.whole_at.map_or(now, |whole_at| whole_at.max(now));
+        if whole_at > now + self.every * self.burst.saturating_sub(1) {
+            state.left_out += 1;
+            return None;
+        }
+        state.whole_at = Some(whole_at + self.every);
+        Some(std::mem::take(&mut state.left_out))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SECOND: Duration = Duration::from_secs(1);
+
+    #[test]
+    fn one_line_a_second_says_how_many_were_left_out() {
+        let (limit, start) = (LogLimit::new(1, SECOND), Instant::now());
+        assert_eq!(limit.turn(start), Some(0));
+        assert_eq!(limit.turn(start + SECOND / 2), None);
+        assert_eq!(limit.turn(start + SECOND / 2), None);
+        assert_eq!(limit.turn(start + SECOND), Some(2));
+        assert_eq!(limit.turn(start + SECOND * 2), Some(0));
+    }
+
+    #[test]
+    fn a_flood_has_its_burst_and_then_as_many_as_the_rate_allows() {
+        let (limit, start) = (LogLimit::new(50, SECOND / 10), Instant::now());
+        let told = |now| (0..1000).filter(|_| limit.turn(now).is_some()).count();
+        assert_eq!((told(start), told(start + SECOND)), (50, 10));
+        assert_eq!(limit.turn(start + 2 * SECOND), Some(990));
+        assert_eq!(
+            told(start + 60 * SECOND),
+            50,
+            "no more than the burst is saved up"
+        );
+    }
+}

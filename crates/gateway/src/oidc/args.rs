@@ -1,0 +1,88 @@
+//! command line and environment -> what they say of the identity provider (pure).
+
+use std::path::PathBuf;
+
+use crate::oidc::claims::EmailVerified;
+
+/// The identity provider, and how its claims become Kubernetes names. Claims and prefixes mean what kube-apiserver's flags
+/// of the same names mean, so that both give a person the same name.
+#[derive(Debug, Clone, clap::Args)]
+#[expect(clippy::struct_field_names, reason = "clap names the flags after them")]
+pub struct Oidc {
+    /// Issuer, exactly as in its discovery document; https only.
+    #[arg(long, env = "OIDC_ISSUER_URL")]
+    pub oidc_issuer_url: String,
+
+    /// Identifier of this client at the issuer.
+    #[arg(long, env = "OIDC_CLIENT_ID")]
+    pub oidc_client_id: String,
+
+    /// File that holds the client's secret [default: none, for a public client].
+    #[arg(long, env = "OIDC_CLIENT_SECRET_FILE")]
+    pub oidc_client_secret_file: Option<PathBuf>,
+
+    /// Claim that becomes the user name. It must never change for a person.
+    #[arg(long, env = "OIDC_USERNAME_CLAIM", default_value = "sub")]
+    pub oidc_username_claim: String,
+
+    /// Put before the user name; `-` for none [default: the issuer and `#`; none when the claim is email].
+    #[arg(long, env = "OIDC_USERNAME_PREFIX")]
+    pub oidc_username_prefix: Option<String>,
+
+    /// Claim that holds the groups [default: groups are not used].
+    #[arg(long, env = "OIDC_GROUPS_CLAIM")]
+    pub oidc_groups_claim: Option<String>,
+
+    /// Put before every group.
+    #[arg(long, env = "OIDC_GROUPS_PREFIX", default_value = "")]
+    pub oidc_groups_prefix: String,
+
+    /// Groups whose names in the claim begin like this count, all others are left out (repeatable) [default: all count].
+    #[arg(long, env = "OIDC_GROUPS_FILTER")]
+    pub oidc_groups_filter: Vec<String>,
+
+    /// When the claim email may be the user name: Required, only where the provider says that it is verified; `IfPresent`, unless
+    /// it says that it is not, as kube-apiserver has it.
+    #[arg(long, env = "OIDC_EMAIL_VERIFIED", value_enum, default_value_t)]
+    pub oidc_email_verified: EmailVerified,
+
+    /// Domains of e-mail addresses whose owners may sign in, without their sub-domains (repeatable; in the environment separated by
+    /// commas). Only addresses that the provider calls verified count [default: everybody may].
+    #[arg(long, env = "OIDC_ALLOWED_EMAIL_DOMAINS", value_delimiter = ',')]
+    pub oidc_allowed_email_domains: Vec<String>,
+
+    /// Groups whose members may sign in, by Kubernetes name, that is with the prefix (repeatable). Looked at again at every renewal
+    /// [default: everybody may].
+    #[arg(long, env = "OIDC_ALLOWED_GROUPS")]
+    pub oidc_allowed_groups: Vec<String>,
+
+    /// What people call the provider [default: its host].
+    #[arg(long, env = "OIDC_DISPLAY_NAME", default_value = "")]
+    pub oidc_display_name: String,
+
+    /// JSON file with a list of further providers; the fields of each are those of the chart's value oidc.others [default: none].
+    #[arg(long, env = "OIDC_PROVIDERS_FILE")]
+    pub oidc_providers_file: Option<PathBuf>,
+
+    /// File with the certificate authorities that vouch for the issuer, PEM [default: the system's].
+    #[arg(long, env = "OIDC_CA_FILE")]
+    pub oidc_ca_file: Option<PathBuf>,
+
+    /// Scopes asked for beside openid (repeatable; in the environment separated by commas).
+    #[arg(long, env = "OIDC_SCOPES", value_delimiter = ',', default_value = "profile")]
+    pub oidc_scopes: Vec<String>,
+
+    /// Algorithms that may sign an ID token (repeatable; in the environment separated by commas).
+    #[arg(
+        long,
+        env = "OIDC_SIGNING_ALGS",
+        value_delimiter = ',',
+        default_value = "RS256"
+    )]
+    pub oidc_signing_algs: Vec<String>,
+
+    /// `host:port` that is dialled in place of the issuer's host; TLS name and Host header stay the issuer's. For an identity
+    /// provider that is reached through the proxy inside the cluster.
+    #[arg(long, env = "OIDC_CONNECT_TO")]
+    pub oidc_connect_to: Option<String>,
+}

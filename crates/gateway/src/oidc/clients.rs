@@ -1,0 +1,170 @@
+//! arguments and the files that they name -> the identity providers, and this gateway as a client of each (IO: reads the files).
+
+use std::path::Path;
+
+use kit::process::WrongSetting;
+
+use crate::oidc::admission::Admission;
+use crate::oidc::args::Oidc;
+use crate::oidc::claims::Mapping;
+use crate::oidc::http::HttpClient;
+use crate::oidc::providers_file;
+use crate::oidc::{self, CALLBACK, MAIN, Registered};
+use crate::tokens::redacted::Secret;
+
+/// Flag of the file that lists further providers.
+const FILE: &str = "oidc-providers-file";
+
+/// This gateway as a client of a provider.
+pub(crate) struct Client {
+    /// What the provider knows it by.
+    pub settings: oidc::Settings,
+    /// Reaches the provider.
+    pub http: HttpClient,
+}
+
+/// All that people may choose from, and how each of them is found, in the same order.
+///
+/// # Errors
+/// A setting cannot be used; the error names it.
+pub(crate) fn of(oidc: &Oidc) -> Result<(Vec<Registered>, Vec<Client>), WrongSetting> {
+    let (main, client) = one(MAIN, CALLBACK, oidc)?;
+    let (mut list, mut clients) = (vec![main], vec![client]);
+    if let Some(file) = given(oidc.oidc_providers_file.as_deref()) {
+        for (name, further) in kit::process::file(FILE, file, providers_file::parse)? {
+            let callback = format!("{CALLBACK}/{name}");
+            let of_entry = |error: WrongSetting| {
+                WrongSetting::new(
+                    FILE,
+                    format!("provider {name}: as --{}: {}", error.setting, error.problem),
+                )
+            };
+            let (further, client) = one(&name, &callback, &further).map_err(of_entry)?;
+            list.push(further);
+            clients.push(client);
+        }
+    }
+    apart(&list)?;
+    Ok((list, clients))
+}
+
+/// An empty path is none: environments cannot unset a variable.
+fn given(path: Option<&Path>) -> Option<&Path> {
+    path.filter(|path| !path.as_os_str().is_empty())
+}
+
+fn one(name: &str, callback: &str, oidc: &Oidc) -> Result<(Registered, Client), WrongSetting> {
+    let settings = client_of(oidc)?;
+    let host = settings.issuer_host()?;
+    let connect_to = oidc
+        .oidc_connect_to
+        .as_deref()
+        .filter(|address| !address.is_empty());
+    let http = HttpClient::over_tls(given(oidc.oidc_ca_file.as_deref()), &host, connect_to)?;
+    let mapping = Mapping::new(
+        &oidc.oidc_issuer_url,
+        &oidc.oidc_username_claim,
+        oidc.oidc_username_prefix.as_deref(),
+        oidc.oidc_groups_claim.as_deref(),
+        &oidc.oidc_groups_prefix,
+    )
+    .with_email(oidc.oidc_email_verified)
+    .filtering(said(&oidc.oidc_groups_filter));
+    let admission = Admission::new(&oidc.oidc_allowed_email_domains, &oidc.oidc_allowed_groups)?;
+    if let Some(group) = admission.groups().iter().find(|group| !mapping.can_give(group)) {
+        return Err(WrongSetting::new(
+            "oidc-allowed-groups",
+            format!(
+                "nobody can have the group {group:?}: give Kubernetes names, which begin with --oidc-groups-prefix, of groups \
+                 that --oidc-groups-claim holds and --oidc-groups-filter keeps"
+            ),
+        ));
+    }
+    let title = match oidc.oidc_display_name.as_str() {
+        "" => &host,
+        title => title,
+    };
+    let registered = Registered::new(name, title, &settings.issuer_url, mapping, callback);
+    Ok((registered.admitting(admission), Client { settings, http }))
+}
+
+fn client_of(oidc: &Oidc) -> Result<oidc::Settings, WrongSetting> {
+    let secret = given(oidc.oidc_client_secret_file.as_deref())
+        .map(client_secret)
+        .transpose()?;
+    let algorithms = oidc
+        .oidc_signing_algs
+        .iter()
+        .map(|name| name.parse())
+        .collect::<Result<Vec<_>, _>>()?;
+    if algorithms.is_empty() {
+        return Err(WrongSetting::new("oidc-signing-algs", "names no algorithm"));
+    }
+    for (setting, value) in [
+        ("oidc-client-id", &oidc.oidc_client_id),
+        ("oidc-username-claim", &oidc.oidc_username_claim),
+    ] {
+        if value.trim().is_empty() {
+            return Err(WrongSetting::new(setting, "is empty"));
+        }
+    }
+    Ok(oidc::Settings {
+        issuer_url: oidc.oidc_issuer_url.clone(),
+        client_id: oidc.oidc_client_id.clone(),
+        client_secret: secret,
+        scopes: said(&oidc.oidc_scopes),
+        signing_algs: algorithms,
+    })
+}
+
+fn client_secret(file: &Path) -> Result<Secret, WrongSetting> {
+    let wrong = |problem: String| WrongSetting::new("oidc-client-secret-file", problem);
+    let text = std::fs::read_to_string(file)
+        .map_err(|error| wrong(format!("{} cannot be read: {error}", file.display())))?;
+    match text.trim_end_matches(['\r', '\n']) {
+        "" => Err(wrong(format!("{} is empty", file.display()))),
+        text => Ok(Secret::new(text.to_owned())),
+    }
+}
+
+/// The entries that say something: environments cannot unset a list.
+fn said(entries: &[String]) -> Vec<String> {
+    entries
+        .iter()
+        .filter(|entry| !entry.is_empty())
+        .cloned()
+        .collect()
+}
+
+/// Whether nobody of one provider can have the name of somebody of another.
+fn apart(list: &[Registered]) -> Result<(), WrongSetting> {
+    let wrong = |problem: String| Err(WrongSetting::new(FILE, problem));
+    for (number, one) in list.iter().enumerate() {
+        for other in &list[number + 1..] {
+            let pair = format!("the providers {} and {}", one.name, other.name);
+            if one.name == other.name || one.issuer == other.issuer {
+                return wrong(format!("{pair} have the same name or the same issuer"));
+            }
+            let users = (one.mapping.username_prefix(), other.mapping.username_prefix());
+            if overlap(users) {
+                return wrong(format!(
+                    "{pair} could give two people one user name: their user name prefixes {users:?} must not be empty, and neither \
+                     may begin with the other"
+                ));
+            }
+            let groups = one.mapping.groups_prefix().zip(other.mapping.groups_prefix());
+            if let Some(groups) = groups.filter(|&groups| overlap(groups)) {
+                return wrong(format!(
+                    "{pair} could give two groups one name: their groups prefixes {groups:?} must not be empty, and neither may \
+                     begin with the other"
+                ));
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Whether two prefixes can lead to one name.
+fn overlap((one, other): (&str, &str)) -> bool {
+    one.starts_with(other) || other.starts_with(one)
+}

@@ -1,0 +1,71 @@
+//! Pages in other looks than the usual one.
+
+use super::super::theme::{Theme, ThemeSettings};
+use super::*;
+
+#[path = "../../tests/support/page.rs"]
+mod page;
+
+#[test]
+fn a_look_that_is_meant_to_inject_markup_shows_as_text_and_the_policy_stays_strict() {
+    let hostile = "</title></style><script>alert(1)</script><img src=x onerror=alert(1)>\"' x=";
+    let short: String = hostile.chars().take(60).collect();
+    let svg = b"<svg xmlns=\"http://www.w3.org/2000/svg\"/>";
+    let theme = ThemeSettings {
+        product_name: short.clone(),
+        help_url: "https://help.example/\"onclick=\"alert(1)'><script>".into(),
+        help_text: short,
+        notice: hostile.into(),
+        accent_color: "#7a1fa2".into(),
+        ..ThemeSettings::default()
+    };
+    let look = Theme::new(&theme, Some(svg)).unwrap();
+    let message = Message {
+        watch: Some(Watch {
+            pause: 1,
+            reload: Some(2),
+        }),
+        ..Message::new("Word", "Title", "Text")
+    };
+    let (html, policy) = page(&message, &look, Some("0123456789abcdef"));
+    page::check(&html, &policy);
+    assert_eq!(html.matches("<script>").count(), 1, "its own");
+    assert_eq!(html.matches("<img ").count(), 1, "the logo");
+    assert!(html.contains("--accent:#7a1fa2") && policy.contains(&source(&look.style)));
+    assert!(
+        !policy.contains("evil") && !policy.contains("help.example"),
+        "{policy}"
+    );
+}
+
+#[test]
+fn the_policy_admits_exactly_the_inline_texts_of_the_page() {
+    let message = Message {
+        watch: Some(Watch {
+            pause: 1,
+            reload: None,
+        }),
+        ..Message::new("Word", "Title", "Text")
+    };
+    let (html, policy) = page(&message, &Theme::default(), None);
+    for (open, close) in [("<style>", "</style>"), ("<script>", "</script>")] {
+        let inline = html.split(open).nth(1).unwrap().split(close).next().unwrap();
+        assert!(policy.contains(&source(inline)), "{policy}");
+    }
+}
+
+#[test]
+fn time_is_told_as_the_script_tells_it() {
+    let told = [0, 59, 60, 3599, 3600, 7_384].map(duration);
+    assert_eq!(
+        told,
+        [
+            "0 s",
+            "59 s",
+            "1 min 0 s",
+            "59 min 59 s",
+            "1 h 0 min",
+            "2 h 3 min"
+        ]
+    );
+}

@@ -1,0 +1,268 @@
+//! a message to a user or a script -> a page or JSON that nothing can be injected into (pure).
+//!
+//! `message` is the content of an answer. `render` makes a page of it (`html`, with the installation's `theme`) or JSON. `state` shows
+//! workspaces, `account` and `identity` users. `escaping` makes text safe in HTML, `settings` reads the theme's files.
+
+mod account;
+mod escaping;
+mod html;
+mod identity;
+mod message;
+mod progress;
+mod render;
+pub(crate) mod settings;
+mod state;
+mod theme;
+
+use std::borrow::Cow;
+use std::time::Duration;
+
+use axum::response::Response;
+use http::StatusCode;
+use http::header::{ACCEPT, HeaderMap, RETRY_AFTER};
+use serde_json::Value;
+
+pub use self::account::{Account, Another, SHARED, Shelf, denied_to, on_to_another, signed_in, signed_out};
+pub use self::identity::{Offer, choice, not_admitted, unreachable};
+pub(crate) use self::message::NOT_READY;
+use self::message::{Action, Message, Part, Tone};
+pub use self::progress::{End, Progress, before, progress};
+pub use self::render::{REQUEST_ID, Reader, render};
+pub(crate) use self::state::ONLY_KEEPERS_START;
+pub use self::state::{Audience, state};
+pub use self::theme::{MAX_LOGO, Theme, ThemeSettings};
+use crate::index::{Domain, Target};
+
+/// Refusal. The same for a workspace that does not exist, so that it reveals nothing. Leads to where one can sign out, to come
+/// back as somebody else.
+pub fn denied(domain: &Domain) -> Response {
+    let hint = "If you have another account, sign out and open the address again.";
+    Message {
+        parts: vec![Part::Soft(format!("{HOW_TO_GET_IN} {hint}"))],
+        ..refusal(domain)
+    }
+    .respond(StatusCode::FORBIDDEN)
+}
+
+const HOW_TO_GET_IN: &str =
+    "If you were sent its address, ask whoever sent it to share the workspace with you.";
+
+fn refusal(domain: &Domain) -> Message {
+    Message {
+        tone: Tone::Bad,
+        account: Some(domain.auth_origin()),
+        ..Message::new(
+            "NoAccess",
+            "No access",
+            "There is no such workspace, or you may not open it.",
+        )
+    }
+}
+
+/// The gateway cannot decide at the moment.
+pub fn unavailable() -> Response {
+    Message {
+        tone: Tone::Calm,
+        retry: Some(1),
+        ..render::generic(StatusCode::SERVICE_UNAVAILABLE)
+    }
+    .respond(StatusCode::SERVICE_UNAVAILABLE)
+}
+
+/// Somebody is not signed in who did not open a page: they are told where they can.
+pub fn sign_in_required(login_url: String) -> Response {
+    let said = Message::new(
+        "SignInRequired",
+        "You are not signed in",
+        "Sign in by opening the address of the workspace in a browser tab, then try again.",
+    );
+    let more = [("loginUrl".to_owned(), login_url.clone().into())];
+    let link = Action::Link {
+        to: login_url,
+        text: "Sign in".to_owned(),
+    };
+    Message {
+        more: more.into_iter().collect(),
+        parts: vec![Part::Actions(vec![link])],
+        ..said
+    }
+    .respond(StatusCode::UNAUTHORIZED)
+}
+
+/// Adds to an answer that tokens do not count at this site, so that nobody looks for what is wrong with theirs.
+pub(crate) fn without_tokens(response: &mut Response) {
+    if let Some(message) = response.extensions_mut().get_mut::<Message>() {
+        let told = "Tokens (Authorization: Bearer) do not count at this site.";
+        message.text.push(told.to_owned());
+    }
+}
+
+/// How much an answer does about cookies.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Removed {
+    /// So many that the rest is taken.
+    Enough,
+    /// As many as fit into one answer.
+    Some,
+    /// None that are ours to remove.
+    Nothing,
+}
+
+/// A request has more headers than are taken, which means more cookies.
+pub fn headers_too_large(removed: Removed) -> Response {
+    let status = StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE;
+    let what_now = match removed {
+        Removed::Enough => "The largest of them are removed now: reload this page. You stay signed in.",
+        Removed::Some => {
+            "The largest of them are removed now, and more each time: reload this page until your workspace opens. You stay \
+             signed in. If it does not open after ten times, remove the cookies of this site, and of the domain above it, in \
+             the settings of your browser."
+        }
+        Removed::Nothing => {
+            "Remove the cookies of this site, and of the domain above it, in the settings of your browser; then reload this \
+             page."
+        }
+    };
+    let said = render::generic(status);
+    Message {
+        text: said
+            .text
+            .iter()
+            .cloned()
+            .chain(std::iter::once(what_now.to_owned()))
+            .collect(),
+        ..said
+    }
+    .respond(status)
+}
+
+/// A page with a title and one paragraph.
+pub fn message(status: StatusCode, title: &str, text: &str) -> Response {
+    plain(status, title, text).respond(status)
+}
+
+/// As [`message`], with a link that leads on.
+pub fn message_with_link(status: StatusCode, title: &str, text: &str, to: String, link: &str) -> Response {
+    let text_of_link = link.to_owned();
+    Message {
+        parts: vec![Part::Actions(vec![Action::Link {
+            to,
+            text: text_of_link,
+        }])],
+        ..plain(status, title, text)
+    }
+    .respond(status)
+}
+
+/// What a status means by itself.
+pub fn bare(status: StatusCode) -> Response {
+    render::generic(status).respond(status)
+}
+
+/// For an address of the sign-in host at which nothing is.
+pub fn lost() -> Response {
+    let nothing = render::generic(StatusCode::NOT_FOUND);
+    let link = Action::Link {
+        to: "/".to_owned(),
+        text: "Your account and workspaces".to_owned(),
+    };
+    Message {
+        parts: vec![Part::Actions(vec![link])],
+        ..nothing
+    }
+    .respond(StatusCode::NOT_FOUND)
+}
+
+fn plain(status: StatusCode, title: &str, text: &str) -> Message {
+    Message {
+        title: title.to_owned(),
+        text: vec![text.to_owned()],
+        ..render::generic(status)
+    }
+}
+
+/// An answer that names its error to scripts: `{"error": ..., "message": ..., "requestId": ...}`.
+pub fn problem(status: StatusCode, error: &str, message: &str) -> Response {
+    Message {
+        error: Cow::Owned(error.to_owned()),
+        text: vec![message.to_owned()],
+        ..render::generic(status)
+    }
+    .respond(status)
+}
+
+/// An answer for scripts that tells more than [`problem`]: an object with `error`, `message` and whatever else it names.
+pub fn json(status: StatusCode, body: &Value) -> Response {
+    let mut more = body.as_object().cloned().unwrap_or_default();
+    let mut text = |name| match more.remove(name) {
+        Some(Value::String(text)) => text,
+        _ => String::new(),
+    };
+    let (error, message) = (text("error"), text("message"));
+    Message {
+        error: Cow::Owned(error),
+        text: vec![message],
+        more,
+        ..render::generic(status)
+    }
+    .respond(status)
+}
+
+/// The page on `auth.<base>` that asks before it starts a workspace. Its button sends a POST with the field `host` to
+/// `/start`, from the origin that alone may do so. `user_name`: who is signed in.
+pub fn start_form(domain: &Domain, target: &Target, user_name: &str) -> Response {
+    let form = Action::Form {
+        get: false,
+        to: "/start".to_owned(),
+        fields: vec![("host", target.site.as_str().to_owned())],
+        button: "Start".to_owned(),
+        plain: false,
+    };
+    let said = Message::new(
+        "Stopped",
+        format!("Start {}?", target.name),
+        format!("The workspace is stopped. {}", target.message),
+    );
+    Message {
+        kind: "Stopped",
+        parts: vec![
+            Part::Soft(format!("You are signed in as {user_name}.")),
+            Part::Actions(vec![form]),
+        ],
+        account: Some(domain.auth_origin()),
+        // Browsers apply form-action to the redirect that follows as well.
+        forms_to: Some(domain.origin_of(&target.site)),
+        ..said
+    }
+    .respond(StatusCode::OK)
+}
+
+/// Somebody asks too often, and may again after `wait`.
+pub fn too_often(wait: Duration, page_load: bool) -> Response {
+    let seconds = wait.as_secs() + 1;
+    let mut response = if page_load {
+        message(
+            StatusCode::TOO_MANY_REQUESTS,
+            "Too many requests",
+            &format!("Too many came from here in a short time. Reload this page in {seconds} s."),
+        )
+    } else {
+        let body = serde_json::json!({
+            "error": "TooManyRequests",
+            "message": format!("Try again in {seconds} s."),
+            "retryAfterSeconds": seconds,
+        });
+        json(StatusCode::TOO_MANY_REQUESTS, &body)
+    };
+    response.headers_mut().insert(RETRY_AFTER, seconds.into());
+    response
+}
+
+/// Whether the Accept header asks for a page.
+pub fn accepts_html(headers: &HeaderMap) -> bool {
+    headers
+        .get_all(ACCEPT)
+        .iter()
+        .filter_map(|value| value.to_str().ok())
+        .any(|value| value.contains("text/html"))
+}

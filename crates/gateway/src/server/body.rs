@@ -1,0 +1,71 @@
+//! a request whose body is still to come -> its answer, when the body has come in time (IO).
+//!
+//! Anybody can announce a body and send none. So it is waited for before the request takes a permit among those that do something,
+//! and not for long: what forms and the identity provider send fits in a few packets.
+
+use std::time::Duration;
+
+use axum::body::HttpBody as _;
+use axum::response::Response;
+use bytes::Bytes;
+use http::{Request, StatusCode};
+use http_body_util::{BodyExt as _, Full, LengthLimitError, Limited};
+use hyper::body::Incoming;
+use tokio::time::timeout;
+
+use super::bounds::{Bounds, Kind, RequestPermit};
+use super::{Answers, turned_away};
+use crate::pages::{self, Reader};
+
+/// Time for the whole body.
+pub(super) const TIME: Duration = Duration::from_millis(2500);
+/// Largest body, in bytes: as much as the identity provider may send. Each form has its own limit below this one.
+const MOST: usize = 16 * 1024;
+
+/// The answer to a request whose body is to come. It holds a permit among those that wait for theirs, and takes one of its kind when
+/// the body is here: whoever sends none keeps nobody out but others who send none,
+/// and of those only who come from the same address, for addresses share these permits.
+pub(super) async fn answer(
+    router: impl Answers,
+    request: Request<Incoming>,
+    kind: Kind,
+    reading: RequestPermit,
+    bounds: Bounds,
+) -> Response {
+    let reader = Reader::of(request.headers());
+    let request = match read(request).await {
+        Ok(request) => request,
+        Err(refusal) => return turned_away(*refusal, reader).await,
+    };
+    drop(reading);
+    match bounds.take(kind) {
+        Ok(permit) => {
+            let answer = router.answer(request).await;
+            drop(permit);
+            answer
+        }
+        Err(shed) => turned_away(*shed, reader).await,
+    }
+}
+
+/// The request with its body.
+///
+/// # Errors
+/// It is too long, did not come in time or broke off: the answer to give.
+async fn read(request: Request<Incoming>) -> Result<Request<Full<Bytes>>, Box<Response>> {
+    let (head, body) = request.into_parts();
+    let too_long = || Box::new(pages::bare(StatusCode::PAYLOAD_TOO_LARGE));
+    if body.size_hint().lower() > MOST as u64 {
+        return Err(too_long());
+    }
+    match timeout(TIME, Limited::new(body, MOST).collect()).await {
+        Ok(Ok(read)) => Ok(Request::from_parts(head, Full::new(read.to_bytes()))),
+        Ok(Err(error)) if error.is::<LengthLimitError>() => Err(too_long()),
+        Ok(Err(_)) => Err(Box::new(pages::bare(StatusCode::BAD_REQUEST))),
+        Err(_) => Err(Box::new(pages::problem(
+            StatusCode::REQUEST_TIMEOUT,
+            "BodyMissing",
+            "The body of the request did not arrive in time. Send it again.",
+        ))),
+    }
+}

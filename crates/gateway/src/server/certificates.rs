@@ -1,0 +1,377 @@
+//! the gateway's namespace -> its private authority, the proxy's client certificate and its own server certificate (IO).
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use jiff::Timestamp;
+use k8s_openapi::api::core::v1::Secret;
+use kit::pki::{Pair, Purpose};
+use kit::shared_secret::{Data, Spec, agree};
+use kube::Api;
+use rustls::ServerConfig;
+use tokio::sync::watch;
+use tokio::time::sleep;
+use tracing::{info, warn};
+
+use crate::metrics::Metrics;
+
+/// Entries of the Secrets, named as Kubernetes names them in Secrets of type `kubernetes.io/tls`.
+const CERTIFICATE: &str = "tls.crt";
+const KEY: &str = "tls.key";
+const AUTHORITY: &str = "ca.crt";
+
+/// How often ends of validity are looked at, and how soon again after a failure.
+const CHECK_INTERVAL: Duration = Duration::from_hours(1);
+const RETRY: Duration = Duration::from_mins(1);
+
+/// TLS settings for new connections, replaced as certificates are renewed.
+pub(crate) type TlsConfigs = watch::Receiver<Arc<ServerConfig>>;
+
+/// Why the listeners have no certificates.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum Error {
+    /// A Secret could not be read or written.
+    #[error(transparent)]
+    Secret(#[from] kit::shared_secret::Error),
+    /// Another replica stored what cannot be read.
+    #[error("Secret {0:?}: its certificate or key cannot be read")]
+    Unreadable(String),
+    /// The server certificate could not be made.
+    #[error("server certificate: {0}")]
+    Leaf(#[from] kit::pki::Error),
+    /// The TLS settings could not be made.
+    #[error("TLS settings: {0}")]
+    Tls(#[from] kit::tls::Error),
+}
+
+/// Where certificates are kept and whom they name.
+#[derive(Debug, Clone)]
+pub(crate) struct Pki {
+    secrets: Api<Secret>,
+    release: String,
+    namespace: String,
+    metrics: Metrics,
+}
+
+/// TLS settings of the listeners, and what they were made of.
+struct Made {
+    config: Arc<ServerConfig>,
+    authority: Pair,
+    server: Pair,
+}
+
+impl Pki {
+    /// `secrets`: those of `namespace`; `release`: first part of the Secrets' and the Service's names.
+    pub(crate) fn new(secrets: Api<Secret>, release: &str, namespace: &str, metrics: Metrics) -> Self {
+        Self {
+            secrets,
+            release: release.to_owned(),
+            namespace: namespace.to_owned(),
+            metrics,
+        }
+    }
+
+    /// Agrees with the other replicas on the authority and the proxy's certificate, and makes a server certificate. The
+    /// receiver holds the TLS settings for new connections; the future keeps everything valid for as long as it runs.
+    ///
+    /// # Errors
+    /// A Secret cannot be read or written, or what it holds cannot be used.
+    pub(crate) async fn open(
+        self,
+    ) -> Result<
+        (
+            watch::Receiver<Arc<ServerConfig>>,
+            impl Future<Output = ()> + Send + 'static,
+        ),
+        Error,
+    > {
+        let made = self.make(None, Timestamp::now()).await?;
+        let (configs, receiver) = watch::channel(Arc::clone(&made.config));
+        Ok((receiver, self.maintain(made, configs)))
+    }
+
+    async fn maintain(self, mut made: Made, configs: watch::Sender<Arc<ServerConfig>>) {
+        let mut pause = CHECK_INTERVAL;
+        loop {
+            sleep(pause).await;
+            match self.make(Some(&made), Timestamp::now()).await {
+                Ok(next) => {
+                    if !Arc::ptr_eq(&next.config, &made.config) {
+                        info!("server certificate renewed");
+                        configs.send_replace(Arc::clone(&next.config));
+                    }
+                    made = next;
+                    pause = CHECK_INTERVAL;
+                }
+                Err(error) => {
+                    warn!(%error, "certificates could not be looked after; it is tried again");
+                    pause = RETRY;
+                }
+            }
+        }
+    }
+
+    async fn make(&self, before: Option<&Made>, now: Timestamp) -> Result<Made, Error> {
+        let made = self.made(before, now).await?;
+        self.tell("authority", &made.authority);
+        self.tell("server", &made.server);
+        Ok(made)
+    }
+
+    fn tell(&self, certificate: &'static str, pair: &Pair) {
+        let end = kit::pki::ends(&pair.certificate);
+        self.metrics.certificate_ends(certificate, end);
+    }
+
+    async fn made(&self, before: Option<&Made>, now: Timestamp) -> Result<Made, Error> {
+        let authority = self.authority(now).await?;
+        self.proxy_client(&authority, now).await?;
+        let names = self.names();
+        if let Some(before) = before
+            && before.authority == authority
+            && !kit::pki::needs_renewal(&before.server.certificate, now)
+        {
+            let (config, server) = (Arc::clone(&before.config), before.server.clone());
+            return Ok(Made {
+                config,
+                authority,
+                server,
+            });
+        }
+        let server = kit::pki::leaf(&authority, &names[0], &names, Purpose::Server, now)?;
+        let certificate = kit::tls::Certificate::default();
+        certificate.set(&server)?;
+        let config = Arc::new(kit::tls::server_config(
+            certificate,
+            Some(&authority.certificate),
+        )?);
+        Ok(Made {
+            config,
+            authority,
+            server,
+        })
+    }
+
+    /// The authority of this release's gateway; nobody else holds its key.
+    async fn authority(&self, now: Timestamp) -> Result<Pair, Error> {
+        let spec = secret_spec(&self.release, "gateway-ca", "Opaque");
+        let data = agree(&self.secrets, &spec, |stored| {
+            if stored.and_then(pair).is_some_and(|stored| usable(&stored, now)) {
+                return Ok(None);
+            }
+            let made = kit::pki::authority(&format!("{} gateway", self.release), now)?;
+            Ok::<_, kit::pki::Error>(Some(data(&made, None)))
+        })
+        .await?;
+        pair(&data).ok_or(Error::Unreadable(spec.name))
+    }
+
+    /// What the proxy shows to be let in. It is mounted into the proxy's pod.
+    async fn proxy_client(&self, authority: &Pair, now: Timestamp) -> Result<(), Error> {
+        let spec = secret_spec(&self.release, "proxy-client", "kubernetes.io/tls");
+        let data = agree(&self.secrets, &spec, |stored| {
+            let fits = stored.is_some_and(|stored| {
+                stored.get(AUTHORITY).map(Vec::as_slice) == Some(authority.certificate.as_bytes())
+                    && pair(stored).is_some_and(|stored| {
+                        kit::pki::is_for(&stored.certificate, &authority.certificate, &[])
+                            && !kit::pki::needs_renewal(&stored.certificate, now)
+                    })
+            });
+            if fits {
+                return Ok(None);
+            }
+            let made = kit::pki::leaf(authority, &spec.name, &[], Purpose::Client, now)?;
+            Ok::<_, kit::pki::Error>(Some(data(&made, Some(&authority.certificate))))
+        })
+        .await?;
+        if let Some(stored) = pair(&data) {
+            self.tell("proxy_client", &stored);
+        }
+        Ok(())
+    }
+
+    /// Names under which the proxy reaches this process.
+    fn names(&self) -> Vec<String> {
+        own_names(&self.release, &self.namespace)
+    }
+}
+
+/// The gateway's names inside the cluster: those of its Service.
+pub(crate) fn own_names(release: &str, namespace: &str) -> Vec<String> {
+    let service = format!("{release}-gateway");
+    vec![format!("{service}.{namespace}.svc"), service]
+}
+
+/// The Secret `<release>-<suffix>`, apart from its content.
+pub(crate) fn secret_spec(release: &str, suffix: &str, type_: &'static str) -> Spec {
+    let labels = [
+        (api::names::APP_NAME_LABEL, api::names::PRODUCT),
+        (api::names::APP_COMPONENT_LABEL, "gateway"),
+        (api::names::APP_PART_OF_LABEL, api::names::PRODUCT),
+        (api::names::APP_MANAGED_BY_LABEL, api::names::GATEWAY),
+    ];
+    Spec {
+        name: format!("{release}-{suffix}"),
+        type_,
+        labels: labels
+            .map(|(key, value)| (key.to_owned(), value.to_owned()))
+            .into(),
+        manager: api::names::GATEWAY,
+    }
+}
+
+/// An authority that can still sign: its key fits, and its end is not near.
+fn usable(authority: &Pair, now: Timestamp) -> bool {
+    kit::pki::leaf(authority, "probe", &[], Purpose::Client, now).is_ok()
+        && !kit::pki::needs_renewal(&authority.certificate, now)
+}
+
+fn pair(data: &Data) -> Option<Pair> {
+    let text = |name: &str| String::from_utf8(data.get(name)?.clone()).ok();
+    Some(Pair {
+        certificate: text(CERTIFICATE)?,
+        key: text(KEY)?,
+    })
+}
+
+fn data(pair: &Pair, authority: Option<&str>) -> Data {
+    let mut data = Data::from([
+        (CERTIFICATE.to_owned(), pair.certificate.clone().into_bytes()),
+        (KEY.to_owned(), pair.key.clone().into_bytes()),
+    ]);
+    if let Some(authority) = authority {
+        data.insert(AUTHORITY.to_owned(), authority.as_bytes().to_vec());
+    }
+    data
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use jiff::SignedDuration;
+    use testkit::api_server::ApiServer;
+
+    use super::*;
+
+    fn pki(client: kube::Client) -> Pki {
+        let secrets = Api::namespaced(client, "system");
+        Pki::new(secrets, "demo", "system", Metrics::default())
+    }
+
+    /// The lines of /metrics about the ends of certificates, sorted.
+    fn metric_lines(pki: &Pki) -> Vec<String> {
+        let mut registry = prometheus_client::registry::Registry::default();
+        pki.metrics.register(&mut registry);
+        let mut text = String::new();
+        prometheus_client::encoding::text::encode(&mut text, &registry).unwrap();
+        let name = "jupyter_k8s_gateway_certificate_end_timestamp_seconds{";
+        let mut metric_lines: Vec<_> = text
+            .lines()
+            .filter_map(|line| line.strip_prefix(name))
+            .map(str::to_owned)
+            .collect();
+        metric_lines.sort();
+        metric_lines
+    }
+
+    fn ends(authority: Timestamp, leaf: Timestamp) -> Vec<String> {
+        [("authority", authority), ("proxy_client", leaf), ("server", leaf)]
+            .map(|(name, end)| format!("certificate=\"{name}\"}} {}", end.as_second()))
+            .into()
+    }
+
+    fn stored(server: &ApiServer, name: &str) -> Data {
+        let secret: Secret = server.get(Some("system"), name).unwrap();
+        secret
+            .data
+            .unwrap()
+            .into_iter()
+            .map(|(key, value)| (key, value.0))
+            .collect::<BTreeMap<_, _>>()
+    }
+
+    #[tokio::test]
+    async fn replicas_that_start_together_agree_on_one_authority_and_one_proxy_certificate() {
+        let (server, client) = ApiServer::start();
+        let now = Timestamp::now();
+        let replicas: Vec<Pki> = (0..3).map(|_| pki(client.clone())).collect();
+        let made = futures::future::try_join_all(replicas.iter().map(|replica| replica.make(None, now)))
+            .await
+            .unwrap();
+        let authority = stored(&server, "demo-gateway-ca");
+        assert!(
+            made.iter()
+                .all(|made| Some(&made.authority) == pair(&authority).as_ref())
+        );
+        let proxy = stored(&server, "demo-proxy-client");
+        assert_eq!(proxy[AUTHORITY], authority[CERTIFICATE]);
+        assert!(
+            !proxy.values().any(|value| *value == authority[KEY]),
+            "the authority's key is nobody else's"
+        );
+        let names = pki(client).names();
+        assert_eq!(names, ["demo-gateway.system.svc", "demo-gateway"]);
+        for made in &made {
+            assert!(kit::pki::is_for(
+                &made.server.certificate,
+                &made.authority.certificate,
+                &names
+            ));
+        }
+    }
+
+    #[tokio::test]
+    async fn nothing_is_written_and_nothing_replaced_while_all_is_valid() {
+        let (server, client) = ApiServer::start();
+        let now = Timestamp::now();
+        let pki = pki(client);
+        let made = pki.make(None, now).await.unwrap();
+        server.take_calls();
+        let later = pki
+            .make(Some(&made), now + SignedDuration::from_hours(24))
+            .await
+            .unwrap();
+        assert!(Arc::ptr_eq(&later.config, &made.config));
+        assert!(server.take_calls().iter().all(|call| !call.is_write()));
+    }
+
+    #[tokio::test]
+    async fn leaves_are_renewed_when_a_third_of_their_life_is_left() {
+        let (server, client) = ApiServer::start();
+        let now = Timestamp::now();
+        let pki = pki(client);
+        let made = pki.make(None, now).await.unwrap();
+        let proxy = stored(&server, "demo-proxy-client");
+        let late = now + kit::pki::LEAF_VALIDITY / 3 * 2 + SignedDuration::from_hours(1);
+        let (first, authority) = (now + kit::pki::LEAF_VALIDITY, now + kit::pki::AUTHORITY_VALIDITY);
+        assert_eq!(metric_lines(&pki), ends(authority, first));
+        let renewed = pki.make(Some(&made), late).await.unwrap();
+        assert_eq!(
+            metric_lines(&pki),
+            ends(authority, late + kit::pki::LEAF_VALIDITY)
+        );
+        assert_eq!(renewed.authority, made.authority);
+        assert_ne!(renewed.server, made.server);
+        assert!(!Arc::ptr_eq(&renewed.config, &made.config));
+        assert_ne!(stored(&server, "demo-proxy-client"), proxy);
+    }
+
+    #[tokio::test]
+    async fn an_unreadable_authority_is_replaced_with_everything_that_it_signed() {
+        let (server, client) = ApiServer::start();
+        let now = Timestamp::now();
+        let pki = pki(client);
+        let made = pki.make(None, now).await.unwrap();
+        server.edit::<Secret>(Some("system"), "demo-gateway-ca", |secret| {
+            secret["data"][KEY] = "bm90IGEga2V5".into();
+        });
+        let renewed = pki.make(Some(&made), now).await.unwrap();
+        assert_ne!(renewed.authority, made.authority);
+        assert_ne!(renewed.server, made.server);
+        assert_eq!(
+            stored(&server, "demo-proxy-client")[AUTHORITY],
+            renewed.authority.certificate.into_bytes()
+        );
+    }
+}

@@ -1,0 +1,426 @@
+//! connections on one port -> requests to a router, within bounds of number, size and time (IO).
+//!
+//! `certificates` keeps the private authority by which the gateway and the proxy know each other; `bounds` turns requests
+//! away while too many are under way; `oversized` those with too many headers; `body` waits for what is sent to forms;
+//! `slots` shares out what one may have too much of; `lasting` knows the answers that last; `unvectored` is what HTTP/2 writes to.
+//!
+//! How long anything lasts: a TLS handshake, or the head of an HTTP/1.1 request (and so a silent connection), `handshake`; a
+//! connection `age` with its jitter, and then `aged`, `lasting` where it carries a stream that goes on, or `drain` where the
+//! process ends, whatever its peer does; the body of a form as long as `body` waits; a request as long as `router` has patience.
+//! The peer of an HTTP/2 connection that answers no ping is gone after two `PROBE`s.
+
+mod body;
+pub mod bounds;
+pub(crate) mod certificates;
+pub(crate) mod concurrency;
+mod lasting;
+mod oversized;
+pub mod throttle;
+mod unvectored;
+
+use std::convert::Infallible;
+use std::pin::{Pin, pin};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::Duration;
+
+use axum::body::HttpBody;
+use axum::response::Response;
+use axum::{BoxError, Router};
+use bytes::Bytes;
+use http::header::CONNECTION;
+use http::{HeaderMap, HeaderValue, Method, Request, StatusCode};
+use hyper::body::Incoming;
+use hyper::server::conn::{http1, http2};
+use hyper::service::service_fn;
+use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use socket2::{SockRef, TcpKeepalive};
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::Semaphore;
+use tokio::time::{sleep, timeout};
+use tokio_rustls::TlsAcceptor;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+use tower::ServiceExt as _;
+use tracing::{debug, warn};
+
+use self::bounds::{Bounds, Kind};
+use self::certificates::TlsConfigs;
+pub use self::lasting::Lasting;
+use self::lasting::Lasts;
+pub use self::oversized::Owners;
+use self::unvectored::Unvectored;
+use crate::metrics::Metrics;
+use crate::pages::{Reader, render};
+use crate::tokens::request_id;
+
+/// Bounds of one listener. The defaults fit a port that only the proxy reaches.
+#[derive(Debug, Clone, Copy)]
+pub struct Limits {
+    /// Connections at once; further ones wait in the kernel's queue.
+    pub connections: usize,
+    /// HTTP/2 requests at once on one connection.
+    pub streams: u32,
+    /// Bytes of one request's headers, names and values together. Cookies of other sites' making land here.
+    pub headers: u32,
+    /// Time for the TLS handshake, and for the headers of an HTTP/1.1 request.
+    pub handshake: Duration,
+    /// Age at which a connection is asked to end, so that proxies spread over the replicas again.
+    pub age: Duration,
+    /// Up to this much is added to `age`, so that connections made together do not end together.
+    pub jitter: Duration,
+    /// Time for requests under way once their connection was asked to end because of its age.
+    pub aged: Duration,
+    /// The same for connections that carry an answer that is [`Lasting`], as long as it lasts.
+    pub lasting: Duration,
+    /// The same when the process ends.
+    pub drain: Duration,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            connections: 4096,
+            streams: 64,
+            headers: 64 * 1024,
+            handshake: Duration::from_secs(10),
+            age: Duration::from_secs(30),
+            jitter: Duration::from_secs(10),
+            aged: Duration::from_secs(10),
+            lasting: Duration::from_secs(10),
+            drain: Duration::from_secs(10),
+        }
+    }
+}
+
+/// Interval of TCP and HTTP/2 probes on silent connections; two unanswered ones end a connection.
+const PROBE: Duration = Duration::from_secs(10);
+/// Bytes that a peer may send of one HTTP/2 request's body before somebody reads it: as much as any form has.
+const STREAM_WINDOW: u32 = 16 * 1024;
+/// The same of all requests of a connection together.
+const CONNECTION_WINDOW: u32 = 256 * 1024;
+/// Bytes of an answer that wait for its peer to take them.
+const SEND_BUFFER: usize = 64 * 1024;
+/// HTTP/2 requests that a peer may take back before they were looked at, and others that ended in an error; with one more the
+/// connection ends ("rapid reset").
+const RESETS: usize = 20;
+/// The same for errors of the peer's making.
+const ERRORS: usize = 256;
+
+/// Bytes of headers that are read, so that what is not taken gets an answer that helps: all that the proxy lets through, and what it
+/// adds.
+const READ: u32 = (1024 + 64) * 1024;
+
+/// The body of a request: as it arrives, or read already.
+pub trait Content: HttpBody<Data = Bytes, Error: Into<BoxError>> + Send + 'static {}
+
+impl<B: HttpBody<Data = Bytes, Error: Into<BoxError>> + Send + 'static> Content for B {}
+
+/// What answers the requests of a connection.
+pub trait Answers: Clone + Send + Sync + 'static {
+    /// The answer to one request.
+    fn answer<B: Content>(self, request: Request<B>) -> impl Future<Output = Response> + Send;
+}
+
+impl Answers for Router {
+    async fn answer<B: Content>(self, request: Request<B>) -> Response {
+        match self.oneshot(request).await {
+            Ok(response) => response,
+        }
+    }
+}
+
+/// One port.
+#[derive(Debug)]
+pub struct Listener {
+    /// For metrics and logs.
+    pub name: &'static str,
+    /// Where connections arrive.
+    pub socket: TcpListener,
+    /// Settings for new connections, followed as they change. `None` serves plain HTTP/1.1, for measurements on loopback.
+    pub tls: Option<TlsConfigs>,
+    /// Bounds of connections.
+    pub limits: Limits,
+    /// Bounds of requests, shared by the listeners of a process.
+    pub bounds: Bounds,
+    /// Which of them counts for a request with this path and headers.
+    pub kind: fn(&str, &HeaderMap) -> Kind,
+    /// Whose cookies are not to be removed when there are too many.
+    pub owners: Owners,
+    /// Where open connections are counted.
+    pub metrics: Metrics,
+}
+
+impl Listener {
+    /// Serves until `stop`, then lets requests under way finish. Each connection gets a router of its own from `router`,
+    /// which may hold what belongs to the connection.
+    pub async fn serve<A: Answers>(self, router: impl Fn() -> A, stop: CancellationToken) {
+        let Self {
+            name,
+            socket,
+            tls,
+            limits,
+            bounds,
+            kind,
+            owners,
+            metrics,
+        } = self;
+        let owners = Arc::new(owners);
+        let permits = Arc::new(Semaphore::new(limits.connections));
+        let connections = TaskTracker::new();
+        loop {
+            let accepted = tokio::select! {
+                () = stop.cancelled() => break,
+                accepted = accept(&socket, &permits) => accepted,
+            };
+            let (stream, permit) = match accepted {
+                Ok(accepted) => accepted,
+                Err(error) => {
+                    // Out of file descriptors, for example: connections that end make room.
+                    warn!(listener = name, %error, "a connection cannot be accepted");
+                    sleep(Duration::from_millis(100)).await;
+                    continue;
+                }
+            };
+            let (acceptor, requests, stop, open, metrics) = (
+                tls.as_ref()
+                    .map(|tls| TlsAcceptor::from(Arc::clone(&tls.borrow()))),
+                Requests {
+                    router: router(),
+                    bounds: bounds.clone(),
+                    kind,
+                    owners: Arc::clone(&owners),
+                    headers: limits.headers as usize,
+                    lasting: (limits.lasting > limits.aged).then(Arc::default),
+                },
+                stop.clone(),
+                metrics.connection(name),
+                metrics.clone(),
+            );
+            connections.spawn(async move {
+                let ended = match acceptor {
+                    None => http1(stream, requests, limits, stop).await,
+                    Some(acceptor) => match timeout(limits.handshake, acceptor.accept(stream)).await {
+                        Ok(Ok(stream)) if stream.get_ref().1.alpn_protocol() == Some(b"h2") => {
+                            http2(stream, requests, limits, stop).await
+                        }
+                        Ok(Ok(stream)) => http1(stream, requests, limits, stop).await,
+                        Ok(Err(error)) => {
+                            debug!(listener = name, %error, "a TLS handshake failed");
+                            Ok(())
+                        }
+                        Err(_) => Ok(()),
+                    },
+                };
+                if let Err(error) = ended {
+                    if error.is_parse() {
+                        metrics.malformed(name);
+                    }
+                    debug!(listener = name, %error, "a connection ended early");
+                }
+                drop((open, permit));
+            });
+        }
+        drop(socket);
+        connections.close();
+        connections.wait().await;
+    }
+}
+
+/// What answers the requests of a connection.
+struct Requests<A> {
+    router: A,
+    bounds: Bounds,
+    kind: fn(&str, &HeaderMap) -> Kind,
+    owners: Arc<Owners>,
+    /// Bytes of headers that are taken.
+    headers: usize,
+    /// Answers that last, where they may.
+    lasting: Option<Arc<Lasts>>,
+}
+
+impl<A: Answers> Requests<A> {
+    /// Not an `async fn`: the permit is taken when the request arrives, and not when a processor has time for it.
+    fn answer(
+        &self,
+        request: Request<Incoming>,
+    ) -> impl Future<Output = Result<Response, Infallible>> + Send + use<A> {
+        let kind = (self.kind)(request.uri().path(), request.headers());
+        let awaited =
+            kind.reads_bodies() && request.method() == Method::POST && !request.body().is_end_stream();
+        let permit = if awaited {
+            self.bounds.take_for_body(request.headers())
+        } else {
+            self.bounds.take(kind)
+        };
+        let (router, taken, lasting) = (self.router.clone(), self.headers, self.lasting.clone());
+        let oversized = oversized::size(request.headers()) > taken;
+        // For what is seldom; the usual way is not to carry it.
+        let rest = (awaited || oversized).then(|| (self.bounds.clone(), Arc::clone(&self.owners)));
+        async move {
+            match (permit, rest) {
+                (permit, Some((_, owners))) if oversized => {
+                    drop(permit);
+                    let (head, _) = request.into_parts();
+                    Ok(Box::pin(oversized::refuse(head.uri, head.headers, taken, &owners)).await)
+                }
+                (Ok(permit), None) => {
+                    let answer = router.answer(request).await;
+                    drop(permit);
+                    if let Some(lasting) = lasting {
+                        lasting.note(&answer);
+                    }
+                    Ok(answer)
+                }
+                (Ok(reading), Some((bounds, _))) => {
+                    Ok(Box::pin(body::answer(router, request, kind, reading, bounds)).await)
+                }
+                (Err(shed), _) => Ok(turned_away(*shed, Reader::of(request.headers())).await),
+            }
+        }
+    }
+}
+
+async fn turned_away(answer: Response, reader: Reader) -> Response {
+    request_id::scope(async { render(answer, reader) }).await
+}
+
+async fn accept(
+    socket: &TcpListener,
+    permits: &Arc<Semaphore>,
+) -> std::io::Result<(TcpStream, Option<tokio::sync::OwnedSemaphorePermit>)> {
+    // The semaphore is never closed; without a permit nothing is taken from the kernel's queue.
+    let permit = Arc::clone(permits).acquire_owned().await.ok();
+    let (stream, _) = socket.accept().await?;
+    probe(&stream)?;
+    Ok((stream, permit))
+}
+
+/// Lets the kernel notice a peer that vanished, and small answers leave at once.
+pub(crate) fn probe(stream: &TcpStream) -> std::io::Result<()> {
+    stream.set_nodelay(true)?;
+    SockRef::from(stream).set_tcp_keepalive(
+        &TcpKeepalive::new()
+            .with_time(PROBE)
+            .with_interval(PROBE)
+            .with_retries(2),
+    )
+}
+
+async fn http2(
+    stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    requests: Requests<impl Answers>,
+    limits: Limits,
+    stop: CancellationToken,
+) -> hyper::Result<()> {
+    let lasting = requests.lasting.clone();
+    let mut builder = http2::Builder::new(TokioExecutor::new());
+    builder
+        .timer(TokioTimer::new())
+        .max_concurrent_streams(limits.streams)
+        .max_header_list_size(READ)
+        .initial_stream_window_size(STREAM_WINDOW)
+        .initial_connection_window_size(CONNECTION_WINDOW)
+        .max_send_buf_size(SEND_BUFFER)
+        .max_pending_accept_reset_streams(RESETS)
+        .max_local_error_reset_streams(ERRORS)
+        .keep_alive_interval(PROBE)
+        .keep_alive_timeout(PROBE);
+    let connection = pin!(builder.serve_connection(
+        TokioIo::new(Unvectored(stream)),
+        service_fn(move |request| requests.answer(request))
+    ));
+    let ask = http2::Connection::graceful_shutdown;
+    served(connection, ask, ask, limits, lasting, stop).await
+}
+
+async fn http1(
+    stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    requests: Requests<impl Answers>,
+    limits: Limits,
+    stop: CancellationToken,
+) -> hyper::Result<()> {
+    let lasting = requests.lasting.clone();
+    let mut builder = http1::Builder::new();
+    builder
+        .timer(TokioTimer::new())
+        .header_read_timeout(limits.handshake)
+        // Room for the request line beside the headers.
+        .max_buf_size(READ as usize + 16 * 1024);
+    let old = AtomicBool::new(false);
+    let connection = pin!(
+        builder
+            .serve_connection(
+                TokioIo::new(stream),
+                service_fn(|request| {
+                    let (answer, old) = (requests.answer(request), &old);
+                    async move {
+                        let mut answer = answer.await?;
+                        if old.load(Ordering::Relaxed) && answer.status() != StatusCode::SWITCHING_PROTOCOLS {
+                            let headers = answer.headers_mut();
+                            headers.insert(CONNECTION, HeaderValue::from_static("close"));
+                        }
+                        Ok::<_, Infallible>(answer)
+                    }
+                })
+            )
+            .with_upgrades()
+    );
+    // An answer asks for the end. A connection that were closed while it is silent could meet a request that is on its way, and a
+    // proxy does not send every request again.
+    let ask = http1::UpgradeableConnection::graceful_shutdown;
+    served(
+        connection,
+        |_| old.store(true, Ordering::Relaxed),
+        ask,
+        limits,
+        lasting,
+        stop,
+    )
+    .await
+}
+
+/// Serves a connection for as long as `limits` say, and until `stop`. `age` and `ask`: ask it to end, when it is old and at `stop`.
+async fn served<C: Future<Output = hyper::Result<()>>>(
+    mut connection: Pin<&mut C>,
+    age: impl Fn(Pin<&mut C>),
+    ask: impl Fn(Pin<&mut C>),
+    limits: Limits,
+    lasting: Option<Arc<Lasts>>,
+    stop: CancellationToken,
+) -> hyper::Result<()> {
+    tokio::select! {
+        ended = connection.as_mut() => return ended,
+        () = stop.cancelled() => {}
+        () = sleep(lifetime(limits)) => {
+            age(connection.as_mut());
+            let over = async {
+                sleep(limits.aged).await;
+                if let Some(lasting) = lasting && lasting.are_under_way() {
+                    let _ = timeout(limits.lasting.saturating_sub(limits.aged), lasting.are_over()).await;
+                    // For what was said last.
+                    sleep(limits.aged).await;
+                }
+            };
+            tokio::select! {
+                ended = connection.as_mut() => return ended,
+                () = stop.cancelled() => {}
+                () = over => return Ok(()),
+            }
+        }
+    }
+    ask(connection.as_mut());
+    timeout(limits.drain, connection).await.unwrap_or(Ok(()))
+}
+
+/// Age plus a share of the jitter that differs from one connection to the next.
+fn lifetime(limits: Limits) -> Duration {
+    static MADE: AtomicU64 = AtomicU64::new(0);
+    // Multiples of the golden ratio spread evenly, however many there are.
+    let turn = MADE
+        .fetch_add(1, Ordering::Relaxed)
+        .wrapping_mul(0x9E37_79B9_7F4A_7C15)
+        >> 54;
+    limits.age + limits.jitter * u32::try_from(turn).unwrap_or_default() / 1024
+}

@@ -1,0 +1,48 @@
+//! command line and environment -> rate limits of the sign-in pages, checked (pure).
+
+use kit::process::WrongSetting;
+
+use super::{Rate, Rates};
+
+/// How often pages of the sign-in host may be asked for, per minute; half of it at once. Each thing is counted for itself:
+/// beginning a login or entering a workspace, ending it, starting a workspace, signing out. More is answered with 429.
+#[derive(Debug, Clone, clap::Args)]
+pub struct RequestLimits {
+    /// Requests per minute of an address (of IPv6 a network of 64 bits) that is not signed in; 0: no limit. Everybody behind one
+    /// address shares it.
+    #[arg(long, env = "ADDRESS_REQUESTS_PER_MINUTE", default_value_t = 600)]
+    pub address_requests_per_minute: u32,
+
+    /// Requests per minute of a session; 0: no limit.
+    #[arg(long, env = "SESSION_REQUESTS_PER_MINUTE", default_value_t = 120)]
+    pub session_requests_per_minute: u32,
+
+    /// Messages of the identity provider that somebody signed out, per minute and address; 0: no limit.
+    #[arg(long, env = "PROVIDER_REQUESTS_PER_MINUTE", default_value_t = 6000)]
+    pub provider_requests_per_minute: u32,
+
+    /// Networks (`10.0.0.0/8`) of proxies before ours whose word about the client's address counts (repeatable; in the
+    /// environment separated by commas) [default: none].
+    #[arg(long, env = "TRUSTED_PROXIES", value_delimiter = ',')]
+    pub trusted_proxies: Vec<String>,
+}
+
+impl RequestLimits {
+    /// Checks the settings.
+    ///
+    /// # Errors
+    /// `trusted-proxies` names something that is no network.
+    pub(crate) fn rates(&self) -> Result<Rates, WrongSetting> {
+        let named = self.trusted_proxies.iter().filter(|text| !text.is_empty());
+        let trusted = named.map(|text| {
+            let network = text.trim().parse();
+            network.map_err(|error| WrongSetting::new("trusted-proxies", format!("{text:?} {error}")))
+        });
+        Ok(Rates {
+            address: Rate::per_minute(self.address_requests_per_minute),
+            session: Rate::per_minute(self.session_requests_per_minute),
+            provider: Rate::per_minute(self.provider_requests_per_minute),
+            trusted: trusted.collect::<Result<_, _>>()?,
+        })
+    }
+}

@@ -1,0 +1,75 @@
+//! command line and environment -> how long sessions and tickets last, checked (pure).
+
+use kit::process::WrongSetting;
+
+use super::content::Limits;
+
+/// How long people stay signed in.
+#[derive(Debug, Clone, clap::Args)]
+pub struct SessionLimits {
+    /// Minutes after which a person signs in anew, whatever happens; at most 1440.
+    #[arg(long, env = "SESSION_LIFETIME_MINUTES", default_value_t = 12 * 60)]
+    pub session_lifetime_minutes: u32,
+
+    /// Minutes without a request after which a session is over. The last use is noted to within an eighth of this.
+    #[arg(long, env = "SESSION_IDLE_MINUTES", default_value_t = 2 * 60)]
+    pub session_idle_minutes: u32,
+
+    /// Minutes for which a session admits without the provider having vouched for it: while the provider cannot be reached, and
+    /// at all where it gives no refresh tokens.
+    #[arg(long, env = "SESSION_MAX_UNREFRESHED_MINUTES", default_value_t = 60)]
+    pub session_max_unrefreshed_minutes: u32,
+
+    /// Seconds for which a workspace's cookie is good, 60 to 900. Requests renew it for as long as the session lasts; one that was
+    /// copied ends with this.
+    #[arg(long, env = "SESSION_TICKET_SECONDS", default_value_t = 900)]
+    pub session_ticket_seconds: u32,
+}
+
+/// Longest life of a session, in minutes: sealing keys are kept for so long.
+const LONGEST: u32 = 24 * 60;
+
+/// Life of a ticket, in seconds. JupyterLab asks for something twice a minute, which renews it.
+const TICKETS: std::ops::RangeInclusive<u32> = 60..=900;
+
+impl SessionLimits {
+    /// Checks the settings.
+    ///
+    /// # Errors
+    /// A value is out of its range; the error names it.
+    pub(crate) fn limits(&self) -> Result<Limits, WrongSetting> {
+        let table = [
+            ("session-lifetime-minutes", self.session_lifetime_minutes),
+            ("session-idle-minutes", self.session_idle_minutes),
+            (
+                "session-max-unrefreshed-minutes",
+                self.session_max_unrefreshed_minutes,
+            ),
+        ];
+        for (setting, minutes) in table {
+            // A renewal must fit in between.
+            if !(10..=LONGEST).contains(&minutes) {
+                return Err(WrongSetting::new(
+                    setting,
+                    format!("{minutes} is not between 10 and {LONGEST}"),
+                ));
+            }
+        }
+        let ticket = self.session_ticket_seconds;
+        if !TICKETS.contains(&ticket) {
+            let rule = format!(
+                "{ticket} is not between {} and {}",
+                TICKETS.start(),
+                TICKETS.end()
+            );
+            return Err(WrongSetting::new("session-ticket-seconds", rule));
+        }
+        let [life, idle, unrefreshed] = table.map(|(_, minutes)| i64::from(minutes) * 60);
+        Ok(Limits {
+            life,
+            idle,
+            unrefreshed,
+            ticket: ticket.into(),
+        })
+    }
+}

@@ -1,0 +1,388 @@
+//! what cookies and redirects carry -> sealed text with an end, and back (pure).
+//!
+//! Every kind has its own purpose in `seal`, so none can stand in for another, and each says when it ends.
+//!
+//! - `seal`: encrypts and opens, with the keys that `keys` rotates.
+//! - `cookies`: reads and sets the cookies that carry them.
+//! - `assertion`: signs the user's name for the application in the pod.
+//! - `random`: random bytes, fingerprints; `request_id`: the identifier of a request.
+//! - `redacted`: text that no log shows.
+
+pub mod assertion;
+pub mod cookies;
+pub mod keys;
+pub mod random;
+pub mod redacted;
+pub mod request_id;
+pub mod seal;
+
+use std::fmt;
+
+use serde::de::{DeserializeOwned, Visitor};
+use serde::{Deserialize, Deserializer, Serialize};
+
+use crate::site::Site;
+use crate::tokens::random::{NoRandomness, random};
+use crate::tokens::seal::{KeyRing, Purpose, SealError};
+
+/// Life of a ticket where no setting says otherwise, in seconds.
+pub const TICKET_LIFE: i64 = 15 * 60;
+/// Life of the redirect to the auth host and of a login under way, in seconds.
+pub const ENTER_LIFE: i64 = 10 * 60;
+/// Life of a one-time code, in seconds.
+pub const CODE_LIFE: i64 = 30;
+/// Times that a browser is sent round before it is told that it blocks cookies.
+pub const MAX_ATTEMPTS: u8 = 3;
+
+/// 128 random bits that name something: a session or a one-time code.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Serialize)]
+#[serde(into = "String")]
+pub struct RandomId([u8; 16]);
+
+impl RandomId {
+    /// A new one.
+    ///
+    /// # Errors
+    /// The operating system gives no random bytes.
+    pub fn new() -> Result<Self, NoRandomness> {
+        random().map(Self)
+    }
+
+    /// The one with these bytes.
+    #[cfg(test)]
+    pub(crate) const fn from_bytes(bytes: [u8; 16]) -> Self {
+        Self(bytes)
+    }
+}
+
+impl fmt::Display for RandomId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:032x}", u128::from_be_bytes(self.0))
+    }
+}
+
+impl fmt::Debug for RandomId {
+    /// The first digits only: enough to follow one in a log.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            f,
+            "{:02x}{:02x}{:02x}{:02x}…",
+            self.0[0], self.0[1], self.0[2], self.0[3]
+        )
+    }
+}
+
+impl From<RandomId> for String {
+    fn from(id: RandomId) -> Self {
+        id.to_string()
+    }
+}
+
+impl TryFrom<&str> for RandomId {
+    type Error = &'static str;
+
+    fn try_from(text: &str) -> Result<Self, Self::Error> {
+        let digits = text.len() == 32 && text.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'));
+        let number = u128::from_str_radix(text, 16).ok().filter(|_| digits);
+        number
+            .map(|number| Self(number.to_be_bytes()))
+            .ok_or("an id has 32 lower-case hexadecimal digits")
+    }
+}
+
+impl<'de> Deserialize<'de> for RandomId {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Text;
+        impl Visitor<'_> for Text {
+            type Value = RandomId;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("32 lower-case hexadecimal digits")
+            }
+
+            fn visit_str<E: serde::de::Error>(self, text: &str) -> Result<RandomId, E> {
+                RandomId::try_from(text).map_err(E::custom)
+            }
+        }
+        deserializer.deserialize_str(Text)
+    }
+}
+
+/// A sealed value that says when it ends.
+pub trait Token: Serialize + DeserializeOwned {
+    /// What it is sealed for.
+    const PURPOSE: Purpose;
+
+    /// Unix seconds from which it no longer counts.
+    fn expires(&self) -> i64;
+
+    /// Seals it at `now` (Unix seconds).
+    ///
+    /// # Errors
+    /// No key is active.
+    fn seal(&self, keys: &KeyRing, now: i64) -> Result<String, SealError> {
+        Ok(keys.seal(Self::PURPOSE, "", self, now)?.text)
+    }
+
+    /// Opens it, whether it has ended or not.
+    fn open_even_expired(keys: &KeyRing, text: &str) -> Option<Self> {
+        keys.open(Self::PURPOSE, "", text)
+    }
+
+    /// Opens it if it has not ended at `now`.
+    fn open(keys: &KeyRing, text: &str, now: i64) -> Option<Self> {
+        Self::open_even_expired(keys, text).filter(|token| now < token.expires())
+    }
+}
+
+/// Content of a ticket: admits one session's browser to one workspace. Borrows from the opened bytes, because
+/// every request reads one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Ticket<'a> {
+    /// The session that it stands on.
+    #[serde(rename = "s")]
+    pub session: RandomId,
+    /// UID of the workspace.
+    #[serde(rename = "u")]
+    pub uid: &'a str,
+    /// Where the workspace is, as [`Site`] writes it.
+    #[serde(rename = "h")]
+    pub site: &'a str,
+    /// Fingerprint of the browser's cookie on that host, where [`Site::ticket_needs_browser`].
+    #[serde(rename = "b", default, skip_serializing_if = "Option::is_none")]
+    pub browser: Option<&'a str>,
+    /// When it was issued, Unix seconds.
+    #[serde(rename = "i")]
+    pub issued: i64,
+    /// When it ends, Unix seconds.
+    #[serde(rename = "e")]
+    pub expires: i64,
+}
+
+impl Ticket<'_> {
+    /// Seals it at `now`.
+    ///
+    /// # Errors
+    /// No key is active.
+    pub fn seal(&self, keys: &KeyRing, now: i64) -> Result<String, SealError> {
+        Ok(keys.seal(Purpose::Ticket, "", self, now)?.text)
+    }
+
+    /// Reads the bytes that [`KeyRing::open_bytes`] gave for [`Purpose::Ticket`], if it counts for `site` at `now`.
+    pub fn read<'a>(opened: &'a [u8], site: &str, now: i64) -> Option<Ticket<'a>> {
+        let ticket: Ticket<'a> = serde_json::from_slice(opened).ok()?;
+        (ticket.site == site && now < ticket.expires).then_some(ticket)
+    }
+}
+
+/// Content of the session cookie, which lives on the auth host only.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SessionCookie {
+    /// The session.
+    #[serde(rename = "s")]
+    pub session: RandomId,
+    /// The browser: the same at all its logins.
+    #[serde(rename = "b")]
+    pub lineage: RandomId,
+    /// The auth host.
+    #[serde(rename = "h")]
+    pub host: String,
+    /// Name of the provider that vouched; empty in cookies of earlier versions.
+    #[serde(rename = "p", default)]
+    pub provider: String,
+    /// When it was issued, Unix seconds.
+    #[serde(rename = "i")]
+    pub issued: i64,
+    /// When it ends, Unix seconds.
+    #[serde(rename = "e")]
+    pub expires: i64,
+}
+
+impl Token for SessionCookie {
+    const PURPOSE: Purpose = Purpose::Session;
+
+    fn expires(&self) -> i64 {
+        self.expires
+    }
+}
+
+/// Where a browser wants to go: carried from a workspace host to the auth host.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Enter {
+    /// Where the workspace is.
+    #[serde(rename = "h")]
+    pub site: Site,
+    /// Path and query there, as the workspace sees them.
+    #[serde(rename = "p")]
+    pub target: String,
+    /// How often this browser was sent round already.
+    #[serde(rename = "a")]
+    pub attempt: u8,
+    /// Whether a new login is wanted although there is a session.
+    #[serde(rename = "g", default, skip_serializing_if = "std::ops::Not::not")]
+    pub again: bool,
+    /// Fingerprint of the browser's pre-cookie on that host.
+    #[serde(rename = "b")]
+    pub browser: String,
+    /// When it ends, Unix seconds.
+    #[serde(rename = "e")]
+    pub expires: i64,
+}
+
+impl Token for Enter {
+    const PURPOSE: Purpose = Purpose::Enter;
+
+    fn expires(&self) -> i64 {
+        self.expires
+    }
+}
+
+/// One-time code from the auth host to a workspace host. Worthless without the pre-cookie that it names.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Code {
+    /// Identifies the code, so that it counts once.
+    #[serde(rename = "c")]
+    pub id: RandomId,
+    /// The session that it stands on.
+    #[serde(rename = "s")]
+    pub session: RandomId,
+    /// UID of the workspace.
+    #[serde(rename = "u")]
+    pub uid: String,
+    /// Host, target, attempt and browser; its end is the code's end.
+    #[serde(rename = "t")]
+    pub enter: Enter,
+}
+
+impl Token for Code {
+    const PURPOSE: Purpose = Purpose::Code;
+
+    fn expires(&self) -> i64 {
+        self.enter.expires
+    }
+}
+
+/// A login under way, kept in a cookie of the browser that began it.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LoginAttempt {
+    /// `state` of the authorization request.
+    #[serde(rename = "s")]
+    pub state: String,
+    /// `nonce` of the authorization request.
+    #[serde(rename = "n")]
+    pub nonce: String,
+    /// PKCE verifier.
+    #[serde(rename = "v")]
+    pub verifier: String,
+    /// Name of the provider that it was sent to.
+    #[serde(rename = "p")]
+    pub provider: String,
+    /// The browser: the same at all its logins.
+    #[serde(rename = "b")]
+    pub lineage: RandomId,
+    /// Where to go on afterwards.
+    #[serde(rename = "t")]
+    pub enter: Enter,
+    /// When it ends, Unix seconds.
+    #[serde(rename = "e")]
+    pub expires: i64,
+}
+
+impl fmt::Debug for LoginAttempt {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("LoginAttempt")
+            .field("expires", &self.expires)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Token for LoginAttempt {
+    const PURPOSE: Purpose = Purpose::Login;
+
+    fn expires(&self) -> i64 {
+        self.expires
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::tokens::seal::{KeyId, SealingKey};
+
+    fn keys() -> KeyRing {
+        KeyRing::new(vec![SealingKey::derive(KeyId::new([1; 8]), 0, &[1; 32]).unwrap()])
+    }
+
+    fn enter() -> Enter {
+        Enter {
+            site: "w.ws.example".into(),
+            target: "/lab?x=\"1\"".into(),
+            attempt: 1,
+            again: false,
+            browser: "b".into(),
+            expires: 100,
+        }
+    }
+
+    #[test]
+    fn a_ticket_counts_for_its_host_until_it_ends() {
+        let keys = keys();
+        let session = RandomId::new().unwrap();
+        let ticket = Ticket {
+            session,
+            uid: "uid-1",
+            site: "w.ws.example",
+            browser: None,
+            issued: 10,
+            expires: 100,
+        };
+        let text = ticket.seal(&keys, 10).unwrap();
+        assert!(text.len() < 400, "{} bytes", text.len());
+        let opened = keys.open_bytes(Purpose::Ticket, "", &text).unwrap();
+        assert_eq!(Ticket::read(&opened, "w.ws.example", 99), Some(ticket));
+        assert_eq!(Ticket::read(&opened, "w.ws.example", 100), None);
+        assert_eq!(Ticket::read(&opened, "x.ws.example", 99), None);
+        assert_eq!(Ticket::read(&opened, "", 99), None);
+    }
+
+    #[test]
+    fn tokens_open_as_what_they_are_until_they_end() {
+        let keys = keys();
+        let text = enter().seal(&keys, 10).unwrap();
+        assert_eq!(Enter::open(&keys, &text, 99), Some(enter()));
+        assert_eq!(Enter::open(&keys, &text, 100), None);
+        assert_eq!(Enter::open_even_expired(&keys, &text), Some(enter()));
+        assert_eq!(Code::open(&keys, &text, 99), None);
+        assert_eq!(SessionCookie::open(&keys, &text, 99), None);
+    }
+
+    #[test]
+    fn the_longest_target_fits_into_a_login_cookie() {
+        let attempt = LoginAttempt {
+            state: "s".repeat(43),
+            nonce: "n".repeat(43),
+            verifier: "v".repeat(43),
+            provider: "p".repeat(32),
+            lineage: RandomId::new().unwrap(),
+            enter: Enter {
+                site: format!("{}.{}", "h".repeat(57), "b".repeat(180)).into(),
+                target: format!("/{}", "\"".repeat(1023)),
+                browser: "b".repeat(43),
+                ..enter()
+            },
+            expires: 100,
+        };
+        let text = attempt.seal(&keys(), 10).unwrap();
+        assert!(text.len() + 100 < 4096, "{} bytes", text.len());
+    }
+
+    #[test]
+    fn ids_are_read_strictly_and_shown_shortened() {
+        let id = RandomId::new().unwrap();
+        assert_eq!(RandomId::try_from(id.to_string().as_str()), Ok(id));
+        for wrong in ["", "00", &"g".repeat(32), &"A".repeat(32), &"+".repeat(32)] {
+            assert!(RandomId::try_from(wrong).is_err(), "{wrong}");
+        }
+        assert_eq!(format!("{id:?}").chars().count(), 9);
+    }
+}

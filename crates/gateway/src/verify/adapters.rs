@@ -1,0 +1,409 @@
+//! questions of proxies other than Traefik -> the question as Traefik asks it, and the answer as each of them understands it
+//! (pure).
+//!
+//! There is one decision: `/verify`. What a proxy says of the request is read from where that proxy alone writes; everything else
+//! of the kind in the question may be the browser's and is dropped.
+
+use axum::response::Response;
+use clap::ValueEnum;
+use http::header::{
+    AUTHORIZATION, COOKIE, HOST, HeaderMap, HeaderName, HeaderValue, LOCATION, SET_COOKIE, UPGRADE,
+};
+use http::{Method, StatusCode, Uri};
+
+use crate::tokens::cookies::StripList;
+use crate::verify::request::forwarded::Forwarded;
+use crate::verify::request::source_rule::{Malformed, single};
+
+/// Path below which Envoy asks: it puts this before the path of the request.
+pub(crate) const ENVOY: &str = "/ext_authz";
+
+const ORIGINAL_URL: HeaderName = HeaderName::from_static("x-original-url");
+const ORIGINAL_METHOD: HeaderName = HeaderName::from_static("x-original-method");
+const FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
+/// What a proxy says when it hands a request over to the relay, and what Envoy does not say when it asks.
+const HANDED_OVER: [&str; 2] = ["x-forwarded-host", "x-forwarded-server"];
+/// Headers of the request that the answer's take the place of.
+const REPLACED: [HeaderName; 3] = [
+    COOKIE,
+    AUTHORIZATION,
+    HeaderName::from_static("workspace-assertion"),
+];
+/// By this Envoy is told which headers of the request it must take away.
+const REMOVE: HeaderName = HeaderName::from_static("x-envoy-auth-headers-to-remove");
+
+/// Who asks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Asker {
+    /// nginx's `auth_request`.
+    Nginx,
+    /// Caddy's `forward_auth`.
+    Caddy,
+    /// Envoy's HTTP service of `ext_authz`.
+    Envoy,
+}
+
+/// Where it asks.
+pub(crate) fn paths(asker: Asker) -> &'static [&'static str] {
+    match asker {
+        Asker::Nginx => &["/verify/nginx"],
+        Asker::Caddy => &["/verify/caddy"],
+        Asker::Envoy => &["/ext_authz/", "/ext_authz/{*path}"],
+    }
+}
+
+/// The request that a proxy asks about.
+struct Asked {
+    method: String,
+    authority: String,
+    uri: String,
+}
+
+/// The headers of the question as Traefik would send them.
+///
+/// # Errors
+/// What the proxy must say is missing, there twice or not of an encrypted connection; or the request wants to become something
+/// other than a websocket.
+pub(crate) fn question(
+    asker: Asker,
+    method: &Method,
+    uri: &Uri,
+    headers: &HeaderMap,
+) -> Result<HeaderMap, Malformed> {
+    // A tunnel of another kind could not be cut.
+    let upgrade = single(headers, &UPGRADE)?;
+    if upgrade.is_some_and(|kind| !kind.eq_ignore_ascii_case("websocket")) {
+        return Err(Malformed);
+    }
+    let said = match asker {
+        Asker::Nginx => by_original(headers)?,
+        Asker::Caddy => by_forwarded(headers)?,
+        Asker::Envoy => by_itself(method, uri, headers)?,
+    };
+    let mut question = HeaderMap::with_capacity(headers.len() + 4);
+    for (name, value) in headers {
+        if !is_about_the_request(name.as_str()) {
+            question.append(name, value.clone());
+        }
+    }
+    let text = |text: &str| HeaderValue::from_str(text).map_err(|_| Malformed);
+    question.insert("x-forwarded-method", text(&said.method)?);
+    question.insert("x-forwarded-proto", HeaderValue::from_static("https"));
+    question.insert("x-forwarded-host", text(&said.authority)?);
+    question.insert("x-forwarded-uri", text(&said.uri)?);
+    Ok(question)
+}
+
+/// Names by which proxies speak of requests, and which a browser may send as well; names that some servers read as such.
+fn is_about_the_request(name: &str) -> bool {
+    name.starts_with("x-forwarded")
+        || name.starts_with("x-original")
+        || matches!(name, "forwarded" | "x-real-ip" | "x-rewrite-url")
+        || name.contains(['_', '.'])
+}
+
+/// The one value of a header that is there and says something.
+fn said<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Result<&'a str, Malformed> {
+    single(headers, name)?
+        .filter(|value| !value.is_empty())
+        .ok_or(Malformed)
+}
+
+/// `X-Original-URL: https://<host><uri>` and `X-Original-Method`.
+fn by_original(headers: &HeaderMap) -> Result<Asked, Malformed> {
+    let url = said(headers, &ORIGINAL_URL)?
+        .strip_prefix("https://")
+        .ok_or(Malformed)?;
+    let (authority, uri) = url.split_at(url.find('/').ok_or(Malformed)?);
+    Ok(Asked {
+        method: said(headers, &ORIGINAL_METHOD)?.to_owned(),
+        authority: authority.to_owned(),
+        uri: uri.to_owned(),
+    })
+}
+
+/// `X-Forwarded-{Method,Proto,Host,Uri}`, as Traefik.
+fn by_forwarded(headers: &HeaderMap) -> Result<Asked, Malformed> {
+    let asked = Forwarded::of(headers)?;
+    Ok(Asked {
+        method: asked.method.to_owned(),
+        authority: asked.authority.to_owned(),
+        uri: asked.uri.to_owned(),
+    })
+}
+
+/// The question is the request: its own method, host and path, the latter behind [`ENVOY`].
+fn by_itself(method: &Method, uri: &Uri, headers: &HeaderMap) -> Result<Asked, Malformed> {
+    // It looks like any request of a browser's that another proxy hands over; that is no question.
+    let handed_over = HANDED_OVER.iter().any(|name| headers.contains_key(*name));
+    if handed_over || single(headers, &FORWARDED_PROTO)? != Some("https") {
+        return Err(Malformed);
+    }
+    let authority = match uri.authority() {
+        Some(authority) => authority.as_str(),
+        None => single(headers, &HOST)?.ok_or(Malformed)?,
+    };
+    let path = uri.path_and_query().map_or("", |path| path.as_str());
+    let path = path
+        .strip_prefix(ENVOY)
+        .filter(|path| path.starts_with('/'))
+        .ok_or(Malformed)?;
+    Ok(Asked {
+        method: method.as_str().to_owned(),
+        authority: authority.to_owned(),
+        uri: path.to_owned(),
+    })
+}
+
+/// The answer as this proxy understands it. `strip`: what else it must take away from the request.
+pub(crate) fn answer(asker: Asker, mut response: Response, strip: &StripList) -> Response {
+    if response.status() == StatusCode::OK {
+        match asker {
+            // A header that is absent would leave the browser's own in place.
+            Asker::Nginx | Asker::Caddy => {
+                for name in &REPLACED {
+                    let headers = response.headers_mut();
+                    headers.entry(name).or_insert(HeaderValue::from_static(""));
+                }
+            }
+            Asker::Envoy => remove_absent(response.headers_mut(), strip),
+        }
+        return response;
+    }
+    if asker == Asker::Nginx {
+        // It knows 2xx, 401 and 403; anything else is an error of its own.
+        *response.status_mut() = match response.status() {
+            StatusCode::FOUND | StatusCode::UNAUTHORIZED => StatusCode::UNAUTHORIZED,
+            status if status.is_server_error() => status,
+            _ => StatusCode::FORBIDDEN,
+        };
+        response.headers_mut().remove(LOCATION);
+        response.headers_mut().remove(SET_COOKIE);
+    }
+    response
+}
+
+fn remove_absent(headers: &mut HeaderMap, strip: &StripList) {
+    let replaced = REPLACED;
+    let names = replaced
+        .iter()
+        .map(HeaderName::as_str)
+        .chain(strip.header_names());
+    let absent: Vec<&str> = names.filter(|name| !headers.contains_key(*name)).collect();
+    if let Ok(names) = HeaderValue::from_str(&absent.join(","))
+        && !absent.is_empty()
+    {
+        headers.insert(REMOVE, names);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::verify::request::pod_headers;
+    use axum::body::Body;
+
+    fn headers(lines: &[(&str, &'static str)]) -> HeaderMap {
+        let parsed = lines.iter().map(|(name, value)| {
+            (
+                name.parse::<HeaderName>().unwrap(),
+                HeaderValue::from_static(value),
+            )
+        });
+        // Several of a name stay several.
+        let mut headers = HeaderMap::new();
+        for (name, value) in parsed {
+            headers.append(name, value);
+        }
+        headers
+    }
+
+    /// What the question says of the request.
+    fn told(asker: Asker, path: &str, lines: &[(&str, &'static str)]) -> Result<[String; 3], Malformed> {
+        let question = question(asker, &Method::PUT, &path.parse().unwrap(), &headers(lines))?;
+        let one = |name: &str| {
+            assert_eq!(question.get_all(name).iter().count(), 1, "{name}");
+            question[name].to_str().unwrap().to_owned()
+        };
+        assert_eq!(one("x-forwarded-proto"), "https");
+        Ok([
+            one("x-forwarded-method"),
+            one("x-forwarded-host"),
+            one("x-forwarded-uri"),
+        ])
+    }
+
+    const NGINX: [(&str, &str); 6] = [
+        ("host", "gateway.system.svc"),
+        ("x-original-url", "https://w.ws.example:8443/lab?x=%2F..&y"),
+        ("x-original-method", "POST"),
+        ("x-sent-from", "nginx-ingress-controller"),
+        ("cookie", "__Host-ws=t"),
+        ("x-forwarded-for", "10.0.0.1"),
+    ];
+
+    #[test]
+    fn each_proxy_is_believed_where_it_alone_writes_and_the_browser_nowhere() {
+        let expected = ["POST", "w.ws.example:8443", "/lab?x=%2F..&y"].map(str::to_owned);
+        let lies = [
+            ("x-forwarded-host", "other.ws.example"),
+            ("x-forwarded-uri", "/other"),
+            ("x-forwarded-method", "GET"),
+            ("x-forwarded-proto", "http"),
+            ("x_original_url", "https://other.ws.example/"),
+            ("x.forwarded.host", "other.ws.example"),
+        ];
+        assert_eq!(
+            told(Asker::Nginx, "/verify/nginx", &[&NGINX[..], &lies].concat()),
+            Ok(expected.clone())
+        );
+        let caddy = [
+            ("x-forwarded-method", "POST"),
+            ("x-forwarded-proto", "https"),
+            ("x-forwarded-host", "w.ws.example:8443"),
+            ("x-forwarded-uri", "/lab?x=%2F..&y"),
+            ("upgrade", "websocket"),
+        ];
+        let lies = [
+            ("x-original-url", "https://other.ws.example/"),
+            ("x-original-method", "GET"),
+            ("x_forwarded_host", "other.ws.example"),
+        ];
+        assert_eq!(
+            told(Asker::Caddy, "/verify/caddy", &[&caddy[..], &lies].concat()),
+            Ok(expected)
+        );
+        let envoy = [("host", "w.ws.example"), ("x-forwarded-proto", "https")];
+        let lies = [
+            ("x-original-url", "https://other.ws.example/"),
+            ("x-forwarded-uri", "/other"),
+            ("x-envoy-original-path", "/other"),
+        ];
+        assert_eq!(
+            told(
+                Asker::Envoy,
+                "/ext_authz/lab?x=%2F..&y",
+                &[&envoy[..], &lies].concat()
+            ),
+            Ok(["PUT", "w.ws.example", "/lab?x=%2F..&y"].map(str::to_owned))
+        );
+    }
+
+    #[test]
+    fn what_a_proxy_must_say_is_there_once_and_of_an_encrypted_connection() {
+        for wrong in [
+            &NGINX[2..],
+            &NGINX[..2],
+            &[&NGINX[..], &[("x-original-url", "https://w.ws.example/")]].concat(),
+            &[&NGINX[..], &[("x-original-method", "POST")]].concat(),
+            &[("x-original-url", "http://w.ws.example/"), NGINX[2]],
+            &[("x-original-url", ""), NGINX[2]],
+            &[("x-original-url", "https://w.ws.example"), NGINX[2]],
+            &[("x-original-method", ""), NGINX[1]],
+            &[&NGINX[..], &[("upgrade", "tunnel")]].concat(),
+            &[&NGINX[..], &[("upgrade", "websocket"), ("upgrade", "websocket")]].concat(),
+        ] {
+            assert_eq!(
+                told(Asker::Nginx, "/verify/nginx", wrong),
+                Err(Malformed),
+                "{wrong:?}"
+            );
+        }
+        let envoy = [("host", "w.ws.example"), ("x-forwarded-proto", "https")];
+        for (path, wrong) in [
+            ("/ext_authz/", &envoy[..1]),
+            ("/ext_authz/", &envoy[1..]),
+            ("/ext_authz/", &[envoy[0], ("x-forwarded-proto", "http")]),
+            ("/ext_authz/", &[envoy[0], envoy[0], envoy[1]]),
+            ("/ext_authz/", &[envoy[0], envoy[1], envoy[1]]),
+            ("/ext_authzlab", &envoy),
+            ("/ext_authz", &envoy),
+            // Handed over by a proxy, for the relay.
+            (
+                "/ext_authz/",
+                &[envoy[0], envoy[1], ("x-forwarded-host", "w.ws.example")],
+            ),
+            (
+                "/ext_authz/",
+                &[envoy[0], envoy[1], ("x-forwarded-server", "proxy")],
+            ),
+        ] {
+            assert_eq!(
+                told(Asker::Envoy, path, wrong),
+                Err(Malformed),
+                "{path} {wrong:?}"
+            );
+        }
+    }
+
+    fn given(status: StatusCode, lines: &[(&str, &'static str)]) -> Response {
+        let mut response = Response::new(Body::empty());
+        *response.status_mut() = status;
+        *response.headers_mut() = headers(lines);
+        response
+    }
+
+    #[test]
+    fn an_answer_that_allows_leaves_none_of_the_browsers_own_headers_in_place() {
+        let strip = StripList::default().with_headers(["Remote-User", "X-Vouch-"].map(str::to_owned));
+        for asker in [Asker::Nginx, Asker::Caddy] {
+            let answer = answer(
+                asker,
+                given(StatusCode::OK, &[("set-cookie", "__Host-ws=new")]),
+                &strip,
+            );
+            assert_eq!(answer.headers()[COOKIE], "");
+            assert_eq!(answer.headers()[AUTHORIZATION], "");
+            assert_eq!(answer.headers()[SET_COOKIE], "__Host-ws=new");
+            let kept = super::answer(asker, given(StatusCode::OK, &[("cookie", "_xsrf=1")]), &strip);
+            assert_eq!(kept.headers()[COOKIE], "_xsrf=1");
+        }
+        let none = answer(Asker::Envoy, given(StatusCode::OK, &[]), &strip);
+        let removed = none.headers()[REMOVE].to_str().unwrap();
+        assert!(removed.starts_with("cookie,authorization"), "{removed}");
+        let some = answer(
+            Asker::Envoy,
+            given(StatusCode::OK, &[("cookie", "_xsrf=1")]),
+            &strip,
+        );
+        let removed = some.headers()[REMOVE].to_str().unwrap();
+        assert!(removed.split(',').all(|name| name != "cookie"), "{removed}");
+        assert_eq!(removed, "authorization,workspace-assertion,remote-user");
+    }
+
+    #[test]
+    fn all_that_traefik_replaces_is_replaced_here() {
+        assert!(pod_headers::REPLACED.iter().all(|name| REPLACED.contains(name)));
+    }
+
+    #[test]
+    fn nginx_hears_401_403_or_an_error_and_never_a_redirect() {
+        for (status, told) in [
+            (302, 401),
+            (401, 401),
+            (403, 403),
+            (400, 403),
+            (404, 403),
+            (421, 403),
+            (503, 503),
+        ] {
+            let lines = [
+                ("location", "https://auth.ws.example/"),
+                ("set-cookie", "__Host-ws-pre=1"),
+            ];
+            let given = given(StatusCode::from_u16(status).unwrap(), &lines);
+            let answer = answer(Asker::Nginx, given, &StripList::default());
+            assert_eq!(answer.status().as_u16(), told, "{status}");
+            assert!(!answer.headers().contains_key(LOCATION) && !answer.headers().contains_key(SET_COOKIE));
+        }
+        for asker in [Asker::Caddy, Asker::Envoy] {
+            let answer = answer(
+                asker,
+                given(StatusCode::FOUND, &[("location", "https://auth.ws.example/")]),
+                &StripList::default(),
+            );
+            assert_eq!(answer.status(), StatusCode::FOUND);
+            assert!(answer.headers().contains_key(LOCATION));
+        }
+    }
+}

@@ -1,0 +1,165 @@
+//! what the listeners need of verification, and how the gateway gives it (pure but for [`AppState::admit`]; a trait, so that
+//! they can be tested without cookies and keys).
+
+use std::sync::Arc;
+
+use axum::response::Response;
+use http::{HeaderMap, HeaderValue, Method};
+
+use super::bearer::{self, Held};
+use super::decision::Allow;
+use super::state::AppState;
+use crate::index::{Domain, Target};
+use crate::session::Session;
+use crate::site::Site;
+use crate::tokens::cookies;
+use crate::verify::answers::{Failure, Refusal, refuse, sign_in_elsewhere, wrong_source};
+use crate::verify::request::source_rule::Source;
+
+/// Says who may pass.
+pub trait Authorizer: Send + Sync + 'static {
+    /// What admitted somebody to a socket.
+    type Grant: Send + Sync + 'static;
+
+    /// The whole answer of `/verify` to the proxy's headers.
+    fn verify(&self, headers: &HeaderMap) -> impl Future<Output = Response> + Send;
+
+    /// Judges a handshake at `site` as `/verify` would: ticket, right to connect, and a sender that is named and is of this
+    /// origin; a token in place of a ticket, whose sender may be unnamed. A site that is unknown is answered as one without ticket.
+    ///
+    /// # Errors
+    /// The refusal to answer with.
+    fn admit(
+        &self,
+        site: &Site,
+        headers: &HeaderMap,
+    ) -> impl Future<Output = Result<(Arc<Target>, Self::Grant), Response>> + Send;
+
+    /// The header that tells the workspace's application whom a socket is for.
+    ///
+    /// # Errors
+    /// The refusal to answer with: nobody can be vouched for.
+    fn attest(&self, target: &Target, grant: &Self::Grant) -> Result<HeaderValue, Box<Response>>;
+
+    /// What the pages' listener shows at `site` in place of a workspace to which no route leads. What the workspace does is for
+    /// whom a ticket admits, judged as by `/verify`, and for whom this gateway vouched a moment ago, since a proxy that asked has taken
+    /// the ticket away. Everybody else gets the same page for every site.
+    fn state(
+        &self,
+        site: &Site,
+        method: &Method,
+        headers: &HeaderMap,
+    ) -> impl Future<Output = Response> + Send;
+
+    /// Whether what admitted somebody still holds, from memory alone.
+    fn is_valid(&self, grant: &Self::Grant) -> bool;
+}
+
+/// What admitted a websocket, or another stream that lasts.
+#[derive(Debug)]
+pub struct Grant {
+    site: Site,
+    uid: String,
+    session: Arc<Session>,
+    /// The token that admitted it, if it was none of our tickets.
+    token: Option<Held>,
+}
+
+impl Authorizer for AppState {
+    type Grant = Grant;
+
+    async fn verify(&self, headers: &HeaderMap) -> Response {
+        self.about(headers, super::verify(self, headers)).await
+    }
+
+    async fn admit(&self, site: &Site, headers: &HeaderMap) -> Result<(Arc<Target>, Grant), Response> {
+        let is_own = |source: &Source<'_>, domain: &Domain| source.is_from(&domain.origin_of(site));
+        let entered = self.enter(site, headers, is_own);
+        let (allow, grant) = self.about(headers, entered).await?;
+        Ok((allow.target().clone(), grant))
+    }
+
+    fn attest(&self, target: &Target, grant: &Grant) -> Result<HeaderValue, Box<Response>> {
+        Self::attest(self, target, &grant.session).map_err(|failure| Box::new(failure.answer()))
+    }
+
+    async fn state(&self, site: &Site, method: &Method, headers: &HeaderMap) -> Response {
+        let page = super::state_page(self, site, method, headers);
+        self.about(headers, page).await.unwrap_or_else(Failure::answer)
+    }
+
+    fn is_valid(&self, grant: &Grant) -> bool {
+        self.stays(grant).is_some()
+    }
+}
+
+impl AppState {
+    /// Judges who asks for something of `site` that lasts: by ticket, or by token where there is none. `is_own`: whether a sender with
+    /// a ticket may be.
+    ///
+    /// # Errors
+    /// The refusal to answer with; a site that is unknown is answered as one without ticket.
+    pub(crate) async fn enter(
+        &self,
+        site: &Site,
+        headers: &HeaderMap,
+        is_own: impl FnOnce(&Source<'_>, &Domain) -> bool,
+    ) -> Result<(Allow, Grant), Response> {
+        let domain = self.domain().map_err(Failure::answer)?;
+        let source = Source::of(headers).map_err(|error| Failure::from(error).answer())?;
+        let ticket = cookies::find(headers, site.ticket()).map_err(|error| Failure::from(error).answer())?;
+        let token = match &self.bearer {
+            Some(bearer) => bearer::of(headers)
+                .map_err(|error| Failure::from(error).answer())?
+                .map(|token| (bearer, token)),
+            None => None,
+        };
+        let Some(ticket) = ticket else {
+            let Some((bearer, token)) = token else {
+                return Err(bearer::challenged(
+                    self,
+                    &domain,
+                    sign_in_elsewhere(&domain, site),
+                ));
+            };
+            let admitted = bearer::admit(self, bearer, (&domain, site), token, headers);
+            let (allow, accepted) = Box::pin(admitted).await?;
+            let held = Held::new(bearer.clone(), token, domain.auth_origin(), accepted);
+            let grant = Grant::of(&allow, Some(held));
+            return Ok((allow, grant));
+        };
+        if !is_own(&source, &domain) {
+            return Err(wrong_source());
+        }
+        match self.admit(site, ticket, headers).await {
+            Ok(admission) => {
+                let grant = Grant::of(&admission.allow, None);
+                Ok((admission.allow, grant))
+            }
+            Err(refusal @ Refusal::NotSignedIn) => {
+                Err(bearer::challenged(self, &domain, refuse(refusal, &domain, site)))
+            }
+            Err(refusal) => Err(refuse(refusal, &domain, site)),
+        }
+    }
+
+    /// Why whoever was admitted still is, if they are; from memory alone.
+    pub(crate) fn stays(&self, grant: &Grant) -> Option<Allow> {
+        let session = match &grant.token {
+            Some(held) => held.session(self.freshness.grace()),
+            None => self.sessions.peek(grant.session.id),
+        };
+        self.stay(&grant.site, &grant.uid, &session?)
+    }
+}
+
+impl Grant {
+    fn of(allow: &Allow, token: Option<Held>) -> Self {
+        Self {
+            site: allow.target().site.clone(),
+            uid: allow.target().uid.clone(),
+            session: allow.session().clone(),
+            token,
+        }
+    }
+}

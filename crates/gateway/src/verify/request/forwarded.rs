@@ -1,0 +1,233 @@
+//! X-Forwarded-{Method,Proto,Host,Uri} as the proxy writes them -> the request that a browser made (pure).
+
+use http::header::{HeaderMap, HeaderName};
+
+use crate::verify::request::source_rule::{Malformed, single};
+
+const METHOD: HeaderName = HeaderName::from_static("x-forwarded-method");
+const PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
+const HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
+const URI: HeaderName = HeaderName::from_static("x-forwarded-uri");
+
+/// Longest path and query that a login leads back to, in bytes; longer ones lead to `/`. It travels sealed in URLs and
+/// in up to five cookies of at most 4 KiB each.
+const MAX_TARGET: usize = 1024;
+
+/// The request that a browser made, as the proxy reports it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Forwarded<'a> {
+    /// Method, as sent.
+    pub method: &'a str,
+    /// Authority, as sent: host and perhaps a port.
+    pub authority: &'a str,
+    /// Path and query, as sent, not decoded.
+    pub uri: &'a str,
+}
+
+impl<'a> Forwarded<'a> {
+    /// Reads the four headers.
+    ///
+    /// # Errors
+    /// One is missing, empty, repeated or not text, or the browser's connection was not encrypted.
+    pub fn of(headers: &'a HeaderMap) -> Result<Self, Malformed> {
+        let text = |name: HeaderName| {
+            single(headers, &name)?
+                .filter(|value| !value.is_empty())
+                .ok_or(Malformed)
+        };
+        if !matches!(text(PROTO)?, "https" | "wss") {
+            return Err(Malformed);
+        }
+        Ok(Self {
+            method: text(METHOD)?,
+            authority: text(HOST)?,
+            uri: text(URI)?,
+        })
+    }
+}
+
+/// Whether a path (with or without query) lies under `/_workspace/` after decoding and resolving it the way a lenient
+/// server might.
+pub fn is_reserved(uri: &str) -> bool {
+    // The usual request needs no decoding: nothing can turn into `_workspace` without one of these.
+    if !uri.contains(['%', '\\']) && !uri.contains("/_") {
+        return false;
+    }
+    let path = uri.split(['?', '#']).next().unwrap_or_default();
+    let mut decoded = path.to_owned();
+    // Twice: servers exist that decode once more than they should.
+    for _ in 0..2 {
+        decoded =
+            String::from_utf8_lossy(&percent_encoding::percent_decode_str(&decoded).collect::<Vec<u8>>())
+                .replace('\\', "/");
+    }
+    let mut segments: Vec<&str> = Vec::new();
+    for segment in decoded.split('/') {
+        match segment {
+            "" | "." => {}
+            ".." => {
+                segments.pop();
+            }
+            segment => segments.push(segment),
+        }
+    }
+    segments
+        .first()
+        .is_some_and(|first| first.eq_ignore_ascii_case("_workspace"))
+}
+
+/// Whether a path lies in no folder. A service worker whose script does would stand before every path of its host, ours too.
+pub fn is_at_the_top(uri: &str) -> bool {
+    let path = uri.split(['?', '#']).next().unwrap_or_default();
+    !path.trim_start_matches('/').contains('/')
+}
+
+/// Path and query that a login may lead back to: as sent when it is plain and short enough, else `/`.
+///
+/// The result always begins with `/` and is only ever appended to `https://<workspace host>`, so no value of it leads
+/// to another host.
+pub fn target(uri: &str) -> &str {
+    let plain = uri.starts_with('/')
+        && uri.len() <= MAX_TARGET
+        && uri
+            .bytes()
+            .all(|byte| matches!(byte, b'!'..=b'~') && !matches!(byte, b'\\' | b'#'))
+        && !is_reserved(uri);
+    if plain { uri } else { "/" }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use http::HeaderValue;
+    use proptest::prelude::*;
+
+    const COMPLETE: [(&str, &str); 4] = [
+        ("x-forwarded-method", "GET"),
+        ("x-forwarded-proto", "https"),
+        ("x-forwarded-host", "w.ws.example:8443"),
+        ("x-forwarded-uri", "/lab?a=%2F"),
+    ];
+
+    fn headers(lines: &[(&str, &str)]) -> HeaderMap {
+        let mut headers = HeaderMap::new();
+        for (name, value) in lines {
+            headers.append(
+                name.parse::<HeaderName>().unwrap(),
+                HeaderValue::from_str(value).unwrap(),
+            );
+        }
+        headers
+    }
+
+    #[test]
+    fn each_header_is_needed_exactly_once() {
+        let complete = headers(&COMPLETE);
+        let read = Forwarded::of(&complete).unwrap();
+        assert_eq!((read.method, read.uri), ("GET", "/lab?a=%2F"));
+        assert_eq!(read.authority, "w.ws.example:8443");
+        for (name, value) in COMPLETE {
+            let mut without = complete.clone();
+            without.remove(name);
+            assert_eq!(Forwarded::of(&without), Err(Malformed), "without {name}");
+            let mut twice = complete.clone();
+            twice.append(
+                name.parse::<HeaderName>().unwrap(),
+                HeaderValue::from_str(value).unwrap(),
+            );
+            assert_eq!(Forwarded::of(&twice), Err(Malformed), "twice {name}");
+            let mut empty = complete.clone();
+            empty.insert(name.parse::<HeaderName>().unwrap(), HeaderValue::from_static(""));
+            assert_eq!(Forwarded::of(&empty), Err(Malformed), "empty {name}");
+        }
+    }
+
+    #[test]
+    fn unencrypted_connections_are_refused() {
+        for (proto, accepted) in [("https", true), ("wss", true), ("http", false), ("ws", false)] {
+            let mut lines = headers(&COMPLETE);
+            lines.insert(PROTO, HeaderValue::from_static(proto));
+            assert_eq!(Forwarded::of(&lines).is_ok(), accepted, "{proto}");
+        }
+    }
+
+    #[test]
+    fn our_own_paths_are_recognised_in_every_spelling() {
+        for reserved in [
+            "/_workspace",
+            "/_workspace/callback?code=x",
+            "//_workspace/callback",
+            "/./_workspace/",
+            "/lab/../_workspace/",
+            "/%5Fworkspace/callback",
+            "/%5fworkspace/callback",
+            "/%255Fworkspace/callback",
+            "/_work%73pace/",
+            "/%2e/_workspace/",
+            "/lab/%2e%2e/_workspace/",
+            "/%2F_workspace/",
+            "\\_workspace\\callback",
+            "/_WORKSPACE/x",
+        ] {
+            assert!(is_reserved(reserved), "{reserved}");
+        }
+        for free in [
+            "/",
+            "/lab",
+            "/lab/_workspace/x",
+            "/_workspaces",
+            "/x?next=/_workspace/",
+            "/a%20b",
+        ] {
+            assert!(!is_reserved(free), "{free}");
+        }
+    }
+
+    #[test]
+    fn a_script_in_a_folder_is_not_at_the_top_whatever_its_query_says() {
+        for top in ["/sw.js", "/sw.js?a=/b", "//sw.js", "/", "/a%2Fsw.js"] {
+            assert!(is_at_the_top(top), "{top}");
+        }
+        for folder in ["/static/sw.js", "/static/", "/a/b/sw.js?x"] {
+            assert!(!is_at_the_top(folder), "{folder}");
+        }
+    }
+
+    #[test]
+    fn odd_targets_lead_to_the_root() {
+        for odd in [
+            "",
+            "lab",
+            "https://evil.example",
+            "*",
+            "/a b",
+            "/a\tb",
+            "/\\evil.example",
+            "/é",
+            "/x#y",
+            "/_workspace/callback",
+        ] {
+            assert_eq!(target(odd), "/", "{odd}");
+        }
+        assert_eq!(target(&format!("/{}", "a".repeat(MAX_TARGET))), "/");
+        assert_eq!(
+            target("/lab/tree/C%23%2050%25.ipynb?x=1&y"),
+            "/lab/tree/C%23%2050%25.ipynb?x=1&y"
+        );
+    }
+
+    proptest! {
+        #[test]
+        fn no_target_leaves_its_host(uri in prop_oneof![
+            "\\PC{0,60}",
+            "/{0,3}[\\\\/@:?#.%a-z0-9]{0,40}",
+            "(//|/\\\\|/\t/|/%2f|/%5c|https:|@|/\\.\\.)evil\\.example[ -~]{0,20}",
+        ]) {
+            let location = format!("https://w.ws.example:8443{}", target(&uri));
+            let url = openidconnect::url::Url::parse(&location).unwrap();
+            prop_assert_eq!(url.host_str(), Some("w.ws.example"));
+            prop_assert_eq!((url.scheme(), url.port()), ("https", Some(8443)));
+            prop_assert_eq!((url.username(), url.password()), ("", None));
+        }
+    }
+}

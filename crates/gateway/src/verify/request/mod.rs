@@ -1,0 +1,71 @@
+//! a request -> the host, query parameters and kind of answer that it asks for (pure).
+//!
+//! `forwarded` reads what the proxy says of a request, `source_rule` where the request comes from. `pod_headers` makes the headers
+//! that the pod gets.
+
+pub mod forwarded;
+pub mod pod_headers;
+pub mod source_rule;
+
+use axum::extract::Request;
+use http::Uri;
+use http::header::{CONTENT_TYPE, HOST, HeaderMap};
+
+use self::source_rule::{Malformed, Source};
+use crate::pages::accepts_html;
+
+/// A parameter came more than once.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("a parameter came more than once")]
+pub struct Repeated;
+
+/// The one host that a request names: `:authority` in HTTP/2, the Host header before.
+pub fn authority<B>(request: &http::Request<B>) -> Option<&str> {
+    match request.uri().authority() {
+        Some(authority) => Some(authority.as_str()),
+        None => source_rule::single(request.headers(), &HOST).ok().flatten(),
+    }
+}
+
+/// Whether a person opens a page with this request.
+pub fn is_page_load(request: &Request) -> bool {
+    let accepts_html = accepts_html(request.headers());
+    Source::of(request.headers())
+        .is_ok_and(|source| source.is_page_load(request.method().as_str(), accepts_html))
+}
+
+/// The value of a query parameter; `None` if it is absent.
+///
+/// # Errors
+/// It came more than once.
+pub fn parameter(uri: &Uri, name: &str) -> Result<Option<String>, Repeated> {
+    one_of(
+        form_urlencoded::parse(uri.query().unwrap_or_default().as_bytes()),
+        name,
+    )
+}
+
+/// The value of the one pair called `name`.
+///
+/// # Errors
+/// It came more than once.
+pub fn one_of(pairs: form_urlencoded::Parse<'_>, name: &str) -> Result<Option<String>, Repeated> {
+    let mut values = pairs
+        .filter(|(key, _)| key == name)
+        .map(|(_, value)| value.into_owned());
+    let first = values.next();
+    match values.next() {
+        None => Ok(first),
+        Some(_) => Err(Repeated),
+    }
+}
+
+/// Whether the body is said to be a form.
+///
+/// # Errors
+/// More than one kind is named.
+pub fn is_form(headers: &HeaderMap) -> Result<bool, Malformed> {
+    let content_type = source_rule::single(headers, &CONTENT_TYPE)?.unwrap_or_default();
+    let kind = content_type.split(';').next().unwrap_or_default().trim();
+    Ok(kind.eq_ignore_ascii_case("application/x-www-form-urlencoded"))
+}

@@ -1,0 +1,221 @@
+//! headers of a browser -> headers that a pod may see (pure). The only place where this is decided.
+//!
+//! `/verify` hands the result to the proxy, which replaces its own copies by it; the relay sends it itself.
+
+use http::header::{
+    AUTHORIZATION, CONNECTION, COOKIE, HOST, HeaderMap, HeaderName, HeaderValue, PROXY_AUTHENTICATE,
+    PROXY_AUTHORIZATION, SET_COOKIE, TE, TRAILER, TRANSFER_ENCODING, UPGRADE,
+};
+
+use crate::tokens::cookies::{self, StripList};
+
+/// Who asks, as the gateway vouches to the workspace's application.
+pub(crate) const ASSERTION: HeaderName = HeaderName::from_static(api::names::ASSERTION_HEADER);
+
+/// Headers whose every copy the proxy must replace by ours: `/verify` names what the pod may see instead, and leaving
+/// one out deletes it.
+pub(crate) const REPLACED: [HeaderName; 3] = [COOKIE, AUTHORIZATION, ASSERTION];
+
+/// What replaces [`REPLACED`], put into `answer`: cookies without ours, no Authorization, our assertion.
+pub(crate) fn replace(
+    answer: &mut HeaderMap,
+    request: &HeaderMap,
+    strip: &StripList,
+    assertion: HeaderValue,
+) {
+    if let Some(cookie) = strip.keep(request) {
+        answer.insert(COOKIE, cookie);
+    }
+    answer.insert(ASSERTION, assertion);
+}
+
+/// All headers of a websocket handshake, as the pod may see them.
+///
+/// Gone: what [`REPLACED`] replaces, headers that `strip` names, hop-by-hop headers and those that `Connection` names, everything
+/// that names a client or a proxy, and aliases (names with `_` or `.` that some servers read as `-`). `X-Forwarded-Host` and
+/// `X-Forwarded-Proto` are written anew from `host` (with port as browsers send it). The caller adds the handshake's own
+/// `Connection` and `Upgrade`.
+pub(crate) fn for_relay(
+    request: &HeaderMap,
+    strip: &StripList,
+    host: &HeaderValue,
+    assertion: HeaderValue,
+) -> HeaderMap {
+    let named_by_connection: Vec<HeaderName> = request
+        .get_all(CONNECTION)
+        .iter()
+        .filter_map(|value| value.to_str().ok())
+        .flat_map(|value| value.split(','))
+        .filter_map(|name| name.trim().parse().ok())
+        .collect();
+    let mut headers = HeaderMap::with_capacity(request.keys_len() + 3);
+    for (name, value) in request {
+        let drop = REPLACED.contains(name)
+            || is_hop_by_hop(name)
+            || is_forwarding(name)
+            || strip.removes_header(name)
+            || name.as_str().contains(['_', '.'])
+            || (named_by_connection.contains(name) && !is_handshake(name));
+        if !drop {
+            headers.append(name, value.clone());
+        }
+    }
+    replace(&mut headers, request, strip, assertion);
+    headers.insert(HOST, host.clone());
+    headers.insert("x-forwarded-host", host.clone());
+    headers.insert("x-forwarded-proto", HeaderValue::from_static("https"));
+    headers
+}
+
+/// Headers by which an answer tells the browser something about the whole origin that outlives it. The proxy overrides them, too.
+const OF_THE_ORIGIN: [&str; 6] = [
+    "strict-transport-security",
+    "nel",
+    "report-to",
+    "alt-svc",
+    "clear-site-data",
+    "service-worker-allowed",
+];
+
+/// Removes from a pod's answer what only the gateway may set on a workspace's host: cookies with our names, [`OF_THE_ORIGIN`], and
+/// hop-by-hop headers other than the handshake's.
+pub(crate) fn from_pod(answer: &mut HeaderMap) {
+    let kept: Vec<HeaderValue> = answer
+        .get_all(SET_COOKIE)
+        .iter()
+        .filter(|line| !cookies::sets_ours(line))
+        .cloned()
+        .collect();
+    answer.remove(SET_COOKIE);
+    for line in kept {
+        answer.append(SET_COOKIE, line);
+    }
+    for name in [TE, TRAILER, TRANSFER_ENCODING, PROXY_AUTHENTICATE] {
+        answer.remove(name);
+    }
+    for name in OF_THE_ORIGIN {
+        answer.remove(name);
+    }
+}
+
+fn is_hop_by_hop(name: &HeaderName) -> bool {
+    [
+        CONNECTION,
+        UPGRADE,
+        TE,
+        TRAILER,
+        TRANSFER_ENCODING,
+        PROXY_AUTHENTICATE,
+        PROXY_AUTHORIZATION,
+    ]
+    .contains(name)
+        || matches!(
+            name.as_str(),
+            "keep-alive" | "proxy-connection" | "http2-settings"
+        )
+}
+
+fn is_forwarding(name: &HeaderName) -> bool {
+    let name = name.as_str();
+    name.starts_with("x-forwarded")
+        || matches!(
+            name,
+            "forwarded" | "x-real-ip" | "x-original-url" | "x-rewrite-url"
+        )
+}
+
+/// What a websocket handshake cannot do without, whatever `Connection` says.
+fn is_handshake(name: &HeaderName) -> bool {
+    name.as_str().starts_with("sec-websocket-") || name == "origin"
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn headers(lines: &[(&str, &'static str)]) -> HeaderMap {
+        lines
+            .iter()
+            .map(|(name, value)| {
+                (
+                    name.parse::<HeaderName>().unwrap(),
+                    HeaderValue::from_static(value),
+                )
+            })
+            .collect()
+    }
+
+    #[test]
+    fn a_handshake_reaches_the_pod_without_our_secrets_or_the_clients_claims() {
+        let request = headers(&[
+            ("host", "evil.example"),
+            ("cookie", "__Host-ws=t; _xsrf=1"),
+            ("cookie", "__HOST-SESSION=s"),
+            ("authorization", "Bearer b"),
+            ("workspace-assertion", "forged"),
+            ("Workspace-Assertion", "forged, too"),
+            ("workspace_assertion", "forged"),
+            ("proxy-authorization", "Basic x"),
+            ("connection", "Upgrade, X-Secret, Sec-WebSocket-Key, Cookie"),
+            ("upgrade", "websocket"),
+            ("x-secret", "1"),
+            ("x_forwarded_host", "evil.example"),
+            ("x.forwarded.host", "evil.example"),
+            ("x-forwarded-host", "evil.example"),
+            ("x-forwarded-for", "10.0.0.1"),
+            ("x-forwarded-user", "root"),
+            ("x-real-ip", "10.0.0.1"),
+            ("x-auth-request-user", "root"),
+            ("Remote-User", "root"),
+            ("x-pomerium-claim-email", "root@ws.example"),
+            ("forwarded", "for=10.0.0.1"),
+            ("sec-websocket-key", "k"),
+            ("sec-websocket-version", "13"),
+            ("sec-websocket-protocol", "v1.kernel.websocket.jupyter.org"),
+            ("origin", "https://w.ws.example:8443"),
+            ("user-agent", "browser"),
+        ]);
+        let host = HeaderValue::from_static("w.ws.example:8443");
+        let ours = HeaderValue::from_static("ours");
+        let named = ["X-Auth-Request-User", "Remote-User", "X-Pomerium-"].map(str::to_owned);
+        let strip = StripList::default().with_headers(named);
+        let pod = for_relay(&request, &strip, &host, ours);
+        let expected = headers(&[
+            ("host", "w.ws.example:8443"),
+            ("cookie", "_xsrf=1"),
+            ("workspace-assertion", "ours"),
+            ("x-forwarded-host", "w.ws.example:8443"),
+            ("x-forwarded-proto", "https"),
+            ("sec-websocket-key", "k"),
+            ("sec-websocket-version", "13"),
+            ("sec-websocket-protocol", "v1.kernel.websocket.jupyter.org"),
+            ("origin", "https://w.ws.example:8443"),
+            ("user-agent", "browser"),
+        ]);
+        assert_eq!(pod, expected);
+    }
+
+    #[test]
+    fn a_pod_sets_neither_our_cookies_nor_what_holds_for_the_whole_origin() {
+        let mut answer = headers(&[
+            ("strict-transport-security", "max-age=0"),
+            ("nel", "{}"),
+            ("report-to", "{}"),
+            ("alt-svc", "h3=\":443\""),
+            ("clear-site-data", "\"*\""),
+            ("set-cookie", "__Host-ws=forged; Path=/; Secure"),
+            ("set-cookie", " __host-session =forged"),
+            ("set-cookie", "_xsrf=1; Path=/"),
+            ("set-cookie", "x=1; __Host-ws=2"),
+            ("sec-websocket-accept", "a"),
+        ]);
+        from_pod(&mut answer);
+        let left: Vec<_> = answer.get_all("set-cookie").iter().collect();
+        assert_eq!(left, ["_xsrf=1; Path=/", "x=1; __Host-ws=2"]);
+        assert_eq!(answer["sec-websocket-accept"], "a");
+        assert!(
+            OF_THE_ORIGIN.iter().all(|name| !answer.contains_key(*name)),
+            "{answer:?}"
+        );
+    }
+}

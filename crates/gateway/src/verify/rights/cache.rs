@@ -1,0 +1,184 @@
+//! answers about rights, the times of asking and of changes to roles -> what an answer is worth now (pure).
+
+use std::collections::{HashMap, VecDeque};
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+/// How long a granted right counts at most, whatever watches say.
+pub(super) const TTL_GRANTED: Duration = Duration::from_secs(30);
+/// How long a missing right stays missing: shorter, for users who have just been given it try again.
+pub(super) const TTL_MISSING: Duration = Duration::from_secs(5);
+/// A granted right that is used is asked for again from this age on, so that nobody waits for it.
+const RENEW_GRANTED: Duration = Duration::from_secs(20);
+/// How long an answer from before a change of roles counts.
+const TTL_STALE: Duration = Duration::from_secs(1);
+/// After a change it is asked again at once, and once more after these times: other API servers lag behind.
+const AGAIN: [Duration; 2] = [Duration::from_secs(2), Duration::from_secs(10)];
+/// Changes that follow each other within this time count as one, so that a flood of them costs little.
+const BURST: Duration = Duration::from_millis(250);
+
+/// What the API server said.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Answer {
+    pub(super) granted: bool,
+    /// When the question was sent.
+    pub(super) asked: Instant,
+}
+
+/// What an answer is worth.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Worth {
+    /// It counts.
+    Good,
+    /// It counts; it is time to ask again in the background.
+    Aging,
+    /// It counts no longer.
+    Spent,
+}
+
+impl Answer {
+    /// `stale_since`: as [`Marks::stale_since`] says.
+    pub(super) fn worth(self, stale_since: Option<Instant>, now: Instant) -> Worth {
+        let age = now.duration_since(self.asked);
+        let keep = if self.granted { TTL_GRANTED } else { TTL_MISSING };
+        let stale = stale_since.map(|since| now.duration_since(since));
+        if age >= keep || stale.is_some_and(|stale| stale >= TTL_STALE) {
+            Worth::Spent
+        } else if stale.is_some() || self.granted && age >= RENEW_GRANTED {
+            Worth::Aging
+        } else {
+            Worth::Good
+        }
+    }
+}
+
+/// One change of roles, or several in a burst.
+#[derive(Debug, Clone, Copy)]
+struct Mark {
+    first: Instant,
+    last: Instant,
+}
+
+/// Changes of roles that answers may be older than.
+#[derive(Debug, Default)]
+pub(super) struct Marks {
+    everywhere: VecDeque<Mark>,
+    namespaces: HashMap<String, VecDeque<Mark>>,
+}
+
+impl Marks {
+    /// Roles changed in a namespace (`None`: for the whole cluster).
+    pub(super) fn add(&mut self, namespace: Option<&str>, now: Instant) {
+        let longest = AGAIN[1] + TTL_GRANTED;
+        let is_over = |mark: &Mark| now.duration_since(mark.last) > longest;
+        self.namespaces
+            .retain(|_, marks| marks.back().is_some_and(|mark| !is_over(mark)));
+        let marks = match namespace {
+            None => &mut self.everywhere,
+            Some(name) => self.namespaces.entry(name.to_owned()).or_default(),
+        };
+        while marks.front().is_some_and(is_over) {
+            marks.pop_front();
+        }
+        match marks.back_mut() {
+            Some(mark) if now.duration_since(mark.first) < BURST => mark.last = now,
+            _ => marks.push_back(Mark {
+                first: now,
+                last: now,
+            }),
+        }
+    }
+
+    /// Since when an answer about something in `namespace`, asked for at `asked`, is in doubt.
+    pub(super) fn stale_since(&self, namespace: &str, asked: Instant, now: Instant) -> Option<Instant> {
+        let of_namespace = self.namespaces.get(namespace).into_iter().flatten();
+        self.everywhere
+            .iter()
+            .chain(of_namespace)
+            .filter_map(|mark| mark.doubts(asked, now))
+            .min()
+    }
+}
+
+impl Mark {
+    fn doubts(self, asked: Instant, now: Instant) -> Option<Instant> {
+        if asked < self.last {
+            return Some(self.first.max(asked));
+        }
+        let again = AGAIN.into_iter().map(|after| self.last + after);
+        again.filter(|at| asked < *at && *at <= now).min()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn second(start: Instant, seconds: f64) -> Instant {
+        start + Duration::from_secs_f64(seconds)
+    }
+
+    #[test]
+    fn a_grant_counts_for_thirty_seconds_and_a_refusal_for_five() {
+        let asked = Instant::now();
+        let worth = |granted, after| Answer { granted, asked }.worth(None, second(asked, after));
+        assert_eq!(worth(true, 19.9), Worth::Good);
+        assert_eq!(worth(true, 29.9), Worth::Aging);
+        assert_eq!(worth(true, 30.0), Worth::Spent);
+        assert_eq!(worth(false, 4.9), Worth::Good);
+        assert_eq!(worth(false, 5.0), Worth::Spent);
+    }
+
+    #[test]
+    fn after_a_change_an_older_answer_counts_one_second_and_newer_ones_are_asked_for_after_two_and_ten() {
+        let start = Instant::now();
+        let mut marks = Marks::default();
+        marks.add(Some("team"), second(start, 10.0));
+        let worth = |asked, now| {
+            let (asked, now) = (second(start, asked), second(start, now));
+            let answer = Answer { granted: true, asked };
+            answer.worth(marks.stale_since("team", asked, now), now)
+        };
+        assert_eq!(worth(9.0, 10.0), Worth::Aging);
+        assert_eq!(worth(9.0, 10.9), Worth::Aging);
+        assert_eq!(worth(9.0, 11.0), Worth::Spent);
+        assert_eq!(worth(10.1, 11.9), Worth::Good);
+        assert_eq!(worth(10.1, 12.1), Worth::Aging);
+        assert_eq!(worth(10.1, 13.0), Worth::Spent);
+        assert_eq!(worth(12.1, 19.9), Worth::Good);
+        assert_eq!(worth(12.1, 20.0), Worth::Aging);
+        assert_eq!(worth(20.1, 35.0), Worth::Good);
+        assert_eq!(marks.stale_since("other", start, second(start, 11.0)), None);
+    }
+
+    #[test]
+    fn a_change_for_the_whole_cluster_counts_in_every_namespace() {
+        let start = Instant::now();
+        let mut marks = Marks::default();
+        marks.add(None, second(start, 1.0));
+        let since = marks.stale_since("team", start, second(start, 1.5));
+        assert_eq!(since, Some(second(start, 1.0)));
+    }
+
+    #[test]
+    fn a_flood_of_changes_neither_lets_old_answers_live_on_nor_fills_memory() {
+        let start = Instant::now();
+        let mut marks = Marks::default();
+        for step in 0..2_000 {
+            marks.add(Some("team"), second(start, 1.0 + f64::from(step) * 0.05));
+        }
+        let now = second(start, 101.0);
+        assert!(marks.namespaces["team"].len() < 200);
+        let old = Answer {
+            granted: true,
+            asked: second(start, 99.0),
+        };
+        assert_eq!(
+            old.worth(marks.stale_since("team", old.asked, now), now),
+            Worth::Spent
+        );
+        marks.add(None, second(start, 500.0));
+        assert!(marks.namespaces.is_empty());
+    }
+}

@@ -1,0 +1,197 @@
+//! Many who ask at a time, and questions that take long.
+
+use http::Method;
+use testkit::api_server::Hindrance;
+use tokio::time::advance;
+
+use super::*;
+
+/// Has so many questions take `late`.
+fn slow(site: &Site, questions: usize, late: f64) {
+    for _ in 0..questions {
+        let hindrance = Hindrance::Late(seconds(late));
+        site.server
+            .hinder(Method::POST, "subjectaccessreviews", hindrance);
+    }
+}
+
+fn asks(site: &Site, session: &Arc<Session>, lab: &Arc<Target>) -> tokio::task::JoinHandle<Right> {
+    let (rights, session, lab) = (site.rights.clone(), Arc::clone(session), Arc::clone(lab));
+    tokio::spawn(async move { rights.ask(&session, &lab).await })
+}
+
+#[tokio::test(start_paused = true)]
+async fn while_nobody_answers_fast_one_person_s_many_questions_keep_nobody_else_waiting() {
+    let site = site();
+    slow(&site, 1000, 3.0);
+    // Two sessions of one person.
+    let hers = [
+        session(&[]),
+        session_of("alice", "00000000000000000000000000000002", &[]),
+    ];
+    let labs: Vec<_> = (0..500).map(|number| target(&number.to_string())).collect();
+    let greedy: Vec<_> = labs
+        .iter()
+        .flat_map(|lab| hers.iter().map(|session| asks(&site, session, lab)))
+        .collect();
+    site.settle().await;
+    let refused = greedy.iter().filter(|ask| ask.is_finished()).count();
+    assert_eq!(
+        refused,
+        1000 - ASKERS_OF_ONE,
+        "the rest is told to come again at once"
+    );
+    let bob = session_of("bob", "00000000000000000000000000000003", &[]);
+    let begun = Instant::now();
+    assert_eq!(site.rights.ask(&bob, &labs[0]).await, Right::Granted);
+    assert!(begun.elapsed() < seconds(3.5), "{:?}", begun.elapsed());
+    for ask in greedy {
+        ask.await.unwrap();
+    }
+    assert_eq!(site.rights.ask(&hers[0], &target("later")).await, Right::Granted);
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_waits_for_the_same_answer_has_a_place_of_their_own_until_it_comes() {
+    let site = site();
+    slow(&site, 1, 3.0);
+    let (alice, lab) = (session(&[]), target("u"));
+    let many: Vec<_> = (0..2 * ASKERS_OF_ONE)
+        .map(|_| asks(&site, &alice, &lab))
+        .collect();
+    site.settle().await;
+    let refused = many.iter().filter(|ask| ask.is_finished()).count();
+    assert_eq!(refused, ASKERS_OF_ONE);
+    for (at, ask) in many.into_iter().enumerate() {
+        assert_eq!(ask.await.unwrap() == Right::Granted, at < ASKERS_OF_ONE, "{at}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_leaves_before_the_answer_keeps_the_place_that_the_question_has() {
+    let site = site();
+    slow(&site, 1000, 3.0);
+    let alice = session(&[]);
+    for number in 0..500 {
+        let ask = asks(&site, &alice, &target(&number.to_string()));
+        tokio::task::yield_now().await;
+        ask.abort();
+    }
+    site.settle().await;
+    assert_eq!(
+        site.rights.ask(&alice, &target("one more")).await,
+        Right::Unanswered
+    );
+    advance(TIMEOUT).await;
+    site.settle().await;
+    assert_eq!(site.rights.ask(&alice, &target("one more")).await, Right::Granted);
+}
+
+#[tokio::test(start_paused = true)]
+async fn somebody_s_many_tabs_are_all_answered() {
+    let site = site();
+    slow(&site, 20, 0.5);
+    let alice = session(&[]);
+    let tabs: Vec<_> = (0..20)
+        .map(|number| asks(&site, &alice, &target(&number.to_string())))
+        .collect();
+    for tab in tabs {
+        assert_eq!(tab.await.unwrap(), Right::Granted);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn many_questions_of_one_s_own_do_not_put_off_the_end_of_an_open_socket() {
+    let site = site();
+    let (alice, lab) = (session(&[]), target("u"));
+    site.rights.ask(&alice, &lab).await;
+    advance(seconds(1.0)).await;
+    slow(&site, QUESTIONS_OF_ONE, 4.0);
+    site.grants(false);
+    site.rights.doubt(None);
+    let others: Vec<_> = (0..20)
+        .map(|number| asks(&site, &alice, &target(&number.to_string())))
+        .collect();
+    site.settle().await;
+    let same = asks(&site, &alice, &lab);
+    site.settle().await;
+    assert_eq!(site.rights.held(&alice, &lab, seconds(120.0)), Right::Granted);
+    site.settle().await;
+    assert_eq!(
+        site.rights.held(&alice, &lab, seconds(120.0)),
+        Right::Missing,
+        "no time has passed"
+    );
+    drop((others, same));
+}
+
+#[tokio::test(start_paused = true)]
+async fn nobody_joins_a_question_that_began_with_other_groups_or_before_a_change_of_roles() {
+    let site = site();
+    let lab = target("u");
+    let silence = || {
+        site.server
+            .hinder(Method::POST, "subjectaccessreviews", Hindrance::Silence);
+    };
+    silence();
+    let (alice, joined) = (session(&["ml"]), session(&["ml", "new"]));
+    let waits = asks(&site, &alice, &lab);
+    site.settle().await;
+    assert_eq!(site.rights.ask(&joined, &lab).await, Right::Granted);
+    silence();
+    let waits_too = asks(&site, &alice, &lab);
+    // The one before is still on its way, about these groups; so is this one until roles change.
+    site.settle().await;
+    advance(seconds(0.1)).await;
+    site.grants(false);
+    site.rights.doubt(Some("team"));
+    assert_eq!(site.rights.ask(&alice, &lab).await, Right::Missing);
+    drop((waits, waits_too));
+}
+
+#[tokio::test(start_paused = true)]
+async fn where_there_is_no_more_room_the_oldest_answers_go_and_the_others_stay() {
+    let site = site();
+    let alice = session(&[]);
+    let answer = |granted| Answer {
+        granted,
+        asked: Instant::now(),
+    };
+    for number in 0..MOST {
+        if number == MOST / 2 {
+            advance(seconds(1.0)).await;
+        }
+        site.rights
+            .store(&alice, &target(&number.to_string()), answer(true), false);
+    }
+    site.rights.store(&alice, &target("new"), answer(true), false);
+    let known = |uid: &str| site.rights.known(&alice, &target(uid));
+    assert_eq!(known("new"), Right::Granted);
+    assert_eq!(known(&(MOST - 1).to_string()), Right::Granted);
+    assert_eq!(site.rights.read().count, MOST - MOST / 10 + 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn answers_that_no_longer_count_are_forgotten_and_pin_no_session() {
+    let site = site();
+    for number in 0..2_000_u128 {
+        let groups = ["group"; 64];
+        let session = session_of("alice", &format!("{number:032x}"), &groups);
+        let answer = Answer {
+            granted: true,
+            asked: Instant::now(),
+        };
+        site.rights.store(&session, &target("u"), answer, false);
+        assert_eq!(Arc::strong_count(&session), 1, "whole sessions are kept");
+    }
+    let alice = session(&[]);
+    advance(seconds(100.0)).await;
+    assert_eq!(site.rights.ask(&alice, &target("v")).await, Right::Granted);
+    assert_eq!(site.rights.read().count, 2_001, "an open socket could need them");
+    advance(seconds(100.0)).await;
+    site.settle().await;
+    assert_eq!(site.rights.read().count, 1);
+    advance(seconds(180.0)).await;
+    site.settle().await;
+    assert!(site.rights.read().answers.is_empty());
+}

@@ -1,0 +1,98 @@
+//! Verification that is about a cookie whose value is `ticket` and nothing else.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
+
+use axum::response::Response;
+use gateway::index::{Index, Target};
+use gateway::pages::{self, Audience};
+use gateway::site::Site;
+use gateway::verify::Authorizer;
+use http::{HeaderMap, HeaderValue, Method, StatusCode};
+
+const ASSERTION: &str = "workspace-assertion";
+
+/// Lets in whoever brings the cookie, until told otherwise.
+#[derive(Debug)]
+pub(crate) struct FakeAuthorizer {
+    pub(crate) index: Arc<Index>,
+    pub(crate) holds: AtomicBool,
+    /// Whether answers renew the ticket, and try to set another cookie.
+    pub(crate) renews: AtomicBool,
+    /// Headers of the last question.
+    pub(crate) asked: Mutex<HeaderMap>,
+}
+
+impl FakeAuthorizer {
+    pub(crate) fn new(index: Arc<Index>) -> Self {
+        Self {
+            index,
+            holds: AtomicBool::new(true),
+            renews: AtomicBool::new(false),
+            asked: Mutex::default(),
+        }
+    }
+}
+
+impl Authorizer for FakeAuthorizer {
+    type Grant = ();
+
+    async fn verify(&self, headers: &HeaderMap) -> Response {
+        *self.asked.lock().unwrap() = headers.clone();
+        if !has_ticket(headers) {
+            return pages::problem(StatusCode::UNAUTHORIZED, "SignInRequired", "no ticket");
+        }
+        let mut response = Response::default();
+        response
+            .headers_mut()
+            .insert("cookie", HeaderValue::from_static("_xsrf=1"));
+        response
+            .headers_mut()
+            .insert("workspace-assertion", HeaderValue::from_static("vouched"));
+        if self.renews.load(Ordering::Relaxed) {
+            for line in [
+                "__Host-ws=renewed; Path=/; Max-Age=900; Secure; HttpOnly; SameSite=Lax",
+                "__Secure-ws=renewed; Path=/workspaces/team/ws1/; Max-Age=900; Secure; HttpOnly; SameSite=Lax",
+                "other=1",
+            ] {
+                response
+                    .headers_mut()
+                    .append("set-cookie", HeaderValue::from_static(line));
+            }
+        }
+        response
+    }
+
+    async fn admit(&self, site: &Site, headers: &HeaderMap) -> Result<(Arc<Target>, ()), Response> {
+        match self.index.load().target(site) {
+            Some(target) if has_ticket(headers) => Ok((Arc::clone(target), ())),
+            _ => Err(pages::denied(&gateway::index::Domain::new("ws.example", 443))),
+        }
+    }
+
+    fn attest(&self, _: &Target, (): &()) -> Result<HeaderValue, Box<Response>> {
+        Ok(HeaderValue::from_static("vouched"))
+    }
+
+    async fn state(&self, site: &Site, _: &Method, headers: &HeaderMap) -> Response {
+        let domain = gateway::index::Domain::new("ws.example", 443);
+        let known = has_ticket(headers) || headers.get(ASSERTION).is_some_and(|told| told == "vouched");
+        match self.index.load().target(site) {
+            Some(target) if known => pages::state(&domain, target, Audience::Starter, 0),
+            _ => pages::denied(&domain),
+        }
+    }
+
+    fn is_valid(&self, (): &()) -> bool {
+        self.holds.load(Ordering::Relaxed)
+    }
+}
+
+/// HTTP/2 clients send each cookie in a header of its own.
+fn has_ticket(headers: &HeaderMap) -> bool {
+    headers
+        .get_all("cookie")
+        .iter()
+        .filter_map(|cookies| cookies.to_str().ok())
+        .any(|cookies| cookies.contains("__Host-ws=ticket") || cookies.contains("__Secure-ws=ticket"))
+}
