@@ -8,7 +8,6 @@ mod changes;
 mod complete;
 mod default_template;
 mod disks;
-mod fair;
 mod findings;
 mod guests;
 mod kind;
@@ -30,7 +29,6 @@ mod updater;
 mod usage;
 mod verdict;
 mod vouched;
-pub mod weight;
 mod workspace;
 
 pub use accounts::Accounts;

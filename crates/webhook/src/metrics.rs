@@ -70,6 +70,15 @@ impl Metrics {
             .set(end);
     }
 
+    /// Counts one request of `webhook` that was refused because too many were under way.
+    pub(crate) fn count_shed(&self, webhook: &'static str) {
+        let labels = RequestLabels {
+            webhook,
+            verdict: "shed",
+        };
+        self.requests.get_or_create(&labels).inc();
+    }
+
     /// Counts one answer of `webhook`, `mutate` or `validate`.
     pub(crate) fn count(&self, webhook: &'static str, verdict: &'static str, took: Duration) {
         self.requests

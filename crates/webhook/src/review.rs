@@ -34,9 +34,6 @@ pub(crate) enum ReviewError {
         api::names::GROUP
     )]
     Foreign,
-    /// To parse it may take more memory than there is.
-    #[error("the AdmissionReview holds too many values to be judged: write fewer fields and entries")]
-    Heavy,
     /// The request lacks the wanted or the stored object.
     #[error("the request has no {0}")]
     NoObject(&'static str),
