@@ -1,4 +1,4 @@
-//! HTTP request -> `AdmissionReview` with the answer (IO only through look-ups).
+//! HTTP request -> `AdmissionReview` with the answer (IO).
 
 use std::collections::BTreeSet;
 use std::net::IpAddr;
@@ -24,11 +24,11 @@ use tower_http::catch_panic::CatchPanicLayer;
 use tower_http::limit::RequestBodyLimitLayer;
 use tower_http::timeout::{RequestBodyDeadlineLayer, TimeoutLayer};
 
-use crate::complete::complete;
 use crate::lookups::Lookups;
 use crate::metrics::Metrics;
+use crate::mutate::mutate;
 use crate::review::{Answer, Refusal, Request, ReviewError};
-use crate::verdict::{Rules, verdict};
+use crate::validate::{Rules, validate};
 
 /// Most bytes of a body. An update carries two objects, each with a spec (64 KiB), annotations (256 KiB), other metadata (32 KiB) and
 /// managed fields: about 1 MiB in all. Twice that leaves room for escapes in JSON. The API server itself takes bodies of up to 3 MiB;
@@ -64,7 +64,7 @@ struct Context {
     logged_addresses: Arc<Mutex<BTreeSet<IpAddr>>>,
 }
 
-/// Which of the two is asked.
+/// Which of the two is called.
 #[derive(Clone, Copy)]
 enum Webhook {
     Mutate,
@@ -74,12 +74,12 @@ enum Webhook {
 impl Webhook {
     async fn decide(self, request: &Request, context: &Context) -> Answer {
         match self {
-            Self::Mutate => complete(request, &context.rules, &context.lookups).await,
-            Self::Validate => verdict(request, &context.rules, &context.lookups).await,
+            Self::Mutate => mutate(request, &context.rules, &context.lookups).await,
+            Self::Validate => validate(request, &context.rules, &context.lookups).await,
         }
     }
 
-    fn word(self) -> &'static str {
+    fn name(self) -> &'static str {
         match self {
             Self::Mutate => "mutate",
             Self::Validate => "validate",
@@ -125,8 +125,8 @@ pub fn router(rules: Rules, lookups: Lookups, metrics: Metrics) -> Router {
 /// The answer to a request beyond [`MAX_CONCURRENT`].
 fn shed(metrics: &Metrics, uri: &Uri) -> Response {
     for webhook in [Webhook::Mutate, Webhook::Validate] {
-        if uri.path().strip_prefix('/') == Some(webhook.word()) {
-            metrics.count_shed(webhook.word());
+        if uri.path().strip_prefix('/') == Some(webhook.name()) {
+            metrics.count_shed(webhook.name());
         }
     }
     let text = "more requests at a time than the webhook decides: try again in a second";
@@ -148,7 +148,7 @@ async fn answer(
     Ok(finish(webhook, &context, started, outcome))
 }
 
-/// Verdict and answer.
+/// Bytes -> label for metrics, and answer.
 async fn decided(
     webhook: Webhook,
     context: &Context,
@@ -184,7 +184,7 @@ fn log_refusal(request: &Request, answer: &Answer) {
     }
 }
 
-/// The beginning of a name, which may be no name.
+/// The beginning of a name, which may be invalid and long.
 fn truncated(name: &str) -> &str {
     name.char_indices()
         .nth(MAX_NAME)
@@ -204,14 +204,14 @@ fn finish(
     started: Instant,
     outcome: Result<(&'static str, AdmissionReview<DynamicObject>), ReviewError>,
 ) -> Response {
-    let (verdict, response) = match outcome {
-        Ok((verdict, review)) => (verdict, Json(review).into_response()),
+    let (result, response) = match outcome {
+        Ok((result, review)) => (result, Json(review).into_response()),
         Err(malformed) => (
             "malformed",
             (StatusCode::BAD_REQUEST, malformed.to_string()).into_response(),
         ),
     };
-    context.metrics.count(webhook.word(), verdict, started.elapsed());
+    context.metrics.count(webhook.name(), result, started.elapsed());
     response
 }
 

@@ -206,5 +206,5 @@ pub(crate) fn workspace(spec: Value) -> Value {
     object
 }
 
-/// Time enough for any answer.
-pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
+/// Any answer comes within this.
+pub(crate) const TIMEOUT: Duration = Duration::from_secs(30);
