@@ -1,10 +1,9 @@
-//! Client -> a client that asks again, shortly, what an overloaded API server would not take (IO).
+//! Client -> client that retries 429 and 503, and limits its concurrent requests (IO).
 //!
-//! Few times and not for long: whoever calls has a deadline of its own, and a better idea of when to try again. The
-//! library's own retries go on for fifteen attempts and as long as the server's `Retry-After` says.
-//!
-//! Nor does it ask for more at a time than it may. Each request under way has a connection of its own, with a TLS session and buffers
-//! of some 20 KiB that stay for a minute and a half, and what the server cannot do at once waits there as well.
+//! It is written by hand because kube's retry layer makes fifteen attempts and waits as long as
+//! `Retry-After` says, and tower's concurrency limit would hold up watches and leases. Callers have
+//! deadlines of their own, so there are few attempts. Each request under way has a connection with
+//! some 20 KiB of buffers, which stay for 90 s.
 
 use std::{
     hash::{BuildHasher as _, Hasher as _, RandomState},
@@ -24,10 +23,8 @@ const USUAL: Duration = Duration::from_millis(250);
 /// A server that asks for a longer wait is not waited for: the caller is told.
 const LONGEST: Duration = Duration::from_secs(3);
 
-/// The same client, with patience. `at_a_time`: so many requests wait for an answer at most, and others for their turn; but for watches,
-/// and requests about leases.
-#[must_use]
-pub fn patient(client: Client, at_a_time: usize) -> Client {
+/// The same client with retries. At most `at_a_time` requests wait for an answer, watches and requests for leases not counted.
+pub(crate) fn with_retries(client: Client, at_a_time: usize) -> Client {
     let (namespace, valid_until) = (client.default_namespace().to_owned(), *client.valid_until());
     let turns = Arc::new(Semaphore::new(at_a_time.min(Semaphore::MAX_PERMITS)));
     let service = service_fn(move |request| send(client.clone(), turns.clone(), request));
@@ -135,7 +132,7 @@ mod tests {
                 Ok(response)
             }
         });
-        (patient(Client::new(service, "team"), 1), asked)
+        (with_retries(Client::new(service, "team"), 1), asked)
     }
 
     async fn get(client: &Client) -> Result<ConfigMap, kube::Error> {
@@ -185,7 +182,7 @@ mod tests {
                 Ok::<_, std::io::Error>(Response::new(Body::empty()))
             }
         });
-        let client = patient(Client::new(service, "team"), 2);
+        let client = with_retries(Client::new(service, "team"), 2);
         let ask = |uri: &str| {
             let request = Request::get(uri).body(Vec::new()).unwrap();
             let client = client.clone();

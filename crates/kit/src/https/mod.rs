@@ -1,5 +1,7 @@
 //! TLS connections -> an axum router (IO).
 
+mod connection_limit;
+
 use std::{net::IpAddr, sync::Arc, time::Duration};
 
 use axum::Router;
@@ -18,23 +20,22 @@ use tokio_rustls::TlsAcceptor;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tower::Service as _;
 
-use crate::places::{Place, Places};
+use connection_limit::{ConnectionLimit, Permit};
 
 /// Time for the TLS handshake.
 const HANDSHAKE: Duration = Duration::from_secs(10);
 /// Time for requests under way once the process is asked to end, or a connection is.
 const DRAIN: Duration = Duration::from_secs(10);
-/// Most connections at once. Beyond, those of the address that has most make room for those of others.
+/// Most connections. Beyond, the address with most loses one to an address with fewer.
 const CONNECTIONS: usize = 1024;
-/// A connection without requests for so long is ended. Longer than clients keep one themselves (90 s in Go), so that none is ended
-/// just when it is used.
+/// A connection without requests for so long is ended. Clients close theirs earlier (90 s in Go), so none is ended just when it is used.
 const IDLE: Duration = Duration::from_mins(2);
 
 /// Who opened the connection: an extension of each request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Peer(pub IpAddr);
 
-/// What connections are held to.
+/// Limits of connections.
 #[derive(Clone, Copy, Debug)]
 struct Bounds {
     connections: usize,
@@ -63,7 +64,7 @@ async fn serve_within(
     shutdown: CancellationToken,
 ) {
     let acceptor = TlsAcceptor::from(config);
-    let places = Places::new(bounds.connections);
+    let limit = ConnectionLimit::new(bounds.connections);
     let connections = TaskTracker::new();
     loop {
         let accepted = tokio::select! {
@@ -79,15 +80,15 @@ async fn serve_within(
                 continue;
             }
         };
-        let Some(place) = places.take(peer) else {
-            tracing::debug!(%peer, "there is no room for another connection of this address");
+        let Some(permit) = limit.acquire(peer) else {
+            tracing::debug!(%peer, "the limit of connections is reached, and this address has most");
             continue;
         };
         let (acceptor, router, shutdown) = (acceptor.clone(), router.clone(), shutdown.clone());
         connections.spawn(async move {
             tokio::select! {
-                () = place.lost() => tracing::debug!(%peer, "a connection makes room for one of another address"),
-                () = answer(stream, &acceptor, Peer(peer), &place, router, (bounds.idle, shutdown)) => {}
+                () = permit.evicted() => tracing::debug!(%peer, "a connection is ended in favour of another address"),
+                () = answer(stream, &acceptor, Peer(peer), &permit, router, (bounds.idle, shutdown)) => {}
             }
         });
     }
@@ -103,7 +104,7 @@ async fn answer(
     stream: TcpStream,
     acceptor: &TlsAcceptor,
     peer: Peer,
-    place: &Place,
+    permit: &Permit,
     router: Router,
     (idle, shutdown): (Duration, CancellationToken),
 ) {
@@ -111,13 +112,13 @@ async fn answer(
         return;
     };
     let mut server = auto::Builder::new(TokioExecutor::new());
-    // Without a time for headers, which would end a connection between two requests: whoever sends none is idle.
+    // No timeout of headers: it would end a connection between two requests. The idle timeout covers it.
     server.http1().timer(TokioTimer::new()).header_read_timeout(None);
     server
         .http2()
         .timer(TokioTimer::new())
         .keep_alive_interval(Some(Duration::from_secs(30)));
-    let activity = place.activity();
+    let activity = permit.activity();
     let requests = activity.clone();
     let service = tower::service_fn(move |mut request: Request<Incoming>| {
         let under_way = requests.begin();
