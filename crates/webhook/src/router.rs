@@ -34,9 +34,11 @@ use crate::validate::{Rules, validate};
 /// managed fields: about 1 MiB in all. Twice that leaves room for escapes in JSON. The API server itself takes bodies of up to 3 MiB;
 /// an object that large breaks the schema, and is refused here with 413.
 pub const MAX_BODY: u32 = 2 * 1024 * 1024;
-/// Requests that are read or decided at a time. Further ones get 429 with `Retry-After`: the API server asks again within its own 5 s.
-pub const MAX_CONCURRENT: usize = 64;
-/// Memory that parsing and deciding takes at most, as a multiple of the body: 340 in the worst case of `tests/memory.rs`.
+/// Requests that are read or decided at a time. Further ones wait, with their bodies unread.
+const MAX_CONCURRENT: usize = 64;
+/// Requests at a time, with those that wait. Further ones get 429 with `Retry-After`: the API server asks again within its own 5 s.
+pub const MAX_ACCEPTED: usize = 512;
+/// Memory that parsing and deciding takes at most, as a multiple of the body: 340 in the worst case of `tests/limits.rs`.
 ///
 /// The pod's memory limit (`webhook.resources` of the chart) is 1 GiB. Bodies: 64 x 2 MiB = 128 MiB. Decisions: bodies of 2 MiB in
 /// all at a time, 2 MiB x 384 = 768 MiB. The process itself: 60 MiB. Sum: 956 MiB.
@@ -47,7 +49,7 @@ const MAX_PARSED: u32 = MAX_BODY;
 const DECISION_TIME: Duration = Duration::from_secs(4);
 /// Reading a body. A slow sender must not keep others waiting.
 const READ_TIME: Duration = Duration::from_secs(2);
-/// Reading, waiting for memory and deciding.
+/// Waiting, reading and deciding.
 const REQUEST_TIME: Duration = Duration::from_secs(6);
 /// Most addresses that are named in the log.
 const MAX_LOGGED_ADDRESSES: usize = 256;
@@ -97,15 +99,18 @@ pub fn router(rules: Rules, lookups: Lookups, metrics: Metrics) -> Router {
         logged_addresses: Arc::default(),
     };
     let overloaded = move |uri: Uri, _: BoxError| std::future::ready(shed(&metrics, &uri));
-    let limits = ServiceBuilder::new()
+    // A route is always ready, so requests wait between these two.
+    let accepted = ServiceBuilder::new()
         .layer(CatchPanicLayer::new())
         .layer(HandleErrorLayer::new(overloaded))
         .layer(LoadShedLayer::new())
-        .layer(GlobalConcurrencyLimitLayer::new(MAX_CONCURRENT))
+        .layer(GlobalConcurrencyLimitLayer::new(MAX_ACCEPTED))
         .layer(TimeoutLayer::with_status_code(
             StatusCode::REQUEST_TIMEOUT,
             REQUEST_TIME,
-        ))
+        ));
+    let decided = ServiceBuilder::new()
+        .layer(GlobalConcurrencyLimitLayer::new(MAX_CONCURRENT))
         .layer(RequestBodyLimitLayer::new(MAX_BODY as usize))
         .layer(RequestBodyDeadlineLayer::new(READ_TIME))
         .layer(DefaultBodyLimit::disable());
@@ -119,10 +124,11 @@ pub fn router(rules: Rules, lookups: Lookups, metrics: Metrics) -> Router {
             post(|context, peer, body| answer(Webhook::Validate, context, peer, body)),
         )
         .with_state(context)
-        .layer(limits)
+        .layer(decided)
+        .layer(accepted)
 }
 
-/// The answer to a request beyond [`MAX_CONCURRENT`].
+/// The answer to a request beyond [`MAX_ACCEPTED`].
 fn shed(metrics: &Metrics, uri: &Uri) -> Response {
     for webhook in [Webhook::Mutate, Webhook::Validate] {
         if uri.path().strip_prefix('/') == Some(webhook.name()) {
