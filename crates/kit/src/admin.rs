@@ -1,6 +1,6 @@
-//! readiness, metrics -> `/livez`, `/readyz`, `/metrics` on a plain port, within bounds of number, size and time (IO).
+//! Readiness and metrics -> `/livez`, `/readyz`, `/metrics` on a plain port (IO).
 //!
-//! The bounds are those of connections, which tower's layers do not see.
+//! Its limits are written by hand: they are of connections, and tower's layers see requests.
 
 use std::{net::SocketAddr, sync::Arc, time::Duration};
 
@@ -65,15 +65,15 @@ pub async fn serve(
 
 /// Serves connections for ever. Answers are short and made from memory, so nothing is waited for at the end.
 async fn accept(listener: TcpListener, router: Router) {
-    let places = Arc::new(Semaphore::new(CONNECTIONS));
+    let permits = Arc::new(Semaphore::new(CONNECTIONS));
     loop {
-        let place = Arc::clone(&places).acquire_owned().await;
+        let permit = Arc::clone(&permits).acquire_owned().await;
         match listener.accept().await {
             Ok((stream, _)) => {
                 let router = router.clone();
                 tokio::spawn(async move {
                     let _ = timeout(LIFE, serve_one(stream, router)).await;
-                    drop(place);
+                    drop(permit);
                 });
             }
             Err(error) => {

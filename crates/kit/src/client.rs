@@ -5,7 +5,7 @@ use std::time::Duration;
 use http::HeaderValue;
 use kube::{Client, Config};
 
-use crate::patience::patient;
+use crate::retry::with_retries;
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 const WRITE_TIMEOUT: Duration = Duration::from_secs(30);
@@ -38,5 +38,5 @@ pub async fn with_turns(user_agent: &str, at_a_time: usize) -> Result<Client, Er
     config.default_retry = false;
     let agent = HeaderValue::from_str(user_agent).map_err(|_| Error::UserAgent(user_agent.to_owned()))?;
     config.headers.push((http::header::USER_AGENT, agent));
-    Ok(patient(Client::try_from(config)?, at_a_time))
+    Ok(with_retries(Client::try_from(config)?, at_a_time))
 }

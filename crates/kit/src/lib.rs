@@ -1,6 +1,26 @@
-//! What every server process needs and that knows nothing of workspaces: the process itself, telemetry, health and metrics
-//! endpoints, shutdown, TLS with reloadable certificates, a private certificate authority, a Kubernetes client, leases, keys that rotate
-//! and what is signed with them, an audit log.
+//! What every server process needs and that knows nothing of workspaces.
+//!
+//! Modules from top to bottom. Each imports only from those below it:
+//!
+//! - `process`: a server's whole life, down to its exit status
+//! - `https`: TLS connections to a router
+//! - `tls`: certificates that can be replaced while serving
+//! - `pki`: a private certificate authority
+//! - `admin`: `/livez`, `/readyz`, `/metrics`
+//! - `readiness`: what a process waits for
+//! - `bind`: listening sockets
+//! - `client`: the Kubernetes client
+//! - `retry`: its retries and concurrent requests
+//! - `audit`: an audit log
+//! - `lease`: leader election
+//! - `telemetry`: the log
+//! - `assertion`: JSON Web Tokens that say which user calls
+//! - `rotating_keys`: key sets that are renewed daily
+//! - `shared_secret`: a Secret that replicas agree on
+//! - `api_error`: errors of the API server without their content
+//! - `stall`: ends a process whose event loop stands still
+//! - `shutdown`: signals
+//! - `allocator`: jemalloc
 
 pub mod admin;
 mod allocator;
@@ -11,11 +31,10 @@ mod bind;
 pub mod client;
 pub mod https;
 pub mod lease;
-pub mod patience;
 pub mod pki;
-mod places;
 pub mod process;
 pub mod readiness;
+mod retry;
 pub mod rotating_keys;
 pub mod shared_secret;
 pub mod shutdown;

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use clap::Parser;
 
-use crate::findings::Enforcement;
+use crate::review::Enforcement;
 
 /// Admission webhook for the objects of workspaces: sets owners and finalizers, and refuses what breaks rules or
 /// exceeds rights.
@@ -82,7 +82,7 @@ mod tests {
     }
 
     #[test]
-    fn bounds_are_enforced_unless_told_otherwise() {
+    fn bounds_are_enforced_by_default() {
         let args = |more: &[&str]| {
             let given = [
                 "webhook",

@@ -1,39 +1,29 @@
-//! `AdmissionReview` in, patch or verdict out: the admission webhook of workspaces and what belongs to them.
+//! `AdmissionReview` -> allowed, patched or refused: the admission webhook.
+//!
+//! Modules from top to bottom. Each imports only from those below it:
+//!
+//! - `run`: wires the process
+//! - `router`: HTTP, limits of requests
+//! - `mutate`: `/mutate`, records, and sentences about what the schema will refuse
+//! - `validate`: `/validate`, all broken rules in one answer
+//! - `records`: annotations and fields that only the webhook writes
+//! - `lookups`: objects and rights, from watches and from the API server
+//! - `certificate`: the serving certificate and its authority
+//! - `metrics`: counts and durations
+//! - `args`: command line
+//! - `review`: a request, what it changes, and its answer
 
-mod accounts;
 pub mod args;
-mod catalogue;
-pub mod certs;
-mod changes;
-mod complete;
-mod default_template;
-mod disks;
-mod fair;
-mod findings;
-mod guests;
-mod kind;
+pub mod certificate;
 pub mod lookups;
-mod malformed;
 mod metrics;
 mod mutate;
-mod ownership;
-mod reach;
-mod renewal;
-mod reserved;
+mod records;
 mod review;
-mod rights;
 pub mod router;
 pub mod run;
-mod secrets;
-mod shares;
-mod updater;
-mod usage;
-mod verdict;
-mod vouched;
-pub mod weight;
-mod workspace;
+mod validate;
 
-pub use accounts::Accounts;
-pub use findings::Enforcement;
 pub use metrics::Metrics;
-pub use verdict::Rules;
+pub use review::{Accounts, Enforcement};
+pub use validate::Rules;

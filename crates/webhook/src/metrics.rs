@@ -20,6 +20,7 @@ pub struct Metrics {
 #[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
 struct RequestLabels {
     webhook: &'static str,
+    /// Result of validation. The name is what dashboards and alerts of users query.
     verdict: &'static str,
 }
 
@@ -70,10 +71,22 @@ impl Metrics {
             .set(end);
     }
 
+    /// Counts one request of `webhook` that was refused because too many were under way.
+    pub(crate) fn count_shed(&self, webhook: &'static str) {
+        let labels = RequestLabels {
+            webhook,
+            verdict: "shed",
+        };
+        self.requests.get_or_create(&labels).inc();
+    }
+
     /// Counts one answer of `webhook`, `mutate` or `validate`.
-    pub(crate) fn count(&self, webhook: &'static str, verdict: &'static str, took: Duration) {
+    pub(crate) fn count(&self, webhook: &'static str, result: &'static str, took: Duration) {
         self.requests
-            .get_or_create(&RequestLabels { webhook, verdict })
+            .get_or_create(&RequestLabels {
+                webhook,
+                verdict: result,
+            })
             .inc();
         self.duration
             .get_or_create(&PathLabels { webhook })
@@ -86,7 +99,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_page_about_metrics_lists_what_is_told_and_nothing_else() {
+    fn the_page_about_metrics_lists_every_metric_and_no_other() {
         let mut registry = Registry::default();
         let metrics = Metrics::register(&mut registry);
         metrics.count("validate", "allow", Duration::from_millis(3));

@@ -1,54 +1,59 @@
-//! HTTP request -> `AdmissionReview` with the answer (IO only through look-ups).
+//! HTTP request -> `AdmissionReview` with the answer (IO).
 
 use std::collections::BTreeSet;
-use std::net::{IpAddr, Ipv4Addr};
+use std::net::IpAddr;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use axum::body::Body;
-use axum::extract::{self, State};
-use axum::http::StatusCode;
-use axum::middleware::{self, Next};
+use axum::error_handling::HandleErrorLayer;
+use axum::extract::{DefaultBodyLimit, State};
+use axum::http::header::RETRY_AFTER;
+use axum::http::{StatusCode, Uri};
 use axum::response::{IntoResponse, Response};
 use axum::routing::post;
-use axum::{Extension, Json, Router};
+use axum::{BoxError, Extension, Json, Router};
 use bytes::Bytes;
 use kit::https::Peer;
 use kube::api::DynamicObject;
 use kube::core::admission::AdmissionReview;
-use tokio::sync::{Semaphore, SemaphorePermit};
+use tokio::sync::Semaphore;
+use tower::ServiceBuilder;
+use tower::limit::GlobalConcurrencyLimitLayer;
+use tower::load_shed::LoadShedLayer;
 use tower_http::catch_panic::CatchPanicLayer;
-use tower_http::timeout::TimeoutLayer;
+use tower_http::limit::RequestBodyLimitLayer;
+use tower_http::timeout::{RequestBodyDeadlineLayer, TimeoutLayer};
 
-use crate::complete::complete;
-use crate::fair::Room;
 use crate::lookups::Lookups;
 use crate::metrics::Metrics;
+use crate::mutate::mutate;
 use crate::review::{Answer, Refusal, Request, ReviewError};
-use crate::verdict::{Rules, verdict};
-use crate::weight::{HEAVIEST, weight};
+use crate::validate::{Rules, validate};
 
-/// An update carries two objects. A workspace within its schema and Kubernetes' own limit on annotations stays far below 1 MiB;
-/// what is larger is malformed, and is seen here before the schema is checked.
-const MAX_BODY: usize = 2 * 1024 * 1024;
+/// Most bytes of a body. An update carries two objects, each with a spec (64 KiB), annotations (256 KiB), other metadata (32 KiB) and
+/// managed fields: about 1 MiB in all. Twice that leaves room for escapes in JSON. The API server itself takes bodies of up to 3 MiB;
+/// an object that large breaks the schema, and is refused here with 413.
+pub const MAX_BODY: u32 = 2 * 1024 * 1024;
+/// Requests that are read or decided at a time. Further ones wait, with their bodies unread.
+const MAX_CONCURRENT: usize = 64;
+/// Requests at a time, with those that wait. Further ones get 429 with `Retry-After`: the API server asks again within its own 5 s.
+pub const MAX_ACCEPTED: usize = 512;
+/// Memory that parsing and deciding takes at most, as a multiple of the body: 340 in the worst case of `tests/limits.rs`.
+///
+/// The pod's memory limit (`webhook.resources` of the chart) is 1 GiB. Bodies: 64 x 2 MiB = 128 MiB. Decisions: bodies of 2 MiB in
+/// all at a time, 2 MiB x 384 = 768 MiB. The process itself: 60 MiB. Sum: 956 MiB.
+pub const MAX_GROWTH: usize = 384;
+/// Bytes of the bodies that are parsed and decided at a time: one of the largest, or 64 of 32 KiB. Further ones wait.
+const MAX_PARSED: u32 = MAX_BODY;
 /// The API server waits for 5 s; an answer that says why comes a little earlier.
 const DECISION_TIME: Duration = Duration::from_secs(4);
-/// Reading the body and deciding.
-const REQUEST_TIME: Duration = Duration::from_secs(10);
-/// Requests being read or decided; where more are asked, each address gets as many.
-const MAX_CONCURRENT: usize = 64;
-/// Weight of the bodies being decided, in [`UNIT`]s: one of many small maps takes two hundred times its size, and more. The pod's
-/// memory limit is 512 MiB: 60 for the process, 128 for the bodies being read, 256 for those being decided, 68 to spare. Two of the
-/// heaviest, or as many usual ones as may be read: those never wait for heavy ones that are slow to decide, unless these are as heavy
-/// as they can be.
-const MAX_PARSED: usize = 2 * HEAVIEST / UNIT;
-/// In bytes.
-const UNIT: usize = 4 * 1024;
-/// Reading a body; who sends slower must not keep others waiting.
+/// Reading a body. A slow sender must not keep others waiting.
 const READ_TIME: Duration = Duration::from_secs(2);
+/// Waiting, reading and deciding.
+const REQUEST_TIME: Duration = Duration::from_secs(6);
 /// Most addresses that are named in the log.
-const MAX_NOTED: usize = 256;
-/// Most characters of a name that are shown: those of the longest that an object can have.
+const MAX_LOGGED_ADDRESSES: usize = 256;
+/// Most characters of a name that are logged: those of the longest that an object can have.
 const MAX_NAME: usize = 253;
 
 #[derive(Clone)]
@@ -56,11 +61,12 @@ struct Context {
     rules: Arc<Rules>,
     lookups: Lookups,
     metrics: Metrics,
+    /// One permit per byte of [`MAX_PARSED`].
     parsed: Arc<Semaphore>,
-    seen: Arc<Mutex<BTreeSet<IpAddr>>>,
+    logged_addresses: Arc<Mutex<BTreeSet<IpAddr>>>,
 }
 
-/// Which of the two is asked.
+/// Which of the two is called.
 #[derive(Clone, Copy)]
 enum Webhook {
     Mutate,
@@ -70,12 +76,12 @@ enum Webhook {
 impl Webhook {
     async fn decide(self, request: &Request, context: &Context) -> Answer {
         match self {
-            Self::Mutate => complete(request, &context.rules, &context.lookups).await,
-            Self::Validate => verdict(request, &context.rules, &context.lookups).await,
+            Self::Mutate => mutate(request, &context.rules, &context.lookups).await,
+            Self::Validate => validate(request, &context.rules, &context.lookups).await,
         }
     }
 
-    fn word(self) -> &'static str {
+    fn name(self) -> &'static str {
         match self {
             Self::Mutate => "mutate",
             Self::Validate => "validate",
@@ -85,6 +91,29 @@ impl Webhook {
 
 /// `/mutate` and `/validate` as a value, so that tests need no socket.
 pub fn router(rules: Rules, lookups: Lookups, metrics: Metrics) -> Router {
+    let context = Context {
+        rules: Arc::new(rules),
+        lookups,
+        metrics: metrics.clone(),
+        parsed: Arc::new(Semaphore::new(MAX_PARSED as usize)),
+        logged_addresses: Arc::default(),
+    };
+    let overloaded = move |uri: Uri, _: BoxError| std::future::ready(shed(&metrics, &uri));
+    // A route is always ready, so requests wait between these two.
+    let accepted = ServiceBuilder::new()
+        .layer(CatchPanicLayer::new())
+        .layer(HandleErrorLayer::new(overloaded))
+        .layer(LoadShedLayer::new())
+        .layer(GlobalConcurrencyLimitLayer::new(MAX_ACCEPTED))
+        .layer(TimeoutLayer::with_status_code(
+            StatusCode::REQUEST_TIMEOUT,
+            REQUEST_TIME,
+        ));
+    let decided = ServiceBuilder::new()
+        .layer(GlobalConcurrencyLimitLayer::new(MAX_CONCURRENT))
+        .layer(RequestBodyLimitLayer::new(MAX_BODY as usize))
+        .layer(RequestBodyDeadlineLayer::new(READ_TIME))
+        .layer(DefaultBodyLimit::disable());
     Router::new()
         .route(
             "/mutate",
@@ -94,63 +123,38 @@ pub fn router(rules: Rules, lookups: Lookups, metrics: Metrics) -> Router {
             "/validate",
             post(|context, peer, body| answer(Webhook::Validate, context, peer, body)),
         )
-        .with_state(Context {
-            rules: Arc::new(rules),
-            lookups,
-            metrics,
-            parsed: Arc::new(Semaphore::new(MAX_PARSED)),
-            seen: Arc::default(),
-        })
-        .layer(TimeoutLayer::with_status_code(
-            StatusCode::REQUEST_TIMEOUT,
-            REQUEST_TIME,
-        ))
-        .layer(middleware::from_fn_with_state(Room::new(MAX_CONCURRENT), in_turn))
-        .layer(CatchPanicLayer::new())
+        .with_state(context)
+        .layer(decided)
+        .layer(accepted)
 }
 
-/// Waits for a place among the requests of all addresses. Those of no connection, in tests, are of one.
-async fn in_turn(State(room): State<Room>, request: extract::Request, next: Next) -> Response {
-    let peer = request.extensions().get::<Peer>().map(|Peer(peer)| *peer);
-    let _place = room
-        .place(peer.unwrap_or_else(|| Ipv4Addr::UNSPECIFIED.into()))
-        .await;
-    next.run(request).await
-}
-
-/// The whole body, within its time and size.
-async fn read(body: Body) -> Result<Bytes, StatusCode> {
-    match tokio::time::timeout(READ_TIME, axum::body::to_bytes(body, MAX_BODY)).await {
-        Ok(read) => read.map_err(|_| StatusCode::PAYLOAD_TOO_LARGE),
-        Err(_) => Err(StatusCode::REQUEST_TIMEOUT),
+/// The answer to a request beyond [`MAX_ACCEPTED`].
+fn shed(metrics: &Metrics, uri: &Uri) -> Response {
+    for webhook in [Webhook::Mutate, Webhook::Validate] {
+        if uri.path().strip_prefix('/') == Some(webhook.name()) {
+            metrics.count_shed(webhook.name());
+        }
     }
-}
-
-/// Memory for a body while it is decided, unless it may take more than any.
-async fn place<'a>(context: &'a Context, body: &Bytes) -> Option<SemaphorePermit<'a>> {
-    let weight = Some(weight(body)).filter(|weight| *weight <= HEAVIEST)?;
-    let units = u32::try_from(weight.div_ceil(UNIT)).ok()?;
-    context.parsed.acquire_many(units).await.ok()
+    let text = "more requests at a time than the webhook decides: try again in a second";
+    (StatusCode::TOO_MANY_REQUESTS, [(RETRY_AFTER, "1")], text).into_response()
 }
 
 async fn answer(
     webhook: Webhook,
     State(context): State<Context>,
     peer: Option<Extension<Peer>>,
-    body: Body,
+    body: Bytes,
 ) -> Result<Response, StatusCode> {
-    note(&context, peer);
-    let body = read(body).await?;
-    let place = place(&context, &body).await;
+    log_address(&context, peer);
+    let bytes = u32::try_from(body.len()).map_err(|_| StatusCode::PAYLOAD_TOO_LARGE)?;
+    let permit = context.parsed.acquire_many(bytes).await;
+    let _permit = permit.map_err(|_| StatusCode::SERVICE_UNAVAILABLE)?;
     let started = Instant::now();
-    let outcome = match &place {
-        Some(_) => Box::pin(decided(webhook, &context, &body)).await,
-        None => Err(ReviewError::Heavy),
-    };
+    let outcome = Box::pin(decided(webhook, &context, &body)).await;
     Ok(finish(webhook, &context, started, outcome))
 }
 
-/// Verdict and answer.
+/// Bytes -> label for metrics, and answer.
 async fn decided(
     webhook: Webhook,
     context: &Context,
@@ -162,11 +166,14 @@ async fn decided(
     Ok((answer.label(), request.respond(answer)))
 }
 
-/// Names each address that asks, once: an administrator who wants to let the API server in alone learns its own from that.
-fn note(context: &Context, peer: Option<Extension<Peer>>) {
+/// Logs each client address once: administrators learn from it which addresses are the API server's (docs/install.md).
+fn log_address(context: &Context, peer: Option<Extension<Peer>>) {
     let Some(Extension(Peer(peer))) = peer else { return };
-    let mut seen = context.seen.lock().unwrap_or_else(PoisonError::into_inner);
-    if seen.len() < MAX_NOTED && seen.insert(peer) {
+    let mut logged = context
+        .logged_addresses
+        .lock()
+        .unwrap_or_else(PoisonError::into_inner);
+    if logged.len() < MAX_LOGGED_ADDRESSES && logged.insert(peer) {
         tracing::info!("asked for the first time from {peer}");
     }
 }
@@ -176,15 +183,15 @@ fn log_refusal(request: &Request, answer: &Answer) {
         tracing::info!(
             kind = request.kind.name(),
             namespace = request.namespace,
-            name = shown(&request.name),
+            name = truncated(&request.name),
             reason = refusal.reason(),
             "a request is refused"
         );
     }
 }
 
-/// The beginning of a name, which may be no name.
-fn shown(name: &str) -> &str {
+/// The beginning of a name, which may be invalid and long.
+fn truncated(name: &str) -> &str {
     name.char_indices()
         .nth(MAX_NAME)
         .map_or(name, |(end, _)| &name[..end])
@@ -203,14 +210,14 @@ fn finish(
     started: Instant,
     outcome: Result<(&'static str, AdmissionReview<DynamicObject>), ReviewError>,
 ) -> Response {
-    let (verdict, response) = match outcome {
-        Ok((verdict, review)) => (verdict, Json(review).into_response()),
+    let (result, response) = match outcome {
+        Ok((result, review)) => (result, Json(review).into_response()),
         Err(malformed) => (
             "malformed",
             (StatusCode::BAD_REQUEST, malformed.to_string()).into_response(),
         ),
     };
-    context.metrics.count(webhook.word(), verdict, started.elapsed());
+    context.metrics.count(webhook.name(), result, started.elapsed());
     response
 }
 
@@ -219,10 +226,10 @@ mod tests {
     use super::*;
 
     #[test]
-    fn of_what_is_too_long_for_a_name_the_beginning_is_shown() {
-        assert_eq!(shown("lab"), "lab");
+    fn of_what_is_too_long_for_a_name_the_beginning_is_truncated() {
+        assert_eq!(truncated("lab"), "lab");
         let longest = "n".repeat(MAX_NAME);
-        assert_eq!(shown(&longest), longest);
-        assert_eq!(shown(&"ß".repeat(MAX_NAME + 1)), "ß".repeat(MAX_NAME));
+        assert_eq!(truncated(&longest), longest);
+        assert_eq!(truncated(&"ß".repeat(MAX_NAME + 1)), "ß".repeat(MAX_NAME));
     }
 }

@@ -15,13 +15,13 @@ use rules::Settings;
 use serde::de::DeserializeOwned;
 use tokio_util::sync::CancellationToken;
 
-use crate::accounts::Accounts;
 use crate::args::Args;
-use crate::certs::Keeper;
+use crate::certificate::Reconciler;
 use crate::lookups::{Cache, Lookups};
 use crate::metrics::Metrics;
+use crate::review::Accounts;
 use crate::router;
-use crate::verdict::Rules;
+use crate::validate::Rules;
 
 /// Time between the end of readiness and the end of listening: the API server learns of the one before the other.
 const LINGER: Duration = Duration::from_secs(3);
@@ -52,7 +52,7 @@ pub async fn run(args: Args) -> anyhow::Result<()> {
     let certificate = kit::tls::Certificate::default();
     let config = kit::tls::server_config(certificate.clone(), None)?;
     let in_place = readiness.gate("the certificate and its authority in the webhook configurations");
-    let keeper = Keeper::new(
+    let reconciler = Reconciler::new(
         client.clone(),
         &args.namespace,
         &args.release_name,
@@ -74,7 +74,7 @@ pub async fn run(args: Args) -> anyhow::Result<()> {
     tokio::select! {
         () = kit::https::serve(listener, Arc::new(config), router, stop_listening.clone()) => Ok(()),
         () = linger(shutdown, serving, stop_listening) => bail!("the signal handler ended"),
-        () = keeper.keep() => bail!("the certificate is no longer kept"),
+        () = reconciler.run() => bail!("the reconciler of the certificate ended"),
         () = watch_templates => bail!("the watch of templates ended"),
         () = watch_managers => bail!("the watch of managers ended"),
         () = watch_profiles => bail!("the watch of profiles ended"),
@@ -93,7 +93,7 @@ async fn linger(shutdown: CancellationToken, serving: Gate, stop_listening: Canc
     std::future::pending::<()>().await;
 }
 
-/// A store of every `K`, and what keeps it filled. `gate` opens once it holds what there is.
+/// A store of every `K`, and the watch that fills it. `gate` opens after the first list.
 fn watched<K>(client: Client, gate: Gate) -> (Cache<K>, impl Future<Output = ()>)
 where
     K: Resource<DynamicType = ()> + Clone + std::fmt::Debug + DeserializeOwned + Send + Sync + 'static,
@@ -101,7 +101,7 @@ where
     let (store, writer) = reflector::store::<DeserializeGuard<K>>();
     let events = watcher(Api::all(client), watcher::Config::default()).default_backoff();
     let events = reflector(writer, events);
-    let keep = async move {
+    let watch = async move {
         let mut events = std::pin::pin!(events);
         while let Some(event) = events.next().await {
             match event {
@@ -111,5 +111,5 @@ where
             }
         }
     };
-    (store, keep)
+    (store, watch)
 }

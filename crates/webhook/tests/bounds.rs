@@ -6,7 +6,7 @@ use api::WorkspaceTemplate;
 use serde_json::{Value, json};
 
 use crate::cluster::{Cluster, Health};
-use crate::support::{GATEWAY, OPERATOR, PATIENCE, workspace};
+use crate::support::{GATEWAY, OPERATOR, TIMEOUT, workspace};
 
 fn template() -> WorkspaceTemplate {
     serde_json::from_value(json!({
@@ -182,7 +182,7 @@ async fn a_template_written_an_instant_ago_is_found() {
 }
 
 #[tokio::test]
-async fn a_template_that_is_being_deleted_takes_no_new_workspace_and_keeps_the_old() {
+async fn a_template_that_is_being_deleted_accepts_no_new_workspace_and_leaves_the_old_alone() {
     let mut leaving = template();
     leaving.metadata.deletion_timestamp = serde_json::from_value(json!("2026-01-01T00:00:00Z")).unwrap();
     let webhook = Cluster::with(leaving).webhook();
@@ -249,7 +249,7 @@ async fn what_cannot_be_looked_up_is_refused_in_time_and_without_detail() {
     ] {
         let webhook = cluster.webhook();
         let new = workspace(json!({"templateRef": "prod"}));
-        let answer = tokio::time::timeout(PATIENCE, webhook.validate_create("alice", &new))
+        let answer = tokio::time::timeout(TIMEOUT, webhook.validate_create("alice", &new))
             .await
             .unwrap();
         assert_eq!(answer.code, 503);
@@ -261,7 +261,7 @@ async fn what_cannot_be_looked_up_is_refused_in_time_and_without_detail() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn usual_requests_that_are_slow_to_decide_do_not_keep_each_other_waiting() {
+async fn usual_requests_that_are_slow_to_decide_do_not_block_each_other() {
     let webhook = Cluster {
         health: Health::Silent,
         ..Cluster::default()

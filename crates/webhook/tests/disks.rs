@@ -111,11 +111,11 @@ async fn a_size_below_what_the_disk_has_is_refused_also_where_there_was_none_bef
         .webhook()
         .validate_update("alice", &unsized_one, &sized("5Gi"))
         .await;
-    assert!(smaller.allowed, "somebody else's disk: {smaller:?}");
+    assert!(smaller.allowed, "another owner's disk: {smaller:?}");
 }
 
 #[tokio::test]
-async fn another_class_or_claim_is_refused_also_where_nothing_was_said_of_the_disk_before() {
+async fn another_class_or_claim_is_refused_also_where_none_was_set_before() {
     let with = |storage: Value| {
         let mut workspace = sized("1Gi");
         workspace["spec"]["storage"] = storage;
@@ -154,7 +154,7 @@ async fn another_class_or_claim_is_refused_also_where_nothing_was_said_of_the_di
 }
 
 #[tokio::test]
-async fn nobody_is_kept_from_growth_by_a_disk_that_is_not_theirs_or_cannot_be_seen() {
+async fn a_disk_of_another_owner_or_an_unreadable_one_does_not_prevent_growth() {
     let mut other = cluster("standard", json!(false));
     other.claims[0].metadata.annotations = None;
     let grown = other
@@ -222,7 +222,7 @@ async fn a_claim_that_is_or_was_the_disk_of_another_workspace_is_refused_at_once
 }
 
 #[tokio::test]
-async fn a_claim_that_is_named_only_later_is_looked_at_too() {
+async fn a_claim_that_is_named_only_later_is_checked_too() {
     let mut there = cluster("standard", json!(false));
     let kept = claim(
         "kept",
@@ -247,7 +247,7 @@ async fn a_claim_that_is_named_only_later_is_looked_at_too() {
 }
 
 #[tokio::test]
-async fn who_has_an_idle_stop_and_no_disk_is_told_that_the_files_go_with_it() {
+async fn an_idle_stop_without_a_disk_gives_a_warning_about_lost_files() {
     let webhook = cluster("standard", json!(false)).webhook();
     let told = |answer: crate::support::Answer| -> bool {
         assert!(answer.allowed, "{answer:?}");

@@ -51,7 +51,7 @@ async fn other_methods_paths_and_sizes_are_refused() {
 }
 
 #[tokio::test]
-async fn what_the_schema_refuses_by_a_pattern_is_told_in_words_before_and_nobody_is_asked_for_it() {
+async fn what_the_schema_refuses_by_a_pattern_is_described_before_without_a_call() {
     let webhook = Cluster::default().webhook();
     let wrong = workspace(json!({"templateRef": "Big_One", "storage": {"size": "10 GB"}}));
     let answer = webhook.mutate_create("alice", &wrong).await;

@@ -4,18 +4,18 @@
 #![expect(clippy::needless_pass_by_value, reason = "literals of JSON are passed")]
 
 mod bounds;
-mod catalogue;
+mod catalog;
 mod cluster;
 mod defaults;
 mod disks;
-mod guests;
 mod http_surface;
+mod limits;
 mod malformed;
-mod memory;
 mod ownership;
-mod public;
-mod reach;
+mod public_access;
+mod public_ownership;
+mod references;
 mod shares;
 mod support;
-mod usage;
-mod words;
+mod unknown_status;
+mod use_permission;

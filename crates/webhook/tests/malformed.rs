@@ -28,7 +28,7 @@ fn lines(answer: &Answer) -> Vec<&str> {
 }
 
 #[tokio::test]
-async fn what_the_schema_and_what_the_template_refuse_is_told_in_one_list_in_the_order_of_fields() {
+async fn what_the_schema_and_what_the_template_refuse_is_one_list_in_the_order_of_fields() {
     let object = workspace(json!({
         "templateRef": "prod",
         "env": [{"name": "A B"}, {"name": "X"}, {"name": "X"}],
@@ -104,7 +104,7 @@ async fn a_malformed_value_hides_nothing_that_is_wrong_elsewhere() {
 }
 
 #[tokio::test]
-async fn a_malformed_name_of_a_template_is_told_and_what_needs_no_template() {
+async fn a_malformed_name_of_a_template_is_listed_with_what_needs_no_template() {
     let object = workspace(json!({"templateRef": "My_Template", "port": 80, "command": []}));
     let webhook = Cluster {
         requires_template: true,
@@ -130,7 +130,7 @@ async fn a_malformed_name_of_a_template_is_told_and_what_needs_no_template() {
 }
 
 #[tokio::test]
-async fn nobody_is_asked_for_the_right_to_what_cannot_be_there() {
+async fn no_right_is_asked_for_an_object_that_cannot_exist() {
     let long = "n".repeat(1000);
     let mut named = workspace(json!({}));
     named["metadata"]["name"] = json!(long);
@@ -154,7 +154,7 @@ async fn nobody_is_asked_for_the_right_to_what_cannot_be_there() {
 }
 
 #[tokio::test]
-async fn of_a_large_object_and_of_one_with_much_that_is_malformed_only_that_is_told() {
+async fn of_a_large_object_and_of_one_with_much_malformed_only_that_is_listed() {
     let object = |wrong: usize, annotation: usize| {
         let env: Vec<_> = (0..wrong).map(|number| json!({"name": number})).collect();
         let mut object = workspace(json!({"templateRef": "prod", "image": "evil:1", "env": env}));
@@ -177,7 +177,7 @@ async fn of_a_large_object_and_of_one_with_much_that_is_malformed_only_that_is_t
 }
 
 #[tokio::test]
-async fn nothing_is_told_of_a_template_to_who_may_not_use_it_and_they_are_told_that() {
+async fn a_template_that_the_user_may_not_use_is_refused_without_its_content() {
     let object = workspace(json!({"templateRef": "prod", "image": "evil:1", "storage": {"size": "10 GB"}}));
     let refusing = Cluster {
         grants: vec![],
@@ -205,7 +205,7 @@ async fn what_counts_only_of_what_would_be_stored_is_not_asked_for() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_the_api_server_does_not_say_keeps_nobody_from_being_told_what_is_malformed() {
+async fn malformed_values_are_listed_when_the_api_server_does_not_answer() {
     for health in [Health::Broken, Health::Silent] {
         let cluster = Cluster { health, ..cluster() };
         let object = workspace(json!({"templateRef": "prod", "storage": {"size": "10 GB"}}));
@@ -221,7 +221,7 @@ async fn what_the_api_server_does_not_say_keeps_nobody_from_being_told_what_is_m
 }
 
 #[tokio::test]
-async fn other_kinds_are_told_all_of_it_too() {
+async fn other_kinds_list_everything_too() {
     let of = |kind: &str, spec: Value| json!({"apiVersion": "workspaces.jupyter.org/v1alpha1", "kind": kind, "metadata": {"name": "x"}, "spec": spec});
     for (object, parts) in [
         (
@@ -285,7 +285,7 @@ async fn what_was_stored_malformed_is_changed_elsewhere_and_recorded_as_ever() {
 }
 
 #[tokio::test]
-async fn a_manager_without_a_spec_is_told_so() {
+async fn a_manager_without_a_spec_is_refused() {
     let object = json!({"kind": "WorkspaceManager", "metadata": {"name": "x"}});
     assert!(serde_json::from_value::<WorkspaceManager>(object.clone()).is_err());
     let answer = created(cluster(), "root", &object).await;

@@ -24,7 +24,7 @@ fn owned_by(owner: &str) -> Value {
     object
 }
 
-/// Owned by somebody whom somebody else named.
+/// Owned by a user whom another user assigned.
 fn assigned(owner: &str, by: &str) -> Value {
     let mut object = owned_by(owner);
     object["metadata"]["annotations"][ASSIGNED_BY] = json!(by);
@@ -50,7 +50,7 @@ async fn creation_names_the_requesting_user_and_is_then_admitted() {
 }
 
 #[tokio::test]
-async fn naming_somebody_else_is_refused_without_the_right() {
+async fn assigning_another_owner_is_refused_without_the_right() {
     let answer = webhook().validate_create("bob", &owned_by("alice")).await;
     assert_eq!(answer.code, 403);
     assert!(
@@ -62,7 +62,7 @@ async fn naming_somebody_else_is_refused_without_the_right() {
 }
 
 #[tokio::test]
-async fn naming_somebody_else_passes_with_the_right_which_is_asked_for_that_workspace() {
+async fn assigning_another_owner_is_allowed_with_the_right_to_that_workspace() {
     let webhook = webhook();
     assert!(
         webhook
@@ -130,7 +130,7 @@ async fn a_workspace_changes_hands_only_with_the_right_and_a_say_in_it() {
 }
 
 #[tokio::test]
-async fn who_named_an_owner_is_noted_and_nobody_changes_that() {
+async fn the_user_who_assigned_an_owner_is_recorded_and_stays() {
     let webhook = webhook();
     for (user, new) in [
         ("hub", owned_by("alice")),
@@ -153,7 +153,7 @@ async fn who_named_an_owner_is_noted_and_nobody_changes_that() {
 }
 
 #[tokio::test]
-async fn nobody_takes_a_workspace_that_has_no_owner() {
+async fn no_user_takes_a_workspace_that_has_no_owner() {
     let webhook = webhook();
     assert_eq!(
         webhook
@@ -201,7 +201,7 @@ async fn reserved_keys_are_refused_when_set_but_not_for_being_stored() {
 }
 
 #[tokio::test]
-async fn only_the_gateway_notes_who_pressed_start() {
+async fn only_the_gateway_records_who_pressed_start() {
     let webhook = webhook();
     let mut stopped = owned_by("alice");
     stopped["spec"]["desiredStatus"] = json!("Stopped");
@@ -230,7 +230,7 @@ async fn controllers_and_pure_finalizer_removals_are_admitted_whatever_the_objec
 }
 
 #[tokio::test]
-async fn a_workspace_is_changed_and_deleted_by_its_owner_and_by_who_administers_it() {
+async fn a_workspace_is_changed_and_deleted_by_its_owner_and_by_administrators() {
     let webhook = webhook();
     let (old, mut new) = (owned_by("alice"), owned_by("alice"));
     new["spec"]["storage"] = json!({"size": "2Gi"});
@@ -286,7 +286,7 @@ async fn labels_annotations_and_a_stop_are_the_owner_s_too_but_writing_it_back_i
 }
 
 #[tokio::test]
-async fn nobody_gets_a_say_in_the_fields_of_somebody_else_s_workspace() {
+async fn no_user_becomes_a_field_manager_of_another_owner_s_workspace() {
     let webhook = webhook();
     let entry = |manager: &str| json!({"manager": manager, "operation": "Apply", "fieldsType": "FieldsV1", "fieldsV1": {"f:spec": {}}});
     let managed_by = |entries: Value| {
@@ -378,7 +378,7 @@ async fn a_workspace_without_owner_is_its_administrators_alone() {
 }
 
 #[tokio::test]
-async fn who_may_not_is_told_of_every_broken_rule_before_the_policies_of_the_api_server_tell_of_one() {
+async fn every_broken_rule_is_listed_before_a_policy_of_the_api_server_names_one() {
     let webhook = webhook();
     let mut forged = owned_by("alice");
     forged["spec"]["lifecycle"] = json!({"preStop": {"sleep": {"seconds": 4000}}});

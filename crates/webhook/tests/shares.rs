@@ -130,7 +130,7 @@ async fn the_manager_s_limits_hold_for_new_and_changed_shares() {
 }
 
 #[tokio::test]
-async fn nobody_makes_a_share_in_somebody_else_s_name() {
+async fn no_user_creates_a_share_in_another_user_s_name() {
     let webhook = cluster().granting(&["hub share workspaces early"]).webhook();
     let mut forged = share("early");
     forged["metadata"]["annotations"] = json!({ CREATED_BY: "alice" });
@@ -151,7 +151,7 @@ async fn nobody_makes_a_share_in_somebody_else_s_name() {
 }
 
 #[tokio::test]
-async fn a_share_is_changed_by_the_owner_and_taken_back_by_who_made_it() {
+async fn a_share_is_changed_by_the_owner_and_deleted_by_its_creator() {
     let webhook = cluster().webhook();
     let mut stored = share("lab");
     stored["spec"]["workspaceUID"] = json!("uid-of-lab");
@@ -196,7 +196,7 @@ async fn the_operator_binds_shares_and_deletes_expired_ones() {
 }
 
 #[tokio::test]
-async fn a_share_is_not_made_while_its_workspace_cannot_be_looked_up() {
+async fn a_share_is_not_created_while_its_workspace_cannot_be_read() {
     let webhook = Cluster {
         health: Health::Broken,
         ..cluster()
@@ -207,7 +207,7 @@ async fn a_share_is_not_made_while_its_workspace_cannot_be_looked_up() {
 }
 
 #[tokio::test]
-async fn an_end_that_no_clock_reaches_is_told_as_the_field_that_it_is() {
+async fn an_end_that_no_clock_reaches_is_refused_by_its_field() {
     let webhook = cluster().webhook();
     let mut late = made(&webhook, "alice", share("lab")).await;
     late["spec"]["expiresAt"] = json!("9999-12-31T23:59:59Z");

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use axum::Router;
 use axum::body::Body;
-use http::{Request, StatusCode};
+use http::{Request, Response, StatusCode};
 use http_body_util::BodyExt as _;
 use prometheus_client::registry::Registry;
 use serde_json::{Value, json};
@@ -53,18 +53,22 @@ impl Webhook {
         path: &str,
         body: impl Into<Body>,
     ) -> (StatusCode, Vec<u8>) {
+        let response = self.response(method, path, body).await;
+        let status = response.status();
+        (
+            status,
+            response.into_body().collect().await.unwrap().to_bytes().to_vec(),
+        )
+    }
+
+    pub(crate) async fn response(&self, method: &str, path: &str, body: impl Into<Body>) -> Response<Body> {
         let request = Request::builder()
             .method(method)
             .uri(path)
             .header("content-type", "application/json")
             .body(body.into())
             .unwrap();
-        let response = self.router.clone().oneshot(request).await.unwrap();
-        let status = response.status();
-        (
-            status,
-            response.into_body().collect().await.unwrap().to_bytes().to_vec(),
-        )
+        self.router.clone().oneshot(request).await.unwrap()
     }
 
     async fn review(&self, path: &str, review: Value) -> Answer {
@@ -202,5 +206,5 @@ pub(crate) fn workspace(spec: Value) -> Value {
     object
 }
 
-/// Time enough for any answer.
-pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
+/// Any answer comes within this.
+pub(crate) const TIMEOUT: Duration = Duration::from_secs(30);

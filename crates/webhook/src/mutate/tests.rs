@@ -1,15 +1,20 @@
+use api::names::{
+    ASSIGNED_BY, CLEANUP_FINALIZER, CREATED_BY, GROUP, LAST_UPDATED_BY, SHARED_FOR, VOUCHED_TEMPLATE,
+};
 use proptest::prelude::*;
 use serde_json::{Value, json};
 
-use super::*;
+use super::patch::{Values, answer};
+use crate::records::share_binding::Binding;
 use crate::review::tests::{COLLECTOR, accounts, create, update};
+use crate::review::{Answer, Kind, Request};
 
 /// `new` after the patch that a request to write it gets.
 fn patched(old: Option<&Value>, new: &Value) -> Value {
     patched_seeing(None, old, new).0
 }
 
-/// The same where the template of that UID is there; and what is said. Without the note of who changed it last, which `updater.rs` tests.
+/// The same where a template of that UID exists, with the warnings. Without the last user, which `last_updated_by.rs` tests.
 fn patched_seeing(template_uid: Option<&str>, old: Option<&Value>, new: &Value) -> (Value, Vec<String>) {
     let (mut object, said) = patched_whole(template_uid, old, new);
     let annotations = object.pointer_mut("/metadata/annotations");
@@ -24,12 +29,12 @@ fn patched_whole(template_uid: Option<&str>, old: Option<&Value>, new: &Value) -
         None => create("alice", new),
         Some(old) => update("bob", old, new),
     };
-    let known = Known {
+    let values = Values {
         template_uid: template_uid.map(str::to_owned),
-        ..Known::default()
+        ..Values::default()
     };
     let mut object = new.clone();
-    match mutate(&request, &known, &accounts()) {
+    match answer(&request, &values, &accounts()) {
         Answer::Patch { patch, warnings } => {
             json_patch::patch(&mut object, &patch).unwrap();
             (object, warnings)
@@ -43,7 +48,7 @@ fn owned() -> Value {
 }
 
 #[test]
-fn creation_records_who_asks_and_sets_the_finalizer() {
+fn creation_records_the_user_and_sets_the_finalizer() {
     assert_eq!(patched(None, &json!({"metadata": {}, "spec": {}})), owned());
     let given = json!({"metadata": {"annotations": {"a": "b"}, "finalizers": ["f"]}});
     assert_eq!(
@@ -55,7 +60,7 @@ fn creation_records_who_asks_and_sets_the_finalizer() {
 }
 
 #[test]
-fn who_changes_a_workspace_is_noted_whatever_they_say_themselves() {
+fn the_last_user_is_recorded_whatever_the_object_says() {
     let last = |object: &Value| object["metadata"]["annotations"][LAST_UPDATED_BY].clone();
     let (made, _) = patched_whole(None, None, &json!({"metadata": {}, "spec": {}}));
     assert_eq!(last(&made), "alice");
@@ -73,7 +78,7 @@ fn who_changes_a_workspace_is_noted_whatever_they_say_themselves() {
 }
 
 #[test]
-fn an_owner_who_is_named_stays_and_an_empty_one_is_filled_in() {
+fn an_owner_that_is_set_stays_and_an_empty_one_is_filled_in() {
     let named = |by: Option<&str>| {
         let mut annotations = json!({CREATED_BY: "carol"});
         if let Some(by) = by {
@@ -96,7 +101,7 @@ fn an_update_gets_back_what_it_left_out() {
 }
 
 #[test]
-fn who_named_an_owner_stays_noted_and_nobody_is_noted_who_did_not() {
+fn only_the_user_who_assigned_an_owner_is_recorded() {
     let with = |owner: Option<&str>, by: Option<&str>| {
         let pairs = [(CREATED_BY, owner), (ASSIGNED_BY, by)];
         let annotations: std::collections::BTreeMap<_, _> =
@@ -121,7 +126,7 @@ fn who_named_an_owner_stays_noted_and_nobody_is_noted_who_did_not() {
     assert_eq!(taken, with(Some("bob"), Some("bob")));
 }
 
-fn noting(uid: Option<&str>) -> Value {
+fn annotated(uid: Option<&str>) -> Value {
     let mut object = owned();
     if let Some(uid) = uid {
         object["metadata"]["annotations"][VOUCHED_TEMPLATE] = json!(uid);
@@ -130,34 +135,37 @@ fn noting(uid: Option<&str>) -> Value {
 }
 
 #[test]
-fn the_template_that_is_there_at_creation_is_noted_for_good() {
+fn the_template_at_creation_is_recorded_and_stays() {
     let bare = json!({"metadata": {}, "spec": {}});
-    let noted = noting(Some("t-1"));
+    let recorded = annotated(Some("t-1"));
     assert_eq!(
         patched_seeing(Some("t-1"), None, &bare),
-        (noted.clone(), Vec::new())
+        (recorded.clone(), Vec::new())
     );
-    assert_eq!(patched_seeing(None, None, &bare), (noting(None), Vec::new()));
+    assert_eq!(patched_seeing(None, None, &bare), (annotated(None), Vec::new()));
     // Whatever is there later, and whatever an update says.
-    for new in [&bare, &noting(None), &noting(Some("t-2")), &noted] {
-        assert_eq!(patched_seeing(Some("t-2"), Some(&noted), new).0, noted);
+    for new in [&bare, &annotated(None), &annotated(Some("t-2")), &recorded] {
+        assert_eq!(patched_seeing(Some("t-2"), Some(&recorded), new).0, recorded);
     }
-    assert_eq!(patched_seeing(Some("t-2"), Some(&owned()), &noted).0, owned());
+    assert_eq!(patched_seeing(Some("t-2"), Some(&owned()), &recorded).0, owned());
 }
 
 #[test]
-fn a_note_that_is_not_taken_over_is_said_and_one_that_is_kept_is_not() {
-    let (object, said) = patched_seeing(Some("t-1"), None, &noting(Some("x")));
-    assert_eq!(object, noting(Some("t-1")));
+fn a_replaced_annotation_gives_a_warning_and_a_stored_one_does_not() {
+    let (object, said) = patched_seeing(Some("t-1"), None, &annotated(Some("x")));
+    assert_eq!(object, annotated(Some("t-1")));
     assert_eq!(
         said,
         [format!(
             "metadata.annotations[{VOUCHED_TEMPLATE}]: \"x\" is not taken over, because only the webhook writes it"
         )]
     );
-    let stored = noting(Some("t-1"));
+    let stored = annotated(Some("t-1"));
     assert!(patched_seeing(None, Some(&stored), &stored).1.is_empty());
-    assert_eq!(patched_seeing(None, Some(&stored), &noting(Some("x"))).1.len(), 1);
+    assert_eq!(
+        patched_seeing(None, Some(&stored), &annotated(Some("x"))).1.len(),
+        1
+    );
     let mut assigned = owned();
     assigned["metadata"]["annotations"][ASSIGNED_BY] = json!("hub");
     let said = patched_seeing(None, None, &assigned).1;
@@ -165,7 +173,7 @@ fn a_note_that_is_not_taken_over_is_said_and_one_that_is_kept_is_not() {
         said[0].contains(ASSIGNED_BY) && said[0].contains("\"hub\""),
         "{said:?}"
     );
-    // A hand-over leaves the note to us, as it should.
+    // A new owner without the annotation: the webhook adds it.
     let mut over = assigned.clone();
     over["metadata"]["annotations"][CREATED_BY] = json!("carol");
     let (object, said) = patched_seeing(None, Some(&assigned), &over);
@@ -174,9 +182,9 @@ fn a_note_that_is_not_taken_over_is_said_and_one_that_is_kept_is_not() {
 }
 
 #[test]
-fn a_forged_note_tells_nobody_whether_a_template_is_there() {
-    let there = patched_seeing(Some("t-1"), None, &noting(Some("x"))).1;
-    let not_there = patched_seeing(None, None, &noting(Some("x"))).1;
+fn a_forged_annotation_does_not_show_whether_a_template_exists() {
+    let there = patched_seeing(Some("t-1"), None, &annotated(Some("x"))).1;
+    let not_there = patched_seeing(None, None, &annotated(Some("x"))).1;
     assert_eq!(there, not_there);
     assert_eq!(there.len(), 1);
 }
@@ -199,7 +207,7 @@ fn the_finalizer_may_go_while_the_workspace_is_deleted() {
 #[test]
 fn nothing_but_metadata_is_ever_patched() {
     let request = create("alice", &json!({"metadata": {}, "spec": {"displayName": "d"}}));
-    let Answer::Patch { patch, .. } = mutate(&request, &Known::default(), &accounts()) else {
+    let Answer::Patch { patch, .. } = answer(&request, &Values::default(), &accounts()) else {
         panic!("a patch is due")
     };
     assert!(patch.0.iter().all(|operation| {
@@ -224,11 +232,11 @@ fn shared_by(request: Request, new: &Value, uid: Option<&str>) -> Value {
         uid: uid.map(str::to_owned),
         shared_for: uid.map(|_| "carol".to_owned()),
     };
-    let known = Known {
+    let values = Values {
         binding,
-        ..Known::default()
+        ..Values::default()
     };
-    if let Answer::Patch { patch, .. } = mutate(&request, &known, &accounts()) {
+    if let Answer::Patch { patch, .. } = answer(&request, &values, &accounts()) {
         json_patch::patch(&mut object, &patch).unwrap();
     }
     object
@@ -256,7 +264,7 @@ fn a_share_is_bound_once_and_knows_its_creator() {
 }
 
 #[test]
-fn a_share_that_is_written_in_whole_again_keeps_the_workspace_as_its_owner() {
+fn a_full_update_of_a_share_leaves_the_workspace_as_its_owner() {
     let new = json!({"metadata": {}, "spec": {"workspaceRef": "lab"}});
     let mut stored = shared(None, &new, Some("u-1"));
     let owner = |uid: &str, kind: &str| json!({"apiVersion": format!("{GROUP}/v1alpha1"), "kind": kind, "name": "n", "uid": uid});
@@ -265,14 +273,14 @@ fn a_share_that_is_written_in_whole_again_keeps_the_workspace_as_its_owner() {
     assert_eq!(shared(Some(&stored), &stored, None), stored);
     let mut with_another = new.clone();
     with_another["metadata"]["ownerReferences"] = json!([owner("u-2", "ConfigMap")]);
-    let kept = shared(Some(&stored), &with_another, None);
+    let updated = shared(Some(&stored), &with_another, None);
     let both = json!([owner("u-2", "ConfigMap"), owner("u-1", "Workspace")]);
-    assert_eq!(kept["metadata"]["ownerReferences"], both);
+    assert_eq!(updated["metadata"]["ownerReferences"], both);
     stored["metadata"]["ownerReferences"] = json!([owner("u-2", "ConfigMap")]);
     let left_out = shared(Some(&stored), &new, None);
     assert!(
         left_out["metadata"]["ownerReferences"].is_null(),
-        "other owners are not ours to keep"
+        "other owners are not restored"
     );
     stored["metadata"]["ownerReferences"] = json!([owner("u-3", "Workspace"), owner("u-1", "Workspace")]);
     let without = shared(Some(&stored), &new, None);
@@ -294,11 +302,11 @@ fn the_garbage_collector_takes_the_owner_from_a_share_that_it_orphans() {
 }
 
 #[test]
-fn what_belongs_to_nobody_is_left_alone() {
+fn kinds_without_owner_are_not_patched() {
     for kind in [Kind::Template, Kind::Manager, Kind::Profile] {
         let request = create("alice", &json!({"metadata": {}, "spec": {}})).about(kind);
         assert_eq!(
-            mutate(&request, &Known::default(), &accounts()),
+            answer(&request, &Values::default(), &accounts()),
             Answer::Allow { warnings: Vec::new() }
         );
     }
@@ -308,11 +316,11 @@ proptest! {
     #[test]
     fn twice_is_as_good_as_once(
         owner in prop::option::of(".{0,5}"),
-        noted in prop::option::of("[a-c]{0,1}"),
+        assigner in prop::option::of("[a-c]{0,1}"),
         seen in prop::option::of("[a-c]"),
         finalizers in prop::collection::vec("[a-z]{1,3}", 0..3),
     ) {
-        let annotations = owner.map(|owner| match noted {
+        let annotations = owner.map(|owner| match assigner {
             Some(noted) => json!({CREATED_BY: owner, VOUCHED_TEMPLATE: noted}),
             None => json!({CREATED_BY: owner}),
         });

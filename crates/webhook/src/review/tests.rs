@@ -1,7 +1,7 @@
 use serde_json::{Value, json};
 
+use super::Accounts;
 use super::*;
-use crate::accounts::Accounts;
 
 pub(crate) const OPERATOR: &str = "system:serviceaccount:sys:op";
 pub(crate) const GATEWAY: &str = "system:serviceaccount:sys:gw";
@@ -83,7 +83,7 @@ fn a_deletion_is_about_the_stored_object() {
 }
 
 #[test]
-fn of_very_many_broken_rules_the_first_are_told_and_how_many_more_there_are() {
+fn of_very_many_broken_rules_the_first_are_listed_and_the_others_counted() {
     let request = create("alice", &json!({"metadata": {"name": "demo"}}));
     let broken = |count: usize| {
         let all = vec![Violation::new("spec.image", "evil", "is not allowed"); count];
@@ -93,14 +93,14 @@ fn of_very_many_broken_rules_the_first_are_told_and_how_many_more_there_are() {
         let causes = status["details"]["causes"].as_array().unwrap().len();
         (causes, status["message"].as_str().unwrap().to_owned())
     };
-    let (causes, message) = broken(MOST);
+    let (causes, message) = broken(MAX_LISTED);
     assert!(
-        causes == MOST && message.ends_with(" is not allowed"),
+        causes == MAX_LISTED && message.ends_with(" is not allowed"),
         "{message}"
     );
-    let (causes, message) = broken(MOST + 2);
+    let (causes, message) = broken(MAX_LISTED + 2);
     assert!(
-        causes == MOST && message.ends_with(" is not allowed; and 2 more"),
+        causes == MAX_LISTED && message.ends_with(" is not allowed; and 2 more"),
         "{message}"
     );
 }

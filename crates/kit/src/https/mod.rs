@@ -1,0 +1,154 @@
+//! TLS connections -> an axum router (IO).
+
+mod connection_limit;
+
+use std::{net::IpAddr, sync::Arc, time::Duration};
+
+use axum::Router;
+use hyper::{Request, body::Incoming};
+use hyper_util::{
+    rt::{TokioExecutor, TokioIo, TokioTimer},
+    server::conn::auto,
+    service::TowerToHyperService,
+};
+use rustls::ServerConfig;
+use tokio::{
+    net::{TcpListener, TcpStream},
+    time::timeout,
+};
+use tokio_rustls::TlsAcceptor;
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
+use tower::Service as _;
+
+use connection_limit::{ConnectionLimit, Permit};
+
+/// Time for the TLS handshake.
+const HANDSHAKE: Duration = Duration::from_secs(10);
+/// Time for requests under way once the process is asked to end, or a connection is.
+const DRAIN: Duration = Duration::from_secs(10);
+/// Most connections. Beyond, the address with most loses one to an address with fewer.
+const CONNECTIONS: usize = 1024;
+/// A connection without requests for so long is ended. Clients close theirs earlier (90 s in Go), so none is ended just when it is used.
+const IDLE: Duration = Duration::from_mins(2);
+
+/// Who opened the connection: an extension of each request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Peer(pub IpAddr);
+
+/// Limits of connections.
+#[derive(Clone, Copy, Debug)]
+struct Bounds {
+    connections: usize,
+    idle: Duration,
+}
+
+/// Serves `router` over TLS until `shutdown`, then lets requests under way finish.
+pub async fn serve(
+    listener: TcpListener,
+    config: Arc<ServerConfig>,
+    router: Router,
+    shutdown: CancellationToken,
+) {
+    let bounds = Bounds {
+        connections: CONNECTIONS,
+        idle: IDLE,
+    };
+    serve_within(bounds, listener, config, router, shutdown).await;
+}
+
+async fn serve_within(
+    bounds: Bounds,
+    listener: TcpListener,
+    config: Arc<ServerConfig>,
+    router: Router,
+    shutdown: CancellationToken,
+) {
+    let acceptor = TlsAcceptor::from(config);
+    let limit = ConnectionLimit::new(bounds.connections);
+    let connections = TaskTracker::new();
+    loop {
+        let accepted = tokio::select! {
+            () = shutdown.cancelled() => break,
+            accepted = listener.accept() => accepted,
+        };
+        let (stream, peer) = match accepted {
+            Ok((stream, address)) => (stream, address.ip().to_canonical()),
+            Err(error) => {
+                // Out of file descriptors, for example: waiting lets connections end.
+                tracing::warn!(%error, "a connection cannot be accepted");
+                tokio::time::sleep(Duration::from_millis(100)).await;
+                continue;
+            }
+        };
+        let Some(permit) = limit.acquire(peer) else {
+            tracing::debug!(%peer, "the limit of connections is reached, and this address has most");
+            continue;
+        };
+        let (acceptor, router, shutdown) = (acceptor.clone(), router.clone(), shutdown.clone());
+        connections.spawn(async move {
+            tokio::select! {
+                () = permit.evicted() => tracing::debug!(%peer, "a connection is ended in favour of another address"),
+                () = answer(stream, &acceptor, Peer(peer), &permit, router, (bounds.idle, shutdown)) => {}
+            }
+        });
+    }
+    drop(listener);
+    connections.close();
+    if timeout(DRAIN, connections.wait()).await.is_err() {
+        tracing::warn!("requests were still under way at the end of the drain time");
+    }
+}
+
+/// Serves one connection, until the client ends it, it is idle for too long, or shutdown.
+async fn answer(
+    stream: TcpStream,
+    acceptor: &TlsAcceptor,
+    peer: Peer,
+    permit: &Permit,
+    router: Router,
+    (idle, shutdown): (Duration, CancellationToken),
+) {
+    let Ok(Ok(tls)) = timeout(HANDSHAKE, acceptor.accept(stream)).await else {
+        return;
+    };
+    let mut server = auto::Builder::new(TokioExecutor::new());
+    // No timeout of headers: it would end a connection between two requests. The idle timeout covers it.
+    server.http1().timer(TokioTimer::new()).header_read_timeout(None);
+    server
+        .http2()
+        .timer(TokioTimer::new())
+        .keep_alive_interval(Some(Duration::from_secs(30)));
+    let activity = permit.activity();
+    let requests = activity.clone();
+    let service = tower::service_fn(move |mut request: Request<Incoming>| {
+        let under_way = requests.begin();
+        request.extensions_mut().insert(peer);
+        let response = router.clone().call(request);
+        async move {
+            let response = response.await;
+            drop(under_way);
+            response
+        }
+    });
+    let connection = server.serve_connection(TokioIo::new(tls), TowerToHyperService::new(service));
+    let mut connection = std::pin::pin!(connection);
+    let ended = tokio::select! {
+        ended = connection.as_mut() => ended,
+        () = async { tokio::select! {
+            () = shutdown.cancelled() => {}
+            () = activity.idle(idle) => {}
+        } } => {
+            connection.as_mut().graceful_shutdown();
+            match timeout(DRAIN, connection).await {
+                Ok(ended) => ended,
+                Err(_) => return,
+            }
+        }
+    };
+    if let Err(error) = ended {
+        tracing::debug!(%error, "a connection ended early");
+    }
+}
+
+#[cfg(test)]
+mod tests;

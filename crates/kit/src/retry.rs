@@ -1,0 +1,219 @@
+//! Client -> client that retries 429 and 503, and limits its concurrent requests (IO).
+//!
+//! It is written by hand because kube's retry layer makes fifteen attempts and waits as long as
+//! `Retry-After` says, and tower's concurrency limit would hold up watches and leases. Callers have
+//! deadlines of their own, so there are few attempts. Each request under way has a connection with
+//! some 20 KiB of buffers, which stay for 90 s.
+
+use std::{
+    hash::{BuildHasher as _, Hasher as _, RandomState},
+    sync::Arc,
+    time::Duration,
+};
+
+use http::{Request, Response, StatusCode, Uri, header::RETRY_AFTER};
+use kube::{Client, client::Body};
+use tokio::sync::Semaphore;
+use tower::service_fn;
+
+/// Further attempts after the first.
+const FURTHER: u32 = 2;
+/// Wait where the server names none.
+const USUAL: Duration = Duration::from_millis(250);
+/// A server that asks for a longer wait is not waited for: the caller is told.
+const LONGEST: Duration = Duration::from_secs(3);
+
+/// The same client with retries. At most `at_a_time` requests wait for an answer, watches and requests for leases not counted.
+pub(crate) fn with_retries(client: Client, at_a_time: usize) -> Client {
+    let (namespace, valid_until) = (client.default_namespace().to_owned(), *client.valid_until());
+    let turns = Arc::new(Semaphore::new(at_a_time.min(Semaphore::MAX_PERMITS)));
+    let service = service_fn(move |request| send(client.clone(), turns.clone(), request));
+    Client::new(service, namespace).with_valid_until(valid_until)
+}
+
+async fn send(
+    client: Client,
+    turns: Arc<Semaphore>,
+    request: Request<Body>,
+) -> Result<Response<Body>, kube::Error> {
+    let waits = !goes_at_once(request.uri());
+    let ask = async |request| {
+        // An error would mean that nobody gives turns any more: that does not happen.
+        let _turn = if waits { turns.acquire().await.ok() } else { None };
+        client.send(request).await
+    };
+    let mut request = request;
+    for _ in 0..FURTHER {
+        // A body that can be sent only once is sent once.
+        let Some(again) = copy(&request) else { break };
+        let response = ask(request).await?;
+        let Some(wait) = wait(&response) else {
+            return Ok(response);
+        };
+        tokio::time::sleep(spread(wait)).await;
+        request = again;
+    }
+    ask(request).await
+}
+
+/// A watch stays open, and whoever renews a lease too late loses it.
+fn goes_at_once(uri: &Uri) -> bool {
+    let mut query = uri.query().unwrap_or_default().split('&');
+    query.any(|part| part == "watch=true") || uri.path().starts_with("/apis/coordination.k8s.io/")
+}
+
+/// How long to wait before the request is made again; `None` if it is not to be.
+fn wait(response: &Response<Body>) -> Option<Duration> {
+    // Both are said before anything was done.
+    if !matches!(
+        response.status(),
+        StatusCode::TOO_MANY_REQUESTS | StatusCode::SERVICE_UNAVAILABLE
+    ) {
+        return None;
+    }
+    let named = response
+        .headers()
+        .get(RETRY_AFTER)
+        .and_then(|value| value.to_str().ok());
+    let wait = named.map_or(Some(USUAL), |named| named.parse().ok().map(Duration::from_secs))?;
+    (wait <= LONGEST).then_some(wait)
+}
+
+/// Up to half as long again, so that those who were turned away together do not come back together.
+fn spread(wait: Duration) -> Duration {
+    let bits = RandomState::new().build_hasher().finish();
+    let fraction = f64::from(u32::try_from(bits >> 32).unwrap_or(u32::MAX)) / f64::from(u32::MAX);
+    wait.mul_f64(1.0 + fraction / 2.0)
+}
+
+fn copy(request: &Request<Body>) -> Option<Request<Body>> {
+    let body = request.body().try_clone()?;
+    let mut copy = Request::new(body);
+    copy.method_mut().clone_from(request.method());
+    copy.uri_mut().clone_from(request.uri());
+    *copy.version_mut() = request.version();
+    copy.headers_mut().clone_from(request.headers());
+    copy.extensions_mut().clone_from(request.extensions());
+    Some(copy)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::{Arc, Mutex};
+
+    use k8s_openapi::api::core::v1::ConfigMap;
+    use kube::Api;
+    use tokio::{
+        sync::{mpsc, oneshot},
+        time::Instant,
+    };
+
+    use super::*;
+
+    /// A server that gives these answers, in turn, then 200; and what it was asked.
+    fn server(answers: Vec<(u16, Option<&'static str>)>) -> (Client, Arc<Mutex<Vec<Instant>>>) {
+        let asked = Arc::new(Mutex::new(Vec::new()));
+        let (answers, times) = (Arc::new(Mutex::new(answers.into_iter())), asked.clone());
+        let service = service_fn(move |_: Request<Body>| {
+            times.lock().unwrap().push(Instant::now());
+            let answer = answers.lock().unwrap().next();
+            async move {
+                let Some((code, retry_after)) = answer else {
+                    let body = r#"{"apiVersion":"v1","kind":"ConfigMap","metadata":{"name":"a"}}"#;
+                    return Ok::<_, std::io::Error>(Response::new(Body::from(body.as_bytes().to_vec())));
+                };
+                let mut response = Response::new(Body::from(b"Too many requests".to_vec()));
+                *response.status_mut() = StatusCode::from_u16(code).unwrap();
+                if let Some(seconds) = retry_after {
+                    response
+                        .headers_mut()
+                        .insert(RETRY_AFTER, seconds.parse().unwrap());
+                }
+                Ok(response)
+            }
+        });
+        (with_retries(Client::new(service, "team"), 1), asked)
+    }
+
+    async fn get(client: &Client) -> Result<ConfigMap, kube::Error> {
+        Api::default_namespaced(client.clone()).get("a").await
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn an_overloaded_server_is_asked_again_after_the_time_that_it_names() {
+        let (client, asked) = server(vec![(429, Some("1")), (503, None)]);
+        get(&client).await.unwrap();
+        let asked = asked.lock().unwrap();
+        assert_eq!(asked.len(), 3);
+        let first = asked[1] - asked[0];
+        assert!(
+            first >= Duration::from_secs(1) && first <= Duration::from_millis(1600),
+            "{first:?}"
+        );
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn it_is_asked_three_times_at_most_and_within_ten_seconds() {
+        let (client, asked) = server(vec![(429, Some("3")); 20]);
+        let error = get(&client).await.unwrap_err();
+        assert!(matches!(error, kube::Error::Api(status) if status.code == 429));
+        let asked = asked.lock().unwrap();
+        assert_eq!(asked.len(), 3);
+        assert!(asked[2] - asked[0] <= Duration::from_secs(10));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_long_wait_and_every_other_failure_are_the_caller_s() {
+        for answer in [(429, Some("60")), (500, None), (504, None), (409, None)] {
+            let (client, asked) = server(vec![answer]);
+            get(&client).await.unwrap_err();
+            assert_eq!(asked.lock().unwrap().len(), 1, "{answer:?}");
+        }
+    }
+
+    #[tokio::test]
+    async fn so_many_wait_for_an_answer_at_a_time_and_watches_and_leases_wait_for_nobody() {
+        let (sender, mut asked) = mpsc::unbounded_channel::<(String, oneshot::Sender<()>)>();
+        let service = service_fn(move |request: Request<Body>| {
+            let (answer, answered) = oneshot::channel();
+            sender.send((request.uri().to_string(), answer)).unwrap();
+            async move {
+                let _ = answered.await;
+                Ok::<_, std::io::Error>(Response::new(Body::empty()))
+            }
+        });
+        let client = with_retries(Client::new(service, "team"), 2);
+        let ask = |uri: &str| {
+            let request = Request::get(uri).body(Vec::new()).unwrap();
+            let client = client.clone();
+            tokio::spawn(async move { client.request_text(request).await })
+        };
+        let waiting = ["/1", "/2", "/3", "/4"].map(|uri| {
+            let task = ask(uri);
+            (uri, task)
+        });
+        let first = asked.recv().await.unwrap();
+        let _second = asked.recv().await.unwrap();
+        for uri in [
+            "/api/v1/pods?watch=true&timeoutSeconds=290",
+            "/apis/coordination.k8s.io/v1/namespaces/team/leases/a",
+        ] {
+            let answered = ask(uri);
+            let (told, answer) = asked.recv().await.unwrap();
+            assert_eq!(told, uri);
+            answer.send(()).unwrap();
+            answered.await.unwrap().unwrap();
+        }
+        asked.try_recv().unwrap_err();
+        first.1.send(()).unwrap();
+        let third = asked.recv().await.unwrap();
+        asked.try_recv().unwrap_err();
+        // Whoever gives up gives its turn back.
+        for (uri, task) in waiting {
+            if uri == third.0 {
+                task.abort();
+            }
+        }
+        asked.recv().await.unwrap();
+    }
+}

@@ -1,0 +1,166 @@
+//! Stored certificates and time -> certificates to store instead (pure but for randomness).
+
+use std::collections::BTreeMap;
+
+use jiff::Timestamp;
+use kit::pki::{self, Pair, Purpose};
+use kit::shared_secret::Data;
+use kit::tls::Certificate;
+
+const AUTHORITY: &str = "ca.crt";
+const AUTHORITY_KEY: &str = "ca.key";
+const PREVIOUS_AUTHORITY: &str = "previous-ca.crt";
+const CERTIFICATE: &str = "tls.crt";
+const KEY: &str = "tls.key";
+
+/// Content that should be stored in place of `stored`; `None` when that will do.
+pub(super) fn renewed(
+    stored: Option<&Data>,
+    dns_names: &[String],
+    now: Timestamp,
+) -> Result<Option<Data>, pki::Error> {
+    let nothing = Data::new();
+    let stored = stored.unwrap_or(&nothing);
+    let authority = Pair {
+        certificate: text(stored, AUTHORITY),
+        key: text(stored, AUTHORITY_KEY),
+    };
+    let usable = |certificate: &str, authority: &str| {
+        !pki::needs_renewal(certificate, now) && pki::is_for(certificate, authority, dns_names)
+    };
+    if !pki::needs_renewal(&authority.certificate, now) {
+        let leaf = Pair {
+            certificate: text(stored, CERTIFICATE),
+            key: text(stored, KEY),
+        };
+        if usable(&leaf.certificate, &authority.certificate) && Certificate::default().set(&leaf).is_ok() {
+            return Ok(None);
+        }
+        let leaf = pki::leaf(&authority, api::names::WEBHOOK, dns_names, Purpose::Server, now);
+        // A certificate that does not fit its authority was signed with a key of something else.
+        if let Ok(leaf) = leaf
+            && usable(&leaf.certificate, &authority.certificate)
+        {
+            return Ok(Some(content(
+                &authority,
+                &text(stored, PREVIOUS_AUTHORITY),
+                &leaf,
+            )));
+        }
+    }
+    let next = pki::authority("jupyter-k8s webhook", now)?;
+    let leaf = pki::leaf(&next, api::names::WEBHOOK, dns_names, Purpose::Server, now)?;
+    Ok(Some(content(&next, &authority.certificate, &leaf)))
+}
+
+fn content(authority: &Pair, previous: &str, leaf: &Pair) -> Data {
+    let mut data: BTreeMap<&str, &str> = BTreeMap::from([
+        (AUTHORITY, authority.certificate.as_str()),
+        (AUTHORITY_KEY, authority.key.as_str()),
+        (CERTIFICATE, leaf.certificate.as_str()),
+        (KEY, leaf.key.as_str()),
+    ]);
+    // Unreadable text needs renewal at any time: the API server would refuse a bundle with it.
+    if !pki::needs_renewal(previous, Timestamp::UNIX_EPOCH) {
+        data.insert(PREVIOUS_AUTHORITY, previous);
+    }
+    data.into_iter()
+        .map(|(key, value)| (key.to_owned(), value.as_bytes().to_vec()))
+        .collect()
+}
+
+/// Whom the API server is to trust: the authority, and the one before it.
+pub(super) fn bundle(data: &Data) -> String {
+    text(data, AUTHORITY) + &text(data, PREVIOUS_AUTHORITY)
+}
+
+fn text(data: &Data, key: &str) -> String {
+    data.get(key)
+        .map(|bytes| String::from_utf8_lossy(bytes).into_owned())
+        .unwrap_or_default()
+}
+
+/// The authority that signed it.
+pub(super) fn authority(data: &Data) -> String {
+    text(data, AUTHORITY)
+}
+
+/// The certificate to serve, with its key.
+pub(super) fn serving(data: &Data) -> Pair {
+    Pair {
+        certificate: text(data, CERTIFICATE),
+        key: text(data, KEY),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use jiff::SignedDuration;
+
+    use super::*;
+
+    fn now() -> Timestamp {
+        Timestamp::from_second(1_800_000_000).unwrap()
+    }
+
+    #[test]
+    fn a_certificate_is_renewed_in_time_and_its_authority_stays() {
+        let names = ["a.svc".to_owned()];
+        let first = renewed(None, &names, now()).unwrap().unwrap();
+        assert_eq!(renewed(Some(&first), &names, now()).unwrap(), None);
+        let later = now() + SignedDuration::from_hours(24 * 80);
+        let second = renewed(Some(&first), &names, later).unwrap().unwrap();
+        assert_eq!(text(&second, AUTHORITY), text(&first, AUTHORITY));
+        assert_ne!(text(&second, CERTIFICATE), text(&first, CERTIFICATE));
+        assert_eq!(bundle(&second), text(&first, AUTHORITY));
+    }
+
+    #[test]
+    fn a_new_authority_is_trusted_beside_the_old_one() {
+        let names = ["a.svc".to_owned()];
+        let first = renewed(None, &names, now()).unwrap().unwrap();
+        let years_later = now() + SignedDuration::from_hours(24 * 365 * 9);
+        let second = renewed(Some(&first), &names, years_later).unwrap().unwrap();
+        assert_ne!(text(&second, AUTHORITY), text(&first, AUTHORITY));
+        assert_eq!(
+            bundle(&second),
+            text(&second, AUTHORITY) + &text(&first, AUTHORITY)
+        );
+        assert_eq!(renewed(Some(&second), &names, years_later).unwrap(), None);
+    }
+
+    #[test]
+    fn other_names_and_damaged_content_are_replaced() {
+        let names = ["a.svc".to_owned()];
+        let good = renewed(None, &names, now()).unwrap().unwrap();
+        assert!(
+            renewed(Some(&good), &["b.svc".to_owned()], now())
+                .unwrap()
+                .is_some()
+        );
+        for key in [AUTHORITY, AUTHORITY_KEY, CERTIFICATE, KEY] {
+            let mut damaged = good.clone();
+            damaged.insert(key.to_owned(), b"nonsense".to_vec());
+            let Some(mended) = renewed(Some(&damaged), &names, now()).unwrap() else {
+                // The authority's key is only needed for the next certificate.
+                assert_eq!(key, AUTHORITY_KEY);
+                continue;
+            };
+            assert_eq!(renewed(Some(&mended), &names, now()).unwrap(), None, "{key}");
+            assert!(!bundle(&mended).contains("nonsense"));
+        }
+    }
+
+    #[test]
+    fn a_key_of_another_authority_leads_to_a_new_one() {
+        let names = ["a.svc".to_owned()];
+        let (mut ours, theirs) = (
+            renewed(None, &names, now()).unwrap().unwrap(),
+            renewed(None, &names, now()).unwrap().unwrap(),
+        );
+        ours.insert(AUTHORITY_KEY.to_owned(), theirs[AUTHORITY_KEY].clone());
+        let later = now() + SignedDuration::from_hours(24 * 80);
+        let mended = renewed(Some(&ours), &names, later).unwrap().unwrap();
+        assert_eq!(renewed(Some(&mended), &names, later).unwrap(), None);
+    }
+}

@@ -1,0 +1,288 @@
+//! Names -> objects and rights, from watched stores or the API server (IO).
+
+mod access_review;
+
+use std::collections::BTreeSet;
+
+use api::names::DEFAULT_TEMPLATE_LABEL;
+use api::workspace::Phase;
+use api::{Workspace, WorkspaceExecutionProfile, WorkspaceManager, WorkspaceTemplate};
+use k8s_openapi::api::core::v1::{Namespace, PersistentVolumeClaim};
+use k8s_openapi::api::storage::v1::StorageClass;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
+use kube::api::ListParams;
+use kube::core::DeserializeGuard;
+use kube::runtime::reflector::{ObjectRef, Store};
+use kube::{Api, Client, ResourceExt};
+
+use crate::review::{Kind, Request};
+
+use access_review::AccessReviews;
+pub(crate) use access_review::Right;
+
+/// Workspaces that are read at once when they are counted.
+const PAGE: u32 = 500;
+
+/// The objects and rights in the cluster that an answer depends on.
+#[derive(Clone)]
+pub struct Lookups {
+    client: Client,
+    rights: AccessReviews,
+    templates: Cache<WorkspaceTemplate>,
+    managers: Cache<WorkspaceManager>,
+    profiles: Cache<WorkspaceExecutionProfile>,
+}
+
+/// A store in which an object that cannot be read does not stop the watch.
+pub type Cache<K> = Store<DeserializeGuard<K>>;
+
+/// The API server could not say.
+#[derive(Debug, thiserror::Error)]
+#[error("{what} cannot be read: {source}")]
+pub struct LookupError {
+    what: String,
+    source: Box<kube::Error>,
+}
+
+impl LookupError {
+    pub(crate) fn new(what: impl Into<String>, source: kube::Error) -> Self {
+        Self {
+            what: what.into(),
+            source: Box::new(source),
+        }
+    }
+}
+
+impl Lookups {
+    /// The stores are those that watches keep filled.
+    pub fn new(
+        client: Client,
+        templates: Cache<WorkspaceTemplate>,
+        managers: Cache<WorkspaceManager>,
+        profiles: Cache<WorkspaceExecutionProfile>,
+    ) -> Self {
+        Self {
+            rights: AccessReviews::new(client.clone()),
+            client,
+            templates,
+            managers,
+            profiles,
+        }
+    }
+
+    /// The template of that name. Asks the API server when the store has none: the template may have been written
+    /// an instant ago, in the same manifest.
+    pub(crate) async fn template(&self, name: &str) -> Result<Option<WorkspaceTemplate>, LookupError> {
+        let known = self.templates.get(&ObjectRef::new(name));
+        if let Some(Ok(template)) = known.as_ref().map(|known| &known.0) {
+            return Ok(Some(template.clone()));
+        }
+        let templates = Api::<WorkspaceTemplate>::all(self.client.clone());
+        get(templates, name, || format!("WorkspaceTemplate {name:?}")).await
+    }
+
+    /// Names of the templates that are labelled as the default one and stay.
+    pub(crate) fn default_templates(&self) -> BTreeSet<String> {
+        let all = self.templates.state();
+        let stays = |template: &&WorkspaceTemplate| template.metadata.deletion_timestamp.is_none();
+        let is_default = |template: &&WorkspaceTemplate| {
+            template
+                .labels()
+                .get(DEFAULT_TEMPLATE_LABEL)
+                .is_some_and(|is| is == "true")
+        };
+        let known = all.iter().filter_map(|known| known.0.as_ref().ok());
+        known
+            .filter(stays)
+            .filter(is_default)
+            .map(ResourceExt::name_any)
+            .collect()
+    }
+
+    /// Names of the templates that name this manager.
+    pub(crate) fn templates_of_manager(&self, manager: &str) -> Vec<String> {
+        let all = self.templates.state();
+        let known = all.iter().filter_map(|known| known.0.as_ref().ok());
+        let mut names: Vec<_> = known
+            .filter(|template| template.spec.manager_ref.as_deref() == Some(manager))
+            .map(ResourceExt::name_any)
+            .collect();
+        names.sort();
+        names
+    }
+
+    /// Whether any namespace that the watch has seen has an execution profile of that name.
+    pub(crate) fn has_profile_anywhere(&self, name: &str) -> bool {
+        let all = self.profiles.state();
+        all.iter()
+            .filter_map(|known| known.0.as_ref().ok())
+            .any(|profile| profile.name_any() == name)
+    }
+
+    /// Every manager that the watch has seen.
+    pub(crate) fn managers(&self) -> Vec<WorkspaceManager> {
+        self.managers
+            .state()
+            .iter()
+            .filter_map(|known| known.0.as_ref().ok().cloned())
+            .collect()
+    }
+
+    /// Every manager that the API server has.
+    pub(crate) async fn managers_now(&self) -> Result<Vec<WorkspaceManager>, LookupError> {
+        let all = Api::<DeserializeGuard<WorkspaceManager>>::all(self.client.clone());
+        let all = Box::pin(all.list(&ListParams::default())).await;
+        let all = all.map_err(|error| LookupError::new("WorkspaceManagers", error))?;
+        Ok(all.items.into_iter().filter_map(|found| found.0.ok()).collect())
+    }
+
+    /// The execution profile of that name, by cache or API server.
+    pub(crate) async fn profile(
+        &self,
+        namespace: &str,
+        name: &str,
+    ) -> Result<Option<WorkspaceExecutionProfile>, LookupError> {
+        let known = self.profiles.get(&ObjectRef::new(name).within(namespace));
+        if let Some(Ok(profile)) = known.as_ref().map(|known| &known.0) {
+            return Ok(Some(profile.clone()));
+        }
+        let profiles = Api::<WorkspaceExecutionProfile>::namespaced(self.client.clone(), namespace);
+        get(profiles, name, || format!("WorkspaceExecutionProfile {name:?}")).await
+    }
+
+    /// The template that a workspace names, if it names one that exists.
+    pub(crate) async fn template_of(
+        &self,
+        workspace: &Workspace,
+    ) -> Result<Option<WorkspaceTemplate>, LookupError> {
+        match &workspace.spec.template_ref {
+            Some(name) => self.template(name).await,
+            None => Ok(None),
+        }
+    }
+
+    /// The workspace as it is stored at the moment.
+    pub(crate) async fn workspace(
+        &self,
+        namespace: &str,
+        name: &str,
+    ) -> Result<Option<Workspace>, LookupError> {
+        let workspaces = Api::<Workspace>::namespaced(self.client.clone(), namespace);
+        get(workspaces, name, || format!("Workspace {namespace}/{name}")).await
+    }
+
+    /// The claim of that name.
+    pub(crate) async fn claim(
+        &self,
+        namespace: &str,
+        name: &str,
+    ) -> Result<Option<PersistentVolumeClaim>, LookupError> {
+        let claims = Api::<PersistentVolumeClaim>::namespaced(self.client.clone(), namespace);
+        get(claims, name, || {
+            format!("PersistentVolumeClaim {namespace}/{name}")
+        })
+        .await
+    }
+
+    /// The storage class of that name.
+    pub(crate) async fn storage_class(&self, name: &str) -> Result<Option<StorageClass>, LookupError> {
+        let classes = Api::<StorageClass>::all(self.client.clone());
+        get(classes, name, || format!("StorageClass {name:?}")).await
+    }
+
+    /// How many running workspaces are routed by the manager.
+    pub(crate) async fn running_of_manager(&self, manager: &str) -> Result<usize, LookupError> {
+        let workspaces: Api<DeserializeGuard<Workspace>> = Api::all(self.client.clone());
+        let mut params = ListParams::default()
+            .limit(PAGE)
+            .fields(&format!("status.resolved.manager={manager}"));
+        let mut running = 0;
+        loop {
+            let page = Box::pin(workspaces.list(&params)).await;
+            let page = page.map_err(|error| LookupError::new("Workspaces", error))?;
+            let found = page.items.iter().filter_map(|found| found.0.as_ref().ok());
+            running += found.filter(|found| runs_by(found, manager)).count();
+            match page.metadata.continue_ {
+                Some(next) if !next.is_empty() => params = params.continue_token(&next),
+                _ => return Ok(running),
+            }
+        }
+    }
+
+    /// Whether the namespace is being deleted.
+    pub(crate) async fn namespace_is_terminating(&self, name: &str) -> Result<bool, LookupError> {
+        let metadata = self.namespace(name).await?;
+        Ok(metadata.is_some_and(|metadata| metadata.deletion_timestamp.is_some()))
+    }
+
+    /// The value of that annotation of the namespace, unless it is empty.
+    pub(crate) async fn annotation_of_namespace(
+        &self,
+        name: &str,
+        key: &str,
+    ) -> Result<Option<String>, LookupError> {
+        let annotations = self
+            .namespace(name)
+            .await?
+            .and_then(|metadata| metadata.annotations);
+        let value = annotations.and_then(|mut annotations| annotations.remove(key));
+        Ok(value.filter(|value| !value.is_empty()))
+    }
+
+    async fn namespace(&self, name: &str) -> Result<Option<ObjectMeta>, LookupError> {
+        let namespaces = Api::<Namespace>::all(self.client.clone());
+        let found = Box::pin(namespaces.get_metadata_opt(name)).await;
+        let found = found.map_err(|error| LookupError::new(format!("Namespace {name:?}"), error))?;
+        Ok(found.map(|namespace| namespace.metadata))
+    }
+
+    /// Whether the user has `verb` on the workspace that the request is about.
+    pub(crate) async fn may(&self, request: &Request, verb: &'static str) -> Result<bool, LookupError> {
+        self.may_on_workspace(request, verb, &request.name).await
+    }
+
+    /// Whether the user has `verb` on that workspace of the request's namespace; on all, where it has no name yet. An invalid name
+    /// is answered without asking the API server.
+    pub(crate) async fn may_on_workspace(
+        &self,
+        request: &Request,
+        verb: &'static str,
+        name: &str,
+    ) -> Result<bool, LookupError> {
+        if !name.is_empty() && !rules::names::is_dns_1123_subdomain(name) {
+            return Ok(false);
+        }
+        let right = Right {
+            verb,
+            group: api::names::GROUP,
+            resource: Kind::Workspace.plural(),
+            namespace: request.namespace.clone(),
+            name: name.to_owned(),
+        };
+        self.has_right(request, &right).await
+    }
+
+    /// Whether the user has `right`.
+    pub(crate) async fn has_right(&self, request: &Request, right: &Right) -> Result<bool, LookupError> {
+        self.rights.is_granted(&request.user, right).await
+    }
+}
+
+fn runs_by(workspace: &Workspace, manager: &str) -> bool {
+    workspace.status.as_ref().is_some_and(|status| {
+        let resolved = status.resolved.as_ref().and_then(|it| it.manager.as_deref());
+        status.phase == Some(Phase::Running) && resolved == Some(manager)
+    })
+}
+
+/// The object of that name. An invalid name has no object, and would change the URL.
+async fn get<K>(api: Api<K>, name: &str, what: impl FnOnce() -> String) -> Result<Option<K>, LookupError>
+where
+    K: Clone + std::fmt::Debug + serde::de::DeserializeOwned,
+{
+    if !rules::names::is_dns_1123_subdomain(name) {
+        return Ok(None);
+    }
+    let found = Box::pin(api.get_opt(name)).await;
+    found.map_err(|error| LookupError::new(what(), error))
+}

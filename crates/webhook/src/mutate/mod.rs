@@ -1,0 +1,142 @@
+//! Request -> patch with its records, or violations that the schema would not explain (IO).
+//!
+//! - `patch`: what is recorded -> the smallest JSON patch
+//! - `malformed`: what the schema will refuse, as sentences
+
+mod malformed;
+mod patch;
+
+use std::time::Duration;
+
+use kube::api::DynamicObject;
+use serde_json::Value;
+
+use crate::lookups::{LookupError, Lookups};
+use crate::records::{attested_template, default_template, share_binding};
+use crate::review::{Answer, Findings, Kind, Refusal, Request};
+use crate::validate::{Rules, judge};
+
+use malformed::Malformed;
+use patch::Values;
+
+/// Time to judge an object that is refused anyway by the other rules. After it, the answer lacks them.
+const OTHER_RULES_TIME: Duration = Duration::from_secs(2);
+/// Largest body that the other rules judge, in bytes: that takes several copies of it. It holds more than two of the largest specs.
+const MAX_JUDGED: usize = 256 * 1024;
+
+/// Answers `/mutate`.
+pub(crate) async fn mutate(request: &Request, rules: &Rules, lookups: &Lookups) -> Answer {
+    let malformed = Malformed::of(request);
+    if malformed.is_nothing() {
+        return match recorded(request, rules, lookups).await {
+            Ok(answer) => forbidden(request, &answer, rules, lookups)
+                .await
+                .unwrap_or(answer),
+            Err(error) => Answer::Refuse(error.into()),
+        };
+    }
+    // One answer holds everything. A look-up that fails leaves out only what needs it.
+    let mended = (request.size <= MAX_JUDGED)
+        .then(|| malformed.mended(&request.object))
+        .flatten();
+    let rest = match mended {
+        Some(mended) => rest(request, mended, rules, lookups).await,
+        None => Findings::default(),
+    };
+    match malformed.beside(rest).answer(rules.enforcement()) {
+        Answer::Refuse(Refusal::Invalid(all)) => Answer::Refuse(Refusal::Invalid(all.in_order())),
+        Answer::Refuse(Refusal::Forbidden(all)) => Answer::Refuse(Refusal::Forbidden(all.in_order())),
+        other => other,
+    }
+}
+
+async fn recorded(request: &Request, rules: &Rules, lookups: &Lookups) -> Result<Answer, LookupError> {
+    let default_template = match default_template::due(request, lookups).await? {
+        Ok(default) => default,
+        Err(ambiguous) => return Ok(Answer::Refuse(Refusal::Invalid(ambiguous.into()))),
+    };
+    let values = values(request, default_template, lookups).await?;
+    Ok(patch::answer(request, &values, rules.accounts()))
+}
+
+/// The refusal of a request that its user has no right to. The admission policies run before the validating webhook and name one
+/// broken rule each; this names all. What cannot be judged now is judged by `/validate`.
+async fn forbidden(request: &Request, recorded: &Answer, rules: &Rules, lookups: &Lookups) -> Option<Answer> {
+    // The name that the API server will generate is part of the decision.
+    let is_bounded = matches!(request.kind, Kind::Workspace | Kind::Share);
+    if !is_bounded || request.name.is_empty() || request.size > MAX_JUDGED {
+        return None;
+    }
+    let object = match recorded {
+        Answer::Patch { patch, .. } => patched(&request.object, patch)?,
+        Answer::Allow { .. } => request.object.clone(),
+        Answer::Refuse(_) => return None,
+    };
+    let request = request.with(object);
+    let found = Box::pin(judge(&request, rules, lookups));
+    let found = tokio::time::timeout(OTHER_RULES_TIME, found).await.ok()?.ok()?;
+    let refused = !found.forbidden.is_empty();
+    refused.then(|| found.answer(rules.enforcement()))
+}
+
+async fn values(
+    request: &Request,
+    default_template: Option<String>,
+    lookups: &Lookups,
+) -> Result<Values, LookupError> {
+    Ok(match request.kind {
+        Kind::Share => Values {
+            binding: share_binding::binding(request, lookups).await?,
+            ..Values::default()
+        },
+        Kind::Workspace => Values {
+            template_uid: attested_template::due(request, default_template.as_deref(), lookups).await?,
+            default_template,
+            ..Values::default()
+        },
+        Kind::Template | Kind::Manager | Kind::Profile => Values::default(),
+    })
+}
+
+/// What else is wrong, if it is found in time.
+async fn rest(request: &Request, mended: DynamicObject, rules: &Rules, lookups: &Lookups) -> Findings {
+    let judged = Box::pin(judged(request, mended, rules, lookups));
+    tokio::time::timeout(OTHER_RULES_TIME, judged)
+        .await
+        .unwrap_or_else(|_| {
+            tracing::warn!(
+                "a malformed request is refused without what else is wrong with it: that took too long"
+            );
+            Findings::default()
+        })
+}
+
+/// What the rules find in the object without its malformed values.
+async fn judged(request: &Request, mended: DynamicObject, rules: &Rules, lookups: &Lookups) -> Findings {
+    let mut request = request.with(mended);
+    request.is_refused = true;
+    let outcome = async {
+        if let Answer::Patch { patch, .. } = recorded(&request, rules, lookups).await?
+            && let Some(object) = patched(&request.object, &patch)
+        {
+            request.object = object;
+        }
+        judge(&request, rules, lookups).await
+    };
+    outcome.await.unwrap_or_else(|error| {
+        tracing::warn!(
+            error = &error as &dyn std::error::Error,
+            "a malformed request is refused without what else is wrong with it"
+        );
+        Findings::default()
+    })
+}
+
+fn patched(object: &DynamicObject, patch: &json_patch::Patch) -> Option<DynamicObject> {
+    let mut object: Value = serde_json::to_value(object).ok()?;
+    json_patch::patch(&mut object, patch).ok()?;
+    serde_json::from_value(object).ok()
+}
+
+#[cfg(test)]
+mod tests;

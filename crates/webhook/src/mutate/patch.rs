@@ -1,0 +1,216 @@
+//! Request and values to record -> the smallest JSON patch (pure).
+
+use api::names::{
+    ASSIGNED_BY, CLEANUP_FINALIZER, CREATED_BY, GROUP, LAST_UPDATED_BY, SHARED_FOR, VOUCHED_TEMPLATE,
+};
+use json_patch::jsonptr::PointerBuf;
+use json_patch::{AddOperation, Patch, PatchOperation, RemoveOperation};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference;
+use kube::api::DynamicObject;
+use serde_json::{Map, Value, json};
+
+use crate::records::share_binding::Binding;
+use crate::records::{assigned_by, attested_template, last_updated_by};
+use crate::review::{Accounts, Answer, Kind, Request};
+
+/// Values that were looked up.
+#[derive(Debug, Default)]
+pub(super) struct Values {
+    /// Of a share: its workspace.
+    pub(super) binding: Binding,
+    /// Of a new workspace that names no template: the default one, if there is one.
+    pub(super) default_template: Option<String>,
+    /// Of a new workspace: the UID of its template, if that exists.
+    pub(super) template_uid: Option<String>,
+}
+
+/// An annotation of ours and the value that it must have.
+type Annotation = (&'static str, Option<String>);
+
+/// The answer with the patch. It is idempotent.
+///
+/// At creation it records the owner (of a share: the creator), the finalizer, the default template, the template's UID and the binding
+/// of a share. At each update by a user it records that user. At an update it restores what a full update left out.
+pub(super) fn answer(request: &Request, values: &Values, accounts: &Accounts) -> Answer {
+    let due = match request.kind {
+        Kind::Workspace => of_workspace(request, values, accounts),
+        Kind::Share => of_share(request, values),
+        Kind::Template | Kind::Manager | Kind::Profile => Vec::new(),
+    };
+    let mut operations = settle(&request.object, &due);
+    match request.kind {
+        Kind::Workspace => {
+            let template = values.default_template.as_ref();
+            operations.extend(template.map(|name| add(["spec", "templateRef"], json!(name))));
+            operations.extend(finalizer(request));
+        }
+        Kind::Share => {
+            operations.extend(bound_to(request, values.binding.uid.clone()));
+            // A controller removes the owner on purpose, as the garbage collector does from orphans.
+            if !accounts.is_controller(request) {
+                operations.extend(owned_still(request));
+            }
+        }
+        Kind::Template | Kind::Manager | Kind::Profile => {}
+    }
+    if operations.is_empty() {
+        return Answer::Allow { warnings: Vec::new() };
+    }
+    Answer::Patch {
+        patch: Patch(operations),
+        warnings: due.iter().filter_map(|due| replaced(request, due)).collect(),
+    }
+}
+
+fn of_workspace(request: &Request, values: &Values, accounts: &Accounts) -> Vec<Annotation> {
+    // An owner who is left out becomes the stored one or the user: no owner is assigned.
+    let assigner = if read(&request.object, CREATED_BY).is_some() {
+        assigned_by::due(request)
+    } else {
+        request.old.as_ref().and_then(assigned_by::recorded)
+    };
+    let template = match &request.old {
+        None => values.template_uid.as_deref(),
+        Some(stored) => attested_template::recorded(stored),
+    };
+    vec![
+        filled(request, CREATED_BY, Some(request.user_name())),
+        (LAST_UPDATED_BY, last_updated_by::due(request, accounts)),
+        (ASSIGNED_BY, assigner.map(str::to_owned)),
+        (VOUCHED_TEMPLATE, template.map(str::to_owned)),
+    ]
+}
+
+fn of_share(request: &Request, values: &Values) -> Vec<Annotation> {
+    vec![
+        filled(request, CREATED_BY, Some(request.user_name())),
+        filled(request, SHARED_FOR, values.binding.shared_for.as_deref()),
+    ]
+}
+
+/// What is written, unless it is empty.
+fn read<'a>(object: &'a DynamicObject, key: &str) -> Option<&'a str> {
+    raw(object, key).filter(|value| !value.is_empty())
+}
+
+fn raw<'a>(object: &'a DynamicObject, key: &str) -> Option<&'a str> {
+    object.metadata.annotations.as_ref()?.get(key).map(String::as_str)
+}
+
+/// An annotation that stays as it is written; where it is missing it gets, at creation, `initial`, else what is stored. An object
+/// that was stored without it does not get it by the way.
+fn filled(request: &Request, key: &'static str, initial: Option<&str>) -> Annotation {
+    let missing = || match &request.old {
+        None => initial,
+        Some(old) => read(old, key),
+    };
+    let value = read(&request.object, key)
+        .or_else(missing)
+        .or_else(|| raw(&request.object, key));
+    (key, value.map(str::to_owned))
+}
+
+/// The changes that give annotations the values that are due.
+fn settle(object: &DynamicObject, due: &[Annotation]) -> Vec<PatchOperation> {
+    let changed = due
+        .iter()
+        .filter(|(key, value)| raw(object, key) != value.as_deref());
+    if object.metadata.annotations.is_none() {
+        let all: Map<String, Value> = changed
+            .filter_map(|(key, value)| Some(((*key).to_owned(), json!(value.as_ref()?))))
+            .collect();
+        let whole = (!all.is_empty()).then(|| add(["metadata", "annotations"], Value::Object(all)));
+        return whole.into_iter().collect();
+    }
+    let operation = |(key, value): &Annotation| {
+        let path = ["metadata", "annotations", *key];
+        match value {
+            Some(value) => add(path, json!(value)),
+            None => PatchOperation::Remove(RemoveOperation {
+                path: PointerBuf::from_tokens(path),
+            }),
+        }
+    };
+    changed.map(operation).collect()
+}
+
+/// A warning where the user wrote another value than is due, unless it is the stored one. It does not show the due template: the right to
+/// it is not checked here.
+fn replaced(request: &Request, (key, value): &Annotation) -> Option<String> {
+    let given = read(&request.object, key)?;
+    let stored = request.old.as_ref().and_then(|old| raw(old, key));
+    if Some(given) == value.as_deref() || Some(given) == stored {
+        return None;
+    }
+    let instead = match value {
+        _ if *key == VOUCHED_TEMPLATE => String::new(),
+        Some(value) => format!(": it is {value:?}"),
+        None => ": it is left out".to_owned(),
+    };
+    Some(format!(
+        "metadata.annotations[{key}]: {given:?} is not taken over, because only the webhook writes it{instead}"
+    ))
+}
+
+fn finalizer(request: &Request) -> Option<PatchOperation> {
+    let contains = |finalizers: Option<&Vec<String>>| {
+        finalizers.is_some_and(|list| list.iter().any(|f| f == CLEANUP_FINALIZER))
+    };
+    let present = request.object.metadata.finalizers.as_ref();
+    let wanted = match &request.old {
+        None => true,
+        // While the object is being deleted, finalizers are meant to go.
+        Some(old) => !request.is_deleting() && contains(old.metadata.finalizers.as_ref()),
+    };
+    if !wanted || contains(present) {
+        return None;
+    }
+    Some(match present {
+        None => add(["metadata", "finalizers"], json!([CLEANUP_FINALIZER])),
+        Some(_) => add(["metadata", "finalizers", "-"], json!(CLEANUP_FINALIZER)),
+    })
+}
+
+/// The UID of a share's workspace: of the stored one, or at creation the one that was looked up.
+fn bound_to(request: &Request, workspace_uid: Option<String>) -> Option<PatchOperation> {
+    let stored = stored_uid(request);
+    let uid = if request.is_create() {
+        workspace_uid
+    } else {
+        stored.map(str::to_owned)
+    };
+    let spec = request.object.data["spec"].as_object()?;
+    let is_unset = spec.get("workspaceUID").is_none_or(Value::is_null);
+    uid.filter(|_| is_unset)
+        .map(|uid| add(["spec", "workspaceUID"], json!(uid)))
+}
+
+/// The reference to its workspace that a share was given by the operator, if a full update left it out.
+fn owned_still(request: &Request) -> Option<PatchOperation> {
+    let uid = stored_uid(request)?;
+    let group = format!("{GROUP}/");
+    let is_workspace = |owner: &&OwnerReference| {
+        owner.uid == uid && owner.kind == "Workspace" && owner.api_version.starts_with(&group)
+    };
+    let mut stored = request.old.as_ref()?.metadata.owner_references.iter().flatten();
+    let owner = stored.find(is_workspace)?;
+    match &request.object.metadata.owner_references {
+        None => Some(add(["metadata", "ownerReferences"], json!([owner]))),
+        Some(written) => {
+            let is_missing = written.iter().all(|it| it.uid != uid);
+            is_missing.then(|| add(["metadata", "ownerReferences", "-"], json!(owner)))
+        }
+    }
+}
+
+/// The UID of the workspace to which the stored share is bound.
+fn stored_uid(request: &Request) -> Option<&str> {
+    request.old.as_ref()?.data["spec"]["workspaceUID"].as_str()
+}
+
+fn add<const N: usize>(path: [&str; N], value: Value) -> PatchOperation {
+    PatchOperation::Add(AddOperation {
+        path: PointerBuf::from_tokens(path),
+        value,
+    })
+}

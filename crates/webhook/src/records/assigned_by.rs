@@ -1,0 +1,40 @@
+//! Request for a Workspace -> the user who is recorded as having assigned its owner (pure).
+
+use api::names::{self, ASSIGNED_BY};
+use kube::api::DynamicObject;
+use rules::Violation;
+
+use crate::review::Request;
+
+/// The user to record: who assigns the owner now, unless they create a workspace of their own; else who did before.
+pub(crate) fn due(request: &Request) -> Option<&str> {
+    let owner = |object: &DynamicObject| names::owner(&object.metadata).unwrap_or_default().to_owned();
+    let assigns_now = match &request.old {
+        None => owner(&request.object) != request.user_name(),
+        Some(old) => owner(&request.object) != owner(old),
+    };
+    if assigns_now {
+        return Some(request.user_name());
+    }
+    recorded(request.old.as_ref()?)
+}
+
+/// The user who is recorded.
+pub(crate) fn recorded(object: &DynamicObject) -> Option<&str> {
+    let annotations = object.metadata.annotations.as_ref()?;
+    annotations.get(ASSIGNED_BY).map(String::as_str)
+}
+
+/// Users cannot write the annotation. `/mutate` corrects it; this refuses what a later mutating webhook changed.
+pub(crate) fn violation(request: &Request) -> Option<Violation> {
+    if request.is_delete() || recorded(&request.object) == due(request) {
+        return None;
+    }
+    let rule = "is not who named the owner: leave it as it is";
+    let value = recorded(&request.object).unwrap_or_default();
+    Some(Violation::new(
+        format!("metadata.annotations[{ASSIGNED_BY}]"),
+        value,
+        rule,
+    ))
+}

@@ -1,0 +1,86 @@
+//! Request for a new Workspace -> UID of the template that existed at its creation (IO).
+//!
+//! The user's rights were checked for what that template leaves to them. A template of the same
+//! name that is created later has another UID.
+
+use api::WorkspaceTemplate;
+use api::names::VOUCHED_TEMPLATE;
+use kube::api::DynamicObject;
+use rules::Violation;
+
+use crate::lookups::{LookupError, Lookups};
+use crate::review::Request;
+
+/// Of a new workspace: the UID of its template, or of the default one, if that exists.
+pub(crate) async fn due(
+    request: &Request,
+    default: Option<&str>,
+    lookups: &Lookups,
+) -> Result<Option<String>, LookupError> {
+    match request.object.data["spec"]["templateRef"].as_str().or(default) {
+        Some(name) if request.is_create() => Ok(lookups.template(name).await?.and_then(|it| it.metadata.uid)),
+        _ => Ok(None),
+    }
+}
+
+/// The UID that is recorded.
+pub(crate) fn recorded(object: &DynamicObject) -> Option<&str> {
+    let annotations = object.metadata.annotations.as_ref()?;
+    annotations.get(VOUCHED_TEMPLATE).map(String::as_str)
+}
+
+/// Users cannot write the annotation. `/mutate` corrects it; this refuses what a later mutating webhook changed, and a template that was
+/// created again in between. A missing annotation is harmless: it attests nothing.
+pub(crate) fn violation(request: &Request, template: Option<&WorkspaceTemplate>) -> Option<Violation> {
+    let given = recorded(&request.object);
+    let expected = match &request.old {
+        None => template.and_then(|template| template.metadata.uid.as_deref()),
+        Some(stored) => recorded(stored),
+    };
+    let is_harmless = given == expected || (request.is_create() && given.is_none());
+    if request.is_delete() || is_harmless {
+        return None;
+    }
+    let rule = "is not the UID of the template that is there: leave it out, and try again";
+    let field = format!("metadata.annotations[{VOUCHED_TEMPLATE}]");
+    Some(Violation::new(field, given.unwrap_or_default(), rule))
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::*;
+    use crate::review::tests::{create, update};
+
+    fn with(uid: Option<&str>) -> Value {
+        json!({"metadata": {"annotations": uid.map(|uid| json!({ VOUCHED_TEMPLATE: uid }))}, "spec": {"templateRef": "t"}})
+    }
+
+    #[test]
+    fn a_new_workspace_notes_the_template_by_which_it_is_judged_or_none() {
+        let template = testkit::objects::template("t");
+        let said = |uid: Option<&str>, template| violation(&create("alice", &with(uid)), template).is_some();
+        assert!(!said(Some("uid-of-t"), Some(&template)));
+        assert!(!said(None, Some(&template)));
+        assert!(said(Some("uid-of-another"), Some(&template)));
+        assert!(said(Some("uid-of-t"), None));
+    }
+
+    #[test]
+    fn the_attested_template_of_a_stored_workspace_stays() {
+        let said = |old: Option<&str>, new: Option<&str>| {
+            let request = update("alice", &with(old), &with(new));
+            violation(&request, Some(&testkit::objects::template("t"))).is_some()
+        };
+        assert!(!said(Some("u-1"), Some("u-1")));
+        assert!(!said(None, None));
+        for (old, new) in [
+            (None, Some("uid-of-t")),
+            (Some("u-1"), Some("uid-of-t")),
+            (Some("u-1"), None),
+        ] {
+            assert!(said(old, new), "{old:?} {new:?}");
+        }
+    }
+}

@@ -1,0 +1,72 @@
+//! Request for a new Workspace that names no template -> the default one (IO).
+//!
+//! It is written into the object: the template is visible, and stays when another one becomes the
+//! default.
+
+use std::collections::BTreeSet;
+
+use api::names::{DEFAULT_TEMPLATE, DEFAULT_TEMPLATE_LABEL};
+use rules::Violation;
+
+use crate::lookups::{LookupError, Lookups};
+use crate::review::{Kind, Request};
+
+const FIELD: &str = "spec.templateRef";
+
+/// Name of the default template for the request's workspace, or why there is none.
+pub(crate) async fn due(
+    request: &Request,
+    lookups: &Lookups,
+) -> Result<Result<Option<String>, Violation>, LookupError> {
+    let spec = &request.object.data["spec"];
+    let is_workspace = request.kind == Kind::Workspace && request.is_create() && spec.is_object();
+    if !is_workspace || !spec["templateRef"].is_null() {
+        return Ok(Ok(None));
+    }
+    let of_namespace = lookups
+        .annotation_of_namespace(&request.namespace, DEFAULT_TEMPLATE)
+        .await?;
+    if of_namespace.is_some() {
+        return Ok(Ok(of_namespace));
+    }
+    Ok(the_one(lookups.default_templates()))
+}
+
+fn the_one(names: BTreeSet<String>) -> Result<Option<String>, Violation> {
+    if names.len() < 2 {
+        return Ok(names.into_iter().next());
+    }
+    let names = names.into_iter().collect::<Vec<_>>().join(", ");
+    let rule = format!(
+        "is missing, and which template is the default cannot be said: {names} all have the label {DEFAULT_TEMPLATE_LABEL}: \"true\". \
+         Name one of them, or have an administrator leave the label on one"
+    );
+    Err(Violation::new(FIELD, "", rule))
+}
+
+/// The warning where `name` becomes a default template beside others.
+pub(crate) fn beside_others(name: &str, lookups: &Lookups) -> Option<String> {
+    let mut others = lookups.default_templates();
+    others.remove(name);
+    (!others.is_empty()).then(|| {
+        let others = others.into_iter().collect::<Vec<_>>().join(", ");
+        format!(
+            "metadata.labels[{DEFAULT_TEMPLATE_LABEL}]: {others} has it too: workspaces that name no template are refused until one \
+             template has it"
+        )
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn of_several_defaults_none_is_guessed() {
+        let of = |names: &[&str]| the_one(names.iter().map(|name| (*name).to_owned()).collect());
+        assert_eq!(of(&[]), Ok(None));
+        assert_eq!(of(&["a"]), Ok(Some("a".to_owned())));
+        let said = of(&["b", "a"]).unwrap_err().to_string();
+        assert!(said.starts_with("spec.templateRef: is missing, and which template is the default cannot be said: a, b all have"), "{said}");
+    }
+}

@@ -1,0 +1,142 @@
+//! Request for a Workspace -> the last user who changed it (pure).
+
+use api::names::{ASSIGNED_BY, CREATED_BY, LAST_UPDATED_BY, VOUCHED_TEMPLATE};
+use kube::api::DynamicObject;
+use rules::Violation;
+
+use crate::review::{Accounts, Changes, Request};
+
+/// The user to record: who creates the workspace or changes its spec, labels or annotations; else the stored one. Our own processes
+/// and the cluster's controllers are not users.
+pub(crate) fn due(request: &Request, accounts: &Accounts) -> Option<String> {
+    let is_update_by_user = is_user(request, accounts) && changes_content(request, &Changes::of(request));
+    match &request.old {
+        Some(stored) if !is_update_by_user => recorded(stored).map(str::to_owned),
+        _ => Some(request.user_name().to_owned()),
+    }
+}
+
+/// Users cannot write the annotation. `/mutate` corrects it; this refuses what a later mutating webhook changed. A workspace that was
+/// stored without it may stay so.
+pub(crate) fn violation(request: &Request, accounts: &Accounts) -> Option<Violation> {
+    let given = recorded(&request.object);
+    let stored = request.old.as_ref().and_then(recorded);
+    if request.is_delete() || (given.is_none() && stored.is_none()) {
+        return None;
+    }
+    let is_user = given == Some(request.user_name()) && is_user(request, accounts);
+    let stays = given == stored && due(request, accounts).as_deref() == stored;
+    let rule = "is not who changed the workspace last: leave it as it is";
+    let field = format!("metadata.annotations[{LAST_UPDATED_BY}]");
+    (!is_user && !stays).then(|| Violation::new(field, given.unwrap_or_default(), rule))
+}
+
+fn recorded(object: &DynamicObject) -> Option<&str> {
+    let annotations = object.metadata.annotations.as_ref()?;
+    annotations.get(LAST_UPDATED_BY).map(String::as_str)
+}
+
+fn is_user(request: &Request, accounts: &Accounts) -> bool {
+    !accounts.is_ours(request) && !accounts.is_controller(request)
+}
+
+/// Whether anything changes that users write. What a full update leaves out and the webhook restores does not count.
+fn changes_content(request: &Request, changes: &Changes) -> bool {
+    let is_restored = |key: &str| [CREATED_BY, ASSIGNED_BY, VOUCHED_TEMPLATE].contains(&key);
+    let hands_over =
+        changes.annotations_set.contains(CREATED_BY) && api::names::owner(&request.object.metadata).is_some();
+    let mut annotations = changes.annotations_set.iter().chain(&changes.annotations_removed);
+    !changes.spec.is_empty() || changes.labels() || hands_over || annotations.any(|key| !is_restored(key))
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::*;
+    use crate::review::tests::{COLLECTOR, GATEWAY, OPERATOR, accounts, create, update};
+
+    fn stored(by: &str) -> Value {
+        json!({"metadata": {"annotations": {CREATED_BY: "alice", LAST_UPDATED_BY: by}}, "spec": {"port": 1}})
+    }
+
+    fn with(path: &str, value: Value) -> Value {
+        let mut object = stored("alice");
+        let (parent, key) = path.rsplit_once('/').unwrap();
+        let parent = object.pointer_mut(parent).unwrap();
+        match value {
+            Value::Null => drop(parent.as_object_mut().unwrap().remove(key)),
+            value => parent[key] = value,
+        }
+        object
+    }
+
+    fn of(user: &str, new: &Value) -> String {
+        due(&update(user, &stored("alice"), new), &accounts()).unwrap()
+    }
+
+    #[test]
+    fn a_user_who_creates_or_changes_a_workspace_is_recorded() {
+        assert_eq!(due(&create("bob", &stored("eve")), &accounts()).unwrap(), "bob");
+        for new in [
+            with("/spec/port", json!(2)),
+            with("/metadata/labels", json!({"a": "b"})),
+            with("/metadata/annotations/x", json!("y")),
+            with(
+                "/metadata/annotations/workspaces.jupyter.org~1created-by",
+                json!("bob"),
+            ),
+        ] {
+            assert_eq!(of("bob", &new), "bob", "{new}");
+        }
+    }
+
+    #[test]
+    fn the_record_stays_where_nothing_changes_that_users_write() {
+        for new in [
+            stored("alice"),
+            stored("mallory"),
+            with(
+                "/metadata/annotations/workspaces.jupyter.org~1created-by",
+                Value::Null,
+            ),
+            with(
+                "/metadata/annotations/workspaces.jupyter.org~1last-updated-by",
+                Value::Null,
+            ),
+            with("/metadata/finalizers", json!(["x"])),
+        ] {
+            assert_eq!(of("bob", &new), "alice", "{new}");
+        }
+        for ours in [OPERATOR, GATEWAY, COLLECTOR] {
+            assert_eq!(of(ours, &with("/spec/port", json!(2))), "alice", "{ours}");
+        }
+    }
+
+    #[test]
+    fn no_user_writes_another_s_name() {
+        let said = |request: &Request| violation(request, &accounts()).is_some();
+        assert!(!said(&create("bob", &stored("bob"))));
+        assert!(said(&create("bob", &stored("alice"))));
+        assert!(said(&update("bob", &stored("alice"), &stored("mallory"))));
+        assert!(said(&update(
+            "bob",
+            &stored("alice"),
+            &with("/spec/port", json!(2))
+        )));
+        assert!(said(&update(OPERATOR, &stored("alice"), &stored(OPERATOR))));
+        assert!(!said(&update(
+            OPERATOR,
+            &stored("alice"),
+            &with("/spec/port", json!(2))
+        )));
+        assert!(!said(&update("bob", &stored("alice"), &stored("alice"))));
+        let bare = json!({"metadata": {}, "spec": {}});
+        assert!(!said(&update(
+            "bob",
+            &bare,
+            &json!({"metadata": {}, "spec": {"port": 2}})
+        )));
+        assert!(said(&update("bob", &stored("alice"), &bare)));
+    }
+}

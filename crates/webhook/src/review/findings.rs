@@ -1,0 +1,112 @@
+//! What the rules found -> the answer (pure).
+
+use rules::{Violation, Violations};
+
+use super::{Answer, Refusal};
+
+/// Broken rules and warnings of a request.
+#[derive(Debug, Default, PartialEq)]
+pub(crate) struct Findings {
+    /// What the user has no right to.
+    pub(crate) forbidden: Vec<Violation>,
+    /// What no user may write.
+    pub(crate) invalid: Vec<Violation>,
+    /// Values outside of what the template allows.
+    pub(crate) out_of_bounds: Vec<Violation>,
+    /// Warnings for the user.
+    pub(crate) warnings: Vec<String>,
+}
+
+/// What happens to a workspace outside of its template's bounds.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, clap::ValueEnum)]
+#[value(rename_all = "PascalCase")]
+pub enum Enforcement {
+    /// It is refused.
+    #[default]
+    Refuse,
+    /// It is stored, with a warning per broken rule, and gets no pod until it fits.
+    Warn,
+}
+
+impl Findings {
+    /// Adds other findings.
+    pub(crate) fn extend(&mut self, other: Self) {
+        self.forbidden.extend(other.forbidden);
+        self.invalid.extend(other.invalid);
+        self.out_of_bounds.extend(other.out_of_bounds);
+        self.warnings.extend(other.warnings);
+    }
+
+    /// One answer that says it all.
+    pub(crate) fn answer(self, enforcement: Enforcement) -> Answer {
+        let Self {
+            forbidden,
+            invalid,
+            out_of_bounds,
+            mut warnings,
+        } = self;
+        let is_forbidden = !forbidden.is_empty();
+        let is_refused = is_forbidden
+            || !invalid.is_empty()
+            || (enforcement == Enforcement::Refuse && !out_of_bounds.is_empty());
+        if !is_refused {
+            warnings.extend(out_of_bounds.iter().map(ToString::to_string));
+            return Answer::Allow { warnings };
+        }
+        match Violations::of([forbidden, invalid, out_of_bounds].concat()) {
+            None => Answer::Allow { warnings },
+            Some(all) if is_forbidden => Answer::Refuse(Refusal::Forbidden(all)),
+            Some(all) => Answer::Refuse(Refusal::Invalid(all)),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn violation(field: &str) -> Vec<Violation> {
+        vec![Violation::new(field, "v", "is wrong")]
+    }
+
+    fn findings(forbidden: bool, invalid: bool, out_of_bounds: bool) -> Findings {
+        let of = |is: bool, field| if is { violation(field) } else { Vec::new() };
+        Findings {
+            forbidden: of(forbidden, "f"),
+            invalid: of(invalid, "i"),
+            out_of_bounds: of(out_of_bounds, "b"),
+            warnings: vec!["w".to_owned()],
+        }
+    }
+
+    #[test]
+    fn bounds_alone_become_warnings_where_they_only_warn() {
+        let answer = findings(false, false, true).answer(Enforcement::Warn);
+        let warnings = vec!["w".to_owned(), r#"b: "v" is wrong"#.to_owned()];
+        assert_eq!(answer, Answer::Allow { warnings });
+    }
+
+    #[test]
+    fn whatever_else_is_wrong_is_refused_with_all_of_it() {
+        for enforcement in [Enforcement::Refuse, Enforcement::Warn] {
+            let all = |findings: Findings| match findings.answer(enforcement) {
+                Answer::Refuse(Refusal::Forbidden(all)) => format!("forbidden {all}"),
+                Answer::Refuse(Refusal::Invalid(all)) => format!("invalid {all}"),
+                other => format!("{other:?}"),
+            };
+            assert_eq!(
+                all(findings(true, true, true)),
+                r#"forbidden f: "v" is wrong; i: "v" is wrong; b: "v" is wrong"#
+            );
+            assert_eq!(
+                all(findings(false, true, true)),
+                r#"invalid i: "v" is wrong; b: "v" is wrong"#
+            );
+        }
+        let bounds = findings(false, false, true).answer(Enforcement::Refuse);
+        assert_eq!(
+            bounds,
+            Answer::Refuse(Refusal::Invalid(Violations::of(violation("b")).unwrap()))
+        );
+    }
+}

@@ -1,0 +1,183 @@
+//! Changed metadata -> reserved keys, unusable values and too many bytes (pure).
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use api::names::{self, RESERVED_PREFIX};
+use kube::api::DynamicObject;
+use rules::Violation;
+
+use crate::review::{Changes, Kind, Request};
+
+/// Most bytes of labels, finalizers and owner references, as JSON. Kubernetes limits the size of each, not their number, and operator and
+/// gateway cache them. Kubernetes limits annotations itself.
+const MAX_METADATA: usize = 32 * 1024;
+
+/// Annotations of ours that users write.
+fn settable(kind: Kind) -> &'static [&'static str] {
+    match kind {
+        // Owner, assigner and attested template have rules of their own.
+        Kind::Workspace => &[
+            names::CREATED_BY,
+            names::ASSIGNED_BY,
+            names::VOUCHED_TEMPLATE,
+            names::RESTARTED_AT,
+        ],
+        Kind::Template => &[names::DEPRECATED, names::REPLACED_BY],
+        Kind::Manager => &[names::IS_DEFAULT],
+        Kind::Profile => &[],
+        // So have creator and owner of a share.
+        Kind::Share => &[names::CREATED_BY, names::SHARED_FOR],
+    }
+}
+
+/// Reserved keys that a user adds or changes. Stored ones may stay and may be removed.
+pub(super) fn reserved(request: &Request, changes: &Changes) -> Vec<Violation> {
+    let metadata = &request.object.metadata;
+    let mut found = in_map(
+        "annotations",
+        &changes.annotations_set,
+        metadata.annotations.as_ref(),
+        settable(request.kind),
+    );
+    found.extend(in_map(
+        "labels",
+        &changes.labels_set,
+        metadata.labels.as_ref(),
+        match request.kind {
+            Kind::Template => &[names::DEFAULT_TEMPLATE_LABEL],
+            _ => &[],
+        },
+    ));
+    found
+}
+
+/// Values of annotations of ours that are newly written and cannot be what they stand for.
+pub(super) fn unusable(request: &Request, changes: &Changes) -> Vec<Violation> {
+    let annotations = request.object.metadata.annotations.as_ref();
+    let written = |key: &str| {
+        let value = annotations?.get(key)?;
+        changes.annotations_set.contains(key).then_some(value.as_str())
+    };
+    let field = |key: &str| format!("metadata.annotations[{key}]");
+    let mut found = Vec::new();
+    if let Some(time) = written(names::RESTARTED_AT).filter(|_| request.kind == Kind::Workspace) {
+        found.extend(rules::checks::restarted_at(&field(names::RESTARTED_AT), time));
+    }
+    // The user's own name is recorded as the API server has it.
+    let owner = written(names::CREATED_BY).filter(|name| *name != request.user_name());
+    found.extend(owner.and_then(|name| rules::checks::user_name(&field(names::CREATED_BY), name)));
+    found
+}
+
+/// Too many bytes of metadata, unless as many are stored.
+pub(super) fn too_large(request: &Request, changes: &Changes) -> Option<Violation> {
+    let touched = changes.labels() || !changes.finalizers_added.is_empty() || changes.owner_references;
+    let size = |object: &DynamicObject| {
+        let meta = &object.metadata;
+        let counted = (&meta.labels, &meta.finalizers, &meta.owner_references);
+        serde_json::to_vec(&counted).map_or(usize::MAX, |json| json.len())
+    };
+    let now = size(&request.object);
+    let before = request.old.as_ref().map_or(0, size);
+    (touched && now > MAX_METADATA && now > before).then(|| {
+        let rule = format!(
+            "has {now} bytes of labels, finalizers and ownerReferences as JSON, more than the maximum {MAX_METADATA}: leave some out"
+        );
+        Violation::new("metadata", "", rule)
+    })
+}
+
+fn in_map(
+    map: &str,
+    set: &BTreeSet<String>,
+    values: Option<&BTreeMap<String, String>>,
+    settable: &[&str],
+) -> Vec<Violation> {
+    set.iter()
+        .filter(|key| key.starts_with(RESERVED_PREFIX) && !settable.contains(&key.as_str()))
+        .map(|key| {
+            let value = values
+                .and_then(|values| values.get(key))
+                .cloned()
+                .unwrap_or_default();
+            let rule = format!("is reserved, as everything under {RESERVED_PREFIX}: leave it out");
+            Violation::new(format!("metadata.{map}[{key}]"), value, rule)
+        })
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::*;
+    use crate::review::tests::{create, update};
+
+    fn refused(request: &Request) -> Vec<String> {
+        let found = unusable(request, &Changes::of(request));
+        found.into_iter().map(|it| it.to_string()).collect()
+    }
+
+    fn annotated(key: &str, value: &str) -> Value {
+        json!({"metadata": {"annotations": {key: value}}, "spec": {}})
+    }
+
+    #[test]
+    fn a_restart_is_asked_for_by_a_time_alone() {
+        let stored = annotated(names::RESTARTED_AT, "now");
+        let said = refused(&create("alice", &stored));
+        assert_eq!(
+            said,
+            [
+                "metadata.annotations[workspaces.jupyter.org/restarted-at]: \"now\" is no time: write it by RFC 3339, such as \
+              2026-01-31T12:00:00Z (date --utc +%FT%TZ)"
+            ]
+        );
+        assert_eq!(
+            refused(&update("alice", &stored, &stored)),
+            [""; 0],
+            "what was stored stays"
+        );
+        let fine = annotated(names::RESTARTED_AT, "2026-01-31T12:00:00Z");
+        assert_eq!(refused(&update("alice", &stored, &fine)), [""; 0]);
+    }
+
+    #[test]
+    fn metadata_is_limited_and_may_shrink() {
+        let labelled = |count: usize| {
+            let labels: BTreeMap<_, _> = (0..count).map(|n| (format!("k{n:04}"), "v".repeat(63))).collect();
+            json!({"metadata": {"labels": labels}, "spec": {}})
+        };
+        let said = |request: &Request| too_large(request, &Changes::of(request)).map(|it| it.to_string());
+        assert_eq!(said(&create("alice", &labelled(400))), None);
+        let refused = said(&create("alice", &labelled(500))).unwrap_or_default();
+        assert!(refused.starts_with("metadata: has 37"), "{refused}");
+        assert!(said(&update("alice", &labelled(1), &labelled(500))).is_some());
+        assert!(said(&update("alice", &labelled(500), &labelled(501))).is_some());
+        assert_eq!(
+            said(&update("alice", &labelled(500), &labelled(499))),
+            None,
+            "it may become less"
+        );
+        let mut stored = labelled(500);
+        stored["spec"] = json!({"port": 9999});
+        assert_eq!(
+            said(&update("alice", &labelled(500), &stored)),
+            None,
+            "what is stored may stay"
+        );
+        let held: Vec<_> = (0..600).map(|n| format!("example.com/{n:060}")).collect();
+        assert!(said(&create("alice", &json!({"metadata": {"finalizers": held}}))).is_some());
+    }
+
+    #[test]
+    fn an_owner_s_name_can_be_seen_unless_it_is_one_s_own() {
+        let odd = annotated(names::CREATED_BY, "a\u{202e}b");
+        assert_eq!(refused(&create("alice", &odd)).len(), 1);
+        assert_eq!(refused(&create("a\u{202e}b", &odd)), [""; 0]);
+        assert_eq!(
+            refused(&create("hub", &annotated(names::CREATED_BY, "alice"))),
+            [""; 0]
+        );
+    }
+}

@@ -1,0 +1,134 @@
+//! Request -> allowed with warnings, or refused with every broken rule (IO).
+//!
+//! - `workspace`, `shares`, `catalog`: by kind (`catalog`: templates, managers, profiles)
+//! - `ownership`: who sets an owner, changes and deletes a workspace
+//! - `use_permission`: the verb `use` on template, manager and profile
+//! - `references`: rights to the Secrets, ConfigMaps and claims that a workspace names
+//! - `profile_references`: the same for an execution profile
+//! - `disks`: claims and sizes, compared to what the cluster has
+//! - `metadata`: reserved keys, unusable values, size
+//! - `public_access`: warning where `Public` has no effect
+
+mod catalog;
+mod disks;
+mod metadata;
+mod ownership;
+mod profile_references;
+mod public_access;
+mod references;
+mod shares;
+mod use_permission;
+mod workspace;
+
+use rules::{Settings, Violation};
+
+use crate::lookups::{LookupError, Lookups};
+use crate::records::last_updated_by;
+use crate::review::{Accounts, Answer, Changes, Enforcement, Findings, Kind, Refusal, Request};
+
+/// What requests are judged by.
+#[derive(Debug, Clone)]
+pub struct Rules {
+    /// The installation's defaults.
+    settings: Settings,
+    /// Processes with rights of their own.
+    accounts: Accounts,
+    /// What happens to a workspace outside of its template's bounds.
+    enforcement: Enforcement,
+}
+
+impl Rules {
+    /// With the installation's settings, and `admission` set: this webhook runs.
+    pub fn new(settings: Settings, accounts: Accounts, enforcement: Enforcement) -> Self {
+        Self {
+            settings: Settings {
+                admission: true,
+                ..settings
+            },
+            accounts,
+            enforcement,
+        }
+    }
+
+    /// What happens to a workspace outside of its template's bounds.
+    pub(crate) fn enforcement(&self) -> Enforcement {
+        self.enforcement
+    }
+
+    /// Processes with rights of their own.
+    pub(crate) fn accounts(&self) -> &Accounts {
+        &self.accounts
+    }
+}
+
+/// Answers `/validate`. A failed look-up refuses the request.
+pub(crate) async fn validate(request: &Request, rules: &Rules, lookups: &Lookups) -> Answer {
+    match judge(request, rules, lookups).await {
+        Ok(found) => found.answer(rules.enforcement),
+        Err(error) => Answer::Refuse(error.into()),
+    }
+}
+
+/// Every broken rule and warning.
+pub(crate) async fn judge(
+    request: &Request,
+    rules: &Rules,
+    lookups: &Lookups,
+) -> Result<Findings, LookupError> {
+    let changes = Changes::of(request);
+    if rules.accounts.admits_unjudged(request, &changes) {
+        return Ok(Findings::default());
+    }
+    let by_us = rules.accounts.is_ours(request);
+    let mut found = Findings::default();
+    if !by_us {
+        found.forbidden.extend(metadata::reserved(request, &changes));
+        found.invalid.extend(metadata::unusable(request, &changes));
+        found.invalid.extend(metadata::too_large(request, &changes));
+    }
+    if request.kind == Kind::Workspace {
+        let recorded = last_updated_by::violation(request, &rules.accounts);
+        found.forbidden.extend(recorded);
+    }
+    found.extend(match request.kind {
+        Kind::Workspace => {
+            let judged = workspace::judge(request, &changes, by_us, &rules.settings, lookups);
+            Box::pin(judged).await?
+        }
+        Kind::Template => catalog::template(request, &changes, &rules.settings, lookups),
+        Kind::Manager => catalog::manager(request, &changes, &rules.settings, lookups).await,
+        Kind::Profile => {
+            let judged = catalog::profile(request, &changes, by_us, &rules.settings, lookups);
+            judged.await?
+        }
+        Kind::Share if by_us => Findings::default(),
+        Kind::Share => shares::judge(request, &changes, lookups).await?,
+    });
+    Ok(found)
+}
+
+/// An object that does not parse. The schema refuses it, too; where its message is in the answer already, this adds none.
+fn unreadable(request: &Request, why: &str) -> Findings {
+    if request.is_refused {
+        return Findings::default();
+    }
+    invalid(Violation::new("spec", "", format!("cannot be read: {why}")))
+}
+
+fn invalid(violation: Violation) -> Findings {
+    Findings {
+        invalid: vec![violation],
+        ..Findings::default()
+    }
+}
+
+impl From<LookupError> for Refusal {
+    fn from(error: LookupError) -> Self {
+        // Only the log gets the cause: it may name what the user may not see.
+        tracing::error!(
+            error = &error as &dyn std::error::Error,
+            "a request cannot be judged"
+        );
+        Self::not_now()
+    }
+}

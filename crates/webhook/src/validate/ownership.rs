@@ -1,0 +1,152 @@
+//! Stored owner and user -> who may set an owner, change or delete a workspace (IO).
+
+use api::Workspace;
+use api::names::{self, CREATED_BY};
+use api::workspace::OwnershipType;
+use futures::future::try_join;
+use kube::api::DynamicObject;
+use rules::Violation;
+
+use crate::lookups::{LookupError, Lookups};
+use crate::records::assigned_by;
+use crate::review::{Changes, Request};
+
+/// Most changed fields that a message lists.
+const MAX_PATHS: usize = 3;
+
+/// What the user may not do to a workspace of another owner.
+pub(super) async fn violations(
+    request: &Request,
+    changes: &Changes,
+    lookups: &Lookups,
+) -> Result<Vec<Violation>, LookupError> {
+    let (assigning, editing) = try_join(
+        Box::pin(assigning(request, lookups)),
+        Box::pin(editing(request, changes, lookups)),
+    )
+    .await?;
+    Ok(assigning
+        .into_iter()
+        .chain(editing)
+        .chain(assigned_by::violation(request))
+        .collect())
+}
+
+fn owner(object: &DynamicObject) -> &str {
+    names::owner(&object.metadata).unwrap_or_default()
+}
+
+fn owns(request: &Request, stored: &DynamicObject) -> bool {
+    !owner(stored).is_empty() && owner(stored) == request.user_name()
+}
+
+/// Setting another owner needs the verb `assign-owner`. The owner of a stored workspace is changed by its owner or an administrator.
+async fn assigning(request: &Request, lookups: &Lookups) -> Result<Option<Violation>, LookupError> {
+    let named = owner(&request.object);
+    let expected = request.old.as_ref().map_or_else(|| request.user_name(), owner);
+    if named == expected {
+        return Ok(None);
+    }
+    let may_transfer = async {
+        match &request.old {
+            Some(stored) if !owns(request, stored) => lookups.may(request, names::ADMINISTER_VERB).await,
+            _ => Ok(true),
+        }
+    };
+    let (assigns, may_transfer) =
+        try_join(lookups.may(request, names::ASSIGN_OWNER_VERB), may_transfer).await?;
+    if assigns && may_transfer {
+        return Ok(None);
+    }
+    let whose = if may_transfer {
+        String::new()
+    } else {
+        format!(
+            ", which is for its owner and holders of the verb {}",
+            names::ADMINISTER_VERB
+        )
+    };
+    let verbs = match (assigns, may_transfer) {
+        (false, false) => format!(
+            "the verbs {} and {}",
+            names::ASSIGN_OWNER_VERB,
+            names::ADMINISTER_VERB
+        ),
+        (true, false) => format!("the verb {}", names::ADMINISTER_VERB),
+        (_, true) => format!("the verb {}", names::ASSIGN_OWNER_VERB),
+    };
+    let rule = format!(
+        "names another owner{whose}: leave the annotation as it is, or ask an administrator for {verbs} on this workspace"
+    );
+    Ok(Some(Violation::new(
+        format!("metadata.annotations[{CREATED_BY}]"),
+        named,
+        rule,
+    )))
+}
+
+/// A workspace that is `OwnerOnly` is changed by its owner and by administrators.
+async fn editing(
+    request: &Request,
+    changes: &Changes,
+    lookups: &Lookups,
+) -> Result<Option<Violation>, LookupError> {
+    let Some(stored) = &request.old else {
+        return Ok(None);
+    };
+    let touched = request.is_delete() || changes.beyond_annotation(CREATED_BY);
+    if !touched || owns(request, stored) || is_public(stored, lookups).await? {
+        return Ok(None);
+    }
+    let terminating = async {
+        if request.is_delete() {
+            lookups.namespace_is_terminating(&request.namespace).await
+        } else {
+            Ok(false)
+        }
+    };
+    let (administers, terminating) =
+        try_join(lookups.may(request, names::ADMINISTER_VERB), terminating).await?;
+    if administers || terminating {
+        return Ok(None);
+    }
+    Ok(Some(not_yours(request, changes)))
+}
+
+/// The violation for another user's change of a workspace that is `OwnerOnly`.
+fn not_yours(request: &Request, changes: &Changes) -> Violation {
+    let verb = names::ADMINISTER_VERB;
+    if request.is_delete() {
+        let rule =
+            format!("is deleted only by its owner and by holders of the verb {verb} on it: ask one of them");
+        return Violation::new("metadata.name", &request.name, rule);
+    }
+    let paths = changes.paths();
+    let more = match paths.len().saturating_sub(MAX_PATHS) {
+        0 => String::new(),
+        more => format!(" and {more} more"),
+    };
+    let listed = paths
+        .iter()
+        .take(MAX_PATHS)
+        .map(String::as_str)
+        .collect::<Vec<_>>()
+        .join(", ");
+    let rule = format!(
+        "must stay as it is: the workspace {:?} is changed only by its owner and by holders of the verb {verb} on it: ask one of them",
+        request.name
+    );
+    Violation::new(format!("{listed}{more}"), "", rule)
+}
+
+/// Whether every user with the rights to it may edit the stored workspace.
+async fn is_public(stored: &DynamicObject, lookups: &Lookups) -> Result<bool, LookupError> {
+    // One that cannot be parsed is edited by its owner alone.
+    let Ok(stored) = stored.clone().try_parse::<Workspace>() else {
+        return Ok(false);
+    };
+    let template = lookups.template_of(&stored).await?;
+    let own = stored.spec.ownership_type;
+    let effective = own.or_else(|| template?.spec.default_ownership_type);
+    Ok(effective == Some(OwnershipType::Public))
+}

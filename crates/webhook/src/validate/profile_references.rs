@@ -1,0 +1,126 @@
+//! What a profile newly names (Secrets, ConfigMaps, account) -> what its author may not read (IO).
+//!
+//! Users of the profile see their content and act as the account. Its author must have those
+//! rights.
+
+use std::collections::BTreeMap;
+
+use api::WorkspaceExecutionProfile;
+use kube::api::DynamicObject;
+use rules::Violation;
+
+use super::references;
+use crate::lookups::{LookupError, Lookups, Right};
+use crate::review::Request;
+
+const SECRETS: &str = "secrets";
+const CONFIG_MAPS: &str = "configmaps";
+/// A user who may create a token of an account can act as it. Clouds identify pods by their account, so each that is named needs it,
+/// with or without a token.
+const TOKENS: &str = "serviceaccounts/token";
+
+/// How pods get an object that a profile names.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+enum Exposure {
+    /// Pods see all of it.
+    Mount,
+    /// Pods see one key of it.
+    Key(String),
+    /// Nodes pull images with it; no pod sees it.
+    Pull,
+    /// Pods run as it.
+    Account,
+}
+
+impl Exposure {
+    /// Whether a right to this covers the other.
+    fn covers(&self, other: &Self) -> bool {
+        *self == Self::Mount || self == other
+    }
+}
+
+/// Resource, name and exposure -> the first field that names it.
+type Targets = BTreeMap<(&'static str, String, Exposure), String>;
+
+/// What the user has no right to.
+pub(super) async fn forbidden(request: &Request, lookups: &Lookups) -> Result<Vec<Violation>, LookupError> {
+    // What cannot be parsed attests nothing.
+    let known = request.old.as_ref().and_then(read).unwrap_or_default();
+    let new = read(&request.object).unwrap_or_default();
+    let asked: Vec<(Right, String)> = references::newly_named(new, &known, Exposure::covers)
+        .into_iter()
+        .map(|((resource, name), field)| (right(request, resource, name), field))
+        .collect();
+    references::without_right(request, asked, lookups).await
+}
+
+fn right(request: &Request, resource: &str, name: String) -> Right {
+    Right {
+        verb: if resource == TOKENS { "create" } else { "get" },
+        group: "",
+        resource: resource.to_owned(),
+        namespace: request.namespace.clone(),
+        name,
+    }
+}
+
+fn read(object: &DynamicObject) -> Option<Targets> {
+    let profile: WorkspaceExecutionProfile = object.clone().try_parse().ok()?;
+    Some(targets(&profile))
+}
+
+/// What pods with this profile get to see.
+fn targets(profile: &WorkspaceExecutionProfile) -> Targets {
+    let mut found = Targets::new();
+    let mut add = |resource, name: &str, exposure: Exposure, field: String| {
+        found
+            .entry((resource, name.to_owned(), exposure))
+            .or_insert(field);
+    };
+    let account = profile.spec.service_account.as_ref();
+    if let Some(name) = account.and_then(|account| account.name.as_ref()) {
+        add(
+            TOKENS,
+            name,
+            Exposure::Account,
+            "spec.serviceAccount.name".to_owned(),
+        );
+    }
+    for (index, mount) in profile.spec.secret_mounts.iter().enumerate() {
+        add(
+            SECRETS,
+            &mount.secret_name,
+            Exposure::Mount,
+            format!("spec.secretMounts[{index}].secretName"),
+        );
+    }
+    // Nodes read them, and a pull shows whether they are valid. So the author needs the right to read them.
+    for (index, secret) in profile.spec.image_pull_secrets.iter().enumerate() {
+        add(
+            SECRETS,
+            &secret.name,
+            Exposure::Pull,
+            format!("spec.imagePullSecrets[{index}].name"),
+        );
+    }
+    for (index, variable) in profile.spec.env.iter().enumerate() {
+        let Some(source) = &variable.value_from else {
+            continue;
+        };
+        let at = format!("spec.env[{index}].valueFrom");
+        if let Some(secret) = &source.secret_key_ref {
+            let exposure = Exposure::Key(secret.key.clone());
+            add(SECRETS, &secret.name, exposure, format!("{at}.secretKeyRef.name"));
+        }
+        if let Some(map) = &source.config_map_key_ref {
+            let exposure = Exposure::Key(map.key.clone());
+            add(
+                CONFIG_MAPS,
+                &map.name,
+                exposure,
+                format!("{at}.configMapKeyRef.name"),
+            );
+        }
+    }
+    found
+}

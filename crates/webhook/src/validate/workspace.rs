@@ -1,0 +1,377 @@
+//! Request for a Workspace -> what is wrong with it (IO).
+
+use api::names::{DEPRECATED, REPLACED_BY};
+use api::{Workspace, WorkspaceExecutionProfile, WorkspaceManager, WorkspaceTemplate};
+use futures::future::{try_join, try_join3};
+use kube::{Resource, ResourceExt as _};
+use rules::{Home, Judgement, NotYet, Settings, Violation, Violations};
+
+use super::{disks, invalid, ownership, public_access, references, unreadable, use_permission};
+use crate::lookups::{LookupError, Lookups};
+use crate::records::attested_template;
+use crate::review::{Changes, Findings, Kind, Request};
+
+/// Judges a request for a workspace. `by_us`: the user is the operator or the gateway, which need no such rights.
+pub(super) async fn judge(
+    request: &Request,
+    changes: &Changes,
+    by_us: bool,
+    settings: &Settings,
+    lookups: &Lookups,
+) -> Result<Findings, LookupError> {
+    if request.is_delete() {
+        return deletion(request, changes, by_us, lookups).await;
+    }
+    let workspace: Workspace = match request.object.clone().try_parse() {
+        Ok(workspace) => workspace,
+        Err(error) => return Ok(unreadable(request, &error.to_string())),
+    };
+    let all = is_to_be_judged(request, changes);
+    if let Some(too_large) = rules::validate::spec_size(&workspace.spec).filter(|_| all) {
+        // Before any call to the API server.
+        return Ok(invalid(too_large));
+    }
+    let template = lookups.template_of(&workspace).await?;
+    let references = try_join(
+        managers(&workspace, template.as_ref(), lookups),
+        profile(request, &workspace, template.as_ref(), lookups),
+    );
+    let (ownership, refused, (managers, profile)) = Box::pin(try_join3(
+        unless(by_us, ownership::violations(request, changes, lookups)),
+        unless(
+            by_us,
+            use_permission::refused(request, changes, &workspace, template.as_ref(), lookups),
+        ),
+        references,
+    ))
+    .await?;
+    let template_is_secret = refused.hides(Kind::Template);
+    let mismatch = attested_template::violation(request, template.as_ref()).filter(|_| !template_is_secret);
+    let referred = Referred {
+        template,
+        managers,
+        profile,
+        template_is_secret,
+    }
+    .without_hidden(&refused);
+    let mut found = Findings {
+        forbidden: [ownership, refused.violations, Vec::from_iter(mismatch)].concat(),
+        ..Findings::default()
+    };
+    found.extend(referred.judge(request, changes, &workspace, settings));
+    // Perhaps many calls: only for an object that would be stored.
+    let may_read_more = all || use_permission::opens(request, changes) || use_permission::hands_over(request);
+    let may_read_more = may_read_more && !request.is_refused;
+    if may_read_more && !by_us && found.forbidden.is_empty() && found.invalid.is_empty() {
+        let known = references::Known {
+            template: referred.template.as_ref(),
+            managers: &referred.managers,
+            settings,
+        };
+        found.forbidden = Box::pin(references::forbidden(
+            request, changes, &workspace, &known, lookups,
+        ))
+        .await?;
+        if all && found.forbidden.is_empty() {
+            found.extend(Box::pin(disks::judge(request, changes, &workspace, lookups)).await);
+        }
+    }
+    Ok(found)
+}
+
+async fn unless<T: Default>(
+    skip: bool,
+    answer: impl Future<Output = Result<T, LookupError>>,
+) -> Result<T, LookupError> {
+    if skip { Ok(T::default()) } else { answer.await }
+}
+
+async fn deletion(
+    request: &Request,
+    changes: &Changes,
+    by_us: bool,
+    lookups: &Lookups,
+) -> Result<Findings, LookupError> {
+    let forbidden = unless(by_us, ownership::violations(request, changes, lookups)).await?;
+    Ok(Findings {
+        forbidden,
+        ..Findings::default()
+    })
+}
+
+/// All managers; from the API server where the watch may be an instant behind.
+async fn managers(
+    workspace: &Workspace,
+    template: Option<&WorkspaceTemplate>,
+    lookups: &Lookups,
+) -> Result<Vec<WorkspaceManager>, LookupError> {
+    let named = workspace
+        .spec
+        .manager_ref
+        .as_deref()
+        .or_else(|| template?.spec.manager_ref.as_deref());
+    let known = lookups.managers();
+    let waits_for_template = template.is_none() && workspace.spec.template_ref.is_some();
+    if waits_for_template || rules::managers::choose(named, &known).is_ok() {
+        return Ok(known);
+    }
+    lookups.managers_now().await
+}
+
+async fn profile(
+    request: &Request,
+    workspace: &Workspace,
+    template: Option<&WorkspaceTemplate>,
+    lookups: &Lookups,
+) -> Result<Option<WorkspaceExecutionProfile>, LookupError> {
+    let named = rules::profile_name(&workspace.spec, template.map(|template| &template.spec));
+    match named {
+        Some(name) => lookups.profile(&request.namespace, name).await,
+        None => Ok(None),
+    }
+}
+
+/// What a workspace refers to, as far as it exists.
+struct Referred {
+    template: Option<WorkspaceTemplate>,
+    managers: Vec<WorkspaceManager>,
+    profile: Option<WorkspaceExecutionProfile>,
+    template_is_secret: bool,
+}
+
+impl Referred {
+    /// Without the objects that the user may not use, and without what only such a template leads to.
+    fn without_hidden(mut self, refused: &use_permission::Refused) -> Self {
+        let no_template = refused.hides(Kind::Template);
+        if no_template {
+            self.template = None;
+        }
+        if no_template || refused.hides(Kind::Profile) {
+            self.profile = None;
+        }
+        if refused.hides(Kind::Manager) {
+            self.managers.clear();
+        }
+        self
+    }
+
+    fn judge(
+        &self,
+        request: &Request,
+        changes: &Changes,
+        workspace: &Workspace,
+        settings: &Settings,
+    ) -> Findings {
+        let mut found = Findings::default();
+        let all = is_to_be_judged(request, changes);
+        if !all && !changes.labels() {
+            return found;
+        }
+        let judgement = self.ask(workspace, self.template.as_ref(), settings);
+        let (mut invalid, mut out_of_bounds) = self.apart(workspace, &judgement, settings);
+        if !all {
+            // Only labels change: what was stored before does not prevent that.
+            invalid.retain(about_labels);
+            out_of_bounds.retain(about_labels);
+        }
+        let unmended = already_without_template(request, workspace, settings);
+        invalid.retain(|violation| Some(violation) != unmended.as_ref());
+        found.invalid = invalid;
+        found.out_of_bounds = out_of_bounds;
+        if all {
+            found
+                .invalid
+                .extend(self.terminating(request, changes, &judgement));
+            found.warnings = self.warnings(request, changes, workspace, &judgement);
+            found.warnings.extend(unmended.map(|it| it.to_string()));
+        }
+        found
+    }
+
+    fn ask(
+        &self,
+        workspace: &Workspace,
+        template: Option<&WorkspaceTemplate>,
+        settings: &Settings,
+    ) -> Judgement {
+        let references = rules::References::managed_by(&self.managers)
+            .with_template(template)
+            .with_profile(self.profile.as_ref());
+        rules::judge(workspace, &references, settings)
+    }
+
+    /// Broken rules, those that hold without the template apart from its bounds.
+    fn apart(
+        &self,
+        workspace: &Workspace,
+        judgement: &Judgement,
+        settings: &Settings,
+    ) -> (Vec<Violation>, Vec<Violation>) {
+        let list = |violations: &Option<Violations>| -> Vec<Violation> {
+            violations.iter().flat_map(Violations::iter).cloned().collect()
+        };
+        let all = list(&judgement.violations);
+        if all.is_empty() || self.template.is_none() {
+            return (all, Vec::new());
+        }
+        let without = list(&self.ask(workspace, None, settings).violations);
+        all.into_iter().partition(|violation| without.contains(violation))
+    }
+
+    /// An object that is being deleted accepts no new workspace.
+    fn terminating(&self, request: &Request, changes: &Changes, judgement: &Judgement) -> Vec<Violation> {
+        let chosen = rules::managers::choose(judgement.effective.manager_ref.as_deref(), &self.managers).ok();
+        let enters = |field: &str| request.is_create() || changes.spec.contains(field);
+        [
+            ("templateRef", self.template.as_ref().and_then(terminating)),
+            ("managerRef", chosen.and_then(terminating)),
+            ("executionProfileRef", self.profile.as_ref().and_then(terminating)),
+        ]
+        .into_iter()
+        .filter(|(field, _)| enters(field))
+        .filter_map(|(field, terminating)| {
+            let (kind, name) = terminating?;
+            let rule = format!("is being deleted and takes no new workspace: choose another {kind}");
+            Some(Violation::new(format!("spec.{field}"), name, rule))
+        })
+        .collect()
+    }
+
+    fn warnings(
+        &self,
+        request: &Request,
+        changes: &Changes,
+        workspace: &Workspace,
+        judgement: &Judgement,
+    ) -> Vec<String> {
+        // Whether such a template exists is not shown either.
+        let not_yet = judgement
+            .not_yet
+            .as_ref()
+            .filter(|not_yet| !(self.template_is_secret && is_template(not_yet)));
+        let wanted = workspace.spec.desired_status;
+        let mut warnings: Vec<_> = not_yet.map(|not_yet| not_yet.told(wanted)).into_iter().collect();
+        let touched = ["idleShutdown", "storage"]
+            .iter()
+            .any(|field| changes.spec.contains(*field));
+        let template_known = !judgement.not_yet.as_ref().is_some_and(is_template);
+        let may_warn = template_known && (request.is_create() || touched);
+        warnings.extend(idle_loses_files(judgement).filter(|_| may_warn));
+        let may_open = ["accessType", "managerRef"]
+            .iter()
+            .any(|field| changes.spec.contains(*field));
+        if template_known && (request.is_create() || may_open) {
+            let effective = &judgement.effective;
+            let named = effective.manager_ref.as_deref();
+            warnings.extend(public_access::warning(
+                "spec.accessType",
+                effective.access,
+                named,
+                &self.managers,
+            ));
+        }
+        if !request.is_create() {
+            return warnings;
+        }
+        warnings.extend(self.template.as_ref().and_then(deprecation));
+        if template_known && matches!(judgement.effective.home, Home::Ephemeral { .. }) {
+            warnings.push(
+                "spec.storage is not set: files in the home directory are lost when the workspace stops"
+                    .to_owned(),
+            );
+        }
+        warnings
+    }
+}
+
+/// The warning that a stop for idleness loses the files.
+fn idle_loses_files(judgement: &Judgement) -> Option<String> {
+    let idle = judgement
+        .effective
+        .idle
+        .as_ref()
+        .filter(|idle| idle.enabled == Some(true))?;
+    let is_ephemeral = matches!(judgement.effective.home, Home::Ephemeral { .. });
+    let minutes = idle.idle_timeout_in_minutes.filter(|_| is_ephemeral)?;
+    Some(format!(
+        "spec.idleShutdown: the workspace is stopped when nobody has used it for {minutes} min, and the files in its home directory are \
+         lost then, because it has no disk: set spec.storage, or idleShutdown.enabled: false"
+    ))
+}
+
+/// A stored workspace is not judged again for changes that run nothing new: finalizers, a stop.
+fn is_to_be_judged(request: &Request, changes: &Changes) -> bool {
+    let only_status = changes.spec.iter().eq(["desiredStatus"]);
+    let stops = only_status && request.object.data["spec"]["desiredStatus"] == "Stopped";
+    request.is_create() || (!changes.spec.is_empty() && !stops)
+}
+
+/// The missing template of a workspace that was stored without one, where each needs one: it cannot be added, and it does not start.
+fn already_without_template(
+    request: &Request,
+    workspace: &Workspace,
+    settings: &Settings,
+) -> Option<Violation> {
+    let stored = request.old.as_ref()?;
+    let was_without = stored.data["spec"]["templateRef"].is_null();
+    rules::validate::without_template(workspace, settings).filter(|_| was_without)
+}
+
+fn is_template(not_yet: &NotYet) -> bool {
+    matches!(not_yet, NotYet::TemplateNotFound { .. })
+}
+
+fn about_labels(violation: &Violation) -> bool {
+    violation.field.starts_with("metadata.labels")
+}
+
+/// Kind and name of an object that is being deleted.
+fn terminating<K: Resource<DynamicType = ()>>(object: &K) -> Option<(String, String)> {
+    object.meta().deletion_timestamp.as_ref()?;
+    Some((K::kind(&()).into_owned(), object.name_any()))
+}
+
+/// The warning about a deprecated template.
+fn deprecation(template: &WorkspaceTemplate) -> Option<String> {
+    let annotations = template.annotations();
+    let (why, other) = (annotations.get(DEPRECATED), annotations.get(REPLACED_BY));
+    if why.is_none() && other.is_none() {
+        return None;
+    }
+    let why = why.filter(|why| !why.is_empty()).map(|why| format!(": {why:?}"));
+    let other = other.map(|other| format!("; use {other:?} instead"));
+    Some(format!(
+        "WorkspaceTemplate {:?} is deprecated{}{}",
+        template.name_any(),
+        why.unwrap_or_default(),
+        other.unwrap_or_default(),
+    ))
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::*;
+
+    #[test]
+    fn a_template_is_deprecated_by_either_annotation() {
+        let template = |annotations: Value| -> WorkspaceTemplate {
+            serde_json::from_value(json!({
+                "metadata": {"name": "old", "annotations": annotations},
+                "spec": {"displayName": "t", "defaultImage": "uv"},
+            }))
+            .unwrap()
+        };
+        let said = |annotations| deprecation(&template(annotations));
+        assert_eq!(said(json!({"a": "b"})), None);
+        assert_eq!(
+            said(json!({ DEPRECATED: "" })).as_deref(),
+            Some(r#"WorkspaceTemplate "old" is deprecated"#)
+        );
+        assert_eq!(
+            said(json!({DEPRECATED: "no more\nsupport", REPLACED_BY: "new"})).as_deref(),
+            Some(r#"WorkspaceTemplate "old" is deprecated: "no more\nsupport"; use "new" instead"#)
+        );
+    }
+}

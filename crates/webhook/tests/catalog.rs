@@ -1,0 +1,387 @@
+//! Templates, managers and profiles: what is refused, what is warned about, and what they do to workspaces.
+
+use api::names::{DEPRECATED, IS_DEFAULT, REPLACED_BY};
+use serde_json::{Value, json};
+
+use crate::cluster::{Cluster, Health};
+use crate::support::{OPERATOR, workspace};
+
+fn object(kind: &str, spec: Value) -> Value {
+    json!({
+        "apiVersion": "workspaces.jupyter.org/v1alpha1",
+        "kind": kind,
+        "metadata": {"name": "it"},
+        "spec": spec,
+    })
+}
+
+fn template(spec: Value) -> Value {
+    let mut spec = spec;
+    spec["displayName"] = json!("t");
+    spec["defaultImage"] = json!("uv");
+    object("WorkspaceTemplate", spec)
+}
+
+fn manager(base_domain: &str) -> Value {
+    object(
+        "WorkspaceManager",
+        json!({"routing": {"baseDomain": base_domain, "traefik": {}}, "authentication": {"gateway": {}}}),
+    )
+}
+
+#[tokio::test]
+async fn a_template_that_contradicts_itself_is_refused() {
+    let webhook = Cluster::default().webhook();
+    let good = template(json!({"resourceBounds": {"cpu": {"max": "2"}}}));
+    assert!(webhook.validate_create("root", &good).await.allowed);
+    let bad = template(json!({"resourceBounds": {"cpu": {"min": "3", "max": "2"}}}));
+    let refused = webhook.validate_create("root", &bad).await;
+    assert_eq!(refused.code, 422);
+    assert!(refused.message.contains("spec.resourceBounds.cpu"), "{refused:?}");
+    assert!(refused.message.contains("contradicts itself") || refused.message.contains("more than"));
+}
+
+#[tokio::test]
+async fn a_template_that_admits_no_workspace_is_refused_and_a_bound_for_few_gives_a_warning() {
+    let webhook = Cluster::default().webhook();
+    for (spec, field) in [
+        (
+            json!({"resourceBounds": {"cpu": {"max": 0}}}),
+            "spec.resourceBounds.cpu.max",
+        ),
+        (
+            json!({"resourceBounds": {"memory": {"max": "1Ki"}}}),
+            "spec.resourceBounds.memory.max",
+        ),
+        (
+            json!({"resourceBounds": {"cpu": {"min": 2}, "resources": {"cpu": {"max": 1}}}}),
+            "spec.resourceBounds.cpu.min",
+        ),
+        (
+            json!({"primaryStorage": {"maxSize": 0}}),
+            "spec.primaryStorage.maxSize",
+        ),
+    ] {
+        let refused = webhook.validate_create("root", &template(spec)).await;
+        assert_eq!(refused.code, 422, "{field}");
+        assert!(
+            refused.message.contains(&format!("{field}: "))
+                && refused.message.contains("admits no workspace"),
+            "{refused:?}"
+        );
+    }
+    let idle = template(json!({"idleShutdownOverrides": {"maxIdleTimeoutInMinutes": 60}}));
+    let answer = webhook.validate_create("root", &idle).await;
+    assert!(answer.allowed);
+    assert!(
+        answer.warnings[0].contains("set spec.defaultIdleShutdown"),
+        "{answer:?}"
+    );
+    let answer = webhook.validate_update("root", &idle, &idle).await;
+    assert!(answer.allowed && answer.warnings.is_empty(), "{answer:?}");
+}
+
+#[tokio::test]
+async fn users_set_their_own_annotations_and_no_others() {
+    let webhook = Cluster::default().webhook();
+    let cases = [
+        (template(json!({})), DEPRECATED, true),
+        (template(json!({})), REPLACED_BY, true),
+        (template(json!({})), IS_DEFAULT, false),
+        (manager("b.org"), IS_DEFAULT, true),
+        (manager("b.org"), DEPRECATED, false),
+        (object("WorkspaceExecutionProfile", json!({})), DEPRECATED, false),
+        (
+            workspace(json!({"storage": {"size": "1Gi"}})),
+            api::names::RESTARTED_AT,
+            true,
+        ),
+        (workspace(json!({"storage": {"size": "1Gi"}})), IS_DEFAULT, false),
+    ];
+    for (old, key, allowed) in cases {
+        let mut new = old.clone();
+        let is_time = key == api::names::RESTARTED_AT;
+        let value = if is_time { "2026-01-31T12:00:00Z" } else { "true" };
+        new["metadata"]["annotations"][key] = json!(value);
+        let answer = webhook.validate_update("alice", &old, &new).await;
+        assert_eq!(answer.allowed, allowed, "{key} on {}: {answer:?}", old["kind"]);
+    }
+}
+
+#[tokio::test]
+async fn a_restart_is_asked_for_by_a_time() {
+    let webhook = Cluster::default().webhook();
+    let old = workspace(json!({"storage": {"size": "1Gi"}}));
+    let mut new = old.clone();
+    new["metadata"]["annotations"][api::names::RESTARTED_AT] = json!("now");
+    let refused = webhook.validate_update("alice", &old, &new).await;
+    assert_eq!(refused.code, 422, "{refused:?}");
+    assert!(refused.message.contains(r#""now" is no time"#), "{refused:?}");
+}
+
+#[tokio::test]
+async fn our_operator_protects_the_catalogue() {
+    let webhook = Cluster::default().webhook();
+    for old in [
+        template(json!({})),
+        manager("b.org"),
+        object("WorkspaceExecutionProfile", json!({})),
+    ] {
+        let mut held = old.clone();
+        held["metadata"]["finalizers"] = json!([api::names::IN_USE_FINALIZER]);
+        assert!(webhook.validate_update(OPERATOR, &old, &held).await.allowed);
+        assert!(webhook.validate_update(OPERATOR, &held, &old).await.allowed);
+    }
+}
+
+#[tokio::test]
+async fn a_deprecated_template_is_warned_about_when_it_is_taken() {
+    let mut deprecated = testkit::objects::template("prod");
+    deprecated.metadata.annotations = Some(
+        [
+            (DEPRECATED.to_owned(), "no patches".to_owned()),
+            (REPLACED_BY.to_owned(), "prod-2".to_owned()),
+        ]
+        .into(),
+    );
+    let webhook = Cluster::with(deprecated).webhook();
+    let new = workspace(json!({"templateRef": "prod"}));
+    let answer = webhook.validate_create("alice", &new).await;
+    assert!(answer.allowed);
+    assert_eq!(
+        answer.warnings,
+        [r#"WorkspaceTemplate "prod" is deprecated: "no patches"; use "prod-2" instead"#]
+    );
+    let bigger = workspace(json!({"templateRef": "prod", "storage": {"size": "2Gi"}}));
+    assert!(
+        webhook
+            .validate_update("alice", &new, &bigger)
+            .await
+            .warnings
+            .is_empty()
+    );
+}
+
+#[tokio::test]
+async fn managers_and_profiles_that_are_being_deleted_accept_no_new_workspaces() {
+    let leaving = json!("2026-01-01T00:00:00Z");
+    let mut cluster = Cluster::with(testkit::objects::template("prod")).granting(&["* use * *"]);
+    let mut gone = testkit::objects::manager("gone");
+    gone.metadata.annotations = None;
+    gone.metadata.deletion_timestamp = serde_json::from_value(leaving.clone()).unwrap();
+    cluster.managers.push(gone);
+    cluster.profiles = vec![
+        serde_json::from_value(json!({
+            "metadata": {"name": "gone", "namespace": "team", "deletionTimestamp": leaving}, "spec": {}
+        }))
+        .unwrap(),
+    ];
+    let webhook = cluster.webhook();
+    let plain = workspace(json!({"templateRef": "prod"}));
+    for field in ["managerRef", "executionProfileRef"] {
+        let mut new = plain.clone();
+        new["spec"][field] = json!("gone");
+        let expected = format!(r#"spec.{field}: "gone" is being deleted and takes no new workspace"#);
+        let created = webhook.validate_create("alice", &new).await;
+        assert!(created.message.contains(&expected), "{created:?}");
+        let moved = webhook.validate_update("alice", &plain, &new).await;
+        assert!(moved.message.contains(&expected), "{moved:?}");
+        let mut stays = new.clone();
+        stays["spec"]["port"] = json!(9999);
+        assert!(webhook.validate_update("alice", &new, &stays).await.allowed);
+    }
+}
+
+#[tokio::test]
+async fn moving_a_manager_says_how_many_workspaces_move() {
+    let running = |name: &str, phase: &str, manager: &str| {
+        let mut workspace = testkit::objects::workspace(name);
+        workspace.status =
+            serde_json::from_value(json!({"phase": phase, "resolved": {"manager": manager}})).unwrap();
+        workspace
+    };
+    let mut cluster = Cluster {
+        workspaces: vec![
+            running("a", "Running", "it"),
+            running("b", "Running", "it"),
+            running("c", "Stopped", "it"),
+            running("d", "Running", "other"),
+        ],
+        ..Cluster::default()
+    };
+    let webhook = cluster.clone().webhook();
+    let answer = webhook
+        .validate_update("root", &manager("a.org"), &manager("b.org"))
+        .await;
+    assert!(answer.allowed);
+    assert_eq!(
+        answer.warnings,
+        ["spec.routing.baseDomain changes: 2 running workspaces get other URLs, and their sessions end"]
+    );
+    let mut by_path = manager("b.org");
+    by_path["spec"]["routing"]["mode"] = json!("Path");
+    let answer = webhook.validate_update("root", &manager("a.org"), &by_path).await;
+    let line = "spec.routing.baseDomain, spec.routing.mode change: 2 running workspaces get other URLs, and their sessions end";
+    assert_eq!(answer.warnings, [line]);
+    let same = webhook
+        .validate_update("root", &manager("a.org"), &manager("a.org"))
+        .await;
+    assert!(same.warnings.is_empty());
+    cluster.health = Health::Broken;
+    let answer = cluster
+        .webhook()
+        .validate_update("root", &manager("a.org"), &manager("b.org"))
+        .await;
+    assert!(
+        answer.allowed && answer.warnings[0].contains("every running workspace"),
+        "{answer:?}"
+    );
+}
+
+fn naming(secret: &str) -> Value {
+    let mut profile = object(
+        "WorkspaceExecutionProfile",
+        json!({
+            "secretMounts": [{"secretName": secret, "mountPath": "/etc/keys"}],
+            "imagePullSecrets": [{"name": format!("{secret}-of-registry")}],
+            "env": [
+                {"name": "A", "valueFrom": {"secretKeyRef": {"name": secret, "key": "k"}}},
+                {"name": "B", "valueFrom": {"configMapKeyRef": {"name": "facts", "key": "k"}}},
+            ],
+        }),
+    );
+    profile["metadata"]["namespace"] = json!("team");
+    profile
+}
+
+#[tokio::test]
+async fn a_profile_shows_its_pods_nothing_that_its_writer_may_not_read() {
+    let webhook = Cluster::default()
+        .granting(&[
+            "root get secrets keys",
+            "root get secrets keys-of-registry",
+            "root get configmaps facts",
+        ])
+        .webhook();
+    assert!(webhook.validate_create("root", &naming("keys")).await.allowed);
+    let refused = webhook.validate_create("alice", &naming("keys")).await;
+    assert_eq!(refused.code, 403);
+    for line in [
+        r#"spec.secretMounts[0].secretName: "keys" is out of your reach"#,
+        r#"spec.imagePullSecrets[0].name: "keys-of-registry" is out of your reach"#,
+        r#"spec.env[1].valueFrom.configMapKeyRef.name: "facts" is out of your reach"#,
+    ] {
+        assert!(refused.message.contains(line), "{line}: {refused:?}");
+    }
+    let other = webhook
+        .validate_update("root", &naming("keys"), &naming("others"))
+        .await;
+    assert_eq!(other.code, 403, "{other:?}");
+}
+
+#[tokio::test]
+async fn a_secret_lent_for_pulls_or_for_one_key_is_not_thereby_shown_to_pods() {
+    let webhook = Cluster::default().webhook();
+    let profile = |spec: Value| {
+        let mut profile = object("WorkspaceExecutionProfile", spec);
+        profile["metadata"]["namespace"] = json!("team");
+        profile
+    };
+    let env = |key: &str| json!([{"name": "A", "valueFrom": {"secretKeyRef": {"name": "s", "key": key}}}]);
+    let pull = profile(json!({"imagePullSecrets": [{"name": "s"}]}));
+    let one = profile(json!({"env": env("k")}));
+    let all = profile(json!({"secretMounts": [{"secretName": "s", "mountPath": "/etc/keys"}]}));
+    let other = profile(json!({"env": env("other")}));
+    for (old, new) in [(&pull, &one), (&pull, &all), (&one, &other), (&one, &all)] {
+        let refused = webhook.validate_update("alice", old, new).await;
+        assert_eq!(refused.code, 403, "{old} {new}: {refused:?}");
+        assert!(
+            refused.message.contains(r#""s" is out of your reach"#),
+            "{refused:?}"
+        );
+    }
+    for new in [&pull, &one, &other] {
+        assert!(webhook.validate_update("alice", &all, new).await.allowed, "{new}");
+    }
+}
+
+#[tokio::test]
+async fn what_a_profile_names_already_is_not_asked_for_again_nor_what_is_refused_anyway() {
+    let webhook = Cluster::default().webhook();
+    let (old, mut new) = (naming("keys"), naming("keys"));
+    new["spec"]["priorityClassName"] = json!("interactive");
+    assert!(webhook.validate_update("alice", &old, &new).await.allowed);
+    assert!(webhook.validate_delete("alice", &old).await.allowed);
+    new["spec"]["priorityClassName"] = json!("system-node-critical");
+    assert_eq!(webhook.validate_create("alice", &new).await.code, 422);
+    assert_eq!(webhook.asked(), Vec::<String>::new());
+}
+
+#[tokio::test]
+async fn what_a_template_names_and_does_not_exist_is_worth_a_warning_and_so_is_deleting_it() {
+    let mut naming = testkit::objects::template("prod");
+    naming.spec.manager_ref = Some("edge".to_owned());
+    let webhook = Cluster::with(naming).webhook();
+    let new = template(json!({"managerRef": "edge", "executionProfileRef": "id"}));
+    let answer = webhook.validate_create("root", &new).await;
+    assert!(answer.allowed, "{answer:?}");
+    let beginnings = [
+        r#"spec.managerRef: "edge" is no WorkspaceManager that exists"#,
+        r#"spec.executionProfileRef: "id" is no WorkspaceExecutionProfile of any namespace"#,
+    ];
+    for (warning, beginning) in answer.warnings.iter().zip(beginnings) {
+        assert!(warning.starts_with(beginning), "{answer:?}");
+    }
+    assert_eq!(answer.warnings.len(), 2);
+    let fine = template(json!({"managerRef": "main"}));
+    assert_eq!(webhook.validate_create("root", &fine).await.warnings, [""; 0]);
+
+    let mut gone = manager("b.org");
+    gone["metadata"]["name"] = json!("edge");
+    let answer = webhook.validate_delete("root", &gone).await;
+    assert!(answer.allowed, "{answer:?}");
+    assert!(
+        answer.warnings[0].contains(r#""edge" is named by the WorkspaceTemplates prod"#),
+        "{answer:?}"
+    );
+    gone["metadata"]["name"] = json!("main");
+    assert_eq!(webhook.validate_delete("root", &gone).await.warnings, [""; 0]);
+}
+
+#[tokio::test]
+async fn a_profile_names_an_account_only_for_users_who_may_create_its_token() {
+    let profile = |account: &str| {
+        object(
+            "WorkspaceExecutionProfile",
+            json!({"serviceAccount": {"name": account}}),
+        )
+    };
+    let webhook = Cluster::default()
+        .granting(&["carol create serviceaccounts mine"])
+        .webhook();
+    assert!(webhook.validate_create("carol", &profile("mine")).await.allowed);
+    let refused = webhook.validate_create("carol", &profile("ci")).await;
+    assert_eq!(refused.code, 403, "{refused:?}");
+    assert!(
+        refused
+            .message
+            .starts_with(r#"spec.serviceAccount.name: "ci" is out of your reach"#)
+            && refused
+                .message
+                .contains("the verb create on it (serviceaccounts/token)"),
+        "{refused:?}"
+    );
+    let mut more = profile("ci");
+    more["spec"]["automountToken"] = json!(true);
+    let kept = webhook.validate_update("carol", &profile("ci"), &more).await;
+    assert!(kept.allowed, "an account that is named already: {kept:?}");
+    assert_eq!(
+        webhook
+            .validate_update("carol", &profile("mine"), &profile("ci"))
+            .await
+            .code,
+        403
+    );
+    let (_, review) = webhook.calls().into_iter().next().unwrap();
+    assert_eq!(review["spec"]["resourceAttributes"]["subresource"], "token");
+}

@@ -1,0 +1,159 @@
+//! Workspaces whose ownershipType is Public: everybody with the rights edits them, and they stay their owner's.
+
+use api::names::{ASSIGNED_BY, CREATED_BY, RESTARTED_AT, STARTED_BY};
+use serde_json::{Value, json};
+
+use crate::cluster::Cluster;
+use crate::support::{Webhook, workspace};
+
+fn webhook() -> Webhook {
+    Cluster::with(testkit::objects::template("prod"))
+        .granting(&["hub assign-owner workspaces demo"])
+        .webhook()
+}
+
+/// Alice's, of the template `prod`.
+fn public(spec: &Value) -> Value {
+    let mut whole = json!({"templateRef": "prod", "ownershipType": "Public"});
+    for (key, value) in spec.as_object().unwrap() {
+        whole[key] = value.clone();
+    }
+    workspace(whole)
+}
+
+fn changed(old: &Value, place: &str, value: Value) -> Value {
+    let mut new = old.clone();
+    let (parent, key) = place.rsplit_once('/').unwrap();
+    let key = key.replace("~1", "/");
+    if new.pointer(parent).is_none() {
+        let (above, name) = parent.rsplit_once('/').unwrap();
+        new.pointer_mut(above).unwrap()[name] = json!({});
+    }
+    new.pointer_mut(parent).unwrap()[key] = value;
+    new
+}
+
+#[tokio::test]
+async fn every_user_changes_stops_starts_restarts_and_deletes_it_without_the_right_to_administer() {
+    let webhook = webhook();
+    let running = public(&json!({}));
+    let stopped = public(&json!({"desiredStatus": "Stopped"}));
+    let restarted = format!("/metadata/annotations/{}", RESTARTED_AT.replace('/', "~1"));
+    for (old, place, value) in [
+        (&running, "/spec/displayName", json!("Ours")),
+        (&running, "/spec/storage", json!({"size": "2Gi"})),
+        (&running, "/spec/desiredStatus", json!("Stopped")),
+        (&stopped, "/spec/desiredStatus", json!("Running")),
+        (&running, restarted.as_str(), json!("2026-01-01T00:00:00Z")),
+        (&running, "/metadata/labels/team", json!("a")),
+        (&running, "/metadata/annotations/note", json!("x")),
+        // Whoever may change it may also make it its owner's alone again.
+        (&running, "/spec/ownershipType", json!("OwnerOnly")),
+    ] {
+        let new = changed(old, place, value);
+        for user in ["alice", "bob"] {
+            let answer = webhook.validate_update(user, old, &new).await;
+            assert!(answer.allowed, "{user} {place}: {answer:?}");
+        }
+    }
+    assert!(webhook.validate_delete("bob", &running).await.allowed);
+    let asked = webhook.asked();
+    assert!(!asked.iter().any(|line| line.contains("administer")), "{asked:?}");
+}
+
+#[tokio::test]
+async fn its_owner_is_restored_when_left_out_and_is_not_set_by_others() {
+    let webhook = webhook();
+    let old = public(&json!({}));
+    // As of a full update by a user who does not know the annotation.
+    let mut bare = old.clone();
+    bare["metadata"]["annotations"] = json!({});
+    bare["spec"]["displayName"] = json!("Ours");
+    let patched = webhook.mutate_update("bob", &old, &bare).await;
+    json_patch::patch(&mut bare, &patched.patch.unwrap()).unwrap();
+    assert_eq!(bare["metadata"]["annotations"][CREATED_BY], "alice");
+    assert!(webhook.validate_update("bob", &old, &bare).await.allowed);
+
+    for user in ["bob", "hub"] {
+        for to in ["bob", "hub", "carol", ""] {
+            let mut taken = changed(&old, "/spec/displayName", json!("Mine"));
+            taken["metadata"]["annotations"][CREATED_BY] = json!(to);
+            taken["metadata"]["annotations"][ASSIGNED_BY] = json!(user);
+            let answer = webhook.validate_update(user, &old, &taken).await;
+            assert_eq!(answer.code, 403, "{user} to {to:?}: {answer:?}");
+            assert!(
+                answer.message.contains("names another owner")
+                    && answer
+                        .message
+                        .contains("for its owner and holders of the verb administer"),
+                "{answer:?}"
+            );
+        }
+    }
+    for key in [ASSIGNED_BY, STARTED_BY] {
+        let mut forged = old.clone();
+        forged["metadata"]["annotations"][key] = json!("bob");
+        let answer = webhook.validate_update("bob", &old, &forged).await;
+        assert_eq!(answer.code, 403, "{key}: {answer:?}");
+    }
+}
+
+#[tokio::test]
+async fn the_stored_object_makes_it_public_and_not_the_request() {
+    let webhook = webhook();
+    let own = workspace(json!({"templateRef": "prod", "ownershipType": "OwnerOnly"}));
+    for place in ["/spec/displayName", "/spec/desiredStatus"] {
+        let value = if place.ends_with("Status") {
+            "Stopped"
+        } else {
+            "Other"
+        };
+        let opened = changed(
+            &changed(&own, place, json!(value)),
+            "/spec/ownershipType",
+            json!("Public"),
+        );
+        let answer = webhook.validate_update("bob", &own, &opened).await;
+        assert_eq!(answer.code, 403, "{place}: {answer:?}");
+        assert!(answer.message.contains("spec.ownershipType"), "{answer:?}");
+        assert!(webhook.validate_update("alice", &own, &opened).await.allowed);
+    }
+    // Closed again, it is closed at once: for a stop and a deletion as well.
+    let closed = changed(&public(&json!({})), "/spec/ownershipType", json!("OwnerOnly"));
+    let stop = changed(&closed, "/spec/desiredStatus", json!("Stopped"));
+    assert_eq!(webhook.validate_update("bob", &closed, &stop).await.code, 403);
+    assert_eq!(webhook.validate_delete("bob", &closed).await.code, 403);
+}
+
+#[tokio::test]
+async fn a_template_that_is_gone_makes_nothing_public() {
+    let mut template = testkit::objects::template("prod");
+    template.spec.default_ownership_type = Some(api::workspace::OwnershipType::Public);
+    let known = Cluster::with(template).webhook();
+    let gone = Cluster::with(testkit::objects::template("another")).webhook();
+    let lab = workspace(json!({"templateRef": "prod"}));
+    let stop = changed(&lab, "/spec/desiredStatus", json!("Stopped"));
+    assert!(known.validate_update("bob", &lab, &stop).await.allowed);
+    assert!(known.validate_delete("bob", &lab).await.allowed);
+    assert_eq!(gone.validate_update("bob", &lab, &stop).await.code, 403);
+    assert_eq!(gone.validate_delete("bob", &lab).await.code, 403);
+    assert!(gone.validate_update("alice", &lab, &stop).await.allowed);
+}
+
+#[tokio::test]
+async fn an_editor_needs_the_rights_of_a_start_and_may_stop_without() {
+    let webhook = Cluster {
+        grants: vec!["alice use workspacetemplates prod"],
+        ..Cluster::with(testkit::objects::template("prod"))
+    }
+    .webhook();
+    let (running, stopped) = (public(&json!({})), public(&json!({"desiredStatus": "Stopped"})));
+    let start = changed(&stopped, "/spec/desiredStatus", json!("Running"));
+    let answer = webhook.validate_update("bob", &stopped, &start).await;
+    assert_eq!(answer.code, 403);
+    assert!(answer.message.contains("is not yours to use"), "{answer:?}");
+    assert!(webhook.validate_update("alice", &stopped, &start).await.allowed);
+    let stop = changed(&running, "/spec/desiredStatus", json!("Stopped"));
+    assert!(webhook.validate_update("bob", &running, &stop).await.allowed);
+    assert!(webhook.validate_delete("bob", &running).await.allowed);
+}

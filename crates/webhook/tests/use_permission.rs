@@ -1,0 +1,278 @@
+//! The right to use what a workspace refers to.
+
+use api::WorkspaceTemplate;
+use serde_json::{Value, json};
+
+use crate::cluster::Cluster;
+use crate::support::{GATEWAY, OPERATOR, workspace};
+
+fn cluster() -> Cluster {
+    Cluster {
+        grants: Vec::new(),
+        managers: vec![
+            testkit::objects::manager("main"),
+            testkit::objects::manager("other"),
+        ],
+        ..Cluster::with(testkit::objects::template("prod"))
+    }
+}
+
+fn of_template(mut spec: Value) -> Value {
+    spec["templateRef"] = json!("prod");
+    workspace(spec)
+}
+
+#[tokio::test]
+async fn a_template_is_used_only_with_the_right_and_its_content_is_hidden() {
+    let webhook = cluster()
+        .granting(&["alice use workspacetemplates prod"])
+        .webhook();
+    assert!(
+        webhook
+            .validate_create("alice", &of_template(json!({})))
+            .await
+            .allowed
+    );
+    let mut other = of_template(json!({"image": "evil:1", "resources": {"limits": {"cpu": "64"}}}));
+    other["metadata"]["annotations"][api::names::CREATED_BY] = json!("bob");
+    let answer = webhook.validate_create("bob", &other).await;
+    assert_eq!(answer.code, 403);
+    assert_eq!(
+        answer.message,
+        r#"spec.templateRef: "prod" is not yours to use: choose another WorkspaceTemplate, or ask an administrator for the verb use on it"#
+    );
+    // One that does not exist gets the same answer.
+    other["spec"]["templateRef"] = json!("secret");
+    let missing = webhook.validate_create("bob", &other).await;
+    assert_eq!(missing.message, answer.message.replace("prod", "secret"));
+    assert!(missing.warnings.is_empty(), "{missing:?}");
+}
+
+#[tokio::test]
+async fn a_manager_that_is_named_needs_the_right_and_the_default_one_does_not() {
+    let webhook = cluster()
+        .granting(&[
+            "* use workspacetemplates prod",
+            "alice use workspacemanagers other",
+        ])
+        .webhook();
+    let named = of_template(json!({"managerRef": "other"}));
+    assert!(webhook.validate_create("alice", &named).await.allowed);
+    let refused = webhook
+        .validate_create("alice", &of_template(json!({"managerRef": "main"})))
+        .await;
+    assert_eq!(refused.code, 403);
+    assert!(
+        refused
+            .message
+            .starts_with(r#"spec.managerRef: "main" is not yours to use"#)
+    );
+    assert!(
+        webhook
+            .validate_create("alice", &of_template(json!({})))
+            .await
+            .allowed
+    );
+}
+
+#[tokio::test]
+async fn a_profile_needs_the_right_unless_the_template_names_it() {
+    let mut template: WorkspaceTemplate = testkit::objects::template("prod");
+    template.spec.execution_profile_ref = Some("standard".to_owned());
+    let profile = |name: &str| {
+        serde_json::from_value(json!({"metadata": {"name": name, "namespace": "team"}, "spec": {}})).unwrap()
+    };
+    let webhook = Cluster {
+        profiles: vec![profile("standard"), profile("admin")],
+        ..Cluster::with(template)
+    }
+    .webhook();
+    for spec in [json!({}), json!({"executionProfileRef": "standard"})] {
+        let answer = webhook.validate_create("alice", &of_template(spec)).await;
+        assert!(answer.allowed && answer.warnings.is_empty(), "{answer:?}");
+    }
+    let refused = webhook
+        .validate_create("alice", &of_template(json!({"executionProfileRef": "admin"})))
+        .await;
+    assert_eq!(refused.code, 403);
+    assert!(
+        refused
+            .message
+            .starts_with(r#"spec.executionProfileRef: "admin""#),
+        "{refused:?}"
+    );
+}
+
+#[tokio::test]
+async fn a_profile_or_manager_without_the_right_is_hidden() {
+    let mut manager = testkit::objects::manager("hidden");
+    manager.metadata.annotations = None;
+    manager.spec.authentication = serde_json::from_value(json!({"none": {}})).unwrap();
+    manager.spec.routing = serde_json::from_value(json!({
+        "baseDomain": "example.org",
+        "custom": {"resources": [{"apiVersion": "internal.example/v1", "kind": "Confidential", "spec": {}}]},
+    }))
+    .unwrap();
+    let mut cluster = cluster();
+    cluster.managers.push(manager);
+    cluster.profiles = vec![testkit::objects::execution_profile(
+        "confidential",
+        &json!({"env": [{"name": "bad name=", "value": "Confidential"}], "serviceAccount": {"perWorkspace": {"annotations": {"a/b": "{no.such}-Confidential"}}}}),
+    )];
+    cluster.profiles[0].metadata.namespace = Some("team".to_owned());
+    let new = of_template(json!({"managerRef": "hidden", "executionProfileRef": "confidential"}));
+    // Whoever may use them is told.
+    let told = cluster
+        .clone()
+        .granting(&["* use * *"])
+        .webhook()
+        .validate_create("alice", &new)
+        .await;
+    assert!(told.message.contains("Confidential"), "{told:?}");
+    let refused = cluster
+        .granting(&["* use workspacetemplates *"])
+        .webhook()
+        .validate_create("alice", &new)
+        .await;
+    assert_eq!(refused.code, 403);
+    assert!(!refused.message.contains("Confidential"), "{refused:?}");
+    assert_eq!(
+        refused.message.matches("is not yours to use").count(),
+        2,
+        "{refused:?}"
+    );
+    assert_eq!(refused.message.matches("; ").count(), 1, "{refused:?}");
+}
+
+#[tokio::test]
+async fn a_profile_of_a_hidden_template_is_hidden() {
+    let mut template: WorkspaceTemplate = testkit::objects::template("prod");
+    template.spec.execution_profile_ref = Some("standard".to_owned());
+    let profile = testkit::objects::execution_profile(
+        "standard",
+        &json!({"serviceAccount": {"perWorkspace": {"annotations": {"a/b": "{no.such}"}}}}),
+    );
+    let mut cluster = Cluster {
+        grants: Vec::new(),
+        profiles: vec![profile],
+        ..Cluster::with(template)
+    };
+    cluster.profiles[0].metadata.namespace = Some("team".to_owned());
+    let refused = cluster
+        .webhook()
+        .validate_create("alice", &of_template(json!({})))
+        .await;
+    assert!(refused.message.starts_with("spec.templateRef"), "{refused:?}");
+    assert!(!refused.message.contains("no.such"), "{refused:?}");
+}
+
+#[tokio::test]
+async fn every_right_is_asked_for_at_once_with_all_that_is_known_of_the_user() {
+    let webhook = cluster().webhook();
+    let spec = json!({"managerRef": "other", "executionProfileRef": "admin"});
+    let refused = webhook.validate_create("alice", &of_template(spec)).await;
+    for field in ["spec.templateRef", "spec.managerRef", "spec.executionProfileRef"] {
+        assert!(refused.message.contains(field), "{refused:?}");
+    }
+    assert_eq!(
+        webhook.asked(),
+        [
+            "alice use workspaceexecutionprofiles admin",
+            "alice use workspacemanagers other",
+            "alice use workspacetemplates prod",
+        ]
+    );
+    let calls = webhook.calls();
+    let (_, review) = calls
+        .iter()
+        .find(|(line, _)| line.contains("subjectaccessreviews"))
+        .unwrap();
+    assert_eq!(review["spec"]["groups"], json!(["staff", "system:authenticated"]));
+    assert_eq!(review["spec"]["uid"], "u-1");
+    assert_eq!(review["spec"]["extra"], json!({"k": ["v"]}));
+    // Granted per namespace, too.
+    assert_eq!(review["spec"]["resourceAttributes"]["namespace"], "team");
+}
+
+#[tokio::test]
+async fn a_user_who_lost_the_right_may_stop_and_relabel_but_neither_start_nor_change_what_runs() {
+    let webhook = cluster().webhook();
+    let (running, stopped) = (
+        of_template(json!({"desiredStatus": "Running"})),
+        of_template(json!({"desiredStatus": "Stopped"})),
+    );
+    assert!(webhook.validate_update("alice", &running, &stopped).await.allowed);
+    let mut labelled = running.clone();
+    labelled["metadata"]["labels"] = json!({"a": "b"});
+    assert!(
+        webhook
+            .validate_update("alice", &running, &labelled)
+            .await
+            .allowed
+    );
+    let renamed = of_template(json!({"desiredStatus": "Running", "accessType": "Public"}));
+    assert!(webhook.validate_update("alice", &running, &renamed).await.allowed);
+    assert!(webhook.asked().is_empty());
+    assert_eq!(
+        webhook.validate_update("alice", &stopped, &running).await.code,
+        403
+    );
+    let mut restarted = running.clone();
+    restarted["metadata"]["annotations"][api::names::RESTARTED_AT] = json!("2026-01-01T00:00:00Z");
+    assert_eq!(
+        webhook.validate_update("alice", &running, &restarted).await.code,
+        403
+    );
+    let at_once = of_template(json!({"desiredStatus": "Running", "updatePolicy": "Always"}));
+    assert_eq!(
+        webhook.validate_update("alice", &running, &at_once).await.code,
+        403
+    );
+    let bigger = of_template(json!({"desiredStatus": "Running", "storage": {"size": "2Gi"}}));
+    assert_eq!(
+        webhook.validate_update("alice", &running, &bigger).await.code,
+        403
+    );
+}
+
+#[tokio::test]
+async fn our_own_processes_start_without_rights_of_a_user() {
+    let webhook = cluster().webhook();
+    let (stopped, started) = (
+        of_template(json!({"desiredStatus": "Stopped"})),
+        of_template(json!({"desiredStatus": "Running"})),
+    );
+    for account in [GATEWAY, OPERATOR] {
+        assert!(webhook.validate_update(account, &stopped, &started).await.allowed);
+    }
+    assert!(webhook.asked().is_empty());
+}
+
+#[tokio::test]
+async fn an_answer_is_cached_for_the_same_user_alone() {
+    let webhook = cluster()
+        .granting(&["alice use workspacetemplates prod"])
+        .webhook();
+    for _ in 0..3 {
+        assert!(
+            webhook
+                .validate_create("alice", &of_template(json!({})))
+                .await
+                .allowed
+        );
+        assert!(
+            !webhook
+                .validate_create("bob", &of_template(json!({})))
+                .await
+                .allowed
+        );
+    }
+    assert_eq!(
+        webhook.asked(),
+        [
+            "alice use workspacetemplates prod",
+            "bob assign-owner workspaces demo",
+            "bob use workspacetemplates prod",
+        ]
+    );
+}
