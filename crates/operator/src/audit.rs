@@ -94,7 +94,7 @@ impl People {
 
 /// What is remembered of a status.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-struct Standing {
+struct Ownership {
     uid: String,
     /// The run, or the last one.
     run_id: String,
@@ -103,7 +103,7 @@ struct Standing {
     failed: Option<String>,
 }
 
-impl Standing {
+impl Ownership {
     /// `last_run`: the run where the status has none any more.
     fn of(uid: &str, status: &WorkspaceStatus, last_run: &str) -> Self {
         let failed = (status.phase == Some(Phase::Failed)).then(|| status.reason.clone().unwrap_or_default());
@@ -117,7 +117,7 @@ impl Standing {
 }
 
 /// What is to be told of a status that follows `before`.
-fn records(before: &Standing, now: &Standing, status: &WorkspaceStatus, about: &About) -> Vec<Record> {
+fn records(before: &Ownership, now: &Ownership, status: &WorkspaceStatus, about: &About) -> Vec<Record> {
     let mut records = Vec::new();
     if status.run_id.is_some() && now.run_id != before.run_id {
         records.push(Record::RunStarted(about.clone()));
@@ -148,7 +148,7 @@ fn records(before: &Standing, now: &Standing, status: &WorkspaceStatus, about: &
 pub struct Audit {
     log: OnceLock<Log<Record>>,
     /// What was told last, by workspace.
-    told: Mutex<HashMap<String, Standing>>,
+    told: Mutex<HashMap<String, Ownership>>,
 }
 
 struct Counted(Metrics);
@@ -192,9 +192,9 @@ impl Audit {
         let uid = &identity.uid;
         let mut told = self.lock();
         let known = told.remove(&identity.key()).filter(|known| known.uid == *uid);
-        let before = known.or_else(|| Some(Standing::of(uid, before?, "")));
+        let before = known.or_else(|| Some(Ownership::of(uid, before?, "")));
         let before = before.unwrap_or_default();
-        let standing = Standing::of(uid, now, last_run.unwrap_or(&before.run_id));
+        let standing = Ownership::of(uid, now, last_run.unwrap_or(&before.run_id));
         let about = About::new(identity, people, &standing.run_id);
         for record in records(&before, &standing, now, &about) {
             self.tell(record);
@@ -228,7 +228,7 @@ impl Audit {
         }
     }
 
-    fn lock(&self) -> MutexGuard<'_, HashMap<String, Standing>> {
+    fn lock(&self) -> MutexGuard<'_, HashMap<String, Ownership>> {
         self.told.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

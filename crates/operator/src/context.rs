@@ -10,11 +10,11 @@ use rules::Settings;
 use crate::{
     apply::{Retries, contest::Contests},
     audit::Audit,
-    cache::{lists::Census, pending_writes::Memory, stores::Stores},
-    controllers::{assertion_keys::Keys, catalog::Holds, definitions::Definitions, idle},
+    cache::{lists::Lister, pending_writes::PendingWrites, stores::Stores},
+    controllers::{assertion_keys::Keys, catalog::InUse, definitions::Definitions, idle},
     metrics::Metrics,
     plan::Site,
-    status::debounce::PutOff,
+    status::debounce::StatusDebounce,
     support::backoff::Backoff,
 };
 
@@ -31,9 +31,9 @@ pub struct Context {
     /// Source of all Events, shared because it counts repeated ones.
     pub recorder: Recorder,
     /// Looks at pods that many passes share.
-    pub census: Census,
+    pub lister: Lister,
     /// Statuses that are put off while much goes on.
-    pub put_off: PutOff,
+    pub debounce: StatusDebounce,
     /// The audit log.
     pub audit: Audit,
     /// What is measured.
@@ -45,9 +45,9 @@ pub struct Context {
     /// Children that others write as well.
     pub contests: Contests,
     /// Our last writes.
-    pub memory: Memory,
+    pub pending_writes: PendingWrites,
     /// What workspaces hold of templates, managers and profiles.
-    pub holds: Holds,
+    pub in_use: InUse,
     /// Who uses their workspaces.
     pub idle: idle::Book,
     /// What workspaces' pods check assertions by.
@@ -71,15 +71,15 @@ impl Context {
             stores,
             settings,
             site,
-            census: Census::default(),
-            put_off: PutOff::default(),
+            lister: Lister::default(),
+            debounce: StatusDebounce::default(),
             audit: Audit::default(),
             metrics: Metrics::default(),
             backoff: Backoff::default(),
             retries: Retries::default(),
             contests: Contests::default(),
-            memory: Memory::default(),
-            holds: Holds::default(),
+            pending_writes: PendingWrites::default(),
+            in_use: InUse::default(),
             idle: idle::Book::default(),
             keys: Keys::default(),
             definitions: Definitions::default(),

@@ -23,7 +23,7 @@ use crate::{
     args::Args,
     cache::{
         stores::{Stores, Writers},
-        watch::{self, Wake},
+        watch::{self, Trigger},
     },
     context::Context,
     controllers::{assertion_keys, catalog, definitions, idle, orphans, routes, shares},
@@ -37,7 +37,7 @@ const AHEAD: usize = 1024;
 /// Requests that may wait for an answer at a time, however few workspaces are worked on: others ask beside the passes.
 const LEAST_AT_A_TIME: usize = 16;
 /// How long giving the lease back may take.
-const LAST_WORDS: Duration = Duration::from_secs(5);
+const SHUTDOWN_LIMIT: Duration = Duration::from_secs(5);
 
 /// Runs until the process is asked to end.
 ///
@@ -86,13 +86,13 @@ pub async fn run_as(args: Args, build: Build) -> anyhow::Result<()> {
     let audit = audit.context("the audit log")?;
     let routes = routes::start(&client, &context.settings.route_kinds, &context.stores);
     let declared = with_other_definitions(&context);
-    let told = stream::select_all([routes.boxed(), context.idle.wakes().boxed(), declared.boxed()]);
+    let told = stream::select_all([routes.boxed(), context.idle.triggers().boxed(), declared.boxed()]);
     let crowd = context.clone();
-    let wakes = watch::start(&client, writers, watch_page_size, move || {
-        crowd.put_off.is_crowded()
+    let triggers = watch::start(&client, writers, watch_page_size, move || {
+        crowd.debounce.is_crowded()
     });
-    let wakes = stream::select(wakes, told.map(Ok));
-    let wakes = tasks::ahead(wakes, AHEAD);
+    let triggers = stream::select(triggers, told.map(Ok));
+    let triggers = tasks::ahead(triggers, AHEAD);
 
     let readiness = Readiness::default();
     let caches =
@@ -114,10 +114,10 @@ pub async fn run_as(args: Args, build: Build) -> anyhow::Result<()> {
     let work = async {
         tokio::join!(
             report_filled(&context.stores, &caches),
-            told.run_until_cancelled(assertion_keys::keep(&context)),
-            told.run_until_cancelled(definitions::keep(&context, &remarks)),
+            told.run_until_cancelled(assertion_keys::maintain(&context)),
+            told.run_until_cancelled(definitions::watch(&context, &remarks)),
             async {
-                work(&context, wakes, &pace, leading, &shutdown).await;
+                work(&context, triggers, &pace, leading, &shutdown).await;
                 told.cancel();
             }
         );
@@ -132,13 +132,13 @@ pub async fn run_as(args: Args, build: Build) -> anyhow::Result<()> {
     tokio::try_join!(work, admin)?;
     // The election closes its end once the lease is given back.
     let given_back = async { while ended.changed().await.is_ok() {} };
-    let _ = tokio::time::timeout(LAST_WORDS, given_back).await;
+    let _ = tokio::time::timeout(SHUTDOWN_LIMIT, given_back).await;
     tokio::task::spawn_blocking(|| audit.finish()).await?;
     Ok(())
 }
 
 /// Everybody, whenever the definitions declare other fields than before: what could not be told then can be now.
-fn with_other_definitions(context: &Arc<Context>) -> impl Stream<Item = Wake> + Send + use<> {
+fn with_other_definitions(context: &Arc<Context>) -> impl Stream<Item = Trigger> + Send + use<> {
     let stores = context.stores.clone();
     let changes = stream::unfold(context.definitions.changes(), |mut changes| async move {
         changes.changed().await.ok()?;
@@ -146,7 +146,7 @@ fn with_other_definitions(context: &Arc<Context>) -> impl Stream<Item = Wake> + 
     });
     changes.flat_map(move |()| {
         stores.pulse.beat();
-        stream::iter(watch::everybody(&stores))
+        stream::iter(watch::all_workspaces(&stores))
     })
 }
 
@@ -161,7 +161,7 @@ async fn report_filled(stores: &Stores, gate: &Gate) {
 /// Stands by with warm caches until it leads, works while it leads, and so on.
 async fn work(
     context: &Arc<Context>,
-    mut wakes: impl Stream<Item = Result<Wake, std::convert::Infallible>> + Send + Unpin,
+    mut triggers: impl Stream<Item = Result<Trigger, std::convert::Infallible>> + Send + Unpin,
     pace: &controller::Config,
     mut leading: Receiver<bool>,
     shutdown: &CancellationToken,
@@ -171,7 +171,7 @@ async fn work(
         tokio::select! {
             () = shutdown.cancelled() => return,
             // Whoever does not lead keeps its caches warm and does nothing else.
-            () = async { while wakes.next().await.is_some() {} } => return,
+            () = async { while triggers.next().await.is_some() {} } => return,
             changed = elected.wait_for(|leads| *leads) => if changed.is_err() { return },
         }
         context.metrics.leading(true);
@@ -180,32 +180,32 @@ async fn work(
             let _ = leading.wait_for(|leads| !*leads).await;
         };
         tokio::select! {
-            () = lead(context, &mut wakes, pace.clone(), shutdown) => return,
+            () = lead(context, &mut triggers, pace.clone(), shutdown) => return,
             // These end with the shutdown only, at which the passes have the last word.
-            () = async { look_after(context, shutdown).await; std::future::pending().await } => {}
+            () = async { run_controllers(context, shutdown).await; std::future::pending().await } => {}
             // Another may lead by now: what is under way is dropped, not finished.
             () = lost => {}
         }
         context.metrics.leading(false);
-        context.memory.clear();
+        context.pending_writes.clear();
         context.contests.clear();
         context.idle.clear();
-        context.put_off.clear();
+        context.debounce.clear();
         context.audit.clear();
-        context.holds.clear();
+        context.in_use.clear();
     }
 }
 
 /// Passes over whatever wakes, until shutdown; those under way are finished.
 async fn lead(
     context: &Arc<Context>,
-    wakes: impl Stream<Item = Result<Wake, std::convert::Infallible>> + Send + Unpin,
+    triggers: impl Stream<Item = Result<Trigger, std::convert::Infallible>> + Send + Unpin,
     pace: controller::Config,
     shutdown: &CancellationToken,
 ) {
-    let everybody = stream::iter(watch::everybody(&context.stores)).map(Ok);
+    let everybody = stream::iter(watch::all_workspaces(&context.stores)).map(Ok);
     let queue = everybody
-        .chain(wakes)
+        .chain(triggers)
         .take_until(shutdown.clone().cancelled_owned());
     let pass = |object, context| Box::pin(tasks::apart(informed(object, context)));
     let passes = applier(
@@ -231,7 +231,7 @@ async fn lead(
 
 /// Reconciles, once the caches are filled, what workspaces refer to, shares, orphaned network policies and assertion keys, and stops idle
 /// workspaces.
-async fn look_after(context: &Context, shutdown: &CancellationToken) {
+async fn run_controllers(context: &Context, shutdown: &CancellationToken) {
     let asker = idle::Asker::over_http(context.now, context.keys.signer());
     if context.stores.until_filled().await.is_ok() {
         tokio::join!(
@@ -253,9 +253,9 @@ fn forget(context: &Context, workspace: &ObjectRef<kube::api::DynamicObject>) {
     );
     context.metrics.phase(&key, None);
     context.backoff.reset(&key);
-    context.memory.forget(&key);
+    context.pending_writes.forget(&key);
     context.contests.forget(&key);
     context.idle.forget(&key);
-    context.put_off.forget(&key);
+    context.debounce.forget(&key);
     context.audit.forget(&key);
 }

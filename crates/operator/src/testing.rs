@@ -6,7 +6,7 @@ use rules::{References, Settings, ValidWorkspace};
 use testkit::objects;
 
 use crate::{
-    cache::observed::{Identity, World},
+    cache::observed::{Identity, Observed},
     plan::{self, Site},
 };
 
@@ -41,41 +41,41 @@ pub(crate) fn identity() -> Identity {
 }
 
 /// Nothing exists.
-pub(crate) fn world() -> World {
-    World::empty(identity())
+pub(crate) fn observed() -> Observed {
+    Observed::empty(identity())
 }
 
 /// Started: the Deployment exists, its pod is pending.
-pub(crate) fn started() -> World {
+pub(crate) fn started() -> Observed {
     let mut deployment = plan::run(&valid(), &site(), "run1");
     deployment.metadata.uid = Some("uid-of-deployment".to_owned());
     deployment.metadata.generation = Some(1);
     let replica_set = objects::replica_set_of(&deployment);
     let pod = objects::pod_of(&replica_set);
     let lasting = plan::lasting(&valid(), &site());
-    World {
+    Observed {
         claim: lasting.claim.map(Into::into),
         service: Some(lasting.service.into()),
         policy: lasting.policy.map(Into::into),
         deployment: Some(deployment.into()),
         replica_sets: vec![replica_set.into()],
         pods: vec![pod.into()],
-        ..world()
+        ..observed()
     }
 }
 
 /// Its pod is ready.
-pub(crate) fn running() -> World {
+pub(crate) fn running() -> Observed {
     let started = started();
     let pod = objects::ready(started.pods[0].as_ref().clone(), "10.0.0.9");
-    World {
+    Observed {
         pods: vec![pod.into()],
         ..started
     }
 }
 
 /// Scaled to zero and seen by all controllers; the pod is still there.
-pub(crate) fn scaled_to_zero() -> World {
+pub(crate) fn scaled_to_zero() -> Observed {
     let running = running();
     let mut deployment = running.deployment.as_deref().unwrap().clone();
     deployment.spec.as_mut().unwrap().replicas = Some(0);
@@ -85,7 +85,7 @@ pub(crate) fn scaled_to_zero() -> World {
         ..DeploymentStatus::default()
     });
     let replica_set = objects::replica_set_of(&deployment);
-    World {
+    Observed {
         deployment: Some(deployment.into()),
         replica_sets: vec![replica_set.into()],
         ..running

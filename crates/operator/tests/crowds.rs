@@ -15,7 +15,9 @@ use crate::stage::Stage;
 fn crowd(context: &Context) {
     for number in 0..MANY {
         let other = format!("team/other-{number}");
-        context.put_off.put_off(&other, "u", &WorkspaceStatus::default());
+        context
+            .debounce
+            .debounce(&other, "u", &WorkspaceStatus::default());
     }
 }
 

@@ -100,9 +100,10 @@ fn lost_events(stage: &Stage) -> Vec<String> {
 }
 
 /// For how many seconds the next pass over `demo` is put off because of this failure.
-fn put_off(stage: &Stage, failure: &Error) -> f64 {
+fn debounce(stage: &Stage, failure: &Error) -> f64 {
     let object =
-        operator::cache::stores::guarded(&stage.context.stores.workspaces, Some(NAMESPACE), "demo").unwrap();
+        operator::cache::stores::get_parsed(&stage.context.stores.workspaces, Some(NAMESPACE), "demo")
+            .unwrap();
     seconds(&error_policy(object, failure, stage.context.clone()))
 }
 
@@ -117,14 +118,14 @@ async fn a_workspace_waits_longer_after_each_of_its_failures_up_to_a_minute_and_
         stage.fail(Method::PATCH, "persistentvolumeclaims", 500, "not now", FAILURES);
         for waits in &mut waits {
             let failure = stage.pass().await.unwrap_err();
-            waits.push(put_off(&stage, &failure));
+            waits.push(debounce(&stage, &failure));
         }
         stage.pass().await.unwrap();
         stage.fail(Method::PATCH, "status", 500, "not now", 1);
         stage.cluster();
         stage.get_ready();
         let failure = stage.pass().await.unwrap_err();
-        assert!(put_off(&stage, &failure) <= 0.5, "a success starts anew");
+        assert!(debounce(&stage, &failure) <= 0.5, "a success starts anew");
     }
     let longest = [0.5, 1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 60.0, 60.0, 60.0, 60.0, 60.0];
     for (longest, waits) in longest.into_iter().zip(waits) {
@@ -150,8 +151,8 @@ async fn a_failing_workspace_does_not_hold_up_another_and_recovers_by_itself() {
         5,
     );
     stage.sync();
-    let wakes = ["demo", "other"].map(|name| Ok::<_, Infallible>(ObjectRef::new(name).within(NAMESPACE)));
-    let queue = stream::iter(wakes).chain(stream::pending());
+    let triggers = ["demo", "other"].map(|name| Ok::<_, Infallible>(ObjectRef::new(name).within(NAMESPACE)));
+    let queue = stream::iter(triggers).chain(stream::pending());
     let pass = |object, context| Box::pin(reconcile(object, context));
     let stores = stage.context.stores.clone();
     let config = Config::default().concurrency(1);

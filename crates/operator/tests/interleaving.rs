@@ -119,8 +119,11 @@ impl Play {
     }
 
     async fn pass(&mut self) {
-        let cached =
-            operator::cache::stores::guarded(&self.stage.context.stores.workspaces, Some(NAMESPACE), "demo");
+        let cached = operator::cache::stores::get_parsed(
+            &self.stage.context.stores.workspaces,
+            Some(NAMESPACE),
+            "demo",
+        );
         if cached.is_some() {
             let _ = self.stage.pass_unsynced("demo").await;
         }
@@ -173,7 +176,7 @@ impl Play {
             Step::StartPods => self.town.start_pods(&server),
             Step::EndPods => Town::end_pods(&server),
             Step::Garbage => Town::garbage(&server),
-            Step::Sweep => drop(operator::controllers::orphans::sweep(&self.stage.context).await),
+            Step::Sweep => drop(operator::controllers::orphans::reconcile(&self.stage.context).await),
         }
     }
 

@@ -57,10 +57,10 @@ async fn a_namespace_gets_both_key_sets_before_its_first_pod_and_new_ones_when_t
     assert!(!json!(data).to_string().contains(&json!(secret.data).to_string()));
 
     stage.server.take_calls();
-    assert_eq!(assertion_keys::sweep(&stage.context).await, None);
+    assert_eq!(assertion_keys::reconcile(&stage.context).await, None);
     assert_eq!(stage.writes(), Vec::<String>::new(), "nothing to do");
     publish(&stage, "second");
-    assert_eq!(assertion_keys::sweep(&stage.context).await, None);
+    assert_eq!(assertion_keys::reconcile(&stage.context).await, None);
     assert_eq!(copies(&stage)[0].data.as_ref().unwrap()[GATEWAY_KEYS], "second");
 }
 
@@ -70,7 +70,7 @@ async fn keys_go_with_the_last_workspace_and_a_stranger_s_object_of_that_name_st
     publish(&stage, "first");
     assertion_keys::renew(&stage.context).await.unwrap();
     stage.sync();
-    assertion_keys::sweep(&stage.context).await;
+    assertion_keys::reconcile(&stage.context).await;
     assert_eq!(copies(&stage).len(), 1);
     let strange: ConfigMap = serde_json::from_value(json!({
         "metadata": {"name": ASSERTION_KEYS, "namespace": "elsewhere", "uid": "u"}, "data": {"a": "b"},
@@ -81,7 +81,7 @@ async fn keys_go_with_the_last_workspace_and_a_stranger_s_object_of_that_name_st
 
     stage.server.remove::<Workspace>(Some(NAMESPACE), "demo");
     stage.sync();
-    assertion_keys::sweep(&stage.context).await;
+    assertion_keys::reconcile(&stage.context).await;
     let left: Vec<_> = copies(&stage)
         .iter()
         .map(|copy| copy.namespace().unwrap())
@@ -97,16 +97,16 @@ async fn keys_that_cannot_be_written_are_tried_again_and_hold_up_no_start() {
     stage.pass().await.unwrap();
     assert!(stage.writes().iter().any(|write| write.contains("deployments")));
     stage.server.take_calls();
-    assert!(assertion_keys::sweep(&stage.context).await.is_some());
+    assert!(assertion_keys::reconcile(&stage.context).await.is_some());
     stage.pass().await.unwrap();
     assert_eq!(stage.writes(), [""; 0], "it was tried a moment ago");
     tokio::time::advance(LONGEST_WAIT).await;
     assert!(
-        assertion_keys::sweep(&stage.context).await.is_some(),
+        assertion_keys::reconcile(&stage.context).await.is_some(),
         "it fails once more"
     );
     tokio::time::advance(LONGEST_WAIT).await;
-    assert_eq!(assertion_keys::sweep(&stage.context).await, None);
+    assert_eq!(assertion_keys::reconcile(&stage.context).await, None);
     assert_eq!(copies(&stage).len(), 1);
 }
 
@@ -115,12 +115,12 @@ async fn a_gateway_s_object_that_is_not_known_yet_or_gone_for_a_moment_takes_nob
     let mut stage = Stage::with_demo();
     assertion_keys::renew(&stage.context).await.unwrap();
     stage.pass().await.unwrap();
-    assert_eq!(assertion_keys::sweep(&stage.context).await, None);
+    assert_eq!(assertion_keys::reconcile(&stage.context).await, None);
     assert!(copies(&stage).is_empty(), "nothing was listed yet");
     publish(&stage, "first");
-    assertion_keys::sweep(&stage.context).await;
+    assertion_keys::reconcile(&stage.context).await;
     stage.context.keys.listed(&copies(&stage));
-    assert_eq!(assertion_keys::sweep(&stage.context).await, None);
+    assert_eq!(assertion_keys::reconcile(&stage.context).await, None);
     assert_eq!(copies(&stage)[0].data.as_ref().unwrap()[GATEWAY_KEYS], "first");
 }
 
@@ -129,7 +129,7 @@ async fn without_keys_nothing_is_written() {
     let mut stage = Stage::with_demo();
     stage.context.keys.listed(&[]);
     stage.pass().await.unwrap();
-    assert_eq!(assertion_keys::sweep(&stage.context).await, None);
+    assert_eq!(assertion_keys::reconcile(&stage.context).await, None);
     assert!(copies(&stage).is_empty());
 }
 
@@ -154,7 +154,7 @@ async fn keys_that_others_put_beside_ours_are_taken_out_once_and_told() {
     publish(&stage, "first");
     assertion_keys::renew(&stage.context).await.unwrap();
     stage.sync();
-    assert_eq!(assertion_keys::sweep(&stage.context).await, None);
+    assert_eq!(assertion_keys::reconcile(&stage.context).await, None);
     let copy = &copies(&stage)[0];
     let data = copy.data.clone().unwrap();
     assert_eq!(data.keys().collect::<Vec<_>>(), [GATEWAY_KEYS, OPERATOR_KEYS]);
@@ -166,7 +166,7 @@ async fn keys_that_others_put_beside_ours_are_taken_out_once_and_told() {
     );
     let writes = stage.writes();
     assert!(writes.iter().any(|write| write.contains("events")), "{writes:?}");
-    assert_eq!(assertion_keys::sweep(&stage.context).await, None);
+    assert_eq!(assertion_keys::reconcile(&stage.context).await, None);
     assert_eq!(stage.writes(), Vec::<String>::new(), "it is right now");
 }
 
@@ -228,11 +228,11 @@ async fn an_operator_that_begins_anew_without_the_gateway_s_object_takes_nobody_
     stage.sync();
     stage.context.keys.listed(&before);
     assertion_keys::renew(&stage.context).await.unwrap();
-    assert_eq!(assertion_keys::sweep(&stage.context).await, None);
+    assert_eq!(assertion_keys::reconcile(&stage.context).await, None);
     stage.pass().await.unwrap();
     assert_eq!(copies(&stage)[0].data.as_ref().unwrap()[GATEWAY_KEYS], "first");
     publish(&stage, "second");
-    assertion_keys::sweep(&stage.context).await;
+    assertion_keys::reconcile(&stage.context).await;
     assert_eq!(copies(&stage)[0].data.as_ref().unwrap()[GATEWAY_KEYS], "second");
 }
 
@@ -242,12 +242,12 @@ async fn keys_that_could_not_be_deleted_are_deleted_later() {
     publish(&stage, "first");
     assertion_keys::renew(&stage.context).await.unwrap();
     stage.sync();
-    assertion_keys::sweep(&stage.context).await;
+    assertion_keys::reconcile(&stage.context).await;
     stage.server.remove::<Workspace>(Some(NAMESPACE), "demo");
     stage.sync();
     stage.fail(http::Method::DELETE, "configmaps", 500, "not now", 1);
-    assert!(assertion_keys::sweep(&stage.context).await.is_some());
+    assert!(assertion_keys::reconcile(&stage.context).await.is_some());
     assert_eq!(copies(&stage).len(), 1);
-    assert_eq!(assertion_keys::sweep(&stage.context).await, None);
+    assert_eq!(assertion_keys::reconcile(&stage.context).await, None);
     assert!(copies(&stage).is_empty());
 }

@@ -7,7 +7,7 @@ use api::{
     workspace::{DesiredStatus, Phase},
 };
 use k8s_openapi::api::{apps::v1::Deployment, core::v1::Service};
-use operator::controllers::{catalog, catalog::Sweeps};
+use operator::controllers::{catalog, catalog::CatalogState};
 use serde_json::{Value, json};
 use testkit::objects::{self, NAMESPACE};
 
@@ -113,10 +113,10 @@ impl Subject {
 }
 
 async fn settle(stage: &mut Stage) {
-    let mut sweeps = Sweeps::default();
+    let mut state = CatalogState::default();
     for _ in 0..4 {
         stage.sync();
-        catalog::sweep(&stage.context, &mut sweeps).await;
+        catalog::reconcile(&stage.context, &mut state).await;
     }
     stage.sync();
 }

@@ -11,7 +11,7 @@ use k8s_openapi::api::{
     core::v1::{Pod, Service},
     networking::v1::Ingress,
 };
-use operator::controllers::{catalog, catalog::Sweeps};
+use operator::controllers::{catalog, catalog::CatalogState};
 use serde_json::{Value, json};
 use testkit::objects::{self, NAMESPACE};
 
@@ -198,7 +198,7 @@ async fn a_manager_that_no_gateway_serves_is_not_ready_and_its_workspaces_have_n
         ("False", reason::NOT_SERVED)
     );
     assert!(status.message.unwrap().contains(r#"WorkspaceManager "second""#));
-    catalog::sweep(&stage.context, &mut Sweeps::default()).await;
+    catalog::reconcile(&stage.context, &mut CatalogState::default()).await;
     let ready = |stage: &Stage| {
         let manager: WorkspaceManager = stage.server.get(None, "second").unwrap();
         let conditions = manager.status.unwrap().conditions;
@@ -214,7 +214,7 @@ async fn a_manager_that_no_gateway_serves_is_not_ready_and_its_workspaces_have_n
     let status = stage.status();
     assert!(condition::holds(&status.conditions, condition::AVAILABLE));
     assert!(status.url.is_some());
-    catalog::sweep(&stage.context, &mut Sweeps::default()).await;
+    catalog::reconcile(&stage.context, &mut CatalogState::default()).await;
     assert_eq!(ready(&stage), reason::ALL_RULES_HOLD);
 }
 
@@ -293,7 +293,7 @@ async fn what_gives_rights_holds_secrets_or_runs_is_never_made_for_a_manager_tha
         assert!(message.contains(&named), "{message}");
         assert_eq!(stage.status().phase, Some(Phase::Running), "its pod runs on");
 
-        catalog::sweep(&stage.context, &mut Sweeps::default()).await;
+        catalog::reconcile(&stage.context, &mut CatalogState::default()).await;
         let manager: WorkspaceManager = stage.server.get(None, "main").unwrap();
         let conditions = manager.status.unwrap().conditions;
         let ready = condition::find(&conditions, READY).unwrap();

@@ -38,11 +38,11 @@ pub(crate) fn begin(stage: &Stage) -> Process {
     let client = stage.server.connect(None);
     let writers = Writers::default();
     let context: Arc<Context> = operator(client.clone(), &writers, true);
-    let wakes = watch::start(&client, writers, 500, || false);
+    let triggers = watch::start(&client, writers, 500, || false);
     let workspaces = context.stores.workspaces.clone();
     let pass = |object, context| Box::pin(informed(object, context));
     let config = Config::default().concurrency(4);
-    let passes = applier(pass, error_policy, context, workspaces, wakes, config);
+    let passes = applier(pass, error_policy, context, workspaces, triggers, config);
     Process(tokio::spawn(async move {
         futures::StreamExt::for_each(passes, |_| async {}).await;
     }))

@@ -468,7 +468,7 @@ async fn that_a_kind_is_not_installed_is_found_out_at_the_start() {
         1,
     );
     let stores = &stage.context.stores;
-    let mut wakes = std::pin::pin!(operator::controllers::routes::start(
+    let mut triggers = std::pin::pin!(operator::controllers::routes::start(
         &stage.context.client,
         &[ingress()],
         stores
@@ -483,7 +483,7 @@ async fn that_a_kind_is_not_installed_is_found_out_at_the_start() {
     };
     let why = tokio::select! {
         why = absent => why,
-        () = async { while wakes.next().await.is_some() {} } => unreachable!("it never ends"),
+        () = async { while triggers.next().await.is_some() {} } => unreachable!("it never ends"),
     };
     assert!(why.contains("is not installed"), "{why}");
 }

@@ -160,7 +160,7 @@ async fn a_workspace_where_no_webhook_judges_is_left_alone() {
     stage.server.put(&workspace);
     stage.sync();
     let object =
-        operator::cache::stores::guarded(&stage.context.stores.workspaces, Some("kube-system"), "demo")
+        operator::cache::stores::get_parsed(&stage.context.stores.workspaces, Some("kube-system"), "demo")
             .unwrap();
     operator::reconcile::reconcile(object, stage.context.clone())
         .await

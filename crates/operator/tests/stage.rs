@@ -20,7 +20,7 @@ use kube::{
     runtime::{controller::Action, watcher::Event},
 };
 use operator::{
-    cache::stores::{CacheWriter, ChildrenWriter, Guarded, Writers, compact::Compact, skim::Skim},
+    cache::stores::{CacheWriter, ChildrenWriter, Parsed, Writers, partial::Partial, trim::Trim},
     context::Context,
     plan::{Build, Site},
     reconcile::{Error, reconcile},
@@ -166,7 +166,8 @@ impl Stage {
     /// Makes one pass over a workspace with the caches as they are.
     pub(crate) async fn pass_unsynced(&self, name: &str) -> Result<Action, Error> {
         let object =
-            operator::cache::stores::guarded(&self.context.stores.workspaces, Some(NAMESPACE), name).unwrap();
+            operator::cache::stores::get_parsed(&self.context.stores.workspaces, Some(NAMESPACE), name)
+                .unwrap();
         reconcile(object, self.context.clone()).await
     }
 
@@ -415,10 +416,10 @@ pub(crate) fn run_id(deployment: &Deployment) -> String {
 
 fn fill<K>(server: &ApiServer, writer: &mut CacheWriter<K>)
 where
-    K: Resource<DynamicType = ()> + Skim + Clone + DeserializeOwned + 'static,
+    K: Resource<DynamicType = ()> + Partial + Clone + DeserializeOwned + 'static,
 {
     writer.apply_watcher_event(&Event::Init);
-    for object in server.all::<Guarded<K>>() {
+    for object in server.all::<Parsed<K>>() {
         writer.apply_watcher_event(&Event::InitApply(object));
     }
     writer.apply_watcher_event(&Event::InitDone);
@@ -426,10 +427,10 @@ where
 
 fn fill_children<K>(server: &ApiServer, writer: &mut ChildrenWriter<K>)
 where
-    K: Resource<DynamicType = ()> + Compact + Clone + 'static,
+    K: Resource<DynamicType = ()> + Trim + Clone + 'static,
 {
     writer.apply(Event::Init);
-    for object in server.all::<Guarded<K>>() {
+    for object in server.all::<Parsed<K>>() {
         writer.apply(Event::InitApply(object));
     }
     writer.apply(Event::InitDone);

@@ -1,4 +1,4 @@
-//! Planned service account, world -> the service account that is the workspace's alone (IO): made before the pod that runs
+//! Planned service account, observed state -> the service account that is the workspace's alone (IO): made before the pod that runs
 //! as it, removed when the profile no longer asks for it and no pod uses it.
 //!
 //! It is never adopted: cloud identities match names, so whoever made an account of this name has not thereby got the
@@ -15,28 +15,28 @@ use kube::{
 
 use super::{
     Error,
-    writes::{Kind, Outcome, expect, failed, is_conflict, leaving, look, patched, with_backoff},
+    writes::{Kind, Outcome, expect, failed, get_live, is_conflict, leaving, patched, with_backoff},
 };
 use crate::{
-    blockers::{Obstacle, refusal},
-    cache::observed::{World, controller_uid, meta_covers},
+    blockers::{Blocker, refusal},
+    cache::observed::{Observed, controller_uid, meta_covers},
     context::Context,
 };
 
 pub(super) async fn account(
     context: &Context,
-    world: &World,
+    observed: &Observed,
     planned: Option<ServiceAccount>,
 ) -> Result<Outcome<ServiceAccount>, Error> {
-    let live = world.account.as_ref();
+    let live = observed.account.as_ref();
     let Some(planned) = planned else {
-        return remove(context, world).await;
+        return remove(context, observed).await;
     };
     let Some(live) = live else {
-        return make(context, world, planned).await;
+        return make(context, observed, planned).await;
     };
-    if let Some(obstacle) = in_the_way(world, live) {
-        return Ok(Outcome::Blocked(obstacle));
+    if let Some(blocker) = in_the_way(observed, live) {
+        return Ok(Outcome::Blocked(blocker));
     }
     let same_token = live.automount_service_account_token == planned.automount_service_account_token;
     if same_token && meta_covers(&live.metadata, &planned.metadata) {
@@ -44,49 +44,49 @@ pub(super) async fn account(
     }
     let mut intent = planned;
     intent.metadata.uid.clone_from(&live.metadata.uid);
-    let write = write(context, world, &intent);
-    with_backoff(context, &world.identity, &intent, live, write).await
+    let write = write(context, observed, &intent);
+    with_backoff(context, &observed.identity, &intent, live, write).await
 }
 
 /// Makes one that was absent. If somebody was faster, what is there is looked at, and never taken.
 async fn make(
     context: &Context,
-    world: &World,
+    observed: &Observed,
     planned: ServiceAccount,
 ) -> Result<Outcome<ServiceAccount>, Error> {
     let mut intent = planned;
     expect(&mut intent.metadata, None);
-    match write(context, world, &intent).await {
+    match write(context, observed, &intent).await {
         Err(error) if is_conflict(&error) => {
-            let name = world.identity.account_name();
-            let found = look::<ServiceAccount>(context, &world.identity.namespace, &name).await?;
+            let name = observed.identity.account_name();
+            let found = get_live::<ServiceAccount>(context, &observed.identity.namespace, &name).await?;
             let Some(found) = found else { return Err(error) };
-            if let Some(obstacle) = in_the_way(world, &found) {
-                return Ok(Outcome::Blocked(obstacle));
+            if let Some(blocker) = in_the_way(observed, &found) {
+                return Ok(Outcome::Blocked(blocker));
             }
             // Ours, without the label by which it is watched, or not yet in the cache.
             intent.metadata.uid.clone_from(&found.metadata.uid);
             intent.metadata.resource_version = None;
-            write(context, world, &intent).await
+            write(context, observed, &intent).await
         }
         made => made,
     }
 }
 
 /// Removes ours, unless a pod runs as it.
-async fn remove(context: &Context, world: &World) -> Result<Outcome<ServiceAccount>, Error> {
-    let live = world.account.as_ref();
+async fn remove(context: &Context, observed: &Observed) -> Result<Outcome<ServiceAccount>, Error> {
+    let live = observed.account.as_ref();
     let Some(unwanted) =
-        live.filter(|live| in_the_way(world, live).is_none() && !world.runs_as_own_account())
+        live.filter(|live| in_the_way(observed, live).is_none() && !observed.runs_as_own_account())
     else {
         return Ok(Outcome::Is(live.cloned()));
     };
-    let accounts: Api<ServiceAccount> = Api::namespaced(context.client.clone(), &world.identity.namespace);
+    let accounts: Api<ServiceAccount> = Api::namespaced(context.client.clone(), &observed.identity.namespace);
     let params = DeleteParams::default().preconditions(Preconditions {
         uid: unwanted.metadata.uid.clone(),
         resource_version: None,
     });
-    match accounts.delete(&world.identity.account_name(), &params).await {
+    match accounts.delete(&observed.identity.account_name(), &params).await {
         // Gone already, or another object by now.
         Err(kube::Error::Api(status)) if matches!(status.code, 404 | 409) => {}
         Err(source) => return Err(failed::<ServiceAccount>(source)),
@@ -97,13 +97,13 @@ async fn remove(context: &Context, world: &World) -> Result<Outcome<ServiceAccou
 
 /// What keeps an account from being the workspace's. Unlike other children it has to be controlled by the workspace: an
 /// annotation is not enough.
-fn in_the_way(world: &World, live: &Arc<ServiceAccount>) -> Option<Obstacle> {
-    let name = world.identity.account_name();
+fn in_the_way(observed: &Observed, live: &Arc<ServiceAccount>) -> Option<Blocker> {
+    let name = observed.identity.account_name();
     if live.metadata.deletion_timestamp.is_some() {
         return Some(leaving::<ServiceAccount>(&name));
     }
-    let ours = controller_uid(&live.metadata) == Some(world.identity.uid.as_str());
-    (!ours).then(|| Obstacle::Conflict {
+    let ours = controller_uid(&live.metadata) == Some(observed.identity.uid.as_str());
+    (!ours).then(|| Blocker::Conflict {
         kind: ServiceAccount::KIND.to_owned(),
         name,
     })
@@ -111,10 +111,10 @@ fn in_the_way(world: &World, live: &Arc<ServiceAccount>) -> Option<Obstacle> {
 
 async fn write(
     context: &Context,
-    world: &World,
+    observed: &Observed,
     intent: &ServiceAccount,
 ) -> Result<Outcome<ServiceAccount>, Error> {
-    let identity = &world.identity;
+    let identity = &observed.identity;
     let params = PatchParams::apply(names::OPERATOR).force();
     let patch = Patch::Apply(intent);
     match patched::<ServiceAccount, _>(context, identity, &identity.account_name(), &params, &patch).await {
@@ -123,7 +123,7 @@ async fn write(
             kind,
             source: kube::Error::Api(status),
         }) => match refusal::of_answer(kind, status.code, &status.message) {
-            Some(refusal) => Ok(Outcome::Blocked(Obstacle::Refused(refusal))),
+            Some(refusal) => Ok(Outcome::Blocked(Blocker::Refused(refusal))),
             None => Err(failed::<ServiceAccount>(kube::Error::Api(status))),
         },
         Err(error) => Err(error),

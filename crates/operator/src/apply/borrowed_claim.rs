@@ -17,13 +17,13 @@ use rules::ValidWorkspace;
 
 use super::{
     Error,
-    writes::{failed, look, patched},
+    writes::{failed, get_live, patched},
 };
 use crate::{
-    blockers::{DiskObstacle, Obstacle},
+    blockers::{Blocker, DiskBlocker},
     cache::observed::Identity,
     context::Context,
-    plan::disks::borrowed::{self, Named},
+    plan::disks::borrowed_claims::{self, Named},
 };
 
 type Claim = PersistentVolumeClaim;
@@ -36,20 +36,20 @@ pub(super) async fn borrow(
     context: &Context,
     identity: &Identity,
     valid: &ValidWorkspace,
-) -> Result<Option<Obstacle>, Error> {
-    for named in borrowed::named(valid) {
+) -> Result<Option<Blocker>, Error> {
+    for named in borrowed_claims::named(valid) {
         let claim = named.claim.clone();
-        let Some(live) = look::<Claim>(context, &identity.namespace, &claim).await? else {
-            return Ok(Some(Obstacle::Disk(DiskObstacle::Missing { claim })));
+        let Some(live) = get_live::<Claim>(context, &identity.namespace, &claim).await? else {
+            return Ok(Some(Blocker::Disk(DiskBlocker::Missing { claim })));
         };
         if live.metadata.deletion_timestamp.is_some() {
-            return Ok(Some(Obstacle::Disk(DiskObstacle::Terminating { claim })));
+            return Ok(Some(Blocker::Disk(DiskBlocker::Terminating { claim })));
         }
-        if borrowed::is_a_disk(&live) {
-            return Ok(Some(Obstacle::Disk(DiskObstacle::OfAnother { claim })));
+        if borrowed_claims::is_a_disk(&live) {
+            return Ok(Some(Blocker::Disk(DiskBlocker::OfAnother { claim })));
         }
         if let Some(by) = occupied(context, identity, &named, &live).await? {
-            return Ok(Some(Obstacle::Disk(DiskObstacle::InUse { claim, by })));
+            return Ok(Some(Blocker::Disk(DiskBlocker::InUse { claim, by })));
         }
     }
     Ok(None)
@@ -62,10 +62,10 @@ async fn occupied(
     named: &Named,
     live: &Arc<Claim>,
 ) -> Result<Option<String>, Error> {
-    if borrowed::is_shared(live) {
+    if borrowed_claims::is_shared(live) {
         return Ok(None);
     }
-    match borrowed::user(live) {
+    match borrowed_claims::user(live) {
         Some((_, uid)) if uid == identity.uid => return Ok(None),
         Some((name, uid)) if exists(context, &identity.namespace, name, uid).await? => {
             return Ok(Some(format!("workspace {name}")));
@@ -88,7 +88,7 @@ async fn other_pod(context: &Context, identity: &Identity, claim: &str) -> Resul
     let mut params = ListParams::default().limit(PAGE);
     loop {
         let page = pods.list(&params).await.map_err(failed::<Pod>)?;
-        if let Some(pod) = borrowed::other_pod(identity, claim, &page.items) {
+        if let Some(pod) = borrowed_claims::other_pod(identity, claim, &page.items) {
             return Ok(Some(pod.metadata.name.clone().unwrap_or_default()));
         }
         match page.metadata.continue_.filter(|token| !token.is_empty()) {
@@ -100,10 +100,10 @@ async fn other_pod(context: &Context, identity: &Identity, claim: &str) -> Resul
 
 /// Takes the note away once no pod of the workspace is left.
 pub async fn give_back(context: &Context, identity: &Identity, claim: &str) -> Result<(), Error> {
-    let Some(live) = look::<Claim>(context, &identity.namespace, claim).await? else {
+    let Some(live) = get_live::<Claim>(context, &identity.namespace, claim).await? else {
         return Ok(());
     };
-    match borrowed::user(&live) {
+    match borrowed_claims::user(&live) {
         Some((_, uid)) if uid == identity.uid => note(context, identity, &live, None).await,
         _ => Ok(()),
     }
@@ -120,7 +120,7 @@ async fn note(
         ..PatchParams::default()
     };
     let name = claim.metadata.name.as_deref().unwrap_or_default();
-    let patch = Patch::Merge(borrowed::note(claim, by));
+    let patch = Patch::Merge(borrowed_claims::note(claim, by));
     patched::<Claim, _>(context, identity, name, &params, &patch).await?;
     Ok(())
 }

@@ -15,7 +15,7 @@ use serde::Serialize;
 use tokio::time::Instant;
 
 use crate::{
-    blockers::Obstacle,
+    blockers::Blocker,
     cache::{external_changes, observed::Identity},
 };
 
@@ -39,7 +39,7 @@ pub enum Decision {
     /// Write it, and find out who else does.
     WriteContested,
     /// Leave it as it is until the backoff is over.
-    BackOff(Obstacle),
+    BackOff(Blocker),
 }
 
 /// The children that were written a short time ago, by workspace.
@@ -108,7 +108,7 @@ impl Contests {
     }
 
     /// Remembers who else writes a contested child, and says so.
-    pub fn name(&self, workspace: &Identity, child: Child<'_>, found: Option<&ObjectMeta>) -> Obstacle {
+    pub fn name(&self, workspace: &Identity, child: Child<'_>, found: Option<&ObjectMeta>) -> Blocker {
         let manager = found.and_then(other_manager);
         let mut all = self.lock();
         let children = all.get_mut(&workspace.key());
@@ -145,8 +145,8 @@ fn digest(planned: &impl Serialize) -> u64 {
     hasher.finish()
 }
 
-fn contested((kind, name): Child<'_>, manager: Option<&str>) -> Obstacle {
-    Obstacle::Contested {
+fn contested((kind, name): Child<'_>, manager: Option<&str>) -> Blocker {
+    Blocker::Contested {
         kind: kind.to_owned(),
         name: name.to_owned(),
         manager: manager.map(str::to_owned),

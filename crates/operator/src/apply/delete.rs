@@ -8,7 +8,7 @@ use kube::{
 use serde::de::DeserializeOwned;
 
 use crate::{
-    cache::observed::{Identity, World},
+    cache::observed::{Identity, Observed},
     context::Context,
 };
 
@@ -16,26 +16,26 @@ use crate::{
 pub(crate) const DEPLOYMENT: &str = "Deployment";
 
 /// Whether nothing of the workspace is left that is a pod or makes one.
-pub fn seems_bare(world: &World) -> bool {
-    makers(world).is_empty()
+pub fn seems_bare(observed: &Observed) -> bool {
+    makers(observed).is_empty()
 }
 
 /// Pods of the workspace and what makes them, in words.
-pub fn makers(world: &World) -> Vec<String> {
-    let marked = |meta: &ObjectMeta| world.identity.marked(meta);
-    let pods = world.pods.iter().filter(|pod| marked(&pod.metadata));
+pub fn makers(observed: &Observed) -> Vec<String> {
+    let marked = |meta: &ObjectMeta| observed.identity.marked(meta);
+    let pods = observed.pods.iter().filter(|pod| marked(&pod.metadata));
     let mut left: Vec<String> = pods.map(|pod| format!("pod {}", pod.name_any())).collect();
-    if let Some(orphan) = world.orphans().next() {
+    if let Some(orphan) = observed.orphans().next() {
         // Nobody else deletes it, and the operator has no right to.
         left.push(format!(
             "ReplicaSet, left by whoever deleted its Deployment (kubectl delete -n {} replicaset/{})",
-            world.identity.namespace,
+            observed.identity.namespace,
             orphan.name_any()
         ));
-    } else if world.replica_sets.iter().any(|it| marked(&it.metadata)) {
+    } else if observed.replica_sets.iter().any(|it| marked(&it.metadata)) {
         left.push("ReplicaSet".to_owned());
     }
-    if world.own_deployment().is_some() {
+    if observed.own_deployment().is_some() {
         left.push(DEPLOYMENT.to_owned());
     }
     left
@@ -60,12 +60,12 @@ where
     };
     let kind = K::kind(&());
     let uid = live.meta().uid.as_deref().unwrap_or_default();
-    if context.memory.has_removed(identity, &kind, Some(uid)) {
+    if context.pending_writes.has_removed(identity, &kind, Some(uid)) {
         return Ok(true);
     }
     let gone = end(context, identity, live, propagation).await?;
     if gone {
-        context.memory.removed(identity, &kind, uid);
+        context.pending_writes.removed(identity, &kind, uid);
     }
     Ok(gone)
 }

@@ -14,7 +14,7 @@ use serde_json::{Map, Value, json};
 use crate::{
     cache::{
         observed::{Identity, meta_covers},
-        stores::compact::digest,
+        stores::trim::digest,
     },
     plan,
 };

@@ -14,19 +14,20 @@ use rules::{Home, ValidWorkspace};
 
 use super::{
     Error,
-    writes::{self, Outcome, conflict, expect, is_conflict, leaving, look, write},
+    writes::{self, Outcome, conflict, expect, get_live, is_conflict, leaving, write},
 };
 use crate::{
-    blockers::{DiskObstacle, Obstacle},
+    blockers::{Blocker, DiskBlocker},
     cache::{
-        observed::{Identity, World},
+        observed::{Identity, Observed},
         stores::Glance,
     },
     context::Context,
     plan::disks::{
-        borrowed, fate,
-        shape::{self, Growth},
-        standing::{Claimant, Standing, standing},
+        borrowed_claims,
+        desired_claim::{self, Growth},
+        ownership::{Claimant, Ownership, ownership},
+        retention,
     },
     status::publish,
 };
@@ -36,17 +37,17 @@ type Claim = PersistentVolumeClaim;
 /// Sees to the disk of a workspace, where it has one of its own.
 pub(super) async fn disk(
     context: &Context,
-    world: &World,
+    observed: &Observed,
     valid: &ValidWorkspace,
     planned: Option<Claim>,
 ) -> Result<Outcome<Claim>, Error> {
     let Some(planned) = planned else {
-        return Ok(Outcome::Is(world.claim.clone()));
+        return Ok(Outcome::Is(observed.claim.clone()));
     };
-    let Some(live) = &world.claim else {
-        return make(context, world, valid, planned).await;
+    let Some(live) = &observed.claim else {
+        return make(context, observed, valid, planned).await;
     };
-    settle(context, world, valid, &planned, live).await
+    settle(context, observed, valid, &planned, live).await
 }
 
 /// Makes a disk. If a claim of its name turns out to exist, that one is looked at. A pod of another workspace that names a claim of this
@@ -54,37 +55,34 @@ pub(super) async fn disk(
 /// is refused: it has to be scaled to 0 before.
 async fn make(
     context: &Context,
-    world: &World,
+    observed: &Observed,
     valid: &ValidWorkspace,
     planned: Claim,
 ) -> Result<Outcome<Claim>, Error> {
-    let identity = &world.identity;
+    let identity = &observed.identity;
     let claim = identity.child_name();
     let is_near = |object: &Glance<'_>| {
         let namespace = object.workspace.map(|(namespace, _)| namespace);
         namespace == Some(identity.namespace.as_str()) && object.says("claimName", &claim)
     };
     let pods = context.stores.pods.select(is_near);
-    let pod = borrowed::other_pod(identity, &claim, pods.iter().map(AsRef::as_ref));
+    let pod = borrowed_claims::other_pod(identity, &claim, pods.iter().map(AsRef::as_ref));
     let deployments = context.stores.deployments.select(is_near);
     let deployments = deployments.iter().map(AsRef::as_ref);
     let by = pod.map(|pod| format!("pod {}", pod.name_any())).or_else(|| {
-        let deployment = borrowed::other_deployment(identity, &claim, deployments)?;
+        let deployment = borrowed_claims::other_deployment(identity, &claim, deployments)?;
         Some(format!("Deployment {}", deployment.name_any()))
     });
     if let Some(by) = by {
-        return Ok(Outcome::Blocked(Obstacle::Disk(DiskObstacle::InUse {
-            claim,
-            by,
-        })));
+        return Ok(Outcome::Blocked(Blocker::Disk(DiskBlocker::InUse { claim, by })));
     }
     let mut intent = planned.clone();
     expect(&mut intent.metadata, None);
     match write(context, identity, OPERATOR, &intent).await {
         Err(error) if is_conflict(&error) => {
-            let found = look(context, &identity.namespace, &identity.child_name()).await?;
+            let found = get_live(context, &identity.namespace, &identity.child_name()).await?;
             let found: Arc<Claim> = found.ok_or(error)?;
-            settle(context, world, valid, &planned, &found).await
+            settle(context, observed, valid, &planned, &found).await
         }
         made => made,
     }
@@ -93,41 +91,41 @@ async fn make(
 /// Brings a claim that exists to where it ought to be, if it is the workspace's or may become its.
 async fn settle(
     context: &Context,
-    world: &World,
+    observed: &Observed,
     valid: &ValidWorkspace,
     planned: &Claim,
     live: &Arc<Claim>,
 ) -> Result<Outcome<Claim>, Error> {
-    let identity = &world.identity;
+    let identity = &observed.identity;
     let owner = valid.owner.as_deref();
     let claimant = Claimant {
         owner,
         vouched: context.settings.admission,
         assigned: valid.owner_is_assigned,
     };
-    let standing = standing(identity, claimant, &live.metadata);
+    let standing = ownership(identity, claimant, &live.metadata);
     let mut live = live.clone();
     match standing {
-        Standing::Leaving => return Ok(Outcome::Blocked(leaving::<Claim>(&live.name_any()))),
-        Standing::Foreign => return Ok(Outcome::Blocked(conflict::<Claim>(identity))),
-        Standing::Withheld(why) => {
+        Ownership::Leaving => return Ok(Outcome::Blocked(leaving::<Claim>(&live.name_any()))),
+        Ownership::Foreign => return Ok(Outcome::Blocked(conflict::<Claim>(identity))),
+        Ownership::Withheld(why) => {
             let claim = live.name_any();
-            let obstacle = DiskObstacle::Withheld { claim, why };
-            return Ok(Outcome::Blocked(Obstacle::Disk(obstacle)));
+            let blocker = DiskBlocker::Withheld { claim, why };
+            return Ok(Outcome::Blocked(Blocker::Disk(blocker)));
         }
-        Standing::Ours if is_to_be_kept(valid) && fate::has_owner(&live.metadata, identity) => {
+        Ownership::Ours if is_to_be_retained(valid) && retention::has_owner(&live.metadata, identity) => {
             live = keep(context, identity, &live, owner)
                 .await
                 .map_err(writes::failed::<Claim>)?;
         }
-        Standing::Ours | Standing::Inherited => {}
+        Ownership::Ours | Ownership::Inherited => {}
     }
-    let classes = world.storage_classes.iter().map(AsRef::as_ref);
-    let growth = shape::growth(planned, &live, classes);
-    let Some(mut intent) = shape::update(planned, &live, growth) else {
+    let classes = observed.storage_classes.iter().map(AsRef::as_ref);
+    let growth = desired_claim::growth(planned, &live, classes);
+    let Some(mut intent) = desired_claim::update(planned, &live, growth) else {
         return Ok(shortfall(live, growth));
     };
-    if standing == Standing::Inherited {
+    if standing == Ownership::Inherited {
         // Its owner was judged in this very state.
         expect(&mut intent.metadata, Some(&live.metadata));
     } else {
@@ -135,18 +133,18 @@ async fn settle(
     }
     match write::<Claim>(context, identity, OPERATOR, &intent).await? {
         Outcome::Is(Some(written)) => {
-            if standing == Standing::Inherited {
+            if standing == Ownership::Inherited {
                 tell_taken_over(context, identity, &written).await;
             }
             Ok(shortfall(written, growth))
         }
         // It is there all the same, at its old size.
-        Outcome::Blocked(obstacle) if !obstacle.blocks() => Ok(Outcome::But(live, obstacle)),
+        Outcome::Blocked(blocker) if !blocker.blocks() => Ok(Outcome::But(live, blocker)),
         other => Ok(other),
     }
 }
 
-fn is_to_be_kept(valid: &ValidWorkspace) -> bool {
+fn is_to_be_retained(valid: &ValidWorkspace) -> bool {
     matches!(
         valid.home,
         Home::Disk {
@@ -160,18 +158,18 @@ fn shortfall(claim: Arc<Claim>, growth: Growth) -> Outcome<Claim> {
     if growth != Growth::Never {
         return Outcome::Is(Some(claim));
     }
-    let obstacle = DiskObstacle::Ungrowable {
-        size: shape::size(&claim).unwrap_or_default().to_owned(),
-        class: shape::class_of(&claim).unwrap_or_default().to_owned(),
+    let blocker = DiskBlocker::Ungrowable {
+        size: desired_claim::size(&claim).unwrap_or_default().to_owned(),
+        class: desired_claim::class_of(&claim).unwrap_or_default().to_owned(),
     };
-    Outcome::But(claim, Obstacle::Disk(obstacle))
+    Outcome::But(claim, Blocker::Disk(blocker))
 }
 
 /// That the workspace asks for less than its disk has: nobody refused it where the disk was not known.
-pub(super) fn shrinks(workspace: &Workspace, world: &World) -> Option<Obstacle> {
-    let found = rules::claims::shrinks(workspace.spec.storage.as_ref(), world.own_claim()?)?;
+pub(super) fn shrinks(workspace: &Workspace, observed: &Observed) -> Option<Blocker> {
+    let found = rules::claims::shrinks(workspace.spec.storage.as_ref(), observed.own_claim()?)?;
     let message = found.to_string();
-    Some(Obstacle::Disk(DiskObstacle::Unshrinkable { message }))
+    Some(Blocker::Disk(DiskBlocker::Unshrinkable { message }))
 }
 
 /// Takes the owner reference from a disk and writes its owner on it, so that it outlives its workspace.
@@ -181,7 +179,7 @@ pub async fn keep(
     claim: &Claim,
     owner: Option<&str>,
 ) -> Result<Arc<Claim>, kube::Error> {
-    let steps = fate::keep(claim, identity, owner);
+    let steps = retention::keep(claim, identity, owner);
     let patch: JsonPatch = serde_json::from_value(steps).map_err(kube::Error::SerdeError)?;
     let params = PatchParams {
         field_manager: Some(OPERATOR.to_owned()),

@@ -6,7 +6,7 @@ use serde_json::{Map, Value};
 
 use crate::{
     apply::intent::Intent,
-    cache::observed::{Identity, World},
+    cache::observed::{Identity, Observed},
     status::transitions::note,
 };
 
@@ -49,13 +49,13 @@ pub(super) fn seems_undone(workspace: &Workspace, intent: Intent) -> bool {
         && matches!(intent, Intent::Start | Intent::Await)
 }
 
-/// Somebody ended a run. `world` is what is found, before anything is written; `scaler`: nobody where we did it ourselves, to begin it
+/// Somebody ended a run. `observed state` is what is found, before anything is written; `scaler`: nobody where we did it ourselves, to begin it
 /// anew.
-pub(super) fn undone(world: &World, scaler: Option<Scaler>) -> Option<Event> {
-    let name = world.identity.child_name();
-    let what = match (&world.deployment, scaler) {
+pub(super) fn undone(observed: &Observed, scaler: Option<Scaler>) -> Option<Event> {
+    let name = observed.identity.child_name();
+    let what = match (&observed.deployment, scaler) {
         // Its pod does not end, which the status says.
-        (None, _) if world.orphans().next().is_some() => return None,
+        (None, _) if observed.orphans().next().is_some() => return None,
         (None, _) => format!("The Deployment {name} was deleted"),
         (Some(_), Some(Scaler::Named(who))) => {
             format!("The Deployment {name} was scaled to no pod by {who:?}")

@@ -1,8 +1,8 @@
-//! Desired status and world -> what to do about the pod (pure).
+//! Desired status and observed state -> what to do about the pod (pure).
 
 use api::{WorkspaceStatus, workspace::DesiredStatus};
 
-use crate::{cache::observed::World, status::assess::is_kept_apart};
+use crate::{cache::observed::Observed, status::assess::waits_for_node};
 
 /// What to do about the pod.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -21,13 +21,13 @@ pub enum Intent {
 
 /// What to do about the pod. `valid` is whether the workspace may run: one that may not is stopped on request like any
 /// other, and a pod that it already has is left alone.
-pub fn intent(desired: DesiredStatus, valid: bool, world: &World) -> Intent {
-    match (desired, world.wanted_pods() > 0) {
+pub fn intent(desired: DesiredStatus, valid: bool, observed: &Observed) -> Intent {
+    match (desired, observed.wanted_pods() > 0) {
         (DesiredStatus::Stopped, true) => Intent::Stop,
         (DesiredStatus::Stopped, false) => Intent::Rest,
         (DesiredStatus::Running, true) => Intent::Keep,
         (DesiredStatus::Running, false) if !valid => Intent::Rest,
-        (DesiredStatus::Running, false) if world.is_quiet() => Intent::Start,
+        (DesiredStatus::Running, false) if observed.is_quiet() => Intent::Start,
         (DesiredStatus::Running, false) => Intent::Await,
     }
 }
@@ -47,17 +47,17 @@ impl Intent {
 /// Whether the caches are not enough for what is about to be done or said: a start, or the claim that no pod is left.
 /// `known` is whether it is certain already that no pod is there and none can come, `stopped` whether status says so.
 /// Nor are they where a pod seems to be on the disk that they do not show. Nothing else needs it: a child that is absent from the caches is made by a write that fails where one exists.
-pub fn needs_certainty(intent: Intent, world: &World, known: bool, stopped: bool) -> bool {
+pub fn needs_certainty(intent: Intent, observed: &Observed, known: bool, stopped: bool) -> bool {
     match intent {
         Intent::Start => !known,
-        Intent::Rest => !known && !stopped && world.is_quiet(),
+        Intent::Rest => !known && !stopped && observed.is_quiet(),
         Intent::Keep | Intent::Await | Intent::Stop => false,
     }
 }
 
 /// Whether a pod of the run that is on may be on the disk although the caches do not show it: the one that was ready has vanished without
 /// its end, or the scheduler keeps the next one off it. Somebody may have taken its label off.
-pub fn may_miss_pod(intent: Intent, before: Option<&WorkspaceStatus>, world: &World) -> bool {
+pub fn may_miss_pod(intent: Intent, before: Option<&WorkspaceStatus>, observed: &Observed) -> bool {
     if intent != Intent::Keep {
         return false;
     }
@@ -65,16 +65,16 @@ pub fn may_miss_pod(intent: Intent, before: Option<&WorkspaceStatus>, world: &Wo
         before
             .endpoint
             .as_ref()
-            .filter(|_| before.run_id.as_deref() == world.run_id())
+            .filter(|_| before.run_id.as_deref() == observed.run_id())
     });
     let has_vanished = used.is_some_and(|used| {
-        world
+        observed
             .pods
             .iter()
             .all(|pod| pod.metadata.name.as_ref() != Some(&used.pod_name))
     });
-    let pod = world.current_pod();
-    has_vanished || pod.is_some_and(|pod| is_kept_apart(pod) && world.previous_pods(pod).next().is_none())
+    let pod = observed.current_pod();
+    has_vanished || pod.is_some_and(|pod| waits_for_node(pod) && observed.previous_pods(pod).next().is_none())
 }
 
 #[cfg(test)]
@@ -87,18 +87,18 @@ mod tests {
 
     #[test]
     fn a_workspace_without_anything_starts_if_it_may() {
-        let world = testing::world();
-        assert_eq!(intent(Running, true, &world), Intent::Start);
-        assert_eq!(intent(Running, false, &world), Intent::Rest);
-        assert_eq!(intent(Stopped, true, &world), Intent::Rest);
+        let observed = testing::observed();
+        assert_eq!(intent(Running, true, &observed), Intent::Start);
+        assert_eq!(intent(Running, false, &observed), Intent::Rest);
+        assert_eq!(intent(Stopped, true, &observed), Intent::Rest);
     }
 
     #[test]
     fn a_running_workspace_is_kept_even_if_it_became_invalid_and_stops_on_request() {
-        let world = testing::running();
-        assert_eq!(intent(Running, true, &world), Intent::Keep);
-        assert_eq!(intent(Running, false, &world), Intent::Keep);
-        assert_eq!(intent(Stopped, false, &world), Intent::Stop);
+        let observed = testing::running();
+        assert_eq!(intent(Running, true, &observed), Intent::Keep);
+        assert_eq!(intent(Running, false, &observed), Intent::Keep);
+        assert_eq!(intent(Stopped, false, &observed), Intent::Stop);
     }
 
     #[test]
@@ -112,19 +112,19 @@ mod tests {
 
     #[test]
     fn no_run_starts_while_a_pod_or_an_unsettled_replica_set_is_left() {
-        let mut world = testing::scaled_to_zero();
+        let mut observed = testing::scaled_to_zero();
         assert_eq!(
-            intent(Running, true, &world),
+            intent(Running, true, &observed),
             Intent::Await,
             "the pod is still there"
         );
-        world.pods.clear();
-        assert_eq!(intent(Running, true, &world), Intent::Start);
-        let mut stale = objects::replica_set_of(world.deployment.as_deref().unwrap());
+        observed.pods.clear();
+        assert_eq!(intent(Running, true, &observed), Intent::Start);
+        let mut stale = objects::replica_set_of(observed.deployment.as_deref().unwrap());
         stale.spec.as_mut().unwrap().replicas = Some(1);
-        world.replica_sets = vec![stale.into()];
+        observed.replica_sets = vec![stale.into()];
         assert_eq!(
-            intent(Running, true, &world),
+            intent(Running, true, &observed),
             Intent::Await,
             "a replica set may still make a pod"
         );
@@ -132,32 +132,32 @@ mod tests {
 
     #[test]
     fn an_evicted_pod_holds_no_disk_and_one_on_its_way_out_does_until_it_is_gone() {
-        let mut world = testing::scaled_to_zero();
-        let mut pod = world.pods[0].as_ref().clone();
+        let mut observed = testing::scaled_to_zero();
+        let mut pod = observed.pods[0].as_ref().clone();
         pod.status.as_mut().unwrap().phase = Some("Failed".to_owned());
-        world.pods = vec![pod.clone().into()];
-        assert_eq!(intent(Running, true, &world), Intent::Start);
+        observed.pods = vec![pod.clone().into()];
+        assert_eq!(intent(Running, true, &observed), Intent::Start);
         pod.metadata
             .deletion_timestamp
             .clone_from(&pod.metadata.creation_timestamp);
-        world.pods = vec![pod.into()];
-        assert_eq!(intent(Running, true, &world), Intent::Await);
+        observed.pods = vec![pod.into()];
+        assert_eq!(intent(Running, true, &observed), Intent::Await);
     }
 
     #[test]
     fn a_stranger_with_our_label_keeps_no_run_from_starting_unless_it_uses_the_disk() {
-        let mut world = testing::scaled_to_zero();
-        let mut stranger = world.pods[0].as_ref().clone();
+        let mut observed = testing::scaled_to_zero();
+        let mut stranger = observed.pods[0].as_ref().clone();
         stranger.metadata.annotations = None;
         stranger.metadata.owner_references = None;
         stranger.spec.as_mut().unwrap().volumes = None;
-        let user = world.pods[0].spec.clone();
-        world.pods = vec![stranger.clone().into()];
-        assert_eq!(intent(Running, true, &world), Intent::Start);
+        let user = observed.pods[0].spec.clone();
+        observed.pods = vec![stranger.clone().into()];
+        assert_eq!(intent(Running, true, &observed), Intent::Start);
         stranger.spec = user;
-        world.pods = vec![stranger.into()];
+        observed.pods = vec![stranger.into()];
         assert_eq!(
-            intent(Running, true, &world),
+            intent(Running, true, &observed),
             Intent::Await,
             "one pod per disk, always"
         );
@@ -165,7 +165,7 @@ mod tests {
 
     #[test]
     fn a_settled_workspace_needs_no_look_at_the_api_server() {
-        let (running, nothing) = (testing::running(), testing::world());
+        let (running, nothing) = (testing::running(), testing::observed());
         assert!(!needs_certainty(Intent::Keep, &running, false, false));
         assert!(!needs_certainty(Intent::Stop, &running, false, false));
         assert!(!needs_certainty(Intent::Await, &running, false, false));
@@ -175,7 +175,7 @@ mod tests {
 
     #[test]
     fn that_no_pod_is_left_is_made_sure_of_once_before_it_is_said_or_built_upon() {
-        let nothing = testing::world();
+        let nothing = testing::observed();
         assert!(needs_certainty(Intent::Start, &nothing, false, true));
         assert!(needs_certainty(Intent::Rest, &nothing, false, false));
         assert!(!needs_certainty(Intent::Start, &nothing, true, true));

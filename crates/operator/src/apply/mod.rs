@@ -1,4 +1,4 @@
-//! Plan, intent, world -> children as planned (IO): server-side apply, and only where something differs.
+//! Plan, intent, observed state -> children as planned (IO): server-side apply, and only where something differs.
 //!
 //! A write says what it expects to find: nothing at all, or the very object that was judged to be ours. Whoever takes a
 //! child's name between our look and our write keeps the object as it is.
@@ -38,7 +38,8 @@ pub use self::{borrowed_claim::give_back, disk::keep, retry::Retries};
 use self::{
     scale::{scale, scaler},
     writes::{
-        Kind, Outcome, conflict, create, expect, is_conflict, leaving, look, mend, renew, with_backoff, write,
+        Kind, Outcome, conflict, create, expect, get_live, is_conflict, leaving, mend, renew, with_backoff,
+        write,
     },
 };
 use crate::{
@@ -46,10 +47,10 @@ use crate::{
         diff::{Child, Mending, Step},
         intent::Intent,
     },
-    blockers::Obstacle,
+    blockers::Blocker,
     cache::{
-        observed::{Identity, World, meta_covers},
-        stores::skim::Skim,
+        observed::{Identity, Observed, meta_covers},
+        stores::partial::Partial,
     },
     context::Context,
     plan::{self, Plan},
@@ -72,16 +73,16 @@ pub struct Error {
 #[derive(Debug)]
 pub struct Applied {
     /// The children, with what was written.
-    pub world: World,
+    pub observed: Observed,
     /// What kept a child from being written; the first, if several.
-    pub obstacle: Option<Obstacle>,
+    pub blocker: Option<Blocker>,
     /// When to look again, although nothing changes.
     pub recheck: Option<Duration>,
 }
 
 impl Applied {
     fn is_blocked(&self) -> bool {
-        self.obstacle.as_ref().is_some_and(Obstacle::blocks)
+        self.blocker.as_ref().is_some_and(Blocker::blocks)
     }
 }
 
@@ -92,20 +93,20 @@ pub async fn apply(
     workspace: &Workspace,
     planned: Result<(&ValidWorkspace, Box<Plan>), Option<Box<NetworkPolicy>>>,
     intent: Intent,
-    world: World,
+    observed: Observed,
 ) -> Result<Applied, Error> {
     let mut applied = Applied {
-        world,
-        obstacle: None,
+        observed,
+        blocker: None,
         recheck: None,
     };
     let undone = if events::seems_undone(workspace, intent) {
-        let scaler = scaler(context, &applied.world).await?;
-        events::undone(&applied.world, scaler)
+        let scaler = scaler(context, &applied.observed).await?;
+        events::undone(&applied.observed, scaler)
     } else {
         None
     };
-    let runs = applied.world.wanted_pods() > 0 || applied.world.live_pods().next().is_some();
+    let runs = applied.observed.wanted_pods() > 0 || applied.observed.live_pods().next().is_some();
     if let Ok((valid, plan)) = planned {
         finalizer::hold(context, workspace)
             .await
@@ -114,11 +115,12 @@ pub async fn apply(
                 source,
             })?;
         Box::pin(lasting(context, valid, plan, &mut applied)).await?;
-        let shrinks = || disk::shrinks(workspace, &applied.world);
-        applied.obstacle = applied.obstacle.take().or_else(shrinks);
+        let shrinks = || disk::shrinks(workspace, &applied.observed);
+        applied.blocker = applied.blocker.take().or_else(shrinks);
         if intent == Intent::Start && !applied.is_blocked() {
-            let borrowed = Box::pin(borrowed_claim::borrow(context, &applied.world.identity, valid)).await?;
-            applied.obstacle = borrowed.or(applied.obstacle);
+            let borrowed =
+                Box::pin(borrowed_claim::borrow(context, &applied.observed.identity, valid)).await?;
+            applied.blocker = borrowed.or(applied.blocker);
         }
         if intent == Intent::Start && !applied.is_blocked() {
             start(context, valid, &mut applied).await?;
@@ -126,9 +128,9 @@ pub async fn apply(
     } else if let Err(planned) = planned
         && runs
     {
-        let policy = wall(context, &applied.world, planned.map(|wall| *wall)).await?;
-        applied.obstacle = policy.obstacle();
-        policy.settle(&mut applied.world.policy);
+        let policy = network_policy(context, &applied.observed, planned.map(|wall| *wall)).await?;
+        applied.blocker = policy.blocker();
+        policy.settle(&mut applied.observed.policy);
     }
     match intent {
         Intent::Stop => scale(context, 0, &mut applied).await?,
@@ -136,17 +138,17 @@ pub async fn apply(
             scale(context, 1, &mut applied).await?;
             applied.recheck = retry::retry(context, &mut applied).await?;
         }
-        Intent::Rest => free(context, workspace, &applied.world).await?,
+        Intent::Rest => free(context, workspace, &applied.observed).await?,
         Intent::Start | Intent::Await => {}
     }
     if let Some(event) = undone {
-        publish::event(context, &applied.world.identity, event).await;
+        publish::event(context, &applied.observed.identity, event).await;
     }
     Ok(applied)
 }
 
 /// When the last pod has gone, the claim that was the home may become another's.
-async fn free(context: &Context, workspace: &Workspace, world: &World) -> Result<(), Error> {
+async fn free(context: &Context, workspace: &Workspace, observed: &Observed) -> Result<(), Error> {
     let claim = workspace
         .spec
         .storage
@@ -155,7 +157,7 @@ async fn free(context: &Context, workspace: &Workspace, world: &World) -> Result
     let told = workspace.status.as_ref();
     let told = told.is_some_and(|status| condition::holds(&status.conditions, STOPPED));
     match claim {
-        Some(claim) if !told && world.is_quiet() => give_back(context, &world.identity, claim).await,
+        Some(claim) if !told && observed.is_quiet() => give_back(context, &observed.identity, claim).await,
         _ => Ok(()),
     }
 }
@@ -168,50 +170,50 @@ async fn lasting(
     applied: &mut Applied,
 ) -> Result<(), Error> {
     let plan = *plan;
-    let world = &applied.world;
+    let observed = &applied.observed;
     let (claim, policy, service, account) = futures::join!(
-        disk::disk(context, world, valid, plan.claim),
-        wall(context, world, plan.policy),
-        child::<Service>(context, world, plan.service, world.service.as_ref()),
-        account::account(context, world, plan.account),
+        disk::disk(context, observed, valid, plan.claim),
+        network_policy(context, observed, plan.policy),
+        child::<Service>(context, observed, plan.service, observed.service.as_ref()),
+        account::account(context, observed, plan.account),
     );
     let (claim, policy, service, account) = (claim?, policy?, service?, account?);
     let obstacles = [
-        claim.obstacle(),
-        policy.obstacle(),
-        service.obstacle(),
-        account.obstacle(),
+        claim.blocker(),
+        policy.blocker(),
+        service.blocker(),
+        account.blocker(),
     ];
-    let first = |wanted: fn(&Obstacle) -> bool| obstacles.iter().flatten().find(|it| wanted(it)).cloned();
-    applied.obstacle = first(Obstacle::blocks).or_else(|| first(|_| true));
-    claim.settle(&mut applied.world.claim);
-    policy.settle(&mut applied.world.policy);
-    service.settle(&mut applied.world.service);
-    account.settle(&mut applied.world.account);
+    let first = |wanted: fn(&Blocker) -> bool| obstacles.iter().flatten().find(|it| wanted(it)).cloned();
+    applied.blocker = first(Blocker::blocks).or_else(|| first(|_| true));
+    claim.settle(&mut applied.observed.claim);
+    policy.settle(&mut applied.observed.policy);
+    service.settle(&mut applied.observed.service);
+    account.settle(&mut applied.observed.account);
     Ok(())
 }
 
 /// The wall as planned; ours goes where none is wanted.
-async fn wall(
+async fn network_policy(
     context: &Context,
-    world: &World,
+    observed: &Observed,
     planned: Option<NetworkPolicy>,
 ) -> Result<Outcome<NetworkPolicy>, Error> {
-    let live = world.policy.as_ref();
+    let live = observed.policy.as_ref();
     if let Some(planned) = planned {
-        return child(context, world, planned, live).await;
+        return child(context, observed, planned, live).await;
     }
-    let ours = |live: &&Arc<NetworkPolicy>| diff::stance(&world.identity, &live.metadata) == Step::Keep;
+    let ours = |live: &&Arc<NetworkPolicy>| diff::stance(&observed.identity, &live.metadata) == Step::Keep;
     let Some(unwanted) = live.filter(ours) else {
         return Ok(Outcome::Is(live.cloned()));
     };
-    let walls: Api<NetworkPolicy> = Api::namespaced(context.client.clone(), &world.identity.namespace);
+    let walls: Api<NetworkPolicy> = Api::namespaced(context.client.clone(), &observed.identity.namespace);
     let this_one = Preconditions {
         uid: unwanted.metadata.uid.clone(),
         resource_version: None,
     };
     let params = DeleteParams::default().preconditions(this_one);
-    match walls.delete(&world.identity.child_name(), &params).await {
+    match walls.delete(&observed.identity.child_name(), &params).await {
         // Gone already, or another object by now.
         Err(kube::Error::Api(status)) if matches!(status.code, 404 | 409) => {}
         Err(source) => {
@@ -228,61 +230,76 @@ async fn wall(
 /// The child as planned, where the caches show `live`.
 async fn child<K>(
     context: &Context,
-    world: &World,
+    observed: &Observed,
     planned: K,
     live: Option<&Arc<K>>,
 ) -> Result<Outcome<K>, Error>
 where
     K: Child + Resource<Scope = NamespaceResourceScope> + Kind,
-    K: Skim + Clone + Debug + Serialize + DeserializeOwned,
+    K: Partial + Clone + Debug + Serialize + DeserializeOwned,
 {
     let Some(live) = live else {
-        return make(context, world, planned).await;
+        return make(context, observed, planned).await;
     };
-    if K::IS_CUT && diff::step(&world.identity, &planned, live.as_ref()) == Step::Write {
+    if K::IS_CUT && diff::step(&observed.identity, &planned, live.as_ref()) == Step::Write {
         // Enough is kept to see that it differs, and not to say how.
-        let now = look::<K>(context, &world.identity.namespace, &world.identity.child_name()).await?;
+        let now = get_live::<K>(
+            context,
+            &observed.identity.namespace,
+            &observed.identity.child_name(),
+        )
+        .await?;
         return match now {
-            Some(now) => found(context, world, &planned, &now).await,
-            None => make(context, world, planned).await,
+            Some(now) => found(context, observed, &planned, &now).await,
+            None => make(context, observed, planned).await,
         };
     }
-    found(context, world, &planned, live).await
+    found(context, observed, &planned, live).await
 }
 
 /// Makes a child that was absent. If somebody was faster, what is there now is looked at like any other.
-async fn make<K>(context: &Context, world: &World, planned: K) -> Result<Outcome<K>, Error>
+async fn make<K>(context: &Context, observed: &Observed, planned: K) -> Result<Outcome<K>, Error>
 where
     K: Child + Resource<Scope = NamespaceResourceScope> + Kind,
-    K: Skim + Clone + Debug + Serialize + DeserializeOwned,
+    K: Partial + Clone + Debug + Serialize + DeserializeOwned,
 {
-    match create(context, &world.identity, &planned).await {
+    match create(context, &observed.identity, &planned).await {
         Err(error) if is_conflict(&error) => {
-            let now = look::<K>(context, &world.identity.namespace, &world.identity.child_name()).await?;
-            found(context, world, &planned, &now.ok_or(error)?).await
+            let now = get_live::<K>(
+                context,
+                &observed.identity.namespace,
+                &observed.identity.child_name(),
+            )
+            .await?;
+            found(context, observed, &planned, &now.ok_or(error)?).await
         }
         made => made,
     }
 }
 
 /// The child as planned, where this is there.
-async fn found<K>(context: &Context, world: &World, planned: &K, live: &Arc<K>) -> Result<Outcome<K>, Error>
+async fn found<K>(
+    context: &Context,
+    observed: &Observed,
+    planned: &K,
+    live: &Arc<K>,
+) -> Result<Outcome<K>, Error>
 where
     K: Child + Resource<Scope = NamespaceResourceScope> + Kind,
-    K: Skim + Clone + Debug + Serialize + DeserializeOwned,
+    K: Partial + Clone + Debug + Serialize + DeserializeOwned,
 {
-    match diff::step(&world.identity, planned, live.as_ref()) {
+    match diff::step(&observed.identity, planned, live.as_ref()) {
         Step::Keep => Ok(Outcome::Is(Some(live.clone()))),
-        Step::Conflict => Ok(Outcome::Blocked(conflict::<K>(&world.identity))),
-        Step::Wait => Ok(Outcome::Blocked(leaving::<K>(&world.identity.child_name()))),
+        Step::Conflict => Ok(Outcome::Blocked(conflict::<K>(&observed.identity))),
+        Step::Wait => Ok(Outcome::Blocked(leaving::<K>(&observed.identity.child_name()))),
         Step::Write => {
             let write = async {
                 match planned.mending(live) {
-                    Mending::Merge(patch) => mend(context, &world.identity, &patch).await,
-                    Mending::Renew(steps) => renew(context, &world.identity, steps).await,
+                    Mending::Merge(patch) => mend(context, &observed.identity, &patch).await,
+                    Mending::Renew(steps) => renew(context, &observed.identity, steps).await,
                 }
             };
-            with_backoff(context, &world.identity, planned, live, write).await
+            with_backoff(context, &observed.identity, planned, live, write).await
         }
     }
 }
@@ -290,14 +307,14 @@ where
 /// Begins a run: the pod template is written here and nowhere else, and only to the Deployment in the very state in which
 /// it was seen to have no pods. A start that was decided earlier, or by a leader that is none any more, fails.
 async fn start(context: &Context, valid: &ValidWorkspace, applied: &mut Applied) -> Result<(), Error> {
-    let live = applied.world.deployment.as_ref();
-    let identity = &applied.world.identity;
-    if let Some(obstacle) = live.and_then(|live| in_the_way(identity, live.as_ref())) {
-        applied.obstacle = Some(obstacle);
+    let live = applied.observed.deployment.as_ref();
+    let identity = &applied.observed.identity;
+    if let Some(blocker) = live.and_then(|live| in_the_way(identity, live.as_ref())) {
+        applied.blocker = Some(blocker);
         return Ok(());
     }
-    if let Some(changed) = live.filter(|_| applied.world.template_changed_by().is_some()) {
-        applied.obstacle = Some(discard(context, identity, changed).await?);
+    if let Some(changed) = live.filter(|_| applied.observed.template_changed_by().is_some()) {
+        applied.blocker = Some(discard(context, identity, changed).await?);
         return Ok(());
     }
     let deployment = Box::new(plan::run(valid, &context.site, &random::identifier()));
@@ -316,12 +333,12 @@ async fn first_run(
     identity: &Identity,
     planned: Box<Deployment>,
 ) -> Result<Outcome<Deployment>, Error> {
-    context.memory.begins(&identity.key());
+    context.pending_writes.begins(&identity.key());
     match create(context, identity, planned.as_ref()).await {
         Err(error) if is_conflict(&error) => {
-            let found = look::<Deployment>(context, &identity.namespace, &identity.child_name()).await?;
-            let obstacle = found.and_then(|found| in_the_way(identity, found.as_ref()));
-            Ok(Outcome::Blocked(obstacle.ok_or(error)?))
+            let found = get_live::<Deployment>(context, &identity.namespace, &identity.child_name()).await?;
+            let blocker = found.and_then(|found| in_the_way(identity, found.as_ref()));
+            Ok(Outcome::Blocked(blocker.ok_or(error)?))
         }
         made => made,
     }
@@ -351,7 +368,7 @@ async fn next_run(
 
 /// Removes a Deployment whose pod template somebody else changed. Applying ours would leave what they added; without pods there
 /// is nothing in it to lose, and the next pass makes a new one.
-async fn discard(context: &Context, identity: &Identity, live: &Deployment) -> Result<Obstacle, Error> {
+async fn discard(context: &Context, identity: &Identity, live: &Deployment) -> Result<Blocker, Error> {
     let deployments: Api<Deployment> = Api::namespaced(context.client.clone(), &identity.namespace);
     let params = DeleteParams::background().preconditions(Preconditions {
         uid: live.metadata.uid.clone(),
@@ -371,7 +388,7 @@ async fn discard(context: &Context, identity: &Identity, live: &Deployment) -> R
 }
 
 /// What keeps an object from being written, if it is not ours to write.
-fn in_the_way<K: Resource + Kind>(identity: &Identity, live: &K) -> Option<Obstacle> {
+fn in_the_way<K: Resource + Kind>(identity: &Identity, live: &K) -> Option<Blocker> {
     match diff::stance(identity, live.meta()) {
         Step::Conflict => Some(conflict::<K>(identity)),
         Step::Wait => Some(leaving::<K>(&identity.child_name())),
@@ -380,10 +397,10 @@ fn in_the_way<K: Resource + Kind>(identity: &Identity, live: &K) -> Option<Obsta
 }
 
 fn deployed(context: &Context, outcome: Outcome<Deployment>, applied: &mut Applied) {
-    applied.obstacle = applied.obstacle.take().or_else(|| outcome.obstacle());
-    outcome.settle(&mut applied.world.deployment);
-    if let Some(deployment) = &applied.world.deployment {
-        let key = applied.world.identity.key();
-        context.memory.saw_deployment(&key, Some(deployment));
+    applied.blocker = applied.blocker.take().or_else(|| outcome.blocker());
+    outcome.settle(&mut applied.observed.deployment);
+    if let Some(deployment) = &applied.observed.deployment {
+        let key = applied.observed.identity.key();
+        context.pending_writes.saw_deployment(&key, Some(deployment));
     }
 }

@@ -15,7 +15,7 @@ use serde_json::json;
 use tokio::time::Instant;
 
 use super::{Applied, Error, deployed, writes::mend_as};
-use crate::{cache::observed::World, context::Context, support::backoff::spread};
+use crate::{cache::observed::Observed, context::Context, support::backoff::spread};
 
 /// Time before the first touch of a Deployment. Each later period is as long as the refusal has lasted, so that it doubles.
 const MIN_PERIOD: Duration = Duration::from_secs(30);
@@ -43,7 +43,7 @@ impl Retries {
 
 /// Touches the Deployment if its pod has been refused for a while; when to look again, while it is.
 pub(super) async fn retry(context: &Context, applied: &mut Applied) -> Result<Option<Duration>, Error> {
-    let Some((since, period)) = last_try(&applied.world) else {
+    let Some((since, period)) = last_try(&applied.observed) else {
         return Ok(None);
     };
     // Where the clocks differ, it is tried again at once.
@@ -52,8 +52,8 @@ pub(super) async fn retry(context: &Context, applied: &mut Applied) -> Result<Op
         return Ok(Some(left));
     }
     if context.retries.take() {
-        let identity = &applied.world.identity;
-        let uid = applied.world.deployment.as_ref().and_then(|live| live.uid());
+        let identity = &applied.observed.identity;
+        let uid = applied.observed.deployment.as_ref().and_then(|live| live.uid());
         let now = (context.now)().to_string();
         let touch = json!({"metadata": {"uid": uid, "annotations": {RETRIED_AT: now}}});
         let outcome = mend_as::<Deployment>(context, identity, OPERATOR, &touch).await?;
@@ -63,9 +63,13 @@ pub(super) async fn retry(context: &Context, applied: &mut Applied) -> Result<Op
 }
 
 /// When the pod was refused or the operator last touched the Deployment, and the period until the next touch.
-fn last_try(world: &World) -> Option<(jiff::Timestamp, Duration)> {
-    let refused = world.refusal()?.last_transition_time.as_ref().map(|time| time.0);
-    let retried = world.own_deployment()?.annotations().get(RETRIED_AT);
+fn last_try(observed: &Observed) -> Option<(jiff::Timestamp, Duration)> {
+    let refused = observed
+        .refusal()?
+        .last_transition_time
+        .as_ref()
+        .map(|time| time.0);
+    let retried = observed.own_deployment()?.annotations().get(RETRIED_AT);
     let retried: Option<jiff::Timestamp> = retried.and_then(|time| time.parse().ok());
     // The Deployment controller keeps the time of the condition until the pod is made or the run ends.
     let lasted = refused

@@ -15,7 +15,7 @@ use crate::{
     apply::diff::{self, Step},
     cache::{
         external_changes,
-        observed::{Identity, World, meta_covers},
+        observed::{Identity, Observed, meta_covers},
     },
     context::Context,
     plan,
@@ -23,15 +23,17 @@ use crate::{
 };
 
 /// Who else scaled the Deployment to no pod. Of what the caches do not keep the API server is asked.
-pub(super) async fn scaler(context: &Context, world: &World) -> Result<Option<Scaler>, Error> {
-    let Some(found) = world.own_deployment() else {
+pub(super) async fn scaler(context: &Context, observed: &Observed) -> Result<Option<Scaler>, Error> {
+    let Some(found) = observed.own_deployment() else {
         return Ok(None);
     };
-    if let Some(who) = world.scaled_by() {
+    if let Some(who) = observed.scaled_by() {
         return Ok(Some(Scaler::Named(who)));
     }
-    let deployments: Api<Deployment> = Api::namespaced(context.client.clone(), &world.identity.namespace);
-    let now = deployments.get_metadata_opt(&world.identity.child_name()).await;
+    let deployments: Api<Deployment> = Api::namespaced(context.client.clone(), &observed.identity.namespace);
+    let now = deployments
+        .get_metadata_opt(&observed.identity.child_name())
+        .await;
     let now = now.map_err(|source| Error {
         kind: Deployment::KIND,
         source,
@@ -43,8 +45,8 @@ pub(super) async fn scaler(context: &Context, world: &World) -> Result<Option<Sc
 
 /// Sees to it that the Deployment has so many pods, our labels and owner, and the strategy that never has two pods at a time.
 pub(super) async fn scale(context: &Context, replicas: i32, applied: &mut Applied) -> Result<(), Error> {
-    let identity = applied.world.identity.clone();
-    let Some(live) = applied.world.deployment.clone() else {
+    let identity = applied.observed.identity.clone();
+    let Some(live) = applied.observed.deployment.clone() else {
         return Ok(());
     };
     if diff::stance(&identity, &live.metadata) != Step::Keep {
@@ -53,7 +55,7 @@ pub(super) async fn scale(context: &Context, replicas: i32, applied: &mut Applie
     let restored = diff::restored(&live);
     let planned = plan::scale(&identity, &context.site, replicas);
     let is_marked = meta_covers(&live.metadata, &planned.metadata);
-    let before = applied.world.wanted_pods();
+    let before = applied.observed.wanted_pods();
     if before == replicas && is_marked && restored.is_empty() {
         return Ok(());
     }
@@ -84,7 +86,7 @@ pub(super) async fn scale(context: &Context, replicas: i32, applied: &mut Applie
     if replicas == 0
         && let Outcome::Is(Some(ended)) = &outcome
     {
-        context.memory.ended(&identity.key(), ended);
+        context.pending_writes.ended(&identity.key(), ended);
     }
     deployed(context, outcome, applied);
     if !is_written {

@@ -16,10 +16,10 @@ use serde_json::Value;
 use super::Error;
 use crate::{
     apply::contest::Decision,
-    blockers::{Obstacle, refusal},
+    blockers::{Blocker, refusal},
     cache::{
         observed::Identity,
-        stores::{Guarded, skim::Skim},
+        stores::{Parsed, partial::Partial},
     },
     context::Context,
     support::send::{send, unchecked},
@@ -30,16 +30,16 @@ pub(super) enum Outcome<K> {
     /// It is as planned, or it is to be absent and is.
     Is(Option<Arc<K>>),
     /// It is ours, and something about it is not as planned.
-    But(Arc<K>, Obstacle),
+    But(Arc<K>, Blocker),
     /// It could not be touched.
-    Blocked(Obstacle),
+    Blocked(Blocker),
 }
 
 impl<K> Outcome<K> {
-    pub(super) fn obstacle(&self) -> Option<Obstacle> {
+    pub(super) fn blocker(&self) -> Option<Blocker> {
         match self {
             Self::Is(_) => None,
-            Self::But(_, obstacle) | Self::Blocked(obstacle) => Some(obstacle.clone()),
+            Self::But(_, blocker) | Self::Blocked(blocker) => Some(blocker.clone()),
         }
     }
 
@@ -78,14 +78,18 @@ pub(super) fn is_conflict(error: &Error) -> bool {
 }
 
 /// What the API server has under this name, as far as passes look at it.
-pub(super) async fn look<K>(context: &Context, namespace: &str, name: &str) -> Result<Option<Arc<K>>, Error>
+pub(super) async fn get_live<K>(
+    context: &Context,
+    namespace: &str,
+    name: &str,
+) -> Result<Option<Arc<K>>, Error>
 where
     K: Resource<DynamicType = (), Scope = NamespaceResourceScope> + Kind,
-    K: Skim + Clone + Debug + DeserializeOwned,
+    K: Partial + Clone + Debug + DeserializeOwned,
 {
-    let objects: Api<Guarded<K>> = Api::namespaced(context.client.clone(), namespace);
+    let objects: Api<Parsed<K>> = Api::namespaced(context.client.clone(), namespace);
     let found = objects.get_opt(name).await.map_err(failed::<K>)?;
-    found.map(Guarded::read).transpose().map_err(failed::<K>)
+    found.map(Parsed::read).transpose().map_err(failed::<K>)
 }
 
 /// Applies a child by force: every field in `intent` is ours.
@@ -97,7 +101,7 @@ pub(super) async fn write<K>(
 ) -> Result<Outcome<K>, Error>
 where
     K: Resource<DynamicType = (), Scope = NamespaceResourceScope> + Kind,
-    K: Skim + DeserializeOwned,
+    K: Partial + DeserializeOwned,
 {
     let params = unchecked(PatchParams::apply(manager).force());
     let patch = Patch::Apply(intent);
@@ -108,7 +112,7 @@ where
 pub(super) async fn create<K>(context: &Context, identity: &Identity, intent: &K) -> Result<Outcome<K>, Error>
 where
     K: Resource<DynamicType = (), Scope = NamespaceResourceScope> + Kind,
-    K: Skim + Serialize + DeserializeOwned,
+    K: Partial + Serialize + DeserializeOwned,
 {
     let params = PostParams {
         field_manager: Some(names::OPERATOR.to_owned()),
@@ -157,7 +161,7 @@ pub(super) async fn mend<K>(
 ) -> Result<Outcome<K>, Error>
 where
     K: Resource<DynamicType = (), Scope = NamespaceResourceScope> + Kind,
-    K: Skim + DeserializeOwned,
+    K: Partial + DeserializeOwned,
 {
     mend_as(context, identity, names::OPERATOR, patch).await
 }
@@ -171,7 +175,7 @@ pub(super) async fn mend_as<K>(
 ) -> Result<Outcome<K>, Error>
 where
     K: Resource<DynamicType = (), Scope = NamespaceResourceScope> + Kind,
-    K: Skim + DeserializeOwned,
+    K: Partial + DeserializeOwned,
 {
     let params = unchecked(PatchParams {
         field_manager: Some(manager.to_owned()),
@@ -189,7 +193,7 @@ pub(super) async fn renew<K>(
 ) -> Result<Outcome<K>, Error>
 where
     K: Resource<DynamicType = (), Scope = NamespaceResourceScope> + Kind,
-    K: Skim + DeserializeOwned,
+    K: Partial + DeserializeOwned,
 {
     let params = unchecked(PatchParams {
         field_manager: Some(names::OPERATOR.to_owned()),
@@ -212,7 +216,7 @@ fn outcome<K: Kind>(answer: Result<Arc<K>, Error>) -> Result<Outcome<K>, Error> 
             kind,
             source: kube::Error::Api(status),
         }) => match refusal::of_answer(K::KIND, status.code, &status.message) {
-            Some(refusal) => Ok(Outcome::Blocked(Obstacle::Refused(refusal))),
+            Some(refusal) => Ok(Outcome::Blocked(Blocker::Refused(refusal))),
             None => Err(Error {
                 kind,
                 source: kube::Error::Api(status),
@@ -232,7 +236,7 @@ pub(super) async fn patched<K, P>(
 ) -> Result<Arc<K>, Error>
 where
     K: Resource<DynamicType = (), Scope = NamespaceResourceScope> + Kind,
-    K: Skim + DeserializeOwned,
+    K: Partial + DeserializeOwned,
     P: Serialize,
 {
     let request = requests::<K>(identity).patch(name, params, patch);
@@ -252,10 +256,10 @@ async fn sent<K>(
     request: Result<http::Request<Vec<u8>>, request::Error>,
 ) -> Result<Arc<K>, Error>
 where
-    K: Resource<DynamicType = ()> + Kind + Skim + DeserializeOwned,
+    K: Resource<DynamicType = ()> + Kind + Partial + DeserializeOwned,
 {
-    let answer = send::<Guarded<K>>(&context.client, verb, request).await;
-    let object = answer.and_then(Guarded::read).map_err(failed::<K>)?;
+    let answer = send::<Parsed<K>>(&context.client, verb, request).await;
+    let object = answer.and_then(Parsed::read).map_err(failed::<K>)?;
     context.stores.echoes.expect(object.meta());
     context.metrics.write("apply");
     Ok(object)
@@ -268,15 +272,15 @@ pub(super) fn failed<K: Kind>(source: kube::Error) -> Error {
     }
 }
 
-pub(super) fn conflict<K: Kind>(identity: &Identity) -> Obstacle {
-    Obstacle::Conflict {
+pub(super) fn conflict<K: Kind>(identity: &Identity) -> Blocker {
+    Blocker::Conflict {
         kind: K::KIND.to_owned(),
         name: identity.child_name(),
     }
 }
 
-pub(super) fn leaving<K: Kind>(name: &str) -> Obstacle {
-    Obstacle::Leaving {
+pub(super) fn leaving<K: Kind>(name: &str) -> Blocker {
+    Blocker::Leaving {
         kind: K::KIND.to_owned(),
         name: name.to_owned(),
     }

@@ -7,11 +7,11 @@ use std::fmt;
 
 use api::{condition::reason, names};
 
-use crate::{blockers::refusal::Refusal, plan::disks::standing::Withheld};
+use crate::{blockers::refusal::Refusal, plan::disks::ownership::Withheld};
 
 /// Something that is wrong, as people are told.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Trouble {
+pub struct Problem {
     /// Reason for the condition `Degraded`.
     pub reason: &'static str,
     /// What is wrong and what to do.
@@ -22,7 +22,7 @@ pub struct Trouble {
 
 /// Why a child is not as planned although nothing failed on our side.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Obstacle {
+pub enum Blocker {
     /// The API server refused it, and will until somebody acts.
     Refused(Refusal),
     /// Its name is taken by an object that is not ours.
@@ -49,7 +49,7 @@ pub enum Obstacle {
         manager: Option<String>,
     },
     /// Something about a disk.
-    Disk(DiskObstacle),
+    Disk(DiskBlocker),
     /// A route is not as its manager wants it. It is no obstacle to a run.
     Route {
         /// Reason for the condition `Degraded`.
@@ -63,7 +63,7 @@ pub enum Obstacle {
 
 /// What keeps a workspace from a disk.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum DiskObstacle {
+pub enum DiskBlocker {
     /// A disk of its name was kept and is not its to take.
     Withheld {
         /// Name of the claim.
@@ -107,9 +107,9 @@ pub enum DiskObstacle {
     },
 }
 
-impl Obstacle {
+impl Blocker {
     /// What to show as the cause; nothing for what passes by itself.
-    pub fn trouble(&self) -> Option<Trouble> {
+    pub fn problem(&self) -> Option<Problem> {
         let reason = match self {
             Self::Refused(refusal) => refusal.reason,
             Self::Conflict { .. } => reason::NAME_CONFLICT,
@@ -118,7 +118,7 @@ impl Obstacle {
             Self::Disk(disk) => disk.reason(),
             Self::Route { reason, .. } => reason,
         };
-        Some(Trouble {
+        Some(Problem {
             reason,
             message: self.to_string(),
             failed: self.blocks() && !self.is_passed_on(),
@@ -129,7 +129,7 @@ impl Obstacle {
     pub fn blocks(&self) -> bool {
         match self {
             Self::Refused(refusal) => refusal.reason != reason::VOLUME_RESIZE_FAILED,
-            Self::Disk(DiskObstacle::Ungrowable { .. } | DiskObstacle::Unshrinkable { .. })
+            Self::Disk(DiskBlocker::Ungrowable { .. } | DiskBlocker::Unshrinkable { .. })
             | Self::Contested { .. }
             | Self::Route { .. } => false,
             Self::Conflict { .. } | Self::Leaving { .. } | Self::Disk(_) => true,
@@ -140,20 +140,20 @@ impl Obstacle {
     pub fn is_passed_on(&self) -> bool {
         matches!(
             self,
-            Self::Disk(DiskObstacle::InUse { .. } | DiskObstacle::Terminating { .. })
+            Self::Disk(DiskBlocker::InUse { .. } | DiskBlocker::Terminating { .. })
         )
     }
 
     /// Whether it ends only by a change that wakes the workspace.
-    pub fn wakes(&self) -> bool {
+    pub fn triggers(&self) -> bool {
         matches!(
             self,
-            Self::Disk(DiskObstacle::Ungrowable { .. } | DiskObstacle::Unshrinkable { .. })
+            Self::Disk(DiskBlocker::Ungrowable { .. } | DiskBlocker::Unshrinkable { .. })
         )
     }
 }
 
-impl fmt::Display for Obstacle {
+impl fmt::Display for Blocker {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Refused(refusal) => f.write_str(&refusal.message),
@@ -184,7 +184,7 @@ impl fmt::Display for Obstacle {
     }
 }
 
-impl DiskObstacle {
+impl DiskBlocker {
     fn reason(&self) -> &'static str {
         match self {
             Self::Withheld { .. } => reason::RETAINED_VOLUME_OF_ANOTHER_OWNER,
@@ -197,7 +197,7 @@ impl DiskObstacle {
     }
 }
 
-impl fmt::Display for DiskObstacle {
+impl fmt::Display for DiskBlocker {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Withheld {

@@ -5,7 +5,7 @@ use std::fmt;
 use api::{condition::reason, workspace::DesiredStatus};
 use rules::Rejection;
 
-use super::Trouble;
+use super::Problem;
 
 /// Why a workspace must not run.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -45,10 +45,10 @@ impl Rejected {
 
     /// What to show as the cause in `Degraded` of a workspace that is wanted so: everything but broken rules, which only the author
     /// can mend.
-    pub fn trouble(&self, wanted: DesiredStatus) -> Option<Trouble> {
+    pub fn problem(&self, wanted: DesiredStatus) -> Option<Problem> {
         match self {
             Self::Rules(Rejection::Violations(_)) => None,
-            other => Some(Trouble {
+            other => Some(Problem {
                 reason: other.reason(),
                 message: other.told(wanted),
                 failed: true,

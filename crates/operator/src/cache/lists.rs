@@ -22,8 +22,8 @@ use serde_json::value::RawValue;
 use tokio::{sync::oneshot, time::Instant};
 
 use crate::cache::stores::{
-    Guarded,
-    skim::{Skim, skim},
+    Parsed,
+    partial::{Partial, skim},
 };
 
 /// Workspaces of one question: a selector has to fit into a URL.
@@ -49,7 +49,7 @@ pub struct Found {
 #[derive(Clone, Debug)]
 pub enum Running {
     /// It is parsed.
-    Parsed(Arc<Pod>),
+    Known(Arc<Pod>),
     /// It cannot be parsed.
     Unreadable {
         /// Its JSON.
@@ -62,8 +62,8 @@ pub enum Running {
 impl<'de> Deserialize<'de> for Running {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let text = Box::<RawValue>::deserialize(deserializer)?;
-        Ok(match serde_json::from_str(&skim(text.get(), &Pod::MASK)) {
-            Ok(pod) => Self::Parsed(Arc::new(pod)),
+        Ok(match serde_json::from_str(&skim(text.get(), &Pod::FIELDS)) {
+            Ok(pod) => Self::Known(Arc::new(pod)),
             Err(error) => Self::Unreadable {
                 text: text.get().to_owned(),
                 error: error.to_string(),
@@ -80,7 +80,7 @@ struct RunningList {
 
 /// Collects questions, by namespace.
 #[derive(Debug, Default)]
-pub struct Census {
+pub struct Lister {
     desks: Mutex<HashMap<String, Arc<Desk>>>,
 }
 
@@ -98,7 +98,7 @@ struct Question {
     answer: oneshot::Sender<Result<Found, kube::Error>>,
 }
 
-impl Census {
+impl Lister {
     /// Replica sets and pods with the label of this workspace, and all pods that have not ended. Replica sets are read first: a pod that is
     /// not in the answer cannot come from one that was not yet told to make none.
     ///
@@ -106,7 +106,7 @@ impl Census {
     /// When the API server could not be asked.
     pub async fn of(&self, client: &Client, namespace: &str, workspace: &str) -> Result<Found, kube::Error> {
         let place = Place {
-            census: self,
+            lister: self,
             namespace,
             desk: lock(&self.desks).entry(namespace.to_owned()).or_default().clone(),
         };
@@ -144,14 +144,14 @@ impl Census {
 
 /// Somebody at a desk. The last one who leaves takes it away.
 struct Place<'a> {
-    census: &'a Census,
+    lister: &'a Lister,
     namespace: &'a str,
     desk: Arc<Desk>,
 }
 
 impl Drop for Place<'_> {
     fn drop(&mut self) {
-        let mut desks = lock(&self.census.desks);
+        let mut desks = lock(&self.lister.desks);
         // Ours and the one in the map: who comes now finds the map locked.
         if Arc::strong_count(&self.desk) == 2 {
             desks.remove(self.namespace);
@@ -217,12 +217,16 @@ async fn running(client: &Client, namespace: &str) -> Result<Vec<Running>, kube:
 
 async fn list<K>(client: &Client, namespace: &str, params: &ListParams) -> Result<Vec<Arc<K>>, kube::Error>
 where
-    K: Resource<DynamicType = (), Scope = NamespaceResourceScope> + Skim + Clone + DeserializeOwned + Debug,
+    K: Resource<DynamicType = (), Scope = NamespaceResourceScope>
+        + Partial
+        + Clone
+        + DeserializeOwned
+        + Debug,
 {
-    let api: Api<Guarded<K>> = Api::namespaced(client.clone(), namespace);
+    let api: Api<Parsed<K>> = Api::namespaced(client.clone(), namespace);
     let found = api.list(params).await?.items;
     // What cannot be read may be a pod that runs.
-    found.into_iter().map(Guarded::read).collect()
+    found.into_iter().map(Parsed::read).collect()
 }
 
 fn selector(workspaces: &[&str]) -> String {
@@ -294,9 +298,9 @@ mod tests {
     #[tokio::test]
     async fn who_asks_at_the_same_time_is_answered_together_and_each_with_its_own() {
         let (server, client) = server(&["a", "b", "c"]);
-        let census = Census::default();
+        let lister = Lister::default();
         let asked = ["a", "b", "none", "c"];
-        let found = futures::future::join_all(asked.map(|name| census.of(&client, NAMESPACE, name))).await;
+        let found = futures::future::join_all(asked.map(|name| lister.of(&client, NAMESPACE, name))).await;
         for (name, found) in asked.iter().zip(found) {
             let found = found.unwrap();
             let expected: Vec<&str> = if *name == "none" { vec![] } else { vec![*name] };
@@ -304,15 +308,15 @@ mod tests {
         }
         // All had asked before the first got its turn.
         assert_eq!(server.take_calls().len(), 3);
-        assert!(lock(&census.desks).is_empty(), "nobody waits any more");
+        assert!(lock(&lister.desks).is_empty(), "nobody waits any more");
     }
 
     #[tokio::test]
     async fn a_question_that_comes_while_one_is_under_way_is_asked_anew() {
         let (server, client) = server(&["a"]);
-        let census = Census::default();
+        let lister = Lister::default();
         for _ in 0..2 {
-            census.of(&client, NAMESPACE, "a").await.unwrap();
+            lister.of(&client, NAMESPACE, "a").await.unwrap();
         }
         let calls = server.take_calls();
         let paths: Vec<_> = calls
@@ -337,10 +341,10 @@ mod tests {
             server.edit::<Pod>(Some(NAMESPACE), "a", |pod| {
                 pod["metadata"]["labels"] = labels.clone();
             });
-            let census = Census::default();
+            let lister = Lister::default();
             for name in ["a", "b"] {
-                let found = census.of(&client, NAMESPACE, name).await.unwrap();
-                let is_it = |pod: &Running| matches!(pod, Running::Parsed(pod) if pod.metadata.name.as_deref() == Some("a"));
+                let found = lister.of(&client, NAMESPACE, name).await.unwrap();
+                let is_it = |pod: &Running| matches!(pod, Running::Known(pod) if pod.metadata.name.as_deref() == Some("a"));
                 assert!(found.running.iter().any(is_it), "{labels} {name}");
             }
         }
@@ -349,10 +353,10 @@ mod tests {
     #[tokio::test]
     async fn many_are_asked_for_in_parts() {
         let (server, client) = server(&["w-7", "w-99"]);
-        let census = Census::default();
+        let lister = Lister::default();
         let questions = (0..150).map(|number| format!("w-{number}"));
         let questions: Vec<String> = questions.collect();
-        let found = questions.iter().map(|name| census.of(&client, NAMESPACE, name));
+        let found = questions.iter().map(|name| lister.of(&client, NAMESPACE, name));
         let found = futures::future::join_all(found).await;
         let pods: usize = found.into_iter().map(|found| found.unwrap().pods.len()).sum();
         assert_eq!(pods, 2);
@@ -370,10 +374,10 @@ mod tests {
             message: "not now".to_owned(),
             times: 1,
         });
-        let census = Census::default();
+        let lister = Lister::default();
         let (first, second) = tokio::join!(
-            census.of(&client, NAMESPACE, "a"),
-            census.of(&client, NAMESPACE, "b")
+            lister.of(&client, NAMESPACE, "a"),
+            lister.of(&client, NAMESPACE, "b")
         );
         for error in [first.unwrap_err(), second.unwrap_err()] {
             assert!(
@@ -381,14 +385,14 @@ mod tests {
                 "{error}"
             );
         }
-        assert_eq!(census.of(&client, NAMESPACE, "a").await.unwrap().pods.len(), 1);
+        assert_eq!(lister.of(&client, NAMESPACE, "a").await.unwrap().pods.len(), 1);
     }
 
     #[tokio::test]
     async fn a_pod_that_cannot_be_read_is_not_taken_for_gone() {
         let (server, client) = server(&["a"]);
         server.edit::<Pod>(Some(NAMESPACE), "a", |pod| pod["spec"] = 7.into());
-        let found = Census::default().of(&client, NAMESPACE, "a").await;
+        let found = Lister::default().of(&client, NAMESPACE, "a").await;
         let error = found.unwrap_err().to_string();
         assert!(error.contains("integer `7`"), "{error}");
     }
@@ -396,16 +400,16 @@ mod tests {
     #[tokio::test]
     async fn who_waits_for_somebody_who_gave_up_asks_itself() {
         let (server, client) = server(&["a", "b"]);
-        let census = Census::default();
-        let mut dropped = Box::pin(census.of(&client, NAMESPACE, "a"));
+        let lister = Lister::default();
+        let mut dropped = Box::pin(lister.of(&client, NAMESPACE, "a"));
         // It takes the turn, and soon asks for both.
         assert!(futures::poll!(&mut dropped).is_pending());
-        let mut waiting = Box::pin(census.of(&client, NAMESPACE, "b"));
+        let mut waiting = Box::pin(lister.of(&client, NAMESPACE, "b"));
         assert!(futures::poll!(&mut waiting).is_pending());
         assert!(futures::poll!(&mut dropped).is_pending());
         drop(dropped);
         assert_eq!(names_of(&waiting.await.unwrap()).1, ["b"]);
-        assert!(lock(&census.desks).is_empty(), "nobody waits any more");
+        assert!(lock(&lister.desks).is_empty(), "nobody waits any more");
         drop(server);
     }
 }

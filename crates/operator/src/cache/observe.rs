@@ -1,4 +1,4 @@
-//! Caches -> references and world (in memory), and the world once more from the API server where caches are not enough
+//! Caches -> references and observed state (in memory), and the observed state once more from the API server where caches are not enough
 //! (IO).
 
 use std::sync::Arc;
@@ -20,11 +20,11 @@ use serde::de::{DeserializeOwned, Error as _};
 
 use crate::{
     cache::{
-        lists::{Census, Running},
-        observed::{Identity, World},
+        lists::{Lister, Running},
+        observed::{Identity, Observed},
         references::References,
-        stores::{self, Guarded, Stores, skim::Skim},
-        warnings::Signs,
+        stores::{self, Parsed, Stores, partial::Partial},
+        warnings::ClusterWarnings,
     },
     support::failure::message_of,
 };
@@ -38,7 +38,7 @@ pub struct Error(#[from] pub kube::Error);
 pub fn references(workspace: &Workspace, stores: &Stores) -> References {
     let mut references = References::default();
     if let Some(name) = &workspace.spec.template_ref
-        && let Some(template) = stores::guarded(&stores.templates, None, name)
+        && let Some(template) = stores::get_parsed(&stores.templates, None, name)
     {
         match &template.0 {
             Ok(template) => references.template = Some(template.clone()),
@@ -50,7 +50,7 @@ pub fn references(workspace: &Workspace, stores: &Stores) -> References {
     let template = references.template.as_ref().map(|template| &template.spec);
     if let Some(name) = rules::profile_name(&workspace.spec, template)
         && let Some(profile) =
-            stores::guarded(&stores.profiles, workspace.metadata.namespace.as_deref(), name)
+            stores::get_parsed(&stores.profiles, workspace.metadata.namespace.as_deref(), name)
     {
         match &profile.0 {
             Ok(profile) => references.profile = Some(profile.clone()),
@@ -74,9 +74,9 @@ pub fn references(workspace: &Workspace, stores: &Stores) -> References {
 }
 
 /// The children, from the caches.
-pub fn world(identity: &Identity, stores: &Stores) -> World {
+pub fn observed(identity: &Identity, stores: &Stores) -> Observed {
     let (name, namespace) = (identity.child_name(), &identity.namespace);
-    let mut world = World {
+    let mut observed = Observed {
         claim: stores.claims.get(namespace, &name),
         deployment: stores.deployments.get(namespace, &name),
         service: stores.services.get(namespace, &name),
@@ -85,71 +85,73 @@ pub fn world(identity: &Identity, stores: &Stores) -> World {
         replica_sets: stores.replica_sets.of(namespace, &identity.name),
         pods: stores.pods.of(namespace, &identity.name),
         storage_classes: stores::select(&stores.storage_classes, |_| true),
-        ..World::empty(identity.clone())
+        ..Observed::empty(identity.clone())
     };
-    signs(&mut world, &stores.signs);
-    world
+    add_warnings(&mut observed, &stores.cluster_warnings);
+    observed
 }
 
 /// What is said about the pods, their nodes and the disk.
-fn signs(world: &mut World, signs: &Signs) {
-    let pods = world.pods.iter().map(|pod| &pod.metadata);
+fn add_warnings(observed: &mut Observed, cluster_warnings: &ClusterWarnings) {
+    let pods = observed.pods.iter().map(|pod| &pod.metadata);
     let uids = pods
-        .chain(world.claim.iter().map(|claim| &claim.metadata))
+        .chain(observed.claim.iter().map(|claim| &claim.metadata))
         .filter_map(|meta| meta.uid.as_deref());
-    let namespace = &world.identity.namespace;
-    world.warnings = uids.flat_map(|uid| signs.about(namespace, uid)).collect();
-    let volumes = world
+    let namespace = &observed.identity.namespace;
+    observed.warnings = uids
+        .flat_map(|uid| cluster_warnings.about(namespace, uid))
+        .collect();
+    let volumes = observed
         .live_pods()
         .filter_map(|pod| pod.spec.as_ref()?.volumes.as_ref());
     let claims = volumes
         .flatten()
         .filter_map(|volume| Some(&volume.persistent_volume_claim.as_ref()?.claim_name));
     let leaving: Vec<_> = claims
-        .filter(|claim| signs.is_leaving(namespace, claim))
+        .filter(|claim| cluster_warnings.is_leaving(namespace, claim))
         .cloned()
         .collect();
-    world.leaving = leaving;
-    let nodes = world
+    observed.leaving = leaving;
+    let nodes = observed
         .pods
         .iter()
         .filter_map(|pod| pod.spec.as_ref()?.node_name.clone());
-    world.nodes = nodes
-        .filter_map(|name| Some((signs.node(&name)?, name)))
+    observed.nodes = nodes
+        .filter_map(|name| Some((cluster_warnings.node(&name)?, name)))
         .map(|(node, name)| (name, node))
         .collect();
 }
 
 /// All children, as the API server has them at this moment.
-pub async fn reread_all(cached: World, client: &Client, census: &Census) -> Result<World, Error> {
+pub async fn reread_all(cached: Observed, client: &Client, lister: &Lister) -> Result<Observed, Error> {
     let identity = &cached.identity;
     let (claim, service, policy) = futures::try_join!(
         get::<PersistentVolumeClaim>(client, identity),
         get::<Service>(client, identity),
         get::<NetworkPolicy>(client, identity),
     )?;
-    let cached = World {
+    let cached = Observed {
         claim,
         service,
         policy,
         ..cached
     };
-    reread(cached, client, census).await
+    reread(cached, client, lister).await
 }
 
 /// The pods and all that makes pods, as the API server has them at this moment; the rest stays as it was cached. Makers
 /// come first: a pod that is not in the list then cannot come from one that was not yet told to make none.
-pub async fn reread(cached: World, client: &Client, census: &Census) -> Result<World, Error> {
+pub async fn reread(cached: Observed, client: &Client, lister: &Lister) -> Result<Observed, Error> {
     let deployment = get::<Deployment>(client, &cached.identity).await?;
-    recount(World { deployment, ..cached }, client, census).await
+    recount(Observed { deployment, ..cached }, client, lister).await
 }
 
 /// Replica sets and pods, as the API server has them at this moment; the rest stays as it was. For whoever knows of the
 /// Deployment.
-pub async fn recount(known: World, client: &Client, census: &Census) -> Result<World, Error> {
+pub async fn recount(known: Observed, client: &Client, lister: &Lister) -> Result<Observed, Error> {
     let identity = &known.identity;
-    let found = census.of(client, &identity.namespace, &identity.name).await?;
-    let mut world = World {
+    let found = lister.of(client, &identity.namespace, &identity.name).await?;
+    let mut observed = Observed {
         replica_sets: found.sets,
         pods: found.pods,
         ..known
@@ -157,20 +159,20 @@ pub async fn recount(known: World, client: &Client, census: &Census) -> Result<W
     let mut others = Vec::new();
     for running in found.running.iter() {
         match running {
-            Running::Parsed(pod) => {
+            Running::Known(pod) => {
                 let id = |pod: &Pod| (pod.metadata.uid.clone(), pod.metadata.name.clone());
-                if world.concerns(pod) && !world.pods.iter().any(|known| id(known) == id(pod)) {
+                if observed.concerns(pod) && !observed.pods.iter().any(|known| id(known) == id(pod)) {
                     others.push(pod.clone());
                 }
             }
-            Running::Unreadable { text, error } if world.may_concern(text) => {
+            Running::Unreadable { text, error } if observed.may_concern(text) => {
                 return Err(Error(kube::Error::SerdeError(serde_json::Error::custom(error))));
             }
             Running::Unreadable { .. } => {}
         }
     }
-    world.pods.extend(others);
-    Ok(world)
+    observed.pods.extend(others);
+    Ok(observed)
 }
 
 /// Version and status of a workspace whose spec cannot be parsed.
@@ -189,14 +191,14 @@ pub async fn unreadable(
 async fn get<K>(client: &Client, identity: &Identity) -> Result<Option<Arc<K>>, kube::Error>
 where
     K: Resource<DynamicType = (), Scope = NamespaceResourceScope>
-        + Skim
+        + Partial
         + Clone
         + DeserializeOwned
         + std::fmt::Debug,
 {
-    let api: Api<Guarded<K>> = Api::namespaced(client.clone(), &identity.namespace);
+    let api: Api<Parsed<K>> = Api::namespaced(client.clone(), &identity.namespace);
     let found = api.get_opt(&identity.child_name()).await?;
-    found.map(Guarded::read).transpose()
+    found.map(Parsed::read).transpose()
 }
 
 #[cfg(test)]
@@ -211,10 +213,13 @@ mod tests {
 
     #[tokio::test]
     async fn a_pod_that_cannot_be_parsed_fails_the_list_only_if_it_names_the_disk() {
-        let world = testing::running();
-        for (claim, fails) in [("other".to_owned(), false), (world.identity.child_name(), true)] {
+        let observed = testing::running();
+        for (claim, fails) in [
+            ("other".to_owned(), false),
+            (observed.identity.child_name(), true),
+        ] {
             let (server, client) = ApiServer::start();
-            let mut pod = objects::pod_of(&objects::replica_set_of(world.deployment.as_deref().unwrap()));
+            let mut pod = objects::pod_of(&objects::replica_set_of(observed.deployment.as_deref().unwrap()));
             pod.metadata.labels = None;
             pod.metadata.annotations = None;
             pod.metadata.name = Some("foreign".to_owned());
@@ -224,7 +229,7 @@ mod tests {
                     serde_json::json!([{"name": "v", "persistentVolumeClaim": {"claimName": claim}}]);
                 pod["spec"] = serde_json::json!({"containers": 7, "volumes": volumes});
             });
-            let found = recount(world.clone(), &client, &Census::default()).await;
+            let found = recount(observed.clone(), &client, &Lister::default()).await;
             assert_eq!(found.is_err(), fails, "{claim}: {found:?}");
         }
     }

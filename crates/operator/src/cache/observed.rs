@@ -91,7 +91,7 @@ impl Identity {
 
 /// The children and what the cluster made of them. Objects may belong to somebody else: see [`Identity::owns`].
 #[derive(Clone, Debug)]
-pub struct World {
+pub struct Observed {
     /// Whose children.
     pub identity: Identity,
     /// The disk.
@@ -118,8 +118,8 @@ pub struct World {
     pub nodes: BTreeMap<String, Node>,
 }
 
-impl World {
-    /// A world in which nothing exists.
+impl Observed {
+    /// A observed state in which nothing exists.
     pub fn empty(identity: Identity) -> Self {
         Self {
             identity,

@@ -24,7 +24,7 @@ pub struct References {
 impl References {
     /// The wall around the pod of a workspace that must not run, but does: as the manager wants it that `status` names; the
     /// usual one where nobody knows that manager any more.
-    pub fn last_wall(&self, status: Option<&WorkspaceStatus>) -> NetworkPolicySettings {
+    pub fn last_network_policy(&self, status: Option<&WorkspaceStatus>) -> NetworkPolicySettings {
         let resolved = status.and_then(|status| status.resolved.as_ref());
         let last = resolved.and_then(|resolved| resolved.manager.as_deref());
         let manager = last.and_then(|name| self.managers.iter().find(|manager| manager.name_any() == name));

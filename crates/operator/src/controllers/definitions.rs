@@ -120,12 +120,12 @@ impl Definitions {
 
 /// Reads the definitions now, whenever a status is refused for its fields, and again while something is missing. Logs, measures and adds to
 /// `readiness` what is missing. For ever.
-pub async fn keep(context: &Context, readiness: &Readiness) {
+pub async fn watch(context: &Context, readiness: &Readiness) {
     let mut known = Vec::new();
     loop {
         let missing = context.definitions.read(&context.client).await;
         if missing != known {
-            let text = words(&missing);
+            let text = message(&missing);
             if let Some(missing) = &text {
                 tracing::error!(missing, "statuses are written without some fields");
             } else {
@@ -150,7 +150,7 @@ pub async fn keep(context: &Context, readiness: &Readiness) {
 }
 
 /// What is missing, and what to do.
-fn words(missing: &[String]) -> Option<String> {
+fn message(missing: &[String]) -> Option<String> {
     (!missing.is_empty()).then(|| {
         format!(
             "the definitions in the cluster are older than this operator and lack {}: apply the CRDs of this release",
@@ -358,11 +358,11 @@ mod tests {
         let missing: Vec<_> = (0..7)
             .map(|number| format!("Workspace.status.f{number}"))
             .collect();
-        let told = words(&missing).unwrap();
+        let told = message(&missing).unwrap();
         assert!(
             told.contains("Workspace.status.f4 and 2 more: apply the CRDs"),
             "{told}"
         );
-        assert_eq!(words(&[]), None);
+        assert_eq!(message(&[]), None);
     }
 }

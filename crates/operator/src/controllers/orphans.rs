@@ -33,13 +33,13 @@ const VIGIL: Duration = Duration::from_secs(5);
 /// Sweeps now and whenever something changed, until shutdown. To be begun when the caches are filled.
 pub async fn run(context: &Context, shutdown: &CancellationToken) {
     resync::make(&context.stores.pulse, shutdown, async || {
-        Box::pin(sweep(context)).await
+        Box::pin(reconcile(context)).await
     })
     .await;
 }
 
 /// Deletes the walls that nobody needs any more, and says after which time to look again at those that are still needed.
-pub async fn sweep(context: &Context) -> Option<Duration> {
+pub async fn reconcile(context: &Context) -> Option<Duration> {
     let mut again: Option<Duration> = None;
     for wall in context
         .stores
@@ -62,7 +62,7 @@ fn may_be_left(wall: &Glance<'_>, stores: &Stores) -> bool {
     let Some((namespace, name)) = wall.workspace else {
         return false;
     };
-    let there = stores::guarded(&stores.workspaces, Some(namespace), name);
+    let there = stores::get_parsed(&stores.workspaces, Some(namespace), name);
     let uid = there
         .as_ref()
         .and_then(|workspace| workspace.meta().uid.as_deref());
@@ -80,7 +80,7 @@ fn left_by(wall: &ObjectMeta, stores: &Stores) -> Option<Identity> {
     if !ours || wall.deletion_timestamp.is_some() {
         return None;
     }
-    let there = stores::guarded(&stores.workspaces, Some(&identity.namespace), &identity.name);
+    let there = stores::get_parsed(&stores.workspaces, Some(&identity.namespace), &identity.name);
     let there = there.is_some_and(|workspace| workspace.meta().uid.as_ref() == Some(&identity.uid));
     (!there).then_some(identity)
 }
@@ -101,14 +101,14 @@ async fn attend(context: &Context, identity: &Identity, wall: &Arc<NetworkPolicy
 /// Deletes a wall, if the API server as well has neither its workspace nor anything of it that is a pod or makes one; whether it
 /// is gone.
 async fn remove(context: &Context, identity: &Identity, wall: &NetworkPolicy) -> Result<bool, kube::Error> {
-    let cached = observe::world(identity, &context.stores);
+    let cached = observe::observed(identity, &context.stores);
     if !delete::seems_bare(&cached) || exists(context, identity).await? {
         return Ok(false);
     }
-    let world = observe::reread(cached, &context.client, &context.census)
+    let observed = observe::reread(cached, &context.client, &context.lister)
         .await
         .map_err(|error| error.0)?;
-    if !delete::seems_bare(&world) {
+    if !delete::seems_bare(&observed) {
         return Ok(false);
     }
     delete::end(context, identity, wall, PropagationPolicy::Background).await

@@ -6,7 +6,7 @@ use k8s_openapi::api::core::v1::{
 };
 use rules::{Home, ValidWorkspace};
 
-use crate::plan::disks::fate;
+use crate::plan::disks::retention;
 
 /// Component label of the disk.
 const COMPONENT: &str = "disk";
@@ -21,7 +21,7 @@ pub(super) fn plan(workspace: &ValidWorkspace) -> Option<PersistentVolumeClaim> 
     let identity = super::identity(workspace);
     let mut metadata = super::meta(&identity, COMPONENT);
     if *retain == Retain::Retain {
-        fate::keepable(&mut metadata, &identity, workspace.owner.as_deref());
+        retention::keepable(&mut metadata, &identity, workspace.owner.as_deref());
     }
     Some(PersistentVolumeClaim {
         metadata,

@@ -86,7 +86,7 @@ pub struct Plan {
 pub fn lasting(workspace: &ValidWorkspace, site: &Site) -> Plan {
     let mut plan = Plan {
         claim: claim::plan(workspace),
-        policy: wall(&identity(workspace), site, &workspace.network_policy)
+        policy: network_policy(&identity(workspace), site, &workspace.network_policy)
             .map(|wall| network_policy::with_idle_port(wall, site, workspace)),
         service: service::plan(workspace),
         account: service_account::plan(workspace),
@@ -97,7 +97,11 @@ pub fn lasting(workspace: &ValidWorkspace, site: &Site) -> Plan {
 
 /// The wall around a pod, unless its manager wants none. It depends on no field of the workspace, so that it stands also around
 /// the pod of one that became invalid.
-pub fn wall(identity: &Identity, site: &Site, settings: &NetworkPolicySettings) -> Option<NetworkPolicy> {
+pub fn network_policy(
+    identity: &Identity,
+    site: &Site,
+    settings: &NetworkPolicySettings,
+) -> Option<NetworkPolicy> {
     network_policy::plan(identity, site, settings)
 }
 

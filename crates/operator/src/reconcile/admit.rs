@@ -57,13 +57,13 @@ mod tests {
         out_of_bounds.spec.image = Some("not an image".to_owned());
         let rejected = admit(&out_of_bounds, &references(), &testing::settings()).unwrap_err();
         assert_eq!(
-            (rejected.reason(), rejected.trouble(DesiredStatus::Running)),
+            (rejected.reason(), rejected.problem(DesiredStatus::Running)),
             (reason::RULES_VIOLATED, None)
         );
         let nobody = References::default();
         let rejected = admit(&objects::workspace("demo"), &nobody, &testing::settings()).unwrap_err();
         assert_eq!(
-            rejected.trouble(DesiredStatus::Running).unwrap().reason,
+            rejected.problem(DesiredStatus::Running).unwrap().reason,
             reason::MANAGER_NOT_FOUND
         );
     }

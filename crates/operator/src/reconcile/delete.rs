@@ -6,110 +6,115 @@ use kube::Resource as _;
 
 use super::{
     confirm::confirm,
-    workspace::{Error, Next, VIGIL, newest_status, newest_version, sooner, with_own_words},
+    workspace::{Error, Next, VIGIL, newest_status, newest_version, sooner, with_pending_status},
 };
 use crate::{
     apply::{delete::seems_bare, finalizer},
     audit::People,
     cache::{
         observe,
-        observed::{Identity, World},
-        stores::Guarded,
+        observed::{Identity, Observed},
+        stores::Parsed,
     },
     context::Context,
-    plan::disks::fate::fate,
+    plan::disks::retention::retention,
     reconcile::teardown::{self, LastWill},
     status::{
         assess,
-        publish::{self, Word},
+        publish::{self, StatusUpdate},
     },
 };
 
-/// A deleted workspace: its children go first. Its spec is not needed. The world is read anew once nothing seems to be
+/// A deleted workspace: its children go first. Its spec is not needed. The observed state is read anew once nothing seems to be
 /// left that has or makes pods.
-pub(super) async fn delete(object: &Guarded<Workspace>, context: &Context) -> Result<Next, Error> {
+pub(super) async fn delete(object: &Parsed<Workspace>, context: &Context) -> Result<Next, Error> {
     let identity = Identity::of(object.meta());
     context.idle.forget(&identity.key());
-    if context.memory.has_let_go(&identity.key(), &identity.uid) {
+    if context.pending_writes.has_let_go(&identity.key(), &identity.uid) {
         return Ok(Next::Never);
     }
-    let world = what_is_left(context, &identity).await?;
+    let observed = what_is_left(context, &identity).await?;
     let will = will(object, context).await?;
     let left = context
         .metrics
         .timed(
             "retire",
-            Box::pin(teardown::retire(context, object, &will, &world)),
+            Box::pin(teardown::retire(context, object, &will, &observed)),
         )
         .await?;
     let people = People::of(object.meta());
     let Some(left) = left else {
         // Whoever released the finalizer before has told it.
         if finalizer::is_held(object) {
-            context.audit.deleted(&identity, &people, world.run_id());
+            context.audit.deleted(&identity, &people, observed.run_id());
         }
-        context.memory.let_go(&identity.key(), &identity.uid);
+        context.pending_writes.let_go(&identity.key(), &identity.uid);
         return Ok(Next::Never);
     };
-    let mut put_off = None;
+    let mut debounce = None;
     if let Ok(workspace) = &object.0 {
         let written = newest_status(workspace, context);
-        let own = with_own_words(workspace, written.as_ref(), context);
+        let own = with_pending_status(workspace, written.as_ref(), context);
         let workspace = own.as_deref().unwrap_or(workspace);
         let status = assess::farewell(workspace, &left, (context.now)());
-        let news = Word {
+        let news = StatusUpdate {
             status,
             asked: true,
             people,
-            run: world.run_id().map(str::to_owned),
-            ..Word::default()
+            run: observed.run_id().map(str::to_owned),
+            ..StatusUpdate::default()
         };
         let seen = newest_version(&workspace.metadata, context);
-        put_off = publish::publish(context, &identity, seen, written.as_deref(), news).await?;
+        debounce = publish::publish(context, &identity, seen, written.as_deref(), news).await?;
     }
-    Ok(Next::Settled(sooner(Some(VIGIL), put_off)))
+    Ok(Next::Settled(sooner(Some(VIGIL), debounce)))
 }
 
 /// What is there of a deleted workspace: read anew once nothing seems to be left that has or makes pods. No pass over it makes a
 /// Deployment, so that once the API server has said that ours is gone, only what it made is looked for. A write of before, given up
 /// and still on its way, may bring one about after that, or after any other look: it names the workspace's UID as its controller, so
 /// the garbage collector ends it when the workspace is gone, and its pods, which name it, with it.
-async fn what_is_left(context: &Context, identity: &Identity) -> Result<World, Error> {
-    let mut world = observe::world(identity, &context.stores);
-    let shown = world
+async fn what_is_left(context: &Context, identity: &Identity) -> Result<Observed, Error> {
+    let mut observed = observe::observed(identity, &context.stores);
+    let shown = observed
         .deployment
         .as_ref()
         .and_then(|it| it.metadata.uid.as_deref());
-    if !context.memory.has_removed(identity, Deployment::KIND, shown) {
-        let left = confirm(context, world, false, false, |world, _| seems_bare(world));
+    if !context
+        .pending_writes
+        .has_removed(identity, Deployment::KIND, shown)
+    {
+        let left = confirm(context, observed, false, false, |observed, _| {
+            seems_bare(observed)
+        });
         return Ok(left.await?.0);
     }
-    world.deployment = None;
-    if seems_bare(&world) {
-        let recount = observe::recount(world, &context.client, &context.census);
-        world = context.metrics.timed("reread", Box::pin(recount)).await?;
+    observed.deployment = None;
+    if seems_bare(&observed) {
+        let recount = observe::recount(observed, &context.client, &context.lister);
+        observed = context.metrics.timed("reread", Box::pin(recount)).await?;
     }
-    Ok(world)
+    Ok(observed)
 }
 
 /// What is to become of the disks of a deleted workspace. One that does not parse is asked for its status.
-async fn will(object: &Guarded<Workspace>, context: &Context) -> Result<LastWill, Error> {
+async fn will(object: &Parsed<Workspace>, context: &Context) -> Result<LastWill, Error> {
     let storage = |status: Option<&WorkspaceStatus>| status?.resolved.as_ref()?.storage.clone();
     let Ok(workspace) = &object.0 else {
         let (_, status) = observe::unreadable(&Identity::of(object.meta()), &context.client).await?;
         let last = storage(Some(&status));
         return Ok(LastWill {
-            retain: fate(None, None, last.as_ref()),
+            retain: retention(None, None, last.as_ref()),
             borrowed: last.and_then(|last| last.claim_name),
         });
     };
     let references = observe::references(workspace, &context.stores);
     let written = newest_status(workspace, context);
-    let own = with_own_words(workspace, written.as_ref(), context);
+    let own = with_pending_status(workspace, written.as_ref(), context);
     let last = storage(own.as_deref().unwrap_or(workspace).status.as_ref());
     let given = workspace.spec.storage.as_ref();
     Ok(LastWill {
-        retain: fate(
+        retain: retention(
             Some(&workspace.spec),
             references.template.as_deref(),
             last.as_ref(),

@@ -1,4 +1,4 @@
-//! Workspace on its way out, world -> children deleted, then the finalizer released (IO).
+//! Workspace on its way out, observed state -> children deleted, then the finalizer released (IO).
 
 use std::sync::Arc;
 
@@ -19,10 +19,10 @@ use crate::{
         delete::{DEPLOYMENT, delete, makers, seems_bare},
         finalizer,
     },
-    cache::observed::{Identity, World},
+    cache::observed::{Identity, Observed},
     context::Context,
     controllers::routes,
-    plan::disks::{fate, shape},
+    plan::disks::{desired_claim, retention},
     status::{assess::conditions::brief, publish, transitions},
     support::failure::message_of,
 };
@@ -42,39 +42,50 @@ pub struct LastWill {
 }
 
 /// Deletes what belongs to the workspace and says, for people, what is left; nothing is left once the finalizer is
-/// released. `object` is the workspace, of which only metadata is looked at, `world` what the API server holds now.
+/// released. `object` is the workspace, of which only metadata is looked at, `observed state` what the API server holds now.
 pub async fn retire<K>(
     context: &Context,
     object: &K,
     will: &LastWill,
-    world: &World,
+    observed: &Observed,
 ) -> Result<Option<String>, Error>
 where
     K: Resource<DynamicType = ()>,
 {
-    let identity = &world.identity;
+    let identity = &observed.identity;
     if !finalizer::is_held(object) {
         // Released, or taken away by somebody while another finalizer holds the workspace. Its children go with it, whenever that is; a
         // pod that nobody stops for being idle any more does not run on until then.
-        delete(context, identity, world.deployment.as_deref(), propagation(world)).await?;
+        delete(
+            context,
+            identity,
+            observed.deployment.as_deref(),
+            propagation(observed),
+        )
+        .await?;
         return Ok(None);
     }
     let owner = names::owner(object.meta());
     let background = || PropagationPolicy::Background;
-    let deployment = delete(context, identity, world.deployment.as_deref(), propagation(world));
+    let deployment = delete(
+        context,
+        identity,
+        observed.deployment.as_deref(),
+        propagation(observed),
+    );
     let claim = async {
         match will.retain {
             Retain::Retain => kept(context, identity, owner).await,
             Retain::Delete => {
-                let gone = delete(context, identity, world.claim.as_deref(), background()).await?;
+                let gone = delete(context, identity, observed.claim.as_deref(), background()).await?;
                 Ok(if gone { Disk::Gone } else { Disk::Left })
             }
         }
     };
     // The Service does not wait for the pods: their ends are then no news to those who keep its endpoints.
-    let service = delete(context, identity, world.service.as_deref(), background());
+    let service = delete(context, identity, observed.service.as_deref(), background());
     let (deployment, claim, service) = futures::try_join!(deployment, claim, service)?;
-    let mut left = makers(world);
+    let mut left = makers(observed);
     // What it made is waited for, and is enough to say.
     if deployment && left.len() > 1 {
         left.retain(|left| left != DEPLOYMENT);
@@ -86,11 +97,11 @@ where
     };
     wait_for("disk", claim != Disk::Left);
     wait_for("Service", service);
-    if seems_bare(world) {
+    if seems_bare(observed) {
         // Last: a pod that is still ending stays walled in. No owner reference lets a garbage collector come first.
         let (policy, account) = futures::try_join!(
-            delete(context, identity, world.policy.as_deref(), background()),
-            delete(context, identity, world.account.as_deref(), background()),
+            delete(context, identity, observed.policy.as_deref(), background()),
+            delete(context, identity, observed.account.as_deref(), background()),
         )?;
         wait_for("NetworkPolicy", policy);
         wait_for("ServiceAccount", account);
@@ -104,8 +115,8 @@ where
             .await
             .map_err(|error| error.source)?;
     }
-    if let Disk::Kept(claim) = &claim {
-        tell_kept(context, identity, owner, claim).await;
+    if let Disk::Packed(claim) = &claim {
+        report_retained(context, identity, owner, claim).await;
     }
     finalizer::release(context, object).await?;
     Ok(None)
@@ -119,7 +130,7 @@ const LONGEST_OWNER: usize = 256;
 enum Disk {
     Gone,
     Left,
-    Kept(Arc<PersistentVolumeClaim>),
+    Packed(Arc<PersistentVolumeClaim>),
 }
 
 /// Sees to it that the disk outlives its workspace. The cache is not enough: what it does not show yet may still be tied to
@@ -135,15 +146,15 @@ async fn kept(context: &Context, identity: &Identity, owner: Option<&str>) -> Re
     if claim.metadata.deletion_timestamp.is_some() {
         return Ok(Disk::Left);
     }
-    if fate::is_kept(&claim.metadata, identity, owner) {
-        return Ok(Disk::Kept(Arc::new(claim)));
+    if retention::is_retained(&claim.metadata, identity, owner) {
+        return Ok(Disk::Packed(Arc::new(claim)));
     }
     apply::keep(context, identity, &claim, owner)
         .await
-        .map(Disk::Kept)
+        .map(Disk::Packed)
 }
 
-async fn tell_kept(
+async fn report_retained(
     context: &Context,
     identity: &Identity,
     owner: Option<&str>,
@@ -155,7 +166,7 @@ async fn tell_kept(
     let text = format!(
         "The disk {name} ({}) is kept for {owner}. A new workspace {} of the same owner goes on with it. To be rid of it, make that \
          one with storage.retain Delete and delete it; or, with the right to delete claims: kubectl delete -n {namespace} pvc/{name}",
-        shape::size(claim).unwrap_or_default(),
+        desired_claim::size(claim).unwrap_or_default(),
         identity.name,
     );
     let event = Event {
@@ -171,14 +182,15 @@ async fn tell_kept(
 /// How the Deployment goes. After all that it made, as a rule, for only it knows of that for certain. But that costs the cluster
 /// three writes more for each workspace, so it goes first where all that it can have made is known by our mark, and waited
 /// for by it: when it has done what it was told to, and the replica set of its run is there.
-fn propagation(world: &World) -> PropagationPolicy {
-    let marked = |meta: &ObjectMeta| world.identity.marked(meta);
+fn propagation(observed: &Observed) -> PropagationPolicy {
+    let marked = |meta: &ObjectMeta| observed.identity.marked(meta);
     let run = |meta: &ObjectMeta| meta.labels.as_ref()?.get(names::RUN_ID_LABEL).cloned();
-    let has_run = |set: &Arc<ReplicaSet>| run(&set.metadata).is_some_and(|run| Some(&*run) == world.run_id());
-    let known = world.is_done()
-        && world.replica_sets.iter().any(has_run)
-        && world.replica_sets.iter().all(|set| marked(&set.metadata))
-        && world.pods.iter().all(|pod| marked(&pod.metadata));
+    let has_run =
+        |set: &Arc<ReplicaSet>| run(&set.metadata).is_some_and(|run| Some(&*run) == observed.run_id());
+    let known = observed.is_done()
+        && observed.replica_sets.iter().any(has_run)
+        && observed.replica_sets.iter().all(|set| marked(&set.metadata))
+        && observed.pods.iter().all(|pod| marked(&pod.metadata));
     if known {
         PropagationPolicy::Background
     } else {

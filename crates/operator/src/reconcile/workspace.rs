@@ -18,19 +18,19 @@ use crate::{
         intent::{Intent, intent, may_miss_pod, needs_certainty},
     },
     audit::People,
-    blockers::Obstacle,
+    blockers::Blocker,
     cache::{
         observe,
-        observed::{Identity, World},
-        stores::Guarded,
+        observed::{Identity, Observed},
+        stores::Parsed,
     },
     context::Context,
     controllers::{assertion_keys, catalog, idle, routes},
-    plan::{self, disks::borrowed, record},
+    plan::{self, disks::borrowed_claims, record},
     reconcile::{admit::admit, teardown},
     status::{
         assess::{self, Facts, assess},
-        publish::{self, Word},
+        publish::{self, StatusUpdate},
         started,
     },
     support::{
@@ -43,13 +43,13 @@ use crate::{
 const LIMIT: Duration = Duration::from_secs(30);
 /// A settled workspace is looked at again after this time, in case a watch lost something. It costs no call.
 const RESYNC: Duration = Duration::from_mins(20);
-/// While pods or children are on their way out, the world is looked at again after this time at the latest.
+/// While pods or children are on their way out, the observed state is looked at again after this time at the latest.
 pub(super) const VIGIL: Duration = Duration::from_secs(5);
 
 /// Why a pass failed. Everything here passes by itself; what does not is told in the status.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// The world could not be read.
+    /// The observed state could not be read.
     #[error(transparent)]
     Observe(#[from] observe::Error),
     /// A child could not be written.
@@ -103,16 +103,16 @@ pub(super) enum Next {
 }
 
 /// One pass over one workspace, once every cache has been filled: before that, what is not there yet looks as if it were gone.
-pub async fn informed(object: Arc<Guarded<Workspace>>, context: Arc<Context>) -> Result<Action, Error> {
+pub async fn informed(object: Arc<Parsed<Workspace>>, context: Arc<Context>) -> Result<Action, Error> {
     // It fails only when nobody fills the caches any more, and then nobody waits for the pass.
     let _ = context.stores.until_filled().await;
     reconcile(object, context).await
 }
 
 /// One pass over one workspace.
-pub async fn reconcile(object: Arc<Guarded<Workspace>>, context: Arc<Context>) -> Result<Action, Error> {
+pub async fn reconcile(object: Arc<Parsed<Workspace>>, context: Arc<Context>) -> Result<Action, Error> {
     let key = Identity::of(object.meta()).key();
-    let next = match tokio::time::timeout(LIMIT, Box::pin(pass(&object, &context))).await {
+    let next = match tokio::time::timeout(LIMIT, Box::pin(reconcile_by_state(&object, &context))).await {
         Ok(result) => result?,
         Err(_) => return Err(Error::Stuck),
     };
@@ -131,7 +131,7 @@ pub async fn reconcile(object: Arc<Guarded<Workspace>>, context: Arc<Context>) -
 
 /// What follows a failed pass: a longer and longer wait for this workspace, nothing for the others.
 #[expect(clippy::needless_pass_by_value, reason = "the signature that the queue calls")]
-pub fn error_policy(object: Arc<Guarded<Workspace>>, error: &Error, context: Arc<Context>) -> Action {
+pub fn error_policy(object: Arc<Parsed<Workspace>>, error: &Error, context: Arc<Context>) -> Action {
     let (step, source) = error.origin();
     context
         .metrics
@@ -147,7 +147,7 @@ pub fn error_policy(object: Arc<Guarded<Workspace>>, error: &Error, context: Arc
     Action::requeue(wait)
 }
 
-async fn pass(object: &Guarded<Workspace>, context: &Context) -> Result<Next, Error> {
+async fn reconcile_by_state(object: &Parsed<Workspace>, context: &Context) -> Result<Next, Error> {
     let namespace = object.meta().namespace.as_deref().unwrap_or_default();
     match &object.0 {
         _ if context.site.ignores(namespace) => Ok(Next::Never),
@@ -168,35 +168,43 @@ async fn settle(workspace: &Workspace, context: &Context) -> Result<Next, Error>
     } = context;
     let identity = Identity::of(&workspace.metadata);
     let written = newest_status(workspace, context);
-    let own = with_own_words(workspace, written.as_ref(), context);
+    let own = with_pending_status(workspace, written.as_ref(), context);
     let workspace = own.as_deref().unwrap_or(workspace);
     let before = workspace.status.as_ref();
     let stopped = before.is_some_and(|status| condition::holds(&status.conditions, STOPPED));
 
     let references = metrics.measure("observe", || observe::references(workspace, stores));
-    let world = metrics.measure("observe", || observe::world(&identity, stores));
+    let observed = metrics.measure("observe", || observe::observed(&identity, stores));
     let verdict = metrics.measure("admit", || {
-        let is_held = |key: &_| context.holds.is_held(workspace.metadata.uid.as_deref(), key);
+        let is_held = |key: &_| context.in_use.is_held(workspace.metadata.uid.as_deref(), key);
         admit(workspace, &references, settings)
-            .and_then(|valid| catalog::admit(valid, workspace, &references, &world, is_held))
+            .and_then(|valid| catalog::admit(valid, workspace, &references, &observed, is_held))
     });
     let planned = metrics.measure("plan", || match &verdict {
         Ok(valid) => Ok((valid, Box::new(plan::lasting(valid, site)))),
-        Err(_) => Err(plan::wall(&identity, site, &references.last_wall(before)).map(Box::new)),
+        Err(_) => {
+            Err(plan::network_policy(&identity, site, &references.last_network_policy(before)).map(Box::new))
+        }
     });
-    let decide = |world: &World| {
-        let restart = asks_for_restart(workspace, verdict.as_ref().ok(), world);
-        intent(workspace.spec.desired_status, verdict.is_ok(), world).or_restart(restart)
+    let decide = |observed: &Observed| {
+        let restart = asks_for_restart(workspace, verdict.as_ref().ok(), observed);
+        intent(workspace.spec.desired_status, verdict.is_ok(), observed).or_restart(restart)
     };
-    let complete = planned.as_ref().is_ok_and(|(_, plan)| has_all(plan, &world));
-    let (world, expected) = confirm(context, world, before.is_none(), complete, |world, known| {
-        let intent = decide(world);
-        needs_certainty(intent, world, known, stopped) || may_miss_pod(intent, before, world)
-    })
+    let complete = planned.as_ref().is_ok_and(|(_, plan)| has_all(plan, &observed));
+    let (observed, expected) = confirm(
+        context,
+        observed,
+        before.is_none(),
+        complete,
+        |observed, known| {
+            let intent = decide(observed);
+            needs_certainty(intent, observed, known, stopped) || may_miss_pod(intent, before, observed)
+        },
+    )
     .await?;
-    let intent = decide(&world);
+    let intent = decide(&observed);
     if let Ok(valid) = &verdict {
-        catalog::hold(context, valid, &references).await?;
+        catalog::ensure_in_use(context, valid, &references).await?;
     }
     if intent == Intent::Start {
         assertion_keys::ensure(context, &identity.namespace)
@@ -204,22 +212,22 @@ async fn settle(workspace: &Workspace, context: &Context) -> Result<Next, Error>
             .map_err(Error::Keys)?;
     }
     let Applied {
-        world,
-        obstacle,
+        observed,
+        blocker,
         recheck: retried,
     } = metrics
         .timed(
             "apply",
-            Box::pin(apply::apply(context, workspace, planned, intent, world)),
+            Box::pin(apply::apply(context, workspace, planned, intent, observed)),
         )
         .await?;
-    let routed = route(context, workspace, verdict.as_ref().ok(), &world);
-    let obstacle = obstacle.or(metrics.timed("routes", Box::pin(routed)).await?);
+    let routed = route(context, workspace, verdict.as_ref().ok(), &observed);
+    let blocker = blocker.or(metrics.timed("routes", Box::pin(routed)).await?);
     let facts = Facts {
         workspace,
         verdict: &verdict,
-        world: &world,
-        obstacle: obstacle.as_ref(),
+        observed: &observed,
+        blocker: blocker.as_ref(),
         grace: settings.unschedulable_grace(),
         now: (context.now)(),
     };
@@ -228,27 +236,27 @@ async fn settle(workspace: &Workspace, context: &Context) -> Result<Next, Error>
         context,
         workspace,
         verdict.as_ref().ok(),
-        &world,
+        &observed,
         &mut assessment.status,
     );
     let recheck = sooner(sooner(assessment.recheck, expected), retried);
     let asked = workspace.spec.desired_status == DesiredStatus::Stopped;
-    let news = Word {
+    let news = StatusUpdate {
         status: assessment.status,
         news: assessment.news,
         asked,
         people: People::of(&workspace.metadata),
-        run: world.run_id().map(str::to_owned),
+        run: observed.run_id().map(str::to_owned),
     };
     let seen = newest_version(&workspace.metadata, context);
     let published = publish::publish(context, &identity, seen, written.as_deref(), news);
-    let put_off = metrics.timed("publish", Box::pin(published)).await?;
-    let again = sooner(recheck, put_off);
+    let debounce = metrics.timed("publish", Box::pin(published)).await?;
+    let again = sooner(recheck, debounce);
 
     let on_its_way_out =
-        matches!(intent, Intent::Stop | Intent::Await) || (intent == Intent::Rest && !world.is_quiet());
-    Ok(match obstacle {
-        Some(obstacle) if !obstacle.wakes() => Next::Hindered(again),
+        matches!(intent, Intent::Stop | Intent::Await) || (intent == Intent::Rest && !observed.is_quiet());
+    Ok(match blocker {
+        Some(blocker) if !blocker.triggers() => Next::Hindered(again),
         _ if on_its_way_out => Next::Settled(sooner(Some(VIGIL), again)),
         _ => Next::Settled(again),
     })
@@ -261,21 +269,21 @@ pub(super) fn sooner(one: Option<Duration>, other: Option<Duration>) -> Option<D
 /// Whether the run that is on is to end and begin anew, with what is asked for today. One in which no container has started
 /// yet takes changes at once, as with `Always`. With a disk that goes when its pod does, only who asks for a restart by name gets one; likewise
 /// with a claim that is being deleted and still named, on which no next run could begin.
-fn asks_for_restart(workspace: &Workspace, valid: Option<&ValidWorkspace>, world: &World) -> bool {
-    let own = world.own_claim();
+fn asks_for_restart(workspace: &Workspace, valid: Option<&ValidWorkspace>, observed: &Observed) -> bool {
+    let own = observed.own_claim();
     let goes = own.is_some_and(|claim| claim.metadata.deletion_timestamp.is_some());
     let stays_named = |valid| {
-        let mut named = borrowed::named(valid).into_iter();
-        named.any(|named| world.leaving.contains(&named.claim))
+        let mut named = borrowed_claims::named(valid).into_iter();
+        named.any(|named| observed.leaving.contains(&named.claim))
     };
     let policy = if goes || valid.is_some_and(stays_named) {
         UpdatePolicy::OnStop
-    } else if started::has_begun(workspace.status.as_ref(), world) {
+    } else if started::has_started(workspace.status.as_ref(), observed) {
         workspace.spec.update_policy
     } else {
         UpdatePolicy::Always
     };
-    let started = world.started_from().zip(valid);
+    let started = observed.started_from().zip(valid);
     started.is_some_and(|(started, valid)| record::asks_for_restart(started, valid, policy))
 }
 
@@ -284,19 +292,19 @@ async fn route(
     context: &Context,
     workspace: &Workspace,
     valid: Option<&ValidWorkspace>,
-    world: &World,
-) -> Result<Option<Obstacle>, routes::Error> {
-    let has = routes::has_any(context, &world.identity);
-    let wish = routes::wish(workspace.spec.desired_status, valid, world, has);
-    routes::settle(context, &world.identity, wish).await
+    observed: &Observed,
+) -> Result<Option<Blocker>, routes::Error> {
+    let has = routes::has_any(context, &observed.identity);
+    let desired = routes::desired(workspace.spec.desired_status, valid, observed, has);
+    routes::settle(context, &observed.identity, desired).await
 }
 
 /// Whether every child that lasts is there.
-fn has_all(plan: &plan::Plan, world: &World) -> bool {
-    world.service.is_some()
-        && (plan.claim.is_none() || world.claim.is_some())
-        && (plan.policy.is_none() || world.policy.is_some())
-        && (plan.account.is_none() || world.account.is_some())
+fn has_all(plan: &plan::Plan, observed: &Observed) -> bool {
+    observed.service.is_some()
+        && (plan.claim.is_none() || observed.claim.is_some())
+        && (plan.policy.is_none() || observed.policy.is_some())
+        && (plan.account.is_none() || observed.account.is_some())
 }
 
 /// A spec that does not parse: the status says so, and nothing else is done.
@@ -312,9 +320,9 @@ async fn explain(invalid: &InvalidObject, context: &Context) -> Result<Next, Err
     let (version, before) = observe::unreadable(&identity, &context.client).await?;
     let now = (context.now)();
     let status = assess::unreadable(before.clone(), invalid.metadata.generation, &invalid.error, now);
-    let news = Word {
+    let news = StatusUpdate {
         status,
-        ..Word::default()
+        ..StatusUpdate::default()
     };
     publish::publish(context, &identity, version, Some(&before), news).await?;
     // Another version, or other definitions, may read it.
@@ -325,7 +333,7 @@ async fn explain(invalid: &InvalidObject, context: &Context) -> Result<Next, Err
 /// yet.
 pub(super) fn newest_version(cached: &ObjectMeta, context: &Context) -> Option<String> {
     let key = Identity::of(cached).key();
-    context.memory.newest_version(&key, cached)
+    context.pending_writes.newest_version(&key, cached)
 }
 
 /// The status that the workspace has: the cached one, or what we wrote last, if the cache has not seen it yet.
@@ -334,21 +342,21 @@ pub(super) fn newest_status<'a>(
     context: &Context,
 ) -> Option<Cow<'a, WorkspaceStatus>> {
     let key = Identity::of(&cached.metadata).key();
-    let newer = context.memory.newer_status(&key, &cached.metadata);
+    let newer = context.pending_writes.newer_status(&key, &cached.metadata);
     newer
         .map(Cow::Owned)
         .or_else(|| cached.status.as_ref().map(Cow::Borrowed))
 }
 
 /// The workspace with the status that we would say it has, where that is another than the cached one: what was put off counts as said.
-pub(super) fn with_own_words(
+pub(super) fn with_pending_status(
     cached: &Workspace,
     newest: Option<&Cow<'_, WorkspaceStatus>>,
     context: &Context,
 ) -> Option<Box<Workspace>> {
     let identity = Identity::of(&cached.metadata);
-    let own = match (context.put_off.status(&identity.key(), &identity.uid), newest) {
-        (Some(put_off), _) => put_off,
+    let own = match (context.debounce.status(&identity.key(), &identity.uid), newest) {
+        (Some(debounce), _) => debounce,
         (None, Some(Cow::Owned(newer))) => newer.clone(),
         (None, _) => return None,
     };

@@ -23,7 +23,7 @@ pub const MANY: usize = 16;
 
 /// Workspaces that start, stop or are deleted, and their delayed statuses.
 #[derive(Debug, Default)]
-pub struct PutOff {
+pub struct StatusDebounce {
     load: Mutex<Load>,
 }
 
@@ -52,10 +52,10 @@ impl Load {
     }
 }
 
-impl PutOff {
+impl StatusDebounce {
     /// Delays a status that says no more than that the workspace starts, stops or is deleted, and answers for how long at most;
     /// `None`: it is to be written now.
-    pub fn put_off(&self, workspace: &str, uid: &str, status: &WorkspaceStatus) -> Option<Duration> {
+    pub fn debounce(&self, workspace: &str, uid: &str, status: &WorkspaceStatus) -> Option<Duration> {
         let mut load = self.lock();
         let now = Instant::now();
         let known = load.moving.get(workspace).filter(|it| it.uid == uid);
@@ -123,29 +123,29 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn a_status_is_put_off_where_many_are_on_their_way_and_not_for_long() {
-        let put_off = PutOff::default();
+        let debounce = StatusDebounce::default();
         for number in 1..MANY {
             let other = format!("team/other-{number}");
             assert_eq!(
-                put_off.put_off(&other, "u", &status("1")),
+                debounce.debounce(&other, "u", &status("1")),
                 None,
                 "few are on their way"
             );
         }
-        assert!(!put_off.is_crowded());
-        assert_eq!(put_off.put_off("team/a", "u", &status("1")), Some(LONGEST));
+        assert!(!debounce.is_crowded());
+        assert_eq!(debounce.debounce("team/a", "u", &status("1")), Some(LONGEST));
         tokio::time::advance(LONGEST / 2).await;
-        assert_eq!(put_off.put_off("team/a", "u", &status("2")), Some(LONGEST / 2));
-        assert_eq!(put_off.status("team/a", "u"), Some(status("2")));
-        assert_eq!(put_off.status("team/a", "another"), None);
-        assert!(put_off.is_crowded());
+        assert_eq!(debounce.debounce("team/a", "u", &status("2")), Some(LONGEST / 2));
+        assert_eq!(debounce.status("team/a", "u"), Some(status("2")));
+        assert_eq!(debounce.status("team/a", "another"), None);
+        assert!(debounce.is_crowded());
         tokio::time::advance(LONGEST / 2).await;
-        assert_eq!(put_off.put_off("team/a", "u", &status("3")), None);
-        assert_eq!(put_off.status("team/a", "u"), None, "it is written");
+        assert_eq!(debounce.debounce("team/a", "u", &status("3")), None);
+        assert_eq!(debounce.status("team/a", "u"), None, "it is written");
         tokio::time::advance(MOST).await;
-        assert!(!put_off.is_crowded());
+        assert!(!debounce.is_crowded());
         assert_eq!(
-            put_off.put_off("team/b", "u", &status("1")),
+            debounce.debounce("team/b", "u", &status("1")),
             None,
             "the others do not count any more"
         );
@@ -153,43 +153,43 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn the_more_are_on_their_way_the_longer_it_is_put_off() {
-        let put_off = PutOff::default();
+        let debounce = StatusDebounce::default();
         let last = |many: usize| {
-            let put = (0..many).map(|number| put_off.put_off(&format!("team/{number}"), "u", &status("1")));
+            let put = (0..many).map(|number| debounce.debounce(&format!("team/{number}"), "u", &status("1")));
             put.last().flatten()
         };
         assert_eq!(last(160), Some(LONGEST));
         assert_eq!(last(500), Some(EACH * 500));
         for number in 0..400 {
-            put_off.forget(&format!("team/{number}"));
+            debounce.forget(&format!("team/{number}"));
         }
-        let one_of_the_last = put_off.put_off("team/499", "u", &status("2"));
+        let one_of_the_last = debounce.debounce("team/499", "u", &status("2"));
         assert_eq!(one_of_the_last, Some(EACH * 500), "the first got there before it");
         assert_eq!(last(2000), Some(MOST));
     }
 
     #[tokio::test(start_paused = true)]
     async fn one_that_sets_out_again_or_is_made_anew_counts_once() {
-        let put_off = PutOff::default();
+        let debounce = StatusDebounce::default();
         for turn in 0..2 * MANY {
-            put_off.put_off("team/a", &format!("u{turn}"), &status("1"));
-            put_off.forget("team/b");
-            put_off.put_off("team/b", "u", &status("1"));
+            debounce.debounce("team/a", &format!("u{turn}"), &status("1"));
+            debounce.forget("team/b");
+            debounce.debounce("team/b", "u", &status("1"));
         }
-        let count = || put_off.lock().recent(Instant::now()).count();
+        let count = || debounce.lock().recent(Instant::now()).count();
         assert_eq!(count(), 2);
         tokio::time::advance(MOST).await;
-        put_off.put_off("team/c", "u", &status("1"));
+        debounce.debounce("team/c", "u", &status("1"));
         assert_eq!(count(), 1);
     }
 
     #[test]
     fn who_has_arrived_does_not_count() {
-        let put_off = PutOff::default();
+        let debounce = StatusDebounce::default();
         for number in 0..2 * MANY {
-            put_off.put_off(&format!("team/{number}"), "u", &status("1"));
-            put_off.forget(&format!("team/{number}"));
+            debounce.debounce(&format!("team/{number}"), "u", &status("1"));
+            debounce.forget(&format!("team/{number}"));
         }
-        assert_eq!(put_off.put_off("team/a", "u", &status("1")), None);
+        assert_eq!(debounce.debounce("team/a", "u", &status("1")), None);
     }
 }

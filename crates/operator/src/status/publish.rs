@@ -15,7 +15,7 @@ use crate::{
     audit::People,
     cache::{
         observed::Identity,
-        stores::{self, Guarded},
+        stores::{self, Parsed},
     },
     context::Context,
     status::{events, transitions},
@@ -29,7 +29,7 @@ pub struct Error(#[from] pub kube::Error);
 
 /// What is to be said of a workspace.
 #[derive(Default)]
-pub struct Word {
+pub struct StatusUpdate {
     /// Its status.
     pub status: WorkspaceStatus,
     /// What to tell besides the transition.
@@ -54,9 +54,9 @@ pub async fn publish(
     identity: &Identity,
     seen: Option<String>,
     before: Option<&WorkspaceStatus>,
-    word: Word,
+    word: StatusUpdate,
 ) -> Result<Option<Duration>, Error> {
-    let Word {
+    let StatusUpdate {
         status,
         news,
         asked,
@@ -70,18 +70,18 @@ pub async fn publish(
     let status = context.definitions.fit(&kind, status);
     context.metrics.phase(&key, status.phase);
     if before == Some(&status) {
-        if context.put_off.has_put_off(&key, &identity.uid) {
-            context.put_off.forget(&key);
+        if context.debounce.has_put_off(&key, &identity.uid) {
+            context.debounce.forget(&key);
         }
         context.audit.stored(identity, stored, before, &status);
         return Ok(None);
     }
     let passes = news.is_empty() && transitions::is_passing(before, &status, asked);
-    if passes && let Some(left) = context.put_off.put_off(&key, &identity.uid, &status) {
+    if passes && let Some(left) = context.debounce.debounce(&key, &identity.uid, &status) {
         return Ok(Some(left));
     }
     // Of the answer only the version is of interest.
-    let workspaces: Api<Guarded<PartialObjectMeta<Workspace>>> =
+    let workspaces: Api<Parsed<PartialObjectMeta<Workspace>>> =
         Api::namespaced(context.client.clone(), &identity.namespace);
     let intent = json!({
         "apiVersion": Workspace::api_version(&()),
@@ -107,15 +107,17 @@ pub async fn publish(
         }
     };
     context.stores.echoes.expect(answer.meta());
-    context.memory.wrote_status(&key, answer.meta(), status.clone());
-    context.memory.shed(|key| {
+    context
+        .pending_writes
+        .wrote_status(&key, answer.meta(), status.clone());
+    context.pending_writes.shed(|key| {
         let (namespace, name) = key.split_once('/')?;
-        stores::guarded(&context.stores.workspaces, Some(namespace), name)
+        stores::get_parsed(&context.stores.workspaces, Some(namespace), name)
     });
     context.metrics.write("publish");
     context.audit.stored(identity, stored, before, &status);
     if !passes {
-        context.put_off.forget(&key);
+        context.debounce.forget(&key);
     }
     let mut told = transitions::events(before, &status);
     told.extend(news);

@@ -1,4 +1,4 @@
-//! Earlier status, world -> whether a container of the run that is on has ever started, and when (pure).
+//! Earlier status, observed state -> whether a container of the run that is on has ever started, and when (pure).
 //!
 //! Until then nobody has anything to lose, and a change is applied at once (docs/decisions/0038).
 
@@ -8,36 +8,36 @@ use k8s_openapi::{
     apimachinery::pkg::apis::meta::v1::Time,
 };
 
-use crate::cache::observed::World;
+use crate::cache::observed::Observed;
 
 /// Whether a container of the run that is on has ever started. Its pod may be gone since: then only the status tells.
-pub fn has_begun(before: Option<&WorkspaceStatus>, world: &World) -> bool {
-    remembered(before, world).is_some() || world.pods_of_run().any(|pod| has_run(world, pod))
+pub fn has_started(before: Option<&WorkspaceStatus>, observed: &Observed) -> bool {
+    remembered(before, observed).is_some() || observed.pods_of_run().any(|pod| has_run(observed, pod))
 }
 
 /// When the run that is on began, as far as it was told.
-pub fn remembered<'a>(before: Option<&'a WorkspaceStatus>, world: &World) -> Option<&'a Time> {
+pub fn remembered<'a>(before: Option<&'a WorkspaceStatus>, observed: &Observed) -> Option<&'a Time> {
     let same_run =
-        |status: &&WorkspaceStatus| status.run_id.is_some() && status.run_id.as_deref() == world.run_id();
+        |status: &&WorkspaceStatus| status.run_id.is_some() && status.run_id.as_deref() == observed.run_id();
     before.filter(same_run)?.started_at.as_ref()
 }
 
 /// When the first container of the run that is on started, as far as its pods tell.
-pub fn first_start(world: &World) -> Option<Time> {
-    let begun = world.pods_of_run().filter(|pod| has_run(world, pod));
+pub fn first_start(observed: &Observed) -> Option<Time> {
+    let begun = observed.pods_of_run().filter(|pod| has_run(observed, pod));
     // A pod that says that it runs, and not since when, is no younger than this.
     begun
         .filter_map(|pod| {
-            let told = containers(world, pod).filter_map(started).min();
+            let told = containers(observed, pod).filter_map(started).min();
             told.or_else(|| pod.metadata.creation_timestamp.clone())
         })
         .min()
 }
 
 /// Whether a container of the workspace has ever started in the pod.
-pub fn has_run(world: &World, pod: &Pod) -> bool {
+pub fn has_run(observed: &Observed, pod: &Pod) -> bool {
     if statuses(pod).next().is_some() {
-        return containers(world, pod).any(ran);
+        return containers(observed, pod).any(ran);
     }
     let phase = pod.status.as_ref().and_then(|status| status.phase.as_deref());
     matches!(phase, Some("Running" | "Succeeded"))
@@ -58,8 +58,8 @@ fn began(end: &ContainerStateTerminated) -> bool {
 }
 
 /// Statuses of the containers that the Deployment names. Injectors add others to the pod, which start before them.
-fn containers<'a>(world: &'a World, pod: &'a Pod) -> impl Iterator<Item = &'a ContainerStatus> {
-    let template = world
+fn containers<'a>(observed: &'a Observed, pod: &'a Pod) -> impl Iterator<Item = &'a ContainerStatus> {
+    let template = observed
         .own_deployment()
         .and_then(|own| own.spec.as_ref()?.template.spec.as_ref());
     statuses(pod).filter(move |status| {
@@ -99,12 +99,12 @@ mod tests {
     use super::*;
     use crate::testing;
 
-    fn with(status: &Value) -> World {
-        let mut world = testing::started();
-        let mut pod = world.pods[0].as_ref().clone();
+    fn with(status: &Value) -> Observed {
+        let mut observed = testing::started();
+        let mut pod = observed.pods[0].as_ref().clone();
         pod.status = serde_json::from_value(status.clone()).unwrap();
-        world.pods = vec![pod.into()];
-        world
+        observed.pods = vec![pod.into()];
+        observed
     }
 
     fn container(state: &Value, restarts: i32) -> Value {
@@ -120,12 +120,12 @@ mod tests {
             container(&json!({"waiting": {"reason": "ImagePullBackOff"}}), 0),
             json!({"phase": "Failed", "reason": "OutOfcpu"}),
         ] {
-            assert!(!has_begun(None, &with(&status)), "{status}");
+            assert!(!has_started(None, &with(&status)), "{status}");
             assert_eq!(first_start(&with(&status)), None);
         }
         let mut none = testing::started();
         none.pods.clear();
-        assert!(!has_begun(None, &none));
+        assert!(!has_started(None, &none));
     }
 
     #[test]
@@ -137,7 +137,7 @@ mod tests {
             container(&json!({"waiting": {"reason": "CrashLoopBackOff"}}), 3),
             json!({"phase": "Running"}),
         ] {
-            assert!(has_begun(None, &with(&status)), "{status}");
+            assert!(has_started(None, &with(&status)), "{status}");
             assert!(first_start(&with(&status)).is_some(), "{status}");
         }
     }
@@ -156,12 +156,12 @@ mod tests {
             status(&waiting, &never),
             status(&never, &never),
         ] {
-            assert!(!has_begun(None, &with(&status)), "{status}");
+            assert!(!has_started(None, &with(&status)), "{status}");
             assert_eq!(first_start(&with(&status)), None);
         }
         let once = json!({"terminated": {"exitCode": 1, "startedAt": "2026-01-01T00:00:04Z"}});
         let begun = with(&status(&never, &once));
-        assert!(has_begun(None, &begun) && first_start(&begun).unwrap().0.as_second() > 0);
+        assert!(has_started(None, &begun) && first_start(&begun).unwrap().0.as_second() > 0);
     }
 
     #[test]
@@ -177,21 +177,21 @@ mod tests {
                 "containerStatuses": [of("mesh", running()), of("workspace", application)],
             })
         };
-        assert!(!has_begun(None, &with(&status(waiting()))));
+        assert!(!has_started(None, &with(&status(waiting()))));
         assert_eq!(first_start(&with(&status(waiting()))), None);
-        assert!(has_begun(None, &with(&status(running()))));
+        assert!(has_started(None, &with(&status(running()))));
     }
 
     #[test]
     fn what_was_told_of_this_run_counts_also_when_its_pod_is_gone_and_of_another_run_does_not() {
-        let mut world = testing::started();
-        world.pods.clear();
+        let mut observed = testing::started();
+        observed.pods.clear();
         let status = |run: &str| WorkspaceStatus {
             run_id: Some(run.to_owned()),
             started_at: serde_json::from_value(json!("2026-01-01T00:00:04Z")).unwrap(),
             ..WorkspaceStatus::default()
         };
-        assert!(has_begun(Some(&status("run1")), &world));
-        assert!(!has_begun(Some(&status("run0")), &world));
+        assert!(has_started(Some(&status("run1")), &observed));
+        assert!(!has_started(Some(&status("run0")), &observed));
     }
 }

@@ -17,53 +17,53 @@ use tokio::time::{Instant, sleep_until};
 pub const HOLD: Duration = Duration::from_millis(250);
 
 /// The same wakes, of which those that may wait are at most [`HOLD`] late while `is_crowded`, and told once if they come again meanwhile.
-pub fn gathered<T>(
-    wakes: impl Stream<Item = (T, bool)> + Send + Unpin,
+pub fn debounced<T>(
+    triggers: impl Stream<Item = (T, bool)> + Send + Unpin,
     is_crowded: impl Fn() -> bool + Send,
 ) -> impl Stream<Item = T> + Send
 where
     T: Clone + Eq + Hash + Send,
 {
-    let held = Held {
+    let held = Debounced {
         queue: VecDeque::new(),
         untold: HashSet::new(),
     };
     stream::unfold(
-        (wakes.fuse(), held, is_crowded),
-        |(mut wakes, mut held, is_crowded)| async move {
-            let wake = loop {
+        (triggers.fuse(), held, is_crowded),
+        |(mut triggers, mut held, is_crowded)| async move {
+            let trigger = loop {
                 tokio::select! {
                     biased;
-                    Some(wake) = held.next() => break wake,
-                    Some((wake, may_wait)) = wakes.next() => {
+                    Some(trigger) = held.next() => break trigger,
+                    Some((trigger, may_wait)) = triggers.next() => {
                         if may_wait && is_crowded() {
-                            held.take(wake);
+                            held.take(trigger);
                         } else {
                             // What it was held back for is told with it.
-                            held.untold.remove(&wake);
-                            break wake;
+                            held.untold.remove(&trigger);
+                            break trigger;
                         }
                     }
                     else => return None,
                 }
             };
-            Some((wake, (wakes, held, is_crowded)))
+            Some((trigger, (triggers, held, is_crowded)))
         },
     )
 }
 
 /// Wakes that are held back.
-struct Held<T> {
+struct Debounced<T> {
     /// And until when, the earliest first.
     queue: VecDeque<(Instant, T)>,
     /// Those of the queue that are still to be told.
     untold: HashSet<T>,
 }
 
-impl<T: Clone + Eq + Hash> Held<T> {
-    fn take(&mut self, wake: T) {
-        if self.untold.insert(wake.clone()) {
-            self.queue.push_back((Instant::now() + HOLD, wake));
+impl<T: Clone + Eq + Hash> Debounced<T> {
+    fn take(&mut self, trigger: T) {
+        if self.untold.insert(trigger.clone()) {
+            self.queue.push_back((Instant::now() + HOLD, trigger));
         }
     }
 
@@ -71,9 +71,9 @@ impl<T: Clone + Eq + Hash> Held<T> {
     async fn next(&mut self) -> Option<T> {
         loop {
             sleep_until(self.queue.front()?.0).await;
-            let (_, wake) = self.queue.pop_front()?;
-            if self.untold.remove(&wake) {
-                return Some(wake);
+            let (_, trigger) = self.queue.pop_front()?;
+            if self.untold.remove(&trigger) {
+                return Some(trigger);
             }
         }
     }
@@ -90,19 +90,19 @@ mod tests {
     /// When each wake was told, in milliseconds, of those that come at such times; with `!` it may not wait. It is crowded before `crowd`.
     async fn told(comes: &[(u64, &'static str)], crowd: u64) -> Vec<(u64, &'static str)> {
         let begin = Instant::now();
-        let (sender, wakes) = mpsc::unbounded();
+        let (sender, triggers) = mpsc::unbounded();
         let is_crowded = AtomicBool::new(true);
         let send = async {
-            for (at, wake) in comes {
+            for (at, trigger) in comes {
                 sleep_until(begin + Duration::from_millis(*at)).await;
                 is_crowded.store(*at < crowd, Ordering::Relaxed);
-                let item = (wake.trim_end_matches('!'), !wake.ends_with('!'));
+                let item = (trigger.trim_end_matches('!'), !trigger.ends_with('!'));
                 sender.unbounded_send(item).unwrap();
             }
             drop(sender);
         };
-        let gathered = gathered(wakes, || is_crowded.load(Ordering::Relaxed));
-        let told = gathered.map(|wake| (u64::try_from(begin.elapsed().as_millis()).unwrap(), wake));
+        let gathered = debounced(triggers, || is_crowded.load(Ordering::Relaxed));
+        let told = gathered.map(|trigger| (u64::try_from(begin.elapsed().as_millis()).unwrap(), trigger));
         futures::join!(told.collect(), send).0
     }
 

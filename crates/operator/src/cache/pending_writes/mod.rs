@@ -3,7 +3,7 @@
 //! Watches lag. Without this, a pass that follows a write closely would see the state before it, and write or announce
 //! the same thing twice.
 
-mod told;
+mod statuses;
 
 use std::{
     collections::HashMap,
@@ -16,12 +16,12 @@ use k8s_openapi::{api::apps::v1::Deployment, apimachinery::pkg::apis::meta::v1::
 use kube::Resource;
 use tokio::time::Instant;
 
-pub(crate) use self::told::Told;
+pub(crate) use self::statuses::PendingStatuses;
 use crate::cache::{
     observed::Identity,
     stores::{
-        Kept,
-        compact::{Compact as _, drop_bookkeeping},
+        Packed,
+        trim::{Trim as _, drop_bookkeeping},
     },
 };
 
@@ -33,7 +33,7 @@ const SOME: usize = 64;
 
 /// What we wrote last and no cache has shown yet, and what was made sure of, by workspace: `namespace/name`.
 #[derive(Debug, Default)]
-pub struct Memory {
+pub struct PendingWrites {
     deployments: Mutex<HashMap<String, Written>>,
     statuses: Mutex<HashMap<String, (Version, WorkspaceStatus)>>,
     /// In which state of the Deployment no pod is there and none can come.
@@ -48,7 +48,7 @@ pub struct Memory {
 struct Written {
     at: Instant,
     version: Option<Version>,
-    deployment: Kept<Deployment>,
+    deployment: Packed<Deployment>,
 }
 
 /// Children of the workspace with this UID that are gone, by kind and UID.
@@ -101,7 +101,7 @@ impl Version {
     }
 }
 
-impl Memory {
+impl PendingWrites {
     /// Remembers the answer to a write, or to a look, at the workspace's Deployment.
     pub fn saw_deployment(&self, workspace: &str, answer: Option<&Arc<Deployment>>) {
         let written = answer.and_then(|answer| {
@@ -112,7 +112,7 @@ impl Memory {
                 drop_bookkeeping(&mut kept.metadata);
             }
             let (at, version) = (Instant::now(), Version::of(&kept.metadata));
-            let kept = Kept::of(kept);
+            let kept = Packed::of(kept);
             let kept = kept.inspect_err(|error| tracing::error!(%error, "a Deployment cannot be remembered"));
             kept.ok().map(|deployment| Written {
                 at,

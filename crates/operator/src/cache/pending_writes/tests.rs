@@ -12,7 +12,7 @@ fn meta(uid: &str, version: &str) -> ObjectMeta {
 
 #[test]
 fn a_cache_is_behind_until_it_has_seen_our_write() {
-    let memory = Memory::default();
+    let memory = PendingWrites::default();
     let status = WorkspaceStatus {
         owner: Some("alice".to_owned()),
         ..WorkspaceStatus::default()
@@ -27,7 +27,7 @@ fn a_cache_is_behind_until_it_has_seen_our_write() {
 
 #[test]
 fn statuses_that_the_cache_shows_are_forgotten_although_nobody_asks() {
-    let memory = Memory::default();
+    let memory = PendingWrites::default();
     let workspace = |version: &str| {
         Arc::new(Deployment {
             metadata: meta("u", version),
@@ -54,7 +54,7 @@ fn deployment(uid: &str, version: &str, generation: i64) -> Arc<Deployment> {
 
 #[tokio::test(start_paused = true)]
 async fn our_deployment_is_recalled_until_the_cache_shows_it_or_a_later_one() {
-    let memory = Memory::default();
+    let memory = PendingWrites::default();
     let ours = deployment("u", "12", 2);
     memory.saw_deployment("team/a", Some(&ours));
     let expected = Recalled::Expected(ours.clone(), SOON);
@@ -73,7 +73,7 @@ async fn our_deployment_is_recalled_until_the_cache_shows_it_or_a_later_one() {
 
 #[test]
 fn a_successor_of_the_same_name_and_a_version_that_is_no_number_are_never_behind() {
-    let memory = Memory::default();
+    let memory = PendingWrites::default();
     for (uid, version) in [("new", "9"), ("u", "abc")] {
         memory.saw_deployment("team/a", Some(&deployment("u", "12", 1)));
         let cached = deployment(uid, version, 1);
@@ -83,7 +83,7 @@ fn a_successor_of_the_same_name_and_a_version_that_is_no_number_are_never_behind
 
 #[test]
 fn a_workspace_that_was_let_go_of_is_told_from_its_successor() {
-    let memory = Memory::default();
+    let memory = PendingWrites::default();
     memory.let_go("team/a", "u");
     assert!(memory.has_let_go("team/a", "u"));
     assert!(!memory.has_let_go("team/a", "v"));
@@ -93,7 +93,7 @@ fn a_workspace_that_was_let_go_of_is_told_from_its_successor() {
 
 #[test]
 fn a_child_that_is_gone_is_told_from_its_successor_and_from_other_kinds() {
-    let memory = Memory::default();
+    let memory = PendingWrites::default();
     let workspace = |uid: &str| Identity {
         namespace: "team".to_owned(),
         name: "a".to_owned(),
@@ -115,7 +115,7 @@ fn a_child_that_is_gone_is_told_from_its_successor_and_from_other_kinds() {
 
 #[test]
 fn a_child_that_is_gone_is_remembered_once() {
-    let memory = Memory::default();
+    let memory = PendingWrites::default();
     let workspace = Identity::of(&meta("1", "1"));
     for _ in 0..3 {
         memory.removed(&workspace, "Service", "u");
@@ -125,7 +125,7 @@ fn a_child_that_is_gone_is_remembered_once() {
 
 #[test]
 fn nothing_is_certain_any_more_after_another_has_led() {
-    let memory = Memory::default();
+    let memory = PendingWrites::default();
     let workspace = Identity::of(&meta("1", "1"));
     memory.removed(&workspace, "Service", "u");
     memory.is_quiet("team/a", None);
@@ -141,7 +141,7 @@ fn nothing_is_certain_any_more_after_another_has_led() {
 
 #[test]
 fn quiet_lasts_until_the_deployment_is_another_or_has_another_spec() {
-    let memory = Memory::default();
+    let memory = PendingWrites::default();
     assert!(!memory.was_quiet("team/a", None));
     memory.is_quiet("team/a", None);
     assert!(memory.was_quiet("team/a", None));
@@ -155,7 +155,7 @@ fn quiet_lasts_until_the_deployment_is_another_or_has_another_spec() {
 
 #[test]
 fn quiet_does_not_come_back_when_a_deployment_has_come_and_gone_or_was_about_to_come() {
-    let memory = Memory::default();
+    let memory = PendingWrites::default();
     memory.is_quiet("team/a", None);
     assert!(!memory.was_quiet("team/a", Some(&deployment("u", "1", 1))));
     assert!(!memory.was_quiet("team/a", None), "it may have left a pod");
@@ -168,7 +168,7 @@ fn quiet_does_not_come_back_when_a_deployment_has_come_and_gone_or_was_about_to_
 
 #[test]
 fn an_end_of_a_run_is_ours_until_the_deployment_is_another_or_has_another_spec() {
-    let memory = Memory::default();
+    let memory = PendingWrites::default();
     let ours = deployment("u", "12", 2);
     assert!(!memory.has_ended("team/a", Some(&ours)));
     memory.ended("team/a", &ours);

@@ -11,9 +11,9 @@ use kube::{Resource, runtime::watcher::Event};
 use tokio::sync::watch;
 
 use super::{
-    compact::{Compact, drop_bookkeeping},
-    guarded::Guarded,
-    kept::Kept,
+    packed::Packed,
+    parsed::Parsed,
+    trim::{Trim, drop_bookkeeping},
 };
 
 /// The cache of one kind of child: objects with a workspace's label, compacted, as text.
@@ -45,7 +45,7 @@ struct Shelf<K> {
 struct Entry<K> {
     /// Whose it is: the key of its workspace.
     parent: Option<Box<str>>,
-    kept: Kept<K>,
+    kept: Packed<K>,
 }
 
 impl<K> Default for Shelf<K> {
@@ -76,7 +76,7 @@ impl<K> Default for ChildrenWriter<K> {
     }
 }
 
-impl<K: Resource<DynamicType = ()> + Compact> Children<K> {
+impl<K: Resource<DynamicType = ()> + Trim> Children<K> {
     /// The object of this name.
     pub fn get(&self, namespace: &str, name: &str) -> Option<Arc<K>> {
         let found = self.read(|shelf| shelf.by_name.get(key(namespace, name).as_str()).cloned());
@@ -140,7 +140,7 @@ impl<K> Children<K> {
 
 impl<K> ChildrenWriter<K>
 where
-    K: Resource<DynamicType = ()> + Compact + Clone,
+    K: Resource<DynamicType = ()> + Trim + Clone,
 {
     /// The reading end.
     pub fn as_reader(&self) -> Children<K> {
@@ -152,7 +152,7 @@ where
 
     /// Takes an event in and says whose child has changed in anything that matters. At the end of a list that is what differs from before,
     /// and what is gone.
-    pub fn apply(&mut self, event: Event<Guarded<K>>) -> Vec<Parent> {
+    pub fn apply(&mut self, event: Event<Parsed<K>>) -> Vec<Parent> {
         match event {
             Event::Init => self.listed = Shelf::default(),
             Event::InitApply(object) => {
@@ -244,7 +244,7 @@ impl<K> Shelf<K> {
     /// Whose objects are others here than there, or are only in one of the two.
     fn differing(&self, other: &Self) -> Vec<Parent>
     where
-        K: Resource<DynamicType = ()> + Compact + Clone,
+        K: Resource<DynamicType = ()> + Trim + Clone,
     {
         let changed = self.by_name.iter().flat_map(|(name, entry)| {
             let before = other.by_name.get(name);
@@ -275,9 +275,9 @@ impl<K> Shelf<K> {
     }
 }
 
-fn readable<K>(object: Guarded<K>) -> Option<Entry<K>>
+fn readable<K>(object: Parsed<K>) -> Option<Entry<K>>
 where
-    K: Resource<DynamicType = ()> + Compact + Clone,
+    K: Resource<DynamicType = ()> + Trim + Clone,
 {
     let name = name_of(object.meta());
     let kept = object.0.map_err(|invalid| invalid.error).and_then(|object| {
@@ -285,7 +285,7 @@ where
         object.compact();
         drop_bookkeeping(object.meta_mut());
         let parent = parent_of(object.meta()).map(|(namespace, name)| key(&namespace, &name).into());
-        let kept = Kept::of(object).map_err(|error| error.to_string())?;
+        let kept = Packed::of(object).map_err(|error| error.to_string())?;
         Ok(Entry { parent, kept })
     });
     kept.inspect_err(|error| {
@@ -318,7 +318,7 @@ mod tests {
 
     use super::*;
 
-    fn pod(name: &str, workspace: &str, version: &str, phase: &str) -> Guarded<Pod> {
+    fn pod(name: &str, workspace: &str, version: &str, phase: &str) -> Parsed<Pod> {
         serde_json::from_value(json!({
             "metadata": {"namespace": "team", "name": name, "uid": name, "resourceVersion": version,
                 "labels": {names::WORKSPACE_LABEL: workspace}, "managedFields": [{"manager": "m"}]},

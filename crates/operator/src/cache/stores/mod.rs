@@ -16,28 +16,28 @@ use kube::{
 use tokio::sync::OnceCell;
 
 mod children;
-pub mod compact;
 mod echoes;
-mod guarded;
-mod kept;
-mod masks;
+mod field_masks;
+mod packed;
+mod parsed;
+pub mod partial;
 mod pulse;
-pub mod skim;
+pub mod trim;
 
-pub(crate) use self::kept::Kept;
+pub(crate) use self::packed::Packed;
 pub use self::{
     children::{Children, ChildrenWriter, Glance, Parent},
     echoes::Echoes,
-    guarded::Guarded,
+    parsed::Parsed,
     pulse::Pulse,
 };
-use crate::cache::{routes::RouteStore, warnings::Signs};
+use crate::cache::{routes::RouteStore, warnings::ClusterWarnings};
 
 /// The cache of one kind.
-pub type Cache<K> = Store<Guarded<K>>;
+pub type Cache<K> = Store<Parsed<K>>;
 
 /// The writing end of a [`Cache`].
-pub type CacheWriter<K> = Writer<Guarded<K>>;
+pub type CacheWriter<K> = Writer<Parsed<K>>;
 
 /// Every cache.
 #[derive(Clone)]
@@ -69,7 +69,7 @@ pub struct Stores {
     /// Pods with a workspace's label.
     pub pods: Children<Pod>,
     /// What Warning Events and Nodes say about them.
-    pub signs: Arc<Signs>,
+    pub cluster_warnings: Arc<ClusterWarnings>,
     /// Objects that route to workspaces, of every kind that the settings allow.
     pub routes: Arc<RouteStore>,
     /// Beats when something changes that people write.
@@ -110,7 +110,7 @@ pub struct Writers {
     /// Pods.
     pub pods: ChildrenWriter<Pod>,
     /// Warning Events and Nodes.
-    pub signs: Arc<Signs>,
+    pub cluster_warnings: Arc<ClusterWarnings>,
     /// Routes that are objects.
     pub routes: Arc<RouteStore>,
     /// To be beaten when something changes that people write.
@@ -137,7 +137,7 @@ impl Writers {
             accounts: self.accounts.as_reader(),
             replica_sets: self.replica_sets.as_reader(),
             pods: self.pods.as_reader(),
-            signs: self.signs.clone(),
+            cluster_warnings: self.cluster_warnings.clone(),
             routes: self.routes.clone(),
             pulse: self.pulse.clone(),
             echoes: self.echoes.clone(),
@@ -184,15 +184,15 @@ pub fn get<K>(cache: &Cache<K>, namespace: Option<&str>, name: &str) -> Option<A
 where
     K: Resource<DynamicType = ()> + Clone + 'static,
 {
-    guarded(cache, namespace, name)?.0.as_ref().ok().cloned()
+    get_parsed(cache, namespace, name)?.0.as_ref().ok().cloned()
 }
 
 /// The object of this name, parsed or not.
-pub fn guarded<K>(cache: &Cache<K>, namespace: Option<&str>, name: &str) -> Option<Arc<Guarded<K>>>
+pub fn get_parsed<K>(cache: &Cache<K>, namespace: Option<&str>, name: &str) -> Option<Arc<Parsed<K>>>
 where
     K: Resource<DynamicType = ()> + Clone + 'static,
 {
-    let mut key = ObjectRef::<Guarded<K>>::new(name);
+    let mut key = ObjectRef::<Parsed<K>>::new(name);
     key.namespace = namespace.map(str::to_owned);
     cache.get(&key)
 }

@@ -3,7 +3,7 @@
 //! Events tell what has no status: volumes that cannot be attached, mounted or made, hooks that fail. Of each object only the newest
 //! Event of each kind is kept, and of all only so many. Of a Node only whether it answers is kept.
 
-mod warnings;
+mod newest;
 
 use std::{
     collections::{HashMap, HashSet},
@@ -15,7 +15,7 @@ use k8s_openapi::{
     apimachinery::pkg::apis::meta::v1::Time,
 };
 
-use self::warnings::Warnings;
+use self::newest::Warnings;
 
 /// Reasons of Warning Events that tell what no status does.
 const TOLD_BY_EVENTS_ALONE: [&str; 8] = [
@@ -64,7 +64,7 @@ pub enum Node {
 
 /// What is known. Shared by the watches, which write, and the passes, which read.
 #[derive(Debug, Default)]
-pub struct Signs {
+pub struct ClusterWarnings {
     warnings: RwLock<Warnings>,
     /// `None` until all nodes have been listed once: before that, nobody can be called gone.
     nodes: RwLock<Option<HashMap<String, Node>>>,
@@ -72,7 +72,7 @@ pub struct Signs {
     leaving: RwLock<HashSet<(String, String)>>,
 }
 
-impl Signs {
+impl ClusterWarnings {
     /// What is said about the object of this namespace with this UID.
     pub fn about(&self, namespace: &str, uid: &str) -> Vec<Warning> {
         read(&self.warnings).about(namespace, uid).cloned().collect()
@@ -145,8 +145,8 @@ fn namespace_of(event: &Event) -> &str {
 /// The warning in an Event about something that may be ours.
 fn warning_of(event: &Event) -> Option<Warning> {
     let about = &event.involved_object;
-    let is_kept = [POD, CLAIM].contains(&about.kind.as_deref()?);
-    let ours = is_kept && about.name.as_deref()?.starts_with(&rules::names::child(""));
+    let is_kind_of_ours = [POD, CLAIM].contains(&about.kind.as_deref()?);
+    let ours = is_kind_of_ours && about.name.as_deref()?.starts_with(&rules::names::child(""));
     let uid = about.uid.as_deref().filter(|uid| uid.len() <= LONGEST_UID)?;
     let reason = event.reason.as_deref()?;
     let reason = TOLD_BY_EVENTS_ALONE.into_iter().find(|known| *known == reason)?;
@@ -221,65 +221,69 @@ mod tests {
 
     #[test]
     fn the_newest_warning_of_each_kind_is_kept_until_it_expires() {
-        let signs = Signs::default();
-        assert!(signs.note(&event("a", "FailedMount", "one", 1)));
+        let cluster_warnings = ClusterWarnings::default();
+        assert!(cluster_warnings.note(&event("a", "FailedMount", "one", 1)));
         assert!(
-            !signs.note(&event("a", "FailedMount", "one", 2)),
+            !cluster_warnings.note(&event("a", "FailedMount", "one", 2)),
             "the same again is no news"
         );
-        assert!(signs.note(&event("a", "FailedMount", "two", 3)));
+        assert!(cluster_warnings.note(&event("a", "FailedMount", "two", 3)));
         assert!(
-            !signs.note(&event("a", "FailedMount", "one", 2)),
+            !cluster_warnings.note(&event("a", "FailedMount", "one", 2)),
             "an old one is no news"
         );
-        assert!(signs.note(&event("a", "FailedAttachVolume", "three", 3)));
-        let messages: Vec<_> = signs
+        assert!(cluster_warnings.note(&event("a", "FailedAttachVolume", "three", 3)));
+        let messages: Vec<_> = cluster_warnings
             .about("team", "a")
             .into_iter()
             .map(|warning| warning.message)
             .collect();
         assert_eq!(messages, ["three", "two"]);
-        signs.drop_event(&event("a", "FailedMount", "one", 2));
-        assert_eq!(signs.about("team", "a").len(), 2, "what expires is an older one");
-        signs.drop_event(&event("a", "FailedMount", "two", 3));
-        signs.drop_event(&event("a", "FailedAttachVolume", "three", 3));
-        assert!(signs.about("team", "a").is_empty());
+        cluster_warnings.drop_event(&event("a", "FailedMount", "one", 2));
+        assert_eq!(
+            cluster_warnings.about("team", "a").len(),
+            2,
+            "what expires is an older one"
+        );
+        cluster_warnings.drop_event(&event("a", "FailedMount", "two", 3));
+        cluster_warnings.drop_event(&event("a", "FailedAttachVolume", "three", 3));
+        assert!(cluster_warnings.about("team", "a").is_empty());
     }
 
     #[test]
     fn warnings_of_others_and_of_what_has_a_status_are_not_kept() {
-        let signs = Signs::default();
-        assert!(!signs.note(&event("a", "BackOff", "m", 1)));
+        let cluster_warnings = ClusterWarnings::default();
+        assert!(!cluster_warnings.note(&event("a", "BackOff", "m", 1)));
         let mut other = event("a", "FailedMount", "m", 1);
         other.involved_object.name = Some("postgres-0".to_owned());
-        assert!(!signs.note(&other));
+        assert!(!cluster_warnings.note(&other));
         let mut namesake = event("a", "FailedMount", "m", 1);
         namesake.involved_object.kind = Some("ReplicaSet".to_owned());
-        assert!(!signs.note(&namesake));
-        assert!(!signs.note(&event(&"a".repeat(129), "FailedMount", "m", 1)));
-        assert!(signs.about("team", "a").is_empty());
+        assert!(!cluster_warnings.note(&namesake));
+        assert!(!cluster_warnings.note(&event(&"a".repeat(129), "FailedMount", "m", 1)));
+        assert!(cluster_warnings.about("team", "a").is_empty());
     }
 
     #[test]
     fn a_long_message_is_cut_between_letters() {
-        let signs = Signs::default();
-        assert!(signs.note(&event("a", "FailedMount", &format!("1{}", "ä".repeat(2000)), 1)));
-        let kept = signs.about("team", "a").remove(0).message;
+        let cluster_warnings = ClusterWarnings::default();
+        assert!(cluster_warnings.note(&event("a", "FailedMount", &format!("1{}", "ä".repeat(2000)), 1)));
+        let kept = cluster_warnings.about("team", "a").remove(0).message;
         assert_eq!(kept.len(), LONGEST_MESSAGE - 1);
     }
 
     #[test]
     fn a_node_is_gone_only_when_all_are_known() {
-        let signs = Signs::default();
-        assert!(!signs.note_node("a", Some(Node::Ready)));
-        assert_eq!(signs.node("a"), None);
-        signs.replace_nodes([("a".to_owned(), Node::Ready)].into());
-        assert_eq!(signs.node("a"), Some(Node::Ready));
-        assert_eq!(signs.node("b"), Some(Node::Gone));
-        assert!(!signs.note_node("a", Some(Node::Ready)));
-        assert!(signs.note_node("a", Some(Node::Silent("x".to_owned()))));
-        assert!(signs.note_node("a", None));
-        assert_eq!(signs.node("a"), Some(Node::Gone));
+        let cluster_warnings = ClusterWarnings::default();
+        assert!(!cluster_warnings.note_node("a", Some(Node::Ready)));
+        assert_eq!(cluster_warnings.node("a"), None);
+        cluster_warnings.replace_nodes([("a".to_owned(), Node::Ready)].into());
+        assert_eq!(cluster_warnings.node("a"), Some(Node::Ready));
+        assert_eq!(cluster_warnings.node("b"), Some(Node::Gone));
+        assert!(!cluster_warnings.note_node("a", Some(Node::Ready)));
+        assert!(cluster_warnings.note_node("a", Some(Node::Silent("x".to_owned()))));
+        assert!(cluster_warnings.note_node("a", None));
+        assert_eq!(cluster_warnings.node("a"), Some(Node::Gone));
     }
 
     #[test]

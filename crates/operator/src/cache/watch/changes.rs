@@ -11,11 +11,11 @@ use k8s_openapi::{api::storage::v1::StorageClass, apimachinery::pkg::apis::meta:
 use kube::Resource;
 
 use super::Call;
-use crate::cache::stores::Guarded;
+use crate::cache::stores::Parsed;
 
 /// What those who look at all workspaces (`protect`, `shares`, `walls`) look at of one, as a hash; nothing of one that does not
 /// parse. Its steps from start to stop and back are not in it: where hundreds take them at a time, so many looks at all would follow.
-pub(super) fn relations_of(object: &Guarded<Workspace>) -> Option<u64> {
+pub(super) fn relations_of(object: &Parsed<Workspace>) -> Option<u64> {
     let workspace = object.0.as_ref().ok()?;
     let (meta, spec) = (&workspace.metadata, &workspace.spec);
     let resolved = workspace.status.as_ref().map(|status| {
@@ -30,7 +30,7 @@ pub(super) fn relations_of(object: &Guarded<Workspace>) -> Option<u64> {
 }
 
 /// What passes look at of a storage class, as a hash.
-pub(super) fn class_of(object: &Guarded<StorageClass>) -> Option<u64> {
+pub(super) fn class_of(object: &Parsed<StorageClass>) -> Option<u64> {
     let mut class = StorageClass::clone(object.0.as_ref().ok()?);
     class.metadata.resource_version = None;
     let mut hasher = DefaultHasher::new();
@@ -54,7 +54,7 @@ impl Changes {
     }
 
     /// Whether anything of it differs from the last time, or whether it can be read.
-    pub(super) fn is_other<K: Resource + Clone>(&mut self, object: &Guarded<K>, gone: bool) -> bool {
+    pub(super) fn is_other<K: Resource + Clone>(&mut self, object: &Parsed<K>, gone: bool) -> bool {
         let mut hasher = DefaultHasher::new();
         (&object.meta().resource_version, object.0.is_ok()).hash(&mut hasher);
         self.differ(object.meta(), gone, Some(hasher.finish()))
@@ -120,7 +120,7 @@ mod tests {
     use testkit::objects;
 
     use super::*;
-    use crate::cache::watch::wake;
+    use crate::cache::watch::trigger;
 
     #[test]
     fn a_status_write_is_no_news_and_a_new_annotation_is() {
@@ -137,7 +137,7 @@ mod tests {
     fn who_looks_at_all_workspaces_is_woken_by_what_one_refers_to_and_not_by_its_steps() {
         let mut relations = Changes::default();
         let mut beats = |workspace: &Workspace, gone: bool| {
-            let object = Guarded::of(workspace.clone());
+            let object = Parsed::of(workspace.clone());
             relations.differ(object.meta(), gone, relations_of(&object))
         };
         let mut workspace = objects::workspace("demo");
@@ -180,11 +180,11 @@ mod tests {
                 let meta = &workspace.metadata;
                 let call = changes
                     .is_news(meta, false)
-                    .then(|| Call::One(wake(meta, meta.name.as_deref())));
+                    .then(|| Call::One(trigger(meta, meta.name.as_deref())));
                 known.list(meta, call);
             }
             let calls = known.end_list().into_iter().filter_map(|call| match call {
-                Call::One(wake) => Some(wake.name),
+                Call::One(trigger) => Some(trigger.name),
                 _ => None,
             });
             let mut names: Vec<_> = calls.collect();
@@ -220,7 +220,7 @@ mod tests {
 
     #[test]
     fn a_storage_class_is_another_when_something_of_it_is_and_not_for_a_version() {
-        let class = |version: &str, expands: bool| -> Guarded<StorageClass> {
+        let class = |version: &str, expands: bool| -> Parsed<StorageClass> {
             serde_json::from_value(serde_json::json!({
                 "metadata": {"name": "c", "resourceVersion": version}, "provisioner": "p", "allowVolumeExpansion": expands,
             }))

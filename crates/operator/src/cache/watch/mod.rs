@@ -25,20 +25,20 @@ use serde::de::DeserializeOwned;
 use self::changes::{Changes, Known, class_of, relations_of};
 use crate::{
     cache::stores::{
-        CacheWriter, ChildrenWriter, Echoes, Guarded, Parent, Pulse, Stores, Writers,
-        compact::{Compact, drop_bookkeeping, drop_foreign_annotations},
-        skim::Skim,
+        CacheWriter, ChildrenWriter, Echoes, Parent, Parsed, Pulse, Stores, Writers,
+        partial::Partial,
+        trim::{Trim, drop_bookkeeping, drop_foreign_annotations},
     },
-    support::{debounce::gathered, pace::paced},
+    support::{debounce::debounced, pace::paced},
 };
 
 /// A workspace to look at.
-pub type Wake = ObjectRef<Guarded<Workspace>>;
+pub type Trigger = ObjectRef<Parsed<Workspace>>;
 
 /// Who has to be looked at.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 enum Call {
-    One(Wake),
+    One(Trigger),
     Template(String),
     /// All of a namespace.
     Namespace(String),
@@ -67,12 +67,12 @@ pub fn start<F>(
     writers: Writers,
     page_size: u32,
     is_crowded: F,
-) -> impl Stream<Item = Result<Wake, Infallible>> + Send + use<F>
+) -> impl Stream<Item = Result<Trigger, Infallible>> + Send + use<F>
 where
     F: Fn() -> bool + Send + 'static,
 {
     let stores = writers.stores();
-    let signs = warnings::start(client, &writers.signs, &stores);
+    let cluster_warnings = warnings::start(client, &writers.cluster_warnings, &stores);
     let (mut workspaces, mut templates) = (Changes::default(), Changes::default());
     let (mut managers, mut profiles) = (Changes::default(), Changes::default());
     let (mut relations, mut classes) = (Changes::default(), Changes::default());
@@ -89,7 +89,7 @@ where
                 // A status that somebody else wrote is to be put right.
                 let is_news = workspaces.is_other(object, gone) && (gone || !ours.is_one(meta));
                 News {
-                    call: is_news.then(|| Call::One(wake(meta, meta.name.as_deref()))),
+                    call: is_news.then(|| Call::One(trigger(meta, meta.name.as_deref()))),
                     beats: relations.differ(meta, gone, relations_of(object)),
                 }
             },
@@ -145,13 +145,13 @@ where
         children(client, page_size, &echoes, writers.replica_sets),
         children(client, page_size, &echoes, writers.pods),
     ]);
-    let steps = gathered(steps, is_crowded).boxed();
+    let steps = debounced(steps, is_crowded).boxed();
     let calls = stream::select(stream::select_all(told), steps).map(move |call| expand(&call, &stores));
-    paced(Box::pin(stream::select(calls, signs))).map(Ok)
+    paced(Box::pin(stream::select(calls, cluster_warnings))).map(Ok)
 }
 
 /// Every workspace, for a new leader.
-pub fn everybody(stores: &Stores) -> Vec<Wake> {
+pub fn all_workspaces(stores: &Stores) -> Vec<Trigger> {
     references_of(&stores.workspaces.state())
 }
 
@@ -161,18 +161,18 @@ fn watch<K>(
     page_size: u32,
     pulse: &Pulse,
     writer: CacheWriter<K>,
-    mut news: impl FnMut(&Guarded<K>, bool) -> News + Send + 'static,
+    mut news: impl FnMut(&Parsed<K>, bool) -> News + Send + 'static,
 ) -> BoxStream<'static, Call>
 where
-    K: Resource<DynamicType = ()> + Skim + Clone + Debug + DeserializeOwned + Send + Sync + 'static,
+    K: Resource<DynamicType = ()> + Partial + Clone + Debug + DeserializeOwned + Send + Sync + 'static,
 {
-    let api: Api<Guarded<K>> = Api::all(client.clone());
+    let api: Api<Parsed<K>> = Api::all(client.clone());
     let kind = K::kind(&()).into_owned();
     let pulse = pulse.clone();
     let mut known = Known::default();
     watcher(api, watcher::Config::default().page_size(page_size))
         .default_backoff()
-        .modify(|object: &mut Guarded<K>| {
+        .modify(|object: &mut Parsed<K>| {
             drop_bookkeeping(object.meta_mut());
             drop_foreign_annotations(object.meta_mut());
             object.shrink();
@@ -221,9 +221,9 @@ fn children<K>(
     mut writer: ChildrenWriter<K>,
 ) -> BoxStream<'static, (Call, bool)>
 where
-    K: Resource<DynamicType = ()> + Compact + Clone + Debug + Send + Sync + 'static,
+    K: Resource<DynamicType = ()> + Trim + Clone + Debug + Send + Sync + 'static,
 {
-    let api: Api<Guarded<K>> = Api::all(client.clone());
+    let api: Api<Parsed<K>> = Api::all(client.clone());
     let config = watcher::Config::default()
         .labels(names::WORKSPACE_LABEL)
         .page_size(page_size);
@@ -240,9 +240,9 @@ where
                     if is_echo {
                         Vec::new()
                     } else {
-                        let wake = |(namespace, name): Parent| ObjectRef::new(&name).within(&namespace);
-                        let wakes = parents.into_iter().map(wake);
-                        wakes.map(|wake| (Call::One(wake), is_step)).collect()
+                        let trigger = |(namespace, name): Parent| ObjectRef::new(&name).within(&namespace);
+                        let triggers = parents.into_iter().map(trigger);
+                        triggers.map(|trigger| (Call::One(trigger), is_step)).collect()
                     }
                 }
                 Err(error) => {
@@ -260,20 +260,20 @@ fn at_once(calls: BoxStream<'static, (Call, bool)>) -> BoxStream<'static, Call> 
     calls.map(|(call, _)| call).boxed()
 }
 
-fn wake(meta: &ObjectMeta, name: Option<&str>) -> Wake {
+fn trigger(meta: &ObjectMeta, name: Option<&str>) -> Trigger {
     ObjectRef::new(name.unwrap_or_default()).within(meta.namespace.as_deref().unwrap_or_default())
 }
 
-fn expand(call: &Call, stores: &Stores) -> Vec<Wake> {
+fn expand(call: &Call, stores: &Stores) -> Vec<Trigger> {
     match call {
-        Call::One(wake) => vec![wake.clone()],
-        Call::Everybody => everybody(stores),
+        Call::One(trigger) => vec![trigger.clone()],
+        Call::Everybody => all_workspaces(stores),
         Call::Namespace(name) => {
-            let is_there = |object: &Guarded<Workspace>| object.meta().namespace.as_ref() == Some(name);
+            let is_there = |object: &Parsed<Workspace>| object.meta().namespace.as_ref() == Some(name);
             references_of(&stores.workspaces.state_filter(is_there))
         }
         Call::Template(name) => {
-            let refers = |object: &Guarded<Workspace>| {
+            let refers = |object: &Parsed<Workspace>| {
                 // One that does not parse may refer to it or not: looking costs little.
                 object.0.as_ref().map_or(true, |workspace| {
                     workspace.spec.template_ref.as_ref() == Some(name)
@@ -284,7 +284,7 @@ fn expand(call: &Call, stores: &Stores) -> Vec<Wake> {
     }
 }
 
-fn references_of(workspaces: &[Arc<Guarded<Workspace>>]) -> Vec<Wake> {
+fn references_of(workspaces: &[Arc<Parsed<Workspace>>]) -> Vec<Trigger> {
     workspaces
         .iter()
         .map(|object| ObjectRef::from_obj(object.as_ref()))
@@ -305,11 +305,14 @@ mod tests {
         for workspace in [user, objects::workspace("other")] {
             writers
                 .workspaces
-                .apply_watcher_event(&Event::Apply(Guarded::of(workspace)));
+                .apply_watcher_event(&Event::Apply(Parsed::of(workspace)));
         }
         let stores = writers.stores();
         let names = |call: &Call| -> Vec<String> {
-            let mut names: Vec<_> = expand(call, &stores).into_iter().map(|wake| wake.name).collect();
+            let mut names: Vec<_> = expand(call, &stores)
+                .into_iter()
+                .map(|trigger| trigger.name)
+                .collect();
             names.sort();
             names
         };
@@ -321,7 +324,7 @@ mod tests {
 
     #[test]
     fn a_broken_workspace_is_kept_and_woken() {
-        let broken: Guarded<Workspace> = serde_json::from_value(
+        let broken: Parsed<Workspace> = serde_json::from_value(
             serde_json::json!({"metadata": {"name": "b", "namespace": "team"}, "spec": 7}),
         )
         .unwrap();
@@ -330,6 +333,6 @@ mod tests {
         let mut writers = Writers::default();
         writers.workspaces.apply_watcher_event(&Event::Apply(broken));
         let stores: Arc<Stores> = Arc::new(writers.stores());
-        assert_eq!(everybody(&stores).len(), 1);
+        assert_eq!(all_workspaces(&stores).len(), 1);
     }
 }

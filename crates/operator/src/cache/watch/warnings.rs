@@ -1,4 +1,4 @@
-//! Watches of Warning Events, Nodes and other people's claims -> signs, and which workspaces to look at (IO).
+//! Watches of Warning Events, Nodes and other people's claims -> warnings, and which workspaces to look at (IO).
 //!
 //! Nothing waits for these watches: without them (or without the right to watch) the operator works, and says less.
 
@@ -20,10 +20,10 @@ use kube::{
     },
 };
 
-use super::{Wake, everybody};
+use super::{Trigger, all_workspaces};
 use crate::cache::{
     stores::{Glance, Stores},
-    warnings::{Node, POD, Signs, stand_of},
+    warnings::{ClusterWarnings, Node, POD, stand_of},
 };
 
 /// Those about pods and claims, but for what the kubelet and the scheduler repeat most, and what every pod's status tells. In one watch:
@@ -36,15 +36,15 @@ const WARNINGS: &str = "type=Warning,involvedObject.kind!=Workspace,involvedObje
 /// Node objects are large: tens of kilobytes each.
 const NODES_PER_PAGE: u32 = 50;
 
-/// Fills `signs` for as long as the stream is polled, and yields what to look at. It never ends and never fails.
+/// Fills `cluster_warnings` for as long as the stream is polled, and yields what to look at. It never ends and never fails.
 pub(super) fn start(
     client: &Client,
-    signs: &Arc<Signs>,
+    cluster_warnings: &Arc<ClusterWarnings>,
     stores: &Stores,
-) -> impl Stream<Item = Vec<Wake>> + Send + use<> {
-    let claims = claims(client, signs.clone(), stores.clone());
-    let nodes = nodes(client, signs.clone(), stores.clone());
-    let warnings = warnings(client, signs.clone(), stores.clone());
+) -> impl Stream<Item = Vec<Trigger>> + Send + use<> {
+    let claims = claims(client, cluster_warnings.clone(), stores.clone());
+    let nodes = nodes(client, cluster_warnings.clone(), stores.clone());
+    let warnings = warnings(client, cluster_warnings.clone(), stores.clone());
     stream::select(warnings, stream::select(nodes, claims))
 }
 
@@ -52,9 +52,9 @@ pub(super) fn start(
 /// deleted, and nothing else.
 fn claims(
     client: &Client,
-    signs: Arc<Signs>,
+    cluster_warnings: Arc<ClusterWarnings>,
     stores: Stores,
-) -> impl Stream<Item = Vec<Wake>> + Send + use<> {
+) -> impl Stream<Item = Vec<Trigger>> + Send + use<> {
     let config = watcher::Config::default().labels(&format!("!{}", names::WORKSPACE_LABEL));
     let mut listed: HashSet<(String, String)> = HashSet::new();
     let is_leaving = |claim: &PartialObjectMeta<Claim>| claim.metadata.deletion_timestamp.is_some();
@@ -72,11 +72,11 @@ fn claims(
                 Vec::new()
             }
             Ok(Change::InitDone) => {
-                signs.replace_leaving(std::mem::take(&mut listed));
-                everybody(&stores)
+                cluster_warnings.replace_leaving(std::mem::take(&mut listed));
+                all_workspaces(&stores)
             }
-            Ok(Change::Apply(claim)) => heard_of(&signs, &stores, &claim, is_leaving(&claim)),
-            Ok(Change::Delete(claim)) => heard_of(&signs, &stores, &claim, false),
+            Ok(Change::Apply(claim)) => heard_of(&cluster_warnings, &stores, &claim, is_leaving(&claim)),
+            Ok(Change::Delete(claim)) => heard_of(&cluster_warnings, &stores, &claim, false),
             Err(error) => {
                 tracing::warn!(%error, kind = "PersistentVolumeClaim", "the watch broke and is begun anew");
                 Vec::new()
@@ -84,9 +84,14 @@ fn claims(
         })
 }
 
-fn heard_of(signs: &Signs, stores: &Stores, claim: &PartialObjectMeta<Claim>, leaving: bool) -> Vec<Wake> {
+fn heard_of(
+    cluster_warnings: &ClusterWarnings,
+    stores: &Stores,
+    claim: &PartialObjectMeta<Claim>,
+    leaving: bool,
+) -> Vec<Trigger> {
     let (namespace, name) = (claim.namespace().unwrap_or_default(), claim.name_any());
-    if signs.note_claim(&namespace, &name, leaving) {
+    if cluster_warnings.note_claim(&namespace, &name, leaving) {
         workspaces_at(&namespace, &name, stores)
     } else {
         Vec::new()
@@ -95,20 +100,20 @@ fn heard_of(signs: &Signs, stores: &Stores, claim: &PartialObjectMeta<Claim>, le
 
 fn warnings(
     client: &Client,
-    signs: Arc<Signs>,
+    cluster_warnings: Arc<ClusterWarnings>,
     stores: Stores,
-) -> impl Stream<Item = Vec<Wake>> + Send + use<> {
+) -> impl Stream<Item = Vec<Trigger>> + Send + use<> {
     let config = watcher::Config::default().fields(WARNINGS);
     watcher(Api::<Event>::all(client.clone()), config)
         .default_backoff()
         .filter_map(move |change| {
-            let wake = match change {
-                Ok(Change::Apply(event) | Change::InitApply(event)) => signs
+            let trigger = match change {
+                Ok(Change::Apply(event) | Change::InitApply(event)) => cluster_warnings
                     .note(&event)
                     .then(|| workspace_of(&event, &stores))
                     .flatten(),
                 Ok(Change::Delete(event)) => {
-                    signs.drop_event(&event);
+                    cluster_warnings.drop_event(&event);
                     None
                 }
                 Ok(Change::Init | Change::InitDone) => None,
@@ -117,11 +122,15 @@ fn warnings(
                     None
                 }
             };
-            std::future::ready(wake.map(|wake| vec![wake]))
+            std::future::ready(trigger.map(|trigger| vec![trigger]))
         })
 }
 
-fn nodes(client: &Client, signs: Arc<Signs>, stores: Stores) -> impl Stream<Item = Vec<Wake>> + Send + use<> {
+fn nodes(
+    client: &Client,
+    cluster_warnings: Arc<ClusterWarnings>,
+    stores: Stores,
+) -> impl Stream<Item = Vec<Trigger>> + Send + use<> {
     let config = watcher::Config::default().page_size(NODES_PER_PAGE);
     let mut listed: HashMap<String, Node> = HashMap::new();
     watcher(Api::<NodeObject>::all(client.clone()), config)
@@ -137,11 +146,16 @@ fn nodes(client: &Client, signs: Arc<Signs>, stores: Stores) -> impl Stream<Item
             }
             Ok(Change::InitDone) => {
                 // Nodes that vanished meanwhile are reported by no event.
-                signs.replace_nodes(std::mem::take(&mut listed));
-                everybody(&stores)
+                cluster_warnings.replace_nodes(std::mem::take(&mut listed));
+                all_workspaces(&stores)
             }
-            Ok(Change::Apply(node)) => told(&signs, &stores, &node.name_any(), Some(stand_of(&node))),
-            Ok(Change::Delete(node)) => told(&signs, &stores, &node.name_any(), None),
+            Ok(Change::Apply(node)) => told(
+                &cluster_warnings,
+                &stores,
+                &node.name_any(),
+                Some(stand_of(&node)),
+            ),
+            Ok(Change::Delete(node)) => told(&cluster_warnings, &stores, &node.name_any(), None),
             Err(error) => {
                 tracing::warn!(%error, kind = "Node", "the watch broke and is begun anew");
                 Vec::new()
@@ -149,8 +163,8 @@ fn nodes(client: &Client, signs: Arc<Signs>, stores: Stores) -> impl Stream<Item
         })
 }
 
-fn told(signs: &Signs, stores: &Stores, name: &str, node: Option<Node>) -> Vec<Wake> {
-    if signs.note_node(name, node) {
+fn told(cluster_warnings: &ClusterWarnings, stores: &Stores, name: &str, node: Option<Node>) -> Vec<Trigger> {
+    if cluster_warnings.note_node(name, node) {
         workspaces_on(name, stores)
     } else {
         Vec::new()
@@ -158,7 +172,7 @@ fn told(signs: &Signs, stores: &Stores, name: &str, node: Option<Node>) -> Vec<W
 }
 
 /// The workspace whose pod or claim an Event is about.
-fn workspace_of(event: &Event, stores: &Stores) -> Option<Wake> {
+fn workspace_of(event: &Event, stores: &Stores) -> Option<Trigger> {
     let about = &event.involved_object;
     let (namespace, name) = (about.namespace.as_deref(), about.name.as_deref()?);
     let labels = match about.kind.as_deref()? {
@@ -170,7 +184,7 @@ fn workspace_of(event: &Event, stores: &Stores) -> Option<Wake> {
 }
 
 /// The workspaces that have a pod on a node.
-fn workspaces_on(node: &str, stores: &Stores) -> Vec<Wake> {
+fn workspaces_on(node: &str, stores: &Stores) -> Vec<Trigger> {
     let on_it = |pod: &Glance<'_>| pod.says("nodeName", node);
     let parents = stores.pods.parents(on_it).into_iter();
     parents
@@ -179,7 +193,7 @@ fn workspaces_on(node: &str, stores: &Stores) -> Vec<Wake> {
 }
 
 /// The workspaces of a namespace that have a pod which mounts a claim.
-fn workspaces_at(namespace: &str, claim: &str, stores: &Stores) -> Vec<Wake> {
+fn workspaces_at(namespace: &str, claim: &str, stores: &Stores) -> Vec<Trigger> {
     let mounts = |pod: &Glance<'_>| pod.says("claimName", claim);
     let parents = stores.pods.parents(mounts).into_iter();
     parents
@@ -195,7 +209,7 @@ mod tests {
 
     use super::*;
     use crate::{
-        cache::stores::{Guarded, Writers},
+        cache::stores::{Parsed, Writers},
         testing,
     };
 
@@ -204,7 +218,7 @@ mod tests {
         let mut writers = Writers::default();
         let mut pod = testing::running().pods[0].as_ref().clone();
         pod.spec.as_mut().unwrap().node_name = Some("n1".to_owned());
-        writers.pods.apply(Change::Apply(Guarded::of(pod.clone())));
+        writers.pods.apply(Change::Apply(Parsed::of(pod.clone())));
         let stores = writers.stores();
         let event: Event = serde_json::from_value(json!({
             "metadata": {},

@@ -3,14 +3,14 @@
 //!
 //! | file | in -> out |
 //! |---|---|
-//! | `keep.rs` | the API server -> our own keys, rotated, and every such ConfigMap there is |
-//! | `spread.rs` | what there is -> what there ought to be |
+//! | `own_keys.rs` | the API server -> our own keys, rotated, and every such ConfigMap there is |
+//! | `distribute.rs` | what there is -> what there ought to be |
 //!
 //! One per namespace and not per workspace: the keys are the same for all, and a rotation writes a few objects instead of
 //! thousands. Nothing in it is secret; whoever may change it may run pods in that namespace.
 
-mod keep;
-mod spread;
+mod distribute;
+mod own_keys;
 
 use std::{
     collections::{BTreeMap, HashMap, HashSet},
@@ -24,8 +24,8 @@ use kit::assertion::Signer;
 use tokio::time::Instant;
 
 pub use self::{
-    keep::{keep, renew},
-    spread::{ensure, run, sweep},
+    distribute::{ensure, reconcile, run},
+    own_keys::{maintain, renew},
 };
 
 /// What a ConfigMap holds.
@@ -193,11 +193,11 @@ impl Seen {
         Self {
             uid: object.metadata.uid.clone(),
             ours: labels.is_some_and(|labels| {
-                spread::labels()
+                distribute::labels()
                     .iter()
                     .all(|(key, value)| labels.get(key) == Some(value))
             }),
-            sound: spread::can_be_changed(object)
+            sound: distribute::can_be_changed(object)
                 && object.binary_data.as_ref().is_none_or(BTreeMap::is_empty),
             entries: object.data.clone().unwrap_or_default(),
         }

@@ -8,8 +8,8 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use kube::runtime::events::{Event, EventType};
 
 use super::{
-    subject::{Kind, Standing, Subject},
-    verdict::Verdict,
+    subject::{DesiredState, Kind, Subject},
+    validation::Validation,
 };
 use crate::status::{assess::conditions::Conditions, transitions::note};
 
@@ -26,15 +26,15 @@ pub(super) enum Due {
     /// The finalizer is to go: nobody uses it any more.
     Release,
     /// This status is to be written.
-    Tell(Standing),
+    Tell(DesiredState),
 }
 
-/// What is due first. `verdict` is unknown of an object that cannot be parsed, whose status then is left alone; `since` is how long
+/// What is due first. `validation` is unknown of an object that cannot be parsed, whose status then is left alone; `since` is how long
 /// ago this process wrote the status last.
 pub(super) fn decide(
     subject: &Subject,
     users: i32,
-    verdict: Option<&Verdict>,
+    validation: Option<&Validation>,
     since: Option<Duration>,
     now: Timestamp,
 ) -> Due {
@@ -44,26 +44,26 @@ pub(super) fn decide(
         (false, true) => return Due::Release,
         _ => {}
     }
-    let Some(verdict) = verdict else {
+    let Some(validation) = validation else {
         return Due::Nothing(None);
     };
-    let before = &subject.standing;
-    let standing = standing(subject, users, verdict, now);
-    if standing == *before {
+    let before = &subject.desired_state;
+    let desired_state = desired_state(subject, users, validation, now);
+    if desired_state == *before {
         return Due::Nothing(None);
     }
     let left = since.and_then(|since| PAUSE.checked_sub(since));
     match left {
-        Some(left) if says_the_same(before, &standing) => Due::Nothing(Some(left)),
-        _ => Due::Tell(standing),
+        Some(left) if says_the_same(before, &desired_state) => Due::Nothing(Some(left)),
+        _ => Due::Tell(desired_state),
     }
 }
 
 /// The Event that leads from one standing to the next, if one does.
-pub(super) fn event(kind: Kind, before: &Standing, after: &Standing) -> Option<Event> {
-    let holds = |standing: &Standing| condition::holds(&standing.conditions, TERMINATING);
+pub(super) fn event(kind: Kind, before: &DesiredState, after: &DesiredState) -> Option<Event> {
+    let in_use = |desired_state: &DesiredState| condition::holds(&desired_state.conditions, TERMINATING);
     let told = condition::find(&after.conditions, TERMINATING)?;
-    (holds(after) && !holds(before)).then(|| Event {
+    (in_use(after) && !in_use(before)).then(|| Event {
         type_: EventType::Warning,
         reason: kind.in_use().to_owned(),
         note: Some(note(&told.message)),
@@ -72,14 +72,19 @@ pub(super) fn event(kind: Kind, before: &Standing, after: &Standing) -> Option<E
     })
 }
 
-fn standing(subject: &Subject, users: i32, verdict: &Verdict, now: Timestamp) -> Standing {
+fn desired_state(subject: &Subject, users: i32, validation: &Validation, now: Timestamp) -> DesiredState {
     let kind = subject.key.kind;
-    let mut conditions = Conditions::new(&subject.standing.conditions, subject.generation, now);
-    conditions.set(kind.condition(), verdict.holds, verdict.reason, &verdict.message);
+    let mut conditions = Conditions::new(&subject.desired_state.conditions, subject.generation, now);
+    conditions.set(
+        kind.condition(),
+        validation.holds,
+        validation.reason,
+        &validation.message,
+    );
     if subject.is_leaving && users > 0 {
         conditions.set(TERMINATING, true, kind.in_use(), &in_use(subject, users));
     }
-    Standing {
+    DesiredState {
         observed_generation: subject.generation,
         users: Some(users),
         conditions: conditions.finish(),
@@ -115,10 +120,10 @@ fn in_use(subject: &Subject, users: i32) -> String {
 }
 
 /// Whether two standings differ in nothing but numbers.
-fn says_the_same(one: &Standing, other: &Standing) -> bool {
-    let gist = |standing: &Standing| -> Vec<(String, String, String)> {
+fn says_the_same(one: &DesiredState, other: &DesiredState) -> bool {
+    let gist = |desired_state: &DesiredState| -> Vec<(String, String, String)> {
         let gist = |it: &Condition| (it.type_.clone(), it.status.clone(), it.reason.clone());
-        standing.conditions.iter().map(gist).collect()
+        desired_state.conditions.iter().map(gist).collect()
     };
     one.observed_generation == other.observed_generation && gist(one) == gist(other)
 }
@@ -130,8 +135,8 @@ mod tests {
     use super::*;
     use crate::controllers::catalog::subject::Key;
 
-    fn fine() -> Verdict {
-        Verdict {
+    fn fine() -> Validation {
+        Validation {
             holds: true,
             reason: reason::ALL_RULES_HOLD,
             message: "Fine.".to_owned(),
@@ -154,7 +159,7 @@ mod tests {
                 Vec::new()
             },
             is_leaving,
-            standing: Standing::default(),
+            desired_state: DesiredState::default(),
         }
     }
 
@@ -163,11 +168,11 @@ mod tests {
     }
 
     fn told(subject: &mut Subject, users: i32, second: i64) -> Option<Event> {
-        let Due::Tell(standing) = decide(subject, users, Some(&fine()), None, at(second)) else {
+        let Due::Tell(desired_state) = decide(subject, users, Some(&fine()), None, at(second)) else {
             panic!("a status is due")
         };
-        let event = event(subject.key.kind, &subject.standing, &standing);
-        subject.standing = standing;
+        let event = event(subject.key.kind, &subject.desired_state, &desired_state);
+        subject.desired_state = desired_state;
         event
     }
 
@@ -186,8 +191,8 @@ mod tests {
     fn an_unchanged_object_is_not_written_again_whatever_time_it_is() {
         let mut subject = subject(true, false);
         told(&mut subject, 2, 1);
-        assert_eq!(subject.standing.users, Some(2));
-        assert_eq!(subject.standing.observed_generation, Some(3));
+        assert_eq!(subject.desired_state.users, Some(2));
+        assert_eq!(subject.desired_state.observed_generation, Some(3));
         assert_eq!(
             decide(&subject, 2, Some(&fine()), None, at(9999)),
             Due::Nothing(None)
@@ -218,7 +223,7 @@ mod tests {
         assert!(note.starts_with("2 workspaces use this template"), "{note}");
         assert!(note.ends_with("--field-selector spec.templateRef=t"), "{note}");
         assert!(told(&mut subject, 1, 20).is_none());
-        let condition = condition::find(&subject.standing.conditions, TERMINATING).unwrap();
+        let condition = condition::find(&subject.desired_state.conditions, TERMINATING).unwrap();
         assert!(condition.message.starts_with("1 workspace uses"));
         assert_eq!(condition.last_transition_time.0, at(2));
     }

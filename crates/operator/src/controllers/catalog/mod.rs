@@ -1,20 +1,20 @@
 //! Templates, managers and execution profiles: they stay while workspaces use them, and say how many do (IO: [`run`]).
 //!
-//! `subject` sees the three kinds as one, `uses` says who uses what, `verdict` what is wrong with an object, `decide` what is due;
-//! all of them are pure. `entry` turns workspaces away from objects that are being deleted, `holds` sets a finalizer before the
-//! first child of the first user is made, and `sweep` does what is due whenever something changed.
+//! `subject` sees the three kinds as one, `usage` says who uses what, `validation` what is wrong with an object, `decide` what is due;
+//! all of them are pure. `admission` turns workspaces away from objects that are being deleted, `in_use` sets a finalizer before the
+//! first child of the first user is made, and `reconcile` does what is due whenever something changed.
 
+mod admission;
 mod decide;
-mod entry;
-mod holds;
+mod in_use;
+mod reconcile;
 mod subject;
-mod sweep;
-mod uses;
-mod verdict;
+mod usage;
+mod validation;
 
 pub use self::{
-    entry::admit,
-    holds::{Error, Holds, hold},
+    admission::admit,
+    in_use::{Error, InUse, ensure_in_use},
+    reconcile::{CatalogState, reconcile, run},
     subject::{Key, Kind},
-    sweep::{Sweeps, run, sweep},
 };

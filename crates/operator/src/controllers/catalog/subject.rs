@@ -118,7 +118,7 @@ impl Key {
 
 /// What an object's status says.
 #[derive(Clone, Debug, Default, PartialEq)]
-pub(super) struct Standing {
+pub(super) struct DesiredState {
     pub(super) observed_generation: Option<i64>,
     pub(super) users: Option<i32>,
     pub(super) conditions: Vec<Condition>,
@@ -132,19 +132,19 @@ pub(super) struct Subject {
     pub(super) generation: Option<i64>,
     pub(super) finalizers: Vec<String>,
     pub(super) is_leaving: bool,
-    pub(super) standing: Standing,
+    pub(super) desired_state: DesiredState,
 }
 
 impl Subject {
     /// Of a stored object with this status.
-    pub(super) fn of(kind: Kind, meta: &ObjectMeta, standing: Standing) -> Self {
+    pub(super) fn of(kind: Kind, meta: &ObjectMeta, desired_state: DesiredState) -> Self {
         Self {
             key: Key::of(kind, meta),
             version: version_of(meta),
             generation: meta.generation,
             finalizers: meta.finalizers.clone().unwrap_or_default(),
             is_leaving: meta.deletion_timestamp.is_some(),
-            standing,
+            desired_state,
         }
     }
 
@@ -164,35 +164,35 @@ pub(super) trait Protected: Resource {
 impl Protected for WorkspaceTemplate {
     fn subject(&self) -> Subject {
         let status = self.status.clone().unwrap_or_default();
-        let standing = Standing {
+        let desired_state = DesiredState {
             observed_generation: status.observed_generation,
             users: status.in_use_by,
             conditions: status.conditions,
         };
-        Subject::of(Kind::Template, &self.metadata, standing)
+        Subject::of(Kind::Template, &self.metadata, desired_state)
     }
 }
 
 impl Protected for WorkspaceManager {
     fn subject(&self) -> Subject {
         let status = self.status.clone().unwrap_or_default();
-        let standing = Standing {
+        let desired_state = DesiredState {
             observed_generation: status.observed_generation,
             users: status.workspaces,
             conditions: status.conditions,
         };
-        Subject::of(Kind::Manager, &self.metadata, standing)
+        Subject::of(Kind::Manager, &self.metadata, desired_state)
     }
 }
 
 impl Protected for WorkspaceExecutionProfile {
     fn subject(&self) -> Subject {
         let status = self.status.clone().unwrap_or_default();
-        let standing = Standing {
+        let desired_state = DesiredState {
             observed_generation: status.observed_generation,
             users: status.in_use_by,
             conditions: status.conditions,
         };
-        Subject::of(Kind::Profile, &self.metadata, standing)
+        Subject::of(Kind::Profile, &self.metadata, desired_state)
     }
 }

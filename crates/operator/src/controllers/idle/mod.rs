@@ -6,7 +6,7 @@
 //! |---|---|
 //! | `subject.rs` | valid workspace, its ready pod -> whom to ask what, and when to stop it |
 //! | `book.rs` | subjects, answers -> who is asked next, what is known, who is to be stopped |
-//! | `round.rs` | book -> questions, a few at a time, by one task |
+//! | `reconcile.rs` | book -> questions, a few at a time, by one task |
 //! | `ask.rs`, `tls.rs` | subject -> answer of its pod |
 //! | `read.rs` | bodies of answers -> times of last activity |
 //! | `tell.rs` | what is known -> status |
@@ -18,7 +18,7 @@
 mod ask;
 mod book;
 mod read;
-mod round;
+mod reconcile;
 mod stop;
 mod subject;
 mod tell;
@@ -35,11 +35,11 @@ pub use self::{
     ask::{Answered, Asker, Unanswered},
     book::Book,
     read::{Reading, Signal},
-    round::run,
+    reconcile::run,
     stop::{Because, stopped_because},
     subject::Subject,
 };
-use crate::{cache::observed::World, context::Context};
+use crate::{cache::observed::Observed, context::Context};
 
 /// Says whom to ask from now on, and completes a new status by what is known of the workspace's use. `status`: as it follows from
 /// everything else. IO: none; in memory.
@@ -47,19 +47,19 @@ pub fn attend(
     context: &Context,
     workspace: &Workspace,
     valid: Option<&ValidWorkspace>,
-    world: &World,
+    observed: &Observed,
     status: &mut WorkspaceStatus,
 ) {
     let before = workspace.status.as_ref();
-    let subject = valid.and_then(|valid| subject::of(workspace, valid, world, status));
-    let key = world.identity.key();
-    let standing = context.idle.follow(&key, subject, (context.now)());
-    tell::complete(status, before, standing.as_ref());
+    let subject = valid.and_then(|valid| subject::of(workspace, valid, observed, status));
+    let key = observed.identity.key();
+    let usage = context.idle.follow(&key, subject, (context.now)());
+    tell::complete(status, before, usage.as_ref());
     let earlier = before.map(|before| (before.idle.clone(), before.stops_at.clone()));
     if earlier.unwrap_or_default() != (status.idle.clone(), status.stops_at.clone()) {
         context.idle.told(&key);
     }
-    status.stopped_because = stopped_because(workspace, world);
+    status.stopped_because = stopped_because(workspace, observed);
     say_why(status);
 }
 

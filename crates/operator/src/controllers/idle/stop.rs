@@ -19,7 +19,7 @@ use serde_json::json;
 
 use super::{Subject, subject::is_last_of_its_disk};
 use crate::{
-    cache::{observe, observed::World, stores},
+    cache::{observe, observed::Observed, stores},
     context::Context,
 };
 
@@ -62,12 +62,12 @@ impl FromStr for Because {
 }
 
 /// The rule that stopped the workspace, if it is stopped and a rule ended its last run.
-pub fn stopped_because(workspace: &Workspace, world: &World) -> Option<StoppedBecause> {
+pub fn stopped_because(workspace: &Workspace, observed: &Observed) -> Option<StoppedBecause> {
     if workspace.spec.desired_status != DesiredStatus::Stopped {
         return None;
     }
     let because: Because = workspace.annotations().get(STOPPED_BECAUSE)?.parse().ok()?;
-    (world.run_id() == Some(&because.run_id)).then_some(StoppedBecause {
+    (observed.run_id() == Some(&because.run_id)).then_some(StoppedBecause {
         rule: because.rule,
         time: Time(because.time),
     })
@@ -81,7 +81,7 @@ pub(super) async fn stop(context: &Context, subject: &Subject, now: Timestamp) -
     let Some(workspace) = workspace.filter(|workspace| is_still(workspace, subject)) else {
         return Ok(false);
     };
-    if is_last_of_its_disk(&observe::world(identity, &context.stores)) {
+    if is_last_of_its_disk(&observe::observed(identity, &context.stores)) {
         return Ok(false);
     }
     let because = Because {

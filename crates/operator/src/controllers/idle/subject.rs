@@ -1,4 +1,4 @@
-//! Valid workspace, world, status -> whom to ask whether the workspace is used (pure).
+//! Valid workspace, observed state, status -> whom to ask whether the workspace is used (pure).
 
 use std::{net::IpAddr, time::Duration};
 
@@ -8,7 +8,7 @@ use k8s_openapi::api::core::v1::Pod;
 use rules::{Question, ValidWorkspace};
 
 use crate::{
-    cache::observed::{Identity, World},
+    cache::observed::{Identity, Observed},
     plan::record,
 };
 
@@ -58,21 +58,21 @@ impl Subject {
 pub(super) fn of(
     workspace: &Workspace,
     valid: &ValidWorkspace,
-    world: &World,
+    observed: &Observed,
     status: &WorkspaceStatus,
 ) -> Option<Subject> {
     let idle = valid.idle.as_ref()?;
     let endpoint = status.endpoint.as_ref()?;
-    if workspace.spec.desired_status == DesiredStatus::Stopped || is_last_of_its_disk(world) {
+    if workspace.spec.desired_status == DesiredStatus::Stopped || is_last_of_its_disk(observed) {
         return None;
     }
-    let run_id = world.run_id()?;
+    let run_id = observed.run_id()?;
     let told = workspace
         .status
         .as_ref()
         .filter(|before| before.run_id.as_deref() == Some(run_id));
     Some(Subject {
-        identity: world.identity.clone(),
+        identity: observed.identity.clone(),
         generation: workspace.metadata.generation,
         run_id: run_id.to_owned(),
         address: endpoint.pod_ip.parse().ok()?,
@@ -80,9 +80,9 @@ pub(super) fn of(
             Some(port) => port,
             None => u16::try_from(endpoint.port).ok()?,
         },
-        question: question_of_run(valid, &idle.question, world.started_from()),
+        question: question_of_run(valid, &idle.question, observed.started_from()),
         timeout: idle.timeout(),
-        since: usable_since(world.current_pod()?)?,
+        since: usable_since(observed.current_pod()?)?,
         known: told.and_then(|told| Some(told.idle.as_ref()?.last_activity.as_ref()?.0)),
     })
 }
@@ -96,8 +96,8 @@ fn question_of_run(valid: &ValidWorkspace, today: &Question, started_from: Optio
 
 /// Whether somebody deleted the disk: its files are there for as long as the pod runs, and people are told to save them. A claim that
 /// the workspace only names does not count: whoever makes and deletes one could never be stopped.
-pub(super) fn is_last_of_its_disk(world: &World) -> bool {
-    let own = world.own_claim();
+pub(super) fn is_last_of_its_disk(observed: &Observed) -> bool {
+    let own = observed.own_claim();
     own.is_some_and(|claim| claim.metadata.deletion_timestamp.is_some())
 }
 
@@ -128,25 +128,25 @@ pub(super) mod tests {
         testing,
     };
 
-    fn asked(change: impl FnOnce(&mut Workspace, &mut World)) -> Option<Subject> {
-        let (mut workspace, mut world) = (objects::workspace("demo"), testing::running());
+    fn asked(change: impl FnOnce(&mut Workspace, &mut Observed)) -> Option<Subject> {
+        let (mut workspace, mut observed) = (objects::workspace("demo"), testing::running());
         workspace.spec.idle_shutdown = Some(IdleShutdown {
             idle_timeout_in_minutes: Some(5),
             ..IdleShutdown::default()
         });
-        change(&mut workspace, &mut world);
+        change(&mut workspace, &mut observed);
         let valid = testing::admit(&workspace);
         let verdict = Ok(valid.clone());
         let status = assess(&Facts {
             workspace: &workspace,
             verdict: &verdict,
-            world: &world,
-            obstacle: None,
+            observed: &observed,
+            blocker: None,
             grace: Duration::from_mins(5),
             now: "2026-01-01T00:01:00Z".parse().unwrap(),
         })
         .status;
-        of(&workspace, &valid, &world, &status)
+        of(&workspace, &valid, &observed, &status)
     }
 
     /// `demo`, running, with a timeout of five minutes.
@@ -172,34 +172,38 @@ pub(super) mod tests {
             asked(|workspace, _| workspace.spec.desired_status = DesiredStatus::Stopped),
             None
         );
-        assert_eq!(asked(|_, world| *world = testing::started()), None);
-        let strange = |_: &mut Workspace, world: &mut World| {
-            let pod = objects::ready(world.pods[0].as_ref().clone(), "host.example");
-            world.pods = vec![pod.into()];
+        assert_eq!(asked(|_, observed| *observed = testing::started()), None);
+        let strange = |_: &mut Workspace, observed: &mut Observed| {
+            let pod = objects::ready(observed.pods[0].as_ref().clone(), "host.example");
+            observed.pods = vec![pod.into()];
         };
         assert_eq!(asked(strange), None, "an address is a number");
     }
 
     #[test]
     fn whose_disk_is_deleted_under_it_is_not_stopped_because_that_would_take_the_files() {
-        let deleted = |world: &mut World| {
-            let mut claim = world.claim.as_deref().unwrap().clone();
+        let deleted = |observed: &mut Observed| {
+            let mut claim = observed.claim.as_deref().unwrap().clone();
             claim.metadata.deletion_timestamp = Some(Time("2026-01-01T00:00:00Z".parse().unwrap()));
             claim
         };
-        assert_eq!(asked(|_, world| world.claim = Some(deleted(world).into())), None);
-        let of_another = |_: &mut Workspace, world: &mut World| {
-            let mut claim = deleted(world);
+        assert_eq!(
+            asked(|_, observed| observed.claim = Some(deleted(observed).into())),
+            None
+        );
+        let of_another = |_: &mut Workspace, observed: &mut Observed| {
+            let mut claim = deleted(observed);
             claim.metadata.owner_references = None;
             claim.metadata.annotations = None;
-            world.claim = Some(claim.into());
+            observed.claim = Some(claim.into());
         };
         assert!(asked(of_another).is_some());
     }
 
     #[test]
     fn a_deleted_claim_that_is_not_the_workspace_s_own_keeps_nobody_from_being_stopped() {
-        let with_scratch = |_: &mut Workspace, world: &mut World| world.leaving = vec!["scratch".to_owned()];
+        let with_scratch =
+            |_: &mut Workspace, observed: &mut Observed| observed.leaving = vec!["scratch".to_owned()];
         assert_eq!(asked(with_scratch), Some(subject()));
     }
 

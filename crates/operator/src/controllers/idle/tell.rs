@@ -10,37 +10,37 @@ use api::{
 use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 
-use super::book::Standing;
+use super::book::Usage;
 
 /// Sets what a status tells of idleness. `before`: the status as it was; `None`: nobody is asked.
 pub(super) fn complete(
     status: &mut WorkspaceStatus,
     before: Option<&WorkspaceStatus>,
-    standing: Option<&Standing>,
+    usage: Option<&Usage>,
 ) {
-    let (idle, stops_at) = standing.map_or((None, None), |standing| told(before, standing));
+    let (idle, stops_at) = usage.map_or((None, None), |usage| fields(before, usage));
     status.stops_because = stops_at.as_ref().map(|_| StopRule::Idle);
     status.stops_at = stops_at;
     status.idle = idle;
 }
 
 /// Whether a status is to be written anew.
-pub(super) fn is_news(status: &WorkspaceStatus, standing: &Standing) -> bool {
+pub(super) fn differs(status: &WorkspaceStatus, usage: &Usage) -> bool {
     let mut next = status.clone();
-    complete(&mut next, Some(status), Some(standing));
+    complete(&mut next, Some(status), Some(usage));
     next != *status
 }
 
-fn told(before: Option<&WorkspaceStatus>, standing: &Standing) -> (Option<IdleStatus>, Option<Time>) {
-    let before = before.filter(|before| before.run_id.as_ref() == Some(&standing.run_id));
+fn fields(before: Option<&WorkspaceStatus>, usage: &Usage) -> (Option<IdleStatus>, Option<Time>) {
+    let before = before.filter(|before| before.run_id.as_ref() == Some(&usage.run_id));
     let earlier = before.and_then(|before| before.idle.clone());
     let earlier_stop = before.and_then(|before| before.stops_at.clone());
-    let same_rule = before.is_some_and(|before| timeout_of(before) == Some(standing.timeout));
+    let same_rule = before.is_some_and(|before| timeout_of(before) == Some(usage.timeout));
     let had_failed = earlier.as_ref().is_some_and(has_error);
-    if standing.is_told && same_rule && earlier.is_some() {
+    if usage.is_told && same_rule && earlier.is_some() {
         return (earlier, earlier_stop);
     }
-    if let Some(failing) = &standing.failing {
+    if let Some(failing) = &usage.failing {
         if had_failed && earlier_stop.is_none() {
             return (earlier, None);
         }
@@ -49,10 +49,10 @@ fn told(before: Option<&WorkspaceStatus>, standing: &Standing) -> (Option<IdleSt
             last_activity: None,
             error: Some(failing.why.clone()),
         };
-        return (Some(idle(standing.last_activity, vec![signal])), None);
+        return (Some(idle(usage.last_activity, vec![signal])), None);
     }
-    let stop = to_second(standing.last_activity) + seconds(standing.timeout);
-    if !standing.is_read {
+    let stop = to_second(usage.last_activity) + seconds(usage.timeout);
+    if !usage.is_read {
         // As an earlier leader left it.
         return match (&earlier, same_rule || had_failed) {
             (None, _) => (None, None),
@@ -63,16 +63,16 @@ fn told(before: Option<&WorkspaceStatus>, standing: &Standing) -> (Option<IdleSt
     let moved = earlier_stop
         .as_ref()
         .map(|earlier| stop.duration_since(earlier.0).abs());
-    if same_rule && !had_failed && moved.is_some_and(|moved| moved <= seconds(standing.timeout / 10)) {
+    if same_rule && !had_failed && moved.is_some_and(|moved| moved <= seconds(usage.timeout / 10)) {
         return (earlier, earlier_stop);
     }
-    let signals = standing.signals.iter().map(|signal| IdleSignal {
+    let signals = usage.signals.iter().map(|signal| IdleSignal {
         name: signal.name.to_owned(),
         last_activity: signal.last_activity.map(|time| Time(to_second(time))),
         error: None,
     });
     (
-        Some(idle(standing.last_activity, signals.collect())),
+        Some(idle(usage.last_activity, signals.collect())),
         Some(Time(stop)),
     )
 }
@@ -113,8 +113,8 @@ mod tests {
         Timestamp::from_second(1_800_000_000 + second).unwrap()
     }
 
-    fn standing(last_activity: i64) -> Standing {
-        Standing {
+    fn usage(last_activity: i64) -> Usage {
+        Usage {
             run_id: "run1".to_owned(),
             timeout: Duration::from_mins(10),
             last_activity: at(last_activity),
@@ -139,9 +139,9 @@ mod tests {
         }
     }
 
-    fn next(before: &WorkspaceStatus, standing: &Standing) -> WorkspaceStatus {
+    fn next(before: &WorkspaceStatus, usage: &Usage) -> WorkspaceStatus {
         let mut status = running(10);
-        complete(&mut status, Some(before), Some(standing));
+        complete(&mut status, Some(before), Some(usage));
         status
     }
 
@@ -154,45 +154,45 @@ mod tests {
 
     #[test]
     fn a_stop_is_announced_and_told_anew_only_when_it_moves_by_more_than_a_tenth() {
-        let first = next(&running(10), &standing(0));
+        let first = next(&running(10), &usage(0));
         assert_eq!(
             (stop(&first), first.stops_because),
             (Some(600), Some(StopRule::Idle))
         );
-        assert!(!is_news(&first, &standing(60)), "exactly a tenth");
-        assert!(is_news(&first, &standing(61)));
-        let second = next(&first, &standing(61));
+        assert!(!differs(&first, &usage(60)), "exactly a tenth");
+        assert!(differs(&first, &usage(61)));
+        let second = next(&first, &usage(61));
         assert_eq!(stop(&second), Some(661));
         assert_eq!(second.idle.unwrap().last_activity, Some(Time(at(61))));
     }
 
     #[test]
     fn what_was_told_just_now_stands_however_far_it_moves() {
-        let first = next(&running(10), &standing(0));
-        let again = Standing {
+        let first = next(&running(10), &usage(0));
+        let again = Usage {
             is_told: true,
-            ..standing(500)
+            ..usage(500)
         };
-        assert!(!is_news(&first, &again));
-        assert!(is_news(&running(10), &again), "somebody took it away");
+        assert!(!differs(&first, &again));
+        assert!(differs(&running(10), &again), "somebody took it away");
     }
 
     #[test]
     fn another_timeout_is_told_at_once() {
-        let first = next(&running(10), &standing(0));
+        let first = next(&running(10), &usage(0));
         let mut other = first.clone();
         other.resolved = running(11).resolved;
         // `before` still tells of the timeout of 11 minutes.
-        assert_eq!(stop(&next(&other, &standing(5))), Some(605));
+        assert_eq!(stop(&next(&other, &usage(5))), Some(605));
     }
 
     #[test]
     fn another_run_begins_with_nothing() {
-        let mut before = next(&running(10), &standing(0));
+        let mut before = next(&running(10), &usage(0));
         before.run_id = Some("run0".to_owned());
-        let unread = Standing {
+        let unread = Usage {
             is_read: false,
-            ..standing(0)
+            ..usage(0)
         };
         let fresh = next(&before, &unread);
         assert_eq!(
@@ -203,38 +203,38 @@ mod tests {
 
     #[test]
     fn a_new_leader_leaves_what_was_told_until_it_has_read_itself() {
-        let before = next(&running(10), &standing(0));
-        let unread = Standing {
+        let before = next(&running(10), &usage(0));
+        let unread = Usage {
             is_read: false,
-            ..standing(500)
+            ..usage(500)
         };
-        assert!(!is_news(&before, &unread));
+        assert!(!differs(&before, &unread));
     }
 
     #[test]
     fn a_pod_that_tells_nothing_is_not_stopped_and_its_status_says_why_once() {
-        let before = next(&running(10), &standing(0));
-        let failing = |why: &str| Standing {
+        let before = next(&running(10), &usage(0));
+        let failing = |why: &str| Usage {
             failing: Some(Unanswered {
                 name: "kernels",
                 why: why.to_owned(),
             }),
-            ..standing(0)
+            ..usage(0)
         };
         let failed = next(&before, &failing("the answer is 403"));
         assert_eq!((stop(&failed), failed.stops_because), (None, None));
         let signals = &failed.idle.as_ref().unwrap().signals;
         assert_eq!(signals[0].error.as_deref(), Some("the answer is 403"));
         assert!(
-            !is_news(&failed, &failing("no answer within 5 s")),
+            !differs(&failed, &failing("no answer within 5 s")),
             "other words for the same"
         );
-        assert_eq!(stop(&next(&failed, &standing(0))), Some(600));
+        assert_eq!(stop(&next(&failed, &usage(0))), Some(600));
     }
 
     #[test]
     fn who_is_not_asked_is_told_nothing() {
-        let before = next(&running(10), &standing(0));
+        let before = next(&running(10), &usage(0));
         let mut status = before.clone();
         complete(&mut status, Some(&before), None);
         assert_eq!(

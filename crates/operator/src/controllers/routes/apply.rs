@@ -13,13 +13,13 @@ use kube::{
 use rules::routes::{Route, RouteKind};
 use serde_json::{Value, json};
 
-use super::{Wish, covers, object::object};
+use super::{Desired, diff, object::object};
 use crate::{
     apply::{
         contest::Decision,
         diff::{Step, stance},
     },
-    blockers::{Obstacle, refusal},
+    blockers::{Blocker, refusal},
     cache::{
         observed::Identity,
         routes::{Footing, Live},
@@ -56,44 +56,44 @@ fn own(context: &Context, identity: &Identity) -> Vec<Live> {
 pub async fn settle(
     context: &Context,
     identity: &Identity,
-    wish: Wish<'_>,
-) -> Result<Option<Obstacle>, Error> {
+    desired: Desired<'_>,
+) -> Result<Option<Blocker>, Error> {
     let own = own(context, identity);
-    let wished = match wish {
-        Wish::AsTheyAre(None) => return Ok(None),
-        Wish::AsTheyAre(Some(why)) => {
+    let desired = match desired {
+        Desired::AsTheyAre(None) => return Ok(None),
+        Desired::AsTheyAre(Some(why)) => {
             let message = format!(
                 "The routes stay as they are, because the workspace's WorkspaceManager breaks a rule: {why}."
             );
             return Ok(Some(failed(message, own.is_empty())));
         }
-        Wish::None => &[],
-        Wish::These(routes) => routes,
+        Desired::None => &[],
+        Desired::These(routes) => routes,
     };
-    let placed = place(context, identity, wished).await?;
+    let placed = place(context, identity, desired).await?;
     for live in &self::own(context, identity) {
-        let wished = wished
+        let desired = desired
             .iter()
             .any(|route| route.kind == live.kind && Some(&route.name) == live.object.metadata.name.as_ref());
-        if placed.gap || !wished {
+        if placed.gap || !desired {
             delete(context, identity, live).await?;
         }
     }
-    Ok(placed.obstacle)
+    Ok(placed.blocker)
 }
 
 /// What came of writing the routes.
 struct Placed {
-    obstacle: Option<Obstacle>,
+    blocker: Option<Blocker>,
     /// Whether an object is not there that others may refer to. What asks who somebody is may be such an object: none of them
     /// may be left then, or they would do without it, or with one that is somebody else's.
     gap: bool,
 }
 
 /// Writes the routes one after the other, and none after one that cannot be written.
-async fn place(context: &Context, identity: &Identity, wished: &[Route]) -> Result<Placed, Error> {
+async fn place(context: &Context, identity: &Identity, desired: &[Route]) -> Result<Placed, Error> {
     let mut ready = Vec::new();
-    for route in wished {
+    for route in desired {
         match footing(context, route) {
             Ok(Some(resource)) => ready.push(Writer {
                 context,
@@ -102,41 +102,41 @@ async fn place(context: &Context, identity: &Identity, wished: &[Route]) -> Resu
                 resource,
             }),
             Ok(None) => return Ok(Placed::after(None, false)),
-            Err(obstacle) => return Ok(Placed::after(Some(obstacle), false)),
+            Err(blocker) => return Ok(Placed::after(Some(blocker), false)),
         }
     }
     // Whose name is taken shows before anything is made that would refer to it.
     if ready.len() > 1 {
         for writer in ready.iter().filter(|writer| writer.cached().is_none()) {
-            if let Some(obstacle) = writer.taken().await? {
-                return Ok(Placed::after(Some(obstacle), true));
+            if let Some(blocker) = writer.taken().await? {
+                return Ok(Placed::after(Some(blocker), true));
             }
         }
     }
     let mut contested = None;
     for writer in &ready {
-        let obstacle = writer.write().await?;
-        if let Some(Obstacle::Contested { .. }) = obstacle {
-            contested = obstacle;
-        } else if let Some(obstacle) = obstacle {
+        let blocker = writer.write().await?;
+        if let Some(Blocker::Contested { .. }) = blocker {
+            contested = blocker;
+        } else if let Some(blocker) = blocker {
             let own = writer.cached().filter(|live| identity.owns(&live.metadata));
-            return Ok(Placed::after(Some(obstacle), own.is_none()));
+            return Ok(Placed::after(Some(blocker), own.is_none()));
         }
     }
     Ok(Placed::after(contested, false))
 }
 
 impl Placed {
-    fn after(obstacle: Option<Obstacle>, gap: bool) -> Self {
-        let obstacle = obstacle.map(|obstacle| match obstacle {
-            Obstacle::Route { reason, message, .. } if gap => Obstacle::Route {
+    fn after(blocker: Option<Blocker>, gap: bool) -> Self {
+        let blocker = blocker.map(|blocker| match blocker {
+            Blocker::Route { reason, message, .. } if gap => Blocker::Route {
                 reason,
                 message,
                 missing: true,
             },
             other => other,
         });
-        Self { obstacle, gap }
+        Self { blocker, gap }
     }
 }
 
@@ -155,7 +155,7 @@ pub async fn remove(context: &Context, identity: &Identity) -> Result<Vec<String
 }
 
 /// Where the API server keeps a route's kind; `None` while a look is on its way, and what it finds wakes us.
-fn footing(context: &Context, route: &Route) -> Result<Option<ApiResource>, Obstacle> {
+fn footing(context: &Context, route: &Route) -> Result<Option<ApiResource>, Blocker> {
     let store = &context.stores.routes;
     match store.footing(&route.kind) {
         Some(Footing::Known(resource)) => Ok(Some(resource)),
@@ -186,7 +186,7 @@ impl Writer<'_> {
     }
 
     /// What is in the way if the name is another's.
-    async fn taken(&self) -> Result<Option<Obstacle>, Error> {
+    async fn taken(&self) -> Result<Option<Blocker>, Error> {
         let found = self.api().get_opt(&self.route.name).await;
         let found = found.map_err(|error| self.error(error))?;
         Ok(found
@@ -194,7 +194,7 @@ impl Writer<'_> {
             .map(|_| self.conflict()))
     }
 
-    async fn write(&self) -> Result<Option<Obstacle>, Error> {
+    async fn write(&self) -> Result<Option<Blocker>, Error> {
         let planned = object(self.identity, self.route);
         match self.cached() {
             Some(live) => self.put_right(planned, live.as_ref()).await,
@@ -202,9 +202,9 @@ impl Writer<'_> {
         }
     }
 
-    fn conflict(&self) -> Obstacle {
+    fn conflict(&self) -> Blocker {
         let (kind, name) = (&self.route.kind.kind, &self.route.name);
-        Obstacle::Route {
+        Blocker::Route {
             reason: reason::NAME_CONFLICT,
             message: format!(
                 "A {kind} named {name} exists and is not this workspace's, so it gets no route. Delete or rename that object."
@@ -214,7 +214,7 @@ impl Writer<'_> {
     }
 
     /// Makes what is absent. If the name is taken, what is there is looked at like any other.
-    async fn make(&self, planned: Value) -> Result<Option<Obstacle>, Error> {
+    async fn make(&self, planned: Value) -> Result<Option<Blocker>, Error> {
         let mut intent = planned.clone();
         intent["metadata"]["resourceVersion"] = json!(kit::ABSENT);
         match self.apply(intent).await {
@@ -233,12 +233,12 @@ impl Writer<'_> {
         }
     }
 
-    async fn put_right(&self, planned: Value, live: &DynamicObject) -> Result<Option<Obstacle>, Error> {
+    async fn put_right(&self, planned: Value, live: &DynamicObject) -> Result<Option<Blocker>, Error> {
         let (kind, name) = (self.route.kind.kind.clone(), self.route.name.clone());
         match stance(self.identity, &live.metadata) {
             Step::Conflict => Ok(Some(self.conflict())),
-            Step::Wait => Ok(Some(Obstacle::Leaving { kind, name })),
-            Step::Keep | Step::Write if covers::is_as_planned(live, &planned) => Ok(None),
+            Step::Wait => Ok(Some(Blocker::Leaving { kind, name })),
+            Step::Keep | Step::Write if diff::is_as_planned(live, &planned) => Ok(None),
             Step::Keep | Step::Write => {
                 let child = (kind.as_str(), name.as_str());
                 let contested = match self.context.contests.decide(self.identity, child, &planned) {
@@ -258,7 +258,7 @@ impl Writer<'_> {
         }
     }
 
-    async fn apply(&self, intent: Value) -> Result<Option<Obstacle>, Error> {
+    async fn apply(&self, intent: Value) -> Result<Option<Blocker>, Error> {
         let params = PatchParams::apply(names::OPERATOR).force();
         match self
             .api()
@@ -271,14 +271,14 @@ impl Writer<'_> {
                 Ok(None)
             }
             Err(kube::Error::Api(status)) => match self.refusal(&status) {
-                Some(obstacle) => Ok(Some(obstacle)),
+                Some(blocker) => Ok(Some(blocker)),
                 None => Err(self.error(kube::Error::Api(status))),
             },
             Err(source) => Err(self.error(source)),
         }
     }
 
-    fn refusal(&self, status: &Status) -> Option<Obstacle> {
+    fn refusal(&self, status: &Status) -> Option<Blocker> {
         let kind = &self.route.kind.kind;
         refusal::of_answer(kind, status.code, &status.message)?;
         let message = format!(
@@ -351,8 +351,8 @@ fn is_held(object: &DynamicObject) -> bool {
         .is_some_and(|held| !held.is_empty())
 }
 
-fn failed(message: String, missing: bool) -> Obstacle {
-    Obstacle::Route {
+fn failed(message: String, missing: bool) -> Blocker {
+    Blocker::Route {
         reason: reason::ROUTE_FAILED,
         message,
         missing,

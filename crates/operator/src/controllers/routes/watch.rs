@@ -23,7 +23,7 @@ use crate::{
     cache::{
         routes::{Footing, workspace_of},
         stores::{self, Stores},
-        watch::{Wake, everybody},
+        watch::{Trigger, all_workspaces},
     },
     support::{failure::message_of, pace::paced},
 };
@@ -31,13 +31,13 @@ use crate::{
 /// How long a kind that was not there is left alone, however much it is wanted.
 const PAUSE: Duration = Duration::from_secs(2);
 /// How often a kind is looked for that a manager names.
-const LOOK: Duration = Duration::from_secs(30);
+const CHECK_INTERVAL: Duration = Duration::from_secs(30);
 
 /// Whom to look at.
 type Calls = mpsc::UnboundedSender<Call>;
 
 enum Call {
-    One(Wake),
+    One(Trigger),
     Everybody,
 }
 
@@ -46,7 +46,7 @@ pub fn start(
     client: &Client,
     kinds: &[RouteKind],
     stores: &Stores,
-) -> impl Stream<Item = Wake> + Send + use<> {
+) -> impl Stream<Item = Trigger> + Send + use<> {
     let (calls, heard) = mpsc::unbounded();
     // All at once: routes of a kind without a place in the store would be said to be not watched.
     let wanted: HashMap<_, _> = kinds
@@ -65,8 +65,8 @@ pub fn start(
     let work = stream::once(futures::future::join_all(follow)).filter_map(|_| std::future::ready(None));
     let stores = stores.clone();
     let heard = heard.map(move |call| match call {
-        Call::One(wake) => vec![wake],
-        Call::Everybody => everybody(&stores),
+        Call::One(trigger) => vec![trigger],
+        Call::Everybody => all_workspaces(&stores),
     });
     stream::select(paced(heard), Box::pin(work))
 }
@@ -103,9 +103,9 @@ impl Follower {
                 continue;
             }
             while !self.is_named() {
-                tokio::time::sleep(LOOK).await;
+                tokio::time::sleep(CHECK_INTERVAL).await;
             }
-            let _ = tokio::time::timeout(LOOK, wanted.notified()).await;
+            let _ = tokio::time::timeout(CHECK_INTERVAL, wanted.notified()).await;
         }
     }
 
@@ -182,16 +182,16 @@ impl Follower {
                 let namespace = object.namespace().unwrap_or_default();
                 let before = store.get(kind, &namespace, &object.name_any());
                 let both = before.as_deref().into_iter().chain([&object]);
-                let wakes: Vec<_> = both.filter_map(wake).collect();
+                let triggers: Vec<_> = both.filter_map(trigger).collect();
                 store.saw(kind, object);
-                for wake in wakes {
-                    self.call(Call::One(wake));
+                for trigger in triggers {
+                    self.call(Call::One(trigger));
                 }
             }
             Event::Delete(object) => {
                 store.gone(kind, &object.namespace().unwrap_or_default(), &object.name_any());
-                if let Some(wake) = wake(&object) {
-                    self.call(Call::One(wake));
+                if let Some(trigger) = trigger(&object) {
+                    self.call(Call::One(trigger));
                 }
             }
         }
@@ -207,7 +207,7 @@ impl Follower {
     }
 }
 
-fn wake(object: &DynamicObject) -> Option<Wake> {
+fn trigger(object: &DynamicObject) -> Option<Trigger> {
     let namespace = object.namespace().unwrap_or_default();
     Some(ObjectRef::new(&workspace_of(object)?).within(&namespace))
 }

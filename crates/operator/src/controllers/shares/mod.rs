@@ -1,8 +1,8 @@
 //! Shares: bound to a workspace, active or not and why, ended to the second, removed in the end (IO: [`run`]).
 //!
-//! What makes a share count is `rules::shares`; `due` says what of that is to be written (pure), `round` writes it.
+//! What makes a share count is `rules::shares`; `due` says what of that is to be written (pure), `reconcile` writes it.
 
 mod due;
-mod round;
+mod reconcile;
 
-pub use self::round::{Rounds, round, run};
+pub use self::reconcile::{Resync, reconcile, run};

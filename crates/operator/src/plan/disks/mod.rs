@@ -2,12 +2,12 @@
 //!
 //! | question | where |
 //! |---|---|
-//! | Is the claim under the disk's name ours, inherited, somebody else's? | [`standing`] |
-//! | Is a live claim as planned, and may it grow? | [`shape`] |
-//! | Does a deleted workspace leave its disk behind? | [`fate`] |
-//! | May an existing claim be mounted, and who else uses it? | [`borrowed`] |
+//! | Is the claim under the disk's name ours, inherited, somebody else's? | [`ownership`] |
+//! | Is a live claim as planned, and may it grow? | [`desired_claim`] |
+//! | Does a deleted workspace leave its disk behind? | [`retention`] |
+//! | May an existing claim be mounted, and who else uses it? | [`borrowed_claims`] |
 
-pub mod borrowed;
-pub mod fate;
-pub mod shape;
-pub mod standing;
+pub mod borrowed_claims;
+pub mod desired_claim;
+pub mod ownership;
+pub mod retention;

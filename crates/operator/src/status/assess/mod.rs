@@ -1,15 +1,15 @@
-//! Workspace, verdict, world, obstacle -> status (pure).
+//! Workspace, verdict, observed state, obstacle -> status (pure).
 //!
 //! Everything is told from what is there after the writes, so the same facts always give the same status and a start
 //! without trouble passes through two of them only: on its way, and ready.
 
+mod changes;
 pub(crate) mod conditions;
 mod evidence;
-mod news;
 mod rare;
 mod remembered;
+mod report;
 mod timeout;
-mod told;
 
 use std::time::Duration;
 
@@ -23,16 +23,16 @@ use jiff::Timestamp;
 use kube::{ResourceExt, runtime::events::Event};
 use rules::ValidWorkspace;
 
-pub(crate) use self::evidence::is_kept_apart;
+pub(crate) use self::evidence::waits_for_node;
 pub use self::rare::{farewell, unreadable};
 use self::{
     evidence::{Evidence, Judging},
-    timeout::{Cause, Start},
+    timeout::{Reason, Start},
 };
 use crate::{
-    blockers::{Obstacle, Trouble, rejected::Rejected},
-    cache::observed::{PORT_NAME, World, is_ready},
-    plan::{disks::shape::class_of, record},
+    blockers::{Blocker, Problem, rejected::Rejected},
+    cache::observed::{Observed, PORT_NAME, is_ready},
+    plan::{disks::desired_claim::class_of, record},
     support::failure::listed,
 };
 
@@ -54,9 +54,9 @@ pub struct Facts<'a> {
     /// What the rules say.
     pub verdict: &'a Result<ValidWorkspace, Rejected>,
     /// What is there after the writes.
-    pub world: &'a World,
+    pub observed: &'a Observed,
     /// What kept a child from being written.
-    pub obstacle: Option<&'a Obstacle>,
+    pub blocker: Option<&'a Blocker>,
     /// How long a pod without a node still counts as starting, where nobody limits starts.
     pub grace: Duration,
     /// Now.
@@ -89,45 +89,45 @@ pub fn assess(facts: &Facts<'_>) -> Assessment {
     let endpoint = endpoint(facts);
     let stand = stand(facts, endpoint.is_some());
     let evidence = evidence(facts, stand, &before);
-    let trouble = facts
-        .obstacle
-        .and_then(Obstacle::trouble)
+    let problem = facts
+        .blocker
+        .and_then(Blocker::problem)
         .or_else(|| {
             let rejected = facts.verdict.as_ref().err()?;
-            rejected.trouble(facts.workspace.spec.desired_status)
+            rejected.problem(facts.workspace.spec.desired_status)
         })
-        .or(evidence.trouble)
+        .or(evidence.problem)
         .or_else(|| not_served(facts));
-    let alive = facts.world.wanted_pods() > 0;
+    let alive = facts.observed.wanted_pods() > 0;
     let pending = pending(facts, alive);
-    let run_id = facts.world.run_id().filter(|_| stand != Stand::Stopped);
+    let run_id = facts.observed.run_id().filter(|_| stand != Stand::Stopped);
     let starting = run_id.filter(|_| match stand {
         Stand::Starting => true,
         // It may be wanted again before anything of it has ended.
-        Stand::Stopping => !facts.world.current_pod().is_some_and(is_ready),
+        Stand::Stopping => !facts.observed.current_pod().is_some_and(is_ready),
         Stand::Running | Stand::Stopped | Stand::Invalid => false,
     });
-    let starting_since = timeout::since(&before, facts.world, starting, facts.now);
+    let starting_since = timeout::since(&before, facts.observed, starting, facts.now);
     let valid = facts.verdict.as_ref().ok();
     let limited = starting_since.as_ref().filter(|_| stand == Stand::Starting);
     let start = Start::of(valid, limited);
     let left = start.as_ref().and_then(|start| start.left(facts.now));
-    let earlier = cause(&before, facts.world);
-    let trouble = steady(trouble, stand, earlier);
-    let trouble = match &start {
-        Some(start) if left.is_none() => Some(start.failed(trouble, earlier, facts.world)),
-        _ => trouble,
+    let earlier = earlier_reason(&before, facts.observed);
+    let problem = steady(problem, stand, earlier);
+    let problem = match &start {
+        Some(start) if left.is_none() => Some(start.failed(problem, earlier, facts.observed)),
+        _ => problem,
     };
-    let trouble = trouble.map(|trouble| with_waiting(trouble, &pending));
-    let disk = remembered::disk(&before, facts.world, run_id, stand == Stand::Running);
-    let told = stand == Stand::Running || trouble.is_some();
-    let started_at = run_id.and_then(|_| remembered::started_at(&before, facts.world, told));
-    let conditions = told::conditions(facts, stand, trouble.as_ref(), disk.as_ref(), &before);
-    let decisive = told::decisive(stand, trouble.as_ref(), facts.verdict.is_err());
+    let problem = problem.map(|problem| with_waiting(problem, &pending));
+    let disk = remembered::disk(&before, facts.observed, run_id, stand == Stand::Running);
+    let told = stand == Stand::Running || problem.is_some();
+    let started_at = run_id.and_then(|_| remembered::started_at(&before, facts.observed, told));
+    let conditions = report::conditions(facts, stand, problem.as_ref(), disk.as_ref(), &before);
+    let decisive = report::decisive(stand, problem.as_ref(), facts.verdict.is_err());
     let decided_by = condition::find(&conditions, decisive).cloned();
     let status = WorkspaceStatus {
         observed_generation: facts.workspace.metadata.generation,
-        phase: Some(told::phase(stand, trouble.as_ref())),
+        phase: Some(report::phase(stand, problem.as_ref())),
         reason: decided_by.as_ref().map(|condition| condition.reason.clone()),
         message: decided_by.map(|condition| condition.message),
         // A running workspace that became invalid keeps the address under which people use it.
@@ -135,19 +135,19 @@ pub fn assess(facts: &Facts<'_>) -> Assessment {
             .filter(|valid| valid.not_served.is_none())
             .map(|valid| valid.url.clone())
             .or_else(|| before.url.filter(|_| alive && valid.is_none())),
-        resolved: valid.map(|valid| resolved(valid, facts.world)).or_else(|| {
+        resolved: valid.map(|valid| resolved(valid, facts.observed)).or_else(|| {
             before
                 .resolved
                 .filter(|_| alive)
                 .map(|old| with_access_of(old, facts.workspace))
         }),
-        deployment_name: facts.world.own_deployment().map(ResourceExt::name_any),
-        service_name: own_service_name(facts.world),
+        deployment_name: facts.observed.own_deployment().map(ResourceExt::name_any),
+        service_name: own_service_name(facts.observed),
         endpoint,
         run_id: run_id.map(str::to_owned),
         owner: api::names::owner(&facts.workspace.metadata).map(str::to_owned),
         pending_update: pending,
-        containers: containers(facts.world),
+        containers: containers(facts.observed),
         idle: None,
         stops_at: None,
         stops_because: None,
@@ -158,18 +158,18 @@ pub fn assess(facts: &Facts<'_>) -> Assessment {
         conditions,
     };
     Assessment {
-        news: news::news(facts.workspace.status.as_ref(), &status, facts.world),
+        news: changes::events(facts.workspace.status.as_ref(), &status, facts.observed),
         status,
         recheck: evidence.recheck.into_iter().chain(left).min(),
     }
 }
 
 /// What is wrong where no gateway serves the workspace's manager.
-fn not_served(facts: &Facts<'_>) -> Option<Trouble> {
+fn not_served(facts: &Facts<'_>) -> Option<Problem> {
     let valid = facts.verdict.as_ref().ok()?;
     let is_wanted = facts.workspace.spec.desired_status == DesiredStatus::Running;
     let message = valid.not_served.clone().filter(|_| is_wanted)?;
-    Some(Trouble {
+    Some(Problem {
         reason: reason::NOT_SERVED,
         message,
         failed: false,
@@ -177,10 +177,10 @@ fn not_served(facts: &Facts<'_>) -> Option<Trouble> {
 }
 
 /// The effective values. Where a class is named, of a disk that exists its own: it never changes, whatever is named today.
-fn resolved(valid: &ValidWorkspace, world: &World) -> Resolved {
+fn resolved(valid: &ValidWorkspace, observed: &Observed) -> Resolved {
     let mut resolved = valid.resolved();
     let named = resolved.storage.as_mut().and_then(|it| it.class_name.as_mut());
-    if let (Some(named), Some(has)) = (named, world.own_claim().and_then(class_of)) {
+    if let (Some(named), Some(has)) = (named, observed.own_claim().and_then(class_of)) {
         has.clone_into(named);
     }
     resolved
@@ -196,9 +196,9 @@ fn with_access_of(started: Resolved, workspace: &Workspace) -> Resolved {
 }
 
 fn stand(facts: &Facts<'_>, ready: bool) -> Stand {
-    let wanted = facts.world.wanted_pods() > 0;
+    let wanted = facts.observed.wanted_pods() > 0;
     match facts.workspace.spec.desired_status {
-        DesiredStatus::Stopped if facts.world.is_quiet() => Stand::Stopped,
+        DesiredStatus::Stopped if facts.observed.is_quiet() => Stand::Stopped,
         DesiredStatus::Stopped => Stand::Stopping,
         DesiredStatus::Running if ready => Stand::Running,
         DesiredStatus::Running if facts.verdict.is_err() && !wanted => Stand::Invalid,
@@ -208,10 +208,10 @@ fn stand(facts: &Facts<'_>, ready: bool) -> Stand {
 
 /// Where routes lead: to the ready pod of the current run, at the port that this pod was started with.
 fn endpoint(facts: &Facts<'_>) -> Option<Endpoint> {
-    if facts.workspace.spec.desired_status == DesiredStatus::Stopped || facts.world.wanted_pods() == 0 {
+    if facts.workspace.spec.desired_status == DesiredStatus::Stopped || facts.observed.wanted_pods() == 0 {
         return None;
     }
-    let pod = facts.world.current_pod()?;
+    let pod = facts.observed.current_pod()?;
     let status = pod.status.as_ref()?;
     if !is_ready(pod) {
         return None;
@@ -230,19 +230,22 @@ fn endpoint(facts: &Facts<'_>) -> Option<Endpoint> {
     })
 }
 
-fn own_service_name(world: &World) -> Option<String> {
-    let service = world.service.as_deref()?;
-    world.identity.owns(&service.metadata).then(|| service.name_any())
+fn own_service_name(observed: &Observed) -> Option<String> {
+    let service = observed.service.as_deref()?;
+    observed
+        .identity
+        .owns(&service.metadata)
+        .then(|| service.name_any())
 }
 
 /// What the next start changes. That the pod template was changed by hand is told at any time.
 fn pending(facts: &Facts<'_>, alive: bool) -> Vec<String> {
     let valid = facts.verdict.as_ref().ok().filter(|_| alive);
-    let recorded = facts.world.started_from().zip(valid);
+    let recorded = facts.observed.started_from().zip(valid);
     let mut pending = recorded.map_or_else(Vec::new, |(started, valid)| record::pending(started, valid));
     pending.extend(
         facts
-            .world
+            .observed
             .template_changed_by()
             .map(|_| CHANGED_BY_HAND.to_owned()),
     );
@@ -250,29 +253,29 @@ fn pending(facts: &Facts<'_>, alive: bool) -> Vec<String> {
 }
 
 /// The cause, and what of the changes since the start is not in force: whoever mends the cause looks there.
-fn with_waiting(trouble: Trouble, pending: &[String]) -> Trouble {
+fn with_waiting(problem: Problem, pending: &[String]) -> Problem {
     let paths: Vec<_> = pending.iter().filter(|path| *path != CHANGED_BY_HAND).collect();
     if paths.is_empty() {
-        return trouble;
+        return problem;
     }
-    Trouble {
-        message: format!("{}{WAITING}{}.", trouble.message, listed(&paths, MOST_PATHS)),
-        ..trouble
+    Problem {
+        message: format!("{}{WAITING}{}.", problem.message, listed(&paths, MOST_PATHS)),
+        ..problem
     }
 }
 
 /// How many containers are ready, while there are to be any.
-fn containers(world: &World) -> Option<ContainerCounts> {
-    let template = world.own_deployment().filter(|_| world.wanted_pods() > 0)?;
+fn containers(observed: &Observed) -> Option<ContainerCounts> {
+    let template = observed.own_deployment().filter(|_| observed.wanted_pods() > 0)?;
     let template = template.spec.as_ref()?.template.spec.as_ref();
-    let (ready, total) = evidence::count(world.current_pod(), template)?;
+    let (ready, total) = evidence::count(observed.current_pod(), template)?;
     Some(ContainerCounts {
         ready: i32::try_from(ready).ok()?,
         total: i32::try_from(total).ok()?,
     })
 }
 
-/// What the world shows, by where the workspace stands.
+/// What the observed state shows, by where the workspace stands.
 fn evidence(facts: &Facts<'_>, stand: Stand, before: &WorkspaceStatus) -> Evidence {
     let available = condition::find(&before.conditions, AVAILABLE);
     let unavailable = available.filter(|available| available.status == "False");
@@ -288,9 +291,9 @@ fn evidence(facts: &Facts<'_>, stand: Stand, before: &WorkspaceStatus) -> Eviden
         separated: is_separated(valid),
     };
     match stand {
-        Stand::Starting => evidence::of_start(facts.world, judging),
-        Stand::Running => evidence::of_run(facts.world, facts.now),
-        Stand::Stopping => evidence::of_end(facts.world, facts.now),
+        Stand::Starting => evidence::of_start(facts.observed, judging),
+        Stand::Running => evidence::of_run(facts.observed, facts.now),
+        Stand::Stopping => evidence::of_end(facts.observed, facts.now),
         Stand::Stopped | Stand::Invalid => Evidence::default(),
     }
 }
@@ -302,26 +305,26 @@ fn is_separated(valid: Option<&ValidWorkspace>) -> bool {
 }
 
 /// What was told to be wrong with the run that is on.
-fn cause<'a>(before: &'a WorkspaceStatus, world: &World) -> Option<Cause<'a>> {
-    let same_run = before.run_id.as_deref() == world.run_id();
+fn earlier_reason<'a>(before: &'a WorkspaceStatus, observed: &Observed) -> Option<Reason<'a>> {
+    let same_run = before.run_id.as_deref() == observed.run_id();
     let earlier =
         condition::find(&before.conditions, DEGRADED).filter(|it| same_run && it.status == "True")?;
     let message = earlier.message.split(WAITING).next().unwrap_or_default();
-    Some(Cause::told(&earlier.reason, message))
+    Some(Reason::told(&earlier.reason, message))
 }
 
 /// What is told stays in these words as long as the run and the cause stay: the kubelet words the same failing pull or
 /// mount in two ways, by turns. And an evicted pod is soon gone, while the next one is still on its way.
-fn steady(trouble: Option<Trouble>, stand: Stand, earlier: Option<Cause<'_>>) -> Option<Trouble> {
-    let Some(earlier) = earlier else { return trouble };
+fn steady(problem: Option<Problem>, stand: Stand, earlier: Option<Reason<'_>>) -> Option<Problem> {
+    let Some(earlier) = earlier else { return problem };
     let words = || earlier.words.to_owned();
-    match trouble {
-        None if stand == Stand::Starting && earlier.reason == reason::EVICTED => Some(Trouble {
+    match problem {
+        None if stand == Stand::Starting && earlier.reason == reason::EVICTED => Some(Problem {
             reason: reason::EVICTED,
             message: words(),
             failed: false,
         }),
-        Some(now) if REWORDED.contains(&now.reason) && now.reason == earlier.reason => Some(Trouble {
+        Some(now) if REWORDED.contains(&now.reason) && now.reason == earlier.reason => Some(Problem {
             message: words(),
             ..now
         }),
@@ -331,12 +334,12 @@ fn steady(trouble: Option<Trouble>, stand: Stand, earlier: Option<Cause<'_>>) ->
                 && now.reason == earlier.reason
                 && words().len() > now.message.len() =>
         {
-            Some(Trouble {
+            Some(Problem {
                 message: words(),
                 ..now
             })
         }
-        trouble => trouble,
+        problem => problem,
     }
 }
 

@@ -1,20 +1,20 @@
-//! Earlier status, world -> what the status remembers of the disk, and of the run (pure).
+//! Earlier status, observed state -> what the status remembers of the disk, and of the run (pure).
 
 use api::{WorkspaceStatus, workspace::DiskStatus};
 use k8s_openapi::apimachinery::pkg::{api::resource::Quantity, apis::meta::v1::Time};
 
-use crate::{cache::observed::World, plan::disks, status::started};
+use crate::{cache::observed::Observed, plan::disks, status::started};
 
 /// Which disk the workspace has, or had last. One that a pod was ready on and that is another one now was deleted, unless the other
 /// one has the volume of the one before.
 pub(super) fn disk(
     before: &WorkspaceStatus,
-    world: &World,
+    observed: &Observed,
     run_id: Option<&str>,
     ready: bool,
 ) -> Option<DiskStatus> {
     let earlier = before.disk.as_ref();
-    let found = world
+    let found = observed
         .own_claim()
         .and_then(|claim| Some((claim, claim.metadata.uid.clone()?)));
     let Some((claim, claim_uid)) = found else {
@@ -27,7 +27,7 @@ pub(super) fn disk(
     Some(DiskStatus {
         replaces_deleted: replaces_deleted && !run_ended,
         replaced_volume_name,
-        size: disks::shape::size(claim).map(|size| Quantity(size.to_owned())),
+        size: disks::desired_claim::size(claim).map(|size| Quantity(size.to_owned())),
         volume_name: same
             .and_then(|same| same.volume_name.clone())
             .or_else(|| volume.filter(|_| ready)),
@@ -59,10 +59,10 @@ fn replaced(earlier: Option<&DiskStatus>, same: bool, volume: Option<&String>) -
     )
 }
 
-/// Since when the run has had a container. It is not written for itself: `told` is whether the status is written anyway.
-pub(super) fn started_at(before: &WorkspaceStatus, world: &World, told: bool) -> Option<Time> {
-    let remembered = started::remembered(Some(before), world).cloned();
-    remembered.or_else(|| started::first_start(world).filter(|_| told))
+/// Since when the run has had a container. It is not written for itself: `report` is whether the status is written anyway.
+pub(super) fn started_at(before: &WorkspaceStatus, observed: &Observed, told: bool) -> Option<Time> {
+    let remembered = started::remembered(Some(before), observed).cloned();
+    remembered.or_else(|| started::first_start(observed).filter(|_| told))
 }
 
 #[cfg(test)]
@@ -70,13 +70,13 @@ mod tests {
     use super::*;
     use crate::testing;
 
-    fn world(uid: &str) -> World {
-        let mut world = testing::running();
-        let mut claim = world.claim.as_deref().unwrap().clone();
+    fn observed(uid: &str) -> Observed {
+        let mut observed = testing::running();
+        let mut claim = observed.claim.as_deref().unwrap().clone();
         claim.metadata.uid = Some(uid.to_owned());
         claim.spec.as_mut().unwrap().volume_name = Some(format!("volume-of-{uid}"));
-        world.claim = Some(claim.into());
-        world
+        observed.claim = Some(claim.into());
+        observed
     }
 
     fn status(disk: Option<DiskStatus>, run_id: Option<&str>) -> WorkspaceStatus {
@@ -89,17 +89,17 @@ mod tests {
 
     #[test]
     fn a_disk_is_remembered_with_its_volume_once_a_pod_was_ready_on_it() {
-        let first = disk(&status(None, None), &world("a"), Some("run1"), false).unwrap();
+        let first = disk(&status(None, None), &observed("a"), Some("run1"), false).unwrap();
         assert_eq!((first.claim_uid.as_str(), &first.volume_name), ("a", &None));
         let used = disk(
             &status(Some(first), Some("run1")),
-            &world("a"),
+            &observed("a"),
             Some("run1"),
             true,
         )
         .unwrap();
         assert_eq!(used.volume_name.as_deref(), Some("volume-of-a"));
-        let mut gone = world("a");
+        let mut gone = observed("a");
         gone.claim = None;
         let after = disk(&status(Some(used.clone()), Some("run1")), &gone, None, false);
         assert_eq!(after, Some(used), "also when it is gone");
@@ -112,11 +112,11 @@ mod tests {
             volume_name: Some("v".to_owned()),
             ..DiskStatus::default()
         };
-        let replaced = disk(&status(Some(used), None), &world("b"), None, false).unwrap();
+        let replaced = disk(&status(Some(used), None), &observed("b"), None, false).unwrap();
         assert!(replaced.replaces_deleted);
-        let started = disk(&status(Some(replaced), None), &world("b"), Some("run2"), true).unwrap();
+        let started = disk(&status(Some(replaced), None), &observed("b"), Some("run2"), true).unwrap();
         assert!(started.replaces_deleted && started.volume_name.is_some());
-        let stopped = disk(&status(Some(started), Some("run2")), &world("b"), None, false).unwrap();
+        let stopped = disk(&status(Some(started), Some("run2")), &observed("b"), None, false).unwrap();
         assert!(!stopped.replaces_deleted);
     }
 
@@ -126,17 +126,17 @@ mod tests {
             claim_uid: "a".to_owned(),
             ..DiskStatus::default()
         };
-        let next = disk(&status(Some(unused), None), &world("b"), None, false).unwrap();
+        let next = disk(&status(Some(unused), None), &observed("b"), None, false).unwrap();
         assert!(!next.replaces_deleted);
     }
 
-    /// A world whose claim has this volume, or none yet.
-    fn on(uid: &str, volume: Option<&str>) -> World {
-        let mut world = world(uid);
-        let mut claim = world.claim.as_deref().unwrap().clone();
+    /// A observed state whose claim has this volume, or none yet.
+    fn on(uid: &str, volume: Option<&str>) -> Observed {
+        let mut observed = observed(uid);
+        let mut claim = observed.claim.as_deref().unwrap().clone();
         claim.spec.as_mut().unwrap().volume_name = volume.map(str::to_owned);
-        world.claim = Some(claim.into());
-        world
+        observed.claim = Some(claim.into());
+        observed
     }
 
     fn used() -> DiskStatus {
@@ -156,8 +156,8 @@ mod tests {
 
     #[test]
     fn the_lost_volume_is_known_until_it_is_back() {
-        let next = |before: DiskStatus, world: &World, ready| {
-            disk(&status(Some(before), None), world, None, ready).unwrap()
+        let next = |before: DiskStatus, observed: &Observed, ready| {
+            disk(&status(Some(before), None), observed, None, ready).unwrap()
         };
         let empty = next(used(), &on("b", None), false);
         assert!(empty.replaces_deleted);
@@ -176,7 +176,7 @@ mod tests {
 
     #[test]
     fn somebody_else_s_claim_is_not_the_disk() {
-        let mut foreign = world("b");
+        let mut foreign = observed("b");
         let mut claim = foreign.claim.as_deref().unwrap().clone();
         claim.metadata.owner_references = None;
         claim.metadata.annotations = None;

@@ -11,7 +11,7 @@ use kube::ResourceExt as _;
 use rules::ValidWorkspace;
 
 use super::evidence::node_of;
-use crate::{blockers::Trouble, cache::observed::World};
+use crate::{blockers::Problem, cache::observed::Observed};
 
 /// What stands before the last cause. It is read again from the status: a cause stays in its words.
 const LAST: &str = " What was in its way last: ";
@@ -20,15 +20,15 @@ const LAST: &str = " What was in its way last: ";
 /// begins now, or began with its first pod: nobody may have been there to tell.
 pub(super) fn since(
     before: &WorkspaceStatus,
-    world: &World,
+    observed: &Observed,
     run_id: Option<&str>,
     now: Timestamp,
 ) -> Option<Time> {
-    let run_id = run_id.filter(|_| world.wanted_pods() > 0)?;
+    let run_id = run_id.filter(|_| observed.wanted_pods() > 0)?;
     if before.run_id.as_deref() == Some(run_id) {
         return before.starting_since.clone();
     }
-    let made = world
+    let made = observed
         .pods_of_run()
         .filter_map(|pod| pod.metadata.creation_timestamp.as_ref());
     let begun = made.map(|made| made.0).min().map_or(now, |made| made.min(now));
@@ -59,13 +59,18 @@ impl Start {
     }
 
     /// That its time is over. Without a `cause` of now the one `before` stays: what was in the way last.
-    pub(super) fn failed(&self, cause: Option<Trouble>, before: Option<Cause<'_>>, world: &World) -> Trouble {
+    pub(super) fn failed(
+        &self,
+        cause: Option<Problem>,
+        before: Option<Reason<'_>>,
+        observed: &Observed,
+    ) -> Problem {
         let last = match (cause, before) {
             (Some(cause), _) => format!("{}: {}", cause.reason, cause.message),
-            (None, Some(Cause { late: Some(last), .. })) => last.to_owned(),
-            (None, _) => standing(world),
+            (None, Some(Reason { late: Some(last), .. })) => last.to_owned(),
+            (None, _) => progress(observed),
         };
-        Trouble {
+        Problem {
             reason: reason::START_TIMEOUT,
             message: format!(
                 "The pod was not ready within {} min of the beginning of its run at {}. It goes on waiting: once what is in its way \
@@ -81,7 +86,7 @@ impl Start {
 
 /// What was told to be wrong.
 #[derive(Clone, Copy)]
-pub(super) struct Cause<'a> {
+pub(super) struct Reason<'a> {
     /// Its reason; that of the last cause, if a start took too long.
     pub(super) reason: &'a str,
     /// Its words, likewise.
@@ -90,7 +95,7 @@ pub(super) struct Cause<'a> {
     late: Option<&'a str>,
 }
 
-impl<'a> Cause<'a> {
+impl<'a> Reason<'a> {
     /// Reads it from a condition.
     pub(super) fn told(reason: &'a str, message: &'a str) -> Self {
         let last = message.split_once(LAST).map(|(_, last)| last);
@@ -111,8 +116,8 @@ impl<'a> Cause<'a> {
 }
 
 /// How far the start has come where nothing is wrong with it.
-fn standing(world: &World) -> String {
-    let Some(pod) = world.current_pod() else {
+fn progress(observed: &Observed) -> String {
+    let Some(pod) = observed.current_pod() else {
         return "nothing that the cluster tells; no pod has been made yet.".to_owned();
     };
     let name = pod.name_any();

@@ -20,7 +20,7 @@ use super::{
     read::{self, Signal},
 };
 use crate::{
-    cache::{observed::Identity, watch::Wake},
+    cache::{observed::Identity, watch::Trigger},
     support::backoff::{part, spread},
 };
 
@@ -40,8 +40,8 @@ const BETWEEN_WRITES: Duration = Duration::from_mins(1);
 pub struct Book {
     state: Mutex<State>,
     changed: Notify,
-    sender: mpsc::UnboundedSender<Wake>,
-    wakes: Mutex<Option<mpsc::UnboundedReceiver<Wake>>>,
+    sender: mpsc::UnboundedSender<Trigger>,
+    triggers: Mutex<Option<mpsc::UnboundedReceiver<Trigger>>>,
 }
 
 #[derive(Debug, Default)]
@@ -82,7 +82,7 @@ pub(super) struct Job {
 
 /// What is known of one workspace.
 #[derive(Clone, Debug, PartialEq)]
-pub(super) struct Standing {
+pub(super) struct Usage {
     pub(super) run_id: String,
     pub(super) timeout: Duration,
     /// When it was used last, as far as is known; not before it could be.
@@ -98,12 +98,12 @@ pub(super) struct Standing {
 
 impl Default for Book {
     fn default() -> Self {
-        let (sender, wakes) = mpsc::unbounded_channel();
+        let (sender, triggers) = mpsc::unbounded_channel();
         Self {
             state: Mutex::default(),
             changed: Notify::new(),
             sender,
-            wakes: Mutex::new(Some(wakes)),
+            triggers: Mutex::new(Some(triggers)),
         }
     }
 }
@@ -129,8 +129,8 @@ impl Entry {
         }
     }
 
-    fn standing(&self) -> Standing {
-        Standing {
+    fn usage(&self) -> Usage {
+        Usage {
             run_id: self.subject.run_id.clone(),
             timeout: self.subject.timeout,
             last_activity: self.last_activity,
@@ -192,7 +192,7 @@ impl Entry {
 
 impl Book {
     /// From now on a workspace is to be asked, or no more. What is known of it.
-    pub(super) fn follow(&self, key: &str, subject: Option<Subject>, now: Timestamp) -> Option<Standing> {
+    pub(super) fn follow(&self, key: &str, subject: Option<Subject>, now: Timestamp) -> Option<Usage> {
         let mut state = self.lock();
         let Some(subject) = subject else {
             state.leave(key);
@@ -200,7 +200,7 @@ impl Book {
         };
         if let Some(entry) = state.entries.get_mut(key).filter(|it| it.subject.is_as(&subject)) {
             entry.subject = Arc::new(subject);
-            return Some(entry.standing());
+            return Some(entry.usage());
         }
         let earlier = state.leave(key).filter(|it| it.subject.run_id == subject.run_id);
         state.count += 1;
@@ -209,13 +209,13 @@ impl Book {
         if let Some(earlier) = earlier {
             entry.last_activity = entry.last_activity.max(earlier.last_activity);
         }
-        let standing = entry.standing();
+        let usage = entry.usage();
         state.entries.insert(key.to_owned(), entry);
         // Somewhere in the first interval, so that a new leader does not ask everybody at once.
         state.set_due(key, Instant::now() + part(wait));
         drop(state);
         self.changed.notify_one();
-        Some(standing)
+        Some(usage)
     }
 
     /// A workspace is not asked any more.
@@ -268,7 +268,7 @@ impl Book {
         answer: Answered,
         took: Duration,
         now: Timestamp,
-    ) -> Option<(Standing, bool)> {
+    ) -> Option<(Usage, bool)> {
         let mut state = self.lock();
         let entry = state
             .entries
@@ -288,7 +288,7 @@ impl Book {
         } else {
             interval.min(left.max(Duration::from_secs(1)))
         };
-        let found = (entry.standing(), unused && entry.idle_readings >= READINGS);
+        let found = (entry.usage(), unused && entry.idle_readings >= READINGS);
         state.set_due(&job.key, Instant::now() + wait);
         Some(found)
     }
@@ -312,7 +312,7 @@ impl Book {
     }
 
     /// Has a workspace looked at, so that its status is written.
-    pub(super) fn wake(&self, identity: &Identity) {
+    pub(super) fn trigger(&self, identity: &Identity) {
         // Nobody listens when the process ends.
         let _ = self
             .sender
@@ -320,11 +320,15 @@ impl Book {
     }
 
     /// The workspaces that are to be looked at. Once.
-    pub fn wakes(&self) -> impl Stream<Item = Wake> + Send + use<> {
-        let wakes = self.wakes.lock().unwrap_or_else(PoisonError::into_inner).take();
-        stream::unfold(wakes, |wakes| async {
-            let mut wakes = wakes?;
-            wakes.recv().await.map(|wake| (wake, Some(wakes)))
+    pub fn triggers(&self) -> impl Stream<Item = Trigger> + Send + use<> {
+        let triggers = self
+            .triggers
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .take();
+        stream::unfold(triggers, |triggers| async {
+            let mut triggers = triggers?;
+            triggers.recv().await.map(|trigger| (trigger, Some(triggers)))
         })
     }
 

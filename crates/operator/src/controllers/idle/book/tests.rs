@@ -31,7 +31,7 @@ fn nothing() -> Answered {
 }
 
 /// Asks once, whenever that is due, at a time of day.
-fn ask(book: &Book, answer: Answered, now: Timestamp) -> (Standing, bool) {
+fn ask(book: &Book, answer: Answered, now: Timestamp) -> (Usage, bool) {
     book.answered(&job(book), answer, Duration::ZERO, now).unwrap()
 }
 
@@ -73,8 +73,8 @@ async fn who_just_started_has_a_whole_timeout_by_the_clock_of_its_own_machine() 
     // It became ready this moment, by a clock that is 50 min behind ours.
     book.follow(KEY, Some(subject()), at(3000));
     for second in [3010, 3100, 3299] {
-        let (standing, stop) = ask(&book, said_by_a_clock_behind(3000, at(-90_000)), at(second));
-        assert_eq!((standing.last_activity, stop), (at(3000), false));
+        let (usage, stop) = ask(&book, said_by_a_clock_behind(3000, at(-90_000)), at(second));
+        assert_eq!((usage.last_activity, stop), (at(3000), false));
     }
     assert!(!ask(&book, said_by_a_clock_behind(3000, at(0)), at(3300)).1);
     assert!(ask(&book, said_by_a_clock_behind(3000, at(0)), at(3330)).1);
@@ -85,9 +85,9 @@ async fn who_just_started_has_a_whole_timeout_whatever_the_pod_says() {
     let book = Book::default();
     book.follow(KEY, Some(subject()), at(0));
     for second in [10, 100, 290] {
-        let (standing, stop) = ask(&book, used(at(-90_000)), at(second));
+        let (usage, stop) = ask(&book, used(at(-90_000)), at(second));
         assert!(!stop);
-        assert_eq!(standing.last_activity, at(0));
+        assert_eq!(usage.last_activity, at(0));
     }
 }
 
@@ -97,13 +97,13 @@ async fn silence_is_not_idleness_and_a_reading_before_it_does_not_count() {
     book.follow(KEY, Some(subject()), at(0));
     ask(&book, used(at(0)), at(30));
     for round in 0..100 {
-        let (standing, stop) = ask(&book, nothing(), at(1000 + round));
+        let (usage, stop) = ask(&book, nothing(), at(1000 + round));
         assert!(!stop);
-        assert_eq!(standing.failing.is_some(), round >= 2, "{round}");
+        assert_eq!(usage.failing.is_some(), round >= 2, "{round}");
     }
     assert!(!ask(&book, used(at(0)), at(2000)).1);
-    let (standing, stop) = ask(&book, used(at(0)), at(2030));
-    assert!(stop && standing.failing.is_none());
+    let (usage, stop) = ask(&book, used(at(0)), at(2030));
+    assert!(stop && usage.failing.is_none());
 }
 
 #[tokio::test(start_paused = true)]
@@ -111,8 +111,8 @@ async fn activity_that_a_pod_forgets_still_happened() {
     let book = Book::default();
     book.follow(KEY, Some(subject()), at(0));
     ask(&book, used(at(200)), at(200));
-    let (standing, stop) = ask(&book, used(at(100)), at(310));
-    assert_eq!((standing.last_activity, stop), (at(200), false));
+    let (usage, stop) = ask(&book, used(at(100)), at(310));
+    assert_eq!((usage.last_activity, stop), (at(200), false));
 }
 
 #[tokio::test(start_paused = true)]
@@ -125,8 +125,8 @@ async fn a_time_that_has_not_come_is_now() {
         known: Some(at(9000)),
         ..subject()
     };
-    let standing = book.follow(KEY, Some(ahead), at(200)).unwrap();
-    assert_eq!(standing.last_activity, at(200));
+    let usage = book.follow(KEY, Some(ahead), at(200)).unwrap();
+    assert_eq!(usage.last_activity, at(200));
 }
 
 #[tokio::test(start_paused = true)]

@@ -11,7 +11,7 @@ use rules::ExecutionProfile;
 
 use super::{Evidence, Judging, NONE, SLOW, condition, missing_source, remaining, trimmed};
 use crate::{
-    cache::{observed::World, warnings::Warning},
+    cache::{observed::Observed, warnings::Warning},
     status::assess::conditions::brief,
 };
 
@@ -23,7 +23,7 @@ const LONGEST_HOOK: usize = 300;
 /// One container of the pod.
 #[derive(Clone, Copy)]
 struct Subject<'a> {
-    world: &'a World,
+    observed: &'a Observed,
     pod: &'a Pod,
     spec: Option<&'a Container>,
     status: &'a ContainerStatus,
@@ -31,7 +31,7 @@ struct Subject<'a> {
 }
 
 /// What keeps the containers of this pod from being ready.
-pub(super) fn trouble(world: &World, pod: &Pod, judging: Judging<'_>) -> Evidence {
+pub(super) fn problem(observed: &Observed, pod: &Pod, judging: Judging<'_>) -> Evidence {
     let Some(status) = &pod.status else { return NONE };
     let spec = pod.spec.as_ref();
     let init = status
@@ -39,20 +39,20 @@ pub(super) fn trouble(world: &World, pod: &Pod, judging: Judging<'_>) -> Evidenc
         .iter()
         .flatten()
         .map(|status| Subject {
-            world,
+            observed,
             pod,
             spec: spec.and_then(|spec| named(spec.init_containers.iter().flatten(), &status.name)),
             status,
             init: true,
         });
     let rest = status.container_statuses.iter().flatten().map(|status| Subject {
-        world,
+        observed,
         pod,
         spec: spec.and_then(|spec| named(&spec.containers, &status.name)),
         status,
         init: false,
     });
-    Evidence::first(init.chain(rest).map(|subject| subject.trouble(judging)))
+    Evidence::first(init.chain(rest).map(|subject| subject.problem(judging)))
 }
 
 /// How many containers are ready or done, and of how many: init containers and sidecars count.
@@ -95,7 +95,7 @@ fn pull_secrets(profile: &ExecutionProfile) -> String {
 }
 
 impl Subject<'_> {
-    fn trouble(self, judging: Judging<'_>) -> Evidence {
+    fn problem(self, judging: Judging<'_>) -> Evidence {
         if self.status.ready {
             return NONE;
         }
@@ -197,7 +197,7 @@ impl Subject<'_> {
 
     fn hook_warning(&self) -> Option<&Warning> {
         let uid = self.pod.metadata.uid.as_deref();
-        let mut warnings = self.world.warnings.iter();
+        let mut warnings = self.observed.warnings.iter();
         warnings.find(|it| Some(it.about.as_str()) == uid && it.reason == FAILED_HOOK)
     }
 
@@ -299,7 +299,7 @@ impl Subject<'_> {
         };
         format!(
             "See its output: kubectl logs -n {} {}{container}{options}",
-            self.world.identity.namespace,
+            self.observed.identity.namespace,
             self.pod.name_any()
         )
     }

@@ -17,11 +17,11 @@ use k8s_openapi::{
 use kube::ResourceExt as _;
 use rules::ExecutionProfile;
 
-pub(crate) use self::pod::is_kept_apart;
+pub(crate) use self::pod::waits_for_node;
 pub(super) use self::{containers::count, pod::waits_for_previous};
 use crate::{
-    blockers::{Trouble, refusal},
-    cache::observed::{World, replica_set_is_empty},
+    blockers::{Problem, refusal},
+    cache::observed::{Observed, replica_set_is_empty},
 };
 
 /// Evidence that often passes by itself within the second is looked at again after this time before it is told.
@@ -29,18 +29,18 @@ const DOUBT: Duration = Duration::from_secs(1);
 /// How long the making of a volume, or the way from started to ready, may take before it is told.
 const SLOW: Duration = Duration::from_mins(1);
 
-/// What the world shows now, and when it may show something else without anything being written.
+/// What the observed state shows now, and when it may show something else without anything being written.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Evidence {
     /// The cause, if something goes wrong.
-    pub(super) trouble: Option<Trouble>,
+    pub(super) problem: Option<Problem>,
     /// When to look again.
     pub(super) recheck: Option<Duration>,
 }
 
 /// Evidence from which nothing follows.
 const NONE: Evidence = Evidence {
-    trouble: None,
+    problem: None,
     recheck: None,
 };
 
@@ -48,7 +48,7 @@ impl Evidence {
     /// It lasts until somebody acts.
     fn certain(reason: &'static str, message: String) -> Self {
         Self {
-            trouble: Some(Trouble {
+            problem: Some(Problem {
                 reason,
                 message,
                 failed: true,
@@ -60,7 +60,7 @@ impl Evidence {
     /// It may pass by itself; when `rest` is over it counts as failed.
     fn may_pass(reason: &'static str, message: String, rest: Option<Duration>) -> Self {
         Self {
-            trouble: Some(Trouble {
+            problem: Some(Problem {
                 reason,
                 message,
                 failed: rest.is_none(),
@@ -72,7 +72,7 @@ impl Evidence {
     /// It passes by itself if nothing else goes wrong.
     fn hopeful(reason: &'static str, message: String) -> Self {
         Self {
-            trouble: Some(Trouble {
+            problem: Some(Problem {
                 reason,
                 message,
                 failed: false,
@@ -83,7 +83,7 @@ impl Evidence {
 
     fn later(after: Duration) -> Self {
         Self {
-            trouble: None,
+            problem: None,
             recheck: Some(after),
         }
     }
@@ -91,13 +91,13 @@ impl Evidence {
     /// The first cause, and the earliest time to look again.
     fn first(candidates: impl IntoIterator<Item = Self>) -> Self {
         candidates.into_iter().fold(NONE, |found, next| Self {
-            trouble: found.trouble.or(next.trouble),
+            problem: found.problem.or(next.problem),
             recheck: found.recheck.into_iter().chain(next.recheck).min(),
         })
     }
 }
 
-/// What evidence is judged by, besides the world.
+/// What evidence is judged by, besides the observed state.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Judging<'a> {
     /// Now.
@@ -113,78 +113,81 @@ pub(super) struct Judging<'a> {
 }
 
 /// What keeps the pod of the current run from being ready.
-pub(super) fn of_start(world: &World, judging: Judging<'_>) -> Evidence {
+pub(super) fn of_start(observed: &Observed, judging: Judging<'_>) -> Evidence {
     let now = judging.now;
-    let pod = world.current_pod();
+    let pod = observed.current_pod();
     Evidence::first([
-        orphaned(world),
-        unmanaged(world),
-        volumes::terminating(world),
-        node::lost(world, world.live_pods(), now),
-        volumes::missing_class(world, now),
-        pod.map_or_else(|| no_pod(world, judging), |pod| pod::trouble(world, pod, judging)),
-        pod.map_or(NONE, |pod| volumes::of_pod(world, pod, now)),
-        volumes::unbound(world, now),
-        pod::ended(world, judging),
-        volumes::resize(world),
+        orphaned(observed),
+        unmanaged(observed),
+        volumes::terminating(observed),
+        node::lost(observed, observed.live_pods(), now),
+        volumes::missing_class(observed, now),
+        pod.map_or_else(
+            || no_pod(observed, judging),
+            |pod| pod::problem(observed, pod, judging),
+        ),
+        pod.map_or(NONE, |pod| volumes::of_pod(observed, pod, now)),
+        volumes::unbound(observed, now),
+        pod::ended(observed, judging),
+        volumes::resize(observed),
     ])
 }
 
 /// What is wrong although the pod is ready.
-pub(super) fn of_run(world: &World, now: Timestamp) -> Evidence {
+pub(super) fn of_run(observed: &Observed, now: Timestamp) -> Evidence {
     Evidence::first([
-        unmanaged(world),
-        volumes::terminating(world),
-        node::lost(world, world.current_pod(), now),
-        volumes::resize(world),
+        unmanaged(observed),
+        volumes::terminating(observed),
+        node::lost(observed, observed.current_pod(), now),
+        volumes::resize(observed),
     ])
 }
 
 /// What keeps the last pod from going.
-pub(super) fn of_end(world: &World, now: Timestamp) -> Evidence {
+pub(super) fn of_end(observed: &Observed, now: Timestamp) -> Evidence {
     Evidence::first([
-        orphaned(world),
-        unmanaged(world),
-        volumes::terminating(world),
-        node::lost(world, world.live_pods(), now),
+        orphaned(observed),
+        unmanaged(observed),
+        volumes::terminating(observed),
+        node::lost(observed, observed.live_pods(), now),
     ])
 }
 
 /// A run that nothing ends: its Deployment is gone, its replica set was left. The operator has no right to delete replica sets
 /// (docs/decisions/0073), and whoever left it meant the pod to run on.
-fn orphaned(world: &World) -> Evidence {
-    let Some(left) = world.orphans().find(|set| !replica_set_is_empty(set)) else {
+fn orphaned(observed: &Observed) -> Evidence {
+    let Some(left) = observed.orphans().find(|set| !replica_set_is_empty(set)) else {
         return NONE;
     };
     let message = format!(
         "Somebody deleted the Deployment {} and left its ReplicaSet {left}, as --cascade=orphan has it. Its pod runs until the \
          ReplicaSet is deleted, and no other run begins before that: two pods must not write to one disk. Once nobody needs the \
          pod, have an administrator delete it: kubectl delete -n {} replicaset/{left}.",
-        world.identity.child_name(),
-        world.identity.namespace,
+        observed.identity.child_name(),
+        observed.identity.namespace,
         left = left.name_any(),
     );
     Evidence::certain(reason::REPLICA_SET_ORPHANED, message)
 }
 
 /// A pod on the disk that no change of the workspace ends.
-fn unmanaged(world: &World) -> Evidence {
-    let Some(pod) = world.unmanaged_pods().next() else {
+fn unmanaged(observed: &Observed) -> Evidence {
+    let Some(pod) = observed.unmanaged_pods().next() else {
         return NONE;
     };
     let message = format!(
         "The pod {name} uses the disk, and no ReplicaSet of this workspace manages it: its labels were changed, or it is not this \
          workspace's. No other pod starts on the disk while it runs. Delete it once nobody needs it: kubectl delete -n {} pod/{name}.",
-        world.identity.namespace,
+        observed.identity.namespace,
         name = pod.name_any(),
     );
     Evidence::certain(reason::POD_NOT_MANAGED, message)
 }
 
 /// Quota, Pod Security and other admission rules speak through the Deployment: it cannot make its pod.
-fn no_pod(world: &World, judging: Judging<'_>) -> Evidence {
+fn no_pod(observed: &Observed, judging: Judging<'_>) -> Evidence {
     let now = judging.now;
-    let Some(failure) = world.refusal() else {
+    let Some(failure) = observed.refusal() else {
         return NONE;
     };
     if let Some(rest) = remaining(failure.last_transition_time.as_ref(), DOUBT, now) {

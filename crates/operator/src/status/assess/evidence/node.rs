@@ -10,23 +10,23 @@ use k8s_openapi::api::core::v1::Pod;
 use kube::ResourceExt as _;
 
 use super::{Evidence, NONE, condition, holds, node_of, remaining};
-use crate::cache::{observed::World, warnings::Node};
+use crate::cache::{observed::Observed, warnings::Node};
 
 /// A node that joins may show in one watch later than its first pod does in another.
 const JUST_BOUND: Duration = Duration::from_secs(1);
 
 /// The first of these pods whose node does not answer.
 pub(super) fn lost<'a>(
-    world: &'a World,
+    observed: &'a Observed,
     pods: impl IntoIterator<Item = &'a Pod>,
     now: Timestamp,
 ) -> Evidence {
-    Evidence::first(pods.into_iter().map(|pod| of_pod(world, pod, now)))
+    Evidence::first(pods.into_iter().map(|pod| of_pod(observed, pod, now)))
 }
 
-fn of_pod(world: &World, pod: &Pod, now: Timestamp) -> Evidence {
+fn of_pod(observed: &Observed, pod: &Pod, now: Timestamp) -> Evidence {
     let Some(name) = node_of(pod) else { return NONE };
-    let how = match world.nodes.get(name) {
+    let how = match observed.nodes.get(name) {
         None | Some(Node::Ready) => return NONE,
         // Its kubelet answers: a pod that is ready is as it should be.
         Some(Node::NotReady(_)) if holds(pod, "Ready") => return NONE,
@@ -41,7 +41,7 @@ fn of_pod(world: &World, pod: &Pod, now: Timestamp) -> Evidence {
                 "The node {name} of the pod {} no longer exists. The cluster removes the pod by itself in a minute or \
                  so; if it does not: kubectl delete pod -n {} {0} --force, once the machine is certainly off.",
                 pod.name_any(),
-                world.identity.namespace,
+                observed.identity.namespace,
             );
             return Evidence::certain(reason::NODE_LOST, message);
         }

@@ -9,7 +9,7 @@ use kube::ResourceExt as _;
 use super::{
     DOUBT, Evidence, Judging, NONE, SLOW, condition, containers, holds, node_of, remaining, trimmed, volumes,
 };
-use crate::cache::observed::World;
+use crate::cache::observed::Observed;
 
 /// The scheduler's words for a claim that waits for its volume.
 pub(super) const UNBOUND: &str = "unbound immediate PersistentVolumeClaims";
@@ -23,44 +23,44 @@ const EVICTED: &str = "Evicted";
 const AFTERMATH: Duration = Duration::from_mins(1);
 
 /// What keeps this pod from being ready, as far as its own status says.
-pub(super) fn trouble(world: &World, pod: &Pod, judging: Judging<'_>) -> Evidence {
+pub(super) fn problem(observed: &Observed, pod: &Pod, judging: Judging<'_>) -> Evidence {
     match condition(pod, "PodScheduled") {
-        _ if waits_for_previous(world, pod, judging.separated) => NONE,
+        _ if waits_for_previous(observed, pod, judging.separated) => NONE,
         Some(scheduled) if scheduled.status == "False" => unscheduled(
-            world,
+            observed,
             scheduled.message.as_deref().unwrap_or_default(),
             scheduled.last_transition_time.as_ref(),
             judging,
         ),
-        _ => containers::trouble(world, pod, judging),
+        _ => containers::problem(observed, pod, judging),
     }
 }
 
 /// Whether no node takes the pod because another one of the workspace is not gone. `separated`: the workspace itself asks to be kept off
 /// other pods, so that those may be meant.
-pub(in crate::status::assess) fn waits_for_previous(world: &World, pod: &Pod, separated: bool) -> bool {
-    is_kept_apart(pod) && (!separated || world.previous_pods(pod).next().is_some())
+pub(in crate::status::assess) fn waits_for_previous(observed: &Observed, pod: &Pod, separated: bool) -> bool {
+    waits_for_node(pod) && (!separated || observed.previous_pods(pod).next().is_some())
 }
 
 /// Whether the scheduler says of a pod that it is kept off another one.
-pub(crate) fn is_kept_apart(pod: &Pod) -> bool {
+pub(crate) fn waits_for_node(pod: &Pod) -> bool {
     condition(pod, "PodScheduled").is_some_and(|scheduled| {
         let says = scheduled.message.as_deref().is_some_and(|it| it.contains(APART));
         scheduled.status == "False" && says
     })
 }
 
-fn unscheduled(world: &World, message: &str, since: Option<&Time>, judging: Judging<'_>) -> Evidence {
+fn unscheduled(observed: &Observed, message: &str, since: Option<&Time>, judging: Judging<'_>) -> Evidence {
     // What the scheduler would achieve by evicting others changes by the minute.
     let message = trimmed(message.split(" preemption:").next().unwrap_or(message));
     // A disk is being made, and its claim tells why it is not; somebody else's claim tells us nothing.
-    if message.contains(UNBOUND) && volumes::pending_claim(world).is_some() {
+    if message.contains(UNBOUND) && volumes::pending_claim(observed).is_some() {
         return NONE;
     }
     if message.contains(UNBOUND) {
         let told = format!(
             "A claim that the workspace mounts has no volume yet. See why: kubectl describe pvc -n {}",
-            world.identity.namespace
+            observed.identity.namespace
         );
         return match remaining(since, SLOW, judging.now) {
             Some(rest) => Evidence::later(rest),
@@ -152,8 +152,10 @@ fn resource(rest: &str) -> &str {
 }
 
 /// A node let go of the last pod, or is letting go of it, or would not run it, and the next one is not ready yet.
-pub(super) fn ended(world: &World, judging: Judging<'_>) -> Evidence {
-    let Some(pod) = last_ended(world) else { return NONE };
+pub(super) fn ended(observed: &Observed, judging: Judging<'_>) -> Evidence {
+    let Some(pod) = last_ended(observed) else {
+        return NONE;
+    };
     let status = pod.status.clone().unwrap_or_default();
     let disruption = condition(pod, "DisruptionTarget").filter(|it| it.status == "True");
     let since_then = disruption
@@ -184,9 +186,9 @@ pub(super) fn ended(world: &World, judging: Judging<'_>) -> Evidence {
 }
 
 /// The newest pod of the current run that the cluster ended. Ones that end by themselves are restarted in place.
-fn last_ended(world: &World) -> Option<&Pod> {
-    let run_id = world.run_id()?;
-    let pods = world.pods.iter().map(AsRef::as_ref);
+fn last_ended(observed: &Observed) -> Option<&Pod> {
+    let run_id = observed.run_id()?;
+    let pods = observed.pods.iter().map(AsRef::as_ref);
     pods.filter(|pod| {
         pod.labels()
             .get(names::RUN_ID_LABEL)

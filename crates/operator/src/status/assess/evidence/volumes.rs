@@ -10,7 +10,7 @@ use super::{
     DOUBT, Evidence, NONE, SLOW, condition, holds, missing_source, node_of, pod::UNBOUND, remaining, trimmed,
 };
 use crate::{
-    cache::{observed::World, warnings::Warning},
+    cache::{observed::Observed, warnings::Warning},
     status::started::has_run,
 };
 
@@ -26,27 +26,27 @@ const PASSING: [&str; 3] = [
 ];
 
 /// The newest warning with this reason about the object with this UID.
-fn warning<'a>(world: &'a World, uid: Option<&str>, reason: &str) -> Option<&'a Warning> {
+fn warning<'a>(observed: &'a Observed, uid: Option<&str>, reason: &str) -> Option<&'a Warning> {
     let about = |warning: &&Warning| Some(warning.about.as_str()) == uid && warning.reason == reason;
-    world.warnings.iter().find(about)
+    observed.warnings.iter().find(about)
 }
 
 /// The claim that waits for a volume, if there is one.
-pub(super) fn pending_claim(world: &World) -> Option<&PersistentVolumeClaim> {
-    let claim = world.claim.as_deref()?;
+pub(super) fn pending_claim(observed: &Observed) -> Option<&PersistentVolumeClaim> {
+    let claim = observed.claim.as_deref()?;
     let phase = claim.status.as_ref()?.phase.as_deref()?;
     (phase == "Pending").then_some(claim)
 }
 
-pub(super) fn missing_class(world: &World, now: Timestamp) -> Evidence {
-    let Some(claim) = pending_claim(world) else {
+pub(super) fn missing_class(observed: &Observed, now: Timestamp) -> Evidence {
+    let Some(claim) = pending_claim(observed) else {
         return NONE;
     };
     let class = claim
         .spec
         .as_ref()
         .and_then(|spec| spec.storage_class_name.as_deref());
-    let classes = &world.storage_classes;
+    let classes = &observed.storage_classes;
     let is_default = |class: &k8s_openapi::api::storage::v1::StorageClass| {
         class
             .annotations()
@@ -73,13 +73,13 @@ pub(super) fn missing_class(world: &World, now: Timestamp) -> Evidence {
 }
 
 /// What the pod has its files on was deleted, and is there only for as long as a pod uses it.
-pub(super) fn terminating(world: &World) -> Evidence {
-    Evidence::first([own_terminating(world), named_terminating(world)])
+pub(super) fn terminating(observed: &Observed) -> Evidence {
+    Evidence::first([own_terminating(observed), named_terminating(observed)])
 }
 
 /// A claim that the workspace names was deleted.
-fn named_terminating(world: &World) -> Evidence {
-    let Some(claim) = world.leaving.first() else {
+fn named_terminating(observed: &Observed) -> Evidence {
+    let Some(claim) = observed.leaving.first() else {
         return NONE;
     };
     let told = format!(
@@ -90,11 +90,11 @@ fn named_terminating(world: &World) -> Evidence {
     Evidence::hopeful(reason::VOLUME_TERMINATING, told)
 }
 
-fn own_terminating(world: &World) -> Evidence {
-    let leaving = world
+fn own_terminating(observed: &Observed) -> Evidence {
+    let leaving = observed
         .own_claim()
         .filter(|claim| claim.metadata.deletion_timestamp.is_some());
-    let Some(claim) = leaving.filter(|_| world.live_pods().next().is_some()) else {
+    let Some(claim) = leaving.filter(|_| observed.live_pods().next().is_some()) else {
         return NONE;
     };
     let volume = claim.spec.as_ref().and_then(|spec| spec.volume_name.as_deref());
@@ -114,9 +114,9 @@ fn own_terminating(world: &World) -> Evidence {
 }
 
 /// The claim has no volume, or lost it.
-pub(super) fn unbound(world: &World, now: Timestamp) -> Evidence {
-    let name = world.identity.child_name();
-    let phase = world
+pub(super) fn unbound(observed: &Observed, now: Timestamp) -> Evidence {
+    let name = observed.identity.child_name();
+    let phase = observed
         .claim
         .as_ref()
         .and_then(|claim| claim.status.as_ref()?.phase.as_deref());
@@ -125,12 +125,12 @@ pub(super) fn unbound(world: &World, now: Timestamp) -> Evidence {
             format!("The volume of the disk {name} is gone. Restore it, or create the workspace anew.");
         return Evidence::certain(reason::VOLUME_UNBOUND, message);
     }
-    let (Some(claim), Some(pod)) = (pending_claim(world), world.current_pod()) else {
+    let (Some(claim), Some(pod)) = (pending_claim(observed), observed.current_pod()) else {
         return NONE;
     };
     let rest = remaining(pod.metadata.creation_timestamp.as_ref(), SLOW, now);
     // A class that does not exist is told above, in its own words, as soon as that is sure.
-    let told = warning(world, claim.metadata.uid.as_deref(), "ProvisioningFailed");
+    let told = warning(observed, claim.metadata.uid.as_deref(), "ProvisioningFailed");
     if let Some(told) = told.filter(|told| !told.message.contains(MISSING_CLASS)) {
         let message = format!(
             "The volume of the disk {name} cannot be made: {}. It is tried again; if it lasts, tell the administrator.",
@@ -141,7 +141,7 @@ pub(super) fn unbound(world: &World, now: Timestamp) -> Evidence {
     if let Some(rest) = rest {
         return Evidence::later(rest);
     }
-    let message = if waits_for_node(world, claim, pod) {
+    let message = if waits_for_node(observed, claim, pod) {
         format!(
             "The disk {name} is made once the pod has a node. The cluster's scheduler turned the pod away while the disk had no storage \
              class, and has not looked at it since: it does within 5 min. Stop and start the workspace to have it look at once."
@@ -150,7 +150,7 @@ pub(super) fn unbound(world: &World, now: Timestamp) -> Evidence {
         format!(
             "The disk has waited for a volume for over {} s. See why: kubectl describe -n {} pvc/{name}",
             SLOW.as_secs(),
-            world.identity.namespace
+            observed.identity.namespace
         )
     };
     Evidence::certain(reason::VOLUME_UNBOUND, message)
@@ -158,12 +158,12 @@ pub(super) fn unbound(world: &World, now: Timestamp) -> Evidence {
 
 /// Whether the claim waits for the pod, by its class, and the pod for the claim, by what the scheduler said last: of claims of such a
 /// class it says so only before they have it.
-fn waits_for_node(world: &World, claim: &PersistentVolumeClaim, pod: &Pod) -> bool {
+fn waits_for_node(observed: &Observed, claim: &PersistentVolumeClaim, pod: &Pod) -> bool {
     let name = claim
         .spec
         .as_ref()
         .and_then(|spec| spec.storage_class_name.as_deref());
-    let mut classes = world.storage_classes.iter();
+    let mut classes = observed.storage_classes.iter();
     let class = classes.find(|class| class.metadata.name.as_deref() == name);
     let mode = class.and_then(|class| class.volume_binding_mode.as_deref());
     let scheduled = condition(pod, "PodScheduled").and_then(|it| it.message.as_deref());
@@ -176,15 +176,15 @@ fn waits_for_node(world: &World, claim: &PersistentVolumeClaim, pod: &Pod) -> bo
 }
 
 /// The pod has a node, but what is to be attached or mounted there is not.
-pub(super) fn of_pod(world: &World, pod: &Pod, now: Timestamp) -> Evidence {
+pub(super) fn of_pod(observed: &Observed, pod: &Pod, now: Timestamp) -> Evidence {
     // Once its sandbox stands, everything is mounted, and what was said before is past.
     let Some(node) =
-        node_of(pod).filter(|_| !holds(pod, "PodReadyToStartContainers") && !has_run(world, pod))
+        node_of(pod).filter(|_| !holds(pod, "PodReadyToStartContainers") && !has_run(observed, pod))
     else {
         return NONE;
     };
     let said = |reason| {
-        warning(world, pod.metadata.uid.as_deref(), reason)
+        warning(observed, pod.metadata.uid.as_deref(), reason)
             .map(|warning| trimmed(&warning.message))
             .filter(|message| !PASSING.iter().any(|words| message.contains(words)))
     };
@@ -220,17 +220,17 @@ pub(super) fn of_pod(world: &World, pod: &Pod, now: Timestamp) -> Evidence {
 }
 
 /// The disk is smaller than it should be, and growing it failed. What runs goes on.
-pub(super) fn resize(world: &World) -> Evidence {
-    let Some(claim) = world.claim.as_deref().filter(|claim| is_to_grow(claim)) else {
+pub(super) fn resize(observed: &Observed) -> Evidence {
+    let Some(claim) = observed.claim.as_deref().filter(|claim| is_to_grow(claim)) else {
         return NONE;
     };
-    let Some(why) = resize_failure(world, claim) else {
+    let Some(why) = resize_failure(observed, claim) else {
         return NONE;
     };
     let told = format!(
         "The disk {} could not be grown to spec.storage.size: {}. What runs goes on at the old size; growing is tried \
          again. If it lasts, tell the administrator.",
-        world.identity.child_name(),
+        observed.identity.child_name(),
         trimmed(&why)
     );
     Evidence::hopeful(reason::VOLUME_RESIZE_FAILED, told)
@@ -251,7 +251,7 @@ fn is_to_grow(claim: &PersistentVolumeClaim) -> bool {
 }
 
 /// Status first: condition, then the state of the resize, then the Events of resizers that write neither.
-fn resize_failure(world: &World, claim: &PersistentVolumeClaim) -> Option<String> {
+fn resize_failure(observed: &Observed, claim: &PersistentVolumeClaim) -> Option<String> {
     let status = claim.status.as_ref()?;
     let failed = ["ControllerResizeError", "NodeResizeError"];
     let condition = status
@@ -264,14 +264,14 @@ fn resize_failure(world: &World, claim: &PersistentVolumeClaim) -> Option<String
         .as_ref()
         .and_then(|all| all.get("storage"));
     let state = state.filter(|state| state.ends_with("Infeasible") || state.ends_with("Failed"));
-    let pod = world.current_pod().and_then(|pod| pod.metadata.uid.as_deref());
+    let pod = observed.current_pod().and_then(|pod| pod.metadata.uid.as_deref());
     let events = [
         (claim.metadata.uid.as_deref(), "VolumeResizeFailed"),
         (pod, "FileSystemResizeFailed"),
     ];
     let event = events
         .into_iter()
-        .find_map(|(uid, reason)| warning(world, uid, reason));
+        .find_map(|(uid, reason)| warning(observed, uid, reason));
     let said = condition
         .and_then(|it| it.message.clone())
         .filter(|message| !message.is_empty());

@@ -175,8 +175,8 @@ fn what_refuses_the_pod_is_told_by_the_deployment() {
             reason::ADMISSION_DENIED,
         ),
     ] {
-        let mut world = testing::started();
-        let mut deployment = world.deployment.as_deref().unwrap().clone();
+        let mut observed = testing::started();
+        let mut deployment = observed.deployment.as_deref().unwrap().clone();
         deployment.status = Some(DeploymentStatus {
             conditions: serde_json::from_value(json!([{
                 "type": "ReplicaFailure", "status": "True", "reason": "FailedCreate", "message": message,
@@ -185,9 +185,9 @@ fn what_refuses_the_pod_is_told_by_the_deployment() {
             .unwrap(),
             ..DeploymentStatus::default()
         });
-        world.deployment = Some(deployment.into());
-        world.pods.clear();
-        let scene = Scene::of(world);
+        observed.deployment = Some(deployment.into());
+        observed.pods.clear();
+        let scene = Scene::of(observed);
         assert_eq!(cause(&scene), (expected.to_owned(), Phase::Failed));
         assert!(
             scene
@@ -202,20 +202,20 @@ fn what_refuses_the_pod_is_told_by_the_deployment() {
 #[test]
 fn a_disk_without_class_or_volume_is_told() {
     let pending = |class: Option<&str>, classes: Value| {
-        let mut world = testing::started();
-        let mut claim = serde_json::to_value(world.claim.as_deref().unwrap()).unwrap();
+        let mut observed = testing::started();
+        let mut claim = serde_json::to_value(observed.claim.as_deref().unwrap()).unwrap();
         claim["metadata"]["creationTimestamp"] = json!("2026-01-01T00:00:00Z");
         claim["spec"]["storageClassName"] = json!(class);
         claim["status"] = json!({"phase": "Pending"});
-        world.claim = Some(
+        observed.claim = Some(
             serde_json::from_value::<k8s_openapi::api::core::v1::PersistentVolumeClaim>(claim)
                 .unwrap()
                 .into(),
         );
         let classes: Vec<k8s_openapi::api::storage::v1::StorageClass> =
             serde_json::from_value(classes).unwrap();
-        world.storage_classes = classes.into_iter().map(Into::into).collect();
-        Scene::of(world)
+        observed.storage_classes = classes.into_iter().map(Into::into).collect();
+        Scene::of(observed)
     };
     let class = json!([{"metadata": {"name": "fast", "annotations": {"storageclass.kubernetes.io/is-default-class": "true"}}, "provisioner": "p"}]);
     assert_eq!(
@@ -239,19 +239,19 @@ fn a_disk_without_class_or_volume_is_told() {
 #[test]
 fn a_pod_that_the_scheduler_turned_away_before_its_disk_had_a_class_is_told_how_to_have_it_looked_at() {
     let scene = |mode: &str, more: bool| {
-        let mut world = testing::started();
-        let mut claim = serde_json::to_value(world.claim.as_deref().unwrap()).unwrap();
+        let mut observed = testing::started();
+        let mut claim = serde_json::to_value(observed.claim.as_deref().unwrap()).unwrap();
         claim["spec"]["storageClassName"] = json!("late");
         claim["status"] = json!({"phase": "Pending"});
-        world.claim = Some(
+        observed.claim = Some(
             serde_json::from_value::<k8s_openapi::api::core::v1::PersistentVolumeClaim>(claim)
                 .unwrap()
                 .into(),
         );
         let class = json!({"metadata": {"name": "late"}, "provisioner": "p", "volumeBindingMode": mode});
         let class: k8s_openapi::api::storage::v1::StorageClass = serde_json::from_value(class).unwrap();
-        world.storage_classes = vec![class.into()];
-        let mut pod = serde_json::to_value(world.pods[0].as_ref()).unwrap();
+        observed.storage_classes = vec![class.into()];
+        let mut pod = serde_json::to_value(observed.pods[0].as_ref()).unwrap();
         let mut volumes =
             vec![json!({"name": "d", "persistentVolumeClaim": {"claimName": "workspace-demo"}})];
         if more {
@@ -262,8 +262,8 @@ fn a_pod_that_the_scheduler_turned_away_before_its_disk_had_a_class_is_told_how_
             "type": "PodScheduled", "status": "False", "reason": "Unschedulable",
             "message": "0/1 nodes are available: pod has unbound immediate PersistentVolumeClaims. not found",
         }]});
-        world.pods = vec![serde_json::from_value::<Pod>(pod).unwrap().into()];
-        Scene::of(world)
+        observed.pods = vec![serde_json::from_value::<Pod>(pod).unwrap().into()];
+        Scene::of(observed)
     };
     let early = scene("WaitForFirstConsumer", false).status();
     assert_eq!(condition(&early, DEGRADED).0, "False");
@@ -286,18 +286,18 @@ fn a_pod_that_the_scheduler_turned_away_before_its_disk_had_a_class_is_told_how_
 
 #[test]
 fn obstacles_are_told_and_a_predecessor_is_waited_for() {
-    let mut scene = Scene::of(testing::world());
-    scene.obstacle = Some(Obstacle::Conflict {
+    let mut scene = Scene::of(testing::observed());
+    scene.blocker = Some(Blocker::Conflict {
         kind: "Service".to_owned(),
         name: "workspace-demo".to_owned(),
     });
     assert_eq!(cause(&scene), (reason::NAME_CONFLICT.to_owned(), Phase::Failed));
-    scene.obstacle = Some(Obstacle::Refused(Refusal {
+    scene.blocker = Some(Blocker::Refused(Refusal {
         reason: reason::QUOTA_EXCEEDED,
         message: "no room".to_owned(),
     }));
     assert_eq!(scene.status().message.as_deref(), Some("no room"));
-    scene.obstacle = Some(Obstacle::Leaving {
+    scene.blocker = Some(Blocker::Leaving {
         kind: "disk".to_owned(),
         name: "workspace-demo".to_owned(),
     });

@@ -17,21 +17,21 @@ const EPOCH: i64 = 1_767_225_600;
 
 struct Scene {
     workspace: Workspace,
-    world: World,
+    observed: Observed,
     verdict: Result<ValidWorkspace, Rejected>,
-    obstacle: Option<Obstacle>,
+    blocker: Option<Blocker>,
     /// Seconds after the fixtures' time.
     at: i64,
 }
 
 impl Scene {
-    fn of(world: World) -> Self {
+    fn of(observed: Observed) -> Self {
         let workspace = objects::workspace("demo");
         Self {
             verdict: Ok(testing::admit(&workspace)),
             workspace,
-            world,
-            obstacle: None,
+            observed,
+            blocker: None,
             at: 10,
         }
     }
@@ -61,9 +61,9 @@ impl Scene {
 
     /// The pod's status, laid over that of the only pod.
     fn pod(mut self, status: Value) -> Self {
-        let mut pod: Pod = self.world.pods[0].as_ref().clone();
+        let mut pod: Pod = self.observed.pods[0].as_ref().clone();
         pod.status = serde_json::from_value(status).unwrap();
-        self.world.pods = vec![pod.into()];
+        self.observed.pods = vec![pod.into()];
         self
     }
 
@@ -83,8 +83,8 @@ impl Scene {
         assess(&Facts {
             workspace: &self.workspace,
             verdict: &self.verdict,
-            world: &self.world,
-            obstacle: self.obstacle.as_ref(),
+            observed: &self.observed,
+            blocker: self.blocker.as_ref(),
             grace: testing::settings().unschedulable_grace(),
             now: Timestamp::from_second(EPOCH + self.at).unwrap(),
         })
@@ -110,20 +110,20 @@ fn cause(scene: &Scene) -> (String, Phase) {
 
 #[test]
 fn the_class_that_is_shown_is_that_of_the_disk_and_not_the_one_that_is_named() {
-    let shown = |world: World| {
+    let shown = |observed: Observed| {
         let mut workspace = objects::workspace("demo");
         workspace.spec.storage = serde_json::from_value(json!({"storageClassName": "named"})).unwrap();
-        let mut scene = Scene::of(world);
+        let mut scene = Scene::of(observed);
         scene.verdict = Ok(testing::admit(&workspace));
         scene.workspace = workspace;
         scene.status().resolved.unwrap().storage.unwrap().class_name
     };
-    let mut world = testing::started();
-    let mut claim = world.claim.as_deref().unwrap().clone();
+    let mut observed = testing::started();
+    let mut claim = observed.claim.as_deref().unwrap().clone();
     claim.spec.as_mut().unwrap().storage_class_name = Some("slow".to_owned());
-    world.claim = Some(claim.into());
-    assert_eq!(shown(world).as_deref(), Some("slow"));
-    assert_eq!(shown(testing::world()).as_deref(), Some("named"));
+    observed.claim = Some(claim.into());
+    assert_eq!(shown(observed).as_deref(), Some("slow"));
+    assert_eq!(shown(testing::observed()).as_deref(), Some("named"));
 }
 
 #[test]
@@ -185,11 +185,11 @@ fn a_ready_pod_makes_it_running_at_the_port_that_the_pod_has() {
 #[test]
 fn a_pod_that_is_not_ours_or_of_another_run_or_on_its_way_out_is_no_endpoint() {
     let altered = |alter: &dyn Fn(&mut Pod)| {
-        let mut world = testing::running();
-        let mut pod = world.pods[0].as_ref().clone();
+        let mut observed = testing::running();
+        let mut pod = observed.pods[0].as_ref().clone();
         alter(&mut pod);
-        world.pods = vec![pod.into()];
-        Scene::of(world).status().endpoint
+        observed.pods = vec![pod.into()];
+        Scene::of(observed).status().endpoint
     };
     assert!(altered(&|_| ()).is_some());
     assert_eq!(altered(&|pod| pod.metadata.owner_references = None), None);
@@ -222,19 +222,19 @@ fn a_stop_takes_the_endpoint_away_at_once_and_stopped_waits_for_the_last_pod() {
         (status.phase, status.endpoint.is_none()),
         (Some(Phase::Stopping), true)
     );
-    let mut world = testing::scaled_to_zero();
-    let status = Scene::of(world.clone()).stopped().status();
+    let mut observed = testing::scaled_to_zero();
+    let status = Scene::of(observed.clone()).stopped().status();
     assert_eq!(status.phase, Some(Phase::Stopping));
     assert_eq!(condition(&status, STOPPED), ("False", reason::STOPPING));
-    world.pods.clear();
-    let status = Scene::of(world).stopped().status();
+    observed.pods.clear();
+    let status = Scene::of(observed).stopped().status();
     assert_eq!((status.phase, status.run_id), (Some(Phase::Stopped), None));
     assert!(condition::holds(&status.conditions, STOPPED));
 }
 
 #[test]
 fn a_workspace_whose_template_is_missing_is_invalid_and_says_so() {
-    let status = Scene::of(testing::world()).rejected().status();
+    let status = Scene::of(testing::observed()).rejected().status();
     assert_eq!(status.phase, Some(Phase::Invalid));
     assert_eq!(status.reason.as_deref(), Some(reason::TEMPLATE_NOT_FOUND));
     assert!(status.message.unwrap().contains("\"absent\""));
@@ -311,13 +311,13 @@ proptest! {
     fn every_status_is_complete_and_stays_once_it_is_written(
         which in 0..4_usize, stopped: bool, rejected: bool, seconds in 0..400_i64,
     ) {
-        let world = match which {
-            0 => testing::world(),
+        let observed = match which {
+            0 => testing::observed(),
             1 => testing::started(),
             2 => testing::running(),
             _ => testing::scaled_to_zero(),
         };
-        let mut scene = Scene::of(world).at(seconds);
+        let mut scene = Scene::of(observed).at(seconds);
         if stopped { scene = scene.stopped(); }
         if rejected { scene = scene.rejected(); }
         let status = scene.status();
@@ -334,18 +334,18 @@ proptest! {
     }
 }
 
+mod external_changes;
 mod failures;
-mod hands;
+mod problems;
 mod timeout;
-mod trouble;
 
 #[test]
 fn a_stopped_workspace_that_could_not_start_shows_why_beside_its_phase() {
-    let mut world = testing::scaled_to_zero();
-    world.pods.clear();
-    let healthy = Scene::of(world.clone()).stopped().status();
+    let mut observed = testing::scaled_to_zero();
+    observed.pods.clear();
+    let healthy = Scene::of(observed.clone()).stopped().status();
     assert_eq!(healthy.reason.as_deref(), Some(reason::STOPPED));
-    let scene = Scene::of(world).stopped().rejected();
+    let scene = Scene::of(observed).stopped().rejected();
     let status = scene.status();
     assert_eq!(status.phase, Some(Phase::Stopped));
     assert_eq!(status.reason.as_deref(), Some(reason::TEMPLATE_NOT_FOUND));
@@ -358,7 +358,7 @@ fn a_stopped_workspace_that_could_not_start_shows_why_beside_its_phase() {
             "{told}"
         );
     }
-    let waiting = Scene::of(testing::world()).rejected().status();
+    let waiting = Scene::of(testing::observed()).rejected().status();
     assert_eq!(waiting.phase, Some(Phase::Invalid));
     let told = waiting.message.unwrap();
     assert!(
@@ -370,17 +370,17 @@ fn a_stopped_workspace_that_could_not_start_shows_why_beside_its_phase() {
 #[test]
 fn a_container_that_somebody_else_put_first_or_last_hides_no_endpoint() {
     for first in [true, false] {
-        let mut world = testing::running();
-        let expected = Scene::of(world.clone()).status().endpoint;
+        let mut observed = testing::running();
+        let expected = Scene::of(observed.clone()).status().endpoint;
         assert!(expected.is_some());
-        let mut pod = world.pods[0].as_ref().clone();
+        let mut pod = observed.pods[0].as_ref().clone();
         let containers = &mut pod.spec.as_mut().unwrap().containers;
         let mesh = serde_json::from_value(
             json!({"name": "mesh", "ports": [{"name": "http", "containerPort": 15090}]}),
         );
         containers.insert(usize::from(!first), mesh.unwrap());
-        world.pods = vec![pod.into()];
-        let status = Scene::of(world).status();
+        observed.pods = vec![pod.into()];
+        let status = Scene::of(observed).status();
         assert_eq!((status.endpoint, status.phase), (expected, Some(Phase::Running)));
     }
 }

@@ -144,9 +144,13 @@ fn every_run_has_its_whole_time() {
         .at(600)
         .status();
     of_before.run_id = Some("run0".to_owned());
-    let mut world = testing::started();
-    world.pods.clear();
-    let next = Scene::of(world).limited(10).following(of_before).at(650).assess();
+    let mut observed = testing::started();
+    observed.pods.clear();
+    let next = Scene::of(observed)
+        .limited(10)
+        .following(of_before)
+        .at(650)
+        .assess();
     assert_eq!(condition(&next.status, DEGRADED).0, "False");
     assert_eq!(next.recheck, Some(Duration::from_mins(10)));
 }

@@ -7,11 +7,11 @@ use rules::ValidWorkspace;
 
 use super::{
     subject::{Key, Kind},
-    uses::{has_begun, uses},
+    usage::{has_started, uses},
 };
 use crate::{
     blockers::rejected::Rejected,
-    cache::{observed::World, references::References},
+    cache::{observed::Observed, references::References},
 };
 
 /// What is being deleted takes nobody in; whoever uses it already goes on. `is_held`: whether the workspace was let in before by this
@@ -20,13 +20,13 @@ pub fn admit(
     valid: ValidWorkspace,
     workspace: &Workspace,
     references: &References,
-    world: &World,
+    observed: &Observed,
     is_held: impl Fn(&Key) -> bool,
 ) -> Result<ValidWorkspace, Rejected> {
     for (kind, meta) in used(&valid, references) {
         let key = Key::of(kind, meta);
         let is_leaving = meta.deletion_timestamp.is_some();
-        if is_leaving && !uses(&key, workspace, true, is_held(&key), || is_begun(world)) {
+        if is_leaving && !uses(&key, workspace, true, is_held(&key), || is_begun(observed)) {
             return Err(Rejected::Leaving {
                 kind: kind.name(),
                 name: key.name,
@@ -37,14 +37,14 @@ pub fn admit(
     Ok(valid)
 }
 
-fn is_begun(world: &World) -> bool {
+fn is_begun(observed: &Observed) -> bool {
     let children = [
-        world.service.as_ref().map(|it| &it.metadata),
-        world.policy.as_ref().map(|it| &it.metadata),
-        world.claim.as_ref().map(|it| &it.metadata),
-        world.deployment.as_ref().map(|it| &it.metadata),
+        observed.service.as_ref().map(|it| &it.metadata),
+        observed.policy.as_ref().map(|it| &it.metadata),
+        observed.claim.as_ref().map(|it| &it.metadata),
+        observed.deployment.as_ref().map(|it| &it.metadata),
     ];
-    has_begun(&world.identity, children)
+    has_started(&observed.identity, children)
 }
 
 /// The objects that a valid workspace uses.
@@ -97,12 +97,13 @@ mod tests {
     fn a_template_that_is_being_deleted_takes_in_nobody_but_those_who_use_it_already() {
         let (references, workspace) = (leaving(), workspace());
         let valid = crate::reconcile::admit::admit(&workspace, &references, &testing::settings()).unwrap();
-        let judged =
-            |is_held: bool, world: &World| admit(valid.clone(), &workspace, &references, world, |_| is_held);
-        let nothing = World::empty(testing::running().identity);
+        let judged = |is_held: bool, observed: &Observed| {
+            admit(valid.clone(), &workspace, &references, observed, |_| is_held)
+        };
+        let nothing = Observed::empty(testing::running().identity);
         let rejected = judged(false, &nothing).unwrap_err();
         assert_eq!(rejected.reason(), reason::TEMPLATE_TERMINATING);
-        assert!(rejected.trouble(api::workspace::DesiredStatus::Running).is_some());
+        assert!(rejected.problem(api::workspace::DesiredStatus::Running).is_some());
         assert!(rejected.to_string().contains("\"t\""), "{rejected}");
         assert!(judged(true, &nothing).is_ok());
         assert!(judged(false, &testing::running()).is_ok());

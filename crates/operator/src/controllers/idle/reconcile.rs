@@ -8,7 +8,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::{
     Asker,
-    book::{Job, Standing},
+    book::{Job, Usage},
     stop, tell,
 };
 use crate::{
@@ -82,13 +82,13 @@ async fn check(context: &Context, asker: &Asker, job: Job) {
         );
     }
     let now = (context.now)();
-    let Some((standing, stop)) = context.idle.answered(&job, answer, begin.elapsed(), now) else {
+    let Some((usage, stop)) = context.idle.answered(&job, answer, begin.elapsed(), now) else {
         return;
     };
     if stop {
         end(context, &job, now).await;
-    } else if is_news(context, &job, &standing) {
-        context.idle.wake(&subject.identity);
+    } else if differs(context, &job, &usage) {
+        context.idle.trigger(&subject.identity);
     }
 }
 
@@ -121,13 +121,13 @@ async fn end(context: &Context, job: &Job, now: jiff::Timestamp) {
 }
 
 /// Whether the status tells something else.
-fn is_news(context: &Context, job: &Job, standing: &Standing) -> bool {
+fn differs(context: &Context, job: &Job, usage: &Usage) -> bool {
     let identity = &job.subject.identity;
     let cache = &context.stores.workspaces;
     let Some(workspace) = stores::get(cache, Some(&identity.namespace), &identity.name) else {
         return false;
     };
-    let newer = context.memory.newer_status(&job.key, &workspace.metadata);
+    let newer = context.pending_writes.newer_status(&job.key, &workspace.metadata);
     let status = newer.or_else(|| workspace.status.clone()).unwrap_or_default();
-    tell::is_news(&status, standing)
+    tell::differs(&status, usage)
 }

@@ -18,19 +18,19 @@ use super::NAME;
 use crate::context::Context;
 
 /// How often our keys are looked at: new ones are stored an hour before they sign.
-const LOOK: Duration = Duration::from_mins(5);
+const CHECK_INTERVAL: Duration = Duration::from_mins(5);
 /// After a failure.
 const AGAIN: Duration = Duration::from_secs(15);
 
 /// Keeps both up to date, until it is dropped.
-pub async fn keep(context: &Context) {
+pub async fn maintain(context: &Context) {
     tokio::join!(rotate(context), follow(context));
 }
 
 async fn rotate(context: &Context) {
     loop {
         let wait = match renew(context).await {
-            Ok(()) => LOOK,
+            Ok(()) => CHECK_INTERVAL,
             Err(error) => {
                 tracing::warn!(%error, "the operator's keys could not be renewed");
                 AGAIN

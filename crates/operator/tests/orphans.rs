@@ -53,7 +53,7 @@ fn collect_dependents(stage: &Stage) {
 
 async fn sweep(stage: &mut Stage) -> Option<Duration> {
     stage.sync();
-    orphans::sweep(&stage.context).await
+    orphans::reconcile(&stage.context).await
 }
 
 #[tokio::test]
@@ -92,7 +92,12 @@ async fn a_wall_whose_workspace_lost_its_finalizer_is_swept_after_the_last_pod()
     assert_eq!(sweep(&mut stage).await, None);
     assert!(stage.child::<NetworkPolicy>().is_none());
     // Nothing of a workspace that is gone would ever be forgotten again.
-    assert!(!stage.context.memory.has_removed(&identity, "NetworkPolicy", None));
+    assert!(
+        !stage
+            .context
+            .pending_writes
+            .has_removed(&identity, "NetworkPolicy", None)
+    );
 }
 
 #[tokio::test]
@@ -135,7 +140,7 @@ async fn no_wall_is_swept_whose_workspace_is_there_or_that_is_not_ours() {
     stage.sync_one(5);
     stage.sync_one(7);
     stage.sync_one(8);
-    assert!(orphans::sweep(&stage.context).await.is_some());
+    assert!(orphans::reconcile(&stage.context).await.is_some());
     assert_eq!(stage.all::<NetworkPolicy>().len(), 2);
 }
 

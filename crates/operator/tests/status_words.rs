@@ -11,7 +11,7 @@ use http::Method;
 use k8s_openapi::api::{apps::v1::Deployment, core::v1::Pod};
 use kube::{CustomResourceExt, ResourceExt as _};
 use operator::cache::{
-    stores::{Guarded, Writers, skim::Skim},
+    stores::{Parsed, Writers, partial::Partial},
     watch,
 };
 use serde::{Serialize, de::DeserializeOwned};
@@ -26,10 +26,10 @@ use crate::stage::{CHILD, Stage, seconds};
 /// Reads every status of the kind with an unknown value as the watches do, and says how many there were.
 fn all_read<K>(object: &Value) -> usize
 where
-    K: CustomResourceExt + Skim + Serialize + DeserializeOwned + kube::Resource<DynamicType = ()>,
+    K: CustomResourceExt + Partial + Serialize + DeserializeOwned + kube::Resource<DynamicType = ()>,
 {
     let read = |object: &Value| -> Value {
-        let read: Guarded<K> = serde_json::from_str(&object.to_string()).unwrap();
+        let read: Parsed<K> = serde_json::from_str(&object.to_string()).unwrap();
         json!(*read.0.map_err(|error| format!("{error}: {object}")).unwrap())
     };
     let (full, unknown) = unknown::statuses::<K>(object);
@@ -107,9 +107,9 @@ async fn a_status_that_somebody_else_wrote_wakes_and_our_own_does_not() {
     let writers = Writers::default();
     let echoes = writers.echoes.clone();
     let client = stage.server.connect(None);
-    let mut wakes = watch::start(&client, writers, 500, || false).boxed();
+    let mut triggers = watch::start(&client, writers, 500, || false).boxed();
     let calm = Duration::from_secs(2);
-    while tokio::time::timeout(calm, wakes.next()).await.is_ok() {}
+    while tokio::time::timeout(calm, triggers.next()).await.is_ok() {}
     let write = |phase: &str| {
         stage.server.edit::<Workspace>(Some(NAMESPACE), "demo", |object| {
             object["status"]["phase"] = json!(phase);
@@ -118,11 +118,11 @@ async fn a_status_that_somebody_else_wrote_wakes_and_our_own_does_not() {
     };
     echoes.expect(&write("Starting"));
     assert!(
-        tokio::time::timeout(calm, wakes.next()).await.is_err(),
+        tokio::time::timeout(calm, triggers.next()).await.is_err(),
         "it is our own"
     );
     write("Running");
-    let woken = tokio::time::timeout(calm, wakes.next())
+    let woken = tokio::time::timeout(calm, triggers.next())
         .await
         .unwrap()
         .unwrap()

@@ -18,7 +18,7 @@ use serde_json::json;
 use tokio::sync::OwnedMutexGuard;
 
 use super::{
-    entry::used,
+    admission::used,
     subject::{Key, Subject},
 };
 use crate::{
@@ -40,7 +40,7 @@ pub struct Error {
 
 /// Who was let in, and which finalizers we wrote.
 #[derive(Debug, Default)]
-pub struct Holds {
+pub struct InUse {
     /// What each workspace uses, by its UID.
     let_in: Mutex<HashMap<String, Vec<Key>>>,
     /// Our last write of each object, which caches may not show yet. Locked during such a write.
@@ -54,7 +54,7 @@ struct Write {
     is_held: bool,
 }
 
-impl Holds {
+impl InUse {
     /// Whether the workspace was let in to use the object.
     pub fn is_held(&self, workspace_uid: Option<&str>, key: &Key) -> bool {
         let let_in = self.lock();
@@ -63,7 +63,7 @@ impl Holds {
             .is_some_and(|keys| keys.contains(key))
     }
 
-    fn holds_all(&self, workspace_uid: &str, wanted: &[Key]) -> bool {
+    fn has_all(&self, workspace_uid: &str, wanted: &[Key]) -> bool {
         self.lock().get(workspace_uid).is_some_and(|keys| keys == wanted)
     }
 
@@ -123,17 +123,21 @@ impl Holds {
 
 /// Sets the finalizer of everything that the workspace uses. To be done before its first child is made; it costs nothing where it
 /// was done before.
-pub async fn hold(context: &Context, valid: &ValidWorkspace, references: &References) -> Result<(), Error> {
-    let holds = &context.holds;
+pub async fn ensure_in_use(
+    context: &Context,
+    valid: &ValidWorkspace,
+    references: &References,
+) -> Result<(), Error> {
+    let in_use = &context.in_use;
     let objects: Vec<_> = used(valid, references)
         .map(|(kind, meta)| (Key::of(kind, meta), meta))
         .collect();
     let keys: Vec<_> = objects.iter().map(|(key, _)| key.clone()).collect();
-    if holds.holds_all(&valid.uid, &keys) {
+    if in_use.has_all(&valid.uid, &keys) {
         return Ok(());
     }
     for (key, meta) in &objects {
-        let mut last = holds.last_write(key).await;
+        let mut last = in_use.last_write(key).await;
         // Nothing can be added to what is being deleted; whoever comes here uses it already.
         if meta.deletion_timestamp.is_none() && !stands(*last, meta) {
             let version = set(context, key).await.map_err(|source| Error {
@@ -142,9 +146,9 @@ pub async fn hold(context: &Context, valid: &ValidWorkspace, references: &Refere
             })?;
             note(&mut last, version, true);
         }
-        holds.let_in(&valid.uid, key);
+        in_use.let_in(&valid.uid, key);
     }
-    holds.lock().insert(valid.uid.clone(), keys);
+    in_use.lock().insert(valid.uid.clone(), keys);
     // It counts as a user from now on, although its status may never say so: it may become invalid before.
     context.stores.pulse.beat();
     Ok(())
@@ -152,7 +156,7 @@ pub async fn hold(context: &Context, valid: &ValidWorkspace, references: &Refere
 
 /// Sets the finalizer of an object that is in use and lacks it.
 pub(super) async fn mend(context: &Context, subject: &Subject) -> Result<(), kube::Error> {
-    let mut last = context.holds.last_write(&subject.key).await;
+    let mut last = context.in_use.last_write(&subject.key).await;
     if is_later(*last, subject.version) {
         return Ok(());
     }
@@ -163,8 +167,8 @@ pub(super) async fn mend(context: &Context, subject: &Subject) -> Result<(), kub
 
 /// Takes the finalizer away, unless somebody was let in meanwhile.
 pub(super) async fn release(context: &Context, subject: &Subject) -> Result<(), kube::Error> {
-    let mut last = context.holds.last_write(&subject.key).await;
-    if context.holds.is_used(&subject.key) || is_later(*last, subject.version) {
+    let mut last = context.in_use.last_write(&subject.key).await;
+    if context.in_use.is_used(&subject.key) || is_later(*last, subject.version) {
         return Ok(());
     }
     let others: Vec<_> = subject
@@ -252,23 +256,23 @@ mod tests {
 
     #[test]
     fn whoever_is_let_in_after_the_look_at_the_caches_is_not_forgotten() {
-        let holds = Holds::default();
-        holds.lock().insert("early".to_owned(), vec![key("t")]);
-        let so_far = holds.so_far();
-        holds.lock().insert("late".to_owned(), vec![key("t")]);
+        let in_use = InUse::default();
+        in_use.lock().insert("early".to_owned(), vec![key("t")]);
+        let so_far = in_use.so_far();
+        in_use.lock().insert("late".to_owned(), vec![key("t")]);
         // The caches showed neither.
-        holds.retain(&so_far, |_, _| false, |_| true);
-        assert!(!holds.is_held(Some("early"), &key("t")));
-        assert!(holds.is_held(Some("late"), &key("t")) && holds.is_used(&key("t")));
+        in_use.retain(&so_far, |_, _| false, |_| true);
+        assert!(!in_use.is_held(Some("early"), &key("t")));
+        assert!(in_use.is_held(Some("late"), &key("t")) && in_use.is_used(&key("t")));
     }
 
     #[tokio::test]
     async fn an_object_that_is_slow_to_write_keeps_nobody_waiting_who_uses_another() {
-        let holds = Holds::default();
-        let _slow = holds.last_write(&key("slow")).await;
-        let other = futures::FutureExt::now_or_never(holds.last_write(&key("other")));
+        let in_use = InUse::default();
+        let _slow = in_use.last_write(&key("slow")).await;
+        let other = futures::FutureExt::now_or_never(in_use.last_write(&key("other")));
         assert!(other.is_some());
-        let same = futures::FutureExt::now_or_never(holds.last_write(&key("slow")));
+        let same = futures::FutureExt::now_or_never(in_use.last_write(&key("slow")));
         assert!(same.is_none());
     }
 }

@@ -8,11 +8,11 @@ use std::{marker::PhantomData, sync::Arc};
 
 use kube::Resource;
 
-use super::compact::Compact;
+use super::trim::Trim;
 
 /// What is kept of an object.
 #[derive(Debug)]
-pub(crate) struct Kept<K> {
+pub(crate) struct Packed<K> {
     /// All but the version, and what is set aside.
     text: Box<str>,
     version: Box<str>,
@@ -20,7 +20,7 @@ pub(crate) struct Kept<K> {
     kind: PhantomData<fn() -> K>,
 }
 
-impl<K: Resource<DynamicType = ()> + Compact> Kept<K> {
+impl<K: Resource<DynamicType = ()> + Trim> Packed<K> {
     /// Of an object that was compacted.
     pub(crate) fn of(mut object: K) -> serde_json::Result<Self> {
         let version = object.meta_mut().resource_version.take();
@@ -51,7 +51,7 @@ impl<K: Resource<DynamicType = ()> + Compact> Kept<K> {
     }
 }
 
-impl<K> Kept<K> {
+impl<K> Packed<K> {
     /// Whether two states of an object differ in nothing but their version and what is set aside.
     pub(super) fn is_same(&self, other: &Self) -> bool {
         self.text == other.text
@@ -77,7 +77,7 @@ mod tests {
         for version in [None, Some("7".to_owned())] {
             deployment.metadata.resource_version = version;
             deployment.compact();
-            let kept = Kept::of(deployment.clone()).unwrap();
+            let kept = Packed::of(deployment.clone()).unwrap();
             assert_eq!(*kept.open().unwrap(), deployment);
         }
     }
@@ -89,9 +89,9 @@ mod tests {
             deployment.spec.as_mut().unwrap().replicas = Some(replicas);
             deployment.status.get_or_insert_default().observed_generation = Some(observed);
             deployment.compact();
-            Kept::of(deployment).unwrap()
+            Packed::of(deployment).unwrap()
         };
-        let observed = |kept: &Kept<Deployment>| kept.open()?.status.as_ref()?.observed_generation;
+        let observed = |kept: &Packed<Deployment>| kept.open()?.status.as_ref()?.observed_generation;
         for replicas in [0, 1] {
             let (before, after) = (deployment(replicas, 6), deployment(replicas, 7));
             assert_eq!((observed(&before), observed(&after)), (Some(6), Some(7)));
@@ -105,7 +105,7 @@ mod tests {
             let set = objects::replica_set_of(testing::running().deployment.as_deref().unwrap());
             let mut pod = objects::ready(objects::pod_of(&set), address);
             pod.metadata.resource_version = Some(version.to_owned());
-            Kept::of(pod).unwrap()
+            Packed::of(pod).unwrap()
         };
         assert!(pod("1", "10.0.0.1").is_same(&pod("2", "10.0.0.1")));
         assert!(!pod("1", "10.0.0.1").is_same(&pod("1", "10.0.0.2")));

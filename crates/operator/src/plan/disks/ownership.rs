@@ -11,7 +11,7 @@ use crate::cache::observed::{Identity, controller_uid};
 
 /// What a claim is to a workspace.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Standing {
+pub enum Ownership {
     /// Its disk.
     Ours,
     /// On its way out, whosever it was: wait.
@@ -47,26 +47,26 @@ pub struct Claimant<'a> {
 }
 
 /// What `claim` is to the workspace.
-pub fn standing(identity: &Identity, claimant: Claimant<'_>, claim: &ObjectMeta) -> Standing {
+pub fn ownership(identity: &Identity, claimant: Claimant<'_>, claim: &ObjectMeta) -> Ownership {
     if claim.deletion_timestamp.is_some() {
-        return Standing::Leaving;
+        return Ownership::Leaving;
     }
     if identity.owns(claim) {
-        return Standing::Ours;
+        return Ownership::Ours;
     }
     let was_a_disk = claim
         .annotations
         .as_ref()
         .is_some_and(|all| all.contains_key(names::WORKSPACE_UID));
     if controller_uid(claim).is_some() || !was_a_disk {
-        return Standing::Foreign;
+        return Ownership::Foreign;
     }
     let is_the_same = claimant.owner.is_some() && claimant.owner == names::owner(claim);
     match (is_the_same, claimant.vouched, claimant.assigned) {
-        (false, ..) => Standing::Withheld(Withheld::OtherOwner),
-        (true, false, _) => Standing::Withheld(Withheld::Unvouched),
-        (true, true, true) => Standing::Withheld(Withheld::Assigned),
-        (true, true, false) => Standing::Inherited,
+        (false, ..) => Ownership::Withheld(Withheld::OtherOwner),
+        (true, false, _) => Ownership::Withheld(Withheld::Unvouched),
+        (true, true, true) => Ownership::Withheld(Withheld::Assigned),
+        (true, true, false) => Ownership::Inherited,
     }
 }
 
@@ -95,8 +95,8 @@ mod tests {
         }
     }
 
-    fn of(claim: &ObjectMeta) -> Standing {
-        standing(&testing::identity(), by(Some("alice"), true), claim)
+    fn of(claim: &ObjectMeta) -> Ownership {
+        ownership(&testing::identity(), by(Some("alice"), true), claim)
     }
 
     #[test]
@@ -109,59 +109,59 @@ mod tests {
             },
         );
         let claim = kept("earlier", Some("alice"));
-        let judged = standing(&identity, assigned, &claim);
-        assert_eq!(judged, Standing::Withheld(Withheld::Assigned));
+        let judged = ownership(&identity, assigned, &claim);
+        assert_eq!(judged, Ownership::Withheld(Withheld::Assigned));
         let handed = kept(&identity.uid, Some("alice"));
-        assert_eq!(standing(&identity, assigned, &handed), Standing::Ours);
+        assert_eq!(ownership(&identity, assigned, &handed), Ownership::Ours);
     }
 
     #[test]
     fn the_owner_of_a_kept_disk_gets_it_back_and_nobody_else() {
-        assert_eq!(of(&kept("earlier", Some("alice"))), Standing::Inherited);
+        assert_eq!(of(&kept("earlier", Some("alice"))), Ownership::Inherited);
         for other in [Some("bob"), Some("Alice"), Some(""), None] {
             let claim = kept("earlier", other);
-            assert_eq!(of(&claim), Standing::Withheld(Withheld::OtherOwner), "{other:?}");
+            assert_eq!(of(&claim), Ownership::Withheld(Withheld::OtherOwner), "{other:?}");
         }
         for nobody in [None, Some("")] {
-            let workspace = standing(&testing::identity(), by(nobody, true), &kept("earlier", Some("")));
-            assert_eq!(workspace, Standing::Withheld(Withheld::OtherOwner));
+            let workspace = ownership(&testing::identity(), by(nobody, true), &kept("earlier", Some("")));
+            assert_eq!(workspace, Ownership::Withheld(Withheld::OtherOwner));
         }
     }
 
     #[test]
     fn without_admission_a_name_proves_nothing_and_the_new_uid_on_the_claim_does() {
         let (identity, claim) = (testing::identity(), kept("earlier", Some("alice")));
-        let unvouched = standing(&identity, by(Some("alice"), false), &claim);
-        assert_eq!(unvouched, Standing::Withheld(Withheld::Unvouched));
+        let unvouched = ownership(&identity, by(Some("alice"), false), &claim);
+        assert_eq!(unvouched, Ownership::Withheld(Withheld::Unvouched));
         let named = kept(&identity.uid, Some("bob"));
         assert_eq!(
-            standing(&identity, by(Some("alice"), false), &named),
-            Standing::Ours
+            ownership(&identity, by(Some("alice"), false), &named),
+            Ownership::Ours
         );
     }
 
     #[test]
     fn a_claim_without_our_marks_or_with_another_controller_is_foreign_whatever_it_says() {
-        assert_eq!(of(&ObjectMeta::default()), Standing::Foreign);
+        assert_eq!(of(&ObjectMeta::default()), Ownership::Foreign);
         let mut owner_only = kept("earlier", Some("alice"));
         owner_only
             .annotations
             .as_mut()
             .unwrap()
             .remove(names::WORKSPACE_UID);
-        assert_eq!(of(&owner_only), Standing::Foreign);
+        assert_eq!(of(&owner_only), Ownership::Foreign);
         let mut controlled = kept(&testing::identity().uid, Some("alice"));
         let mut other = testing::identity().owner_reference();
         other.uid = "another".to_owned();
         controlled.owner_references = Some(vec![other]);
-        assert_eq!(of(&controlled), Standing::Foreign);
+        assert_eq!(of(&controlled), Ownership::Foreign);
     }
 
     #[test]
     fn whatever_is_on_its_way_out_is_waited_for() {
         let mut claim = kept(&testing::identity().uid, Some("alice"));
         claim.deletion_timestamp = serde_json::from_value("2026-01-01T00:00:00Z".into()).unwrap();
-        assert_eq!(of(&claim), Standing::Leaving);
+        assert_eq!(of(&claim), Ownership::Leaving);
     }
 
     proptest! {
@@ -173,10 +173,10 @@ mod tests {
             let identity = testing::identity();
             prop_assume!(uid != identity.uid);
             let claimant = Claimant { assigned, ..by(owner.as_deref(), vouched) };
-            let judged = standing(&identity, claimant, &kept(&uid, kept_for.as_deref()));
+            let judged = ownership(&identity, claimant, &kept(&uid, kept_for.as_deref()));
             let same = owner.is_some() && owner == kept_for && owner.as_deref() != Some("");
-            prop_assert_eq!(judged == Standing::Inherited, vouched && !assigned && same);
-            prop_assert_ne!(judged, Standing::Ours);
+            prop_assert_eq!(judged == Ownership::Inherited, vouched && !assigned && same);
+            prop_assert_ne!(judged, Ownership::Ours);
         }
     }
 }

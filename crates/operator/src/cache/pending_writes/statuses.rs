@@ -14,7 +14,7 @@ use super::version_of;
 
 /// The last status that we wrote of each object.
 #[derive(Debug)]
-pub(crate) struct Told<K, S>(Mutex<HashMap<K, Written<S>>>);
+pub(crate) struct PendingStatuses<K, S>(Mutex<HashMap<K, Written<S>>>);
 
 #[derive(Debug)]
 struct Written<S> {
@@ -24,13 +24,13 @@ struct Written<S> {
     status: S,
 }
 
-impl<K, S> Default for Told<K, S> {
+impl<K, S> Default for PendingStatuses<K, S> {
     fn default() -> Self {
         Self(Mutex::default())
     }
 }
 
-impl<K: Eq + Hash, S: Clone> Told<K, S> {
+impl<K: Eq + Hash, S: Clone> PendingStatuses<K, S> {
     /// Remembers the answer to a write of this status.
     pub(crate) fn wrote(&self, key: K, answer: &ObjectMeta, status: S) {
         let written = Written {

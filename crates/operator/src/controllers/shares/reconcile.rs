@@ -15,8 +15,8 @@ use tokio_util::sync::CancellationToken;
 use super::due::{Due, Facts, due, event};
 use crate::{
     cache::{
-        pending_writes::{Told, version_of},
-        stores::{self, Guarded, Stores},
+        pending_writes::{PendingStatuses, version_of},
+        stores::{self, Parsed, Stores},
     },
     context::Context,
     controllers::{
@@ -30,51 +30,51 @@ use crate::{
 const LIMIT: Duration = Duration::from_secs(15);
 
 /// How long a cache that lags behind is given.
-const PATIENCE: Duration = Duration::from_secs(5);
+const GRACE: Duration = Duration::from_secs(5);
 
 /// What is remembered from one round to the next: our last status of each share, by UID.
 #[derive(Debug, Default)]
-pub struct Rounds {
-    told: Told<String, WorkspaceShareStatus>,
+pub struct Resync {
+    told: PendingStatuses<String, WorkspaceShareStatus>,
 }
 
 /// Makes rounds until shutdown. To be begun when the caches are filled.
 pub async fn run(context: &Context, shutdown: &CancellationToken) {
-    let mut memory = Rounds::default();
+    let mut state = Resync::default();
     let pulse = &context.stores.pulse;
     resync::make(pulse, shutdown, async || {
-        Box::pin(round(context, &mut memory)).await
+        Box::pin(reconcile(context, &mut state)).await
     })
     .await;
 }
 
 /// Does what is due, and says after which time something is although nothing changes.
-pub async fn round(context: &Context, memory: &mut Rounds) -> Option<Duration> {
+pub async fn reconcile(context: &Context, state: &mut Resync) -> Option<Duration> {
     let all = context.stores.shares.state();
     let shares: Vec<&Arc<WorkspaceShare>> = all
         .iter()
-        .filter_map(|share: &Arc<Guarded<WorkspaceShare>>| share.0.as_ref().ok())
+        .filter_map(|share: &Arc<Parsed<WorkspaceShare>>| share.0.as_ref().ok())
         .filter(|share| share.metadata.deletion_timestamp.is_none())
         .collect();
     let uids: HashSet<_> = shares.iter().filter_map(|share| share.uid()).collect();
-    memory.told.retain(|uid| uids.contains(uid));
-    let memory = &*memory;
+    state.told.retain(|uid| uids.contains(uid));
+    let state = &*state;
     let shares = shares.into_iter().map(|share| (share.namespace(), share));
     resync::together(shares, |share| {
-        let share = memory.with_newest_status(share);
-        Box::pin(async move { attend(context, memory, &share).await })
+        let share = state.with_newest_status(share);
+        Box::pin(async move { attend(context, state, &share).await })
     })
     .await
 }
 
 /// Does what is due for one share.
-async fn attend(context: &Context, memory: &Rounds, share: &WorkspaceShare) -> Option<Duration> {
+async fn attend(context: &Context, state: &Resync, share: &WorkspaceShare) -> Option<Duration> {
     let namespace = share.namespace().unwrap_or_default();
     if context.site.ignores(&namespace) {
         return None;
     }
     let stores = &context.stores;
-    let found = stores::guarded(&stores.workspaces, Some(&namespace), &share.spec.workspace_ref);
+    let found = stores::get_parsed(&stores.workspaces, Some(&namespace), &share.spec.workspace_ref);
     let workspace = found.as_ref().and_then(|found| found.0.as_ref().ok());
     let unreadable = found.as_ref().and_then(|found| found.0.as_ref().err());
     let manager = workspace.and_then(|workspace| manager_of(workspace, stores));
@@ -92,7 +92,7 @@ async fn attend(context: &Context, memory: &Rounds, share: &WorkspaceShare) -> O
         limit: LIMIT,
         complaint: "the share cannot be written",
     };
-    match attempt(context, &what, act(context, memory, share, due)).await {
+    match attempt(context, &what, act(context, state, share, due)).await {
         Ok(again) => again,
         Err(failed) => Some(failed.again),
     }
@@ -117,7 +117,7 @@ fn manager_of(workspace: &Workspace, stores: &Stores) -> Option<Arc<WorkspaceMan
 
 async fn act(
     context: &Context,
-    memory: &Rounds,
+    state: &Resync,
     share: &WorkspaceShare,
     due: Due,
 ) -> Result<Option<Duration>, kube::Error> {
@@ -125,10 +125,10 @@ async fn act(
         Due::Remove => remove(context, share).await.map(|()| None),
         Due::Collect if is_orphan(context, share).await? => remove(context, share).await.map(|()| None),
         // The cache has not shown the workspace yet; when it does, that wakes us.
-        Due::Collect => Ok(Some(PATIENCE)),
+        Due::Collect => Ok(Some(GRACE)),
         Due::Keep { status, owner, again } => {
             if share.status.as_ref() != Some(&status) {
-                tell(context, memory, share, status).await?;
+                tell(context, state, share, status).await?;
             }
             if let Some(owner) = owner {
                 own(context, share, &owner).await?;
@@ -141,7 +141,7 @@ async fn act(
 /// Whether the workspace that a share is bound to is really gone.
 async fn is_orphan(context: &Context, share: &WorkspaceShare) -> Result<bool, kube::Error> {
     let namespace = share.namespace().unwrap_or_default();
-    let workspaces: Api<Guarded<Workspace>> = Api::namespaced(context.client.clone(), &namespace);
+    let workspaces: Api<Parsed<Workspace>> = Api::namespaced(context.client.clone(), &namespace);
     let found = workspaces.get_opt(&share.spec.workspace_ref).await?;
     let uid = found.and_then(|found| found.meta().uid.clone());
     Ok(uid.as_deref() != shares::bound(share))
@@ -180,7 +180,7 @@ async fn own(context: &Context, share: &WorkspaceShare, owner: &OwnerReference) 
 /// Writes the status and tells the transition. An Event that cannot be written is lost: the status says the same.
 async fn tell(
     context: &Context,
-    memory: &Rounds,
+    state: &Resync,
     share: &WorkspaceShare,
     status: WorkspaceShareStatus,
 ) -> Result<(), kube::Error> {
@@ -201,7 +201,7 @@ async fn tell(
         events::publish(context, &regarding, &[event]).await;
     }
     if let Some(uid) = share.uid() {
-        memory.told.wrote(uid, answer.meta(), status);
+        state.told.wrote(uid, answer.meta(), status);
     }
     Ok(())
 }
@@ -218,11 +218,11 @@ fn intent(share: &WorkspaceShare, metadata: &serde_json::Value) -> serde_json::V
     intent
 }
 
-fn api(context: &Context, share: &WorkspaceShare) -> Api<Guarded<WorkspaceShare>> {
+fn api(context: &Context, share: &WorkspaceShare) -> Api<Parsed<WorkspaceShare>> {
     Api::namespaced(context.client.clone(), &share.namespace().unwrap_or_default())
 }
 
-impl Rounds {
+impl Resync {
     /// The cached share with the status that we wrote last, if the cache has not seen it yet.
     fn with_newest_status(&self, cached: &WorkspaceShare) -> WorkspaceShare {
         let (uid, version) = (cached.metadata.uid.as_ref(), version_of(&cached.metadata));

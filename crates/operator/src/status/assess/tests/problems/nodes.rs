@@ -18,7 +18,7 @@ fn an_eviction_is_told_while_the_next_pod_starts_and_cleared_when_it_is_ready() 
     );
     // The dead pod is collected while the next one is still on its way.
     next.workspace.status = Some(next.status());
-    next.world.pods.truncate(1);
+    next.observed.pods.truncate(1);
     assert_eq!(next.told().0, reason::EVICTED);
     // The next pod's own trouble is worth more.
     let state = json!({"waiting": {"reason": "ErrImagePull", "message": "gone"}});

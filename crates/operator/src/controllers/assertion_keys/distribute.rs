@@ -35,7 +35,7 @@ const AT_ONCE: usize = 8;
 /// Sweeps now and whenever something changed, until shutdown. To be begun when the caches are filled.
 pub async fn run(context: &Context, shutdown: &CancellationToken) {
     resync::make(&context.stores.pulse, shutdown, async || {
-        Box::pin(sweep(context)).await
+        Box::pin(reconcile(context)).await
     })
     .await;
 }
@@ -73,7 +73,7 @@ pub async fn ensure(context: &Context, namespace: &str) -> Result<(), kube::Erro
 
 /// Writes the keys wherever there are workspaces and they are missing or old, and deletes them where no workspace is left. Says
 /// after which time to try again what failed.
-pub async fn sweep(context: &Context) -> Option<Duration> {
+pub async fn reconcile(context: &Context) -> Option<Duration> {
     let keys = &context.keys;
     let wanted = &keys.wanted(&context.site.system_namespace)?;
     let inhabited = inhabited(context);

@@ -10,16 +10,16 @@ use serde::{
 };
 use serde_json::value::RawValue;
 
-use super::skim::{Skim, skim};
+use super::partial::{Partial, skim};
 
 /// An object, or what is known of one that cannot be parsed: one broken object must not stop a watch.
 ///
 /// Unlike kube's own guard it keeps the text until the object is parsed, and not a tree of values and a copy of that; and what no pass
 /// looks at is not parsed at all. Reading what the watches say is much of what a busy operator does.
 #[derive(Clone, Debug)]
-pub struct Guarded<K>(pub Result<Arc<K>, InvalidObject>);
+pub struct Parsed<K>(pub Result<Arc<K>, InvalidObject>);
 
-impl<K> Guarded<K> {
+impl<K> Parsed<K> {
     /// One that was parsed.
     pub fn of(object: K) -> Self {
         Self(Ok(Arc::new(object)))
@@ -36,7 +36,7 @@ impl<K> Guarded<K> {
     }
 }
 
-impl<K: Clone> Guarded<K> {
+impl<K: Clone> Parsed<K> {
     /// Gives back what memory it does not need: what was parsed has room to grow everywhere, a copy has not.
     pub fn shrink(&mut self) {
         if let Ok(object) = &mut self.0 {
@@ -51,10 +51,10 @@ struct Head {
     metadata: ObjectMeta,
 }
 
-impl<'de, K: Skim + DeserializeOwned> Deserialize<'de> for Guarded<K> {
+impl<'de, K: Partial + DeserializeOwned> Deserialize<'de> for Parsed<K> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let text = Box::<RawValue>::deserialize(deserializer)?;
-        let text = skim(text.get(), &K::MASK);
+        let text = skim(text.get(), &K::FIELDS);
         match serde_json::from_str(&text) {
             Ok(object) => Ok(Self::of(object)),
             Err(error) => {
@@ -71,7 +71,7 @@ impl<'de, K: Skim + DeserializeOwned> Deserialize<'de> for Guarded<K> {
     }
 }
 
-impl<K: Resource + Clone> Resource for Guarded<K> {
+impl<K: Resource + Clone> Resource for Parsed<K> {
     type DynamicType = K::DynamicType;
     type Scope = K::Scope;
 
@@ -118,7 +118,7 @@ mod tests {
 
     #[test]
     fn a_broken_object_is_known_by_its_metadata_and_why() {
-        let broken: Guarded<Pod> = serde_json::from_str(BROKEN).unwrap();
+        let broken: Parsed<Pod> = serde_json::from_str(BROKEN).unwrap();
         assert_eq!(broken.meta().name.as_deref(), Some("b"));
         let why = broken.0.unwrap_err().error;
         assert!(why.contains("integer `7`") && !why.contains("line"), "{why}");
@@ -126,7 +126,7 @@ mod tests {
 
     #[test]
     fn the_books_are_not_read() {
-        let pod: Guarded<Pod> = serde_json::from_str(
+        let pod: Parsed<Pod> = serde_json::from_str(
             r#"{"metadata":{"name":"a","managedFields":[{"manager":7}],"namespace":"b"}}"#,
         )
         .unwrap();
@@ -138,12 +138,12 @@ mod tests {
     fn lists_and_watches_with_a_broken_object_are_read() {
         let list =
             format!(r#"{{"kind":"PodList","apiVersion":"v1","metadata":{{}},"items":[{GOOD},{BROKEN}]}}"#);
-        let list: ObjectList<Guarded<Pod>> = serde_json::from_str(&list).unwrap();
+        let list: ObjectList<Parsed<Pod>> = serde_json::from_str(&list).unwrap();
         assert!(list.items[0].0.is_ok() && list.items[1].0.is_err());
         let event = format!(r#"{{"type":"ADDED","object":{GOOD}}}"#);
-        let event: WatchEvent<Guarded<Pod>> = serde_json::from_str(&event).unwrap();
-        assert!(matches!(event, WatchEvent::Added(Guarded(Ok(_)))));
+        let event: WatchEvent<Parsed<Pod>> = serde_json::from_str(&event).unwrap();
+        assert!(matches!(event, WatchEvent::Added(Parsed(Ok(_)))));
         let value: serde_json::Value = serde_json::from_str(GOOD).unwrap();
-        assert!(serde_json::from_value::<Guarded<Pod>>(value).unwrap().0.is_ok());
+        assert!(serde_json::from_value::<Parsed<Pod>>(value).unwrap().0.is_ok());
     }
 }

@@ -8,7 +8,7 @@ use kube::ResourceExt as _;
 use operator::{
     cache::{
         stores::Writers,
-        watch::{self, Wake},
+        watch::{self, Trigger},
     },
     support::debounce::HOLD,
 };
@@ -19,25 +19,25 @@ use tokio::time::Instant;
 use crate::stage::{CHILD, Stage};
 
 /// How late the next wake is.
-async fn late(wakes: &mut (impl Stream + Unpin)) -> Duration {
+async fn late(triggers: &mut (impl Stream + Unpin)) -> Duration {
     let begun = Instant::now();
-    let wake = tokio::time::timeout(Duration::from_secs(30), wakes.next()).await;
-    assert!(wake.is_ok_and(|wake| wake.is_some()), "nobody is woken");
+    let trigger = tokio::time::timeout(Duration::from_secs(30), triggers.next()).await;
+    assert!(trigger.is_ok_and(|trigger| trigger.is_some()), "nobody is woken");
     begun.elapsed()
 }
 
 /// What wakes a new operator of a workspace that runs, where many or few are on their way, once it has listed everything.
-async fn wakes(is_crowded: bool) -> (Stage, BoxStream<'static, Result<Wake, Infallible>>) {
+async fn triggers(is_crowded: bool) -> (Stage, BoxStream<'static, Result<Trigger, Infallible>>) {
     let stage = Stage::with_running_demo().await;
     let client = stage.server.connect(None);
-    let mut wakes = watch::start(&client, Writers::default(), 500, move || is_crowded).boxed();
-    calm(&mut wakes).await;
-    (stage, wakes)
+    let mut triggers = watch::start(&client, Writers::default(), 500, move || is_crowded).boxed();
+    calm(&mut triggers).await;
+    (stage, triggers)
 }
 
 /// Lets everything be told that is on its way.
-async fn calm(wakes: &mut (impl Stream + Unpin)) {
-    while tokio::time::timeout(4 * HOLD, wakes.next()).await.is_ok() {}
+async fn calm(triggers: &mut (impl Stream + Unpin)) {
+    while tokio::time::timeout(4 * HOLD, triggers.next()).await.is_ok() {}
 }
 
 fn label(stage: &Stage) {
@@ -50,28 +50,28 @@ fn label(stage: &Stage) {
 
 #[tokio::test(start_paused = true)]
 async fn among_many_steps_of_a_start_wait_and_what_people_do_and_what_ends_does_not() {
-    let (stage, mut wakes) = wakes(true).await;
+    let (stage, mut triggers) = triggers(true).await;
     label(&stage);
-    let step = late(&mut wakes).await;
+    let step = late(&mut triggers).await;
     assert!(step >= HOLD && step < 2 * HOLD, "{step:?}");
-    calm(&mut wakes).await;
+    calm(&mut triggers).await;
 
     stage.edit_spec(|spec| spec["displayName"] = json!("another"));
-    assert!(late(&mut wakes).await < HOLD, "a workspace was edited");
-    calm(&mut wakes).await;
+    assert!(late(&mut triggers).await < HOLD, "a workspace was edited");
+    calm(&mut triggers).await;
 
     stage.server.remove::<NetworkPolicy>(Some(NAMESPACE), CHILD);
-    assert!(late(&mut wakes).await < HOLD, "a wall was taken away");
-    calm(&mut wakes).await;
+    assert!(late(&mut triggers).await < HOLD, "a wall was taken away");
+    calm(&mut triggers).await;
 
     let pod = stage.all::<Pod>().remove(0).name_any();
     stage.server.remove::<Pod>(Some(NAMESPACE), &pod);
-    assert!(late(&mut wakes).await < HOLD, "a pod is gone");
+    assert!(late(&mut triggers).await < HOLD, "a pod is gone");
 }
 
 #[tokio::test(start_paused = true)]
 async fn where_few_are_on_their_way_no_step_waits() {
-    let (stage, mut wakes) = wakes(false).await;
+    let (stage, mut triggers) = triggers(false).await;
     label(&stage);
-    assert!(late(&mut wakes).await < HOLD);
+    assert!(late(&mut triggers).await < HOLD);
 }

@@ -1,12 +1,12 @@
 //! Text of an object -> the same without what no pass looks at (pure): what is not kept need not be parsed.
 //!
-//! A kind names what may be left out. What is kept of the rest is the business of `compact`, and the same with and without this.
+//! A kind names what may be left out. What is kept of the rest is the business of `trim`, and the same with and without this.
 
 use crate::cache::external_changes;
 
 /// What of a JSON value is kept.
 #[derive(Clone, Copy, Debug)]
-pub enum Mask {
+pub enum FieldMask {
     /// All of it.
     All,
     /// Nothing: as if its key were absent.
@@ -22,17 +22,18 @@ pub enum Mask {
 }
 
 /// What is kept of the text of a kind.
-pub trait Skim {
+pub trait Partial {
     /// All but the API server's books, unless a kind says otherwise.
-    const MASK: Mask = BOOKS;
+    const FIELDS: FieldMask = BOOKS;
 }
 
 /// All but the API server's books: many small maps.
-pub(super) const BOOKS: Mask = Mask::Most(&[("metadata", Mask::Most(&[("managedFields", Mask::Drop)]))]);
+pub(super) const BOOKS: FieldMask =
+    FieldMask::Most(&[("metadata", FieldMask::Most(&[("managedFields", FieldMask::Drop)]))]);
 
 /// The text of what `mask` keeps. A value of another kind than the mask expects stays as it is: whoever parses it has to find it
 /// wrong. `text` is known to be JSON.
-pub fn skim(text: &str, mask: &Mask) -> String {
+pub fn skim(text: &str, mask: &FieldMask) -> String {
     let mut skimmer = Skimmer {
         text,
         at: 0,
@@ -49,20 +50,20 @@ struct Skimmer<'a> {
 }
 
 impl Skimmer<'_> {
-    fn value(&mut self, mask: &Mask) {
+    fn value(&mut self, mask: &FieldMask) {
         self.blanks();
         match (mask, self.byte()) {
-            (Mask::Drop, _) => self.skip(),
-            (Mask::Only(keys), b'{') => self.object(|key| {
+            (FieldMask::Drop, _) => self.skip(),
+            (FieldMask::Only(keys), b'{') => self.object(|key| {
                 let known = keys.iter().find(|(name, _)| *name == key);
-                known.map_or(&Mask::Drop, |(_, mask)| mask)
+                known.map_or(&FieldMask::Drop, |(_, mask)| mask)
             }),
-            (Mask::Most(keys), b'{') => self.object(|key| {
+            (FieldMask::Most(keys), b'{') => self.object(|key| {
                 let known = keys.iter().find(|(name, _)| *name == key);
-                known.map_or(&Mask::All, |(_, mask)| mask)
+                known.map_or(&FieldMask::All, |(_, mask)| mask)
             }),
-            (Mask::Each(mask), b'[') => self.list(mask),
-            (Mask::Hands, b'[') => self.hands(),
+            (FieldMask::Each(mask), b'[') => self.list(mask),
+            (FieldMask::Hands, b'[') => self.hands(),
             _ => {
                 let begin = self.at;
                 self.skip();
@@ -71,7 +72,7 @@ impl Skimmer<'_> {
         }
     }
 
-    fn object<'m>(&mut self, mask_of: impl Fn(&str) -> &'m Mask) {
+    fn object<'m>(&mut self, mask_of: impl Fn(&str) -> &'m FieldMask) {
         self.kept.push('{');
         let mut first = true;
         self.members(b'}', |this| {
@@ -82,7 +83,7 @@ impl Skimmer<'_> {
             this.blanks();
             // The colon.
             this.at += 1;
-            if matches!(mask, Mask::Drop) {
+            if matches!(mask, FieldMask::Drop) {
                 return this.value(mask);
             }
             this.comma(&mut first);
@@ -93,7 +94,7 @@ impl Skimmer<'_> {
         self.kept.push('}');
     }
 
-    fn list(&mut self, mask: &Mask) {
+    fn list(&mut self, mask: &FieldMask) {
         self.kept.push('[');
         let mut first = true;
         self.members(b']', |this| {
@@ -226,9 +227,12 @@ mod tests {
 
     #[test]
     fn of_the_books_only_a_pod_template_or_a_count_changed_by_hand_is_kept() {
-        const MASK: Mask = Mask::Most(&[("managedFields", Mask::Hands)]);
+        const FIELDS: FieldMask = FieldMask::Most(&[("managedFields", FieldMask::Hands)]);
         let kept = |entries: &[Value]| {
-            let text = skim(&json!({"name": "a", "managedFields": entries}).to_string(), &MASK);
+            let text = skim(
+                &json!({"name": "a", "managedFields": entries}).to_string(),
+                &FIELDS,
+            );
             serde_json::from_str::<Value>(&text).unwrap()["managedFields"].clone()
         };
         let ours = entry(api::names::OPERATOR, "f:template");
@@ -250,23 +254,23 @@ mod tests {
 
     #[test]
     fn what_is_not_named_is_left_out_and_nothing_else() {
-        const MASK: Mask = Mask::Only(&[
-            ("a", Mask::All),
-            ("o", Mask::Most(&[("drop", Mask::Drop)])),
-            ("l", Mask::Each(&Mask::Only(&[("k", Mask::All)]))),
+        const FIELDS: FieldMask = FieldMask::Only(&[
+            ("a", FieldMask::All),
+            ("o", FieldMask::Most(&[("drop", FieldMask::Drop)])),
+            ("l", FieldMask::Each(&FieldMask::Only(&[("k", FieldMask::All)]))),
         ]);
         let text = r#" { "x" : [1,{"a":2}], "a" : {"\"x": "}\\"} , "o":{"drop":{"}":"]"},"z":-1.5e3 ,"n":null},
             "l":[ {"k":true,"j":"\\"},{}, 7 ], "y":"\"" }"#;
         assert_eq!(
-            skim(text, &MASK),
+            skim(text, &FIELDS),
             r#"{"a":{"\"x": "}\\"},"o":{"z":-1.5e3,"n":null},"l":[{"k":true},{},7]}"#
         );
         for other in ["7", r#""a""#, "[1, 2]", "null", "-1"] {
-            assert_eq!(skim(other, &MASK), other);
+            assert_eq!(skim(other, &FIELDS), other);
         }
-        assert_eq!(skim("{}", &MASK), "{}");
+        assert_eq!(skim("{}", &FIELDS), "{}");
         assert_eq!(
-            skim(r#"{"l":{"k":1},"o":[1]}"#, &MASK),
+            skim(r#"{"l":{"k":1},"o":[1]}"#, &FIELDS),
             r#"{"l":{"k":1},"o":[1]}"#
         );
     }

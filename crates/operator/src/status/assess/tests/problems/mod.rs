@@ -11,16 +11,16 @@ use crate::cache::warnings::{Node, Warning};
 impl Scene {
     /// Its pod is on a node that stands so.
     fn on(mut self, node: Option<Node>) -> Self {
-        let mut pod = self.world.pods[0].as_ref().clone();
+        let mut pod = self.observed.pods[0].as_ref().clone();
         pod.spec.as_mut().unwrap().node_name = Some("n1".to_owned());
-        self.world.pods = vec![pod.into()];
-        self.world.nodes = node.map(|node| ("n1".to_owned(), node)).into_iter().collect();
+        self.observed.pods = vec![pod.into()];
+        self.observed.nodes = node.map(|node| ("n1".to_owned(), node)).into_iter().collect();
         self
     }
 
     /// A Warning Event about its pod or disk.
     fn said(mut self, about: Option<String>, reason: &'static str, message: &str) -> Self {
-        self.world.warnings.push(Warning {
+        self.observed.warnings.push(Warning {
             about: about.unwrap_or_default(),
             reason,
             message: message.to_owned(),
@@ -30,27 +30,27 @@ impl Scene {
     }
 
     fn pod_uid(&self) -> Option<String> {
-        self.world.pods[0].metadata.uid.clone()
+        self.observed.pods[0].metadata.uid.clone()
     }
 
     /// Another pod of the same run, older, with this status.
     fn after_pod(mut self, status: Value) -> Self {
-        let mut pod = self.world.pods[0].as_ref().clone();
+        let mut pod = self.observed.pods[0].as_ref().clone();
         pod.metadata.name = Some("workspace-demo-5d8f-older".to_owned());
         pod.metadata.uid = Some("uid-of-older".to_owned());
         pod.metadata.creation_timestamp = serde_json::from_value(json!("2025-12-31T00:00:00Z")).unwrap();
         pod.spec.as_mut().unwrap().node_name = Some("n1".to_owned());
         pod.status = serde_json::from_value(status).unwrap();
-        self.world.pods.push(pod.into());
+        self.observed.pods.push(pod.into());
         self
     }
 
     fn claim(mut self, change: impl FnOnce(&mut Value)) -> Self {
-        let mut claim = serde_json::to_value(self.world.claim.as_deref().unwrap()).unwrap();
+        let mut claim = serde_json::to_value(self.observed.claim.as_deref().unwrap()).unwrap();
         claim["metadata"]["uid"] = json!("uid-of-claim");
         claim["metadata"]["creationTimestamp"] = json!("2026-01-01T00:00:00Z");
         change(&mut claim);
-        self.world.claim = Some(
+        self.observed.claim = Some(
             serde_json::from_value::<PersistentVolumeClaim>(claim)
                 .unwrap()
                 .into(),
@@ -262,8 +262,8 @@ fn private_images_and_images_that_nobody_pulls_have_their_own_advice() {
 
 #[test]
 fn containers_are_counted_from_the_plan_until_there_is_a_pod() {
-    let counts = |world: World| {
-        Scene::of(world)
+    let counts = |observed: Observed| {
+        Scene::of(observed)
             .status()
             .containers
             .map(|counts| (counts.ready, counts.total))
@@ -293,9 +293,9 @@ fn a_custom_probe_that_fails_is_not_called_a_port_and_one_that_was_ready_counts_
     assert_eq!(reason, reason::READINESS_FAILED);
     assert!(told.contains("nothing answers on its port"), "{told}");
     let mut custom = scene("2026-01-01T00:00:00Z").at(70);
-    let mut pod = custom.world.pods[0].as_ref().clone();
+    let mut pod = custom.observed.pods[0].as_ref().clone();
     let probe = json!({"httpGet": {"path": "/ready", "port": 8888}});
     pod.spec.as_mut().unwrap().containers[0].readiness_probe = serde_json::from_value(probe).unwrap();
-    custom.world.pods = vec![pod.into()];
+    custom.observed.pods = vec![pod.into()];
     assert!(custom.told().1.contains("spec.readinessProbe"));
 }

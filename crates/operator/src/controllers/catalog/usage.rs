@@ -72,7 +72,7 @@ pub(super) fn refers(key: &Key, workspace: &Workspace, catalogue: &Catalogue<'_>
 
 /// Whether the workspace has got anything of its own. `children`: Service, network policy, claim and Deployment of its name, as far as they
 /// exist; they may be somebody else's.
-pub(super) fn has_begun(identity: &Identity, children: [Option<&ObjectMeta>; 4]) -> bool {
+pub(super) fn has_started(identity: &Identity, children: [Option<&ObjectMeta>; 4]) -> bool {
     children.into_iter().flatten().any(|meta| identity.owns(meta))
 }
 
@@ -83,13 +83,13 @@ pub(super) fn uses(
     workspace: &Workspace,
     named: bool,
     is_held: bool,
-    has_begun: impl FnOnce() -> bool,
+    has_started: impl FnOnce() -> bool,
 ) -> bool {
     let status = workspace.status.as_ref();
     match status.and_then(|status| status.resolved.as_ref()) {
         Some(resolved) => (named && is_held) || recorded(key, workspace, resolved),
         // The status is not written yet, or nothing runs and the workspace has become invalid.
-        None => named && (is_held || (!was_turned_away(key.kind, workspace) && has_begun())),
+        None => named && (is_held || (!was_turned_away(key.kind, workspace) && has_started())),
     }
 }
 
@@ -116,12 +116,12 @@ fn recorded(key: &Key, workspace: &Workspace, resolved: &Resolved) -> bool {
 }
 
 /// How many workspaces use each object; those that none uses are left out.
-pub(super) fn census<'a>(
+pub(super) fn lister<'a>(
     workspaces: impl IntoIterator<Item = &'a Workspace>,
     catalogue: &Catalogue<'_>,
     index: &Index,
     is_held: impl Fn(&Workspace, &Key) -> bool,
-    has_begun: impl Fn(&Workspace) -> bool,
+    has_started: impl Fn(&Workspace) -> bool,
 ) -> HashMap<Key, i32> {
     let mut users = HashMap::new();
     for workspace in workspaces {
@@ -153,7 +153,7 @@ pub(super) fn census<'a>(
                     continue;
                 };
                 if uses(key, workspace, is_named, is_held(workspace, key), || {
-                    has_begun(workspace)
+                    has_started(workspace)
                 }) {
                     *users.entry(key.clone()).or_insert(0) += 1;
                 }
@@ -203,7 +203,7 @@ mod tests {
         template.spec.execution_profile_ref = Some("p".to_owned());
         let manager = objects::manager("main");
         let catalogue = Catalogue::new([&template], [&manager]);
-        let users = census(workspaces, &catalogue, &index(keys), |_, _| false, |_| begun);
+        let users = lister(workspaces, &catalogue, &index(keys), |_, _| false, |_| begun);
         let mut users: Vec<_> = users.into_iter().map(|(key, count)| (key.name, count)).collect();
         users.sort();
         users

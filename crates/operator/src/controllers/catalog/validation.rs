@@ -7,13 +7,13 @@ use crate::cache::routes::RouteStore;
 
 /// What is said of an object in its condition.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Verdict {
+pub(super) struct Validation {
     pub(super) holds: bool,
     pub(super) reason: &'static str,
     pub(super) message: String,
 }
 
-impl Verdict {
+impl Validation {
     fn of(violations: Vec<Violation>, fine: &str) -> Self {
         match Violations::of(violations) {
             None => Self {
@@ -31,17 +31,17 @@ impl Verdict {
 }
 
 /// Whether a template contradicts itself.
-pub(super) fn template(template: &WorkspaceTemplate, settings: &Settings) -> Verdict {
-    Verdict::of(
+pub(super) fn template(template: &WorkspaceTemplate, settings: &Settings) -> Validation {
+    Validation::of(
         rules::validate::template(&template.spec, settings),
         "The template does not contradict itself.",
     )
 }
 
 /// The same of a template that was found without fault, if `missing` says that it names something which does not exist.
-pub(super) fn naming(template: Verdict, missing: Option<(&'static str, Violation)>) -> Verdict {
+pub(super) fn naming(template: Validation, missing: Option<(&'static str, Violation)>) -> Validation {
     match missing {
-        Some((reason, violation)) if template.holds => Verdict {
+        Some((reason, violation)) if template.holds => Validation {
             holds: false,
             reason,
             message: violation.to_string(),
@@ -51,21 +51,21 @@ pub(super) fn naming(template: Verdict, missing: Option<(&'static str, Violation
 }
 
 /// Whether a profile breaks a rule.
-pub(super) fn profile(profile: &WorkspaceExecutionProfile, settings: &Settings) -> Verdict {
-    Verdict::of(
+pub(super) fn profile(profile: &WorkspaceExecutionProfile, settings: &Settings) -> Validation {
+    Validation::of(
         rules::validate::profile(&profile.spec, settings),
-        "Every rule holds.",
+        "Every rule in_use.",
     )
 }
 
 /// Whether workspaces can be reached by a manager. A kind that is not installed breaks no rule, nor does a gateway that serves another.
-pub(super) fn manager(manager: &WorkspaceManager, settings: &Settings, routes: &RouteStore) -> Verdict {
-    let verdict = Verdict::of(
+pub(super) fn manager(manager: &WorkspaceManager, settings: &Settings, routes: &RouteStore) -> Validation {
+    let validation = Validation::of(
         rules::validate::manager(manager, settings),
         "Workspaces can be routed by this manager.",
     );
-    if !verdict.holds {
-        return verdict;
+    if !validation.holds {
+        return validation;
     }
     let not_served = rules::managers::not_served(manager, settings);
     let not_served = not_served.map(|why| (reason::NOT_SERVED, why));
@@ -76,11 +76,11 @@ pub(super) fn manager(manager: &WorkspaceManager, settings: &Settings, routes: &
         ))
     };
     match not_served.or_else(unavailable) {
-        Some((reason, message)) => Verdict {
+        Some((reason, message)) => Validation {
             holds: false,
             reason,
             message,
         },
-        None => verdict,
+        None => validation,
     }
 }

@@ -21,16 +21,16 @@ use tokio_util::sync::CancellationToken;
 
 use super::{
     decide::{Due, decide, event},
-    holds,
-    subject::{Key, Kind, Protected, Standing, Subject},
-    uses::{Catalogue, Index, census, has_begun, refers},
-    verdict::{self, Verdict},
+    in_use,
+    subject::{DesiredState, Key, Kind, Protected, Subject},
+    usage::{Catalogue, Index, has_started, lister, refers},
+    validation::{self, Validation},
 };
 use crate::{
     cache::{
         observed::Identity,
-        pending_writes::Told,
-        stores::{Guarded, Stores},
+        pending_writes::PendingStatuses,
+        stores::{Parsed, Stores},
     },
     context::Context,
     controllers::{
@@ -45,28 +45,28 @@ const LIMIT: Duration = Duration::from_secs(15);
 
 /// What is remembered from one sweep to the next: our last status of each object, and what the rules say of its spec.
 #[derive(Debug, Default)]
-pub struct Sweeps {
-    told: Told<Key, Standing>,
+pub struct CatalogState {
+    told: PendingStatuses<Key, DesiredState>,
     judged: Judged,
 }
 
 /// Verdicts of which nothing but the spec decides, by object and generation.
-type Judged = HashMap<Key, (Option<i64>, Verdict)>;
+type Judged = HashMap<Key, (Option<i64>, Validation)>;
 
-/// Sweeps now and whenever something changed, until shutdown. To be begun when the caches are filled.
+/// CatalogState now and whenever something changed, until shutdown. To be begun when the caches are filled.
 pub async fn run(context: &Context, shutdown: &CancellationToken) {
-    let mut sweeps = Sweeps::default();
+    let mut state = CatalogState::default();
     let pulse = &context.stores.pulse;
     resync::make(pulse, shutdown, async || {
-        Box::pin(sweep(context, &mut sweeps)).await
+        Box::pin(reconcile(context, &mut state)).await
     })
     .await;
 }
 
 /// Does what is due, and says after which time something is although nothing changes.
-pub async fn sweep(context: &Context, sweeps: &mut Sweeps) -> Option<Duration> {
-    let let_in = context.holds.so_far();
-    let survey = survey(context, &mut sweeps.judged);
+pub async fn reconcile(context: &Context, state: &mut CatalogState) -> Option<Duration> {
+    let let_in = context.in_use.so_far();
+    let survey = survey(context, &mut state.judged);
     let workspaces: HashMap<&str, &Workspace> = survey
         .workspaces
         .iter()
@@ -79,19 +79,19 @@ pub async fn sweep(context: &Context, sweeps: &mut Sweeps) -> Option<Duration> {
         workspace.is_some_and(|workspace| refers(key, workspace, &catalogue))
     };
     let exists = |key: &Key| keys.contains(key);
-    context.holds.retain(&let_in, refers, exists);
-    sweeps.told.retain(|key| keys.contains(key));
-    sweeps.judged.retain(|key, _| keys.contains(key));
+    context.in_use.retain(&let_in, refers, exists);
+    state.told.retain(|key| keys.contains(key));
+    state.judged.retain(|key, _| keys.contains(key));
 
     let users = survey.users(context, &catalogue);
-    let (sweeps, users) = (&*sweeps, &users);
+    let (state, users) = (&*state, &users);
     let objects = survey.objects.iter().map(|it| (it.0.key.namespace.clone(), it));
-    resync::together(objects, |(subject, verdict)| {
-        let subject = sweeps.with_newest_standing(subject);
+    resync::together(objects, |(subject, validation)| {
+        let subject = state.with_newest_standing(subject);
         let users = users.get(&subject.key).copied().unwrap_or(0);
-        let since = sweeps.told.age(&subject.key);
-        let due = decide(&subject, users, verdict.as_ref(), since, (context.now)());
-        Box::pin(async move { act(context, sweeps, &subject, due).await })
+        let since = state.told.age(&subject.key);
+        let due = decide(&subject, users, validation.as_ref(), since, (context.now)());
+        Box::pin(async move { act(context, state, &subject, due).await })
     })
     .await
 }
@@ -101,7 +101,7 @@ struct Survey {
     workspaces: Vec<Arc<Workspace>>,
     templates: Vec<Arc<WorkspaceTemplate>>,
     managers: Vec<Arc<api::WorkspaceManager>>,
-    objects: Vec<(Subject, Option<Verdict>)>,
+    objects: Vec<(Subject, Option<Validation>)>,
 }
 
 impl Survey {
@@ -117,11 +117,11 @@ impl Survey {
             ((key.kind, namespace, key.name.clone()), key)
         };
         let index: Index = self.objects.iter().map(place).collect();
-        census(
+        lister(
             self.workspaces.iter().map(AsRef::as_ref),
             catalogue,
             &index,
-            |workspace, key| context.holds.is_held(workspace.metadata.uid.as_deref(), key),
+            |workspace, key| context.in_use.is_held(workspace.metadata.uid.as_deref(), key),
             |workspace| is_begun(workspace, &context.stores),
         )
     }
@@ -150,18 +150,18 @@ fn survey(context: &Context, judged: &mut Judged) -> Survey {
         Kind::Template,
         &mut objects,
         |subject, template| {
-            let by_itself = once(judged, subject, || verdict::template(template, settings));
-            verdict::naming(by_itself, missing(template))
+            let by_itself = once(judged, subject, || validation::template(template, settings));
+            validation::naming(by_itself, missing(template))
         },
     );
     let managers = parsed(&stores.managers, Kind::Manager, &mut objects, |_, manager| {
-        verdict::manager(manager, settings, &stores.routes)
+        validation::manager(manager, settings, &stores.routes)
     });
     parsed(
         &stores.profiles,
         Kind::Profile,
         &mut objects,
-        |subject, profile| once(judged, subject, || verdict::profile(profile, settings)),
+        |subject, profile| once(judged, subject, || validation::profile(profile, settings)),
     );
     let all = stores.workspaces.state();
     let watched = all
@@ -177,8 +177,8 @@ fn survey(context: &Context, judged: &mut Judged) -> Survey {
 }
 
 /// Names of all objects of a kind, those that cannot be read included.
-fn names<K: Protected<DynamicType = ()> + Clone>(store: &Store<Guarded<K>>) -> HashSet<String> {
-    let name = |object: &Arc<Guarded<K>>| match &object.0 {
+fn names<K: Protected<DynamicType = ()> + Clone>(store: &Store<Parsed<K>>) -> HashSet<String> {
+    let name = |object: &Arc<Parsed<K>>| match &object.0 {
         Ok(object) => Some(object.name_any()),
         Err(invalid) => invalid.metadata.name.clone(),
     };
@@ -186,10 +186,10 @@ fn names<K: Protected<DynamicType = ()> + Clone>(store: &Store<Guarded<K>>) -> H
 }
 
 fn parsed<K>(
-    store: &Store<Guarded<K>>,
+    store: &Store<Parsed<K>>,
     kind: Kind,
-    objects: &mut Vec<(Subject, Option<Verdict>)>,
-    mut judge: impl FnMut(&Subject, &K) -> Verdict,
+    objects: &mut Vec<(Subject, Option<Validation>)>,
+    mut judge: impl FnMut(&Subject, &K) -> Validation,
 ) -> Vec<Arc<K>>
 where
     K: Protected<DynamicType = ()> + Clone,
@@ -199,12 +199,12 @@ where
         match &object.0 {
             Ok(object) => {
                 let subject = object.subject();
-                let verdict = judge(&subject, object);
-                objects.push((subject, Some(verdict)));
+                let validation = judge(&subject, object);
+                objects.push((subject, Some(validation)));
                 found.push(object.clone());
             }
             Err(invalid) => {
-                let subject = Subject::of(kind, &invalid.metadata, Standing::default());
+                let subject = Subject::of(kind, &invalid.metadata, DesiredState::default());
                 objects.push((subject, None));
             }
         }
@@ -213,13 +213,13 @@ where
 }
 
 /// The verdict on an object, which is made once for each state of its spec.
-fn once(judged: &mut Judged, subject: &Subject, judge: impl FnOnce() -> Verdict) -> Verdict {
+fn once(judged: &mut Judged, subject: &Subject, judge: impl FnOnce() -> Validation) -> Validation {
     match judged.get(&subject.key) {
-        Some((generation, verdict)) if *generation == subject.generation => verdict.clone(),
+        Some((generation, validation)) if *generation == subject.generation => validation.clone(),
         _ => {
-            let verdict = judge();
-            judged.insert(subject.key.clone(), (subject.generation, verdict.clone()));
-            verdict
+            let validation = judge();
+            judged.insert(subject.key.clone(), (subject.generation, validation.clone()));
+            validation
         }
     }
 }
@@ -238,28 +238,28 @@ fn is_begun(workspace: &Workspace, stores: &Stores) -> bool {
         claim.as_ref().map(|it| &it.metadata),
         deployment.as_ref().map(|it| &it.metadata),
     ];
-    has_begun(&identity, children)
+    has_started(&identity, children)
 }
 
-impl Sweeps {
+impl CatalogState {
     /// The cached object with the status that we wrote last, if the cache has not seen it yet.
     fn with_newest_standing(&self, cached: &Subject) -> Subject {
         let newer = self.told.newer(&cached.key, cached.version);
         Subject {
-            standing: newer.unwrap_or_else(|| cached.standing.clone()),
+            desired_state: newer.unwrap_or_else(|| cached.desired_state.clone()),
             ..cached.clone()
         }
     }
 }
 
 /// Does what is due, and says when to look again if nothing changes meanwhile.
-async fn act(context: &Context, sweeps: &Sweeps, subject: &Subject, due: Due) -> Option<Duration> {
+async fn act(context: &Context, state: &CatalogState, subject: &Subject, due: Due) -> Option<Duration> {
     let work = async {
         match due {
             Due::Nothing(again) => return Ok(again),
-            Due::Hold => holds::mend(context, subject).await?,
-            Due::Release => holds::release(context, subject).await?,
-            Due::Tell(standing) => tell(context, sweeps, subject, standing).await?,
+            Due::Hold => in_use::mend(context, subject).await?,
+            Due::Release => in_use::release(context, subject).await?,
+            Due::Tell(desired_state) => tell(context, state, subject, desired_state).await?,
         }
         Ok(None)
     };
@@ -278,16 +278,16 @@ async fn act(context: &Context, sweeps: &Sweeps, subject: &Subject, due: Due) ->
 /// Writes the status and tells the transition. An Event that cannot be written is lost: the status says the same.
 async fn tell(
     context: &Context,
-    sweeps: &Sweeps,
+    state: &CatalogState,
     subject: &Subject,
-    standing: Standing,
+    desired_state: DesiredState,
 ) -> Result<(), kube::Error> {
     let key = &subject.key;
     let resource = key.kind.resource();
     let status = json!({
-        "observedGeneration": standing.observed_generation,
-        key.kind.count_field(): standing.users,
-        "conditions": standing.conditions,
+        "observedGeneration": desired_state.observed_generation,
+        key.kind.count_field(): desired_state.users,
+        "conditions": desired_state.conditions,
     });
     let intent = json!({
         "apiVersion": resource.api_version,
@@ -308,7 +308,7 @@ async fn tell(
         }
     };
     context.metrics.write("protect");
-    if let Some(event) = event(key.kind, &subject.standing, &standing) {
+    if let Some(event) = event(key.kind, &subject.desired_state, &desired_state) {
         let regarding = ObjectReference {
             api_version: Some(resource.api_version),
             kind: Some(resource.kind),
@@ -320,6 +320,6 @@ async fn tell(
         };
         events::publish(context, &regarding, &[event]).await;
     }
-    sweeps.told.wrote(key.clone(), &answer.metadata, standing);
+    state.told.wrote(key.clone(), &answer.metadata, desired_state);
     Ok(())
 }

@@ -1,4 +1,4 @@
-//! Verdict, desired status and world -> which routes there ought to be (pure).
+//! Verdict, desired status and observed state -> which routes there ought to be (pure).
 
 use api::workspace::DesiredStatus;
 use rules::{
@@ -6,11 +6,11 @@ use rules::{
     routes::{Route, Routes},
 };
 
-use crate::cache::observed::World;
+use crate::cache::observed::Observed;
 
 /// Which routes a workspace ought to have.
 #[derive(Clone, Debug, PartialEq)]
-pub enum Wish<'a> {
+pub enum Desired<'a> {
     /// Exactly these.
     These(&'a [Route]),
     /// Those that it has; why nobody knows better, if that is somebody's fault.
@@ -21,25 +21,25 @@ pub enum Wish<'a> {
 
 /// Which routes a workspace ought to have. They appear when the pod is ready for the first time in a run, stay while it is
 /// replaced, and go when a stop is asked for, whatever else is wrong. `has` is whether there are any.
-pub fn wish<'a>(
+pub fn desired<'a>(
     desired: DesiredStatus,
     valid: Option<&'a ValidWorkspace>,
-    world: &World,
+    observed: &Observed,
     has: bool,
-) -> Wish<'a> {
+) -> Desired<'a> {
     // A restart has a moment without pods; objects that a proxy or a certificate hangs on outlast it.
-    let on = desired == DesiredStatus::Running && (has || world.wanted_pods() > 0);
+    let on = desired == DesiredStatus::Running && (has || observed.wanted_pods() > 0);
     match valid.map(|valid| &valid.routes) {
-        _ if !on => Wish::None,
-        Some(Routes::Fed) => Wish::None,
-        Some(Routes::Unknown(why)) => Wish::AsTheyAre(Some(why)),
-        Some(Routes::Objects(routes)) if has || is_ready(world) => Wish::These(routes),
-        Some(Routes::Objects(_)) | None => Wish::AsTheyAre(None),
+        _ if !on => Desired::None,
+        Some(Routes::Fed) => Desired::None,
+        Some(Routes::Unknown(why)) => Desired::AsTheyAre(Some(why)),
+        Some(Routes::Objects(routes)) if has || is_ready(observed) => Desired::These(routes),
+        Some(Routes::Objects(_)) | None => Desired::AsTheyAre(None),
     }
 }
 
-fn is_ready(world: &World) -> bool {
-    let status = world.current_pod().and_then(|pod| pod.status.as_ref());
+fn is_ready(observed: &Observed) -> bool {
+    let status = observed.current_pod().and_then(|pod| pod.status.as_ref());
     let mut conditions = status
         .iter()
         .flat_map(|status| status.conditions.iter().flatten());
@@ -76,13 +76,13 @@ mod tests {
     #[test]
     fn routes_come_with_the_first_ready_pod_and_survive_its_replacement() {
         let valid = valid(Routes::Objects(routes()));
-        let of = |world: &World, has| wish(Running, Some(&valid), world, has);
-        assert_eq!(of(&testing::started(), false), Wish::AsTheyAre(None));
-        assert_eq!(of(&testing::running(), false), Wish::These(&routes()));
-        assert_eq!(of(&testing::started(), true), Wish::These(&routes()));
+        let of = |observed: &Observed, has| desired(Running, Some(&valid), observed, has);
+        assert_eq!(of(&testing::started(), false), Desired::AsTheyAre(None));
+        assert_eq!(of(&testing::running(), false), Desired::These(&routes()));
+        assert_eq!(of(&testing::started(), true), Desired::These(&routes()));
         let restarting = testing::scaled_to_zero();
-        assert_eq!(of(&restarting, true), Wish::These(&routes()));
-        assert_eq!(of(&restarting, false), Wish::None);
+        assert_eq!(of(&restarting, true), Desired::These(&routes()));
+        assert_eq!(of(&restarting, false), Desired::None);
     }
 
     #[test]
@@ -90,11 +90,11 @@ mod tests {
         let sound = valid(Routes::Objects(routes()));
         let unknown = valid(Routes::Unknown(Violation::new("f", "", "r").into()));
         for valid in [Some(&sound), Some(&unknown), None] {
-            assert_eq!(wish(Stopped, valid, &testing::running(), true), Wish::None);
+            assert_eq!(desired(Stopped, valid, &testing::running(), true), Desired::None);
         }
         assert_eq!(
-            wish(Running, Some(&sound), &testing::world(), false),
-            Wish::None,
+            desired(Running, Some(&sound), &testing::observed(), false),
+            Desired::None,
             "no run is on"
         );
     }
@@ -103,19 +103,19 @@ mod tests {
     fn an_invalid_workspace_or_manager_leaves_them_as_they_are() {
         let why: Violations = Violation::new("f", "", "r").into();
         let unknown = valid(Routes::Unknown(why.clone()));
-        let world = testing::running();
+        let observed = testing::running();
         assert_eq!(
-            wish(Running, Some(&unknown), &world, true),
-            Wish::AsTheyAre(Some(&why))
+            desired(Running, Some(&unknown), &observed, true),
+            Desired::AsTheyAre(Some(&why))
         );
-        assert_eq!(wish(Running, None, &world, true), Wish::AsTheyAre(None));
+        assert_eq!(desired(Running, None, &observed, true), Desired::AsTheyAre(None));
     }
 
     #[test]
     fn a_manager_whose_proxy_is_fed_wants_none() {
         assert_eq!(
-            wish(Running, Some(&valid(Routes::Fed)), &testing::running(), true),
-            Wish::None
+            desired(Running, Some(&valid(Routes::Fed)), &testing::running(), true),
+            Desired::None
         );
     }
 }

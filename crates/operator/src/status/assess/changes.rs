@@ -1,4 +1,4 @@
-//! Earlier status, new status, world -> what is worth an Event although no condition turns bad (pure).
+//! Earlier status, new status, observed state -> what is worth an Event although no condition turns bad (pure).
 
 use api::{
     WorkspaceStatus,
@@ -8,20 +8,24 @@ use k8s_openapi::api::core::v1::Pod;
 use kube::runtime::events::{Event, EventType};
 
 use super::CHANGED_BY_HAND;
-use crate::{cache::observed::World, status::transitions::note};
+use crate::{cache::observed::Observed, status::transitions::note};
 
 /// What somebody did to the workspace's children behind its back.
-pub(super) fn news(before: Option<&WorkspaceStatus>, after: &WorkspaceStatus, world: &World) -> Vec<Event> {
-    let replaced = before.and_then(|before| replaced(before, after, world));
-    let lost = before.and_then(|before| lost(before, after, world));
+pub(super) fn events(
+    before: Option<&WorkspaceStatus>,
+    after: &WorkspaceStatus,
+    observed: &Observed,
+) -> Vec<Event> {
+    let replaced = before.and_then(|before| replaced(before, after, observed));
+    let lost = before.and_then(|before| lost(before, after, observed));
     replaced
         .into_iter()
         .chain(lost)
-        .chain(changed(before, after, world))
+        .chain(changed(before, after, observed))
         .collect()
 }
 
-fn replaced(before: &WorkspaceStatus, after: &WorkspaceStatus, world: &World) -> Option<Event> {
+fn replaced(before: &WorkspaceStatus, after: &WorkspaceStatus, observed: &Observed) -> Option<Event> {
     let (earlier, now) = (before.disk.as_ref()?, after.disk.as_ref()?);
     if !now.replaces_deleted || now.claim_uid == earlier.claim_uid {
         return None;
@@ -30,21 +34,21 @@ fn replaced(before: &WorkspaceStatus, after: &WorkspaceStatus, world: &World) ->
     let text = format!(
         "The disk {} that the workspace had was deleted, and a new, empty one takes its place. The files are lost, unless \
          the earlier volume {volume} was kept or there is a backup.",
-        world.identity.child_name()
+        observed.identity.child_name()
     );
     Some(warning("MakeDisk", reason::VOLUME_REPLACED, &text))
 }
 
 /// The pod that people used is gone, although nobody stopped the workspace. An eviction and a lost node are told as such.
-fn lost(before: &WorkspaceStatus, after: &WorkspaceStatus, world: &World) -> Option<Event> {
+fn lost(before: &WorkspaceStatus, after: &WorkspaceStatus, observed: &Observed) -> Option<Event> {
     let name = &before.endpoint.as_ref()?.pod_name;
-    let goes_on = world.wanted_pods() > 0 && before.run_id.as_deref() == world.run_id();
+    let goes_on = observed.wanted_pods() > 0 && before.run_id.as_deref() == observed.run_id();
     let stays =
         |pod: &Pod| pod.metadata.deletion_timestamp.is_none() && pod.metadata.name.as_ref() == Some(name);
     let told = condition::find(&after.conditions, DEGRADED).is_some_and(|it| {
         it.status == "True" && [reason::EVICTED, reason::NODE_LOST].contains(&it.reason.as_str())
     });
-    if !goes_on || told || world.live_pods().any(stays) {
+    if !goes_on || told || observed.live_pods().any(stays) {
         return None;
     }
     let text = format!(
@@ -54,7 +58,7 @@ fn lost(before: &WorkspaceStatus, after: &WorkspaceStatus, world: &World) -> Opt
     Some(warning("Reconcile", reason::POD_LOST, &text))
 }
 
-fn changed(before: Option<&WorkspaceStatus>, after: &WorkspaceStatus, world: &World) -> Option<Event> {
+fn changed(before: Option<&WorkspaceStatus>, after: &WorkspaceStatus, observed: &Observed) -> Option<Event> {
     let lists = |status: &WorkspaceStatus| status.pending_update.iter().any(|path| path == CHANGED_BY_HAND);
     if before.is_some_and(lists) || !lists(after) {
         return None;
@@ -62,8 +66,8 @@ fn changed(before: Option<&WorkspaceStatus>, after: &WorkspaceStatus, world: &Wo
     let text = format!(
         "The pod template of the Deployment {} was changed by {:?}, and not the Workspace. The next start puts it right; to \
          change the pod, change the Workspace.",
-        world.identity.child_name(),
-        world.template_changed_by().unwrap_or_default()
+        observed.identity.child_name(),
+        observed.template_changed_by().unwrap_or_default()
     );
     Some(warning("Reconcile", reason::POD_TEMPLATE_CHANGED, &text))
 }

@@ -35,7 +35,7 @@ fn a_claim_of_its_own_without_a_volume_speaks_for_itself() {
         });
         let class = json!({"metadata": {"name": "fast"}, "provisioner": "p"});
         let class: k8s_openapi::api::storage::v1::StorageClass = serde_json::from_value(class).unwrap();
-        scene.world.storage_classes = vec![class.into()];
+        scene.observed.storage_classes = vec![class.into()];
         scene
     };
     assert!(
@@ -129,7 +129,7 @@ fn a_volume_that_cannot_be_made_is_told_by_the_event_at_once() {
         });
         let classes: Vec<k8s_openapi::api::storage::v1::StorageClass> =
             serde_json::from_value(class.clone()).unwrap();
-        scene.world.storage_classes = classes.into_iter().map(Into::into).collect();
+        scene.observed.storage_classes = classes.into_iter().map(Into::into).collect();
         scene.said(
             Some("uid-of-claim".to_owned()),
             "ProvisioningFailed",

@@ -10,8 +10,8 @@ use kube::ResourceExt;
 
 use super::{Facts, Stand, conditions::Conditions, evidence, is_separated};
 use crate::{
-    blockers::{Obstacle, Trouble},
-    cache::observed::World,
+    blockers::{Blocker, Problem},
+    cache::observed::Observed,
 };
 
 /// A disk in the place of one that was deleted.
@@ -21,11 +21,11 @@ const NEW_DISK: &str =
 pub(super) fn conditions(
     facts: &Facts<'_>,
     stand: Stand,
-    trouble: Option<&Trouble>,
+    problem: Option<&Problem>,
     disk: Option<&DiskStatus>,
     before: &WorkspaceStatus,
 ) -> Vec<Condition> {
-    let quiet = facts.world.is_quiet();
+    let quiet = facts.observed.is_quiet();
     let new_disk = disk.is_some_and(|disk| disk.replaces_deleted);
     let mut set = Conditions::new(&before.conditions, facts.workspace.metadata.generation, facts.now);
     match facts.verdict {
@@ -35,7 +35,7 @@ pub(super) fn conditions(
             set.set(VALID, false, rejected.reason(), &told);
         }
     }
-    let not_ready = format!("The pod is not ready yet.{}", by_hand(facts.world));
+    let not_ready = format!("The pod is not ready yet.{}", by_hand(facts.observed));
     let (why, available, progressing) = match stand {
         Stand::Running => (reason::RUNNING, "The pod is ready.", "Nothing is left to do."),
         Stand::Starting => (
@@ -59,12 +59,12 @@ pub(super) fn conditions(
             "Waiting for the workspace to be valid.",
         ),
     };
-    match (stand, trouble) {
-        (Stand::Running, Some(trouble)) if is_unrouted(facts) => {
+    match (stand, problem) {
+        (Stand::Running, Some(problem)) if is_unrouted(facts) => {
             set.set(
                 AVAILABLE,
                 false,
-                trouble.reason,
+                problem.reason,
                 "The pod is ready, but no route leads to it.",
             );
         }
@@ -72,38 +72,38 @@ pub(super) fn conditions(
             let told = "The pod is ready, but no gateway serves its manager.";
             set.set(AVAILABLE, false, reason::NOT_SERVED, told);
         }
-        (Stand::Running, _) => set.set(AVAILABLE, true, reason::READY, &ready(facts.world, new_disk)),
-        (Stand::Starting, Some(trouble)) => set.set(AVAILABLE, false, trouble.reason, available),
+        (Stand::Running, _) => set.set(AVAILABLE, true, reason::READY, &ready(facts.observed, new_disk)),
+        (Stand::Starting, Some(problem)) => set.set(AVAILABLE, false, problem.reason, available),
         _ => set.set(AVAILABLE, false, why, available),
     }
     let previous = waits_for_previous(facts);
     let under_way = matches!(stand, Stand::Starting | Stand::Stopping);
-    match (stand, facts.obstacle) {
-        (Stand::Starting, Some(Obstacle::Leaving { .. })) if facts.world.wanted_pods() == 0 => {
-            let message = facts.obstacle.map(ToString::to_string).unwrap_or_default();
+    match (stand, facts.blocker) {
+        (Stand::Starting, Some(Blocker::Leaving { .. })) if facts.observed.wanted_pods() == 0 => {
+            let message = facts.blocker.map(ToString::to_string).unwrap_or_default();
             set.set(PROGRESSING, true, reason::PREDECESSOR_TERMINATING, &message);
         }
-        (Stand::Starting, _) if facts.world.wanted_pods() == 0 && !quiet => {
-            set.set(PROGRESSING, true, reason::STOPPING, &waiting_for(facts.world));
+        (Stand::Starting, _) if facts.observed.wanted_pods() == 0 && !quiet => {
+            set.set(PROGRESSING, true, reason::STOPPING, &waiting_for(facts.observed));
         }
         (Stand::Starting, _) if previous.is_some() => {
             let message = previous.unwrap_or_default();
             set.set(PROGRESSING, true, reason::PREDECESSOR_TERMINATING, &message);
         }
-        (Stand::Starting, _) if trouble.is_some_and(|trouble| trouble.failed) => {
+        (Stand::Starting, _) if problem.is_some_and(|problem| problem.failed) => {
             set.set(PROGRESSING, true, why, "Waiting for the cause to be removed.");
         }
         _ => set.set(PROGRESSING, under_way, why, progressing),
     }
-    match trouble {
-        Some(trouble) => set.set(DEGRADED, true, trouble.reason, &trouble.message),
+    match problem {
+        Some(problem) => set.set(DEGRADED, true, problem.reason, &problem.message),
         None => set.set(DEGRADED, false, reason::AS_EXPECTED, "Nothing is wrong."),
     }
     match (stand, quiet) {
         (Stand::Stopped, _) if new_disk => {
             set.set(STOPPED, true, why, &format!("No pod is left. {NEW_DISK}"));
         }
-        (Stand::Stopped, _) if has_disk(facts.world) => {
+        (Stand::Stopped, _) if has_disk(facts.observed) => {
             set.set(STOPPED, true, why, "No pod is left; the disk is kept.");
         }
         (Stand::Stopped, _) | (Stand::Invalid, true) => set.set(STOPPED, true, why, "No pod is left."),
@@ -114,7 +114,7 @@ pub(super) fn conditions(
 
 /// Whether nobody reaches the pod.
 fn is_unrouted(facts: &Facts<'_>) -> bool {
-    matches!(facts.obstacle, Some(Obstacle::Route { missing: true, .. }))
+    matches!(facts.blocker, Some(Blocker::Route { missing: true, .. }))
 }
 
 fn is_not_served(facts: &Facts<'_>) -> bool {
@@ -122,9 +122,9 @@ fn is_not_served(facts: &Facts<'_>) -> bool {
     valid.is_some_and(|valid| valid.not_served.is_some())
 }
 
-pub(super) fn phase(stand: Stand, trouble: Option<&Trouble>) -> Phase {
+pub(super) fn phase(stand: Stand, problem: Option<&Problem>) -> Phase {
     match stand {
-        Stand::Starting if trouble.is_some_and(|trouble| trouble.failed) => Phase::Failed,
+        Stand::Starting if problem.is_some_and(|problem| problem.failed) => Phase::Failed,
         Stand::Starting => Phase::Starting,
         Stand::Running => Phase::Running,
         Stand::Stopping => Phase::Stopping,
@@ -134,12 +134,12 @@ pub(super) fn phase(stand: Stand, trouble: Option<&Trouble>) -> Phase {
 }
 
 /// The condition whose reason and message stand beside the phase.
-pub(super) fn decisive(stand: Stand, trouble: Option<&Trouble>, rejected: bool) -> &'static str {
+pub(super) fn decisive(stand: Stand, problem: Option<&Problem>, rejected: bool) -> &'static str {
     match stand {
         Stand::Invalid => VALID,
         // It would not start anew: that is worth more than "ready", and than that it does not run, as it is wanted.
         Stand::Running | Stand::Stopped if rejected => VALID,
-        _ if trouble.is_some() => DEGRADED,
+        _ if problem.is_some() => DEGRADED,
         Stand::Starting | Stand::Stopping => PROGRESSING,
         Stand::Running => AVAILABLE,
         Stand::Stopped => STOPPED,
@@ -147,39 +147,39 @@ pub(super) fn decisive(stand: Stand, trouble: Option<&Trouble>, rejected: bool) 
 }
 
 /// Whether there is a claim that stays.
-fn has_disk(world: &World) -> bool {
-    let claim = world.claim.as_ref();
+fn has_disk(observed: &Observed) -> bool {
+    let claim = observed.claim.as_ref();
     claim.is_some_and(|claim| claim.metadata.deletion_timestamp.is_none())
 }
 
-fn ready(world: &World, new_disk: bool) -> String {
+fn ready(observed: &Observed, new_disk: bool) -> String {
     let mut message = "The pod is ready.".to_owned();
     if new_disk {
         message.push(' ');
         message.push_str(NEW_DISK);
     }
-    message.push_str(&by_hand(world));
+    message.push_str(&by_hand(observed));
     message
 }
 
-fn by_hand(world: &World) -> String {
-    let who = world.template_changed_by();
+fn by_hand(observed: &Observed) -> String {
+    let who = observed.template_changed_by();
     who.map_or_else(String::new, |who| {
         format!(" Its template was changed by {who:?}, not by a change of the Workspace: the next start puts it right.")
     })
 }
 
 /// Which pods keep a run from starting.
-fn waiting_for(world: &World) -> String {
-    not_gone("Waiting for the last run to end", world.live_pods())
+fn waiting_for(observed: &Observed) -> String {
+    not_gone("Waiting for the last run to end", observed.live_pods())
 }
 
 /// Which pods keep the pod of this run from starting, if it is they that do.
 fn waits_for_previous(facts: &Facts<'_>) -> Option<String> {
-    let (world, valid) = (facts.world, facts.verdict.as_ref().ok());
-    let pod = world.current_pod()?;
-    evidence::waits_for_previous(world, pod, is_separated(valid))
-        .then(|| not_gone("Waiting for the previous pod to end", world.previous_pods(pod)))
+    let (observed, valid) = (facts.observed, facts.verdict.as_ref().ok());
+    let pod = observed.current_pod()?;
+    evidence::waits_for_previous(observed, pod, is_separated(valid))
+        .then(|| not_gone("Waiting for the previous pod to end", observed.previous_pods(pod)))
 }
 
 fn not_gone<'a>(waiting: &str, pods: impl Iterator<Item = &'a Pod>) -> String {

@@ -15,7 +15,7 @@ use crate::cache::observed::Identity;
 /// What becomes of the disk of a workspace that is being deleted. `spec` is `None` where it cannot be read, `template` where
 /// the one that it names is not there or cannot be read. Where that leaves it open, what was last in force counts, and
 /// without that the disk is kept: it can still be deleted then.
-pub fn fate(
+pub fn retention(
     spec: Option<&WorkspaceSpec>,
     template: Option<&WorkspaceTemplate>,
     resolved: Option<&ResolvedStorage>,
@@ -46,7 +46,7 @@ pub fn keepable(claim: &mut ObjectMeta, identity: &Identity, owner: Option<&str>
 }
 
 /// Whether a live disk would outlive its workspace, and its owner get it back.
-pub fn is_kept(claim: &ObjectMeta, identity: &Identity, owner: Option<&str>) -> bool {
+pub fn is_retained(claim: &ObjectMeta, identity: &Identity, owner: Option<&str>) -> bool {
     let annotations = claim.annotations.as_ref();
     let marked = |(key, value): (String, String)| annotations.and_then(|all| all.get(&key)) == Some(&value);
     !has_owner(claim, identity) && marks(identity, owner).into_iter().all(marked)
@@ -131,26 +131,32 @@ mod tests {
         use Retain::{Delete, Retain as Keep};
         let keeping = template(Some(Keep));
         assert_eq!(
-            fate(Some(&spec(Some(Delete), Some("t"))), Some(&keeping), None),
+            retention(Some(&spec(Some(Delete), Some("t"))), Some(&keeping), None),
             Delete
         );
-        assert_eq!(fate(Some(&spec(Some(Keep), None)), None, None), Keep);
-        assert_eq!(fate(Some(&spec(None, Some("t"))), Some(&keeping), None), Keep);
+        assert_eq!(retention(Some(&spec(Some(Keep), None)), None, None), Keep);
         assert_eq!(
-            fate(Some(&spec(None, Some("t"))), Some(&template(None)), None),
+            retention(Some(&spec(None, Some("t"))), Some(&keeping), None),
+            Keep
+        );
+        assert_eq!(
+            retention(Some(&spec(None, Some("t"))), Some(&template(None)), None),
             Delete
         );
-        assert_eq!(fate(Some(&spec(None, None)), None, Some(&resolved(Keep))), Delete);
+        assert_eq!(
+            retention(Some(&spec(None, None)), None, Some(&resolved(Keep))),
+            Delete
+        );
     }
 
     #[test]
     fn where_nobody_can_tell_the_disk_is_kept() {
         use Retain::{Delete, Retain as Keep};
         let lost = spec(None, Some("t"));
-        assert_eq!(fate(Some(&lost), None, None), Keep);
-        assert_eq!(fate(Some(&lost), None, Some(&resolved(Delete))), Delete);
-        assert_eq!(fate(None, None, Some(&resolved(Delete))), Delete);
-        assert_eq!(fate(None, None, None), Keep);
+        assert_eq!(retention(Some(&lost), None, None), Keep);
+        assert_eq!(retention(Some(&lost), None, Some(&resolved(Delete))), Delete);
+        assert_eq!(retention(None, None, Some(&resolved(Delete))), Delete);
+        assert_eq!(retention(None, None, None), Keep);
     }
 
     #[test]
@@ -164,11 +170,11 @@ mod tests {
         for claim in [planned, bare] {
             let patch: json_patch::Patch =
                 serde_json::from_value(keep(&claim, &identity, Some("alice"))).unwrap();
-            assert!(!is_kept(&claim.metadata, &identity, Some("alice")));
+            assert!(!is_retained(&claim.metadata, &identity, Some("alice")));
             let mut object = serde_json::to_value(&claim).unwrap();
             json_patch::patch(&mut object, &patch).unwrap();
             let after: PersistentVolumeClaim = serde_json::from_value(object).unwrap();
-            assert!(is_kept(&after.metadata, &identity, Some("alice")));
+            assert!(is_retained(&after.metadata, &identity, Some("alice")));
             assert_eq!(names::owner(&after.metadata), Some("alice"));
             let annotations = after.metadata.annotations.unwrap();
             for (key, value) in names::NOT_PRUNED {
@@ -182,9 +188,9 @@ mod tests {
         let identity = testing::identity();
         let mut claim = plan::lasting(&testing::valid(), &testing::site()).claim.unwrap();
         keepable(&mut claim.metadata, &identity, Some("alice"));
-        assert!(is_kept(&claim.metadata, &identity, Some("alice")));
+        assert!(is_retained(&claim.metadata, &identity, Some("alice")));
         assert!(
-            !is_kept(&claim.metadata, &identity, Some("bob")),
+            !is_retained(&claim.metadata, &identity, Some("bob")),
             "after a hand-over"
         );
     }

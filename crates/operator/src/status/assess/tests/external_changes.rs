@@ -9,23 +9,23 @@ use crate::cache::warnings::Warning;
 impl Scene {
     /// Its disk is on volume `pv-1`, and was deleted by somebody.
     fn deleted_disk(mut self) -> Self {
-        let mut claim = self.world.claim.as_deref().unwrap().clone();
+        let mut claim = self.observed.claim.as_deref().unwrap().clone();
         claim.metadata.uid = Some("claim-1".to_owned());
         claim.metadata.deletion_timestamp = serde_json::from_value(json!("2026-01-01T00:00:00Z")).unwrap();
         claim.spec.as_mut().unwrap().volume_name = Some("pv-1".to_owned());
-        self.world.claim = Some(claim.into());
+        self.observed.claim = Some(claim.into());
         self
     }
 
     /// Somebody changed the pod template.
     fn changed_by_hand(mut self) -> Self {
-        let mut deployment = self.world.deployment.as_deref().unwrap().clone();
+        let mut deployment = self.observed.deployment.as_deref().unwrap().clone();
         deployment.metadata.managed_fields = serde_json::from_value(json!([{
             "manager": "kubectl-edit", "operation": "Update", "fieldsType": "FieldsV1",
             "fieldsV1": {"f:spec": {"f:template": {"f:spec": {}}}},
         }]))
         .unwrap();
-        self.world.deployment = Some(deployment.into());
+        self.observed.deployment = Some(deployment.into());
         self
     }
 
@@ -58,11 +58,11 @@ fn message(status: &WorkspaceStatus, type_: &str) -> String {
 
 #[test]
 fn a_disk_that_was_deleted_under_a_pod_is_told_with_what_can_be_done_while_it_is_there() {
-    for (world, phase) in [
+    for (observed, phase) in [
         (testing::running(), Phase::Running),
         (testing::started(), Phase::Starting),
     ] {
-        let scene = Scene::of(world).deleted_disk();
+        let scene = Scene::of(observed).deleted_disk();
         let status = scene.status();
         assert_eq!(condition(&status, DEGRADED), ("True", reason::VOLUME_TERMINATING));
         assert_eq!(status.phase, Some(phase));
@@ -85,9 +85,9 @@ fn a_disk_that_was_deleted_under_a_pod_is_told_with_what_can_be_done_while_it_is
 
 #[test]
 fn a_disk_on_its_way_out_that_no_pod_keeps_is_not_said_to_be_kept() {
-    let mut world = testing::scaled_to_zero();
-    world.pods.clear();
-    let status = Scene::of(world).deleted_disk().stopped().status();
+    let mut observed = testing::scaled_to_zero();
+    observed.pods.clear();
+    let status = Scene::of(observed).deleted_disk().stopped().status();
     assert_eq!(condition(&status, STOPPED), ("True", reason::STOPPED));
     assert!(!message(&status, STOPPED).contains("kept"));
     assert_eq!(condition(&status, DEGRADED).0, "False");
@@ -102,11 +102,11 @@ fn a_new_disk_in_the_place_of_a_deleted_one_is_told_once_as_an_event_and_during_
         volume_name: Some("pv-1".to_owned()),
         ..DiskStatus::default()
     });
-    let mut world = testing::running();
-    let mut claim = world.claim.as_deref().unwrap().clone();
+    let mut observed = testing::running();
+    let mut claim = observed.claim.as_deref().unwrap().clone();
     claim.metadata.uid = Some("claim-2".to_owned());
-    world.claim = Some(claim.into());
-    let scene = Scene::of(world.clone()).after(before);
+    observed.claim = Some(claim.into());
+    let scene = Scene::of(observed.clone()).after(before);
     assert_eq!(
         scene.news(),
         [(EventType::Warning, reason::VOLUME_REPLACED.to_owned())]
@@ -119,7 +119,7 @@ fn a_new_disk_in_the_place_of_a_deleted_one_is_told_once_as_an_event_and_during_
         "{:?}",
         status.message
     );
-    assert_eq!(Scene::of(world).after(status).news(), []);
+    assert_eq!(Scene::of(observed).after(status).news(), []);
 }
 
 #[test]
@@ -129,9 +129,9 @@ fn a_pod_template_changed_by_hand_is_listed_at_any_time_and_told_by_one_event() 
         || Scene::of(testing::started()),
         || Scene::of(testing::running()).rejected(),
         || {
-            let mut world = testing::scaled_to_zero();
-            world.pods.clear();
-            Scene::of(world).stopped()
+            let mut observed = testing::scaled_to_zero();
+            observed.pods.clear();
+            Scene::of(observed).stopped()
         },
     ];
     for scene in scenes {
@@ -176,8 +176,8 @@ fn a_cause_says_which_changes_wait_and_in_the_same_words_again() {
 fn a_hook_that_fails_is_named_and_keeps_the_words_that_say_why() {
     let hooked = |state: Value, ended: Value| {
         let mut scene = Scene::of(testing::started()).container(&state, &json!({"terminated": ended}), 1);
-        let about = scene.world.pods[0].metadata.uid.clone().unwrap_or_default();
-        scene.world.warnings.push(Warning {
+        let about = scene.observed.pods[0].metadata.uid.clone().unwrap_or_default();
+        scene.observed.warnings.push(Warning {
             about,
             reason: "FailedPostStartHook",
             message: "PostStartHook failed".to_owned(),
@@ -218,16 +218,16 @@ fn a_hook_that_fails_is_named_and_keeps_the_words_that_say_why() {
 
 #[test]
 fn one_pod_is_not_gone_and_several_are_not() {
-    let mut world = testing::scaled_to_zero();
-    let one = Scene::of(world.clone()).status();
+    let mut observed = testing::scaled_to_zero();
+    let one = Scene::of(observed.clone()).status();
     assert!(
         message(&one, PROGRESSING).ends_with("-abcde is not gone yet."),
         "{one:?}"
     );
-    let mut other = world.pods[0].as_ref().clone();
+    let mut other = observed.pods[0].as_ref().clone();
     other.metadata.name = Some("second".to_owned());
-    world.pods.push(other.into());
-    let two = Scene::of(world).status();
+    observed.pods.push(other.into());
+    let two = Scene::of(observed).status();
     assert!(
         message(&two, PROGRESSING).ends_with(", second are not gone yet."),
         "{two:?}"

@@ -9,163 +9,179 @@ use k8s_openapi::api::{
 };
 use kube::core::PartialObjectMeta;
 
-use super::skim::{Mask, Skim};
+use super::partial::{FieldMask, Partial};
 
-impl Skim for Workspace {}
-impl Skim for WorkspaceTemplate {}
-impl Skim for WorkspaceManager {}
-impl Skim for WorkspaceExecutionProfile {}
-impl Skim for WorkspaceShare {}
-impl Skim for StorageClass {}
-impl Skim for PersistentVolumeClaim {}
-impl Skim for NetworkPolicy {}
+impl Partial for Workspace {}
+impl Partial for WorkspaceTemplate {}
+impl Partial for WorkspaceManager {}
+impl Partial for WorkspaceExecutionProfile {}
+impl Partial for WorkspaceShare {}
+impl Partial for StorageClass {}
+impl Partial for PersistentVolumeClaim {}
+impl Partial for NetworkPolicy {}
 
 /// Of the answer to a write: which version it made of what.
-impl<K> Skim for PartialObjectMeta<K> {
-    const MASK: Mask = Mask::Only(&[(
+impl<K> Partial for PartialObjectMeta<K> {
+    const FIELDS: FieldMask = FieldMask::Only(&[(
         "metadata",
-        Mask::Only(&[("uid", Mask::All), ("resourceVersion", Mask::All)]),
+        FieldMask::Only(&[("uid", FieldMask::All), ("resourceVersion", FieldMask::All)]),
     )]);
 }
 
-impl Skim for Deployment {
-    const MASK: Mask = Mask::Most(&[
-        ("metadata", Mask::Most(&[("managedFields", Mask::Hands)])),
+impl Partial for Deployment {
+    const FIELDS: FieldMask = FieldMask::Most(&[
+        (
+            "metadata",
+            FieldMask::Most(&[("managedFields", FieldMask::Hands)]),
+        ),
         (
             "spec",
-            Mask::Most(&[("selector", Mask::Drop), ("template", TEMPLATE)]),
+            FieldMask::Most(&[("selector", FieldMask::Drop), ("template", TEMPLATE)]),
         ),
         (
             "status",
-            Mask::Most(&[
-                ("replicas", Mask::Drop),
-                ("updatedReplicas", Mask::Drop),
-                ("readyReplicas", Mask::Drop),
-                ("availableReplicas", Mask::Drop),
-                ("unavailableReplicas", Mask::Drop),
+            FieldMask::Most(&[
+                ("replicas", FieldMask::Drop),
+                ("updatedReplicas", FieldMask::Drop),
+                ("readyReplicas", FieldMask::Drop),
+                ("availableReplicas", FieldMask::Drop),
+                ("unavailableReplicas", FieldMask::Drop),
             ]),
         ),
     ]);
 }
 
-const TEMPLATE: Mask = Mask::Only(&[
-    ("metadata", Mask::Only(&[("labels", Mask::All)])),
+const TEMPLATE: FieldMask = FieldMask::Only(&[
+    ("metadata", FieldMask::Only(&[("labels", FieldMask::All)])),
     (
         "spec",
-        Mask::Only(&[
-            ("containers", Mask::Each(&NAME)),
-            ("initContainers", Mask::Each(&NAME)),
-            ("serviceAccountName", Mask::All),
-            ("volumes", Mask::Each(&VOLUME)),
+        FieldMask::Only(&[
+            ("containers", FieldMask::Each(&NAME)),
+            ("initContainers", FieldMask::Each(&NAME)),
+            ("serviceAccountName", FieldMask::All),
+            ("volumes", FieldMask::Each(&VOLUME)),
         ]),
     ),
 ]);
-const NAME: Mask = Mask::Only(&[("name", Mask::All)]);
+const NAME: FieldMask = FieldMask::Only(&[("name", FieldMask::All)]);
 
-impl Skim for ReplicaSet {
-    const MASK: Mask = Mask::Most(&[
+impl Partial for ReplicaSet {
+    const FIELDS: FieldMask = FieldMask::Most(&[
         ("metadata", MARK),
         (
             "spec",
-            Mask::Most(&[("selector", Mask::Drop), ("template", Mask::Drop)]),
+            FieldMask::Most(&[("selector", FieldMask::Drop), ("template", FieldMask::Drop)]),
         ),
         (
             "status",
-            Mask::Only(&[
-                ("observedGeneration", Mask::All),
-                ("replicas", Mask::All),
-                ("conditions", Mask::All),
+            FieldMask::Only(&[
+                ("observedGeneration", FieldMask::All),
+                ("replicas", FieldMask::All),
+                ("conditions", FieldMask::All),
             ]),
         ),
     ]);
 }
 
-const MARK: Mask = Mask::Most(&[
-    ("managedFields", Mask::Drop),
-    ("generateName", Mask::Drop),
-    ("annotations", Mask::Only(&[(names::WORKSPACE_UID, Mask::All)])),
+const MARK: FieldMask = FieldMask::Most(&[
+    ("managedFields", FieldMask::Drop),
+    ("generateName", FieldMask::Drop),
+    (
+        "annotations",
+        FieldMask::Only(&[(names::WORKSPACE_UID, FieldMask::All)]),
+    ),
     (
         "labels",
-        Mask::Only(&[
-            (names::WORKSPACE_LABEL, Mask::All),
-            (names::RUN_ID_LABEL, Mask::All),
+        FieldMask::Only(&[
+            (names::WORKSPACE_LABEL, FieldMask::All),
+            (names::RUN_ID_LABEL, FieldMask::All),
         ]),
     ),
     (
         "ownerReferences",
-        Mask::Each(&Mask::Only(&[
-            ("blockOwnerDeletion", Mask::All),
-            ("controller", Mask::All),
-            ("uid", Mask::All),
+        FieldMask::Each(&FieldMask::Only(&[
+            ("blockOwnerDeletion", FieldMask::All),
+            ("controller", FieldMask::All),
+            ("uid", FieldMask::All),
         ])),
     ),
 ]);
 
-impl Skim for Pod {
-    const MASK: Mask = Mask::Only(&[
+impl Partial for Pod {
+    const FIELDS: FieldMask = FieldMask::Only(&[
         ("metadata", MARK),
         (
             "spec",
-            Mask::Only(&[
-                ("nodeName", Mask::All),
-                ("volumes", Mask::Each(&VOLUME)),
-                ("initContainers", Mask::Each(&CONTAINER)),
-                ("containers", Mask::Each(&CONTAINER)),
+            FieldMask::Only(&[
+                ("nodeName", FieldMask::All),
+                ("volumes", FieldMask::Each(&VOLUME)),
+                ("initContainers", FieldMask::Each(&CONTAINER)),
+                ("containers", FieldMask::Each(&CONTAINER)),
             ]),
         ),
         (
             "status",
-            Mask::Only(&[
-                ("phase", Mask::All),
-                ("reason", Mask::All),
-                ("message", Mask::All),
-                ("conditions", Mask::All),
-                ("podIP", Mask::All),
-                ("nominatedNodeName", Mask::All),
-                ("startTime", Mask::All),
-                ("initContainerStatuses", Mask::Each(&STATE)),
-                ("containerStatuses", Mask::Each(&STATE)),
+            FieldMask::Only(&[
+                ("phase", FieldMask::All),
+                ("reason", FieldMask::All),
+                ("message", FieldMask::All),
+                ("conditions", FieldMask::All),
+                ("podIP", FieldMask::All),
+                ("nominatedNodeName", FieldMask::All),
+                ("startTime", FieldMask::All),
+                ("initContainerStatuses", FieldMask::Each(&STATE)),
+                ("containerStatuses", FieldMask::Each(&STATE)),
             ]),
         ),
     ]);
 }
 
-const VOLUME: Mask = Mask::Only(&[("name", Mask::All), ("persistentVolumeClaim", Mask::All)]);
-
-const CONTAINER: Mask = Mask::Only(&[
-    ("name", Mask::All),
-    ("image", Mask::All),
-    ("ports", Mask::All),
-    ("readinessProbe", Mask::Only(&[("tcpSocket", Mask::All)])),
-    ("resources", Mask::Only(&[("limits", Mask::All)])),
-    ("restartPolicy", Mask::All),
+const VOLUME: FieldMask = FieldMask::Only(&[
+    ("name", FieldMask::All),
+    ("persistentVolumeClaim", FieldMask::All),
 ]);
 
-const STATE: Mask = Mask::Only(&[
-    ("name", Mask::All),
-    ("ready", Mask::All),
-    ("started", Mask::All),
-    ("restartCount", Mask::All),
-    ("state", Mask::All),
-    ("lastState", Mask::All),
+const CONTAINER: FieldMask = FieldMask::Only(&[
+    ("name", FieldMask::All),
+    ("image", FieldMask::All),
+    ("ports", FieldMask::All),
+    (
+        "readinessProbe",
+        FieldMask::Only(&[("tcpSocket", FieldMask::All)]),
+    ),
+    ("resources", FieldMask::Only(&[("limits", FieldMask::All)])),
+    ("restartPolicy", FieldMask::All),
 ]);
 
-impl Skim for Service {
-    const MASK: Mask = Mask::Most(&[
-        ("metadata", Mask::Most(&[("managedFields", Mask::Drop)])),
+const STATE: FieldMask = FieldMask::Only(&[
+    ("name", FieldMask::All),
+    ("ready", FieldMask::All),
+    ("started", FieldMask::All),
+    ("restartCount", FieldMask::All),
+    ("state", FieldMask::All),
+    ("lastState", FieldMask::All),
+]);
+
+impl Partial for Service {
+    const FIELDS: FieldMask = FieldMask::Most(&[
+        ("metadata", FieldMask::Most(&[("managedFields", FieldMask::Drop)])),
         (
             "spec",
-            Mask::Only(&[("type", Mask::All), ("selector", Mask::All), ("ports", Mask::All)]),
+            FieldMask::Only(&[
+                ("type", FieldMask::All),
+                ("selector", FieldMask::All),
+                ("ports", FieldMask::All),
+            ]),
         ),
-        ("status", Mask::Drop),
+        ("status", FieldMask::Drop),
     ]);
 }
 
-impl Skim for ServiceAccount {
-    const MASK: Mask = Mask::Most(&[
-        ("metadata", Mask::Most(&[("managedFields", Mask::Drop)])),
-        ("secrets", Mask::Drop),
-        ("imagePullSecrets", Mask::Drop),
+impl Partial for ServiceAccount {
+    const FIELDS: FieldMask = FieldMask::Most(&[
+        ("metadata", FieldMask::Most(&[("managedFields", FieldMask::Drop)])),
+        ("secrets", FieldMask::Drop),
+        ("imagePullSecrets", FieldMask::Drop),
     ]);
 }
 
@@ -178,9 +194,9 @@ mod tests {
 
     use super::{
         super::{
-            Guarded,
-            compact::{Compact, drop_bookkeeping},
-            skim::skim,
+            Parsed,
+            partial::skim,
+            trim::{Trim, drop_bookkeeping},
         },
         *,
     };
@@ -188,7 +204,7 @@ mod tests {
 
     /// What is kept of an object is the same whether it is skimmed before it is parsed or not, with every field set that the API
     /// server may send with it.
-    fn is_skimmed_rightly<K: Compact + kube::Resource<DynamicType = ()> + Clone + PartialEq + Debug>(
+    fn is_skimmed_rightly<K: Trim + kube::Resource<DynamicType = ()> + Clone + PartialEq + Debug>(
         object: &Value,
     ) {
         let mut object = object.clone();
@@ -206,7 +222,7 @@ mod tests {
             object
         };
         let text = object.to_string();
-        let skimmed = skim(&text, &K::MASK);
+        let skimmed = skim(&text, &K::FIELDS);
         assert!(skimmed.len() < text.len());
         assert_eq!(kept(&skimmed), kept(&text));
     }
@@ -215,7 +231,7 @@ mod tests {
     fn an_answer_tells_its_version() {
         let mut workspace = serde_json::to_value(objects::workspace("demo")).unwrap();
         workspace["metadata"]["resourceVersion"] = json!("12");
-        let answer: Guarded<PartialObjectMeta<Workspace>> =
+        let answer: Parsed<PartialObjectMeta<Workspace>> =
             serde_json::from_str(&workspace.to_string()).unwrap();
         let meta = answer.0.unwrap().metadata.clone();
         let uid = workspace["metadata"]["uid"].as_str();
@@ -228,15 +244,15 @@ mod tests {
 
     #[test]
     fn what_is_not_read_would_not_be_kept() {
-        let world = testing::running();
-        let mut deployment = serde_json::to_value(world.deployment.as_deref()).unwrap();
+        let observed = testing::running();
+        let mut deployment = serde_json::to_value(observed.deployment.as_deref()).unwrap();
         deployment["spec"]["template"]["spec"]["initContainers"] = json!([{"name": "i", "image": "x"}]);
         deployment["spec"]["template"]["spec"]["serviceAccountName"] = json!("a");
         deployment["status"] = json!({"observedGeneration": 3, "replicas": 1, "readyReplicas": 1, "updatedReplicas": 1,
             "availableReplicas": 1, "unavailableReplicas": 1, "collisionCount": 2, "conditions": [
             {"type": "ReplicaFailure", "status": "True"}, {"type": "Available", "status": "True"}]});
         is_skimmed_rightly::<Deployment>(&deployment);
-        let set = objects::replica_set_of(world.deployment.as_deref().unwrap());
+        let set = objects::replica_set_of(observed.deployment.as_deref().unwrap());
         let mut stored = serde_json::to_value(&set).unwrap();
         stored["spec"]["template"] = json!({"spec": {"containers": [{"name": "c"}]}});
         is_skimmed_rightly::<ReplicaSet>(&stored);
@@ -267,12 +283,14 @@ mod tests {
             pod["status"][key] = value;
         }
         is_skimmed_rightly::<Pod>(&pod);
-        let mut service = serde_json::to_value(world.service.as_deref()).unwrap();
+        let mut service = serde_json::to_value(observed.service.as_deref()).unwrap();
         service["spec"]["clusterIP"] = json!("10.96.0.7");
         service["status"] = json!({"loadBalancer": {}});
         is_skimmed_rightly::<Service>(&service);
-        is_skimmed_rightly::<NetworkPolicy>(&serde_json::to_value(world.policy.as_deref()).unwrap());
-        is_skimmed_rightly::<PersistentVolumeClaim>(&serde_json::to_value(world.claim.as_deref()).unwrap());
+        is_skimmed_rightly::<NetworkPolicy>(&serde_json::to_value(observed.policy.as_deref()).unwrap());
+        is_skimmed_rightly::<PersistentVolumeClaim>(
+            &serde_json::to_value(observed.claim.as_deref()).unwrap(),
+        );
         is_skimmed_rightly::<ServiceAccount>(&json!({"metadata": {"name": "a"}, "secrets": [{"name": "s"}],
             "imagePullSecrets": [{"name": "s"}], "automountServiceAccountToken": false}));
     }

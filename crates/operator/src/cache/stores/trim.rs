@@ -18,7 +18,7 @@ use k8s_openapi::{
 use serde::{Serialize, de::DeserializeOwned};
 use sha2::{Digest as _, Sha256};
 
-use super::skim::Skim;
+use super::partial::Partial;
 use crate::cache::{external_changes, observed::replica_set_is_empty};
 
 /// What `kubectl apply` keeps: a copy of the object.
@@ -32,7 +32,7 @@ const CLASS_PREFIX: &str = "storageclass.";
 const SPEC_DIGEST: &str = "workspaces.jupyter.org/spec-digest";
 
 /// A kind of child, and what is kept of it.
-pub trait Compact: Skim + Serialize + DeserializeOwned {
+pub trait Trim: Partial + Serialize + DeserializeOwned {
     /// Drops what no pass looks at.
     fn compact(&mut self);
 
@@ -146,7 +146,7 @@ fn states_of(containers: Vec<ContainerStatus>) -> Vec<ContainerStatus> {
     containers.into_iter().map(state).collect()
 }
 
-impl Compact for Deployment {
+impl Trim for Deployment {
     /// Of the pod template only labels, the service account, claims and the names of containers are read back: what it was made
     /// from stands in an annotation. Of whoever wrote the object, only who changed the template behind our back.
     fn compact(&mut self) {
@@ -200,7 +200,7 @@ impl Compact for Deployment {
     }
 }
 
-impl Compact for ReplicaSet {
+impl Trim for ReplicaSet {
     /// All that is asked is whether it has no pod and makes none. It takes several steps there, and none of them says more than
     /// the one before.
     fn compact(&mut self) {
@@ -221,7 +221,7 @@ impl Compact for ReplicaSet {
     }
 }
 
-impl Compact for Pod {
+impl Trim for Pod {
     /// Of the spec what messages name; of the status all that tells of trouble.
     fn compact(&mut self) {
         keep_mark(&mut self.metadata);
@@ -247,7 +247,7 @@ impl Compact for Pod {
     }
 }
 
-impl Compact for Service {
+impl Trim for Service {
     /// What is compared with the plan; addresses are the cluster's business.
     fn compact(&mut self) {
         self.status = None;
@@ -262,18 +262,18 @@ impl Compact for Service {
     }
 }
 
-impl Compact for PersistentVolumeClaim {
+impl Trim for PersistentVolumeClaim {
     fn compact(&mut self) {}
 }
 
-impl Compact for ServiceAccount {
+impl Trim for ServiceAccount {
     fn compact(&mut self) {
         self.secrets = None;
         self.image_pull_secrets = None;
     }
 }
 
-impl Compact for NetworkPolicy {
+impl Trim for NetworkPolicy {
     fn compact(&mut self) {
         let digest = self.spec.as_ref().and_then(|_| digest(self));
         self.spec = None;
