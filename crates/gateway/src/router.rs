@@ -1,4 +1,4 @@
-//! one table of routes per listener (pure; the handlers do what their files say).
+//! routes of each listener (pure; the handlers do IO).
 
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};

@@ -328,7 +328,7 @@ async fn what_a_workspace_does_is_told_to_whom_is_known_and_a_path_that_only_res
 }
 
 #[tokio::test]
-async fn a_stopped_workspace_is_a_page_for_people_and_json_for_scripts() {
+async fn a_stopped_workspace_is_a_page_for_users_and_json_for_scripts() {
     let mut stopped = target(None);
     stopped.phase = Phase::Stopped;
     stopped.message = "No pod is left; the disk is kept.".into();

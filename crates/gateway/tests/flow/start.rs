@@ -170,7 +170,7 @@ async fn a_form_of_another_origin_starts_nothing() {
 }
 
 #[tokio::test]
-async fn strangers_and_people_who_are_not_signed_in_start_nothing() {
+async fn strangers_and_users_who_are_not_signed_in_start_nothing() {
     let fixture = Fixture::new().await;
     stopped(&fixture).await;
     let nobody = fixture.browser("nobody");
@@ -234,7 +234,7 @@ async fn a_workspace_that_runs_or_is_another_one_stays_as_it_is() {
 }
 
 #[tokio::test]
-async fn a_change_by_somebody_else_meanwhile_is_looked_at_again() {
+async fn a_change_by_another_user_meanwhile_is_asked_about_again() {
     let fixture = Fixture::new().await;
     let alice = stopped(&fixture).await;
     fixture.server.fail(Fault {

@@ -374,7 +374,7 @@ impl Fixture {
             .publish(Snapshot::new(Some(Domain::new("ws.example", 8443)), targets));
     }
 
-    /// A browser whose person signs in as `name` when asked.
+    /// A browser whose user signs in as `name` when asked.
     pub(crate) fn browser(&self, name: &'static str) -> Browser<'_> {
         Browser {
             fixture: self,
