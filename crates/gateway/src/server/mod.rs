@@ -257,7 +257,7 @@ impl<A: Answers> Requests<A> {
         };
         let (router, taken, lasting) = (self.router.clone(), self.headers, self.lasting.clone());
         let oversized = oversized::size(request.headers()) > taken;
-        // For what is seldom; the usual way is not to carry it.
+        // For the rare case; the hot path does not carry it.
         let rest = (awaited || oversized).then(|| (self.bounds.clone(), Arc::clone(&self.owners)));
         async move {
             match (permit, rest) {

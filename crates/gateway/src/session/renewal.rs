@@ -196,7 +196,9 @@ impl Sessions {
                     Some(Outcome::Known(known)) => Some(known.validity(self.clock.now())),
                     Some(Outcome::Gone) => Some(Validity::Over),
                     Some(Outcome::Failed) => {
-                        return Err(Unavailable("the identity provider did not vouch".into()));
+                        return Err(Unavailable(
+                            "the identity provider did not confirm the session".into(),
+                        ));
                     }
                     None => None,
                 };

@@ -97,7 +97,7 @@ impl AppState {
         }
         let session = match self.sessions.peek(ticket.session) {
             Some(session) => session,
-            // Large, and seldom: the usual way is not to carry it.
+            // Large and rare: the hot path does not carry it.
             None => Box::pin(self.find(ticket.session)).await?,
         };
         let allow = self.decide(site, Some(ticket.uid), &session).await?;
@@ -175,7 +175,7 @@ impl AppState {
             bearer: session.credential != Credential::Login,
         };
         self.assertions.of(asker).map_err(|error| {
-            tracing::error!(%error, "nobody can be vouched for");
+            tracing::error!(%error, "no assertion can be signed");
             Failure::Unavailable
         })
     }

@@ -66,11 +66,11 @@ async fn a_service_account_s_token_admits_to_what_its_account_may_open() {
     // The token goes no further, and nothing comes back that could be kept.
     assert!(!answer.headers.contains_key("authorization"));
     assert!(!answer.headers.contains_key("set-cookie"));
-    let vouched = claims(&answer.headers);
-    assert_eq!(vouched["sub"], ROBOT);
-    assert_eq!(vouched["aud"], format!("uid-of-{OPEN}"));
+    let attested = claims(&answer.headers);
+    assert_eq!(attested["sub"], ROBOT);
+    assert_eq!(attested["aud"], format!("uid-of-{OPEN}"));
     // So the application asks for no proof that a page cannot forge: no page sends this unasked.
-    assert_eq!(vouched["bearer"], true);
+    assert_eq!(attested["bearer"], true);
     assert_eq!(asked(fixture), ["tokenreviews", "subjectaccessreviews"]);
     for _ in 0..5 {
         assert_eq!(get(fixture, OPEN, with(&robot)).await.status, StatusCode::OK);

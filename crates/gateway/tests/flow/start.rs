@@ -365,18 +365,18 @@ async fn behind_another_proxy_the_page_has_the_button_for_whom_the_assertion_nam
     let lab = format!("{}/", origin(LAB));
     let public = target(LAB, "alice", AccessType::Public);
     fixture.publish(vec![public.clone()]);
-    let mut vouched = Vec::new();
+    let mut attested = Vec::new();
     for name in ["alice", "bob"] {
         let browser = fixture.browser(name);
         let landing = browser.open(&lab).await;
         assert!(landing.is_inside(), "{landing:#?}");
-        vouched.push((name, landing.answer.headers["workspace-assertion"].clone()));
+        attested.push((name, landing.answer.headers["workspace-assertion"].clone()));
     }
     fixture.publish(vec![Target {
         phase: Phase::Stopped,
         ..public
     }]);
-    for (name, assertion) in vouched {
+    for (name, assertion) in attested {
         let lines = headers(&[
             ("workspace-assertion", assertion.to_str().unwrap()),
             ("accept", "text/html"),

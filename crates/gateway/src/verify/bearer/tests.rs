@@ -344,7 +344,7 @@ async fn a_socket_stays_a_while_when_nobody_can_say_and_never_past_its_token_s_e
     rig.clock.advance(60 + 119);
     assert!(held.session(grace).is_some());
     rig.clock.advance(1);
-    assert!(held.session(grace).is_none(), "nobody vouched for three minutes");
+    assert!(held.session(grace).is_none(), "not confirmed for three minutes");
     rig.server.partition(false);
     let held = rig.held(&token, accepted);
     rig.clock.advance(69);
