@@ -1,4 +1,4 @@
-//! command line and environment -> settings, or a sentence that names the wrong one (pure).
+//! command line and environment -> settings, or a message that names the wrong one (pure).
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -11,7 +11,7 @@ use crate::session::SessionLimits;
 use crate::verify::adapters::Asker;
 use crate::verify::bearer::settings::BearerArgs;
 
-/// Signs people in and decides about every request to a workspace.
+/// Signs users in and decides about every request to a workspace.
 #[derive(Debug, Clone, Parser)]
 #[command(
     name = "jupyter-k8s-gateway",

@@ -1,4 +1,4 @@
-//! -> the current time in whole Unix seconds, replaceable in tests (pure but for reading the clock).
+//! current time in whole Unix seconds, replaceable in tests (pure but for reading the clock).
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
@@ -9,7 +9,7 @@ pub enum Clock {
     /// The machine's clock.
     #[default]
     System,
-    /// A clock that stands still until somebody moves it.
+    /// A clock that stands still until [`Clock::advance`] moves it.
     Manual(Arc<AtomicI64>),
 }
 

@@ -1,4 +1,4 @@
-//! one table of routes per listener (pure; the handlers do what their files say).
+//! routes of each listener (pure; the handlers do IO).
 
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
@@ -102,7 +102,7 @@ impl<D: Authorizer> Answers for Gate<D> {
             // What is under way is moved in memory several times until it runs; a pointer to it is not felt.
             Box::pin(judged(&self.entrance, request.headers())).await
         } else {
-            // Large, and seldom: the usual way is not to carry it.
+            // Large and rare: the hot path does not carry it.
             Box::pin(self.others.answer(request)).await
         }
     }

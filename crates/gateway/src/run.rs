@@ -1,4 +1,4 @@
-//! settings -> every part of the gateway, wired, until the process is asked to end (IO).
+//! settings -> every part of the gateway, wired, until the process ends (IO).
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -349,7 +349,7 @@ async fn open_when_known(index: Arc<Index>, gate: readiness::Gate, providers: Ar
     std::future::pending::<()>().await;
 }
 
-/// Lets people sign in with each identity provider once it is there. Until then whoever is signed in works on; a provider may
+/// Lets users sign in with each identity provider once it is there. Until then whoever is signed in works on; a provider may
 /// well be reached through the proxy that waits for this process. Ends when a setting turns out to be wrong, if that leaves
 /// nobody to sign in with.
 async fn discover_providers(app: &AppState, clients: Vec<OidcClient>) -> WrongSetting {

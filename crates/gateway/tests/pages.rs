@@ -1,4 +1,4 @@
-//! Every page that the gateway has: well-formed, for people of all kinds, and nothing on it that its policy does not name.
+//! Every page that the gateway has: well-formed, for users of all kinds, and nothing on it that its policy does not name.
 //!
 //! `JUPYTER_K8S_PAGES=<folder> cargo test -p gateway every_page` also writes them there, to be looked at.
 
@@ -157,7 +157,7 @@ async fn what_a_user_wrote_is_shown_as_text() {
 }
 
 #[tokio::test]
-async fn the_page_of_a_person_sends_forms_to_itself_and_the_provider_only() {
+async fn the_page_of_a_user_sends_forms_to_itself_and_the_provider_only() {
     let response = render(signed_in("alice"), Reader::Browser);
     let policy = header(&response, "content-security-policy");
     assert!(

@@ -81,7 +81,7 @@ async fn a_pod_sees_what_the_gateway_says_and_nothing_that_the_browser_claims() 
         assert_eq!(pod["headers"]["cookie"], "_xsrf=1", "{what}");
         let authorization = pod["headers"]["authorization"].as_str().unwrap_or_default();
         assert!(authorization.is_empty(), "{what}: {authorization}");
-        assert_eq!(pod["headers"]["workspace-assertion"], "vouched", "{what}");
+        assert_eq!(pod["headers"]["workspace-assertion"], "attested", "{what}");
         for name in ["x-auth-request-user", "remote-user", "x-forwarded-user"] {
             let claimed = pod["headers"][name].as_str().unwrap_or_default();
             assert!(claimed.is_empty(), "{what}: {name}: {claimed}");

@@ -307,7 +307,10 @@ async fn what_a_workspace_does_is_told_to_whom_is_known_and_a_path_that_only_res
         assert!(!stranger.1.contains("is ready"), "{}", stranger.1);
         assert_eq!(without_number(stranger), without_number(nothing.clone()));
     }
-    for more in [("cookie", "__Host-ws=ticket"), ("workspace-assertion", "vouched")] {
+    for more in [
+        ("cookie", "__Host-ws=ticket"),
+        ("workspace-assertion", "attested"),
+    ] {
         let known = ask(HOST, "/lab", &[more]).await;
         assert_eq!(known.0, StatusCode::SERVICE_UNAVAILABLE, "{more:?}");
         assert!(known.1.contains("lab is ready"), "{}", known.1);
@@ -328,7 +331,7 @@ async fn what_a_workspace_does_is_told_to_whom_is_known_and_a_path_that_only_res
 }
 
 #[tokio::test]
-async fn a_stopped_workspace_is_a_page_for_people_and_json_for_scripts() {
+async fn a_stopped_workspace_is_a_page_for_users_and_json_for_scripts() {
     let mut stopped = target(None);
     stopped.phase = Phase::Stopped;
     stopped.message = "No pod is left; the disk is kept.".into();

@@ -246,7 +246,7 @@ async fn who_asks_is_for_the_gateway_alone_to_say_and_names_that_a_client_claims
         assert_eq!(seen["headers"][&name], Value::Null, "{name}");
     }
     assert_eq!(seen["headers"]["x-other"], "stays");
-    assert_eq!(seen["headers"]["workspace-assertion"], "vouched");
+    assert_eq!(seen["headers"]["workspace-assertion"], "attested");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

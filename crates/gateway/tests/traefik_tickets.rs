@@ -150,7 +150,7 @@ async fn a_ticket_is_over_with_its_time_its_session_and_its_right() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn only_the_workspaces_own_pages_and_people_use_a_ticket() {
+async fn only_the_workspaces_own_pages_and_users_use_a_ticket() {
     let site = BehindTraefik::start(RoutingMode::Subdomain).await;
     let cookie = site.cookie(&site.ticket("alice", "ws1").await);
     site.opens("ws1", &own_page(&cookie)).await;

@@ -1,4 +1,4 @@
-//! Nothing but a person's websocket becomes a tunnel: the real decision behind a real Traefik, before a pod that would take any.
+//! Nothing but a user's websocket becomes a tunnel: the real decision behind a real Traefik, before a pod that would take any.
 
 use api::manager::RoutingMode;
 use http::{StatusCode, Version};

@@ -41,7 +41,7 @@ pub(crate) struct Headers<'a> {
 }
 
 impl Headers<'_> {
-    /// The headers of Traefik's question about a request of JupyterLab, by case; `none` is a person who opens a page.
+    /// The headers of Traefik's question about a request of JupyterLab, by case; `none` is a user who opens a page.
     fn cases(&self) -> BTreeMap<&'static str, Vec<(&'static str, String)>> {
         let with = |ticket: &str| self.of("empty", "cors", "same-origin", "application/json", Some(ticket));
         let mut cases: BTreeMap<_, _> = self

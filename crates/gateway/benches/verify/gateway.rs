@@ -206,7 +206,7 @@ impl Gateway {
     }
 }
 
-/// Somebody in ten groups who just signed in.
+/// A user in ten groups who just signed in.
 fn person(clock: &Clock, sessions: &Sessions) -> Content {
     let identity = Identity {
         user_name: "alice".into(),

@@ -3,7 +3,7 @@
 //! At a rate, a request is due at its place in the schedule whatever became of those before, and its time counts from then: a server
 //! that stalls is not asked less often for it, and the wait is in the figures. Timers are too coarse for times of microseconds, and
 //! waking up takes as long as an answer does: the generator sleeps only while nothing is under way, and gets up before the next request
-//! is due. It does not stay awake all the time, for a process that never sleeps waits for its processor whenever somebody else gets it,
+//! is due. It does not stay awake all the time, for a process that never sleeps waits for its processor whenever another user gets it,
 //! and drives everything else that the machine does to the server's.
 
 use std::fmt::Write as _;

@@ -11,7 +11,7 @@ use kit::audit::chain::{Checker, Point, Verified};
 /// Name of the command, as the first argument.
 pub const NAME: &str = "verify-audit";
 
-/// Says whether the records of an audit log hang together: none changed, taken out or put in by somebody who did not write all
+/// Says whether the records of an audit log hang together: none changed, taken out or put in by anybody who did not write all
 /// that follows anew. Ends with 1 at the first line that does not fit, and where an expected record is missing or there is none.
 #[derive(Debug, Clone, Parser)]
 #[command(name = "jupyter-k8s-gateway")]
@@ -25,7 +25,7 @@ pub struct Args {
     file: PathBuf,
 
     /// A record that must be in it, as an earlier check wrote it (`end <chain>/<number>/<hash>`). May be given several times. Against
-    /// somebody who could write the whole file, only this holds.
+    /// an attacker who could write the whole file, only this holds.
     #[arg(long = "expect", value_name = "CHAIN/NUMBER/HASH")]
     expected: Vec<Point>,
 }

@@ -24,11 +24,11 @@ const MOST: usize = 10_000;
 pub(super) enum Whom<'a> {
     /// Nobody knows whom.
     Stranger,
-    /// Somebody with this Kubernetes user name.
+    /// A user with this Kubernetes user name.
     User(&'a str),
 }
 
-/// Lets through as many as people read, and counts the rest.
+/// Lets through as many as users read, and counts the rest.
 #[derive(Debug)]
 pub(super) struct Floods {
     start: Instant,

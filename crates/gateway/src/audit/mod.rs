@@ -1,7 +1,7 @@
-//! who signed in, who was let in or refused, by which rule -> a log whose lines vouch for each other (IO).
+//! sign-ins, decisions, starts -> records of the audit log (IO).
 //!
-//! `record` is what can be told, `flood` bounds refusals, `visits` knows what was told before; `command` checks a file. The lines
-//! are `kit::audit`'s.
+//! `record` defines the records, `flood` limits refusals, `visits` records one visit once, `command` checks a file. `kit::audit` chains
+//! the lines by hashes.
 
 pub mod command;
 mod flood;
@@ -150,7 +150,7 @@ impl Audit {
         self.inner.log.tell(record.into());
     }
 
-    /// Somebody signed in: the person's Kubernetes name and groups, and the end of the session in Unix seconds.
+    /// A user signed in: the user's Kubernetes name and groups, and the end of the session in Unix seconds.
     pub fn login(&self, session: RandomId, user: &str, groups: &[String], end: i64) {
         self.inner.metrics.sign_in("signed_in");
         self.tell(Record::Login {
@@ -161,7 +161,7 @@ impl Audit {
         });
     }
 
-    /// Somebody did not get a session. `reason`: one stable word.
+    /// A user did not get a session. `reason`: one stable word.
     pub fn login_refused(&self, reason: &'static str) {
         self.inner.metrics.sign_in(reason);
         if self.has_room(Whom::Stranger) {
@@ -169,7 +169,7 @@ impl Audit {
         }
     }
 
-    /// Somebody is kept out for whom `issuer` vouches. `rule`: one stable word.
+    /// A user is kept out for whom `issuer` confirms. `rule`: one stable word.
     pub(crate) fn not_admitted(&self, user: &str, issuer: &str, rule: &'static str) {
         if self.has_room(Whom::Stranger) {
             self.tell(Record::NotAdmitted {
@@ -199,7 +199,7 @@ impl Audit {
         });
     }
 
-    /// The identity provider ended so many sessions of the person that it calls `subject`, if it names one.
+    /// The identity provider ended so many sessions of the user that it calls `subject`, if it names one.
     pub fn provider_logout(&self, subject: Option<&str>, sessions: usize) {
         self.tell(Record::ProviderLogout {
             subject: subject.unwrap_or_default().to_owned(),
@@ -207,7 +207,7 @@ impl Audit {
         });
     }
 
-    /// Somebody was let in: told once per session, workspace and rule, an administrator's access once a minute.
+    /// A user was let in: told once per session, workspace and rule, an administrator's access once a minute.
     pub(crate) fn allowed(&self, session: &Session, target: &Target, rule: Allowed) {
         match self
             .inner
@@ -232,7 +232,7 @@ impl Audit {
         }
     }
 
-    /// Somebody had the API server start a workspace.
+    /// A user had the API server start a workspace.
     pub(crate) fn started(&self, session: &Session, target: &Target, rule: Allowed) {
         self.tell(Record::Started {
             who: who(session),
@@ -257,7 +257,7 @@ impl Audit {
         floods.admits(who, Instant::now())
     }
 
-    /// Somebody who is signed in was not let in.
+    /// A user who is signed in was not let in.
     pub(crate) fn denied(&self, session: &Session, host: &str, target: Option<&Target>, rule: &'static str) {
         if self.has_room(Whom::User(&session.identity.user_name)) {
             self.tell(Record::Denied {

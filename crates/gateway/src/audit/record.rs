@@ -10,7 +10,7 @@ use crate::tokens::random::fingerprint;
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(tag = "event", rename_all = "snake_case", rename_all_fields = "camelCase")]
 pub enum Record {
-    /// Somebody signed in.
+    /// A user signed in.
     Login {
         /// Who.
         #[serde(flatten)]
@@ -22,12 +22,12 @@ pub enum Record {
         /// Absolute end of the session, Unix seconds.
         ends: i64,
     },
-    /// Somebody did not get a session.
+    /// A user did not get a session.
     LoginRefused {
         /// One stable word.
         reason: &'static str,
     },
-    /// Somebody for whom an identity provider vouches, and whom the settings keep out.
+    /// A user for whom an identity provider confirms, and whom the settings keep out.
     NotAdmitted {
         /// Kubernetes user name that they would have had.
         user: String,
@@ -53,7 +53,7 @@ pub enum Record {
     },
     /// The identity provider ended sessions.
     ProviderLogout {
-        /// The person's identifier there; empty if it named a session.
+        /// The user's identifier there; empty if it named a session.
         subject: String,
         /// How many.
         sessions: usize,
@@ -71,7 +71,7 @@ pub enum Record {
         /// Identifies the request.
         request: String,
     },
-    /// Somebody started a stopped workspace by the gateway's button.
+    /// A user started a stopped workspace by the gateway's button.
     Started {
         /// Who.
         #[serde(flatten)]
@@ -97,7 +97,7 @@ pub enum Record {
         /// Identifies the request.
         request: String,
     },
-    /// Somebody who is signed in was not let in.
+    /// A user who is signed in was not let in.
     Denied {
         /// Who.
         #[serde(flatten)]
@@ -124,7 +124,7 @@ pub enum Record {
     },
 }
 
-/// A person and their session.
+/// A user and their session.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Who {

@@ -1,4 +1,4 @@
-//! Workspaces, shares and their managers -> the few facts kept of each -> a snapshot (pure).
+//! Workspaces, shares and managers -> their facts -> a snapshot (pure).
 
 use std::collections::HashMap;
 use std::net::{IpAddr, SocketAddr};
@@ -185,7 +185,7 @@ impl Projection for WorkspaceFacts {
         let phase = match status.phase {
             _ if deleting => Phase::Deleting,
             Some(Phase::Running) | None if stopping => Phase::Stopping,
-            // Somebody has just started it.
+            // A user has just started it.
             Some(Phase::Stopped) if !stopping && !judged => Phase::Starting,
             Some(phase) => phase,
             None => Phase::Starting,

@@ -167,7 +167,7 @@ fn addresses_that_are_never_a_pods_are_not_routed_to() {
 }
 
 #[test]
-fn a_proxy_with_routes_of_its_own_may_ask_too_but_not_for_managers_that_ask_somebody_else() {
+fn a_proxy_with_routes_of_its_own_may_ask_too_but_not_for_managers_that_ask_another_user() {
     let of = |authentication: serde_json::Value| {
         let manager = json!({
             "metadata": {"name": "own"},

@@ -1,7 +1,4 @@
-//! one kind of objects -> its list and every change of it, for ever; whether all of it was heard of -> freshness (IO).
-//!
-//! A watch that failed begins anew with a list, for only the end of a list proves that nothing is missing: taking up where it
-//! ended, it would be silent until something changes.
+//! one kind of objects -> its list and every change -> freshness (IO).
 
 use std::fmt::Debug;
 use std::sync::Arc;

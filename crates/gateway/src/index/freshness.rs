@@ -1,8 +1,4 @@
-//! heartbeats sent and seen, and watches that broke off -> how old the index may be (pure but for reading the clock).
-//!
-//! Its age counts from the moment up to which everything is known to have been seen: while all is well, from the sending of the
-//! last heartbeat that came back. So it goes up and down between a round trip and that and the heartbeats' period, and no bound
-//! may be less than that.
+//! heartbeats and broken watches -> age of the index (pure but for reading the clock).
 
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -61,7 +57,7 @@ pub enum Age {
     Fresh,
     /// Everything but issue tickets.
     Late,
-    /// Nothing new: what a person may do is not known any more.
+    /// Nothing new: what a user may do is not known any more.
     Stale,
     /// Not even carry open sockets on: before anybody looks again it would be older than they may be held.
     Lost,

@@ -1,8 +1,4 @@
-//! a Lease that is touched every few seconds, and the same Lease as it is watched -> the index's age (IO).
-//!
-//! A heartbeat that came back says that all is seen that happened before it was sent, so the index of a healthy replica is up to
-//! a period and a round trip old. All replicas touch one Lease, each an annotation of its own, so that their account may write
-//! this one object and no other Lease.
+//! a Lease, touched every few seconds and watched -> age of the index (IO).
 
 use std::pin::pin;
 use std::time::Duration;
@@ -309,7 +305,7 @@ mod tests {
         sleep(Duration::from_mins(1)).await;
         assert_eq!(freshness.age(), Age::Lost);
         server.partition(false);
-        // The first heartbeat that is taken wakes the watch.
+        // The first heartbeat that is taken triggers the watch.
         sleep(Duration::from_secs(10)).await;
         assert_eq!(freshness.age(), Age::Fresh);
     }

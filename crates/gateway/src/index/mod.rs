@@ -1,8 +1,8 @@
 //! watched Workspaces, shares and managers -> a snapshot by host, read without locks (pure).
 //!
-//! `watch` feeds it with the `facts` of each object as it is `told`, of shares `sharing`, of pods `pods`; `traefik` makes the
-//! proxy's routes of it.
-//! `following` reads one kind of objects; `heartbeat` measures how old the index is, `freshness` says what may be done on it.
+//! - `watch`: watches -> `facts` of each object; `sharing` of shares, `pods` of pods. `partial`: parses only what is needed.
+//! - `traefik`: the proxy's routes.
+//! - `following`: one watch. `heartbeat`: how old the index is. `freshness`: what is allowed at that age.
 
 mod facts;
 pub mod following;
@@ -50,7 +50,7 @@ pub struct Target {
     pub run_id: String,
     /// What the workspace does at the moment, in the operator's word.
     pub phase: Phase,
-    /// Sentence for people about `phase`; may be empty.
+    /// Sentence for users about `phase`; may be empty.
     pub message: String,
     /// What its page tells beside that; `None` where there is nothing to tell, as of one that runs.
     pub story: Option<Arc<Story>>,
@@ -59,7 +59,7 @@ pub struct Target {
 }
 
 impl Target {
-    /// What people are told that it is called: the name that its owner gave it, and the one in its address.
+    /// What users are told that it is called: the name that its owner gave it, and the one in its address.
     pub(crate) fn called(&self) -> String {
         match &self.display_name {
             Some(display_name) => format!("{display_name} ({})", self.name),
@@ -349,7 +349,7 @@ impl Index {
         self.changes.subscribe()
     }
 
-    /// Replaces the snapshot and wakes subscribers; an equal one wakes nobody (the first always does).
+    /// Replaces the snapshot and triggers subscribers; an equal one triggers nobody (the first always does).
     pub fn publish(&self, snapshot: Snapshot) {
         let first = *self.changes.borrow() == 0;
         if !first && **self.current.load() == snapshot {
@@ -416,7 +416,7 @@ mod tests {
     }
 
     #[test]
-    fn equal_snapshots_wake_nobody_but_the_first_is_always_news() {
+    fn equal_snapshots_trigger_nobody_but_the_first_is_always_a_change() {
         let index = Index::default();
         let mut changes = index.subscribe();
         assert_eq!(*changes.borrow_and_update(), 0);

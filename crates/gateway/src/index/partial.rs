@@ -1,7 +1,7 @@
-//! an object of a list or a watch -> its name and what is kept of it, while it is parsed (pure).
+//! an object of a list or watch -> its name and facts, while it is parsed (pure).
 //!
-//! A list comes in pages of hundreds of objects, each many times as large as what is kept of it, and a page stays in memory until
-//! the last of it was taken in.
+//! A list comes in pages of hundreds of objects. Each object is many times as large as its facts, and a page stays in memory until the
+//! last object was read.
 
 use std::borrow::Cow;
 
@@ -32,7 +32,7 @@ pub(super) struct Partial<T> {
 
 impl<T> Partial<T> {
     /// The object's name, and what is kept of it; objects that cannot be read are told to `unreadable`, and as good as absent.
-    pub(super) fn kept(self, unreadable: impl FnOnce(&Key, &str)) -> (Key, Option<T>) {
+    pub(super) fn into_facts(self, unreadable: impl FnOnce(&Key, &str)) -> (Key, Option<T>) {
         let ObjectMeta { name, namespace, .. } = self.metadata;
         let key = (namespace.unwrap_or_default(), name.unwrap_or_default());
         let kept = self.kept.unwrap_or_else(|error| {

@@ -1,4 +1,4 @@
-//! WorkspaceShares -> who is meant by those of one workspace (pure).
+//! WorkspaceShares -> the subjects of one workspace (pure).
 
 use std::collections::HashMap;
 use std::sync::Arc;

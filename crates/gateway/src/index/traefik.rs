@@ -1,4 +1,4 @@
-//! the index -> the body that Traefik's HTTP provider fetches, held back until it changes (pure; `held` waits).
+//! index -> the body that Traefik's HTTP provider fetches (pure; `held` waits for a change).
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -61,7 +61,7 @@ struct Server {
 
 /// One child router per workspace with a ready pod, and the pages. Equal snapshots give equal bytes.
 ///
-/// The address is the pod's own, as the operator vouches for it: a Service or a DNS name could be bent by whoever may
+/// The address is the pod's own, as the operator records it: a Service or a DNS name could be bent by whoever may
 /// write in the workspace's namespace.
 pub fn body(snapshot: &Snapshot) -> Result<Bytes, serde_json::Error> {
     let mut routers = BTreeMap::new();
@@ -252,7 +252,7 @@ mod tests {
         });
         tokio::task::yield_now().await;
         let start = tokio::time::Instant::now();
-        // Another message, but the same routes: nobody is woken.
+        // Another message, but the same routes: nobody is triggered.
         routes.take(&snapshot([target("a", None)]));
         tokio::task::yield_now().await;
         assert!(!waiting.is_finished());

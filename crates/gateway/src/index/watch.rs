@@ -37,12 +37,12 @@ pub async fn feed(client: Client, wanted: Option<String>, index: Arc<Index>, fol
     let (pods, of_pods) = follower.follow("pods", pods, of_workspace);
     let changes = stream::select(
         stream::select(
-            workspaces.map(|event| Change::Workspace(kept(event, workspace))),
-            pods.map(|event| Change::Pod(kept(event, pod))),
+            workspaces.map(|event| Change::Workspace(into_event(event, workspace))),
+            pods.map(|event| Change::Pod(into_event(event, pod))),
         ),
         stream::select(
-            managers.map(|event| Change::Manager(kept(event, manager))),
-            shares.map(|event| Change::Share(kept(event, share))),
+            managers.map(|event| Change::Manager(into_event(event, manager))),
+            shares.map(|event| Change::Share(into_event(event, share))),
         ),
     );
     let listings = Listings {
@@ -171,19 +171,19 @@ fn set<K: Eq + Hash, T>(map: &mut HashMap<K, T>, key: K, value: Option<T>) {
 }
 
 fn workspace(object: Partial<WorkspaceFacts>) -> (Key, Option<WorkspaceFacts>) {
-    object.kept(|(namespace, name), error| {
+    object.into_facts(|(namespace, name), error| {
         warn!(workspace.namespace = namespace, workspace.name = name, %error, "workspace cannot be read and is not served");
     })
 }
 
 fn manager(object: Partial<ManagerFacts>) -> (Key, Option<ManagerFacts>) {
-    object.kept(|(_, name), error| {
+    object.into_facts(|(_, name), error| {
         warn!(manager.name = name, %error, "manager cannot be read and is not served");
     })
 }
 
 fn share(object: Partial<Arc<ShareFacts>>) -> (Key, Option<Arc<ShareFacts>>) {
-    object.kept(|(namespace, name), error| {
+    object.into_facts(|(namespace, name), error| {
         warn!(share.namespace = namespace, share.name = name, %error, "share cannot be read and does not count");
     })
 }
@@ -194,7 +194,7 @@ fn pod(object: Pod) -> (Key, Option<PodFacts>) {
     ((namespace.unwrap_or_default(), name.unwrap_or_default()), facts)
 }
 
-fn kept<K, T>(event: watcher::Event<K>, facts: fn(K) -> (Key, Option<T>)) -> Event<T> {
+fn into_event<K, T>(event: watcher::Event<K>, facts: fn(K) -> (Key, Option<T>)) -> Event<T> {
     match event {
         watcher::Event::Init => watcher::Event::Init,
         watcher::Event::InitApply(object) => watcher::Event::InitApply(facts(object)),
@@ -352,7 +352,7 @@ mod tests {
         let (_, unknown) = statuses::<WorkspaceShare>(&share);
         for one in unknown {
             let told: Partial<Arc<ShareFacts>> = serde_json::from_value(one.object).unwrap();
-            told.kept(|_, error| panic!("{}: {error}", one.path));
+            told.into_facts(|_, error| panic!("{}: {error}", one.path));
         }
     }
 

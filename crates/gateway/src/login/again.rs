@@ -1,7 +1,7 @@
-//! a person who is signed in and wants to stay so -> the auth host, for a new login (pure but for randomness and the clock).
+//! a signed-in user who wants a new login -> the auth host (pure but for randomness and the clock).
 //!
-//! An open JupyterLab leads here before the session ends, or when it has. It changes nothing by itself: a page that sends a browser
-//! here gets what a link to any workspace gets from somebody who is not signed in.
+//! An open JupyterLab sends its user here before the session ends, or after. The handler changes nothing by itself. A page that sends
+//! a browser here gets what an unauthenticated request to any workspace gets.
 
 use axum::response::Response;
 use http::Uri;

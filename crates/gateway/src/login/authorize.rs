@@ -1,5 +1,6 @@
-//! a browser without session -> a redirect to an identity provider, bound to that browser by a cookie, or the choice of one
-//! (pure but for randomness and the clock).
+//! a browser without session -> a redirect to an identity provider (pure but for randomness).
+//!
+//! A cookie binds the redirect to the browser. With several providers the user chooses first.
 
 use axum::response::Response;
 use http::header::HeaderMap;
@@ -8,19 +9,19 @@ use http::{StatusCode, Uri};
 use crate::index::Domain;
 use crate::oidc::{Binding, Provider, Registered};
 use crate::pages;
-use crate::tokens::cookies::{self, LOGIN_SLOTS};
+use crate::tokens::cookies::{self, MAX_LOGINS};
 use crate::tokens::random::{equal, random_token};
 use crate::tokens::{ENTER_LIFE, Enter, LoginAttempt, RandomId, Token as _};
 use crate::verify::AppState;
 use crate::verify::answers::{Failure, redirect};
 use crate::verify::request::{Repeated, parameter};
 
-/// How a person wants to sign in.
+/// How a user wants to sign in.
 #[derive(Debug, Default)]
 pub(super) struct Wish {
     /// Name of the provider.
     with: Option<String>,
-    /// As somebody else than they are signed in as.
+    /// As another user than they are signed in as.
     another: bool,
 }
 
@@ -66,7 +67,7 @@ pub(super) fn begin(
     }
 }
 
-/// The page on which a person says with whom they sign in.
+/// The page on which a user chooses the identity provider.
 fn choice(app: &AppState, sealed: &str, wish: &Wish) -> Response {
     let another = if wish.another { "&as=another" } else { "" };
     let offers = app.providers.iter().map(|registered| pages::Offer {
@@ -153,7 +154,7 @@ fn under_way(app: &AppState, headers: &HeaderMap) -> Result<Vec<Option<LoginAtte
         let cookie = cookies::find(headers, &cookies::login(slot))?;
         Ok(cookie.and_then(|cookie| LoginAttempt::open(&app.keys, cookie, app.clock.now())))
     };
-    (0..LOGIN_SLOTS).map(in_slot).collect()
+    (0..MAX_LOGINS).map(in_slot).collect()
 }
 
 /// A slot that is empty or holds nothing of use, else the one that ends first.

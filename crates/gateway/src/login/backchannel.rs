@@ -1,4 +1,4 @@
-//! the identity provider's word that somebody signed out -> that person's sessions deleted, before the answer (IO).
+//! a logout token of the identity provider -> the user's sessions deleted (IO).
 
 use std::time::{Duration, Instant};
 

@@ -175,7 +175,7 @@ async fn complete(
     Ok(response)
 }
 
-/// What a person knows themselves by, of what the provider says.
+/// The name by which a user knows their account, of what the provider says.
 fn known_as<'a>(claims: &'a Map<String, Value>, user_name: &'a str) -> &'a str {
     let text = |name: &str| claims.get(name).and_then(Value::as_str);
     let known = ["email", "preferred_username"].into_iter().find_map(text);
@@ -193,7 +193,7 @@ fn refused(reason: &dyn std::fmt::Display) {
 enum Problem {
     /// The answer names another issuer, or none where it must name one.
     Foreign,
-    /// The person or the provider declined.
+    /// The user or the provider declined.
     Declined,
     /// The provider's answer fails a check.
     Redeem(RedeemError),
@@ -201,11 +201,11 @@ enum Problem {
     Unreachable { title: String, reason: String },
     /// The claims lead to no identity.
     Unusable(String),
-    /// The provider vouches for somebody whom the settings keep out.
+    /// The provider confirms a user whom the settings keep out.
     NotAdmitted {
         /// As they know themselves.
         person: String,
-        /// As people call it.
+        /// As users call it.
         provider: String,
         user_name: String,
         issuer: String,

@@ -1,4 +1,4 @@
-//! a browser that wants into a workspace -> a one-time code for that workspace's host, after a login if need be (IO).
+//! a browser that wants a workspace -> a one-time code for its host, after a login if needed (IO).
 
 use axum::response::Response;
 use http::header::HeaderMap;

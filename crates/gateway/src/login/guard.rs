@@ -1,4 +1,4 @@
-//! a request for a page of the sign-in host -> its handler, 403 for other sites' pages, 429 above the rate limit (pure but for time).
+//! a request for a sign-in page -> its handler, 403 or 429 (pure but for time).
 
 use std::sync::Arc;
 

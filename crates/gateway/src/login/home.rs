@@ -1,5 +1,4 @@
-//! the first page of the auth host -> who is signed in and what they may open, or the way to sign in (IO where the API server is asked
-//! about a session).
+//! first page of the auth host -> user and workspaces, or the sign-in (IO for unknown sessions).
 
 use axum::response::Response;
 use http::header::HeaderMap;
@@ -26,7 +25,7 @@ pub(super) fn site(domain: &Domain) -> Site {
     domain.auth_host().into()
 }
 
-/// Answers `GET https://auth.<base>/`. `state`: where a person goes on to who signed out to come back as somebody else; the provider
+/// Answers `GET https://auth.<base>/`. `state`: where a user goes on to who signed out to come back as another user; the provider
 /// hands it back.
 pub(super) async fn home(app: &AppState, uri: &Uri, headers: &HeaderMap) -> Response {
     let answer = async {
@@ -81,7 +80,7 @@ pub(super) fn opened(app: &AppState, domain: &Domain, sealed: &str) -> Option<En
     counts.then_some(enter)
 }
 
-/// A refusal on the auth host, which may name the person. `sealed`: where somebody else would go on to.
+/// A refusal on the auth host, which may name the user. `sealed`: where another user would go on to.
 ///
 /// # Errors
 /// A cookie came twice.

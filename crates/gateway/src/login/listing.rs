@@ -1,4 +1,4 @@
-//! a person and the index -> the workspaces that they may open, as far as that is known without asking anybody (pure).
+//! user and index -> the workspaces that the user may open, from memory alone (pure).
 
 use api::manager::Rbac;
 use rules::access::{self, Allowed, Decision, Facts, Person, Right};
@@ -29,7 +29,7 @@ pub(super) struct Listing<'a> {
 }
 
 impl<'a> Listing<'a> {
-    /// At most `most` workspaces, the person's own first.
+    /// At most `most` workspaces, the user's own first.
     pub(super) fn of(index: &'a Snapshot, identity: &Identity, now: i64, most: usize) -> Self {
         let mut found: Vec<(usize, &Target)> = index
             .targets()
@@ -53,7 +53,7 @@ impl<'a> Listing<'a> {
     }
 }
 
-/// Under which heading the person finds it. Roles have no say here: to ask about each workspace would be a question per row, and to
+/// Under which heading the user finds it. Roles have no say here: to ask about each workspace would be a question per row, and to
 /// show what they may forbid would tell its name. An owner knows what they own.
 fn heading(index: &Snapshot, target: &Target, identity: &Identity, now: i64) -> Option<usize> {
     let person = Person {

@@ -72,7 +72,7 @@ fn ignoring() -> Policy {
 }
 
 #[test]
-fn a_person_finds_what_they_own_and_what_is_shared_with_them_and_nothing_that_a_role_may_forbid() {
+fn a_user_finds_what_they_own_and_what_is_shared_with_them_and_nothing_that_a_role_may_forbid() {
     assert_eq!(
         listed(Policy::default(), &identity("alice", &["ml"]), 0),
         [
@@ -146,7 +146,7 @@ fn where_workspaces_are_one_origin_neither_shares_nor_what_is_open_is_listed() {
 }
 
 #[test]
-fn a_long_list_is_cut_after_the_persons_own_and_says_by_how_many() {
+fn a_long_list_is_cut_after_the_user_s_own_and_says_by_how_many() {
     let index = index(ignoring());
     let listing = Listing::of(&index, &identity("alice", &["ml"]), 0, 3);
     let count: usize = listing.groups.iter().map(|(_, targets)| targets.len()).sum();

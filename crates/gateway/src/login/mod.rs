@@ -1,9 +1,13 @@
-//! addresses of the sign-in pages -> their handlers (pure; the handlers do what their files say).
+//! addresses of the sign-in pages -> their handlers (pure; the handlers do IO).
 //!
-//! In the order of a login: `enter` on the auth host, `login` to the identity provider, `callback` from it, `workspace_callback`
-//! on the workspace's host (where `workspace_enter` begins it for proxies that cannot). `again` begins one although there is a
-//! session, `home` without a workspace to go to (its page lists what `listing` finds), `start` starts a stopped workspace,
-//! `sign_out` ends a session, `backchannel` does when the identity provider says so. `guard` turns away other sites' pages and who asks too often.
+//! In the order of a login:
+//!
+//! - `enter`: the auth host. `authorize`: redirect to the identity provider. `callback`: its answer.
+//! - `workspace_callback`: one-time code -> ticket. `workspace_enter`: the start for proxies that cannot redirect.
+//! - `again`: a new login although there is a session. `home`: account page, with the workspaces of `listing`.
+//! - `start`: starts a stopped workspace. `progress`: the events of a start.
+//! - `sign_out`: ends a session. `backchannel`: logout by the identity provider.
+//! - `guard`: refuses other sites' pages and requests above the rate limit. `settings`: flags.
 
 mod again;
 mod authorize;

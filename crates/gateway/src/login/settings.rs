@@ -1,4 +1,4 @@
-//! arguments -> how users sign in, checked before anything starts (IO: reads the files that they name).
+//! arguments -> sign-in settings, checked before anything starts (IO: reads the named files).
 
 use std::sync::Arc;
 
@@ -11,7 +11,7 @@ use crate::server::throttle::{Rates, RequestLimits};
 use crate::session::SessionLimits;
 use crate::session::content::Limits;
 
-/// How people are signed in.
+/// How users are signed in.
 pub(crate) struct SignIn {
     /// The providers that they may choose from.
     pub providers: Arc<Providers>,
@@ -19,7 +19,7 @@ pub(crate) struct SignIn {
     pub clients: Vec<Client>,
     /// How long sessions last.
     pub limits: Limits,
-    /// How often people may ask for pages.
+    /// How often users may ask for pages.
     pub rates: Rates,
 }
 
@@ -118,7 +118,7 @@ mod tests {
     }
 
     #[test]
-    fn providers_whose_people_could_be_taken_for_each_other_do_not_start() {
+    fn providers_whose_users_could_be_taken_for_each_other_do_not_start() {
         let other = |changes: serde_json::Value| {
             let mut entry = json!({"name": "o", "issuerUrl": "https://o.example", "clientId": "c", "usernamePrefix": "o:"});
             let (fields, changes) = (

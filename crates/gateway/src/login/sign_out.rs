@@ -1,4 +1,4 @@
-//! a person who has had enough -> no session here, and then none at the identity provider (IO).
+//! a sign-out -> session deleted, then a redirect to the provider's own sign-out (IO).
 
 use std::sync::Arc;
 
@@ -37,7 +37,7 @@ pub(super) async fn sign_out(app: &AppState, headers: &HeaderMap, body: &[u8]) -
     answer.await.unwrap_or_else(Failure::answer)
 }
 
-/// Ends the sessions of this browser, and all others of the person where that is wished.
+/// Ends the sessions of this browser, and all others of the user where that is wished.
 async fn end(
     app: &AppState,
     domain: &Domain,
@@ -54,7 +54,7 @@ async fn end(
 }
 
 /// Where the browser goes on: to the provider's sign-out, which leads back, or back at once. `then`: the sealed address that whoever
-/// comes back as somebody else goes on to.
+/// comes back as another user goes on to.
 fn next(app: &AppState, domain: &Domain, ended: Option<&Ended>, then: Option<&str>) -> String {
     let back = format!("{}/", domain.auth_origin());
     let there = ended.and_then(|ended| {

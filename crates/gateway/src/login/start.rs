@@ -1,4 +1,4 @@
-//! a user who may start a stopped workspace presses its button -> `spec.desiredStatus: Running`, once (IO).
+//! a press of the start button -> `spec.desiredStatus: Running`, once (IO).
 
 use api::Workspace;
 use api::workspace::{DesiredStatus, Phase};
@@ -75,7 +75,7 @@ pub(super) async fn start(app: &AppState, headers: &HeaderMap, body: &[u8]) -> R
     answer.await.unwrap_or_else(Failure::answer)
 }
 
-/// Whether the person at this browser may start the workspace of `host`; else the answer.
+/// Whether the user at this browser may start the workspace of `host`; else the answer.
 async fn asked(
     app: &AppState,
     domain: &Domain,
@@ -188,7 +188,7 @@ async fn run(app: &AppState, allow: &Allow) -> Result<bool, Failure> {
                 app.audit.started(allow.session(), target, allow.rule());
                 return Ok(true);
             }
-            // Somebody else changed it meanwhile: look again.
+            // another user changed it meanwhile: look again.
             Err(kube::Error::Api(status)) if matches!(status.code, 409 | 422) => {}
             Err(error) => return Err(failed(target, &error)),
         }

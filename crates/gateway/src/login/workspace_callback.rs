@@ -41,7 +41,7 @@ async fn receive(app: &AppState, site: &Site, uri: &Uri, headers: &HeaderMap) ->
         return again(app, &domain, headers, code.enter).await;
     }
     if !pre_cookie::is_of_browser(headers, site, &code.enter.browser)? {
-        // Somebody else saw it: it must be worth nothing in the browser that it was made for, too.
+        // another user saw it: it must be worth nothing in the browser that it was made for, too.
         app.sessions.spend(code.session, code.id, code.expires()).await?;
         return again(app, &domain, headers, code.enter).await;
     }

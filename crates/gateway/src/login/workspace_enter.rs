@@ -1,4 +1,4 @@
-//! a browser whose proxy cannot send it to the auth host itself -> the same redirect that `/verify` gives (pure but for randomness).
+//! a page load through a proxy that cannot redirect -> the redirect of `/verify` (pure).
 
 use axum::response::Response;
 use http::Uri;

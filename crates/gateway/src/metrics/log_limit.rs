@@ -1,4 +1,4 @@
-//! lines of the log that strangers can cause -> no more than somebody reads, which say how many had none (pure but for the clock).
+//! log lines that clients cause -> a bounded rate, and a count of the rest (pure but for the clock).
 
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};

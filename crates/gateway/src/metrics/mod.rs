@@ -1,6 +1,7 @@
-//! what happened -> numbers for Prometheus (pure).
+//! events -> metrics for Prometheus (pure).
 //!
-//! `names` says what each is called; docs/metrics.md lists them, and a test holds the two together.
+//! `names` names each metric; docs/metrics.md lists them, and a test compares the two. `gauges` samples current values, `log_limit` is
+//! the log rate limit.
 
 pub(crate) mod gauges;
 pub(crate) mod log_limit;
@@ -164,14 +165,14 @@ impl Metrics {
         };
     }
 
-    /// Somebody was let in.
+    /// A user was let in.
     pub fn allowed(&self, rule: Allowed) {
         if let Some(at) = Allowed::ALL.iter().position(|known| *known == rule) {
             self.allowed[at].inc();
         }
     }
 
-    /// Somebody was not let in.
+    /// A user was not let in.
     pub fn denied(&self, rule: &'static str) {
         let labels = [("result", "denied"), ("rule", rule)];
         self.decisions.get_or_create(&labels).inc();
@@ -270,7 +271,7 @@ impl Metrics {
         self.malformed.get_or_create(&[("listener", listener)]).inc();
     }
 
-    /// Somebody asked too often.
+    /// A user asked too often.
     pub fn rate_limited(&self, what: &'static str, by: &'static str) {
         self.rate_limited
             .get_or_create(&[("what", what), ("by", by)])
@@ -297,7 +298,7 @@ impl Metrics {
         self.sessions.set(i64::try_from(count).unwrap_or(i64::MAX));
     }
 
-    /// The provider was asked whether it still vouches for a session.
+    /// The provider was asked whether it still confirms a session.
     pub fn renewal(&self, outcome: &'static str) {
         self.renewals.get_or_create(&[("outcome", outcome)]).inc();
     }

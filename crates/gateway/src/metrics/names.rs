@@ -116,7 +116,7 @@ impl Metrics {
         registry.register("sessions", "Sessions that are known", self.sessions.clone());
         registry.register(
             "session_renewals",
-            "Questions whether the identity provider still vouches for a session, by outcome",
+            "Renewals of a session at the identity provider, by outcome",
             self.renewals.clone(),
         );
         registry.register(

@@ -1,11 +1,11 @@
-//! a verified person -> whether this site admits them at all, by e-mail domain and group (pure).
+//! a verified user -> whether this site admits them, by e-mail domain and group (pure).
 
 use openidconnect::url::Host;
 use serde_json::{Map, Value};
 
 use kit::process::WrongSetting;
 
-/// Who is admitted of those whom a provider vouches for. Where both lists say something, both must be satisfied.
+/// Who is admitted of those whom a provider confirms. Where both lists say something, both must be satisfied.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Admission {
     /// As [`domain`] writes them; empty: every address, and none at all.
@@ -14,7 +14,7 @@ pub struct Admission {
     groups: Vec<String>,
 }
 
-/// Why somebody is not admitted.
+/// Why a user is not admitted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Outside {
     /// No address that the provider calls verified.
@@ -62,7 +62,7 @@ impl Admission {
         &self.groups
     }
 
-    /// Judges a person by the claims that tell their address, and by their Kubernetes groups.
+    /// Judges a user by the claims that tell their address, and by their Kubernetes groups.
     ///
     /// # Errors
     /// They are not admitted.
@@ -86,8 +86,8 @@ fn given(entries: &[String]) -> impl Iterator<Item = &String> {
     entries.iter().filter(|entry| !entry.is_empty())
 }
 
-/// The address, if the provider itself says that it is the person's. Whatever `oidc-email-verified` says: an address that
-/// people can choose freely must not open a door.
+/// The address, if the provider itself says that it is the user's. Whatever `oidc-email-verified` says: an address that
+/// users can choose freely must not open a door.
 fn verified_email(claims: &Map<String, Value>) -> Option<&str> {
     let is_verified = claims.get("email_verified") == Some(&Value::Bool(true));
     claims

@@ -1,11 +1,11 @@
-//! command line and environment -> what they say of the identity provider (pure).
+//! command line and environment -> settings of the identity provider (pure).
 
 use std::path::PathBuf;
 
 use crate::oidc::claims::EmailVerified;
 
 /// The identity provider, and how its claims become Kubernetes names. Claims and prefixes mean what kube-apiserver's flags
-/// of the same names mean, so that both give a person the same name.
+/// of the same names mean, so that both give a user the same name.
 #[derive(Debug, Clone, clap::Args)]
 #[expect(clippy::struct_field_names, reason = "clap names the flags after them")]
 pub struct Oidc {
@@ -21,7 +21,7 @@ pub struct Oidc {
     #[arg(long, env = "OIDC_CLIENT_SECRET_FILE")]
     pub oidc_client_secret_file: Option<PathBuf>,
 
-    /// Claim that becomes the user name. It must never change for a person.
+    /// Claim that becomes the user name. It must never change for a user.
     #[arg(long, env = "OIDC_USERNAME_CLAIM", default_value = "sub")]
     pub oidc_username_claim: String,
 
@@ -56,7 +56,7 @@ pub struct Oidc {
     #[arg(long, env = "OIDC_ALLOWED_GROUPS")]
     pub oidc_allowed_groups: Vec<String>,
 
-    /// What people call the provider [default: its host].
+    /// What users call the provider [default: its host].
     #[arg(long, env = "OIDC_DISPLAY_NAME", default_value = "")]
     pub oidc_display_name: String,
 
@@ -64,7 +64,7 @@ pub struct Oidc {
     #[arg(long, env = "OIDC_PROVIDERS_FILE")]
     pub oidc_providers_file: Option<PathBuf>,
 
-    /// File with the certificate authorities that vouch for the issuer, PEM [default: the system's].
+    /// File with the certificate authorities that sign the issuer's certificate, PEM [default: the system's].
     #[arg(long, env = "OIDC_CA_FILE")]
     pub oidc_ca_file: Option<PathBuf>,
 

@@ -1,5 +1,4 @@
-//! a token that came with a request, of a person of this provider -> its claims, if every check passes (pure but for fetching
-//! keys).
+//! a request's token from this provider -> its verified claims (pure but for fetching keys).
 
 use openidconnect::core::CoreJsonWebKeySet;
 use serde_json::{Map, Value, json};
@@ -99,7 +98,7 @@ fn verify(
     if time("exp").ok_or(JwtError::Time)?? <= now - SKEW {
         return Err(JwtError::Time);
     }
-    // Bound to a key that a bearer does not show (RFC 7800), or the word that somebody signed out.
+    // Bound to a key that a bearer does not show (RFC 7800), or the word that a user signed out.
     if claims.contains_key("cnf") || claims.contains_key("events") {
         return Err(JwtError::Kind);
     }

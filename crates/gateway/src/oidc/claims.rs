@@ -2,14 +2,14 @@
 
 use serde_json::{Map, Value};
 
-/// Most groups that a person may have.
+/// Most groups that a user may have.
 pub const MAX_GROUPS: usize = 1000;
 /// Most bytes that their names may take together.
 pub const MAX_GROUP_BYTES: usize = 64 * 1024;
 /// Longest user name, in bytes.
 const MAX_USER_NAME: usize = 1024;
 
-/// Who somebody is for Kubernetes.
+/// Who a user is for Kubernetes.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Identity {
     /// Kubernetes user name.
@@ -92,12 +92,12 @@ impl Mapping {
     }
 
     /// Put before every group; `None`: nobody has groups.
-    pub(crate) fn groups_prefix(&self) -> Option<&str> {
+    pub(super) fn groups_prefix(&self) -> Option<&str> {
         self.groups_claim.as_ref().map(|_| self.groups_prefix.as_str())
     }
 
-    /// Whether somebody may have a group of this Kubernetes name.
-    pub(crate) fn can_give(&self, group: &str) -> bool {
+    /// Whether a user may have a group of this Kubernetes name.
+    pub(super) fn can_give(&self, group: &str) -> bool {
         let name = self.groups_prefix().and_then(|prefix| group.strip_prefix(prefix));
         name.is_some_and(|name| self.counts(name))
     }
@@ -180,7 +180,7 @@ impl Mapping {
     }
 }
 
-/// Whether the provider says that somebody has groups which the token does not list: at another address (distributed claims), or
+/// Whether the provider says that a user has groups which the token does not list: at another address (distributed claims), or
 /// just too many (Entra ID's `hasgroups`, which is about the claim `groups` alone). They are unknown then, and not none.
 fn are_left_out(claims: &Map<String, Value>, claim: &str) -> bool {
     let elsewhere = claims.get("_claim_names").and_then(|names| names.get(claim));
@@ -193,7 +193,7 @@ fn are_left_out(claims: &Map<String, Value>, claim: &str) -> bool {
     elsewhere.is_some() || too_many
 }
 
-/// Why an ID token leads to no identity. The text is for the person and their administrator; it holds no value of a
+/// Why an ID token leads to no identity. The text is for the user and their administrator; it holds no value of a
 /// claim.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum IdentityError {
@@ -261,7 +261,7 @@ mod tests {
         identify(&mapping, claims).map(|identity| identity.groups)
     }
 
-    /// The table is kept: a row that changes renames people.
+    /// The table is kept: a row that changes renames users.
     #[test]
     fn claims_become_names_as_the_table_says() {
         let table: Vec<Value> = serde_json::from_str(include_str!("identities.json")).unwrap();

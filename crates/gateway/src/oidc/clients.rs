@@ -1,4 +1,4 @@
-//! arguments and the files that they name -> the identity providers, and this gateway as a client of each (IO: reads the files).
+//! arguments and files -> the identity providers and a client for each (IO: reads the files).
 
 use std::path::Path;
 
@@ -23,7 +23,7 @@ pub(crate) struct Client {
     pub http: HttpClient,
 }
 
-/// All that people may choose from, and how each of them is found, in the same order.
+/// All that users may choose from, and how each of them is found, in the same order.
 ///
 /// # Errors
 /// A setting cannot be used; the error names it.
@@ -136,7 +136,7 @@ fn said(entries: &[String]) -> Vec<String> {
         .collect()
 }
 
-/// Whether nobody of one provider can have the name of somebody of another.
+/// Whether nobody of one provider can have the name of a user of another.
 fn apart(list: &[Registered]) -> Result<(), WrongSetting> {
     let wrong = |problem: String| Err(WrongSetting::new(FILE, problem));
     for (number, one) in list.iter().enumerate() {

@@ -1,4 +1,4 @@
-//! settings -> the identity provider, however long it takes to come up, or the setting that is wrong (IO).
+//! settings -> the identity provider once it answers, or the wrong setting (IO).
 
 use std::time::Duration;
 
@@ -11,7 +11,7 @@ use kit::process::WrongSetting;
 use crate::oidc::http::HttpClient;
 use crate::oidc::{DiscoverError, Provider, Settings};
 
-/// Shortest pause between attempts: a person may be waiting for the first that succeeds.
+/// Shortest pause between attempts: a user may be waiting for the first that succeeds.
 const PAUSE: Duration = Duration::from_secs(1);
 /// Up to this much is added to each pause, so that replicas that start together do not ask together.
 const JITTER: Duration = Duration::from_secs(2);

@@ -26,7 +26,7 @@ impl Provider {
         Some(url.into())
     }
 
-    /// Whether a person becomes another one only by signing out there: it can end its session, and says that it lets nobody choose an
+    /// Whether a user becomes another one only by signing out there: it can end its session, and says that it lets nobody choose an
     /// account.
     pub fn knows_one_account(&self) -> bool {
         self.end_session.is_some() && self.other_prompt == "login"

@@ -32,7 +32,7 @@ const MAX_BODY: usize = 256 * 1024;
 /// Why there is no answer.
 #[derive(Debug, thiserror::Error)]
 pub enum HttpError {
-    /// Nobody answered; somebody may later.
+    /// Nobody answered; a later attempt may succeed.
     #[error("no connection to {host}: {reason}")]
     Unreachable {
         /// Host that was asked.

@@ -1,4 +1,4 @@
-//! the provider's word that a session of ours must end -> whose, if it counts (pure but for fetching keys).
+//! a logout token -> whose session ends, if the token is valid (pure but for fetching keys).
 
 use openidconnect::core::CoreJsonWebKeySet;
 use serde_json::{Value, json};
@@ -21,9 +21,9 @@ const EVENT: &str = "http://schemas.openid.net/event/backchannel-logout";
 pub struct Logout {
     /// Identifier of this message.
     pub jti: String,
-    /// The provider's session (`sid`); `None`: all of the person.
+    /// The provider's session (`sid`); `None`: all of the user.
     pub sid: Option<String>,
-    /// The person (`sub`).
+    /// The user (`sub`).
     pub subject: Option<String>,
     /// When it was said, by the provider's clock: sessions that began later are not meant.
     pub issued: i64,

@@ -1,4 +1,4 @@
-//! what a provider says of itself -> whether it fits the settings, or which setting is wrong (pure).
+//! discovery document -> whether it fits the settings, or the wrong setting (pure).
 
 use openidconnect::core::{
     CoreAuthDisplay, CoreClaimName, CoreClaimType, CoreClientAuthMethod, CoreGrantType, CoreJsonWebKey,
@@ -21,10 +21,10 @@ pub(super) struct Additional {
     /// RFC 9207: authorization responses name their issuer.
     #[serde(default)]
     pub(super) authorization_response_iss_parameter_supported: bool,
-    /// Where a person is sent to end the provider's own session.
+    /// Where a user is sent to end the provider's own session.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) end_session_endpoint: Option<Url>,
-    /// What a client may ask the provider to ask people (OpenID Connect Prompt Create 1.0).
+    /// What a client may ask the provider to ask users (OpenID Connect Prompt Create 1.0).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) prompt_values_supported: Option<Vec<String>>,
 }
@@ -134,7 +134,7 @@ pub(super) fn check(metadata: &Metadata, settings: &Settings) -> Result<(), Wron
     Ok(())
 }
 
-/// The `prompt` with which a person can become another one: choosing an account, or where that is unknown signing in anew.
+/// The `prompt` with which a user can become another one: choosing an account, or where that is unknown signing in anew.
 pub(super) fn prompt_for_another(metadata: &Additional) -> &'static str {
     match &metadata.prompt_values_supported {
         Some(offered) if !offered.iter().any(|prompt| prompt == "select_account") => "login",

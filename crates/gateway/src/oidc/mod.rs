@@ -1,13 +1,12 @@
-//! the identity provider as discovered: where to send browsers, and authorization code -> verified claims (IO).
+//! identity provider -> redirects, and authorization code -> verified claims (IO).
 //!
-//! `discovery` waits for it and reads its `metadata`; `jwks` keeps its keys, `token` verifies ID tokens with them, `claims` makes
-//! Kubernetes names of their content; `renewal` asks whether it still vouches for somebody; `logout` is its word that a session
-//! must end, `bearer` judges tokens that it gave to others, `signed` checks what both are signed with, `end_session` how its own
-//! ends; `http` is how it is called. `providers` holds all that people may choose from, `admission` says whom of theirs this site
-//! admits.
-//!
-//! Settings: `args` are the flags, `providers_file` lists further providers, `clients` makes a client for each, `shared_domains`
-//! warns where a workspace can set a provider's cookies.
+//! - `discovery`: waits for the provider, reads its `metadata`. `http`: calls it. `jwks`: its signing keys.
+//! - `token`: verifies ID tokens. `claims`: makes Kubernetes names of them. `admission`: which users this site admits.
+//! - `renewal`: refresh tokens. `logout`: logout tokens. `end_session`: the provider's sign-out address.
+//! - `bearer`: tokens of scripts. `signed`: signatures of tokens that are no ID tokens.
+//! - `providers`: all providers that users may choose from.
+//! - Settings: `args` are the flags, `providers_file` lists further providers, `clients` makes a client for each, `settings` checks
+//!   one, `shared_domains` warns where a workspace can set a provider's cookies.
 
 pub mod admission;
 pub(crate) mod args;
@@ -62,7 +61,7 @@ const MAX_ID_TOKEN: usize = 64 * 1024;
 const MAX_REFRESH_TOKEN: usize = 32 * 1024;
 /// Longest identifier of a provider's session, in bytes.
 const MAX_SID: usize = 1024;
-/// Longest time between two questions whether the provider still vouches for somebody, in seconds.
+/// Longest time between two questions whether the provider still confirms a user, in seconds.
 const RENEW_AT_MOST: i64 = 5 * 60;
 /// Shortest one, however short access tokens live.
 const RENEW_AT_LEAST: i64 = 30;
@@ -130,7 +129,7 @@ pub struct Tokens {
     pub issued: i64,
     /// The provider's own session (`sid`), if it tells.
     pub sid: Option<String>,
-    /// What the provider is asked with whether it still vouches; `None` when it gave none.
+    /// What the provider is asked with whether it still confirms; `None` when it gave none.
     pub refresh_token: Option<Secret>,
     /// After how many seconds to ask.
     pub renew_in: i64,
@@ -199,7 +198,7 @@ impl Provider {
         &self.settings.issuer_url
     }
 
-    /// Address that a browser is sent to for a login. `another`: the person wants to sign in as somebody else than the provider
+    /// Address that a browser is sent to for a login. `another`: the user wants to sign in as another user than the provider
     /// would say by itself.
     ///
     /// # Errors

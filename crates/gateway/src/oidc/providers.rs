@@ -1,4 +1,4 @@
-//! the identity providers that people sign in with, each found in its own time (pure; `discovery` fills it).
+//! the identity providers, each found in its own time (pure; `discovery` fills it).
 
 use std::sync::OnceLock;
 
@@ -15,7 +15,7 @@ pub struct Providers(Vec<Registered>);
 pub struct Registered {
     /// Stands in addresses and in cookies of logins; no two have the same.
     pub name: String,
-    /// What people call it.
+    /// What users call it.
     pub title: String,
     /// Its identifier.
     pub issuer: String,

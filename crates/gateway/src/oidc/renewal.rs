@@ -1,4 +1,4 @@
-//! refresh token -> whether the provider still vouches for somebody, and what it says of them now (IO).
+//! refresh token -> whether the user is still valid at the provider, and new claims (IO).
 
 use openidconnect::core::{CoreErrorResponseType, CoreTokenResponse};
 use openidconnect::{OAuth2TokenResponse as _, RefreshToken, RequestTokenError, TokenResponse as _};
@@ -8,7 +8,7 @@ use super::token::{Expected, JwtError, Original, Received};
 use super::{Provider, RedeemError, TokenError, refresh_token, refusal, renew_in};
 use crate::tokens::redacted::Secret;
 
-/// The provider still vouches.
+/// The provider still confirms.
 pub struct Renewed {
     /// In place of the one that was used; `None`: that one stays good.
     pub refresh_token: Option<Secret>,
@@ -21,16 +21,16 @@ pub struct Renewed {
     pub claims: Result<Option<Map<String, Value>>, JwtError>,
 }
 
-/// The provider does not vouch, or did not say. The texts hold no token.
+/// The provider does not confirm, or did not say. The texts hold no token.
 #[derive(Debug, thiserror::Error)]
 pub enum RenewalError {
-    /// The session is over there: signed out, expired, or the person disabled.
+    /// The session is over there: signed out, expired, or the user disabled.
     #[error("the identity provider ended the session")]
     Ended,
     /// The provider did not answer.
     #[error("the token endpoint gave no answer: {0}")]
     Unavailable(String),
-    /// It answered something else, which decides nothing about the person.
+    /// It answered something else, which decides nothing about the user.
     #[error("{0}")]
     Other(RedeemError),
 }
@@ -51,7 +51,7 @@ impl RenewalError {
 }
 
 impl Provider {
-    /// Asks whether the provider still vouches for somebody.
+    /// Asks whether the provider still confirms a user.
     ///
     /// # Errors
     /// It does not, or does not say.

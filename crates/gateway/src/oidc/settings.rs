@@ -1,4 +1,4 @@
-//! how the gateway stands to its identity provider: what the administrator says (pure).
+//! the administrator's settings of one provider, checked (pure).
 
 use openidconnect::core::CoreJwsSigningAlgorithm;
 use openidconnect::url::Url;

@@ -1,8 +1,7 @@
-//! domain of the workspaces and issuers of people -> a warning about each that gets cookies which workspaces can set (pure but for the
-//! log).
+//! workspace domain and issuers -> a warning for each shared domain (pure but for the log).
 //!
-//! Code in a workspace can set cookies for every domain above its host up to the registrable one, and whoever is under that gets
-//! them. The gateway's own names keep these out; the identity provider's may not.
+//! Code in a workspace can set cookies for every domain above its host, up to the registrable one. Every host under that domain gets
+//! them. The names of the gateway's own cookies prevent this; those of an identity provider may not.
 
 use openidconnect::url::{Host, Url};
 

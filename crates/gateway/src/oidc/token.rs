@@ -52,7 +52,7 @@ pub enum JwtError {
     /// Another `sub` than the session's.
     #[error("for another person (sub)")]
     Subject,
-    /// A logout token that names neither a session nor a person, or no event of logging out.
+    /// A logout token that names neither a session nor a user, or no event of logging out.
     #[error("not a logout token (events, sid, sub, jti, nonce)")]
     Logout,
     /// Wrong `at_hash`.

@@ -1,4 +1,4 @@
-//! who is signed in, and what they may open -> the first page of the auth host, where people sign in and out (pure).
+//! user and workspaces -> the first page of the auth host (pure).
 
 use axum::response::Response;
 use http::header::REFRESH;
@@ -9,7 +9,7 @@ use super::message::{Action, Message, Part, Row, Tone};
 use crate::index::{Domain, Target};
 use api::workspace::Phase;
 
-/// Heading of what others share with a person; of these it is said whose they are.
+/// Heading of what others share with a user; of these it is said whose they are.
 pub const SHARED: &str = "Shared with you";
 
 /// Who is signed in.
@@ -17,13 +17,13 @@ pub const SHARED: &str = "Shared with you";
 pub struct Account<'a> {
     /// Kubernetes user name.
     pub user_name: &'a str,
-    /// What people call the provider that vouched; `None` when it is not known any more.
+    /// What users call the provider that confirmed; `None` when it is not known any more.
     pub provider: Option<&'a str>,
     /// Origins of the providers' sign-out, which the answer to the form leads to.
     pub leads_to: &'a str,
 }
 
-/// What a person may open.
+/// What a user may open.
 #[derive(Debug, Clone, Copy)]
 pub struct Shelf<'a> {
     /// Lists that are not empty, each under its heading.
@@ -34,7 +34,7 @@ pub struct Shelf<'a> {
     pub without_public: bool,
 }
 
-/// For somebody who is signed in. `shelf`: `None` where what they may do is not known at the moment.
+/// For a user who is signed in. `shelf`: `None` where what they may do is not known at the moment.
 pub fn signed_in(domain: &Domain, account: Account<'_>, shelf: Option<Shelf<'_>>) -> Response {
     let mut parts = match shelf {
         Some(shelf) => listed(domain, shelf),
@@ -61,7 +61,7 @@ pub fn signed_in(domain: &Domain, account: Account<'_>, shelf: Option<Shelf<'_>>
     .respond(StatusCode::OK)
 }
 
-/// For somebody who is not.
+/// For a user who is not.
 pub fn signed_out(offers: &[Offer<'_>]) -> Response {
     Message {
         kind: "Account",
@@ -75,7 +75,7 @@ pub fn signed_out(offers: &[Offer<'_>]) -> Response {
     .respond(StatusCode::OK)
 }
 
-/// How somebody becomes another person. Each holds the sealed address to go on to.
+/// How a user becomes another user. Each holds the sealed address to go on to.
 #[derive(Debug, Clone, Copy)]
 pub enum Another<'a> {
     /// The provider asks which account to use.
@@ -84,7 +84,7 @@ pub enum Another<'a> {
     SigningOut(&'a str),
 }
 
-/// As [`super::denied`], for somebody who is on the auth host, the one place where pages may name people.
+/// As [`super::denied`], for a user who is on the auth host, the one place where pages may name users.
 pub fn denied_to(domain: &Domain, account: Account<'_>, another: Another<'_>) -> Response {
     let text = "Use another account".to_owned();
     let another = match another {
@@ -122,7 +122,7 @@ impl Account<'_> {
     }
 }
 
-/// For somebody who signed out to come back as somebody else. `to`: path of ours that begins the login. It is no redirect, because
+/// For a user who signed out to come back as another user. `to`: path of ours that begins the login. It is no redirect, because
 /// browsers apply the policy of the page whose form was sent to all redirects that follow, and nobody knows where a provider leads.
 pub fn on_to_another(to: &str) -> Response {
     let text = "Sign in".to_owned();

@@ -1,4 +1,4 @@
-//! text that others wrote -> markup that says exactly that (pure).
+//! text of others -> HTML that shows exactly that text (pure).
 
 /// As text, in elements and in quoted attributes.
 pub(super) fn escape(text: &str) -> String {

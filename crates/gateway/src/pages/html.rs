@@ -1,4 +1,4 @@
-//! a message -> a page, and the policy that admits just what is on it (pure).
+//! a message -> a page and its Content-Security-Policy (pure).
 
 use std::fmt::Write as _;
 use std::sync::LazyLock;
@@ -78,7 +78,7 @@ pub(super) fn shown(message: &Message) -> Value {
         match part {
             Part::Percent(percent) => page["percent"] = (*percent).into(),
             Part::Steps(steps) => {
-                page["steps"] = steps.iter().map(|(_, step)| step.word()).collect();
+                page["steps"] = steps.iter().map(|(_, step)| step.class()).collect();
             }
             Part::Cause {
                 cause,
@@ -126,7 +126,7 @@ fn root(html: &mut String, message: &Message, watch: Watch, name: &str) {
         let _ = write!(html, " data-stream=\"{}\"", escape(stream));
     }
     for step in [Step::Done, Step::Now, Step::Stuck] {
-        let _ = write!(html, " data-{}=\"{}\"", step.word(), aside(step));
+        let _ = write!(html, " data-{}=\"{}\"", step.class(), aside(step));
     }
 }
 
@@ -196,7 +196,7 @@ fn part(html: &mut String, part: &Part) {
                 let _ = write!(
                     html,
                     "<li id=\"step-{at}\" class=\"{}\"{current}><span>{}<span class=\"aside\">{}</span></span></li>",
-                    step.word(),
+                    step.class(),
                     escape(what),
                     aside(*step)
                 );

@@ -1,20 +1,20 @@
-//! signing in: with whom, why not as this person, why not now -> a page (pure).
+//! sign-in: providers, refusals, outages -> a page (pure).
 
 use axum::response::Response;
 use http::StatusCode;
 
 use super::message::{Action, Message, Part, Tone};
 
-/// An identity provider that a person may choose.
+/// An identity provider that a user may choose.
 #[derive(Debug)]
 pub struct Offer<'a> {
-    /// What people call it.
+    /// What users call it.
     pub title: &'a str,
     /// Where choosing it leads to, a path of ours; `None`: it does not answer.
     pub link: Option<String>,
 }
 
-/// Asks a person with whom they want to sign in.
+/// Asks a user with whom they want to sign in.
 pub fn choice(offers: &[Offer<'_>]) -> Response {
     Message {
         kind: "Sign in",
@@ -44,7 +44,7 @@ pub(super) fn offered(offers: &[Offer<'_>]) -> Vec<Part> {
     links.into_iter().chain(silent).collect()
 }
 
-/// For somebody whom `provider` vouches for and this site does not admit. By which rule is nobody's business but the
+/// For a user whom `provider` confirms and this site does not admit. By which rule is nobody's business but the
 /// administrator's. `person`: as they know themselves; `again`: path of ours that begins another login.
 pub fn not_admitted(person: &str, provider: &str, again: &str) -> Response {
     let text = format!(
@@ -62,7 +62,7 @@ pub fn not_admitted(person: &str, provider: &str, again: &str) -> Response {
     .respond(StatusCode::FORBIDDEN)
 }
 
-/// For somebody who wants to sign in at a provider that does not answer. `again`: path of ours that begins another login, where
+/// For a user who wants to sign in at a provider that does not answer. `again`: path of ours that begins another login, where
 /// loading the page anew would not.
 pub fn unreachable(provider: &str, again: Option<&str>) -> Response {
     let what_now = if again.is_some() {

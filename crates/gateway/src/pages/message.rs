@@ -1,4 +1,4 @@
-//! what an answer tells, before it is known whether a person or a script reads it (pure).
+//! the content of an answer, for pages and JSON alike (pure).
 
 use std::borrow::Cow;
 
@@ -29,7 +29,7 @@ pub(crate) struct Message {
     pub(super) parts: Vec<Part>,
     /// Origins to which forms lead, beside the page's own; `None`: the page has no form.
     pub(super) forms_to: Option<String>,
-    /// Where the person can see who is signed in, and sign out: an origin.
+    /// Where the user can see who is signed in, and sign out: an origin.
     pub(super) account: Option<String>,
     /// What is said to scripts beyond error and message.
     pub(super) more: Map<String, Value>,
@@ -43,7 +43,7 @@ pub(crate) struct Message {
 
 /// What a page looks like at first glance.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub(crate) enum Tone {
+pub(super) enum Tone {
     #[default]
     Calm,
     Good,
@@ -98,7 +98,7 @@ pub(crate) enum Step {
 
 /// Something to press.
 #[derive(Debug, Clone)]
-pub(crate) enum Action {
+pub(super) enum Action {
     /// A form with hidden fields; `get`: its method. `button`: its text.
     Form {
         get: bool,
@@ -113,7 +113,7 @@ pub(crate) enum Action {
 
 /// How a page asks again.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Watch {
+pub(super) struct Watch {
     /// Longest pause between two questions, in milliseconds.
     pub(super) pause: u32,
     /// Seconds after which a page without scripts is loaded again; `None`: not at all.
@@ -122,7 +122,7 @@ pub(crate) struct Watch {
 
 impl Step {
     /// Its class on the page, and its word for scripts.
-    pub(super) fn word(self) -> &'static str {
+    pub(super) fn class(self) -> &'static str {
         match self {
             Self::Done => "done",
             Self::Now => "now",
@@ -156,7 +156,7 @@ impl Message {
                 Part::Elapsed(_) | Part::Actions(_) | Part::List { .. } => {}
                 Part::Soft(text) => add(text),
                 Part::Percent(percent) => add(&percent.to_string()),
-                Part::Steps(steps) => steps.iter().for_each(|(_, step)| add(step.word())),
+                Part::Steps(steps) => steps.iter().for_each(|(_, step)| add(step.class())),
                 Part::Cause { cause, message, .. } => {
                     add(cause);
                     add(message);
@@ -167,7 +167,7 @@ impl Message {
     }
 
     /// An answer that carries this. What it looks like is decided where the request is known.
-    pub(crate) fn respond(self, status: StatusCode) -> Response {
+    pub(super) fn respond(self, status: StatusCode) -> Response {
         let mut response = Response::new(Body::empty());
         *response.status_mut() = status;
         let headers = response.headers_mut();

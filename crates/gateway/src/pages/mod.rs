@@ -34,7 +34,7 @@ pub use self::theme::{MAX_LOGO, Theme, ThemeSettings};
 use crate::index::{Domain, Target};
 
 /// Refusal. The same for a workspace that does not exist, so that it reveals nothing. Leads to where one can sign out, to come
-/// back as somebody else.
+/// back as another user.
 pub fn denied(domain: &Domain) -> Response {
     let hint = "If you have another account, sign out and open the address again.";
     Message {
@@ -69,7 +69,7 @@ pub fn unavailable() -> Response {
     .respond(StatusCode::SERVICE_UNAVAILABLE)
 }
 
-/// Somebody is not signed in who did not open a page: they are told where they can.
+/// A request without session that is no page load. The answer says where to sign in.
 pub fn sign_in_required(login_url: String) -> Response {
     let said = Message::new(
         "SignInRequired",
@@ -237,7 +237,7 @@ pub fn start_form(domain: &Domain, target: &Target, user_name: &str) -> Response
     .respond(StatusCode::OK)
 }
 
-/// Somebody asks too often, and may again after `wait`.
+/// Too many requests: the next one is allowed after `wait`.
 pub fn too_often(wait: Duration, page_load: bool) -> Response {
     let seconds = wait.as_secs() + 1;
     let mut response = if page_load {

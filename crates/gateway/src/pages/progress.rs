@@ -1,7 +1,7 @@
-//! a workspace that is on its way -> how far it is, and what ends its start (pure).
+//! a starting workspace -> its progress, and what ends its start (pure).
 //!
-//! It tells no more than the page: both are made of the status, in which nobody says which step before the first container is under way
-//! as long as all goes well.
+//! It shows no more than the page: both are made of the status. Before the first container, the status does not say which step is under
+//! way while all goes well.
 
 use api::workspace::Phase;
 use serde_json::Value;
@@ -34,7 +34,7 @@ pub struct Progress {
     pub step: &'static str,
     /// Why it is there, or does not get on: the condition's reason.
     pub reason: String,
-    /// Sentence for people.
+    /// Sentence for users.
     pub message: String,
     /// What ends the start.
     pub end: Option<End>,

@@ -1,7 +1,6 @@
-//! an answer and the request that it is for -> the page or the JSON that the browser gets (pure but for the log).
+//! an answer and its request -> the page or JSON that the client gets (pure but for the log).
 //!
-//! Every answer goes through here once. What says nothing by itself (a refusal of the router's own, for example) says at least what
-//! its status means.
+//! Every answer goes through here once. A refusal without text (one of the router, for example) gets the text of its status.
 
 use std::time::{Duration, Instant};
 
@@ -28,7 +27,7 @@ static REFUSALS: LogLimit = LogLimit::new(50, Duration::from_millis(100));
 /// Who reads the answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Reader {
-    /// Somebody who looks at a page.
+    /// A user who looks at a page.
     Browser,
     /// A script.
     Script,
@@ -52,7 +51,7 @@ pub fn render(mut response: Response, reader: Reader) -> Response {
     let is_error = status.is_client_error() || status.is_server_error();
     let message = match response.extensions_mut().remove::<Message>() {
         Some(message) => message,
-        None if is_error && !is_told(response.headers()) => generic(status),
+        None if is_error && !has_body(response.headers()) => generic(status),
         None => return response,
     };
     let request = request_id::current();
@@ -90,8 +89,8 @@ pub fn render(mut response: Response, reader: Reader) -> Response {
     response
 }
 
-/// Whether somebody wrote a body that people or scripts read; refusals of the router are plain text at most.
-fn is_told(headers: &HeaderMap) -> bool {
+/// Whether a handler wrote a body that users or scripts read; refusals of the router are plain text at most.
+fn has_body(headers: &HeaderMap) -> bool {
     headers
         .get(CONTENT_TYPE)
         .is_some_and(|kind| !kind.as_bytes().starts_with(b"text/plain"))
@@ -176,7 +175,7 @@ pub(super) fn generic(status: StatusCode) -> Message {
     }
 }
 
-/// The line that a person's request can be found by. Of refusals there are ten such lines a second at most.
+/// The line that a user's request can be found by. Of refusals there are ten such lines a second at most.
 fn tell(request: &str, status: StatusCode, message: &Message) {
     let (status, error) = (status.as_u16(), message.error.as_ref());
     match status {
@@ -233,7 +232,7 @@ mod tests {
     }
 
     #[test]
-    fn a_person_is_who_opens_a_document_or_accepts_pages() {
+    fn a_user_is_who_opens_a_document_or_accepts_pages() {
         let of = |name: &'static str, value: &'static str| {
             let mut headers = HeaderMap::new();
             headers.insert(name, HeaderValue::from_static(value));

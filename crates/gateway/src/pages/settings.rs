@@ -1,4 +1,4 @@
-//! what `--pages-file` and `--pages-logo-file` name -> how pages look (IO: reads the files).
+//! `--pages-file` and `--pages-logo-file` -> the theme of pages (IO: reads the files).
 
 use std::path::Path;
 

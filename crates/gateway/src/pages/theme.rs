@@ -1,6 +1,6 @@
-//! settings of the chart -> how pages look: name, logo, colours, help, notice (pure).
+//! chart settings -> theme: name, logo, colours, help, notice (pure).
 //!
-//! Every value is checked when the process starts, and escaped where it is shown: a page never becomes more than a page.
+//! Every value is checked when the process starts, and escaped where it is shown.
 
 use std::sync::{LazyLock, OnceLock};
 
@@ -33,7 +33,7 @@ pub struct ThemeSettings {
     pub accent_color: String,
     /// The same where it is dark [default: #8cbcff].
     pub accent_color_dark: String,
-    /// Where people find help, `https://…` or `mailto:…` [default: none].
+    /// Where users find help, `https://…` or `mailto:…` [default: none].
     pub help_url: String,
     /// What that link says [default: Help].
     pub help_text: String,
@@ -275,7 +275,7 @@ fn data_uri(bytes: &[u8]) -> Result<String, Wrong> {
     Ok(format!("data:{kind};base64,{}", STANDARD.encode(bytes)))
 }
 
-/// Whether it is an SVG that is a picture and nothing else. As a picture none of this would run; people open pictures on their own.
+/// Whether it is an SVG that is a picture and nothing else. As a picture none of this would run; users open pictures on their own.
 fn is_plain_svg(bytes: &[u8]) -> bool {
     let Ok(text) = std::str::from_utf8(bytes) else {
         return false;

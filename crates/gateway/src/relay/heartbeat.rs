@@ -1,9 +1,7 @@
-//! what each side of a socket says and takes -> a ping to whoever is silent, and an end when no sign of life comes (pure but for
-//! the clock).
+//! traffic of each side of a socket -> pings, and an end without answer (pure but for the clock).
 //!
-//! A side that vanished without a word (a laptop that was shut, a network that forgot the connection) would keep its place here and
-//! its kernel's socket at the pod; and boxes on the way, which forget a connection that carries nothing for a minute, would part
-//! people from their terminals.
+//! A side can vanish without a close frame: a closed laptop, a network that dropped the connection. Without pings it would keep its
+//! permit here and its socket at the pod. Load balancers drop a connection that is silent for a minute.
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;

@@ -1,7 +1,7 @@
-//! a websocket handshake on a workspace's host -> a socket to its pod, for as long as the person may connect (IO).
+//! a websocket handshake -> a socket to the pod, while the user may connect (IO).
 //!
-//! How many there are, and how many begin, is bounded for each workspace and for all; `pipe` carries the bytes, and knows from `frames`
-//! where it may cut them; `heartbeat` notices a side that lives no longer.
+//! Open sockets and handshakes are limited per workspace and in total. `pipe` copies bytes, `frames` finds where a frame ends,
+//! `heartbeat` ends sides that are gone.
 
 mod frames;
 mod heartbeat;
@@ -249,7 +249,7 @@ impl<D: Authorizer> Relay<D> {
             .map_err(|error| unreachable(&error))
     }
 
-    /// Ends when the socket must: the replica stops, or what admitted the person holds no longer.
+    /// Ends when the socket must: the replica stops, or what admitted the user holds no longer.
     async fn cut(&self, target: &Target, grant: &D::Grant) -> Cut {
         let lost = async {
             // Both held a moment ago. Access that ended closes the socket within this and `pipe`'s grace. A session that was

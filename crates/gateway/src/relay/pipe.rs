@@ -1,4 +1,4 @@
-//! two websocket streams -> bytes from each to the other, until one side or the right to talk ends (IO).
+//! two websocket streams -> bytes copied both ways, until a side or the right ends (IO).
 
 use std::io;
 use std::pin::pin;
@@ -21,7 +21,7 @@ const LINGER: Duration = Duration::from_secs(5);
 /// Why a socket is closed from our side.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Cut {
-    /// The person may no longer connect.
+    /// The user may no longer connect.
     AccessEnded,
     /// This replica ends; another one takes over.
     Shutdown,

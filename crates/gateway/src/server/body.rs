@@ -1,7 +1,7 @@
 //! a request whose body is still to come -> its answer, when the body has come in time (IO).
 //!
-//! Anybody can announce a body and send none. So it is waited for before the request takes a permit among those that do something,
-//! and not for long: what forms and the identity provider send fits in a few packets.
+//! Anybody can announce a body and send none. So the body is awaited before the request takes a permit of its own kind, and only
+//! briefly: forms and logout tokens fit in a few packets.
 
 use std::time::Duration;
 

@@ -1,7 +1,7 @@
-//! requests as they arrive -> a permit, or 503 at once where too many of their kind are under way (pure).
+//! a request -> a permit of its kind, or 503 at once (pure).
 //!
-//! A permit is taken before the request waits for a processor, so what waits is bounded as well: under more load than the
-//! process can take, those who get a permit are answered in bounded time, and the rest cost next to nothing.
+//! The permit is taken before the request waits for a processor. So under overload, requests with a permit are answered in bounded time,
+//! and the rest cost next to nothing.
 
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -26,7 +26,7 @@ pub enum Kind {
     Handshake,
     /// Signing in and out, and whatever else calls others.
     Login,
-    /// The identity provider says that somebody signed out.
+    /// The identity provider says that a user signed out.
     Backchannel,
     /// The body of a request is awaited, of whatever kind that will be.
     Body,

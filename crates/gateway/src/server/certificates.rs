@@ -1,4 +1,4 @@
-//! the gateway's namespace -> its private authority, the proxy's client certificate and its own server certificate (IO).
+//! the gateway's namespace -> private authority, client and server certificates (IO).
 
 use std::sync::Arc;
 use std::time::Duration;

@@ -1,4 +1,4 @@
-//! answers of a connection -> which of them go on, and when all are over (pure; `are_over` waits).
+//! long answers of a connection -> which are under way, when all are over (pure).
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 

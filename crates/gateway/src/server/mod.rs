@@ -1,12 +1,13 @@
-//! connections on one port -> requests to a router, within bounds of number, size and time (IO).
+//! connections on one port -> requests to a router, within limits of number, size, time (IO).
 //!
-//! `certificates` keeps the private authority by which the gateway and the proxy know each other; `bounds` turns requests
-//! away while too many are under way; `oversized` those with too many headers; `body` waits for what is sent to forms;
-//! `slots` shares out what one may have too much of; `lasting` knows the answers that last; `unvectored` is what HTTP/2 writes to.
+//! - `certificates`: the private authority by which the gateway and the proxy know each other.
+//! - `bounds`: limits of concurrent requests. `concurrency`: a limit shared fairly by holders. `throttle`: rate limits.
+//! - `oversized`: requests with too many headers. `body`: waits for bodies of forms.
+//! - `lasting`: answers that last. `unvectored`: the stream that HTTP/2 writes to.
 //!
 //! How long anything lasts: a TLS handshake, or the head of an HTTP/1.1 request (and so a silent connection), `handshake`; a
 //! connection `age` with its jitter, and then `aged`, `lasting` where it carries a stream that goes on, or `drain` where the
-//! process ends, whatever its peer does; the body of a form as long as `body` waits; a request as long as `router` has patience.
+//! process ends, whatever its peer does; the body of a form as long as `body` waits; a request `router::ANSWER_TIMEOUT`.
 //! The peer of an HTTP/2 connection that answers no ping is gone after two `PROBE`s.
 
 mod body;
@@ -96,7 +97,7 @@ impl Default for Limits {
 
 /// Interval of TCP and HTTP/2 probes on silent connections; two unanswered ones end a connection.
 const PROBE: Duration = Duration::from_secs(10);
-/// Bytes that a peer may send of one HTTP/2 request's body before somebody reads it: as much as any form has.
+/// Bytes that a peer may send of one HTTP/2 request's body before a handler reads it: as much as any form has.
 const STREAM_WINDOW: u32 = 16 * 1024;
 /// The same of all requests of a connection together.
 const CONNECTION_WINDOW: u32 = 256 * 1024;
@@ -256,7 +257,7 @@ impl<A: Answers> Requests<A> {
         };
         let (router, taken, lasting) = (self.router.clone(), self.headers, self.lasting.clone());
         let oversized = oversized::size(request.headers()) > taken;
-        // For what is seldom; the usual way is not to carry it.
+        // For the rare case; the hot path does not carry it.
         let rest = (awaited || oversized).then(|| (self.bounds.clone(), Arc::clone(&self.owners)));
         async move {
             match (permit, rest) {

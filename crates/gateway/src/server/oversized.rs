@@ -1,4 +1,4 @@
-//! a request with more headers than are taken -> 431, which for a person also ends the cookies that made it so (pure).
+//! a request with more headers than are taken -> 431, which for a user also ends the cookies that made it so (pure).
 //!
 //! The transport reads more than is taken, as much as the proxy lets through: or it would answer by itself, with nothing. A workspace's
 //! code and its siblings can fill a host with cookies until nothing of it opens any more, and nobody finds the setting of the
@@ -30,7 +30,7 @@ const ROOM: usize = 64 * 1024;
 const PATHS: usize = 8;
 const LONGEST_PATH: usize = 1024;
 /// Most cookies that are looked at. Browsers keep fewer for one site; whoever sends more has made them up, and each costs time.
-const LOOKED_AT: usize = 1_000;
+const MAX_EXAMINED: usize = 1_000;
 /// The longest name: browsers keep no cookie with a longer one.
 const LONGEST_NAME: usize = 4096;
 
@@ -94,7 +94,7 @@ fn superfluous<'a>(headers: &'a HeaderMap, taken: usize, strip: &StripList) -> (
         .iter()
         .filter_map(|line| line.to_str().ok())
         .flat_map(|line| line.split(';'))
-        .take(LOOKED_AT)
+        .take(MAX_EXAMINED)
         .map(|pair| (pair.split('=').next().unwrap_or_default().trim(), pair.len() + 1))
         .filter(|(name, _)| is_a_name(name) && !cookies::is_ours(name) && !strip.names(name))
         .collect();
@@ -119,7 +119,7 @@ fn is_a_name(name: &str) -> bool {
 }
 
 /// The domain above this host whose cookies are ours to remove: the base of hosts of workspaces. In mode Path the host is the base
-/// itself, and what is above it is somebody else's.
+/// itself, and what is above it is another user's.
 fn parent(domain: &Domain, host: &str) -> Option<String> {
     let is_below = host
         .to_ascii_lowercase()
@@ -192,7 +192,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_person_is_rid_of_the_largest_cookies_and_of_none_of_ours() {
+    async fn a_user_is_rid_of_the_largest_cookies_and_of_none_of_ours() {
         let big = "x".repeat(3_000);
         let cookie = format!("small=1; __Host-ws={big}; tossed={big}; _xsrf=y; bad\"name={big}");
         let (status, lines) = removed(headers(&cookie, true)).await;
@@ -266,7 +266,7 @@ mod tests {
     #[tokio::test]
     async fn more_cookies_than_browsers_keep_are_not_looked_at() {
         let big = "x".repeat(3_000);
-        let within = format!("{}seen={big}; unseen={big}", "a; ".repeat(LOOKED_AT - 1));
+        let within = format!("{}seen={big}; unseen={big}", "a; ".repeat(MAX_EXAMINED - 1));
         let (_, lines) = removed(headers(&within, true)).await;
         assert!(lines.iter().any(|line| line.starts_with("seen=;")), "{lines:#?}");
         assert!(

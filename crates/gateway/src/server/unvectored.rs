@@ -2,7 +2,7 @@
 //!
 //! HTTP/2 writes what is ready of all requests at once, but for bodies that are worth a piece of their own: 256 bytes where a stream
 //! takes several pieces in one call, a kibibyte where it does not. Each such body ends the call, the TLS record and the packet, which
-//! takes as long as judging a request. Over TLS all pieces are copied anyway, so what people and scripts are told when they are
+//! takes as long as judging a request. Over TLS all pieces are copied anyway, so what users and scripts are told when they are
 //! refused, some 300 bytes, is better joined.
 
 use std::io;

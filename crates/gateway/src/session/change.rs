@@ -1,4 +1,4 @@
-//! a change of a session -> its object, changed on top of what it holds by then (IO).
+//! a change of a session -> a write on top of the stored object (IO).
 
 use std::sync::Arc;
 
@@ -48,7 +48,7 @@ pub(super) struct Changed<T> {
 }
 
 impl Sessions {
-    /// Stores a new session. An older one of a person who has too many makes room.
+    /// Stores a new session. An older one of a user who has too many makes room.
     ///
     /// # Errors
     /// The API server refuses or cannot be asked, or no key is active.
@@ -196,7 +196,7 @@ async fn written<T>(call: impl Future<Output = Result<T, kube::Error>>) -> Resul
 /// What became of a write.
 enum Written<T> {
     Done(T),
-    /// Somebody else changed the session meanwhile.
+    /// another user changed the session meanwhile.
     Meanwhile,
     Gone,
 }

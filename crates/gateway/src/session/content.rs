@@ -22,7 +22,7 @@ pub struct Limits {
     pub life: i64,
     /// Without a request.
     pub idle: i64,
-    /// Without the provider's word that the person is still who they were. Then nothing is admitted until it is given.
+    /// Without the provider's word that the user is still who they were. Then nothing is admitted until it is given.
     pub unrefreshed: i64,
     /// Of a ticket, which an allowed request renews in the last two thirds of its life.
     pub ticket: i64,
@@ -55,9 +55,9 @@ impl Limits {
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Content {
-    /// Issuer that vouched for the person.
+    /// Issuer that confirmed the user.
     pub issuer: String,
-    /// The person's identifier there.
+    /// The user's identifier there.
     pub subject: String,
     /// The provider's own session.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -83,7 +83,7 @@ pub struct Content {
     /// Last use that was written down, Unix seconds.
     #[serde(default)]
     pub(super) used: i64,
-    /// When the provider vouched last, Unix seconds.
+    /// When the provider confirmed last, Unix seconds.
     #[serde(default)]
     pub(super) refreshed: i64,
     /// When the provider is to be asked again, Unix seconds.
@@ -92,7 +92,7 @@ pub struct Content {
     /// Until when one replica asks it, and no other may, Unix seconds.
     #[serde(default)]
     pub(super) refreshing_until: i64,
-    /// The question that it asks. Another one here, or none: somebody else was faster, and this one's answer is void.
+    /// The question that it asks. Another one here, or none: another user was faster, and this one's answer is void.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) question: Option<RandomId>,
     /// One-time codes that were used, until they would have ended.
@@ -122,7 +122,7 @@ pub enum SpendError {
 pub(super) struct Times {
     /// It is over.
     pub(super) over: i64,
-    /// The provider must vouch before anything is admitted.
+    /// The provider must confirm before anything is admitted.
     pub(super) doubtful: i64,
     /// The next request is a reason to ask the provider, or to write the use down.
     pub(super) upkeep: i64,
@@ -354,7 +354,7 @@ mod tests {
     }
 
     #[test]
-    fn debug_output_shows_neither_person_nor_token() {
+    fn debug_output_shows_neither_user_nor_token() {
         let shown = format!("{:?}", content());
         assert!(
             !shown.contains("alice") && !shown.contains("payload") && !shown.contains("refreshing"),

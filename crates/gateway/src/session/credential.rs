@@ -1,14 +1,14 @@
-//! by what somebody is known (data).
+//! how a user authenticated (data).
 
 use std::collections::BTreeMap;
 
-/// What somebody showed for themselves.
+/// How a user authenticated.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Hash)]
 pub enum Credential {
     /// They signed in: a cookie.
     #[default]
     Login,
-    /// A person's token, by an identity provider.
+    /// A user's token, by an identity provider.
     Person,
     /// A service account's token, by the API server.
     ServiceAccount(Box<Reviewed>),

@@ -1,4 +1,4 @@
-//! a sign-out, of a person or by the provider's word -> deleted objects (IO).
+//! a sign-out, by the user or the provider -> deleted objects (IO).
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -24,7 +24,7 @@ const BROWSER: &str = "gateway.workspaces.jupyter.org/browser";
 const SID: &str = "gateway.workspaces.jupyter.org/provider-session";
 /// Most deletions at a time for one sign-out.
 const AT_ONCE: usize = 8;
-/// Most sessions of one person at a time, in all browsers: what a person can have stored is bounded.
+/// Most sessions of one user at a time, in all browsers: what one user can store is bounded.
 pub(super) const MOST: usize = 64;
 /// How long the provider's messages are remembered: longer than they count.
 const HEARD_FOR: Duration = Duration::from_mins(15);
@@ -45,7 +45,7 @@ pub(super) fn remembered<T: Clone + Send + Sync + 'static>() -> moka::future::Ca
 /// What a session was, for those who end it.
 #[derive(Debug)]
 pub struct Ended {
-    /// Issuer that vouched.
+    /// Issuer that confirmed.
     pub issuer: String,
     /// The ID token of the login.
     pub id_token: Secret,
@@ -54,18 +54,18 @@ pub struct Ended {
 /// Which sessions are meant.
 #[derive(Debug, Clone, Copy)]
 pub enum Whose<'a> {
-    /// All of a person.
+    /// All of a user.
     Person {
-        /// Issuer that vouched.
+        /// Issuer that confirmed.
         issuer: &'a str,
-        /// The person there.
+        /// The user there.
         subject: &'a str,
     },
     /// All of a browser.
     Browser(RandomId),
     /// All that began in one session of the provider.
     ProviderSession {
-        /// Issuer that vouched.
+        /// Issuer that confirmed.
         issuer: &'a str,
         /// Its session.
         sid: &'a str,
@@ -107,7 +107,7 @@ impl Whose<'_> {
                 let is_person = logout.subject.as_ref().map(|subject| content.subject == *subject);
                 let is_session = match (&logout.sid, &content.sid) {
                     (Some(meant), Some(own)) => meant == own && is_person != Some(false),
-                    // Only a person is named, or the provider did not tell its session at the login.
+                    // Only a user is named, or the provider did not tell its session at the login.
                     (None, _) | (Some(_), None) => is_person == Some(true),
                 };
                 // Both by the provider's clock. A message that is sent once more ends nothing that began since.
@@ -119,7 +119,7 @@ impl Whose<'_> {
 
 impl Sessions {
     /// Signs a browser out of the session `id`: ends all that this browser began, and all of the same session of the
-    /// provider; with `everywhere` all of the person. That session comes last, so that whoever is told of a failure can try
+    /// provider; with `everywhere` all of the user. That session comes last, so that whoever is told of a failure can try
     /// again; nobody who hangs up keeps the others from ending. `None`: there is no such session any more.
     ///
     /// # Errors
@@ -206,7 +206,7 @@ impl Sessions {
         })
     }
 
-    /// Ends sessions of a person who has too many, to make room for this one: of the same browser before those of others, and the
+    /// Ends sessions of a user who has too many, to make room for this one: of the same browser before those of others, and the
     /// oldest first. A page can have its visitor's browser sign in again and again; that must not sign out the others.
     pub(super) async fn make_room(&self, content: &Content) -> Result<(), Unavailable> {
         let Content { issuer, subject, .. } = content;

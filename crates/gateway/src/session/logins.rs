@@ -1,5 +1,6 @@
-//! a login that comes back -> whether it is looked at: once, and not too many together, since each asks the provider and
-//! anybody can begin one (IO: waits for its turn).
+//! a returning login -> a permit, once per login (IO: waits for a permit).
+//!
+//! Each login asks the provider, and anybody can begin one. So the number that is processed at a time is limited.
 
 use std::time::Duration;
 

@@ -1,8 +1,9 @@
-//! session ids -> who is signed in, from objects that every replica watches (IO on unknown ids and at logins only).
+//! session id -> its user, from objects that every replica watches (IO for unknown ids, at logins).
 //!
-//! `content` is what an object holds, sealed; `credential` by what somebody is known; `view` what the watch knows of all;
-//! `upkeep` watches, and deletes what ended; `change` writes; `renewal` asks the provider whether it still vouches; `ending` is
-//! signing out, `logins` bounds what signing in costs.
+//! - `content`: the sealed content of an object. `credential`: how a user authenticated.
+//! - `view`: sessions known from the watch. `upkeep`: watches, and deletes ended sessions. `change`: writes.
+//! - `renewal`: asks the provider whether the user is still valid. `ending`: sign-out.
+//! - `logins`: concurrency limit of logins. `settings`: flags.
 
 mod change;
 pub mod content;
@@ -123,7 +124,7 @@ impl Sessions {
         Self { limits, ..self }
     }
 
-    /// The same, renewed by asking whoever of these vouched, once it was found. Somebody must run [`Sessions::maintain`].
+    /// The same, renewed by asking the provider that confirmed it, once it was found. The caller runs [`Sessions::maintain`].
     #[must_use]
     pub fn renewed_by(mut self, providers: Arc<Providers>) -> Self {
         self.renewal.by(providers);
@@ -178,7 +179,7 @@ impl Sessions {
     }
 
     /// The session, if it exists and has not ended. Asks the API server once when it is not known here. One that the provider
-    /// has not vouched for for too long is renewed first, within a short while.
+    /// has not confirmed for too long is renewed first, within a short while.
     ///
     /// # Errors
     /// Nobody can be asked.

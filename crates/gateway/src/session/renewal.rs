@@ -1,11 +1,11 @@
-//! a session in use -> whether the provider still vouches for it, and the groups that it says now (IO, in the background).
+//! a session in use -> renewed at the provider, with its current groups (IO, in the background).
 //!
-//! One replica asks at a time: it first writes `refreshingUntil` on top of the state that it read, and whoever loses that
-//! write reads again. Providers that hand out a refresh token for one use only would end the session otherwise. An answer counts
-//! only while the object still holds that question.
+//! One replica asks at a time. It first writes `refreshingUntil` on top of the state that it read; the replica that loses that write
+//! reads again. Otherwise a provider with one-time refresh tokens would end the session. An answer counts only while the object still
+//! holds that question.
 //!
 //! - `answer`: what the provider's answer means for the session
-//! - `pauses`: for how long a provider that does not answer is left alone
+//! - `pauses`: how long a provider that does not answer is not asked
 
 mod answer;
 mod pauses;
@@ -35,7 +35,7 @@ const QUEUE: usize = 4096;
 const AT_ONCE: usize = 16;
 /// For how long one replica keeps others from asking, in seconds: longer than a question and the writes after it take.
 const CLAIM: i64 = 30;
-/// How long a request waits for a session that nobody vouched for for long.
+/// How long a request waits for a session that the provider has not confirmed for long.
 const REVIVAL: Duration = Duration::from_secs(3);
 /// How long an outcome is remembered.
 const REMEMBERED: Duration = Duration::from_secs(2);
@@ -105,7 +105,7 @@ impl Renewal {
         providers.is_some_and(|providers| providers.by_issuer(issuer).is_none())
     }
 
-    /// The provider that vouches, if it can be asked at `now`.
+    /// The provider that confirms, if it can be asked at `now`.
     fn asked(&self, issuer: &str, now: i64) -> Option<(&Registered, &Provider)> {
         let registered = self.providers.as_ref()?.by_issuer(issuer)?;
         (!self.pauses.is_pausing(issuer, now)).then_some((registered, registered.get()?))
@@ -186,7 +186,7 @@ impl Sessions {
         while work.next().await.is_some() {}
     }
 
-    /// Waits a short while for a session that the provider must vouch for first.
+    /// Waits a short while for a session that the provider must confirm first.
     pub(super) async fn revived(&self, id: RandomId) -> Result<Option<Arc<Session>>, Unavailable> {
         let mut changes = self.changes.subscribe();
         let mut wanted = false;
@@ -196,7 +196,9 @@ impl Sessions {
                     Some(Outcome::Known(known)) => Some(known.validity(self.clock.now())),
                     Some(Outcome::Gone) => Some(Validity::Over),
                     Some(Outcome::Failed) => {
-                        return Err(Unavailable("the identity provider did not vouch".into()));
+                        return Err(Unavailable(
+                            "the identity provider did not confirm the session".into(),
+                        ));
                     }
                     None => None,
                 };
@@ -313,7 +315,7 @@ impl Sessions {
         }
     }
 
-    /// Acts on the answer to `question`, unless somebody else asked meanwhile.
+    /// Acts on the answer to `question`, unless another user asked meanwhile.
     async fn settle(
         &self,
         id: RandomId,

@@ -4,10 +4,10 @@ use kit::process::WrongSetting;
 
 use super::content::Limits;
 
-/// How long people stay signed in.
+/// How long users stay signed in.
 #[derive(Debug, Clone, clap::Args)]
 pub struct SessionLimits {
-    /// Minutes after which a person signs in anew, whatever happens; at most 1440.
+    /// Minutes after which a user signs in anew, whatever happens; at most 1440.
     #[arg(long, env = "SESSION_LIFETIME_MINUTES", default_value_t = 12 * 60)]
     pub session_lifetime_minutes: u32,
 
@@ -15,7 +15,7 @@ pub struct SessionLimits {
     #[arg(long, env = "SESSION_IDLE_MINUTES", default_value_t = 2 * 60)]
     pub session_idle_minutes: u32,
 
-    /// Minutes for which a session admits without the provider having vouched for it: while the provider cannot be reached, and
+    /// Minutes for which a session admits without the provider having confirmed it: while the provider cannot be reached, and
     /// at all where it gives no refresh tokens.
     #[arg(long, env = "SESSION_MAX_UNREFRESHED_MINUTES", default_value_t = 60)]
     pub session_max_unrefreshed_minutes: u32,

@@ -228,7 +228,7 @@ async fn of_many_attempts_with_one_code_on_two_replicas_one_succeeds() {
 }
 
 #[tokio::test]
-async fn the_oldest_session_of_a_person_with_too_many_makes_room_for_a_new_one() {
+async fn the_oldest_session_of_a_user_with_too_many_makes_room_for_a_new_one() {
     let (server, client) = ApiServer::start();
     let clock = Clock::manual(1000);
     let sessions = replica(&client, &clock);

@@ -1,4 +1,4 @@
-//! the objects as they change -> what is known of them, and ended ones removed (IO, in the background).
+//! session objects -> the view; deletes ended ones (IO, in the background).
 
 use std::sync::PoisonError;
 use std::time::Duration;

@@ -1,5 +1,6 @@
-//! what the watch tells and the API server answers -> the sessions known here, without ever reviving a deleted one or going
-//! back to an older state (pure).
+//! watch events and reads -> the known sessions (pure).
+//!
+//! A deleted session never comes back, and no older state replaces a newer one.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -39,7 +40,7 @@ pub(super) struct Open {
 pub(super) enum Validity {
     /// It admits.
     Good(Arc<Session>),
-    /// It does not, until the provider vouches.
+    /// It does not, until the provider confirms.
     Doubtful,
     /// It is over.
     Over,

@@ -1,6 +1,4 @@
-//! a person at a workspace -> the header by which its application knows them (pure).
-//!
-//! One assertion serves the requests of half a minute: signing each would cost more than the rest of a decision.
+//! user and workspace -> the signed header for the application in the pod (pure).
 
 use std::fmt;
 use std::sync::Arc;
@@ -17,12 +15,12 @@ const LEFT: i64 = LIFE / 2;
 /// Most assertions that are kept.
 const MOST: u64 = 20_000;
 
-/// Whom the gateway vouches for, and where.
+/// The user and workspace that the gateway attests.
 #[derive(Clone, Copy, Debug)]
 pub struct Asker<'a> {
     /// UID of the workspace.
     pub uid: &'a str,
-    /// Kubernetes user name of the person.
+    /// Kubernetes user name of the user.
     pub user: &'a str,
     /// When they are signed out, Unix seconds; none for who is not signed in but sends a token.
     pub session_end: Option<i64>,
@@ -34,14 +32,14 @@ pub struct Asker<'a> {
 pub struct Assertions {
     signer: Arc<Signer>,
     clock: Clock,
-    kept: Cache<Key, Kept>,
+    cache: Cache<Key, Signed>,
 }
 
-/// UID of the workspace, user name, and whether it is for a token: somebody may come by cookie and by token in turns.
+/// UID of the workspace, user name, and whether it is for a token: a user may alternate between cookie and token.
 type Key = (String, String, bool);
 
 #[derive(Clone)]
-struct Kept {
+struct Signed {
     value: HeaderValue,
     ends: i64,
     session_end: Option<i64>,
@@ -56,11 +54,11 @@ impl fmt::Debug for Assertions {
 impl Assertions {
     /// Made by `signer`.
     pub fn new(signer: Arc<Signer>, clock: Clock) -> Self {
-        let kept = Cache::builder()
+        let cache = Cache::builder()
             .max_capacity(MOST)
             .time_to_live(Duration::from_secs(LIFE.unsigned_abs()))
             .build();
-        Self { signer, clock, kept }
+        Self { signer, clock, cache }
     }
 
     /// Whom a header's value names, if a replica made it for this workspace and it still counts.
@@ -69,17 +67,17 @@ impl Assertions {
             .subject(value, api::names::GATEWAY, uid, self.clock.now())
     }
 
-    /// The header's value: that this person asks this workspace, now.
+    /// The header's value: that this user asks this workspace, now.
     ///
     /// # Errors
     /// No key is active.
     pub fn of(&self, asker: Asker<'_>) -> Result<HeaderValue, NotSigned> {
         let now = self.clock.now();
         // The clock may have been set back as well.
-        let is_fresh = |kept: &Kept| (now + LEFT..=now + LIFE).contains(&kept.ends);
+        let is_fresh = |signed: &Signed| (now + LEFT..=now + LIFE).contains(&signed.ends);
         let key = (asker.uid.to_owned(), asker.user.to_owned(), asker.bearer);
-        let found = self.kept.get(&key).filter(is_fresh);
-        if let Some(found) = found.filter(|kept| kept.session_end == asker.session_end) {
+        let found = self.cache.get(&key).filter(is_fresh);
+        if let Some(found) = found.filter(|signed| signed.session_end == asker.session_end) {
             return Ok(found.value);
         }
         let claims = Claims {
@@ -89,12 +87,12 @@ impl Assertions {
         };
         let mut value = HeaderValue::try_from(self.signer.sign(&claims)?).map_err(|_| NotSigned)?;
         value.set_sensitive(true);
-        let made = Kept {
+        let made = Signed {
             value: value.clone(),
             ends: claims.ends,
             session_end: asker.session_end,
         };
-        self.kept.insert(key, made);
+        self.cache.insert(key, made);
         Ok(value)
     }
 }
@@ -151,7 +149,7 @@ mod tests {
     }
 
     #[test]
-    fn that_somebody_sent_a_token_is_said_of_that_request_alone_and_neither_costs_the_other_its_own() {
+    fn that_a_user_sent_a_token_is_said_of_that_request_alone_and_neither_costs_the_other_its_own() {
         let clock = Clock::manual(1000);
         let assertions = assertions(&clock);
         let script = Asker {
@@ -191,8 +189,8 @@ mod tests {
         for number in 0..MOST + 10 {
             assertions.of(alice(&number.to_string())).unwrap();
         }
-        assertions.kept.run_pending_tasks();
-        assert!(assertions.kept.entry_count() <= MOST);
+        assertions.cache.run_pending_tasks();
+        assert!(assertions.cache.entry_count() <= MOST);
     }
 
     #[test]

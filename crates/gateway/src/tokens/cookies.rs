@@ -11,7 +11,7 @@ pub const SESSION: &str = "__Host-session";
 /// First part of the names of cookies for logins under way; a slot number follows.
 pub const LOGIN: &str = "__Host-login-";
 /// Logins that one browser can have under way. The oldest makes room.
-pub const LOGIN_SLOTS: usize = 5;
+pub const MAX_LOGINS: usize = 5;
 
 /// Cookie names that begin like this, in any case, never reach a pod.
 const OURS: [&str; 4] = ["__Host-ws", "__Host-session", "__Host-login", FOLDER_TICKET];
@@ -28,7 +28,7 @@ pub(crate) fn is_ours(name: &str) -> bool {
     matches!(name, SESSION | TICKET | PRE | FOLDER_TICKET | FOLDER_PRE) || name.starts_with(LOGIN)
 }
 
-/// A cookie came more than once: somebody plays, nothing is believed.
+/// A cookie came more than once: a forgery; no value of it counts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("a cookie of the gateway came more than once")]
 pub struct Duplicate;

@@ -1,7 +1,4 @@
-//! the stored master keys -> the sealing keys and the signer in force, refreshed for ever; the signer's public keys published (IO).
-//!
-//! Master keys rotate daily (`kit::rotating_keys`). What seals and what signs is derived from them, each for itself, so that one
-//! Secret and one rotation serve both.
+//! stored master keys -> current sealing keys and signer; publishes the public keys (IO).
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -113,7 +110,7 @@ impl KeyStore {
         Ok(())
     }
 
-    /// Writes the public keys where they differ from those `found`. The object is the chart's, and made anew where somebody deleted
+    /// Writes the public keys where they differ from those `found`. The object is the chart's, and made anew where it was deleted
     /// it; only this entry of it is ours.
     async fn publish(&self, wanted: String, found: &mut Option<String>) -> Result<(), kube::Error> {
         let stored = self.public.get_opt(names::ASSERTION_KEYS).await?;

@@ -13,7 +13,7 @@ pub mod cookies;
 pub mod keys;
 pub mod random;
 pub mod redacted;
-pub mod request_id;
+pub(crate) mod request_id;
 pub mod seal;
 
 use std::fmt;
@@ -187,7 +187,7 @@ pub struct SessionCookie {
     /// The auth host.
     #[serde(rename = "h")]
     pub host: String,
-    /// Name of the provider that vouched; empty in cookies of earlier versions.
+    /// Name of the provider that confirmed; empty in cookies of earlier versions.
     #[serde(rename = "p", default)]
     pub provider: String,
     /// When it was issued, Unix seconds.

@@ -1,4 +1,4 @@
-//! nothing -> values that nobody can guess; a text -> its fingerprint, and comparison in constant time (pure).
+//! random bytes; fingerprints; comparison in constant time (pure).
 
 /// 256 random bits as 43 characters of base64url: state, nonce, verifier, pre-cookie.
 ///

@@ -1,4 +1,4 @@
-//! text that must not be shown -> a value that neither logs nor lingers in memory (pure).
+//! secret text -> a value that no log shows and that is wiped from memory (pure).
 
 use std::fmt;
 

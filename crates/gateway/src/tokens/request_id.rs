@@ -1,6 +1,6 @@
-//! the request under way -> the identifier by which people, log and audit log speak of it (pure but for randomness).
+//! current request -> its identifier in pages, log and audit log (pure but for randomness).
 //!
-//! tower-http makes one for every request and carries it in headers; this is made when it is asked for, and reaches the audit log.
+//! tower-http makes one for every request and carries it in headers. This one is made on demand and reaches the audit log.
 
 use std::cell::OnceCell;
 
@@ -11,13 +11,13 @@ tokio::task_local! {
 }
 
 /// Runs what belongs to one request. The identifier is made when it is first asked for: most requests need none.
-pub async fn scope<F: Future>(request: F) -> F::Output {
+pub(crate) async fn scope<F: Future>(request: F) -> F::Output {
     CURRENT.scope(OnceCell::new(), request).await
 }
 
 /// 16 hexadecimal digits, the same for all that happens in one [`scope`]; outside of any, others each time. Ours alone: what a client
 /// calls its request is nobody's business.
-pub fn current() -> String {
+pub(crate) fn current() -> String {
     CURRENT
         .try_with(|id| id.get_or_init(fresh).clone())
         .unwrap_or_else(|_| fresh())

@@ -1,8 +1,7 @@
-//! questions of proxies other than Traefik -> the question as Traefik asks it, and the answer as each of them understands it
-//! (pure).
+//! questions of nginx, Envoy and Caddy -> Traefik's question, and answers back (pure).
 //!
-//! There is one decision: `/verify`. What a proxy says of the request is read from where that proxy alone writes; everything else
-//! of the kind in the question may be the browser's and is dropped.
+//! There is one decision: `/verify`. What a proxy says of the request is read from headers that the proxy alone writes. All other such
+//! headers may come from the browser and are dropped.
 
 use axum::response::Response;
 use clap::ValueEnum;
@@ -16,7 +15,7 @@ use crate::verify::request::forwarded::Forwarded;
 use crate::verify::request::source_rule::{Malformed, single};
 
 /// Path below which Envoy asks: it puts this before the path of the request.
-pub(crate) const ENVOY: &str = "/ext_authz";
+pub(super) const ENVOY: &str = "/ext_authz";
 
 const ORIGINAL_URL: HeaderName = HeaderName::from_static("x-original-url");
 const ORIGINAL_METHOD: HeaderName = HeaderName::from_static("x-original-method");
@@ -219,7 +218,7 @@ mod tests {
     }
 
     /// What the question says of the request.
-    fn told(asker: Asker, path: &str, lines: &[(&str, &'static str)]) -> Result<[String; 3], Malformed> {
+    fn read(asker: Asker, path: &str, lines: &[(&str, &'static str)]) -> Result<[String; 3], Malformed> {
         let question = question(asker, &Method::PUT, &path.parse().unwrap(), &headers(lines))?;
         let one = |name: &str| {
             assert_eq!(question.get_all(name).iter().count(), 1, "{name}");
@@ -254,7 +253,7 @@ mod tests {
             ("x.forwarded.host", "other.ws.example"),
         ];
         assert_eq!(
-            told(Asker::Nginx, "/verify/nginx", &[&NGINX[..], &lies].concat()),
+            read(Asker::Nginx, "/verify/nginx", &[&NGINX[..], &lies].concat()),
             Ok(expected.clone())
         );
         let caddy = [
@@ -270,7 +269,7 @@ mod tests {
             ("x_forwarded_host", "other.ws.example"),
         ];
         assert_eq!(
-            told(Asker::Caddy, "/verify/caddy", &[&caddy[..], &lies].concat()),
+            read(Asker::Caddy, "/verify/caddy", &[&caddy[..], &lies].concat()),
             Ok(expected)
         );
         let envoy = [("host", "w.ws.example"), ("x-forwarded-proto", "https")];
@@ -280,7 +279,7 @@ mod tests {
             ("x-envoy-original-path", "/other"),
         ];
         assert_eq!(
-            told(
+            read(
                 Asker::Envoy,
                 "/ext_authz/lab?x=%2F..&y",
                 &[&envoy[..], &lies].concat()
@@ -304,7 +303,7 @@ mod tests {
             &[&NGINX[..], &[("upgrade", "websocket"), ("upgrade", "websocket")]].concat(),
         ] {
             assert_eq!(
-                told(Asker::Nginx, "/verify/nginx", wrong),
+                read(Asker::Nginx, "/verify/nginx", wrong),
                 Err(Malformed),
                 "{wrong:?}"
             );
@@ -329,7 +328,7 @@ mod tests {
             ),
         ] {
             assert_eq!(
-                told(Asker::Envoy, path, wrong),
+                read(Asker::Envoy, path, wrong),
                 Err(Malformed),
                 "{path} {wrong:?}"
             );

@@ -1,4 +1,4 @@
-//! why somebody gets no further -> the answer that says so; redirects and empty answers (pure).
+//! a refusal -> its answer; redirects and empty answers (pure).
 
 use axum::response::Response;
 use http::StatusCode;
@@ -19,7 +19,7 @@ use crate::verify::request::source_rule::Malformed;
 pub enum Refusal {
     /// It is not a ticket for this workspace, has ended, or its session has: signing in helps.
     NotSignedIn,
-    /// The person may not connect.
+    /// The user may not connect.
     Denied,
     /// The API server could not be asked about the session.
     Unavailable,
@@ -38,7 +38,7 @@ pub(crate) fn refuse(refusal: Refusal, domain: &Domain, site: &Site) -> Response
     }
 }
 
-/// A refusal for people on a page of ours. Somebody who is signed in and of another workspace is a stranger like any.
+/// A refusal for users on a page of ours. A user who is signed in and of another workspace is a stranger like any.
 pub(crate) fn refuse_page(refusal: Refusal, domain: &Domain) -> Response {
     match refusal {
         Refusal::Denied | Refusal::NotSignedIn => pages::denied(domain),
@@ -46,12 +46,12 @@ pub(crate) fn refuse_page(refusal: Refusal, domain: &Domain) -> Response {
     }
 }
 
-/// Tells a script where a person can sign in. Scripts are never redirected.
-pub(crate) fn sign_in_elsewhere(domain: &Domain, site: &Site) -> Response {
+/// Tells a script where a user can sign in. Scripts are never redirected.
+pub(super) fn sign_in_elsewhere(domain: &Domain, site: &Site) -> Response {
     pages::sign_in_required(format!("{}/", domain.address(site)))
 }
 
-/// The request comes from a page of another origin, which must not act with this person's ticket.
+/// The request comes from a page of another origin, which must not act with this user's ticket.
 pub(crate) fn wrong_source() -> Response {
     pages::problem(
         StatusCode::FORBIDDEN,

@@ -1,5 +1,6 @@
-//! what the listeners need of verification, and how the gateway gives it (pure but for [`AppState::admit`]; a trait, so that
-//! they can be tested without cookies and keys).
+//! the trait that listeners use for verification, and its implementation (IO for unknown rights).
+//!
+//! It is a trait so that tests of the listeners need no cookies and keys.
 
 use std::sync::Arc;
 
@@ -18,7 +19,7 @@ use crate::verify::request::source_rule::Source;
 
 /// Says who may pass.
 pub trait Authorizer: Send + Sync + 'static {
-    /// What admitted somebody to a socket.
+    /// What admitted a user to a socket.
     type Grant: Send + Sync + 'static;
 
     /// The whole answer of `/verify` to the proxy's headers.
@@ -38,11 +39,11 @@ pub trait Authorizer: Send + Sync + 'static {
     /// The header that tells the workspace's application whom a socket is for.
     ///
     /// # Errors
-    /// The refusal to answer with: nobody can be vouched for.
+    /// The refusal to answer with: no user can be attested.
     fn attest(&self, target: &Target, grant: &Self::Grant) -> Result<HeaderValue, Box<Response>>;
 
     /// What the pages' listener shows at `site` in place of a workspace to which no route leads. What the workspace does is for
-    /// whom a ticket admits, judged as by `/verify`, and for whom this gateway vouched a moment ago, since a proxy that asked has taken
+    /// whom a ticket admits, judged as by `/verify`, and for whom this gateway attested a moment ago, since a proxy that asked has taken
     /// the ticket away. Everybody else gets the same page for every site.
     fn state(
         &self,
@@ -51,7 +52,7 @@ pub trait Authorizer: Send + Sync + 'static {
         headers: &HeaderMap,
     ) -> impl Future<Output = Response> + Send;
 
-    /// Whether what admitted somebody still holds, from memory alone.
+    /// Whether what admitted a user still holds, from memory alone.
     fn is_valid(&self, grant: &Self::Grant) -> bool;
 }
 

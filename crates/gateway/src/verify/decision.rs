@@ -1,4 +1,4 @@
-//! a session and the index -> may this person pass? (pure)
+//! session and index -> may this user connect? (pure)
 //!
 //! [`Allow`] has one constructor, and only the decision reaches it: no other code can let a request pass.
 
@@ -12,7 +12,7 @@ use crate::pages::Audience;
 use crate::session::Session;
 use crate::site::Site;
 
-/// A person may connect to a workspace.
+/// A user may connect to a workspace.
 #[derive(Debug, Clone)]
 pub struct Allow {
     target: Arc<Target>,
@@ -21,7 +21,7 @@ pub struct Allow {
     audience: Audience,
 }
 
-/// A person may not connect, or not yet.
+/// A user may not connect, or not yet.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum No {
     /// No workspace is at that site: the same to them as the next one.
@@ -57,10 +57,10 @@ impl Allow {
 }
 
 /// Decides about the workspace at `site` at `now` (Unix seconds). `uid`: the workspace that it must be. `right`: what
-/// is known of the person's right to connect.
+/// is known of the user's right to connect.
 ///
 /// # Errors
-/// The person may not connect, or that is not known yet.
+/// The user may not connect, or that is not known yet.
 pub(crate) fn decide(
     snapshot: &Snapshot,
     site: &Site,

@@ -1,9 +1,10 @@
-//! the proxy's question about a request -> 200 with the pod's headers, or what the browser gets instead (no IO with a
-//! valid ticket, but to ask for a right or a session that this replica does not know).
+//! proxy headers -> 200 with headers for the pod, or the browser's answer (IO for unknown rights).
 //!
-//! `state` holds what every answer is made from and judges tickets, `bearer` judges tokens in their place; `decision` asks the
-//! rules; `rights` knows what the cluster's roles say; `authorizer` is what the listeners see of it; `pre_cookie` ties a sign-in to
-//! its browser.
+//! - `state`: everything that an answer needs; checks tickets.
+//! - `bearer`: checks tokens. `pre_cookie`: ties a sign-in to one browser.
+//! - `decision`: asks `rules::access`. `rights`: what the cluster's roles allow.
+//! - `authorizer`: the trait that the listeners see.
+//! - `request`: reads a request. `answers`: refusals and redirects. `adapters`: nginx, Envoy, Caddy.
 
 pub mod adapters;
 pub(crate) mod answers;
@@ -217,7 +218,7 @@ fn issue(app: &AppState, admission: &Admission, now: i64) -> Option<(String, i64
     Some((ticket.seal(&app.keys, now).ok()?, expires - now))
 }
 
-/// Sends a person to the auth host, tied to this browser by a cookie of this site.
+/// Sends a user to the auth host, tied to this browser by a cookie of this site.
 fn sign_in(
     app: &AppState,
     domain: &Domain,

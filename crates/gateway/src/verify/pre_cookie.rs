@@ -1,7 +1,7 @@
 //! Cookie header -> the sign-ins that this browser has under way at a workspace, and one more of them (pure but for randomness).
 //!
 //! The pre-cookie ties a one-time code to the browser that asked for it. Each redirect to the auth host adds a new random value, so
-//! a value that somebody else put into the browser before is never the one that a code names. Values of other tabs stay beside
+//! a value that another user put into the browser before is never the one that a code names. Values of other tabs stay beside
 //! it. In a folder the cookie ties tickets as well (`Site::ticket_needs_browser`), and keeps the one value that it has.
 
 use http::HeaderMap;

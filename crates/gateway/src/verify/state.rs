@@ -1,5 +1,4 @@
-//! a ticket -> the person and workspace that it admits, or why not (IO only for sessions that are new to this replica, and for
-//! rights that it does not know).
+//! a ticket -> user and workspace, or a refusal (IO for unknown sessions and rights).
 //!
 //! What `/verify`, the relay and the auth host share.
 
@@ -37,7 +36,7 @@ const STALE: &str = "stale";
 pub struct AppState {
     /// Workspaces by site.
     pub index: Arc<Index>,
-    /// What the cluster's roles let people do.
+    /// What the cluster's roles let users do.
     pub rights: Rights,
     /// How far the index may lag behind.
     pub freshness: Arc<Freshness>,
@@ -98,11 +97,11 @@ impl AppState {
         }
         let session = match self.sessions.peek(ticket.session) {
             Some(session) => session,
-            // Large, and seldom: the usual way is not to carry it.
+            // Large and rare: the hot path does not carry it.
             None => Box::pin(self.find(ticket.session)).await?,
         };
         let allow = self.decide(site, Some(ticket.uid), &session).await?;
-        // Here and not where somebody is on the way: only now is a page or a socket of the workspace theirs.
+        // Here and not where a user is on the way: only now is a page or a socket of the workspace theirs.
         self.audit.allowed(&session, allow.target(), allow.rule());
         Ok(Admission {
             allow,
@@ -111,7 +110,7 @@ impl AppState {
         })
     }
 
-    /// Whether the person of `session` may connect to the workspace at `site`. `uid`: the workspace
+    /// Whether the user of `session` may connect to the workspace at `site`. `uid`: the workspace
     /// that it must be.
     ///
     /// # Errors
@@ -176,7 +175,7 @@ impl AppState {
             bearer: session.credential != Credential::Login,
         };
         self.assertions.of(asker).map_err(|error| {
-            tracing::error!(%error, "nobody can be vouched for");
+            tracing::error!(%error, "no assertion can be signed");
             Failure::Unavailable
         })
     }
@@ -186,7 +185,7 @@ impl AppState {
         self.freshness.age() < Age::Late
     }
 
-    /// Why a person who was let into the workspace `uid` at `site` may stay, if they may; from memory alone.
+    /// Why a user who was let into the workspace `uid` at `site` may stay, if they may; from memory alone.
     pub(super) fn stay(&self, site: &Site, uid: &str, session: &Arc<Session>) -> Option<Allow> {
         if self.freshness.age() >= Age::Lost {
             return None;
@@ -251,7 +250,7 @@ impl AppState {
     }
 }
 
-/// Whether a ticket came with the cookie that it names, where its own cookie may be somebody else's doing.
+/// Whether a ticket came with the cookie that it names, where its own cookie may be another user's doing.
 fn is_of_browser(ticket: &Ticket<'_>, site: &Site, headers: &HeaderMap) -> bool {
     if !site.ticket_needs_browser() {
         return true;

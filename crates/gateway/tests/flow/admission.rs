@@ -76,7 +76,7 @@ async fn an_account_outside_gets_a_page_that_names_it_hides_the_rule_and_leads_t
         assert_eq!(told[0]["issuer"], ISSUER);
         assert_eq!(told[0]["rule"], format!("not_admitted_{rule}"));
 
-        // The provider is asked to let the person choose, and another account goes straight to the workspace.
+        // The provider is asked to let the user choose, and another account goes straight to the workspace.
         let another = answer.link("Sign in with another account").unwrap();
         let sent = outsider.step(&another).await;
         assert!(
@@ -104,7 +104,7 @@ async fn who_is_signed_in_can_sign_in_as_another_by_the_link() {
         .iter()
         .find(|url| url.starts_with(&format!("{AUTH}/enter?t=")))
         .unwrap();
-    // With a session, the address leads on at once, unless somebody else is wished for.
+    // With a session, the address leads on at once, unless another user is wished for.
     let again = browser.step(enter).await;
     assert!(!again.location().unwrap().starts_with(ISSUER));
     let another = browser.step(&format!("{enter}&as=another")).await;
@@ -132,7 +132,7 @@ async fn who_leaves_the_group_is_out_with_the_next_renewal() {
 }
 
 #[tokio::test]
-async fn an_address_is_looked_at_again_at_every_renewal_and_the_first_one_counts_where_none_is_said() {
+async fn an_address_is_asked_about_again_at_every_renewal_and_the_first_one_counts_where_none_is_said() {
     let fixture = fixture(&["example.org"], &[]).await;
     let good = json!({"email": "alice@example.org", "email_verified": true});
     let alice = alice(&fixture, &good);

@@ -35,7 +35,7 @@ async fn ask(alice: &Browser<'_>, host: &str, more: &[(&str, &str)]) -> HeaderMa
 }
 
 #[tokio::test]
-async fn a_request_that_passes_names_the_person_to_this_workspace_for_a_minute() {
+async fn a_request_that_passes_names_the_user_to_this_workspace_for_a_minute() {
     let fixture = Fixture::new().await;
     let alice = fixture.browser("alice");
     for host in [LAB, OPEN] {

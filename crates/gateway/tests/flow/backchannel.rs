@@ -1,4 +1,4 @@
-//! The provider's word that somebody signed out: what counts as its word, what it ends, and what it costs when it is not.
+//! The provider's word that a user signed out: what counts as its word, what it ends, and what it costs when it is not.
 
 use http::{Method, StatusCode};
 use serde_json::{Value, json};
@@ -38,7 +38,7 @@ async fn is_in(browser: &Browser<'_>, host: &str) -> bool {
 }
 
 #[tokio::test]
-async fn all_sessions_of_the_person_are_gone_before_the_answer_and_nobody_elses() {
+async fn all_sessions_of_the_user_are_gone_before_the_answer_and_nobody_elses() {
     let fixture = Fixture::new().await;
     let (one, two) = (
         signed_in(&fixture, "alice", LAB).await,
@@ -54,7 +54,7 @@ async fn all_sessions_of_the_person_are_gone_before_the_answer_and_nobody_elses(
 }
 
 #[tokio::test]
-async fn one_session_of_the_provider_is_one_session_here_whether_it_names_the_person_or_not() {
+async fn one_session_of_the_provider_is_one_session_here_whether_it_names_the_user_or_not() {
     for names_person in [true, false] {
         let fixture = Fixture::new().await;
         let one = fixture.browser("alice");
@@ -77,7 +77,7 @@ async fn one_session_of_the_provider_is_one_session_here_whether_it_names_the_pe
         );
         assert!(!is_in(&one, LAB).await);
         assert!(is_in(&two, LAB).await, "names the person: {names_person}");
-        // A session of that name which is another person's is not meant.
+        // A session of that name which is another user's is not meant.
         let other = token(&fixture, &json!({"sid": "session-2", "sub": "id-of-bob"}));
         assert_eq!(tell(&fixture, &other).await.status, StatusCode::OK);
         assert!(is_in(&two, LAB).await);

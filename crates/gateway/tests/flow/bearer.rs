@@ -66,11 +66,11 @@ async fn a_service_account_s_token_admits_to_what_its_account_may_open() {
     // The token goes no further, and nothing comes back that could be kept.
     assert!(!answer.headers.contains_key("authorization"));
     assert!(!answer.headers.contains_key("set-cookie"));
-    let vouched = claims(&answer.headers);
-    assert_eq!(vouched["sub"], ROBOT);
-    assert_eq!(vouched["aud"], format!("uid-of-{OPEN}"));
+    let attested = claims(&answer.headers);
+    assert_eq!(attested["sub"], ROBOT);
+    assert_eq!(attested["aud"], format!("uid-of-{OPEN}"));
     // So the application asks for no proof that a page cannot forge: no page sends this unasked.
-    assert_eq!(vouched["bearer"], true);
+    assert_eq!(attested["bearer"], true);
     assert_eq!(asked(fixture), ["tokenreviews", "subjectaccessreviews"]);
     for _ in 0..5 {
         assert_eq!(get(fixture, OPEN, with(&robot)).await.status, StatusCode::OK);
@@ -118,7 +118,7 @@ async fn the_question_about_the_right_says_all_that_the_api_server_said_of_the_a
 }
 
 #[tokio::test]
-async fn owners_and_shares_count_for_accounts_as_for_people_and_strangers_learn_nothing() {
+async fn owners_and_shares_count_for_accounts_as_for_users_and_strangers_learn_nothing() {
     let tokens = Tokens::new().await;
     let mut shared = Shared::default();
     let subject = json!({"kind": "ServiceAccount", "namespace": "ci", "name": "robot"});
@@ -148,7 +148,7 @@ async fn owners_and_shares_count_for_accounts_as_for_people_and_strangers_learn_
         (theirs.status, theirs.headers, theirs.body),
         (nobodys.status, nobodys.headers, nobodys.body)
     );
-    // An account of that name in another namespace is somebody else.
+    // An account of that name in another namespace is another user.
     let other = tokens.account("system:serviceaccount:other:robot");
     assert_eq!(
         get(&tokens.fixture, OPEN, with(&other)).await.status,
@@ -183,7 +183,7 @@ async fn a_token_for_the_api_server_is_refused_unasked_with_the_way_to_the_right
 }
 
 #[tokio::test]
-async fn who_sends_no_token_is_told_that_tokens_count_and_a_person_is_still_sent_to_sign_in() {
+async fn who_sends_no_token_is_told_that_tokens_count_and_a_user_is_still_sent_to_sign_in() {
     let tokens = Tokens::new().await;
     let answer = get(&tokens.fixture, OPEN, HeaderMap::new()).await;
     assert_eq!(answer.status, StatusCode::UNAUTHORIZED);

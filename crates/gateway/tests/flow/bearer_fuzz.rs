@@ -1,4 +1,4 @@
-//! Whatever an Authorization header holds: what passes without a ticket has one valid token of somebody who may open this very
+//! Whatever an Authorization header holds: what passes without a ticket has one valid token of a user who may open this very
 //! workspace. Requests are valid ones with parts exchanged; `GATEWAY_FUZZ_CASES` (default 1500) says how many.
 
 use std::cell::Cell;

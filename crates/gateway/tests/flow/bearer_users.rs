@@ -1,4 +1,4 @@
-//! Tokens of people, by the provider that they sign in with.
+//! Tokens of users, by the provider that they sign in with.
 
 use gateway::oidc::Registered;
 use gateway::oidc::admission::Admission;
@@ -14,7 +14,7 @@ use crate::support::fixture::{BOBS, ISSUER, LAB, NOW, PARTNERS, origin};
 use crate::support::tokens::{SCRIPTS, Tokens};
 
 #[tokio::test]
-async fn a_person_s_token_is_as_good_as_their_login() {
+async fn a_user_s_token_is_as_good_as_their_login() {
     let tokens = Tokens::new().await;
     let alice = tokens.person("alice", &json!({}));
     let answer = get(&tokens.fixture, LAB, with(&alice)).await;
@@ -34,7 +34,7 @@ async fn a_person_s_token_is_as_good_as_their_login() {
 }
 
 #[tokio::test]
-async fn what_is_said_of_a_person_s_script_is_not_said_of_their_browser_beside_it() {
+async fn what_is_said_of_a_user_s_script_is_not_said_of_their_browser_beside_it() {
     let tokens = Tokens::new().await;
     let (fixture, script) = (&tokens.fixture, tokens.person("alice", &json!({})));
     let alice = fixture.browser("alice");
@@ -52,7 +52,7 @@ async fn what_is_said_of_a_person_s_script_is_not_said_of_their_browser_beside_i
 }
 
 #[tokio::test]
-async fn claims_become_names_as_at_a_login_and_keep_people_out_as_there() {
+async fn claims_become_names_as_at_a_login_and_keep_users_out_as_there() {
     let mapping = Mapping::new(ISSUER, "email", None, Some("groups"), "oidc:");
     let admission = Admission::new(&["example.org".into()], &["oidc:staff".into()]).unwrap();
     let tokens = Tokens::of(Registered::only(ISSUER, mapping).admitting(admission)).await;
@@ -97,7 +97,7 @@ async fn claims_become_names_as_at_a_login_and_keep_people_out_as_there() {
 }
 
 #[tokio::test]
-async fn a_token_of_the_client_that_people_sign_in_with_is_never_taken() {
+async fn a_token_of_the_client_that_users_sign_in_with_is_never_taken() {
     let tokens = Tokens::new().await;
     for audience in [
         json!("gateway"),

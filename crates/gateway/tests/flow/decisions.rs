@@ -103,7 +103,7 @@ async fn access_that_ends_while_the_code_is_under_way_gives_no_ticket() {
 }
 
 #[tokio::test]
-async fn the_audit_log_calls_a_workspace_opened_once_somebody_is_in_it() {
+async fn the_audit_log_calls_a_workspace_opened_once_a_user_is_in_it() {
     let fixture = Fixture::new().await;
     let (alice, callback) = with_code(&fixture).await;
     fixture.publish(vec![target(LAB, "bob", AccessType::OwnerOnly)]);
@@ -192,7 +192,7 @@ async fn access_that_ends_counts_for_the_next_request() {
 }
 
 #[tokio::test]
-async fn a_sibling_workspaces_page_can_do_nothing_with_a_persons_ticket() {
+async fn a_sibling_workspaces_page_can_do_nothing_with_a_user_s_ticket() {
     let fixture = Fixture::new().await;
     let alice = signed_in(&fixture).await;
     let sibling = origin(BOBS);
@@ -222,7 +222,7 @@ async fn a_sibling_workspaces_page_can_do_nothing_with_a_persons_ticket() {
                 .any(|name| name.as_str().starts_with("access-control-"))
         );
     }
-    // A link that somebody follows opens the page.
+    // A link that a user follows opens the page.
     assert_eq!(alice.step(&lab()).await.status, StatusCode::OK);
 }
 

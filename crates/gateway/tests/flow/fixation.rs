@@ -1,4 +1,4 @@
-//! What somebody put into a browser before its person signed in is worth nothing to them afterwards.
+//! What an attacker put into a browser before its user signed in is worth nothing to the attacker afterwards.
 
 use api::GatewaySession;
 use gateway::tokens::cookies;

@@ -84,7 +84,7 @@ async fn a_login_leads_back_into_the_folder_with_a_ticket_for_it_alone() {
 }
 
 #[tokio::test]
-async fn a_ticket_is_worth_nothing_in_a_neighbouring_folder_or_at_a_workspace_made_anew() {
+async fn a_ticket_is_worth_nothing_in_a_sibling_folder_or_at_a_workspace_made_anew() {
     let fixture = fixture().await;
     let alice = signed_in(&fixture, "alice", WS1).await;
     let ticket = alice.cookie(WS1, FOLDER_TICKET).unwrap();

@@ -128,9 +128,9 @@ async fn a_host_without_a_route_tells_what_a_workspace_does_to_whom_is_admitted_
     let allowed = fixture
         .verify("GET", &format!("{}/lab", origin(LAB)), page_with(&ticket))
         .await;
-    let vouched = allowed.headers["workspace-assertion"].to_str().unwrap();
+    let assertion = allowed.headers["workspace-assertion"].to_str().unwrap();
     let mut handed_on = headers(&NAVIGATION);
-    handed_on.extend(headers(&[("workspace-assertion", vouched)]));
+    handed_on.extend(headers(&[("workspace-assertion", assertion)]));
     let known = page(LAB, handed_on.clone()).await;
     assert!(known.body.contains("is ready"), "{}", known.body);
 

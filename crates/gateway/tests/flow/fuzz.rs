@@ -1,4 +1,4 @@
-//! Whatever bytes arrive: what passes has a valid ticket of this very workspace, in a request that the workspace itself or a person
+//! Whatever bytes arrive: what passes has a valid ticket of this very workspace, in a request that the workspace itself or a user
 //! made. Requests are valid ones with parts exchanged, so that most get far; `GATEWAY_FUZZ_CASES` (default 1500) says how many.
 
 mod asked;

@@ -94,7 +94,7 @@ async fn a_newcomer_signs_in_on_the_first_page_and_comes_back_to_a_list_of_their
 }
 
 #[tokio::test]
-async fn signing_in_again_leads_home_and_as_somebody_else_to_the_provider() {
+async fn signing_in_again_leads_home_and_as_another_user_to_the_provider() {
     let fixture = Fixture::new().await;
     let alice = fixture.browser("alice");
     let sign_in = format!("{AUTH}/sign-in");
@@ -207,7 +207,7 @@ async fn an_answer_that_is_too_late_leads_to_the_first_page_and_an_address_of_no
 }
 
 #[tokio::test]
-async fn a_refusal_on_the_sign_in_host_names_the_person_and_leads_to_another_account_and_nowhere_else_does() {
+async fn a_refusal_on_the_sign_in_host_names_the_user_and_leads_to_another_account_and_nowhere_else_does() {
     let fixture = Fixture::new().await;
     let mut bob = fixture.browser("bob");
     let refused = bob.open(&lab()).await;
@@ -258,7 +258,7 @@ async fn a_workspace_that_does_not_exist_is_refused_in_the_same_words() {
 }
 
 #[tokio::test]
-async fn a_person_who_is_not_signed_in_is_told_in_words_and_a_script_where_to_send_them() {
+async fn a_user_who_is_not_signed_in_is_told_in_words_and_a_script_where_to_send_them() {
     let fixture = Fixture::new().await;
     let form = headers(&[
         ("sec-fetch-site", "same-origin"),
@@ -280,7 +280,7 @@ async fn a_person_who_is_not_signed_in_is_told_in_words_and_a_script_where_to_se
     assert_eq!(told["loginUrl"], lab());
 }
 
-/// Keycloak's: it asks whoever is signed in there to sign in once more, as the same person.
+/// Keycloak's: it asks whoever is signed in there to sign in once more, as the same user.
 const ONE_ACCOUNT: &[&str] = &["none", "login", "consent"];
 
 #[tokio::test]
@@ -313,7 +313,7 @@ async fn at_a_provider_that_knows_one_account_another_signs_out_there_and_goes_o
     assert!(there.ends_with(&format!("&state={sealed}")), "{there}");
     assert!(fixture.sessions().is_empty());
 
-    // The provider leads back with what it was given, and from there a login of somebody else begins by itself.
+    // The provider leads back with what it was given, and from there a login of another user begins by itself.
     let back = bob.step(&format!("{AUTH}/?state={sealed}")).await;
     assert_eq!(back.status, StatusCode::OK);
     is_page(&back);

@@ -1,4 +1,4 @@
-//! Sealing keys that change, and replicas that come and go, under people who work on.
+//! Sealing keys that change, and replicas that come and go, under users who work on.
 
 use std::collections::BTreeMap;
 
@@ -23,7 +23,7 @@ async fn store(fixture: &Fixture) -> KeyStore {
         .unwrap()
 }
 
-/// For three days somebody works at two replicas that look for new keys at different moments, up to 45 seconds apart, and each
+/// For three days a user works at two replicas that look for new keys at different moments, up to 45 seconds apart, and each
 /// of them is replaced by a new one every few hours. No request fails, and nobody signs in but for the end of a session.
 #[tokio::test]
 async fn keys_change_and_replicas_restart_and_no_request_fails() {

@@ -48,7 +48,7 @@ fn few() -> Rates {
     }
 }
 
-/// A request of somebody at `address`, as the proxy hands it on.
+/// A request of a user at `address`, as the proxy hands it on.
 async fn ask(fixture: &Fixture, method: Method, url: &str, address: &str, more: &[(&str, &str)]) -> Answer {
     let mut lines = headers(&NAVIGATION);
     lines.extend(headers(&[("x-forwarded-for", address)]));
@@ -112,7 +112,7 @@ async fn an_address_that_asks_too_often_waits_and_others_do_not() {
 }
 
 #[tokio::test]
-async fn a_network_of_one_person_is_one_address() {
+async fn a_network_of_one_user_is_one_address() {
     let fixture = fixture(few()).await;
     let url = format!("{AUTH}/");
     for (last, limited) in [(1, false), (2, false), (3, true)] {
@@ -137,7 +137,7 @@ async fn whoever_is_signed_in_has_an_allowance_of_their_own_behind_a_flooded_add
         let answer = ask(&fixture, Method::GET, &url, address, &[("cookie", &cookie)]).await;
         assert_eq!(answer.status == StatusCode::TOO_MANY_REQUESTS, limited);
     }
-    // A cookie of somebody's own making is no session.
+    // A cookie of a user's own making is no session.
     let forged = format!("{}=x", cookies::SESSION);
     let answer = ask(&fixture, Method::GET, &url, address, &[("cookie", &forged)]).await;
     assert_eq!(answer.status, StatusCode::TOO_MANY_REQUESTS);
@@ -166,7 +166,7 @@ async fn a_code_in_other_hands_uses_up_nothing_of_its_owner_s() {
         let answer = ask(&fixture, Method::GET, &url, address, &[("cookie", cookie)]).await;
         answer.status == StatusCode::TOO_MANY_REQUESTS
     };
-    // Neither without the cookie of the browser that the code was made for, nor with one of somebody's own making.
+    // Neither without the cookie of the browser that the code was made for, nor with one of a user's own making.
     while !limited("203.0.113.8", "x=y").await {}
     let forged = format!("{}=x", cookies::PRE);
     while !limited("203.0.113.9", &forged).await {}

@@ -9,7 +9,7 @@ use crate::support::browser::{headers, split};
 use crate::support::fixture::{AUTH, BOBS, Fixture, ISSUER, LAB, NONE, OPEN, origin};
 
 #[tokio::test]
-async fn a_person_signs_in_once_and_lands_where_they_wanted() {
+async fn a_user_signs_in_once_and_lands_where_they_wanted() {
     let fixture = Fixture::new().await;
     let alice = fixture.browser("alice");
     alice.set_cookie(LAB, "_xsrf", Some("2|a"));
@@ -302,7 +302,7 @@ async fn only_page_loads_are_redirected_and_everything_else_learns_where_to_sign
         assert_eq!(answer.status, StatusCode::UNAUTHORIZED, "{method} {lines:?}");
         let login = format!("{}/", origin(LAB));
         if answer.body.starts_with('<') {
-            // A form that a person sent: they see a page, and go on from there.
+            // A form that a user sent: they see a page, and go on from there.
             assert!(
                 answer.body.contains(&format!("href=\"{login}\"")),
                 "{}",
@@ -410,7 +410,7 @@ async fn who_is_signed_in_and_asks_for_it_signs_in_anew_and_lands_where_they_wan
     );
     assert_ne!(alice.cookie(LAB, "__Host-ws").unwrap(), before);
     assert_eq!(fixture.sessions().len(), 2);
-    // The same from somebody who is not signed in, and never to another place.
+    // The same from a user who is not signed in, and never to another place.
     let bob = fixture.browser("alice");
     for to in [
         "",

@@ -43,7 +43,7 @@ fn capture() -> (Log, [Box<dyn Any>; 2]) {
     (log, [Box::new(first), Box::new(second)])
 }
 
-/// A gateway whose provider and neighbours are in all provider_answers.
+/// A gateway whose provider and neighbours give every kind of answer.
 struct Site {
     tokens: Tokens,
     secrets: Secrets,
@@ -83,7 +83,7 @@ impl Site {
         *self.mood.lock().unwrap() = mood;
     }
 
-    /// Opens the workspace, for which the provider is asked once more whether it vouches.
+    /// Opens the workspace, for which the provider is asked once more whether it confirms the user.
     async fn renews(&self, browser: &Browser<'_>) {
         let asked = |said: &[(String, Value)]| said.iter().filter(|(asked, _)| !asked.is_empty()).count();
         let mut said = self.said.subscribe();
@@ -94,7 +94,7 @@ impl Site {
         assert!(renewal.is_ok(), "never asked, {:?}", self.mood.lock().unwrap());
     }
 
-    /// Somebody opens the workspace and signs in, or fails to.
+    /// A user opens the workspace and signs in, or fails to.
     async fn signs_in(&self) -> (Browser<'_>, Landing) {
         let browser = self.fixture().browser("alice");
         let landing = browser.open(&lab()).await;

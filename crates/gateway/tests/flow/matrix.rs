@@ -1,4 +1,4 @@
-//! Twelve people at twelve workspaces, by page and by websocket, in hosts and in folders: every cell as the rules say.
+//! Twelve users at twelve workspaces, by page and by websocket, in hosts and in folders: every cell as the rules say.
 //!
 //! - `accounts`: service accounts with their tokens at the same workspaces
 //! - `sockets`: all of them over real connections, through the relay to each workspace's own pod
@@ -172,7 +172,7 @@ fn workspace_at(layout: Layout, (name, owner, grants): &Row) -> Target {
     }
 }
 
-/// What is to be, written down apart from the code that decides: names of workspaces that each person enters, `after` so many
+/// What is to be, written down apart from the code that decides: names of workspaces that each user enters, `after` so many
 /// seconds.
 fn expected(person: &str, after: i64) -> HashSet<&'static str> {
     let early = after < 60;
@@ -260,7 +260,7 @@ fn handshake_of(layout: Layout, browser: &Browser<'_>, name: &str) -> HeaderMap 
 }
 
 #[tokio::test]
-async fn every_person_enters_exactly_the_workspaces_that_a_rule_opens_to_them() {
+async fn every_user_enters_exactly_the_workspaces_that_a_rule_opens_to_them() {
     every_cell_is_right(Layout::Hosts).await;
 }
 

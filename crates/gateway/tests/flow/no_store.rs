@@ -66,7 +66,7 @@ async fn no_refusal_to_the_proxy_may_be_stored() {
     for (what, url, lines) in table {
         refuses(what, &fixture.verify("GET", url, lines).await);
     }
-    // Somebody else's by now; and an API server that cannot be asked.
+    // another user's by now; and an API server that cannot be asked.
     fixture.publish(vec![target(LAB, "bob", AccessType::OwnerOnly)]);
     refuses(
         "no right",

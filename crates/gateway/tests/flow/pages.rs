@@ -1,4 +1,4 @@
-//! What people see instead of a workspace: each answer is a page or JSON, and has an identifier that stands in the audit log.
+//! What users see instead of a workspace: each answer is a page or JSON, and has an identifier that stands in the audit log.
 
 use std::sync::Arc;
 
@@ -208,7 +208,7 @@ async fn the_address_of_signing_out_shows_who_could() {
 }
 
 #[tokio::test]
-async fn without_an_identity_provider_people_are_told_so() {
+async fn without_an_identity_provider_users_are_told_so() {
     let fixture = Fixture::without_provider();
     let page = fixture
         .browser("alice")

@@ -1,4 +1,4 @@
-//! Several identity providers side by side: whom they vouch for, that none can speak for another, and that none waits for another.
+//! Several identity providers side by side: whom they confirm, that none can speak for another, and that none waits for another.
 
 use std::cell::Cell;
 
@@ -48,7 +48,7 @@ fn page(host: &str) -> String {
     format!("{}/", origin(host))
 }
 
-/// Where the browser is sent when its person chooses.
+/// Where the browser is sent when its user chooses.
 async fn sent_to(browser: &Browser<'_>, host: &str, choice: &str) -> String {
     let chooser = browser.open(&page(host)).await.answer;
     assert_eq!(chooser.status, StatusCode::OK, "{}", chooser.body);
@@ -76,7 +76,7 @@ fn asked_for_tokens(fixture: &Fixture) -> (usize, usize) {
 }
 
 #[tokio::test]
-async fn people_choose_and_one_name_at_two_providers_is_two_people() {
+async fn users_choose_and_one_name_at_two_providers_is_two_users() {
     let fixture = both_found().await;
     for (choice, own, others, callback) in [
         (MAIN, LAB, BOBS, "%2Fcallback&"),
@@ -136,7 +136,7 @@ async fn the_code_of_one_provider_is_refused_at_the_door_of_another_and_reaches_
 }
 
 #[tokio::test]
-async fn a_login_begun_with_one_provider_takes_no_answer_of_another() {
+async fn a_login_started_with_one_provider_takes_no_answer_of_another() {
     let fixture = both_found().await;
     let (mallory, alice) = (fixture.browser("alice"), fixture.browser("alice"));
     // Mallory's own code of the partners' provider, and alice's login with the main one, in both orders.
@@ -162,7 +162,7 @@ async fn a_login_begun_with_one_provider_takes_no_answer_of_another() {
 }
 
 #[tokio::test]
-async fn a_provider_cannot_vouch_in_the_name_of_another() {
+async fn a_provider_cannot_attest_in_the_name_of_another() {
     let fixture = both_found().await;
     fixture.partners.change(|partners| {
         partners.wrong.insert("iss".into(), json!(ISSUER));
@@ -180,7 +180,7 @@ async fn a_provider_cannot_vouch_in_the_name_of_another() {
 }
 
 #[tokio::test]
-async fn a_session_is_renewed_by_who_vouched_and_a_silent_provider_holds_up_its_own_people_only() {
+async fn a_session_is_renewed_by_who_attested_and_a_silent_provider_holds_up_its_own_users_only() {
     let fixture = both_found().await;
     let staff = signed_in(&fixture, LAB, MAIN).await;
     let partner = signed_in(&fixture, BOBS, OTHER).await;
@@ -244,7 +244,7 @@ async fn a_provider_that_is_not_found_stops_no_other_and_the_page_says_which() {
 }
 
 #[tokio::test]
-async fn signing_out_ends_the_session_of_the_provider_that_vouched() {
+async fn signing_out_ends_the_session_of_the_provider_that_attested() {
     let fixture = both_found().await;
     for (choice, host, issuer) in [(MAIN, LAB, ISSUER), (OTHER, BOBS, PARTNERS)] {
         let browser = signed_in(&fixture, host, choice).await;

@@ -81,7 +81,7 @@ const PIECES: [&str; 24] = [
 
 const NAMES: [(&str, &str); 2] = [("lab-a", "alice"), ("lab-b", "bob")];
 
-/// Number of the first person's cookies among all; the others' follow.
+/// Number of the first user's cookies among all; the others' follow.
 const OWN: usize = 4;
 
 fn cases() -> u32 {
@@ -177,7 +177,7 @@ impl Site {
         (String::from_utf8_lossy(&answer).into_owned(), dialled)
     }
 
-    /// Whether one of the answers lets somebody in.
+    /// Whether one of the answers lets a user in.
     fn passes(&self, bytes: &[u8]) -> (bool, String) {
         let (answer, dialled) = self.send(bytes);
         let lets_in = ["HTTP/1.1 2", "HTTP/1.0 2", "HTTP/1.1 101"]
@@ -203,7 +203,7 @@ impl Site {
     }
 }
 
-/// Valid cookies of both people, and others that once were or never were.
+/// Valid cookies of both users, and others that once were or never were.
 async fn carried(fixture: &Fixture, mode: RoutingMode) -> Vec<Carried> {
     let enter = async |name: &str, person: &'static str| -> Browser<'_> {
         let (host, path) = place(mode, name);

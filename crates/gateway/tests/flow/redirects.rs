@@ -1,4 +1,4 @@
-//! Where a person can be sent: the auth host, a workspace of this domain, the identity provider. Nowhere else.
+//! Where a user can be sent: the auth host, a workspace of this domain, the identity provider. Nowhere else.
 
 use gateway::tokens::seal::{KeyId, KeyRing, SealingKey};
 use gateway::tokens::{Enter, Token as _};
@@ -91,7 +91,7 @@ fn no_parameter_leads_elsewhere() {
         let url = format!("{AUTH}/{path}{}", if encode { encoded } else { raw });
         let (_, path) = url.split_at(AUTH.len());
         prop_assume!(path.parse::<http::uri::PathAndQuery>().is_ok());
-        // Somebody who is signed in, and somebody who is not.
+        // Signed in, and not signed in.
         for lines in [headers(&[("accept", "text/html"), ("cookie", &session)]), headers(&[("accept", "text/html")])] {
             let answer = runtime.block_on(fixture.page(Method::GET, &url, lines, String::new()));
             prop_assert!(stays(&answer), "{url} leads to {:?}: {}", answer.location(), answer.body);
@@ -137,7 +137,7 @@ fn no_path_of_a_workspace_leads_elsewhere_after_signing_in() {
 }
 
 #[tokio::test]
-async fn links_that_are_sealed_by_somebody_else_or_for_another_domain_lead_nowhere() {
+async fn links_that_are_sealed_by_another_user_or_for_another_domain_lead_nowhere() {
     let fixture = Fixture::new().await;
     let enter = |host: &str| Enter {
         site: host.into(),

@@ -1,6 +1,6 @@
 //! Sessions over hours: the provider is asked on use, by one replica, in the background; what it says, or does not say.
 //!
-//! - `doubt`: while nobody can say whether the provider still vouches
+//! - `doubt`: while nobody can say whether the provider still confirms the user
 //! - `replicas`: several of the gateway
 
 mod doubt;
@@ -126,7 +126,7 @@ async fn a_session_is_asked_about_when_its_access_token_ends_and_not_while_nobod
 }
 
 #[tokio::test]
-async fn a_person_who_is_disabled_is_out_with_their_next_use_after_five_minutes() {
+async fn a_user_who_is_disabled_is_out_with_their_next_use_after_five_minutes() {
     let fixture = Fixture::new().await;
     let alice = signed_in(&fixture).await;
     say(&fixture, None);
@@ -140,7 +140,7 @@ async fn a_person_who_is_disabled_is_out_with_their_next_use_after_five_minutes(
 }
 
 #[tokio::test]
-async fn somebody_else_s_answer_ends_the_session() {
+async fn another_user_s_answer_ends_the_session() {
     let renamed = json!({"sub": "id-of-alice", "preferred_username": "mallory"});
     let other = json!({"sub": "id-of-bob", "preferred_username": "alice"});
     for person in [renamed, other] {

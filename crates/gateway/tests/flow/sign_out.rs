@@ -1,4 +1,4 @@
-//! Signing out: here, at the provider, and everywhere; and who cannot make somebody else sign out.
+//! Signing out: here, at the provider, and everywhere; and who cannot make another user sign out.
 
 use gateway::tokens::cookies;
 use http::{Method, StatusCode};
@@ -67,7 +67,7 @@ async fn who_signs_out_has_no_session_here_and_is_sent_to_end_the_providers() {
 }
 
 #[tokio::test]
-async fn signing_out_everywhere_ends_all_sessions_of_the_person_and_of_nobody_else() {
+async fn signing_out_everywhere_ends_all_sessions_of_the_user_and_of_nobody_else() {
     let fixture = Fixture::new().await;
     let (here, there) = (
         signed_in(&fixture, "alice", LAB).await,

@@ -102,7 +102,7 @@ async fn a_stream_lasts_ten_minutes_and_who_comes_again_goes_on_where_it_ended()
     assert_eq!(stream.awaited().await, None);
     let lasted = begun.elapsed().as_secs_f64();
     assert!((600.0..600.1).contains(&lasted), "{lasted}");
-    // Somebody heard every fifteen seconds that it lives.
+    // A sign of life came every fifteen seconds that it lives.
     assert_eq!(stream.idle, 39);
 
     let again = coming_again(own_page(&alice, LAB), &last);

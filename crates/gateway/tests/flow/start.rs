@@ -170,7 +170,7 @@ async fn a_form_of_another_origin_starts_nothing() {
 }
 
 #[tokio::test]
-async fn strangers_and_people_who_are_not_signed_in_start_nothing() {
+async fn strangers_and_users_who_are_not_signed_in_start_nothing() {
     let fixture = Fixture::new().await;
     stopped(&fixture).await;
     let nobody = fixture.browser("nobody");
@@ -234,7 +234,7 @@ async fn a_workspace_that_runs_or_is_another_one_stays_as_it_is() {
 }
 
 #[tokio::test]
-async fn a_change_by_somebody_else_meanwhile_is_looked_at_again() {
+async fn a_change_by_another_user_meanwhile_is_asked_about_again() {
     let fixture = Fixture::new().await;
     let alice = stopped(&fixture).await;
     fixture.server.fail(Fault {
@@ -365,18 +365,18 @@ async fn behind_another_proxy_the_page_has_the_button_for_whom_the_assertion_nam
     let lab = format!("{}/", origin(LAB));
     let public = target(LAB, "alice", AccessType::Public);
     fixture.publish(vec![public.clone()]);
-    let mut vouched = Vec::new();
+    let mut attested = Vec::new();
     for name in ["alice", "bob"] {
         let browser = fixture.browser(name);
         let landing = browser.open(&lab).await;
         assert!(landing.is_inside(), "{landing:#?}");
-        vouched.push((name, landing.answer.headers["workspace-assertion"].clone()));
+        attested.push((name, landing.answer.headers["workspace-assertion"].clone()));
     }
     fixture.publish(vec![Target {
         phase: Phase::Stopped,
         ..public
     }]);
-    for (name, assertion) in vouched {
+    for (name, assertion) in attested {
         let lines = headers(&[
             ("workspace-assertion", assertion.to_str().unwrap()),
             ("accept", "text/html"),

@@ -45,7 +45,7 @@ const NOTHING: Shelf<'static> = Shelf {
     without_public: true,
 };
 
-/// The first page of somebody who has a workspace of each kind, and more than are listed.
+/// The first page of a user who has a workspace of each kind, and more than are listed.
 pub(crate) fn signed_in(user_name: &str) -> Response {
     let named = |name: &str, phase| Target {
         name: name.into(),

@@ -54,7 +54,7 @@ impl Behind<FakeAuthorizer> {
 }
 
 impl Behind<AppState> {
-    /// All that decides and signs people in, as the process wires it.
+    /// All that decides and signs users in, as the process wires it.
     pub(crate) fn gateway(app: &Arc<AppState>) -> Self {
         Self {
             authorizer: Arc::clone(app),

@@ -1,4 +1,4 @@
-//! Traefik before the whole gateway, people who signed in through both, and pods that count who reaches them.
+//! Traefik before the whole gateway, users who signed in through both, and pods that count who reaches them.
 
 use std::collections::BTreeMap;
 
@@ -189,7 +189,7 @@ impl BehindTraefik {
         }
     }
 
-    /// Signs a person in at a workspace as a browser does, by way of the proxy alone. Returns all cookies, by host and path.
+    /// Signs a user in at a workspace as a browser does, by way of the proxy alone. Returns all cookies, by host and path.
     pub(crate) async fn sign_in(&self, person: &str, name: &str) -> Jar {
         let mut jar = Jar::default();
         let (host, path) = self.place(name);
@@ -229,7 +229,7 @@ impl BehindTraefik {
         panic!("{person} does not arrive at {name}: {url} {jar:?}");
     }
 
-    /// The ticket of a person who signs in at a workspace.
+    /// The ticket of a user who signs in at a workspace.
     pub(crate) async fn ticket(&self, person: &str, name: &str) -> String {
         let jar = self.sign_in(person, name).await;
         let (host, path) = self.place(name);

@@ -117,7 +117,7 @@ pub(crate) struct Browser<'w> {
     pub(crate) jar: Mutex<BTreeMap<String, BTreeMap<String, String>>>,
 }
 
-/// What a browser says of a person who opens a page.
+/// What a browser says of a user who opens a page.
 pub(crate) const NAVIGATION: [(&str, &str); 3] = [
     ("sec-fetch-site", "cross-site"),
     ("sec-fetch-mode", "navigate"),

@@ -48,7 +48,7 @@ impl Authorizer for FakeAuthorizer {
             .insert("cookie", HeaderValue::from_static("_xsrf=1"));
         response
             .headers_mut()
-            .insert("workspace-assertion", HeaderValue::from_static("vouched"));
+            .insert("workspace-assertion", HeaderValue::from_static("attested"));
         if self.renews.load(Ordering::Relaxed) {
             for line in [
                 "__Host-ws=renewed; Path=/; Max-Age=900; Secure; HttpOnly; SameSite=Lax",
@@ -71,12 +71,12 @@ impl Authorizer for FakeAuthorizer {
     }
 
     fn attest(&self, _: &Target, (): &()) -> Result<HeaderValue, Box<Response>> {
-        Ok(HeaderValue::from_static("vouched"))
+        Ok(HeaderValue::from_static("attested"))
     }
 
     async fn state(&self, site: &Site, _: &Method, headers: &HeaderMap) -> Response {
         let domain = gateway::index::Domain::new("ws.example", 443);
-        let known = has_ticket(headers) || headers.get(ASSERTION).is_some_and(|told| told == "vouched");
+        let known = has_ticket(headers) || headers.get(ASSERTION).is_some_and(|told| told == "attested");
         match self.index.load().target(site) {
             Some(target) if known => pages::state(&domain, target, Audience::Starter, 0),
             _ => pages::denied(&domain),

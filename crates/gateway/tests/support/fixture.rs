@@ -1,4 +1,4 @@
-//! A gateway with its neighbours in memory.
+//! A gateway with everything around it in memory.
 
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -211,9 +211,9 @@ impl Fixture {
 
     /// Another replica with these keys.
     pub(crate) async fn replica_with(&self, keys: Arc<KeyRing>) -> Self {
-        let neighbours = (self.server.clone(), self.app.client.clone());
+        let surroundings = (self.server.clone(), self.app.client.clone());
         let replica = Self::around(
-            neighbours,
+            surroundings,
             self.issuer.clone(),
             self.clock.clone(),
             keys,
@@ -374,7 +374,7 @@ impl Fixture {
             .publish(Snapshot::new(Some(Domain::new("ws.example", 8443)), targets));
     }
 
-    /// A browser whose person signs in as `name` when asked.
+    /// A browser whose user signs in as `name` when asked.
     pub(crate) fn browser(&self, name: &'static str) -> Browser<'_> {
         Browser {
             fixture: self,

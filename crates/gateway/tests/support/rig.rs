@@ -85,7 +85,7 @@ impl Rig {
         self.connect_as(protocol, Some(&self.proxy)).await.unwrap()
     }
 
-    /// A connection with a certificate of somebody else's authority, or with none.
+    /// A connection with a certificate of another user's authority, or with none.
     pub(crate) async fn connect_as(
         &self,
         protocol: &str,

@@ -1,4 +1,4 @@
-//! Tokens of scripts: service accounts that the API server in memory knows, and people of the identity provider.
+//! Tokens of scripts: service accounts that the API server in memory knows, and users of the identity provider.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
@@ -13,7 +13,7 @@ use crate::support::fixture::{AUTH, Fixture, ISSUER, NOW, mapping};
 
 /// Issuer of service accounts' tokens.
 pub(crate) const CLUSTER: &str = "https://kubernetes.default.svc.cluster.local";
-/// Audience of people's tokens.
+/// Audience of users' tokens.
 pub(crate) const SCRIPTS: &str = "scripts";
 /// A service account.
 pub(crate) const ROBOT: &str = "system:serviceaccount:ci:robot";
@@ -29,7 +29,7 @@ impl Tokens {
         Self::of(Registered::only(ISSUER, mapping())).await
     }
 
-    /// With this provider of people.
+    /// With this provider of users.
     pub(crate) async fn of(provider: Registered) -> Self {
         let settings = Settings {
             audiences: vec![SCRIPTS.into(), "robots".into()],
@@ -72,7 +72,7 @@ impl Tokens {
         self.known.lock().unwrap().remove(token);
     }
 
-    /// A token of a person, of the client that scripts use, with these changes to its claims.
+    /// A token of a user, of the client that scripts use, with these changes to its claims.
     pub(crate) fn person(&self, name: &str, changes: &Value) -> String {
         let person = json!({"sub": format!("id-of-{name}"), "preferred_username": name, "groups": ["users"]});
         let person = person.as_object().unwrap().clone();

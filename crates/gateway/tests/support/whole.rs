@@ -264,7 +264,7 @@ impl Connection {
         Answer::of(answer.map(Body::new)).await
     }
 
-    /// Traefik's question about a page of this URL that a person at `address` opens.
+    /// Traefik's question about a page of this URL that a user at `address` opens.
     pub(crate) async fn verify(&self, url: &str, address: &str, more: &[(&str, &str)]) -> Answer {
         let rest = url.strip_prefix("https://").unwrap();
         let (authority, path) = rest.split_at(rest.find('/').unwrap());
@@ -299,7 +299,7 @@ impl Connection {
     }
 }
 
-/// What a browser says of a page that a person opens, with this cookie.
+/// What a browser says of a page that a user opens, with this cookie.
 pub(crate) fn navigation(cookie: Option<&str>) -> Vec<(&str, &str)> {
     let mut lines: Vec<(&str, &str)> = NAVIGATION.to_vec();
     lines.extend(cookie.map(|cookie| ("cookie", cookie)));

@@ -1,6 +1,7 @@
-//! what is told of a start -> a server-sent event, with an identifier from which any replica goes on (pure).
+//! progress of a start -> a server-sent event with its identifier (pure).
 //!
-//! No replica remembers what it sent: the identifier names the run, how far it was, and what was told.
+//! No replica remembers what it sent. The identifier names the run, the percentage and a hash of the content, so any replica can
+//! continue a stream.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;

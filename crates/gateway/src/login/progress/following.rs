@@ -1,4 +1,4 @@
-//! one stream -> its next line, when there is one (pure but for the clock; the index wakes it).
+//! one stream -> its next line, when there is one (pure but for the clock).
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -21,7 +21,7 @@ const IDLE: Duration = Duration::from_secs(15);
 /// Longest life of a stream. Whoever still waits comes again, and is told on from there.
 pub const LIFE: Duration = Duration::from_mins(10);
 
-/// A stream that somebody follows.
+/// A stream that a user follows.
 pub(super) struct Following {
     app: Arc<AppState>,
     grant: Grant,

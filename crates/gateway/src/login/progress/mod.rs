@@ -1,8 +1,7 @@
-//! somebody who may enter a workspace -> the events of its start, as server-sent events, until it ends (from memory: the index wakes
-//! every stream, and nothing is asked of the API server for any of them).
+//! a user who may enter a workspace -> the server-sent events of its start (from memory).
 //!
-//! `event` makes the lines, `following` one stream of them. How many there are is bounded for each workspace, for each session or
-//! token, and for all.
+//! A change of the index triggers every stream; none asks the API server. `event` makes the lines, `following` makes one stream of
+//! them. Streams are limited per workspace, per session or token, and in total.
 
 mod event;
 mod following;

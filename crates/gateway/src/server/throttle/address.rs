@@ -1,4 +1,4 @@
-//! X-Forwarded-For as the proxy wrote it -> the client's address, as one person's as can be told (pure).
+//! X-Forwarded-For as the proxy wrote it -> the client's address, as one user's as can be told (pure).
 
 use std::net::{IpAddr, Ipv6Addr};
 use std::str::FromStr;
@@ -64,7 +64,7 @@ fn mask(length: u32) -> u128 {
     u128::MAX.checked_shl(128 - length).unwrap_or(0)
 }
 
-/// Who sent a request, as far as addresses tell: an IPv4 address, or an IPv6 network of 64 bits, because one person has all
+/// Who sent a request, as far as addresses tell: an IPv4 address, or an IPv6 network of 64 bits, because one user has all
 /// of it. `None` where the proxy named nobody.
 ///
 /// Entries are read from the right, where our proxy writes, past those of `trusted` proxies before it. Whatever the client

@@ -1,7 +1,7 @@
-//! who asks for what on the sign-in pages -> yes, or how long to wait (pure but for the clock).
+//! a request for a sign-in page -> allowed, or the time to wait (pure but for the clock).
 //!
-//! `address` says who asks, `table` counts, `settings` are the flags. A signed-in user is counted by session. So a flood from an
-//! address does not shut out the users behind it.
+//! `address` finds the client's address, `table` counts, `settings` are the flags. A signed-in user is counted by session. So a flood
+//! from an address does not shut out the users behind it.
 
 mod address;
 mod settings;
@@ -32,9 +32,9 @@ pub enum What {
     Callback,
     /// A stopped workspace is to start.
     Start,
-    /// Somebody signs out.
+    /// A user signs out.
     SignOut,
-    /// The identity provider says that somebody signed out.
+    /// The identity provider says that a user signed out.
     Backchannel,
     /// Any other page of the sign-in host.
     Page,

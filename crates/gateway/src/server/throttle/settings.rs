@@ -17,7 +17,7 @@ pub struct RequestLimits {
     #[arg(long, env = "SESSION_REQUESTS_PER_MINUTE", default_value_t = 120)]
     pub session_requests_per_minute: u32,
 
-    /// Messages of the identity provider that somebody signed out, per minute and address; 0: no limit.
+    /// Messages of the identity provider that a user signed out, per minute and address; 0: no limit.
     #[arg(long, env = "PROVIDER_REQUESTS_PER_MINUTE", default_value_t = 6000)]
     pub provider_requests_per_minute: u32,
 

@@ -1,4 +1,4 @@
-//! somebody asks once more, and how often they may -> yes, or for how long not; remembers no more than so many (pure).
+//! a caller and its rate -> allowed, or the time to wait; remembers a bounded number of callers (pure).
 //!
 //! A cell is one number: when its owner has the whole allowance back (the generic cell rate algorithm). Whoever has it back
 //! need not be remembered. A full table forgets who is nearest to that, so a flood of strangers costs nobody a refusal, and

@@ -1,4 +1,4 @@
-//! what the provider answers about a person -> what that means for their session (pure).
+//! what the provider answers about a user -> what that means for their session (pure).
 
 use serde_json::{Map, Value};
 
@@ -6,23 +6,23 @@ use crate::oidc::admission::Outside;
 use crate::oidc::{JwtError, Registered, Renewed};
 use crate::session::content::Content;
 
-/// Why a session ends whose refresh token suddenly leads to somebody else.
-const ANOTHER_PERSON: &str = "another_person";
+/// Why a session ends whose refresh token suddenly leads to another user.
+const ANOTHER_USER: &str = "another_person";
 
-/// What the provider says of a person now.
+/// What the provider says of a user now.
 pub(super) enum Attestation {
     /// These groups.
     Groups(Vec<String>),
     /// Nothing new.
     AsBefore,
-    /// Something that cannot be used: unknown is not empty, and it is not vouching either.
+    /// Something that cannot be used: unknown is not empty, and it is not confirming either.
     Unknown,
 }
 
 /// What the answer means for the session.
 ///
 /// # Errors
-/// It ends, for this reason: it is somebody else's by now, or the person is no longer admitted.
+/// It ends, for this reason: it is another user's by now, or the user is no longer admitted.
 pub(super) fn judge(
     content: &Content,
     renewed: &Renewed,
@@ -38,7 +38,7 @@ pub(super) fn judge(
             admits(&content.claims(), &content.groups)?;
             return Ok(Attestation::AsBefore);
         }
-        Err(JwtError::Subject) => return Err(ANOTHER_PERSON),
+        Err(JwtError::Subject) => return Err(ANOTHER_USER),
         Err(error) => {
             tracing::warn!(%error, "the ID token of a renewal is refused; the session goes on for a while");
             return Ok(Attestation::Unknown);
@@ -46,7 +46,7 @@ pub(super) fn judge(
     };
     let claims = &still_verified(claims, &content.claims());
     match provider.mapping.identify(claims) {
-        Ok(identity) if identity.user_name != content.user_name => Err(ANOTHER_PERSON),
+        Ok(identity) if identity.user_name != content.user_name => Err(ANOTHER_USER),
         Ok(identity) => {
             // Some providers leave out of later ID tokens what they said in the first one.
             if claims.contains_key("email") {

@@ -1,6 +1,6 @@
-//! digest of a token -> what was said of it lately (in memory, bounded by bytes).
+//! digest of a token -> the recent answer about it (in memory, bounded by bytes).
 //!
-//! By digest: no token lies in memory for longer than a request or a websocket.
+//! By digest: no token stays in memory for longer than a request or a websocket.
 
 use std::time::Duration;
 

@@ -1,8 +1,8 @@
-//! the token of a request -> whom it speaks for (IO where that is not known: the API server for service accounts, keys of the
-//! identity provider for people).
+//! a request's token -> its user (IO for unknown tokens: API server, or the provider's keys).
 //!
-//! `token` reads what a token says of itself, `review` asks the API server; `refused` says why one does not count; `admit` is
-//! what `/verify` and the relay ask, `held` keeps looking for as long as a websocket is open; `cache` is what was said lately.
+//! - `token`: the unverified content. `review`: `TokenReview` by the API server. `refused`: why a token does not count.
+//! - `admit`: what `/verify` and the relay ask. `held`: checks again while a websocket is open.
+//! - `cache`: recent answers. `settings`: flags.
 
 mod admit;
 mod cache;
@@ -37,7 +37,7 @@ use crate::verify::request::source_rule::{Malformed, single};
 /// Whose tokens count beside service accounts'.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Settings {
-    /// Audiences of people's tokens; empty: people's tokens do not count.
+    /// Audiences of users' tokens; empty: users' tokens do not count.
     pub audiences: Vec<String>,
     /// Issuers of service accounts' tokens.
     pub cluster: Vec<String>,
@@ -98,7 +98,7 @@ impl Bearer {
         }))
     }
 
-    /// Audiences of people's tokens.
+    /// Audiences of users' tokens.
     pub(super) fn audiences(&self) -> &[String] {
         &self.0.settings.audiences
     }
@@ -185,7 +185,7 @@ impl Bearer {
         why.into()
     }
 
-    /// The person of a provider's token: the same checks, mapping and admission as at a login.
+    /// The user of a provider's token: the same checks, mapping and admission as at a login.
     async fn user(&self, registered: &Registered, token: &str) -> Result<(Identity, Credential), Unfit> {
         let provider = registered.get().ok_or(Unfit::Unavailable)?;
         let claims = provider.bearer(token, self.audiences()).await;

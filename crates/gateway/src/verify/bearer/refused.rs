@@ -35,7 +35,7 @@ pub enum Refused {
     Issuer,
     /// It is a service account's, and not for this site alone.
     ServiceAccountAudience,
-    /// It is a person's, and for none of the clients whose tokens count.
+    /// It is a user's, and for none of the clients whose tokens count.
     PersonAudience,
     /// It is over, or does not say when it is.
     Expired,
@@ -78,7 +78,7 @@ impl Refused {
         }
     }
 
-    /// For whoever sent it. `site`: the audience of this site; `audiences`: those of people's tokens.
+    /// For whoever sent it. `site`: the audience of this site; `audiences`: those of users' tokens.
     fn message(&self, site: &str, audiences: &[String]) -> String {
         let make_one = format!("kubectl create token NAME --audience={site}");
         match self {
@@ -109,7 +109,7 @@ impl Refused {
 }
 
 impl Unfit {
-    /// The answer to give. `audiences`: those of people's tokens.
+    /// The answer to give. `audiences`: those of users' tokens.
     pub(crate) fn answer(&self, domain: &Domain, audiences: &[String]) -> Response {
         match self {
             Self::Refused(refused) => {
@@ -153,7 +153,7 @@ mod tests {
 
     const SITE: &str = "https://auth.ws.example:8443";
 
-    fn told(refused: Refused, audiences: &[&str]) -> (StatusCode, String) {
+    fn answer_to(refused: Refused, audiences: &[&str]) -> (StatusCode, String) {
         let audiences: Vec<String> = audiences.iter().map(|&text| text.to_owned()).collect();
         let response = Unfit::from(refused).answer(&Domain::new("ws.example", 8443), &audiences);
         let told = response.headers().get(WWW_AUTHENTICATE);
@@ -163,7 +163,7 @@ mod tests {
 
     #[test]
     fn a_token_for_the_api_server_is_answered_with_the_way_to_the_right_one() {
-        let (status, told) = told(Refused::ServiceAccountAudience, &[]);
+        let (status, told) = answer_to(Refused::ServiceAccountAudience, &[]);
         assert_eq!(status, StatusCode::UNAUTHORIZED);
         let expected = format!("kubectl create token NAME --audience={SITE}\"");
         assert!(told.ends_with(&expected), "{told}");
@@ -174,21 +174,21 @@ mod tests {
     }
 
     #[test]
-    fn people_are_told_which_audiences_count_and_that_none_does() {
-        let (_, named) = told(Refused::PersonAudience, &["scripts", "a\"b\\c"]);
+    fn users_are_told_which_audiences_count_and_that_none_does() {
+        let (_, named) = answer_to(Refused::PersonAudience, &["scripts", "a\"b\\c"]);
         assert!(named.ends_with("is scripts or abc.\""), "{named}");
-        let (_, none) = told(Refused::PersonAudience, &[]);
+        let (_, none) = answer_to(Refused::PersonAudience, &[]);
         assert!(none.contains("service account"), "{none}");
     }
 
     #[test]
-    fn somebody_whom_the_settings_keep_out_is_forbidden_and_not_asked_for_another_token() {
+    fn a_user_whom_the_settings_keep_out_is_forbidden_and_not_asked_for_another_token() {
         let refused = Refused::NotAdmitted {
             user: "mallory".into(),
             issuer: "https://i.example".into(),
             outside: Outside::EmailDomain,
         };
-        assert_eq!(told(refused, &[]), (StatusCode::FORBIDDEN, String::new()));
+        assert_eq!(answer_to(refused, &[]), (StatusCode::FORBIDDEN, String::new()));
     }
 
     #[test]

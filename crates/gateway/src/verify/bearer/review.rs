@@ -58,7 +58,7 @@ impl Reviews {
             let request = request.map_err(|_| "the question cannot be made".to_owned())?;
             // As text: the client would log an answer that it cannot read, and the token is in it.
             let answer = self.client.request_text(request).await;
-            let answer = answer.map_err(|error| told(&error))?;
+            let answer = answer.map_err(|error| error_text(&error))?;
             serde_json::from_str(&answer).map_err(|_| UNREADABLE.to_owned())
         };
         let review = timeout(TIMEOUT, asked)
@@ -110,7 +110,7 @@ fn redacted(token: &str, text: &str) -> String {
 }
 
 /// An error without the API server's words: whoever answers in its place may repeat the question.
-fn told(error: &kube::Error) -> String {
+fn error_text(error: &kube::Error) -> String {
     match error {
         kube::Error::Api(status) => format!("the API server answered {}", status.code),
         kube::Error::FromUtf8(_) => UNREADABLE.to_owned(),

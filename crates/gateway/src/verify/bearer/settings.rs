@@ -1,4 +1,4 @@
-//! arguments -> whose tokens count, checked before anything starts (reads the issuer out of this process's own token).
+//! arguments -> which tokens count, checked before anything starts (IO: reads the own token).
 
 use std::path::Path;
 
@@ -16,12 +16,12 @@ const OWN: &str = "/var/run/secrets/kubernetes.io/serviceaccount/token";
 #[expect(clippy::struct_field_names, reason = "clap names the flags after them")]
 pub struct BearerArgs {
     /// Whether tokens count: those of service accounts whose one audience is the sign-in host's origin (`https://auth.<domain>`),
-    /// and people's, if audiences are named. The gateway then needs the right to create tokenreviews.
+    /// and users', if audiences are named. The gateway then needs the right to create tokenreviews.
     #[arg(long, env = "BEARER_ENABLED")]
     pub bearer_enabled: bool,
 
-    /// Audiences of people's tokens that count, of every identity provider (repeatable; in the environment separated by commas).
-    /// Never the client that people sign in with [default: people's tokens do not count].
+    /// Audiences of users' tokens that count, of every identity provider (repeatable; in the environment separated by commas).
+    /// Never the client that users sign in with [default: users' tokens do not count].
     #[arg(long, env = "BEARER_AUDIENCES", value_delimiter = ',')]
     pub bearer_audiences: Vec<String>,
 
@@ -113,7 +113,7 @@ mod tests {
     }
 
     #[test]
-    fn the_client_that_people_sign_in_with_is_no_audience_of_tokens() {
+    fn the_client_that_users_sign_in_with_is_no_audience_of_tokens() {
         for audiences in [&["gateway"][..], &["scripts", "partners-gateway"]] {
             let args = args(audiences, &["https://cluster.example"]);
             let error = read(&args, ["gateway", "partners-gateway"]).unwrap_err();

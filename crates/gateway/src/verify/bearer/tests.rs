@@ -209,7 +209,7 @@ async fn a_token_that_is_known_costs_nothing_and_a_new_one_waits_for_its_turn() 
 }
 
 #[tokio::test]
-async fn a_token_that_counted_is_looked_at_again_though_forged_ones_used_up_the_allowance() {
+async fn a_token_that_counted_is_asked_about_again_though_forged_ones_used_up_the_allowance() {
     let (rig, token) = (Rig::new(), token_of("robot", NOW + 7200));
     let broke = || Err(Duration::from_secs(7));
     let asked_again = async || {
@@ -295,7 +295,7 @@ async fn the_use_of_one_token_has_one_name_and_that_of_another_another() {
 }
 
 #[tokio::test]
-async fn a_socket_s_token_is_looked_at_again_and_ends_with_its_account() {
+async fn a_socket_s_token_is_asked_about_again_and_ends_with_its_account() {
     let (rig, token) = (Rig::new(), token_of("robot", NOW + 3600));
     let accepted = rig
         .bearer
@@ -344,7 +344,7 @@ async fn a_socket_stays_a_while_when_nobody_can_say_and_never_past_its_token_s_e
     rig.clock.advance(60 + 119);
     assert!(held.session(grace).is_some());
     rig.clock.advance(1);
-    assert!(held.session(grace).is_none(), "nobody vouched for three minutes");
+    assert!(held.session(grace).is_none(), "not confirmed for three minutes");
     rig.server.partition(false);
     let held = rig.held(&token, accepted);
     rig.clock.advance(69);

@@ -21,9 +21,9 @@ pub(super) struct Expected<'a> {
     pub(super) site: &'a str,
     /// Issuers of the cluster.
     pub(super) cluster: &'a [String],
-    /// Audiences of people's tokens.
+    /// Audiences of users' tokens.
     pub(super) audiences: &'a [String],
-    /// Issuers of people's tokens.
+    /// Issuers of users' tokens.
     pub(super) providers: &'a Providers,
 }
 
@@ -40,7 +40,7 @@ pub(super) struct Claimed<'a> {
 pub(super) enum By<'a> {
     /// The API server: a service account's.
     Cluster,
-    /// The keys of this provider: a person's.
+    /// The keys of this provider: a user's.
     Provider(&'a Registered),
 }
 
@@ -195,7 +195,7 @@ mod tests {
         // As they lie in Secrets of old.
         let legacy = json!({"iss": LEGACY, "sub": "system:serviceaccount:a:b"});
         assert_eq!(read_claims(&legacy), Err(Refused::ServiceAccountAudience));
-        // Nobody else's audience makes a person's token one of an account, and the other way round.
+        // Nobody else's audience makes a user's token one of an account, and the other way round.
         let person = json!({"iss": ISSUER, "aud": [SITE], "exp": NOW + 600});
         assert_eq!(read_claims(&person), Err(Refused::PersonAudience));
         let account = json!({"iss": CLUSTER, "aud": ["scripts"], "exp": NOW + 600});

@@ -1,10 +1,9 @@
-//! a request -> the host, query parameters and kind of answer that it asks for (pure).
+//! a request -> its host, query parameters and kind of answer (pure).
 //!
-//! `forwarded` reads what the proxy says of a request, `source_rule` where the request comes from. `pod_headers` makes the headers
-//! that the pod gets.
+//! `forwarded` reads the proxy's headers, `source_rule` tells which page sent the request, `pod_headers` makes the headers for the pod.
 
 pub mod forwarded;
-pub mod pod_headers;
+pub(crate) mod pod_headers;
 pub mod source_rule;
 
 use axum::extract::Request;
@@ -27,7 +26,7 @@ pub fn authority<B>(request: &http::Request<B>) -> Option<&str> {
     }
 }
 
-/// Whether a person opens a page with this request.
+/// Whether a user opens a page with this request.
 pub fn is_page_load(request: &Request) -> bool {
     let accepts_html = accepts_html(request.headers());
     Source::of(request.headers())

@@ -9,7 +9,7 @@ use http::header::{
 
 use crate::tokens::cookies::{self, StripList};
 
-/// Who asks, as the gateway vouches to the workspace's application.
+/// Who asks, as the gateway attests to the workspace's application.
 pub(crate) const ASSERTION: HeaderName = HeaderName::from_static(api::names::ASSERTION_HEADER);
 
 /// Headers whose every copy the proxy must replace by ours: `/verify` names what the pod may see instead, and leaving

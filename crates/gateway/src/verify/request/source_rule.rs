@@ -33,15 +33,15 @@ impl<'a> Source<'a> {
     /// One of them came more than once or is not text.
     pub fn of(headers: &'a HeaderMap) -> Result<Self, Malformed> {
         Ok(Self {
-            site: one_word(headers, &SITE)?,
-            mode: one_word(headers, &MODE)?,
-            dest: one_word(headers, &DEST)?,
+            site: single_token(headers, &SITE)?,
+            mode: single_token(headers, &MODE)?,
+            dest: single_token(headers, &DEST)?,
             origin: single(headers, &ORIGIN)?,
             ahead: headers.contains_key(PURPOSE),
         })
     }
 
-    /// Whether a person opens a page: the only kind of request that is ever redirected.
+    /// Whether a user opens a page: the only kind of request that is ever redirected.
     /// `accepts_html`: the Accept header names text/html; it counts only for browsers without Sec-Fetch headers.
     pub fn is_page_load(&self, method: &str, accepts_html: bool) -> bool {
         if self.has_fetch_metadata() {
@@ -74,7 +74,7 @@ impl<'a> Source<'a> {
         self.origin.is_none_or(|sender| sender == origin())
     }
 
-    /// Whether the browser says that this is anything but a person opening a page (frames, fetches, images).
+    /// Whether the browser says that this is anything but a user opening a page (frames, fetches, images).
     pub fn is_embedded(&self) -> bool {
         self.has_fetch_metadata() && !self.is_navigation()
     }
@@ -99,7 +99,7 @@ fn is_read(method: &str) -> bool {
 
 /// The value of a header that may come once and never holds a comma: one shows that a proxy on the way joined several lines, as Envoy
 /// does.
-fn one_word<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Result<Option<&'a str>, Malformed> {
+fn single_token<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Result<Option<&'a str>, Malformed> {
     let value = single(headers, name)?;
     if value.is_some_and(|value| value.contains(',')) {
         return Err(Malformed);
@@ -155,14 +155,14 @@ mod tests {
     }
 
     #[test]
-    fn the_page_itself_and_people_who_open_pages_pass() {
+    fn the_page_itself_and_users_who_open_pages_pass() {
         for row in [
             // (a) the page itself
             "GET same-origin - - -",
             "POST same-origin cors empty own",
             "DELETE same-origin cors empty -",
             "GET same-origin navigate iframe -",
-            // (b) somebody follows a link
+            // (b) a user follows a link
             "GET cross-site navigate document -",
             "GET same-site navigate document -",
             "HEAD same-site navigate document -",

@@ -1,4 +1,4 @@
-//! answers about rights, the times of asking and of changes to roles -> what an answer is worth now (pure).
+//! answers, their times, changes of roles -> whether an answer still counts (pure).
 
 use std::collections::{HashMap, VecDeque};
 use std::time::Duration;

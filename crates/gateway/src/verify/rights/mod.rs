@@ -1,7 +1,8 @@
-//! a person and a workspace -> whether the cluster's roles let them connect (IO; from memory where the answer is known).
+//! user and workspace -> whether roles allow to connect (IO; from memory where known).
 //!
-//! `kept` says how long an answer counts; `roles` watches for changes; `question` is what the API server is asked, `flights`
-//! who shares a question on its way, `turns` whose it is to be asked, `renewal` what asks in the background.
+//! - `cache`: how long an answer counts. `roles`: watches changes of roles.
+//! - `question`: the `SubjectAccessReview`. `flights`: callers that share one. `turns`: fair queue of users.
+//! - `renewal`: asks in the background.
 
 mod cache;
 mod flights;
@@ -35,10 +36,10 @@ use crate::tokens::RandomId;
 
 /// Most questions on their way at a time.
 const QUESTIONS: usize = 32;
-/// Most of them that requests of one person wait for; the person's others wait behind these.
+/// Most of them that requests of one user wait for; the user's others wait behind these.
 const QUESTIONS_OF_ONE: usize = 4;
 /// Most requests that wait for an answer at a time, so that some of those that the listener holds (1,024) are left for what needs
-/// none: of one person, and of all. Who has more is told to come again. One connection of a browser carries 250 requests through the
+/// none: of one user, and of all. Who has more is told to come again. One connection of a browser carries 250 requests through the
 /// proxy, and an application's page asks for that many files at once: they all wait when roles have changed meanwhile.
 const ASKERS_OF_ONE: usize = 256;
 const ASKERS: usize = 768;
@@ -62,7 +63,7 @@ struct Inner {
     /// Keys of [`Rights::about`], of this process alone.
     hashes: RandomState,
     turns: Turns,
-    /// By person, and not by session: one may sign in, or make tokens, as often as they like.
+    /// By user, and not by session: one may sign in, or make tokens, as often as they like.
     askers: ConcurrencyLimit<String>,
     aging: Arc<Semaphore>,
     /// By [`Haste`].
@@ -82,7 +83,7 @@ enum Haste {
 /// For whom a question is asked.
 #[derive(Debug)]
 enum For {
-    /// Somebody waits, in this permit.
+    /// A caller waits, with this permit.
     Request(Arc<Permit<String>>),
     Renewal(Haste),
 }
@@ -124,7 +125,7 @@ struct Cached {
 struct Seen {
     kept: Arc<Cached>,
     worth: Worth,
-    /// Roles or the person's groups changed since.
+    /// Roles or the user's groups changed since.
     doubted: bool,
 }
 
@@ -150,7 +151,7 @@ impl Rights {
         }))
     }
 
-    /// What is known of a person's right, from memory. An answer that ages is renewed in the background.
+    /// What is known of a user's right, from memory. An answer that ages is renewed in the background.
     pub(super) fn known(&self, session: &Arc<Session>, target: &Arc<Target>) -> Right {
         let Some(seen) = self.cached(session, target) else {
             return Right::Unknown;
@@ -213,7 +214,7 @@ impl Rights {
         })
     }
 
-    /// Asks the API server; whoever asks the same meanwhile gets the same answer. A person who asks too much at a time gets none,
+    /// Asks the API server; whoever asks the same meanwhile gets the same answer. A user who asks too much at a time gets none,
     /// and has others wait for little of it.
     pub(super) async fn ask(&self, session: &Arc<Session>, target: &Arc<Target>) -> Right {
         let Some(permit) = self.0.askers.take(session.identity.user_name.clone()) else {
@@ -226,7 +227,7 @@ impl Rights {
         right
     }
 
-    /// Whether a person may `use` a template, asked now: nothing is remembered of it.
+    /// Whether a user may `use` a template, asked now: nothing is remembered of it.
     pub(crate) async fn may_use(&self, session: &Session, namespace: &str, template: &str) -> Right {
         let person = &session.identity.user_name;
         let Some(_permit) = self.0.askers.take(person.clone()) else {
@@ -253,7 +254,7 @@ impl Rights {
     fn flight(&self, session: &Arc<Session>, target: &Arc<Target>, whom: &For) -> Flight {
         let key = (session.id, target.uid.clone());
         // One that began with other groups, or before roles changed, says nothing about now. What a socket in doubt hangs on joins
-        // nothing that may wait behind the person's other questions: by many of those one could put off the end of a right.
+        // nothing that may wait behind the user's other questions: by many of those one could put off the end of a right.
         let now = Instant::now();
         let joins = |begun: Instant| {
             let known = self.read();
@@ -266,7 +267,7 @@ impl Rights {
         };
         self.0.flights.join_or_start(key, session, joins, |landing| {
             let (rights, session, target) = (self.clone(), Arc::clone(session), Arc::clone(target));
-            // A task of its own: whoever asked first may leave before the answer. The question keeps their permit.
+            // A task of its own: the first caller may leave before the answer. The question keeps its permit.
             let task = tokio::spawn(async move {
                 let _landing = landing;
                 let answered = timeout(TIMEOUT, rights.question(&session, &target, permit)).await;

@@ -1,4 +1,4 @@
-//! a person and a workspace -> the access review that is asked, and its answer read (pure).
+//! a user and a workspace -> the access review that is asked, and its answer read (pure).
 
 use k8s_openapi::api::authorization::v1::{ResourceAttributes, SubjectAccessReview, SubjectAccessReviewSpec};
 
@@ -7,7 +7,7 @@ use crate::session::{Credential, Session};
 /// The group that everybody who is signed in has for the API server.
 const EVERYBODY: &str = "system:authenticated";
 
-/// May this person `create` `workspaces/connect` of that name?
+/// May this user `create` `workspaces/connect` of that name?
 ///
 /// The API server says of a service account's token all that authorizers may look at; of users nobody knows more than the name
 /// and the groups.
@@ -21,7 +21,7 @@ pub(super) fn about(session: &Session, namespace: &str, name: &str) -> SubjectAc
     review(session, namespace, name, right)
 }
 
-/// May this person `use` the template of that name?
+/// May this user `use` the template of that name?
 pub(super) fn template(session: &Session, namespace: &str, name: &str) -> SubjectAccessReview {
     let right = ResourceAttributes {
         resource: Some("workspacetemplates".to_owned()),
@@ -98,7 +98,7 @@ mod tests {
     }
 
     #[test]
-    fn the_question_names_person_groups_and_the_workspace_by_name() {
+    fn the_question_names_user_groups_and_the_workspace_by_name() {
         let alice = session(&["oidc:ml"], Credential::Login);
         let asked = serde_json::to_value(about(&alice, "team", "lab")).unwrap();
         assert_eq!(

@@ -229,7 +229,7 @@ async fn a_socket_outlives_silence_for_its_grace_and_a_refusal_for_no_time() {
     advance(seconds(89.0)).await;
     site.settle().await;
     assert_eq!(held(), Right::Unanswered);
-    // Somebody answers again: no.
+    // A user answers again: no.
     site.grants(false);
     for _ in 0..30 {
         if held() == Right::Missing {

@@ -1,7 +1,6 @@
-//! questions that want to be asked -> whose turn it is (pure).
+//! questions -> their order, fair between users (pure).
 //!
-//! Each person has few turns at a time, and waits for them by themselves: so however many questions one has, few of them are before
-//! those of others.
+//! Each user has few turns at a time. So a user with many questions does not delay the others.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError, Weak};
@@ -30,7 +29,7 @@ pub(super) struct Turn {
 }
 
 impl Turns {
-    /// `of_one`: most of one person at a time; `of_all`: of all together.
+    /// `of_one`: most of one user at a time; `of_all`: of all together.
     pub(super) fn new(of_one: usize, of_all: usize) -> Self {
         Self {
             of_one,
@@ -78,7 +77,7 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn one_persons_questions_wait_for_each_other_and_another_persons_do_not() {
+    async fn one_user_s_questions_wait_for_each_other_and_another_user_s_do_not() {
         let turns = Turns::new(2, 5);
         let taken = |person| turns.take(person).now_or_never().flatten();
         let hers: Vec<_> = (0..9).map_while(|_| taken(Some("alice"))).collect();

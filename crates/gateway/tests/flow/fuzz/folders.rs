@@ -389,7 +389,7 @@ fn in_folders_each_part_of_a_request_that_passes_is_needed() {
         }
         bend(&|asked| asked.uri = format!("/workspaces/team/{name}/_workspace/x"));
         bend(&|asked| asked.uri = "/lab".into());
-        // Every ticket there is but its own, and everything else that ever was a cookie of ours; and the other person's browser.
+        // Every ticket there is but its own, and everything else that ever was a cookie of ours; and the other user's browser.
         for (number, text) in site.texts.iter().enumerate() {
             if site.valid.get(text).is_none_or(|(of, _)| *of != name) {
                 bend(&|asked| asked.cookies[0].text = Some(number));

@@ -10,7 +10,7 @@ use crate::support::tokens::Tokens;
 
 /// Without the right to connect to anything.
 pub(super) const IDLE: &str = "system:serviceaccount:ci:idle";
-/// Namespace and name of each; one is called like a person's account, and some names begin as others do.
+/// Namespace and name of each; one is called like a user's account, and some names begin as others do.
 pub(super) const ACCOUNTS: [(&str, &str); 7] = [
     ("ci", "robot"),
     ("ci", "robot2"),

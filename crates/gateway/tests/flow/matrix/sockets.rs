@@ -69,7 +69,7 @@ async fn reached(rig: &Rig, layout: Layout, name: &str, headers: &HeaderMap) -> 
 }
 
 #[tokio::test]
-async fn every_person_s_websocket_reaches_the_workspaces_that_a_rule_opens_to_them_and_no_other() {
+async fn every_user_s_websocket_reaches_the_workspaces_that_a_rule_opens_to_them_and_no_other() {
     for layout in LAYOUTS {
         let fixture = world_of(layout).await;
         let rig = rig(layout, &fixture).await;

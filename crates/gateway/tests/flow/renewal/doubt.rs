@@ -1,4 +1,4 @@
-//! While nobody can say whether the provider still vouches: for how long a session goes on, and how it ends or comes back.
+//! While nobody can say whether the provider still confirms the user: for how long a session goes on, and how it ends or comes back.
 
 use std::cell::Cell;
 
@@ -27,7 +27,7 @@ async fn while_the_provider_is_down_sessions_go_on_for_an_hour_and_come_back_wit
     fixture.pass(5 * MINUTE - 1);
     assert!(passes(&alice).await);
     fixture.pass(1);
-    // Nobody vouched for an hour: nothing passes, and nobody is signed out.
+    // The provider confirmed nothing for an hour: nothing passes, and nobody is signed out.
     let answer = alice.step(&lab()).await;
     assert_eq!(answer.status, StatusCode::SERVICE_UNAVAILABLE);
     assert!(answer.headers.contains_key("retry-after"));
@@ -45,7 +45,7 @@ async fn while_the_provider_is_down_sessions_go_on_for_an_hour_and_come_back_wit
 }
 
 #[tokio::test]
-async fn after_an_hour_without_use_the_provider_vouches_before_anything_passes() {
+async fn after_an_hour_without_use_the_provider_attests_before_anything_passes() {
     let fixture = Fixture::new().await;
     let alice = signed_in(&fixture).await;
     fixture.pass(90 * MINUTE);
@@ -97,7 +97,7 @@ async fn an_id_token_that_is_forged_or_missing_changes_no_groups() {
         until(&fixture, "it was written down", || version(&fixture) != before).await;
         assert_eq!(groups(&fixture), ["oidc:users"], "{signature:?}");
     }
-    // Without an ID token the provider vouches, and says nothing new.
+    // Without an ID token the provider confirms the user, and says nothing new.
     let fixture = Fixture::new().await;
     let alice = signed_in(&fixture).await;
     fixture.issuer.change(|issuer| issuer.renews_id_token = false);
@@ -164,7 +164,7 @@ async fn groups_that_cannot_be_known_for_an_hour_end_the_session_so_that_a_login
 }
 
 #[tokio::test]
-async fn a_session_that_nobody_vouches_for_is_no_loop_and_ends_for_want_of_use() {
+async fn a_session_that_nobody_attests_for_is_no_loop_and_ends_for_want_of_use() {
     let fixture = Fixture::new().await;
     let alice = signed_in(&fixture).await;
     fixture.issuer.change(|issuer| issuer.failure = Some(404));

@@ -21,10 +21,10 @@ fn asks(site: &Site, session: &Arc<Session>, lab: &Arc<Target>) -> tokio::task::
 }
 
 #[tokio::test(start_paused = true)]
-async fn while_nobody_answers_fast_one_person_s_many_questions_keep_nobody_else_waiting() {
+async fn while_nobody_answers_fast_one_user_s_many_questions_keep_nobody_else_waiting() {
     let site = site();
     slow(&site, 1000, 3.0);
-    // Two sessions of one person.
+    // Two sessions of one user.
     let hers = [
         session(&[]),
         session_of("alice", "00000000000000000000000000000002", &[]),
@@ -88,7 +88,7 @@ async fn who_leaves_before_the_answer_keeps_the_place_that_the_question_has() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn somebody_s_many_tabs_are_all_answered() {
+async fn a_user_s_many_tabs_are_all_answered() {
     let site = site();
     slow(&site, 20, 0.5);
     let alice = session(&[]);
