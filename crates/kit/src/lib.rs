@@ -18,7 +18,7 @@
 //! - `rotating_keys`: key sets that are renewed daily
 //! - `shared_secret`: a Secret that replicas agree on
 //! - `api_error`: errors of the API server without their content
-//! - `stall`: ends a process whose event loop stands still
+//! - `watchdog`: ends a process whose event loop stands still
 //! - `shutdown`: signals
 //! - `allocator`: jemalloc
 
@@ -38,9 +38,9 @@ mod retry;
 pub mod rotating_keys;
 pub mod shared_secret;
 pub mod shutdown;
-pub mod stall;
 pub mod telemetry;
 pub mod tls;
+pub mod watchdog;
 
 pub use bind::bind;
 

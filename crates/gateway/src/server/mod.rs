@@ -83,7 +83,7 @@ impl Default for Limits {
     fn default() -> Self {
         Self {
             connections: 4096,
-            streams: 64,
+            streams: 100,
             headers: 64 * 1024,
             handshake: Duration::from_secs(10),
             age: Duration::from_secs(30),

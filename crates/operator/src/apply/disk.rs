@@ -114,7 +114,7 @@ async fn settle(
             return Ok(Outcome::Blocked(Blocker::Disk(blocker)));
         }
         Ownership::Ours if is_to_be_retained(valid) && retention::has_owner(&live.metadata, identity) => {
-            live = keep(context, identity, &live, owner)
+            live = retain(context, identity, &live, owner)
                 .await
                 .map_err(writes::failed::<Claim>)?;
         }
@@ -173,13 +173,13 @@ pub(super) fn shrinks(workspace: &Workspace, observed: &Observed) -> Option<Bloc
 }
 
 /// Takes the owner reference from a disk and writes its owner on it, so that it outlives its workspace.
-pub async fn keep(
+pub async fn retain(
     context: &Context,
     identity: &Identity,
     claim: &Claim,
     owner: Option<&str>,
 ) -> Result<Arc<Claim>, kube::Error> {
-    let steps = retention::keep(claim, identity, owner);
+    let steps = retention::retained(claim, identity, owner);
     let patch: JsonPatch = serde_json::from_value(steps).map_err(kube::Error::SerdeError)?;
     let params = PatchParams {
         field_manager: Some(OPERATOR.to_owned()),

@@ -34,7 +34,7 @@ use kube::{
 use rules::ValidWorkspace;
 use serde::{Serialize, de::DeserializeOwned};
 
-pub use self::{borrowed_claim::give_back, disk::keep, retry::Retries};
+pub use self::{borrowed_claim::give_back, disk::retain, retry::Retries};
 use self::{
     scale::{scale, scaler},
     writes::{

@@ -15,7 +15,7 @@ use serde_json::json;
 use tokio::time::Instant;
 
 use super::{Applied, Error, deployed, writes::mend_as};
-use crate::{cache::observed::Observed, context::Context, support::backoff::spread};
+use crate::{cache::observed::Observed, context::Context, support::backoff::jitter};
 
 /// Time before the first touch of a Deployment. Each later period is as long as the refusal has lasted, so that it doubles.
 const MIN_PERIOD: Duration = Duration::from_secs(30);
@@ -59,7 +59,7 @@ pub(super) async fn retry(context: &Context, applied: &mut Applied) -> Result<Op
         let outcome = mend_as::<Deployment>(context, identity, OPERATOR, &touch).await?;
         deployed(context, outcome, applied);
     }
-    Ok(Some(spread(MIN_PERIOD)))
+    Ok(Some(jitter(MIN_PERIOD)))
 }
 
 /// When the pod was refused or the operator last touched the Deployment, and the period until the next touch.

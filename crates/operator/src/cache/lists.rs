@@ -23,7 +23,7 @@ use tokio::{sync::oneshot, time::Instant};
 
 use crate::cache::stores::{
     Parsed,
-    partial::{Partial, skim},
+    partial::{Partial, project},
 };
 
 /// Workspaces of one question: a selector has to fit into a URL.
@@ -62,7 +62,7 @@ pub enum Running {
 impl<'de> Deserialize<'de> for Running {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let text = Box::<RawValue>::deserialize(deserializer)?;
-        Ok(match serde_json::from_str(&skim(text.get(), &Pod::FIELDS)) {
+        Ok(match serde_json::from_str(&project(text.get(), &Pod::FIELDS)) {
             Ok(pod) => Self::Known(Arc::new(pod)),
             Err(error) => Self::Unreadable {
                 text: text.get().to_owned(),

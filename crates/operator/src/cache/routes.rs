@@ -169,7 +169,7 @@ impl RouteStore {
 
 impl Shelf {
     fn put(&mut self, mut object: DynamicObject) {
-        compact(&mut object);
+        trim(&mut object);
         let key = key_of(&object);
         self.take(&key);
         if let Some(workspace) = workspace_of(&object) {
@@ -218,7 +218,7 @@ fn is_newer(known: &DynamicObject, object: &DynamicObject) -> bool {
 }
 
 /// Leaves out what no pass looks at.
-fn compact(object: &mut DynamicObject) {
+fn trim(object: &mut DynamicObject) {
     if let Some(data) = object.data.as_object_mut() {
         data.remove("status");
     }

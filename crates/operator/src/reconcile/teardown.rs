@@ -75,7 +75,7 @@ where
     );
     let claim = async {
         match will.retain {
-            Retain::Retain => kept(context, identity, owner).await,
+            Retain::Retain => retain_disk(context, identity, owner).await,
             Retain::Delete => {
                 let gone = delete(context, identity, observed.claim.as_deref(), background()).await?;
                 Ok(if gone { Disk::Gone } else { Disk::Left })
@@ -135,7 +135,11 @@ enum Disk {
 
 /// Sees to it that the disk outlives its workspace. The cache is not enough: what it does not show yet may still be tied to
 /// the workspace, and go with it.
-async fn kept(context: &Context, identity: &Identity, owner: Option<&str>) -> Result<Disk, kube::Error> {
+async fn retain_disk(
+    context: &Context,
+    identity: &Identity,
+    owner: Option<&str>,
+) -> Result<Disk, kube::Error> {
     let claims: Api<PersistentVolumeClaim> = Api::namespaced(context.client.clone(), &identity.namespace);
     let Some(claim) = claims.get_opt(&identity.child_name()).await? else {
         return Ok(Disk::Gone);
@@ -149,7 +153,7 @@ async fn kept(context: &Context, identity: &Identity, owner: Option<&str>) -> Re
     if retention::is_retained(&claim.metadata, identity, owner) {
         return Ok(Disk::Packed(Arc::new(claim)));
     }
-    apply::keep(context, identity, &claim, owner)
+    apply::retain(context, identity, &claim, owner)
         .await
         .map(Disk::Packed)
 }

@@ -34,7 +34,7 @@ use crate::{
         started,
     },
     support::{
-        backoff::spread,
+        backoff::jitter,
         failure::{is_everyday, reason_of},
     },
 };
@@ -123,7 +123,7 @@ pub async fn reconcile(object: Arc<Parsed<Workspace>>, context: Arc<Context>) ->
     context.backoff.reset(&key);
     Ok(match next {
         Next::Settled(after) => {
-            Action::requeue(after.map_or_else(|| spread(RESYNC), |after| after.min(RESYNC)))
+            Action::requeue(after.map_or_else(|| jitter(RESYNC), |after| after.min(RESYNC)))
         }
         Next::Hindered(_) | Next::Never => Action::await_change(),
     })

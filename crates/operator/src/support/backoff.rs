@@ -58,7 +58,7 @@ pub fn part(span: Duration) -> Duration {
 }
 
 /// `span`, give or take a tenth, so that many objects do not wake at once.
-pub fn spread(span: Duration) -> Duration {
+pub fn jitter(span: Duration) -> Duration {
     span.mul_f64(0.9 + 0.2 * fraction(random::bits()))
 }
 
@@ -94,7 +94,7 @@ mod tests {
     #[test]
     fn a_spread_stays_within_a_tenth() {
         for _ in 0..100 {
-            let spread = spread(Duration::from_secs(100)).as_secs_f64();
+            let spread = jitter(Duration::from_secs(100)).as_secs_f64();
             assert!((89.9..=110.1).contains(&spread), "{spread}");
         }
     }

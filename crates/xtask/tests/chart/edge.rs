@@ -86,7 +86,7 @@ fn one_connection_and_one_request_hold_the_proxy_no_longer_and_with_no_more_than
                 .to_owned(),
         ]
     };
-    assert_eq!(of(&[]), ["100", "262144", "60m", "60m", "858993459", "1Gi"]);
+    assert_eq!(of(&[]), ["150", "262144", "60m", "60m", "858993459", "1Gi"]);
     let set = of(&[
         "--set=proxy.maxConcurrentStreams=50,proxy.maxHeaderBytes=131072,proxy.longestRequestMinutes=5",
         "--set=proxy.resources.limits.memory=500M",

@@ -108,7 +108,7 @@ impl PendingWrites {
             let mut kept = Deployment::clone(answer);
             // One from a cache has been through this.
             if kept.metadata.managed_fields.is_some() {
-                kept.compact();
+                kept.trim();
                 drop_bookkeeping(&mut kept.metadata);
             }
             let (at, version) = (Instant::now(), Version::of(&kept.metadata));

@@ -282,7 +282,7 @@ where
     let name = name_of(object.meta());
     let kept = object.0.map_err(|invalid| invalid.error).and_then(|object| {
         let mut object = Arc::unwrap_or_clone(object);
-        object.compact();
+        object.trim();
         drop_bookkeeping(object.meta_mut());
         let parent = parent_of(object.meta()).map(|(namespace, name)| key(&namespace, &name).into());
         let kept = Packed::of(object).map_err(|error| error.to_string())?;

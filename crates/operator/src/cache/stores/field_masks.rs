@@ -195,7 +195,7 @@ mod tests {
     use super::{
         super::{
             Parsed,
-            partial::skim,
+            partial::project,
             trim::{Trim, drop_bookkeeping},
         },
         *,
@@ -217,12 +217,12 @@ mod tests {
         ]);
         let kept = |text: &str| {
             let mut object: K = serde_json::from_str(text).unwrap();
-            object.compact();
+            object.trim();
             drop_bookkeeping(object.meta_mut());
             object
         };
         let text = object.to_string();
-        let skimmed = skim(&text, &K::FIELDS);
+        let skimmed = project(&text, &K::FIELDS);
         assert!(skimmed.len() < text.len());
         assert_eq!(kept(&skimmed), kept(&text));
     }

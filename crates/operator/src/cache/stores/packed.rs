@@ -76,7 +76,7 @@ mod tests {
         let mut deployment = testing::running().deployment.as_deref().unwrap().clone();
         for version in [None, Some("7".to_owned())] {
             deployment.metadata.resource_version = version;
-            deployment.compact();
+            deployment.trim();
             let kept = Packed::of(deployment.clone()).unwrap();
             assert_eq!(*kept.open().unwrap(), deployment);
         }
@@ -88,7 +88,7 @@ mod tests {
             let mut deployment = testing::running().deployment.as_deref().unwrap().clone();
             deployment.spec.as_mut().unwrap().replicas = Some(replicas);
             deployment.status.get_or_insert_default().observed_generation = Some(observed);
-            deployment.compact();
+            deployment.trim();
             Packed::of(deployment).unwrap()
         };
         let observed = |kept: &Packed<Deployment>| kept.open()?.status.as_ref()?.observed_generation;

@@ -10,7 +10,7 @@ use serde::{
 };
 use serde_json::value::RawValue;
 
-use super::partial::{Partial, skim};
+use super::partial::{Partial, project};
 
 /// An object, or what is known of one that cannot be parsed: one broken object must not stop a watch.
 ///
@@ -54,7 +54,7 @@ struct Head {
 impl<'de, K: Partial + DeserializeOwned> Deserialize<'de> for Parsed<K> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let text = Box::<RawValue>::deserialize(deserializer)?;
-        let text = skim(text.get(), &K::FIELDS);
+        let text = project(text.get(), &K::FIELDS);
         match serde_json::from_str(&text) {
             Ok(object) => Ok(Self::of(object)),
             Err(error) => {

@@ -33,7 +33,7 @@ pub(super) const BOOKS: FieldMask =
 
 /// The text of what `mask` keeps. A value of another kind than the mask expects stays as it is: whoever parses it has to find it
 /// wrong. `text` is known to be JSON.
-pub fn skim(text: &str, mask: &FieldMask) -> String {
+pub fn project(text: &str, mask: &FieldMask) -> String {
     let mut skimmer = Skimmer {
         text,
         at: 0,
@@ -229,7 +229,7 @@ mod tests {
     fn of_the_books_only_a_pod_template_or_a_count_changed_by_hand_is_kept() {
         const FIELDS: FieldMask = FieldMask::Most(&[("managedFields", FieldMask::Hands)]);
         let kept = |entries: &[Value]| {
-            let text = skim(
+            let text = project(
                 &json!({"name": "a", "managedFields": entries}).to_string(),
                 &FIELDS,
             );
@@ -262,15 +262,15 @@ mod tests {
         let text = r#" { "x" : [1,{"a":2}], "a" : {"\"x": "}\\"} , "o":{"drop":{"}":"]"},"z":-1.5e3 ,"n":null},
             "l":[ {"k":true,"j":"\\"},{}, 7 ], "y":"\"" }"#;
         assert_eq!(
-            skim(text, &FIELDS),
+            project(text, &FIELDS),
             r#"{"a":{"\"x": "}\\"},"o":{"z":-1.5e3,"n":null},"l":[{"k":true},{},7]}"#
         );
         for other in ["7", r#""a""#, "[1, 2]", "null", "-1"] {
-            assert_eq!(skim(other, &FIELDS), other);
+            assert_eq!(project(other, &FIELDS), other);
         }
-        assert_eq!(skim("{}", &FIELDS), "{}");
+        assert_eq!(project("{}", &FIELDS), "{}");
         assert_eq!(
-            skim(r#"{"l":{"k":1},"o":[1]}"#, &FIELDS),
+            project(r#"{"l":{"k":1},"o":[1]}"#, &FIELDS),
             r#"{"l":{"k":1},"o":[1]}"#
         );
     }
@@ -287,7 +287,7 @@ mod tests {
             let mut expected = object.clone();
             expected["metadata"].as_object_mut().unwrap().remove("managedFields");
             let written = if blanks { format!("{object:#}") } else { object.to_string() };
-            let kept: Value = serde_json::from_str(&skim(&written, &BOOKS)).unwrap();
+            let kept: Value = serde_json::from_str(&project(&written, &BOOKS)).unwrap();
             proptest::prop_assert_eq!(kept, expected);
         }
     }

@@ -34,7 +34,7 @@ const SPEC_DIGEST: &str = "workspaces.jupyter.org/spec-digest";
 /// A kind of child, and what is kept of it.
 pub trait Trim: Partial + Serialize + DeserializeOwned {
     /// Drops what no pass looks at.
-    fn compact(&mut self);
+    fn trim(&mut self);
 
     /// Takes out what passes look at, and of which a change alone is no reason for one.
     fn set_aside(&mut self) -> Option<i64> {
@@ -99,7 +99,7 @@ fn names_of(containers: Vec<Container>) -> Vec<Container> {
 }
 
 /// What messages say of a container, and where it listens.
-fn told_of(containers: Vec<Container>) -> Vec<Container> {
+fn partial_containers(containers: Vec<Container>) -> Vec<Container> {
     let told = |container: Container| Container {
         name: container.name,
         image: container.image,
@@ -149,7 +149,7 @@ fn states_of(containers: Vec<ContainerStatus>) -> Vec<ContainerStatus> {
 impl Trim for Deployment {
     /// Of the pod template only labels, the service account, claims and the names of containers are read back: what it was made
     /// from stands in an annotation. Of whoever wrote the object, only who changed the template behind our back.
-    fn compact(&mut self) {
+    fn trim(&mut self) {
         external_changes::remember(&mut self.metadata);
         if let Some(annotations) = &mut self.metadata.annotations {
             annotations.retain(|key, _| key.starts_with(names::RESERVED_PREFIX));
@@ -203,7 +203,7 @@ impl Trim for Deployment {
 impl Trim for ReplicaSet {
     /// All that is asked is whether it has no pod and makes none. It takes several steps there, and none of them says more than
     /// the one before.
-    fn compact(&mut self) {
+    fn trim(&mut self) {
         let is_empty = replica_set_is_empty(self);
         keep_mark(&mut self.metadata);
         self.metadata.generation = None;
@@ -223,13 +223,13 @@ impl Trim for ReplicaSet {
 
 impl Trim for Pod {
     /// Of the spec what messages name; of the status all that tells of trouble.
-    fn compact(&mut self) {
+    fn trim(&mut self) {
         keep_mark(&mut self.metadata);
         self.spec = self.spec.take().map(|spec| PodSpec {
             node_name: spec.node_name,
             volumes: spec.volumes.map(claims_of),
-            init_containers: spec.init_containers.map(told_of),
-            containers: told_of(spec.containers),
+            init_containers: spec.init_containers.map(partial_containers),
+            containers: partial_containers(spec.containers),
             ..PodSpec::default()
         });
         self.status = self.status.take().map(|status| PodStatus {
@@ -249,7 +249,7 @@ impl Trim for Pod {
 
 impl Trim for Service {
     /// What is compared with the plan; addresses are the cluster's business.
-    fn compact(&mut self) {
+    fn trim(&mut self) {
         self.status = None;
         if let Some(spec) = self.spec.take() {
             self.spec = Some(ServiceSpec {
@@ -263,18 +263,18 @@ impl Trim for Service {
 }
 
 impl Trim for PersistentVolumeClaim {
-    fn compact(&mut self) {}
+    fn trim(&mut self) {}
 }
 
 impl Trim for ServiceAccount {
-    fn compact(&mut self) {
+    fn trim(&mut self) {
         self.secrets = None;
         self.image_pull_secrets = None;
     }
 }
 
 impl Trim for NetworkPolicy {
-    fn compact(&mut self) {
+    fn trim(&mut self) {
         let digest = self.spec.as_ref().and_then(|_| digest(self));
         self.spec = None;
         if let Some(annotations) = &mut self.metadata.annotations {
@@ -316,7 +316,7 @@ mod tests {
                 "status": {"replicas": replicas, "observedGeneration": observed, "readyReplicas": replicas},
             }))
             .unwrap();
-            ReplicaSet::compact(&mut set);
+            ReplicaSet::trim(&mut set);
             set
         };
         let (running, empty) = (set(1, 1, 1, 1), set(0, 2, 2, 0));
@@ -325,7 +325,7 @@ mod tests {
         }
         assert!(replica_set_is_empty(&empty) && !replica_set_is_empty(&running));
         let mut again = empty.clone();
-        again.compact();
+        again.trim();
         assert_eq!(again, empty);
     }
 
@@ -339,11 +339,11 @@ mod tests {
             .unwrap()
         };
         let mut kept = policy(1);
-        kept.compact();
+        kept.trim();
         assert_eq!(kept.spec, None);
         assert_eq!(digest(&kept), digest(&policy(1)));
         assert_ne!(digest(&kept), digest(&policy(2)));
-        kept.compact();
+        kept.trim();
         assert_eq!(
             digest(&kept),
             None,
@@ -365,7 +365,7 @@ mod tests {
                 "resources": {"limits": {"memory": "1Gi"}}, "state": {"running": {}}}]},
         }))
         .unwrap();
-        pod.compact();
+        pod.trim();
         assert_eq!(
             serde_json::to_value(&pod).unwrap(),
             serde_json::json!({

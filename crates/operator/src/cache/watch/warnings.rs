@@ -149,13 +149,13 @@ fn nodes(
                 cluster_warnings.replace_nodes(std::mem::take(&mut listed));
                 all_workspaces(&stores)
             }
-            Ok(Change::Apply(node)) => told(
+            Ok(Change::Apply(node)) => note_node_change(
                 &cluster_warnings,
                 &stores,
                 &node.name_any(),
                 Some(stand_of(&node)),
             ),
-            Ok(Change::Delete(node)) => told(&cluster_warnings, &stores, &node.name_any(), None),
+            Ok(Change::Delete(node)) => note_node_change(&cluster_warnings, &stores, &node.name_any(), None),
             Err(error) => {
                 tracing::warn!(%error, kind = "Node", "the watch broke and is begun anew");
                 Vec::new()
@@ -163,7 +163,12 @@ fn nodes(
         })
 }
 
-fn told(cluster_warnings: &ClusterWarnings, stores: &Stores, name: &str, node: Option<Node>) -> Vec<Trigger> {
+fn note_node_change(
+    cluster_warnings: &ClusterWarnings,
+    stores: &Stores,
+    name: &str,
+    node: Option<Node>,
+) -> Vec<Trigger> {
     if cluster_warnings.note_node(name, node) {
         workspaces_on(name, stores)
     } else {

@@ -21,7 +21,7 @@ use super::{
 };
 use crate::{
     cache::{observed::Identity, watch::Trigger},
-    support::backoff::{part, spread},
+    support::backoff::{jitter, part},
 };
 
 /// Failures in a row after which people are told.
@@ -282,7 +282,7 @@ impl Book {
         entry.read(answer, now);
         let left = entry.left(now);
         let unused = left.is_zero();
-        let interval = spread(entry.interval());
+        let interval = jitter(entry.interval());
         let wait = if unused {
             interval
         } else {

@@ -104,7 +104,7 @@ mod tests {
 
     fn run_child(seconds: &str) -> std::process::ExitStatus {
         Command::new(std::env::current_exe().unwrap())
-            .args(["stall::tests::child", "--exact"])
+            .args(["watchdog::tests::child", "--exact"])
             .env(CHILD, seconds)
             .output()
             .unwrap()
