@@ -84,7 +84,7 @@ reasons! {
 
     TEMPLATE_NOT_FOUND = "TemplateNotFound", "Valid=False, Degraded=True",
         "The WorkspaceTemplate in spec.templateRef does not exist (yet).",
-        "Have it made: the workspace starts by itself when it arrives. Or create the workspace anew from another one (`kubectl get wst`).";
+        "Have it made: the workspace starts by itself when it arrives. Or delete the workspace and create it anew from another one (`kubectl get wst`): if it has files, first set spec.storage.retain: Retain, or its disk is deleted with it.";
     MANAGER_NOT_FOUND = "ManagerNotFound", "Valid=False, also of a WorkspaceTemplate, Degraded=True, Active=False of a WorkspaceShare",
         "The WorkspaceManager that the workspace or its template names does not exist (yet), or no manager is the default.",
         "Name one that exists in spec.managerRef (`kubectl get wsm`), or have one annotated `workspaces.jupyter.org/is-default: \"true\"`.";
@@ -165,7 +165,7 @@ reasons! {
 
     STORAGE_CLASS_NOT_FOUND = "StorageClassNotFound", "Degraded=True",
         "The storage class of a disk does not exist, or none is named and the cluster has no default.",
-        "Have the class made, or create the workspace anew with another spec.storage.storageClassName (an administrator sees them with `kubectl get storageclass`).";
+        "Have the class made (an administrator sees them with `kubectl get storageclass`). Or delete the workspace and create it anew with another spec.storage.storageClassName: this disk was never made, so no files are lost.";
     VOLUME_UNBOUND = "VolumeUnbound", "Degraded=True",
         "A claim has waited for a volume for over 60 s, its volume could not be made or is gone, or a claim that is mounted does not exist.",
         "Do what the message says; `kubectl describe pvc` tells more.";

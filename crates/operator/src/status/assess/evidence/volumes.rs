@@ -55,12 +55,12 @@ pub(super) fn missing_class(world: &World, now: Timestamp) -> Evidence {
     };
     let message = match class {
         Some(name) if classes.iter().all(|class| class.name_any() != name) => format!(
-            "The disk's storage class {name:?} does not exist. Have it made, or create the workspace anew with another \
-             spec.storage.storageClassName."
+            "The disk's storage class {name:?} does not exist. Have it made. Or delete the workspace and create it anew with another \
+             spec.storage.storageClassName: the disk was never made, so no files are lost."
         ),
         None if !classes.iter().any(|class| is_default(class)) => {
-            "The disk names no storage class and the cluster has no default one. Have a default made, or create the \
-             workspace anew with spec.storage.storageClassName."
+            "The disk names no storage class and the cluster has no default one. Have a default made. Or delete the \
+             workspace and create it anew with spec.storage.storageClassName: the disk was never made, so no files are lost."
                 .to_owned()
         }
         _ => return NONE,
