@@ -130,10 +130,10 @@ reasons! {
         "Correct spec.containerConfig, the image or what the message names.";
     CONTAINER_EXITED = "ContainerExited", "Degraded=True",
         "A container ended and is restarted; the message names the exit code.",
-        "See its output: `kubectl logs --previous`.";
+        "See its output: `kubectl logs --previous` (needs the right to read logs: ask an administrator otherwise).";
     CRASH_LOOPING = "CrashLooping", "Degraded=True",
         "A container ends again and again and is restarted ever later; the message names the exit code.",
-        "See its output: `kubectl logs --previous`. After a change, stop and start.";
+        "See its output: `kubectl logs --previous` (needs the right to read logs: ask an administrator otherwise). After a change, stop and start the workspace.";
     OOM_KILLED = "OOMKilled", "Degraded=True",
         "A container used more memory than its limit.",
         "Raise spec.resources.limits.memory, stop and start.";
@@ -142,7 +142,7 @@ reasons! {
         "Correct spec.lifecycle.postStart, stop and start.";
     READINESS_FAILED = "ReadinessFailed", "Degraded=True",
         "The container runs for over 60 s and its readiness probe has not succeeded.",
-        "Check that the application listens on 0.0.0.0 and on spec.port, or answers spec.readinessProbe; see `kubectl logs`.";
+        "Check that the application listens on 0.0.0.0 and on spec.port, or answers spec.readinessProbe. See its output: `kubectl logs` (needs the right to read logs: ask an administrator otherwise).";
 
     START_TIMEOUT = "StartTimeout", "Degraded=True",
         "The pod was not ready within status.resolved.startTimeoutMinutes of the beginning of its run. It goes on waiting; the message says what was in its way last.",
@@ -158,7 +158,7 @@ reasons! {
         "Stop and start the workspace by spec.desiredStatus. If nobody deleted the pod by hand, see who did: a drain, a descheduler or an autoscaler.";
     POD_NOT_MANAGED = "PodNotManaged", "Degraded=True",
         "A pod uses the disk, and no ReplicaSet of the workspace manages it: somebody changed the labels of the workspace's pod, or made a pod of their own. No other pod starts on the disk beside it, and the workspace is not Stopped while it runs.",
-        "Delete the pod that the message names once nobody needs it: the workspace goes on by itself.";
+        "Once nobody needs the pod that the message names, delete it (needs the right to delete pods: ask an administrator otherwise): the workspace goes on by itself.";
     NODE_LOST = "NodeLost", "Degraded=True",
         "The pod's node does not answer or is gone, so nobody knows whether the pod still runs. It is never deleted by force: two pods must not write to one disk.",
         "Bring the node back. If the machine is certainly off: `kubectl delete node <name>`, or taint it `node.kubernetes.io/out-of-service=nodeshutdown:NoExecute`; pod and disk are freed then.";
@@ -214,7 +214,7 @@ reasons! {
         "Take the child off whatever changes it: an autoscaler, a policy engine, or a second installation of this product.";
     NAME_CONFLICT = "NameConflict", "Degraded=True",
         "The name of a child is taken by an object that is not this workspace's.",
-        "Delete or rename that object, or create the workspace under another name.";
+        "Have an administrator delete that object, or create the workspace under another name.";
     QUOTA_EXCEEDED = "QuotaExceeded", "Degraded=True",
         "A ResourceQuota of the namespace refuses the pod, the disk or another child.",
         "Ask for less, stop another workspace, or have the quota raised: the workspace recovers by itself within a minute.";

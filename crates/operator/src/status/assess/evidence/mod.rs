@@ -159,7 +159,7 @@ fn orphaned(world: &World) -> Evidence {
     let message = format!(
         "Somebody deleted the Deployment {} and left its ReplicaSet {left}, as --cascade=orphan has it. Its pod runs until the \
          ReplicaSet is deleted, and no other run begins before that: two pods must not write to one disk. Once nobody needs the \
-         pod, have an administrator delete it: kubectl delete -n {} replicaset/{left}.",
+         pod, have an administrator delete it: `kubectl delete -n {} replicaset/{left}`.",
         world.identity.child_name(),
         world.identity.namespace,
         left = left.name_any(),
@@ -174,7 +174,8 @@ fn unmanaged(world: &World) -> Evidence {
     };
     let message = format!(
         "The pod {name} uses the disk, and no ReplicaSet of this workspace manages it: its labels were changed, or it is not this \
-         workspace's. No other pod starts on the disk while it runs. Delete it once nobody needs it: kubectl delete -n {} pod/{name}.",
+         workspace's. No other pod starts on the disk while it runs. Once nobody needs it, delete it with \
+         `kubectl delete -n {} pod/{name}` (needs the right to delete pods: ask an administrator otherwise).",
         world.identity.namespace,
         name = pod.name_any(),
     );

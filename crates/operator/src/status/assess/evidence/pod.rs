@@ -59,7 +59,7 @@ fn unscheduled(world: &World, message: &str, since: Option<&Time>, judging: Judg
     }
     if message.contains(UNBOUND) {
         let told = format!(
-            "A claim that the workspace mounts has no volume yet. See why: kubectl describe pvc -n {}",
+            "A claim that the workspace mounts has no volume yet. See why: `kubectl describe pvc -n {}`.",
             world.identity.namespace
         );
         return match remaining(since, SLOW, judging.now) {

@@ -100,8 +100,8 @@ fn own_terminating(world: &World) -> Evidence {
     let volume = claim.spec.as_ref().and_then(|spec| spec.volume_name.as_deref());
     let rescue = volume.map_or_else(String::new, |volume| {
         format!(
-            " An administrator can keep the volume with its files: kubectl patch pv {volume} -p \
-             '{{\"spec\":{{\"persistentVolumeReclaimPolicy\":\"Retain\"}}}}'."
+            " An administrator can keep the volume with its files: `kubectl patch pv {volume} -p \
+             '{{\"spec\":{{\"persistentVolumeReclaimPolicy\":\"Retain\"}}}}'`."
         )
     });
     let told = format!(
@@ -148,7 +148,7 @@ pub(super) fn unbound(world: &World, now: Timestamp) -> Evidence {
         )
     } else {
         format!(
-            "The disk has waited for a volume for over {} s. See why: kubectl describe -n {} pvc/{name}",
+            "The disk has waited for a volume for over {} s. See why: `kubectl describe -n {} pvc/{name}`.",
             SLOW.as_secs(),
             world.identity.namespace
         )
@@ -196,7 +196,7 @@ pub(super) fn of_pod(world: &World, pod: &Pod, now: Timestamp) -> Evidence {
     if let Some(message) = said("FailedAttachVolume") {
         let advice = if message.contains("Multi-Attach") {
             "Another node still holds the disk; it passes when that node lets go of it. If the node is off, or another \
-             pod uses the disk, see: kubectl get volumeattachments; kubectl get pods -o wide"
+             pod uses the disk, see `kubectl get volumeattachments` and `kubectl get pods -o wide`"
         } else {
             "It is tried again; if it lasts, tell the administrator"
         };
