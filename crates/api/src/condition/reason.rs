@@ -217,7 +217,7 @@ reasons! {
         "Have an administrator delete that object, or create the workspace under another name.";
     QUOTA_EXCEEDED = "QuotaExceeded", "Degraded=True",
         "A ResourceQuota of the namespace refuses the pod, the disk or another child.",
-        "Ask for less, stop another workspace, or have the quota raised: the workspace recovers by itself within a minute.";
+        "Ask for less, or have the quota raised. Or stop another workspace; if the message names the PersistentVolumeClaim, delete another workspace or a retained disk instead. The workspace recovers by itself within a minute.";
     POD_SECURITY_VIOLATION = "PodSecurityViolation", "Degraded=True",
         "The namespace's Pod Security level refuses the pod.",
         "Have the template's podSecurity or security contexts fit the namespace's level, or the other way round.";
