@@ -201,7 +201,7 @@ reasons! {
         "Somebody changed the pod template of the Deployment, and not the Workspace; the message names the field manager. It is also listed in status.pendingUpdate, as deployment.spec.template.",
         "Change the Workspace instead. The next start puts the pod template right.";
     REPLICAS_CORRECTED = "ReplicasCorrected", "Event",
-        "Somebody scaled the Deployment to more than one pod. A workspace runs one pod, so it was scaled back at once; for a moment more than one may have used the disk.",
+        "Somebody scaled the Deployment to more than one pod. A workspace runs one pod, so it was scaled back at once. The further pods stay pending; if a second one had a node, the message says that both may have used the disk.",
         "Leave the Deployment alone: spec.desiredStatus starts and stops the workspace. Take it off autoscalers.";
     DEPLOYMENT_RESTORED = "DeploymentRestored", "Event",
         "Somebody deleted the Deployment of a running workspace, or scaled it to none: a new run begins, because a workspace that is wanted running runs. Or somebody changed its strategy, paused it or set minReadySeconds: that is put back, and the pod stays.",
