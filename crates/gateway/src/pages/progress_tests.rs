@@ -68,11 +68,11 @@ fn a_start_without_trouble_grows_from_its_request_to_a_hundred() {
 fn every_reason_stands_at_its_step_and_the_owner_alone_is_told_which() {
     for known in reason::ALL {
         let stuck = target(Phase::Starting, known.name, false);
-        let Some(at) = state::steps_done(&stuck).1 else {
+        let (done, Some(at)) = state::steps_done(&stuck) else {
             continue;
         };
         let own = told(&stuck, Audience::Keeper);
-        assert_eq!((own.percent, own.step), (BEGINS[at], NAMES[at]), "{}", known.name);
+        assert_eq!((own.percent, own.step), (BEGINS[done], NAMES[at]), "{}", known.name);
         assert_eq!((own.reason.as_str(), own.end), (known.name, None));
         assert_eq!(own.message, stuck.message);
         let guests = told(&stuck, Audience::Guest);
@@ -85,6 +85,22 @@ fn every_reason_stands_at_its_step_and_the_owner_alone_is_told_which() {
         let failed = told(&target(Phase::Failed, known.name, false), Audience::Keeper);
         assert_eq!((failed.end, failed.step), (Some(End::Failed), NAMES[at]));
     }
+}
+
+#[test]
+fn scheduling_is_over_only_where_the_pod_has_a_node() {
+    let done = |word: &str| state::steps_done(&target(Phase::Failed, word, false));
+    for word in [
+        reason::STORAGE_CLASS_NOT_FOUND,
+        reason::VOLUME_UNBOUND,
+        reason::VOLUME_IN_USE,
+        reason::VOLUME_OF_ANOTHER_WORKSPACE,
+        reason::RETAINED_VOLUME_OF_ANOTHER_OWNER,
+    ] {
+        assert_eq!(done(word), (0, Some(1)), "{word}");
+    }
+    assert_eq!(done(reason::VOLUME_ATTACH_FAILED), (1, Some(1)));
+    assert_eq!(done(reason::IMAGE_PULL_FAILED), (2, Some(2)));
 }
 
 #[test]

@@ -244,6 +244,7 @@ pub(super) fn steps_done(target: &Target) -> (usize, Option<usize>) {
     let stuck = blocker(target).and_then(step_of);
     let has_started = target.story.as_deref().is_some_and(|story| story.started);
     let done = match stuck {
+        Some(_) if blocker(target).is_some_and(has_no_node) => 0,
         Some(at) => at,
         None if has_started => PREPARED,
         None => 0,
@@ -266,6 +267,18 @@ fn steps(done: usize, stuck: Option<usize>) -> Part {
             .map(|(at, what)| (*what, step(at)))
             .collect(),
     )
+}
+
+/// Whether a reason that stops the disk's step comes before the pod has a node.
+fn has_no_node(word: &str) -> bool {
+    [
+        reason::STORAGE_CLASS_NOT_FOUND,
+        reason::VOLUME_UNBOUND,
+        reason::VOLUME_IN_USE,
+        reason::VOLUME_OF_ANOTHER_WORKSPACE,
+        reason::RETAINED_VOLUME_OF_ANOTHER_OWNER,
+    ]
+    .contains(&word)
 }
 
 /// At which step a reason stops a start.
