@@ -88,6 +88,31 @@ fn every_reason_stands_at_its_step_and_the_owner_alone_is_told_which() {
 }
 
 #[test]
+fn a_page_says_that_it_opens_only_where_no_restart_is_needed() {
+    let page = |phase, word, audience| {
+        let told = told(&target(phase, word, false), audience);
+        told.page.unwrap().to_string()
+    };
+    let (opens, restart) = ("when the problem is solved", "After a change, stop and start");
+    for phase in [Phase::Starting, Phase::Failed] {
+        for word in [
+            reason::CONTAINER_EXITED,
+            reason::CRASH_LOOPING,
+            reason::OOM_KILLED,
+            reason::POST_START_HOOK_FAILED,
+        ] {
+            let own = page(phase, word, Audience::Keeper);
+            assert!(own.contains(restart) && !own.contains(opens), "{own}");
+            // The words would name the reason.
+            let guests = page(phase, word, Audience::Guest);
+            assert!(guests.contains(opens) && !guests.contains(restart), "{guests}");
+        }
+        let own = page(phase, reason::IMAGE_PULL_FAILED, Audience::Keeper);
+        assert!(own.contains(opens) && !own.contains(restart), "{own}");
+    }
+}
+
+#[test]
 fn scheduling_is_over_only_where_the_pod_has_a_node() {
     let done = |word: &str| state::steps_done(&target(Phase::Failed, word, false));
     for word in [

@@ -78,7 +78,7 @@ pub(super) fn message(domain: &Domain, target: &Target, audience: Audience, now:
             ..said(
                 "Starting",
                 format!("{name} is starting"),
-                lead(target),
+                &lead(target, audience),
                 Tone::Wait,
             )
         },
@@ -103,7 +103,7 @@ pub(super) fn message(domain: &Domain, target: &Target, audience: Audience, now:
             ..said(
                 "Failed",
                 format!("{name} cannot run"),
-                "This page opens the workspace when the problem is solved.",
+                when_solved(target, audience),
                 Tone::Bad,
             )
         },
@@ -140,10 +140,26 @@ fn stream(target: &Target) -> String {
 }
 
 /// What becomes of a start.
-fn lead(target: &Target) -> &'static str {
+fn lead(target: &Target, audience: Audience) -> String {
     match blocker(target) {
-        None => "This page opens the workspace when it is ready.",
-        Some(_) => "The start is blocked. This page opens the workspace when the problem is solved.",
+        None => "This page opens the workspace when it is ready.".to_owned(),
+        Some(_) => format!("The start is blocked. {}", when_solved(target, audience)),
+    }
+}
+
+/// What follows when the blocker is removed. The reason is for owner and administrators only.
+fn when_solved(target: &Target, audience: Audience) -> &'static str {
+    let needs_restart = [
+        reason::CONTAINER_EXITED,
+        reason::CRASH_LOOPING,
+        reason::OOM_KILLED,
+        reason::POST_START_HOOK_FAILED,
+    ];
+    match blocker(target) {
+        Some(word) if audience == Audience::Keeper && needs_restart.contains(&word) => {
+            "After a change, stop and start the workspace."
+        }
+        _ => "This page opens the workspace when the problem is solved.",
     }
 }
 
