@@ -274,6 +274,26 @@ async fn an_idle_stop_without_a_disk_gives_a_warning_about_lost_files() {
 }
 
 #[tokio::test]
+async fn a_warning_about_lost_files_names_what_the_template_allows() {
+    for (bounds, may_be_off) in [
+        (json!({}), true),
+        (json!({"maxIdleTimeoutInMinutes": 120}), false),
+        (json!({"allow": false}), false),
+    ] {
+        let mut template = testkit::objects::template("prod");
+        template.spec.default_idle_shutdown =
+            serde_json::from_value(json!({"idleTimeoutInMinutes": 30})).unwrap();
+        template.spec.idle_shutdown_overrides = serde_json::from_value(bounds).unwrap();
+        let webhook = Cluster::with(template).webhook();
+        let new = workspace(json!({"templateRef": "prod"}));
+        let answer = webhook.validate_create("alice", &new).await;
+        let warning = answer.warnings.iter().find(|it| it.contains("set spec.storage"));
+        let warning = warning.unwrap_or_else(|| panic!("{answer:?}"));
+        assert_eq!(warning.contains("idleShutdown.enabled: false"), may_be_off, "{warning}");
+    }
+}
+
+#[tokio::test]
 async fn a_stranger_learns_nothing_of_claims() {
     let mut there = cluster("standard", json!(false));
     there.grants.clear();

@@ -256,7 +256,7 @@ impl Referred {
             .any(|field| changes.spec.contains(*field));
         let template_known = !judgement.not_yet.as_ref().is_some_and(is_template);
         let may_warn = template_known && (request.is_create() || touched);
-        warnings.extend(idle_loses_files(judgement).filter(|_| may_warn));
+        warnings.extend(idle_loses_files(judgement, self.template.as_ref()).filter(|_| may_warn));
         let may_open = ["accessType", "managerRef"]
             .iter()
             .any(|field| changes.spec.contains(*field));
@@ -284,8 +284,8 @@ impl Referred {
     }
 }
 
-/// The warning that a stop for idleness loses the files.
-fn idle_loses_files(judgement: &Judgement) -> Option<String> {
+/// The warning that a stop for idleness loses the files, and what the template allows against it.
+fn idle_loses_files(judgement: &Judgement, template: Option<&WorkspaceTemplate>) -> Option<String> {
     let idle = judgement
         .effective
         .idle
@@ -293,9 +293,15 @@ fn idle_loses_files(judgement: &Judgement) -> Option<String> {
         .filter(|idle| idle.enabled == Some(true))?;
     let is_ephemeral = matches!(judgement.effective.home, Home::Ephemeral { .. });
     let minutes = idle.idle_timeout_in_minutes.filter(|_| is_ephemeral)?;
+    let may_be_off = template.is_none_or(|template| rules::validate::may_switch_idle_off(&template.spec));
+    let or_off = if may_be_off {
+        ", or idleShutdown.enabled: false"
+    } else {
+        ""
+    };
     Some(format!(
         "spec.idleShutdown: the workspace is stopped when nobody has used it for {minutes} min, and the files in its home directory are \
-         lost then, because it has no disk: set spec.storage, or idleShutdown.enabled: false"
+         lost then, because it has no disk: set spec.storage{or_off}"
     ))
 }
 
