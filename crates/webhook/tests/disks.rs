@@ -274,6 +274,38 @@ async fn an_idle_stop_without_a_disk_gives_a_warning_about_lost_files() {
 }
 
 #[tokio::test]
+async fn a_stop_without_a_disk_gives_a_warning() {
+    let webhook = cluster("standard", json!(false)).webhook();
+    let of = |status: &str, storage: Value| {
+        workspace(json!({"desiredStatus": status, "storage": storage}))
+    };
+    let no_disk = Value::Null;
+    let stop = webhook
+        .validate_update(
+            "alice",
+            &of("Running", no_disk.clone()),
+            &of("Stopped", no_disk.clone()),
+        )
+        .await;
+    assert!(stop.allowed, "{stop:?}");
+    assert_eq!(
+        stop.warnings,
+        ["the workspace has no disk: its files are deleted when it stops"]
+    );
+    let disk = json!({"size": "1Gi"});
+    for (before, after) in [
+        (of("Running", disk.clone()), of("Stopped", disk)),
+        (of("Stopped", no_disk.clone()), of("Running", no_disk.clone())),
+        (of("Stopped", no_disk.clone()), of("Stopped", no_disk)),
+    ] {
+        let answer = webhook.validate_update("alice", &before, &after).await;
+        assert!(answer.allowed, "{answer:?}");
+        let about_files = |it: &&String| it.contains("its files are deleted");
+        assert_eq!(answer.warnings.iter().find(about_files), None);
+    }
+}
+
+#[tokio::test]
 async fn a_warning_about_lost_files_names_what_the_template_allows() {
     for (bounds, may_be_off) in [
         (json!({}), true),

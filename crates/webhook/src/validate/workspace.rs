@@ -1,6 +1,7 @@
 //! Request for a Workspace -> what is wrong with it (IO).
 
 use api::names::{DEPRECATED, REPLACED_BY};
+use api::workspace::DesiredStatus;
 use api::{Workspace, WorkspaceExecutionProfile, WorkspaceManager, WorkspaceTemplate};
 use futures::future::{try_join, try_join3};
 use kube::{Resource, ResourceExt as _};
@@ -163,6 +164,9 @@ impl Referred {
         settings: &Settings,
     ) -> Findings {
         let mut found = Findings::default();
+        found
+            .warnings
+            .extend(self.stop_loses_files(request, changes, workspace, settings));
         let all = is_to_be_judged(request, changes);
         if !all && !changes.labels() {
             return found;
@@ -182,10 +186,33 @@ impl Referred {
             found
                 .invalid
                 .extend(self.terminating(request, changes, &judgement));
-            found.warnings = self.warnings(request, changes, workspace, &judgement);
+            found
+                .warnings
+                .extend(self.warnings(request, changes, workspace, &judgement));
             found.warnings.extend(unmended.map(|it| it.to_string()));
         }
         found
+    }
+
+    /// The warning that the stop which is asked for loses the files.
+    fn stop_loses_files(
+        &self,
+        request: &Request,
+        changes: &Changes,
+        workspace: &Workspace,
+        settings: &Settings,
+    ) -> Option<String> {
+        let stops = !request.is_create()
+            && changes.spec.contains("desiredStatus")
+            && workspace.spec.desired_status == DesiredStatus::Stopped;
+        let is_known = self.template.is_some() || workspace.spec.template_ref.is_none();
+        if !stops || !is_known {
+            return None;
+        }
+        let template = self.template.as_ref().map(|template| &template.spec);
+        let home = rules::effective(&workspace.spec, template, settings).home;
+        matches!(home, Home::Ephemeral { .. })
+            .then(|| "the workspace has no disk: its files are deleted when it stops".to_owned())
     }
 
     fn ask(
