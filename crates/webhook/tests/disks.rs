@@ -276,9 +276,7 @@ async fn an_idle_stop_without_a_disk_gives_a_warning_about_lost_files() {
 #[tokio::test]
 async fn a_stop_without_a_disk_gives_a_warning() {
     let webhook = cluster("standard", json!(false)).webhook();
-    let of = |status: &str, storage: Value| {
-        workspace(json!({"desiredStatus": status, "storage": storage}))
-    };
+    let of = |status: &str, storage: Value| workspace(json!({"desiredStatus": status, "storage": storage}));
     let no_disk = Value::Null;
     let stop = webhook
         .validate_update(
@@ -313,6 +311,7 @@ async fn a_warning_about_lost_files_names_what_the_template_allows() {
         (json!({"allow": false}), false),
     ] {
         let mut template = testkit::objects::template("prod");
+        template.spec.primary_storage = None;
         template.spec.default_idle_shutdown =
             serde_json::from_value(json!({"idleTimeoutInMinutes": 30})).unwrap();
         template.spec.idle_shutdown_overrides = serde_json::from_value(bounds).unwrap();
@@ -321,7 +320,11 @@ async fn a_warning_about_lost_files_names_what_the_template_allows() {
         let answer = webhook.validate_create("alice", &new).await;
         let warning = answer.warnings.iter().find(|it| it.contains("set spec.storage"));
         let warning = warning.unwrap_or_else(|| panic!("{answer:?}"));
-        assert_eq!(warning.contains("idleShutdown.enabled: false"), may_be_off, "{warning}");
+        assert_eq!(
+            warning.contains("idleShutdown.enabled: false"),
+            may_be_off,
+            "{warning}"
+        );
     }
 }
 

@@ -72,7 +72,12 @@ fn every_reason_stands_at_its_step_and_the_owner_alone_is_told_which() {
             continue;
         };
         let own = told(&stuck, Audience::Keeper);
-        assert_eq!((own.percent, own.step), (BEGINS[done], NAMES[at]), "{}", known.name);
+        assert_eq!(
+            (own.percent, own.step),
+            (BEGINS[done], NAMES[at]),
+            "{}",
+            known.name
+        );
         assert_eq!((own.reason.as_str(), own.end), (known.name, None));
         assert_eq!(own.message, stuck.message);
         let guests = told(&stuck, Audience::Guest);

@@ -232,7 +232,10 @@ mod tests {
             of_answer(child, 403, message).unwrap().message
         };
         let claim = told("PersistentVolumeClaim");
-        assert!(claim.contains("delete another workspace or a retained disk"), "{claim}");
+        assert!(
+            claim.contains("delete another workspace or a retained disk"),
+            "{claim}"
+        );
         assert!(!claim.contains("stop another"), "{claim}");
         assert!(told("Pod").contains("stop another workspace"));
     }

@@ -132,12 +132,17 @@ async fn judged(request: &Request, mended: DynamicObject, rules: &Rules, lookups
     let mut request = request.with(mended);
     request.is_refused = true;
     let outcome = async {
-        if let Answer::Patch { patch, .. } = recorded(&request, rules, lookups).await?
+        let (recorded, default) = recorded(&request, rules, lookups).await?;
+        if let Answer::Patch { patch, .. } = recorded
             && let Some(object) = patched(&request.object, &patch)
         {
             request.object = object;
         }
-        judge(&request, rules, lookups).await
+        let mut found = judge(&request, rules, lookups).await?;
+        if let Some(default) = default {
+            default.explain(&request.namespace, &mut found.forbidden);
+        }
+        Ok::<_, LookupError>(found)
     };
     outcome.await.unwrap_or_else(|error| {
         tracing::warn!(

@@ -32,11 +32,7 @@ fn settable(kind: Kind) -> &'static [&'static str] {
 
 /// Reserved keys that a user adds or changes. Stored ones may stay and may be removed.
 pub(super) fn reserved(request: &Request, changes: &Changes) -> Vec<Violation> {
-    let mut found = in_map(
-        "annotations",
-        &changes.annotations_set,
-        settable(request.kind),
-    );
+    let mut found = in_map("annotations", &changes.annotations_set, settable(request.kind));
     found.extend(in_map(
         "labels",
         &changes.labels_set,
@@ -84,19 +80,14 @@ pub(super) fn too_large(request: &Request, changes: &Changes) -> Option<Violatio
     })
 }
 
-fn in_map(
-    map: &str,
-    set: &BTreeSet<String>,
-    settable: &[&str],
-) -> Vec<Violation> {
+fn in_map(map: &str, set: &BTreeSet<String>, settable: &[&str]) -> Vec<Violation> {
     set.iter()
         .filter(|key| key.starts_with(RESERVED_PREFIX) && !settable.contains(&key.as_str()))
         .map(|key| {
             let meant = settable.iter().find(|known| is_similar(key, known));
             let meant = meant.map_or_else(String::new, |known| format!(", or write {known}"));
-            let rule = format!(
-                "this key is reserved, as all keys under {RESERVED_PREFIX}: leave it out{meant}"
-            );
+            let rule =
+                format!("this key is reserved, as all keys under {RESERVED_PREFIX}: leave it out{meant}");
             Violation::new(format!("metadata.{map}[{key}]"), "", rule)
         })
         .collect()
@@ -144,7 +135,7 @@ mod tests {
             said,
             [
                 "metadata.annotations[workspaces.jupyter.org/restarted-at]: \"now\" is no time: write it by RFC 3339, such as \
-              2026-01-31T12:00:00Z (date --utc +%FT%TZ)"
+              2026-01-31T12:00:00Z (date -u +%FT%TZ)"
             ]
         );
         assert_eq!(
@@ -165,8 +156,10 @@ mod tests {
         };
         assert_eq!(
             said("workspaces.jupyter.org/started-by"),
-            ["metadata.annotations[workspaces.jupyter.org/started-by]: this key is reserved, as all keys under \
-              workspaces.jupyter.org/: leave it out"]
+            [
+                "metadata.annotations[workspaces.jupyter.org/started-by]: this key is reserved, as all keys under \
+              workspaces.jupyter.org/: leave it out"
+            ]
         );
         for typed in ["restart-at", "restarted_at", "restartedat", "restarted-att"] {
             let said = said(&format!("workspaces.jupyter.org/{typed}"));
