@@ -20,9 +20,15 @@ const UNSEEN: &str = "Pending";
 /// Where a workspace stands.
 #[derive(Debug, Clone, PartialEq)]
 enum Progress {
-    Available,
+    /// What is wrong although it is available, if anything is.
+    Available {
+        warning: Option<String>,
+    },
     NotYet(String),
-    Failed { reason: String, message: String },
+    Failed {
+        reason: String,
+        message: String,
+    },
 }
 
 /// What was seen last, in words.
@@ -76,7 +82,12 @@ pub(crate) async fn until_available(
         };
         seen.trouble = None;
         match progress(&workspace) {
-            Progress::Available => return Ok(workspace),
+            Progress::Available { warning } => {
+                if let Some(warning) = warning {
+                    writeln!(err, "Warning: {warning}")?;
+                }
+                return Ok(workspace);
+            }
             Progress::Failed { reason, message } => {
                 return Err(Failure::NotAvailable {
                     name,
@@ -131,16 +142,21 @@ fn progress(workspace: &Workspace) -> Progress {
         condition::find(&status.conditions, type_)
             .filter(|condition| condition.status == value && condition.observed_generation >= generation)
     };
+    let (invalid, degraded) = (find(VALID, "False"), find(DEGRADED, "True"));
+    // A workspace can be available and degraded at once, for example while its disk cannot grow.
+    if find(AVAILABLE, "True").is_some() && status.url.is_some() {
+        let warning = invalid
+            .or(degraded)
+            .map(|condition| format!("{}: {}", condition.reason, condition.message));
+        return Progress::Available { warning };
+    }
     // What may pass by itself, such as a pod for which a node is still to come, leaves it on its way.
-    let failed = find(DEGRADED, "True").filter(|_| status.phase != Some(Phase::Starting));
-    if let Some(condition) = find(VALID, "False").or(failed) {
+    let failed = degraded.filter(|_| status.phase != Some(Phase::Starting));
+    if let Some(condition) = invalid.or(failed) {
         return Progress::Failed {
             reason: condition.reason.clone(),
             message: condition.message.clone(),
         };
-    }
-    if find(AVAILABLE, "True").is_some() && status.url.is_some() {
-        return Progress::Available;
     }
     let phase = status
         .phase
@@ -203,9 +219,27 @@ mod tests {
     #[test]
     fn available_needs_its_condition_for_this_generation_and_a_url() {
         let with = |generation, url: Option<&str>| json!({"url": url, "conditions": [condition(AVAILABLE, "True", generation)]});
-        assert_eq!(state(2, with(2, Some("https://x"))), Progress::Available);
-        assert_ne!(state(2, with(1, Some("https://x"))), Progress::Available);
-        assert_ne!(state(2, with(2, None)), Progress::Available);
+        let available = Progress::Available { warning: None };
+        assert_eq!(state(2, with(2, Some("https://x"))), available);
+        assert_ne!(state(2, with(1, Some("https://x"))), available);
+        assert_ne!(state(2, with(2, None)), available);
+    }
+
+    #[test]
+    fn running_available_and_degraded_ends_the_wait_with_a_warning() {
+        let with = |type_: &str, status: &str| {
+            let conditions = [condition(AVAILABLE, "True", 1), condition(type_, status, 1)];
+            state(
+                1,
+                json!({"phase": "Running", "url": "https://x", "conditions": conditions}),
+            )
+        };
+        let warned = Progress::Available {
+            warning: Some("Because: of this".into()),
+        };
+        assert_eq!(with(DEGRADED, "True"), warned);
+        assert_eq!(with(VALID, "False"), warned);
+        assert_eq!(with(DEGRADED, "False"), Progress::Available { warning: None });
     }
 
     #[test]

@@ -145,6 +145,22 @@ async fn waiting_prints_states_and_then_the_url() {
 }
 
 #[tokio::test]
+async fn waiting_for_what_is_available_and_degraded_succeeds_with_a_warning() {
+    let server = Server::default();
+    server.state(json!({
+        "phase": "Running", "url": "https://demo.example.org/", "conditions": [
+            condition("Available", "True", "Ready", ""),
+            condition("Degraded", "True", "VolumeResizeFailed", "The disk was not grown."),
+        ]
+    }));
+    let ran = run(&server, "demo --wait").await;
+    let warning = "Warning: VolumeResizeFailed: The disk was not grown.\n";
+    assert!(ran.err.ends_with(warning), "{}", ran.err);
+    assert!(ran.out.ends_with("https://demo.example.org/\n"), "{}", ran.out);
+    assert_eq!(ran.code(), 0);
+}
+
+#[tokio::test]
 async fn waiting_for_a_format_prints_the_available_object_once() {
     let server = Server::default();
     server.state(json!({"url": "https://demo.example.org/", "conditions": [condition("Available", "True", "Ready", "")]}));

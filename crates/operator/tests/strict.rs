@@ -42,7 +42,7 @@ async fn what_runs_without_a_template_runs_on_when_one_is_required_and_does_not_
         let valid = condition::find(&status.conditions, VALID).unwrap();
         assert!(valid.message.contains(words), "{}", valid.message);
         assert!(
-            valid.message.contains("make a workspace anew"),
+            valid.message.contains("must be deleted and created anew"),
             "{}",
             valid.message
         );

@@ -274,6 +274,61 @@ async fn an_idle_stop_without_a_disk_gives_a_warning_about_lost_files() {
 }
 
 #[tokio::test]
+async fn a_stop_without_a_disk_gives_a_warning() {
+    let webhook = cluster("standard", json!(false)).webhook();
+    let of = |status: &str, storage: Value| workspace(json!({"desiredStatus": status, "storage": storage}));
+    let no_disk = Value::Null;
+    let stop = webhook
+        .validate_update(
+            "alice",
+            &of("Running", no_disk.clone()),
+            &of("Stopped", no_disk.clone()),
+        )
+        .await;
+    assert!(stop.allowed, "{stop:?}");
+    assert_eq!(
+        stop.warnings,
+        ["the workspace has no disk: its files are deleted when it stops"]
+    );
+    let disk = json!({"size": "1Gi"});
+    for (before, after) in [
+        (of("Running", disk.clone()), of("Stopped", disk)),
+        (of("Stopped", no_disk.clone()), of("Running", no_disk.clone())),
+        (of("Stopped", no_disk.clone()), of("Stopped", no_disk)),
+    ] {
+        let answer = webhook.validate_update("alice", &before, &after).await;
+        assert!(answer.allowed, "{answer:?}");
+        let about_files = |it: &&String| it.contains("its files are deleted");
+        assert_eq!(answer.warnings.iter().find(about_files), None);
+    }
+}
+
+#[tokio::test]
+async fn a_warning_about_lost_files_names_what_the_template_allows() {
+    for (bounds, may_be_off) in [
+        (json!({}), true),
+        (json!({"maxIdleTimeoutInMinutes": 120}), false),
+        (json!({"allow": false}), false),
+    ] {
+        let mut template = testkit::objects::template("prod");
+        template.spec.primary_storage = None;
+        template.spec.default_idle_shutdown =
+            serde_json::from_value(json!({"idleTimeoutInMinutes": 30})).unwrap();
+        template.spec.idle_shutdown_overrides = serde_json::from_value(bounds).unwrap();
+        let webhook = Cluster::with(template).webhook();
+        let new = workspace(json!({"templateRef": "prod"}));
+        let answer = webhook.validate_create("alice", &new).await;
+        let warning = answer.warnings.iter().find(|it| it.contains("set spec.storage"));
+        let warning = warning.unwrap_or_else(|| panic!("{answer:?}"));
+        assert_eq!(
+            warning.contains("idleShutdown.enabled: false"),
+            may_be_off,
+            "{warning}"
+        );
+    }
+}
+
+#[tokio::test]
 async fn a_stranger_learns_nothing_of_claims() {
     let mut there = cluster("standard", json!(false));
     there.grants.clear();

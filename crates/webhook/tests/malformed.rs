@@ -185,7 +185,7 @@ async fn a_template_that_the_user_may_not_use_is_refused_without_its_content() {
     };
     let answer = created(refusing, "alice", &object).await;
     assert_eq!(answer.code, 403, "{answer:?}");
-    assert!(answer.message.contains("is not yours to use"), "{answer:?}");
+    assert!(answer.message.contains("you may not use it"), "{answer:?}");
     assert!(answer.message.contains(r#"storage.size: "10 GB""#), "{answer:?}");
     assert!(!answer.message.contains("evil"), "{answer:?}");
 }

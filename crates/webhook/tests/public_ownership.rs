@@ -151,7 +151,7 @@ async fn an_editor_needs_the_rights_of_a_start_and_may_stop_without() {
     let start = changed(&stopped, "/spec/desiredStatus", json!("Running"));
     let answer = webhook.validate_update("bob", &stopped, &start).await;
     assert_eq!(answer.code, 403);
-    assert!(answer.message.contains("is not yours to use"), "{answer:?}");
+    assert!(answer.message.contains("you may not use it"), "{answer:?}");
     assert!(webhook.validate_update("alice", &stopped, &start).await.allowed);
     let stop = changed(&running, "/spec/desiredStatus", json!("Stopped"));
     assert!(webhook.validate_update("bob", &running, &stop).await.allowed);

@@ -39,7 +39,8 @@ async fn a_template_is_used_only_with_the_right_and_its_content_is_hidden() {
     assert_eq!(answer.code, 403);
     assert_eq!(
         answer.message,
-        r#"spec.templateRef: "prod" is not yours to use: choose another WorkspaceTemplate, or ask an administrator for the verb use on it"#
+        "spec.templateRef: \"prod\" does not exist, or you may not use it: choose another WorkspaceTemplate (kubectl get \
+         workspacetemplates), or ask an administrator for the verb use on it"
     );
     // One that does not exist gets the same answer.
     other["spec"]["templateRef"] = json!("secret");
@@ -65,7 +66,7 @@ async fn a_manager_that_is_named_needs_the_right_and_the_default_one_does_not() 
     assert!(
         refused
             .message
-            .starts_with(r#"spec.managerRef: "main" is not yours to use"#)
+            .starts_with(r#"spec.managerRef: "main" does not exist, or you may not use it"#)
     );
     assert!(
         webhook
@@ -137,7 +138,7 @@ async fn a_profile_or_manager_without_the_right_is_hidden() {
     assert_eq!(refused.code, 403);
     assert!(!refused.message.contains("Confidential"), "{refused:?}");
     assert_eq!(
-        refused.message.matches("is not yours to use").count(),
+        refused.message.matches("you may not use it").count(),
         2,
         "{refused:?}"
     );

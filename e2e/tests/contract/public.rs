@@ -153,7 +153,7 @@ async fn a_template_makes_its_workspaces_public_and_a_start_needs_the_right_to_u
     let start = merge(json!({"spec": {"desiredStatus": "Running"}}));
     refused(
         bob.patch("ours", &PatchParams::default(), &start).await,
-        "is not yours to use",
+        "you may not use it",
     )?;
     scratch.grant("bob-uses-it", "bob", &uses).await?;
     // What was denied a moment ago is remembered for ten seconds.

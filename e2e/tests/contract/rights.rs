@@ -78,12 +78,12 @@ async fn templates_are_used_by_those_to_whom_roles_grant_them_by_name() -> anyho
     let alice = alice(&scratch).await?;
     for name in [&open, &closed] {
         let refused = refusal(alice.create(&dry(), &of(json!({"templateRef": name}))?).await)?;
-        assert!(refused.contains("is not yours to use"), "{refused}");
+        assert!(refused.contains("you may not use it"), "{refused}");
     }
     // A template that does not exist gets the same words.
     let missing = format!("{}-missing", scratch.namespace);
     let refused = refusal(alice.create(&dry(), &of(json!({"templateRef": missing}))?).await)?;
-    assert!(refused.contains("is not yours to use"), "{refused}");
+    assert!(refused.contains("you may not use it"), "{refused}");
 
     scratch
         .grant("use", "alice", &using("workspacetemplates", &open))
@@ -141,7 +141,7 @@ async fn a_template_that_is_granted_to_a_group_is_its_members_to_use_and_nobody_
     let longer = format!("{group}-2");
     for groups in [&[][..], &[longer.as_str()]] {
         let refused = refusal(carol_of(groups).await?.create(&dry(), &wanted).await)?;
-        assert!(refused.contains("is not yours to use"), "{groups:?}: {refused}");
+        assert!(refused.contains("you may not use it"), "{groups:?}: {refused}");
     }
     scratch.finish().await?;
     forget(&[&name]).await
@@ -212,7 +212,7 @@ async fn managers_and_profiles_need_the_right_when_the_workspace_names_them() ->
     ] {
         let refused = refusal(alice.create(&dry(), &of(spec)?).await)?;
         assert!(
-            refused.contains(field) && refused.contains("is not yours to use"),
+            refused.contains(field) && refused.contains("you may not use it"),
             "{refused}"
         );
     }

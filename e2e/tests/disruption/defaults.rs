@@ -163,8 +163,8 @@ async fn a_disk_without_class_where_none_is_the_default_says_what_to_do_and_bind
         let told = says(&workspaces, "ws", DEGRADED, missing).await?;
         assert_eq!(
             told,
-            "The disk names no storage class and the cluster has no default one. Have a default made, or create the workspace anew \
-             with spec.storage.storageClassName."
+            "The disk names no storage class and the cluster has no default one. Have a default made. Or delete the \
+             workspace and create it anew with spec.storage.storageClassName: the disk was never made, so no files are lost."
         );
         workspace::reached(&workspaces, "ws", Phase::Failed).await?;
         Ok(())

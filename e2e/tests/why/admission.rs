@@ -307,7 +307,11 @@ async fn name_is_taken(scene: &Scene) -> anyhow::Result<()> {
         .await?;
     scene.create(json!({})).await?;
     scene
-        .told(reason::NAME_CONFLICT, &[&name, "Delete or rename it"], created())
+        .told(
+            reason::NAME_CONFLICT,
+            &[&name, "Delete it (an administrator can)"],
+            created(),
+        )
         .await?;
     scene.delete::<Service>(&name).await?;
     scene.recovered().await

@@ -84,7 +84,7 @@ reasons! {
 
     TEMPLATE_NOT_FOUND = "TemplateNotFound", "Valid=False, Degraded=True",
         "The WorkspaceTemplate in spec.templateRef does not exist (yet).",
-        "Have it made: the workspace starts by itself when it arrives. Or create the workspace anew from another one (`kubectl get wst`).";
+        "Have it made: the workspace starts by itself when it arrives. Or delete the workspace and create it anew from another one (`kubectl get wst`): if it has files, first set spec.storage.retain: Retain, or its disk is deleted with it.";
     MANAGER_NOT_FOUND = "ManagerNotFound", "Valid=False, also of a WorkspaceTemplate, Degraded=True, Active=False of a WorkspaceShare",
         "The WorkspaceManager that the workspace or its template names does not exist (yet), or no manager is the default.",
         "Name one that exists in spec.managerRef (`kubectl get wsm`), or have one annotated `workspaces.jupyter.org/is-default: \"true\"`.";
@@ -130,10 +130,10 @@ reasons! {
         "Correct spec.containerConfig, the image or what the message names.";
     CONTAINER_EXITED = "ContainerExited", "Degraded=True",
         "A container ended and is restarted; the message names the exit code.",
-        "See its output: `kubectl logs --previous`.";
+        "See its output: `kubectl logs --previous` (needs the right to read logs: ask an administrator otherwise).";
     CRASH_LOOPING = "CrashLooping", "Degraded=True",
         "A container ends again and again and is restarted ever later; the message names the exit code.",
-        "See its output: `kubectl logs --previous`. After a change, stop and start.";
+        "See its output: `kubectl logs --previous` (needs the right to read logs: ask an administrator otherwise). After a change, stop and start the workspace.";
     OOM_KILLED = "OOMKilled", "Degraded=True",
         "A container used more memory than its limit.",
         "Raise spec.resources.limits.memory, stop and start.";
@@ -142,7 +142,7 @@ reasons! {
         "Correct spec.lifecycle.postStart, stop and start.";
     READINESS_FAILED = "ReadinessFailed", "Degraded=True",
         "The container runs for over 60 s and its readiness probe has not succeeded.",
-        "Check that the application listens on 0.0.0.0 and on spec.port, or answers spec.readinessProbe; see `kubectl logs`.";
+        "Check that the application listens on 0.0.0.0 and on spec.port, or answers spec.readinessProbe. See its output: `kubectl logs` (needs the right to read logs: ask an administrator otherwise).";
 
     START_TIMEOUT = "StartTimeout", "Degraded=True",
         "The pod was not ready within status.resolved.startTimeoutMinutes of the beginning of its run. It goes on waiting; the message says what was in its way last.",
@@ -158,14 +158,14 @@ reasons! {
         "Stop and start the workspace by spec.desiredStatus. If nobody deleted the pod by hand, see who did: a drain, a descheduler or an autoscaler.";
     POD_NOT_MANAGED = "PodNotManaged", "Degraded=True",
         "A pod uses the disk, and no ReplicaSet of the workspace manages it: somebody changed the labels of the workspace's pod, or made a pod of their own. No other pod starts on the disk beside it, and the workspace is not Stopped while it runs.",
-        "Delete the pod that the message names once nobody needs it: the workspace goes on by itself.";
+        "Once nobody needs the pod that the message names, delete it (needs the right to delete pods: ask an administrator otherwise): the workspace goes on by itself.";
     NODE_LOST = "NodeLost", "Degraded=True",
         "The pod's node does not answer or is gone, so nobody knows whether the pod still runs. It is never deleted by force: two pods must not write to one disk.",
         "Bring the node back. If the machine is certainly off: `kubectl delete node <name>`, or taint it `node.kubernetes.io/out-of-service=nodeshutdown:NoExecute`; pod and disk are freed then.";
 
     STORAGE_CLASS_NOT_FOUND = "StorageClassNotFound", "Degraded=True",
         "The storage class of a disk does not exist, or none is named and the cluster has no default.",
-        "Have the class made, or create the workspace anew with another spec.storage.storageClassName (an administrator sees them with `kubectl get storageclass`).";
+        "Have the class made (an administrator sees them with `kubectl get storageclass`). Or delete the workspace and create it anew with another spec.storage.storageClassName: this disk was never made, so no files are lost.";
     VOLUME_UNBOUND = "VolumeUnbound", "Degraded=True",
         "A claim has waited for a volume for over 60 s, its volume could not be made or is gone, or a claim that is mounted does not exist.",
         "Do what the message says; `kubectl describe pvc` tells more.";
@@ -201,7 +201,7 @@ reasons! {
         "Somebody changed the pod template of the Deployment, and not the Workspace; the message names the field manager. It is also listed in status.pendingUpdate, as deployment.spec.template.",
         "Change the Workspace instead. The next start puts the pod template right.";
     REPLICAS_CORRECTED = "ReplicasCorrected", "Event",
-        "Somebody scaled the Deployment to more than one pod. A workspace runs one pod, so it was scaled back at once; for a moment more than one may have used the disk.",
+        "Somebody scaled the Deployment to more than one pod. A workspace runs one pod, so it was scaled back at once. The further pods stay pending; if a second one had a node, the message says that both may have used the disk.",
         "Leave the Deployment alone: spec.desiredStatus starts and stops the workspace. Take it off autoscalers.";
     DEPLOYMENT_RESTORED = "DeploymentRestored", "Event",
         "Somebody deleted the Deployment of a running workspace, or scaled it to none: a new run begins, because a workspace that is wanted running runs. Or somebody changed its strategy, paused it or set minReadySeconds: that is put back, and the pod stays.",
@@ -214,10 +214,10 @@ reasons! {
         "Take the child off whatever changes it: an autoscaler, a policy engine, or a second installation of this product.";
     NAME_CONFLICT = "NameConflict", "Degraded=True",
         "The name of a child is taken by an object that is not this workspace's.",
-        "Delete or rename that object, or create the workspace under another name.";
+        "Have an administrator delete that object, or create the workspace under another name.";
     QUOTA_EXCEEDED = "QuotaExceeded", "Degraded=True",
         "A ResourceQuota of the namespace refuses the pod, the disk or another child.",
-        "Ask for less, stop another workspace, or have the quota raised: the workspace recovers by itself within a minute.";
+        "Ask for less, or have the quota raised. Or stop another workspace; if the message names the PersistentVolumeClaim, delete another workspace or a retained disk instead. The workspace recovers by itself within a minute.";
     POD_SECURITY_VIOLATION = "PodSecurityViolation", "Degraded=True",
         "The namespace's Pod Security level refuses the pod.",
         "Have the template's podSecurity or security contexts fit the namespace's level, or the other way round.";

@@ -68,11 +68,16 @@ fn a_start_without_trouble_grows_from_its_request_to_a_hundred() {
 fn every_reason_stands_at_its_step_and_the_owner_alone_is_told_which() {
     for known in reason::ALL {
         let stuck = target(Phase::Starting, known.name, false);
-        let Some(at) = state::steps_done(&stuck).1 else {
+        let (done, Some(at)) = state::steps_done(&stuck) else {
             continue;
         };
         let own = told(&stuck, Audience::Keeper);
-        assert_eq!((own.percent, own.step), (BEGINS[at], NAMES[at]), "{}", known.name);
+        assert_eq!(
+            (own.percent, own.step),
+            (BEGINS[done], NAMES[at]),
+            "{}",
+            known.name
+        );
         assert_eq!((own.reason.as_str(), own.end), (known.name, None));
         assert_eq!(own.message, stuck.message);
         let guests = told(&stuck, Audience::Guest);
@@ -85,6 +90,47 @@ fn every_reason_stands_at_its_step_and_the_owner_alone_is_told_which() {
         let failed = told(&target(Phase::Failed, known.name, false), Audience::Keeper);
         assert_eq!((failed.end, failed.step), (Some(End::Failed), NAMES[at]));
     }
+}
+
+#[test]
+fn a_page_says_that_it_opens_only_where_no_restart_is_needed() {
+    let page = |phase, word, audience| {
+        let told = told(&target(phase, word, false), audience);
+        told.page.unwrap().to_string()
+    };
+    let (opens, restart) = ("when the problem is solved", "After a change, stop and start");
+    for phase in [Phase::Starting, Phase::Failed] {
+        for word in [
+            reason::CONTAINER_EXITED,
+            reason::CRASH_LOOPING,
+            reason::OOM_KILLED,
+            reason::POST_START_HOOK_FAILED,
+        ] {
+            let own = page(phase, word, Audience::Keeper);
+            assert!(own.contains(restart) && !own.contains(opens), "{own}");
+            // The words would name the reason.
+            let guests = page(phase, word, Audience::Guest);
+            assert!(guests.contains(opens) && !guests.contains(restart), "{guests}");
+        }
+        let own = page(phase, reason::IMAGE_PULL_FAILED, Audience::Keeper);
+        assert!(own.contains(opens) && !own.contains(restart), "{own}");
+    }
+}
+
+#[test]
+fn scheduling_is_over_only_where_the_pod_has_a_node() {
+    let done = |word: &str| state::steps_done(&target(Phase::Failed, word, false));
+    for word in [
+        reason::STORAGE_CLASS_NOT_FOUND,
+        reason::VOLUME_UNBOUND,
+        reason::VOLUME_IN_USE,
+        reason::VOLUME_OF_ANOTHER_WORKSPACE,
+        reason::RETAINED_VOLUME_OF_ANOTHER_OWNER,
+    ] {
+        assert_eq!(done(word), (0, Some(1)), "{word}");
+    }
+    assert_eq!(done(reason::VOLUME_ATTACH_FAILED), (1, Some(1)));
+    assert_eq!(done(reason::IMAGE_PULL_FAILED), (2, Some(2)));
 }
 
 #[test]

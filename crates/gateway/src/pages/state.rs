@@ -78,7 +78,7 @@ pub(super) fn message(domain: &Domain, target: &Target, audience: Audience, now:
             ..said(
                 "Starting",
                 format!("{name} is starting"),
-                lead(target),
+                &lead(target, audience),
                 Tone::Wait,
             )
         },
@@ -103,7 +103,7 @@ pub(super) fn message(domain: &Domain, target: &Target, audience: Audience, now:
             ..said(
                 "Failed",
                 format!("{name} cannot run"),
-                "This page opens the workspace when the problem is solved.",
+                when_solved(target, audience),
                 Tone::Bad,
             )
         },
@@ -140,10 +140,26 @@ fn stream(target: &Target) -> String {
 }
 
 /// What becomes of a start.
-fn lead(target: &Target) -> &'static str {
+fn lead(target: &Target, audience: Audience) -> String {
     match blocker(target) {
-        None => "This page opens the workspace when it is ready.",
-        Some(_) => "The start is blocked. This page opens the workspace when the problem is solved.",
+        None => "This page opens the workspace when it is ready.".to_owned(),
+        Some(_) => format!("The start is blocked. {}", when_solved(target, audience)),
+    }
+}
+
+/// What follows when the blocker is removed. The reason is for owner and administrators only.
+fn when_solved(target: &Target, audience: Audience) -> &'static str {
+    let needs_restart = [
+        reason::CONTAINER_EXITED,
+        reason::CRASH_LOOPING,
+        reason::OOM_KILLED,
+        reason::POST_START_HOOK_FAILED,
+    ];
+    match blocker(target) {
+        Some(word) if audience == Audience::Keeper && needs_restart.contains(&word) => {
+            "After a change, stop and start the workspace."
+        }
+        _ => "This page opens the workspace when the problem is solved.",
     }
 }
 
@@ -244,6 +260,7 @@ pub(super) fn steps_done(target: &Target) -> (usize, Option<usize>) {
     let stuck = blocker(target).and_then(step_of);
     let has_started = target.story.as_deref().is_some_and(|story| story.started);
     let done = match stuck {
+        Some(_) if blocker(target).is_some_and(has_no_node) => 0,
         Some(at) => at,
         None if has_started => PREPARED,
         None => 0,
@@ -266,6 +283,18 @@ fn steps(done: usize, stuck: Option<usize>) -> Part {
             .map(|(at, what)| (*what, step(at)))
             .collect(),
     )
+}
+
+/// Whether a reason that stops the disk's step comes before the pod has a node.
+fn has_no_node(word: &str) -> bool {
+    [
+        reason::STORAGE_CLASS_NOT_FOUND,
+        reason::VOLUME_UNBOUND,
+        reason::VOLUME_IN_USE,
+        reason::VOLUME_OF_ANOTHER_WORKSPACE,
+        reason::RETAINED_VOLUME_OF_ANOTHER_OWNER,
+    ]
+    .contains(&word)
 }
 
 /// At which step a reason stops a start.

@@ -1,6 +1,7 @@
 //! What somebody did to a Deployment -> the Event that says so (pure).
 
 use api::{Workspace, WorkspaceStatus, condition::reason, workspace::DesiredStatus};
+use k8s_openapi::api::core::v1::Pod;
 use kube::runtime::events::{Event, EventType};
 use serde_json::{Map, Value};
 
@@ -10,12 +11,17 @@ use crate::{
     status::transitions::note,
 };
 
-/// Somebody wanted several pods at one disk.
-pub(super) fn corrected(identity: &Identity, before: i32, replicas: i32) -> Event {
+/// Somebody wanted several pods at one disk. `observed` is what was found then.
+pub(super) fn corrected(observed: &Observed, before: i32, replicas: i32) -> Event {
+    let node = |pod: &Pod| pod.spec.as_ref()?.node_name.clone();
+    let disk = if observed.live_pods().filter_map(node).count() > 1 {
+        "More than one pod had a node, and may have used the disk."
+    } else {
+        "The further pods stayed pending: one pod used the disk."
+    };
     let text = format!(
-        "The Deployment {} was scaled to {before} pods, and a workspace runs one: it is scaled to {replicas} again. More than \
-         one pod may have used the disk for a moment.",
-        identity.child_name()
+        "The Deployment {} was scaled to {before} pods, and a workspace runs one: it is scaled to {replicas} again. {disk}",
+        observed.identity.child_name()
     );
     warning(reason::REPLICAS_CORRECTED, &text)
 }
@@ -79,5 +85,30 @@ fn warning(reason: &str, text: &str) -> Event {
         note: Some(note(text)),
         action: "Scale".to_owned(),
         secondary: None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing;
+
+    #[test]
+    fn a_correction_says_whether_a_second_pod_had_a_node() {
+        let mut observed = testing::running();
+        let on_node = |name: &str, node: Option<&str>, pod: &Pod| {
+            let mut pod = pod.clone();
+            pod.metadata.name = Some(name.to_owned());
+            pod.spec.get_or_insert_default().node_name = node.map(str::to_owned);
+            pod.into()
+        };
+        let first = observed.pods[0].as_ref().clone();
+        let mut told = |second: Option<&str>| {
+            observed.pods = vec![on_node("a", Some("n1"), &first), on_node("b", second, &first)];
+            corrected(&observed, 2, 1).note.unwrap_or_default()
+        };
+        let (pending, placed) = (told(None), told(Some("n2")));
+        assert!(pending.ends_with("one pod used the disk."), "{pending}");
+        assert!(placed.ends_with("may have used the disk."), "{placed}");
     }
 }

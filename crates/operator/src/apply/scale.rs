@@ -93,7 +93,12 @@ pub(super) async fn scale(context: &Context, replicas: i32, applied: &mut Applie
         return Ok(());
     }
     if before > 1 {
-        publish::event(context, &identity, events::corrected(&identity, before, replicas)).await;
+        publish::event(
+            context,
+            &identity,
+            events::corrected(&applied.observed, before, replicas),
+        )
+        .await;
     }
     if !restored.is_empty() {
         publish::event(context, &identity, events::restored(&identity, &restored)).await;

@@ -159,7 +159,7 @@ impl fmt::Display for Blocker {
             Self::Refused(refusal) => f.write_str(&refusal.message),
             Self::Conflict { kind, name } => write!(
                 f,
-                "A {kind} named {name} exists and is not this workspace's. Delete or rename it, or create the workspace \
+                "A {kind} named {name} exists and is not this workspace's. Delete it (an administrator can), or create the workspace \
                  under another name."
             ),
             Self::Leaving { kind, name } => write!(f, "Waiting for an earlier {kind} {name} to be gone."),

@@ -50,7 +50,13 @@ pub fn of_pod(child: &str, message: &str, profile: Option<&str>) -> Refusal {
         return missing.told(profile);
     }
     let is = |words: &[&str]| words.iter().any(|word| message.contains(word));
-    let (reason, advice) = if is(&["exceeded quota", "failed quota"]) {
+    let (reason, advice) = if is(&["exceeded quota", "failed quota"]) && child == "PersistentVolumeClaim" {
+        // A stopped workspace keeps its disk.
+        (
+            reason::QUOTA_EXCEEDED,
+            "Ask for less, delete another workspace or a retained disk, or have the namespace's quota raised",
+        )
+    } else if is(&["exceeded quota", "failed quota"]) {
         (
             reason::QUOTA_EXCEEDED,
             "Ask for less, stop another workspace, or have the namespace's quota raised",
@@ -217,6 +223,21 @@ mod tests {
             assert_eq!(refusal.reason, expected, "{message}");
             assert!(refusal.message.contains(gist(message)));
         }
+    }
+
+    #[test]
+    fn a_quota_on_storage_is_not_relieved_by_a_stop() {
+        let told = |child| {
+            let message = "x is forbidden: exceeded quota: q, requested: requests.storage=1Gi";
+            of_answer(child, 403, message).unwrap().message
+        };
+        let claim = told("PersistentVolumeClaim");
+        assert!(
+            claim.contains("delete another workspace or a retained disk"),
+            "{claim}"
+        );
+        assert!(!claim.contains("stop another"), "{claim}");
+        assert!(told("Pod").contains("stop another workspace"));
     }
 
     #[test]

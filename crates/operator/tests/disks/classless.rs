@@ -62,8 +62,8 @@ async fn a_disk_that_names_no_class_where_none_is_the_default_says_what_to_do_an
             degraded(&stage),
             (
                 reason::STORAGE_CLASS_NOT_FOUND.to_owned(),
-                "The disk names no storage class and the cluster has no default one. Have a default made, or create the workspace anew \
-                 with spec.storage.storageClassName."
+                "The disk names no storage class and the cluster has no default one. Have a default made. Or delete the \
+                 workspace and create it anew with spec.storage.storageClassName: the disk was never made, so no files are lost."
                     .to_owned()
             )
         );

@@ -193,7 +193,7 @@ pub fn restarted_at(field: &str, time: &str) -> Option<Violation> {
     let is_shaped =
         (20..=40).contains(&time.len()) && time.as_bytes()[10] == b'T' && time.as_bytes()[16] == b':';
     let is_time = is_shaped && !time.contains('[') && time.parse::<Timestamp>().is_ok();
-    let rule = "is no time: write it by RFC 3339, such as 2026-01-31T12:00:00Z (date --utc +%FT%TZ)";
+    let rule = "is no time: write it by RFC 3339, such as 2026-01-31T12:00:00Z (date -u +%FT%TZ)";
     (!is_time).then(|| Violation::new(field, time, rule))
 }
 

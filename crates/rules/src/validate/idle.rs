@@ -48,6 +48,14 @@ pub(super) fn within(
     found
 }
 
+/// Whether the template lets a workspace switch off that it is stopped for idleness.
+pub fn may_switch_idle_off(template: &WorkspaceTemplateSpec) -> bool {
+    let nothing = IdleShutdownOverrides::default();
+    let bounds = template.idle_shutdown_overrides.as_ref().unwrap_or(&nothing);
+    let is_bounded = !bounds.allow || bounds.max_idle_timeout_in_minutes.is_some();
+    !(is_bounded && is_on(by_default(template).as_ref()))
+}
+
 /// Fields that differ from those of a template that keeps them to itself. Writing down what it says anyway is no choice of one's own.
 fn kept(
     given: Option<&IdleShutdown>,

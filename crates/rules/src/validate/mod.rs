@@ -33,6 +33,7 @@ mod variables;
 use api::{Workspace, WorkspaceExecutionProfile, WorkspaceTemplate};
 use kube::ResourceExt;
 
+pub use idle::may_switch_idle_off;
 pub use manager::manager;
 pub use named::{Named, Part, Requester, Resource, named_by_author};
 pub use profile::profile;

@@ -58,7 +58,8 @@ fn unasked(
         Ok(chosen) if chosen.is_empty() => Vec::new(),
         Ok(_) => {
             let rule = "names Secrets, ConfigMaps or claims by what the workspace chooses and was not there when the workspace \
-                        was made, as far as is noted, so that nobody was asked for them: delete the workspace and create it anew";
+                        was made, as far as is noted, so that nobody was asked for them: delete the workspace and create it anew; \
+                        first set spec.storage.retain: Retain, or its disk is deleted with it";
             vec![Violation::new("spec.templateRef", template.name_any(), rule)]
         }
         Err(faults) => faults,

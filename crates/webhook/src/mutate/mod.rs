@@ -12,6 +12,7 @@ use kube::api::DynamicObject;
 use serde_json::Value;
 
 use crate::lookups::{LookupError, Lookups};
+use crate::records::default_template::DefaultTemplate;
 use crate::records::{attested_template, default_template, share_binding};
 use crate::review::{Answer, Findings, Kind, Refusal, Request};
 use crate::validate::{Rules, judge};
@@ -29,7 +30,7 @@ pub(crate) async fn mutate(request: &Request, rules: &Rules, lookups: &Lookups) 
     let malformed = Malformed::of(request);
     if malformed.is_nothing() {
         return match recorded(request, rules, lookups).await {
-            Ok(answer) => forbidden(request, &answer, rules, lookups)
+            Ok((answer, default)) => forbidden(request, &answer, default.as_ref(), rules, lookups)
                 .await
                 .unwrap_or(answer),
             Err(error) => Answer::Refuse(error.into()),
@@ -50,18 +51,30 @@ pub(crate) async fn mutate(request: &Request, rules: &Rules, lookups: &Lookups) 
     }
 }
 
-async fn recorded(request: &Request, rules: &Rules, lookups: &Lookups) -> Result<Answer, LookupError> {
-    let default_template = match default_template::due(request, lookups).await? {
+/// The request with its records, and the default template that is among them.
+async fn recorded(
+    request: &Request,
+    rules: &Rules,
+    lookups: &Lookups,
+) -> Result<(Answer, Option<DefaultTemplate>), LookupError> {
+    let default = match default_template::due(request, lookups).await? {
         Ok(default) => default,
-        Err(ambiguous) => return Ok(Answer::Refuse(Refusal::Invalid(ambiguous.into()))),
+        Err(ambiguous) => return Ok((Answer::Refuse(Refusal::Invalid(ambiguous.into())), None)),
     };
-    let values = values(request, default_template, lookups).await?;
-    Ok(patch::answer(request, &values, rules.accounts()))
+    let name = default.as_ref().map(|default| default.name.clone());
+    let values = values(request, name, lookups).await?;
+    Ok((patch::answer(request, &values, rules.accounts()), default))
 }
 
 /// The refusal of a request that its user has no right to. The admission policies run before the validating webhook and name one
 /// broken rule each; this names all. What cannot be judged now is judged by `/validate`.
-async fn forbidden(request: &Request, recorded: &Answer, rules: &Rules, lookups: &Lookups) -> Option<Answer> {
+async fn forbidden(
+    request: &Request,
+    recorded: &Answer,
+    default: Option<&DefaultTemplate>,
+    rules: &Rules,
+    lookups: &Lookups,
+) -> Option<Answer> {
     // The name that the API server will generate is part of the decision.
     let is_bounded = matches!(request.kind, Kind::Workspace | Kind::Share);
     if !is_bounded || request.name.is_empty() || request.size > MAX_JUDGED {
@@ -74,7 +87,10 @@ async fn forbidden(request: &Request, recorded: &Answer, rules: &Rules, lookups:
     };
     let request = request.with(object);
     let found = Box::pin(judge(&request, rules, lookups));
-    let found = tokio::time::timeout(OTHER_RULES_TIME, found).await.ok()?.ok()?;
+    let mut found = tokio::time::timeout(OTHER_RULES_TIME, found).await.ok()?.ok()?;
+    if let Some(default) = default {
+        default.explain(&request.namespace, &mut found.forbidden);
+    }
     let refused = !found.forbidden.is_empty();
     refused.then(|| found.answer(rules.enforcement()))
 }
@@ -116,12 +132,17 @@ async fn judged(request: &Request, mended: DynamicObject, rules: &Rules, lookups
     let mut request = request.with(mended);
     request.is_refused = true;
     let outcome = async {
-        if let Answer::Patch { patch, .. } = recorded(&request, rules, lookups).await?
+        let (recorded, default) = recorded(&request, rules, lookups).await?;
+        if let Answer::Patch { patch, .. } = recorded
             && let Some(object) = patched(&request.object, &patch)
         {
             request.object = object;
         }
-        judge(&request, rules, lookups).await
+        let mut found = judge(&request, rules, lookups).await?;
+        if let Some(default) = default {
+            default.explain(&request.namespace, &mut found.forbidden);
+        }
+        Ok::<_, LookupError>(found)
     };
     outcome.await.unwrap_or_else(|error| {
         tracing::warn!(

@@ -13,11 +13,34 @@ use crate::review::{Kind, Request};
 
 const FIELD: &str = "spec.templateRef";
 
-/// Name of the default template for the request's workspace, or why there is none.
+/// A default template, and what makes it one.
+#[derive(Debug, PartialEq)]
+pub(crate) struct DefaultTemplate {
+    pub(crate) name: String,
+    is_of_namespace: bool,
+}
+
+impl DefaultTemplate {
+    /// Says of a refusal of the template that the user did not write its name.
+    pub(crate) fn explain(&self, namespace: &str, refused: &mut [Violation]) {
+        let origin = if self.is_of_namespace {
+            format!("(the default of namespace {namespace})")
+        } else {
+            "(the default template)".to_owned()
+        };
+        for violation in refused {
+            if violation.field == FIELD && violation.value == self.name {
+                violation.message = format!("{origin} {}", violation.message);
+            }
+        }
+    }
+}
+
+/// The default template for the request's workspace, or why there is none.
 pub(crate) async fn due(
     request: &Request,
     lookups: &Lookups,
-) -> Result<Result<Option<String>, Violation>, LookupError> {
+) -> Result<Result<Option<DefaultTemplate>, Violation>, LookupError> {
     let spec = &request.object.data["spec"];
     let is_workspace = request.kind == Kind::Workspace && request.is_create() && spec.is_object();
     if !is_workspace || !spec["templateRef"].is_null() {
@@ -26,10 +49,19 @@ pub(crate) async fn due(
     let of_namespace = lookups
         .annotation_of_namespace(&request.namespace, DEFAULT_TEMPLATE)
         .await?;
-    if of_namespace.is_some() {
-        return Ok(Ok(of_namespace));
+    if let Some(name) = of_namespace {
+        return Ok(Ok(Some(DefaultTemplate {
+            name,
+            is_of_namespace: true,
+        })));
     }
-    Ok(the_one(lookups.default_templates()))
+    let labelled = the_one(lookups.default_templates());
+    Ok(labelled.map(|name| {
+        name.map(|name| DefaultTemplate {
+            name,
+            is_of_namespace: false,
+        })
+    }))
 }
 
 fn the_one(names: BTreeSet<String>) -> Result<Option<String>, Violation> {

@@ -1,6 +1,6 @@
 //! Changed metadata -> reserved keys, unusable values and too many bytes (pure).
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
 use api::names::{self, RESERVED_PREFIX};
 use kube::api::DynamicObject;
@@ -32,17 +32,10 @@ fn settable(kind: Kind) -> &'static [&'static str] {
 
 /// Reserved keys that a user adds or changes. Stored ones may stay and may be removed.
 pub(super) fn reserved(request: &Request, changes: &Changes) -> Vec<Violation> {
-    let metadata = &request.object.metadata;
-    let mut found = in_map(
-        "annotations",
-        &changes.annotations_set,
-        metadata.annotations.as_ref(),
-        settable(request.kind),
-    );
+    let mut found = in_map("annotations", &changes.annotations_set, settable(request.kind));
     found.extend(in_map(
         "labels",
         &changes.labels_set,
-        metadata.labels.as_ref(),
         match request.kind {
             Kind::Template => &[names::DEFAULT_TEMPLATE_LABEL],
             _ => &[],
@@ -87,27 +80,39 @@ pub(super) fn too_large(request: &Request, changes: &Changes) -> Option<Violatio
     })
 }
 
-fn in_map(
-    map: &str,
-    set: &BTreeSet<String>,
-    values: Option<&BTreeMap<String, String>>,
-    settable: &[&str],
-) -> Vec<Violation> {
+fn in_map(map: &str, set: &BTreeSet<String>, settable: &[&str]) -> Vec<Violation> {
     set.iter()
         .filter(|key| key.starts_with(RESERVED_PREFIX) && !settable.contains(&key.as_str()))
         .map(|key| {
-            let value = values
-                .and_then(|values| values.get(key))
-                .cloned()
-                .unwrap_or_default();
-            let rule = format!("is reserved, as everything under {RESERVED_PREFIX}: leave it out");
-            Violation::new(format!("metadata.{map}[{key}]"), value, rule)
+            let meant = settable.iter().find(|known| is_similar(key, known));
+            let meant = meant.map_or_else(String::new, |known| format!(", or write {known}"));
+            let rule =
+                format!("this key is reserved, as all keys under {RESERVED_PREFIX}: leave it out{meant}");
+            Violation::new(format!("metadata.{map}[{key}]"), "", rule)
         })
         .collect()
 }
 
+/// Whether two keys differ in one place by at most two characters, such as `restart-at` and `restarted-at`.
+fn is_similar(key: &str, known: &str) -> bool {
+    let same = |pair: &(char, char)| pair.0 == pair.1;
+    let (a, b): (Vec<_>, Vec<_>) = (key.chars().collect(), known.chars().collect());
+    let shorter = a.len().min(b.len());
+    let begin = key.chars().zip(known.chars()).take_while(same).count();
+    let end = key
+        .chars()
+        .rev()
+        .zip(known.chars().rev())
+        .take(shorter - begin)
+        .take_while(same)
+        .count();
+    a.len().max(b.len()) - begin - end <= 2
+}
+
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeMap;
+
     use serde_json::{Value, json};
 
     use super::*;
@@ -130,7 +135,7 @@ mod tests {
             said,
             [
                 "metadata.annotations[workspaces.jupyter.org/restarted-at]: \"now\" is no time: write it by RFC 3339, such as \
-              2026-01-31T12:00:00Z (date --utc +%FT%TZ)"
+              2026-01-31T12:00:00Z (date -u +%FT%TZ)"
             ]
         );
         assert_eq!(
@@ -140,6 +145,30 @@ mod tests {
         );
         let fine = annotated(names::RESTARTED_AT, "2026-01-31T12:00:00Z");
         assert_eq!(refused(&update("alice", &stored, &fine)), [""; 0]);
+    }
+
+    #[test]
+    fn a_reserved_key_is_named_with_the_key_that_was_meant() {
+        let said = |key: &str| {
+            let request = create("alice", &annotated(key, "true"));
+            let found = reserved(&request, &Changes::of(&request));
+            found.into_iter().map(|it| it.to_string()).collect::<Vec<_>>()
+        };
+        assert_eq!(
+            said("workspaces.jupyter.org/started-by"),
+            [
+                "metadata.annotations[workspaces.jupyter.org/started-by]: this key is reserved, as all keys under \
+              workspaces.jupyter.org/: leave it out"
+            ]
+        );
+        for typed in ["restart-at", "restarted_at", "restartedat", "restarted-att"] {
+            let said = said(&format!("workspaces.jupyter.org/{typed}"));
+            assert!(
+                said[0].ends_with("leave it out, or write workspaces.jupyter.org/restarted-at"),
+                "{said:?}"
+            );
+        }
+        assert_eq!(said(names::RESTARTED_AT), [""; 0]);
     }
 
     #[test]

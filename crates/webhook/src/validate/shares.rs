@@ -124,10 +124,10 @@ fn made_up_for(request: &Request, changes: &Changes, workspace: Option<&Workspac
     if given == expected || !changes.annotations_set.contains(SHARED_FOR) {
         return None;
     }
-    let rule = format!("is reserved, as everything under {RESERVED_PREFIX}: leave it out");
+    let rule = format!("this key is reserved, as all keys under {RESERVED_PREFIX}: leave it out");
     Some(Violation::new(
         format!("metadata.annotations[{SHARED_FOR}]"),
-        given.unwrap_or_default(),
+        "",
         rule,
     ))
 }

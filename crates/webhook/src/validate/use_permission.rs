@@ -72,8 +72,10 @@ pub(super) async fn refused(
     for reference in refused {
         found.kinds.push(reference.kind);
         let rule = format!(
-            "is not yours to use: choose another {kind}, or ask an administrator for the verb {USE_VERB} on it",
+            "does not exist, or you may not use it: choose another {kind} (kubectl get {plural}), or ask an administrator for the \
+             verb {USE_VERB} on it",
             kind = reference.kind.name(),
+            plural = reference.kind.plural(),
         );
         found
             .violations

@@ -1,6 +1,7 @@
 //! Request for a Workspace -> what is wrong with it (IO).
 
 use api::names::{DEPRECATED, REPLACED_BY};
+use api::workspace::DesiredStatus;
 use api::{Workspace, WorkspaceExecutionProfile, WorkspaceManager, WorkspaceTemplate};
 use futures::future::{try_join, try_join3};
 use kube::{Resource, ResourceExt as _};
@@ -163,6 +164,9 @@ impl Referred {
         settings: &Settings,
     ) -> Findings {
         let mut found = Findings::default();
+        found
+            .warnings
+            .extend(self.stop_loses_files(request, changes, workspace, settings));
         let all = is_to_be_judged(request, changes);
         if !all && !changes.labels() {
             return found;
@@ -182,10 +186,33 @@ impl Referred {
             found
                 .invalid
                 .extend(self.terminating(request, changes, &judgement));
-            found.warnings = self.warnings(request, changes, workspace, &judgement);
+            found
+                .warnings
+                .extend(self.warnings(request, changes, workspace, &judgement));
             found.warnings.extend(unmended.map(|it| it.to_string()));
         }
         found
+    }
+
+    /// The warning that the stop which is asked for loses the files.
+    fn stop_loses_files(
+        &self,
+        request: &Request,
+        changes: &Changes,
+        workspace: &Workspace,
+        settings: &Settings,
+    ) -> Option<String> {
+        let stops = !request.is_create()
+            && changes.spec.contains("desiredStatus")
+            && workspace.spec.desired_status == DesiredStatus::Stopped;
+        let is_known = self.template.is_some() || workspace.spec.template_ref.is_none();
+        if !stops || !is_known {
+            return None;
+        }
+        let template = self.template.as_ref().map(|template| &template.spec);
+        let home = rules::effective(&workspace.spec, template, settings).home;
+        matches!(home, Home::Ephemeral { .. })
+            .then(|| "the workspace has no disk: its files are deleted when it stops".to_owned())
     }
 
     fn ask(
@@ -256,7 +283,7 @@ impl Referred {
             .any(|field| changes.spec.contains(*field));
         let template_known = !judgement.not_yet.as_ref().is_some_and(is_template);
         let may_warn = template_known && (request.is_create() || touched);
-        warnings.extend(idle_loses_files(judgement).filter(|_| may_warn));
+        warnings.extend(idle_loses_files(judgement, self.template.as_ref()).filter(|_| may_warn));
         let may_open = ["accessType", "managerRef"]
             .iter()
             .any(|field| changes.spec.contains(*field));
@@ -284,8 +311,8 @@ impl Referred {
     }
 }
 
-/// The warning that a stop for idleness loses the files.
-fn idle_loses_files(judgement: &Judgement) -> Option<String> {
+/// The warning that a stop for idleness loses the files, and what the template allows against it.
+fn idle_loses_files(judgement: &Judgement, template: Option<&WorkspaceTemplate>) -> Option<String> {
     let idle = judgement
         .effective
         .idle
@@ -293,9 +320,15 @@ fn idle_loses_files(judgement: &Judgement) -> Option<String> {
         .filter(|idle| idle.enabled == Some(true))?;
     let is_ephemeral = matches!(judgement.effective.home, Home::Ephemeral { .. });
     let minutes = idle.idle_timeout_in_minutes.filter(|_| is_ephemeral)?;
+    let may_be_off = template.is_none_or(|template| rules::validate::may_switch_idle_off(&template.spec));
+    let or_off = if may_be_off {
+        ", or idleShutdown.enabled: false"
+    } else {
+        ""
+    };
     Some(format!(
         "spec.idleShutdown: the workspace is stopped when nobody has used it for {minutes} min, and the files in its home directory are \
-         lost then, because it has no disk: set spec.storage, or idleShutdown.enabled: false"
+         lost then, because it has no disk: set spec.storage{or_off}"
     ))
 }
 

@@ -207,7 +207,7 @@ impl Writer<'_> {
         Blocker::Route {
             reason: reason::NAME_CONFLICT,
             message: format!(
-                "A {kind} named {name} exists and is not this workspace's, so it gets no route. Delete or rename that object."
+                "A {kind} named {name} exists and is not this workspace's, so it gets no route. Delete that object (an administrator can)."
             ),
             missing: true,
         }

@@ -7,6 +7,7 @@ use api::{
 };
 use k8s_openapi::{api::core::v1::Pod, apimachinery::pkg::apis::meta::v1::Condition};
 use kube::ResourceExt;
+use rules::Home;
 
 use super::{Facts, Stand, conditions::Conditions, evidence, is_separated};
 use crate::{
@@ -106,6 +107,10 @@ pub(super) fn conditions(
         (Stand::Stopped, _) if has_disk(facts.observed) => {
             set.set(STOPPED, true, why, "No pod is left; the disk is kept.");
         }
+        (Stand::Stopped, _) if has_no_disk(facts) => {
+            let told = "No pod is left. Its files are gone: it has no disk.";
+            set.set(STOPPED, true, why, told);
+        }
         (Stand::Stopped, _) | (Stand::Invalid, true) => set.set(STOPPED, true, why, "No pod is left."),
         _ => set.set(STOPPED, false, why, "A pod runs, or is on its way."),
     }
@@ -150,6 +155,12 @@ pub(super) fn decisive(stand: Stand, problem: Option<&Problem>, rejected: bool) 
 fn has_disk(observed: &Observed) -> bool {
     let claim = observed.claim.as_ref();
     claim.is_some_and(|claim| claim.metadata.deletion_timestamp.is_none())
+}
+
+/// Whether the home is to be gone with each pod.
+fn has_no_disk(facts: &Facts<'_>) -> bool {
+    let valid = facts.verdict.as_ref().ok();
+    valid.is_some_and(|valid| matches!(valid.home, Home::Ephemeral { .. }))
 }
 
 fn ready(observed: &Observed, new_disk: bool) -> String {

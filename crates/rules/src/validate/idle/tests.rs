@@ -90,6 +90,25 @@ fn who_may_stay_for_a_while_at_most_may_not_stay_for_ever() {
 }
 
 #[test]
+fn what_may_be_switched_off_is_what_the_rules_accept() {
+    let off = json!({"enabled": false});
+    for default in [json!(null), json!({"idleTimeoutInMinutes": 60}), off.clone()] {
+        for bounds in [
+            json!(null),
+            json!({"minIdleTimeoutInMinutes": 5}),
+            json!({"maxIdleTimeoutInMinutes": 120}),
+            json!({"allow": false}),
+        ] {
+            assert_eq!(
+                may_switch_idle_off(&of_template(&default, &bounds)),
+                lines(off.clone(), default.clone(), bounds.clone()).is_empty(),
+                "{default} {bounds}"
+            );
+        }
+    }
+}
+
+#[test]
 fn a_template_that_allows_nothing_refuses_each_field_that_differs() {
     let default = json!({"idleTimeoutInMinutes": 60});
     let closed = json!({"allow": false});

@@ -298,7 +298,7 @@ impl Subject<'_> {
             name => format!(" -c {name}"),
         };
         format!(
-            "See its output: kubectl logs -n {} {}{container}{options}",
+            "See its output with `kubectl logs -n {} {}{container}{options}` (needs the right to read logs: ask an administrator otherwise).",
             self.observed.identity.namespace,
             self.pod.name_any()
         )

@@ -162,7 +162,7 @@ fn orphaned(observed: &Observed) -> Evidence {
     let message = format!(
         "Somebody deleted the Deployment {} and left its ReplicaSet {left}, as --cascade=orphan has it. Its pod runs until the \
          ReplicaSet is deleted, and no other run begins before that: two pods must not write to one disk. Once nobody needs the \
-         pod, have an administrator delete it: kubectl delete -n {} replicaset/{left}.",
+         pod, have an administrator delete it: `kubectl delete -n {} replicaset/{left}`.",
         observed.identity.child_name(),
         observed.identity.namespace,
         left = left.name_any(),
@@ -177,7 +177,8 @@ fn unmanaged(observed: &Observed) -> Evidence {
     };
     let message = format!(
         "The pod {name} uses the disk, and no ReplicaSet of this workspace manages it: its labels were changed, or it is not this \
-         workspace's. No other pod starts on the disk while it runs. Delete it once nobody needs it: kubectl delete -n {} pod/{name}.",
+         workspace's. No other pod starts on the disk while it runs. Once nobody needs it, delete it with \
+         `kubectl delete -n {} pod/{name}` (needs the right to delete pods: ask an administrator otherwise).",
         observed.identity.namespace,
         name = pod.name_any(),
     );

@@ -39,7 +39,7 @@ fn of_pod(observed: &Observed, pod: &Pod, now: Timestamp) -> Evidence {
             }
             let message = format!(
                 "The node {name} of the pod {} no longer exists. The cluster removes the pod by itself in a minute or \
-                 so; if it does not: kubectl delete pod -n {} {0} --force, once the machine is certainly off.",
+                 so; if it does not: `kubectl delete pod -n {} {0} --force`, once the machine is certainly off.",
                 pod.name_any(),
                 observed.identity.namespace,
             );
@@ -48,8 +48,8 @@ fn of_pod(observed: &Observed, pod: &Pod, now: Timestamp) -> Evidence {
     };
     let message = format!(
         "The node {name} {how}, and the pod {} may still run there, so it is not replaced: two pods must not write to \
-         one disk. Bring the node back. If the machine is certainly off: kubectl delete node {name}, or kubectl taint \
-         node {name} node.kubernetes.io/out-of-service=nodeshutdown:NoExecute.",
+         one disk. Bring the node back. If the machine is certainly off: `kubectl delete node {name}`, or `kubectl taint \
+         node {name} node.kubernetes.io/out-of-service=nodeshutdown:NoExecute`.",
         pod.name_any()
     );
     Evidence::certain(reason::NODE_LOST, message)

@@ -59,7 +59,7 @@ fn unscheduled(observed: &Observed, message: &str, since: Option<&Time>, judging
     }
     if message.contains(UNBOUND) {
         let told = format!(
-            "A claim that the workspace mounts has no volume yet. See why: kubectl describe pvc -n {}",
+            "A claim that the workspace mounts has no volume yet. See why: `kubectl describe pvc -n {}`.",
             observed.identity.namespace
         );
         return match remaining(since, SLOW, judging.now) {

@@ -55,12 +55,12 @@ pub(super) fn missing_class(observed: &Observed, now: Timestamp) -> Evidence {
     };
     let message = match class {
         Some(name) if classes.iter().all(|class| class.name_any() != name) => format!(
-            "The disk's storage class {name:?} does not exist. Have it made, or create the workspace anew with another \
-             spec.storage.storageClassName."
+            "The disk's storage class {name:?} does not exist. Have it made. Or delete the workspace and create it anew with another \
+             spec.storage.storageClassName: the disk was never made, so no files are lost."
         ),
         None if !classes.iter().any(|class| is_default(class)) => {
-            "The disk names no storage class and the cluster has no default one. Have a default made, or create the \
-             workspace anew with spec.storage.storageClassName."
+            "The disk names no storage class and the cluster has no default one. Have a default made. Or delete the \
+             workspace and create it anew with spec.storage.storageClassName: the disk was never made, so no files are lost."
                 .to_owned()
         }
         _ => return NONE,
@@ -100,8 +100,8 @@ fn own_terminating(observed: &Observed) -> Evidence {
     let volume = claim.spec.as_ref().and_then(|spec| spec.volume_name.as_deref());
     let rescue = volume.map_or_else(String::new, |volume| {
         format!(
-            " An administrator can keep the volume with its files: kubectl patch pv {volume} -p \
-             '{{\"spec\":{{\"persistentVolumeReclaimPolicy\":\"Retain\"}}}}'."
+            " An administrator can keep the volume with its files: `kubectl patch pv {volume} -p \
+             '{{\"spec\":{{\"persistentVolumeReclaimPolicy\":\"Retain\"}}}}'`."
         )
     });
     let told = format!(
@@ -148,7 +148,7 @@ pub(super) fn unbound(observed: &Observed, now: Timestamp) -> Evidence {
         )
     } else {
         format!(
-            "The disk has waited for a volume for over {} s. See why: kubectl describe -n {} pvc/{name}",
+            "The disk has waited for a volume for over {} s. See why: `kubectl describe -n {} pvc/{name}`.",
             SLOW.as_secs(),
             observed.identity.namespace
         )
@@ -196,7 +196,7 @@ pub(super) fn of_pod(observed: &Observed, pod: &Pod, now: Timestamp) -> Evidence
     if let Some(message) = said("FailedAttachVolume") {
         let advice = if message.contains("Multi-Attach") {
             "Another node still holds the disk; it passes when that node lets go of it. If the node is off, or another \
-             pod uses the disk, see: kubectl get volumeattachments; kubectl get pods -o wide"
+             pod uses the disk, see `kubectl get volumeattachments` and `kubectl get pods -o wide`"
         } else {
             "It is tried again; if it lasts, tell the administrator"
         };

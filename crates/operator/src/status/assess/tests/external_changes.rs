@@ -173,6 +173,22 @@ fn a_cause_says_which_changes_wait_and_in_the_same_words_again() {
 }
 
 #[test]
+fn a_command_in_a_message_can_be_copied_although_a_sentence_follows() {
+    let ended = json!({"terminated": {"exitCode": 3}});
+    let waiting = json!({"waiting": {"reason": "CrashLoopBackOff"}});
+    let status = Scene::of(testing::started())
+        .container(&waiting, &ended, 3)
+        .edited()
+        .status();
+    assert_eq!(condition(&status, DEGRADED), ("True", reason::CRASH_LOOPING));
+    let told = message(&status, DEGRADED);
+    assert!(
+        told.contains(" --previous` (needs the right to read logs: ask an administrator otherwise). Changes that take effect"),
+        "{told}"
+    );
+}
+
+#[test]
 fn a_hook_that_fails_is_named_and_keeps_the_words_that_say_why() {
     let hooked = |state: Value, ended: Value| {
         let mut scene = Scene::of(testing::started()).container(&state, &json!({"terminated": ended}), 1);

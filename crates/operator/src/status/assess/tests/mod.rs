@@ -216,6 +216,25 @@ fn a_pod_that_is_not_ours_or_of_another_run_or_on_its_way_out_is_no_endpoint() {
 }
 
 #[test]
+fn a_stopped_workspace_without_a_disk_says_that_its_files_are_gone() {
+    let stopped = |storage: Value| {
+        let mut world = testing::scaled_to_zero();
+        world.pods.clear();
+        world.claim = None;
+        let mut scene = Scene::of(world).stopped();
+        scene.workspace.spec.storage = serde_json::from_value(storage).unwrap();
+        scene.verdict = Ok(testing::admit(&scene.workspace));
+        scene.status().message.unwrap()
+    };
+    assert_eq!(
+        stopped(Value::Null),
+        "No pod is left. Its files are gone: it has no disk."
+    );
+    assert_eq!(stopped(json!({"size": "1Gi"})), "No pod is left.");
+    assert_eq!(stopped(json!({"claimName": "shared"})), "No pod is left.");
+}
+
+#[test]
 fn a_stop_takes_the_endpoint_away_at_once_and_stopped_waits_for_the_last_pod() {
     let status = Scene::of(testing::running()).stopped().status();
     assert_eq!(
