@@ -24,10 +24,16 @@ pub(super) fn within(field: String, minutes: i32, is_given: bool, bounds: Minute
     let filled = if is_given { "" } else { "(filled in, since unset) " };
     let rule = match bounds {
         MinutesRange { min: Some(min), .. } if minutes < min => {
-            format!("{filled}is less than the template's minimum {min}: choose at least {}", count(min))
+            format!(
+                "{filled}is less than the template's minimum {min}: choose at least {}",
+                count(min)
+            )
         }
         MinutesRange { max: Some(max), .. } if minutes > max => {
-            format!("{filled}is more than the template's maximum {max}: choose at most {}", count(max))
+            format!(
+                "{filled}is more than the template's maximum {max}: choose at most {}",
+                count(max)
+            )
         }
         _ => return None,
     };
