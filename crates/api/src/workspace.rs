@@ -23,8 +23,10 @@ pub use limits::Limits;
 pub use status::{ContainerCounts, Endpoint, Phase, Resolved, ResolvedStorage, WorkspaceStatus};
 pub use storage::{DiskStatus, Retain, SecondaryVolume, Storage};
 
-/// What a user wants. Everything left unset comes from the template, then from the operator's settings; nothing is ever
-/// written back into the spec.
+/// What a user wants. Everything left unset comes from the template, then from the operator's settings; these values are not
+/// written into the spec. The spec gets only: the schema's defaults; from the webhook, at creation, `templateRef` of a default
+/// template; from the operator `desiredStatus: Stopped` for an idle workspace; from the gateway `desiredStatus: Running` when a
+/// user presses Start.
 #[derive(CustomResource, KubeSchema, Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[kube(
     group = "workspaces.jupyter.org",

@@ -61,7 +61,7 @@ reasons! {
         "The pod is being stopped; a disk is kept. No Event where it has stopped before that could be told.",
         "";
     IDLE_STOPPED = "IdleStopped", "Event",
-        "Nobody used the workspace for the time in status.resolved.idleTimeoutInMinutes, so it is being stopped; a disk is kept. It is told in place of Stopping; status.stoppedBecause says so until the next start.",
+        "Nobody used the workspace for as many minutes as status.resolved.idleTimeoutInMinutes says, so it is being stopped. A disk is kept. This Event replaces Stopping. Until the next start, status.stoppedBecause shows the rule.",
         "Start it as usual. To have it stopped later, or never, change spec.idleShutdown, as far as the template allows.";
     IDLE_CHECK_FAILED = "IdleCheckFailed", "Event; status.idle.signals",
         "The pod does not say whether it is used, three times in a row. It is not stopped for idleness as long as that is so.",
@@ -151,7 +151,7 @@ reasons! {
         "No node can take the pod. The phase stays Starting for as long as a start may take, so that autoscalers may add nodes, then it is Failed; where nobody limits it, that is the setting unschedulableGraceSeconds (300).",
         "Ask for less cpu, memory or GPUs, correct spec.nodeSelector, affinity or tolerations, stop another workspace, or have nodes added.";
     EVICTED = "Evicted", "Degraded=True",
-        "The node ran out of a resource, was drained or needed the room, and the pod was taken off it. A new pod is on its way; it is told until that one is ready.",
+        "The pod was removed from its node: the node ran out of a resource or was drained, or a pod of higher priority needed the room. A new pod replaces it. This reason shows until the new pod is ready.",
         "Nothing, if it was a drain. If the message names memory or storage: raise spec.resources.requests, or write less outside the disk.";
     POD_LOST = "PodLost", "Event",
         "The pod of a running workspace was deleted or has failed, and nobody stopped the workspace. What ran in the pod has ended; a new pod takes its place once the old one is gone.",

@@ -42,7 +42,7 @@ impl Metrics {
         );
         registry.register(
             "bearer_tokens",
-            "Tokens that came with requests in place of a ticket, by whose they are and by what was said of them",
+            "Tokens sent with requests instead of a ticket, by kind of token and result of the check",
             self.bearer.clone(),
         );
         registry.register(
@@ -74,7 +74,7 @@ impl Metrics {
     fn register_index(&self, registry: &mut Registry) {
         registry.register_with_unit(
             "index_lag",
-            "How old the index may be, when last looked at: time since the last heartbeat that came back was sent, or since a broken watch is known to have told all; up to a second and a round trip where all is well",
+            "Age of the index at the last check: time since the last answered heartbeat was sent, or since a broken watch was last complete. Normally at most one second and a round trip",
             Unit::Seconds,
             self.index_lag.clone(),
         );

@@ -178,6 +178,7 @@ fn starting(target: &Target, audience: Audience, now: i64) -> Vec<Part> {
 fn stopped(domain: &Domain, target: &Target, audience: Audience, said: Message) -> Message {
     let idle = target.story.as_deref().and_then(|story| story.idle);
     let why = match idle {
+        Some(Some(1)) => "Stopped after 1 minute without use.".to_owned(),
         Some(Some(minutes)) => format!("Stopped after {minutes} minutes without use."),
         Some(None) => "Stopped because it was not used.".to_owned(),
         None => "Stopped by a user.".to_owned(),

@@ -41,7 +41,8 @@ pub(super) fn within(
         && is_on(by_default(template).as_ref())
     {
         let rule = format!(
-            "never stops it, and the template's maximum is {max} minutes: leave it out, and choose at most {max} minutes"
+            "never stops it, and the template's maximum is {0}: leave it out, and choose at most {0}",
+            minutes::count(max)
         );
         found.push(Violation::new(format!("{FIELD}.enabled"), "false", rule));
     }

@@ -13,15 +13,27 @@ pub(super) fn range(field: String, minutes: i32) -> Option<Violation> {
     (!(1..=MOST).contains(&minutes)).then(|| Violation::new(field, minutes.to_string(), rule))
 }
 
+/// `1 minute`, `2 minutes`
+pub(super) fn count(minutes: i32) -> String {
+    let plural = if minutes == 1 { "" } else { "s" };
+    format!("{minutes} minute{plural}")
+}
+
 /// Whether a workspace's minutes are within its template's bounds. `is_given`: they are its own, and were not filled in.
 pub(super) fn within(field: String, minutes: i32, is_given: bool, bounds: MinutesRange) -> Option<Violation> {
     let filled = if is_given { "" } else { "(filled in, since unset) " };
     let rule = match bounds {
         MinutesRange { min: Some(min), .. } if minutes < min => {
-            format!("{filled}is less than the template's minimum {min}: choose at least {min} minutes")
+            format!(
+                "{filled}is less than the template's minimum {min}: choose at least {}",
+                count(min)
+            )
         }
         MinutesRange { max: Some(max), .. } if minutes > max => {
-            format!("{filled}is more than the template's maximum {max}: choose at most {max} minutes")
+            format!(
+                "{filled}is more than the template's maximum {max}: choose at most {}",
+                count(max)
+            )
         }
         _ => return None,
     };

@@ -53,6 +53,9 @@ fn a_timeout_outside_of_the_bounds_is_refused_with_value_and_bound_and_equal_pas
             r#"spec.idleShutdown.idleTimeoutInMinutes: "121" is more than the template's maximum 120: choose at most 120 minutes"#
         ]
     );
+    let one = json!({"maxIdleTimeoutInMinutes": 1});
+    let found = lines(json!({"idleTimeoutInMinutes": 2}), json!(null), one);
+    assert!(found[0].ends_with("choose at most 1 minute"), "{found:?}");
     assert!(of(10).is_empty() && of(120).is_empty());
     assert!(lines(json!({}), json!(null), bounds).is_empty());
 }
