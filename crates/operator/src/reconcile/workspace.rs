@@ -240,11 +240,10 @@ async fn settle(workspace: &Workspace, context: &Context) -> Result<Next, Error>
         &mut assessment.status,
     );
     let recheck = sooner(sooner(assessment.recheck, expected), retried);
-    let asked = workspace.spec.desired_status == DesiredStatus::Stopped;
     let news = StatusUpdate {
         status: assessment.status,
         news: assessment.news,
-        asked,
+        asked: workspace.spec.desired_status == DesiredStatus::Stopped,
         people: People::of(&workspace.metadata),
         run: observed.run_id().map(str::to_owned),
     };

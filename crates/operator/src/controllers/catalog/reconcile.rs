@@ -53,7 +53,7 @@ pub struct CatalogState {
 /// Verdicts of which nothing but the spec decides, by object and generation.
 type Judged = HashMap<Key, (Option<i64>, Validation)>;
 
-/// CatalogState now and whenever something changed, until shutdown. To be begun when the caches are filled.
+/// Reconciles all of them now and whenever something changed, until shutdown. Start it when the caches are filled.
 pub async fn run(context: &Context, shutdown: &CancellationToken) {
     let mut state = CatalogState::default();
     let pulse = &context.stores.pulse;

@@ -27,7 +27,7 @@ pub(crate) use self::evidence::waits_for_node;
 pub use self::rare::{farewell, unreadable};
 use self::{
     evidence::{Evidence, Judging},
-    timeout::{Reason, Start},
+    timeout::{Earlier, Start},
 };
 use crate::{
     blockers::{Blocker, Problem, rejected::Rejected},
@@ -305,17 +305,17 @@ fn is_separated(valid: Option<&ValidWorkspace>) -> bool {
 }
 
 /// What was told to be wrong with the run that is on.
-fn earlier_reason<'a>(before: &'a WorkspaceStatus, observed: &Observed) -> Option<Reason<'a>> {
+fn earlier_reason<'a>(before: &'a WorkspaceStatus, observed: &Observed) -> Option<Earlier<'a>> {
     let same_run = before.run_id.as_deref() == observed.run_id();
     let earlier =
         condition::find(&before.conditions, DEGRADED).filter(|it| same_run && it.status == "True")?;
     let message = earlier.message.split(WAITING).next().unwrap_or_default();
-    Some(Reason::told(&earlier.reason, message))
+    Some(Earlier::told(&earlier.reason, message))
 }
 
 /// What is told stays in these words as long as the run and the cause stay: the kubelet words the same failing pull or
 /// mount in two ways, by turns. And an evicted pod is soon gone, while the next one is still on its way.
-fn steady(problem: Option<Problem>, stand: Stand, earlier: Option<Reason<'_>>) -> Option<Problem> {
+fn steady(problem: Option<Problem>, stand: Stand, earlier: Option<Earlier<'_>>) -> Option<Problem> {
     let Some(earlier) = earlier else { return problem };
     let words = || earlier.words.to_owned();
     match problem {

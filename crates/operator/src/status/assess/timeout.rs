@@ -62,12 +62,12 @@ impl Start {
     pub(super) fn failed(
         &self,
         cause: Option<Problem>,
-        before: Option<Reason<'_>>,
+        before: Option<Earlier<'_>>,
         observed: &Observed,
     ) -> Problem {
         let last = match (cause, before) {
             (Some(cause), _) => format!("{}: {}", cause.reason, cause.message),
-            (None, Some(Reason { late: Some(last), .. })) => last.to_owned(),
+            (None, Some(Earlier { late: Some(last), .. })) => last.to_owned(),
             (None, _) => progress(observed),
         };
         Problem {
@@ -86,7 +86,7 @@ impl Start {
 
 /// What was told to be wrong.
 #[derive(Clone, Copy)]
-pub(super) struct Reason<'a> {
+pub(super) struct Earlier<'a> {
     /// Its reason; that of the last cause, if a start took too long.
     pub(super) reason: &'a str,
     /// Its words, likewise.
@@ -95,7 +95,7 @@ pub(super) struct Reason<'a> {
     late: Option<&'a str>,
 }
 
-impl<'a> Reason<'a> {
+impl<'a> Earlier<'a> {
     /// Reads it from a condition.
     pub(super) fn told(reason: &'a str, message: &'a str) -> Self {
         let last = message.split_once(LAST).map(|(_, last)| last);
