@@ -113,10 +113,10 @@ impl Subject {
 }
 
 async fn settle(stage: &mut Stage) {
-    let mut state = CatalogState::default();
+    let mut catalog_state = CatalogState::default();
     for _ in 0..4 {
         stage.sync();
-        catalog::reconcile(&stage.context, &mut state).await;
+        catalog::reconcile(&stage.context, &mut catalog_state).await;
     }
     stage.sync();
 }

@@ -47,15 +47,15 @@ fn delete_template(stage: &Stage) {
     });
 }
 
-async fn sweep(stage: &mut Stage, state: &mut CatalogState) -> Option<std::time::Duration> {
+async fn sweep(stage: &mut Stage, catalog_state: &mut CatalogState) -> Option<std::time::Duration> {
     stage.sync();
-    catalog::reconcile(&stage.context, state).await
+    catalog::reconcile(&stage.context, catalog_state).await
 }
 
 /// Until nothing is due any more.
-async fn settle(stage: &mut Stage, state: &mut CatalogState) {
+async fn settle(stage: &mut Stage, catalog_state: &mut CatalogState) {
     for _ in 0..4 {
-        sweep(stage, state).await;
+        sweep(stage, catalog_state).await;
     }
     stage.sync();
 }
@@ -74,8 +74,8 @@ async fn what_a_workspace_refers_to_is_held_before_its_first_child() {
 
 #[tokio::test(start_paused = true)]
 async fn whoever_is_let_in_wakes_those_that_count_users_although_its_status_never_says_what_it_uses() {
-    let (mut stage, mut state) = (with_template(), CatalogState::default());
-    settle(&mut stage, &mut state).await;
+    let (mut stage, mut catalog_state) = (with_template(), CatalogState::default());
+    settle(&mut stage, &mut catalog_state).await;
     assert_eq!(template(&stage).unwrap().status.unwrap().in_use_by, Some(0));
     let beats = stage.context.stores.pulse.subscribe();
     stage.fail(Method::POST, "services", 500, "not now", 1);
@@ -84,7 +84,7 @@ async fn whoever_is_let_in_wakes_those_that_count_users_although_its_status_neve
     assert!(beats.has_changed().unwrap());
     // Numbers alone are written every ten seconds at most.
     tokio::time::advance(std::time::Duration::from_secs(11)).await;
-    settle(&mut stage, &mut state).await;
+    settle(&mut stage, &mut catalog_state).await;
     assert_eq!(template(&stage).unwrap().status.unwrap().in_use_by, Some(1));
     // Let in already: no look at everything at each pass.
     let beats = stage.context.stores.pulse.subscribe();
@@ -136,30 +136,30 @@ async fn a_template_that_vanishes_at_the_very_moment_gets_no_user() {
 
 #[tokio::test]
 async fn it_is_released_when_the_last_workspace_is_gone_and_not_when_it_stops() {
-    let (mut stage, mut state) = (with_template(), CatalogState::default());
+    let (mut stage, mut catalog_state) = (with_template(), CatalogState::default());
     stage.pass().await.unwrap();
     stage.edit_spec(|spec| spec["desiredStatus"] = "Stopped".into());
     stage.pass().await.unwrap();
-    settle(&mut stage, &mut state).await;
+    settle(&mut stage, &mut catalog_state).await;
     assert!(is_held(&stage));
     assert_eq!(template(&stage).unwrap().status.unwrap().in_use_by, Some(1));
 
     stage.delete_demo();
-    settle(&mut stage, &mut state).await;
+    settle(&mut stage, &mut catalog_state).await;
     assert!(is_held(&stage), "it is not gone yet");
     stage.server.remove::<Workspace>(Some(NAMESPACE), "demo");
-    settle(&mut stage, &mut state).await;
+    settle(&mut stage, &mut catalog_state).await;
     assert!(!is_held(&stage));
 }
 
 #[tokio::test]
 async fn a_deletion_waits_for_two_users_says_so_once_and_ends_with_the_last() {
-    let (mut stage, mut state) = (with_template(), CatalogState::default());
+    let (mut stage, mut catalog_state) = (with_template(), CatalogState::default());
     stage.server.put(&user("second"));
     stage.pass().await.unwrap();
     stage.pass_unsynced("second").await.unwrap();
     delete_template(&stage);
-    settle(&mut stage, &mut state).await;
+    settle(&mut stage, &mut catalog_state).await;
     let told = |stage: &Stage| {
         let events = stage.events();
         events.iter().filter(|it| *it == reason::TEMPLATE_IN_USE).count()
@@ -174,10 +174,10 @@ async fn a_deletion_waits_for_two_users_says_so_once_and_ends_with_the_last() {
     );
 
     stage.server.remove::<Workspace>(Some(NAMESPACE), "demo");
-    settle(&mut stage, &mut state).await;
+    settle(&mut stage, &mut catalog_state).await;
     assert!(template(&stage).is_some());
     stage.server.remove::<Workspace>(Some(NAMESPACE), "second");
-    settle(&mut stage, &mut state).await;
+    settle(&mut stage, &mut catalog_state).await;
     assert!(template(&stage).is_none());
     assert_eq!(told(&stage), 1);
 }
@@ -210,14 +210,14 @@ async fn one_that_is_being_deleted_takes_nobody_in_and_those_who_use_it_go_on() 
 async fn whoever_comes_at_the_moment_of_the_release_finds_it_held() {
     // Nobody uses the template, which is held still: the finalizer is taken away while somebody begins to rely on it.
     for the_pass_is_first in [true, false] {
-        let (mut stage, mut state) = (with_template(), CatalogState::default());
+        let (mut stage, mut catalog_state) = (with_template(), CatalogState::default());
         stage.server.edit::<WorkspaceTemplate>(None, "t", |object| {
             object["metadata"]["finalizers"] = json!([IN_USE_FINALIZER]);
         });
         stage.sync();
         let (pass, sweep) = (
             stage.pass_unsynced("demo"),
-            catalog::reconcile(&stage.context, &mut state),
+            catalog::reconcile(&stage.context, &mut catalog_state),
         );
         if the_pass_is_first {
             tokio::join!(biased; pass, sweep).0.unwrap();
@@ -226,16 +226,16 @@ async fn whoever_comes_at_the_moment_of_the_release_finds_it_held() {
         }
         assert!(stage.child::<Service>().is_some());
         assert!(is_held(&stage), "the pass is first: {the_pass_is_first}");
-        settle(&mut stage, &mut state).await;
+        settle(&mut stage, &mut catalog_state).await;
         assert!(is_held(&stage));
     }
 }
 
 #[tokio::test]
 async fn a_release_touches_no_finalizer_that_came_meanwhile() {
-    let (mut stage, mut state) = (with_template(), CatalogState::default());
+    let (mut stage, mut catalog_state) = (with_template(), CatalogState::default());
     stage.pass().await.unwrap();
-    settle(&mut stage, &mut state).await;
+    settle(&mut stage, &mut catalog_state).await;
     stage.server.remove::<Workspace>(Some(NAMESPACE), "demo");
     stage.server.hinder(
         Method::PATCH,
@@ -246,31 +246,31 @@ async fn a_release_touches_no_finalizer_that_came_meanwhile() {
             });
         })),
     );
-    let again = sweep(&mut stage, &mut state).await;
+    let again = sweep(&mut stage, &mut catalog_state).await;
     assert!(again.is_some(), "it is tried again");
-    settle(&mut stage, &mut state).await;
+    settle(&mut stage, &mut catalog_state).await;
     assert_eq!(template(&stage).unwrap().finalizers(), ["example.com/theirs"]);
 }
 
 #[tokio::test]
 async fn a_finalizer_that_somebody_took_away_comes_back() {
-    let (mut stage, mut state) = (with_template(), CatalogState::default());
+    let (mut stage, mut catalog_state) = (with_template(), CatalogState::default());
     stage.pass().await.unwrap();
-    settle(&mut stage, &mut state).await;
+    settle(&mut stage, &mut catalog_state).await;
     stage.server.edit::<WorkspaceTemplate>(None, "t", |object| {
         object["metadata"]["finalizers"] = json!([]);
     });
-    settle(&mut stage, &mut state).await;
+    settle(&mut stage, &mut catalog_state).await;
     assert!(is_held(&stage));
 }
 
 #[tokio::test]
 async fn a_settled_catalogue_causes_no_call_and_a_new_leader_none_either() {
-    let (mut stage, mut state) = (with_template(), CatalogState::default());
+    let (mut stage, mut catalog_state) = (with_template(), CatalogState::default());
     stage.pass().await.unwrap();
-    settle(&mut stage, &mut state).await;
+    settle(&mut stage, &mut catalog_state).await;
     stage.server.take_calls();
-    assert_eq!(sweep(&mut stage, &mut state).await, None);
+    assert_eq!(sweep(&mut stage, &mut catalog_state).await, None);
     assert_eq!(sweep(&mut stage, &mut CatalogState::default()).await, None);
     assert_eq!(stage.server.take_calls().len(), 0);
     let manager: WorkspaceManager = stage.server.get(None, "main").unwrap();
@@ -279,15 +279,15 @@ async fn a_settled_catalogue_causes_no_call_and_a_new_leader_none_either() {
 
 #[tokio::test(start_paused = true)]
 async fn the_number_of_users_is_written_every_ten_seconds_at_most() {
-    let (mut stage, mut state) = (with_template(), CatalogState::default());
+    let (mut stage, mut catalog_state) = (with_template(), CatalogState::default());
     stage.pass().await.unwrap();
-    settle(&mut stage, &mut state).await;
+    settle(&mut stage, &mut catalog_state).await;
     stage.writes();
     for name in ["b", "c", "d"] {
         stage.server.put(&user(name));
         stage.sync();
         stage.pass_unsynced(name).await.unwrap();
-        let again = sweep(&mut stage, &mut state).await.unwrap();
+        let again = sweep(&mut stage, &mut catalog_state).await.unwrap();
         assert!(again.as_secs() <= 10);
     }
     let told = |stage: &Stage| {
@@ -297,18 +297,18 @@ async fn the_number_of_users_is_written_every_ten_seconds_at_most() {
     };
     assert_eq!(told(&stage), 0);
     tokio::time::advance(std::time::Duration::from_secs(11)).await;
-    sweep(&mut stage, &mut state).await;
+    sweep(&mut stage, &mut catalog_state).await;
     assert_eq!(told(&stage), 1);
     assert_eq!(template(&stage).unwrap().status.unwrap().in_use_by, Some(4));
 }
 
 #[tokio::test]
 async fn status_says_whether_templates_and_managers_are_as_they_should_be() {
-    let (mut stage, mut state) = (with_template(), CatalogState::default());
+    let (mut stage, mut catalog_state) = (with_template(), CatalogState::default());
     stage.server.edit::<WorkspaceTemplate>(None, "t", |object| {
         object["spec"]["allowedImages"] = json!(["other:1"]);
     });
-    settle(&mut stage, &mut state).await;
+    settle(&mut stage, &mut catalog_state).await;
     let status = template(&stage).unwrap().status.unwrap();
     let valid = condition::find(&status.conditions, VALID).unwrap();
     assert_eq!(
@@ -327,7 +327,7 @@ async fn status_says_whether_templates_and_managers_are_as_they_should_be() {
 
 #[tokio::test]
 async fn a_template_that_names_what_does_not_exist_says_so_until_it_does() {
-    let (mut stage, mut state) = (Stage::new(), CatalogState::default());
+    let (mut stage, mut catalog_state) = (Stage::new(), CatalogState::default());
     let mut naming = objects::template("t");
     naming.spec.manager_ref = Some("edge".to_owned());
     stage.server.put(&naming);
@@ -336,7 +336,7 @@ async fn a_template_that_names_what_does_not_exist_says_so_until_it_does() {
         let valid = condition::find(&status.conditions, VALID).unwrap().clone();
         (valid.status, valid.reason, valid.message)
     };
-    settle(&mut stage, &mut state).await;
+    settle(&mut stage, &mut catalog_state).await;
     let (status, why, message) = told(&stage);
     assert_eq!(
         (status.as_str(), why.as_str()),
@@ -347,6 +347,6 @@ async fn a_template_that_names_what_does_not_exist_says_so_until_it_does() {
         "{message}"
     );
     stage.server.put(&objects::manager("edge"));
-    settle(&mut stage, &mut state).await;
+    settle(&mut stage, &mut catalog_state).await;
     assert_eq!(told(&stage).0, "True");
 }
