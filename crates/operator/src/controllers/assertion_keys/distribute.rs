@@ -306,7 +306,7 @@ async fn tell(context: &Context, object: &ConfigMap, what: &str) {
         action: "Replace".to_owned(),
         secondary: None,
     };
-    events::publish(context, &object.object_ref(&()), &[event]).await;
+    events::publish(context, object.object_ref(&()), vec![event]).await;
 }
 
 /// Deletes this object and no other of its name.

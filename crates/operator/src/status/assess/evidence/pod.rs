@@ -39,13 +39,19 @@ pub(super) fn problem(observed: &Observed, pod: &Pod, judging: Judging<'_>) -> E
 /// Whether no node takes the pod because another one of the workspace is not gone. `separated`: the workspace itself asks to be kept off
 /// other pods, so that those may be meant.
 pub(in crate::status::assess) fn waits_for_previous(observed: &Observed, pod: &Pod, separated: bool) -> bool {
-    waits_for_node(pod) && (!separated || observed.previous_pods(pod).next().is_some())
+    let by_own_rule = !separated && scheduler_says(pod, APART);
+    by_own_rule || (is_kept_off(pod) && observed.previous_pods(pod).next().is_some())
 }
 
-/// Whether the scheduler says of a pod that it is kept off another one.
-pub(crate) fn waits_for_node(pod: &Pod) -> bool {
+/// Whether the scheduler says that the pod is kept off another one: by its own anti-affinity, or by that of a pod of the workspace that
+/// lost its label.
+pub(crate) fn is_kept_off(pod: &Pod) -> bool {
+    scheduler_says(pod, APART) || scheduler_says(pod, KEPT_AWAY)
+}
+
+fn scheduler_says(pod: &Pod, words: &str) -> bool {
     condition(pod, "PodScheduled").is_some_and(|scheduled| {
-        let says = scheduled.message.as_deref().is_some_and(|it| it.contains(APART));
+        let says = scheduled.message.as_deref().is_some_and(|it| it.contains(words));
         scheduled.status == "False" && says
     })
 }
