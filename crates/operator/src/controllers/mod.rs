@@ -10,7 +10,7 @@
 //! | `orphans` | network policies without workspace or pod -> deleted |
 //! | `definitions` | CRDs in the cluster -> which status fields they lack |
 //! | `resync` | changes of what users write -> when controllers that look at all objects run |
-//! | `attempt` | a failed attempt -> a metric, a log line and the wait before the next one |
+//! | `attempt` | a failed attempt -> a metric, a log line and the wait before the next attempt |
 
 pub mod assertion_keys;
 mod attempt;
