@@ -46,8 +46,8 @@ fn failed(context: &Context, regarding: &ObjectReference, error: &kube::Error) {
     }
 }
 
-/// A workspace as its Events name it. `version`: the resource version with which a transition was stored. The Recorder compares it and not
-/// the text: without a version it counts Events of one reason within six minutes as one, with the first one's text.
+/// A workspace as its Events name it. `version`: the `resourceVersion` with which a transition was stored. The Recorder compares it and
+/// not the text. Without a version it merges Events of one reason within six minutes, with the text of the first.
 pub fn regarding(identity: &Identity, version: Option<String>) -> ObjectReference {
     ObjectReference {
         api_version: Some(Workspace::api_version(&()).into_owned()),
