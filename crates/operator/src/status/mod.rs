@@ -1,4 +1,4 @@
-//! Observed state, blockers -> conditions, phase, Events (pure, except `publish.rs` and `events.rs`).
+//! Observed state, blockers -> conditions, phase, Events (pure; `publish.rs`, `events.rs`: IO).
 //!
 //! | name | input -> output |
 //! |---|---|

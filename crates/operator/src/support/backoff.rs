@@ -1,4 +1,4 @@
-//! Failures in a row of an object -> wait before the next try: exponential, full jitter (in memory).
+//! Failures in a row of an object -> wait before the next try, with full jitter (in memory).
 
 use std::{
     collections::HashMap,

@@ -1,4 +1,4 @@
-//! Desired routes, existing routes -> routes as desired (IO): server-side apply, only on differences.
+//! Desired routes, existing routes -> routes as desired (IO), written only where they differ.
 //!
 //! As with other children, a write carries its precondition, and an object of another owner is never written.
 

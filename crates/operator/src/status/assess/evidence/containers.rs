@@ -1,4 +1,4 @@
-//! Container statuses -> the container that fails, and how many are ready (pure). Init containers come first.
+//! Container statuses -> the failing container, and how many are ready (pure). Init first.
 
 use api::{condition::reason, names::APPLICATION_CONTAINER};
 use jiff::Timestamp;
