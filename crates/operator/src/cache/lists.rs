@@ -41,7 +41,7 @@ pub struct Found {
     pub sets: Vec<Arc<ReplicaSet>>,
     /// Pods with the workspace's label.
     pub pods: Vec<Arc<Pod>>,
-    /// Pods of the namespace that have not ended, whatever their labels: users may remove or overwrite those.
+    /// Pods of the namespace that have not ended, whatever their labels: users may remove or overwrite labels.
     pub running: Arc<[Running]>,
 }
 

@@ -20,7 +20,7 @@ const NAP: Duration = Duration::from_mins(10);
 
 /// Objects that are processed concurrently. One slow write does not delay the others.
 const AT_A_TIME: usize = 16;
-/// After this time a reconcile starts no more work. The next one lists again and takes changed objects of all namespaces first.
+/// After this time a reconcile starts no more work. The next one lists again, and starts with the first object of each namespace.
 const LONGEST_ROUND: Duration = Duration::from_secs(2);
 
 /// Processes `items` round-robin by namespace, so that a namespace with many items does not delay others. Returns when one of them has

@@ -11,7 +11,7 @@ use crate::{
 /// Returns the cached observed state, completed by our own last write where the cache does not show it yet. Where `doubtful` says so,
 /// it is read again from the API server.
 ///
-/// `doubtful` is told whether it is certain that no pod exists and none can be made. That is certain in two cases:
+/// The flag for `doubtful` says whether it is certain that no pod exists and none can be made. That is certain in two cases:
 /// - It was confirmed before, and nothing has happened since.
 /// - The workspace is `new` and has no disk. Then only cached children can exist, or children that a write would conflict with. A
 ///   disk may have been retained, with a pod of an earlier workspace on it.

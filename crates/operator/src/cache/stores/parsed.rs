@@ -16,7 +16,6 @@ use super::partial::{Partial, project};
 ///
 /// Unlike kube's `DeserializeGuard`, it keeps the text until the object is parsed, and not a tree of values and a copy of it. Fields
 /// that no reconcile reads are not parsed at all. Parsing watch events is much of the work of a busy operator.
-/// looks at is not parsed at all. Reading what the watches say is much of what a busy operator does.
 #[derive(Clone, Debug)]
 pub struct Parsed<K>(pub Result<Arc<K>, InvalidObject>);
 

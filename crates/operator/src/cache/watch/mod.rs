@@ -218,8 +218,8 @@ where
         .boxed()
 }
 
-/// The watch of one kind of child: which workspaces to reconcile, and whether that may be debounced. Ended and deleted objects may not:
-/// their addresses are soon reused.
+/// The watch of one kind of child: which workspaces to reconcile, and whether that may be debounced. Changes of objects
+/// that are being deleted or are gone may not: their addresses are soon reused.
 fn children<K>(
     client: &Client,
     page_size: u32,

@@ -39,7 +39,7 @@ pub fn retention(
     }
 }
 
-/// Adds the labels and annotations by which the owner gets the disk back, and removes its owner reference.
+/// Adds the annotations by which the owner gets the disk back, and removes its owner reference.
 pub fn keepable(claim: &mut ObjectMeta, identity: &Identity, owner: Option<&str>) {
     claim.owner_references = None;
     let annotations = claim.annotations.get_or_insert_default();
