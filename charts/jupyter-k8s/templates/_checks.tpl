@@ -65,6 +65,11 @@
 {{- include "jk8s.requestsBeyondLimits" (list (printf "%s.resources" .) (get $.Values .).resources) -}}
 {{- end -}}
 {{- include "jk8s.requestsBeyondLimits" (list "settings.defaultResources" .Values.settings.defaultResources) -}}
+{{- with (default (dict) (default (dict) .Values.webhook.resources).limits).memory -}}
+{{- if include "jk8s.isMore" (list "1Gi" .) }}
+  - webhook.resources.limits.memory: {{ toString . | quote }} is less than 1Gi, which the largest admission requests can take together: set 1Gi or more
+{{- end -}}
+{{- end -}}
 {{- end }}
 
 {{/* Default of gateway.session.idleMinutes: who only shortens lifetimeMinutes has not asked for more than that. */}}

@@ -10,7 +10,7 @@ use crate::duration;
 
 const EXIT_CODES: &str = "\
 Exit codes:
-  0  the workspace was created (with --wait: and is available)
+  0  the workspace was created (with --wait: and is available; a warning names what is wrong with it)
   1  it could not be created: refused, no connection, no right
   2  the command line is wrong
   3  with --wait: it was created, but cannot become available as it is

@@ -263,7 +263,7 @@ async fn a_stopped_workspace_says_why_and_leads_to_the_form_on_the_auth_host() {
     let stopped = target(Phase::Stopped, "Stopped", "No pod is left; the disk is kept.");
     let starter = page(pages::state(&domain(), &stopped, Audience::Starter, NOW)).await;
     assert!(
-        starter.contains("Stopped by a user") && starter.contains("/start\""),
+        starter.contains("Stopped.") && starter.contains("/start\""),
         "{starter}"
     );
     let guest = page(pages::state(&domain(), &stopped, Audience::Guest, NOW)).await;
@@ -279,7 +279,7 @@ async fn a_stopped_workspace_says_why_and_leads_to_the_form_on_the_auth_host() {
     }
     let html = page(pages::state(&domain(), &stopped, Audience::Keeper, NOW)).await;
     for told in [
-        "Stopped by a user",
+        "Stopped.",
         "the disk is kept",
         "<form method=\"get\" action=\"https://auth.ws.example:8443/start\">",
         "value=\"seismic-lab-abc.ws.example\"",

@@ -14,7 +14,7 @@ use crate::{
     controllers::{assertion_keys::Keys, catalog::InUse, definitions::Definitions, idle},
     metrics::Metrics,
     plan::Site,
-    status::debounce::StatusDebounce,
+    status::{debounce::StatusDebounce, events::EventQueue},
     support::backoff::Backoff,
 };
 
@@ -30,6 +30,8 @@ pub struct Context {
     pub site: Site,
     /// Source of all Events. It is shared because it counts repeated Events.
     pub recorder: Recorder,
+    /// Events that wait to be written.
+    pub events: EventQueue,
     /// Reads pods; many reconciles share its requests.
     pub lister: Lister,
     /// Status writes that are delayed under load.
@@ -67,6 +69,7 @@ impl Context {
         };
         Self {
             recorder: Recorder::new(client.clone(), reporter),
+            events: EventQueue::default(),
             client,
             stores,
             settings,

@@ -29,6 +29,7 @@ use crate::{
     controllers::{assertion_keys, catalog, definitions, idle, orphans, routes, shares},
     plan::{Build, Site},
     reconcile::{error_policy, informed},
+    status::events,
     support::tasks,
 };
 
@@ -114,6 +115,7 @@ pub async fn run_as(args: Args, build: Build) -> anyhow::Result<()> {
     let work = async {
         tokio::join!(
             report_filled(&context.stores, &caches),
+            events::run(&context, &told),
             told.run_until_cancelled(assertion_keys::maintain(&context)),
             told.run_until_cancelled(definitions::watch(&context, &remarks)),
             async {
@@ -137,7 +139,7 @@ pub async fn run_as(args: Args, build: Build) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Triggers every workspace when the CRDs declare other fields than before: a status field that did not fit may fit now.
+/// Triggers every workspace when the CRDs declare other fields than before: its status may have more fields now.
 fn with_other_definitions(context: &Arc<Context>) -> impl Stream<Item = Trigger> + Send + use<> {
     let stores = context.stores.clone();
     let changes = stream::unfold(context.definitions.changes(), |mut changes| async move {

@@ -181,7 +181,7 @@ fn stopped(domain: &Domain, target: &Target, audience: Audience, said: Message) 
         Some(Some(1)) => "Stopped after 1 minute without use.".to_owned(),
         Some(Some(minutes)) => format!("Stopped after {minutes} minutes without use."),
         Some(None) => "Stopped because it was not used.".to_owned(),
-        None => "Stopped by a user.".to_owned(),
+        None => "Stopped.".to_owned(),
     };
     let message = match audience {
         Audience::Keeper => target.message.clone(),

@@ -2,7 +2,7 @@
 
 use api::{WorkspaceStatus, workspace::DesiredStatus};
 
-use crate::{cache::observed::Observed, status::assess::waits_for_node};
+use crate::{cache::observed::Observed, status::assess::is_kept_off};
 
 /// What to do about the pod.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -76,7 +76,7 @@ pub fn may_miss_pod(intent: Intent, before: Option<&WorkspaceStatus>, observed: 
             .all(|pod| pod.metadata.name.as_ref() != Some(&used.pod_name))
     });
     let pod = observed.current_pod();
-    has_vanished || pod.is_some_and(|pod| waits_for_node(pod) && observed.previous_pods(pod).next().is_none())
+    has_vanished || pod.is_some_and(|pod| is_kept_off(pod) && observed.previous_pods(pod).next().is_none())
 }
 
 #[cfg(test)]

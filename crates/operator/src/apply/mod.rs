@@ -6,10 +6,10 @@
 mod account;
 mod borrowed_claim;
 pub mod contest;
+mod corrections;
 pub mod delete;
 pub mod diff;
 mod disk;
-mod events;
 pub mod finalizer;
 pub mod intent;
 mod retry;
@@ -100,9 +100,9 @@ pub async fn apply(
         blocker: None,
         recheck: None,
     };
-    let undone = if events::seems_undone(workspace, intent) {
+    let undone = if corrections::seems_undone(workspace, intent) {
         let scaler = scaler(context, &applied.observed).await?;
-        events::undone(&applied.observed, scaler)
+        corrections::undone(&applied.observed, scaler)
     } else {
         None
     };

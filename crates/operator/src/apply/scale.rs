@@ -8,8 +8,9 @@ use kube::Api;
 use serde_json::json;
 
 use super::{
-    Applied, Error, deployed,
-    events::{self, Scaler},
+    Applied, Error,
+    corrections::{self, Scaler},
+    deployed,
     writes::{Outcome, expect, mend_as, with_backoff, write},
 };
 use crate::{
@@ -97,12 +98,12 @@ pub(super) async fn scale(context: &Context, replicas: i32, applied: &mut Applie
         publish::event(
             context,
             &identity,
-            events::corrected(&applied.observed, before, replicas),
+            corrections::corrected(&applied.observed, before, replicas),
         )
         .await;
     }
     if !restored.is_empty() {
-        publish::event(context, &identity, events::restored(&identity, &restored)).await;
+        publish::event(context, &identity, corrections::restored(&identity, &restored)).await;
     }
     Ok(())
 }

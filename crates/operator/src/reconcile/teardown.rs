@@ -115,7 +115,7 @@ where
             .await
             .map_err(|error| error.source)?;
     }
-    if let Disk::Packed(claim) = &claim {
+    if let Disk::Retained(claim) = &claim {
         report_retained(context, identity, owner, claim).await;
     }
     finalizer::release(context, object).await?;
@@ -130,7 +130,7 @@ const LONGEST_OWNER: usize = 256;
 enum Disk {
     Gone,
     Left,
-    Packed(Arc<PersistentVolumeClaim>),
+    Retained(Arc<PersistentVolumeClaim>),
 }
 
 /// Makes the disk outlive its workspace. The cache is not enough: an object that it does not show yet may still have an owner
@@ -151,11 +151,11 @@ async fn retain_disk(
         return Ok(Disk::Left);
     }
     if retention::is_retained(&claim.metadata, identity, owner) {
-        return Ok(Disk::Packed(Arc::new(claim)));
+        return Ok(Disk::Retained(Arc::new(claim)));
     }
     apply::retain(context, identity, &claim, owner)
         .await
-        .map(Disk::Packed)
+        .map(Disk::Retained)
 }
 
 async fn report_retained(

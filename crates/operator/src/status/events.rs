@@ -1,10 +1,12 @@
 //! Events -> the API server (IO). Best effort: the status says the same.
 
-use std::time::Duration;
+use std::{sync::OnceLock, time::Duration};
 
 use api::Workspace;
 use k8s_openapi::api::core::v1::ObjectReference;
 use kube::{Resource as _, runtime::events::Event};
+use tokio::sync::mpsc;
+use tokio_util::sync::CancellationToken;
 
 use crate::{
     cache::observed::Identity,
@@ -12,11 +14,60 @@ use crate::{
     support::failure::{is_everyday, message_of, reason_of},
 };
 
-/// The Recorder has no time limit, and a reconcile waits for it.
+/// The Recorder has no time limit of its own.
 const LIMIT: Duration = Duration::from_secs(5);
+/// Longest queue, in objects with pending Events. Further Events are lost.
+const QUEUE: usize = 4096;
+/// How long pending Events are still written when the process ends.
+const SHUTDOWN_LIMIT: Duration = Duration::from_secs(3);
 
-/// Writes Events about an object, in this order. One that fails is logged, counted and lost; so are all after [`LIMIT`].
-pub async fn publish(context: &Context, regarding: &ObjectReference, events: &[Event]) {
+/// Pending Events, so that no reconcile waits for their writes. Until [`run`] starts, [`publish`] writes them itself.
+#[derive(Default)]
+pub struct EventQueue(OnceLock<mpsc::Sender<Queued>>);
+
+/// Events of one object, in order.
+struct Queued {
+    regarding: ObjectReference,
+    events: Vec<Event>,
+}
+
+/// Queues Events of an object, in this order and after the pending ones. Events that cannot be written are logged, counted and lost.
+pub async fn publish(context: &Context, regarding: ObjectReference, events: Vec<Event>) {
+    if events.is_empty() {
+        return;
+    }
+    let queued = Queued { regarding, events };
+    match context.events.0.get() {
+        None => write(context, &queued).await,
+        Some(queue) => {
+            if let Err(error) = queue.try_send(queued) {
+                context.metrics.error("event", "QueueFull".to_owned());
+                tracing::warn!(%error, "Events are lost");
+            }
+        }
+    }
+}
+
+/// Writes queued Events one after the other until `end`. Then it writes pending ones for at most `SHUTDOWN_LIMIT`.
+pub async fn run(context: &Context, end: &CancellationToken) {
+    let (sender, mut queue) = mpsc::channel(QUEUE);
+    if context.events.0.set(sender).is_err() {
+        return;
+    }
+    while let Some(Some(queued)) = end.run_until_cancelled(queue.recv()).await {
+        write(context, &queued).await;
+    }
+    let rest = async {
+        while let Ok(queued) = queue.try_recv() {
+            write(context, &queued).await;
+        }
+    };
+    if tokio::time::timeout(SHUTDOWN_LIMIT, rest).await.is_err() {
+        tracing::warn!("Events are lost at the end of the process");
+    }
+}
+
+async fn write(context: &Context, Queued { regarding, events }: &Queued) {
     let write = async {
         for event in events {
             if let Err(error) = context.recorder.publish(event, regarding).await {

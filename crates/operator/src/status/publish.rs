@@ -123,11 +123,11 @@ pub async fn publish(
     let mut told = transitions::events(before, &status);
     told.extend(news);
     let regarding = events::regarding(identity, answer.meta().resource_version.clone());
-    events::publish(context, &regarding, &told).await;
+    events::publish(context, regarding, told).await;
     Ok(None)
 }
 
 /// Writes an Event about the workspace that belongs to no transition.
 pub async fn event(context: &Context, identity: &Identity, event: Event) {
-    events::publish(context, &events::regarding(identity, None), &[event]).await;
+    events::publish(context, events::regarding(identity, None), vec![event]).await;
 }

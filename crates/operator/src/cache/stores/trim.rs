@@ -105,7 +105,7 @@ fn partial_containers(containers: Vec<Container>) -> Vec<Container> {
         name: container.name,
         image: container.image,
         ports: container.ports,
-        // A message names the port that does not respond.
+        // Messages distinguish the probe of the application's port from other readiness probes.
         readiness_probe: container.readiness_probe.map(|probe| Probe {
             tcp_socket: probe.tcp_socket,
             ..Probe::default()

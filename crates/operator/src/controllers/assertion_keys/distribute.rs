@@ -307,7 +307,7 @@ async fn tell(context: &Context, object: &ConfigMap, what: &str) {
         action: "Replace".to_owned(),
         secondary: None,
     };
-    events::publish(context, &object.object_ref(&()), &[event]).await;
+    events::publish(context, object.object_ref(&()), vec![event]).await;
 }
 
 /// Deletes the object with this UID and no other object of its name.

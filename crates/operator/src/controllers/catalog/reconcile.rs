@@ -318,7 +318,7 @@ async fn tell(
             resource_version: answer.metadata.resource_version.clone(),
             ..ObjectReference::default()
         };
-        events::publish(context, &regarding, &[event]).await;
+        events::publish(context, regarding, vec![event]).await;
     }
     state.told.wrote(key.clone(), &answer.metadata, desired_state);
     Ok(())

@@ -54,7 +54,7 @@ pub(super) fn naming(template: Validation, missing: Option<(&'static str, Violat
 pub(super) fn profile(profile: &WorkspaceExecutionProfile, settings: &Settings) -> Validation {
     Validation::of(
         rules::validate::profile(&profile.spec, settings),
-        "Every rule in_use.",
+        "Every rule holds.",
     )
 }
 

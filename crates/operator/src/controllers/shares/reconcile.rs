@@ -198,7 +198,7 @@ async fn tell(
             resource_version: answer.meta().resource_version.clone(),
             ..share.object_ref(&())
         };
-        events::publish(context, &regarding, &[event]).await;
+        events::publish(context, regarding, vec![event]).await;
     }
     if let Some(uid) = share.uid() {
         state.told.wrote(uid, answer.meta(), status);

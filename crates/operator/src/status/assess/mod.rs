@@ -23,7 +23,7 @@ use jiff::Timestamp;
 use kube::{ResourceExt, runtime::events::Event};
 use rules::ValidWorkspace;
 
-pub(crate) use self::evidence::waits_for_node;
+pub(crate) use self::evidence::is_kept_off;
 pub use self::rare::{farewell, unreadable};
 use self::{
     evidence::{Evidence, Judging},

@@ -107,7 +107,7 @@ pub(super) fn conditions(
         (Stand::Stopped, _) if has_disk(facts.observed) => {
             set.set(STOPPED, true, why, "No pod is left; the disk is kept.");
         }
-        (Stand::Stopped, _) if has_no_disk(facts) => {
+        (Stand::Stopped, _) if lost_files(facts) => {
             let told = "No pod is left. Its files are gone: it has no disk.";
             set.set(STOPPED, true, why, told);
         }
@@ -157,10 +157,12 @@ fn has_disk(observed: &Observed) -> bool {
     claim.is_some_and(|claim| claim.metadata.deletion_timestamp.is_none())
 }
 
-/// Whether the home is deleted with each pod.
-fn has_no_disk(facts: &Facts<'_>) -> bool {
+/// Whether a run has ended whose files were deleted with its pod.
+fn lost_files(facts: &Facts<'_>) -> bool {
     let valid = facts.verdict.as_ref().ok();
-    valid.is_some_and(|valid| matches!(valid.home, Home::Ephemeral { .. }))
+    let is_ephemeral = valid.is_some_and(|valid| matches!(valid.home, Home::Ephemeral { .. }));
+    let before = facts.workspace.status.as_ref();
+    is_ephemeral && before.is_some_and(|status| status.run_id.is_some())
 }
 
 fn ready(observed: &Observed, new_disk: bool) -> String {

@@ -18,7 +18,7 @@ use k8s_openapi::{
 use kube::ResourceExt as _;
 use rules::ExecutionProfile;
 
-pub(crate) use self::pod::waits_for_node;
+pub(crate) use self::pod::is_kept_off;
 pub(super) use self::{containers::count, pod::waits_for_previous};
 use crate::{
     blockers::{Problem, refusal},

@@ -39,13 +39,19 @@ pub(super) fn problem(observed: &Observed, pod: &Pod, judging: Judging<'_>) -> E
 /// Whether no node accepts the pod because another pod of the workspace still exists. `separated`: the workspace itself requests
 /// anti-affinity, so the message may be about other pods.
 pub(in crate::status::assess) fn waits_for_previous(observed: &Observed, pod: &Pod, separated: bool) -> bool {
-    waits_for_node(pod) && (!separated || observed.previous_pods(pod).next().is_some())
+    let by_own_rule = !separated && scheduler_says(pod, APART);
+    by_own_rule || (is_kept_off(pod) && observed.previous_pods(pod).next().is_some())
 }
 
-/// Whether the scheduler reports that anti-affinity keeps a pod away from another one.
-pub(crate) fn waits_for_node(pod: &Pod) -> bool {
+/// Whether the scheduler reports that anti-affinity keeps the pod away from another one. It may be the pod's own anti-affinity, or that of
+/// a pod of the workspace that lost its label.
+pub(crate) fn is_kept_off(pod: &Pod) -> bool {
+    scheduler_says(pod, APART) || scheduler_says(pod, KEPT_AWAY)
+}
+
+fn scheduler_says(pod: &Pod, words: &str) -> bool {
     condition(pod, "PodScheduled").is_some_and(|scheduled| {
-        let says = scheduled.message.as_deref().is_some_and(|it| it.contains(APART));
+        let says = scheduled.message.as_deref().is_some_and(|it| it.contains(words));
         scheduled.status == "False" && says
     })
 }

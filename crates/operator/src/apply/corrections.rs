@@ -14,16 +14,19 @@ use crate::{
 /// An external change set several pods for one disk. `observed`: what was found then.
 pub(super) fn corrected(observed: &Observed, before: i32, replicas: i32) -> Event {
     let node = |pod: &Pod| pod.spec.as_ref()?.node_name.clone();
-    let disk = if observed.live_pods().filter_map(node).count() > 1 {
+    let is_used_twice = observed.live_pods().filter_map(node).count() > 1;
+    let disk = if is_used_twice {
         "More than one pod had a node, and may have used the disk."
     } else {
-        "The further pods stayed pending: one pod used the disk."
+        "No further pod had a node when this was corrected."
     };
     let text = format!(
         "The Deployment {} was scaled to {before} pods, and a workspace runs one: it is scaled to {replicas} again. {disk}",
         observed.identity.child_name()
     );
-    warning(reason::REPLICAS_CORRECTED, &text)
+    // The Recorder merges Events of one action, with the text of the first.
+    let action = if is_used_twice { "ScaleDisksInUse" } else { "Scale" };
+    warning(reason::REPLICAS_CORRECTED, action, &text)
 }
 
 /// An external change modified how the Deployment makes pods.
@@ -35,7 +38,7 @@ pub(super) fn restored(identity: &Identity, restored: &Map<String, Value>) -> Ev
         fields.join(", "),
         identity.child_name()
     );
-    warning(reason::DEPLOYMENT_RESTORED, &text)
+    warning(reason::DEPLOYMENT_RESTORED, "Restore", &text)
 }
 
 /// The field manager that scaled to 0, other than through the workspace.
@@ -75,15 +78,15 @@ pub(super) fn undone(observed: &Observed, scaler: Option<Scaler>) -> Option<Even
         "{what}, and not the Workspace stopped: its pod ends, and a new run begins. To stop the workspace, set spec.desiredStatus: \
          Stopped."
     );
-    Some(warning(reason::DEPLOYMENT_RESTORED, &text))
+    Some(warning(reason::DEPLOYMENT_RESTORED, "Start", &text))
 }
 
-fn warning(reason: &str, text: &str) -> Event {
+fn warning(reason: &str, action: &str, text: &str) -> Event {
     Event {
         type_: EventType::Warning,
         reason: reason.to_owned(),
         note: Some(note(text)),
-        action: "Scale".to_owned(),
+        action: action.to_owned(),
         secondary: None,
     }
 }
@@ -108,7 +111,7 @@ mod tests {
             corrected(&observed, 2, 1).note.unwrap_or_default()
         };
         let (pending, placed) = (told(None), told(Some("n2")));
-        assert!(pending.ends_with("one pod used the disk."), "{pending}");
+        assert!(pending.ends_with("when this was corrected."), "{pending}");
         assert!(placed.ends_with("may have used the disk."), "{placed}");
     }
 }
