@@ -1,4 +1,4 @@
-//! Subject -> activity reported by its pod (IO), with limits on time and size, no redirects.
+//! Subject -> activity reported by its pod (IO): its address only, limited, no redirects.
 
 use std::{net::SocketAddr, sync::Arc, time::Duration};
 
