@@ -1,7 +1,7 @@
-//! Earlier and new status of a workspace -> records of its runs, stops, failures and its deletion, each written once (IO).
+//! Earlier and new status of a workspace -> audit records of runs, stops, failures, deletion (IO).
 //!
-//! The replica that leads writes them, after the status that says the same is stored: whoever leads next finds that status and
-//! does not write them again. A replica that is killed in between leaves its record out.
+//! The leader writes each record once, after the status with the same content is stored. The next leader finds that status and does
+//! not write the record again. A replica that is killed in between does not write its record.
 
 use std::{
     collections::HashMap,
@@ -25,7 +25,7 @@ use crate::{cache::observed::Identity, metrics::Metrics};
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(tag = "event", rename_all = "snake_case")]
 pub enum Record {
-    /// A run began: a pod is asked for.
+    /// A run started: the Deployment has to make a pod.
     RunStarted(About),
     /// The last pod of a run is gone.
     Stopped {
@@ -47,7 +47,7 @@ pub enum Record {
     Deleted(About),
 }
 
-/// A workspace, its run, and people.
+/// A workspace, its run, and its users.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct About {
@@ -73,7 +73,7 @@ impl About {
     }
 }
 
-/// Kubernetes user names, empty where nobody is known.
+/// Kubernetes user names; empty where none is known.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct People {
@@ -82,7 +82,7 @@ pub struct People {
 }
 
 impl People {
-    /// Of a stored workspace.
+    /// From the metadata of a stored workspace.
     pub fn of(meta: &ObjectMeta) -> Self {
         let annotation = |name| meta.annotations.as_ref()?.get(name).cloned();
         Self {
@@ -92,7 +92,7 @@ impl People {
     }
 }
 
-/// What is remembered of a status.
+/// The part of a status that is kept for comparison.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 struct Ownership {
     uid: String,
@@ -104,7 +104,7 @@ struct Ownership {
 }
 
 impl Ownership {
-    /// `last_run`: the run where the status has none any more.
+    /// `last_run`: the run to record if the status no longer has one.
     fn of(uid: &str, status: &WorkspaceStatus, last_run: &str) -> Self {
         let failed = (status.phase == Some(Phase::Failed)).then(|| status.reason.clone().unwrap_or_default());
         Self {
@@ -116,7 +116,7 @@ impl Ownership {
     }
 }
 
-/// What is to be told of a status that follows `before`.
+/// The records that follow from a status `now` after the status `before`.
 fn records(before: &Ownership, now: &Ownership, status: &WorkspaceStatus, about: &About) -> Vec<Record> {
     let mut records = Vec::new();
     if status.run_id.is_some() && now.run_id != before.run_id {
@@ -147,7 +147,7 @@ fn records(before: &Ownership, now: &Ownership, status: &WorkspaceStatus, about:
 #[derive(Default)]
 pub struct Audit {
     log: OnceLock<Log<Record>>,
-    /// What was told last, by workspace.
+    /// What was recorded last, by workspace.
     told: Mutex<HashMap<String, Ownership>>,
 }
 
@@ -169,19 +169,19 @@ impl Audit {
     /// Writes to `out` from now on.
     ///
     /// # Errors
-    /// The system gives no thread or no random bytes.
+    /// The system provides no thread or no random bytes.
     pub fn open(
         &self,
         out: impl Write + Send + 'static,
         metrics: Metrics,
     ) -> std::io::Result<Writer<Record>> {
         let (log, writer) = Log::to("operator", out, Counted(metrics))?;
-        // A second log would have its own chain, which nothing is told to.
+        // A second log would have its own chain, which receives no records.
         let _ = self.log.set(log);
         Ok(writer)
     }
 
-    /// The status `now` is stored; `before` is the one that it followed. `last_run`: the run of the Deployment.
+    /// Records the change from the status `before` to the stored status `now`. `last_run`: the run of the Deployment.
     pub fn stored(
         &self,
         identity: &Identity,
@@ -212,12 +212,12 @@ impl Audit {
         self.tell(Record::Deleted(about));
     }
 
-    /// Nothing is remembered of a workspace that is gone.
+    /// Drops the state of a workspace that is gone.
     pub fn forget(&self, workspace: &str) {
         self.lock().remove(workspace);
     }
 
-    /// Forgets everything: another leads.
+    /// Drops all state, because another replica leads.
     pub fn clear(&self) {
         self.lock().clear();
     }
@@ -257,7 +257,7 @@ mod tests {
         status(json!({"phase": "Stopped", "conditions": [condition], "stoppedBecause": because}))
     }
 
-    /// Event, run and rule or reason of what `act` had written.
+    /// Event, run, and rule or reason of each record that `act` wrote.
     fn written(act: impl FnOnce(&Audit)) -> Vec<(String, String, String)> {
         let (audit, paper) = (Audit::default(), Paper::default());
         let writer = audit.open(paper.clone(), Metrics::default()).unwrap();

@@ -1,4 +1,4 @@
-//! What every pass of the operator needs (a leaf: shared data, no logic).
+//! Shared state of every reconcile: data, no logic.
 
 use jiff::Timestamp;
 use kube::{
@@ -18,7 +18,7 @@ use crate::{
     support::backoff::Backoff,
 };
 
-/// Shared by all passes.
+/// State that all reconciles share.
 pub struct Context {
     /// The API server.
     pub client: Client,
@@ -26,15 +26,15 @@ pub struct Context {
     pub stores: Stores,
     /// The installation's settings.
     pub settings: Settings,
-    /// The same, as planning needs them.
+    /// The settings that planning needs.
     pub site: Site,
-    /// Source of all Events, shared because it counts repeated ones.
+    /// Source of all Events. It is shared because it counts repeated Events.
     pub recorder: Recorder,
     /// Events that wait to be written.
     pub events: EventQueue,
-    /// Looks at pods that many passes share.
+    /// Reads pods; many reconciles share its requests.
     pub lister: Lister,
-    /// Statuses that are put off while much goes on.
+    /// Status writes that are delayed under load.
     pub debounce: StatusDebounce,
     /// The audit log.
     pub audit: Audit,
@@ -42,26 +42,26 @@ pub struct Context {
     pub metrics: Metrics,
     /// Failures in a row.
     pub backoff: Backoff,
-    /// When Deployments of refused pods may be touched.
+    /// When Deployments whose pods were refused may be written again.
     pub retries: Retries,
-    /// Children that others write as well.
+    /// Children that other field managers write as well.
     pub contests: Contests,
-    /// Our last writes.
+    /// Our last writes, which the caches may not show yet.
     pub pending_writes: PendingWrites,
-    /// What workspaces hold of templates, managers and profiles.
+    /// Which templates, managers and profiles each workspace uses.
     pub in_use: InUse,
-    /// Who uses their workspaces.
+    /// The last activity of workspaces that stop when idle.
     pub idle: idle::Book,
-    /// What workspaces' pods check assertions by.
+    /// The public keys with which workspaces' pods check assertions.
     pub keys: Keys,
-    /// What the cluster's definitions of our kinds lack.
+    /// What the CRDs of our kinds in the cluster lack.
     pub definitions: Definitions,
     /// The clock.
     pub now: fn() -> Timestamp,
 }
 
 impl Context {
-    /// A context at its beginning. `instance` names the source of events.
+    /// A context with empty state. `instance` names the source of Events.
     pub fn new(client: Client, stores: Stores, settings: Settings, site: Site, instance: String) -> Self {
         let reporter = Reporter {
             controller: api::names::OPERATOR.to_owned(),

@@ -7,8 +7,8 @@
 //! - `reconcile`: one workspace, from observed state to status
 //! - `controllers`: what is reconciled beside workspaces
 //! - `apply`: planned and live children -> writes
-//! - `status`: what happened -> conditions, phase, Events
-//! - `blockers`: what keeps a workspace from running, in words
+//! - `status`: observed state, blockers -> conditions, phase, Events
+//! - `blockers`: what keeps a workspace from running, as text for users
 //! - `plan`: a valid workspace -> children (pure)
 //! - `audit`: transitions -> records of the audit log
 //! - `cache`: watches, caches and reads

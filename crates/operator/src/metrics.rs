@@ -1,4 +1,4 @@
-//! Passes, errors, workspaces -> figures for `/metrics` (in memory).
+//! Reconciles, errors, workspaces -> metrics for `/metrics` (in memory).
 
 use std::{
     collections::HashMap,
@@ -63,7 +63,7 @@ impl EncodeLabelValue for PhaseValue {
     }
 }
 
-/// What the operator measures.
+/// The metrics of the operator.
 #[derive(Clone)]
 pub struct Metrics {
     steps: Family<StepLabel, Histogram, fn() -> Histogram>,
@@ -106,7 +106,7 @@ impl Default for Metrics {
 }
 
 impl Metrics {
-    /// Makes them visible.
+    /// Registers all metrics.
     pub fn register(&self, registry: &mut Registry) {
         let registry = registry.sub_registry_with_prefix("jupyter_k8s_operator");
         registry.register_with_unit(
@@ -166,29 +166,29 @@ impl Metrics {
         result
     }
 
-    /// A step of a pass took this long.
+    /// Records the duration of a step of a reconcile.
     pub fn step(&self, step: &'static str, took: Duration) {
         self.steps
             .get_or_create(&StepLabel { step })
             .observe(took.as_secs_f64());
     }
 
-    /// A pass failed in this step.
+    /// Counts a failure of a reconcile in this step.
     pub fn error(&self, step: &'static str, reason: String) {
         self.errors.get_or_create(&ErrorLabels { step, reason }).inc();
     }
 
-    /// A step wrote something.
+    /// Counts a write of this step.
     pub fn write(&self, step: &'static str) {
         self.writes.get_or_create(&StepLabel { step }).inc();
     }
 
-    /// A pod did not say whether it is used. That is its own affair, and no error of ours.
+    /// Counts a pod that did not report whether it is used. This is a problem of the pod, not an error of the operator.
     pub fn unanswered(&self) {
         self.unanswered.inc();
     }
 
-    /// Whether this replica leads. One that does not knows no phases.
+    /// Sets whether this replica leads. A replica that does not lead knows no phases.
     pub fn leading(&self, leads: bool) {
         self.leading.set(i64::from(leads));
         if !leads {
@@ -198,27 +198,27 @@ impl Metrics {
         }
     }
 
-    /// Whether each workspace has a gauge of its own.
+    /// Sets whether each workspace has a gauge of its own.
     pub fn tell_each(&self, tells: bool) {
         self.tells_each.store(tells, Ordering::Relaxed);
     }
 
-    /// A record of the audit log was written.
+    /// Counts a written audit record.
     pub fn audited(&self) {
         self.audit_records.inc();
     }
 
-    /// Records of the audit log were not written.
+    /// Counts audit records that were not written.
     pub fn audit_lost(&self, count: u64) {
         self.audit_lost.inc_by(count);
     }
 
-    /// So many fields and words of statuses are missing in the cluster's definitions.
+    /// Sets how many fields and enum values of statuses the cluster's CRDs lack.
     pub fn undeclared(&self, count: usize) {
         self.undeclared.set(i64::try_from(count).unwrap_or(i64::MAX));
     }
 
-    /// The workspace `key` is in this phase; `None`: it is gone.
+    /// Sets the phase of the workspace `key`; `None`: the workspace is gone.
     pub fn phase(&self, key: &str, phase: Option<Phase>) {
         let mut phases = self.phases.lock().unwrap_or_else(PoisonError::into_inner);
         let earlier = match phase {

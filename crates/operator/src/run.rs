@@ -1,4 +1,4 @@
-//! Arguments -> a running operator (IO): the wiring, and the only place that sees every module.
+//! Arguments -> a running operator (IO). It is the only place that uses every module.
 
 use std::{sync::Arc, time::Duration};
 
@@ -33,22 +33,22 @@ use crate::{
     support::tasks,
 };
 
-/// Workspaces to look at that the watches may be ahead of the passes.
+/// Triggers that are buffered between the watches and the reconciles.
 const AHEAD: usize = 1024;
-/// Requests that may wait for an answer at a time, however few workspaces are worked on: others ask beside the passes.
+/// Fewest concurrent requests, however few workspaces are reconciled: other controllers send requests as well.
 const LEAST_AT_A_TIME: usize = 16;
-/// How long giving the lease back may take.
+/// Longest time to release the lease.
 const SHUTDOWN_LIMIT: Duration = Duration::from_secs(5);
 
-/// Runs until the process is asked to end.
+/// Runs until the process receives a shutdown signal.
 ///
 /// # Errors
-/// When settings are wrong ([`process::WrongSetting`]), or a listener cannot be opened.
+/// Settings are wrong ([`process::WrongSetting`]), or a listener cannot be opened.
 pub async fn run(args: Args) -> anyhow::Result<()> {
     Box::pin(run_as(args, Build::default())).await
 }
 
-/// The same, planning as `build` does.
+/// Like [`run`], with the planning options of `build`.
 ///
 /// # Errors
 /// As [`run`].
@@ -104,7 +104,7 @@ pub async fn run_as(args: Args, build: Build) -> anyhow::Result<()> {
     let remarks = readiness.clone();
     let admin = kit::admin::serve(admin_address, readiness, Arc::new(registry), shutdown.clone());
 
-    // The lease is given back only after the last pass has ended.
+    // The lease is released only after the last reconcile has ended.
     let election = CancellationToken::new();
     let candidate = lease::Candidate::new(format!("{release_name}-operator"), pod_name, names::OPERATOR);
     let leases: Api<Lease> = Api::namespaced(client, &namespace);
@@ -132,14 +132,14 @@ pub async fn run_as(args: Args, build: Build) -> anyhow::Result<()> {
             .with_context(|| format!("--admin-address {admin_address}"))
     };
     tokio::try_join!(work, admin)?;
-    // The election closes its end once the lease is given back.
+    // The election drops its sender once the lease is released.
     let given_back = async { while ended.changed().await.is_ok() {} };
     let _ = tokio::time::timeout(SHUTDOWN_LIMIT, given_back).await;
     tokio::task::spawn_blocking(|| audit.finish()).await?;
     Ok(())
 }
 
-/// Triggers all workspaces whenever the definitions declare other fields than before: their statuses may have more fields now.
+/// Triggers every workspace when the CRDs declare other fields than before: its status may have more fields now.
 fn with_other_definitions(context: &Arc<Context>) -> impl Stream<Item = Trigger> + Send + use<> {
     let stores = context.stores.clone();
     let changes = stream::unfold(context.definitions.changes(), |mut changes| async move {
@@ -160,7 +160,7 @@ async fn report_filled(stores: &Stores, gate: &Gate) {
     }
 }
 
-/// Stands by with warm caches until it leads, works while it leads, and so on.
+/// Stands by with warm caches until it leads, reconciles while it leads, and repeats.
 async fn work(
     context: &Arc<Context>,
     mut triggers: impl Stream<Item = Result<Trigger, std::convert::Infallible>> + Send + Unpin,
@@ -172,7 +172,7 @@ async fn work(
         let mut elected = leading.clone();
         tokio::select! {
             () = shutdown.cancelled() => return,
-            // Whoever does not lead keeps its caches warm and does nothing else.
+            // A replica that does not lead keeps its caches warm and does nothing else.
             () = async { while triggers.next().await.is_some() {} } => return,
             changed = elected.wait_for(|leads| *leads) => if changed.is_err() { return },
         }
@@ -183,9 +183,9 @@ async fn work(
         };
         tokio::select! {
             () = lead(context, &mut triggers, pace.clone(), shutdown) => return,
-            // These end with the shutdown only, at which the passes have the last word.
+            // The controllers end only at shutdown. Then the last reconciles still have to finish.
             () = async { run_controllers(context, shutdown).await; std::future::pending().await } => {}
-            // Another may lead by now: what is under way is dropped, not finished.
+            // Another replica may lead by now: what is in progress is dropped, not finished.
             () = lost => {}
         }
         context.metrics.leading(false);
@@ -198,7 +198,7 @@ async fn work(
     }
 }
 
-/// Passes over whatever wakes, until shutdown; those under way are finished.
+/// Reconciles every triggered workspace until shutdown. Reconciles in progress are finished.
 async fn lead(
     context: &Arc<Context>,
     triggers: impl Stream<Item = Result<Trigger, std::convert::Infallible>> + Send + Unpin,
@@ -223,7 +223,7 @@ async fn lead(
             match outcome {
                 Ok((workspace, _)) => tracing::debug!(%workspace, "looked at"),
                 Err(controller::Error::ObjectNotFound(workspace)) => forget(context, &workspace),
-                // Logged and counted where it is decided when to try again.
+                // `error_policy` logs and counts it, and decides when to try again.
                 Err(controller::Error::ReconcilerFailed(..)) => {}
                 Err(error) => tracing::error!(%error, "the queue failed"),
             }
@@ -231,7 +231,7 @@ async fn lead(
         .await;
 }
 
-/// Reconciles, once the caches are filled, what workspaces refer to, shares, orphaned network policies and assertion keys, and stops idle
+/// Once the caches are filled, reconciles catalog objects, shares, orphaned network policies and assertion keys, and stops idle
 /// workspaces.
 async fn run_controllers(context: &Context, shutdown: &CancellationToken) {
     let asker = idle::Asker::over_http(context.now, context.keys.signer());
@@ -246,7 +246,7 @@ async fn run_controllers(context: &Context, shutdown: &CancellationToken) {
     }
 }
 
-/// Nothing is kept of a workspace that is gone.
+/// Drops all state of a workspace that is gone.
 fn forget(context: &Context, workspace: &ObjectRef<kube::api::DynamicObject>) {
     let key = format!(
         "{}/{}",

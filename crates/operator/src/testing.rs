@@ -1,4 +1,4 @@
-//! Settings, valid workspaces and worlds for unit tests (pure).
+//! Settings, valid workspaces and observed states for unit tests (pure).
 
 use api::Workspace;
 use k8s_openapi::api::apps::v1::DeploymentStatus;
@@ -40,12 +40,12 @@ pub(crate) fn identity() -> Identity {
     Identity::of(&objects::workspace("demo").metadata)
 }
 
-/// Nothing exists.
+/// Observed state without any child.
 pub(crate) fn observed() -> Observed {
     Observed::empty(identity())
 }
 
-/// Started: the Deployment exists, its pod is pending.
+/// A started workspace: the Deployment exists, its pod is pending.
 pub(crate) fn started() -> Observed {
     let mut deployment = plan::run(&valid(), &site(), "run1");
     deployment.metadata.uid = Some("uid-of-deployment".to_owned());
@@ -64,7 +64,7 @@ pub(crate) fn started() -> Observed {
     }
 }
 
-/// Its pod is ready.
+/// A running workspace: its pod is ready.
 pub(crate) fn running() -> Observed {
     let started = started();
     let pod = objects::ready(started.pods[0].as_ref().clone(), "10.0.0.9");
@@ -74,7 +74,7 @@ pub(crate) fn running() -> Observed {
     }
 }
 
-/// Scaled to zero and seen by all controllers; the pod is still there.
+/// Scaled to zero and observed by all controllers; the pod still exists.
 pub(crate) fn scaled_to_zero() -> Observed {
     let running = running();
     let mut deployment = running.deployment.as_deref().unwrap().clone();

@@ -1,7 +1,8 @@
-//! Planned service account, observed state -> the service account that is the workspace's alone (IO): made before the pod that runs
-//! as it, removed when the profile no longer asks for it and no pod uses it.
+//! Planned service account, observed state -> the workspace's own service account (IO).
 //!
-//! It is never adopted: cloud identities match names, so whoever made an account of this name has not thereby got the
+//! It is made before the pod that runs as it. It is removed when the profile no longer requests it and no pod uses it.
+//!
+//! An existing account is never adopted, because cloud identities match names. A user who made an account of this name must not get the
 //! workspace's identity, nor the workspace theirs.
 
 use std::sync::Arc;
@@ -48,7 +49,7 @@ pub(super) async fn account(
     with_backoff(context, &observed.identity, &intent, live, write).await
 }
 
-/// Makes one that was absent. If somebody was faster, what is there is looked at, and never taken.
+/// Makes an absent account. If another client made one first, it is checked and never adopted.
 async fn make(
     context: &Context,
     observed: &Observed,
@@ -64,7 +65,7 @@ async fn make(
             if let Some(blocker) = in_the_way(observed, &found) {
                 return Ok(Outcome::Blocked(blocker));
             }
-            // Ours, without the label by which it is watched, or not yet in the cache.
+            // It is ours, but without the label by which it is watched, or not yet in the cache.
             intent.metadata.uid.clone_from(&found.metadata.uid);
             intent.metadata.resource_version = None;
             write(context, observed, &intent).await
@@ -73,7 +74,7 @@ async fn make(
     }
 }
 
-/// Removes ours, unless a pod runs as it.
+/// Removes our account, unless a pod runs as it.
 async fn remove(context: &Context, observed: &Observed) -> Result<Outcome<ServiceAccount>, Error> {
     let live = observed.account.as_ref();
     let Some(unwanted) =
@@ -87,7 +88,7 @@ async fn remove(context: &Context, observed: &Observed) -> Result<Outcome<Servic
         resource_version: None,
     });
     match accounts.delete(&observed.identity.account_name(), &params).await {
-        // Gone already, or another object by now.
+        // It is gone already, or a new object has its name.
         Err(kube::Error::Api(status)) if matches!(status.code, 404 | 409) => {}
         Err(source) => return Err(failed::<ServiceAccount>(source)),
         Ok(_) => context.metrics.write("apply"),
@@ -95,8 +96,8 @@ async fn remove(context: &Context, observed: &Observed) -> Result<Outcome<Servic
     Ok(Outcome::Is(None))
 }
 
-/// What keeps an account from being the workspace's. Unlike other children it has to be controlled by the workspace: an
-/// annotation is not enough.
+/// The reason why an account is not the workspace's. Unlike other children, its controller must be the workspace: an annotation is not
+/// enough.
 fn in_the_way(observed: &Observed, live: &Arc<ServiceAccount>) -> Option<Blocker> {
     let name = observed.identity.account_name();
     if live.metadata.deletion_timestamp.is_some() {

@@ -1,8 +1,8 @@
-//! Claims that a workspace names and that are not its own -> whether it may start on them, with a note on its home that
-//! keeps others off (IO).
+//! Claims that a workspace names but does not own -> whether it may start on them (IO).
 //!
-//! The note is an annotation on the claim, written before the pod is made and taken away when no pod is left: it outlives
-//! the operator, and two workspaces that start at the same time meet in it.
+//! The home claim is marked as in use, which keeps other workspaces off. The mark is an annotation on the claim. It is written before
+//! the pod is made and removed when no pod is left. It outlives the operator, and two workspaces that start at the same time conflict
+//! on it.
 
 use std::sync::Arc;
 
@@ -28,10 +28,10 @@ use crate::{
 
 type Claim = PersistentVolumeClaim;
 
-/// How many pods are read at a time.
+/// Pods per page of a list request.
 const PAGE: u32 = 200;
 
-/// Whether a run may begin on the claims that the workspace names; its home is noted as in use then.
+/// Whether a run may start on the claims that the workspace names. If so, its home is marked as in use.
 pub(super) async fn borrow(
     context: &Context,
     identity: &Identity,
@@ -55,7 +55,7 @@ pub(super) async fn borrow(
     Ok(None)
 }
 
-/// Who else uses a claim. Notes us, if it is the home and nobody does.
+/// The other user of a claim, if any. If there is none and the claim is the home, marks it as in use by this workspace.
 async fn occupied(
     context: &Context,
     identity: &Identity,
@@ -82,7 +82,7 @@ async fn occupied(
     Ok(None)
 }
 
-/// The name of another pod that mounts the claim. Pods of a whole namespace are read in pages: no label tells which mount it.
+/// The name of another pod that mounts the claim. Pods of the whole namespace are read in pages: no label tells which pods mount it.
 async fn other_pod(context: &Context, identity: &Identity, claim: &str) -> Result<Option<String>, Error> {
     let pods: Api<Pod> = Api::namespaced(context.client.clone(), &identity.namespace);
     let mut params = ListParams::default().limit(PAGE);
@@ -98,7 +98,7 @@ async fn other_pod(context: &Context, identity: &Identity, claim: &str) -> Resul
     }
 }
 
-/// Takes the note away once no pod of the workspace is left.
+/// Removes the in-use mark once no pod of the workspace is left.
 pub async fn give_back(context: &Context, identity: &Identity, claim: &str) -> Result<(), Error> {
     let Some(live) = get_live::<Claim>(context, &identity.namespace, claim).await? else {
         return Ok(());
@@ -125,7 +125,7 @@ async fn note(
     Ok(())
 }
 
-/// Whether that very workspace still exists. The caches may not know it yet.
+/// Whether the workspace with this UID still exists. The caches may not show it yet.
 async fn exists(context: &Context, namespace: &str, name: &str, uid: &str) -> Result<bool, Error> {
     let workspaces: Api<PartialObjectMeta<Workspace>> = Api::namespaced(context.client.clone(), namespace);
     let found = workspaces.get_metadata_opt(name).await.map_err(|source| Error {

@@ -1,7 +1,7 @@
-//! Writes of a child that did not last -> whether it may be written again now (in memory).
+//! Repeated writes of a child -> whether it may be written again now (in memory).
 //!
-//! Somebody else may want the same child otherwise: an autoscaler, a policy engine, a second installation. Each answer of one is a trigger
-//! for the other, so that without a backoff both write as fast as the API server takes it.
+//! Another controller may want a different state of the same child: an autoscaler, a policy engine, a second installation. Each write
+//! triggers the other controller. Without a backoff both would write as fast as the API server allows.
 
 use std::{
     collections::HashMap,
@@ -19,13 +19,13 @@ use crate::{
     cache::{external_changes, observed::Identity},
 };
 
-/// So many writes of one child within [`WINDOW`] that made the same of it are no chance.
+/// Identical writes of one child within [`WINDOW`] that are allowed before it counts as contested.
 const FREE: u32 = 3;
-/// What lasted for so long has lasted.
+/// A write that was not undone for this time counts as lasting.
 const WINDOW: Duration = Duration::from_mins(1);
-/// How long a contested child is left alone at first; then twice as long each time.
+/// First backoff of a contested child. It doubles each time.
 const FIRST_BACKOFF: Duration = Duration::from_secs(5);
-/// And at most.
+/// Longest backoff.
 const MAX_BACKOFF: Duration = WINDOW;
 
 /// A child: kind and name.
@@ -36,13 +36,13 @@ pub type Child<'a> = (&'a str, &'a str);
 pub enum Decision {
     /// Write it.
     Write,
-    /// Write it, and find out who else does.
+    /// Write it, and find out which field manager changes it.
     WriteContested,
-    /// Leave it as it is until the backoff is over.
+    /// Do not write it until the backoff is over.
     BackOff(Blocker),
 }
 
-/// The children that were written a short time ago, by workspace.
+/// The children that were written recently, by workspace.
 #[derive(Debug, Default)]
 pub struct Contests(Mutex<HashMap<String, HashMap<String, Contest>>>);
 
@@ -52,7 +52,7 @@ struct Contest {
     writes: u32,
     first: Instant,
     last: Instant,
-    /// Who else writes it, as far as anybody is named.
+    /// The other field manager, if the object names one.
     manager: Option<String>,
 }
 
@@ -84,7 +84,7 @@ impl Contest {
 }
 
 impl Contests {
-    /// What to do about a child that is not as `planned`. A write counts as made.
+    /// What to do about a child that differs from `planned`. A write is counted.
     pub fn decide(&self, workspace: &Identity, child: Child<'_>, planned: &impl Serialize) -> Decision {
         let (now, planned) = (Instant::now(), digest(planned));
         let mut all = self.lock();
@@ -107,7 +107,7 @@ impl Contests {
         }
     }
 
-    /// Remembers who else writes a contested child, and says so.
+    /// Records the other field manager of a contested child. Returns the blocker that names it.
     pub fn name(&self, workspace: &Identity, child: Child<'_>, found: Option<&ObjectMeta>) -> Blocker {
         let manager = found.and_then(other_manager);
         let mut all = self.lock();
@@ -158,7 +158,7 @@ fn other_manager(found: &ObjectMeta) -> Option<String> {
     let entries = found.managed_fields.iter().flatten();
     let others = entries.filter(|entry| {
         let (manager, subresource) = (entry.manager.as_deref(), entry.subresource.as_deref());
-        // The autoscaler writes with the name of the controller that makes ReplicaSets.
+        // The autoscaler writes under the name of the controller that makes ReplicaSets.
         let is_expected = manager.is_some_and(external_changes::is_known) && subresource != Some("scale");
         !is_expected && subresource != Some("status")
     });

@@ -1,4 +1,4 @@
-//! What somebody did to a Deployment -> the Event that says so (pure).
+//! An external change of a Deployment -> the Event that reports it (pure).
 
 use api::{Workspace, WorkspaceStatus, condition::reason, workspace::DesiredStatus};
 use k8s_openapi::api::core::v1::Pod;
@@ -11,7 +11,7 @@ use crate::{
     status::transitions::note,
 };
 
-/// Somebody wanted several pods at one disk. `observed` is what was found then.
+/// An external change set several pods for one disk. `observed`: what was found then.
 pub(super) fn corrected(observed: &Observed, before: i32, replicas: i32) -> Event {
     let node = |pod: &Pod| pod.spec.as_ref()?.node_name.clone();
     let is_used_twice = observed.live_pods().filter_map(node).count() > 1;
@@ -24,12 +24,12 @@ pub(super) fn corrected(observed: &Observed, before: i32, replicas: i32) -> Even
         "The Deployment {} was scaled to {before} pods, and a workspace runs one: it is scaled to {replicas} again. {disk}",
         observed.identity.child_name()
     );
-    // The Recorder counts Events of one action as one, with the first one's text.
+    // The Recorder merges Events of one action, with the text of the first.
     let action = if is_used_twice { "ScaleDisksInUse" } else { "Scale" };
     warning(reason::REPLICAS_CORRECTED, action, &text)
 }
 
-/// Somebody changed how the Deployment makes pods.
+/// An external change modified how the Deployment makes pods.
 pub(super) fn restored(identity: &Identity, restored: &Map<String, Value>) -> Event {
     let fields: Vec<_> = restored.keys().map(|field| format!("spec.{field}")).collect();
     let text = format!(
@@ -41,16 +41,16 @@ pub(super) fn restored(identity: &Identity, restored: &Map<String, Value>) -> Ev
     warning(reason::DEPLOYMENT_RESTORED, "Restore", &text)
 }
 
-/// Who said that there is to be no pod, and not by the workspace.
+/// The field manager that scaled to 0, other than through the workspace.
 pub(super) enum Scaler {
     /// A field manager of this name.
     Named(String),
-    /// Who used the scale subresource: nobody's name is kept there for a number of 0.
+    /// A client of the scale subresource: Kubernetes records no field manager there for 0 replicas.
     Unnamed,
 }
 
-/// Whether somebody seems to have ended a run although the workspace is wanted running. It is told in the first pass that finds it:
-/// whatever that pass says in the status, the workspace is not ready in it.
+/// Whether an external change seems to have ended a run although the workspace should run. The first reconcile that finds it reports
+/// it: in the status of that reconcile the workspace is not ready.
 pub(super) fn seems_undone(workspace: &Workspace, intent: Intent) -> bool {
     let was_ready = |status: &WorkspaceStatus| status.endpoint.is_some();
     workspace.spec.desired_status == DesiredStatus::Running
@@ -58,11 +58,12 @@ pub(super) fn seems_undone(workspace: &Workspace, intent: Intent) -> bool {
         && matches!(intent, Intent::Start | Intent::Await)
 }
 
-/// A client ended a run. `observed`: the state before anything is written. `scaler`: `None` where the operator ended it, to start it anew.
+/// The Event for a run that an external change ended. `observed`: the state before any write. `scaler`: `None` if the operator scaled
+/// it to 0 itself, for a restart.
 pub(super) fn undone(observed: &Observed, scaler: Option<Scaler>) -> Option<Event> {
     let name = observed.identity.child_name();
     let what = match (&observed.deployment, scaler) {
-        // Its pod does not end, which the status says.
+        // Its pod keeps running, and the status reports that.
         (None, _) if observed.orphans().next().is_some() => return None,
         (None, _) => format!("The Deployment {name} was deleted"),
         (Some(_), Some(Scaler::Named(who))) => {

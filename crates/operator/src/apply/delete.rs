@@ -1,4 +1,4 @@
-//! A child of ours -> deleted, and what is left of a workspace that is a pod or makes one (IO).
+//! A child of ours -> deleted; what is left of a workspace's pods and their makers (IO).
 
 use k8s_openapi::{NamespaceResourceScope, apimachinery::pkg::apis::meta::v1::ObjectMeta};
 use kube::{
@@ -12,21 +12,21 @@ use crate::{
     context::Context,
 };
 
-/// The last maker of pods, in words.
+/// Name of the last maker of pods in messages.
 pub(crate) const DEPLOYMENT: &str = "Deployment";
 
-/// Whether nothing of the workspace is left that is a pod or makes one.
+/// Whether the workspace has no pod and nothing that makes one.
 pub fn seems_bare(observed: &Observed) -> bool {
     makers(observed).is_empty()
 }
 
-/// Pods of the workspace and what makes them, in words.
+/// Pods of the workspace and what makes them, as text.
 pub fn makers(observed: &Observed) -> Vec<String> {
     let marked = |meta: &ObjectMeta| observed.identity.marked(meta);
     let pods = observed.pods.iter().filter(|pod| marked(&pod.metadata));
     let mut left: Vec<String> = pods.map(|pod| format!("pod {}", pod.name_any())).collect();
     if let Some(orphan) = observed.orphans().next() {
-        // Nobody else deletes it, and the operator has no right to.
+        // No controller deletes it, and the operator has no right to.
         left.push(format!(
             "ReplicaSet, left by whoever deleted its Deployment (kubectl delete -n {} replicaset/{})",
             observed.identity.namespace,
@@ -41,8 +41,8 @@ pub fn makers(observed: &Observed) -> Vec<String> {
     left
 }
 
-/// Deletes a child that is ours and not yet on its way out, and no other of its name; whether none of ours is left. What
-/// it is told to be gone it does not delete again: caches may show it a little longer.
+/// Deletes a child that is ours and not yet being deleted, and no other object of its name. Returns whether none of ours is left. A
+/// child that the API server reported gone is not deleted again: caches may show it a little longer.
 pub(crate) async fn delete<K>(
     context: &Context,
     identity: &Identity,
@@ -70,8 +70,8 @@ where
     Ok(gone)
 }
 
-/// Deletes what is not yet on its way out, if it is still this very object; whether it is gone. Nothing is remembered of it: that
-/// is forgotten only with a workspace, so it is not for what has none any more.
+/// Deletes an object that is not yet being deleted, if it still has this UID. Returns whether it is gone. Nothing is recorded about it.
+/// Records are dropped with their workspace, so an object without workspace must leave none.
 pub(crate) async fn end<K>(
     context: &Context,
     identity: &Identity,
@@ -97,12 +97,12 @@ where
         ..DeleteParams::default()
     };
     match children.delete(&live.name_any(), &params).await {
-        // What is only marked for deletion is shown with its mark.
+        // An object that is only marked for deletion is returned with its deletion timestamp.
         Ok(answer) => Ok(answer
             .left()
             .is_none_or(|it| it.meta().deletion_timestamp.is_none())),
         Err(kube::Error::Api(status)) if status.code == 404 => Ok(true),
-        // Another object by now, as the caches will show; or it is there still, and who judges deletions had this one wait.
+        // A new object has the name, as the caches will show. Or the object still exists, because an admission check delayed the deletion.
         Err(kube::Error::Api(status)) if status.code == 409 => Ok(false),
         Err(error) => Err(error),
     }

@@ -1,4 +1,4 @@
-//! Planned child, live child -> whether to write, and what is in the way (pure).
+//! Planned child, live child -> whether to write it, and what blocks the write (pure).
 
 use std::collections::BTreeMap;
 
@@ -28,11 +28,11 @@ pub enum Step {
     Write,
     /// Its name is taken by an object that is not ours.
     Conflict,
-    /// It is on its way out, ours or not: nothing can be written until it is gone.
+    /// It is being deleted, ours or not: nothing can be written until it is gone.
     Wait,
 }
 
-/// What to do about the child `planned`, given what exists under its name.
+/// What to do about the child `planned`, given the object that exists under its name.
 pub fn step<K: Child>(identity: &Identity, planned: &K, live: &K) -> Step {
     match stance(identity, live.meta()) {
         Step::Keep if meta_covers(live.meta(), planned.meta()) && live.spec_covers(planned) => Step::Keep,
@@ -41,7 +41,7 @@ pub fn step<K: Child>(identity: &Identity, planned: &K, live: &K) -> Step {
     }
 }
 
-/// Whether an existing object may be written at all: `Keep` if it may.
+/// Whether an existing object may be written: `Keep` if it may.
 pub fn stance(identity: &Identity, live: &ObjectMeta) -> Step {
     if live.deletion_timestamp.is_some() {
         Step::Wait
@@ -52,25 +52,26 @@ pub fn stance(identity: &Identity, live: &ObjectMeta) -> Step {
     }
 }
 
-/// How a child that differs is put right. An apply would release no field that the `POST` wrote which made it (docs/decisions/0064).
+/// How a child that differs is corrected. An apply would not release fields that were set by the original `POST`
+/// (docs/decisions/0064).
 #[derive(Clone, Debug, PartialEq)]
 pub enum Mending {
     /// By this merge patch, in which lists are replaced as a whole.
     Merge(Value),
-    /// By the steps of this JSON patch.
+    /// By the operations of this JSON patch.
     Renew(Vec<Value>),
 }
 
 /// A kind of child that is compared and written at any time.
 pub trait Child: Resource<DynamicType = ()> {
-    /// Whether caches keep too little of one to mend it by.
+    /// Whether the cached object is too small to compute the correction from it.
     const IS_CUT: bool = false;
 
-    /// Whether the live object has everything that `planned` asks for. Only fields that we set are looked at: the API
-    /// server fills in others.
+    /// Whether the live object has everything that `planned` requests. Only fields that the operator sets are compared: the API server
+    /// fills in others.
     fn spec_covers(&self, planned: &Self) -> bool;
 
-    /// What makes `live`, in the very state in which it was seen, as planned.
+    /// The patch that makes `live` as planned. It applies only to the version of `live` that was read.
     fn mending(&self, live: &Self) -> Mending;
 }
 
@@ -90,7 +91,7 @@ impl Child for Service {
             })
     }
 
-    /// An apply would add a port of another number to the one that is there, and two of one name are refused.
+    /// A merge patch, because an apply would add the port beside the existing one. Two ports of one name are refused.
     fn mending(&self, live: &Self) -> Mending {
         let planned = self.spec.clone().unwrap_or_default();
         let now = live.spec.as_ref();
@@ -105,7 +106,7 @@ impl Child for Service {
             .collect();
         owners.extend(ours);
         let mut spec = json!({"type": planned.type_, "selector": selector, "ports": planned.ports});
-        // What stands for a name outside has no address, and would get one now. Of any other it can be changed no more.
+        // A Service of type `ExternalName` has no address, and would get one now. The address of any other type cannot be changed.
         if now.and_then(|spec| spec.type_.as_deref()) == Some("ExternalName") {
             spec["clusterIP"] = json!(planned.cluster_ip);
         }
@@ -124,14 +125,14 @@ impl Child for Service {
 impl Child for NetworkPolicy {
     const IS_CUT: bool = true;
 
-    /// Every field is ours, so a rule that somebody adds is a difference. So is the workspace as an owner, which earlier versions
+    /// All fields are ours, so a rule that another client adds is a difference. So is the workspace as an owner, which earlier versions
     /// wrote.
     fn spec_covers(&self, planned: &Self) -> bool {
         let mut owners = self.metadata.owner_references.iter().flatten();
         !owners.any(is_workspace) && digest(self) == digest(planned)
     }
 
-    /// The spec as a whole; labels and annotations of others stay.
+    /// The spec as a whole. Foreign labels and annotations stay.
     fn mending(&self, live: &Self) -> Mending {
         let with = |theirs: &Option<BTreeMap<String, String>>, ours: &Option<BTreeMap<String, String>>| {
             let mut all = theirs.clone().unwrap_or_default();
@@ -156,8 +157,8 @@ fn is_workspace(owner: &OwnerReference) -> bool {
     owner.kind == Workspace::kind(&()) && group == Some(&*Workspace::group(&()))
 }
 
-/// The steps that put the run of `planned` in the place of the one before, where `live`, which has all our marks, is still in this very
-/// state. Each field of the spec is replaced as a whole: nothing of the run before stays, whoever wrote it.
+/// The JSON patch that replaces the previous run by the run of `planned`. `live` has all our labels and annotations and must still be in
+/// this version. Each field of the spec is replaced as a whole: nothing of the previous run stays, whatever client wrote it.
 pub fn next_run(live: &Deployment, planned: &Deployment) -> Vec<Value> {
     let mut steps = vec![put("/metadata/resourceVersion", &live.metadata.resource_version)];
     let record = planned.annotations().get_key_value(names::STARTED_FROM);
@@ -168,8 +169,8 @@ pub fn next_run(live: &Deployment, planned: &Deployment) -> Vec<Value> {
     steps
 }
 
-/// What of a Deployment's spec, besides its pod template and the number of pods, is not as we make it, as a merge patch: another strategy may
-/// have two pods at a time, and what is paused makes none.
+/// A merge patch for fields of the Deployment's spec that differ, besides pod template and replicas. Another strategy may run two pods
+/// at a time, and a paused Deployment makes none.
 pub fn restored(live: &Deployment) -> Map<String, Value> {
     let mut patch = Map::new();
     let Some(spec) = &live.spec else { return patch };
@@ -191,12 +192,12 @@ pub fn restored(live: &Deployment) -> Map<String, Value> {
     patch
 }
 
-/// The step of a JSON patch that makes `value` of whatever lies there.
+/// The JSON patch operation that sets `value` at `path`, whatever is there.
 fn put(path: &str, value: impl Serialize) -> Value {
     json!({"op": "add", "path": path, "value": value})
 }
 
-/// A key as part of a path.
+/// A key as part of a JSON pointer.
 fn token(key: &str) -> String {
     key.replace('~', "~0").replace('/', "~1")
 }
@@ -220,7 +221,7 @@ mod tests {
         plan::lasting(&testing::valid(), &testing::site())
     }
 
-    /// What the API server makes of a Service: the same, with more in it.
+    /// A Service as the API server stores it: as planned, with more fields.
     fn stored_service() -> Service {
         let mut service = planned().service;
         let spec = service.spec.as_mut().unwrap();
@@ -314,7 +315,7 @@ mod tests {
         assert_eq!(step(&identity(), &planned().service, &leaving), Step::Wait);
     }
 
-    /// What the steps make of an object as it is stored.
+    /// The result of JSON patch operations on a stored object.
     fn patched<K: Serialize + serde::de::DeserializeOwned>(object: &K, steps: Vec<Value>) -> K {
         let mut object = json!(object);
         let patch: json_patch::Patch = serde_json::from_value(steps.into()).unwrap();

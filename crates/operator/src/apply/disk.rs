@@ -1,4 +1,4 @@
-//! Planned disk, live claim -> the disk as planned, taken over, or left alone (IO).
+//! Planned disk, live claim -> the disk as planned, taken over, or unchanged (IO).
 
 use std::sync::Arc;
 
@@ -34,7 +34,7 @@ use crate::{
 
 type Claim = PersistentVolumeClaim;
 
-/// Sees to the disk of a workspace, where it has one of its own.
+/// Writes the disk of a workspace that has one of its own.
 pub(super) async fn disk(
     context: &Context,
     observed: &Observed,
@@ -50,9 +50,11 @@ pub(super) async fn disk(
     settle(context, observed, valid, &planned, live).await
 }
 
-/// Makes a disk. If a claim of its name turns out to exist, that one is looked at. A pod of another workspace that names a claim of this
-/// name, which was somebody's and is gone, would mount the disk: it has to end before. So would the next pod of a Deployment whose pod
-/// is refused: it has to be scaled to 0 before.
+/// Makes a disk. If a claim of its name turns out to exist, that claim is checked.
+///
+/// A pod of another workspace may name a claim of this name that existed before and is gone. It would mount the new disk, so that pod
+/// has to end first. The next pod of a Deployment whose pod is refused would do the same, so that Deployment has to be scaled to 0
+/// first.
 async fn make(
     context: &Context,
     observed: &Observed,
@@ -88,7 +90,7 @@ async fn make(
     }
 }
 
-/// Brings a claim that exists to where it ought to be, if it is the workspace's or may become its.
+/// Makes an existing claim as planned, if the workspace owns it or may take it over.
 async fn settle(
     context: &Context,
     observed: &Observed,
@@ -126,7 +128,7 @@ async fn settle(
         return Ok(shortfall(live, growth));
     };
     if standing == Ownership::Inherited {
-        // Its owner was judged in this very state.
+        // The ownership was decided for this version.
         expect(&mut intent.metadata, Some(&live.metadata));
     } else {
         intent.metadata.uid.clone_from(&live.metadata.uid);
@@ -138,7 +140,7 @@ async fn settle(
             }
             Ok(shortfall(written, growth))
         }
-        // It is there all the same, at its old size.
+        // The disk is usable all the same, at its old size.
         Outcome::Blocked(blocker) if !blocker.blocks() => Ok(Outcome::But(live, blocker)),
         other => Ok(other),
     }
@@ -165,14 +167,14 @@ fn shortfall(claim: Arc<Claim>, growth: Growth) -> Outcome<Claim> {
     Outcome::But(claim, Blocker::Disk(blocker))
 }
 
-/// That the workspace asks for less than its disk has: nobody refused it where the disk was not known.
+/// The blocker if the workspace requests a smaller size than its disk has. Admission does not refuse it when the disk is unknown.
 pub(super) fn shrinks(workspace: &Workspace, observed: &Observed) -> Option<Blocker> {
     let found = rules::claims::shrinks(workspace.spec.storage.as_ref(), observed.own_claim()?)?;
     let message = found.to_string();
     Some(Blocker::Disk(DiskBlocker::Unshrinkable { message }))
 }
 
-/// Takes the owner reference from a disk and writes its owner on it, so that it outlives its workspace.
+/// Removes the owner reference from a disk and records its owner on it, so that it outlives its workspace.
 pub async fn retain(
     context: &Context,
     identity: &Identity,

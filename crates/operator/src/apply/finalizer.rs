@@ -1,4 +1,4 @@
-//! Workspace -> its finalizer, held and released (IO).
+//! Workspace -> its finalizer, set and released (IO).
 
 use api::{
     Workspace,
@@ -14,7 +14,7 @@ use serde_json::json;
 
 use crate::{context::Context, support::send::unchecked};
 
-/// Whether the workspace waits for its children when it is deleted.
+/// Whether the finalizer is set, so that deletion waits for the workspace's children.
 pub fn is_held<K: Resource>(object: &K) -> bool {
     object
         .finalizers()
@@ -22,7 +22,7 @@ pub fn is_held<K: Resource>(object: &K) -> bool {
         .any(|finalizer| finalizer == CLEANUP_FINALIZER)
 }
 
-/// Where no webhook has set the finalizer, sets it. To be done before the first child is made.
+/// Sets the finalizer if no webhook has set it. Call it before the first child is made.
 pub async fn hold(context: &Context, workspace: &Workspace) -> Result<(), kube::Error> {
     if is_held(workspace) {
         return Ok(());
@@ -38,8 +38,8 @@ pub async fn hold(context: &Context, workspace: &Workspace) -> Result<(), kube::
     .await
 }
 
-/// Takes the finalizer away, unless the finalizers or the owner, who may have been written on a kept disk, changed since they
-/// were read; other changes are no obstacle. Done as well if the workspace is gone.
+/// Removes the finalizer. It fails if the finalizers changed since they were read. It also fails if the owner changed, which may have
+/// been written on a retained disk. Other changes do not block it. It succeeds if the workspace is gone.
 pub async fn release<K>(context: &Context, object: &K) -> Result<(), kube::Error>
 where
     K: Resource<DynamicType = ()>,

@@ -7,20 +7,20 @@ use crate::{cache::observed::Observed, status::assess::is_kept_off};
 /// What to do about the pod.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Intent {
-    /// Begin a new run.
+    /// Start a new run.
     Start,
-    /// A run is on; leave its pod alone.
+    /// A run is in progress; leave its pod alone.
     Keep,
-    /// A run is wanted, but pods of the last one are not gone: one pod per disk, always.
+    /// A run is wanted, but pods of the last one still exist. A disk never has two pods.
     Await,
     /// End the run.
     Stop,
-    /// No run is on and none is wanted or allowed.
+    /// There is no run, and none is wanted or allowed.
     Rest,
 }
 
-/// What to do about the pod. `valid` is whether the workspace may run: one that may not is stopped on request like any
-/// other, and a pod that it already has is left alone.
+/// What to do about the pod. `valid`: whether the workspace may run. An invalid workspace is stopped on request like any other. Its
+/// existing pod is left alone.
 pub fn intent(desired: DesiredStatus, valid: bool, observed: &Observed) -> Intent {
     match (desired, observed.wanted_pods() > 0) {
         (DesiredStatus::Stopped, true) => Intent::Stop,
@@ -33,7 +33,7 @@ pub fn intent(desired: DesiredStatus, valid: bool, observed: &Observed) -> Inten
 }
 
 impl Intent {
-    /// The same, but that a run ends which is to begin anew: once its pod is gone, the next one starts by itself.
+    /// The same, but ends a run that has to restart. Once its pod is gone, the next run starts by itself.
     #[must_use]
     pub fn or_restart(self, asked: bool) -> Self {
         if self == Self::Keep && asked {
@@ -44,9 +44,11 @@ impl Intent {
     }
 }
 
-/// Whether the caches are not enough for what is about to be done or said: a start, or the claim that no pod is left.
-/// `known` is whether it is certain already that no pod is there and none can come, `stopped` whether status says so.
-/// Nor are they where a pod seems to be on the disk that they do not show. Nothing else needs it: a child that is absent from the caches is made by a write that fails where one exists.
+/// Whether the caches are not enough for the next step: a start, or the statement that no pod is left. `known`: whether it is already
+/// certain that no pod exists and none can be made. `stopped`: whether the status says so.
+///
+/// The caches are also not enough if they may miss a pod on the disk (see [`may_miss_pod`]). Nothing else needs it: a child that is
+/// absent in the caches is made by a write that fails if one exists.
 pub fn needs_certainty(intent: Intent, observed: &Observed, known: bool, stopped: bool) -> bool {
     match intent {
         Intent::Start => !known,
@@ -55,8 +57,8 @@ pub fn needs_certainty(intent: Intent, observed: &Observed, known: bool, stopped
     }
 }
 
-/// Whether a pod of the run that is on may be on the disk although the caches do not show it: the one that was ready has vanished without
-/// its end, or the scheduler keeps the next one off it. Somebody may have taken its label off.
+/// Whether a pod of the current run may be on the disk although the caches do not show it. Either the ready pod has vanished without
+/// ending, or the scheduler keeps the next pod away from it. A user may have removed its label.
 pub fn may_miss_pod(intent: Intent, before: Option<&WorkspaceStatus>, observed: &Observed) -> bool {
     if intent != Intent::Keep {
         return false;

@@ -1,7 +1,7 @@
-//! Plan, intent, observed state -> children as planned (IO): server-side apply, and only where something differs.
+//! Plan, intent, observed state -> children as planned (IO): written only where they differ.
 //!
-//! A write says what it expects to find: nothing at all, or the very object that was judged to be ours. Whoever takes a
-//! child's name between our look and our write keeps the object as it is.
+//! Each write carries a precondition: the object is absent, or it is exactly the object that was checked to be ours. If another client
+//! takes a child's name between our read and our write, its object stays unchanged.
 
 mod account;
 mod borrowed_claim;
@@ -58,25 +58,25 @@ use crate::{
     support::{failure::message_of, random},
 };
 
-/// A write failed in a way that passes by itself: a conflict, overload, an outage.
+/// A write failed with a transient error: a conflict, overload or an outage.
 #[derive(Debug, thiserror::Error)]
 #[error("the {kind} cannot be written: {}", message_of(.source))]
 pub struct Error {
-    /// What was to be written.
+    /// Kind of the object.
     pub kind: &'static str,
-    /// Why it was not.
+    /// The reason.
     #[source]
     pub source: kube::Error,
 }
 
-/// What is there after the writes.
+/// The state after the writes.
 #[derive(Debug)]
 pub struct Applied {
-    /// The children, with what was written.
+    /// The children, as they were written.
     pub observed: Observed,
-    /// What kept a child from being written; the first, if several.
+    /// What blocked a write; the first, if several.
     pub blocker: Option<Blocker>,
-    /// When to look again, although nothing changes.
+    /// When to reconcile again, even if nothing changes.
     pub recheck: Option<Duration>,
 }
 
@@ -86,8 +86,8 @@ impl Applied {
     }
 }
 
-/// Brings the children of a workspace to where they ought to be. Without a plan (the workspace is not valid) nothing is
-/// made but the wall, which `planned` names then, around a pod that runs on; a run is ended all the same.
+/// Makes the children of a workspace as planned. Without a plan (the workspace is invalid) only the network policy is made, for a pod
+/// that still runs; `planned` names it then. A run is ended all the same.
 pub async fn apply(
     context: &Context,
     workspace: &Workspace,
@@ -147,7 +147,7 @@ pub async fn apply(
     Ok(applied)
 }
 
-/// When the last pod has gone, the claim that was the home may become another's.
+/// Releases the claim that was the home after the last pod has ended. Another workspace may use it then.
 async fn free(context: &Context, workspace: &Workspace, observed: &Observed) -> Result<(), Error> {
     let claim = workspace
         .spec
@@ -162,7 +162,7 @@ async fn free(context: &Context, workspace: &Workspace, observed: &Observed) -> 
     }
 }
 
-/// Disk, wall and Service, side by side. The wall stands before a pod does, because a run starts only after them.
+/// Writes disk, network policy and Service concurrently. The policy exists before any pod, because a run starts only after these writes.
 async fn lasting(
     context: &Context,
     valid: &ValidWorkspace,
@@ -193,7 +193,7 @@ async fn lasting(
     Ok(())
 }
 
-/// The wall as planned; ours goes where none is wanted.
+/// Makes the network policy as planned, and deletes ours where none is wanted.
 async fn network_policy(
     context: &Context,
     observed: &Observed,
@@ -214,7 +214,7 @@ async fn network_policy(
     };
     let params = DeleteParams::default().preconditions(this_one);
     match walls.delete(&observed.identity.child_name(), &params).await {
-        // Gone already, or another object by now.
+        // It is gone already, or a new object has its name.
         Err(kube::Error::Api(status)) if matches!(status.code, 404 | 409) => {}
         Err(source) => {
             return Err(Error {
@@ -227,7 +227,7 @@ async fn network_policy(
     Ok(Outcome::Is(None))
 }
 
-/// The child as planned, where the caches show `live`.
+/// Makes the child as planned, where the caches show `live`.
 async fn child<K>(
     context: &Context,
     observed: &Observed,
@@ -242,7 +242,7 @@ where
         return make(context, observed, planned).await;
     };
     if K::IS_CUT && diff::step(&observed.identity, &planned, live.as_ref()) == Step::Write {
-        // Enough is kept to see that it differs, and not to say how.
+        // The cached object shows that it differs, but not how.
         let now = get_live::<K>(
             context,
             &observed.identity.namespace,
@@ -257,7 +257,7 @@ where
     found(context, observed, &planned, live).await
 }
 
-/// Makes a child that was absent. If somebody was faster, what is there now is looked at like any other.
+/// Makes an absent child. If another client made one first, the existing object is handled like any other.
 async fn make<K>(context: &Context, observed: &Observed, planned: K) -> Result<Outcome<K>, Error>
 where
     K: Child + Resource<Scope = NamespaceResourceScope> + Kind,
@@ -277,7 +277,7 @@ where
     }
 }
 
-/// The child as planned, where this is there.
+/// Makes an existing child as planned.
 async fn found<K>(
     context: &Context,
     observed: &Observed,
@@ -304,8 +304,8 @@ where
     }
 }
 
-/// Begins a run: the pod template is written here and nowhere else, and only to the Deployment in the very state in which
-/// it was seen to have no pods. A start that was decided earlier, or by a leader that is none any more, fails.
+/// Starts a run. The pod template is written only here, and only to the Deployment version that was seen without pods. A start that was
+/// decided earlier, or by a former leader, fails.
 async fn start(context: &Context, valid: &ValidWorkspace, applied: &mut Applied) -> Result<(), Error> {
     let live = applied.observed.deployment.as_ref();
     let identity = &applied.observed.identity;
@@ -326,8 +326,8 @@ async fn start(context: &Context, valid: &ValidWorkspace, applied: &mut Applied)
     Ok(())
 }
 
-/// Makes the Deployment, with a run. From here on a pod may come, although nothing is heard of the write: whoever deletes the Deployment
-/// before a cache shows it may leave one.
+/// Makes the Deployment with a run. From here on a pod may exist, even if the write gets no answer. If a user deletes the Deployment
+/// before a cache shows it, that pod may remain.
 async fn first_run(
     context: &Context,
     identity: &Identity,
@@ -344,7 +344,7 @@ async fn first_run(
     }
 }
 
-/// Puts a run in the place of the one before. A Deployment that lost marks of ours gets them first.
+/// Replaces the previous run. A Deployment that lost labels or annotations of ours gets them first.
 async fn next_run(
     context: &Context,
     identity: &Identity,
@@ -366,8 +366,8 @@ async fn next_run(
     renew(context, identity, steps).await
 }
 
-/// Removes a Deployment whose pod template somebody else changed. Applying ours would leave what they added; without pods there
-/// is nothing in it to lose, and the next pass makes a new one.
+/// Deletes a Deployment whose pod template was changed externally. Applying our template would keep the added fields. Without pods
+/// nothing is lost, and the next reconcile makes a new Deployment.
 async fn discard(context: &Context, identity: &Identity, live: &Deployment) -> Result<Blocker, Error> {
     let deployments: Api<Deployment> = Api::namespaced(context.client.clone(), &identity.namespace);
     let params = DeleteParams::background().preconditions(Preconditions {
@@ -387,7 +387,7 @@ async fn discard(context: &Context, identity: &Identity, live: &Deployment) -> R
     Ok(leaving::<Deployment>(&identity.child_name()))
 }
 
-/// What keeps an object from being written, if it is not ours to write.
+/// What blocks the write of an object, if it is not ours.
 fn in_the_way<K: Resource + Kind>(identity: &Identity, live: &K) -> Option<Blocker> {
     match diff::stance(identity, live.meta()) {
         Step::Conflict => Some(conflict::<K>(identity)),

@@ -1,7 +1,7 @@
-//! A Deployment whose pod is refused -> the same, touched now and then (IO), so that its replica set is looked at again.
+//! A Deployment whose pod is refused -> the same with a new annotation, now and then (IO).
 //!
-//! Its controller waits ever longer, up to a quarter of an hour, and hears of no quota that was raised. A new annotation on the Deployment is
-//! handed down to the replica set, whose controller looks at whatever has changed at once.
+//! The ReplicaSet controller retries with growing waits of up to 15 minutes. It gets no event when a quota is raised. The Deployment
+//! controller copies a new annotation to the ReplicaSet. That change makes the ReplicaSet controller retry at once.
 
 use std::{
     sync::{Mutex, PoisonError},
@@ -17,11 +17,11 @@ use tokio::time::Instant;
 use super::{Applied, Error, deployed, writes::mend_as};
 use crate::{cache::observed::Observed, context::Context, support::backoff::jitter};
 
-/// Time before the first touch of a Deployment. Each later period is as long as the refusal has lasted, so that it doubles.
+/// Time before the first touch of a Deployment. Each later period is as long as the refusal has lasted, so it doubles.
 const MIN_PERIOD: Duration = Duration::from_secs(30);
 /// The longest time between two touches.
 const MAX_PERIOD: Duration = Duration::from_mins(1);
-/// Between any two touches: where a quota refuses hundreds of pods, each is tried again less often.
+/// Gap between any two touches. If a quota refuses hundreds of pods, each one is retried less often.
 const PACE: Duration = Duration::from_millis(200);
 
 /// When a Deployment may be touched next.
@@ -29,7 +29,7 @@ const PACE: Duration = Duration::from_millis(200);
 pub struct Retries(Mutex<Option<Instant>>);
 
 impl Retries {
-    /// Whether one may be touched now; it counts then.
+    /// Whether a Deployment may be touched now. If so, the touch is counted.
     fn take(&self) -> bool {
         let mut next = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let now = Instant::now();
@@ -41,12 +41,12 @@ impl Retries {
     }
 }
 
-/// Touches the Deployment if its pod has been refused for a while; when to look again, while it is.
+/// Touches the Deployment if its pod has been refused for a while. Returns when to check again while it is refused.
 pub(super) async fn retry(context: &Context, applied: &mut Applied) -> Result<Option<Duration>, Error> {
     let Some((since, period)) = last_try(&applied.observed) else {
         return Ok(None);
     };
-    // Where the clocks differ, it is tried again at once.
+    // If the clocks differ, retry at once.
     let age = Duration::try_from((context.now)().duration_since(since)).unwrap_or(period);
     if let Some(left) = period.checked_sub(age).filter(|left| !left.is_zero()) {
         return Ok(Some(left));

@@ -1,5 +1,6 @@
-//! Wanted number of pods, live Deployment -> the Deployment with that number, and with what keeps two pods apart (IO). Its pod template
-//! is not touched.
+//! Wanted number of pods, live Deployment -> the Deployment with that number (IO).
+//!
+//! It also restores what keeps two pods apart. The pod template is not changed.
 
 use api::names;
 use k8s_openapi::{Resource as _, api::apps::v1::Deployment};
@@ -23,7 +24,7 @@ use crate::{
     status::publish,
 };
 
-/// Who else scaled the Deployment to no pod. Of what the caches do not keep the API server is asked.
+/// The other field manager that scaled the Deployment to 0. It is read from the API server, because the caches do not keep it.
 pub(super) async fn scaler(context: &Context, observed: &Observed) -> Result<Option<Scaler>, Error> {
     let Some(found) = observed.own_deployment() else {
         return Ok(None);
@@ -44,7 +45,7 @@ pub(super) async fn scaler(context: &Context, observed: &Observed) -> Result<Opt
     Ok(is_nobodys.then_some(Scaler::Unnamed))
 }
 
-/// Sees to it that the Deployment has so many pods, our labels and owner, and the strategy that never has two pods at a time.
+/// Makes the Deployment have this number of pods, our labels and owner, and the strategy that never runs two pods at a time.
 pub(super) async fn scale(context: &Context, replicas: i32, applied: &mut Applied) -> Result<(), Error> {
     let identity = applied.observed.identity.clone();
     let Some(live) = applied.observed.deployment.clone() else {
@@ -72,13 +73,13 @@ pub(super) async fn scale(context: &Context, replicas: i32, applied: &mut Applie
         let mut spec = restored.clone();
         spec.insert("replicas".to_owned(), json!(replicas));
         let meta = &marked.metadata;
-        // It must not bring back a pod that has been told to end meanwhile, nor end a run that another leader has begun.
+        // The write must not bring back a pod that was ended meanwhile, nor end a run that another leader has started.
         let patch =
             json!({"metadata": {"uid": meta.uid, "resourceVersion": meta.resource_version}, "spec": spec});
         mend_as(context, &identity, names::OPERATOR_SCALE, &patch).await
     };
     let outcome = if replicas == 0 {
-        // A stop is written whoever else writes.
+        // A stop is always written, even if other field managers write the Deployment.
         write.await?
     } else {
         with_backoff(context, &identity, &planned, &live, write).await?
@@ -107,7 +108,7 @@ pub(super) async fn scale(context: &Context, replicas: i32, applied: &mut Applie
     Ok(())
 }
 
-/// Gives a Deployment our labels, annotations and owner back, and the number of pods.
+/// Restores our labels, annotations and owner of a Deployment, and its number of pods.
 async fn mark(
     context: &Context,
     identity: &Identity,

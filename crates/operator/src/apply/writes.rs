@@ -1,4 +1,4 @@
-//! One object as it is to be -> the object as it is then, or what is in the way (IO). A write says what it expects to find.
+//! A planned object -> the object as written, or what blocks it (IO). Writes carry preconditions.
 
 use std::{fmt::Debug, sync::Arc};
 
@@ -25,13 +25,13 @@ use crate::{
     support::send::{send, unchecked},
 };
 
-/// What became of a child.
+/// Result of writing a child.
 pub(super) enum Outcome<K> {
-    /// It is as planned, or it is to be absent and is.
+    /// It is as planned, or it should be absent and is.
     Is(Option<Arc<K>>),
-    /// It is ours, and something about it is not as planned.
+    /// It is ours, but something about it is not as planned.
     But(Arc<K>, Blocker),
-    /// It could not be touched.
+    /// It could not be written.
     Blocked(Blocker),
 }
 
@@ -43,7 +43,7 @@ impl<K> Outcome<K> {
         }
     }
 
-    /// Which version there is after it, if it says.
+    /// The version after the write, if the answer has one.
     pub(super) fn version(&self) -> Option<&str>
     where
         K: Resource,
@@ -63,7 +63,7 @@ impl<K> Outcome<K> {
     }
 }
 
-/// Makes a write fail unless the object is exactly as it was seen; `None`: absent.
+/// Makes a write fail unless the object is exactly the version that was seen; `None`: absent.
 pub(super) fn expect(intent: &mut ObjectMeta, seen: Option<&ObjectMeta>) {
     intent.uid = seen.and_then(|seen| seen.uid.clone());
     intent.resource_version = seen.map_or_else(
@@ -72,12 +72,12 @@ pub(super) fn expect(intent: &mut ObjectMeta, seen: Option<&ObjectMeta>) {
     );
 }
 
-/// Somebody else was faster.
+/// Whether another client wrote first.
 pub(super) fn is_conflict(error: &Error) -> bool {
     matches!(&error.source, kube::Error::Api(status) if status.code == 409)
 }
 
-/// What the API server has under this name, as far as passes look at it.
+/// The object of this name in the API server, reduced to what reconciles read.
 pub(super) async fn get_live<K>(
     context: &Context,
     namespace: &str,
@@ -92,7 +92,7 @@ where
     found.map(Parsed::read).transpose().map_err(failed::<K>)
 }
 
-/// Applies a child by force: every field in `intent` is ours.
+/// Applies a child by force: every field in `intent` becomes ours.
 pub(super) async fn write<K>(
     context: &Context,
     identity: &Identity,
@@ -123,7 +123,7 @@ where
     outcome(sent::<K>(context, "create", request).await)
 }
 
-/// Writes a child that is not as `planned`; where somebody else writes it as well, ever less often, and that is told.
+/// Writes a child that differs from `planned`. If another field manager writes it as well, the backoff grows, and a blocker reports it.
 pub(super) async fn with_backoff<K>(
     context: &Context,
     identity: &Identity,
@@ -166,7 +166,7 @@ where
     mend_as(context, identity, names::OPERATOR, patch).await
 }
 
-/// The same under the name of another manager of fields.
+/// The same under another field manager name.
 pub(super) async fn mend_as<K>(
     context: &Context,
     identity: &Identity,
@@ -185,7 +185,7 @@ where
     outcome(patched::<K, _>(context, identity, &identity.child_name(), &params, &patch).await)
 }
 
-/// Changes a child by the steps of a JSON patch, which replaces whatever lies where it adds.
+/// Changes a child by a JSON patch. Its `add` operations replace existing values.
 pub(super) async fn renew<K>(
     context: &Context,
     identity: &Identity,
@@ -199,7 +199,7 @@ where
         field_manager: Some(names::OPERATOR.to_owned()),
         ..PatchParams::default()
     });
-    // The steps of a run hold its whole pod template: they are gone before the answer is waited for.
+    // The patch holds the whole pod template of a run. It is dropped before the answer is awaited.
     let request = JsonPatch::deserialize(Value::Array(steps))
         .map_err(request::Error::SerializeBody)
         .and_then(|steps| {
@@ -208,7 +208,7 @@ where
     outcome(sent::<K>(context, "patch", request).await)
 }
 
-/// What an answer to a write means; an error is what passes by itself.
+/// The meaning of an answer to a write. Transient errors stay errors.
 fn outcome<K: Kind>(answer: Result<Arc<K>, Error>) -> Result<Outcome<K>, Error> {
     match answer {
         Ok(object) => Ok(Outcome::Is(Some(object))),
@@ -243,13 +243,13 @@ where
     sent::<K>(context, "patch", request).await
 }
 
-/// Requests about objects of a kind, beside the workspace.
+/// Builds requests for objects of a kind in the workspace's namespace.
 fn requests<K: Resource<DynamicType = ()>>(identity: &Identity) -> Request {
     Request::new(K::url_path(&(), Some(&identity.namespace)))
 }
 
-/// Sends a write. Of the answer is kept what passes look at: most of it is the API server's books, and where many start at a time, as many
-/// are held.
+/// Sends a write. Only the part of the answer that reconciles read is kept. Most of an answer is bookkeeping of the API server
+/// (`managedFields`), and when many workspaces start at a time, as many answers are in memory.
 async fn sent<K>(
     context: &Context,
     verb: &'static str,
@@ -286,7 +286,7 @@ pub(super) fn leaving<K: Kind>(name: &str) -> Blocker {
     }
 }
 
-/// The name of a kind, as people know it.
+/// The name of a kind in messages.
 pub(super) trait Kind {
     const KIND: &'static str;
 }

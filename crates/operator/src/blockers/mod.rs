@@ -1,4 +1,4 @@
-//! What goes wrong with a workspace, and what keeps a child from being written (pure).
+//! What is wrong with a workspace, and what keeps a child from being written (pure).
 
 pub mod refusal;
 pub mod rejected;
@@ -9,21 +9,21 @@ use api::{condition::reason, names};
 
 use crate::{blockers::refusal::Refusal, plan::disks::ownership::Withheld};
 
-/// Something that is wrong, as people are told.
+/// A problem, as it is reported to users.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Problem {
     /// Reason for the condition `Degraded`.
     pub reason: &'static str,
     /// What is wrong and what to do.
     pub message: String,
-    /// False while it may still pass by itself, so that the workspace counts as starting.
+    /// False while the problem may still be transient, so that the workspace counts as starting.
     pub failed: bool,
 }
 
-/// Why a child is not as planned although nothing failed on our side.
+/// Why a child is not as planned although the operator had no error.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Blocker {
-    /// The API server refused it, and will until somebody acts.
+    /// The API server refused it. Retries fail until a user or administrator acts.
     Refused(Refusal),
     /// Its name is taken by an object that is not ours.
     Conflict {
@@ -32,31 +32,31 @@ pub enum Blocker {
         /// Its name.
         name: String,
     },
-    /// An object of its name is still on its way out.
+    /// An object of its name is still being deleted.
     Leaving {
         /// Kind of the object.
         kind: String,
         /// Its name.
         name: String,
     },
-    /// Somebody else writes it as well, so that it does not stay as planned. It is no obstacle to a run.
+    /// Another field manager writes it as well, so that it does not stay as planned. It does not block a run.
     Contested {
         /// Kind of the object.
         kind: String,
         /// Its name.
         name: String,
-        /// The field manager that does; `None` where none but ours is named.
+        /// The other field manager; `None` if only ours is recorded.
         manager: Option<String>,
     },
-    /// Something about a disk.
+    /// A problem with a disk.
     Disk(DiskBlocker),
-    /// A route is not as its manager wants it. It is no obstacle to a run.
+    /// A route is not as its manager wants it. It does not block a run.
     Route {
         /// Reason for the condition `Degraded`.
         reason: &'static str,
         /// What is wrong and what to do.
         message: String,
-        /// Whether there is no route, so that nobody reaches the workspace.
+        /// Whether there is no route, so that no user can reach the workspace.
         missing: bool,
     },
 }
@@ -64,21 +64,21 @@ pub enum Blocker {
 /// What keeps a workspace from a disk.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum DiskBlocker {
-    /// A disk of its name was kept and is not its to take.
+    /// A disk of its name was retained, and the workspace may not take it over.
     Withheld {
         /// Name of the claim.
         claim: String,
-        /// Why.
+        /// The reason.
         why: Withheld,
     },
-    /// The disk cannot grow. It is no obstacle to a run.
+    /// The disk cannot grow. It does not block a run.
     Ungrowable {
         /// Its size.
         size: String,
-        /// Its storage class; empty where it names none.
+        /// Its storage class; empty if it names none.
         class: String,
     },
-    /// The workspace asks for less than its disk has. It is no obstacle to a run.
+    /// The workspace requests a smaller size than its disk has. It does not block a run.
     Unshrinkable {
         /// What is wrong and what to do.
         message: String,
@@ -98,17 +98,17 @@ pub enum DiskBlocker {
         /// Its name.
         claim: String,
     },
-    /// The claim that is the home is used by somebody else.
+    /// The claim that is the home is used by another object.
     InUse {
         /// Its name.
         claim: String,
-        /// Kind and name of who uses it.
+        /// Kind and name of its user.
         by: String,
     },
 }
 
 impl Blocker {
-    /// What to show as the cause; nothing for what passes by itself.
+    /// The problem to report; `None` for a transient blocker.
     pub fn problem(&self) -> Option<Problem> {
         let reason = match self {
             Self::Refused(refusal) => refusal.reason,
@@ -125,7 +125,7 @@ impl Blocker {
         })
     }
 
-    /// Whether no run may begin until it is gone.
+    /// Whether no run may start while it exists.
     pub fn blocks(&self) -> bool {
         match self {
             Self::Refused(refusal) => refusal.reason != reason::VOLUME_RESIZE_FAILED,
@@ -136,7 +136,7 @@ impl Blocker {
         }
     }
 
-    /// Whether it ends when somebody else is done, which wakes nobody: it counts as starting.
+    /// Whether it ends when another object releases something, without triggering a reconcile. It counts as starting.
     pub fn is_passed_on(&self) -> bool {
         matches!(
             self,
@@ -144,7 +144,7 @@ impl Blocker {
         )
     }
 
-    /// Whether it ends only by a change that wakes the workspace.
+    /// Whether it ends only by a change that triggers a reconcile.
     pub fn triggers(&self) -> bool {
         matches!(
             self,

@@ -1,26 +1,26 @@
-//! A write that the API server refused -> cause and what to do (pure).
+//! A write that the API server refused -> the reason and what to do (pure).
 
 use api::condition::reason;
 
-/// The API server's words for a webhook that it cannot call.
+/// The API server's message for a webhook that it cannot call.
 const FAILED_WEBHOOK: &str = "failed calling webhook";
 
-/// Why a child, or a pod of a child, is refused. It lasts until somebody acts, so it is told and not just retried.
+/// Why a child, or a pod of a child, is refused. It lasts until a user or administrator acts, so it is reported and not only retried.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Refusal {
     /// Reason for the condition `Degraded`.
     pub reason: &'static str,
-    /// Message for people.
+    /// Message for users.
     pub message: String,
 }
 
-/// The refusal in an answer to the write of `child`; `None` for what passes by itself (conflicts, overload, outages,
-/// a namespace on its way out).
+/// The refusal in an answer to the write of `child`. `None` for transient errors: conflicts, overload, outages, a namespace that is
+/// being deleted.
 pub fn of_answer(child: &str, code: u16, message: &str) -> Option<Refusal> {
-    // A webhook that does not answer shows as an error of the server, but it is not the server that has to be mended.
+    // A webhook that does not respond looks like an error of the API server. But the webhook has to be fixed, not the API server.
     let webhook = message.contains(FAILED_WEBHOOK);
     let passes = matches!(code, 404 | 409 | 429) || !(400..500).contains(&code);
-    // Somebody replaced the object between our look at it and our write: the next pass sees what is there now.
+    // Another client replaced the object between our read and our write. The next reconcile reads the new object.
     let replaced = message.contains("metadata.uid: Invalid value");
     if (passes && !webhook) || replaced || message.contains("because it is being terminated") {
         return None;
@@ -39,12 +39,12 @@ pub fn of_answer(child: &str, code: u16, message: &str) -> Option<Refusal> {
     Some(of_message(child, message))
 }
 
-/// The refusal in the words of an admission rule.
+/// The refusal in a message of an admission rule.
 pub fn of_message(child: &str, message: &str) -> Refusal {
     of_pod(child, message, None)
 }
 
-/// The same where the pod has what the execution profile of this name gives it.
+/// The same for a pod with the settings of the execution profile of this name.
 pub fn of_pod(child: &str, message: &str, profile: Option<&str>) -> Refusal {
     if let Some(missing) = missing(message) {
         return missing.told(profile);
@@ -88,7 +88,7 @@ pub fn of_pod(child: &str, message: &str, profile: Option<&str>) -> Refusal {
     }
 }
 
-/// Something that an execution profile names and that does not exist.
+/// An object that an execution profile names and that does not exist.
 struct Missing<'a> {
     reason: &'static str,
     kind: &'static str,
@@ -162,7 +162,7 @@ fn missing_account(message: &str) -> Option<&str> {
     rest.split('"').next()
 }
 
-/// The message without the object's name, which is another one at each attempt to make a pod, and without a full stop.
+/// The message without the object's name and without a full stop. The name differs at each attempt to make a pod.
 fn gist(message: &str) -> &str {
     let gist = message
         .split_once("\" is forbidden: ")

@@ -1,4 +1,4 @@
-//! Why a workspace must not run, in words (pure).
+//! Why a workspace must not run, as text (pure).
 
 use std::fmt;
 
@@ -14,7 +14,7 @@ pub enum Rejected {
     Rules(Rejection),
     /// A template, manager or profile exists but cannot be parsed.
     Unreadable(String),
-    /// Something that it refers to is being deleted, and takes no new workspace.
+    /// An object that it refers to is being deleted and accepts no new workspace.
     Leaving {
         /// Kind of the object.
         kind: &'static str,
@@ -35,7 +35,7 @@ impl Rejected {
         }
     }
 
-    /// In words, with what follows for a workspace that is wanted so.
+    /// The message, with the consequence for a workspace with this desired status.
     pub fn told(&self, wanted: DesiredStatus) -> String {
         match self {
             Self::Rules(rejection) => rejection.told(wanted),
@@ -43,8 +43,8 @@ impl Rejected {
         }
     }
 
-    /// What to show as the cause in `Degraded` of a workspace that is wanted so: everything but broken rules, which only the author
-    /// can mend.
+    /// The problem for the condition `Degraded`, depending on the desired status. Broken rules are not reported there: only the author can
+    /// fix them.
     pub fn problem(&self, wanted: DesiredStatus) -> Option<Problem> {
         match self {
             Self::Rules(Rejection::Violations(_)) => None,

@@ -1,27 +1,27 @@
-//! Whom the API server names as writers of a Deployment -> who changed its pod template behind our back (pure).
+//! `managedFields` of a Deployment -> which other field manager changed its pod template (pure).
 //!
-//! Neither the live pod template nor what this build would make of the workspace says that: both differ from what was
-//! applied for good reasons. The API server keeps books of who wrote which field.
+//! A comparison of the live pod template with today's plan does not show that: both may differ from what was applied, for good reasons.
+//! `managedFields` records which field manager wrote which field.
 
 use api::names;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ManagedFieldsEntry, ObjectMeta};
 
-/// Annotation on a cached Deployment, and on none that is stored: who changed the pod template. The books themselves are too
-/// large to be kept for every workspace.
+/// Annotation on cached Deployments only, never stored in the cluster: the manager that changed the pod template. `managedFields` are
+/// too large to be kept for every workspace.
 const MARK: &str = "workspaces.jupyter.org/template-changed-by";
-/// The same of who said how many pods there are to be.
+/// The same for the manager that set the number of replicas.
 const COUNT_MARK: &str = "workspaces.jupyter.org/scaled-by";
-/// Where the books name the pod template.
+/// Path of the pod template in `managedFields`.
 const TEMPLATE: &str = "/f:spec/f:template";
-/// Where they name the number of pods.
+/// Path of the number of replicas in `managedFields`.
 const COUNT: &str = "/f:spec/f:replicas";
 
-/// Who else wrote to the pod template since it was applied.
+/// The other field manager that wrote to the pod template since it was applied.
 pub fn on_template(meta: &ObjectMeta) -> Option<String> {
     on(meta, TEMPLATE, MARK)
 }
 
-/// Who else said how many pods there are to be, and was the last to say so.
+/// The other field manager that set the number of replicas last.
 pub fn on_count(meta: &ObjectMeta) -> Option<String> {
     on(meta, COUNT, COUNT_MARK)
 }
@@ -40,9 +40,9 @@ fn stranger_of(entries: &[ManagedFieldsEntry], field: &str) -> Option<String> {
         .map(str::to_owned)
 }
 
-/// Whether the books name nobody for the number of pods, although they are kept: `kubectl scale` to none leaves them so, because the
-/// API server drops a number of 0 from what it is asked there. We are always named for ours. To be asked of what the API server
-/// answers; caches do not keep it.
+/// Whether `managedFields` exist but name no manager for the number of replicas. `kubectl scale --replicas=0` leaves them so, because
+/// the API server drops the 0 from such a request. Our own writes are always named. Use it only on answers of the API server: caches do
+/// not keep `managedFields`.
 pub fn is_count_nobodys(meta: &ObjectMeta) -> bool {
     let entries = || {
         let all = meta.managed_fields.iter().flatten();
@@ -57,7 +57,7 @@ fn touches(entry: &ManagedFieldsEntry, field: &str) -> bool {
     fields.is_some_and(|fields| fields.0.pointer(field).is_some())
 }
 
-/// Keeps the answers where the books are about to be dropped.
+/// Keeps the answers in annotations, before `managedFields` are dropped.
 pub fn remember(meta: &mut ObjectMeta) {
     let entries = meta.managed_fields.as_deref().unwrap_or_default();
     let found =
@@ -86,7 +86,7 @@ pub fn is_our_apply(entry: &ManagedFieldsEntry) -> bool {
         && entry.subresource.is_none()
 }
 
-/// Whether a manager of fields is no stranger to pod templates: ourselves, and who makes replica sets.
+/// Whether a field manager is expected on pod templates: the operator, and the controller that makes ReplicaSets.
 pub fn is_known(manager: &str) -> bool {
     [names::OPERATOR, names::OPERATOR_SCALE, "kube-controller-manager"].contains(&manager)
 }

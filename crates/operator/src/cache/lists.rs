@@ -1,8 +1,8 @@
-//! Names of workspaces -> their replica sets and pods, as the API server has them (IO): many are asked for together.
+//! Names of workspaces -> their ReplicaSets and pods from the API server (IO), in merged requests.
 //!
-//! That no pod is left has to be read before it is said or built upon (docs/decisions/0032), and when many workspaces stop at a time
-//! that is two lists for each, every one of which looks at all pods of the namespace. So whoever asks while lists of the namespace
-//! are under way waits for the next ones, which are for all who wait. Nobody gets an answer that is older than the question.
+//! That no pod is left must be read from the API server before it is reported or relied upon (docs/decisions/0032). When many workspaces
+//! stop at a time, that would be two lists per workspace, each over all pods of the namespace. So a caller that comes during lists of
+//! the namespace waits for the next ones, which serve all waiting callers. No caller gets an answer that is older than its request.
 
 use std::{
     collections::HashMap,
@@ -26,26 +26,26 @@ use crate::cache::stores::{
     partial::{Partial, project},
 };
 
-/// Workspaces of one question: a selector has to fit into a URL.
+/// Workspaces in one request: a selector has to fit into a URL.
 const MOST: usize = 64;
-/// Between one question about a namespace and the next: a list costs the API server the same for one workspace as for many, so where
-/// questions follow each other, each waits for company.
+/// Gap between two requests about a namespace. A list costs the API server the same for one workspace as for many. So requests that
+/// follow each other wait and are merged.
 const REST: Duration = Duration::from_millis(150);
 /// Pods that may still use a disk.
 const NOT_ENDED: &str = "status.phase!=Succeeded,status.phase!=Failed";
 
-/// What the API server has of one workspace.
+/// The objects of one workspace in the API server.
 #[derive(Clone, Debug, Default)]
 pub struct Found {
-    /// Replica sets with the workspace's label.
+    /// ReplicaSets with the workspace's label.
     pub sets: Vec<Arc<ReplicaSet>>,
     /// Pods with the workspace's label.
     pub pods: Vec<Arc<Pod>>,
-    /// Pods of the namespace that have not ended, whatever their labels: users may remove or overwrite those.
+    /// Pods of the namespace that have not ended, whatever their labels: users may remove or overwrite labels.
     pub running: Arc<[Running]>,
 }
 
-/// A pod of the namespace: parsed, or its text and why it cannot be parsed.
+/// A pod of the namespace, or its text and the parse error.
 #[derive(Clone, Debug)]
 pub enum Running {
     /// It is parsed.
@@ -78,17 +78,17 @@ struct RunningList {
     items: Vec<Running>,
 }
 
-/// Collects questions, by namespace.
+/// Collects requests by namespace.
 #[derive(Debug, Default)]
 pub struct Lister {
     desks: Mutex<HashMap<String, Arc<Desk>>>,
 }
 
-/// The questions about one namespace. Whoever has the turn asks for all who wait.
+/// The requests about one namespace. The task that holds `turn` sends one request for all waiting tasks.
 #[derive(Debug, Default)]
 struct Desk {
     waiting: Mutex<Vec<Question>>,
-    /// Whose turn it is, and when the last one asked.
+    /// Locked by the task that sends the request. Holds the time of the last request.
     turn: tokio::sync::Mutex<Option<Instant>>,
 }
 
@@ -99,11 +99,11 @@ struct Question {
 }
 
 impl Lister {
-    /// Replica sets and pods with the label of this workspace, and all pods that have not ended. Replica sets are read first: a pod that is
-    /// not in the answer cannot come from one that was not yet told to make none.
+    /// ReplicaSets and pods with the label of this workspace, and all pods that have not ended. ReplicaSets are read first. So a pod that
+    /// is missing in the answer cannot come from a ReplicaSet that was not scaled to 0 yet.
     ///
     /// # Errors
-    /// When the API server could not be asked.
+    /// The request to the API server failed.
     pub async fn of(&self, client: &Client, namespace: &str, workspace: &str) -> Result<Found, kube::Error> {
         let place = Place {
             lister: self,
@@ -119,7 +119,7 @@ impl Lister {
             });
             let mut turn = tokio::select! {
                 biased;
-                // Whoever was asking for us may have been dropped on the way: then we ask again.
+                // The task that sent our request may have been dropped. Then we send it again.
                 answered = &mut answer => match answered {
                     Ok(found) => return found,
                     Err(_) => continue,
@@ -128,13 +128,13 @@ impl Lister {
             };
             match *turn {
                 Some(last) => tokio::time::sleep_until(last + REST).await,
-                // Passes that were woken by the same change come with us.
+                // Other reconciles that the same change triggered join this request.
                 None => tokio::task::yield_now().await,
             }
             desk.ask(client, namespace).await;
             *turn = Some(Instant::now());
             drop(turn);
-            // More may wait than fit into one question.
+            // More tasks may wait than fit into one request.
             if let Ok(found) = answer.try_recv() {
                 return found;
             }
@@ -142,7 +142,7 @@ impl Lister {
     }
 }
 
-/// Somebody at a desk. The last one who leaves takes it away.
+/// A caller of a desk. The last caller that is dropped removes the desk.
 struct Place<'a> {
     lister: &'a Lister,
     namespace: &'a str,
@@ -152,7 +152,7 @@ struct Place<'a> {
 impl Drop for Place<'_> {
     fn drop(&mut self) {
         let mut desks = lock(&self.lister.desks);
-        // Ours and the one in the map: who comes now finds the map locked.
+        // One reference is ours and one is in the map. A new caller finds the map locked.
         if Arc::strong_count(&self.desk) == 2 {
             desks.remove(self.namespace);
         }
@@ -160,11 +160,11 @@ impl Drop for Place<'_> {
 }
 
 impl Desk {
-    /// Asks for those who wait at this moment, the longest-waiting first.
+    /// Sends the request for the tasks that wait now, the longest-waiting first.
     async fn ask(&self, client: &Client, namespace: &str) {
         let questions: Vec<Question> = {
             let mut waiting = lock(&self.waiting);
-            // Those who gave up need no answer.
+            // Dropped callers need no answer.
             waiting.retain(|question| !question.answer.is_closed());
             let count = waiting.len().min(MOST);
             waiting.drain(..count).collect()
@@ -181,7 +181,7 @@ impl Desk {
             Ok(found) => {
                 let (sets, pods) = (by_workspace(found.sets), by_workspace(found.pods));
                 for Question { workspace, answer } in questions {
-                    // The same workspace may stand here twice: one who asked may have begun anew.
+                    // The same workspace may be listed twice: a caller may have been dropped and started again.
                     let found = Found {
                         sets: sets.get(&workspace).cloned().unwrap_or_default(),
                         pods: pods.get(&workspace).cloned().unwrap_or_default(),
@@ -225,7 +225,7 @@ where
 {
     let api: Api<Parsed<K>> = Api::namespaced(client.clone(), namespace);
     let found = api.list(params).await?.items;
-    // What cannot be read may be a pod that runs.
+    // An object that cannot be parsed may be a running pod.
     found.into_iter().map(Parsed::read).collect()
 }
 
@@ -247,7 +247,7 @@ fn by_workspace<K: Resource>(objects: Vec<Arc<K>>) -> HashMap<String, Vec<Arc<K>
     sorted
 }
 
-/// The same error for another: what the API server said, or that it could not be asked.
+/// A copy of an error for another caller: the answer of the API server, or that the request failed.
 fn same(error: &kube::Error) -> kube::Error {
     match error {
         kube::Error::Api(status) => kube::Error::Api(status.clone()),
@@ -306,7 +306,7 @@ mod tests {
             let expected: Vec<&str> = if *name == "none" { vec![] } else { vec![*name] };
             assert_eq!(names_of(&found), (expected.clone(), expected), "{name}");
         }
-        // All had asked before the first got its turn.
+        // All had sent their requests before the first one got the turn.
         assert_eq!(server.take_calls().len(), 3);
         assert!(lock(&lister.desks).is_empty(), "nobody waits any more");
     }
@@ -402,7 +402,7 @@ mod tests {
         let (server, client) = server(&["a", "b"]);
         let lister = Lister::default();
         let mut dropped = Box::pin(lister.of(&client, NAMESPACE, "a"));
-        // It takes the turn, and soon asks for both.
+        // It takes the turn, and soon sends a request for both.
         assert!(futures::poll!(&mut dropped).is_pending());
         let mut waiting = Box::pin(lister.of(&client, NAMESPACE, "b"));
         assert!(futures::poll!(&mut waiting).is_pending());

@@ -5,13 +5,13 @@
 //! | `watch` | watches -> caches, and which workspaces to reconcile |
 //! | `stores` | watched objects -> caches, by kind |
 //! | `routes.rs` | watched route objects -> their cache |
-//! | `warnings` | Warning Events, Nodes -> the few facts that a status needs |
+//! | `warnings` | warning Events, Nodes -> the few facts that a status needs |
 //! | `pending_writes` | our writes -> whether a cached object is older |
 //! | `lists.rs` | workspaces -> their ReplicaSets and pods, listed from the API server |
 //! | `observe.rs` | caches and lists -> references and observed state of one workspace |
 //! | `observed.rs` | the observed state of one workspace (pure) |
 //! | `references.rs` | what a workspace refers to (pure) |
-//! | `external_changes.rs` | field managers -> who else changed a child (pure) |
+//! | `external_changes.rs` | field managers -> which other client changed a child (pure) |
 
 pub mod external_changes;
 pub mod lists;

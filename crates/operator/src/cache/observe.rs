@@ -1,5 +1,4 @@
-//! Caches -> references and observed state (in memory), and the observed state once more from the API server where caches are not enough
-//! (IO).
+//! Caches -> references and observed state (in memory); parts read again from the API server (IO).
 
 use std::sync::Arc;
 
@@ -29,12 +28,12 @@ use crate::{
     support::failure::message_of,
 };
 
-/// The API server could not be asked.
+/// The request to the API server failed.
 #[derive(Debug, thiserror::Error)]
 #[error("the children cannot be read: {}", message_of(.0))]
 pub struct Error(#[from] pub kube::Error);
 
-/// What the workspace refers to, from the caches.
+/// The objects that the workspace refers to, from the caches.
 pub fn references(workspace: &Workspace, stores: &Stores) -> References {
     let mut references = References::default();
     if let Some(name) = &workspace.spec.template_ref
@@ -91,7 +90,7 @@ pub fn observed(identity: &Identity, stores: &Stores) -> Observed {
     observed
 }
 
-/// What is said about the pods, their nodes and the disk.
+/// Adds warnings about the pods, their nodes and the disk.
 fn add_warnings(observed: &mut Observed, cluster_warnings: &ClusterWarnings) {
     let pods = observed.pods.iter().map(|pod| &pod.metadata);
     let uids = pods
@@ -122,7 +121,7 @@ fn add_warnings(observed: &mut Observed, cluster_warnings: &ClusterWarnings) {
         .collect();
 }
 
-/// All children, as the API server has them at this moment.
+/// All children, read from the API server now.
 pub async fn reread_all(cached: Observed, client: &Client, lister: &Lister) -> Result<Observed, Error> {
     let identity = &cached.identity;
     let (claim, service, policy) = futures::try_join!(
@@ -139,15 +138,15 @@ pub async fn reread_all(cached: Observed, client: &Client, lister: &Lister) -> R
     reread(cached, client, lister).await
 }
 
-/// The pods and all that makes pods, as the API server has them at this moment; the rest stays as it was cached. Makers
-/// come first: a pod that is not in the list then cannot come from one that was not yet told to make none.
+/// Pods and everything that makes pods, read from the API server now. The rest stays as cached. Makers are read first. So a pod that is
+/// missing in the list cannot come from a maker that was not scaled to 0 yet.
 pub async fn reread(cached: Observed, client: &Client, lister: &Lister) -> Result<Observed, Error> {
     let deployment = get::<Deployment>(client, &cached.identity).await?;
     recount(Observed { deployment, ..cached }, client, lister).await
 }
 
-/// Replica sets and pods, as the API server has them at this moment; the rest stays as it was. For whoever knows of the
-/// Deployment.
+/// ReplicaSets and pods, read from the API server now. The rest stays as it was. Use it when the state of the Deployment is already
+/// certain.
 pub async fn recount(known: Observed, client: &Client, lister: &Lister) -> Result<Observed, Error> {
     let identity = &known.identity;
     let found = lister.of(client, &identity.namespace, &identity.name).await?;

@@ -1,4 +1,4 @@
-//! What the API server holds of one workspace, and questions about it (pure).
+//! The state of one workspace's children in the API server, and questions about it (pure).
 
 use std::{collections::BTreeMap, sync::Arc};
 
@@ -22,7 +22,7 @@ use crate::cache::{
 /// Name of the application's port on container and Service.
 pub const PORT_NAME: &str = names::APPLICATION_PORT;
 
-/// Which workspace: all that is needed to find its children, readable even where its spec is not.
+/// Identity of a workspace: all that is needed to find its children. It is readable even if the spec does not parse.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Identity {
     /// Namespace.
@@ -34,7 +34,7 @@ pub struct Identity {
 }
 
 impl Identity {
-    /// Of a stored object.
+    /// The identity of a stored object.
     pub fn of(meta: &ObjectMeta) -> Self {
         Self {
             namespace: meta.namespace.clone().unwrap_or_default(),
@@ -43,7 +43,7 @@ impl Identity {
         }
     }
 
-    /// Namespace and name, as people write them.
+    /// Namespace and name, separated by a slash.
     pub fn key(&self) -> String {
         [&self.namespace, "/", &self.name].concat()
     }
@@ -53,7 +53,7 @@ impl Identity {
         rules::names::child(&self.name)
     }
 
-    /// Name of the service account that is this workspace's alone, if it has one.
+    /// Name of the workspace's own service account, if it has one.
     pub fn account_name(&self) -> String {
         rules::names::service_account(&self.name, &self.uid)
     }
@@ -70,8 +70,8 @@ impl Identity {
         }
     }
 
-    /// Whether an object belongs to this workspace: its controller is the workspace, or it lost its controller and its
-    /// annotation still names the workspace's UID.
+    /// Whether an object belongs to this workspace: the workspace is its controller, or it has no controller and its annotation names the
+    /// workspace's UID.
     pub fn owns(&self, meta: &ObjectMeta) -> bool {
         let mut owners = meta.owner_references.iter().flatten();
         match owners.find(|owner| owner.controller == Some(true)) {
@@ -80,7 +80,7 @@ impl Identity {
         }
     }
 
-    /// Whether an object carries this workspace's UID, whoever its direct controller is.
+    /// Whether an object has this workspace's UID in its annotation, whatever its direct controller is.
     pub fn marked(&self, meta: &ObjectMeta) -> bool {
         let annotations = meta.annotations.as_ref();
         annotations
@@ -89,10 +89,10 @@ impl Identity {
     }
 }
 
-/// The children and what the cluster made of them. Objects may belong to somebody else: see [`Identity::owns`].
+/// The children and what the cluster made of them. Objects may have another owner: see [`Identity::owns`].
 #[derive(Clone, Debug)]
 pub struct Observed {
-    /// Whose children.
+    /// The workspace.
     pub identity: Identity,
     /// The disk.
     pub claim: Option<Arc<PersistentVolumeClaim>>,
@@ -100,26 +100,26 @@ pub struct Observed {
     pub deployment: Option<Arc<Deployment>>,
     /// The Service.
     pub service: Option<Arc<Service>>,
-    /// The NetworkPolicy.
+    /// The network policy.
     pub policy: Option<Arc<NetworkPolicy>>,
-    /// The service account that is the workspace's alone.
+    /// The workspace's own service account.
     pub account: Option<Arc<ServiceAccount>>,
-    /// Every replica set with the workspace's label.
+    /// Every ReplicaSet with the workspace's label.
     pub replica_sets: Vec<Arc<ReplicaSet>>,
-    /// Every pod with the workspace's label; of the others, those that concern it, where the API server was asked.
+    /// Every pod with the workspace's label. If the API server was asked, also other pods that concern the workspace.
     pub pods: Vec<Arc<Pod>>,
     /// Every storage class of the cluster.
     pub storage_classes: Vec<Arc<StorageClass>>,
-    /// What Warning Events say about these pods and the disk.
+    /// Warning Events about these pods and the disk.
     pub warnings: Vec<Warning>,
     /// Claims that these pods mount, that are no workspace's disk, and that are being deleted.
     pub leaving: Vec<String>,
-    /// What is known of the nodes of these pods, by name.
+    /// The known state of the nodes of these pods, by name.
     pub nodes: BTreeMap<String, Node>,
 }
 
 impl Observed {
-    /// A observed state in which nothing exists.
+    /// An observed state without any child.
     pub fn empty(identity: Identity) -> Self {
         Self {
             identity,
@@ -151,17 +151,17 @@ impl Observed {
             .filter(|deployment| self.identity.owns(&deployment.metadata))
     }
 
-    /// How many pods the Deployment is told to run; 0 without one.
+    /// The wanted replicas of the Deployment; 0 without one.
     pub fn wanted_pods(&self) -> i32 {
         self.own_deployment().map_or(0, wanted_replicas)
     }
 
-    /// Whether the Deployment has done what it was last told to: it makes no replica set any more.
+    /// Whether the Deployment has processed its last change: it makes no further ReplicaSet.
     pub fn is_done(&self) -> bool {
         self.own_deployment().is_some_and(deployment_is_settled)
     }
 
-    /// Whether no pod runs and none can appear any more: every replica set has seen that it is to have none.
+    /// Whether no pod runs and none can be made: every ReplicaSet has observed that it is scaled to 0.
     pub fn is_quiet(&self) -> bool {
         self.wanted_pods() == 0
             && self.own_deployment().is_none_or(deployment_is_settled)
@@ -169,7 +169,7 @@ impl Observed {
             && self.live_pods().next().is_none()
     }
 
-    /// Pods that hold the disk, or are still on their way out: all but those that ran to their end and just lie there.
+    /// Pods that use the disk or are still ending: all except completed pods.
     pub fn live_pods(&self) -> impl Iterator<Item = &Pod> {
         self.pods
             .iter()
@@ -177,8 +177,8 @@ impl Observed {
             .filter(|pod| self.concerns(pod) && !has_ended(pod))
     }
 
-    /// Whether a pod is of the workspace: marked as such, made by one of its replica sets, or using a claim with the disk's name. Anybody may
-    /// write a label, or take one off: neither decides.
+    /// Whether a pod concerns the workspace: it has its UID annotation, one of its ReplicaSets made it, or it uses a claim with the disk's
+    /// name. Any user may add or remove a label, so labels do not decide.
     pub(crate) fn concerns(&self, pod: &Pod) -> bool {
         let disk = self.identity.child_name();
         let volumes = pod.spec.iter().flat_map(|spec| spec.volumes.iter().flatten());
@@ -188,8 +188,7 @@ impl Observed {
             || claims.any(|claim| claim.claim_name == disk)
     }
 
-    /// Whether the JSON of a pod that cannot be parsed contains the name of the disk, or the UID of the workspace or of one of its replica
-    /// sets.
+    /// Whether the JSON of an unparsable pod contains the name of the disk, the UID of the workspace, or the UID of one of its ReplicaSets.
     pub(crate) fn may_concern(&self, pod: &str) -> bool {
         let disk = self.identity.child_name();
         let sets = self.own_replica_sets();
@@ -206,7 +205,7 @@ impl Observed {
         })
     }
 
-    /// Pods on the disk that nothing of the workspace ends: somebody changed their labels, or made them.
+    /// Pods on the disk that no change of the workspace ends: a user changed their labels, or made them.
     pub fn unmanaged_pods(&self) -> impl Iterator<Item = &Pod> {
         self.live_pods().filter(|pod| {
             let has_maker = controller_uid(&pod.metadata).is_some();
@@ -215,13 +214,13 @@ impl Observed {
         })
     }
 
-    /// Pods that keep the disk from this one.
+    /// Pods that keep this pod away from the disk.
     pub fn previous_pods<'a>(&'a self, pod: &'a Pod) -> impl Iterator<Item = &'a Pod> {
         self.live_pods()
             .filter(|other| other.metadata.uid != pod.metadata.uid)
     }
 
-    /// Replica sets that are marked as the workspace's or made by its Deployment.
+    /// ReplicaSets with the workspace's UID annotation, or made by its Deployment.
     fn own_replica_sets(&self) -> impl Iterator<Item = &ReplicaSet> {
         let deployment = self
             .own_deployment()
@@ -232,7 +231,7 @@ impl Observed {
         })
     }
 
-    /// Replica sets that a deleted Deployment left behind, as `kubectl delete --cascade=orphan` has it: nothing scales them any more.
+    /// ReplicaSets that a deleted Deployment left, as with `kubectl delete --cascade=orphan`. No controller scales them any more.
     pub fn orphans(&self) -> impl Iterator<Item = &ReplicaSet> {
         let alone = self.own_deployment().is_none();
         self.own_replica_sets().filter(move |set| {
@@ -240,7 +239,7 @@ impl Observed {
         })
     }
 
-    /// The identifier of the run that the Deployment stands for.
+    /// The identifier of the Deployment's run.
     pub fn run_id(&self) -> Option<&str> {
         let template = &self.own_deployment()?.spec.as_ref()?.template;
         template
@@ -252,7 +251,7 @@ impl Observed {
             .map(String::as_str)
     }
 
-    /// Every pod of the current run, ended ones included.
+    /// Every pod of the current run, including completed ones.
     pub fn pods_of_run(&self) -> impl Iterator<Item = &Pod> {
         let run_id = self.run_id();
         let pods = self.pods.iter().map(AsRef::as_ref);
@@ -261,7 +260,7 @@ impl Observed {
         })
     }
 
-    /// That the pod of the run cannot be made, as the Deployment says.
+    /// The Deployment condition that says that the pod of the run cannot be made.
     pub fn refusal(&self) -> Option<&DeploymentCondition> {
         let conditions = self.own_deployment()?.status.as_ref()?.conditions.as_ref()?;
         let refused = |it: &&DeploymentCondition| it.type_ == "ReplicaFailure" && it.status == "True";
@@ -279,7 +278,7 @@ impl Observed {
             .map(String::as_str)
     }
 
-    /// Whether pods run, or may still come, as the service account that is the workspace's alone.
+    /// Whether pods run, or may still start, as the workspace's own service account.
     pub fn runs_as_own_account(&self) -> bool {
         let template = self
             .own_deployment()
@@ -288,17 +287,18 @@ impl Observed {
         !self.is_quiet() && name == Some(&self.identity.account_name())
     }
 
-    /// Who changed the pod template since it was applied, if anybody did: then it is not what it was started from.
+    /// The field manager that changed the pod template since it was applied, if any. Then the template differs from its record.
     pub fn template_changed_by(&self) -> Option<String> {
         external_changes::on_template(&self.own_deployment()?.metadata)
     }
 
-    /// Who else scaled the Deployment.
+    /// The other field manager that scaled the Deployment.
     pub fn scaled_by(&self) -> Option<String> {
         external_changes::on_count(&self.own_deployment()?.metadata)
     }
 
-    /// The pod of the current run: controlled by a replica set of the Deployment, not on its way out, ready if one is, the newest.
+    /// The pod of the current run: controlled by a ReplicaSet of the Deployment and not being deleted. Of several, a ready one, then the
+    /// newest.
     pub fn current_pod(&self) -> Option<&Pod> {
         let deployment_uid = self.own_deployment()?.metadata.uid.as_deref()?;
         let run_id = self.run_id()?;
@@ -328,7 +328,7 @@ pub fn is_ready(pod: &Pod) -> bool {
         .any(|condition| condition.type_ == "Ready" && condition.status == "True")
 }
 
-/// Whether a pod ran to its end and just lies there: it holds no disk.
+/// Whether a pod is completed, and so uses no disk.
 pub fn has_ended(pod: &Pod) -> bool {
     let phase = pod.status.as_ref().and_then(|status| status.phase.as_deref());
     matches!(phase, Some("Succeeded" | "Failed")) && pod.metadata.deletion_timestamp.is_none()
@@ -342,9 +342,9 @@ pub fn controller_uid(meta: &ObjectMeta) -> Option<&str> {
         .map(|owner| owner.uid.as_str())
 }
 
-/// The number of pods that a Deployment is to run.
+/// The wanted replicas of a Deployment.
 pub(crate) fn wanted_replicas(deployment: &Deployment) -> i32 {
-    // An absent count means one.
+    // An absent number means 1.
     deployment
         .spec
         .as_ref()
@@ -361,7 +361,7 @@ fn deployment_is_settled(deployment: &Deployment) -> bool {
     observed >= deployment.metadata.generation.unwrap_or(0)
 }
 
-/// Whether a replica set has no pod, and has seen that it is to make none.
+/// Whether a ReplicaSet has no pod, and has observed that it should make none.
 pub(crate) fn replica_set_is_empty(set: &ReplicaSet) -> bool {
     let wanted = set.spec.as_ref().and_then(|spec| spec.replicas).unwrap_or(1);
     let status = set.status.as_ref();

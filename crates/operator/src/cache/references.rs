@@ -17,13 +17,13 @@ pub struct References {
     pub profile: Option<Arc<WorkspaceExecutionProfile>>,
     /// Every manager.
     pub managers: Vec<Arc<WorkspaceManager>>,
-    /// What exists but could not be parsed: kind, name and why.
+    /// An object that exists but cannot be parsed: kind, name and error.
     pub unreadable: Option<String>,
 }
 
 impl References {
-    /// The wall around the pod of a workspace that must not run, but does: as the manager wants it that `status` names; the
-    /// usual one where nobody knows that manager any more.
+    /// Network policy settings for a workspace that must not run, but does. They are those of the manager that `status` names, or the
+    /// defaults if that manager is no longer known.
     pub fn last_network_policy(&self, status: Option<&WorkspaceStatus>) -> NetworkPolicySettings {
         let resolved = status.and_then(|status| status.resolved.as_ref());
         let last = resolved.and_then(|resolved| resolved.manager.as_deref());

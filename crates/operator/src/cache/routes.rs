@@ -1,4 +1,4 @@
-//! What the watches of routes see -> whose routes there are (in memory).
+//! Watch events of route objects -> which workspace has which routes (in memory).
 
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap},
@@ -12,14 +12,14 @@ use tokio::sync::Notify;
 
 use crate::cache::{external_changes::is_our_apply, observed::Identity, pending_writes::version_of};
 
-/// What is known of a kind.
+/// The known state of a kind.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Footing {
-    /// Nobody has looked yet, or its objects are being listed.
+    /// It was not looked up yet, or its objects are being listed.
     Unknown,
-    /// It cannot be used; why, and what to do.
+    /// It cannot be used: the reason, and what to do.
     Absent(String),
-    /// It is there, and the store holds all its objects that carry a workspace's label.
+    /// It is installed, and the store has all its objects with a workspace's label.
     Known(ApiResource),
 }
 
@@ -60,17 +60,17 @@ impl Default for Shelf {
 }
 
 impl RouteStore {
-    /// Makes a place for a kind. Whoever looks for it is woken by what is returned when somebody wants it.
+    /// Adds a kind. Returns a `Notify` that is triggered when a lookup of this kind is requested.
     pub fn allow(&self, kind: &RouteKind) -> Arc<Notify> {
         self.write(|kinds| kinds.entry(kind.clone()).or_default().wanted.clone())
     }
 
-    /// What is known of a kind; `None` for one that is not allowed.
+    /// The known state of a kind; `None` for one that is not allowed.
     pub fn footing(&self, kind: &RouteKind) -> Option<Footing> {
         self.read(|kinds| kinds.get(kind).map(|shelf| shelf.footing.clone()))
     }
 
-    /// Which of these kinds cannot be used, and what to do; `None` while nothing is known against any of them.
+    /// Which of these kinds cannot be used, and what to do; `None` if no problem with any of them is known.
     pub fn unavailable(&self, kinds: &BTreeSet<RouteKind>) -> Option<String> {
         let why = kinds.iter().filter_map(|kind| match self.footing(kind) {
             Some(Footing::Absent(why)) => Some(why),
@@ -80,7 +80,7 @@ impl RouteStore {
         (!why.is_empty()).then(|| why.join(" "))
     }
 
-    /// Asks for another look whether a kind is there.
+    /// Requests another lookup of a kind.
     pub fn want(&self, kind: &RouteKind) {
         self.read(|kinds| {
             if let Some(shelf) = kinds.get(kind) {
@@ -89,7 +89,7 @@ impl RouteStore {
         });
     }
 
-    /// Objects that carry the label of this workspace. Anybody can write a label: they are not all its own.
+    /// Objects with the label of this workspace. Any user can write a label, so not all of them are its own.
     pub fn labelled(&self, identity: &Identity) -> Vec<Live> {
         let key = (identity.namespace.clone(), identity.name.clone());
         self.read(|kinds| {
@@ -112,7 +112,7 @@ impl RouteStore {
         self.read(|kinds| kinds.get(kind)?.objects.get(&key).cloned())
     }
 
-    /// A kind cannot be used. Says whether that is news.
+    /// Records that a kind cannot be used. Returns whether that is new.
     pub fn absent(&self, kind: &RouteKind, why: &str) -> bool {
         self.change(kind, |shelf| {
             let now = Footing::Absent(why.to_owned());
@@ -124,7 +124,7 @@ impl RouteStore {
         })
     }
 
-    /// A kind is there, and these are all its objects.
+    /// Records that a kind is installed, and all its objects.
     pub fn known(&self, kind: &RouteKind, resource: &ApiResource, objects: Vec<DynamicObject>) {
         self.change(kind, |shelf| {
             shelf.footing = Footing::Known(resource.clone());
@@ -136,7 +136,7 @@ impl RouteStore {
         });
     }
 
-    /// An object is there, or has changed. What is known to be newer stays.
+    /// Records a new or changed object. A newer known version stays.
     pub fn saw(&self, kind: &RouteKind, object: DynamicObject) {
         self.change(kind, |shelf| {
             let newer = shelf
@@ -149,7 +149,7 @@ impl RouteStore {
         });
     }
 
-    /// An object is gone.
+    /// Records that an object is gone.
     pub fn gone(&self, kind: &RouteKind, namespace: &str, name: &str) {
         self.change(kind, |shelf| shelf.take(&(namespace.to_owned(), name.to_owned())));
     }
@@ -193,7 +193,7 @@ impl Shelf {
     }
 }
 
-/// The workspace whose label an object carries.
+/// The workspace in the label of an object.
 pub(crate) fn workspace_of(object: &DynamicObject) -> Option<String> {
     object
         .metadata
@@ -208,7 +208,7 @@ fn key_of(object: &DynamicObject) -> (String, String) {
     (text(&object.metadata.namespace), text(&object.metadata.name))
 }
 
-/// Whether `known` is a later state of the same object. Versions that are no numbers say nothing.
+/// Whether `known` is a newer version of the same object. Versions that are not numbers cannot be compared.
 fn is_newer(known: &DynamicObject, object: &DynamicObject) -> bool {
     let version = |object: &DynamicObject| version_of(&object.metadata);
     known.metadata.uid == object.metadata.uid
@@ -217,7 +217,7 @@ fn is_newer(known: &DynamicObject, object: &DynamicObject) -> bool {
             .is_some_and(|(known, new)| known > new)
 }
 
-/// Leaves out what no pass looks at.
+/// Drops what no reconcile reads.
 fn trim(object: &mut DynamicObject) {
     if let Some(data) = object.data.as_object_mut() {
         data.remove("status");

@@ -1,4 +1,4 @@
-//! Work beside the passes -> what came of it, or after which time to try again (IO: the log).
+//! Work outside the workspace reconcile -> its result, or the wait before a retry (IO: the log).
 
 use std::time::Duration;
 
@@ -8,28 +8,28 @@ use crate::{
     support::failure::{is_everyday, message_of, reason_of},
 };
 
-/// What is tried, and how a failure of it is told.
+/// A piece of work, and how its failure is reported.
 pub(crate) struct Attempt {
-    /// For metrics.
+    /// Label in metrics.
     pub(crate) step: &'static str,
-    /// What it is about: failures in a row are counted by it.
+    /// The object of the work. Failures in a row are counted by it.
     pub(crate) key: String,
-    /// Work that takes longer has got stuck; it is given up and tried again.
+    /// Work that takes longer is stuck. It is cancelled and retried.
     pub(crate) limit: Duration,
-    /// What to say where it is no everyday failure.
+    /// Log message for unexpected failures.
     pub(crate) complaint: &'static str,
 }
 
-/// An attempt that came to nothing.
+/// A failed attempt.
 #[derive(Debug)]
 pub(crate) struct Failed {
-    /// After which time to try again.
+    /// The wait before a retry.
     pub(crate) again: Duration,
-    /// Why.
+    /// The error.
     pub(crate) error: kube::Error,
 }
 
-/// Does it, once. Failures are counted, told, and followed by ever longer waits.
+/// Does the work once. Failures are counted and logged, and the waits between them grow.
 pub(crate) async fn attempt<T>(
     context: &Context,
     what: &Attempt,

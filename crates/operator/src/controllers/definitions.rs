@@ -1,7 +1,7 @@
-//! Definitions of our kinds in the cluster -> statuses with the fields and words that those declare (IO: [`keep`]).
+//! CRDs of our kinds in the cluster -> statuses with only the fields that the CRDs declare (IO).
 //!
-//! Helm never upgrades definitions, and an API server refuses a status with a field that it does not know. An operator that is newer than
-//! its definitions leaves out what they lack, works on, and says so.
+//! Helm never upgrades CRDs, and an API server refuses a status with an unknown field. An operator that is newer than its CRDs leaves
+//! out the missing fields and enum values, goes on working, and reports them.
 
 use std::{
     collections::HashMap,
@@ -24,19 +24,19 @@ use crate::{
     support::failure::{listed, message_of},
 };
 
-/// Definitions are read at most this often.
+/// CRDs are read at most this often.
 const PAUSE: Duration = Duration::from_secs(2);
-/// Definitions that lack something are read again after this time: they may have been upgraded.
+/// CRDs that lack something are read again after this time: they may have been upgraded.
 const AGAIN: Duration = Duration::from_secs(15);
-/// Most missing fields that are listed.
+/// Most missing fields in a message.
 const MOST: usize = 5;
 
-/// What the definitions in the cluster lack.
+/// What the CRDs in the cluster lack.
 #[derive(Debug)]
 pub struct Definitions {
-    /// The schema of a kind's status, of kinds whose definition lacks something.
+    /// The status schema of each kind whose CRD lacks something.
     lacking: Mutex<HashMap<String, Box<JSONSchemaProps>>>,
-    /// Paths of what is missing.
+    /// Paths of missing fields and enum values.
     missing: watch::Sender<Vec<String>>,
     doubt: tokio::sync::Notify,
 }
@@ -52,7 +52,7 @@ impl Default for Definitions {
 }
 
 impl Definitions {
-    /// The status of an object of this kind, without what its definition lacks.
+    /// The status of an object of this kind, without what its CRD lacks.
     pub fn fit<S: Serialize + DeserializeOwned>(&self, kind: &str, status: S) -> S {
         let lacking = self.lock();
         let Some(schema) = lacking.get(kind) else {
@@ -66,20 +66,20 @@ impl Definitions {
             .unwrap_or(status)
     }
 
-    /// Takes note of how a write of a status failed: the definitions may be older than was known.
+    /// Records a failed status write: the CRDs may be older than known.
     pub fn suspect(&self, error: &kube::Error) {
         if is_of_schema(error) {
             self.doubt.notify_one();
         }
     }
 
-    /// Tells whenever something else is missing than before.
+    /// A receiver that changes when other fields are missing than before.
     pub fn changes(&self) -> watch::Receiver<Vec<String>> {
         self.missing.subscribe()
     }
 
-    /// Compares what this operator writes with what the cluster declares, and lists what is missing. Where a definition cannot be read,
-    /// what was known stays; one that is not there lacks nothing.
+    /// Compares what this operator writes with the CRDs in the cluster, and lists what is missing. If a CRD cannot be read, its last known
+    /// result stays. A CRD that does not exist lacks nothing.
     pub async fn read(&self, client: &Client) -> Vec<String> {
         let api = Api::<CustomResourceDefinition>::all(client.clone());
         let (mut lacking, mut missing) = (HashMap::new(), Vec::new());
@@ -118,8 +118,8 @@ impl Definitions {
     }
 }
 
-/// Reads the definitions now, whenever a status is refused for its fields, and again while something is missing. Logs, measures and adds to
-/// `readiness` what is missing. For ever.
+/// Reads the CRDs now, after a status is refused for its fields, and again while something is missing. Logs and measures what is
+/// missing, and adds it to `readiness`. It never returns.
 pub async fn watch(context: &Context, readiness: &Readiness) {
     let mut known = Vec::new();
     loop {
@@ -159,7 +159,7 @@ fn message(missing: &[String]) -> Option<String> {
     })
 }
 
-/// Whether the API server refused a status because its schema lacks a field or a word.
+/// Whether the API server refused a status because its schema lacks a field or an enum value.
 fn is_of_schema(error: &kube::Error) -> bool {
     let kube::Error::Api(answer) = error else {
         return false;
@@ -171,7 +171,7 @@ fn is_of_schema(error: &kube::Error) -> bool {
     }
 }
 
-/// The schema of a kind's status.
+/// The status schema of a kind.
 fn status_of(definition: &CustomResourceDefinition) -> Option<&JSONSchemaProps> {
     let versions = &definition.spec.versions;
     let version = versions.iter().find(|version| version.name == VERSION)?;
@@ -179,7 +179,7 @@ fn status_of(definition: &CustomResourceDefinition) -> Option<&JSONSchemaProps> 
     schema.properties.as_ref()?.get("status")
 }
 
-/// Lists the fields and words of `ours` that `theirs` lacks.
+/// Lists the fields and enum values of `ours` that `theirs` lacks.
 fn compare(ours: &JSONSchemaProps, theirs: &JSONSchemaProps, path: &str, missing: &mut Vec<String>) {
     for (name, field) in ours.properties.iter().flatten() {
         let path = format!("{path}.{name}");
@@ -205,7 +205,7 @@ fn item(schema: &JSONSchemaProps) -> Option<&JSONSchemaProps> {
     }
 }
 
-/// What of a value the schema declares; `None`: nothing that it would take.
+/// The part of a value that the schema declares; `None` if the schema accepts none of it.
 fn fit(value: Value, schema: &JSONSchemaProps) -> Option<Value> {
     match (value, &schema.properties) {
         (Value::Object(fields), Some(declared)) => {
@@ -253,7 +253,7 @@ mod tests {
         serde_json::from_value(definition).unwrap()
     }
 
-    /// A definition of before a field, a field of a field, a word, and a field that is always written.
+    /// An older CRD. It lacks a field, a nested field, an enum value and a field that is always written.
     fn older() -> CustomResourceDefinition {
         status(|schema| {
             let fields = schema["properties"].as_object_mut().unwrap();

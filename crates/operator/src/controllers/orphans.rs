@@ -1,8 +1,8 @@
-//! Walls whose workspace is gone for good -> deleted, once no pod is behind them (IO).
+//! Network policies whose workspace is gone -> deleted, once they isolate no pod (IO).
 //!
-//! A NetworkPolicy names no owner, so that no garbage collector takes it from around a pod that is still ending
-//! (docs/decisions/0033). Who deletes it is `retire`; what is swept here had its workspace's finalizer taken away by hand, or
-//! was made so late that `retire` did not see it.
+//! A `NetworkPolicy` has no owner reference, so the garbage collector does not delete it while its pod is still ending
+//! (docs/decisions/0033). `reconcile/teardown.rs` deletes it with its workspace. This controller deletes policies that teardown missed:
+//! a user removed the workspace's finalizer, or the policy was made so late that teardown did not see it.
 
 use std::{sync::Arc, time::Duration};
 
@@ -25,12 +25,12 @@ use crate::{
     },
 };
 
-/// A write that takes longer has got stuck; it is given up and tried again.
+/// A write that takes longer is stuck. It is cancelled and retried.
 const LIMIT: Duration = Duration::from_secs(15);
-/// While pods are on their way out, they are looked at again after this time.
+/// While pods are being deleted, their policies are checked again after this time.
 const VIGIL: Duration = Duration::from_secs(5);
 
-/// Sweeps now and whenever something changed, until shutdown. To be begun when the caches are filled.
+/// Reconciles now and on every change, until shutdown. Start it when the caches are filled.
 pub async fn run(context: &Context, shutdown: &CancellationToken) {
     resync::make(&context.stores.pulse, shutdown, async || {
         Box::pin(reconcile(context)).await
@@ -38,7 +38,7 @@ pub async fn run(context: &Context, shutdown: &CancellationToken) {
     .await;
 }
 
-/// Deletes the walls that nobody needs any more, and says after which time to look again at those that are still needed.
+/// Deletes the policies that isolate no pod. Returns when to check again those that are still needed.
 pub async fn reconcile(context: &Context) -> Option<Duration> {
     let mut again: Option<Duration> = None;
     for wall in context
@@ -57,7 +57,7 @@ pub async fn reconcile(context: &Context) -> Option<Duration> {
     again
 }
 
-/// Whether it has to be looked at more closely: most walls are those of a workspace that is there.
+/// Whether it needs a closer check: most policies belong to an existing workspace.
 fn may_be_left(wall: &Glance<'_>, stores: &Stores) -> bool {
     let Some((namespace, name)) = wall.workspace else {
         return false;
@@ -69,7 +69,7 @@ fn may_be_left(wall: &Glance<'_>, stores: &Stores) -> bool {
     !uid.is_some_and(|uid| wall.says(names::WORKSPACE_UID, uid))
 }
 
-/// The workspace that left a wall of ours, if the cache does not show it any more.
+/// The workspace that left a policy of ours, if the cache does not show it any more.
 fn left_by(wall: &ObjectMeta, stores: &Stores) -> Option<Identity> {
     let identity = Identity {
         namespace: wall.namespace.clone()?,
@@ -98,8 +98,7 @@ async fn attend(context: &Context, identity: &Identity, wall: &Arc<NetworkPolicy
     }
 }
 
-/// Deletes a wall, if the API server as well has neither its workspace nor anything of it that is a pod or makes one; whether it
-/// is gone.
+/// Deletes a policy, unless the API server still has its workspace, a pod of it or anything that makes one. Returns whether it is gone.
 async fn remove(context: &Context, identity: &Identity, wall: &NetworkPolicy) -> Result<bool, kube::Error> {
     let cached = observe::observed(identity, &context.stores);
     if !delete::seems_bare(&cached) || exists(context, identity).await? {
@@ -114,7 +113,7 @@ async fn remove(context: &Context, identity: &Identity, wall: &NetworkPolicy) ->
     delete::end(context, identity, wall, PropagationPolicy::Background).await
 }
 
-/// Whether that very workspace is there. The cache may not know it yet.
+/// Whether the workspace with this UID exists. The cache may not show it yet.
 async fn exists(context: &Context, identity: &Identity) -> Result<bool, kube::Error> {
     let workspaces: Api<PartialObjectMeta<Workspace>> =
         Api::namespaced(context.client.clone(), &identity.namespace);

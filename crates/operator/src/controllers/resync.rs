@@ -1,5 +1,4 @@
-//! Pulse -> one round after the other over everything of a kind (in memory): at once, whenever something changed, and when time alone
-//! makes something due.
+//! Pulse -> reconciles of all objects of a kind, on every change and when time is due (in memory).
 
 use std::{collections::BTreeMap, time::Duration};
 
@@ -9,23 +8,23 @@ use tokio_util::sync::CancellationToken;
 
 use crate::cache::stores::Pulse;
 
-/// Changes that follow each other within this time are looked at together.
+/// Changes within this time are merged into one reconcile.
 pub const BREATH: Duration = Duration::from_millis(200);
-/// A round that took long is followed by a rest so many times as long: it looks at everything, and where much goes on at a time
-/// something always has changed.
+/// The rest after a reconcile is this many times its duration. Each reconcile checks all objects, and under load an object has always
+/// changed.
 const REST: u32 = 100;
-/// Longest rest: that a share begins, or that something may be deleted, is waited for.
+/// Longest rest: users wait until a share becomes active or an object may be deleted.
 const LONGEST_REST: Duration = Duration::from_secs(1);
-/// Longest wait for a time of day: clocks are set now and then. A round in which nothing is due costs no call.
+/// Longest wait for a time of day, because clocks are adjusted now and then. A reconcile without due work costs no API call.
 const NAP: Duration = Duration::from_mins(10);
 
-/// Objects worked on at a time: one that is slow to write keeps no other waiting.
+/// Objects that are processed concurrently. One slow write does not delay the others.
 const AT_A_TIME: usize = 16;
-/// After this time a round begins no more work, and the next one looks anew: at what has changed first of all namespaces.
+/// After this time a reconcile starts no more work. The next one lists again, and starts with the first object of each namespace.
 const LONGEST_ROUND: Duration = Duration::from_secs(2);
 
-/// Works on `items`, those of one namespace after the other in turn, so that who has many does not keep others waiting. After which time
-/// one of them is to be looked at again.
+/// Processes `items` round-robin by namespace, so that a namespace with many items does not delay others. Returns when one of them has
+/// to be checked again.
 pub async fn together<T, F>(
     items: impl IntoIterator<Item = (Option<String>, T)>,
     work: impl Fn(T) -> F,
@@ -54,7 +53,7 @@ where
     }
 }
 
-/// The first of each namespace, the second of each, and so on.
+/// The first item of each namespace, then the second of each, and so on.
 fn in_turn<T>(items: impl IntoIterator<Item = (Option<String>, T)>) -> Vec<T> {
     let mut counts: BTreeMap<Option<String>, usize> = BTreeMap::new();
     let numbered = items.into_iter().map(|(namespace, item)| {
@@ -67,7 +66,7 @@ fn in_turn<T>(items: impl IntoIterator<Item = (Option<String>, T)>) -> Vec<T> {
     numbered.into_iter().map(|(_, item)| item).collect()
 }
 
-/// Makes rounds until shutdown. A round says after which time something is due although nothing changes.
+/// Reconciles until shutdown. A reconcile returns after which time work becomes due without any change.
 pub async fn make(
     pulse: &Pulse,
     shutdown: &CancellationToken,
@@ -111,7 +110,7 @@ mod tests {
         let again = together(flood.chain(other), |number| {
             let done = &done;
             async move {
-                // One of the flood has got stuck; a write takes 50 ms.
+                // One of the items is stuck; a write takes 50 ms.
                 let took = if number == 0 { 15_000 } else { 50 };
                 tokio::time::sleep(Duration::from_millis(took)).await;
                 done.lock().unwrap().push((number, begin.elapsed().as_millis()));
@@ -123,7 +122,7 @@ mod tests {
         for number in [5000, 6000] {
             assert!(done.contains(&(number, 50)), "in the first turn");
         }
-        // The others of the flood go on beside the stuck one, for as long as a round lasts; the next round does the rest.
+        // The other items go on beside the stuck one until the time limit. The next reconcile does the rest.
         assert_eq!(done.len(), 1 + 15 * 2000 / 50);
         assert_eq!((again, begin.elapsed().as_secs()), (Some(Duration::ZERO), 15));
     }

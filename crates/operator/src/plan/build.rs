@@ -1,18 +1,18 @@
-//! Planned children -> the same as another build would plan them (pure): this one changes nothing.
+//! Planned children -> children as another build plans them (pure). This build changes nothing.
 //!
-//! That an upgrade restarts nobody is tested by a second program, `examples/another_build.rs`, which plans otherwise. No flag, no
-//! variable and no setting leads here, and no image holds an example.
+//! A test checks that an upgrade restarts no workspace. It uses a second program, `examples/another_build.rs`, which plans differently.
+//! No flag, variable or setting selects another build, and no image contains an example.
 
 use k8s_openapi::{api::apps::v1::Deployment, apimachinery::pkg::apis::meta::v1::ObjectMeta};
 
 use super::Plan;
 
-/// What a build makes otherwise.
+/// The changes that a build makes to the plan.
 #[derive(Clone, Copy, Debug)]
 pub struct Build {
-    /// Of every child's metadata.
+    /// Changes every child's metadata.
     pub meta: fn(&mut ObjectMeta),
-    /// Of the Deployment of a run: its pod template and its record.
+    /// Changes the Deployment of a run: its pod template and its record.
     pub deployment: fn(&mut Deployment),
 }
 

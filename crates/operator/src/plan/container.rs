@@ -1,7 +1,7 @@
 //! Valid workspace -> the containers of its pod (pure).
 //!
-//! The root file system is read-only for the installation's own images, which are made for it; other images may write to
-//! theirs, since many do not start otherwise, and nothing written there outlives the pod anyway.
+//! The installation's own images get a read-only root file system, because they are made for it. Many other images need a writable one
+//! to start. Nothing written there outlives the pod.
 
 use api::names::{
     APPLICATION_CONTAINER, ASSERTION_KEYS_PATH, ASSERTION_KEYS_VARIABLE, BASE_PATH_VARIABLE, NO_ASSERTIONS,
@@ -18,7 +18,7 @@ use rules::ValidWorkspace;
 use super::{Site, security, volumes::Volumes};
 use crate::cache::observed::PORT_NAME;
 
-/// The application's.
+/// The application's container.
 pub(super) fn application(
     workspace: &ValidWorkspace,
     site: &Site,
@@ -73,8 +73,8 @@ pub(super) fn application(
     }
 }
 
-/// Those that run before it: as the rules completed them, held to the same security, with the home that they prepare. They get neither the
-/// variables nor the tokens and secrets that are meant for the application.
+/// The init containers, as the rules completed them. They have the same security settings, and mount the home that they prepare. They
+/// get no variables, tokens or secrets of the application.
 pub(super) fn init(
     workspace: &ValidWorkspace,
     site: &Site,
@@ -115,9 +115,9 @@ fn accepts_connections() -> Probe {
     }
 }
 
-/// `HOME` is the disk, also for images whose own user lives elsewhere, and a stock Jupyter server listens on the
-/// workspace's port; both may be set otherwise. The run's identifier is ours alone. The order is kept: a value may refer to
-/// variables before it.
+/// The environment. `HOME` is the disk, even if the image's own user has another home. A stock Jupyter server listens on the
+/// workspace's port. Users may override both, but not the run's identifier. The order is kept, because a value may refer to earlier
+/// variables.
 fn env<'a>(ours: impl IntoIterator<Item = (&'a str, String)>, theirs: &[EnvVar]) -> Vec<EnvVar> {
     let set_otherwise =
         |name: &str| name != RUN_ID_VARIABLE && theirs.iter().any(|variable| variable.name == name);
@@ -134,7 +134,7 @@ fn env<'a>(ours: impl IntoIterator<Item = (&'a str, String)>, theirs: &[EnvVar])
     .collect()
 }
 
-/// What the application checks assertions by: the audience, and where the keys are.
+/// The variables with which the application checks assertions: the audience, and the path of the keys.
 fn vouching(has_assertions: bool) -> [EnvVar; 2] {
     let field = ObjectFieldSelector {
         field_path: format!("metadata.annotations['{WORKSPACE_UID}']"),

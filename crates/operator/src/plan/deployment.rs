@@ -27,7 +27,7 @@ pub(super) fn plan(workspace: &ValidWorkspace, site: &Site, run_id: &str) -> Dep
     let mut labels: BTreeMap<_, _> = base
         .map(|label| (label.name.clone(), label.value.clone()))
         .collect();
-    // Ours come last: a template never takes the place of what selects the pod.
+    // Ours come last, so that a template cannot replace the labels that select the pod.
     labels.extend(workspace.labels(COMPONENT));
     labels.insert(names::RUN_ID_LABEL.to_owned(), run_id.to_owned());
     let mut metadata = super::meta(&super::identity(workspace), COMPONENT);
@@ -43,7 +43,7 @@ pub(super) fn plan(workspace: &ValidWorkspace, site: &Site, run_id: &str) -> Dep
                 type_: Some(RECREATE.to_owned()),
                 rolling_update: None,
             }),
-            // Said, so that the next run replaces what somebody set.
+            // Set explicitly, so that the next run replaces other values.
             paused: Some(false),
             min_ready_seconds: Some(0),
             revision_history_limit: Some(0),
@@ -65,7 +65,7 @@ pub(super) fn plan(workspace: &ValidWorkspace, site: &Site, run_id: &str) -> Dep
     }
 }
 
-/// Annotations of the pod. Ours come last, as of labels.
+/// Annotations of the pod. Ours come last, as with labels.
 fn annotations(workspace: &ValidWorkspace) -> BTreeMap<String, String> {
     let mut annotations = workspace.annotations.clone();
     annotations.extend(super::marks(&super::identity(workspace)));
@@ -81,13 +81,13 @@ fn annotations(workspace: &ValidWorkspace) -> BTreeMap<String, String> {
     annotations
 }
 
-/// What is written to a Deployment between starts. Not a [`Deployment`], which always carries a pod template.
+/// What is written to a Deployment between starts. It is not a [`Deployment`], because that type always has a pod template.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Scale {
     api_version: String,
     kind: String,
-    /// Name, labels, marks and owner.
+    /// Name, labels, annotations and owner.
     pub metadata: ObjectMeta,
     spec: ScaleSpec,
 }

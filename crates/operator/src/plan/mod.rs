@@ -1,6 +1,6 @@
 //! Valid workspace -> every child as a typed object (pure; cannot fail).
 //!
-//! What the rules let through can always be planned, and the same workspace gives the same objects every time.
+//! Every workspace that passes the rules can be planned. The same workspace always gives the same objects.
 
 mod build;
 mod claim;
@@ -34,7 +34,7 @@ pub use self::{
 };
 use crate::cache::observed::Identity;
 
-/// What the installation, and not the workspace, decides about children.
+/// Settings of the installation that affect children.
 #[derive(Clone, Debug)]
 pub struct Site {
     /// Namespace of proxy and gateway.
@@ -45,12 +45,12 @@ pub struct Site {
     pub own_images: BTreeSet<String>,
     /// Size limit of the emptyDir on `/tmp`.
     pub scratch_limit: Quantity,
-    /// What this build makes otherwise than the plan.
+    /// The changes of this build to the plan.
     pub build: Build,
 }
 
 impl Site {
-    /// Whether workspaces of a namespace are left alone: those in which no webhook judges them.
+    /// Whether the operator ignores the workspaces of a namespace. No webhook validates workspaces there.
     pub fn ignores(&self, namespace: &str) -> bool {
         namespace == "kube-system" || namespace == self.system_namespace
     }
@@ -69,20 +69,20 @@ impl Site {
     }
 }
 
-/// The children that a workspace ought to have.
+/// The children that a workspace should have.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Plan {
     /// The disk, unless the home is ephemeral.
     pub claim: Option<PersistentVolumeClaim>,
-    /// The wall around the pod, unless its manager wants none.
+    /// The network policy of the pod, unless its manager wants none.
     pub policy: Option<NetworkPolicy>,
     /// The pod's name inside the cluster.
     pub service: Service,
-    /// The service account that is the workspace's alone, if its profile asks for one.
+    /// The workspace's own service account, if its profile requests one.
     pub account: Option<ServiceAccount>,
 }
 
-/// Everything that stays from one run to the next.
+/// Every child that stays from one run to the next.
 pub fn lasting(workspace: &ValidWorkspace, site: &Site) -> Plan {
     let mut plan = Plan {
         claim: claim::plan(workspace),
@@ -95,8 +95,8 @@ pub fn lasting(workspace: &ValidWorkspace, site: &Site) -> Plan {
     plan
 }
 
-/// The wall around a pod, unless its manager wants none. It depends on no field of the workspace, so that it stands also around
-/// the pod of one that became invalid.
+/// The network policy of a pod, unless its manager wants none. It depends on no field of the workspace. So the pod of a workspace that
+/// became invalid has one as well.
 pub fn network_policy(
     identity: &Identity,
     site: &Site,
@@ -105,21 +105,21 @@ pub fn network_policy(
     network_policy::plan(identity, site, settings)
 }
 
-/// The Deployment of one run, complete: what a start applies, once.
+/// The complete Deployment of one run. A start applies it once.
 pub fn run(workspace: &ValidWorkspace, site: &Site, run_id: &str) -> Deployment {
     let mut deployment = deployment::plan(workspace, site, run_id);
     site.build.run(&mut deployment);
     deployment
 }
 
-/// The same Deployment between starts: metadata and the count of pods, never the pod template.
+/// The same Deployment between starts: metadata and replicas, never the pod template.
 pub fn scale(identity: &Identity, site: &Site, replicas: i32) -> Scale {
     let mut scale = deployment::scale(identity, replicas);
     (site.build.meta)(&mut scale.metadata);
     scale
 }
 
-/// Metadata of a child that plays the role `component`.
+/// Metadata of a child with this component label.
 pub(crate) fn meta(identity: &Identity, component: &str) -> ObjectMeta {
     ObjectMeta {
         name: Some(identity.child_name()),
@@ -136,7 +136,7 @@ fn marks(identity: &Identity) -> BTreeMap<String, String> {
     [(names::WORKSPACE_UID.to_owned(), identity.uid.clone())].into()
 }
 
-/// Whose children a valid workspace's are.
+/// The identity of a valid workspace.
 fn identity(workspace: &ValidWorkspace) -> Identity {
     Identity {
         namespace: workspace.namespace.clone(),

@@ -1,5 +1,6 @@
-//! Whose pod, its manager's settings -> the wall around it (pure). Unless the manager says otherwise, in come proxy, gateway
-//! and operator, out go DNS and the public internet.
+//! Workspace's identity, its manager's settings -> network policy of its pod (pure).
+//!
+//! By default ingress is allowed from proxy, gateway and operator, and egress to DNS and the public internet.
 
 use std::collections::BTreeMap;
 
@@ -22,18 +23,18 @@ use rules::{
 use super::{Site, deployment::COMPONENT};
 use crate::cache::observed::{Identity, PORT_NAME};
 
-/// The components that may call a workspace's pod: who serves people, and who asks whether it is idle.
+/// The components that may connect to a workspace's pod: those that serve users, and the one that asks whether it is idle.
 const CALLERS: [&str; 3] = ["proxy", "gateway", OPERATOR];
-/// Who asks whether a workspace is used.
+/// The component that asks whether a workspace is idle.
 const OPERATOR: &str = "operator";
-/// Label that every namespace carries by itself.
+/// Label that Kubernetes sets on every namespace.
 const NAMESPACE_NAME: &str = "kubernetes.io/metadata.name";
-/// Where the cluster's DNS lives.
+/// Namespace of the cluster's DNS.
 const DNS_NAMESPACE: &str = "kube-system";
 const DNS_PORT: i32 = 53;
 
-/// IPv4 that is not the public internet (IANA special-purpose registry), and one public address at which a cloud
-/// answers its machines' questions about themselves.
+/// IPv4 ranges that are not the public internet (IANA special-purpose registry). One more is a public address of a cloud metadata
+/// service.
 const NOT_PUBLIC: [&str; 15] = [
     "0.0.0.0/8",
     "10.0.0.0/8",
@@ -51,10 +52,10 @@ const NOT_PUBLIC: [&str; 15] = [
     "224.0.0.0/4",
     "240.0.0.0/4",
 ];
-/// IPv6 ranges inside the public part that lead to IPv4 addresses, private ones included.
+/// Public IPv6 ranges that lead to IPv4 addresses, private ones included.
 const IPV4_IN_IPV6: [&str; 2] = ["2001::/32", "2002::/16"];
 
-/// The wall, or `None` where the manager wants none of ours.
+/// The network policy, or `None` if the manager wants none of ours.
 pub(super) fn plan(
     identity: &Identity,
     site: &Site,
@@ -64,7 +65,7 @@ pub(super) fn plan(
         return None;
     }
     let mut metadata = super::meta(identity, COMPONENT);
-    // The garbage collector would take it from around a pod that is still ending.
+    // With an owner reference, the garbage collector would delete it while its pod is still ending.
     metadata.owner_references = None;
     metadata
         .annotations
@@ -77,7 +78,7 @@ pub(super) fn plan(
             policy_types: Some(vec!["Ingress".to_owned(), "Egress".to_owned()]),
             ingress: Some(vec![NetworkPolicyIngressRule {
                 from: Some(callers(site, settings)),
-                // By name, like the Service: it follows the running pod.
+                // By port name, like the Service: it follows the running pod.
                 ports: Some(vec![port("TCP", IntOrString::String(PORT_NAME.to_owned()))]),
             }]),
             egress: Some(egress(settings)),
@@ -85,14 +86,14 @@ pub(super) fn plan(
     })
 }
 
-/// The same wall with a way in for the operator where it asks at a port of its own whether the workspace is used.
-/// A manager that names who may call is not added to.
+/// The same policy with ingress for the operator if the idle question has its own port. The callers that a manager names are not
+/// extended.
 pub(super) fn with_idle_port(
     mut wall: NetworkPolicy,
     site: &Site,
     workspace: &ValidWorkspace,
 ) -> NetworkPolicy {
-    // Also where it is the port of the spec: that of the pod, which the other rule follows, may still be another.
+    // Even if it is the port of the spec. The other rule follows the pod's port, which may still be different.
     let asked = workspace.idle.as_ref().and_then(|idle| idle.question.port);
     let ingress = wall.spec.as_mut().and_then(|spec| spec.ingress.as_mut());
     if let (Some(asked), Some(ingress)) = (asked, ingress)
@@ -106,7 +107,7 @@ pub(super) fn with_idle_port(
     wall
 }
 
-/// Who may call. Never an empty list, which would mean everybody.
+/// The allowed callers. Never an empty list, which would allow all.
 fn callers(site: &Site, settings: &NetworkPolicySettings) -> Vec<NetworkPolicyPeer> {
     if settings.ingress_from.is_empty() {
         CALLERS.iter().map(|component| caller(site, component)).collect()
@@ -119,12 +120,12 @@ fn egress(settings: &NetworkPolicySettings) -> Vec<NetworkPolicyEgressRule> {
     match settings.egress {
         Egress::PublicInternet => vec![dns(settings), public_internet(settings)],
         Egress::None => vec![dns(settings)],
-        // One rule without bounds.
+        // One rule without restrictions.
         Egress::Any => vec![NetworkPolicyEgressRule::default()],
     }
 }
 
-/// One element with both selectors: pods of that component, and only in the system namespace.
+/// One peer with both selectors: pods of that component, and only in the system namespace.
 fn caller(site: &Site, component: &str) -> NetworkPolicyPeer {
     let pod = [
         (names::APP_PART_OF_LABEL, names::PRODUCT),
@@ -140,7 +141,7 @@ fn caller(site: &Site, component: &str) -> NetworkPolicyPeer {
     }
 }
 
-/// Never an empty list of either, which would mean everybody or every port.
+/// Neither list is ever empty, which would allow all peers or all ports.
 fn dns(settings: &NetworkPolicySettings) -> NetworkPolicyEgressRule {
     let given = settings.dns.clone().unwrap_or_default();
     let usual = || NetworkPolicyPeer {
@@ -307,7 +308,7 @@ mod tests {
         assert_eq!(plan(&identity, &testing::site(), &none), None);
     }
 
-    /// Whether a pod may connect to this address outside of the cluster's DNS.
+    /// Whether a pod may connect to this address, DNS in the cluster aside.
     fn reaches(spec: &NetworkPolicySpec, address: &str) -> bool {
         let address: IpAddr = address.parse().unwrap();
         let contains = |cidr: &str| {

@@ -1,8 +1,8 @@
-//! Security settings that workspace and template give -> those of pod and containers (pure): ours fill what is unset.
+//! Security settings of workspace and template -> those of pod and containers (pure).
 //!
-//! Whatever image a workspace names runs as user and group 1000 with its disk writable by that group: a number, because
-//! `runAsNonRoot` refuses images that name their user in words, and always the same one, because the files on the disk
-//! outlive the image. What is given stays as it is: the rules have judged it by the Pod Security level of the template.
+//! Unset values get defaults. Every image runs as user and group 1000, and that group can write to the disk. The user is a number,
+//! because `runAsNonRoot` refuses images that set their user by name. It is always the same, because the files on the disk outlive the
+//! image. Values that are set stay: the rules have checked them against the Pod Security level of the template.
 
 use k8s_openapi::api::core::v1::{Capabilities, PodSecurityContext, SeccompProfile, SecurityContext};
 
@@ -11,13 +11,13 @@ const USER: i64 = 1000;
 
 pub(super) fn pod(given: Option<&PodSecurityContext>) -> PodSecurityContext {
     let mut context = given.cloned().unwrap_or_default();
-    // Who may be root, which Pod Security `baseline` lets templates allow, needs not say so twice.
+    // Pod Security `baseline` lets templates allow root. Then `runAsUser: 0` is enough.
     let root = context.run_as_user == Some(0);
     context.run_as_non_root.get_or_insert(!root);
     context.run_as_user.get_or_insert(USER);
     context.run_as_group.get_or_insert(USER);
     context.fs_group.get_or_insert(USER);
-    // A large disk is not walked through at every start.
+    // The kubelet does not walk through a large disk at every start.
     context
         .fs_group_change_policy
         .get_or_insert_with(|| "OnRootMismatch".to_owned());
@@ -28,7 +28,7 @@ pub(super) fn pod(given: Option<&PodSecurityContext>) -> PodSecurityContext {
     context
 }
 
-/// `read_only` is whether the image is made to run with a read-only root file system.
+/// `read_only`: whether the image is made to run with a read-only root file system.
 pub(super) fn container(given: Option<&SecurityContext>, read_only: bool) -> SecurityContext {
     let mut context = given.cloned().unwrap_or_default();
     if context.run_as_user == Some(0) {

@@ -9,7 +9,7 @@ use rules::ValidWorkspace;
 use super::deployment::COMPONENT;
 use crate::cache::observed::PORT_NAME;
 
-/// What a Service says that has no address, and whose name stands for its pod's.
+/// The `clusterIP` of a headless Service: its name resolves to the pod's address.
 const HEADLESS: &str = "None";
 
 pub(super) fn plan(workspace: &ValidWorkspace) -> Service {
@@ -17,14 +17,14 @@ pub(super) fn plan(workspace: &ValidWorkspace) -> Service {
         metadata: super::meta(&super::identity(workspace), COMPONENT),
         spec: Some(ServiceSpec {
             type_: Some("ClusterIP".to_owned()),
-            // Without an address of its own (docs/decisions/0071): a range may hold fewer than there are workspaces.
+            // Without an address of its own (docs/decisions/0071): a range may have fewer addresses than there are workspaces.
             cluster_ip: Some(HEADLESS.to_owned()),
             selector: Some(workspace.selector()),
             ports: Some(vec![ServicePort {
                 name: Some(PORT_NAME.to_owned()),
                 port: i32::from(workspace.port),
                 protocol: Some("TCP".to_owned()),
-                // By name: a running pod keeps its own number until its next start.
+                // By name: a running pod keeps its own port number until its next start.
                 target_port: Some(IntOrString::String(PORT_NAME.to_owned())),
                 ..ServicePort::default()
             }]),

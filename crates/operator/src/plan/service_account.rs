@@ -1,4 +1,4 @@
-//! Valid workspace -> the service account that is its alone (pure), if its execution profile asks for one.
+//! Valid workspace -> its own service account, if its execution profile requests one (pure).
 
 use api::names;
 use k8s_openapi::api::core::v1::ServiceAccount;
@@ -19,7 +19,7 @@ pub(super) fn plan(workspace: &ValidWorkspace) -> Option<ServiceAccount> {
     for (key, value) in &own.annotations {
         marks.entry(key.clone()).or_insert_with(|| value.clone());
     }
-    // An annotation that the profile no longer names has to go: its absence alone would not be seen as a difference.
+    // An annotation that the profile no longer names has to be removed. Its absence alone would not be detected as a difference.
     let hash = Sha256::digest(json!(own.annotations).to_string());
     let hash = hash[..8]
         .iter()
@@ -27,7 +27,7 @@ pub(super) fn plan(workspace: &ValidWorkspace) -> Option<ServiceAccount> {
     marks.insert(names::ANNOTATIONS_HASH.to_owned(), hash);
     Some(ServiceAccount {
         metadata,
-        // The pod says for itself whether it has a token.
+        // The pod spec decides whether the pod has a token.
         automount_service_account_token: Some(false),
         ..ServiceAccount::default()
     })

@@ -1,4 +1,4 @@
-//! Home, disks, shared memory, tokens and secrets -> volumes of the pod and where they are mounted (pure).
+//! Home, disks, shared memory, tokens, secrets -> volumes of the pod and their mounts (pure).
 
 use std::collections::BTreeMap;
 
@@ -22,7 +22,7 @@ use super::Site;
 const TOKENS: &str = "jupyter-k8s-tokens";
 const SECRET: &str = "jupyter-k8s-secret";
 
-/// A volume, and where the application's container has it.
+/// A volume, and its mount in the application's container.
 struct Place {
     volume: Volume,
     mount: VolumeMount,
@@ -69,13 +69,13 @@ pub(super) fn plan(workspace: &ValidWorkspace, site: &Site) -> Volumes {
 }
 
 impl Volumes {
-    /// Mounts of the application's container. `read_only` is whether its root file system is.
+    /// Mounts of the application's container. `read_only`: whether its root file system is read-only.
     pub(super) fn of_application(&self, read_only: bool) -> Vec<VolumeMount> {
         let mounts = self.places.iter().map(|place| place.mount.clone()).collect();
         with_scratch(mounts, read_only)
     }
 
-    /// Mounts of an init container: its own, and the home, which it is there to prepare.
+    /// Mounts of an init container: its own, and the home that it prepares.
     pub(super) fn of_init(&self, own: &[VolumeMount], read_only: bool) -> Vec<VolumeMount> {
         let mut mounts = own.to_vec();
         let has_home = mounts.iter().any(|mount| mount.name == HOME_VOLUME);
@@ -85,7 +85,7 @@ impl Volumes {
         with_scratch(mounts, read_only)
     }
 
-    /// Every volume that something mounts. `mounts` are those of all containers.
+    /// Every volume that a container mounts. `mounts`: those of all containers.
     pub(super) fn all<'a>(&self, mut mounts: impl Iterator<Item = &'a VolumeMount>) -> Vec<Volume> {
         let scratch = mounts.any(|mount| mount.name == SCRATCH_VOLUME);
         let volumes = self.places.iter().map(|place| place.volume.clone());
@@ -93,7 +93,7 @@ impl Volumes {
     }
 }
 
-/// With a place for temporary files, where the root file system has none.
+/// Adds a volume for temporary files if the root file system is read-only.
 fn with_scratch(mut mounts: Vec<VolumeMount>, read_only: bool) -> Vec<VolumeMount> {
     if read_only && !is_taken(&mounts, SCRATCH_PATH) {
         mounts.push(mount(SCRATCH_VOLUME, SCRATCH_PATH));
@@ -101,7 +101,7 @@ fn with_scratch(mut mounts: Vec<VolumeMount>, read_only: bool) -> Vec<VolumeMoun
     mounts
 }
 
-/// Whether something is mounted at this path, however it is written.
+/// Whether a volume is mounted at this path, in any spelling.
 fn is_taken(mounts: &[VolumeMount], path: &str) -> bool {
     mounts
         .iter()
@@ -120,8 +120,8 @@ fn home_volume(workspace: &ValidWorkspace) -> Volume {
     }
 }
 
-/// The public keys by which the application checks who asks. Where they are not there yet, the pod starts all the same, and
-/// believes nobody until they are.
+/// The public keys with which the application checks assertions. If they do not exist yet, the pod starts all the same, and rejects all
+/// assertions until they exist.
 fn keys() -> Place {
     Place {
         volume: Volume {

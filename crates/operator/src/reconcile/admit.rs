@@ -1,13 +1,13 @@
-//! Workspace and what it refers to -> valid workspace, or why it must not run (pure): the rules again.
+//! Workspace, references -> valid workspace, or why it must not run (pure): checks the rules again.
 //!
-//! The webhook refuses at the door; this guard holds where there is no webhook, and for what changed since.
+//! The webhook refuses invalid objects at admission. This check covers clusters without webhook, and later changes.
 
 use api::Workspace;
 use rules::{Rejection, Settings, ValidWorkspace};
 
 use crate::{blockers::rejected::Rejected, cache::references::References};
 
-/// Judges a stored workspace.
+/// Validates a stored workspace.
 pub fn admit(
     workspace: &Workspace,
     references: &References,
@@ -18,7 +18,7 @@ pub fn admit(
         .with_profile(references.profile.as_deref());
     let judged = rules::admit(workspace, &judged_by, settings);
     judged.map_err(|rejection| match (&references.unreadable, rejection) {
-        // Something that cannot be parsed looks as if it were absent; say what is really the case.
+        // An object that cannot be parsed looks absent. Report the real reason.
         (Some(what), Rejection::NotYet(_)) => Rejected::Unreadable(what.clone()),
         (_, rejection) => Rejected::Rules(rejection),
     })

@@ -1,4 +1,4 @@
-//! The cached observed state -> a observed state that is certain enough to build upon (IO).
+//! Cached observed state -> observed state that a start or a stop may rely on (IO).
 
 use std::time::Duration;
 
@@ -8,11 +8,16 @@ use crate::{
     context::Context,
 };
 
-/// The cached observed state, with our own last write where the cache does not have it yet, and read anew where `doubtful` says
-/// so. It is told whether it is certain anyway that no pod is there and none can come: because it was made sure of and
-/// nothing happened since, or because the workspace is `new` and has no disk, so that nothing of it can be there but what the caches show
-/// or a write runs into. A disk may have been kept, with a pod of an earlier workspace on it. `complete`: the caches show all children but the Deployment; only then is our last write enough where they
-/// do not show it yet, and is to be looked for again after the time in the answer.
+/// Returns the cached observed state, completed by our own last write where the cache does not show it yet. Where `doubtful` says so,
+/// it is read again from the API server.
+///
+/// The flag for `doubtful` says whether it is certain that no pod exists and none can be made. That is certain in two cases:
+/// - It was confirmed before, and nothing has happened since.
+/// - The workspace is `new` and has no disk. Then only cached children can exist, or children that a write would conflict with. A
+///   disk may have been retained, with a pod of an earlier workspace on it.
+///
+/// `complete`: the caches show all children except the Deployment. Only then is our last write enough where the caches do not show it
+/// yet. It has to be checked again after the time in the answer.
 pub(super) async fn confirm(
     context: &Context,
     mut observed: Observed,
@@ -37,8 +42,8 @@ pub(super) async fn confirm(
         || memory.was_quiet(&key, observed.deployment.as_deref());
     if unseen || doubtful(&observed, known) {
         let (client, lister) = (&context.client, &context.lister);
-        // Nobody has touched the Deployment since we ended its run, as far as the caches show: what comes later, comes later than
-        // an answer about it would as well.
+        // The caches show no write to the Deployment since we ended its run. A later write would also come after the answer to a read
+        // from the API server.
         let ended = !unseen && memory.has_ended(&key, observed.deployment.as_deref());
         let reread = async {
             if unseen {

@@ -1,4 +1,4 @@
-//! One pass over a workspace that is being deleted (IO).
+//! A workspace that is being deleted -> children deleted, finalizer released (IO).
 
 use api::{Workspace, WorkspaceStatus};
 use k8s_openapi::{Resource as _, api::apps::v1::Deployment};
@@ -25,8 +25,8 @@ use crate::{
     },
 };
 
-/// A deleted workspace: its children go first. Its spec is not needed. The observed state is read anew once nothing seems to be
-/// left that has or makes pods.
+/// Deletes the children of a deleted workspace first. Its spec is not needed. The observed state is read from the API server once the
+/// cache shows no pod and nothing that makes pods.
 pub(super) async fn delete(object: &Parsed<Workspace>, context: &Context) -> Result<Next, Error> {
     let identity = Identity::of(object.meta());
     context.idle.forget(&identity.key());
@@ -44,7 +44,7 @@ pub(super) async fn delete(object: &Parsed<Workspace>, context: &Context) -> Res
         .await?;
     let people = People::of(object.meta());
     let Some(left) = left else {
-        // Whoever released the finalizer before has told it.
+        // If the finalizer was released before, the deletion was recorded then.
         if finalizer::is_held(object) {
             context.audit.deleted(&identity, &people, observed.run_id());
         }
@@ -70,10 +70,11 @@ pub(super) async fn delete(object: &Parsed<Workspace>, context: &Context) -> Res
     Ok(Next::Settled(sooner(Some(VIGIL), debounce)))
 }
 
-/// What is there of a deleted workspace: read anew once nothing seems to be left that has or makes pods. No pass over it makes a
-/// Deployment, so that once the API server has said that ours is gone, only what it made is looked for. A write of before, given up
-/// and still on its way, may bring one about after that, or after any other look: it names the workspace's UID as its controller, so
-/// the garbage collector ends it when the workspace is gone, and its pods, which name it, with it.
+/// Observed state of a deleted workspace. It is read from the API server once the cache shows no pod and nothing that makes pods.
+///
+/// No reconcile of a deleted workspace makes a Deployment. So once the API server has reported that ours is gone, only its ReplicaSets
+/// and pods are read. An earlier write that timed out may still create a Deployment after this or any other read. That Deployment has
+/// the workspace's UID as its controller. So the garbage collector deletes it, and its pods, when the workspace is gone.
 async fn what_is_left(context: &Context, identity: &Identity) -> Result<Observed, Error> {
     let mut observed = observe::observed(identity, &context.stores);
     let shown = observed
@@ -97,7 +98,7 @@ async fn what_is_left(context: &Context, identity: &Identity) -> Result<Observed
     Ok(observed)
 }
 
-/// What is to become of the disks of a deleted workspace. One that does not parse is asked for its status.
+/// What becomes of the disks of a deleted workspace. If its spec does not parse, its status decides.
 async fn will(object: &Parsed<Workspace>, context: &Context) -> Result<LastWill, Error> {
     let storage = |status: Option<&WorkspaceStatus>| status?.resolved.as_ref()?.storage.clone();
     let Ok(workspace) = &object.0 else {

@@ -1,4 +1,4 @@
-//! A workspace -> its children and its status (IO). `workspace.rs` is the table of contents.
+//! A workspace -> its children and its status (IO). Start reading at `workspace.rs`.
 //!
 //! | file | input -> output |
 //! |---|---|

@@ -1,4 +1,4 @@
-//! Workspace on its way out, observed state -> children deleted, then the finalizer released (IO).
+//! Deleted workspace, observed state -> children deleted, then the finalizer released (IO).
 
 use std::sync::Arc;
 
@@ -27,22 +27,22 @@ use crate::{
     support::failure::message_of,
 };
 
-/// A child could not be deleted, or the finalizer not released, in a way that passes by itself.
+/// A child could not be deleted, or the finalizer could not be released. The error is transient.
 #[derive(Debug, thiserror::Error)]
 #[error("the workspace cannot be cleaned up: {}", message_of(.0))]
 pub struct Error(#[from] pub kube::Error);
 
-/// What a workspace that is being deleted says about its disk.
+/// What a deleted workspace says about its disk.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LastWill {
-    /// What becomes of a disk of its own.
+    /// Whether its own disk is deleted or retained.
     pub retain: Retain,
-    /// The claim that is its home and not its own, if it names one.
+    /// The claim that it uses as home but does not own, if its spec names one.
     pub borrowed: Option<String>,
 }
 
-/// Deletes what belongs to the workspace and says, for people, what is left; nothing is left once the finalizer is
-/// released. `object` is the workspace, of which only metadata is looked at, `observed state` what the API server holds now.
+/// Deletes the children of the workspace and returns what is left, as text for users. Nothing is left once the finalizer is released.
+/// `object` is the workspace, of which only metadata is read. `observed` is what the API server holds now.
 pub async fn retire<K>(
     context: &Context,
     object: &K,
@@ -54,8 +54,8 @@ where
 {
     let identity = &observed.identity;
     if !finalizer::is_held(object) {
-        // Released, or taken away by somebody while another finalizer holds the workspace. Its children go with it, whenever that is; a
-        // pod that nobody stops for being idle any more does not run on until then.
+        // The finalizer was released, or a user removed it while another finalizer keeps the workspace. The children are deleted with the
+        // workspace, whenever that is. A pod must not run until then, because the idle controller no longer stops it.
         delete(
             context,
             identity,
@@ -82,11 +82,11 @@ where
             }
         }
     };
-    // The Service does not wait for the pods: their ends are then no news to those who keep its endpoints.
+    // The Service does not wait for the pods. So controllers that keep its endpoints need no update when the pods end.
     let service = delete(context, identity, observed.service.as_deref(), background());
     let (deployment, claim, service) = futures::try_join!(deployment, claim, service)?;
     let mut left = makers(observed);
-    // What it made is waited for, and is enough to say.
+    // The reconcile waits for what the Deployment made, so naming that is enough.
     if deployment && left.len() > 1 {
         left.retain(|left| left != DEPLOYMENT);
     }
@@ -98,7 +98,7 @@ where
     wait_for("disk", claim != Disk::Left);
     wait_for("Service", service);
     if seems_bare(observed) {
-        // Last: a pod that is still ending stays walled in. No owner reference lets a garbage collector come first.
+        // Last: a pod that is still ending stays isolated. No owner reference lets the garbage collector delete the policy first.
         let (policy, account) = futures::try_join!(
             delete(context, identity, observed.policy.as_deref(), background()),
             delete(context, identity, observed.account.as_deref(), background()),
@@ -133,8 +133,8 @@ enum Disk {
     Retained(Arc<PersistentVolumeClaim>),
 }
 
-/// Sees to it that the disk outlives its workspace. The cache is not enough: what it does not show yet may still be tied to
-/// the workspace, and go with it.
+/// Makes the disk outlive its workspace. The cache is not enough: an object that it does not show yet may still have an owner
+/// reference to the workspace, and be deleted with it.
 async fn retain_disk(
     context: &Context,
     identity: &Identity,
@@ -165,7 +165,7 @@ async fn report_retained(
     claim: &PersistentVolumeClaim,
 ) {
     let (name, namespace) = (claim.name_any(), &identity.namespace);
-    // A name may be longer than a note, and what to do stands at the end.
+    // A name may be longer than an Event note allows, and the instruction is at the end of the note.
     let owner = brief(owner.unwrap_or("nobody"), LONGEST_OWNER);
     let text = format!(
         "The disk {name} ({}) is kept for {owner}. A new workspace {} of the same owner goes on with it. To be rid of it, make that \
@@ -183,9 +183,10 @@ async fn report_retained(
     publish::event(context, identity, event).await;
 }
 
-/// How the Deployment goes. After all that it made, as a rule, for only it knows of that for certain. But that costs the cluster
-/// three writes more for each workspace, so it goes first where all that it can have made is known by our mark, and waited
-/// for by it: when it has done what it was told to, and the replica set of its run is there.
+/// How the Deployment is deleted. By default in the foreground, after all that it made, because only its controller knows all of that.
+/// But foreground deletion costs the cluster three more writes per workspace. So the Deployment is deleted first if two conditions hold:
+/// - It is done with its last change, and the ReplicaSet of its run exists.
+/// - Everything that it can have made carries our label. Then the operator finds it and waits for it.
 fn propagation(observed: &Observed) -> PropagationPolicy {
     let marked = |meta: &ObjectMeta| observed.identity.marked(meta);
     let run = |meta: &ObjectMeta| meta.labels.as_ref()?.get(names::RUN_ID_LABEL).cloned();

@@ -1,4 +1,4 @@
-//! One workspace -> one pass over it (IO): the table of contents of the operator.
+//! One workspace -> one reconcile: observe, admit, plan, apply, assess, publish (IO).
 
 use std::{borrow::Cow, sync::Arc, time::Duration};
 
@@ -39,14 +39,14 @@ use crate::{
     },
 };
 
-/// A pass that takes longer has got stuck; it is given up and tried again.
+/// A reconcile that takes longer is stuck. It is cancelled and retried.
 const LIMIT: Duration = Duration::from_secs(30);
-/// A settled workspace is looked at again after this time, in case a watch lost something. It costs no call.
+/// A settled workspace is reconciled again after this time, in case a watch missed an event. It costs no API call.
 const RESYNC: Duration = Duration::from_mins(20);
-/// While pods or children are on their way out, the observed state is looked at again after this time at the latest.
+/// While pods or children are being deleted, the workspace is reconciled again after this time at the latest.
 pub(super) const VIGIL: Duration = Duration::from_secs(5);
 
-/// Why a pass failed. Everything here passes by itself; what does not is told in the status.
+/// Why a reconcile failed. Every error here is transient; a lasting problem is reported in the status.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// The observed state could not be read.
@@ -61,22 +61,22 @@ pub enum Error {
     /// The status could not be written.
     #[error(transparent)]
     Publish(#[from] publish::Error),
-    /// What the workspace refers to could not be held.
+    /// The in-use finalizer of an object that the workspace refers to could not be set.
     #[error(transparent)]
     Hold(#[from] catalog::Error),
-    /// The keys by which pods check who asks them are somebody else's, and could not be put right.
+    /// The `ConfigMap` with the assertion keys has foreign content and could not be corrected.
     #[error("the ConfigMap with the keys of who asks is not right, so no pod starts: {}", crate::support::failure::message_of(.0))]
     Keys(#[source] kube::Error),
     /// The children could not be deleted.
     #[error(transparent)]
     Retire(#[from] teardown::Error),
-    /// The pass took too long.
+    /// The reconcile took too long.
     #[error("the pass took longer than {} s", LIMIT.as_secs())]
     Stuck,
 }
 
 impl Error {
-    /// The step, and what it met there.
+    /// The step that failed, and its API error.
     fn origin(&self) -> (&'static str, Option<&kube::Error>) {
         match self {
             Self::Observe(error) => ("observe", Some(&error.0)),
@@ -91,25 +91,25 @@ impl Error {
     }
 }
 
-/// When to look at a workspace again.
+/// When to reconcile a workspace again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Next {
-    /// When something changes; or after this time, if that comes first.
+    /// When something changes, or after this time, if that comes first.
     Settled(Option<Duration>),
-    /// Soon, and ever later: somebody has to act, and not all that they may do wakes us. After this time at the latest.
+    /// Soon, then with growing delays: a user has to act, and not every such action triggers a reconcile. After this time at the latest.
     Hindered(Option<Duration>),
-    /// Never: it is gone, or a change will wake us.
+    /// Never: the workspace is gone, or a change will trigger a reconcile.
     Never,
 }
 
-/// One pass over one workspace, once every cache has been filled: before that, what is not there yet looks as if it were gone.
+/// Reconciles one workspace once every cache is filled. Before that, an object that is not cached yet looks deleted.
 pub async fn informed(object: Arc<Parsed<Workspace>>, context: Arc<Context>) -> Result<Action, Error> {
-    // It fails only when nobody fills the caches any more, and then nobody waits for the pass.
+    // It fails only when the caches are no longer filled. Then the result of the reconcile is not used either.
     let _ = context.stores.until_filled().await;
     reconcile(object, context).await
 }
 
-/// One pass over one workspace.
+/// Reconciles one workspace.
 pub async fn reconcile(object: Arc<Parsed<Workspace>>, context: Arc<Context>) -> Result<Action, Error> {
     let key = Identity::of(object.meta()).key();
     let next = match tokio::time::timeout(LIMIT, Box::pin(reconcile_by_state(&object, &context))).await {
@@ -129,7 +129,7 @@ pub async fn reconcile(object: Arc<Parsed<Workspace>>, context: Arc<Context>) ->
     })
 }
 
-/// What follows a failed pass: a longer and longer wait for this workspace, nothing for the others.
+/// The wait after a failed reconcile: it grows for this workspace and does not affect others.
 #[expect(clippy::needless_pass_by_value, reason = "the signature that the queue calls")]
 pub fn error_policy(object: Arc<Parsed<Workspace>>, error: &Error, context: Arc<Context>) -> Action {
     let (step, source) = error.origin();
@@ -265,9 +265,10 @@ pub(super) fn sooner(one: Option<Duration>, other: Option<Duration>) -> Option<D
     one.into_iter().chain(other).min()
 }
 
-/// Whether the run that is on is to end and begin anew, with what is asked for today. One in which no container has started
-/// yet takes changes at once, as with `Always`. With a disk that goes when its pod does, only who asks for a restart by name gets one; likewise
-/// with a claim that is being deleted and still named, on which no next run could begin.
+/// Whether the current run has to end and start again with the spec of today.
+/// - A run in which no container has started yet takes changes at once, as with `Always`.
+/// - With a disk that is deleted with its pod, only an explicit restart request restarts the run.
+/// - The same holds with a claim that is being deleted and still named: no next run could start on it.
 fn asks_for_restart(workspace: &Workspace, valid: Option<&ValidWorkspace>, observed: &Observed) -> bool {
     let own = observed.own_claim();
     let goes = own.is_some_and(|claim| claim.metadata.deletion_timestamp.is_some());
@@ -286,7 +287,7 @@ fn asks_for_restart(workspace: &Workspace, valid: Option<&ValidWorkspace>, obser
     started.is_some_and(|(started, valid)| record::asks_for_restart(started, valid, policy))
 }
 
-/// The routes that are objects, and what is in their way.
+/// Writes the route objects and returns what blocks them.
 async fn route(
     context: &Context,
     workspace: &Workspace,
@@ -298,7 +299,7 @@ async fn route(
     routes::settle(context, &observed.identity, desired).await
 }
 
-/// Whether every child that lasts is there.
+/// Whether every lasting child exists.
 fn has_all(plan: &plan::Plan, observed: &Observed) -> bool {
     observed.service.is_some()
         && (plan.claim.is_none() || observed.claim.is_some())
@@ -306,7 +307,7 @@ fn has_all(plan: &plan::Plan, observed: &Observed) -> bool {
         && (plan.account.is_none() || observed.account.is_some())
 }
 
-/// A spec that does not parse: the status says so, and nothing else is done.
+/// Handles a spec that does not parse: the status says so, and nothing else is done.
 async fn explain(invalid: &InvalidObject, context: &Context) -> Result<Next, Error> {
     let identity = Identity::of(&invalid.metadata);
     tracing::warn!(
@@ -324,18 +325,17 @@ async fn explain(invalid: &InvalidObject, context: &Context) -> Result<Next, Err
         ..StatusUpdate::default()
     };
     publish::publish(context, &identity, version, Some(&before), news).await?;
-    // Another version, or other definitions, may read it.
+    // Another version of the operator, or other CRDs, may be able to read it.
     Ok(Next::Hindered(None))
 }
 
-/// The version of the workspace that a status is made from: the cached one, or that of our last status, if the cache has not seen it
-/// yet.
+/// The `resourceVersion` on which a status is based: the cached one, or that of our last status if the cache does not show it yet.
 pub(super) fn newest_version(cached: &ObjectMeta, context: &Context) -> Option<String> {
     let key = Identity::of(cached).key();
     context.pending_writes.newest_version(&key, cached)
 }
 
-/// The status that the workspace has: the cached one, or what we wrote last, if the cache has not seen it yet.
+/// The status of the workspace: the cached one, or our last write if the cache does not show it yet.
 pub(super) fn newest_status<'a>(
     cached: &'a Workspace,
     context: &Context,
@@ -347,7 +347,7 @@ pub(super) fn newest_status<'a>(
         .or_else(|| cached.status.as_ref().map(Cow::Borrowed))
 }
 
-/// The workspace with the status that we would say it has, where that is another than the cached one: what was put off counts as said.
+/// The workspace with its pending status, if that differs from the cached one. A delayed status counts as written.
 pub(super) fn with_pending_status(
     cached: &Workspace,
     newest: Option<&Cow<'_, WorkspaceStatus>>,

@@ -1,7 +1,7 @@
-//! Statuses that the next one soon replaces -> whether to write them now (in memory).
+//! A status that another one soon replaces -> whether to write it now (in memory).
 //!
-//! A status write costs the API server more than any other write of the operator. Under load, a status that says no more than that a
-//! workspace starts, stops or is deleted is delayed. It is not written where the next one comes first.
+//! A status write costs the API server more than any other write of the operator. Under load, a status that only reports starting,
+//! stopping or deletion is delayed. It is dropped if the next one comes first.
 
 use std::{
     collections::HashMap,
@@ -14,11 +14,11 @@ use tokio::time::Instant;
 
 /// How long a status may be delayed under load.
 pub const LONGEST: Duration = Duration::from_secs(10);
-/// For each workspace under high load: about what the cluster needs to start one.
+/// Additional delay per workspace under high load: about the time that the cluster needs to start one.
 const EACH: Duration = Duration::from_millis(60);
-/// The longest delay. A workspace that takes longer is no load any more.
+/// The longest delay. A workspace that takes longer no longer counts as load.
 const MOST: Duration = Duration::from_mins(1);
-/// Load begins with so many workspaces that start, stop or are deleted.
+/// Load starts with this many workspaces that start, stop or are deleted.
 pub const MANY: usize = 16;
 
 /// Workspaces that start, stop or are deleted, and their delayed statuses.
@@ -30,7 +30,7 @@ pub struct StatusDebounce {
 #[derive(Debug, Default)]
 struct Load {
     moving: HashMap<String, Moving>,
-    /// The highest number since the load began: the last ones waited for the first.
+    /// The highest number since the load started: the last workspaces waited for the first.
     peak: usize,
 }
 
@@ -53,8 +53,7 @@ impl Load {
 }
 
 impl StatusDebounce {
-    /// Delays a status that says no more than that the workspace starts, stops or is deleted, and answers for how long at most;
-    /// `None`: it is to be written now.
+    /// Delays a status that only reports starting, stopping or deletion. Returns the longest delay; `None`: write it now.
     pub fn debounce(&self, workspace: &str, uid: &str, status: &WorkspaceStatus) -> Option<Duration> {
         let mut load = self.lock();
         let now = Instant::now();
@@ -80,27 +79,27 @@ impl StatusDebounce {
         Some(left)
     }
 
-    /// Whether statuses are delayed. It looks at no more workspaces than it needs: each change of a child asks.
+    /// Whether statuses are delayed. It checks no more workspaces than it needs, because each change of a child calls it.
     pub fn is_crowded(&self) -> bool {
         self.lock().recent(Instant::now()).nth(MANY - 1).is_some()
     }
 
-    /// The delayed status: what the operator has concluded, although nothing says so yet.
+    /// The delayed status: the operator has computed it, but not written it yet.
     pub fn status(&self, workspace: &str, uid: &str) -> Option<WorkspaceStatus> {
         self.lock().delayed(workspace, uid).cloned()
     }
 
-    /// Whether there is one.
+    /// Whether a status is delayed.
     pub fn has_put_off(&self, workspace: &str, uid: &str) -> bool {
         self.lock().delayed(workspace, uid).is_some()
     }
 
-    /// The workspace has started or stopped, or is gone.
+    /// Removes a workspace that has started or stopped, or is gone.
     pub fn forget(&self, workspace: &str) {
         self.lock().moving.remove(workspace);
     }
 
-    /// Forgets everything: another leads.
+    /// Drops everything, because another replica leads.
     pub fn clear(&self) {
         *self.lock() = Load::default();
     }

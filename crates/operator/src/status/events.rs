@@ -16,12 +16,12 @@ use crate::{
 
 /// The Recorder has no time limit of its own.
 const LIMIT: Duration = Duration::from_secs(5);
-/// Objects whose Events may wait. Beyond it Events are lost.
+/// Longest queue, in objects with pending Events. Further Events are lost.
 const QUEUE: usize = 4096;
-/// How long the queue is written on at the end of the process.
+/// How long pending Events are still written when the process ends.
 const SHUTDOWN_LIMIT: Duration = Duration::from_secs(3);
 
-/// Where Events wait, so that no reconcile waits for them. Until [`run`] begins, [`publish`] writes them itself.
+/// Pending Events, so that no reconcile waits for their writes. Until [`run`] starts, [`publish`] writes them itself.
 #[derive(Default)]
 pub struct EventQueue(OnceLock<mpsc::Sender<Queued>>);
 
@@ -31,7 +31,7 @@ struct Queued {
     events: Vec<Event>,
 }
 
-/// Has Events of an object written, in this order and after those that wait. Events that fail are logged, counted and lost.
+/// Queues Events of an object, in this order and after the pending ones. Events that cannot be written are logged, counted and lost.
 pub async fn publish(context: &Context, regarding: ObjectReference, events: Vec<Event>) {
     if events.is_empty() {
         return;
@@ -48,7 +48,7 @@ pub async fn publish(context: &Context, regarding: ObjectReference, events: Vec<
     }
 }
 
-/// Writes queued Events one after the other, until `end`; then those that wait, for a moment.
+/// Writes queued Events one after the other until `end`. Then it writes pending ones for at most `SHUTDOWN_LIMIT`.
 pub async fn run(context: &Context, end: &CancellationToken) {
     let (sender, mut queue) = mpsc::channel(QUEUE);
     if context.events.0.set(sender).is_err() {
@@ -97,8 +97,8 @@ fn failed(context: &Context, regarding: &ObjectReference, error: &kube::Error) {
     }
 }
 
-/// A workspace as its Events name it. `version`: the resource version with which a transition was stored. The Recorder compares it and not
-/// the text: without a version it counts Events of one reason within six minutes as one, with the first one's text.
+/// A workspace as its Events name it. `version`: the `resourceVersion` with which a transition was stored. The Recorder compares it and
+/// not the text. Without a version it merges Events of one reason within six minutes, with the text of the first.
 pub fn regarding(identity: &Identity, version: Option<String>) -> ObjectReference {
     ObjectReference {
         api_version: Some(Workspace::api_version(&()).into_owned()),

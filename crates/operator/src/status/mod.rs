@@ -1,12 +1,13 @@
-//! What happened -> conditions, phase, Events (pure, but for `publish.rs`).
+//! Observed state, blockers -> conditions, phase, Events (pure; `publish.rs`, `events.rs`: IO).
 //!
 //! | name | input -> output |
 //! |---|---|
 //! | `assess` | children, warnings, blockers -> conditions, phase, URL, endpoint |
 //! | `started.rs` | status, pods -> whether a container of the run has ever started |
-//! | `debounce.rs` | a status that another one follows soon -> whether to write it now |
+//! | `debounce.rs` | a status that another one soon replaces -> whether to write it now |
 //! | `publish.rs` | a status -> written if it differs, then its Events (IO) |
-//! | `transitions` | status before and after -> Events |
+//! | `events.rs` | Events -> the API server (IO) |
+//! | `transitions.rs` | status before and after -> Events |
 
 pub mod assess;
 pub mod debounce;

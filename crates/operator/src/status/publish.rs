@@ -27,28 +27,29 @@ use crate::{
 #[error("the status cannot be written: {}", message_of(.0))]
 pub struct Error(#[from] pub kube::Error);
 
-/// What is to be said of a workspace.
+/// What to report about a workspace.
 #[derive(Default)]
 pub struct StatusUpdate {
     /// Its status.
     pub status: WorkspaceStatus,
-    /// What to tell besides the transition.
+    /// Events besides those of the transition.
     pub news: Vec<Event>,
-    /// That no pod runs any more was asked for, so that nobody is let in whatever the status says.
+    /// Whether a stop or a deletion was requested, so that the gateway admits no user whatever the status says.
     pub asked: bool,
-    /// Who owns the workspace and who changed it last.
+    /// The owner of the workspace and the user who changed it last.
     pub people: People,
     /// The run of its Deployment.
     pub run: Option<String>,
 }
 
-/// When to look again at a workspace that somebody else wrote meanwhile, should the watch not tell of it before.
+/// When to reconcile a workspace again that another client wrote meanwhile, if the watch reports nothing before.
 const WRITTEN_MEANWHILE: Duration = Duration::from_secs(1);
 
-/// Writes the status of the workspace if it differs from `before`, the newest that is known, and then the Events of the transition and of
-/// `word.news`. Without an answer to the status no Event is written.
-/// The answer is until when the status was put off, where it was. `seen`: the version of the workspace that the status was made from. A
-/// leader that lost its lease without noticing has an old one, and nothing is written.
+/// Writes the status of the workspace if it differs from `before`, the newest known status. Then writes the Events of the transition
+/// and of `word.news`. If the status write fails, no Event is written.
+///
+/// Returns how long the status is delayed, if it is. `seen`: the version of the workspace from which the status was computed. A leader
+/// that lost its lease without noticing has an old version, and nothing is written.
 pub async fn publish(
     context: &Context,
     identity: &Identity,
@@ -66,7 +67,7 @@ pub async fn publish(
     let stored = (&people, run.as_deref());
     let key = identity.key();
     let kind = Workspace::kind(&());
-    // What the cluster does not store would differ for ever.
+    // A field that the cluster does not store would differ forever.
     let status = context.definitions.fit(&kind, status);
     context.metrics.phase(&key, status.phase);
     if before == Some(&status) {
@@ -80,7 +81,7 @@ pub async fn publish(
     if passes && let Some(left) = context.debounce.debounce(&key, &identity.uid, &status) {
         return Ok(Some(left));
     }
-    // Of the answer only the version is of interest.
+    // Only the version of the answer is used.
     let workspaces: Api<Parsed<PartialObjectMeta<Workspace>>> =
         Api::namespaced(context.client.clone(), &identity.namespace);
     let intent = json!({
@@ -95,7 +96,7 @@ pub async fn publish(
         .await
     {
         Ok(answer) => answer,
-        // Gone, or another one of the same name.
+        // The object is gone, or a new one has its name.
         Err(kube::Error::Api(answer)) if answer.code == 404 => return Ok(None),
         Err(kube::Error::Api(answer)) if answer.code == 409 => {
             tracing::debug!(workspace = key, "written meanwhile: it is looked at again");
@@ -126,7 +127,7 @@ pub async fn publish(
     Ok(None)
 }
 
-/// Writes an Event about the workspace that no transition tells.
+/// Writes an Event about the workspace that belongs to no transition.
 pub async fn event(context: &Context, identity: &Identity, event: Event) {
     events::publish(context, events::regarding(identity, None), vec![event]).await;
 }

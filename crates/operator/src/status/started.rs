@@ -1,6 +1,6 @@
-//! Earlier status, observed state -> whether a container of the run that is on has ever started, and when (pure).
+//! Earlier status, observed state -> whether and when a container of the run first started (pure).
 //!
-//! Until then nobody has anything to lose, and a change is applied at once (docs/decisions/0038).
+//! Before that the user has nothing to lose, so changes are applied at once (docs/decisions/0038).
 
 use api::WorkspaceStatus;
 use k8s_openapi::{
@@ -10,22 +10,22 @@ use k8s_openapi::{
 
 use crate::cache::observed::Observed;
 
-/// Whether a container of the run that is on has ever started. Its pod may be gone since: then only the status tells.
+/// Whether a container of the current run has ever started. Its pod may be gone since; then only the status knows.
 pub fn has_started(before: Option<&WorkspaceStatus>, observed: &Observed) -> bool {
     remembered(before, observed).is_some() || observed.pods_of_run().any(|pod| has_run(observed, pod))
 }
 
-/// When the run that is on began, as far as it was told.
+/// When the current run started, if the status says so.
 pub fn remembered<'a>(before: Option<&'a WorkspaceStatus>, observed: &Observed) -> Option<&'a Time> {
     let same_run =
         |status: &&WorkspaceStatus| status.run_id.is_some() && status.run_id.as_deref() == observed.run_id();
     before.filter(same_run)?.started_at.as_ref()
 }
 
-/// When the first container of the run that is on started, as far as its pods tell.
+/// When the first container of the current run started, according to its pods.
 pub fn first_start(observed: &Observed) -> Option<Time> {
     let begun = observed.pods_of_run().filter(|pod| has_run(observed, pod));
-    // A pod that says that it runs, and not since when, is no younger than this.
+    // If a running pod reports no start time, its creation time is used: it is no younger than that.
     begun
         .filter_map(|pod| {
             let told = containers(observed, pod).filter_map(started).min();
@@ -43,7 +43,7 @@ pub fn has_run(observed: &Observed, pod: &Pod) -> bool {
     matches!(phase, Some("Running" | "Succeeded"))
 }
 
-/// Whether a container has ever started. One that could not be made counts as ended and tried again, in a pod that runs.
+/// Whether a container has ever started. One that could not be created shows as terminated and retried, in a running pod.
 fn ran(container: &ContainerStatus) -> bool {
     let states = [&container.state, &container.last_state].into_iter().flatten();
     let runs = states.clone().any(|state| state.running.is_some());
@@ -52,7 +52,7 @@ fn ran(container: &ContainerStatus) -> bool {
     runs || tried_again || ends.any(began)
 }
 
-/// The kubelet has a container that never started end with the beginning of all times.
+/// The kubelet reports time 0 as the start of a container that ended without ever starting.
 fn began(end: &ContainerStateTerminated) -> bool {
     end.started_at.as_ref().is_none_or(|time| time.0.as_second() > 0)
 }

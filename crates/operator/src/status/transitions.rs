@@ -1,4 +1,4 @@
-//! Earlier status, new status -> what is worth telling (pure): one Event per transition, none in between.
+//! Earlier status, new status -> Events (pure): one Event per transition, none in between.
 
 use api::{
     WorkspaceStatus,
@@ -10,7 +10,7 @@ use kube::runtime::events::{Event, EventType};
 
 use crate::status::assess::conditions::brief;
 
-/// Longest note that the API server takes, in bytes.
+/// Longest note that the API server accepts, in bytes.
 const MAX_NOTE: usize = 1024;
 
 /// A text as the note of an Event.
@@ -33,7 +33,7 @@ fn loses_disk(status: &WorkspaceStatus) -> bool {
         .is_some_and(|it| it.status == "True" && it.reason == reason::VOLUME_TERMINATING)
 }
 
-/// For how long, and since when, nobody used a workspace.
+/// For how long, and since when, a workspace was idle.
 fn unused(before: &WorkspaceStatus, after: &WorkspaceStatus) -> String {
     let minutes = |status: &WorkspaceStatus| status.resolved.as_ref()?.idle_timeout_in_minutes;
     let minutes = minutes(before).or_else(|| minutes(after));
@@ -45,7 +45,7 @@ fn unused(before: &WorkspaceStatus, after: &WorkspaceStatus) -> String {
     format!("Nobody used the workspace{span}{since}.")
 }
 
-/// That a pod does not say any more whether it is used.
+/// The Event if a pod no longer reports whether it is used.
 fn unanswered(before: &WorkspaceStatus, after: &WorkspaceStatus) -> Option<Event> {
     let failed = |status: &WorkspaceStatus| {
         let mut signals = status.idle.iter().flat_map(|idle| idle.signals.clone());
@@ -64,14 +64,14 @@ fn unanswered(before: &WorkspaceStatus, after: &WorkspaceStatus) -> Option<Event
     ))
 }
 
-/// That a rule wants a workspace stopped, and the API server refuses it.
+/// The Event if a rule requires a stop and the API server refuses it.
 pub fn not_stopped(why: &str) -> Event {
     let note =
         format!("Nobody uses the workspace, and it cannot be stopped: the API server refuses that. {why}");
     event(EventType::Warning, "Stop", reason::IDLE_STOP_REFUSED, &note)
 }
 
-/// The Events that lead from one status to the next.
+/// The Events for the change from one status to the next.
 pub fn events(before: Option<&WorkspaceStatus>, after: &WorkspaceStatus) -> Vec<Event> {
     let nothing = WorkspaceStatus::default();
     let known = before.is_some();
@@ -82,7 +82,7 @@ pub fn events(before: Option<&WorkspaceStatus>, after: &WorkspaceStatus) -> Vec<
         after.phase,
         Some(Phase::Stopping | Phase::Stopped | Phase::Deleting)
     );
-    // A beginning that is over when it can be told is told by what followed.
+    // If a start is already over when it can be reported, the Event of its result reports it.
     if condition::holds(&after.conditions, AVAILABLE) {
         if begins || flipped(before, after, AVAILABLE) {
             events.push(ready(after));
@@ -118,7 +118,7 @@ fn ready(status: &WorkspaceStatus) -> Event {
     normal("Start", reason::READY, &format!("The workspace is ready: {url}"))
 }
 
-/// `by_rule`: a rule and nobody in person stops it.
+/// The Event of a stop. `by_rule`: a rule stops it, not a user.
 fn stopping(before: &WorkspaceStatus, after: &WorkspaceStatus, by_rule: bool) -> Event {
     let note = if is_ephemeral(after) {
         "The pod is being stopped; its home directory is no disk, and goes with it."
@@ -139,14 +139,14 @@ fn stopped() -> Event {
     normal("Stop", reason::STOPPED, "No pod is left.")
 }
 
-/// What goes wrong that did not before, and what was being done.
+/// New problems, and the action during which each occurred.
 fn causes<'a>(
     before: &WorkspaceStatus,
     after: &'a WorkspaceStatus,
 ) -> impl Iterator<Item = (&'static str, &'a Condition)> {
     let degraded = worsened(before, after, DEGRADED, "True");
     let invalid = worsened(before, after, VALID, "False");
-    // A reference that does not resolve shows in both; once is enough.
+    // A reference that does not resolve is in both conditions. One Event is enough.
     let invalid = invalid.filter(|invalid| degraded.is_none_or(|degraded| degraded.reason != invalid.reason));
     let degraded = degraded.map(|cause| ("Reconcile", cause));
     degraded
@@ -154,9 +154,9 @@ fn causes<'a>(
         .chain(invalid.map(|cause| ("Validate", cause)))
 }
 
-/// Whether a status says no more than that a pod comes or goes, so that it may be written a little later, and not at all if the next
-/// one comes first. `asked`: the workspace is being deleted, or is to be stopped. From then on the gateway lets nobody in; where
-/// neither is so, the endpoint of a pod that ends has to leave the status at once, for its address may soon be another's.
+/// Whether a status reports no more than that a pod starts or ends. Such a status may be delayed, and dropped if the next one comes
+/// first. `asked`: a stop or a deletion was requested. From then on the gateway admits no user. Without such a request, the endpoint of
+/// an ending pod must leave the status at once, because another pod may soon get its address.
 pub fn is_passing(before: Option<&WorkspaceStatus>, after: &WorkspaceStatus, asked: bool) -> bool {
     let is_calm = |status: &WorkspaceStatus| {
         !condition::holds(&status.conditions, DEGRADED)
@@ -179,7 +179,7 @@ fn flipped(before: &WorkspaceStatus, after: &WorkspaceStatus, type_: &str) -> bo
     holds(after) && !holds(before)
 }
 
-/// The condition, if it has now this bad status with a cause that it did not have.
+/// The condition, if it now has this bad status with a new reason.
 fn worsened<'a>(
     before: &WorkspaceStatus,
     after: &'a WorkspaceStatus,

@@ -1,4 +1,4 @@
-//! Failures of one workspace -> how long to wait before the next try: exponential, full jitter, per object.
+//! Failures in a row of an object -> wait before the next try, with full jitter (in memory).
 
 use std::{
     collections::HashMap,
@@ -10,7 +10,7 @@ use crate::support::random;
 
 /// Longest wait after the first failure.
 const BASE: Duration = Duration::from_millis(500);
-/// Longest wait of all.
+/// Longest wait after any number of failures.
 const CAP: Duration = Duration::from_mins(1);
 
 /// Counts failures by object.
@@ -20,7 +20,7 @@ pub struct Backoff {
 }
 
 impl Backoff {
-    /// Counts a failure of `key` and says how long to wait: anything up to twice as long as the last time at most.
+    /// Counts a failure of `key` and returns the wait: random, up to a ceiling that doubles with each failure.
     pub fn after_failure(&self, key: &str) -> Duration {
         let count = {
             let mut failures = self.lock();
@@ -31,7 +31,7 @@ impl Backoff {
         ceiling(count).mul_f64(fraction(random::bits()))
     }
 
-    /// Forgets the failures of `key`: it succeeded, or is gone.
+    /// Forgets the failures of `key`, because it succeeded or is gone.
     pub fn reset(&self, key: &str) {
         self.lock().remove(key);
     }
@@ -41,23 +41,23 @@ impl Backoff {
     }
 }
 
-/// The longest wait after so many failures in a row.
+/// The longest wait after this many failures in a row.
 fn ceiling(failures: u32) -> Duration {
     BASE.saturating_mul(2_u32.saturating_pow(failures.saturating_sub(1)))
         .min(CAP)
 }
 
-/// Random bits as a number from 0 to 1.
+/// Maps random bits to a number from 0 to 1.
 fn fraction(bits: u64) -> f64 {
     f64::from(u32::try_from(bits >> 32).unwrap_or(u32::MAX)) / f64::from(u32::MAX)
 }
 
-/// Some part of `span`.
+/// A random part of `span`.
 pub fn part(span: Duration) -> Duration {
     span.mul_f64(fraction(random::bits()))
 }
 
-/// `span`, give or take a tenth, so that many objects do not wake at once.
+/// `span` plus or minus up to 10%, so that many objects are not triggered at once.
 pub fn jitter(span: Duration) -> Duration {
     span.mul_f64(0.9 + 0.2 * fraction(random::bits()))
 }

@@ -1,8 +1,8 @@
-//! Wakes by children -> fewer of them where many workspaces are on their way (in memory).
+//! Triggers by children -> fewer triggers under load (in memory).
 //!
-//! One start changes a dozen objects within a few seconds, and a pass over each change finds most of them of no consequence. Where few
-//! are on their way, whoever waits is told of each step at once. Where many are, nobody is told of steps (see [`crate::status::debounce`]), and all
-//! that come within a moment are worth one pass.
+//! One start changes a dozen objects within a few seconds, and most of these changes need no reconcile. When few workspaces are
+//! starting, each step triggers a reconcile at once. When many are starting, statuses do not report steps (see
+//! [`crate::status::debounce`]). Then all triggers within a short time are merged into one reconcile.
 
 use std::{
     collections::{HashSet, VecDeque},
@@ -13,10 +13,10 @@ use std::{
 use futures::{Stream, StreamExt as _, stream};
 use tokio::time::{Instant, sleep_until};
 
-/// How long a wake is held back where many are on their way. Whoever waits for one of them waits for seconds anyway.
+/// How long a trigger is delayed under load. A start takes seconds anyway.
 pub const HOLD: Duration = Duration::from_millis(250);
 
-/// The same wakes, of which those that may wait are at most [`HOLD`] late while `is_crowded`, and told once if they come again meanwhile.
+/// The same triggers. While `is_crowded`, triggers that may wait are delayed by at most [`HOLD`] and merged if they repeat meanwhile.
 pub fn debounced<T>(
     triggers: impl Stream<Item = (T, bool)> + Send + Unpin,
     is_crowded: impl Fn() -> bool + Send,
@@ -39,7 +39,7 @@ where
                         if may_wait && is_crowded() {
                             held.take(trigger);
                         } else {
-                            // What it was held back for is told with it.
+                            // The delayed trigger is delivered with this one.
                             held.untold.remove(&trigger);
                             break trigger;
                         }
@@ -52,11 +52,11 @@ where
     )
 }
 
-/// Wakes that are held back.
+/// Delayed triggers.
 struct Debounced<T> {
-    /// And until when, the earliest first.
+    /// Triggers and when each is due, the earliest first.
     queue: VecDeque<(Instant, T)>,
-    /// Those of the queue that are still to be told.
+    /// Triggers of the queue that are still to be delivered.
     untold: HashSet<T>,
 }
 
@@ -67,7 +67,7 @@ impl<T: Clone + Eq + Hash> Debounced<T> {
         }
     }
 
-    /// The next one, once its time has come; `None` where there is none. Dropped before that, it has taken nothing.
+    /// The next trigger, once it is due; `None` if there is none. A call that is dropped before that takes nothing.
     async fn next(&mut self) -> Option<T> {
         loop {
             sleep_until(self.queue.front()?.0).await;
@@ -87,7 +87,7 @@ mod tests {
 
     use super::*;
 
-    /// When each wake was told, in milliseconds, of those that come at such times; with `!` it may not wait. It is crowded before `crowd`.
+    /// Delivery times of triggers that arrive at the given times, in milliseconds. With `!` a trigger may not wait. Load ends at `crowd`.
     async fn told(comes: &[(u64, &'static str)], crowd: u64) -> Vec<(u64, &'static str)> {
         let begin = Instant::now();
         let (sender, triggers) = mpsc::unbounded();

@@ -1,6 +1,6 @@
-//! An error of the API -> a word for metrics, a sentence for logs (pure).
+//! An API error -> a word for metrics, a sentence for logs (pure).
 
-/// A short word for an error of the API, for the label `reason`.
+/// A short word for an API error, for the label `reason`.
 pub fn reason_of(error: &kube::Error) -> String {
     match error {
         kube::Error::Api(status) if !status.reason.is_empty() => status.reason.clone(),
@@ -10,7 +10,7 @@ pub fn reason_of(error: &kube::Error) -> String {
     }
 }
 
-/// What the API server said, or why it could not be asked.
+/// What the API server answered, or why the request failed.
 pub fn message_of(error: &kube::Error) -> String {
     match error {
         kube::Error::Api(status) => format!("{} ({})", status.message, status.code),
@@ -18,7 +18,7 @@ pub fn message_of(error: &kube::Error) -> String {
     }
 }
 
-/// The first `most` of a list, and how many there are besides.
+/// The first `most` items of a list, and how many more there are.
 pub fn listed<S: AsRef<str>>(items: &[S], most: usize) -> String {
     let first: Vec<_> = items.iter().take(most).map(AsRef::as_ref).collect();
     match items.len().saturating_sub(most) {
@@ -27,7 +27,7 @@ pub fn listed<S: AsRef<str>>(items: &[S], most: usize) -> String {
     }
 }
 
-/// Whether an error belongs to everyday life: somebody else was faster, or the namespace is on its way out.
+/// Whether an error is expected in normal operation: a write conflict, or a namespace that is being deleted.
 pub fn is_everyday(error: &kube::Error) -> bool {
     match error {
         kube::Error::Api(status) => {

@@ -1,9 +1,9 @@
-//! What every part uses and that knows no workspace.
+//! Helpers that every module uses and that know no workspace.
 //!
 //! | file | input -> output |
 //! |---|---|
 //! | `backoff.rs` | failures in a row -> the wait before the next attempt |
-//! | `debounce.rs` | triggers -> the same, gathered for a moment under load |
+//! | `debounce.rs` | triggers -> the same, merged for a moment under load |
 //! | `pace.rs` | triggers of many workspaces -> one by one |
 //! | `tasks.rs` | futures and streams -> tasks that end with their reader |
 //! | `send.rs` | a request -> its answer, parsed (IO) |

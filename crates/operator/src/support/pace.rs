@@ -1,7 +1,7 @@
-//! Triggers of one workspace or of many -> the same, one by one (in memory): those of many come at a pace, behind those of one.
+//! Triggers of one or many workspaces -> the same, one by one: single triggers first (in memory).
 //!
-//! A manager or a storage class concerns every workspace of the cluster. Their reconciles are not to stand before that of somebody who waits
-//! for a start.
+//! A manager or a storage class triggers every workspace of the cluster. These triggers are spaced out. They must not delay the
+//! trigger of a single workspace that a user is starting.
 
 use std::{
     collections::{HashSet, VecDeque},
@@ -12,10 +12,10 @@ use std::{
 use futures::{Stream, StreamExt as _, stream};
 use tokio::time::{Instant, sleep_until};
 
-/// Between two triggers of many.
+/// Gap between two triggers of a batch.
 const GAP: Duration = Duration::from_millis(5);
 
-/// The same triggers. One of many that is triggered alone meanwhile, or by another trigger of many, comes once.
+/// The same triggers. A queued trigger that arrives again, alone or in another batch, is delivered once.
 pub(crate) fn paced<T>(triggers: impl Stream<Item = Vec<T>> + Send + Unpin) -> impl Stream<Item = T> + Send
 where
     T: Clone + Eq + Hash + Send,
@@ -51,9 +51,9 @@ where
 
 struct Waiting<T> {
     queue: VecDeque<T>,
-    /// Those of the queue that are still to come.
+    /// Triggers of the queue that are still to be delivered.
     known: HashSet<T>,
-    /// When the next one comes.
+    /// When the next trigger is due.
     next: Instant,
 }
 
@@ -66,7 +66,7 @@ impl<T: Clone + Eq + Hash> Waiting<T> {
         }
     }
 
-    /// The next one, once its time has come; `None` where there is none. Dropped before that, it has taken nothing.
+    /// The next trigger, once it is due; `None` if there is none. A call that is dropped before that takes nothing.
     async fn next(&mut self) -> Option<T> {
         while let Some(one) = self.queue.front() {
             if !self.known.contains(one) {

@@ -2,13 +2,13 @@
 
 use std::hash::{BuildHasher as _, Hasher as _, RandomState};
 
-/// 64 bits, different at every call.
+/// 64 random bits.
 pub(crate) fn bits() -> u64 {
-    // Each `RandomState` has its own key, the first of a thread from the operating system.
+    // Each `RandomState` has its own key. The first key of a thread comes from the operating system.
     RandomState::new().build_hasher().finish()
 }
 
-/// An identifier of ten characters that is legal in labels.
+/// A random identifier of ten characters that is valid in labels.
 pub(crate) fn identifier() -> String {
     const ALPHABET: &[u8; 32] = b"abcdefghijklmnopqrstuvwxyz234567";
     let bits = bits();

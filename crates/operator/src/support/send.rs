@@ -1,9 +1,9 @@
-//! A write that kube's `Api` would parse more of than anybody looks at -> its answer, as much of it as is asked for (IO).
+//! A write, the wanted part of the answer -> that part, parsed: less than kube's `Api` parses (IO).
 
 use kube::{Client, Error, api::PatchParams, core::request};
 use serde::de::DeserializeOwned;
 
-/// Sends a write. `verb`: as kube's own calls are named in traces.
+/// Sends a write. `verb`: the name of the call in traces, as in kube.
 pub(crate) async fn send<T: DeserializeOwned>(
     client: &Client,
     verb: &'static str,
@@ -14,8 +14,8 @@ pub(crate) async fn send<T: DeserializeOwned>(
     client.request(request).await
 }
 
-/// The API server is not to warn of fields that it does not know. For that it would parse every patch a second time, and nobody reads
-/// the warning: what we send is made from types.
+/// Turns off the API server's warnings about unknown fields. For them it would parse every patch a second time. The operator needs no
+/// such warning, because it builds patches from types.
 pub(crate) fn unchecked(params: PatchParams) -> PatchParams {
     params.validation_ignore()
 }

@@ -1,26 +1,26 @@
-//! Futures and streams -> tasks of their own, which end with whoever waits for them (IO).
+//! Futures and streams -> tasks of their own that end with their reader (IO).
 //!
-//! Whoever waits for many futures at once polls all of them whenever one gets on, and the queue of passes does so with
-//! each change that a watch tells. A task is polled only when it can get on itself.
+//! A reader that joins many futures polls all of them whenever one makes progress. The reconcile queue does so with each watch event. A
+//! task is polled only when it can make progress itself.
 
 use std::panic;
 
 use futures::{Stream, StreamExt as _, channel::mpsc};
 use tokio_util::task::AbortOnDropHandle;
 
-/// The outcome of `work`, done by a task of its own. Dropped before that, the task ends at its next wait.
+/// The result of `work`, run in a task of its own. If the caller drops it before the end, the task ends at its next await point.
 pub async fn apart<T: Send + 'static>(work: impl Future<Output = T> + Send + 'static) -> T {
     match AbortOnDropHandle::new(tokio::spawn(work)).await {
         Ok(outcome) => outcome,
         Err(error) => match error.try_into_panic() {
             Ok(panic) => panic::resume_unwind(panic),
-            // The runtime ends, and everything with it.
+            // The runtime is shutting down.
             Err(_) => std::future::pending().await,
         },
     }
 }
 
-/// What `stream` yields, read by a task of its own that runs ahead by so many items.
+/// The items of `stream`, read by a task of its own that buffers up to this many items.
 pub fn ahead<T: Send + 'static>(
     stream: impl Stream<Item = T> + Send + 'static,
     items: usize,
@@ -28,7 +28,7 @@ pub fn ahead<T: Send + 'static>(
     let (sender, receiver) = mpsc::channel(items);
     let task = AbortOnDropHandle::new(tokio::spawn(stream.map(Ok).forward(sender)));
     receiver.map(move |item| {
-        // It lives as long as its reader.
+        // The task lives as long as its reader.
         let _ = &task;
         item
     })

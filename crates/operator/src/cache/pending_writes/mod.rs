@@ -1,7 +1,6 @@
-//! Our last writes -> whether a cached object is older than what we wrote (in memory).
+//! Our last writes -> whether a cached object is older than our write (in memory).
 //!
-//! Watches lag. Without this, a pass that follows a write closely would see the state before it, and write or announce
-//! the same thing twice.
+//! Watches lag behind. Without this, a reconcile soon after a write would see the earlier state, and repeat the write or the Event.
 
 mod statuses;
 
@@ -25,25 +24,25 @@ use crate::cache::{
     },
 };
 
-/// A Deployment that we wrote is shown by the cache within this time, as a rule. Until then it counts as there.
+/// The cache usually shows a Deployment that we wrote within this time. Until then it counts as existing.
 const SOON: Duration = Duration::from_secs(5);
 
-/// Statuses that are kept until they are looked through.
+/// Pending statuses that are kept before they are checked against the cache.
 const SOME: usize = 64;
 
-/// What we wrote last and no cache has shown yet, and what was made sure of, by workspace: `namespace/name`.
+/// Our last writes that no cache has shown yet, and confirmed facts, by workspace: `namespace/name`.
 #[derive(Debug, Default)]
 pub struct PendingWrites {
     deployments: Mutex<HashMap<String, Written>>,
     statuses: Mutex<HashMap<String, (Version, WorkspaceStatus)>>,
-    /// In which state of the Deployment no pod is there and none can come.
+    /// For which state of the Deployment it was confirmed that no pod exists and none can be made.
     quiet: Mutex<HashMap<String, Generation>>,
     ended: Mutex<HashMap<String, Generation>>,
     released: Mutex<HashMap<String, String>>,
     removed: Mutex<HashMap<String, Removed>>,
 }
 
-/// A Deployment as the API server answered. Where many start at a time, that of each is remembered until its pod comes.
+/// A Deployment as the API server answered. When many workspaces start at a time, each one is kept until its pod exists.
 #[derive(Debug)]
 struct Written {
     at: Instant,
@@ -51,35 +50,35 @@ struct Written {
     deployment: Packed<Deployment>,
 }
 
-/// Children of the workspace with this UID that are gone, by kind and UID.
+/// Deleted children of the workspace with this UID, by kind and UID.
 #[derive(Debug, Default)]
 struct Removed {
     workspace_uid: String,
     children: Vec<(String, String)>,
 }
 
-/// Which Deployment in which state of its spec: UID and generation; `None` for no Deployment.
+/// A Deployment and the state of its spec: UID and generation; `None` for no Deployment.
 type Generation = Option<(String, i64)>;
 
-/// A cached Deployment beside our last write to it.
+/// A cached Deployment compared with our last write to it.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Recalled {
-    /// The cache is not behind.
+    /// The cache is up to date.
     Nothing,
     /// The cache shows an earlier state than this, which we wrote.
     Newer(Arc<Deployment>),
-    /// The cache shows none, and we wrote this a moment ago. If it has not come after this time, it has gone again.
+    /// The cache shows none, but we wrote this a moment ago. If it is not shown after this time, it was deleted.
     Expected(Arc<Deployment>, Duration),
-    /// We wrote one and the cache has shown none for a while: it has not come yet, or has gone again.
+    /// We wrote one, and the cache has shown none for a while: it is late, or the Deployment was deleted.
     Unseen,
 }
 
-/// The resource version as a number, if it is one: those of one kind grow with time on every API server there is.
+/// The `resourceVersion` as a number, if it is one. Within a kind it grows with time on every known API server.
 pub(crate) fn version_of(meta: &ObjectMeta) -> Option<u64> {
     meta.resource_version.as_deref()?.parse().ok()
 }
 
-/// A state of one object.
+/// A version of one object.
 #[derive(Clone, Debug, PartialEq, Eq)]
 struct Version {
     uid: String,
@@ -87,7 +86,7 @@ struct Version {
 }
 
 impl Version {
-    /// Where the version is no number, nothing is concluded from it.
+    /// `None` if the version is not a number: then nothing can be concluded.
     fn of(meta: &ObjectMeta) -> Option<Self> {
         Some(Self {
             uid: meta.uid.clone()?,
@@ -95,18 +94,18 @@ impl Version {
         })
     }
 
-    /// Whether this is a later state of the cached object.
+    /// Whether this version is newer than the cached object.
     fn is_newer_than(&self, cached: &ObjectMeta) -> bool {
         Self::of(cached).is_some_and(|cached| cached.uid == self.uid && cached.number < self.number)
     }
 }
 
 impl PendingWrites {
-    /// Remembers the answer to a write, or to a look, at the workspace's Deployment.
+    /// Records the answer to a write or read of the workspace's Deployment.
     pub fn saw_deployment(&self, workspace: &str, answer: Option<&Arc<Deployment>>) {
         let written = answer.and_then(|answer| {
             let mut kept = Deployment::clone(answer);
-            // One from a cache has been through this.
+            // A Deployment from a cache is trimmed already.
             if kept.metadata.managed_fields.is_some() {
                 kept.trim();
                 drop_bookkeeping(&mut kept.metadata);
@@ -127,7 +126,7 @@ impl PendingWrites {
         };
     }
 
-    /// What is remembered of the Deployment that the cache shows so. Once the cache has caught up, nothing is.
+    /// The recorded state of the Deployment, compared with the cached one. Once the cache has caught up, the record is dropped.
     pub fn deployment(&self, workspace: &str, cached: Option<&Deployment>) -> Recalled {
         let mut deployments = lock(&self.deployments);
         let Some(ours) = deployments.get(workspace) else {
@@ -149,14 +148,13 @@ impl PendingWrites {
         Recalled::Nothing
     }
 
-    /// Remembers that it was made sure, with this Deployment, that no pod is there and none can come.
+    /// Records that, with this Deployment, no pod exists and none can be made.
     pub fn is_quiet(&self, workspace: &str, deployment: Option<&Deployment>) {
         lock(&self.quiet).insert(workspace.to_owned(), generation(deployment));
     }
 
-    /// Whether it was made sure that no pod is there and none can come, and the Deployment was not touched since: without
-    /// a new generation it makes no pod. Once it was touched, that is over for good: a Deployment that has come and gone may have
-    /// left a pod.
+    /// Whether it was confirmed that no pod exists and none can be made, and the Deployment has not changed since. Without a new generation
+    /// it makes no pod. After any change the confirmation is dropped for good: a Deployment that was made and deleted may have left a pod.
     pub fn was_quiet(&self, workspace: &str, deployment: Option<&Deployment>) -> bool {
         let mut quiet = lock(&self.quiet);
         let was_quiet = quiet.get(workspace) == Some(&generation(deployment));
@@ -166,31 +164,31 @@ impl PendingWrites {
         was_quiet
     }
 
-    /// Forgets that no pod can come: a Deployment is about to be written, and may make one although no cache shows it.
+    /// Drops that confirmation: a Deployment is about to be written, and may make a pod before a cache shows it.
     pub fn begins(&self, workspace: &str) {
         lock(&self.quiet).remove(workspace);
     }
 
-    /// Remembers that we told this Deployment to run no pod, and in which state of its spec it was after that.
+    /// Records that we scaled this Deployment to 0, with the generation after that write.
     pub fn ended(&self, workspace: &str, answer: &Deployment) {
         lock(&self.ended).insert(workspace.to_owned(), generation(Some(answer)));
     }
 
-    /// Whether the Deployment is in the state in which we told it to run no pod.
+    /// Whether the Deployment still has the generation of our scale to 0.
     pub fn has_ended(&self, workspace: &str, deployment: Option<&Deployment>) -> bool {
         let now = generation(deployment);
         now.is_some() && lock(&self.ended).get(workspace) == Some(&now)
     }
 
-    /// Remembers the answer to a write of the workspace's status.
+    /// Records the answer to a write of the workspace's status.
     pub fn wrote_status(&self, workspace: &str, answer: &ObjectMeta, status: WorkspaceStatus) {
         if let Some(version) = Version::of(answer) {
             lock(&self.statuses).insert(workspace.to_owned(), (version, status));
         }
     }
 
-    /// Forgets the statuses that the cache shows by now, whenever some more have come together: nobody is woken by a status
-    /// that is shown, to see that it is.
+    /// Drops the statuses that the cache shows by now, each time some more were added. The event of our own status write triggers no
+    /// reconcile in which they could be dropped.
     pub fn shed<K: Resource>(&self, cached: impl Fn(&str) -> Option<Arc<K>>) {
         let mut statuses = lock(&self.statuses);
         if statuses.len() >= SOME && statuses.len().is_multiple_of(SOME) {
@@ -200,7 +198,7 @@ impl PendingWrites {
         }
     }
 
-    /// The status that we wrote, if the cached workspace does not have it yet. Once it has, nothing is remembered.
+    /// The status that we wrote, if the cached workspace does not have it yet. Once it has, the record is dropped.
     pub fn newer_status(&self, workspace: &str, cached: &ObjectMeta) -> Option<WorkspaceStatus> {
         let mut statuses = lock(&self.statuses);
         let (version, status) = statuses.get(workspace)?;
@@ -211,7 +209,7 @@ impl PendingWrites {
         None
     }
 
-    /// The newest version that is known of the workspace that the cache shows so.
+    /// The newest known version of the workspace.
     pub fn newest_version(&self, workspace: &str, cached: &ObjectMeta) -> Option<String> {
         let statuses = lock(&self.statuses);
         let written = statuses.get(workspace).map(|(version, _)| version);
@@ -221,19 +219,19 @@ impl PendingWrites {
         }
     }
 
-    /// Remembers that the workspace with this UID was let go of: the caches may show it a little longer.
+    /// Records that the finalizer of the workspace with this UID was released. The caches may show it a little longer.
     pub fn let_go(&self, workspace: &str, uid: &str) {
         lock(&self.released).insert(workspace.to_owned(), uid.to_owned());
     }
 
-    /// Whether the workspace with this UID was let go of.
+    /// Whether the finalizer of the workspace with this UID was released.
     pub fn has_let_go(&self, workspace: &str, uid: &str) -> bool {
         lock(&self.released)
             .get(workspace)
             .is_some_and(|released| released == uid)
     }
 
-    /// Remembers that the API server said of a child that it is gone: the caches may show it a little longer.
+    /// Records that the API server reported a child as gone. The caches may show it a little longer.
     pub fn removed(&self, workspace: &Identity, kind: &str, uid: &str) {
         let mut all = lock(&self.removed);
         let removed = all.entry(workspace.key()).or_default();
@@ -249,7 +247,7 @@ impl PendingWrites {
         }
     }
 
-    /// Whether the API server said that the child of this kind with this UID is gone; `None`: that one of this kind is.
+    /// Whether the API server reported that the child of this kind with this UID is gone; `None`: any child of this kind.
     pub fn has_removed(&self, workspace: &Identity, kind: &str, uid: Option<&str>) -> bool {
         let all = lock(&self.removed);
         let removed = all.get(&workspace.key());
@@ -261,7 +259,7 @@ impl PendingWrites {
             })
     }
 
-    /// Forgets everything: while another led, nothing of it stayed certain.
+    /// Drops everything: while another replica led, nothing of it stayed certain.
     pub fn clear(&self) {
         lock(&self.deployments).clear();
         lock(&self.statuses).clear();
@@ -271,7 +269,7 @@ impl PendingWrites {
         lock(&self.removed).clear();
     }
 
-    /// Forgets a workspace that is gone.
+    /// Drops the state of a workspace that is gone.
     pub fn forget(&self, workspace: &str) {
         lock(&self.deployments).remove(workspace);
         lock(&self.statuses).remove(workspace);

@@ -1,4 +1,4 @@
-//! Our last status of each of many objects -> the one that counts while a cache is behind (in memory).
+//! Our last status of each object -> the valid one while a cache lags behind (in memory).
 
 use std::{
     collections::HashMap,
@@ -19,7 +19,7 @@ pub(crate) struct PendingStatuses<K, S>(Mutex<HashMap<K, Written<S>>>);
 #[derive(Debug)]
 struct Written<S> {
     at: Instant,
-    /// `None` where it is no number: nothing is concluded from it then.
+    /// `None` if it is not a number: then nothing can be concluded.
     version: Option<u64>,
     status: S,
 }
@@ -31,7 +31,7 @@ impl<K, S> Default for PendingStatuses<K, S> {
 }
 
 impl<K: Eq + Hash, S: Clone> PendingStatuses<K, S> {
-    /// Remembers the answer to a write of this status.
+    /// Records the answer to a write of this status.
     pub(crate) fn wrote(&self, key: K, answer: &ObjectMeta, status: S) {
         let written = Written {
             at: Instant::now(),
@@ -41,19 +41,19 @@ impl<K: Eq + Hash, S: Clone> PendingStatuses<K, S> {
         self.lock().insert(key, written);
     }
 
-    /// The status that we wrote, if the cached object is of before.
+    /// The status that we wrote, if the cached object is older.
     pub(crate) fn newer(&self, key: &K, cached: Option<u64>) -> Option<S> {
         let all = self.lock();
         let written = all.get(key)?;
         (cached? < written.version?).then(|| written.status.clone())
     }
 
-    /// Since when it has been as we wrote it.
+    /// Time since our last write of it.
     pub(crate) fn age(&self, key: &K) -> Option<Duration> {
         self.lock().get(key).map(|written| written.at.elapsed())
     }
 
-    /// Forgets all objects but these.
+    /// Drops all objects except these.
     pub(crate) fn retain(&self, keep: impl Fn(&K) -> bool) {
         self.lock().retain(|key, _| keep(key));
     }

@@ -1,4 +1,4 @@
-//! Tests of the operator's memory of its own writes.
+//! Our own writes, compared with what a cache shows later.
 
 use super::*;
 
@@ -67,7 +67,7 @@ async fn our_deployment_is_recalled_until_the_cache_shows_it_or_a_later_one() {
         Recalled::Newer(ours.clone())
     );
     assert_eq!(memory.deployment("team/a", Some(&ours)), Recalled::Nothing);
-    // It was seen, so if it is gone now, somebody deleted it.
+    // The cache has shown it, so if it is missing now, it was deleted.
     assert_eq!(memory.deployment("team/a", None), Recalled::Nothing);
 }
 

@@ -1,4 +1,4 @@
-//! Watch events of one kind of child -> its cache, found by name and by workspace (in memory).
+//! Watch events of one kind of child -> its cache, by name and by workspace (in memory).
 
 use std::{
     collections::{HashMap, HashSet},
@@ -16,7 +16,7 @@ use super::{
     trim::{Trim, drop_bookkeeping},
 };
 
-/// The cache of one kind of child: objects with a workspace's label, compacted, as text.
+/// The cache of one kind of child: objects with a workspace's label, trimmed, as text.
 #[derive(Debug)]
 pub struct Children<K> {
     shelf: Arc<RwLock<Shelf<K>>>,
@@ -27,12 +27,12 @@ pub struct Children<K> {
 #[derive(Debug)]
 pub struct ChildrenWriter<K> {
     shelf: Arc<RwLock<Shelf<K>>>,
-    /// What a list has said so far.
+    /// The objects that the current list has returned so far.
     listed: Shelf<K>,
     filled: watch::Sender<bool>,
 }
 
-/// Whose an object is by its label: namespace and name of a workspace.
+/// Namespace and name of the workspace in an object's label.
 pub type Parent = (String, String);
 
 #[derive(Debug)]
@@ -43,7 +43,7 @@ struct Shelf<K> {
 
 #[derive(Debug)]
 struct Entry<K> {
-    /// Whose it is: the key of its workspace.
+    /// The key of its workspace.
     parent: Option<Box<str>>,
     kept: Packed<K>,
 }
@@ -95,7 +95,7 @@ impl<K: Resource<DynamicType = ()> + Trim> Children<K> {
         found.iter().filter_map(|entry| entry.kept.open()).collect()
     }
 
-    /// Every object that is `likely` what is looked for. It looks at all there are, and opens those.
+    /// Every object that `likely` accepts. It checks the text of all objects, and parses only those.
     pub fn select(&self, likely: impl Fn(&Glance<'_>) -> bool) -> Vec<Arc<K>> {
         let found: Vec<_> = self.read(|shelf| {
             let all = shelf.by_name.values();
@@ -106,7 +106,7 @@ impl<K: Resource<DynamicType = ()> + Trim> Children<K> {
 }
 
 impl<K> Children<K> {
-    /// Whose the objects are for which `wanted` holds.
+    /// The workspaces of the objects that `wanted` accepts.
     pub fn parents(&self, wanted: impl Fn(&Glance<'_>) -> bool) -> Vec<Parent> {
         self.read(|shelf| {
             let all = shelf.by_name.values();
@@ -115,12 +115,12 @@ impl<K> Children<K> {
         })
     }
 
-    /// How many there are.
+    /// The number of objects.
     pub fn len(&self) -> usize {
         self.read(|shelf| shelf.by_name.len())
     }
 
-    /// Whether there is none.
+    /// Whether there is no object.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
@@ -128,7 +128,7 @@ impl<K> Children<K> {
     /// Resolves when the cache has been filled once.
     ///
     /// # Errors
-    /// When the writing end was dropped before that.
+    /// The writing end was dropped before that.
     pub async fn wait_until_ready(&self) -> Result<(), watch::error::RecvError> {
         self.filled.clone().wait_for(|filled| *filled).await.map(drop)
     }
@@ -150,8 +150,8 @@ where
         }
     }
 
-    /// Takes an event in and says whose child has changed in anything that matters. At the end of a list that is what differs from before,
-    /// and what is gone.
+    /// Applies an event. Returns the workspaces whose child has a relevant change. At the end of a list, these are the workspaces of
+    /// changed and vanished objects.
     pub fn apply(&mut self, event: Event<Parsed<K>>) -> Vec<Parent> {
         match event {
             Event::Init => self.listed = Shelf::default(),
@@ -170,7 +170,7 @@ where
                 return parents;
             }
             Event::Apply(object) => {
-                // One that cannot be read is none: whoever wants to write it will be told by the API server.
+                // An object that cannot be parsed counts as absent. A write to it gets the API server's answer.
                 let (name, object) = (name_of(object.meta()), readable(object));
                 let mut kept = self.shelf.write().unwrap_or_else(PoisonError::into_inner);
                 let before = kept.take(&name);
@@ -213,16 +213,16 @@ impl<K> Entry<K> {
     }
 }
 
-/// What is seen of an object that is not opened.
+/// The part of an object that is readable without parsing it.
 #[derive(Debug)]
 pub struct Glance<'a> {
-    /// Namespace and name of the workspace whose it is by its label.
+    /// Namespace and name of the workspace in its label.
     pub workspace: Option<(&'a str, &'a str)>,
     text: &'a str,
 }
 
 impl Glance<'_> {
-    /// Whether some part of it has this key with this text, of which neither needs an escape.
+    /// Whether it has this key with this text anywhere. Neither may need an escape.
     pub fn says(&self, key: &str, value: &str) -> bool {
         self.text.contains(&format!("\"{key}\":\"{value}\""))
     }
@@ -241,7 +241,7 @@ impl<K> Shelf<K> {
         self.by_name.insert(name.into(), entry);
     }
 
-    /// Whose objects are others here than there, or are only in one of the two.
+    /// The workspaces whose objects differ between the two, or exist in only one.
     fn differing(&self, other: &Self) -> Vec<Parent>
     where
         K: Resource<DynamicType = ()> + Trim + Clone,

@@ -1,4 +1,4 @@
-//! Versions that our own writes made -> whether a watch only repeats what its writer has been told (in memory).
+//! Versions of our own writes -> whether a watch event only repeats a known answer (in memory).
 
 use std::{
     collections::{HashSet, VecDeque},
@@ -7,11 +7,11 @@ use std::{
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 
-/// Writes that are remembered. One of which the watch told before the API server answered is never asked for.
+/// Writes that are kept. A write whose watch event came before its answer is never looked up, so old ones are dropped.
 const MOST: usize = 1024;
 
-/// What we wrote a moment ago: children, and statuses of workspaces. A pass has the answer to each of its writes, so that the same state, told by the watch, is no reason for
-/// another pass.
+/// Our recent writes: children, and statuses of workspaces. A reconcile has the answer to each of its writes. So a watch event with the
+/// same version triggers no other reconcile.
 #[derive(Clone, Debug, Default)]
 pub struct Echoes {
     written: Arc<Mutex<Written>>,
@@ -24,7 +24,7 @@ struct Written {
 }
 
 impl Echoes {
-    /// Remembers the answer to a write.
+    /// Records the answer to a write.
     pub fn expect(&self, answer: &ObjectMeta) {
         let Some(state) = state_of(answer) else { return };
         let mut written = self.lock();
@@ -38,7 +38,7 @@ impl Echoes {
         }
     }
 
-    /// Whether this is the state that a write of ours made.
+    /// Whether this version was made by a write of ours.
     pub fn is_one(&self, told: &ObjectMeta) -> bool {
         state_of(told).is_some_and(|state| self.lock().states.contains(&state))
     }
@@ -48,7 +48,7 @@ impl Echoes {
     }
 }
 
-/// One state of one object.
+/// One version of one object.
 fn state_of(meta: &ObjectMeta) -> Option<Arc<str>> {
     let (uid, version) = (meta.uid.as_deref()?, meta.resource_version.as_deref()?);
     Some(format!("{uid} {version}").into())

@@ -1,4 +1,4 @@
-//! Kinds -> what of their text is read (pure).
+//! Kinds -> which fields of their JSON are parsed (pure).
 
 use api::{Workspace, WorkspaceExecutionProfile, WorkspaceManager, WorkspaceShare, WorkspaceTemplate, names};
 use k8s_openapi::api::{
@@ -20,7 +20,7 @@ impl Partial for StorageClass {}
 impl Partial for PersistentVolumeClaim {}
 impl Partial for NetworkPolicy {}
 
-/// Of the answer to a write: which version it made of what.
+/// Of the answer to a write, only the version.
 impl<K> Partial for PartialObjectMeta<K> {
     const FIELDS: FieldMask = FieldMask::Only(&[(
         "metadata",
@@ -202,8 +202,8 @@ mod tests {
     };
     use crate::testing;
 
-    /// What is kept of an object is the same whether it is skimmed before it is parsed or not, with every field set that the API
-    /// server may send with it.
+    /// The kept object must be the same, whether the text is projected before parsing or not, with every field set that the API server may
+    /// send.
     fn is_skimmed_rightly<K: Trim + kube::Resource<DynamicType = ()> + Clone + PartialEq + Debug>(
         object: &Value,
     ) {

@@ -1,4 +1,15 @@
-//! What the watches hold, by kind (in memory).
+//! Watched objects -> caches, by kind (in memory).
+//!
+//! | name | input -> output |
+//! |---|---|
+//! | `children.rs` | watch events of one kind of child -> its cache |
+//! | `partial.rs` | JSON text -> the same without fields that no reconcile reads |
+//! | `field_masks.rs` | kinds -> which fields of their JSON are parsed |
+//! | `parsed.rs` | JSON text -> the object, or its parse error |
+//! | `trim.rs` | a watched object -> the same without what no reconcile reads |
+//! | `packed.rs` | a trimmed object <-> its text in the cache |
+//! | `echoes.rs` | our writes -> whether a watch event only repeats one |
+//! | `pulse.rs` | a change -> controllers that reconcile all objects are triggered |
 
 use std::sync::Arc;
 
@@ -64,15 +75,15 @@ pub struct Stores {
     pub policies: Children<NetworkPolicy>,
     /// Service accounts with a workspace's label.
     pub accounts: Children<ServiceAccount>,
-    /// Replica sets with a workspace's label.
+    /// ReplicaSets with a workspace's label.
     pub replica_sets: Children<ReplicaSet>,
     /// Pods with a workspace's label.
     pub pods: Children<Pod>,
-    /// What Warning Events and Nodes say about them.
+    /// Warning Events and Nodes about these pods and claims.
     pub cluster_warnings: Arc<ClusterWarnings>,
     /// Objects that route to workspaces, of every kind that the settings allow.
     pub routes: Arc<RouteStore>,
-    /// Beats when something changes that people write.
+    /// Sends a beat when an object that users write changes.
     pub pulse: Pulse,
     /// Our own writes of children, and of statuses of workspaces.
     pub echoes: Echoes,
@@ -105,15 +116,15 @@ pub struct Writers {
     pub policies: ChildrenWriter<NetworkPolicy>,
     /// Service accounts.
     pub accounts: ChildrenWriter<ServiceAccount>,
-    /// Replica sets.
+    /// ReplicaSets.
     pub replica_sets: ChildrenWriter<ReplicaSet>,
     /// Pods.
     pub pods: ChildrenWriter<Pod>,
     /// Warning Events and Nodes.
     pub cluster_warnings: Arc<ClusterWarnings>,
-    /// Routes that are objects.
+    /// Route objects.
     pub routes: Arc<RouteStore>,
-    /// To be beaten when something changes that people write.
+    /// Call `beat` on it when an object that users write changes.
     pub pulse: Pulse,
     /// Our own writes of children, and of statuses of workspaces.
     pub echoes: Echoes,
@@ -149,11 +160,11 @@ impl Writers {
 impl Stores {
     /// Resolves when every cache has been filled once.
     ///
-    /// Of all who wait for one of kube's stores only the last who looked is woken, so one waits for the stores, and the others
-    /// for that one; if it is dropped, another takes its place.
+    /// A kube store wakes only the last of its waiting tasks. So one task waits for the stores, and the others wait for that task. If it is
+    /// dropped, another takes its place.
     ///
     /// # Errors
-    /// When a writing end was dropped before that.
+    /// A writing end was dropped before that.
     pub async fn until_filled(&self) -> anyhow::Result<()> {
         let filled = self.filled.get_or_try_init(|| self.until_each_is_filled());
         filled.await.copied()

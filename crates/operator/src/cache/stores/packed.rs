@@ -1,8 +1,8 @@
-//! A compacted object <-> the text that is kept of it (pure).
+//! A trimmed object <-> the text that the cache keeps of it (pure).
 //!
-//! A struct of the Kubernetes API is a few KiB even where next to nothing is set, and a tree map of strings half a KiB with one
-//! entry. A cache holds every child there is, and few of them are looked at at a time: their text is a tenth as large, and is parsed
-//! faster than a pass makes one request.
+//! A struct of the Kubernetes API takes a few KiB even if almost no field is set. A map of strings with one entry takes half a KiB. A
+//! cache holds every child of the cluster, and few of them are read at a time. Their text is a tenth as large. It is parsed faster than
+//! a reconcile sends one request.
 
 use std::{marker::PhantomData, sync::Arc};
 
@@ -10,10 +10,10 @@ use kube::Resource;
 
 use super::trim::Trim;
 
-/// What is kept of an object.
+/// The kept form of an object.
 #[derive(Debug)]
 pub(crate) struct Packed<K> {
-    /// All but the version, and what is set aside.
+    /// The JSON without the version and without the value that is set aside.
     text: Box<str>,
     version: Box<str>,
     aside: Option<i64>,
@@ -21,7 +21,7 @@ pub(crate) struct Packed<K> {
 }
 
 impl<K: Resource<DynamicType = ()> + Trim> Packed<K> {
-    /// Of an object that was compacted.
+    /// Packs a trimmed object.
     pub(crate) fn of(mut object: K) -> serde_json::Result<Self> {
         let version = object.meta_mut().resource_version.take();
         let aside = object.set_aside();
@@ -52,12 +52,12 @@ impl<K: Resource<DynamicType = ()> + Trim> Packed<K> {
 }
 
 impl<K> Packed<K> {
-    /// Whether two states of an object differ in nothing but their version and what is set aside.
+    /// Whether two versions of an object differ only in their version and the value that is set aside.
     pub(super) fn is_same(&self, other: &Self) -> bool {
         self.text == other.text
     }
 
-    /// As it is kept.
+    /// The text of the object.
     pub(super) fn text(&self) -> &str {
         &self.text
     }

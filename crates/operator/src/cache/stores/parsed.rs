@@ -1,4 +1,4 @@
-//! Text of an object -> the object, or what is known of one that cannot be parsed (pure).
+//! Text of an object -> the object, or metadata and error if it cannot be parsed (pure).
 
 use std::{borrow::Cow, sync::Arc};
 
@@ -12,15 +12,15 @@ use serde_json::value::RawValue;
 
 use super::partial::{Partial, project};
 
-/// An object, or what is known of one that cannot be parsed: one broken object must not stop a watch.
+/// An object, or metadata and error of one that cannot be parsed: one broken object must not stop a watch.
 ///
-/// Unlike kube's own guard it keeps the text until the object is parsed, and not a tree of values and a copy of that; and what no pass
-/// looks at is not parsed at all. Reading what the watches say is much of what a busy operator does.
+/// Unlike kube's `DeserializeGuard`, it keeps the text until the object is parsed, and not a tree of values and a copy of it. Fields
+/// that no reconcile reads are not parsed at all. Parsing watch events is much of the work of a busy operator.
 #[derive(Clone, Debug)]
 pub struct Parsed<K>(pub Result<Arc<K>, InvalidObject>);
 
 impl<K> Parsed<K> {
-    /// One that was parsed.
+    /// A parsed object.
     pub fn of(object: K) -> Self {
         Self(Ok(Arc::new(object)))
     }
@@ -28,7 +28,7 @@ impl<K> Parsed<K> {
     /// The object of an answer.
     ///
     /// # Errors
-    /// When it could not be parsed.
+    /// The object could not be parsed.
     pub fn read(self) -> Result<Arc<K>, kube::Error> {
         let unreadable =
             |invalid: InvalidObject| kube::Error::SerdeError(serde_json::Error::custom(invalid.error));
@@ -37,7 +37,7 @@ impl<K> Parsed<K> {
 }
 
 impl<K: Clone> Parsed<K> {
-    /// Gives back what memory it does not need: what was parsed has room to grow everywhere, a copy has not.
+    /// Frees unused memory: parsed collections have spare capacity, a clone has none.
     pub fn shrink(&mut self) {
         if let Ok(object) = &mut self.0 {
             *object = Arc::new(K::clone(object));
@@ -60,7 +60,7 @@ impl<'de, K: Partial + DeserializeOwned> Deserialize<'de> for Parsed<K> {
             Err(error) => {
                 let head: Head = serde_json::from_str(&text).map_err(D::Error::custom)?;
                 let error = error.to_string();
-                // The place in a text that nobody sees helps nobody.
+                // The position is useless, because the text is not shown.
                 let words = error.split(" at line ").next().unwrap_or_default();
                 Ok(Self(Err(InvalidObject {
                     error: words.to_owned(),

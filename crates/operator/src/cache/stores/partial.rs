@@ -1,38 +1,39 @@
-//! Text of an object -> the same without what no pass looks at (pure): what is not kept need not be parsed.
+//! Text of an object -> the same without fields that no reconcile reads (pure).
 //!
-//! A kind names what may be left out. What is kept of the rest is the business of `trim`, and the same with and without this.
+//! Dropped text need not be parsed. A kind names the fields that may be dropped. `trim` decides what is kept of the rest. Its result is
+//! the same with and without this step.
 
 use crate::cache::external_changes;
 
-/// What of a JSON value is kept.
+/// Which part of a JSON value is kept.
 #[derive(Clone, Copy, Debug)]
 pub enum FieldMask {
     /// All of it.
     All,
     /// Nothing: as if its key were absent.
     Drop,
-    /// Of an object these keys.
+    /// These keys of an object.
     Only(&'static [(&'static str, Self)]),
-    /// Of an object all keys, and of these so much.
+    /// All keys of an object, and only this part of the named ones.
     Most(&'static [(&'static str, Self)]),
-    /// Of each element of a list so much.
+    /// This part of each element of a list.
     Each(&'static Self),
-    /// Of the API server's books who may have changed a pod template, or a number of pods, by hand.
+    /// Of `managedFields`, the entries that may show an external change of a pod template or of the number of replicas.
     Hands,
 }
 
-/// What is kept of the text of a kind.
+/// Which part of the text of a kind is kept.
 pub trait Partial {
-    /// All but the API server's books, unless a kind says otherwise.
+    /// All except `managedFields`, unless a kind says otherwise.
     const FIELDS: FieldMask = BOOKS;
 }
 
-/// All but the API server's books: many small maps.
+/// All except `managedFields`, which consist of many small maps.
 pub(super) const BOOKS: FieldMask =
     FieldMask::Most(&[("metadata", FieldMask::Most(&[("managedFields", FieldMask::Drop)]))]);
 
-/// The text of what `mask` keeps. A value of another kind than the mask expects stays as it is: whoever parses it has to find it
-/// wrong. `text` is known to be JSON.
+/// The part of the text that `mask` keeps. A value of another JSON type than the mask expects stays as it is, so that parsing reports
+/// the error. `text` must be valid JSON.
 pub fn project(text: &str, mask: &FieldMask) -> String {
     let mut skimmer = Skimmer {
         text,
@@ -81,7 +82,7 @@ impl Skimmer<'_> {
             let quoted = this.text.get(begin..this.at).unwrap_or_default();
             let mask = mask_of(quoted.trim_matches('"'));
             this.blanks();
-            // The colon.
+            // Skips the colon.
             this.at += 1;
             if matches!(mask, FieldMask::Drop) {
                 return this.value(mask);
@@ -104,7 +105,7 @@ impl Skimmer<'_> {
         self.kept.push(']');
     }
 
-    /// Entries of the books that may tell of a hand.
+    /// Copies the `managedFields` entries that may show an external change.
     fn hands(&mut self) {
         self.kept.push('[');
         let mut first = true;
@@ -120,7 +121,7 @@ impl Skimmer<'_> {
         self.kept.push(']');
     }
 
-    /// What stands between here and the bracket that ends it.
+    /// Processes the members up to the closing bracket.
     fn members(&mut self, end: u8, mut member: impl FnMut(&mut Self)) {
         self.at += 1;
         self.blanks();
@@ -135,7 +136,7 @@ impl Skimmer<'_> {
         self.at += 1;
     }
 
-    /// Goes to the end of a value.
+    /// Skips to the end of a value.
     fn skip(&mut self) {
         match self.byte() {
             b'"' => self.string(),
@@ -165,7 +166,7 @@ impl Skimmer<'_> {
         }
     }
 
-    /// Goes to the end of a string.
+    /// Skips to the end of a string.
     fn string(&mut self) {
         self.at += 1;
         while self.at < self.text.len() {
@@ -195,13 +196,13 @@ impl Skimmer<'_> {
             .push_str(self.text.get(begin..self.at).unwrap_or_default());
     }
 
-    /// 0 behind the end, which no JSON contains.
+    /// The current byte. 0 behind the end, which no JSON contains.
     fn byte(&self) -> u8 {
         self.text.as_bytes().get(self.at).copied().unwrap_or_default()
     }
 }
 
-/// Whether an entry of the books may tell of a pod template, or a number of pods, that a stranger changed.
+/// Whether a `managedFields` entry may show that another manager changed a pod template or the number of replicas.
 fn may_be_by_hand(entry: &str) -> bool {
     #[derive(serde::Deserialize)]
     struct Head<'a> {

@@ -1,10 +1,10 @@
-//! Something changed in a cache -> whoever looks at all of it is woken (in memory).
+//! A change in a cache -> controllers that reconcile all objects are triggered (in memory).
 
 use std::sync::Arc;
 
 use tokio::sync::watch;
 
-/// Beats whenever a watch has told something that matters to those who look at all objects of a kind.
+/// Signals that a watch reported a change that matters to controllers that reconcile all objects of a kind.
 #[derive(Clone, Debug)]
 pub struct Pulse {
     beats: Arc<watch::Sender<()>>,
@@ -19,12 +19,12 @@ impl Default for Pulse {
 }
 
 impl Pulse {
-    /// Wakes everybody.
+    /// Triggers all subscribers.
     pub fn beat(&self) {
         self.beats.send_replace(());
     }
 
-    /// Is told of every beat from now on; several that come close together are one.
+    /// Receives every beat from now on. Several beats in a short time count as one.
     pub fn subscribe(&self) -> watch::Receiver<()> {
         self.beats.subscribe()
     }

@@ -1,7 +1,7 @@
-//! A watched object -> the same without what no pass looks at (pure).
+//! A watched object -> the same without what no reconcile reads (pure).
 //!
-//! Two things come of it. Caches are small: the operator holds every workspace of the cluster. And a change of nothing
-//! that matters is seen to be none, so that it causes no pass. Whoever needs more of a kind takes it off the list here.
+//! This keeps caches small: the operator holds every workspace of the cluster. It also makes irrelevant changes invisible, so that they
+//! trigger no reconcile. Code that needs more fields of a kind has to remove them from the drop list here.
 
 use api::names;
 use k8s_openapi::{
@@ -21,31 +21,31 @@ use sha2::{Digest as _, Sha256};
 use super::partial::Partial;
 use crate::cache::{external_changes, observed::replica_set_is_empty};
 
-/// What `kubectl apply` keeps: a copy of the object.
+/// The annotation in which `kubectl apply` keeps a copy of the object.
 const LAST_APPLIED: &str = "kubectl.kubernetes.io/last-applied-configuration";
 
-/// Annotations that say which storage class is the default one.
+/// Prefix of the annotations that mark the default storage class.
 const CLASS_PREFIX: &str = "storageclass.";
 
-/// Annotation on a cached NetworkPolicy, and on none that is stored: the digest of its spec, which is larger than all else that
-/// is kept of a workspace, and only ever compared.
+/// Annotation on cached network policies only, never stored in the cluster: the digest of the spec. The spec is larger than everything
+/// else that is kept of a workspace, and is only compared.
 const SPEC_DIGEST: &str = "workspaces.jupyter.org/spec-digest";
 
 /// A kind of child, and what is kept of it.
 pub trait Trim: Partial + Serialize + DeserializeOwned {
-    /// Drops what no pass looks at.
+    /// Drops what no reconcile reads.
     fn trim(&mut self);
 
-    /// Takes out what passes look at, and of which a change alone is no reason for one.
+    /// Removes a value that reconciles read, but whose change alone must not trigger one.
     fn set_aside(&mut self) -> Option<i64> {
         None
     }
 
-    /// Puts it back.
+    /// Restores that value.
     fn put_back(&mut self, _aside: i64) {}
 }
 
-/// Drops what the API server keeps books by. For every watched kind.
+/// Drops the API server's bookkeeping. It is used for every watched kind.
 pub fn drop_bookkeeping(meta: &mut ObjectMeta) {
     meta.managed_fields = None;
     if let Some(annotations) = &mut meta.annotations {
@@ -53,14 +53,14 @@ pub fn drop_bookkeeping(meta: &mut ObjectMeta) {
     }
 }
 
-/// Drops annotations that nothing of ours looks at, and that may be 256 KiB of each object. For kinds that people write.
+/// Drops annotations that the operator does not read. They may take 256 KiB per object. It is used for kinds that users write.
 pub fn drop_foreign_annotations(meta: &mut ObjectMeta) {
     if let Some(annotations) = &mut meta.annotations {
         annotations.retain(|key, _| key.starts_with(names::RESERVED_PREFIX) || key.starts_with(CLASS_PREFIX));
     }
 }
 
-/// What a NetworkPolicy allows, as a digest: of one from a cache as well.
+/// A digest of what a network policy allows. It also works on one from a cache.
 pub fn digest(policy: &NetworkPolicy) -> Option<String> {
     match &policy.spec {
         Some(spec) => {
@@ -71,7 +71,8 @@ pub fn digest(policy: &NetworkPolicy) -> Option<String> {
     }
 }
 
-/// Keeps of labels and annotations, which the Deployment hands down, and of owners only whose the object is, and of which run.
+/// Drops labels, annotations and owners, except those that say which workspace and run the object belongs to. The Deployment copies
+/// labels and annotations to its ReplicaSets and pods.
 fn keep_mark(meta: &mut ObjectMeta) {
     meta.generate_name = None;
     if let Some(annotations) = &mut meta.annotations {
@@ -98,13 +99,13 @@ fn names_of(containers: Vec<Container>) -> Vec<Container> {
     containers.into_iter().map(name).collect()
 }
 
-/// What messages say of a container, and where it listens.
+/// Keeps what messages name of a container, and its ports.
 fn partial_containers(containers: Vec<Container>) -> Vec<Container> {
     let told = |container: Container| Container {
         name: container.name,
         image: container.image,
         ports: container.ports,
-        // Whether it is the port that has to answer.
+        // Messages distinguish the probe of the application's port from other readiness probes.
         readiness_probe: container.readiness_probe.map(|probe| Probe {
             tcp_socket: probe.tcp_socket,
             ..Probe::default()
@@ -119,7 +120,7 @@ fn partial_containers(containers: Vec<Container>) -> Vec<Container> {
     containers.into_iter().map(told).collect()
 }
 
-/// The volumes that are claims: who uses a disk.
+/// Keeps the volumes that are claims: they show which pod uses a disk.
 fn claims_of(volumes: Vec<Volume>) -> Vec<Volume> {
     let of_claims = volumes
         .into_iter()
@@ -132,7 +133,7 @@ fn claims_of(volumes: Vec<Volume>) -> Vec<Volume> {
     of_claims.map(claim).collect()
 }
 
-/// What the kubelet says of containers, without what it made of their spec.
+/// Keeps the container states that the kubelet reports, without values that repeat the spec.
 fn states_of(containers: Vec<ContainerStatus>) -> Vec<ContainerStatus> {
     let state = |container: ContainerStatus| ContainerStatus {
         name: container.name,
@@ -147,8 +148,8 @@ fn states_of(containers: Vec<ContainerStatus>) -> Vec<ContainerStatus> {
 }
 
 impl Trim for Deployment {
-    /// Of the pod template only labels, the service account, claims and the names of containers are read back: what it was made
-    /// from stands in an annotation. Of whoever wrote the object, only who changed the template behind our back.
+    /// Of the pod template, keeps only labels, the service account, claims and the names of containers: its inputs are recorded in an
+    /// annotation. Of `managedFields`, keeps only which other manager changed the template or the number of replicas.
     fn trim(&mut self) {
         external_changes::remember(&mut self.metadata);
         if let Some(annotations) = &mut self.metadata.annotations {
@@ -176,7 +177,7 @@ impl Trim for Deployment {
             status.replicas = None;
             status.unavailable_replicas = None;
             status.updated_replicas = None;
-            // The others change at every step of a roll-out, and say no more than the pod.
+            // Other conditions change at every step of a rollout, and tell no more than the pod.
             if let Some(conditions) = &mut status.conditions {
                 conditions.retain(|condition| condition.type_ == "ReplicaFailure");
             }
@@ -187,8 +188,8 @@ impl Trim for Deployment {
         }
     }
 
-    /// That a Deployment that is to have a pod has been looked at: it is asked when the workspace is deleted, and until then what
-    /// comes of it is what counts.
+    /// Removes `observedGeneration` of a Deployment that should have a pod. It is read when the workspace is deleted. Before that, only
+    /// ReplicaSets and pods matter.
     fn set_aside(&mut self) -> Option<i64> {
         let to_end = self.spec.as_ref()?.replicas == Some(0);
         let status = self.status.as_mut().filter(|_| !to_end)?;
@@ -201,8 +202,7 @@ impl Trim for Deployment {
 }
 
 impl Trim for ReplicaSet {
-    /// All that is asked is whether it has no pod and makes none. It takes several steps there, and none of them says more than
-    /// the one before.
+    /// Keeps only whether it has no pod and makes none. It reaches that state in several steps, which tell nothing more.
     fn trim(&mut self) {
         let is_empty = replica_set_is_empty(self);
         keep_mark(&mut self.metadata);
@@ -210,7 +210,7 @@ impl Trim for ReplicaSet {
         if let Some(spec) = &mut self.spec {
             spec.template = None;
             spec.selector = LabelSelector::default();
-            // Absent: it is to have one.
+            // Absent means that it should have a pod.
             spec.replicas = is_empty.then_some(0);
         }
         let conditions = self.status.take().and_then(|status| status.conditions);
@@ -222,7 +222,7 @@ impl Trim for ReplicaSet {
 }
 
 impl Trim for Pod {
-    /// Of the spec what messages name; of the status all that tells of trouble.
+    /// Of the spec, keeps what messages name. Of the status, keeps everything that shows problems.
     fn trim(&mut self) {
         keep_mark(&mut self.metadata);
         self.spec = self.spec.take().map(|spec| PodSpec {
@@ -248,7 +248,7 @@ impl Trim for Pod {
 }
 
 impl Trim for Service {
-    /// What is compared with the plan; addresses are the cluster's business.
+    /// Keeps what is compared with the plan. The cluster assigns addresses.
     fn trim(&mut self) {
         self.status = None;
         if let Some(spec) = self.spec.take() {

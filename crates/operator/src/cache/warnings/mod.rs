@@ -1,7 +1,7 @@
-//! What Warning Events and Nodes say about our pods and disks: the little that a verdict needs (in memory, bounded).
+//! Warning Events, Nodes -> facts about pods and disks that a status needs (in memory, bounded).
 //!
-//! Events tell what has no status: volumes that cannot be attached, mounted or made, hooks that fail. Of each object only the newest
-//! Event of each kind is kept, and of all only so many. Of a Node only whether it answers is kept.
+//! Events report problems that no status shows: volumes that cannot be attached, mounted or made, and failed hooks. Only the newest
+//! Event of each reason is kept per object, and only a limited number in total. Of a Node only its readiness is kept.
 
 mod newest;
 
@@ -17,7 +17,7 @@ use k8s_openapi::{
 
 use self::newest::Warnings;
 
-/// Reasons of Warning Events that tell what no status does.
+/// Reasons of warning Events for problems that no status shows.
 const TOLD_BY_EVENTS_ALONE: [&str; 8] = [
     "FailedAttachVolume",
     "FailedMapVolume",
@@ -28,57 +28,57 @@ const TOLD_BY_EVENTS_ALONE: [&str; 8] = [
     "ProvisioningFailed",
     "VolumeResizeFailed",
 ];
-/// Kinds of which warnings are kept.
+/// Kinds whose warnings are kept.
 pub(crate) const POD: &str = "Pod";
 const CLAIM: &str = "PersistentVolumeClaim";
 /// Longest message that is kept, in bytes.
 const LONGEST_MESSAGE: usize = 1024;
-/// Longest UID of an object of which warnings are kept. The API server takes any text for one in an Event, and makes shorter ones.
+/// Longest UID of an object whose warnings are kept, in bytes. Real UIDs are shorter, but an Event may contain any text as a UID.
 const LONGEST_UID: usize = 128;
 
-/// A Warning Event about a pod or a claim.
+/// A warning Event about a pod or a claim.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Warning {
     /// UID of the pod or claim.
     pub about: String,
     /// Reason, one of a few.
     pub reason: &'static str,
-    /// What its source says.
+    /// The message of its source.
     pub message: String,
     /// When it was last seen.
     pub last: Option<Time>,
 }
 
-/// Whether a node answers.
+/// Whether a node responds.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Node {
-    /// Its kubelet says that it is ready.
+    /// Its kubelet reports that it is ready.
     Ready,
-    /// Its kubelet says that it is not; why.
+    /// Its kubelet reports that it is not ready; the reason.
     NotReady(String),
-    /// Nothing is heard of its kubelet; what the cluster says about that.
+    /// Its kubelet reports nothing; the cluster's message about that.
     Silent(String),
     /// There is no such node.
     Gone,
 }
 
-/// What is known. Shared by the watches, which write, and the passes, which read.
+/// The known warnings and nodes. The watches write it, and the reconciles read it.
 #[derive(Debug, Default)]
 pub struct ClusterWarnings {
     warnings: RwLock<Warnings>,
-    /// `None` until all nodes have been listed once: before that, nobody can be called gone.
+    /// `None` until all nodes have been listed once: before that, no node counts as gone.
     nodes: RwLock<Option<HashMap<String, Node>>>,
-    /// Claims of nobody's disk that are being deleted: namespace and name.
+    /// Claims that are no workspace's disk and are being deleted: namespace and name.
     leaving: RwLock<HashSet<(String, String)>>,
 }
 
 impl ClusterWarnings {
-    /// What is said about the object of this namespace with this UID.
+    /// Warnings about the object with this UID in this namespace.
     pub fn about(&self, namespace: &str, uid: &str) -> Vec<Warning> {
         read(&self.warnings).about(namespace, uid).cloned().collect()
     }
 
-    /// What is known of a node; nothing while the nodes are not all known.
+    /// The known state of a node; `None` before all nodes are listed.
     pub fn node(&self, name: &str) -> Option<Node> {
         let nodes = read(&self.nodes);
         Some(nodes.as_ref()?.get(name).cloned().unwrap_or(Node::Gone))
@@ -87,11 +87,11 @@ impl ClusterWarnings {
     /// Whether a claim that is no workspace's disk is being deleted.
     pub fn is_leaving(&self, namespace: &str, claim: &str) -> bool {
         let leaving = read(&self.leaving);
-        // Hardly ever is there one.
+        // Usually there is none.
         !leaving.is_empty() && leaving.contains(&(namespace.to_owned(), claim.to_owned()))
     }
 
-    /// Takes note of a claim; whether it stands otherwise than before.
+    /// Records a claim. Returns whether its state changed.
     pub(crate) fn note_claim(&self, namespace: &str, claim: &str, leaving: bool) -> bool {
         let key = (namespace.to_owned(), claim.to_owned());
         let mut all = write(&self.leaving);
@@ -102,24 +102,24 @@ impl ClusterWarnings {
         }
     }
 
-    /// All claims that are being deleted, listed anew.
+    /// Replaces all claims that are being deleted, after a new list.
     pub(crate) fn replace_leaving(&self, all: HashSet<(String, String)>) {
         *write(&self.leaving) = all;
     }
 
-    /// Takes note of an Event; whether it says anything new.
+    /// Records an Event. Returns whether it is new.
     pub(crate) fn note(&self, event: &Event) -> bool {
         warning_of(event).is_some_and(|warning| write(&self.warnings).note(namespace_of(event), warning))
     }
 
-    /// An Event is gone: the API server keeps them for an hour or so.
+    /// Removes an Event that is gone: the API server keeps Events for about an hour.
     pub(crate) fn drop_event(&self, event: &Event) {
         if let Some(warning) = warning_of(event) {
             write(&self.warnings).drop_one(namespace_of(event), &warning);
         }
     }
 
-    /// Takes note of a node; whether it stands otherwise than before.
+    /// Records a node. Returns whether its state changed.
     pub(crate) fn note_node(&self, name: &str, node: Option<Node>) -> bool {
         let mut nodes = write(&self.nodes);
         let Some(nodes) = nodes.as_mut() else { return false };
@@ -131,18 +131,18 @@ impl ClusterWarnings {
         is_news
     }
 
-    /// All nodes, listed anew.
+    /// Replaces all nodes, after a new list.
     pub(crate) fn replace_nodes(&self, all: HashMap<String, Node>) {
         *write(&self.nodes) = Some(all);
     }
 }
 
-/// Where an Event lies, and so what it is about.
+/// The namespace of an Event, and so of its object.
 fn namespace_of(event: &Event) -> &str {
     event.metadata.namespace.as_deref().unwrap_or_default()
 }
 
-/// The warning in an Event about something that may be ours.
+/// The warning in an Event about an object that may be ours.
 fn warning_of(event: &Event) -> Option<Warning> {
     let about = &event.involved_object;
     let is_kind_of_ours = [POD, CLAIM].contains(&about.kind.as_deref()?);
@@ -168,7 +168,7 @@ fn warning_of(event: &Event) -> Option<Warning> {
     })
 }
 
-/// What a Node object says.
+/// The state of a Node object.
 pub(crate) fn stand_of(node: &NodeObject) -> Node {
     let mut conditions = node
         .status

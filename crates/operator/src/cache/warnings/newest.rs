@@ -1,25 +1,25 @@
-//! Warnings -> the newest of each kind about each object, and of all only so many (in memory, bounded).
+//! Warnings -> the newest of each reason and object, up to a total (in memory, bounded).
 
 use std::collections::{BTreeMap, HashMap};
 
 use super::Warning;
 
-/// Warnings that are kept. Beyond it the namespace that has most of them forgets its oldest: trouble in many places, or whoever writes
-/// Events by hand, drives out no warning of a namespace that has few.
+/// Warnings that are kept. Beyond it, the namespace with most warnings loses its oldest. So many problems, or a user who writes Events
+/// by hand, displace no warning of a namespace with few.
 const MOST: usize = 4096;
 
-/// What is kept.
+/// The kept warnings.
 #[derive(Debug, Default)]
 pub(super) struct Warnings {
     by_namespace: HashMap<String, OfNamespace>,
     count: usize,
 }
 
-/// By UID and reason. A UID is a secret to nobody, so that it counts only within the namespace whose Event names it.
+/// By UID and reason. UIDs are not secret, so a UID counts only within the namespace of its Event.
 type OfNamespace = BTreeMap<(String, &'static str), Warning>;
 
 impl Warnings {
-    /// What is said in this namespace about the object with this UID.
+    /// Warnings in this namespace about the object with this UID.
     pub(super) fn about<'a>(
         &'a self,
         namespace: &str,
@@ -31,7 +31,7 @@ impl Warnings {
         found.map(|(_, warning)| warning)
     }
 
-    /// Takes note of a warning; whether it says anything new.
+    /// Records a warning. Returns whether it is new.
     pub(super) fn note(&mut self, namespace: &str, warning: Warning) -> bool {
         let known = self.by_namespace.entry(namespace.to_owned()).or_default();
         let key = (warning.about.clone(), warning.reason);
@@ -49,7 +49,7 @@ impl Warnings {
         news
     }
 
-    /// An Event is gone. One that said the same later is not.
+    /// Removes the warning of an Event that is gone. A later Event with the same reason stays.
     pub(super) fn drop_one(&mut self, namespace: &str, warning: &Warning) {
         let key = (warning.about.clone(), warning.reason);
         let kept = self.by_namespace.get(namespace).and_then(|all| all.get(&key));
@@ -125,7 +125,7 @@ mod tests {
         );
         assert_eq!(warnings.about("loud", "l-109").count(), 0);
         assert_eq!(warnings.about("loud", "l-110").count(), 1);
-        // Whoever comes later is heard too, though all of theirs is older than what is there.
+        // A new namespace gets its warnings stored too, although all of them are older than the existing ones.
         warnings.note("late", warning("late", 1));
         assert_eq!(warnings.about("late", "late").count(), 1);
         assert_eq!(count(&warnings, "loud"), MOST - 11);

@@ -1,4 +1,4 @@
-//! Versions of objects -> whether they differ from those before, and whom that concerns (in memory).
+//! Versions of objects -> whether they changed, and which workspaces that concerns (in memory).
 
 use std::{
     collections::{HashMap, HashSet},
@@ -13,8 +13,9 @@ use kube::Resource;
 use super::Call;
 use crate::cache::stores::Parsed;
 
-/// What those who look at all workspaces (`protect`, `shares`, `walls`) look at of one, as a hash; nothing of one that does not
-/// parse. Its steps from start to stop and back are not in it: where hundreds take them at a time, so many looks at all would follow.
+/// A hash of what the controllers of all workspaces (`catalog`, `shares`, `orphans`) read of one workspace; `None` if it does not parse.
+/// Its steps between start and stop are not part of it. Otherwise each step of hundreds of workspaces would trigger a reconcile of all
+/// objects.
 pub(super) fn relations_of(object: &Parsed<Workspace>) -> Option<u64> {
     let workspace = object.0.as_ref().ok()?;
     let (meta, spec) = (&workspace.metadata, &workspace.spec);
@@ -29,7 +30,7 @@ pub(super) fn relations_of(object: &Parsed<Workspace>) -> Option<u64> {
     Some(hasher.finish())
 }
 
-/// What passes look at of a storage class, as a hash.
+/// A hash of what reconciles read of a storage class.
 pub(super) fn class_of(object: &Parsed<StorageClass>) -> Option<u64> {
     let mut class = StorageClass::clone(object.0.as_ref().ok()?);
     class.metadata.resource_version = None;
@@ -38,14 +39,14 @@ pub(super) fn class_of(object: &Parsed<StorageClass>) -> Option<u64> {
     Some(hasher.finish())
 }
 
-/// What was last seen of each object.
+/// The last seen state of each object.
 #[derive(Default)]
 pub(super) struct Changes {
     seen: HashMap<String, u64>,
 }
 
 impl Changes {
-    /// Whether anything but status and bookkeeping differs from the last time. That it is gone is always news.
+    /// Whether anything except status and bookkeeping changed. A deletion is always a change.
     pub(super) fn is_news(&mut self, meta: &ObjectMeta, gone: bool) -> bool {
         let mut hasher = DefaultHasher::new();
         (meta.generation, &meta.finalizers, &meta.annotations, &meta.labels).hash(&mut hasher);
@@ -53,14 +54,14 @@ impl Changes {
         self.differ(meta, gone, Some(hasher.finish()))
     }
 
-    /// Whether anything of it differs from the last time, or whether it can be read.
+    /// Whether anything changed, including whether it can be parsed.
     pub(super) fn is_other<K: Resource + Clone>(&mut self, object: &Parsed<K>, gone: bool) -> bool {
         let mut hasher = DefaultHasher::new();
         (&object.meta().resource_version, object.0.is_ok()).hash(&mut hasher);
         self.differ(object.meta(), gone, Some(hasher.finish()))
     }
 
-    /// Whether `now`, a hash of the object, is another than the last time. That it is gone is always news, and so is what is unknown.
+    /// Whether the hash `now` differs from the last one. A deletion and an unknown hash are always changes.
     pub(super) fn differ(&mut self, meta: &ObjectMeta, gone: bool, now: Option<u64>) -> bool {
         let key = meta.uid.clone().unwrap_or_default();
         if let Some(now) = now.filter(|_| !gone) {
@@ -71,7 +72,7 @@ impl Changes {
     }
 }
 
-/// Whom each object of a kind concerns, by its UID, and what a list that is under way has told.
+/// Which workspaces each object of a kind concerns, by its UID, and the state of a list in progress.
 #[derive(Default)]
 pub(super) struct Known {
     concerned: HashMap<String, Call>,
@@ -90,12 +91,12 @@ impl Known {
         self.concerned.remove(&uid_of(meta));
     }
 
-    /// One that was under way may have broken off. What it told of is remembered, and is no news another time.
+    /// Starts a list. An earlier list may have been aborted. Its objects are kept, so that they do not count as changed again.
     pub(super) fn begin_list(&mut self) {
         self.concerned.extend(self.listed.drain());
     }
 
-    /// `call`: whom an object concerns that is listed, if it is another than it was.
+    /// Adds a listed object. `call`: which workspaces it concerns, if it has changed.
     pub(super) fn list(&mut self, meta: &ObjectMeta, call: Option<Call>) {
         let uid = uid_of(meta);
         let earlier = self.concerned.remove(&uid);
@@ -103,7 +104,7 @@ impl Known {
         self.listed.extend(call.or(earlier).map(|call| (uid, call)));
     }
 
-    /// Whom it concerns that objects have changed, or are not listed any more.
+    /// Returns which workspaces are concerned by objects that changed or are no longer listed.
     pub(super) fn end_list(&mut self) -> Vec<Call> {
         let vanished = std::mem::replace(&mut self.concerned, std::mem::take(&mut self.listed));
         let concerned: HashSet<Call> = self.changed.drain(..).chain(vanished.into_values()).collect();

@@ -1,8 +1,13 @@
-//! Watches -> caches, and which workspaces to look at (IO).
+//! Watches -> caches, and which workspaces to reconcile (IO).
 //!
-//! A workspace is looked at when somebody changes it, its status as well, when something of it changes that a pass looks at, and when
-//! something that it refers to does. Our own status writes wake nobody. After a watch had to list anew, what differs from before counts as
-//! changed, and what is not listed any more as gone: no event tells of it.
+//! Three changes trigger a reconcile of a workspace:
+//!
+//! - a change of the workspace by another client, including its status
+//! - a change of a child, in a field that a reconcile reads
+//! - a change of an object that it refers to
+//!
+//! Our own status writes trigger none. After a watch had to list again, differing objects count as changed, and objects that are no
+//! longer listed as deleted: no event reports them.
 
 mod changes;
 mod warnings;
@@ -32,10 +37,10 @@ use crate::{
     support::{debounce::debounced, pace::paced},
 };
 
-/// A workspace to look at.
+/// A workspace to reconcile.
 pub type Trigger = ObjectRef<Parsed<Workspace>>;
 
-/// Who has to be looked at.
+/// Which workspaces to reconcile.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 enum Call {
     One(Trigger),
@@ -45,23 +50,23 @@ enum Call {
     Everybody,
 }
 
-/// What a change of an object means.
+/// The consequence of a change of an object.
 struct News {
     call: Option<Call>,
-    /// Whether it matters to those who look at all objects.
+    /// Whether it matters to controllers that reconcile all objects.
     beats: bool,
 }
 
 impl News {
-    /// Of a kind that seldom changes.
+    /// A change of a kind that rarely changes.
     fn of(call: Option<Call>) -> Self {
         Self { call, beats: true }
     }
 }
 
-/// Fills `writers` for as long as the stream is polled, and yields what to look at. It never ends and never fails:
-/// watches that break are begun anew, ever later. `page_size`: objects of one answer to a list. `is_crowded`: whether many workspaces
-/// are on their way, so that the steps of Deployments, replica sets and pods may be held back for a moment.
+/// Fills `writers` while the stream is polled, and yields which workspaces to reconcile. It never ends and never fails: broken watches
+/// are restarted with growing backoff. `page_size`: objects per page of a list. `is_crowded`: whether many workspaces are starting or
+/// stopping, so that triggers of Deployments, ReplicaSets and pods may be debounced.
 pub fn start<F>(
     client: &Client,
     writers: Writers,
@@ -86,7 +91,7 @@ where
             writers.workspaces,
             move |object, gone| {
                 let meta = object.meta();
-                // A status that somebody else wrote is to be put right.
+                // A status that another client wrote has to be corrected.
                 let is_news = workspaces.is_other(object, gone) && (gone || !ours.is_one(meta));
                 News {
                     call: is_news.then(|| Call::One(trigger(meta, meta.name.as_deref()))),
@@ -134,7 +139,7 @@ where
         ),
         at_once(children(client, page_size, &echoes, writers.claims)),
         at_once(children(client, page_size, &echoes, writers.services)),
-        // One may outlive its workspace, and then nothing else tells of it.
+        // A network policy may outlive its workspace, and then no other event reports it.
         at_once(children(client, page_size, &echoes, writers.policies))
             .inspect(move |_| pulse.beat())
             .boxed(),
@@ -155,7 +160,7 @@ pub fn all_workspaces(stores: &Stores) -> Vec<Trigger> {
     references_of(&stores.workspaces.state())
 }
 
-/// The watch of one kind that people write, on which `pulse` beats with what matters to those who look at all objects.
+/// The watch of one kind that users write. It beats `pulse` on changes that matter to controllers that reconcile all objects.
 fn watch<K>(
     client: &Client,
     page_size: u32,
@@ -213,7 +218,8 @@ where
         .boxed()
 }
 
-/// The watch of one kind of child: whom to look at, and whether that may wait. What ends, or is gone, may not: addresses are given anew.
+/// The watch of one kind of child: which workspaces to reconcile, and whether that may be debounced. Changes of objects
+/// that are being deleted or are gone may not: their addresses are soon reused.
 fn children<K>(
     client: &Client,
     page_size: u32,
@@ -255,7 +261,7 @@ where
         .boxed()
 }
 
-/// Whoever it wakes, whether that may wait or not.
+/// All calls, whether they may be debounced or not.
 fn at_once(calls: BoxStream<'static, (Call, bool)>) -> BoxStream<'static, Call> {
     calls.map(|(call, _)| call).boxed()
 }
@@ -274,7 +280,7 @@ fn expand(call: &Call, stores: &Stores) -> Vec<Trigger> {
         }
         Call::Template(name) => {
             let refers = |object: &Parsed<Workspace>| {
-                // One that does not parse may refer to it or not: looking costs little.
+                // A workspace that does not parse may refer to it. A needless reconcile costs little.
                 object.0.as_ref().map_or(true, |workspace| {
                     workspace.spec.template_ref.as_ref() == Some(name)
                 })

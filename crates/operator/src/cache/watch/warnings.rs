@@ -1,6 +1,6 @@
-//! Watches of Warning Events, Nodes and other people's claims -> warnings, and which workspaces to look at (IO).
+//! Watches of warning Events, Nodes and foreign claims -> warnings, workspaces to reconcile (IO).
 //!
-//! Nothing waits for these watches: without them (or without the right to watch) the operator works, and says less.
+//! Nothing waits for these watches. Without them, or without the right to watch, the operator works and reports less.
 
 use std::{
     collections::{HashMap, HashSet},
@@ -26,9 +26,9 @@ use crate::cache::{
     warnings::{ClusterWarnings, Node, POD, stand_of},
 };
 
-/// Those about pods and claims, but for what the kubelet and the scheduler repeat most, and what every pod's status tells. In one watch:
-/// the API server has etcd tell it of every Event of the cluster once for each watch of Events that anybody has open. A selector cannot
-/// say "one of two kinds", so it names the kinds that have warnings most often besides.
+/// Selects Events about pods and claims, except the most frequent ones of kubelet and scheduler and those that a pod's status shows.
+/// There is one watch only: for each open watch of Events, the API server gets every Event of the cluster from etcd once more. A
+/// selector cannot say "one of two kinds", so it excludes the other kinds with the most warnings.
 const WARNINGS: &str = "type=Warning,involvedObject.kind!=Workspace,involvedObject.kind!=ReplicaSet,\
                         involvedObject.kind!=Deployment,involvedObject.kind!=Job,involvedObject.kind!=Node,\
                         involvedObject.kind!=HorizontalPodAutoscaler,\
@@ -36,7 +36,7 @@ const WARNINGS: &str = "type=Warning,involvedObject.kind!=Workspace,involvedObje
 /// Node objects are large: tens of kilobytes each.
 const NODES_PER_PAGE: u32 = 50;
 
-/// Fills `cluster_warnings` for as long as the stream is polled, and yields what to look at. It never ends and never fails.
+/// Fills `cluster_warnings` while the stream is polled, and yields which workspaces to reconcile. It never ends and never fails.
 pub(super) fn start(
     client: &Client,
     cluster_warnings: &Arc<ClusterWarnings>,
@@ -48,8 +48,8 @@ pub(super) fn start(
     stream::select(warnings, stream::select(nodes, claims))
 }
 
-/// Claims that workspaces mount by their names may be anybody's: of those that are no workspace's disk it is kept which are being
-/// deleted, and nothing else.
+/// Watches claims. Workspaces may mount any claim by its name. Of claims that are no workspace's disk, only those that are being deleted
+/// are kept.
 fn claims(
     client: &Client,
     cluster_warnings: Arc<ClusterWarnings>,
@@ -145,7 +145,7 @@ fn nodes(
                 Vec::new()
             }
             Ok(Change::InitDone) => {
-                // Nodes that vanished meanwhile are reported by no event.
+                // No event reports nodes that vanished meanwhile.
                 cluster_warnings.replace_nodes(std::mem::take(&mut listed));
                 all_workspaces(&stores)
             }

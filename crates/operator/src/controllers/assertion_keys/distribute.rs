@@ -1,4 +1,4 @@
-//! Namespaces with workspaces, and the ConfigMaps that there are -> those that there ought to be (IO).
+//! Namespaces with workspaces, existing key ConfigMaps -> one correct ConfigMap in each (IO).
 
 use std::{
     collections::{BTreeMap, HashSet},
@@ -27,12 +27,12 @@ use crate::{
     support::failure::message_of,
 };
 
-/// A write that takes longer has got stuck; it is given up and tried again.
+/// A write that takes longer is stuck. It is cancelled and retried.
 const LIMIT: Duration = Duration::from_secs(10);
-/// Namespaces that are written at the same time.
+/// Namespaces that are written concurrently.
 const AT_ONCE: usize = 8;
 
-/// Sweeps now and whenever something changed, until shutdown. To be begun when the caches are filled.
+/// Reconciles now and on every change, until shutdown. Start it when the caches are filled.
 pub async fn run(context: &Context, shutdown: &CancellationToken) {
     resync::make(&context.stores.pulse, shutdown, async || {
         Box::pin(reconcile(context)).await
@@ -40,17 +40,18 @@ pub async fn run(context: &Context, shutdown: &CancellationToken) {
     .await;
 }
 
-/// Sees to it that a namespace has the keys, before a pod starts there. Where nothing of the name is, a failure is told and is no
-/// obstacle: the pod believes nobody until the keys are there. What failed a moment ago is not tried at each start.
+/// Makes sure that a namespace has the keys before a pod starts there. If the namespace has no object of that name, a failure is only
+/// logged and does not block the start: the pod rejects all assertions until the keys exist. A write that failed shortly before is not
+/// repeated at each start.
 ///
 /// # Errors
-/// There are other keys, which cannot be put right: a pod would believe whoever holds them.
+/// The object holds other keys and cannot be corrected: a pod would trust the owner of those keys.
 pub async fn ensure(context: &Context, namespace: &str) -> Result<(), kube::Error> {
     let keys = &context.keys;
     let Some(wanted) = keys.wanted(&context.site.system_namespace) else {
         return Ok(());
     };
-    // Most starts: who takes keys away leaves a note before it asks whether there is a workspace.
+    // The common case. A task that removes keys records that before it checks for workspaces.
     if keys.has_enough(namespace, &wanted) {
         return Ok(());
     }
@@ -71,8 +72,8 @@ pub async fn ensure(context: &Context, namespace: &str) -> Result<(), kube::Erro
     }
 }
 
-/// Writes the keys wherever there are workspaces and they are missing or old, and deletes them where no workspace is left. Says
-/// after which time to try again what failed.
+/// Writes the keys into namespaces with workspaces where they are missing or old. Deletes them where no workspace is left. Returns the
+/// wait before failed writes are retried.
 pub async fn reconcile(context: &Context) -> Option<Duration> {
     let keys = &context.keys;
     let wanted = &keys.wanted(&context.site.system_namespace)?;
@@ -89,7 +90,7 @@ pub async fn reconcile(context: &Context) -> Option<Duration> {
     written.into_iter().chain(deleted).flatten().min()
 }
 
-/// Writes the keys into a namespace that lacks them; after which time to try again.
+/// Writes the keys into a namespace that lacks them. Returns the wait before a retry.
 async fn supply(context: &Context, namespace: &str, wanted: &Entries) -> Option<Duration> {
     let turn = context.keys.turn(namespace);
     let _turn = turn.lock().await;
@@ -103,11 +104,11 @@ async fn supply(context: &Context, namespace: &str, wanted: &Entries) -> Option<
     written.err().map(|failed| failed.again)
 }
 
-/// Deletes the keys of a namespace in which no workspace is left; after which time to try again.
+/// Deletes the keys of a namespace without workspaces. Returns the wait before a retry.
 async fn withdraw(context: &Context, namespace: String, uid: Option<String>) -> Option<Duration> {
     let turn = context.keys.turn(&namespace);
     let _turn = turn.lock().await;
-    // Noted first, and asked then: who starts a pod there meanwhile is seen here, or sees that they are gone and waits for us.
+    // Record the loss first, then check. A pod start at the same time is either seen here, or sees the loss and waits for this task.
     let noted = context.keys.lost(&ObjectMeta {
         namespace: Some(namespace.clone()),
         uid: uid.clone(),
@@ -139,7 +140,7 @@ fn keep(context: &Context, namespace: &str, noted: Option<super::Seen>) {
     }
 }
 
-/// Namespaces that have workspaces which are looked after.
+/// Namespaces with workspaces that this operator reconciles.
 fn inhabited(context: &Context) -> HashSet<String> {
     let mut namespaces = HashSet::new();
     for workspace in context.stores.workspaces.state() {
@@ -158,7 +159,7 @@ fn has_workspaces(context: &Context, namespace: &str) -> bool {
         .is_some()
 }
 
-/// Marks of what is ours to write and to delete.
+/// Labels of the objects that the operator writes and deletes.
 pub(super) fn labels() -> BTreeMap<String, String> {
     [
         (names::APP_NAME_LABEL, names::PRODUCT),
@@ -170,12 +171,12 @@ pub(super) fn labels() -> BTreeMap<String, String> {
     .into()
 }
 
-/// Whether nothing of an object stands against another content: somebody may have made it immutable, or be about to delete it.
+/// Whether the content of an object can be changed: it is neither immutable nor being deleted.
 pub(super) fn can_be_changed(object: &ConfigMap) -> bool {
     object.immutable != Some(true) && object.metadata.deletion_timestamp.is_none()
 }
 
-/// Sees to it that the object holds these entries and nothing else. A failure comes with the time after which to try again.
+/// Makes the object hold exactly these entries. A failure carries the wait before a retry.
 async fn write(context: &Context, namespace: &str, entries: Entries) -> Result<(), Failed> {
     let written = attempt(context, &job(namespace), put(context, namespace, entries)).await;
     match written {
@@ -215,14 +216,14 @@ async fn put(context: &Context, namespace: &str, entries: Entries) -> Result<Con
         ..ConfigMap::default()
     };
     let params = PatchParams::apply(names::OPERATOR).force();
-    // The gateway's own is the source, and never deleted.
+    // The gateway's own object is the source and is never deleted.
     let is_source = namespace == context.site.system_namespace;
     match objects.patch(NAME, &params, &Patch::Apply(&object)).await {
         Ok(applied) if can_be_changed(&applied) || is_source => {
             strip(context, &objects, &object, applied).await
         }
         Ok(applied) => anew(context, &objects, &object, applied.metadata.uid).await,
-        // Immutable, or full: what somebody else put there cannot be changed into what it ought to be.
+        // The object is immutable or full: its foreign content cannot be corrected in place.
         Err(kube::Error::Api(status)) if status.code == 422 && !is_source => {
             match context.keys.uid(namespace) {
                 Some(uid) => anew(context, &objects, &object, Some(uid)).await,
@@ -233,7 +234,7 @@ async fn put(context: &Context, namespace: &str, entries: Entries) -> Result<Con
     }
 }
 
-/// Takes out what others added, which an apply leaves in place: a key set of theirs among it would be believed.
+/// Removes entries of other field managers, which an apply leaves in place. Pods would trust a foreign key set among them.
 async fn strip(
     context: &Context,
     objects: &Api<ConfigMap>,
@@ -265,7 +266,7 @@ async fn strip(
     Ok(stripped)
 }
 
-/// Deletes what is there, if it is still that object, and makes another one.
+/// Deletes the existing object, if it still has this UID, and makes a new one.
 async fn anew(
     context: &Context,
     objects: &Api<ConfigMap>,
@@ -273,7 +274,7 @@ async fn anew(
     uid: Option<String>,
 ) -> Result<ConfigMap, kube::Error> {
     let gone = |error: &kube::Error| matches!(error, kube::Error::Api(status) if status.code == 404);
-    // Nobody has anything to do before it goes; a finalizer would keep it for ever.
+    // No finalizer has work to do before the deletion, and one would keep the object forever.
     let free = Patch::Merge(json!({"metadata": {"uid": uid, "finalizers": null}}));
     match objects.patch(NAME, &PatchParams::default(), &free).await {
         Err(error) if !gone(&error) => return Err(error),
@@ -283,7 +284,7 @@ async fn anew(
         Err(error) if !gone(&error) => return Err(error),
         _ => {}
     }
-    // By apply: rights to make ConfigMaps are granted for this name, which a POST does not have.
+    // By apply: the operator may create ConfigMaps only under this name, and RBAC cannot restrict a POST by name.
     let params = PatchParams::apply(names::OPERATOR).force();
     let made = objects.patch(NAME, &params, &Patch::Apply(wanted)).await?;
     tell(
@@ -295,7 +296,7 @@ async fn anew(
     Ok(made)
 }
 
-/// Says that somebody else's doing was put right: it may have been an attempt to pass as other people.
+/// Reports that a foreign change was corrected: it may have been an attempt to impersonate users.
 async fn tell(context: &Context, object: &ConfigMap, what: &str) {
     let event = Event {
         type_: EventType::Warning,
@@ -309,7 +310,7 @@ async fn tell(context: &Context, object: &ConfigMap, what: &str) {
     events::publish(context, object.object_ref(&()), vec![event]).await;
 }
 
-/// Deletes this object and no other of its name.
+/// Deletes the object with this UID and no other object of its name.
 fn only(uid: Option<String>) -> DeleteParams {
     DeleteParams {
         preconditions: Some(Preconditions {

@@ -1,13 +1,14 @@
-//! Public keys of the gateway and of the operator -> a ConfigMap in each namespace that has workspaces, from which their pods
-//! check who asks them (docs/decisions/0045).
+//! Public keys of gateway and operator -> a ConfigMap in each namespace with workspaces (IO).
 //!
-//! | file | in -> out |
+//! Pods check with these keys who sends a request (docs/decisions/0045).
+//!
+//! | file | input -> output |
 //! |---|---|
-//! | `own_keys.rs` | the API server -> our own keys, rotated, and every such ConfigMap there is |
-//! | `distribute.rs` | what there is -> what there ought to be |
+//! | `own_keys.rs` | the API server -> the operator's own keys, rotated, and all key ConfigMaps |
+//! | `distribute.rs` | existing ConfigMaps -> correct ConfigMaps |
 //!
-//! One per namespace and not per workspace: the keys are the same for all, and a rotation writes a few objects instead of
-//! thousands. Nothing in it is secret; whoever may change it may run pods in that namespace.
+//! There is one per namespace and not one per workspace. The keys are the same for all, so a rotation writes a few objects instead of
+//! thousands. Nothing in it is secret. A user who may change it may run pods in that namespace anyway.
 
 mod distribute;
 mod own_keys;
@@ -28,20 +29,20 @@ pub use self::{
     own_keys::{maintain, renew},
 };
 
-/// What a ConfigMap holds.
+/// The data of a `ConfigMap`.
 type Entries = BTreeMap<String, String>;
 
-/// The operator's own keys, and what is known of the ConfigMaps.
+/// The operator's own keys, and the known state of the key ConfigMaps.
 #[derive(Debug, Default)]
 pub struct Keys {
     signer: Arc<Signer>,
-    /// By namespace; none before all of them were listed. What is not known yet looks as if it were gone.
+    /// By namespace; `None` until all of them were listed. Before that, an unknown object looks absent.
     seen: Mutex<Option<HashMap<String, Seen>>>,
-    /// The gateway's keys as they were last seen: whoever deletes its object for a moment takes nobody's keys away.
+    /// The gateway's keys as last seen. If its object is deleted for a moment, the copies in other namespaces stay.
     gateway: Mutex<Option<String>>,
-    /// By namespace: held while its own is written or deleted.
+    /// By namespace: locked while its object is written or deleted.
     turns: Mutex<HashMap<String, Arc<tokio::sync::Mutex<()>>>>,
-    /// By namespace: until when a write that failed is not tried again, and why it failed.
+    /// By namespace: until when a failed write is not retried, and why it failed.
     failures: Mutex<HashMap<String, (Instant, String)>>,
 }
 
@@ -49,18 +50,18 @@ pub struct Keys {
 struct Seen {
     uid: Option<String>,
     ours: bool,
-    /// Nothing is in it that keeps it from being put right, and nothing but text.
+    /// The object can be changed and holds only text.
     sound: bool,
     entries: Entries,
 }
 
 impl Keys {
-    /// Signs what the operator asks.
+    /// Signs the operator's requests to pods.
     pub fn signer(&self) -> Arc<Signer> {
         self.signer.clone()
     }
 
-    /// These are all that there are.
+    /// Records the complete list of objects.
     pub fn listed(&self, objects: &[ConfigMap]) {
         let seen = objects
             .iter()
@@ -68,7 +69,7 @@ impl Keys {
         *self.seen() = Some(seen.collect());
     }
 
-    /// Takes note of one that is there; whether that is news. What we wrote ourselves is known.
+    /// Records an existing object. Returns whether it changed; our own writes are already known.
     pub fn saw(&self, object: &ConfigMap) -> bool {
         let (namespace, now) = (namespace_of(&object.metadata), Seen::of(object));
         let mut seen = self.seen();
@@ -78,7 +79,7 @@ impl Keys {
         is_news
     }
 
-    /// Takes note that one is gone, and says what was known of it.
+    /// Records that an object is gone. Returns its last known state.
     fn lost(&self, object: &ObjectMeta) -> Option<Seen> {
         let namespace = namespace_of(object);
         let mut seen = self.seen();
@@ -87,15 +88,15 @@ impl Keys {
         is_it.then(|| seen.remove(&namespace)).flatten()
     }
 
-    /// Takes note that one is there still, unless something is known of that namespace meanwhile.
+    /// Records that an object still exists, unless a newer state of that namespace is known.
     fn kept(&self, namespace: &str, noted: Seen) {
         if let Some(seen) = self.seen().as_mut() {
             seen.entry(namespace.to_owned()).or_insert(noted);
         }
     }
 
-    /// What each namespace ought to have: the gateway's keys, as they stand in the installation's namespace, and our own. `None`
-    /// while there are neither, and before it is known what there is.
+    /// The entries that each namespace needs: the gateway's keys from the installation's namespace, and the operator's own. `None` if
+    /// neither exists, or before all objects were listed.
     fn wanted(&self, system_namespace: &str) -> Option<Entries> {
         let source = self.seen().as_ref()?.get(system_namespace).cloned();
         let source = source.and_then(|source| source.entries.get(GATEWAY_KEYS).cloned());
@@ -107,20 +108,20 @@ impl Keys {
         (!entries.is_empty()).then_some(entries)
     }
 
-    /// Whether nothing is to be written into a namespace.
+    /// Whether nothing has to be written into a namespace.
     fn has_enough(&self, namespace: &str, wanted: &Entries) -> bool {
         self.is_right(namespace, wanted) || self.would_lose(namespace, wanted)
     }
 
-    /// Whether a namespace has what it ought to have.
+    /// Whether a namespace has exactly the wanted entries.
     fn is_right(&self, namespace: &str, wanted: &Entries) -> bool {
         let seen = self.seen();
         let seen = seen.as_ref().and_then(|seen| seen.get(namespace));
         seen.is_some_and(|seen| seen.sound && seen.entries == *wanted)
     }
 
-    /// Whether a write would take the gateway's keys out of our copy, since after a restart theirs were not seen yet: pods would
-    /// believe nobody.
+    /// Whether a write would remove the gateway's keys from a copy, because after a restart their source was not seen yet. Pods would
+    /// then reject all assertions.
     fn would_lose(&self, namespace: &str, wanted: &Entries) -> bool {
         let seen = self.seen();
         let copy = seen.as_ref().and_then(|seen| seen.get(namespace));
@@ -132,19 +133,19 @@ impl Keys {
             })
     }
 
-    /// Whether a namespace has something of that name, right or not.
+    /// Whether a namespace has an object of that name, correct or not.
     fn has_any(&self, namespace: &str) -> bool {
         self.seen()
             .as_ref()
             .is_some_and(|seen| seen.contains_key(namespace))
     }
 
-    /// UID of what a namespace has of that name.
+    /// UID of the object of that name in a namespace.
     fn uid(&self, namespace: &str) -> Option<String> {
         self.seen().as_ref()?.get(namespace)?.uid.clone()
     }
 
-    /// Ours in namespaces that are not among these, with their UIDs.
+    /// The operator's objects in namespaces that are not in `inhabited`, with their UIDs.
     fn left(&self, inhabited: &HashSet<String>) -> Vec<(String, Option<String>)> {
         let seen = self.seen();
         let all = seen.iter().flatten();
@@ -153,7 +154,7 @@ impl Keys {
             .collect()
     }
 
-    /// What is held while a namespace's own is written or deleted. Those that nobody waits for are forgotten.
+    /// The lock for writes and deletions in a namespace. Locks without waiting tasks are dropped.
     fn turn(&self, namespace: &str) -> Arc<tokio::sync::Mutex<()>> {
         let mut turns = lock(&self.turns);
         turns.retain(|_, turn| Arc::strong_count(turn) > 1);
@@ -169,7 +170,7 @@ impl Keys {
         lock(&self.failures).remove(namespace);
     }
 
-    /// For how long still a write is not tried again, and why the last one failed.
+    /// How long a failed write is still not retried, and why it failed.
     fn failed_lately(&self, namespace: &str) -> Option<(Duration, String)> {
         let failures = lock(&self.failures);
         let (until, why) = failures.get(namespace)?;
@@ -177,7 +178,7 @@ impl Keys {
         (!left.is_zero()).then(|| (left, why.clone()))
     }
 
-    /// Nothing is kept of namespaces that are not among these.
+    /// Drops the failures of namespaces that are not in `inhabited`.
     fn forget_failures(&self, inhabited: &HashSet<String>) {
         lock(&self.failures).retain(|namespace, _| inhabited.contains(namespace));
     }
@@ -212,5 +213,5 @@ fn namespace_of(object: &ObjectMeta) -> String {
     object.namespace.clone().unwrap_or_default()
 }
 
-/// The name that all of them have.
+/// The name of all these objects.
 const NAME: &str = ASSERTION_KEYS;

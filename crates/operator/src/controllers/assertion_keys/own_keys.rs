@@ -1,4 +1,4 @@
-//! The API server -> our own keys, and the ConfigMaps with keys that there are (IO).
+//! The API server -> the operator's own keys, and the known key ConfigMaps (IO).
 
 use std::time::Duration;
 
@@ -17,12 +17,12 @@ use kube::{
 use super::NAME;
 use crate::context::Context;
 
-/// How often our keys are looked at: new ones are stored an hour before they sign.
+/// How often the operator's keys are checked. New keys are stored an hour before they sign.
 const CHECK_INTERVAL: Duration = Duration::from_mins(5);
-/// After a failure.
+/// Wait after a failure.
 const AGAIN: Duration = Duration::from_secs(15);
 
-/// Keeps both up to date, until it is dropped.
+/// Keeps the own keys and the list of ConfigMaps up to date until it is dropped.
 pub async fn maintain(context: &Context) {
     tokio::join!(rotate(context), follow(context));
 }
@@ -40,10 +40,10 @@ async fn rotate(context: &Context) {
     }
 }
 
-/// Makes our keys, or takes over those that are stored, rotated as is due.
+/// Makes the operator's keys, or loads the stored ones, and rotates them when due.
 ///
 /// # Errors
-/// The Secret cannot be read or written, or holds something else.
+/// The Secret cannot be read or written, or holds other data.
 pub async fn renew(context: &Context) -> anyhow::Result<()> {
     let site = &context.site;
     let secrets: Api<Secret> = Api::namespaced(context.client.clone(), &site.system_namespace);
@@ -67,7 +67,7 @@ pub async fn renew(context: &Context) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Watches the ConfigMaps of that name in all namespaces: a watch by name needs rights on no others.
+/// Watches the ConfigMaps of that name in all namespaces. A watch by name needs no rights on other ConfigMaps.
 async fn follow(context: &Context) {
     let objects: Api<ConfigMap> = Api::all(context.client.clone());
     let config = watcher::Config::default().fields(&format!("metadata.name={NAME}"));
@@ -94,7 +94,7 @@ async fn follow(context: &Context) {
                 false
             }
         };
-        // Everybody who looks at all objects is woken.
+        // Triggers every controller that reconciles all objects.
         if is_news {
             context.stores.pulse.beat();
         }

@@ -1,4 +1,4 @@
-//! Valid workspace, what it refers to -> still valid, or turned away since something of that is being deleted (pure).
+//! Valid workspace, references -> still valid, or rejected because one is being deleted (pure).
 
 use api::Workspace;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
@@ -14,8 +14,8 @@ use crate::{
     cache::{observed::Observed, references::References},
 };
 
-/// What is being deleted takes nobody in; whoever uses it already goes on. `is_held`: whether the workspace was let in before by this
-/// process.
+/// An object that is being deleted accepts no new workspaces. Workspaces that use it already go on. `is_held`: whether this process
+/// admitted the workspace before.
 pub fn admit(
     valid: ValidWorkspace,
     workspace: &Workspace,

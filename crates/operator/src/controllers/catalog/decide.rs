@@ -1,4 +1,4 @@
-//! Object, its users, the time -> what is due (pure).
+//! Object, its users, the time -> the next write, if any (pure).
 
 use std::time::Duration;
 
@@ -13,24 +13,24 @@ use super::{
 };
 use crate::status::{assess::conditions::Conditions, transitions::note};
 
-/// The number of users alone is written at most this often.
+/// A status in which only the number of users changed is written at most this often.
 pub(super) const PAUSE: Duration = Duration::from_secs(10);
 
-/// What is to be done about one object.
+/// The next write for one object.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) enum Due {
-    /// Nothing, until something changes; or until this time has passed.
+    /// Nothing, until something changes or this time has passed.
     Nothing(Option<Duration>),
-    /// The finalizer is missing although workspaces use it: the first look after a restore, or somebody took it away.
+    /// Set the missing finalizer although workspaces already use the object: after a restore, or after a user removed it.
     Hold,
-    /// The finalizer is to go: nobody uses it any more.
+    /// Remove the finalizer: no workspace uses the object any more.
     Release,
-    /// This status is to be written.
+    /// Write this status.
     Tell(DesiredState),
 }
 
-/// What is due first. `validation` is unknown of an object that cannot be parsed, whose status then is left alone; `since` is how long
-/// ago this process wrote the status last.
+/// The first write that is due. `validation` is unknown for an object that cannot be parsed; its status is then left unchanged.
+/// `since` is the time since this process last wrote the status.
 pub(super) fn decide(
     subject: &Subject,
     users: i32,
@@ -39,7 +39,7 @@ pub(super) fn decide(
     now: Timestamp,
 ) -> Due {
     match (users > 0, subject.is_held()) {
-        // Nothing can be added to what is being deleted.
+        // The API server accepts no new finalizer on an object that is being deleted.
         (true, false) if !subject.is_leaving => return Due::Hold,
         (false, true) => return Due::Release,
         _ => {}
@@ -59,7 +59,7 @@ pub(super) fn decide(
     }
 }
 
-/// The Event that leads from one standing to the next, if one does.
+/// The Event for the change from one status to the next, if any.
 pub(super) fn event(kind: Kind, before: &DesiredState, after: &DesiredState) -> Option<Event> {
     let in_use = |desired_state: &DesiredState| condition::holds(&desired_state.conditions, TERMINATING);
     let told = condition::find(&after.conditions, TERMINATING)?;
@@ -91,7 +91,7 @@ fn desired_state(subject: &Subject, users: i32, validation: &Validation, now: Ti
     }
 }
 
-/// What people are told who delete something that is in use. It names nobody: Events of the whole cluster's objects are read by many.
+/// The message for users who delete an object that is in use. It names no user: many may read Events of cluster-scoped objects.
 fn in_use(subject: &Subject, users: i32) -> String {
     let (name, who) = (
         &subject.key.name,
@@ -119,7 +119,7 @@ fn in_use(subject: &Subject, users: i32) -> String {
     )
 }
 
-/// Whether two standings differ in nothing but numbers.
+/// Whether two statuses differ only in numbers.
 fn says_the_same(one: &DesiredState, other: &DesiredState) -> bool {
     let gist = |desired_state: &DesiredState| -> Vec<(String, String, String)> {
         let gist = |it: &Condition| (it.type_.clone(), it.status.clone(), it.reason.clone());

@@ -1,8 +1,8 @@
-//! Valid workspace, what it refers to -> finalizers that stand before its first child is made (IO).
+//! Valid workspace, references -> in-use finalizers, set before its first child is made (IO).
 //!
-//! Who was let in is remembered until the workspace's status says it. While the finalizer of an object is looked at, set or taken away, the
-//! lock of that object is held: so none is taken away between a look at it and the first child of a workspace that relies on it, and an
-//! object whose finalizer cannot be written keeps only those waiting who use it.
+//! An admitted workspace is recorded until its status names what it uses. Each object has a lock, held while its finalizer is checked,
+//! set or removed. So no finalizer is removed between a check and the first child of a workspace that relies on it. If the finalizer of
+//! one object cannot be written, only workspaces that use this object wait.
 
 use std::{
     collections::HashMap,
@@ -27,27 +27,27 @@ use crate::{
     support::failure::message_of,
 };
 
-/// A finalizer could not be set, in a way that passes by itself.
+/// A finalizer could not be set. The error is transient.
 #[derive(Debug, thiserror::Error)]
 #[error("the {kind} cannot be held: {}", message_of(.source))]
 pub struct Error {
     /// Kind of the object.
     pub kind: &'static str,
-    /// Why not.
+    /// The reason.
     #[source]
     pub source: kube::Error,
 }
 
-/// Who was let in, and which finalizers we wrote.
+/// The admitted workspaces, and the finalizers that this process wrote.
 #[derive(Debug, Default)]
 pub struct InUse {
-    /// What each workspace uses, by its UID.
+    /// The objects that each workspace uses, by its UID.
     let_in: Mutex<HashMap<String, Vec<Key>>>,
-    /// Our last write of each object, which caches may not show yet. Locked during such a write.
+    /// Our last write of each object, which caches may not show yet. It is locked during such a write.
     written: Mutex<HashMap<Key, Arc<tokio::sync::Mutex<Option<Write>>>>>,
 }
 
-/// A write of a finalizer: resourceVersion after it, and whether it stood then.
+/// A write of a finalizer: the `resourceVersion` after it, and whether the finalizer was set then.
 #[derive(Clone, Copy, Debug)]
 struct Write {
     version: u64,
@@ -55,7 +55,7 @@ struct Write {
 }
 
 impl InUse {
-    /// Whether the workspace was let in to use the object.
+    /// Whether the workspace was admitted to use the object.
     pub fn is_held(&self, workspace_uid: Option<&str>, key: &Key) -> bool {
         let let_in = self.lock();
         workspace_uid
@@ -67,7 +67,7 @@ impl InUse {
         self.lock().get(workspace_uid).is_some_and(|keys| keys == wanted)
     }
 
-    /// Lets the workspace in to use one more object.
+    /// Admits the workspace to use one more object.
     fn let_in(&self, workspace_uid: &str, key: &Key) {
         let mut let_in = self.lock();
         let keys = let_in.entry(workspace_uid.to_owned()).or_default();
@@ -90,12 +90,12 @@ impl InUse {
         self.lock().values().any(|keys| keys.contains(key))
     }
 
-    /// Who was let in so far. To be asked before the caches are: whoever is let in later may not be in what they showed.
+    /// The workspaces admitted so far. Read it before the caches: a workspace admitted later may be missing in what they showed.
     pub(super) fn so_far(&self) -> HashMap<String, Vec<Key>> {
         self.lock().clone()
     }
 
-    /// Forgets who of those `so_far` does not refer to an object any more, and objects that are gone.
+    /// Forgets workspaces of `so_far` that no longer refer to an object, and objects that are gone.
     pub(super) fn retain(
         &self,
         so_far: &HashMap<String, Vec<Key>>,
@@ -110,7 +110,7 @@ impl InUse {
         self.written().retain(|key, _| exists(key));
     }
 
-    /// Forgets everything: while another led, it may have taken finalizers away.
+    /// Forgets everything: another leader may have removed finalizers.
     pub fn clear(&self) {
         self.lock().clear();
         self.written().clear();
@@ -121,8 +121,8 @@ impl InUse {
     }
 }
 
-/// Sets the finalizer of everything that the workspace uses. To be done before its first child is made; it costs nothing where it
-/// was done before.
+/// Sets the finalizer of everything that the workspace uses. Call it before the first child is made. It costs no request if the
+/// finalizers are set already.
 pub async fn ensure_in_use(
     context: &Context,
     valid: &ValidWorkspace,
@@ -138,7 +138,7 @@ pub async fn ensure_in_use(
     }
     for (key, meta) in &objects {
         let mut last = in_use.last_write(key).await;
-        // Nothing can be added to what is being deleted; whoever comes here uses it already.
+        // The API server accepts no new finalizer on an object that is being deleted. A workspace that gets here uses it already.
         if meta.deletion_timestamp.is_none() && !stands(*last, meta) {
             let version = set(context, key).await.map_err(|source| Error {
                 kind: key.kind.name(),
@@ -149,7 +149,7 @@ pub async fn ensure_in_use(
         in_use.let_in(&valid.uid, key);
     }
     in_use.lock().insert(valid.uid.clone(), keys);
-    // It counts as a user from now on, although its status may never say so: it may become invalid before.
+    // It counts as a user from now on. Its status may never name the object, because the workspace may become invalid before.
     context.stores.pulse.beat();
     Ok(())
 }
@@ -165,7 +165,7 @@ pub(super) async fn mend(context: &Context, subject: &Subject) -> Result<(), kub
     Ok(())
 }
 
-/// Takes the finalizer away, unless somebody was let in meanwhile.
+/// Removes the finalizer, unless a workspace was admitted meanwhile.
 pub(super) async fn release(context: &Context, subject: &Subject) -> Result<(), kube::Error> {
     let mut last = context.in_use.last_write(&subject.key).await;
     if context.in_use.is_used(&subject.key) || is_later(*last, subject.version) {
@@ -193,7 +193,7 @@ pub(super) async fn release(context: &Context, subject: &Subject) -> Result<(), 
         .await
     {
         Ok(object) => note(&mut last, version_of(&object.metadata), false),
-        // It is gone.
+        // The object is gone.
         Err(kube::Error::Api(status)) if status.code == 404 => return Ok(()),
         Err(error) => return Err(error),
     }
@@ -201,7 +201,7 @@ pub(super) async fn release(context: &Context, subject: &Subject) -> Result<(), 
     Ok(())
 }
 
-/// Adds our finalizer to those that are there; the object's UID is a precondition.
+/// Adds our finalizer to the existing ones. The object's UID is a precondition.
 async fn set(context: &Context, key: &Key) -> Result<Option<u64>, kube::Error> {
     let resource = key.kind.resource();
     let intent = json!({
@@ -216,7 +216,7 @@ async fn set(context: &Context, key: &Key) -> Result<Option<u64>, kube::Error> {
     Ok(version_of(&object.metadata))
 }
 
-/// Whether the finalizer stands, by what the cache shows or by what we did since.
+/// Whether the finalizer is set, from the cache or from our later write.
 fn stands(last: Option<Write>, cached: &ObjectMeta) -> bool {
     match (last, version_of(cached)) {
         (Some(write), Some(cached)) if write.version > cached => write.is_held,
@@ -228,7 +228,7 @@ fn stands(last: Option<Write>, cached: &ObjectMeta) -> bool {
     }
 }
 
-/// Whether we wrote the finalizer later than the cache shows: what is due will be seen once the cache has caught up.
+/// Whether our write of the finalizer is newer than the cache. The next write is decided once the cache has caught up.
 fn is_later(last: Option<Write>, cached: Option<u64>) -> bool {
     last.zip(cached)
         .is_some_and(|(write, cached)| write.version > cached)
@@ -260,7 +260,7 @@ mod tests {
         in_use.lock().insert("early".to_owned(), vec![key("t")]);
         let so_far = in_use.so_far();
         in_use.lock().insert("late".to_owned(), vec![key("t")]);
-        // The caches showed neither.
+        // The caches showed neither workspace.
         in_use.retain(&so_far, |_, _| false, |_| true);
         assert!(!in_use.is_held(Some("early"), &key("t")));
         assert!(in_use.is_held(Some("late"), &key("t")) && in_use.is_used(&key("t")));

@@ -1,8 +1,16 @@
-//! Templates, managers and execution profiles: they stay while workspaces use them, and say how many do (IO: [`run`]).
+//! Templates, managers, profiles, their users -> in-use finalizers and status (IO: [`run`]).
 //!
-//! `subject` sees the three kinds as one, `usage` says who uses what, `validation` what is wrong with an object, `decide` what is due;
-//! all of them are pure. `admission` turns workspaces away from objects that are being deleted, `in_use` sets a finalizer before the
-//! first child of the first user is made, and `reconcile` does what is due whenever something changed.
+//! These objects stay while workspaces use them, and their status says how many do.
+//!
+//! | file | input -> output |
+//! |---|---|
+//! | `subject.rs` | an object of the three kinds -> one common form (pure) |
+//! | `usage.rs` | workspaces -> which objects they use (pure) |
+//! | `validation.rs` | an object -> what is wrong with it (pure) |
+//! | `decide.rs` | object, users, time -> the next write (pure) |
+//! | `admission.rs` | workspace -> rejected if it needs an object that is being deleted (pure) |
+//! | `in_use.rs` | valid workspace -> in-use finalizers before its first child (IO) |
+//! | `reconcile.rs` | a change -> the writes that are due (IO) |
 
 mod admission;
 mod decide;

@@ -1,6 +1,6 @@
-//! Something changed -> finalizers and status of templates, managers and profiles as they should be (IO).
+//! A change -> finalizers and status of templates, managers and profiles (IO).
 //!
-//! One look at the caches serves all objects: it costs a millisecond for some thousand workspaces, and no call where nothing is due.
+//! One read of the caches serves all objects. It takes a millisecond for some thousand workspaces, and no API call if no write is due.
 
 use std::{
     collections::{HashMap, HashSet},
@@ -40,17 +40,17 @@ use crate::{
     status::events,
 };
 
-/// A write that takes longer has got stuck; it is given up and tried again.
+/// A write that takes longer is stuck. It is cancelled and retried.
 const LIMIT: Duration = Duration::from_secs(15);
 
-/// What is remembered from one sweep to the next: our last status of each object, and what the rules say of its spec.
+/// State kept between reconciles: our last status of each object, and the validation result of its spec.
 #[derive(Debug, Default)]
 pub struct CatalogState {
     told: PendingStatuses<Key, DesiredState>,
     judged: Judged,
 }
 
-/// Verdicts of which nothing but the spec decides, by object and generation.
+/// Validation results that depend only on the spec, by object and generation.
 type Judged = HashMap<Key, (Option<i64>, Validation)>;
 
 /// Reconciles all of them now and whenever something changed, until shutdown. Start it when the caches are filled.
@@ -63,7 +63,7 @@ pub async fn run(context: &Context, shutdown: &CancellationToken) {
     .await;
 }
 
-/// Does what is due, and says after which time something is although nothing changes.
+/// Makes the writes that are due. Returns after which time a write becomes due without any change.
 pub async fn reconcile(context: &Context, state: &mut CatalogState) -> Option<Duration> {
     let let_in = context.in_use.so_far();
     let survey = survey(context, &mut state.judged);
@@ -96,7 +96,7 @@ pub async fn reconcile(context: &Context, state: &mut CatalogState) -> Option<Du
     .await
 }
 
-/// What the caches show.
+/// The content of the caches.
 struct Survey {
     workspaces: Vec<Arc<Workspace>>,
     templates: Vec<Arc<WorkspaceTemplate>>,
@@ -176,7 +176,7 @@ fn survey(context: &Context, judged: &mut Judged) -> Survey {
     }
 }
 
-/// Names of all objects of a kind, those that cannot be read included.
+/// Names of all objects of a kind, including those that cannot be parsed.
 fn names<K: Protected<DynamicType = ()> + Clone>(store: &Store<Parsed<K>>) -> HashSet<String> {
     let name = |object: &Arc<Parsed<K>>| match &object.0 {
         Ok(object) => Some(object.name_any()),
@@ -212,7 +212,7 @@ where
     found
 }
 
-/// The verdict on an object, which is made once for each state of its spec.
+/// The validation result of an object, computed once per generation of its spec.
 fn once(judged: &mut Judged, subject: &Subject, judge: impl FnOnce() -> Validation) -> Validation {
     match judged.get(&subject.key) {
         Some((generation, validation)) if *generation == subject.generation => validation.clone(),
@@ -224,7 +224,7 @@ fn once(judged: &mut Judged, subject: &Subject, judge: impl FnOnce() -> Validati
     }
 }
 
-/// Whether the caches hold anything of the workspace's own.
+/// Whether the caches hold any child of the workspace.
 fn is_begun(workspace: &Workspace, stores: &Stores) -> bool {
     let identity = Identity::of(&workspace.metadata);
     let (namespace, name) = (&identity.namespace, identity.child_name());
@@ -242,7 +242,7 @@ fn is_begun(workspace: &Workspace, stores: &Stores) -> bool {
 }
 
 impl CatalogState {
-    /// The cached object with the status that we wrote last, if the cache has not seen it yet.
+    /// The cached object with the status that we wrote last, if the cache does not show it yet.
     fn with_newest_standing(&self, cached: &Subject) -> Subject {
         let newer = self.told.newer(&cached.key, cached.version);
         Subject {
@@ -252,7 +252,7 @@ impl CatalogState {
     }
 }
 
-/// Does what is due, and says when to look again if nothing changes meanwhile.
+/// Makes the write that is due. Returns when to check again if nothing changes meanwhile.
 async fn act(context: &Context, state: &CatalogState, subject: &Subject, due: Due) -> Option<Duration> {
     let work = async {
         match due {
@@ -275,7 +275,7 @@ async fn act(context: &Context, state: &CatalogState, subject: &Subject, due: Du
     }
 }
 
-/// Writes the status and tells the transition. An Event that cannot be written is lost: the status says the same.
+/// Writes the status and the Event of the transition. An Event that cannot be written is lost: the status says the same.
 async fn tell(
     context: &Context,
     state: &CatalogState,
@@ -300,7 +300,7 @@ async fn tell(
     let answer = api.patch_status(&key.name, &params, &Patch::Apply(&intent)).await;
     let answer = match answer {
         Ok(answer) => answer,
-        // Gone, or another one of the same name.
+        // The object is gone, or a new one has its name.
         Err(kube::Error::Api(status)) if status.code == 404 => return Ok(()),
         Err(error) => {
             context.definitions.suspect(&error);

@@ -1,4 +1,4 @@
-//! Template, manager or profile -> what protection and status need of it (pure).
+//! Template, manager or profile -> one common form for finalizer and status (pure).
 
 use api::{
     WorkspaceExecutionProfile, WorkspaceManager, WorkspaceTemplate,
@@ -31,7 +31,7 @@ impl Kind {
         }
     }
 
-    /// Why a workspace may not begin to use an object of this kind that is being deleted.
+    /// Reason of the rejection if a workspace needs an object of this kind that is being deleted.
     pub fn terminating(self) -> &'static str {
         match self {
             Self::Template => reason::TEMPLATE_TERMINATING,
@@ -40,7 +40,7 @@ impl Kind {
         }
     }
 
-    /// Why an object of this kind that is being deleted stays.
+    /// Reason of the condition if an object of this kind is being deleted and still in use.
     pub(super) fn in_use(self) -> &'static str {
         match self {
             Self::Template => reason::TEMPLATE_IN_USE,
@@ -49,7 +49,7 @@ impl Kind {
         }
     }
 
-    /// The condition that says whether an object of this kind is as it should be.
+    /// The condition that says whether an object of this kind is valid.
     pub(super) fn condition(self) -> &'static str {
         match self {
             Self::Template | Self::Profile => condition::VALID,
@@ -74,7 +74,7 @@ impl Kind {
     }
 }
 
-/// Which object, and which of those that bear its name one after the other.
+/// Identity of an object, including its UID: later objects may have the same name.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Key {
     /// Its kind.
@@ -88,7 +88,7 @@ pub struct Key {
 }
 
 impl Key {
-    /// Of a stored object.
+    /// The key of a stored object.
     pub fn of(kind: Kind, meta: &ObjectMeta) -> Self {
         Self {
             kind,
@@ -116,7 +116,7 @@ impl Key {
     }
 }
 
-/// What an object's status says.
+/// The status of an object, in the common form.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(super) struct DesiredState {
     pub(super) observed_generation: Option<i64>,
@@ -136,7 +136,7 @@ pub(super) struct Subject {
 }
 
 impl Subject {
-    /// Of a stored object with this status.
+    /// The subject of a stored object with this status.
     pub(super) fn of(kind: Kind, meta: &ObjectMeta, desired_state: DesiredState) -> Self {
         Self {
             key: Key::of(kind, meta),
@@ -148,7 +148,7 @@ impl Subject {
         }
     }
 
-    /// Whether the finalizer is set.
+    /// Whether the in-use finalizer is set.
     pub(super) fn is_held(&self) -> bool {
         self.finalizers
             .iter()
@@ -156,7 +156,7 @@ impl Subject {
     }
 }
 
-/// An object that can be protected.
+/// An object that can carry the in-use finalizer.
 pub(super) trait Protected: Resource {
     fn subject(&self) -> Subject;
 }

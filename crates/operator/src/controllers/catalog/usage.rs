@@ -1,8 +1,7 @@
-//! Workspaces, templates, managers -> who uses what (pure).
+//! Workspaces, templates, managers -> which workspace uses what (pure).
 //!
-//! A workspace uses what it refers to from the moment at which it is about to get its first child until it is gone: running,
-//! stopped, or in the middle of being deleted. One that never got anything, because the object was being deleted already or a rule
-//! was broken, uses nothing.
+//! A workspace uses what it refers to from just before its first child until it is gone: running, stopped or being deleted. A
+//! workspace that never got a child uses nothing. That happens when the object was already being deleted, or a rule was broken.
 
 use std::collections::HashMap;
 
@@ -17,10 +16,10 @@ use kube::ResourceExt as _;
 use super::subject::{Key, Kind};
 use crate::cache::observed::Identity;
 
-/// Every object by kind, namespace (empty for kinds of the whole cluster) and name.
+/// Every object by kind, namespace (empty for cluster-scoped kinds) and name.
 pub(super) type Index = HashMap<(Kind, String, String), Key>;
 
-/// What names are looked up in.
+/// The objects, by name.
 pub(super) struct Catalogue<'a> {
     templates: HashMap<&'a str, &'a WorkspaceTemplate>,
     default_manager: Option<&'a str>,
@@ -40,7 +39,7 @@ impl<'a> Catalogue<'a> {
         }
     }
 
-    /// What a workspace refers to at present.
+    /// The names that a workspace refers to now.
     fn named<'b>(&'b self, workspace: &'b Workspace) -> [Option<&'b str>; 3] {
         let spec = &workspace.spec;
         let name = spec.template_ref.as_deref();
@@ -55,7 +54,7 @@ impl<'a> Catalogue<'a> {
     }
 }
 
-/// Whether the workspace refers to the object at present, or was resolved to it.
+/// Whether the workspace refers to the object now, or its status was resolved to it.
 pub(super) fn refers(key: &Key, workspace: &Workspace, catalogue: &Catalogue<'_>) -> bool {
     let place = match key.kind {
         Kind::Template => 0,
@@ -70,14 +69,14 @@ pub(super) fn refers(key: &Key, workspace: &Workspace, catalogue: &Catalogue<'_>
             || resolved.is_some_and(|resolved| recorded(key, workspace, resolved)))
 }
 
-/// Whether the workspace has got anything of its own. `children`: Service, network policy, claim and Deployment of its name, as far as they
-/// exist; they may be somebody else's.
+/// Whether the workspace has any child. `children`: the Service, network policy, claim and Deployment of its name, if they exist. They
+/// may have another owner.
 pub(super) fn has_started(identity: &Identity, children: [Option<&ObjectMeta>; 4]) -> bool {
     children.into_iter().flatten().any(|meta| identity.owns(meta))
 }
 
-/// Whether a workspace uses the object. `named`: it refers to it at present; `is_held`: it was let in by this process;
-/// `has_begun`: there are children of it.
+/// Whether a workspace uses the object. `named`: it refers to it now. `is_held`: this process admitted it. `has_started`: it has
+/// children.
 pub(super) fn uses(
     key: &Key,
     workspace: &Workspace,
@@ -93,15 +92,15 @@ pub(super) fn uses(
     }
 }
 
-/// Whether the status says that the workspace may not begin to use an object of this kind, for that is being deleted. What it has got
-/// it got with another one.
+/// Whether the status says that the workspace was rejected because an object of this kind is being deleted. Its children were made
+/// with another object.
 fn was_turned_away(kind: Kind, workspace: &Workspace) -> bool {
     let conditions = workspace.status.as_ref().map(|status| &*status.conditions);
     let valid = condition::find(conditions.unwrap_or_default(), VALID);
     valid.is_some_and(|valid| valid.status == "False" && valid.reason == kind.terminating())
 }
 
-/// Whether the object is among what the workspace was last resolved to.
+/// Whether the object is among those that the workspace was last resolved to.
 fn recorded(key: &Key, workspace: &Workspace, resolved: &Resolved) -> bool {
     let name = Some(&key.name);
     match key.kind {
@@ -115,7 +114,7 @@ fn recorded(key: &Key, workspace: &Workspace, resolved: &Resolved) -> bool {
     }
 }
 
-/// How many workspaces use each object; those that none uses are left out.
+/// How many workspaces use each object. Unused objects are left out.
 pub(super) fn lister<'a>(
     workspaces: impl IntoIterator<Item = &'a Workspace>,
     catalogue: &Catalogue<'_>,

@@ -1,11 +1,11 @@
-//! Template, manager or profile, settings -> whether it is as it should be, and why not (pure).
+//! Template, manager or profile, settings -> whether it is valid, and why not (pure).
 
 use api::{WorkspaceExecutionProfile, WorkspaceManager, WorkspaceTemplate, condition::reason};
 use rules::{Settings, Violation, Violations, routes::kinds_of};
 
 use crate::cache::routes::RouteStore;
 
-/// What is said of an object in its condition.
+/// The content of an object's condition.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Validation {
     pub(super) holds: bool,
@@ -38,7 +38,7 @@ pub(super) fn template(template: &WorkspaceTemplate, settings: &Settings) -> Val
     )
 }
 
-/// The same of a template that was found without fault, if `missing` says that it names something which does not exist.
+/// The same validation result of a valid template, or an invalid one if `missing` says that a named object does not exist.
 pub(super) fn naming(template: Validation, missing: Option<(&'static str, Violation)>) -> Validation {
     match missing {
         Some((reason, violation)) if template.holds => Validation {
@@ -58,7 +58,7 @@ pub(super) fn profile(profile: &WorkspaceExecutionProfile, settings: &Settings) 
     )
 }
 
-/// Whether workspaces can be reached by a manager. A kind that is not installed breaks no rule, nor does a gateway that serves another.
+/// Whether workspaces are reachable through a manager. A kind that is not installed breaks no rule, nor does a gateway of another kind.
 pub(super) fn manager(manager: &WorkspaceManager, settings: &Settings, routes: &RouteStore) -> Validation {
     let validation = Validation::of(
         rules::validate::manager(manager, settings),

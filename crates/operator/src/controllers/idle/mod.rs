@@ -1,19 +1,19 @@
-//! Running workspaces -> those that nobody uses are stopped (docs/idle.md).
+//! Running workspaces -> those that are idle are stopped (IO; docs/idle.md).
 //!
-//! Each pass says here what there is to ask of its workspace, and takes from here what its status says about it:
+//! Each reconcile registers here what to ask of its workspace, and reads from here what its status says about activity:
 //!
-//! | file | in -> out |
+//! | file | input -> output |
 //! |---|---|
-//! | `subject.rs` | valid workspace, its ready pod -> whom to ask what, and when to stop it |
-//! | `book.rs` | subjects, answers -> who is asked next, what is known, who is to be stopped |
-//! | `reconcile.rs` | book -> questions, a few at a time, by one task |
-//! | `ask.rs`, `tls.rs` | subject -> answer of its pod |
-//! | `read.rs` | bodies of answers -> times of last activity |
-//! | `tell.rs` | what is known -> status |
-//! | `stop.rs` | whom nobody uses -> `spec.desiredStatus: Stopped` |
+//! | `subject.rs` | valid workspace, its ready pod -> which pod to ask what, and when to stop it (pure) |
+//! | `book/` | subjects, answers -> the next pod to ask, known activity, workspaces to stop |
+//! | `reconcile.rs` | book -> requests, a few at a time, by one task (IO) |
+//! | `ask/`, `tls.rs` | subject -> answer of its pod (IO) |
+//! | `read.rs` | bodies of answers -> times of last activity (pure) |
+//! | `tell.rs` | known activity -> status (pure) |
+//! | `stop.rs` | an idle workspace -> `spec.desiredStatus: Stopped` (IO) |
 //!
-//! Nothing stops a workspace but its pod's own answer, read just now and once before: neither silence, nor an error, nor what an
-//! earlier leader knew. So only the leader asks, and a change of leaders at most delays a stop.
+//! A workspace is stopped only because of its pod's own answers: one just now and one before. Silence, errors and state of an earlier
+//! leader never stop it. So only the leader asks, and a change of leaders at most delays a stop.
 
 mod ask;
 mod book;
@@ -41,7 +41,7 @@ pub use self::{
 };
 use crate::{cache::observed::Observed, context::Context};
 
-/// Says whom to ask from now on, and completes a new status by what is known of the workspace's use. `status`: as it follows from
+/// Registers what to ask of the workspace, and completes a new status with its known activity. `status`: as it follows from
 /// everything else. IO: none; in memory.
 pub fn attend(
     context: &Context,
@@ -63,7 +63,7 @@ pub fn attend(
     say_why(status);
 }
 
-/// Lets the words beside the phase say which rule stopped the workspace.
+/// Adds to the message beside the phase which rule stopped the workspace.
 fn say_why(status: &mut WorkspaceStatus) {
     let Some(because) = status
         .stopped_because

@@ -1,4 +1,4 @@
-//! Bodies of answers -> times of last activity (pure). Whatever is not understood is an error, never a time.
+//! Bodies of answers -> times of last activity (pure). An unknown format is an error, never a time.
 
 use api::workspace::TimestampFormat;
 use jiff::Timestamp;
@@ -7,10 +7,10 @@ use serde_json::Value;
 
 /// Seconds since 1970 beyond this (the year 5138) are milliseconds.
 const LARGEST_SECONDS: f64 = 1e11;
-/// Seconds; where clocks differ by more, one of them is so wrong that nothing either of them says is believed.
+/// Largest clock difference, in seconds. Beyond it one clock is so wrong that times of that pod are not used.
 const MOST_SKEW: i64 = 3600;
 
-/// One source of what is known, and the latest activity that it tells of, if it tells of any.
+/// One source of activity, and the latest activity that it reports, if any.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Signal {
     /// `server`, `kernels`, `terminals` or `endpoint`.
@@ -19,7 +19,7 @@ pub struct Signal {
     pub last_activity: Option<Timestamp>,
 }
 
-/// What a pod says of its use.
+/// The activity that a pod reports.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Reading {
     /// Each source that was read.
@@ -28,16 +28,16 @@ pub struct Reading {
     pub skew: i64,
 }
 
-/// Our clock, and how a pod's differs from it.
+/// Our clock, and its difference from a pod's clock.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Clock {
     now: Timestamp,
-    /// Seconds by which ours is ahead.
+    /// Seconds by which our clock is ahead.
     pub(super) skew: i64,
 }
 
 impl Clock {
-    /// `now`: here when the answer came. `theirs`: there, by the answer's `Date`, if it has one.
+    /// `now`: our time when the answer came. `theirs`: the pod's time from the answer's `Date` header, if any.
     pub(super) fn compare(now: Timestamp, theirs: Option<Timestamp>) -> Result<Self, String> {
         let skew = theirs.map_or(0, |theirs| now.as_second() - theirs.as_second());
         if skew.abs() > MOST_SKEW {
@@ -49,7 +49,7 @@ impl Clock {
         Ok(Self { now, skew })
     }
 
-    /// A time over there, by our clock. One that has not come yet is now.
+    /// A time of the pod by our clock. A time in the future becomes now.
     fn ours(self, time: Timestamp) -> Timestamp {
         moved(time, self.skew).min(self.now)
     }
@@ -79,7 +79,7 @@ struct Terminal {
     last_activity: Option<String>,
 }
 
-/// What Jupyter says of itself: requests of people, and more.
+/// The activity that Jupyter reports for the server: requests of users, and more.
 pub(super) fn server(body: &[u8], clock: Clock) -> Result<Signal, String> {
     let status: Status = parsed(body)?;
     Ok(Signal {
@@ -88,7 +88,7 @@ pub(super) fn server(body: &[u8], clock: Clock) -> Result<Signal, String> {
     })
 }
 
-/// What it says of its kernels. One that computes is used now, however long that takes.
+/// The activity of its kernels. A kernel that computes is used now, however long it takes.
 pub(super) fn kernels(body: &[u8], clock: Clock) -> Result<Signal, String> {
     let kernels: Vec<Kernel> = parsed(body)?;
     let times = kernels.iter().map(|kernel| {
@@ -104,7 +104,7 @@ pub(super) fn kernels(body: &[u8], clock: Clock) -> Result<Signal, String> {
     })
 }
 
-/// What it says of its terminals: what was typed there, or came out.
+/// The activity of its terminals: input or output.
 pub(super) fn terminals(body: &[u8], clock: Clock) -> Result<Signal, String> {
     let terminals: Vec<Terminal> = parsed(body)?;
     let times = terminals
@@ -153,7 +153,7 @@ pub(super) fn date(header: &str) -> Option<Timestamp> {
 }
 
 fn parsed<'a, T: Deserialize<'a>>(body: &'a [u8]) -> Result<T, String> {
-    // What is wrong with it is not told: messages must not carry what the application says.
+    // The parse error is dropped: messages must not contain text of the application.
     serde_json::from_slice(body).map_err(|_| "the answer is not the JSON that was expected".to_owned())
 }
 
@@ -163,7 +163,7 @@ fn rfc3339(text: &str) -> Result<Timestamp, String> {
     time.map_err(|_| "the answer's time cannot be read as RFC 3339".to_owned())
 }
 
-/// 0 is what servers say whom nobody has used yet: no time.
+/// Servers report 0 as long as no user was active: no time.
 fn unix(number: Option<f64>) -> Result<Option<Timestamp>, String> {
     let unreadable = || "the answer's time cannot be read as seconds or milliseconds since 1970".to_owned();
     let number = number
@@ -313,7 +313,7 @@ mod tests {
 
     #[test]
     fn a_server_that_nobody_has_used_yet_tells_of_no_activity() {
-        // code-server's own words.
+        // The text that code-server returns.
         let body = br#"{"status":"expired","lastHeartbeat":0}"#;
         let path = ["lastHeartbeat".to_owned()];
         assert_eq!(time(timestamp(body, &path, TimestampFormat::Unix, clock())), None);

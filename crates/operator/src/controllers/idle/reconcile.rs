@@ -1,4 +1,4 @@
-//! Book -> pods asked when it is their time, a few at once; statuses written, workspaces stopped (IO).
+//! Book -> due pods asked, a few at a time; statuses written, idle workspaces stopped (IO).
 
 use std::{collections::HashMap, time::Duration};
 
@@ -18,14 +18,14 @@ use crate::{
     support::failure::{is_everyday, message_of, reason_of},
 };
 
-/// Most pods that are asked at the same time.
+/// Most pods that are asked concurrently.
 const AT_ONCE: usize = 32;
-/// Most pods of one namespace that are asked at the same time: those that never answer keep only each other waiting.
+/// Most pods of one namespace that are asked concurrently. Pods that never answer delay only pods of their own namespace.
 const AT_ONCE_IN_NAMESPACE: usize = 8;
-/// A write that takes longer has got stuck; it is given up and tried again after the next answer.
+/// A write that takes longer is stuck. It is cancelled and retried after the next answer.
 const LIMIT: Duration = Duration::from_secs(15);
 
-/// Asks until shutdown. Whom, the passes say.
+/// Asks pods until shutdown. The workspace reconciles register which.
 pub async fn run(context: &Context, asker: &Asker, shutdown: &CancellationToken) {
     let book = &context.idle;
     let mut under_way = FuturesUnordered::new();
@@ -42,7 +42,7 @@ pub async fn run(context: &Context, asker: &Asker, shutdown: &CancellationToken)
                 namespace
             }));
         }
-        // Who is due already waits for one of those under way.
+        // At the limit, due pods wait for a request in progress to end.
         let next = book.next(now).filter(|_| under_way.len() < AT_ONCE);
         let due = async {
             match next {
@@ -92,7 +92,7 @@ async fn check(context: &Context, asker: &Asker, job: Job) {
     }
 }
 
-/// Stops a workspace. What fails is tried again when its pod has answered once more.
+/// Stops a workspace. A failed stop is retried when its pod has answered once more.
 async fn end(context: &Context, job: &Job, now: jiff::Timestamp) {
     let stopped = tokio::time::timeout(LIMIT, stop::stop(context, &job.subject, now)).await;
     let error = match stopped {
@@ -120,7 +120,7 @@ async fn end(context: &Context, job: &Job, now: jiff::Timestamp) {
     }
 }
 
-/// Whether the status tells something else.
+/// Whether the status reports something else.
 fn differs(context: &Context, job: &Job, usage: &Usage) -> bool {
     let identity = &job.subject.identity;
     let cache = &context.stores.workspaces;

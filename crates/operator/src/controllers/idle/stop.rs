@@ -1,4 +1,4 @@
-//! A workspace that nobody uses -> `spec.desiredStatus: Stopped`, and why (IO).
+//! An idle workspace -> `spec.desiredStatus: Stopped`, and why (IO).
 
 use std::{fmt, str::FromStr};
 
@@ -23,7 +23,7 @@ use crate::{
     context::Context,
 };
 
-/// Which rule stopped which run, and when, as the annotation has it: `Idle 2026-01-31T12:00:00Z <run>`.
+/// Which rule stopped which run, and when. The annotation has the form `Idle 2026-01-31T12:00:00Z <run>`.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Because {
     /// The rule.
@@ -61,7 +61,7 @@ impl FromStr for Because {
     }
 }
 
-/// The rule that stopped the workspace, if it is stopped and a rule ended its last run.
+/// The rule that stopped the workspace, if the workspace is stopped and a rule ended its last run.
 pub fn stopped_because(workspace: &Workspace, observed: &Observed) -> Option<StoppedBecause> {
     if workspace.spec.desired_status != DesiredStatus::Stopped {
         return None;
@@ -73,7 +73,7 @@ pub fn stopped_because(workspace: &Workspace, observed: &Observed) -> Option<Sto
     })
 }
 
-/// Stops the workspace, unless anything about it has changed since its pod was asked. Says whether it was stopped.
+/// Stops the workspace, unless anything about it has changed since its pod was asked. Returns whether it was stopped.
 pub(super) async fn stop(context: &Context, subject: &Subject, now: Timestamp) -> Result<bool, kube::Error> {
     let identity = &subject.identity;
     let cache = &context.stores.workspaces;
@@ -110,7 +110,7 @@ pub(super) async fn stop(context: &Context, subject: &Subject, now: Timestamp) -
             Ok(true)
         }
         Err(error) if has_changed(&error, &workspaces, &workspace).await => {
-            // Whether that was its start is seen with the next answer.
+            // The next answer shows whether the change was a start.
             tracing::info!(
                 workspace = identity.key(),
                 "the workspace changed and is not stopped"
@@ -121,7 +121,7 @@ pub(super) async fn stop(context: &Context, subject: &Subject, now: Timestamp) -
     }
 }
 
-/// Whether a stop failed because somebody else wrote the workspace. A test that fails is answered like a spec that breaks a rule.
+/// Whether a stop failed because another client wrote the workspace. The API server answers a failed JSON patch test like an invalid spec.
 async fn has_changed(
     error: &kube::Error,
     workspaces: &Api<PartialObjectMeta<Workspace>>,
@@ -137,12 +137,12 @@ async fn has_changed(
     }
 }
 
-/// Whether the API server, or what it asks, does not want the workspace stopped.
+/// Whether the API server or an admission webhook refuses the stop.
 pub(super) fn is_refusal(error: &kube::Error) -> bool {
     matches!(error, kube::Error::Api(status) if matches!(status.code, 400 | 403 | 422))
 }
 
-/// Whether it is the workspace, with the spec, that the subject came from.
+/// Whether it is the same workspace, with the spec from which the subject was made.
 fn is_still(workspace: &Workspace, subject: &Subject) -> bool {
     let meta = &workspace.metadata;
     meta.uid.as_ref() == Some(&subject.identity.uid)
@@ -151,7 +151,7 @@ fn is_still(workspace: &Workspace, subject: &Subject) -> bool {
         && workspace.spec.desired_status == DesiredStatus::Running
 }
 
-/// Tests that nobody has changed the workspace since. A write that changes nothing is not stored, and cannot be seen.
+/// Tests that the workspace has not changed since. A write that changes nothing is not stored, and cannot be seen.
 fn patch(workspace: &Workspace, because: &Because) -> Result<JsonPatch, serde_json::Error> {
     let pointer = STOPPED_BECAUSE.replace('~', "~0").replace('/', "~1");
     let because = because.to_string();

@@ -1,4 +1,4 @@
-//! Valid workspace, observed state, status -> whom to ask whether the workspace is used (pure).
+//! Valid workspace, observed state, status -> which pod to ask about activity (pure).
 
 use std::{net::IpAddr, time::Duration};
 
@@ -12,31 +12,31 @@ use crate::{
     plan::record,
 };
 
-/// A running workspace that is stopped when nobody uses it.
+/// A running workspace that stops when idle.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Subject {
     /// Which workspace.
     pub identity: Identity,
-    /// Generation of its spec from which this follows: none of this is done to another one.
+    /// Generation of its spec from which this follows. No stop is applied to another generation.
     pub generation: Option<i64>,
     /// Its current run.
     pub run_id: String,
-    /// Address of its own pod, as the API server has it: nothing else is ever asked.
+    /// Address of its own pod, from the API server. Requests go to no other address.
     pub address: IpAddr,
-    /// Port of the question.
+    /// Port of the request.
     pub port: u16,
-    /// What it is asked.
+    /// The request.
     pub question: Question,
-    /// Time without activity after which it is stopped.
+    /// Idle timeout after which it is stopped.
     pub timeout: Duration,
-    /// Since when people can use it: a whole timeout passes from then on in any case.
+    /// Since when users can use it. At least one full timeout passes from then on.
     pub since: Timestamp,
-    /// The latest activity that its status tells of, in this run.
+    /// The latest activity in its status, in this run.
     pub known: Option<Timestamp>,
 }
 
 impl Subject {
-    /// How long to wait between two questions.
+    /// The wait between two requests.
     pub fn interval(&self) -> Duration {
         (self.timeout / 10)
             .min(Duration::from_mins(1))
@@ -54,7 +54,7 @@ impl Subject {
     }
 }
 
-/// Whom to ask; nobody, unless the workspace's pod is ready and it is to be stopped for idleness. `status`: the new one.
+/// The pod to ask. `None` unless the workspace's pod is ready and an idle rule applies. `status`: the new one.
 pub(super) fn of(
     workspace: &Workspace,
     valid: &ValidWorkspace,
@@ -87,21 +87,21 @@ pub(super) fn of(
     })
 }
 
-/// The question in the folder that the application knows, since the manager's routing may have changed while it ran.
+/// The question with the base path of the running application, because the manager's routing may have changed since its start.
 fn question_of_run(valid: &ValidWorkspace, today: &Question, started_from: Option<&str>) -> Question {
     let now = valid.base_path.as_deref().unwrap_or_default();
     let then = started_from.and_then(record::base_path).unwrap_or_default();
     today.clone().moved(now, &then)
 }
 
-/// Whether somebody deleted the disk: its files are there for as long as the pod runs, and people are told to save them. A claim that
-/// the workspace only names does not count: whoever makes and deletes one could never be stopped.
+/// Whether the own disk was deleted: its files exist only while the pod runs, and users are told to save them. A claim that the
+/// workspace only names does not count. Otherwise a user who makes and deletes such a claim could prevent the idle stop.
 pub(super) fn is_last_of_its_disk(observed: &Observed) -> bool {
     let own = observed.own_claim();
     own.is_some_and(|claim| claim.metadata.deletion_timestamp.is_some())
 }
 
-/// When the application last started, and the pod became ready, whichever came later.
+/// When the application last started or the pod became ready, whichever is later.
 fn usable_since(pod: &Pod) -> Option<Timestamp> {
     let status = pod.status.as_ref()?;
     let mut containers = status.container_statuses.iter().flatten();

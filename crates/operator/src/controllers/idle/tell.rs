@@ -1,5 +1,6 @@
-//! What is known of a workspace's use -> its status (pure). What was told stands as long as it is nearly true: each word costs a
-//! write.
+//! Known activity of a workspace -> its status (pure).
+//!
+//! A reported time stays while it is approximately true, because each change costs a write.
 
 use std::time::Duration;
 
@@ -12,7 +13,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 
 use super::book::Usage;
 
-/// Sets what a status tells of idleness. `before`: the status as it was; `None`: nobody is asked.
+/// Sets the fields about activity in a status. `before`: the previous status. `None`: no pod is asked.
 pub(super) fn complete(
     status: &mut WorkspaceStatus,
     before: Option<&WorkspaceStatus>,
@@ -24,7 +25,7 @@ pub(super) fn complete(
     status.idle = idle;
 }
 
-/// Whether a status is to be written anew.
+/// Whether a status has to be written again.
 pub(super) fn differs(status: &WorkspaceStatus, usage: &Usage) -> bool {
     let mut next = status.clone();
     complete(&mut next, Some(status), Some(usage));
@@ -97,7 +98,7 @@ fn seconds(span: Duration) -> SignedDuration {
     SignedDuration::try_from(span).unwrap_or(SignedDuration::MAX)
 }
 
-/// Status knows whole seconds.
+/// The status keeps whole seconds.
 fn to_second(time: Timestamp) -> Timestamp {
     Timestamp::from_second(time.as_second()).unwrap_or(time)
 }
@@ -182,7 +183,7 @@ mod tests {
         let first = next(&running(10), &usage(0));
         let mut other = first.clone();
         other.resolved = running(11).resolved;
-        // `before` still tells of the timeout of 11 minutes.
+        // `before` still has the timeout of 11 minutes.
         assert_eq!(stop(&next(&other, &usage(5))), Some(605));
     }
 

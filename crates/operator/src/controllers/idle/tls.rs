@@ -1,7 +1,7 @@
 //! Connection to a pod -> the same with TLS, whatever its certificate (IO).
 //!
-//! Whom we talk to is decided by the address, which is the pod's own by the API server's word. Nobody issues certificates for such
-//! addresses, nothing secret is sent, and what comes back is believed of the workspace itself only.
+//! The address decides which pod answers, and the API server reports it as the pod's own. No authority issues certificates for such
+//! addresses. The request holds no secret, and the answer affects only the workspace itself.
 
 use std::{io, net::IpAddr, sync::Arc};
 
@@ -47,7 +47,7 @@ impl Tls {
     }
 }
 
-/// Takes any certificate, but only from who has its key.
+/// Accepts any certificate, but requires proof of its private key.
 #[derive(Debug)]
 struct AnyCertificate(Arc<CryptoProvider>);
 

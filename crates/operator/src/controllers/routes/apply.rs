@@ -1,6 +1,6 @@
-//! Wish, routes that are there -> routes as wished (IO): server-side apply, and only where something differs.
+//! Desired routes, existing routes -> routes as desired (IO), written only where they differ.
 //!
-//! As with other children, a write says what it expects to find, and an object that is not ours is never written to.
+//! As with other children, a write carries its precondition, and an object of another owner is never written.
 
 use std::sync::Arc;
 
@@ -28,18 +28,18 @@ use crate::{
     support::failure::message_of,
 };
 
-/// A route could not be written or deleted, in a way that passes by itself.
+/// A route could not be written or deleted. The error is transient.
 #[derive(Debug, thiserror::Error)]
 #[error("the {kind} cannot be written: {}", message_of(.source))]
 pub struct Error {
     /// Kind of the object.
     pub kind: String,
-    /// Why it was not.
+    /// The reason.
     #[source]
     pub source: kube::Error,
 }
 
-/// Whether a workspace has routes that are objects.
+/// Whether a workspace has route objects.
 pub fn has_any(context: &Context, identity: &Identity) -> bool {
     !own(context, identity).is_empty()
 }
@@ -52,7 +52,7 @@ fn own(context: &Context, identity: &Identity) -> Vec<Live> {
     own.collect()
 }
 
-/// Brings the routes of a workspace to what is wished, and says what is in the way; the first, if several.
+/// Makes the routes of a workspace as desired. Returns the first blocker, if any.
 pub async fn settle(
     context: &Context,
     identity: &Identity,
@@ -82,15 +82,15 @@ pub async fn settle(
     Ok(placed.blocker)
 }
 
-/// What came of writing the routes.
+/// Result of writing the routes.
 struct Placed {
     blocker: Option<Blocker>,
-    /// Whether an object is not there that others may refer to. What asks who somebody is may be such an object: none of them
-    /// may be left then, or they would do without it, or with one that is somebody else's.
+    /// Whether an object is missing that others may refer to, such as one that authenticates users. Then none of the routes may be left:
+    /// they would work without it, or with an object of another owner.
     gap: bool,
 }
 
-/// Writes the routes one after the other, and none after one that cannot be written.
+/// Writes the routes in order, and none after one that cannot be written.
 async fn place(context: &Context, identity: &Identity, desired: &[Route]) -> Result<Placed, Error> {
     let mut ready = Vec::new();
     for route in desired {
@@ -105,7 +105,7 @@ async fn place(context: &Context, identity: &Identity, desired: &[Route]) -> Res
             Err(blocker) => return Ok(Placed::after(Some(blocker), false)),
         }
     }
-    // Whose name is taken shows before anything is made that would refer to it.
+    // Check that no name is taken before an object is made that would refer to that name.
     if ready.len() > 1 {
         for writer in ready.iter().filter(|writer| writer.cached().is_none()) {
             if let Some(blocker) = writer.taken().await? {
@@ -140,10 +140,10 @@ impl Placed {
     }
 }
 
-/// Deletes every route of a workspace that is being deleted, and names those that are still there.
+/// Deletes every route of a workspace that is being deleted. Returns the names of those that still exist.
 ///
 /// # Errors
-/// The API server's, if it passes by itself.
+/// An API error that is transient.
 pub async fn remove(context: &Context, identity: &Identity) -> Result<Vec<String>, kube::Error> {
     for live in own(context, identity) {
         delete(context, identity, &live)
@@ -154,7 +154,7 @@ pub async fn remove(context: &Context, identity: &Identity) -> Result<Vec<String
     Ok(left.iter().map(|live| live.kind.kind.clone()).collect())
 }
 
-/// Where the API server keeps a route's kind; `None` while a look is on its way, and what it finds wakes us.
+/// The API resource of a route's kind. `None` while it is being looked up; the result triggers a reconcile.
 fn footing(context: &Context, route: &Route) -> Result<Option<ApiResource>, Blocker> {
     let store = &context.stores.routes;
     match store.footing(&route.kind) {
@@ -171,7 +171,7 @@ fn footing(context: &Context, route: &Route) -> Result<Option<ApiResource>, Bloc
     }
 }
 
-/// What the write of one route needs.
+/// Everything that the write of one route needs.
 struct Writer<'a> {
     context: &'a Context,
     identity: &'a Identity,
@@ -185,7 +185,7 @@ impl Writer<'_> {
         store.get(&self.route.kind, &self.identity.namespace, &self.route.name)
     }
 
-    /// What is in the way if the name is another's.
+    /// The blocker if the name belongs to an object of another owner.
     async fn taken(&self) -> Result<Option<Blocker>, Error> {
         let found = self.api().get_opt(&self.route.name).await;
         let found = found.map_err(|error| self.error(error))?;
@@ -213,7 +213,7 @@ impl Writer<'_> {
         }
     }
 
-    /// Makes what is absent. If the name is taken, what is there is looked at like any other.
+    /// Makes an absent route. If the name is taken, the existing object is handled like any other.
     async fn make(&self, planned: Value) -> Result<Option<Blocker>, Error> {
         let mut intent = planned.clone();
         intent["metadata"]["resourceVersion"] = json!(kit::ABSENT);
@@ -302,7 +302,7 @@ impl Writer<'_> {
     }
 }
 
-/// Deletes a route that is ours and not yet on its way out, and no other of its name.
+/// Deletes a route that is ours and not yet being deleted, and no other object of its name.
 async fn delete(context: &Context, identity: &Identity, live: &Live) -> Result<(), Error> {
     let store = &context.stores.routes;
     let (Some(Footing::Known(resource)), meta) = (store.footing(&live.kind), &live.object.metadata) else {
@@ -325,7 +325,7 @@ async fn delete(context: &Context, identity: &Identity, live: &Live) -> Result<(
         Ok(either) => {
             context.metrics.write("delete");
             match either.left() {
-                // Somebody's finalizer holds it.
+                // A finalizer of another controller keeps it.
                 Some(object) if object.metadata.deletion_timestamp.is_some() && is_held(&object) => {
                     store.saw(&live.kind, object);
                 }
@@ -333,7 +333,7 @@ async fn delete(context: &Context, identity: &Identity, live: &Live) -> Result<(
             }
             Ok(())
         }
-        // Gone already, or another object by now.
+        // It is gone already, or a new object has its name.
         Err(kube::Error::Api(status)) if status.code == 404 => {
             store.gone(&live.kind, &identity.namespace, name);
             Ok(())

@@ -1,4 +1,4 @@
-//! Verdict, desired status and observed state -> which routes there ought to be (pure).
+//! Validation result, desired status, observed state -> which routes should exist (pure).
 
 use api::workspace::DesiredStatus;
 use rules::{
@@ -8,26 +8,26 @@ use rules::{
 
 use crate::cache::observed::Observed;
 
-/// Which routes a workspace ought to have.
+/// Which routes a workspace should have.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Desired<'a> {
     /// Exactly these.
     These(&'a [Route]),
-    /// Those that it has; why nobody knows better, if that is somebody's fault.
+    /// The existing ones. The violations that prevent a better answer, if a user can fix them.
     AsTheyAre(Option<&'a Violations>),
     /// None at all.
     None,
 }
 
-/// Which routes a workspace ought to have. They appear when the pod is ready for the first time in a run, stay while it is
-/// replaced, and go when a stop is asked for, whatever else is wrong. `has` is whether there are any.
+/// Which routes a workspace should have. They are made when the pod is ready for the first time in a run. They stay while it is
+/// replaced. They are removed when a stop is requested, even if other things are wrong. `has`: whether routes exist.
 pub fn desired<'a>(
     desired: DesiredStatus,
     valid: Option<&'a ValidWorkspace>,
     observed: &Observed,
     has: bool,
 ) -> Desired<'a> {
-    // A restart has a moment without pods; objects that a proxy or a certificate hangs on outlast it.
+    // During a restart there are no pods for a moment. Objects that a proxy or a certificate depends on must outlast it.
     let on = desired == DesiredStatus::Running && (has || observed.wanted_pods() > 0);
     match valid.map(|valid| &valid.routes) {
         _ if !on => Desired::None,

@@ -1,8 +1,8 @@
 //! Planned object, live object -> whether the live one is as planned (pure).
 //!
-//! The API server fills in fields, so the live object may hold more than was planned. What somebody else changed, also by
-//! adding to a list, and what the manager no longer asks for shows in the record of who set which field: it must be ours for
-//! exactly the fields that are planned.
+//! The API server fills in fields, so the live object may hold more than planned. `managedFields` shows other differences: changes and
+//! list items of other field managers, and fields that the manager no longer requests. Our field manager must own exactly the planned
+//! fields.
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ManagedFieldsEntry;
 use kube::api::DynamicObject;
@@ -10,14 +10,14 @@ use serde_json::Value;
 
 use crate::cache::external_changes::is_our_apply;
 
-/// Whether nothing is to be written.
+/// Whether nothing has to be written.
 pub(super) fn is_as_planned(live: &DynamicObject, planned: &Value) -> bool {
     let Ok(live_value) = serde_json::to_value(live) else {
         return false;
     };
     let mut planned = planned.clone();
     if let Some(object) = planned.as_object_mut() {
-        // Items of a list do not repeat these.
+        // `managedFields` of list items do not contain these.
         object.remove("apiVersion");
         object.remove("kind");
     }
@@ -29,10 +29,10 @@ pub(super) fn is_as_planned(live: &DynamicObject, planned: &Value) -> bool {
             .is_none_or(|all| ours(all, &planned))
 }
 
-/// Whether `live` has every value that is planned. Lists must agree item by item.
+/// Whether `live` has every planned value. Lists must be equal item by item.
 fn covers(live: &Value, planned: &Value) -> bool {
     match (live, planned) {
-        // Nothing is what applying it leaves.
+        // Applying null leaves no field.
         (_, Value::Null) => true,
         (Value::Object(live), Value::Object(planned)) => planned
             .iter()
@@ -54,7 +54,7 @@ fn ours(record: &[ManagedFieldsEntry], planned: &Value) -> bool {
         return false;
     };
     let mut planned = planned.clone();
-    // Of name and namespace no record is kept.
+    // `managedFields` has no entries for name and namespace.
     if let Some(metadata) = planned["metadata"].as_object_mut() {
         metadata.remove("name");
         metadata.remove("namespace");
@@ -62,12 +62,12 @@ fn ours(record: &[ManagedFieldsEntry], planned: &Value) -> bool {
     holds(&fields.0, &planned)
 }
 
-/// Whether the record holds every planned field, and no other.
+/// Whether `managedFields` has every planned field, and no other.
 fn holds(fields: &Value, planned: &Value) -> bool {
     let (Some(fields), Some(planned)) = (fields.as_object(), planned.as_object()) else {
         return true;
     };
-    // A map that is set as a whole has no record of its keys.
+    // A map that is set as a whole has no entries for its keys.
     if fields.keys().all(|key| !key.starts_with("f:")) {
         return true;
     }

@@ -1,8 +1,8 @@
-//! Routes that are objects: made while a workspace runs, put right when they are changed, removed when it stops.
+//! Routes as Kubernetes objects: made on start, corrected on changes, removed on stop (IO).
 //!
-//! `cache/routes.rs` holds what the watches of `watch` see. So routes are found by label and owner, whichever manager asked for them and
-//! however often the operator was replaced: no other record is kept. `desired` says what there ought to be, `object` and `diff`
-//! turn that into what to write, `apply` writes.
+//! `cache/routes.rs` stores what the watches of `watch` see. Routes are found by label and owner, independent of the manager that
+//! requested them and of operator restarts. There is no other record. `desired` returns which routes should exist. `object` and `diff`
+//! compute the write, and `apply` sends it.
 
 mod apply;
 mod desired;

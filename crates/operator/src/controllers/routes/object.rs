@@ -1,14 +1,14 @@
-//! Route and whose it is -> the object as it is applied (pure).
+//! Route and its workspace -> the object as it is applied (pure).
 
 use rules::routes::Route;
 use serde_json::{Map, Value, json};
 
 use crate::{cache::observed::Identity, plan};
 
-/// Role of every route among a workspace's children.
+/// Component label of every route.
 const COMPONENT: &str = "route";
 
-/// The whole object. Namespace, owner, labels and marks are ours, whatever the manager says.
+/// The whole object. The operator sets namespace, owner and labels, whatever the manager says.
 pub(super) fn object(identity: &Identity, route: &Route) -> Value {
     let meta = plan::meta(identity, COMPONENT);
     let mut object = route.body.clone();

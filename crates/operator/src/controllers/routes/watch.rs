@@ -1,7 +1,7 @@
-//! Allowed kinds -> a watch of each that is installed, and which workspaces to look at (IO).
+//! Allowed kinds -> a watch of each installed kind, and which workspaces to reconcile (IO).
 //!
-//! A kind is looked for once at the start, so that routes are found whoever made them; one that is not installed is looked for
-//! again only while somebody wants it.
+//! Each kind is looked up once at the start, so that existing routes are found, whatever manager requested them. A kind that is not
+//! installed is looked up again only while a manager names it.
 
 use std::{collections::HashMap, sync::Arc, time::Duration};
 
@@ -28,12 +28,12 @@ use crate::{
     support::{failure::message_of, pace::paced},
 };
 
-/// How long a kind that was not there is left alone, however much it is wanted.
+/// Shortest time before a missing kind is looked up again, however often it is requested.
 const PAUSE: Duration = Duration::from_secs(2);
-/// How often a kind is looked for that a manager names.
+/// How often a kind that a manager names is looked up.
 const CHECK_INTERVAL: Duration = Duration::from_secs(30);
 
-/// Whom to look at.
+/// Which workspaces to reconcile.
 type Calls = mpsc::UnboundedSender<Call>;
 
 enum Call {
@@ -41,14 +41,14 @@ enum Call {
     Everybody,
 }
 
-/// Keeps the store of routes filled for as long as the stream is polled, and yields what to look at.
+/// Keeps the store of routes filled while the stream is polled. Yields which workspaces to reconcile.
 pub fn start(
     client: &Client,
     kinds: &[RouteKind],
     stores: &Stores,
 ) -> impl Stream<Item = Trigger> + Send + use<> {
     let (calls, heard) = mpsc::unbounded();
-    // All at once: routes of a kind without a place in the store would be said to be not watched.
+    // All kinds at once: routes of a kind that is missing in the store would be reported as not watched.
     let wanted: HashMap<_, _> = kinds
         .iter()
         .map(|kind| (kind.clone(), stores.routes.allow(kind)))
@@ -73,13 +73,13 @@ pub fn start(
 
 /// Why a kind cannot be used.
 struct Unusable {
-    /// In words, and what to do.
+    /// The reason as a text, and what to do.
     why: String,
-    /// Whether it passes by itself.
+    /// Whether the problem is transient.
     passes: bool,
 }
 
-/// Follows one kind.
+/// Watches one kind.
 struct Follower {
     client: Client,
     stores: Stores,
@@ -117,7 +117,7 @@ impl Follower {
         !managers.is_empty()
     }
 
-    /// Where the API server keeps the kind; or why it cannot be used.
+    /// The API resource of the kind, or why it cannot be used.
     async fn resolve(&self) -> Result<ApiResource, Unusable> {
         let kind = &self.kind;
         let wanted = GroupVersionKind::gvk(kind.group(), kind.version(), &kind.kind);
@@ -135,7 +135,7 @@ impl Follower {
         }
     }
 
-    /// Watches until the kind is gone, and says so.
+    /// Watches until the kind is removed, and returns that reason.
     async fn watch(&self, resource: &ApiResource) -> Unusable {
         let api: Api<DynamicObject> = Api::all_with(self.client.clone(), resource);
         let config = watcher::Config::default().labels(names::WORKSPACE_LABEL);
@@ -154,7 +154,7 @@ impl Follower {
         }
     }
 
-    /// The watch broke and is begun anew. What was listed before still counts, unless rights are missing.
+    /// Handles a broken watch that is restarted. The earlier list still counts, unless rights are missing.
     fn suffer(&self, error: &watcher::Error) {
         tracing::warn!(%error, kind = %self.kind, "the watch of routes broke and is begun anew");
         let why = if has_code(error, 403) {
@@ -199,10 +199,10 @@ impl Follower {
 
     fn call(&self, call: Call) {
         if matches!(call, Call::Everybody) {
-            // Managers that name the kind say so, too.
+            // The status of managers that name the kind reports it as well.
             self.stores.pulse.beat();
         }
-        // Nobody listens any more only when the operator ends.
+        // There is no receiver only when the operator ends.
         let _ = self.calls.unbounded_send(call);
     }
 }

@@ -1,4 +1,4 @@
-//! Share, its workspace and manager, the time -> what is due (pure).
+//! Share, its workspace and manager, the time -> the next write (pure).
 
 use std::time::Duration;
 
@@ -17,31 +17,31 @@ use rules::shares;
 
 use crate::status::{assess::conditions::Conditions, transitions::note};
 
-/// How long a share is kept after its end, so that people see what became of it.
+/// How long a share is kept after its end, so that users see why it ended.
 const KEPT: SignedDuration = SignedDuration::from_hours(1);
 
-/// What a share is judged by.
+/// The input of the decision.
 pub(super) struct Facts<'a> {
     pub(super) share: &'a WorkspaceShare,
-    /// The workspace of its name.
+    /// The workspace with the name in the share.
     pub(super) workspace: Option<&'a Workspace>,
-    /// The UID of a workspace of its name that cannot be read.
+    /// The UID of the workspace of that name, if it cannot be parsed.
     pub(super) unreadable: Option<&'a str>,
     /// The manager that routes to that workspace.
     pub(super) manager: Option<&'a WorkspaceManager>,
-    /// Whether a webhook vouches for who made shares and owns workspaces.
+    /// Whether a webhook attests the creators of shares and the owners of workspaces.
     pub(super) is_vouched: bool,
     pub(super) now: Timestamp,
 }
 
-/// What is to be done about one share.
+/// The next write for one share.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) enum Due {
-    /// It has been over for long.
+    /// Delete it: it ended long enough ago.
     Remove,
-    /// It is bound to a workspace that is not there any more: what an owner reference would have done. To be made sure of first.
+    /// Delete it: its workspace is gone, as an owner reference would do. The caller has to confirm that first.
     Collect,
-    /// This status is to be, and with an owner it is to be removed with its workspace.
+    /// Set this status. With an owner, also set the owner reference, so that the share is deleted with its workspace.
     Keep {
         status: WorkspaceShareStatus,
         owner: Option<OwnerReference>,
@@ -50,7 +50,7 @@ pub(super) enum Due {
     },
 }
 
-/// What is due.
+/// The next write.
 pub(super) fn due(facts: &Facts<'_>) -> Due {
     let Facts {
         share,
@@ -109,7 +109,7 @@ pub(super) fn due(facts: &Facts<'_>) -> Due {
     }
 }
 
-/// The Event that leads from one status to the next, if one does.
+/// The Event for the change from one status to the next, if any.
 pub(super) fn event(before: Option<&WorkspaceShareStatus>, after: &WorkspaceShareStatus) -> Option<Event> {
     let now = condition::find(&after.conditions, ACTIVE)?;
     let then = before.and_then(|before| condition::find(&before.conditions, ACTIVE));

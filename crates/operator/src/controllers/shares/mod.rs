@@ -1,6 +1,6 @@
-//! Shares: bound to a workspace, active or not and why, ended to the second, removed in the end (IO: [`run`]).
+//! Shares -> bound to a workspace, active or not and why, ended on time, removed (IO: [`run`]).
 //!
-//! What makes a share count is `rules::shares`; `due` says what of that is to be written (pure), `reconcile` writes it.
+//! `rules::shares` decides whether a share is active. `due` returns what to write (pure), `reconcile` writes it.
 
 mod due;
 mod reconcile;

@@ -1,4 +1,4 @@
-//! Something changed, or a share's time has come -> status, owner and removal of shares (IO).
+//! A change, or a due time -> status, owner reference and removal of shares (IO).
 
 use std::{collections::HashSet, sync::Arc, time::Duration};
 
@@ -26,19 +26,19 @@ use crate::{
     status::events,
 };
 
-/// A write that takes longer has got stuck; it is given up and tried again.
+/// A write that takes longer is stuck. It is cancelled and retried.
 const LIMIT: Duration = Duration::from_secs(15);
 
-/// How long a cache that lags behind is given.
+/// How long a cache that lags behind may take to catch up.
 const GRACE: Duration = Duration::from_secs(5);
 
-/// What is remembered from one round to the next: our last status of each share, by UID.
+/// State kept between reconciles: our last status of each share, by UID.
 #[derive(Debug, Default)]
 pub struct Resync {
     told: PendingStatuses<String, WorkspaceShareStatus>,
 }
 
-/// Makes rounds until shutdown. To be begun when the caches are filled.
+/// Reconciles until shutdown. Start it when the caches are filled.
 pub async fn run(context: &Context, shutdown: &CancellationToken) {
     let mut state = Resync::default();
     let pulse = &context.stores.pulse;
@@ -48,7 +48,7 @@ pub async fn run(context: &Context, shutdown: &CancellationToken) {
     .await;
 }
 
-/// Does what is due, and says after which time something is although nothing changes.
+/// Makes the writes that are due. Returns after which time a write becomes due without any change.
 pub async fn reconcile(context: &Context, state: &mut Resync) -> Option<Duration> {
     let all = context.stores.shares.state();
     let shares: Vec<&Arc<WorkspaceShare>> = all
@@ -67,7 +67,7 @@ pub async fn reconcile(context: &Context, state: &mut Resync) -> Option<Duration
     .await
 }
 
-/// Does what is due for one share.
+/// Makes the writes that are due for one share.
 async fn attend(context: &Context, state: &Resync, share: &WorkspaceShare) -> Option<Duration> {
     let namespace = share.namespace().unwrap_or_default();
     if context.site.ignores(&namespace) {
@@ -124,7 +124,7 @@ async fn act(
     match due {
         Due::Remove => remove(context, share).await.map(|()| None),
         Due::Collect if is_orphan(context, share).await? => remove(context, share).await.map(|()| None),
-        // The cache has not shown the workspace yet; when it does, that wakes us.
+        // The cache does not show the workspace yet. Its event will trigger a reconcile.
         Due::Collect => Ok(Some(GRACE)),
         Due::Keep { status, owner, again } => {
             if share.status.as_ref() != Some(&status) {
@@ -138,7 +138,7 @@ async fn act(
     }
 }
 
-/// Whether the workspace that a share is bound to is really gone.
+/// Whether the workspace of a share is really gone.
 async fn is_orphan(context: &Context, share: &WorkspaceShare) -> Result<bool, kube::Error> {
     let namespace = share.namespace().unwrap_or_default();
     let workspaces: Api<Parsed<Workspace>> = Api::namespaced(context.client.clone(), &namespace);
@@ -147,7 +147,7 @@ async fn is_orphan(context: &Context, share: &WorkspaceShare) -> Result<bool, ku
     Ok(uid.as_deref() != shares::bound(share))
 }
 
-/// Deletes the share in the state in which it was judged: its end may have been moved meanwhile.
+/// Deletes the share only in the version that was checked: its end may have been moved meanwhile.
 async fn remove(context: &Context, share: &WorkspaceShare) -> Result<(), kube::Error> {
     let params = DeleteParams {
         preconditions: Some(Preconditions {
@@ -166,7 +166,7 @@ async fn remove(context: &Context, share: &WorkspaceShare) -> Result<(), kube::E
     }
 }
 
-/// Makes the workspace an owner of the share, so that it goes with it.
+/// Makes the workspace an owner of the share, so that the share is deleted with it.
 async fn own(context: &Context, share: &WorkspaceShare, owner: &OwnerReference) -> Result<(), kube::Error> {
     let intent = intent(share, &json!({"ownerReferences": [owner]}));
     let params = PatchParams::apply(names::OPERATOR).force();
@@ -177,7 +177,7 @@ async fn own(context: &Context, share: &WorkspaceShare, owner: &OwnerReference) 
     Ok(())
 }
 
-/// Writes the status and tells the transition. An Event that cannot be written is lost: the status says the same.
+/// Writes the status and the Event of the transition. An Event that cannot be written is lost: the status says the same.
 async fn tell(
     context: &Context,
     state: &Resync,
@@ -206,7 +206,7 @@ async fn tell(
     Ok(())
 }
 
-/// What is written about the share, with its UID as a precondition.
+/// The patch of the share, with its UID as a precondition.
 fn intent(share: &WorkspaceShare, metadata: &serde_json::Value) -> serde_json::Value {
     let mut intent = json!({
         "apiVersion": WorkspaceShare::api_version(&()),
@@ -223,7 +223,7 @@ fn api(context: &Context, share: &WorkspaceShare) -> Api<Parsed<WorkspaceShare>>
 }
 
 impl Resync {
-    /// The cached share with the status that we wrote last, if the cache has not seen it yet.
+    /// The cached share with the status that we wrote last, if the cache does not show it yet.
     fn with_newest_status(&self, cached: &WorkspaceShare) -> WorkspaceShare {
         let (uid, version) = (cached.metadata.uid.as_ref(), version_of(&cached.metadata));
         let newer = uid.and_then(|uid| self.told.newer(uid, version));

@@ -1,4 +1,4 @@
-//! Existing claim that a workspace mounts -> whether it may, and who else uses it (pure).
+//! Existing claim that a workspace mounts -> whether it may, and what else uses it (pure).
 
 use api::names;
 use k8s_openapi::api::{
@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 
 use crate::cache::observed::{Identity, has_ended, wanted_replicas};
 
-/// Access modes under which one claim serves several pods.
+/// Access modes with which several pods can use one claim.
 const SHARED: [&str; 2] = ["ReadWriteMany", "ReadOnlyMany"];
 
 /// An existing claim that a workspace names.
@@ -42,7 +42,7 @@ pub fn named(workspace: &ValidWorkspace) -> Vec<Named> {
     .collect()
 }
 
-/// Whether a claim is a workspace's disk, or was: nobody may mount it by its name.
+/// Whether a claim is or was a workspace's disk. No workspace may mount such a claim by its name.
 pub fn is_a_disk(claim: &PersistentVolumeClaim) -> bool {
     rules::claims::is_a_disk(&claim.metadata)
 }
@@ -53,13 +53,12 @@ pub fn is_shared(claim: &PersistentVolumeClaim) -> bool {
     modes.is_some_and(|modes| modes.iter().any(|mode| SHARED.contains(&mode.as_str())))
 }
 
-/// The workspace that a claim is noted to be in use by: name and UID.
+/// The workspace that is recorded as the user of a claim: name and UID.
 pub fn user(claim: &PersistentVolumeClaim) -> Option<(&str, &str)> {
     claim.annotations().get(names::IN_USE_BY)?.split_once('/')
 }
 
-/// The merge patch that notes, or takes away the note, that a claim is in use by a workspace. It fails if anything about
-/// the claim changed since it was read.
+/// The merge patch that sets or removes the in-use annotation of a claim. It fails if the claim changed since it was read.
 pub fn note(claim: &PersistentVolumeClaim, by: Option<&Identity>) -> Value {
     let by = by.map(|identity| format!("{}/{}", identity.name, identity.uid));
     json!({"metadata": {
@@ -69,7 +68,7 @@ pub fn note(claim: &PersistentVolumeClaim, by: Option<&Identity>) -> Value {
     }})
 }
 
-/// A pod, not of this workspace, that mounts the claim.
+/// A pod of another workspace, or of none, that mounts the claim.
 pub fn other_pod<'a>(
     identity: &Identity,
     claim: &str,
@@ -79,7 +78,7 @@ pub fn other_pod<'a>(
         .find(|pod| !identity.marked(&pod.metadata) && !has_ended(pod) && mounts(pod.spec.as_ref(), claim))
 }
 
-/// A Deployment, not of this workspace, that is to run a pod with the claim.
+/// A Deployment of another workspace, or of none, that should run a pod with the claim.
 pub fn other_deployment<'a>(
     identity: &Identity,
     claim: &str,

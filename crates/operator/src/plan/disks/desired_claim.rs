@@ -6,20 +6,20 @@ use rules::Quantity;
 
 use crate::cache::observed::meta_covers;
 
-/// Whether a claim can become as large as planned.
+/// Whether a claim can grow to the planned size.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Growth {
     /// It is large enough.
     None,
-    /// Now.
+    /// It can grow now.
     Now,
-    /// Once it has a volume: the API server refuses it before.
+    /// It can grow once it has a volume: the API server refuses it before.
     Later,
-    /// Its storage class cannot grow disks. Nothing is tried, so nothing is tried again and again.
+    /// Its storage class cannot grow disks. Nothing is written, so that no failed write is repeated.
     Never,
 }
 
-/// Whether `live` can become as large as `planned`.
+/// Whether `live` can grow to the size of `planned`.
 pub fn growth<'a>(
     planned: &PersistentVolumeClaim,
     live: &PersistentVolumeClaim,
@@ -35,7 +35,7 @@ pub fn growth<'a>(
     }
     let class = class_of(live).unwrap_or_default();
     let mut classes = classes.into_iter().peekable();
-    // Without any class in sight the API server knows better.
+    // If no class is known here, let the API server decide.
     let known = classes.peek().is_some();
     match classes.find(|it| it.name_any() == class) {
         Some(class) if class.allow_volume_expansion == Some(true) => Growth::Now,
@@ -44,8 +44,8 @@ pub fn growth<'a>(
     }
 }
 
-/// What to write to a claim that exists: the plan, but with everything about `live` that can never change, and its size
-/// unless it can grow now. `None` if nothing differs.
+/// What to write to an existing claim: the plan, but with every immutable value of `live`, and with its size unless it can grow now.
+/// `None` if nothing differs.
 pub fn update(
     planned: &PersistentVolumeClaim,
     live: &PersistentVolumeClaim,
@@ -68,7 +68,7 @@ pub fn update(
     Some(intent)
 }
 
-/// Size that a claim asks for, as people write it.
+/// Requested size of a claim, as written.
 pub fn size(claim: &PersistentVolumeClaim) -> Option<&str> {
     let requests = claim.spec.as_ref()?.resources.as_ref()?.requests.as_ref()?;
     requests.get("storage").map(|size| size.0.as_str())
@@ -93,7 +93,7 @@ mod tests {
     use super::*;
     use crate::{plan, testing};
 
-    /// Asks for 1Gi.
+    /// A claim that requests 1Gi.
     fn planned() -> PersistentVolumeClaim {
         plan::lasting(&testing::valid(), &testing::site()).claim.unwrap()
     }

@@ -1,11 +1,11 @@
-//! Whose a disk is, whether it can grow, and what becomes of it (pure): every decision about people's files, in one place.
+//! Claims, workspace -> ownership, desired claim, retention: all decisions about user files (pure).
 //!
 //! | question | where |
 //! |---|---|
-//! | Is the claim under the disk's name ours, inherited, somebody else's? | [`ownership`] |
+//! | Is the claim under the disk's name ours, inherited or another owner's? | [`ownership`] |
 //! | Is a live claim as planned, and may it grow? | [`desired_claim`] |
 //! | Does a deleted workspace leave its disk behind? | [`retention`] |
-//! | May an existing claim be mounted, and who else uses it? | [`borrowed_claims`] |
+//! | May an existing claim be mounted, and what else uses it? | [`borrowed_claims`] |
 
 pub mod borrowed_claims;
 pub mod desired_claim;

@@ -1,52 +1,53 @@
-//! Claim under the name of a workspace's disk -> what it is to that workspace (pure).
+//! Claim under the name of a workspace's disk -> its relation to that workspace (pure).
 //!
-//! A disk holds its owner's files, so it changes hands only in two ways: the owner of a kept disk makes a workspace of
-//! the same name again, and admission vouches that it is the owner who makes it; or somebody who may update the claim writes the new
-//! workspace's UID on it.
+//! A disk holds its owner's files. So a new workspace gets a retained disk in only two ways:
+//!
+//! - The owner makes a workspace of the same name again, and admission attests that the creator is this owner.
+//! - A user who may update the claim writes the new workspace's UID on it.
 
 use api::names;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 
 use crate::cache::observed::{Identity, controller_uid};
 
-/// What a claim is to a workspace.
+/// The relation of a claim to a workspace.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Ownership {
-    /// Its disk.
+    /// The workspace's disk.
     Ours,
-    /// On its way out, whosever it was: wait.
+    /// It is being deleted, whatever its owner: wait.
     Leaving,
-    /// Kept from an earlier workspace of this name and owner: to be taken over.
+    /// Retained from an earlier workspace of this name and owner: to be taken over.
     Inherited,
-    /// Kept from an earlier workspace of this name, and not to be taken over.
+    /// Retained from an earlier workspace of this name, and not to be taken over.
     Withheld(Withheld),
-    /// Nothing of ours.
+    /// Not a disk of a workspace.
     Foreign,
 }
 
-/// Why a kept disk is not taken over.
+/// Why a retained disk is not taken over.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Withheld {
-    /// It belongs to another owner, or to nobody who is known.
+    /// It belongs to another owner, or its owner is unknown.
     OtherOwner,
-    /// The owner's name is the same, but no admission vouches for the one on the workspace.
+    /// The owner's name is the same, but no admission webhook attests the owner of the workspace.
     Unvouched,
-    /// The owner is the same, but was named by somebody else, who chose what runs in the workspace.
+    /// The owner is the same, but was set by another user, who chose what runs in the workspace.
     Assigned,
 }
 
-/// Whose a workspace is.
+/// The owner of a workspace, and how reliable that is.
 #[derive(Clone, Copy, Debug)]
 pub struct Claimant<'a> {
-    /// Who the workspace says it belongs to.
+    /// The owner that the workspace names.
     pub owner: Option<&'a str>,
-    /// Whether admission judged that.
+    /// Whether admission checked that owner.
     pub vouched: bool,
-    /// Whether somebody else named the owner.
+    /// Whether another user set the owner.
     pub assigned: bool,
 }
 
-/// What `claim` is to the workspace.
+/// The relation of `claim` to the workspace.
 pub fn ownership(identity: &Identity, claimant: Claimant<'_>, claim: &ObjectMeta) -> Ownership {
     if claim.deletion_timestamp.is_some() {
         return Ownership::Leaving;

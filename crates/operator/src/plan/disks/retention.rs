@@ -1,7 +1,8 @@
-//! Deleted workspace -> whether its disk is kept, and what a kept disk must look like (pure).
+//! Deleted workspace -> whether its disk is retained, and how a retained disk is marked (pure).
 //!
-//! A kept disk has no owner: the garbage collector would take it with its owner, and in a foreground deletion even before
-//! the operator's finalizer is asked. So a disk that is to be kept never has one, from its first day.
+//! A retained disk has no owner reference: otherwise the garbage collector would delete it with its owner. A foreground deletion even
+//! does so before the operator's finalizer is processed. So a disk that has to be retained never has an owner reference, from its
+//! creation on.
 
 use api::{
     WorkspaceSpec, WorkspaceTemplate, names,
@@ -12,9 +13,9 @@ use serde_json::{Value, json};
 
 use crate::cache::observed::Identity;
 
-/// What becomes of the disk of a workspace that is being deleted. `spec` is `None` where it cannot be read, `template` where
-/// the one that it names is not there or cannot be read. Where that leaves it open, what was last in force counts, and
-/// without that the disk is kept: it can still be deleted then.
+/// Whether the disk of a deleted workspace is retained. `spec` is `None` if it cannot be parsed. `template` is `None` if the named one
+/// does not exist or cannot be parsed. If that leaves it open, the last effective value decides. Without one the disk is retained: it
+/// can still be deleted later.
 pub fn retention(
     spec: Option<&WorkspaceSpec>,
     template: Option<&WorkspaceTemplate>,
@@ -38,28 +39,28 @@ pub fn retention(
     }
 }
 
-/// Gives the planned disk the marks by which its owner gets it back, and takes its owner reference.
+/// Adds the annotations by which the owner gets the disk back, and removes its owner reference.
 pub fn keepable(claim: &mut ObjectMeta, identity: &Identity, owner: Option<&str>) {
     claim.owner_references = None;
     let annotations = claim.annotations.get_or_insert_default();
     annotations.extend(marks(identity, owner));
 }
 
-/// Whether a live disk would outlive its workspace, and its owner get it back.
+/// Whether a live disk would outlive its workspace, and its owner could get it back.
 pub fn is_retained(claim: &ObjectMeta, identity: &Identity, owner: Option<&str>) -> bool {
     let annotations = claim.annotations.as_ref();
     let marked = |(key, value): (String, String)| annotations.and_then(|all| all.get(&key)) == Some(&value);
     !has_owner(claim, identity) && marks(identity, owner).into_iter().all(marked)
 }
 
-/// Whether the disk would go with the workspace.
+/// Whether the disk would be deleted with the workspace.
 pub fn has_owner(claim: &ObjectMeta, identity: &Identity) -> bool {
     let mut owners = claim.owner_references.iter().flatten();
     owners.any(|owner| owner.uid == identity.uid)
 }
 
-/// The JSON patch after which [`is_kept`] holds. It fails if the claim's owners changed since it was read, or if it is
-/// another claim by now.
+/// The JSON patch that makes [`is_retained`] true. It fails if the claim's owners changed since it was read, or if a new claim has its
+/// name.
 pub fn retained(claim: &PersistentVolumeClaim, identity: &Identity, owner: Option<&str>) -> Value {
     let meta = &claim.metadata;
     let mut steps = vec![json!({"op": "test", "path": "/metadata/uid", "value": meta.uid})];
@@ -82,7 +83,7 @@ pub fn retained(claim: &PersistentVolumeClaim, identity: &Identity, owner: Optio
     Value::Array(steps)
 }
 
-/// Owner, workspace and UID, as a kept disk carries them, and what keeps Argo CD from deleting it.
+/// Annotations of a retained disk: owner, workspace and UID, and the one that keeps Argo CD from deleting it.
 fn marks(identity: &Identity, owner: Option<&str>) -> Vec<(String, String)> {
     let owner = owner.map(|owner| (names::CREATED_BY.to_owned(), owner.to_owned()));
     let ours = [

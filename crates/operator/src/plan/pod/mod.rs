@@ -1,4 +1,4 @@
-//! Valid workspace -> its pod (pure): one that fits Pod Security `restricted`, unless its template lowers that.
+//! Valid workspace -> its pod (pure): Pod Security `restricted`, unless its template lowers that.
 
 use api::names;
 use k8s_openapi::{
@@ -21,7 +21,7 @@ pub(super) fn plan(workspace: &ValidWorkspace, site: &Site, run_id: &str) -> Pod
     let spec = profile.map(|profile| &profile.spec);
     let account = profile.and_then(|profile| profile.service_account.clone());
     PodSpec {
-        // Without one the pod runs as the namespace's `default`, of which it never sees a token.
+        // Without one the pod runs as the namespace's `default` service account, but gets no token of it.
         automount_service_account_token: Some(
             account.is_some() && spec.is_some_and(|spec| spec.automount_token),
         ),
@@ -50,9 +50,11 @@ pub(super) fn plan(workspace: &ValidWorkspace, site: &Site, run_id: &str) -> Pod
     }
 }
 
-/// Keeps the pod off the node of any other pod of the workspace, until that one is gone. A ReplicaSet makes the next pod as soon as one is
-/// deleted or evicted, and both would write to one disk. A pod that lost its label still has its own anti-affinity, which the scheduler
-/// applies to the next pod. One term only: the scheduler retries a pending pod only after a pod is gone that matches every term.
+/// Keeps the pod off the node of any other pod of the workspace until that pod is gone. A ReplicaSet makes the next pod as soon as one
+/// is deleted or evicted, and both would write to one disk.
+///
+/// A pod that lost its label still has its own anti-affinity, which the scheduler applies to the next pod. There is only one term: the
+/// scheduler retries a pending pod only after a pod is gone that matches every term.
 fn anti_affinity(given: Option<Affinity>, workspace: &str) -> Affinity {
     let term = PodAffinityTerm {
         label_selector: Some(LabelSelector {

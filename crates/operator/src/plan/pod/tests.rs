@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use super::*;
 use crate::testing;
 
-/// What Pod Security `restricted` forbids in this pod; the checks of the Kubernetes standard, one by one.
+/// What Pod Security `restricted` forbids in this pod: the checks of the Kubernetes standard, one by one.
 fn restricted_violations(pod: &PodSpec) -> Vec<&'static str> {
     let mut found = Vec::new();
     let mut check = |holds: bool, rule: &'static str| {
@@ -195,7 +195,7 @@ fn an_ephemeral_home_is_bounded() {
     assert_eq!(volumes[0]["emptyDir"], json!({"sizeLimit": "5Gi"}));
 }
 
-/// Whether everything in `part` is in `whole`, unchanged. Lists hold their items in order, and ours may stand around them.
+/// Whether `whole` contains everything in `part`, unchanged. List items keep their order, and our items may surround them.
 fn holds(whole: &Value, part: &Value) -> bool {
     match (whole, part) {
         (Value::Object(whole), Value::Object(part)) => part
@@ -218,7 +218,7 @@ fn part<T: serde::de::DeserializeOwned>(value: Option<Value>) -> Option<T> {
 }
 
 prop_compose! {
-    /// Every part of a pod's shape, there or not.
+    /// Every part of a pod spec, present or absent.
     fn any_shape()(
         init in proptest::collection::vec(prop_oneof![
             Just(json!({"name": "a", "image": "a:1", "env": [{"name": "A", "value": "b"}], "resources": {"limits": {"cpu": "2"}}})),
@@ -254,7 +254,7 @@ prop_compose! {
     }
 }
 
-/// Without what is null, and lists that are empty.
+/// The value without nulls and empty lists.
 fn given(value: &Value) -> Value {
     match value {
         Value::Object(fields) => {

@@ -4,8 +4,8 @@ use serde_json::{Map, Value};
 
 use super::{DIGEST, digest};
 
-/// Objects of a record that are looked into, and their fields that this build knows. What another build recorded besides
-/// says nothing here; every other object, and every list, is one field. `*` is any field.
+/// Objects of a record that are compared field by field, with the fields that this build knows. Other fields that another build
+/// recorded are ignored. Every other object, and every list, counts as one field. `*` is any field.
 pub(super) const FIELDS: [(&str, &[&str]); 11] = [
     ("", &["spec", "template", "executionProfile", "manager"]),
     (
@@ -87,7 +87,7 @@ fn compare(path: &str, left: &Value, right: &Value, paths: &mut Vec<String>) {
     }
 }
 
-/// The fields of an object, none if it is unset.
+/// The fields of an object; none if it is unset.
 fn fields(value: &Value) -> Option<Map<String, Value>> {
     match value {
         Value::Object(fields) => Some(fields.clone()),

@@ -1,8 +1,8 @@
-//! A record of the first format -> one of today's, as far as it tells (pure).
+//! A record in the first format -> the same in today's format, as far as it is known (pure).
 //!
-//! The first format held effective values, settings included, of image, resources, port, command, the place of the disk and
-//! the template's environment variables. Where nobody names a value today, or an alias stands for it, nobody can say whether
-//! the record's came from people or from settings; a running pod is not restarted for a doubt, so that is no difference.
+//! The first format held effective values, settings included: image, resources, port, command, the mount path of the disk and the
+//! template's environment variables. If a value is not set today, or an alias stands for it, its origin is unknown: users or settings.
+//! In doubt no running pod is restarted, so that is no difference.
 
 use rules::ValidWorkspace;
 use serde_json::{Map, Value, json};
@@ -40,7 +40,7 @@ pub(super) fn translated(mut record: Value, workspace: &ValidWorkspace) -> Optio
     Some(record)
 }
 
-/// Drops the values of `recorded` that `today` does not name.
+/// Drops the values of `recorded` that `today` does not set.
 fn keep_named(recorded: &mut Map<String, Value>, today: Option<&Value>) {
     recorded.retain(|name, _| today.is_some_and(|today| today.get(name).is_some()));
 }

@@ -1,11 +1,11 @@
-//! Valid workspace -> the record of what shaped its pod; record and today's inputs -> what is pending, and whether to restart
-//! (pure).
+//! Valid workspace -> record of its pod's inputs; record, today's inputs -> pending changes (pure).
 //!
-//! The record lies in an annotation of the Deployment from one start to the next. It holds what people wrote, in Workspace,
-//! template and execution profile, under the names of their fields, and nothing that the installation's settings or this
-//! build filled in: an upgrade or a new setting is nobody's pending update (docs/decisions/0025). So images stand there as they
-//! were written, aliases included, and a request that nobody named is absent. Of a manager one thing shapes a pod: the path under
-//! which the application is asked for (`routing.mode`).
+//! The record also decides whether to restart.
+//!
+//! The record is an annotation of the Deployment, kept from one start to the next. It holds what users wrote in Workspace, template and
+//! execution profile, under the names of their fields. It holds nothing that settings or this build filled in. So an upgrade or a new
+//! setting is never a pending update (docs/decisions/0025). Images are recorded as written, aliases included. A request that no user
+//! set is absent. One value of a manager affects a pod: the path under which the application is served (`routing.mode`).
 
 mod compare;
 mod first;
@@ -15,16 +15,16 @@ use rules::{Home, ValidWorkspace};
 use serde_json::{Map, Value, json};
 use sha2::{Digest as _, Sha256};
 
-/// Longest record in bytes; beyond it whole fields are recorded by their digest.
+/// Longest record in bytes. In a longer one, whole fields are recorded by their digest.
 const MAX_RECORD: usize = 32 * 1024;
-/// Longest text that is recorded as it is; beyond it by its digest.
+/// Longest text that is recorded as it is. A longer one is recorded by its digest.
 const MAX_TEXT: usize = 256;
 const DIGEST: &str = "sha256:";
-/// The format that is written. Fields may be added without a new number: one that is absent counts as unset.
+/// The format that is written. New fields need no new number: an absent field counts as unset.
 const FORMAT: u64 = 2;
-/// Where a record says which claim is the home.
+/// The path in a record that says which claim is the home.
 const CLAIM_NAME: &str = "spec.storage.claimName";
-/// What is pending where the record cannot be read: anything may be.
+/// The pending path if the record cannot be read: any field may be pending.
 const ANYTHING: &str = "spec";
 
 /// The record of a workspace, as canonical JSON: keys sorted, no spaces.
@@ -32,11 +32,11 @@ pub fn of(workspace: &ValidWorkspace) -> String {
     today(workspace).to_string()
 }
 
-/// Paths of the fields whose value today is not that of the record, sorted: what the next start changes.
+/// Sorted paths of the fields whose value today differs from the record: what the next start changes.
 pub fn pending(recorded: &str, workspace: &ValidWorkspace) -> Vec<String> {
     let today = today(workspace);
     let text = today.to_string();
-    // Nearly always, and read at every pass.
+    // The common case, checked in every reconcile.
     if text == recorded {
         return Vec::new();
     }
@@ -44,7 +44,7 @@ pub fn pending(recorded: &str, workspace: &ValidWorkspace) -> Vec<String> {
         Some(recorded) => {
             let mut paths = compare::differences(&recorded, &today);
             if !names_a_claim(&recorded, workspace) && !names_a_claim(&today, workspace) {
-                // Nobody wrote that field: a disk of its own came, or went.
+                // No user wrote that field: the change is to or from a disk of its own.
                 for path in paths.iter_mut().filter(|path| *path == CLAIM_NAME) {
                     "spec.storage".clone_into(path);
                 }
@@ -55,20 +55,20 @@ pub fn pending(recorded: &str, workspace: &ValidWorkspace) -> Vec<String> {
     }
 }
 
-/// Whether the home of a record is a claim that somebody named.
+/// Whether the home of a record is a claim that a user named.
 fn names_a_claim(record: &Value, workspace: &ValidWorkspace) -> bool {
     let claim = record.pointer("/spec/storage/claimName").and_then(Value::as_str);
     claim.is_some_and(|claim| claim != workspace.child_name())
 }
 
-/// Whether a running workspace is to be stopped and started: because it was asked to once more, or because `Always` applies
-/// what is pending. A new template under the old name is nobody's wish, and a record that cannot be read tells nothing.
+/// Whether a running workspace has to be stopped and started: because of a new restart request, or because `Always` applies pending
+/// changes. A new template under the old name does not restart it. Neither does a record that cannot be read.
 pub fn asks_for_restart(recorded: &str, workspace: &ValidWorkspace, policy: UpdatePolicy) -> bool {
     if policy == UpdatePolicy::OnStop && workspace.restarted_at.is_none() {
         return false;
     }
     let today = today(workspace);
-    // Nearly always, and read at every pass until the run has begun.
+    // The common case, checked in every reconcile until the run has started.
     let as_recorded = today.to_string();
     if as_recorded == recorded {
         return false;
@@ -83,15 +83,15 @@ pub fn asks_for_restart(recorded: &str, workspace: &ValidWorkspace, policy: Upda
     asked || (applies && !compare::differences(&recorded, &today).is_empty())
 }
 
-/// The folder that the application of a run was told to be asked in; nothing where it has a host of its own, as all had of which
-/// nothing is recorded.
+/// The base path that the application of a run was given; `None` if it has its own host. Records without this value are of applications
+/// with their own host.
 pub fn base_path(recorded: &str) -> Option<String> {
     let recorded: Value = serde_json::from_str(recorded).ok()?;
     let path = recorded.pointer("/manager/basePath").and_then(Value::as_str);
     path.map(str::to_owned)
 }
 
-/// A record of this format, or of the first one as far as it tells.
+/// A record in this format, or converted from the first one as far as possible.
 fn readable(recorded: &str, workspace: &ValidWorkspace) -> Option<Value> {
     let recorded: Value = serde_json::from_str(recorded).ok()?;
     match recorded.as_object()?.get("format") {
@@ -112,10 +112,10 @@ fn today(workspace: &ValidWorkspace) -> Value {
     record
 }
 
-/// Everything that people wrote and that shapes the pod.
+/// Everything that users wrote and that affects the pod.
 fn inputs(workspace: &ValidWorkspace) -> Value {
     let mut inputs = written(workspace);
-    // Absent on a host of its own, so that the record of such a workspace stays what it was.
+    // Absent for a workspace with its own host, so that its record does not change.
     if let (Some(path), Some(inputs)) = (&workspace.base_path, inputs.as_object_mut()) {
         inputs.insert("manager".to_owned(), json!({"basePath": path}));
     }
@@ -164,7 +164,7 @@ fn written(workspace: &ValidWorkspace) -> Value {
     })
 }
 
-/// The claim that is the home: where it changes, so does the kind of home.
+/// The claim that is the home. If it changes, the kind of home changes.
 fn claim_name(workspace: &ValidWorkspace) -> Option<String> {
     match &workspace.home {
         Home::Disk { .. } => Some(workspace.child_name()),
@@ -173,7 +173,7 @@ fn claim_name(workspace: &ValidWorkspace) -> Option<String> {
     }
 }
 
-/// Without what is unset in a section, and with long texts by their digest.
+/// The value without unset fields of a section, and with long texts replaced by their digest.
 fn shorten(value: &Value) -> Value {
     match value {
         Value::String(text) if text.len() > MAX_TEXT => digest(value),

@@ -12,24 +12,24 @@ use testkit::objects;
 use super::*;
 use crate::testing;
 
-/// Fields of a Workspace's spec that shape no pod, and why.
+/// Fields of a Workspace's spec that do not affect the pod, and why.
 const OTHERWISE: [&str; 11] = [
-    "accessType",    // the gateway's
-    "appType",       // says nothing to anybody
+    "accessType",    // used by the gateway
+    "appType",       // not used
     "desiredStatus", // whether a pod runs, not which
-    "displayName",   // for people
-    "managerRef",    // routes, at once
-    "ownershipType", // admission's
+    "displayName",   // shown to users
+    "managerRef",    // affects routes, applied at once
+    "ownershipType", // used by admission
     "templateRef",   // immutable
     "updatePolicy",  // when, not what
-    "variables",     // recorded where their values stand
+    "variables",     // recorded where their values are used
     "idleShutdown",
-    "limits", // when a start counts as failed, at once
+    "limits", // when a start counts as failed, applied at once
 ];
 
-/// What the build of the first format wrote for `demo`.
+/// The record that the build of the first format wrote for `demo`.
 const FIRST: &str = r#"{"spec":{"containerConfig":{},"image":"localhost/jk8s-application-jupyter-uv:1","port":8888,"resources":{"limits":{"cpu":"1","memory":"1Gi"},"requests":{"cpu":"100m","memory":"128Mi"}},"storage":{"mountPath":"/home/jovyan"}},"template":{"environmentVariables":[]}}"#;
-/// And for one with a template, a limit and arguments.
+/// The same for a workspace with a template, a limit and arguments.
 const FIRST_OF_TEMPLATE: &str = r#"{"spec":{"containerConfig":{"args":["--debug"]},"image":"localhost/jk8s-application-jupyter-uv:1","port":8888,"resources":{"limits":{"cpu":"2","memory":"1Gi"},"requests":{"cpu":"100m","memory":"128Mi"}},"storage":{"mountPath":"/home/jovyan"}},"template":{"environmentVariables":[{"name":"COURSE","value":"ml"}]}}"#;
 
 fn workspace(spec: Value) -> Workspace {

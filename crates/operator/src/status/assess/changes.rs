@@ -1,4 +1,4 @@
-//! Earlier status, new status, observed state -> what is worth an Event although no condition turns bad (pure).
+//! Earlier status, new status, observed state -> Events without a worsened condition (pure).
 
 use api::{
     WorkspaceStatus,
@@ -10,7 +10,7 @@ use kube::runtime::events::{Event, EventType};
 use super::CHANGED_BY_HAND;
 use crate::{cache::observed::Observed, status::transitions::note};
 
-/// What somebody did to the workspace's children behind its back.
+/// Events for external changes of the workspace's children.
 pub(super) fn events(
     before: Option<&WorkspaceStatus>,
     after: &WorkspaceStatus,
@@ -39,7 +39,7 @@ fn replaced(before: &WorkspaceStatus, after: &WorkspaceStatus, observed: &Observ
     Some(warning("MakeDisk", reason::VOLUME_REPLACED, &text))
 }
 
-/// The pod that people used is gone, although nobody stopped the workspace. An eviction and a lost node are told as such.
+/// The Event if the pod that users were connected to is gone although no user stopped the workspace. It names evictions and lost nodes.
 fn lost(before: &WorkspaceStatus, after: &WorkspaceStatus, observed: &Observed) -> Option<Event> {
     let name = &before.endpoint.as_ref()?.pod_name;
     let goes_on = observed.wanted_pods() > 0 && before.run_id.as_deref() == observed.run_id();

@@ -1,15 +1,15 @@
-//! Earlier conditions and what is the case now -> conditions (pure).
+//! Earlier conditions, current state -> conditions (pure).
 //!
-//! `lastTransitionTime` moves when a status flips and only then; every condition carries the generation that it judges.
+//! `lastTransitionTime` changes only when a status flips. Every condition carries the generation that it was computed from.
 
 use api::condition;
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 
-/// Longest message, in bytes. It stands in the status up to twice, and every reader holds it.
+/// Longest message, in bytes. The status contains it up to twice, and every client that caches the status stores it.
 const MAX_MESSAGE: usize = 4096;
 
-/// A text of at most so many bytes, cut at a character.
+/// A text of at most `limit` bytes, cut at a character.
 pub(crate) fn brief(text: &str, limit: usize) -> String {
     const CUT: &str = "…";
     if text.len() <= limit {

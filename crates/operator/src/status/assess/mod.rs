@@ -1,7 +1,7 @@
-//! Workspace, verdict, observed state, obstacle -> status (pure).
+//! Workspace, validation result, observed state, blocker -> status (pure).
 //!
-//! Everything is told from what is there after the writes, so the same facts always give the same status and a start
-//! without trouble passes through two of them only: on its way, and ready.
+//! The status is computed from the state after the writes, so the same facts always give the same status. A start without problems has
+//! only two of them: starting and ready.
 
 mod changes;
 pub(crate) mod conditions;
@@ -36,44 +36,44 @@ use crate::{
     support::failure::listed,
 };
 
-/// Causes that the kubelet words in more than one way.
+/// Reasons that the kubelet reports with varying messages.
 const REWORDED: [&str; 2] = [reason::IMAGE_PULL_FAILED, reason::VOLUME_ATTACH_FAILED];
 
-/// What stands behind a cause while changes wait.
+/// Separator between a problem's message and the list of pending changes.
 const WAITING: &str = " Changes that take effect when the workspace is stopped and started: ";
-/// Most changes that a message lists.
+/// Most changes in a message.
 const MOST_PATHS: usize = 8;
 
-/// What is pending where somebody changed the pod template and not the workspace: the next start puts it right.
+/// The pending change if the pod template was changed externally and not through the workspace. The next start corrects it.
 const CHANGED_BY_HAND: &str = "deployment.spec.template";
 
-/// All that a status is made from.
+/// All inputs of a status.
 pub struct Facts<'a> {
     /// The workspace, with its earlier status.
     pub workspace: &'a Workspace,
-    /// What the rules say.
+    /// The validation result.
     pub verdict: &'a Result<ValidWorkspace, Rejected>,
-    /// What is there after the writes.
+    /// The state after the writes.
     pub observed: &'a Observed,
-    /// What kept a child from being written.
+    /// What blocked the write of a child.
     pub blocker: Option<&'a Blocker>,
-    /// How long a pod without a node still counts as starting, where nobody limits starts.
+    /// How long a pod without a node still counts as starting, if the workspace has no start timeout.
     pub grace: Duration,
     /// Now.
     pub now: Timestamp,
 }
 
-/// A status, and when it has to be looked at again although nothing is written.
+/// A status, and when to reconcile again even if nothing is written.
 pub struct Assessment {
     /// The status.
     pub status: WorkspaceStatus,
     /// When time alone may change it.
     pub recheck: Option<Duration>,
-    /// What to tell besides the transitions of the conditions.
+    /// Events besides the transitions of the conditions.
     pub news: Vec<Event>,
 }
 
-/// Where the workspace stands.
+/// The state of the workspace.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Stand {
     Running,
@@ -103,7 +103,7 @@ pub fn assess(facts: &Facts<'_>) -> Assessment {
     let run_id = facts.observed.run_id().filter(|_| stand != Stand::Stopped);
     let starting = run_id.filter(|_| match stand {
         Stand::Starting => true,
-        // It may be wanted again before anything of it has ended.
+        // A user may start it again before anything of it has ended.
         Stand::Stopping => !facts.observed.current_pod().is_some_and(is_ready),
         Stand::Running | Stand::Stopped | Stand::Invalid => false,
     });
@@ -130,7 +130,7 @@ pub fn assess(facts: &Facts<'_>) -> Assessment {
         phase: Some(report::phase(stand, problem.as_ref())),
         reason: decided_by.as_ref().map(|condition| condition.reason.clone()),
         message: decided_by.map(|condition| condition.message),
-        // A running workspace that became invalid keeps the address under which people use it.
+        // A running workspace that became invalid keeps the address under which users have it open.
         url: valid
             .filter(|valid| valid.not_served.is_none())
             .map(|valid| valid.url.clone())
@@ -164,7 +164,7 @@ pub fn assess(facts: &Facts<'_>) -> Assessment {
     }
 }
 
-/// What is wrong where no gateway serves the workspace's manager.
+/// The problem if no gateway serves the workspace's manager.
 fn not_served(facts: &Facts<'_>) -> Option<Problem> {
     let valid = facts.verdict.as_ref().ok()?;
     let is_wanted = facts.workspace.spec.desired_status == DesiredStatus::Running;
@@ -176,7 +176,7 @@ fn not_served(facts: &Facts<'_>) -> Option<Problem> {
     })
 }
 
-/// The effective values. Where a class is named, of a disk that exists its own: it never changes, whatever is named today.
+/// The effective values. For an existing disk the storage class is its own if the spec names one: it never changes.
 fn resolved(valid: &ValidWorkspace, observed: &Observed) -> Resolved {
     let mut resolved = valid.resolved();
     let named = resolved.storage.as_mut().and_then(|it| it.class_name.as_mut());
@@ -186,8 +186,8 @@ fn resolved(valid: &ValidWorkspace, observed: &Observed) -> Resolved {
     resolved
 }
 
-/// What a running workspace that became invalid shows: how it was started, but never wider access than its spec names
-/// today. Without its template nobody knows what that would add.
+/// The values of a running workspace that became invalid: as it was started, but never with wider access than its spec names today.
+/// Without its template it is unknown what the template would add.
 fn with_access_of(started: Resolved, workspace: &Workspace) -> Resolved {
     Resolved {
         access_type: Some(workspace.spec.access_type.unwrap_or_default()),
@@ -206,7 +206,7 @@ fn stand(facts: &Facts<'_>, ready: bool) -> Stand {
     }
 }
 
-/// Where routes lead: to the ready pod of the current run, at the port that this pod was started with.
+/// The target of routes: the ready pod of the current run, at the port that this pod was started with.
 fn endpoint(facts: &Facts<'_>) -> Option<Endpoint> {
     if facts.workspace.spec.desired_status == DesiredStatus::Stopped || facts.observed.wanted_pods() == 0 {
         return None;
@@ -216,7 +216,7 @@ fn endpoint(facts: &Facts<'_>) -> Option<Endpoint> {
     if !is_ready(pod) {
         return None;
     }
-    // Injectors put containers of theirs before it.
+    // Sidecar injectors put their containers before it.
     let mut containers = pod.spec.as_ref()?.containers.iter();
     let application = containers.find(|container| container.name == APPLICATION_CONTAINER)?;
     let mut ports = application.ports.iter().flatten();
@@ -238,7 +238,7 @@ fn own_service_name(observed: &Observed) -> Option<String> {
         .then(|| service.name_any())
 }
 
-/// What the next start changes. That the pod template was changed by hand is told at any time.
+/// What the next start changes. An external change of the pod template is reported at any time.
 fn pending(facts: &Facts<'_>, alive: bool) -> Vec<String> {
     let valid = facts.verdict.as_ref().ok().filter(|_| alive);
     let recorded = facts.observed.started_from().zip(valid);
@@ -252,7 +252,7 @@ fn pending(facts: &Facts<'_>, alive: bool) -> Vec<String> {
     pending
 }
 
-/// The cause, and what of the changes since the start is not in force: whoever mends the cause looks there.
+/// The problem, with the pending changes in its message: a user who fixes the problem looks there.
 fn with_waiting(problem: Problem, pending: &[String]) -> Problem {
     let paths: Vec<_> = pending.iter().filter(|path| *path != CHANGED_BY_HAND).collect();
     if paths.is_empty() {
@@ -264,7 +264,7 @@ fn with_waiting(problem: Problem, pending: &[String]) -> Problem {
     }
 }
 
-/// How many containers are ready, while there are to be any.
+/// How many containers are ready, while the Deployment should have a pod.
 fn containers(observed: &Observed) -> Option<ContainerCounts> {
     let template = observed.own_deployment().filter(|_| observed.wanted_pods() > 0)?;
     let template = template.spec.as_ref()?.template.spec.as_ref();
@@ -275,14 +275,14 @@ fn containers(observed: &Observed) -> Option<ContainerCounts> {
     })
 }
 
-/// What the observed state shows, by where the workspace stands.
+/// What the observed state shows, depending on the state of the workspace.
 fn evidence(facts: &Facts<'_>, stand: Stand, before: &WorkspaceStatus) -> Evidence {
     let available = condition::find(&before.conditions, AVAILABLE);
     let unavailable = available.filter(|available| available.status == "False");
     let valid = facts.verdict.as_ref().ok();
     let judging = Judging {
         now: facts.now,
-        // Whoever says how long a start may take says how long a node may be waited for.
+        // The start timeout also limits how long the pod may wait for a node.
         grace: valid
             .and_then(ValidWorkspace::start_timeout)
             .unwrap_or(facts.grace),
@@ -298,13 +298,13 @@ fn evidence(facts: &Facts<'_>, stand: Stand, before: &WorkspaceStatus) -> Eviden
     }
 }
 
-/// Whether the workspace itself asks to be kept off other pods.
+/// Whether the workspace itself requests anti-affinity to other pods.
 fn is_separated(valid: Option<&ValidWorkspace>) -> bool {
     let affinity = valid.and_then(|valid| valid.pod.affinity.as_ref());
     affinity.is_some_and(|affinity| affinity.pod_anti_affinity.is_some())
 }
 
-/// What was told to be wrong with the run that is on.
+/// The reported problem of the current run.
 fn earlier_reason<'a>(before: &'a WorkspaceStatus, observed: &Observed) -> Option<Earlier<'a>> {
     let same_run = before.run_id.as_deref() == observed.run_id();
     let earlier =
@@ -313,8 +313,8 @@ fn earlier_reason<'a>(before: &'a WorkspaceStatus, observed: &Observed) -> Optio
     Some(Earlier::told(&earlier.reason, message))
 }
 
-/// What is told stays in these words as long as the run and the cause stay: the kubelet words the same failing pull or
-/// mount in two ways, by turns. And an evicted pod is soon gone, while the next one is still on its way.
+/// Keeps the reported message while the run and the reason are the same. The kubelet alternates between two messages for the same
+/// failing pull or mount. An evicted pod is soon gone, while the next pod is still starting.
 fn steady(problem: Option<Problem>, stand: Stand, earlier: Option<Earlier<'_>>) -> Option<Problem> {
     let Some(earlier) = earlier else { return problem };
     let words = || earlier.words.to_owned();
@@ -328,7 +328,7 @@ fn steady(problem: Option<Problem>, stand: Stand, earlier: Option<Earlier<'_>>) 
             message: words(),
             ..now
         }),
-        // It says why a hook failed at one moment only, and that it failed at any.
+        // The kubelet reports why a hook failed only for a moment. Afterwards it only reports that the hook failed.
         Some(now)
             if now.reason == reason::POST_START_HOOK_FAILED
                 && now.reason == earlier.reason

@@ -1,4 +1,4 @@
-//! Statuses of workspaces that are being deleted or cannot be read (pure).
+//! A workspace that is being deleted, or that cannot be parsed -> its status (pure).
 
 use std::time::Duration;
 
@@ -11,11 +11,11 @@ use jiff::Timestamp;
 
 use super::conditions::Conditions;
 
-/// A deletion that takes longer says what it waits for.
+/// A deletion that takes longer reports what it waits for.
 const LONG_FAREWELL: Duration = Duration::from_secs(10);
 
-/// The status of a workspace that is being deleted; `left` names what is left. It is told once the deletion takes its
-/// time: an ordinary one is written once.
+/// The status of a workspace that is being deleted. `left` names what is left. It is reported only once the deletion takes long, so
+/// that a short deletion writes one status.
 pub fn farewell(workspace: &Workspace, left: &str, now: Timestamp) -> WorkspaceStatus {
     let before = workspace.status.clone().unwrap_or_default();
     let since = workspace.metadata.deletion_timestamp.as_ref();
@@ -67,7 +67,7 @@ pub fn farewell(workspace: &Workspace, left: &str, now: Timestamp) -> WorkspaceS
     }
 }
 
-/// The status of a workspace that cannot be parsed. What is known of it stays: a pod that runs is left alone.
+/// The status of a workspace that cannot be parsed. Known values stay, because a running pod is left alone.
 pub fn unreadable(
     before: WorkspaceStatus,
     generation: Option<i64>,
@@ -97,7 +97,7 @@ pub fn unreadable(
         phase: before.phase.or(Some(Phase::Invalid)),
         reason: Some(reason::UNREADABLE.to_owned()),
         message: Some(message),
-        // Nobody looks whether it is used.
+        // The idle controller does not ask it.
         idle: None,
         stops_at: None,
         stops_because: None,

@@ -1,12 +1,12 @@
-//! Earlier status, observed state -> what the status remembers of the disk, and of the run (pure).
+//! Earlier status, observed state -> disk and start time that the status keeps (pure).
 
 use api::{WorkspaceStatus, workspace::DiskStatus};
 use k8s_openapi::apimachinery::pkg::{api::resource::Quantity, apis::meta::v1::Time};
 
 use crate::{cache::observed::Observed, plan::disks, status::started};
 
-/// Which disk the workspace has, or had last. One that a pod was ready on and that is another one now was deleted, unless the other
-/// one has the volume of the one before.
+/// The disk that the workspace has, or had last. If a pod was ready on a disk and the disk is another one now, the first was deleted.
+/// That does not hold if the new claim has the same volume.
 pub(super) fn disk(
     before: &WorkspaceStatus,
     observed: &Observed,
@@ -35,7 +35,7 @@ pub(super) fn disk(
     })
 }
 
-/// Which volume was the lost disk's, and whether the claim of this `volume` stands in its place. `same`: it is the claim of `earlier`.
+/// The volume of the lost disk, and whether a claim with this `volume` replaces it. `same`: it is the claim of `earlier`.
 fn replaced(earlier: Option<&DiskStatus>, same: bool, volume: Option<&String>) -> (Option<String>, bool) {
     let Some(earlier) = earlier else {
         return (None, false);
@@ -43,7 +43,7 @@ fn replaced(earlier: Option<&DiskStatus>, same: bool, volume: Option<&String>) -
     let had = [&earlier.volume_name, &earlier.replaced_volume_name];
     if !same && earlier.volume_name.is_some() {
         let restored = volume.is_some() && had.iter().any(|name| name.as_ref() == volume);
-        // Where the one before it is back, the one between is the one that is gone.
+        // If the disk before `earlier` is back, the lost one is the disk of `earlier`.
         let last = if restored && earlier.volume_name.as_ref() == volume {
             earlier.replaced_volume_name.clone()
         } else {
@@ -51,7 +51,7 @@ fn replaced(earlier: Option<&DiskStatus>, same: bool, volume: Option<&String>) -
         };
         return (last, !restored);
     }
-    // One that no pod was ready on had nothing to lose.
+    // A disk on which no pod was ever ready had nothing to lose.
     let restored = volume.is_some() && earlier.replaced_volume_name.as_ref() == volume;
     (
         earlier.replaced_volume_name.clone(),
@@ -59,7 +59,7 @@ fn replaced(earlier: Option<&DiskStatus>, same: bool, volume: Option<&String>) -
     )
 }
 
-/// Since when the run has had a container. It is not written for itself: `report` is whether the status is written anyway.
+/// Since when the run has had a container. It is not worth a write of its own: `told` is whether the status is written anyway.
 pub(super) fn started_at(before: &WorkspaceStatus, observed: &Observed, told: bool) -> Option<Time> {
     let remembered = started::remembered(Some(before), observed).cloned();
     remembered.or_else(|| started::first_start(observed).filter(|_| told))
@@ -130,7 +130,7 @@ mod tests {
         assert!(!next.replaces_deleted);
     }
 
-    /// A observed state whose claim has this volume, or none yet.
+    /// An observed state whose claim has this volume, or none yet.
     fn on(uid: &str, volume: Option<&str>) -> Observed {
         let mut observed = observed(uid);
         let mut claim = observed.claim.as_deref().unwrap().clone();

@@ -1,4 +1,4 @@
-//! Stand and trouble -> conditions, phase, and which condition decides it (pure).
+//! State, problem -> conditions, phase, and the condition that decides the phase (pure).
 
 use api::{
     WorkspaceStatus,
@@ -15,7 +15,7 @@ use crate::{
     cache::observed::Observed,
 };
 
-/// A disk in the place of one that was deleted.
+/// Message for a new disk that replaces a deleted one.
 const NEW_DISK: &str =
     "Its disk is a new, empty one: the disk that the workspace had before was deleted (see its Events).";
 
@@ -117,7 +117,7 @@ pub(super) fn conditions(
     set.finish()
 }
 
-/// Whether nobody reaches the pod.
+/// Whether no user can reach the pod.
 fn is_unrouted(facts: &Facts<'_>) -> bool {
     matches!(facts.blocker, Some(Blocker::Route { missing: true, .. }))
 }
@@ -138,11 +138,11 @@ pub(super) fn phase(stand: Stand, problem: Option<&Problem>) -> Phase {
     }
 }
 
-/// The condition whose reason and message stand beside the phase.
+/// The condition whose reason and message are copied beside the phase.
 pub(super) fn decisive(stand: Stand, problem: Option<&Problem>, rejected: bool) -> &'static str {
     match stand {
         Stand::Invalid => VALID,
-        // It would not start anew: that is worth more than "ready", and than that it does not run, as it is wanted.
+        // An invalid workspace would not start again. That is more important than "ready", or than that it is stopped as requested.
         Stand::Running | Stand::Stopped if rejected => VALID,
         _ if problem.is_some() => DEGRADED,
         Stand::Starting | Stand::Stopping => PROGRESSING,
@@ -151,13 +151,13 @@ pub(super) fn decisive(stand: Stand, problem: Option<&Problem>, rejected: bool) 
     }
 }
 
-/// Whether there is a claim that stays.
+/// Whether the home is on a lasting claim.
 fn has_disk(observed: &Observed) -> bool {
     let claim = observed.claim.as_ref();
     claim.is_some_and(|claim| claim.metadata.deletion_timestamp.is_none())
 }
 
-/// Whether a run has ended whose files are gone with its pod.
+/// Whether a run has ended whose files were deleted with its pod.
 fn lost_files(facts: &Facts<'_>) -> bool {
     let valid = facts.verdict.as_ref().ok();
     let is_ephemeral = valid.is_some_and(|valid| matches!(valid.home, Home::Ephemeral { .. }));
@@ -182,12 +182,12 @@ fn by_hand(observed: &Observed) -> String {
     })
 }
 
-/// Which pods keep a run from starting.
+/// The pods that keep a run from starting.
 fn waiting_for(observed: &Observed) -> String {
     not_gone("Waiting for the last run to end", observed.live_pods())
 }
 
-/// Which pods keep the pod of this run from starting, if it is they that do.
+/// The pods that keep the pod of this run from starting, if they are the reason.
 fn waits_for_previous(facts: &Facts<'_>) -> Option<String> {
     let (observed, valid) = (facts.observed, facts.verdict.as_ref().ok());
     let pod = observed.current_pod()?;

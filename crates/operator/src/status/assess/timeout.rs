@@ -1,6 +1,6 @@
-//! A start that takes longer than it may -> that it has failed, and what was in its way last (pure).
+//! A start that exceeds its timeout -> failed, with the last problem (pure).
 //!
-//! Nothing is done to the pod (docs/decisions/0061): it goes on waiting, and the workspace runs as soon as it is ready.
+//! Nothing is done to the pod (docs/decisions/0061). It keeps waiting, and the workspace runs as soon as it is ready.
 
 use std::time::Duration;
 
@@ -13,11 +13,11 @@ use rules::ValidWorkspace;
 use super::evidence::node_of;
 use crate::{blockers::Problem, cache::observed::Observed};
 
-/// What stands before the last cause. It is read again from the status: a cause stays in its words.
+/// Text before the last problem. It is parsed again from the status, so that a problem keeps its message.
 const LAST: &str = " What was in its way last: ";
 
-/// Since when a run has been on its way to its first ready pod; nothing once it had one. A run that the status does not know yet
-/// begins now, or began with its first pod: nobody may have been there to tell.
+/// Since when a run has been starting; `None` once it has had a ready pod. A run that the status does not contain yet starts now, or
+/// started with its first pod, because no operator may have run then.
 pub(super) fn since(
     before: &WorkspaceStatus,
     observed: &Observed,
@@ -36,14 +36,14 @@ pub(super) fn since(
     Timestamp::from_second(begun.as_second()).ok().map(Time)
 }
 
-/// A start that may take so long and no longer.
+/// A start with a time limit.
 pub(super) struct Start {
     since: Timestamp,
     limit: Duration,
 }
 
 impl Start {
-    /// The start that is on, if it is limited.
+    /// The current start, if it is limited.
     pub(super) fn of(valid: Option<&ValidWorkspace>, since: Option<&Time>) -> Option<Self> {
         Some(Self {
             since: since?.0,
@@ -51,14 +51,14 @@ impl Start {
         })
     }
 
-    /// What is left of its time; `None`: nothing.
+    /// The time that is left; `None`: nothing.
     pub(super) fn left(&self, now: Timestamp) -> Option<Duration> {
-        // Another leader's clock may have been ahead of ours.
+        // The clock of an earlier leader may have been ahead of ours.
         let age = Duration::try_from(now.duration_since(self.since)).unwrap_or_default();
         self.limit.checked_sub(age).filter(|left| !left.is_zero())
     }
 
-    /// That its time is over. Without a `cause` of now the one `before` stays: what was in the way last.
+    /// The problem that the time is over. Without a current problem, the one of `before` stays as the last problem.
     pub(super) fn failed(
         &self,
         cause: Option<Problem>,
@@ -84,19 +84,19 @@ impl Start {
     }
 }
 
-/// What was told to be wrong.
+/// The problem that was reported before.
 #[derive(Clone, Copy)]
 pub(super) struct Earlier<'a> {
-    /// Its reason; that of the last cause, if a start took too long.
+    /// Its reason, or the reason of the last problem if a start took too long.
     pub(super) reason: &'a str,
-    /// Its words, likewise.
+    /// Its message, likewise.
     pub(super) words: &'a str,
-    /// Both, as they were told when a start took too long.
+    /// Both, as reported when a start took too long.
     late: Option<&'a str>,
 }
 
 impl<'a> Earlier<'a> {
-    /// Reads it from a condition.
+    /// Parses it from a condition.
     pub(super) fn told(reason: &'a str, message: &'a str) -> Self {
         let last = message.split_once(LAST).map(|(_, last)| last);
         let Some(last) = last.filter(|_| reason == reason::START_TIMEOUT) else {
@@ -115,7 +115,7 @@ impl<'a> Earlier<'a> {
     }
 }
 
-/// How far the start has come where nothing is wrong with it.
+/// The progress of a start without problems.
 fn progress(observed: &Observed) -> String {
     let Some(pod) = observed.current_pod() else {
         return "nothing that the cluster tells; no pod has been made yet.".to_owned();

@@ -1,4 +1,4 @@
-//! Subject -> what its pod says of its use (IO): bounded in time and size, at its own address, following nothing.
+//! Subject -> activity reported by its pod (IO): its address only, limited, no redirects.
 
 use std::{net::SocketAddr, sync::Arc, time::Duration};
 
@@ -24,31 +24,31 @@ use super::{
     tls::Tls,
 };
 
-/// Time for all that a pod is asked at once, and its whole answers.
+/// Time limit for all requests to one pod, including complete answers.
 pub(super) const LIMIT: Duration = Duration::from_secs(5);
 /// Largest answer, in bytes.
 const MAX_BODY: usize = 256 * 1024;
-/// Jupyter counts requests as activity, unless they ask it not to.
+/// Jupyter counts requests as activity unless this parameter is set.
 const UNCOUNTED: &str = "?no_track_activity=1";
 
-/// Why a pod did not say whether it is used. It says nothing about whether it is.
+/// Why a pod did not report its activity. It does not say whether the workspace is used.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Unanswered {
     /// The signal that is missing.
     pub name: &'static str,
-    /// For people; without anything of the answer.
+    /// The reason, as a text for users. It contains nothing of the answer.
     pub why: String,
 }
 
-/// What a pod says, or the first thing that could not be read.
+/// The activity that a pod reports, or the first signal that could not be read.
 pub type Answered = Result<Reading, Unanswered>;
 
-/// Asks pods.
+/// Sends activity requests to pods.
 #[derive(Clone)]
 pub struct Asker(Arc<dyn Fn(Arc<Subject>) -> BoxFuture<'static, Answered> + Send + Sync>);
 
 impl Asker {
-    /// Over HTTP, telling the time by `now` and who asks by `signer`.
+    /// Sends requests over HTTP. `now` is the clock. `signer` signs the operator's identity.
     pub fn over_http(now: fn() -> Timestamp, signer: Arc<Signer>) -> Self {
         let http = Http {
             tls: Tls::new(),
@@ -61,7 +61,7 @@ impl Asker {
         })
     }
 
-    /// By `ask`.
+    /// Uses the function `ask` for requests.
     pub fn new<F>(ask: impl Fn(Arc<Subject>) -> F + Send + Sync + 'static) -> Self
     where
         F: Future<Output = Answered> + Send + 'static,
@@ -69,7 +69,7 @@ impl Asker {
         Self(Arc::new(move |subject| Box::pin(ask(subject))))
     }
 
-    /// What a pod says.
+    /// The answer of a pod.
     pub fn ask(&self, subject: Arc<Subject>) -> impl Future<Output = Answered> + Send + use<> {
         (self.0)(subject)
     }
@@ -89,7 +89,7 @@ struct Page {
 }
 
 impl Http {
-    /// What the pod says, read to the end.
+    /// The complete answer of the pod.
     async fn ask(&self, subject: &Subject) -> Answered {
         let until = Instant::now() + LIMIT;
         let question = &subject.question;
@@ -116,7 +116,7 @@ impl Http {
         Ok(reading)
     }
 
-    /// Adds to a reading what a page says.
+    /// Adds the content of a page to a reading.
     fn read(
         &self,
         reading: &mut Reading,
@@ -144,7 +144,7 @@ impl Http {
     }
 
     async fn get(&self, subject: &Subject, path: &str) -> Result<Page, String> {
-        // A number, so that no name is ever looked up.
+        // A numeric address, so there is never a DNS lookup.
         let address = SocketAddr::new(subject.address, subject.port);
         let unreachable = |_| format!("nobody can be reached at port {}", subject.port);
         let stream = TcpStream::connect(address).await.map_err(unreachable)?;
@@ -157,7 +157,7 @@ impl Http {
         }
     }
 
-    /// That the operator asks, for this workspace alone. Without a key it asks as anybody would.
+    /// The assertion that the operator sends the request, for this workspace only. Without a key the request is anonymous.
     fn assertion(&self, subject: &Subject) -> Option<String> {
         let now = (self.now)().as_second();
         let claims = Claims::new(OPERATOR, &subject.identity.uid, OPERATOR, now);
@@ -214,7 +214,7 @@ where
             body: body.to_bytes(),
         })
     };
-    // The connection does the work; it may end before the answer is read out, and is dropped with it.
+    // The connection drives the request. It may end before the answer is read completely, and is dropped with the answer.
     tokio::pin!(answer);
     tokio::select! {
         answer = &mut answer => answer,

@@ -20,7 +20,7 @@ fn now() -> Timestamp {
     NOW.parse().unwrap()
 }
 
-/// Answers each connection by what `answer` says to the first line of its request; `None`: never. Keeps those lines.
+/// Answers each connection with what `answer` returns for the first line of its request; `None`: never. Records those lines.
 async fn pod(answer: fn(&str) -> Option<String>) -> (u16, Arc<Mutex<Vec<String>>>) {
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
     let port = listener.local_addr().unwrap().port();
@@ -51,7 +51,7 @@ async fn serve<S: AsyncRead + AsyncWrite + Unpin>(
     let text = String::from_utf8(request).unwrap();
     lines.lock().unwrap().push(text.clone());
     match answer(text.lines().next().unwrap()) {
-        // The other side may have gone by then.
+        // The client may have closed the connection.
         Some(answer) => drop(stream.write_all(answer.as_bytes()).await),
         None => std::future::pending().await,
     }
@@ -86,7 +86,7 @@ async fn ask(subject: Subject) -> Answered {
     Asker::over_http(now, Arc::default()).ask(Arc::new(subject)).await
 }
 
-/// What is said of a pod that answers so.
+/// The reason reported for a pod that answers so.
 async fn why(answer: fn(&str) -> Option<String>) -> String {
     let (port, _) = pod(answer).await;
     ask(endpoint(port)).await.unwrap_err().why
@@ -124,7 +124,7 @@ async fn a_jupyterlab_is_asked_for_kernels_and_terminals_too_without_that_being_
     );
 }
 
-/// A Jupyter without one of its pages.
+/// A Jupyter server without one of its pages.
 fn absent(page: &str, line: &str) -> Option<String> {
     if line.contains(page) {
         return Some("HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n".to_owned());
@@ -199,7 +199,7 @@ async fn a_pod_that_is_silent_is_given_up_after_five_seconds() {
     assert_eq!(why(|_| None).await, "no answer within 5 s");
 }
 
-/// A Jupyter that takes its time over each page.
+/// A Jupyter server that is slow on each page.
 async fn slow_jupyter(each: Duration) -> u16 {
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
     let port = listener.local_addr().unwrap().port();

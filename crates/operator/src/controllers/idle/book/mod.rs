@@ -1,4 +1,4 @@
-//! Subjects, answers -> who is asked next, what is known of each, and who is to be stopped (in memory).
+//! Subjects, answers -> the next pod to ask, known activity, workspaces to stop (in memory).
 
 use std::{
     collections::{BTreeSet, HashMap},
@@ -24,18 +24,18 @@ use crate::{
     support::backoff::{jitter, part},
 };
 
-/// Failures in a row after which people are told.
+/// Failures in a row after which the status reports them.
 const FAILURES_TOLD: u32 = 3;
-/// Readings in a row, each of which shows that a workspace's time is over, that it takes to stop it: one may be a mistake.
+/// Idle readings in a row before a workspace is stopped: a single one may be a mistake.
 const READINGS: u32 = 2;
 /// A pod that takes longer to answer is asked less often.
 const SLOW: Duration = Duration::from_secs(2);
-/// How often in a row that doubles the time between two questions.
+/// How often in a row a slow answer doubles the interval.
 const MOST_DOUBLED: u32 = 2;
-/// Time between two writes of a status for what is known of the use of one workspace.
+/// Shortest time between two status writes about the activity of one workspace.
 const BETWEEN_WRITES: Duration = Duration::from_mins(1);
 
-/// What is known of every workspace that is stopped when nobody uses it.
+/// The known activity of every workspace that stops when idle.
 #[derive(Debug)]
 pub struct Book {
     state: Mutex<State>,
@@ -48,7 +48,7 @@ pub struct Book {
 struct State {
     entries: HashMap<String, Entry>,
     due: BTreeSet<(Instant, String)>,
-    /// Tells one subject of a workspace from the next one.
+    /// Distinguishes one subject of a workspace from the next.
     count: u64,
 }
 
@@ -59,16 +59,16 @@ struct Entry {
     last_activity: Timestamp,
     signals: Vec<Signal>,
     is_read: bool,
-    /// How many in a row have shown that its time is over.
+    /// Readings in a row that showed an expired idle timeout.
     idle_readings: u32,
     failures: u32,
     failing: Option<Unanswered>,
-    /// How many answers in a row were slow.
+    /// Slow answers in a row.
     slow: u32,
-    /// When its status was last written for this.
+    /// When its status was last written about activity.
     told: Option<Instant>,
     refusal_is_told: bool,
-    /// `None` while it is being asked.
+    /// `None` while a request is in progress.
     due: Option<Instant>,
 }
 
@@ -80,19 +80,19 @@ pub(super) struct Job {
     number: u64,
 }
 
-/// What is known of one workspace.
+/// The known activity of one workspace.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct Usage {
     pub(super) run_id: String,
     pub(super) timeout: Duration,
-    /// When it was used last, as far as is known; not before it could be.
+    /// The latest known activity. It is never before the workspace became usable.
     pub(super) last_activity: Timestamp,
     pub(super) signals: Vec<Signal>,
-    /// Whether its pod has told anything yet.
+    /// Whether its pod has answered yet.
     pub(super) is_read: bool,
-    /// Why its pod has told nothing for some time.
+    /// Why its pod has not answered for some time.
     pub(super) failing: Option<Unanswered>,
-    /// Whether the status was written for this just now: it may be a little behind before it is again.
+    /// Whether the status was just written about activity. Then it may be slightly out of date until the next write.
     pub(super) is_told: bool,
 }
 
@@ -110,7 +110,7 @@ impl Default for Book {
 
 impl Entry {
     fn new(subject: Subject, number: u64, now: Timestamp) -> Self {
-        // What a clock says that is ahead of ours has happened by now.
+        // A time of a clock that is ahead of ours counts as now.
         let since = subject.since.min(now);
         let known = subject.known.map_or(since, |known| known.min(now));
         Self {
@@ -141,12 +141,12 @@ impl Entry {
         }
     }
 
-    /// How long to wait until it is asked again.
+    /// The wait before the next request.
     fn interval(&self) -> Duration {
         self.subject.interval() * 2_u32.pow(self.slow.min(MOST_DOUBLED))
     }
 
-    /// How long it may still be unused.
+    /// How long it may still be idle.
     fn left(&self, now: Timestamp) -> Duration {
         let unused = Duration::try_from(now.duration_since(self.last_activity)).unwrap_or_default();
         self.subject.timeout.saturating_sub(unused)
@@ -160,9 +160,9 @@ impl Entry {
                     .iter()
                     .filter_map(|signal| signal.last_activity)
                     .max();
-                // When it could be used first is told by the same clock.
+                // The time from which it is usable comes from the same clock.
                 let since = read::moved(self.subject.since, reading.skew);
-                // Closing a terminal takes its past away, not that it was used.
+                // Closing a terminal removes its last activity. The workspace was used all the same.
                 self.last_activity = [Some(since), latest]
                     .into_iter()
                     .flatten()
@@ -191,7 +191,7 @@ impl Entry {
 }
 
 impl Book {
-    /// From now on a workspace is to be asked, or no more. What is known of it.
+    /// Starts or stops asking a workspace. Returns its known activity.
     pub(super) fn follow(&self, key: &str, subject: Option<Subject>, now: Timestamp) -> Option<Usage> {
         let mut state = self.lock();
         let Some(subject) = subject else {
@@ -211,38 +211,38 @@ impl Book {
         }
         let usage = entry.usage();
         state.entries.insert(key.to_owned(), entry);
-        // Somewhere in the first interval, so that a new leader does not ask everybody at once.
+        // A random time in the first interval, so that a new leader does not ask all pods at once.
         state.set_due(key, Instant::now() + part(wait));
         drop(state);
         self.changed.notify_one();
         Some(usage)
     }
 
-    /// A workspace is not asked any more.
+    /// Stops asking a workspace.
     pub fn forget(&self, key: &str) {
         self.lock().leave(key);
     }
 
-    /// Nobody is asked any more: another leads.
+    /// Stops asking all workspaces, because another replica leads.
     pub fn clear(&self) {
         let mut state = self.lock();
         state.entries.clear();
         state.due.clear();
     }
 
-    /// When somebody is to be asked next for whom it is not time at `now`.
+    /// When the next workspace that is not due at `now` is to be asked.
     pub(super) fn next(&self, now: Instant) -> Option<Instant> {
         let state = self.lock();
         let mut due = state.due.iter().map(|(due, _)| *due);
         due.find(|due| *due > now)
     }
 
-    /// Resolves when [`Book::next`] may be another.
+    /// Resolves when the result of [`Book::next`] may have changed.
     pub(super) async fn changed(&self) {
         self.changed.notified().await;
     }
 
-    /// The next workspace to ask whose time has come, in a namespace that `has_room`.
+    /// The next due workspace, in a namespace that `has_room`.
     pub(super) fn take(&self, now: Instant, has_room: impl Fn(&str) -> bool) -> Option<Job> {
         let mut state = self.lock();
         let mut due = state.due.iter().take_while(|(due, _)| *due <= now);
@@ -260,8 +260,8 @@ impl Book {
         })
     }
 
-    /// Enters an answer, how long it took, and when to ask again. What is known now, and whether to stop the workspace; `None`: it
-    /// is another by now.
+    /// Records an answer and its duration, and schedules the next request. Returns the known activity and whether to stop the workspace.
+    /// `None`: the workspace has a new subject.
     pub(super) fn answered(
         &self,
         job: &Job,
@@ -293,14 +293,14 @@ impl Book {
         Some(found)
     }
 
-    /// The status of a workspace is being written with something new of its use.
+    /// Records that the status of a workspace is being written with new activity.
     pub(super) fn told(&self, key: &str) {
         if let Some(entry) = self.lock().entries.get_mut(key) {
             entry.told = Some(Instant::now());
         }
     }
 
-    /// Whether that the API server refuses the stop is news. Once.
+    /// Whether this is the first time that the API server refuses the stop. True once.
     pub(super) fn is_first_refusal(&self, job: &Job) -> bool {
         self.change(job, |entry| !std::mem::replace(&mut entry.refusal_is_told, true))
     }
@@ -311,15 +311,15 @@ impl Book {
         entry.filter(|it| it.number == job.number).is_some_and(change)
     }
 
-    /// Has a workspace looked at, so that its status is written.
+    /// Triggers a reconcile of a workspace, so that its status is written.
     pub(super) fn trigger(&self, identity: &Identity) {
-        // Nobody listens when the process ends.
+        // There is no receiver when the process ends.
         let _ = self
             .sender
             .send(ObjectRef::new(&identity.name).within(&identity.namespace));
     }
 
-    /// The workspaces that are to be looked at. Once.
+    /// Triggers of workspaces to reconcile. It can be called once.
     pub fn triggers(&self) -> impl Stream<Item = Trigger> + Send + use<> {
         let triggers = self
             .triggers

@@ -1,4 +1,4 @@
-//! Answers and times, entered as a pod would give them.
+//! Answers and times, recorded as a pod would give them.
 
 use super::*;
 use crate::controllers::idle::{read::Reading, subject::tests::subject};
@@ -9,7 +9,7 @@ fn at(second: i64) -> Timestamp {
     subject().since + jiff::SignedDuration::from_secs(second)
 }
 
-/// By how many seconds the pod's clock is behind, and when it was used by ours.
+/// An answer of a pod whose clock is `skew` seconds behind. `time`: its last activity, by our clock.
 #[expect(clippy::unnecessary_wraps, reason = "an answer beside those that fail")]
 fn said_by_a_clock_behind(skew: i64, time: Timestamp) -> Answered {
     let signals = vec![Signal {
@@ -30,17 +30,17 @@ fn nothing() -> Answered {
     })
 }
 
-/// Asks once, whenever that is due, at a time of day.
+/// Records one answer at a time of day, whenever the request is due.
 fn ask(book: &Book, answer: Answered, now: Timestamp) -> (Usage, bool) {
     book.answered(&job(book), answer, Duration::ZERO, now).unwrap()
 }
 
-/// When the first is to be asked.
+/// When the first request is due.
 fn next(book: &Book) -> Option<Instant> {
     book.lock().due.first().map(|(due, _)| *due)
 }
 
-/// Who is asked next, whenever that is due.
+/// The next job, whenever it is due.
 fn job(book: &Book) -> Job {
     book.take(next(book).unwrap(), |_| true).unwrap()
 }
@@ -70,7 +70,7 @@ async fn a_reading_that_shows_use_begins_the_count_anew() {
 #[tokio::test(start_paused = true)]
 async fn who_just_started_has_a_whole_timeout_by_the_clock_of_its_own_machine() {
     let book = Book::default();
-    // It became ready this moment, by a clock that is 50 min behind ours.
+    // It became ready at this moment, by a clock that is 50 min behind ours.
     book.follow(KEY, Some(subject()), at(3000));
     for second in [3010, 3100, 3299] {
         let (usage, stop) = ask(&book, said_by_a_clock_behind(3000, at(-90_000)), at(second));

@@ -1,4 +1,4 @@
-//! Container statuses -> the container that fails, and how many are ready (pure). Init containers come first.
+//! Container statuses -> the failing container, and how many are ready (pure). Init first.
 
 use api::{condition::reason, names::APPLICATION_CONTAINER};
 use jiff::Timestamp;
@@ -15,9 +15,9 @@ use crate::{
     status::assess::conditions::brief,
 };
 
-/// The kubelet's reason for an Event about a hook that failed.
+/// The kubelet's Event reason for a failed hook.
 const FAILED_HOOK: &str = "FailedPostStartHook";
-/// Longest text of the kubelet about a hook, in bytes: it holds all that the hook printed.
+/// Longest kubelet text about a hook, in bytes. That text holds all output of the hook.
 const LONGEST_HOOK: usize = 300;
 
 /// One container of the pod.
@@ -55,7 +55,7 @@ pub(super) fn problem(observed: &Observed, pod: &Pod, judging: Judging<'_>) -> E
     Evidence::first(init.chain(rest).map(|subject| subject.problem(judging)))
 }
 
-/// How many containers are ready or done, and of how many: init containers and sidecars count.
+/// How many containers are ready or completed, and the total: init containers and sidecars count.
 pub(in crate::status::assess) fn count(
     pod: Option<&Pod>,
     template: Option<&PodSpec>,
@@ -67,7 +67,7 @@ pub(in crate::status::assess) fn count(
         let init = status.init_container_statuses.iter().flatten();
         init.chain(status.container_statuses.iter().flatten())
     });
-    // An init container that is done is called ready by the kubelet, a sidecar when its probe succeeds.
+    // The kubelet marks a completed init container as ready, and a sidecar when its probe succeeds.
     Some((statuses.filter(|status| status.ready).count(), total))
 }
 
@@ -75,7 +75,7 @@ fn named<'a>(containers: impl IntoIterator<Item = &'a Container>, name: &str) ->
     containers.into_iter().find(|container| container.name == name)
 }
 
-/// A pull Secret that does not exist is passed over by the kubelet, so which ones there ought to be is told.
+/// The names of the expected pull Secrets. The kubelet ignores a pull Secret that does not exist, so the message lists them.
 fn pull_secrets(profile: &ExecutionProfile) -> String {
     let names: Vec<_> = profile
         .spec
@@ -111,7 +111,7 @@ impl Subject<'_> {
         let ended = state
             .terminated
             .or_else(|| self.status.last_state.clone()?.terminated);
-        // An init container that is done; a sidecar or application that ended well is restarted, and told.
+        // A completed init container. A sidecar or application that exited with 0 is restarted, and reported.
         let done = |ended: &ContainerStateTerminated| self.init && !self.is_sidecar() && ended.exit_code == 0;
         if let Some(ended) = ended.filter(|ended| !done(ended)) {
             return self.exited(&ended);
@@ -122,7 +122,7 @@ impl Subject<'_> {
         }
     }
 
-    /// What the kubelet says of a container that it does not run.
+    /// The problem of a container that the kubelet does not run.
     fn waiting(self, why: &str, text: &str, profile: Option<&ExecutionProfile>) -> Option<Evidence> {
         match why {
             "ErrImagePull"
@@ -133,13 +133,13 @@ impl Subject<'_> {
             | "RegistryUnavailable"
             | "SignatureValidationFailed" => Some(self.image(text, profile)),
             "PostStartHookError" => Some(self.hook(text)),
-            // The kubelet says of a container whose hook failed that it is being made until that has ended, which takes its whole grace.
+            // While it ends a container with a failed hook, for the whole grace period, the kubelet reports that it creates it.
             "ContainerCreating" => self.hook_warning().map(|_| self.hook("")),
             "CreateContainerConfigError" | "CreateContainerError" | "RunContainerError" => {
                 if let Some((reason, message)) = missing_source(text) {
                     return Some(Evidence::certain(reason, message));
                 }
-                // The kubelet's own cache was not filled yet; it tries again at once.
+                // The kubelet's own cache was not filled yet; it retries at once.
                 (!text.contains("failed to sync")).then(|| self.cannot_start(text))
             }
             _ => None,
@@ -189,7 +189,7 @@ impl Subject<'_> {
         Evidence::certain(reason::POST_START_HOOK_FAILED, message)
     }
 
-    /// Whether the kubelet ended the container because its hook failed: it says so while that container lives.
+    /// Whether the kubelet ended the container because its hook failed. The kubelet reports it while that container lives.
     fn has_failed_hook(self, ended: &ContainerStateTerminated) -> bool {
         let said = self.hook_warning();
         said.is_some_and(|said| said.last.as_ref() >= ended.started_at.as_ref())
@@ -211,7 +211,7 @@ impl Subject<'_> {
     }
 
     fn not_ready(self, started: Option<&Time>, now: Timestamp) -> Evidence {
-        // One that was ready counts from when it ceased to be.
+        // For a container that was ready, time counts from when it became unready.
         let unready = condition(self.pod, "Ready").filter(|ready| ready.status == "False");
         let since = started.max(unready.and_then(|ready| ready.last_transition_time.as_ref()));
         if let Some(rest) = remaining(since, SLOW, now) {
@@ -233,8 +233,8 @@ impl Subject<'_> {
         Evidence::certain(reason::READINESS_FAILED, message)
     }
 
-    /// How often it has ended. The kubelet counts the restarts, and the end that no restart has followed yet comes on top. The number
-    /// only grows, while what the container waits for comes and goes, and may be seen or missed.
+    /// How often it has ended: the restarts that the kubelet counts, plus the last end that no restart has followed yet. The number only
+    /// grows, while the waiting state changes back and forth and may be missed.
     fn ends(self) -> i32 {
         let runs = self
             .status
@@ -244,7 +244,7 @@ impl Subject<'_> {
         self.status.restart_count.saturating_add(i32::from(!runs))
     }
 
-    /// The words depend on nothing that changes from one restart to the next, so that a crash loop is written once.
+    /// The message contains nothing that changes from one restart to the next, so a crash loop is written once.
     fn exited(self, ended: &ContainerStateTerminated) -> Evidence {
         let (name, hint, code) = (self.name(), self.logs(" --previous"), ended.exit_code);
         match ended.reason.as_deref() {

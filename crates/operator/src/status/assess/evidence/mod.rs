@@ -1,5 +1,6 @@
-//! World -> the cause of what goes wrong (pure), from the status of claim, Deployment, pod and node, and for what has no
-//! status from Warning Events.
+//! Observed state -> the reason for a problem (pure).
+//!
+//! It reads the status of claim, Deployment, pod and node. For problems without a status it reads warning Events.
 
 mod containers;
 mod node;
@@ -24,28 +25,28 @@ use crate::{
     cache::observed::{Observed, replica_set_is_empty},
 };
 
-/// Evidence that often passes by itself within the second is looked at again after this time before it is told.
+/// Evidence that is often transient is checked again after this time before it is reported.
 const DOUBT: Duration = Duration::from_secs(1);
-/// How long the making of a volume, or the way from started to ready, may take before it is told.
+/// How long making a volume, or the time from started to ready, may take before it is reported.
 const SLOW: Duration = Duration::from_mins(1);
 
-/// What the observed state shows now, and when it may show something else without anything being written.
+/// What the observed state shows now, and when time alone may change that.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Evidence {
-    /// The cause, if something goes wrong.
+    /// The problem, if any.
     pub(super) problem: Option<Problem>,
-    /// When to look again.
+    /// When to check again.
     pub(super) recheck: Option<Duration>,
 }
 
-/// Evidence from which nothing follows.
+/// Evidence of no problem.
 const NONE: Evidence = Evidence {
     problem: None,
     recheck: None,
 };
 
 impl Evidence {
-    /// It lasts until somebody acts.
+    /// A problem that lasts until a user or administrator acts.
     fn certain(reason: &'static str, message: String) -> Self {
         Self {
             problem: Some(Problem {
@@ -57,7 +58,7 @@ impl Evidence {
         }
     }
 
-    /// It may pass by itself; when `rest` is over it counts as failed.
+    /// A problem that may be transient. When `rest` is over it counts as failed.
     fn may_pass(reason: &'static str, message: String, rest: Option<Duration>) -> Self {
         Self {
             problem: Some(Problem {
@@ -69,7 +70,7 @@ impl Evidence {
         }
     }
 
-    /// It passes by itself if nothing else goes wrong.
+    /// A problem that is transient if nothing else goes wrong.
     fn hopeful(reason: &'static str, message: String) -> Self {
         Self {
             problem: Some(Problem {
@@ -88,7 +89,7 @@ impl Evidence {
         }
     }
 
-    /// The first cause, and the earliest time to look again.
+    /// The first problem, and the earliest time to check again.
     fn first(candidates: impl IntoIterator<Item = Self>) -> Self {
         candidates.into_iter().fold(NONE, |found, next| Self {
             problem: found.problem.or(next.problem),
@@ -97,18 +98,18 @@ impl Evidence {
     }
 }
 
-/// What evidence is judged by, besides the observed state.
+/// Other inputs for the evaluation, besides the observed state.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Judging<'a> {
     /// Now.
     pub(super) now: Timestamp,
-    /// How long a pod without a node still counts as starting: autoscalers need their time.
+    /// How long a pod without a node still counts as starting, because autoscalers need time.
     pub(super) grace: Duration,
-    /// When the workspace ceased to be available, if it is not.
+    /// When the workspace became unavailable, if it is.
     pub(super) unavailable_since: Option<Timestamp>,
     /// The execution profile, if there is one.
     pub(super) profile: Option<&'a ExecutionProfile>,
-    /// Whether the workspace itself asks to be kept off other pods.
+    /// Whether the workspace itself requests anti-affinity to other pods.
     pub(super) separated: bool,
 }
 
@@ -143,7 +144,7 @@ pub(super) fn of_run(observed: &Observed, now: Timestamp) -> Evidence {
     ])
 }
 
-/// What keeps the last pod from going.
+/// What keeps the last pod from ending.
 pub(super) fn of_end(observed: &Observed, now: Timestamp) -> Evidence {
     Evidence::first([
         orphaned(observed),
@@ -153,8 +154,8 @@ pub(super) fn of_end(observed: &Observed, now: Timestamp) -> Evidence {
     ])
 }
 
-/// A run that nothing ends: its Deployment is gone, its replica set was left. The operator has no right to delete replica sets
-/// (docs/decisions/0073), and whoever left it meant the pod to run on.
+/// A run that nothing ends: its Deployment is gone, but its ReplicaSet was left. The operator has no right to delete ReplicaSets
+/// (docs/decisions/0073), and the user who orphaned it wanted the pod to run on.
 fn orphaned(observed: &Observed) -> Evidence {
     let Some(left) = observed.orphans().find(|set| !replica_set_is_empty(set)) else {
         return NONE;
@@ -185,7 +186,7 @@ fn unmanaged(observed: &Observed) -> Evidence {
     Evidence::certain(reason::POD_NOT_MANAGED, message)
 }
 
-/// Quota, Pod Security and other admission rules speak through the Deployment: it cannot make its pod.
+/// A pod that the Deployment cannot make. Quota, Pod Security and other admission rules are reported in the Deployment's status.
 fn no_pod(observed: &Observed, judging: Judging<'_>) -> Evidence {
     let now = judging.now;
     let Some(failure) = observed.refusal() else {
@@ -199,7 +200,7 @@ fn no_pod(observed: &Observed, judging: Judging<'_>) -> Evidence {
     Evidence::certain(refusal.reason, refusal.message)
 }
 
-/// The Secret or ConfigMap that a message of the kubelet misses.
+/// The Secret or ConfigMap that a kubelet message reports as missing.
 fn missing_source(message: &str) -> Option<(&'static str, String)> {
     let lower = message.to_ascii_lowercase();
     let quoted = |kind: &str| {
@@ -249,13 +250,13 @@ pub(super) fn node_of(pod: &Pod) -> Option<&str> {
     pod.spec.as_ref()?.node_name.as_deref()
 }
 
-/// A foreign message without what would stand before our own full stop.
+/// A foreign message without characters that would precede our own full stop.
 fn trimmed(message: &str) -> &str {
     message.trim_end_matches(['.', ',', ' ', '\n'])
 }
 
-/// What is left of `span` since `since`. Nothing is left when the time is unknown or lies in the future: then the
-/// clocks differ, and waiting would hide the evidence.
+/// What is left of `span` since `since`. Nothing is left if the time is unknown or in the future: then the clocks differ, and waiting
+/// would hide the evidence.
 fn remaining(since: Option<&Time>, span: Duration, now: Timestamp) -> Option<Duration> {
     let age = Duration::try_from(now.duration_since(since?.0)).ok()?;
     span.checked_sub(age).filter(|rest| !rest.is_zero())

@@ -1,6 +1,6 @@
-//! Pods and their nodes -> the node that does not answer (pure).
+//! Pods and their nodes -> the node that does not respond (pure).
 //!
-//! Two pods must never write to one disk, so nothing is deleted by force here; people are told the ways out.
+//! Two pods must never write to one disk, so nothing is force-deleted here. The message tells users what they can do.
 
 use std::time::Duration;
 
@@ -12,10 +12,10 @@ use kube::ResourceExt as _;
 use super::{Evidence, NONE, condition, holds, node_of, remaining};
 use crate::cache::{observed::Observed, warnings::Node};
 
-/// A node that joins may show in one watch later than its first pod does in another.
+/// A joining node may appear in its watch later than its first pod appears in another watch.
 const JUST_BOUND: Duration = Duration::from_secs(1);
 
-/// The first of these pods whose node does not answer.
+/// The first of these pods whose node does not respond.
 pub(super) fn lost<'a>(
     observed: &'a Observed,
     pods: impl IntoIterator<Item = &'a Pod>,
@@ -28,7 +28,7 @@ fn of_pod(observed: &Observed, pod: &Pod, now: Timestamp) -> Evidence {
     let Some(name) = node_of(pod) else { return NONE };
     let how = match observed.nodes.get(name) {
         None | Some(Node::Ready) => return NONE,
-        // Its kubelet answers: a pod that is ready is as it should be.
+        // Its kubelet still reports: a pod that is ready has no problem.
         Some(Node::NotReady(_)) if holds(pod, "Ready") => return NONE,
         Some(Node::NotReady(why)) => format!("is not ready ({why})"),
         Some(Node::Silent(why)) => format!("does not answer ({why})"),

@@ -1,4 +1,4 @@
-//! Pod -> why no node takes it, or took it and let it go (pure).
+//! Pod -> why no node accepts it, or why its node ended it (pure).
 
 use std::time::Duration;
 
@@ -11,18 +11,18 @@ use super::{
 };
 use crate::cache::observed::Observed;
 
-/// The scheduler's words for a claim that waits for its volume.
+/// The scheduler's message for a claim that waits for its volume.
 pub(super) const UNBOUND: &str = "unbound immediate PersistentVolumeClaims";
-/// The scheduler's words where the pod itself is at no fault.
+/// The scheduler's message if anti-affinity rules of other pods exclude the pod.
 const KEPT_AWAY: &str = "existing pods anti-affinity rules";
-/// The scheduler's words where the pod's own rules keep it off another one. They come before those of the other one's rules.
+/// The scheduler's message if the pod's own rules exclude it. It precedes the message about the rules of other pods.
 const APART: &str = "didn't match pod anti-affinity rules";
-/// The kubelet's word for it.
+/// The kubelet's reason for an eviction.
 const EVICTED: &str = "Evicted";
-/// An eviction this long before the workspace ceased to be available is not why it did.
+/// An eviction earlier than this before the workspace became unavailable is not the reason for it.
 const AFTERMATH: Duration = Duration::from_mins(1);
 
-/// What keeps this pod from being ready, as far as its own status says.
+/// What keeps this pod from being ready, from its own status.
 pub(super) fn problem(observed: &Observed, pod: &Pod, judging: Judging<'_>) -> Evidence {
     match condition(pod, "PodScheduled") {
         _ if waits_for_previous(observed, pod, judging.separated) => NONE,
@@ -36,15 +36,15 @@ pub(super) fn problem(observed: &Observed, pod: &Pod, judging: Judging<'_>) -> E
     }
 }
 
-/// Whether no node takes the pod because another one of the workspace is not gone. `separated`: the workspace itself asks to be kept off
-/// other pods, so that those may be meant.
+/// Whether no node accepts the pod because another pod of the workspace still exists. `separated`: the workspace itself requests
+/// anti-affinity, so the message may be about other pods.
 pub(in crate::status::assess) fn waits_for_previous(observed: &Observed, pod: &Pod, separated: bool) -> bool {
     let by_own_rule = !separated && scheduler_says(pod, APART);
     by_own_rule || (is_kept_off(pod) && observed.previous_pods(pod).next().is_some())
 }
 
-/// Whether the scheduler says that the pod is kept off another one: by its own anti-affinity, or by that of a pod of the workspace that
-/// lost its label.
+/// Whether the scheduler reports that anti-affinity keeps the pod away from another one. It may be the pod's own anti-affinity, or that of
+/// a pod of the workspace that lost its label.
 pub(crate) fn is_kept_off(pod: &Pod) -> bool {
     scheduler_says(pod, APART) || scheduler_says(pod, KEPT_AWAY)
 }
@@ -57,9 +57,9 @@ fn scheduler_says(pod: &Pod, words: &str) -> bool {
 }
 
 fn unscheduled(observed: &Observed, message: &str, since: Option<&Time>, judging: Judging<'_>) -> Evidence {
-    // What the scheduler would achieve by evicting others changes by the minute.
+    // The part about preemption changes every minute.
     let message = trimmed(message.split(" preemption:").next().unwrap_or(message));
-    // A disk is being made, and its claim tells why it is not; somebody else's claim tells us nothing.
+    // The disk is being made, and its claim reports why it is not ready. The claim of another owner tells nothing.
     if message.contains(UNBOUND) && volumes::pending_claim(observed).is_some() {
         return NONE;
     }
@@ -101,7 +101,7 @@ fn missing_claim(message: &str) -> Option<&str> {
     rest.starts_with(" not found").then_some(name)
 }
 
-/// What to do about each thing that the scheduler misses.
+/// Advice for each resource or rule in the scheduler's message.
 fn advice(message: &str) -> String {
     let missing = message.split("Insufficient ").skip(1).map(resource);
     let mut found = Vec::new();
@@ -157,7 +157,7 @@ fn resource(rest: &str) -> &str {
     trimmed(rest.split([',', ' ']).next().unwrap_or(rest))
 }
 
-/// A node let go of the last pod, or is letting go of it, or would not run it, and the next one is not ready yet.
+/// A node ended the last pod, is ending it or would not run it, and the next pod is not ready yet.
 pub(super) fn ended(observed: &Observed, judging: Judging<'_>) -> Evidence {
     let Some(pod) = last_ended(observed) else {
         return NONE;
@@ -191,7 +191,7 @@ pub(super) fn ended(observed: &Observed, judging: Judging<'_>) -> Evidence {
     }
 }
 
-/// The newest pod of the current run that the cluster ended. Ones that end by themselves are restarted in place.
+/// The newest pod of the current run that the cluster ended. Containers that exit by themselves are restarted in place.
 fn last_ended(observed: &Observed) -> Option<&Pod> {
     let run_id = observed.run_id()?;
     let pods = observed.pods.iter().map(AsRef::as_ref);

@@ -1,4 +1,4 @@
-//! Claim, its class, and Warning Events about volumes -> why the disk is not there (pure).
+//! Claim, its storage class, warning Events about volumes -> why the disk is not ready (pure).
 
 use api::condition::reason;
 use jiff::Timestamp;
@@ -15,10 +15,10 @@ use crate::{
 };
 
 const DEFAULT_CLASS: &str = "storageclass.kubernetes.io/is-default-class";
-/// What the cluster says of a claim whose class does not exist.
+/// The cluster's message for a claim whose class does not exist.
 const MISSING_CLASS: &str = "storageclass.storage.k8s.io ";
-/// What the kubelet says before its caches are filled, or the API server knows that a new pod's claim is this node's business;
-/// it tries again at once.
+/// Kubelet messages that are transient. The kubelet's caches are not filled yet, or the API server does not know yet that a new pod's
+/// claim concerns this node. It retries at once.
 const PASSING: [&str; 3] = [
     "not registered",
     "failed to sync",
@@ -65,14 +65,14 @@ pub(super) fn missing_class(observed: &Observed, now: Timestamp) -> Evidence {
         }
         _ => return NONE,
     };
-    // A volume made by hand may carry the name of a class that has no object.
+    // A pre-provisioned volume may name a class that has no object.
     match remaining(claim.metadata.creation_timestamp.as_ref(), DOUBT, now) {
         Some(rest) => Evidence::later(rest),
         None => Evidence::certain(reason::STORAGE_CLASS_NOT_FOUND, message),
     }
 }
 
-/// What the pod has its files on was deleted, and is there only for as long as a pod uses it.
+/// The claim that the pod has its files on was deleted. It exists only while a pod uses it.
 pub(super) fn terminating(observed: &Observed) -> Evidence {
     Evidence::first([own_terminating(observed), named_terminating(observed)])
 }
@@ -129,7 +129,7 @@ pub(super) fn unbound(observed: &Observed, now: Timestamp) -> Evidence {
         return NONE;
     };
     let rest = remaining(pod.metadata.creation_timestamp.as_ref(), SLOW, now);
-    // A class that does not exist is told above, in its own words, as soon as that is sure.
+    // A class that does not exist is reported above, with its own message, once that is certain.
     let told = warning(observed, claim.metadata.uid.as_deref(), "ProvisioningFailed");
     if let Some(told) = told.filter(|told| !told.message.contains(MISSING_CLASS)) {
         let message = format!(
@@ -156,8 +156,8 @@ pub(super) fn unbound(observed: &Observed, now: Timestamp) -> Evidence {
     Evidence::certain(reason::VOLUME_UNBOUND, message)
 }
 
-/// Whether the claim waits for the pod, by its class, and the pod for the claim, by what the scheduler said last: of claims of such a
-/// class it says so only before they have it.
+/// Whether the claim waits for the pod, because of its class, and the pod for the claim, according to the last scheduler message. The
+/// scheduler reports that for claims of such a class only until they are bound.
 fn waits_for_node(observed: &Observed, claim: &PersistentVolumeClaim, pod: &Pod) -> bool {
     let name = claim
         .spec
@@ -171,13 +171,13 @@ fn waits_for_node(observed: &Observed, claim: &PersistentVolumeClaim, pod: &Pod)
     let claims = volumes.filter(|volume| volume.persistent_volume_claim.is_some());
     mode == Some("WaitForFirstConsumer")
         && scheduled.is_some_and(|said| said.contains(UNBOUND))
-        // Of several it does not say which.
+        // With several claims, the message does not say which one.
         && claims.count() == 1
 }
 
-/// The pod has a node, but what is to be attached or mounted there is not.
+/// The pod has a node, but a volume is not attached or mounted there.
 pub(super) fn of_pod(observed: &Observed, pod: &Pod, now: Timestamp) -> Evidence {
-    // Once its sandbox stands, everything is mounted, and what was said before is past.
+    // Once its sandbox is ready, everything is mounted, and earlier messages are outdated.
     let Some(node) =
         node_of(pod).filter(|_| !holds(pod, "PodReadyToStartContainers") && !has_run(observed, pod))
     else {
@@ -219,7 +219,7 @@ pub(super) fn of_pod(observed: &Observed, pod: &Pod, now: Timestamp) -> Evidence
     NONE
 }
 
-/// The disk is smaller than it should be, and growing it failed. What runs goes on.
+/// The disk is smaller than planned, and growing it failed. A running pod goes on.
 pub(super) fn resize(observed: &Observed) -> Evidence {
     let Some(claim) = observed.claim.as_deref().filter(|claim| is_to_grow(claim)) else {
         return NONE;
@@ -250,7 +250,7 @@ fn is_to_grow(claim: &PersistentVolumeClaim) -> bool {
         .is_some_and(|(wanted, is)| wanted > is)
 }
 
-/// Status first: condition, then the state of the resize, then the Events of resizers that write neither.
+/// Checks the claim's condition first, then the state of the resize, then Events of resizers that write neither.
 fn resize_failure(observed: &Observed, claim: &PersistentVolumeClaim) -> Option<String> {
     let status = claim.status.as_ref()?;
     let failed = ["ControllerResizeError", "NodeResizeError"];

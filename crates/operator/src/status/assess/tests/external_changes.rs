@@ -1,4 +1,4 @@
-//! What people do behind the workspace's back, or while it fails: told, and not lost sight of.
+//! External changes, also during a failure: they are reported and stay in the status.
 
 use api::workspace::DiskStatus;
 use kube::runtime::events::EventType;
@@ -7,7 +7,7 @@ use super::*;
 use crate::cache::warnings::Warning;
 
 impl Scene {
-    /// Its disk is on volume `pv-1`, and was deleted by somebody.
+    /// Its disk is on volume `pv-1`, and was deleted.
     fn deleted_disk(mut self) -> Self {
         let mut claim = self.observed.claim.as_deref().unwrap().clone();
         claim.metadata.uid = Some("claim-1".to_owned());
@@ -17,7 +17,7 @@ impl Scene {
         self
     }
 
-    /// Somebody changed the pod template.
+    /// The pod template was changed externally.
     fn changed_by_hand(mut self) -> Self {
         let mut deployment = self.observed.deployment.as_deref().unwrap().clone();
         deployment.metadata.managed_fields = serde_json::from_value(json!([{
@@ -29,7 +29,7 @@ impl Scene {
         self
     }
 
-    /// The owner wants another image.
+    /// The owner requests another image.
     fn edited(mut self) -> Self {
         self.workspace.spec.image = Some("example.com/other:1".to_owned());
         self.verdict = Ok(testing::admit(&self.workspace));
@@ -214,7 +214,7 @@ fn a_hook_that_fails_is_named_and_keeps_the_words_that_say_why() {
         "{told}"
     );
     assert!(told.len() < 600, "{}", told.len());
-    // While the container is being ended, which takes its whole grace, its state does not say so.
+    // While the container is being ended, for its whole grace period, its state does not show the failure.
     let ending = hooked(json!({"waiting": {"reason": "ContainerCreating"}}), ended("03")).status();
     assert_eq!(condition(&ending, DEGRADED).1, reason::POST_START_HOOK_FAILED);
     let back_off = json!({"waiting": {"reason": "CrashLoopBackOff"}});

@@ -1,4 +1,4 @@
-//! The plain failures: each has its reason, when it is told, and in words that stay.
+//! The plain failures: reason, time of the report, and a stable message.
 
 use super::*;
 
@@ -59,7 +59,7 @@ fn each_failure_of_the_pod_has_its_own_reason() {
     }
 }
 
-/// What the kubelet shows of a container that ends at once, in its order; and what it may show again, or out of turn, when it is busy.
+/// The states that the kubelet shows of a container that exits at once, in order. A busy kubelet may repeat or reorder them.
 #[test]
 fn a_container_that_flips_fast_has_ended_once_and_then_again_and_never_the_other_way_round() {
     let end = json!({"terminated": {"reason": "Error", "exitCode": 1}});

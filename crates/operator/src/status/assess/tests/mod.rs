@@ -1,4 +1,4 @@
-//! What the status says in each situation.
+//! The status in each situation.
 
 use api::{
     condition::{PROGRESSING, STOPPED, VALID},
@@ -12,7 +12,7 @@ use testkit::objects;
 use super::*;
 use crate::{blockers::refusal::Refusal, testing};
 
-/// 2026-01-01T00:00:00Z, when everything in the fixtures was made.
+/// 2026-01-01T00:00:00Z, the creation time in the fixtures.
 const EPOCH: i64 = 1_767_225_600;
 
 struct Scene {
@@ -20,7 +20,7 @@ struct Scene {
     observed: Observed,
     verdict: Result<ValidWorkspace, Rejected>,
     blocker: Option<Blocker>,
-    /// Seconds after the fixtures' time.
+    /// Seconds after the fixtures' creation time.
     at: i64,
 }
 
@@ -59,7 +59,7 @@ impl Scene {
         self
     }
 
-    /// The pod's status, laid over that of the only pod.
+    /// Merges this status into that of the only pod.
     fn pod(mut self, status: Value) -> Self {
         let mut pod: Pod = self.observed.pods[0].as_ref().clone();
         pod.status = serde_json::from_value(status).unwrap();
@@ -67,7 +67,7 @@ impl Scene {
         self
     }
 
-    /// A container in this state, after so many restarts.
+    /// A container in this state, after this many restarts.
     fn container(self, state: &Value, last: &Value, restarts: i32) -> Self {
         self.pod(json!({
             "phase": "Running",

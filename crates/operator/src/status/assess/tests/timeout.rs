@@ -1,4 +1,4 @@
-//! A start that may take so long and no longer: when it counts as failed, what is told, and how that clears.
+//! Start timeout: when a start counts as failed, what is reported, and how that clears.
 
 use api::workspace::Limits;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
@@ -6,7 +6,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use super::*;
 
 impl Scene {
-    /// A start may take so many minutes.
+    /// A start may take this many minutes.
     fn limited(mut self, minutes: i32) -> Self {
         self.workspace.spec.limits = Some(Limits {
             start_timeout_minutes: Some(minutes),
@@ -15,7 +15,7 @@ impl Scene {
         self
     }
 
-    /// Its status says what was told then.
+    /// Its earlier status.
     fn following(mut self, status: WorkspaceStatus) -> Self {
         self.workspace.status = Some(status);
         self
@@ -30,7 +30,7 @@ impl Scene {
     }
 }
 
-/// On its way for a moment.
+/// The status of a workspace that just started.
 fn begun() -> WorkspaceStatus {
     Scene::of(testing::started()).at(0).status()
 }

@@ -1,4 +1,4 @@
-//! Each kind of trouble beyond the plain failures: its reason, what it advises, when it is told and when it clears.
+//! Each problem beyond the plain failures: reason, advice, when it is reported and cleared.
 
 mod nodes;
 mod volumes;
@@ -9,7 +9,7 @@ use super::*;
 use crate::cache::warnings::{Node, Warning};
 
 impl Scene {
-    /// Its pod is on a node that stands so.
+    /// Its pod is on a node in this state.
     fn on(mut self, node: Option<Node>) -> Self {
         let mut pod = self.observed.pods[0].as_ref().clone();
         pod.spec.as_mut().unwrap().node_name = Some("n1".to_owned());
@@ -18,7 +18,7 @@ impl Scene {
         self
     }
 
-    /// A Warning Event about its pod or disk.
+    /// A warning Event about its pod or disk.
     fn said(mut self, about: Option<String>, reason: &'static str, message: &str) -> Self {
         self.observed.warnings.push(Warning {
             about: about.unwrap_or_default(),
@@ -58,7 +58,7 @@ impl Scene {
         self
     }
 
-    /// What `Degraded` says: reason, message, phase.
+    /// Reason, message and phase of `Degraded`.
     fn told(&self) -> (String, String, Phase) {
         let status = self.status();
         let degraded = condition::find(&status.conditions, DEGRADED).unwrap();

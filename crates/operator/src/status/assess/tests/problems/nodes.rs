@@ -1,4 +1,4 @@
-//! What becomes of a workspace whose node is lost, or puts its pod out.
+//! Workspaces whose node is lost, or evicts their pod.
 
 use super::*;
 
@@ -16,11 +16,11 @@ fn an_eviction_is_told_while_the_next_pod_starts_and_cleared_when_it_is_ready() 
         told.contains("low on resource: memory") && told.contains("node n1"),
         "{told}"
     );
-    // The dead pod is collected while the next one is still on its way.
+    // The dead pod is garbage-collected while the next one is still starting.
     next.workspace.status = Some(next.status());
     next.observed.pods.truncate(1);
     assert_eq!(next.told().0, reason::EVICTED);
-    // The next pod's own trouble is worth more.
+    // The next pod's own problem is more important.
     let state = json!({"waiting": {"reason": "ErrImagePull", "message": "gone"}});
     let worse = Scene::of(testing::started())
         .container(&state, &json!({}), 0)

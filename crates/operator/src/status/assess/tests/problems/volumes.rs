@@ -1,4 +1,4 @@
-//! What is in the way of disks and of other volumes.
+//! Problems of disks and other volumes.
 
 use super::*;
 
