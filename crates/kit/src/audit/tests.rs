@@ -14,7 +14,7 @@ impl Counts for Silent {
     fn lost(&self, _: u64) {}
 }
 
-/// A log that takes nothing until the test lets go.
+/// A writer that blocks until the test releases it.
 struct Stuck(Receiver<()>, Paper);
 
 impl Write for Stuck {
