@@ -246,7 +246,7 @@ impl<'p> Place<'p> {
                 }
             } else if let Some(each) = node.each.as_deref().filter(|_| !value.is_null()) {
                 let at = Path::Key(&self.at, name);
-                // A replaced map of texts must not look as if it was empty.
+                // A refused text in a map is replaced, not removed. Otherwise the map could look as if it was not set.
                 let is_needed = each.shape == Shape::Text;
                 Place { at, is_needed }.look(each, value, take)?;
             }

@@ -1,4 +1,6 @@
-//! Objects -> every broken rule, each with field, value, rule and remedy (pure). One file per family of rules.
+//! Objects -> all violations, each with field, value, rule and remedy (pure).
+//!
+//! There is one file per family of rules.
 
 mod affinity;
 mod annotations;
@@ -51,7 +53,7 @@ use crate::names;
 use crate::settings::Settings;
 use crate::violation::Violation;
 
-/// Who wrote a part of the pod.
+/// The author of a part of the pod.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Author {
     /// The author of the workspace.
@@ -60,23 +62,23 @@ pub(crate) enum Author {
     Administrator,
 }
 
-/// What a workspace is judged by.
+/// The input of a workspace's validation.
 pub(crate) struct Case<'a> {
-    /// As it is stored, or is to be.
+    /// The workspace as it is stored, or as it will be.
     pub(crate) workspace: &'a Workspace,
-    /// What it amounts to.
+    /// Its effective values.
     pub(crate) effective: &'a Effective,
-    /// Its template with this workspace's variables replaced.
+    /// Its template with the workspace's variables replaced.
     pub(crate) template: Option<&'a WorkspaceTemplate>,
-    /// The same as it is stored.
+    /// Its template as it is stored.
     pub(crate) raw_template: Option<&'a WorkspaceTemplate>,
     /// Its execution profile.
     pub(crate) profile: Option<&'a WorkspaceExecutionProfile>,
-    /// The installation's.
+    /// The settings of the installation.
     pub(crate) settings: &'a Settings,
 }
 
-/// Every rule about the values of a workspace.
+/// All rules about the values of a workspace.
 pub(crate) fn workspace(case: &Case<'_>) -> Vec<Violation> {
     let Case {
         workspace,
@@ -141,7 +143,7 @@ fn together(case: &Case<'_>) -> Vec<Violation> {
     found
 }
 
-/// Rules that only a template makes.
+/// Rules that depend on the template.
 fn within(case: &Case<'_>, bounds: &api::WorkspaceTemplateSpec) -> Vec<Violation> {
     let (given, effective) = (&case.workspace.spec, case.effective);
     let name = case.profile.map(ResourceExt::name_any).unwrap_or_default();
