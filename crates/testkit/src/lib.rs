@@ -1,7 +1,7 @@
-//! Objects and calls for tests (in memory, no sockets): an API server that remembers, and builders of objects.
+//! Calls and names -> an in-memory API server and objects for tests (in-process IO, no sockets).
 //!
-//! [`api_server::ApiServer`] answers a real `kube::Client`, keeps what it is sent, records every call and fails on
-//! request. [`objects`] builds the objects that tests start from.
+//! [`api_server::ApiServer`] answers a real `kube::Client`, stores objects, records every call and fails on
+//! request. [`objects`] builds the initial objects of tests.
 
 pub mod api_server;
 pub mod documented;
