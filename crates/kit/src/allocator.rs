@@ -1,4 +1,4 @@
-//! Configuration of the memory allocator of every server: jemalloc (docs/decisions/0041).
+//! Allocations of every server -> memory from jemalloc (docs/decisions/0041).
 //!
 //! `.cargo/config.toml` configures jemalloc at build time.
 

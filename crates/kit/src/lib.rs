@@ -1,4 +1,4 @@
-//! Parts that every server process needs, without knowledge of workspaces.
+//! Configuration -> the parts of every server process, without knowledge of workspaces (IO).
 //!
 //! The modules, from top to bottom. Each imports only modules below it:
 //!

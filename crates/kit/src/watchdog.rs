@@ -24,7 +24,7 @@ struct Watch {
 
 impl Watch {
     /// Whether the event loop is blocked. The check counts checks, not time.
-    /// If the process is suspended or gets no CPU, so does the checking thread. Such a process is not blocked when it continues.
+    /// If the process is suspended or gets no CPU, the checking thread stops, too. Such a process is not blocked when it continues.
     fn is_stalled(&mut self, beats: u64) -> bool {
         self.without = if beats == self.last { self.without + 1 } else { 0 };
         self.last = beats;

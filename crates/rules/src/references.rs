@@ -1,4 +1,4 @@
-//! Objects that a workspace refers to, for its validation (pure).
+//! Objects of the cluster -> those that a workspace's validation needs (pure).
 
 use api::{WorkspaceExecutionProfile, WorkspaceManager, WorkspaceTemplate};
 

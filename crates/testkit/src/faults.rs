@@ -1,4 +1,6 @@
-//! Failures between a client and the in-memory API server (pure: shared types without logic).
+//! Failure that a test wants -> its description for the in-memory API server (pure).
+//!
+//! This file contains shared types without logic.
 
 use std::{fmt, time::Duration};
 

@@ -1,6 +1,8 @@
 //! Records -> linked JSON lines on a writer (IO).
 //!
-//! `chain` makes and checks the lines. A separate thread writes them, so that a slow reader blocks no request.
+//! A separate thread writes the lines, so that a slow reader blocks no request.
+//!
+//! - `chain`: makes and checks the lines
 
 pub mod chain;
 

@@ -1,3 +1,5 @@
+//! Records -> lines of the log, also with a blocked writer (tests).
+
 use std::io;
 use std::sync::mpsc;
 

@@ -1,4 +1,6 @@
 //! TLS connections -> an axum router (IO).
+//!
+//! - `connection_limit`: maximum number of connections, shared fairly among client addresses
 
 mod connection_limit;
 

@@ -1,3 +1,5 @@
+//! Clients and a server with small limits -> answers or closed connections (tests).
+
 use std::{
     net::{Ipv4Addr, SocketAddr},
     sync::atomic::{AtomicBool, Ordering},

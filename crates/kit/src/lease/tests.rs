@@ -1,4 +1,4 @@
-//! Candidates against an in-memory API server, in paused time (tests).
+//! Candidates and an in-memory API server -> who leads, in paused time (tests).
 
 use http::Method;
 use testkit::api_server::{ApiServer, Call, Fault, Hindrance};

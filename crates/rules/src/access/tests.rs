@@ -1,3 +1,5 @@
+//! Users, workspaces and policies -> access decisions (tests).
+
 use proptest::prelude::*;
 use serde_json::json;
 

@@ -1,6 +1,10 @@
 //! Value of one field -> the rule that it breaks on its own (pure).
 //!
 //! These checks need no other field of the object.
+//!
+//! - `image`: names of images
+//! - `resources`: requests and limits
+//! - `syntax`: names, keys and values of Kubernetes
 
 mod image;
 pub(crate) mod resources;

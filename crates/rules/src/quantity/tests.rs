@@ -1,3 +1,5 @@
+//! Quantity texts -> values and canonical forms (tests).
+
 use proptest::prelude::*;
 
 use super::*;

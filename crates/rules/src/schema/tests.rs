@@ -1,3 +1,5 @@
+//! Objects and our schemas -> readable violations (tests).
+
 use std::collections::BTreeSet;
 
 use api::{Workspace, WorkspaceExecutionProfile, WorkspaceManager, WorkspaceShare, WorkspaceTemplate};

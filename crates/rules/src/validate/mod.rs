@@ -1,6 +1,23 @@
 //! Objects -> all violations, each with field, value, rule and remedy (pure).
 //!
-//! There is one file per family of rules.
+//! By object:
+//!
+//! - `manager`, `profile`, `share`, `template`: rules that hold for any user of the object
+//! - `size`, `texts`: rules for the specs of several kinds
+//! - `unbounded`, `unvouched`: a workspace without a template, and unattested references
+//! - `named`: references that the author of a workspace chose
+//!
+//! By part of a workspace, also within its template's bounds:
+//!
+//! - `annotations`, `labels`, `requirements`: metadata, and a template's requirements on it and on variables
+//! - `image`, `env`, `variables`, `hooks`, `containers`: the application and init containers
+//! - `storage`, `mounts`: disks and mount paths
+//! - `affinity`, `neighbours`: scheduling
+//! - `identities`, `pod_security`: security contexts
+//! - `idle`, `limits`, `minutes`: idle shutdown and time limits
+//! - `totals`: the sum of all containers
+//! - `custom`: fields that only some templates allow
+//! - `parts`: the checks that workspaces and templates share
 
 mod affinity;
 mod annotations;

@@ -1,4 +1,4 @@
-//! Configuration of the identity provider's behaviour, correct or wrong (pure).
+//! Address of an identity provider -> its behaviour, correct or wrong (pure).
 
 use std::collections::HashMap;
 

@@ -1,7 +1,10 @@
 //! OpenID Connect requests -> answers of an in-memory identity provider (pure: no sockets).
 //!
 //! It signs in the configured user. It checks what a provider must check: client, redirect address, PKCE, single use of
-//! codes. Each part of its ID tokens can be made wrong. `behaviour` configures failures, and `signing` signs the tokens.
+//! codes. Each part of its ID tokens can be made wrong.
+//!
+//! - `behaviour`: configures failures
+//! - `signing`: signs the tokens
 
 mod behaviour;
 mod signing;

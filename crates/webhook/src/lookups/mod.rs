@@ -1,4 +1,6 @@
 //! Names -> objects and permissions, from watched stores or the API server (IO).
+//!
+//! - `access_review`: permissions, with a short cache
 
 mod access_review;
 

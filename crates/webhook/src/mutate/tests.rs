@@ -1,3 +1,5 @@
+//! Stored and new objects -> objects after the patch (tests).
+
 use api::names::{
     ASSIGNED_BY, CLEANUP_FINALIZER, CREATED_BY, GROUP, LAST_UPDATED_BY, SHARED_FOR, VOUCHED_TEMPLATE,
 };

@@ -1,3 +1,5 @@
+//! Requests, limits and bounds -> violations (tests).
+
 use api::{WorkspaceSpec, WorkspaceTemplateSpec};
 use proptest::prelude::*;
 use serde_json::{Value, json};

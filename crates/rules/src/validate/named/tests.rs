@@ -1,3 +1,5 @@
+//! Workspaces and templates -> references that the author chose (tests).
+
 use serde_json::{Value, json};
 
 use super::*;
