@@ -171,7 +171,7 @@ impl Policy {
 }
 
 /// Decides at `now` (Unix seconds). `right` is called only where the decision depends on it.
-/// While it returns [`Right::Unknown`], the decision is [`Decision::Ask`].
+/// If it returns [`Right::Unknown`] and no share gives access, the decision is [`Decision::Ask`].
 /// A share needs no permission, because a user with the permission to share created it.
 /// Administrator access is checked last. So access that any other user would have too is not logged as administrator access.
 pub fn connect(

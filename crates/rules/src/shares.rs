@@ -112,7 +112,7 @@ pub fn end(share: &WorkspaceShare) -> Option<Timestamp> {
 }
 
 /// Whether the workspace's owner made the share, or already owned the workspace when a user with the verb `share` made it.
-/// So a new owner ends every earlier share.
+/// So a change of the owner ends every earlier share.
 fn is_for_owner(share: &WorkspaceShare, workspace: &Workspace) -> bool {
     let sponsor = sponsor(share);
     sponsor.is_some() && sponsor == names::owner(&workspace.metadata)
