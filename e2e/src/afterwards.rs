@@ -1,13 +1,13 @@
-//! What a test changed that other tests go by -> put back, however the test ends.
+//! Changed shared state -> its original value, however a test ends (IO).
 
 use std::panic::{AssertUnwindSafe, resume_unwind};
 
 use futures::FutureExt as _;
 
-/// Does `work`, and then `mend` in any case, also after a panic: other tests follow.
+/// Runs `work`, and then always `mend`, even after a panic, because other tests follow.
 ///
 /// # Errors
-/// When `mend` fails; else those of `work`.
+/// `mend` fails, or else `work`.
 pub async fn and_in_any_case(
     work: impl Future<Output = anyhow::Result<()>>,
     mend: impl Future<Output = anyhow::Result<()>>,

@@ -1,4 +1,4 @@
-//! The API server's audit log -> who called what, and when (IO).
+//! Audit log of the API server -> calls with user and time (IO).
 
 use std::{
     fs::File,
@@ -13,7 +13,7 @@ use serde_json::Value;
 
 use crate::Environment;
 
-/// The log, from the moment it was opened on.
+/// The log, read from the moment of opening.
 #[derive(Debug)]
 pub struct Log {
     path: PathBuf,
@@ -24,31 +24,31 @@ pub struct Log {
 /// A call that was answered, or a watch that ended.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Call {
-    /// Who called.
+    /// User name of the caller.
     pub user: String,
-    /// The pod in which the caller runs, if its token says so.
+    /// The pod of the caller, if its token names one.
     pub pod: Option<String>,
-    /// Such as `patch`.
+    /// Verb, such as `patch`.
     pub verb: String,
-    /// Such as `workspaces/status`; the path, where no object is meant.
+    /// Resource, such as `workspaces/status`; the path if the call is about no object.
     pub resource: String,
-    /// Namespace of the object; empty: it has none.
+    /// Namespace of the object; empty if it has none.
     pub namespace: String,
-    /// Name of the object; empty where the API server chose it, or several are meant.
+    /// Name of the object; empty if the API server chose it, or if the call is about several objects.
     pub name: String,
-    /// Status of the answer.
+    /// Status code of the answer.
     pub code: u64,
-    /// When the API server received it.
+    /// Time at which the API server received the call.
     pub received: Timestamp,
-    /// When it had answered.
+    /// Time at which the API server had answered.
     pub answered: Timestamp,
 }
 
 impl Log {
-    /// Begins to listen.
+    /// Starts to read at the current end of the log.
     ///
     /// # Errors
-    /// When the cluster's log cannot be read from here.
+    /// The cluster's log cannot be read from here.
     pub fn open() -> anyhow::Result<Self> {
         let path = Environment::get()?.audit_log.clone();
         Self::of(path.context("the API server's audit log can be read on the local node only")?)
@@ -64,15 +64,15 @@ impl Log {
         })
     }
 
-    /// The calls since the last time, of those lines that are `wanted`: most of a busy cluster's lines are nobody's concern here,
-    /// and not worth parsing.
+    /// The calls since the last call of this method, from lines that are `wanted`.
+    /// In a busy cluster, most lines are irrelevant and not worth parsing.
     ///
     /// # Errors
-    /// When the log cannot be read.
+    /// The log cannot be read.
     pub fn calls(&mut self, wanted: impl Fn(&str) -> bool) -> anyhow::Result<Vec<Call>> {
         let mut calls = Vec::new();
         loop {
-            // Looked for first: what is written before another file takes its place is in this one.
+            // This check comes first: all lines before the rotation are then in the current file.
             let next = self.next()?;
             while self.reader.read_line(&mut self.line)? > 0 && self.line.ends_with('\n') {
                 if wanted(&self.line) {
@@ -87,9 +87,9 @@ impl Log {
         }
     }
 
-    /// The file that has taken the place of the one that is read: a log that is full is moved aside.
+    /// The new file after a log rotation: a full log is moved aside.
     fn next(&self) -> anyhow::Result<Option<File>> {
-        // For a moment there is none.
+        // During the rotation there is briefly no file.
         let Ok(file) = File::open(&self.path) else {
             return Ok(None);
         };
@@ -99,26 +99,26 @@ impl Log {
 }
 
 impl Call {
-    /// Whether it changed something, or would have.
+    /// Whether the call writes, or would write.
     pub fn is_write(&self) -> bool {
         ["create", "update", "patch", "delete", "deletecollection"].contains(&self.verb.as_str())
     }
 
-    /// Whether it was done.
+    /// Whether the call succeeded.
     pub fn is_done(&self) -> bool {
         self.code < 300
     }
 
-    /// What it was, as `verb resource/subresource`.
+    /// The call as `verb resource/subresource`.
     pub fn what(&self) -> String {
         format!("{} {}", self.verb, self.resource)
     }
 }
 
-/// The user as whom a component of the product calls the API server.
+/// The user name of a component of the product at the API server.
 ///
 /// # Errors
-/// When the installation is not known.
+/// The installation is unknown.
 pub fn user_of(component: &str) -> anyhow::Result<String> {
     let environment = Environment::get()?;
     Ok(format!(
@@ -127,7 +127,7 @@ pub fn user_of(component: &str) -> anyhow::Result<String> {
     ))
 }
 
-/// A line of the log (pure).
+/// Parses a line of the log (pure).
 fn call(line: &str) -> Option<Call> {
     let event: Value = serde_json::from_str(line).ok()?;
     if event["stage"] != "ResponseComplete" {

@@ -1,4 +1,4 @@
-//! a headless Chromium with a profile of its own -> pages (IO).
+//! Headless Chromium with its own profile -> pages (IO).
 
 use std::{fs, path::Path, process::Stdio, time::Duration};
 
@@ -17,21 +17,21 @@ use tokio::{
 
 use crate::{Environment, turn, wait, workspace};
 
-/// How long a page may take.
+/// Timeout of a page.
 const PAGE: Duration = Duration::from_mins(2);
 
-/// A running browser. It ends when dropped.
+/// A running browser. Dropping it ends the browser.
 #[derive(Debug)]
 pub struct Browser {
-    /// The page.
+    /// The client of the page.
     pub page: Client,
     driver: Child,
     _home: TempDir,
 }
 
 impl Browser {
-    /// Starts chromedriver and a browser that trusts the installation's certificate authority, and no other setting of this
-    /// machine.
+    /// Starts chromedriver and a browser. The browser trusts the installation's certificate authority, and uses no other
+    /// setting of this machine.
     pub async fn start() -> anyhow::Result<Self> {
         let home = tempfile::tempdir()?;
         trust(home.path()).await?;
@@ -92,7 +92,7 @@ impl Browser {
             match self.page.current_url().await {
                 Ok(url) if url.host_str() == Some(&environment.identity_host) => Err(url.to_string()),
                 Ok(_) => Ok(()),
-                // A page of ours that was only to sign in closes itself.
+                // A page of ours that serves only for signing in closes itself.
                 Err(error) if error.to_string().contains("no such window") => Ok(()),
                 Err(error) => Err(error.to_string()),
             }
@@ -102,13 +102,13 @@ impl Browser {
         Ok(())
     }
 
-    /// Opens a workspace, signs in as `user` and waits until the page is the workspace's.
+    /// Opens a workspace, signs in as `user`, and waits until the browser shows the workspace's page.
     pub async fn enter(&self, workspace: &Workspace, user: &str) -> anyhow::Result<()> {
         self.sign_in(&workspace::url(workspace)?, user).await?;
         self.arrived(&workspace::host(workspace)?).await
     }
 
-    /// Opens a workspace for somebody who is signed in, and waits until the page is the workspace's.
+    /// Opens a workspace for a user who is signed in, and waits until the browser shows the workspace's page.
     pub async fn visit(&self, workspace: &Workspace) -> anyhow::Result<()> {
         self.page.goto(&workspace::url(workspace)?).await?;
         self.arrived(&workspace::host(workspace)?).await
@@ -132,7 +132,7 @@ impl Browser {
         Ok(found?)
     }
 
-    /// Clicks an element once it is there and takes clicks; pages move while they load.
+    /// Clicks an element once it exists and accepts clicks. Pages move while they load.
     pub async fn click(&self, css: &str) -> anyhow::Result<()> {
         wait::until(&format!("{css} to take a click"), PAGE, || async {
             let element = self
@@ -145,7 +145,7 @@ impl Browser {
         .await
     }
 
-    /// Waits until an element holds `text`; a screenshot of what is there instead is kept.
+    /// Waits until an element contains `text`. On failure it saves a screenshot.
     pub async fn sees(&self, css: &str, text: &str) -> anyhow::Result<()> {
         let seen = wait::until(&format!("{css} to hold {text}"), wait::USUAL, || async {
             let element = self
@@ -173,7 +173,7 @@ impl Browser {
         self.at(host, |url| url.host_str() == Some(host)).await
     }
 
-    /// Waits until the page's address is such a one; `what` is it to who reads a failure.
+    /// Waits until `is_it` accepts the page's address. `what` describes that address in the failure's message.
     pub async fn at(&self, what: &str, is_it: impl Fn(&Url) -> bool) -> anyhow::Result<()> {
         wait::until(&format!("the browser to be at {what}"), PAGE, || async {
             match self.page.current_url().await {
@@ -185,7 +185,7 @@ impl Browser {
         .await
     }
 
-    /// Keeps a screenshot under the artefacts.
+    /// Saves a screenshot to the artefacts.
     pub async fn screenshot(&self, name: &str) -> anyhow::Result<()> {
         let folder = &Environment::get()?.artefacts;
         fs::create_dir_all(folder)?;
@@ -201,7 +201,8 @@ impl Browser {
     }
 }
 
-/// A test that fails must not leave a browser behind: it would go on asking. Chromedriver does not end it when it is killed itself.
+/// A failing test must not leave a browser behind, which would continue to send requests.
+/// Killing chromedriver does not end the browser.
 impl Drop for Browser {
     fn drop(&mut self) {
         let Some(driver) = self.driver.id() else { return };
@@ -215,7 +216,7 @@ impl Drop for Browser {
     }
 }
 
-/// Puts the certificate authority into the profile's certificate store, where Chromium on Linux looks.
+/// Adds the certificate authority to the profile's certificate store, which Chromium on Linux reads.
 async fn trust(home: &Path) -> anyhow::Result<()> {
     let store = home.join(".pki/nssdb");
     fs::create_dir_all(&store)?;
@@ -231,13 +232,13 @@ async fn trust(home: &Path) -> anyhow::Result<()> {
     run(&["-A", "-d", &database, "-n", "workspaces", "-t", "C,,", "-i", &ca]).await
 }
 
-/// The port that chromedriver chose, from its output.
+/// The port of chromedriver, from its output.
 async fn port(driver: &mut Child) -> anyhow::Result<u16> {
     let mut lines = BufReader::new(driver.stdout.take().context("no output")?).lines();
     while let Some(line) = lines.next_line().await? {
         if let Some(rest) = line.split("successfully on port ").nth(1) {
             let digits: String = rest.chars().take_while(char::is_ascii_digit).collect();
-            // Chromedriver blocks when nobody reads what it writes.
+            // Chromedriver blocks if its output is not read.
             tokio::spawn(async move { while let Ok(Some(_)) = lines.next_line().await {} });
             return Ok(digits.parse()?);
         }

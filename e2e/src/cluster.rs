@@ -1,4 +1,4 @@
-//! names, objects -> the cluster (IO).
+//! Names and objects -> requests to the cluster (IO).
 
 use std::path::Path;
 
@@ -21,24 +21,24 @@ use tokio::io::AsyncReadExt as _;
 
 use crate::{Environment, leaving, process, wait};
 
-/// A client that acts as the holder of `kubeconfig`.
+/// A client with the identity of `kubeconfig`.
 pub async fn client(kubeconfig: &Path) -> anyhow::Result<Client> {
     let config = Kubeconfig::read_from(kubeconfig)?;
     let config = Config::from_custom_kubeconfig(config, &KubeConfigOptions::default()).await?;
     Ok(Client::try_from(config)?)
 }
 
-/// A client that acts as an administrator.
+/// A client with the identity of an administrator.
 pub async fn admin() -> anyhow::Result<Client> {
     client(&Environment::get()?.kubeconfig).await
 }
 
-/// A client that acts as `user`.
+/// A client with the identity of `user`.
 pub async fn user(user: &str) -> anyhow::Result<Client> {
     client(&Environment::get()?.user(user)?.kubeconfig).await
 }
 
-/// A client that acts as `user` in `groups`, whom nobody needs to know: by the administrator's right to impersonate.
+/// A client that impersonates `user` in `groups`, by the administrator's permission. The user need not exist.
 pub async fn acting_as(user: &str, groups: &[&str]) -> anyhow::Result<Client> {
     let config = Kubeconfig::read_from(&Environment::get()?.kubeconfig)?;
     let mut config = Config::from_custom_kubeconfig(config, &KubeConfigOptions::default()).await?;
@@ -48,9 +48,9 @@ pub async fn acting_as(user: &str, groups: &[&str]) -> anyhow::Result<Client> {
     Ok(Client::try_from(config)?)
 }
 
-/// A namespace as users have it: Pod Security `restricted` enforced, `users` allowed to work with workspaces.
+/// A namespace as users have it: it enforces Pod Security `restricted`, and `users` may work with workspaces.
 ///
-/// It is deleted by [`Scratch::finish`]; a failed test leaves it for inspection, until the next run's [`crate::sweep`].
+/// [`Scratch::finish`] deletes it. A failed test keeps it for inspection, until [`crate::sweep`] of the next run.
 pub struct Scratch {
     /// Name of the namespace.
     pub namespace: String,
@@ -58,7 +58,7 @@ pub struct Scratch {
 }
 
 impl Scratch {
-    /// Makes a namespace whose name starts with `prefix`, where `users` may also use every template, manager and profile.
+    /// Creates a namespace whose name starts with `prefix`. There, `users` may also use every template, manager and profile.
     pub async fn new(prefix: &str, users: &[&str]) -> anyhow::Result<Self> {
         let scratch = Self::bare(prefix, users).await?;
         let everything = json!([{
@@ -74,7 +74,7 @@ impl Scratch {
         Ok(scratch)
     }
 
-    /// Makes a namespace whose name starts with `prefix`, where `users` may do what the chart's role grants.
+    /// Creates a namespace whose name starts with `prefix`. There, `users` have the permissions of the chart's role.
     pub async fn bare(prefix: &str, users: &[&str]) -> anyhow::Result<Self> {
         let (environment, client) = (Environment::get()?, admin().await?);
         let namespace: Namespace = serde_json::from_value(json!({
@@ -120,7 +120,7 @@ impl Scratch {
         Ok(scratch)
     }
 
-    /// Lets `user` do in this namespace what `rules`, those of a Role, say. `name` is that of the Role.
+    /// Grants `user` the `rules` of a Role in this namespace. `name` is the name of that Role.
     pub async fn grant(&self, name: &str, user: &str, rules: &serde_json::Value) -> anyhow::Result<()> {
         let role: Role = serde_json::from_value(json!({"metadata": {"name": name}, "rules": rules}))?;
         self.api::<Role>().create(&PostParams::default(), &role).await?;
@@ -138,7 +138,7 @@ impl Scratch {
         Ok(())
     }
 
-    /// Waits until the API server knows that `user` holds what `rule` says first.
+    /// Waits until the API server applies the first permission of `rule` to `user`.
     async fn holds(&self, user: &str, rule: &serde_json::Value) -> anyhow::Result<()> {
         let first = |list: &str| rule[list][0].as_str().unwrap_or_default();
         let review: SubjectAccessReview = serde_json::from_value(json!({
@@ -160,7 +160,7 @@ impl Scratch {
         .await
     }
 
-    /// An API of this namespace, as administrator.
+    /// An API client for this namespace, as administrator.
     pub fn api<K>(&self) -> Api<K>
     where
         K: kube::Resource<Scope = k8s_openapi::NamespaceResourceScope>,
@@ -169,15 +169,15 @@ impl Scratch {
         Api::namespaced(self.client.clone(), &self.namespace)
     }
 
-    /// Deletes the namespace and waits until it is gone. What a test does after the last of its namespaces may run beside the next
-    /// test.
+    /// Deletes the namespace and waits until it is gone.
+    /// After its last namespace, the rest of a test may run while the next test runs.
     pub async fn finish(self) -> anyhow::Result<()> {
         self.delete().await?;
         leaving::ended();
         self.gone().await
     }
 
-    /// The same, for tests that nobody else's are to run beside more than they do.
+    /// Like [`Self::finish`], for tests with strict times: no additional test may start during the deletion.
     pub(crate) async fn finish_at_work(self) -> anyhow::Result<()> {
         self.delete().await?;
         self.gone().await
@@ -204,7 +204,7 @@ impl Scratch {
     }
 }
 
-/// Runs a command in a pod's first container and returns what it prints.
+/// Runs a command in a pod's first container and returns its output.
 pub async fn exec(pods: &Api<Pod>, pod: &str, command: &[&str]) -> anyhow::Result<String> {
     let mut process = pods
         .exec(pod, command.to_vec(), &AttachParams::default().stderr(true))
@@ -224,7 +224,7 @@ pub async fn exec(pods: &Api<Pod>, pod: &str, command: &[&str]) -> anyhow::Resul
     Ok(out)
 }
 
-/// A pod for tests, fit for Pod Security `restricted`.
+/// A pod for tests that meets Pod Security `restricted`.
 pub async fn run_pod(pods: &Api<Pod>, name: &str, image: &str) -> anyhow::Result<Pod> {
     let pod: Pod = serde_json::from_value(json!({
         "metadata": {"name": name},

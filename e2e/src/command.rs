@@ -1,4 +1,4 @@
-//! arguments -> kubectl, as a user (IO).
+//! Arguments and a user -> result of kubectl (IO).
 
 use std::{env, ffi::OsString, path::Path, process::Stdio};
 
@@ -8,10 +8,10 @@ use tokio::{io::AsyncWriteExt as _, process::Command};
 
 use crate::Environment;
 
-/// How often a replacement is repeated that the operator's writes overtake; it makes a few of them at a start.
+/// Number of retries of a replacement that conflicts with the operator's writes. The operator writes a few times at a start.
 const OVERTAKEN: usize = 5;
 
-/// What a command left behind.
+/// The result of a command.
 #[derive(Debug)]
 pub struct Outcome {
     /// Exit code.
@@ -22,7 +22,7 @@ pub struct Outcome {
     pub stderr: String,
 }
 
-/// Runs kubectl as `user`, with the plugins of this product on its path.
+/// Runs kubectl as `user`. This product's plugins are in its `PATH`.
 pub async fn kubectl(user: &str, arguments: &[&str]) -> anyhow::Result<Outcome> {
     let kubeconfig = &Environment::get()?.user(user)?.kubeconfig;
     run(kubeconfig, arguments, None).await
@@ -44,7 +44,7 @@ pub async fn administer_with(arguments: &[&str], yaml: &str) -> anyhow::Result<O
     run_with(&Environment::get()?.kubeconfig, arguments, Some(yaml)).await
 }
 
-/// The same as somebody whom nobody needs to know, by the administrator's right to impersonate.
+/// Runs kubectl as a user that need not exist, by the administrator's permission to impersonate.
 pub async fn kubectl_as(user: &str, arguments: &[&str], manifest: &Value) -> anyhow::Result<Outcome> {
     let acting = format!("--as={user}");
     let arguments = [arguments, &[acting.as_str()]].concat();
@@ -56,8 +56,8 @@ async fn run(kubeconfig: &Path, arguments: &[&str], manifest: Option<&Value>) ->
     run_with(kubeconfig, arguments, manifest.as_deref()).await
 }
 
-/// `kubectl replace` reads an object to replace it, and the operator may write in between: whoever meets that repeats the
-/// command, and so does this.
+/// `kubectl replace` reads an object before it replaces it, and the operator may write in between.
+/// A user would then repeat the command, and so does this function.
 async fn run_with(kubeconfig: &Path, arguments: &[&str], input: Option<&str>) -> anyhow::Result<Outcome> {
     let mut outcome = once(kubeconfig, arguments, input).await?;
     for _ in 0..OVERTAKEN {
@@ -69,7 +69,7 @@ async fn run_with(kubeconfig: &Path, arguments: &[&str], input: Option<&str>) ->
     Ok(outcome)
 }
 
-/// Whether a replacement that names no version of its own met another write (pure).
+/// Whether a replacement without a version of its own conflicted with another write (pure).
 fn is_overtaken(arguments: &[&str], input: Option<&str>, outcome: &Outcome) -> bool {
     arguments.first() == Some(&"replace")
         && !input.is_some_and(|input| input.contains("resourceVersion"))

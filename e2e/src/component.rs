@@ -1,4 +1,6 @@
-//! One of the product's own Deployments, and how it runs (IO). For test binaries that have the cluster to themselves.
+//! Deployment of the product -> number of its running pods (IO).
+//!
+//! Only for test binaries that run alone on the cluster.
 
 use k8s_openapi::api::apps::v1::Deployment;
 use kube::{
@@ -9,7 +11,7 @@ use serde_json::json;
 
 use crate::{Environment, cluster, wait};
 
-/// Runs `replicas` pods of a component, waits until exactly those are there and ready, and returns how many there were.
+/// Scales a component to `replicas` pods and waits until exactly these exist and are ready. Returns the number before.
 pub async fn scale(component: &str, replicas: i32) -> anyhow::Result<i32> {
     let (deployments, name) = deployment(component).await?;
     let before = deployments.get(&name).await?.spec.and_then(|spec| spec.replicas);

@@ -1,4 +1,4 @@
-//! the file named by `JUPYTER_K8S_E2E` -> where the installation is and who its users are (IO).
+//! File in `JUPYTER_K8S_E2E` -> addresses and users of the installation (IO).
 
 use std::{collections::BTreeMap, env, fs, path::PathBuf, sync::OnceLock};
 
@@ -17,45 +17,45 @@ pub struct Environment {
     pub system_namespace: String,
     /// Name of the Helm release.
     pub release: String,
-    /// Domain under which each workspace has its host.
+    /// Parent domain of the workspaces' hosts.
     pub base_domain: String,
     /// HTTPS port on 127.0.0.1.
     pub port: u16,
     /// Host of the identity provider.
     pub identity_host: String,
-    /// Certificate authority that browsers must trust, PEM.
+    /// Certificate authority for browsers, PEM.
     pub ca_file: PathBuf,
-    /// kubectl.
+    /// Path of kubectl.
     pub kubectl: PathBuf,
-    /// The plugin `kubectl-create-workspace`.
+    /// Path of the plugin `kubectl-create-workspace`.
     pub plugin: PathBuf,
     /// Accounts at the identity provider, by user name.
     pub users: BTreeMap<String, User>,
-    /// Image references on the cluster.
+    /// Image references for the cluster.
     pub images: Images,
-    /// helm.
+    /// Path of helm.
     #[serde(default)]
     pub helm: Option<PathBuf>,
-    /// The chart that the release was installed from.
+    /// The release's chart.
     #[serde(default)]
     pub chart: Option<PathBuf>,
-    /// Its values files; the last one counts most.
+    /// The release's values files. Later files override earlier ones.
     #[serde(default)]
     pub values: Vec<PathBuf>,
     /// Folder for screenshots.
     pub artefacts: PathBuf,
-    /// The API server's log of all calls, where it can be read.
+    /// The API server's audit log, if it can be read.
     #[serde(default)]
     pub audit_log: Option<PathBuf>,
 }
 
-/// An account.
+/// An account of a user.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct User {
     /// Password at the identity provider.
     pub password: String,
-    /// Kubeconfig that acts as this user.
+    /// Kubeconfig with the identity of this user.
     pub kubeconfig: PathBuf,
 }
 
@@ -67,11 +67,11 @@ impl std::fmt::Debug for User {
     }
 }
 
-/// Images that tests run.
+/// Images for tests.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Images {
-    /// Answers every request with what it received.
+    /// The echo server: it answers every request with what it received.
     pub echo: String,
     /// JupyterLab.
     pub jupyter: String,
@@ -81,7 +81,7 @@ impl Environment {
     /// The installation under test, read once.
     ///
     /// # Errors
-    /// When the variable is unset or the file cannot be read.
+    /// The variable is unset, or the file cannot be read.
     pub fn get() -> anyhow::Result<&'static Self> {
         static ENVIRONMENT: OnceLock<Environment> = OnceLock::new();
         if let Some(environment) = ENVIRONMENT.get() {
@@ -91,7 +91,7 @@ impl Environment {
             .with_context(|| format!("{VARIABLE} is not set: run the tests by `./justw test`"))?;
         let text = fs::read_to_string(&path).with_context(|| format!("cannot read {path}"))?;
         let environment = serde_json::from_str(&text).with_context(|| format!("cannot parse {path}"))?;
-        // The product's TLS code and this one share a process in no place, but the clients here need a provider too.
+        // The product's TLS code never runs in this process, but the clients here need a TLS provider, too.
         let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
         Ok(ENVIRONMENT.get_or_init(|| environment))
     }
@@ -99,7 +99,7 @@ impl Environment {
     /// The account `name`.
     ///
     /// # Errors
-    /// When there is none.
+    /// There is no such account.
     pub fn user(&self, name: &str) -> anyhow::Result<&User> {
         self.users.get(name).with_context(|| format!("no account {name}"))
     }
@@ -113,7 +113,7 @@ impl Environment {
         }
     }
 
-    /// The sign-in host.
+    /// The host of the sign-in pages.
     pub fn auth_host(&self) -> String {
         format!("auth.{}", self.base_domain)
     }

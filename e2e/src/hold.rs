@@ -1,4 +1,4 @@
-//! One kind of object that nobody can write in one namespace, for as long as a test holds it (IO).
+//! Kind of object -> refusal of its writes in one namespace, during a test (IO).
 
 use k8s_openapi::api::{
     admissionregistration::v1::{ValidatingAdmissionPolicy, ValidatingAdmissionPolicyBinding},
@@ -15,26 +15,27 @@ use crate::{
     wait,
 };
 
-/// A ConfigMap of this name is refused as well: by it a hold shows that it is in force.
+/// Name of a ConfigMap that is refused as well. It shows when the hold is in force.
 const PROBE: &str = "probe-of-a-hold";
-/// What everybody who is held is told.
+/// Message of the refusals.
 const WORDS: &str = "held by a test";
 
-/// Refuses writes until it is lifted. It is called as the namespace.
+/// Refuses writes until [`Hold::lift`]. Its objects have the name of the namespace.
 #[derive(Debug)]
 pub struct Hold {
     name: String,
 }
 
 impl Hold {
-    /// Holds `resource` (a plural, such as `services` or `workspaces/status`, not `configmaps`) of an API group in this namespace, and
-    /// waits until that is in force. Of what belongs to the whole cluster it holds the object that is called as the namespace.
+    /// Refuses writes of `resource` in this namespace, and waits until that is in force.
+    /// `resource` is a plural, such as `services` or `workspaces/status`, but not `configmaps`.
+    /// For cluster-scoped kinds it refuses writes of the object with the name of the namespace.
     ///
     /// # Errors
-    /// When it does not come into force.
+    /// The hold does not come into force.
     pub async fn on(scratch: &Scratch, group: &str, version: &str, resource: &str) -> anyhow::Result<Self> {
         let (name, admin) = (scratch.namespace.clone(), cluster::admin().await?);
-        // Whatever has no namespace, the binding's selector lets in.
+        // The selector of the binding also matches all cluster-scoped objects.
         let passes = format!(
             "request.resource.resource == 'configmaps' ? object.metadata.name != '{PROBE}' \
              : !has(request.namespace) && object.metadata.name != '{name}'"
@@ -86,10 +87,10 @@ impl Hold {
         Ok(Self { name })
     }
 
-    /// Lets everything through again.
+    /// Accepts all writes again.
     ///
     /// # Errors
-    /// When the API server refuses.
+    /// The API server refuses.
     pub async fn lift(self) -> anyhow::Result<()> {
         let (admin, now) = (cluster::admin().await?, DeleteParams::default());
         Api::<ValidatingAdmissionPolicyBinding>::all(admin.clone())

@@ -1,4 +1,6 @@
-//! a person with cookies -> the installation over HTTPS, signing in where asked (IO).
+//! User with cookies -> responses of the installation over HTTPS (IO).
+//!
+//! The user signs in where a page requires it.
 
 use std::{
     collections::BTreeSet,
@@ -27,7 +29,7 @@ pub struct Person {
     redirects: bool,
 }
 
-/// Cookies, and all that passed through this person's hands by which somebody could be let in.
+/// Cookies, and all secrets that passed through this client and could give access.
 #[derive(Debug, Default)]
 struct Memory {
     jar: Jar,
@@ -40,7 +42,7 @@ impl Memory {
         secrets.insert(secret.to_owned());
     }
 
-    /// Codes, states and tokens that an address carries.
+    /// Records codes, states and tokens in an address.
     fn note_address(&self, url: &Url) {
         for (name, value) in url.query_pairs() {
             if PUBLIC.contains(&&*name) {
@@ -51,7 +53,7 @@ impl Memory {
     }
 }
 
-/// Parameters that are no secrets: of whom and where to, in words that everybody knows.
+/// Parameters that are no secrets: they name users and targets in words that are public.
 const PUBLIC: [&str; 7] = [
     "client_id",
     "redirect_uri",
@@ -80,10 +82,10 @@ impl CookieStore for Memory {
     }
 }
 
-/// Most redirects in a row, as browsers have it.
+/// Maximum number of consecutive redirects, as in browsers.
 const REDIRECTS: usize = 20;
 
-/// Resolves every name to this machine, as browsers do with `*.localhost`.
+/// Resolves every name to this machine, like browsers do for `*.localhost`.
 #[derive(Debug)]
 struct Loopback;
 
@@ -95,12 +97,12 @@ impl Resolve for Loopback {
 }
 
 impl Person {
-    /// Somebody who follows redirects and is not signed in anywhere.
+    /// A client that follows redirects and is not signed in.
     pub fn new() -> anyhow::Result<Self> {
         Self::with(Arc::default(), true)
     }
 
-    /// The same person, not following redirects.
+    /// The same user in a client that does not follow redirects.
     pub fn without_redirects(&self) -> anyhow::Result<Self> {
         Self::with(self.memory.clone(), false)
     }
@@ -124,7 +126,7 @@ impl Person {
             } else {
                 redirect::Policy::none()
             })
-            // Browsers do not name the page that redirected them; this client would.
+            // Browsers do not send the redirecting page as referrer. This client would.
             .referer(false)
             .timeout(std::time::Duration::from_secs(30))
             .build()?;
@@ -135,23 +137,23 @@ impl Person {
         })
     }
 
-    /// Loads a page as a browser does when a person types its address.
+    /// Loads a page like a browser in which the user types the address.
     pub async fn open(&self, url: &str) -> anyhow::Result<Response> {
         Ok(navigation(self.client.get(url)).send().await?)
     }
 
-    /// A request from a page's script; headers as given.
+    /// Builds a request of a page's script, without additional headers.
     pub fn request(&self, method: Method, url: &str) -> RequestBuilder {
         self.client.request(method, url)
     }
 
-    /// Loads a page and, when the identity provider asks, signs in as `user`.
+    /// Loads a page, and signs in as `user` if the identity provider requires it.
     pub async fn sign_in(&self, url: &str, user: &str) -> anyhow::Result<Response> {
         let password = &Environment::get()?.user(user)?.password;
         self.sign_in_with(url, user, password).await
     }
 
-    /// The same with an account that the installation does not tell of.
+    /// Like [`Self::sign_in`], with an account that the installation's file does not list.
     pub async fn sign_in_with(&self, url: &str, user: &str, password: &str) -> anyhow::Result<Response> {
         anyhow::ensure!(self.redirects, "signing in needs redirects");
         let identity = &Environment::get()?.identity_host;
@@ -169,7 +171,7 @@ impl Person {
         Ok(response)
     }
 
-    /// Signs in at the identity provider that `url` leads to, and goes nowhere with its answer: the address that it sends to.
+    /// Signs in at the identity provider of `url`, but does not follow its redirect. Returns the redirect's address.
     pub async fn answer_of_provider(&self, url: &str, user: &str, password: &str) -> anyhow::Result<Url> {
         let page = self.open(url).await?;
         let form = self.without_redirects()?.filled_in(page, user, password).await?;
@@ -181,7 +183,7 @@ impl Person {
         Ok(Url::parse(location.to_str()?)?)
     }
 
-    /// The form of the identity provider's page, with name and password.
+    /// Fills in name and password in the form of the identity provider's page.
     async fn filled_in(
         &self,
         response: Response,
@@ -197,7 +199,7 @@ impl Person {
         Ok(form.form(&[("username", user), ("password", password)]))
     }
 
-    /// Signs in and waits until the workspace's own pod answers.
+    /// Signs in and waits until the workspace's pod answers.
     pub async fn enter(&self, url: &str, user: &str) -> anyhow::Result<Response> {
         wait::until(&format!("{url} to answer {user}"), wait::USUAL, || async {
             let response = self
@@ -216,7 +218,7 @@ impl Person {
         .await
     }
 
-    /// Sends the form that starts a stopped workspace, and follows no redirect.
+    /// Submits the form that starts a stopped workspace, without following a redirect.
     pub async fn press_start(&self, workspace: &Workspace) -> anyhow::Result<Response> {
         let environment = Environment::get()?;
         let auth = environment.origin(&environment.auth_host());
@@ -228,10 +230,10 @@ impl Person {
         Ok(form.send().await?)
     }
 
-    /// Signs out at the identity provider itself, with the form that it shows.
+    /// Signs out at the identity provider itself, with the form on its page.
     ///
     /// # Errors
-    /// When it shows none, or refuses.
+    /// The page has no form, or the provider refuses.
     pub async fn sign_out_at_provider(&self) -> anyhow::Result<()> {
         let environment = Environment::get()?;
         let identity = environment.origin(&environment.identity_host);
@@ -248,7 +250,7 @@ impl Person {
         Ok(())
     }
 
-    /// The Cookie header that this person would send to `url`.
+    /// The `Cookie` header that this client would send to `url`.
     pub fn cookies(&self, url: &str) -> anyhow::Result<String> {
         let cookies = self.memory.cookies(&Url::parse(url)?);
         Ok(cookies
@@ -257,13 +259,13 @@ impl Person {
             .unwrap_or_default())
     }
 
-    /// What this person was given or gave away by which somebody could be let in: cookies, codes, passwords, and the like.
+    /// Secrets that this client received or sent and that could give access: cookies, codes, passwords and the like.
     pub fn secrets(&self) -> BTreeSet<String> {
         let secrets = self.memory.secrets.lock();
         secrets.unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    /// Puts a cookie into the jar, as a page at `url` would.
+    /// Adds a cookie to the jar, like a page at `url` would.
     pub fn add_cookie(&self, url: &str, cookie: &str) -> anyhow::Result<()> {
         self.memory.jar.add_cookie_str(cookie, &Url::parse(url)?);
         Ok(())
@@ -278,7 +280,7 @@ fn navigation(request: RequestBuilder) -> RequestBuilder {
         .header("Sec-Fetch-Dest", "document")
 }
 
-/// The target of the first form that posts.
+/// The target of the first form with method POST.
 fn form_action(page: &str) -> Option<String> {
     page.split("<form").skip(1).find_map(|form| {
         let tag = form.split('>').next()?;
@@ -289,7 +291,7 @@ fn form_action(page: &str) -> Option<String> {
     })
 }
 
-/// Names and values of what a page's forms hold.
+/// Names and values of the inputs in a page's forms.
 fn inputs(page: &str) -> Vec<(String, String)> {
     let tags = page
         .split("<input")

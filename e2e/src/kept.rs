@@ -1,4 +1,6 @@
-//! Templates, managers and execution profiles, which stay while workspaces use them: the same verbs for each kind (IO).
+//! Template, manager or profile -> its state while workspaces use it (IO).
+//!
+//! These objects stay while workspaces use them. The methods are the same for each kind.
 
 use api::{
     Workspace, WorkspaceExecutionProfile, WorkspaceManager, WorkspaceTemplate,
@@ -22,11 +24,11 @@ use crate::{
 /// A kind that workspaces refer to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
-    /// `WorkspaceTemplate`, of the whole cluster.
+    /// `WorkspaceTemplate`, cluster-scoped.
     Template,
-    /// `WorkspaceManager`, of the whole cluster.
+    /// `WorkspaceManager`, cluster-scoped.
     Manager,
-    /// `WorkspaceExecutionProfile`, of one namespace.
+    /// `WorkspaceExecutionProfile`, namespaced.
     Profile,
 }
 
@@ -37,15 +39,15 @@ pub struct Kept {
     pub kind: Kind,
     /// Its name.
     pub name: String,
-    /// Where it is.
+    /// API client for its kind and scope.
     pub api: Api<DynamicObject>,
 }
 
 impl Kind {
-    /// All of them.
+    /// All kinds.
     pub const ALL: [Self; 3] = [Self::Template, Self::Manager, Self::Profile];
 
-    /// The field by which a workspace refers to it.
+    /// The field of a workspace that refers to it.
     pub fn field(self) -> &'static str {
         match self {
             Self::Template => "templateRef",
@@ -54,12 +56,12 @@ impl Kind {
         }
     }
 
-    /// Whether workspaces of all namespaces may use it.
+    /// Whether the kind is cluster-scoped.
     pub fn is_of_all(self) -> bool {
         self != Self::Profile
     }
 
-    /// Why it stays although it is being deleted.
+    /// Why an object that is being deleted still exists.
     pub fn in_use(self) -> &'static str {
         match self {
             Self::Template => reason::TEMPLATE_IN_USE,
@@ -92,7 +94,7 @@ impl Kind {
 }
 
 impl Kept {
-    /// One of this name, which is not made yet; one of the whole cluster has to bear the namespace's name in its own.
+    /// An object called `name`, which is not created yet. The name of a cluster-scoped object must contain the namespace's name.
     pub async fn of(kind: Kind, scratch: &Scratch, name: &str) -> anyhow::Result<Self> {
         let (client, resource) = (cluster::admin().await?, kind.resource());
         let api = if kind.is_of_all() {
@@ -107,7 +109,8 @@ impl Kept {
         })
     }
 
-    /// Makes it: a template that gives the echo server and no disk, a manager with a route and sign-in of its own, a profile of one variable.
+    /// Creates it: a template with the echo server and no disk, a manager with its own route and sign-in, or a profile with one
+    /// variable.
     pub async fn make(&self) -> anyhow::Result<DynamicObject> {
         let resource = self.kind.resource();
         let object = serde_json::from_value(json!({
@@ -118,13 +121,13 @@ impl Kept {
         Ok(self.api.create(&PostParams::default(), &object).await?)
     }
 
-    /// Asks for its deletion.
+    /// Requests its deletion.
     pub async fn delete(&self) -> anyhow::Result<()> {
         self.api.delete(&self.name, &DeleteParams::default()).await?;
         Ok(())
     }
 
-    /// Waits until it is so.
+    /// Waits until the object meets the condition.
     pub async fn says(
         &self,
         what: &str,
@@ -143,7 +146,7 @@ impl Kept {
         .await
     }
 
-    /// Waits until its status counts so many workspaces and calls it good.
+    /// Waits until its status counts `users` workspaces and reports no problem.
     pub async fn counts(&self, users: i32) -> anyhow::Result<DynamicObject> {
         let (count, good) = match self.kind {
             Kind::Template | Kind::Profile => ("inUseBy", VALID),
@@ -158,7 +161,7 @@ impl Kept {
         .await
     }
 
-    /// Waits until it says that it stays for those who use it; in which words.
+    /// Waits until its status says that it stays because it is in use, with `words` in the message.
     pub async fn stays(&self, words: &str) -> anyhow::Result<()> {
         let kept = self.says(words, |object| {
             let conditions = conditions(object);
@@ -183,13 +186,13 @@ impl Kept {
         .await
     }
 
-    /// A workspace of it that is stopped, which costs no pod and counts as well.
+    /// A stopped workspace that uses it. It counts as a user, but needs no pod.
     pub fn user(&self, name: &str) -> anyhow::Result<Workspace> {
         stopped(name, [self])
     }
 }
 
-/// A workspace that refers to all of these and is stopped.
+/// A stopped workspace that refers to all of these.
 pub fn stopped<'a>(name: &str, all: impl IntoIterator<Item = &'a Kept>) -> anyhow::Result<Workspace> {
     let mut spec = json!({"displayName": name, "desiredStatus": DesiredStatus::Stopped});
     for kept in all {
@@ -198,7 +201,7 @@ pub fn stopped<'a>(name: &str, all: impl IntoIterator<Item = &'a Kept>) -> anyho
     Ok(Workspace::new(name, serde_json::from_value(spec)?))
 }
 
-/// Whether the operator's finalizer is on the object.
+/// Whether the object has the operator's finalizer.
 pub fn is_held(object: &DynamicObject) -> bool {
     object.finalizers().iter().any(|it| it == IN_USE_FINALIZER)
 }

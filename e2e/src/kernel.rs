@@ -1,4 +1,4 @@
-//! a signed-in person or a script's token, code -> what a Python kernel of their JupyterLab answers, over the websocket (IO).
+//! Code and a user's session or token -> result of a Python kernel, over the websocket (IO).
 
 use std::time::Duration;
 
@@ -13,20 +13,20 @@ use crate::{
     socket::{self, Socket},
 };
 
-/// How long a kernel may take to start and to compute.
+/// Timeout for starting a kernel and computing.
 const LIMIT: Duration = Duration::from_mins(2);
-/// The name that the answers are told by.
+/// ID of the request, which its answers contain.
 const REQUEST: &str = "the-request";
 
 /// Starts a kernel at the workspace's URL, runs `code` in it and returns the text of its result.
 pub async fn compute(person: &Person, url: &str, code: &str) -> anyhow::Result<String> {
-    // The page sets the cookie that has to come back in a header.
+    // The page sets the cookie that must be repeated in a header.
     let page = person.open(&format!("{url}lab")).await?;
     anyhow::ensure!(page.status().is_success(), "{url}lab: {}", page.status());
     computed(&Caller::Page(person), url, code).await
 }
 
-/// The same as a script, which has nothing but a token: no cookie, and no page that it loaded before.
+/// The same as a script that has only a token: no cookie, and no page that it loaded before.
 pub async fn compute_with_token(token: &str, url: &str, code: &str) -> anyhow::Result<String> {
     let script = Person::new()?;
     let result = computed(&Caller::Script(&script, token), url, code).await?;
@@ -35,7 +35,7 @@ pub async fn compute_with_token(token: &str, url: &str, code: &str) -> anyhow::R
     Ok(result)
 }
 
-/// Who speaks to the kernel.
+/// The caller of the kernel.
 enum Caller<'a> {
     Page(&'a Person),
     Script(&'a Person, &'a str),
@@ -89,7 +89,7 @@ async fn computed(caller: &Caller<'_>, url: &str, code: &str) -> anyhow::Result<
     Ok(result)
 }
 
-/// A request as the workspace's own page makes it.
+/// A request like those of the workspace's own page.
 pub(crate) fn own(person: &Person, method: Method, url: &str, path: &str) -> anyhow::Result<RequestBuilder> {
     let cookies = person.cookies(url)?;
     let token = cookies

@@ -1,4 +1,6 @@
-//! Namespaces that a test works in -> word to whoever runs it once there are none any more, and all that is left is to wait (IO).
+//! Number of namespaces in use by a test -> signal to the test runner when there are none (IO).
+//!
+//! After the signal, the test only waits for deletions.
 
 use std::{
     env,
@@ -6,18 +8,18 @@ use std::{
     sync::{Mutex, PoisonError},
 };
 
-/// Names the file that is there meanwhile. Others then take this test's place (crates/xtask/src/test/pool.rs).
+/// Variable with the path of the signal file. While the file exists, other tests may start (crates/xtask/src/test/pool.rs).
 const VARIABLE: &str = "JUPYTER_K8S_LEAVING";
 
-/// How many namespaces this process works in.
+/// Number of namespaces that this process works in.
 static AT_WORK: Mutex<usize> = Mutex::new(0);
 
-/// One more.
+/// Adds one namespace.
 pub(crate) fn begun() {
     change(|at_work| at_work + 1);
 }
 
-/// Nothing more is done in one of them.
+/// Removes one namespace: the test does nothing more in it.
 pub(crate) fn ended() {
     change(|at_work| at_work.saturating_sub(1));
 }
@@ -28,7 +30,7 @@ fn change(by: impl FnOnce(usize) -> usize) {
     let Some(file) = env::var_os(VARIABLE) else {
         return;
     };
-    // Without this word the next test begins a few seconds later.
+    // If the signal fails, the next test only starts a few seconds later.
     let _ = match *at_work {
         0 => File::create(file).map(drop),
         _ => fs::remove_file(file),

@@ -1,7 +1,7 @@
-//! Verbs of the end-to-end tests: objects on the cluster, a signed-in HTTP client, a browser, the command line.
+//! Helpers of the end-to-end tests -> objects on the cluster, HTTP, browser, command line (IO).
 //!
-//! Tests find the installation through a file; see [`environment`]. Every wait is for a condition, with a deadline that is
-//! generous because machines are slow, and an error that says what was seen last.
+//! Tests find the installation through a file; see [`environment`]. Every wait is for a condition. Its deadline is
+//! long because machines may be slow, and its error contains the last observation.
 
 pub mod afterwards;
 pub mod audit;

@@ -1,6 +1,6 @@
-//! a link-local address of the node -> somebody who listens there, as a cloud's metadata service does (IO).
+//! Link-local address of the node -> server there, like a cloud's metadata service (IO).
 //!
-//! The control of tests that say such addresses cannot be reached: this one can, from where no policy forbids it.
+//! It is the control of tests that such addresses cannot be reached: it can be reached where no policy forbids it.
 
 use anyhow::Context as _;
 use k8s_openapi::api::core::v1::{Namespace, Pod};
@@ -12,10 +12,10 @@ use serde_json::json;
 
 use crate::{Environment, cluster, process, wait};
 
-/// Where it listens.
+/// Port of the server.
 pub const PORT: i32 = 18_080;
 
-/// Gives the loopback interface an address of 32 bits by netlink, listens there, and takes the address away when it ends.
+/// Adds a /32 address to the loopback interface by netlink, listens there, and removes the address at the end.
 const LISTEN: &str = "
 import http.server, signal, socket, struct, sys
 address = socket.inet_aton(sys.argv[1])
@@ -36,23 +36,23 @@ change(20, 0x405)
 http.server.ThreadingHTTPServer((sys.argv[1], int(sys.argv[2])), http.server.SimpleHTTPRequestHandler).serve_forever()
 ";
 
-/// Somebody who listens on a link-local address of the node.
+/// A server on a link-local address of the node.
 pub struct Listener {
-    /// The address.
+    /// Address of the server.
     pub address: String,
     namespace: String,
     client: Client,
 }
 
 impl Listener {
-    /// Begins to listen. Each process of tests has an address of its own.
+    /// Starts the server. Each test process has its own address.
     ///
     /// # Errors
-    /// When the node does not let it.
+    /// The node does not allow it.
     pub async fn start() -> anyhow::Result<Self> {
         let client = cluster::admin().await?;
         let [.., high, low] = std::process::id().to_be_bytes();
-        // Neither a network's own address nor where clouds have their services (169.254.169.x).
+        // This avoids the network's own address, and the range of cloud services (169.254.169.x).
         let address = format!("169.254.{}.{}", high % 64 + 1, low.clamp(1, 254));
         let namespace: Namespace = serde_json::from_value(json!({"metadata": {
             "generateName": "link-local-",
@@ -104,10 +104,10 @@ impl Listener {
         })
     }
 
-    /// Takes the address away.
+    /// Removes the address.
     ///
     /// # Errors
-    /// When the API server refuses.
+    /// The API server refuses.
     pub async fn finish(self) -> anyhow::Result<()> {
         let pods = Api::<Pod>::namespaced(self.client.clone(), &self.namespace);
         pods.delete("listener", &DeleteParams::default()).await?;

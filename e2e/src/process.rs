@@ -1,24 +1,26 @@
-//! Process -> a label's value by which its own machine finds out whether it has ended, and others that it is not theirs (IO).
+//! Process -> label value by which its own machine detects that it has ended (IO).
+//!
+//! Other machines recognise such a value as foreign.
 
 use std::fs;
 
 use anyhow::Context as _;
 
-/// Label of namespaces: which process of tests made it.
+/// Label of namespaces with the test process that created them.
 pub const LABEL: &str = "e2e.test/process";
 
-/// This process, as the label says it: number, start, and the place where these mean something.
+/// The label value of this process: its ID, its start time, and the place where these are valid.
 ///
 /// # Errors
-/// When the kernel does not tell about it.
+/// The kernel does not report them.
 pub fn own() -> anyhow::Result<String> {
     let id = std::process::id();
     let start = start(&id.to_string()).context("/proc tells nothing about this process")?;
     Ok(format!("{id}-{start}-{}", place()?))
 }
 
-/// Whether the process of that label's value has ended. Its number may be another process's by now, but not since when it
-/// runs. Of processes of other places, which share the cluster, and of labels that say no place, nothing is known: they have not.
+/// Whether the process of the label's value has ended. Another process may have its ID now, but not its start time.
+/// For processes of other places on the same cluster, and for labels without a place, this is unknown: they count as running.
 pub fn has_ended(label: &str) -> bool {
     let Ok(here) = place() else { return false };
     has_ended_at(label, &here)
@@ -32,25 +34,25 @@ fn has_ended_at(label: &str, here: &str) -> bool {
     }
 }
 
-/// One run of a machine, and one space of process numbers in it.
+/// A place: one boot of a machine, and one PID namespace on it.
 fn place() -> anyhow::Result<String> {
     let boot = fs::read_to_string("/proc/sys/kernel/random/boot_id").context("/proc tells no boot_id")?;
     let space = fs::read_link("/proc/self/ns/pid").context("/proc tells no PID namespace")?;
-    // `pid:[4026531836]`
+    // The link's text is `pid:[4026531836]`.
     let space: String = space
         .to_string_lossy()
         .chars()
         .filter(char::is_ascii_digit)
         .collect();
-    // Half of it tells machines apart, and a label has room for 63 characters.
+    // Half of the boot ID is enough to distinguish machines. A label value has at most 63 characters.
     let boot = boot.trim().replace('-', "");
     Ok(format!("{space}.{}", boot.get(..16).unwrap_or(&boot)))
 }
 
-/// When a process began, in ticks since the machine did.
+/// Start of a process, in ticks since the boot.
 fn start(id: &str) -> Option<String> {
     let stat = fs::read_to_string(format!("/proc/{id}/stat")).ok()?;
-    // Its name comes second, in parentheses, and may hold anything; the start is the 22nd field.
+    // The second field is the name, in parentheses, and may contain any character. The start time is field 22.
     let (_, rest) = stat.rsplit_once(") ")?;
     rest.split(' ').nth(19).map(str::to_owned)
 }

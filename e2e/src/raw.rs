@@ -1,4 +1,6 @@
-//! a path, byte for byte -> the status that the installation answers (IO). Clients for people resolve paths before they ask.
+//! Path, byte for byte -> status of the installation's response (IO).
+//!
+//! Usual HTTP clients normalize paths before they send a request.
 
 use anyhow::Context as _;
 use reqwest::StatusCode;
@@ -6,10 +8,10 @@ use tokio::io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader};
 
 use crate::{Environment, socket};
 
-/// Asks `host` for `target`, as it is written, with these further header lines.
+/// Requests `target` from `host` exactly as it is written, with these additional header lines.
 ///
 /// # Errors
-/// When the connection fails, or the answer is none.
+/// The connection fails, or the response is no HTTP response.
 pub async fn get(
     host: &str,
     target: impl AsRef<[u8]>,

@@ -1,4 +1,6 @@
-//! values -> the installed release of the chart, changed (IO). For test binaries that have the cluster to themselves.
+//! Helm values -> upgraded release of the chart (IO).
+//!
+//! Only for test binaries that run alone on the cluster.
 
 use std::{path::Path, time::Duration};
 
@@ -8,22 +10,22 @@ use tokio::process::Command;
 
 use crate::{Environment, cluster, wait};
 
-/// Longest time for the pods of a release to be ready.
+/// Timeout for the release's pods to become ready.
 const PATIENCE: &str = "3m";
 
-/// Upgrades the release to what it was installed with and to these further values, as `helm upgrade --set` takes them. None:
-/// back to what it was installed with. Waits until its pods are ready, and those of before are gone.
+/// Upgrades the release with the values of its installation and with `set`, in the format of `helm upgrade --set`.
+/// An empty `set` restores the installation. Waits until the new pods are ready and the old ones are gone.
 ///
 /// # Errors
-/// When helm refuses, or pods do not get ready.
+/// Helm refuses, or pods do not become ready.
 pub async fn upgrade(set: &[&str]) -> anyhow::Result<()> {
     through(set, None).await
 }
 
-/// The same, with manifests that `program` edits on their way from its input to its output.
+/// Like [`upgrade`]. `program` edits the manifests between its standard input and standard output.
 ///
 /// # Errors
-/// When helm or the program refuses, or pods do not get ready.
+/// Helm or the program refuses, or pods do not become ready.
 pub async fn upgrade_through(set: &[&str], program: &Path) -> anyhow::Result<()> {
     through(set, Some(program)).await
 }
@@ -35,7 +37,7 @@ async fn through(set: &[&str], program: Option<&Path>) -> anyhow::Result<()> {
     let mut command = Command::new(helm);
     command
         .env("KUBECONFIG", &environment.kubeconfig)
-        // The API server of the local node is reached directly, whatever proxy this machine uses.
+        // The local node's API server is reached directly, even if this machine uses a proxy.
         .envs(["NO_PROXY", "no_proxy"].map(|name| (name, "*")))
         .args(["upgrade", "--namespace", &environment.system_namespace])
         .arg(&environment.release)
@@ -57,7 +59,7 @@ async fn through(set: &[&str], program: Option<&Path>) -> anyhow::Result<()> {
         .context("helm does not start")?;
     let said = String::from_utf8_lossy(&done.stderr);
     anyhow::ensure!(done.status.success(), "helm upgrade {set:?}: {said}");
-    // Until they are gone, pods of before answer too.
+    // Until the old pods are gone, they answer, too.
     wait::until(
         "the pods of before to be gone",
         Duration::from_mins(2),
@@ -72,7 +74,7 @@ async fn through(set: &[&str], program: Option<&Path>) -> anyhow::Result<()> {
     .await
 }
 
-/// The release's pods that are on their way out.
+/// Pods of the release that are being deleted.
 async fn leaving() -> anyhow::Result<Vec<String>> {
     let client = cluster::admin().await?;
     let mut names = Vec::new();

@@ -1,4 +1,6 @@
-//! A replica of the gateway, asked as the proxy asks it: with the proxy's certificate, and no other replica in its place (IO).
+//! Requests -> answers of one replica of the gateway (IO).
+//!
+//! Like the proxy, these clients use the proxy's certificate. No other replica can answer instead.
 
 use std::sync::Arc;
 
@@ -23,28 +25,28 @@ use tokio_tungstenite::WebSocketStream;
 
 use crate::{Environment, cluster, kernel::origin, socket};
 
-/// Port that the proxy asks.
+/// The gateway's port for the proxy.
 const PORT: u16 = 8443;
 
-/// What a forwarded port carries.
+/// The stream of a forwarded port.
 pub trait Stream: AsyncRead + AsyncWrite + Send + Unpin {}
 impl<S: AsyncRead + AsyncWrite + Send + Unpin> Stream for S {}
 
 /// One pod of the gateway.
 #[derive(Clone)]
 pub struct Replica {
-    /// Its pod.
+    /// Name of the pod.
     pub name: String,
     pods: Api<Pod>,
     service: String,
-    /// With the proxy's certificate.
+    /// TLS configuration with the proxy's certificate.
     config: Arc<ClientConfig>,
-    /// With none.
+    /// TLS configuration without a certificate.
     stranger: Arc<ClientConfig>,
 }
 
 impl Replica {
-    /// All of them.
+    /// All replicas.
     pub async fn all() -> anyhow::Result<Vec<Self>> {
         let environment = Environment::get()?;
         let (namespace, release) = (&environment.system_namespace, &environment.release);
@@ -93,15 +95,15 @@ impl Replica {
     async fn forward(&self, port: u16) -> anyhow::Result<Box<dyn Stream>> {
         let mut forwarded = self.pods.portforward(&self.name, &[port]).await?;
         let stream = forwarded.take_stream(port).context("no stream")?;
-        // It carries nothing any more when it is dropped.
+        // The forwarded port ends when this is dropped.
         tokio::spawn(async move { drop(forwarded.join().await) });
         Ok(Box::new(stream))
     }
 
-    /// What a client without certificate is told at one of this replica's ports.
+    /// The error that a client without a certificate gets at a port of this replica.
     ///
     /// # Errors
-    /// When the port cannot be reached, or answers.
+    /// The port cannot be reached, or accepts the client.
     pub async fn without_certificate(&self, port: u16) -> anyhow::Result<String> {
         let (stream, name) = (
             self.forward(port).await?,
@@ -110,7 +112,7 @@ impl Replica {
         let connected = TlsConnector::from(Arc::clone(&self.stranger))
             .connect(name, stream)
             .await;
-        // By TLS 1.3 a client learns with the first answer that its certificate is missed.
+        // In TLS 1.3, a client gets the error about its missing certificate only with the first response.
         let asked = async {
             let mut stream = connected?;
             stream.write_all(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n").await?;
@@ -124,10 +126,10 @@ impl Replica {
         }
     }
 
-    /// Opens a websocket at this replica; the inner error is the status of a refusal.
+    /// Opens a websocket at this replica. The inner error is the status of a refusal.
     ///
     /// # Errors
-    /// When the replica cannot be reached.
+    /// The replica cannot be reached.
     pub async fn socket(
         &self,
         url: &str,
@@ -139,10 +141,10 @@ impl Replica {
         socket::hand_shake(self.connect().await?, &target, &headers).await
     }
 
-    /// Questions to this replica, on one connection.
+    /// Opens a connection for authorization requests to this replica.
     ///
     /// # Errors
-    /// When the replica cannot be reached.
+    /// The replica cannot be reached.
     pub async fn questions(&self) -> anyhow::Result<Questions> {
         let io = TokioIo::new(self.connect().await?);
         let (sender, connection) = http1::handshake(io).await?;
@@ -163,10 +165,10 @@ pub struct Questions {
 }
 
 impl Questions {
-    /// Whether a script of the workspace's own page may ask for `path` with these cookies: 200, or the refusal.
+    /// Whether a script of the workspace's own page may request `path` with these cookies: 200, or the refusal.
     ///
     /// # Errors
-    /// When the connection broke: it ends after half a minute.
+    /// The connection ended. The gateway closes it after half a minute.
     pub async fn verify(&mut self, url: &str, path: &str, cookies: &str) -> anyhow::Result<StatusCode> {
         let url = Url::parse(url)?;
         let host = url.host_str().context("no host")?;

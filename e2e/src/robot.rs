@@ -1,4 +1,4 @@
-//! A service account of a namespace -> tokens of its own, and requests that send them (IO).
+//! Service account of a namespace -> its tokens, and requests with them (IO).
 
 use anyhow::Context as _;
 use k8s_openapi::api::{authentication::v1::TokenRequest, core::v1::ServiceAccount};
@@ -11,10 +11,10 @@ use crate::{Environment, cluster::Scratch, http::Person};
 /// Name of the account.
 pub const NAME: &str = "robot";
 
-/// Makes the account.
+/// Creates the account.
 ///
 /// # Errors
-/// When the API server refuses.
+/// The API server refuses.
 pub async fn make(scratch: &Scratch) -> anyhow::Result<()> {
     let robot = json!({"metadata": {"name": NAME}});
     let accounts = scratch.api::<ServiceAccount>();
@@ -27,16 +27,16 @@ pub async fn make(scratch: &Scratch) -> anyhow::Result<()> {
 /// Audience of tokens for this installation.
 ///
 /// # Errors
-/// When the installation is not known.
+/// The installation is unknown.
 pub fn audience() -> anyhow::Result<String> {
     let environment = Environment::get()?;
     Ok(environment.origin(&environment.auth_host()))
 }
 
-/// A token of the account; without an audience it is for the API server.
+/// Creates a token of the account. Without an audience, it is for the API server.
 ///
 /// # Errors
-/// When the API server refuses.
+/// The API server refuses.
 pub async fn token(scratch: &Scratch, audience: Option<&str>) -> anyhow::Result<String> {
     let audiences: Vec<&str> = audience.into_iter().collect();
     let request: TokenRequest = serde_json::from_value(json!({
@@ -49,10 +49,10 @@ pub async fn token(scratch: &Scratch, audience: Option<&str>) -> anyhow::Result<
     Ok(made.status.context("no token")?.token)
 }
 
-/// A request without cookies.
+/// Sends a request with a token and without cookies.
 ///
 /// # Errors
-/// When there is no answer.
+/// There is no response.
 pub async fn send(url: &str, token: &str) -> anyhow::Result<Response> {
     let script = Person::new()?.without_redirects()?;
     let request = script.request(Method::GET, &format!("{url}api/status"));

@@ -1,4 +1,4 @@
-//! The product's own servers -> their metrics, and the records of their audit logs (IO).
+//! Servers of the product -> their metrics and audit records (IO).
 
 use std::collections::BTreeMap;
 
@@ -9,13 +9,13 @@ use serde_json::Value;
 
 use crate::{Environment, cluster, wait};
 
-/// Older lines of a log are not read.
+/// Maximum age of log lines, in seconds. Older lines are not read.
 const LATELY: i64 = 15 * 60;
 
-/// What each pod of a component tells at `/metrics`, by name of the pod.
+/// `/metrics` of each pod of a component, by the pod's name.
 ///
 /// # Errors
-/// When one does not answer.
+/// A pod does not answer.
 pub async fn metrics(component: &str) -> anyhow::Result<BTreeMap<String, String>> {
     let (admin, namespace) = (cluster::admin().await?, &Environment::get()?.system_namespace);
     let mut told = BTreeMap::new();
@@ -29,10 +29,10 @@ pub async fn metrics(component: &str) -> anyhow::Result<BTreeMap<String, String>
     Ok(told)
 }
 
-/// What the pods of a component have lately written about the workspace with this UID to their audit logs, as they wrote it.
+/// Recent audit records of a component's pods about the workspace with this UID, as they were written.
 ///
 /// # Errors
-/// When a log cannot be read.
+/// A log cannot be read.
 pub async fn records(component: &str, uid: &str) -> anyhow::Result<Vec<Value>> {
     let (admin, namespace) = (cluster::admin().await?, &Environment::get()?.system_namespace);
     let pods = Api::<Pod>::namespaced(admin.clone(), namespace);
@@ -53,10 +53,10 @@ pub async fn records(component: &str, uid: &str) -> anyhow::Result<Vec<Value>> {
     Ok(records)
 }
 
-/// Waits until the operator has written these records about the workspace, and no others: event, run, and rule or reason.
+/// Waits until the operator has written exactly these records about the workspace: event, run, and rule or reason.
 ///
 /// # Errors
-/// When it writes others.
+/// It writes others.
 pub async fn told(uid: &str, expected: &[(&str, &str, &str)]) -> anyhow::Result<Vec<Value>> {
     wait::until("the operator's audit records", wait::USUAL, || async {
         let records = records("operator", uid)
@@ -79,11 +79,10 @@ pub async fn told(uid: &str, expected: &[(&str, &str, &str)]) -> anyhow::Result<
     .await
 }
 
-/// What `verify-audit` says of what the pods of a component have written since they began, and its exit code. `bend`: what happens to
-/// the log on its way.
+/// Output and exit code of `verify-audit` for all audit records of a component's pods. `bend` changes the log before the check.
 ///
 /// # Errors
-/// When logs or command cannot be had.
+/// A log cannot be read, or the command cannot run.
 pub async fn verified(component: &str, bend: impl Fn(String) -> String) -> anyhow::Result<(i32, String)> {
     let environment = Environment::get()?;
     let namespace = environment.system_namespace.as_str();

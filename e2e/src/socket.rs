@@ -1,4 +1,4 @@
-//! cookies and an origin, or a token -> a websocket to a workspace, or the status that refused it (IO).
+//! Cookies and an origin, or a token -> websocket to a workspace, or the refusal's status (IO).
 
 use std::{fs, net::Ipv4Addr, sync::Arc};
 
@@ -20,10 +20,10 @@ use crate::Environment;
 /// An open websocket through the proxy.
 pub type Socket = WebSocketStream<TlsStream<TcpStream>>;
 
-/// Opens a websocket; the inner error is the status of a refusal.
+/// Opens a websocket. The inner error is the status of a refusal.
 ///
 /// # Errors
-/// When the connection or the handshake fails other than by a refusal.
+/// The connection fails, or the handshake fails for another reason than a refusal.
 pub async fn connect(
     url: &str,
     cookies: &str,
@@ -32,10 +32,10 @@ pub async fn connect(
     hand_shake(tls(&host(url)?).await?, url, &of_page(cookies, origin)).await
 }
 
-/// Opens a websocket as a script does that has a token.
+/// Opens a websocket like a script with a token.
 ///
 /// # Errors
-/// When the connection or the handshake fails other than by a refusal.
+/// The connection fails, or the handshake fails for another reason than a refusal.
 pub async fn connect_with_token(url: &str, token: &str) -> anyhow::Result<Result<Socket, StatusCode>> {
     let bearer = format!("Bearer {token}");
     hand_shake(tls(&host(url)?).await?, url, &[("Authorization", &bearer)]).await
@@ -45,17 +45,17 @@ fn host(url: &str) -> anyhow::Result<String> {
     Ok(Url::parse(url)?.host_str().context("no host")?.to_owned())
 }
 
-/// What a page's browser adds to a handshake.
+/// Headers that a page's browser adds to a handshake.
 pub(crate) fn of_page<'a>(cookies: &'a str, origin: Option<&'a str>) -> Vec<(&'static str, &'a str)> {
     let cookies = (!cookies.is_empty()).then_some(("Cookie", cookies));
     let origin = origin.map(|origin| ("Origin", origin));
     cookies.into_iter().chain(origin).collect()
 }
 
-/// A connection to the proxy, which takes it for one to `host`.
+/// A connection to the proxy, with `host` as the server name.
 ///
 /// # Errors
-/// When the connection or the TLS handshake fails.
+/// The connection or the TLS handshake fails.
 pub(crate) async fn tls(host: &str) -> anyhow::Result<TlsStream<TcpStream>> {
     let environment = Environment::get()?;
     let mut roots = RootCertStore::empty();
@@ -70,10 +70,10 @@ pub(crate) async fn tls(host: &str) -> anyhow::Result<TlsStream<TcpStream>> {
     Ok(TlsConnector::from(Arc::new(config)).connect(name, stream).await?)
 }
 
-/// Opens a websocket on a connection; the inner error is the status of a refusal.
+/// Opens a websocket on a connection. The inner error is the status of a refusal.
 ///
 /// # Errors
-/// When the handshake fails other than by a refusal.
+/// The handshake fails for another reason than a refusal.
 pub async fn hand_shake<S: AsyncRead + AsyncWrite + Unpin>(
     stream: S,
     url: &str,

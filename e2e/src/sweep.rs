@@ -1,7 +1,7 @@
-//! Namespaces of tests that ended before they cleaned up -> nothing of them (IO).
+//! Namespaces of tests that ended before their cleanup -> deleted (IO).
 //!
-//! A failed test leaves its objects for inspection; the next run takes them away. What a running test made stays: the
-//! namespace says which process that is, and on which machine. What other machines left is for them to take away.
+//! A failed test keeps its objects for inspection, and the next run deletes them. Objects of a running test stay.
+//! A label of the namespace identifies the process and its machine. Each machine deletes only its own leftovers.
 
 use std::fmt::Debug;
 
@@ -27,10 +27,10 @@ use serde_json::json;
 
 use crate::{cluster, process};
 
-/// Deletes what ended tests left, and returns the names of their namespaces. Does not wait until they are gone.
+/// Deletes leftovers of ended tests, and returns the names of their namespaces. Does not wait until they are gone.
 ///
 /// # Errors
-/// When the cluster cannot be asked, or refuses a deletion.
+/// The cluster does not answer, or refuses a deletion.
 pub async fn sweep() -> anyhow::Result<Vec<String>> {
     let admin = cluster::admin().await?;
     let namespaces = Api::<Namespace>::all(admin.clone());
@@ -48,7 +48,7 @@ pub async fn sweep() -> anyhow::Result<Vec<String>> {
     if left.is_empty() {
         return Ok(left);
     }
-    // Rules first: they could keep anything else from going.
+    // Admission policies come first, because they could block other deletions.
     remove::<ValidatingAdmissionPolicyBinding>(&admin, &left).await?;
     remove::<ValidatingAdmissionPolicy>(&admin, &left).await?;
     remove::<ValidatingWebhookConfiguration>(&admin, &left).await?;
@@ -64,7 +64,7 @@ pub async fn sweep() -> anyhow::Result<Vec<String>> {
     remove::<ClusterRoleBinding>(&admin, &left).await?;
     remove::<ClusterRole>(&admin, &left).await?;
     let volumes = remove::<PersistentVolume>(&admin, &left).await?;
-    // Nobody takes the finalizers off a volume that nobody attached.
+    // No controller removes the finalizers of a volume that was never attached.
     let none = Patch::Merge(json!({"metadata": {"finalizers": null}}));
     let api = Api::<PersistentVolume>::all(admin);
     for volume in volumes {
@@ -73,7 +73,7 @@ pub async fn sweep() -> anyhow::Result<Vec<String>> {
     Ok(left)
 }
 
-/// Deletes objects of the whole cluster that carry the name of one of these namespaces, and returns their names.
+/// Deletes cluster-scoped objects with the name of one of these namespaces, and returns their names.
 async fn remove<K>(client: &Client, namespaces: &[String]) -> anyhow::Result<Vec<String>>
 where
     K: Resource<DynamicType = (), Scope = ClusterResourceScope>,
@@ -91,7 +91,7 @@ where
     Ok(names)
 }
 
-/// Deletes by force the pods on these nodes, on which nobody ends them.
+/// Deletes pods on these nodes by force, because no kubelet ends them.
 async fn release_pods(client: &Client, namespace: &str, nodes: &[String]) -> anyhow::Result<()> {
     let pods = Api::<Pod>::namespaced(client.clone(), namespace);
     for pod in pods.list(&ListParams::default()).await? {
@@ -104,7 +104,7 @@ async fn release_pods(client: &Client, namespace: &str, nodes: &[String]) -> any
     Ok(())
 }
 
-/// What is gone already is as it should be.
+/// An object that is already gone is no error.
 fn done(result: Result<(), kube::Error>) -> anyhow::Result<()> {
     match result {
         Err(kube::Error::Api(answer)) if answer.code == 404 => Ok(()),

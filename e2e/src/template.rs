@@ -1,4 +1,6 @@
-//! A template of one's own for each test, though templates belong to the whole cluster (IO).
+//! Test namespace and values -> its own template, and workspaces that use it (IO).
+//!
+//! Templates are cluster-scoped, so each test has its own one.
 
 use api::{Workspace, WorkspaceTemplate};
 use kube::{
@@ -12,7 +14,7 @@ use crate::{
     wait,
 };
 
-/// Makes a template that is called as the namespace of `scratch`, with a name to show and what `rest` says.
+/// Creates a template with the name of the namespace of `scratch`, a display name, and the fields of `rest`.
 pub async fn make(scratch: &Scratch, rest: &Value) -> anyhow::Result<()> {
     let mut spec = json!({"displayName": "Template of a test"});
     merge(&mut spec, rest);
@@ -23,14 +25,14 @@ pub async fn make(scratch: &Scratch, rest: &Value) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// A workspace of that template, with what `rest` says.
+/// A workspace that uses this template, with the fields of `rest`.
 pub fn workspace(scratch: &Scratch, name: &str, rest: &Value) -> anyhow::Result<Workspace> {
     let mut spec = json!({"displayName": name, "templateRef": scratch.namespace});
     merge(&mut spec, rest);
     Ok(Workspace::new(name, serde_json::from_value(spec)?))
 }
 
-/// What the API server, with the webhook, says to the creation of such a workspace; nothing if it would be made.
+/// The refusal of such a workspace's creation by the API server and the webhook; `None` if they would accept it.
 pub async fn refusal(workspaces: &Api<Workspace>, workspace: &Workspace) -> Option<String> {
     let dry = PostParams {
         dry_run: true,
@@ -40,7 +42,7 @@ pub async fn refusal(workspaces: &Api<Workspace>, workspace: &Workspace) -> Opti
     result.err().map(|error| error.to_string())
 }
 
-/// Deletes namespace and template, and waits until nothing refers to the template any more.
+/// Deletes namespace and template, and waits until nothing refers to the template.
 pub async fn finish(scratch: Scratch) -> anyhow::Result<()> {
     let name = scratch.namespace.clone();
     scratch.finish().await?;

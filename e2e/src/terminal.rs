@@ -1,4 +1,4 @@
-//! a signed-in person, a command -> what a terminal of their JupyterLab shows, over the websocket (IO).
+//! Command and a signed-in user -> output of a JupyterLab terminal, over the websocket (IO).
 
 use std::time::Duration;
 
@@ -14,15 +14,15 @@ use crate::{
     socket,
 };
 
-/// How long a shell may take to start and to answer.
+/// Timeout for a shell to start and to answer.
 const LIMIT: Duration = Duration::from_mins(1);
 
-/// Opens a terminal at the workspace's URL, types `command` and waits until a line is `expected`.
+/// Opens a terminal at the workspace's URL, types `command`, and waits for a line that is `expected`.
 ///
 /// # Errors
-/// When the terminal is refused, or shows something else.
+/// The terminal is refused, or shows something else.
 pub async fn types(person: &Person, url: &str, command: &str, expected: &str) -> anyhow::Result<()> {
-    // The page sets the cookie that has to come back in a header.
+    // The page sets the cookie that must be repeated in a header.
     let page = person.open(&format!("{url}lab")).await?;
     anyhow::ensure!(page.status().is_success(), "{url}lab: {}", page.status());
     let made = own(person, Method::POST, url, "api/terminals")?.send().await?;
@@ -66,7 +66,7 @@ async fn dialogue(
     bail!("the websocket ended; it showed {seen:?}")
 }
 
-/// Whether a whole line of what a terminal shows is this text, whatever colours and modes stand around it (pure).
+/// Whether the output contains this text as a whole line, ignoring colours and modes (pure).
 fn has_line(shown: &str, text: &str) -> bool {
     shown.lines().map(plain).any(|line| line.trim() == text)
 }

@@ -1,20 +1,20 @@
-//! A user's name -> their turn at the identity provider, among all tests of this machine (IO).
+//! User name -> lock for signing in, among all tests of this machine (IO).
 //!
-//! Keycloak takes two sign-ins of one person at the same moment for an attack, and refuses one of them; people do not do that,
-//! but tests that run side by side would.
+//! Keycloak treats two simultaneous sign-ins of one user as an attack, and refuses one of them. Users do not do that,
+//! but tests that run in parallel would.
 
 use std::{env, fs::File};
 
 use anyhow::Context as _;
 
-/// Held while the person signs in.
+/// Held while the user signs in.
 #[derive(Debug)]
 pub(crate) struct Turn {
-    /// Locked until it is closed.
+    /// The file is locked until it is closed.
     _file: File,
 }
 
-/// Waits until nobody else signs in as `user`.
+/// Waits until no other test signs in as `user`.
 pub(crate) async fn of(user: &str) -> anyhow::Result<Turn> {
     let path = env::temp_dir().join(format!("jupyter-k8s-e2e-signs-in-{user}"));
     let locked = tokio::task::spawn_blocking(move || {

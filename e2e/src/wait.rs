@@ -1,19 +1,19 @@
-//! a condition -> its value once it holds, or what was seen last (IO).
+//! Condition -> its value once it holds, or the last observation (IO).
 
 use std::{fmt::Debug, future::Future, time::Duration};
 
 use anyhow::bail;
 use tokio::time::{Instant, sleep};
 
-/// How often a condition is looked at.
+/// Interval between checks of a condition.
 const PERIOD: Duration = Duration::from_millis(200);
 /// Deadline of conditions that take seconds on a quiet machine.
 pub const USUAL: Duration = Duration::from_mins(2);
 
-/// Looks at `probe` until it returns `Ok(value)`; `Err` says what is still missing.
+/// Calls `probe` until it returns `Ok(value)`. `Err` says what is still missing.
 ///
 /// # Errors
-/// When `deadline` passes; the message holds what was missing last.
+/// `deadline` passes. The message contains the last `Err`.
 pub async fn until<T, E: Debug, F: Future<Output = Result<T, E>>>(
     what: &str,
     deadline: Duration,

@@ -1,7 +1,8 @@
-//! Staged failures -> what the product says about them, how soon, and whether it stops saying it (IO).
+//! Staged failures -> what the product reports about them, and when (IO).
 //!
-//! A row stages one failure in a namespace of its own, and mends it. Times are those at which the API server received the
-//! evidence and had taken the status that tells it, by its audit log; where that cannot be read, the whole seconds of the objects.
+//! A row creates one failure in its own namespace, and then repairs it. The test also checks that the report ends.
+//! Times come from the API server's audit log: when it received the evidence, and when it stored the status about it.
+//! Without that log, they are the whole seconds in the objects.
 
 mod checks;
 mod history;
@@ -23,15 +24,15 @@ pub use self::{
     scene::Scene,
 };
 
-/// Rows that are staged at the same time: the cluster is one small node.
+/// Maximum number of concurrent rows: the cluster is one small node.
 const AT_ONCE: usize = 6;
-/// The longest that a row may take.
+/// Timeout of a row.
 const PATIENCE: Duration = Duration::from_mins(4);
 
-/// What a row does with its scene.
+/// The function of a row, which stages the failure in its scene.
 pub type Stage = fn(&Scene) -> BoxFuture<'_, anyhow::Result<()>>;
 
-/// A failure: its name, which is also the workspace's, and how it is staged, told and mended.
+/// A failure: its name, which is also the workspace's, and the function that creates, checks and repairs it.
 pub type Row = (&'static str, Stage);
 
 /// `row!(function)` is a [`Row`] of that name.
@@ -45,10 +46,10 @@ macro_rules! row {
     }};
 }
 
-/// Stages all rows, side by side, and fails naming those that went otherwise than they should.
+/// Runs all rows concurrently, and fails with the names of the failed rows.
 ///
 /// # Errors
-/// When a row failed; the message tells what each of them saw.
+/// A row failed. The message says what each failed row observed.
 pub async fn table(family: &str, rows: impl IntoIterator<Item = Row>) -> anyhow::Result<()> {
     let rows: Vec<_> = stream::iter(rows)
         .map(run)
@@ -77,7 +78,7 @@ async fn run((name, stage): Row) -> (&'static str, Duration, Vec<String>, anyhow
         Ok(scene) => scene,
         Err(error) => return (name, begin.elapsed(), Vec::new(), Err(error)),
     };
-    // A row that panics must not leave its nodes behind, nor end the others.
+    // A row that panics must neither leave its nodes behind nor end the other rows.
     let staged = std::panic::AssertUnwindSafe(tokio::time::timeout(PATIENCE, stage(&scene)))
         .catch_unwind()
         .await;

@@ -1,4 +1,4 @@
-//! wishes about one workspace -> the API server, and back (IO).
+//! Changes of one workspace -> requests to the API server, and their results (IO).
 
 use anyhow::Context as _;
 use api::{
@@ -18,7 +18,7 @@ use crate::{
     wait,
 };
 
-/// A workspace that runs `image` without template.
+/// A workspace that runs `image` without a template.
 pub fn of_image(name: &str, image: &str) -> Workspace {
     let quantity = |text: &str| Quantity(text.to_owned());
     let resources = ResourceRequirements {
@@ -84,13 +84,13 @@ pub async fn start(workspaces: &Api<Workspace>, name: &str) -> anyhow::Result<Wo
     reached(workspaces, name, Phase::Running).await
 }
 
-/// Makes a workspace of the echo server as alice and waits until it runs.
+/// Creates a workspace of the echo server as alice, and waits until it runs.
 pub async fn running(scratch: &Scratch, name: &str) -> anyhow::Result<Workspace> {
-    // Boxed, as all of the object would lie in whatever awaits this.
+    // The future is boxed. Otherwise the whole object would be part of every caller's future.
     Box::pin(made(scratch, &echo(name)?)).await
 }
 
-/// Makes a workspace that asks for nothing but a name, and so is a JupyterLab, as alice and waits until it runs.
+/// Creates a workspace with only a name as alice, which runs JupyterLab. Waits until it runs.
 pub async fn lab(scratch: &Scratch) -> anyhow::Result<Workspace> {
     let spec = WorkspaceSpec {
         display_name: "lab".to_owned(),
@@ -105,7 +105,7 @@ async fn made(scratch: &Scratch, wanted: &Workspace) -> anyhow::Result<Workspace
     reached(&alice, &wanted.name_any(), Phase::Running).await
 }
 
-/// The name of the pod of a workspace that runs.
+/// The name of a running workspace's pod.
 pub fn pod(workspace: &Workspace) -> anyhow::Result<String> {
     let endpoint = workspace
         .status
@@ -115,18 +115,18 @@ pub fn pod(workspace: &Workspace) -> anyhow::Result<String> {
     pod.with_context(|| format!("{} has no pod", workspace.name_any()))
 }
 
-/// Which run of a workspace this is.
+/// The ID of a workspace's current run.
 pub fn run_id(workspace: &Workspace) -> anyhow::Result<String> {
     let run = workspace.status.as_ref().and_then(|status| status.run_id.clone());
     run.with_context(|| format!("{} never ran", workspace.name_any()))
 }
 
-/// What the echo server of a workspace was asked, as it tells.
+/// The requests that the echo server of a workspace received, from its log.
 pub async fn asked(scratch: &Scratch, workspace: &Workspace) -> anyhow::Result<String> {
     asked_of(scratch, &pod(workspace)?).await
 }
 
-/// The same of a pod that runs the echo server.
+/// The same for a pod with the echo server.
 pub async fn asked_of(scratch: &Scratch, pod: &str) -> anyhow::Result<String> {
     let log = "import urllib.request as r; print(r.urlopen('http://127.0.0.1:8888/_log').read().decode())";
     cluster::exec(&scratch.api(), pod, &["python3", "-c", log]).await

@@ -1,4 +1,4 @@
-//! Command line -> arguments, each checked by itself (pure).
+//! Command line -> arguments, each validated on its own (pure).
 
 use std::path::PathBuf;
 use std::time::Duration;

@@ -13,7 +13,7 @@ use crate::args::Args;
 
 const VARIABLE: &str = "KUBECONFIG";
 
-/// Where to work.
+/// The cluster and namespace to use.
 pub(crate) struct Cluster {
     pub(crate) client: Client,
     pub(crate) namespace: String,
@@ -21,9 +21,9 @@ pub(crate) struct Cluster {
     pub(crate) server: String,
 }
 
-/// Connects as kubectl would: the given file, else those of `$KUBECONFIG`, else `~/.kube/config`, else the pod's account.
+/// Connects like kubectl: with the given file, else those of `$KUBECONFIG`, else `~/.kube/config`, else the pod's service account.
 pub(crate) async fn connect(args: &Args) -> anyhow::Result<Cluster> {
-    // The only failure is that a provider is installed already, which is as good.
+    // It fails only if a provider is already installed, which is fine.
     let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
     let options = KubeConfigOptions {
         context: args.context.clone(),
@@ -66,8 +66,7 @@ pub(crate) async fn connect(args: &Args) -> anyhow::Result<Cluster> {
     })
 }
 
-/// The files of a list as `$KUBECONFIG` holds it, merged. Missing ones are passed over, as kubectl does. `None`: the list
-/// is empty.
+/// Merges the files of a list such as `$KUBECONFIG`. Like kubectl, it skips missing files. `None`: the list is empty.
 fn listed(list: &OsStr) -> anyhow::Result<Option<Kubeconfig>> {
     let mut is_empty = true;
     let mut merged: Option<Kubeconfig> = None;
@@ -99,7 +98,7 @@ mod tests {
 
     use super::*;
 
-    /// A folder with a file for each text, removed at the end.
+    /// A temporary folder with one file per text. Dropping it removes the folder.
     struct Folder(PathBuf);
 
     impl Folder {

@@ -12,9 +12,9 @@ use serde_json::Value;
 use crate::failure::Failure;
 use crate::warning;
 
-/// Creates what `manifest` says in `namespace`. Warnings come also with a refusal.
+/// Creates `manifest` in `namespace`. It returns warnings also when the API server refuses.
 ///
-/// The request is sent by hand, because the typed interface shows no headers of the answer.
+/// The request is hand-written, because the typed interface does not return response headers.
 pub(crate) async fn create(
     client: &Client,
     namespace: &str,

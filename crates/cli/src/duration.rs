@@ -1,8 +1,8 @@
-//! Duration as kubectl takes it, such as `90s` or `1h30m` -> time (pure).
+//! Duration in kubectl's format, such as `90s` or `1h30m` -> `Duration` (pure).
 
 use std::time::Duration;
 
-/// Units, longest suffix first where one ends in another.
+/// Units. A suffix that ends in another one comes first.
 const UNITS: [(&str, Duration); 4] = [
     ("ms", Duration::from_millis(1)),
     ("h", Duration::from_hours(1)),
@@ -10,7 +10,7 @@ const UNITS: [(&str, Duration); 4] = [
     ("s", Duration::from_secs(1)),
 ];
 
-/// Reads whole numbers with units `h`, `m`, `s` and `ms`, one after the other; at most a year.
+/// Parses a sequence of whole numbers with units `h`, `m`, `s` and `ms`. The maximum is a year.
 pub(crate) fn parse(text: &str) -> Result<Duration, String> {
     const RULE: &str = "expected whole numbers with units, such as 90s, 5m or 1h30m";
     const LONGEST: Duration = Duration::from_hours(24 * 365);

@@ -1,61 +1,61 @@
-//! What went wrong -> the sentence for the user and the exit code (pure).
+//! Error -> message for the user and exit code (pure).
 
 use kube::core::Status;
 use rules::Violations;
 
 /// Exit codes; 0 is success.
 pub mod exit_code {
-    /// The workspace could not be created: refused, no connection, no right.
+    /// The workspace could not be created: it was refused, or there is no connection or no permission.
     pub const FAILED: u8 = 1;
-    /// The command line is wrong (also clap's own code).
+    /// The command line is wrong (clap uses the same code).
     pub const USAGE: u8 = 2;
-    /// `--wait`: the workspace cannot become available as it is.
+    /// `--wait`: the workspace cannot become available in its current state.
     pub const NOT_AVAILABLE: u8 = 3;
     /// `--wait`: the time of `--timeout` is over.
     pub const TIMED_OUT: u8 = 4;
 }
 
-/// Why the command ends without success.
+/// Why the command fails.
 #[derive(Debug, thiserror::Error)]
 pub enum Failure {
     /// Two flags contradict each other.
     #[error("{0}")]
     Usage(String),
-    /// What the flags say breaks rules that hold in every cluster.
+    /// The flags break rules that hold in every cluster.
     #[error("{}", refused(.0))]
     Invalid(Violations),
-    /// No connection to a cluster, or something on the way there does not work.
+    /// The client cannot connect to a cluster.
     #[error("{}", chain(.0))]
     Other(anyhow::Error),
     /// The API server does not answer.
     #[error("the API server{} cannot be reached: {}", at(.address.as_deref()), chain(.cause))]
     Unreachable {
-        /// Where it is, if that is known.
+        /// Address of the API server, if known.
         address: Option<String>,
-        /// What went wrong on the way.
+        /// The underlying error.
         cause: anyhow::Error,
     },
-    /// The API server said no.
+    /// The API server refused the request.
     #[error("{}", refusal(.0))]
     Refused(Box<Status>),
-    /// The workspace exists and cannot become available as it is.
+    /// The workspace exists, but cannot become available in its current state.
     #[error("workspace {name:?} is not available: {reason}: {message}")]
     NotAvailable {
         /// Name of the workspace.
         name: String,
-        /// Reason of the condition that says so.
+        /// Reason of the condition that reports it.
         reason: String,
-        /// Its message.
+        /// Message of that condition.
         message: String,
     },
-    /// The workspace exists and was not available in time.
+    /// The workspace exists, but was not available in time.
     #[error("timed out after {after} waiting for workspace {name:?}; last state: {last}")]
     TimedOut {
         /// Name of the workspace.
         name: String,
-        /// The time of `--timeout`.
+        /// The value of `--timeout`.
         after: String,
-        /// What the workspace was doing.
+        /// The last known state of the workspace.
         last: String,
     },
     /// The output could not be written.
@@ -64,7 +64,7 @@ pub enum Failure {
 }
 
 impl Failure {
-    /// The process's exit code.
+    /// The exit code of the process.
     pub fn code(&self) -> u8 {
         match self {
             Self::Usage(_) | Self::Invalid(_) => exit_code::USAGE,
@@ -76,7 +76,7 @@ impl Failure {
         }
     }
 
-    /// The same, and where the API server should have been.
+    /// Adds the address of the API server.
     pub(crate) fn of_server(self, server: &str) -> Self {
         match self {
             Self::Unreachable { cause, .. } => Self::Unreachable {
@@ -94,7 +94,7 @@ fn at(address: Option<&str>) -> String {
         .unwrap_or_default()
 }
 
-/// An error and its causes; what a cause repeats is left out.
+/// An error and its sources, without repeated texts.
 pub(crate) fn chain(error: &anyhow::Error) -> String {
     error
         .chain()
@@ -105,7 +105,7 @@ pub(crate) fn chain(error: &anyhow::Error) -> String {
         })
 }
 
-/// The API server's refusal; each broken rule on its own line, with the flag that sets the field.
+/// The API server's refusal. Each broken rule is on its own line, with the flag that sets the field.
 fn refusal(status: &Status) -> String {
     let missing = status.details.as_ref().map(|details| details.kind.as_str());
     if status.code == 404 && missing != Some("namespaces") {
@@ -123,7 +123,7 @@ fn refusal(status: &Status) -> String {
     listed(&causes)
 }
 
-/// The same before anybody is asked.
+/// The same message for rules that are checked before any request.
 fn refused(violations: &Violations) -> String {
     let lines: Vec<_> = violations
         .iter()

@@ -1,4 +1,4 @@
-//! Manifest -> what the rules say of it that hold whatever template there is (pure): the webhook would say the same.
+//! Manifest -> violations of rules that hold without a template, as the webhook reports them (pure).
 
 use api::Workspace;
 use kube::CustomResourceExt as _;
@@ -8,10 +8,10 @@ use serde_json::Value;
 
 use crate::failure::flag_of;
 
-/// An image stands in where the cluster would choose one: of that nothing is known here.
+/// Settings with a placeholder image where the cluster would choose one. The client does not know the cluster's image.
 const SETTINGS: &str = "{defaultImage: registry.example/image:1}";
 
-/// All that is wrong with what the flags say; `None` where nothing is.
+/// All violations of what the flags say; `None`: there are none.
 pub(crate) fn violations(manifest: &Value) -> Option<Violations> {
     let faults = Schema::of(&Workspace::crd()).faults(&manifest["spec"], None);
     let mut found: Vec<_> = faults.violations().cloned().collect();
@@ -19,7 +19,7 @@ pub(crate) fn violations(manifest: &Value) -> Option<Violations> {
     if let (Some(workspace), Ok(settings)) = (workspace, Settings::parse(SETTINGS)) {
         let judged = rules::judge(&workspace, &References::managed_by([]), &settings).violations;
         let judged = judged.iter().flat_map(Violations::iter);
-        // The rest is about what the cluster fills in.
+        // The other violations are about values that the cluster fills in.
         let told = judged.filter(|it| flag_of(&it.field).is_some() && !faults.tell_of(it));
         found.extend(told.cloned());
     }

@@ -1,4 +1,4 @@
-//! Command line in, a Workspace on the cluster out: the kubectl plugin behind `kubectl create workspace`.
+//! Command line -> Workspace on the cluster: the plugin `kubectl create workspace` (IO).
 
 pub mod args;
 mod connect;

@@ -1,4 +1,4 @@
-//! Arguments -> a workspace, and what kubectl would print about it (IO).
+//! Arguments -> a workspace, and output like kubectl's (IO).
 
 use std::process::ExitCode;
 

@@ -8,9 +8,9 @@ use serde_json::Value;
 
 use crate::args::Args;
 
-/// The manifest with just what the flags say. The namespace stands in it only where a flag names it, so that it fits
-/// any; `desiredStatus` is left out, so that a manifest kept in Git does not start what somebody stopped, and
-/// `updatePolicy`, because no flag says it.
+/// The manifest with exactly what the flags say. It has a namespace only if a flag names one, so that it fits any namespace.
+/// It omits `desiredStatus`, so that a manifest in Git does not start a workspace that a user stopped.
+/// It omits `updatePolicy`, because no flag sets it.
 pub(crate) fn manifest(args: &Args) -> serde_json::Result<Value> {
     let mut manifest = serde_json::to_value(workspace(args))?;
     if let Some(spec) = manifest["spec"].as_object_mut() {

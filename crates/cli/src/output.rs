@@ -7,7 +7,7 @@ use serde_json::Value;
 use crate::args::{DryRun, Format};
 use crate::failure::Failure;
 
-/// `workspace.workspaces.jupyter.org/demo`.
+/// The resource name, such as `workspace.workspaces.jupyter.org/demo`.
 fn name(object: &Value) -> String {
     let kind = Workspace::kind(&()).to_lowercase();
     format!(
@@ -17,7 +17,7 @@ fn name(object: &Value) -> String {
     )
 }
 
-/// The sentence that says what happened.
+/// The sentence that reports the result.
 pub(crate) fn sentence(object: &Value, dry_run: DryRun) -> String {
     let how = match dry_run {
         DryRun::None => "",
@@ -27,10 +27,10 @@ pub(crate) fn sentence(object: &Value, dry_run: DryRun) -> String {
     format!("{} created{how}", name(object))
 }
 
-/// The object in a format, without a line end.
+/// The object in the given format, without a line end.
 pub(crate) fn object(object: &Value, format: Format) -> Result<String, Failure> {
     let mut shown = object.clone();
-    // As kubectl does: who set which field is of no interest here.
+    // Like kubectl, the output omits the field managers.
     if let Some(metadata) = shown["metadata"].as_object_mut() {
         metadata.remove("managedFields");
     }

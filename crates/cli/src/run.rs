@@ -1,4 +1,4 @@
-//! Arguments -> everything that the command does and prints (IO).
+//! Arguments -> all requests and output of the command (IO).
 
 use std::io::Write;
 
@@ -10,7 +10,7 @@ use crate::args::{Args, DryRun, Format};
 use crate::failure::Failure;
 use crate::{connect, create, judge, object, output, wait};
 
-/// Runs the command. What kubectl prints on standard output goes to `out`, warnings and progress to `err`.
+/// Runs the command. The result goes to `out`, as kubectl prints it. Warnings and progress go to `err`.
 pub async fn run(args: &Args, out: &mut impl Write, err: &mut impl Write) -> Result<(), Failure> {
     check(args)?;
     if args.dry_run == DryRun::Client {
@@ -40,7 +40,7 @@ pub async fn run_with(
     if !args.wait {
         return print(&created, args, out);
     }
-    // A whole object is printed once, as it is at the end.
+    // A full object is printed once, in its final state.
     if matches!(args.output, None | Some(Format::Name)) {
         print(&created, args, out)?;
         out.flush()?;

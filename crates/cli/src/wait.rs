@@ -1,4 +1,6 @@
-//! Name of a workspace -> the workspace once it is available, or why it is not going to be (IO; the decision is pure).
+//! Workspace name -> available workspace, or the reason why it will not be (IO).
+//!
+//! The decision itself is pure.
 
 use std::fmt;
 use std::io::Write;
@@ -14,13 +16,13 @@ use kube::{Api, Client, ResourceExt as _};
 
 use crate::failure::{Failure, chain};
 
-/// The phase of a workspace that the operator has not looked at.
+/// The phase of a workspace that the operator has not reconciled yet.
 const UNSEEN: &str = "Pending";
 
-/// Where a workspace stands.
+/// Progress of a workspace.
 #[derive(Debug, Clone, PartialEq)]
 enum Progress {
-    /// What is wrong although it is available, if anything is.
+    /// The problem that an available workspace has, if any.
     Available {
         warning: Option<String>,
     },
@@ -31,12 +33,12 @@ enum Progress {
     },
 }
 
-/// What was seen last, in words.
+/// The last known state, as text.
 #[derive(Debug, Default)]
 pub(crate) struct Seen {
     /// The workspace's state.
     state: Option<String>,
-    /// Why nothing newer is known, if that is so.
+    /// Why there is no newer state, if the watch fails.
     trouble: Option<String>,
 }
 
@@ -50,8 +52,8 @@ impl fmt::Display for Seen {
     }
 }
 
-/// Watches until the workspace is available. Each new state is a line on `err`, the last one also in `seen`, as is why the watch
-/// fails, while it does: it is tried again, unless that is refused.
+/// Watches until the workspace is available. Each new state is a line on `err`, and `seen` holds the last one.
+/// While the watch fails, `err` and `seen` also get the reason. The watch is retried unless the API server refuses it.
 pub(crate) async fn until_available(
     client: Client,
     created: &Workspace,
@@ -105,12 +107,12 @@ pub(crate) async fn until_available(
     Err(gone())
 }
 
-/// A refusal that asking again does not change: nobody is known, or has no right to watch.
+/// A refusal that a retry does not change: the user is unknown or has no permission to watch.
 fn refusal(error: &watcher::Error) -> Option<&Status> {
     answer(error).filter(|status| matches!(status.code, 401 | 403))
 }
 
-/// What the API server answered, if it did.
+/// The API server's answer, if there is one.
 fn answer(error: &watcher::Error) -> Option<&Status> {
     match error {
         watcher::Error::InitialListFailed(kube::Error::Api(status))
@@ -121,7 +123,7 @@ fn answer(error: &watcher::Error) -> Option<&Status> {
     }
 }
 
-/// The API server's own words, where it has any.
+/// The API server's message, if there is one.
 fn in_words(error: watcher::Error) -> String {
     let said = answer(&error).map(|status| status.message.clone());
     said.filter(|message| !message.is_empty())
@@ -137,7 +139,7 @@ fn progress(workspace: &Workspace) -> Progress {
     }
     let generation = workspace.metadata.generation;
     let status = workspace.status.clone().unwrap_or_default();
-    // A condition about an older spec says nothing about this one.
+    // A condition about an older spec is not valid for this one.
     let find = |type_: &str, value: &str| -> Option<&Condition> {
         condition::find(&status.conditions, type_)
             .filter(|condition| condition.status == value && condition.observed_generation >= generation)
@@ -150,7 +152,7 @@ fn progress(workspace: &Workspace) -> Progress {
             .map(|condition| format!("{}: {}", condition.reason, condition.message));
         return Progress::Available { warning };
     }
-    // What may pass by itself, such as a pod for which a node is still to come, leaves it on its way.
+    // A transient problem keeps the workspace in phase `Starting`, for example a pod that waits for a new node.
     let failed = degraded.filter(|_| status.phase != Some(Phase::Starting));
     if let Some(condition) = invalid.or(failed) {
         return Progress::Failed {
@@ -161,7 +163,7 @@ fn progress(workspace: &Workspace) -> Progress {
     let phase = status
         .phase
         .map_or_else(|| UNSEEN.to_owned(), |phase| format!("{phase:?}"));
-    // Where the reason is the phase's own word, it is said once.
+    // A reason that equals the phase is printed once.
     let reason = status.reason.filter(|reason| *reason != phase);
     let words = [Some(phase), reason, status.message];
     let words: Vec<_> = words

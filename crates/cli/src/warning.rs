@@ -1,4 +1,4 @@
-//! Warning headers of an answer -> their texts (pure).
+//! Warning headers of a response -> their texts (pure).
 
 use http::HeaderMap;
 use http::header::WARNING;
@@ -22,7 +22,7 @@ fn parse(value: &str) -> Vec<String> {
         if head.trim_start_matches([',', ' ']).starts_with("299 ") {
             found.push(text);
         }
-        // A date may follow, in quotes of its own.
+        // A quoted date may follow.
         rest = after.split_once(',').map_or("", |(_, next)| next);
     }
     found

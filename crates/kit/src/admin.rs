@@ -1,6 +1,6 @@
 //! Readiness and metrics -> `/livez`, `/readyz`, `/metrics` on a plain port (IO).
 //!
-//! Its limits are written by hand: they are of connections, and tower's layers see requests.
+//! The limits are hand-written because they count connections. The layers of tower see requests only.
 
 use std::{net::SocketAddr, sync::Arc, time::Duration};
 
@@ -26,18 +26,19 @@ use tokio_util::sync::CancellationToken;
 
 use crate::readiness::Readiness;
 
-/// Most connections at once; further ones wait in the kernel's queue. The kubelet and a few that scrape need one each.
+/// Maximum number of open connections. Further ones wait in the kernel's queue.
+/// The kubelet and each metrics scraper need one connection.
 const CONNECTIONS: usize = 64;
-/// Time for a request's headers, and for silence between requests.
+/// Timeout for the headers of a request, and for idle time between requests.
 const HEADERS: Duration = Duration::from_secs(10);
-/// Longest life of a connection: whoever reads slowly does not keep a place.
+/// Maximum lifetime of a connection, so that a slow reader does not occupy it for ever.
 const LIFE: Duration = Duration::from_mins(2);
-/// Most bytes of a request's headers.
+/// Maximum size of the request headers, in bytes.
 const HEADER_BYTES: usize = 16 * 1024;
 
 const OPEN_METRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
 
-/// The endpoints as a value, so that tests need no socket.
+/// Builds the router of the endpoints. Tests use it without a socket.
 pub fn router(readiness: Readiness, registry: Arc<Registry>) -> Router {
     Router::new()
         .route("/livez", get(|| async { "alive\n" }))
@@ -63,7 +64,7 @@ pub async fn serve(
     Ok(())
 }
 
-/// Serves connections for ever. Answers are short and made from memory, so nothing is waited for at the end.
+/// Accepts connections for ever. Shutdown waits for no request: answers are short and come from memory.
 async fn accept(listener: TcpListener, router: Router) {
     let permits = Arc::new(Semaphore::new(CONNECTIONS));
     loop {
@@ -77,7 +78,7 @@ async fn accept(listener: TcpListener, router: Router) {
                 });
             }
             Err(error) => {
-                // Out of file descriptors, for example: connections that end make room.
+                // This happens, for example, without free file descriptors. Closing connections frees some.
                 tracing::warn!(%error, "a connection for metrics or probes cannot be accepted");
                 sleep(Duration::from_millis(100)).await;
             }
@@ -190,7 +191,7 @@ mod tests {
         for _ in 0..CONNECTIONS {
             silent.push(TcpStream::connect(address).await.unwrap());
         }
-        // It waits for a place until one of the silent ones is dropped.
+        // The request waits until one of the silent connections is dropped.
         assert!(ask(address, "").await.starts_with("HTTP/1.1 200"));
         let long = format!("x: {}\r\n", "y".repeat(2 * HEADER_BYTES));
         assert!(!ask(address, &long).await.starts_with("HTTP/1.1 200"));

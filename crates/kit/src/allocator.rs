@@ -1,6 +1,6 @@
-//! Memory of every server: jemalloc (docs/decisions/0041).
+//! Allocations of every server -> memory from jemalloc (docs/decisions/0041).
 //!
-//! It is set when it is built, by `.cargo/config.toml`.
+//! `.cargo/config.toml` configures jemalloc at build time.
 
 #[global_allocator]
 static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;

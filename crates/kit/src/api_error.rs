@@ -1,11 +1,12 @@
-//! why the API server's client failed -> the same in words, without what was answered (pure).
+//! Kubernetes client error -> log text without the content of the answer (pure).
 //!
-//! What is read may be a Secret, and an answer that cannot be read is repeated by the error that says so.
+//! An answer may hold a Secret. The client's own error for an unreadable answer repeats that answer.
 
-/// The reason that the client gives an answer which is neither what was asked for nor a Status; the message is all of it then.
+/// The reason that the client sets when an answer is neither the expected object nor a `Status`.
+/// The message of such an error contains the whole answer.
 const NO_STATUS: &str = "Failed to parse error data";
 
-/// What went wrong, for logs and for errors that end there.
+/// Describes the error for logs, and for errors that are not passed on.
 pub fn told(error: &kube::Error) -> String {
     match error {
         kube::Error::SerdeError(error) => format!(
@@ -27,7 +28,7 @@ mod tests {
 
     use super::*;
 
-    /// What is told of this answer.
+    /// The description of the error that this answer causes.
     async fn of(status: StatusCode, answer: &'static str) -> String {
         let service = tower::service_fn(move |_| async move {
             let mut response = Response::new(kube::client::Body::from(answer.as_bytes().to_vec()));

@@ -1,7 +1,7 @@
-//! who asks whom -> a JSON Web Token that says so for a minute, and the key set that it is checked by (pure).
+//! User and audience -> JSON Web Token that is valid for a minute, and its public key set (pure).
 //!
-//! `EdDSA` with Ed25519. A pod that checks these needs no secret: it has the public keys, which are published before they are
-//! used.
+//! The algorithm is `EdDSA` with Ed25519. A pod needs no secret to check a token: it uses the public keys.
+//! Public keys are published before they are used.
 
 use arc_swap::ArcSwap;
 use aws_lc_rs::hkdf;
@@ -17,41 +17,41 @@ use zeroize::Zeroizing;
 
 use crate::rotating_keys::MasterKey;
 
-/// Life of an assertion, in seconds.
+/// Lifetime of an assertion, in seconds.
 pub const LIFE: i64 = 60;
 const SALT: &[u8] = b"jupyter-k8s assertion v1";
 
-/// What an assertion says.
+/// Claims of an assertion.
 #[derive(Clone, Copy, Debug, Serialize)]
 pub struct Claims<'a> {
-    /// Who vouches.
+    /// Issuer.
     #[serde(rename = "iss")]
     pub issuer: &'a str,
-    /// For whom this is: nobody else may take it.
+    /// Audience: no other recipient may accept the token.
     #[serde(rename = "aud")]
     pub audience: &'a str,
-    /// Who asks.
+    /// Subject: the user.
     #[serde(rename = "sub")]
     pub subject: &'a str,
-    /// Unix seconds from which it counts.
+    /// Not valid before, in Unix seconds.
     #[serde(rename = "nbf")]
     pub begins: i64,
-    /// Unix seconds at which it was made.
+    /// Issued at, in Unix seconds.
     #[serde(rename = "iat")]
     pub issued: i64,
-    /// Unix seconds from which it no longer counts.
+    /// Expiry, in Unix seconds.
     #[serde(rename = "exp")]
     pub ends: i64,
-    /// Unix seconds at which who asks is signed out, whatever happens; none: never.
+    /// Time at which the user's session ends in any case, in Unix seconds; `None`: never.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub session_end: Option<i64>,
-    /// Whether who asks showed a token with the request itself, which no browser adds of its own accord to what a page sends.
+    /// Whether the request itself carried a token. A browser never adds such a token to a page's requests on its own.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub bearer: bool,
 }
 
 impl<'a> Claims<'a> {
-    /// Of `issuer` about `subject`, for `audience`, from `now` (Unix seconds) on.
+    /// Claims of `issuer` about `subject`, for `audience`, valid from `now` (Unix seconds).
     pub fn new(issuer: &'a str, audience: &'a str, subject: &'a str, now: i64) -> Self {
         Self {
             issuer,
@@ -66,7 +66,7 @@ impl<'a> Claims<'a> {
     }
 }
 
-/// No assertion could be made: no key is active.
+/// No assertion was signed, because no key is active.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("no signing key is active, or the crypto library refused to use it")]
 pub struct NotSigned;
@@ -74,7 +74,7 @@ pub struct NotSigned;
 struct SigningKey {
     id: String,
     active_from: i64,
-    /// As it is published.
+    /// The key as it is published.
     public: Value,
     signs: EncodingKey,
     checks: DecodingKey,
@@ -101,7 +101,7 @@ impl SigningKey {
     }
 }
 
-/// Makes assertions with the keys in force.
+/// Signs assertions with the active keys.
 #[derive(Default)]
 pub struct Signer(ArcSwap<Vec<SigningKey>>);
 
@@ -114,25 +114,25 @@ impl fmt::Debug for Signer {
 }
 
 impl Signer {
-    /// Takes over these keys in place of all.
+    /// Replaces all keys with `keys`.
     ///
     /// # Errors
-    /// One of them cannot be used; nothing changes.
+    /// One of the keys cannot be used. The signer then keeps its old keys.
     pub fn replace(&self, keys: &[MasterKey]) -> Result<(), NotSigned> {
         let keys = keys.iter().map(SigningKey::derive).collect::<Result<_, _>>()?;
         self.0.store(Arc::new(keys));
         Ok(())
     }
 
-    /// Whether there are no keys.
+    /// Whether the signer has no keys.
     pub fn is_empty(&self) -> bool {
         self.0.load().is_empty()
     }
 
-    /// The signed claims.
+    /// Signs the claims.
     ///
     /// # Errors
-    /// No key is active at the time that they begin.
+    /// No key is active at the start of the claims' validity.
     pub fn sign(&self, claims: &Claims<'_>) -> Result<String, NotSigned> {
         let keys = self.0.load();
         let usable = keys.iter().filter(|key| key.active_from <= claims.begins);
@@ -144,13 +144,14 @@ impl Signer {
         encode(&header, claims, &key.signs).map_err(|_| NotSigned)
     }
 
-    /// Who asks, if one of the keys signed this of `issuer` for `audience`, and it still counts at `now` (Unix seconds).
+    /// Returns the user if the token is valid at `now` (Unix seconds).
+    /// One of the keys must have signed it, with this `issuer` and this `audience`.
     pub fn subject(&self, token: &str, issuer: &str, audience: &str, now: i64) -> Option<String> {
         let mut expected = Validation::new(Algorithm::EdDSA);
         expected.set_issuer(&[issuer]);
         expected.set_audience(&[audience]);
         expected.set_required_spec_claims(&["iss", "aud", "exp"]);
-        // Judged by the caller's clock below, without leeway.
+        // The caller's clock decides below, without leeway.
         expected.validate_exp = false;
         let counts = |claims: &Value| claims["exp"].as_i64().is_some_and(|ends| now < ends);
         self.0
@@ -161,7 +162,7 @@ impl Signer {
             .and_then(|token| token.claims["sub"].as_str().map(str::to_owned))
     }
 
-    /// The public keys as a JSON Web Key Set: those that sign, will sign or have signed of late.
+    /// The public keys as a JSON Web Key Set: keys that sign now, will sign, or signed recently.
     pub fn key_set(&self) -> String {
         let keys: Vec<Value> = self.0.load().iter().map(|key| key.public.clone()).collect();
         json!({ "keys": keys }).to_string()

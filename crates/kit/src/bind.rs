@@ -5,10 +5,10 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
 use tokio::net::TcpListener;
 
-/// Listens on `address`. `[::]` accepts connections of IPv4, too, and becomes `0.0.0.0` where IPv6 is switched off.
+/// Listens on `address`. `[::]` also accepts IPv4. It becomes `0.0.0.0` where IPv6 is disabled.
 ///
 /// # Errors
-/// When the address is taken or cannot be used.
+/// The address is in use or cannot be used.
 pub async fn bind(address: SocketAddr) -> io::Result<TcpListener> {
     match TcpListener::bind(address).await {
         Err(error) if address.ip() == Ipv6Addr::UNSPECIFIED && error.kind() != io::ErrorKind::AddrInUse => {

@@ -1,4 +1,4 @@
-//! kubeconfig or service account -> Kubernetes client (IO).
+//! Kubeconfig or service account -> Kubernetes client (IO).
 
 use std::time::Duration;
 
@@ -10,27 +10,27 @@ use crate::retry::with_retries;
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 const WRITE_TIMEOUT: Duration = Duration::from_secs(30);
 
-/// Why no client could be made.
+/// Why no client was created.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// Neither a kubeconfig nor a pod's service account was found, or it cannot be read.
+    /// No kubeconfig and no service account of a pod exists, or it cannot be read.
     #[error("no Kubernetes configuration: {0}")]
     Config(#[from] kube::config::InferConfigError),
-    /// The configuration was refused.
+    /// The configuration is invalid.
     #[error("the Kubernetes client cannot be made: {0}")]
     Client(#[from] kube::Error),
-    /// The user agent is not a header value.
+    /// The user agent is not a valid header value.
     #[error("user agent {0:?} is not a header value")]
     UserAgent(String),
 }
 
-/// Makes a client from the environment. `user_agent` is the component's name, which is also its field manager, so that
-/// audit logs and managed fields agree.
+/// Creates a client from the environment. `user_agent` is the name of the component.
+/// It is also the field manager, so that audit logs and managed fields agree.
 pub async fn new(user_agent: &str) -> Result<Client, Error> {
     with_turns(user_agent, usize::MAX).await
 }
 
-/// The same; so many requests are under way at a time, watches and those about leases not counted.
+/// Like [`new`], with at most `at_a_time` concurrent requests. Watches and requests for leases do not count.
 pub async fn with_turns(user_agent: &str, at_a_time: usize) -> Result<Client, Error> {
     let mut config = Config::infer().await?;
     config.connect_timeout = Some(CONNECT_TIMEOUT);

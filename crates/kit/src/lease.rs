@@ -1,4 +1,4 @@
-//! a Lease -> who leads (IO).
+//! Lease -> which candidate leads (IO).
 
 use std::{pin::pin, time::Duration};
 
@@ -23,18 +23,18 @@ use tokio_util::sync::CancellationToken;
 pub struct Candidate {
     /// Name of the Lease.
     pub lease: String,
-    /// Who this is, unique among the candidates: the pod's name.
+    /// Identity, unique among the candidates: the pod's name.
     pub identity: String,
     /// Field manager of the writes.
     pub manager: &'static str,
-    /// How long a leader that went silent is still taken for the leader.
+    /// Time after the last renewal for which a silent leader still counts as the leader.
     pub duration: Duration,
-    /// How often the leader renews and the others look.
+    /// Interval at which the leader renews and the others read the lease.
     pub period: Duration,
 }
 
 impl Candidate {
-    /// A candidate with the usual times: leader for 15 s, renewed every 3 s.
+    /// A candidate with the usual times: a lease of 15 s, renewed every 3 s.
     pub fn new(lease: String, identity: String, manager: &'static str) -> Self {
         Self {
             lease,
@@ -46,17 +46,18 @@ impl Candidate {
     }
 }
 
-/// What was last read of the Lease, and when its content last changed by our own clock: other clocks are never compared.
+/// The last content read from the Lease, and when that content last changed.
+/// The time comes from our own clock. Clocks of different machines are never compared.
 struct Seen {
     version: Option<String>,
     since: Instant,
 }
 
-/// Takes part in the election until `shutdown`; then, if leading, gives the lease back so that a successor need not wait.
+/// Takes part in the election until `shutdown`. A leader then releases the lease, so that its successor need not wait.
 ///
-/// The receiver says whether this candidate leads. It turns false before the lease can have passed to another: when two thirds of the
-/// lease's duration have passed since the last renewal that succeeded was sent, whatever is waited for then. A process that was stopped
-/// meanwhile may still finish a write: such writes name the version that they change.
+/// The receiver reports whether this candidate leads. It turns false before another candidate can take the lease.
+/// That is two thirds of the lease's duration after the last successful renewal was sent, whatever the task waits for.
+/// A process that was suspended meanwhile may still finish a write. Such writes name the version that they change.
 pub fn campaign(
     leases: Api<Lease>,
     candidate: Candidate,
@@ -75,7 +76,7 @@ pub fn campaign(
             match leading_until(expiry, &leading, &candidate, attempt).await {
                 Ok(Ok(true)) => {
                     expiry = sent + candidate.duration * 2 / 3;
-                    // An answer may be read long after it came.
+                    // The process may read an answer long after it arrived.
                     set(&leading, Instant::now() < expiry, &candidate);
                 }
                 Ok(Ok(false)) => set(&leading, false, &candidate),
@@ -99,7 +100,7 @@ pub fn campaign(
     receiver
 }
 
-/// Awaits `work`. Leadership ends at `expiry`, in the middle of it as well.
+/// Awaits `work`. Leadership ends at `expiry`, even while `work` runs.
 async fn leading_until<T>(
     expiry: Instant,
     leading: &watch::Sender<bool>,
@@ -108,7 +109,7 @@ async fn leading_until<T>(
 ) -> T {
     let mut work = pin!(work);
     tokio::select! {
-        // Both may be due: the process was stopped for a while.
+        // Both branches may be ready when the process was suspended for a while.
         biased;
         () = sleep_until(expiry) => {}
         done = &mut work => return done,
@@ -129,7 +130,7 @@ fn set(leading: &watch::Sender<bool>, now: bool, candidate: &Candidate) {
     }
 }
 
-/// Renews or takes the lease where that is right; says whether this candidate holds it.
+/// Renews the lease, or takes it where that is allowed. Returns whether this candidate holds it.
 async fn attempt(leases: &Api<Lease>, me: &Candidate, seen: &mut Seen) -> Result<bool, kube::Error> {
     let Some(lease) = leases.get_opt(&me.lease).await? else {
         return accepted(create(leases, me).await);
@@ -144,7 +145,7 @@ async fn attempt(leases: &Api<Lease>, me: &Candidate, seen: &mut Seen) -> Result
     let holder = spec.holder_identity.filter(|holder| !holder.is_empty());
     let transitions = spec.lease_transitions.unwrap_or(0);
     match holder {
-        // A conflict says that somebody wrote it meanwhile, and nothing of who leads: the next attempt looks.
+        // A conflict only means that the lease changed meanwhile. It does not tell who leads: the next attempt reads it.
         Some(holder) if holder == me.identity => {
             take(leases, me, seen, transitions, false).await?;
             Ok(true)
@@ -154,7 +155,7 @@ async fn attempt(leases: &Api<Lease>, me: &Candidate, seen: &mut Seen) -> Result
     }
 }
 
-/// A conflict means that somebody else was faster; it is not an error.
+/// A conflict means that another candidate was faster. It is not an error.
 fn accepted(result: Result<Lease, kube::Error>) -> Result<bool, kube::Error> {
     match result {
         Ok(_) => Ok(true),

@@ -1,24 +1,24 @@
-//! What every server process needs and that knows nothing of workspaces.
+//! Configuration -> the parts of every server process, without knowledge of workspaces (IO).
 //!
-//! Modules from top to bottom. Each imports only from those below it:
+//! The modules, from top to bottom. Each imports only modules below it:
 //!
-//! - `process`: a server's whole life, down to its exit status
+//! - `process`: the life of a server process, including its exit status
 //! - `https`: TLS connections to a router
 //! - `tls`: certificates that can be replaced while serving
 //! - `pki`: a private certificate authority
 //! - `admin`: `/livez`, `/readyz`, `/metrics`
-//! - `readiness`: what a process waits for
+//! - `readiness`: conditions that a process waits for
 //! - `bind`: listening sockets
 //! - `client`: the Kubernetes client
-//! - `retry`: its retries and concurrent requests
+//! - `retry`: the client's retries and concurrency limit
 //! - `audit`: an audit log
 //! - `lease`: leader election
 //! - `telemetry`: the log
-//! - `assertion`: JSON Web Tokens that say which user calls
+//! - `assertion`: JSON Web Tokens that name the calling user
 //! - `rotating_keys`: key sets that are renewed daily
 //! - `shared_secret`: a Secret that replicas agree on
 //! - `api_error`: errors of the API server without their content
-//! - `watchdog`: ends a process whose event loop stands still
+//! - `watchdog`: ends a process whose event loop is blocked
 //! - `shutdown`: signals
 //! - `allocator`: jemalloc
 
@@ -44,7 +44,9 @@ pub mod watchdog;
 
 pub use bind::bind;
 
-/// The `metadata.resourceVersion` of an apply that expects nothing under its name. No stored object has it: etcd's first write is number 2. So
-/// such an apply makes the object or conflicts, and never merges into one that somebody else made since we looked. A `POST` says the same, but
-/// records ownership of fields otherwise than later applies do, and no role can limit it to names (docs/decisions/0020, 0064).
+/// The `metadata.resourceVersion` of a server-side apply that must create the object.
+/// No stored object has this version, because etcd's first write has number 2.
+/// So the apply creates the object or conflicts. It never merges into an object that another client created meanwhile.
+/// A `POST` has the same effect, but records field ownership differently than later applies do.
+/// A role also cannot limit a `POST` to names (docs/decisions/0020, 0064).
 pub const ABSENT: &str = "1";

@@ -1,4 +1,4 @@
-//! names, validity -> certificates of a private authority, as PEM (pure but for randomness).
+//! Names and validity -> certificates of a private authority, as PEM (pure except for randomness).
 
 use jiff::{SignedDuration, Timestamp};
 use rcgen::{
@@ -7,23 +7,23 @@ use rcgen::{
 };
 use rustls::pki_types::{CertificateDer, pem::PemObject as _};
 
-/// How long an authority is valid.
+/// Validity of a certificate authority.
 pub const AUTHORITY_VALIDITY: SignedDuration = SignedDuration::from_hours(24 * 3650);
-/// How long a leaf certificate is valid.
+/// Validity of a leaf certificate.
 pub const LEAF_VALIDITY: SignedDuration = SignedDuration::from_hours(24 * 90);
-/// Certificates start this much earlier, for clocks that disagree.
+/// Certificates are valid from this much earlier, because clocks may differ.
 const BACKDATE: SignedDuration = SignedDuration::from_mins(10);
 
-/// Why a certificate could not be made or read.
+/// Why a certificate could not be created or read.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// The certificate or key cannot be made from these parameters.
+    /// These parameters give no valid certificate or key.
     #[error("the certificate cannot be made: {0}")]
     Generate(#[from] rcgen::Error),
-    /// The PEM text holds no readable certificate.
+    /// The PEM text contains no readable certificate.
     #[error("the certificate cannot be read")]
     Unreadable,
-    /// The time is outside of what a certificate can say.
+    /// A certificate cannot express this time.
     #[error("the validity is out of range")]
     Validity,
 }
@@ -43,7 +43,7 @@ impl std::fmt::Debug for Pair {
     }
 }
 
-/// What a leaf certificate is for.
+/// The purpose of a leaf certificate.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Purpose {
     /// TLS server.
@@ -52,7 +52,7 @@ pub enum Purpose {
     Client,
 }
 
-/// Makes a new certificate authority.
+/// Creates a new certificate authority.
 pub fn authority(common_name: &str, now: Timestamp) -> Result<Pair, Error> {
     let mut params = params(common_name, &[], now, AUTHORITY_VALIDITY)?;
     params.is_ca = IsCa::Ca(BasicConstraints::Constrained(0));
@@ -65,7 +65,7 @@ pub fn authority(common_name: &str, now: Timestamp) -> Result<Pair, Error> {
     })
 }
 
-/// Makes a leaf certificate signed by `authority`.
+/// Creates a leaf certificate signed by `authority`.
 pub fn leaf(
     authority: &Pair,
     common_name: &str,
@@ -89,17 +89,17 @@ pub fn leaf(
     })
 }
 
-/// True when less than a third of the certificate's life is left, or it cannot be read: time to make a new one.
+/// Whether a certificate must be renewed: less than a third of its life is left, or it cannot be read.
 pub fn needs_renewal(certificate_pem: &str, now: Timestamp) -> bool {
     validity(certificate_pem).is_none_or(|(from, until)| now.as_second() >= until - (until - from) / 3)
 }
 
-/// End of a certificate's validity, in seconds since 1970; 0 where it cannot be read.
+/// End of a certificate's validity, in Unix seconds. 0 if the certificate cannot be read.
 pub fn ends(certificate_pem: &str) -> i64 {
     validity(certificate_pem).map_or(0, |(_, until)| until)
 }
 
-/// True when `pair` was signed by `authority` and its names are exactly `dns_names`.
+/// Whether `authority` signed the certificate and its names are exactly `dns_names`.
 pub fn is_for(certificate_pem: &str, authority_pem: &str, dns_names: &[String]) -> bool {
     let (Some(leaf), Some(authority)) = (der(certificate_pem), der(authority_pem)) else {
         return false;
@@ -154,7 +154,7 @@ fn der(pem: &str) -> Option<CertificateDer<'static>> {
     CertificateDer::from_pem_slice(pem.as_bytes()).ok()
 }
 
-/// Start and end of validity, in seconds since 1970.
+/// Start and end of the validity, in Unix seconds.
 fn validity(certificate_pem: &str) -> Option<(i64, i64)> {
     let der = der(certificate_pem)?;
     let (_, certificate) = x509_parser::parse_x509_certificate(&der).ok()?;

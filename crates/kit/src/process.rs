@@ -1,4 +1,4 @@
-//! Command line -> a server's whole life, down to its exit status (IO).
+//! Command line -> the life of a server process, including its exit status (IO).
 
 use std::ffi::OsString;
 use std::fmt::Display;
@@ -11,24 +11,23 @@ use tokio::runtime;
 
 use crate::{telemetry, tls};
 
-/// Exit status for a setting that cannot be used (`EX_USAGE`): trying again changes nothing.
+/// Exit status for an invalid setting (`EX_USAGE`). A retry would not help.
 pub const EXIT_USAGE: u8 = 64;
 /// Exit status for every other failure.
 const EXIT_FAILURE: u8 = 1;
 
-/// A flag, environment variable or file that cannot be used. [`main`] ends with [`EXIT_USAGE`] for it, whatever context
-/// was added.
+/// A flag, environment variable or file that cannot be used. [`main`] then exits with [`EXIT_USAGE`], even if context was added.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("--{setting} {problem}")]
 pub struct WrongSetting {
-    /// Name of the flag, without dashes in front.
+    /// Name of the flag, without leading dashes.
     pub setting: &'static str,
     /// What is wrong and what to do.
     pub problem: String,
 }
 
 impl WrongSetting {
-    /// `problem`: what is wrong and what to do.
+    /// `problem` says what is wrong and what to do.
     pub fn new(setting: &'static str, problem: impl Into<String>) -> Self {
         Self {
             setting,
@@ -37,8 +36,9 @@ impl WrongSetting {
     }
 }
 
-/// Runs a server: TLS provider, log, command line, then `run` until it ends. A failure is logged once. Exit status 0, 64
-/// ([`EXIT_USAGE`]) for a wrong command line or a [`WrongSetting`], 1 for any other failure.
+/// Runs a server: it installs the TLS provider, starts the log, parses the command line, and awaits `run`.
+/// A failure is logged once. The exit status is 0 for success.
+/// It is 64 ([`EXIT_USAGE`]) for a wrong command line or a [`WrongSetting`], and 1 for any other failure.
 pub fn main<A, R>(run: impl FnOnce(A) -> R) -> ExitCode
 where
     A: Parser,
@@ -47,8 +47,8 @@ where
     main_on(run, &mut runtime::Builder::new_multi_thread())
 }
 
-/// The same with all tasks on one thread: for a server that waits for others most of the time, and whose tasks wake each other. On
-/// several threads each of those wakings is a call of the kernel.
+/// Like [`main`], with all tasks on one thread. This suits a server that mostly waits and whose tasks wake each other.
+/// With several threads, each such wake-up is a system call.
 pub fn main_on_one_thread<A, R>(run: impl FnOnce(A) -> R) -> ExitCode
 where
     A: Parser,
@@ -81,10 +81,10 @@ where
     ExitCode::from(status(&error))
 }
 
-/// The text of the file that the flag `setting` names, as `parse` reads it.
+/// Reads the file that the flag `setting` names, and parses it with `parse`.
 ///
 /// # Errors
-/// The file cannot be read, or `parse` refuses it; its words should name the key.
+/// The file cannot be read, or `parse` refuses it. The error of `parse` should name the key.
 pub fn file<T, E: Display>(
     setting: &'static str,
     path: &Path,
@@ -98,10 +98,10 @@ pub fn file<T, E: Display>(
     parse(&text).map_err(|error| wrong(format!("is wrong: {error}")))
 }
 
-/// The arguments, or the exit status where help was asked for or they are wrong; that is told here, in clap's words.
+/// Parses the arguments. For `--help` or wrong arguments it prints clap's message and returns the exit status.
 fn arguments<A: Parser>(line: impl IntoIterator<Item = OsString>) -> Result<A, u8> {
     A::try_parse_from(line).map_err(|error| {
-        // Nobody is there to hear that nobody can be told.
+        // If printing fails, there is no other place to report it.
         let _ = error.print();
         if error.use_stderr() { EXIT_USAGE } else { 0 }
     })

@@ -1,18 +1,18 @@
-//! named conditions -> ready or what is missing (pure).
+//! Named conditions -> ready, or the names of what is missing (pure).
 
 use std::sync::{
     Arc, Mutex, PoisonError,
     atomic::{AtomicBool, Ordering},
 };
 
-/// What must hold before the process takes traffic. Clones share their state.
+/// Conditions that must hold before the process takes traffic. Clones share their state.
 #[derive(Clone, Debug, Default)]
 pub struct Readiness {
     gates: Arc<Mutex<Vec<Gate>>>,
     remark: Arc<Mutex<Option<String>>>,
 }
 
-/// One condition of a [`Readiness`]; it starts closed.
+/// One condition of a [`Readiness`]. It starts closed.
 #[derive(Clone, Debug)]
 pub struct Gate {
     name: &'static str,
@@ -20,7 +20,7 @@ pub struct Gate {
 }
 
 impl Readiness {
-    /// Adds a condition, named as it should read behind "waiting for".
+    /// Adds a condition. Its name completes the text "waiting for".
     pub fn gate(&self, name: &'static str) -> Gate {
         let gate = Gate {
             name,
@@ -33,12 +33,12 @@ impl Readiness {
         gate
     }
 
-    /// Something that is wrong, although the process works and takes traffic; `None`: nothing is any more.
+    /// Sets a problem that does not stop the process from taking traffic. `None`: the problem is solved.
     pub fn remark(&self, remark: Option<String>) {
         *self.remark.lock().unwrap_or_else(PoisonError::into_inner) = remark;
     }
 
-    /// What is wrong although the process is ready.
+    /// The problem that the process has although it is ready.
     pub fn remarked(&self) -> Option<String> {
         self.remark.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
@@ -55,12 +55,12 @@ impl Readiness {
 }
 
 impl Gate {
-    /// The condition holds.
+    /// Marks the condition as true.
     pub fn open(&self) {
         self.open.store(true, Ordering::Release);
     }
 
-    /// The condition no longer holds.
+    /// Marks the condition as false.
     pub fn close(&self) {
         self.open.store(false, Ordering::Release);
     }

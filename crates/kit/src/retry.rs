@@ -1,9 +1,8 @@
 //! Client -> client that retries 429 and 503, and limits its concurrent requests (IO).
 //!
-//! It is written by hand because kube's retry layer makes fifteen attempts and waits as long as
-//! `Retry-After` says, and tower's concurrency limit would hold up watches and leases. Callers have
-//! deadlines of their own, so there are few attempts. Each request under way has a connection with
-//! some 20 KiB of buffers, which stay for 90 s.
+//! It is hand-written: kube's retry layer makes fifteen attempts and waits as long as `Retry-After` says.
+//! Tower's concurrency limit would delay watches and leases. Callers have their own deadlines, so there are few attempts.
+//! Each request in flight has a connection with about 20 KiB of buffers, which stay allocated for 90 s.
 
 use std::{
     hash::{BuildHasher as _, Hasher as _, RandomState},
@@ -16,14 +15,14 @@ use kube::{Client, client::Body};
 use tokio::sync::Semaphore;
 use tower::service_fn;
 
-/// Further attempts after the first.
+/// Number of retries.
 const FURTHER: u32 = 2;
-/// Wait where the server names none.
+/// Wait before a retry when the server gives no `Retry-After`.
 const USUAL: Duration = Duration::from_millis(250);
-/// A server that asks for a longer wait is not waited for: the caller is told.
+/// If the server asks for a longer wait, the client returns the error instead.
 const LONGEST: Duration = Duration::from_secs(3);
 
-/// The same client with retries. At most `at_a_time` requests wait for an answer, watches and requests for leases not counted.
+/// Adds retries to `client`, and a limit of `at_a_time` requests in flight. Watches and requests for leases do not count.
 pub(crate) fn with_retries(client: Client, at_a_time: usize) -> Client {
     let (namespace, valid_until) = (client.default_namespace().to_owned(), *client.valid_until());
     let turns = Arc::new(Semaphore::new(at_a_time.min(Semaphore::MAX_PERMITS)));
@@ -38,13 +37,13 @@ async fn send(
 ) -> Result<Response<Body>, kube::Error> {
     let waits = !goes_at_once(request.uri());
     let ask = async |request| {
-        // An error would mean that nobody gives turns any more: that does not happen.
+        // An error would mean that the semaphore is closed. That never happens.
         let _turn = if waits { turns.acquire().await.ok() } else { None };
         client.send(request).await
     };
     let mut request = request;
     for _ in 0..FURTHER {
-        // A body that can be sent only once is sent once.
+        // A body that can be sent only once is not retried.
         let Some(again) = copy(&request) else { break };
         let response = ask(request).await?;
         let Some(wait) = wait(&response) else {
@@ -56,15 +55,15 @@ async fn send(
     ask(request).await
 }
 
-/// A watch stays open, and whoever renews a lease too late loses it.
+/// Whether a request skips the limit. A watch stays open, and a late renewal loses the lease.
 fn goes_at_once(uri: &Uri) -> bool {
     let mut query = uri.query().unwrap_or_default().split('&');
     query.any(|part| part == "watch=true") || uri.path().starts_with("/apis/coordination.k8s.io/")
 }
 
-/// How long to wait before the request is made again; `None` if it is not to be.
+/// Time to wait before a retry; `None`: no retry.
 fn wait(response: &Response<Body>) -> Option<Duration> {
-    // Both are said before anything was done.
+    // The server sends both answers before it changes anything.
     if !matches!(
         response.status(),
         StatusCode::TOO_MANY_REQUESTS | StatusCode::SERVICE_UNAVAILABLE
@@ -79,7 +78,7 @@ fn wait(response: &Response<Body>) -> Option<Duration> {
     (wait <= LONGEST).then_some(wait)
 }
 
-/// Up to half as long again, so that those who were turned away together do not come back together.
+/// Adds up to 50 % of jitter, so that clients that were rejected together do not return together.
 fn spread(wait: Duration) -> Duration {
     let bits = RandomState::new().build_hasher().finish();
     let fraction = f64::from(u32::try_from(bits >> 32).unwrap_or(u32::MAX)) / f64::from(u32::MAX);
@@ -110,7 +109,7 @@ mod tests {
 
     use super::*;
 
-    /// A server that gives these answers, in turn, then 200; and what it was asked.
+    /// A server that gives these answers in turn, then 200. It records the times of its requests.
     fn server(answers: Vec<(u16, Option<&'static str>)>) -> (Client, Arc<Mutex<Vec<Instant>>>) {
         let asked = Arc::new(Mutex::new(Vec::new()));
         let (answers, times) = (Arc::new(Mutex::new(answers.into_iter())), asked.clone());
@@ -208,7 +207,7 @@ mod tests {
         first.1.send(()).unwrap();
         let third = asked.recv().await.unwrap();
         asked.try_recv().unwrap_err();
-        // Whoever gives up gives its turn back.
+        // A cancelled request releases its permit.
         for (uri, task) in waiting {
             if uri == third.0 {
                 task.abort();

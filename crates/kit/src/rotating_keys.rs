@@ -1,7 +1,7 @@
-//! the stored key set and the time -> the keys in force, rotated daily (pure, and what stores them: IO).
+//! Stored key set and time -> active keys, rotated daily (pure; storing is IO).
 //!
-//! Keys are made ahead of their use, so that everybody who opens or checks what the first process makes with one has it by
-//! then. The stored text is the only place where key material outlives a function.
+//! A key is stored some time before its first use. By then, every process that decrypts or verifies with it has read it.
+//! Key material outlives a function only in the stored text.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -17,24 +17,25 @@ use crate::shared_secret::{self, Data};
 
 /// How long a key is used, in seconds.
 pub const PERIOD: i64 = 24 * 60 * 60;
-/// The next key is stored this long before it is used, in seconds.
+/// The next key is stored this long before its first use, in seconds.
 const PUBLISHED_AHEAD: i64 = 60 * 60;
-/// A key is never used earlier than this after it was stored, in seconds: whoever needs it has read it by then.
+/// Minimum time between storing a key and using it, in seconds. Every reader has read the key by then.
 pub const SETTLING: i64 = 2 * 60;
-/// A key is kept this long after it was used last, in seconds: the longest life of what it makes, and some reserve.
+/// How long a key is retained after its last use, in seconds.
+/// It is the longest lifetime of anything made with a key, plus a reserve.
 pub const RETIRED: i64 = 25 * 60 * 60;
 
-/// Key in the Secret's data.
+/// Key in the data of the Secret.
 pub const ENTRY: &str = "keys.json";
 
-/// One stored key. No `Debug`: it would show the key.
+/// One stored key. It has no `Debug`, which would show the key.
 #[derive(Clone, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 struct StoredKey {
     id: String,
     /// Base64 of 32 bytes.
     key: Zeroizing<String>,
-    /// Unix seconds.
+    /// First use, in Unix seconds.
     active_from: i64,
 }
 
@@ -42,9 +43,9 @@ struct StoredKey {
 pub struct MasterKey {
     /// 16 lower-case hexadecimal digits; not secret.
     pub id: String,
-    /// Unix seconds from which it is used.
+    /// First use, in Unix seconds.
     pub active_from: i64,
-    /// The bytes.
+    /// The key material.
     pub bytes: Zeroizing<[u8; 32]>,
 }
 
@@ -57,10 +58,10 @@ impl fmt::Debug for MasterKey {
 /// Why there are no keys.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// What is stored is not a key set.
+    /// The stored content is not a key set.
     #[error("its entry {ENTRY:?} is not a set of keys; delete the Secret to have a new one made")]
     Unreadable,
-    /// No key could be made.
+    /// No key could be created.
     #[error("the operating system gave no random bytes")]
     Random,
     /// The Secret could not be read or written.
@@ -68,7 +69,7 @@ pub enum Error {
     Secret(#[from] shared_secret::Error),
 }
 
-/// The keys of the Secret at `now` (Unix seconds), after rotation of what is due.
+/// Returns the keys of the Secret at `now` (Unix seconds), after any rotation that is due.
 ///
 /// # Errors
 /// The Secret cannot be read or written, or holds something else.
@@ -81,10 +82,10 @@ pub async fn agree(
     read(&data)
 }
 
-/// The key set to store at `now` (Unix seconds) in place of `stored`; `None` when that will do.
+/// The key set to store at `now` (Unix seconds) in place of `stored`; `None` if `stored` needs no change.
 ///
 /// # Errors
-/// What is stored is no key set (it is never overwritten), or there is no randomness.
+/// `stored` is no key set (it is never overwritten), or there is no randomness.
 fn rotate(stored: Option<&Data>, now: i64) -> Result<Option<Data>, Error> {
     let mut keys = match stored.and_then(|data| data.get(ENTRY)) {
         Some(text) => parse(text)?,
@@ -92,7 +93,7 @@ fn rotate(stored: Option<&Data>, now: i64) -> Result<Option<Data>, Error> {
     };
     keys.sort_by_key(|key| key.active_from);
     let before = keys.len();
-    // A key retires when its successor takes over.
+    // A key retires when its successor becomes active.
     let retired = keys
         .iter()
         .skip(1)
@@ -131,7 +132,7 @@ fn parse(text: &[u8]) -> Result<Vec<StoredKey>, Error> {
     serde_json::from_slice(text).map_err(|_| Error::Unreadable)
 }
 
-/// Reads a stored key set.
+/// Parses a stored key set.
 fn read(data: &Data) -> Result<Vec<MasterKey>, Error> {
     let text = data.get(ENTRY).ok_or(Error::Unreadable)?;
     let read = |key: StoredKey| {

@@ -1,4 +1,4 @@
-//! a wish for a Secret's content -> the content that all replicas agree on (IO).
+//! Desired content of a Secret -> content that all replicas agree on (IO).
 
 use std::collections::BTreeMap;
 
@@ -14,49 +14,50 @@ use crate::{ABSENT, api_error::told};
 /// Content of a Secret.
 pub type Data = BTreeMap<String, Vec<u8>>;
 
-/// Most attempts to agree with other replicas.
+/// Maximum number of attempts to agree with other replicas.
 const ATTEMPTS: usize = 10;
 
-/// Why no content was agreed on.
+/// Why the replicas agreed on no content.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// The API server refused or did not answer.
+    /// The API server refused the request or did not answer.
     #[error("Secret {name:?}: {said}")]
     Api {
         /// Name of the Secret.
         name: String,
-        /// What is told of that. Not the error itself: it may hold what was answered.
+        /// Description of the error. The error itself is not kept, because it may contain the answer.
         said: String,
     },
-    /// The content could not be made.
+    /// The content could not be created.
     #[error("Secret {name:?}: its content cannot be made: {reason}")]
     Make {
         /// Name of the Secret.
         name: String,
-        /// Why.
+        /// Reason of the failure.
         reason: String,
     },
-    /// Other writers were faster, every time.
+    /// In every attempt, another writer was faster.
     #[error("Secret {0:?}: other writers keep changing it")]
     Contended(String),
 }
 
-/// Which Secret, and how it looks apart from its content.
+/// The Secret's name and all of its fields except the content.
 #[derive(Clone, Debug)]
 pub struct Spec {
     /// Name of the Secret.
     pub name: String,
-    /// Its type, `Opaque` or `kubernetes.io/tls`.
+    /// Type of the Secret, `Opaque` or `kubernetes.io/tls`.
     pub type_: &'static str,
-    /// Its labels.
+    /// Labels of the Secret.
     pub labels: BTreeMap<String, String>,
     /// Field manager of the write.
     pub manager: &'static str,
 }
 
-/// Reads the Secret and returns its content after `make` has judged it: `make` gets what is stored (`None` when the Secret
-/// is absent) and returns `None` when that will do, or the content to store instead. Replicas that do this at once agree on
-/// one content: creation and replacement are conditional, and the loser reads again.
+/// Reads the Secret and returns the content after `make` has checked it.
+/// `make` gets the stored content, or `None` when the Secret is absent.
+/// It returns `None` to keep the stored content, or the content to store instead.
+/// Replicas that do this concurrently agree on one content: creation and replacement are conditional, and the loser reads again.
 pub async fn agree<E: std::fmt::Display>(
     secrets: &Api<Secret>,
     spec: &Spec,
@@ -85,7 +86,7 @@ pub async fn agree<E: std::fmt::Display>(
         };
         match written {
             Ok(()) => return Ok(wanted),
-            // Somebody else created or changed it meanwhile, or deleted it: judge again.
+            // Another writer created, changed or deleted the Secret meanwhile. Check it again.
             Err(kube::Error::Api(status)) if matches!(status.code, 404 | 409 | 422) => {}
             Err(error) => return Err(api(error)),
         }
@@ -93,7 +94,7 @@ pub async fn agree<E: std::fmt::Display>(
     Err(Error::Contended(spec.name.clone()))
 }
 
-/// An apply that expects nothing: a `POST` names no object, so that no role can say which Secrets may be made.
+/// A server-side apply that must create the Secret. A `POST` names no object, so that no role could limit it to certain Secrets.
 async fn create(secrets: &Api<Secret>, spec: &Spec, wanted: &Data) -> Result<(), kube::Error> {
     let secret = Secret {
         metadata: ObjectMeta {
@@ -118,7 +119,7 @@ async fn create(secrets: &Api<Secret>, spec: &Spec, wanted: &Data) -> Result<(),
         .map(drop)
 }
 
-/// A JSON patch whose first step tests the version, so that a change by somebody else fails it.
+/// A JSON patch whose first step tests the version, so that it fails after a change by another writer.
 async fn replace(
     secrets: &Api<Secret>,
     spec: &Spec,
@@ -195,7 +196,7 @@ mod tests {
         }
     }
 
-    /// Takes whatever is there, and makes `value` where nothing is.
+    /// Accepts any stored content. Stores `value` if there is none.
     async fn first_wins(secrets: &Api<Secret>, value: &str) -> Result<Data, Error> {
         let make = |stored: Option<&Data>| Ok::<_, Infallible>(stored.is_none().then(|| data(value)));
         agree(secrets, &spec(), make).await
@@ -242,7 +243,7 @@ mod tests {
         let (server, secrets) = start();
         first_wins(&secrets, "old").await.unwrap();
         let renew = |stored: Option<&Data>| {
-            // Another replica replaces it between our look and our write, once.
+            // Another replica replaces the content once, between our read and our write.
             if stored == Some(&data("old")) {
                 server.edit::<Secret>(Some("sys"), NAME, |secret| {
                     secret["data"]["key"] = json!(ByteString(b"theirs".to_vec()));

@@ -1,4 +1,4 @@
-//! environment -> one JSON line per event on standard error (IO).
+//! Environment variable -> log with one JSON line per event on standard error (IO).
 
 use std::panic;
 
@@ -7,16 +7,16 @@ use tracing_subscriber::{
     EnvFilter, Layer as _, filter::filter_fn, fmt, layer::SubscriberExt as _, util::SubscriberInitExt as _,
 };
 
-/// Where the Kubernetes client says what it was answered: whatever it cannot read it repeats as a whole, Secrets included. Whoever
-/// asked says what failed, by [`crate::api_error`].
+/// The log target of the Kubernetes client for answers. It repeats an unreadable answer as a whole, Secrets included.
+/// The caller logs such errors by [`crate::api_error`].
 const REPEATS: &str = "kube_client::client";
-/// The same of watches; what it warns of is refusals, which hold nothing.
+/// The same for watches. Its warnings are about refusals, which contain no answer.
 const WATCHES: &str = "kube_runtime::watcher";
 
-/// Starts logging and makes panics log lines.
+/// Starts logging, and logs panics as JSON lines.
 ///
-/// `LOG_LEVEL` holds the filter in `tracing`'s notation; unset, empty or unreadable, it is `info`. An unreadable one is
-/// told once.
+/// `LOG_LEVEL` holds the filter in `tracing`'s notation. If it is unset, empty or unreadable, the filter is `info`.
+/// An unreadable value is logged once.
 pub fn init() {
     let level = std::env::var_os("LOG_LEVEL").unwrap_or_default();
     let level = level.to_string_lossy();
@@ -26,7 +26,7 @@ pub fn init() {
         .flatten_event(true)
         .with_current_span(true)
         .with_span_list(false);
-    // A second call, as tests make it, keeps the first subscriber.
+    // A second call, as in tests, keeps the first subscriber.
     if tracing_subscriber::registry()
         .with(filter)
         .with(
@@ -44,7 +44,7 @@ pub fn init() {
     }
 }
 
-/// Whether an event holds no answer of the API server.
+/// Whether an event contains no answer of the API server.
 pub fn holds_no_answer(event: &Metadata<'_>) -> bool {
     match event.target() {
         REPEATS => false,
@@ -53,7 +53,7 @@ pub fn holds_no_answer(event: &Metadata<'_>) -> bool {
     }
 }
 
-/// The filter, and what is wrong with `level` if it is not that.
+/// The filter, and a message if `level` is not a valid filter.
 fn filter(level: &str) -> (EnvFilter, Option<String>) {
     let info = || EnvFilter::new("info");
     if level.is_empty() {
@@ -74,7 +74,7 @@ mod tests {
     use super::*;
     use crate::{rotating_keys, shared_secret};
 
-    /// What becomes of keys in a Secret, of an API server that answers this.
+    /// The result of reading keys from a Secret when the API server gives this answer.
     async fn asked(answer: &'static str) -> Result<(), rotating_keys::Error> {
         let service = tower::service_fn(move |_| async move {
             Ok::<_, std::convert::Infallible>(http::Response::new(kube::client::Body::from(

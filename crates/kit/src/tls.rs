@@ -1,4 +1,4 @@
-//! PEM certificates -> rustls configurations whose certificate can be replaced while serving.
+//! PEM certificates -> rustls configurations with replaceable certificates (pure).
 
 use std::sync::Arc;
 
@@ -13,23 +13,23 @@ use rustls::{
 
 use crate::pki::Pair;
 
-/// Why a configuration could not be made.
+/// Why a configuration could not be created.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// The PEM text cannot be read.
     #[error("the certificate or key is not readable PEM")]
     Pem,
-    /// Certificate and key do not fit, or the key type is not supported.
+    /// Certificate and key do not match, or the key type is not supported.
     #[error("the certificate cannot be used: {0}")]
     Rustls(#[from] rustls::Error),
-    /// The authority of clients cannot be used.
+    /// The authority for client certificates cannot be used.
     #[error("the authority of client certificates cannot be used: {0}")]
     ClientAuthority(String),
 }
 
-/// Makes aws-lc-rs the process's one TLS provider. Call it first thing in `main`; later calls change nothing.
+/// Makes aws-lc-rs the TLS provider of the process. Call it first in `main`; later calls have no effect.
 pub fn install_crypto_provider() {
-    // The only failure is that a provider is installed already, which is as good.
+    // It fails only if a provider is already installed, which is fine.
     let _ = aws_lc_rs::default_provider().install_default();
 }
 
@@ -40,7 +40,7 @@ pub struct Certificate {
 }
 
 impl Certificate {
-    /// Serves `pair` from now on, to new connections.
+    /// Serves `pair` to new connections from now on.
     pub fn set(&self, pair: &Pair) -> Result<(), Error> {
         let chain = CertificateDer::pem_slice_iter(pair.certificate.as_bytes())
             .collect::<Result<Vec<_>, _>>()
@@ -60,7 +60,7 @@ impl ResolvesServerCert for Certificate {
 
 /// A server configuration for TLS 1.2 and 1.3 with HTTP/2 and HTTP/1.1.
 ///
-/// With `client_authority`, PEM, only clients with a certificate of that authority get through the handshake.
+/// With `client_authority` (PEM), the handshake accepts only clients with a certificate of that authority.
 pub fn server_config(
     certificate: Certificate,
     client_authority: Option<&str>,

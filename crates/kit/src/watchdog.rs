@@ -1,7 +1,7 @@
-//! an event loop that stands still -> the end of the process, so that another takes its place (IO).
+//! Blocked event loop -> end of the process, so that another replica takes over (IO).
 //!
-//! A process whose workers are all held up answers nobody, and its peers wait: they see a connection that is open. The
-//! kubelet would notice after half a minute.
+//! A process whose worker threads are all blocked answers no request, and its peers wait on open connections.
+//! The kubelet would notice only after half a minute.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -10,12 +10,12 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-/// How often the loop gives a sign, and how often somebody looks for one.
+/// Interval of the event loop's heartbeat, and of the check for it.
 const BEAT: Duration = Duration::from_millis(100);
-/// Looks without a sign after which the process ends: 2 s.
+/// Number of checks without a heartbeat after which the process ends: 2 s.
 const LOOKS: u32 = 20;
 
-/// Who looks for signs.
+/// State of the heartbeat check.
 #[derive(Debug, Default)]
 struct Watch {
     last: u64,
@@ -23,8 +23,8 @@ struct Watch {
 }
 
 impl Watch {
-    /// Whether the loop stands still. Looks are counted instead of time: whoever stops or starves the process stops and starves
-    /// the one who looks as well, and when it goes on nothing is wrong with it.
+    /// Whether the event loop is blocked. The check counts checks, not time.
+    /// If the process is suspended or gets no CPU, the checking thread stops, too. Such a process is not blocked when it continues.
     fn is_stalled(&mut self, beats: u64) -> bool {
         self.without = if beats == self.last { self.without + 1 } else { 0 };
         self.last = beats;
@@ -32,11 +32,11 @@ impl Watch {
     }
 }
 
-/// From now on ends the process (SIGABRT) when the runtime of the caller does nothing for 2 s. `late` is told, ten times a
-/// second, how late the runtime was for that.
+/// Starts a thread that ends the process (SIGABRT) when the caller's runtime is blocked for 2 s.
+/// It calls `late` ten times a second with the delay of the runtime.
 ///
 /// # Errors
-/// The thread that looks cannot be started.
+/// The thread cannot be started.
 pub fn end_when_stalled(late: impl Fn(Duration) + Send + 'static) -> std::io::Result<()> {
     let beats = Arc::new(AtomicU64::new(0));
     let seen = Arc::clone(&beats);
@@ -69,7 +69,7 @@ mod tests {
 
     use super::*;
 
-    /// Names the test that plays the process.
+    /// Environment variable that marks the test's child process.
     const CHILD: &str = "STALL_TEST_SECONDS";
 
     #[test]
@@ -84,7 +84,7 @@ mod tests {
         assert!(watch.is_stalled(99));
     }
 
-    /// Holds its event loop up for as long as it is told; does nothing when it is run like other tests.
+    /// Blocks its event loop for the given time. Does nothing in a normal test run.
     #[test]
     fn child() {
         let Some(seconds) = std::env::var(CHILD).ok().and_then(|text| text.parse().ok()) else {

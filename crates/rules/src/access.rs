@@ -1,6 +1,6 @@
-//! Person, workspace, its shares and its manager's policy -> may they connect, and by which rule (pure).
+//! User, workspace, its shares and its manager's policy -> decision to connect, and its rule (pure).
 //!
-//! `shared` holds with whom a workspace is shared, so that a decision costs the same for one share and for a thousand.
+//! `shared` holds the subjects of a workspace's shares. A decision costs the same for one share and for a thousand.
 
 mod shared;
 
@@ -12,95 +12,96 @@ use api::workspace::AccessType;
 
 pub use self::shared::Shared;
 
-/// Somebody who wants to connect, as Kubernetes knows them.
+/// The user who wants to connect, as Kubernetes knows them.
 #[derive(Debug, Clone, Copy)]
 pub struct Person<'a> {
-    /// User name; empty for nobody.
+    /// User name; empty for an anonymous request.
     pub user: &'a str,
-    /// Groups.
+    /// Groups of the user.
     pub groups: &'a [String],
 }
 
-/// What of a workspace access depends on.
+/// The properties of a workspace that access depends on.
 #[derive(Debug, Clone, Copy)]
 pub struct Facts<'a> {
     /// Value of the created-by annotation; empty if there is none.
     pub owner: &'a str,
     /// The effective access type.
     pub access: AccessType,
-    /// With whom it is shared.
+    /// The subjects of its shares.
     pub shared: &'a Shared,
 }
 
-/// What a manager says about who connects.
+/// A manager's access policy.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Policy {
-    /// Whether the cluster's roles are asked.
+    /// Whether the cluster's RBAC is consulted.
     pub rbac: Rbac,
-    /// Groups that connect everywhere.
+    /// Groups that may connect to every workspace.
     pub admin_groups: HashSet<String>,
-    /// Who starts stopped workspaces in the browser.
+    /// Which users may start stopped workspaces in the browser.
     pub start: Start,
-    /// Whether neither `Public` nor shares count: all workspaces are of one web origin, and nobody accepted what that means.
+    /// Whether `Public` access and shares are ignored.
+    /// This is so when all workspaces have one web origin and no administrator accepted the consequences.
     pub refuses_guests: bool,
 }
 
-/// What is known of a person's right to `create` `workspaces/connect` on a workspace.
+/// What is known about a user's permission to `create` `workspaces/connect` on a workspace.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Right {
-    /// They hold it.
+    /// The user has the permission.
     Granted,
-    /// They do not.
+    /// The user lacks the permission.
     Missing,
-    /// Nobody was asked yet.
+    /// The permission was not requested yet.
     Unknown,
-    /// The API server could not be asked.
+    /// The API server did not answer the request.
     Unanswered,
 }
 
-/// Whether a person may connect, with the reason for logs. A refused person is told no reason.
+/// Whether a user may connect, with the reason for logs. A refused user gets no reason.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Decision {
-    /// The request may pass.
+    /// The request is allowed.
     Allow(Allowed),
-    /// The request must not pass.
+    /// The request is denied.
     Deny(Denied),
-    /// That depends on a right that is to be asked for first.
+    /// The decision depends on a permission that the caller must request first.
     Ask,
 }
 
-/// Why somebody may connect.
+/// Why a user may connect.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Allowed {
-    /// The person owns the workspace.
+    /// The user owns the workspace.
     Owner,
-    /// The workspace is open to everybody who is signed in and has the right to connect.
+    /// The workspace is open to every user who is signed in and has the permission to connect.
     Public,
-    /// A share names the person, or the service account that they are.
+    /// A share names the user or service account.
     Share,
-    /// A share names a group of theirs.
+    /// A share names a group of the user.
     GroupShare,
-    /// They are in one of the manager's groups of administrators.
+    /// The user is in one of the manager's administrator groups.
     Administrator,
 }
 
-/// Why somebody may not connect.
+/// Why a user may not connect.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Denied {
-    /// Nobody is signed in.
+    /// The request is anonymous.
     Anonymous,
-    /// The workspace is somebody else's, not public, and not shared with them.
+    /// Another user owns the workspace. It is neither public nor shared with this user.
     NotOwner,
-    /// It is public or shared with them, which does not count in routing mode Path (`routing.pathModeSharing`).
+    /// The workspace is public or shared with the user, but routing mode Path ignores that (`routing.pathModeSharing`).
     OneOrigin,
-    /// They own it or it is public, but their roles do not let them connect.
+    /// The user owns the workspace or it is public, but RBAC does not allow the user to connect.
     NoRight,
-    /// They own it or it is public, and nobody could say whether their roles let them connect.
+    /// The user owns the workspace or it is public, but the API server did not answer whether RBAC allows it.
     Unanswered,
 }
 
 impl Allowed {
-    /// All of them.
+    /// All variants.
     pub const ALL: [Self; 5] = [
         Self::Owner,
         Self::Public,
@@ -109,7 +110,7 @@ impl Allowed {
         Self::Administrator,
     ];
 
-    /// One stable word for logs and metrics.
+    /// A stable word for logs and metrics.
     pub fn reason(self) -> &'static str {
         match self {
             Self::Owner => "owner",
@@ -122,7 +123,7 @@ impl Allowed {
 }
 
 impl Denied {
-    /// All of them.
+    /// All variants.
     pub const ALL: [Self; 5] = [
         Self::Anonymous,
         Self::NotOwner,
@@ -131,7 +132,7 @@ impl Denied {
         Self::Unanswered,
     ];
 
-    /// One stable word for logs and metrics.
+    /// A stable word for logs and metrics.
     pub fn reason(self) -> &'static str {
         match self {
             Self::Anonymous => "anonymous",
@@ -155,7 +156,7 @@ impl Policy {
         }
     }
 
-    /// Whether a person owns or administers the workspace of `owner`.
+    /// Whether a user owns or administers the workspace of `owner`.
     pub fn keeps(&self, person: Person<'_>, owner: &str) -> bool {
         !person.user.is_empty() && person.user == owner || self.is_administrator(person)
     }
@@ -169,9 +170,10 @@ impl Policy {
     }
 }
 
-/// Decides at `now` (Unix seconds). `right` is looked up only where the decision depends on it; what it does not know yet is
-/// [`Decision::Ask`]. A share needs no right, for somebody who may give it gave it; administrators count last, so that
-/// what they may do as anybody else is not told as an administrator's access.
+/// Decides at `now` (Unix seconds). `right` is called only where the decision depends on it.
+/// If it returns [`Right::Unknown`] and no share gives access, the decision is [`Decision::Ask`].
+/// A share needs no permission, because a user with the permission to share created it.
+/// Administrator access is checked last. So access that any other user would have too is not logged as administrator access.
 pub fn connect(
     person: Person<'_>,
     facts: Facts<'_>,
@@ -184,7 +186,7 @@ pub fn connect(
     }
     let is_public = facts.access == AccessType::Public;
     let guests = !policy.refuses_guests;
-    // Names are compared byte by byte, as Kubernetes does.
+    // Like Kubernetes, this compares names byte by byte.
     let own = match person.user {
         user if user == facts.owner => Some(Allowed::Owner),
         _ => (is_public && guests).then_some(Allowed::Public),

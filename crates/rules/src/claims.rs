@@ -1,4 +1,4 @@
-//! Metadata of a claim -> whose disk it is (pure), for webhook and operator alike.
+//! Metadata of a claim -> the workspace whose disk it is (pure); for webhook and operator.
 
 use api::names;
 use api::workspace::Storage;
@@ -8,7 +8,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use crate::quantity::Quantity;
 use crate::violation::Violation;
 
-/// Whether a claim is a workspace's disk, or was: nobody else may mount it.
+/// Whether a claim is or was the disk of a workspace. Other workspaces may not mount it.
 pub fn is_a_disk(claim: &ObjectMeta) -> bool {
     let has_key = |map: &Option<std::collections::BTreeMap<String, String>>, key: &str| {
         map.as_ref().is_some_and(|map| map.contains_key(key))
@@ -30,13 +30,13 @@ pub fn belongs_to(claim: &ObjectMeta, workspace_uid: &str) -> bool {
     noted.is_some_and(|uid| uid == workspace_uid) || owners.any(|owner| owner.uid == workspace_uid)
 }
 
-/// Size that a claim asks for.
+/// Requested size of a claim.
 pub fn size(claim: &PersistentVolumeClaim) -> Option<Quantity> {
     let requests = claim.spec.as_ref()?.resources.as_ref()?.requests.as_ref()?;
     Quantity::try_from(requests.get("storage")?).ok()
 }
 
-/// That a workspace itself asks for less than its disk has.
+/// Returns a violation if the workspace itself requests less than its disk has.
 pub fn shrinks(given: Option<&Storage>, disk: &PersistentVolumeClaim) -> Option<Violation> {
     let asked = given?.size.as_ref()?;
     let (wanted, has) = (Quantity::try_from(asked).ok()?, size(disk)?);
@@ -45,7 +45,7 @@ pub fn shrinks(given: Option<&Storage>, disk: &PersistentVolumeClaim) -> Option<
     (wanted < has).then(|| Violation::new("spec.storage.size", &asked.0, rule))
 }
 
-/// That a workspace itself asks for another disk than it has: another claim, or one of another class.
+/// Returns a violation if the workspace itself requests another disk than it has: another claim or another class.
 pub fn moves(given: Option<&Storage>, disk: &PersistentVolumeClaim) -> Option<Violation> {
     let given = given?;
     if let Some(name) = &given.claim_name {

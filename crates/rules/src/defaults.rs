@@ -1,4 +1,4 @@
-//! Workspace spec, template spec and settings -> the effective values, leaf by leaf (pure).
+//! Workspace spec, template spec and settings -> effective values, field by field (pure).
 
 mod home;
 mod pod;
@@ -21,45 +21,45 @@ use crate::limits;
 use crate::resources;
 use crate::settings::Settings;
 
-/// Port of workspaces where neither they nor a template name one.
+/// Port of workspaces where neither workspace nor template names one.
 pub const DEFAULT_PORT: i32 = 8888;
 
-/// What a workspace amounts to: its own values, else the template's, else the installation's. Not yet judged.
+/// The effective values of a workspace: its own values, else the template's, else the installation's. They are not validated yet.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Effective {
-    /// Image, aliases resolved.
+    /// Image, with aliases resolved.
     pub image: String,
-    /// Every request and limit.
+    /// All requests and limits.
     pub resources: ResourceRequirements,
     /// The home directory.
     pub home: Home,
     /// Size of `/dev/shm`; `None` leaves it to the container runtime.
     pub shm_size: Option<RawQuantity>,
-    /// Further disks.
+    /// Additional disks.
     pub volumes: Vec<SecondaryVolume>,
     /// Port on which the application listens.
     pub port: i32,
     /// Command and arguments; empty where the image decides.
     pub container: ContainerConfig,
-    /// Environment variables of the container: the template's, with the workspace's own over them.
+    /// Environment variables of the container. The workspace's variables override those of the template.
     pub env: Vec<EnvVar>,
-    /// Everything else about the pod.
+    /// All other fields of the pod.
     pub pod: PodShape,
-    /// The Pod Security level that the pod fits.
+    /// The Pod Security level that the pod meets.
     pub pod_security: PodSecurity,
     /// Labels of the pod.
     pub base_labels: Vec<Label>,
-    /// Annotations of the pod: the template's, with the workspace's own over them.
+    /// Annotations of the pod. The workspace's annotations override those of the template.
     pub annotations: BTreeMap<String, String>,
-    /// What kind of application it is.
+    /// Type of the application.
     pub app_type: Option<String>,
-    /// When it is stopped for idleness, everything set but the detection; `None`: nobody says anything.
+    /// When it is stopped for idleness, with every field set except the detection; `None`: not configured.
     pub idle: Option<IdleShutdown>,
-    /// How long something may take.
+    /// Time limits.
     pub limits: Limits,
-    /// Who may change it.
+    /// Which users may change it.
     pub ownership: OwnershipType,
-    /// Who may connect.
+    /// Which users may connect.
     pub access: AccessType,
     /// Name of the manager, if workspace or template name one.
     pub manager_ref: Option<String>,
@@ -67,7 +67,7 @@ pub struct Effective {
     pub profile_ref: Option<String>,
 }
 
-/// The effective values. `template` is the spec of the template that `spec` refers to, if it refers to one.
+/// Computes the effective values. `template` is the spec of the template that `spec` refers to, if any.
 pub fn effective(
     spec: &WorkspaceSpec,
     template: Option<&WorkspaceTemplateSpec>,
@@ -133,7 +133,7 @@ pub fn effective(
     }
 }
 
-/// Name of the execution profile that `spec` and its template amount to, if they name one.
+/// Name of the effective execution profile, if workspace or template name one.
 pub fn profile_name<'a>(
     spec: &'a WorkspaceSpec,
     template: Option<&'a WorkspaceTemplateSpec>,
@@ -143,7 +143,7 @@ pub fn profile_name<'a>(
         .or_else(|| template?.execution_profile_ref.as_deref())
 }
 
-/// The list that is given, else the default one.
+/// The given list if it is not empty, else the default one.
 fn listed<T: Clone>(given: &[T], default: Option<&Vec<T>>) -> Vec<T> {
     if given.is_empty() {
         default.cloned().unwrap_or_default()
@@ -152,7 +152,7 @@ fn listed<T: Clone>(given: &[T], default: Option<&Vec<T>>) -> Vec<T> {
     }
 }
 
-/// Annotations of the template's, and over them those that the workspace sets.
+/// The annotations of the template, overridden by those of the workspace.
 fn annotations(spec: &WorkspaceSpec, template: Option<&WorkspaceTemplateSpec>) -> BTreeMap<String, String> {
     let base = template.map_or(&[][..], |template| &template.base_annotations);
     let mut all: BTreeMap<_, _> = base
@@ -163,7 +163,8 @@ fn annotations(spec: &WorkspaceSpec, template: Option<&WorkspaceTemplateSpec>) -
     all
 }
 
-/// Variables of `base` in their order, those of `over` in place of the ones of the same name, then the others of `over`.
+/// The variables of `base` in their order, with those of `over` in place of variables of the same name.
+/// The other variables of `over` follow.
 pub(crate) fn merged(base: &[EnvVar], over: &[EnvVar]) -> Vec<EnvVar> {
     let named = |name: &str| over.iter().find(|variable| variable.name == name);
     let kept = base

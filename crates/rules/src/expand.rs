@@ -1,7 +1,6 @@
-//! Template and a workspace's variables -> the template as it is for that workspace (pure).
+//! Template and a workspace's variables -> template expanded for that workspace (pure).
 //!
-//! Bounds are never expanded: what a workspace says must not move them. Images know only the variables that are ours, for the
-//! same reason.
+//! Bounds are never expanded, because no workspace may change them. For the same reason, images know only built-in variables.
 
 use api::WorkspaceTemplateSpec;
 use k8s_openapi::api::core::v1::Container;
@@ -11,9 +10,9 @@ use serde_json::Value;
 use crate::variables::{Room, Scope, VariableError, expand_value_within, expand_within};
 use crate::violation::Violation;
 
-/// What is expanded first: the other parts may name the claims.
+/// Fields that are expanded first, because the others may name the claims.
 const DISKS: [&str; 2] = ["defaultVolumes", "primaryStorage"];
-/// What is expanded then.
+/// Fields that are expanded second.
 const PARTS: [&str; 11] = [
     "environmentVariables",
     "baseLabels",
@@ -29,14 +28,14 @@ const PARTS: [&str; 11] = [
 ];
 const INIT_CONTAINERS: &str = "defaultInitContainers";
 
-/// Whether anything in `part` may have to be replaced. In JSON itself a brace is followed by a quote or its end.
+/// Whether `part` may contain variables. In JSON syntax itself, a quote or the object's end follows a brace.
 pub(crate) fn has_variables(part: &impl Serialize) -> bool {
     let json = serde_json::to_vec(part).unwrap_or_default();
     json.windows(2)
         .any(|pair| pair[0] == b'{' && (pair[1].is_ascii_alphabetic() || b"_{".contains(&pair[1])))
 }
 
-/// `spec` with the variables of its disks replaced.
+/// Replaces the variables in the disks of `spec`.
 pub(crate) fn disks(
     spec: &WorkspaceTemplateSpec,
     scope: &Scope,
@@ -44,7 +43,7 @@ pub(crate) fn disks(
     expand(spec, &DISKS, scope, &mut Room::new())
 }
 
-/// `spec`, whose disks are expanded already, with every other variable replaced.
+/// Replaces all other variables of `spec`, whose disks are already expanded.
 pub(crate) fn rest(
     spec: &WorkspaceTemplateSpec,
     scope: &Scope,
@@ -100,7 +99,7 @@ fn unreadable(error: &serde_json::Error) -> Violation {
     )
 }
 
-/// A port that was written as a variable is a number then, not a name.
+/// Turns a port that was written as a variable into a number. Otherwise it would be a name.
 fn number_ports(value: &mut Value) {
     match value {
         Value::Array(items) => items.iter_mut().for_each(number_ports),

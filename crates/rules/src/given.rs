@@ -1,7 +1,7 @@
-//! What workspace and template say about values that settings complete (pure).
+//! Workspace and template -> their own values, without the installation's defaults (pure).
 //!
-//! The effective values do not tell who decided them. Whoever compares the inputs of two runs has to know: a new setting of
-//! the installation is no change of the workspace.
+//! The effective values do not show their source. A comparison of the inputs of two runs needs it.
+//! A new setting of the installation is no change of the workspace.
 
 use api::WorkspaceSpec;
 use api::WorkspaceTemplateSpec;
@@ -13,20 +13,20 @@ use crate::defaults::Effective;
 use crate::quantity::Quantity;
 use crate::settings::Settings;
 
-/// The values that a workspace and its template name themselves, before the installation fills in the others.
+/// The values that a workspace and its template set, before the installation's defaults are added.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Given {
-    /// The image, an alias as it was written; `None`: the installation's default image.
+    /// The image, with an alias as it was written; `None`: the installation's default image.
     pub image: Option<String>,
-    /// Requests and limits by name, in canonical form; what is filled in is absent.
+    /// Requests and limits by name, in canonical form, without filled-in values.
     pub resources: ResourceRequirements,
-    /// Where the home is mounted; `None`: where the installation says.
+    /// Where the home is mounted; `None`: the installation's default.
     pub mount_path: Option<String>,
-    /// Port of the application; `None`: the built-in one.
+    /// Port of the application; `None`: the built-in port.
     pub port: Option<i32>,
     /// Environment variables, without those of the execution profile.
     pub env: Vec<EnvVar>,
-    /// Images of the init containers in their order, aliases as they were written.
+    /// Images of the init containers in their order, with aliases as they were written.
     pub init_images: Vec<Option<String>>,
     /// Resources of the init containers in their order, as they were written.
     pub init_resources: Vec<Option<core::ResourceRequirements>>,
@@ -77,7 +77,7 @@ impl Given {
     }
 }
 
-/// Requests and limits that the workspace names, else the template, name by name.
+/// Requests and limits of the workspace, else of the template, name by name.
 fn asked(
     given: Option<&ResourceRequirements>,
     template: Option<&ResourceRequirements>,
@@ -92,7 +92,7 @@ fn asked(
     asked
 }
 
-/// Writes a quantity as Kubernetes does; what is none is left as it is.
+/// Writes a quantity in the canonical form of Kubernetes. An invalid quantity stays as it is.
 pub(crate) fn canonical(raw: &mut RawQuantity) {
     if let Ok(value) = Quantity::try_from(&*raw) {
         *raw = value.to_raw();

@@ -1,4 +1,4 @@
-//! What workspace and template say about idleness -> when an unused workspace is stopped, and how its pod is asked (pure).
+//! Idle settings of workspace and template -> timeout and request that detects activity (pure).
 
 use std::time::Duration;
 
@@ -7,19 +7,19 @@ use api::workspace::{IdleDetection, IdleScheme, IdleShutdown, TimestampFormat};
 
 use crate::limits::span;
 
-/// Minutes of those who switch it on and name none.
+/// Default timeout in minutes, where idle shutdown is enabled without one.
 const BUILT_IN_MINUTES: i32 = 60;
-/// Jupyter's page about itself; what is asked beside it lies beside it.
+/// Status endpoint of Jupyter. The other endpoints that are read are next to it.
 pub(crate) const STATUS_PAGE: &str = "/api/status";
-/// Field of the time there.
+/// Field of the status that holds the time of the last activity.
 const LAST_ACTIVITY: &str = "last_activity";
 
-/// How a workspace that nobody uses is told, and when it is stopped.
+/// When an unused workspace is stopped, and how its activity is detected.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Idle {
     /// Minutes without activity, at least 1.
     pub minutes: i32,
-    /// What its pod is asked.
+    /// The request to the pod.
     pub question: Question,
 }
 
@@ -30,22 +30,22 @@ impl Idle {
     }
 }
 
-/// What a pod is asked, over HTTP.
+/// An HTTP request to the pod.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Question {
-    /// Whether over TLS.
+    /// Whether the request uses TLS.
     pub tls: bool,
-    /// Port; `None`: the application's.
+    /// Port; `None`: the application's port.
     pub port: Option<u16>,
     /// Path and query.
     pub path: String,
-    /// How the answer is read.
+    /// How the response is parsed.
     pub answer: Answer,
 }
 
 impl Question {
-    /// The same of an application that is in the folder `to` and not in `from`, each without `/` at its end. On a port of its own it is
-    /// in no folder.
+    /// The request for an application whose base path is `to`, not `from`. Neither ends with `/`.
+    /// A request with its own port has no base path and stays as it is.
     #[must_use]
     pub fn moved(mut self, from: &str, to: &str) -> Self {
         if self.port.is_some() {
@@ -64,24 +64,24 @@ impl Question {
     }
 }
 
-/// How an answer is read.
+/// How a response is parsed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Answer {
-    /// It is Jupyter's page about itself. Kernels and terminals are asked for too, below `base`, which ends with `/api`.
+    /// Jupyter's status. Kernels and terminals are requested, too, below `base`, which ends with `/api`.
     Jupyter {
-        /// Where Jupyter's API is.
+        /// Path of Jupyter's API.
         base: String,
     },
-    /// It is an object with a time in it.
+    /// An object that contains a time.
     Timestamp {
-        /// Names of the fields that lead there.
+        /// Names of the fields on the way to the time.
         path: Vec<String>,
-        /// How it is written.
+        /// Format of the time.
         format: TimestampFormat,
     },
 }
 
-/// The effective values, every one of them set but the detection; `None` where nobody says anything.
+/// The effective values, with every field set except the detection; `None` where neither workspace nor template sets any.
 pub(crate) fn effective(
     given: Option<&IdleShutdown>,
     template: Option<&WorkspaceTemplateSpec>,
@@ -98,7 +98,7 @@ pub(crate) fn effective(
     })
 }
 
-/// The built-in timeout, or what of the template's bounds comes next to it.
+/// The built-in timeout, or the nearest value within the template's bounds.
 fn filled(template: Option<&WorkspaceTemplateSpec>) -> i32 {
     let bounds = template.and_then(|template| template.idle_shutdown_overrides.as_ref());
     let end = |end: fn(&api::template::IdleShutdownOverrides) -> Option<i32>| bounds.and_then(end);
@@ -107,12 +107,12 @@ fn filled(template: Option<&WorkspaceTemplateSpec>) -> i32 {
     BUILT_IN_MINUTES.max(at_least).min(at_most)
 }
 
-/// Whether effective values mean that the workspace is stopped when it is idle.
+/// Whether the effective values enable idle shutdown.
 pub(crate) fn is_on(effective: Option<&IdleShutdown>) -> bool {
     effective.is_some_and(|idle| idle.enabled == Some(true))
 }
 
-/// What the operator does by effective values that break no rule; `None`: nothing.
+/// What the operator does for effective values that break no rule; `None`: nothing.
 pub(crate) fn resolve(effective: Option<&IdleShutdown>) -> Option<Idle> {
     let idle = effective.filter(|idle| is_on(Some(idle)))?;
     let nothing = IdleDetection::default();
@@ -144,13 +144,13 @@ fn question(detection: &IdleDetection) -> Question {
     }
 }
 
-/// `$.a.b`, `.a.b` or `a.b` -> `a`, `b`.
+/// Splits `$.a.b`, `.a.b` or `a.b` into `a` and `b`.
 pub(crate) fn fields(path: &str) -> Vec<String> {
     let names = path.strip_prefix("$.").or_else(|| path.strip_prefix('.'));
     names.unwrap_or(path).split('.').map(str::to_owned).collect()
 }
 
-/// The same for a workspace that says nothing of its own.
+/// The effective values for a workspace that sets nothing itself.
 pub(crate) fn by_default(template: &WorkspaceTemplateSpec) -> Option<IdleShutdown> {
     effective(None, Some(template))
 }

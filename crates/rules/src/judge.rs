@@ -1,4 +1,4 @@
-//! Workspace, template, managers and settings -> valid and resolved, or every reason why not (pure).
+//! Workspace, template, managers and settings -> valid workspace, or all reasons against it (pure).
 
 use std::borrow::Cow;
 
@@ -13,18 +13,18 @@ use crate::variables::Scope;
 use crate::violation::{Violation, Violations};
 use crate::{checks, expand, managers, profile, routes, validate};
 
-/// Everything that the rules say about a workspace.
+/// The complete validation result of a workspace.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Judgement {
-    /// What the workspace amounts to. While its template is missing: without that template.
+    /// The effective values. While the template is missing, they are computed without it.
     pub effective: Effective,
-    /// Every broken rule. While the template is missing: those that need no template.
+    /// All violations. While the template is missing, only those of rules that need no template.
     pub violations: Option<Violations>,
-    /// The first object that is missing.
+    /// The first missing object.
     pub not_yet: Option<NotYet>,
 }
 
-/// Judges the effective workspace.
+/// Validates the effective workspace.
 pub fn judge(workspace: &Workspace, references: &References<'_>, settings: &Settings) -> Judgement {
     judged(workspace, references, settings).judgement
 }
@@ -70,7 +70,7 @@ fn judged<'a>(workspace: &Workspace, references: &References<'a>, settings: &Set
     if is_expanded {
         violations.extend(validate::unvouched(workspace, raw, manager, settings));
     }
-    // Without a UID, while the workspace is being made, its variables have values of the same shape.
+    // A workspace that is being created has no UID yet. Its variables have sample values of the same format.
     let of_profile = references
         .profile
         .and_then(|found| profile::of(workspace, found).err());
@@ -96,8 +96,8 @@ fn judged<'a>(workspace: &Workspace, references: &References<'a>, settings: &Set
     }
 }
 
-/// The template with the values that its variables have for this workspace. While its manager is missing, the variables of that
-/// have values of the same shape.
+/// The template with the variables of this workspace replaced.
+/// While its manager is missing, the manager's variables have sample values of the same format.
 pub(crate) fn with_variables<'a>(
     workspace: &Workspace,
     raw: &'a WorkspaceTemplate,
@@ -120,8 +120,8 @@ pub(crate) fn with_variables<'a>(
     Ok(Cow::Owned(WorkspaceTemplate { spec, ..raw.clone() }))
 }
 
-/// Judges a stored workspace and resolves it for planning. Broken rules come before missing objects: they are what the
-/// workspace's author can mend.
+/// Validates a stored workspace and resolves it for planning.
+/// Violations come before missing objects, because the workspace's author can fix violations.
 pub fn admit(
     workspace: &Workspace,
     references: &References<'_>,

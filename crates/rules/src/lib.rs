@@ -1,4 +1,4 @@
-//! Objects and settings in, decisions out (pure): defaults, validation, names and access, for every caller alike.
+//! Objects and settings -> decisions (pure): defaults, validation, names and access, for all callers.
 
 #![cfg_attr(
     test,

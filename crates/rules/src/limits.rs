@@ -1,4 +1,4 @@
-//! What workspace and template say about limits -> how long something may take (pure).
+//! Limits of workspace and template -> time limits (pure).
 
 use std::time::Duration;
 
@@ -6,8 +6,8 @@ use api::WorkspaceTemplateSpec;
 use api::template::MinutesRange;
 use api::workspace::Limits;
 
-/// The effective limits. A template's longest is also that of workspaces for which nobody names one: a bound that only bound those
-/// who name one would bound nobody.
+/// The effective limits. A template's maximum also applies where neither workspace nor template sets a limit.
+/// Otherwise a workspace could avoid the maximum by setting no limit.
 pub(crate) fn effective(given: Option<&Limits>, template: Option<&WorkspaceTemplateSpec>) -> Limits {
     let minutes = |limits: Option<&Limits>| limits?.start_timeout_minutes;
     let default = || minutes(template?.default_limits.as_ref());
@@ -25,7 +25,7 @@ pub(crate) fn bounds(template: &WorkspaceTemplateSpec) -> MinutesRange {
         .unwrap_or_default()
 }
 
-/// So many minutes.
+/// Converts minutes to a duration.
 pub(crate) fn span(minutes: i32) -> Duration {
     Duration::from_secs(u64::try_from(minutes).unwrap_or(1).max(1) * 60)
 }

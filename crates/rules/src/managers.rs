@@ -1,4 +1,4 @@
-//! Name or nothing, and all managers -> the one that routes a workspace (pure).
+//! Manager name (optional) and all managers -> the manager that routes a workspace (pure).
 
 use api::WorkspaceManager;
 use kube::ResourceExt as _;
@@ -6,7 +6,7 @@ use kube::ResourceExt as _;
 use crate::rejection::NotYet;
 use crate::settings::Settings;
 
-/// The manager that `named` names, else the one default manager.
+/// The manager called `named`, else the one default manager.
 pub fn choose<'a>(
     named: Option<&str>,
     managers: impl IntoIterator<Item = &'a WorkspaceManager>,
@@ -31,7 +31,7 @@ pub fn choose<'a>(
     }
 }
 
-/// Whether workspaces that name no manager get this one.
+/// Whether this manager is used for workspaces that name no manager.
 pub fn is_default(manager: &WorkspaceManager) -> bool {
     manager
         .annotations()
@@ -39,7 +39,7 @@ pub fn is_default(manager: &WorkspaceManager) -> bool {
         .is_some_and(|value| value == "true")
 }
 
-/// Why nobody reaches the workspaces of a manager, if that is so: the gateway, which would have to let people in, serves another one.
+/// Why the workspaces of a manager cannot be reached, if so: they need the gateway, but it serves another manager.
 pub fn not_served(manager: &WorkspaceManager, settings: &Settings) -> Option<String> {
     manager.spec.authentication.gateway.as_ref()?;
     let serves = match &settings.gateway_manager {

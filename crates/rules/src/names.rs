@@ -1,11 +1,11 @@
-//! Identity of a workspace -> names, host, URL and labels of what belongs to it (pure).
+//! Identity of a workspace -> names, host, URL and labels of its objects (pure).
 
 use std::collections::BTreeMap;
 
 use api::manager::{Routing, RoutingMode};
 use sha2::{Digest as _, Sha256};
 
-/// Longest part of a workspace's name that shows in its host, and of a user's in their slug.
+/// Maximum length of the readable part of a host (workspace name) or of a user's slug (user name).
 const MAX_SLUG: usize = 40;
 const BASE32: &[u8; 32] = b"abcdefghijklmnopqrstuvwxyz234567";
 
@@ -14,29 +14,29 @@ pub fn child(name: &str) -> String {
     format!("workspace-{name}")
 }
 
-/// Name of the service account that belongs to one workspace alone. It holds a part of the UID, because cloud identities match
-/// names: a workspace made anew under the name is somebody else.
+/// Name of the service account of a single workspace. It contains a part of the UID, because cloud identities match names.
+/// A workspace that is created again under the same name must get another identity.
 pub fn service_account(name: &str, uid: &str) -> String {
     let uid = &uid[..uid.floor_char_boundary(8)];
     format!("{}-{uid}", child(name))
 }
 
-/// Host of a workspace: one label under `base_domain`. The label holds 80 bits of the object's identity, so a
-/// workspace that is created again under its old name is another web origin.
+/// Host of a workspace: one label under `base_domain`. The label contains 80 bits of the object's identity.
+/// So a workspace that is created again under its old name is another web origin.
 pub fn host(namespace: &str, name: &str, uid: &str, base_domain: &str) -> String {
     let slug = &name[..name.floor_char_boundary(MAX_SLUG)];
-    // Browsers read labels that start like this as encoded Unicode.
+    // Browsers read labels with this prefix as encoded Unicode.
     let prefix = if slug.starts_with("xn--") { "w-" } else { "" };
     format!("{prefix}{slug}-{}.{base_domain}", identity(namespace, name, uid))
 }
 
-/// Path of a workspace on the one host of all, without `/` at its end (routing mode Path). Such a host belongs to the workspaces
-/// alone, so nothing of a workspace's identity beyond its name is in it.
+/// Path of a workspace on the shared host, without trailing `/` (routing mode Path).
+/// Only workspaces use such a host, so the path contains no identity beyond namespace and name.
 pub fn folder(namespace: &str, name: &str) -> String {
     format!("/workspaces/{namespace}/{name}")
 }
 
-/// Host of a workspace, and its path there without `/` at its end: empty where it has a host of its own.
+/// Host and path of a workspace, the path without trailing `/`. The path is empty where the workspace has its own host.
 pub fn place(routing: &Routing, namespace: &str, name: &str, uid: &str) -> (String, String) {
     match routing.mode {
         RoutingMode::Subdomain => (host(namespace, name, uid, &routing.base_domain), String::new()),
@@ -44,7 +44,7 @@ pub fn place(routing: &Routing, namespace: &str, name: &str, uid: &str) -> (Stri
     }
 }
 
-/// URL of a host as browsers see it; port 443 is left out.
+/// URL of a host as browsers see it, without port 443.
 pub fn url(host: &str, port: u16) -> String {
     if port == 443 {
         format!("https://{host}/")
@@ -53,9 +53,10 @@ pub fn url(host: &str, port: u16) -> String {
     }
 }
 
-/// A user's name as a DNS label: a folder, a label's value, the name of an object, or a part of one. What may stand there of the name
-/// is for people to read; 80 bits of the name as it is tell apart whoever Kubernetes does, as well where disks or people do not:
-/// `a-b` and `a.b`, `Alice` and `alice`, one letter as one character and as two.
+/// A user's name as a DNS label: for a folder, a label's value, the name of an object, or a part of one.
+/// The readable part is for humans. 80 bits of the exact name separate all users that Kubernetes separates.
+/// This holds also where disks or humans see no difference: `a-b` and `a.b`, `Alice` and `alice`, composed and decomposed Unicode
+/// letters.
 pub fn owner_slug(user: &str) -> String {
     let mut slug = String::new();
     for c in user.chars() {
@@ -79,12 +80,12 @@ pub fn owner_slug(user: &str) -> String {
     }
 }
 
-/// What tells workspaces apart: nothing of `uid/namespace/name` can hold a slash.
+/// The identity of a workspace. It is unambiguous, because no part of `uid/namespace/name` can contain a slash.
 fn identity(namespace: &str, name: &str, uid: &str) -> String {
     base32(&format!("{uid}/{namespace}/{name}"))
 }
 
-/// The first 80 bits of SHA-256 over `text` as 16 characters of base32.
+/// The first 80 bits of SHA-256 over `text`, as 16 characters of base32.
 fn base32(text: &str) -> String {
     let digest = Sha256::digest(text);
     let bits = digest[..10]
@@ -96,7 +97,7 @@ fn base32(text: &str) -> String {
         .collect()
 }
 
-/// Labels that select what belongs to the workspace `name`; they never change.
+/// Labels that select all objects of the workspace `name`. They never change.
 pub fn selector(name: &str) -> BTreeMap<String, String> {
     [
         (api::names::APP_NAME_LABEL, api::names::WORKSPACE_APP),
@@ -106,7 +107,7 @@ pub fn selector(name: &str) -> BTreeMap<String, String> {
     .into()
 }
 
-/// Labels of a child of the workspace `name` that plays the role `component`, such as `disk`.
+/// Labels of a child of the workspace `name` with the role `component`, such as `disk`.
 pub fn labels(name: &str, component: &str) -> BTreeMap<String, String> {
     let mut labels = selector(name);
     labels.extend(
@@ -120,7 +121,7 @@ pub fn labels(name: &str, component: &str) -> BTreeMap<String, String> {
     labels
 }
 
-/// Annotations of a child that stays without an owner.
+/// Annotations of a child that stays without an owner reference.
 pub fn not_pruned() -> impl Iterator<Item = (String, String)> {
     api::names::NOT_PRUNED
         .into_iter()
@@ -137,7 +138,8 @@ pub(crate) fn is_dns_1035_label(text: &str, max: usize) -> bool {
             .all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-')
 }
 
-/// Whether `text` can be the name of an object (a DNS-1123 subdomain). What cannot is not looked up: it would only change the URL.
+/// Whether `text` can be the name of an object (a DNS-1123 subdomain). Other texts are not looked up: they would change the request's
+/// URL.
 pub fn is_dns_1123_subdomain(text: &str) -> bool {
     text.len() <= 253
         && text.split('.').all(|label| {

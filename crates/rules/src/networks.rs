@@ -1,11 +1,11 @@
-//! Networks that an administrator names -> those that are cut out of the public internet, by family (pure).
+//! Networks from an administrator -> exceptions from the public internet, by IP family (pure).
 
 use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 
-/// The public part of IPv6. Private (`fc00::/7`), link-local and metadata addresses lie outside.
+/// The public part of IPv6. Private (`fc00::/7`), link-local and metadata addresses are outside of it.
 pub const PUBLIC_IPV6: &str = "2000::/3";
 
-/// Networks inside of the public ranges, each within its family's.
+/// Networks inside the public ranges, by IP family.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub struct NotPublic {
     /// Inside `0.0.0.0/0`.
@@ -15,13 +15,13 @@ pub struct NotPublic {
 }
 
 impl NotPublic {
-    /// Those of `networks` that can be cut out. What is no network, or all of a family, is refused by [`fault`].
+    /// The networks that can be excluded. [`fault`] reports invalid networks and those that cover a whole family.
     pub fn of(networks: &[String]) -> Self {
         let mut found = Self::default();
         for network in networks.iter().filter(|network| fault(network).is_none()) {
             match network.parse() {
                 Ok(IpNet::V4(network)) => found.ipv4.push(network),
-                // Elsewhere nothing is public.
+                // IPv6 addresses outside of this range are not public.
                 Ok(IpNet::V6(network)) if public_ipv6().contains(&network) => found.ipv6.push(network),
                 _ => {}
             }
@@ -30,7 +30,7 @@ impl NotPublic {
     }
 }
 
-/// Why this cannot be cut out of the public internet.
+/// Why this network cannot be excluded from the public internet.
 pub fn fault(network: &str) -> Option<&'static str> {
     match network.parse::<IpNet>() {
         Err(_) => Some("is no network: write it as 10.1.0.0/16 or 2001:db8::/48"),

@@ -1,4 +1,4 @@
-//! Execution profile -> what it means for one workspace (pure).
+//! Execution profile -> its values for one workspace (pure).
 
 use api::{Workspace, WorkspaceExecutionProfile, WorkspaceExecutionProfileSpec};
 use kube::ResourceExt as _;
@@ -8,30 +8,31 @@ use crate::names;
 use crate::variables::{Scope, expand_value};
 use crate::violation::Violation;
 
-/// Where the annotations of service accounts lie, as people find them.
+/// Path of the service accounts' annotations, for messages.
 const ANNOTATIONS: &str = "executionProfile.spec.serviceAccount.perWorkspace.annotations";
 
 /// The execution profile of a workspace.
 #[derive(Debug, Clone, PartialEq)]
 pub struct ExecutionProfile {
-    /// Its name.
+    /// Name of the profile.
     pub name: String,
-    /// What it says; in the annotations of service accounts, variables are replaced.
+    /// Spec of the profile, with the variables in the service accounts' annotations replaced.
     pub spec: WorkspaceExecutionProfileSpec,
     /// Name of the pod's service account; `None`: the namespace's `default`.
     pub service_account: Option<String>,
 }
 
 impl ExecutionProfile {
-    /// Whether each workspace has a service account of its own, which is made and removed with it.
+    /// Whether each workspace has its own service account, which is created and deleted with it.
     pub fn has_own_account(&self) -> bool {
         let account = self.spec.service_account.as_ref();
         account.is_some_and(|account| account.per_workspace.is_some())
     }
 }
 
-/// The profile as it is for `workspace`. Its variables are only those that an owner has no say in: neither what a workspace sets in
-/// `spec.variables` nor the name that it gives itself may choose an identity. Who the owner is, says whoever may (docs/rights.md).
+/// The profile for `workspace`. It may use only variables that the workspace's author cannot influence.
+/// Neither `spec.variables` nor the name of the workspace may choose an identity.
+/// Only a permitted user may set the owner (docs/rights.md).
 pub(crate) fn of(
     workspace: &Workspace,
     profile: &WorkspaceExecutionProfile,

@@ -1,8 +1,8 @@
-//! Quantity text -> exact value, ordered and printed as Kubernetes does (pure).
+//! Quantity text -> exact value, with Kubernetes' order and canonical form (pure).
 //!
-//! Kubernetes keeps quantities as fixed-point numbers of nano units, rounding what is finer away from zero and
-//! capping binary ones at 2^63-1. The same is done here with integers only: two quantities that the API server
-//! holds for equal are equal here, and nothing is ever compared through a float.
+//! Kubernetes stores quantities as fixed-point numbers of nano units. It rounds finer values away from zero.
+//! It caps binary quantities at 2^63-1. This code does the same with integers only, and compares nothing as a float.
+//! So two quantities that are equal for the API server are equal here.
 
 use std::cmp::Ordering;
 use std::fmt;
@@ -19,12 +19,12 @@ pub enum QuantityError {
     /// Not `<sign><digits>[.<digits>]<suffix>`.
     #[error("is not a quantity: write digits and an optional suffix, such as 500m, 1.5 or 2Gi")]
     Malformed,
-    /// The number is fine, its suffix is not.
+    /// The number is valid, but its suffix is not.
     #[error(
         "has an unknown suffix: known are n u m k M G T P E, Ki Mi Gi Ti Pi Ei, and an exponent such as e3"
     )]
     Suffix,
-    /// Beyond about 1.7e29: more than any machine has.
+    /// Beyond about 1.7e29, which is more than any machine has.
     #[error("is too large")]
     TooLarge,
 }
@@ -36,8 +36,8 @@ enum Format {
     BinarySi,
 }
 
-/// An exact resource quantity. Equality and order look at the value alone: `0.5` equals `500m`, `1Gi` is more
-/// than `1G`. `Display` is Kubernetes' canonical form of it (`0.5` prints as `500m`, `1024Mi` as `1Gi`).
+/// An exact resource quantity. Equality and order use the value alone: `0.5` equals `500m`, and `1Gi` is more than `1G`.
+/// `Display` writes the canonical form of Kubernetes: `0.5` prints as `500m`, `1024Mi` as `1Gi`.
 #[derive(Debug, Clone, Copy)]
 pub struct Quantity {
     nano: i128,
@@ -45,7 +45,7 @@ pub struct Quantity {
 }
 
 impl Quantity {
-    /// Nothing at all: what an absent resource counts as.
+    /// Zero: an absent resource counts as this.
     pub const ZERO: Self = Self {
         nano: 0,
         format: Format::DecimalSi,
@@ -59,27 +59,27 @@ impl Quantity {
         }
     }
 
-    /// Whether the value is below zero, which no resource may be.
+    /// Whether the value is below zero. No resource may be negative.
     pub fn is_negative(self) -> bool {
         self.nano < 0
     }
 
-    /// Whether the value is nothing.
+    /// Whether the value is zero.
     pub fn is_zero(self) -> bool {
         self.nano == 0
     }
 
-    /// Whether nothing is left after whole units.
+    /// Whether the value is a whole number of units.
     pub fn is_whole(self) -> bool {
         self.nano % NANO == 0
     }
 
-    /// Whether nothing is left after thousandths of a unit.
+    /// Whether the value is a whole number of thousandths.
     pub fn is_whole_in_thousandths(self) -> bool {
         self.nano % (NANO / 1000) == 0
     }
 
-    /// Both together; sums beyond what can be told apart count as the largest amount.
+    /// The sum. A sum beyond the range counts as the largest amount.
     #[must_use]
     pub fn plus(self, other: Self) -> Self {
         Self {
@@ -88,7 +88,7 @@ impl Quantity {
         }
     }
 
-    /// The canonical form as the type that objects carry.
+    /// The canonical form as the type that objects use.
     pub fn to_raw(self) -> RawQuantity {
         RawQuantity(self.to_string())
     }
@@ -201,7 +201,7 @@ fn parse_suffix(suffix: &str) -> Result<Suffix, QuantityError> {
     })
 }
 
-/// The `e3` of `1e3`. Exponents that no value can have are pulled to where the outcome is the same.
+/// Parses the `e3` of `1e3`. Exponents out of range are clamped to ones with the same result.
 fn exponent(suffix: &str) -> Result<i64, QuantityError> {
     let number = suffix.strip_prefix(['e', 'E']).ok_or(QuantityError::Suffix)?;
     let (negative, digits) = match number.as_bytes().first() {
@@ -216,8 +216,7 @@ fn exponent(suffix: &str) -> Result<i64, QuantityError> {
     Ok(if negative { -size } else { size })
 }
 
-/// `digits`, with the decimal point after the first `point` of them, times `unit`, rounded up; `None` when that
-/// is beyond an `i128`.
+/// `digits` with the decimal point after the first `point` of them, times `unit`, rounded up. `None` if that exceeds an `i128`.
 fn magnitude(digits: &[u8], point: i64, unit: i128) -> Option<i128> {
     if digits.iter().all(|d| *d == 0) {
         return Some(0);
@@ -238,7 +237,7 @@ fn magnitude(digits: &[u8], point: i64, unit: i128) -> Option<i128> {
     let mut part = fraction.iter().rev().fold(0_i128, |rest, digit| {
         div_ceil_10(unit * i128::from(*digit) + rest)
     });
-    // Below 10^-40 of any unit only the rounding up to one is left.
+    // A value below 10^-40 of any unit is always rounded up to one.
     for _ in 0..point.min(0).unsigned_abs().min(40) {
         part = div_ceil_10(part);
     }
@@ -255,7 +254,7 @@ impl fmt::Display for Quantity {
             return f.write_str("0");
         }
         let whole = self.nano / NANO;
-        // Kubernetes shows small and broken values of a binary quantity in decimal, so that nothing is rounded.
+        // Kubernetes prints small and fractional values of a binary quantity in decimal, so that nothing is rounded.
         if self.format == Format::BinarySi && self.nano % NANO == 0 && whole.abs() >= 1024 {
             let (number, steps) = shorten(whole, 1024, 6);
             return write!(f, "{number}{}", ["", "Ki", "Mi", "Gi", "Ti", "Pi", "Ei"][steps]);
@@ -276,7 +275,7 @@ impl fmt::Display for Quantity {
     }
 }
 
-/// Divides as long as nothing is left over, at most `limit` times; gives the rest and how often.
+/// Divides while there is no remainder, at most `limit` times. Returns the quotient and the number of divisions.
 fn shorten(mut number: i128, base: i128, limit: usize) -> (i128, usize) {
     let mut steps = 0;
     while steps < limit && number % base == 0 {

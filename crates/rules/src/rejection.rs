@@ -1,45 +1,45 @@
-//! Why a workspace must not run, in words (pure).
+//! Reasons why a workspace must not run -> condition reasons and messages (pure).
 
 use api::condition::reason;
 use api::workspace::DesiredStatus;
 
 use crate::violation::Violations;
 
-/// An object that the workspace refers to is not there yet. No rule is broken: manifests come in any order.
+/// An object that the workspace refers to does not exist yet. This breaks no rule, because manifests come in any order.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum NotYet {
     /// The named template does not exist.
     #[error("WorkspaceTemplate {name:?} (spec.templateRef) does not exist")]
     TemplateNotFound {
-        /// Its name.
+        /// Name of the template.
         name: String,
     },
     /// The named manager does not exist.
     #[error("WorkspaceManager {name:?} does not exist")]
     ManagerNotFound {
-        /// Its name.
+        /// Name of the manager.
         name: String,
     },
     /// The named execution profile does not exist.
     #[error("WorkspaceExecutionProfile {name:?} does not exist in this namespace")]
     ExecutionProfileNotFound {
-        /// Its name.
+        /// Name of the profile.
         name: String,
     },
-    /// No manager is named and none is the default.
+    /// No manager is named and there is no default manager.
     #[error(
         "no WorkspaceManager is the default: annotate one with {}=true, or name one in spec.managerRef",
         api::names::IS_DEFAULT
     )]
     NoDefaultManager,
-    /// No manager is named and several are the default.
+    /// No manager is named and there are several default managers.
     #[error(
         "several WorkspaceManagers are the default ({}): leave the annotation {} on one, or name one in spec.managerRef",
         names.join(", "),
         api::names::IS_DEFAULT
     )]
     ManagerAmbiguous {
-        /// Their names, sorted.
+        /// Names of the default managers, sorted.
         names: Vec<String>,
     },
 }
@@ -55,10 +55,10 @@ impl NotYet {
         }
     }
 
-    /// In words, with what follows for a workspace that is wanted so.
+    /// The message, with the consequence for the desired status.
     pub fn told(&self, wanted: DesiredStatus) -> String {
         let then = match (self, wanted) {
-            // These say what to do.
+            // These messages already say what to do.
             (Self::NoDefaultManager | Self::ManagerAmbiguous { .. }, _) => "",
             (_, DesiredStatus::Running) => ": the workspace starts as soon as it does",
             (_, DesiredStatus::Stopped) => ": the workspace is stopped, and cannot start until it does",
@@ -70,10 +70,10 @@ impl NotYet {
 /// Why a workspace must not run.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Rejection {
-    /// Rules are broken; the person who wrote the workspace has to change it.
+    /// Rules are broken. The author of the workspace must change it.
     #[error(transparent)]
     Violations(Violations),
-    /// Something else has to appear first.
+    /// Another object must be created first.
     #[error(transparent)]
     NotYet(NotYet),
 }
@@ -87,7 +87,7 @@ impl Rejection {
         }
     }
 
-    /// In words, with what follows for a workspace that is wanted so.
+    /// The message, with the consequence for the desired status.
     pub fn told(&self, wanted: DesiredStatus) -> String {
         match self {
             Self::Violations(violations) => violations.to_string(),

@@ -1,4 +1,4 @@
-//! Requests and limits as given, defaults and bounds -> every request and limit the container gets (pure).
+//! Given requests and limits, defaults and bounds -> all requests and limits of the container (pure).
 
 use std::collections::BTreeSet;
 
@@ -8,24 +8,24 @@ use k8s_openapi::apimachinery::pkg::api::resource::Quantity as RawQuantity;
 
 use crate::quantity::Quantity;
 
-/// The resource that a bound on `gpu` means when a workspace asks for none of its kind.
+/// The resource of a bound on `gpu` when a workspace requests none of these resources.
 pub(crate) const GPU: &str = "nvidia.com/gpu";
 const MIG_PREFIX: &str = "nvidia.com/mig-";
-/// The same GPUs where the device plugin shares them by time and renames them.
+/// The same GPUs under the name that the device plugin uses for time-sharing.
 const SHARED_GPU: &str = "nvidia.com/gpu.shared";
 
-/// Whether a bound on `gpu` means the resource `name`.
+/// Whether a bound on `gpu` applies to the resource `name`.
 pub(crate) fn is_gpu(name: &str) -> bool {
     name == GPU || name == SHARED_GPU || name.starts_with(MIG_PREFIX)
 }
 
-/// Whether request and limit of `name` may differ. They may not for what a node cannot lend twice: devices and
-/// huge pages.
+/// Whether request and limit of `name` may differ. They must be equal for resources that cannot be overcommitted: devices and huge
+/// pages.
 pub(crate) fn may_overcommit(name: &str) -> bool {
     !name.contains('/') && !name.starts_with("hugepages-")
 }
 
-/// Every bound on `name`: the one of its own field, and the one by its name. Both hold.
+/// All bounds on `name`: those of its own field, and those by its name. All of them apply.
 pub(crate) fn bounds_of<'a>(bounds: Option<&'a ResourceBounds>, name: &str) -> Vec<&'a Bounds> {
     let Some(bounds) = bounds else {
         return Vec::new();
@@ -39,8 +39,8 @@ pub(crate) fn bounds_of<'a>(bounds: Option<&'a ResourceBounds>, name: &str) -> V
     field.into_iter().chain(bounds.resources.get(name)).collect()
 }
 
-/// Fills every request and limit that `given` leaves out, name by name: from the template's defaults, else from
-/// the installation's. What is given is never changed; what is no quantity is left to validation.
+/// Fills in missing requests and limits, name by name: from the template's defaults, else from the installation's.
+/// It never changes given values. Validation reports invalid quantities.
 pub(crate) fn fill(
     given: Option<&ResourceRequirements>,
     template: Option<&ResourceRequirements>,
@@ -59,7 +59,7 @@ pub(crate) fn fill(
         .collect();
     let mut filled = ResourceRequirements::default();
     for name in names {
-        // The template is to the installation what the workspace is to the template.
+        // The template overrides the installation as the workspace overrides the template.
         let default = Pair::of(template, name).or(&Pair::of(built_in, name), name);
         let pair = Pair::of(given, name)
             .or(&default, name)
@@ -88,7 +88,7 @@ impl Pair {
         }
     }
 
-    /// What is missing here, from `default`.
+    /// Fills in missing values from `default`.
     fn or(self, default: &Self, name: &str) -> Self {
         if !may_overcommit(name) {
             let Self { request, limit } = self;
@@ -108,14 +108,14 @@ impl Pair {
             (Some(request), Some(limit)) => Some(by_order(request, limit).1),
             (_, limit) => limit.clone(),
         });
-        // As Kubernetes does it: a limit without any request is requested too.
+        // Like in Kubernetes, a limit without a request is also the request.
         Self {
             request: request.or_else(|| limit.clone()),
             limit,
         }
     }
 
-    /// A limit that was filled in ends at the bound; so does one that is missing altogether, which would be none.
+    /// Cuts a filled-in limit at its bound. A missing limit becomes the bound, because a missing one means no limit.
     fn within(mut self, given: &Self, bounds: Option<&ResourceBounds>, name: &str) -> Self {
         let max = bounds_of(bounds, name)
             .into_iter()
@@ -135,7 +135,7 @@ impl Pair {
     }
 }
 
-/// Lesser and greater of two; the first counts as both when one is no quantity.
+/// The smaller and the larger quantity. If one is invalid, the first counts as both.
 fn by_order(left: &RawQuantity, right: &RawQuantity) -> (RawQuantity, RawQuantity) {
     match (Quantity::try_from(left), Quantity::try_from(right)) {
         (Ok(l), Ok(r)) if l <= r => (left.clone(), right.clone()),
@@ -181,7 +181,7 @@ mod tests {
         }
     }
 
-    /// Request and limit of `name` after filling.
+    /// Request and limit of `name` after filling in.
     fn pair(filled: &ResourceRequirements, name: &str) -> (Option<String>, Option<String>) {
         let text = |value: Option<&RawQuantity>| value.map(|value| value.0.clone());
         (text(filled.requests.get(name)), text(filled.limits.get(name)))

@@ -1,7 +1,7 @@
-//! A manager's manifests and a workspace -> the objects that route to it, or why there are none (pure).
+//! A manager's manifests and a workspace -> route objects, or why there are none (pure).
 //!
-//! `kinds` says what may be a route at all, [`check`] what is wrong with a manager whoever uses it, and `render` makes one
-//! workspace's objects.
+//! `kinds` says which kinds may be routes. [`check`] reports violations in a manager, independent of workspaces.
+//! `render` builds the objects of one workspace.
 
 mod check;
 mod kinds;
@@ -24,26 +24,26 @@ const URL_TEMPLATE: &str = "spec.routing.custom.urlTemplate";
 /// How requests reach a workspace.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Routes {
-    /// By a proxy that asks the gateway: there are no objects.
+    /// Through a proxy that asks the gateway: there are no objects.
     Fed,
-    /// By these objects, at least one.
+    /// Through these objects, at least one.
     Objects(Vec<Route>),
-    /// Nobody can tell, because the manager breaks these rules. What was made before stays as it is.
+    /// Unknown, because the manager has these violations. Existing routes stay as they are.
     Unknown(Violations),
 }
 
-/// One object of a route, as the manager wants it. Namespace, owner and labels are not in it.
+/// One route object as the manager describes it, without namespace, owner and labels of the operator.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Route {
-    /// Its kind: one that the settings allow.
+    /// Its kind, which the settings allow.
     pub kind: RouteKind,
-    /// Its name: a DNS subdomain.
+    /// Its name, a DNS subdomain.
     pub name: String,
     /// Labels that the manager adds.
     pub labels: Map<String, Value>,
     /// Annotations that the manager adds.
     pub annotations: Map<String, Value>,
-    /// Everything but `apiVersion`, `kind`, `metadata` and `status`.
+    /// All fields but `apiVersion`, `kind`, `metadata` and `status`.
     pub body: Map<String, Value>,
 }
 

@@ -1,8 +1,9 @@
-//! Object and the schema of its kind -> what the API server would refuse by that schema, in words (pure).
+//! Object and schema of its kind -> readable violations of that schema (pure).
 //!
-//! The API server says of a text no more than "should match '^[a-z…'", of a value of a wrong type only the type, and says so before any
-//! other rule is judged. The rules stay in the schema, which holds where no webhook runs and costs least there; the webhook that comes
-//! before the schema tells them in words, beside the other rules.
+//! The API server reports a wrong text only as "should match '^[a-z…'", and a wrong type only by the type.
+//! It does so before any other rule is checked.
+//! The rules stay in the schema: they hold without a webhook, and cost least there.
+//! The webhook runs before the schema check, and reports these violations readably, together with all others.
 
 mod fault;
 mod node;
@@ -21,12 +22,12 @@ use fault::{Fault, Found, Wrong};
 use node::{Node, Shape};
 use path::Path;
 
-/// Most that is told at once: nobody has bounded the object yet.
+/// Maximum number of violations in one answer. The object's size is not limited at this point.
 const MOST: usize = 50;
-/// Most characters of a text, or of a name in a map, that are shown.
+/// Maximum length of a text, or of a map's key, in messages (characters).
 const SHOWN: usize = 100;
 
-/// What one kind's schema says of its spec.
+/// The schema of the spec of one kind.
 #[derive(Debug, Default)]
 pub struct Schema(Node);
 
@@ -34,13 +35,13 @@ pub struct Schema(Node);
 #[derive(Debug)]
 pub struct Faults(Vec<Fault>);
 
-/// What stands where nothing is written.
+/// Placeholder for a value that is absent.
 static NOTHING: Value = Value::Null;
 
 type Take<'t, 'a> = dyn FnMut(Found<'a, '_>) -> ControlFlow<()> + 't;
 
 impl Schema {
-    /// That of a kind's newest version.
+    /// The schema of the kind's newest version.
     pub fn of(definition: &CustomResourceDefinition) -> Self {
         let schema = definition
             .spec
@@ -53,8 +54,9 @@ impl Schema {
         Self(spec.map(Node::of).unwrap_or_default())
     }
 
-    /// What is wrong with `spec`, the first of it if there is much. Not what stands in the same field, at whatever place in its list
-    /// or map, of what is `stored`: what was stored before a rule came stays, as there.
+    /// Violations in `spec`, limited in number. Values that `stored` already has in the same field do not count, whatever their list
+    /// index or key.
+    /// Like in the API server, values that were stored before a rule existed remain valid.
     pub fn faults(&self, spec: &Value, stored: Option<&Value>) -> Faults {
         let mut known: Option<HashSet<(*const Node, &Value)>> = None;
         let mut faults = Vec::new();
@@ -72,7 +74,7 @@ impl Schema {
         Faults(faults)
     }
 
-    /// Every value that is refused, and the field where it stands.
+    /// All refused values, each with its schema node.
     fn all<'a>(&self, spec: Option<&'a Value>) -> HashSet<(*const Node, &'a Value)> {
         let mut all = HashSet::new();
         if let Some(spec) = spec {
@@ -95,17 +97,17 @@ impl Schema {
 }
 
 impl Faults {
-    /// Whether there are none.
+    /// Whether there are no violations.
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
 
-    /// A sentence about each.
+    /// A message about each violation.
     pub fn violations(&self) -> impl Iterator<Item = &Violation> {
         self.0.iter().map(|fault| &fault.violation)
     }
 
-    /// Whether `violation` is about a value that is told of already, or about something in it.
+    /// Whether `violation` is about an already reported value, or about a part of it.
     pub fn tell_of(&self, violation: &Violation) -> bool {
         self.violations().any(|told| {
             let rest = violation.field.strip_prefix(&told.field);
@@ -113,12 +115,12 @@ impl Faults {
         })
     }
 
-    /// Whether there are no more than these: the search ends with the first many.
+    /// Whether the list is complete. The search stops at the maximum.
     pub fn are_all(&self) -> bool {
         self.0.len() < MOST
     }
 
-    /// Writes values that can be read in place of those that cannot, so that the other rules can judge the rest of `spec`.
+    /// Replaces unreadable values in `spec` by readable ones, so that other rules can check the rest.
     pub fn mend(&self, spec: &mut Value) {
         for fault in &self.0 {
             fault.mend(spec);
@@ -126,11 +128,11 @@ impl Faults {
     }
 }
 
-/// Where a value stands.
+/// Place of a value.
 #[derive(Clone, Copy)]
 struct Place<'p> {
     at: Path<'p>,
-    /// Whether the field may not be left out.
+    /// Whether the field is required.
     is_needed: bool,
 }
 
@@ -145,7 +147,7 @@ impl<'p> Place<'p> {
         }
     }
 
-    /// Hands over each value that is refused, until told to stop.
+    /// Passes each refused value to `take`, until `take` stops the search.
     fn look<'a>(self, node: &Node, value: &'a Value, take: &mut Take<'_, 'a>) -> ControlFlow<()> {
         if value.is_null() && (node.is_nullable || node.shape == Shape::Any) {
             return ControlFlow::Continue(());
@@ -236,7 +238,7 @@ impl<'p> Place<'p> {
     ) -> ControlFlow<()> {
         for (name, value) in fields {
             if let Some(field) = node.fields.get(name) {
-                // The API server leaves out what is null and may not be.
+                // The API server drops a null value of a field that is not nullable.
                 if !value.is_null() {
                     let is_needed = node.required.contains(name);
                     let at = Path::Field(&self.at, name);
@@ -244,7 +246,7 @@ impl<'p> Place<'p> {
                 }
             } else if let Some(each) = node.each.as_deref().filter(|_| !value.is_null()) {
                 let at = Path::Key(&self.at, name);
-                // A map of texts is not to look as if nobody had written one.
+                // A refused text in a map is replaced, not removed. Otherwise the map could look as if it was not set.
                 let is_needed = each.shape == Shape::Text;
                 Place { at, is_needed }.look(each, value, take)?;
             }
@@ -266,12 +268,12 @@ impl<'p> Place<'p> {
     }
 }
 
-/// What is wrong with a text.
+/// Violations of a text.
 fn of_text(node: &Node, text: &str) -> impl Iterator<Item = Wrong> {
     let is_choice = node.choices.is_empty() || node.choices.iter().any(|choice| choice == text);
     let is_time = !node.is_time || checks::time("", text).is_none();
     let matches = node.pattern.is_none_or(|told| told.pattern.is_match(text));
-    // An empty text is told of once.
+    // An empty text is reported once.
     let is_sized = fits(text.chars().count(), node.size) || (text.is_empty() && !matches);
     [
         (!is_choice).then_some(Wrong::Choice),
@@ -288,7 +290,7 @@ fn fits(count: usize, (least, most): (u64, Option<u64>)) -> bool {
     count >= least && most.is_none_or(|most| count <= most)
 }
 
-/// Whether it is a number that is too large to have a fraction.
+/// Whether the number is too large to have a fraction.
 fn is_huge(number: f64) -> bool {
     number.abs() >= 9e18
 }

@@ -1,4 +1,4 @@
-//! Settings file -> the operator's defaults, checked (pure: the text comes from the caller).
+//! Settings file (text from the caller) -> validated defaults of the operator (pure).
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -12,16 +12,16 @@ use crate::checks::{self, resources};
 use crate::routes::{self, RouteKind};
 use crate::violation::{Violation, Violations};
 
-/// In seconds.
+/// A day in seconds.
 const DAY: u32 = 86400;
 
-/// What the administrator of the installation decides for every workspace. Read by operator and webhook.
+/// The administrator's decisions for all workspaces of an installation. Operator and webhook read them.
 #[derive(Debug, Clone, PartialEq, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Settings {
-    /// Image, or alias, of workspaces where neither they nor a template name one.
+    /// Image or alias of workspaces where neither workspace nor template names one.
     pub default_image: String,
-    /// Short names that workspaces and templates may use for an image. An alias never leads to another alias.
+    /// Short names for images, for workspaces and templates. An alias never refers to another alias.
     #[serde(default)]
     pub image_aliases: BTreeMap<String, String>,
     /// When nodes pull the images of workspaces. Default: `IfNotPresent`.
@@ -30,42 +30,44 @@ pub struct Settings {
     /// Requests and limits that are filled in, name by name. Default: requests 100m and 128Mi, limits 1 and 1Gi.
     #[serde(default = "built_in_resources", deserialize_with = "strict_resources")]
     pub default_resources: ResourceRequirements,
-    /// The disk of workspaces that ask for one without saying more. Default: 10Gi at `/home/jovyan`.
+    /// Defaults for a workspace's disk. Default: 10Gi at `/home/jovyan`.
     #[serde(default)]
     pub default_storage: DefaultStorage,
-    /// Size limit of homes that are no disk. Default: 5Gi.
+    /// Size limit of homes without a disk. Default: 5Gi.
     #[serde(default = "built_in_ephemeral_size")]
     pub ephemeral_home_size_limit: RawQuantity,
-    /// Seconds for which a pod that no node can take counts as starting, so that autoscalers may add one; then the
-    /// workspace has failed. 0 to 86400, default: 300.
+    /// Seconds for which an unschedulable pod counts as starting, so that an autoscaler can add a node.
+    /// After that the workspace has failed. 0 to 86400, default: 300.
     #[serde(default = "built_in_unschedulable_grace")]
     pub unschedulable_grace_seconds: u32,
-    /// Kinds that managers may use as routes (`routing.custom`). The operator needs rights on them. Default: Ingress, Traefik's
-    /// IngressRoute and Middleware, and the Gateway API's HTTPRoute. Kinds that run something, give rights or hold secrets are
-    /// refused.
+    /// Kinds that managers may use as routes (`routing.custom`). The operator needs permissions for them.
+    /// Default: Ingress, Traefik's `IngressRoute` and Middleware, and the Gateway API's `HTTPRoute`.
+    /// Kinds that run code, grant permissions or hold secrets are refused.
     #[serde(default = "routes::built_in")]
     pub route_kinds: Vec<RouteKind>,
-    /// URL at which the gateway decides about a request, `{authentication.address}` for managers with `routing.custom` and
-    /// `authentication.gateway`. Default: none; such managers are not ready then.
+    /// URL at which the gateway authorizes a request: `{authentication.address}` for managers with `routing.custom` and
+    /// `authentication.gateway`.
+    /// Default: none; such managers are then not ready.
     #[serde(default)]
     pub gateway_address: Option<String>,
-    /// Name of the WorkspaceManager that the gateway serves: it serves one. Default: none is named, and it serves the default manager.
-    /// Other managers with `authentication.gateway` are not ready.
+    /// Name of the `WorkspaceManager` that the gateway serves. It serves exactly one.
+    /// Default: none; the gateway then serves the default manager. Other managers with `authentication.gateway` are not ready.
     #[serde(default)]
     pub gateway_manager: Option<String>,
-    /// Whether a webhook judges every Workspace before it is stored, so that what is recorded as its owner is true and its
-    /// references were vouched for. Default: false; the chart, which installs the webhook, sets it.
+    /// Whether a webhook validates every Workspace before it is stored.
+    /// Then the recorded owner is true, and the webhook has attested the references.
+    /// Default: false; the chart, which installs the webhook, sets it.
     #[serde(default)]
     pub admission: bool,
-    /// Whether workspaces may name Secrets where no webhook asks whether their authors may read them. Whoever may write a
-    /// Workspace can then read every Secret of its namespace. Default: false.
+    /// Whether workspaces may name Secrets where no webhook checks that their authors may read them.
+    /// Every user who may write a Workspace can then read all Secrets of its namespace. Default: false.
     #[serde(default)]
     pub allow_unvouched_references: bool,
-    /// PriorityClass of the product's own pods, which no execution profile may name. Default: none.
+    /// `PriorityClass` of the product's own pods. No execution profile may name it. Default: none.
     #[serde(default)]
     pub own_priority_class: Option<String>,
-    /// Whether every workspace has to name a template. One that names none is bounded by none, and needs no right to use one.
-    /// Default: false.
+    /// Whether every workspace must name a template.
+    /// A workspace without a template has no bounds and needs no `use` permission. Default: false.
     #[serde(default)]
     pub require_template: bool,
 }
@@ -73,10 +75,10 @@ pub struct Settings {
 /// When nodes pull an image.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
 pub enum ImagePullPolicy {
-    /// Only an image that the node lacks.
+    /// Only if the node lacks the image.
     #[default]
     IfNotPresent,
-    /// Never: every node carries the images.
+    /// Never: every node already has the images.
     Never,
     /// At each start.
     Always,
@@ -92,7 +94,7 @@ impl fmt::Display for ImagePullPolicy {
     }
 }
 
-/// Size and place of a disk.
+/// Size and mount path of a disk.
 #[derive(Debug, Clone, PartialEq, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields, default)]
 pub struct DefaultStorage {
@@ -111,7 +113,7 @@ impl Default for DefaultStorage {
     }
 }
 
-/// The contract's type skips unknown keys, as the API server prunes them; nothing prunes a file.
+/// Refuses unknown keys. The API type ignores them, because the API server prunes them. A file is not pruned.
 fn strict_resources<'de, D: Deserializer<'de>>(deserializer: D) -> Result<ResourceRequirements, D::Error> {
     #[derive(Deserialize)]
     #[serde(deny_unknown_fields)]
@@ -148,16 +150,16 @@ fn built_in_unschedulable_grace() -> u32 {
 /// Why a settings file is refused.
 #[derive(Debug, thiserror::Error)]
 pub enum SettingsError {
-    /// No YAML of the expected shape; names the key and the place.
+    /// The text is not YAML of the expected structure. The message names key and position.
     #[error("{0}")]
     Shape(#[from] serde_saphyr::Error),
-    /// Values that break a rule, all of them.
+    /// Values that break rules, all of them.
     #[error("{0}")]
     Values(Violations),
 }
 
 impl Settings {
-    /// Parses and checks the text of a settings file.
+    /// Parses and validates the text of a settings file.
     pub fn parse(yaml: &str) -> Result<Self, SettingsError> {
         let settings: Self = serde_saphyr::from_str(yaml)?;
         match Violations::of(settings.violations()) {
@@ -166,12 +168,12 @@ impl Settings {
         }
     }
 
-    /// The image that `name` stands for if it is an alias, else `name` itself.
+    /// The image of the alias `name`, or `name` itself if it is no alias.
     pub fn resolve_image<'a>(&'a self, name: &'a str) -> &'a str {
         self.image_aliases.get(name).map_or(name, String::as_str)
     }
 
-    /// For how long a pod that no node can take counts as starting.
+    /// How long an unschedulable pod counts as starting.
     pub fn unschedulable_grace(&self) -> Duration {
         Duration::from_secs(self.unschedulable_grace_seconds.into())
     }

@@ -1,4 +1,6 @@
-//! Share, workspace, manager, time -> whether the share counts, and why not (pure). Who may write a share is judged at admission.
+//! Share, workspace, manager and time -> whether the share is active, and why not (pure).
+//!
+//! The webhook checks at admission which users may write a share.
 
 use api::condition::reason;
 use api::names::SHARED_FOR;
@@ -7,41 +9,41 @@ use api::{Workspace, WorkspaceManager, WorkspaceShare, names};
 use k8s_openapi::jiff::{SignedDuration, Timestamp};
 use kube::ResourceExt as _;
 
-/// Why the subjects of a share may not connect by it.
+/// Why a share gives no access.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Inactive {
-    /// Its end has come.
+    /// The share has ended.
     #[error("The share ended at {0}; the object is removed an hour later.")]
     Expired(Timestamp),
-    /// There is no such workspace.
+    /// The workspace does not exist.
     #[error("Workspace {0:?} does not exist (yet): the share counts once its creator makes it.")]
     WorkspaceNotFound(String),
-    /// The workspace is on its way out, or is another one of the same name.
+    /// The workspace is being deleted, or is another one with the same name.
     #[error("The workspace {0:?} for which the share was made is gone or going.")]
     WorkspaceGone(String),
-    /// Neither was it made by the owner nor for them.
+    /// The share was made neither by the owner nor on the owner's behalf.
     #[error(
         "The share was not made by or for the present owner of workspace {0:?}: have the owner create another one."
     )]
     OwnerChanged(String),
-    /// Nobody knows the bounds on it.
+    /// The manager is unknown, and so are its bounds.
     #[error("The WorkspaceManager of workspace {0:?} is not known, and it says what may be shared.")]
     ManagerNotFound(String),
-    /// The manager lets nobody share.
+    /// The manager disables sharing.
     #[error("WorkspaceManager {0:?} lets nobody share (authorization.sharing.enabled).")]
     SharingDisabled(String),
-    /// All workspaces of the manager are of one web origin, and nobody accepted what that means.
+    /// All workspaces of the manager have one web origin, and no administrator accepted the consequences.
     #[error(
         "WorkspaceManager {0:?} has one web origin for all workspaces (routing.mode: Path), where code in a shared one could act as \
          its guests in theirs: nobody is let in by a share unless routing.pathModeSharing is AcceptRisk."
     )]
     OneOrigin(String),
-    /// The manager bounds shares, and this one is beyond.
+    /// The share exceeds the manager's bounds.
     #[error("WorkspaceManager {manager:?}: {what}.")]
     OutOfBounds {
         /// Name of the manager.
         manager: String,
-        /// What is beyond its bounds.
+        /// Which bound the share exceeds.
         what: String,
     },
 }
@@ -60,8 +62,7 @@ impl Inactive {
     }
 }
 
-/// Whether the subjects of a share may connect at `now`. `workspace` is the one of the share's name, `manager` the one that routes
-/// to it.
+/// Checks whether the share gives access at `now`. `workspace` has the name that the share refers to, and `manager` routes to it.
 pub fn live(
     share: &WorkspaceShare,
     workspace: Option<&Workspace>,
@@ -89,14 +90,14 @@ pub fn live(
     within_bounds(share, manager)
 }
 
-/// UID of the workspace that a share is bound to: given, filled in at admission, or recorded when the workspace appeared.
+/// UID of the workspace that a share is bound to: given, set at admission, or recorded when the workspace appeared.
 pub fn bound(share: &WorkspaceShare) -> Option<&str> {
     let recorded = || share.status.as_ref()?.workspace_uid.as_deref();
     share.spec.workspace_uid.as_deref().or_else(recorded)
 }
 
-/// UID of the workspace that a share is bound to, or to be bound to from now on: an early share belongs to the first workspace of the
-/// name that the share's creator owns.
+/// UID of the workspace that a share is bound to, or that it should be bound to now.
+/// A share that is older than its workspace belongs to the first workspace of that name whose owner created the share.
 pub fn binding<'a>(share: &'a WorkspaceShare, workspace: Option<&'a Workspace>) -> Option<&'a str> {
     let first = || {
         let workspace = workspace.filter(|workspace| is_for_owner(share, workspace))?;
@@ -110,14 +111,14 @@ pub fn end(share: &WorkspaceShare) -> Option<Timestamp> {
     share.spec.expires_at.as_ref().map(|time| time.0)
 }
 
-/// Whether the owner of the workspace made the share, or owned the workspace already when somebody with the verb `share` made it. A
-/// hand-over so ends every share that was made before it.
+/// Whether the workspace's owner made the share, or already owned the workspace when a user with the verb `share` made it.
+/// So a change of the owner ends every earlier share.
 fn is_for_owner(share: &WorkspaceShare, workspace: &Workspace) -> bool {
     let sponsor = sponsor(share);
     sponsor.is_some() && sponsor == names::owner(&workspace.metadata)
 }
 
-/// Whose workspace the share is about: it counts while the workspace is theirs.
+/// The owner on whose behalf the share was made. The share is active while this user owns the workspace.
 pub fn sponsor(share: &WorkspaceShare) -> Option<&str> {
     let vouched = share.annotations().get(SHARED_FOR).map(String::as_str);
     vouched
@@ -125,24 +126,24 @@ pub fn sponsor(share: &WorkspaceShare) -> Option<&str> {
         .or_else(|| names::owner(&share.metadata))
 }
 
-/// Whether a share is within what the manager allows.
+/// Checks a share against the manager's bounds.
 pub fn within_bounds(share: &WorkspaceShare, manager: &WorkspaceManager) -> Result<(), Inactive> {
     Extent::of(share).within(manager)
 }
 
-/// How far a share goes: what managers bound of it.
+/// The properties of a share that managers bound.
 #[derive(Debug, Clone, Copy)]
 pub struct Extent<'a> {
-    /// With whom.
+    /// Subjects of the share.
     pub subjects: &'a [Subject],
-    /// When it was made.
+    /// Creation time.
     pub begin: Option<Timestamp>,
-    /// When it ends; `None`: never.
+    /// End; `None`: never.
     pub end: Option<Timestamp>,
 }
 
 impl<'a> Extent<'a> {
-    /// That of a share.
+    /// The properties of a share.
     pub fn of(share: &'a WorkspaceShare) -> Self {
         Self {
             subjects: &share.spec.subjects,
@@ -151,7 +152,7 @@ impl<'a> Extent<'a> {
         }
     }
 
-    /// Whether it is within what the manager allows.
+    /// Checks them against the manager's bounds.
     pub fn within(self, manager: &WorkspaceManager) -> Result<(), Inactive> {
         let authorization = manager.spec.authorization.clone().unwrap_or_default();
         let sharing = authorization.sharing.unwrap_or_default();

@@ -1,4 +1,4 @@
-//! Judged workspace and its manager -> a workspace that can be planned without failing (pure).
+//! Validated workspace and its manager -> workspace that can be planned without errors (pure).
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -24,8 +24,8 @@ use crate::settings::{ImagePullPolicy, Settings};
 use crate::violation::Violation;
 use crate::{checks, limits, managers, names};
 
-/// A workspace that breaks no rule, with everything resolved. Only [`admit`](crate::admit) makes one, so whoever holds one can
-/// plan its children without a way to fail.
+/// A workspace that breaks no rule, with all values resolved. Only [`admit`](crate::admit) creates one.
+/// So planning its children cannot fail.
 #[derive(Debug, Clone, PartialEq)]
 #[non_exhaustive]
 pub struct ValidWorkspace {
@@ -35,73 +35,73 @@ pub struct ValidWorkspace {
     pub name: String,
     /// UID.
     pub uid: String,
-    /// What workspace and template say themselves, before settings fill in the rest.
+    /// Values that workspace and template set, before settings fill in the rest.
     pub given: Given,
-    /// The time that the annotation `restarted-at` holds, if there is one.
+    /// The time in the annotation `restarted-at`, if there is one.
     pub restarted_at: Option<String>,
-    /// Kubernetes user name of the owner, as recorded; `None` where nothing recorded it.
+    /// Kubernetes user name of the recorded owner; `None` if no owner is recorded.
     pub owner: Option<String>,
     /// Kubernetes user name of the last user who changed it, as recorded.
     pub last_updated_by: Option<String>,
-    /// Whether somebody else named the owner, and so chose what runs in their name.
+    /// Whether another user set the owner, and so chose what runs in the owner's name.
     pub owner_is_assigned: bool,
-    /// Image, aliases resolved.
+    /// Image, with aliases resolved.
     pub image: String,
-    /// When nodes pull it.
+    /// When nodes pull the image.
     pub image_pull_policy: ImagePullPolicy,
-    /// Every request and limit, in Kubernetes' canonical form.
+    /// All requests and limits, in the canonical form of Kubernetes.
     pub resources: ResourceRequirements,
-    /// The home directory, sizes in canonical form.
+    /// The home directory, with sizes in canonical form.
     pub home: Home,
     /// Size of `/dev/shm`, in canonical form; `None` leaves it to the container runtime.
     pub shm_size: Option<RawQuantity>,
-    /// Further disks.
+    /// Additional disks.
     pub volumes: Vec<SecondaryVolume>,
     /// Port on which the application listens.
     pub port: u16,
     /// Command and arguments; empty where the image decides.
     pub container: ContainerConfig,
-    /// Environment variables of the container: the template's, over them the workspace's, over them the profile's.
+    /// Environment variables of the container. The profile overrides the workspace, which overrides the template.
     pub env: Vec<core::EnvVar>,
-    /// Everything else about the pod.
+    /// All other fields of the pod.
     pub pod: PodShape,
-    /// The Pod Security level that the pod fits.
+    /// The Pod Security level that the pod meets.
     pub pod_security: PodSecurity,
     /// Labels of the pod.
     pub base_labels: Vec<Label>,
-    /// Annotations of the pod, as template and workspace say.
+    /// Annotations of the pod, from template and workspace.
     pub annotations: BTreeMap<String, String>,
-    /// What kind of application it is.
+    /// Type of the application.
     pub app_type: Option<String>,
-    /// The pod's identity; `None`: it has none.
+    /// The execution profile; `None`: the pod has none.
     pub profile: Option<ExecutionProfile>,
     /// When it is stopped for idleness; `None`: never.
     pub idle: Option<Idle>,
-    /// How long something may take.
+    /// Time limits.
     pub limits: Limits,
-    /// Who may change it.
+    /// Which users may change it.
     pub ownership: OwnershipType,
-    /// Who may connect.
+    /// Which users may connect.
     pub access: AccessType,
-    /// Name of the WorkspaceManager that routes to the workspace.
+    /// Name of the `WorkspaceManager` that routes to the workspace.
     pub manager: String,
-    /// The wall around the pod, as the manager wants it.
+    /// Settings of the pod's network policy, from the manager.
     pub network_policy: NetworkPolicySettings,
-    /// Whether the gateway decides about each request, and vouches for it to the application.
+    /// Whether the gateway authorizes each request and signs an assertion for the application.
     pub has_assertions: bool,
-    /// Why nobody reaches the workspace, if no gateway serves its manager.
+    /// Why the workspace cannot be reached, if no gateway serves its manager.
     pub not_served: Option<String>,
-    /// UID of the WorkspaceTemplate that was applied, if one is named.
+    /// UID of the applied `WorkspaceTemplate`, if one is named.
     pub template_uid: Option<String>,
-    /// Path under which the application is asked for, without `/` at its end; `None` on a host of its own.
+    /// Path prefix of the application, without trailing `/`; `None` if the workspace has its own host.
     pub base_path: Option<String>,
     /// URL of the workspace as browsers see it.
     pub url: String,
-    /// How requests get there.
+    /// How requests reach the workspace.
     pub routes: Routes,
 }
 
-/// Resolves a workspace that breaks no rule. Fails only for an object that the API server never stored.
+/// Resolves a workspace that breaks no rule. It fails only for an object that the API server never stored.
 pub(crate) fn resolve(
     workspace: &Workspace,
     effective: Effective,
@@ -229,22 +229,22 @@ impl ValidWorkspace {
         names::selector(&self.name)
     }
 
-    /// Labels of the child that plays the role `component`.
+    /// Labels of the child with the role `component`.
     pub fn labels(&self, component: &str) -> BTreeMap<String, String> {
         names::labels(&self.name, component)
     }
 
-    /// Requests and limits as a container takes them.
+    /// Requests and limits in the type of a container.
     pub fn container_resources(&self) -> core::ResourceRequirements {
         self.resources.clone().into()
     }
 
-    /// How long a start may take; `None`: any time.
+    /// Maximum time of a start; `None`: unlimited.
     pub fn start_timeout(&self) -> Option<Duration> {
         self.limits.start_timeout_minutes.map(limits::span)
     }
 
-    /// The effective values as status shows them.
+    /// The effective values for the status.
     pub fn resolved(&self) -> Resolved {
         let mut storage = ResolvedStorage {
             mount_path: self.home.mount_path().to_owned(),

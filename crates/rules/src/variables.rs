@@ -1,9 +1,10 @@
-//! Text with `{variables}`, and what a workspace knows -> text with the values in their place (pure).
+//! Text with `{variables}` and their values -> expanded text (pure).
 //!
-//! A variable is `{name}` where the name is dotted, such as `{workspace.name}`, or a key of `spec.variables`. Every other brace
-//! stays as it is, so that shell, JSON and format strings need no care: `${NAME}` is never a variable, `{print $1}` and
-//! `{"a": 1}` are no names, and `{{name}}` reads as a literal `{name}`. Only templates, managers and execution profiles are
-//! expanded, never what a workspace sets itself. Values are put in once: braces in a value mean nothing.
+//! A variable is `{name}` where the name is dotted, such as `{workspace.name}`, or is a key of `spec.variables`.
+//! Every other brace stays as it is, so that shell, JSON and format strings need no escaping.
+//! `${NAME}` is never a variable, `{print $1}` and `{"a": 1}` contain no names, and `{{name}}` is the literal `{name}`.
+//! Only templates, managers and execution profiles are expanded, never values of a workspace itself.
+//! Expansion is not recursive: braces in a value have no meaning.
 
 mod scan;
 mod scope;
@@ -15,34 +16,34 @@ pub(crate) use scan::Part;
 use scan::parts;
 pub use scope::{Scope, is_built_in, is_name};
 
-/// Longest text after expansion, in bytes: as long as the longest value of an environment variable.
+/// Maximum length of a text after expansion, in bytes. It equals the maximum of an environment variable's value.
 const MAX_TEXT: usize = 32_768;
-/// Most that all texts expanded together may come to, in bytes: one long value in thousands of places is refused before it takes
-/// the memory.
+/// Maximum total length of all texts that are expanded together, in bytes.
+/// So one long value in thousands of places is refused before it uses the memory.
 const MAX_TOGETHER: usize = 256 * 1024;
 
 /// Why a text cannot be expanded.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum VariableError {
-    /// Nobody knows the variable.
+    /// The variable is unknown.
     #[error(
         "names the unknown variable {{{name}}}: known are {known}; text in braces is written as {{{{{name}}}}}"
     )]
     Unknown {
-        /// Its name.
+        /// Name of the variable.
         name: String,
-        /// The names that are known, for people.
+        /// The known names, for the message.
         known: String,
     },
-    /// The values make it too long.
+    /// The text is too long with its values.
     #[error("is longer than {MAX_TEXT} bytes with its variables' values: shorten them")]
     TooLong,
-    /// What is expanded is too long as a whole.
+    /// All texts together are too long.
     #[error(
         "makes the whole longer than {MAX_TOGETHER} bytes with its variables' values: shorten them, or use them less often"
     )]
     TooMuch,
-    /// A name that is no folder's.
+    /// The owner's name cannot be the name of a folder.
     #[error(
         "gets the value {value:?} by {{owner.name}}, which is not the name of one folder: write {{owner.slug}}"
     )]
@@ -50,7 +51,7 @@ pub enum VariableError {
         /// The owner's name.
         value: String,
     },
-    /// A value holds what might mean something where it is put.
+    /// A value contains characters with a meaning in the surrounding language.
     #[error(
         "gets the value {value:?} by {{{name}}}, but only letters, digits and . _ - : / @ % + = ~ may stand here: change that \
          value"
@@ -63,7 +64,7 @@ pub enum VariableError {
     },
 }
 
-/// `text` with every variable replaced.
+/// Replaces every variable in `text`.
 pub fn expand_text(text: &str, scope: &Scope) -> Result<String, VariableError> {
     let mut out = String::with_capacity(text.len());
     for part in parts(text, &|name| scope.claims(name)) {
@@ -83,10 +84,10 @@ pub fn expand_text(text: &str, scope: &Scope) -> Result<String, VariableError> {
     Ok(out)
 }
 
-/// What texts that are expanded together may still come to.
+/// The remaining length for texts that are expanded together.
 #[derive(Debug)]
 pub(crate) struct Room {
-    /// In bytes; `None` once something did not fit.
+    /// In bytes; `None` after a text did not fit.
     left: Option<usize>,
 }
 
@@ -107,21 +108,25 @@ impl Room {
     }
 }
 
-/// `text` with every variable replaced, as one of several that are bounded together.
+/// Replaces every variable in `text`, which shares its maximum length with others.
 pub(crate) fn expand_within(text: &str, scope: &Scope, room: &mut Room) -> Result<String, VariableError> {
     let expanded = expand_text(text, scope)?;
     room.take(expanded.len())?;
     Ok(expanded)
 }
 
-/// `value` with every variable in its strings and map keys replaced, or every reason why not, each with the field's path, which
-/// begins with `path`. In a [typed](Scope::typed) scope a string that is one variable and nothing else becomes what the
-/// variable is, a number or a list, except below `metadata`, where everything is text.
+/// Replaces every variable in strings and map keys of `value`.
+///
+/// In a [typed](Scope::typed) scope, a string of exactly one variable becomes that variable's value: a number or a list.
+/// Below `metadata`, all values remain text.
+///
+/// # Errors
+/// All violations, each with the field's path, which begins with `path`.
 pub fn expand_value(path: &str, value: &Value, scope: &Scope) -> Result<Value, Vec<Violation>> {
     expand_value_within(path, value, scope, &mut Room::new())
 }
 
-/// As [`expand_value`], as one of several values that are bounded together.
+/// Like [`expand_value`], for a value that shares its maximum length with others.
 pub(crate) fn expand_value_within(
     path: &str,
     value: &Value,
@@ -142,8 +147,8 @@ pub(crate) fn expand_value_within(
     }
 }
 
-/// The names of the variables in `text`, those included that are known to nobody. Undotted names count if `is_key` says that
-/// they are keys of `spec.variables`.
+/// The names of the variables in `text`, including unknown ones. A name without a dot counts if `is_key` returns true.
+/// Then it is a key of `spec.variables`.
 pub fn names_in<'a>(text: &'a str, is_key: &dyn Fn(&str) -> bool) -> Vec<&'a str> {
     parts(text, &|name| name.contains('.') || is_key(name))
         .filter_map(|part| match part {
@@ -153,7 +158,7 @@ pub fn names_in<'a>(text: &'a str, is_key: &dyn Fn(&str) -> bool) -> Vec<&'a str
         .collect()
 }
 
-/// `text` in pieces; a variable is what has a dotted name.
+/// Splits `text` into pieces. Only dotted names are variables.
 pub(crate) fn pieces(text: &str) -> impl Iterator<Item = Part<'_>> {
     parts(text, &|name| name.contains('.'))
 }
@@ -167,7 +172,7 @@ struct Walk<'a> {
 impl Walk<'_> {
     fn value(&mut self, path: &str, value: &Value, typed: bool) -> Value {
         if self.room.is_exceeded() {
-            // It has been said.
+            // The violation is already reported.
             return Value::Null;
         }
         match value {
@@ -222,7 +227,7 @@ impl Walk<'_> {
         expanded.unwrap_or_else(|error| self.fault(path, text, &error))
     }
 
-    /// The owner's name in a folder's, if it would be more than one folder, and so perhaps one in somebody else's.
+    /// Reports an owner's name as a folder's name if it would be a path of several folders, and so perhaps another user's folder.
     fn ways_down(&self, path: &str, text: &str) -> Option<VariableError> {
         const OWNER: &str = "owner.name";
         let is_named = || names_in(text, &|_| false).contains(&OWNER);
@@ -240,7 +245,7 @@ impl Walk<'_> {
     }
 }
 
-/// Path of `key` below `path`; keys with dots and slashes stand in brackets, as in Kubernetes' own messages.
+/// Path of `key` below `path`. Keys with dots and slashes are in brackets, as in messages of Kubernetes.
 fn join(path: &str, key: &str) -> String {
     let plain = !key.is_empty()
         && key

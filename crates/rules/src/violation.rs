@@ -1,8 +1,8 @@
-//! One broken rule -> one readable line; all of them -> one message (pure).
+//! One violation -> one readable line; all violations -> one message (pure).
 
 use std::fmt;
 
-/// Most characters of a value that are shown: nobody has bounded it yet.
+/// Maximum length of a value in messages, in characters. The value itself may have any length.
 const SHOWN: usize = 500;
 
 /// One broken rule.
@@ -10,14 +10,14 @@ const SHOWN: usize = 500;
 pub struct Violation {
     /// Path of the field in the object, such as `spec.resources.limits.cpu`.
     pub field: String,
-    /// The value that breaks the rule, as it was written; empty when the field is absent.
+    /// The wrong value as it was written; empty if the field is absent.
     pub value: String,
     /// The rule, its bound, and what to do.
     pub message: String,
 }
 
 impl Violation {
-    /// A broken rule at `field`.
+    /// A violation at `field`.
     pub fn new(field: impl Into<String>, value: impl Into<String>, message: impl Into<String>) -> Self {
         Self {
             field: field.into(),
@@ -26,7 +26,7 @@ impl Violation {
         }
     }
 
-    /// Value and message without the field: what stands beside the field in a status cause.
+    /// Value and message without the field, for a status cause that has its own field.
     pub fn detail(&self) -> String {
         match self.value.as_str() {
             "" => self.message.clone(),
@@ -45,29 +45,29 @@ impl fmt::Display for Violation {
     }
 }
 
-/// Every broken rule of one object, in the order of its fields. Never empty.
+/// All violations of one object, in the order of its fields. Never empty.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Violations(Vec<Violation>);
 
 impl Violations {
-    /// `None` when nothing is broken.
+    /// `None` if the list is empty.
     pub fn of(list: Vec<Violation>) -> Option<Self> {
         if list.is_empty() { None } else { Some(Self(list)) }
     }
 
-    /// The same by the fields' names, entries of lists by their place.
+    /// Sorts the violations by field name, and entries of lists by index.
     #[must_use]
     pub fn in_order(mut self) -> Self {
         self.0.sort_by_cached_key(|violation| steps(&violation.field));
         self
     }
 
-    /// Each broken rule.
+    /// Iterates over the violations.
     pub fn iter(&self) -> impl Iterator<Item = &Violation> {
         self.0.iter()
     }
 
-    /// How many rules are broken, at least one.
+    /// Number of violations, at least one.
     #[expect(clippy::len_without_is_empty, reason = "there is always at least one")]
     pub fn len(&self) -> usize {
         self.0.len()
@@ -80,7 +80,7 @@ impl From<Violation> for Violations {
     }
 }
 
-/// All of them in one message, joined by `; `.
+/// All violations in one message, joined by `; `.
 impl fmt::Display for Violations {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         for (index, violation) in self.0.iter().enumerate() {
@@ -95,7 +95,7 @@ impl fmt::Display for Violations {
 
 impl std::error::Error for Violations {}
 
-/// Names and places from the object on.
+/// Names and indexes of the path, beginning at the object.
 fn steps(field: &str) -> Vec<(usize, String)> {
     let steps = field.split(['.', '[', ']']).filter(|step| !step.is_empty());
     steps

@@ -1,4 +1,6 @@
-//! HTTP request -> answer of an API server kept in memory (in-process IO): every call recorded, faults on request.
+//! HTTP request -> answer of an in-memory API server (in-process IO).
+//!
+//! It records every call, and fails on request.
 
 use std::{
     convert::Infallible,
@@ -19,10 +21,10 @@ use crate::{
     watches::{self, Watch, Watches},
 };
 
-/// Body of an answer: all of it at once, or a watch's events as they come.
+/// Body of an answer: complete, or the events of a watch as they occur.
 type AnswerBody = UnsyncBoxBody<Bytes, Infallible>;
 
-/// One request that reached the server.
+/// A request that reached the server.
 #[derive(Clone, Debug)]
 pub struct Call {
     /// HTTP method.
@@ -33,22 +35,22 @@ pub struct Call {
     pub query: String,
     /// Content type of the body, such as `application/apply-patch+yaml`.
     pub content_type: String,
-    /// Body, `Null` if there was none.
+    /// Body; `Null` if there is none.
     pub body: Value,
 }
 
 impl Call {
-    /// Whether the call changes something, or would.
+    /// Whether the call writes, or would write.
     pub fn is_write(&self) -> bool {
         self.method != Method::GET
     }
 
-    /// Method and path, as `PATCH /apis/…`.
+    /// Method and path, such as `PATCH /apis/…`.
     pub fn line(&self) -> String {
         format!("{} {}", self.method, self.path)
     }
 
-    /// The `fieldManager` of the query.
+    /// The `fieldManager` in the query.
     pub fn manager(&self) -> Option<&str> {
         self.query
             .split('&')
@@ -68,27 +70,27 @@ struct State {
     authenticator: Option<Authenticator>,
 }
 
-/// Says whether what an access review asks about is allowed.
+/// Decides whether an access review is allowed.
 type Judge = Box<dyn Fn(&Value) -> bool + Send>;
 
-/// Gives the status of a token review by its spec.
+/// Returns the status of a token review for its spec.
 type Authenticator = Box<dyn Fn(&Value) -> Value + Send>;
 
-/// An API server in memory. Clones share their state.
+/// An in-memory API server. Clones share their state.
 #[derive(Clone, Default)]
 pub struct ApiServer {
     state: Arc<Mutex<State>>,
 }
 
 impl ApiServer {
-    /// Starts to answer, and gives the client whose requests are answered. Needs a running tokio runtime.
+    /// Starts the server and returns a client for it. Needs a running tokio runtime.
     pub fn start() -> (Self, Client) {
         let server = Self::default();
         let client = server.connect(None);
         (server, client)
     }
 
-    /// One more client, of a process that lives as long as `life` says; `None`: for ever.
+    /// Another client, for a process whose life `life` limits; `None`: for ever.
     pub fn connect(&self, life: Option<Life>) -> Client {
         let (service, mut handle) = mock::pair::<Request<Body>, Response<AnswerBody>>();
         let server = self.clone();
@@ -101,7 +103,7 @@ impl ApiServer {
                     Some(life) if calls == life.calls => (server.clone(), life.last_is_done, false),
                     _ => (server.clone(), true, true),
                 };
-                // Each on its own, so that a late one holds up no other.
+                // Each request has its own task, so that a delayed one does not block others.
                 tokio::spawn(async move {
                     let answer = if done {
                         server.answer(request).await
@@ -119,7 +121,7 @@ impl ApiServer {
         Client::new(service, "default")
     }
 
-    /// Puts an object there, as somebody else in the cluster would.
+    /// Writes an object, as another client in the cluster would.
     pub fn put<K>(&self, object: &K)
     where
         K: Resource<DynamicType = ()> + Serialize,
@@ -136,7 +138,7 @@ impl ApiServer {
         state.tell();
     }
 
-    /// Changes an object, as somebody else in the cluster would. Nothing happens if it is absent.
+    /// Changes an object, as another client in the cluster would. Does nothing if the object is absent.
     pub fn edit<K>(&self, namespace: Option<&str>, name: &str, change: impl FnOnce(&mut Value))
     where
         K: Resource<DynamicType = ()>,
@@ -150,14 +152,14 @@ impl ApiServer {
         }
     }
 
-    /// Takes an object away, finalizers or not.
+    /// Deletes an object, even if it has finalizers.
     pub fn remove<K: Resource<DynamicType = ()>>(&self, namespace: Option<&str>, name: &str) {
         let mut state = self.lock();
         state.store.remove(&path_of::<K>(namespace, name));
         state.tell();
     }
 
-    /// The object as it is now.
+    /// The current object.
     pub fn get<K>(&self, namespace: Option<&str>, name: &str) -> Option<K>
     where
         K: Resource<DynamicType = ()> + DeserializeOwned,
@@ -166,7 +168,7 @@ impl ApiServer {
         serde_json::from_value(value).ok()
     }
 
-    /// Every object of a kind, in all namespaces.
+    /// All objects of a kind, in all namespaces.
     pub fn all<K>(&self) -> Vec<K>
     where
         K: Resource<DynamicType = ()> + DeserializeOwned,
@@ -178,12 +180,12 @@ impl ApiServer {
             .collect()
     }
 
-    /// The next call of this method whose path holds `path_part` meets this on its way.
+    /// The next call of this method whose path contains `path_part` gets this hindrance.
     pub fn hinder(&self, method: Method, path_part: &'static str, hindrance: Hindrance) {
         self.lock().hindrances.push((method, path_part, hindrance));
     }
 
-    /// Hindrances that no call has met, such as `POST services`: a test that was to be hindered was not.
+    /// Hindrances that no call has met, such as `POST services`. They show that a test did not test its failure.
     pub fn unmet(&self) -> Vec<String> {
         let state = self.lock();
         let unmet = state.hindrances.iter();
@@ -192,7 +194,7 @@ impl ApiServer {
             .collect()
     }
 
-    /// From now on nobody reaches the server, and every watch is cut; until it is called with `false`.
+    /// With `true`, no request reaches the server and every watch ends. `false` ends this state.
     pub fn partition(&self, on: bool) {
         let mut state = self.lock();
         state.partitioned = on;
@@ -201,29 +203,29 @@ impl ApiServer {
         }
     }
 
-    /// Forgets what happened so far: watches end, and none can be taken up where it ended (410, `Expired`).
+    /// Discards the history: watches end, and none can resume from its last version (410, `Expired`).
     pub fn forget_history(&self) {
         let mut state = self.lock();
         let now = state.store.version();
         state.watches.expire(now);
     }
 
-    /// From now on answers access reviews: `judge` says of each one's `spec` whether it is allowed.
+    /// Answers access reviews from now on: `judge` returns whether the `spec` of a review is allowed.
     pub fn review(&self, judge: impl Fn(&Value) -> bool + Send + 'static) {
         self.lock().judge = Some(Box::new(judge));
     }
 
-    /// From now on answers token reviews: `status` gives each one's `status` by its `spec`.
+    /// Answers token reviews from now on: `status` returns the `status` for the `spec` of a review.
     pub fn authenticate(&self, status: impl Fn(&Value) -> Value + Send + 'static) {
         self.lock().authenticator = Some(Box::new(status));
     }
 
-    /// From now on answers matching calls with this fault, as often as it says.
+    /// Answers matching calls with this fault from now on, as often as the fault says.
     pub fn fail(&self, fault: Fault) {
         self.lock().faults.push(fault);
     }
 
-    /// The calls since the last time this was asked.
+    /// The calls since the last call of this method.
     pub fn take_calls(&self) -> Vec<Call> {
         std::mem::take(&mut self.lock().calls)
     }
@@ -308,7 +310,7 @@ impl ApiServer {
     }
 }
 
-/// What becomes of a request.
+/// The outcome of a request.
 enum Answer {
     Response(Response<AnswerBody>),
     Error,
@@ -316,7 +318,7 @@ enum Answer {
 }
 
 impl State {
-    /// Tells the watches what happened.
+    /// Sends new events to the watches.
     fn tell(&mut self) {
         self.watches.tell(&self.store);
     }
@@ -388,7 +390,7 @@ impl Store {
     }
 }
 
-/// Whether a path ends in an object's name, and not in the plural of a collection.
+/// Whether the path ends with the name of an object, not with the plural of a collection.
 fn path_names_object(path: &str) -> bool {
     let segments: Vec<_> = path.trim_start_matches('/').split('/').collect();
     let after_version = if segments.first() == Some(&"api") { 2 } else { 3 };

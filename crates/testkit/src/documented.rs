@@ -1,13 +1,13 @@
-//! what a program tells at `/metrics` -> whether docs/metrics.md says the same (reads that page).
+//! Metrics of a program -> whether docs/metrics.md lists the same ones (IO: reads that page).
 
 use std::collections::BTreeSet;
 use std::path::Path;
 
-/// Holds docs/metrics.md to `exposition`, all of a program's metrics: each has a row with its name as Prometheus shows it, type and
-/// meaning, and no other row begins with `prefix`.
+/// Compares docs/metrics.md with `exposition`, which contains all metrics of a program.
+/// Each metric must have a row with its name in Prometheus, its type and its meaning. No other row may begin with `prefix`.
 ///
 /// # Panics
-/// When they differ; the message holds the rows that belong there.
+/// They differ. The message contains the correct rows.
 pub fn assert_documented(exposition: &str, prefix: &str) {
     let page = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/metrics.md");
     let page = std::fs::read_to_string(&page).unwrap_or_default();
@@ -24,7 +24,7 @@ pub fn assert_documented(exposition: &str, prefix: &str) {
                     .strip_prefix(' ')
             })
             .unwrap_or_default();
-        // What counts is shown under a longer name than is told here.
+        // Prometheus shows a counter under a longer name than the exposition's `TYPE` line.
         let shown = match kind {
             "counter" => format!("{name}_total"),
             _ => name.to_owned(),

@@ -1,4 +1,6 @@
-//! What may go wrong between a client and the API server in memory (a leaf: shared data, no logic).
+//! Failure that a test wants -> its description for the in-memory API server (pure).
+//!
+//! This file contains shared types without logic.
 
 use std::{fmt, time::Duration};
 
@@ -6,25 +8,25 @@ use http::Method;
 
 use crate::api_server::ApiServer;
 
-/// An answer that the server gives in place of doing what it is asked.
+/// An answer that the server gives instead of processing the request.
 #[derive(Clone, Debug)]
 pub struct Fault {
-    /// Calls that it hits.
+    /// Method of the affected calls.
     pub method: Method,
-    /// Part of the path of the calls that it hits.
+    /// Part of the path of the affected calls.
     pub path_part: &'static str,
     /// HTTP status code of the answer.
     pub code: u16,
-    /// `reason` of the Status object in the answer.
+    /// `reason` of the `Status` object in the answer.
     pub reason: &'static str,
-    /// `message` of the Status object in the answer.
+    /// `message` of the `Status` object in the answer.
     pub message: String,
-    /// How often it strikes before it is spent.
+    /// Number of calls that it affects.
     pub times: usize,
 }
 
 impl Fault {
-    /// The API server's own failure: 500.
+    /// An internal error of the API server: 500.
     pub fn internal(method: Method, path_part: &'static str, times: usize) -> Self {
         Self {
             method,
@@ -37,17 +39,17 @@ impl Fault {
     }
 }
 
-/// What happens, once, to a call on its way.
+/// A failure of one call.
 pub enum Hindrance {
-    /// It is done and answered after this time.
+    /// The server processes the call and answers after this time.
     Late(Duration),
-    /// It is done, after this time, although whoever asked has long given up: no answer.
+    /// The server processes the call after this time, but the caller has given up: there is no answer.
     Unanswered(Duration),
-    /// It reaches nobody: not done, and an error for whoever asked.
+    /// The call does not reach the server. The caller gets an error.
     Lost,
-    /// It reaches nobody and nobody says so: the connection is dead.
+    /// The call does not reach the server, and the caller gets no error: the connection is dead.
     Silence,
-    /// Just before it is done, somebody else acts.
+    /// Another client acts just before the server processes the call.
     Meanwhile(Box<dyn FnOnce(&ApiServer) + Send>),
 }
 
@@ -63,11 +65,11 @@ impl fmt::Debug for Hindrance {
     }
 }
 
-/// How long the process lives that a client belongs to.
+/// How long the process of a client lives.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Life {
-    /// It dies at this call, counted from 1; no later one reaches the server.
+    /// It dies at this call, counted from 1. No later call reaches the server.
     pub calls: usize,
-    /// Whether the server still does what that last call asks.
+    /// Whether the server still processes that last call.
     pub last_is_done: bool,
 }

@@ -1,7 +1,7 @@
-//! a client of the API server in memory -> the same behind a replica whose watches lag (in-process IO).
+//! Client of the in-memory API server -> client of a replica whose watches lag (in-process IO).
 //!
-//! As with several API servers, of which one hears late of what another did: lists and writes are as good as anywhere, because
-//! they go to the store that all share; what a watch tells is old.
+//! This simulates several API servers, one of which gets changes late. Lists and writes are current, because
+//! they use the shared store. Only the events of watches are old.
 
 use std::time::Duration;
 
@@ -15,17 +15,17 @@ use tokio::sync::{mpsc, watch};
 use tokio::time::{Instant, sleep_until};
 use tower::BoxError;
 
-/// How far the replica lags behind. Clones are of the same one.
+/// The replica's lag. Clones share it.
 #[derive(Clone, Debug, Default)]
 pub struct Lag(watch::Sender<Duration>);
 
 impl Lag {
-    /// From now on every event comes so much later, also those that are on their way.
+    /// Delays all events by `lag` from now on, including those in flight.
     pub fn set(&self, lag: Duration) {
         self.0.send_replace(lag);
     }
 
-    /// `client`, but what its watches tell comes late.
+    /// Wraps `client` so that its watches lag.
     pub fn before(&self, client: Client) -> Client {
         let lag = self.0.clone();
         let service = tower::service_fn(move |request: Request<Body>| {
@@ -48,7 +48,7 @@ impl Lag {
     }
 }
 
-/// What comes out of `body`, each part at its time of arrival and the lag.
+/// The parts of `body`, each at its arrival time plus the lag.
 fn late(
     body: Body,
     lag: watch::Receiver<Duration>,

@@ -1,7 +1,11 @@
-//! Objects and calls for tests (in memory, no sockets): an API server that remembers, and builders of objects.
+//! Calls and names -> an in-memory API server and objects for tests (in-process IO, no sockets).
 //!
-//! [`api_server::ApiServer`] answers a real `kube::Client`, keeps what it is sent, records every call and fails on
-//! request. [`objects`] builds the objects that tests start from.
+//! - [`api_server`]: answers a real `kube::Client`, stores objects, records every call and fails on request
+//! - [`store`], `watches`: its objects and its events
+//! - [`faults`], [`lagging`]: failures of single calls, and watches that lag
+//! - [`issuer`]: an OpenID Connect provider
+//! - [`objects`], [`unknown`]: initial objects of tests, and statuses with unknown values
+//! - [`log`], [`documented`]: captured logs, and the check of docs/metrics.md
 
 pub mod api_server;
 pub mod documented;

@@ -1,4 +1,4 @@
-//! What is written to a log -> the same as text (in memory).
+//! Log writer -> the written text (in memory).
 
 use std::io;
 use std::mem::take;
@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tracing_subscriber::fmt::MakeWriter;
 
-/// A log, as it is written. Clones write to the same one.
+/// A log under test. Clones write to the same one.
 #[derive(Clone, Debug, Default)]
 pub struct Log(Arc<Mutex<Vec<u8>>>);
 
@@ -30,12 +30,12 @@ impl MakeWriter<'_> for Log {
 }
 
 impl Log {
-    /// Everything that was written since it was last taken.
+    /// Everything written since the last [`Log::take`].
     pub fn text(&self) -> String {
         String::from_utf8_lossy(&self.lock()).into_owned()
     }
 
-    /// The same, which is forgotten.
+    /// Returns and clears the text.
     pub fn take(&self) -> String {
         String::from_utf8_lossy(&take(&mut *self.lock())).into_owned()
     }

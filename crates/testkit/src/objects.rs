@@ -1,4 +1,4 @@
-//! Names -> objects to start a test from (pure).
+//! Names -> initial objects for tests (pure).
 
 use api::{Workspace, WorkspaceExecutionProfile, WorkspaceManager, WorkspaceTemplate, names};
 use k8s_openapi::api::{
@@ -9,10 +9,10 @@ use kube::{Resource as _, ResourceExt as _};
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
-/// Namespace of every namespaced object here.
+/// Namespace of all namespaced objects here.
 pub const NAMESPACE: &str = "team";
 
-/// Owner of every workspace here.
+/// Owner of all workspaces here.
 pub const OWNER: &str = "alice";
 
 #[expect(
@@ -23,7 +23,7 @@ fn object<T: DeserializeOwned>(value: Value) -> T {
     serde_json::from_value(value).unwrap_or_else(|error| panic!("a builder of objects is wrong: {error}"))
 }
 
-/// A workspace as the webhook leaves it, at generation 1, without template, with a disk of 1Gi.
+/// A workspace as the webhook stores it: generation 1, without template, with a disk of 1Gi.
 pub fn workspace(name: &str) -> Workspace {
     object(json!({
         "apiVersion": "workspaces.jupyter.org/v1alpha1",
@@ -42,7 +42,7 @@ pub fn workspace(name: &str) -> Workspace {
     }))
 }
 
-/// A template whose bounds are 100m to 2 CPUs, 128Mi to 2Gi of memory and 1Gi to 5Gi of disk.
+/// A template with bounds of 100m to 2 CPUs, 128Mi to 2Gi of memory and 1Gi to 5Gi of disk.
 pub fn template(name: &str) -> WorkspaceTemplate {
     object(json!({
         "apiVersion": "workspaces.jupyter.org/v1alpha1",
@@ -60,7 +60,7 @@ pub fn template(name: &str) -> WorkspaceTemplate {
     }))
 }
 
-/// The default manager, whose workspaces live under `workspaces.localhost:8443`.
+/// The default manager. Hosts of its workspaces are under `workspaces.localhost:8443`.
 pub fn manager(name: &str) -> WorkspaceManager {
     object(json!({
         "apiVersion": "workspaces.jupyter.org/v1alpha1",
@@ -88,7 +88,7 @@ pub fn execution_profile(name: &str, spec: &Value) -> WorkspaceExecutionProfile 
     }))
 }
 
-/// The replica set that the deployment controller makes for `deployment`.
+/// The replica set that the deployment controller creates for `deployment`.
 pub fn replica_set_of(deployment: &Deployment) -> ReplicaSet {
     let spec = deployment.spec.clone().unwrap_or_default();
     let labels = spec
@@ -111,7 +111,7 @@ pub fn replica_set_of(deployment: &Deployment) -> ReplicaSet {
     }))
 }
 
-/// The pod that the replica set controller makes for `replica_set`: pending, without an address.
+/// The pod that the replica set controller creates for `replica_set`: pending, without an address.
 pub fn pod_of(replica_set: &ReplicaSet) -> Pod {
     let template = replica_set
         .spec

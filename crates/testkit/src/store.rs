@@ -1,8 +1,12 @@
-//! Request on an object -> the object as an API server would keep it (pure): apply, merge, JSON patch, delete.
+//! Request and stored object -> object as an API server would store it (pure).
 //!
-//! Only what our processes rely on is modelled: generation and resourceVersion move when something changes and only then, a field
-//! that its applier leaves out is removed, ports of a Service are merged by number, uid and resourceVersion in a request are
-//! preconditions, and an object with finalizers outlives its deletion.
+//! It supports apply, merge patch, JSON patch and delete. It models only behaviour that our processes rely on:
+//!
+//! - Generation and `resourceVersion` change only with the object.
+//! - A field that its applier omits is removed.
+//! - Ports of a Service are merged by number.
+//! - `uid` and `resourceVersion` in a request are preconditions.
+//! - An object with finalizers outlives its deletion.
 
 use std::collections::BTreeMap;
 
@@ -13,9 +17,9 @@ use serde_json::{Map, Value, json};
 pub struct Refusal {
     /// HTTP status code.
     pub code: u16,
-    /// `reason` of the Status object.
+    /// `reason` of the `Status` object.
     pub reason: &'static str,
-    /// `message` of the Status object.
+    /// `message` of the `Status` object.
     pub message: String,
 }
 
@@ -33,18 +37,18 @@ impl Refusal {
     }
 }
 
-/// Something that happened to an object.
+/// A change of an object.
 #[derive(Clone, Debug)]
 pub(crate) struct Change {
-    /// resourceVersion after it.
+    /// `resourceVersion` after the change.
     pub(crate) version: u64,
     /// Path of the object.
     pub(crate) path: String,
     /// `ADDED`, `MODIFIED` or `DELETED`.
     pub(crate) type_: &'static str,
-    /// The object after it; a deleted one as it was last.
+    /// The object after the change. For a deleted object, its last state.
     pub(crate) object: Value,
-    /// The object before it.
+    /// The object before the change.
     pub(crate) before: Option<Value>,
 }
 
@@ -52,11 +56,11 @@ pub(crate) struct Change {
 #[derive(Clone, Debug)]
 struct Stored {
     object: Value,
-    /// What each field manager applied last.
+    /// The last applied configuration of each field manager.
     applied: BTreeMap<String, Value>,
 }
 
-/// All objects, by their path.
+/// All objects by path.
 #[derive(Debug, Default)]
 pub struct Store {
     objects: BTreeMap<String, Stored>,
@@ -71,7 +75,7 @@ impl Store {
         self.objects.get(path).map(|stored| stored.object.clone())
     }
 
-    /// Every object whose path is one segment below `collection` (at any namespace, for `/api/v1/pods`-like paths).
+    /// All objects whose path is one segment below `collection`. A path such as `/api/v1/pods` means all namespaces.
     pub fn list(&self, collection: &str) -> Vec<Value> {
         self.objects
             .iter()
@@ -80,22 +84,22 @@ impl Store {
             .collect()
     }
 
-    /// Whether the object at `path` is in `collection`, of one namespace or of all.
+    /// Whether the object at `path` is in `collection`, which covers one namespace or all.
     pub(crate) fn is_in(path: &str, collection: &str) -> bool {
         collection_of(path) == collection || cluster_collection_of(path) == collection
     }
 
-    /// resourceVersion of the last change.
+    /// `resourceVersion` of the last change.
     pub(crate) fn version(&self) -> u64 {
         self.version
     }
 
-    /// Every change after `version`, oldest first.
+    /// All changes after `version`, oldest first.
     pub(crate) fn changes_since(&self, version: u64) -> impl Iterator<Item = &Change> {
         self.history.iter().filter(move |change| change.version > version)
     }
 
-    /// Puts an object there as it is, as the rest of the cluster would. Missing server-side metadata is filled in.
+    /// Stores an object as it is, like another component of the cluster would. Fills in missing server-side metadata.
     pub fn put(&mut self, path: &str, mut object: Value) {
         let existing = self.objects.remove(path);
         let uid = existing
@@ -120,16 +124,16 @@ impl Store {
         self.objects.insert(path.to_owned(), Stored { object, applied });
     }
 
-    /// Takes an object away, finalizers or not.
+    /// Deletes an object, even if it has finalizers.
     pub fn remove(&mut self, path: &str) -> Option<Value> {
         let gone = self.objects.remove(path)?.object;
         self.happened(path, "DELETED", &mut gone.clone(), Some(gone.clone()));
         Some(gone)
     }
 
-    /// Counts a change, writes its number into the object and remembers it for watches.
+    /// Counts a change, writes its number into the object, and records it for watches.
     fn happened(&mut self, path: &str, type_: &'static str, object: &mut Value, before: Option<Value>) {
-        // Objects begin at 2, as on etcd.
+        // Like with etcd, the first object has version 2.
         self.version = self.version.max(1) + 1;
         object["metadata"]["resourceVersion"] = json!(self.version.to_string());
         self.history.push(Change {
@@ -141,7 +145,7 @@ impl Store {
         });
     }
 
-    /// `POST`: refused if the name is taken.
+    /// `POST`: fails if the name exists.
     pub fn create(&mut self, path: &str, object: Value) -> Result<Value, Refusal> {
         if self.objects.contains_key(path) {
             return Err(Refusal::new(
@@ -154,8 +158,8 @@ impl Store {
         self.get(path).ok_or_else(|| Refusal::not_found(path))
     }
 
-    /// `PATCH` with `application/apply-patch+yaml`: fields of `manager` that the new intent leaves out disappear,
-    /// unless another manager holds them too.
+    /// `PATCH` with `application/apply-patch+yaml`. It removes fields of `manager` that the new intent omits,
+    /// unless another manager owns them, too.
     pub fn apply(
         &mut self,
         path: &str,
@@ -174,7 +178,7 @@ impl Store {
                     format!("uid mismatch: {uid} is given, no object exists"),
                 ));
             }
-            // A resourceVersion in the request is ignored where nothing exists.
+            // If the object does not exist, a `resourceVersion` in the request is ignored.
             self.put(path, intent.clone());
             if let Some(stored) = self.objects.get_mut(path) {
                 stored.applied.insert(manager.to_owned(), intent);
@@ -218,18 +222,18 @@ impl Store {
                 .map_err(|error| Refusal::new(400, "BadRequest", error.to_string()))?;
             json_patch::patch(&mut next, &operations)
                 .map_err(|error| Refusal::new(422, "Invalid", error.to_string()))?;
-            // A version that is put in is the one that the object is to have.
+            // A version in the patch is a precondition for the stored version.
             check_preconditions(&stored.object, &next)?;
         } else {
             check_preconditions(&stored.object, change)?;
             json_patch::merge(&mut next, change);
         }
         self.settle(path, next.clone());
-        // What loses its last finalizer is answered as it was.
+        // The answer for an object that loses its last finalizer is its last state.
         Ok(self.get(path).unwrap_or(next))
     }
 
-    /// `DELETE`: gone at once, or marked while finalizers or a foreground deletion hold it.
+    /// `DELETE`: removes the object, or marks it while finalizers or a foreground deletion hold it.
     pub fn delete(&mut self, path: &str, options: &Value) -> Result<Value, Refusal> {
         let stored = self.objects.get(path).ok_or_else(|| Refusal::not_found(path))?;
         check_preconditions(&stored.object, &json!({ "metadata": options["preconditions"] }))?;
@@ -247,7 +251,7 @@ impl Store {
         }
         let before = stored.object.clone();
         self.settle(path, next);
-        // What is gone at once is shown as it was.
+        // The answer for a removed object is its last state.
         Ok(self.get(path).unwrap_or(before))
     }
 
@@ -255,7 +259,7 @@ impl Store {
         let Some(before) = self.get(path) else {
             return;
         };
-        // What a request names as its precondition is no change.
+        // A precondition in the request is no change.
         next["metadata"]["resourceVersion"] = before["metadata"]["resourceVersion"].clone();
         if next == before {
             return;
@@ -320,8 +324,8 @@ fn check_preconditions(object: &Value, request: &Value) -> Result<(), Refusal> {
     Ok(())
 }
 
-/// The ports of a Service after an apply: a list by number and protocol, in which what its manager applied before and leaves out
-/// is gone, and what anybody wrote otherwise stays. Two of one name are refused.
+/// The ports of a Service after an apply, as a list by number and protocol.
+/// Ports that the manager applied before and now omits are removed. Ports from other writers stay. A duplicate name is refused.
 fn ports(object: &Value, before: Option<&Value>, intent: &Value) -> Result<Option<Value>, Refusal> {
     let list = |object: &Value| object["spec"]["ports"].as_array().cloned();
     let Some(wanted) = list(intent).filter(|_| object["kind"] == "Service") else {
@@ -344,7 +348,7 @@ fn ports(object: &Value, before: Option<&Value>, intent: &Value) -> Result<Optio
     Ok(Some(json!(ports)))
 }
 
-/// Lays `intent` over `object`: maps are merged, everything else is replaced.
+/// Merges `intent` into `object`: maps are merged, all other values are replaced.
 fn merge(object: &mut Value, intent: &Value) {
     let Some(fields) = intent.as_object() else {
         *object = intent.clone();
@@ -360,7 +364,7 @@ fn merge(object: &mut Value, intent: &Value) {
     }
 }
 
-/// Removes from `object` what `before` held, `after` leaves out and nobody else applied.
+/// Removes from `object` what `before` contains, `after` omits and no other manager applied.
 fn release(object: &mut Value, before: &Value, after: &Value, others: &[&Value]) {
     let (Some(target), Some(before)) = (object.as_object_mut(), before.as_object()) else {
         return;

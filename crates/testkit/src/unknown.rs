@@ -1,20 +1,20 @@
-//! A kind's definition -> statuses with values that no version of ours writes (pure).
+//! Definition of a kind -> statuses with values that no version of the product writes (pure).
 
 use kube::CustomResourceExt;
 use serde_json::{Value, json};
 
-/// A status in which one value is one that nobody knows.
+/// A status with one unknown value.
 pub struct Unknown {
-    /// Where, as a JSON pointer.
+    /// Place of the value, as a JSON pointer.
     pub path: String,
-    /// The field of the status that holds it.
+    /// The status field that contains the value.
     pub field: String,
     /// The object.
     pub object: Value,
 }
 
-/// `object` with a status that has every field of its definition; and the same with each value of it replaced, one at a time: words of an
-/// enumeration by one that is not in it, everything by values of other types.
+/// `object` with a status that has all fields of its definition, and variants with one value replaced each.
+/// Values of enumerations become words that are not in the enumeration. All values become values of other types.
 pub fn statuses<K: CustomResourceExt>(object: &Value) -> (Value, Vec<Unknown>) {
     let definition = json!(K::crd());
     let schema = &definition["spec"]["versions"][0]["schema"]["openAPIV3Schema"]["properties"]["status"];
@@ -32,7 +32,7 @@ pub fn statuses<K: CustomResourceExt>(object: &Value) -> (Value, Vec<Unknown>) {
     (full, unknown)
 }
 
-/// A value that the schema takes.
+/// A value that is valid in the schema.
 fn sample(name: &str, schema: &Value) -> Value {
     if let Some(word) = schema["enum"].get(0) {
         return word.clone();
@@ -49,14 +49,14 @@ fn sample(name: &str, schema: &Value) -> Value {
         Some("integer") => json!(8888),
         Some("boolean") => json!(true),
         Some("string") if schema["format"] == "date-time" => json!("2026-01-01T00:00:00Z"),
-        // Of conditions and of pods.
+        // This is the status of conditions and of pods.
         _ if name == "status" => json!("True"),
         _ if name == "podIP" => json!("10.0.0.1"),
         _ => json!("1"),
     }
 }
 
-/// Every value below `path`, and what to put in its place.
+/// All values below `path`, each with its replacements.
 fn walk(path: &str, value: &Value, schema: &Value, places: &mut Vec<(String, Value)>) {
     let of_other_types = [
         json!("Whim"),

@@ -1,4 +1,4 @@
-//! Watch requests and what happened -> events on open connections (in memory).
+//! Watch requests and changes -> events on open connections (in memory).
 
 use std::convert::Infallible;
 
@@ -10,17 +10,17 @@ use serde_json::Value;
 
 use crate::store::{Change, Store};
 
-/// What a watch is told that begins before what the server remembers.
+/// The event for a watch that begins before the recorded history.
 const EXPIRED: &str = concat!(
     r#"{"type":"ERROR","object":{"kind":"Status","apiVersion":"v1","status":"Failure","#,
     r#""message":"too old resource version","reason":"Expired","code":410}}"#,
     "\n"
 );
 
-/// A label and, if one is asked for, its value.
+/// The key of a label and its requested values; empty: any value.
 type Term = (String, Vec<String>);
 
-/// What a watch asks for.
+/// Parameters of a watch.
 #[derive(Debug)]
 pub(crate) struct Watch {
     collection: String,
@@ -29,7 +29,7 @@ pub(crate) struct Watch {
 }
 
 impl Watch {
-    /// The watch that a request asks for, if it asks for one.
+    /// The watch that a request starts, if it is a watch request.
     pub(crate) fn requested(path: &str, query: &str) -> Option<Self> {
         let value = |name: &str| {
             form_urlencoded::parse(query.as_bytes())
@@ -46,7 +46,7 @@ impl Watch {
         })
     }
 
-    /// The event that tells `change`, if the watch is about it.
+    /// The event about `change`, if the watch selects it.
     fn event(&self, change: &Change) -> Option<Bytes> {
         if !Store::is_in(&change.path, &self.collection) {
             return None;
@@ -62,7 +62,7 @@ impl Watch {
             (true, true) => "MODIFIED",
             (true, false) => "DELETED",
         };
-        // The type comes first, as API servers send it: readers know then what follows.
+        // Like in API servers, the type comes first, so that readers know what follows.
         Some(Bytes::from(format!(
             "{{\"type\":\"{type_}\",\"object\":{}}}\n",
             change.object
@@ -84,7 +84,7 @@ pub(crate) struct Watches {
 }
 
 impl Watches {
-    /// Begins a watch. One that begins before what is remembered tells that (410, `Expired`) and ends.
+    /// Starts a watch. If it begins before the recorded history, it gets the error 410 (`Expired`) and ends.
     pub(crate) fn open(&mut self, watch: Watch, store: &Store) -> UnsyncBoxBody<Bytes, Infallible> {
         let (sender, receiver) = mpsc::unbounded();
         if watch.since < self.oldest {
@@ -97,7 +97,7 @@ impl Watches {
         StreamBody::new(frames).boxed_unsync()
     }
 
-    /// Sends what happened since each watch was told last.
+    /// Sends all changes since the last event of each watch.
     pub(crate) fn tell(&mut self, store: &Store) {
         self.open.retain_mut(|open| {
             for change in store.changes_since(open.watch.since) {
@@ -112,12 +112,12 @@ impl Watches {
         });
     }
 
-    /// Ends every watch.
+    /// Ends all watches.
     pub(crate) fn cut(&mut self) {
         self.open.clear();
     }
 
-    /// Ends every watch, and none can begin before `version` any more.
+    /// Ends all watches. No watch can begin before `version` any more.
     pub(crate) fn expire(&mut self, version: u64) {
         self.cut();
         self.oldest = version;
@@ -130,7 +130,7 @@ pub(crate) fn selector(query: &str) -> Vec<Term> {
         .find(|(key, _)| key == "labelSelector")
         .map(|(_, value)| value.into_owned())
         .unwrap_or_default();
-    // One term, as it is all that is asked for in this way.
+    // One term is enough, because clients request no more in this way.
     if let Some((key, values)) = selector.split_once(" in (") {
         let values = values.trim_end_matches(')').split(',');
         return vec![(key.to_owned(), values.map(str::to_owned).collect())];

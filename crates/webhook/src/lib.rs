@@ -1,17 +1,17 @@
-//! `AdmissionReview` -> allowed, patched or refused: the admission webhook.
+//! `AdmissionReview` -> allowed, patched or refused (IO): the admission webhook.
 //!
-//! Modules from top to bottom. Each imports only from those below it:
+//! The modules, from top to bottom. Each imports only modules below it:
 //!
-//! - `run`: wires the process
-//! - `router`: HTTP, limits of requests
-//! - `mutate`: `/mutate`, records, and sentences about what the schema will refuse
-//! - `validate`: `/validate`, all broken rules in one answer
+//! - `run`: starts all parts of the process
+//! - `router`: HTTP and request limits
+//! - `mutate`: `/mutate`, records, and readable messages about schema violations
+//! - `validate`: `/validate`, all violations in one answer
 //! - `records`: annotations and fields that only the webhook writes
-//! - `lookups`: objects and rights, from watches and from the API server
+//! - `lookups`: objects and permissions, from watches and from the API server
 //! - `certificate`: the serving certificate and its authority
 //! - `metrics`: counts and durations
 //! - `args`: command line
-//! - `review`: a request, what it changes, and its answer
+//! - `review`: a request, its changes, and its answer
 
 pub mod args;
 pub mod certificate;

@@ -20,7 +20,7 @@ pub struct Metrics {
 #[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
 struct RequestLabels {
     webhook: &'static str,
-    /// Result of validation. The name is what dashboards and alerts of users query.
+    /// Result of validation. Dashboards and alerts of users query this name.
     verdict: &'static str,
 }
 
@@ -35,7 +35,7 @@ struct CertificateLabels {
 }
 
 impl Metrics {
-    /// Makes the metrics and shows them in `registry`.
+    /// Creates the metrics and adds them to `registry`.
     pub fn register(registry: &mut Registry) -> Self {
         let metrics = Self {
             requests: Family::default(),
@@ -64,14 +64,14 @@ impl Metrics {
         metrics
     }
 
-    /// When one of our certificates ends, in Unix seconds.
+    /// Sets the end of one of our certificates, in Unix seconds.
     pub(crate) fn certificate_ends(&self, certificate: &'static str, end: i64) {
         self.certificate_ends
             .get_or_create(&CertificateLabels { certificate })
             .set(end);
     }
 
-    /// Counts one request of `webhook` that was refused because too many were under way.
+    /// Counts a request of `webhook` that was refused because of too many concurrent requests.
     pub(crate) fn count_shed(&self, webhook: &'static str) {
         let labels = RequestLabels {
             webhook,

@@ -30,30 +30,32 @@ use crate::mutate::mutate;
 use crate::review::{Answer, Refusal, Request, ReviewError};
 use crate::validate::{Rules, validate};
 
-/// Most bytes of a body. An update carries two objects, each with a spec (64 KiB), annotations (256 KiB), other metadata (32 KiB) and
-/// managed fields: about 1 MiB in all. Twice that leaves room for escapes in JSON. The API server itself takes bodies of up to 3 MiB;
-/// an object that large breaks the schema, and is refused here with 413.
+/// Maximum size of a body, in bytes. An update carries two objects.
+/// Each has a spec (64 KiB), annotations (256 KiB), other metadata (32 KiB) and managed fields: about 1 MiB in all.
+/// Twice that leaves room for escapes in JSON. The API server itself accepts bodies of up to 3 MiB.
+/// An object that large violates the schema, and this webhook refuses it with 413.
 pub const MAX_BODY: u32 = 2 * 1024 * 1024;
-/// Requests that are read or decided at a time. Further ones wait, with their bodies unread.
+/// Maximum number of requests that are read or decided concurrently. Further ones wait, with their bodies unread.
 const MAX_CONCURRENT: usize = 64;
-/// Requests at a time, with those that wait. Further ones get 429 with `Retry-After`: the API server asks again within its own 5 s.
+/// Maximum number of concurrent requests, including waiting ones.
+/// Further ones get 429 with `Retry-After`, and the API server retries within its own timeout of 5 s.
 pub const MAX_ACCEPTED: usize = 512;
-/// Memory that parsing and deciding takes at most, as a multiple of the body: 340 in the worst case of `tests/limits.rs`.
+/// Memory estimate of parsing and deciding, as a multiple of the body: 340 in the worst case of `tests/limits.rs`.
 ///
-/// The pod's memory limit (`webhook.resources` of the chart) is 1 GiB. Bodies: 64 x 2 MiB = 128 MiB. Decisions: bodies of 2 MiB in
-/// all at a time, 2 MiB x 384 = 768 MiB. The process itself: 60 MiB. Sum: 956 MiB.
+/// The pod's memory limit (`webhook.resources` of the chart) is 1 GiB. Bodies: 64 x 2 MiB = 128 MiB.
+/// Decisions: concurrent bodies of 2 MiB in total, 2 MiB x 384 = 768 MiB. The process itself: 60 MiB. Sum: 956 MiB.
 pub const MAX_GROWTH: usize = 384;
-/// Bytes of the bodies that are parsed and decided at a time: one of the largest, or 64 of 32 KiB. Further ones wait.
+/// Maximum total size of the bodies that are parsed and decided concurrently: one of the largest, or 64 of 32 KiB. Further ones wait.
 const MAX_PARSED: u32 = MAX_BODY;
-/// The API server waits for 5 s; an answer that says why comes a little earlier.
+/// Timeout of a decision. The API server waits for 5 s. This timeout is shorter, so that the user gets the reason.
 const DECISION_TIME: Duration = Duration::from_secs(4);
-/// Reading a body. A slow sender must not keep others waiting.
+/// Timeout for reading a body. A slow sender must not block others.
 const READ_TIME: Duration = Duration::from_secs(2);
-/// Waiting, reading and deciding.
+/// Timeout for waiting, reading and deciding.
 const REQUEST_TIME: Duration = Duration::from_secs(6);
-/// Most addresses that are named in the log.
+/// Maximum number of addresses in the log.
 const MAX_LOGGED_ADDRESSES: usize = 256;
-/// Most characters of a name that are logged: those of the longest that an object can have.
+/// Maximum length of a logged name, in characters: that of the longest valid object name.
 const MAX_NAME: usize = 253;
 
 #[derive(Clone)]
@@ -66,7 +68,7 @@ struct Context {
     logged_addresses: Arc<Mutex<BTreeSet<IpAddr>>>,
 }
 
-/// Which of the two is called.
+/// The webhook that is called.
 #[derive(Clone, Copy)]
 enum Webhook {
     Mutate,
@@ -89,7 +91,7 @@ impl Webhook {
     }
 }
 
-/// `/mutate` and `/validate` as a value, so that tests need no socket.
+/// Builds the router of `/mutate` and `/validate`. Tests use it without a socket.
 pub fn router(rules: Rules, lookups: Lookups, metrics: Metrics) -> Router {
     let context = Context {
         rules: Arc::new(rules),
@@ -99,7 +101,7 @@ pub fn router(rules: Rules, lookups: Lookups, metrics: Metrics) -> Router {
         logged_addresses: Arc::default(),
     };
     let overloaded = move |uri: Uri, _: BoxError| std::future::ready(shed(&metrics, &uri));
-    // A route is always ready, so requests wait between these two.
+    // A route is always ready. So requests wait between these two layers.
     let accepted = ServiceBuilder::new()
         .layer(CatchPanicLayer::new())
         .layer(HandleErrorLayer::new(overloaded))
@@ -154,7 +156,7 @@ async fn answer(
     Ok(finish(webhook, &context, started, outcome))
 }
 
-/// Bytes -> label for metrics, and answer.
+/// Decides on the bytes of a body. Returns the label for metrics, and the answer.
 async fn decided(
     webhook: Webhook,
     context: &Context,
@@ -166,7 +168,7 @@ async fn decided(
     Ok((answer.label(), request.respond(answer)))
 }
 
-/// Logs each client address once: administrators learn from it which addresses are the API server's (docs/install.md).
+/// Logs each client address once. Administrators find the API server's addresses there (docs/install.md).
 fn log_address(context: &Context, peer: Option<Extension<Peer>>) {
     let Some(Extension(Peer(peer))) = peer else { return };
     let mut logged = context

@@ -1,4 +1,4 @@
-//! Arguments -> watches, certificate and servers, until the process is asked to end (IO).
+//! Arguments -> watches, certificate and servers, until the process shuts down (IO).
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -23,13 +23,13 @@ use crate::review::Accounts;
 use crate::router;
 use crate::validate::Rules;
 
-/// Time between the end of readiness and the end of listening: the API server learns of the one before the other.
+/// Time between the end of readiness and the end of listening, so that the API server stops sending requests before.
 const LINGER: Duration = Duration::from_secs(3);
 
-/// Serves admission until the process is asked to end.
+/// Serves admission until the process shuts down.
 ///
 /// # Errors
-/// When the settings are wrong ([`process::WrongSetting`]), an address is taken or the cluster is not configured.
+/// The settings are wrong ([`process::WrongSetting`]), an address is in use, or the cluster is not configured.
 pub async fn run(args: Args) -> anyhow::Result<()> {
     let settings = process::file("settings-file", &args.settings_file, Settings::parse)?;
     let shutdown = kit::shutdown::on_signal()?;
@@ -84,7 +84,7 @@ pub async fn run(args: Args) -> anyhow::Result<()> {
     }
 }
 
-/// On `shutdown` ends readiness, and a little later the listening. Never ends.
+/// Ends readiness on `shutdown`, and listening a little later. Never returns.
 async fn linger(shutdown: CancellationToken, serving: Gate, stop_listening: CancellationToken) {
     shutdown.cancelled().await;
     serving.close();
@@ -93,7 +93,7 @@ async fn linger(shutdown: CancellationToken, serving: Gate, stop_listening: Canc
     std::future::pending::<()>().await;
 }
 
-/// A store of every `K`, and the watch that fills it. `gate` opens after the first list.
+/// A store of all objects of type `K`, and the watch that fills it. `gate` opens after the first list.
 fn watched<K>(client: Client, gate: Gate) -> (Cache<K>, impl Future<Output = ()>)
 where
     K: Resource<DynamicType = ()> + Clone + std::fmt::Debug + DeserializeOwned + Send + Sync + 'static,

@@ -1,5 +1,6 @@
-//! Values, as `helm --set` takes them -> the release under test with these and those that it was installed with (IO). The test run
-//! calls it between its stages.
+//! Values for `helm --set` -> release under test, upgraded with them (IO).
+//!
+//! The release keeps the values of its installation, too. The test run calls this between its stages.
 
 #[tokio::main]
 async fn main() -> anyhow::Result<()> {

@@ -1,4 +1,6 @@
-//! Takes away what tests left that ended before they cleaned up (IO). The test run begins with it.
+//! Leftovers of tests that ended before their cleanup -> deleted (IO).
+//!
+//! The test run begins with this program.
 
 #[tokio::main]
 async fn main() -> anyhow::Result<()> {

@@ -1,4 +1,6 @@
-//! Events and versions of a workspace -> whether a failure was told once, and not in a flood (pure).
+//! Events and versions of a workspace -> whether a failure was reported once (pure).
+//!
+//! A flood of reports is an error.
 
 use anyhow::ensure;
 use api::{
@@ -7,10 +9,11 @@ use api::{
 };
 use k8s_openapi::{api::events::v1::Event, apimachinery::pkg::apis::meta::v1::Condition};
 
-/// More status writes than this in one row are a flood.
+/// Maximum number of status writes in one row.
 const MOST_WRITES: usize = 24;
 
-/// One Warning Event per cause that was told, in no series; none of other causes than those that may be told also.
+/// Checks for one Warning Event per reported reason, without a series.
+/// Other reasons have none, except for those that may be reported, too.
 pub(super) fn one_event_each(all: &[Event], told: &[String], also: &[&str]) -> anyhow::Result<()> {
     let about = |event: &&Event| {
         let regarding = event.regarding.as_ref().and_then(|it| it.kind.as_deref());
@@ -36,7 +39,7 @@ pub(super) fn one_event_each(all: &[Event], told: &[String], also: &[&str]) -> a
     Ok(())
 }
 
-/// A condition's time moves when its status flips, and never else; and the status is not written over and over.
+/// Checks that a condition's time changes exactly when its status changes, and that the status is not written repeatedly.
 pub(super) fn conditions_move_once(versions: &[Workspace]) -> anyhow::Result<()> {
     for pair in versions.windows(2) {
         for after in conditions(&pair[1]) {

@@ -1,4 +1,4 @@
-//! A namespace -> every version of what concerns a workspace, as the API server recorded it (IO).
+//! Namespace -> all versions of a workspace's objects, as the API server stored them (IO).
 
 use std::{
     fmt::Debug,
@@ -24,7 +24,7 @@ use kube::{
 use serde::de::DeserializeOwned;
 use tokio::task::JoinHandle;
 
-/// Every version of the objects of one kind, in the order in which they were seen.
+/// All versions of the objects of one kind, in the order of their arrival.
 #[derive(Debug)]
 pub struct History<K>(Arc<Mutex<Vec<K>>>);
 
@@ -44,7 +44,7 @@ impl<K: Clone> History<K> {
         self.lock().clone()
     }
 
-    /// The first version for which `holds`.
+    /// The first version that `holds` accepts.
     pub fn first(&self, holds: impl Fn(&K) -> bool) -> Option<K> {
         self.lock().iter().find(|version| holds(version)).cloned()
     }
@@ -55,7 +55,7 @@ impl<K: Clone> History<K> {
     }
 }
 
-/// What is watched.
+/// The watched kinds.
 #[derive(Debug)]
 pub struct Histories {
     /// Workspaces.
@@ -76,7 +76,7 @@ impl Drop for Histories {
 }
 
 impl Histories {
-    /// Begins to watch.
+    /// Starts the watches.
     pub(super) fn of(client: &Client, namespace: &str) -> Self {
         let (workspaces, deployments, pods, claims) =
             (History::new(), History::new(), History::new(), History::new());

@@ -1,4 +1,6 @@
-//! A write that the API server took -> when, to the microsecond (IO): from its audit log, since objects tell whole seconds.
+//! Write that the API server accepted -> its time, to the microsecond (IO).
+//!
+//! The time comes from the audit log, because objects contain whole seconds only.
 
 use std::sync::{Mutex, PoisonError};
 
@@ -12,12 +14,12 @@ use crate::{
     wait,
 };
 
-/// When something was so.
+/// The time of an observation.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Moment {
     /// At a known time.
     At(Timestamp),
-    /// When this write was taken.
+    /// When this write was accepted.
     Written(Write),
 }
 
@@ -27,11 +29,11 @@ pub struct Write {
     resource: String,
     namespace: String,
     name: String,
-    /// In which second, as the object tells.
+    /// The second of the write, from the object.
     second: Timestamp,
 }
 
-/// Between which times the API server took a write: it received it, and had answered.
+/// The period of a write: from its receipt by the API server to its answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Span {
     pub(super) received: Timestamp,
@@ -39,7 +41,7 @@ pub(super) struct Span {
 }
 
 impl Moment {
-    /// When this version was made: at the last write of the object.
+    /// The creation of this version: the last write of the object.
     pub fn written<K: Resource<DynamicType = ()>>(object: &K) -> Option<Self> {
         let meta = object.meta();
         let entries = meta.managed_fields.iter().flatten();
@@ -48,13 +50,13 @@ impl Moment {
         Some(Self::of(object, last))
     }
 
-    /// When the object was made.
+    /// The creation of the object.
     pub fn created<K: Resource<DynamicType = ()>>(object: &K) -> Option<Self> {
         let made = object.meta().creation_timestamp.as_ref()?.0;
         Some(Self::of(object, made))
     }
 
-    /// When the object was deleted, which it outlives.
+    /// The deletion request for an object that still exists.
     pub fn deleted<K: Resource<DynamicType = ()>>(object: &K) -> Option<Self> {
         let deleted = object.meta().deletion_timestamp.as_ref()?.0;
         Some(Self::of(object, deleted))
@@ -71,7 +73,7 @@ impl Moment {
 }
 
 impl Write {
-    /// Whether this call may be the one: it is about the object, and was in progress in that second.
+    /// Whether this call may be the write: it is about the object, and was in progress in that second.
     fn may_be(&self, call: &Call) -> bool {
         let main = call.resource.split('/').next().unwrap_or_default();
         let end = self.second + SignedDuration::from_secs(1);
@@ -82,7 +84,7 @@ impl Write {
             && call.answered >= self.second
     }
 
-    /// The calls that may be the one. Several writes of one second cannot be told apart.
+    /// The calls that may be the write. Several writes in one second cannot be distinguished.
     fn among(&self, calls: &[Call], only: Option<&str>) -> Option<Span> {
         let wanted =
             |call: &&Call| self.may_be(call) && only.is_none_or(|resource| call.resource == resource);
@@ -94,11 +96,11 @@ impl Write {
     }
 }
 
-/// The calls about a namespace, from when this was made on.
+/// The calls about a namespace since this value was created.
 #[derive(Debug)]
 pub(super) struct Moments {
     namespace: String,
-    /// None where the log cannot be read: whole seconds have to do then.
+    /// `None` if the log cannot be read. Whole seconds are used then.
     heard: Option<Mutex<(Log, Vec<Call>)>>,
 }
 
@@ -112,12 +114,12 @@ impl Moments {
         })
     }
 
-    /// When the API server received the evidence: where several writes of one second may be it, the first.
+    /// When the API server received the evidence. If several writes of one second match, it is the first.
     pub(super) async fn evidence(&self, moment: &Moment) -> anyhow::Result<Timestamp> {
         Ok(self.span(moment, None).await?.received)
     }
 
-    /// When the API server had taken a status: where several of one second may be it, the last.
+    /// When the API server had stored a status. If several writes of one second match, it is the last.
     pub(super) async fn told(&self, moment: &Moment) -> anyhow::Result<Timestamp> {
         Ok(self.span(moment, Some("workspaces/status")).await?.answered)
     }

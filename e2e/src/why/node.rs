@@ -1,6 +1,6 @@
-//! A Node object without a machine: pods are bound to it, and what becomes of them is what a test writes (IO).
+//! Node object without a machine -> pods bound to it, with statuses from a test (IO).
 //!
-//! Its lease is renewed like a kubelet's, so that the cluster takes it for a node that answers.
+//! Its lease is renewed like a kubelet's, so that the cluster treats it as a node that responds.
 
 use std::{collections::BTreeMap, time::Duration};
 
@@ -15,13 +15,13 @@ use tokio::{task::JoinHandle, time::interval};
 
 use super::moment::Moment;
 
-/// Label of such nodes, with their own name; workspaces select it.
+/// Label of such nodes. Its value is the node's name, and workspaces select it.
 pub(super) const LABEL: &str = "e2e.test/silent";
-/// How often a kubelet renews its lease.
+/// Interval at which a kubelet renews its lease.
 const HEARTBEAT: Duration = Duration::from_secs(10);
 const LEASES: &str = "kube-node-lease";
 
-/// A Node that only a test writes to.
+/// A Node that only a test writes.
 #[derive(Debug)]
 pub struct SilentNode {
     /// Its name.
@@ -37,7 +37,7 @@ impl Drop for SilentNode {
 }
 
 impl SilentNode {
-    /// Makes one. Nothing but what tolerates its taint is bound to it.
+    /// Creates a Node. Only pods that tolerate its taint are bound to it.
     pub(super) async fn new(client: &Client, name: &str) -> anyhow::Result<Self> {
         let nodes = Api::<Node>::all(client.clone());
         let node: Node = serde_json::from_value(json!({
@@ -58,7 +58,7 @@ impl SilentNode {
         Ok(silent)
     }
 
-    /// What a workspace's spec holds to run here.
+    /// Fields of a workspace's spec that select this node.
     pub fn selected(&self) -> Value {
         json!({
             "nodeSelector": {LABEL: self.name},
@@ -66,7 +66,7 @@ impl SilentNode {
         })
     }
 
-    /// Gives it resources besides the usual ones.
+    /// Adds resources to the usual ones.
     pub async fn give(&self, extra: Value) -> anyhow::Result<()> {
         let mut room: BTreeMap<String, Value> = serde_json::from_value(extra)?;
         for (name, amount) in [
@@ -82,7 +82,7 @@ impl SilentNode {
         Ok(())
     }
 
-    /// Sets its condition `Ready`, and says when the API server took that.
+    /// Sets the condition `Ready`, and returns when the API server accepted that.
     pub async fn ready(&self, status: &str) -> anyhow::Result<Option<Moment>> {
         let (reason, message) = match status {
             "Unknown" => ("NodeStatusUnknown", "Kubelet stopped posting node status."),
@@ -106,7 +106,7 @@ impl SilentNode {
             .await?)
     }
 
-    /// Taints it also with this key, or with its own alone.
+    /// Sets the node's own taint and optionally another one.
     pub async fn taint(&self, also: Option<&str>) -> anyhow::Result<()> {
         self.change(json!({"spec": taints(also)})).await
     }
@@ -119,7 +119,7 @@ impl SilentNode {
         Ok(())
     }
 
-    /// Takes the Node away.
+    /// Deletes the Node.
     pub async fn delete(&self) -> anyhow::Result<()> {
         match self.nodes.delete(&self.name, &DeleteParams::default()).await {
             Err(kube::Error::Api(answer)) if answer.code == 404 => Ok(()),
@@ -128,7 +128,7 @@ impl SilentNode {
     }
 }
 
-/// Nobody else's pods may land here.
+/// The node's own taint keeps other pods away.
 fn taints(also: Option<&str>) -> Value {
     let keys = [Some(LABEL), also].into_iter().flatten();
     let taints: Vec<_> = keys
@@ -149,7 +149,7 @@ async fn renew(client: Client, name: String) {
             "metadata": {"name": name},
             "spec": {"holderIdentity": name, "leaseDurationSeconds": 40, "renewTime": Timestamp::now().strftime("%Y-%m-%dT%H:%M:%S%.6fZ").to_string()},
         });
-        // One that is missed is made up for by the next.
+        // The next renewal compensates for a missed one.
         let _ = leases
             .patch(&name, &PatchParams::apply("e2e").force(), &Patch::Apply(lease))
             .await;

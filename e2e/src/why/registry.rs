@@ -1,5 +1,7 @@
-//! A registry of images that nobody gets without its password (IO): a pod on the network of a node, whose containerd asks `127.0.0.1` in
-//! plain HTTP, whatever else it was set up for.
+//! Node -> image registry there that requires a password (IO).
+//!
+//! It is a pod on the network of a node. The node's containerd uses plain HTTP for `127.0.0.1`,
+//! whatever else is configured.
 
 use anyhow::Context as _;
 use jiff::Timestamp;
@@ -16,13 +18,13 @@ use crate::{
     wait,
 };
 
-/// What it runs: the echo server's image has a Python.
+/// Program of the registry. The echo server's image contains Python.
 const PROGRAM: &str = include_str!("registry.py");
-/// Its only account.
+/// The only account.
 const USER: &str = "robot";
-/// Where the label of a node says its own name.
+/// The label with a node's own name.
 const HOST_NAME: &str = "kubernetes.io/hostname";
-/// Ports that no Service gets, and no client takes for itself.
+/// Ports that no Service and no outgoing connection uses.
 const PORTS: std::ops::Range<u16> = 20_000..28_000;
 
 /// A registry.
@@ -31,7 +33,7 @@ pub struct Registry {
     place: Place,
 }
 
-/// Where a registry is, and what it asks for.
+/// Address and credentials of a registry.
 #[derive(Clone)]
 pub struct Place {
     host: String,
@@ -49,14 +51,14 @@ impl std::fmt::Debug for Place {
 }
 
 impl Registry {
-    /// Runs one, and waits until it answers.
+    /// Starts a registry and waits until it answers.
     ///
     /// # Errors
-    /// When its pod does not get ready.
+    /// Its pod does not become ready.
     pub async fn start() -> anyhow::Result<Self> {
         let scratch = Scratch::new("registry", &[]).await?;
         let admin = cluster::admin().await?;
-        // Pods on a node's network are not for people's namespaces.
+        // Namespaces of users do not allow pods on a node's network.
         let label = json!({"metadata": {"labels": {"pod-security.kubernetes.io/enforce": "privileged"}}});
         Api::<Namespace>::all(admin.clone())
             .patch(&scratch.namespace, &PatchParams::default(), &Patch::Merge(label))
@@ -94,32 +96,32 @@ impl Registry {
         Ok(Self { scratch, place })
     }
 
-    /// Where it is.
+    /// Address and credentials of this registry.
     pub fn place(&self) -> Place {
         self.place.clone()
     }
 
-    /// Ends it.
+    /// Stops the registry.
     ///
     /// # Errors
-    /// When its namespace stays.
+    /// Its namespace is not deleted.
     pub async fn finish(self) -> anyhow::Result<()> {
         self.scratch.finish().await
     }
 }
 
 impl Place {
-    /// An image in it that no other test has pulled: the echo server.
+    /// An image in this registry that no other test has pulled: the echo server.
     pub fn image(&self, scene: &str) -> String {
         format!("{}/private/{scene}:1", self.host)
     }
 
-    /// Which node a pod has to be on to reach it, as a part of a workspace's spec.
+    /// Part of a workspace's spec that selects the node of the registry.
     pub fn selected(&self) -> Value {
         json!({HOST_NAME: self.node})
     }
 
-    /// A Secret of this name with the account and the right password, or a wrong one.
+    /// A Secret called `name` with the account and the right or a wrong password.
     pub fn secret(&self, name: &str, is_right: bool) -> Value {
         let password = if is_right {
             self.password.as_str()

@@ -1,4 +1,4 @@
-//! One failure's surroundings: a namespace, a workspace in it, and what the product says about it (IO).
+//! Failure -> its namespace, its workspace, and the product's reports about it (IO).
 
 use std::{
     sync::{Arc, Mutex, PoisonError},
@@ -39,12 +39,12 @@ use crate::{
     wait, workspace,
 };
 
-/// The longest time from evidence to status, as the API server records them.
+/// Maximum time from evidence to status, by the API server's audit log.
 const SOON: SignedDuration = SignedDuration::from_secs(2);
-/// How long a failure may take to show at all.
+/// Maximum time for a failure to appear at all.
 const SHOWS: Duration = Duration::from_secs(100);
 
-/// What a row has seen so far.
+/// Observations of a row so far.
 #[derive(Debug, Default)]
 struct Seen {
     told: Vec<String>,
@@ -52,17 +52,17 @@ struct Seen {
     also: Vec<&'static str>,
 }
 
-/// One failure's surroundings.
+/// The surroundings of one failure.
 pub struct Scene {
     /// Name of the workspace.
     pub name: String,
-    /// Its namespace.
+    /// Namespace of the workspace.
     pub scratch: Scratch,
-    /// Acts as administrator.
+    /// Client with the identity of an administrator.
     pub admin: Client,
-    /// Workspaces of the namespace, as the user alice.
+    /// API client for the namespace's workspaces, as the user alice.
     pub alice: Api<Workspace>,
-    /// What happened.
+    /// Recorded versions of the objects.
     pub histories: Histories,
     moments: Moments,
     nodes: Mutex<Vec<Arc<SilentNode>>>,
@@ -83,24 +83,24 @@ impl Scene {
             admin,
             nodes: Mutex::default(),
             seen: Mutex::new(Seen {
-                // The cluster is one small node: it may be full for a moment, and that is told, too.
+                // The cluster is one small node. It may be full for a moment, and the product reports that, too.
                 also: vec![reason::UNSCHEDULABLE],
                 ..Seen::default()
             }),
         })
     }
 
-    /// The namespace.
+    /// Name of the namespace.
     pub fn namespace(&self) -> &str {
         &self.scratch.namespace
     }
 
-    /// Makes the workspace as alice: the echo server without a disk, with `rest` laid over its spec.
+    /// Creates the workspace as alice: the echo server without a disk, with `rest` merged into its spec.
     pub async fn create(&self, rest: Value) -> anyhow::Result<Option<Moment>> {
         self.create_in(&self.alice, rest).await
     }
 
-    /// The same, as administrator: what is referred to needs rights that users do not have.
+    /// The same as administrator, because the references need permissions that users do not have.
     pub async fn create_as_admin(&self, rest: Value) -> anyhow::Result<Option<Moment>> {
         self.create_in(&self.scratch.api(), rest).await
     }
@@ -120,7 +120,7 @@ impl Scene {
         Ok(Moment::written(&made))
     }
 
-    /// Makes an object in the namespace, as administrator.
+    /// Creates an object in the namespace, as administrator.
     pub async fn make<K>(&self, object: Value) -> anyhow::Result<K>
     where
         K: Resource<DynamicType = (), Scope = NamespaceResourceScope>,
@@ -161,7 +161,7 @@ impl Scene {
             .await?)
     }
 
-    /// A Node that only this row writes to.
+    /// A Node that only this row writes.
     pub async fn silent_node(&self) -> anyhow::Result<Arc<SilentNode>> {
         let node = Arc::new(SilentNode::new(&self.admin, self.namespace()).await?);
         self.nodes
@@ -193,7 +193,7 @@ impl Scene {
         .await
     }
 
-    /// Writes a pod's status as its kubelet would, and says when the API server took it.
+    /// Writes a pod's status like its kubelet would. Returns when the API server accepted it.
     pub async fn write_pod(&self, pod: &Pod, status: Value) -> anyhow::Result<Option<Moment>> {
         let patch = Patch::Merge(json!({"status": status}));
         let pods = self.scratch.api::<Pod>();
@@ -203,7 +203,7 @@ impl Scene {
         Ok(Moment::written(&written_pod))
     }
 
-    /// Writes a Warning Event about an object, as its controller would, and says when the API server took it.
+    /// Writes a Warning Event about an object, like its controller would. Returns when the API server accepted it.
     pub async fn warn_about(
         &self,
         kind: &str,
@@ -226,7 +226,7 @@ impl Scene {
         Ok(Moment::written(&event))
     }
 
-    /// Waits until `Degraded` says this reason, with these words, and holds it to its bound: so soon after the evidence.
+    /// Waits until `Degraded` has this reason and a message with these words. Checks the maximum time since the evidence.
     pub async fn told(
         &self,
         reason: &'static str,
@@ -265,7 +265,7 @@ impl Scene {
         Ok(())
     }
 
-    /// Waits for an Event of this reason.
+    /// Waits for an Event with this reason.
     pub async fn event(&self, reason: &str) -> anyhow::Result<Event> {
         wait::until(&format!("an Event {reason}"), wait::USUAL, || async {
             let events = self.scratch.api::<Event>().list(&ListParams::default()).await;
@@ -277,7 +277,7 @@ impl Scene {
         .await
     }
 
-    /// A cause that may be told on the way: the failure passes through it.
+    /// Allows a reason that the product may report while the failure develops.
     pub fn may_also_tell(&self, reason: &'static str) {
         self.seen
             .lock()
@@ -291,7 +291,7 @@ impl Scene {
         workspace::reached(&self.alice, &self.name, phase).await
     }
 
-    /// Changes the spec and starts anew.
+    /// Changes the spec and restarts the workspace.
     pub async fn restart_with(&self, change: Value) -> anyhow::Result<()> {
         let mut spec = change;
         spec["desiredStatus"] = json!("Stopped");
@@ -302,7 +302,7 @@ impl Scene {
         Ok(())
     }
 
-    /// Waits until nothing is wrong any more, and checks that the failure was told once and not in a flood.
+    /// Waits until no problem is reported, and checks that the failure was reported once and without a flood.
     pub async fn cleared(&self) -> anyhow::Result<()> {
         wait::until("nothing to be wrong", wait::USUAL, || async {
             let last = self.histories.workspaces.last();
@@ -321,13 +321,13 @@ impl Scene {
         checks::conditions_move_once(&self.histories.workspaces.all())
     }
 
-    /// Waits until it runs, and that nothing is wrong any more.
+    /// Waits until it runs and no problem is reported.
     pub async fn recovered(&self) -> anyhow::Result<()> {
         self.reached(Phase::Running).await?;
         self.cleared().await
     }
 
-    /// What was told, with its delays.
+    /// The reports, with their delays.
     pub(super) fn findings(&self) -> Vec<String> {
         self.seen
             .lock()
@@ -336,7 +336,7 @@ impl Scene {
             .clone()
     }
 
-    /// What was seen last, for a row that fails.
+    /// The last observations, for a row that fails.
     pub(super) fn last_words(&self) -> String {
         let pod = self.histories.pods.last().and_then(|pod| pod.status);
         let pod = serde_json::to_string(&pod).unwrap_or_default();
@@ -355,7 +355,7 @@ impl Scene {
         )
     }
 
-    /// Takes everything away. What runs on a node without a machine is taken away by force, since nobody else ends it.
+    /// Deletes all objects. Pods on a node without a machine are deleted by force, because no kubelet ends them.
     pub(super) async fn finish(self, keep: bool) -> anyhow::Result<()> {
         let nodes = std::mem::take(&mut *self.nodes.lock().unwrap_or_else(PoisonError::into_inner));
         let keep = keep && std::env::var_os("KEEP_FAILED").is_some();
@@ -366,7 +366,7 @@ impl Scene {
         sweep::rules(&admin, &name).await?;
         let pods = self.scratch.api::<Pod>();
         let result = tokio::select! {
-            // What is held to seconds counts as at work to its end.
+            // A row with strict times counts as working until its end.
             result = self.scratch.finish_at_work() => result,
             () = sweep::pods(&pods, &nodes) => Ok(()),
         };
@@ -378,7 +378,7 @@ impl Scene {
     }
 }
 
-/// Lays the keys of `over` over those of `base`.
+/// Writes the keys of `over` over those of `base`.
 fn lay(base: &mut Value, over: Value) {
     if let (Some(base), Value::Object(over)) = (base.as_object_mut(), over) {
         base.extend(over);

@@ -1,4 +1,4 @@
-//! A row's name -> nothing of it is left outside its namespace (IO).
+//! Name of a row -> deletion of its objects outside its namespace (IO).
 
 use std::{fmt::Debug, sync::Arc, time::Duration};
 
@@ -22,17 +22,17 @@ use serde_json::json;
 
 use super::node::SilentNode;
 
-/// Between two looks for pods that nobody ends.
+/// Interval of the search for pods that no kubelet ends.
 const LOOK: Duration = Duration::from_millis(500);
 
-/// Deletes every rule that could keep a namespace from going.
+/// Deletes all admission policies that could prevent the namespace's deletion.
 pub(super) async fn rules(client: &Client, name: &str) -> anyhow::Result<()> {
     delete::<ValidatingAdmissionPolicyBinding>(client, name).await?;
     delete::<ValidatingAdmissionPolicy>(client, name).await?;
     delete::<ValidatingWebhookConfiguration>(client, name).await
 }
 
-/// Deletes pods on these nodes by force, for ever.
+/// Deletes pods on these nodes by force. Never returns.
 pub(super) async fn pods(pods: &Api<Pod>, nodes: &[Arc<SilentNode>]) {
     loop {
         let all = pods.list(&ListParams::default()).await;
@@ -40,7 +40,7 @@ pub(super) async fn pods(pods: &Api<Pod>, nodes: &[Arc<SilentNode>]) {
             let on = pod.spec.as_ref().and_then(|spec| spec.node_name.as_deref());
             if nodes.iter().any(|node| Some(node.name.as_str()) == on) {
                 let now = DeleteParams::default().grace_period(0);
-                // Gone already, or tried again.
+                // The pod may already be gone. Otherwise, the next loop tries again.
                 let _ = pods.delete(&pod.name_any(), &now).await;
             }
         }
@@ -48,13 +48,13 @@ pub(super) async fn pods(pods: &Api<Pod>, nodes: &[Arc<SilentNode>]) {
     }
 }
 
-/// Deletes the other objects of the cluster that carry the row's name.
+/// Deletes the other cluster-scoped objects with the row's name.
 pub(super) async fn rest(client: &Client, name: &str) -> anyhow::Result<()> {
     delete::<WorkspaceTemplate>(client, name).await?;
     delete::<WorkspaceManager>(client, name).await?;
     delete::<StorageClass>(client, name).await?;
     delete::<PersistentVolume>(client, name).await?;
-    // Nobody takes the finalizers off a volume that nobody attached.
+    // No controller removes the finalizers of a volume that was never attached.
     let none = Patch::Merge(json!({"metadata": {"finalizers": null}}));
     let volumes = Api::<PersistentVolume>::all(client.clone());
     present(
@@ -74,7 +74,7 @@ where
     present(objects.delete(name, &DeleteParams::default()).await.map(drop))
 }
 
-/// Most rows have none.
+/// Accepts a missing object, because most rows have none.
 fn present(result: Result<(), kube::Error>) -> anyhow::Result<()> {
     match result {
         Err(kube::Error::Api(answer)) if answer.code == 404 => Ok(()),

@@ -1,8 +1,8 @@
-//! records -> lines that each hold the SHA-256 of the one before; lines -> whether they hang together, and hold ends that were noted
-//! before (pure).
+//! Records -> lines linked by SHA-256; lines -> whether the chain is intact (pure).
 //!
-//! The hash has no key: whoever can write the whole file can make another whole one. What holds against them is an end of a chain
-//! that was noted elsewhere.
+//! Each line holds the hash of the line before it. The check also compares with chain ends that were noted earlier.
+//! The hash has no key: a writer of the whole file can create a new consistent file.
+//! Only a chain end that was noted elsewhere protects against that.
 
 use std::collections::HashMap;
 
@@ -10,12 +10,12 @@ use aws_lc_rs::digest::{SHA256, digest};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-/// Value of `log` in every record: what tells its lines from others.
+/// Value of `log` in every record. It distinguishes audit lines from other log lines.
 const LOG: &str = "audit";
-/// Longest line that is written, and that is read.
+/// Maximum length of a line, for writing and for reading.
 const LONGEST: usize = 256 * 1024;
 
-/// A chain under way.
+/// The state of a chain that is being written.
 #[derive(Debug)]
 pub(super) struct Chain {
     id: String,
@@ -45,7 +45,7 @@ pub(super) enum NoLine {
 }
 
 impl Chain {
-    /// `id`: different for every process.
+    /// Starts a chain. `id` is different for every process.
     pub(super) fn new(id: String) -> Self {
         Self {
             id,
@@ -54,10 +54,10 @@ impl Chain {
         }
     }
 
-    /// The next line, without its end.
+    /// Returns the next line, without its line end.
     ///
     /// # Errors
-    /// No line tells this that would be read again. The chain goes on with the next one.
+    /// The record does not fit into a line that the check would accept. The chain continues with the next record.
     pub(super) fn line(&mut self, record: &impl Serialize, time: Timestamp) -> Result<String, NoLine> {
         let line = serde_json::to_string(&Line {
             log: LOG,
@@ -86,14 +86,14 @@ fn hash(line: &str) -> String {
     text
 }
 
-/// One record of a chain: what came before it cannot be changed without changing its hash.
+/// Position of one record in a chain. Changing an earlier record would change this hash.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Point {
-    /// The chain.
+    /// Identifier of the chain.
     pub chain: String,
     /// Number of the record.
     pub seq: u64,
-    /// SHA-256 of its line, in hexadecimal digits.
+    /// SHA-256 of the line, in hexadecimal digits.
     pub hash: String,
 }
 
@@ -124,39 +124,39 @@ impl std::str::FromStr for Point {
     }
 }
 
-/// What a file holds.
+/// Result of checking a file.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub struct Verified {
-    /// Last records of the chains.
+    /// Last record of each chain.
     pub ends: Vec<Point>,
-    /// Records that were expected and are not in it.
+    /// Expected records that the file lacks.
     pub missing: Vec<Point>,
-    /// Records.
+    /// Number of records.
     pub records: u64,
-    /// Chains, one per process.
+    /// Number of chains, one per process.
     pub chains: usize,
-    /// Chains whose last record is not the one of an orderly end: a process that runs, was killed, or whose last lines are missing.
+    /// Number of chains without an `end` record. Such a process still runs, was killed, or its last lines are missing.
     pub open: usize,
 }
 
-/// The first line that is not what was written.
+/// The first line that differs from what was written.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 #[error("line {line}: {problem}")]
 pub struct Broken {
-    /// Its number, from 1.
+    /// Line number, from 1.
     pub line: usize,
-    /// What is wrong with it.
+    /// What is wrong with the line.
     pub problem: String,
 }
 
-/// Lines as they are looked at.
+/// Checks lines one by one.
 #[derive(Debug, Default)]
 pub struct Checker {
     line: usize,
     records: u64,
     chains: HashMap<String, Link>,
     expected: Vec<Point>,
-    /// Beginnings of lines that the container runtime cut, by stream.
+    /// Beginnings of lines that the container runtime split, by stream.
     cut: HashMap<String, String>,
 }
 
@@ -185,11 +185,11 @@ impl Checker {
         }
     }
 
-    /// Looks at the next line. Lines of other logs are passed over, and so is what a container runtime puts before a line; a line
-    /// that it cut in pieces is put together.
+    /// Checks the next line. It skips lines of other logs and the prefix of a container runtime.
+    /// It joins a line that the runtime split.
     ///
     /// # Errors
-    /// It is not the one that was written after the one before it.
+    /// The line does not continue the chain.
     pub fn look(&mut self, line: &str) -> Result<(), Broken> {
         self.line += 1;
         let line = line.trim_end_matches(['\r', '\n']);
@@ -200,7 +200,7 @@ impl Checker {
             return self.look_at(piece);
         }
         let mut all = self.cut.remove(stream).unwrap_or_default();
-        // One too long to be ours grows no further.
+        // A line that is too long is no audit line, so it is not collected further.
         if all.len() <= LONGEST {
             all.push_str(piece);
         }
@@ -225,7 +225,7 @@ impl Checker {
         }
         let read = match serde_json::from_str::<Read>(line) {
             Ok(read) if read.log == LOG => read,
-            // A damaged record must not pass for a line of another log.
+            // A damaged record must not count as a line of another log.
             Err(error) if line.starts_with("{\"log\":\"audit\"") => {
                 return Err(self.broken(format!("cannot be read: {error}")));
             }
@@ -260,7 +260,7 @@ impl Checker {
         Ok(())
     }
 
-    /// What was found when the last line was looked at.
+    /// The result after the last line.
     pub fn finish(self) -> Verified {
         Verified {
             records: self.records,
@@ -286,7 +286,8 @@ impl Checker {
     }
 }
 
-/// Stream and text of a line as container runtimes write it (`<time> <stream> <P|F> <text>`), and whether it ends there.
+/// Parses a line of a container runtime (`<time> <stream> <P|F> <text>`).
+/// Returns the stream, whether the line ends here, and the text.
 fn piece(line: &str) -> Option<(&str, bool, &str)> {
     let mut parts = line.splitn(4, ' ');
     let (_time, stream) = (parts.next()?, parts.next()?);

@@ -1,6 +1,8 @@
-//! records -> lines of JSON on a writer that vouch for each other (IO).
+//! Records -> linked JSON lines on a writer (IO).
 //!
-//! `chain` makes and checks the lines. A thread of its own writes them: a reader that is slow holds up nobody.
+//! A separate thread writes the lines, so that a slow reader blocks no request.
+//!
+//! - `chain`: makes and checks the lines
 
 pub mod chain;
 
@@ -16,16 +18,16 @@ use serde::Serialize;
 
 use self::chain::Chain;
 
-/// Records that wait to be written.
+/// Maximum number of records that wait to be written.
 const WAITING: usize = 10_000;
-/// How often what has no record of its own is summed up.
+/// Interval at which events without their own record are summarised.
 const SUM: Duration = Duration::from_secs(1);
-/// Time for what waits to be written at the end.
+/// Time for writing the waiting records at shutdown.
 const LAST: Duration = Duration::from_secs(5);
-/// How often the end is checked.
+/// Interval at which shutdown checks whether the writer has finished.
 const PAUSE: Duration = Duration::from_millis(5);
 
-/// The audit log of a process. Every clone writes to the same one; nothing here waits for the writing.
+/// The audit log of a process. All clones write to the same log. No method waits for the writing.
 pub struct Log<R> {
     records: SyncSender<Entry<R>>,
     lost: Arc<AtomicU64>,
@@ -40,15 +42,15 @@ impl<R> Clone for Log<R> {
     }
 }
 
-/// What the server counts and sums up beside the records that it tells.
+/// Counters and summaries that the server adds to its log.
 pub trait Counts: Send + 'static {
-    /// What it tells.
+    /// The type of the server's records.
     type Record: Serialize + Send + 'static;
-    /// A record is written.
+    /// Called after a record is written.
     fn written(&self);
-    /// So many records are not.
+    /// Called when `count` records are lost.
     fn lost(&self, count: u64);
-    /// Records of what has none of its own, once a second.
+    /// Summary records of events without their own record. Called once a second.
     fn sums(&mut self) -> Vec<Self::Record> {
         Vec::new()
     }
@@ -63,22 +65,22 @@ enum Entry<R> {
 #[derive(Serialize)]
 #[serde(tag = "event", rename_all = "snake_case")]
 enum Common {
-    /// The process began; the first record of its chain.
+    /// The process started. First record of its chain.
     Start {
         server: &'static str,
         version: &'static str,
     },
-    /// The process ended in order; the last record of its chain.
+    /// The process ended regularly. Last record of its chain.
     End,
-    /// So many records could not be written in time.
+    /// `count` records could not be written in time.
     Lost { count: u64 },
 }
 
 impl<R: Serialize + Send + 'static> Log<R> {
-    /// Writes to `out`, one line per record. `server`: which one this is.
+    /// Writes one line per record to `out`. `server` names the component.
     ///
     /// # Errors
-    /// The system gives no thread or no random bytes.
+    /// The system provides no thread or no random bytes.
     pub fn to(
         server: &'static str,
         out: impl Write + Send + 'static,
@@ -111,7 +113,7 @@ impl<R: Serialize + Send + 'static> Log<R> {
 }
 
 impl<R> Log<R> {
-    /// Adds a record. One that finds no room is counted, and the count is in the log.
+    /// Adds a record. A record that finds the queue full is only counted, and the log contains that count.
     pub fn tell(&self, record: R) {
         let entry = Entry::Record(Box::new(record), Timestamp::now());
         if self.records.try_send(entry).is_err() {
@@ -120,14 +122,14 @@ impl<R> Log<R> {
     }
 }
 
-/// Ends the log in order.
+/// Ends the log regularly.
 pub struct Writer<R> {
     log: Log<R>,
     thread: JoinHandle<()>,
 }
 
 impl<R> Writer<R> {
-    /// Writes what waits and the record of the end. Blocks until that is done, but not for a reader that takes nothing.
+    /// Writes the waiting records and the `end` record. Blocks until then, but not for ever when the reader is stuck.
     pub fn finish(self) {
         self.finish_within(LAST);
     }
@@ -136,7 +138,7 @@ impl<R> Writer<R> {
         let end = Instant::now() + limit;
         let mut is_told = false;
         while !self.thread.is_finished() && Instant::now() < end {
-            // No room for it while the log is full.
+            // The queue is full while the reader is slow.
             is_told = is_told || self.log.records.try_send(Entry::End).is_ok();
             std::thread::sleep(PAUSE);
         }
@@ -146,7 +148,7 @@ impl<R> Writer<R> {
     }
 }
 
-/// The thread that writes.
+/// The state of the writer thread.
 struct Scribe<W, C> {
     out: W,
     chain: Chain,
@@ -187,7 +189,7 @@ impl<W: Write, C: Counts> Scribe<W, C> {
         let line = match self.chain.line(record, time) {
             Ok(line) => line,
             Err(error) => {
-                // Told by the next sum, in the log itself.
+                // The next summary in the log reports this loss.
                 self.lost.fetch_add(1, Ordering::Relaxed);
                 tracing::error!(%error, "a record of the audit log cannot be written");
                 return;

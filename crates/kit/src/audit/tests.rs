@@ -1,3 +1,5 @@
+//! Records -> lines of the log, also with a blocked writer (tests).
+
 use std::io;
 use std::sync::mpsc;
 
@@ -14,7 +16,7 @@ impl Counts for Silent {
     fn lost(&self, _: u64) {}
 }
 
-/// A log that takes nothing until the test lets go.
+/// A writer that blocks until the test releases it.
 struct Stuck(Receiver<()>, Paper);
 
 impl Write for Stuck {

@@ -1,7 +1,7 @@
 //! Client address -> permit for a connection (in memory).
 //!
-//! At the limit, the address with most connections loses one to an address that has fewer. It is
-//! written by hand because tower's layers see requests, not connections.
+//! At the limit, the address with most connections loses one to an address that has fewer.
+//! The limit is hand-written because the layers of tower see requests, not connections.
 
 use std::{
     collections::{BTreeMap, HashMap},
@@ -16,7 +16,7 @@ use std::{
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-/// A number of permits. Clones share it.
+/// A limited number of permits. Clones share it.
 #[derive(Clone, Debug)]
 pub(super) struct ConnectionLimit {
     limit: usize,
@@ -26,7 +26,7 @@ pub(super) struct ConnectionLimit {
 #[derive(Debug, Default)]
 struct Connections {
     next: u64,
-    /// In the order in which they came.
+    /// Connections by age: a higher number is a newer connection.
     by_id: BTreeMap<u64, Connection>,
     count: HashMap<IpAddr, usize>,
 }
@@ -38,7 +38,7 @@ struct Connection {
     activity: Arc<Activity>,
 }
 
-/// One connection, until it is dropped or evicted.
+/// Permit of one connection. It lasts until it is dropped or evicted.
 #[derive(Debug)]
 pub(super) struct Permit {
     id: u64,
@@ -47,14 +47,14 @@ pub(super) struct Permit {
     activity: Arc<Activity>,
 }
 
-/// Requests under way on a connection.
+/// Number of requests in flight on a connection, and the time of the last change.
 #[derive(Debug)]
 pub(super) struct Activity {
     under_way: AtomicUsize,
     last: Mutex<Instant>,
 }
 
-/// A request that is under way.
+/// One request in flight.
 #[derive(Debug)]
 pub(super) struct UnderWay(Arc<Activity>);
 
@@ -66,8 +66,9 @@ impl ConnectionLimit {
         }
     }
 
-    /// A permit for a connection of `peer`. At the limit it is that of the address with most connections, idle ones first; none where
-    /// `peer` itself would then have most.
+    /// Returns a permit for a connection from `peer`.
+    /// At the limit it evicts a connection of the address with most connections, idle ones first.
+    /// Returns `None` if `peer` itself would then have most connections.
     pub(super) fn acquire(&self, peer: IpAddr) -> Option<Permit> {
         let mut open = self.lock();
         if open.by_id.len() >= self.limit {
@@ -118,7 +119,7 @@ impl Connections {
 }
 
 impl Permit {
-    /// Returns when another address has got this permit.
+    /// Returns when another address has taken this permit.
     pub(super) async fn evicted(&self) {
         self.evicted.cancelled().await;
     }
@@ -146,13 +147,13 @@ impl Activity {
         self.under_way.load(Ordering::Relaxed) > 0
     }
 
-    /// A request that lasts until what is returned is dropped.
+    /// Counts a request until the returned guard is dropped.
     pub(super) fn begin(self: &Arc<Self>) -> UnderWay {
         self.under_way.fetch_add(1, Ordering::Relaxed);
         UnderWay(self.clone())
     }
 
-    /// Returns once nothing was under way for so long.
+    /// Returns once the connection was idle for `limit`.
     pub(super) async fn idle(&self, limit: Duration) {
         loop {
             let quiet = self.last.lock().unwrap_or_else(PoisonError::into_inner).elapsed();
@@ -197,7 +198,7 @@ mod tests {
         let evicted: Vec<_> = greedy.iter().map(is_evicted).collect();
         assert_eq!(evicted, [false, true, true, true, false, false], "busy ones last");
         assert!(others.iter().all(|permit| !is_evicted(permit)));
-        // An evicted permit frees nothing when it is dropped.
+        // Dropping an evicted permit frees nothing.
         greedy.drain(1..4);
         assert!(limit.acquire(peer(2)).is_none());
         drop(greedy);

@@ -1,4 +1,6 @@
 //! TLS connections -> an axum router (IO).
+//!
+//! - `connection_limit`: maximum number of connections, shared fairly among client addresses
 
 mod connection_limit;
 
@@ -22,16 +24,17 @@ use tower::Service as _;
 
 use connection_limit::{ConnectionLimit, Permit};
 
-/// Time for the TLS handshake.
+/// Timeout of the TLS handshake.
 const HANDSHAKE: Duration = Duration::from_secs(10);
-/// Time for requests under way once the process is asked to end, or a connection is.
+/// Time for requests in flight when the process shuts down or the connection is closed.
 const DRAIN: Duration = Duration::from_secs(10);
-/// Most connections. Beyond, the address with most loses one to an address with fewer.
+/// Maximum number of connections. At the limit, the address with most connections loses one to an address with fewer.
 const CONNECTIONS: usize = 1024;
-/// A connection without requests for so long is ended. Clients close theirs earlier (90 s in Go), so none is ended just when it is used.
+/// Idle time after which a connection is closed.
+/// Clients close theirs earlier (Go: 90 s), so that no connection closes just when a client uses it.
 const IDLE: Duration = Duration::from_mins(2);
 
-/// Who opened the connection: an extension of each request.
+/// Address of the client. It is an extension of each request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Peer(pub IpAddr);
 
@@ -42,7 +45,7 @@ struct Bounds {
     idle: Duration,
 }
 
-/// Serves `router` over TLS until `shutdown`, then lets requests under way finish.
+/// Serves `router` over TLS until `shutdown`. Then it waits for the requests in flight.
 pub async fn serve(
     listener: TcpListener,
     config: Arc<ServerConfig>,
@@ -74,7 +77,7 @@ async fn serve_within(
         let (stream, peer) = match accepted {
             Ok((stream, address)) => (stream, address.ip().to_canonical()),
             Err(error) => {
-                // Out of file descriptors, for example: waiting lets connections end.
+                // This happens, for example, without free file descriptors. Closing connections frees some while this waits.
                 tracing::warn!(%error, "a connection cannot be accepted");
                 tokio::time::sleep(Duration::from_millis(100)).await;
                 continue;
@@ -99,7 +102,7 @@ async fn serve_within(
     }
 }
 
-/// Serves one connection, until the client ends it, it is idle for too long, or shutdown.
+/// Serves one connection until the client closes it, it is idle for too long, or the process shuts down.
 async fn answer(
     stream: TcpStream,
     acceptor: &TlsAcceptor,
@@ -112,7 +115,7 @@ async fn answer(
         return;
     };
     let mut server = auto::Builder::new(TokioExecutor::new());
-    // No timeout of headers: it would end a connection between two requests. The idle timeout covers it.
+    // There is no header timeout: it would close connections between two requests. The idle timeout covers this case.
     server.http1().timer(TokioTimer::new()).header_read_timeout(None);
     server
         .http2()

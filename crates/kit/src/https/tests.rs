@@ -1,3 +1,5 @@
+//! Clients and a server with small limits -> answers or closed connections (tests).
+
 use std::{
     net::{Ipv4Addr, SocketAddr},
     sync::atomic::{AtomicBool, Ordering},
@@ -13,13 +15,13 @@ use tokio_rustls::{TlsConnector, client::TlsStream};
 use super::*;
 use crate::pki;
 
-/// A server and what clients need to ask it.
+/// A running server, and the data that clients need to connect.
 struct Served {
     address: SocketAddr,
     authority: String,
-    /// Lets requests for `/slow` be answered.
+    /// Lets the server answer requests for `/slow`.
     release: Arc<Notify>,
-    /// Whether one is waited for.
+    /// Whether a request for `/slow` is waiting.
     asked: Arc<AtomicBool>,
     shutdown: CancellationToken,
     ended: tokio::task::JoinHandle<()>,
@@ -79,7 +81,7 @@ impl Served {
         TlsConnector::from(Arc::new(config)).connect(name, stream).await
     }
 
-    /// Asks once, over a connection of its own; who the server says that was.
+    /// Sends one request over its own connection. Returns the client address that the server saw.
     async fn ask(&self, from: [u8; 4]) -> String {
         let tls = self.tls(from, "http/1.1").await.unwrap();
         let (mut sender, connection) = http1::handshake(TokioIo::new(tls)).await.unwrap();
@@ -118,7 +120,7 @@ async fn an_address_that_took_every_place_is_in_nobody_elses_way() {
     assert!(is_closed(&mut served.connect(GREEDY).await).await, "it has most");
     assert_eq!(served.ask(ONE).await, "127.0.0.1");
     assert!(is_closed(&mut silent[0]).await, "it made room");
-    // The one that asked is gone or going; the others of the same address were not in its way.
+    // The slow client's connection closed or is closing. Other connections of the same address did not block it.
     for _ in 0..16 {
         assert_eq!(served.ask(ONE).await, "127.0.0.1");
     }
@@ -147,7 +149,7 @@ async fn a_connection_without_requests_ends_and_one_with_a_request_goes_on() {
     assert!(served.asked.load(Ordering::Relaxed) && !busy_one.is_finished());
     served.release.notify_one();
     assert_eq!(text(slow.await.unwrap().unwrap()).await, "slow");
-    // And then it is idle too.
+    // The connection is idle now, too.
     busy_one.await.unwrap().unwrap();
 }
 

@@ -1,4 +1,4 @@
-//! Candidates against an API server in memory, in paused time.
+//! Candidates and an in-memory API server -> who leads, in paused time (tests).
 
 use http::Method;
 use testkit::api_server::{ApiServer, Call, Fault, Hindrance};
@@ -29,7 +29,7 @@ fn held_by(server: &ApiServer, identity: &str) {
         spec: Some(LeaseSpec {
             holder_identity: Some(identity.to_owned()),
             lease_transitions: Some(4),
-            // Long past by any clock: it is not what counts.
+            // Every clock says that this time is long past. It must not count.
             renew_time: Some(MicroTime(Timestamp::UNIX_EPOCH)),
             ..LeaseSpec::default()
         }),
@@ -123,7 +123,7 @@ async fn who_cannot_renew_stops_leading_before_another_may_start() {
     let Candidate { duration, .. } = candidate("a");
     assert!(begin.elapsed() > duration / 2, "{:?}", begin.elapsed());
     assert!(begin.elapsed() < duration, "{:?}", begin.elapsed());
-    // Nobody took it meanwhile.
+    // No other candidate took the lease meanwhile.
     until(&mut leading, true).await;
 }
 
@@ -144,7 +144,7 @@ async fn a_renewal_that_hangs_after_failures_does_not_prolong_leadership() {
             times,
         });
     };
-    // Renewed at 0, refused at once at 3, 6 and 9 s: but for the last, which hangs.
+    // The lease is renewed at 0 s. Renewals at 3, 6 and 9 s fail at once, except for the last, which hangs.
     fail(2);
     sleep(period * 2 + period / 2).await;
     server.hinder(Method::PATCH, "leases", Hindrance::Late(Duration::from_mins(1)));

@@ -1,4 +1,4 @@
-//! Shares that count -> who is meant by them, until when (pure).
+//! Active shares -> their subjects, each with an end (pure).
 
 use std::collections::HashMap;
 
@@ -6,7 +6,7 @@ use api::share::{Subject, SubjectKind};
 
 use super::{Allowed, Person};
 
-/// With whom one workspace is shared, by name, each with the end in Unix seconds.
+/// The subjects of one workspace's shares by name, each with its end in Unix seconds.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Shared {
     /// Users and service accounts, by user name.
@@ -15,7 +15,7 @@ pub struct Shared {
 }
 
 impl Shared {
-    /// Adds a subject of a share that ends at `end` (Unix seconds; `None`: never). Of several ends the last counts.
+    /// Adds the subject of a share that ends at `end` (Unix seconds; `None`: never). The latest end of a subject wins.
     pub fn add(&mut self, subject: &Subject, end: Option<i64>) {
         let (names, name) = match subject.kind {
             SubjectKind::User => (&mut self.users, subject.name.clone()),
@@ -31,7 +31,7 @@ impl Shared {
         *known = end.max(*known);
     }
 
-    /// Which kind of share means the person at `now` (Unix seconds).
+    /// The kind of share that includes the user at `now` (Unix seconds).
     pub(super) fn with(&self, person: Person<'_>, now: i64) -> Option<Allowed> {
         let lives = |end: Option<&i64>| end.is_some_and(|end| now < *end);
         if lives(self.users.get(person.user)) {
@@ -55,7 +55,7 @@ mod tests {
         serde_json::from_value(value).unwrap()
     }
 
-    /// Whether `subject` means the person called `user` in `groups`, as Kubernetes knows them.
+    /// Whether `subject` is the user called `user` or one of `groups`, as Kubernetes knows them.
     fn means(subject: &Subject, user: &str, groups: &[impl AsRef<str>]) -> bool {
         match subject.kind {
             SubjectKind::User => !user.is_empty() && subject.name == user,

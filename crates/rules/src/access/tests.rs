@@ -1,3 +1,5 @@
+//! Users, workspaces and policies -> access decisions (tests).
+
 use proptest::prelude::*;
 use serde_json::json;
 
@@ -39,7 +41,7 @@ fn shared_with(kind: &str, name: &str) -> Shared {
     shared
 }
 
-/// The decision where roles have no say.
+/// The decision where RBAC is not consulted.
 fn plain(user: &str, owner: &str, access: AccessType) -> Decision {
     let shared = Shared::default();
     let never_asked = || panic!("nobody is to be asked");
@@ -192,7 +194,7 @@ fn administrators_connect_everywhere_and_are_told_apart_where_nothing_else_lets_
         decide("alice", AccessType::OwnerOnly, Rbac::Required, Right::Granted),
         Decision::Allow(Allowed::Owner)
     );
-    // Their own workspace without the right, or without anybody to ask.
+    // The owner lacks the permission, or the API server does not answer.
     for right in [Right::Missing, Right::Unanswered] {
         assert_eq!(
             decide("alice", AccessType::OwnerOnly, Rbac::Required, right),

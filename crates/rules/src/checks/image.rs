@@ -1,8 +1,8 @@
-//! Name of an image -> whether a node could look for it (pure), by the grammar that container runtimes share.
+//! Image name -> whether it follows the grammar of container runtimes (pure).
 
-/// Most characters of a name, without tag and digest.
+/// Maximum length of a name without tag and digest, in characters.
 const MAX_NAME: usize = 255;
-/// Most characters of a tag.
+/// Maximum length of a tag, in characters.
 const MAX_TAG: usize = 128;
 
 /// Whether `image` is `[registry[:port]/]name[:tag][@digest]`.
@@ -11,7 +11,7 @@ pub(super) fn is_reference(image: &str) -> bool {
         Some((rest, digest)) => (rest, Some(digest)),
         None => (image, None),
     };
-    // A colon before the last slash is a registry's port.
+    // A colon before the last slash separates a registry's port.
     let last = rest.rfind('/').map_or(0, |slash| slash + 1);
     let (name, tag) = match rest[last..].split_once(':') {
         Some((end, tag)) => (&rest[..last + end.len()], Some(tag)),
@@ -28,7 +28,7 @@ fn is_name(name: &str) -> bool {
     path.split('/').all(is_component)
 }
 
-/// Whether the first part of a name is a registry: it looks like a host, or is no part of a path.
+/// Whether the first part of a name is a registry: it looks like a host, or it cannot be a path component.
 fn is_registry(first: &str) -> bool {
     let (host, port) = match first.rsplit_once(':') {
         Some((host, port)) => (host, Some(port)),
@@ -48,7 +48,7 @@ fn is_registry(first: &str) -> bool {
     looks_like_one && port.is_none_or(is_port) && host.split('.').all(is_label)
 }
 
-/// Lower-case letters and digits, joined by `.`, `_`, `__` or dashes.
+/// Whether the text is lower-case letters and digits, joined by `.`, `_`, `__` or dashes.
 fn is_component(component: &str) -> bool {
     let is_word = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit();
     let between: Vec<&str> = component.split(is_word).filter(|it| !it.is_empty()).collect();
@@ -63,7 +63,7 @@ fn is_tag(tag: &str) -> bool {
     (1..=MAX_TAG).contains(&tag.len()) && tag.chars().all(legal) && !tag.starts_with(['.', '-'])
 }
 
-/// `algorithm:hexadecimal`.
+/// Whether the text is `algorithm:hexadecimal`.
 fn is_digest(digest: &str) -> bool {
     let Some((algorithm, value)) = digest.split_once(':') else {
         return false;

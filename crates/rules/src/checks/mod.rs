@@ -1,4 +1,10 @@
-//! One field's value -> the rule that it breaks by itself, whatever else the object says (pure).
+//! Value of one field -> the rule that it breaks on its own (pure).
+//!
+//! These checks need no other field of the object.
+//!
+//! - `image`: names of images
+//! - `resources`: requests and limits
+//! - `syntax`: names, keys and values of Kubernetes
 
 mod image;
 pub(crate) mod resources;
@@ -15,10 +21,10 @@ use crate::names;
 use crate::quantity::Quantity;
 use crate::violation::Violation;
 
-/// Ports that a process without privileges can listen on.
+/// Ports that an unprivileged process can listen on.
 const PORTS: RangeInclusive<i32> = 1024..=65535;
 
-/// The rule about the name of a Workspace.
+/// Checks the name of a Workspace.
 pub fn name(name: &str) -> Vec<Violation> {
     let max = api::names::MAX_WORKSPACE_NAME;
     if names::is_dns_1035_label(name, max) {
@@ -31,18 +37,18 @@ pub fn name(name: &str) -> Vec<Violation> {
     vec![Violation::new("metadata.name", name, rule)]
 }
 
-/// Whether `name` can be the name of an object.
+/// Checks the name of an object.
 pub fn object_name(name: &str) -> Option<Violation> {
     let rule = "is no name of an object: use at most 253 lower-case letters, digits, '-' and '.', with a letter or digit at both ends";
     (!names::is_dns_1123_subdomain(name)).then(|| Violation::new("metadata.name", name, rule))
 }
 
-/// Whether `name` can be the name of a namespace.
+/// Checks the name of a namespace.
 pub fn namespace(field: &str, name: &str) -> Option<Violation> {
     syntax::label_name(field, name)
 }
 
-/// Whether `image` can be an image or an alias at all. A word alone may be an alias, whose name is the administrator's to choose.
+/// Checks that `image` can be an image or an alias. A single word may be an alias, whose name the administrator chooses.
 pub fn image_syntax(field: &str, image: &str) -> Option<Violation> {
     let rule = if image.is_empty() {
         "is empty: name an image or an alias"
@@ -59,7 +65,7 @@ pub fn image_syntax(field: &str, image: &str) -> Option<Violation> {
     Some(Violation::new(field, image, rule))
 }
 
-/// Folders without which no program starts: nothing is mounted there, nor below.
+/// Folders that every program needs to start. Nothing may be mounted there or below.
 const SYSTEM_FOLDERS: [&str; 14] = [
     "/proc",
     "/sys",
@@ -76,10 +82,10 @@ const SYSTEM_FOLDERS: [&str; 14] = [
     "/usr/lib32",
     "/usr/lib64",
 ];
-/// Folders of the image that a disk would hide as a whole. Below them there is room.
+/// Folders of the image that a disk would hide completely. Mounts below them are allowed.
 const IMAGE_FOLDERS: [&str; 4] = ["/etc", "/usr", "/var", "/run"];
 
-/// Whether `command` can be started: its first word names a program.
+/// Checks that `command` can be started: its first element names a program.
 pub(crate) fn command(field: &str, command: &[String]) -> Option<Violation> {
     let program = command.first()?;
     let rule =
@@ -90,7 +96,7 @@ pub(crate) fn command(field: &str, command: &[String]) -> Option<Violation> {
         .then(|| Violation::new(format!("{field}[0]"), program, rule))
 }
 
-/// Whether a disk or folder can be mounted at `path`.
+/// Checks that a disk or folder can be mounted at `path`.
 pub(crate) fn mount_path(field: &str, path: &str) -> Option<Violation> {
     let normal = normal_path(path);
     let usable = path.starts_with('/')
@@ -114,7 +120,7 @@ pub(crate) fn mount_path(field: &str, path: &str) -> Option<Violation> {
     Some(Violation::new(field, path, rule))
 }
 
-/// `path` as the container sees it: without doubled and trailing slashes and without `.` segments.
+/// Returns `path` as the container sees it: without doubled or trailing slashes, and without `.` segments.
 pub(crate) fn normal_path(path: &str) -> String {
     let segments: Vec<_> = path
         .split('/')
@@ -128,7 +134,7 @@ fn is_at_or_below(path: &str, folder: &str) -> bool {
         .is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
 }
 
-/// Whether `path` is a folder within a disk.
+/// Checks that `path` is a folder within a disk.
 pub(crate) fn sub_path(field: &str, path: &str) -> Option<Violation> {
     let usable = !path.is_empty()
         && !path.starts_with('/')
@@ -138,12 +144,12 @@ pub(crate) fn sub_path(field: &str, path: &str) -> Option<Violation> {
     (!usable).then(|| Violation::new(field, path, rule))
 }
 
-/// Whether `raw` is the size of a disk.
+/// Checks that `raw` is the size of a disk.
 pub(crate) fn size(field: &str, raw: &RawQuantity) -> Option<Violation> {
     size_of(field, raw, "disk")
 }
 
-/// Whether `raw` is a size for shared memory.
+/// Checks that `raw` is a size for shared memory.
 pub(crate) fn shm_size(field: &str, raw: &RawQuantity) -> Option<Violation> {
     size_of(field, raw, "shared memory")
 }
@@ -163,7 +169,7 @@ fn size_of(field: &str, raw: &RawQuantity, what: &str) -> Option<Violation> {
     Some(Violation::new(field, &raw.0, rule))
 }
 
-/// Whether `raw` is a quantity of 0 or more.
+/// Checks that `raw` is a quantity of 0 or more.
 pub(crate) fn quantity(field: &str, raw: &RawQuantity) -> Option<Violation> {
     let rule = match Quantity::try_from(raw) {
         Ok(value) if value.is_negative() => "is negative: choose 0 or more".to_owned(),
@@ -173,7 +179,7 @@ pub(crate) fn quantity(field: &str, raw: &RawQuantity) -> Option<Violation> {
     Some(Violation::new(field, &raw.0, rule))
 }
 
-/// Whether an application can listen on `port`.
+/// Checks that an application can listen on `port`.
 pub(crate) fn port(field: &str, port: i32) -> Option<Violation> {
     (!PORTS.contains(&port)).then(|| port_violation(field, port))
 }
@@ -187,9 +193,9 @@ pub(crate) fn port_violation(field: &str, port: i32) -> Violation {
     Violation::new(field, port.to_string(), rule)
 }
 
-/// Whether `time` can be the value of the annotation that asks for a restart. What `kubectl rollout restart` writes is such a time.
+/// Checks the value of the annotation that requests a restart. `kubectl rollout restart` writes such a time.
 pub fn restarted_at(field: &str, time: &str) -> Option<Violation> {
-    // The parser takes more than the RFC: spaces, no seconds, names of zones.
+    // The parser accepts more than the RFC: spaces, times without seconds, names of time zones.
     let is_shaped =
         (20..=40).contains(&time.len()) && time.as_bytes()[10] == b'T' && time.as_bytes()[16] == b':';
     let is_time = is_shaped && !time.contains('[') && time.parse::<Timestamp>().is_ok();
@@ -197,9 +203,9 @@ pub fn restarted_at(field: &str, time: &str) -> Option<Violation> {
     (!is_time).then(|| Violation::new(field, time, rule))
 }
 
-/// Whether `time` can be kept in a field that is a time.
+/// Checks that a field of type time can hold `time`.
 pub fn time(field: &str, time: &str) -> Option<Violation> {
-    // What the API server takes; the parser takes more, and cannot hold all of it.
+    // The format that the API server accepts. The parser accepts more, and cannot represent every such time.
     static SHAPE: LazyLock<Option<Regex>> = LazyLock::new(|| {
         let shape = r"^[0-9]{4}-[0-9]{2}-[0-9]{2}[tT][0-9]{2}:[0-9]{2}:[0-9]{2}(\.[0-9]+)?([zZ]|[+-][0-9]{2}:[0-9]{2})$";
         Regex::new(shape).ok()
@@ -210,10 +216,10 @@ pub fn time(field: &str, time: &str) -> Option<Violation> {
     (!is_shaped || time.parse::<Timestamp>().is_err()).then(|| Violation::new(field, time, rule))
 }
 
-/// Most bytes of a user's name.
+/// Maximum length of a user name, in bytes.
 const MAX_USER_NAME: usize = 1024;
 
-/// Whether `name` can be the name of a user, where somebody else writes it.
+/// Checks a user name that another user writes.
 pub fn user_name(field: &str, name: &str) -> Option<Violation> {
     let rule = if name.len() > MAX_USER_NAME {
         format!(
@@ -228,7 +234,7 @@ pub fn user_name(field: &str, name: &str) -> Option<Violation> {
     Some(Violation::new(field, name, rule))
 }
 
-/// Characters that are not seen, or make text read other than it is written.
+/// Whether a character is invisible, or makes text look different from what it is.
 fn is_deceptive(c: char) -> bool {
     c.is_control()
         || matches!(c, '\u{61c}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}')

@@ -1,4 +1,4 @@
-//! Requests and limits, given and effective, and the template's bounds -> violations (pure).
+//! Requests and limits (given and effective) and the template's bounds -> violations (pure).
 
 use std::collections::BTreeSet;
 
@@ -12,20 +12,20 @@ use crate::quantity::Quantity;
 use crate::resources::{GPU, bounds_of, is_gpu, may_overcommit};
 use crate::violation::Violation;
 
-/// More CPUs than any node has. Kubernetes adds up requests in 64 bits, in thousandths of a CPU, and does not notice when they
-/// overflow: a huge request would make a node look empty.
+/// More CPUs than any node has. Kubernetes adds up requests as 64-bit thousandths of a CPU and does not detect an overflow.
+/// So a huge request would make a node look empty.
 pub(crate) const MOST_CPU: Quantity = Quantity::units(100_000);
-/// More of anything else, 1 PiB of memory for example.
+/// Maximum of any other resource, for example 1 PiB of memory.
 pub(crate) const MOST: Quantity = Quantity::units(1 << 50);
-/// Less memory than any container starts in.
+/// Minimum memory: no container starts with less.
 pub(crate) const LEAST_MEMORY: Quantity = Quantity::units(4 << 20);
 
-/// Rules on requests and limits that hold without any template. `path` is the field that holds both maps.
+/// Checks requests and limits by rules that hold without a template. `path` is the field that holds both maps.
 pub(crate) fn shape(path: &str, given: &ResourceRequirements) -> Vec<Violation> {
     check(path, given, given, None)
 }
 
-/// Requests and limits of a container of Kubernetes' own type.
+/// Requests and limits of a container of the Kubernetes type.
 pub(crate) fn of_container(given: &core::ResourceRequirements) -> ResourceRequirements {
     ResourceRequirements {
         requests: given.requests.clone().unwrap_or_default(),
@@ -62,7 +62,7 @@ fn check(
                 .flat_map(|bounds| bounds.resources.keys())
                 .map(String::as_str),
         );
-        // One kind of GPU is enough: the bound holds for each kind that is asked for.
+        // One kind of GPU is enough: the bound holds for each requested kind.
         if !names.iter().any(|name| is_gpu(name)) {
             names.insert(GPU);
         }
@@ -97,7 +97,7 @@ fn check_name(
     let mut found = Vec::new();
     let bounds = &bounds_of(bounds, name);
     if !may_overcommit(name) && (!request.given || !limit.given) {
-        // One was filled in from the other: one message is enough.
+        // One value was filled in from the other, so one message is enough.
         let entry = if request.given { request } else { limit };
         entry.check(name, bounds, &mut found);
         return found;
@@ -105,7 +105,7 @@ fn check_name(
     let (mut of_request, mut of_limit) = (Vec::new(), Vec::new());
     let request_value = request.check(name, bounds, &mut of_request);
     let limit_value = limit.check(name, bounds, &mut of_limit);
-    // The kubelet enforces nothing then, so that 0 would be above every maximum.
+    // With limit 0 the kubelet enforces no limit. So 0 counts as more than every maximum.
     if limit_value.is_some_and(Quantity::is_zero) && may_overcommit(name) {
         of_limit.push(limit.violation("is 0, which a node takes for no limit at all: ask for more than 0"));
     } else if name == "memory" && limit_value.is_some_and(|most| !most.is_negative() && most < LEAST_MEMORY) {
@@ -113,14 +113,14 @@ fn check_name(
             "is less than any container starts in: ask for at least 4Mi, and mind the unit, such as Mi",
         ));
     }
-    // What was filled in from a wrong value is wrong for no other reason.
+    // A value that was filled in from a wrong value is not reported again.
     if request.is_taken_from(&limit) && !of_limit.is_empty() {
         of_request.clear();
     } else if limit.is_taken_from(&request) && !of_request.is_empty() {
         of_limit.clear();
     }
     found.extend(of_request.into_iter().chain(of_limit));
-    // Whatever is filled in fits what is given, unless a bound cuts it, which is reported above.
+    // A filled-in value fits the given one unless a bound cuts it. That case is reported above.
     if let (Some(asked), Some(most)) = (request_value, limit_value)
         && request.given
         && limit.given
@@ -139,7 +139,7 @@ fn check_name(
     found
 }
 
-/// Keys with dots and slashes stand in brackets, as in Kubernetes' own messages.
+/// Keys with dots and slashes are in brackets, as in messages of Kubernetes.
 fn field(path: &str, map: &str, name: &str) -> String {
     if name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-') {
         format!("{path}.{map}.{name}")
@@ -148,7 +148,8 @@ fn field(path: &str, map: &str, name: &str) -> String {
     }
 }
 
-/// What a container may ask for: three standard resources, huge pages, and extended resources with a domain.
+/// Checks that a container may request the resource.
+/// Allowed are three standard resources, huge pages, and extended resources with a domain.
 pub(crate) fn unknown_resource(name: &str) -> Option<String> {
     let known = match name.split_once('/') {
         None => {
@@ -178,7 +179,7 @@ struct Entry<'a> {
 }
 
 impl Entry<'_> {
-    /// Whether it was filled in, with just what is given for the other.
+    /// Whether this value was filled in, and only the other one was given.
     fn is_taken_from(&self, other: &Self) -> bool {
         !self.given && other.given && self.raw == other.raw
     }
@@ -195,7 +196,7 @@ impl Entry<'_> {
         Violation::new(self.field.as_str(), value, rule)
     }
 
-    /// Checks one value by itself and against its bounds; gives it if it is a quantity.
+    /// Checks one value on its own and against its bounds. Returns it if it is a quantity.
     fn check(&self, name: &str, bounds: &[&Bounds], found: &mut Vec<Violation>) -> Option<Quantity> {
         let value = match self.raw.map(Quantity::try_from).transpose() {
             Ok(value) => value,
@@ -215,7 +216,7 @@ impl Entry<'_> {
         } else if !may_overcommit(name) && !amount.is_whole() {
             found.push(self.violation(format!("is not a whole number: {name} cannot be divided")));
         } else if name != "cpu" && !amount.is_whole() && amount < LEAST_MEMORY {
-            // Larger amounts with a fraction come of such as 1.3Gi, and are rounded.
+            // A larger amount with a fraction comes from values such as 1.3Gi, and is rounded.
             found.push(self.violation("has a fraction of a byte: m means thousandths, M and Mi millions"));
         }
         let ends = |end: fn(&Bounds) -> &Option<RawQuantity>| {

@@ -1,4 +1,4 @@
-//! Text -> whether Kubernetes takes it as a name, key or value (pure).
+//! Text -> whether Kubernetes accepts it as a name, key or value (pure).
 
 use crate::names::{child, is_dns_1035_label, is_dns_1123_subdomain};
 use crate::violation::Violation;
@@ -22,7 +22,7 @@ pub(crate) fn is_label_value(text: &str) -> bool {
     text.is_empty() || is_qualified_part(text)
 }
 
-/// Whether `text` is the key of a label or annotation: a name, or one behind a domain and a slash.
+/// Whether `text` is the key of a label or annotation: a name, optionally with a domain and a slash in front.
 pub(crate) fn is_qualified_name(text: &str) -> bool {
     match text.split_once('/') {
         None => is_qualified_part(text),
@@ -41,7 +41,8 @@ pub(crate) fn is_qualified_part(text: &str) -> bool {
             .all(|b| b.is_ascii_alphanumeric() || b"-_.".contains(&b))
 }
 
-/// Whether `text` can be the name of an environment variable. Kubernetes before 1.34 refuses pods with any other, and no shell can use it.
+/// Whether `text` can be the name of an environment variable.
+/// Kubernetes before 1.34 refuses pods with other names, and no shell can use them.
 pub(crate) fn is_variable_name(text: &str) -> bool {
     let begins = |first: char| !first.is_ascii_digit();
     text.starts_with(begins)
@@ -64,20 +65,20 @@ pub(crate) fn is_data_key(text: &str) -> bool {
             .all(|b| b.is_ascii_alphanumeric() || b"-_.".contains(&b))
 }
 
-/// A violation unless `name` can be the name of a `kind`.
+/// Returns a violation unless `name` can be the name of a `kind`.
 pub(crate) fn object_name(field: impl Into<String>, name: &str, kind: &str) -> Option<Violation> {
     let rule = format!("cannot be the name of a {kind}: use lower-case letters, digits, '-' and '.'");
     (!is_dns_1123_subdomain(name)).then(|| Violation::new(field, name, rule))
 }
 
-/// A violation unless `name` is a DNS-1123 label.
+/// Returns a violation unless `name` is a DNS-1123 label.
 pub(crate) fn label_name(field: impl Into<String>, name: &str) -> Option<Violation> {
     let rule =
         "is no name: use at most 63 lower-case letters, digits and '-', with a letter or digit at both ends";
     (!is_dns_1123_label(name)).then(|| Violation::new(field, name, rule))
 }
 
-/// Whether `text` could be the name of a workspace's child.
+/// Whether `text` can be the name of a workspace's child object.
 pub(crate) fn is_child_name(text: &str) -> bool {
     text.starts_with(&child("")) && is_dns_1035_label(text, 63)
 }

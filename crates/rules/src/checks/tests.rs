@@ -1,3 +1,5 @@
+//! Values of fields -> violations (tests).
+
 use super::*;
 
 #[test]

@@ -1,4 +1,4 @@
-//! Storage of workspace, template and settings -> the home directory (pure).
+//! Storage of workspace, template and settings -> home directory (pure).
 
 use api::template::PrimaryStorage;
 use api::workspace::{Retain, Storage};
@@ -9,31 +9,31 @@ use crate::settings::Settings;
 /// The home directory of a workspace.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Home {
-    /// A disk of the workspace's own, which outlives the pod.
+    /// A disk that the workspace owns. It outlives the pod.
     Disk {
         /// Size of the claim.
         size: RawQuantity,
-        /// Storage class; `None` is the cluster's default class.
+        /// Storage class; `None`: the cluster's default class.
         class: Option<String>,
         /// Where it is mounted.
         mount_path: String,
-        /// Folder of the disk that is mounted; `None` is all of it.
+        /// Folder of the disk that is mounted; `None`: the whole disk.
         sub_path: Option<String>,
-        /// What becomes of it at deletion.
+        /// Retention of the disk when the workspace is deleted.
         retain: Retain,
     },
-    /// An existing claim, which is not the workspace's own.
+    /// An existing claim that the workspace does not own.
     Claim {
-        /// Its name.
+        /// Name of the claim.
         name: String,
         /// Where it is mounted.
         mount_path: String,
-        /// Folder of the disk that is mounted; `None` is all of it.
+        /// Folder of the disk that is mounted; `None`: the whole disk.
         sub_path: Option<String>,
     },
-    /// Space on the node that goes with the pod.
+    /// Space on the node that is deleted with the pod.
     Ephemeral {
-        /// Most that it may hold.
+        /// Maximum size.
         size_limit: RawQuantity,
         /// Where it is mounted.
         mount_path: String,
@@ -50,7 +50,7 @@ impl Home {
         }
     }
 
-    /// Folder of the disk that is mounted, if not all of it is.
+    /// Folder of the disk that is mounted; `None`: the whole disk.
     pub fn sub_path(&self) -> Option<&str> {
         match self {
             Self::Disk { sub_path, .. } | Self::Claim { sub_path, .. } => sub_path.as_deref(),

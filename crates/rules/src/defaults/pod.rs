@@ -1,4 +1,6 @@
-//! What workspace and template say about the pod beyond image, resources and disks (pure).
+//! Workspace and template -> other fields of the pod (pure).
+//!
+//! These are all fields beyond image, resources and disks.
 
 use std::collections::BTreeMap;
 
@@ -13,18 +15,18 @@ use crate::checks::resources::of_container;
 use crate::resources::fill;
 use crate::settings::Settings;
 
-/// Parts of the pod that are taken over as Kubernetes' own types.
+/// Fields of the pod that have Kubernetes types.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct PodShape {
-    /// Containers that run before the application, images resolved.
+    /// Containers that run before the application, with images resolved.
     pub init_containers: Vec<Container>,
     /// Hooks of the container.
     pub lifecycle: Option<Lifecycle>,
-    /// When the application is ready; `None`: when it accepts connections.
+    /// Readiness probe; `None`: the application is ready when it accepts connections.
     pub readiness_probe: Option<Probe>,
     /// Labels of the nodes that may run the pod.
     pub node_selector: BTreeMap<String, String>,
-    /// Nodes and pods to be near to or far from.
+    /// Affinity to nodes and pods, and anti-affinity.
     pub affinity: Option<Affinity>,
     /// Taints that the pod tolerates.
     pub tolerations: Vec<Toleration>,
@@ -83,9 +85,10 @@ pub(super) fn shape(
     }
 }
 
-/// With its image's alias resolved, and with requests and limits of cpu and memory, since no container is without. One that runs to
-/// its end before the application starts may take what the application takes, which costs the pod nothing, of temporary files too;
-/// one that stays gets the installation's defaults. Bounds are for the pod as a whole, and judged there.
+/// Completes a container: resolves its image alias and fills in requests and limits of cpu and memory, as every container has them.
+/// A container that ends before the application starts may use as much as the application, including temporary files.
+/// That costs the pod nothing. A container that keeps running gets the installation's defaults.
+/// Bounds apply to the pod as a whole, and other rules check them.
 fn complete(mut container: Container, application: &ResourceRequirements, settings: &Settings) -> Container {
     if let Some(image) = &mut container.image {
         *image = settings.resolve_image(image).to_owned();

@@ -1,4 +1,4 @@
-//! What holds for every workspace and template, whatever they say.
+//! Random workspaces and templates -> properties that must always hold (tests).
 
 use api::workspace::{ResourceRequirements, Storage};
 use api::{Workspace, WorkspaceSpec, WorkspaceTemplate};
@@ -14,7 +14,7 @@ mod objects;
 
 use objects::{manager, profile, settings, template, template_spec, workspace, workspace_spec};
 
-/// A workspace that says itself what it amounts to.
+/// A workspace whose spec sets all of its effective values itself.
 fn written(spec: &WorkspaceSpec, effective: &Effective) -> WorkspaceSpec {
     let (mount_path, sub_path) = (effective.home.mount_path().to_owned(), effective.home.sub_path());
     let storage = Storage {
@@ -63,7 +63,7 @@ fn written(spec: &WorkspaceSpec, effective: &Effective) -> WorkspaceSpec {
     }
 }
 
-/// `value` with one leaf or branch, that `at` points to, replaced.
+/// `value` with one leaf or branch replaced. `at` counts down to that place.
 fn replaced(value: &Value, at: &mut usize, by: &Value) -> Value {
     if *at == 0 {
         *at = usize::MAX;

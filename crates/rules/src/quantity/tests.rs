@@ -1,3 +1,5 @@
+//! Quantity texts -> values and canonical forms (tests).
+
 use proptest::prelude::*;
 
 use super::*;
@@ -6,7 +8,7 @@ fn quantity(text: &str) -> Quantity {
     text.parse().unwrap_or_else(|error| panic!("{text}: {error}"))
 }
 
-/// Texts and canonical forms as k8s.io/apimachinery v0.34 gives them.
+/// Texts and their canonical forms in k8s.io/apimachinery v0.34.
 const CANONICAL: &[(&str, &str)] = &[
     ("0", "0"),
     ("0.5", "500m"),

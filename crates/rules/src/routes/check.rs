@@ -1,4 +1,6 @@
-//! Manager and settings -> what keeps its routes from being made, whoever uses it (pure).
+//! Manager and settings -> violations that prevent its routes (pure).
+//!
+//! The result does not depend on a workspace.
 
 use std::collections::BTreeSet;
 
@@ -12,20 +14,20 @@ use crate::settings::Settings;
 use crate::variables::{self, Scope};
 use crate::violation::Violation;
 
-/// The variable that stands for whoever decides about requests.
+/// The variable for the URL of the service that authorizes requests.
 const ADDRESS: &str = "authentication.address";
-/// Variables of which each workspace has its own: one of them makes a name that no other workspace takes.
+/// Variables with a distinct value for each workspace. One of them in a name makes that name unique.
 const DISTINCT: [&str; 4] = [
     "workspace.name",
     "workspace.uid",
     "workspace.host",
     "service.name",
 ];
-/// What a manifest may say in its metadata. The namespace is accepted, because many manifests have one, and replaced.
+/// Allowed metadata of a manifest. The namespace is accepted because many manifests have one. It is replaced.
 const METADATA: [&str; 4] = ["name", "namespace", "labels", "annotations"];
 
-/// Every rule that the manager breaks. While there is one, no workspace gets a route by it, and routes that were made stay
-/// as they are. Managers without `routing.custom` break none.
+/// All violations of the manager. While there is one, no workspace gets new routes from it, and existing routes stay as they are.
+/// Managers without `routing.custom` have none.
 pub fn check(manager: &WorkspaceManager, settings: &Settings) -> Vec<Violation> {
     let Some(custom) = &manager.spec.routing.custom else {
         return Vec::new();
@@ -61,7 +63,7 @@ pub fn check(manager: &WorkspaceManager, settings: &Settings) -> Vec<Violation> 
     found
 }
 
-/// The kinds that a manager's manifests name, as far as they name one.
+/// The kinds that a manager's manifests name.
 pub fn kinds_of(manager: &WorkspaceManager) -> BTreeSet<RouteKind> {
     let manifests = manager.spec.routing.custom.iter();
     manifests
@@ -130,7 +132,7 @@ fn shape(path: &str, manifest: &Value, settings: &Settings) -> Vec<Violation> {
     found
 }
 
-/// A name of its own for each workspace, or their objects would take each other's.
+/// Checks that the name differs for each workspace. Otherwise the workspaces would overwrite each other's objects.
 fn name(path: &str, manifest: &Value) -> Option<Violation> {
     let field = format!("{path}.metadata.name");
     match manifest.get("metadata")?.get("name")? {
@@ -144,7 +146,7 @@ fn name(path: &str, manifest: &Value) -> Option<Violation> {
     }
 }
 
-/// Names of ours that do not exist. Others may be given by the workspace.
+/// Reports unknown built-in variables. The workspace may define other variables.
 fn unknown(field: &str, text: &str, scope: &Scope) -> Vec<Violation> {
     let names = variables::names_in(text, &|_| false);
     let ours = names
@@ -168,7 +170,7 @@ fn url_template(template: Option<&str>, scope: &Scope, manager: &WorkspaceManage
     found
 }
 
-/// Whoever decides must be asked by the proxy, and only the manifests can make it ask.
+/// Checks that the manifests make the proxy ask the authorization service. Only the manifests can configure that.
 fn authentication(manager: &WorkspaceManager, settings: &Settings) -> Option<Violation> {
     let authentication = &manager.spec.authentication;
     if authentication.none.is_some() {
@@ -200,7 +202,7 @@ fn authentication(manager: &WorkspaceManager, settings: &Settings) -> Option<Vio
     (!asked).then(|| Violation::new(way, "", rule))
 }
 
-/// Every string of a manifest, keys included.
+/// Calls `see` for every string of a manifest, including keys.
 fn each_text(path: &str, value: &Value, see: &mut dyn FnMut(&str, &str)) {
     match value {
         Value::String(text) => see(path, text),

@@ -1,4 +1,6 @@
-//! A kind -> whether it may be a route (pure): an allow-list that is a setting, within bounds that are none.
+//! Kind -> whether it may be a route (pure).
+//!
+//! The allow-list is a setting. The denied kinds below are fixed.
 
 use std::fmt;
 
@@ -16,8 +18,8 @@ pub struct RouteKind {
     pub kind: String,
 }
 
-/// Kinds of Kubernetes' own groups that only route. All others there are denied: they run things, hold secrets, give
-/// rights, admit requests, or open the walls between namespaces.
+/// Kinds of Kubernetes' own groups that only route. All other kinds of these groups are denied.
+/// They run code, hold secrets, grant permissions, admit requests, or weaken the network isolation between namespaces.
 const ROUTES_OF_KUBERNETES: [(&str, &str); 7] = [
     ("networking.k8s.io", "Ingress"),
     ("gateway.networking.k8s.io", "HTTPRoute"),
@@ -28,7 +30,7 @@ const ROUTES_OF_KUBERNETES: [(&str, &str); 7] = [
     ("gateway.networking.k8s.io", "BackendTLSPolicy"),
 ];
 
-/// Kinds that are denied in every group: whoever names something so means it.
+/// Kinds that are denied in every group: a kind with such a name also has that meaning.
 const NEVER: [&str; 30] = [
     "APIService",
     "CertificateSigningRequest",
@@ -78,7 +80,7 @@ pub(crate) fn built_in() -> Vec<RouteKind> {
 }
 
 impl RouteKind {
-    /// Its API group; empty for Kubernetes' core.
+    /// Its API group; empty for the core group.
     pub fn group(&self) -> &str {
         self.api_version.split_once('/').map_or("", |(group, _)| group)
     }
@@ -109,7 +111,7 @@ impl fmt::Display for RouteKind {
     }
 }
 
-/// What is wrong with an allow-list. A setting that could never hold is refused at start, not ignored.
+/// Violations of an allow-list. A kind that can never be allowed makes the start fail, and is not ignored.
 pub(crate) fn violations(field: &str, kinds: &[RouteKind]) -> Vec<Violation> {
     let fault = |(index, kind): (usize, &RouteKind)| {
         let field = format!("{field}[{index}]");

@@ -1,5 +1,6 @@
-//! Where a manager's manifests and URL put requests -> what workspaces of one name in two namespaces would share, so that one
-//! takes the other's requests (pure).
+//! A manager's manifests and URL -> collisions of same-named workspaces in two namespaces (pure).
+//!
+//! In a collision, one workspace would receive the other's requests.
 
 use api::WorkspaceManager;
 use api::manager::RoutingMode;
@@ -8,17 +9,17 @@ use serde_json::Value;
 use crate::variables::{self, Part};
 use crate::violation::Violation;
 
-/// Variables that namesakes have in common.
+/// Variables with equal values for workspaces of the same name.
 const SHARED: [&str; 2] = ["workspace.name", "service.name"];
 
-/// A part of a manifest by which a proxy chooses where a request goes.
+/// A text in a manifest that a proxy matches requests with.
 struct Given<'a> {
     field: String,
     text: &'a str,
     is_path: bool,
 }
 
-/// Hosts and rules that namesakes would share; and paths, unless a host tells them apart.
+/// Hosts and rules that same-named workspaces would share. Paths count only if no host separates the workspaces.
 pub(super) fn in_manifest(path: &str, manifest: &Value, manager: &WorkspaceManager) -> Vec<Violation> {
     let mut given = Vec::new();
     if let Value::Object(body) = manifest {
@@ -36,7 +37,7 @@ pub(super) fn in_manifest(path: &str, manifest: &Value, manager: &WorkspaceManag
         .collect()
 }
 
-/// What is wrong with a text that decides where requests go.
+/// Checks a text that decides where requests go.
 pub(super) fn in_text(field: &str, text: &str, manager: &WorkspaceManager) -> Option<Violation> {
     let used = variables::names_in(text, &|_| false);
     let names_it = SHARED.iter().any(|name| used.contains(name));
@@ -54,10 +55,10 @@ fn tells_apart(text: &str, manager: &WorkspaceManager) -> bool {
     stand_apart(text) || used.contains(&own) || used.contains(&"workspace.uid")
 }
 
-/// Whether the text holds namespace and name, and between them, as it is written, what neither can hold: with `-`, `a-b` in `c` is `a`
-/// in `b-c`.
+/// Whether the text contains namespace and name, separated by literal text that neither can contain.
+/// With `-` as separator, `a-b` in `c` and `a` in `b-c` would be equal.
 fn stand_apart(text: &str) -> bool {
-    // How much of that stands before each.
+    // How many such separators are before each of them.
     let (mut names, mut namespaces, mut before) = (Vec::new(), Vec::new(), 0);
     for piece in variables::pieces(text) {
         match piece {
@@ -72,12 +73,13 @@ fn stand_apart(text: &str) -> bool {
         .any(|name| namespaces.iter().any(|namespace| namespace != name))
 }
 
-/// Of Ingress, IngressRoute, HTTPRoute and their like. `keys`: of the object around, and of the value in it.
+/// Collects the texts of Ingress, `IngressRoute`, `HTTPRoute` and similar kinds.
+/// `keys` are the key of the surrounding object and the key of the value in it.
 fn collect<'a>(field: &str, keys: [&str; 2], value: &'a Value, found: &mut Vec<Given<'a>>) {
     match value {
         Value::String(text) => {
             let is_path = match keys {
-                // To whom a request is passed on, in the same namespace.
+                // This is the backend of a request, in the same namespace.
                 ["destination", "host"] => return,
                 [_, "host" | "hosts" | "hostname" | "hostnames" | "match"] => false,
                 [_, "path"] | ["path", "value"] => true,

@@ -1,4 +1,4 @@
-//! A sound manager's manifests, and a workspace's variables -> its route objects and its URL (pure).
+//! A valid manager's manifests and a workspace's variables -> route objects and URL (pure).
 
 use api::{Workspace, WorkspaceManager};
 use serde_json::{Map, Value};
@@ -10,15 +10,15 @@ use crate::settings::Settings;
 use crate::variables::{self, Scope};
 use crate::violation::{Violation, Violations};
 
-/// What a manifest says of itself.
+/// The fixed fields of a manifest.
 pub(super) struct Given {
     pub(super) kind: RouteKind,
-    /// As written; `None`: the usual one.
+    /// As written; `None`: the default name.
     pub(super) name: Option<String>,
 }
 
 impl Given {
-    /// `None` for what is no manifest.
+    /// Returns `None` for an invalid manifest.
     pub(super) fn of(manifest: &Value) -> Option<Self> {
         let text = |value: &Value| value.as_str().map(str::to_owned);
         Some(Self {
@@ -31,8 +31,8 @@ impl Given {
     }
 }
 
-/// The variables of a manager's manifests. Values that people choose must not mean anything in a proxy's language, so they
-/// are held to harmless characters.
+/// The variables of a manager's manifests. Values that users choose must not have a meaning in a proxy's language.
+/// So they are restricted to harmless characters.
 pub(super) fn scope(
     workspace: &Workspace,
     effective: &Effective,
@@ -51,7 +51,7 @@ pub(super) fn scope(
     .strict()
 }
 
-/// The routes of a workspace and its URL as browsers see it, or what it sets that cannot stand in them.
+/// The routes of a workspace and its URL as browsers see it, or violations for values that cannot be part of them.
 pub(crate) fn of(
     workspace: &Workspace,
     effective: &Effective,
@@ -114,13 +114,13 @@ fn route(path: &str, manifest: &Value, usual: &str, scope: &Scope) -> Result<Rou
     })
 }
 
-/// Keys without our own, which the operator alone sets.
+/// Removes our own keys, which only the operator sets.
 fn reserved(mut map: Map<String, Value>) -> Map<String, Value> {
     map.retain(|key, _| !key.starts_with(api::names::RESERVED_PREFIX));
     map
 }
 
-/// Says whose field it is: to whom the workspace belongs, the manager is another object.
+/// Adds the manager to the fields' paths, because the violations are reported for another object: the workspace.
 fn of_manager(manager: &WorkspaceManager, faults: Vec<Violation>) -> Vec<Violation> {
     let name = manager.metadata.name.as_deref().unwrap_or_default();
     let named = |fault: Violation| Violation {

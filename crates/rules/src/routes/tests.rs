@@ -1,3 +1,5 @@
+//! Managers and workspaces -> routes or violations (tests).
+
 use api::{Workspace, WorkspaceManager};
 use proptest::prelude::*;
 use serde_json::{Value, json};

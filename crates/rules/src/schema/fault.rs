@@ -1,4 +1,4 @@
-//! A value that a schema refuses -> the sentence about it, and what can be read in its place (pure).
+//! Refused value -> its message, and a readable replacement (pure).
 
 use serde_json::Value;
 
@@ -8,37 +8,37 @@ use super::path::Path;
 use crate::checks;
 use crate::violation::Violation;
 
-/// Said of a text that is none.
+/// Message about an empty text.
 const EMPTY: &str = "is empty: write a value";
-/// Most names of fields that a sentence lists.
+/// Maximum number of field names that a message lists.
 const LISTED: usize = 6;
 
 /// What is wrong with a value.
 #[derive(Debug, Clone, Copy)]
 pub(super) enum Wrong {
-    /// It is not there.
+    /// The value is missing.
     Missing,
-    /// It is of another type.
+    /// The type is wrong.
     Shape,
-    /// It is none of those that may be written.
+    /// The value is not one of the allowed values.
     Choice,
     Pattern,
     Time,
     Range,
-    /// It has too many, or too few, characters or entries.
+    /// The number of characters or entries is too large or too small.
     Size,
-    /// Another entry of the list is the same.
+    /// The list contains an equal entry.
     Twice,
 }
 
 /// A value that its schema refuses.
 pub(super) struct Found<'a, 'p> {
-    /// What the schema says of its field.
+    /// Schema node of the field.
     pub(super) node: &'p Node,
     pub(super) at: Path<'p>,
     pub(super) value: &'a Value,
     pub(super) wrong: Wrong,
-    /// Whether the field may not be left out.
+    /// Whether the field is required.
     pub(super) is_needed: bool,
 }
 
@@ -49,16 +49,16 @@ pub(super) struct Fault {
     stand_in: Option<StandIn>,
 }
 
-/// What makes an object readable whose value cannot be read.
+/// The replacement that makes an object with an unreadable value readable.
 #[derive(Debug)]
 struct StandIn {
     steps: Vec<String>,
-    /// `None`: the field is left out.
+    /// `None`: the field is removed.
     value: Option<Value>,
 }
 
 impl Fault {
-    /// Writes what can be read in place of what cannot.
+    /// Writes the replacement into `spec`.
     pub(super) fn mend(&self, spec: &mut Value) {
         let Some(StandIn { steps, value }) = &self.stand_in else {
             return;
@@ -101,7 +101,7 @@ impl Found<'_, '_> {
         }
     }
 
-    /// Whether programs that know the type of the field cannot hold the value.
+    /// Whether typed programs cannot deserialize the value.
     fn is_unreadable(&self) -> bool {
         match self.wrong {
             Wrong::Missing | Wrong::Shape | Wrong::Choice | Wrong::Time => true,
@@ -166,7 +166,7 @@ impl Found<'_, '_> {
     }
 }
 
-/// What to write where a number belongs.
+/// The hint for a field that must be a number.
 fn number_of(name: &str) -> &'static str {
     if name.ends_with("Minutes") {
         "write how many minutes, such as 30, without a unit"

@@ -1,4 +1,4 @@
-//! A schema as the CRD has it -> what it says of a value, as far as there are words for it (pure).
+//! Schema of the CRD -> its rules, as far as there are readable messages for them (pure).
 
 use std::collections::BTreeMap;
 use std::ops::RangeInclusive;
@@ -7,29 +7,29 @@ use serde_json::{Map, Value, json};
 
 use super::patterns::{Told, in_words};
 
-/// What a schema says of a value.
+/// The rules of a schema for one value.
 #[derive(Debug, Default)]
 pub(super) struct Node {
     pub(super) shape: Shape,
     pub(super) is_nullable: bool,
     pub(super) is_time: bool,
     pub(super) pattern: Option<&'static Told>,
-    /// Texts that may be written; empty: any.
+    /// Allowed texts; empty: any text.
     pub(super) choices: Vec<String>,
     pub(super) range: Range,
-    /// Least and most characters or entries.
+    /// Minimum and maximum number of characters or entries.
     pub(super) size: (u64, Option<u64>),
     pub(super) fields: BTreeMap<String, Self>,
     pub(super) required: Vec<String>,
-    /// Of each entry of a list, or each value of a map.
+    /// Schema of each list entry or map value.
     pub(super) each: Option<Box<Self>>,
-    /// What no two entries of a list have in common; empty: the whole of them.
+    /// Fields whose values must be unique in a list; empty: the whole entry must be unique.
     pub(super) unique: Option<Vec<String>>,
 }
 
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Shape {
-    /// Whatever the schema takes without our knowing what it is.
+    /// Any value: this code does not know the schema's type.
     #[default]
     Any,
     Text,
@@ -40,17 +40,17 @@ pub(super) enum Shape {
     NumberOrText,
 }
 
-/// Numbers that may be written.
+/// Allowed numbers.
 #[derive(Debug, Default, Clone, Copy)]
 pub(super) struct Range {
     pub(super) least: Option<i64>,
     pub(super) most: Option<i64>,
-    /// Those that our programs can hold.
+    /// Whether the number is a 32-bit integer in our programs.
     pub(super) is_small: bool,
 }
 
 impl Range {
-    /// Those that our programs can hold, whatever the schema says.
+    /// Numbers that our programs can represent, whatever the schema allows.
     pub(super) fn held(self) -> RangeInclusive<i64> {
         if self.is_small {
             i64::from(i32::MIN)..=i64::from(i32::MAX)
@@ -109,7 +109,7 @@ impl Node {
         }
     }
 
-    /// A value that can be read in place of one that cannot.
+    /// A readable replacement for an unreadable value.
     pub(super) fn stand_in(&self) -> Value {
         match self.shape {
             Shape::Any => Value::Null,
@@ -144,7 +144,7 @@ impl Shape {
     }
 }
 
-/// Bounds are whole numbers, and are written as if they were not.
+/// Converts a bound. Bounds are whole numbers, but stored as floats.
 fn whole(bound: f64) -> Option<i64> {
     serde_json::from_str(&format!("{bound:.0}")).ok()
 }

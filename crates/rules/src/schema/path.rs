@@ -1,21 +1,21 @@
-//! Where a value stands (pure).
+//! Place of a value -> path of the field as text (pure).
 
 use std::fmt;
 
 use super::SHOWN;
 
-/// Where a value stands. It is written out for what is told alone.
+/// Place of a value. It becomes text only for violations that are reported.
 #[derive(Debug, Clone, Copy)]
 pub(super) enum Path<'p> {
     Spec,
     Field(&'p Self, &'p str),
     Index(&'p Self, usize),
-    /// A field of a map, as the other rules name it.
+    /// A key of a map, in the notation of the other rules.
     Key(&'p Self, &'p str),
 }
 
 impl Path<'_> {
-    /// Keys and indexes from the spec on.
+    /// Keys and indexes, beginning at the spec.
     pub(super) fn steps(&self) -> Vec<String> {
         let (above, step) = match self {
             Self::Spec => return Vec::new(),
@@ -27,7 +27,7 @@ impl Path<'_> {
         steps
     }
 
-    /// Name of the field, if it is one.
+    /// Name of the field, if the place is a field.
     pub(super) fn name(&self) -> &str {
         match self {
             Self::Field(_, name) => name,

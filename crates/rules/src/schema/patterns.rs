@@ -1,10 +1,10 @@
-//! Pattern of a schema -> the same in words (pure).
+//! Pattern of a schema -> readable message (pure).
 
 use std::sync::LazyLock;
 
 use regex::Regex;
 
-/// Each pattern of our schemas, and what is said of a text that does not match.
+/// Each pattern of our schemas, and the message for a text that does not match.
 pub(super) const IN_WORDS: [(&str, &str); 11] = [
     (
         r"^([0-9]+(\.[0-9]*)?|\.[0-9]+)([KMGTPE]i|[numkMGTPE]|[eE][+-]?[0-9]+)?$",
@@ -53,14 +53,14 @@ pub(super) const IN_WORDS: [(&str, &str); 11] = [
     ),
 ];
 
-/// A pattern, compiled, and what is said of a text that does not match.
+/// A compiled pattern, and the message for a text that does not match.
 #[derive(Debug)]
 pub(super) struct Told {
     pub(super) pattern: Regex,
     pub(super) rule: &'static str,
 }
 
-/// Each pattern is compiled once, however many fields have it.
+/// Each pattern is compiled once, even if several fields use it.
 pub(super) fn in_words(pattern: &str) -> Option<&'static Told> {
     static COMPILED: LazyLock<Vec<Told>> = LazyLock::new(|| {
         let told = |(pattern, rule): (&str, &'static str)| {

@@ -1,3 +1,5 @@
+//! Objects and our schemas -> readable violations (tests).
+
 use std::collections::BTreeSet;
 
 use api::{Workspace, WorkspaceExecutionProfile, WorkspaceManager, WorkspaceShare, WorkspaceTemplate};
@@ -24,7 +26,7 @@ fn spec_of(definition: &CustomResourceDefinition) -> Value {
     version["schema"]["openAPIV3Schema"]["properties"]["spec"].clone()
 }
 
-/// Each schema below, and whether it is one: names of fields are none.
+/// Calls `take` for each schema below this one. Names of fields are no schemas.
 fn each(schema: &Value, take: &mut dyn FnMut(&Map<String, Value>)) {
     let Some(keys) = schema.as_object() else { return };
     take(keys);
@@ -86,7 +88,7 @@ fn nothing_else_stands_in_our_schemas_than_what_is_known_here_and_cel() {
     for definition in definitions() {
         each(&spec_of(&definition), &mut |schema| {
             for (key, value) in schema {
-                // Of a whole number or a text: both.
+                // A field that accepts a whole number or a text has both types.
                 let is_empty = key == "anyOf" && schema.contains_key("x-kubernetes-int-or-string");
                 assert!(known.contains(&key.as_str()) || is_empty, "{key}: {value}");
             }
@@ -115,7 +117,7 @@ fn told(definition: &CustomResourceDefinition, spec: &Value) -> Vec<String> {
     lines(&Schema::of(definition).faults(spec, None))
 }
 
-/// Of a workspace that says this, too.
+/// Violations of a workspace with these additional fields.
 fn of_workspace(mut spec: Value) -> Vec<String> {
     spec["displayName"] = json!("d");
     told(&Workspace::crd(), &spec)

@@ -1,4 +1,4 @@
-//! Affinity -> what Kubernetes does not take, or what no node can ever meet (pure).
+//! Affinity -> terms that Kubernetes refuses, or that no node can ever meet (pure).
 
 use k8s_openapi::api::core::v1::{
     Affinity, NodeAffinity, NodeSelectorRequirement, NodeSelectorTerm, PodAffinityTerm,
@@ -15,18 +15,18 @@ pub(super) const PREFERRED: &str = "preferredDuringSchedulingIgnoredDuringExecut
 const OF_SELECTORS: [&str; 4] = ["In", "NotIn", "Exists", "DoesNotExist"];
 const OF_NODES: [&str; 6] = ["In", "NotIn", "Exists", "DoesNotExist", "Gt", "Lt"];
 
-/// What is said of pods to be near to or far from.
+/// One term about pods to be near to or far from.
 pub(super) struct PodTerm<'a> {
-    /// Where it is listed.
+    /// Path of its list entry.
     entry: String,
     pub(super) term: &'a PodAffinityTerm,
-    /// `None`: it is required.
+    /// Weight of the preference; `None`: the term is required.
     weight: Option<i32>,
     is_far: bool,
 }
 
 impl PodTerm<'_> {
-    /// Where the term itself stands.
+    /// Path of the term itself.
     pub(super) fn at(&self) -> String {
         match self.weight {
             None => self.entry.clone(),
@@ -34,13 +34,13 @@ impl PodTerm<'_> {
         }
     }
 
-    /// Whether no pod is run that is near to those that it is about.
+    /// Whether the term is a required anti-affinity.
     pub(super) fn keeps_away(&self) -> bool {
         self.is_far && self.weight.is_none()
     }
 }
 
-/// Everything that is said of pods, as it is written.
+/// All terms about pods, as they are written.
 pub(super) fn pod_terms<'a>(path: &str, given: &'a Affinity) -> Vec<PodTerm<'a>> {
     let near = given.pod_affinity.as_ref().map(|near| {
         let required = &near.required_during_scheduling_ignored_during_execution;
@@ -82,7 +82,7 @@ pub(super) fn pod_terms<'a>(path: &str, given: &'a Affinity) -> Vec<PodTerm<'a>>
     terms
 }
 
-/// Nodes and pods to be near to or far from, as `path` says.
+/// Checks the affinity at `path`.
 pub(super) fn affinity(path: &str, given: &Affinity) -> Vec<Violation> {
     let mut found = Vec::new();
     if let Some(nodes) = &given.node_affinity {
@@ -136,7 +136,7 @@ fn node_term(at: &str, term: &NodeSelectorTerm) -> Vec<Violation> {
     found
 }
 
-/// Nodes have one field by which they are selected: their name.
+/// Checks a match on a node's field. The only such field is the node's name.
 fn match_field(at: &str, requirement: &NodeSelectorRequirement) -> Vec<Violation> {
     let mut found = Vec::new();
     if requirement.key != "metadata.name" {
@@ -159,7 +159,7 @@ fn match_field(at: &str, requirement: &NodeSelectorRequirement) -> Vec<Violation
     found
 }
 
-/// A label's key, an operator and its values.
+/// Checks an expression: a label's key, an operator and its values.
 fn expression(
     at: &str,
     label: &str,

@@ -1,4 +1,4 @@
-//! Annotations of pods -> what Kubernetes, we or the template do not take (pure).
+//! Annotations of pods -> those that Kubernetes, the operator or the template refuses (pure).
 
 use std::collections::BTreeMap;
 
@@ -10,21 +10,21 @@ use super::Author;
 use crate::checks::syntax::is_qualified_name;
 use crate::violation::Violation;
 
-/// Where the workspace sets them.
+/// Path of the annotations in a workspace.
 const GIVEN: &str = "spec.podAnnotations";
-/// Domains of the keys by which the cluster's own controllers are directed, and security was in the past.
+/// Domains of keys that control the cluster's components. In the past, they also controlled security.
 const OF_THE_CLUSTER: [&str; 2] = ["kubernetes.io", "k8s.io"];
-/// The exceptions, for administrators: they keep a pod on its node, or bound its traffic.
+/// Exceptions for administrators: these annotations keep a pod on its node, or limit its traffic.
 const FOR_ADMINISTRATORS: [&str; 4] = [
     "cluster-autoscaler.kubernetes.io/safe-to-evict",
     "descheduler.alpha.kubernetes.io/prefer-no-eviction",
     "kubernetes.io/ingress-bandwidth",
     "kubernetes.io/egress-bandwidth",
 ];
-/// Longest value. Kubernetes bounds the sum.
+/// Maximum length of a value. Kubernetes limits the sum.
 const MAX_VALUE: usize = 4096;
 
-/// Annotations of the pod as a template lists them.
+/// Checks the pod's annotations in a template.
 pub(super) fn base(path: &str, annotations: &[Annotation]) -> Vec<Violation> {
     let mut found = Vec::new();
     for (index, Annotation { name, value }) in annotations.iter().enumerate() {
@@ -33,7 +33,7 @@ pub(super) fn base(path: &str, annotations: &[Annotation]) -> Vec<Violation> {
         if annotations[..index].iter().any(|other| other.name == *name) {
             found.push(Violation::new(field, name, "is set twice: leave one out"));
         }
-        // A variable may have made it longer than the schema lets it be written.
+        // A variable may have made the value longer than the schema allows.
         let length = value.chars().count();
         if length > MAX_VALUE {
             let rule = format!("has {length} characters, more than the maximum {MAX_VALUE}: shorten it");
@@ -43,11 +43,11 @@ pub(super) fn base(path: &str, annotations: &[Annotation]) -> Vec<Violation> {
     found
 }
 
-/// Prefixes of keys that a template leaves to workspaces.
+/// Checks the prefixes of keys that a template leaves to workspaces.
 pub(super) fn prefixes(path: &str, prefixes: &[String]) -> Vec<Violation> {
     let mut found = Vec::new();
     for (index, prefix) in prefixes.iter().enumerate() {
-        // What a key may go on with.
+        // A prefix must become a valid key when text follows.
         let begins_a_key = is_qualified_name(&format!("{prefix}a"));
         let rule = if is_ours(prefix) {
             "is reserved for the operator: leave it out".to_owned()
@@ -67,7 +67,7 @@ pub(super) fn prefixes(path: &str, prefixes: &[String]) -> Vec<Violation> {
     found
 }
 
-/// Annotations that the workspace sets, by themselves.
+/// Checks the annotations of a workspace on their own.
 pub(super) fn given(annotations: &BTreeMap<String, String>) -> Vec<Violation> {
     annotations
         .keys()
@@ -75,14 +75,14 @@ pub(super) fn given(annotations: &BTreeMap<String, String>) -> Vec<Violation> {
         .collect()
 }
 
-/// That a workspace sets annotations and names no template that could allow them.
+/// Returns a violation if a workspace sets annotations but names no template that could allow them.
 pub(super) fn without_template(given: &WorkspaceSpec) -> Option<Violation> {
     let is_refused = given.template_ref.is_none() && !given.pod_annotations.is_empty();
     let rule = "needs a template that allows it (allowedPodAnnotations): name one in spec.templateRef, or leave it out";
     is_refused.then(|| Violation::new(GIVEN, "", rule))
 }
 
-/// Annotations that the workspace sets and its template does not allow. Writing down what it says anyway is no choice of one's own.
+/// Annotations of the workspace that its template does not allow. A value that equals the template's is always allowed.
 pub(super) fn within(given: &WorkspaceSpec, template: &WorkspaceTemplateSpec) -> Vec<Violation> {
     let allowed = &template.allowed_pod_annotations;
     let is_allowed = |name: &str| allowed.iter().any(|prefix| name.starts_with(prefix.as_str()));
@@ -101,7 +101,7 @@ pub(super) fn within(given: &WorkspaceSpec, template: &WorkspaceTemplateSpec) ->
     let refused = given
         .pod_annotations
         .iter()
-        // What is refused by itself is said once.
+        // A key that is refused on its own is reported once.
         .filter(|(name, _)| key("", name, Author::Workspace).is_none())
         .filter(|(name, value)| !is_allowed(name) && !is_theirs(name, value));
     refused

@@ -1,5 +1,6 @@
-//! Init containers -> what Kubernetes or we do not take (pure). They see what the application sees, and nothing more: no disks of
-//! their own, no ports of the node.
+//! Init containers -> fields that Kubernetes or the operator refuses (pure).
+//!
+//! They see exactly what the application sees: they have no disks of their own and no ports of the node.
 
 use api::names::{APPLICATION_CONTAINER, APPLICATION_PORT, SHM_PATH};
 use api::template::PodSecurity;
@@ -10,17 +11,17 @@ use crate::checks::syntax::{is_port_name, label_name};
 use crate::checks::{image_syntax, mount_path, normal_path, resources, sub_path};
 use crate::violation::Violation;
 
-/// What init containers are judged by.
+/// What the checks of init containers need.
 pub(super) struct Site<'a> {
     pub(super) author: Author,
     pub(super) level: PodSecurity,
-    /// Names of the volumes that the pod has.
+    /// Names of the pod's volumes.
     pub(super) volumes: &'a [&'a str],
     /// Whether the template has patterns for environment variables.
     pub(super) has_patterns: bool,
 }
 
-/// Init containers as `path` lists them.
+/// Checks the init containers at `path`.
 pub(super) fn init(path: &str, containers: &[Container], site: &Site<'_>) -> Vec<Violation> {
     let mut found = Vec::new();
     for (index, container) in containers.iter().enumerate() {
@@ -100,7 +101,7 @@ fn volume_mount(at: &str, mount: &VolumeMount, site: &Site<'_>) -> Vec<Violation
         );
         found.push(Violation::new(format!("{at}.name"), &mount.name, rule));
     }
-    // Shared memory belongs below /dev, as in the application.
+    // Shared memory is mounted below /dev, as in the application.
     if mount.mount_path.trim_end_matches('/') != SHM_PATH {
         found.extend(mount_path(&format!("{at}.mountPath"), &mount.mount_path));
     }
@@ -117,10 +118,10 @@ fn volume_mount(at: &str, mount: &VolumeMount, site: &Site<'_>) -> Vec<Violation
     found
 }
 
-/// Path, probe and names of the container's ports -> what is wrong with the probe.
+/// Path, probe and names of the container's ports -> violations of the probe.
 type JudgeProbe = fn(&str, &Probe, &[&str]) -> Vec<Violation>;
 
-/// What belongs to containers that keep running, beside the application.
+/// Checks the fields that only containers with a restart policy may have. Those keep running beside the application.
 fn running(at: &str, container: &Container) -> Vec<Violation> {
     let mut found = Vec::new();
     let stays = container.restart_policy.as_deref() == Some("Always");
@@ -159,7 +160,7 @@ fn needs_to_stay(field: String) -> Violation {
     Violation::new(field, "", rule)
 }
 
-/// What no container of ours has.
+/// Reports fields that no container may have.
 fn refused(at: &str, container: &Container) -> Vec<Violation> {
     let mut found = Vec::new();
     let ports = container.ports.as_deref().unwrap_or_default();
@@ -177,7 +178,7 @@ fn refused(at: &str, container: &Container) -> Vec<Violation> {
     found
 }
 
-/// A port of an init container; `earlier` are those before it.
+/// Checks a port of an init container. `earlier` are the ports before it.
 fn port(at: &str, port: &ContainerPort, earlier: &[ContainerPort]) -> Vec<Violation> {
     const OF_THE_NODE: &str = "would open a port of the node: leave it out";
     let mut found = Vec::new();

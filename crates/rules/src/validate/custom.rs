@@ -1,11 +1,11 @@
-//! What a workspace sets and only some templates allow -> violations (pure).
+//! Fields of a workspace that only some templates allow -> violations (pure).
 
 use api::{WorkspaceSpec, WorkspaceTemplateSpec};
 use serde::Serialize;
 
 use crate::violation::Violation;
 
-/// Fields that the template keeps to itself. Writing down what it says anyway is no choice of one's own.
+/// Reports fields that only the template may set. A value that equals the template's is always allowed.
 pub(super) fn refused(given: &WorkspaceSpec, template: &WorkspaceTemplateSpec) -> Vec<Violation> {
     let mut found = Vec::new();
     let mut check = |allowed: bool, is_set: bool, is_default: bool, field: &str, switch: &str| {
@@ -65,7 +65,7 @@ pub(super) fn refused(given: &WorkspaceSpec, template: &WorkspaceTemplateSpec) -
         "spec.containerSecurityContext",
         security,
     );
-    // They stand on the same disks, so that what the application may not be they may not be either.
+    // Init containers use the same disks. So they need the same limits on security settings as the application.
     let defaults = &template.default_init_containers;
     for (index, container) in given.init_containers.iter().enumerate() {
         check(

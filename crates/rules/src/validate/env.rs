@@ -1,4 +1,4 @@
-//! Environment variables of one container -> what Kubernetes or we do not take (pure).
+//! Environment variables of one container -> those that Kubernetes or the operator refuses (pure).
 
 use api::names::OWN_VARIABLES;
 use k8s_openapi::api::core::v1::{
@@ -9,7 +9,7 @@ use super::Author;
 use crate::checks::syntax::{is_data_key, is_variable_name, object_name};
 use crate::violation::Violation;
 
-/// Fields of the pod that everybody may read. Addresses of nodes are for administrators to hand out.
+/// Fields of the pod that every user may read. Only administrators may expose addresses of nodes.
 const FIELDS: [&str; 7] = [
     "metadata.name",
     "metadata.namespace",
@@ -21,7 +21,7 @@ const FIELDS: [&str; 7] = [
 ];
 const NODE_FIELDS: [&str; 2] = ["status.hostIP", "status.hostIPs"];
 
-/// Variables as `path` lists them.
+/// Checks the variables at `path`.
 pub(super) fn shape(path: &str, variables: &[EnvVar], author: Author) -> Vec<Violation> {
     let mut found = Vec::new();
     for (index, variable) in variables.iter().enumerate() {
@@ -56,7 +56,7 @@ pub(super) fn shape(path: &str, variables: &[EnvVar], author: Author) -> Vec<Vio
     found
 }
 
-/// What is said of a name that no variable can have.
+/// The message for a name that no variable can have.
 fn unusable(name: &str) -> &'static str {
     if name.is_empty() {
         "is empty: name the variable, such as HF_HOME"
@@ -137,7 +137,7 @@ fn pod_field(field: &str, path: &str, author: Author) -> Option<Violation> {
     (!known).then(|| Violation::new(field, path, rule))
 }
 
-/// Whole Secrets and ConfigMaps as variables. What they hold cannot be held against a template's patterns.
+/// Checks whole Secrets and ConfigMaps as variables. Their content cannot be checked against a template's patterns.
 pub(super) fn sources(path: &str, sources: &[EnvFromSource], has_patterns: bool) -> Vec<Violation> {
     let mut found = Vec::new();
     for (index, source) in sources.iter().enumerate() {

@@ -1,5 +1,6 @@
-//! Probes and hooks -> what Kubernetes or we do not take (pure). They reach the pod itself and nothing else: a `host` would
-//! make the node's kubelet call other machines.
+//! Probes and hooks -> fields that Kubernetes or the operator refuses (pure).
+//!
+//! They may contact only the pod itself. A `host` would make the node's kubelet call other machines.
 
 use std::ops::RangeInclusive;
 
@@ -12,10 +13,10 @@ use crate::checks;
 use crate::checks::syntax::is_port_name;
 use crate::violation::Violation;
 
-/// How long a hook may sleep, in seconds: at most the time that every pod of ours has for its end.
+/// Range of a hook's sleep, in seconds. The maximum is the termination grace period of all our pods.
 const SLEEP: RangeInclusive<i64> = 1..=30;
 
-/// Hooks at `path`. `ports` are the names of the container's ports.
+/// Checks the hooks at `path`. `ports` are the names of the container's ports.
 pub(super) fn lifecycle(path: &str, hooks: &Lifecycle, ports: &[&str]) -> Vec<Violation> {
     let mut found = Vec::new();
     for (name, hook) in [("postStart", &hooks.post_start), ("preStop", &hooks.pre_stop)] {
@@ -61,7 +62,7 @@ fn handler(path: &str, hook: &LifecycleHandler, ports: &[&str]) -> Vec<Violation
     found
 }
 
-/// A probe at `path` of a container that keeps running. `ports` are the names of its ports.
+/// Checks a probe at `path` of a container that keeps running. `ports` are the names of its ports.
 fn probe(path: &str, probe: &Probe, ports: &[&str]) -> Vec<Violation> {
     let ways = [
         probe.exec.is_some(),
@@ -100,7 +101,7 @@ fn probe(path: &str, probe: &Probe, ports: &[&str]) -> Vec<Violation> {
     found
 }
 
-/// A liveness or startup probe at `path`: one success is enough, and its failure ends the container.
+/// Checks a liveness or startup probe at `path`. One success is enough, and a failure ends the container.
 pub(super) fn vital(path: &str, given: &Probe, ports: &[&str]) -> Vec<Violation> {
     let mut found = probe(path, given, ports);
     if let Some(count) = given.success_threshold.filter(|count| *count > 1) {
@@ -116,7 +117,7 @@ pub(super) fn vital(path: &str, given: &Probe, ports: &[&str]) -> Vec<Violation>
     found
 }
 
-/// A readiness probe at `path`: it ends nothing, so that no grace belongs to it.
+/// Checks a readiness probe at `path`. It ends no container, so it has no grace period.
 pub(super) fn readiness(path: &str, given: &Probe, ports: &[&str]) -> Vec<Violation> {
     let mut found = probe(path, given, ports);
     if let Some(grace) = given.termination_grace_period_seconds {
@@ -185,7 +186,7 @@ fn targets(
     found
 }
 
-/// As Kubernetes has it.
+/// Whether Kubernetes accepts the name of the header.
 fn is_header_name(text: &str) -> bool {
     !text.is_empty() && text.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-')
 }
@@ -202,7 +203,7 @@ fn port_fault(field: &str, port: &IntOrString, ports: &[&str]) -> Option<Violati
             let rule = "is the name of no port, because the container lists none: use the port's number";
             (name.clone(), rule.to_owned())
         }
-        // Kubernetes would store it, and the kubelet never find it.
+        // Kubernetes would store such a name, but the kubelet would never find the port.
         IntOrString::String(name) if is_port_name(name) => {
             let rule = format!(
                 "is the name of no port here: use {}, or the port's number",

@@ -1,4 +1,6 @@
-//! Security contexts -> values that Kubernetes takes at no level of Pod Security (pure): users, groups, profiles, policies.
+//! Security contexts -> values that Kubernetes never accepts (pure).
+//!
+//! These are users, groups, profiles and policies that are invalid at every Pod Security level.
 
 use std::ops::RangeInclusive;
 
@@ -6,10 +8,10 @@ use k8s_openapi::api::core::v1::{AppArmorProfile, PodSecurityContext, SeccompPro
 
 use crate::violation::Violation;
 
-/// Numbers of users and groups.
+/// Valid IDs of users and groups.
 const IDS: RangeInclusive<i64> = 0..=2_147_483_647;
 
-/// Security settings of a pod at `path`.
+/// Checks the security context of a pod at `path`.
 pub(super) fn pod(path: &str, context: &PodSecurityContext) -> Vec<Violation> {
     let mut found = Vec::new();
     found.extend(id(path, "runAsUser", context.run_as_user));
@@ -52,7 +54,7 @@ pub(super) fn pod(path: &str, context: &PodSecurityContext) -> Vec<Violation> {
     found
 }
 
-/// Security settings of a container at `path`.
+/// Checks the security context of a container at `path`.
 pub(super) fn container(path: &str, context: &SecurityContext) -> Vec<Violation> {
     let mut found = Vec::new();
     found.extend(id(path, "runAsUser", context.run_as_user));

@@ -1,4 +1,4 @@
-//! Idle shutdown of a workspace, or of a template, and the template's bounds on it -> violations (pure).
+//! Idle shutdown of a workspace or template, and the template's bounds -> violations (pure).
 
 use api::template::{IdleShutdownOverrides, MinutesRange};
 use api::workspace::{IdleDetection, IdleShutdown};
@@ -11,13 +11,13 @@ use crate::violation::Violation;
 
 const FIELD: &str = "spec.idleShutdown";
 
-/// What is wrong with what a workspace says, by itself.
+/// Checks the workspace's own values.
 pub(super) fn given(spec: &WorkspaceSpec) -> Vec<Violation> {
     let given = spec.idle_shutdown.as_ref();
     given.map_or_else(Vec::new, |given| shape(FIELD, given))
 }
 
-/// What of the effective values its template does not allow.
+/// Checks the effective values against the template.
 pub(super) fn within(
     spec: &WorkspaceSpec,
     effective: Option<&IdleShutdown>,
@@ -49,7 +49,7 @@ pub(super) fn within(
     found
 }
 
-/// Whether the template lets a workspace switch off that it is stopped for idleness.
+/// Whether the template lets a workspace disable its idle shutdown.
 pub fn may_switch_idle_off(template: &WorkspaceTemplateSpec) -> bool {
     let nothing = IdleShutdownOverrides::default();
     let bounds = template.idle_shutdown_overrides.as_ref().unwrap_or(&nothing);
@@ -57,7 +57,7 @@ pub fn may_switch_idle_off(template: &WorkspaceTemplateSpec) -> bool {
     !(is_bounded && is_on(by_default(template).as_ref()))
 }
 
-/// Fields that differ from those of a template that keeps them to itself. Writing down what it says anyway is no choice of one's own.
+/// Reports fields that only the template may set. A value that equals the template's is always allowed.
 fn kept(
     given: Option<&IdleShutdown>,
     effective: Option<&IdleShutdown>,
@@ -83,7 +83,7 @@ fn kept(
     .filter(|(_, differs, _)| *differs)
     .map(|(field, _, value)| {
         if field == "enabled" && given.is_none_or(|given| given.enabled.is_none()) {
-            // Nobody wrote that field: that there is a block is what switches it on.
+            // The user did not write that field. The block itself enables idle shutdown.
             let rule = "has workspaces stopped that nobody uses, which is the template's to decide (idleShutdownOverrides.allow is \
                         false): leave it out";
             return Violation::new(FIELD, "", rule);
@@ -94,7 +94,7 @@ fn kept(
     .collect()
 }
 
-/// What contradicts itself in a template.
+/// Reports contradictions in a template.
 pub(super) fn template(spec: &WorkspaceTemplateSpec) -> Vec<Violation> {
     const DEFAULT: &str = "spec.defaultIdleShutdown";
     const BOUNDS: &str = "spec.idleShutdownOverrides";
@@ -135,7 +135,7 @@ fn minutes_of(field: &str) -> String {
     format!("{field}.idleTimeoutInMinutes")
 }
 
-/// What is wrong with it whoever says it. The schema says the same.
+/// Checks an idle shutdown of workspace or template. The schema has the same rules.
 fn shape(field: &str, idle: &IdleShutdown) -> Vec<Violation> {
     let minutes = idle.idle_timeout_in_minutes;
     let mut found: Vec<_> = minutes

@@ -7,7 +7,7 @@ use crate::defaults::Effective;
 use crate::settings::Settings;
 use crate::violation::Violation;
 
-/// How many allowed images a message lists.
+/// Maximum number of allowed images that a message lists.
 const LISTED: usize = 10;
 
 pub(super) fn workspace(
@@ -35,7 +35,7 @@ pub(super) fn workspace(
             .default_init_containers
             .get(index)
             .and_then(|it| it.image.as_ref());
-        // What the template brings itself needs no leave.
+        // The template's own images are always allowed.
         if let Some(image) = container.image.as_ref().filter(|image| Some(*image) != default) {
             check(format!("spec.initContainers[{index}].image"), image);
         }
@@ -63,7 +63,7 @@ fn refused(
     Some(Violation::new(field, image, rule))
 }
 
-/// The images, or aliases, that workspaces of a template may name.
+/// The images or aliases that workspaces of a template may name.
 pub(super) fn allowed(template: &WorkspaceTemplateSpec) -> impl Iterator<Item = &str> {
     let only_default = template
         .allowed_images

@@ -1,4 +1,4 @@
-//! Labels of pods and nodes -> what Kubernetes or we do not take (pure).
+//! Labels of pods and nodes -> those that Kubernetes or the operator refuses (pure).
 
 use std::collections::BTreeMap;
 
@@ -22,7 +22,7 @@ const OURS: [&str; 6] = [
     "pod-template-hash",
 ];
 
-/// Labels of the pod as `path` lists them.
+/// Checks the labels of the pod at `path`.
 pub(super) fn base(path: &str, labels: &[Label]) -> Vec<Violation> {
     let mut found = Vec::new();
     for (index, label) in labels.iter().enumerate() {
@@ -47,7 +47,7 @@ pub(super) fn base(path: &str, labels: &[Label]) -> Vec<Violation> {
     found
 }
 
-/// Labels of nodes as `path` maps them.
+/// Checks the node selector at `path`.
 pub(super) fn selector(path: &str, labels: &BTreeMap<String, String>) -> Vec<Violation> {
     labels
         .iter()
@@ -58,7 +58,7 @@ pub(super) fn selector(path: &str, labels: &BTreeMap<String, String>) -> Vec<Vio
         .collect()
 }
 
-/// Taints that a pod tolerates.
+/// Checks the tolerations of a pod.
 pub(super) fn tolerations(path: &str, tolerations: &[Toleration]) -> Vec<Violation> {
     let mut found = Vec::new();
     for (index, toleration) in tolerations.iter().enumerate() {

@@ -1,4 +1,4 @@
-//! Limits of a workspace, or of a template, and the template's bounds on them -> violations (pure).
+//! Limits of a workspace or template, and the template's bounds -> violations (pure).
 
 use api::workspace::Limits;
 use api::{WorkspaceSpec, WorkspaceTemplateSpec};
@@ -15,12 +15,12 @@ fn shape(field: &str, limits: Option<&Limits>) -> Option<Violation> {
     minutes::range(start_timeout(field), limits?.start_timeout_minutes?)
 }
 
-/// What is wrong with what a workspace says, by itself.
+/// Checks the workspace's own values.
 pub(super) fn given(spec: &WorkspaceSpec) -> Option<Violation> {
     shape("spec.limits", spec.limits.as_ref())
 }
 
-/// What of the effective values its template does not allow.
+/// Checks the effective values against the template.
 pub(super) fn within(
     spec: &WorkspaceSpec,
     effective: Limits,
@@ -36,7 +36,7 @@ pub(super) fn within(
     )
 }
 
-/// What contradicts itself in a template.
+/// Reports contradictions in a template.
 pub(super) fn template(spec: &WorkspaceTemplateSpec) -> Vec<Violation> {
     const DEFAULT: &str = "spec.defaultLimits";
     let default = spec.default_limits.as_ref();

@@ -1,4 +1,4 @@
-//! WorkspaceManager -> what is wrong with it, whoever uses it (pure).
+//! WorkspaceManager -> its violations, independent of workspaces (pure).
 
 use api::WorkspaceManager;
 use api::manager::RoutingMode;
@@ -10,7 +10,7 @@ use crate::routes;
 use crate::settings::Settings;
 use crate::violation::Violation;
 
-/// Every broken rule of a manager.
+/// All violations of a manager.
 pub fn manager(manager: &WorkspaceManager, settings: &Settings) -> Vec<Violation> {
     let spec = &manager.spec;
     let mut found: Vec<_> = spec_size(spec).into_iter().collect();
@@ -19,7 +19,7 @@ pub fn manager(manager: &WorkspaceManager, settings: &Settings) -> Vec<Violation
         .rsplit('.')
         .next()
         .is_some_and(|last| last.starts_with(|c: char| c.is_ascii_digit()));
-    // A host is a label of up to 63 characters more.
+    // A host adds a label of up to 63 characters.
     if !is_dns_1123_subdomain(domain) || !domain.contains('.') || domain.len() > 180 || is_address {
         let rule = "is no domain: write labels of lower-case letters, digits and '-', joined by dots, the last one with a letter in front, such \
                     as workspaces.example.org (an IP address has no hosts below it)";

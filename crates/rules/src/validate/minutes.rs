@@ -1,4 +1,4 @@
-//! Minutes, and a template's bounds on them -> violations (pure).
+//! Minutes and a template's bounds on them -> violations (pure).
 
 use api::template::MinutesRange;
 
@@ -7,19 +7,19 @@ use crate::violation::Violation;
 /// A year.
 const MOST: i32 = 525_600;
 
-/// Whether it is a time that anything can take. The schema says the same.
+/// Checks that the number is a valid time limit. The schema has the same rule.
 pub(super) fn range(field: String, minutes: i32) -> Option<Violation> {
     let rule = format!("is no timeout: choose 1 to {MOST} minutes");
     (!(1..=MOST).contains(&minutes)).then(|| Violation::new(field, minutes.to_string(), rule))
 }
 
-/// `1 minute`, `2 minutes`
+/// Formats `1 minute` or `2 minutes`.
 pub(super) fn count(minutes: i32) -> String {
     let plural = if minutes == 1 { "" } else { "s" };
     format!("{minutes} minute{plural}")
 }
 
-/// Whether a workspace's minutes are within its template's bounds. `is_given`: they are its own, and were not filled in.
+/// Checks minutes against the template's bounds. `is_given`: the workspace sets them itself.
 pub(super) fn within(field: String, minutes: i32, is_given: bool, bounds: MinutesRange) -> Option<Violation> {
     let filled = if is_given { "" } else { "(filled in, since unset) " };
     let rule = match bounds {
@@ -40,7 +40,7 @@ pub(super) fn within(field: String, minutes: i32, is_given: bool, bounds: Minute
     Some(Violation::new(field, minutes.to_string(), rule))
 }
 
-/// What contradicts itself in a template: ends of the range, by their paths, and the default, by its own.
+/// Reports contradictions in a template: the ends of the range by their paths, and the default by its own path.
 pub(super) fn template(
     [min_field, max_field]: [String; 2],
     bounds: MinutesRange,

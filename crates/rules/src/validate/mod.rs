@@ -1,4 +1,23 @@
-//! Objects -> every broken rule, each with field, value, rule and remedy (pure). One file per family of rules.
+//! Objects -> all violations, each with field, value, rule and remedy (pure).
+//!
+//! By object:
+//!
+//! - `manager`, `profile`, `share`, `template`: rules that hold for any user of the object
+//! - `size`, `texts`: rules for the specs of several kinds
+//! - `unbounded`, `unvouched`: a workspace without a template, and unattested references
+//! - `named`: references that the author of a workspace chose
+//!
+//! By part of a workspace, also within its template's bounds:
+//!
+//! - `annotations`, `labels`, `requirements`: metadata, and a template's requirements on it and on variables
+//! - `image`, `env`, `variables`, `hooks`, `containers`: the application and init containers
+//! - `storage`, `mounts`: disks and mount paths
+//! - `affinity`, `neighbours`: scheduling
+//! - `identities`, `pod_security`: security contexts
+//! - `idle`, `limits`, `minutes`: idle shutdown and time limits
+//! - `totals`: the sum of all containers
+//! - `custom`: fields that only some templates allow
+//! - `parts`: the checks that workspaces and templates share
 
 mod affinity;
 mod annotations;
@@ -51,7 +70,7 @@ use crate::names;
 use crate::settings::Settings;
 use crate::violation::Violation;
 
-/// Who wrote a part of the pod.
+/// The author of a part of the pod.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Author {
     /// The author of the workspace.
@@ -60,23 +79,23 @@ pub(crate) enum Author {
     Administrator,
 }
 
-/// What a workspace is judged by.
+/// The input of a workspace's validation.
 pub(crate) struct Case<'a> {
-    /// As it is stored, or is to be.
+    /// The workspace as it is stored, or as it will be.
     pub(crate) workspace: &'a Workspace,
-    /// What it amounts to.
+    /// Its effective values.
     pub(crate) effective: &'a Effective,
-    /// Its template with this workspace's variables replaced.
+    /// Its template with the workspace's variables replaced.
     pub(crate) template: Option<&'a WorkspaceTemplate>,
-    /// The same as it is stored.
+    /// Its template as it is stored.
     pub(crate) raw_template: Option<&'a WorkspaceTemplate>,
     /// Its execution profile.
     pub(crate) profile: Option<&'a WorkspaceExecutionProfile>,
-    /// The installation's.
+    /// The settings of the installation.
     pub(crate) settings: &'a Settings,
 }
 
-/// Every rule about the values of a workspace.
+/// All rules about the values of a workspace.
 pub(crate) fn workspace(case: &Case<'_>) -> Vec<Violation> {
     let Case {
         workspace,
@@ -141,7 +160,7 @@ fn together(case: &Case<'_>) -> Vec<Violation> {
     found
 }
 
-/// Rules that only a template makes.
+/// Rules that depend on the template.
 fn within(case: &Case<'_>, bounds: &api::WorkspaceTemplateSpec) -> Vec<Violation> {
     let (given, effective) = (&case.workspace.spec, case.effective);
     let name = case.profile.map(ResourceExt::name_any).unwrap_or_default();

@@ -1,5 +1,4 @@
-//! Disks, shared memory, secrets and tokens -> names that are taken, claims that are named twice, places that are the same
-//! (pure).
+//! Disks, shared memory, secrets and tokens -> conflicts of names, claims and paths (pure).
 
 use std::collections::BTreeMap;
 
@@ -14,19 +13,19 @@ use crate::defaults::Home;
 use crate::quantity::Quantity;
 use crate::violation::Violation;
 
-/// Volumes that come from an execution profile begin with it.
+/// Prefix of the names of volumes that come from an execution profile.
 const PREFIX: &str = "jupyter-k8s-";
 
-/// Where every pod has something of its own.
+/// Paths where every pod has a volume of the operator.
 const OURS: [(&str, &str); 3] = [
     (SCRATCH_PATH, "scratch space"),
     (SHM_PATH, "shared memory"),
     (ASSERTION_KEYS_PATH, "the gateway's keys"),
 ];
-/// Where clients look for the token of the Kubernetes API.
+/// Path where clients expect the token of the Kubernetes API.
 const TOKEN_FOLDER: &str = "/var/run/secrets/kubernetes.io/serviceaccount";
 
-/// Further disks as `path` lists them, each by itself.
+/// Checks the additional disks at `path`, each on its own.
 pub(super) fn volumes(path: &str, volumes: &[SecondaryVolume]) -> Vec<Violation> {
     let mut found = Vec::new();
     for (index, volume) in volumes.iter().enumerate() {
@@ -61,9 +60,9 @@ pub(super) fn volumes(path: &str, volumes: &[SecondaryVolume]) -> Vec<Violation>
     found
 }
 
-/// What a pod's disks are judged by, together.
+/// All volumes of a pod, for checks of their combination.
 pub(super) struct Together<'a> {
-    /// Name that the workspace's own disk has, or would have.
+    /// Name of the workspace's own disk, if it has or would have one.
     pub(super) own_claim: &'a str,
     pub(super) home: &'a Home,
     pub(super) volumes: &'a [SecondaryVolume],
@@ -73,7 +72,7 @@ pub(super) struct Together<'a> {
 }
 
 impl Together<'_> {
-    /// Every clash between them.
+    /// All conflicts between the volumes.
     pub(super) fn clashes(&self) -> Vec<Violation> {
         let mut found = self.claims();
         let mut taken: BTreeMap<String, String> =
@@ -133,7 +132,7 @@ impl Together<'_> {
         found
     }
 
-    /// What is said of volumes that the workspace does not list.
+    /// Suffix of messages about volumes that the workspace does not list.
     fn filled(&self) -> &'static str {
         if self.volumes_given {
             ""
@@ -143,7 +142,7 @@ impl Together<'_> {
     }
 }
 
-/// Folders that a profile brings, and what each is.
+/// Folders that a profile mounts, each with its description.
 pub(super) fn folders_of(profile: &WorkspaceExecutionProfileSpec) -> Vec<(String, String)> {
     let mut folders: Vec<_> = profile
         .secret_mounts
@@ -178,10 +177,10 @@ pub(super) fn token_folder(path: &str) -> String {
     normal_path(folder)
 }
 
-/// The field of a template, whose author has other fields to change than the author of a workspace.
+/// The field of a template. The author of a template has other fields to change than the author of a workspace.
 pub(super) const OF_TEMPLATE: &str = "spec.defaultShmSize";
 
-/// Size of shared memory, which the memory limit pays for.
+/// Checks the size of shared memory, which counts towards the memory limit.
 pub(super) fn shm(
     field: &str,
     size: &RawQuantity,

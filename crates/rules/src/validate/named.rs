@@ -1,8 +1,9 @@
-//! Workspace and template -> the Secrets, ConfigMaps and claims that the workspace's author chose (pure).
+//! Workspace and template -> Secrets, ConfigMaps and claims that its author chose (pure).
 //!
-//! In a template that is whatever would read otherwise for another workspace of the same person: by `spec.variables`, by the
-//! workspace's name, port and disks, or by all that follows from these. What only the UID, the namespace and the installation
-//! decide, the template's author vouches for; and what the owner decides, where the owner is who asks for it.
+//! In a template, the author chose every name that would differ for another workspace of the same user.
+//! Such a name depends on `spec.variables`, on the workspace's name, port and disks, or on values derived from these.
+//! The template's author attests names that depend only on UID, namespace and installation.
+//! The template's author also attests names that depend on the owner, if the owner is the requester.
 
 use api::manager::{Authentication, PathModeSharing, Routing, RoutingMode, WorkspaceManagerSpec};
 use api::names::{CREATED_BY, HOME_VOLUME};
@@ -15,10 +16,10 @@ use crate::settings::Settings;
 use crate::variables::names_in;
 use crate::violation::Violation;
 
-/// Stands for what an author chooses. No object's name and no key may hold it, so that nobody can choose the same.
+/// Placeholder for a value that the author chooses. No object name and no key can contain it, so no author can choose the same.
 const MARK: char = '\u{fffd}';
 
-/// A kind of object whose content a pod sees.
+/// A kind of object whose content is visible in a pod.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Resource {
     /// A Secret.
@@ -29,24 +30,24 @@ pub enum Resource {
     Claim,
 }
 
-/// What of an object a pod sees.
+/// The part of an object that is visible in a pod.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Part {
-    /// All of a Secret or a ConfigMap.
+    /// The whole Secret or ConfigMap.
     All,
-    /// One key of it.
+    /// One key.
     Key(String),
-    /// A folder of a claim; empty for all of it.
+    /// A folder of a claim; empty for the whole claim.
     Folder {
-        /// Relative to the claim's root.
+        /// Path relative to the claim's root.
         path: String,
-        /// Whether nothing in it can be written.
+        /// Whether the mount is read-only.
         read_only: bool,
     },
 }
 
 impl Part {
-    /// Whether who may have this may have the other.
+    /// Whether access to this part includes access to the other.
     pub fn covers(&self, other: &Self) -> bool {
         match (self, other) {
             (Self::All, Self::All | Self::Key(_)) => true,
@@ -63,12 +64,12 @@ impl Part {
     }
 }
 
-/// Who acts where a workspace names something.
+/// The user who creates or changes the references of a workspace.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Requester {
-    /// Its owner, who nobody else said it was.
+    /// The owner, who was not set by another user.
     Owner,
-    /// Somebody else, or nobody knows who: whose the workspace is, is a choice of theirs.
+    /// Another user, or an unknown one. This user also chooses the owner of the workspace.
     Other,
 }
 
@@ -79,15 +80,18 @@ pub struct Named {
     pub resource: Resource,
     /// Its name.
     pub name: String,
-    /// What of it is seen.
+    /// The visible part.
     pub part: Part,
-    /// The field that names it; of a template's `spec.variables` where one of these takes part, else `spec.templateRef`.
+    /// The field with the reference. For a reference in a template it is `spec.variables` if one of these is used, else
+    /// `spec.templateRef`.
     pub field: String,
 }
 
-/// Everything that `requester` names in `workspace`: in its spec, and by choice of values for what `template` leaves open.
-/// `manager`: the one that the workspace gets, if it exists. An error where that cannot be said; nobody is to be let through
-/// then.
+/// All objects that `requester` chooses in `workspace`: in its spec, and by values for variables of `template`.
+/// `manager` is the manager of the workspace, if it exists.
+///
+/// # Errors
+/// The choice cannot be determined. The caller must then refuse the request.
 pub fn named_by_author(
     requester: Requester,
     workspace: &Workspace,
@@ -129,7 +133,7 @@ fn in_spec(spec: &WorkspaceSpec) -> Vec<Named> {
     found
 }
 
-/// What init containers see of the claim that is the home: a mount of their own may be another folder of it.
+/// The parts of the home's claim that init containers see. Their own mounts may show other folders of it.
 fn of_home<'a>(spec: &'a WorkspaceSpec, claim: &'a str) -> impl Iterator<Item = Named> + 'a {
     let containers = spec.init_containers.iter().enumerate();
     containers.flat_map(move |(number, container)| {
@@ -138,7 +142,7 @@ fn of_home<'a>(spec: &'a WorkspaceSpec, claim: &'a str) -> impl Iterator<Item = 
             .filter(|(_, mount)| mount.name == HOME_VOLUME)
             .map(move |(index, mount)| {
                 let field = format!("spec.initContainers[{number}].volumeMounts[{index}]");
-                // An expression becomes a path that nobody knows yet.
+                // The path that results from an expression is unknown here.
                 let path = mount
                     .sub_path
                     .as_deref()
@@ -232,7 +236,7 @@ fn in_template(spec: &WorkspaceTemplateSpec) -> Vec<Named> {
     found
 }
 
-/// What `template` names that would have another name or key if the author had chosen otherwise.
+/// Objects in `template` whose name or key would differ if the author had chosen other values.
 pub(super) fn by_choice(
     requester: Requester,
     workspace: &Workspace,
@@ -287,7 +291,7 @@ pub(super) fn by_choice(
         .collect())
 }
 
-/// What of a template's words variables may change.
+/// The texts of a reference that may contain variables.
 fn texts(written: &Named) -> impl Iterator<Item = &str> {
     let key = match &written.part {
         Part::Key(key) => Some(key.as_str()),
@@ -296,18 +300,18 @@ fn texts(written: &Named) -> impl Iterator<Item = &str> {
     [written.name.as_str()].into_iter().chain(key)
 }
 
-/// The workspace as it would be if its author had chosen otherwise whatever variables tell of it.
+/// A copy of the workspace with another value for every variable that its author can influence.
 fn another(requester: Requester, workspace: &Workspace) -> Workspace {
     let mut other = workspace.clone();
     other.metadata.name = Some(MARK.to_string());
     if requester == Requester::Other {
         let annotations = other.metadata.annotations.get_or_insert_default();
-        // Another one than the name's: they may be keys of one map.
+        // This differs from the name's placeholder, because both may be keys of one map.
         annotations.insert(CREATED_BY.to_owned(), format!("{MARK}owner"));
     }
     let spec = &mut other.spec;
     for (index, value) in spec.variables.values_mut().enumerate() {
-        // Different ones: they may be keys of one map.
+        // The values differ, because they may be keys of one map.
         *value = format!("{MARK}{index}");
     }
     if let Some(claim) = spec
@@ -324,7 +328,7 @@ fn another(requester: Requester, workspace: &Workspace) -> Workspace {
     other
 }
 
-/// A manager that knows nothing of what any other knows.
+/// A manager whose values differ from those of any real manager.
 fn unlike_any() -> WorkspaceManager {
     let spec = WorkspaceManagerSpec {
         routing: Routing {
@@ -346,7 +350,7 @@ fn unlike_any() -> WorkspaceManager {
     WorkspaceManager::new("", spec)
 }
 
-/// Another manager of the same make.
+/// Another manager with the same kind of configuration.
 fn elsewhere(manager: &WorkspaceManager) -> WorkspaceManager {
     let mut other = manager.clone();
     let routing = &mut other.spec.routing;

@@ -1,17 +1,18 @@
-//! Affinity of a workspace's own -> what it may not say of other people's pods (pure).
+//! Affinity of a workspace itself -> terms about other users' pods that it may not have (pure).
 //!
-//! The scheduler applies a required anti-affinity both ways: it keeps the pods of all namespaces away from wherever a pod runs that
-//! wants them away. Administrators decide about that, in templates.
+//! The scheduler applies a required anti-affinity in both directions.
+//! It also keeps pods of all namespaces away from the place of a pod with such a term.
+//! Only administrators may do that, in templates.
 
 use k8s_openapi::api::core::v1::Affinity;
 
 use super::affinity::{PREFERRED, PodTerm, pod_terms};
 use crate::violation::Violation;
 
-/// The label by which each node is a place of its own.
+/// The topology key for which each node is its own domain.
 const ONE_NODE: &str = "kubernetes.io/hostname";
 
-/// Pods of other namespaces that are followed or kept away, and pods that are kept away from more than one node.
+/// Reports terms about pods of other namespaces, and anti-affinity to domains of more than one node.
 pub(super) fn concerned(path: &str, given: &Affinity) -> Vec<Violation> {
     let terms = pod_terms(path, given);
     let of_others = terms.iter().flat_map(of_others);
@@ -33,7 +34,7 @@ fn of_others(pods: &PodTerm<'_>) -> Vec<Violation> {
 
 fn from_many_nodes(pods: &PodTerm<'_>) -> Option<Violation> {
     let place = pods.term.topology_key.as_str();
-    // That none is named is another fault.
+    // A missing key is another violation.
     if ["", ONE_NODE].contains(&place) {
         return None;
     }

@@ -1,4 +1,4 @@
-//! Parts of a pod, whoever wrote them -> what each breaks by itself (pure).
+//! Parts of a pod, from any author -> violations of each part on its own (pure).
 
 use std::collections::BTreeMap;
 
@@ -20,7 +20,7 @@ const APPLICATION_PORTS: [&str; 1] = [api::names::APPLICATION_PORT];
 /// A field's path and its value.
 type Part<'a, T> = (&'static str, &'a T);
 
-/// What a workspace and a template may both say about the pod.
+/// Fields of the pod that both workspace and template can set.
 pub(super) struct Parts<'a> {
     author: Author,
     container: Part<'a, Option<ContainerConfig>>,
@@ -77,8 +77,8 @@ impl<'a> Parts<'a> {
         }
     }
 
-    /// Every fault. `volumes` are the names of the pod's volumes, `has_patterns` tells whether the template has patterns for
-    /// environment variables that its author has to keep to.
+    /// All violations. `volumes` are the names of the pod's volumes.
+    /// `has_patterns`: the template has patterns for environment variables, which the author must match.
     pub(super) fn faults(&self, level: PodSecurity, volumes: &[&str], has_patterns: bool) -> Vec<Violation> {
         let site = containers::Site {
             author: self.author,
@@ -132,7 +132,7 @@ impl<'a> Parts<'a> {
     }
 }
 
-/// Names of the volumes that a pod has: its home, what is listed, and shared memory if it has a size.
+/// Names of a pod's volumes: its home, the listed ones, and shared memory if it has a size.
 pub(super) fn volume_names(volumes: &[SecondaryVolume], has_shm: bool) -> Vec<&str> {
     let mut names = vec![HOME_VOLUME];
     names.extend(volumes.iter().map(|volume| volume.name.as_str()));

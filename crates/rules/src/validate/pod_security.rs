@@ -1,5 +1,6 @@
-//! Security contexts -> what the Pod Security Standards forbid at a level (pure). What is left unset is filled in with what
-//! `restricted` wants, so that only what is written can break a rule.
+//! Security contexts -> values that a level of the Pod Security Standards forbids (pure).
+//!
+//! Unset fields get the values of `restricted`, so only a field that is set can break a rule.
 
 use api::template::PodSecurity;
 use k8s_openapi::api::core::v1::{
@@ -9,7 +10,7 @@ use k8s_openapi::api::core::v1::{
 
 use crate::violation::Violation;
 
-/// Capabilities that `baseline` lets a container add.
+/// Capabilities that a container may add at level `baseline`.
 const BASELINE_CAPABILITIES: [&str; 13] = [
     "AUDIT_WRITE",
     "CHOWN",
@@ -33,7 +34,7 @@ const SELINUX_TYPES: [&str; 5] = [
     "container_kvm_t",
     "container_engine_t",
 ];
-/// Sysctls that concern the pod alone.
+/// Sysctls that affect only the pod.
 const SYSCTLS: [&str; 10] = [
     "kernel.shm_rmid_forced",
     "net.ipv4.ip_local_port_range",
@@ -47,7 +48,7 @@ const SYSCTLS: [&str; 10] = [
     "net.ipv4.tcp_syncookies",
 ];
 
-/// Security settings of a pod at `path`.
+/// Checks the security context of a pod at `path`.
 pub(super) fn pod(path: &str, context: &PodSecurityContext, level: PodSecurity) -> Vec<Violation> {
     let mut check = Check::of_common(path, level, &context.into());
     for (index, sysctl) in context.sysctls.iter().flatten().enumerate() {
@@ -62,7 +63,7 @@ pub(super) fn pod(path: &str, context: &PodSecurityContext, level: PodSecurity) 
     check.found
 }
 
-/// Security settings of a container at `path`.
+/// Checks the security context of a container at `path`.
 pub(super) fn container(path: &str, context: &SecurityContext, level: PodSecurity) -> Vec<Violation> {
     let mut check = Check::of_common(path, level, &context.into());
     check.capabilities(context.capabilities.as_ref());
@@ -82,7 +83,7 @@ pub(super) fn container(path: &str, context: &SecurityContext, level: PodSecurit
     check.found
 }
 
-/// What a pod may say for all of its containers, and each of them for itself.
+/// Fields that exist for a whole pod and for each container.
 struct Common<'a> {
     non_root: Option<bool>,
     user: Option<i64>,

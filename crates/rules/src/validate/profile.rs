@@ -1,4 +1,4 @@
-//! WorkspaceExecutionProfile -> what is wrong with it, whoever uses it (pure).
+//! WorkspaceExecutionProfile -> its violations, independent of workspaces (pure).
 
 use api::execution_profile::{ProjectedToken, ServiceAccount};
 use api::names::{PRODUCT, RESERVED_PREFIX};
@@ -13,12 +13,12 @@ use crate::settings::Settings;
 use crate::variables::{Scope, expand_text};
 use crate::violation::{Violation, Violations};
 
-/// Priority classes that only the cluster's own pods may have begin so.
+/// Prefix of priority classes that are reserved for the cluster's own pods.
 const SYSTEM_CLASSES: &str = "system-";
-/// How long a token may be valid, in seconds.
+/// Allowed lifetime of a token, in seconds.
 const TOKEN_SECONDS: std::ops::RangeInclusive<i64> = 600..=86_400;
 
-/// Every broken rule of a profile.
+/// All violations of a profile.
 pub fn profile(spec: &WorkspaceExecutionProfileSpec, settings: &Settings) -> Vec<Violation> {
     let mut found: Vec<_> = spec_size(spec).into_iter().collect();
     found.extend(texts::unusable(spec));
@@ -65,7 +65,7 @@ pub fn profile(spec: &WorkspaceExecutionProfileSpec, settings: &Settings) -> Vec
     found
 }
 
-/// What a workspace is told about a profile that breaks rules.
+/// The violation that a workspace gets if its profile is invalid.
 pub(super) fn as_reference(object: &WorkspaceExecutionProfile, settings: &Settings) -> Option<Violation> {
     let found = Violations::of(profile(&object.spec, settings))?;
     let rule =
@@ -98,7 +98,7 @@ fn service_account(account: &ServiceAccount) -> Vec<Violation> {
             "spec.serviceAccount.perWorkspace.annotations[{}]",
             key.escape_debug()
         );
-        // Keys and values may hold variables, but none that the author of a workspace has a say in.
+        // Keys and values may contain variables, but none that the author of a workspace can influence.
         let scope = Scope::sample().identity();
         match expand_text(key, &scope) {
             Ok(key) if !is_qualified_name(&key.to_ascii_lowercase()) || key.starts_with(RESERVED_PREFIX) => {
@@ -146,7 +146,7 @@ fn tokens(tokens: &[ProjectedToken]) -> Vec<Violation> {
             let rule = "lies at the root, which cannot be replaced: put the file into a folder";
             found.push(Violation::new(path.as_str(), &token.path, rule));
         } else if names_a_file && mount_path(&path, &token.path).is_none() {
-            // The folder is what is mounted.
+            // The folder is the mount path.
             found.extend(mount_path(&path, &folder));
         }
         if names_a_file && token.path.starts_with('/') && normal_path(&token.path) != token.path {

@@ -1,4 +1,4 @@
-//! What a template requires of environment variables and labels, and what there is -> violations (pure).
+//! A template's requirements, environment variables and labels -> violations (pure).
 
 use std::collections::BTreeMap;
 
@@ -10,10 +10,10 @@ use regex::{Regex, RegexBuilder};
 use crate::checks::syntax;
 use crate::violation::Violation;
 
-/// Most memory that one compiled pattern may take, in bytes: templates are read by webhook and operator alike.
+/// Maximum memory of one compiled pattern, in bytes. Both webhook and operator compile the patterns of templates.
 const MAX_COMPILED: usize = 1 << 18;
 
-/// `regex`, so that it matches whole values alone. `a|b` means either of them, not what begins with one.
+/// Compiles `regex` so that it matches whole values only. `a|b` matches `a` or `b`, and no text that merely begins with one of them.
 fn anchored(regex: &str) -> Result<Regex, String> {
     let compile = |pattern: &str| {
         RegexBuilder::new(pattern)
@@ -21,7 +21,7 @@ fn anchored(regex: &str) -> Result<Regex, String> {
             .dfa_size_limit(MAX_COMPILED)
             .nest_limit(32)
             .build()
-            // The compiler draws a picture over several lines; its last line says what is wrong.
+            // The error of the compiler has several lines. The last one says what is wrong.
             .map_err(|error| {
                 error
                     .to_string()
@@ -32,23 +32,23 @@ fn anchored(regex: &str) -> Result<Regex, String> {
                     .to_owned()
             })
     };
-    // By itself first: `a)|(b` would get out of the brackets.
+    // First the pattern alone: `a)|(b` would escape from the parentheses.
     compile(regex)?;
     compile(&format!(r"\A(?:{regex})\z"))
 }
 
-/// Whose variables are looked at.
+/// The variables to check.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Environment<'a> {
-    /// Of the main container, in effect.
+    /// Effective variables of the main container.
     pub(super) effective: &'a [EnvVar],
-    /// What the workspace sets itself.
+    /// Variables that the workspace sets itself.
     pub(super) given: &'a [EnvVar],
-    /// What the execution profile sets, which wins, and its name.
+    /// Variables that the execution profile sets, and its name. They override all others.
     pub(super) profile: Option<(&'a str, &'a [EnvVar])>,
 }
 
-/// Variables of the main container against what the template requires.
+/// Checks variables of the main container against the template's requirements.
 pub(super) fn env(requirements: &[Requirement], environment: &Environment<'_>) -> Vec<Violation> {
     requirements
         .iter()
@@ -68,7 +68,7 @@ pub(super) fn env(requirements: &[Requirement], environment: &Environment<'_>) -
             match named(environment.effective) {
                 Some(index) => {
                     let variable = &environment.effective[index];
-                    // An administrator chose where the value comes from.
+                    // An administrator chose the source of the value.
                     variable.value_from.is_none().then_some(())?;
                     let rule = mismatch(requirement, variable)?;
                     let rule = format!("is the template's value of {} and {rule}", requirement.name);
@@ -80,7 +80,7 @@ pub(super) fn env(requirements: &[Requirement], environment: &Environment<'_>) -
         .collect()
 }
 
-/// Variables of an init container that the workspace sets: what is required of a value holds there too.
+/// Checks an init container's variables that the workspace sets. Requirements on values apply there, too.
 pub(super) fn init_env(requirements: &[Requirement], path: &str, variables: &[EnvVar]) -> Vec<Violation> {
     variables
         .iter()
@@ -92,14 +92,15 @@ pub(super) fn init_env(requirements: &[Requirement], path: &str, variables: &[En
         .collect()
 }
 
-/// What is wrong with a variable that the workspace sets at `path`, by its name.
+/// Checks a variable that the workspace sets at `path` against the requirement with its name.
 fn of_variable(requirement: &Requirement, path: &str, variable: &EnvVar) -> Option<Violation> {
     let rule = mismatch(requirement, variable)?;
     let rule = format!("is the value of {} and {rule}", requirement.name);
     Some(Violation::new(format!("{path}.value"), value(variable), rule))
 }
 
-/// Labels of a Workspace, and those that the template gives its pod, against what the template requires. The workspace's own win.
+/// Checks the labels of a Workspace, and those that the template gives its pod, against the template's requirements.
+/// The workspace's own labels win.
 pub(super) fn labels(
     requirements: &[Requirement],
     labels: &BTreeMap<String, String>,
@@ -125,7 +126,7 @@ pub(super) fn labels(
         .collect()
 }
 
-/// What is wrong with the requirements themselves, and with the template's own variables and labels under them.
+/// Checks the requirements themselves, and the template's own variables and labels against them.
 pub(super) fn of_template(spec: &WorkspaceTemplateSpec) -> Vec<Violation> {
     let (env_requirements, label_requirements) = (&spec.env_requirements, &spec.label_requirements);
     let mut found = Vec::new();
@@ -145,7 +146,7 @@ pub(super) fn of_template(spec: &WorkspaceTemplateSpec) -> Vec<Violation> {
         (variables.collect::<Vec<_>>(), env_requirements),
         (labels.collect(), label_requirements),
     ] {
-        // A value with braces may hold variables: it is known only with a workspace.
+        // A value with braces may contain variables. It is known only together with a workspace.
         for (list, index, name, value) in own.into_iter().filter(|own| !own.3.contains('{')) {
             let requirement = requirements.iter().find(|it| it.name == *name);
             if let Some(rule) = requirement.and_then(|it| unmatched(it, value)) {
@@ -156,7 +157,7 @@ pub(super) fn of_template(spec: &WorkspaceTemplateSpec) -> Vec<Violation> {
     found
 }
 
-/// Names that `misnamed` cannot be, and patterns that are none.
+/// Reports invalid patterns, and names for which `misnamed` returns a message.
 fn each(
     path: &str,
     requirements: &[Requirement],
@@ -182,7 +183,7 @@ fn value(variable: &EnvVar) -> &str {
     variable.value.as_deref().unwrap_or_default()
 }
 
-/// What is wrong with the value of a variable that a workspace or profile sets.
+/// Checks the value of a variable that a workspace or profile sets.
 fn mismatch(requirement: &Requirement, variable: &EnvVar) -> Option<String> {
     requirement.regex.as_ref()?;
     if variable.value_from.is_some() {
@@ -200,8 +201,8 @@ fn mismatch(requirement: &Requirement, variable: &EnvVar) -> Option<String> {
     unmatched(requirement, value(variable))
 }
 
-/// Whether Kubernetes would put another variable's value in. It reads from the left, and `$$` is one `$`: of `$$$(X)` the last
-/// one is no part of such a pair.
+/// Whether Kubernetes would insert the value of another variable. It reads from the left, and `$$` is one `$`.
+/// In `$$$(X)`, the last `$` is not part of such a pair.
 fn refers_to_another(value: &str) -> bool {
     let mut rest = value;
     while let Some(at) = rest.find('$') {
@@ -215,7 +216,7 @@ fn refers_to_another(value: &str) -> bool {
     false
 }
 
-/// A pattern that does not compile is the template's fault and told there.
+/// A pattern that does not compile is a violation of the template, and is reported there.
 fn unmatched(requirement: &Requirement, value: &str) -> Option<String> {
     let regex = anchored(requirement.regex.as_deref()?).ok()?;
     (!regex.is_match(value)).then(|| {

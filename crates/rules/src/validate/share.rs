@@ -1,4 +1,4 @@
-//! WorkspaceShare -> what is wrong with it, whoever writes it and whatever it shares (pure).
+//! WorkspaceShare -> its violations, independent of author and workspace (pure).
 
 use api::WorkspaceShareSpec;
 use api::share::{Subject, SubjectKind};
@@ -8,16 +8,16 @@ use crate::checks;
 use crate::checks::syntax::{is_dns_1123_label, object_name};
 use crate::violation::Violation;
 
-/// Most subjects of one share.
+/// Maximum number of subjects of a share.
 const MAX_SUBJECTS: usize = 50;
-/// Everybody of whom nothing is known.
+/// User name of anonymous requests.
 const ANONYMOUS: &str = "system:anonymous";
-/// Groups that Kubernetes itself puts people into begin so.
+/// Prefix of groups that Kubernetes itself assigns.
 const SYSTEM: &str = "system:";
-/// The groups among them that mean one namespace's service accounts.
+/// Prefix of the groups that contain the service accounts of one namespace.
 const ACCOUNTS_OF_NAMESPACE: &str = "system:serviceaccounts:";
 
-/// Every broken rule about the shape of a share.
+/// All violations of a share's spec.
 pub fn share(spec: &WorkspaceShareSpec) -> Vec<Violation> {
     let mut found: Vec<_> = spec_size(spec).into_iter().collect();
     if !checks::name(&spec.workspace_ref).is_empty() {

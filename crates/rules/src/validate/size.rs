@@ -1,13 +1,13 @@
-//! Spec -> whether it is small enough to be stored, watched and recorded by everybody (pure).
+//! Spec -> violation if it is too large to be stored, watched and recorded (pure).
 
 use serde::Serialize;
 
 use crate::violation::Violation;
 
-/// Most bytes of a spec, as JSON.
+/// Maximum size of a spec as JSON, in bytes.
 const MAX_SPEC: usize = 64 * 1024;
 
-/// A violation if `spec`, of any of our kinds, is too large.
+/// Returns a violation if `spec`, of any of our kinds, is too large.
 pub fn spec_size(spec: &impl Serialize) -> Option<Violation> {
     let size = serde_json::to_vec(spec).map_or(usize::MAX, |json| json.len());
     (size > MAX_SPEC).then(|| {

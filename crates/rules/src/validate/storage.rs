@@ -20,7 +20,7 @@ pub(super) fn workspace(
     if let Some(folder) = home.sub_path() {
         found.extend(sub_path("spec.storage.subPath", folder));
     }
-    // An ephemeral home comes from the settings, which are checked when they are read.
+    // The size of an ephemeral home comes from the settings, which are validated when they are read.
     if !matches!(home, Home::Ephemeral { .. }) {
         found.extend(mount_path("spec.storage.mountPath", home.mount_path()));
     }
@@ -64,7 +64,7 @@ pub(super) fn workspace(
     found
 }
 
-/// A claim that exists has its class and size, and is not ours to delete.
+/// An existing claim has its own class and size, and the operator does not own it. So no retention can be set.
 fn claim(given: &WorkspaceSpec, home: &Home) -> Vec<Violation> {
     let (Home::Claim { name, .. }, Some(storage)) = (home, &given.storage) else {
         return Vec::new();

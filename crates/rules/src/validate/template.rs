@@ -1,4 +1,4 @@
-//! WorkspaceTemplate -> what contradicts itself in it (pure).
+//! WorkspaceTemplate -> contradictions in it (pure).
 
 mod clean;
 mod room;
@@ -25,9 +25,9 @@ use clean::Clean;
 
 pub use room::advice as template_advice;
 
-/// Every contradiction in a template: ends of ranges that are no quantities or cross, defaults out of bounds or against their own
-/// requirements, patterns that are none, parts that no pod may have. Variables have sample values; what they make of it for one
-/// workspace is judged with that workspace.
+/// All contradictions in a template. Range ends may be invalid or in the wrong order.
+/// Defaults may violate bounds or the template's own requirements. Patterns may be invalid, and parts may be forbidden in every pod.
+/// Variables have sample values here. Their real values are validated with each workspace.
 pub fn template(spec: &WorkspaceTemplateSpec, settings: &Settings) -> Vec<Violation> {
     let mut found: Vec<_> = spec_size(spec).into_iter().collect();
     found.extend(requirements::of_template(spec));
@@ -38,7 +38,7 @@ pub fn template(spec: &WorkspaceTemplateSpec, settings: &Settings) -> Vec<Violat
     let scope = Scope::sample();
     let mut spec = spec.clone();
     for container in &mut spec.default_init_containers {
-        // No sample is an amount that suits every bound.
+        // No sample value is an amount that fits all bounds.
         container.resources = container.resources.take().filter(|it| !expand::has_variables(it));
     }
     match expand::disks(&spec, &scope).and_then(|spec| expand::rest(&spec, &scope)) {
@@ -51,13 +51,13 @@ pub fn template(spec: &WorkspaceTemplateSpec, settings: &Settings) -> Vec<Violat
     found
 }
 
-/// That a template names a manager which does not exist.
+/// The violation for a template that names a missing manager.
 pub fn no_manager(name: &str) -> Violation {
     let rule = "is no WorkspaceManager that exists: workspaces of this template wait until it does";
     Violation::new("spec.managerRef", name, rule)
 }
 
-/// That a template names an execution profile which exists in no namespace.
+/// The violation for a template that names an execution profile which exists in no namespace.
 pub fn no_profile(name: &str) -> Violation {
     let rule = "is no WorkspaceExecutionProfile of any namespace: workspaces of this template wait until their namespace has it";
     Violation::new("spec.executionProfileRef", name, rule)
@@ -65,7 +65,7 @@ pub fn no_profile(name: &str) -> Violation {
 
 static CLEAN: Clean = Clean::new();
 
-/// What a workspace is told about a template that contradicts itself, or that its variables' values make illegal.
+/// The violation that a workspace gets if its template contradicts itself or is invalid with the workspace's variables.
 pub(super) fn as_reference(
     expanded: &WorkspaceTemplate,
     raw: &WorkspaceTemplate,
@@ -90,7 +90,7 @@ pub(super) fn as_reference(
     Some(Violation::new("spec.templateRef", raw.name_any(), rule))
 }
 
-/// What a workspace is told about variables of its template that cannot be replaced.
+/// The violation that a workspace gets if variables of its template cannot be replaced.
 pub(crate) fn unexpanded(raw: &WorkspaceTemplate, faults: Vec<Violation>) -> Option<Violation> {
     let found = Violations::of(faults)?;
     let rule = format!(
@@ -99,7 +99,7 @@ pub(crate) fn unexpanded(raw: &WorkspaceTemplate, faults: Vec<Violation>) -> Opt
     Some(Violation::new("spec.templateRef", raw.name_any(), rule))
 }
 
-/// What is wrong with values that hold no variables any more.
+/// Checks values without variables.
 fn values(spec: &WorkspaceTemplateSpec, settings: &Settings) -> Vec<Violation> {
     let mut found = texts::unusable(spec);
     found.extend(images(spec, settings));
@@ -185,7 +185,7 @@ fn resources_and_bounds(spec: &WorkspaceTemplateSpec) -> Vec<Violation> {
     found
 }
 
-/// What its defaults come to together, for a workspace that says nothing.
+/// Checks the combination of the defaults, for a workspace that sets nothing.
 fn together(spec: &WorkspaceTemplateSpec, settings: &Settings) -> Vec<Violation> {
     let effective = effective(&WorkspaceSpec::default(), Some(spec), settings);
     let mut found = mounts::Together {
@@ -262,7 +262,7 @@ fn primary_storage(disk: &PrimaryStorage) -> Vec<Violation> {
     found
 }
 
-/// Whether both ends are quantities and do not cross.
+/// Checks that both ends are quantities and in the right order.
 fn self_check(path: &str, range: &Bounds, min_name: &str, max_name: &str) -> Vec<Violation> {
     let mut found = Vec::new();
     let mut end = |name: &str, raw: &Option<RawQuantity>| {

@@ -1,15 +1,15 @@
-//! Anything that people write -> texts that no container can have (pure).
+//! Spec -> texts that no container can have (pure).
 
 use serde::Serialize;
 use serde_json::Value;
 
 use crate::violation::Violation;
 
-/// Longest text that Linux hands to a program, in bytes: an argument, or a variable with its name (`MAX_ARG_STRLEN`).
+/// Longest text that Linux passes to a program, in bytes: an argument, or a variable with its name (`MAX_ARG_STRLEN`).
 const LONGEST: usize = 128 * 1024 - 1;
 
-/// Texts and keys anywhere in `spec` that hold a NUL byte, which ends a text for the kernel, or are longer than it takes. Such a pod
-/// would be made and never start.
+/// Reports texts and keys in `spec` that contain a NUL byte or are too long. For the kernel, a NUL byte ends a text.
+/// A pod with such a text could be created, but would never start.
 pub(super) fn unusable(spec: &impl Serialize) -> Vec<Violation> {
     let mut found = Vec::new();
     if let Ok(spec) = serde_json::to_value(spec) {

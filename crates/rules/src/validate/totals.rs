@@ -1,4 +1,4 @@
-//! Application and init containers -> what the pod asks for altogether, against the template's bounds (pure).
+//! Application and init containers -> the pod's total against the template's bounds (pure).
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -14,8 +14,8 @@ use crate::violation::Violation;
 
 type Amounts = BTreeMap<String, RawQuantity>;
 
-/// The pod's effective requests and limits are what the scheduler reserves: the largest of what runs at one time. `path` holds the
-/// init containers. What the application alone exceeds is reported elsewhere.
+/// Checks the pod's effective requests and limits, which the scheduler reserves: the maximum of what runs at the same time.
+/// `path` holds the init containers. Other checks report what the application alone exceeds.
 pub(super) fn beyond(
     path: &str,
     application: &ResourceRequirements,
@@ -68,7 +68,7 @@ pub(super) fn beyond(
     found
 }
 
-/// Without a limit a container may take everything that a node can lend twice, whatever the bound.
+/// Reports missing limits. A container without a limit may use any amount of a resource that can be overcommitted, despite the bound.
 pub(super) fn unlimited(path: &str, init: &[Container], bounds: Option<&ResourceBounds>) -> Vec<Violation> {
     let others = bounds.iter().flat_map(|bounds| bounds.resources.keys());
     let names: BTreeSet<&str> = ["cpu", "memory"]
@@ -89,7 +89,7 @@ pub(super) fn unlimited(path: &str, init: &[Container], bounds: Option<&Resource
     found
 }
 
-/// As Kubernetes reckons: init containers run one after the other, those that stay run beside all that come later.
+/// Calculates like Kubernetes. Init containers run one after the other. Those that keep running add to all later containers.
 fn together(application: Quantity, init: impl Iterator<Item = (bool, Quantity)>) -> Quantity {
     let mut staying = Quantity::ZERO;
     let mut most = Quantity::ZERO;

@@ -1,11 +1,11 @@
-//! A workspace that names no template -> refused where the installation wants each to have its bounds (pure).
+//! Workspace without a template -> violation if the installation requires a template (pure).
 
 use api::Workspace;
 
 use crate::settings::Settings;
 use crate::violation::Violation;
 
-/// That `workspace` names no template though every one has to. Nobody can mend one that exists: its template is immutable.
+/// Returns a violation if a required template is missing. An existing workspace cannot be fixed, because its template is immutable.
 pub fn without_template(workspace: &Workspace, settings: &Settings) -> Option<Violation> {
     let rule = "is missing, and this installation admits no workspace without a template (the setting requireTemplate): name one that \
                 you may use (kubectl get workspacetemplates). A workspace that exists must be deleted and created anew: first set \

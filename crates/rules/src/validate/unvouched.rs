@@ -1,7 +1,8 @@
-//! Secrets, ConfigMaps and claims that an author chose and that nobody vouches for -> why the workspace gets no pod (pure).
+//! Unattested Secrets, ConfigMaps and claims that an author chose -> violations (pure).
 //!
-//! Where a webhook judges, it asks for each whether the person may read or use it. Where none does, nobody has asked; nor for
-//! what a template names that was not there when the workspace was made.
+//! With a webhook, the webhook checks for each reference whether the requester may read or use the object.
+//! Without a webhook, no such check exists. The webhook also could not check the references of a template
+//! that did not exist when the workspace was created.
 
 use api::names::VOUCHED_TEMPLATE;
 use api::{Workspace, WorkspaceManager, WorkspaceTemplate};
@@ -11,14 +12,15 @@ use super::named::{Requester, Resource, by_choice, named_by_author};
 use crate::settings::Settings;
 use crate::violation::Violation;
 
-/// Whether the author of `workspace` was asked for what `template` leaves to them: the webhook noted its UID when the workspace
-/// was made. False where nothing is noted: no time that the API server tells is fine enough to say what was there first.
+/// Whether the webhook checked what `template` leaves to the author of `workspace`.
+/// The webhook recorded the template's UID when the workspace was created. Without such a record the result is false.
+/// Timestamps of the API server are too coarse to tell which object existed first.
 pub fn is_vouched(template: &WorkspaceTemplate, workspace: &Workspace) -> bool {
     let noted = workspace.annotations().get(VOUCHED_TEMPLATE);
     noted.is_some() && noted == template.metadata.uid.as_ref()
 }
 
-/// References that nobody has vouched for.
+/// Reports references that are not attested.
 pub(crate) fn refused(
     workspace: &Workspace,
     template: Option<&WorkspaceTemplate>,

@@ -1,11 +1,11 @@
-//! `spec.variables` of a workspace -> what cannot be a variable (pure).
+//! `spec.variables` of a workspace -> invalid names and values (pure).
 
 use std::collections::BTreeMap;
 
 use crate::variables::{is_built_in, is_name};
 use crate::violation::Violation;
 
-/// Longest name, in characters.
+/// Maximum length of a name, in characters.
 const MAX_NAME: usize = 63;
 
 pub(super) fn given(variables: &BTreeMap<String, String>) -> Vec<Violation> {

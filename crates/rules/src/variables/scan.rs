@@ -3,7 +3,7 @@
 /// A piece of a text.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Part<'a> {
-    /// As it stands.
+    /// Literal text.
     Text(&'a str),
     /// `{name}`.
     Variable(&'a str),
@@ -11,7 +11,7 @@ pub(crate) enum Part<'a> {
     Escaped(&'a str),
 }
 
-/// The pieces of `text`. An undotted name is a variable only if `claims` says so.
+/// The pieces of `text`. A name without a dot is a variable only if `claims` returns true.
 pub(super) fn parts<'a>(text: &'a str, claims: &dyn Fn(&str) -> bool) -> impl Iterator<Item = Part<'a>> {
     let mut found = Vec::new();
     let mut plain = 0;
@@ -22,7 +22,7 @@ pub(super) fn parts<'a>(text: &'a str, claims: &dyn Fn(&str) -> bool) -> impl It
         let run = bytes[open..].iter().take_while(|byte| **byte == b'{').count();
         let inner = open + run;
         at = inner;
-        // A shell's or a workflow's own variable.
+        // A variable of a shell or of a workflow.
         if open > 0 && bytes[open - 1] == b'$' {
             continue;
         }
@@ -50,19 +50,19 @@ pub(super) fn parts<'a>(text: &'a str, claims: &dyn Fn(&str) -> bool) -> impl It
     found.into_iter()
 }
 
-/// The name if `text` is one variable and nothing else.
+/// The name if `text` is exactly one variable.
 pub(super) fn whole(text: &str) -> Option<&str> {
     let name = text.strip_prefix('{')?.strip_suffix('}')?;
     is_name(name).then_some(name)
 }
 
-/// Whether `name` can name a variable: words of letters, digits, `_` and `-`, joined by dots, none of which starts with a digit
-/// or `-`.
+/// Whether `name` can name a variable: words of letters, digits, `_` and `-`, joined by dots.
+/// No word starts with a digit or `-`.
 pub(super) fn is_name(name: &str) -> bool {
     name_length(name) == Some(name.len())
 }
 
-/// Length of the name with which `text` begins.
+/// Length of the name at the beginning of `text`.
 fn name_length(text: &str) -> Option<usize> {
     let end = text
         .find(|c: char| !c.is_ascii_alphanumeric() && !"._-".contains(c))

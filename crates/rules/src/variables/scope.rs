@@ -1,4 +1,4 @@
-//! A workspace, its manager and its settings -> the variables and their values (pure).
+//! Workspace, its manager and settings -> variables and their values (pure).
 
 use std::collections::BTreeMap;
 
@@ -10,7 +10,7 @@ use super::{VariableError, scan};
 use crate::defaults::{Effective, Home};
 use crate::names;
 
-/// What stands before the first dot of variables that are ours: no workspace can give them another value.
+/// Prefixes (before the first dot) of built-in variables. No workspace can override these variables.
 const BUILT_IN: [&str; 6] = [
     "workspace",
     "owner",
@@ -19,22 +19,22 @@ const BUILT_IN: [&str; 6] = [
     "authentication",
     "pvcs",
 ];
-/// What a stored workspace has and one that is being judged before may lack; of the same shape.
+/// Sample UID for a workspace that is not stored yet. It has the same format as a real UID.
 const NO_UID: &str = "00000000-0000-0000-0000-000000000000";
 
-/// Whether `name` can name a variable: words of letters, digits, `_` and `-`, joined by dots, none of which starts with a digit
-/// or `-`.
+/// Whether `name` can name a variable: words of letters, digits, `_` and `-`, joined by dots.
+/// No word starts with a digit or `-`.
 pub fn is_name(name: &str) -> bool {
     scan::is_name(name)
 }
 
-/// Whether variables of this name are ours alone.
+/// Whether `name` has the prefix of built-in variables.
 pub fn is_built_in(name: &str) -> bool {
     name.split_once('.')
         .is_some_and(|(first, _)| BUILT_IN.contains(&first))
 }
 
-/// Every variable that is known, and its value.
+/// All known variables and their values.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Scope {
     built_in: BTreeMap<String, Value>,
@@ -47,7 +47,7 @@ pub struct Scope {
 /// Variables that an identity may depend on.
 const IDENTITY: [&str; 4] = ["workspace.uid", "workspace.namespace", "owner.name", "owner.slug"];
 
-/// Variables of ours that every workspace has, and a value of the shape that each may have.
+/// Built-in variables of every workspace, each with a sample value in its format.
 const SAMPLES: [(&str, &str); 13] = [
     ("workspace.name", "sample"),
     ("workspace.namespace", "sample"),
@@ -67,8 +67,7 @@ const SAMPLES: [(&str, &str); 13] = [
 const SAMPLE: &str = "sample";
 
 impl Scope {
-    /// Of no workspace: for what is looked at before there is one. Every name is known but those that are ours and that no
-    /// workspace has.
+    /// Sample variables, for validation without a workspace. Every name is known, except for unknown built-in names.
     pub fn sample() -> Self {
         let samples = SAMPLES.map(|(name, value)| (name.to_owned(), Value::from(value)));
         Self {
@@ -80,15 +79,15 @@ impl Scope {
         }
     }
 
-    /// With only those variables that no author of a workspace has a say in: `workspace.uid`, `workspace.namespace` and
-    /// the owner's.
+    /// Retains only variables that the author of a workspace cannot influence: `workspace.uid`, `workspace.namespace` and those of the
+    /// owner.
     #[must_use]
     pub fn identity(mut self) -> Self {
         self.built_in.retain(|name, _| IDENTITY.contains(&name.as_str()));
         self.without_given().strict()
     }
 
-    /// With values for what only its manager knows, where that is not known yet.
+    /// Adds sample values for the manager's variables while the manager is unknown.
     #[must_use]
     pub fn with_sample_manager(mut self) -> Self {
         let of_manager = [
@@ -103,8 +102,9 @@ impl Scope {
         self
     }
 
-    /// What the workspace alone knows: `workspace.name`, `workspace.namespace`, `workspace.uid`, `owner.name` and `owner.slug` if it has an
-    /// owner, `service.name`, and what it sets in `spec.variables`.
+    /// The variables of the workspace alone: `workspace.name`, `workspace.namespace`, `workspace.uid`, `service.name`, and
+    /// `spec.variables`.
+    /// With an owner, also `owner.name` and `owner.slug`.
     pub fn of(workspace: &Workspace) -> Self {
         let name = workspace.name_any();
         let uid = workspace.uid().filter(|uid| !uid.is_empty());
@@ -127,8 +127,8 @@ impl Scope {
         }
     }
 
-    /// And what the effective workspace knows: `service.port`, `pvcs.home` (the claim of the home, if it is a disk) and
-    /// `pvcs.<name>` for each further disk.
+    /// Adds variables of the effective workspace: `service.port`, `pvcs.home` (the claim of the home, if it is a disk), and
+    /// `pvcs.<name>` for each additional disk.
     #[must_use]
     pub fn with_effective(mut self, effective: &Effective) -> Self {
         let home = match &effective.home {
@@ -146,8 +146,9 @@ impl Scope {
         self.with("service.port", effective.port)
     }
 
-    /// And what its manager knows: `routing.baseDomain`, `routing.port`, `workspace.host`, `workspace.basePath`, and of a forward-auth service
-    /// `authentication.address`, `authentication.responseHeaders` and `authentication.requestHeaders`.
+    /// Adds variables of the manager: `routing.baseDomain`, `routing.port`, `workspace.host`, `workspace.basePath`.
+    /// For a forward-auth service, it also adds `authentication.address`, `authentication.responseHeaders` and
+    /// `authentication.requestHeaders`.
     #[must_use]
     pub fn with_manager(mut self, manager: &WorkspaceManager) -> Self {
         let routing = &manager.spec.routing;
@@ -175,29 +176,29 @@ impl Scope {
             .with("routing.port", routing.external_port())
     }
 
-    /// And one more variable of ours.
+    /// Adds one built-in variable.
     #[must_use]
     pub fn with(mut self, name: &str, value: impl Into<Value>) -> Self {
         self.built_in.insert(name.to_owned(), value.into());
         self
     }
 
-    /// Where a string is one variable and nothing else, it becomes what the variable is: a number or a list.
+    /// Makes a string of exactly one variable become that variable's value: a number or a list.
     #[must_use]
     pub fn typed(mut self) -> Self {
         self.typed = true;
         self
     }
 
-    /// For texts in some language of their own, such as the rules of a proxy: a value with quotes, spaces or brackets is refused
-    /// there, because it might mean something.
+    /// For texts in another language, such as the rules of a proxy. Values with quotes, spaces or brackets are refused there,
+    /// because they might have a meaning.
     #[must_use]
     pub fn strict(mut self) -> Self {
         self.strict = true;
         self
     }
 
-    /// Without what the workspace sets itself: for what its author must not choose.
+    /// Removes the variables that the workspace sets itself, for texts that its author must not influence.
     #[must_use]
     pub fn without_given(mut self) -> Self {
         self.given.clear();
@@ -205,12 +206,12 @@ impl Scope {
         self
     }
 
-    /// Whether `{name}` is a variable at all: undotted, it is one only if the workspace sets it.
+    /// Whether `{name}` is a variable. A name without a dot is one only if the workspace sets it.
     pub(super) fn claims(&self, name: &str) -> bool {
         name.contains('.') || self.sample || self.given.contains_key(name)
     }
 
-    /// What a string becomes that is this variable and nothing else, if not text.
+    /// The value for a string of exactly this variable, if it is not text.
     pub(super) fn whole(&self, name: &str) -> Option<Value> {
         self.built_in
             .get(name)
@@ -235,7 +236,7 @@ impl Scope {
 
     fn checked(&self, name: &str, value: String) -> Result<String, VariableError> {
         let harmless = |c: char| c.is_ascii_alphanumeric() || "._-:/@%+=~".contains(c);
-        // What an administrator wrote means what it says.
+        // A value from an administrator may contain any character.
         let theirs = self.given.contains_key(name) || name.starts_with("owner.");
         if self.strict && theirs && !value.chars().all(harmless) {
             let name = name.to_owned();
@@ -255,7 +256,7 @@ impl Scope {
     }
 }
 
-/// How a value reads within a text.
+/// Formats a value within a text.
 fn plain(value: &Value) -> String {
     match value {
         Value::String(text) => text.clone(),

@@ -1,3 +1,5 @@
+//! Texts and variables -> expanded texts or errors (tests).
+
 use proptest::prelude::*;
 use serde_json::json;
 

@@ -1,4 +1,4 @@
-//! Unit tests of the module above.
+//! Requests to an in-memory API server -> its answers (tests).
 
 use k8s_openapi::api::core::v1::ConfigMap;
 use kube::api::{Api, ListParams, Patch, PatchParams};

@@ -1,4 +1,4 @@
-//! What an identity provider does, right or wrong.
+//! Address of an identity provider -> its behaviour, correct or wrong (pure).
 
 use std::collections::HashMap;
 
@@ -6,54 +6,54 @@ use serde_json::{Map, Value};
 
 use super::signing::Signature;
 
-/// What the issuer does. Everything is right at first; set a field to make one thing wrong.
+/// Behaviour of the issuer. It is correct by default. Set a field to make one thing wrong.
 #[derive(Clone, Debug)]
 #[expect(clippy::struct_excessive_bools, reason = "one per thing that can be wrong")]
 pub struct Behaviour {
-    /// Claims of the person who signs in next; `sub` is needed.
+    /// Claims of the user who signs in next. `sub` is required.
     pub person: Map<String, Value>,
-    /// Claims that replace right ones in the ID token; `null` leaves one out.
+    /// Claims that replace correct ones in the ID token. `null` omits one.
     pub wrong: Map<String, Value>,
-    /// Members that replace right ones in the ID token's header.
+    /// Members that replace correct ones in the ID token's header.
     pub header: Map<String, Value>,
     /// How the ID token is signed.
     pub signature: Signature,
-    /// Unix seconds of the issuer's clock.
+    /// The issuer's clock, in Unix seconds.
     pub now: i64,
-    /// Whether authorization responses are announced to name the issuer (RFC 9207).
+    /// Whether the metadata announces that authorization responses name the issuer (RFC 9207).
     pub announces_issuer: bool,
-    /// The issuer that authorization responses name.
+    /// The issuer in authorization responses.
     pub response_issuer: Option<String>,
     /// Whether clients must send their credentials in the body.
     pub credentials_in_body: bool,
-    /// Whether it publishes and signs with its second key.
+    /// Whether the issuer publishes its second key and signs with it.
     pub second_key: bool,
-    /// Status with which every endpoint fails.
+    /// Status of a failure of every endpoint.
     pub failure: Option<u16>,
-    /// Whether the key set, and nothing else, is answered with 500.
+    /// Whether only the key set fails, with 500.
     pub loses_keys: bool,
-    /// `error` with which the token endpoint refuses.
+    /// `error` of the token endpoint's refusal.
     pub token_error: Option<&'static str>,
-    /// Whether it answers nothing at all. Whoever calls [`Issuer::answer`] has to look.
+    /// Whether the issuer never answers. Callers of [`Issuer::answer`] must check this.
     pub silent: bool,
-    /// Whether it gives refresh tokens.
+    /// Whether the issuer returns refresh tokens.
     pub refreshes: bool,
-    /// Whether each refresh token counts once, and using one again ends the whole session.
+    /// Whether each refresh token is valid once. A second use then ends the whole session.
     pub rotates: bool,
-    /// Whether the answer to a refresh token holds an ID token.
+    /// Whether the response to a refresh token contains an ID token.
     pub renews_id_token: bool,
-    /// Life of access tokens, in seconds; `None`: it does not tell.
+    /// Lifetime of access tokens, in seconds; `None`: the response omits it.
     pub access_life: Option<i64>,
-    /// By `sub`: claims in place of those of the login; `None`: the person is disabled.
+    /// By `sub`: claims that replace those of the login; `None`: the user is disabled.
     pub people: HashMap<String, Option<Map<String, Value>>>,
-    /// Whether it can end its own sessions.
+    /// Whether the issuer supports ending its sessions.
     pub ends_sessions: bool,
-    /// What it lists of `prompt`; `None`: nothing is listed.
+    /// Supported values of `prompt` in the metadata; `None`: the metadata omits the list.
     pub prompts: Option<&'static [&'static str]>,
 }
 
 impl Behaviour {
-    /// Of an issuer with this address that errs in nothing, at `now` (Unix seconds).
+    /// The correct behaviour of an issuer with this address, at `now` (Unix seconds).
     pub(super) fn right(url: &str, now: i64) -> Self {
         Self {
             person: Map::new(),

@@ -1,7 +1,10 @@
-//! OpenID Connect requests -> answers of an identity provider kept in memory (no sockets), which errs on request.
+//! OpenID Connect requests -> answers of an in-memory identity provider (pure: no sockets).
 //!
-//! It signs in whoever it is told to, checks what a provider has to check (client, redirect address, PKCE, one use per
-//! code), and every part of its ID tokens can be made wrong: `behaviour` lists what it may err in, `signing` makes its tokens.
+//! It signs in the configured user. It checks what a provider must check: client, redirect address, PKCE, single use of
+//! codes. Each part of its ID tokens can be made wrong.
+//!
+//! - `behaviour`: configures failures
+//! - `signing`: signs the tokens
 
 mod behaviour;
 mod signing;
@@ -32,7 +35,7 @@ struct State {
     behaviour: Behaviour,
     grants: HashMap<String, Grant>,
     refreshable: HashMap<String, Grant>,
-    /// Refresh tokens that were used, with the session that they belonged to.
+    /// Used refresh tokens, each with its session.
     used: HashMap<String, String>,
     requests: Vec<String>,
 }
@@ -47,7 +50,7 @@ pub struct Issuer {
 }
 
 impl Issuer {
-    /// An issuer of this address with one client, at `now` (Unix seconds).
+    /// An issuer with this address and one client, at `now` (Unix seconds).
     pub fn new(url: &str, client_id: &str, client_secret: &str, now: i64) -> Self {
         Self {
             url: url.to_owned(),
@@ -63,29 +66,29 @@ impl Issuer {
         }
     }
 
-    /// Changes what it does from now on.
+    /// Changes the behaviour from now on.
     pub fn change(&self, change: impl FnOnce(&mut Behaviour)) {
         change(&mut self.lock().behaviour);
     }
 
-    /// Paths of the requests since the last time this was asked.
+    /// Paths of the requests since the last call of this method.
     pub fn take_requests(&self) -> Vec<String> {
         std::mem::take(&mut self.lock().requests)
     }
 
-    /// Whether it answers nothing at the moment.
+    /// Whether the issuer currently does not answer.
     pub fn is_silent(&self) -> bool {
         self.lock().behaviour.silent
     }
 
-    /// Ends all sessions of a person here: their refresh tokens count no longer.
+    /// Ends all sessions of a user at the issuer: their refresh tokens become invalid.
     pub fn end_sessions_of(&self, subject: &str) {
         self.lock()
             .refreshable
             .retain(|_, grant| grant.person["sub"] != subject);
     }
 
-    /// A logout token with these claims in place of right ones, signed as ID tokens are; `null` leaves one out.
+    /// A logout token with these claims in place of correct ones, signed like ID tokens. `null` omits a claim.
     pub fn logout_token(&self, changes: &Value) -> String {
         let state = self.lock();
         let now = state.behaviour.now;
@@ -109,8 +112,8 @@ impl Issuer {
         signed(&state.behaviour, &self.client_secret, "logout+jwt", claims)
     }
 
-    /// A token for `audience` of the person, of a client that is not the gateway's, with these claims in place of right ones, signed
-    /// as ID tokens are; `null` leaves one out.
+    /// An access token of the user for `audience`, issued to another client than the gateway's.
+    /// These claims replace correct ones, and `null` omits a claim. It is signed like ID tokens.
     pub fn access_token(&self, audience: &str, changes: &Value) -> String {
         let state = self.lock();
         let now = state.behaviour.now;
@@ -131,7 +134,7 @@ impl Issuer {
         signed(&state.behaviour, &self.client_secret, "at+jwt", claims)
     }
 
-    /// What a browser is sent to after the person signed in at `authorization_url`.
+    /// The redirect address for the browser after the user signed in at `authorization_url`.
     ///
     /// # Errors
     /// What is wrong with the authorization request.
@@ -178,7 +181,7 @@ impl Issuer {
         Ok(format!("{redirect_uri}?{}", answer.finish()))
     }
 
-    /// Answers a request to one of its endpoints.
+    /// Answers a request to one of the endpoints.
     pub fn answer(&self, request: &Request<Vec<u8>>) -> Response<Vec<u8>> {
         let uri = request.uri().to_string();
         let path = uri.strip_prefix(&self.url).unwrap_or_default();
@@ -284,7 +287,7 @@ impl Issuer {
     }
 }
 
-/// What a code stands for, if it comes with what it was made for.
+/// Redeems a code if the request matches the one that the code was issued for.
 fn redeemed<'a>(state: &mut State, field: &impl Fn(&str) -> &'a str) -> Result<Grant, &'static str> {
     let grant = state.grants.remove(field("code")).ok_or("invalid_grant")?;
     let challenge = digest::digest(&digest::SHA256, field("code_verifier").as_bytes());
@@ -295,7 +298,7 @@ fn redeemed<'a>(state: &mut State, field: &impl Fn(&str) -> &'a str) -> Result<G
     Ok(grant)
 }
 
-/// What a refresh token stands for, with the person's claims of today.
+/// Redeems a refresh token, with the user's current claims.
 fn refreshed(state: &mut State, token: &str) -> Result<Grant, &'static str> {
     if let Some(sid) = state.used.get(token).cloned() {
         state.refreshable.retain(|_, grant| grant.sid != sid);
@@ -354,7 +357,7 @@ mod tests {
         issuer.change(|issuer| {
             issuer.person.insert("sub".into(), json!("1"));
         });
-        // The example of RFC 7636.
+        // The example in RFC 7636.
         let (verifier, challenge) = (
             "dBjftJeZ4CVP-mB92K27uhbUJU1p1r_wW1gFWFOEjXk",
             "E9Melhoa2OwvFrEMTJguCHaoeK1t8URWbuGJSstw-cM",

@@ -1,4 +1,4 @@
-//! Claims -> a signed token, with a key that counts or with another (pure), and the key set.
+//! Claims -> token, signed with a valid or a wrong key; keys -> key set (pure).
 
 use std::sync::LazyLock;
 
@@ -10,7 +10,7 @@ use serde_json::{Map, Value, json};
 
 use super::behaviour::Behaviour;
 
-/// Making RSA keys takes long, so all issuers of a process share these.
+/// All issuers of a process share these keys, because generating RSA keys takes long.
 static KEYS: LazyLock<[rsa::KeyPair; 2]> = LazyLock::new(|| [new_key(), new_key()]);
 
 fn new_key() -> rsa::KeyPair {
@@ -21,15 +21,15 @@ fn new_key() -> rsa::KeyPair {
 /// How an ID token is signed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Signature {
-    /// RS256 with the key that the key set names.
+    /// RS256 with the key in the key set.
     Valid,
-    /// RS256 with another key under the published key's id.
+    /// RS256 with another key, under the ID of the published key.
     ForeignKey,
-    /// RS256 with a key whose id the key set does not hold.
+    /// RS256 with a key whose ID is not in the key set.
     UnknownKeyId,
-    /// RS256 with the key that is not published at the moment, under that key's id.
+    /// RS256 with the key that is currently unpublished, under its own ID.
     RetiredKey,
-    /// HS256 with the published key's modulus as the shared secret.
+    /// HS256 with the modulus of the published key as the shared secret.
     PublicKeyAsSecret,
     /// HS256 with the client's secret.
     ClientSecret,
@@ -37,7 +37,7 @@ pub enum Signature {
     None,
 }
 
-/// A token of these claims, signed as `behaviour` says. `client_secret`: what a client and its issuer share.
+/// A token with these claims, signed as `behaviour` says. `client_secret` is the shared secret of client and issuer.
 pub(super) fn signed(
     behaviour: &Behaviour,
     client_secret: &str,
@@ -103,7 +103,7 @@ fn key_id(second: bool) -> &'static str {
     if second { "second" } else { "first" }
 }
 
-/// The key that counts, as the key set shows it.
+/// The active key in the format of the key set.
 pub(super) fn public_jwk(behaviour: &Behaviour) -> Value {
     let key = &KEYS[usize::from(behaviour.second_key)];
     json!({
@@ -116,8 +116,8 @@ pub(super) fn public_jwk(behaviour: &Behaviour) -> Value {
     })
 }
 
-/// The modulus out of `SEQUENCE { INTEGER modulus, INTEGER exponent }`: both lengths take two bytes for keys of 2048
-/// bits, and a zero byte keeps the number positive.
+/// The modulus in `SEQUENCE { INTEGER modulus, INTEGER exponent }`. For keys of 2048 bits, both lengths take two bytes.
+/// A zero byte keeps the number positive.
 fn modulus(key: &rsa::KeyPair) -> Vec<u8> {
     let der = key.public_key().as_ref();
     der[9..9 + key.public_modulus_len()].to_vec()
@@ -127,7 +127,7 @@ fn encode(value: &Value) -> String {
     URL_SAFE_NO_PAD.encode(value.to_string())
 }
 
-/// Puts `changes` in; `null` takes a member away.
+/// Merges `changes` into `object`. `null` removes a member.
 pub(super) fn overlay(object: &mut Map<String, Value>, changes: &Map<String, Value>) {
     for (name, value) in changes {
         if value.is_null() {

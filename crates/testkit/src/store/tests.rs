@@ -1,4 +1,4 @@
-//! Unit tests of the module above.
+//! Requests to the store -> stored objects (tests).
 
 use super::*;
 

@@ -32,7 +32,7 @@ use crate::metrics::Metrics;
 const CHECK_EVERY: Duration = Duration::from_hours(1);
 const FIRST_RETRY: Duration = Duration::from_secs(1);
 const LAST_RETRY: Duration = Duration::from_mins(1);
-/// How often an injection is tried again when another writer changes the configuration at the same time.
+/// Number of attempts to write the authority when another writer changes the configuration at the same time.
 const ATTEMPTS: usize = 5;
 
 /// Why the certificate is not in place.
@@ -44,14 +44,14 @@ pub enum Error {
     /// The Secret holds no usable certificate.
     #[error("the serving certificate cannot be used: {0}")]
     Certificate(#[from] kit::tls::Error),
-    /// The authority cannot be put into a webhook configuration.
+    /// The authority cannot be written into a webhook configuration.
     #[error("{kind} {name:?}: the certificate authority cannot be put in: {source}")]
     Inject {
         /// Kind of the configuration.
         kind: String,
         /// Its name.
         name: String,
-        /// What the API server said.
+        /// Error of the API server.
         source: Box<kube::Error>,
     },
     /// Another writer keeps changing the configuration.
@@ -68,7 +68,7 @@ pub enum Error {
 pub struct Reconciler {
     client: Client,
     namespace: String,
-    /// Of the Service and of both webhook configurations.
+    /// Name of the Service and of both webhook configurations.
     name: String,
     certificate: Certificate,
     in_place: Gate,
@@ -76,8 +76,8 @@ pub struct Reconciler {
 }
 
 impl Reconciler {
-    /// `release` is the Helm release: Service and both webhook configurations are `<release>-webhook`. `in_place` opens when the certificate is
-    /// served and trusted.
+    /// `release` is the Helm release. Service and both webhook configurations are named `<release>-webhook`.
+    /// `in_place` opens when the certificate is served and trusted.
     pub fn new(
         client: Client,
         namespace: &str,
@@ -169,7 +169,7 @@ impl Reconciler {
         format!("{}-cert", self.name)
     }
 
-    /// Writes `bundle` into every webhook of a configuration that has another one.
+    /// Writes `bundle` into every webhook of a configuration that has another bundle.
     async fn inject(&self, resource: &ApiResource, bundle: &str) -> Result<(), Error> {
         let failed = |source| Error::Inject {
             kind: resource.kind.clone(),
@@ -198,7 +198,7 @@ impl Reconciler {
                     );
                     return Ok(());
                 }
-                // Another writer changed it meanwhile: read again.
+                // Another writer changed the configuration meanwhile: read it again.
                 Err(kube::Error::Api(status)) if matches!(status.code, 409 | 422) => {}
                 Err(error) => return Err(failed(error)),
             }
@@ -225,7 +225,7 @@ impl Reconciler {
     }
 }
 
-/// Without what was answered: one of the objects is a Secret.
+/// The error without the server's answer, because one of the objects is a Secret.
 fn message(error: &watcher::Error) -> String {
     match error {
         watcher::Error::InitialListFailed(error)

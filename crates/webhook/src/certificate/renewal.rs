@@ -1,4 +1,4 @@
-//! Stored certificates and time -> certificates to store instead (pure but for randomness).
+//! Stored certificates and time -> certificates to store instead (pure except for randomness).
 
 use std::collections::BTreeMap;
 
@@ -13,7 +13,7 @@ const PREVIOUS_AUTHORITY: &str = "previous-ca.crt";
 const CERTIFICATE: &str = "tls.crt";
 const KEY: &str = "tls.key";
 
-/// Content that should be stored in place of `stored`; `None` when that will do.
+/// Content to store in place of `stored`; `None` if `stored` needs no change.
 pub(super) fn renewed(
     stored: Option<&Data>,
     dns_names: &[String],
@@ -37,7 +37,7 @@ pub(super) fn renewed(
             return Ok(None);
         }
         let leaf = pki::leaf(&authority, api::names::WEBHOOK, dns_names, Purpose::Server, now);
-        // A certificate that does not fit its authority was signed with a key of something else.
+        // If the certificate does not match its authority, another key signed it.
         if let Ok(leaf) = leaf
             && usable(&leaf.certificate, &authority.certificate)
         {
@@ -60,7 +60,7 @@ fn content(authority: &Pair, previous: &str, leaf: &Pair) -> Data {
         (CERTIFICATE, leaf.certificate.as_str()),
         (KEY, leaf.key.as_str()),
     ]);
-    // Unreadable text needs renewal at any time: the API server would refuse a bundle with it.
+    // Unreadable text always needs renewal: the API server would refuse a bundle that contains it.
     if !pki::needs_renewal(previous, Timestamp::UNIX_EPOCH) {
         data.insert(PREVIOUS_AUTHORITY, previous);
     }
@@ -69,7 +69,7 @@ fn content(authority: &Pair, previous: &str, leaf: &Pair) -> Data {
         .collect()
 }
 
-/// Whom the API server is to trust: the authority, and the one before it.
+/// The authorities that the API server trusts: the current one and the previous one.
 pub(super) fn bundle(data: &Data) -> String {
     text(data, AUTHORITY) + &text(data, PREVIOUS_AUTHORITY)
 }
@@ -80,7 +80,7 @@ fn text(data: &Data, key: &str) -> String {
         .unwrap_or_default()
 }
 
-/// The authority that signed it.
+/// The current authority.
 pub(super) fn authority(data: &Data) -> String {
     text(data, AUTHORITY)
 }

@@ -1,3 +1,5 @@
+//! Reconciles with an in-memory API server -> stored certificates and bundles (tests).
+
 use http::Method;
 use kit::pki;
 use kit::readiness::Readiness;

@@ -1,4 +1,6 @@
-//! User, verb and object -> whether they may, by access review with a short cache (IO).
+//! User, verb and object -> whether the user has the permission (IO).
+//!
+//! Access reviews are cached for a short time.
 
 use std::time::{Duration, Instant};
 
@@ -13,12 +15,12 @@ use super::LookupError;
 
 /// Lifetime of a cached grant.
 const GRANTED_TTL: Duration = Duration::from_secs(10);
-/// Lifetime of a cached refusal. It is shorter, because users who were just given the right try again.
+/// Lifetime of a cached refusal. It is shorter, because users try again when they have just got the permission.
 const REFUSED_TTL: Duration = Duration::from_secs(2);
-/// Most bytes of the questions in the cache.
+/// Maximum size of the cached access reviews, in bytes.
 const MAX_CACHED: u64 = 8 * 1024 * 1024;
 
-/// Something that a user may be allowed to do.
+/// A permission that a user may have.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Right {
     pub(crate) verb: &'static str,
@@ -26,12 +28,12 @@ pub(crate) struct Right {
     pub(crate) group: &'static str,
     /// Plural of the kind.
     pub(crate) resource: String,
-    /// For kinds of the whole cluster: where the right is to be exercised, so that it can be granted per namespace.
+    /// For cluster-scoped kinds: the namespace that uses the object, so that the permission can be granted per namespace.
     pub(crate) namespace: String,
     pub(crate) name: String,
 }
 
-/// Asks the API server about rights.
+/// Requests access reviews from the API server.
 #[derive(Clone)]
 pub(crate) struct AccessReviews {
     client: Client,
@@ -66,10 +68,10 @@ impl AccessReviews {
         Self { client, cache }
     }
 
-    /// Whether `user` has `right`. An error is not cached.
+    /// Whether `user` has the permission `right`. Errors are not cached.
     pub(crate) async fn is_granted(&self, user: &UserInfo, right: &Right) -> Result<bool, LookupError> {
         let spec = question(user, right);
-        // The key holds all that the answer depends on, so that no user gets another user's answer.
+        // The key contains everything that the answer depends on, so that no user gets another user's answer.
         let key = serde_json::to_string(&spec).map_err(|error| {
             LookupError::new(
                 format!("the right to {}", right.verb),

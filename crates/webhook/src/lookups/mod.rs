@@ -1,4 +1,6 @@
-//! Names -> objects and rights, from watched stores or the API server (IO).
+//! Names -> objects and permissions, from watched stores or the API server (IO).
+//!
+//! - `access_review`: permissions, with a short cache
 
 mod access_review;
 
@@ -20,10 +22,10 @@ use crate::review::{Kind, Request};
 use access_review::AccessReviews;
 pub(crate) use access_review::Right;
 
-/// Workspaces that are read at once when they are counted.
+/// Page size for counting workspaces.
 const PAGE: u32 = 500;
 
-/// The objects and rights in the cluster that an answer depends on.
+/// The objects and permissions in the cluster that an answer depends on.
 #[derive(Clone)]
 pub struct Lookups {
     client: Client,
@@ -33,10 +35,10 @@ pub struct Lookups {
     profiles: Cache<WorkspaceExecutionProfile>,
 }
 
-/// A store in which an object that cannot be read does not stop the watch.
+/// A store whose watch continues when an object cannot be parsed.
 pub type Cache<K> = Store<DeserializeGuard<K>>;
 
-/// The API server could not say.
+/// The API server did not answer.
 #[derive(Debug, thiserror::Error)]
 #[error("{what} cannot be read: {source}")]
 pub struct LookupError {
@@ -54,7 +56,7 @@ impl LookupError {
 }
 
 impl Lookups {
-    /// The stores are those that watches keep filled.
+    /// Creates the lookups. Watches keep the given stores up to date.
     pub fn new(
         client: Client,
         templates: Cache<WorkspaceTemplate>,
@@ -70,8 +72,8 @@ impl Lookups {
         }
     }
 
-    /// The template of that name. Asks the API server when the store has none: the template may have been written
-    /// an instant ago, in the same manifest.
+    /// The template called `name`. If the store has none, this requests it from the API server.
+    /// The same manifest may have created the template an instant ago.
     pub(crate) async fn template(&self, name: &str) -> Result<Option<WorkspaceTemplate>, LookupError> {
         let known = self.templates.get(&ObjectRef::new(name));
         if let Some(Ok(template)) = known.as_ref().map(|known| &known.0) {
@@ -81,7 +83,7 @@ impl Lookups {
         get(templates, name, || format!("WorkspaceTemplate {name:?}")).await
     }
 
-    /// Names of the templates that are labelled as the default one and stay.
+    /// Names of the templates that are labelled as default and are not being deleted.
     pub(crate) fn default_templates(&self) -> BTreeSet<String> {
         let all = self.templates.state();
         let stays = |template: &&WorkspaceTemplate| template.metadata.deletion_timestamp.is_none();
@@ -99,7 +101,7 @@ impl Lookups {
             .collect()
     }
 
-    /// Names of the templates that name this manager.
+    /// Names of the templates that refer to this manager.
     pub(crate) fn templates_of_manager(&self, manager: &str) -> Vec<String> {
         let all = self.templates.state();
         let known = all.iter().filter_map(|known| known.0.as_ref().ok());
@@ -111,7 +113,7 @@ impl Lookups {
         names
     }
 
-    /// Whether any namespace that the watch has seen has an execution profile of that name.
+    /// Whether any namespace known to the watch has an execution profile called `name`.
     pub(crate) fn has_profile_anywhere(&self, name: &str) -> bool {
         let all = self.profiles.state();
         all.iter()
@@ -119,7 +121,7 @@ impl Lookups {
             .any(|profile| profile.name_any() == name)
     }
 
-    /// Every manager that the watch has seen.
+    /// All managers that the watch knows.
     pub(crate) fn managers(&self) -> Vec<WorkspaceManager> {
         self.managers
             .state()
@@ -128,7 +130,7 @@ impl Lookups {
             .collect()
     }
 
-    /// Every manager that the API server has.
+    /// All managers, from the API server.
     pub(crate) async fn managers_now(&self) -> Result<Vec<WorkspaceManager>, LookupError> {
         let all = Api::<DeserializeGuard<WorkspaceManager>>::all(self.client.clone());
         let all = Box::pin(all.list(&ListParams::default())).await;
@@ -136,7 +138,7 @@ impl Lookups {
         Ok(all.items.into_iter().filter_map(|found| found.0.ok()).collect())
     }
 
-    /// The execution profile of that name, by cache or API server.
+    /// The execution profile called `name`, from the cache or the API server.
     pub(crate) async fn profile(
         &self,
         namespace: &str,
@@ -150,7 +152,7 @@ impl Lookups {
         get(profiles, name, || format!("WorkspaceExecutionProfile {name:?}")).await
     }
 
-    /// The template that a workspace names, if it names one that exists.
+    /// The existing template that a workspace names, if any.
     pub(crate) async fn template_of(
         &self,
         workspace: &Workspace,
@@ -161,7 +163,7 @@ impl Lookups {
         }
     }
 
-    /// The workspace as it is stored at the moment.
+    /// The workspace as it is currently stored.
     pub(crate) async fn workspace(
         &self,
         namespace: &str,
@@ -171,7 +173,7 @@ impl Lookups {
         get(workspaces, name, || format!("Workspace {namespace}/{name}")).await
     }
 
-    /// The claim of that name.
+    /// The claim called `name`.
     pub(crate) async fn claim(
         &self,
         namespace: &str,
@@ -184,13 +186,13 @@ impl Lookups {
         .await
     }
 
-    /// The storage class of that name.
+    /// The storage class called `name`.
     pub(crate) async fn storage_class(&self, name: &str) -> Result<Option<StorageClass>, LookupError> {
         let classes = Api::<StorageClass>::all(self.client.clone());
         get(classes, name, || format!("StorageClass {name:?}")).await
     }
 
-    /// How many running workspaces are routed by the manager.
+    /// Number of running workspaces that the manager routes.
     pub(crate) async fn running_of_manager(&self, manager: &str) -> Result<usize, LookupError> {
         let workspaces: Api<DeserializeGuard<Workspace>> = Api::all(self.client.clone());
         let mut params = ListParams::default()
@@ -215,7 +217,7 @@ impl Lookups {
         Ok(metadata.is_some_and(|metadata| metadata.deletion_timestamp.is_some()))
     }
 
-    /// The value of that annotation of the namespace, unless it is empty.
+    /// The value of the namespace's annotation, unless it is empty.
     pub(crate) async fn annotation_of_namespace(
         &self,
         name: &str,
@@ -236,13 +238,13 @@ impl Lookups {
         Ok(found.map(|namespace| namespace.metadata))
     }
 
-    /// Whether the user has `verb` on the workspace that the request is about.
+    /// Whether the user has `verb` on the workspace of the request.
     pub(crate) async fn may(&self, request: &Request, verb: &'static str) -> Result<bool, LookupError> {
         self.may_on_workspace(request, verb, &request.name).await
     }
 
-    /// Whether the user has `verb` on that workspace of the request's namespace; on all, where it has no name yet. An invalid name
-    /// is answered without asking the API server.
+    /// Whether the user has `verb` on this workspace of the request's namespace. Without a name yet, this means all workspaces.
+    /// For an invalid name, no access review is requested.
     pub(crate) async fn may_on_workspace(
         &self,
         request: &Request,
@@ -262,7 +264,7 @@ impl Lookups {
         self.has_right(request, &right).await
     }
 
-    /// Whether the user has `right`.
+    /// Whether the user has the permission `right`.
     pub(crate) async fn has_right(&self, request: &Request, right: &Right) -> Result<bool, LookupError> {
         self.rights.is_granted(&request.user, right).await
     }
@@ -275,7 +277,7 @@ fn runs_by(workspace: &Workspace, manager: &str) -> bool {
     })
 }
 
-/// The object of that name. An invalid name has no object, and would change the URL.
+/// The object called `name`. An invalid name has no object, and would change the request's URL.
 async fn get<K>(api: Api<K>, name: &str, what: impl FnOnce() -> String) -> Result<Option<K>, LookupError>
 where
     K: Clone + std::fmt::Debug + serde::de::DeserializeOwned,

@@ -1,9 +1,9 @@
-//! Request -> what the schema will refuse, as sentences (pure).
+//! Request -> readable messages about its schema violations (pure).
 //!
-//! CEL rules of the definition cannot say this: they do not run on an object of wrong types, and
-//! never beside the template's bounds. The API server checks the schema between mutating and
-//! validating webhooks. Nothing that it would store is refused here: a value that was stored before
-//! its rule stays.
+//! CEL rules of the definition cannot report them. They do not run on an object with wrong types, and
+//! never together with the template's bounds. The API server checks the schema between mutating and
+//! validating webhooks. This file refuses nothing that the API server would store. A value that was
+//! stored before its rule existed remains valid.
 
 use std::sync::LazyLock;
 
@@ -15,7 +15,7 @@ use rules::schema::{Faults, Schema};
 
 use crate::review::{Findings, Kind, Request};
 
-/// Every malformed value.
+/// All malformed values.
 pub(super) struct Malformed {
     spec: Faults,
     name: Option<Violation>,
@@ -34,7 +34,7 @@ impl Malformed {
         self.spec.is_empty() && self.name.is_none()
     }
 
-    /// The object without malformed values, for the other rules; `None` where there may be more that cannot be parsed.
+    /// The object without malformed values, for the other rules; `None` if there may be further malformed values.
     pub(super) fn mended(&self, object: &DynamicObject) -> Option<DynamicObject> {
         if !self.spec.are_all() {
             return None;
@@ -44,7 +44,7 @@ impl Malformed {
         Some(mended)
     }
 
-    /// Both lists, without what `rest` says of the same values.
+    /// Both lists, without findings in `rest` about the same values.
     pub(super) fn beside(self, mut rest: Findings) -> Findings {
         for list in [&mut rest.forbidden, &mut rest.invalid, &mut rest.out_of_bounds] {
             list.retain(|it| !self.spec.tell_of(it) && self.name.as_ref() != Some(it));

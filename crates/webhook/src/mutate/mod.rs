@@ -1,7 +1,7 @@
 //! Request -> patch with its records, or violations that the schema would not explain (IO).
 //!
-//! - `patch`: what is recorded -> the smallest JSON patch
-//! - `malformed`: what the schema will refuse, as sentences
+//! - `patch`: values to record -> the smallest JSON patch
+//! - `malformed`: readable messages about schema violations
 
 mod malformed;
 mod patch;
@@ -20,9 +20,9 @@ use crate::validate::{Rules, judge};
 use malformed::Malformed;
 use patch::Values;
 
-/// Time to judge an object that is refused anyway by the other rules. After it, the answer lacks them.
+/// Time for the other rules to check an object that is refused anyway. After it, the answer omits their findings.
 const OTHER_RULES_TIME: Duration = Duration::from_secs(2);
-/// Largest body that the other rules judge, in bytes: that takes several copies of it. It holds more than two of the largest specs.
+/// Largest body that the other rules check, in bytes. They need several copies of it. It fits more than two of the largest specs.
 const MAX_JUDGED: usize = 256 * 1024;
 
 /// Answers `/mutate`.
@@ -36,7 +36,7 @@ pub(crate) async fn mutate(request: &Request, rules: &Rules, lookups: &Lookups) 
             Err(error) => Answer::Refuse(error.into()),
         };
     }
-    // One answer holds everything. A look-up that fails leaves out only what needs it.
+    // One answer contains everything. A failed lookup omits only the findings that depend on it.
     let mended = (request.size <= MAX_JUDGED)
         .then(|| malformed.mended(&request.object))
         .flatten();
@@ -51,7 +51,7 @@ pub(crate) async fn mutate(request: &Request, rules: &Rules, lookups: &Lookups) 
     }
 }
 
-/// The request with its records, and the default template that is among them.
+/// The request with its records, and the default template if it was recorded.
 async fn recorded(
     request: &Request,
     rules: &Rules,
@@ -66,8 +66,8 @@ async fn recorded(
     Ok((patch::answer(request, &values, rules.accounts()), default))
 }
 
-/// The refusal of a request that its user has no right to. The admission policies run before the validating webhook and name one
-/// broken rule each; this names all. What cannot be judged now is judged by `/validate`.
+/// The refusal of a request that its user has no permission for. The admission policies run before the validating webhook.
+/// They report one violation each, and this reports all. `/validate` checks what cannot be checked now.
 async fn forbidden(
     request: &Request,
     recorded: &Answer,
@@ -114,7 +114,7 @@ async fn values(
     })
 }
 
-/// What else is wrong, if it is found in time.
+/// Other violations that are found in time.
 async fn rest(request: &Request, mended: DynamicObject, rules: &Rules, lookups: &Lookups) -> Findings {
     let judged = Box::pin(judged(request, mended, rules, lookups));
     tokio::time::timeout(OTHER_RULES_TIME, judged)
@@ -127,7 +127,7 @@ async fn rest(request: &Request, mended: DynamicObject, rules: &Rules, lookups: 
         })
 }
 
-/// What the rules find in the object without its malformed values.
+/// Findings in the object without its malformed values.
 async fn judged(request: &Request, mended: DynamicObject, rules: &Rules, lookups: &Lookups) -> Findings {
     let mut request = request.with(mended);
     request.is_refused = true;

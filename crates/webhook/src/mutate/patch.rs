@@ -13,23 +13,23 @@ use crate::records::share_binding::Binding;
 use crate::records::{assigned_by, attested_template, last_updated_by};
 use crate::review::{Accounts, Answer, Kind, Request};
 
-/// Values that were looked up.
+/// Values from lookups.
 #[derive(Debug, Default)]
 pub(super) struct Values {
-    /// Of a share: its workspace.
+    /// For a share: its workspace.
     pub(super) binding: Binding,
-    /// Of a new workspace that names no template: the default one, if there is one.
+    /// For a new workspace that names no template: the default one, if there is one.
     pub(super) default_template: Option<String>,
-    /// Of a new workspace: the UID of its template, if that exists.
+    /// For a new workspace: the UID of its template, if the template exists.
     pub(super) template_uid: Option<String>,
 }
 
-/// An annotation of ours and the value that it must have.
+/// One of our annotations and its required value.
 type Annotation = (&'static str, Option<String>);
 
-/// The answer with the patch. It is idempotent.
+/// The answer with the patch. The patch is idempotent.
 ///
-/// At creation it records the owner (of a share: the creator), the finalizer, the default template, the template's UID and the binding
+/// At creation it records the owner (for a share: the creator), the finalizer, the default template, the template's UID and the binding
 /// of a share. At each update by a user it records that user. At an update it restores what a full update left out.
 pub(super) fn answer(request: &Request, values: &Values, accounts: &Accounts) -> Answer {
     let due = match request.kind {
@@ -63,7 +63,7 @@ pub(super) fn answer(request: &Request, values: &Values, accounts: &Accounts) ->
 }
 
 fn of_workspace(request: &Request, values: &Values, accounts: &Accounts) -> Vec<Annotation> {
-    // An owner who is left out becomes the stored one or the user: no owner is assigned.
+    // An omitted owner becomes the stored one or the user. No owner is assigned then.
     let assigner = if read(&request.object, CREATED_BY).is_some() {
         assigned_by::due(request)
     } else {
@@ -88,7 +88,7 @@ fn of_share(request: &Request, values: &Values) -> Vec<Annotation> {
     ]
 }
 
-/// What is written, unless it is empty.
+/// The value of an annotation, unless it is empty.
 fn read<'a>(object: &'a DynamicObject, key: &str) -> Option<&'a str> {
     raw(object, key).filter(|value| !value.is_empty())
 }
@@ -97,8 +97,8 @@ fn raw<'a>(object: &'a DynamicObject, key: &str) -> Option<&'a str> {
     object.metadata.annotations.as_ref()?.get(key).map(String::as_str)
 }
 
-/// An annotation that stays as it is written; where it is missing it gets, at creation, `initial`, else what is stored. An object
-/// that was stored without it does not get it by the way.
+/// An annotation that keeps the value of the request. A missing one gets `initial` at creation, else the stored value.
+/// An update does not add it to an object that was stored without it.
 fn filled(request: &Request, key: &'static str, initial: Option<&str>) -> Annotation {
     let missing = || match &request.old {
         None => initial,
@@ -110,7 +110,7 @@ fn filled(request: &Request, key: &'static str, initial: Option<&str>) -> Annota
     (key, value.map(str::to_owned))
 }
 
-/// The changes that give annotations the values that are due.
+/// The changes that give the annotations their required values.
 fn settle(object: &DynamicObject, due: &[Annotation]) -> Vec<PatchOperation> {
     let changed = due
         .iter()
@@ -134,8 +134,8 @@ fn settle(object: &DynamicObject, due: &[Annotation]) -> Vec<PatchOperation> {
     changed.map(operation).collect()
 }
 
-/// A warning where the user wrote another value than is due, unless it is the stored one. It does not show the due template: the right to
-/// it is not checked here.
+/// A warning if the user wrote neither the required value nor the stored one.
+/// It does not show the required template, because the permission for it is not checked here.
 fn replaced(request: &Request, (key, value): &Annotation) -> Option<String> {
     let given = read(&request.object, key)?;
     let stored = request.old.as_ref().and_then(|old| raw(old, key));
@@ -159,7 +159,7 @@ fn finalizer(request: &Request) -> Option<PatchOperation> {
     let present = request.object.metadata.finalizers.as_ref();
     let wanted = match &request.old {
         None => true,
-        // While the object is being deleted, finalizers are meant to go.
+        // While the object is being deleted, its finalizers may be removed.
         Some(old) => !request.is_deleting() && contains(old.metadata.finalizers.as_ref()),
     };
     if !wanted || contains(present) {
@@ -171,7 +171,7 @@ fn finalizer(request: &Request) -> Option<PatchOperation> {
     })
 }
 
-/// The UID of a share's workspace: of the stored one, or at creation the one that was looked up.
+/// The UID of a share's workspace: the stored one, or at creation the one from the lookup.
 fn bound_to(request: &Request, workspace_uid: Option<String>) -> Option<PatchOperation> {
     let stored = stored_uid(request);
     let uid = if request.is_create() {
@@ -185,7 +185,7 @@ fn bound_to(request: &Request, workspace_uid: Option<String>) -> Option<PatchOpe
         .map(|uid| add(["spec", "workspaceUID"], json!(uid)))
 }
 
-/// The reference to its workspace that a share was given by the operator, if a full update left it out.
+/// The owner reference to its workspace that the operator added to a share, if a full update left it out.
 fn owned_still(request: &Request) -> Option<PatchOperation> {
     let uid = stored_uid(request)?;
     let group = format!("{GROUP}/");

@@ -1,3 +1,5 @@
+//! Stored and new objects -> objects after the patch (tests).
+
 use api::names::{
     ASSIGNED_BY, CLEANUP_FINALIZER, CREATED_BY, GROUP, LAST_UPDATED_BY, SHARED_FOR, VOUCHED_TEMPLATE,
 };
@@ -9,12 +11,12 @@ use crate::records::share_binding::Binding;
 use crate::review::tests::{COLLECTOR, accounts, create, update};
 use crate::review::{Answer, Kind, Request};
 
-/// `new` after the patch that a request to write it gets.
+/// `new` after the patch of the webhook's answer.
 fn patched(old: Option<&Value>, new: &Value) -> Value {
     patched_seeing(None, old, new).0
 }
 
-/// The same where a template of that UID exists, with the warnings. Without the last user, which `last_updated_by.rs` tests.
+/// The same with an existing template of that UID, and with the warnings. It omits the last user, which `last_updated_by.rs` tests.
 fn patched_seeing(template_uid: Option<&str>, old: Option<&Value>, new: &Value) -> (Value, Vec<String>) {
     let (mut object, said) = patched_whole(template_uid, old, new);
     let annotations = object.pointer_mut("/metadata/annotations");
@@ -143,7 +145,7 @@ fn the_template_at_creation_is_recorded_and_stays() {
         (recorded.clone(), Vec::new())
     );
     assert_eq!(patched_seeing(None, None, &bare), (annotated(None), Vec::new()));
-    // Whatever is there later, and whatever an update says.
+    // The value stays, whatever exists later and whatever an update contains.
     for new in [&bare, &annotated(None), &annotated(Some("t-2")), &recorded] {
         assert_eq!(patched_seeing(Some("t-2"), Some(&recorded), new).0, recorded);
     }
@@ -173,7 +175,7 @@ fn a_replaced_annotation_gives_a_warning_and_a_stored_one_does_not() {
         said[0].contains(ASSIGNED_BY) && said[0].contains("\"hub\""),
         "{said:?}"
     );
-    // A new owner without the annotation: the webhook adds it.
+    // The webhook adds the annotation to a new owner without one.
     let mut over = assigned.clone();
     over["metadata"]["annotations"][CREATED_BY] = json!("carol");
     let (object, said) = patched_seeing(None, Some(&assigned), &over);
@@ -329,7 +331,7 @@ proptest! {
         let once = write(None, &new);
         prop_assert_eq!(&write(None, &once), &once);
         prop_assert_eq!(&write(Some(&once), &once), &once);
-        // The manifest once more, in whole.
+        // The complete manifest again.
         prop_assert_eq!(&write(Some(&once), &new), &once);
     }
 }

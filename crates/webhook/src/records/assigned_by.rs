@@ -1,4 +1,4 @@
-//! Request for a Workspace -> the user who is recorded as having assigned its owner (pure).
+//! Request for a Workspace -> user to record as the assigner of its owner (pure).
 
 use api::names::{self, ASSIGNED_BY};
 use kube::api::DynamicObject;
@@ -6,7 +6,8 @@ use rules::Violation;
 
 use crate::review::Request;
 
-/// The user to record: who assigns the owner now, unless they create a workspace of their own; else who did before.
+/// The user to record. It is the requester who assigns the owner now, unless the requester creates a workspace of their own.
+/// Otherwise it is the stored assigner.
 pub(crate) fn due(request: &Request) -> Option<&str> {
     let owner = |object: &DynamicObject| names::owner(&object.metadata).unwrap_or_default().to_owned();
     let assigns_now = match &request.old {
@@ -19,13 +20,13 @@ pub(crate) fn due(request: &Request) -> Option<&str> {
     recorded(request.old.as_ref()?)
 }
 
-/// The user who is recorded.
+/// The recorded user.
 pub(crate) fn recorded(object: &DynamicObject) -> Option<&str> {
     let annotations = object.metadata.annotations.as_ref()?;
     annotations.get(ASSIGNED_BY).map(String::as_str)
 }
 
-/// Users cannot write the annotation. `/mutate` corrects it; this refuses what a later mutating webhook changed.
+/// Users cannot write the annotation. `/mutate` corrects it. This refuses a change by a later mutating webhook.
 pub(crate) fn violation(request: &Request) -> Option<Violation> {
     if request.is_delete() || recorded(&request.object) == due(request) {
         return None;

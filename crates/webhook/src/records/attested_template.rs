@@ -1,7 +1,7 @@
 //! Request for a new Workspace -> UID of the template that existed at its creation (IO).
 //!
-//! The user's rights were checked for what that template leaves to them. A template of the same
-//! name that is created later has another UID.
+//! The webhook checked the user's permissions for what that template leaves to the user. A template of the
+//! same name that is created later has another UID.
 
 use api::WorkspaceTemplate;
 use api::names::VOUCHED_TEMPLATE;
@@ -11,7 +11,7 @@ use rules::Violation;
 use crate::lookups::{LookupError, Lookups};
 use crate::review::Request;
 
-/// Of a new workspace: the UID of its template, or of the default one, if that exists.
+/// For a new workspace: the UID of its template or of the default one, if that exists.
 pub(crate) async fn due(
     request: &Request,
     default: Option<&str>,
@@ -23,14 +23,15 @@ pub(crate) async fn due(
     }
 }
 
-/// The UID that is recorded.
+/// The recorded UID.
 pub(crate) fn recorded(object: &DynamicObject) -> Option<&str> {
     let annotations = object.metadata.annotations.as_ref()?;
     annotations.get(VOUCHED_TEMPLATE).map(String::as_str)
 }
 
-/// Users cannot write the annotation. `/mutate` corrects it; this refuses what a later mutating webhook changed, and a template that was
-/// created again in between. A missing annotation is harmless: it attests nothing.
+/// Users cannot write the annotation. `/mutate` corrects it.
+/// This refuses a change by a later mutating webhook, and a template that was created again in between.
+/// A missing annotation is harmless, because it attests nothing.
 pub(crate) fn violation(request: &Request, template: Option<&WorkspaceTemplate>) -> Option<Violation> {
     let given = recorded(&request.object);
     let expected = match &request.old {

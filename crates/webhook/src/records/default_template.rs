@@ -1,6 +1,6 @@
 //! Request for a new Workspace that names no template -> the default one (IO).
 //!
-//! It is written into the object: the template is visible, and stays when another one becomes the
+//! The webhook writes it into the object. So the template is visible, and stays when another one becomes the
 //! default.
 
 use std::collections::BTreeSet;
@@ -13,7 +13,7 @@ use crate::review::{Kind, Request};
 
 const FIELD: &str = "spec.templateRef";
 
-/// A default template, and what makes it one.
+/// A default template, and the reason why it is the default.
 #[derive(Debug, PartialEq)]
 pub(crate) struct DefaultTemplate {
     pub(crate) name: String,
@@ -21,7 +21,7 @@ pub(crate) struct DefaultTemplate {
 }
 
 impl DefaultTemplate {
-    /// Says of a refusal of the template that the user did not write its name.
+    /// Adds to the template's violations that the user did not write its name.
     pub(crate) fn explain(&self, namespace: &str, refused: &mut [Violation]) {
         let origin = if self.is_of_namespace {
             format!("(the default of namespace {namespace})")
@@ -76,7 +76,7 @@ fn the_one(names: BTreeSet<String>) -> Result<Option<String>, Violation> {
     Err(Violation::new(FIELD, "", rule))
 }
 
-/// The warning where `name` becomes a default template beside others.
+/// The warning if `name` becomes a default template while others exist.
 pub(crate) fn beside_others(name: &str, lookups: &Lookups) -> Option<String> {
     let mut others = lookups.default_templates();
     others.remove(name);

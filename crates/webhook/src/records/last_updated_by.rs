@@ -6,8 +6,8 @@ use rules::Violation;
 
 use crate::review::{Accounts, Changes, Request};
 
-/// The user to record: who creates the workspace or changes its spec, labels or annotations; else the stored one. Our own processes
-/// and the cluster's controllers are not users.
+/// The user to record: the requester if the request creates the workspace or changes its spec, labels or annotations.
+/// Otherwise it is the stored user. Our own processes and the cluster's controllers do not count as users.
 pub(crate) fn due(request: &Request, accounts: &Accounts) -> Option<String> {
     let is_update_by_user = is_user(request, accounts) && changes_content(request, &Changes::of(request));
     match &request.old {
@@ -16,8 +16,8 @@ pub(crate) fn due(request: &Request, accounts: &Accounts) -> Option<String> {
     }
 }
 
-/// Users cannot write the annotation. `/mutate` corrects it; this refuses what a later mutating webhook changed. A workspace that was
-/// stored without it may stay so.
+/// Users cannot write the annotation. `/mutate` corrects it. This refuses a change by a later mutating webhook.
+/// A workspace that was stored without it may stay without it.
 pub(crate) fn violation(request: &Request, accounts: &Accounts) -> Option<Violation> {
     let given = recorded(&request.object);
     let stored = request.old.as_ref().and_then(recorded);
@@ -40,7 +40,7 @@ fn is_user(request: &Request, accounts: &Accounts) -> bool {
     !accounts.is_ours(request) && !accounts.is_controller(request)
 }
 
-/// Whether anything changes that users write. What a full update leaves out and the webhook restores does not count.
+/// Whether the request changes anything that users write. Fields that a full update omits and the webhook restores do not count.
 fn changes_content(request: &Request, changes: &Changes) -> bool {
     let is_restored = |key: &str| [CREATED_BY, ASSIGNED_BY, VOUCHED_TEMPLATE].contains(&key);
     let hands_over =

@@ -1,9 +1,9 @@
-//! What only the webhook writes: request -> the value that is due, or a violation (IO).
+//! Request -> required value of a field that only the webhook writes, or a violation (IO).
 //!
-//! - `assigned_by`: who assigned the owner
+//! - `assigned_by`: the user who assigned the owner
 //! - `attested_template`: UID of the template that existed at creation
 //! - `default_template`: name of the template of a workspace that names none
-//! - `last_updated_by`: who changed the workspace last
+//! - `last_updated_by`: the user who changed the workspace last
 //! - `share_binding`: UID and owner of a share's workspace
 
 pub(crate) mod assigned_by;

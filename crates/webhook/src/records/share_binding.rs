@@ -6,16 +6,16 @@ use api::names;
 use crate::lookups::{LookupError, Lookups};
 use crate::review::Request;
 
-/// What a new share's workspace adds to it.
+/// Values of a new share that come from its workspace.
 #[derive(Debug, Default, Clone, PartialEq, Eq)]
 pub(crate) struct Binding {
-    /// Its UID.
+    /// UID of the workspace.
     pub(crate) uid: Option<String>,
-    /// Its owner, unless they make the share themselves.
+    /// Owner of the workspace, unless the owner makes the share.
     pub(crate) shared_for: Option<String>,
 }
 
-/// What a new share is bound to, if its workspace exists.
+/// The workspace's values for a new share, if the workspace exists.
 pub(crate) async fn binding(request: &Request, lookups: &Lookups) -> Result<Binding, LookupError> {
     match request.object.data["spec"]["workspaceRef"].as_str() {
         Some(name) if request.is_create() => {

@@ -11,12 +11,12 @@ pub struct Accounts {
     pub operator: String,
     /// The gateway's service account.
     pub gateway: String,
-    /// Controllers of the cluster whose every write is admitted.
+    /// Controllers of the cluster. All of their writes are admitted.
     pub controllers: Vec<String>,
 }
 
 impl Accounts {
-    /// Whether the request is admitted without being judged: from a controller, or a deleted object only loses finalizers.
+    /// Whether the request is admitted without validation: a controller sent it, or it only removes finalizers of a deleted object.
     pub(crate) fn admits_unjudged(&self, request: &Request, changes: &Changes) -> bool {
         self.is_controller(request) || (request.is_deleting() && changes.only_remove_finalizers())
     }

@@ -1,4 +1,4 @@
-//! Stored and wanted object -> what differs, apart from what the API server writes itself (pure).
+//! Stored and new object -> differences, except for those by the API server (pure).
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -8,25 +8,25 @@ use serde_json::Value;
 
 use super::Request;
 
-/// The path that [`Changes::paths`] has where nothing changes but who manages fields.
+/// The path that [`Changes::paths`] returns if only the field managers change.
 const MANAGED_FIELDS: &str = "metadata.managedFields";
 
-/// What a request changes. At creation everything that is there is a change.
+/// Changes of a request. At creation, everything counts as a change.
 #[derive(Debug, Default, PartialEq)]
 pub(crate) struct Changes {
-    /// Fields directly below spec whose value differs.
+    /// Fields directly below `spec` with another value.
     pub(crate) spec: BTreeSet<String>,
-    /// Keys of annotations that are added or get another value.
+    /// Keys of annotations that are added or changed.
     pub(crate) annotations_set: BTreeSet<String>,
-    /// Keys of annotations that disappear.
+    /// Keys of annotations that are removed.
     pub(crate) annotations_removed: BTreeSet<String>,
-    /// Keys of labels that are added or get another value.
+    /// Keys of labels that are added or changed.
     pub(crate) labels_set: BTreeSet<String>,
-    /// Keys of labels that disappear.
+    /// Keys of labels that are removed.
     pub(crate) labels_removed: BTreeSet<String>,
     /// Finalizers that are added.
     pub(crate) finalizers_added: BTreeSet<String>,
-    /// Finalizers that disappear.
+    /// Finalizers that are removed.
     pub(crate) finalizers_removed: BTreeSet<String>,
     /// Whether owner references differ.
     pub(crate) owner_references: bool,
@@ -49,7 +49,7 @@ impl Changes {
         let (before, after) = (&old.metadata, &new.metadata);
         let (mut annotations_set, mut annotations_removed) =
             map_changes(&before.annotations, &after.annotations);
-        // The webhook writes it with each change: it is none by itself (`updater.rs`).
+        // The webhook writes this with each change, so it is no change by itself (`records/last_updated_by.rs`).
         annotations_set.remove(LAST_UPDATED_BY);
         annotations_removed.remove(LAST_UPDATED_BY);
         let (labels_set, labels_removed) = map_changes(&before.labels, &after.labels);
@@ -71,9 +71,9 @@ impl Changes {
         }
     }
 
-    /// Whether finalizers disappear and nothing else happens.
+    /// Whether the request only removes finalizers.
     pub(crate) fn only_remove_finalizers(&self) -> bool {
-        // All but these is as where nothing changes: what is added to this struct counts by itself.
+        // All other fields equal those of no change. So a new field of this struct counts automatically.
         !self.finalizers_removed.is_empty()
             && *self
                 == Self {
@@ -83,7 +83,7 @@ impl Changes {
                 }
     }
 
-    /// Whether anything changes besides the annotation `key`.
+    /// Whether anything else changes than the annotation `key`.
     pub(crate) fn beyond_annotation(&self, key: &str) -> bool {
         let only = format!("metadata.annotations[{key}]");
         self.paths().iter().any(|path| *path != only)
@@ -94,7 +94,8 @@ impl Changes {
         !self.labels_set.is_empty() || !self.labels_removed.is_empty()
     }
 
-    /// Every changed field as a path, for messages. Who manages fields follows from what else changes, and is named where nothing does.
+    /// All changed fields as paths, for messages. Field managers change with other fields, so they are listed only if nothing else
+    /// changes.
     pub(crate) fn paths(&self) -> Vec<String> {
         let keys = |prefix: &str, keys: [&BTreeSet<String>; 2]| -> Vec<String> {
             keys.into_iter()
@@ -121,7 +122,7 @@ impl Changes {
     }
 }
 
-/// Who manages which fields, without the times.
+/// Managers of fields, without times.
 fn managers(metadata: &ObjectMeta) -> Vec<([Option<&str>; 4], Option<&Value>)> {
     let mut entries: Vec<_> = metadata
         .managed_fields

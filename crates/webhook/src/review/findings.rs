@@ -1,30 +1,30 @@
-//! What the rules found -> the answer (pure).
+//! Findings of the rules -> answer (pure).
 
 use rules::{Violation, Violations};
 
 use super::{Answer, Refusal};
 
-/// Broken rules and warnings of a request.
+/// Violations and warnings of a request.
 #[derive(Debug, Default, PartialEq)]
 pub(crate) struct Findings {
-    /// What the user has no right to.
+    /// Changes that the user has no permission for.
     pub(crate) forbidden: Vec<Violation>,
-    /// What no user may write.
+    /// Values that no user may write.
     pub(crate) invalid: Vec<Violation>,
-    /// Values outside of what the template allows.
+    /// Values outside the template's bounds.
     pub(crate) out_of_bounds: Vec<Violation>,
     /// Warnings for the user.
     pub(crate) warnings: Vec<String>,
 }
 
-/// What happens to a workspace outside of its template's bounds.
+/// How the webhook treats a workspace outside its template's bounds.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, clap::ValueEnum)]
 #[value(rename_all = "PascalCase")]
 pub enum Enforcement {
     /// It is refused.
     #[default]
     Refuse,
-    /// It is stored, with a warning per broken rule, and gets no pod until it fits.
+    /// It is stored with a warning per violation. It gets no pod until it is within the bounds.
     Warn,
 }
 
@@ -37,7 +37,7 @@ impl Findings {
         self.warnings.extend(other.warnings);
     }
 
-    /// One answer that says it all.
+    /// One answer with all findings.
     pub(crate) fn answer(self, enforcement: Enforcement) -> Answer {
         let Self {
             forbidden,

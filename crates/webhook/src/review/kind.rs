@@ -1,8 +1,8 @@
-//! Plural of a resource -> which of our kinds it is (pure).
+//! Plural of a resource -> our kind with that plural (pure).
 
 use kube::Resource;
 
-/// A kind that admission judges.
+/// A kind that admission validates.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Kind {
     /// `Workspace`

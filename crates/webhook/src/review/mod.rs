@@ -1,9 +1,9 @@
 //! `AdmissionReview` bytes -> request; answer -> `AdmissionReview` (pure).
 //!
 //! - `accounts`: accounts of controllers and of our own processes
-//! - `changes`: what a request changes
-//! - `findings`: broken rules and warnings -> answer
-//! - `kind`: the kinds that are admitted here
+//! - `changes`: changes of a request
+//! - `findings`: violations and warnings -> answer
+//! - `kind`: the kinds that this webhook admits
 
 mod accounts;
 mod changes;
@@ -25,58 +25,58 @@ use kube::core::admission::{
 use kube::core::response::{StatusCause, StatusDetails};
 use rules::{Violation, Violations};
 
-/// Why a body is no `AdmissionReview` that can be answered.
+/// Why a body is no valid `AdmissionReview`.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum ReviewError {
-    /// Not JSON of the expected shape.
+    /// The body is not JSON of the expected structure.
     #[error("the body is no AdmissionReview: {0}")]
     Json(#[from] serde_json::Error),
-    /// Another kind or version.
+    /// The kind or version is wrong.
     #[error("expected an AdmissionReview of {META_API_VERSION_V1}, got {kind} of {version}")]
     Version {
-        /// The kind that came.
+        /// The received kind.
         kind: String,
-        /// Its version.
+        /// The received version.
         version: String,
     },
-    /// The review asks nothing.
+    /// The review contains no request.
     #[error("the AdmissionReview has no request")]
     NoRequest,
-    /// The review asks about something else.
+    /// The review is about another resource.
     #[error(
         "only objects of {} are judged here, and only to be created, updated or deleted",
         api::names::GROUP
     )]
     Foreign,
-    /// The request lacks the wanted or the stored object.
+    /// The request lacks the new or the stored object.
     #[error("the request has no {0}")]
     NoObject(&'static str),
 }
 
-/// A request to create, update or delete an object of ours.
+/// A request to create, update or delete one of our objects.
 #[derive(Debug)]
 pub(crate) struct Request {
-    /// What it is about.
+    /// Kind of the object.
     pub(crate) kind: Kind,
-    /// The object as it would be stored; at deletion as it is stored.
+    /// The object as it would be stored; at deletion, the stored object.
     pub(crate) object: DynamicObject,
     /// The object as it is stored; `None` at creation.
     pub(crate) old: Option<DynamicObject>,
     /// The requesting user.
     pub(crate) user: UserInfo,
-    /// Namespace of the object; empty for kinds of the whole cluster.
+    /// Namespace of the object; empty for cluster-scoped kinds.
     pub(crate) namespace: String,
-    /// Name of the object; empty while the API server has yet to generate it.
+    /// Name of the object; empty until the API server has generated it.
     pub(crate) name: String,
-    /// It is refused whatever else is found. Rights that matter only to stored objects are then not asked for.
+    /// Whether the request is refused in any case. Then permissions that matter only to stored objects are not checked.
     pub(crate) is_refused: bool,
-    /// Bytes of the body.
+    /// Size of the body in bytes.
     pub(crate) size: usize,
     review: AdmissionRequest<DynamicObject>,
 }
 
 impl Request {
-    /// Reads a request body.
+    /// Parses a request body.
     pub(crate) fn parse(body: &[u8]) -> Result<Self, ReviewError> {
         let review: AdmissionReview<DynamicObject> = serde_json::from_slice(body)?;
         if review.types.api_version != META_API_VERSION_V1 || review.types.kind != META_KIND {
@@ -123,7 +123,7 @@ impl Request {
         })
     }
 
-    /// The same about another `object`.
+    /// The same request with another `object`.
     pub(crate) fn with(&self, object: DynamicObject) -> Self {
         Self {
             kind: self.kind,
@@ -138,35 +138,35 @@ impl Request {
         }
     }
 
-    /// The same about another kind, for tests.
+    /// The same request with another kind, for tests.
     #[cfg(test)]
     pub(crate) fn about(self, kind: Kind) -> Self {
         Self { kind, ..self }
     }
 
-    /// Name of the requesting user; never empty in what the API server sends.
+    /// Name of the requesting user. It is never empty in a request from the API server.
     pub(crate) fn user_name(&self) -> &str {
         self.user.username.as_deref().unwrap_or_default()
     }
 
-    /// Whether the object is to be created.
+    /// Whether the request creates the object.
     pub(crate) fn is_create(&self) -> bool {
         self.old.is_none()
     }
 
-    /// Whether the object is to be deleted.
+    /// Whether the request deletes the object.
     pub(crate) fn is_delete(&self) -> bool {
         self.review.operation == Operation::Delete
     }
 
-    /// Whether the stored object waits for its finalizers.
+    /// Whether the stored object is being deleted and waits for its finalizers.
     pub(crate) fn is_deleting(&self) -> bool {
         self.old
             .as_ref()
             .is_some_and(|old| old.metadata.deletion_timestamp.is_some())
     }
 
-    /// The answer as the API server takes it.
+    /// The answer in the format of the API server.
     pub(crate) fn respond(&self, answer: Answer) -> AdmissionReview<DynamicObject> {
         let mut response = AdmissionResponse::from(&self.review);
         match answer {
@@ -189,25 +189,25 @@ impl Request {
     }
 }
 
-/// Most broken rules in one answer: the size of the object is not bounded yet.
+/// Maximum number of violations in one answer. The object's size is not limited at this point.
 const MAX_LISTED: usize = 200;
 
-/// What is answered to a request.
+/// The answer to a request.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) enum Answer {
-    /// It may pass, with warnings for the user.
+    /// The request is allowed, with warnings for the user.
     Allow {
         /// One sentence each.
         warnings: Vec<String>,
     },
-    /// It may pass with these changes, with warnings for the user.
+    /// The request is allowed with these changes, and with warnings for the user.
     Patch {
         /// The changes.
         patch: json_patch::Patch,
         /// One sentence each.
         warnings: Vec<String>,
     },
-    /// It may not pass.
+    /// The request is refused.
     Refuse(Refusal),
 }
 
@@ -223,24 +223,24 @@ impl Answer {
     }
 }
 
-/// Why a request may not pass.
+/// Why a request is refused.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) enum Refusal {
-    /// Rules are broken, all of them listed.
+    /// It violates rules. All violations are listed.
     Invalid(Violations),
-    /// The user has no right to do this; other broken rules are listed too.
+    /// The user has no permission. Other violations are listed, too.
     Forbidden(Violations),
-    /// It cannot be judged at the moment.
+    /// The request cannot be validated at the moment.
     Unavailable(String),
 }
 
 impl Refusal {
-    /// The refusal when something that the decision needs does not answer.
+    /// The refusal when a dependency of the decision does not answer.
     pub(crate) fn not_now() -> Self {
         Self::Unavailable("the request cannot be judged at the moment: try again in a few seconds".to_owned())
     }
 
-    /// `reason` of the API server's Status.
+    /// `reason` of the API server's `Status`.
     pub(crate) fn reason(&self) -> &'static str {
         match self {
             Self::Invalid(_) => "Invalid",
@@ -255,7 +255,7 @@ impl Refusal {
             Self::Forbidden(violations) => (403, violations),
             Self::Unavailable(message) => return Status::failure(message, self.reason()).with_code(503),
         };
-        // kubectl prints the causes of an invalid object one by one, each after its field.
+        // kubectl prints the causes of an invalid object one by one, each with its field.
         let cause = |violation: &Violation| StatusCause {
             reason: "FieldValueInvalid".to_owned(),
             message: violation.detail(),

@@ -1,3 +1,5 @@
+//! Admission reviews -> changes, answers and errors (tests).
+
 use serde_json::{Value, json};
 
 use super::Accounts;

@@ -1,6 +1,6 @@
 //! Request for a template, manager or profile -> violations and warnings (IO).
 //!
-//! A change of metadata alone does not judge the stored spec again.
+//! A change of metadata alone does not validate the stored spec again.
 
 use std::time::Duration;
 
@@ -16,10 +16,10 @@ use crate::lookups::{LookupError, Lookups};
 use crate::records::default_template;
 use crate::review::{Changes, Findings, Request};
 
-/// Counting is only for a warning: the request does not wait for it longer than this.
+/// Maximum time for counting workspaces, which serves only a warning.
 const COUNTING: Duration = Duration::from_secs(2);
 
-/// A template must not contradict itself.
+/// Checks a template for contradictions.
 pub(super) fn template(
     request: &Request,
     changes: &Changes,
@@ -56,7 +56,7 @@ pub(super) fn template(
     found
 }
 
-/// What a template names and the watches have not seen. It may come later, as a template may.
+/// Objects that a template names and the watches do not know. Like templates, they may be created later.
 fn missing(spec: &WorkspaceTemplateSpec, lookups: &Lookups) -> Vec<String> {
     let manager = spec.manager_ref.as_deref();
     let no_manager =
@@ -74,8 +74,8 @@ fn missing(spec: &WorkspaceTemplateSpec, lookups: &Lookups) -> Vec<String> {
         .collect()
 }
 
-/// A profile gives pods nothing that the rules forbid, and nothing that its author may not read. `by_us`: the
-/// user is the operator, which needs no such rights.
+/// Checks that a profile gives pods nothing that the rules forbid, and nothing that its author may not read.
+/// `by_us`: the user is the operator, which needs no such permissions.
 pub(super) async fn profile(
     request: &Request,
     changes: &Changes,
@@ -86,7 +86,7 @@ pub(super) async fn profile(
     let mut found = written(request, changes, |profile: &WorkspaceExecutionProfile| {
         rules::validate::profile(&profile.spec, settings)
     });
-    // No rights are asked for an object that is refused anyway.
+    // No access review is requested for an object that is refused anyway.
     let is_refused = request.is_refused || !found.invalid.is_empty();
     if !is_refused && !by_us && !request.is_delete() && !changes.spec.is_empty() {
         found.forbidden = profile_references::forbidden(request, lookups).await?;
@@ -94,7 +94,7 @@ pub(super) async fn profile(
     Ok(found)
 }
 
-/// What `rules` says of an object whose spec is new.
+/// Applies `rules` to an object with a new or changed spec.
 fn written<K: DeserializeOwned>(
     request: &Request,
     changes: &Changes,
@@ -112,7 +112,7 @@ fn written<K: DeserializeOwned>(
     }
 }
 
-/// A manager must be able to route. A warning says how many running workspaces get another URL.
+/// Checks that a manager can route. A warning says how many running workspaces get another URL.
 pub(super) async fn manager(
     request: &Request,
     changes: &Changes,
@@ -131,7 +131,7 @@ pub(super) async fn manager(
     found
 }
 
-/// The templates that name a manager which is to be deleted.
+/// A warning with the templates that name a manager which is being deleted.
 fn left_behind(manager: &str, lookups: &Lookups) -> Option<String> {
     let templates = lookups.templates_of_manager(manager);
     (!templates.is_empty()).then(|| {

@@ -1,6 +1,6 @@
-//! Claims and disk size that a workspace newly asks for -> what the cluster cannot give (IO).
+//! Claims and disk size that a workspace newly requests -> violations and warnings (IO).
 //!
-//! The operator finds the same later. Where the claims cannot be read, a warning points to the
+//! The operator finds the same violations later. Where the claims cannot be read, a warning points to the
 //! status.
 
 use api::Workspace;
@@ -16,7 +16,7 @@ const SIZE: &str = "spec.storage.size";
 /// Concurrent look-ups of one request.
 const AT_ONCE: usize = 8;
 
-/// What is wrong with the disks of a workspace, as far as the request changes them.
+/// Checks the disks of a workspace as far as the request changes them.
 pub(super) async fn judge(
     request: &Request,
     changes: &Changes,
@@ -52,7 +52,7 @@ pub(super) async fn judge(
 }
 
 impl Findings {
-    /// Adds the violation, or a warning with the unanswered question.
+    /// Adds the violation, or a warning about the failed lookup.
     fn add(&mut self, found: Result<Option<Violation>, (String, LookupError)>) {
         match found {
             Ok(violation) => self.invalid.extend(violation),
@@ -70,7 +70,7 @@ impl Findings {
     }
 }
 
-/// Claims that the workspace names and did not name before, each with its field.
+/// Claims that the workspace newly names, each with its field.
 fn named(request: &Request, changes: &Changes, workspace: &Workspace) -> Vec<(String, String)> {
     if !["volumes", "storage"]
         .iter()
@@ -99,7 +99,7 @@ fn all(workspace: &Workspace) -> Vec<(String, String)> {
     home.chain(volumes).collect()
 }
 
-/// Whether the request sets claim or class of a stored workspace that had none. The definition makes set ones immutable.
+/// Whether the request sets claim or class of a stored workspace that had none. In the definition, set ones are immutable.
 fn moves(request: &Request, changes: &Changes) -> bool {
     let says = |object: &DynamicObject, field: &str| !object.data["spec"]["storage"][field].is_null();
     let new = |old: &DynamicObject| {
@@ -110,7 +110,7 @@ fn moves(request: &Request, changes: &Changes) -> bool {
     changes.spec.contains("storage") && request.old.as_ref().is_some_and(new)
 }
 
-/// Why the workspace cannot have the disk that is asked for.
+/// Why the workspace cannot have the requested disk.
 async fn moved(
     request: &Request,
     workspace: &Workspace,
@@ -120,7 +120,7 @@ async fn moved(
     Ok(own.and_then(|disk| claims::moves(workspace.spec.storage.as_ref(), &disk)))
 }
 
-/// The disk that the operator has made for the workspace.
+/// The disk that the operator created for the workspace.
 async fn own_disk(
     request: &Request,
     workspace: &Workspace,
@@ -132,7 +132,7 @@ async fn own_disk(
     Ok(claim.filter(|claim| uid.is_some_and(|uid| claims::belongs_to(&claim.metadata, uid))))
 }
 
-/// Whether the request gives a stored workspace another size.
+/// Whether the request changes the disk size of a stored workspace.
 fn grows(request: &Request, changes: &Changes) -> bool {
     let size = |spec: &serde_json::Value| spec["storage"]["size"].clone();
     let old = request.old.as_ref().map(|old| size(&old.data["spec"]));
@@ -140,7 +140,7 @@ fn grows(request: &Request, changes: &Changes) -> bool {
     changes.spec.contains("storage") && !new.is_null() && old.is_some_and(|old| old != new)
 }
 
-/// Why the workspace's disk cannot become as large, or as small, as is asked.
+/// Why the workspace's disk cannot get the requested size.
 async fn growth(
     request: &Request,
     workspace: &Workspace,

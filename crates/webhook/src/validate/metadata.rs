@@ -1,4 +1,4 @@
-//! Changed metadata -> reserved keys, unusable values and too many bytes (pure).
+//! Changed metadata -> reserved keys, invalid values and excessive size (pure).
 
 use std::collections::BTreeSet;
 
@@ -8,14 +8,14 @@ use rules::Violation;
 
 use crate::review::{Changes, Kind, Request};
 
-/// Most bytes of labels, finalizers and owner references, as JSON. Kubernetes limits the size of each, not their number, and operator and
-/// gateway cache them. Kubernetes limits annotations itself.
+/// Maximum size of labels, finalizers and owner references, as JSON, in bytes.
+/// Kubernetes limits the size of each, not their number. Operator and gateway cache them. Kubernetes limits annotations itself.
 const MAX_METADATA: usize = 32 * 1024;
 
-/// Annotations of ours that users write.
+/// Our annotations that users may write.
 fn settable(kind: Kind) -> &'static [&'static str] {
     match kind {
-        // Owner, assigner and attested template have rules of their own.
+        // Owner, assigner and attested template have their own rules.
         Kind::Workspace => &[
             names::CREATED_BY,
             names::ASSIGNED_BY,
@@ -25,12 +25,12 @@ fn settable(kind: Kind) -> &'static [&'static str] {
         Kind::Template => &[names::DEPRECATED, names::REPLACED_BY],
         Kind::Manager => &[names::IS_DEFAULT],
         Kind::Profile => &[],
-        // So have creator and owner of a share.
+        // Creator and owner of a share have their own rules, too.
         Kind::Share => &[names::CREATED_BY, names::SHARED_FOR],
     }
 }
 
-/// Reserved keys that a user adds or changes. Stored ones may stay and may be removed.
+/// Reserved keys that a user adds or changes. Stored ones may stay or be removed.
 pub(super) fn reserved(request: &Request, changes: &Changes) -> Vec<Violation> {
     let mut found = in_map("annotations", &changes.annotations_set, settable(request.kind));
     found.extend(in_map(
@@ -44,7 +44,7 @@ pub(super) fn reserved(request: &Request, changes: &Changes) -> Vec<Violation> {
     found
 }
 
-/// Values of annotations of ours that are newly written and cannot be what they stand for.
+/// Reports invalid new values of our annotations.
 pub(super) fn unusable(request: &Request, changes: &Changes) -> Vec<Violation> {
     let annotations = request.object.metadata.annotations.as_ref();
     let written = |key: &str| {
@@ -56,13 +56,13 @@ pub(super) fn unusable(request: &Request, changes: &Changes) -> Vec<Violation> {
     if let Some(time) = written(names::RESTARTED_AT).filter(|_| request.kind == Kind::Workspace) {
         found.extend(rules::checks::restarted_at(&field(names::RESTARTED_AT), time));
     }
-    // The user's own name is recorded as the API server has it.
+    // The user's own name is recorded exactly as the API server reports it.
     let owner = written(names::CREATED_BY).filter(|name| *name != request.user_name());
     found.extend(owner.and_then(|name| rules::checks::user_name(&field(names::CREATED_BY), name)));
     found
 }
 
-/// Too many bytes of metadata, unless as many are stored.
+/// Reports too large metadata, unless the stored metadata is at least as large.
 pub(super) fn too_large(request: &Request, changes: &Changes) -> Option<Violation> {
     let touched = changes.labels() || !changes.finalizers_added.is_empty() || changes.owner_references;
     let size = |object: &DynamicObject| {

@@ -1,12 +1,12 @@
-//! Request -> allowed with warnings, or refused with every broken rule (IO).
+//! Request -> allowed with warnings, or refused with all violations (IO).
 //!
 //! - `workspace`, `shares`, `catalog`: by kind (`catalog`: templates, managers, profiles)
-//! - `ownership`: who sets an owner, changes and deletes a workspace
+//! - `ownership`: which users set an owner, change and delete a workspace
 //! - `use_permission`: the verb `use` on template, manager and profile
-//! - `references`: rights to the Secrets, ConfigMaps and claims that a workspace names
+//! - `references`: permissions for the Secrets, ConfigMaps and claims that a workspace names
 //! - `profile_references`: the same for an execution profile
-//! - `disks`: claims and sizes, compared to what the cluster has
-//! - `metadata`: reserved keys, unusable values, size
+//! - `disks`: claims and sizes, compared with those of the cluster
+//! - `metadata`: reserved keys, invalid values, size
 //! - `public_access`: warning where `Public` has no effect
 
 mod catalog;
@@ -26,19 +26,19 @@ use crate::lookups::{LookupError, Lookups};
 use crate::records::last_updated_by;
 use crate::review::{Accounts, Answer, Changes, Enforcement, Findings, Kind, Refusal, Request};
 
-/// What requests are judged by.
+/// The configuration of validation.
 #[derive(Debug, Clone)]
 pub struct Rules {
     /// The installation's defaults.
     settings: Settings,
-    /// Processes with rights of their own.
+    /// Processes with their own permissions.
     accounts: Accounts,
-    /// What happens to a workspace outside of its template's bounds.
+    /// How the webhook treats a workspace outside its template's bounds.
     enforcement: Enforcement,
 }
 
 impl Rules {
-    /// With the installation's settings, and `admission` set: this webhook runs.
+    /// Creates the rules from the installation's settings. It sets `admission`, because this webhook runs.
     pub fn new(settings: Settings, accounts: Accounts, enforcement: Enforcement) -> Self {
         Self {
             settings: Settings {
@@ -50,18 +50,18 @@ impl Rules {
         }
     }
 
-    /// What happens to a workspace outside of its template's bounds.
+    /// How the webhook treats a workspace outside its template's bounds.
     pub(crate) fn enforcement(&self) -> Enforcement {
         self.enforcement
     }
 
-    /// Processes with rights of their own.
+    /// Processes with their own permissions.
     pub(crate) fn accounts(&self) -> &Accounts {
         &self.accounts
     }
 }
 
-/// Answers `/validate`. A failed look-up refuses the request.
+/// Answers `/validate`. A failed lookup refuses the request.
 pub(crate) async fn validate(request: &Request, rules: &Rules, lookups: &Lookups) -> Answer {
     match judge(request, rules, lookups).await {
         Ok(found) => found.answer(rules.enforcement),
@@ -69,7 +69,7 @@ pub(crate) async fn validate(request: &Request, rules: &Rules, lookups: &Lookups
     }
 }
 
-/// Every broken rule and warning.
+/// All violations and warnings.
 pub(crate) async fn judge(
     request: &Request,
     rules: &Rules,
@@ -107,7 +107,8 @@ pub(crate) async fn judge(
     Ok(found)
 }
 
-/// An object that does not parse. The schema refuses it, too; where its message is in the answer already, this adds none.
+/// The violation for an object that cannot be parsed. The schema refuses it, too.
+/// If the answer already has the schema's message, this adds none.
 fn unreadable(request: &Request, why: &str) -> Findings {
     if request.is_refused {
         return Findings::default();
@@ -124,7 +125,7 @@ fn invalid(violation: Violation) -> Findings {
 
 impl From<LookupError> for Refusal {
     fn from(error: LookupError) -> Self {
-        // Only the log gets the cause: it may name what the user may not see.
+        // The reason is only logged, because it may name objects that the user may not see.
         tracing::error!(
             error = &error as &dyn std::error::Error,
             "a request cannot be judged"

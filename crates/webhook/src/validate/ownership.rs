@@ -1,4 +1,6 @@
-//! Stored owner and user -> who may set an owner, change or delete a workspace (IO).
+//! Stored owner and user -> violations of ownership (IO).
+//!
+//! These rules say which users may set an owner, and change or delete a workspace.
 
 use api::Workspace;
 use api::names::{self, CREATED_BY};
@@ -11,10 +13,10 @@ use crate::lookups::{LookupError, Lookups};
 use crate::records::assigned_by;
 use crate::review::{Changes, Request};
 
-/// Most changed fields that a message lists.
+/// Maximum number of changed fields that a message lists.
 const MAX_PATHS: usize = 3;
 
-/// What the user may not do to a workspace of another owner.
+/// Reports changes that the user may not make to a workspace of another owner.
 pub(super) async fn violations(
     request: &Request,
     changes: &Changes,
@@ -40,7 +42,7 @@ fn owns(request: &Request, stored: &DynamicObject) -> bool {
     !owner(stored).is_empty() && owner(stored) == request.user_name()
 }
 
-/// Setting another owner needs the verb `assign-owner`. The owner of a stored workspace is changed by its owner or an administrator.
+/// Setting another owner needs the verb `assign-owner`. Only the owner or an administrator may change the owner of a stored workspace.
 async fn assigning(request: &Request, lookups: &Lookups) -> Result<Option<Violation>, LookupError> {
     let named = owner(&request.object);
     let expected = request.old.as_ref().map_or_else(|| request.user_name(), owner);
@@ -85,7 +87,7 @@ async fn assigning(request: &Request, lookups: &Lookups) -> Result<Option<Violat
     )))
 }
 
-/// A workspace that is `OwnerOnly` is changed by its owner and by administrators.
+/// Only its owner and administrators may change an `OwnerOnly` workspace.
 async fn editing(
     request: &Request,
     changes: &Changes,
@@ -113,7 +115,7 @@ async fn editing(
     Ok(Some(not_yours(request, changes)))
 }
 
-/// The violation for another user's change of a workspace that is `OwnerOnly`.
+/// The violation for another user's change of an `OwnerOnly` workspace.
 fn not_yours(request: &Request, changes: &Changes) -> Violation {
     let verb = names::ADMINISTER_VERB;
     if request.is_delete() {
@@ -139,9 +141,9 @@ fn not_yours(request: &Request, changes: &Changes) -> Violation {
     Violation::new(format!("{listed}{more}"), "", rule)
 }
 
-/// Whether every user with the rights to it may edit the stored workspace.
+/// Whether every user with the RBAC permission may edit the stored workspace.
 async fn is_public(stored: &DynamicObject, lookups: &Lookups) -> Result<bool, LookupError> {
-    // One that cannot be parsed is edited by its owner alone.
+    // Only its owner may edit a workspace that cannot be parsed.
     let Ok(stored) = stored.clone().try_parse::<Workspace>() else {
         return Ok(false);
     };

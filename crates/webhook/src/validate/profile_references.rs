@@ -1,7 +1,7 @@
-//! What a profile newly names (Secrets, ConfigMaps, account) -> what its author may not read (IO).
+//! Objects that a profile newly names -> those that its author may not read (IO).
 //!
-//! Users of the profile see their content and act as the account. Its author must have those
-//! rights.
+//! They are Secrets, ConfigMaps and a service account. Users of the profile see the content of these objects,
+//! and act as the account. Its author must have the same permissions.
 
 use std::collections::BTreeMap;
 
@@ -15,25 +15,25 @@ use crate::review::Request;
 
 const SECRETS: &str = "secrets";
 const CONFIG_MAPS: &str = "configmaps";
-/// A user who may create a token of an account can act as it. Clouds identify pods by their account, so each that is named needs it,
-/// with or without a token.
+/// The permission to create a token of an account, which lets a user act as it.
+/// Clouds identify pods by their account. So each named account needs this permission, with or without a token.
 const TOKENS: &str = "serviceaccounts/token";
 
 /// How pods get an object that a profile names.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 enum Exposure {
-    /// Pods see all of it.
+    /// Pods see the whole object.
     Mount,
-    /// Pods see one key of it.
+    /// Pods see one key.
     Key(String),
-    /// Nodes pull images with it; no pod sees it.
+    /// Nodes pull images with it. No pod sees it.
     Pull,
     /// Pods run as it.
     Account,
 }
 
 impl Exposure {
-    /// Whether a right to this covers the other.
+    /// Whether a permission for this includes the other.
     fn covers(&self, other: &Self) -> bool {
         *self == Self::Mount || self == other
     }
@@ -42,9 +42,9 @@ impl Exposure {
 /// Resource, name and exposure -> the first field that names it.
 type Targets = BTreeMap<(&'static str, String, Exposure), String>;
 
-/// What the user has no right to.
+/// References that the user has no permission for.
 pub(super) async fn forbidden(request: &Request, lookups: &Lookups) -> Result<Vec<Violation>, LookupError> {
-    // What cannot be parsed attests nothing.
+    // A stored object that cannot be parsed attests nothing.
     let known = request.old.as_ref().and_then(read).unwrap_or_default();
     let new = read(&request.object).unwrap_or_default();
     let asked: Vec<(Right, String)> = references::newly_named(new, &known, Exposure::covers)
@@ -69,7 +69,7 @@ fn read(object: &DynamicObject) -> Option<Targets> {
     Some(targets(&profile))
 }
 
-/// What pods with this profile get to see.
+/// Objects that pods with this profile can see.
 fn targets(profile: &WorkspaceExecutionProfile) -> Targets {
     let mut found = Targets::new();
     let mut add = |resource, name: &str, exposure: Exposure, field: String| {
@@ -94,7 +94,7 @@ fn targets(profile: &WorkspaceExecutionProfile) -> Targets {
             format!("spec.secretMounts[{index}].secretName"),
         );
     }
-    // Nodes read them, and a pull shows whether they are valid. So the author needs the right to read them.
+    // Nodes read these Secrets, and a pull shows whether they are valid. So the author needs the permission to read them.
     for (index, secret) in profile.spec.image_pull_secrets.iter().enumerate() {
         add(
             SECRETS,

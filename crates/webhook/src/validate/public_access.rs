@@ -1,10 +1,10 @@
-//! Access type and manager -> a warning where `Public` has no effect (pure).
+//! Access type and manager -> warning where `Public` has no effect (pure).
 
 use api::WorkspaceManager;
 use api::workspace::AccessType;
 use kube::ResourceExt as _;
 
-/// The warning for `access` in `field` under the manager `named`, or the default one.
+/// The warning for `access` in `field` with the manager `named`, or the default one.
 pub(super) fn warning(
     field: &str,
     access: AccessType,

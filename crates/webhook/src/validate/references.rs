@@ -1,4 +1,4 @@
-//! What a workspace newly names (Secrets, ConfigMaps, claims) -> what the user may not read (IO).
+//! Secrets, ConfigMaps and claims that a workspace newly names -> those the user may not read (IO).
 
 use std::collections::BTreeMap;
 
@@ -12,27 +12,27 @@ use super::use_permission;
 use crate::lookups::{LookupError, Lookups, Right};
 use crate::review::{Changes, Request};
 
-/// Most objects for which one request asks: each is a call to the API server.
+/// Maximum number of access reviews per request. Each is a call to the API server.
 const MAX_ASKED: usize = 32;
-/// The field that names what a template reads, where no value of the workspace's own takes part in its name.
+/// The field for a template's reference whose name uses no value of the workspace.
 const TEMPLATE: &str = "spec.templateRef";
-/// Calls of one request at the same time.
+/// Maximum number of concurrent calls per request.
 const AT_ONCE: usize = 8;
 
-/// Kind and name of something in the workspace's namespace, and what of it the pod would see -> the field that names it first.
+/// Kind and name of an object in the workspace's namespace, and its visible part -> the first field that names it.
 type Targets = BTreeMap<(Resource, String, Part), String>;
 
-/// What a workspace's references depend on, besides itself.
+/// Everything besides itself that a workspace's references depend on.
 pub(super) struct Known<'a> {
-    /// The template that it names, if that exists.
+    /// The template that it names, if the template exists.
     pub(super) template: Option<&'a WorkspaceTemplate>,
-    /// Every manager.
+    /// All managers.
     pub(super) managers: &'a [WorkspaceManager],
-    /// The installation's.
+    /// The settings of the installation.
     pub(super) settings: &'a Settings,
 }
 
-/// What the user is to the workspace. An owner whom another user assigned is not `Owner`: what runs was chosen for them.
+/// The requester's relation to the workspace. An owner whom another user assigned is not `Owner`: that user chose what runs.
 fn requester(request: &Request) -> Requester {
     let metadata = &request.object.metadata;
     let is_owner = names::owner(metadata) == Some(request.user_name());
@@ -43,7 +43,7 @@ fn requester(request: &Request) -> Requester {
     }
 }
 
-/// What the request newly names and the user has no right to. Names and keys in a template count where it leaves them to the workspace.
+/// New references that the user has no permission for. References in a template count if they depend on the workspace.
 pub(super) async fn forbidden(
     request: &Request,
     changes: &Changes,
@@ -74,7 +74,8 @@ pub(super) async fn forbidden(
     without_right(request, asked, lookups).await
 }
 
-/// The objects of which more is named than before, each with the first field that names it. One right covers all of an object.
+/// The objects with new references or more visible parts, each with the first field that names it.
+/// One permission covers a whole object.
 pub(super) fn newly_named<R: Ord, P>(
     named: BTreeMap<(R, String, P), String>,
     attested: &BTreeMap<(R, String, P), String>,
@@ -90,7 +91,7 @@ pub(super) fn newly_named<R: Ord, P>(
     new
 }
 
-/// One violation for each right that the user lacks, at the field that needs it.
+/// One violation for each permission that the user lacks, at the field that needs it.
 pub(super) async fn without_right(
     request: &Request,
     asked: impl IntoIterator<Item = (Right, String)>,
@@ -117,8 +118,8 @@ fn violation(field: String, right: Right) -> Violation {
     Violation::new(field, right.name, rule)
 }
 
-/// What the stored workspace names: the rights to it were checked before. Nothing, where another user than the owner changes what runs
-/// or who gets in: these would read it all.
+/// References of the stored workspace, whose permissions were checked before.
+/// None count if a user other than the owner changes what runs or who has access. That user would gain access to all of them.
 async fn attested(
     request: &Request,
     changes: &Changes,
@@ -133,7 +134,7 @@ async fn attested(
     if !is_owner && (use_permission::runs_other(changes) || use_permission::opens(request, changes)) {
         return Ok(Targets::new());
     }
-    // What cannot be parsed attests nothing.
+    // A stored object that cannot be parsed attests nothing.
     let Ok(old) = stored.clone().try_parse::<Workspace>() else {
         return Ok(Targets::new());
     };
@@ -144,7 +145,7 @@ async fn attested(
         other = lookups.template_of(&old).await?;
         other.as_ref()
     };
-    // No rights were checked for a template that did not exist.
+    // No permissions were checked for a template that did not exist.
     let then = Known {
         template: template.filter(|template| is_vouched(template, &old)),
         ..*known
@@ -153,7 +154,7 @@ async fn attested(
 }
 
 impl Known<'_> {
-    /// Everything that the author of a workspace names, each with the first field.
+    /// All references that the author of a workspace chose, each with the first field.
     fn targets(&self, requester: Requester, workspace: &Workspace) -> Result<Targets, Vec<Violation>> {
         let of_template = self.template.and_then(|it| it.spec.manager_ref.as_deref());
         let named = workspace.spec.manager_ref.as_deref().or(of_template);
@@ -167,7 +168,7 @@ impl Known<'_> {
     }
 }
 
-/// The right that putting it into a pod needs.
+/// The permission needed to use the object in a pod.
 fn right(request: &Request, resource: Resource, name: &str) -> Right {
     let (verb, resource) = match resource {
         Resource::Secret => ("get", "secrets"),

@@ -13,7 +13,7 @@ use crate::lookups::{LookupError, Lookups};
 use crate::records::share_binding::Binding;
 use crate::review::{Changes, Findings, Request};
 
-/// Judges a request for a share.
+/// Validates a request for a share.
 pub(super) async fn judge(
     request: &Request,
     changes: &Changes,
@@ -60,7 +60,7 @@ pub(super) async fn judge(
     Ok(found)
 }
 
-/// What is wrong with the share, but for what is stored already: rules get stricter, and a share can always be ended.
+/// New violations of the share. Stored values do not count: rules get stricter, and it must always be possible to end a share.
 fn newly_wrong(request: &Request, share: &WorkspaceShare) -> Vec<Violation> {
     let stored = request
         .old
@@ -82,7 +82,7 @@ fn no_time(request: &Request) -> Option<Findings> {
     })
 }
 
-/// The manager that routes to the workspace, or will.
+/// The manager that routes to the workspace now, or will route to it.
 async fn manager(workspace: &Workspace, lookups: &Lookups) -> Result<Option<WorkspaceManager>, LookupError> {
     let status = workspace.status.as_ref();
     let resolved = status.and_then(|status| status.resolved.as_ref()?.manager.clone());
@@ -95,7 +95,7 @@ async fn manager(workspace: &Workspace, lookups: &Lookups) -> Result<Option<Work
     Ok(rules::managers::choose(named.as_deref(), &all).ok().cloned())
 }
 
-/// What the manager allows of sharing. An end in the past is how a share is ended, but not how one begins.
+/// The manager's bounds on sharing. An end in the past is how a share is ended. A new share may not have one.
 fn limits(
     request: &Request,
     mut share: WorkspaceShare,
@@ -113,7 +113,7 @@ fn limits(
     past.into_iter().chain(beyond).collect()
 }
 
-/// Only the webhook writes for whom a share was made.
+/// Only the webhook may record the owner for whom a share was made.
 fn made_up_for(request: &Request, changes: &Changes, workspace: Option<&Workspace>) -> Option<Violation> {
     let named = |object: &DynamicObject| object.annotations().get(SHARED_FOR).cloned();
     let expected = match &request.old {
@@ -142,7 +142,7 @@ async fn may_share(
         .await
 }
 
-/// Who makes or made the share.
+/// The creator of the share.
 fn creator(request: &Request) -> Option<&str> {
     match &request.old {
         None => Some(request.user_name()),
@@ -150,25 +150,25 @@ fn creator(request: &Request) -> Option<&str> {
     }
 }
 
-/// Whether the creator that the share names is another user.
+/// Whether the share names another user as its creator.
 fn names_another(request: &Request) -> bool {
     names::owner(&request.object.metadata) != creator(request)
 }
 
-/// What the requester is to the share.
+/// The requester's relation to the share.
 struct Writer {
-    /// They own the workspace that it is bound to.
+    /// They own the workspace that the share is bound to.
     owns: bool,
-    /// They made it, or are making it.
+    /// They made the share, or are making it.
     made: bool,
-    /// It is bound to a workspace that exists.
+    /// The share is bound to an existing workspace.
     bound: bool,
 }
 
 impl Writer {
     fn of(request: &Request, share: &WorkspaceShare, workspace: Option<&Workspace>) -> Self {
         let user = request.user_name();
-        // One that is being made is about the workspace of now, whatever it names.
+        // A new share is about the current workspace, whichever UID it names.
         let uid = rules::shares::bound(share);
         let workspace =
             workspace.filter(|workspace| request.is_create() || uid == workspace.metadata.uid.as_deref());
@@ -180,7 +180,7 @@ impl Writer {
     }
 
     fn may_write(&self, request: &Request) -> bool {
-        // A creator may always delete their share. A share that is bound to no workspace gives no access.
+        // Creators may always delete their shares. A share that is bound to no workspace gives no access.
         self.owns || (self.made && (request.is_delete() || !self.bound))
     }
 

@@ -8,7 +8,7 @@ use rules::Violation;
 use crate::lookups::{LookupError, Lookups, Right};
 use crate::review::{Changes, Kind, Request};
 
-/// Fields of the spec that change nothing about what runs.
+/// Fields of the spec that do not affect what runs.
 const NOT_ABOUT_PODS: [&str; 7] = [
     "displayName",
     "desiredStatus",
@@ -22,13 +22,13 @@ const NOT_ABOUT_PODS: [&str; 7] = [
 /// The objects that the user may not use.
 #[derive(Debug, Default)]
 pub(super) struct Refused {
-    /// One per object.
+    /// One violation per object.
     pub(super) violations: Vec<Violation>,
     kinds: Vec<Kind>,
 }
 
 impl Refused {
-    /// Whether the object of that kind is among them. Its content is then not shown.
+    /// Whether the object of that kind is one of them. Its content is then not shown.
     pub(super) fn hides(&self, kind: Kind) -> bool {
         self.kinds.contains(&kind)
     }
@@ -40,7 +40,7 @@ struct Reference<'a> {
     name: &'a str,
 }
 
-/// Asks for the right to use what the workspace refers to, all at once.
+/// Checks the `use` permission for the workspace's references, all concurrently.
 pub(super) async fn refused(
     request: &Request,
     changes: &Changes,
@@ -84,8 +84,8 @@ pub(super) async fn refused(
     Ok(found)
 }
 
-/// Asked at creation, when what runs changes, and when changes apply to the pod (start, restart). Not asked for a stop, other metadata,
-/// or an owner's change of access.
+/// Whether the permission is checked: at creation, when what runs changes, and when changes apply to the pod (start, restart).
+/// It is not checked for a stop, other metadata, or an owner's change of access.
 fn is_asked(request: &Request, changes: &Changes) -> bool {
     let starts =
         changes.spec.contains("desiredStatus") && request.object.data["spec"]["desiredStatus"] == "Running";
@@ -93,7 +93,7 @@ fn is_asked(request: &Request, changes: &Changes) -> bool {
     request.is_create() || starts || restarts || runs_other(changes) || opens(request, changes)
 }
 
-/// Whether what runs changes, or when changes of it reach the pod.
+/// Whether the request changes what runs, or when changes of it reach the pod.
 pub(super) fn runs_other(changes: &Changes) -> bool {
     changes
         .spec
@@ -101,13 +101,13 @@ pub(super) fn runs_other(changes: &Changes) -> bool {
         .any(|field| !NOT_ABOUT_PODS.contains(&field.as_str()))
 }
 
-/// Whether another user than the owner opens it to more users, or changes its owner. Users inside read all that the workspace
-/// reads, and act as it.
+/// Whether a user other than the owner gives more users access, or changes the owner.
+/// Users inside can read all that the workspace reads, and act as it.
 pub(super) fn opens(request: &Request, changes: &Changes) -> bool {
     let Some(stored) = &request.old else {
         return false;
     };
-    // Unset, the template decides.
+    // If it is unset, the template decides.
     let may_open = request.object.data["spec"]["accessType"] != "OwnerOnly";
     names::owner(&stored.metadata) != Some(request.user_name())
         && (hands_over(request) || may_open && changes.spec.contains("accessType"))
@@ -153,7 +153,7 @@ mod tests {
         asked_by("alice", old, new)
     }
 
-    /// Of a workspace of alice's.
+    /// Whether a change of alice's workspace by `user` is checked.
     fn asked_by(user: &str, old: &Value, new: &Value) -> bool {
         let of =
             |spec: &Value| json!({"metadata": {"annotations": {names::CREATED_BY: "alice"}}, "spec": spec});

@@ -1,4 +1,4 @@
-//! Request for a Workspace -> what is wrong with it (IO).
+//! Request for a Workspace -> violations and warnings (IO).
 
 use api::names::{DEPRECATED, REPLACED_BY};
 use api::workspace::DesiredStatus;
@@ -12,7 +12,7 @@ use crate::lookups::{LookupError, Lookups};
 use crate::records::attested_template;
 use crate::review::{Changes, Findings, Kind, Request};
 
-/// Judges a request for a workspace. `by_us`: the user is the operator or the gateway, which need no such rights.
+/// Validates a request for a workspace. `by_us`: the user is the operator or the gateway, which need no such permissions.
 pub(super) async fn judge(
     request: &Request,
     changes: &Changes,
@@ -29,7 +29,7 @@ pub(super) async fn judge(
     };
     let all = is_to_be_judged(request, changes);
     if let Some(too_large) = rules::validate::spec_size(&workspace.spec).filter(|_| all) {
-        // Before any call to the API server.
+        // This comes before any call to the API server.
         return Ok(invalid(too_large));
     }
     let template = lookups.template_of(&workspace).await?;
@@ -60,7 +60,7 @@ pub(super) async fn judge(
         ..Findings::default()
     };
     found.extend(referred.judge(request, changes, &workspace, settings));
-    // Perhaps many calls: only for an object that would be stored.
+    // This may need many calls. So it happens only for an object that would be stored.
     let may_read_more = all || use_permission::opens(request, changes) || use_permission::hands_over(request);
     let may_read_more = may_read_more && !request.is_refused;
     if may_read_more && !by_us && found.forbidden.is_empty() && found.invalid.is_empty() {
@@ -100,7 +100,7 @@ async fn deletion(
     })
 }
 
-/// All managers; from the API server where the watch may be an instant behind.
+/// All managers. They come from the API server where the watch may lag behind.
 async fn managers(
     workspace: &Workspace,
     template: Option<&WorkspaceTemplate>,
@@ -132,7 +132,7 @@ async fn profile(
     }
 }
 
-/// What a workspace refers to, as far as it exists.
+/// Existing objects that a workspace refers to.
 struct Referred {
     template: Option<WorkspaceTemplate>,
     managers: Vec<WorkspaceManager>,
@@ -141,7 +141,7 @@ struct Referred {
 }
 
 impl Referred {
-    /// Without the objects that the user may not use, and without what only such a template leads to.
+    /// Without the objects that the user may not use, and without objects that only such a template refers to.
     fn without_hidden(mut self, refused: &use_permission::Refused) -> Self {
         let no_template = refused.hides(Kind::Template);
         if no_template {
@@ -174,7 +174,7 @@ impl Referred {
         let judgement = self.ask(workspace, self.template.as_ref(), settings);
         let (mut invalid, mut out_of_bounds) = self.apart(workspace, &judgement, settings);
         if !all {
-            // Only labels change: what was stored before does not prevent that.
+            // Only labels change, so violations of stored values do not prevent the request.
             invalid.retain(about_labels);
             out_of_bounds.retain(about_labels);
         }
@@ -194,7 +194,7 @@ impl Referred {
         found
     }
 
-    /// The warning that the stop which is asked for loses the files.
+    /// The warning that the requested stop loses the files.
     fn stop_loses_files(
         &self,
         request: &Request,
@@ -227,7 +227,7 @@ impl Referred {
         rules::judge(workspace, &references, settings)
     }
 
-    /// Broken rules, those that hold without the template apart from its bounds.
+    /// Violations, with those that hold without the template separated from its bounds.
     fn apart(
         &self,
         workspace: &Workspace,
@@ -271,7 +271,7 @@ impl Referred {
         workspace: &Workspace,
         judgement: &Judgement,
     ) -> Vec<String> {
-        // Whether such a template exists is not shown either.
+        // The answer also hides whether such a template exists.
         let not_yet = judgement
             .not_yet
             .as_ref()
@@ -311,7 +311,7 @@ impl Referred {
     }
 }
 
-/// The warning that a stop for idleness loses the files, and what the template allows against it.
+/// The warning that a stop for idleness loses the files, and what the template allows to prevent it.
 fn idle_loses_files(judgement: &Judgement, template: Option<&WorkspaceTemplate>) -> Option<String> {
     let idle = judgement
         .effective
@@ -332,14 +332,15 @@ fn idle_loses_files(judgement: &Judgement, template: Option<&WorkspaceTemplate>)
     ))
 }
 
-/// A stored workspace is not judged again for changes that run nothing new: finalizers, a stop.
+/// Whether the workspace is validated again. Changes that run nothing new, such as finalizers or a stop, need no validation.
 fn is_to_be_judged(request: &Request, changes: &Changes) -> bool {
     let only_status = changes.spec.iter().eq(["desiredStatus"]);
     let stops = only_status && request.object.data["spec"]["desiredStatus"] == "Stopped";
     request.is_create() || (!changes.spec.is_empty() && !stops)
 }
 
-/// The missing template of a workspace that was stored without one, where each needs one: it cannot be added, and it does not start.
+/// The violation of a workspace that was stored without a template, where the installation requires one.
+/// Its template cannot be added, and it does not start.
 fn already_without_template(
     request: &Request,
     workspace: &Workspace,

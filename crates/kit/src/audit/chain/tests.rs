@@ -1,3 +1,5 @@
+//! Records -> chains that the check accepts or refuses (tests).
+
 use serde_json::json;
 
 use super::*;

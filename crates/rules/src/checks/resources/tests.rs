@@ -1,3 +1,5 @@
+//! Requests, limits and bounds -> violations (tests).
+
 use api::{WorkspaceSpec, WorkspaceTemplateSpec};
 use proptest::prelude::*;
 use serde_json::{Value, json};
@@ -5,7 +7,7 @@ use serde_json::{Value, json};
 use super::*;
 use crate::{Settings, effective};
 
-/// The broken rules of a workspace whose template has `bounds`, each as one line.
+/// The violations of a workspace whose template has `bounds`, one line each.
 fn lines(given: Value, bounds: Value) -> Vec<String> {
     let settings = Settings::parse("defaultImage: d:1").unwrap();
     let spec = WorkspaceSpec {

@@ -1,4 +1,4 @@
-//! Workspaces, templates and what they refer to, by chance.
+//! Random seed -> workspaces, templates and the objects that they refer to (tests).
 
 use api::{Workspace, WorkspaceExecutionProfile, WorkspaceManager, WorkspaceTemplate};
 use proptest::prelude::*;
@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use crate::settings::Settings;
 
-/// A field, values that every rule admits, and values that some rule may refuse.
+/// A field, values that every rule accepts, and values that a rule may refuse.
 type Field = (&'static str, Vec<Value>, Vec<Value>);
 
 #[expect(clippy::too_many_lines, reason = "a table")]
@@ -115,7 +115,7 @@ fn workspace_fields() -> Vec<Field> {
         ),
         (
             "podAnnotations",
-            // Nothing allows them where there is no template.
+            // Without a template, no rule allows them.
             vec![],
             vec![
                 json!({"x.org/team": "ml"}),
@@ -284,20 +284,20 @@ fn template_fields() -> Vec<Field> {
     ]
 }
 
-/// Switches that let a workspace say everything.
+/// Template fields that let a workspace set everything.
 const OPEN: [&str; 3] = [
     "allowCustomInitContainers",
     "allowCustomScheduling",
     "allowCustomSecurityContext",
 ];
 
-/// A spec of some of these fields. Only admitted values, or any.
+/// A spec of some of these fields, with accepted values only, or with any values.
 fn spec_of(fields: Vec<Field>, base: Value, wild: bool) -> impl Strategy<Value = Value> {
     prop::collection::vec(any::<(Index, Index)>(), fields.len()).prop_map(move |picks| {
         let mut spec = base.clone();
         for ((name, fine, wrong), (whether, which)) in fields.iter().zip(picks) {
             let mut values = fine.clone();
-            // Some refused values, not all: with all of them hardly any workspace would be valid.
+            // Only some values are refused ones. With all of them, hardly any workspace would be valid.
             if wild && whether.index(5) == 0 {
                 values.clone_from(wrong);
             }

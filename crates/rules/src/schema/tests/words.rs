@@ -1,4 +1,4 @@
-//! One fault, one sentence.
+//! One schema violation -> one message (tests).
 
 use serde_json::json;
 

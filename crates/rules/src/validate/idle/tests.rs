@@ -1,4 +1,4 @@
-//! What workspaces and templates may say about idleness, by examples.
+//! Examples of idle settings in workspaces and templates -> violations (tests).
 
 use proptest::prelude::*;
 use serde_json::{Value, json};
@@ -80,7 +80,7 @@ fn who_may_stay_for_a_while_at_most_may_not_stay_for_ever() {
         "{found:?}"
     );
     assert!(found[0].contains("120"), "{found:?}");
-    // Where nobody is stopped anyway, nothing is switched off.
+    // If no workspace is stopped anyway, nothing is disabled.
     assert!(lines(off.clone(), json!(null), most).is_empty());
     assert!(
         lines(
@@ -128,7 +128,7 @@ fn a_template_that_allows_nothing_refuses_each_field_that_differs() {
     let same = json!({"enabled": true, "idleTimeoutInMinutes": 60});
     assert!(lines(same, default.clone(), closed.clone()).is_empty());
     assert!(lines(json!(null), default, closed.clone()).is_empty());
-    // Nor may it be switched on.
+    // The workspace may not enable it either.
     let on = lines(json!({"idleTimeoutInMinutes": 5}), json!(null), closed.clone());
     assert_eq!(on.len(), 1);
     assert!(
@@ -200,8 +200,8 @@ fn object(fields: Vec<(&str, Value)>) -> Value {
 }
 
 proptest! {
-    /// Whoever passes the rules of a template without fault is stopped within its bounds, or is not stopped at all, which only
-    /// happens to those whose template stops nobody, or sets no maximum.
+    /// If template and workspace are valid, the workspace is stopped within the template's bounds, or never.
+    /// It is never stopped only if the template stops no workspace or sets no maximum.
     #[test]
     fn what_is_admitted_is_within_the_bounds(
         (given, default, min, max) in (minutes(), minutes(), minutes(), minutes()),

@@ -1,3 +1,5 @@
+//! Workspaces and templates -> references that the author chose (tests).
+
 use serde_json::{Value, json};
 
 use super::*;
@@ -259,7 +261,7 @@ fn what_cannot_be_expanded_is_an_error_and_is_never_skipped() {
         )
         .is_err()
     );
-    // The host is not known before the manager is.
+    // The host is unknown until the manager is known.
     let faults = chosen(&workspace(json!({})), &reading("{workspace.host}", "k"), None).unwrap_err();
     assert!(faults[0].message.contains("does not exist yet"), "{faults:?}");
 }

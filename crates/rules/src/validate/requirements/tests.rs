@@ -1,3 +1,5 @@
+//! Requirements, variables and labels -> violations (tests).
+
 use proptest::prelude::*;
 use serde_json::{Value, json};
 

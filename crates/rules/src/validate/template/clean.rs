@@ -1,7 +1,7 @@
-//! Templates that were found without fault, so that they need not be judged again for every workspace that names them (pure: what is
-//! remembered is told by content alone, so it never changes an answer).
+//! Template spec and settings -> cached result that it has no violations (pure).
 //!
-//! Judging compiles every pattern of a template; one template serves thousands of workspaces.
+//! Validation compiles every pattern of a template, and one template serves thousands of workspaces.
+//! The cache key is the content alone, so the cache never changes a result.
 
 use std::collections::BTreeSet;
 use std::sync::{Mutex, PoisonError};
@@ -11,16 +11,16 @@ use sha2::{Digest as _, Sha256};
 
 use crate::settings::Settings;
 
-/// Most templates that are remembered; then all are forgotten.
+/// Maximum number of cached specs. A full cache is cleared.
 const MAX: usize = 1024;
 
-/// Specs without fault.
+/// Specs without violations.
 #[derive(Debug)]
 pub(super) struct Clean(Mutex<Known>);
 
 #[derive(Debug)]
 struct Known {
-    /// The settings by which they were judged: those of the process.
+    /// The settings of that validation, which are those of the process.
     by: Option<Settings>,
     specs: BTreeSet<[u8; 32]>,
 }
@@ -33,7 +33,7 @@ impl Clean {
         }))
     }
 
-    /// What `judge` finds, which is not asked where it found nothing in the same spec by the same settings before.
+    /// Returns the result of `judge`. Skips the call if the same spec had no violations with the same settings.
     pub(super) fn or<T>(
         &self,
         spec: &WorkspaceTemplateSpec,
@@ -55,7 +55,7 @@ impl Clean {
     }
 
     fn known<T>(&self, look: impl FnOnce(&mut Known) -> T) -> T {
-        // It is whole, whoever panicked with it in hand.
+        // The data is complete, even if a thread panicked while it held the lock.
         look(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner))
     }
 }

@@ -1,4 +1,4 @@
-//! Bounds of a template -> those that no workspace can be within, and those that bound nothing (pure).
+//! Bounds of a template -> bounds that no workspace meets, and bounds without effect (pure).
 
 use std::collections::BTreeSet;
 
@@ -13,16 +13,16 @@ use crate::quantity::Quantity;
 use crate::resources::{GPU, is_gpu, may_overcommit};
 use crate::violation::Violation;
 
-/// Less than any disk is.
+/// Less than the size of any disk.
 const LEAST_DISK: Quantity = Quantity::units(1 << 20);
-/// How each of them begins.
+/// Beginning of each of these messages.
 const NOBODY: &str = "admits no workspace";
 
-/// A bound's path, and the bound.
+/// A bound and its path.
 type Named<'a> = (String, &'a Bounds);
 
-/// Everything by which a template admits nobody, whatever a workspace asks for. What is no quantity, and ends of one range that cross,
-/// are told elsewhere.
+/// All reasons why a template accepts no workspace, whatever the workspace requests.
+/// Other checks report invalid quantities and range ends in the wrong order.
 pub(super) fn none(spec: &WorkspaceTemplateSpec) -> Vec<Violation> {
     let mut found = Vec::new();
     if let Some(bounds) = &spec.resource_bounds {
@@ -60,7 +60,7 @@ pub(super) fn none(spec: &WorkspaceTemplateSpec) -> Vec<Violation> {
     found
 }
 
-/// What is worth a word to who writes a template, although nothing is wrong with it.
+/// Advice for the author of a valid template.
 pub fn advice(spec: &WorkspaceTemplateSpec) -> Vec<String> {
     let most = spec
         .idle_shutdown_overrides
@@ -76,7 +76,7 @@ pub fn advice(spec: &WorkspaceTemplateSpec) -> Vec<String> {
     told.into_iter().collect()
 }
 
-/// Every resource that has bounds; GPUs of the field `gpu` by one of their names.
+/// All resources with bounds. GPUs of the field `gpu` count by one of their names.
 fn names(bounds: &ResourceBounds) -> BTreeSet<&str> {
     bounds
         .resources
@@ -88,7 +88,7 @@ fn names(bounds: &ResourceBounds) -> BTreeSet<&str> {
         .collect()
 }
 
-/// Every bound on `name`, with its path.
+/// All bounds on `name`, with their paths.
 fn all_of<'a>(bounds: &'a ResourceBounds, name: &str) -> Vec<Named<'a>> {
     let field = match name {
         "cpu" => bounds.cpu.as_ref().map(|it| ("cpu", it)),
@@ -131,7 +131,7 @@ fn of_resource(name: &str, bounds: &[Named<'_>]) -> Vec<Violation> {
             found.push(Violation::new(format!("{path}.min"), raw, rule));
         }
     }
-    // Two bounds on one resource: within each alone there may be room.
+    // Two bounds apply to one resource. Each alone may be possible.
     if let [(one, left), (other, right)] = bounds {
         found.extend(crossed(one, left, other, right));
         found.extend(crossed(other, right, one, left));
@@ -156,7 +156,7 @@ fn of_disk(field: &str, raw: Option<&RawQuantity>, is_none: fn(Quantity) -> bool
     Some(Violation::new(field, raw, rule))
 }
 
-/// An end as it is written and as it is, if it is a quantity.
+/// One end of a range: as it is written, and as a value if it is a quantity.
 fn end(raw: Option<&RawQuantity>) -> Option<(&str, Quantity)> {
     let raw = raw?;
     Some((raw.0.as_str(), Quantity::try_from(raw).ok()?))

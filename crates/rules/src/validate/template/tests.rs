@@ -1,4 +1,4 @@
-//! What templates may say about themselves, by examples.
+//! Examples of templates -> violations (tests).
 
 use serde_json::{Value, json};
 
