@@ -94,7 +94,7 @@ impl People {
 
 /// The part of a status that is kept for comparison.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-struct Ownership {
+struct RunRecord {
     uid: String,
     /// The run, or the last one.
     run_id: String,
@@ -103,7 +103,7 @@ struct Ownership {
     failed: Option<String>,
 }
 
-impl Ownership {
+impl RunRecord {
     /// `last_run`: the run to record if the status no longer has one.
     fn of(uid: &str, status: &WorkspaceStatus, last_run: &str) -> Self {
         let failed = (status.phase == Some(Phase::Failed)).then(|| status.reason.clone().unwrap_or_default());
@@ -117,7 +117,7 @@ impl Ownership {
 }
 
 /// The records that follow from a status `now` after the status `before`.
-fn records(before: &Ownership, now: &Ownership, status: &WorkspaceStatus, about: &About) -> Vec<Record> {
+fn records(before: &RunRecord, now: &RunRecord, status: &WorkspaceStatus, about: &About) -> Vec<Record> {
     let mut records = Vec::new();
     if status.run_id.is_some() && now.run_id != before.run_id {
         records.push(Record::RunStarted(about.clone()));
@@ -148,7 +148,7 @@ fn records(before: &Ownership, now: &Ownership, status: &WorkspaceStatus, about:
 pub struct Audit {
     log: OnceLock<Log<Record>>,
     /// What was recorded last, by workspace.
-    told: Mutex<HashMap<String, Ownership>>,
+    told: Mutex<HashMap<String, RunRecord>>,
 }
 
 struct Counted(Metrics);
@@ -192,14 +192,14 @@ impl Audit {
         let uid = &identity.uid;
         let mut told = self.lock();
         let known = told.remove(&identity.key()).filter(|known| known.uid == *uid);
-        let before = known.or_else(|| Some(Ownership::of(uid, before?, "")));
+        let before = known.or_else(|| Some(RunRecord::of(uid, before?, "")));
         let before = before.unwrap_or_default();
-        let standing = Ownership::of(uid, now, last_run.unwrap_or(&before.run_id));
-        let about = About::new(identity, people, &standing.run_id);
-        for record in records(&before, &standing, now, &about) {
+        let current = RunRecord::of(uid, now, last_run.unwrap_or(&before.run_id));
+        let about = About::new(identity, people, &current.run_id);
+        for record in records(&before, &current, now, &about) {
             self.tell(record);
         }
-        told.insert(identity.key(), standing);
+        told.insert(identity.key(), current);
     }
 
     /// The workspace and its children are deleted.
@@ -228,7 +228,7 @@ impl Audit {
         }
     }
 
-    fn lock(&self) -> MutexGuard<'_, HashMap<String, Ownership>> {
+    fn lock(&self) -> MutexGuard<'_, HashMap<String, RunRecord>> {
         self.told.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

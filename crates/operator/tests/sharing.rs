@@ -8,7 +8,7 @@ use api::{
 use http::Method;
 use jiff::{SignedDuration, Timestamp};
 use kube::ResourceExt as _;
-use operator::controllers::shares::{self, Resync};
+use operator::controllers::shares::{self, SharesState};
 use serde_json::{Value, json};
 use testkit::{
     api_server::Hindrance,
@@ -46,14 +46,14 @@ fn from_now(seconds: i64) -> String {
     (Timestamp::now() + SignedDuration::from_secs(seconds)).to_string()
 }
 
-async fn round(stage: &mut Stage, memory: &mut Resync) -> Option<std::time::Duration> {
+async fn round(stage: &mut Stage, memory: &mut SharesState) -> Option<std::time::Duration> {
     stage.sync();
     shares::reconcile(&stage.context, memory).await
 }
 
 #[tokio::test]
 async fn a_share_is_told_active_once_and_goes_with_its_workspace() {
-    let (mut stage, mut memory) = (Stage::new(), Resync::default());
+    let (mut stage, mut memory) = (Stage::new(), SharesState::default());
     stage.server.put(&objects::workspace("demo"));
     put_share(&stage, &json!({"workspaceUID": "uid-of-demo"}));
     stage.server.take_calls();
@@ -70,7 +70,7 @@ async fn a_share_is_told_active_once_and_goes_with_its_workspace() {
     let owners = stored(&stage).unwrap().owner_references().to_vec();
     assert_eq!(owners[0].uid, "uid-of-demo");
     assert_eq!(round(&mut stage, &mut memory).await, None);
-    assert_eq!(round(&mut stage, &mut Resync::default()).await, None);
+    assert_eq!(round(&mut stage, &mut SharesState::default()).await, None);
     assert_eq!(
         stage.server.take_calls().len(),
         0,
@@ -80,7 +80,7 @@ async fn a_share_is_told_active_once_and_goes_with_its_workspace() {
 
 #[tokio::test]
 async fn an_early_share_waits_for_the_workspace_of_its_creator_alone() {
-    let (mut stage, mut memory) = (Stage::new(), Resync::default());
+    let (mut stage, mut memory) = (Stage::new(), SharesState::default());
     put_share(&stage, &json!({}));
     round(&mut stage, &mut memory).await;
     assert_eq!(told(&stage), reason::WORKSPACE_NOT_FOUND);
@@ -101,7 +101,7 @@ async fn an_early_share_waits_for_the_workspace_of_its_creator_alone() {
 
 #[tokio::test]
 async fn the_end_is_waited_for_and_the_object_removed_an_hour_later() {
-    let (mut stage, mut memory) = (Stage::new(), Resync::default());
+    let (mut stage, mut memory) = (Stage::new(), SharesState::default());
     stage.server.put(&objects::workspace("demo"));
     put_share(&stage, &json!({"expiresAt": from_now(30)}));
     let again = round(&mut stage, &mut memory).await.unwrap();
@@ -117,7 +117,7 @@ async fn the_end_is_waited_for_and_the_object_removed_an_hour_later() {
 
 #[tokio::test]
 async fn one_that_is_prolonged_at_the_last_moment_is_not_removed() {
-    let (mut stage, mut memory) = (Stage::new(), Resync::default());
+    let (mut stage, mut memory) = (Stage::new(), SharesState::default());
     stage.server.put(&objects::workspace("demo"));
     put_share(&stage, &json!({"expiresAt": from_now(-3601)}));
     stage.server.hinder(
@@ -136,7 +136,7 @@ async fn one_that_is_prolonged_at_the_last_moment_is_not_removed() {
 
 #[tokio::test]
 async fn a_share_of_a_workspace_that_is_gone_is_removed_and_not_while_a_cache_is_behind() {
-    let (mut stage, mut memory) = (Stage::new(), Resync::default());
+    let (mut stage, mut memory) = (Stage::new(), SharesState::default());
     put_share(&stage, &json!({"workspaceUID": "uid-of-demo"}));
     stage.sync();
     stage.server.put(&objects::workspace("demo"));
@@ -152,7 +152,7 @@ async fn a_share_of_a_workspace_that_is_gone_is_removed_and_not_while_a_cache_is
 
 #[tokio::test]
 async fn a_hand_over_and_the_manager_end_shares_and_say_so() {
-    let (mut stage, mut memory) = (Stage::new(), Resync::default());
+    let (mut stage, mut memory) = (Stage::new(), SharesState::default());
     stage.server.put(&objects::workspace("demo"));
     put_share(&stage, &json!({"workspaceUID": "uid-of-demo"}));
     round(&mut stage, &mut memory).await;
@@ -176,7 +176,7 @@ async fn a_hand_over_and_the_manager_end_shares_and_say_so() {
 
 #[tokio::test]
 async fn a_write_that_conflicts_is_made_again() {
-    let (mut stage, mut memory) = (Stage::new(), Resync::default());
+    let (mut stage, mut memory) = (Stage::new(), SharesState::default());
     stage.server.put(&objects::workspace("demo"));
     put_share(&stage, &json!({}));
     stage.fail(Method::PATCH, "workspaceshares/s/status", 409, "modified", 1);
@@ -187,7 +187,7 @@ async fn a_write_that_conflicts_is_made_again() {
 
 #[tokio::test]
 async fn without_a_webhook_nothing_is_shared() {
-    let (mut stage, mut memory) = (Stage::with_demo(), Resync::default());
+    let (mut stage, mut memory) = (Stage::with_demo(), SharesState::default());
     stage.without_admission();
     put_share(&stage, &json!({}));
     round(&mut stage, &mut memory).await;

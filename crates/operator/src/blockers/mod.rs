@@ -145,7 +145,7 @@ impl Blocker {
     }
 
     /// Whether it ends only by a change that triggers a reconcile.
-    pub fn triggers(&self) -> bool {
+    pub fn ends_by_trigger(&self) -> bool {
         matches!(
             self,
             Self::Disk(DiskBlocker::Ungrowable { .. } | DiskBlocker::Unshrinkable { .. })

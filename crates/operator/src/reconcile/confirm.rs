@@ -25,8 +25,8 @@ pub(super) async fn confirm(
     complete: bool,
     doubtful: impl Fn(&Observed, bool) -> bool,
 ) -> Result<(Observed, Option<Duration>), Error> {
-    let (memory, key) = (&context.pending_writes, observed.identity.key());
-    let recalled = memory.deployment(&key, observed.deployment.as_deref());
+    let (pending, key) = (&context.pending_writes, observed.identity.key());
+    let recalled = pending.deployment(&key, observed.deployment.as_deref());
     let unseen = recalled == Recalled::Unseen
         || (!complete && observed.deployment.is_none() && recalled != Recalled::Nothing);
     let mut expected = None;
@@ -39,12 +39,12 @@ pub(super) async fn confirm(
         Recalled::Nothing | Recalled::Unseen => {}
     }
     let mut known = (new && observed.deployment.is_none() && observed.claim.is_none() && observed.is_quiet())
-        || memory.was_quiet(&key, observed.deployment.as_deref());
+        || pending.was_quiet(&key, observed.deployment.as_deref());
     if unseen || doubtful(&observed, known) {
         let (client, lister) = (&context.client, &context.lister);
         // The caches show no write to the Deployment since we ended its run. A later write would also come after the answer to a read
         // from the API server.
-        let ended = !unseen && memory.has_ended(&key, observed.deployment.as_deref());
+        let ended = !unseen && pending.has_ended(&key, observed.deployment.as_deref());
         let reread = async {
             if unseen {
                 observe::reread_all(observed, client, lister).await
@@ -56,12 +56,12 @@ pub(super) async fn confirm(
         };
         observed = context.metrics.timed("reread", Box::pin(reread)).await?;
         if !ended {
-            memory.saw_deployment(&key, observed.deployment.as_ref());
+            pending.saw_deployment(&key, observed.deployment.as_ref());
         }
         (known, expected) = (true, None);
     }
     if known && observed.is_quiet() {
-        memory.is_quiet(&key, observed.deployment.as_deref());
+        pending.is_quiet(&key, observed.deployment.as_deref());
     }
     Ok((observed, expected))
 }

@@ -255,7 +255,7 @@ async fn settle(workspace: &Workspace, context: &Context) -> Result<Next, Error>
     let on_its_way_out =
         matches!(intent, Intent::Stop | Intent::Await) || (intent == Intent::Rest && !observed.is_quiet());
     Ok(match blocker {
-        Some(blocker) if !blocker.triggers() => Next::Hindered(again),
+        Some(blocker) if !blocker.ends_by_trigger() => Next::Hindered(again),
         _ if on_its_way_out => Next::Settled(sooner(Some(VIGIL), again)),
         _ => Next::Settled(again),
     })

@@ -46,7 +46,7 @@ pub struct StatusUpdate {
 const WRITTEN_MEANWHILE: Duration = Duration::from_secs(1);
 
 /// Writes the status of the workspace if it differs from `before`, the newest known status. Then writes the Events of the transition
-/// and of `word.news`. If the status write fails, no Event is written.
+/// and of `update.news`. If the status write fails, no Event is written.
 ///
 /// Returns how long the status is delayed, if it is. `seen`: the version of the workspace from which the status was computed. A leader
 /// that lost its lease without noticing has an old version, and nothing is written.
@@ -55,7 +55,7 @@ pub async fn publish(
     identity: &Identity,
     seen: Option<String>,
     before: Option<&WorkspaceStatus>,
-    word: StatusUpdate,
+    update: StatusUpdate,
 ) -> Result<Option<Duration>, Error> {
     let StatusUpdate {
         status,
@@ -63,7 +63,7 @@ pub async fn publish(
         asked,
         people,
         run,
-    } = word;
+    } = update;
     let stored = (&people, run.as_deref());
     let key = identity.key();
     let kind = Workspace::kind(&());

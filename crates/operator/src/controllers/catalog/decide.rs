@@ -8,7 +8,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use kube::runtime::events::{Event, EventType};
 
 use super::{
-    subject::{DesiredState, Kind, Subject},
+    subject::{CatalogStatus, Kind, Subject},
     validation::Validation,
 };
 use crate::status::{assess::conditions::Conditions, transitions::note};
@@ -26,7 +26,7 @@ pub(super) enum Due {
     /// Remove the finalizer: no workspace uses the object any more.
     Release,
     /// Write this status.
-    Tell(DesiredState),
+    Tell(CatalogStatus),
 }
 
 /// The first write that is due. `validation` is unknown for an object that cannot be parsed; its status is then left unchanged.
@@ -47,21 +47,21 @@ pub(super) fn decide(
     let Some(validation) = validation else {
         return Due::Nothing(None);
     };
-    let before = &subject.desired_state;
-    let desired_state = desired_state(subject, users, validation, now);
-    if desired_state == *before {
+    let before = &subject.status;
+    let status = status(subject, users, validation, now);
+    if status == *before {
         return Due::Nothing(None);
     }
     let left = since.and_then(|since| PAUSE.checked_sub(since));
     match left {
-        Some(left) if says_the_same(before, &desired_state) => Due::Nothing(Some(left)),
-        _ => Due::Tell(desired_state),
+        Some(left) if says_the_same(before, &status) => Due::Nothing(Some(left)),
+        _ => Due::Tell(status),
     }
 }
 
 /// The Event for the change from one status to the next, if any.
-pub(super) fn event(kind: Kind, before: &DesiredState, after: &DesiredState) -> Option<Event> {
-    let in_use = |desired_state: &DesiredState| condition::holds(&desired_state.conditions, TERMINATING);
+pub(super) fn event(kind: Kind, before: &CatalogStatus, after: &CatalogStatus) -> Option<Event> {
+    let in_use = |status: &CatalogStatus| condition::holds(&status.conditions, TERMINATING);
     let told = condition::find(&after.conditions, TERMINATING)?;
     (in_use(after) && !in_use(before)).then(|| Event {
         type_: EventType::Warning,
@@ -72,9 +72,9 @@ pub(super) fn event(kind: Kind, before: &DesiredState, after: &DesiredState) -> 
     })
 }
 
-fn desired_state(subject: &Subject, users: i32, validation: &Validation, now: Timestamp) -> DesiredState {
+fn status(subject: &Subject, users: i32, validation: &Validation, now: Timestamp) -> CatalogStatus {
     let kind = subject.key.kind;
-    let mut conditions = Conditions::new(&subject.desired_state.conditions, subject.generation, now);
+    let mut conditions = Conditions::new(&subject.status.conditions, subject.generation, now);
     conditions.set(
         kind.condition(),
         validation.holds,
@@ -84,7 +84,7 @@ fn desired_state(subject: &Subject, users: i32, validation: &Validation, now: Ti
     if subject.is_leaving && users > 0 {
         conditions.set(TERMINATING, true, kind.in_use(), &in_use(subject, users));
     }
-    DesiredState {
+    CatalogStatus {
         observed_generation: subject.generation,
         users: Some(users),
         conditions: conditions.finish(),
@@ -120,10 +120,10 @@ fn in_use(subject: &Subject, users: i32) -> String {
 }
 
 /// Whether two statuses differ only in numbers.
-fn says_the_same(one: &DesiredState, other: &DesiredState) -> bool {
-    let gist = |desired_state: &DesiredState| -> Vec<(String, String, String)> {
+fn says_the_same(one: &CatalogStatus, other: &CatalogStatus) -> bool {
+    let gist = |status: &CatalogStatus| -> Vec<(String, String, String)> {
         let gist = |it: &Condition| (it.type_.clone(), it.status.clone(), it.reason.clone());
-        desired_state.conditions.iter().map(gist).collect()
+        status.conditions.iter().map(gist).collect()
     };
     one.observed_generation == other.observed_generation && gist(one) == gist(other)
 }
@@ -159,7 +159,7 @@ mod tests {
                 Vec::new()
             },
             is_leaving,
-            desired_state: DesiredState::default(),
+            status: CatalogStatus::default(),
         }
     }
 
@@ -168,11 +168,11 @@ mod tests {
     }
 
     fn told(subject: &mut Subject, users: i32, second: i64) -> Option<Event> {
-        let Due::Tell(desired_state) = decide(subject, users, Some(&fine()), None, at(second)) else {
+        let Due::Tell(status) = decide(subject, users, Some(&fine()), None, at(second)) else {
             panic!("a status is due")
         };
-        let event = event(subject.key.kind, &subject.desired_state, &desired_state);
-        subject.desired_state = desired_state;
+        let event = event(subject.key.kind, &subject.status, &status);
+        subject.status = status;
         event
     }
 
@@ -191,8 +191,8 @@ mod tests {
     fn an_unchanged_object_is_not_written_again_whatever_time_it_is() {
         let mut subject = subject(true, false);
         told(&mut subject, 2, 1);
-        assert_eq!(subject.desired_state.users, Some(2));
-        assert_eq!(subject.desired_state.observed_generation, Some(3));
+        assert_eq!(subject.status.users, Some(2));
+        assert_eq!(subject.status.observed_generation, Some(3));
         assert_eq!(
             decide(&subject, 2, Some(&fine()), None, at(9999)),
             Due::Nothing(None)
@@ -223,7 +223,7 @@ mod tests {
         assert!(note.starts_with("2 workspaces use this template"), "{note}");
         assert!(note.ends_with("--field-selector spec.templateRef=t"), "{note}");
         assert!(told(&mut subject, 1, 20).is_none());
-        let condition = condition::find(&subject.desired_state.conditions, TERMINATING).unwrap();
+        let condition = condition::find(&subject.status.conditions, TERMINATING).unwrap();
         assert!(condition.message.starts_with("1 workspace uses"));
         assert_eq!(condition.last_transition_time.0, at(2));
     }

@@ -22,8 +22,8 @@ use tokio_util::sync::CancellationToken;
 use super::{
     decide::{Due, decide, event},
     in_use,
-    subject::{DesiredState, Key, Kind, Protected, Subject},
-    usage::{Catalogue, Index, has_started, lister, refers},
+    subject::{CatalogStatus, Key, Kind, Protected, Subject},
+    usage::{Catalogue, Index, has_started, refers, users_of},
     validation::{self, Validation},
 };
 use crate::{
@@ -46,7 +46,7 @@ const LIMIT: Duration = Duration::from_secs(15);
 /// State kept between reconciles: our last status of each object, and the validation result of its spec.
 #[derive(Debug, Default)]
 pub struct CatalogState {
-    told: PendingStatuses<Key, DesiredState>,
+    told: PendingStatuses<Key, CatalogStatus>,
     judged: Judged,
 }
 
@@ -117,7 +117,7 @@ impl Survey {
             ((key.kind, namespace, key.name.clone()), key)
         };
         let index: Index = self.objects.iter().map(place).collect();
-        lister(
+        users_of(
             self.workspaces.iter().map(AsRef::as_ref),
             catalogue,
             &index,
@@ -204,7 +204,7 @@ where
                 found.push(object.clone());
             }
             Err(invalid) => {
-                let subject = Subject::of(kind, &invalid.metadata, DesiredState::default());
+                let subject = Subject::of(kind, &invalid.metadata, CatalogStatus::default());
                 objects.push((subject, None));
             }
         }
@@ -246,7 +246,7 @@ impl CatalogState {
     fn with_newest_standing(&self, cached: &Subject) -> Subject {
         let newer = self.told.newer(&cached.key, cached.version);
         Subject {
-            desired_state: newer.unwrap_or_else(|| cached.desired_state.clone()),
+            status: newer.unwrap_or_else(|| cached.status.clone()),
             ..cached.clone()
         }
     }
@@ -259,7 +259,7 @@ async fn act(context: &Context, state: &CatalogState, subject: &Subject, due: Du
             Due::Nothing(again) => return Ok(again),
             Due::Hold => in_use::mend(context, subject).await?,
             Due::Release => in_use::release(context, subject).await?,
-            Due::Tell(desired_state) => tell(context, state, subject, desired_state).await?,
+            Due::Tell(status) => tell(context, state, subject, status).await?,
         }
         Ok(None)
     };
@@ -280,20 +280,20 @@ async fn tell(
     context: &Context,
     state: &CatalogState,
     subject: &Subject,
-    desired_state: DesiredState,
+    status: CatalogStatus,
 ) -> Result<(), kube::Error> {
     let key = &subject.key;
     let resource = key.kind.resource();
-    let status = json!({
-        "observedGeneration": desired_state.observed_generation,
-        key.kind.count_field(): desired_state.users,
-        "conditions": desired_state.conditions,
+    let fields = json!({
+        "observedGeneration": status.observed_generation,
+        key.kind.count_field(): status.users,
+        "conditions": status.conditions,
     });
     let intent = json!({
         "apiVersion": resource.api_version,
         "kind": resource.kind,
         "metadata": {"name": key.name, "uid": key.uid},
-        "status": context.definitions.fit(key.kind.name(), status),
+        "status": context.definitions.fit(key.kind.name(), fields),
     });
     let params = PatchParams::apply(names::OPERATOR_PROTECTION).force();
     let api = key.api(&context.client);
@@ -308,7 +308,7 @@ async fn tell(
         }
     };
     context.metrics.write("protect");
-    if let Some(event) = event(key.kind, &subject.desired_state, &desired_state) {
+    if let Some(event) = event(key.kind, &subject.status, &status) {
         let regarding = ObjectReference {
             api_version: Some(resource.api_version),
             kind: Some(resource.kind),
@@ -320,6 +320,6 @@ async fn tell(
         };
         events::publish(context, regarding, vec![event]).await;
     }
-    state.told.wrote(key.clone(), &answer.metadata, desired_state);
+    state.told.wrote(key.clone(), &answer.metadata, status);
     Ok(())
 }

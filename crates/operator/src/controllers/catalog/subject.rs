@@ -118,7 +118,7 @@ impl Key {
 
 /// The status of an object, in the common form.
 #[derive(Clone, Debug, Default, PartialEq)]
-pub(super) struct DesiredState {
+pub(super) struct CatalogStatus {
     pub(super) observed_generation: Option<i64>,
     pub(super) users: Option<i32>,
     pub(super) conditions: Vec<Condition>,
@@ -132,19 +132,19 @@ pub(super) struct Subject {
     pub(super) generation: Option<i64>,
     pub(super) finalizers: Vec<String>,
     pub(super) is_leaving: bool,
-    pub(super) desired_state: DesiredState,
+    pub(super) status: CatalogStatus,
 }
 
 impl Subject {
     /// The subject of a stored object with this status.
-    pub(super) fn of(kind: Kind, meta: &ObjectMeta, desired_state: DesiredState) -> Self {
+    pub(super) fn of(kind: Kind, meta: &ObjectMeta, status: CatalogStatus) -> Self {
         Self {
             key: Key::of(kind, meta),
             version: version_of(meta),
             generation: meta.generation,
             finalizers: meta.finalizers.clone().unwrap_or_default(),
             is_leaving: meta.deletion_timestamp.is_some(),
-            desired_state,
+            status,
         }
     }
 
@@ -164,35 +164,35 @@ pub(super) trait Protected: Resource {
 impl Protected for WorkspaceTemplate {
     fn subject(&self) -> Subject {
         let status = self.status.clone().unwrap_or_default();
-        let desired_state = DesiredState {
+        let status = CatalogStatus {
             observed_generation: status.observed_generation,
             users: status.in_use_by,
             conditions: status.conditions,
         };
-        Subject::of(Kind::Template, &self.metadata, desired_state)
+        Subject::of(Kind::Template, &self.metadata, status)
     }
 }
 
 impl Protected for WorkspaceManager {
     fn subject(&self) -> Subject {
         let status = self.status.clone().unwrap_or_default();
-        let desired_state = DesiredState {
+        let status = CatalogStatus {
             observed_generation: status.observed_generation,
             users: status.workspaces,
             conditions: status.conditions,
         };
-        Subject::of(Kind::Manager, &self.metadata, desired_state)
+        Subject::of(Kind::Manager, &self.metadata, status)
     }
 }
 
 impl Protected for WorkspaceExecutionProfile {
     fn subject(&self) -> Subject {
         let status = self.status.clone().unwrap_or_default();
-        let desired_state = DesiredState {
+        let status = CatalogStatus {
             observed_generation: status.observed_generation,
             users: status.in_use_by,
             conditions: status.conditions,
         };
-        Subject::of(Kind::Profile, &self.metadata, desired_state)
+        Subject::of(Kind::Profile, &self.metadata, status)
     }
 }

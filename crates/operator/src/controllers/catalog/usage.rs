@@ -115,7 +115,7 @@ fn recorded(key: &Key, workspace: &Workspace, resolved: &Resolved) -> bool {
 }
 
 /// How many workspaces use each object. Unused objects are left out.
-pub(super) fn lister<'a>(
+pub(super) fn users_of<'a>(
     workspaces: impl IntoIterator<Item = &'a Workspace>,
     catalogue: &Catalogue<'_>,
     index: &Index,
@@ -202,7 +202,7 @@ mod tests {
         template.spec.execution_profile_ref = Some("p".to_owned());
         let manager = objects::manager("main");
         let catalogue = Catalogue::new([&template], [&manager]);
-        let users = lister(workspaces, &catalogue, &index(keys), |_, _| false, |_| begun);
+        let users = users_of(workspaces, &catalogue, &index(keys), |_, _| false, |_| begun);
         let mut users: Vec<_> = users.into_iter().map(|(key, count)| (key.name, count)).collect();
         users.sort();
         users

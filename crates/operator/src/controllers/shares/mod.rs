@@ -5,4 +5,4 @@
 mod due;
 mod reconcile;
 
-pub use self::reconcile::{Resync, reconcile, run};
+pub use self::reconcile::{SharesState, reconcile, run};

@@ -34,13 +34,13 @@ const GRACE: Duration = Duration::from_secs(5);
 
 /// State kept between reconciles: our last status of each share, by UID.
 #[derive(Debug, Default)]
-pub struct Resync {
+pub struct SharesState {
     told: PendingStatuses<String, WorkspaceShareStatus>,
 }
 
 /// Reconciles until shutdown. Start it when the caches are filled.
 pub async fn run(context: &Context, shutdown: &CancellationToken) {
-    let mut state = Resync::default();
+    let mut state = SharesState::default();
     let pulse = &context.stores.pulse;
     resync::make(pulse, shutdown, async || {
         Box::pin(reconcile(context, &mut state)).await
@@ -49,7 +49,7 @@ pub async fn run(context: &Context, shutdown: &CancellationToken) {
 }
 
 /// Makes the writes that are due. Returns after which time a write becomes due without any change.
-pub async fn reconcile(context: &Context, state: &mut Resync) -> Option<Duration> {
+pub async fn reconcile(context: &Context, state: &mut SharesState) -> Option<Duration> {
     let all = context.stores.shares.state();
     let shares: Vec<&Arc<WorkspaceShare>> = all
         .iter()
@@ -68,7 +68,7 @@ pub async fn reconcile(context: &Context, state: &mut Resync) -> Option<Duration
 }
 
 /// Makes the writes that are due for one share.
-async fn attend(context: &Context, state: &Resync, share: &WorkspaceShare) -> Option<Duration> {
+async fn attend(context: &Context, state: &SharesState, share: &WorkspaceShare) -> Option<Duration> {
     let namespace = share.namespace().unwrap_or_default();
     if context.site.ignores(&namespace) {
         return None;
@@ -117,7 +117,7 @@ fn manager_of(workspace: &Workspace, stores: &Stores) -> Option<Arc<WorkspaceMan
 
 async fn act(
     context: &Context,
-    state: &Resync,
+    state: &SharesState,
     share: &WorkspaceShare,
     due: Due,
 ) -> Result<Option<Duration>, kube::Error> {
@@ -180,7 +180,7 @@ async fn own(context: &Context, share: &WorkspaceShare, owner: &OwnerReference) 
 /// Writes the status and the Event of the transition. An Event that cannot be written is lost: the status says the same.
 async fn tell(
     context: &Context,
-    state: &Resync,
+    state: &SharesState,
     share: &WorkspaceShare,
     status: WorkspaceShareStatus,
 ) -> Result<(), kube::Error> {
@@ -222,7 +222,7 @@ fn api(context: &Context, share: &WorkspaceShare) -> Api<Parsed<WorkspaceShare>>
     Api::namespaced(context.client.clone(), &share.namespace().unwrap_or_default())
 }
 
-impl Resync {
+impl SharesState {
     /// The cached share with the status that we wrote last, if the cache does not show it yet.
     fn with_newest_status(&self, cached: &WorkspaceShare) -> WorkspaceShare {
         let (uid, version) = (cached.metadata.uid.as_ref(), version_of(&cached.metadata));
