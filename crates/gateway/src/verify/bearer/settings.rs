@@ -1,4 +1,4 @@
-//! arguments -> which tokens count, checked before anything starts (IO: reads the own token).
+//! arguments -> which tokens are accepted, checked at start (IO: reads the own token).
 
 use std::path::Path;
 
@@ -31,7 +31,7 @@ pub struct BearerArgs {
     pub bearer_issuers: Vec<String>,
 }
 
-/// `None`: no tokens count. `clients`: what the identity providers know this gateway by.
+/// `None`: no tokens are accepted. `clients`: the client IDs of this gateway at the identity providers.
 ///
 /// # Errors
 /// A setting cannot be used; the error names it.
@@ -68,7 +68,7 @@ fn read_with<'a>(
     Ok(Some(Settings { audiences, cluster }))
 }
 
-/// The entries that say something: environments cannot unset a list.
+/// The entries that are not empty: environment variables cannot express an empty list.
 fn given(entries: &[String]) -> Vec<String> {
     let entries = entries.iter().filter(|entry| !entry.is_empty());
     entries.cloned().collect()
