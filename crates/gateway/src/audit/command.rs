@@ -1,4 +1,4 @@
-//! `verify-audit <file>` -> whether the audit log in it is what was written (IO).
+//! `verify-audit <file>` -> whether the audit log in it is unchanged (IO).
 
 use std::fs::File;
 use std::io::{BufRead, BufReader, Write as _, stdin, stdout};
@@ -30,10 +30,10 @@ pub struct Args {
     expected: Vec<Point>,
 }
 
-/// Checks the file, and says on standard output what it holds.
+/// Checks the file, and prints a summary on standard output.
 ///
 /// # Errors
-/// It cannot be read, or a line in it is not what was written.
+/// The file cannot be read, or a line in it was changed.
 pub async fn run(args: Args) -> anyhow::Result<()> {
     let verified = tokio::task::spawn_blocking(move || verify(&args.file, args.expected)).await??;
     let Verified {
