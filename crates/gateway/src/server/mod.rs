@@ -150,7 +150,7 @@ pub struct Listener {
     pub bounds: Bounds,
     /// The kind of a request with this path and headers.
     pub kind: fn(&str, &HeaderMap) -> Kind,
-    /// Tells which cookies must not be removed when there are too many.
+    /// The cookies that must not be removed when there are too many.
     pub owners: Owners,
     /// Counts open connections.
     pub metrics: Metrics,

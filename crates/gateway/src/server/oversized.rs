@@ -1,10 +1,10 @@
 //! request with too many headers -> 431; for a page load it also removes cookies (pure).
 //!
 //! The transport reads more than the limit, as much as the proxy forwards. Otherwise it would answer by itself with an empty
-//! answer. A workspace's code and its siblings can fill a host with cookies until no page of it opens any more, and users do not
-//! find the browser's setting that helps. So the answer to a page load removes cookies of this host or its parent, the largest
-//! first, until half of the limit is free. The gateway's cookies stay. Those that never reach pods stay, too: they belong to other
-//! sign-in services. No cookies of a domain above the gateway's are removed.
+//! answer. A workspace's code and its siblings can fill a host with cookies until no page of it opens any more. Users do not find
+//! the browser's setting that helps. So the answer to a page load removes cookies of this host or its parent, the largest first,
+//! until half of the limit is free. The gateway's cookies stay. Those that never reach pods stay, too: they belong to other sign-in
+//! services. No cookies of a domain above the gateway's are removed.
 //!
 //! Any client can send such a request, as long as the proxy allows. The cost of the answer does not grow with it.
 
@@ -35,7 +35,7 @@ const MAX_EXAMINED: usize = 1_000;
 /// Maximum length of a name: browsers store no cookie with a longer one.
 const LONGEST_NAME: usize = 4096;
 
-/// Tells which cookies must not be removed.
+/// The cookies that must not be removed.
 #[derive(Debug, Clone, Default)]
 pub struct Owners {
     /// Provides the domain. Before it is known, no cookies of a parent domain are removed.

@@ -214,7 +214,7 @@ impl Sessions {
         Ok(found.and_then(|(id, known)| self.view_mut().add(id, Arc::new(known), asked_at)))
     }
 
-    /// Waits up to `patience` while too many requests are in flight.
+    /// Waits up to `patience` for a permit while too many requests are in flight.
     async fn get(&self, name: &str, patience: Duration) -> Result<Option<GatewaySession>, Unavailable> {
         let _permit = timeout(patience, self.questions.acquire())
             .await

@@ -28,7 +28,7 @@ const REPLACED: [HeaderName; 3] = [
     AUTHORIZATION,
     HeaderName::from_static("workspace-assertion"),
 ];
-/// Tells Envoy which request headers to remove.
+/// Answer header that lists the request headers for Envoy to remove.
 const REMOVE: HeaderName = HeaderName::from_static("x-envoy-auth-headers-to-remove");
 
 /// The proxy that sends the auth request.

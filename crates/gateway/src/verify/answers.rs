@@ -38,8 +38,8 @@ pub(crate) fn refuse(refusal: Refusal, domain: &Domain, site: &Site) -> Response
     }
 }
 
-/// Refuses a user's page load with a page of the gateway. A user who is signed in for another workspace gets the same page as a
-/// stranger.
+/// Refuses a user's page load with a page of the gateway. A user who is signed in for another workspace gets the same page as any
+/// other user without access.
 pub(crate) fn refuse_page(refusal: Refusal, domain: &Domain) -> Response {
     match refusal {
         Refusal::Denied | Refusal::NotSignedIn => pages::denied(domain),

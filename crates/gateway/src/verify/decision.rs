@@ -24,7 +24,7 @@ pub struct Allow {
 /// Why a user may not connect, or not yet.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum No {
-    /// No workspace exists at that site. The user cannot tell this from a workspace without access.
+    /// No workspace exists at that site. To the user this looks like a workspace without access.
     Nothing,
     /// The rules deny access.
     Denied(Arc<Target>, access::Denied),

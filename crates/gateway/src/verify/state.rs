@@ -114,7 +114,6 @@ impl AppState {
     ///
     /// # Errors
     /// The user may not connect, or the right is unknown. [`Refusal::NotSignedIn`] when it is another workspace.
-    /// They may not, or nobody can say; [`Refusal::NotSignedIn`] when it is another workspace.
     pub(crate) async fn decide(
         &self,
         site: &Site,

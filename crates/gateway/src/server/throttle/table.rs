@@ -1,4 +1,4 @@
-//! client and its rate -> allowed, or the time to wait; remembers a bounded number of clients (pure).
+//! client and its rate -> allowed, or the time to wait; the number of clients is bounded (pure).
 //!
 //! A cell is one number: when its client has the whole allowance back (the generic cell rate algorithm). A client with the whole
 //! allowance need not be remembered. A full table removes the clients nearest to that. So a flood of strangers causes no refusals

@@ -20,7 +20,6 @@ use crate::verify::state::AppState;
 ///
 /// # Errors
 /// The answer to give.
-/// The answer to give.
 pub(in crate::verify) async fn admit(
     app: &AppState,
     bearer: &Bearer,
