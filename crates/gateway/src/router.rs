@@ -214,8 +214,7 @@ async fn upgrade<D: Authorizer>(State(entrance): State<Arc<Entrance<D>>>, reques
 
 impl<D> Entrance<D> {
     /// Whether this is the proxy's own auth request. It comes under one of the gateway's names and without Upgrade. Any other
-    /// request
-    /// to `/verify` is a browser's, and must not be treated as one.
+    /// request to `/verify` is a browser's, and must not be treated as one.
     fn is_asked<B>(&self, request: &http::Request<B>) -> bool {
         self.is_addressed(request) && !request.headers().contains_key(UPGRADE)
     }
@@ -319,8 +318,7 @@ async fn answer<D: Authorizer>(hosts: &Hosts<D>, request: Request) -> Response {
 }
 
 /// Timeout of the routes that call others. Their bodies are already read. The timeout layer of `tower-http` would answer without
-/// the
-/// gateway's page.
+/// the gateway's page.
 fn bounded(router: Router) -> Router {
     let patience = async |request: Request, next: Next| {
         tokio::time::timeout(ANSWER_TIMEOUT, next.run(request))

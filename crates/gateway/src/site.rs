@@ -69,15 +69,13 @@ impl Site {
     }
 
     /// Whether other hosts under the same domain can also set the cookie of its ticket. Such a ticket is valid only in the browser
-    /// that
-    /// it was issued for.
+    /// that it was issued for.
     pub fn ticket_needs_browser(&self) -> bool {
         !self.prefix().is_empty()
     }
 
     /// `__Host-` cookies need `Path=/`. In folders the path separates the tickets of workspaces. The names are the same in all
-    /// folders,
-    /// because Traefik forwards only cookies whose names its configuration lists.
+    /// folders, because Traefik forwards only cookies whose names its configuration lists.
     fn cookie(&self, of_host: &'static str, of_folder: &'static str) -> &'static str {
         if self.prefix().is_empty() {
             of_host

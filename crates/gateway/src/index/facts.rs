@@ -88,8 +88,7 @@ impl Observed {
     /// The snapshot of the present state. Of two workspaces at one site it contains the older.
     ///
     /// If the manager is deleted, or several managers call themselves the default, the served manager stays unchanged. Such a
-    /// mistake
-    /// must not move running workspaces to another domain or end every session.
+    /// mistake must not move running workspaces to another domain or end every session.
     pub(super) fn snapshot(&mut self) -> Snapshot {
         // Equal facts keep the same object. Shares use this to detect that they were already evaluated.
         if let Some(chosen) = self
@@ -167,9 +166,8 @@ impl Projection for ManagerFacts {
 impl Projection for WorkspaceFacts {
     type Object = Workspace;
 
-    /// Owner and desired status come from the spec, because they take effect at once. Resolved values and the pod's address come
-    /// from
-    /// the status, which only the operator writes.
+    /// Owner and desired status come from the object itself, because they take effect at once. Resolved values and the pod's address come
+    /// from the status, which only the operator writes.
     fn of(workspace: Workspace) -> Option<Self> {
         let owner = api::names::owner(&workspace.metadata)
             .unwrap_or_default()

@@ -21,8 +21,7 @@ pub enum BearerError {
     /// It fails a check.
     Refused(JwtError),
     /// The token cannot be checked. Its key is unknown and the provider was asked just now or does not answer, or has not answered
-    /// for
-    /// a day.
+    /// for a day.
     Unavailable,
 }
 

@@ -43,8 +43,7 @@ pub enum EmailVerified {
 
 impl Mapping {
     /// `username_prefix`: `None` means `<issuer>#`, but no prefix for the claim `email`; `-` means none. `groups_claim`: `None`
-    /// means
-    /// that users have no groups.
+    /// means that users have no groups.
     pub fn new(
         issuer: &str,
         username_claim: &str,

@@ -9,8 +9,7 @@ const MAX_HINT: usize = 4 * 1024;
 
 impl Provider {
     /// URL that ends the provider's own session and leads back to `back`, with `state` if there is one. `None` when the provider
-    /// has no
-    /// such endpoint.
+    /// has no such endpoint.
     pub fn end_session_url(&self, id_token: Option<&str>, back: &str, state: Option<&str>) -> Option<String> {
         let mut url = self.end_session.clone()?;
         {
@@ -28,8 +27,7 @@ impl Provider {
     }
 
     /// Whether a user can change the account only by signing out at the provider. It can end its session, and reports that it does
-    /// not
-    /// support a choice of accounts.
+    /// not support a choice of accounts.
     pub fn knows_one_account(&self) -> bool {
         self.end_session.is_some() && self.other_prompt == "login"
     }

@@ -77,8 +77,7 @@ pub struct HttpClient(Arc<Exchange>);
 
 impl HttpClient {
     /// A client over HTTPS only. `ca_file`: PEM file whose authorities alone are trusted (`None`: those of the system).
-    /// `connect_to`:
-    /// address `host:port` to connect to instead of `issuer_host`; TLS name and Host header stay the issuer's.
+    /// `connect_to`: address `host:port` to connect to instead of `issuer_host`; TLS name and Host header stay the issuer's.
     ///
     /// # Errors
     /// The file or the address cannot be used.

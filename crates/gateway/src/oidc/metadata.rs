@@ -134,7 +134,7 @@ pub(super) fn check(metadata: &Metadata, settings: &Settings) -> Result<(), Wron
     Ok(())
 }
 
-/// The `prompt` that lets a user change the account: `select_account`, or `login` where support for that is unknown.
+/// The `prompt` that lets a user change the account: `select_account`, or `login` if the provider lists its prompts without that.
 pub(super) fn prompt_for_another(metadata: &Additional) -> &'static str {
     match &metadata.prompt_values_supported {
         Some(offered) if !offered.iter().any(|prompt| prompt == "select_account") => "login",

@@ -105,8 +105,7 @@ impl Side {
     }
 
     /// Whether the side is silent although it owes something: a pong, the rest of a frame, or reading the bytes that wait for it.
-    /// Also
-    /// marks a ping as due. `is_heard`: the relay reads from this side, which it does not while the other side does not read.
+    /// Also marks a ping as due. `is_heard`: the relay reads from this side, which it does not while the other side does not read.
     fn is_lifeless(&self, is_heard: bool, silence: Duration) -> bool {
         let mut state = self.lock();
         let limit = silence * MISSED_PINGS;

@@ -253,8 +253,7 @@ impl<D: Authorizer> Relay<D> {
     async fn cut(&self, target: &Target, grant: &D::Grant) -> Cut {
         let lost = async {
             // Both were valid a moment ago. After the end of access the socket closes within this interval and `pipe`'s grace. A
-            // session that
-            // was looked up may take as long to arrive by the watch.
+            // session that was looked up may take as long to arrive by the watch.
             loop {
                 sleep(CHECK_INTERVAL).await;
                 if !(self.authorizer.is_valid(grant) && self.leads_to(target)) {

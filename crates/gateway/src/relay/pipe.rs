@@ -33,8 +33,7 @@ pub(super) enum Cut {
 
 impl Cut {
     /// The close frame for the browser. JupyterLab does not reconnect after 1000 and 1001, but does after any other code. A
-    /// reconnect
-    /// without access is refused at the handshake.
+    /// reconnect without access is refused at the handshake.
     fn frame(self) -> Vec<u8> {
         match self {
             Self::AccessEnded => frames::close(1008, "access ended"),
@@ -166,8 +165,7 @@ impl<'s, W: AsyncWrite + Unpin> Way<'s, W> {
     }
 
     /// Passes on the bytes that were read. If a ping is due, it is inserted after the first frame that ends in them: in heavy
-    /// traffic
-    /// no read may end where a frame does.
+    /// traffic no read may end where a frame does.
     async fn forward(&mut self, mut bytes: &[u8]) -> io::Result<()> {
         self.giver.speaks();
         if self.taker.is_due() {

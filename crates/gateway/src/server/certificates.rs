@@ -72,8 +72,7 @@ impl Pki {
     }
 
     /// Shares the authority and the proxy's certificate with the other replicas, and issues a server certificate. The receiver
-    /// holds
-    /// the TLS settings for new connections. The future renews all certificates for as long as it runs.
+    /// holds the TLS settings for new connections. The future renews all certificates for as long as it runs.
     ///
     /// # Errors
     /// A Secret cannot be read or written, or has unusable content.

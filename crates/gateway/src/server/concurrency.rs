@@ -62,7 +62,7 @@ impl<K: Eq + Hash + Clone> ConcurrencyLimit<K> {
         Self { share, ..self }
     }
 
-    /// A permit for this holder; `None` when its limit is reached.
+    /// A permit for this holder; `None` when its limit or its share is reached.
     pub(crate) fn take(&self, holder: K) -> Option<Permit<K>> {
         let mut taken = self.lock();
         let own = taken.by_holder.get(&holder).copied().unwrap_or_default();

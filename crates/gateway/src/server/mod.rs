@@ -158,8 +158,7 @@ pub struct Listener {
 
 impl Listener {
     /// Serves until `stop`, then lets requests in progress finish. Each connection gets a router of its own from `router`, which
-    /// may
-    /// hold state of the connection.
+    /// may hold state of the connection.
     pub async fn serve<A: Answers>(self, router: impl Fn() -> A, stop: CancellationToken) {
         let Self {
             name,

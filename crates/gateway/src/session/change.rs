@@ -106,8 +106,7 @@ impl Sessions {
     }
 
     /// Reads a session, lets `step` change its content, and writes it. After a conflict it begins anew. `None`: the session is
-    /// gone,
-    /// by this change or before, or cannot be read.
+    /// gone, by this change or before, or cannot be read.
     pub(super) async fn change<T>(
         &self,
         id: RandomId,

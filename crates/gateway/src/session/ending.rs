@@ -120,8 +120,7 @@ impl Whose<'_> {
 impl Sessions {
     /// Signs a browser out of the session `id`. Ends all sessions that this browser began, and all of the same session of the
     /// provider; with `everywhere` all of the user. The session `id` comes last, so that the user can retry after an error. A
-    /// client
-    /// that disconnects does not stop the others from ending. `None`: the session does not exist any more.
+    /// client that disconnects does not stop the others from ending. `None`: the session does not exist any more.
     ///
     /// # Errors
     /// The API server does not answer; some of the sessions remain.
@@ -208,8 +207,7 @@ impl Sessions {
     }
 
     /// Ends sessions of a user who has too many, to make room for this one. Sessions of the same browser go first, then the oldest.
-    /// A
-    /// page can make its visitor's browser sign in again and again; this must not end the sessions of other browsers.
+    /// A page can make its visitor's browser sign in again and again; this must not end the sessions of other browsers.
     pub(super) async fn make_room(&self, content: &Content) -> Result<(), Unavailable> {
         let Content { issuer, subject, .. } = content;
         let whose = Whose::Person { issuer, subject };

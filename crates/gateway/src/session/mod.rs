@@ -179,8 +179,7 @@ impl Sessions {
     }
 
     /// The session, if it exists and has not ended. Asks the API server once when the session is not known here. If the provider
-    /// has
-    /// not confirmed the session for too long, a renewal comes first, within a short timeout.
+    /// has not confirmed the session for too long, a renewal comes first, within a short timeout.
     ///
     /// # Errors
     /// The API server or the provider does not answer.

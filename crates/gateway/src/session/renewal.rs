@@ -128,7 +128,7 @@ fn claim(content: &mut Content, now: i64, limits: Limits, question: Option<Rando
     if now >= times.over {
         return Step::Leave(Claim::Rest);
     }
-    // A refused request is no use: it must not keep alive a session that admits nothing.
+    // A refused request does not count as use: it must not keep alive a session that admits nothing.
     let is_use = now < times.doubtful;
     if question.is_some() && now >= content.due && content.refresh_token().is_some() {
         if now < content.refreshing_until {

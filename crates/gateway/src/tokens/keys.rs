@@ -48,8 +48,7 @@ pub struct KeyStore {
 
 impl KeyStore {
     /// Reads the keys, or makes the first ones. `public`: the ConfigMap from which workspaces' pods get the public keys for
-    /// assertions.
-    /// If it cannot be written, this is logged, and the start continues.
+    /// assertions. If it cannot be written, this is logged, and the start continues.
     ///
     /// # Errors
     /// The Secret cannot be read or written, or has other content.
@@ -89,8 +88,7 @@ impl KeyStore {
     }
 
     /// Rotates due keys, reads those that other replicas stored, and publishes the public keys. Only then do they sign: before,
-    /// pods
-    /// could not verify the signature.
+    /// pods could not verify the signature.
     ///
     /// # Errors
     /// As for [`KeyStore::open`], or the public keys cannot be published. Then the signer does not change.
@@ -113,8 +111,7 @@ impl KeyStore {
     }
 
     /// Writes the public keys if they differ from those `found`. The chart owns the object; it is created again if it was deleted.
-    /// Only
-    /// this entry of it is the gateway's.
+    /// Only this entry of it is the gateway's.
     async fn publish(&self, wanted: String, found: &mut Option<String>) -> Result<(), kube::Error> {
         let stored = self.public.get_opt(names::ASSERTION_KEYS).await?;
         let data = stored.and_then(|object| object.data);

@@ -173,8 +173,7 @@ impl KeyRing {
     }
 
     /// Seals `value` as JSON with the key that is active at `now` (Unix seconds). `context` (at most 64 bytes) is not part of the
-    /// text;
-    /// opening needs the same one.
+    /// text; opening needs the same one.
     ///
     /// # Errors
     /// There is no active key, or no randomness.

@@ -61,8 +61,8 @@ struct Asked {
 /// The headers of the auth request as Traefik would send them.
 ///
 /// # Errors
-/// A value that the proxy must report is missing or repeated, or the original connection is not encrypted.
-/// Or the request asks for an upgrade to anything but a websocket.
+/// A value that the proxy must report is missing or repeated, or the original connection is not encrypted. Or the request asks for
+/// an upgrade to anything but a websocket.
 pub(crate) fn question(
     asker: Asker,
     method: &Method,

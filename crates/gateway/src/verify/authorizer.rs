@@ -26,9 +26,8 @@ pub trait Authorizer: Send + Sync + 'static {
     fn verify(&self, headers: &HeaderMap) -> impl Future<Output = Response> + Send;
 
     /// Decides about a websocket handshake at `site` as `/verify` would. It requires a ticket, the right to connect, and an
-    /// `Origin`
-    /// that equals the site's. A token may replace the ticket; then the origin may be absent. An unknown site gets the answer for a
-    /// missing ticket.
+    /// `Origin` that equals the site's. A token may replace the ticket; then the origin may be absent. An unknown site gets the
+    /// answer for a missing ticket.
     ///
     /// # Errors
     /// The refusal to answer with.
@@ -45,9 +44,8 @@ pub trait Authorizer: Send + Sync + 'static {
     fn attest(&self, target: &Target, grant: &Self::Grant) -> Result<HeaderValue, Box<Response>>;
 
     /// What the pages' listener shows at `site` when no route leads to the workspace. It shows the workspace's state to users whom
-    /// a
-    /// ticket admits, with the same checks as `/verify`. It also shows it to users whom this gateway attested a moment ago: a proxy
-    /// that asked `/verify` has removed their ticket. All others get the same page for every site.
+    /// a ticket admits, with the same checks as `/verify`. It also shows it to users whom this gateway attested a moment ago: a
+    /// proxy that asked `/verify` has removed their ticket. All others get the same page for every site.
     fn state(
         &self,
         site: &Site,

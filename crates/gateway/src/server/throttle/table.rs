@@ -63,8 +63,7 @@ impl Table {
     ///
     /// # Errors
     /// The limit is exceeded. Contains the time until the next one is allowed. The refused request is not counted, so repeated
-    /// requests
-    /// do not extend the wait.
+    /// requests do not extend the wait.
     pub(crate) fn take(&mut self, who: u64, rate: Rate, now: Duration) -> Result<(), Duration> {
         if rate.every.is_zero() {
             return Ok(());

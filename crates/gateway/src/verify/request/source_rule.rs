@@ -42,8 +42,7 @@ impl<'a> Source<'a> {
     }
 
     /// Whether a user opens a page. Only such requests are ever redirected. `accepts_html`: the Accept header names text/html; this
-    /// is
-    /// used only for browsers without Sec-Fetch headers.
+    /// is used only for browsers without Sec-Fetch headers.
     pub fn is_page_load(&self, method: &str, accepts_html: bool) -> bool {
         if self.has_fetch_metadata() {
             is_read(method) && self.is_navigation()

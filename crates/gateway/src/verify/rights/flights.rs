@@ -49,8 +49,7 @@ pub(super) struct Landing {
 
 impl Flights {
     /// Joins the review in flight for `key`, if it is about the same groups and `joins` accepts its start time. Otherwise starts a
-    /// new
-    /// one, which keeps its `Landing` until it ends.
+    /// new one, which keeps its `Landing` until it ends.
     pub(super) fn join_or_start(
         &self,
         key: Key,

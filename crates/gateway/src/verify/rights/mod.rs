@@ -166,8 +166,7 @@ impl Rights {
     }
 
     /// As [`Rights::known`], for an open socket. A right that may be outdated is requested at once. Until the API server answers,
-    /// it
-    /// stays valid for `grace`. A right without any answer yet stays valid for the timeout of one review.
+    /// it stays valid for `grace`. A right without any answer yet stays valid for the timeout of one review.
     pub(super) fn held(&self, session: &Arc<Session>, target: &Arc<Target>, grace: Duration) -> Right {
         let seen = self.cached(session, target);
         let seen = seen.or_else(|| {
@@ -255,10 +254,8 @@ impl Rights {
     fn flight(&self, session: &Arc<Session>, target: &Arc<Target>, whom: &For) -> Flight {
         let key = (session.id, target.uid.clone());
         // A review that began with other groups, or before roles changed, says nothing about the present. A renewal for a socket in
-        // doubt
-        // joins no review that may wait behind the user's other reviews. Otherwise a user could delay the end of a right with many
-        // of
-        // them.
+        // doubt joins no review that may wait behind the user's other reviews. Otherwise a user could delay the end of a right with
+        // many of them.
         let now = Instant::now();
         let joins = |begun: Instant| {
             let known = self.read();

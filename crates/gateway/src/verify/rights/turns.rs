@@ -42,8 +42,7 @@ impl Turns {
     }
 
     /// Waits for a turn. `person`: the user; `None`: no user, so only the limit of all applies. Never returns `None` while this
-    /// value
-    /// lives.
+    /// value lives.
     pub(super) async fn take(&self, person: Option<&str>) -> Option<Turn> {
         let own = match person {
             Some(person) => {
