@@ -29,13 +29,13 @@ pub struct ThemeSettings {
     pub product_name: String,
     /// `data:image/png;base64,…` or `data:image/svg+xml;base64,…`, at most 24 KiB [default: none].
     pub logo: String,
-    /// Colour of buttons, links and focus where the browser is light, `#rrggbb` [default: #0b5cad].
+    /// Colour of buttons, links and focus in light mode, `#rrggbb` [default: #0b5cad].
     pub accent_color: String,
-    /// The same where it is dark [default: #8cbcff].
+    /// The same in dark mode [default: #8cbcff].
     pub accent_color_dark: String,
-    /// Where users find help, `https://…` or `mailto:…` [default: none].
+    /// URL of the help link, `https://…` or `mailto:…` [default: none].
     pub help_url: String,
-    /// What that link says [default: Help].
+    /// Text of that link [default: Help].
     pub help_text: String,
     /// Shown on every page, such as a maintenance window; at most 500 characters [default: none].
     pub notice: String,
