@@ -100,7 +100,7 @@ impl Target {
 pub struct Story {
     /// Reason of the condition that decided the phase.
     pub reason: String,
-    /// Start of the present phase, Unix seconds.
+    /// Since when the workspace has been starting, Unix seconds; `None` in other phases.
     pub since: Option<i64>,
     /// Whether a container of this run has started.
     pub started: bool,
