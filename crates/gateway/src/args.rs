@@ -41,8 +41,8 @@ pub struct Args {
     #[arg(long, env = "COOKIE_STRIP", value_delimiter = ',')]
     pub cookie_strip: Vec<String>,
 
-    /// Headers of browsers that never reach a workspace, because other services say by them who signed in (repeatable; in the
-    /// environment separated by commas). A name that ends in `-` stands for all that begin so.
+    /// Request headers that never reach a workspace, because other services name the signed-in user in them (repeatable; in the
+    /// environment separated by commas). A name that ends in `-` is a prefix.
     #[arg(long, env = "HEADER_STRIP", value_delimiter = ',')]
     pub header_strip: Vec<String>,
 
@@ -50,12 +50,12 @@ pub struct Args {
     #[arg(long, env = "AUDIT_CLIENT_ADDRESS")]
     pub audit_client_address: bool,
 
-    /// Proxies beside Traefik whose questions are answered (repeatable; in the environment separated by commas). What is not named
-    /// here has no endpoint [default: none].
+    /// Proxies beside Traefik whose auth requests are answered (repeatable; in the environment separated by commas). A proxy that
+    /// is not named here has no endpoint [default: none].
     #[arg(long, env = "FOREIGN_PROXIES", value_delimiter = ',')]
     pub foreign_proxies: Vec<Asker>,
 
-    /// Address for the proxy's questions and for websockets (TLS).
+    /// Address for the proxy's auth requests and for websockets (TLS).
     #[arg(long, env = "VERIFY_ADDRESS", default_value = "[::]:8443")]
     pub verify_address: SocketAddr,
 
@@ -63,7 +63,7 @@ pub struct Args {
     #[arg(long, env = "ROUTES_ADDRESS", default_value = "[::]:8444")]
     pub routes_address: SocketAddr,
 
-    /// Address of the pages, of signing in above all (TLS).
+    /// Address of the pages, mainly for sign-in (TLS).
     #[arg(long, env = "PAGES_ADDRESS", default_value = "[::]:8445")]
     pub pages_address: SocketAddr,
 
@@ -71,12 +71,12 @@ pub struct Args {
     #[arg(long, env = "ADMIN_ADDRESS", default_value = "[::]:9090")]
     pub admin_address: SocketAddr,
 
-    /// File that says how pages look, JSON: productName, accentColor, accentColorDark, logo, helpUrl, helpText, notice
-    /// [default: plain pages].
+    /// JSON file with the theme of pages: productName, accentColor, accentColorDark, logo, helpUrl, helpText, notice [default:
+    /// plain pages].
     #[arg(long, env = "PAGES_FILE")]
     pub pages_file: Option<PathBuf>,
 
-    /// File with the logo of the pages, PNG or SVG of at most 24 KiB, in place of the logo in the file above [default: none].
+    /// File with the logo of the pages, PNG or SVG of at most 24 KiB, which replaces the logo in the file above [default: none].
     #[arg(long, env = "PAGES_LOGO_FILE")]
     pub pages_logo_file: Option<PathBuf>,
 

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 
-/// Where the time comes from.
+/// Source of the current time.
 #[derive(Debug, Clone, Default)]
 pub enum Clock {
     /// The machine's clock.

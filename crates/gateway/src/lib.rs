@@ -1,22 +1,22 @@
-//! HTTP request in -> allow, deny or login out, decided from an index that watches feed.
+//! HTTP request -> allow, deny or redirect to login, decided from an index fed by watches (IO).
 //!
 //! Modules from top to bottom. Each imports only from modules further down (`crates/xtask/tests/arrows.rs`):
 //!
 //! - `run`: wires everything.
 //! - `args`: command line and environment.
 //! - `router`: one table of routes per listener.
-//! - `login`: the browser's way: enter, login, callback, sign-out, start, and the progress of a start.
+//! - `login`: sign-in in the browser: enter, login, callback, sign-out, start, and the progress of a start.
 //! - `relay`: websockets.
 //! - `verify`: ticket or token -> decision -> headers for the pod.
 //! - `audit`: the audit log.
 //! - `server`: listeners, certificates, limits, rate limits.
 //! - `pages`: HTML and JSON answers.
-//! - `session`: who is signed in, renewal, ending.
+//! - `session`: signed-in users, renewal, ending.
 //! - `oidc`: providers, discovery, keys, ID tokens, claims.
 //! - `index`: watched objects -> snapshot, freshness, Traefik's routes.
-//! - `tokens`: what cookies and redirects carry, sealing, keys, assertion.
-//! - `site`: where a workspace is: a host or a folder.
-//! - `metrics`: metrics, gauges, the rate of log lines.
+//! - `tokens`: content of cookies and redirects, sealing, keys, assertion.
+//! - `site`: host or folder of a workspace.
+//! - `metrics`: metrics, gauges, the log rate limit.
 //! - `clock`: the current time.
 
 mod args;

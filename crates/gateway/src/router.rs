@@ -29,26 +29,26 @@ use crate::verify::answers::{self, Failure};
 use crate::verify::request::authority;
 use crate::verify::request::forwarded::is_reserved;
 
-/// Time for any answer but that to a poll: longer than the gateway's own calls to others take.
+/// Timeout of every answer except polls: longer than the gateway's own requests to others take.
 pub const ANSWER_TIMEOUT: Duration = Duration::from_secs(25);
 
-/// What 8443 needs.
+/// The dependencies of port 8443.
 #[derive(Debug)]
 pub struct Entrance<D> {
-    /// Says who may pass.
+    /// Decides who may connect.
     pub authorizer: Arc<D>,
-    /// Carries websockets.
+    /// Relays websockets.
     pub relay: Arc<Relay<D>>,
-    /// Names under which the proxy asks: the gateway's own, as in its certificate.
+    /// Host names of the proxy's auth requests: the gateway's own, as in its certificate.
     pub own_names: Vec<String>,
-    /// Other proxies than Traefik whose questions are answered.
+    /// Proxies other than Traefik whose auth requests are answered.
     pub foreign: Vec<Asker>,
     /// Counts answers.
     pub metrics: Metrics,
 }
 
-/// 8443: the proxy asks about each request (`/verify` under the gateway's own name), and hands over every request that has
-/// an Upgrade header (any path under a workspace's host).
+/// 8443: answers the proxy's auth request for each request (`/verify` under the gateway's own name). Relays every request with an
+/// Upgrade header (any path under a workspace's host).
 pub fn entrance<D: Authorizer>(entrance: Arc<Entrance<D>>) -> Router {
     let asks = |asker| {
         async move |State(entrance): State<Arc<Entrance<D>>>, request: Request| {
@@ -68,8 +68,8 @@ pub fn entrance<D: Authorizer>(entrance: Arc<Entrance<D>>) -> Router {
     router.layer(CatchPanicLayer::new())
 }
 
-/// 8443, for a listener. A question of Traefik's goes straight to its answer, for a router in between costs nearly as much as the
-/// decision; everything else goes by [`entrance`].
+/// 8443, for a listener. Traefik's auth request goes directly to its answer, because a router costs nearly as much as the decision.
+/// All other requests go through [`entrance`].
 #[derive(Debug)]
 pub struct Gate<D> {
     entrance: Arc<Entrance<D>>,
@@ -77,7 +77,7 @@ pub struct Gate<D> {
 }
 
 impl<D: Authorizer> Gate<D> {
-    /// The same answers as [`entrance`] gives.
+    /// Gives the same answers as [`entrance`].
     pub fn new(of: Arc<Entrance<D>>) -> Self {
         Self {
             others: entrance(Arc::clone(&of)),
@@ -99,19 +99,19 @@ impl<D: Authorizer> Answers for Gate<D> {
     async fn answer<B: Content>(self, request: http::Request<B>) -> Response {
         let straight = request.uri().path() == "/verify" && request.method() == Method::GET;
         if straight && self.entrance.is_asked(&request) {
-            // What is under way is moved in memory several times until it runs; a pointer to it is not felt.
+            // A future is moved in memory several times until it runs; moving a pointer costs almost nothing.
             Box::pin(judged(&self.entrance, request.headers())).await
         } else {
-            // Large and rare: the hot path does not carry it.
+            // This future is large and rarely needed. Boxing keeps it out of the common path.
             Box::pin(self.others.answer(request)).await
         }
     }
 }
 
-/// What 8444 needs.
+/// The dependencies of port 8444.
 #[derive(Debug, Clone)]
 pub struct RouteProvider {
-    /// The body, as the index has it.
+    /// The body, made from the index.
     pub routes: Arc<Routes>,
     /// Counts answers.
     pub metrics: Metrics,
@@ -130,8 +130,8 @@ pub fn provider(provider: RouteProvider) -> Router {
         .fallback(nothing)
 }
 
-/// 8445: on `auth.<base>` what `auth` answers, on a workspace's host under `/_workspace/` what `own_paths` answers, and
-/// otherwise, to whom `authorizer` knows, the page that tells why the workspace itself does not.
+/// 8445: `auth` answers on `auth.<base>`, and `own_paths` under `/_workspace/` on a workspace's host. All other requests get the
+/// page about the workspace's state, if `authorizer` admits the user.
 pub fn pages<D: Authorizer>(
     index: Arc<Index>,
     authorizer: Arc<D>,
@@ -145,7 +145,7 @@ pub fn pages<D: Authorizer>(
         own_paths: bounded(own_paths.fallback(nothing)),
     };
     let router = Router::new().fallback(by_host::<D>).with_state(Arc::new(hosts));
-    // One request's fault must not end the connection that it shares with others.
+    // A panic in one request must not close the connection that it shares with others.
     router.layer(CatchPanicLayer::new())
 }
 
@@ -171,7 +171,7 @@ async fn question<D: Authorizer>(State(entrance): State<Arc<Entrance<D>>>, reque
     judged(&entrance, request.headers()).await
 }
 
-/// The answer to the question with these headers.
+/// The answer to the auth request with these headers.
 async fn judged<D: Authorizer>(entrance: &Entrance<D>, headers: &HeaderMap) -> Response {
     let start = Instant::now();
     let response = request_id::scope(async {
@@ -186,7 +186,7 @@ async fn judged<D: Authorizer>(entrance: &Entrance<D>, headers: &HeaderMap) -> R
     response
 }
 
-/// The same question, as another proxy than Traefik asks it.
+/// The auth request of a proxy other than Traefik.
 async fn foreign_question<D: Authorizer>(
     asker: Asker,
     entrance: &Arc<Entrance<D>>,
@@ -194,7 +194,7 @@ async fn foreign_question<D: Authorizer>(
 ) -> Response {
     let is_theirs = match asker {
         Asker::Nginx | Asker::Caddy => entrance.is_addressed(&request),
-        // It asks under the host of the workspace.
+        // Envoy sends it under the host of the workspace.
         Asker::Envoy => !request.headers().contains_key(UPGRADE),
     };
     if !is_theirs {
@@ -213,13 +213,13 @@ async fn upgrade<D: Authorizer>(State(entrance): State<Arc<Entrance<D>>>, reques
 }
 
 impl<D> Entrance<D> {
-    /// Whether this is the proxy's own question. It comes under one of the gateway's names and without Upgrade: whatever else
-    /// is for `/verify` is a browser's request that happens to be, and must not pass as one.
+    /// Whether this is the proxy's own auth request. It comes under one of the gateway's names and without Upgrade. Any other
+    /// request to `/verify` is a browser's, and must not be treated as one.
     fn is_asked<B>(&self, request: &http::Request<B>) -> bool {
         self.is_addressed(request) && !request.headers().contains_key(UPGRADE)
     }
 
-    /// Whether it comes under one of the gateway's own names.
+    /// Whether the request is for one of the gateway's own names.
     fn is_addressed<B>(&self, request: &http::Request<B>) -> bool {
         let host = authority(request).map(|authority| authority.split(':').next().unwrap_or_default());
         host.is_some_and(|host| self.own_names.iter().any(|name| name == host))
@@ -228,8 +228,8 @@ impl<D> Entrance<D> {
 
 type Delivered = Arc<Mutex<Option<(Option<HeaderValue>, Bytes)>>>;
 
-/// Answers at once when this proxy has not had the current routes on this connection, and otherwise when they change. A
-/// proxy that has just started comes with a new connection, so it never waits for its first routes.
+/// Answers at once when this proxy has not received the current routes on this connection, otherwise when they change. A proxy that
+/// has just started opens a new connection, so it never waits for its first routes.
 async fn poll(provider: RouteProvider, delivered: Delivered, request: Request) -> Response {
     let instance = request.headers().get("x-proxy-instance").cloned();
     let before = lock(&delivered)
@@ -269,7 +269,7 @@ async fn by_host<D: Authorizer>(State(hosts): State<Arc<Hosts<D>>>, request: Req
     let answer = async { render(answer(&hosts, request).await, reader) };
     let mut response = request_id::scope(answer).await;
     if head {
-        // HTTP/2 has no place for it, and the proxy would take it for a protocol error.
+        // HTTP/2 does not allow a body here, and the proxy would report a protocol error.
         *response.body_mut() = Body::empty();
     }
     response.headers_mut().insert(
@@ -292,7 +292,8 @@ async fn answer<D: Authorizer>(hosts: &Hosts<D>, request: Request) -> Response {
         Destination::Workspace(site) if site.within(request.uri().path()).starts_with("/_workspace/") => {
             &hosts.own_paths
         }
-        // Ours to a lenient reader, and none of ours as it is written: a proxy that reads it so has not asked about it.
+        // Reserved in a lenient reading of the path, but not as written. A proxy with the lenient reading has sent no auth request
+        // for it.
         Destination::Workspace(site) if is_reserved(site.within(request.uri().path())) => {
             return nothing().await;
         }
@@ -309,14 +310,15 @@ async fn answer<D: Authorizer>(hosts: &Hosts<D>, request: Request) -> Response {
     };
     let Ok(mut response) = router.clone().oneshot(request).await;
     if destination == Destination::Auth && !response.status().is_redirection() {
-        // Who opens a page of the sign-in host in a window gets no handle to it. Redirects keep theirs: they lead back to who did.
+        // A window that opens a page of the sign-in host gets no handle to it. Redirects keep theirs: they lead back to the opener.
         let alone = HeaderValue::from_static("same-origin");
         response.headers_mut().insert("cross-origin-opener-policy", alone);
     }
     response
 }
 
-/// Bounds of the routes that call others. Their bodies are here already. tower-http's timeout layer would answer without our page.
+/// Timeout of the routes that call others. Their bodies are already read. The timeout layer of `tower-http` would answer without
+/// the gateway's page.
 fn bounded(router: Router) -> Router {
     let patience = async |request: Request, next: Next| {
         tokio::time::timeout(ANSWER_TIMEOUT, next.run(request))

@@ -55,14 +55,14 @@ use crate::verify::bearer::{self, Bearer};
 use crate::verify::rights::Rights;
 use kit::process::WrongSetting;
 
-/// Time between the end of readiness and the end of connections: Services learn of the one before the other.
+/// Time between the end of readiness and the close of connections, so that Services remove the endpoint first.
 const LINGER: Duration = Duration::from_secs(5);
-/// Time until a provider among several that does not fit its settings is looked at again.
+/// Interval of retries for one of several providers that does not match its settings.
 const WRONG_PROVIDER: Duration = Duration::from_mins(1);
-/// Time for connections and sockets to end.
+/// Time for connections and sockets to close.
 const DRAIN: Duration = Duration::from_secs(15);
 
-/// Asks for as many open files as the system grants: each websocket holds two, and most pods begin with 1,024.
+/// Raises the limit of open files to the allowed maximum. Each websocket needs two, and most pods begin with 1,024.
 fn raise_file_limit() {
     let mut limit = getrlimit(Resource::Nofile);
     limit.current = limit.maximum;
@@ -216,7 +216,7 @@ async fn serve(
     Ok(())
 }
 
-/// What the gauges show at the moment.
+/// Reads the present values of the gauges.
 fn sample(app: Arc<AppState>) -> impl Fn() -> Sample {
     move || {
         let (sealing_keys, since) = app.keys.state(app.clock.now());
@@ -228,7 +228,7 @@ fn sample(app: Arc<AppState>) -> impl Fn() -> Sample {
     }
 }
 
-/// What measures the index's age.
+/// Measures the index's age.
 fn heartbeat(args: &Args, client: &Client, follower: Follower) -> anyhow::Result<Heartbeat> {
     let lease = format!("{}-gateway-heartbeat", args.release_name);
     let replica = RandomId::new()?.to_string();
@@ -321,11 +321,11 @@ impl Sockets {
         let mut listeners = JoinSet::new();
         let verify = listener("verify", self.verify, bounds::at_entrance);
         listeners.spawn(verify.serve(move || entrance.clone(), stop.clone()));
-        // Each connection of a proxy remembers what it was told.
+        // Each connection of a proxy remembers the routes that it received.
         let provider = move || router::provider(routes.clone());
         listeners.spawn(listener("routes", self.routes, bounds::at_routes).serve(provider, stop.clone()));
         let mut listener = listener("pages", self.pages, bounds::at_pages);
-        // An identity provider may be as slow.
+        // An identity provider may take as long.
         listener.limits.aged = router::ANSWER_TIMEOUT;
         listener.limits.lasting = progress::LIFE;
         listeners.spawn(listener.serve(move || pages.clone(), stop.clone()));
@@ -338,7 +338,7 @@ async fn bind(setting: &'static str, address: SocketAddr) -> Result<TcpListener,
     kit::bind(address).await.map_err(wrong)
 }
 
-/// Opens `gate` once the domain is known, and looks at who else is under it.
+/// Opens `gate` once the domain is known, and warns about providers with a shared domain.
 async fn open_when_known(index: Arc<Index>, gate: readiness::Gate, providers: Arc<Providers>) {
     let mut changes = index.subscribe();
     while index.load().domain().is_none() && changes.changed().await.is_ok() {}
@@ -349,9 +349,8 @@ async fn open_when_known(index: Arc<Index>, gate: readiness::Gate, providers: Ar
     std::future::pending::<()>().await;
 }
 
-/// Lets users sign in with each identity provider once it is there. Until then whoever is signed in works on; a provider may
-/// well be reached through the proxy that waits for this process. Ends when a setting turns out to be wrong, if that leaves
-/// nobody to sign in with.
+/// Discovers each identity provider, and enables logins with it. Until then signed-in users can continue to work: a provider may be
+/// behind the proxy that waits for this process. Returns a wrong setting if no provider is left to sign in with.
 async fn discover_providers(app: &AppState, clients: Vec<OidcClient>) -> WrongSetting {
     let is_single = app.providers.single().is_some();
     let found = app.providers.iter().zip(clients);
@@ -370,7 +369,7 @@ async fn discover_providers(app: &AppState, clients: Vec<OidcClient>) -> WrongSe
     }
 }
 
-/// Finds one provider. A wrong setting of one among several is told, and looked at again: it may be the provider that is wrong.
+/// Discovers one provider. A wrong setting of one among several is logged and retried: the provider may be at fault.
 async fn find(registered: &Registered, client: OidcClient, is_single: bool) -> Option<WrongSetting> {
     loop {
         let (settings, http) = (client.settings.clone(), client.http.clone());

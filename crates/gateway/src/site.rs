@@ -1,7 +1,6 @@
-//! where a workspace is -> its host, its folder there, and what its cookies are called (pure).
+//! namespace and name of a workspace -> its host, its folder and its cookies' names (pure).
 //!
-//! Everything that asks "which workspace does this request mean?" asks
-//! `index::Domain::place` and goes on with a [`Site`].
+//! Every classification of a request by workspace calls `index::Domain::destination` and continues with a [`Site`].
 
 use std::borrow::Cow;
 use std::fmt;
@@ -10,18 +9,19 @@ use serde::{Deserialize, Serialize};
 
 /// Ticket of a workspace host.
 pub const TICKET: &str = "__Host-ws";
-/// Random value that ties a workspace host's redirects to one browser.
+/// Random value that ties the redirects of a workspace host to one browser.
 pub const PRE: &str = "__Host-ws-pre";
-/// [`TICKET`] of a workspace in a folder of the one host.
+/// [`TICKET`] of a workspace in a folder of the shared host.
 pub const FOLDER_TICKET: &str = "__Secure-ws";
-/// [`PRE`] where workspaces are in folders: one of the host for all of them. Only the host itself can set it, so tickets of folders,
-/// whose cookies another host under the same domain can set, count only beside the one that they name.
+/// [`PRE`] where workspaces are in folders: one cookie of the host for all of them. Only the host itself can set it. Another host
+/// under the same domain can set the cookies of folders' tickets. So these are valid only together with the browser cookie that
+/// they name.
 pub const FOLDER_PRE: &str = "__Host-ws-browser";
 
-/// Where browsers find one workspace: on a host of its own, or in a folder of the one host of all.
+/// The address of one workspace for browsers: a host of its own, or a folder of the shared host.
 ///
-/// Its text, `<host>` or `<host>/workspaces/<namespace>/<name>`, is what tickets and codes are bound to. The host is in lower
-/// case and without port; the folder ends without `/`.
+/// Its text, `<host>` or `<host>/workspaces/<namespace>/<name>`, is part of tickets and codes. The host is in lower case and
+/// without port; the folder ends without `/`.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct Site(String);
@@ -37,20 +37,20 @@ impl Site {
         self.0.split_once('/').map_or(&self.0, |(host, _)| host)
     }
 
-    /// The folder's path without `/` at its end; empty on a host of its own.
+    /// The folder's path without the final `/`; empty on a host of its own.
     pub fn prefix(&self) -> &str {
         &self.0[self.host().len()..]
     }
 
-    /// The part of a path (with or without query) that the workspace sees as its own; begins with `/`. What is outside of the
-    /// folder is its root.
+    /// The part of a path (with or without query) that the workspace sees as its own; begins with `/`. A path outside of the folder
+    /// gives `/`.
     pub fn within<'a>(&self, uri: &'a str) -> &'a str {
         uri.strip_prefix(self.prefix())
             .filter(|rest| rest.starts_with('/') || self.prefix().is_empty())
             .unwrap_or("/")
     }
 
-    /// `Path` of its ticket. It ends in `/`, so that the folder `ws1` does not hold those of `ws10`.
+    /// `Path` of its ticket cookie. It ends in `/`, so that browsers do not send tickets of folder `ws1` to `ws10`.
     pub fn cookie_path(&self) -> Cow<'static, str> {
         match self.prefix() {
             "" => "/".into(),
@@ -58,7 +58,7 @@ impl Site {
         }
     }
 
-    /// Name of the cookie that holds its ticket.
+    /// Name of the cookie with its ticket.
     pub fn ticket(&self) -> &'static str {
         self.cookie(TICKET, FOLDER_TICKET)
     }
@@ -68,14 +68,14 @@ impl Site {
         self.cookie(PRE, FOLDER_PRE)
     }
 
-    /// Whether its ticket's cookie is one that other hosts under the same domain can set too. Such a ticket counts in the browser
-    /// that it was made for and in no other.
+    /// Whether other hosts under the same domain can also set the cookie of its ticket. Such a ticket is valid only in the browser
+    /// that it was issued for.
     pub fn ticket_needs_browser(&self) -> bool {
         !self.prefix().is_empty()
     }
 
-    /// `__Host-` cookies need `Path=/`; in a folder the path tells the ticket of one workspace from that of another. The names are
-    /// the same in all folders, because Traefik hands on only cookies whose names its configuration lists.
+    /// `__Host-` cookies need `Path=/`. In folders the path separates the tickets of workspaces. The names are the same in all
+    /// folders, because Traefik forwards only cookies whose names its configuration lists.
     fn cookie(&self, of_host: &'static str, of_folder: &'static str) -> &'static str {
         if self.prefix().is_empty() {
             of_host
@@ -85,21 +85,21 @@ impl Site {
     }
 }
 
-/// Where a request leads on a host where each workspace has a folder.
+/// Classification of a request on a host where each workspace has a folder.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Folder {
-    /// Into this one.
+    /// In this folder.
     In(Site),
-    /// To it, but for the `/` at the end of its name.
+    /// The folder without the `/` at the end of its name.
     At(Site),
-    /// To no workspace's folder.
+    /// In no workspace's folder.
     Outside,
-    /// Servers may differ about where.
+    /// Servers may read the path in different ways.
     Unclear,
 }
 
-/// `uri`: path with or without query, as it came. Nothing of it is decoded: names of namespaces and workspaces need no escapes,
-/// so whatever could be read in two ways before a folder's name has ended is unclear, and so is a path that leads out again.
+/// `uri`: path with or without query, as received. It is not decoded: names of namespaces and workspaces need no escapes. So a path
+/// that can be read in two ways before a folder's name has ended is unclear, and so is a path that leads out of its folder again.
 pub(crate) fn folder(host: &str, uri: &str) -> Folder {
     let path = uri.split(['?', '#']).next().unwrap_or_default();
     let Some(path) = path.strip_prefix('/') else {
@@ -139,7 +139,7 @@ fn is_unclear(part: &str) -> bool {
             .any(|byte| matches!(byte, b'%' | b'\\' | b';') || !byte.is_ascii_graphic())
 }
 
-/// Whether a namespace, a workspace or the first part of its host can be called so.
+/// Whether a namespace, a workspace or the first part of its host can have this name.
 pub(crate) fn is_name(part: &str) -> bool {
     !part.is_empty()
         && part
@@ -147,10 +147,10 @@ pub(crate) fn is_name(part: &str) -> bool {
             .all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-')
 }
 
-/// Whether a lenient server might find that a path within a folder leads out of it.
+/// Whether a lenient server might resolve a path within a folder to one outside of it.
 fn leads_out(path: &str) -> bool {
     let mut decoded = path.to_owned();
-    // Twice: servers exist that decode once more than they should.
+    // Twice: some servers decode once more than they should.
     for _ in 0..2 {
         let bytes: Vec<u8> = percent_encoding::percent_decode_str(&decoded).collect();
         decoded = String::from_utf8_lossy(&bytes).replace('\\', "/");
@@ -315,7 +315,7 @@ mod tests {
         ) {
             if let Folder::In(site) = at(&path) {
                 let mut found = openidconnect::url::Url::parse("https://ws.example").unwrap();
-                // A browser's reading, once as it is and once decoded.
+                // A browser's reading, once as received and once decoded.
                 for reading in [path.clone(), percent_encoding::percent_decode_str(&path).decode_utf8_lossy().into_owned()] {
                     found.set_path(&reading);
                     prop_assert!(format!("{}/", found.path()).starts_with(&*site.cookie_path()), "{path} {reading} {}", found.path());

@@ -1,4 +1,4 @@
-//! `verify-audit <file>` -> whether the audit log in it is what was written (IO).
+//! `verify-audit <file>` -> whether the audit log in it is unchanged (IO).
 
 use std::fs::File;
 use std::io::{BufRead, BufReader, Write as _, stdin, stdout};
@@ -11,8 +11,9 @@ use kit::audit::chain::{Checker, Point, Verified};
 /// Name of the command, as the first argument.
 pub const NAME: &str = "verify-audit";
 
-/// Says whether the records of an audit log hang together: none changed, taken out or put in by anybody who did not write all
-/// that follows anew. Ends with 1 at the first line that does not fit, and where an expected record is missing or there is none.
+/// Checks that the records of an audit log form an unbroken chain: no record was changed, removed or inserted, unless all later
+/// records were rewritten, too. Exits with 1 at the first line that does not match, if an expected record is missing, or if
+/// the file has no record.
 #[derive(Debug, Clone, Parser)]
 #[command(name = "jupyter-k8s-gateway")]
 pub struct Args {
@@ -20,20 +21,20 @@ pub struct Args {
     #[arg(value_parser = [NAME])]
     command: String,
 
-    /// File with the standard output of gateway or operator, as they or the container runtime wrote it; lines of other logs and of several
-    /// replicas may stand between. `-`: standard input.
+    /// File with the standard output of gateway or operator, as they or the container runtime wrote it. It may also contain lines
+    /// of other logs and of several replicas. `-`: standard input.
     file: PathBuf,
 
-    /// A record that must be in it, as an earlier check wrote it (`end <chain>/<number>/<hash>`). May be given several times. Against
-    /// an attacker who could write the whole file, only this holds.
+    /// A record that the file must contain, as an earlier check printed it (`end <chain>/<number>/<hash>`). May be given several
+    /// times. Only this protects against an attacker who could write the whole file.
     #[arg(long = "expect", value_name = "CHAIN/NUMBER/HASH")]
     expected: Vec<Point>,
 }
 
-/// Checks the file, and says on standard output what it holds.
+/// Checks the file, and prints a summary on standard output.
 ///
 /// # Errors
-/// It cannot be read, or a line in it is not what was written.
+/// The file cannot be read, or a line in it was changed.
 pub async fn run(args: Args) -> anyhow::Result<()> {
     let verified = tokio::task::spawn_blocking(move || verify(&args.file, args.expected)).await??;
     let Verified {

@@ -1,8 +1,8 @@
-//! refusals as they come -> which get a record of their own, and how many did not (pure).
+//! refusals -> which get a record of their own, and the number of the rest (pure).
 //!
-//! Strangers have one budget together, and each user has their own, whatever their sessions: nobody can use up another's. All users
-//! together have one as well, so that no refusals push the rest of the log out of what is kept of it. Budgets of users are kept in
-//! `throttle`'s table: when it is full, those go that are nearly whole again.
+//! All strangers together have one budget. Each user has one of their own, whatever their sessions, so no user can use up
+//! another's. All users together have one as well, so that refusals do not push other records out of the stored log. Budgets of
+//! users are in `throttle`'s table. When it is full, those are removed that are nearly whole again.
 
 use std::hash::{BuildHasher as _, RandomState};
 use std::time::Duration;
@@ -11,24 +11,24 @@ use tokio::time::Instant;
 
 use crate::server::throttle::{Rate, Table};
 
-/// 100 refusals may come at once, and then one has a record of its own each time so much has passed.
+/// 100 refusals at once get records of their own, then one per this interval.
 const RATE: Rate = Rate::new(EACH, 100);
 const EACH: Duration = Duration::from_millis(100);
 /// The same for all users together.
 const RATE_OF_ALL: Rate = Rate::new(Duration::from_millis(20), 500);
-/// Most users whose budgets are remembered.
+/// Maximum number of users whose budgets are remembered.
 const MOST: usize = 10_000;
 
-/// Who was refused.
+/// The user who was refused.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Whom<'a> {
-    /// Nobody knows whom.
+    /// An unknown client.
     Stranger,
     /// A user with this Kubernetes user name.
     User(&'a str),
 }
 
-/// Lets through as many as users read, and counts the rest.
+/// Admits refusals within the budgets, and counts the rest.
 #[derive(Debug)]
 pub(super) struct Floods {
     start: Instant,
@@ -39,10 +39,10 @@ pub(super) struct Floods {
     more: More,
 }
 
-/// Refusals without a record of their own.
+/// Number of refusals without a record of their own.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(super) struct More {
-    /// Of strangers.
+    /// Of unknown clients.
     pub(super) strangers: u64,
     /// Of users.
     pub(super) users: u64,
@@ -60,7 +60,7 @@ impl Floods {
         }
     }
 
-    /// Whether this one gets its own record.
+    /// Whether this refusal gets a record of its own.
     pub(super) fn admits(&mut self, who: Whom<'_>, now: Instant) -> bool {
         let now = now.duration_since(self.start);
         let (admits, more) = match who {
@@ -78,7 +78,7 @@ impl Floods {
         admits
     }
 
-    /// How many had none since this was asked last.
+    /// Number of refusals without a record since the last call.
     pub(super) fn take(&mut self) -> More {
         std::mem::take(&mut self.more)
     }

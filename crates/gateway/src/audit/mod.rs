@@ -1,7 +1,7 @@
 //! sign-ins, decisions, starts -> records of the audit log (IO).
 //!
-//! `record` defines the records, `flood` limits refusals, `visits` records one visit once, `command` checks a file. `kit::audit` chains
-//! the lines by hashes.
+//! `record` defines the records, `flood` limits refusals, `visits` records one visit once, `command` checks a file. `kit::audit`
+//! chains the lines by hashes.
 
 pub mod command;
 mod flood;
@@ -26,16 +26,16 @@ use crate::session::Session;
 use crate::tokens::RandomId;
 use crate::tokens::request_id;
 
-/// Most groups that a record names.
+/// Maximum number of groups in a record.
 const GROUPS: usize = 32;
 
-/// Ends the log in order.
+/// Flushes and closes the log.
 pub type Writer = kit::audit::Writer<Line>;
 
 /// A record as it is written.
 #[derive(Debug, Serialize)]
 pub struct Line {
-    /// Address of the client whose request led to it, where the settings say so.
+    /// Address of the client whose request caused the record, if the settings enable it.
     #[serde(skip_serializing_if = "Option::is_none")]
     address: Option<IpAddr>,
     #[serde(flatten)]
@@ -49,7 +49,7 @@ impl From<Record> for Line {
     }
 }
 
-/// The audit log. Every clone writes to the same one; nothing here waits for the writing.
+/// The audit log. Every clone writes to the same one. No method waits for the write.
 #[derive(Clone)]
 pub struct Audit {
     inner: Arc<Inner>,
@@ -57,7 +57,7 @@ pub struct Audit {
 }
 
 tokio::task_local! {
-    /// Address of the client whose request is under way.
+    /// Address of the client of the current request.
     static CLIENT: Option<IpAddr>;
 }
 
@@ -68,7 +68,7 @@ struct Inner {
     metrics: Metrics,
 }
 
-/// What is counted while the log is written.
+/// Counters that are updated while the log is written.
 struct Counted {
     floods: Arc<Mutex<Floods>>,
     metrics: Metrics,
@@ -103,7 +103,7 @@ impl Audit {
     /// Writes to `out`, one line per record.
     ///
     /// # Errors
-    /// The system gives no thread or no random bytes.
+    /// The system provides no thread or no random bytes.
     pub fn to(out: impl Write + Send + 'static, metrics: Metrics) -> std::io::Result<(Self, Writer)> {
         let floods = Arc::new(Mutex::new(Floods::new(Instant::now())));
         let counted = Counted {
@@ -123,7 +123,7 @@ impl Audit {
         Ok((audit, writer))
     }
 
-    /// The same; if `names`, records about requests name the client's address.
+    /// The same. If `names` is true, records about requests contain the client's address.
     #[must_use]
     pub fn naming_clients(self, names: bool) -> Self {
         Self {
@@ -132,7 +132,7 @@ impl Audit {
         }
     }
 
-    /// Answers a request. `client`: the address that it came from.
+    /// Answers a request. `client`: the address of its client.
     pub(crate) async fn about<F: Future>(
         &self,
         client: impl FnOnce() -> Option<IpAddr>,
@@ -145,7 +145,7 @@ impl Audit {
         }
     }
 
-    /// Adds a record. One that finds no room is counted, and the count is in the log.
+    /// Adds a record. If the queue is full, the record is dropped; the log contains the number of dropped ones.
     pub fn tell(&self, record: Record) {
         self.inner.log.tell(record.into());
     }
@@ -161,7 +161,7 @@ impl Audit {
         });
     }
 
-    /// A user did not get a session. `reason`: one stable word.
+    /// A user did not get a session. `reason`: a stable label.
     pub fn login_refused(&self, reason: &'static str) {
         self.inner.metrics.sign_in(reason);
         if self.has_room(Whom::Stranger) {
@@ -169,7 +169,7 @@ impl Audit {
         }
     }
 
-    /// A user is kept out for whom `issuer` confirms. `rule`: one stable word.
+    /// The settings do not admit a user whom `issuer` confirms. `rule`: a stable label.
     pub(crate) fn not_admitted(&self, user: &str, issuer: &str, rule: &'static str) {
         if self.has_room(Whom::Stranger) {
             self.tell(Record::NotAdmitted {
@@ -180,7 +180,7 @@ impl Audit {
         }
     }
 
-    /// The token of a request does not count. `reason`: one stable word.
+    /// The token of a request is refused. `reason`: a stable label.
     pub(crate) fn token_refused(&self, reason: &'static str) {
         if self.has_room(Whom::Stranger) {
             self.tell(Record::TokenRefused {
@@ -190,7 +190,7 @@ impl Audit {
         }
     }
 
-    /// A session ended before its time. `user`: Kubernetes user name, empty if it is not known. `by`: one stable word.
+    /// A session ended before its expiry. `user`: Kubernetes user name, empty if unknown. `by`: a stable label.
     pub fn logout(&self, session: RandomId, user: &str, by: &'static str) {
         self.inner.metrics.session_ended(by);
         self.tell(Record::Logout {
@@ -199,7 +199,7 @@ impl Audit {
         });
     }
 
-    /// The identity provider ended so many sessions of the user that it calls `subject`, if it names one.
+    /// The identity provider ended this many sessions of its user `subject`, if it names one.
     pub fn provider_logout(&self, subject: Option<&str>, sessions: usize) {
         self.tell(Record::ProviderLogout {
             subject: subject.unwrap_or_default().to_owned(),
@@ -207,7 +207,7 @@ impl Audit {
         });
     }
 
-    /// A user was let in: told once per session, workspace and rule, an administrator's access once a minute.
+    /// A user was admitted: recorded once per session, workspace and rule, an administrator's access once a minute.
     pub(crate) fn allowed(&self, session: &Session, target: &Target, rule: Allowed) {
         match self
             .inner
@@ -232,7 +232,7 @@ impl Audit {
         }
     }
 
-    /// A user had the API server start a workspace.
+    /// A user started a workspace.
     pub(crate) fn started(&self, session: &Session, target: &Target, rule: Allowed) {
         self.tell(Record::Started {
             who: who(session),
@@ -257,7 +257,7 @@ impl Audit {
         floods.admits(who, Instant::now())
     }
 
-    /// A user who is signed in was not let in.
+    /// A signed-in user was refused.
     pub(crate) fn denied(&self, session: &Session, host: &str, target: Option<&Target>, rule: &'static str) {
         if self.has_room(Whom::User(&session.identity.user_name)) {
             self.tell(Record::Denied {

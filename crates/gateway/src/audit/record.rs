@@ -1,4 +1,4 @@
-//! what the audit log tells: one kind of record per event (pure).
+//! one kind of record per audit event (data).
 
 use serde::Serialize;
 
@@ -6,105 +6,105 @@ use crate::index::Target;
 use crate::tokens::RandomId;
 use crate::tokens::random::fingerprint;
 
-/// One event. Nothing in it lets anybody in: sessions appear by their fingerprint.
+/// One event. A record contains no credential: sessions appear by their fingerprint.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(tag = "event", rename_all = "snake_case", rename_all_fields = "camelCase")]
 pub enum Record {
     /// A user signed in.
     Login {
-        /// Who.
+        /// The user and session.
         #[serde(flatten)]
         who: Who,
-        /// The first Kubernetes groups that the identity provider's answer gave them.
+        /// The first Kubernetes groups of the user, from the identity provider's answer.
         groups: Vec<String>,
-        /// How many there are.
+        /// Number of all groups.
         group_count: usize,
         /// Absolute end of the session, Unix seconds.
         ends: i64,
     },
     /// A user did not get a session.
     LoginRefused {
-        /// One stable word.
+        /// A stable label.
         reason: &'static str,
     },
-    /// A user for whom an identity provider confirms, and whom the settings keep out.
+    /// An identity provider confirms a user whom the settings do not admit.
     NotAdmitted {
-        /// Kubernetes user name that they would have had.
+        /// Kubernetes user name that the user would have had.
         user: String,
         /// The provider.
         issuer: String,
         /// The rule that decided.
         rule: &'static str,
     },
-    /// The token of a request does not count.
+    /// The token of a request is refused.
     TokenRefused {
-        /// One stable word.
+        /// A stable label.
         reason: &'static str,
         /// Identifies the request.
         request: String,
     },
-    /// A session ended before its time.
+    /// A session ended before its expiry.
     Logout {
-        /// Who, as far as it is known.
+        /// The user and session, as far as known.
         #[serde(flatten)]
         who: Who,
-        /// One stable word: how it was ended.
+        /// A stable label for how it ended.
         by: &'static str,
     },
     /// The identity provider ended sessions.
     ProviderLogout {
-        /// The user's identifier there; empty if it named a session.
+        /// The user's identifier there; empty if the message named a session.
         subject: String,
-        /// How many.
+        /// Number of sessions.
         sessions: usize,
     },
-    /// A session was let into a workspace for the first time, or by another rule than before.
+    /// A session was admitted to a workspace for the first time, or by another rule than before.
     Opened {
-        /// Who.
+        /// The user and session.
         #[serde(flatten)]
         who: Who,
-        /// Which workspace.
+        /// The workspace.
         #[serde(flatten)]
         workspace: WorkspaceRun,
-        /// The rule that let them in.
+        /// The rule that admits the user.
         rule: &'static str,
         /// Identifies the request.
         request: String,
     },
-    /// A user started a stopped workspace by the gateway's button.
+    /// A user started a stopped workspace with the gateway's button.
     Started {
-        /// Who.
+        /// The user and session.
         #[serde(flatten)]
         who: Who,
-        /// Which workspace; its run is the one that ended last.
+        /// The workspace; its run is the last one that ended.
         #[serde(flatten)]
         workspace: WorkspaceRun,
-        /// The rule that lets them open it.
+        /// The rule that admits the user.
         rule: &'static str,
         /// Identifies the request.
         request: String,
     },
     /// An administrator uses a workspace that no other rule opens to them: at the first request and every minute.
     Administered {
-        /// Who.
+        /// The user and session.
         #[serde(flatten)]
         who: Who,
-        /// Which workspace.
+        /// The workspace.
         #[serde(flatten)]
         workspace: WorkspaceRun,
-        /// Requests and websockets since the last record about it, this one included.
+        /// Requests and websockets since the last such record, this one included.
         requests: u64,
         /// Identifies the request.
         request: String,
     },
-    /// A user who is signed in was not let in.
+    /// A signed-in user was refused.
     Denied {
-        /// Who.
+        /// The user and session.
         #[serde(flatten)]
         who: Who,
-        /// The host that they asked for.
+        /// The requested host.
         host: String,
-        /// Which workspace that is, if it is one.
+        /// The workspace at that host, if there is one.
         #[serde(flatten)]
         workspace: Option<WorkspaceRun>,
         /// The rule that decided.
@@ -112,14 +112,14 @@ pub enum Record {
         /// Identifies the request.
         request: String,
     },
-    /// Refused logins and tokens that have no record of their own, because there were too many.
+    /// Refused logins and tokens without a record of their own, because there were too many.
     LoginRefusedMore {
-        /// How many.
+        /// Number of refusals.
         count: u64,
     },
-    /// Denials that have no record of their own, because there were too many of one user or of all.
+    /// Denials without a record of their own, because there were too many of one user or of all.
     DeniedMore {
-        /// How many.
+        /// Number of denials.
         count: u64,
     },
 }
@@ -128,11 +128,11 @@ pub enum Record {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Who {
-    /// Kubernetes user name; empty when it is not known.
+    /// Kubernetes user name; empty if unknown.
     pub user: String,
-    /// First 16 characters of the fingerprint of the session's id: the same in all records about it.
+    /// First 16 characters of the fingerprint of the session's id: the same in all records about the session.
     pub session: String,
-    /// Whose token it is instead of a session: `person` or `service_account`. What names the session names the token then.
+    /// Kind of the token that replaces a session: `person` or `service_account`. Then `session` identifies the token.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub token: Option<&'static str>,
 }
@@ -147,7 +147,7 @@ pub struct WorkspaceRun {
     pub workspace: String,
     /// Its UID.
     pub uid: String,
-    /// The run, as in its status; empty when it never ran.
+    /// The run, as in its status; empty before the first one.
     #[serde(rename = "runID")]
     pub run_id: String,
 }
@@ -166,7 +166,7 @@ impl Who {
 }
 
 impl WorkspaceRun {
-    /// Where a target leads.
+    /// The workspace of a target, and its run.
     pub fn of(target: &Target) -> Self {
         Self {
             namespace: target.namespace.clone(),

@@ -28,7 +28,7 @@ impl Paper {
     }
 }
 
-/// What was written of what `act` told.
+/// What was written when `act` recorded events.
 fn written(act: impl FnOnce(&Audit)) -> (Vec<Value>, String) {
     let paper = Paper::default();
     let (audit, writer) = Audit::to(paper.clone(), Metrics::default()).unwrap();
@@ -167,7 +167,7 @@ fn no_line_is_written_that_a_check_refuses_and_what_has_none_is_counted() {
         text.lines().for_each(|line| checker.look(line).unwrap());
         checker.finish()
     };
-    // The most that an identity may have, in what takes the most room of all that it may hold.
+    // The maximum of an identity's groups, in the characters that take the most space.
     let groups: Vec<String> = (0..1000).map(|_| "\"".repeat(64)).collect();
     let (records, text) = login(&groups);
     assert_eq!(events(&records), ["start", "login", "logout", "end"]);

@@ -1,4 +1,4 @@
-//! a session let into a workspace by a rule -> whether that is worth a record (pure, in memory).
+//! session admitted to a workspace by a rule -> whether to record it (pure, in memory).
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -10,23 +10,23 @@ use tokio::time::Instant;
 
 use crate::tokens::RandomId;
 
-/// How often an administrator's access is told while it goes on.
+/// How often an administrator's continued access is recorded.
 const MINUTE: Duration = Duration::from_mins(1);
-/// Most workspaces and sessions that are remembered. Beyond, all are forgotten and told once more.
+/// Maximum number of remembered workspaces and sessions. Above it all are removed, and recorded once more.
 const MOST: usize = 50_000;
 
-/// Whether a visit is worth a record.
+/// Whether to record a visit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Visit {
-    /// It is the first one, or the first by this rule.
+    /// The first visit, or the first by this rule.
     New,
-    /// It was told before.
+    /// Recorded before.
     Recorded,
-    /// It was told a minute ago; so many requests came since.
+    /// Recorded a minute ago; contains the number of requests since.
     Again(u64),
 }
 
-/// What was told before.
+/// Recorded visits.
 #[derive(Default)]
 pub(super) struct Visits(RwLock<Known>);
 
@@ -50,7 +50,7 @@ impl Visits {
         })
     }
 
-    /// `None` for a first one.
+    /// `None` for a first visit.
     fn again(&self, session: RandomId, uid: &str, rule: Allowed, now: Instant) -> Option<Visit> {
         let known = self.0.read().unwrap_or_else(PoisonError::into_inner);
         let seen = known.seen.get(uid)?.get(&session)?;

@@ -20,7 +20,7 @@ use crate::site::Site;
 /// `(namespace, name)`; the namespace of a manager is empty.
 pub(super) type Key = (String, String);
 
-/// Everything that the watches have told, and the manager that this gateway serves.
+/// The state from all watches, and the manager that this gateway serves.
 #[derive(Debug, Default)]
 pub(super) struct Observed {
     wanted: Option<String>,
@@ -31,28 +31,28 @@ pub(super) struct Observed {
     pods: HashMap<Key, PodFacts>,
 }
 
-/// What is kept of a WorkspaceManager.
+/// The used parts of a WorkspaceManager.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct ManagerFacts {
     domain: Domain,
     is_default: bool,
     policy: Policy,
-    /// Name and spec, for what they say about shares.
+    /// Name and spec, for the rules about shares.
     object: Arc<WorkspaceManager>,
 }
 
-/// What is kept of a Workspace.
+/// The used parts of a Workspace.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct WorkspaceFacts {
     /// Unix milliseconds.
     created: i64,
-    /// The manager that routes here; `None` until that is resolved.
+    /// The manager that routes to this workspace; `None` until the operator resolved it.
     manager: Option<String>,
-    /// The pod that the operator names as ready, and its address.
+    /// The pod that the operator reports as ready, and its address.
     endpoint: Option<(Key, SocketAddr)>,
-    /// `site` is filled in as soon as the domain is known, `shared` from the shares, `endpoint` from the pods.
+    /// `site` is set once the domain is known, `shared` from the shares, `endpoint` from the pods.
     target: Arc<Target>,
-    /// What `target.shared` was made from; `None` until it was.
+    /// The inputs of `target.shared`; `None` until it was computed.
     shared_by: Option<sharing::Source>,
 }
 
@@ -65,32 +65,32 @@ impl Observed {
         }
     }
 
-    /// All managers, known by key.
+    /// All known managers by key.
     pub(super) fn managers(&mut self) -> &mut HashMap<Key, ManagerFacts> {
         &mut self.managers
     }
 
-    /// All workspaces, known by key.
+    /// All known workspaces by key.
     pub(super) fn workspaces(&mut self) -> &mut HashMap<Key, WorkspaceFacts> {
         &mut self.workspaces
     }
 
-    /// All shares that may count, known by key.
+    /// All possibly valid shares by key.
     pub(super) fn shares(&mut self) -> &mut HashMap<Key, Arc<ShareFacts>> {
         &mut self.shares
     }
 
-    /// All pods of workspaces that have addresses, known by key.
+    /// All pods of workspaces that have addresses, by key.
     pub(super) fn pods(&mut self) -> &mut HashMap<Key, PodFacts> {
         &mut self.pods
     }
 
-    /// The picture of this moment. Of two workspaces at one site the older is in it.
+    /// The snapshot of the present state. Of two workspaces at one site it contains the older.
     ///
-    /// A manager that is gone, or one of several that call themselves the default, leaves what was served as it is: such
-    /// a slip must not move running workspaces to another domain or end every session.
+    /// If the manager is deleted, or several managers call themselves the default, the served manager stays unchanged. Such a
+    /// mistake must not move running workspaces to another domain or end every session.
     pub(super) fn snapshot(&mut self) -> Snapshot {
-        // Equal facts stay the same object: by it shares know that they were judged.
+        // Equal facts keep the same object. Shares use this to detect that they were already evaluated.
         if let Some(chosen) = self
             .choose()
             .filter(|chosen| self.serving.as_ref() != Some(chosen))
@@ -142,13 +142,13 @@ impl Observed {
 impl Projection for ManagerFacts {
     type Object = WorkspaceManager;
 
-    /// `None` for a manager whose authentication is not this gateway's business. Which proxy asks is no matter.
+    /// `None` for a manager whose authentication another component does. The kind of proxy does not matter.
     fn of(mut manager: WorkspaceManager) -> Option<Self> {
         let routing = &manager.spec.routing;
         manager.spec.authentication.gateway.as_ref()?;
         let domain = Domain::of(routing);
         let is_default = rules::managers::is_default(&manager);
-        // The operator writes the status often, and that changes nothing here.
+        // The operator writes the status often, and it has no effect here.
         manager.status = None;
         manager.metadata = ObjectMeta {
             name: manager.metadata.name,
@@ -166,8 +166,8 @@ impl Projection for ManagerFacts {
 impl Projection for WorkspaceFacts {
     type Object = Workspace;
 
-    /// Owner and wish come from the object itself, because they count at once; what was resolved and the pod's address
-    /// come from the status, which only the operator writes.
+    /// Owner and desired status come from the object itself, because they take effect at once. Resolved values and the pod's address come
+    /// from the status, which only the operator writes.
     fn of(workspace: Workspace) -> Option<Self> {
         let owner = api::names::owner(&workspace.metadata)
             .unwrap_or_default()
@@ -210,7 +210,7 @@ impl Projection for WorkspaceFacts {
                 name,
                 site: Site::from(""),
                 owner,
-                // What a template grants counts only if the operator has judged this very spec.
+                // What a template grants is valid only if the operator has evaluated this generation of the spec.
                 access_type: workspace
                     .spec
                     .access_type
@@ -228,7 +228,7 @@ impl Projection for WorkspaceFacts {
 }
 
 impl WorkspaceFacts {
-    /// Whether the same owner gets to the same pod.
+    /// Whether the same owner reaches the same pod.
     #[cfg(test)]
     pub(super) fn leads_as(&self, other: &Self) -> bool {
         let of = |facts: &Self| {
@@ -242,7 +242,7 @@ impl WorkspaceFacts {
         of(self) == of(other)
     }
 
-    /// Takes in who is meant by these shares, unless that was done before: a snapshot is made at every change.
+    /// Computes the subjects of these shares, unless they are unchanged: a snapshot is made at every change.
     fn share(&mut self, shares: Vec<&Arc<ShareFacts>>, manager: &Arc<WorkspaceManager>) {
         if shares.is_empty() && self.shared_by.is_none()
             || self
@@ -260,7 +260,7 @@ impl WorkspaceFacts {
         self.shared_by = Some(sharing::Source::new(shares, manager));
     }
 
-    /// Takes in where the pod is, if it is there and has the address that the operator names.
+    /// Sets the pod's address, if the pod exists and has the address that the operator reports.
     fn resolve_endpoint(&mut self, pods: &HashMap<Key, PodFacts>) {
         let endpoint = self.endpoint.as_ref().and_then(|(pod, address)| {
             let is_there = pods.get(pod)?.has(&self.target.name, address.ip());
@@ -274,7 +274,7 @@ impl WorkspaceFacts {
         }
     }
 
-    /// The target with its site in `domain`; computed once, because a snapshot is made at every change.
+    /// The target with its site in `domain`. Computed once, because a snapshot is made at every change.
     fn resolve(&mut self, domain: &Domain) -> Arc<Target> {
         if !domain.covers(&self.target.site) {
             let target = &self.target;
@@ -287,7 +287,7 @@ impl WorkspaceFacts {
     }
 }
 
-/// What a page tells beside the phase. Takes what it tells out of the status.
+/// What a page shows beside the phase. Moves the texts out of the status.
 fn story(status: &mut WorkspaceStatus, resolved: &Resolved, phase: Phase, created: Option<&Time>) -> Story {
     let is_of_phase = status.phase == Some(phase);
     let progressing = status
@@ -311,8 +311,8 @@ fn story(status: &mut WorkspaceStatus, resolved: &Resolved, phase: Phase, create
     }
 }
 
-/// The pod's address. Addresses that can never be a pod's are refused, so that a bent status cannot turn the proxy
-/// against itself or a node's metadata service.
+/// The pod's address. Addresses that can never be a pod's are refused. Otherwise a forged status could direct the proxy to itself
+/// or to a node's metadata service.
 fn address(ip: &str, port: i32) -> Option<SocketAddr> {
     let ip: IpAddr = ip.parse().ok()?;
     let forbidden = ip.is_loopback()

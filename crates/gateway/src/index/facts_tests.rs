@@ -1,4 +1,4 @@
-//! What is kept of workspaces, shares and managers, and what a snapshot makes of it.
+//! Facts of workspaces, shares and managers, and the snapshot made of them.
 
 use serde_json::json;
 
@@ -89,7 +89,7 @@ fn there_is_an_address_only_while_the_pod_that_the_operator_names_has_it() {
     assert_eq!(endpoint(vec![]), None);
     assert!(endpoint(vec![own()]).is_some());
     assert_eq!(endpoint(vec![]), None, "it is gone");
-    // Another pod got the address meanwhile.
+    // Another pod received the address meanwhile.
     let bobs = pod("q", "bobs", "10.244.0.7", "Running");
     assert_eq!(endpoint(vec![bobs.clone()]), None);
     for other in [
@@ -225,7 +225,7 @@ fn a_changed_base_domain_moves_every_host() {
     assert_eq!(target.site.host().split_once('.').unwrap().1, "ws.example");
 }
 
-/// What is kept of bob's share of the workspace, once this of it is changed.
+/// The facts of bob's share of the workspace, after this change.
 fn share_facts(name: &str, change: &serde_json::Value) -> Option<Arc<ShareFacts>> {
     let mut object = json!({
         "apiVersion": "workspaces.jupyter.org/v1alpha1",
@@ -251,7 +251,7 @@ fn share(name: &str, change: &serde_json::Value) -> (Key, Arc<ShareFacts>) {
     (("team".into(), name.into()), share_facts(name, change).unwrap())
 }
 
-/// Who of bob and the group ml is let in by shares of the one workspace at `now`.
+/// Whether shares of the one workspace admit bob, and the group ml, at `now`.
 fn guests(world: &mut Observed, now: i64) -> (bool, bool) {
     let target = only(&world.snapshot());
     let policy = Policy::default();

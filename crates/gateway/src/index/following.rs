@@ -1,4 +1,4 @@
-//! one kind of objects -> its list and every change -> freshness (IO).
+//! one kind of objects -> its list and every change; reports to freshness (IO).
 
 use std::fmt::Debug;
 use std::sync::Arc;
@@ -15,14 +15,14 @@ use tokio::time::sleep;
 use crate::index::freshness::{Freshness, Watched};
 use crate::metrics::Metrics;
 
-/// The API server ends a watch after so many seconds; five more without a word, and the connection counts as dead.
+/// The API server ends a watch after this many seconds. After five more without data the connection counts as dead.
 pub(crate) const LONGEST_WATCH: u32 = 30;
-/// Wait before the first new attempt; it doubles up to the longest.
+/// Pause before the first new attempt; it doubles up to the longest.
 const FIRST_PAUSE: Duration = Duration::from_millis(500);
-/// Longest wait.
+/// Longest pause.
 const LONGEST_PAUSE: Duration = Duration::from_secs(8);
 
-/// Follows kinds of objects whose age counts.
+/// Watches kinds of objects whose age matters.
 #[derive(Debug, Clone)]
 pub struct Follower {
     pub(super) freshness: Arc<Freshness>,
@@ -41,12 +41,12 @@ struct Following<K> {
 }
 
 impl Follower {
-    /// Tells `freshness` what becomes of the watches.
+    /// A follower that reports the state of its watches to `freshness`.
     pub fn new(freshness: Arc<Freshness>, metrics: Metrics) -> Self {
         Self { freshness, metrics }
     }
 
-    /// Follows one kind. The index calls it whole once it holds what came up to the end of a list.
+    /// Watches one kind. The index marks the watch as complete once it contains everything up to the end of a list.
     pub(crate) fn follow<K>(
         &self,
         resource: &'static str,

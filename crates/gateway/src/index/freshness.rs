@@ -8,63 +8,63 @@ use std::time::Duration;
 use tokio::sync::watch;
 use tokio::time::Instant;
 
-/// An older index is too old to issue anything on.
+/// Age from which on no tickets are issued.
 pub(super) const LATE: Duration = Duration::from_secs(3);
-/// From this age on no watch is believed: its connection may be as dead as that of the heartbeats, and nobody may have said so.
+/// Age from which on no watch is trusted. Its connection may be as dead as that of the heartbeats, without an error.
 const DOUBTFUL: Duration = Duration::from_secs(10);
-/// How often whoever holds something open looks whether it may stay.
+/// How often the holder of an open stream checks whether it may stay open.
 pub(crate) const CHECK_INTERVAL: Duration = Duration::from_millis(750);
-/// Most heartbeats that are remembered on their way.
+/// Maximum number of remembered heartbeats in flight.
 const UNSEEN: usize = 64;
-/// No heartbeat was sent yet, and no watch is broken.
+/// No heartbeat was sent yet, or no watch is broken.
 const NONE: u64 = u64::MAX;
 
-/// Up to when everything that happened is known to have been heard of: the sending of the last heartbeat that came back, or the
-/// moment up to which the watch told all that is broken the longest.
+/// The time up to which every event is known to have arrived. This is when the last returned heartbeat was sent, or the time up to
+/// which the longest broken watch was complete.
 #[derive(Debug)]
 pub struct Freshness {
     start: Instant,
     most: Duration,
     state: Mutex<State>,
-    /// That moment, in milliseconds since `start`.
+    /// That time, in milliseconds since `start`.
     known: AtomicU64,
-    /// Counts how often all watches were told to begin anew.
+    /// Counts the restarts of all watches.
     renewals: watch::Sender<u64>,
 }
 
 #[derive(Debug, Default)]
 struct State {
-    /// Heartbeats by number and when they were sent.
+    /// Numbers of heartbeats in flight and when they were sent.
     unseen: VecDeque<(u64, u64)>,
-    /// When the last that came back was sent, and until one has, the first.
+    /// When the last returned heartbeat was sent; before the first return, when the first one was sent.
     back: Option<u64>,
     /// Since when each watch is broken.
     broken: Vec<Option<u64>>,
     renewed: Option<u64>,
 }
 
-/// One watch, as freshness knows it. It is broken until it is called whole.
+/// The state of one watch. It is broken until it is marked as complete.
 #[derive(Debug)]
 pub struct Watched {
     freshness: Arc<Freshness>,
     at: usize,
 }
 
-/// What may be done on the index.
+/// What the index's age allows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Age {
     /// Everything.
     Fresh,
-    /// Everything but issue tickets.
+    /// Everything but issuing tickets.
     Late,
-    /// Nothing new: what a user may do is not known any more.
+    /// No new decisions: what users may do is not known any more.
     Stale,
-    /// Not even carry open sockets on: before anybody looks again it would be older than they may be held.
+    /// Open sockets must close as well. Before the next check the index would exceed the maximum age for them.
     Lost,
 }
 
 impl Freshness {
-    /// `most`: the age from which on nothing is decided; sockets stay until twice that.
+    /// `most`: the age from which on no decisions are made; sockets stay open until twice that.
     pub fn new(most: Duration) -> Self {
         Self {
             start: Instant::now(),
@@ -75,12 +75,12 @@ impl Freshness {
         }
     }
 
-    /// Time that sockets stay open while nobody answers.
+    /// How long sockets stay open while the API server does not answer.
     pub fn grace(&self) -> Duration {
         self.most * 2
     }
 
-    /// One more watch that counts.
+    /// Adds a watch whose state affects the age.
     pub fn watch(self: &Arc<Self>) -> Watched {
         let mut state = self.lock();
         state.broken.push(Some(self.now()));
@@ -91,33 +91,33 @@ impl Freshness {
         }
     }
 
-    /// Changes whenever all watches are to begin anew.
+    /// Changes whenever all watches must restart.
     pub(crate) fn renewals(&self) -> watch::Receiver<u64> {
         self.renewals.subscribe()
     }
 
-    /// Heartbeat `number` is on its way; each has a greater number than the one before.
+    /// Records that heartbeat `number` was sent; numbers increase.
     pub fn sent(&self, number: u64) {
         let now = self.now();
         let mut state = self.lock();
-        // What is listed at the start is listed at about this time.
+        // The first lists are from about this time.
         state.back.get_or_insert(now);
         let is_full = state.unseen.len() >= UNSEEN;
         match state.unseen.back_mut() {
-            // Several become one: as old as the first of them, and back with the last.
+            // Several become one, with the time of the first and the number of the last.
             Some(last) if is_full => last.0 = number,
             _ => state.unseen.push_back((number, now)),
         }
         self.note(&state);
     }
 
-    /// The API server took a heartbeat: it is there, so if none comes back, the fault is with the watches.
+    /// The API server accepted a heartbeat. So it is up, and if no heartbeat returns, the watches are at fault.
     pub fn taken(&self) {
         self.doubt_watches(&mut self.lock());
     }
 
-    /// Heartbeat `number` came back, and so is everything seen that happened before it was sent. Or the API server refused it
-    /// and it never will: then what watches say of themselves is all that is known.
+    /// Heartbeat `number` returned, so everything before its sending has arrived. Or the API server refused it and it will never
+    /// return: then only the states of the watches are known.
     pub fn seen(&self, number: u64) {
         let mut state = self.lock();
         self.doubt_watches(&mut state);
@@ -127,7 +127,7 @@ impl Freshness {
         self.note(&state);
     }
 
-    /// After a long silence every watch begins anew, and counts as broken since the silence began until it has.
+    /// After a long silence every watch restarts. Until then it counts as broken since the silence began.
     fn doubt_watches(&self, state: &mut State) {
         let now = self.now();
         let long = |since: u64| Duration::from_millis(now.saturating_sub(since)) >= DOUBTFUL;
@@ -158,7 +158,7 @@ impl Freshness {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// How old the index may be; zero as long as nothing measures it.
+    /// Age of the index; zero while nothing measures it.
     pub fn lag(&self) -> Duration {
         match self.known.load(Ordering::Relaxed) {
             NONE => Duration::ZERO,
@@ -166,7 +166,7 @@ impl Freshness {
         }
     }
 
-    /// What may be done now.
+    /// What the age allows now.
     pub fn age(&self) -> Age {
         match self.lag() {
             lag if lag + CHECK_INTERVAL >= self.grace() => Age::Lost,
@@ -178,18 +178,18 @@ impl Freshness {
 }
 
 impl Watched {
-    /// What it told so far may not be all: nobody knows more than that it was up to the last heartbeat that came back.
+    /// The watch may have missed events. It is complete only up to the last heartbeat that returned.
     pub fn is_broken(&self) {
         let now = self.freshness.now();
         self.set(|broken, back| broken.or_else(|| Some(back.map_or(now, |at| at.min(now)))));
     }
 
-    /// It told everything, and the index holds it.
+    /// The watch is complete, and the index contains its objects.
     pub fn is_whole(&self) {
         self.set(|_, _| None);
     }
 
-    /// `change`: since when it is broken, and when the last heartbeat that came back was sent, to since when it is.
+    /// `change`: maps the start of the failure and the sending time of the last returned heartbeat to the new start of the failure.
     fn set(&self, change: impl FnOnce(Option<u64>, Option<u64>) -> Option<u64>) {
         let mut state = self.freshness.lock();
         let back = state.back;
@@ -217,7 +217,7 @@ mod tests {
         freshness.sent(1);
         advance(seconds(1)).await;
         freshness.seen(1);
-        // Nothing is known of what happened since, although nothing is under way.
+        // Nothing is known of later events, although no heartbeat is in flight.
         assert_eq!(freshness.lag(), seconds(1));
         advance(seconds(2)).await;
         assert_eq!((freshness.age(), freshness.lag()), (Age::Late, seconds(3)));
@@ -226,7 +226,7 @@ mod tests {
         advance(seconds(2)).await;
         freshness.seen(2);
         assert_eq!((freshness.age(), freshness.lag()), (Age::Fresh, seconds(2)));
-        // An older one, and the same again, tell nothing new.
+        // An older heartbeat, and a repeated one, have no effect.
         freshness.seen(1);
         freshness.seen(2);
         assert_eq!(freshness.lag(), seconds(2));
@@ -279,7 +279,7 @@ mod tests {
         one.is_broken();
         assert_eq!((freshness.age(), freshness.lag()), (Age::Stale, seconds(60)));
         one.is_whole();
-        // Nothing is known of the other since the last heartbeat that came back was sent, before it broke.
+        // The other watch is known only up to the sending of the last returned heartbeat, before it broke.
         assert_eq!((freshness.age(), freshness.lag()), (Age::Fresh, seconds(2)));
         advance(seconds(1)).await;
         freshness.sent(31);
@@ -302,7 +302,7 @@ mod tests {
         freshness.sent(2);
         freshness.seen(2);
         assert_eq!((count(), freshness.age()), (0, Age::Fresh));
-        // Whether they were not sent (the process stood still), or did not come back.
+        // Whether they were not sent (the process was suspended), or did not return.
         advance(seconds(70)).await;
         freshness.sent(3);
         freshness.taken();
@@ -311,7 +311,7 @@ mod tests {
         assert_eq!((count(), freshness.lag()), (1, seconds(70)));
         watched.is_whole();
         assert_eq!(freshness.age(), Age::Fresh);
-        // Not again and again while that is under way.
+        // Not repeated while a restart is in progress.
         freshness.sent(4);
         advance(seconds(10)).await;
         freshness.taken();

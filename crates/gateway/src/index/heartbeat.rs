@@ -1,4 +1,4 @@
-//! a Lease, touched every few seconds and watched -> age of the index (IO).
+//! Lease, patched every few seconds and watched -> age of the index (IO).
 
 use std::pin::pin;
 use std::time::Duration;
@@ -14,16 +14,16 @@ use tokio::time::{Instant, MissedTickBehavior, interval, timeout};
 
 use crate::index::following::Follower;
 
-/// How often a heartbeat is sent. An API server that takes less than half of `LATE` for one makes nothing late.
+/// Interval of heartbeats. An API server that takes less than half of `LATE` for one makes nothing late.
 const PERIOD: Duration = Duration::from_secs(1);
-/// Time for one to be taken.
+/// Timeout of one patch.
 const TIMEOUT: Duration = Duration::from_secs(5);
 /// Prefix of the annotations.
 const PREFIX: &str = "heartbeat.gateway.workspaces.jupyter.org/";
-/// A replica whose annotation is this old, in seconds, is gone: it is removed.
+/// The annotation of a replica is removed at this age, in seconds: the replica is gone.
 const FORGOTTEN: i64 = 600;
 
-/// Heartbeats of one replica.
+/// Sends the heartbeats of one replica.
 pub(crate) struct Heartbeat {
     leases: Api<Lease>,
     watched: Api<PartialObjectMeta<Lease>>,
@@ -32,7 +32,7 @@ pub(crate) struct Heartbeat {
     follower: Follower,
 }
 
-/// Why a heartbeat was not taken.
+/// Why a heartbeat was not accepted.
 #[derive(Debug, thiserror::Error)]
 enum Failed {
     #[error("no answer within {} s", TIMEOUT.as_secs())]
@@ -42,14 +42,14 @@ enum Failed {
 }
 
 impl Failed {
-    /// Whether it will not be taken whenever it is sent: the Lease is missing, or may not be written.
+    /// Whether every heartbeat will fail: the Lease is missing, or may not be written.
     fn is_lasting(&self) -> bool {
         matches!(self, Self::Refused(kube::Error::Api(status)) if matches!(status.code, 403 | 404 | 409 | 422))
     }
 }
 
 impl Heartbeat {
-    /// `name`: the Lease, which the chart makes. `replica`: different for every process.
+    /// `name`: the Lease, which the chart creates. `replica`: unique for every process.
     pub(crate) fn new(
         client: &Client,
         namespace: &str,
@@ -66,7 +66,7 @@ impl Heartbeat {
         }
     }
 
-    /// Beats for ever.
+    /// Sends heartbeats forever.
     pub(crate) async fn beat(self) {
         tokio::join!(self.send(), self.watch());
     }
@@ -135,7 +135,7 @@ impl Heartbeat {
             let gone = forgotten(lease, now);
             if !gone.is_empty() {
                 let change = json!({"metadata": {"annotations": gone}});
-                // Whoever fails leaves it to the next heartbeat.
+                // On failure the next heartbeat repeats it.
                 let _ = self.patch(&change).await;
             }
         }
@@ -148,7 +148,7 @@ fn read(text: &str) -> Option<(u64, i64)> {
     Some((number.parse().ok()?, time.parse().ok()?))
 }
 
-/// The removal of annotations of replicas that are gone.
+/// A patch that removes the annotations of replicas that are gone.
 fn forgotten(lease: &PartialObjectMeta<Lease>, now: i64) -> Map<String, Value> {
     let old = lease.annotations().iter().filter(|(key, text)| {
         key.starts_with(PREFIX) && read(text).is_none_or(|(_, time)| now.saturating_sub(time) > FORGOTTEN)
@@ -226,14 +226,14 @@ mod tests {
             assert_eq!(freshness.age(), Age::Fresh);
             oldest = oldest.max(freshness.lag());
         }
-        // Not far from it, so it was looked at.
+        // Not far above, so the check took place.
         assert!(oldest + Duration::from_millis(300) > LATE, "{oldest:?}");
     }
 
     #[tokio::test(start_paused = true)]
     async fn what_happened_before_the_api_server_went_away_is_believed_for_the_stated_time_and_not_longer() {
         let (server, freshness) = site();
-        // In whatever part of a heartbeat's period it goes.
+        // At any moment of the heartbeat's period.
         for part in 0..5 {
             sleep(Duration::from_secs(15) + PERIOD * part / 5).await;
             assert_eq!(freshness.age(), Age::Fresh);
@@ -248,7 +248,7 @@ mod tests {
                     sleep(Duration::from_millis(5)).await;
                 }
                 let held = away.elapsed();
-                // Sockets end before they are looked at again.
+                // Sockets close before the next check.
                 let is_near = held + PERIOD + CHECK_INTERVAL >= most;
                 assert!(held <= most && is_near, "{age:?} after {held:?}");
             }
@@ -269,7 +269,7 @@ mod tests {
             late += u32::from(freshness.age() >= Age::Late);
             oldest = oldest.max(freshness.lag());
         }
-        // No tickets for most of the time; and every list that follows ten seconds of silence tells what the watch does not.
+        // No tickets for most of the time. Every list that follows ten seconds of silence contains what the watch missed.
         assert!(late > 450, "late for {late} of 900 looks");
         assert!(oldest < Duration::from_secs(12), "{oldest:?}");
         lag.set(Duration::ZERO);
@@ -305,7 +305,7 @@ mod tests {
         sleep(Duration::from_mins(1)).await;
         assert_eq!(freshness.age(), Age::Lost);
         server.partition(false);
-        // The first heartbeat that is taken triggers the watch.
+        // The first heartbeat that is accepted triggers the watch.
         sleep(Duration::from_secs(10)).await;
         assert_eq!(freshness.age(), Age::Fresh);
     }
@@ -318,7 +318,7 @@ mod tests {
         server.forget_history();
         sleep(Duration::from_secs(8)).await;
         assert_eq!(freshness.age(), Age::Late);
-        // A connection that is dead for so long is left.
+        // A connection that is dead for so long is abandoned.
         sleep(Duration::from_secs(8)).await;
         assert_eq!(freshness.age(), Age::Fresh);
     }
@@ -339,7 +339,7 @@ mod tests {
                 sleep(Duration::from_secs(2)).await;
                 assert_eq!(freshness.age(), Age::Fresh, "{reason}");
             }
-            // Not so one that nobody can tell.
+            // Not so for a failure that cannot be detected.
             server.partition(true);
             sleep(Duration::from_secs(70)).await;
             assert_eq!(freshness.age(), Age::Stale, "{reason}");

@@ -2,7 +2,7 @@
 //!
 //! - `watch`: watches -> `facts` of each object; `sharing` of shares, `pods` of pods. `partial`: parses only what is needed.
 //! - `traefik`: the proxy's routes.
-//! - `following`: one watch. `heartbeat`: how old the index is. `freshness`: what is allowed at that age.
+//! - `following`: one watch. `heartbeat`: measures the age of the index. `freshness`: what that age allows.
 
 mod facts;
 pub mod following;
@@ -27,7 +27,7 @@ use tokio::sync::watch::{Receiver, Sender};
 pub use self::watch::feed;
 use crate::site::{self, Folder, Site};
 
-/// What the gateway knows of one workspace: enough to decide, to route and to explain.
+/// The known facts of one workspace: enough to decide, to route and to explain.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Target {
     /// `metadata.uid`; a re-created workspace has another one.
@@ -36,30 +36,30 @@ pub struct Target {
     pub namespace: String,
     /// `metadata.name`.
     pub name: String,
-    /// `spec.displayName`, where it is another one.
+    /// `spec.displayName`, if it differs from the name.
     pub display_name: Option<Box<str>>,
-    /// Where browsers find it.
+    /// Its host or folder for browsers.
     pub site: Site,
-    /// Kubernetes user name of the owner, raw; empty when nobody owns it.
+    /// Kubernetes user name of the owner, raw; empty without owner.
     pub owner: String,
     /// Who may connect: the effective value.
     pub access_type: AccessType,
-    /// With whom it is shared, by shares that count.
+    /// The subjects of its valid shares.
     pub shared: Arc<Shared>,
-    /// The present run; empty when there was none.
+    /// The present run; empty before the first one.
     pub run_id: String,
-    /// What the workspace does at the moment, in the operator's word.
+    /// The phase that the operator reports.
     pub phase: Phase,
     /// Sentence for users about `phase`; may be empty.
     pub message: String,
-    /// What its page tells beside that; `None` where there is nothing to tell, as of one that runs.
+    /// Further content of its page; `None` when there is none, for example while it runs.
     pub story: Option<Arc<Story>>,
-    /// Address of the ready pod, present only while the operator names it and the pod has it.
+    /// Address of the ready pod, present only while the operator reports it and the pod has it.
     pub endpoint: Option<SocketAddr>,
 }
 
 impl Target {
-    /// What users are told that it is called: the name that its owner gave it, and the one in its address.
+    /// Its names for users: the display name that its owner set, and the name in its address.
     pub(crate) fn called(&self) -> String {
         match &self.display_name {
             Some(display_name) => format!("{display_name} ({})", self.name),
@@ -67,7 +67,7 @@ impl Target {
         }
     }
 
-    /// Whether a request may find a pod behind the proxy.
+    /// Whether the proxy may have a pod for a request.
     pub(crate) fn may_run(&self) -> bool {
         self.phase == Phase::Running || self.endpoint.is_some()
     }
@@ -95,20 +95,20 @@ impl Target {
     }
 }
 
-/// What the page of a workspace that does not run tells.
+/// Content of the page of a workspace that does not run.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Story {
     /// Reason of the condition that decided the phase.
     pub reason: String,
-    /// Since when it has been on its way, Unix seconds.
+    /// Since when the workspace has been starting, Unix seconds; `None` in other phases.
     pub since: Option<i64>,
     /// Whether a container of this run has started.
     pub started: bool,
-    /// Stopped by the rule of idleness, which allows so many minutes if that is known.
+    /// Stopped because it was idle; the inner value is the allowed number of minutes, if known.
     pub idle: Option<Option<i32>>,
 }
 
-/// The domain that the gateway serves: facts of the WorkspaceManager.
+/// The domain that the gateway serves, from the WorkspaceManager.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Domain {
     base: String,
@@ -116,25 +116,25 @@ pub struct Domain {
     mode: RoutingMode,
 }
 
-/// Where a request's authority lies in relation to the domain.
+/// What a request's authority and path lead to.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Destination {
     /// `auth.<base>`.
     Auth,
-    /// Where a workspace would be. It may be unknown.
+    /// The site of a workspace, which may not exist.
     Workspace(Site),
-    /// The folder of a workspace, but for the `/` at the end of its name.
+    /// The folder of a workspace without the `/` at the end of its name.
     Folder(Site),
-    /// The one host of all workspaces, but no workspace's folder.
+    /// The shared host of all workspaces, outside every workspace's folder.
     Nowhere,
-    /// The one host of all workspaces, and a path that servers may read in more than one way.
+    /// The shared host of all workspaces, and a path that servers may read in more than one way.
     Unclear,
-    /// Any other authority, the bare base domain included unless workspaces are in folders there.
+    /// Any other authority. This includes the bare base domain, unless workspaces have folders there.
     Outside,
 }
 
 impl Domain {
-    /// `base`: domain name; `port`: the port that browsers use (443 is left out of URLs).
+    /// `base`: domain name; `port`: the port that browsers use (443 is omitted from URLs).
     pub fn new(base: &str, port: u16) -> Self {
         Self {
             base: base.trim_end_matches('.').to_ascii_lowercase(),
@@ -143,7 +143,7 @@ impl Domain {
         }
     }
 
-    /// The domain that a manager's routing names.
+    /// The domain in a manager's routing.
     pub fn of(routing: &Routing) -> Self {
         Self::new(&routing.base_domain, routing.external_port()).in_mode(routing.mode)
     }
@@ -159,7 +159,7 @@ impl Domain {
         self.mode
     }
 
-    /// Where a workspace is.
+    /// The site of a workspace.
     pub fn site(&self, namespace: &str, name: &str, uid: &str) -> Site {
         match self.mode {
             RoutingMode::Subdomain => rules::names::host(namespace, name, uid, &self.base).into(),
@@ -167,7 +167,7 @@ impl Domain {
         }
     }
 
-    /// Whether a site that [`Domain::site`] made is one of this domain.
+    /// Whether a site made by [`Domain::site`] belongs to this domain.
     pub(crate) fn covers(&self, site: &Site) -> bool {
         let (host, is_folder) = (site.host(), !site.prefix().is_empty());
         match self.mode {
@@ -203,7 +203,7 @@ impl Domain {
         self.origin(site.host())
     }
 
-    /// Address of a site without `/` at its end: what comes before a path of the workspace's own.
+    /// URL of a site without a final `/`: the prefix of the workspace's own paths.
     pub fn address(&self, site: &Site) -> String {
         self.origin_of(site) + site.prefix()
     }
@@ -224,8 +224,8 @@ impl Domain {
             == Destination::Workspace(site.clone())
     }
 
-    /// Places a request: its authority (`host` or `host:port`, as in a Host header), and its path with or without query, not
-    /// decoded. Another port than ours is outside.
+    /// Classifies a request by its authority (`host` or `host:port`, as in a Host header) and its path with or without query, not
+    /// decoded. Another port than the domain's is outside.
     pub fn destination(&self, authority: &str, uri: &str) -> Destination {
         let (host, port) = match authority.rsplit_once(':') {
             Some((host, port)) => (host, port_of(port)),
@@ -252,20 +252,20 @@ impl Domain {
         match label {
             "auth" => Destination::Auth,
             "" => Destination::Outside,
-            // Browsers read other characters in ways of their own: `#` ends a host, `%2e` is a dot.
+            // Browsers interpret other characters specially: `#` ends a host, `%2e` is a dot.
             label if !site::is_name(label) || self.mode == RoutingMode::Path => Destination::Outside,
             _ => Destination::Workspace(host.into()),
         }
     }
 }
 
-/// A port as it is usually written: without sign, and without zeros before it.
+/// A port in its usual form: without sign and leading zeros.
 fn port_of(text: &str) -> Option<u16> {
     let plain = text.starts_with(|first| matches!(first, '1'..='9'));
     text.parse().ok().filter(|_| plain)
 }
 
-/// Everything that is known at one moment. Immutable: a change makes a new one.
+/// The state of the index at one moment. Immutable: a change makes a new snapshot.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Snapshot {
     domain: Option<Arc<Domain>>,
@@ -274,7 +274,7 @@ pub struct Snapshot {
 }
 
 impl Snapshot {
-    /// `targets` are kept by site; of two at one site the first stays.
+    /// `targets` are stored by site; of two at one site the first stays.
     pub fn new(domain: Option<Domain>, targets: impl IntoIterator<Item = impl Into<Arc<Target>>>) -> Self {
         let mut by_site = HashMap::new();
         for target in targets {
@@ -288,13 +288,13 @@ impl Snapshot {
         }
     }
 
-    /// The same under this policy, in place of that of a manager that says nothing.
+    /// The same with this policy instead of the default one.
     #[must_use]
     pub fn under(self, policy: Policy) -> Self {
         Self { policy, ..self }
     }
 
-    /// What the manager says about who connects.
+    /// The manager's policy about access.
     pub fn policy(&self) -> &Policy {
         &self.policy
     }
@@ -315,7 +315,7 @@ impl Snapshot {
     }
 }
 
-/// The current snapshot, shared by every reader.
+/// The current snapshot, shared by all readers.
 #[derive(Debug)]
 pub struct Index {
     current: ArcSwap<Snapshot>,
@@ -332,7 +332,7 @@ impl Default for Index {
 }
 
 impl Index {
-    /// An index that holds `snapshot` already.
+    /// An index that contains `snapshot` already.
     pub fn with(snapshot: Snapshot) -> Self {
         let index = Self::default();
         index.publish(snapshot);
@@ -349,7 +349,7 @@ impl Index {
         self.changes.subscribe()
     }
 
-    /// Replaces the snapshot and triggers subscribers; an equal one triggers nobody (the first always does).
+    /// Replaces the snapshot and notifies subscribers. An equal snapshot notifies no subscriber (the first always does).
     pub fn publish(&self, snapshot: Snapshot) {
         let first = *self.changes.borrow() == 0;
         if !first && **self.current.load() == snapshot {

@@ -1,7 +1,7 @@
-//! an object of a list or watch -> its name and facts, while it is parsed (pure).
+//! object of a list or watch -> its name and facts, while it is parsed (pure).
 //!
-//! A list comes in pages of hundreds of objects. Each object is many times as large as its facts, and a page stays in memory until the
-//! last object was read.
+//! A list comes in pages of hundreds of objects. Each object is many times as large as its facts, and a page stays in memory until
+//! the last object was read.
 
 use std::borrow::Cow;
 
@@ -13,25 +13,25 @@ use serde::{Deserialize, Deserializer};
 
 use crate::index::facts::Key;
 
-/// What is kept of the objects of a kind.
+/// Extracts the facts of one kind of objects.
 pub(super) trait Projection: Sized {
     /// The kind.
     type Object: Resource<DynamicType = ()> + DeserializeOwned;
 
-    /// `None` for what is as good as absent.
+    /// `None` for an object that is treated as absent.
     fn of(object: Self::Object) -> Option<Self>;
 }
 
-/// An object as the API server tells it, or why it cannot be read.
+/// An object from the API server, or why it cannot be parsed.
 #[derive(Debug, Clone)]
 pub(super) struct Partial<T> {
-    /// What names it, and its version, from which a watch goes on.
+    /// Name and version, from which a watch continues.
     metadata: ObjectMeta,
     kept: Result<Option<T>, String>,
 }
 
 impl<T> Partial<T> {
-    /// The object's name, and what is kept of it; objects that cannot be read are told to `unreadable`, and as good as absent.
+    /// The object's name, and its facts. Unreadable objects are reported to `unreadable`, and treated as absent.
     pub(super) fn into_facts(self, unreadable: impl FnOnce(&Key, &str)) -> (Key, Option<T>) {
         let ObjectMeta { name, namespace, .. } = self.metadata;
         let key = (namespace.unwrap_or_default(), name.unwrap_or_default());

@@ -1,7 +1,7 @@
-//! A pod of a workspace as its watch shows it -> whose addresses it has (pure).
+//! pod of a workspace from its watch -> the addresses that it has (pure).
 //!
-//! The operator writes a pod's address into the workspace's status. An address goes to another pod soon after its own is gone, also
-//! while no operator runs, so a route exists only while the pod does.
+//! The operator writes a pod's address into the workspace's status. After the pod is gone, another pod soon receives the address,
+//! even while no operator runs. So a route exists only while the pod does.
 
 use std::net::IpAddr;
 
@@ -11,7 +11,7 @@ use kube::Resource;
 use kube::api::ObjectMeta;
 use serde::Deserialize;
 
-/// The part of a pod that is read of the API server's answers.
+/// The parsed part of a pod.
 #[derive(Debug, Clone, Deserialize, Resource)]
 #[resource(inherit = "core::Pod")]
 pub(super) struct Pod {
@@ -34,7 +34,7 @@ struct PodIp {
     ip: String,
 }
 
-/// What is kept of a pod.
+/// The facts of a pod.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct PodFacts {
     workspace: String,
@@ -42,7 +42,7 @@ pub(super) struct PodFacts {
 }
 
 impl PodFacts {
-    /// `None` for a pod without addresses of its own. One that ended, or was evicted, still names those that it had.
+    /// `None` for a pod without addresses of its own. A pod that ended or was evicted still lists its former addresses.
     pub(super) fn of(pod: &Pod) -> Option<Self> {
         let has_ended = matches!(pod.status.phase.as_str(), "Succeeded" | "Failed");
         let workspace = pod.metadata.labels.as_ref()?.get(WORKSPACE_LABEL)?.clone();
@@ -53,7 +53,7 @@ impl PodFacts {
         })
     }
 
-    /// Whether the pod is of this workspace of its namespace, and has this address.
+    /// Whether the pod belongs to this workspace of its namespace, and has this address.
     pub(super) fn has(&self, workspace: &str, address: IpAddr) -> bool {
         self.workspace == workspace && self.addresses.contains(&address)
     }

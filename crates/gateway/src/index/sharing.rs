@@ -14,11 +14,12 @@ use rules::shares::{self, Extent};
 use crate::index::Target;
 use crate::index::partial::Projection;
 
-/// What is kept of a share that the operator calls active. Whether it counts at this moment is judged here, because a
-/// hand-over or a manager's new bound counts before the operator has written it down. So does an edit: admission has judged it, and
-/// all else that the operator judges is judged here again; to wait for its word would end the sockets of all who stay.
+/// The facts of a share that the operator reports as active. Whether it is valid at this moment is evaluated here, because a new
+/// owner or a manager's new limit takes effect before the operator has recorded it. An edit takes effect at once, too: admission
+/// has validated it, and all other rules of the operator are evaluated here again. Waiting for the operator would close the sockets
+/// of all remaining users.
 ///
-/// Not the share itself: ten thousand of them took 15 MiB more, most of it for fields that are empty.
+/// Not the share itself: ten thousand of them took 15 MiB more, most of it for empty fields.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct ShareFacts {
     namespace: String,
@@ -26,10 +27,10 @@ pub(super) struct ShareFacts {
     workspace: String,
     /// UID of the workspace that it is bound to.
     uid: String,
-    /// For whom it was made: the workspace's owner then.
+    /// The workspace's owner when the share was made.
     sponsor: String,
     subjects: Box<[Subject]>,
-    /// When it was made.
+    /// Creation time of the share.
     begin: Option<Timestamp>,
     end: Option<Timestamp>,
 }
@@ -37,7 +38,7 @@ pub(super) struct ShareFacts {
 impl Projection for Arc<ShareFacts> {
     type Object = WorkspaceShare;
 
-    /// `None` for a share that lets nobody in.
+    /// `None` for a share that admits no one.
     fn of(share: WorkspaceShare) -> Option<Self> {
         let status = share.status.as_ref()?;
         if !condition::holds(&status.conditions, ACTIVE) || share.metadata.deletion_timestamp.is_some() {
@@ -56,7 +57,7 @@ impl Projection for Arc<ShareFacts> {
     }
 }
 
-/// A subject without what nobody compares.
+/// A subject without the fields that are never compared.
 fn compared(subject: Subject) -> Subject {
     Subject {
         api_group: None,
@@ -79,7 +80,7 @@ impl ShareFacts {
     }
 }
 
-/// Shares by namespace and name of the workspace that they name.
+/// Shares by namespace and name of their workspace.
 pub(super) fn by_workspace<'a>(
     all: impl Iterator<Item = &'a Arc<ShareFacts>>,
 ) -> HashMap<(&'a str, &'a str), Vec<&'a Arc<ShareFacts>>> {
@@ -91,7 +92,7 @@ pub(super) fn by_workspace<'a>(
     found
 }
 
-/// Who is meant by those of `shares` that count for `target`.
+/// The subjects of those `shares` that are valid for `target`.
 pub(super) fn shared(shares: &[&Arc<ShareFacts>], target: &Target, manager: &WorkspaceManager) -> Shared {
     let mut guests = Shared::default();
     for share in shares.iter().filter(|share| share.counts(target, manager)) {
@@ -103,7 +104,7 @@ pub(super) fn shared(shares: &[&Arc<ShareFacts>], target: &Target, manager: &Wor
     guests
 }
 
-/// What a [`Shared`] was made from.
+/// The inputs of a [`Shared`].
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct Source {
     shares: Vec<Arc<ShareFacts>>,
@@ -118,7 +119,7 @@ impl Source {
         }
     }
 
-    /// Whether it is these very objects.
+    /// Whether the inputs are these very objects.
     pub(super) fn is(&self, shares: &[&Arc<ShareFacts>], manager: &Arc<WorkspaceManager>) -> bool {
         Arc::ptr_eq(&self.manager, manager)
             && self.shares.len() == shares.len()

@@ -11,14 +11,14 @@ use tokio::sync::watch;
 use crate::index::{Index, Snapshot, Target};
 use crate::site::Site;
 
-/// How long a poll is held at most. Traefik gives up after 10 s.
+/// Maximum hold time of a poll. Traefik gives up after 10 s.
 pub const HOLD: Duration = Duration::from_secs(8);
 
-/// The parent whose forwardAuth stands before every child. A child has no way in but through its parent.
+/// The parent router, whose forwardAuth runs before every child. Requests reach a child only through its parent.
 const PARENT: &str = "gate@file";
-/// The gateway's own pages, for whatever no workspace's route takes.
+/// The gateway's own pages, for requests without a workspace's route.
 const PAGES: &str = "gateway-pages@file";
-/// Traefik takes the highest priority first; the pages come last.
+/// Traefik tries the highest priority first; the pages come last.
 const WORKSPACE_PRIORITY: u32 = 10;
 const PAGES_PRIORITY: u32 = 1;
 
@@ -61,8 +61,8 @@ struct Server {
 
 /// One child router per workspace with a ready pod, and the pages. Equal snapshots give equal bytes.
 ///
-/// The address is the pod's own, as the operator records it: a Service or a DNS name could be bent by whoever may
-/// write in the workspace's namespace.
+/// The address is the pod's own, as the operator records it. Users who may write in the workspace's namespace could redirect a
+/// Service or a DNS name.
 pub fn body(snapshot: &Snapshot) -> Result<Bytes, serde_json::Error> {
     let mut routers = BTreeMap::new();
     let mut services = BTreeMap::new();
@@ -101,7 +101,7 @@ pub fn body(snapshot: &Snapshot) -> Result<Bytes, serde_json::Error> {
     serde_json::to_vec(&configuration).map(Bytes::from)
 }
 
-/// One of its own for each: no name of a namespace or workspace holds a dot.
+/// A unique name per workspace: no name of a namespace or workspace contains a dot.
 fn name(target: &Target) -> String {
     match target.site.prefix() {
         "" => target
@@ -115,8 +115,8 @@ fn name(target: &Target) -> String {
     }
 }
 
-/// A prefix that ends in `/` ends at a segment. Traefik compares it with the path after it took out `.`, `..` and `//`, and with
-/// escaped slashes left as they are.
+/// A prefix that ends in `/` ends at a path segment. Traefik compares it with the path after it removed `.`, `..` and `//`, and
+/// keeps escaped slashes.
 fn rule(site: &Site) -> String {
     match site.prefix() {
         "" => format!("Host(`{}`)", site.host()),
@@ -139,7 +139,7 @@ impl Default for Routes {
 }
 
 impl Routes {
-    /// Follows the index until it is dropped: the body is replaced when its bytes differ.
+    /// Follows the index until it is dropped, and replaces the body when its bytes differ.
     pub async fn follow(self: Arc<Self>, index: Arc<Index>) {
         let mut changes = index.subscribe();
         loop {
@@ -152,7 +152,7 @@ impl Routes {
         }
     }
 
-    /// Nothing is offered before the domain is known: an empty set would take every route away.
+    /// Publishes nothing before the domain is known: an empty set would remove every route.
     fn take(&self, snapshot: &Snapshot) {
         if snapshot.domain().is_none() {
             return;
@@ -170,11 +170,11 @@ impl Routes {
         });
     }
 
-    /// A body other than `delivered`, or `delivered` itself once it has stayed current for `hold`; `None` while nothing
-    /// is known yet.
+    /// A body other than `delivered`, or `delivered` itself once it has stayed current for `hold`; `None` while no body is known
+    /// yet.
     pub async fn held(&self, delivered: Option<&Bytes>, hold: Duration) -> Option<Bytes> {
         let mut current = self.current.subscribe();
-        // The sender lives in `self`, so the wait ends only by a match or by time.
+        // The sender lives in `self`, so the wait ends only by a match or a timeout.
         let differs = current.wait_for(|body| body.is_none() || body.as_ref() != delivered);
         match tokio::time::timeout(hold, differs).await {
             Ok(body) => body.ok().and_then(|body| body.clone()),
@@ -252,7 +252,7 @@ mod tests {
         });
         tokio::task::yield_now().await;
         let start = tokio::time::Instant::now();
-        // Another message, but the same routes: nobody is triggered.
+        // Another message, but the same routes: no subscriber is notified.
         routes.take(&snapshot([target("a", None)]));
         tokio::task::yield_now().await;
         assert!(!waiting.is_finished());

@@ -20,10 +20,10 @@ use crate::index::pods::{Pod, PodFacts};
 use crate::index::sharing::ShareFacts;
 use crate::metrics::Metrics;
 
-/// Changes that are already waiting are taken in together, so that a burst makes one snapshot.
+/// Maximum number of waiting changes that are applied together, so that a burst makes one snapshot.
 const BATCH: usize = 512;
 
-/// Keeps `index` up to date for ever. The first snapshot is published when all lists are complete.
+/// Keeps `index` up to date forever. The first snapshot is published when all lists are complete.
 pub async fn feed(client: Client, wanted: Option<String>, index: Arc<Index>, follower: Follower) {
     let workspaces = Api::<Partial<WorkspaceFacts>>::all(client.clone());
     let managers = Api::<Partial<ManagerFacts>>::all(client.clone());
@@ -61,7 +61,7 @@ pub async fn feed(client: Client, wanted: Option<String>, index: Arc<Index>, fol
     .await;
 }
 
-/// What a watch tells; `None` for what is as good as absent.
+/// An event of a watch; `None` for an object that is treated as absent.
 type Event<T> = watcher::Event<(Key, Option<T>)>;
 
 /// One event of a watch.
@@ -120,11 +120,11 @@ async fn take_in(
     }
 }
 
-/// The objects of one kind while they are listed anew: the old ones stay in use until the new list is complete.
+/// The objects of one kind during a new list: the old ones stay in use until the new list is complete.
 struct Listing<T> {
     arriving: HashMap<Key, T>,
     complete: bool,
-    /// A list came to its end since the last snapshot.
+    /// Whether a list ended since the last snapshot.
     ended: bool,
     watched: Arc<Watched>,
 }
@@ -145,7 +145,7 @@ impl<T> Listing<T> {
         }
     }
 
-    /// Objects without facts (unreadable, or not ours to serve) are as good as absent.
+    /// Objects without facts (unreadable, or not served by this gateway) are treated as absent.
     fn apply(&mut self, event: Event<T>, known: &mut HashMap<Key, T>) {
         match event {
             watcher::Event::Init => {
@@ -368,7 +368,7 @@ mod tests {
         assert_eq!((names.len(), changes), (99, 1));
     }
 
-    /// An API server, and the index's freshness once it has everything.
+    /// An API server, and the index's freshness after the first lists.
     async fn fed() -> (ApiServer, Arc<Freshness>) {
         let (server, client) = ApiServer::start();
         server.put(&testkit::objects::manager("main"));
@@ -381,7 +381,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn one_kind_that_cannot_be_read_makes_the_index_old_until_it_is_read_again() {
-        // The first is met by shares, too.
+        // The first one affects shares, too.
         for (part, times) in [
             ("v1alpha1/workspaces", 32),
             ("/workspaceshares", 16),
@@ -414,7 +414,7 @@ mod tests {
         freshness.sent(1);
         sleep(Duration::from_secs(15)).await;
         assert_eq!(freshness.age(), Age::Late);
-        // Heartbeats are back before the shares are.
+        // Heartbeats return before the shares do.
         server.hinder(
             Method::GET,
             "/workspaceshares",

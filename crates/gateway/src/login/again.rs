@@ -1,7 +1,7 @@
-//! a signed-in user who wants a new login -> the auth host (pure but for randomness and the clock).
+//! signed-in user who wants a new login -> the auth host (pure but for randomness and clock).
 //!
-//! An open JupyterLab sends its user here before the session ends, or after. The handler changes nothing by itself. A page that sends
-//! a browser here gets what an unauthenticated request to any workspace gets.
+//! An open JupyterLab sends its user here before the session ends, or after. The handler itself changes nothing. It answers as
+//! `/verify` answers an unauthenticated page load of any workspace.
 
 use axum::response::Response;
 use http::Uri;
@@ -14,7 +14,7 @@ use crate::verify::request::forwarded::target;
 use crate::verify::request::parameter;
 use crate::verify::{AppState, send_to_enter};
 
-/// Answers `GET https://<workspace host>/_workspace/sign-in?to=…`. `to`: a path of this workspace to go on to.
+/// Answers `GET https://<workspace host>/_workspace/sign-in?to=…`. `to`: a path of this workspace to continue at.
 pub(super) fn again(app: &AppState, site: Site, uri: &Uri, headers: &HeaderMap) -> Response {
     begin(app, site, uri, headers).unwrap_or_else(Failure::answer)
 }

@@ -1,4 +1,4 @@
-//! a browser without session -> a redirect to an identity provider (pure but for randomness).
+//! browser without session -> redirect to an identity provider (pure but for randomness).
 //!
 //! A cookie binds the redirect to the browser. With several providers the user chooses first.
 
@@ -16,17 +16,17 @@ use crate::verify::AppState;
 use crate::verify::answers::{Failure, redirect};
 use crate::verify::request::{Repeated, parameter};
 
-/// How a user wants to sign in.
+/// The query parameters of a sign-in.
 #[derive(Debug, Default)]
 pub(super) struct Wish {
     /// Name of the provider.
     with: Option<String>,
-    /// As another user than they are signed in as.
+    /// Whether the user wants to sign in as another user than now.
     another: bool,
 }
 
 impl Wish {
-    /// What the address says.
+    /// Reads the query.
     ///
     /// # Errors
     /// A parameter came twice.
@@ -37,16 +37,17 @@ impl Wish {
         })
     }
 
-    /// Whether a session that is there does not do.
+    /// Whether an existing session must not be used.
     pub(super) fn is_for_another(&self) -> bool {
         self.another
     }
 }
 
-/// Begins a login that goes on to `enter` afterwards; asks with whom, where there is a choice. `sealed`: `enter` as it came.
+/// Begins a login that continues at `enter` afterwards. Shows the choice of providers where there are several. `sealed`: `enter`
+/// as received.
 ///
 /// # Errors
-/// A cookie came twice, or nothing can be sealed.
+/// A cookie came twice, or no sealing key is available.
 pub(super) fn begin(
     app: &AppState,
     domain: &Domain,
@@ -129,12 +130,12 @@ fn send(
     Ok(response)
 }
 
-/// Address that this identity provider, and no other, sends browsers back to.
+/// The redirect address of this identity provider. No two providers share one.
 pub(super) fn callback_address(domain: &Domain, provider: &Registered) -> String {
     format!("{}{}", domain.auth_origin(), provider.callback)
 }
 
-/// The login under way that `state` belongs to, and its slot.
+/// The login attempt that `state` belongs to, and the index of its cookie.
 ///
 /// # Errors
 /// A cookie came twice.
@@ -148,7 +149,7 @@ pub(super) fn resume(
     Ok(open.find(|(_, attempt)| equal(&attempt.state, state)))
 }
 
-/// The logins that this browser began and that have not ended, by slot.
+/// The login attempts of this browser that have not ended, by index of their cookies.
 fn under_way(app: &AppState, headers: &HeaderMap) -> Result<Vec<Option<LoginAttempt>>, Failure> {
     let in_slot = |slot| {
         let cookie = cookies::find(headers, &cookies::login(slot))?;
@@ -157,7 +158,7 @@ fn under_way(app: &AppState, headers: &HeaderMap) -> Result<Vec<Option<LoginAtte
     (0..MAX_LOGINS).map(in_slot).collect()
 }
 
-/// A slot that is empty or holds nothing of use, else the one that ends first.
+/// The index of a cookie that is absent or unusable, else of the attempt that expires first.
 fn free_slot(under_way: &[Option<LoginAttempt>]) -> usize {
     let ends =
         |(_, attempt): &(usize, &Option<LoginAttempt>)| attempt.as_ref().map(|attempt| attempt.expires);

@@ -1,4 +1,4 @@
-//! a logout token of the identity provider -> the user's sessions deleted (IO).
+//! logout token of the identity provider -> the user's sessions deleted (IO).
 
 use std::time::{Duration, Instant};
 
@@ -16,16 +16,16 @@ use crate::verify::AppState;
 use crate::verify::answers::empty;
 use crate::verify::request::{is_form, one_of};
 
-/// Largest body, in bytes.
+/// Maximum size of the body, in bytes.
 pub(super) const MAX_BODY: usize = 16 * 1024;
-/// Most messages that are looked at together: anybody can send some, and each costs a signature.
+/// Maximum number of messages processed at a time. Any client can send some, and each costs a signature check.
 static CONCURRENT: Semaphore = Semaphore::const_new(16);
 
-/// One line of the log would be written for every stranger's message.
+/// Limits log lines, since any client can cause refusals.
 static REFUSALS: LogLimit = LogLimit::new(1, Duration::from_secs(1));
 
-/// Answers `POST https://auth.<base>/backchannel-logout`, which comes from the provider and not from a browser: 200 once the
-/// sessions are gone, 400 for a token that does not count, 503 when it must be sent again.
+/// Answers `POST https://auth.<base>/backchannel-logout`, which the provider sends and not a browser. 200: the sessions are
+/// deleted. 400: the token is not valid. 503: the provider must send it again.
 pub(super) async fn receive(app: &AppState, headers: &HeaderMap, body: &[u8]) -> Response {
     let mut response = match judged(app, headers, body).await {
         Ok(()) => empty(StatusCode::OK),
@@ -70,7 +70,7 @@ async fn judged(app: &AppState, headers: &HeaderMap, body: &[u8]) -> Result<(), 
         .ok()
         .flatten()
         .ok_or_else(|| malformed("the body does not hold one logout_token"))?;
-    // Not verified yet: it only says by whose keys and under whose name the token must count.
+    // Not verified yet. The claims only select the provider whose keys and issuer the token must match.
     let claims = payload(&token).unwrap_or_default();
     let issuer = claims.get("iss").and_then(Value::as_str).unwrap_or_default();
     let registered = app.providers.by_issuer(issuer).ok_or(JwtError::Issuer)?;

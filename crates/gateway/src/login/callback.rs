@@ -1,4 +1,4 @@
-//! the identity provider's answer -> a new session and its cookie (IO).
+//! authorization response of the identity provider -> new session and its cookie (IO).
 
 use std::time::{Duration, Instant};
 
@@ -21,7 +21,7 @@ use crate::verify::AppState;
 use crate::verify::answers::{Failure, redirect};
 use crate::verify::request::parameter;
 
-/// Anybody can send answers that are refused.
+/// Limits log lines, since any client can send responses that are refused.
 static REFUSALS: LogLimit = LogLimit::new(1, Duration::from_secs(1));
 
 /// Answers `GET https://auth.<base>/callback?code=…&state=…`, and the same under `/callback/<name>` for further providers.
@@ -53,7 +53,7 @@ async fn receive(app: &AppState, uri: &Uri, headers: &HeaderMap) -> Result<Respo
             problem.answer(&another_go(app, &attempt))
         }
     };
-    // Whatever came of it, this attempt is over.
+    // This attempt is over, whatever its result.
     cookies::clear(response.headers_mut(), &cookies::login(slot));
     Ok(response)
 }
@@ -69,7 +69,7 @@ fn stale(domain: &Domain) -> Response {
     )
 }
 
-/// Path that begins the login anew: to load the answer to this one again would lead nowhere.
+/// Path that begins the login anew. Loading this response again would fail.
 fn another_go(app: &AppState, attempt: &LoginAttempt) -> String {
     let now = app.clock.now();
     let enter = Enter {
@@ -78,7 +78,7 @@ fn another_go(app: &AppState, attempt: &LoginAttempt) -> String {
     };
     match enter.seal(&app.keys, now) {
         Ok(enter) => format!("/enter?t={enter}"),
-        // Without keys that begins nothing either, and says so.
+        // Without keys this cannot begin a login either, and says so.
         Err(_) => format!("{}?", home::SIGN_IN),
     }
 }
@@ -91,8 +91,8 @@ async fn complete(
     attempt: &LoginAttempt,
 ) -> Result<Response, Problem> {
     let given = |name| parameter(uri, name).map_err(Failure::from);
-    // The login knows whom the browser was sent to. An answer that comes in at another one's door is not that one's: its code
-    // must reach nobody (mix-up).
+    // The attempt records the provider that the browser was sent to. A response at another provider's callback is not from that
+    // provider: its code must not be sent to any provider (mix-up attack).
     let registered = app.providers.by_name(&attempt.provider).ok_or(Problem::Foreign)?;
     if uri.path() != registered.callback {
         return Err(Problem::Foreign);
@@ -175,23 +175,23 @@ async fn complete(
     Ok(response)
 }
 
-/// The name by which a user knows their account, of what the provider says.
+/// The name by which users recognize their account, from the provider's claims.
 fn known_as<'a>(claims: &'a Map<String, Value>, user_name: &'a str) -> &'a str {
     let text = |name: &str| claims.get(name).and_then(Value::as_str);
     let known = ["email", "preferred_username"].into_iter().find_map(text);
     known.filter(|name| !name.is_empty()).unwrap_or(user_name)
 }
 
-/// Says why, but not for everything that strangers send.
+/// Logs the reason, within a rate limit, since any client can cause this.
 fn refused(reason: &dyn std::fmt::Display) {
     if let Some(left_out) = REFUSALS.turn(Instant::now()) {
         tracing::warn!(%reason, left_out, "a login failed");
     }
 }
 
-/// Why a login gave no session.
+/// Why a login gives no session.
 enum Problem {
-    /// The answer names another issuer, or none where it must name one.
+    /// The response names another issuer, or none where it must name one.
     Foreign,
     /// The user or the provider declined.
     Declined,
@@ -199,19 +199,19 @@ enum Problem {
     Redeem(RedeemError),
     /// The provider did not answer.
     Unreachable { title: String, reason: String },
-    /// The claims lead to no identity.
+    /// The claims map to no identity.
     Unusable(String),
-    /// The provider confirms a user whom the settings keep out.
+    /// The provider confirms a user whom the settings do not admit.
     NotAdmitted {
-        /// As they know themselves.
+        /// The name by which users recognize their account.
         person: String,
-        /// As users call it.
+        /// The provider's title.
         provider: String,
         user_name: String,
         issuer: String,
         outside: Outside,
     },
-    /// As everywhere.
+    /// A failure that is not specific to logins.
     Failure(Failure),
 }
 
@@ -234,7 +234,7 @@ impl Problem {
         }
     }
 
-    /// One stable word for the audit log.
+    /// A stable label for the audit log.
     fn label(&self) -> &'static str {
         match self {
             Self::Foreign => "foreign_issuer",

@@ -1,4 +1,4 @@
-//! a browser that wants a workspace -> a one-time code for its host, after a login if needed (IO).
+//! browser that requests a workspace -> one-time code for its host, after a login if needed (IO).
 
 use axum::response::Response;
 use http::header::HeaderMap;
@@ -26,7 +26,7 @@ async fn proceed(app: &AppState, uri: &Uri, headers: &HeaderMap) -> Result<Respo
         return Ok(unknown_link(&domain));
     };
     if enter.expires <= app.clock.now() {
-        // A link of ours that lay about: the workspace's host makes a new one.
+        // An old link of the gateway: the workspace's host makes a new one.
         return Ok(redirect(StatusCode::FOUND, &address(&domain, &enter)));
     }
     let wish = Wish::of(uri)?;
@@ -58,17 +58,17 @@ async fn proceed(app: &AppState, uri: &Uri, headers: &HeaderMap) -> Result<Respo
     Ok(redirect(StatusCode::FOUND, &format!("{callback}?code={code}")))
 }
 
-/// Whether the link leads to a site of the present domain, or to the first page of its auth host: the base domain may have changed.
+/// Whether the link leads to a site of the present domain, or to the first page of its auth host. The base domain may have changed.
 pub(super) fn is_ours(domain: &Domain, enter: &Enter) -> bool {
     domain.has(&enter.site) || enter.site == home::site(domain)
 }
 
-/// Address at the workspace that a link leads back to.
+/// The workspace's address that the link leads back to.
 pub(super) fn address(domain: &Domain, enter: &Enter) -> String {
     format!("{}{}", domain.address(&enter.site), enter.target)
 }
 
-/// The link is none of ours, or its key is gone.
+/// The gateway did not make the link, or its key no longer exists.
 pub(super) fn unknown_link(domain: &Domain) -> Response {
     pages::message_with_link(
         StatusCode::BAD_REQUEST,

@@ -1,4 +1,4 @@
-//! a request for a sign-in page -> its handler, 403 or 429 (pure but for time).
+//! request for a sign-in page -> its handler, 403 or 429 (pure but for time).
 
 use std::sync::Arc;
 
@@ -17,8 +17,8 @@ use crate::verify::request::parameter;
 use crate::verify::request::source_rule::Source;
 use crate::verify::{AppState, pre_cookie};
 
-/// Lets a request on, unless a page of another origin sends it, or its session or its address asks too often. The source comes
-/// first: a hostile page must not use up its visitor's rate limit.
+/// Passes a request on unless a page of another origin sent it, or its session or address exceeds the rate limit. The origin is
+/// checked first: a hostile page must not use up its visitor's rate limit.
 pub(super) async fn guard(State(app): State<Arc<AppState>>, request: Request, next: Next) -> Response {
     if let Err(refusal) = own_source(&app, &request) {
         return *refusal;
@@ -37,7 +37,7 @@ pub(super) async fn guard(State(app): State<Arc<AppState>>, request: Request, ne
     }
 }
 
-/// Frames, fetches and images have no business here, nor have forms of other origins.
+/// Refuses frames, fetches and images, and forms of other origins.
 fn own_source(app: &AppState, request: &Request) -> Result<(), Box<Response>> {
     let refused = |failure: Failure| Box::new(failure.answer());
     let source = Source::of(request.headers()).map_err(|error| refused(error.into()))?;
@@ -56,7 +56,7 @@ fn own_source(app: &AppState, request: &Request) -> Result<(), Box<Response>> {
     Ok(())
 }
 
-/// Whether a browser shows the answer. Forms are sent with POST, and their answers are pages as well.
+/// Whether a browser shows the answer. Forms use POST, and their answers are pages as well.
 fn wants_page(headers: &HeaderMap) -> bool {
     Source::of(headers).is_ok_and(|source| source.is_page_load("GET", accepts_html(headers)))
 }
@@ -72,7 +72,7 @@ fn what(path: &str) -> What {
     }
 }
 
-/// The session that a sealed value of ours names, else the address. Whether the session is still there need not be known: only who
+/// The session that a sealed value of the gateway names, else the address. The session need not exist any more: only a user who
 /// was signed in has such a value.
 fn who(app: &AppState, what: What, uri: &Uri, headers: &HeaderMap) -> Who {
     let session = match what {
@@ -88,8 +88,8 @@ fn cookie(app: &AppState, headers: &HeaderMap) -> Option<Who> {
     Some(Who::Session(cookie.session))
 }
 
-/// On a workspace's host nothing but the one-time code tells who comes, if it comes from the browser that it was made for. Codes are
-/// seen by others, in histories and logs: who replays one must not use up its owner's allowance.
+/// On a workspace's host only the one-time code identifies the session. It counts only in the browser that it was made for. Codes
+/// are visible in histories and logs, so a replay must not use up the owner's rate limit.
 fn code(app: &AppState, what: What, uri: &Uri, headers: &HeaderMap) -> Option<Who> {
     let sealed = (what == What::Callback).then(|| parameter(uri, "code"))?.ok()??;
     let code = Code::open(&app.keys, &sealed, app.clock.now())?;

@@ -20,13 +20,13 @@ use crate::verify::request::parameter;
 /// Path that begins a login which leads back to the first page.
 pub(super) const SIGN_IN: &str = "/sign-in";
 
-/// Where such a login leads: a place like a workspace's, but no workspace can be there.
+/// The target of such a login. It has the form of a workspace's site, but no workspace can have it.
 pub(super) fn site(domain: &Domain) -> Site {
     domain.auth_host().into()
 }
 
-/// Answers `GET https://auth.<base>/`. `state`: where a user goes on to who signed out to come back as another user; the provider
-/// hands it back.
+/// Answers `GET https://auth.<base>/`. `state`: the target of a user who signed out to return as another user. The provider
+/// returns it.
 pub(super) async fn home(app: &AppState, uri: &Uri, headers: &HeaderMap) -> Response {
     let answer = async {
         let domain = app.domain()?;
@@ -40,7 +40,7 @@ pub(super) async fn home(app: &AppState, uri: &Uri, headers: &HeaderMap) -> Resp
     answer.await.unwrap_or_else(Failure::answer)
 }
 
-/// Answers `GET https://auth.<base>/sign-in`, the button of that page. With `as=another` it begins a login although there is a session.
+/// Answers `GET https://auth.<base>/sign-in`, the button of that page. `as=another` begins a login despite an existing session.
 pub(super) async fn sign_in(app: &AppState, uri: &Uri, headers: &HeaderMap) -> Response {
     let answer = async {
         let domain = app.domain()?;
@@ -55,10 +55,10 @@ pub(super) async fn sign_in(app: &AppState, uri: &Uri, headers: &HeaderMap) -> R
     answer.await.unwrap_or_else(Failure::answer)
 }
 
-/// A login that leads to the first page, and the same sealed.
+/// A login that leads to the first page, plain and sealed.
 ///
 /// # Errors
-/// Nothing can be sealed.
+/// No sealing key is available.
 pub(super) fn here(app: &AppState, domain: &Domain) -> Result<(Enter, String), Failure> {
     let now = app.clock.now();
     let enter = Enter {
@@ -73,14 +73,14 @@ pub(super) fn here(app: &AppState, domain: &Domain) -> Result<(Enter, String), F
     Ok((enter, sealed))
 }
 
-/// What a sealed address of ours leads to, as long as it counts.
+/// The target of a sealed address, while it is valid.
 pub(super) fn opened(app: &AppState, domain: &Domain, sealed: &str) -> Option<Enter> {
     let enter = Enter::open_even_expired(&app.keys, sealed)?;
     let counts = enter.expires > app.clock.now() && super::enter::is_ours(domain, &enter);
     counts.then_some(enter)
 }
 
-/// A refusal on the auth host, which may name the user. `sealed`: where another user would go on to.
+/// A refusal on the auth host, which may name the user. `sealed`: the target for another user.
 ///
 /// # Errors
 /// A cookie came twice.
@@ -144,7 +144,7 @@ fn with_account(
     Ok(page(account, provider.and_then(Registered::get)))
 }
 
-/// A button for each provider; where there is no choice, it need not be named.
+/// A button for each provider. A single provider is not named.
 fn offers(app: &AppState) -> Vec<Offer<'_>> {
     let is_only = app.providers.single().is_some();
     let mut offers = Vec::new();

@@ -7,7 +7,7 @@ use crate::index::{Snapshot, Target};
 use crate::oidc::claims::Identity;
 use crate::pages;
 
-/// Most workspaces on one page.
+/// Maximum number of workspaces on one page.
 pub(super) const MOST: usize = 200;
 
 const HEADINGS: [&str; 4] = [
@@ -17,14 +17,14 @@ const HEADINGS: [&str; 4] = [
     "Others that you may open as an administrator",
 ];
 
-/// What one page lists.
+/// The content of one page.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Listing<'a> {
-    /// Headings with the workspaces under them, by name; none is empty.
+    /// Headings with their workspaces, by name; no group is empty.
     pub(super) groups: Vec<(&'static str, Vec<&'a Target>)>,
-    /// How many more there are.
+    /// Number of further workspaces.
     pub(super) left_out: usize,
-    /// Whether those that are open to everybody are missing, because roles decide.
+    /// Whether public workspaces are omitted because roles decide about them.
     pub(super) without_public: bool,
 }
 
@@ -53,8 +53,8 @@ impl<'a> Listing<'a> {
     }
 }
 
-/// Under which heading the user finds it. Roles have no say here: to ask about each workspace would be a question per row, and to
-/// show what they may forbid would tell its name. An owner knows what they own.
+/// The heading of a workspace for this user. Roles are not evaluated here: it would take one access review per row. Listing what
+/// roles may forbid would reveal its name. An owner already knows their own workspaces.
 fn heading(index: &Snapshot, target: &Target, identity: &Identity, now: i64) -> Option<usize> {
     let person = Person {
         user: &identity.user_name,

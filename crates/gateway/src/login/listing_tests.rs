@@ -1,4 +1,4 @@
-//! What the list holds.
+//! Content of the list.
 
 use std::collections::HashSet;
 use std::sync::Arc;

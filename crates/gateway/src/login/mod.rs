@@ -144,7 +144,7 @@ async fn workspace_enter(State(app): State<Arc<AppState>>, request: Request) -> 
     }
 }
 
-/// The workspace that a page load is for.
+/// The workspace of a page load.
 fn workspace_of(app: &AppState, request: &Request) -> Result<Site, Box<Response>> {
     if request.method() != Method::GET {
         return Err(Box::new(only_get()));
@@ -165,7 +165,7 @@ async fn sign_in_again(State(app): State<Arc<AppState>>, request: Request) -> Re
     }
 }
 
-/// These addresses use codes up, so a HEAD request must not do what a GET does.
+/// These addresses use up codes, so a HEAD request must not have the effect of a GET.
 fn only_get() -> Response {
     pages::problem(
         StatusCode::METHOD_NOT_ALLOWED,

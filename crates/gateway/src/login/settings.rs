@@ -1,4 +1,4 @@
-//! arguments -> sign-in settings, checked before anything starts (IO: reads the named files).
+//! arguments -> sign-in settings, checked at start (IO: reads the named files).
 
 use std::sync::Arc;
 
@@ -13,13 +13,13 @@ use crate::session::content::Limits;
 
 /// How users are signed in.
 pub(crate) struct SignIn {
-    /// The providers that they may choose from.
+    /// The providers that users may choose from.
     pub providers: Arc<Providers>,
-    /// How each of them is found, in the same order.
+    /// The client of each provider, in the same order.
     pub clients: Vec<Client>,
     /// How long sessions last.
     pub limits: Limits,
-    /// How often users may ask for pages.
+    /// Rate limits of pages.
     pub rates: Rates,
 }
 
@@ -69,7 +69,7 @@ mod tests {
         sign_in(changes).err().unwrap().setting
     }
 
-    /// What the settings come to with these further providers.
+    /// The result of the settings with these further providers.
     fn with_others(name: &str, changes: &[&str], others: &serde_json::Value) -> Result<SignIn, WrongSetting> {
         let file = std::env::temp_dir().join(format!("providers-{name}-{}.json", std::process::id()));
         std::fs::write(&file, others.to_string()).unwrap();

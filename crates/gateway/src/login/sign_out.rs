@@ -1,4 +1,4 @@
-//! a sign-out -> session deleted, then a redirect to the provider's own sign-out (IO).
+//! sign-out -> session deleted, then a redirect to the provider's own sign-out (IO).
 
 use std::sync::Arc;
 
@@ -37,7 +37,7 @@ pub(super) async fn sign_out(app: &AppState, headers: &HeaderMap, body: &[u8]) -
     answer.await.unwrap_or_else(Failure::answer)
 }
 
-/// Ends the sessions of this browser, and all others of the user where that is wished.
+/// Ends the sessions of this browser, and on request all sessions of the user.
 async fn end(
     app: &AppState,
     domain: &Domain,
@@ -53,8 +53,8 @@ async fn end(
         .await?)
 }
 
-/// Where the browser goes on: to the provider's sign-out, which leads back, or back at once. `then`: the sealed address that whoever
-/// comes back as another user goes on to.
+/// Where the browser goes next: to the provider's sign-out, which leads back, or back at once. `then`: the sealed address at which
+/// another user continues after the return.
 fn next(app: &AppState, domain: &Domain, ended: Option<&Ended>, then: Option<&str>) -> String {
     let back = format!("{}/", domain.auth_origin());
     let there = ended.and_then(|ended| {

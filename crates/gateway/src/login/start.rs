@@ -1,4 +1,4 @@
-//! a press of the start button -> `spec.desiredStatus: Running`, once (IO).
+//! press of the start button -> `spec.desiredStatus: Running`, once (IO).
 
 use api::Workspace;
 use api::workspace::{DesiredStatus, Phase};
@@ -20,11 +20,11 @@ use crate::verify::decision::Allow;
 use crate::verify::request::source_rule::Source;
 use crate::verify::request::{is_form, one_of, parameter};
 
-/// Largest body of the form, in bytes.
+/// Maximum size of the form, in bytes.
 pub(super) const MAX_FORM: usize = 4 * 1024;
-/// Most attempts while others change the workspace.
+/// Maximum number of attempts while other clients change the workspace.
 const ATTEMPTS: usize = 3;
-/// Rules of a refusal in the audit log: the manager's `authorization.start`, and the right to `use` the template.
+/// Audit rules of a refusal: the manager's `authorization.start`, and the right to `use` the template.
 const NOT_A_STARTER: &str = "start";
 const TEMPLATE: &str = "template";
 
@@ -75,7 +75,7 @@ pub(super) async fn start(app: &AppState, headers: &HeaderMap, body: &[u8]) -> R
     answer.await.unwrap_or_else(Failure::answer)
 }
 
-/// Whether the user at this browser may start the workspace of `host`; else the answer.
+/// Whether the browser's user may start the workspace of `host`; else the answer.
 async fn asked(
     app: &AppState,
     domain: &Domain,
@@ -110,7 +110,7 @@ fn not_your_template(app: &AppState, domain: &Domain, allow: &Allow) -> Response
     may_not(app, domain, allow, TEMPLATE, why)
 }
 
-/// Whoever may connect and not start it.
+/// Refuses a user who may connect but not start the workspace.
 fn may_not(app: &AppState, domain: &Domain, allow: &Allow, rule: &'static str, why: &str) -> Response {
     let target = allow.target();
     app.audit
@@ -124,7 +124,7 @@ fn may_not(app: &AppState, domain: &Domain, allow: &Allow, rule: &'static str, w
     )
 }
 
-/// Whether the user may `use` the workspace's template, as a start by kubectl would ask.
+/// Whether the user may `use` the workspace's template, as a start by kubectl would require.
 async fn may_use_template(app: &AppState, allow: &Allow, workspace: &Workspace) -> Result<bool, Failure> {
     let Some(template) = &workspace.spec.template_ref else {
         return Ok(true);
@@ -137,7 +137,7 @@ async fn may_use_template(app: &AppState, allow: &Allow, workspace: &Workspace) 
     }
 }
 
-/// The stored workspace, if it is this one and its spec says that it is stopped.
+/// The stored workspace, if it is the same one and its spec says that it is stopped.
 async fn stopped(app: &AppState, target: &Target) -> Result<Option<Workspace>, Failure> {
     let workspaces: Api<Workspace> = Api::namespaced(app.client.clone(), &target.namespace);
     let workspace = workspaces.get_opt(&target.name).await;
@@ -153,7 +153,7 @@ fn failed(target: &Target, error: &dyn std::fmt::Display) -> Failure {
     Failure::Unavailable
 }
 
-/// Back to the workspace, whose page shows how it starts.
+/// Redirects to the workspace, whose page shows the start.
 fn opened(domain: &Domain, allow: &Allow) -> Response {
     redirect(
         StatusCode::SEE_OTHER,
@@ -161,8 +161,8 @@ fn opened(domain: &Domain, allow: &Allow) -> Response {
     )
 }
 
-/// Writes `Running` over `Stopped`, and who asked for it. A workspace that is not stopped stays as it is. `false`: the user may not
-/// use its template.
+/// Changes `Stopped` to `Running`, and records the user who requested it. A workspace that is not stopped does not change.
+/// `false`: the user may not use its template.
 async fn run(app: &AppState, allow: &Allow) -> Result<bool, Failure> {
     let target = allow.target();
     let workspaces: Api<Workspace> = Api::namespaced(app.client.clone(), &target.namespace);
@@ -188,7 +188,7 @@ async fn run(app: &AppState, allow: &Allow) -> Result<bool, Failure> {
                 app.audit.started(allow.session(), target, allow.rule());
                 return Ok(true);
             }
-            // another user changed it meanwhile: look again.
+            // Another client changed it meanwhile: read it again.
             Err(kube::Error::Api(status)) if matches!(status.code, 409 | 422) => {}
             Err(error) => return Err(failed(target, &error)),
         }
@@ -196,7 +196,7 @@ async fn run(app: &AppState, allow: &Allow) -> Result<bool, Failure> {
     Err(failed(target, &"it keeps changing"))
 }
 
-/// Tests everything that the change rests on, so that it is refused rather than applied to something else.
+/// Tests everything that the change depends on. So the API server refuses the patch instead of applying it to another state.
 fn patch(workspace: &Workspace, person: &str) -> Result<json_patch::Patch, serde_json::Error> {
     let pointer = api::names::STARTED_BY.replace('~', "~0").replace('/', "~1");
     let annotate = match &workspace.metadata.annotations {

@@ -1,4 +1,4 @@
-//! a one-time code at a workspace's address -> the ticket for that workspace (IO).
+//! one-time code at a workspace's address -> the ticket for that workspace (IO).
 
 use axum::response::Response;
 use http::header::HeaderMap;
@@ -41,7 +41,7 @@ async fn receive(app: &AppState, site: &Site, uri: &Uri, headers: &HeaderMap) ->
         return again(app, &domain, headers, code.enter).await;
     }
     if !pre_cookie::is_of_browser(headers, site, &code.enter.browser)? {
-        // another user saw it: it must be worth nothing in the browser that it was made for, too.
+        // Another browser has seen the code. So it becomes invalid in the browser that it was made for, too.
         app.sessions.spend(code.session, code.id, code.expires()).await?;
         return again(app, &domain, headers, code.enter).await;
     }
@@ -84,8 +84,8 @@ async fn receive(app: &AppState, site: &Site, uri: &Uri, headers: &HeaderMap) ->
     Ok(response)
 }
 
-/// Sends the browser round once more, at most three times: then it evidently keeps no cookies. One that got a ticket meanwhile, in
-/// another tab, goes on. No page stands at this address while the code is in it: whoever opened this window could read it there.
+/// Repeats the redirect, at most three times: after that the browser evidently stores no cookies. A browser that received a ticket
+/// in another tab continues. No page is shown at this address while it contains the code: the window's opener could read it.
 async fn again(
     app: &AppState,
     domain: &Domain,

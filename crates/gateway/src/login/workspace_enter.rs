@@ -1,4 +1,4 @@
-//! a page load through a proxy that cannot redirect -> the redirect of `/verify` (pure).
+//! page load through a proxy that cannot redirect -> the redirect of `/verify` (pure).
 
 use axum::response::Response;
 use http::Uri;
@@ -11,8 +11,8 @@ use crate::verify::request::forwarded::target;
 use crate::verify::request::parameter;
 use crate::verify::{AppState, send_to_enter};
 
-/// Answers `GET https://<workspace>/_workspace/enter`. Where to go on to afterwards is the whole query, if that is a path, or its
-/// parameter `rd`: a path, or an address of this workspace.
+/// Answers `GET https://<workspace>/_workspace/enter`. The target is the whole query if that is a path, else the parameter `rd`: a
+/// path, or an address of this workspace.
 pub(super) fn workspace_enter(app: &AppState, site: Site, uri: &Uri, headers: &HeaderMap) -> Response {
     proceed(app, site, uri, headers).unwrap_or_else(Failure::answer)
 }

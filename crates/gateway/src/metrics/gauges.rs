@@ -6,21 +6,21 @@ use tokio::time::sleep;
 
 use crate::metrics::Metrics;
 
-/// How often: Prometheus scrapes less often.
+/// Interval of updates: Prometheus scrapes less often.
 const PERIOD: Duration = Duration::from_secs(5);
 
-/// What the gauges show.
+/// Values of the gauges.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Sample {
-    /// Sessions that are known.
+    /// Number of known sessions.
     pub sessions: usize,
-    /// Sealing keys that are known.
+    /// Number of known sealing keys.
     pub sealing_keys: usize,
-    /// Since when the newest of them seals, Unix seconds; 0 where none does.
+    /// Since when the newest of them seals, Unix seconds; 0 if none does.
     pub sealing_since: i64,
 }
 
-/// Updates the gauges for ever.
+/// Updates the gauges forever.
 pub(crate) async fn update(metrics: Metrics, sample: impl Fn() -> Sample) {
     loop {
         let now = sample();

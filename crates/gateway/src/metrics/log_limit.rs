@@ -1,26 +1,26 @@
-//! log lines that clients cause -> a bounded rate, and a count of the rest (pure but for the clock).
+//! log lines that clients cause -> a bounded rate, and a count of the rest (reads the clock).
 
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-/// Keeps lines of one kind within a rate. The same count as in `server::throttle::Table`, for a single caller.
+/// Rate limit for log lines of one kind. The same algorithm as `server::throttle::Table`, for a single caller.
 pub(crate) struct LogLimit {
-    /// Time after which there is room for one more.
+    /// Time after which one more line is allowed.
     every: Duration,
-    /// Lines that may come at once.
+    /// Lines allowed at once.
     burst: u32,
     state: Mutex<State>,
 }
 
 struct State {
-    /// When there is room for the whole burst again.
+    /// When the whole burst is available again.
     whole_at: Option<Instant>,
-    /// Lines without room since the last one that had some.
+    /// Number of suppressed lines since the last allowed one.
     left_out: u64,
 }
 
 impl LogLimit {
-    /// `burst` lines at once, and then one `every` so long.
+    /// Allows `burst` lines at once, then one per `every`.
     pub(crate) const fn new(burst: u32, every: Duration) -> Self {
         let state = State {
             whole_at: None,
@@ -33,7 +33,7 @@ impl LogLimit {
         }
     }
 
-    /// How many lines had no turn since the last one, if this one has.
+    /// If a line is allowed now, the number of suppressed lines since the last one; else `None`.
     pub(crate) fn turn(&self, now: Instant) -> Option<u64> {
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         let whole_at = state.whole_at.map_or(now, |whole_at| whole_at.max(now));

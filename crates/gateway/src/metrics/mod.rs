@@ -1,7 +1,7 @@
 //! events -> metrics for Prometheus (pure).
 //!
-//! `names` names each metric; docs/metrics.md lists them, and a test compares the two. `gauges` samples current values, `log_limit` is
-//! the log rate limit.
+//! `names` names each metric; docs/metrics.md lists them, and a test compares the two. `gauges` samples current values, `log_limit`
+//! limits the rate of log lines.
 
 pub(crate) mod gauges;
 pub(crate) mod log_limit;
@@ -17,7 +17,7 @@ use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::Histogram;
 use rules::access::{Allowed, Denied};
 
-/// Statuses of `/verify` that are counted one by one; all others count as `other`.
+/// Statuses of `/verify` with a counter of their own; all others count as `other`.
 const STATUSES: [(u16, &str); 7] = [
     (200, "200"),
     (302, "302"),
@@ -28,30 +28,30 @@ const STATUSES: [(u16, &str); 7] = [
     (503, "503"),
 ];
 
-/// Seconds that `/verify` may take; it does no IO as a rule, so the scale is short.
+/// Buckets for the duration of `/verify`, in seconds. It usually does no IO, so they are short.
 const VERIFY_BUCKETS: [f64; 8] = [0.000_025, 0.000_05, 0.000_1, 0.000_25, 0.001, 0.01, 0.1, 1.0];
 
-/// Seconds that the identity provider may take to answer.
+/// Buckets for the duration of the identity provider's answers, in seconds.
 const PROVIDER_BUCKETS: [f64; 7] = [0.01, 0.05, 0.1, 0.5, 1.0, 5.0, 10.0];
 
-/// Rules of denials beside those of [`Denied`]: there is no such workspace, and the index is too old.
+/// Rules of denials beside those of [`Denied`]: the workspace does not exist, and the index is too old.
 const OTHER_DENIALS: [&str; 2] = ["no_workspace", "stale"];
 
-/// Name and value of the one label that a metric has.
+/// Name and value of a metric's single label.
 type Label = [(&'static str, &'static str); 1];
 
 /// Names and values of two labels.
 type Labels = [(&'static str, &'static str); 2];
 
-/// The gateway's own metrics. Every clone counts into the same numbers.
+/// The gateway's own metrics. All clones share the counters.
 #[derive(Debug, Clone)]
 pub struct Metrics {
     verified: Family<Label, Counter>,
-    /// The counters of `verified`, held ready: a look-up by label takes a lock, which the hot path does without.
+    /// The counters of `verified` by status. A look-up by label takes a lock, which the hot path avoids.
     verified_by_status: [Counter; STATUSES.len()],
     verify_duration: Histogram,
     decisions: Family<Labels, Counter>,
-    /// As `verified_by_status`, for those allowed by each rule.
+    /// As `verified_by_status`, for each rule that admits.
     allowed: [Counter; Allowed::ALL.len()],
     reviews: Family<Label, Counter>,
     bearer: Family<Labels, Counter>,
@@ -94,7 +94,7 @@ impl Default for Metrics {
         for rule in denials.into_iter().chain(OTHER_DENIALS) {
             drop(decisions.get_or_create(&[("result", "denied"), ("rule", rule)]));
         }
-        // Seen from the beginning, so that the first one shows as an increase.
+        // Present from the start, so that the first event shows as an increase.
         let (shed, renewals) = (
             Family::<Label, Counter>::default(),
             Family::<Label, Counter>::default(),
@@ -165,14 +165,14 @@ impl Metrics {
         };
     }
 
-    /// A user was let in.
+    /// A user was admitted.
     pub fn allowed(&self, rule: Allowed) {
         if let Some(at) = Allowed::ALL.iter().position(|known| *known == rule) {
             self.allowed[at].inc();
         }
     }
 
-    /// A user was not let in.
+    /// A user was refused.
     pub fn denied(&self, rule: &'static str) {
         let labels = [("result", "denied"), ("rule", rule)];
         self.decisions.get_or_create(&labels).inc();
@@ -183,23 +183,23 @@ impl Metrics {
         self.reviews.get_or_create(&[("answer", answer)]).inc();
     }
 
-    /// The token of a request was judged. `whose`: what kind of token it is, as far as it can be told.
+    /// The token of a request was checked. `whose`: the kind of token, as far as known.
     pub fn bearer(&self, whose: &'static str, outcome: &'static str) {
         let labels = [("whose", whose), ("outcome", outcome)];
         self.bearer.get_or_create(&labels).inc();
     }
 
-    /// How old the index may be.
+    /// Maximum possible age of the index.
     pub fn index_lag(&self, lag: Duration) {
         self.index_lag.set(lag.as_secs_f64());
     }
 
-    /// The public keys of what signs could not be published.
+    /// The public keys of the signer could not be published.
     pub fn keys_unpublished(&self) {
         self.keys_unpublished.inc();
     }
 
-    /// The API server did not take a heartbeat.
+    /// The API server did not accept a heartbeat.
     pub fn heartbeat_failed(&self) {
         self.heartbeat_failures.inc();
     }
@@ -214,7 +214,7 @@ impl Metrics {
         self.audit_lost.inc_by(count);
     }
 
-    /// A request with an Upgrade header came to an end, or became a socket (`outcome` `opened`).
+    /// A request with an Upgrade header ended, or became a socket (`outcome` `opened`).
     pub fn upgrade(&self, outcome: &'static str) {
         self.upgrades.get_or_create(&[("outcome", outcome)]).inc();
     }
@@ -239,46 +239,46 @@ impl Metrics {
         self.workspaces.set(i64::try_from(workspaces).unwrap_or(i64::MAX));
     }
 
-    /// A watch broke off.
+    /// A watch broke.
     pub fn watch_failed(&self, resource: &'static str) {
         self.watch_failures.get_or_create(&[("resource", resource)]).inc();
     }
 
-    /// When one of our certificates ends, in Unix seconds.
+    /// Expiry of one of the gateway's certificates, Unix seconds.
     pub fn certificate_ends(&self, certificate: &'static str, end: i64) {
         let labels = [("certificate", certificate)];
         self.certificate_ends.get_or_create_owned(&labels).set(end);
     }
 
-    /// Whether a watch told all there is, or is beginning anew.
+    /// Whether a watch is complete, or restarting.
     pub fn watch_is_whole(&self, resource: &'static str, whole: bool) {
         let gauge = self.watch_whole.get_or_create_owned(&[("resource", resource)]);
         gauge.set(i64::from(whole));
     }
 
-    /// Counts a request of this kind as under way until the guard is dropped.
+    /// Counts a request of this kind as in progress until the guard is dropped.
     pub fn request(&self, kind: &'static str) -> Open {
         Open::new(self.under_way.get_or_create_owned(&[("kind", kind)]))
     }
 
-    /// A request was turned away, because too many of its kind are under way.
+    /// A request was refused, because too many of its kind are in progress.
     pub fn shed(&self, kind: &'static str) {
         self.shed.get_or_create(&[("kind", kind)]).inc();
     }
 
-    /// A request that cannot be read came to a listener and was answered with 400.
+    /// A listener received an unreadable request and answered 400.
     pub fn malformed(&self, listener: &'static str) {
         self.malformed.get_or_create(&[("listener", listener)]).inc();
     }
 
-    /// A user asked too often.
+    /// A client exceeded its rate limit.
     pub fn rate_limited(&self, what: &'static str, by: &'static str) {
         self.rate_limited
             .get_or_create(&[("what", what), ("by", by)])
             .inc();
     }
 
-    /// By how much the process was late for something that it meant to do.
+    /// Delay of a timer of the process.
     pub fn loop_lag(&self, lag: Duration) {
         self.loop_lag.set(lag.as_secs_f64());
     }
@@ -288,22 +288,22 @@ impl Metrics {
         self.sign_ins.get_or_create(&[("outcome", outcome)]).inc();
     }
 
-    /// A session ended before its time.
+    /// A session ended before its expiry.
     pub fn session_ended(&self, by: &'static str) {
         self.session_ends.get_or_create(&[("by", by)]).inc();
     }
 
-    /// So many sessions are known.
+    /// Number of known sessions.
     pub fn sessions(&self, count: usize) {
         self.sessions.set(i64::try_from(count).unwrap_or(i64::MAX));
     }
 
-    /// The provider was asked whether it still confirms a session.
+    /// The provider was asked whether it still confirms a user.
     pub fn renewal(&self, outcome: &'static str) {
         self.renewals.get_or_create(&[("outcome", outcome)]).inc();
     }
 
-    /// The identity provider was asked for something.
+    /// A request was sent to the identity provider.
     pub fn provider_asked(&self, call: &'static str, outcome: &'static str, took: Duration) {
         self.provider_requests
             .get_or_create(&[("call", call), ("outcome", outcome)])
@@ -313,14 +313,14 @@ impl Metrics {
             .observe(took.as_secs_f64());
     }
 
-    /// The sealing keys that are held, and since when the present one seals (Unix seconds).
+    /// Number of sealing keys, and since when the present one seals (Unix seconds).
     pub fn sealing_keys(&self, count: usize, since: i64) {
         self.sealing_keys.set(i64::try_from(count).unwrap_or(i64::MAX));
         self.sealing_key_since.set(since);
     }
 }
 
-/// Something open that a gauge counts for as long as this lives.
+/// Counts something open in a gauge for as long as this lives.
 #[derive(Debug)]
 pub struct Open(Gauge);
 

@@ -1,6 +1,6 @@
-//! what each number is called, and what it means (pure).
+//! metrics -> their names and help texts in the registry (pure).
 //!
-//! docs/metrics.md lists them all, and the test below holds it to this list.
+//! docs/metrics.md lists them all, and the test below compares it with this list.
 
 use prometheus_client::registry::{Registry, Unit};
 
@@ -17,7 +17,7 @@ impl Metrics {
         self.register_load(registry);
     }
 
-    /// Questions of the proxy, and what was decided.
+    /// Auth requests of the proxy, and the decisions.
     fn register_requests(&self, registry: &mut Registry) {
         registry.register(
             "verify_answers",
@@ -70,7 +70,7 @@ impl Metrics {
         );
     }
 
-    /// What is known of the cluster, and how old that is.
+    /// The state of the index, and its age.
     fn register_index(&self, registry: &mut Registry) {
         registry.register_with_unit(
             "index_lag",
@@ -154,7 +154,7 @@ impl Metrics {
         );
     }
 
-    /// What holds the process up, and what it does about that.
+    /// Load, and the reactions to it.
     fn register_load(&self, registry: &mut Registry) {
         registry.register(
             "connections",
@@ -200,7 +200,7 @@ mod tests {
     fn the_page_about_metrics_lists_what_is_told_and_nothing_else() {
         let (mut registry, metrics) = (Registry::default(), Metrics::default());
         metrics.register(&mut registry);
-        // What has labels is told when it has a value.
+        // Metrics with labels appear once they have a value.
         metrics.review("granted");
         metrics.bearer("person", "kept");
         metrics.upgrade("opened");

@@ -1,32 +1,32 @@
-//! a verified user -> whether this site admits them, by e-mail domain and group (pure).
+//! verified user -> whether this site admits them, by e-mail domain and group (pure).
 
 use openidconnect::url::Host;
 use serde_json::{Map, Value};
 
 use kit::process::WrongSetting;
 
-/// Who is admitted of those whom a provider confirms. Where both lists say something, both must be satisfied.
+/// Which users of a provider are admitted. If both lists have entries, a user must satisfy both.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Admission {
-    /// As [`domain`] writes them; empty: every address, and none at all.
+    /// In the form of [`domain`]; empty: every address, and users without address.
     domains: Vec<String>,
-    /// Kubernetes names, with prefix; empty: everybody.
+    /// Kubernetes names, with prefix; empty: every user.
     groups: Vec<String>,
 }
 
 /// Why a user is not admitted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Outside {
-    /// No address that the provider calls verified.
+    /// The user has no address that the provider reports as verified.
     NoVerifiedEmail,
-    /// The address is of another domain.
+    /// The address has another domain.
     EmailDomain,
-    /// They are in none of the groups.
+    /// The user is in none of the groups.
     Groups,
 }
 
 impl Outside {
-    /// One stable word for the audit log.
+    /// A stable label for the audit log.
     pub fn reason(self) -> &'static str {
         match self {
             Self::NoVerifiedEmail => "not_admitted_no_verified_email",
@@ -57,15 +57,15 @@ impl Admission {
         })
     }
 
-    /// The groups that may be named, by Kubernetes name.
+    /// The accepted groups, by Kubernetes name.
     pub(crate) fn groups(&self) -> &[String] {
         &self.groups
     }
 
-    /// Judges a user by the claims that tell their address, and by their Kubernetes groups.
+    /// Checks a user by the claims about the address, and by their Kubernetes groups.
     ///
     /// # Errors
-    /// They are not admitted.
+    /// The user is not admitted.
     pub fn judge(&self, claims: &Map<String, Value>, groups: &[String]) -> Result<(), Outside> {
         if !self.domains.is_empty() {
             let email = verified_email(claims).ok_or(Outside::NoVerifiedEmail)?;
@@ -81,13 +81,13 @@ impl Admission {
     }
 }
 
-/// The entries that say something: environments cannot unset a list.
+/// The entries that are not empty: environment variables cannot express an empty list.
 fn given(entries: &[String]) -> impl Iterator<Item = &String> {
     entries.iter().filter(|entry| !entry.is_empty())
 }
 
-/// The address, if the provider itself says that it is the user's. Whatever `oidc-email-verified` says: an address that
-/// users can choose freely must not open a door.
+/// The address, if the provider itself reports it as verified. `oidc-email-verified` has no effect here: an address that users can
+/// choose freely must not admit them.
 fn verified_email(claims: &Map<String, Value>) -> Option<&str> {
     let is_verified = claims.get("email_verified") == Some(&Value::Bool(true));
     claims
@@ -96,7 +96,7 @@ fn verified_email(claims: &Map<String, Value>) -> Option<&str> {
         .filter(|_| is_verified)
 }
 
-/// What stands behind the only `@` of an address.
+/// The part after the only `@` of an address.
 fn domain_of(email: &str) -> Option<String> {
     let (person, host) = email.split_once('@')?;
     if person.is_empty() {
@@ -105,7 +105,7 @@ fn domain_of(email: &str) -> Option<String> {
     domain(host)
 }
 
-/// A domain in the one form that is compared: ASCII, lower case (UTS 46). Nothing that could be read in two ways.
+/// A domain in its one compared form: ASCII, lower case (UTS 46). `None` for a text that can be read in two ways.
 fn domain(text: &str) -> Option<String> {
     let is_plain =
         |c: char| c.is_alphanumeric() || matches!(c, '.' | '-') || (!c.is_ascii() && !c.is_whitespace());
@@ -118,14 +118,14 @@ fn domain(text: &str) -> Option<String> {
     }
 }
 
-/// Whether a domain differs from its ASCII form by case and by that form alone. UTS 46 ignores some characters and takes others for
-/// one another (a soft hyphen, full-width letters); mail does not, so such an address may be of another domain.
+/// Whether a domain differs from its ASCII form only by case and by that form. UTS 46 ignores some characters and maps others to
+/// one another (a soft hyphen, full-width letters). Mail does not, so such an address may have another domain.
 fn is_written_out(text: &str, ascii: &str) -> bool {
     let lower: String = text
         .chars()
         .flat_map(|c| if c.is_ascii() { c.to_ascii_lowercase() } else { c }.to_lowercase())
         .collect();
-    // The case of a Kelvin sign is a letter k.
+    // The lower case of a Kelvin sign is a letter k.
     let folds_to_ascii = |c: char| !c.is_ascii() && c.to_lowercase().any(|lower| lower.is_ascii());
     let (unicode, outcome) = idna::domain_to_unicode(ascii);
     let labels = || ascii.split('.').zip(unicode.split('.'));

@@ -25,38 +25,38 @@ pub struct Oidc {
     #[arg(long, env = "OIDC_USERNAME_CLAIM", default_value = "sub")]
     pub oidc_username_claim: String,
 
-    /// Put before the user name; `-` for none [default: the issuer and `#`; none when the claim is email].
+    /// Prefix of the user name; `-` for none [default: the issuer and `#`; none when the claim is email].
     #[arg(long, env = "OIDC_USERNAME_PREFIX")]
     pub oidc_username_prefix: Option<String>,
 
-    /// Claim that holds the groups [default: groups are not used].
+    /// Claim with the groups [default: groups are not used].
     #[arg(long, env = "OIDC_GROUPS_CLAIM")]
     pub oidc_groups_claim: Option<String>,
 
-    /// Put before every group.
+    /// Prefix of every group.
     #[arg(long, env = "OIDC_GROUPS_PREFIX", default_value = "")]
     pub oidc_groups_prefix: String,
 
-    /// Groups whose names in the claim begin like this count, all others are left out (repeatable) [default: all count].
+    /// Only groups whose names in the claim begin with one of these prefixes are used (repeatable) [default: all are used].
     #[arg(long, env = "OIDC_GROUPS_FILTER")]
     pub oidc_groups_filter: Vec<String>,
 
-    /// When the claim email may be the user name: Required, only where the provider says that it is verified; `IfPresent`, unless
-    /// it says that it is not, as kube-apiserver has it.
+    /// When the claim email may be the user name: Required, only if the provider reports it as verified; `IfPresent`, unless the
+    /// provider reports it as not verified, as in kube-apiserver.
     #[arg(long, env = "OIDC_EMAIL_VERIFIED", value_enum, default_value_t)]
     pub oidc_email_verified: EmailVerified,
 
     /// Domains of e-mail addresses whose owners may sign in, without their sub-domains (repeatable; in the environment separated by
-    /// commas). Only addresses that the provider calls verified count [default: everybody may].
+    /// commas). Only addresses that the provider reports as verified count [default: all users may].
     #[arg(long, env = "OIDC_ALLOWED_EMAIL_DOMAINS", value_delimiter = ',')]
     pub oidc_allowed_email_domains: Vec<String>,
 
-    /// Groups whose members may sign in, by Kubernetes name, that is with the prefix (repeatable). Looked at again at every renewal
-    /// [default: everybody may].
+    /// Groups whose members may sign in, by Kubernetes name, that is with the prefix (repeatable). Checked again at every renewal
+    /// [default: all users may].
     #[arg(long, env = "OIDC_ALLOWED_GROUPS")]
     pub oidc_allowed_groups: Vec<String>,
 
-    /// What users call the provider [default: its host].
+    /// Name of the provider for users [default: its host].
     #[arg(long, env = "OIDC_DISPLAY_NAME", default_value = "")]
     pub oidc_display_name: String,
 
@@ -68,7 +68,7 @@ pub struct Oidc {
     #[arg(long, env = "OIDC_CA_FILE")]
     pub oidc_ca_file: Option<PathBuf>,
 
-    /// Scopes asked for beside openid (repeatable; in the environment separated by commas).
+    /// Scopes requested beside openid (repeatable; in the environment separated by commas).
     #[arg(long, env = "OIDC_SCOPES", value_delimiter = ',', default_value = "profile")]
     pub oidc_scopes: Vec<String>,
 
@@ -81,8 +81,8 @@ pub struct Oidc {
     )]
     pub oidc_signing_algs: Vec<String>,
 
-    /// `host:port` that is dialled in place of the issuer's host; TLS name and Host header stay the issuer's. For an identity
-    /// provider that is reached through the proxy inside the cluster.
+    /// `host:port` to connect to instead of the issuer's host; TLS name and Host header stay the issuer's. For an identity provider
+    /// that is reached through the proxy inside the cluster.
     #[arg(long, env = "OIDC_CONNECT_TO")]
     pub oidc_connect_to: Option<String>,
 }

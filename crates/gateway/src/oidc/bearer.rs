@@ -1,4 +1,4 @@
-//! a request's token from this provider -> its verified claims (pure but for fetching keys).
+//! bearer token of a request -> its verified claims (pure but for fetching keys).
 
 use openidconnect::core::CoreJsonWebKeySet;
 use serde_json::{Map, Value, json};
@@ -9,10 +9,10 @@ use super::settings::Settings;
 use super::signed;
 use super::token::{JwtError, SKEW, payload};
 
-/// Keys of this age are fetched again in the background, in seconds: without an unknown key nobody else asks whether one was
-/// withdrawn.
+/// Keys of this age are fetched again in the background, in seconds. Otherwise only an unknown key causes a fetch, and a withdrawn
+/// key would go unnoticed.
 const OLD: i64 = 10 * 60;
-/// Keys of this age prove nothing, in seconds.
+/// Keys of this age are no longer used, in seconds.
 const TOO_OLD: i64 = 24 * 60 * 60;
 
 /// Why a token gives no claims.
@@ -20,7 +20,8 @@ const TOO_OLD: i64 = 24 * 60 * 60;
 pub enum BearerError {
     /// It fails a check.
     Refused(JwtError),
-    /// Its key is not known and the provider was asked just now or does not answer, or has not answered for a day: nobody can say.
+    /// The token cannot be checked. Its key is unknown and the provider was asked just now or does not answer, or has not answered
+    /// for a day.
     Unavailable,
 }
 
@@ -77,8 +78,8 @@ fn verify(
         Some(Value::Array(several)) => several.contains(&json!(audience)),
         _ => false,
     };
-    // What a login gave us is for signing in: whoever gets hold of one must not act with it. Its access token may be for others,
-    // and names the client that asked for it as `azp` or `client_id`.
+    // Tokens of a login to the gateway are for signing in. A client that obtains one must not use it as a bearer token. The login's
+    // access token may be for other audiences, and names the client that requested it as `azp` or `client_id`.
     let is_of_login = |name: &str| {
         claims
             .get(name)
@@ -98,7 +99,7 @@ fn verify(
     if time("exp").ok_or(JwtError::Time)?? <= now - SKEW {
         return Err(JwtError::Time);
     }
-    // Bound to a key that a bearer does not show (RFC 7800), or the word that a user signed out.
+    // Bound to a key that a bearer does not prove (RFC 7800), or a logout token.
     if claims.contains_key("cnf") || claims.contains_key("events") {
         return Err(JwtError::Kind);
     }

@@ -1,15 +1,15 @@
-//! claims of a verified ID token -> Kubernetes user name and groups, with kube-apiserver's meaning (pure).
+//! claims of a verified ID token -> Kubernetes user name and groups, as kube-apiserver does (pure).
 
 use serde_json::{Map, Value};
 
-/// Most groups that a user may have.
+/// Maximum number of groups of a user.
 pub const MAX_GROUPS: usize = 1000;
-/// Most bytes that their names may take together.
+/// Maximum total size of their names, in bytes.
 pub const MAX_GROUP_BYTES: usize = 64 * 1024;
 /// Longest user name, in bytes.
 const MAX_USER_NAME: usize = 1024;
 
-/// Who a user is for Kubernetes.
+/// A user's identity in Kubernetes.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Identity {
     /// Kubernetes user name.
@@ -18,8 +18,8 @@ pub struct Identity {
     pub groups: Vec<String>,
 }
 
-/// How claims become an identity: the settings of the API server's own OpenID Connect support, by the same names, so
-/// that both sides agree on who owns what.
+/// How claims become an identity. The settings have the names of the API server's own OpenID Connect settings, so that both sides
+/// agree on owners.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Mapping {
     username_claim: String,
@@ -34,16 +34,16 @@ pub struct Mapping {
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, clap::ValueEnum, serde::Deserialize)]
 #[value(rename_all = "PascalCase")]
 pub enum EmailVerified {
-    /// Only where the provider says that the address is verified.
+    /// Only if the provider reports the address as verified.
     #[default]
     Required,
-    /// Unless the provider says that it is not: what kube-apiserver does.
+    /// Unless the provider reports the address as not verified, as kube-apiserver does.
     IfPresent,
 }
 
 impl Mapping {
-    /// `username_prefix`: `None` means `<issuer>#`, save for the claim `email`, which gets none; `-` means none.
-    /// `groups_claim`: `None` means that nobody has groups.
+    /// `username_prefix`: `None` means `<issuer>#`, but no prefix for the claim `email`; `-` means none. `groups_claim`: `None`
+    /// means that users have no groups.
     pub fn new(
         issuer: &str,
         username_claim: &str,
@@ -76,8 +76,7 @@ impl Mapping {
         }
     }
 
-    /// The same, that leaves out all groups but those whose name, as the claim has it, begins like one of these. Empty: leaves
-    /// out none.
+    /// The same, but only groups whose name in the claim begins with one of these prefixes are used. Empty: all groups are used.
     #[must_use]
     pub fn filtering(self, groups_filter: Vec<String>) -> Self {
         Self {
@@ -86,17 +85,17 @@ impl Mapping {
         }
     }
 
-    /// Put before every user name.
+    /// Prefix of every user name.
     pub(crate) fn username_prefix(&self) -> &str {
         &self.username_prefix
     }
 
-    /// Put before every group; `None`: nobody has groups.
+    /// Prefix of every group; `None`: users have no groups.
     pub(super) fn groups_prefix(&self) -> Option<&str> {
         self.groups_claim.as_ref().map(|_| self.groups_prefix.as_str())
     }
 
-    /// Whether a user may have a group of this Kubernetes name.
+    /// Whether the mapping can give a user a group of this Kubernetes name.
     pub(super) fn can_give(&self, group: &str) -> bool {
         let name = self.groups_prefix().and_then(|prefix| group.strip_prefix(prefix));
         name.is_some_and(|name| self.counts(name))
@@ -113,7 +112,7 @@ impl Mapping {
     /// Maps verified claims.
     ///
     /// # Errors
-    /// A claim is missing, has the wrong type, or leads to a name that nobody may have.
+    /// A claim is missing, has the wrong type, or leads to a reserved name.
     pub fn identify(&self, claims: &Map<String, Value>) -> Result<Identity, IdentityError> {
         Ok(Identity {
             user_name: self.user_name(claims)?,
@@ -170,7 +169,7 @@ impl Mapping {
             return Err(IdentityError::TooManyGroups { claim: claim.clone() });
         }
         let mut groups: Vec<String> = listed.iter().map(|group| format!("{prefix}{group}")).collect();
-        // In one order, so that an answer that lists the same ones otherwise is no change.
+        // Sorted, so that another order in the provider's answer is no change.
         groups.sort_unstable();
         groups.dedup();
         if groups.iter().any(|group| group.starts_with("system:")) {
@@ -180,8 +179,9 @@ impl Mapping {
     }
 }
 
-/// Whether the provider says that a user has groups which the token does not list: at another address (distributed claims), or
-/// just too many (Entra ID's `hasgroups`, which is about the claim `groups` alone). They are unknown then, and not none.
+/// Whether the provider reports that a user has groups which the token does not list. They are at another address (distributed
+/// claims), or too many (Entra ID's `hasgroups`, which is about the claim `groups` alone). Then the groups are unknown, and not
+/// empty.
 fn are_left_out(claims: &Map<String, Value>, claim: &str) -> bool {
     let elsewhere = claims.get("_claim_names").and_then(|names| names.get(claim));
     let too_many = claim == "groups"
@@ -193,8 +193,7 @@ fn are_left_out(claims: &Map<String, Value>, claim: &str) -> bool {
     elsewhere.is_some() || too_many
 }
 
-/// Why an ID token leads to no identity. The text is for the user and their administrator; it holds no value of a
-/// claim.
+/// Why an ID token leads to no identity. The text is for the user and their administrator. It contains no value of a claim.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum IdentityError {
     /// No usable user name.
@@ -214,7 +213,7 @@ pub enum IdentityError {
         /// The configured claim.
         claim: String,
     },
-    /// A group is no name.
+    /// A group's name has invalid characters.
     #[error(
         "a group in the claim {claim:?} (--oidc-groups-claim) holds control characters, which no name has; rename it at the identity provider, or leave it out by --oidc-groups-filter"
     )]
@@ -230,7 +229,7 @@ pub enum IdentityError {
         /// The configured claim.
         claim: String,
     },
-    /// A name that belongs to Kubernetes itself.
+    /// A name that is reserved for Kubernetes itself.
     #[error(
         "the claim {claim:?} gives a name that begins with \"system:\", which Kubernetes keeps for itself"
     )]
@@ -261,7 +260,7 @@ mod tests {
         identify(&mapping, claims).map(|identity| identity.groups)
     }
 
-    /// The table is kept: a row that changes renames users.
+    /// The table is fixed: a changed row renames users.
     #[test]
     fn claims_become_names_as_the_table_says() {
         let table: Vec<Value> = serde_json::from_str(include_str!("identities.json")).unwrap();

@@ -17,13 +17,13 @@ const FILE: &str = "oidc-providers-file";
 
 /// This gateway as a client of a provider.
 pub(crate) struct Client {
-    /// What the provider knows it by.
+    /// The settings of this client.
     pub settings: oidc::Settings,
-    /// Reaches the provider.
+    /// Sends requests to the provider.
     pub http: HttpClient,
 }
 
-/// All that users may choose from, and how each of them is found, in the same order.
+/// All providers that users may choose from, and a client for each, in the same order.
 ///
 /// # Errors
 /// A setting cannot be used; the error names it.
@@ -48,7 +48,7 @@ pub(crate) fn of(oidc: &Oidc) -> Result<(Vec<Registered>, Vec<Client>), WrongSet
     Ok((list, clients))
 }
 
-/// An empty path is none: environments cannot unset a variable.
+/// An empty path means none: an environment variable may be set but empty.
 fn given(path: Option<&Path>) -> Option<&Path> {
     path.filter(|path| !path.as_os_str().is_empty())
 }
@@ -127,7 +127,7 @@ fn client_secret(file: &Path) -> Result<Secret, WrongSetting> {
     }
 }
 
-/// The entries that say something: environments cannot unset a list.
+/// The entries that are not empty: environment variables cannot express an empty list.
 fn said(entries: &[String]) -> Vec<String> {
     entries
         .iter()
@@ -136,7 +136,7 @@ fn said(entries: &[String]) -> Vec<String> {
         .collect()
 }
 
-/// Whether nobody of one provider can have the name of a user of another.
+/// Whether no user of one provider can have the name of a user of another.
 fn apart(list: &[Registered]) -> Result<(), WrongSetting> {
     let wrong = |problem: String| Err(WrongSetting::new(FILE, problem));
     for (number, one) in list.iter().enumerate() {
@@ -164,7 +164,7 @@ fn apart(list: &[Registered]) -> Result<(), WrongSetting> {
     Ok(())
 }
 
-/// Whether two prefixes can lead to one name.
+/// Whether two prefixes can lead to the same name.
 fn overlap((one, other): (&str, &str)) -> bool {
     one.starts_with(other) || other.starts_with(one)
 }

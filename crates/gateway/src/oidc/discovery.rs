@@ -11,17 +11,17 @@ use kit::process::WrongSetting;
 use crate::oidc::http::HttpClient;
 use crate::oidc::{DiscoverError, Provider, Settings};
 
-/// Shortest pause between attempts: a user may be waiting for the first that succeeds.
+/// Minimum pause between attempts: a user may be waiting for the first success.
 const PAUSE: Duration = Duration::from_secs(1);
-/// Up to this much is added to each pause, so that replicas that start together do not ask together.
+/// Maximum jitter of each pause, so that replicas that start together do not ask together.
 const JITTER: Duration = Duration::from_secs(2);
-/// How long something else may answer in the provider's place: a proxy that starts at the same time has no route and no
-/// certificate for it at first.
+/// How long another server may answer in the provider's place. A proxy that starts at the same time has no route and no certificate
+/// for it at first.
 const DOUBT: Duration = Duration::from_secs(90);
-/// How often the log repeats that the provider is waited for.
+/// Interval of the log message about the wait for the provider.
 const REMIND: Duration = Duration::from_secs(30);
 
-/// Discovers the identity provider. One that is not up is waited for; a setting that does not fit one that is up ends the
+/// Discovers the identity provider. Waits for a provider that is not up. A setting that does not match a running provider ends the
 /// wait.
 ///
 /// # Errors
@@ -83,7 +83,7 @@ mod tests {
 
     type Answers = &'static [(u16, &'static str)];
 
-    /// A provider that gives these answers one after the other, the last one for ever. Status 0: nobody answers.
+    /// A provider that gives these answers one after the other, then repeats the last one. Status 0: no answer.
     fn provider(answers: Answers) -> (HttpClient, Arc<AtomicUsize>) {
         let asked = Arc::new(AtomicUsize::new(0));
         let count = asked.clone();

@@ -1,15 +1,15 @@
-//! a sign-out here -> the address that ends the provider's own session (pure).
+//! sign-out here -> the URL that ends the provider's own session (pure).
 
 use openidconnect::url::Url;
 
 use super::Provider;
 
-/// An ID token longer than this is left out of the address: many servers accept no longer ones.
+/// A longer ID token is omitted from the URL, because many servers accept no longer URLs.
 const MAX_HINT: usize = 4 * 1024;
 
 impl Provider {
-    /// Address that ends the provider's own session and leads back to `back`, with `state` if there is one; `None` when the provider
-    /// has none.
+    /// URL that ends the provider's own session and leads back to `back`, with `state` if there is one. `None` when the provider
+    /// has no such endpoint.
     pub fn end_session_url(&self, id_token: Option<&str>, back: &str, state: Option<&str>) -> Option<String> {
         let mut url = self.end_session.clone()?;
         {
@@ -26,13 +26,13 @@ impl Provider {
         Some(url.into())
     }
 
-    /// Whether a user becomes another one only by signing out there: it can end its session, and says that it lets nobody choose an
-    /// account.
+    /// Whether a user can change the account only by signing out at the provider. It can end its session, and reports that it does
+    /// not support a choice of accounts.
     pub fn knows_one_account(&self) -> bool {
         self.end_session.is_some() && self.other_prompt == "login"
     }
 
-    /// Origin of that address.
+    /// Origin of that URL.
     pub fn end_session_origin(&self) -> Option<String> {
         self.end_session
             .as_ref()

@@ -1,4 +1,6 @@
-//! request to the identity provider -> its answer (IO), within bounds of time and size, and without following redirects.
+//! request to the identity provider -> its answer (IO), with limits of time and size.
+//!
+//! Redirects are not followed.
 
 use kit::process::WrongSetting;
 use std::error::Error as StdError;
@@ -22,33 +24,33 @@ use tokio::net::TcpStream;
 
 use crate::metrics::Metrics;
 
-/// Time for a whole exchange.
+/// Timeout of a whole exchange.
 const TIMEOUT: Duration = Duration::from_secs(10);
-/// Time to reach the provider.
+/// Timeout of the connection to the provider.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
-/// Largest answer, in bytes.
+/// Maximum size of an answer, in bytes.
 const MAX_BODY: usize = 256 * 1024;
 
 /// Why there is no answer.
 #[derive(Debug, thiserror::Error)]
 pub enum HttpError {
-    /// Nobody answered; a later attempt may succeed.
+    /// The provider did not answer; a later attempt may succeed.
     #[error("no connection to {host}: {reason}")]
     Unreachable {
-        /// Host that was asked.
+        /// Host of the request.
         host: String,
         /// What failed.
         reason: String,
     },
-    /// The other side's certificate is not trusted.
+    /// The server's certificate is not trusted.
     #[error("the certificate of {host} is not trusted: {reason}")]
     Untrusted {
-        /// Host that was asked.
+        /// Host of the request.
         host: String,
         /// What is wrong with it.
         reason: String,
     },
-    /// The answer is longer than the gateway accepts.
+    /// The answer exceeds the maximum size.
     #[error("the answer of {0} is longer than {MAX_BODY} bytes")]
     TooLarge(String),
 }
@@ -56,7 +58,7 @@ pub enum HttpError {
 type Exchange =
     dyn Fn(Request<Vec<u8>>) -> BoxFuture<'static, Result<Response<Vec<u8>>, HttpError>> + Send + Sync;
 
-/// What a request asks for, in one stable word.
+/// The purpose of a request, as a stable label.
 fn call(request: &Request<Vec<u8>>) -> &'static str {
     let is = |grant: &str| {
         form_urlencoded::parse(request.body()).any(|(name, value)| name == "grant_type" && value == grant)
@@ -75,7 +77,7 @@ pub struct HttpClient(Arc<Exchange>);
 
 impl HttpClient {
     /// A client over HTTPS only. `ca_file`: PEM file whose authorities alone are trusted (`None`: those of the system).
-    /// `connect_to`: address `host:port` to dial in place of `issuer_host`; TLS name and Host header stay the issuer's.
+    /// `connect_to`: address `host:port` to connect to instead of `issuer_host`; TLS name and Host header stay the issuer's.
     ///
     /// # Errors
     /// The file or the address cannot be used.
@@ -107,7 +109,7 @@ impl HttpClient {
         }))
     }
 
-    /// A client that asks `exchange`.
+    /// A client that sends its requests through `exchange`.
     pub fn new<F, A>(exchange: F) -> Self
     where
         F: Fn(Request<Vec<u8>>) -> A + Send + Sync + 'static,
@@ -127,7 +129,7 @@ impl HttpClient {
         }))
     }
 
-    /// The same client, whose requests are counted in `metrics`.
+    /// The same client, with its requests counted in `metrics`.
     #[must_use]
     pub fn counted(&self, metrics: Metrics) -> Self {
         let Self(inner) = self.clone();
@@ -150,7 +152,7 @@ impl HttpClient {
         }))
     }
 
-    /// The same client, to which an answer that only says "later" is none: whatever its body says, nothing was decided.
+    /// The same client, but a "try later" status counts as no answer. Whatever its body contains, nothing was decided.
     pub(super) fn without_faults(&self) -> Self {
         let Self(inner) = self.clone();
         Self::new(move |request: Request<Vec<u8>>| {
@@ -211,7 +213,7 @@ async fn exchange(
     Ok(Response::from_parts(head, body.to_bytes().to_vec()))
 }
 
-/// What rustls says of a certificate that it does not accept, anywhere in the chain of sources.
+/// The text of rustls about a rejected certificate, from any error in the chain of sources.
 fn untrusted(error: &(dyn StdError + 'static)) -> Option<String> {
     sources(error).find_map(|cause| match cause.downcast_ref::<rustls::Error>() {
         Some(rustls::Error::InvalidCertificate(reason)) => Some(reason.to_string()),
@@ -225,7 +227,7 @@ fn innermost(error: &(dyn StdError + 'static)) -> String {
         .map_or_else(String::new, ToString::to_string)
 }
 
-/// The error and its sources. An `io::Error` hides what it carries from `source`.
+/// The error and its sources. An `io::Error` does not return its inner error from `source`.
 fn sources<'a>(error: &'a (dyn StdError + 'static)) -> impl Iterator<Item = &'a (dyn StdError + 'static)> {
     std::iter::successors(Some(error), |error: &&'a (dyn StdError + 'static)| {
         let error: &'a (dyn StdError + 'static) = *error;
@@ -279,7 +281,7 @@ fn parse_address(text: &str) -> Result<(String, u16), WrongSetting> {
         })
 }
 
-/// Opens TCP connections; to another address for one host.
+/// Opens TCP connections, with a different address for one host.
 #[derive(Debug, Clone)]
 struct Dialer {
     instead_of: String,
@@ -287,7 +289,7 @@ struct Dialer {
 }
 
 impl Dialer {
-    /// The host for messages, with the address that is dialled in its place.
+    /// The host for messages, with the address that is used instead.
     fn described(&self, uri: &Uri) -> String {
         let host = uri.host().unwrap_or_default();
         match &self.address {

@@ -1,4 +1,4 @@
-//! key set address -> the provider's signing keys, fetched rarely and never lost (IO).
+//! key set URL -> the provider's signing keys, fetched rarely, kept after errors (IO).
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
@@ -11,10 +11,10 @@ use tokio::sync::Mutex;
 use crate::clock::Clock;
 use crate::oidc::http::HttpClient;
 
-/// Least time between two fetches, in seconds, whatever tokens ask for.
+/// Minimum time between two fetches, in seconds, whatever the tokens name.
 const INTERVAL: i64 = 60;
 
-/// The keys that an identity provider signs with. Clones share them.
+/// The provider's signing keys. Clones share them.
 #[derive(Clone)]
 pub(super) struct Keys(Arc<Inner>);
 
@@ -23,9 +23,9 @@ struct Inner {
     http: HttpClient,
     clock: Clock,
     current: ArcSwap<CoreJsonWebKeySet>,
-    /// When the provider told these, Unix seconds.
+    /// Time of the last successful fetch, Unix seconds.
     told: AtomicI64,
-    /// The last fetch that each of them caused; held while one goes on.
+    /// The last fetch for each cause. The lock is held during a fetch.
     login: Mutex<Last>,
     logout: Mutex<Last>,
     bearer: Mutex<Last>,
@@ -34,36 +34,36 @@ struct Inner {
 /// A fetch.
 #[derive(Debug, Clone, Copy)]
 struct Last {
-    /// When, Unix seconds.
+    /// Time of the fetch, Unix seconds.
     at: i64,
     failed: bool,
 }
 
-/// What became of the wish to fetch.
+/// The result of a requested fetch.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Fetched {
-    /// All keys are new.
+    /// All keys were replaced.
     Anew,
-    /// The same cause led to new keys within the last minute, and is no cause again.
+    /// The same cause fetched keys within the last minute, and may not do so again.
     TooSoon,
     /// The provider did not answer, now or within the last minute: the old keys stay.
     Failed,
 }
 
-/// Who asks for keys that are not known. Strangers can send logout tokens and tokens for requests, so these have budgets of their
-/// own, and never keep anybody from signing in.
+/// Why unknown keys are needed. Any client can send logout tokens and bearer tokens. So these have rate limits of their own, and
+/// never prevent a login.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum For {
     /// An ID token from the provider itself.
     Login,
-    /// A logout token from anywhere.
+    /// A logout token from any client.
     Logout,
     /// A token that came with a request.
     Bearer,
 }
 
 impl Keys {
-    /// `first`: the keys fetched just now from `url`.
+    /// `first`: the keys that were just fetched from `url`.
     pub(super) fn new(
         url: JsonWebKeySetUrl,
         first: CoreJsonWebKeySet,
@@ -86,17 +86,17 @@ impl Keys {
         }))
     }
 
-    /// The keys as known.
+    /// The present keys.
     pub(super) fn current(&self) -> Arc<CoreJsonWebKeySet> {
         self.0.current.load_full()
     }
 
-    /// How long ago the provider told these keys, in seconds.
+    /// Age of these keys, in seconds.
     pub(super) fn age(&self) -> i64 {
         self.0.clock.now() - self.0.told.load(Ordering::Relaxed)
     }
 
-    /// Fetches the keys again in the background, for tokens that come with requests.
+    /// Fetches the keys again in the background, for bearer tokens.
     pub(super) fn renew(&self) {
         let now = self.0.clock.now();
         let last = self.0.bearer.try_lock();
@@ -106,7 +106,7 @@ impl Keys {
         }
     }
 
-    /// Fetches the keys again, replacing all; keeps them on failure. Goes on when whoever asked hangs up.
+    /// Fetches the keys again and replaces all; keeps the old ones on failure. Continues when the caller disconnects.
     pub(super) async fn refetch(&self, cause: For) -> Fetched {
         let keys = self.clone();
         let fetching = tokio::spawn(async move { keys.0.fetch(cause).await });

@@ -1,4 +1,4 @@
-//! a logout token -> whose session ends, if the token is valid (pure but for fetching keys).
+//! logout token -> the session that ends, if the token is valid (pure but for fetching keys).
 
 use openidconnect::core::CoreJsonWebKeySet;
 use serde_json::{Value, json};
@@ -9,23 +9,23 @@ use super::settings::Settings;
 use super::signed;
 use super::token::{JwtError, SKEW, payload};
 
-/// Longest logout token, in bytes.
+/// Maximum length of a logout token, in bytes.
 const MAX_LOGOUT_TOKEN: usize = 8 * 1024;
-/// A logout token counts for this long after it was issued, in seconds, whatever it says.
+/// A logout token is valid for at most this long after its issue, in seconds, whatever its `exp`.
 const LIFE: i64 = 10 * 60;
-/// The event that makes a token a logout token.
+/// The event claim that makes a token a logout token.
 const EVENT: &str = "http://schemas.openid.net/event/backchannel-logout";
 
-/// The provider says that sessions ended.
+/// The provider reports that sessions ended.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Logout {
-    /// Identifier of this message.
+    /// Identifier of this token.
     pub jti: String,
-    /// The provider's session (`sid`); `None`: all of the user.
+    /// The provider's session (`sid`); `None`: all sessions of the user.
     pub sid: Option<String>,
     /// The user (`sub`).
     pub subject: Option<String>,
-    /// When it was said, by the provider's clock: sessions that began later are not meant.
+    /// Time of issue, by the provider's clock. Sessions that began later are not affected.
     pub issued: i64,
 }
 
@@ -53,7 +53,7 @@ impl Provider {
 }
 
 fn verify(token: &str, settings: &Settings, keys: &CoreJsonWebKeySet, now: i64) -> Result<Logout, JwtError> {
-    // Providers that are older than the type call it JWT, or nothing; an ID token fails for want of the event.
+    // Providers that are older than the type send JWT, or no type. An ID token fails because it has no event.
     let kinds = ["logout+jwt", "application/logout+jwt", "JWT"];
     signed::check(token, &kinds, settings, keys)?;
     let claims = payload(token).ok_or(JwtError::Claims)?;
@@ -71,7 +71,7 @@ fn verify(token: &str, settings: &Settings, keys: &CoreJsonWebKeySet, now: i64) 
     }
     let time = |name: &str| claims.get(name).and_then(Value::as_i64).ok_or(JwtError::Time);
     let issued = time("iat")?;
-    // Required since 2023; some providers still leave it out.
+    // Required since 2023; some providers still omit it.
     let expires = match claims.get("exp") {
         None => issued.saturating_add(LIFE),
         Some(_) => time("exp")?.min(issued.saturating_add(LIFE)),

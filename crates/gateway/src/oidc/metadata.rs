@@ -1,4 +1,4 @@
-//! discovery document -> whether it fits the settings, or the wrong setting (pure).
+//! discovery document -> whether it matches the settings, or the wrong setting (pure).
 
 use openidconnect::core::{
     CoreAuthDisplay, CoreClaimName, CoreClaimType, CoreClientAuthMethod, CoreGrantType, CoreJsonWebKey,
@@ -15,16 +15,16 @@ use kit::process::WrongSetting;
 
 use crate::oidc::http::HttpError;
 
-/// What the discovery document says beyond the library's fields.
+/// Fields of the discovery document that the library lacks.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub(super) struct Additional {
     /// RFC 9207: authorization responses name their issuer.
     #[serde(default)]
     pub(super) authorization_response_iss_parameter_supported: bool,
-    /// Where a user is sent to end the provider's own session.
+    /// URL at which a user ends the provider's own session.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) end_session_endpoint: Option<Url>,
-    /// What a client may ask the provider to ask users (OpenID Connect Prompt Create 1.0).
+    /// Supported values of `prompt` (OpenID Connect Prompt Create 1.0).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) prompt_values_supported: Option<Vec<String>>,
 }
@@ -52,15 +52,15 @@ pub enum DiscoverError {
     /// The provider is not up, or not yet.
     #[error("the identity provider does not answer yet: {0}")]
     NotUp(String),
-    /// Something answers that is not, or not yet, the provider that the setting means.
+    /// Another server answers, which is not, or not yet, the configured provider.
     #[error(transparent)]
     Doubtful(WrongSetting),
-    /// The provider answers and the setting does not fit it.
+    /// The provider answers, and the setting does not match it.
     #[error(transparent)]
     Wrong(WrongSetting),
 }
 
-/// What a failed discovery means.
+/// The meaning of a failed discovery.
 pub(super) fn explain(error: DiscoveryError<HttpError>, issuer_url: &str) -> DiscoverError {
     let doubtful = |setting, problem: String| DiscoverError::Doubtful(WrongSetting::new(setting, problem));
     let address = format!(
@@ -96,7 +96,7 @@ pub(super) fn explain(error: DiscoveryError<HttpError>, issuer_url: &str) -> Dis
     }
 }
 
-/// Whether what the provider says of itself fits the settings.
+/// Whether the provider's metadata matches the settings.
 pub(super) fn check(metadata: &Metadata, settings: &Settings) -> Result<(), WrongSetting> {
     let issuer = |problem: String| WrongSetting::new("oidc-issuer-url", problem);
     let token_endpoint = metadata.token_endpoint().ok_or_else(|| {
@@ -134,7 +134,7 @@ pub(super) fn check(metadata: &Metadata, settings: &Settings) -> Result<(), Wron
     Ok(())
 }
 
-/// The `prompt` with which a user can become another one: choosing an account, or where that is unknown signing in anew.
+/// The `prompt` that lets a user change the account: `select_account`, or `login` if the provider lists its prompts without that.
 pub(super) fn prompt_for_another(metadata: &Additional) -> &'static str {
     match &metadata.prompt_values_supported {
         Some(offered) if !offered.iter().any(|prompt| prompt == "select_account") => "login",
@@ -142,7 +142,7 @@ pub(super) fn prompt_for_another(metadata: &Additional) -> &'static str {
     }
 }
 
-/// Whether the client's credentials go into the body: only where the provider does not take the header.
+/// Whether the client's credentials go into the body: only if the provider does not accept the header.
 pub(super) fn posts_credentials(metadata: &Metadata) -> bool {
     metadata
         .token_endpoint_auth_methods_supported()

@@ -1,12 +1,12 @@
 //! identity provider -> redirects, and authorization code -> verified claims (IO).
 //!
-//! - `discovery`: waits for the provider, reads its `metadata`. `http`: calls it. `jwks`: its signing keys.
-//! - `token`: verifies ID tokens. `claims`: makes Kubernetes names of them. `admission`: which users this site admits.
-//! - `renewal`: refresh tokens. `logout`: logout tokens. `end_session`: the provider's sign-out address.
+//! - `discovery`: waits for the provider, reads its `metadata`. `http`: sends requests to it. `jwks`: its signing keys.
+//! - `token`: verifies ID tokens. `claims`: maps them to Kubernetes names. `admission`: which users this site admits.
+//! - `renewal`: refresh tokens. `logout`: logout tokens. `end_session`: the provider's sign-out URL.
 //! - `bearer`: tokens of scripts. `signed`: signatures of tokens that are no ID tokens.
 //! - `providers`: all providers that users may choose from.
-//! - Settings: `args` are the flags, `providers_file` lists further providers, `clients` makes a client for each, `settings` checks
-//!   one, `shared_domains` warns where a workspace can set a provider's cookies.
+//! - Settings: `args` are the flags, `providers_file` lists further providers, `clients` makes a client for each.
+//! - `settings` checks one provider. `shared_domains` warns where a workspace can set a provider's cookies.
 
 pub mod admission;
 pub(crate) mod args;
@@ -55,17 +55,17 @@ pub(crate) use self::token::{SKEW, payload};
 use crate::clock::Clock;
 use crate::tokens::redacted::Secret;
 
-/// Longest ID token, in bytes.
+/// Maximum length of an ID token, in bytes.
 const MAX_ID_TOKEN: usize = 64 * 1024;
-/// Longest refresh token, in bytes.
+/// Maximum length of a refresh token, in bytes.
 const MAX_REFRESH_TOKEN: usize = 32 * 1024;
-/// Longest identifier of a provider's session, in bytes.
+/// Maximum length of a provider's session identifier, in bytes.
 const MAX_SID: usize = 1024;
-/// Longest time between two questions whether the provider still confirms a user, in seconds.
+/// Maximum interval of renewals at the provider, in seconds.
 const RENEW_AT_MOST: i64 = 5 * 60;
-/// Shortest one, however short access tokens live.
+/// Minimum interval, however short the lifetime of access tokens.
 const RENEW_AT_LEAST: i64 = 30;
-/// Longest word for an error that is told.
+/// Maximum length of an error code that is logged.
 const LONGEST_CODE: usize = 40;
 
 type ConfiguredClient = CoreClient<
@@ -77,7 +77,7 @@ type ConfiguredClient = CoreClient<
     EndpointMaybeSet,
 >;
 
-/// Why a code gave no claims. The texts hold no token, code or claim.
+/// Why a code gave no claims. The texts contain no token, code or claim.
 #[derive(Debug, thiserror::Error)]
 pub enum RedeemError {
     /// The provider did not answer.
@@ -91,7 +91,7 @@ pub enum RedeemError {
     /// The provider refused the code.
     #[error("the token endpoint refused the code: {0}")]
     Refused(String),
-    /// The answer is no token response, or holds no usable ID token.
+    /// The answer is no token response, or contains no usable ID token.
     #[error("the token endpoint's answer cannot be used: {0}")]
     Malformed(String),
     /// The ID token failed a check.
@@ -99,7 +99,7 @@ pub enum RedeemError {
     Token(#[from] JwtError),
 }
 
-/// The values that tie an authorization response to its request.
+/// The values that bind an authorization response to its request.
 #[derive(Debug, Clone, Copy)]
 pub struct Binding<'a> {
     /// `nonce` of the request.
@@ -116,22 +116,22 @@ pub struct Login {
     pub subject: String,
     /// All claims of the ID token.
     pub claims: Map<String, Value>,
-    /// What a session keeps of the answer.
+    /// The parts of the answer that a session stores.
     pub tokens: Tokens,
 }
 
-/// What a session keeps of a login.
+/// The parts of a login that a session stores.
 #[derive(Debug, Clone, Default)]
 pub struct Tokens {
     /// The ID token as received.
     pub id_token: Secret,
     /// When it was issued, by the provider's clock (`iat`).
     pub issued: i64,
-    /// The provider's own session (`sid`), if it tells.
+    /// The provider's own session (`sid`), if reported.
     pub sid: Option<String>,
-    /// What the provider is asked with whether it still confirms; `None` when it gave none.
+    /// The refresh token, if the provider issued one.
     pub refresh_token: Option<Secret>,
-    /// After how many seconds to ask.
+    /// Seconds until the first renewal.
     pub renew_in: i64,
 }
 
@@ -198,8 +198,8 @@ impl Provider {
         &self.settings.issuer_url
     }
 
-    /// Address that a browser is sent to for a login. `another`: the user wants to sign in as another user than the provider
-    /// would say by itself.
+    /// URL that starts a login in the browser. `another`: the user wants to sign in as another user than the provider's present
+    /// one.
     ///
     /// # Errors
     /// The redirect address is not a URL.
@@ -232,7 +232,7 @@ impl Provider {
         Ok(url.into())
     }
 
-    /// Whether an authorization response comes from this issuer, as far as it says so (RFC 9207).
+    /// Whether an authorization response comes from this issuer, as far as it reports one (RFC 9207).
     pub fn is_sender(&self, issuer: Option<&str>) -> bool {
         match issuer {
             Some(issuer) => issuer == self.settings.issuer_url,
@@ -280,7 +280,7 @@ impl Provider {
         })
     }
 
-    /// Verifies an ID token, with new keys if it names one that is not known.
+    /// Verifies an ID token. Fetches new keys if the token names an unknown one.
     async fn verify(
         &self,
         received: Received<'_>,
@@ -308,13 +308,13 @@ impl Provider {
     }
 }
 
-/// The refresh token of an answer; one that no session could hold is none.
+/// The refresh token of an answer; `None` if it is too long for a session.
 fn refresh_token(answer: &CoreTokenResponse) -> Option<Secret> {
     let token = answer.refresh_token()?.secret();
     (token.len() <= MAX_REFRESH_TOKEN).then(|| Secret::new(token.clone()))
 }
 
-/// When to ask again: when the access token ends, and after five minutes at the latest.
+/// Time of the next renewal: when the access token expires, and after five minutes at the latest.
 fn renew_in(answer: &CoreTokenResponse) -> i64 {
     let life = answer
         .expires_in()
@@ -338,7 +338,7 @@ fn refusal(error: TokenError) -> RedeemError {
         RequestTokenError::ServerResponse(response) => {
             let kind = response.error();
             match kind {
-                // Errors of the moment, whatever status they come with.
+                // Temporary errors, with whatever status they come.
                 Kind::Extension(own)
                     if ["temporarily_unavailable", "server_error", "slow_down"].contains(&own.as_str()) =>
                 {
@@ -349,7 +349,7 @@ fn refusal(error: TokenError) -> RedeemError {
             }
         }
         RequestTokenError::Request(error) => RedeemError::Unavailable(error.to_string()),
-        // The body behind a parse error may hold tokens: only the place of the error is told.
+        // The body behind a parse error may contain tokens. Only the position of the error is logged.
         RequestTokenError::Parse(error, _) => {
             RedeemError::Malformed(format!("unreadable at {}", error.path()))
         }
@@ -357,7 +357,7 @@ fn refusal(error: TokenError) -> RedeemError {
     }
 }
 
-/// The error, for logs. One of the provider's own is told only if it looks like a word: it may as well repeat what it was asked.
+/// The error, for logs. An unknown code is logged only if it has the form of a code, because it could repeat the request.
 fn error_code(kind: &CoreErrorResponseType) -> String {
     let word = kind.to_string();
     let is_word =

@@ -1,4 +1,4 @@
-//! the identity providers, each found in its own time (pure; `discovery` fills it).
+//! the identity providers, each available after its discovery (pure; `discovery` fills it).
 
 use std::sync::OnceLock;
 
@@ -10,26 +10,26 @@ use super::claims::Mapping;
 #[derive(Debug, Default)]
 pub struct Providers(Vec<Registered>);
 
-/// One provider: what the settings say of it, and the provider itself once it was found.
+/// One provider: its settings, and the provider itself after its discovery.
 #[derive(Debug)]
 pub struct Registered {
-    /// Stands in addresses and in cookies of logins; no two have the same.
+    /// Used in addresses and in login cookies; unique.
     pub name: String,
-    /// What users call it.
+    /// Name for users.
     pub title: String,
-    /// Its identifier.
+    /// Issuer identifier.
     pub issuer: String,
     /// How its claims become Kubernetes names.
     pub mapping: Mapping,
-    /// Whom it may admit.
+    /// Which users are admitted.
     pub admission: Admission,
-    /// Path on the auth host that it, and no other, sends browsers back to.
+    /// Redirect path on the auth host. No two providers share one.
     pub callback: String,
     found: OnceLock<Provider>,
 }
 
 impl Registered {
-    /// A provider that was not found yet, and admits everybody. `callback`: see the field.
+    /// A provider before its discovery, which admits every user. `callback`: see the field.
     pub fn new(name: &str, title: &str, issuer: &str, mapping: Mapping, callback: &str) -> Self {
         Self {
             name: name.to_owned(),
@@ -42,7 +42,7 @@ impl Registered {
         }
     }
 
-    /// The same, admitting only these.
+    /// The same, but admits only these users.
     #[must_use]
     pub fn admitting(self, admission: Admission) -> Self {
         Self { admission, ..self }
@@ -53,12 +53,12 @@ impl Registered {
         Self::new(MAIN, issuer, issuer, mapping, CALLBACK)
     }
 
-    /// The provider, once it was found.
+    /// The provider, after its discovery.
     pub fn get(&self) -> Option<&Provider> {
         self.found.get()
     }
 
-    /// It was found. What was found first stays.
+    /// Stores the discovered provider. The first one stays.
     pub fn set(&self, provider: Provider) {
         let _ = self.found.set(provider);
     }
@@ -66,21 +66,21 @@ impl Registered {
 
 /// Name of the provider that the settings `oidc-*` describe.
 pub const MAIN: &str = "main";
-/// The path that it sends browsers back to.
+/// Redirect path of that provider.
 pub const CALLBACK: &str = "/callback";
 
 impl Providers {
-    /// These, in this order.
+    /// These providers, in this order.
     pub fn new(list: Vec<Registered>) -> Self {
         Self(list)
     }
 
-    /// Each of them.
+    /// All providers.
     pub fn iter(&self) -> impl Iterator<Item = &Registered> {
         self.0.iter()
     }
 
-    /// The one that there is no choice about.
+    /// The provider, if there is exactly one.
     pub fn single(&self) -> Option<&Registered> {
         match &self.0[..] {
             [only] => Some(only),
@@ -88,12 +88,12 @@ impl Providers {
         }
     }
 
-    /// The one of this name.
+    /// The provider of this name.
     pub fn by_name(&self, name: &str) -> Option<&Registered> {
         self.iter().find(|provider| provider.name == name)
     }
 
-    /// The one with this issuer.
+    /// The provider of this issuer.
     pub fn by_issuer(&self, issuer: &str) -> Option<&Registered> {
         self.iter().find(|provider| provider.issuer == issuer)
     }

@@ -1,4 +1,4 @@
-//! a file that lists further identity providers -> the settings of each (pure).
+//! file that lists further identity providers -> the settings of each (pure).
 
 use std::path::PathBuf;
 
@@ -8,10 +8,10 @@ use crate::oidc::MAIN;
 use crate::oidc::args::Oidc;
 use crate::oidc::claims::EmailVerified;
 
-/// Longest name of a provider: it is in addresses, and in cookies.
+/// Maximum length of a provider's name, which is used in addresses and cookies.
 const MAX_NAME: usize = 32;
 
-/// A provider as the file has it. Defaults are those of the flags.
+/// A provider in the file. Defaults are those of the flags.
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 struct Entry {
@@ -60,10 +60,10 @@ fn rs256() -> Vec<String> {
     vec!["RS256".into()]
 }
 
-/// Each provider's name, and its settings as the flags would give them.
+/// Each provider's name, and its settings in the form of the flags.
 ///
 /// # Errors
-/// What is wrong, in a sentence that goes on from "is wrong: ".
+/// A phrase that continues "is wrong: ".
 pub(crate) fn parse(text: &str) -> Result<Vec<(String, Oidc)>, String> {
     let entries: Vec<Entry> = serde_json::from_str(text).map_err(|error| error.to_string())?;
     entries.into_iter().map(checked).collect()

@@ -8,40 +8,40 @@ use super::token::{Expected, JwtError, Original, Received};
 use super::{Provider, RedeemError, TokenError, refresh_token, refusal, renew_in};
 use crate::tokens::redacted::Secret;
 
-/// The provider still confirms.
+/// The provider still confirms the user.
 pub struct Renewed {
-    /// In place of the one that was used; `None`: that one stays good.
+    /// Replaces the used refresh token; `None`: the old one stays valid.
     pub refresh_token: Option<Secret>,
-    /// After how many seconds to ask again.
+    /// Seconds until the next renewal.
     pub renew_in: i64,
-    /// All claims of the new ID token; `None` when the answer holds none, which says nothing new.
+    /// All claims of the new ID token. `None` when the answer contains none, which means no change.
     ///
     /// # Errors
-    /// The ID token fails a check. The answer's refresh token counts all the same.
+    /// The ID token fails a check. The answer's refresh token is valid all the same.
     pub claims: Result<Option<Map<String, Value>>, JwtError>,
 }
 
-/// The provider does not confirm, or did not say. The texts hold no token.
+/// The provider does not confirm the user, or gave no usable answer. The texts contain no token.
 #[derive(Debug, thiserror::Error)]
 pub enum RenewalError {
-    /// The session is over there: signed out, expired, or the user disabled.
+    /// The session ended at the provider: signed out, expired, or the user is disabled.
     #[error("the identity provider ended the session")]
     Ended,
     /// The provider did not answer.
     #[error("the token endpoint gave no answer: {0}")]
     Unavailable(String),
-    /// It answered something else, which decides nothing about the user.
+    /// Another answer, which decides nothing about the user.
     #[error("{0}")]
     Other(RedeemError),
 }
 
 impl RenewalError {
-    /// Whether the next session's question would fare no better at the moment.
+    /// Whether requests for other sessions would fail as well at the moment.
     pub(crate) fn concerns_all(&self) -> bool {
         matches!(self, Self::Unavailable(_) | Self::Other(RedeemError::Client(_)))
     }
 
-    /// Whether asking again brings the same: the provider itself refused, and not something in its place.
+    /// Whether a repetition gives the same result: the provider itself refused, and not a server in its place.
     pub(crate) fn is_definite(&self) -> bool {
         matches!(
             self,
@@ -54,7 +54,7 @@ impl Provider {
     /// Asks whether the provider still confirms a user.
     ///
     /// # Errors
-    /// It does not, or does not say.
+    /// It does not, or gives no usable answer.
     pub async fn renew(&self, token: &Secret, original: Original<'_>) -> Result<Renewed, RenewalError> {
         let token = RefreshToken::new(token.expose().to_owned());
         let request = self
@@ -88,7 +88,7 @@ impl Provider {
     }
 }
 
-/// What counts of an answer whose ID token is unreadable: a refresh token may be good for one use only.
+/// The usable part of an answer whose ID token is unreadable: a refresh token may be valid for one use only.
 fn without_id_token(body: &[u8]) -> Option<Renewed> {
     let mut body: Map<String, Value> = serde_json::from_slice(body).ok()?;
     body.remove("id_token")?;

@@ -21,7 +21,7 @@ pub struct Settings {
     pub signing_algs: Vec<SigningAlg>,
 }
 
-/// An algorithm that ID tokens may be signed with. Symmetric ones and `none` do not exist here.
+/// An algorithm for signatures of ID tokens. Symmetric ones and `none` cannot be represented.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SigningAlg(pub(super) CoreJwsSigningAlgorithm);
 

@@ -1,7 +1,7 @@
 //! workspace domain and issuers -> a warning for each shared domain (pure but for the log).
 //!
-//! Code in a workspace can set cookies for every domain above its host, up to the registrable one. Every host under that domain gets
-//! them. The names of the gateway's own cookies prevent this; those of an identity provider may not.
+//! Code in a workspace can set cookies for every domain above its host, up to the registrable one. Browsers send them to every host
+//! under that domain. The names of the gateway's own cookies prevent this; those of an identity provider may not.
 
 use openidconnect::url::{Host, Url};
 
@@ -23,7 +23,7 @@ pub(crate) fn warn(domain: &Domain, providers: &Providers) {
     }
 }
 
-/// Addresses have no domain above them.
+/// IP addresses have no parent domain.
 fn host(issuer: &str) -> Option<String> {
     match Url::parse(issuer).ok()?.host()? {
         Host::Domain(name) => Some(name.to_owned()),
@@ -31,7 +31,7 @@ fn host(issuer: &str) -> Option<String> {
     }
 }
 
-/// The longest domain that both are under. One label alone is nobody's, and no cookie is set for it.
+/// The longest common parent domain. A single label has no owner, and browsers set no cookie for it.
 fn shared(base: &str, host: &str) -> Option<String> {
     let pairs = base.rsplit('.').zip(host.rsplit('.'));
     let mut labels: Vec<&str> = pairs

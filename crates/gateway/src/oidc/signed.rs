@@ -1,6 +1,6 @@
-//! a token that is no ID token -> whether one of the provider's keys signed it (pure).
+//! token that is no ID token -> whether one of the provider's keys signed it (pure).
 //!
-//! Keys and signatures are openidconnect's, as for ID tokens: jsonwebtoken would need a second form of the same keys, and ignores
+//! Keys and signatures use `openidconnect`, as for ID tokens. `jsonwebtoken` would need a second form of the same keys, and ignores
 //! critical header fields (`crit`).
 
 use base64::Engine as _;
@@ -12,10 +12,10 @@ use serde_json::Value;
 use super::settings::Settings;
 use super::token::{JwtError, part};
 
-/// Checks header and signature. `kinds`: what its type (`typ`) may be, if it says one.
+/// Checks header and signature. `kinds`: the accepted types (`typ`), if the token has one.
 ///
 /// # Errors
-/// It is of another kind, or nobody who may has signed it.
+/// The token has another type, or none of the accepted keys signed it.
 pub(super) fn check(
     token: &str,
     kinds: &[&str],

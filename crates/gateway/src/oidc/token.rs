@@ -1,4 +1,4 @@
-//! an ID token -> its claims, if every check passes (pure).
+//! ID token -> its claims, if every check passes (pure).
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD as BASE64URL;
@@ -13,16 +13,16 @@ use serde_json::{Map, Value};
 use super::settings::Settings;
 use crate::tokens::random::equal;
 
-/// How far the provider's clock may be from ours, in seconds.
+/// Tolerance for the provider's clock, in seconds.
 pub(crate) const SKEW: i64 = 60;
 
-/// Why an ID token is refused. The texts hold no value of the token.
+/// Why an ID token is refused. The texts contain no value of the token.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum JwtError {
     /// No published key has the id that the token names.
     #[error("signed with an unknown key")]
     UnknownKey,
-    /// The same, and keys were fetched too short a while ago to fetch them again: it may count later.
+    /// The same, but keys were fetched too recently to fetch them again. The token may be accepted later.
     #[error("signed with an unknown key; keys are not fetched again so soon")]
     KeysLater,
     /// The algorithm is not among the configured ones.
@@ -31,10 +31,10 @@ pub enum JwtError {
     /// There is no signature.
     #[error("not signed")]
     Unsigned,
-    /// The signature does not fit.
+    /// The signature does not match.
     #[error("its signature is wrong")]
     Signature,
-    /// A kind of token that is not understood: encrypted, nested, with critical extensions.
+    /// An unsupported kind of token: encrypted, nested, with critical extensions.
     #[error("not a plain signed ID token")]
     Kind,
     /// Wrong `iss`.
@@ -49,16 +49,16 @@ pub enum JwtError {
     /// Wrong `nonce`.
     #[error("for another login (nonce)")]
     Nonce,
-    /// Another `sub` than the session's.
+    /// The `sub` differs from the session's.
     #[error("for another person (sub)")]
     Subject,
-    /// A logout token that names neither a session nor a user, or no event of logging out.
+    /// A logout token without session and user, or without logout event.
     #[error("not a logout token (events, sid, sub, jti, nonce)")]
     Logout,
     /// Wrong `at_hash`.
     #[error("for another access token (at_hash)")]
     AccessToken,
-    /// Longer than a session can hold.
+    /// Too long for a session.
     #[error("too long")]
     TooLong,
     /// Anything else.
@@ -93,19 +93,19 @@ impl From<SignatureVerificationError> for JwtError {
     }
 }
 
-/// What an ID token must belong to.
+/// The context that an ID token must match.
 #[derive(Clone, Copy)]
 pub(super) enum Expected<'a> {
     /// A login, whose request carried this nonce.
     Login {
-        /// Of the request.
+        /// The nonce of the request.
         nonce: &'a str,
     },
-    /// A session that goes on. Its ID tokens need no nonce, but one that is there is the login's.
+    /// The renewal of a session. Its ID tokens need no nonce, but if there is one, it must be the login's.
     Renewal(Original<'a>),
 }
 
-/// What a session began with.
+/// The values from the session's login.
 #[derive(Debug, Clone, Copy)]
 pub struct Original<'a> {
     /// `sub`.
@@ -126,7 +126,7 @@ impl Expected<'_> {
     }
 }
 
-/// A token response as far as it concerns the ID token.
+/// The parts of a token response that concern the ID token.
 #[derive(Clone, Copy)]
 pub(super) struct Received<'a> {
     /// The ID token.
@@ -137,7 +137,8 @@ pub(super) struct Received<'a> {
     pub(super) access_token: &'a AccessToken,
 }
 
-/// The subject and all claims, if signature, issuer, audience, authorized party, times, nonce and access-token hash fit.
+/// Returns the subject and all claims if all checks pass: signature, issuer, audience, authorized party, times, nonce and
+/// access-token hash.
 pub(super) fn verify(
     received: Received<'_>,
     settings: &Settings,
@@ -151,7 +152,7 @@ pub(super) fn verify(
         access_token,
     } = received;
     let issuer = IssuerUrl::new(settings.issuer_url.clone()).map_err(|_| JwtError::Issuer)?;
-    // A verifier without the client secret: no symmetric signature can ever count.
+    // A verifier without the client secret never accepts a symmetric signature.
     let verifier = CoreIdTokenVerifier::new_public_client(
         ClientId::new(settings.client_id.clone()),
         issuer,
@@ -184,7 +185,7 @@ pub(super) fn verify(
         fits.then_some(()).ok_or(JwtError::AccessToken)?;
     }
     let all = payload(text).ok_or(JwtError::Claims)?;
-    // OpenID Connect does not define `nbf`; providers send it all the same.
+    // OpenID Connect does not define `nbf`, but providers send it.
     let begun = |time: &Value| time.as_i64().is_some_and(|time| time <= now + SKEW);
     if !all.get("nbf").is_none_or(begun) {
         return Err(JwtError::Time);
@@ -192,7 +193,7 @@ pub(super) fn verify(
     Ok((claims.subject().to_string(), all))
 }
 
-/// The claims as they stand in a token, verified or not.
+/// The claims in a token, verified or not.
 pub(crate) fn payload(token: &str) -> Option<Map<String, Value>> {
     part(token, 1)
 }

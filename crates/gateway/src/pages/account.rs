@@ -9,32 +9,32 @@ use super::message::{Action, Message, Part, Row, Tone};
 use crate::index::{Domain, Target};
 use api::workspace::Phase;
 
-/// Heading of what others share with a user; of these it is said whose they are.
+/// Heading of workspaces that others share with a user. These rows name the owner.
 pub const SHARED: &str = "Shared with you";
 
-/// Who is signed in.
+/// The signed-in user.
 #[derive(Debug, Clone, Copy)]
 pub struct Account<'a> {
     /// Kubernetes user name.
     pub user_name: &'a str,
-    /// What users call the provider that confirmed; `None` when it is not known any more.
+    /// Title of the provider that confirmed the user; `None` when it is not known any more.
     pub provider: Option<&'a str>,
-    /// Origins of the providers' sign-out, which the answer to the form leads to.
+    /// Origins of the providers' sign-out pages, which the form redirects to.
     pub leads_to: &'a str,
 }
 
-/// What a user may open.
+/// The workspaces that a user may open.
 #[derive(Debug, Clone, Copy)]
 pub struct Shelf<'a> {
-    /// Lists that are not empty, each under its heading.
+    /// Lists with their headings; none is empty.
     pub groups: &'a [(&'static str, Vec<&'a Target>)],
-    /// How many more there are than are listed.
+    /// Number of workspaces that are not listed.
     pub left_out: usize,
-    /// Whether what is open to everybody is left out, because it depends on roles that nobody was asked about.
+    /// Whether public workspaces are omitted, because they depend on roles that were not evaluated.
     pub without_public: bool,
 }
 
-/// For a user who is signed in. `shelf`: `None` where what they may do is not known at the moment.
+/// The page for a signed-in user. `shelf`: `None` when the user's access is not known at the moment.
 pub fn signed_in(domain: &Domain, account: Account<'_>, shelf: Option<Shelf<'_>>) -> Response {
     let mut parts = match shelf {
         Some(shelf) => listed(domain, shelf),
@@ -61,7 +61,7 @@ pub fn signed_in(domain: &Domain, account: Account<'_>, shelf: Option<Shelf<'_>>
     .respond(StatusCode::OK)
 }
 
-/// For a user who is not.
+/// The page for a user who is not signed in.
 pub fn signed_out(offers: &[Offer<'_>]) -> Response {
     Message {
         kind: "Account",
@@ -75,16 +75,16 @@ pub fn signed_out(offers: &[Offer<'_>]) -> Response {
     .respond(StatusCode::OK)
 }
 
-/// How a user becomes another user. Each holds the sealed address to go on to.
+/// How a user changes the account. Each variant contains the sealed target.
 #[derive(Debug, Clone, Copy)]
 pub enum Another<'a> {
     /// The provider asks which account to use.
     Choosing(&'a str),
-    /// It knows one account at a time, so its session ends first.
+    /// The provider has one account at a time, so its session ends first.
     SigningOut(&'a str),
 }
 
-/// As [`super::denied`], for a user who is on the auth host, the one place where pages may name users.
+/// As [`super::denied`], for a user on the auth host. Only there may pages name users.
 pub fn denied_to(domain: &Domain, account: Account<'_>, another: Another<'_>) -> Response {
     let text = "Use another account".to_owned();
     let another = match another {
@@ -122,8 +122,8 @@ impl Account<'_> {
     }
 }
 
-/// For a user who signed out to come back as another user. `to`: path of ours that begins the login. It is no redirect, because
-/// browsers apply the policy of the page whose form was sent to all redirects that follow, and nobody knows where a provider leads.
+/// For a user who signed out to return as another user. `to`: path of the gateway that begins the login. It is not a redirect,
+/// because browsers apply the policy of the form's page to all following redirects, and a provider may redirect anywhere.
 pub fn on_to_another(to: &str) -> Response {
     let text = "Sign in".to_owned();
     let link = Action::Link {
@@ -146,7 +146,7 @@ pub fn on_to_another(to: &str) -> Response {
     response
 }
 
-/// A button that sends a POST to `/sign-out`. Browsers apply form-action to the redirect that follows as well.
+/// A button that sends a POST to `/sign-out`. Browsers apply form-action to the following redirect as well.
 fn sign_out(button: &str, everywhere: bool) -> Action {
     Action::Form {
         get: false,

@@ -1,6 +1,6 @@
-//! text of others -> HTML that shows exactly that text (pure).
+//! untrusted text -> HTML that shows exactly that text (pure).
 
-/// As text, in elements and in quoted attributes.
+/// Escapes a text for elements and quoted attributes.
 pub(super) fn escape(text: &str) -> String {
     let mut escaped = String::with_capacity(text.len());
     for character in text.chars() {
@@ -16,7 +16,7 @@ pub(super) fn escape(text: &str) -> String {
     escaped
 }
 
-/// As text in which what stands between two backticks is code.
+/// The same; text between two backticks becomes code.
 pub(super) fn with_code(text: &str) -> String {
     let mut markup = String::with_capacity(text.len() + 32);
     let mut rest = text;

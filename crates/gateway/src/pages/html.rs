@@ -1,4 +1,4 @@
-//! a message -> a page and its Content-Security-Policy (pure).
+//! message -> an HTML page and its Content-Security-Policy (pure).
 
 use std::fmt::Write as _;
 use std::sync::LazyLock;
@@ -9,8 +9,8 @@ use super::escaping::{escape, with_code};
 use super::message::{Action, Message, Part, Row, Step, Tone, Watch};
 use super::theme::{Theme, source};
 
-/// Asks in the background, first after 250 ms. It shows what changed; when the page is another one, it loads that. The question is
-/// a HEAD request, because it has no effects in the workspace that may answer it by then.
+/// Polls in the background, first after 250 ms. The script shows changes, and loads the page anew if its parts differ. It sends
+/// HEAD requests, because they have no effects in the workspace that may answer by then.
 const WATCHER: &str = include_str!("watch.js");
 
 static WATCHER_SOURCE: LazyLock<String> = LazyLock::new(|| source(WATCHER));
@@ -54,7 +54,7 @@ pub(crate) fn page(message: &Message, theme: &Theme, request: Option<&str>) -> (
     (html, policy(message, theme))
 }
 
-/// What a script reads: one shape for all answers.
+/// The JSON for scripts, in the same form for all answers.
 pub(crate) fn json(message: &Message, request: &str) -> Value {
     let mut body = message.more.clone();
     body.insert("error".into(), message.error.as_ref().into());
@@ -66,7 +66,7 @@ pub(crate) fn json(message: &Message, request: &str) -> Value {
     body.into()
 }
 
-/// What the page's own script shows.
+/// The JSON for the page's own script.
 pub(super) fn shown(message: &Message) -> Value {
     let mut page = json!({
         "shape": shape(message),
@@ -95,7 +95,7 @@ pub(super) fn shown(message: &Message) -> Value {
     page
 }
 
-/// Which parts the page has: with others it is loaded anew.
+/// The parts of the page: if they change, the script loads the page anew.
 fn shape(message: &Message) -> String {
     let parts = message.parts.iter().map(|part| match part {
         Part::Elapsed(_) => "elapsed",
@@ -130,7 +130,7 @@ fn root(html: &mut String, message: &Message, watch: Watch, name: &str) {
     }
 }
 
-/// What those hear who do not see the sign before a step.
+/// Text for screen readers in place of the sign before a step.
 fn aside(step: Step) -> &'static str {
     match step {
         Step::Done => " (done)",
@@ -250,7 +250,7 @@ fn list(html: &mut String, title: &str, rows: &[Row]) {
     html.push_str("</ul>");
 }
 
-/// The clock; the page's script lets it run. Readers of the screen are not told each second.
+/// The elapsed time, which the page's script updates. Screen readers do not announce each second.
 fn elapsed(html: &mut String, seconds: i64) {
     let seconds = seconds.max(0);
     let late = if seconds < 60 { " hidden" } else { "" };
@@ -263,7 +263,7 @@ fn elapsed(html: &mut String, seconds: i64) {
     );
 }
 
-/// The same words as the script's.
+/// The same text as in the script.
 pub(super) fn duration(seconds: i64) -> String {
     let minutes = seconds / 60;
     match seconds {

@@ -1,4 +1,4 @@
-//! Pages in other looks than the usual one.
+//! Pages with other themes than the default.
 
 use super::super::theme::{Theme, ThemeSettings};
 use super::*;

@@ -8,13 +8,13 @@ use super::message::{Action, Message, Part, Tone};
 /// An identity provider that a user may choose.
 #[derive(Debug)]
 pub struct Offer<'a> {
-    /// What users call it.
+    /// Name of the provider for users.
     pub title: &'a str,
-    /// Where choosing it leads to, a path of ours; `None`: it does not answer.
+    /// Path of the gateway that starts the login; `None`: the provider does not answer.
     pub link: Option<String>,
 }
 
-/// Asks a user with whom they want to sign in.
+/// Lets a user choose the identity provider.
 pub fn choice(offers: &[Offer<'_>]) -> Response {
     Message {
         kind: "Sign in",
@@ -24,7 +24,7 @@ pub fn choice(offers: &[Offer<'_>]) -> Response {
     .respond(StatusCode::OK)
 }
 
-/// A button for each that answers, and a sentence about each that does not.
+/// A button for each provider that answers, and a sentence about each that does not.
 pub(super) fn offered(offers: &[Offer<'_>]) -> Vec<Part> {
     let mut links = Vec::new();
     let mut silent = Vec::new();
@@ -44,8 +44,8 @@ pub(super) fn offered(offers: &[Offer<'_>]) -> Vec<Part> {
     links.into_iter().chain(silent).collect()
 }
 
-/// For a user whom `provider` confirms and this site does not admit. By which rule is nobody's business but the
-/// administrator's. `person`: as they know themselves; `again`: path of ours that begins another login.
+/// For a user whom `provider` confirms and this site does not admit. The page does not name the rule, which only administrators may
+/// know. `person`: the name by which users recognize their account; `again`: path of the gateway that begins another login.
 pub fn not_admitted(person: &str, provider: &str, again: &str) -> Response {
     let text = format!(
         "You are signed in at {provider} as {person}. This account is not admitted here. If it should be, ask your administrator."
@@ -62,7 +62,7 @@ pub fn not_admitted(person: &str, provider: &str, again: &str) -> Response {
     .respond(StatusCode::FORBIDDEN)
 }
 
-/// For a user who wants to sign in at a provider that does not answer. `again`: path of ours that begins another login, where
+/// For a user who wants to sign in at a provider that does not answer. `again`: path of the gateway that begins another login, if
 /// loading the page anew would not.
 pub fn unreachable(provider: &str, again: Option<&str>) -> Response {
     let what_now = if again.is_some() {

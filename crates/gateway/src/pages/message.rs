@@ -12,36 +12,36 @@ use sha2::{Digest as _, Sha256};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 
-/// What scripts are told of a workspace that is there and does not run; no failure of the gateway's.
+/// Error code for scripts when a workspace exists and does not run. It is no failure of the gateway.
 pub(crate) const NOT_READY: &str = "WorkspaceNotReady";
 
-/// Everything that an answer tells. Texts are plain; nothing in them becomes markup.
+/// The content of an answer. Texts are plain; no part of them becomes markup.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Message {
-    /// For scripts: one stable word.
+    /// A stable error code for scripts.
     pub(super) error: Cow<'static, str>,
     pub(super) title: String,
-    /// The small line above the title; empty for none.
+    /// The small line above the title; may be empty.
     pub(super) kind: &'static str,
     pub(super) tone: Tone,
-    /// Paragraphs. The first is what a script is told.
+    /// Paragraphs. The first is the message for scripts.
     pub(super) text: Vec<String>,
     pub(super) parts: Vec<Part>,
-    /// Origins to which forms lead, beside the page's own; `None`: the page has no form.
+    /// Further origins that forms may lead to; `None`: the page has no form.
     pub(super) forms_to: Option<String>,
-    /// Where the user can see who is signed in, and sign out: an origin.
+    /// Origin of the page that shows the user and the sign-out.
     pub(super) account: Option<String>,
-    /// What is said to scripts beyond error and message.
+    /// Further JSON fields for scripts.
     pub(super) more: Map<String, Value>,
-    /// Seconds after which it makes sense to ask again.
+    /// Seconds until a retry makes sense.
     pub(super) retry: Option<u32>,
-    /// Whether the page asks again by itself.
+    /// Whether the page polls.
     pub(super) watch: Option<Watch>,
-    /// Path at which a start's events are told as they happen.
+    /// Path of the start's server-sent events.
     pub(super) stream: Option<String>,
 }
 
-/// What a page looks like at first glance.
+/// The visual style of a page.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(super) enum Tone {
     #[default]
@@ -54,40 +54,40 @@ pub(super) enum Tone {
 /// A part of a page, below its text.
 #[derive(Debug, Clone)]
 pub(crate) enum Part {
-    /// Since when, in seconds until now.
+    /// Elapsed seconds.
     Elapsed(i64),
-    /// How far it is, as a bar.
+    /// Progress as a bar.
     Percent(u8),
-    /// What comes in which order, each with how far it is.
+    /// The steps in order, each with its state.
     Steps(Vec<(&'static str, Step)>),
-    /// What is wrong, in whose words, and what to do. Empty ones are left out.
+    /// What is wrong, whose text it is, and what to do. Empty texts are omitted.
     Cause {
         cause: String,
         message: String,
         remedy: String,
     },
-    /// Buttons and links of one row.
+    /// Buttons and links in one row.
     Actions(Vec<Action>),
-    /// A paragraph in softer colour.
+    /// A paragraph in a softer colour.
     Soft(String),
-    /// Places to go to, under a heading.
+    /// Links under a heading.
     List { title: &'static str, rows: Vec<Row> },
 }
 
-/// A place to go to.
+/// A link in a list.
 #[derive(Debug, Clone)]
 pub(crate) struct Row {
-    /// Where the link leads.
+    /// Target of the link.
     pub to: String,
     /// The link's text.
     pub name: String,
-    /// What tells it from others of the name.
+    /// Distinguishes it from others of the same name.
     pub within: String,
-    /// What it does at the moment.
+    /// Its present state.
     pub state: &'static str,
 }
 
-/// How far a step is.
+/// State of a step.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Step {
     Done,
@@ -96,7 +96,7 @@ pub(crate) enum Step {
     Next,
 }
 
-/// Something to press.
+/// A button or a link.
 #[derive(Debug, Clone)]
 pub(super) enum Action {
     /// A form with hidden fields; `get`: its method. `button`: its text.
@@ -111,17 +111,17 @@ pub(super) enum Action {
     Link { to: String, text: String },
 }
 
-/// How a page asks again.
+/// How a page polls.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Watch {
-    /// Longest pause between two questions, in milliseconds.
+    /// Longest pause between two polls, in milliseconds.
     pub(super) pause: u32,
     /// Seconds after which a page without scripts is loaded again; `None`: not at all.
     pub(super) reload: Option<u32>,
 }
 
 impl Step {
-    /// Its class on the page, and its word for scripts.
+    /// Its CSS class, and its name for scripts.
     pub(super) fn class(self) -> &'static str {
         match self {
             Self::Done => "done",
@@ -142,7 +142,7 @@ impl Message {
         }
     }
 
-    /// What tells this state from the next one. Time that passes is no other state.
+    /// Identifies this state. Elapsed time does not change the tag.
     pub(super) fn tag(&self) -> String {
         let mut digest = Sha256::new();
         let mut add = |text: &str| {
@@ -166,13 +166,13 @@ impl Message {
         STANDARD.encode(digest.finalize())[..16].to_owned()
     }
 
-    /// An answer that carries this. What it looks like is decided where the request is known.
+    /// An answer with this content. It is rendered later, where the request is known.
     pub(super) fn respond(self, status: StatusCode) -> Response {
         let mut response = Response::new(Body::empty());
         *response.status_mut() = status;
         let headers = response.headers_mut();
         headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
-        // Under `no-referrer` browsers send `Origin: null` with a form, and a POST to the auth host needs this very origin.
+        // Under `no-referrer` browsers send `Origin: null` with a form. A POST to the auth host needs the real origin.
         let policy = if self.forms_to.is_some() {
             "same-origin"
         } else {

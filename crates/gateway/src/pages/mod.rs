@@ -1,7 +1,7 @@
-//! a message to a user or a script -> a page or JSON that nothing can be injected into (pure).
+//! message to a user or a script -> a page or JSON that is safe from injection (pure).
 //!
-//! `message` is the content of an answer. `render` makes a page of it (`html`, with the installation's `theme`) or JSON. `state` shows
-//! workspaces, `account` and `identity` users. `escaping` makes text safe in HTML, `settings` reads the theme's files.
+//! `message` is the content of an answer. `render` makes a page of it (`html`, with the installation's `theme`) or JSON. `state`
+//! shows workspaces, `account` and `identity` users. `escaping` makes text safe in HTML, `settings` reads the theme's files.
 
 mod account;
 mod escaping;
@@ -33,8 +33,8 @@ pub use self::state::{Audience, state};
 pub use self::theme::{MAX_LOGO, Theme, ThemeSettings};
 use crate::index::{Domain, Target};
 
-/// Refusal. The same for a workspace that does not exist, so that it reveals nothing. Leads to where one can sign out, to come
-/// back as another user.
+/// The refusal. It is the same for a workspace that does not exist, so it reveals nothing. It links to the sign-out, for a return
+/// as another user.
 pub fn denied(domain: &Domain) -> Response {
     let hint = "If you have another account, sign out and open the address again.";
     Message {
@@ -69,7 +69,7 @@ pub fn unavailable() -> Response {
     .respond(StatusCode::SERVICE_UNAVAILABLE)
 }
 
-/// A request without session that is no page load. The answer says where to sign in.
+/// For a request without session that is no page load. The answer contains the URL of the sign-in.
 pub fn sign_in_required(login_url: String) -> Response {
     let said = Message::new(
         "SignInRequired",
@@ -89,7 +89,7 @@ pub fn sign_in_required(login_url: String) -> Response {
     .respond(StatusCode::UNAUTHORIZED)
 }
 
-/// Adds to an answer that tokens do not count at this site, so that nobody looks for what is wrong with theirs.
+/// Adds to an answer that this site accepts no tokens, so that users do not look for an error in theirs.
 pub(crate) fn without_tokens(response: &mut Response) {
     if let Some(message) = response.extensions_mut().get_mut::<Message>() {
         let told = "Tokens (Authorization: Bearer) do not count at this site.";
@@ -97,18 +97,18 @@ pub(crate) fn without_tokens(response: &mut Response) {
     }
 }
 
-/// How much an answer does about cookies.
+/// What an answer does about too many cookies.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Removed {
-    /// So many that the rest is taken.
+    /// It removes enough: the rest fits.
     Enough,
-    /// As many as fit into one answer.
+    /// It removes as many as fit into one answer.
     Some,
-    /// None that are ours to remove.
+    /// It removes none: none of them may be removed.
     Nothing,
 }
 
-/// A request has more headers than are taken, which means more cookies.
+/// A request exceeds the limit of headers, which usually means too many cookies.
 pub fn headers_too_large(removed: Removed) -> Response {
     let status = StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE;
     let what_now = match removed {
@@ -141,7 +141,7 @@ pub fn message(status: StatusCode, title: &str, text: &str) -> Response {
     plain(status, title, text).respond(status)
 }
 
-/// As [`message`], with a link that leads on.
+/// As [`message`], with a link.
 pub fn message_with_link(status: StatusCode, title: &str, text: &str, to: String, link: &str) -> Response {
     let text_of_link = link.to_owned();
     Message {
@@ -154,12 +154,12 @@ pub fn message_with_link(status: StatusCode, title: &str, text: &str, to: String
     .respond(status)
 }
 
-/// What a status means by itself.
+/// The default answer of a status.
 pub fn bare(status: StatusCode) -> Response {
     render::generic(status).respond(status)
 }
 
-/// For an address of the sign-in host at which nothing is.
+/// For an unknown address of the sign-in host.
 pub fn lost() -> Response {
     let nothing = render::generic(StatusCode::NOT_FOUND);
     let link = Action::Link {
@@ -181,7 +181,7 @@ fn plain(status: StatusCode, title: &str, text: &str) -> Message {
     }
 }
 
-/// An answer that names its error to scripts: `{"error": ..., "message": ..., "requestId": ...}`.
+/// An error answer for scripts: `{"error": ..., "message": ..., "requestId": ...}`.
 pub fn problem(status: StatusCode, error: &str, message: &str) -> Response {
     Message {
         error: Cow::Owned(error.to_owned()),
@@ -191,7 +191,7 @@ pub fn problem(status: StatusCode, error: &str, message: &str) -> Response {
     .respond(status)
 }
 
-/// An answer for scripts that tells more than [`problem`]: an object with `error`, `message` and whatever else it names.
+/// An answer for scripts with more fields than [`problem`]: an object with `error`, `message` and others.
 pub fn json(status: StatusCode, body: &Value) -> Response {
     let mut more = body.as_object().cloned().unwrap_or_default();
     let mut text = |name| match more.remove(name) {
@@ -208,8 +208,8 @@ pub fn json(status: StatusCode, body: &Value) -> Response {
     .respond(status)
 }
 
-/// The page on `auth.<base>` that asks before it starts a workspace. Its button sends a POST with the field `host` to
-/// `/start`, from the origin that alone may do so. `user_name`: who is signed in.
+/// The page on `auth.<base>` that asks before it starts a workspace. Its button sends a POST with the field `host` to `/start`,
+/// from the only origin that may do so. `user_name`: the signed-in user.
 pub fn start_form(domain: &Domain, target: &Target, user_name: &str) -> Response {
     let form = Action::Form {
         get: false,
@@ -230,7 +230,7 @@ pub fn start_form(domain: &Domain, target: &Target, user_name: &str) -> Response
             Part::Actions(vec![form]),
         ],
         account: Some(domain.auth_origin()),
-        // Browsers apply form-action to the redirect that follows as well.
+        // Browsers apply form-action to the following redirect as well.
         forms_to: Some(domain.origin_of(&target.site)),
         ..said
     }

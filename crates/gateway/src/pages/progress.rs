@@ -1,7 +1,7 @@
-//! a starting workspace -> its progress, and what ends its start (pure).
+//! starting workspace -> its progress, and the end of its start (pure).
 //!
-//! It shows no more than the page: both are made of the status. Before the first container, the status does not say which step is under
-//! way while all goes well.
+//! It contains no more than the page: both are made from the status. Before the first container starts, the status does not tell
+//! which step is in progress unless one fails.
 
 use api::workspace::Phase;
 use serde_json::Value;
@@ -11,9 +11,9 @@ use super::message::Part;
 use super::state::{self, Audience};
 use crate::index::{Domain, Target};
 
-/// Percents at which each of the page's steps begins.
+/// Percentage at which each of the page's steps begins.
 const BEGINS: [u8; 6] = [20, 30, 40, 55, 75, 95];
-/// The steps' names for scripts.
+/// Names of the steps for scripts.
 const NAMES: [&str; 6] = [
     "scheduling",
     "attaching",
@@ -22,38 +22,38 @@ const NAMES: [&str; 6] = [
     "answering",
     "routing",
 ];
-/// Before the operator has said anything of this start.
+/// Percentage before the operator has reported anything of this start.
 const REQUESTED: u8 = 5;
 
-/// How far a start is.
+/// Progress of a start.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Progress {
-    /// 100 when it can be opened.
+    /// 100 when the workspace can be opened.
     pub percent: u8,
-    /// The step by name: one stable word.
+    /// Stable name of the step.
     pub step: &'static str,
-    /// Why it is there, or does not get on: the condition's reason.
+    /// The condition's reason for this state, or for the failure to proceed.
     pub reason: String,
     /// Sentence for users.
     pub message: String,
-    /// What ends the start.
+    /// How the start ended, if it did.
     pub end: Option<End>,
-    /// What the page's own script shows; `None` for what is over.
+    /// Content for the page's own script; `None` for past steps.
     pub page: Option<Value>,
 }
 
-/// What ends a start.
+/// How a start ends.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum End {
-    /// It can be opened.
+    /// The workspace can be opened.
     Ready,
-    /// It cannot run until something is mended.
+    /// It cannot run until a problem is fixed.
     Failed,
-    /// It is stopped, or being stopped.
+    /// It is stopped, or stopping.
     Stopped,
 }
 
-/// How far the start of this workspace is, told to `audience` at `now` (Unix seconds).
+/// Progress of this workspace's start for `audience`, at `now` (Unix seconds).
 pub fn progress(domain: &Domain, target: &Target, audience: Audience, now: i64) -> Progress {
     let page = state::message(domain, target, audience, now);
     let (step, end) = at(target);
@@ -72,7 +72,7 @@ pub fn progress(domain: &Domain, target: &Target, audience: Audience, now: i64) 
     }
 }
 
-/// What is over of this start, in order. Whoever comes later is told as well.
+/// The completed steps of this start, in order. A client that connects later gets them as well.
 pub fn before(target: &Target) -> Vec<Progress> {
     let over = |percent, step| Progress {
         percent,
@@ -95,7 +95,7 @@ pub fn before(target: &Target) -> Vec<Progress> {
     all
 }
 
-/// What its page shows of that.
+/// The bar on its page.
 pub(super) fn bar(target: &Target) -> Part {
     Part::Percent(percent(target))
 }

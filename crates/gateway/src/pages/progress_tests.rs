@@ -1,4 +1,4 @@
-//! Workspaces in every state, and how far their start is said to be.
+//! Workspaces in every state, and the reported progress of their start.
 
 use std::sync::Arc;
 
@@ -56,7 +56,7 @@ fn a_start_without_trouble_grows_from_its_request_to_a_hundred() {
             (100, "ready", Some(End::Ready)),
         ]
     );
-    // Whoever comes at the end is told the same way.
+    // A client that connects at the end gets the same events.
     let before: Vec<_> = before(&running)
         .into_iter()
         .map(|over| (over.percent, over.step, over.end))
@@ -108,7 +108,7 @@ fn a_page_says_that_it_opens_only_where_no_restart_is_needed() {
         ] {
             let own = page(phase, word, Audience::Keeper);
             assert!(own.contains(restart) && !own.contains(opens), "{own}");
-            // The words would name the reason.
+            // The text would name the reason.
             let guests = page(phase, word, Audience::Guest);
             assert!(guests.contains(opens) && !guests.contains(restart), "{guests}");
         }

@@ -1,6 +1,6 @@
-//! an answer and its request -> the page or JSON that the client gets (pure but for the log).
+//! answer and its request -> the page or JSON that the client gets (pure but for the log).
 //!
-//! Every answer goes through here once. A refusal without text (one of the router, for example) gets the text of its status.
+//! Every answer passes here once. A refusal without text (for example from the router) gets the text of its status.
 
 use std::time::{Duration, Instant};
 
@@ -17,24 +17,24 @@ use super::theme::Theme;
 use crate::metrics::log_limit::LogLimit;
 use crate::tokens::request_id;
 
-/// Where an answer says which request it is for.
+/// Response header with the request's identifier.
 pub const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 const DEST: HeaderName = HeaderName::from_static("sec-fetch-dest");
 
-/// Strangers can cause lines about refused requests.
+/// Limits log lines about refused requests, since any client can cause them.
 static REFUSALS: LogLimit = LogLimit::new(50, Duration::from_millis(100));
 
-/// Who reads the answer.
+/// The recipient of the answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Reader {
-    /// A user who looks at a page.
+    /// A user with a browser.
     Browser,
     /// A script.
     Script,
 }
 
 impl Reader {
-    /// By what the browser says of the request, or else by what it accepts.
+    /// From what the browser reports of the request, else from the Accept header.
     pub fn of(headers: &HeaderMap) -> Self {
         let is_browser = match headers.get(DEST) {
             Some(dest) => dest == "document",
@@ -44,8 +44,8 @@ impl Reader {
     }
 }
 
-/// Gives an answer its body and, if it is a refusal, its request's identifier. Answers that have a body of their own stay as they are.
-/// To be called in [`request_id::scope`].
+/// Gives an answer its body and, if it is a refusal, its request's identifier. Answers with a body of their own stay unchanged.
+/// Must be called in [`request_id::scope`].
 pub fn render(mut response: Response, reader: Reader) -> Response {
     let status = response.status();
     let is_error = status.is_client_error() || status.is_server_error();
@@ -67,7 +67,7 @@ pub fn render(mut response: Response, reader: Reader) -> Response {
         Reader::Script => (
             "application/json",
             "default-src 'none'; frame-ancestors 'none'".to_owned(),
-            // Names are texts, so that it cannot fail.
+            // Keys are strings, so this cannot fail.
             serde_json::to_vec(&html::json(&message, &request)).unwrap_or_default(),
         ),
     };
@@ -77,11 +77,11 @@ pub fn render(mut response: Response, reader: Reader) -> Response {
     headers.insert(CONTENT_TYPE, HeaderValue::from_static(kind));
     headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
     headers.insert("x-content-type-options", HeaderValue::from_static("nosniff"));
-    // Hosts and ports of a manager are checked by its schema; a policy that is no header value must not be left out.
+    // The schema of managers checks hosts and ports. If the policy is no valid header value anyway, it must not be omitted.
     let policy = HeaderValue::try_from(policy).unwrap_or(HeaderValue::from_static("default-src 'none'"));
     headers.insert(CONTENT_SECURITY_POLICY, policy);
     if let Ok(mut request) = HeaderValue::try_from(request) {
-        // No secret, but another one each time: among the headers that HTTP/2 remembers it would drive out those that come again.
+        // Not secret, but different each time: in the header table of HTTP/2 it would replace headers that repeat.
         request.set_sensitive(true);
         headers.insert(REQUEST_ID, request);
     }
@@ -89,14 +89,14 @@ pub fn render(mut response: Response, reader: Reader) -> Response {
     response
 }
 
-/// Whether a handler wrote a body that users or scripts read; refusals of the router are plain text at most.
+/// Whether a handler wrote a body for users or scripts. Refusals of the router are plain text at most.
 fn has_body(headers: &HeaderMap) -> bool {
     headers
         .get(CONTENT_TYPE)
         .is_some_and(|kind| !kind.as_bytes().starts_with(b"text/plain"))
 }
 
-/// What a status means by itself.
+/// The default message of a status.
 pub(super) fn generic(status: StatusCode) -> Message {
     let (error, title, text) = match status.as_u16() {
         400 => (
@@ -175,11 +175,11 @@ pub(super) fn generic(status: StatusCode) -> Message {
     }
 }
 
-/// The line that a user's request can be found by. Of refusals there are ten such lines a second at most.
+/// Logs a line that finds a user's request. For refusals there are at most ten such lines per second.
 fn tell(request: &str, status: StatusCode, message: &Message) {
     let (status, error) = (status.as_u16(), message.error.as_ref());
     match status {
-        // Said by the sign-in and by the workspace's status: ordinary states of both.
+        // Ordinary states of sign-in and workspaces, which are logged there.
         401 => {}
         503 if message.error == NOT_READY => {}
         500.. => tracing::warn!(request, status, error, "a request failed"),
@@ -199,7 +199,7 @@ mod tests {
     use crate::index::Target;
     use crate::pages::{Audience, state};
 
-    /// What is logged of an answer.
+    /// The log output of an answer.
     fn logged(answer: Response) -> String {
         let log = testkit::log::Log::default();
         let subscriber = tracing_subscriber::fmt()

@@ -6,10 +6,10 @@ use kit::process::WrongSetting;
 
 use super::{Theme, ThemeSettings};
 
-/// How pages look.
+/// The theme of pages.
 ///
 /// # Errors
-/// A file cannot be read, or says something that cannot be shown; the error names it.
+/// A file cannot be read, or has a value that cannot be shown; the error names it.
 pub(crate) fn theme(file: Option<&Path>, logo: Option<&Path>) -> Result<Theme, WrongSetting> {
     let read = |setting, path: &Path| {
         std::fs::read(path).map_err(|error| {
@@ -27,7 +27,7 @@ pub(crate) fn theme(file: Option<&Path>, logo: Option<&Path>) -> Result<Theme, W
     Theme::new(&theme, logo.as_deref()).map_err(|error| WrongSetting::new("pages-file", error.to_string()))
 }
 
-/// An empty path is none: environments cannot unset a variable.
+/// An empty path means none: an environment variable may be set but empty.
 fn given(path: Option<&Path>) -> Option<&Path> {
     path.filter(|path| !path.as_os_str().is_empty())
 }

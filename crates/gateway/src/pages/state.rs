@@ -1,4 +1,4 @@
-//! a workspace without a route -> its page: state, progress, blocker, next step (pure).
+//! workspace without a route -> its page: state, progress, blocker, next step (pure).
 
 use api::condition::reason;
 use api::workspace::Phase;
@@ -9,28 +9,28 @@ use super::message::{Action, Message, NOT_READY, Part, Step, Tone, Watch};
 use super::progress;
 use crate::index::{Domain, Target};
 
-/// To whom a page tells what is in the way.
+/// How much a page shows about what blocks a workspace.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Audience {
-    /// Owner and administrators, who may read the workspace's status anyway: they see reason and message, and may start it.
+    /// Owner and administrators, who may read the workspace's status anyway. They see reason and message, and may start it.
     Keeper,
-    /// Whoever may connect and start it: they see that something is in the way.
+    /// Users who may connect and start it. They see that it is blocked.
     Starter,
-    /// Whoever may connect and not start it.
+    /// Users who may connect and not start it.
     Guest,
 }
 
 impl Audience {
-    /// Whether they may start the workspace, if they may use its template.
+    /// Whether these users may start the workspace, if they may use its template.
     pub fn may_start(self) -> bool {
         self != Self::Guest
     }
 }
 
-/// Said to whoever may connect and not start.
+/// Text for users who may connect and not start.
 pub(crate) const ONLY_KEEPERS_START: &str = "Only its owner and administrators may start it.";
 
-/// What a start takes, in order.
+/// The steps of a start, in order.
 const STEPS: [&str; 6] = [
     "Scheduling",
     "Attaching disk",
@@ -39,13 +39,13 @@ const STEPS: [&str; 6] = [
     "Waiting for JupyterLab",
     "Opening the connection",
 ];
-/// Steps before the application runs.
+/// Number of steps before the application runs.
 pub(super) const PREPARED: usize = 4;
-/// Steps of the operator's; the last one is the proxy's.
+/// Number of steps that the operator reports; the last one is the proxy's.
 pub(super) const ANSWERS: usize = 5;
 
-/// What is shown instead of the workspace. Everybody gets 503, because nothing of the workspace itself was reached.
-/// `now`: Unix seconds.
+/// The page in place of the workspace. The status is always 503, because the request did not reach the workspace. `now`: Unix
+/// seconds.
 pub fn state(domain: &Domain, target: &Target, audience: Audience, now: i64) -> Response {
     message(domain, target, audience, now).respond(StatusCode::SERVICE_UNAVAILABLE)
 }
@@ -139,7 +139,7 @@ fn stream(target: &Target) -> String {
     format!("{}/_workspace/progress", target.site.prefix())
 }
 
-/// What becomes of a start.
+/// The first sentence about a start.
 fn lead(target: &Target, audience: Audience) -> String {
     match blocker(target) {
         None => "This page opens the workspace when it is ready.".to_owned(),
@@ -147,7 +147,7 @@ fn lead(target: &Target, audience: Audience) -> String {
     }
 }
 
-/// What follows when the blocker is removed. The reason is for owner and administrators only.
+/// What follows when the blocker is removed. Only owner and administrators see the reason.
 fn when_solved(target: &Target, audience: Audience) -> &'static str {
     let needs_restart = [
         reason::CONTAINER_EXITED,
@@ -174,7 +174,7 @@ fn starting(target: &Target, audience: Audience, now: i64) -> Vec<Part> {
     elapsed.into_iter().chain(rest).collect()
 }
 
-/// Why it is stopped, and the way to start it. What the status says is for whom may read the status.
+/// Why it is stopped, and how to start it. Only users who may read the status see its texts.
 fn stopped(domain: &Domain, target: &Target, audience: Audience, said: Message) -> Message {
     let idle = target.story.as_deref().and_then(|story| story.idle);
     let why = match idle {
@@ -212,7 +212,7 @@ fn stopped(domain: &Domain, target: &Target, audience: Audience, said: Message) 
     }
 }
 
-/// What is in the way; empty where nothing is.
+/// The blocker; empty if there is none.
 fn blocker_part(target: &Target, audience: Audience) -> Part {
     let blocker = blocker(target);
     let (cause, message, remedy) = match (blocker, audience) {
@@ -235,7 +235,7 @@ fn blocker_part(target: &Target, audience: Audience) -> Part {
     }
 }
 
-/// The reason that keeps it from running, if one does.
+/// The reason that keeps the workspace from running, if there is one.
 pub(super) fn blocker(target: &Target) -> Option<&str> {
     let reason = target.story.as_deref().map_or("", |story| story.reason.as_str());
     let goes_well = [
@@ -256,7 +256,7 @@ fn steps_of(target: &Target) -> Part {
     steps(done, stuck)
 }
 
-/// How many steps are over, and which one does not go on.
+/// Number of completed steps, and the step that is blocked.
 pub(super) fn steps_done(target: &Target) -> (usize, Option<usize>) {
     let stuck = blocker(target).and_then(step_of);
     let has_started = target.story.as_deref().is_some_and(|story| story.started);
@@ -269,7 +269,7 @@ pub(super) fn steps_done(target: &Target) -> (usize, Option<usize>) {
     (done, stuck)
 }
 
-/// `done` steps are over. Before the application runs, nobody says which of the steps is under way: all of them may be.
+/// `done` steps are complete. Before the application runs, the step in progress is unknown: it may be any of the rest.
 fn steps(done: usize, stuck: Option<usize>) -> Part {
     let step = |at: usize| match at {
         _ if Some(at) == stuck => Step::Stuck,
@@ -286,7 +286,7 @@ fn steps(done: usize, stuck: Option<usize>) -> Part {
     )
 }
 
-/// Whether a reason that stops the disk's step comes before the pod has a node.
+/// Whether a reason that blocks the disk's step occurs before the pod has a node.
 fn has_no_node(word: &str) -> bool {
     [
         reason::STORAGE_CLASS_NOT_FOUND,
@@ -298,7 +298,7 @@ fn has_no_node(word: &str) -> bool {
     .contains(&word)
 }
 
-/// At which step a reason stops a start.
+/// The step that a reason blocks.
 fn step_of(word: &str) -> Option<usize> {
     Some(match word {
         reason::UNSCHEDULABLE

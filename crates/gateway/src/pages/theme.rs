@@ -1,6 +1,6 @@
 //! chart settings -> theme: name, logo, colours, help, notice (pure).
 //!
-//! Every value is checked when the process starts, and escaped where it is shown.
+//! Every value is checked at start, and escaped in pages.
 
 use std::sync::{LazyLock, OnceLock};
 
@@ -9,16 +9,16 @@ use base64::engine::general_purpose::STANDARD;
 use serde::Deserialize;
 use sha2::{Digest as _, Sha256};
 
-/// The stylesheet, after the colours that a setting may change.
+/// The stylesheet without the colours that a setting may change.
 const STYLE: &str = include_str!("style.css");
-/// Largest logo, in bytes. It is part of every page, and the proxy takes no larger pages than 64 KiB about refusals.
+/// Maximum size of the logo, in bytes. It is part of every page, and the proxy accepts pages of refusals up to 64 KiB.
 pub const MAX_LOGO: usize = 24 * 1024;
-/// Longest texts, in characters.
+/// Maximum lengths of texts, in characters.
 const MAX_NAME: usize = 60;
 const MAX_NOTICE: usize = 500;
-/// What links and buttons must stand out from, in light and dark: the card.
+/// Background of links and buttons, in light and dark mode: the card.
 const CARDS: [Colour; 2] = [Colour([255, 255, 255]), Colour([0x1b, 0x20, 0x28])];
-/// Contrast of text, by WCAG 2.2 AA.
+/// Minimum contrast of text, by WCAG 2.2 AA.
 const READABLE: f64 = 4.5;
 
 /// Settings of an installation for its pages.
@@ -29,13 +29,13 @@ pub struct ThemeSettings {
     pub product_name: String,
     /// `data:image/png;base64,…` or `data:image/svg+xml;base64,…`, at most 24 KiB [default: none].
     pub logo: String,
-    /// Colour of buttons, links and focus where the browser is light, `#rrggbb` [default: #0b5cad].
+    /// Colour of buttons, links and focus in light mode, `#rrggbb` [default: #0b5cad].
     pub accent_color: String,
-    /// The same where it is dark [default: #8cbcff].
+    /// The same in dark mode [default: #8cbcff].
     pub accent_color_dark: String,
-    /// Where users find help, `https://…` or `mailto:…` [default: none].
+    /// URL of the help link, `https://…` or `mailto:…` [default: none].
     pub help_url: String,
-    /// What that link says [default: Help].
+    /// Text of that link [default: Help].
     pub help_text: String,
     /// Shown on every page, such as a maintenance window; at most 500 characters [default: none].
     pub notice: String,
@@ -48,7 +48,7 @@ pub struct Theme {
     pub(super) name: String,
     /// A `data:` URI, if there is one.
     pub(super) logo: Option<String>,
-    /// Address and text of the link, if there is one.
+    /// URL and text of the link, if there is one.
     pub(super) help: Option<(String, String)>,
     /// Plain text; empty for none.
     pub(super) notice: String,
@@ -115,13 +115,13 @@ impl Theme {
         CURRENT.get().unwrap_or(&PLAIN)
     }
 
-    /// Makes it the theme of this process, unless it has one already. To be called before the first page.
+    /// Makes this the theme of the process, unless it has one already. Must be called before the first page.
     pub fn install(self) {
         let _ = CURRENT.set(self);
     }
 }
 
-/// Pages are made deep inside of answers, and all of a process look the same.
+/// Global, because pages are made deep inside of answers, and all of a process have one theme.
 static CURRENT: OnceLock<Theme> = OnceLock::new();
 
 impl Default for Theme {
@@ -134,7 +134,7 @@ impl Default for Theme {
     }
 }
 
-/// The source of a Content-Security-Policy that admits exactly this inline text.
+/// The source expression of a Content-Security-Policy that allows exactly this inline text.
 pub(super) fn source(text: &str) -> String {
     format!("'sha256-{}'", STANDARD.encode(Sha256::digest(text)))
 }
@@ -212,7 +212,7 @@ impl Colour {
         one.max(two) / one.min(two)
     }
 
-    /// Black or white, whichever is easier to read on it: one of them always is readable.
+    /// Black or white, whichever has more contrast: one of them is always readable.
     fn opposite(self) -> Self {
         let (black, white) = (Self([0; 3]), Self([255; 3]));
         if self.against(black) > self.against(white) {
@@ -254,7 +254,7 @@ fn decoded(uri: &str) -> Result<Vec<u8>, Wrong> {
     STANDARD.decode(content).map_err(|_| wrong())
 }
 
-/// The picture as a `data:` URI whose type is what the content is. Browsers run no script of a picture and load nothing for it.
+/// The image as a `data:` URI with the type of its content. Browsers run no script of such an image and load nothing for it.
 fn data_uri(bytes: &[u8]) -> Result<String, Wrong> {
     if bytes.len() > MAX_LOGO {
         return Err(Wrong::new(
@@ -275,7 +275,7 @@ fn data_uri(bytes: &[u8]) -> Result<String, Wrong> {
     Ok(format!("data:{kind};base64,{}", STANDARD.encode(bytes)))
 }
 
-/// Whether it is an SVG that is a picture and nothing else. As a picture none of this would run; users open pictures on their own.
+/// Whether it is an SVG without active content. In an `img` none of this would run, but users may open images directly.
 fn is_plain_svg(bytes: &[u8]) -> bool {
     let Ok(text) = std::str::from_utf8(bytes) else {
         return false;
@@ -286,7 +286,7 @@ fn is_plain_svg(bytes: &[u8]) -> bool {
         .to_ascii_lowercase();
     let begins = text.starts_with("<svg") || text.starts_with("<?xml") && text.contains("<svg");
     let handler = text.match_indices("on").any(|(at, _)| {
-        // Attributes follow whitespace, and to lenient readers a slash or the end of a value as well.
+        // Attributes follow whitespace. Lenient parsers also accept a slash or the end of a value before them.
         let before = text[..at].chars().next_back();
         if !before.is_some_and(|before| before.is_whitespace() || matches!(before, '/' | '"' | '\'' | '\0')) {
             return false;

@@ -1,4 +1,4 @@
-//! Which themes are taken.
+//! Which themes are accepted.
 
 use super::*;
 
@@ -67,7 +67,7 @@ fn the_text_on_buttons_is_readable_on_any_colour() {
     }
 }
 
-/// Every colour that the stylesheet sets for text, on every background that it can stand on.
+/// Every text colour of the stylesheet, on every background that it can have.
 #[test]
 fn the_stylesheet_s_own_colours_can_be_read() {
     let (light, dark) = STYLE.split_once("@media(prefers-color-scheme:dark)").unwrap();

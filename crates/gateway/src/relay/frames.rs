@@ -1,36 +1,36 @@
 //! bytes of a websocket -> where one frame ends and the next begins (pure).
 
-/// Follows a stream of websocket frames (RFC 6455, section 5.2) without looking at their content.
+/// Tracks a stream of websocket frames (RFC 6455, section 5.2) without reading their content.
 #[derive(Debug, Default)]
 pub(super) struct Frames {
-    /// First bytes of a frame whose length is not known yet; only `have` of them count.
+    /// First bytes of a frame of unknown length; only `have` of them are set.
     head: [u8; 10],
     have: usize,
-    /// Bytes of the current frame that are still to come after its head.
+    /// Remaining bytes of the current frame after its head.
     left: u64,
     closed: bool,
 }
 
-/// A ping as a server sends it.
+/// A ping frame of a server.
 pub(super) const SERVERS_PING: &[u8] = &[0x89, 0];
-/// A ping as a client sends it. There is nothing to mask, so that any key does.
+/// A ping frame of a client. It has no payload to mask, so any key is valid.
 pub(super) const CLIENTS_PING: &[u8] = &[0x89, 0x80, 0, 0, 0, 0];
-/// What the first byte of a frame says of its kind, and the kind that ends a socket.
+/// The opcode bits in the first byte of a frame, and the opcode of a close frame.
 const KIND: u8 = 0x0F;
 const CLOSE: u8 = 0x8;
 
 impl Frames {
-    /// Whether the bytes so far end with a whole frame, so that another one may be put in here.
+    /// Whether the bytes so far end with a whole frame, so that another frame may be inserted here.
     pub(super) fn at_boundary(&self) -> bool {
         self.have == 0 && self.left == 0
     }
 
-    /// Whether a close frame has begun: nothing more may follow it.
+    /// Whether a close frame has begun: no frame may follow it.
     pub(super) fn closed(&self) -> bool {
         self.closed
     }
 
-    /// Takes in all bytes.
+    /// Consumes all bytes.
     pub(super) fn advance(&mut self, mut bytes: &[u8]) {
         while !bytes.is_empty() {
             let taken = self.finish(bytes);
@@ -38,7 +38,7 @@ impl Frames {
         }
     }
 
-    /// Takes in bytes up to the end of the current frame, or all of them if it ends later. Returns how many.
+    /// Consumes bytes up to the end of the current frame, or all of them if it ends later. Returns their number.
     pub(super) fn finish(&mut self, bytes: &[u8]) -> usize {
         let mut taken = 0;
         while self.left == 0 && taken < bytes.len() {
@@ -61,7 +61,7 @@ impl Frames {
     }
 }
 
-/// Bytes that follow a head (masking key included), once the head is complete.
+/// Bytes after a head (masking key included), once the head is complete.
 fn length(head: &[u8]) -> Option<u64> {
     let second = *head.get(1)?;
     let mask = if second & 0x80 == 0 { 0 } else { 4 };
@@ -73,7 +73,7 @@ fn length(head: &[u8]) -> Option<u64> {
     Some(payload.saturating_add(mask))
 }
 
-/// A close frame as a server sends it. `reason` is at most 123 bytes; what is beyond is left out.
+/// A close frame of a server. `reason` is at most 123 bytes; the rest is cut off.
 pub(super) fn close(code: u16, reason: &str) -> Vec<u8> {
     let reason = &reason.as_bytes()[..reason.floor_char_boundary(123)];
     let mut frame = vec![0x88, 0];

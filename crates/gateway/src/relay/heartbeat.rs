@@ -11,9 +11,10 @@ use tokio::time::{Instant, sleep};
 
 use crate::relay::pipe::Cut;
 
-/// Time without a word after which a side is asked for one. Load balancers commonly forget a connection after 60 s.
+/// Silence after which a side gets a ping. Load balancers commonly drop a connection after 60 s.
 pub(super) const SILENCE: Duration = Duration::from_secs(20);
-/// How many times that a side is waited for. Longer than a browser stops reading for a debugger's user who thinks for a moment.
+/// Number of such intervals before a side counts as gone. This is longer than a browser stops reading at a debugger's breakpoint
+/// for a moment.
 const MISSED_PINGS: u32 = 4;
 
 /// One side of a socket: the client, or the pod.
@@ -25,27 +26,27 @@ pub(super) struct Side {
 
 #[derive(Debug)]
 struct State {
-    /// When it last said something, or was listened to again.
+    /// When bytes last came from this side, or reading from it last resumed.
     heard: Instant,
     ask: Ask,
-    /// Whether the end of one of its frames is still to come.
+    /// Whether one of its frames is incomplete.
     under_way: bool,
-    /// Since when bytes wait for it to take them.
+    /// Since when bytes wait for this side to read them.
     offered: Option<Instant>,
 }
 
-/// What became of the question whether it lives.
+/// State of the ping to a side.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Ask {
     No,
-    /// To be asked where a frame ends.
+    /// A ping is due at the next end of a frame.
     Due,
-    /// Asked, and silent since.
+    /// A ping was sent, without any bytes since.
     Open,
 }
 
 impl Side {
-    /// A side that has just come to life.
+    /// A side that has just connected.
     pub(super) fn new() -> Self {
         Self {
             state: Mutex::new(State {
@@ -58,43 +59,43 @@ impl Side {
         }
     }
 
-    /// It said something.
+    /// Bytes came from this side.
     pub(super) fn speaks(&self) {
         let mut state = self.lock();
         state.heard = Instant::now();
         state.ask = Ask::No;
     }
 
-    /// What it said is passed on, and it is listened to again. `under_way`: the end of a frame is still to come.
+    /// Its bytes were passed on, and reading resumes. `under_way`: a frame is incomplete.
     pub(super) fn is_listened_to(&self, under_way: bool) {
         let mut state = self.lock();
         state.heard = Instant::now();
         state.under_way = under_way;
     }
 
-    /// Bytes wait for it.
+    /// Bytes wait for this side to read them.
     pub(super) fn is_offered(&self) {
         self.lock().offered = Some(Instant::now());
     }
 
-    /// It took them.
+    /// This side read them.
     pub(super) fn takes(&self) {
         self.lock().offered = None;
     }
 
-    /// Whether it is to be asked.
+    /// Whether a ping is due.
     pub(super) fn is_due(&self) -> bool {
         self.lock().ask == Ask::Due
     }
 
-    /// Waits until it is to be asked.
+    /// Waits until a ping is due.
     pub(super) async fn due(&self) {
         while !self.is_due() {
             self.due.notified().await;
         }
     }
 
-    /// It was asked.
+    /// A ping was sent.
     pub(super) fn was_asked(&self) {
         self.lock().ask = Ask::Open;
     }
@@ -103,8 +104,8 @@ impl Side {
         self.lock().offered.is_some()
     }
 
-    /// Whether it gave no sign of life though it owes one: an answer, the rest of a frame, or to take what it is offered. Notes when
-    /// it is time to ask. `is_heard`: it is listened to, which it is not while the other side takes nothing.
+    /// Whether the side is silent although it owes something: a pong, the rest of a frame, or reading the bytes that wait for it.
+    /// Also marks a ping as due. `is_heard`: the relay reads from this side, which it does not while the other side does not read.
     fn is_lifeless(&self, is_heard: bool, silence: Duration) -> bool {
         let mut state = self.lock();
         let limit = silence * MISSED_PINGS;
@@ -126,7 +127,7 @@ impl Side {
     }
 }
 
-/// Ends when a side lives no longer.
+/// Returns when a side is gone.
 pub(super) async fn lifeless(client: &Side, pod: &Side, silence: Duration) -> Cut {
     loop {
         sleep(silence / 2).await;
@@ -169,20 +170,20 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn only_who_owes_a_word_is_given_up() {
-        // Asked, and silent.
+        // A ping was sent, and the side is silent.
         let side = Side::new();
         side.was_asked();
         after(80).await;
         assert!(side.is_lifeless(true, SILENCE));
-        // Not listened to: its word may wait to be read.
+        // The relay does not read from it: its pong may wait in the buffer.
         assert!(!side.is_lifeless(false, SILENCE));
         side.is_listened_to(false);
         assert!(!side.is_lifeless(true, SILENCE));
-        // Could not be asked, since the other side is in the middle of a frame.
+        // No ping could be sent, since the other side is in the middle of a frame.
         let side = Side::new();
         after(3_600).await;
         assert!(!side.is_lifeless(true, SILENCE));
-        // In the middle of a frame itself.
+        // This side is in the middle of a frame.
         let side = Side::new();
         side.is_listened_to(true);
         after(80).await;

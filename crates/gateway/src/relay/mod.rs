@@ -1,7 +1,7 @@
-//! a websocket handshake -> a socket to the pod, while the user may connect (IO).
+//! websocket handshake -> a socket to the pod, while the user may connect (IO).
 //!
 //! Open sockets and handshakes are limited per workspace and in total. `pipe` copies bytes, `frames` finds where a frame ends,
-//! `heartbeat` ends sides that are gone.
+//! `heartbeat` closes sockets with a side that is gone.
 
 mod frames;
 mod heartbeat;
@@ -41,21 +41,21 @@ use crate::verify::request::forwarded;
 use crate::verify::request::pod_headers;
 use crate::verify::request::source_rule;
 
-/// Most sockets of one workspace. A kernel, a terminal or an extension takes one each.
+/// Maximum number of sockets of one workspace. A kernel, a terminal or an extension uses one each.
 const SOCKETS_OF_ONE: usize = 256;
-/// Most sockets of all workspaces; each costs about 100 KiB, and all must fit the pod's memory limit beside the rest.
+/// Maximum number of sockets of all workspaces. Each takes about 100 KiB, and all must fit the pod's memory limit beside the rest.
 const SOCKETS_OF_ALL: usize = 3_000;
-/// Most handshakes of one workspace that wait for its pod: a browser opens one after the other. Pods that say nothing must not
-/// take all the places that `listen` has for handshakes, nor must many of them together.
+/// Maximum number of handshakes of one workspace that wait for its pod: a browser opens one after the other. Unresponsive pods must
+/// not take all the permits that `server` has for handshakes, neither one nor many of them together.
 const DIALS_OF_ONE: usize = 16;
-/// The same of all workspaces; `listen` has no more places.
+/// The same for all workspaces; `server` has no more permits.
 const DIALS_OF_ALL: usize = 512;
-/// Time for the pod to take the connection, and again to answer the handshake.
+/// Timeout of the connection to the pod, and again of the answer to the handshake.
 const DIAL: Duration = Duration::from_secs(10);
-/// Bytes of the head of a pod's answer.
+/// Maximum size of the head of a pod's answer, in bytes.
 const ANSWER_HEAD: usize = 64 * 1024;
 
-/// The relay: every request with an Upgrade header on a workspace's host ends here.
+/// The relay handles every request with an Upgrade header on a workspace's host.
 #[derive(Debug)]
 pub struct Relay<D> {
     authorizer: Arc<D>,
@@ -69,7 +69,7 @@ pub struct Relay<D> {
     stop: CancellationToken,
 }
 
-/// Why a handshake came to nothing.
+/// Why a handshake failed.
 #[derive(Debug, thiserror::Error)]
 enum HandshakeError {
     #[error("{0}")]
@@ -110,24 +110,24 @@ impl<D: Authorizer> Relay<D> {
         }
     }
 
-    /// Asks a side for a sign of life when it said nothing for this long, in place of the usual time.
+    /// The same with another ping interval.
     #[must_use]
     pub fn asking_after(self, silence: Duration) -> Self {
         Self { silence, ..self }
     }
 
-    /// What pods do not get of a request.
+    /// Parts of a request that are removed before it reaches a pod.
     pub(crate) fn strip(&self) -> &StripList {
         &self.strip
     }
 
-    /// Waits until no socket is open any more; none is opened from now on.
+    /// Waits until no socket is open any more. From now on none is opened.
     pub async fn drained(&self) {
         self.sockets.close();
         self.sockets.wait().await;
     }
 
-    /// Answers a handshake, and carries the socket that comes of it.
+    /// Answers a handshake, and relays the socket.
     pub async fn handle(self: Arc<Self>, request: Request) -> Response {
         match self.clone().open(request).await {
             Ok(response) => {
@@ -184,7 +184,7 @@ impl<D: Authorizer> Relay<D> {
         let relay = Arc::clone(&self);
         self.sockets.spawn(async move {
             let _open = (permit, relay.metrics.socket());
-            // The client's side comes to life when the response below has been sent.
+            // The client's side connects when the response below has been sent.
             let Ok(Ok((client, pod))) = timeout(DIAL, async { tokio::try_join!(client, pod) }).await else {
                 return;
             };
@@ -198,7 +198,7 @@ impl<D: Authorizer> Relay<D> {
         Ok(response)
     }
 
-    /// The request that the pod gets: its path as it came, and headers that hold nothing of ours.
+    /// The request to the pod: the original path, and headers without anything of the gateway's.
     fn handshake(
         &self,
         request: &Request,
@@ -237,7 +237,7 @@ impl<D: Authorizer> Relay<D> {
                 .max_buf_size(ANSWER_HEAD)
                 .handshake(TokioIo::new(stream))
                 .await?;
-            // Ends by itself: when the answer is no upgrade and dropped, or when the upgrade takes the stream over.
+            // Ends by itself: when the answer is no upgrade and is dropped, or when the upgrade takes the stream over.
             self.sockets.spawn(async move {
                 let _ = connection.with_upgrades().await;
             });
@@ -249,11 +249,11 @@ impl<D: Authorizer> Relay<D> {
             .map_err(|error| unreachable(&error))
     }
 
-    /// Ends when the socket must: the replica stops, or what admitted the user holds no longer.
+    /// Returns when the socket must close: the replica stops, or the grant is no longer valid.
     async fn cut(&self, target: &Target, grant: &D::Grant) -> Cut {
         let lost = async {
-            // Both held a moment ago. Access that ended closes the socket within this and `pipe`'s grace. A session that was
-            // looked up may take as long to arrive by the watch.
+            // Both were valid a moment ago. After the end of access the socket closes within this interval and `pipe`'s grace. A
+            // session that was looked up may take as long to arrive by the watch.
             loop {
                 sleep(CHECK_INTERVAL).await;
                 if !(self.authorizer.is_valid(grant) && self.leads_to(target)) {
@@ -267,8 +267,8 @@ impl<D: Authorizer> Relay<D> {
         }
     }
 
-    /// Whether the site still belongs to this workspace, and not to another pod of it. A pod that is not ready for a
-    /// moment keeps its sockets.
+    /// Whether the site still belongs to this workspace, and not to another pod of it. If the pod is not ready for a moment, its
+    /// sockets stay open.
     fn leads_to(&self, target: &Target) -> bool {
         self.index.load().target(&target.site).is_some_and(|now| {
             now.uid == target.uid
@@ -278,7 +278,7 @@ impl<D: Authorizer> Relay<D> {
     }
 }
 
-/// Path and query, as they came.
+/// Path and query, unchanged.
 fn path(request: &Request) -> &str {
     request
         .uri()
@@ -286,8 +286,7 @@ fn path(request: &Request) -> &str {
         .map_or("/", http::uri::PathAndQuery::as_str)
 }
 
-/// Whether a request is a websocket handshake and nothing else. Any other Upgrade could turn into a tunnel that nobody can
-/// cut.
+/// Whether a request is a websocket handshake and nothing else. The gateway could not close a tunnel of any other Upgrade.
 fn check(request: &Request) -> Result<(), &'static str> {
     let headers = request.headers();
     let only = |name: &HeaderName| source_rule::single(headers, name).ok().flatten();
@@ -315,7 +314,7 @@ fn check(request: &Request) -> Result<(), &'static str> {
     Ok(())
 }
 
-/// The pod's answer as the client may see it.
+/// The pod's answer, reduced to what the client may see.
 fn accepted(answer: http::Response<hyper::body::Incoming>) -> Result<Response, HandshakeError> {
     let (mut parts, _) = answer.into_parts();
     let upgrade = source_rule::single(&parts.headers, &UPGRADE).ok().flatten();
@@ -338,7 +337,7 @@ fn accepted(answer: http::Response<hyper::body::Incoming>) -> Result<Response, H
 }
 
 impl HandshakeError {
-    /// One word for metrics.
+    /// A label for metrics.
     fn outcome(&self) -> &'static str {
         match self {
             Self::Malformed(_) => "malformed",
@@ -359,7 +358,7 @@ impl HandshakeError {
             Self::NotRunning => (StatusCode::SERVICE_UNAVAILABLE, NOT_READY),
             Self::Full => (StatusCode::SERVICE_UNAVAILABLE, "TooManySockets"),
             Self::Unreachable => (StatusCode::BAD_GATEWAY, "WorkspaceUnreachable"),
-            // What the pod says goes no further than its status: the gateway carries no content of pods.
+            // Only the status of the pod's answer is passed on: the gateway forwards no content of pods.
             Self::Declined(status) if status.is_client_error() => (status, "Declined"),
             Self::Declined(_) => (StatusCode::BAD_GATEWAY, "Declined"),
         };

@@ -1,4 +1,4 @@
-//! two websocket streams -> bytes copied both ways, until a side or the right ends (IO).
+//! two websocket streams -> bytes copied both ways, until a side or the access ends (IO).
 
 use std::io;
 use std::pin::pin;
@@ -11,29 +11,29 @@ use tokio::time::timeout;
 use crate::relay::frames::{self, Frames};
 use crate::relay::heartbeat::{self, Side};
 
-/// Bytes held per direction. A side that does not read stops the other one from sending.
+/// Buffered bytes per direction. A side that does not read stops the other one from sending.
 const BUFFER: usize = 16 * 1024;
-/// Time for the last frame to end and the close frame to leave.
+/// Time to finish the last frame and to send the close frame.
 const GRACE: Duration = Duration::from_secs(1);
-/// Time for the second side to end after the first one has.
+/// Time for the second side to close after the first one has.
 const LINGER: Duration = Duration::from_secs(5);
 
-/// Why a socket is closed from our side.
+/// Why the gateway closes a socket.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Cut {
     /// The user may no longer connect.
     AccessEnded,
-    /// This replica ends; another one takes over.
+    /// This replica stops; another one takes over.
     Shutdown,
-    /// The client gives no sign of life.
+    /// The client is gone.
     ClientGone,
-    /// The pod gives none.
+    /// The pod is gone.
     PodGone,
 }
 
 impl Cut {
-    /// The close frame that the browser gets. JupyterLab stays away after 1000 and 1001 and comes again after any other code; what
-    /// comes again without access is refused at the handshake.
+    /// The close frame for the browser. JupyterLab does not reconnect after 1000 and 1001, but does after any other code. A
+    /// reconnect without access is refused at the handshake.
     fn frame(self) -> Vec<u8> {
         match self {
             Self::AccessEnded => frames::close(1008, "access ended"),
@@ -44,11 +44,11 @@ impl Cut {
     }
 }
 
-/// Copies until a side ends (`None`), or until `cut` does or a side lives no longer (`Some`): then nothing more of the client reaches
-/// the pod, and the client gets a close frame behind the frame that is under way. A side that is silent for `silence` is asked.
+/// Copies until a side closes (`None`), or until `cut` returns or a side is gone (`Some`). Then no more bytes of the client reach
+/// the pod, and the client gets a close frame after the frame in progress. A side that is silent for `silence` gets a ping.
 ///
 /// # Errors
-/// A side broke off.
+/// A connection broke.
 pub(super) async fn pipe(
     client: impl AsyncRead + AsyncWrite,
     pod: impl AsyncRead + AsyncWrite,
@@ -70,13 +70,13 @@ pub(super) async fn pipe(
         why = heartbeat::lifeless(&client, &pod, silence) => why,
     };
     ending.send_replace(Some(why));
-    // Whoever does not take the close frame in time loses the connection all the same.
+    // A side that does not read the close frame in time loses the connection anyway.
     let _ = timeout(GRACE, async { tokio::join!(up, down) }).await;
     Ok(Some(why))
 }
 
-/// Client to pod. At the end by us the pod's side is given up and the client's last bytes are swallowed, because closing a
-/// connection with unread bytes may cost the client our close frame.
+/// Client to pod. When the gateway closes the socket, the pod's side is abandoned and the client's last bytes are discarded.
+/// Closing a connection with unread bytes may lose the client's close frame.
 async fn upwards(
     from: &mut (impl AsyncRead + Unpin),
     mut way: Way<'_, impl AsyncWrite + Unpin>,
@@ -108,7 +108,7 @@ async fn upwards(
     }
 }
 
-/// Pod to client, frame by frame, so that a close frame lands between two of them.
+/// Pod to client, frame by frame, so that a close frame is inserted between two of them.
 async fn downwards(
     from: &mut (impl AsyncRead + Unpin),
     mut way: Way<'_, impl AsyncWrite + Unpin>,
@@ -143,7 +143,7 @@ async fn downwards(
     }
 }
 
-/// The way of one side's frames to the other side.
+/// One direction: frames of one side to the other side.
 struct Way<'s, W> {
     to: &'s mut W,
     giver: &'s Side,
@@ -164,8 +164,8 @@ impl<'s, W: AsyncWrite + Unpin> Way<'s, W> {
         }
     }
 
-    /// Passes on what was read, with a ping behind the first frame that ends in it if one is due: where much is said, no piece may
-    /// end where a frame does.
+    /// Passes on the bytes that were read. If a ping is due, it is inserted after the first frame that ends in them: in heavy
+    /// traffic no read may end where a frame does.
     async fn forward(&mut self, mut bytes: &[u8]) -> io::Result<()> {
         self.giver.speaks();
         if self.taker.is_due() {
@@ -182,7 +182,7 @@ impl<'s, W: AsyncWrite + Unpin> Way<'s, W> {
         Ok(())
     }
 
-    /// Asks the taker for a sign of life, between two frames. Behind a close frame nothing may come; there the end is owed.
+    /// Sends a ping to the receiving side, between two frames. After a close frame no frame may follow; there the side must close.
     async fn ask(&mut self) -> io::Result<()> {
         self.taker.was_asked();
         if self.frames.closed() {
@@ -202,7 +202,7 @@ impl<'s, W: AsyncWrite + Unpin> Way<'s, W> {
 async fn cut(ending: &mut watch::Receiver<Option<Cut>>) -> Cut {
     match ending.wait_for(Option::is_some).await.map(|why| *why) {
         Ok(Some(why)) => why,
-        // The sender lives longer than both directions.
+        // The sender outlives both directions.
         _ => std::future::pending().await,
     }
 }

@@ -50,7 +50,7 @@ async fn bytes_pass_both_ways_and_an_end_of_either_side_ends_both() {
 #[tokio::test]
 async fn when_access_ends_the_frame_under_way_ends_first_and_nothing_more_reaches_the_pod() {
     let mut socket = socket();
-    // A frame of three bytes of which one is still to come.
+    // A frame of three bytes, one of which is missing.
     socket.pod.write_all(&[0x82, 3, 1, 2]).await.unwrap();
     let mut begun = [0; 4];
     socket.client.read_exact(&mut begun).await.unwrap();
@@ -125,7 +125,7 @@ async fn a_socket_that_is_cut_before_its_first_byte_gets_only_the_close_frame() 
     assert_eq!(piping.await.unwrap().unwrap(), Some(Cut::Shutdown));
 }
 
-/// What the test's side of a socket got, frame by frame as long as frames are short and unmasked.
+/// The frames that the test's side received. All of them must be short and unmasked.
 fn split_frames(mut bytes: &[u8]) -> Vec<&[u8]> {
     let mut found = Vec::new();
     while bytes.len() >= 2 {
@@ -137,7 +137,7 @@ fn split_frames(mut bytes: &[u8]) -> Vec<&[u8]> {
     found
 }
 
-/// A side that answers every ping of `ping` with `answer`, until the socket or its own life ends. Returns the times between pings.
+/// A side that answers every `ping` with `answer`, until the socket or its own time ends. Returns the times between pings.
 async fn answering(
     mut stream: DuplexStream,
     ping: &'static [u8],
@@ -194,7 +194,7 @@ async fn a_client_that_gives_no_sign_of_life_is_given_up() {
     let took = start.elapsed();
     assert!(took >= SILENCE * 4 && took <= SILENCE * 6, "{took:?}");
     assert!(!pod.await.unwrap().is_empty());
-    // One ping, however long the silence, and in the end the reason.
+    // One ping, however long the silence, and finally the reason.
     let got = rest(&mut socket.client).await;
     let end = frames::close(1011, "the browser did not answer");
     let pings = split_frames(&got)
@@ -228,7 +228,7 @@ async fn a_pod_that_gives_no_sign_of_life_is_given_up_and_the_browser_told_to_co
     );
     drop(socket.client);
     assert_eq!(socket.piping.await.unwrap().unwrap(), Some(Cut::PodGone));
-    // Each pong of the client, and between two of its frames one question.
+    // Each pong of the client, and one ping between two of its frames.
     let got = rest(&mut socket.pod).await;
     assert!(
         got.chunks(6)
@@ -246,7 +246,7 @@ async fn a_pod_that_gives_no_sign_of_life_is_given_up_and_the_browser_told_to_co
 #[tokio::test(start_paused = true)]
 async fn a_question_never_falls_into_a_frame() {
     let mut socket = socket();
-    // No piece that is written ends where a frame does.
+    // No written piece ends where a frame does.
     socket.pod.write_all(&[0x82]).await.unwrap();
     for _ in 0..60 {
         tokio::time::sleep(Duration::from_secs(1)).await;
@@ -282,7 +282,7 @@ async fn behind_a_close_frame_comes_no_question_and_who_does_not_end_is_given_up
     ));
     let got = rest(&mut socket.client).await;
     assert!(got.starts_with(&bye), "{got:?}");
-    // Whatever this pod says after its goodbye is its own.
+    // Bytes that this pod sends after its close frame are its own.
     assert!(!split_frames(&got).contains(&frames::SERVERS_PING), "{got:?}");
     assert!(start.elapsed() >= SILENCE * 4);
     drop(socket.client);

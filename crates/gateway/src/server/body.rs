@@ -1,7 +1,7 @@
-//! a request whose body is still to come -> its answer, when the body has come in time (IO).
+//! request whose body is still to come -> its answer, if the body arrives in time (IO).
 //!
-//! Anybody can announce a body and send none. So the body is awaited before the request takes a permit of its own kind, and only
-//! briefly: forms and logout tokens fit in a few packets.
+//! Any client can announce a body and send none. So the body is read before the request takes a permit of its own kind, with a
+//! short timeout: forms and logout tokens fit in a few packets.
 
 use std::time::Duration;
 
@@ -17,14 +17,14 @@ use super::bounds::{Bounds, Kind, RequestPermit};
 use super::{Answers, turned_away};
 use crate::pages::{self, Reader};
 
-/// Time for the whole body.
+/// Timeout for the whole body.
 pub(super) const TIME: Duration = Duration::from_millis(2500);
-/// Largest body, in bytes: as much as the identity provider may send. Each form has its own limit below this one.
+/// Maximum size of a body, in bytes: as much as the identity provider may send. Each form has its own limit below this one.
 const MOST: usize = 16 * 1024;
 
-/// The answer to a request whose body is to come. It holds a permit among those that wait for theirs, and takes one of its kind when
-/// the body is here: whoever sends none keeps nobody out but others who send none,
-/// and of those only who come from the same address, for addresses share these permits.
+/// The answer to a request with a body. The request holds a permit for reading bodies, and takes one of its kind once the body is
+/// here. A client that sends no body blocks only other requests that wait for bodies. Of those it blocks mainly its own address,
+/// because addresses share these permits.
 pub(super) async fn answer(
     router: impl Answers,
     request: Request<Incoming>,
@@ -51,7 +51,7 @@ pub(super) async fn answer(
 /// The request with its body.
 ///
 /// # Errors
-/// It is too long, did not come in time or broke off: the answer to give.
+/// The body is too long, did not arrive in time or broke off. Contains the answer to give.
 async fn read(request: Request<Incoming>) -> Result<Request<Full<Bytes>>, Box<Response>> {
     let (head, body) = request.into_parts();
     let too_long = || Box::new(pages::bare(StatusCode::PAYLOAD_TOO_LARGE));

@@ -1,7 +1,7 @@
-//! a request -> a permit of its kind, or 503 at once (pure).
+//! request -> a permit of its kind, or 503 at once (pure).
 //!
-//! The permit is taken before the request waits for a processor. So under overload, requests with a permit are answered in bounded time,
-//! and the rest cost next to nothing.
+//! The permit is taken before the request waits for a processor. So under overload, requests with a permit are answered in bounded
+//! time, and the rest cost next to nothing.
 
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -17,18 +17,18 @@ use crate::metrics::{Metrics, Open};
 use crate::pages;
 use crate::server::throttle::Throttle;
 
-/// Kinds of requests, none of which can take the permits of another.
+/// Kinds of requests. No kind can take the permits of another.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Kind {
-    /// The proxy asks about a request.
+    /// An auth request of the proxy.
     Question,
-    /// A websocket begins; that takes as long as its pod does.
+    /// A websocket handshake; it takes as long as its pod does.
     Handshake,
-    /// Signing in and out, and whatever else calls others.
+    /// Sign-in, sign-out, and other requests that call other servers.
     Login,
-    /// The identity provider says that a user signed out.
+    /// A logout message of the identity provider.
     Backchannel,
-    /// The body of a request is awaited, of whatever kind that will be.
+    /// A request of any kind whose body is still being read.
     Body,
     /// Pages made from memory.
     Page,
@@ -59,26 +59,26 @@ impl Kind {
         }
     }
 
-    /// Whether what it is for reads the body of a POST.
+    /// Whether handlers of this kind read the body of a POST.
     pub(super) fn reads_bodies(self) -> bool {
         matches!(self, Self::Login | Self::Backchannel)
     }
 }
 
-/// How many of each kind may be under way.
+/// Maximum number of concurrent requests of each kind.
 #[derive(Debug, Clone, Copy)]
 pub struct Most {
-    /// Questions: at some 20,000 a second and processor, the last of so many waits 50 ms.
+    /// Auth requests: at about 20,000 per second and processor, the last of so many waits 50 ms.
     pub questions: usize,
     /// Handshakes.
     pub handshakes: usize,
     /// Logins.
     pub logins: usize,
-    /// Messages of the identity provider. Anybody can send some.
+    /// Messages of the identity provider. Any client can send some.
     pub backchannel: usize,
-    /// Bodies that are awaited, each for `body`'s time and of its size at most.
+    /// Bodies being read, each for the timeout and of the maximum size of `body`.
     pub bodies: usize,
-    /// The same of one client's address.
+    /// The same for one client's address.
     pub bodies_of_one: usize,
     /// Pages.
     pub pages: usize,
@@ -115,7 +115,7 @@ impl Most {
     }
 }
 
-/// Places of one process, by kind. Clones share them.
+/// Permits of one process, by kind. Clones share them.
 #[derive(Debug, Clone)]
 pub struct Bounds {
     permits: [Arc<Semaphore>; Kind::ALL.len()],
@@ -133,7 +133,7 @@ pub(super) struct RequestPermit(
 );
 
 impl Bounds {
-    /// All permits are free. `metrics` counts who takes them and who gets none.
+    /// All permits are free. `metrics` counts taken permits and refusals.
     pub fn new(most: Most, metrics: Metrics) -> Self {
         Self {
             permits: Kind::ALL.map(|kind| Arc::new(Semaphore::new(most.of(kind)))),
@@ -143,7 +143,7 @@ impl Bounds {
         }
     }
 
-    /// The same, sharing out permits for bodies among the addresses that `clients` reads from requests.
+    /// The same, but shares permits for bodies among the addresses that `clients` reads from requests.
     #[must_use]
     pub fn among(self, clients: Arc<Throttle>) -> Self {
         Self {
@@ -155,16 +155,16 @@ impl Bounds {
     /// A permit for a request of this kind.
     ///
     /// # Errors
-    /// None is free: the answer to give.
+    /// None is free. Contains the answer to give.
     pub(super) fn take(&self, kind: Kind) -> Result<RequestPermit, Box<Response>> {
         self.permit(kind, None)
             .ok_or_else(|| Box::new(pages::unavailable()))
     }
 
-    /// A permit for a request with these headers whose body is awaited.
+    /// A permit to read the body of a request with these headers.
     ///
     /// # Errors
-    /// None is free, or this client has its share of them: the answer to give.
+    /// None is free, or this client has its share of them. Contains the answer to give.
     pub(super) fn take_for_body(&self, headers: &HeaderMap) -> Result<RequestPermit, Box<Response>> {
         let client = self.clients.as_ref().and_then(|clients| clients.client(headers));
         let share = match client.map(|client| self.bodies.take(client)) {
@@ -189,7 +189,7 @@ impl Bounds {
     }
 }
 
-/// The kind of a request to the listener for questions and websockets.
+/// The kind of a request to the listener for auth requests and websockets.
 pub fn at_entrance(_: &str, headers: &HeaderMap) -> Kind {
     if headers.contains_key(UPGRADE) {
         Kind::Handshake
@@ -203,7 +203,7 @@ pub fn at_pages(path: &str, _: &HeaderMap) -> Kind {
     match path {
         "/backchannel-logout" => Kind::Backchannel,
         "/" | "/enter" | "/sign-in" | "/start" | "/sign-out" => Kind::Login,
-        // Of one identity provider, of all, of a workspace.
+        // Callbacks of one identity provider, of all, and of workspaces.
         _ if path.starts_with("/callback/") || path.ends_with("/callback") => Kind::Login,
         _ => Kind::Page,
     }
@@ -258,7 +258,7 @@ mod tests {
         assert!(held.len() < Most::default().bodies_of_one + 1, "{}", held.len());
         assert_eq!(refused.status(), StatusCode::TOO_MANY_REQUESTS);
         assert!(refused.headers().contains_key("retry-after"));
-        // Some addresses more, each as greedy, one after the other.
+        // Further addresses, each as greedy, one after the other.
         for other in 0..19 {
             while let Ok(permit) = from(format!("198.51.100.{other}")) {
                 held.push(permit);

@@ -15,16 +15,16 @@ use tracing::{info, warn};
 
 use crate::metrics::Metrics;
 
-/// Entries of the Secrets, named as Kubernetes names them in Secrets of type `kubernetes.io/tls`.
+/// Keys of the Secrets, as in Secrets of type `kubernetes.io/tls`.
 const CERTIFICATE: &str = "tls.crt";
 const KEY: &str = "tls.key";
 const AUTHORITY: &str = "ca.crt";
 
-/// How often ends of validity are looked at, and how soon again after a failure.
+/// Interval of expiry checks, and the shorter one after a failure.
 const CHECK_INTERVAL: Duration = Duration::from_hours(1);
 const RETRY: Duration = Duration::from_mins(1);
 
-/// TLS settings for new connections, replaced as certificates are renewed.
+/// TLS settings for new connections, replaced when certificates are renewed.
 pub(crate) type TlsConfigs = watch::Receiver<Arc<ServerConfig>>;
 
 /// Why the listeners have no certificates.
@@ -33,7 +33,7 @@ pub(crate) enum Error {
     /// A Secret could not be read or written.
     #[error(transparent)]
     Secret(#[from] kit::shared_secret::Error),
-    /// Another replica stored what cannot be read.
+    /// Another replica stored unreadable content.
     #[error("Secret {0:?}: its certificate or key cannot be read")]
     Unreadable(String),
     /// The server certificate could not be made.
@@ -44,7 +44,7 @@ pub(crate) enum Error {
     Tls(#[from] kit::tls::Error),
 }
 
-/// Where certificates are kept and whom they name.
+/// The Secrets of the certificates, and the names in them.
 #[derive(Debug, Clone)]
 pub(crate) struct Pki {
     secrets: Api<Secret>,
@@ -53,7 +53,7 @@ pub(crate) struct Pki {
     metrics: Metrics,
 }
 
-/// TLS settings of the listeners, and what they were made of.
+/// TLS settings of the listeners, and their inputs.
 struct Made {
     config: Arc<ServerConfig>,
     authority: Pair,
@@ -71,11 +71,11 @@ impl Pki {
         }
     }
 
-    /// Agrees with the other replicas on the authority and the proxy's certificate, and makes a server certificate. The
-    /// receiver holds the TLS settings for new connections; the future keeps everything valid for as long as it runs.
+    /// Shares the authority and the proxy's certificate with the other replicas, and issues a server certificate. The receiver
+    /// holds the TLS settings for new connections. The future renews all certificates for as long as it runs.
     ///
     /// # Errors
-    /// A Secret cannot be read or written, or what it holds cannot be used.
+    /// A Secret cannot be read or written, or has unusable content.
     pub(crate) async fn open(
         self,
     ) -> Result<
@@ -152,7 +152,7 @@ impl Pki {
         })
     }
 
-    /// The authority of this release's gateway; nobody else holds its key.
+    /// The authority of this release's gateway; no other component holds its key.
     async fn authority(&self, now: Timestamp) -> Result<Pair, Error> {
         let spec = secret_spec(&self.release, "gateway-ca", "Opaque");
         let data = agree(&self.secrets, &spec, |stored| {
@@ -166,7 +166,7 @@ impl Pki {
         pair(&data).ok_or(Error::Unreadable(spec.name))
     }
 
-    /// What the proxy shows to be let in. It is mounted into the proxy's pod.
+    /// The client certificate of the proxy, mounted into the proxy's pod.
     async fn proxy_client(&self, authority: &Pair, now: Timestamp) -> Result<(), Error> {
         let spec = secret_spec(&self.release, "proxy-client", "kubernetes.io/tls");
         let data = agree(&self.secrets, &spec, |stored| {
@@ -220,7 +220,7 @@ pub(crate) fn secret_spec(release: &str, suffix: &str, type_: &'static str) -> S
     }
 }
 
-/// An authority that can still sign: its key fits, and its end is not near.
+/// Whether the authority can still sign: its key matches, and its expiry is not near.
 fn usable(authority: &Pair, now: Timestamp) -> bool {
     kit::pki::leaf(authority, "probe", &[], Purpose::Client, now).is_ok()
         && !kit::pki::needs_renewal(&authority.certificate, now)
@@ -259,7 +259,7 @@ mod tests {
         Pki::new(secrets, "demo", "system", Metrics::default())
     }
 
-    /// The lines of /metrics about the ends of certificates, sorted.
+    /// The lines of /metrics about the expiry of certificates, sorted.
     fn metric_lines(pki: &Pki) -> Vec<String> {
         let mut registry = prometheus_client::registry::Registry::default();
         pki.metrics.register(&mut registry);

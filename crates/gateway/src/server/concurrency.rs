@@ -1,17 +1,17 @@
-//! a holder -> a permit, within a limit for each holder and a limit for all (pure).
+//! holder -> a permit, within a limit for each holder and a limit for all (pure).
 //!
-//! One holder gets at most a share of the free permits. Dozens of greedy holders never take all permits; it takes hundreds to keep a
-//! new one out.
+//! One holder gets at most a share of the free permits. Dozens of greedy holders never take all permits; it takes hundreds to keep
+//! a new one out.
 
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
 use std::hash::Hash;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-/// Part of the free permits that one holder may have, if nothing else is said.
+/// By default one holder may have this fraction (1/n) of the free permits.
 const SHARE: usize = 8;
 
-/// Counts what is taken, by holder and in all. Clones share their state.
+/// Counts taken permits, by holder and in total. Clones share their state.
 #[derive(Debug)]
 pub(crate) struct ConcurrencyLimit<K> {
     taken: Arc<Mutex<Taken<K>>>,
@@ -43,7 +43,7 @@ impl<K> Clone for ConcurrencyLimit<K> {
 }
 
 impl<K: Eq + Hash + Clone> ConcurrencyLimit<K> {
-    /// `for_each`: most permits of one holder; `for_all`: most of all together.
+    /// `for_each`: maximum of permits of one holder; `for_all`: maximum of all together.
     pub(crate) fn new(for_each: usize, for_all: usize) -> Self {
         let none = Taken {
             by_holder: HashMap::new(),
@@ -57,12 +57,12 @@ impl<K: Eq + Hash + Clone> ConcurrencyLimit<K> {
         }
     }
 
-    /// One holder may have a half, a third… of what is free.
+    /// The same, but one holder may have 1/`share` of the free permits.
     pub(crate) fn sharing(self, share: usize) -> Self {
         Self { share, ..self }
     }
 
-    /// A permit for this holder; `None` when there is no more room for it.
+    /// A permit for this holder; `None` when its limit or its share is reached.
     pub(crate) fn take(&self, holder: K) -> Option<Permit<K>> {
         let mut taken = self.lock();
         let own = taken.by_holder.get(&holder).copied().unwrap_or_default();
@@ -100,7 +100,7 @@ impl<K: Eq + Hash + Clone> Drop for Permit<K> {
 mod tests {
     use super::*;
 
-    /// As many permits as this holder gets.
+    /// All permits that this holder gets.
     fn all_of(limit: &ConcurrencyLimit<usize>, holder: usize) -> Vec<Permit<usize>> {
         std::iter::from_fn(|| limit.take(holder)).collect()
     }
@@ -122,7 +122,7 @@ mod tests {
     fn dozens_of_greedy_holders_leave_room_for_a_newcomer_to_have_several() {
         for greedy in [1, 12, 32, 100] {
             let limit = ConcurrencyLimit::new(16, 512);
-            // In turns, until nobody gets more.
+            // In turns, until no holder gets more.
             let mut held = Vec::new();
             loop {
                 let before = held.len();
@@ -138,7 +138,7 @@ mod tests {
 
     #[test]
     fn many_fit_where_they_are_spread_thin_and_few_where_one_has_them_all() {
-        // As websockets are bounded; the bench opens 2,000 of them, over 25 workspaces in turns.
+        // With the limits of websockets; the bench opens 2,000 of them, over 25 workspaces in turns.
         let fit = |holders: usize| {
             let limit = ConcurrencyLimit::new(256, 3_000);
             let held: Vec<_> = (0..2_000)

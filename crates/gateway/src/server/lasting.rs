@@ -1,15 +1,15 @@
-//! long answers of a connection -> which are under way, when all are over (pure).
+//! long-lived answers of a connection -> which are open, and when all have ended (pure).
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use axum::response::Response;
 use tokio_util::sync::CancellationToken;
 
-/// Among the extensions of an answer: its connection may live longer, until this is cancelled.
+/// Extension of an answer: its connection may live longer, until this is cancelled.
 #[derive(Debug, Clone)]
 pub struct Lasting(pub CancellationToken);
 
-/// The answers of one connection that last.
+/// The long-lived answers of one connection.
 #[derive(Debug, Default)]
 pub(super) struct Lasts(Mutex<Vec<CancellationToken>>);
 

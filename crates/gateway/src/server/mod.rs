@@ -1,14 +1,17 @@
 //! connections on one port -> requests to a router, within limits of number, size, time (IO).
 //!
-//! - `certificates`: the private authority by which the gateway and the proxy know each other.
+//! - `certificates`: the private authority for mutual TLS between gateway and proxy.
 //! - `bounds`: limits of concurrent requests. `concurrency`: a limit shared fairly by holders. `throttle`: rate limits.
 //! - `oversized`: requests with too many headers. `body`: waits for bodies of forms.
-//! - `lasting`: answers that last. `unvectored`: the stream that HTTP/2 writes to.
+//! - `lasting`: long-lived answers. `unvectored`: the stream that HTTP/2 writes to.
 //!
-//! How long anything lasts: a TLS handshake, or the head of an HTTP/1.1 request (and so a silent connection), `handshake`; a
-//! connection `age` with its jitter, and then `aged`, `lasting` where it carries a stream that goes on, or `drain` where the
-//! process ends, whatever its peer does; the body of a form as long as `body` waits; a request `router::ANSWER_TIMEOUT`.
-//! The peer of an HTTP/2 connection that answers no ping is gone after two `PROBE`s.
+//! Timeouts:
+//!
+//! - `handshake`: a TLS handshake, or the head of an HTTP/1.1 request (and so a silent connection).
+//! - `age` with its jitter: a connection. Then `aged`, or `lasting` for a connection with an open stream, or `drain` when the
+//!   process ends, whatever the peer does.
+//! - `body`'s timeout: the body of a form. `router::ANSWER_TIMEOUT`: a request.
+//! - Two `PROBE`s: an HTTP/2 peer that answers no ping.
 
 mod body;
 pub mod bounds;
@@ -56,24 +59,24 @@ use crate::metrics::Metrics;
 use crate::pages::{Reader, render};
 use crate::tokens::request_id;
 
-/// Bounds of one listener. The defaults fit a port that only the proxy reaches.
+/// Limits of one listener. The defaults fit a port that only the proxy reaches.
 #[derive(Debug, Clone, Copy)]
 pub struct Limits {
-    /// Connections at once; further ones wait in the kernel's queue.
+    /// Concurrent connections; further ones wait in the kernel's queue.
     pub connections: usize,
-    /// HTTP/2 requests at once on one connection.
+    /// Concurrent HTTP/2 requests on one connection.
     pub streams: u32,
-    /// Bytes of one request's headers, names and values together. Cookies of other sites' making land here.
+    /// Bytes of one request's headers, names and values together. Cookies that other sites set add to this.
     pub headers: u32,
-    /// Time for the TLS handshake, and for the headers of an HTTP/1.1 request.
+    /// Timeout of the TLS handshake, and of the headers of an HTTP/1.1 request.
     pub handshake: Duration,
-    /// Age at which a connection is asked to end, so that proxies spread over the replicas again.
+    /// Age at which a connection is asked to close, so that proxies spread over the replicas again.
     pub age: Duration,
-    /// Up to this much is added to `age`, so that connections made together do not end together.
+    /// Maximum jitter of `age`, so that connections made together do not close together.
     pub jitter: Duration,
-    /// Time for requests under way once their connection was asked to end because of its age.
+    /// Time for requests in progress after their connection was asked to close because of its age.
     pub aged: Duration,
-    /// The same for connections that carry an answer that is [`Lasting`], as long as it lasts.
+    /// The same for connections with an answer that is [`Lasting`], while it is open.
     pub lasting: Duration,
     /// The same when the process ends.
     pub drain: Duration,
@@ -95,30 +98,30 @@ impl Default for Limits {
     }
 }
 
-/// Interval of TCP and HTTP/2 probes on silent connections; two unanswered ones end a connection.
+/// Interval of TCP and HTTP/2 probes on silent connections; two unanswered ones close a connection.
 const PROBE: Duration = Duration::from_secs(10);
-/// Bytes that a peer may send of one HTTP/2 request's body before a handler reads it: as much as any form has.
+/// Bytes that a peer may send of one HTTP/2 request's body before a handler reads it: the maximum size of a form.
 const STREAM_WINDOW: u32 = 16 * 1024;
-/// The same of all requests of a connection together.
+/// The same for all requests of a connection together.
 const CONNECTION_WINDOW: u32 = 256 * 1024;
-/// Bytes of an answer that wait for its peer to take them.
+/// Buffered bytes of an answer that the peer has not read yet.
 const SEND_BUFFER: usize = 64 * 1024;
-/// HTTP/2 requests that a peer may take back before they were looked at, and others that ended in an error; with one more the
-/// connection ends ("rapid reset").
+/// Maximum number of HTTP/2 requests that a peer may reset before they are processed, and of others that ended in an error. With
+/// one more the connection closes ("rapid reset").
 const RESETS: usize = 20;
-/// The same for errors of the peer's making.
+/// The same for errors caused by the peer.
 const ERRORS: usize = 256;
 
-/// Bytes of headers that are read, so that what is not taken gets an answer that helps: all that the proxy lets through, and what it
-/// adds.
+/// Bytes of headers that are read, so that too many headers still get a helpful answer. It is the proxy's own limit plus what the
+/// proxy adds.
 const READ: u32 = (1024 + 64) * 1024;
 
-/// The body of a request: as it arrives, or read already.
+/// The body of a request: as it arrives, or complete.
 pub trait Content: HttpBody<Data = Bytes, Error: Into<BoxError>> + Send + 'static {}
 
 impl<B: HttpBody<Data = Bytes, Error: Into<BoxError>> + Send + 'static> Content for B {}
 
-/// What answers the requests of a connection.
+/// Answers the requests of a connection.
 pub trait Answers: Clone + Send + Sync + 'static {
     /// The answer to one request.
     fn answer<B: Content>(self, request: Request<B>) -> impl Future<Output = Response> + Send;
@@ -139,23 +142,23 @@ pub struct Listener {
     pub name: &'static str,
     /// Where connections arrive.
     pub socket: TcpListener,
-    /// Settings for new connections, followed as they change. `None` serves plain HTTP/1.1, for measurements on loopback.
+    /// Settings for new connections, updated as they change. `None` serves plain HTTP/1.1, for measurements on loopback.
     pub tls: Option<TlsConfigs>,
-    /// Bounds of connections.
+    /// Limits of connections.
     pub limits: Limits,
-    /// Bounds of requests, shared by the listeners of a process.
+    /// Limits of requests, shared by the listeners of a process.
     pub bounds: Bounds,
-    /// Which of them counts for a request with this path and headers.
+    /// The kind of a request with this path and headers.
     pub kind: fn(&str, &HeaderMap) -> Kind,
-    /// Whose cookies are not to be removed when there are too many.
+    /// The cookies that must not be removed when there are too many.
     pub owners: Owners,
-    /// Where open connections are counted.
+    /// Counts open connections.
     pub metrics: Metrics,
 }
 
 impl Listener {
-    /// Serves until `stop`, then lets requests under way finish. Each connection gets a router of its own from `router`,
-    /// which may hold what belongs to the connection.
+    /// Serves until `stop`, then lets requests in progress finish. Each connection gets a router of its own from `router`, which
+    /// may hold state of the connection.
     pub async fn serve<A: Answers>(self, router: impl Fn() -> A, stop: CancellationToken) {
         let Self {
             name,
@@ -178,7 +181,7 @@ impl Listener {
             let (stream, permit) = match accepted {
                 Ok(accepted) => accepted,
                 Err(error) => {
-                    // Out of file descriptors, for example: connections that end make room.
+                    // Out of file descriptors, for example: connections that close make room.
                     warn!(listener = name, %error, "a connection cannot be accepted");
                     sleep(Duration::from_millis(100)).await;
                     continue;
@@ -229,20 +232,20 @@ impl Listener {
     }
 }
 
-/// What answers the requests of a connection.
+/// Answers the requests of a connection.
 struct Requests<A> {
     router: A,
     bounds: Bounds,
     kind: fn(&str, &HeaderMap) -> Kind,
     owners: Arc<Owners>,
-    /// Bytes of headers that are taken.
+    /// Maximum bytes of headers.
     headers: usize,
-    /// Answers that last, where they may.
+    /// Long-lived answers, where they are allowed.
     lasting: Option<Arc<Lasts>>,
 }
 
 impl<A: Answers> Requests<A> {
-    /// Not an `async fn`: the permit is taken when the request arrives, and not when a processor has time for it.
+    /// Not an `async fn`: the permit is taken when the request arrives, and not when a processor is free.
     fn answer(
         &self,
         request: Request<Incoming>,
@@ -257,7 +260,7 @@ impl<A: Answers> Requests<A> {
         };
         let (router, taken, lasting) = (self.router.clone(), self.headers, self.lasting.clone());
         let oversized = oversized::size(request.headers()) > taken;
-        // For the rare case; the hot path does not carry it.
+        // For the rare case; the common path does not carry it.
         let rest = (awaited || oversized).then(|| (self.bounds.clone(), Arc::clone(&self.owners)));
         async move {
             match (permit, rest) {
@@ -291,14 +294,14 @@ async fn accept(
     socket: &TcpListener,
     permits: &Arc<Semaphore>,
 ) -> std::io::Result<(TcpStream, Option<tokio::sync::OwnedSemaphorePermit>)> {
-    // The semaphore is never closed; without a permit nothing is taken from the kernel's queue.
+    // The semaphore is never closed. Without a permit no connection is accepted from the kernel's queue.
     let permit = Arc::clone(permits).acquire_owned().await.ok();
     let (stream, _) = socket.accept().await?;
     probe(&stream)?;
     Ok((stream, permit))
 }
 
-/// Lets the kernel notice a peer that vanished, and small answers leave at once.
+/// Lets the kernel detect a peer that vanished, and sends small answers at once.
 pub(crate) fn probe(stream: &TcpStream) -> std::io::Result<()> {
     stream.set_nodelay(true)?;
     SockRef::from(stream).set_tcp_keepalive(
@@ -347,7 +350,7 @@ async fn http1(
     builder
         .timer(TokioTimer::new())
         .header_read_timeout(limits.handshake)
-        // Room for the request line beside the headers.
+        // Space for the request line in addition to the headers.
         .max_buf_size(READ as usize + 16 * 1024);
     let old = AtomicBool::new(false);
     let connection = pin!(
@@ -368,8 +371,8 @@ async fn http1(
             )
             .with_upgrades()
     );
-    // An answer asks for the end. A connection that were closed while it is silent could meet a request that is on its way, and a
-    // proxy does not send every request again.
+    // An answer announces the close. Closing a silent connection could meet a request in flight, and a proxy does not repeat every
+    // request.
     let ask = http1::UpgradeableConnection::graceful_shutdown;
     served(
         connection,
@@ -382,7 +385,7 @@ async fn http1(
     .await
 }
 
-/// Serves a connection for as long as `limits` say, and until `stop`. `age` and `ask`: ask it to end, when it is old and at `stop`.
+/// Serves a connection within `limits`, and until `stop`. `age` and `ask`: start its graceful shutdown, at its age and at `stop`.
 async fn served<C: Future<Output = hyper::Result<()>>>(
     mut connection: Pin<&mut C>,
     age: impl Fn(Pin<&mut C>),
@@ -400,7 +403,7 @@ async fn served<C: Future<Output = hyper::Result<()>>>(
                 sleep(limits.aged).await;
                 if let Some(lasting) = lasting && lasting.are_under_way() {
                     let _ = timeout(limits.lasting.saturating_sub(limits.aged), lasting.are_over()).await;
-                    // For what was said last.
+                    // Time for the last answers to leave.
                     sleep(limits.aged).await;
                 }
             };
@@ -415,10 +418,10 @@ async fn served<C: Future<Output = hyper::Result<()>>>(
     timeout(limits.drain, connection).await.unwrap_or(Ok(()))
 }
 
-/// Age plus a share of the jitter that differs from one connection to the next.
+/// The maximum age, plus a share of the jitter that differs between connections.
 fn lifetime(limits: Limits) -> Duration {
     static MADE: AtomicU64 = AtomicU64::new(0);
-    // Multiples of the golden ratio spread evenly, however many there are.
+    // Multiples of the golden ratio spread evenly, for any number of connections.
     let turn = MADE
         .fetch_add(1, Ordering::Relaxed)
         .wrapping_mul(0x9E37_79B9_7F4A_7C15)

@@ -1,12 +1,12 @@
-//! a request with more headers than are taken -> 431, which for a user also ends the cookies that made it so (pure).
+//! request with too many headers -> 431; for a page load it also removes cookies (pure).
 //!
-//! The transport reads more than is taken, as much as the proxy lets through: or it would answer by itself, with nothing. A workspace's
-//! code and its siblings can fill a host with cookies until nothing of it opens any more, and nobody finds the setting of the
-//! browser that helps. So the answer to a page load removes what was set for this host or its parent, the largest first, until half
-//! of the room is free. Cookies of ours stay, and those that are kept from pods: they are others' sign-in. Nor is anything removed of
-//! a domain above ours.
+//! The transport reads more than the limit, as much as the proxy forwards. Otherwise it would answer by itself with an empty
+//! answer. A workspace's code and its siblings can fill a host with cookies until no page of it opens any more. Users do not find
+//! the browser's setting that helps. So the answer to a page load removes cookies of this host or its parent, the largest first,
+//! until half of the limit is free. The gateway's cookies stay. Those that never reach pods stay, too: they belong to other sign-in
+//! services. No cookies of a domain above the gateway's are removed.
 //!
-//! Anybody can send such a request, and it may be as long as the proxy allows: what the answer costs does not grow with it.
+//! Any client can send such a request, as long as the proxy allows. The cost of the answer does not grow with it.
 
 use std::sync::Arc;
 
@@ -20,26 +20,27 @@ use crate::pages::{self, Reader, Removed, render};
 use crate::tokens::cookies::StripList;
 use crate::tokens::{cookies, request_id};
 
-/// Most cookies that one answer removes, and most lines for that, those for `/` first: answers have limits, too. The next page load goes
-/// on where this one ended.
+/// Maximum number of cookies that one answer removes, and of lines for that, those for `/` first, because answers have limits, too.
+/// The next page load continues.
 const MOST: usize = 40;
 const LINES: usize = 80;
-/// Bytes of these lines together.
+/// Maximum bytes of these lines together.
 const ROOM: usize = 64 * 1024;
-/// Most paths that are tried for each, and the longest of them: browsers know none that is longer.
+/// Maximum number of paths that are tried for each cookie, and their maximum length: browsers store no longer ones.
 const PATHS: usize = 8;
 const LONGEST_PATH: usize = 1024;
-/// Most cookies that are looked at. Browsers keep fewer for one site; whoever sends more has made them up, and each costs time.
+/// Maximum number of cookies that are examined, since each costs time. Browsers store fewer for one site; a client that sends more
+/// has invented them.
 const MAX_EXAMINED: usize = 1_000;
-/// The longest name: browsers keep no cookie with a longer one.
+/// Maximum length of a name: browsers store no cookie with a longer one.
 const LONGEST_NAME: usize = 4096;
 
-/// What tells whose a cookie is.
+/// The cookies that must not be removed.
 #[derive(Debug, Clone, Default)]
 pub struct Owners {
-    /// Knows the domain. While it does not, no parent's cookies are removed.
+    /// Provides the domain. Before it is known, no cookies of a parent domain are removed.
     pub index: Arc<Index>,
-    /// Cookies that pods do not get stay.
+    /// Cookies that never reach pods stay.
     pub strip: StripList,
 }
 
@@ -49,10 +50,10 @@ pub(super) fn size(headers: &HeaderMap) -> usize {
     headers.iter().map(of).sum()
 }
 
-/// The answer. `taken`: bytes of headers that would have been.
+/// The answer. `taken`: maximum bytes of headers.
 pub(super) async fn refuse(uri: Uri, headers: HeaderMap, taken: usize, owners: &Owners) -> Response {
     let text = |name: &str| headers.get(name).and_then(|value| value.to_str().ok());
-    // The proxy's question names them so; a request that it hands over has them itself.
+    // The header of the proxy's auth request. A forwarded request has the host itself.
     let host = text("x-forwarded-host")
         .or_else(|| uri.authority().map(http::uri::Authority::as_str))
         .or_else(|| headers.get(HOST).and_then(|value| value.to_str().ok()));
@@ -86,7 +87,8 @@ pub(super) async fn refuse(uri: Uri, headers: HeaderMap, taken: usize, owners: &
     request_id::scope(async { render(response, reader) }).await
 }
 
-/// Names of cookies that are not ours, the largest first, until half of what is taken is enough for the rest; and whether it is.
+/// Names of cookies that are not the gateway's, the largest first, until the rest fits in half of the limit. The flag tells whether
+/// the rest fits in the limit.
 fn superfluous<'a>(headers: &'a HeaderMap, taken: usize, strip: &StripList) -> (Vec<&'a str>, bool) {
     let mut rest = size(headers);
     let mut pairs: Vec<(&str, usize)> = headers
@@ -112,14 +114,14 @@ fn superfluous<'a>(headers: &'a HeaderMap, taken: usize, strip: &StripList) -> (
     (names, rest <= taken)
 }
 
-/// What browsers let a cookie be called that they can be told to remove.
+/// Whether browsers accept a Set-Cookie line that removes a cookie of this name.
 fn is_a_name(name: &str) -> bool {
     let is_token = |byte: u8| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte);
     (1..=LONGEST_NAME).contains(&name.len()) && name.bytes().all(is_token)
 }
 
-/// The domain above this host whose cookies are ours to remove: the base of hosts of workspaces. In mode Path the host is the base
-/// itself, and what is above it is another user's.
+/// The parent domain of this host whose cookies the gateway may remove: the base of workspaces' hosts. In mode Path the host is the
+/// base itself, and the domain above it belongs to others.
 fn parent(domain: &Domain, host: &str) -> Option<String> {
     let is_below = host
         .to_ascii_lowercase()
@@ -128,7 +130,7 @@ fn parent(domain: &Domain, host: &str) -> Option<String> {
     (is_below && domain.mode() == RoutingMode::Subdomain).then(|| domain.base().to_owned())
 }
 
-/// Nobody tells for which path and domain a cookie was set: all that can be are tried. Made one by one, as they are taken.
+/// The path and domain of a cookie are unknown, so all possible ones are tried. An iterator, to make only as many lines as needed.
 fn removals<'a>(
     names: &'a [&'a str],
     parent: Option<&'a str>,
@@ -137,7 +139,7 @@ fn removals<'a>(
     paths(path).flat_map(move |path| {
         names.iter().flat_map(move |name| {
             let line = format!("{name}=; Path={path}; Max-Age=0; Secure");
-            // A cookie called so has no domain.
+            // A `__Host-` cookie has no domain.
             let parent = parent.filter(|_| !name.to_ascii_lowercase().starts_with("__host-"));
             let of_parent = parent.map(|parent| format!("{line}; Domain={parent}"));
             of_parent.into_iter().chain([line])
@@ -145,7 +147,7 @@ fn removals<'a>(
     })
 }
 
-/// Paths of cookies that go with a request for this one, the shortest first.
+/// Paths of cookies that browsers send with a request for this path, the shortest first.
 fn paths(path: &str) -> impl Iterator<Item = &str> {
     let path = path.split(['?', '#', ';']).next().unwrap_or_default();
     let above = path.match_indices('/').filter(|(at, _)| *at > 0);
@@ -289,7 +291,7 @@ mod tests {
             "{lines:#?}"
         );
         assert!(lines.iter().all(|line| !line.contains("Domain=")), "{lines:#?}");
-        // The bare base is no workspace's host, and what is above it is the company's.
+        // The bare base is no workspace's host, and the domain above it is the company's.
         let (_, lines) = removed(folder).await;
         assert!(lines.iter().all(|line| !line.contains("Domain=")), "{lines:#?}");
     }

@@ -1,9 +1,8 @@
-//! a stream -> the same, for a writer that then joins small pieces before it writes them (IO).
+//! stream -> the same without vectored writes, so that the writer joins small pieces (IO).
 //!
-//! HTTP/2 writes what is ready of all requests at once, but for bodies that are worth a piece of their own: 256 bytes where a stream
-//! takes several pieces in one call, a kibibyte where it does not. Each such body ends the call, the TLS record and the packet, which
-//! takes as long as judging a request. Over TLS all pieces are copied anyway, so what users and scripts are told when they are
-//! refused, some 300 bytes, is better joined.
+//! HTTP/2 writes the ready frames of all requests at once. But a body above a threshold becomes a piece of its own: 256 bytes for a
+//! stream with vectored writes, a kibibyte without. Each such body ends the call, the TLS record and the packet, which takes as
+//! long as a decision. Over TLS all pieces are copied anyway. So bodies of refusals, about 300 bytes, are better joined.
 
 use std::io;
 use std::pin::Pin;
@@ -11,7 +10,7 @@ use std::task::{Context, Poll};
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
-/// A stream that takes one piece in a call.
+/// A stream that takes one piece per call.
 #[derive(Debug)]
 pub(super) struct Unvectored<S>(pub(super) S);
 
@@ -25,7 +24,7 @@ impl<S: AsyncRead + Unpin> AsyncRead for Unvectored<S> {
     }
 }
 
-// The methods about several pieces are left as they are by default: there is one.
+// The methods for vectored writes keep their defaults: there is one piece.
 impl<S: AsyncWrite + Unpin> AsyncWrite for Unvectored<S> {
     fn poll_write(
         mut self: Pin<&mut Self>,
@@ -61,7 +60,7 @@ mod tests {
 
     use super::*;
 
-    /// Takes several pieces in a call, and counts the calls.
+    /// Supports vectored writes, and counts the calls.
     struct Counting(DuplexStream, Arc<AtomicUsize>);
 
     impl AsyncRead for Counting {

@@ -1,4 +1,4 @@
-//! a change of a session -> a write on top of the stored object (IO).
+//! change of a session -> a write on top of the stored object (IO).
 
 use std::sync::Arc;
 
@@ -15,13 +15,13 @@ use super::view::Known;
 use super::{Sessions, TIMEOUT, Unavailable, unavailable, within};
 use crate::tokens::RandomId;
 
-/// Most attempts while others change the same session.
+/// Maximum number of attempts while other clients change the same session.
 const ATTEMPTS: usize = 5;
 
-/// What became of a one-time code.
+/// The result of using a one-time code.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Spent {
-    /// It counted, now and never again.
+    /// It was valid, and is used up now.
     Now,
     /// It was used before.
     Before,
@@ -29,29 +29,29 @@ pub enum Spent {
     NoSession,
 }
 
-/// What to do about a session's content.
+/// What to do with a session's content.
 pub(super) enum Step<T> {
-    /// Write what was changed of it.
+    /// Write the changed content.
     Write(T),
-    /// Leave it as it is.
+    /// Leave the object unchanged.
     Leave(T),
-    /// Delete it, for this reason: one stable word.
+    /// Delete it, for this reason: a stable label.
     End(&'static str),
 }
 
-/// A session after a change.
+/// The result of a change.
 pub(super) struct Changed<T> {
-    /// What was decided.
+    /// The value that the step returned.
     pub(super) result: T,
     pub(super) content: Content,
     pub(super) known: Arc<Known>,
 }
 
 impl Sessions {
-    /// Stores a new session. An older one of a user who has too many makes room.
+    /// Stores a new session. If the user has too many sessions, older ones are deleted first.
     ///
     /// # Errors
-    /// The API server refuses or cannot be asked, or no key is active.
+    /// The API server refuses or does not answer, or no key is active.
     pub async fn create(&self, content: &Content) -> Result<RandomId, Unavailable> {
         self.make_room(content).await?;
         let id = RandomId::new().map_err(unavailable)?;
@@ -85,10 +85,10 @@ impl Sessions {
         Ok(id)
     }
 
-    /// Uses a one-time code up: of all attempts, on all replicas, one succeeds. `until`: the code's end, Unix seconds.
+    /// Uses up a one-time code: of all attempts on all replicas exactly one succeeds. `until`: the code's expiry, Unix seconds.
     ///
     /// # Errors
-    /// The API server cannot be asked, or too many others change the session.
+    /// The API server does not answer, or too many other clients change the session.
     pub async fn spend(&self, id: RandomId, code: RandomId, until: i64) -> Result<Spent, Unavailable> {
         let spent = self
             .change(id, |content, now| {
@@ -105,8 +105,8 @@ impl Sessions {
         spent.map_or(Ok(Spent::NoSession), |changed| changed.result)
     }
 
-    /// Reads a session, lets `step` judge and change its content, and writes it if nobody else did meanwhile; otherwise begins
-    /// anew. `None`: it is gone, by this change or before, or cannot be read.
+    /// Reads a session, lets `step` change its content, and writes it. After a conflict it begins anew. `None`: the session is
+    /// gone, by this change or before, or cannot be read.
     pub(super) async fn change<T>(
         &self,
         id: RandomId,
@@ -193,10 +193,10 @@ async fn written<T>(call: impl Future<Output = Result<T, kube::Error>>) -> Resul
     }
 }
 
-/// What became of a write.
+/// The result of a write.
 enum Written<T> {
     Done(T),
-    /// another user changed the session meanwhile.
+    /// Another client changed the session meanwhile.
     Meanwhile,
     Gone,
 }

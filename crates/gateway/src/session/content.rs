@@ -1,4 +1,4 @@
-//! who signed in -> the sealed content of a GatewaySession, and back (pure).
+//! signed-in user -> the sealed content of a GatewaySession, and back (pure).
 
 use std::fmt;
 use std::ops::Range;
@@ -12,19 +12,19 @@ use crate::tokens::redacted::Secret;
 use crate::tokens::seal::{KeyRing, Purpose, SealError, Sealed};
 use crate::tokens::{RandomId, TICKET_LIFE};
 
-/// Most one-time codes that can be remembered as spent at a time.
+/// Maximum number of one-time codes that are recorded as spent at a time.
 const MAX_SPENT: usize = 64;
 
 /// How long sessions last, in seconds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Limits {
-    /// From the login to the end, whatever happens.
+    /// Absolute lifetime from the login.
     pub life: i64,
-    /// Without a request.
+    /// Maximum time without a request.
     pub idle: i64,
-    /// Without the provider's word that the user is still who they were. Then nothing is admitted until it is given.
+    /// Maximum time without a confirmation by the provider. After that the session admits nothing until the provider confirms.
     pub unrefreshed: i64,
-    /// Of a ticket, which an allowed request renews in the last two thirds of its life.
+    /// Lifetime of a ticket. An allowed request renews it in the last two thirds of its life.
     pub ticket: i64,
 }
 
@@ -40,18 +40,18 @@ impl Default for Limits {
 }
 
 impl Limits {
-    /// Use is written down again after this time, in seconds: an object is not written at every request.
+    /// Interval after which the last use is written again, in seconds: not every request writes the object.
     pub(super) fn note_after(self) -> i64 {
         self.idle / 8
     }
 
-    /// A ticket that ends within this many seconds is renewed by the next allowed request.
+    /// An allowed request renews a ticket that expires within this many seconds.
     pub fn renew_ticket_before(self) -> i64 {
         self.ticket * 2 / 3
     }
 }
 
-/// What a session's object holds, sealed and bound to the object's name.
+/// Content of a session's object, sealed and bound to the object's name.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Content {
@@ -62,7 +62,7 @@ pub struct Content {
     /// The provider's own session.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub sid: Option<String>,
-    /// The browser, across its logins: two tabs that sign in at once make two sessions.
+    /// Identifies the browser across its logins: two tabs that sign in at once create two sessions.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub lineage: Option<RandomId>,
     /// Kubernetes user name.
@@ -71,7 +71,7 @@ pub struct Content {
     pub groups: Vec<String>,
     /// ID token as received at the login.
     id_token: String,
-    /// When that was issued, by the provider's clock.
+    /// When the ID token was issued, by the provider's clock.
     #[serde(default)]
     pub(super) issued: i64,
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -80,22 +80,22 @@ pub struct Content {
     pub created: i64,
     /// Absolute end, Unix seconds.
     pub end: i64,
-    /// Last use that was written down, Unix seconds.
+    /// Last recorded use, Unix seconds.
     #[serde(default)]
     pub(super) used: i64,
-    /// When the provider confirmed last, Unix seconds.
+    /// Last confirmation by the provider, Unix seconds.
     #[serde(default)]
     pub(super) refreshed: i64,
-    /// When the provider is to be asked again, Unix seconds.
+    /// When the provider must be asked again, Unix seconds.
     #[serde(default)]
     pub(super) due: i64,
-    /// Until when one replica asks it, and no other may, Unix seconds.
+    /// Until when one replica alone may ask the provider, Unix seconds.
     #[serde(default)]
     pub(super) refreshing_until: i64,
-    /// The question that it asks. Another one here, or none: another user was faster, and this one's answer is void.
+    /// Identifier of that replica's request. If it differs or is absent, another replica was faster and this answer is void.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) question: Option<RandomId>,
-    /// One-time codes that were used, until they would have ended.
+    /// One-time codes that were used, until their expiry.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     spent: Vec<Spent>,
 }
@@ -106,30 +106,30 @@ struct Spent {
     until: i64,
 }
 
-/// A code cannot be used.
+/// Why a code cannot be used.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum SpendError {
     /// It was used before.
     #[error("the code was used before")]
     Replayed,
-    /// Too many codes of this session were used within their life.
+    /// Too many codes of this session were used within their lifetime.
     #[error("too many codes of this session were used just now")]
     TooMany,
 }
 
-/// From when on a session needs what, Unix seconds. Made of its content, and of nothing else.
+/// Deadlines of a session, Unix seconds. Computed from its content alone.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Times {
-    /// It is over.
+    /// The session ends.
     pub(super) over: i64,
-    /// The provider must confirm before anything is admitted.
+    /// The provider must confirm before the session admits anything.
     pub(super) doubtful: i64,
-    /// The next request is a reason to ask the provider, or to write the use down.
+    /// The next request triggers a renewal, or a write of the last use.
     pub(super) upkeep: i64,
 }
 
 impl Content {
-    /// A session that lasts from the begin to the end of `lasts`, Unix seconds.
+    /// A session with the lifetime `lasts`, Unix seconds.
     pub fn new(issuer: &str, subject: &str, identity: Identity, tokens: &Tokens, lasts: Range<i64>) -> Self {
         let now = lasts.start;
         Self {
@@ -156,7 +156,7 @@ impl Content {
         }
     }
 
-    /// The same, begun in this browser.
+    /// The same, for a login in this browser.
     #[must_use]
     pub fn in_browser(self, lineage: RandomId) -> Self {
         Self {
@@ -180,7 +180,7 @@ impl Content {
                 doubtful,
                 upkeep: note.min(self.due),
             },
-            // Nobody can take the doubt away.
+            // The provider cannot be asked to confirm.
             None => Times {
                 over: doubtful,
                 doubtful,
@@ -189,17 +189,17 @@ impl Content {
         }
     }
 
-    /// What the provider is asked with; `None`: it cannot be asked.
+    /// The refresh token; `None`: the provider cannot be asked.
     pub(super) fn refresh_token(&self) -> Option<Secret> {
         self.refresh_token.clone().map(Secret::new)
     }
 
-    /// Takes over a new one.
+    /// Replaces the refresh token.
     pub(super) fn replace_refresh_token(&mut self, token: &Secret) {
         self.refresh_token = Some(token.expose().to_owned());
     }
 
-    /// What a new ID token must fit.
+    /// The values that a new ID token must match.
     pub(super) fn original(&self) -> Original<'_> {
         Original {
             subject: &self.subject,
@@ -207,7 +207,7 @@ impl Content {
         }
     }
 
-    /// What the ID token of the login says; it was verified then.
+    /// The claims of the login's ID token, which was verified then.
     pub(super) fn claims(&self) -> Map<String, Value> {
         payload(&self.id_token).unwrap_or_default()
     }
@@ -217,10 +217,10 @@ impl Content {
         Secret::new(self.id_token.clone())
     }
 
-    /// Marks a one-time code as used. `until`: when it would end, Unix seconds.
+    /// Marks a one-time code as used. `until`: its expiry, Unix seconds.
     ///
     /// # Errors
-    /// It was used before, or too many were.
+    /// The code was used before, or too many codes were.
     pub fn spend(&mut self, code: RandomId, until: i64, now: i64) -> Result<(), SpendError> {
         if self.spent.iter().any(|spent| spent.code == code) {
             return Err(SpendError::Replayed);
@@ -233,7 +233,7 @@ impl Content {
         Ok(())
     }
 
-    /// Seals it for the object `name`.
+    /// Seals the content for the object `name`.
     ///
     /// # Errors
     /// No key is active.
@@ -241,7 +241,7 @@ impl Content {
         keys.seal(Purpose::Content, name, self, now)
     }
 
-    /// Opens what was sealed for the object `name`.
+    /// Opens content that was sealed for the object `name`.
     pub fn open(keys: &KeyRing, name: &str, text: &str) -> Option<Self> {
         keys.open(Purpose::Content, name, text)
     }
@@ -261,7 +261,7 @@ pub fn object_name(id: RandomId) -> String {
     format!("s-{id}")
 }
 
-/// The session that an object's name stands for.
+/// The session id in an object's name.
 pub fn id_of(object_name: &str) -> Option<RandomId> {
     RandomId::try_from(object_name.strip_prefix("s-")?).ok()
 }
@@ -308,7 +308,7 @@ mod tests {
         content.refreshed = content.end - 60;
         let times = content.times(limits);
         assert_eq!((times.over, times.doubtful), (content.end, content.end));
-        // Without a refresh token only use is written down.
+        // Without a refresh token only the use is recorded.
         content.refresh_token = None;
         content.used = 2000;
         assert_eq!(content.times(limits).upkeep, 2000 + limits.idle / 8);

@@ -5,26 +5,26 @@ use std::collections::BTreeMap;
 /// How a user authenticated.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Hash)]
 pub enum Credential {
-    /// They signed in: a cookie.
+    /// A login: the browser has a cookie.
     #[default]
     Login,
-    /// A user's token, by an identity provider.
+    /// A user's token, issued by an identity provider.
     Person,
-    /// A service account's token, by the API server.
+    /// A service account's token, reviewed by the API server.
     ServiceAccount(Box<Reviewed>),
 }
 
-/// What the API server says of a token's owner beside name and groups. Authorizers may look at it.
+/// Attributes of a token's owner that the API server reports beside name and groups. Authorizers may use them.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Hash)]
 pub struct Reviewed {
-    /// UID of the account: another one of the same name has another.
+    /// UID of the account: another account of the same name has another.
     pub uid: String,
     /// Further attributes, such as the pod that the token is bound to.
     pub extra: BTreeMap<String, Vec<String>>,
 }
 
 impl Credential {
-    /// One stable word for logs and metrics; `None` for a login, which is what every record without a word is about.
+    /// A stable label for logs and metrics; `None` for a login, which is the default of every record.
     pub fn label(&self) -> Option<&'static str> {
         match self {
             Self::Login => None,

@@ -1,4 +1,4 @@
-//! a sign-out, by the user or the provider -> deleted objects (IO).
+//! sign-out by the user or the provider -> deleted objects (IO).
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -22,19 +22,19 @@ const PERSON_LABEL: &str = "gateway.workspaces.jupyter.org/person";
 const BROWSER: &str = "gateway.workspaces.jupyter.org/browser";
 /// Label: fingerprint of issuer and the provider's session.
 const SID: &str = "gateway.workspaces.jupyter.org/provider-session";
-/// Most deletions at a time for one sign-out.
+/// Maximum number of concurrent deletions for one sign-out.
 const AT_ONCE: usize = 8;
-/// Most sessions of one user at a time, in all browsers: what one user can store is bounded.
+/// Maximum number of sessions of one user, in all browsers. This bounds what one user can store.
 pub(super) const MOST: usize = 64;
-/// How long the provider's messages are remembered: longer than they count.
+/// How long the provider's logout messages are remembered: longer than they are valid.
 const HEARD_FOR: Duration = Duration::from_mins(15);
-/// Most remembered messages.
+/// Maximum number of remembered messages.
 const HEARD: u64 = 10_000;
 
-/// A message of the provider, with its issuer.
+/// A logout message of the provider, with its issuer.
 pub(super) type Said = (String, Logout);
 
-/// Something about messages of the provider, by their fingerprints.
+/// A cache about messages of the provider, by their fingerprints.
 pub(super) fn remembered<T: Clone + Send + Sync + 'static>() -> moka::future::Cache<String, T> {
     moka::future::Cache::builder()
         .max_capacity(HEARD)
@@ -42,39 +42,39 @@ pub(super) fn remembered<T: Clone + Send + Sync + 'static>() -> moka::future::Ca
         .build()
 }
 
-/// What a session was, for those who end it.
+/// Data of an ended session for the caller that ends it.
 #[derive(Debug)]
 pub struct Ended {
-    /// Issuer that confirmed.
+    /// Issuer that confirmed the user.
     pub issuer: String,
     /// The ID token of the login.
     pub id_token: Secret,
 }
 
-/// Which sessions are meant.
+/// Selects sessions.
 #[derive(Debug, Clone, Copy)]
 pub enum Whose<'a> {
-    /// All of a user.
+    /// All sessions of a user.
     Person {
-        /// Issuer that confirmed.
+        /// Issuer that confirmed the user.
         issuer: &'a str,
-        /// The user there.
+        /// The user's identifier there.
         subject: &'a str,
     },
-    /// All of a browser.
+    /// All sessions of a browser.
     Browser(RandomId),
-    /// All that began in one session of the provider.
+    /// All sessions that began in one session of the provider.
     ProviderSession {
-        /// Issuer that confirmed.
+        /// Issuer that confirmed the user.
         issuer: &'a str,
-        /// Its session.
+        /// The provider's session.
         sid: &'a str,
     },
-    /// What the provider says.
+    /// The sessions that a logout message of the provider names.
     Said {
-        /// Issuer that says so.
+        /// Issuer of the message.
         issuer: &'a str,
-        /// What it says.
+        /// The message.
         logout: &'a Logout,
     },
 }
@@ -95,7 +95,7 @@ impl Whose<'_> {
         }
     }
 
-    /// Labels only narrow the search down: what counts is sealed.
+    /// Labels only narrow the search. The sealed content decides.
     fn covers(&self, content: &Content) -> bool {
         match self {
             Self::Person { issuer, subject } => content.issuer == *issuer && content.subject == *subject,
@@ -107,10 +107,10 @@ impl Whose<'_> {
                 let is_person = logout.subject.as_ref().map(|subject| content.subject == *subject);
                 let is_session = match (&logout.sid, &content.sid) {
                     (Some(meant), Some(own)) => meant == own && is_person != Some(false),
-                    // Only a user is named, or the provider did not tell its session at the login.
+                    // The message names only a user, or the provider did not report its session at the login.
                     (None, _) | (Some(_), None) => is_person == Some(true),
                 };
-                // Both by the provider's clock. A message that is sent once more ends nothing that began since.
+                // Both times are by the provider's clock. A repeated message does not end sessions that began since.
                 content.issuer == *issuer && is_session && content.issued <= logout.issued
             }
         }
@@ -118,12 +118,12 @@ impl Whose<'_> {
 }
 
 impl Sessions {
-    /// Signs a browser out of the session `id`: ends all that this browser began, and all of the same session of the
-    /// provider; with `everywhere` all of the user. That session comes last, so that whoever is told of a failure can try
-    /// again; nobody who hangs up keeps the others from ending. `None`: there is no such session any more.
+    /// Signs a browser out of the session `id`. Ends all sessions that this browser began, and all of the same session of the
+    /// provider; with `everywhere` all of the user. The session `id` comes last, so that the user can retry after an error. A
+    /// client that disconnects does not stop the others from ending. `None`: the session does not exist any more.
     ///
     /// # Errors
-    /// The API server cannot be asked; some of the sessions go on.
+    /// The API server does not answer; some of the sessions remain.
     pub async fn sign_out(
         self: Arc<Self>,
         id: RandomId,
@@ -165,13 +165,13 @@ impl Sessions {
         }))
     }
 
-    /// Ends all these sessions and says how many there were. `by`: one stable word for the audit log.
+    /// Ends the selected sessions and returns their number. `by`: a stable label for the audit log.
     ///
     /// # Errors
-    /// The API server cannot be asked; some of the sessions may go on.
+    /// The API server does not answer; some of the sessions may remain.
     pub async fn end_all(&self, whose: Whose<'_>, by: &'static str) -> Result<usize, Unavailable> {
         if let Whose::Said { issuer, logout } = whose {
-            // Before the list: a login under way, which that misses, finds it here.
+            // Recorded before the list: a login in progress, which the list misses, finds the message here.
             let said = Arc::new((issuer.to_owned(), logout.clone()));
             self.said.insert(fingerprint(issuer, &logout.jti), said).await;
         }
@@ -198,7 +198,7 @@ impl Sessions {
             .await
     }
 
-    /// Whether the provider said a short while ago, to this replica, that such a session ended.
+    /// Whether the provider recently reported to this replica that such a session ended.
     pub(super) fn was_ended(&self, content: &Content) -> bool {
         self.said.iter().any(|(_, said)| {
             let (issuer, logout) = &*said;
@@ -206,8 +206,8 @@ impl Sessions {
         })
     }
 
-    /// Ends sessions of a user who has too many, to make room for this one: of the same browser before those of others, and the
-    /// oldest first. A page can have its visitor's browser sign in again and again; that must not sign out the others.
+    /// Ends sessions of a user who has too many, to make room for this one. Sessions of the same browser go first, then the oldest.
+    /// A page can make its visitor's browser sign in again and again; this must not end the sessions of other browsers.
     pub(super) async fn make_room(&self, content: &Content) -> Result<(), Unavailable> {
         let Content { issuer, subject, .. } = content;
         let whose = Whose::Person { issuer, subject };
@@ -227,13 +227,13 @@ impl Sessions {
         Ok(())
     }
 
-    /// The session and its Kubernetes user name, if it is meant.
+    /// The session and its Kubernetes user name, if it is selected.
     fn meant(&self, object: &GatewaySession, whose: Whose<'_>) -> Option<(RandomId, String)> {
         let name = object.name_any();
         let id = id_of(&name)?;
         match Content::open(&self.keys, &name, &object.spec.sealed) {
             Some(content) => whose.covers(&content).then_some((id, content.user_name)),
-            // The label says it is: better one sign-out too many.
+            // The label matches. One sign-out too many is better than one too few.
             None => Some((id, String::new())),
         }
     }
@@ -251,7 +251,7 @@ impl Sessions {
         Ok(())
     }
 
-    /// Tells that a session ended before its time.
+    /// Reports that a session ended before its expiry.
     pub(super) fn ended(&self, id: RandomId, user: &str, by: &'static str) {
         tracing::info!(session = ?id, by, "a session ended");
         if let Some(on_logout) = &self.on_logout {
@@ -259,18 +259,18 @@ impl Sessions {
         }
     }
 
-    /// Whether this message of the provider was acted on already, here and a short while ago.
+    /// Whether this replica recently handled this message of the provider.
     pub fn was_heard(&self, issuer: &str, jti: &str) -> bool {
         self.heard.contains_key(&fingerprint(issuer, jti))
     }
 
-    /// Remembers that this message was acted on.
+    /// Records that this message was handled.
     pub async fn heard(&self, issuer: &str, jti: &str) {
         self.heard.insert(fingerprint(issuer, jti), ()).await;
     }
 }
 
-/// Labels by which sessions are found without opening all there are.
+/// Labels that find sessions without opening every object.
 pub(super) fn labels(content: &Content) -> BTreeMap<String, String> {
     let Content { issuer, subject, .. } = content;
     let mut labels = BTreeMap::from([(PERSON_LABEL.to_owned(), fingerprint(issuer, subject))]);
@@ -283,7 +283,7 @@ pub(super) fn labels(content: &Content) -> BTreeMap<String, String> {
     labels
 }
 
-/// 40 hexadecimal digits that stand for two texts.
+/// 40 hexadecimal digits, derived from two texts.
 fn fingerprint(first: &str, second: &str) -> String {
     let mut hash = Sha256::new();
     for text in [first, second] {

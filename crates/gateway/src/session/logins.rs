@@ -1,6 +1,6 @@
-//! a returning login -> a permit, once per login (IO: waits for a permit).
+//! returning login -> a permit, once per login (IO: waits for a permit).
 //!
-//! Each login asks the provider, and anybody can begin one. So the number that is processed at a time is limited.
+//! Each login sends a request to the provider, and any client can begin one. So the number processed at a time is limited.
 
 use std::time::Duration;
 
@@ -11,14 +11,14 @@ use super::{Sessions, Unavailable};
 use crate::tokens::ENTER_LIFE;
 use crate::tokens::random::fingerprint;
 
-/// Most that are looked at together.
+/// Maximum number of logins processed at a time.
 const MAX_CONCURRENT: usize = 32;
-/// How long one waits for its turn.
+/// Maximum wait for a permit.
 const TIMEOUT: Duration = Duration::from_secs(3);
-/// Most that are remembered.
+/// Maximum number of remembered logins.
 const REMEMBERED: u64 = 10_000;
 
-/// Logins that came back.
+/// Logins that have returned from the provider.
 pub(super) struct Logins {
     permits: Semaphore,
     seen: moka::future::Cache<String, ()>,
@@ -38,10 +38,10 @@ impl Default for Logins {
 }
 
 impl Sessions {
-    /// A permit for the login of this `state` until it is dropped; `None`: that login came back before.
+    /// A permit for the login of this `state`, held until it is dropped; `None`: that login has returned before.
     ///
     /// # Errors
-    /// Too many come back together.
+    /// Too many logins return at the same time.
     pub async fn login_permit(&self, state: &str) -> Result<Option<SemaphorePermit<'_>>, Unavailable> {
         let permit = timeout(TIMEOUT, self.logins.permits.acquire()).await;
         let Ok(Ok(permit)) = permit else {

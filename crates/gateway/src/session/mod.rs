@@ -40,31 +40,31 @@ use crate::oidc::claims::Identity;
 use crate::tokens::RandomId;
 use crate::tokens::seal::KeyRing;
 
-/// How long an id that leads to no session is not asked for again.
+/// How long an unknown id is not requested again.
 const REMEMBER_ABSENT: Duration = Duration::from_secs(2);
-/// How long an answer of the API server stands in for the watch; shorter than the time within which a revocation counts.
+/// How long an answer of the API server replaces the watch. It is shorter than the time within which a revocation takes effect.
 const REMEMBER_PRESENT: Duration = Duration::from_millis(500);
-/// Most remembered answers.
+/// Maximum number of cached answers.
 const REMEMBERED: u64 = 10_000;
-/// Most questions to the API server at a time; further ones are answered "unavailable".
+/// Maximum number of concurrent API requests; further ones are answered "unavailable".
 const QUESTIONS: usize = 32;
-/// Time for one question.
+/// Timeout of one request.
 const TIMEOUT: Duration = Duration::from_secs(5);
 
-/// Who is signed in, for how long.
+/// A signed-in user and the end of the session.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Session {
-    /// Its id.
+    /// Id of the session.
     pub id: RandomId,
-    /// Who it is.
+    /// Kubernetes name and groups.
     pub identity: Identity,
     /// Absolute end, Unix seconds.
     pub end: i64,
-    /// By what they are known.
+    /// How the user authenticated.
     pub credential: Credential,
 }
 
-/// The API server, or for a session that nobody used for long the identity provider, could not be asked. Nothing is known, so
+/// The API server did not answer, or the identity provider did not for a session that was unused for long. Nothing is known, so
 /// nothing is allowed.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("sessions cannot be read or written at the moment: {0}")]
@@ -88,12 +88,12 @@ pub struct Sessions {
     metrics: Metrics,
 }
 
-/// Hears of a session that ended before its time: its id, the Kubernetes user name (empty if it is not known), and one stable
-/// word that says why.
+/// Called for a session that ended before its expiry, with its id, the Kubernetes user name (empty if unknown) and a stable label
+/// for the reason.
 type OnLogout = dyn Fn(RandomId, &str, &'static str) + Send + Sync;
 
 impl Sessions {
-    /// Knows nothing until [`Sessions::watch`] runs, and asks the API server meanwhile. Nothing is renewed: see
+    /// An empty view. Until [`Sessions::watch`] runs, every lookup asks the API server. Sessions are not renewed; see
     /// [`Sessions::renewed_by`].
     pub fn new(api: Api<GatewaySession>, keys: Arc<KeyRing>, clock: Clock) -> Self {
         let asked = moka::future::Cache::builder()
@@ -124,14 +124,14 @@ impl Sessions {
         Self { limits, ..self }
     }
 
-    /// The same, renewed by asking the provider that confirmed it, once it was found. The caller runs [`Sessions::maintain`].
+    /// The same, with renewal at the provider that confirmed the user, after its discovery. The caller runs [`Sessions::maintain`].
     #[must_use]
     pub fn renewed_by(mut self, providers: Arc<Providers>) -> Self {
         self.renewal.by(providers);
         self
     }
 
-    /// The same, and `told` hears of every session that ends before its time, after it has.
+    /// The same. `on_logout` is called after every session that ends before its expiry.
     #[must_use]
     pub fn on_logout(self, on_logout: impl Fn(RandomId, &str, &'static str) + Send + Sync + 'static) -> Self {
         Self {
@@ -146,7 +146,7 @@ impl Sessions {
         Self { metrics, ..self }
     }
 
-    /// How many are known.
+    /// Number of known sessions.
     pub fn count(&self) -> usize {
         self.view
             .read()
@@ -160,8 +160,8 @@ impl Sessions {
         self.limits
     }
 
-    /// The session, if it is known here and admits at the moment. No IO; the use is a reason to renew it in the background
-    /// when that is due.
+    /// The session, if it is known here and valid at the moment. No IO. The use triggers a renewal in the background when one is
+    /// due.
     pub fn peek(&self, id: RandomId) -> Option<Arc<Session>> {
         let view = self.view.read().unwrap_or_else(PoisonError::into_inner);
         self.admits(id, view.known.get(&id)?)
@@ -178,11 +178,11 @@ impl Sessions {
         Some(session)
     }
 
-    /// The session, if it exists and has not ended. Asks the API server once when it is not known here. One that the provider
-    /// has not confirmed for too long is renewed first, within a short while.
+    /// The session, if it exists and has not ended. Asks the API server once when the session is not known here. If the provider
+    /// has not confirmed the session for too long, a renewal comes first, within a short timeout.
     ///
     /// # Errors
-    /// Nobody can be asked.
+    /// The API server or the provider does not answer.
     pub async fn find(&self, id: RandomId) -> Result<Option<Arc<Session>>, Unavailable> {
         let Some(known) = self.known(id).await? else {
             return Ok(None);
@@ -213,7 +213,7 @@ impl Sessions {
         Ok(found.and_then(|(id, known)| self.view_mut().add(id, Arc::new(known), asked_at)))
     }
 
-    /// Waits up to `patience` while too many others ask.
+    /// Waits up to `patience` for a permit while too many requests are in flight.
     async fn get(&self, name: &str, patience: Duration) -> Result<Option<GatewaySession>, Unavailable> {
         let _permit = timeout(patience, self.questions.acquire())
             .await
@@ -221,12 +221,12 @@ impl Sessions {
         within(self.api.get_opt(name)).await
     }
 
-    /// Counts changes of what is known, for those who must notice that a session ended.
+    /// Counts changes of the view, for callers that must notice the end of a session.
     pub fn subscribe(&self) -> watch::Receiver<u64> {
         self.changes.subscribe()
     }
 
-    /// Takes over one event of the watch.
+    /// Applies one event of the watch.
     pub async fn apply(&self, event: watcher::Event<GatewaySession>) {
         match event {
             watcher::Event::Apply(object) => {
@@ -250,7 +250,7 @@ impl Sessions {
         self.changed();
     }
 
-    /// A session was deleted: whatever the API server said a moment ago no longer holds.
+    /// A session was deleted: cached answers of the API server are no longer valid.
     async fn forget(&self, id: RandomId) {
         self.view_mut().remove(id, self.clock.now());
         self.asked.insert(id, None).await;
@@ -311,7 +311,7 @@ fn unavailable(error: impl std::fmt::Display) -> Unavailable {
     Unavailable(error.to_string())
 }
 
-/// How long answers of the API server are remembered.
+/// How long answers of the API server are cached.
 struct Remember;
 
 impl moka::Expiry<RandomId, Option<Arc<Known>>> for Remember {

@@ -1,8 +1,8 @@
-//! a session in use -> renewed at the provider, with its current groups (IO, in the background).
+//! session in use -> renewed at the provider, with its current groups (IO, in the background).
 //!
-//! One replica asks at a time. It first writes `refreshingUntil` on top of the state that it read; the replica that loses that write
-//! reads again. Otherwise a provider with one-time refresh tokens would end the session. An answer counts only while the object still
-//! holds that question.
+//! One replica asks the provider at a time. It first writes `refreshingUntil` on top of the state that it read. The replica that
+//! loses that write reads again. Otherwise a provider with one-time refresh tokens would end the session. An answer counts only
+//! while the object still holds the identifier of that request.
 //!
 //! - `answer`: what the provider's answer means for the session
 //! - `pauses`: how long a provider that does not answer is not asked
@@ -29,37 +29,37 @@ use super::{Session, Sessions, Unavailable, unavailable};
 use crate::oidc::{Provider, Providers, Registered, RenewalError, Renewed};
 use crate::tokens::RandomId;
 
-/// Sessions that wait to be looked after; more are left for their next use.
+/// Maximum number of sessions in the queue; further ones wait for their next use.
 const QUEUE: usize = 4096;
-/// Most that are looked after at a time.
+/// Maximum number of sessions processed at a time.
 const AT_ONCE: usize = 16;
-/// For how long one replica keeps others from asking, in seconds: longer than a question and the writes after it take.
+/// How long one replica reserves the renewal, in seconds: longer than the provider's answer and the writes after it take.
 const CLAIM: i64 = 30;
-/// How long a request waits for a session that the provider has not confirmed for long.
+/// How long a request waits for the renewal of a session that the provider has not confirmed for long.
 const REVIVAL: Duration = Duration::from_secs(3);
-/// How long an outcome is remembered.
+/// How long an outcome is cached.
 const REMEMBERED: Duration = Duration::from_secs(2);
-/// A session that could not be renewed is left alone for this long, in seconds, before jitter.
+/// Pause after a failed renewal of a session, in seconds, before jitter.
 const LATER: i64 = 30;
-/// How often another replica's result is looked for, and how many times.
+/// Interval and number of checks for another replica's result.
 const CHECK_INTERVAL: (Duration, usize) = (Duration::from_millis(250), 12);
-/// First and longest pause between attempts to store what the provider gave: without it the session may be lost.
+/// First and longest pause between attempts to store the provider's answer. Without it the session may be lost.
 const STORE_AGAIN: (Duration, Duration) = (Duration::from_millis(250), Duration::from_secs(4));
-/// For how long that is tried.
+/// How long these attempts continue.
 const STORE_FOR: Duration = Duration::from_mins(10);
 
-/// What looking after a session came to.
+/// Outcome of a session's upkeep.
 #[derive(Clone)]
 enum Outcome {
-    /// What is known of it by now.
+    /// The known state after it.
     Known(Arc<Known>),
-    /// It is gone.
+    /// The session is gone.
     Gone,
-    /// Nobody could be asked.
+    /// The API server did not answer.
     Failed,
 }
 
-/// Who is asked, who waits, and for how long nobody asks.
+/// The renewal queue, its caches, and the pauses of providers.
 pub(super) struct Renewal {
     providers: Option<Arc<Providers>>,
     wanted: mpsc::Sender<RandomId>,
@@ -90,7 +90,7 @@ impl Renewal {
         self.providers = Some(providers);
     }
 
-    /// Has a session looked after. When too many wait, its next use does.
+    /// Queues a session for upkeep. When the queue is full, its next use does.
     pub(super) fn want(&self, id: RandomId) {
         let _ = self.wanted.try_send(id);
     }
@@ -99,13 +99,13 @@ impl Renewal {
         self.outcomes.invalidate(&id).await;
     }
 
-    /// Whether nobody of the settings has this issuer: sessions of it cannot go on.
+    /// Whether no provider of the settings has this issuer. Its sessions cannot continue.
     fn is_foreign(&self, issuer: &str) -> bool {
         let providers = self.providers.as_ref();
         providers.is_some_and(|providers| providers.by_issuer(issuer).is_none())
     }
 
-    /// The provider that confirms, if it can be asked at `now`.
+    /// The provider of this issuer, if it can be asked at `now`.
     fn asked(&self, issuer: &str, now: i64) -> Option<(&Registered, &Provider)> {
         let registered = self.providers.as_ref()?.by_issuer(issuer)?;
         (!self.pauses.is_pausing(issuer, now)).then_some((registered, registered.get()?))
@@ -114,21 +114,21 @@ impl Renewal {
 
 /// What to do about a session.
 enum Claim {
-    /// Ask the provider: nobody else does.
+    /// Ask the provider: no other replica does.
     Ask,
     /// Another replica asks.
     Busy,
-    /// Nothing, or nothing more.
+    /// Nothing more.
     Rest,
 }
 
-/// Decides, and changes `content` accordingly. `question`: the one to ask, if the provider may be asked.
+/// Decides, and changes `content` accordingly. `question`: identifier of the request, if the provider may be asked.
 fn claim(content: &mut Content, now: i64, limits: Limits, question: Option<RandomId>) -> Step<Claim> {
     let times = content.times(limits);
     if now >= times.over {
         return Step::Leave(Claim::Rest);
     }
-    // What comes to nothing is no use: it must not keep a session alive that admits nothing.
+    // A refused request does not count as use: it must not keep alive a session that admits nothing.
     let is_use = now < times.doubtful;
     if question.is_some() && now >= content.due && content.refresh_token().is_some() {
         if now < content.refreshing_until {
@@ -148,7 +148,7 @@ fn claim(content: &mut Content, now: i64, limits: Limits, question: Option<Rando
     Step::Leave(Claim::Rest)
 }
 
-/// When to ask again after `pause` seconds; once more at the moment that the doubt begins, if that is earlier.
+/// When to ask again after `pause` seconds. If the session becomes doubtful earlier, it asks at that moment.
 fn again(content: &Content, now: i64, pause: i64, limits: Limits) -> i64 {
     let doubtful = content.times(limits).doubtful;
     if now < doubtful {
@@ -159,7 +159,7 @@ fn again(content: &Content, now: i64, pause: i64, limits: Limits) -> i64 {
 }
 
 impl Sessions {
-    /// Looks after sessions as they are used, until `stop`; then finishes what it began.
+    /// Processes queued sessions until `stop`, then finishes those in progress.
     pub async fn maintain(&self, stop: CancellationToken) {
         let queue = self
             .renewal
@@ -186,7 +186,7 @@ impl Sessions {
         while work.next().await.is_some() {}
     }
 
-    /// Waits a short while for a session that the provider must confirm first.
+    /// Waits up to a short timeout for a session that the provider must confirm first.
     pub(super) async fn revived(&self, id: RandomId) -> Result<Option<Arc<Session>>, Unavailable> {
         let mut changes = self.changes.subscribe();
         let mut wanted = false;
@@ -237,7 +237,7 @@ impl Sessions {
             let question = RandomId::new().map_err(unavailable)?;
             let changed = self
                 .change(id, |content, now| {
-                    // Its tokens are another provider's, and so are its names.
+                    // Its tokens and names belong to another provider.
                     if self.renewal.is_foreign(&content.issuer) {
                         return Step::End("another_issuer");
                     }
@@ -315,7 +315,7 @@ impl Sessions {
         }
     }
 
-    /// Acts on the answer to `question`, unless another user asked meanwhile.
+    /// Applies the answer to `question`, unless another replica asked meanwhile.
     async fn settle(
         &self,
         id: RandomId,
@@ -335,7 +335,7 @@ impl Sessions {
         Ok(settled.map_or(Outcome::Gone, |changed| self.outcome(changed.known)))
     }
 
-    /// Writes down what the provider said. Tries for a while: a refresh token may be good for one use only.
+    /// Stores the provider's answer. Retries for a while, because a refresh token may be valid for one use only.
     async fn store(
         &self,
         id: RandomId,
@@ -353,7 +353,7 @@ impl Sessions {
             if !matches!(word, Attestation::Unknown) {
                 (content.refreshed, content.used) = (now, now);
             } else if now >= content.times(self.limits).doubtful {
-                // A new login says what is wrong with the answer.
+                // A new login shows what is wrong with the answer.
                 return Step::End("not_vouched");
             }
             content.due = again(content, now, renewed.renew_in, self.limits);

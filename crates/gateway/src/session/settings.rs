@@ -7,29 +7,29 @@ use super::content::Limits;
 /// How long users stay signed in.
 #[derive(Debug, Clone, clap::Args)]
 pub struct SessionLimits {
-    /// Minutes after which a user signs in anew, whatever happens; at most 1440.
+    /// Minutes after which a user must sign in again in any case; at most 1440.
     #[arg(long, env = "SESSION_LIFETIME_MINUTES", default_value_t = 12 * 60)]
     pub session_lifetime_minutes: u32,
 
-    /// Minutes without a request after which a session is over. The last use is noted to within an eighth of this.
+    /// Minutes without a request after which a session ends. The last use is recorded to within an eighth of this.
     #[arg(long, env = "SESSION_IDLE_MINUTES", default_value_t = 2 * 60)]
     pub session_idle_minutes: u32,
 
-    /// Minutes for which a session admits without the provider having confirmed it: while the provider cannot be reached, and
-    /// at all where it gives no refresh tokens.
+    /// Minutes for which a session is valid without a new confirmation by the provider: while the provider cannot be reached, or if
+    /// it issues no refresh tokens.
     #[arg(long, env = "SESSION_MAX_UNREFRESHED_MINUTES", default_value_t = 60)]
     pub session_max_unrefreshed_minutes: u32,
 
-    /// Seconds for which a workspace's cookie is good, 60 to 900. Requests renew it for as long as the session lasts; one that was
-    /// copied ends with this.
+    /// Lifetime of a workspace's cookie in seconds, 60 to 900. Requests renew it while the session lasts. A copied cookie expires
+    /// after this time.
     #[arg(long, env = "SESSION_TICKET_SECONDS", default_value_t = 900)]
     pub session_ticket_seconds: u32,
 }
 
-/// Longest life of a session, in minutes: sealing keys are kept for so long.
+/// Maximum lifetime of a session, in minutes: sealing keys are stored for so long.
 const LONGEST: u32 = 24 * 60;
 
-/// Life of a ticket, in seconds. JupyterLab asks for something twice a minute, which renews it.
+/// Lifetime of a ticket, in seconds. JupyterLab sends requests twice a minute, which renew it.
 const TICKETS: std::ops::RangeInclusive<u32> = 60..=900;
 
 impl SessionLimits {
@@ -47,7 +47,7 @@ impl SessionLimits {
             ),
         ];
         for (setting, minutes) in table {
-            // A renewal must fit in between.
+            // A renewal must fit in this time.
             if !(10..=LONGEST).contains(&minutes) {
                 return Err(WrongSetting::new(
                     setting,

@@ -255,7 +255,7 @@ async fn many_logins_in_one_browser_end_no_session_of_another() {
     }
     assert_eq!(server.all::<GatewaySession>().len(), ending::MOST);
     assert!(sessions.find(elsewhere).await.unwrap().is_some());
-    // A browser that has none takes the place of the oldest.
+    // A browser without one replaces the oldest.
     let third = content(&clock).in_browser(RandomId::from_bytes([3; 16]));
     sessions.create(&third).await.unwrap();
     assert_eq!(sessions.find(elsewhere).await.unwrap(), None);

@@ -14,13 +14,13 @@ use crate::tokens::RandomId;
 
 /// How often ended sessions are removed.
 const JANITOR: Duration = Duration::from_mins(5);
-/// An ended session is removed this long after its end, in seconds: clocks differ.
+/// An ended session is removed this long after its end, in seconds, because clocks differ.
 pub(super) const JANITOR_GRACE: i64 = 60;
-/// Most removals at a time.
+/// Maximum number of removals at a time.
 const JANITOR_BATCH: usize = 500;
 
 impl Sessions {
-    /// Follows the objects for ever. `synced` is called once everything that exists was read.
+    /// Watches the objects forever. `synced` is called once all existing objects were read.
     pub async fn watch(&self, follower: &Follower, synced: impl Fn()) {
         let config = watcher::Config::default();
         let (events, watched) = follower.follow("gatewaysessions", self.api.clone(), config);
@@ -35,7 +35,7 @@ impl Sessions {
         }
     }
 
-    /// Removes ended sessions for ever.
+    /// Removes ended sessions forever.
     pub async fn janitor(&self) {
         loop {
             tokio::time::sleep(JANITOR).await;
@@ -56,14 +56,14 @@ impl Sessions {
         };
         futures::stream::iter(ended)
             .for_each_concurrent(4, |(id, version)| async move {
-                // A session that another replica saw in use since is not over.
+                // A session that another replica has since seen in use is not over.
                 let unchanged = DeleteParams::default().preconditions(Preconditions {
                     resource_version: Some(version.to_string()),
                     uid: None,
                 });
                 match self.api.delete(&object_name(id), &unchanged).await {
                     Ok(_) => {}
-                    // Another replica was faster, or knows more.
+                    // Another replica was faster, or has newer data.
                     Err(kube::Error::Api(status)) if matches!(status.code, 404 | 409) => {}
                     Err(error) => {
                         tracing::warn!(session = ?id, %error, "an ended session could not be removed");

@@ -10,20 +10,20 @@ use super::Session;
 use super::content::Times;
 use crate::tokens::RandomId;
 
-/// Deleted sessions that are remembered before old ones are forgotten.
+/// Number of deleted sessions that are remembered before old ones are removed.
 const GONE: usize = 4096;
-/// How long they are remembered at least, in seconds: longer than any question takes.
+/// Minimum time that they are remembered, in seconds: longer than any API request takes.
 const GONE_LIFE: i64 = 60;
-/// A session is put up for upkeep once in this many seconds by each replica.
+/// Each replica queues a session for upkeep at most once in this many seconds.
 const ASK_AGAIN: i64 = 5;
 
-/// What is known of one session.
+/// The known state of one session.
 pub(super) struct Known {
-    /// resourceVersion of the object; API servers count upwards.
+    /// `resourceVersion` of the object; API servers count upwards.
     pub(super) version: u64,
     /// When the object may be removed, Unix seconds.
     pub(super) expires: i64,
-    /// `None` when the content does not open with the keys of the moment.
+    /// `None` when the content does not open with the present keys.
     pub(super) open: Option<Open>,
 }
 
@@ -31,20 +31,20 @@ pub(super) struct Known {
 pub(super) struct Open {
     pub(super) session: Arc<Session>,
     pub(super) times: Times,
-    /// Not put up for upkeep again before this, Unix seconds.
+    /// Not queued for upkeep again before this, Unix seconds.
     not_before: AtomicI64,
 }
 
-/// What a session is good for.
+/// Whether a session is valid.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Validity {
-    /// It admits.
+    /// Valid.
     Good(Arc<Session>),
-    /// It does not, until the provider confirms.
+    /// Not valid until the provider confirms.
     Doubtful,
-    /// It is over.
+    /// Ended.
     Over,
-    /// The object says nothing that can be read here.
+    /// The content cannot be read here.
     Unreadable,
 }
 
@@ -58,7 +58,7 @@ impl Known {
         }
     }
 
-    /// Whether this use is a reason to look after the session; says so once in a while only.
+    /// Whether this use triggers upkeep; true at most once per interval.
     pub(super) fn wants_upkeep(&self, now: i64) -> bool {
         let Some(open) = &self.open else { return false };
         if now < open.times.upkeep {
@@ -83,25 +83,25 @@ impl Open {
     }
 }
 
-/// What the watch told, and what may be added to it.
+/// The state from the watch, and answers that may be added to it.
 #[derive(Default)]
 pub(super) struct View {
     pub(super) known: HashMap<RandomId, Arc<Known>>,
-    /// Deleted a short while ago, with the time: an answer that is still under way must not bring them back.
+    /// Recently deleted sessions, with the time. An answer that is still in flight must not restore them.
     gone: HashMap<RandomId, i64>,
-    /// What a list that is under way brought so far.
+    /// Content so far of a list in progress.
     listing: Option<HashMap<RandomId, Arc<Known>>>,
-    /// Complete lists so far. Answers that were asked for before another list are not added: it may have missed them.
+    /// Number of complete lists. An answer that was requested before another list is not added: the list may show it as deleted.
     lists: u64,
 }
 
 impl View {
-    /// The list that answers can be added to: none before the first one is complete, or while one is under way.
+    /// The list that answers can be added to. `None` before the first complete list, or during one.
     pub(super) fn stage(&self) -> Option<u64> {
         (self.lists > 0 && self.listing.is_none()).then_some(self.lists)
     }
 
-    /// Adds what the API server answered to a question of the time `asked_at`; `None` if it was deleted since.
+    /// Adds an answer of the API server to a request of the time `asked_at`; `None` if the session was deleted since.
     pub(super) fn add(
         &mut self,
         id: RandomId,
@@ -117,9 +117,9 @@ impl View {
         Some(known)
     }
 
-    /// Takes over what the watch told.
+    /// Applies a state from the watch.
     pub(super) fn put(&mut self, id: RandomId, known: Arc<Known>) {
-        // A name is never used twice, so what was deleted stays so.
+        // Names are never reused, so a deleted session stays deleted.
         if !self.gone.contains_key(&id) {
             self.take_newer(id, known);
         }
@@ -132,7 +132,7 @@ impl View {
         }
     }
 
-    /// Forgets a session that was deleted at `now` (Unix seconds).
+    /// Removes a session that was deleted at `now` (Unix seconds).
     pub(super) fn remove(&mut self, id: RandomId, now: i64) {
         self.known.remove(&id);
         if let Some(listing) = &mut self.listing {
@@ -149,14 +149,14 @@ impl View {
         self.listing = Some(HashMap::new());
     }
 
-    /// The list that is under way holds this one.
+    /// The list in progress contains this session.
     pub(super) fn listed(&mut self, id: RandomId, known: Known) {
         if !self.gone.contains_key(&id) {
             self.listing.get_or_insert_default().insert(id, Arc::new(known));
         }
     }
 
-    /// The list is complete: what it does not hold is gone.
+    /// The list is complete: sessions that it does not contain are gone.
     pub(super) fn end_list(&mut self) {
         self.known = self.listing.take().unwrap_or_default();
         self.lists += 1;
@@ -172,7 +172,7 @@ mod tests {
         let mut view = View::default();
         let mut most = 0;
         for number in 0..20 * GONE {
-            // A hundred a second.
+            // A hundred per second.
             view.remove(RandomId::new().unwrap(), i64::try_from(number).unwrap() / 100);
             most = most.max(view.gone.len());
         }

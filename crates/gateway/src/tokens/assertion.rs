@@ -10,9 +10,9 @@ use moka::sync::Cache;
 
 use crate::clock::Clock;
 
-/// An assertion that counts for less than this many seconds is not handed out again.
+/// An assertion that is valid for less than this many seconds is not used again.
 const LEFT: i64 = LIFE / 2;
-/// Most assertions that are kept.
+/// Maximum number of cached assertions.
 const MOST: u64 = 20_000;
 
 /// The user and workspace that the gateway attests.
@@ -22,20 +22,20 @@ pub struct Asker<'a> {
     pub uid: &'a str,
     /// Kubernetes user name of the user.
     pub user: &'a str,
-    /// When they are signed out, Unix seconds; none for who is not signed in but sends a token.
+    /// End of the session, Unix seconds; `None` for a user who sends a token instead.
     pub session_end: Option<i64>,
-    /// Whether they sent a token, and no cookie of ours.
+    /// Whether the request has a bearer token instead of the gateway's cookie.
     pub bearer: bool,
 }
 
-/// Makes assertions and keeps them for a while.
+/// Makes assertions, and caches them for a while.
 pub struct Assertions {
     signer: Arc<Signer>,
     clock: Clock,
     cache: Cache<Key, Signed>,
 }
 
-/// UID of the workspace, user name, and whether it is for a token: a user may alternate between cookie and token.
+/// UID of the workspace, user name, and whether a token authenticated: a user may alternate between cookie and token.
 type Key = (String, String, bool);
 
 #[derive(Clone)]
@@ -52,7 +52,7 @@ impl fmt::Debug for Assertions {
 }
 
 impl Assertions {
-    /// Made by `signer`.
+    /// New assertions signed by `signer`.
     pub fn new(signer: Arc<Signer>, clock: Clock) -> Self {
         let cache = Cache::builder()
             .max_capacity(MOST)
@@ -61,19 +61,19 @@ impl Assertions {
         Self { signer, clock, cache }
     }
 
-    /// Whom a header's value names, if a replica made it for this workspace and it still counts.
+    /// The user in a header's value, if a replica made it for this workspace and it is still valid.
     pub fn subject(&self, value: &str, uid: &str) -> Option<String> {
         self.signer
             .subject(value, api::names::GATEWAY, uid, self.clock.now())
     }
 
-    /// The header's value: that this user asks this workspace, now.
+    /// The header's value, which attests that this user now accesses this workspace.
     ///
     /// # Errors
     /// No key is active.
     pub fn of(&self, asker: Asker<'_>) -> Result<HeaderValue, NotSigned> {
         let now = self.clock.now();
-        // The clock may have been set back as well.
+        // The upper bound: the clock may have been set back.
         let is_fresh = |signed: &Signed| (now + LEFT..=now + LIFE).contains(&signed.ends);
         let key = (asker.uid.to_owned(), asker.user.to_owned(), asker.bearer);
         let found = self.cache.get(&key).filter(is_fresh);
@@ -160,7 +160,7 @@ mod tests {
         assert_eq!(claims(&first[0])["bearer"], true);
         let page = claims(&first[1]);
         assert!(page.get("bearer").is_none(), "{page}");
-        // What was made now would say so.
+        // A new assertion would state it.
         clock.advance(1);
         for _ in 0..2 {
             let again = [script, alice("u")].map(|asker| assertions.of(asker).unwrap());

@@ -1,4 +1,4 @@
-//! Cookie headers -> our cookie, or what may reach a pod; and our Set-Cookie lines (pure).
+//! Cookie headers -> the gateway's cookie, or what may reach a pod; Set-Cookie lines (pure).
 
 use bytes::Bytes;
 use http::header::{COOKIE, HeaderMap, HeaderName, HeaderValue, SET_COOKIE};
@@ -8,32 +8,32 @@ pub use crate::site::{FOLDER_PRE, FOLDER_TICKET, PRE, TICKET};
 
 /// Session cookie of the auth host.
 pub const SESSION: &str = "__Host-session";
-/// First part of the names of cookies for logins under way; a slot number follows.
+/// Prefix of the names of cookies for logins in progress; a number follows.
 pub const LOGIN: &str = "__Host-login-";
-/// Logins that one browser can have under way. The oldest makes room.
+/// Maximum number of logins in progress in one browser. A new one replaces the oldest.
 pub const MAX_LOGINS: usize = 5;
 
-/// Cookie names that begin like this, in any case, never reach a pod.
+/// Cookies whose names begin with one of these, in any case, never reach a pod.
 const OURS: [&str; 4] = ["__Host-ws", "__Host-session", "__Host-login", FOLDER_TICKET];
-/// All of [`OURS`] begin with it, and hardly any other cookie does.
+/// Common prefix of all [`OURS`], which hardly any other cookie has.
 const MARK: &[u8] = b"__";
 
-/// Name of the cookie of a login slot.
+/// Name of the login cookie with this number.
 pub fn login(slot: usize) -> String {
     format!("{LOGIN}{slot}")
 }
 
-/// Whether a cookie is called like one of ours. Names that only begin so are anybody's.
+/// Whether a cookie has a name of the gateway's. A longer name with such a prefix may be anyone's.
 pub(crate) fn is_ours(name: &str) -> bool {
     matches!(name, SESSION | TICKET | PRE | FOLDER_TICKET | FOLDER_PRE) || name.starts_with(LOGIN)
 }
 
-/// A cookie came more than once: a forgery; no value of it counts.
+/// A cookie came more than once. This is a forgery, so none of its values is used.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("a cookie of the gateway came more than once")]
 pub struct Duplicate;
 
-/// The value of the cookie with exactly this name, over all Cookie headers.
+/// The value of the cookie with exactly this name, in all Cookie headers.
 ///
 /// # Errors
 /// There is more than one.
@@ -62,7 +62,7 @@ fn pairs(headers: &HeaderMap) -> impl Iterator<Item = &[u8]> {
         .map(<[u8]>::trim_ascii)
 }
 
-/// What is between semicolons. Every request passes here, with tickets that are long.
+/// The parts between semicolons. This code runs for every request, with long tickets.
 fn parts(line: &[u8]) -> impl Iterator<Item = &[u8]> {
     let mut rest = Some(line);
     std::iter::from_fn(move || {
@@ -73,7 +73,7 @@ fn parts(line: &[u8]) -> impl Iterator<Item = &[u8]> {
     })
 }
 
-/// What is removed before a request reaches a pod: our cookies, and cookies and headers that the administrator names.
+/// What is removed before a request reaches a pod: the gateway's cookies, and the cookies and headers in the settings.
 #[derive(Debug, Clone, Default)]
 pub struct StripList {
     prefixes: Vec<String>,
@@ -82,7 +82,7 @@ pub struct StripList {
 }
 
 impl StripList {
-    /// `extra`: beginnings of cookie names, compared without regard to case (the company's single sign-on).
+    /// `extra`: prefixes of cookie names, compared without regard to case (the company's single sign-on).
     pub fn new(extra: impl IntoIterator<Item = String>) -> Self {
         let prefixes = extra
             .into_iter()
@@ -95,7 +95,7 @@ impl StripList {
         }
     }
 
-    /// The same with these headers, by which other services say who signed in. A name that ends in `-` stands for all that begin so.
+    /// The same with these headers, in which other services name the signed-in user. A name that ends in `-` is a prefix.
     #[must_use]
     pub fn with_headers(self, names: impl IntoIterator<Item = String>) -> Self {
         let names = names.into_iter().map(|name| name.trim().to_ascii_lowercase());
@@ -113,7 +113,7 @@ impl StripList {
             .any(|one| name == one || one.ends_with('-') && name.starts_with(one))
     }
 
-    /// Names of these headers, without those that stand for several.
+    /// Names of these headers, without the prefixes.
     pub(crate) fn header_names(&self) -> impl Iterator<Item = &str> {
         self.headers
             .iter()
@@ -125,7 +125,7 @@ impl StripList {
         begins_like_ours(pair) || self.has(pair)
     }
 
-    /// Whether the administrator names this cookie.
+    /// Whether the settings name this cookie.
     pub(crate) fn names(&self, cookie: &str) -> bool {
         self.has(cookie.as_bytes())
     }
@@ -155,7 +155,7 @@ impl StripList {
     }
 }
 
-/// Whether a Set-Cookie line sets a cookie with one of our names.
+/// Whether a Set-Cookie line sets a cookie with a name of the gateway's.
 pub fn sets_ours(line: &HeaderValue) -> bool {
     begins_like_ours(line.as_bytes().trim_ascii_start())
 }
@@ -169,8 +169,8 @@ fn begins(text: &[u8], prefix: &str) -> bool {
         .is_some_and(|start| start.eq_ignore_ascii_case(prefix.as_bytes()))
 }
 
-/// Adds a cookie that only this host gets, only over HTTPS, and that scripts cannot read.
-/// `max_age`: seconds; `None`: until the browser closes.
+/// Adds a cookie that browsers send only to this host, only over HTTPS, and that scripts cannot read. `max_age`: seconds; `None`:
+/// until the browser closes.
 pub fn set(headers: &mut HeaderMap, name: &str, value: &str, max_age: Option<i64>) {
     set_at(headers, "/", name, value, max_age);
 }
@@ -184,7 +184,7 @@ pub fn set_at(headers: &mut HeaderMap, path: &str, name: &str, value: &str, max_
     }
 }
 
-/// Makes the browser forget a cookie of ours.
+/// Removes a cookie of the gateway's from the browser.
 pub fn clear(headers: &mut HeaderMap, name: &str) {
     set(headers, name, "", Some(0));
 }

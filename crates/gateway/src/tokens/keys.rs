@@ -15,13 +15,13 @@ use crate::clock::Clock;
 use crate::metrics::Metrics;
 use crate::tokens::seal::{KeyId, KeyRing, SealError, SealingKey};
 
-/// How often a replica looks for new keys.
+/// How often a replica reads the stored keys.
 const POLL: Duration = Duration::from_secs(45);
 
 /// Why there are no keys.
 #[derive(Debug, thiserror::Error)]
 pub enum KeysError {
-    /// There are no master keys.
+    /// The master keys are missing or unreadable.
     #[error("{0} (everybody signs in again then)")]
     Master(#[from] rotating_keys::Error),
     /// A key could not be used.
@@ -35,7 +35,7 @@ pub enum KeysError {
     Publish(Box<kube::Error>),
 }
 
-/// The Secret that holds the keys, kept up to date by every replica.
+/// The Secret with the keys. Every replica keeps it up to date.
 pub struct KeyStore {
     secrets: Api<Secret>,
     spec: kit::shared_secret::Spec,
@@ -47,11 +47,11 @@ pub struct KeyStore {
 }
 
 impl KeyStore {
-    /// Reads the keys, or makes the first ones. `public`: where workspaces' pods get from by which keys to check assertions. That
-    /// nothing can be written there is told and is no obstacle.
+    /// Reads the keys, or makes the first ones. `public`: the ConfigMap from which workspaces' pods get the public keys for
+    /// assertions. If it cannot be written, this is logged, and the start continues.
     ///
     /// # Errors
-    /// The Secret cannot be read or written, or holds something else.
+    /// The Secret cannot be read or written, or has other content.
     pub async fn open(
         secrets: Api<Secret>,
         spec: kit::shared_secret::Spec,
@@ -77,7 +77,7 @@ impl KeyStore {
         Ok(store)
     }
 
-    /// The sealing keys in force, replaced as they rotate.
+    /// The present sealing keys, replaced as they rotate.
     pub fn ring(&self) -> Arc<KeyRing> {
         self.ring.clone()
     }
@@ -87,11 +87,11 @@ impl KeyStore {
         self.signer.clone()
     }
 
-    /// Rotates what is due, takes over what other replicas stored, and publishes the public keys. Only then do they sign:
-    /// pods could not check it before.
+    /// Rotates due keys, reads those that other replicas stored, and publishes the public keys. Only then do they sign: before,
+    /// pods could not verify the signature.
     ///
     /// # Errors
-    /// As for [`KeyStore::open`], or the public keys cannot be published; what signs stays as it was.
+    /// As for [`KeyStore::open`], or the public keys cannot be published. Then the signer does not change.
     pub async fn refresh(&self) -> Result<(), KeysError> {
         let keys = rotating_keys::agree(&self.secrets, &self.spec, self.clock.now()).await?;
         let sealing = keys.iter().map(sealing_key).collect::<Result<_, _>>()?;
@@ -110,8 +110,8 @@ impl KeyStore {
         Ok(())
     }
 
-    /// Writes the public keys where they differ from those `found`. The object is the chart's, and made anew where it was deleted
-    /// it; only this entry of it is ours.
+    /// Writes the public keys if they differ from those `found`. The chart owns the object; it is created again if it was deleted.
+    /// Only this entry of it is the gateway's.
     async fn publish(&self, wanted: String, found: &mut Option<String>) -> Result<(), kube::Error> {
         let stored = self.public.get_opt(names::ASSERTION_KEYS).await?;
         let data = stored.and_then(|object| object.data);
@@ -131,7 +131,7 @@ impl KeyStore {
             .map(drop)
     }
 
-    /// Refreshes for ever. A failure leaves the keys as they are: they stay good for hours.
+    /// Refreshes forever. A failure leaves the keys unchanged: they stay valid for hours.
     pub async fn maintain(self) {
         loop {
             tokio::time::sleep(POLL).await;
@@ -142,8 +142,8 @@ impl KeyStore {
     }
 }
 
-/// Keys that pods can be expected to know, while none can be published: those `found` published, or else the oldest, which were
-/// published before all others.
+/// The keys that pods probably know while none can be published. These are the `found` published ones, or else the oldest one,
+/// which was published before all others.
 fn surest(keys: Vec<MasterKey>, found: Option<&str>) -> Vec<MasterKey> {
     let found: Value = found
         .and_then(|text| serde_json::from_str(text).ok())
@@ -244,7 +244,7 @@ mod tests {
             let opened = KeyStore::open(secrets, spec, public, Clock::manual(1000), Metrics::default()).await;
             opened.unwrap()
         };
-        // Two installations: neither name nor time decides what a key is.
+        // Two installations: neither name nor time determines a key.
         let stores = [open("one").await, open("two").await];
         let mut secrets = Vec::new();
         for name in ["one", "two"] {

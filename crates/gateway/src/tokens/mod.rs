@@ -1,6 +1,6 @@
-//! what cookies and redirects carry -> sealed text with an end, and back (pure).
+//! content of cookies and redirects -> sealed text with an expiry, and back (pure).
 //!
-//! Every kind has its own purpose in `seal`, so none can stand in for another, and each says when it ends.
+//! Every kind has its own purpose in `seal`, so none can replace another, and each contains its expiry.
 //!
 //! - `seal`: encrypts and opens, with the keys that `keys` rotates.
 //! - `cookies`: reads and sets the cookies that carry them.
@@ -25,30 +25,30 @@ use crate::site::Site;
 use crate::tokens::random::{NoRandomness, random};
 use crate::tokens::seal::{KeyRing, Purpose, SealError};
 
-/// Life of a ticket where no setting says otherwise, in seconds.
+/// Default lifetime of a ticket, in seconds.
 pub const TICKET_LIFE: i64 = 15 * 60;
-/// Life of the redirect to the auth host and of a login under way, in seconds.
+/// Lifetime of the redirect to the auth host and of a login in progress, in seconds.
 pub const ENTER_LIFE: i64 = 10 * 60;
-/// Life of a one-time code, in seconds.
+/// Lifetime of a one-time code, in seconds.
 pub const CODE_LIFE: i64 = 30;
-/// Times that a browser is sent round before it is told that it blocks cookies.
+/// Maximum number of redirects before the browser gets the message that it blocks cookies.
 pub const MAX_ATTEMPTS: u8 = 3;
 
-/// 128 random bits that name something: a session or a one-time code.
+/// 128 random bits that identify a session or a one-time code.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Serialize)]
 #[serde(into = "String")]
 pub struct RandomId([u8; 16]);
 
 impl RandomId {
-    /// A new one.
+    /// A new random id.
     ///
     /// # Errors
-    /// The operating system gives no random bytes.
+    /// The operating system provides no random bytes.
     pub fn new() -> Result<Self, NoRandomness> {
         random().map(Self)
     }
 
-    /// The one with these bytes.
+    /// The id with these bytes.
     #[cfg(test)]
     pub(crate) const fn from_bytes(bytes: [u8; 16]) -> Self {
         Self(bytes)
@@ -62,7 +62,7 @@ impl fmt::Display for RandomId {
 }
 
 impl fmt::Debug for RandomId {
-    /// The first digits only: enough to follow one in a log.
+    /// Only the first digits: enough to recognize the id in a log.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(
             f,
@@ -108,15 +108,15 @@ impl<'de> Deserialize<'de> for RandomId {
     }
 }
 
-/// A sealed value that says when it ends.
+/// A sealed value with an expiry.
 pub trait Token: Serialize + DeserializeOwned {
-    /// What it is sealed for.
+    /// The purpose that it is sealed for.
     const PURPOSE: Purpose;
 
-    /// Unix seconds from which it no longer counts.
+    /// Expiry, Unix seconds.
     fn expires(&self) -> i64;
 
-    /// Seals it at `now` (Unix seconds).
+    /// Seals the value at `now` (Unix seconds).
     ///
     /// # Errors
     /// No key is active.
@@ -124,28 +124,28 @@ pub trait Token: Serialize + DeserializeOwned {
         Ok(keys.seal(Self::PURPOSE, "", self, now)?.text)
     }
 
-    /// Opens it, whether it has ended or not.
+    /// Opens a value, expired or not.
     fn open_even_expired(keys: &KeyRing, text: &str) -> Option<Self> {
         keys.open(Self::PURPOSE, "", text)
     }
 
-    /// Opens it if it has not ended at `now`.
+    /// Opens a value that has not expired at `now`.
     fn open(keys: &KeyRing, text: &str, now: i64) -> Option<Self> {
         Self::open_even_expired(keys, text).filter(|token| now < token.expires())
     }
 }
 
-/// Content of a ticket: admits one session's browser to one workspace. Borrows from the opened bytes, because
-/// every request reads one.
+/// Content of a ticket: admits one session's browser to one workspace. It borrows from the opened bytes, because every request
+/// reads one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Ticket<'a> {
-    /// The session that it stands on.
+    /// The session that it was issued for.
     #[serde(rename = "s")]
     pub session: RandomId,
     /// UID of the workspace.
     #[serde(rename = "u")]
     pub uid: &'a str,
-    /// Where the workspace is, as [`Site`] writes it.
+    /// The workspace's site, as the text of [`Site`].
     #[serde(rename = "h")]
     pub site: &'a str,
     /// Fingerprint of the browser's cookie on that host, where [`Site::ticket_needs_browser`].
@@ -154,13 +154,13 @@ pub struct Ticket<'a> {
     /// When it was issued, Unix seconds.
     #[serde(rename = "i")]
     pub issued: i64,
-    /// When it ends, Unix seconds.
+    /// Expiry, Unix seconds.
     #[serde(rename = "e")]
     pub expires: i64,
 }
 
 impl Ticket<'_> {
-    /// Seals it at `now`.
+    /// Seals the ticket at `now`.
     ///
     /// # Errors
     /// No key is active.
@@ -168,32 +168,32 @@ impl Ticket<'_> {
         Ok(keys.seal(Purpose::Ticket, "", self, now)?.text)
     }
 
-    /// Reads the bytes that [`KeyRing::open_bytes`] gave for [`Purpose::Ticket`], if it counts for `site` at `now`.
+    /// Reads the bytes that [`KeyRing::open_bytes`] returned for [`Purpose::Ticket`], if the ticket is valid for `site` at `now`.
     pub fn read<'a>(opened: &'a [u8], site: &str, now: i64) -> Option<Ticket<'a>> {
         let ticket: Ticket<'a> = serde_json::from_slice(opened).ok()?;
         (ticket.site == site && now < ticket.expires).then_some(ticket)
     }
 }
 
-/// Content of the session cookie, which lives on the auth host only.
+/// Content of the session cookie, which only the auth host sets.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SessionCookie {
     /// The session.
     #[serde(rename = "s")]
     pub session: RandomId,
-    /// The browser: the same at all its logins.
+    /// Identifies the browser: the same for all its logins.
     #[serde(rename = "b")]
     pub lineage: RandomId,
     /// The auth host.
     #[serde(rename = "h")]
     pub host: String,
-    /// Name of the provider that confirmed; empty in cookies of earlier versions.
+    /// Name of the provider that confirmed the user; empty in cookies of earlier versions.
     #[serde(rename = "p", default)]
     pub provider: String,
     /// When it was issued, Unix seconds.
     #[serde(rename = "i")]
     pub issued: i64,
-    /// When it ends, Unix seconds.
+    /// Expiry, Unix seconds.
     #[serde(rename = "e")]
     pub expires: i64,
 }
@@ -206,25 +206,25 @@ impl Token for SessionCookie {
     }
 }
 
-/// Where a browser wants to go: carried from a workspace host to the auth host.
+/// The target of a browser, sent from a workspace host to the auth host.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Enter {
-    /// Where the workspace is.
+    /// The workspace's site.
     #[serde(rename = "h")]
     pub site: Site,
-    /// Path and query there, as the workspace sees them.
+    /// Path and query there, as the workspace receives them.
     #[serde(rename = "p")]
     pub target: String,
-    /// How often this browser was sent round already.
+    /// Number of redirects of this browser so far.
     #[serde(rename = "a")]
     pub attempt: u8,
-    /// Whether a new login is wanted although there is a session.
+    /// Whether a new login is requested despite an existing session.
     #[serde(rename = "g", default, skip_serializing_if = "std::ops::Not::not")]
     pub again: bool,
     /// Fingerprint of the browser's pre-cookie on that host.
     #[serde(rename = "b")]
     pub browser: String,
-    /// When it ends, Unix seconds.
+    /// Expiry, Unix seconds.
     #[serde(rename = "e")]
     pub expires: i64,
 }
@@ -237,19 +237,19 @@ impl Token for Enter {
     }
 }
 
-/// One-time code from the auth host to a workspace host. Worthless without the pre-cookie that it names.
+/// One-time code from the auth host to a workspace host. It is useless without the pre-cookie that it names.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Code {
-    /// Identifies the code, so that it counts once.
+    /// Identifies the code, so that it is accepted only once.
     #[serde(rename = "c")]
     pub id: RandomId,
-    /// The session that it stands on.
+    /// The session that it was issued for.
     #[serde(rename = "s")]
     pub session: RandomId,
     /// UID of the workspace.
     #[serde(rename = "u")]
     pub uid: String,
-    /// Host, target, attempt and browser; its end is the code's end.
+    /// Host, target, attempt and browser; its expiry is the code's.
     #[serde(rename = "t")]
     pub enter: Enter,
 }
@@ -262,7 +262,7 @@ impl Token for Code {
     }
 }
 
-/// A login under way, kept in a cookie of the browser that began it.
+/// A login in progress, stored in a cookie of the browser that began it.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct LoginAttempt {
     /// `state` of the authorization request.
@@ -274,16 +274,16 @@ pub struct LoginAttempt {
     /// PKCE verifier.
     #[serde(rename = "v")]
     pub verifier: String,
-    /// Name of the provider that it was sent to.
+    /// Name of the provider that the request was sent to.
     #[serde(rename = "p")]
     pub provider: String,
-    /// The browser: the same at all its logins.
+    /// Identifies the browser: the same for all its logins.
     #[serde(rename = "b")]
     pub lineage: RandomId,
-    /// Where to go on afterwards.
+    /// Target after the login.
     #[serde(rename = "t")]
     pub enter: Enter,
-    /// When it ends, Unix seconds.
+    /// Expiry, Unix seconds.
     #[serde(rename = "e")]
     pub expires: i64,
 }

@@ -3,7 +3,7 @@
 /// 256 random bits as 43 characters of base64url: state, nonce, verifier, pre-cookie.
 ///
 /// # Errors
-/// The operating system gives no random bytes.
+/// The operating system provides no random bytes.
 pub fn random_token() -> Result<String, NoRandomness> {
     Ok(encode(&random::<32>()?))
 }
@@ -11,14 +11,14 @@ pub fn random_token() -> Result<String, NoRandomness> {
 /// `N` random bytes.
 ///
 /// # Errors
-/// The operating system gives no random bytes.
+/// The operating system provides no random bytes.
 pub fn random<const N: usize>() -> Result<[u8; N], NoRandomness> {
     let mut bytes = [0; N];
     aws_lc_rs::rand::fill(&mut bytes).map_err(|_| NoRandomness)?;
     Ok(bytes)
 }
 
-/// The operating system gave no random bytes: nothing may be issued.
+/// The operating system provided no random bytes: nothing may be issued.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("the operating system gave no random bytes")]
 pub struct NoRandomness;
@@ -28,7 +28,7 @@ pub fn fingerprint(text: &str) -> String {
     encode(aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, text.as_bytes()).as_ref())
 }
 
-/// Whether two texts are equal, in a time that depends on their lengths only.
+/// Whether two texts are equal. The time depends on their lengths only.
 pub fn equal(left: &str, right: &str) -> bool {
     aws_lc_rs::constant_time::verify_slices_are_equal(left.as_bytes(), right.as_bytes()).is_ok()
 }

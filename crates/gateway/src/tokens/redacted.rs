@@ -9,12 +9,12 @@ use zeroize::Zeroizing;
 pub struct Secret(Zeroizing<String>);
 
 impl Secret {
-    /// Takes the text over.
+    /// Takes ownership of the text.
     pub fn new(text: String) -> Self {
         Self(Zeroizing::new(text))
     }
 
-    /// The text itself. Hand it to the protocol that needs it and to nothing else.
+    /// The text itself. Pass it only to the protocol that needs it.
     pub fn expose(&self) -> &str {
         &self.0
     }

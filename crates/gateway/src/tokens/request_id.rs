@@ -1,6 +1,6 @@
 //! current request -> its identifier in pages, log and audit log (pure but for randomness).
 //!
-//! tower-http makes one for every request and carries it in headers. This one is made on demand and reaches the audit log.
+//! `tower-http` makes one for every request and carries it in headers. This one is made on demand and reaches the audit log.
 
 use std::cell::OnceCell;
 
@@ -10,20 +10,20 @@ tokio::task_local! {
     static CURRENT: OnceCell<String>;
 }
 
-/// Runs what belongs to one request. The identifier is made when it is first asked for: most requests need none.
+/// Runs the code of one request. The identifier is made on first use: most requests need none.
 pub(crate) async fn scope<F: Future>(request: F) -> F::Output {
     CURRENT.scope(OnceCell::new(), request).await
 }
 
-/// 16 hexadecimal digits, the same for all that happens in one [`scope`]; outside of any, others each time. Ours alone: what a client
-/// calls its request is nobody's business.
+/// 16 hexadecimal digits, the same throughout one [`scope`]; outside of any, new ones each time. Always made here: an identifier
+/// from the client is ignored.
 pub(crate) fn current() -> String {
     CURRENT
         .try_with(|id| id.get_or_init(fresh).clone())
         .unwrap_or_else(|_| fresh())
 }
 
-/// Zeros where the system gives no random bytes, which must not keep anything from being answered.
+/// Zeros if the system provides no random bytes, so that the request is still answered.
 fn fresh() -> String {
     let bytes = random::<8>().unwrap_or_default();
     format!("{:016x}", u64::from_be_bytes(bytes))

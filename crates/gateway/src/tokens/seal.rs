@@ -1,7 +1,8 @@
 //! bytes and a purpose -> text that only this gateway's replicas can make or read, and back (pure).
 //!
-//! AES-256-GCM-SIV: a repeated nonce would reveal that two values are equal and nothing more. Every purpose has its own
-//! sub-key, so a value sealed for one purpose never opens for another, whatever its content.
+//! AES-256-GCM-SIV: a repeated nonce would reveal only that two values are equal. Every purpose has its own sub-key, so a value
+//! sealed for one purpose never opens for another, whatever its content.
+//!
 //! Text: base64url of `version (1) | key id (8) | nonce (12) | ciphertext | tag (16)`.
 
 use std::fmt;
@@ -17,18 +18,18 @@ use zeroize::Zeroizing;
 
 const VERSION: u8 = 1;
 const HEADER: usize = 1 + KeyId::LENGTH;
-/// Longest context that a value can be bound to, in bytes.
+/// Maximum length of a value's context, in bytes.
 const MAX_CONTEXT: usize = 64;
 const SALT: &[u8] = b"jupyter-k8s gateway sealing v1";
 
-/// What a sealed value is for. Each purpose has its own sub-key.
+/// Purpose of a sealed value. Each purpose has its own sub-key.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Purpose {
     /// Cookie that admits a browser to one workspace host.
     Ticket,
     /// Session cookie of the auth host.
     Session,
-    /// Cookie that binds a login under way to its browser.
+    /// Cookie that binds a login in progress to its browser.
     Login,
     /// Redirect from a workspace host to the auth host.
     Enter,
@@ -104,7 +105,7 @@ impl TryFrom<String> for KeyId {
     }
 }
 
-/// One key, as the sub-keys of all purposes. The master key is not kept.
+/// One key, as the sub-keys of all purposes. The master key is not stored.
 pub struct SealingKey {
     id: KeyId,
     active_from: i64,
@@ -112,7 +113,7 @@ pub struct SealingKey {
 }
 
 impl SealingKey {
-    /// Derives the sub-keys. `active_from` (Unix seconds): the moment from which the key seals.
+    /// Derives the sub-keys. `active_from`: Unix seconds from which the key seals.
     ///
     /// # Errors
     /// The crypto library refuses.
@@ -145,12 +146,12 @@ impl fmt::Debug for SealingKey {
     }
 }
 
-/// The keys in force; replaced as a whole when they rotate.
+/// The present keys; replaced as a whole when they rotate.
 #[derive(Debug)]
 pub struct KeyRing(ArcSwap<Vec<SealingKey>>);
 
 impl KeyRing {
-    /// A ring of these keys. Without any, nothing seals and nothing opens.
+    /// A ring of these keys. Without any, no value can be sealed or opened.
     pub fn new(keys: Vec<SealingKey>) -> Self {
         Self(ArcSwap::from_pointee(keys))
     }
@@ -160,7 +161,7 @@ impl KeyRing {
         self.0.store(Arc::new(keys));
     }
 
-    /// How many keys there are, and since when (Unix seconds) the one seals that is active at `now`.
+    /// Number of keys, and since when (Unix seconds) the key seals that is active at `now`.
     pub(crate) fn state(&self, now: i64) -> (usize, Option<i64>) {
         let keys = self.0.load();
         let since = keys
@@ -171,8 +172,8 @@ impl KeyRing {
         (keys.len(), since)
     }
 
-    /// Seals `value` as JSON with the key that is active at `now` (Unix seconds). `context` (at most 64 bytes) is not
-    /// part of the text; opening needs the same one.
+    /// Seals `value` as JSON with the key that is active at `now` (Unix seconds). `context` (at most 64 bytes) is not part of the
+    /// text; opening needs the same one.
     ///
     /// # Errors
     /// There is no active key, or no randomness.
@@ -208,7 +209,7 @@ impl KeyRing {
         })
     }
 
-    /// The JSON bytes that were sealed for this purpose and context, else `None`: the reason does not matter.
+    /// The JSON bytes that were sealed for this purpose and context. `None` in all other cases, without a reason.
     pub fn open_bytes(&self, purpose: Purpose, context: &str, text: &str) -> Option<Zeroizing<Vec<u8>>> {
         let mut raw = Zeroizing::new(BASE64URL.decode(text).ok()?);
         let (header, rest) = raw.split_first_chunk_mut::<HEADER>()?;
@@ -229,7 +230,7 @@ impl KeyRing {
         Some(raw)
     }
 
-    /// As [`KeyRing::open_bytes`], read as `T`.
+    /// As [`KeyRing::open_bytes`], parsed as `T`.
     pub fn open<T: DeserializeOwned>(&self, purpose: Purpose, context: &str, text: &str) -> Option<T> {
         serde_json::from_slice(&self.open_bytes(purpose, context, text)?).ok()
     }
@@ -244,12 +245,12 @@ pub struct Sealed {
     pub text: String,
 }
 
-/// Nothing could be sealed or derived: no active key, or the crypto library refused.
+/// Sealing or deriving failed: no active key, or the crypto library refused.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("no sealing key is active, or the crypto library refused to use it")]
 pub struct SealError;
 
-/// Header and context, kept on the stack because every request passes here.
+/// Header and context, on the stack because every request needs them.
 struct AssociatedData {
     bytes: [u8; HEADER + MAX_CONTEXT],
     length: usize,

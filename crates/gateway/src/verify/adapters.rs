@@ -1,7 +1,7 @@
-//! questions of nginx, Envoy and Caddy -> Traefik's question, and answers back (pure).
+//! auth requests of nginx, Envoy and Caddy <-> Traefik's form of request and answer (pure).
 //!
-//! There is one decision: `/verify`. What a proxy says of the request is read from headers that the proxy alone writes. All other such
-//! headers may come from the browser and are dropped.
+//! There is one decision: `/verify`. The adapter reads what a proxy reports only from headers that the proxy alone writes.
+//! All other such headers may come from the browser and are dropped.
 
 use axum::response::Response;
 use clap::ValueEnum;
@@ -14,24 +14,24 @@ use crate::tokens::cookies::StripList;
 use crate::verify::request::forwarded::Forwarded;
 use crate::verify::request::source_rule::{Malformed, single};
 
-/// Path below which Envoy asks: it puts this before the path of the request.
+/// Path prefix of Envoy's auth requests: Envoy puts it before the path of the original request.
 pub(super) const ENVOY: &str = "/ext_authz";
 
 const ORIGINAL_URL: HeaderName = HeaderName::from_static("x-original-url");
 const ORIGINAL_METHOD: HeaderName = HeaderName::from_static("x-original-method");
 const FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
-/// What a proxy says when it hands a request over to the relay, and what Envoy does not say when it asks.
+/// Headers that a proxy adds when it forwards a request to the relay. Envoy's auth requests never have them.
 const HANDED_OVER: [&str; 2] = ["x-forwarded-host", "x-forwarded-server"];
-/// Headers of the request that the answer's take the place of.
+/// Request headers that the proxy replaces with those of the answer.
 const REPLACED: [HeaderName; 3] = [
     COOKIE,
     AUTHORIZATION,
     HeaderName::from_static("workspace-assertion"),
 ];
-/// By this Envoy is told which headers of the request it must take away.
+/// Answer header that lists the request headers for Envoy to remove.
 const REMOVE: HeaderName = HeaderName::from_static("x-envoy-auth-headers-to-remove");
 
-/// Who asks.
+/// The proxy that sends the auth request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum Asker {
     /// nginx's `auth_request`.
@@ -42,7 +42,7 @@ pub enum Asker {
     Envoy,
 }
 
-/// Where it asks.
+/// Paths of this proxy's auth requests.
 pub(crate) fn paths(asker: Asker) -> &'static [&'static str] {
     match asker {
         Asker::Nginx => &["/verify/nginx"],
@@ -51,25 +51,25 @@ pub(crate) fn paths(asker: Asker) -> &'static [&'static str] {
     }
 }
 
-/// The request that a proxy asks about.
+/// The original request that an auth request is about.
 struct Asked {
     method: String,
     authority: String,
     uri: String,
 }
 
-/// The headers of the question as Traefik would send them.
+/// The headers of the auth request as Traefik would send them.
 ///
 /// # Errors
-/// What the proxy must say is missing, there twice or not of an encrypted connection; or the request wants to become something
-/// other than a websocket.
+/// A value that the proxy must report is missing or repeated, or the original connection is not encrypted. Or the request asks for
+/// an upgrade to anything but a websocket.
 pub(crate) fn question(
     asker: Asker,
     method: &Method,
     uri: &Uri,
     headers: &HeaderMap,
 ) -> Result<HeaderMap, Malformed> {
-    // A tunnel of another kind could not be cut.
+    // The gateway could not close a tunnel of another protocol.
     let upgrade = single(headers, &UPGRADE)?;
     if upgrade.is_some_and(|kind| !kind.eq_ignore_ascii_case("websocket")) {
         return Err(Malformed);
@@ -93,7 +93,8 @@ pub(crate) fn question(
     Ok(question)
 }
 
-/// Names by which proxies speak of requests, and which a browser may send as well; names that some servers read as such.
+/// Header names that proxies use to describe requests and that a browser may send as well, and names that some servers read as
+/// such.
 fn is_about_the_request(name: &str) -> bool {
     name.starts_with("x-forwarded")
         || name.starts_with("x-original")
@@ -101,7 +102,7 @@ fn is_about_the_request(name: &str) -> bool {
         || name.contains(['_', '.'])
 }
 
-/// The one value of a header that is there and says something.
+/// The value of a header that must come exactly once and not be empty.
 fn said<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Result<&'a str, Malformed> {
     single(headers, name)?
         .filter(|value| !value.is_empty())
@@ -131,9 +132,9 @@ fn by_forwarded(headers: &HeaderMap) -> Result<Asked, Malformed> {
     })
 }
 
-/// The question is the request: its own method, host and path, the latter behind [`ENVOY`].
+/// Envoy's auth request repeats the original method, host and path; the path has the prefix [`ENVOY`].
 fn by_itself(method: &Method, uri: &Uri, headers: &HeaderMap) -> Result<Asked, Malformed> {
-    // It looks like any request of a browser's that another proxy hands over; that is no question.
+    // This may be a browser's request that another proxy forwards, and not an auth request.
     let handed_over = HANDED_OVER.iter().any(|name| headers.contains_key(*name));
     if handed_over || single(headers, &FORWARDED_PROTO)? != Some("https") {
         return Err(Malformed);
@@ -154,11 +155,11 @@ fn by_itself(method: &Method, uri: &Uri, headers: &HeaderMap) -> Result<Asked, M
     })
 }
 
-/// The answer as this proxy understands it. `strip`: what else it must take away from the request.
+/// The answer in the form that this proxy understands. `strip`: further headers that the proxy must remove from the request.
 pub(crate) fn answer(asker: Asker, mut response: Response, strip: &StripList) -> Response {
     if response.status() == StatusCode::OK {
         match asker {
-            // A header that is absent would leave the browser's own in place.
+            // If the header were absent, the proxy would keep the browser's own.
             Asker::Nginx | Asker::Caddy => {
                 for name in &REPLACED {
                     let headers = response.headers_mut();
@@ -170,7 +171,7 @@ pub(crate) fn answer(asker: Asker, mut response: Response, strip: &StripList) ->
         return response;
     }
     if asker == Asker::Nginx {
-        // It knows 2xx, 401 and 403; anything else is an error of its own.
+        // nginx knows 2xx, 401 and 403. It turns anything else into an internal error.
         *response.status_mut() = match response.status() {
             StatusCode::FOUND | StatusCode::UNAUTHORIZED => StatusCode::UNAUTHORIZED,
             status if status.is_server_error() => status,
@@ -209,7 +210,7 @@ mod tests {
                 HeaderValue::from_static(value),
             )
         });
-        // Several of a name stay several.
+        // Repeated headers stay repeated.
         let mut headers = HeaderMap::new();
         for (name, value) in parsed {
             headers.append(name, value);
@@ -217,7 +218,7 @@ mod tests {
         headers
     }
 
-    /// What the question says of the request.
+    /// What the auth request reports about the original request.
     fn read(asker: Asker, path: &str, lines: &[(&str, &'static str)]) -> Result<[String; 3], Malformed> {
         let question = question(asker, &Method::PUT, &path.parse().unwrap(), &headers(lines))?;
         let one = |name: &str| {
@@ -317,7 +318,7 @@ mod tests {
             ("/ext_authz/", &[envoy[0], envoy[1], envoy[1]]),
             ("/ext_authzlab", &envoy),
             ("/ext_authz", &envoy),
-            // Handed over by a proxy, for the relay.
+            // A request that a proxy forwards to the relay.
             (
                 "/ext_authz/",
                 &[envoy[0], envoy[1], ("x-forwarded-host", "w.ws.example")],

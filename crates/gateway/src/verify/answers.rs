@@ -1,4 +1,4 @@
-//! a refusal -> its answer; redirects and empty answers (pure).
+//! refusal -> its HTTP answer; redirects and empty answers (pure).
 
 use axum::response::Response;
 use http::StatusCode;
@@ -14,10 +14,10 @@ use crate::tokens::seal::SealError;
 use crate::verify::request::Repeated;
 use crate::verify::request::source_rule::Malformed;
 
-/// Why a ticket does not admit.
+/// Why a ticket does not admit its user.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Refusal {
-    /// It is not a ticket for this workspace, has ended, or its session has: signing in helps.
+    /// The ticket is for another workspace, has expired, or its session has ended: signing in helps.
     NotSignedIn,
     /// The user may not connect.
     Denied,
@@ -25,7 +25,7 @@ pub enum Refusal {
     Unavailable,
 }
 
-/// A refusal for scripts.
+/// Refuses a request of a script.
 pub(crate) fn refuse(refusal: Refusal, domain: &Domain, site: &Site) -> Response {
     match refusal {
         Refusal::NotSignedIn => sign_in_elsewhere(domain, site),
@@ -38,7 +38,8 @@ pub(crate) fn refuse(refusal: Refusal, domain: &Domain, site: &Site) -> Response
     }
 }
 
-/// A refusal for users on a page of ours. A user who is signed in and of another workspace is a stranger like any.
+/// Refuses a user's page load with a page of the gateway. A user who is signed in for another workspace gets the same page as any
+/// other user without access.
 pub(crate) fn refuse_page(refusal: Refusal, domain: &Domain) -> Response {
     match refusal {
         Refusal::Denied | Refusal::NotSignedIn => pages::denied(domain),
@@ -60,7 +61,7 @@ pub(crate) fn wrong_source() -> Response {
     )
 }
 
-/// Adds the `/` that a folder's address ends with: without it neither cookies nor relative links are the workspace's.
+/// Redirects to the folder's address with its final `/`. Without it, cookies and relative links are not the workspace's.
 pub(crate) fn into_folder(domain: &Domain, site: &Site, method: &str) -> Response {
     match method {
         "GET" | "HEAD" => redirect(StatusCode::FOUND, &format!("{}/", domain.address(site))),
@@ -68,7 +69,7 @@ pub(crate) fn into_folder(domain: &Domain, site: &Site, method: &str) -> Respons
     }
 }
 
-/// On the one host of all workspaces, but in none of them.
+/// Answers a request on the shared host of all workspaces whose path lies in no workspace.
 pub(crate) fn nowhere() -> Response {
     pages::message(
         StatusCode::NOT_FOUND,
@@ -77,7 +78,7 @@ pub(crate) fn nowhere() -> Response {
     )
 }
 
-/// A redirect to `location`, which is absolute and of our own making.
+/// A redirect to `location`, which is an absolute URL made by the gateway.
 pub(crate) fn redirect(status: StatusCode, location: &str) -> Response {
     let Ok(location) = HeaderValue::from_str(location) else {
         return Failure::BadRequest.answer();
@@ -87,7 +88,7 @@ pub(crate) fn redirect(status: StatusCode, location: &str) -> Response {
     response
 }
 
-/// An answer without body that nothing stores and that tells no other site where it came from.
+/// An answer without body that is not stored by caches and sends no referrer to other sites.
 pub(crate) fn empty(status: StatusCode) -> Response {
     let mut response = Response::default();
     *response.status_mut() = status;
@@ -97,14 +98,14 @@ pub(crate) fn empty(status: StatusCode) -> Response {
     response
 }
 
-/// Why a request got no decision.
+/// Why the gateway could not decide about a request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Failure {
-    /// It is not one that a browser behind our proxy sends.
+    /// No browser behind the configured proxy sends such a request.
     BadRequest,
-    /// It asks for a host that is not ours.
+    /// The request is for a host that the gateway does not serve.
     Misdirected,
-    /// Something that is needed for the answer is missing at the moment.
+    /// Something that the answer needs is unavailable at the moment.
     Unavailable,
 }
 

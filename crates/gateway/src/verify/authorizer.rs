@@ -17,16 +17,17 @@ use crate::tokens::cookies;
 use crate::verify::answers::{Failure, Refusal, refuse, sign_in_elsewhere, wrong_source};
 use crate::verify::request::source_rule::Source;
 
-/// Says who may pass.
+/// Decides who may connect.
 pub trait Authorizer: Send + Sync + 'static {
-    /// What admitted a user to a socket.
+    /// What admitted a user to a websocket.
     type Grant: Send + Sync + 'static;
 
-    /// The whole answer of `/verify` to the proxy's headers.
+    /// The complete answer of `/verify` to the proxy's headers.
     fn verify(&self, headers: &HeaderMap) -> impl Future<Output = Response> + Send;
 
-    /// Judges a handshake at `site` as `/verify` would: ticket, right to connect, and a sender that is named and is of this
-    /// origin; a token in place of a ticket, whose sender may be unnamed. A site that is unknown is answered as one without ticket.
+    /// Decides about a websocket handshake at `site` as `/verify` would. It requires a ticket, the right to connect, and an
+    /// `Origin` that equals the site's. A token may replace the ticket; then the origin may be absent. An unknown site gets the
+    /// answer for a missing ticket.
     ///
     /// # Errors
     /// The refusal to answer with.
@@ -36,15 +37,15 @@ pub trait Authorizer: Send + Sync + 'static {
         headers: &HeaderMap,
     ) -> impl Future<Output = Result<(Arc<Target>, Self::Grant), Response>> + Send;
 
-    /// The header that tells the workspace's application whom a socket is for.
+    /// The header that names the socket's user to the workspace's application.
     ///
     /// # Errors
-    /// The refusal to answer with: no user can be attested.
+    /// The refusal to answer with: the gateway cannot attest a user.
     fn attest(&self, target: &Target, grant: &Self::Grant) -> Result<HeaderValue, Box<Response>>;
 
-    /// What the pages' listener shows at `site` in place of a workspace to which no route leads. What the workspace does is for
-    /// whom a ticket admits, judged as by `/verify`, and for whom this gateway attested a moment ago, since a proxy that asked has taken
-    /// the ticket away. Everybody else gets the same page for every site.
+    /// What the pages' listener shows at `site` when no route leads to the workspace. It shows the workspace's state to users whom
+    /// a ticket admits, with the same checks as `/verify`. It also shows it to users whom this gateway attested a moment ago: a
+    /// proxy that asked `/verify` has removed their ticket. All others get the same page for every site.
     fn state(
         &self,
         site: &Site,
@@ -52,17 +53,17 @@ pub trait Authorizer: Send + Sync + 'static {
         headers: &HeaderMap,
     ) -> impl Future<Output = Response> + Send;
 
-    /// Whether what admitted a user still holds, from memory alone.
+    /// Whether the grant is still valid. Reads memory only.
     fn is_valid(&self, grant: &Self::Grant) -> bool;
 }
 
-/// What admitted a websocket, or another stream that lasts.
+/// What admitted a websocket or another long-lived stream.
 #[derive(Debug)]
 pub struct Grant {
     site: Site,
     uid: String,
     session: Arc<Session>,
-    /// The token that admitted it, if it was none of our tickets.
+    /// The token that admitted it, if no ticket did.
     token: Option<Held>,
 }
 
@@ -95,11 +96,11 @@ impl Authorizer for AppState {
 }
 
 impl AppState {
-    /// Judges who asks for something of `site` that lasts: by ticket, or by token where there is none. `is_own`: whether a sender with
-    /// a ticket may be.
+    /// Decides about a request for a long-lived stream of `site`: by ticket, or by token when there is no ticket. `is_own`: whether
+    /// the request's origin is allowed together with a ticket.
     ///
     /// # Errors
-    /// The refusal to answer with; a site that is unknown is answered as one without ticket.
+    /// The refusal to answer with. An unknown site gets the answer for a missing ticket.
     pub(crate) async fn enter(
         &self,
         site: &Site,
@@ -144,7 +145,7 @@ impl AppState {
         }
     }
 
-    /// Why whoever was admitted still is, if they are; from memory alone.
+    /// The rule that still admits the user of `grant`, if one does. Reads memory only.
     pub(crate) fn stays(&self, grant: &Grant) -> Option<Allow> {
         let session = match &grant.token {
             Some(held) => held.session(self.freshness.grace()),

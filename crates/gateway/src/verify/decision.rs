@@ -1,6 +1,6 @@
 //! session and index -> may this user connect? (pure)
 //!
-//! [`Allow`] has one constructor, and only the decision reaches it: no other code can let a request pass.
+//! [`Allow`] has one constructor, which is private to this decision. No other code can let a request pass.
 
 use std::sync::Arc;
 
@@ -21,16 +21,16 @@ pub struct Allow {
     audience: Audience,
 }
 
-/// A user may not connect, or not yet.
+/// Why a user may not connect, or not yet.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum No {
-    /// No workspace is at that site: the same to them as the next one.
+    /// No workspace exists at that site. To the user this looks like a workspace without access.
     Nothing,
-    /// They may not.
+    /// The rules deny access.
     Denied(Arc<Target>, access::Denied),
-    /// The site belongs to another workspace than the one that they were let into.
+    /// The site now belongs to another workspace than the one that the user was admitted to.
     Another,
-    /// A right is to be asked for first.
+    /// The user's right must be requested from the API server first.
     Ask(Arc<Target>),
 }
 
@@ -40,27 +40,27 @@ impl Allow {
         &self.target
     }
 
-    /// Who connects.
+    /// The session of the user who connects.
     pub fn session(&self) -> &Arc<Session> {
         &self.session
     }
 
-    /// Why they may.
+    /// The rule that admits the user.
     pub fn rule(&self) -> Allowed {
         self.rule
     }
 
-    /// What they are told of it while it does not run, and whether they may start it.
+    /// What the user may see while the workspace does not run, and whether they may start it.
     pub fn audience(&self) -> Audience {
         self.audience
     }
 }
 
-/// Decides about the workspace at `site` at `now` (Unix seconds). `uid`: the workspace that it must be. `right`: what
-/// is known of the user's right to connect.
+/// Decides about the workspace at `site` at `now` (Unix seconds). `uid`: the workspace that it must be. `right`: what is known of
+/// the user's right to connect.
 ///
 /// # Errors
-/// The user may not connect, or that is not known yet.
+/// The user may not connect, or the right is not known yet.
 pub(crate) fn decide(
     snapshot: &Snapshot,
     site: &Site,

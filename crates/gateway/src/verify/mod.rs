@@ -2,8 +2,8 @@
 //!
 //! - `state`: everything that an answer needs; checks tickets.
 //! - `bearer`: checks tokens. `pre_cookie`: ties a sign-in to one browser.
-//! - `decision`: asks `rules::access`. `rights`: what the cluster's roles allow.
-//! - `authorizer`: the trait that the listeners see.
+//! - `decision`: applies `rules::access`. `rights`: what the cluster's roles allow.
+//! - `authorizer`: the trait that the listeners use.
 //! - `request`: reads a request. `answers`: refusals and redirects. `adapters`: nginx, Envoy, Caddy.
 
 pub mod adapters;
@@ -41,7 +41,7 @@ use crate::verify::request::forwarded::{Forwarded, is_at_the_top, is_reserved, t
 use crate::verify::request::pod_headers;
 use crate::verify::request::source_rule::{Source, single};
 
-/// Answers `GET /verify`. `headers`: those of the proxy's question.
+/// Answers `GET /verify`. `headers`: the headers of the proxy's auth request.
 pub async fn verify(app: &AppState, headers: &HeaderMap) -> Response {
     judge(app, headers).await.unwrap_or_else(Failure::answer)
 }
@@ -77,7 +77,7 @@ async fn judge(app: &AppState, headers: &HeaderMap) -> Result<Response, Failure>
     };
     let refusal = match cookies::find(headers, site.ticket())? {
         None => match token {
-            // Large, and off as a rule: the usual way is not to carry it.
+            // This future is large and tokens are usually off. Boxing keeps it out of the common path.
             Some(token) => return Box::pin(by_token(app, (&domain, &site), token, headers)).await,
             None => Refusal::NotSignedIn,
         },
@@ -109,7 +109,7 @@ async fn judge(app: &AppState, headers: &HeaderMap) -> Result<Response, Failure>
     }
 }
 
-/// The answer to a request with a token and without a ticket. Nobody is redirected, and no ticket comes of it.
+/// Answers a request with a token and without a ticket. It never redirects and never issues a ticket.
 async fn by_token(
     app: &AppState,
     (domain, site): (&Domain, &Site),
@@ -132,7 +132,7 @@ async fn by_token(
     }
 }
 
-/// 200: the request may go on to the pod, with these headers in place of its own.
+/// 200: the request may go on to the pod, with these headers in place of the browser's.
 fn forward(app: &AppState, headers: &HeaderMap, allow: &Allow) -> Result<Response, Failure> {
     let mut response = empty(StatusCode::OK);
     let assertion = app.attest(allow.target(), allow.session())?;
@@ -140,7 +140,7 @@ fn forward(app: &AppState, headers: &HeaderMap, allow: &Allow) -> Result<Respons
     Ok(response)
 }
 
-/// Answers a request for a workspace that came to the pages' listener.
+/// Answers a request for a workspace that reached the pages' listener.
 async fn state_page(
     app: &AppState,
     site: &Site,
@@ -164,7 +164,7 @@ async fn state_page(
         Some((target, subject))
     });
     Ok(match known {
-        // Whom it names has been asked about; of their groups, and of what more they may know, it says nothing.
+        // `/verify` has already checked this subject. The assertion does not carry the subject's groups or their further rights.
         Some((target, subject)) => {
             let starts = subject == target.owner || index.policy().start == Start::Connectors;
             let audience = if starts {
@@ -178,7 +178,7 @@ async fn state_page(
     })
 }
 
-/// What is shown in place of a workspace that does not run, to whom a ticket admits.
+/// The page for an admitted user while the workspace does not run.
 fn not_running(app: &AppState, domain: &Domain, admission: &Admission) -> Response {
     let allow = &admission.allow;
     let mut response = pages::state(domain, allow.target(), allow.audience(), app.clock.now());
@@ -186,12 +186,12 @@ fn not_running(app: &AppState, domain: &Domain, admission: &Admission) -> Respon
     response
 }
 
-/// Adds a ticket that lasts longer, if the present one ends soon.
+/// Adds a new ticket when the present one expires soon.
 fn renew(app: &AppState, response: &mut Response, admission: &Admission) {
     let now = app.clock.now();
     if admission.expires - now < app.sessions.limits().renew_ticket_before() && app.may_issue() {
         let issued = issue(app, admission, now);
-        // Without a new ticket the old one stays good for minutes.
+        // If no new ticket can be issued, the old one stays valid for minutes.
         if let Some((ticket, life)) = issued {
             let site = &admission.allow.target().site;
             let (path, name) = (site.cookie_path(), site.ticket());
@@ -200,7 +200,7 @@ fn renew(app: &AppState, response: &mut Response, admission: &Admission) {
     }
 }
 
-/// A ticket that ends later than the present one, and its life in seconds.
+/// A ticket that expires later than the present one, and its lifetime in seconds.
 fn issue(app: &AppState, admission: &Admission, now: i64) -> Option<(String, i64)> {
     let session = admission.allow.session();
     let expires = (now + app.sessions.limits().ticket).min(session.end);
@@ -218,7 +218,7 @@ fn issue(app: &AppState, admission: &Admission, now: i64) -> Option<(String, i64
     Some((ticket.seal(&app.keys, now).ok()?, expires - now))
 }
 
-/// Sends a user to the auth host, tied to this browser by a cookie of this site.
+/// Redirects a user to the auth host. A cookie of this site ties the sign-in to this browser.
 fn sign_in(
     app: &AppState,
     domain: &Domain,
@@ -237,10 +237,10 @@ fn sign_in(
     send_to_enter(app, domain, enter, headers)
 }
 
-/// Sends a browser from a workspace host to the auth host, tied to it by a new value in its pre-cookie.
+/// Redirects a browser from a workspace host to the auth host. A new value in the pre-cookie ties the sign-in to this browser.
 ///
 /// # Errors
-/// The cookie came twice, or nothing can be sealed.
+/// The cookie came twice, or no sealing key is available.
 pub fn send_to_enter(
     app: &AppState,
     domain: &Domain,
@@ -258,7 +258,7 @@ pub fn send_to_enter(
         &format!("{}/enter?t={sealed}", domain.auth_origin()),
     );
     if let Some(value) = cookie {
-        // Of the host also where workspaces have folders: only so can no other host set it.
+        // The cookie belongs to the host even where workspaces have folders. Only so can no other host set it.
         cookies::set(response.headers_mut(), site.pre(), &value, None);
     }
     Ok(response)

@@ -1,8 +1,8 @@
-//! Cookie header -> the sign-ins that this browser has under way at a workspace, and one more of them (pure but for randomness).
+//! Cookie header -> sign-ins started in this browser at a workspace (pure but for randomness).
 //!
-//! The pre-cookie ties a one-time code to the browser that asked for it. Each redirect to the auth host adds a new random value, so
-//! a value that another user put into the browser before is never the one that a code names. Values of other tabs stay beside
-//! it. In a folder the cookie ties tickets as well (`Site::ticket_needs_browser`), and keeps the one value that it has.
+//! The pre-cookie ties a one-time code to the browser that requested it. Each redirect to the auth host adds a new random value.
+//! So a value that another user planted in the browser before is never the one that a code names. The values of other tabs stay
+//! in the cookie. In a folder the cookie also ties tickets (`Site::ticket_needs_browser`), and keeps its single value.
 
 use http::HeaderMap;
 
@@ -11,9 +11,9 @@ use crate::tokens::cookies::{self, Duplicate};
 use crate::tokens::random::{equal, fingerprint, random_token};
 use crate::verify::answers::Failure;
 
-/// Most sign-ins under way in one browser at one workspace; a further one replaces the oldest.
+/// Maximum number of sign-ins in progress in one browser at one workspace. A further one replaces the oldest.
 const MOST: usize = 8;
-/// Stands between the values.
+/// Separates the values.
 const BETWEEN: char = '.';
 
 /// The values that the browser sent, in order.
@@ -22,7 +22,7 @@ fn values<'a>(headers: &'a HeaderMap, site: &Site) -> Result<Vec<&'a str>, Dupli
     Ok(cookie.split(BETWEEN).filter(|value| is_token(value)).collect())
 }
 
-/// Whether the browser holds the value with this fingerprint.
+/// Whether the browser has the value with this fingerprint.
 ///
 /// # Errors
 /// The cookie came twice.
@@ -33,10 +33,10 @@ pub(crate) fn is_of_browser(headers: &HeaderMap, site: &Site, browser: &str) -> 
         .any(|value| equal(&fingerprint(value), browser)))
 }
 
-/// One more sign-in: the fingerprint of its value, and the cookie's new content unless that stays as it is.
+/// Starts one more sign-in. Returns the fingerprint of its value, and the cookie's new content unless that does not change.
 ///
 /// # Errors
-/// The cookie came twice, or the operating system gives no random bytes.
+/// The cookie came twice, or the operating system provides no random bytes.
 pub(super) fn begin(headers: &HeaderMap, site: &Site) -> Result<(String, Option<String>), Failure> {
     let mut values = values(headers, site)?;
     if let (true, Some(value)) = (site.ticket_needs_browser(), values.first()) {
@@ -49,7 +49,7 @@ pub(super) fn begin(headers: &HeaderMap, site: &Site) -> Result<(String, Option<
     Ok((fingerprint(&value), Some(content)))
 }
 
-/// The cookie's content without the value with this fingerprint: empty when no other is left. `None`: it stays as it is.
+/// The cookie's content without the value with this fingerprint; empty when no value is left. `None`: it does not change.
 ///
 /// # Errors
 /// The cookie came twice.
@@ -62,7 +62,7 @@ pub(crate) fn end(headers: &HeaderMap, site: &Site, browser: &str) -> Result<Opt
     Ok(Some(values.join(&BETWEEN.to_string())))
 }
 
-/// Whether a text looks like one of our random values.
+/// Whether a text has the form of the gateway's random values.
 fn is_token(text: &str) -> bool {
     text.len() == 43
         && text

@@ -1,6 +1,6 @@
-//! a ticket -> user and workspace, or a refusal (IO for unknown sessions and rights).
+//! ticket -> user and workspace, or a refusal (IO for unknown sessions and rights).
 //!
-//! What `/verify`, the relay and the auth host share.
+//! `/verify`, the relay and the auth host share this state.
 
 use std::sync::Arc;
 
@@ -27,51 +27,51 @@ use crate::tokens::seal::{KeyRing, Purpose};
 use crate::tokens::{RandomId, SessionCookie, Ticket, Token as _};
 use crate::verify::answers::{Failure, Refusal};
 
-/// Rule of a denial: no workspace is there.
+/// Audit rule of a denial: no workspace exists there.
 const NO_WORKSPACE: &str = "no_workspace";
-/// Rule of a denial: the index is too old.
+/// Audit rule of a denial: the index is too old.
 const STALE: &str = "stale";
 
-/// Everything that an answer is made from.
+/// Everything that an answer needs.
 pub struct AppState {
     /// Workspaces by site.
     pub index: Arc<Index>,
-    /// What the cluster's roles let users do.
+    /// What the cluster's roles allow users to do.
     pub rights: Rights,
-    /// How far the index may lag behind.
+    /// How old the index is and may be.
     pub freshness: Arc<Freshness>,
-    /// Who was let in and who was not.
+    /// Records who was admitted and who was refused.
     pub audit: Audit,
     /// Counts decisions.
     pub metrics: Metrics,
-    /// Who asks too often.
+    /// Rate limits.
     pub throttle: Arc<Throttle>,
-    /// Who is signed in.
+    /// The sessions of signed-in users.
     pub sessions: Arc<Sessions>,
-    /// Who sends tokens; `None` where tokens do not count.
+    /// Checks tokens; `None` when tokens are not accepted.
     pub bearer: Option<Bearer>,
     /// Sealing keys.
     pub keys: Arc<KeyRing>,
-    /// The identity providers, each once it was found.
+    /// The identity providers; each becomes available after its discovery.
     pub providers: Arc<Providers>,
-    /// Says to workspaces' applications who asks.
+    /// Attests the user to workspaces' applications.
     pub assertions: Arc<Assertions>,
     /// Cookies that never reach a pod.
     pub strip: StripList,
     /// Starts workspaces.
     pub client: kube::Client,
-    /// Time.
+    /// Current time.
     pub clock: Clock,
 }
 
-/// A ticket that admits.
+/// A valid ticket.
 #[derive(Debug)]
 pub struct Admission {
-    /// Whom to what.
+    /// The user's access to the workspace.
     pub allow: Allow,
-    /// The browser that the ticket was made for, where it needs one.
+    /// Fingerprint of the browser that the ticket was issued for, where the site needs one.
     pub browser: Option<String>,
-    /// End of the ticket, Unix seconds.
+    /// Expiry of the ticket, Unix seconds.
     pub expires: i64,
 }
 
@@ -81,10 +81,10 @@ impl AppState {
         self.audit.about(|| self.throttle.client(headers), answer).await
     }
 
-    /// Judges a ticket for `site`. `headers`: those that it came with, which name the browser.
+    /// Checks a ticket for `site`. `headers`: the headers of the same request, which identify the browser.
     ///
     /// # Errors
-    /// It does not admit.
+    /// The ticket does not admit.
     pub async fn admit(&self, site: &Site, ticket: &str, headers: &HeaderMap) -> Result<Admission, Refusal> {
         let now = self.clock.now();
         let opened = self
@@ -97,11 +97,11 @@ impl AppState {
         }
         let session = match self.sessions.peek(ticket.session) {
             Some(session) => session,
-            // Large and rare: the hot path does not carry it.
+            // This future is large and rarely needed. Boxing keeps it out of the common path.
             None => Box::pin(self.find(ticket.session)).await?,
         };
         let allow = self.decide(site, Some(ticket.uid), &session).await?;
-        // Here and not where a user is on the way: only now is a page or a socket of the workspace theirs.
+        // Recorded here and not during the sign-in: only now does the user receive a page or a socket of the workspace.
         self.audit.allowed(&session, allow.target(), allow.rule());
         Ok(Admission {
             allow,
@@ -110,11 +110,10 @@ impl AppState {
         })
     }
 
-    /// Whether the user of `session` may connect to the workspace at `site`. `uid`: the workspace
-    /// that it must be.
+    /// Whether the user of `session` may connect to the workspace at `site`. `uid`: the workspace that it must be.
     ///
     /// # Errors
-    /// They may not, or nobody can say; [`Refusal::NotSignedIn`] when it is another workspace.
+    /// The user may not connect, or the right is unknown. [`Refusal::NotSignedIn`] when it is another workspace.
     pub(crate) async fn decide(
         &self,
         site: &Site,
@@ -129,7 +128,7 @@ impl AppState {
         let mut decided = decide(&self.index.load(), site, uid, session, self.clock.now(), known);
         if let Err(No::Ask(target)) = decided {
             let answer = Box::pin(self.rights.ask(session, &target)).await;
-            // The host may lead to another workspace by now, about which nobody was asked.
+            // The host may lead to another workspace by now. The answer is not about that one.
             let asked = |now: &Arc<Target>| {
                 if now.uid == target.uid {
                     answer
@@ -163,10 +162,10 @@ impl AppState {
         Refusal::Denied
     }
 
-    /// The header that tells a workspace's application who asks.
+    /// The header that attests the user to a workspace's application.
     ///
     /// # Errors
-    /// No key is active: without it nothing may pass.
+    /// No key is active. Without the assertion nothing may pass.
     pub(super) fn attest(&self, target: &Target, session: &Session) -> Result<HeaderValue, Failure> {
         let asker = Asker {
             uid: &target.uid,
@@ -180,12 +179,12 @@ impl AppState {
         })
     }
 
-    /// Whether tickets may be issued: not on an index that may be out of date.
+    /// Whether tickets may be issued: not while the index may be out of date.
     pub(crate) fn may_issue(&self) -> bool {
         self.freshness.age() < Age::Late
     }
 
-    /// Why a user who was let into the workspace `uid` at `site` may stay, if they may; from memory alone.
+    /// The rule that still admits a user of the workspace `uid` at `site`, if one does. Reads memory only.
     pub(super) fn stay(&self, site: &Site, uid: &str, session: &Arc<Session>) -> Option<Allow> {
         if self.freshness.age() >= Age::Lost {
             return None;
@@ -227,7 +226,7 @@ impl AppState {
         }
     }
 
-    /// The cookie of a browser on the auth host that signed in there, whether its session goes on or not.
+    /// The session cookie of a browser on the auth host, whether its session still exists or not.
     ///
     /// # Errors
     /// The cookie came twice.
@@ -250,7 +249,7 @@ impl AppState {
     }
 }
 
-/// Whether a ticket came with the cookie that it names, where its own cookie may be another user's doing.
+/// Whether the ticket came with the browser cookie that it names, at sites where another user could plant a ticket.
 fn is_of_browser(ticket: &Ticket<'_>, site: &Site, headers: &HeaderMap) -> bool {
     if !site.ticket_needs_browser() {
         return true;

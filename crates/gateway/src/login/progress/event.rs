@@ -1,7 +1,7 @@
 //! progress of a start -> a server-sent event with its identifier (pure).
 //!
-//! No replica remembers what it sent. The identifier names the run, the percentage and a hash of the content, so any replica can
-//! continue a stream.
+//! Replicas store nothing about sent events. The identifier names the run, the percentage and a hash of the content, so any
+//! replica can continue a stream.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -11,21 +11,21 @@ use sha2::{Digest as _, Sha256};
 
 use crate::pages::{End, Progress};
 
-/// The pause, in milliseconds, after which a browser comes again whose stream broke off.
+/// Sets the browser's reconnect delay after a broken stream, in milliseconds.
 pub(super) const BEGIN: &[u8] = b"retry: 1000\n\n";
-/// Keeps boxes on the way from forgetting a connection that carries nothing.
+/// A comment line that keeps proxies and NAT devices from closing an idle connection.
 pub(super) const IDLE: &[u8] = b":\n\n";
 
 /// One event.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Event {
-    /// What a browser sends back when it comes again.
+    /// The browser sends this back when it reconnects.
     pub(super) id: String,
     pub(super) bytes: Bytes,
 }
 
 impl Event {
-    /// `run`: the run that the start is of; empty before there is one. `percent`: what is told in place of the progress' own.
+    /// `run`: the run that is started; empty before there is one. `percent`: replaces the percentage of `progress`.
     pub(super) fn of(run: &str, progress: &Progress, percent: u8) -> Self {
         let kind = match progress.end {
             None => "progress",
@@ -55,7 +55,7 @@ impl Event {
     }
 }
 
-/// How far the start of `run` was when this identifier was sent; `None` for what is of another run, or no identifier of ours.
+/// The percentage of `run` in this identifier; `None` for another run, or an identifier that the gateway did not make.
 pub(super) fn reached(id: &str, run: &str) -> Option<u8> {
     let mut parts = id.rsplitn(3, '.');
     let (_, percent, of) = (parts.next()?, parts.next()?, parts.next()?);
@@ -63,7 +63,7 @@ pub(super) fn reached(id: &str, run: &str) -> Option<u8> {
     (of == plain(run)).then_some(percent)
 }
 
-/// What ends no line.
+/// The text without line breaks.
 fn plain(run: &str) -> String {
     let kept = run
         .chars()

@@ -1,4 +1,4 @@
-//! one stream -> its next line, when there is one (pure but for the clock).
+//! one event stream -> its next line, when there is one (pure but for the clock).
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -16,28 +16,28 @@ use crate::pages::{self, Audience, End};
 use crate::verify::decision::Allow;
 use crate::verify::{AppState, Grant};
 
-/// Pause after which a line without content is sent.
+/// Interval after which a comment line is sent on an idle stream.
 const IDLE: Duration = Duration::from_secs(15);
-/// Longest life of a stream. Whoever still waits comes again, and is told on from there.
+/// Maximum lifetime of a stream. The browser then reconnects and continues after the last event.
 pub const LIFE: Duration = Duration::from_mins(10);
 
 /// A stream that a user follows.
 pub(super) struct Following {
     app: Arc<AppState>,
     grant: Grant,
-    /// What admitted.
+    /// The access that opened the stream.
     first: Allow,
-    /// How long that is enough: a session that was looked up may take as long to arrive by the watch.
+    /// How long that access is enough. A session that was looked up may take this long to arrive by the watch.
     first_counts_until: Instant,
     changes: Receiver<u64>,
     stop: CancellationToken,
-    /// Lines to be sent.
+    /// Lines to send.
     lines: VecDeque<Bytes>,
-    /// What was told last, by what it was made from.
+    /// The state that the last event was made from.
     told: Option<(Arc<Target>, Audience)>,
-    /// Identifier of what was told last, here or by another replica.
+    /// Identifier of the last event, sent by this replica or another one.
     last: Option<String>,
-    /// The run that was named last, and how far its start was said to be: that never goes back.
+    /// The last known run, and the highest percentage sent for it: it never decreases.
     run: String,
     floor: u8,
     ended: bool,
@@ -47,7 +47,7 @@ pub(super) struct Following {
 }
 
 impl Following {
-    /// For whom `allow` and `grant` admitted. `last`: what whoever comes again was last told.
+    /// A stream for a user with this access and grant. `last`: identifier of the last event before a reconnect.
     pub(super) fn new(
         app: Arc<AppState>,
         (allow, grant): (&Allow, Grant),
@@ -76,13 +76,13 @@ impl Following {
         }
     }
 
-    /// Whether the start ended, and whoever asks was told so.
+    /// Whether the start has ended and the client has received that event.
     pub(super) fn has_nothing_new(&self, allow: &Allow) -> bool {
         let now = self.now(allow);
         now.is_some_and(|(event, _, end)| end.is_some() && Some(event.id) == self.last)
     }
 
-    /// The next line; `None` at the end: of the start, of the right to follow it, of this replica, or of the stream's life.
+    /// The next line. `None` ends the stream: the start, the right to follow it, this replica or the stream's lifetime has ended.
     pub(super) async fn next(&mut self) -> Option<Bytes> {
         loop {
             if let Some(line) = self.lines.pop_front() {
@@ -106,12 +106,12 @@ impl Following {
         }
     }
 
-    /// Waits until it is over, whether anybody reads what is told or not: this replica, the right to follow, or its life has ended.
+    /// Waits until this replica, the right to follow or the lifetime ends, whether the client reads or not.
     pub(super) async fn over(&mut self) {
         while self.admitted().is_some() && self.change().await.is_some() {}
     }
 
-    /// Waits until something may be new; `None`: this replica or the stream's life is over.
+    /// Waits for a possible change; `None`: this replica or the stream's lifetime has ended.
     async fn change(&mut self) -> Option<()> {
         tokio::select! {
             biased;
@@ -125,13 +125,13 @@ impl Following {
         }
     }
 
-    /// What whoever follows is admitted by, if they still are.
+    /// The access that admits the user now, if any.
     fn admitted(&self) -> Option<Allow> {
         let is_new = || (Instant::now() < self.first_counts_until).then(|| self.first.clone());
         self.app.stays(&self.grant).or_else(is_new)
     }
 
-    /// Puts down what is new.
+    /// Queues new events.
     fn tell(&mut self, allow: &Allow) {
         let target = allow.target();
         let is_told = |(told, audience): &(Arc<Target>, Audience)| {
@@ -140,9 +140,9 @@ impl Following {
         if self.told.as_ref().is_some_and(is_told) {
             return;
         }
-        // While none is named it is not another one.
+        // While the target has no run, the run has not changed.
         if !target.run_id.is_empty() && self.run != target.run_id {
-            // A start that was asked for goes on in its first run; another run is another start.
+            // A requested start continues in its first run. Another run is another start.
             if !self.run.is_empty() {
                 (self.told, self.floor) = (None, 0);
             }
@@ -169,7 +169,7 @@ impl Following {
         }
     }
 
-    /// What is to be told at the moment, how far that is, and whether it is the end. `None`: nobody knows at the moment.
+    /// The present event, its percentage and whether it is the last. `None`: the state is unknown at the moment.
     fn now(&self, allow: &Allow) -> Option<(Event, u8, Option<End>)> {
         let (domain, target) = (self.app.domain().ok()?, allow.target());
         let progress = pages::progress(&domain, target, allow.audience(), self.app.clock.now());

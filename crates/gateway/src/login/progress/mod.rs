@@ -1,6 +1,6 @@
-//! a user who may enter a workspace -> the server-sent events of its start (from memory).
+//! user who may enter a workspace -> the server-sent events of its start (from memory).
 //!
-//! A change of the index triggers every stream; none asks the API server. `event` makes the lines, `following` makes one stream of
+//! A change of the index triggers every stream; none asks the API server. `event` makes the lines, `following` makes a stream of
 //! them. Streams are limited per workspace, per session or token, and in total.
 
 mod event;
@@ -36,17 +36,17 @@ use crate::verify::answers::{Failure, empty};
 use crate::verify::request;
 use crate::verify::request::source_rule::{Source, single};
 
-/// Most streams of one workspace: a page takes one.
+/// Maximum number of streams of one workspace: a page uses one.
 const STREAMS_OF_ONE: usize = 32;
-/// Most streams of one session or token, so that one guest cannot have all of a workspace's.
+/// Maximum number of streams of one session or token, so that one guest cannot use all streams of a workspace.
 const STREAMS_OF_ONE_SESSION: usize = 8;
-/// Most streams of all workspaces. A page that gets none asks every two seconds, as without scripts.
+/// Maximum number of streams of all workspaces. A page without stream polls every two seconds, as without scripts.
 const STREAMS_OF_ALL: usize = 512;
-/// Time for whoever follows to take a line. Who takes none for so long does not read, and has no stream any more.
+/// Time for the client to accept a line. A slower client loses its stream.
 const WRITE_TIMEOUT: Duration = Duration::from_secs(30);
-/// What a browser that comes again was last told.
+/// Identifier of the last event that a reconnecting browser received.
 const LAST_EVENT_ID: HeaderName = HeaderName::from_static("last-event-id");
-/// For metrics.
+/// Label for metrics.
 const KIND: &str = "stream";
 
 #[derive(Clone)]
@@ -66,7 +66,7 @@ pub fn routes(app: Arc<AppState>, stop: CancellationToken) -> Router {
         stop,
     };
     let follow = async |State(streams): State<Streams>, request: Request| {
-        // Nobody reads a body here.
+        // The handler needs no body.
         let answer = follow(&streams, &request.map(|_| ())).await;
         answer.unwrap_or_else(|refusal| refusal)
     };
@@ -77,7 +77,7 @@ pub fn routes(app: Arc<AppState>, stop: CancellationToken) -> Router {
 }
 
 async fn follow(streams: &Streams, request: &http::Request<()>) -> Result<Response, Response> {
-    // Nothing else has an answer that lasts, and a HEAD request must not hold one.
+    // No other method has a long-lived answer, and a HEAD request must not hold a permit.
     if request.method() != Method::GET {
         return Err(pages::bare(StatusCode::METHOD_NOT_ALLOWED));
     }
@@ -90,7 +90,7 @@ async fn follow(streams: &Streams, request: &http::Request<()>) -> Result<Respon
     };
     let source = Source::of(request.headers()).map_err(|error| Failure::from(error).answer())?;
     if source.is_to_be_shown() {
-        // A stream is no page: a browser would load for as long as it lasts.
+        // A stream is not a page: a browser would load it until it ends.
         return Err(Failure::BadRequest.answer());
     }
     let last = single(request.headers(), &LAST_EVENT_ID).map_err(|error| Failure::from(error).answer())?;
@@ -103,7 +103,7 @@ async fn follow(streams: &Streams, request: &http::Request<()>) -> Result<Respon
         return Err(pages::unavailable());
     }
     let own = streams.of_sessions.take(allow.session().id);
-    // In this order: who has too many takes none of a workspace's meanwhile.
+    // In this order: a session above its limit takes no permit of the workspace.
     let permits = own.and_then(|own| Some((own, streams.of_workspaces.take(allow.target().uid.clone())?)));
     let Some(permits) = permits else {
         app.metrics.shed(KIND);
@@ -112,13 +112,13 @@ async fn follow(streams: &Streams, request: &http::Request<()>) -> Result<Respon
     let held = (permits, app.metrics.request(KIND));
     let following = Following::new(Arc::clone(app), (&allow, grant), last, streams.stop.clone());
     if following.has_nothing_new(&allow) {
-        // Whoever comes again for the end that they were told: a browser comes no more after this.
+        // The client has already received the end. After 204 a browser does not reconnect.
         return Ok(empty(StatusCode::NO_CONTENT));
     }
     let over = CancellationToken::new();
     let (lines, taken) = mpsc::channel(1);
     let pouring = pour(following, lines, (held, over.clone().drop_guard()));
-    // The body owns it: it ends with the body at the latest.
+    // The body owns the task: it ends with the body at the latest.
     let pouring = AbortOnDropHandle::new(tokio::spawn(pouring));
     let lines = stream::unfold((taken, pouring), async |(mut taken, pouring)| {
         let line = taken.recv().await?;
@@ -127,8 +127,8 @@ async fn follow(streams: &Streams, request: &http::Request<()>) -> Result<Respon
     Ok(opened(Body::from_stream(lines), over))
 }
 
-/// Hands out lines as they are taken, and lets go of what is `held` at the end. A task of its own: nobody asks the body of a reader
-/// that does not read for more, so whatever the body itself did would not end then.
+/// Sends lines as the client accepts them, and drops `held` at the end. This is a task of its own: the server does not poll the
+/// body of a client that does not read, so code in the body would not run then.
 async fn pour(mut following: Following, lines: mpsc::Sender<Bytes>, held: impl Send) {
     while let Some(line) = following.next().await {
         let is_taken = tokio::select! {
@@ -156,7 +156,7 @@ fn opened(body: Body, over: CancellationToken) -> Response {
         ),
         (VARY, "Cookie, Authorization"),
         (HeaderName::from_static("x-content-type-options"), "nosniff"),
-        // Proxies that collect answers pass this one on as it comes.
+        // Proxies that buffer answers forward this one at once.
         (HeaderName::from_static("x-accel-buffering"), "no"),
     ] {
         headers.insert(name, HeaderValue::from_static(value));

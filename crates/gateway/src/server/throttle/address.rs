@@ -1,4 +1,4 @@
-//! X-Forwarded-For as the proxy wrote it -> the client's address, as one user's as can be told (pure).
+//! X-Forwarded-For as the proxy wrote it -> the client's address (pure).
 
 use std::net::{IpAddr, Ipv6Addr};
 use std::str::FromStr;
@@ -6,17 +6,17 @@ use std::str::FromStr;
 use http::header::{HeaderMap, HeaderName};
 
 const FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
-/// Most entries that are looked at: every proxy adds one, and a client as many as it likes.
+/// Maximum number of entries that are read: every proxy adds one, and a client any number.
 const ENTRIES: usize = 16;
 
-/// Addresses that are the first part of one: `10.0.0.0/8`.
+/// Addresses with a common prefix: `10.0.0.0/8`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Network {
     bits: u128,
     length: u32,
 }
 
-/// A text is no network.
+/// The text is not a network.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("is no network such as 10.0.0.0/8 or 2001:db8::/32")]
 pub struct NoNetwork;
@@ -52,7 +52,7 @@ impl Network {
     }
 }
 
-/// IPv4 addresses as IPv6 writes them, so that both are compared alike.
+/// IPv4 addresses in their IPv6 form, so that both compare alike.
 fn bits(address: IpAddr) -> u128 {
     match address {
         IpAddr::V4(address) => address.to_ipv6_mapped().to_bits(),
@@ -64,14 +64,14 @@ fn mask(length: u32) -> u128 {
     u128::MAX.checked_shl(128 - length).unwrap_or(0)
 }
 
-/// Who sent a request, as far as addresses tell: an IPv4 address, or an IPv6 network of 64 bits, because one user has all
-/// of it. `None` where the proxy named nobody.
+/// The client of a request, as far as addresses identify it: an IPv4 address, or an IPv6 network of 64 bits, because one user has
+/// all of it. `None` when the proxy named no client.
 ///
-/// Entries are read from the right, where our proxy writes, past those of `trusted` proxies before it. Whatever the client
-/// itself wrote stands further left.
+/// Entries are read from the right, where the own proxy writes, and entries of `trusted` proxies before it are skipped. Anything
+/// that the client itself wrote is further left.
 pub(crate) fn client(headers: &HeaderMap, trusted: &[Network]) -> Option<IpAddr> {
     let mut lines = headers.get_all(FORWARDED_FOR).iter();
-    // One header, or the order of the entries is not known.
+    // There must be one header, or the order of the entries is not known.
     let (line, None) = (lines.next()?.to_str().ok()?, lines.next()) else {
         return None;
     };

@@ -1,7 +1,7 @@
-//! a request for a sign-in page -> allowed, or the time to wait (pure but for the clock).
+//! request for a sign-in page -> allowed, or the time to wait (pure but for the clock).
 //!
-//! `address` finds the client's address, `table` counts, `settings` are the flags. A signed-in user is counted by session. So a flood
-//! from an address does not shut out the users behind it.
+//! `address` finds the client's address, `table` counts, `settings` are the flags. A signed-in user is counted by session. So many
+//! requests from an address do not shut out the users behind it.
 
 mod address;
 mod settings;
@@ -20,30 +20,30 @@ pub use self::table::Rate;
 pub(crate) use self::table::Table;
 use crate::tokens::RandomId;
 
-/// How many askers are remembered, of all kinds together: about 2 MiB.
+/// Maximum number of remembered clients, of all kinds together: about 2 MiB.
 const CAPACITY: usize = 16 * 1024;
 
-/// What is asked for. Each is counted for itself.
+/// What a client requests. Each is counted separately.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum What {
-    /// A login begins, or a workspace is entered.
+    /// The start of a login, or of entering a workspace.
     Enter,
-    /// A login or an entry ends.
+    /// The end of a login or an entry.
     Callback,
-    /// A stopped workspace is to start.
+    /// The start of a stopped workspace.
     Start,
-    /// A user signs out.
+    /// A sign-out by the user.
     SignOut,
-    /// The identity provider says that a user signed out.
+    /// A logout message of the identity provider.
     Backchannel,
     /// Any other page of the sign-in host.
     Page,
-    /// A token that is not known yet comes with a request.
+    /// A request with a token that is not known yet.
     Token,
 }
 
 impl What {
-    /// One stable word for metrics.
+    /// A stable label for metrics.
     pub fn label(self) -> &'static str {
         match self {
             Self::Enter => "enter",
@@ -57,17 +57,17 @@ impl What {
     }
 }
 
-/// Who asks.
+/// The client that a request counts for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Who {
     /// A session.
     Session(RandomId),
-    /// A client's address; `None` counts all together that the proxy did not name.
+    /// A client's address; `None` counts all requests together for which the proxy named no client.
     Address(Option<IpAddr>),
 }
 
 impl Who {
-    /// One stable word for metrics.
+    /// A stable label for metrics.
     pub fn label(self) -> &'static str {
         match self {
             Self::Session(_) => "session",
@@ -76,21 +76,21 @@ impl Who {
     }
 }
 
-/// How often each may ask.
+/// Rate limits of each client.
 #[derive(Debug, Clone)]
 pub struct Rates {
-    /// Of an address, for each thing that is asked for.
+    /// Of an address, for each [`What`].
     pub address: Rate,
-    /// Of a session, for each thing that is asked for.
+    /// Of a session, for each [`What`].
     pub session: Rate,
     /// Of an address, for messages of the identity provider.
     pub provider: Rate,
-    /// Proxies before ours, whose word about the client's address counts.
+    /// Proxies before the own one, whose entries about the client's address are trusted.
     pub trusted: Vec<Network>,
 }
 
 impl Rates {
-    /// No bounds, for tests and measurements.
+    /// No limits, for tests and measurements.
     pub fn unbounded() -> Self {
         Self {
             address: Rate::UNBOUNDED,
@@ -101,18 +101,18 @@ impl Rates {
     }
 }
 
-/// Counts who asked how often lately.
+/// Counts recent requests of each client.
 #[derive(Debug)]
 pub struct Throttle {
     rates: Rates,
     table: Mutex<Table>,
-    /// Nobody outside can tell who shares a cell with whom.
+    /// Random hash keys: clients cannot find out which of them share a cell.
     keys: RandomState,
     start: Instant,
 }
 
 impl Throttle {
-    /// Nobody asked yet.
+    /// A new throttle without requests.
     pub fn new(rates: Rates) -> Self {
         Self {
             rates,
@@ -122,7 +122,7 @@ impl Throttle {
         }
     }
 
-    /// The client's address, as the proxy says.
+    /// The client's address, as the proxy reports it.
     pub fn client(&self, headers: &HeaderMap) -> Option<IpAddr> {
         address::client(headers, &self.rates.trusted)
     }
@@ -130,7 +130,7 @@ impl Throttle {
     /// Counts a request.
     ///
     /// # Errors
-    /// It is one too many: one is allowed again after this time.
+    /// The limit is exceeded. Contains the time until the next request is allowed.
     pub fn take(&self, who: Who, what: What) -> Result<(), Duration> {
         let rate = match (who, what) {
             (Who::Session(_), _) => self.rates.session,

@@ -4,12 +4,12 @@ use kit::process::WrongSetting;
 
 use super::{Rate, Rates};
 
-/// How often pages of the sign-in host may be asked for, per minute; half of it at once. Each thing is counted for itself:
-/// beginning a login or entering a workspace, ending it, starting a workspace, signing out. More is answered with 429.
+/// Rate limits of the sign-in host, per minute; half of it at once. Each kind of request is counted separately: beginning a login
+/// or entering a workspace, ending it, starting a workspace, signing out. Requests above a limit are answered with 429.
 #[derive(Debug, Clone, clap::Args)]
 pub struct RequestLimits {
-    /// Requests per minute of an address (of IPv6 a network of 64 bits) that is not signed in; 0: no limit. Everybody behind one
-    /// address shares it.
+    /// Requests per minute of an address (of IPv6 a network of 64 bits) that is not signed in; 0: no limit. All users behind one
+    /// address share it.
     #[arg(long, env = "ADDRESS_REQUESTS_PER_MINUTE", default_value_t = 600)]
     pub address_requests_per_minute: u32,
 
@@ -17,11 +17,11 @@ pub struct RequestLimits {
     #[arg(long, env = "SESSION_REQUESTS_PER_MINUTE", default_value_t = 120)]
     pub session_requests_per_minute: u32,
 
-    /// Messages of the identity provider that a user signed out, per minute and address; 0: no limit.
+    /// Logout messages of the identity provider, per minute and address; 0: no limit.
     #[arg(long, env = "PROVIDER_REQUESTS_PER_MINUTE", default_value_t = 6000)]
     pub provider_requests_per_minute: u32,
 
-    /// Networks (`10.0.0.0/8`) of proxies before ours whose word about the client's address counts (repeatable; in the
+    /// Networks (`10.0.0.0/8`) of proxies before the own one whose X-Forwarded-For entries are trusted (repeatable; in the
     /// environment separated by commas) [default: none].
     #[arg(long, env = "TRUSTED_PROXIES", value_delimiter = ',')]
     pub trusted_proxies: Vec<String>,

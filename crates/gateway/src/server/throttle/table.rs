@@ -1,34 +1,34 @@
-//! a caller and its rate -> allowed, or the time to wait; remembers a bounded number of callers (pure).
+//! client and its rate -> allowed, or the time to wait; the number of clients is bounded (pure).
 //!
-//! A cell is one number: when its owner has the whole allowance back (the generic cell rate algorithm). Whoever has it back
-//! need not be remembered. A full table forgets who is nearest to that, so a flood of strangers costs nobody a refusal, and
-//! those who ask the most are remembered the longest.
+//! A cell is one number: when its client has the whole allowance back (the generic cell rate algorithm). A client with the whole
+//! allowance need not be remembered. A full table removes the clients nearest to that. So a flood of strangers causes no refusals
+//! for others, and the clients with the most requests are remembered the longest.
 
 use std::collections::{BTreeSet, HashMap};
 use std::time::Duration;
 
-/// How often something may be asked for.
+/// A rate limit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Rate {
-    /// Time after which one more is allowed; zero: always.
+    /// Time after which one more request is allowed; zero: no limit.
     every: Duration,
-    /// How many at once.
+    /// Requests allowed at once.
     burst: u32,
 }
 
 impl Rate {
-    /// No bound.
+    /// No limit.
     pub const UNBOUNDED: Self = Self {
         every: Duration::ZERO,
         burst: 1,
     };
 
-    /// One more after `every`, and `burst` at once.
+    /// One more request after `every`, and `burst` at once.
     pub(crate) const fn new(every: Duration, burst: u32) -> Self {
         Self { every, burst }
     }
 
-    /// So many per minute, half of them at once; 0 is no bound.
+    /// `count` requests per minute, half of them at once; 0 is no limit.
     pub fn per_minute(count: u32) -> Self {
         match Duration::from_mins(1).checked_div(count) {
             Some(every) => Self {
@@ -40,17 +40,17 @@ impl Rate {
     }
 }
 
-/// Who asked how often lately. Times are counted from any one moment.
+/// Recent requests of each client. Times are relative to any fixed moment.
 #[derive(Debug)]
 pub(crate) struct Table {
     capacity: usize,
-    /// When each has the whole allowance back.
+    /// When each client has the whole allowance back.
     whole_at: HashMap<u64, Duration>,
     in_order: BTreeSet<(Duration, u64)>,
 }
 
 impl Table {
-    /// `capacity`: how many are remembered.
+    /// `capacity`: maximum number of remembered clients.
     pub(crate) fn new(capacity: usize) -> Self {
         Self {
             capacity,
@@ -62,7 +62,8 @@ impl Table {
     /// Counts one request of `who` at `now`.
     ///
     /// # Errors
-    /// It is one too many: allowed after this time. It is not counted, so that asking on makes nothing worse.
+    /// The limit is exceeded. Contains the time until the next one is allowed. The refused request is not counted, so repeated
+    /// requests do not extend the wait.
     pub(crate) fn take(&mut self, who: u64, rate: Rate, now: Duration) -> Result<(), Duration> {
         if rate.every.is_zero() {
             return Ok(());

@@ -1,4 +1,4 @@
-//! what the provider answers about a user -> what that means for their session (pure).
+//! the provider's answer about a user -> its meaning for their session (pure).
 
 use serde_json::{Map, Value};
 
@@ -6,23 +6,23 @@ use crate::oidc::admission::Outside;
 use crate::oidc::{JwtError, Registered, Renewed};
 use crate::session::content::Content;
 
-/// Why a session ends whose refresh token suddenly leads to another user.
+/// Reason of the end when the refresh token suddenly belongs to another user.
 const ANOTHER_USER: &str = "another_person";
 
-/// What the provider says of a user now.
+/// What the provider attests about a user now.
 pub(super) enum Attestation {
     /// These groups.
     Groups(Vec<String>),
     /// Nothing new.
     AsBefore,
-    /// Something that cannot be used: unknown is not empty, and it is not confirming either.
+    /// Unusable. Unknown groups are not empty, and the user is not confirmed either.
     Unknown,
 }
 
 /// What the answer means for the session.
 ///
 /// # Errors
-/// It ends, for this reason: it is another user's by now, or the user is no longer admitted.
+/// The session ends for this reason: it belongs to another user now, or the user is no longer admitted.
 pub(super) fn judge(
     content: &Content,
     renewed: &Renewed,
@@ -48,7 +48,7 @@ pub(super) fn judge(
     match provider.mapping.identify(claims) {
         Ok(identity) if identity.user_name != content.user_name => Err(ANOTHER_USER),
         Ok(identity) => {
-            // Some providers leave out of later ID tokens what they said in the first one.
+            // Some providers omit from later ID tokens claims that were in the first one.
             if claims.contains_key("email") {
                 admits(claims, &identity.groups)?;
             } else {
@@ -63,8 +63,8 @@ pub(super) fn judge(
     }
 }
 
-/// The claims of a later ID token, with the login's word on the address where they say the same address and not whether it is
-/// verified: some providers leave that out of later ID tokens.
+/// The claims of a later ID token. If it has the login's address without `email_verified`, the login's value is added: some
+/// providers omit it from later ID tokens.
 fn still_verified(claims: &Map<String, Value>, login: &Map<String, Value>) -> Map<String, Value> {
     let mut claims = claims.clone();
     let is_same = claims.contains_key("email") && claims.get("email") == login.get("email");

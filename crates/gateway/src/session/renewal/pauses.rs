@@ -1,4 +1,4 @@
-//! questions that no provider answered -> for how long nobody asks it (in memory).
+//! unanswered requests to a provider -> how long it is not asked (in memory).
 
 use std::collections::HashMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -8,11 +8,11 @@ use crate::tokens::random::random;
 /// Longest pause after the provider did not answer, in seconds, before jitter.
 const LONGEST: i64 = 60;
 
-/// By issuer: one that does not answer keeps nobody from asking another.
+/// By issuer: one that does not answer does not block the others.
 #[derive(Default)]
 pub(super) struct Pauses(Mutex<HashMap<String, Pause>>);
 
-/// After a provider did not answer.
+/// State after a provider did not answer.
 #[derive(Default)]
 struct Pause {
     failures: u32,
@@ -20,17 +20,17 @@ struct Pause {
 }
 
 impl Pauses {
-    /// Whether nobody asks this one at `now`.
+    /// Whether requests to this provider pause at `now`.
     pub(super) fn is_pausing(&self, issuer: &str, now: i64) -> bool {
         self.lock().get(issuer).is_some_and(|pause| now < pause.until)
     }
 
-    /// It answered.
+    /// The provider answered.
     pub(super) fn answered(&self, issuer: &str) {
         self.lock().remove(issuer);
     }
 
-    /// A provider did not answer, or refused the gateway, a question of the time `asked`. Those that were asked together count once.
+    /// The provider did not answer a request of the time `asked`, or refused the gateway. Concurrent requests count once.
     pub(super) fn unanswered(&self, issuer: &str, asked: i64, now: i64) {
         let mut pauses = self.lock();
         let pause = pauses.entry(issuer.to_owned()).or_default();
@@ -46,7 +46,7 @@ impl Pauses {
     }
 }
 
-/// Up to as many seconds again, so that replicas do not ask together.
+/// Adds up to the same number of seconds, so that replicas do not ask together.
 pub(super) fn jitter(seconds: i64) -> i64 {
     random::<2>().map_or(0, |bytes| i64::from(u16::from_be_bytes(bytes)) % (seconds + 1))
 }

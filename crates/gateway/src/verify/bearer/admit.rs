@@ -1,4 +1,4 @@
-//! a request with a token -> the workspace that it may reach, or the answer that it gets instead (IO as `Bearer` has it).
+//! token of a request -> the workspace that it may reach, or the refusal (IO as in `Bearer`).
 
 use axum::response::Response;
 use http::HeaderMap;
@@ -15,8 +15,8 @@ use crate::verify::decision::Allow;
 use crate::verify::request::source_rule::Source;
 use crate::verify::state::AppState;
 
-/// Judges a token for `site`. A script sends it on purpose, so no page can make a browser send it; but a page that sends one says
-/// where it is from, and pages of other origins have no business here.
+/// Checks a token for `site`. A script sends a token on purpose, so no page can make a browser send it. But a page that sends one
+/// states its origin, and pages of other origins are refused.
 ///
 /// # Errors
 /// The answer to give.
@@ -49,8 +49,8 @@ pub(in crate::verify) async fn admit(
     Ok((allow, accepted))
 }
 
-/// An answer to who is not signed in, which says whether tokens count as well: of every request alike, since the proxy hands none over
-/// where they do not.
+/// Adds to the answer for an unauthenticated request whether tokens are accepted. Every such answer is alike, because the proxy
+/// forwards no token where tokens are not accepted.
 pub(in crate::verify) fn challenged(app: &AppState, domain: &Domain, mut response: Response) -> Response {
     if app.bearer.is_some() {
         challenge(&mut response, &domain.auth_origin(), None);

@@ -1,6 +1,6 @@
 //! digest of a token -> the recent answer about it (in memory, bounded by bytes).
 //!
-//! By digest: no token stays in memory for longer than a request or a websocket.
+//! The key is a digest: no token stays in memory for longer than a request or a websocket.
 
 use std::time::Duration;
 
@@ -10,49 +10,49 @@ use super::refused::{Refused, Unfit};
 use super::{Accepted, Digest};
 use crate::session::{Credential, Session};
 
-/// How long a token counts without being looked at again, in seconds: whoever loses one is shut out within this.
+/// How long an accepted token is not checked again, in seconds. A revoked token stops working within this time.
 pub(super) const TTL: i64 = 60;
-/// A websocket's token is asked about again from this age on, in seconds, so that the answer is there when it is due.
+/// A websocket's token is checked again from this age on, in seconds, so that the answer is there when it is needed.
 pub(super) const RENEW: i64 = 45;
-/// How long one that does not count is refused without being looked at again, in seconds.
+/// How long a refused token stays refused without another check, in seconds.
 const TTL_REFUSED: i64 = 5;
-/// How long one that counted may be looked at again at nobody's cost, in seconds.
+/// How long a token that was accepted is checked again without counting against a rate limit, in seconds.
 const TTL_KNOWN: i64 = 15 * 60;
-/// Most bytes, about, that answers of one kind take: with many groups one is long.
+/// Approximate maximum of bytes for answers of one kind: an answer with many groups is long.
 const MOST_BYTES: u64 = 16 * 1024 * 1024;
-/// What an entry takes beside its texts, about.
+/// Approximate size of an entry without its texts.
 const ENTRY: usize = 512;
-/// What a text takes beside its characters.
+/// Size of a text without its characters.
 const TEXT: usize = size_of::<String>();
 
-/// Who asks about a token.
+/// Why a token is checked.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Purpose {
     /// A request.
     Request,
-    /// A websocket, ahead of time: what requests go by stays until there is an answer.
+    /// A websocket, ahead of time. Requests use the cached answer until the new one arrives.
     Renewal,
 }
 
-/// A token that does not count.
+/// A refused token.
 #[derive(Debug, Clone)]
 struct Past {
     why: Refused,
-    /// When that was found, Unix seconds.
+    /// Time of the check, Unix seconds.
     asked: i64,
 }
 
-/// What was said lately.
+/// Recent answers.
 pub(super) struct Cache {
     accepted: MokaCache<Digest, Accepted>,
     renewed: MokaCache<Digest, Accepted>,
     refused: MokaCache<Digest, Past>,
-    /// Until when each may be asked about freely, Unix seconds. It lets nobody in.
+    /// Until when each token may be checked outside the rate limit, Unix seconds. An entry here admits no one.
     known: MokaCache<Digest, i64>,
 }
 
 impl Cache {
-    /// Nothing was said yet.
+    /// An empty cache.
     pub(super) fn new() -> Self {
         Self {
             accepted: cache(TTL, size),
@@ -62,7 +62,7 @@ impl Cache {
         }
     }
 
-    /// A token that counts, as was found shortly enough before `now` for who asks.
+    /// The accepted token, if its check is recent enough at `now` for this purpose.
     pub(super) async fn accepted(&self, digest: &Digest, purpose: Purpose, now: i64) -> Option<Accepted> {
         let keep = match purpose {
             Purpose::Request => TTL,
@@ -84,19 +84,19 @@ impl Cache {
         None
     }
 
-    /// Why a token does not count, as was found shortly before `now`.
+    /// Why the token was refused, if that check is recent at `now`.
     pub(super) async fn refused(&self, digest: &Digest, now: i64) -> Option<Refused> {
         let past = self.refused.get(digest).await?;
         let counts = (past.asked..past.asked + TTL_REFUSED).contains(&now);
         counts.then_some(past.why)
     }
 
-    /// Whether the token counted not long before `now`.
+    /// Whether the token was accepted not long before `now`.
     pub(super) async fn is_known(&self, digest: &Digest, now: i64) -> bool {
         self.known.get(digest).await.is_some_and(|until| now < until)
     }
 
-    /// What comes of asking. Whoever brings the same token meanwhile waits for the same answer; errors are shared and not cached.
+    /// Runs the check. Concurrent requests with the same token share one check and its answer. Errors are shared and not cached.
     pub(super) async fn answer(
         &self,
         digest: Digest,
@@ -113,7 +113,7 @@ impl Cache {
         Ok(accepted)
     }
 
-    /// The token does not count, as was found at `now`.
+    /// Records that the token was refused at `now`.
     pub(super) async fn refuse(&self, digest: Digest, why: Refused, now: i64) {
         self.accepted.invalidate(&digest).await;
         self.renewed.invalidate(&digest).await;
@@ -129,7 +129,7 @@ impl Cache {
     }
 }
 
-/// Ends by the machine's clock as well, so that a clock that is set back makes nothing last.
+/// Entries also expire by the machine's clock, so that a clock that is set back extends none.
 fn cache<V: Clone + Send + Sync + 'static>(
     seconds: i64,
     size: impl Fn(&V) -> usize + Send + Sync + 'static,
@@ -141,7 +141,7 @@ fn cache<V: Clone + Send + Sync + 'static>(
         .build()
 }
 
-/// Bytes that an answer takes, about.
+/// Approximate size of an answer in bytes.
 fn size(accepted: &Accepted) -> usize {
     let Session {
         identity, credential, ..

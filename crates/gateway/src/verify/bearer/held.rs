@@ -1,4 +1,4 @@
-//! a token that opened a websocket -> whether it still counts (from memory; asks again in the background).
+//! token of an open websocket -> whether it is still valid (from memory; checks in the background).
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -11,10 +11,10 @@ use super::{Accepted, Bearer, Unfit};
 use crate::session::Session;
 use crate::tokens::redacted::Secret;
 
-/// After a question that nobody answered, the same one rests for so long.
+/// Pause after a check that got no answer.
 const REST: Duration = Duration::from_secs(1);
 
-/// A token for as long as a websocket is open that it opened.
+/// A token, for as long as a websocket is open that it admitted.
 #[derive(Debug, Clone)]
 pub(in crate::verify) struct Held(Arc<Inner>);
 
@@ -29,14 +29,14 @@ struct Inner {
 
 #[derive(Debug)]
 struct Status {
-    /// `None` once it was refused: for good.
+    /// `None` after a refusal, permanently.
     session: Option<Arc<Session>>,
-    /// Since when it is known to count, Unix seconds.
+    /// Time of the last successful check, Unix seconds.
     asked: i64,
 }
 
 impl Held {
-    /// `accepted`: what was said of `token`.
+    /// `accepted`: the answer about `token`.
     pub(in crate::verify) fn new(bearer: Bearer, token: &str, site: String, accepted: Accepted) -> Self {
         let status = Status {
             session: Some(accepted.session),
@@ -51,7 +51,7 @@ impl Held {
         }))
     }
 
-    /// Whom it speaks for, if it counts. While nobody can say, it counts for `grace` longer.
+    /// The session of the token's user, while the token is valid. When no check gets an answer, it stays valid for `grace` longer.
     pub(in crate::verify) fn session(&self, grace: Duration) -> Option<Arc<Session>> {
         let now = self.0.bearer.0.clock.now();
         let (session, age) = {

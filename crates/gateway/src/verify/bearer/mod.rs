@@ -1,7 +1,7 @@
-//! a request's token -> its user (IO for unknown tokens: API server, or the provider's keys).
+//! token of a request -> its user (IO for unknown tokens: API server, or the provider's keys).
 //!
-//! - `token`: the unverified content. `review`: `TokenReview` by the API server. `refused`: why a token does not count.
-//! - `admit`: what `/verify` and the relay ask. `held`: checks again while a websocket is open.
+//! - `token`: the unverified content. `review`: `TokenReview` by the API server. `refused`: why a token is refused.
+//! - `admit`: the check for `/verify` and the relay. `held`: checks again while a websocket is open.
 //! - `cache`: recent answers. `settings`: flags.
 
 mod admit;
@@ -34,16 +34,16 @@ use crate::session::{Credential, Session};
 use crate::tokens::RandomId;
 use crate::verify::request::source_rule::{Malformed, single};
 
-/// Whose tokens count beside service accounts'.
+/// Which tokens are accepted.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Settings {
-    /// Audiences of users' tokens; empty: users' tokens do not count.
+    /// Audiences of users' tokens; empty: users' tokens are not accepted.
     pub audiences: Vec<String>,
     /// Issuers of service accounts' tokens.
     pub cluster: Vec<String>,
 }
 
-/// Tokens, as judged lately. Every clone shares them.
+/// Checks tokens, with a cache. Every clone shares it.
 #[derive(Clone)]
 pub struct Bearer(Arc<Inner>);
 
@@ -59,15 +59,15 @@ struct Inner {
 /// SHA-256 of the site's audience and the token.
 type Digest = [u8; 32];
 
-/// A token that counts.
+/// An accepted token.
 #[derive(Debug, Clone)]
 pub(super) struct Accepted {
     session: Arc<Session>,
-    /// When it was asked about, Unix seconds.
+    /// Time of the check, Unix seconds.
     asked: i64,
 }
 
-/// The token that a request carries, if it carries one: whatever else Authorization holds is none of the gateway's.
+/// The bearer token of a request, if it carries one. The gateway ignores any other content of Authorization.
 ///
 /// # Errors
 /// There are several Authorization headers.
@@ -80,7 +80,7 @@ pub(super) fn of(headers: &HeaderMap) -> Result<Option<&str>, Malformed> {
 }
 
 impl Bearer {
-    /// Nothing was judged yet.
+    /// A new checker with an empty cache.
     pub fn new(
         settings: Settings,
         providers: Arc<Providers>,
@@ -103,11 +103,11 @@ impl Bearer {
         &self.0.settings.audiences
     }
 
-    /// Whom a token speaks for, as was found lately or is found now. `site`: the audience that service accounts' tokens must
-    /// have. `pay`: called before anybody is asked or a signature is checked, unless the token counted not long ago.
+    /// The user of a token, from the cache or from a new check. `site`: the audience that service accounts' tokens must have.
+    /// `pay`: called before a request to the API server or a signature check, unless the token was accepted not long ago.
     ///
     /// # Errors
-    /// It does not count, or nobody can say.
+    /// The token is refused, or it cannot be checked.
     async fn judge(
         &self,
         token: &str,
@@ -116,7 +116,7 @@ impl Bearer {
         pay: impl FnOnce() -> Result<(), Duration>,
     ) -> Result<Accepted, Unfit> {
         let (inner, now) = (&self.0, self.0.clock.now());
-        // Nothing long is even hashed.
+        // A token that is too long is not even hashed.
         if token.len() > token::MAX {
             return Err(self.refused("unknown", Refused::TooLong));
         }
@@ -135,7 +135,7 @@ impl Bearer {
             providers: &inner.providers,
         };
         let claimed = token::read(token, expected, now).map_err(|why| self.refused("unknown", why))?;
-        // Forged tokens use up what their address may ask: whoever was let in from there goes on.
+        // Forged tokens use up the rate limit of their address. Tokens that were accepted from there before still work.
         let is_known = inner.cache.is_known(&digest, now).await;
         let asking = async {
             if !is_known {
@@ -185,7 +185,7 @@ impl Bearer {
         why.into()
     }
 
-    /// The user of a provider's token: the same checks, mapping and admission as at a login.
+    /// The user of a provider's token, with the same checks, mapping and admission as at a login.
     async fn user(&self, registered: &Registered, token: &str) -> Result<(Identity, Credential), Unfit> {
         let provider = registered.get().ok_or(Unfit::Unavailable)?;
         let claims = provider.bearer(token, self.audiences()).await;
@@ -221,7 +221,7 @@ fn kind(credential: &Credential) -> &'static str {
 fn digest(site: &str, token: &str) -> Digest {
     let mut context = Context::new(&SHA256);
     context.update(site.as_bytes());
-    // In no audience and in no token.
+    // A zero byte occurs in no audience and in no token.
     context.update(&[0]);
     context.update(token.as_bytes());
     let mut digest = Digest::default();
@@ -229,7 +229,7 @@ fn digest(site: &str, token: &str) -> Digest {
     digest
 }
 
-/// What names the use of this token where a session would be named. It leads nowhere: no session's id is made of anything.
+/// An identifier for the use of this token, where a session's would be. It leads to no session: no session's id is derived.
 fn id(digest: &Digest) -> RandomId {
     let mut text = String::with_capacity(32);
     for byte in &digest[..16] {

@@ -1,4 +1,4 @@
-//! why a token does not count -> the answer that says so and how to get one that does (pure).
+//! refused token -> the answer that gives the reason and how to get a valid token (pure).
 
 use std::fmt::Write as _;
 use std::time::Duration;
@@ -13,45 +13,45 @@ use crate::oidc::claims::IdentityError;
 use crate::verify::answers::Failure;
 use crate::{oidc, pages};
 
-/// Why a request with a token gets no further.
+/// Why a request with a token is refused.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Unfit {
-    /// The token does not count.
+    /// The token is not accepted.
     Refused(Refused),
-    /// Too many new tokens came from there; one more is looked at after this time.
+    /// Too many new tokens came from that address. The next one is checked after this time.
     TooOften(Duration),
-    /// Nobody could be asked about it.
+    /// The token cannot be checked now.
     Unavailable,
 }
 
-/// Why a token does not count.
+/// Why a token is not accepted.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Refused {
-    /// It is no signed JSON Web Token.
+    /// It is not a signed JSON Web Token.
     Shape,
-    /// It is longer than any that counts.
+    /// It exceeds the maximum length.
     TooLong,
-    /// Nobody whom the settings name issued it.
+    /// Its issuer is not in the settings.
     Issuer,
-    /// It is a service account's, and not for this site alone.
+    /// It is a service account's token, and its audience is not this site alone.
     ServiceAccountAudience,
-    /// It is a user's, and for none of the clients whose tokens count.
+    /// It is a user's token, and its audience is none of the accepted ones.
     PersonAudience,
-    /// It is over, or does not say when it is.
+    /// It has expired, or has no expiry.
     Expired,
-    /// The API server knows no such token.
+    /// The API server does not accept it.
     Unknown,
     /// It fails a check of the provider's tokens.
     Token(oidc::JwtError),
     /// Its claims lead to no identity.
     Identity(IdentityError),
-    /// The settings keep its owner out.
+    /// The settings do not admit its user.
     NotAdmitted {
-        /// Kubernetes user name that they would have had.
+        /// Kubernetes user name that the user would have.
         user: String,
         /// The provider.
         issuer: String,
-        /// Why.
+        /// The rule that excludes the user.
         outside: Outside,
     },
 }
@@ -63,7 +63,7 @@ impl From<Refused> for Unfit {
 }
 
 impl Refused {
-    /// One stable word for the audit log.
+    /// A stable label for the audit log.
     pub fn label(&self) -> &'static str {
         match self {
             Self::Shape => "malformed",
@@ -78,7 +78,7 @@ impl Refused {
         }
     }
 
-    /// For whoever sent it. `site`: the audience of this site; `audiences`: those of users' tokens.
+    /// The message for the sender. `site`: the audience of this site; `audiences`: those of users' tokens.
     fn message(&self, site: &str, audiences: &[String]) -> String {
         let make_one = format!("kubectl create token NAME --audience={site}");
         match self {
@@ -129,7 +129,7 @@ impl Unfit {
     }
 }
 
-/// Says that tokens count here (RFC 6750, 3). `wrong`: what is wrong with the one that came, if one did.
+/// Adds the challenge for bearer tokens (RFC 6750, 3). `wrong`: the error of the token that came, if one came.
 pub(crate) fn challenge(response: &mut Response, site: &str, wrong: Option<&str>) {
     let mut text = format!("Bearer realm=\"{}\"", quotable(site));
     if let Some(wrong) = wrong {
@@ -141,7 +141,7 @@ pub(crate) fn challenge(response: &mut Response, site: &str, wrong: Option<&str>
     }
 }
 
-/// The characters that may stand between quotes there.
+/// The text, reduced to characters that are allowed in a quoted string there.
 fn quotable(text: &str) -> String {
     let fits = |c: &char| matches!(c, ' '..='~') && !matches!(c, '"' | '\\');
     text.chars().filter(fits).collect()

@@ -1,4 +1,4 @@
-//! a service account's token -> who that is, as the API server says (IO; the answer is read purely).
+//! service account's token -> its identity, by `TokenReview` (IO; the answer is read purely).
 
 use std::collections::HashSet;
 use std::time::Duration;
@@ -13,18 +13,18 @@ use super::refused::{Refused, Unfit};
 use crate::oidc::claims::Identity;
 use crate::session::{Credential, Reviewed};
 
-/// Most questions on their way at a time.
+/// Maximum number of concurrent reviews.
 const QUESTIONS: usize = 32;
-/// Time for one question, waiting for its turn included.
+/// Timeout of one review, including the wait for a permit.
 const TIMEOUT: Duration = Duration::from_secs(5);
-/// What is told of an answer in place of what it says.
+/// Logged in place of an unreadable answer's content.
 const UNREADABLE: &str = "the API server's answer is no TokenReview";
-/// As many characters of a token in a row tell of it.
+/// This many consecutive characters of a token are treated as secret.
 const RUN: usize = 16;
-/// What every service account's user name begins with.
+/// Prefix of every service account's user name.
 const ACCOUNT: &str = "system:serviceaccount:";
 
-/// Asks the API server about tokens.
+/// Sends token reviews to the API server.
 pub(super) struct Reviews {
     client: Client,
     turns: Semaphore,
@@ -38,10 +38,10 @@ impl Reviews {
         }
     }
 
-    /// Who sent the token, if it is one for `audience`.
+    /// The sender of the token, if the token is for `audience`.
     ///
     /// # Errors
-    /// It is none, or the API server does not answer.
+    /// The token is not valid for it, or the API server does not answer.
     pub(super) async fn ask(&self, token: &str, audience: &str) -> Result<(Identity, Credential), Unfit> {
         let asked = async {
             let _turn = self.turns.acquire().await.map_err(|error| error.to_string())?;
@@ -56,7 +56,7 @@ impl Reviews {
                 serde_json::to_vec(&review).map_err(|_| "the question cannot be written".to_owned())?;
             let request = Request::new(TokenReview::url_path(&(), None)).create(&PostParams::default(), body);
             let request = request.map_err(|_| "the question cannot be made".to_owned())?;
-            // As text: the client would log an answer that it cannot read, and the token is in it.
+            // As text: the client would log an unreadable answer, and the token is in it.
             let answer = self.client.request_text(request).await;
             let answer = answer.map_err(|error| error_text(&error))?;
             serde_json::from_str(&answer).map_err(|_| UNREADABLE.to_owned())
@@ -72,7 +72,7 @@ impl Reviews {
     }
 }
 
-/// The same, with no error that holds a part of the token: the API server asks others, who may repeat it.
+/// The same review, without any error that contains a part of the token. The API server asks others, who may repeat the token.
 fn without(token: &str, mut review: TokenReview) -> TokenReview {
     let error = review.status.as_mut().and_then(|status| status.error.as_mut());
     if let Some(error) = error {
@@ -81,7 +81,7 @@ fn without(token: &str, mut review: TokenReview) -> TokenReview {
     review
 }
 
-/// The text without any run of [`RUN`] or more characters of the token, or all of a shorter one.
+/// The text without any run of [`RUN`] or more characters of the token, or without a shorter token as a whole.
 fn redacted(token: &str, text: &str) -> String {
     let length = token.len().min(RUN);
     if length == 0 {
@@ -89,7 +89,7 @@ fn redacted(token: &str, text: &str) -> String {
     }
     let runs: HashSet<&[u8]> = token.as_bytes().windows(length).collect();
     let mut cache = String::with_capacity(text.len());
-    // Where what was found last ends.
+    // End of the last match.
     let mut end = 0;
     for (at, letter) in text.char_indices() {
         if text
@@ -109,7 +109,7 @@ fn redacted(token: &str, text: &str) -> String {
     cache
 }
 
-/// An error without the API server's words: whoever answers in its place may repeat the question.
+/// An error without the API server's text: a server in its place may repeat the request.
 fn error_text(error: &kube::Error) -> String {
     match error {
         kube::Error::Api(status) => format!("the API server answered {}", status.code),
@@ -118,13 +118,13 @@ fn error_text(error: &kube::Error) -> String {
     }
 }
 
-/// Reads the answer. What its `error` says is not told to strangers: it is the API server's business.
+/// Reads the answer. Its `error` is not shown to the sender, because it is internal to the API server.
 fn read(review: TokenReview, audience: &str) -> Result<(Identity, Credential), Unfit> {
     let status = review.status.ok_or(Unfit::Unavailable)?;
     let is_for_us = status
         .audiences
         .is_some_and(|audiences| audiences.iter().any(|found| found == audience));
-    // An API server that does not know audiences answers for itself: without ours the token is for it.
+    // An API server that does not know audiences answers for itself. Without our audience the token is for the API server.
     if status.authenticated != Some(true) || !is_for_us {
         let reason = status.error.unwrap_or_default();
         tracing::debug!(reason, "the API server does not know a token");
@@ -142,7 +142,7 @@ fn read(review: TokenReview, audience: &str) -> Result<(Identity, Credential), U
     Ok((identity, Credential::ServiceAccount(Box::new(reviewed))))
 }
 
-/// Whether this is a service account: other kinds of tokens that the API server takes are none of ours.
+/// Whether this is a service account. Other kinds of tokens that the API server accepts are refused.
 fn is_account(user: &UserInfo) -> bool {
     let name = user
         .username
@@ -233,7 +233,7 @@ mod tests {
         for (said, told) in [
             ("unknown issuer".to_owned(), "unknown issuer".to_owned()),
             (format!("bad token {token}!"), "bad token (token)!".to_owned()),
-            // Cut short, as those do who shorten what they log.
+            // Truncated, as some programs shorten what they log.
             (format!("[{}…]", cut(3, 30)), "[(token)…]".to_owned()),
             (
                 format!("{} and {}", cut(0, 16), cut(50, 70)),
@@ -250,7 +250,7 @@ mod tests {
         assert_eq!(review.status.unwrap().error.unwrap(), "(token)");
     }
 
-    /// A client of an API server that repeats questions, cut short by so many bytes.
+    /// A client of an API server that repeats requests, truncated by this many bytes.
     fn repeating(status: StatusCode, cut: usize) -> Client {
         let answer = move |request: http::Request<Body>| async move {
             let asked = request.into_body().collect().await.unwrap().to_bytes();

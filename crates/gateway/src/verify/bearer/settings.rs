@@ -1,4 +1,4 @@
-//! arguments -> which tokens count, checked before anything starts (IO: reads the own token).
+//! arguments -> which tokens are accepted, checked at start (IO: reads the own token).
 
 use std::path::Path;
 
@@ -8,20 +8,21 @@ use serde_json::Value;
 use crate::oidc::payload;
 use crate::verify::bearer::Settings;
 
-/// This process's own token, as Kubernetes mounts it.
+/// Path of this process's own token, as Kubernetes mounts it.
 const OWN: &str = "/var/run/secrets/kubernetes.io/serviceaccount/token";
 
-/// Requests that carry a token (`Authorization: Bearer`) in place of a browser's cookie.
+/// Requests with a token (`Authorization: Bearer`) instead of a browser's cookie.
 #[derive(Debug, Clone, Default, clap::Args)]
 #[expect(clippy::struct_field_names, reason = "clap names the flags after them")]
 pub struct BearerArgs {
-    /// Whether tokens count: those of service accounts whose one audience is the sign-in host's origin (`https://auth.<domain>`),
-    /// and users', if audiences are named. The gateway then needs the right to create tokenreviews.
+    /// Whether tokens are accepted: those of service accounts whose only audience is the sign-in host's origin
+    /// (`https://auth.<domain>`), and users' tokens, if audiences are named. The gateway then needs the right to create
+    /// tokenreviews.
     #[arg(long, env = "BEARER_ENABLED")]
     pub bearer_enabled: bool,
 
-    /// Audiences of users' tokens that count, of every identity provider (repeatable; in the environment separated by commas).
-    /// Never the client that users sign in with [default: users' tokens do not count].
+    /// Accepted audiences of users' tokens, of every identity provider (repeatable; in the environment separated by commas). Never
+    /// the client that users sign in with [default: users' tokens are not accepted].
     #[arg(long, env = "BEARER_AUDIENCES", value_delimiter = ',')]
     pub bearer_audiences: Vec<String>,
 
@@ -31,7 +32,7 @@ pub struct BearerArgs {
     pub bearer_issuers: Vec<String>,
 }
 
-/// `None`: no tokens count. `clients`: what the identity providers know this gateway by.
+/// `None`: no tokens are accepted. `clients`: the client IDs of this gateway at the identity providers.
 ///
 /// # Errors
 /// A setting cannot be used; the error names it.
@@ -68,7 +69,7 @@ fn read_with<'a>(
     Ok(Some(Settings { audiences, cluster }))
 }
 
-/// The entries that say something: environments cannot unset a list.
+/// The entries that are not empty: environment variables cannot express an empty list.
 fn given(entries: &[String]) -> Vec<String> {
     let entries = entries.iter().filter(|entry| !entry.is_empty());
     entries.cloned().collect()

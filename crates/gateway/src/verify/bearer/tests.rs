@@ -12,7 +12,7 @@ const SITE: &str = "https://auth.ws.example";
 const CLUSTER: &str = "https://kubernetes.default.svc.cluster.local";
 const NOW: i64 = 1_800_000_000;
 
-/// A gateway's tokens, and the API server that is asked about them.
+/// A gateway's token checker, and the API server that it asks.
 struct Rig {
     server: ApiServer,
     clock: Clock,
@@ -49,7 +49,7 @@ impl Rig {
         judged.map(|accepted| accepted.session.identity.user_name.clone())
     }
 
-    /// How often the API server was asked since the last time.
+    /// Number of reviews since the last call.
     fn asked(&self) -> usize {
         let calls = self.server.take_calls();
         let reviews = calls.iter().filter(|call| call.path.ends_with("/tokenreviews"));
@@ -61,7 +61,7 @@ impl Rig {
     }
 }
 
-/// The status of a review: the token's own word for who it is.
+/// The status of a review: the identity that the token itself states.
 fn known(spec: &Value, authenticated: bool) -> Value {
     let claims = oidc::payload(spec["token"].as_str().unwrap()).unwrap();
     json!({
@@ -96,7 +96,7 @@ async fn the_api_server_is_asked_once_a_minute_and_for_this_site_alone() {
     rig.clock.advance(1);
     assert_eq!(rig.judge(&token).await.unwrap(), ROBOT);
     assert_eq!(rig.asked(), 1);
-    // The same bytes at a site of another name are another question.
+    // The same bytes at a site of another name need their own review.
     let elsewhere = rig
         .bearer
         .judge(&token, "https://auth.other.example", Purpose::Request, || Ok(()))
@@ -126,7 +126,7 @@ async fn a_refused_token_is_refused_for_five_seconds_and_then_asked_about_again(
     rig.server.authenticate(|spec| known(spec, true));
     assert_eq!(rig.judge(&token).await.unwrap(), ROBOT);
     assert_eq!(rig.asked(), 1);
-    // And the other way round: whose token is taken away is shut out within a minute.
+    // The reverse: a revoked token stops working within a minute.
     rig.server.authenticate(|spec| known(spec, false));
     rig.clock.advance(59);
     assert!(rig.judge(&token).await.is_ok());
@@ -143,7 +143,7 @@ async fn an_api_server_that_fails_refuses_nobody_and_admits_nobody_and_is_asked_
     }
     assert_eq!(rig.asked(), 2);
     assert_eq!(rig.judge(&token).await.unwrap(), ROBOT);
-    // What was said a minute ago counts no longer while it fails.
+    // An answer that is a minute old is not used while the API server fails.
     rig.clock.advance(60);
     rig.server.fail(Fault::internal(Method::POST, "tokenreviews", 1));
     assert_eq!(rig.judge(&token).await.unwrap_err(), Unfit::Unavailable);
@@ -204,7 +204,7 @@ async fn a_token_that_is_known_costs_nothing_and_a_new_one_waits_for_its_turn() 
     let new = token_of("new", NOW + 3600);
     let waits = rig.bearer.judge(&new, SITE, Purpose::Request, broke).await;
     assert_eq!(waits.unwrap_err(), Unfit::TooOften(Duration::from_secs(7)));
-    // That is no refusal, and is not cached.
+    // This is not a refusal, and is not cached.
     assert!(rig.judge(&new).await.is_ok());
 }
 
@@ -229,7 +229,7 @@ async fn a_token_that_counted_is_asked_about_again_though_forged_ones_used_up_th
     rig.clock.advance(15 * 60);
     assert!(!asked_again().await, "forgotten");
     rig.judge(&token).await.unwrap();
-    // That it was known lets nobody in, and ends with a refusal.
+    // A known token admits no one by itself, and a refusal ends that state.
     rig.clock.advance(60);
     rig.server.authenticate(|spec| known(spec, false));
     let again = rig.bearer.judge(&token, SITE, Purpose::Request, broke).await;
@@ -260,7 +260,7 @@ async fn requests_go_by_the_old_answer_while_a_socket_waits_for_a_new_one() {
     assert_eq!(rig.asked(), 2);
     assert_eq!(rig.judge(&token).await.unwrap(), ROBOT);
     assert_eq!(rig.asked(), 0, "the first answer is good for 15 s more");
-    // The new answer is the requests' as well.
+    // Requests use the new answer as well.
     let again = rig.bearer.judge(&token, SITE, Purpose::Renewal, || Ok(())).await;
     again.unwrap();
     rig.clock.advance(59);
@@ -314,7 +314,7 @@ async fn a_socket_s_token_is_asked_about_again_and_ends_with_its_account() {
     assert!(held.session(grace).is_some());
     settle().await;
     assert_eq!(rig.asked(), 0);
-    // The answer is there before the old one is over.
+    // The new answer arrives before the old one expires.
     rig.clock.advance(1);
     assert!(held.session(grace).is_some());
     settle().await;
@@ -324,7 +324,7 @@ async fn a_socket_s_token_is_asked_about_again_and_ends_with_its_account() {
     assert!(held.session(grace).is_some());
     settle().await;
     assert!(held.session(grace).is_none());
-    // For good.
+    // Permanently.
     rig.server.authenticate(|spec| known(spec, true));
     rig.clock.advance(10);
     assert!(held.session(grace).is_none());

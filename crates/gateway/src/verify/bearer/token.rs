@@ -1,6 +1,6 @@
-//! a token as it came -> what it says of itself, before anybody is asked (pure).
+//! token -> its unverified content, before any check by others (pure).
 //!
-//! Nothing of this is proven. It says whom to ask, and keeps from asking about what could never count.
+//! Nothing here is verified. The content selects who verifies the token, and avoids checks of tokens that can never be accepted.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD as BASE64URL;
@@ -11,10 +11,10 @@ use crate::oidc::{self, Providers, Registered};
 
 /// Longest token, in bytes.
 pub(super) const MAX: usize = 16 * 1024;
-/// Issuer of service account tokens that lie in Secrets. They are for the API server, and have no end.
+/// Issuer of service account tokens stored in Secrets. They are for the API server, and never expire.
 const LEGACY: &str = "kubernetes/serviceaccount";
 
-/// Whose tokens count.
+/// Which tokens are accepted.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Expected<'a> {
     /// Audience of service accounts' tokens: this site's own.
@@ -27,33 +27,33 @@ pub(super) struct Expected<'a> {
     pub(super) providers: &'a Providers,
 }
 
-/// What a token says of itself.
+/// The unverified content of a token.
 #[derive(Debug)]
 pub(super) struct Claimed<'a> {
     pub(super) by: By<'a>,
-    /// When it ends, Unix seconds, with what clocks may differ by.
+    /// Expiry, Unix seconds, plus the tolerance for clock skew.
     pub(super) ends: i64,
 }
 
-/// Who is to be asked about it.
+/// Who verifies the token.
 #[derive(Debug)]
 pub(super) enum By<'a> {
-    /// The API server: a service account's.
+    /// The API server: it is a service account's token.
     Cluster,
-    /// The keys of this provider: a user's.
+    /// The keys of this provider: it is a user's token.
     Provider(&'a Registered),
 }
 
 /// Reads a token at `now` (Unix seconds).
 ///
 /// # Errors
-/// It could never count.
+/// The token can never be accepted.
 pub(super) fn read<'a>(token: &str, expected: Expected<'a>, now: i64) -> Result<Claimed<'a>, Refused> {
     let claims = claims(token)?;
     let issuer = claims.get("iss").and_then(Value::as_str).unwrap_or_default();
     let audiences = audiences(&claims)?;
     let claimed = if issuer == LEGACY || expected.cluster.iter().any(|known| known == issuer) {
-        // For this site and nobody else: whoever else got it would be let in here as its owner, and we there.
+        // For this site alone. Any other recipient of such a token could act here as its owner, and the gateway could act there.
         if audiences != [expected.site] {
             return Err(Refused::ServiceAccountAudience);
         }
@@ -99,7 +99,7 @@ fn claims(token: &str) -> Result<Map<String, Value>, Refused> {
     }
 }
 
-/// `aud`: one text, or a list of them.
+/// `aud`: one string, or a list of strings.
 fn audiences(claims: &Map<String, Value>) -> Result<Vec<&str>, Refused> {
     match claims.get("aud") {
         None => Ok(Vec::new()),
@@ -137,7 +137,7 @@ mod tests {
         format!("{}.{}.c2ln", encode(&json!({"alg": "RS256"})), encode(claims))
     }
 
-    /// Who would be asked about it, and when it ends.
+    /// Who would verify the token, and its expiry.
     fn read_text(token: &str) -> Result<(&'static str, i64), Refused> {
         let mapping = Mapping::new(ISSUER, "sub", None, None, "");
         let providers = Providers::new(vec![Registered::only(ISSUER, mapping)]);
@@ -192,10 +192,10 @@ mod tests {
                 "{claims}"
             );
         }
-        // As they lie in Secrets of old.
+        // The old form that is stored in Secrets.
         let legacy = json!({"iss": LEGACY, "sub": "system:serviceaccount:a:b"});
         assert_eq!(read_claims(&legacy), Err(Refused::ServiceAccountAudience));
-        // Nobody else's audience makes a user's token one of an account, and the other way round.
+        // Another audience never makes a user's token a service account's, or the reverse.
         let person = json!({"iss": ISSUER, "aud": [SITE], "exp": NOW + 600});
         assert_eq!(read_claims(&person), Err(Refused::PersonAudience));
         let account = json!({"iss": CLUSTER, "aud": ["scripts"], "exp": NOW + 600});

@@ -1,4 +1,4 @@
-//! X-Forwarded-{Method,Proto,Host,Uri} as the proxy writes them -> the request that a browser made (pure).
+//! X-Forwarded-{Method,Proto,Host,Uri} as the proxy writes them -> the browser's request (pure).
 
 use http::header::{HeaderMap, HeaderName};
 
@@ -9,8 +9,8 @@ const PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
 const HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
 const URI: HeaderName = HeaderName::from_static("x-forwarded-uri");
 
-/// Longest path and query that a login leads back to, in bytes; longer ones lead to `/`. It travels sealed in URLs and
-/// in up to five cookies of at most 4 KiB each.
+/// Maximum length of path and query that a login leads back to, in bytes; longer ones lead to `/`. The target travels sealed in
+/// URLs, and in up to five cookies of at most 4 KiB each.
 const MAX_TARGET: usize = 1024;
 
 /// The request that a browser made, as the proxy reports it.
@@ -46,16 +46,15 @@ impl<'a> Forwarded<'a> {
     }
 }
 
-/// Whether a path (with or without query) lies under `/_workspace/` after decoding and resolving it the way a lenient
-/// server might.
+/// Whether a path (with or without query) lies under `/_workspace/` after decoding and resolving it as a lenient server might.
 pub fn is_reserved(uri: &str) -> bool {
-    // The usual request needs no decoding: nothing can turn into `_workspace` without one of these.
+    // Common requests need no decoding: without one of these characters nothing decodes to `_workspace`.
     if !uri.contains(['%', '\\']) && !uri.contains("/_") {
         return false;
     }
     let path = uri.split(['?', '#']).next().unwrap_or_default();
     let mut decoded = path.to_owned();
-    // Twice: servers exist that decode once more than they should.
+    // Twice: some servers decode once more than they should.
     for _ in 0..2 {
         decoded =
             String::from_utf8_lossy(&percent_encoding::percent_decode_str(&decoded).collect::<Vec<u8>>())
@@ -76,7 +75,7 @@ pub fn is_reserved(uri: &str) -> bool {
         .is_some_and(|first| first.eq_ignore_ascii_case("_workspace"))
 }
 
-/// Whether a path lies in no folder. A service worker whose script does would stand before every path of its host, ours too.
+/// Whether a path lies in no folder. A service worker with such a script controls every path of its host, also the gateway's.
 pub fn is_at_the_top(uri: &str) -> bool {
     let path = uri.split(['?', '#']).next().unwrap_or_default();
     !path.trim_start_matches('/').contains('/')
@@ -84,8 +83,7 @@ pub fn is_at_the_top(uri: &str) -> bool {
 
 /// Path and query that a login may lead back to: as sent when it is plain and short enough, else `/`.
 ///
-/// The result always begins with `/` and is only ever appended to `https://<workspace host>`, so no value of it leads
-/// to another host.
+/// The result always begins with `/` and is only ever appended to `https://<workspace host>`. So no value leads to another host.
 pub fn target(uri: &str) -> &str {
     let plain = uri.starts_with('/')
         && uri.len() <= MAX_TARGET

@@ -1,6 +1,6 @@
 //! a request -> its host, query parameters and kind of answer (pure).
 //!
-//! `forwarded` reads the proxy's headers, `source_rule` tells which page sent the request, `pod_headers` makes the headers for the pod.
+//! `forwarded` reads the proxy's headers, `source_rule` checks which page sent the request, `pod_headers` makes the pod's headers.
 
 pub mod forwarded;
 pub(crate) mod pod_headers;
@@ -59,10 +59,10 @@ pub fn one_of(pairs: form_urlencoded::Parse<'_>, name: &str) -> Result<Option<St
     }
 }
 
-/// Whether the body is said to be a form.
+/// Whether the Content-Type is a form.
 ///
 /// # Errors
-/// More than one kind is named.
+/// The header came more than once or is not text.
 pub fn is_form(headers: &HeaderMap) -> Result<bool, Malformed> {
     let content_type = source_rule::single(headers, &CONTENT_TYPE)?.unwrap_or_default();
     let kind = content_type.split(';').next().unwrap_or_default().trim();

@@ -1,6 +1,7 @@
-//! headers of a browser -> headers that a pod may see (pure). The only place where this is decided.
+//! headers of a browser -> headers that a pod may see (pure).
 //!
-//! `/verify` hands the result to the proxy, which replaces its own copies by it; the relay sends it itself.
+//! Only this file decides it. `/verify` returns the result to the proxy, which replaces its own copies with it. The relay sends it
+//! itself.
 
 use http::header::{
     AUTHORIZATION, CONNECTION, COOKIE, HOST, HeaderMap, HeaderName, HeaderValue, PROXY_AUTHENTICATE,
@@ -9,14 +10,14 @@ use http::header::{
 
 use crate::tokens::cookies::{self, StripList};
 
-/// Who asks, as the gateway attests to the workspace's application.
+/// Attests the user to the workspace's application.
 pub(crate) const ASSERTION: HeaderName = HeaderName::from_static(api::names::ASSERTION_HEADER);
 
-/// Headers whose every copy the proxy must replace by ours: `/verify` names what the pod may see instead, and leaving
-/// one out deletes it.
+/// Headers of which the proxy must replace every copy. `/verify` returns what the pod may see instead; a header that it omits is
+/// deleted.
 pub(crate) const REPLACED: [HeaderName; 3] = [COOKIE, AUTHORIZATION, ASSERTION];
 
-/// What replaces [`REPLACED`], put into `answer`: cookies without ours, no Authorization, our assertion.
+/// Puts the replacements of [`REPLACED`] into `answer`: cookies without the gateway's, no Authorization, the assertion.
 pub(crate) fn replace(
     answer: &mut HeaderMap,
     request: &HeaderMap,
@@ -31,10 +32,10 @@ pub(crate) fn replace(
 
 /// All headers of a websocket handshake, as the pod may see them.
 ///
-/// Gone: what [`REPLACED`] replaces, headers that `strip` names, hop-by-hop headers and those that `Connection` names, everything
-/// that names a client or a proxy, and aliases (names with `_` or `.` that some servers read as `-`). `X-Forwarded-Host` and
-/// `X-Forwarded-Proto` are written anew from `host` (with port as browsers send it). The caller adds the handshake's own
-/// `Connection` and `Upgrade`.
+/// Removed: what [`REPLACED`] replaces, headers that `strip` names, hop-by-hop headers, and those that `Connection` names. Also
+/// everything that names a client or a proxy, and aliases (names with `_` or `.` that some servers read as `-`).
+/// `X-Forwarded-Host` and `X-Forwarded-Proto` are written anew from `host` (with port as browsers send it). The caller adds the
+/// handshake's own `Connection` and `Upgrade`.
 pub(crate) fn for_relay(
     request: &HeaderMap,
     strip: &StripList,
@@ -67,7 +68,7 @@ pub(crate) fn for_relay(
     headers
 }
 
-/// Headers by which an answer tells the browser something about the whole origin that outlives it. The proxy overrides them, too.
+/// Answer headers that change the browser's state for the whole origin beyond this answer. The proxy overrides them as well.
 const OF_THE_ORIGIN: [&str; 6] = [
     "strict-transport-security",
     "nel",
@@ -77,8 +78,8 @@ const OF_THE_ORIGIN: [&str; 6] = [
     "service-worker-allowed",
 ];
 
-/// Removes from a pod's answer what only the gateway may set on a workspace's host: cookies with our names, [`OF_THE_ORIGIN`], and
-/// hop-by-hop headers other than the handshake's.
+/// Removes from a pod's answer what only the gateway may set on a workspace's host. These are cookies with the gateway's names,
+/// [`OF_THE_ORIGIN`], and hop-by-hop headers other than the handshake's.
 pub(crate) fn from_pod(answer: &mut HeaderMap) {
     let kept: Vec<HeaderValue> = answer
         .get_all(SET_COOKIE)
@@ -124,7 +125,7 @@ fn is_forwarding(name: &HeaderName) -> bool {
         )
 }
 
-/// What a websocket handshake cannot do without, whatever `Connection` says.
+/// Headers that a websocket handshake needs, whatever `Connection` names.
 fn is_handshake(name: &HeaderName) -> bool {
     name.as_str().starts_with("sec-websocket-") || name == "origin"
 }

@@ -1,7 +1,7 @@
 //! method, Origin and Sec-Fetch headers -> may a ticket count for this request? (pure)
 //!
-//! Workspaces are siblings under one registrable domain, so browsers call them same-site and `SameSite` cookies travel
-//! between them. What tells a page in workspace A from a page in workspace B is written by the browser itself.
+//! Workspaces are siblings under one registrable domain. So browsers call them same-site, and `SameSite` cookies travel between
+//! them. Headers that the browser itself writes distinguish a page of workspace A from a page of workspace B.
 
 use http::header::{HeaderMap, HeaderName, ORIGIN};
 
@@ -10,18 +10,18 @@ const MODE: HeaderName = HeaderName::from_static("sec-fetch-mode");
 const DEST: HeaderName = HeaderName::from_static("sec-fetch-dest");
 const PURPOSE: HeaderName = HeaderName::from_static("sec-purpose");
 
-/// What the browser says about where a request comes from.
+/// What the browser reports about the origin of a request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Source<'a> {
     site: Option<&'a str>,
     mode: Option<&'a str>,
     dest: Option<&'a str>,
     origin: Option<&'a str>,
-    /// The browser fetches ahead: nobody has opened anything, and any page may have told it to.
+    /// The browser prefetches: no user has opened the page, and any page can cause it.
     ahead: bool,
 }
 
-/// A security header came twice, alone or joined to one line on its way, or is not text.
+/// A security header is not text, or came twice: as two lines, or joined into one by a proxy.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("a security header came more than once or is not text")]
 pub struct Malformed;
@@ -41,8 +41,8 @@ impl<'a> Source<'a> {
         })
     }
 
-    /// Whether a user opens a page: the only kind of request that is ever redirected.
-    /// `accepts_html`: the Accept header names text/html; it counts only for browsers without Sec-Fetch headers.
+    /// Whether a user opens a page. Only such requests are ever redirected. `accepts_html`: the Accept header names text/html; this
+    /// is used only for browsers without Sec-Fetch headers.
     pub fn is_page_load(&self, method: &str, accepts_html: bool) -> bool {
         if self.has_fetch_metadata() {
             is_read(method) && self.is_navigation()
@@ -51,7 +51,7 @@ impl<'a> Source<'a> {
         }
     }
 
-    /// Whether a cookie may count for this request to `origin` (`https://host[:port]`, made only when it matters).
+    /// Whether a cookie may be used for this request to `origin` (`https://host[:port]`, computed only when needed).
     pub fn may_use_cookie(&self, method: &str, origin: impl FnOnce() -> String) -> bool {
         let read = is_read(method);
         match self.site {
@@ -64,22 +64,22 @@ impl<'a> Source<'a> {
         }
     }
 
-    /// Whether the request names exactly this origin as its sender.
+    /// Whether the request states exactly this origin.
     pub fn is_from(&self, origin: &str) -> bool {
         self.origin == Some(origin)
     }
 
-    /// Whether the request names no sender, or this origin (made only when it matters).
+    /// Whether the request states no origin, or this one (computed only when needed).
     pub fn is_unnamed_or_from(&self, origin: impl FnOnce() -> String) -> bool {
         self.origin.is_none_or(|sender| sender == origin())
     }
 
-    /// Whether the browser says that this is anything but a user opening a page (frames, fetches, images).
+    /// Whether the browser reports anything but a user opening a page (frames, fetches, images).
     pub fn is_embedded(&self) -> bool {
         self.has_fetch_metadata() && !self.is_navigation()
     }
 
-    /// Whether the browser says that it will show the answer, as a page or within one.
+    /// Whether the browser reports that it will show the answer, as a page or in a frame.
     pub fn is_to_be_shown(&self) -> bool {
         self.mode == Some("navigate")
     }
@@ -97,7 +97,7 @@ fn is_read(method: &str) -> bool {
     matches!(method, "GET" | "HEAD")
 }
 
-/// The value of a header that may come once and never holds a comma: one shows that a proxy on the way joined several lines, as Envoy
+/// The value of a header that may come once and never contains a comma. A comma shows that a proxy joined several lines, as Envoy
 /// does.
 fn single_token<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Result<Option<&'a str>, Malformed> {
     let value = single(headers, name)?;
@@ -136,7 +136,7 @@ mod tests {
             .collect()
     }
 
-    /// `row`: method, Sec-Fetch-Site, Sec-Fetch-Mode, Sec-Fetch-Dest, Origin; `-` where there is no such header.
+    /// `row`: method, Sec-Fetch-Site, Sec-Fetch-Mode, Sec-Fetch-Dest, Origin; `-` for an absent header.
     fn passes(row: &str) -> bool {
         let fields: Vec<&str> = row.split(' ').collect();
         let mut headers = HeaderMap::new();
@@ -166,7 +166,7 @@ mod tests {
             "GET cross-site navigate document -",
             "GET same-site navigate document -",
             "HEAD same-site navigate document -",
-            // (c) typed address, bookmark, tool of the browser
+            // (c) typed address, bookmark, browser tool
             "GET none - - -",
             "HEAD none no-cors empty -",
             // (d) clients without Sec-Fetch headers
@@ -193,7 +193,7 @@ mod tests {
             "POST same-site no-cors empty sibling",
             "OPTIONS same-site cors empty sibling",
             "GET cross-site no-cors image -",
-            // An equal Origin does not outweigh what Sec-Fetch-Site says.
+            // An equal Origin does not override Sec-Fetch-Site.
             "POST same-site cors empty own",
             "GET - cors - own",
             "GET - - script -",
@@ -280,7 +280,7 @@ mod tests {
         ] {
             for name in [SITE, MODE, DEST] {
                 let mut headers = HeaderMap::new();
-                // What would be enough without the other.
+                // Each header would be enough without the other.
                 headers.insert(SITE, HeaderValue::from_static("same-origin"));
                 headers.insert(&name, HeaderValue::from_static(joined));
                 assert_eq!(Source::of(&headers), Err(Malformed), "{name}: {joined}");

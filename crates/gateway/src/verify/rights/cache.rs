@@ -1,39 +1,39 @@
-//! answers, their times, changes of roles -> whether an answer still counts (pure).
+//! answers, their times, changes of roles -> whether an answer is still valid (pure).
 
 use std::collections::{HashMap, VecDeque};
 use std::time::Duration;
 
 use tokio::time::Instant;
 
-/// How long a granted right counts at most, whatever watches say.
+/// Maximum lifetime of a granted right, whatever watches report.
 pub(super) const TTL_GRANTED: Duration = Duration::from_secs(30);
-/// How long a missing right stays missing: shorter, for users who have just been given it try again.
+/// Lifetime of a missing right. It is shorter, because users who were just given the right try again.
 pub(super) const TTL_MISSING: Duration = Duration::from_secs(5);
-/// A granted right that is used is asked for again from this age on, so that nobody waits for it.
+/// A granted right that is in use is renewed from this age on, so that no request waits for it.
 const RENEW_GRANTED: Duration = Duration::from_secs(20);
-/// How long an answer from before a change of roles counts.
+/// Lifetime of an answer that is older than a change of roles.
 const TTL_STALE: Duration = Duration::from_secs(1);
-/// After a change it is asked again at once, and once more after these times: other API servers lag behind.
+/// A changed right is requested at once, and again after these times, because other API servers lag behind.
 const AGAIN: [Duration; 2] = [Duration::from_secs(2), Duration::from_secs(10)];
-/// Changes that follow each other within this time count as one, so that a flood of them costs little.
+/// Changes that follow each other within this time count as one, to limit the cost of many changes.
 const BURST: Duration = Duration::from_millis(250);
 
-/// What the API server said.
+/// An answer of the API server.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Answer {
     pub(super) granted: bool,
-    /// When the question was sent.
+    /// When the review was sent.
     pub(super) asked: Instant,
 }
 
-/// What an answer is worth.
+/// Validity of an answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Worth {
-    /// It counts.
+    /// Valid.
     Good,
-    /// It counts; it is time to ask again in the background.
+    /// Valid; a renewal in the background is due.
     Aging,
-    /// It counts no longer.
+    /// No longer valid.
     Spent,
 }
 
@@ -60,7 +60,7 @@ struct Mark {
     last: Instant,
 }
 
-/// Changes of roles that answers may be older than.
+/// Recent changes of roles, which answers may be older than.
 #[derive(Debug, Default)]
 pub(super) struct Marks {
     everywhere: VecDeque<Mark>,
@@ -68,7 +68,7 @@ pub(super) struct Marks {
 }
 
 impl Marks {
-    /// Roles changed in a namespace (`None`: for the whole cluster).
+    /// Records a change of roles in a namespace (`None`: in the whole cluster).
     pub(super) fn add(&mut self, namespace: Option<&str>, now: Instant) {
         let longest = AGAIN[1] + TTL_GRANTED;
         let is_over = |mark: &Mark| now.duration_since(mark.last) > longest;
@@ -90,7 +90,7 @@ impl Marks {
         }
     }
 
-    /// Since when an answer about something in `namespace`, asked for at `asked`, is in doubt.
+    /// Since when an answer about `namespace`, requested at `asked`, may be outdated.
     pub(super) fn stale_since(&self, namespace: &str, asked: Instant, now: Instant) -> Option<Instant> {
         let of_namespace = self.namespaces.get(namespace).into_iter().flatten();
         self.everywhere

@@ -1,4 +1,4 @@
-//! questions on their way -> who shares which (pure).
+//! access reviews in flight -> which callers share one (pure).
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -9,13 +9,13 @@ use tokio::time::Instant;
 use crate::session::Session;
 use crate::tokens::RandomId;
 
-/// A question on its way; `None` when it was not answered.
+/// A review in flight; `None` when it got no answer.
 pub(super) type Flight = Shared<BoxFuture<'static, Option<bool>>>;
 
 /// Session and UID of the workspace.
 type Key = (RandomId, String);
 
-/// All that are on their way. Clones share them.
+/// All reviews in flight. Clones share them.
 #[derive(Clone, Default)]
 pub(super) struct Flights(Arc<Mutex<UnderWay>>);
 
@@ -33,14 +33,14 @@ struct Question {
 }
 
 impl Question {
-    /// Whether its answer counts for this session, too.
+    /// Whether the review's answer also applies to this session.
     fn is_about(&self, session: &Arc<Session>) -> bool {
         Arc::ptr_eq(&self.session, session)
             || self.session.identity == session.identity && self.session.credential == session.credential
     }
 }
 
-/// Takes a question off the list when it is dropped, however it ended.
+/// Removes a review from the list on drop, however it ended.
 pub(super) struct Landing {
     flights: Flights,
     key: Key,
@@ -48,8 +48,8 @@ pub(super) struct Landing {
 }
 
 impl Flights {
-    /// The question of `key` that is on its way, if it is about the same groups and `joins` agrees with when it began; else a
-    /// new one, which keeps its landing until it ends.
+    /// Joins the review in flight for `key`, if it is about the same groups and `joins` accepts its start time. Otherwise starts a
+    /// new one, which keeps its `Landing` until it ends.
     pub(super) fn join_or_start(
         &self,
         key: Key,

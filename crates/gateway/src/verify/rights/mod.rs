@@ -1,8 +1,8 @@
 //! user and workspace -> whether roles allow to connect (IO; from memory where known).
 //!
-//! - `cache`: how long an answer counts. `roles`: watches changes of roles.
+//! - `cache`: how long an answer is valid. `roles`: watches changes of roles.
 //! - `question`: the `SubjectAccessReview`. `flights`: callers that share one. `turns`: fair queue of users.
-//! - `renewal`: asks in the background.
+//! - `renewal`: renews answers in the background.
 
 mod cache;
 mod flights;
@@ -34,25 +34,25 @@ use crate::server::concurrency::{ConcurrencyLimit, Permit};
 use crate::session::Session;
 use crate::tokens::RandomId;
 
-/// Most questions on their way at a time.
+/// Maximum number of concurrent reviews.
 const QUESTIONS: usize = 32;
-/// Most of them that requests of one user wait for; the user's others wait behind these.
+/// Maximum number of them for requests of one user; the user's further reviews queue behind these.
 const QUESTIONS_OF_ONE: usize = 4;
-/// Most requests that wait for an answer at a time, so that some of those that the listener holds (1,024) are left for what needs
-/// none: of one user, and of all. Who has more is told to come again. One connection of a browser carries 250 requests through the
-/// proxy, and an application's page asks for that many files at once: they all wait when roles have changed meanwhile.
+/// Maximum number of requests that wait for an answer: of one user, and of all. The listener holds 1,024 requests, so some remain
+/// for requests that need no answer. Requests above the limit are asked to retry. One browser connection carries 250 requests
+/// through the proxy, and an application's page loads that many files at once. All of them wait after a change of roles.
 const ASKERS_OF_ONE: usize = 256;
 const ASKERS: usize = 768;
-/// Most questions on their way about answers that merely age.
+/// Maximum number of concurrent reviews for answers that only age.
 const AGING: usize = 8;
-/// Time for one question, waiting for its turn included.
+/// Timeout of one review, including the wait for its turn.
 const TIMEOUT: Duration = Duration::from_secs(5);
-/// Most answers that wait to be renewed; further ones are asked for by whoever needs them.
+/// Maximum number of answers in a renewal queue. Further answers are requested when they are needed.
 const WAITING: usize = 4096;
-/// Most answers in memory; each costs about 200 bytes.
+/// Maximum number of answers in memory; each takes about 200 bytes.
 const MOST: usize = 50_000;
 
-/// Rights to connect, as the API server said. Every clone shares them.
+/// Rights to connect, as the API server reported them. Every clone shares them.
 #[derive(Clone)]
 pub struct Rights(Arc<Inner>);
 
@@ -60,27 +60,27 @@ struct Inner {
     reviews: Api<SubjectAccessReview>,
     known: RwLock<Known>,
     flights: Flights,
-    /// Keys of [`Rights::about`], of this process alone.
+    /// Hash keys of [`Rights::about`], of this process alone.
     hashes: RandomState,
     turns: Turns,
-    /// By user, and not by session: one may sign in, or make tokens, as often as they like.
+    /// Per user, and not per session: a user may sign in, or create tokens, any number of times.
     askers: ConcurrencyLimit<String>,
     aging: Arc<Semaphore>,
-    /// By [`Haste`].
+    /// One queue per [`Haste`].
     queues: [Queue; 2],
     metrics: Metrics,
 }
 
-/// How soon an answer is to be renewed.
+/// Priority of a renewal.
 #[derive(Debug, Clone, Copy)]
 enum Haste {
-    /// It counts still.
+    /// The answer is still valid.
     Some,
-    /// An open socket hangs on it, and it is in doubt.
+    /// An open socket depends on the answer, and the answer may be outdated.
     Most,
 }
 
-/// For whom a question is asked.
+/// The purpose of a review.
 #[derive(Debug)]
 enum For {
     /// A caller waits, with this permit.
@@ -105,27 +105,27 @@ impl Default for Queue {
 
 #[derive(Default)]
 struct Known {
-    /// By UID of the workspace and session: neither comes back as something else.
+    /// Key: UID of the workspace, then session. Neither is ever reused.
     answers: HashMap<String, HashMap<RandomId, Arc<Cached>>>,
     count: usize,
     marks: Marks,
 }
 
 struct Cached {
-    /// Hash of the identity that was asked about: a whole session can have many groups.
+    /// Hash of the identity that the review was about. A whole session can have many groups.
     about: u64,
     answer: Answer,
-    /// Nobody was asked yet.
+    /// No review has answered yet.
     presumed: bool,
-    /// Whether it waits to be renewed, by [`Haste`].
+    /// Whether the answer waits in the renewal queue of each [`Haste`].
     waits: [AtomicBool; 2],
 }
 
-/// A kept answer at this moment.
+/// A cached answer at this moment.
 struct Seen {
     kept: Arc<Cached>,
     worth: Worth,
-    /// Roles or the user's groups changed since.
+    /// Roles or the user's groups have changed since.
     doubted: bool,
 }
 
@@ -136,7 +136,7 @@ struct Wanted {
 }
 
 impl Rights {
-    /// Nothing is known yet.
+    /// A new instance with an empty cache.
     pub fn new(client: Client, metrics: Metrics) -> Self {
         Self(Arc::new(Inner {
             reviews: Api::all(client),
@@ -151,7 +151,7 @@ impl Rights {
         }))
     }
 
-    /// What is known of a user's right, from memory. An answer that ages is renewed in the background.
+    /// The cached right of a user. An answer that ages is renewed in the background.
     pub(super) fn known(&self, session: &Arc<Session>, target: &Arc<Target>) -> Right {
         let Some(seen) = self.cached(session, target) else {
             return Right::Unknown;
@@ -165,8 +165,8 @@ impl Rights {
         }
     }
 
-    /// As [`Rights::known`], for a socket that is open. A right that is in doubt is asked for at once; until the API server
-    /// answers, it counts for `grace`, and one that nobody has asked about yet for as long as a question may take.
+    /// As [`Rights::known`], for an open socket. A right that may be outdated is requested at once. Until the API server answers,
+    /// it stays valid for `grace`. A right without any answer yet stays valid for the timeout of one review.
     pub(super) fn held(&self, session: &Arc<Session>, target: &Arc<Target>, grace: Duration) -> Right {
         let seen = self.cached(session, target);
         let seen = seen.or_else(|| {
@@ -214,20 +214,20 @@ impl Rights {
         })
     }
 
-    /// Asks the API server; whoever asks the same meanwhile gets the same answer. A user who asks too much at a time gets none,
-    /// and has others wait for little of it.
+    /// Asks the API server. Concurrent callers with the same key share one answer. A user with too many concurrent requests gets no
+    /// answer, and delays other users little.
     pub(super) async fn ask(&self, session: &Arc<Session>, target: &Arc<Target>) -> Right {
         let Some(permit) = self.0.askers.take(session.identity.user_name.clone()) else {
             return Right::Unanswered;
         };
         let whom = For::Request(Arc::new(permit));
         let right = self.answer(self.flight(session, target, &whom)).await;
-        // Whoever joined a question that goes on keeps a permit as well.
+        // Callers that join a review that goes on keep a permit as well.
         drop(whom);
         right
     }
 
-    /// Whether a user may `use` a template, asked now: nothing is remembered of it.
+    /// Whether a user may `use` a template. Always asks the API server and caches nothing.
     pub(crate) async fn may_use(&self, session: &Session, namespace: &str, template: &str) -> Right {
         let person = &session.identity.user_name;
         let Some(_permit) = self.0.askers.take(person.clone()) else {
@@ -253,8 +253,9 @@ impl Rights {
 
     fn flight(&self, session: &Arc<Session>, target: &Arc<Target>, whom: &For) -> Flight {
         let key = (session.id, target.uid.clone());
-        // One that began with other groups, or before roles changed, says nothing about now. What a socket in doubt hangs on joins
-        // nothing that may wait behind the user's other questions: by many of those one could put off the end of a right.
+        // A review that began with other groups, or before roles changed, says nothing about the present. A renewal for a socket in
+        // doubt joins no review that may wait behind the user's other reviews. Otherwise a user could delay the end of a right with
+        // many of them.
         let now = Instant::now();
         let joins = |begun: Instant| {
             let known = self.read();
@@ -267,7 +268,7 @@ impl Rights {
         };
         self.0.flights.join_or_start(key, session, joins, |landing| {
             let (rights, session, target) = (self.clone(), Arc::clone(session), Arc::clone(target));
-            // A task of its own: the first caller may leave before the answer. The question keeps its permit.
+            // A task of its own: the first caller may leave before the answer. The review keeps its permit.
             let task = tokio::spawn(async move {
                 let _landing = landing;
                 let answered = timeout(TIMEOUT, rights.question(&session, &target, permit)).await;
@@ -304,14 +305,14 @@ impl Rights {
         }
     }
 
-    /// Errors are never kept.
+    /// Errors are never cached.
     fn failed(&self, error: &str) -> Option<bool> {
         self.0.metrics.review("failed");
         tracing::warn!(error, "nobody can say whether a person may connect");
         None
     }
 
-    /// Notes for a moment that a right that was never asked about is there, so that the question can be put.
+    /// Records a temporary answer for a right without review, so that a review can be queued.
     fn presume(&self, session: &Arc<Session>, target: &Target) {
         let answer = Answer {
             granted: true,
@@ -327,7 +328,7 @@ impl Rights {
         }
         let of_workspace = known.answers.entry(target.uid.clone()).or_default();
         let before = of_workspace.get(&session.id);
-        // Questions may overtake each other.
+        // Reviews may end in another order than they began.
         if before.is_some_and(|kept| presumed || !kept.presumed && kept.answer.asked > answer.asked) {
             return;
         }
@@ -342,18 +343,18 @@ impl Rights {
         }
     }
 
-    /// What an answer about this session depends on. A session's groups may change.
+    /// Hash of what an answer about this session depends on. A session's groups may change.
     fn about(&self, session: &Session) -> u64 {
         self.0.hashes.hash_one((&session.identity, &session.credential))
     }
 
-    /// Follows roles and their bindings for ever: what they change is asked for again.
+    /// Watches roles and their bindings forever. Affected answers are requested again.
     pub async fn follow_roles(self, client: Client) {
         let metrics = self.0.metrics.clone();
         roles::follow(client, &metrics, |namespace| self.doubt(namespace)).await;
     }
 
-    /// Roles changed in a namespace (`None`: for the whole cluster).
+    /// Marks answers as outdated after roles changed in a namespace (`None`: in the whole cluster).
     pub fn doubt(&self, namespace: Option<&str>) {
         self.write().marks.add(namespace, Instant::now());
     }
@@ -368,7 +369,7 @@ impl Rights {
 }
 
 impl Known {
-    /// Forgets the oldest tenth: it is asked for again.
+    /// Removes the oldest tenth of the answers; they are requested again when needed.
     fn make_room(&mut self) {
         let all = self.answers.values().flat_map(HashMap::values);
         let mut ages: Vec<Instant> = all.map(|kept| kept.answer.asked).collect();

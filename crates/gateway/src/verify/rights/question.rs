@@ -1,16 +1,16 @@
-//! a user and a workspace -> the access review that is asked, and its answer read (pure).
+//! user and workspace -> the `SubjectAccessReview` to send; its answer -> granted or not (pure).
 
 use k8s_openapi::api::authorization::v1::{ResourceAttributes, SubjectAccessReview, SubjectAccessReviewSpec};
 
 use crate::session::{Credential, Session};
 
-/// The group that everybody who is signed in has for the API server.
+/// The group that the API server gives to every authenticated user.
 const EVERYBODY: &str = "system:authenticated";
 
 /// May this user `create` `workspaces/connect` of that name?
 ///
-/// The API server says of a service account's token all that authorizers may look at; of users nobody knows more than the name
-/// and the groups.
+/// For a service account's token the API server reports all attributes that authorizers may use. For users only the name and the
+/// groups are known.
 pub(super) fn about(session: &Session, namespace: &str, name: &str) -> SubjectAccessReview {
     let right = ResourceAttributes {
         resource: Some("workspaces".to_owned()),
@@ -60,10 +60,10 @@ fn review(session: &Session, namespace: &str, name: &str, right: ResourceAttribu
     }
 }
 
-/// Whether the right was granted.
+/// Whether the right is granted.
 ///
 /// # Errors
-/// An authorizer failed: what it would have said is not known.
+/// An authorizer failed, so its decision is not known.
 pub(super) fn granted(review: &SubjectAccessReview) -> Result<bool, String> {
     let status = review.status.as_ref().ok_or("the answer holds no verdict")?;
     match status

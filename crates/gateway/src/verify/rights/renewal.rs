@@ -1,4 +1,4 @@
-//! answers that age, or that a socket in doubt hangs on -> asked for again in the background; old ones forgotten (IO).
+//! aging or doubtful answers -> renewed in the background; old ones removed (IO).
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -13,12 +13,12 @@ use super::{Cached, For, Haste, QUESTIONS, Rights, Wanted};
 use crate::index::Target;
 use crate::session::Session;
 
-/// Most questions per second about answers that merely age. Those about open sockets in doubt take all turns instead: each is
-/// asked within (sockets in doubt / `QUESTIONS`) round trips.
+/// Maximum rate of reviews per second for answers that only age. Reviews for open sockets in doubt have priority over them: each
+/// is sent within (sockets in doubt / `QUESTIONS`) round trips.
 const RENEWALS: u32 = 50;
-/// After a question in the background that failed, the same one rests for so long.
+/// Pause before a failed review in the background is repeated.
 const REST: Duration = Duration::from_secs(1);
-/// How often answers that no longer count are forgotten.
+/// How often expired answers are removed.
 const CLEANUP_INTERVAL: Duration = Duration::from_mins(1);
 
 impl Rights {
@@ -43,15 +43,16 @@ impl Rights {
         }
     }
 
-    /// Renews answers in the background and forgets those that no longer count, for ever. `grace`: how long an answer counts for open
-    /// sockets while nobody answers.
+    /// Renews answers in the background and removes expired ones, forever. `grace`: how long an answer stays valid for open sockets
+    /// while the API server does not answer.
     pub async fn renew(self, grace: Duration) {
         tokio::join!(self.renew_aging(), self.renew_doubted(), self.cleanup(grace));
     }
 
     async fn cleanup(&self, grace: Duration) {
         let mut ticks = interval(CLEANUP_INTERVAL);
-        // A socket must find that its answer is too old, and not that there is none: it would be given time to ask.
+        // A socket must find that its answer is too old, and not that it has none. Without an answer it would get time for a
+        // review.
         let keep = grace.max(TTL_GRANTED) + CLEANUP_INTERVAL;
         loop {
             ticks.tick().await;

@@ -1,4 +1,4 @@
-//! watches on roles and their bindings, metadata alone -> where rights may have changed (IO).
+//! watches on roles and bindings (metadata only) -> where rights may have changed (IO).
 
 use std::fmt::Debug;
 use std::pin::pin;
@@ -13,13 +13,13 @@ use serde::de::DeserializeOwned;
 use crate::index::following::LONGEST_WATCH;
 use crate::metrics::Metrics;
 
-// These watches have no part in the index's age: without them, answers count for half a minute and are asked for anew.
+// These watches do not affect the index's age. Without them, answers expire after half a minute and are requested again.
 
 /// Where rights may have changed; `None`: anywhere.
 type Scope = Option<String>;
 
-/// Calls `changed` at every change, for ever. What exists at the start is no change; a watch that had to begin anew may have
-/// missed some, so that counts as one.
+/// Calls `changed` at every change, forever. Objects that exist at the start are no change. A restarted watch may have missed some,
+/// so a restart counts as a change.
 pub(super) async fn follow(client: Client, metrics: &Metrics, changed: impl Fn(Option<&str>)) {
     let watches = [
         changes::<Role>(&client, "roles", metrics).boxed(),
@@ -61,7 +61,7 @@ where
     })
 }
 
-/// Where an event says that rights may have changed, if it does.
+/// Where rights may have changed according to an event, if anywhere.
 fn scope<K>(event: watcher::Event<PartialObjectMeta<K>>, started: &mut bool) -> Option<Scope> {
     match event {
         watcher::Event::Apply(object) | watcher::Event::Delete(object) => Some(object.metadata.namespace),

@@ -1,4 +1,4 @@
-//! What an answer about a right is worth, and how long.
+//! Validity of an answer about a right, and its lifetime.
 
 mod load;
 
@@ -46,7 +46,7 @@ impl Site {
         self.granted.store(on, Ordering::Relaxed);
     }
 
-    /// Time for what runs in the background.
+    /// Lets background tasks run.
     async fn settle(&self) {
         for _ in 0..100 {
             tokio::task::yield_now().await;
@@ -158,7 +158,7 @@ async fn a_change_of_roles_is_asked_about_in_the_background_and_counts_within_a_
     site.settle().await;
     assert_eq!(site.asked(), 0);
     site.rights.doubt(Some("team"));
-    // The next request is not held up, and the one after it knows.
+    // The next request does not wait, and the one after it gets the new answer.
     assert_eq!(site.rights.known(&alice, &lab), Right::Granted);
     site.settle().await;
     assert_eq!(site.asked(), 1);
@@ -229,7 +229,7 @@ async fn a_socket_outlives_silence_for_its_grace_and_a_refusal_for_no_time() {
     advance(seconds(89.0)).await;
     site.settle().await;
     assert_eq!(held(), Right::Unanswered);
-    // A user answers again: no.
+    // A user's request gets an answer again: no.
     site.grants(false);
     for _ in 0..30 {
         if held() == Right::Missing {

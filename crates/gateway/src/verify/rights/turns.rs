@@ -1,13 +1,13 @@
-//! questions -> their order, fair between users (pure).
+//! reviews -> their order, fair between users (pure).
 //!
-//! Each user has few turns at a time. So a user with many questions does not delay the others.
+//! Each user has few concurrent turns. So a user with many reviews does not delay the others.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
-/// Users of whom it is remembered, at least, before it is looked who is gone.
+/// Minimum number of remembered users before users without turns are removed.
 const FEW: usize = 64;
 
 pub(super) struct Turns {
@@ -18,18 +18,18 @@ pub(super) struct Turns {
 
 struct Users {
     by_name: HashMap<String, Weak<Semaphore>>,
-    /// At how many it is looked who is gone.
+    /// Number of users at which those without turns are removed.
     full: usize,
 }
 
-/// A turn, until it is dropped.
+/// A permit for one review, until it is dropped.
 pub(super) struct Turn {
     _all: OwnedSemaphorePermit,
     _own: Option<(OwnedSemaphorePermit, Arc<Semaphore>)>,
 }
 
 impl Turns {
-    /// `of_one`: most of one user at a time; `of_all`: of all together.
+    /// `of_one`: maximum of concurrent turns of one user; `of_all`: of all users together.
     pub(super) fn new(of_one: usize, of_all: usize) -> Self {
         Self {
             of_one,
@@ -41,8 +41,8 @@ impl Turns {
         }
     }
 
-    /// Waits for a turn. `person`: whose it is; `None`: nobody's, so that the bound of all alone counts. `None` is never the answer
-    /// while this lives.
+    /// Waits for a turn. `person`: the user; `None`: no user, so only the limit of all applies. Never returns `None` while this
+    /// value lives.
     pub(super) async fn take(&self, person: Option<&str>) -> Option<Turn> {
         let own = match person {
             Some(person) => {

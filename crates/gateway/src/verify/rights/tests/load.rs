@@ -1,4 +1,4 @@
-//! Many who ask at a time, and questions that take long.
+//! Many concurrent requests, and slow reviews.
 
 use http::Method;
 use testkit::api_server::Hindrance;
@@ -6,7 +6,7 @@ use tokio::time::advance;
 
 use super::*;
 
-/// Has so many questions take `late`.
+/// Makes this many reviews take `late`.
 fn slow(site: &Site, questions: usize, late: f64) {
     for _ in 0..questions {
         let hindrance = Hindrance::Late(seconds(late));
@@ -140,7 +140,7 @@ async fn nobody_joins_a_question_that_began_with_other_groups_or_before_a_change
     assert_eq!(site.rights.ask(&joined, &lab).await, Right::Granted);
     silence();
     let waits_too = asks(&site, &alice, &lab);
-    // The one before is still on its way, about these groups; so is this one until roles change.
+    // The previous review is still in flight, about these groups. So is this one until roles change.
     site.settle().await;
     advance(seconds(0.1)).await;
     site.grants(false);
