@@ -1,6 +1,6 @@
 //! Servers of the product -> their metrics and audit records (IO).
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, time::Duration};
 
 use anyhow::Context as _;
 use k8s_openapi::api::core::v1::Pod;
@@ -11,6 +11,8 @@ use crate::{Environment, cluster, wait};
 
 /// Maximum age of log lines, in seconds. Older lines are not read.
 const LATELY: i64 = 15 * 60;
+/// Time limit of a `kubectl exec`.
+const EXEC: Duration = Duration::from_mins(1);
 
 /// `/metrics` of each pod of a component, by the pod's name.
 ///
@@ -101,6 +103,12 @@ pub async fn verified(component: &str, bend: impl Fn(String) -> String) -> anyho
         "verify-audit",
         "-",
     ];
-    let outcome = crate::command::administer_with(&check, &bend(log.stdout)).await?;
+    let log = bend(log.stdout);
+    let verify = || tokio::time::timeout(EXEC, crate::command::administer_with(&check, &log));
+    // The end of the input can get lost between kubectl and the kubelet. The program then waits for it without end.
+    let outcome = match verify().await {
+        Ok(outcome) => outcome?,
+        Err(_) => verify().await.context("kubectl exec did not end, twice")??,
+    };
     Ok((outcome.code, outcome.stdout + &outcome.stderr))
 }

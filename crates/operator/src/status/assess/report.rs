@@ -161,8 +161,8 @@ fn has_disk(observed: &Observed) -> bool {
 fn lost_files(facts: &Facts<'_>) -> bool {
     let valid = facts.verdict.as_ref().ok();
     let is_ephemeral = valid.is_some_and(|valid| matches!(valid.home, Home::Ephemeral { .. }));
-    let before = facts.workspace.status.as_ref();
-    is_ephemeral && before.is_some_and(|status| status.run_id.is_some())
+    // A workspace that never ran has no Deployment.
+    is_ephemeral && facts.observed.own_deployment().is_some()
 }
 
 fn ready(observed: &Observed, new_disk: bool) -> String {

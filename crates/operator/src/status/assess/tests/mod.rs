@@ -232,6 +232,8 @@ fn a_stopped_workspace_without_a_disk_says_that_its_files_are_gone() {
     );
     assert_eq!(stopped(json!({"size": "1Gi"})), "No pod is left.");
     assert_eq!(stopped(json!({"claimName": "shared"})), "No pod is left.");
+    let never_ran = Scene::of(testing::observed()).stopped().status();
+    assert_eq!(never_ran.message.unwrap(), "No pod is left.");
 }
 
 #[test]
