@@ -1,4 +1,6 @@
 //! Workspace -> its finalizer, set and released (IO).
+//!
+//! It is hand-written: the finalizer helper of `kube::runtime` does not test the UID and the owner with the write that releases it.
 
 use api::{
     Workspace,

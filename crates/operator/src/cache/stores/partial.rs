@@ -1,7 +1,7 @@
 //! Text of an object -> the same without fields that no reconcile reads (pure).
 //!
 //! Dropped text need not be parsed. A kind names the fields that may be dropped. `trim` decides what is kept of the rest. Its result is
-//! the same with and without this step.
+//! the same with and without this step. It is hand-written: `modify` of `kube::runtime` sees an object after all of it was parsed.
 
 use crate::cache::external_changes;
 

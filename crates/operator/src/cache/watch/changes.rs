@@ -1,4 +1,6 @@
 //! Versions of objects -> whether they changed, and which workspaces that concerns (in memory).
+//!
+//! It is hand-written: the predicates of `kube::runtime` tell that an object changed, but not which workspaces referred to it before.
 
 use std::{
     collections::{HashMap, HashSet},
