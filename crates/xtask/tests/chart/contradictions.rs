@@ -103,6 +103,14 @@ fn aliases_have_names_that_can_be_written_and_lead_to_images() {
 }
 
 #[test]
+fn the_webhook_gets_the_memory_that_the_largest_requests_take() {
+    let reason = refused(r#"webhook.resources={"limits":{"memory":"512Mi"}}"#);
+    let told = r#"webhook.resources.limits.memory: "512Mi" is less than 1Gi"#;
+    assert!(reason.contains(told), "{reason}");
+    accepted(r#"webhook.resources={"limits":{"memory":"2Gi"}}"#);
+}
+
+#[test]
 fn a_request_is_never_more_than_its_limit() {
     let told = |at: &str| {
         format!(
