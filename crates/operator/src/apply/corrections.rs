@@ -8,7 +8,7 @@ use serde_json::{Map, Value};
 use crate::{
     apply::intent::Intent,
     cache::observed::{Identity, Observed},
-    status::transitions::note,
+    status::transitions::event,
 };
 
 /// An external change set several pods for one disk. `observed`: what was found then.
@@ -26,7 +26,7 @@ pub(super) fn corrected(observed: &Observed, before: i32, replicas: i32) -> Even
     );
     // The Recorder merges Events of one action, with the text of the first.
     let action = if is_used_twice { "ScaleDisksInUse" } else { "Scale" };
-    warning(reason::REPLICAS_CORRECTED, action, &text)
+    event(EventType::Warning, action, reason::REPLICAS_CORRECTED, &text)
 }
 
 /// An external change modified how the Deployment makes pods.
@@ -38,7 +38,7 @@ pub(super) fn restored(identity: &Identity, restored: &Map<String, Value>) -> Ev
         fields.join(", "),
         identity.child_name()
     );
-    warning(reason::DEPLOYMENT_RESTORED, "Restore", &text)
+    event(EventType::Warning, "Restore", reason::DEPLOYMENT_RESTORED, &text)
 }
 
 /// The field manager that scaled to 0, other than through the workspace.
@@ -78,17 +78,12 @@ pub(super) fn undone(observed: &Observed, scaler: Option<Scaler>) -> Option<Even
         "{what}, and not the Workspace stopped: its pod ends, and a new run begins. To stop the workspace, set spec.desiredStatus: \
          Stopped."
     );
-    Some(warning(reason::DEPLOYMENT_RESTORED, "Start", &text))
-}
-
-fn warning(reason: &str, action: &str, text: &str) -> Event {
-    Event {
-        type_: EventType::Warning,
-        reason: reason.to_owned(),
-        note: Some(note(text)),
-        action: action.to_owned(),
-        secondary: None,
-    }
+    Some(event(
+        EventType::Warning,
+        "Start",
+        reason::DEPLOYMENT_RESTORED,
+        &text,
+    ))
 }
 
 #[cfg(test)]

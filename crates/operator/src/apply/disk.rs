@@ -29,7 +29,7 @@ use crate::{
         ownership::{Claimant, Ownership, ownership},
         retention,
     },
-    status::publish,
+    status::{publish, transitions},
 };
 
 type Claim = PersistentVolumeClaim;
@@ -198,11 +198,8 @@ async fn tell_taken_over(context: &Context, identity: &Identity, claim: &Claim) 
         claim.name_any()
     );
     let event = Event {
-        type_: EventType::Normal,
-        reason: reason::DISK_TAKEN_OVER.to_owned(),
-        note: Some(note),
-        action: "TakeOver".to_owned(),
         secondary: Some(claim.object_ref(&())),
+        ..transitions::event(EventType::Normal, "TakeOver", reason::DISK_TAKEN_OVER, &note)
     };
     publish::event(context, identity, event).await;
 }

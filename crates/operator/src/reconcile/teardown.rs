@@ -174,11 +174,8 @@ async fn report_retained(
         identity.name,
     );
     let event = Event {
-        type_: EventType::Normal,
-        reason: reason::DISK_KEPT.to_owned(),
-        note: Some(transitions::note(&text)),
-        action: "Keep".to_owned(),
         secondary: Some(claim.object_ref(&())),
+        ..transitions::event(EventType::Normal, "Keep", reason::DISK_KEPT, &text)
     };
     publish::event(context, identity, event).await;
 }

@@ -45,8 +45,8 @@ pub struct StatusUpdate {
 /// When to reconcile a workspace again that another client wrote meanwhile, if the watch reports nothing before.
 const WRITTEN_MEANWHILE: Duration = Duration::from_secs(1);
 
-/// Writes the status of the workspace if it differs from `before`, the newest known status. Then writes the Events of the transition
-/// and of `update.news`. If the status write fails, no Event is written.
+/// Writes the status of the workspace if it differs from `before`, the newest known status. Then queues the Events of the transition
+/// and of `update.news`. If the status write fails, no Event is queued.
 ///
 /// Returns how long the status is delayed, if it is. `seen`: the version of the workspace from which the status was computed. A leader
 /// that lost its lease without noticing has an old version, and nothing is written.
@@ -127,7 +127,7 @@ pub async fn publish(
     Ok(None)
 }
 
-/// Writes an Event about the workspace that belongs to no transition.
+/// Queues an Event about the workspace that belongs to no transition.
 pub async fn event(context: &Context, identity: &Identity, event: Event) {
     events::publish(context, events::regarding(identity, None), vec![event]).await;
 }

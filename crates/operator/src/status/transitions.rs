@@ -13,11 +13,6 @@ use crate::status::assess::conditions::brief;
 /// Longest note that the API server accepts, in bytes.
 const MAX_NOTE: usize = 1024;
 
-/// A text as the note of an Event.
-pub(crate) fn note(text: &str) -> String {
-    brief(text, MAX_NOTE)
-}
-
 /// Whether the home is lost at every stop.
 fn is_ephemeral(status: &WorkspaceStatus) -> bool {
     let storage = status
@@ -200,11 +195,12 @@ fn warning(action: &str, condition: &Condition) -> Event {
     event(EventType::Warning, action, &condition.reason, &condition.message)
 }
 
-fn event(type_: EventType, action: &str, reason: &str, note: &str) -> Event {
+/// An Event with this text, which is cut to the length that the API allows.
+pub(crate) fn event(type_: EventType, action: &str, reason: &str, text: &str) -> Event {
     Event {
         type_,
         reason: reason.to_owned(),
-        note: Some(self::note(note)),
+        note: Some(brief(text, MAX_NOTE)),
         action: action.to_owned(),
         secondary: None,
     }

@@ -11,7 +11,7 @@ use k8s_openapi::{api::core::v1::ConfigMap, apimachinery::pkg::apis::meta::v1::O
 use kube::{
     Api, Resource as _,
     api::{DeleteParams, Patch, PatchParams, Preconditions},
-    runtime::events::{Event, EventType},
+    runtime::events::EventType,
 };
 use serde_json::{Value, json};
 use tokio_util::sync::CancellationToken;
@@ -23,7 +23,7 @@ use crate::{
         attempt::{Attempt, Failed, attempt},
         resync,
     },
-    status::events,
+    status::{events, transitions},
     support::failure::message_of,
 };
 
@@ -298,15 +298,10 @@ async fn anew(
 
 /// Reports that a foreign change was corrected: it may have been an attempt to impersonate users.
 async fn tell(context: &Context, object: &ConfigMap, what: &str) {
-    let event = Event {
-        type_: EventType::Warning,
-        reason: reason::KEYS_REPLACED.to_owned(),
-        note: Some(format!(
-            "Workspaces here believe the keys in this ConfigMap about who asks them. {what} Find out who may write ConfigMaps here."
-        )),
-        action: "Replace".to_owned(),
-        secondary: None,
-    };
+    let text = format!(
+        "Workspaces here believe the keys in this ConfigMap about who asks them. {what} Find out who may write ConfigMaps here."
+    );
+    let event = transitions::event(EventType::Warning, "Replace", reason::KEYS_REPLACED, &text);
     events::publish(context, object.object_ref(&()), vec![event]).await;
 }
 

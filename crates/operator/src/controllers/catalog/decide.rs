@@ -11,7 +11,7 @@ use super::{
     subject::{CatalogStatus, Kind, Subject},
     validation::Validation,
 };
-use crate::status::{assess::conditions::Conditions, transitions::note};
+use crate::status::{assess::conditions::Conditions, transitions};
 
 /// A status in which only the number of users changed is written at most this often.
 pub(super) const PAUSE: Duration = Duration::from_secs(10);
@@ -63,13 +63,8 @@ pub(super) fn decide(
 pub(super) fn event(kind: Kind, before: &CatalogStatus, after: &CatalogStatus) -> Option<Event> {
     let in_use = |status: &CatalogStatus| condition::holds(&status.conditions, TERMINATING);
     let told = condition::find(&after.conditions, TERMINATING)?;
-    (in_use(after) && !in_use(before)).then(|| Event {
-        type_: EventType::Warning,
-        reason: kind.in_use().to_owned(),
-        note: Some(note(&told.message)),
-        action: "Delete".to_owned(),
-        secondary: None,
-    })
+    let is_new = in_use(after) && !in_use(before);
+    is_new.then(|| transitions::event(EventType::Warning, "Delete", kind.in_use(), &told.message))
 }
 
 fn status(subject: &Subject, users: i32, validation: &Validation, now: Timestamp) -> CatalogStatus {

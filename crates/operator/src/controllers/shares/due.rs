@@ -15,7 +15,7 @@ use kube::{
 };
 use rules::shares;
 
-use crate::status::{assess::conditions::Conditions, transitions::note};
+use crate::status::{assess::conditions::Conditions, transitions};
 
 /// How long a share is kept after its end, so that users see why it ended.
 const KEPT: SignedDuration = SignedDuration::from_hours(1);
@@ -117,17 +117,12 @@ pub(super) fn event(before: Option<&WorkspaceShareStatus>, after: &WorkspaceShar
         return None;
     }
     let is_usual = [reason::SHARED, reason::EXPIRED].contains(&now.reason.as_str());
-    Some(Event {
-        type_: if is_usual {
-            EventType::Normal
-        } else {
-            EventType::Warning
-        },
-        reason: now.reason.clone(),
-        note: Some(note(&now.message)),
-        action: "Share".to_owned(),
-        secondary: None,
-    })
+    let type_ = if is_usual {
+        EventType::Normal
+    } else {
+        EventType::Warning
+    };
+    Some(transitions::event(type_, "Share", &now.reason, &now.message))
 }
 
 fn is_owned_by(share: &WorkspaceShare, workspace: &Workspace) -> bool {

@@ -8,7 +8,7 @@ use k8s_openapi::api::core::v1::Pod;
 use kube::runtime::events::{Event, EventType};
 
 use super::CHANGED_BY_HAND;
-use crate::{cache::observed::Observed, status::transitions::note};
+use crate::{cache::observed::Observed, status::transitions::event};
 
 /// Events for external changes of the workspace's children.
 pub(super) fn events(
@@ -36,7 +36,12 @@ fn replaced(before: &WorkspaceStatus, after: &WorkspaceStatus, observed: &Observ
          the earlier volume {volume} was kept or there is a backup.",
         observed.identity.child_name()
     );
-    Some(warning("MakeDisk", reason::VOLUME_REPLACED, &text))
+    Some(event(
+        EventType::Warning,
+        "MakeDisk",
+        reason::VOLUME_REPLACED,
+        &text,
+    ))
 }
 
 /// The Event if the pod that users were connected to is gone although no user stopped the workspace. It names evictions and lost nodes.
@@ -55,7 +60,7 @@ fn lost(before: &WorkspaceStatus, after: &WorkspaceStatus, observed: &Observed) 
         "The pod {name} was deleted or has failed, and the Workspace was not stopped: what ran in it has ended. A new pod takes its place. Only files on \
          a disk are kept."
     );
-    Some(warning("Reconcile", reason::POD_LOST, &text))
+    Some(event(EventType::Warning, "Reconcile", reason::POD_LOST, &text))
 }
 
 fn changed(before: Option<&WorkspaceStatus>, after: &WorkspaceStatus, observed: &Observed) -> Option<Event> {
@@ -69,15 +74,10 @@ fn changed(before: Option<&WorkspaceStatus>, after: &WorkspaceStatus, observed: 
         observed.identity.child_name(),
         observed.template_changed_by().unwrap_or_default()
     );
-    Some(warning("Reconcile", reason::POD_TEMPLATE_CHANGED, &text))
-}
-
-fn warning(action: &str, reason: &str, text: &str) -> Event {
-    Event {
-        type_: EventType::Warning,
-        reason: reason.to_owned(),
-        note: Some(note(text)),
-        action: action.to_owned(),
-        secondary: None,
-    }
+    Some(event(
+        EventType::Warning,
+        "Reconcile",
+        reason::POD_TEMPLATE_CHANGED,
+        &text,
+    ))
 }
