@@ -104,11 +104,9 @@ pub async fn verified(component: &str, bend: impl Fn(String) -> String) -> anyho
         "-",
     ];
     let log = bend(log.stdout);
-    let verify = || tokio::time::timeout(EXEC, crate::command::administer_with(&check, &log));
-    // The end of the input can get lost between kubectl and the kubelet. The program then waits for it without end.
-    let outcome = match verify().await {
-        Ok(outcome) => outcome?,
-        Err(_) => verify().await.context("kubectl exec did not end, twice")??,
-    };
+    let verify = crate::command::administer_with(&check, &log);
+    let outcome = tokio::time::timeout(EXEC, verify)
+        .await
+        .context("kubectl exec does not end")??;
     Ok((outcome.code, outcome.stdout + &outcome.stderr))
 }

@@ -1,7 +1,7 @@
 //! `verify-audit <file>` -> whether the audit log in it is unchanged (IO).
 
 use std::fs::File;
-use std::io::{BufRead, BufReader, Write as _, stdin, stdout};
+use std::io::{self, BufRead, BufReader, Write as _, stdin, stdout};
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, bail};
@@ -58,10 +58,17 @@ pub async fn run(args: Args) -> anyhow::Result<()> {
 fn verify(file: &Path, expected: Vec<Point>) -> anyhow::Result<Verified> {
     let name = file.display();
     if file.as_os_str() == "-" {
-        return check(stdin().lock(), expected);
+        return check_all(stdin().lock(), expected);
     }
     let opened = File::open(file).with_context(|| format!("{name} cannot be opened"))?;
     check(BufReader::new(opened), expected).with_context(|| name.to_string())
+}
+
+/// Checks the input, and reads all of it also after an error: `kubectl exec` does not end while a part of its input is unread.
+fn check_all(mut lines: impl BufRead, expected: Vec<Point>) -> anyhow::Result<Verified> {
+    let verified = check(&mut lines, expected);
+    io::copy(&mut lines, &mut io::sink())?;
+    verified
 }
 
 fn check(mut lines: impl BufRead, expected: Vec<Point>) -> anyhow::Result<Verified> {
@@ -84,6 +91,13 @@ fn check(mut lines: impl BufRead, expected: Vec<Point>) -> anyhow::Result<Verifi
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn standard_input_is_read_to_its_end_also_after_a_damaged_line() {
+        let mut lines: &[u8] = b"{\"log\":\"audit\",\"seq\nthe rest\n";
+        check_all(&mut lines, Vec::new()).unwrap_err();
+        assert_eq!(lines, b"");
+    }
 
     #[test]
     fn what_is_no_audit_log_is_not_called_whole_and_a_damaged_one_is_named_by_line() {
