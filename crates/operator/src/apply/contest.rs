@@ -84,7 +84,7 @@ impl Contest {
 }
 
 impl Contests {
-    /// What to do about a child that differs from `planned`. A write is counted.
+    /// What to do about a child that differs from `planned`.
     pub fn decide(&self, workspace: &Identity, child: Child<'_>, planned: &impl Serialize) -> Decision {
         let (now, planned) = (Instant::now(), digest(planned));
         let mut all = self.lock();
@@ -98,12 +98,20 @@ impl Contests {
         if contest.writes >= FREE && now - contest.last < contest.backoff() {
             return Decision::BackOff(contested(child, contest.manager.as_deref()));
         }
-        contest.writes += 1;
-        contest.last = now;
-        if contest.writes < FREE {
+        if contest.writes + 1 < FREE {
             Decision::Write
         } else {
             Decision::WriteContested
+        }
+    }
+
+    /// Counts a write that succeeded. A write that failed, for example with a conflict because the cache was late, was undone by nobody.
+    pub fn written(&self, workspace: &Identity, child: Child<'_>) {
+        let mut all = self.lock();
+        let children = all.get_mut(&workspace.key());
+        if let Some(contest) = children.and_then(|children| children.get_mut(&name_of(child))) {
+            contest.writes += 1;
+            contest.last = Instant::now();
         }
     }
 
@@ -181,10 +189,12 @@ mod tests {
     }
 
     fn writes(contests: &Contests, planned: &str) -> bool {
-        !matches!(
-            contests.decide(&identity(), CHILD, &planned),
-            Decision::BackOff(_)
-        )
+        let decision = contests.decide(&identity(), CHILD, &planned);
+        let writes = !matches!(decision, Decision::BackOff(_));
+        if writes {
+            contests.written(&identity(), CHILD);
+        }
+        writes
     }
 
     #[tokio::test(start_paused = true)]
@@ -212,6 +222,14 @@ mod tests {
         }
         for number in 0..20 {
             assert!(writes(&contests, &number.to_string()));
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn writes_that_fail_are_not_counted() {
+        let contests = Contests::default();
+        for _ in 0..10 {
+            assert_eq!(contests.decide(&identity(), CHILD, &"a"), Decision::Write);
         }
     }
 

@@ -147,9 +147,13 @@ where
             Some(context.contests.name(identity, child, found))
         }
     };
-    Ok(match (write.await?, contested) {
+    let outcome = write.await?;
+    if matches!(outcome, Outcome::Is(_)) {
+        context.contests.written(identity, child);
+    }
+    Ok(match (outcome, contested) {
         (Outcome::Is(Some(written)), Some(contested)) => Outcome::But(written, contested),
-        (written, _) => written,
+        (outcome, _) => outcome,
     })
 }
 

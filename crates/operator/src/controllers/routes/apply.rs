@@ -253,7 +253,11 @@ impl Writer<'_> {
                 };
                 let mut intent = planned;
                 intent["metadata"]["uid"] = json!(live.metadata.uid);
-                Ok(self.apply(intent).await?.or(contested))
+                let blocker = self.apply(intent).await?;
+                if blocker.is_none() {
+                    self.context.contests.written(self.identity, child);
+                }
+                Ok(blocker.or(contested))
             }
         }
     }
