@@ -111,25 +111,25 @@ impl Metrics {
         let registry = registry.sub_registry_with_prefix("jupyter_k8s_operator");
         registry.register_with_unit(
             "reconcile_step_duration",
-            "Time that one step of a pass took",
+            "Duration of one step of a reconcile",
             Unit::Seconds,
             self.steps.clone(),
         );
         registry.register(
             "reconcile_errors",
-            "Passes that failed, by step and reason",
+            "Reconciles that failed, by step and reason",
             self.errors.clone(),
         );
         registry.register("writes", "Writes to the API server, by step", self.writes.clone());
         registry.register(
             "idle_checks_unanswered",
-            "Pods of users that did not say whether they are used, each time they were asked",
+            "Requests for the last activity of a pod that got no answer",
             self.unanswered.clone(),
         );
         registry.register("workspaces", "Workspaces by phase", self.by_phase.clone());
         registry.register(
             "workspace_phase",
-            "1 for each workspace, with the phase that it is in",
+            "1 for each workspace and its phase",
             self.each.clone(),
         );
         registry.register(
@@ -139,13 +139,13 @@ impl Metrics {
         );
         registry.register(
             "audit_lost",
-            "Records that the audit log did not take",
+            "Records that could not be written to the audit log",
             self.audit_lost.clone(),
         );
         registry.register("leading", "1 on the replica that leads", self.leading.clone());
         registry.register(
             "undeclared_status_fields",
-            "Status fields and words that the definitions in the cluster lack",
+            "Status fields and values that the installed CRDs lack",
             self.undeclared.clone(),
         );
     }

@@ -21,7 +21,7 @@ impl Metrics {
     fn register_requests(&self, registry: &mut Registry) {
         registry.register(
             "verify_answers",
-            "Answers of /verify by status",
+            "Answers of /verify, by status",
             self.verified.clone(),
         );
         registry.register_with_unit(
@@ -32,17 +32,17 @@ impl Metrics {
         );
         registry.register(
             "decisions",
-            "Decisions whether a person may connect, by result and by the rule that decided",
+            "Access decisions, by result and by the rule that decided",
             self.decisions.clone(),
         );
         registry.register(
             "access_reviews",
-            "Questions to the API server about the right to connect, by answer",
+            "SubjectAccessReviews about the right to connect, by answer",
             self.reviews.clone(),
         );
         registry.register(
             "bearer_tokens",
-            "Tokens sent with requests instead of a ticket, by kind of token and result of the check",
+            "Bearer tokens in requests, by kind of token and result of the check",
             self.bearer.clone(),
         );
         registry.register(
@@ -52,20 +52,16 @@ impl Metrics {
         );
         registry.register(
             "audit_lost",
-            "Records that the audit log did not take",
+            "Records that could not be written to the audit log",
             self.audit_lost.clone(),
         );
     }
 
     fn register_websockets(&self, registry: &mut Registry) {
-        registry.register(
-            "relay_sockets",
-            "Websockets open at the moment",
-            self.sockets.clone(),
-        );
+        registry.register("relay_sockets", "Open websockets", self.sockets.clone());
         registry.register(
             "relay_upgrades",
-            "Requests with an Upgrade header by what became of them",
+            "Requests with an Upgrade header, by outcome",
             self.upgrades.clone(),
         );
     }
@@ -80,7 +76,7 @@ impl Metrics {
         );
         registry.register(
             "heartbeat_failures",
-            "Heartbeats that the API server did not take",
+            "Heartbeats that could not be written to the API server",
             self.heartbeat_failures.clone(),
         );
         registry.register(
@@ -90,30 +86,34 @@ impl Metrics {
         );
         registry.register(
             "watch_whole",
-            "1 while a watch has told all there is of its resource, 0 while it begins anew",
+            "1 while a watch is complete, 0 while it lists its resource again",
             self.watch_whole.clone(),
         );
         registry.register(
             "watch_failures",
-            "Failures of watches by resource",
+            "Failures of watches, by resource",
             self.watch_failures.clone(),
         );
-        registry.register("provider_polls", "Polls of Traefik by answer", self.polls.clone());
+        registry.register(
+            "provider_polls",
+            "Polls by Traefik, by answer",
+            self.polls.clone(),
+        );
     }
 
     /// Sign-in, sessions and keys.
     fn register_logins(&self, registry: &mut Registry) {
         registry.register(
             "sign_ins",
-            "Logins that ended, by outcome: signed_in, or why not",
+            "Logins that ended, by outcome: signed_in, or the reason of the failure",
             self.sign_ins.clone(),
         );
         registry.register(
             "session_ends",
-            "Sessions that ended before their time, by what ended them",
+            "Sessions that ended before they expired, by cause",
             self.session_ends.clone(),
         );
-        registry.register("sessions", "Sessions that are known", self.sessions.clone());
+        registry.register("sessions", "Known sessions", self.sessions.clone());
         registry.register(
             "session_renewals",
             "Renewals of a session at the identity provider, by outcome",
@@ -121,7 +121,7 @@ impl Metrics {
         );
         registry.register(
             "identity_provider_requests",
-            "Requests to the identity provider by call and outcome",
+            "Requests to the identity provider, by call and outcome",
             self.provider_requests.clone(),
         );
         registry.register_with_unit(
@@ -132,12 +132,12 @@ impl Metrics {
         );
         registry.register(
             "key_publication_failures",
-            "Attempts that failed to publish the keys by which workspaces check who asks",
+            "Failed attempts to publish the keys that verify identity assertions",
             self.keys_unpublished.clone(),
         );
         registry.register(
             "sealing_keys",
-            "Keys that open what was sealed",
+            "Keys that decrypt cookies and session objects",
             self.sealing_keys.clone(),
         );
         registry.register_with_unit(
@@ -158,27 +158,27 @@ impl Metrics {
     fn register_load(&self, registry: &mut Registry) {
         registry.register(
             "connections",
-            "Connections open at the moment by listener",
+            "Open connections, by listener",
             self.connections.clone(),
         );
         registry.register(
             "requests_under_way",
-            "Requests under way at the moment by kind",
+            "Requests in progress, by kind",
             self.under_way.clone(),
         );
         registry.register(
             "requests_shed",
-            "Requests turned away because too many of their kind were under way, by kind",
+            "Requests refused because too many of their kind were in progress, by kind",
             self.shed.clone(),
         );
         registry.register(
             "requests_malformed",
-            "Requests that could not be read and were answered with 400, by the listener that they came to",
+            "Malformed requests answered with 400, by listener",
             self.malformed.clone(),
         );
         registry.register(
             "requests_limited",
-            "Requests turned away because their session or address asked too often, by what was asked for and by whom",
+            "Requests refused by a rate limit, by kind of request and by the limited key (session or address)",
             self.rate_limited.clone(),
         );
         registry.register_with_unit(

@@ -2,6 +2,21 @@
 //!
 //! Each write carries a precondition: the object is absent, or it is exactly the object that was checked to be ours. If another client
 //! takes a child's name between our read and our write, its object stays unchanged.
+//!
+//! | file | input -> output |
+//! |---|---|
+//! | `intent.rs` | desired status, observed state -> run, stop or wait (pure) |
+//! | `diff.rs` | planned child, live child -> whether to write it (pure) |
+//! | `writes.rs` | a planned child -> the child as written, or what blocks it |
+//! | `scale.rs` | number of pods -> the Deployment with that number |
+//! | `disk.rs` | planned disk, live claim -> the workspace's own disk |
+//! | `borrowed_claim.rs` | claims that the workspace only names -> whether it may mount them |
+//! | `account.rs` | planned service account -> the workspace's own service account |
+//! | `finalizer.rs` | a workspace -> its finalizer, set and released |
+//! | `delete.rs` | a child -> deleted; a run -> what is left of its pods |
+//! | `contest.rs` | repeated writes of a child -> backoff, if another client writes it as well |
+//! | `corrections.rs` | a corrected Deployment -> the Event that reports it (pure) |
+//! | `retry.rs` | a Deployment whose pod is refused -> the pod is tried again |
 
 mod account;
 mod borrowed_claim;

@@ -1,4 +1,7 @@
-//! What is wrong with a workspace, and what keeps a child from being written (pure).
+//! What is wrong with a workspace, and what keeps a child from being written, as text for users (pure).
+//!
+//! - `refusal.rs`: a write that the API server refused -> the reason and what to do
+//! - `rejected.rs`: a workspace that fails the rules -> why it must not run
 
 pub mod refusal;
 pub mod rejected;

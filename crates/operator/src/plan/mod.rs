@@ -1,6 +1,16 @@
 //! Valid workspace -> every child as a typed object (pure; cannot fail).
 //!
 //! Every workspace that passes the rules can be planned. The same workspace always gives the same objects.
+//!
+//! | name | valid workspace -> |
+//! |---|---|
+//! | `deployment.rs` | the Deployment of one run |
+//! | `pod`, `container.rs`, `volumes.rs`, `security.rs` | its pod template |
+//! | `claim.rs` | the claim of its disk |
+//! | `disks` | whose an existing claim is, and whether it is retained |
+//! | `service.rs`, `service_account.rs`, `network_policy.rs` | the children of these kinds |
+//! | `record` | the inputs of its pod, recorded on the Deployment; which of them have changed since |
+//! | `build.rs` | test hook: the children as another build plans them |
 
 mod build;
 mod claim;
