@@ -40,18 +40,24 @@ pub use template::{WorkspaceTemplate, WorkspaceTemplateSpec};
 pub use workspace::{Workspace, WorkspaceSpec, WorkspaceStatus};
 
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
-use kube::CustomResourceExt as _;
+use kube::{CustomResourceExt as _, ResourceExt as _};
 
 /// Every custom resource definition of the product, in the order in which they are installed.
 pub fn crds() -> Vec<CustomResourceDefinition> {
-    vec![
+    let mut crds = vec![
         Workspace::crd(),
         WorkspaceTemplate::crd(),
         WorkspaceManager::crd(),
         WorkspaceExecutionProfile::crd(),
         WorkspaceShare::crd(),
         GatewaySession::crd(),
-    ]
+    ];
+    for crd in &mut crds {
+        let version = env!("CARGO_PKG_VERSION").to_owned();
+        crd.annotations_mut()
+            .insert(names::CRD_VERSION.to_owned(), version);
+    }
+    crds
 }
 
 #[cfg(test)]

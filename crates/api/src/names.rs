@@ -129,6 +129,9 @@ pub const PRODUCT: &str = "jupyter-k8s";
 /// Value of [`APP_NAME_LABEL`] on children of a Workspace.
 pub const WORKSPACE_APP: &str = "workspace";
 
+/// Annotation on CRDs: the version of the product that they belong to.
+pub const CRD_VERSION: &str = "workspaces.jupyter.org/crd-version";
+
 /// Finalizer of a Workspace: held until its children are gone.
 pub const CLEANUP_FINALIZER: &str = "workspaces.jupyter.org/cleanup";
 

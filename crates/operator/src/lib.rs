@@ -3,6 +3,7 @@
 //! Modules from top to bottom. Each imports only from modules further down (`crates/xtask/tests/arrows.rs`):
 //!
 //! - `run`: wires everything
+//! - `commands`: maintenance commands, which Helm's hooks run
 //! - `args`: the command line
 //! - `reconcile`: one workspace, from observed state to status
 //! - `controllers`: what is reconciled beside workspaces
@@ -21,6 +22,7 @@ pub mod args;
 pub mod audit;
 pub mod blockers;
 pub mod cache;
+pub mod commands;
 pub mod context;
 pub mod controllers;
 pub mod metrics;
