@@ -16,6 +16,9 @@ app.kubernetes.io/component: {{ index . 1 }}
 {{- define "jk8s.podLabels" -}}
 {{ include "jk8s.selector" . }}
 app.kubernetes.io/part-of: jupyter-k8s
+{{- with (index . 0).Values.commonLabels }}
+{{ toYaml . }}
+{{- end }}
 {{- end }}
 
 {{/* Labels of every object of a component. */}}
@@ -35,13 +38,28 @@ app.kubernetes.io/part-of: jupyter-k8s
 app.kubernetes.io/version: {{ .Chart.AppVersion | quote }}
 app.kubernetes.io/managed-by: {{ .Release.Service }}
 helm.sh/chart: {{ .Chart.Name }}-{{ .Chart.Version }}
+{{- with .Values.commonLabels }}
+{{ toYaml . }}
+{{- end }}
 {{- end }}
 
-{{/* Image reference: (list . "gateway") -> registry/repository:tag */}}
+{{/* Labels with others over them: (list "labels as YAML" others) */}}
+{{- define "jk8s.labelsWith" -}}
+{{- include "jk8s.over" (list (fromYaml (index . 0)) (index . 1)) | fromJson | toYaml -}}
+{{- end }}
+
+{{/* Image reference: (list . "gateway") -> registry/repository:tag, or @digest in place of the tag */}}
 {{- define "jk8s.image" -}}
 {{- $root := index . 0 -}}
 {{- $image := index $root.Values.images (index . 1) -}}
-{{ $root.Values.image.registry }}/{{ $image.repository }}:{{ $image.tag | default $root.Chart.AppVersion }}
+{{ include "jk8s.registry" . }}/{{ $image.repository }}
+{{- if $image.digest }}@{{ $image.digest }}{{ else }}:{{ $image.tag | default $root.Chart.AppVersion }}{{ end }}
+{{- end }}
+
+{{/* Registry of an image: (list . "gateway") */}}
+{{- define "jk8s.registry" -}}
+{{- $values := (index . 0).Values -}}
+{{- coalesce (index $values.images (index . 1)).registry $values.image.registry (default dict $values.global).imageRegistry | default "" -}}
 {{- end }}
 
 {{/* https://<host>, with the port where browsers need it: (list . "auth.example.org") */}}

@@ -39,7 +39,7 @@
 {{- if .Values.identity.enabled }}
   Secret {{ .Values.identity.passwordsSecretName | default (include "jk8s.name" (list . "identity")) }}: one password per account ({{ range $i, $a := .Values.identity.accounts }}{{ if $i }}, {{ end }}{{ $a.username }}{{ end }})
 {{- end }}
-{{- range .Values.image.pullSecrets }}
+{{- range include "jk8s.pullSecrets" . | fromYamlArray }}
   Secret {{ . }}: .dockerconfigjson, for the images
 {{- end }}
 {{- end }}

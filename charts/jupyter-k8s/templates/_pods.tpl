@@ -1,41 +1,173 @@
-{{/* Fields of every pod spec: (list . "gateway") */}}
-{{- define "jk8s.podSpec" -}}
+{{/* A component's Deployment: (list . "gateway"). "jk8s.<component>.pod" gives what is its own: `deployment`, `annotations`, `spec` (of the
+     pod) and `container`. The values `pods` and `<component>` give the rest. */}}
+{{- define "jk8s.deployment" -}}
 {{- $root := index . 0 -}}
 {{- $component := index . 1 -}}
-serviceAccountName: {{ include "jk8s.name" . }}
-enableServiceLinks: false
-priorityClassName: {{ include "jk8s.priorityClass" $root }}
-{{- with $root.Values.image.pullSecrets }}
-imagePullSecrets:
-{{- range . }}
-  - name: {{ . }}
-{{- end }}
-{{- end }}
-securityContext:
-  runAsNonRoot: true
-  runAsUser: {{ include "jk8s.userId" $component }}
-  runAsGroup: {{ include "jk8s.userId" $component }}
-  fsGroup: {{ include "jk8s.userId" $component }}
-  seccompProfile:
-    type: RuntimeDefault
-topologySpreadConstraints:
-  - maxSkew: 1
-    topologyKey: kubernetes.io/hostname
-    whenUnsatisfiable: ScheduleAnyway
-    labelSelector:
-      matchLabels:
-        {{- include "jk8s.selector" . | nindent 8 }}
-    matchLabelKeys: [pod-template-hash]
+{{- $values := get $root.Values $component -}}
+{{- $pod := include "jk8s.podValues" . | fromJson -}}
+{{- $own := include (printf "jk8s.%s.pod" $component) $root | fromYaml -}}
+apiVersion: apps/v1
+kind: Deployment
+metadata:
+  name: {{ include "jk8s.name" . }}
+  labels:
+    {{- include "jk8s.labels" . | nindent 4 }}
+spec:
+  replicas: {{ $values.replicas | default 1 }}
+  revisionHistoryLimit: {{ $pod.revisionHistoryLimit | int }}
+  {{- $rollout := default dict $own.deployment }}
+  {{- if and $pod.strategy (not $rollout.strategy) }}{{ $_ := set $rollout "strategy" $pod.strategy }}{{ end }}
+  {{- with $rollout }}
+  {{- toYaml . | nindent 2 }}
+  {{- end }}
+  selector:
+    matchLabels:
+      {{- include "jk8s.selector" . | nindent 6 }}
+  template:
+    metadata:
+      labels:
+        {{- include "jk8s.over" (list (include "jk8s.podLabels" . | fromYaml) $pod.labels) | fromJson | toYaml | nindent 8 }}
+      {{- with include "jk8s.over" (list (default dict $own.annotations) $pod.annotations) | fromJson }}
+      annotations:
+        {{- toYaml . | nindent 8 }}
+      {{- end }}
+    spec:
+      serviceAccountName: {{ include "jk8s.accountName" . }}
+      enableServiceLinks: false
+      {{- with include "jk8s.priorityClass" . }}
+      priorityClassName: {{ . }}
+      {{- end }}
+      {{- with include "jk8s.pullSecrets" $root | fromYamlArray }}
+      imagePullSecrets:
+        {{- range . }}
+        - name: {{ . }}
+        {{- end }}
+      {{- end }}
+      {{- range $key := list "nodeSelector" "tolerations" "affinity" "hostAliases" }}
+      {{- with get $pod $key }}
+      {{ $key }}:
+        {{- toYaml . | nindent 8 }}
+      {{- end }}
+      {{- end }}
+      securityContext:
+        {{- include "jk8s.without" (list (include "jk8s.podSecurity" $component | fromYaml) $pod.podSecurityContext) | nindent 8 }}
+      {{- with $pod.topologySpreadConstraints }}
+      topologySpreadConstraints:
+        {{- $mine := dict "labelSelector" (dict "matchLabels" (include "jk8s.selector" $ | fromYaml)) "matchLabelKeys" (list "pod-template-hash") }}
+        {{- range . }}
+        - {{- toYaml (hasKey . "labelSelector" | ternary . (merge dict . $mine)) | nindent 10 }}
+        {{- end }}
+      {{- end }}
+      {{- toYaml (omit $own.spec "volumes") | nindent 6 }}
+      containers:
+        - name: {{ $component }}
+          image: {{ include "jk8s.image" . }}
+          imagePullPolicy: {{ $root.Values.image.pullPolicy }}
+          args:
+            {{- concat $own.container.args (default list $pod.extraArgs) | toYaml | nindent 12 }}
+          env:
+            {{- concat $own.container.env (default list $pod.extraEnv) | toYaml | nindent 12 }}
+          {{- toYaml (omit $own.container "args" "env" "volumeMounts") | nindent 10 }}
+          resources:
+            {{- toYaml $values.resources | nindent 12 }}
+          securityContext:
+            {{- include "jk8s.without" (list (include "jk8s.containerSecurity" $root | fromYaml) $pod.containerSecurityContext) | nindent 12 }}
+          volumeMounts:
+            {{- concat $own.container.volumeMounts (default list $pod.extraVolumeMounts) | toYaml | nindent 12 }}
+      volumes:
+        {{- concat $own.spec.volumes (default list $pod.extraVolumes) | toYaml | nindent 8 }}
 {{- end }}
 
-{{/* The PriorityClass of this release's pods. */}}
+{{/* Keys that `pods` has for all components, and each component for itself. */}}
+{{- define "jk8s.podKeys" -}}
+nodeSelector tolerations affinity topologySpreadConstraints labels annotations extraEnv extraArgs extraVolumes extraVolumeMounts hostAliases priorityClassName revisionHistoryLimit strategy podSecurityContext containerSecurityContext serviceAccount
+{{- end }}
+
+{{/* What holds for a component's pods, as JSON: (list . "gateway"). Its own value replaces that of `pods`; maps are merged, but a strategy is
+     one thing. */}}
+{{- define "jk8s.podValues" -}}
+{{- $root := index . 0 -}}
+{{- $own := get $root.Values (index . 1) -}}
+{{- $values := dict -}}
+{{- range $key := splitList " " (include "jk8s.podKeys" $root) -}}
+  {{- $value := get $root.Values.pods $key -}}
+  {{- if hasKey $own $key -}}
+    {{- $mine := get $own $key -}}
+    {{- if and (kindIs "map" $value) (kindIs "map" $mine) (ne $key "strategy") -}}
+      {{- $mine = include "jk8s.over" (list $value $mine) | fromJson -}}
+    {{- end -}}
+    {{- $value = $mine -}}
+  {{- end -}}
+  {{- $_ := set $values $key $value -}}
+{{- end -}}
+{{- toJson $values -}}
+{{- end }}
+
+{{/* A map with another over it, as JSON; nulls of the other stay: (list under over) */}}
+{{- define "jk8s.over" -}}
+{{- $merged := deepCopy (default dict (index . 0)) -}}
+{{- range $key, $value := default dict (index . 1) -}}
+  {{- if and (kindIs "map" $value) (kindIs "map" (get $merged $key)) -}}
+    {{- $value = include "jk8s.over" (list (get $merged $key) $value) | fromJson -}}
+  {{- end -}}
+  {{- $_ := set $merged $key $value -}}
+{{- end -}}
+{{- toJson $merged -}}
+{{- end }}
+
+{{/* The same as YAML, where a null takes the key out. */}}
+{{- define "jk8s.without" -}}
+{{- $kept := dict -}}
+{{- range $key, $value := include "jk8s.over" . | fromJson -}}
+  {{- if not (kindIs "invalid" $value) -}}{{- $_ := set $kept $key $value -}}{{- end -}}
+{{- end -}}
+{{- toYaml $kept -}}
+{{- end }}
+
+{{/* Components whose pods this release has. */}}
+{{- define "jk8s.components" -}}
+proxy gateway operator webhook{{ if .Values.identity.enabled }} identity{{ end }}
+{{- end }}
+
+{{/* The PriorityClass of a component's pods, or nothing: (list . "gateway") */}}
 {{- define "jk8s.priorityClass" -}}
-{{- .Values.priorityClassName | default (include "jk8s.name" (list . "system")) -}}
+{{- $name := (include "jk8s.podValues" . | fromJson).priorityClassName -}}
+{{- if ne (toString $name) "none" -}}
+{{- $name | default (include "jk8s.name" (list (index . 0) "system")) -}}
+{{- end -}}
+{{- end }}
+
+{{/* The PriorityClass that this chart makes, if a component uses it. */}}
+{{- define "jk8s.ownPriorityClass" -}}
+{{- $own := include "jk8s.name" (list . "system") -}}
+{{- $used := false -}}
+{{- range splitList " " (include "jk8s.components" .) -}}
+  {{- if not (include "jk8s.podValues" (list $ .) | fromJson).priorityClassName }}{{ $used = true }}{{ end -}}
+{{- end -}}
+{{- if $used }}{{ $own }}{{ end -}}
+{{- end }}
+
+{{/* Names of Secrets with registry credentials, as a YAML list. Entries of `global` are names, or objects with a name. */}}
+{{- define "jk8s.pullSecrets" -}}
+{{- $names := .Values.image.pullSecrets -}}
+{{- range (default dict .Values.global).imagePullSecrets -}}
+  {{- $names = append $names (kindIs "map" . | ternary (get (kindIs "map" . | ternary . dict) "name") .) -}}
+{{- end -}}
+{{- toYaml (uniq $names) -}}
 {{- end }}
 
 {{/* Keycloak's image belongs to user 1000; the others run as nobody in particular. */}}
 {{- define "jk8s.userId" -}}
 {{- if eq . "identity" }}1000{{ else }}65532{{ end -}}
+{{- end }}
+
+{{- define "jk8s.podSecurity" -}}
+runAsNonRoot: true
+runAsUser: {{ include "jk8s.userId" . }}
+runAsGroup: {{ include "jk8s.userId" . }}
+fsGroup: {{ include "jk8s.userId" . }}
+seccompProfile:
+  type: RuntimeDefault
 {{- end }}
 
 {{- define "jk8s.containerSecurity" -}}
@@ -70,17 +202,33 @@ livenessProbe:
   valueFrom: {fieldRef: {fieldPath: metadata.name}}
 - name: RELEASE_NAME
   value: {{ .Release.Name }}
+{{- if ne .Values.logLevel "info" }}
+- name: LOG_LEVEL
+  value: {{ .Values.logLevel }}
+{{- end }}
 {{- end }}
 
-{{/* ServiceAccount: (list . "gateway"). Pods that need its token ask for it themselves. */}}
+{{/* ServiceAccount, unless another is given: (list . "gateway"). Pods that need its token ask for it themselves. */}}
 {{- define "jk8s.serviceAccount" -}}
+{{- $account := (include "jk8s.podValues" . | fromJson).serviceAccount -}}
+{{- if $account.create -}}
 apiVersion: v1
 kind: ServiceAccount
 metadata:
-  name: {{ include "jk8s.name" . }}
+  name: {{ include "jk8s.accountName" . }}
   labels:
     {{- include "jk8s.labels" . | nindent 4 }}
+  {{- with $account.annotations }}
+  annotations:
+    {{- toYaml . | nindent 4 }}
+  {{- end }}
 automountServiceAccountToken: false
+{{- end }}
+{{- end }}
+
+{{/* Name of a component's ServiceAccount: (list . "gateway") */}}
+{{- define "jk8s.accountName" -}}
+{{- (include "jk8s.podValues" . | fromJson).serviceAccount.name | default (include "jk8s.name" .) -}}
 {{- end }}
 
 {{/* Binds a component's account to the Role or ClusterRole of its name: (list . "gateway" "Role") */}}
@@ -99,7 +247,7 @@ roleRef:
   name: {{ include "jk8s.name" . }}
 subjects:
   - kind: ServiceAccount
-    name: {{ include "jk8s.name" . }}
+    name: {{ include "jk8s.accountName" . }}
     namespace: {{ $root.Release.Namespace }}
 {{- end }}
 

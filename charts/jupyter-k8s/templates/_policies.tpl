@@ -1,6 +1,6 @@
 {{/* User name of a component's account: (list . "gateway") */}}
 {{- define "jk8s.account" -}}
-system:serviceaccount:{{ (index . 0).Release.Namespace }}:{{ include "jk8s.name" . }}
+system:serviceaccount:{{ (index . 0).Release.Namespace }}:{{ include "jk8s.accountName" . }}
 {{- end }}
 
 {{/* Begin of a ValidatingAdmissionPolicy that fails closed, and its binding before it: (list . "owners") */}}

@@ -13,8 +13,8 @@ fn read(file: &str) -> String {
 /// The texts that a schema's node allows below a path of formats.yaml: whether there are any.
 fn leads_to_a_text(schema: &Value, node: &Value, path: &[&str]) -> bool {
     if let Some(name) = node["$ref"].as_str() {
-        let definition = &schema["definitions"][name.trim_start_matches("#/definitions/")];
-        return leads_to_a_text(schema, definition, path);
+        let definition = schema.pointer(name.trim_start_matches('#'));
+        return definition.is_some_and(|definition| leads_to_a_text(schema, definition, path));
     }
     let Some((first, rest)) = path.split_first() else {
         let kind = &node["type"];

@@ -10,6 +10,7 @@ mod checks;
 mod contradictions;
 mod doors;
 mod edge;
+mod fit;
 mod install;
 mod managers;
 mod monitoring;

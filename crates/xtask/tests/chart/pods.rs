@@ -136,7 +136,7 @@ fn the_product_s_own_pods_are_made_room_for_on_nodes_full_of_workspaces() {
     let own = template(&LOCAL).unwrap();
     let class = named(&own, "PriorityClass", "jupyter-k8s-system");
     assert!(class["value"].as_i64().unwrap() > 0);
-    let other = template(&[&LOCAL[..], &["--set", "priorityClassName=theirs"]].concat()).unwrap();
+    let other = template(&[&LOCAL[..], &["--set", "pods.priorityClassName=theirs"]].concat()).unwrap();
     assert!(other.iter().all(|object| object["kind"] != "PriorityClass"));
     for (objects, expected) in [(&own, "jupyter-k8s-system"), (&other, "theirs")] {
         for (name, pod) in pods(objects) {

@@ -97,18 +97,25 @@ fn merge(into: &mut Value, from: Value) {
 fn with(setting: &str) -> Result<Vec<Value>, String> {
     let (path, value) = setting.split_once('=').unwrap();
     let value: Value = serde_json::from_str(value).unwrap();
-    let nested = path.rsplit('.').fold(value, |inner, key| json!({ key: inner }));
+    with_values(
+        path.rsplit('.').fold(value, |inner, key| json!({ key: inner })),
+        &[],
+    )
+}
+
+/// What an installation comes to with these values in its values file, and further arguments of helm.
+pub(crate) fn with_values(more: Value, arguments: &[&str]) -> Result<Vec<Value>, String> {
     let mut values = json!({
         "image": {"registry": "registry.example.com/jupyter-k8s"},
         "routing": {"baseDomain": "workspaces.example.org"},
         "proxy": {"tls": {"secretName": "tls"}},
         "oidc": {"issuerUrl": "https://id.example.com/realm"},
     });
-    merge(&mut values, nested);
+    merge(&mut values, more);
     let number = FILES.fetch_add(1, Ordering::Relaxed);
     let file = std::env::temp_dir().join(format!("chart-values-{}-{number}.json", std::process::id()));
     fs::write(&file, values.to_string()).unwrap();
-    let result = template(&["-f", file.to_str().unwrap()]);
+    let result = template(&[&["-f", file.to_str().unwrap()], arguments].concat());
     fs::remove_file(file).unwrap();
     result
 }

@@ -127,14 +127,28 @@ fn every_default_is_in_the_schema_and_every_setting_has_a_default() {
     let values: Value =
         serde_saphyr::from_str(&std::fs::read_to_string(chart().join("values.yaml")).unwrap()).unwrap();
     compare("", &schema["properties"], &values);
+    let pods = &schema["definitions"]["pods"]["properties"];
+    compare("pods.", pods, &values["pods"]);
+    for component in ["proxy", "gateway", "operator", "webhook", "identity"] {
+        for (key, _) in pods.as_object().unwrap() {
+            let is_its_own = component == "identity" && key == "strategy";
+            let property = &schema["properties"][component]["properties"][key];
+            assert_eq!(property.is_null(), is_its_own, "{component}.{key}");
+        }
+    }
 }
 
-/// Keys of `values` must be exactly those that the schema's properties name, level by level.
+/// Keys of `values` must be exactly those that the schema's properties name, level by level. Components take what `pods` has by default.
 fn compare(path: &str, properties: &Value, values: &Value) {
     let (Some(properties), Some(values)) = (properties.as_object(), values.as_object()) else {
         return;
     };
-    let known: BTreeSet<_> = properties.keys().collect();
+    let inherited = |property: &Value| {
+        let of = property["$ref"].as_str().unwrap_or_default();
+        of.starts_with("#/definitions/pods/") || of == "#/definitions/serviceAccount"
+    };
+    let known = properties.iter().filter(|(_, property)| !inherited(property));
+    let known: BTreeSet<_> = known.map(|(key, _)| key).collect();
     let given: BTreeSet<_> = values.keys().collect();
     assert_eq!(known, given, "below `{path}`");
     for (key, value) in values {
