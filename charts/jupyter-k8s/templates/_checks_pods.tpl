@@ -3,7 +3,7 @@
 {{- $root := . -}}
 {{- $lines := list -}}
 {{- $accounts := dict -}}
-{{- range $component := splitList " " (include "jk8s.components" .) -}}
+{{- range $component := splitList " " (include "jk8s.componentsAndJobs" .) -}}
   {{- $c := list $root $component -}}
   {{- $pod := include "jk8s.podValues" $c | fromJson -}}
   {{- $own := include (printf "jk8s.%s.pod" $component) $root | fromYaml -}}
@@ -56,7 +56,7 @@
   {{- $_ := set $accounts $account $component -}}
 {{- end -}}
 {{- $labelled := dict "commonLabels" .Values.commonLabels "pods.labels" .Values.pods.labels -}}
-{{- range splitList " " (include "jk8s.components" .) -}}
+{{- range splitList " " (include "jk8s.componentsAndJobs" .) -}}
   {{- $_ := set $labelled (printf "%s.labels" .) (get (get $root.Values .) "labels") -}}
 {{- end -}}
 {{- range $at, $labels := $labelled -}}

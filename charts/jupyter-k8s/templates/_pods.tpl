@@ -24,58 +24,91 @@ spec:
     matchLabels:
       {{- include "jk8s.selector" . | nindent 6 }}
   template:
-    metadata:
-      labels:
-        {{- include "jk8s.over" (list (include "jk8s.podLabels" . | fromYaml) $pod.labels) | fromJson | toYaml | nindent 8 }}
-      {{- with include "jk8s.over" (list (default dict $own.annotations) $pod.annotations) | fromJson }}
-      annotations:
-        {{- toYaml . | nindent 8 }}
+    {{- include "jk8s.podTemplate" (list $root $component $own) | nindent 4 }}
+{{- end }}
+
+{{/* A pod template: (list . "gateway" own), with what is the component's own as in "jk8s.deployment". `image` names another component whose
+     image it runs. */}}
+{{- define "jk8s.podTemplate" -}}
+{{- $root := index . 0 -}}
+{{- $component := index . 1 -}}
+{{- $own := index . 2 -}}
+{{- $values := get $root.Values $component -}}
+{{- $pod := include "jk8s.podValues" . | fromJson -}}
+metadata:
+  labels:
+    {{- include "jk8s.over" (list (include "jk8s.podLabels" . | fromYaml) $pod.labels) | fromJson | toYaml | nindent 4 }}
+  {{- with include "jk8s.over" (list (default dict $own.annotations) $pod.annotations) | fromJson }}
+  annotations:
+    {{- toYaml . | nindent 4 }}
+  {{- end }}
+spec:
+  serviceAccountName: {{ include "jk8s.accountName" . }}
+  enableServiceLinks: false
+  {{- with include "jk8s.priorityClass" . }}
+  priorityClassName: {{ . }}
+  {{- end }}
+  {{- with include "jk8s.pullSecrets" $root | fromYamlArray }}
+  imagePullSecrets:
+    {{- range . }}
+    - name: {{ . }}
+    {{- end }}
+  {{- end }}
+  {{- range $key := list "nodeSelector" "tolerations" "affinity" "hostAliases" }}
+  {{- with get $pod $key }}
+  {{ $key }}:
+    {{- toYaml . | nindent 4 }}
+  {{- end }}
+  {{- end }}
+  securityContext:
+    {{- include "jk8s.without" (list (include "jk8s.podSecurity" $component | fromYaml) $pod.podSecurityContext) | nindent 4 }}
+  {{- with $pod.topologySpreadConstraints }}
+  topologySpreadConstraints:
+    {{- $mine := dict "labelSelector" (dict "matchLabels" (include "jk8s.selector" $ | fromYaml)) "matchLabelKeys" (list "pod-template-hash") }}
+    {{- range . }}
+    - {{- toYaml (hasKey . "labelSelector" | ternary . (merge dict . $mine)) | nindent 6 }}
+    {{- end }}
+  {{- end }}
+  {{- toYaml (omit $own.spec "volumes") | nindent 2 }}
+  containers:
+    - name: {{ $component }}
+      image: {{ include "jk8s.image" (list $root (default $component $own.image)) }}
+      imagePullPolicy: {{ $root.Values.image.pullPolicy }}
+      args:
+        {{- concat $own.container.args (default list $pod.extraArgs) | toYaml | nindent 8 }}
+      env:
+        {{- concat $own.container.env (default list $pod.extraEnv) | toYaml | nindent 8 }}
+      {{- with omit $own.container "args" "env" "volumeMounts" }}
+      {{- toYaml . | nindent 6 }}
       {{- end }}
-    spec:
-      serviceAccountName: {{ include "jk8s.accountName" . }}
-      enableServiceLinks: false
-      {{- with include "jk8s.priorityClass" . }}
-      priorityClassName: {{ . }}
-      {{- end }}
-      {{- with include "jk8s.pullSecrets" $root | fromYamlArray }}
-      imagePullSecrets:
-        {{- range . }}
-        - name: {{ . }}
-        {{- end }}
-      {{- end }}
-      {{- range $key := list "nodeSelector" "tolerations" "affinity" "hostAliases" }}
-      {{- with get $pod $key }}
-      {{ $key }}:
-        {{- toYaml . | nindent 8 }}
-      {{- end }}
-      {{- end }}
+      resources:
+        {{- toYaml $values.resources | nindent 8 }}
       securityContext:
-        {{- include "jk8s.without" (list (include "jk8s.podSecurity" $component | fromYaml) $pod.podSecurityContext) | nindent 8 }}
-      {{- with $pod.topologySpreadConstraints }}
-      topologySpreadConstraints:
-        {{- $mine := dict "labelSelector" (dict "matchLabels" (include "jk8s.selector" $ | fromYaml)) "matchLabelKeys" (list "pod-template-hash") }}
-        {{- range . }}
-        - {{- toYaml (hasKey . "labelSelector" | ternary . (merge dict . $mine)) | nindent 10 }}
-        {{- end }}
-      {{- end }}
-      {{- toYaml (omit $own.spec "volumes") | nindent 6 }}
-      containers:
-        - name: {{ $component }}
-          image: {{ include "jk8s.image" . }}
-          imagePullPolicy: {{ $root.Values.image.pullPolicy }}
-          args:
-            {{- concat $own.container.args (default list $pod.extraArgs) | toYaml | nindent 12 }}
-          env:
-            {{- concat $own.container.env (default list $pod.extraEnv) | toYaml | nindent 12 }}
-          {{- toYaml (omit $own.container "args" "env" "volumeMounts") | nindent 10 }}
-          resources:
-            {{- toYaml $values.resources | nindent 12 }}
-          securityContext:
-            {{- include "jk8s.without" (list (include "jk8s.containerSecurity" $root | fromYaml) $pod.containerSecurityContext) | nindent 12 }}
-          volumeMounts:
-            {{- concat $own.container.volumeMounts (default list $pod.extraVolumeMounts) | toYaml | nindent 12 }}
-      volumes:
-        {{- concat $own.spec.volumes (default list $pod.extraVolumes) | toYaml | nindent 8 }}
+        {{- include "jk8s.without" (list (include "jk8s.containerSecurity" $root | fromYaml) $pod.containerSecurityContext) | nindent 8 }}
+      volumeMounts:
+        {{- concat $own.container.volumeMounts (default list $pod.extraVolumeMounts) | toYaml | nindent 8 }}
+  volumes:
+    {{- concat $own.spec.volumes (default list $pod.extraVolumes) | toYaml | nindent 4 }}
+{{- end }}
+
+{{/* A Job that Helm runs, once: (list . "crds" hook). `hook` are its annotations. */}}
+{{- define "jk8s.job" -}}
+{{- $root := index . 0 -}}
+{{- $component := index . 1 -}}
+{{- $own := include (printf "jk8s.%s.pod" $component) $root | fromYaml -}}
+apiVersion: batch/v1
+kind: Job
+metadata:
+  name: {{ include "jk8s.name" . }}
+  labels:
+    {{- include "jk8s.labels" . | nindent 4 }}
+  annotations:
+    {{- toYaml (index . 2) | nindent 4 }}
+spec:
+  backoffLimit: 2
+  activeDeadlineSeconds: 300
+  template:
+    {{- include "jk8s.podTemplate" (list $root $component $own) | nindent 4 }}
 {{- end }}
 
 {{/* Keys that `pods` has for all components, and each component for itself. */}}
@@ -129,10 +162,16 @@ nodeSelector tolerations affinity topologySpreadConstraints labels annotations e
 proxy gateway operator webhook{{ if .Values.identity.enabled }} identity{{ end }}
 {{- end }}
 
+{{/* The same, and the Jobs that Helm runs. */}}
+{{- define "jk8s.componentsAndJobs" -}}
+{{ include "jk8s.components" . }}{{ if .Values.crds.upgrade }} crds{{ end }}{{ if .Values.uninstall.prepare }} uninstall{{ end }}
+{{- end }}
+
 {{/* The PriorityClass of a component's pods, or nothing: (list . "gateway") */}}
 {{- define "jk8s.priorityClass" -}}
 {{- $name := (include "jk8s.podValues" . | fromJson).priorityClassName -}}
-{{- if ne (toString $name) "none" -}}
+{{- /* Jobs do not wait for the chart's own class: it may not exist before an upgrade. */ -}}
+{{- if and (ne (toString $name) "none") (or $name (not (has (index . 1) (list "crds" "uninstall")))) -}}
 {{- $name | default (include "jk8s.name" (list (index . 0) "system")) -}}
 {{- end -}}
 {{- end }}
@@ -208,7 +247,7 @@ livenessProbe:
 {{- end }}
 {{- end }}
 
-{{/* ServiceAccount, unless another is given: (list . "gateway"). Pods that need its token ask for it themselves. */}}
+{{/* ServiceAccount, unless another is given: (list . "gateway"), for a hook with its annotations. Pods that need its token ask for it themselves. */}}
 {{- define "jk8s.serviceAccount" -}}
 {{- $account := (include "jk8s.podValues" . | fromJson).serviceAccount -}}
 {{- if $account.create -}}
@@ -218,7 +257,7 @@ metadata:
   name: {{ include "jk8s.accountName" . }}
   labels:
     {{- include "jk8s.labels" . | nindent 4 }}
-  {{- with $account.annotations }}
+  {{- with include "jk8s.over" (list $account.annotations (gt (len .) 2 | ternary (last .) dict)) | fromJson }}
   annotations:
     {{- toYaml . | nindent 4 }}
   {{- end }}
@@ -231,7 +270,7 @@ automountServiceAccountToken: false
 {{- (include "jk8s.podValues" . | fromJson).serviceAccount.name | default (include "jk8s.name" .) -}}
 {{- end }}
 
-{{/* Binds a component's account to the Role or ClusterRole of its name: (list . "gateway" "Role") */}}
+{{/* Binds a component's account to the Role or ClusterRole of its name: (list . "gateway" "Role"), for a hook with its annotations. */}}
 {{- define "jk8s.binding" -}}
 {{- $root := index . 0 -}}
 {{- $kind := index . 2 -}}
@@ -241,6 +280,10 @@ metadata:
   name: {{ include "jk8s.name" . }}
   labels:
     {{- include "jk8s.labels" . | nindent 4 }}
+  {{- if gt (len .) 3 }}
+  annotations:
+    {{- toYaml (index . 3) | nindent 4 }}
+  {{- end }}
 roleRef:
   apiGroup: rbac.authorization.k8s.io
   kind: {{ $kind }}

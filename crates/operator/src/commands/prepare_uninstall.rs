@@ -5,7 +5,7 @@
 
 use std::time::Duration;
 
-use anyhow::Context as _;
+use anyhow::{Context as _, ensure};
 use api::{
     Workspace, WorkspaceExecutionProfile, WorkspaceManager, WorkspaceTemplate,
     names::{CLEANUP_FINALIZER, IN_USE_FINALIZER},
@@ -32,6 +32,8 @@ pub const NAME: &str = "prepare-uninstall";
 const MANAGER: &str = "jupyter-k8s-uninstall";
 /// Time in which the operator's pods end. Their grace period is 30 s.
 const STOPPED: Duration = Duration::from_secs(90);
+/// Annotation that Helm writes on each object that it manages.
+const HELM_RELEASE: &str = "meta.helm.sh/release-name";
 /// Objects per page of a list.
 const PAGE: u32 = 500;
 /// Attempts to remove a finalizer from an object that others change.
@@ -89,10 +91,18 @@ async fn stop_operator(client: &Client, namespace: &str, release: &str) -> anyho
     let name = format!("{release}-operator");
     let deployments = Api::<Deployment>::namespaced(client.clone(), namespace);
     let none = Patch::Merge(json!({"spec": {"replicas": 0}}));
-    match deployments.patch_scale(&name, &params(), &none).await {
-        Ok(_) => {}
-        Err(kube::Error::Api(status)) if status.code == 404 => {}
-        Err(error) => return Err(error).with_context(|| format!("Deployment {name}")),
+    let context = || format!("Deployment {name}");
+    if let Some(found) = deployments.get_opt(&name).await.with_context(context)? {
+        // Helm writes this annotation. Manifests of `helm template` contain the hook's Job, too, but not the annotation.
+        ensure!(
+            found.annotations().get(HELM_RELEASE).map(String::as_str) == Some(release),
+            "Deployment {name} is not managed by a Helm release {release}: nothing was changed. Leave hooks out of manifests that you \
+             apply by kubectl: helm template --no-hooks"
+        );
+        deployments
+            .patch_scale(&name, &params(), &none)
+            .await
+            .with_context(context)?;
     }
     let labels = format!("app.kubernetes.io/instance={release},app.kubernetes.io/component=operator");
     let pods = Api::<Pod>::namespaced(client.clone(), namespace);

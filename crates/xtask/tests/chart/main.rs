@@ -11,6 +11,7 @@ mod contradictions;
 mod doors;
 mod edge;
 mod fit;
+mod hooks;
 mod install;
 mod managers;
 mod monitoring;
