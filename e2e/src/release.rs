@@ -30,16 +30,52 @@ pub async fn upgrade_through(set: &[&str], program: &Path) -> anyhow::Result<()>
     through(set, Some(program)).await
 }
 
-async fn through(set: &[&str], program: Option<&Path>) -> anyhow::Result<()> {
+/// Uninstalls the release, as an administrator does.
+///
+/// # Errors
+/// Helm fails, or a hook of the chart does.
+pub async fn uninstall() -> anyhow::Result<()> {
     let environment = Environment::get()?;
-    let helm = environment.helm.as_ref().context(NOT_TOLD)?;
-    let chart = environment.chart.as_ref().context(NOT_TOLD)?;
-    let mut command = Command::new(helm);
+    let mut command = helm(environment)?;
+    command
+        .args(["uninstall", "--namespace", &environment.system_namespace])
+        .arg(&environment.release);
+    run(command, "helm uninstall").await
+}
+
+/// Helm, for the cluster under test.
+fn helm(environment: &Environment) -> anyhow::Result<Command> {
+    let mut command = Command::new(environment.helm.as_ref().context(NOT_TOLD)?);
     command
         .env("KUBECONFIG", &environment.kubeconfig)
         // The local node's API server is reached directly, even if this machine uses a proxy.
-        .envs(["NO_PROXY", "no_proxy"].map(|name| (name, "*")))
-        .args(["upgrade", "--namespace", &environment.system_namespace])
+        .envs(["NO_PROXY", "no_proxy"].map(|name| (name, "*")));
+    Ok(command)
+}
+
+async fn run(mut command: Command, name: &str) -> anyhow::Result<()> {
+    let done = command
+        .args(["--wait", "--timeout", PATIENCE])
+        .kill_on_drop(true)
+        .output()
+        .await
+        .context("helm does not start")?;
+    let output = String::from_utf8_lossy(&done.stderr);
+    anyhow::ensure!(done.status.success(), "{name}: {output}");
+    Ok(())
+}
+
+async fn through(set: &[&str], program: Option<&Path>) -> anyhow::Result<()> {
+    let environment = Environment::get()?;
+    let chart = environment.chart.as_ref().context(NOT_TOLD)?;
+    let mut command = helm(environment)?;
+    command
+        .args([
+            "upgrade",
+            "--install",
+            "--namespace",
+            &environment.system_namespace,
+        ])
         .arg(&environment.release)
         .arg(chart);
     for file in &environment.values {
@@ -51,14 +87,7 @@ async fn through(set: &[&str], program: Option<&Path>) -> anyhow::Result<()> {
     if let Some(program) = program {
         command.arg("--post-renderer").arg(program);
     }
-    let done = command
-        .args(["--wait", "--timeout", PATIENCE])
-        .kill_on_drop(true)
-        .output()
-        .await
-        .context("helm does not start")?;
-    let said = String::from_utf8_lossy(&done.stderr);
-    anyhow::ensure!(done.status.success(), "helm upgrade {set:?}: {said}");
+    run(command, &format!("helm upgrade {set:?}")).await?;
     // Until the old pods are gone, they answer, too.
     wait::until(
         "the pods of before to be gone",

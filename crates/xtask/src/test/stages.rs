@@ -74,6 +74,7 @@ pub(super) static STAGES: [Stage; 3] = [
                 "admission_down::",
                 "folders::",
                 "providers::",
+                "installation::",
             ],
         }],
     },
