@@ -147,7 +147,7 @@ async fn while_uninstalled(kept: &Scratch, pod: &Pod, leaving: Scratch) -> anyho
     anyhow::ensure!(
         left.is_empty(),
         "{:?}",
-        left.iter().map(|it| it.name_any()).collect::<Vec<_>>()
+        left.iter().map(kube::ResourceExt::name_any).collect::<Vec<_>>()
     );
 
     let namespaces = Api::<Namespace>::all(admin);
