@@ -53,7 +53,7 @@ pub struct WorkspaceExecutionProfileSpec {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub service_account: Option<ServiceAccount>,
 
-    /// Whether the pod finds a token for the Kubernetes API where clients look for it.
+    /// Whether the pod has a token for the Kubernetes API at the usual path.
     #[serde(default)]
     pub automount_token: bool,
 
@@ -63,7 +63,7 @@ pub struct WorkspaceExecutionProfileSpec {
     #[x_kube(merge_strategy = ListMerge::Map(vec!["path".into()]))]
     pub projected_tokens: Vec<ProjectedToken>,
 
-    /// Environment variables; they win over the workspace's and the template's of the same name.
+    /// Environment variables; they override the workspace's and the template's.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(schema_with = "schema::embedded_list::<core::EnvVar, 64>")]
     #[x_kube(merge_strategy = ListMerge::Map(vec!["name".into()]))]
@@ -75,7 +75,7 @@ pub struct WorkspaceExecutionProfileSpec {
     #[x_kube(merge_strategy = ListMerge::Map(vec!["mountPath".into()]))]
     pub secret_mounts: Vec<SecretMount>,
 
-    /// Secrets of the namespace by which nodes pull the images.
+    /// Secrets of the namespace for image pulls.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 16))]
     #[x_kube(merge_strategy = ListMerge::Map(vec!["name".into()]))]
@@ -104,7 +104,7 @@ pub struct ServiceAccount {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 253))]
     pub name: Option<String>,
-    /// One for each workspace, made and removed with it: `workspace-<name>-<first 8 characters of the UID>`.
+    /// One per workspace, created and deleted with it: `workspace-<name>-<first 8 characters of the UID>`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub per_workspace: Option<PerWorkspaceServiceAccount>,
 }
@@ -112,7 +112,7 @@ pub struct ServiceAccount {
 /// A service account of each workspace's own.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct PerWorkspaceServiceAccount {
-    /// Its annotations, with variables: what cloud providers map to their identities.
+    /// Its annotations, with variables, for cloud providers' identities.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     #[schemars(schema_with = "schema::annotations")]
     pub annotations: BTreeMap<String, String>,
@@ -125,14 +125,14 @@ pub struct PerWorkspaceServiceAccount {
     validation = schema::no_way_up("path")
 )]
 pub struct ProjectedToken {
-    /// Who is to accept it.
+    /// Its audience.
     #[schemars(length(min = 1, max = 1024))]
     pub audience: String,
-    /// How long it is valid, in seconds, 600 to 86400. Unset: 3600.
+    /// Lifetime in seconds. Unset: 3600.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 600, max = 86_400))]
     pub expiration_seconds: Option<i64>,
-    /// Absolute path of the file, in a folder other than `/`. That folder is read-only and holds tokens alone.
+    /// Absolute path of the file, in a folder other than `/`. That folder is read-only and contains only tokens.
     #[schemars(length(min = 4, max = 255), regex(pattern = r"^(/[^/:]+){2,}$"))]
     pub path: String,
 }
@@ -164,7 +164,7 @@ pub struct WorkspaceExecutionProfileStatus {
     /// Generation of the spec that this status describes.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub observed_generation: Option<i64>,
-    /// How many workspaces use it, running or stopped; written at most every 10 s.
+    /// Number of workspaces that use it, running or stopped; updated at most every 10 s.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub in_use_by: Option<i32>,
     /// `Valid`: no rule is broken. `Terminating`: it is being deleted and in use.

@@ -18,7 +18,7 @@ use serde::{Deserialize, Serialize};
 )]
 #[serde(rename_all = "camelCase")]
 pub struct GatewaySessionSpec {
-    /// Session content, sealed with an authenticated cipher and base64-encoded, at most 256 KiB.
+    /// Session content, encrypted and base64-encoded.
     #[schemars(length(max = 262_144))]
     pub sealed: String,
     /// Identifier of the key that sealed it.

@@ -45,14 +45,14 @@ use crate::{lenient::lenient, schema};
         .message("routing.traefik needs authentication.gateway: its routes come from the gateway; name that, or routing.custom")
 )]
 pub struct WorkspaceManagerSpec {
-    /// Where workspaces are reached and by which proxy.
+    /// Addresses of workspaces, and the proxy.
     pub routing: Routing,
-    /// Who decides about each request. A route is never made without this.
+    /// Who decides about each request.
     pub authentication: Authentication,
-    /// Who may connect, beside what workspaces and shares say. Unset: as if every field of it were unset.
+    /// Who may connect, besides access types and shares. Unset: the defaults of its fields.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub authorization: Option<Authorization>,
-    /// The wall around each pod. Unset: as if every field of it were unset.
+    /// Network policy of each pod. Unset: the defaults of its fields.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub network_policy: Option<NetworkPolicySettings>,
 }
@@ -67,14 +67,14 @@ pub struct WorkspaceManagerSpec {
         .message("mode Path needs traefik: routes that are objects have a host per workspace; name traefik, or mode Subdomain")
 )]
 pub struct Routing {
-    /// Whether each workspace has a host, and so a web origin, of its own.
+    /// Whether each workspace has its own host and web origin.
     #[serde(default)]
     pub mode: RoutingMode,
-    /// In mode Path: whether `accessType: Public` and shares count, although whoever opens somebody else's workspace there lets its
-    /// code act as them in all workspaces that they may open.
+    /// In mode Path: whether `accessType: Public` and shares count. With `AcceptRisk`, a workspace's code can act as each visitor in
+    /// all workspaces that the visitor may open.
     #[serde(default)]
     pub path_mode_sharing: PathModeSharing,
-    /// Domain used for nothing but workspaces and their sign-in host `auth.<baseDomain>`.
+    /// Domain only for workspaces and their sign-in host `auth.<baseDomain>`.
     #[schemars(
         length(min = 1, max = 180),
         regex(pattern = r"^([a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?\.)+[a-z]([-a-z0-9]{0,61}[a-z0-9])?$")
@@ -87,7 +87,7 @@ pub struct Routing {
     /// A Traefik that asks the gateway for its routes.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub traefik: Option<Traefik>,
-    /// Any proxy, by objects that the operator makes for each workspace.
+    /// Any proxy, by objects that the operator creates for each workspace.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub custom: Option<CustomRouting>,
 }
@@ -134,9 +134,8 @@ pub struct Traefik {}
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct CustomRouting {
-    /// Manifests, at most 8, of namespaced kinds that the operator's settings allow. Variables in strings and keys are replaced:
-    /// `{workspace.name}`, `{workspace.host}`, `{service.name}` and so on. Namespace, owner and labels are set by the operator;
-    /// without `metadata.name` an object is called `workspace-<name>`.
+    /// Manifests of namespaced kinds that the operator's settings allow. Strings and keys may contain variables, such as
+    /// `{workspace.host}`. The operator sets namespace, owner and labels. The default `metadata.name` is `workspace-<name>`.
     #[schemars(schema_with = "schema::manifests")]
     pub resources: Vec<Value>,
     /// URL of a workspace, with variables. Unset: `https://{workspace.host}/`, with the port if it is not 443.
@@ -153,14 +152,14 @@ pub struct CustomRouting {
         .message("exactly one way must be named: give one of gateway, forwardAuth and none")
 )]
 pub struct Authentication {
-    /// The gateway signs people in with OpenID Connect and decides per request.
+    /// The gateway: sign-in by OpenID Connect, and a decision per request.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub gateway: Option<GatewayAuthentication>,
-    /// Another service decides per request, by the proxy's forward-auth call. The manifests of `routing.custom` must make the proxy ask
-    /// it: one of them must contain `{authentication.address}`.
+    /// Another service decides per request, by the proxy's forward-auth call. A manifest of `routing.custom` must contain
+    /// `{authentication.address}`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub forward_auth: Option<ForwardAuth>,
-    /// Nobody: whoever reaches the proxy reaches every workspace.
+    /// Nobody: every client of the proxy reaches every workspace.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub none: Option<NoAuthentication>,
 }
@@ -180,12 +179,14 @@ pub struct ForwardAuth {
     /// URL that the proxy asks: `{authentication.address}` in manifests.
     #[schemars(length(min = 1, max = 1024), regex(pattern = r"^https?://[^ \t\n\f\r]+$"))]
     pub address: String,
-    /// Headers of its answer that reach the workspace: `{authentication.responseHeaders}`, a list where that is a whole value.
+    /// Headers of its answer that reach the workspace: `{authentication.responseHeaders}` in manifests, a list if that is the whole
+    /// value.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 32), inner(length(min = 1, max = 128)))]
     #[x_kube(merge_strategy = ListMerge::Set)]
     pub auth_response_headers: Vec<String>,
-    /// Headers of the request that it sees: `{authentication.requestHeaders}`, a list where that is a whole value. Empty: all.
+    /// Headers of the request that it sees: `{authentication.requestHeaders}` in manifests, a list if that is the whole value. Empty:
+    /// all.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 32), inner(length(min = 1, max = 128)))]
     pub auth_request_headers: Vec<String>,
@@ -200,16 +201,16 @@ pub struct ForwardAuth {
         .field_path(".adminGroups")
 )]
 pub struct Authorization {
-    /// Whether owners, and everybody at a Public workspace, need the right to `create` `workspaces/connect` on it.
+    /// Whether owners, and users of a Public workspace, need the right to `create` `workspaces/connect` on it.
     #[serde(default)]
     pub rbac: Rbac,
-    /// Bounds on WorkspaceShares. Unset: sharing is allowed, without bounds.
+    /// Bounds on WorkspaceShares. Unset: none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub sharing: Option<Sharing>,
-    /// Who may start a stopped workspace in the browser. Whoever does needs the right to `use` its template.
+    /// Who may start a stopped workspace in the browser, with the right to `use` its template.
     #[serde(default)]
     pub start: Start,
-    /// Groups whose members may connect to every workspace of this manager. Each such access is in the gateway's audit log.
+    /// Groups whose members may connect to every workspace of this manager. The gateway audits each access.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 32), inner(length(min = 1, max = 256)))]
     #[x_kube(merge_strategy = ListMerge::Set)]
@@ -243,7 +244,7 @@ pub struct Sharing {
     /// Whether shares count at all.
     #[serde(default = "yes")]
     pub enabled: bool,
-    /// Longest time for which a share may be given, in minutes. Set: every share must name its end.
+    /// Longest duration of a share, in minutes. If set, every share needs an end.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 1, max = 52_560_000))]
     pub max_duration_minutes: Option<i64>,
@@ -267,7 +268,7 @@ impl Default for Sharing {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct NetworkPolicySettings {
-    /// Whether the operator makes a NetworkPolicy.
+    /// Whether the operator creates a NetworkPolicy.
     #[serde(default = "yes")]
     pub enabled: bool,
     /// Who may connect to the application's port. Unset: the pods of proxy, gateway and operator.
@@ -277,8 +278,7 @@ pub struct NetworkPolicySettings {
     /// Whom a pod may connect to.
     #[serde(default)]
     pub egress: Egress,
-    /// Networks with public addresses that are not the internet, such as those of pods, nodes and Services: `2600:1f00::/24`. Egress
-    /// `PublicInternet` leaves them out, as it does private ones.
+    /// Public ranges that egress `PublicInternet` excludes, such as those of pods, nodes and Services: `2600:1f00::/24`.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 64), inner(length(max = 43)))]
     pub not_public: Vec<String>,
@@ -336,10 +336,10 @@ pub struct WorkspaceManagerStatus {
     /// Generation of the spec that this status describes.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub observed_generation: Option<i64>,
-    /// How many workspaces use it, running or stopped; written at most every 10 s.
+    /// Number of workspaces that use it, running or stopped; updated at most every 10 s.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub workspaces: Option<i32>,
-    /// `Ready`: workspaces can be routed by it. `Terminating`: it is being deleted and in use.
+    /// `Ready`: it can route workspaces. `Terminating`: it is being deleted and in use.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[x_kube(merge_strategy = ListMerge::Map(vec!["type".into()]))]
     pub conditions: Vec<Condition>,

@@ -44,13 +44,13 @@ pub struct WorkspaceShareSpec {
     #[schemars(length(min = 1, max = 50), regex(pattern = schema::OBJECT_NAME))]
     pub workspace_ref: String,
 
-    /// UID of the Workspace. Unset at creation: filled in by the webhook if the workspace exists; else the share is bound, in its status, when
-    /// the workspace appears, provided that its owner made the share. Immutable.
+    /// UID of the Workspace. Unset: set by the webhook if the workspace exists; else the status binds the share to the first workspace
+    /// of the name that its creator owns. Immutable.
     #[serde(default, rename = "workspaceUID", skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 64))]
     pub workspace_uid: Option<String>,
 
-    /// With whom the workspace is shared, 1 to 50.
+    /// With whom the workspace is shared, at least one.
     #[schemars(length(min = 1, max = 50))]
     pub subjects: Vec<Subject>,
 
@@ -58,7 +58,7 @@ pub struct WorkspaceShareSpec {
     #[serde(default)]
     pub role: ShareRole,
 
-    /// When the share ends, to the second. Unset: never, unless the manager bounds it. The object is removed an hour later.
+    /// When the share ends. Unset: never, which a manager with a maximum refuses. The object is removed an hour later.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub expires_at: Option<Time>,
 
@@ -85,7 +85,7 @@ pub struct WorkspaceShareSpec {
 pub struct Subject {
     /// `User`, `Group` or `ServiceAccount`.
     pub kind: SubjectKind,
-    /// `rbac.authorization.k8s.io` for users and groups, empty for service accounts. It is not compared.
+    /// `rbac.authorization.k8s.io` for users and groups, empty for service accounts. Not compared.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 63))]
     pub api_group: Option<String>,

@@ -69,11 +69,11 @@ use crate::{
     validation = schema::default_start_timeout_within()
 )]
 pub struct WorkspaceTemplateSpec {
-    /// Name shown to people, 1 to 100 characters, without control characters and marks that change the reading direction.
+    /// Name shown to users, without control characters and marks that change the reading direction.
     #[schemars(length(min = 1, max = 100), regex(pattern = schema::PLAIN_TEXT))]
     pub display_name: String,
 
-    /// What the template is for, at most 500 characters.
+    /// What the template is for.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 500))]
     pub description: Option<String>,
@@ -82,17 +82,17 @@ pub struct WorkspaceTemplateSpec {
     #[schemars(length(min = 1, max = 512))]
     pub default_image: String,
 
-    /// Images, or aliases, that workspaces may name. Empty: only `defaultImage`.
+    /// Images, or aliases, that workspaces may set. Empty: only `defaultImage`.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 50), inner(length(min = 1, max = 512)))]
     #[x_kube(merge_strategy = ListMerge::Set)]
     pub allowed_images: Vec<String>,
 
-    /// True: workspaces may name any image.
+    /// Whether workspaces may set any image.
     #[serde(default)]
     pub allow_custom_images: bool,
 
-    /// Requests and limits of workspaces that leave them unset, resource name by resource name.
+    /// Requests and limits that workspaces leave unset, per resource.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub default_resources: Option<ResourceRequirements>,
 
@@ -104,48 +104,47 @@ pub struct WorkspaceTemplateSpec {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub primary_storage: Option<PrimaryStorage>,
 
-    /// Most that workspaces may ask for on `/dev/shm`. Unset: any size within their memory limit.
+    /// Largest `/dev/shm` of workspaces. Unset: their memory limit.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(schema_with = "schema::quantity")]
     pub max_shm_size: Option<Quantity>,
 
-    /// Environment variables set in every workspace; a workspace's own of the same name win. Secrets and ConfigMaps are those of
-    /// the workspace's namespace.
+    /// Environment variables of every workspace; its own override them. Secrets and ConfigMaps are those of the workspace's namespace.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(schema_with = "schema::embedded_list::<core::EnvVar, 64>")]
     #[x_kube(merge_strategy = ListMerge::Map(vec!["name".into()]))]
     pub environment_variables: Vec<core::EnvVar>,
 
-    /// What must hold of a workspace's environment variables, the template's and the execution profile's included. Patterns hold of init
-    /// containers' variables too, where the workspace sets them; what is `required` is so of the application alone.
+    /// Rules for a workspace's environment variables, including the template's and the execution profile's. Patterns also apply to
+    /// variables that the workspace sets in init containers; `required` applies to the application only.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 32))]
     #[x_kube(merge_strategy = ListMerge::Map(vec!["name".into()]))]
     pub env_requirements: Vec<Requirement>,
 
-    /// What must hold of a Workspace's labels. A label that it lacks and `baseLabels` gives its pod counts as its own.
+    /// Rules for a Workspace's labels. `baseLabels` count for labels that it lacks.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 32))]
     #[x_kube(merge_strategy = ListMerge::Map(vec!["name".into()]))]
     pub label_requirements: Vec<Requirement>,
 
-    /// Whether workspaces may name further disks in `volumes`.
+    /// Whether workspaces may set `volumes`.
     #[serde(default = "yes")]
     pub allow_secondary_storages: bool,
 
-    /// Further disks of workspaces that name none. Names of claims and places may hold variables.
+    /// Further disks of workspaces that set none. Claim names and paths may contain variables.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 16))]
     #[x_kube(merge_strategy = ListMerge::Map(vec!["name".into()]))]
     pub default_volumes: Vec<SecondaryVolume>,
 
-    /// Labels of every pod. Keys and values may hold variables; keys that the operator or Kubernetes sets are refused.
+    /// Labels of every pod, with variables. Keys that the operator or Kubernetes sets are refused.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 32))]
     #[x_kube(merge_strategy = ListMerge::Map(vec!["name".into()]))]
     pub base_labels: Vec<Label>,
 
-    /// Annotations of every pod. Keys and values may hold variables. Keys of ours and of the cluster's controllers are refused, except
+    /// Annotations of every pod, with variables. Keys of this product and of the cluster's controllers are refused, except
     /// `cluster-autoscaler.kubernetes.io/safe-to-evict`, `descheduler.alpha.kubernetes.io/prefer-no-eviction` and
     /// `kubernetes.io/ingress-bandwidth` and `egress-bandwidth`.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
@@ -159,7 +158,7 @@ pub struct WorkspaceTemplateSpec {
     #[x_kube(merge_strategy = ListMerge::Set)]
     pub allowed_pod_annotations: Vec<String>,
 
-    /// Port of workspaces that name none, 1024 to 65535.
+    /// Port of workspaces that set none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 1024, max = 65535))]
     pub default_port: Option<i32>,
@@ -230,19 +229,19 @@ pub struct WorkspaceTemplateSpec {
     #[serde(default)]
     pub pod_security: PodSecurity,
 
-    /// When workspaces that do not say it themselves are stopped for idleness, field by field. Within `idleShutdownOverrides`.
+    /// Idle stop of workspaces that set none, per field. Within `idleShutdownOverrides`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub default_idle_shutdown: Option<IdleShutdown>,
 
-    /// What workspaces may say themselves about that. Unset: anything.
+    /// What workspaces may set in `idleShutdown`. Unset: anything.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub idle_shutdown_overrides: Option<IdleShutdownOverrides>,
 
-    /// Limits of workspaces that set none, field by field. Within `limitBounds`.
+    /// Time limits of workspaces that set none, per field. Within `limitBounds`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub default_limits: Option<Limits>,
 
-    /// Bounds on the limits that workspaces set. Unset: any.
+    /// Bounds on the time limits that workspaces set. Unset: any.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub limit_bounds: Option<LimitBounds>,
 
@@ -254,7 +253,7 @@ pub struct WorkspaceTemplateSpec {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub default_access_type: Option<AccessType>,
 
-    /// What kind of application it is, for workspaces that do not say it: `jupyterlab`, `code-editor`. It changes nothing.
+    /// Kind of application of workspaces that set none: `jupyterlab`, `code-editor`. It has no effect.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(
         length(min = 1, max = 63),
@@ -267,7 +266,7 @@ pub struct WorkspaceTemplateSpec {
     #[schemars(length(min = 1, max = 253), regex(pattern = schema::OBJECT_NAME))]
     pub manager_ref: Option<String>,
 
-    /// WorkspaceExecutionProfile, by its name in the workspace's namespace, of workspaces that name none.
+    /// WorkspaceExecutionProfile, in the workspace's namespace, of workspaces that name none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 253), regex(pattern = schema::OBJECT_NAME))]
     pub execution_profile_ref: Option<String>,
@@ -293,7 +292,7 @@ pub struct Label {
     /// Key of the label.
     #[schemars(length(min = 1, max = 317))]
     pub name: String,
-    /// Its value, which may hold variables.
+    /// Its value.
     #[serde(default)]
     #[schemars(length(max = 253))]
     pub value: String,
@@ -305,7 +304,7 @@ pub struct Annotation {
     /// Key of the annotation.
     #[schemars(length(min = 1, max = 317))]
     pub name: String,
-    /// Its value, which may hold variables.
+    /// Its value.
     #[serde(default)]
     #[schemars(length(max = 4096))]
     pub value: String,
@@ -318,10 +317,10 @@ pub struct WorkspaceTemplateStatus {
     /// Generation of the spec that this status describes.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub observed_generation: Option<i64>,
-    /// How many workspaces use it, running or stopped; written at most every 10 s.
+    /// Number of workspaces that use it, running or stopped; updated at most every 10 s.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub in_use_by: Option<i32>,
-    /// `Valid`: the template does not contradict itself, and what it names exists. `Terminating`: it is being deleted and in use.
+    /// `Valid`: the template is consistent, and its references exist. `Terminating`: it is being deleted and in use.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[x_kube(merge_strategy = ListMerge::Map(vec!["type".into()]))]
     pub conditions: Vec<Condition>,

@@ -65,7 +65,7 @@ pub use storage::{DiskStatus, Retain, SecondaryVolume, Storage};
         .field_path(".podAnnotations")
 )]
 pub struct WorkspaceSpec {
-    /// Name shown to people, 1 to 100 characters, without control characters and marks that change the reading direction.
+    /// Name shown to users, without control characters and marks that change the reading direction.
     #[schemars(length(min = 1, max = 100), regex(pattern = schema::PLAIN_TEXT))]
     pub display_name: String,
 
@@ -73,18 +73,17 @@ pub struct WorkspaceSpec {
     #[serde(default)]
     pub desired_status: DesiredStatus,
 
-    /// Name of the WorkspaceTemplate that supplies defaults and bounds. Immutable: never added, changed or removed.
+    /// WorkspaceTemplate with defaults and bounds. Immutable: never added, changed or removed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 253), regex(pattern = schema::OBJECT_NAME))]
     pub template_ref: Option<String>,
 
-    /// Name of the WorkspaceManager that routes to this workspace. Unset: the template's, else the default manager.
+    /// WorkspaceManager that routes to this workspace. Unset: the template's, else the default manager.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 253), regex(pattern = schema::OBJECT_NAME))]
     pub manager_ref: Option<String>,
 
-    /// Name of the WorkspaceExecutionProfile, of this namespace, that gives the pod an identity. Unset: the template's,
-    /// else none: the pod has no token and no identity.
+    /// WorkspaceExecutionProfile of this namespace. Unset: the template's, else none: the pod has no token and no identity.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 253), regex(pattern = schema::OBJECT_NAME))]
     pub execution_profile_ref: Option<String>,
@@ -94,108 +93,101 @@ pub struct WorkspaceSpec {
     #[schemars(length(min = 1, max = 512))]
     pub image: Option<String>,
 
-    /// Compute resources. Every request and limit left unset is filled in, name by name, from the template's defaults,
-    /// else from the operator's.
+    /// Compute resources. Each unset request and limit is the template's, else the operator's.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub resources: Option<ResourceRequirements>,
 
-    /// The home disk. Unset here and in the template: an emptyDir, whose files are lost at every stop.
+    /// The home disk. Unset here and in the template: an emptyDir, whose files a stop deletes.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub storage: Option<Storage>,
 
-    /// Size of `/dev/shm`, in memory. It counts against the memory limit. Unset: the template's, else the container
-    /// runtime's 64 MiB.
+    /// Size of `/dev/shm`. It counts against the memory limit. Unset: the template's, else 64 MiB.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(schema_with = "schema::quantity")]
     pub shm_size: Option<Quantity>,
 
-    /// Further disks, by existing claims of this namespace. The person who adds one needs the verb `use` on the claim.
-    /// Unset: the template's.
+    /// Further disks: existing claims of this namespace. Adding one needs the verb `use` on the claim. Unset: the template's.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 16))]
     #[x_kube(merge_strategy = ListMerge::Map(vec!["name".into()]))]
     pub volumes: Vec<SecondaryVolume>,
 
-    /// Port on which the application listens, 1024 to 65535. Unset: the template's, else 8888.
+    /// Port on which the application listens. Unset: the template's, else 8888.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 1024, max = 65535))]
     pub port: Option<i32>,
 
-    /// Command and arguments. Unset: the template's, else what the image says.
+    /// Command and arguments. Unset: the template's, else the image's.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub container_config: Option<ContainerConfig>,
 
-    /// Environment variables, as in a container; they win over the template's of the same name. The person who names a
-    /// Secret or ConfigMap needs `get` on it.
+    /// Environment variables; they override the template's. Naming a Secret or ConfigMap needs `get` on it.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(schema_with = "schema::embedded_list::<core::EnvVar, 64>")]
     #[x_kube(merge_strategy = ListMerge::Map(vec!["name".into()]))]
     pub env: Vec<core::EnvVar>,
 
-    /// Containers that run to their end before the application starts. Allowed if the template allows them; with images,
-    /// resources and variables within the same rules. Unset: the template's.
+    /// Containers that end before the application starts, if the template allows them. The rules for images, resources and variables
+    /// apply. Unset: the template's.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(schema_with = "schema::embedded_list::<core::Container, 10>")]
     #[x_kube(merge_strategy = ListMerge::Map(vec!["name".into()]))]
     pub init_containers: Vec<core::Container>,
 
-    /// What runs after the container's start and before its end. Unset: the template's.
+    /// Hooks after the container's start and before its end. Unset: the template's.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(schema_with = "schema::embedded::<core::Lifecycle>")]
     pub lifecycle: Option<core::Lifecycle>,
 
-    /// When the application counts as ready. Unset: the template's, else when it accepts connections on its port.
+    /// When the application is ready. Unset: the template's, else when its port accepts connections.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(schema_with = "schema::embedded::<core::Probe>")]
     pub readiness_probe: Option<core::Probe>,
 
-    /// Labels of nodes that may run the pod. With a template: allowed if it allows custom scheduling. Unset: the template's.
+    /// Labels of nodes that may run the pod, if a template allows custom scheduling. Unset: the template's.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     #[schemars(schema_with = "schema::labels::<32>")]
     pub node_selector: BTreeMap<String, String>,
 
-    /// Nodes and pods to be near to or far from. With a template: allowed if it allows custom scheduling. Unset: the template's.
+    /// Affinity to nodes and pods, if a template allows custom scheduling. Unset: the template's.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(schema_with = "schema::embedded::<core::Affinity>")]
     pub affinity: Option<core::Affinity>,
 
-    /// Taints that the pod tolerates. With a template: allowed if it allows custom scheduling. Unset: the template's.
+    /// Taints that the pod tolerates, if a template allows custom scheduling. Unset: the template's.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(schema_with = "schema::embedded_list::<core::Toleration, 16>")]
     pub tolerations: Vec<core::Toleration>,
 
-    /// Security settings of the pod, within Pod Security. With a template: allowed if it allows custom security contexts.
-    /// Unset: the template's, else user and group 1000.
+    /// Security settings of the pod, within Pod Security, if a template allows custom security contexts. Unset: the template's, else
+    /// user and group 1000.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(schema_with = "schema::embedded::<core::PodSecurityContext>")]
     pub pod_security_context: Option<core::PodSecurityContext>,
 
-    /// Security settings of the container, within Pod Security. With a template: allowed if it allows custom security
-    /// contexts. Unset: the template's.
+    /// Security settings of the container, within Pod Security, if a template allows custom security contexts. Unset: the template's.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(schema_with = "schema::embedded::<core::SecurityContext>")]
     pub container_security_context: Option<core::SecurityContext>,
 
-    /// Annotations of the pod. Allowed are keys that begin with one of the template's `allowedPodAnnotations`, and none of ours or of
-    /// the cluster's controllers. They win over the template's `baseAnnotations` of the same key.
+    /// Annotations of the pod. Keys must begin with one of the template's `allowedPodAnnotations`; those of this product and of the
+    /// cluster's controllers are refused. They override `baseAnnotations`.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     #[schemars(schema_with = "schema::annotations")]
     pub pod_annotations: BTreeMap<String, String>,
 
-    /// Values for the variables of templates and managers, by name: letters, digits, `_` and `-`, if need be joined by dots. `{name}` there
-    /// becomes the value here. Names that begin with `workspace.`, `owner.`, `service.`, `routing.`, `authentication.` or `pvcs.` are
-    /// taken.
+    /// Values for the variables `{name}` of templates and managers. Names are letters, digits, `_` and `-`, also joined by dots. Names
+    /// that begin with `workspace.`, `owner.`, `service.`, `routing.`, `authentication.` or `pvcs.` are reserved.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     #[schemars(schema_with = "schema::variables")]
     pub variables: BTreeMap<String, String>,
 
-    /// Stops the workspace when nobody uses it. Within the template's bounds. A change takes effect at once and restarts nothing.
-    /// Unset: the template's, else it is never stopped for that.
+    /// Stops the workspace when it is idle, within the template's bounds. A change takes effect at once, without restart. Unset: the
+    /// template's, else never.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub idle_shutdown: Option<IdleShutdown>,
 
-    /// How long something may take before it is told to have failed, within the template's bounds. A change takes effect at once and
-    /// restarts nothing. Unset: the template's.
+    /// Time limits, within the template's bounds. A change takes effect at once, without restart. Unset: the template's.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub limits: Option<Limits>,
 
@@ -207,12 +199,12 @@ pub struct WorkspaceSpec {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub access_type: Option<AccessType>,
 
-    /// When a change of the spec, of the execution profile or of the manager reaches a running pod: with its next start, or at once
-    /// by a restart (`Always`).
+    /// When a change of spec, execution profile or manager reaches a running pod: at the next start, or at once by a restart
+    /// (`Always`).
     #[serde(default)]
     pub update_policy: UpdatePolicy,
 
-    /// What kind of application it is, for people and tools: `jupyterlab`, `code-editor`. It changes nothing. Unset: the template's.
+    /// Kind of application, for users and tools: `jupyterlab`, `code-editor`. It has no effect. Unset: the template's.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(
         length(min = 1, max = 63),
@@ -231,8 +223,8 @@ pub enum DesiredStatus {
     Stopped,
 }
 
-/// Who may connect to a workspace: the owner, or everybody who is signed in (`Public`), as far as roles allow it. Unset everywhere:
-/// `OwnerOnly`. Shares and administrators count beside it.
+/// Who may connect, if roles allow it: the owner, or every signed-in user (`Public`). Shares and administrators count besides. Unset
+/// everywhere: `OwnerOnly`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub enum AccessType {
     /// The owner alone.
@@ -242,8 +234,8 @@ pub enum AccessType {
     Public,
 }
 
-/// Who may change and delete a workspace: the owner and holders of the verb `administer`, or everybody whom roles let update and
-/// delete workspaces (`Public`). Unset everywhere: `OwnerOnly`.
+/// Who may change and delete a workspace: the owner and holders of the verb `administer`, or all whose roles allow it (`Public`). Unset
+/// everywhere: `OwnerOnly`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub enum OwnershipType {
     /// The owner, and who holds the verb `administer` on it.

@@ -18,11 +18,10 @@ pub struct ResourceBounds {
     /// Bounds on `memory`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub memory: Option<Bounds>,
-    /// Bounds on `nvidia.com/gpu`, `nvidia.com/gpu.shared` and every name that starts with `nvidia.com/mig-`, each by itself.
+    /// Bounds on `nvidia.com/gpu`, `nvidia.com/gpu.shared` and each `nvidia.com/mig-…`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub gpu: Option<Bounds>,
-    /// Bounds on any other resource, by its name. `cpu`, `memory` and GPUs have fields of their own; where both name a resource,
-    /// both hold.
+    /// Bounds on any resource, by its name, in addition to those of `cpu`, `memory` and `gpu`.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     #[schemars(extend("maxProperties" = 32))]
     pub resources: BTreeMap<String, Bounds>,
@@ -34,7 +33,7 @@ pub struct Requirement {
     /// Name of the variable, or key of the label.
     #[schemars(length(min = 1, max = 317))]
     pub name: String,
-    /// Whether it must be there.
+    /// Whether it must be set.
     #[serde(default)]
     pub required: bool,
     /// Regular expression (RE2 syntax) that the whole value must match. Unset: any value.
@@ -68,7 +67,7 @@ pub struct Bounds {
     validation = schema::ordered("defaultSize", "maxSize")
 )]
 pub struct PrimaryStorage {
-    /// Size of disks whose workspace names none.
+    /// Size of disks whose workspace sets none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(schema_with = "schema::quantity")]
     pub default_size: Option<Quantity>,
@@ -80,11 +79,11 @@ pub struct PrimaryStorage {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(schema_with = "schema::quantity")]
     pub max_size: Option<Quantity>,
-    /// Storage class of disks whose workspace names none.
+    /// Storage class of disks whose workspace sets none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 253))]
     pub default_storage_class_name: Option<String>,
-    /// Mount path of disks whose workspace names none.
+    /// Mount path of disks whose workspace sets none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 2, max = 255), regex(pattern = r"^/[^:]+$"))]
     pub default_mount_path: Option<String>,

@@ -13,14 +13,14 @@ use serde::{Deserialize, Serialize};
         .message("minIdleTimeoutInMinutes and maxIdleTimeoutInMinutes bound nothing where allow is false: leave them out, or set allow: true")
 )]
 pub struct IdleShutdownOverrides {
-    /// False: workspaces may not differ from `defaultIdleShutdown`, which is required then; `min…` and `max…` are left out.
+    /// False: workspaces may not differ from `defaultIdleShutdown`, which is then required; `min…` and `max…` are not allowed.
     #[serde(default = "super::yes")]
     pub allow: bool,
-    /// Shortest timeout that workspaces may have.
+    /// Shortest timeout of workspaces.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 1, max = 525_600))]
     pub min_idle_timeout_in_minutes: Option<i32>,
-    /// Longest timeout that workspaces may have. With it, a workspace cannot switch off what `defaultIdleShutdown` switches on.
+    /// Longest timeout of workspaces. With it, a workspace cannot disable what `defaultIdleShutdown` enables.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 1, max = 525_600))]
     pub max_idle_timeout_in_minutes: Option<i32>,

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct LimitBounds {
-    /// Of `limits.startTimeoutMinutes`. Its `max` is also the limit of workspaces for which nobody names one.
+    /// Of `limits.startTimeoutMinutes`. `max` is also the limit of workspaces without one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub start_timeout_minutes: Option<MinutesRange>,
 }

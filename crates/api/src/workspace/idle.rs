@@ -9,16 +9,14 @@ use serde::{Deserialize, Serialize};
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct IdleShutdown {
-    /// Whether it is stopped at all. Unset here and in the template: yes, where either has an `idleShutdown`.
+    /// Whether it is stopped. Unset here and in the template: yes, if either has an `idleShutdown`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub enabled: Option<bool>,
-    /// Minutes without activity after which it is stopped, at most a year. Unset here and in the template: 60, or what of the
-    /// template's bounds comes next to it.
+    /// Minutes without activity before the stop. Unset here and in the template: 60, moved into the template's bounds.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 1, max = 525_600))]
     pub idle_timeout_in_minutes: Option<i32>,
-    /// Where the application tells when it was used last. Unset here and in the template: Jupyter's `/api/status`, kernels and
-    /// terminals.
+    /// Where the application reports its last use. Unset here and in the template: Jupyter's `/api/status`, kernels and terminals.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub detection: Option<IdleDetection>,
 }
@@ -31,11 +29,11 @@ pub struct IdleShutdown {
         .message("httpGet.path must end with /api/status, or lastActivityTimestamp must say where in the answer the time is")
 )]
 pub struct IdleDetection {
-    /// What the operator asks, always at the address of the workspace's own pod.
+    /// What the operator requests from the workspace's pod.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub http_get: Option<IdleHttpGet>,
-    /// Where the time is in the answer, a JSON object. Unset: the answer is that of Jupyter's `/api/status`, and kernels and
-    /// terminals are asked for beside it.
+    /// Where the JSON answer has the time. Unset: the answer is that of Jupyter's `/api/status`; kernels and terminals are also
+    /// checked.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub last_activity_timestamp: Option<LastActivityTimestamp>,
 }
@@ -44,14 +42,14 @@ pub struct IdleDetection {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct IdleHttpGet {
-    /// Path, with a query if need be. Unset: `/api/status`.
+    /// Path, also with a query. Unset: `/api/status`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(
         length(min = 1, max = 1024),
         regex(pattern = r"^/[-A-Za-z0-9._~!$&'()*+,;=:@%/?]*$")
     )]
     pub path: Option<String>,
-    /// Port, 1024 to 65535. Unset: the workspace's.
+    /// Port. Unset: the workspace's.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 1024, max = 65535))]
     pub port: Option<i32>,
@@ -60,7 +58,7 @@ pub struct IdleHttpGet {
     pub scheme: Option<IdleScheme>,
 }
 
-/// How the pod is asked.
+/// Protocol of the request.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub enum IdleScheme {
     /// Without TLS.
@@ -76,8 +74,7 @@ pub enum IdleScheme {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct LastActivityTimestamp {
-    /// Names of fields, joined by dots, such as `lastHeartbeat` or `server.lastActivity`; `$.` may stand before them. Unset:
-    /// `last_activity`.
+    /// Names of fields, joined by dots, such as `lastHeartbeat` or `server.lastActivity`, also after `$.`. Unset: `last_activity`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(
         length(min = 1, max = 253),
@@ -105,10 +102,10 @@ pub enum TimestampFormat {
 #[derive(KubeSchema, Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct IdleStatus {
-    /// When it was used last, as far as is known. Never before its start.
+    /// Last known use; at least the start.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub last_activity: Option<Time>,
-    /// What was read, one by one.
+    /// Each signal.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 8))]
     #[x_kube(merge_strategy = ListMerge::Map(vec!["name".into()]))]
@@ -121,10 +118,10 @@ pub struct IdleStatus {
 pub struct IdleSignal {
     /// `server`, `kernels` or `terminals` of Jupyter; `endpoint`: what `detection` names.
     pub name: String,
-    /// The latest activity that it tells of; absent where it tells of none.
+    /// Its last activity, if any.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub last_activity: Option<Time>,
-    /// Why it cannot be read. The workspace is not stopped for idleness as long as that is so.
+    /// Why it cannot be read. Meanwhile the workspace is not stopped as idle.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub error: Option<String>,
 }

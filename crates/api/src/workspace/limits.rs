@@ -7,9 +7,8 @@ use serde::{Deserialize, Serialize};
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Limits {
-    /// Minutes from the beginning of a run to a ready pod, at most a year. When they are over the workspace counts as failed, with
-    /// the reason `StartTimeout`; its pod goes on waiting. Unset here and in the template: the longest that the template's bounds
-    /// allow, else no limit.
+    /// Minutes from the start of a run to a ready pod. Then the workspace is `Failed` with the reason `StartTimeout`; its pod continues
+    /// to wait. Unset here and in the template: the maximum of the template's bounds, else no limit.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 1, max = 525_600))]
     pub start_timeout_minutes: Option<i32>,

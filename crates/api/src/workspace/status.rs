@@ -33,7 +33,7 @@ pub struct WorkspaceStatus {
     /// Message of the condition that decided the phase.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub message: Option<String>,
-    /// Where the workspace is reached. Set as soon as the workspace is valid.
+    /// Address of the workspace. Set once the workspace is valid.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub url: Option<String>,
     /// Name of the Deployment.
@@ -42,7 +42,7 @@ pub struct WorkspaceStatus {
     /// Name of the Service.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub service_name: Option<String>,
-    /// What routes point at. Present only while the pod is ours and ready.
+    /// Target of routes. Present only while the workspace's pod is ready.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub endpoint: Option<Endpoint>,
     /// Identifier of the current run, new at every start.
@@ -57,29 +57,28 @@ pub struct WorkspaceStatus {
     /// Paths of fields whose new value takes effect at the next start.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub pending_update: Vec<String>,
-    /// Containers of the pod, init containers and sidecars included. An init container is ready when it is done.
+    /// Containers of the pod, init containers and sidecars included. A finished init container is ready.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub containers: Option<ContainerCounts>,
-    /// What is known of its use, while it runs and is stopped when idle.
+    /// Use of a running workspace that stops when idle.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub idle: Option<IdleStatus>,
-    /// When a rule stops it, unless it is used before. It stops somewhat later where this was not written anew.
+    /// When a rule stops it, unless it is used before. The stop may be later.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub stops_at: Option<Time>,
     /// The rule behind `stopsAt`: of several, the one that comes first.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub stops_because: Option<StopRule>,
-    /// The rule that stopped it, if a rule and nobody in person did; until the next start.
+    /// The rule that stopped it, if no user did; until the next start.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub stopped_because: Option<StoppedBecause>,
     /// The disk of its own that the workspace has, or had last.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub disk: Option<DiskStatus>,
-    /// Since when this run has had a container. Absent while none has started: until then a change of the spec is applied at
-    /// once, because nobody has anything to lose.
+    /// When the first container of this run started. Until then it is absent, and a change of the spec applies at once.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub started_at: Option<Time>,
-    /// Since when this run has been on its way to its first ready pod. Absent once there was one.
+    /// When this run began. Absent after its first ready pod.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub starting_since: Option<Time>,
     /// `Valid`, `Available`, `Progressing`, `Degraded`, `Stopped`.
@@ -150,10 +149,10 @@ pub struct Resolved {
     /// WorkspaceExecutionProfile that gives the pod its identity.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub execution_profile: Option<String>,
-    /// Minutes without activity after which it is stopped; absent: it is not.
+    /// Minutes without activity before the stop; absent: no stop.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub idle_timeout_in_minutes: Option<i32>,
-    /// Minutes that a start may take; absent: any number.
+    /// Minutes that a start may take; absent: no limit.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub start_timeout_minutes: Option<i32>,
     /// Who may change and delete the workspace.
@@ -162,7 +161,7 @@ pub struct Resolved {
     /// Who may connect.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub access_type: Option<AccessType>,
-    /// What kind of application it is, if workspace or template say so.
+    /// Kind of application, if workspace or template set it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub app_type: Option<String>,
     /// UID of the template that was applied.
@@ -178,18 +177,18 @@ pub struct ResolvedStorage {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(schema_with = "schema::quantity")]
     pub size: Option<Quantity>,
-    /// Existing claim that is the home, if one is named.
+    /// Existing claim that is the home, if set.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub claim_name: Option<String>,
-    /// Storage class, if one is named: that of the disk, once there is one.
+    /// Storage class, if set: that of the disk, once there is one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub class_name: Option<String>,
-    /// Where it appears in the container.
+    /// Path in the container.
     pub mount_path: String,
     /// What becomes of a disk of the workspace's own at deletion.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub retain: Option<Retain>,
-    /// True if the home is an emptyDir, whose files are lost at every stop.
+    /// True if the home is an emptyDir, whose files a stop deletes.
     #[serde(default)]
     pub ephemeral: bool,
 }

@@ -30,18 +30,17 @@ pub struct Storage {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(schema_with = "schema::quantity")]
     pub size: Option<Quantity>,
-    /// Where the disk appears in the container: not in the system's folders (`/proc`, `/sys`, `/dev`, `/boot`, those of programs and
-    /// libraries), not `/etc`, `/usr`, `/var`, `/run` themselves, not `/tmp`, and where nothing else is. Unset: the template's, else
-    /// `/home/jovyan`.
+    /// Path of the disk in the container. Refused: system folders (`/proc`, `/sys`, `/dev`, `/boot`, those of programs and libraries),
+    /// `/etc`, `/usr`, `/var`, `/run` themselves, `/tmp`, and used paths. Unset: the template's, else `/home/jovyan`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 2, max = 255), regex(pattern = r"^/[^:]+$"))]
     pub mount_path: Option<String>,
-    /// Existing claim of this namespace to use as the home instead of a disk of the workspace's own. It is never deleted with the
-    /// workspace. Excludes class, size and retain. Immutable.
+    /// Existing claim of this namespace as the home. It is never deleted with the workspace. Excludes class, size and retain.
+    /// Immutable.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 253))]
     pub claim_name: Option<String>,
-    /// Folder of the disk that appears as the home, relative, without `..`. Unset: all of it.
+    /// Folder of the disk to use as the home, relative, without `..`. Unset: all of it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 255), regex(pattern = r"^[^/:][^:]*$"))]
     pub sub_path: Option<String>,
@@ -50,8 +49,8 @@ pub struct Storage {
     pub retain: Option<Retain>,
 }
 
-/// What becomes of a disk when its workspace is deleted: it is deleted too, or kept for a new workspace of the same name and owner
-/// (`Retain`). Unset everywhere: `Delete`.
+/// Whether deleting the workspace deletes the disk, or keeps it for a new workspace of the same name and owner (`Retain`). Unset
+/// everywhere: `Delete`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub enum Retain {
     /// It is deleted too.
@@ -68,17 +67,17 @@ pub struct DiskStatus {
     /// UID of its claim.
     #[serde(rename = "claimUID")]
     pub claim_uid: String,
-    /// What its claim asks for: less than `spec.storage.size` as long as the disk cannot grow. That may go back to it.
+    /// What its claim requests: less than `spec.storage.size` while the disk cannot grow. `spec.storage.size` may return to it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(schema_with = "schema::quantity")]
     pub size: Option<Quantity>,
     /// Name of its volume, once a pod was ready on it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub volume_name: Option<String>,
-    /// Name of the volume of the last disk that was deleted and replaced: a claim of that volume is that disk again.
+    /// Volume of the last disk that was deleted and replaced.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub replaced_volume_name: Option<String>,
-    /// True until the first run on it ends, if it took the place of a disk that somebody deleted.
+    /// True until the first run on it ends, if it replaced a deleted disk.
     #[serde(default)]
     pub replaces_deleted: bool,
 }
@@ -93,8 +92,7 @@ pub struct DiskStatus {
     validation = schema::no_way_up("mountPath")
 )]
 pub struct SecondaryVolume {
-    /// Name of the volume: a DNS-1123 label, unique in the pod. `workspace-storage`, `tmp`, `shm` and names that start with
-    /// `jupyter-k8s-` are taken.
+    /// Name of the volume: a DNS-1123 label, unique in the pod. `workspace-storage`, `tmp`, `shm` and `jupyter-k8s-…` are reserved.
     #[schemars(
         length(min = 1, max = 63),
         regex(pattern = r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$")
@@ -103,10 +101,10 @@ pub struct SecondaryVolume {
     /// Existing claim of the workspace's namespace.
     #[schemars(length(min = 1, max = 253))]
     pub persistent_volume_claim_name: String,
-    /// Where it appears in the container.
+    /// Path in the container.
     #[schemars(length(min = 2, max = 255), regex(pattern = r"^/[^:]+$"))]
     pub mount_path: String,
-    /// True: it cannot be written to.
+    /// Whether it is read-only.
     #[serde(default)]
     pub read_only: bool,
 }

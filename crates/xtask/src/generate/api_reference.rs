@@ -11,8 +11,9 @@ use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::{
 pub(crate) fn render(crds: &[CustomResourceDefinition]) -> anyhow::Result<String> {
     let mut page = String::from(
         "<!-- Generated from crates/api by `./justw gen`; do not edit. -->\n\n# The objects\n\n\
-         Bounds in brackets are checked by the API server. `[]` marks list items, `{}` map values. *Kubernetes'*: the fields are those\n\
-         of a Pod or another object of Kubernetes' own; `kubectl explain <the field> --recursive` lists the ones that are taken.\n",
+         For users and administrators who look up a field. In a cluster: `kubectl explain workspace.spec`.\n\n\
+         The API server checks bounds in brackets. `[]` marks list items, `{}` map values. *Kubernetes'*: fields of a Kubernetes object;\n\
+         `kubectl explain <the field> --recursive` lists the allowed ones.\n",
     );
     for crd in crds {
         kind(&mut page, crd)?;

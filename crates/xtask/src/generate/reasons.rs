@@ -8,9 +8,9 @@ use api::condition::reason::{self, Reason};
 pub(crate) fn render() -> anyhow::Result<String> {
     let mut page = String::from(
         "<!-- Generated from crates/api by `./justw gen`; do not edit. -->\n\n# Reasons: why it does not run\n\n\
-         `kubectl get ws` shows the reason, `kubectl get ws -o wide` the message, `kubectl describe ws` also the Events. \
-         `Degraded=True` names\nthe cause within seconds, and clears by itself when the cause is mended. The words below \
-         are part of the contract: scripts and\nalerts may match them.\n",
+         For users whose workspace does not run. See its reason, message and Events:\n\n    kubectl describe ws NAME\n\n\
+         `kubectl get ws` also shows the reason, `-o wide` the message. `Degraded=True` gives the cause within seconds, and clears by\n\
+         itself. The reasons are part of the contract: scripts and alerts may match them.\n",
     );
     let (wrong, plain): (Vec<_>, Vec<_>) = reason::ALL.iter().partition(|reason| !reason.remedy.is_empty());
     page.push_str(
