@@ -108,7 +108,7 @@ reasons! {
         "Set spec.executionProfileRef to another one (`kubectl get wsep`).";
     SECRET_NOT_FOUND = "SecretNotFound", "Degraded=True",
         "A Secret that env or a profile names, or its key, does not exist in this namespace.",
-        "Create the Secret: the container then starts by itself. Or correct the name.";
+        "Create the Secret, or correct the name. The container then starts by itself.";
     CONFIG_MAP_NOT_FOUND = "ConfigMapNotFound", "Degraded=True",
         "A ConfigMap that env names, or its key, does not exist in this namespace.",
         "Create the ConfigMap: the container then starts by itself. Or correct the name.";
