@@ -144,28 +144,29 @@ pub struct WorkspaceSpec {
     #[schemars(schema_with = "schema::embedded::<core::Probe>")]
     pub readiness_probe: Option<core::Probe>,
 
-    /// Labels of nodes that may run the pod, if a template allows custom scheduling. Unset: the template's.
+    /// Labels of nodes that may run the pod. With a template: only if it allows custom scheduling. Unset: the template's.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     #[schemars(schema_with = "schema::labels::<32>")]
     pub node_selector: BTreeMap<String, String>,
 
-    /// Affinity to nodes and pods, if a template allows custom scheduling. Unset: the template's.
+    /// Affinity to nodes and pods. With a template: only if it allows custom scheduling. Unset: the template's.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(schema_with = "schema::embedded::<core::Affinity>")]
     pub affinity: Option<core::Affinity>,
 
-    /// Taints that the pod tolerates, if a template allows custom scheduling. Unset: the template's.
+    /// Taints that the pod tolerates. With a template: only if it allows custom scheduling. Unset: the template's.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(schema_with = "schema::embedded_list::<core::Toleration, 16>")]
     pub tolerations: Vec<core::Toleration>,
 
-    /// Security settings of the pod, within Pod Security, if a template allows custom security contexts. Unset: the template's, else
-    /// user and group 1000.
+    /// Security settings of the pod, within Pod Security. With a template: only if it allows custom security contexts. Unset: the
+    /// template's, else user and group 1000.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(schema_with = "schema::embedded::<core::PodSecurityContext>")]
     pub pod_security_context: Option<core::PodSecurityContext>,
 
-    /// Security settings of the container, within Pod Security, if a template allows custom security contexts. Unset: the template's.
+    /// Security settings of the container, within Pod Security. With a template: only if it allows custom security contexts. Unset: the
+    /// template's.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(schema_with = "schema::embedded::<core::SecurityContext>")]
     pub container_security_context: Option<core::SecurityContext>,
