@@ -37,17 +37,33 @@
 {{- if and (gt (int $session.idleMinutes) (int $session.lifetimeMinutes)) (ne (int $session.idleMinutes) (int (include "jk8s.defaultIdleMinutes" .))) }}
   - gateway.session.idleMinutes: {{ int $session.idleMinutes }} is more than gateway.session.lifetimeMinutes ({{ int $session.lifetimeMinutes }}), with which every session ends: set it to {{ int $session.lifetimeMinutes }} or less, or raise lifetimeMinutes
 {{- end -}}
-{{- range $index, $network := .Values.proxy.trustedProxies }}
+{{- range $at, $networks := dict "proxy.trustedProxies" .Values.proxy.trustedProxies "proxy.proxyProtocol.trustedIPs" .Values.proxy.proxyProtocol.trustedIPs -}}
+{{- range $index, $network := $networks -}}
 {{- $bits := 128 -}}
 {{- if contains "/" $network }}{{ $bits = int (splitList "/" $network | last) }}{{ end -}}
 {{- /* ::ffff:0:0/96 is all of IPv4 once more. */ -}}
 {{- if or (lt $bits (ternary 16 8 (contains ":" $network))) (regexMatch "(?i)^[0:]*:ffff:" $network) }}
-  - proxy.trustedProxies[{{ $index }}]: {{ quote $network }} is too wide, so clients could claim to be others: name only the networks of your load balancers (IPv4: /8 or longer, not as ::ffff:…; IPv6: /16 or longer), or none
+  - {{ $at }}[{{ $index }}]: {{ quote $network }} is too wide, so clients could claim to be others: name only the networks of your load balancers (IPv4: /8 or longer, not as ::ffff:…; IPv6: /16 or longer), or none
+{{- end -}}
 {{- end -}}
 {{- end -}}
 {{- $service := .Values.proxy.service -}}
 {{- if and (eq $service.type "ClusterIP") (not $service.externalIPs) (eq $service.externalTrafficPolicy "Local") }}
   - proxy.service.externalTrafficPolicy: Local is for a Service that is reached from outside, which type ClusterIP without externalIPs is not: leave it at Cluster, or choose another type
+{{- end -}}
+{{- range $key := list "loadBalancerClass" "loadBalancerSourceRanges" -}}
+{{- if and (get $service $key) (ne $service.type "LoadBalancer") }}
+  - proxy.service.{{ $key }}: {{ get $service $key | join ", " | quote }} is for proxy.service.type LoadBalancer, which is {{ $service.type }}: choose that type, or leave {{ $key }} empty
+{{- end -}}
+{{- end -}}
+{{- if and $service.nodePort (eq $service.type "ClusterIP") }}
+  - proxy.service.nodePort: {{ int $service.nodePort }} is for proxy.service.type NodePort or LoadBalancer, and a ClusterIP has none: choose one of these types, or set 0
+{{- end -}}
+{{- if and $service.http (eq (int .Values.routing.port) 80) }}
+  - proxy.service.http: routing.port is 80 as well, so nothing is left to redirect from: set http to false, or another routing.port
+{{- end -}}
+{{- if and (gt (len (default list $service.ipFamilies)) 1) (or (not $service.ipFamilyPolicy) (eq $service.ipFamilyPolicy "SingleStack")) }}
+  - proxy.service.ipFamilies: {{ join ", " $service.ipFamilies | quote }} are two, for which proxy.service.ipFamilyPolicy has to be PreferDualStack or RequireDualStack: set that, or name one family
 {{- end -}}
 {{- $bearer := .Values.gateway.bearer -}}
 {{- range $key := list "audiences" "issuers" -}}

@@ -55,7 +55,7 @@
   {{- end -}}
   {{- $_ := set $accounts $account $component -}}
 {{- end -}}
-{{- $labelled := dict "commonLabels" .Values.commonLabels "pods.labels" .Values.pods.labels -}}
+{{- $labelled := dict "commonLabels" .Values.commonLabels "pods.labels" .Values.pods.labels "proxy.service.labels" .Values.proxy.service.labels -}}
 {{- range splitList " " (include "jk8s.componentsAndJobs" .) -}}
   {{- $_ := set $labelled (printf "%s.labels" .) (get (get $root.Values .) "labels") -}}
 {{- end -}}

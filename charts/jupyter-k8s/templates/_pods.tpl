@@ -348,8 +348,13 @@ podSelector:
 {{/* One NetworkPolicy peer for each of these networks or addresses. */}}
 {{- define "jk8s.networks" -}}
 {{- range . }}
-- ipBlock: {cidr: {{ contains "/" . | ternary . (printf "%s/%s" . (contains ":" . | ternary "128" "32")) | quote }}}
+- ipBlock: {cidr: {{ include "jk8s.cidr" . | quote }}}
 {{- end }}
+{{- end }}
+
+{{/* A network, also of a single address. */}}
+{{- define "jk8s.cidr" -}}
+{{ contains "/" . | ternary . (printf "%s/%s" . (contains ":" . | ternary "128" "32")) }}
 {{- end }}
 
 {{/* Begin of the policy of a part that talks to the API server: what it may connect to is known where the API server's addresses are. */}}

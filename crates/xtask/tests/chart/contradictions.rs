@@ -366,7 +366,7 @@ fn the_proxy_s_service_says_nothing_that_its_type_does_not_know() {
         ),
         (
             r#"proxy.service={"type":"LoadBalancer","nodePort":"https"}"#,
-            "Additional property nodePort is not allowed",
+            "proxy.service.nodePort: Invalid type. Expected: integer, given: string",
         ),
     ]);
     accepted(

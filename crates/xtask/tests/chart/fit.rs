@@ -86,10 +86,9 @@ fn arrived(objects: &[Value], component: &str) {
             "extraVolumes" => contains(&pod["volumes"], &value[0]),
             "extraVolumeMounts" => contains(&container["volumeMounts"], &value[0]),
             "revisionHistoryLimit" | "strategy" if JOBS.contains(&component) => true,
-            "revisionHistoryLimit" => &spec[key] == value,
             // The bundled provider's data is in its pod.
             "strategy" if component == "identity" => spec[key] == json!({"type": "Recreate"}),
-            "strategy" => &spec[key] == value,
+            "revisionHistoryLimit" | "strategy" => &spec[key] == value,
             "podSecurityContext" => {
                 let security = &pod["securityContext"];
                 security["runAsUser"] == 1_000_650_000 && security["runAsNonRoot"] == true

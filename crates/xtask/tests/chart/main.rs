@@ -21,4 +21,5 @@ mod policies;
 mod render;
 mod rights;
 mod routes;
+mod service;
 mod values;
