@@ -8,10 +8,29 @@
   - {{ $at }}.name: {{ quote $one.name }} is also the name of {{ get $seen $one.name }}: put users and groups of both into one entry
   {{- else if eq $one.name $root.Release.Namespace }}
   - {{ $at }}.name: {{ quote $one.name }} is the namespace of this release itself, which holds its keys: choose another for people
-  {{- else if or (hasPrefix "kube-" $one.name) (eq $one.name "default") }}
+  {{- else if or (hasPrefix "kube-" $one.name) (and (eq $one.name "default") (ne (toString $one.create) "false")) }}
   - {{ $at }}.name: {{ quote $one.name }} is a namespace of the cluster's own, which no release can make: choose another name, which does not begin with kube-
   {{- end -}}
   {{- $_ := set $seen $one.name $at -}}
+  {{- if and $one.labels (eq (toString $one.create) "false") }}
+  - {{ $at }}.labels: {{ keys $one.labels | sortAlpha | join ", " | quote }} would be set on a namespace that this release does not make (create: false): set them with kubectl label namespace {{ $one.name }}, or leave create out
+  {{- end -}}
+  {{- if and (kindIs "slice" $one.templates) (not $root.Values.settings.requireTemplate) }}
+  - {{ $at }}.templates: {{ join ", " $one.templates | quote }} bounds nobody while settings.requireTemplate is false, as a workspace without template has no bounds: set that to true, or leave templates out
+  {{- end -}}
+  {{- range $key, $most := $one.quota -}}
+    {{- if and (regexMatch "^count/.*jupyter\\.org$" $key) (not (regexMatch "^count/workspace(s|shares|executionprofiles)\\.workspaces\\.jupyter\\.org$" $key)) }}
+  - {{ $at }}.quota: {{ quote $key }} counts nothing, as no kind has this name: write workspaces for the number of workspaces, or count/<plural>.workspaces.jupyter.org
+    {{- else if and (eq $key "workspaces") (hasKey $one.quota "count/workspaces.workspaces.jupyter.org") }}
+  - {{ $at }}.quota: workspaces and count/workspaces.workspaces.jupyter.org are the same: leave one of them out
+    {{- end -}}
+  {{- end -}}
+  {{- $limits := printf "%s.limits" $at -}}
+  {{- range $pair := list (list "min" "defaultRequest") (list "defaultRequest" "default") (list "default" "max") (list "min" "max") -}}
+    {{- range $name, $_ := default dict (get (default dict $one.limits) (first $pair)) -}}
+      {{- include "jk8s.notMoreThan" (list (printf "%s.%s" $limits (first $pair)) (get $one.limits (first $pair)) $name (printf "%s.%s" $limits (last $pair)) (get $one.limits (last $pair)) $name) -}}
+    {{- end -}}
+  {{- end -}}
   {{- range $number, $group := $one.adminGroups -}}
     {{- if include "jk8s.isEverybody" $group }}
   - {{ $at }}.adminGroups[{{ $number }}]: {{ quote $group }} is everybody{{ include "jk8s.isEverybody" $group }}, who would administer each other's workspaces: name a group of administrators; who may work there goes into groups
@@ -31,4 +50,16 @@
 {{- else if eq . "system:unauthenticated" }} who does not sign in
 {{- else if eq . "system:serviceaccounts" }} in a pod, as every service account of the cluster is in it
 {{- end -}}
+{{- end }}
+
+{{/* Templates that teams may use and that this release does not make, with the team; as JSON. */}}
+{{- define "jk8s.foreignTemplates" -}}
+{{- $made := include "jk8s.templates" . | fromYamlArray -}}
+{{- $names := list -}}
+{{- range $one := .Values.userNamespaces -}}
+  {{- range $one.templates -}}
+    {{- if not (has . $made) }}{{ $names = append $names (printf "%s (%s)" . $one.name) }}{{ end -}}
+  {{- end -}}
+{{- end -}}
+{{- toJson $names -}}
 {{- end }}

@@ -59,6 +59,9 @@
 {{- range splitList " " (include "jk8s.componentsAndJobs" .) -}}
   {{- $_ := set $labelled (printf "%s.labels" .) (get (get $root.Values .) "labels") -}}
 {{- end -}}
+{{- range $index, $one := .Values.userNamespaces -}}
+  {{- $_ := set $labelled (printf "userNamespaces[%d].labels" $index) $one.labels -}}
+{{- end -}}
 {{- range $at, $labels := $labelled -}}
   {{- range $key, $_ := default dict $labels -}}
     {{- if regexMatch "^(app\\.kubernetes\\.io|helm\\.sh|([^/]*\\.)?workspaces\\.jupyter\\.org)/" $key -}}

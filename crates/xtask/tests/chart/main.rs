@@ -22,4 +22,5 @@ mod render;
 mod rights;
 mod routes;
 mod service;
+mod teams;
 mod values;

@@ -183,3 +183,18 @@ fn the_bundled_provider_is_said_to_be_for_trying_out() {
     assert!(notes(&LOCAL).contains(warning));
     assert!(!notes(&EXTERNAL).contains(warning));
 }
+
+#[test]
+fn a_team_s_templates_that_the_release_does_not_make_are_named_and_its_own_is_in_the_first_command() {
+    let of_team = |templates: &str| {
+        let teams = format!(r#"userNamespaces=[{{"name":"team-a","templates":{templates}}}]"#);
+        notes(&[&EXTERNAL[..], &["--set-json", &teams]].concat())
+    };
+    let warning = "WARNING: these templates of userNamespaces are not made by this release: gpu (team-a).";
+    let told = of_team(r#"["gpu","jupyterlab"]"#);
+    assert!(told.contains(warning), "{told}");
+    let first = "kubectl create workspace my-notebook -n team-a --template gpu --wait";
+    assert!(told.contains(first), "{told}");
+    let told = of_team(r#"["jupyterlab"]"#);
+    assert!(!told.contains("of userNamespaces"), "{told}");
+}

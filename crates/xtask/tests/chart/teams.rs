@@ -1,0 +1,174 @@
+//! userNamespaces -> namespaces with quota, limits and the templates of a team (IO: runs `helm`).
+
+use kube::CustomResourceExt as _;
+use serde_json::{Value, json};
+
+use crate::render::{of_kind, refused, strings, with_values};
+
+fn with(teams: Value) -> Vec<Value> {
+    with_values(json!({ "userNamespaces": teams }), &[]).unwrap()
+}
+
+/// Objects of this kind in a namespace.
+fn within<'a>(objects: &'a [Value], kind: &str, namespace: &str) -> Vec<&'a Value> {
+    let mut found = of_kind(objects, kind);
+    found.retain(|object| object["metadata"]["namespace"] == namespace);
+    found
+}
+
+/// What a role lets its holders do: resources, verbs and names of each rule.
+fn granted(role: &Value) -> Vec<[String; 3]> {
+    let rules = role["rules"].as_array().unwrap().iter();
+    let text = |rule: &Value, key: &str| strings(&rule[key]).join(" ");
+    rules
+        .map(|rule| ["resources", "verbs", "resourceNames"].map(|key| text(rule, key)))
+        .collect()
+}
+
+#[test]
+fn a_namespace_that_exists_is_left_alone_and_gets_what_is_in_it() {
+    let objects = with(json!([
+        {"name": "team-a", "create": false, "users": ["alice"], "quota": {"pods": 5}, "limits": {"max": {"cpu": 4}}},
+        {"name": "team-b", "labels": {"cost-centre": "7", "pod-security.kubernetes.io/enforce": "baseline"}},
+        {"name": "default", "create": false},
+    ]));
+    let namespaces = of_kind(&objects, "Namespace");
+    assert_eq!(namespaces.len(), 1, "{namespaces:?}");
+    let labels = &namespaces[0]["metadata"]["labels"];
+    assert_eq!(labels["cost-centre"], "7");
+    assert_eq!(labels["pod-security.kubernetes.io/enforce"], "baseline");
+    for kind in ["RoleBinding", "ResourceQuota", "LimitRange"] {
+        assert_eq!(within(&objects, kind, "team-a").len(), 1, "{kind}");
+        assert!(within(&objects, kind, "team-b").is_empty(), "{kind}");
+    }
+}
+
+#[test]
+fn a_quota_counts_workspaces_by_the_name_under_which_the_api_server_has_them() {
+    let objects = with(json!([{
+        "name": "team-a",
+        "quota": {"workspaces": 20, "requests.cpu": 40, "requests.storage": "200Gi"},
+        "limits": {
+            "defaultRequest": {"cpu": "100m"}, "default": {"cpu": 1, "memory": "1Gi"}, "max": {"cpu": 4}, "min": {"cpu": "10m"},
+        },
+    }]));
+    let names = api::Workspace::crd().spec;
+    let counted = format!("count/{}.{}", names.names.plural, names.group);
+    let hard = json!({counted: "20", "requests.cpu": "40", "requests.storage": "200Gi"});
+    assert_eq!(
+        within(&objects, "ResourceQuota", "team-a")[0]["spec"]["hard"],
+        hard
+    );
+    let limits = &within(&objects, "LimitRange", "team-a")[0]["spec"]["limits"];
+    assert_eq!(limits.as_array().map(Vec::len), Some(1));
+    assert_eq!(limits[0]["type"], "Container");
+    assert_eq!(limits[0]["default"], json!({"cpu": 1, "memory": "1Gi"}));
+    assert_eq!(limits[0]["defaultRequest"], json!({"cpu": "100m"}));
+}
+
+#[test]
+fn a_team_with_templates_may_use_these_and_no_others_and_the_rest_stays_as_it_is() {
+    let objects = with(json!([
+        {"name": "limited", "users": ["alice"], "adminUsers": ["carol"], "templates": ["gpu", "small"]},
+        {"name": "nothing", "users": ["bob"], "templates": []},
+        {"name": "usual", "users": ["dora"], "adminUsers": ["erik"]},
+    ]));
+    for (role, user) in [("workspace-user", "alice"), ("workspace-admin", "carol")] {
+        let name = format!("jupyter-k8s-{role}-templates");
+        let cluster = of_kind(&objects, "ClusterRole");
+        let usual = cluster
+            .iter()
+            .find(|it| it["metadata"]["name"] == format!("jupyter-k8s-{role}"));
+        let mut expected = granted(usual.unwrap());
+        let templates = |rule: &&mut [String; 3]| rule[0] == "workspacetemplates";
+        let rule = expected.iter_mut().find(templates).unwrap();
+        assert_eq!(rule[2], "jupyterlab");
+        "gpu small".clone_into(&mut rule[2]);
+        let roles = within(&objects, "Role", "limited");
+        let own = roles
+            .iter()
+            .find(|it| it["metadata"]["name"] == name.as_str())
+            .unwrap();
+        assert_eq!(granted(own), expected, "{role}");
+        let bindings = within(&objects, "RoleBinding", "limited");
+        assert_eq!(
+            bindings.len(),
+            2,
+            "no binding to a role with all templates: {bindings:?}"
+        );
+        let of_user = |binding: &&&Value| binding["subjects"][0]["name"] == user;
+        let binding = bindings.iter().find(of_user).unwrap();
+        assert_eq!(binding["roleRef"]["kind"], "Role");
+        assert_eq!(binding["roleRef"]["name"], name);
+        // The role of a binding cannot change, so each kind of role has a binding of its own name.
+        assert_eq!(binding["metadata"]["name"], name);
+    }
+    let rules = granted(within(&objects, "Role", "nothing")[0]);
+    assert!(
+        rules.iter().all(|rule| rule[0] != "workspacetemplates"),
+        "{rules:?}"
+    );
+    assert!(within(&objects, "Role", "usual").is_empty());
+    for binding in within(&objects, "RoleBinding", "usual") {
+        assert_eq!(binding["roleRef"]["kind"], "ClusterRole", "{binding}");
+    }
+    let default = |name: &str| {
+        let namespaces = of_kind(&objects, "Namespace");
+        let namespace = namespaces
+            .iter()
+            .find(|it| it["metadata"]["name"] == name)
+            .unwrap();
+        namespace["metadata"]["annotations"][api::names::DEFAULT_TEMPLATE].clone()
+    };
+    assert_eq!(default("limited"), "gpu", "jupyterlab is not for this team");
+    assert_eq!(default("usual"), Value::Null);
+}
+
+#[test]
+fn a_team_that_cannot_be_is_refused_with_what_to_do() {
+    for (team, told) in [
+        (
+            r#""quota":{"count/workspaces.workspace.jupyter.org":5}"#,
+            r#"userNamespaces[0].quota: "count/workspaces.workspace.jupyter.org" counts nothing, as no kind has this name: write workspaces"#,
+        ),
+        (
+            r#""quota":{"workspaces":5,"count/workspaces.workspaces.jupyter.org":5}"#,
+            "are the same: leave one of them out",
+        ),
+        (
+            r#""quota":{"workspaces":"many"}"#,
+            r#"userNamespaces[0].quota.workspaces: "many" is no quantity of Kubernetes"#,
+        ),
+        (
+            r#""limits":{"default":{"cpu":2},"max":{"cpu":1}}"#,
+            r#"userNamespaces[0].limits.default.cpu: "2" is more than userNamespaces[0].limits.max.cpu ("1")"#,
+        ),
+        (
+            r#""limits":{"defaultRequest":{"memory":"2Gi"},"default":{"memory":"1Gi"}}"#,
+            "lower the one or raise the other",
+        ),
+        (
+            r#""create":false,"labels":{"a":"b"}"#,
+            r#"userNamespaces[0].labels: "a" would be set on a namespace that this release does not make (create: false): set them with kubectl label namespace team-a"#,
+        ),
+        (
+            r#""labels":{"app.kubernetes.io/name":"b"}"#,
+            r#"userNamespaces[0].labels: "app.kubernetes.io/name" is a label that the chart sets itself"#,
+        ),
+        (
+            r#""templates":["GPU"]"#,
+            r#"userNamespaces[0].templates[0]: "GPU" is no name of a Kubernetes object"#,
+        ),
+    ] {
+        let reason = refused(&format!(r#"userNamespaces=[{{"name":"team-a",{team}}}]"#));
+        assert!(reason.contains(told), "{team}: {reason}");
+    }
+    let unbounded = json!({
+        "settings": {"requireTemplate": false},
+        "userNamespaces": [{"name": "team-a", "templates": ["small"]}],
+    });
+    let reason = with_values(unbounded, &[]).unwrap_err();
+    let told =
+        r#"userNamespaces[0].templates: "small" bounds nobody while settings.requireTemplate is false"#;
+    assert!(reason.contains(told), "{reason}");
+}
