@@ -11,8 +11,8 @@
 {{- if not .Values.routing.baseDomain }}
   - routing.baseDomain: a domain used for nothing but workspaces
 {{- end -}}
-{{- if not .Values.proxy.tls.secretName }}
-  - proxy.tls.secretName: an existing Secret with tls.crt and tls.key for {{ if eq .Values.routing.mode "Path" }}<routing.baseDomain> and auth.<routing.baseDomain>{{ else }}*.<routing.baseDomain>{{ end }}
+{{- if not (or .Values.proxy.tls.secretName .Values.proxy.tls.certManager.issuerRef.name) }}
+  - proxy.tls.secretName: an existing Secret with tls.crt and tls.key for {{ if eq .Values.routing.mode "Path" }}<routing.baseDomain> and auth.<routing.baseDomain>{{ else }}*.<routing.baseDomain>{{ end }} (or proxy.tls.certManager.issuerRef.name, an issuer of cert-manager)
 {{- end -}}
 {{- if and .Values.identity.enabled (not .Values.identity.host) }}
   - identity.host: the host of the bundled identity provider
@@ -64,6 +64,16 @@
 {{- end -}}
 {{- if and (gt (len (default list $service.ipFamilies)) 1) (or (not $service.ipFamilyPolicy) (eq $service.ipFamilyPolicy "SingleStack")) }}
   - proxy.service.ipFamilies: {{ join ", " $service.ipFamilies | quote }} are two, for which proxy.service.ipFamilyPolicy has to be PreferDualStack or RequireDualStack: set that, or name one family
+{{- end -}}
+{{- with .Values.proxy.tls.certManager.issuerRef.name -}}
+{{- if $.Values.proxy.tls.secretName }}
+  - proxy.tls.secretName: {{ quote $.Values.proxy.tls.secretName }} and proxy.tls.certManager.issuerRef.name ({{ quote . }}) exclude each other: leave one of them empty
+{{- end -}}
+{{- /* Kinds are known from a cluster alone. */ -}}
+{{- $kinds := $.Capabilities.APIVersions -}}
+{{- if and ($kinds.Has "apps/v1/Deployment") (not ($kinds.Has "cert-manager.io/v1/Certificate")) }}
+  - proxy.tls.certManager.issuerRef.name: {{ quote . }} needs cert-manager, and this cluster has no kind Certificate of cert-manager.io/v1: install cert-manager with its CRDs, or set proxy.tls.secretName in its place
+{{- end -}}
 {{- end -}}
 {{- $bearer := .Values.gateway.bearer -}}
 {{- range $key := list "audiences" "issuers" -}}

@@ -69,6 +69,20 @@ helm.sh/chart: {{ .Chart.Name }}-{{ .Chart.Version }}
 https://{{ index . 1 }}{{ if ne $port 443 }}:{{ $port }}{{ end }}
 {{- end }}
 
+{{/* Secret with the certificate of the proxy: given, or ordered from cert-manager. */}}
+{{- define "jk8s.tlsSecretName" -}}
+{{- .Values.proxy.tls.secretName | default (include "jk8s.name" (list . "proxy-tls")) -}}
+{{- end }}
+
+{{/* Hosts that browsers open, as a YAML list. */}}
+{{- define "jk8s.hosts" -}}
+- {{ .Values.routing.baseDomain | quote }}
+- {{ ternary (include "jk8s.authHost" .) (printf "*.%s" .Values.routing.baseDomain) (eq .Values.routing.mode "Path") | quote }}
+{{- if .Values.identity.enabled }}
+- {{ .Values.identity.host | quote }}
+{{- end }}
+{{- end }}
+
 {{- define "jk8s.authHost" -}}auth.{{ .Values.routing.baseDomain }}{{- end }}
 
 {{/* The issuer: given, or the bundled provider's realm. */}}

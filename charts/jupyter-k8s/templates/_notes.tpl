@@ -11,7 +11,9 @@
 {{- define "jk8s.expected" -}}
 {{- $hosts := ternary (printf "%s and auth.%s" .Values.routing.baseDomain .Values.routing.baseDomain) (printf "*.%s" .Values.routing.baseDomain) (eq .Values.routing.mode "Path") -}}
 {{- if .Values.identity.enabled }}{{ $hosts = printf "%s, and %s" $hosts .Values.identity.host }}{{ end }}
-  Secret {{ .Values.proxy.tls.secretName }}: tls.crt, tls.key, a certificate for {{ $hosts }}
+{{- with .Values.proxy.tls.secretName }}
+  Secret {{ . }}: tls.crt, tls.key, a certificate for {{ $hosts }}
+{{- end }}
   Secret {{ include "jk8s.oidcSecretName" . }}: clientSecret, of the client {{ .Values.oidc.clientId }} at the identity provider
 {{- with .Values.oidc.caSecretName }}
   Secret {{ . }}: ca.crt, the issuer's certificate authority
@@ -48,6 +50,11 @@
 {{- define "jk8s.selfMade" -}}
 {{- range list "gateway-ca" "gateway-keys" "proxy-client" "operator-keys" "webhook-cert" }}
   Secret {{ include "jk8s.name" (list $ .) }}
+{{- end }}
+{{- with .Values.proxy.tls.certManager.issuerRef }}
+{{- if .name }}
+  Secret {{ include "jk8s.tlsSecretName" $ }}: by cert-manager, from the {{ .kind }} {{ .name }}
+{{- end }}
 {{- end }}
 {{- end }}
 

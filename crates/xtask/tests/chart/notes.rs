@@ -93,7 +93,9 @@ fn the_notes_name_every_secret_and_config_map_that_pods_wait_for() {
     let logo =
         "gateway.pages.logoConfigMap.name=our-logo,oidc.caConfigMapName=main-ca,image.pullSecrets={pull}";
     let rich = [&EXTERNAL[..], &["--set-json", others, "--set", logo]].concat();
-    for values in [&EXTERNAL[..], &LOCAL[..], &rich] {
+    let ordered = "proxy.tls.secretName=,proxy.tls.certManager.issuerRef.name=our-ca";
+    let ordered = [&EXTERNAL[..], &["--set", ordered]].concat();
+    for values in [&EXTERNAL[..], &LOCAL[..], &rich, &ordered] {
         let (told, objects) = (notes(values), template(values).unwrap());
         let secrets = used(&objects, &["secret", "secretKeyRef"]);
         let maps = used(&objects, &["configMap", "configMapKeyRef"]);
