@@ -35,7 +35,7 @@ pub(crate) enum Command {
     },
     /// Run the checks that need no cluster
     Check,
-    /// Write what is generated from the code: the chart's CRDs, docs/api.md
+    /// Write what is generated from the code: the chart's CRDs and table of values, docs/api.md
     Gen {
         /// Change nothing; fail when a file is stale
         #[arg(long)]

@@ -15,7 +15,13 @@ fn pages() -> Vec<PathBuf> {
         let paths = entries.map(|entry| entry.path());
         paths.filter(|path| path.extension().is_some_and(|end| end == "md"))
     };
-    let folders = ["", "docs", "docs/decisions", "deploy/images"];
+    let folders = [
+        "",
+        "docs",
+        "docs/decisions",
+        "deploy/images",
+        "charts/jupyter-k8s",
+    ];
     folders.into_iter().flat_map(in_folder).collect()
 }
 

@@ -1,6 +1,7 @@
-//! the contract -> the files generated from it: CRDs of the chart, docs/api.md, docs/reasons.md (IO).
+//! contract, schema of values -> the files generated from them: CRDs of the chart, tables (IO).
 
 mod api_reference;
+mod chart_values;
 mod reasons;
 
 use std::{fs, path::PathBuf};
@@ -17,7 +18,7 @@ const HEADER: &str = "# Generated from crates/api by `./justw gen`; do not edit.
 /// When a file cannot be read or written, or `check` finds a difference.
 pub(crate) fn run(paths: &Paths, check: bool) -> anyhow::Result<()> {
     let mut stale = Vec::new();
-    for (path, content) in files()? {
+    for (path, content) in files(paths)? {
         let target = paths.clone_root().join(&path);
         if fs::read_to_string(&target).is_ok_and(|current| current == content) {
             continue;
@@ -42,11 +43,21 @@ pub(crate) fn run(paths: &Paths, check: bool) -> anyhow::Result<()> {
 }
 
 /// Path below the checkout -> content.
-fn files() -> anyhow::Result<Vec<(PathBuf, String)>> {
+fn files(paths: &Paths) -> anyhow::Result<Vec<(PathBuf, String)>> {
+    let chart = |file: &str| {
+        let path = paths.clone_root().join("charts/jupyter-k8s").join(file);
+        fs::read_to_string(&path).with_context(|| format!("cannot read {}", path.display()))
+    };
+    let schema = serde_json::from_str(&chart("values.schema.json")?).context("values.schema.json")?;
+    let values = serde_saphyr::from_str(&chart("values.yaml")?).context("values.yaml")?;
     let crds = api::crds();
     let mut files = vec![
         ("docs/api.md".into(), api_reference::render(&crds)?),
         ("docs/reasons.md".into(), reasons::render()?),
+        (
+            "charts/jupyter-k8s/README.md".into(),
+            chart_values::render(&schema, &values)?,
+        ),
     ];
     for crd in crds {
         let path = format!("charts/jupyter-k8s/crds/{}.yaml", crd.spec.names.plural);

@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use crate::render::{accepted, argument, container, named, refused, strings, with_values};
 
 /// The proxy's Service, container and policy of an installation with these values of `proxy`.
-fn proxy(values: Value) -> [Value; 3] {
+fn proxy(values: &Value) -> [Value; 3] {
     let objects = with_values(json!({ "proxy": values }), &[]).unwrap();
     [
         named(&objects, "Service", "jupyter-k8s-proxy").clone(),
@@ -23,7 +23,7 @@ fn of_port_80(container: &Value) -> Vec<&str> {
 
 #[test]
 fn every_key_of_the_service_arrives() {
-    let [service, ..] = proxy(json!({"service": {
+    let [service, ..] = proxy(&json!({"service": {
         "labels": {"team": "edge"},
         "annotations": {"example.com/scheme": "internal"},
         "nodePort": 30443,
@@ -53,7 +53,7 @@ fn every_key_of_the_service_arrives() {
 
 #[test]
 fn port_80_is_closed_or_redirects_to_https_and_does_nothing_else() {
-    let [service, container, policy] = proxy(json!({}));
+    let [service, container, policy] = proxy(&json!({}));
     assert_eq!(service["spec"]["ports"].as_array().map(Vec::len), Some(1));
     assert!(of_port_80(&container).is_empty());
     let open = &policy["spec"]["ingress"][0]["ports"];
@@ -61,7 +61,7 @@ fn port_80_is_closed_or_redirects_to_https_and_does_nothing_else() {
 
     let networks = json!(["10.0.0.0/8", "192.0.2.1"]);
     let [service, container, policy] =
-        proxy(json!({"service": {"http": true}, "proxyProtocol": {"trustedIPs": networks}}));
+        proxy(&json!({"service": {"http": true}, "proxyProtocol": {"trustedIPs": networks}}));
     assert_eq!(
         service["spec"]["ports"][1],
         json!({"name": "http", "port": 80, "targetPort": "http"})

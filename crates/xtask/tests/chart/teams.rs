@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 
 use crate::render::{of_kind, refused, strings, with_values};
 
-fn with(teams: Value) -> Vec<Value> {
+fn with(teams: &Value) -> Vec<Value> {
     with_values(json!({ "userNamespaces": teams }), &[]).unwrap()
 }
 
@@ -27,7 +27,7 @@ fn granted(role: &Value) -> Vec<[String; 3]> {
 
 #[test]
 fn a_namespace_that_exists_is_left_alone_and_gets_what_is_in_it() {
-    let objects = with(json!([
+    let objects = with(&json!([
         {"name": "team-a", "create": false, "users": ["alice"], "quota": {"pods": 5}, "limits": {"max": {"cpu": 4}}},
         {"name": "team-b", "labels": {"cost-centre": "7", "pod-security.kubernetes.io/enforce": "baseline"}},
         {"name": "default", "create": false},
@@ -45,7 +45,7 @@ fn a_namespace_that_exists_is_left_alone_and_gets_what_is_in_it() {
 
 #[test]
 fn a_quota_counts_workspaces_by_the_name_under_which_the_api_server_has_them() {
-    let objects = with(json!([{
+    let objects = with(&json!([{
         "name": "team-a",
         "quota": {"workspaces": 20, "requests.cpu": 40, "requests.storage": "200Gi"},
         "limits": {
@@ -68,7 +68,7 @@ fn a_quota_counts_workspaces_by_the_name_under_which_the_api_server_has_them() {
 
 #[test]
 fn a_team_with_templates_may_use_these_and_no_others_and_the_rest_stays_as_it_is() {
-    let objects = with(json!([
+    let objects = with(&json!([
         {"name": "limited", "users": ["alice"], "adminUsers": ["carol"], "templates": ["gpu", "small"]},
         {"name": "nothing", "users": ["bob"], "templates": []},
         {"name": "usual", "users": ["dora"], "adminUsers": ["erik"]},
