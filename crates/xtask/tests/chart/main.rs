@@ -19,6 +19,7 @@ mod monitoring;
 mod notes;
 mod pods;
 mod policies;
+mod release;
 mod render;
 mod rights;
 mod routes;
