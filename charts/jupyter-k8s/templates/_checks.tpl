@@ -1,11 +1,11 @@
 {{/* Each of these gives one line per problem ("\n  - field: ..."), or nothing. */}}
 
 {{- define "jk8s.missing" -}}
-{{- $homeless := false -}}
+{{- $without := false -}}
 {{- range append (splitList " " (include "jk8s.components" .)) "application" -}}
-  {{- if not (include "jk8s.registry" (list $ .)) }}{{ $homeless = true }}{{ end -}}
+  {{- if not (include "jk8s.registry" (list $ .)) }}{{ $without = true }}{{ end -}}
 {{- end -}}
-{{- if $homeless }}
+{{- if $without }}
   - image.registry: where the images were pushed, for example registry.example.com/jupyter-k8s
 {{- end -}}
 {{- if not .Values.routing.baseDomain }}
