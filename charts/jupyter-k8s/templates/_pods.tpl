@@ -86,10 +86,14 @@ spec:
         {{- toYaml $values.resources | nindent 8 }}
       securityContext:
         {{- include "jk8s.without" (list (include "jk8s.containerSecurity" $root | fromYaml) $pod.containerSecurityContext) | nindent 8 }}
+      {{- with concat $own.container.volumeMounts (default list $pod.extraVolumeMounts) }}
       volumeMounts:
-        {{- concat $own.container.volumeMounts (default list $pod.extraVolumeMounts) | toYaml | nindent 8 }}
+        {{- toYaml . | nindent 8 }}
+      {{- end }}
+  {{- with concat $own.spec.volumes (default list $pod.extraVolumes) }}
   volumes:
-    {{- concat $own.spec.volumes (default list $pod.extraVolumes) | toYaml | nindent 4 }}
+    {{- toYaml . | nindent 4 }}
+  {{- end }}
 {{- end }}
 
 {{/* A Job that Helm runs, once: (list . "crds" hook). `hook` are its annotations. */}}
