@@ -11,7 +11,7 @@ use crate::{
     apply::{Retries, contest::Contests},
     audit::Audit,
     cache::{lists::Lister, pending_writes::PendingWrites, stores::Stores},
-    controllers::{assertion_keys::Keys, catalog::InUse, definitions::Definitions, idle},
+    controllers::{assertion_keys::Keys, definitions::Definitions, idle},
     metrics::Metrics,
     plan::Site,
     status::{debounce::StatusDebounce, events::EventQueue},
@@ -48,8 +48,6 @@ pub struct Context {
     pub contests: Contests,
     /// Our last writes, which the caches may not show yet.
     pub pending_writes: PendingWrites,
-    /// Which templates, managers and profiles each workspace uses.
-    pub in_use: InUse,
     /// The last activity of workspaces that stop when idle.
     pub idle: idle::Book,
     /// The public keys with which workspaces' pods check assertions.
@@ -82,7 +80,6 @@ impl Context {
             retries: Retries::default(),
             contests: Contests::default(),
             pending_writes: PendingWrites::default(),
-            in_use: InUse::default(),
             idle: idle::Book::default(),
             keys: Keys::default(),
             definitions: Definitions::default(),

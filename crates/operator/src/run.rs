@@ -194,7 +194,6 @@ async fn work(
         context.idle.clear();
         context.debounce.clear();
         context.audit.clear();
-        context.in_use.clear();
     }
 }
 

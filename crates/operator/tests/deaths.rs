@@ -13,6 +13,7 @@ use k8s_openapi::api::{
     networking::v1::{Ingress, NetworkPolicy},
 };
 use kube::{Resource, ResourceExt};
+use operator::controllers::{catalog, catalog::CatalogState};
 use serde::de::DeserializeOwned;
 use serde_json::json;
 use testkit::{api_server::Life, objects};
@@ -40,7 +41,10 @@ async fn go_on(stage: &mut Stage) {
             return;
         }
         see(stage);
-        let _ = stage.pass().await;
+        stage.sync();
+        catalog::reconcile(&stage.context, &mut CatalogState::default()).await;
+        stage.sync();
+        let _ = stage.pass_unsynced("demo").await;
         stage.cluster();
         stage.get_ready();
     }

@@ -35,6 +35,11 @@ impl Drop for Process {
 }
 
 pub(crate) fn begin(stage: &Stage) -> Process {
+    begin_with_context(stage).0
+}
+
+/// An operator that reconciles workspaces, and the state that it shares with other controllers.
+pub(crate) fn begin_with_context(stage: &Stage) -> (Process, Arc<Context>) {
     let client = stage.server.connect(None);
     let writers = Writers::default();
     let context: Arc<Context> = operator(client.clone(), &writers, true);
@@ -42,10 +47,11 @@ pub(crate) fn begin(stage: &Stage) -> Process {
     let workspaces = context.stores.workspaces.clone();
     let pass = |object, context| Box::pin(informed(object, context));
     let config = Config::default().concurrency(4);
-    let passes = applier(pass, error_policy, context, workspaces, triggers, config);
-    Process(tokio::spawn(async move {
+    let passes = applier(pass, error_policy, context.clone(), workspaces, triggers, config);
+    let process = Process(tokio::spawn(async move {
         futures::StreamExt::for_each(passes, |_| async {}).await;
-    }))
+    }));
+    (process, context)
 }
 
 /// Lets time pass until something is the case, for at most this long.

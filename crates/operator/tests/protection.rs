@@ -1,7 +1,7 @@
-//! What workspaces refer to is held before their first child, and released when the last of them is gone.
+//! What workspaces refer to gets a finalizer before their first child, and loses it when the last of them is gone.
 
 use api::{
-    Workspace, WorkspaceManager, WorkspaceTemplate,
+    Workspace, WorkspaceExecutionProfile, WorkspaceManager, WorkspaceTemplate,
     condition::{self, TERMINATING, VALID, reason},
     names::IN_USE_FINALIZER,
     workspace::Phase,
@@ -16,7 +16,12 @@ use testkit::{
     objects::{self, NAMESPACE},
 };
 
-use crate::stage::Stage;
+use tokio_util::sync::CancellationToken;
+
+use crate::{
+    outages::{begin_with_context, within},
+    stage::{Stage, is_protected},
+};
 
 /// `demo` and a template `t` that it refers to; nobody has used anything yet.
 fn with_template() -> Stage {
@@ -37,8 +42,7 @@ fn template(stage: &Stage) -> Option<WorkspaceTemplate> {
 }
 
 fn is_held(stage: &Stage) -> bool {
-    let template = template(stage).unwrap();
-    template.finalizers().iter().any(|it| it == IN_USE_FINALIZER)
+    is_protected(&template(stage).unwrap())
 }
 
 fn delete_template(stage: &Stage) {
@@ -60,46 +64,38 @@ async fn settle(stage: &mut Stage, catalog_state: &mut CatalogState) {
     stage.sync();
 }
 
-#[tokio::test]
-async fn what_a_workspace_refers_to_is_held_before_its_first_child() {
-    let mut stage = with_template();
-    stage.server.take_calls();
-    stage.pass().await.unwrap();
-    let writes = stage.writes();
-    let position = |part: &str| writes.iter().position(|write| write.contains(part)).unwrap();
-    assert_eq!(position("workspacetemplates/t"), 0, "{writes:?}");
-    assert!(position("workspacetemplates/t") < position("POST services"));
-    assert!(is_held(&stage));
-}
-
-#[tokio::test(start_paused = true)]
-async fn whoever_is_let_in_wakes_those_that_count_users_although_its_status_never_says_what_it_uses() {
-    let (mut stage, mut catalog_state) = (with_template(), CatalogState::default());
-    settle(&mut stage, &mut catalog_state).await;
-    assert_eq!(template(&stage).unwrap().status.unwrap().in_use_by, Some(0));
-    let beats = stage.context.stores.pulse.subscribe();
-    stage.fail(Method::POST, "services", 500, "not now", 1);
-    stage.pass().await.unwrap_err();
-    assert_eq!(stage.workspace().status, None);
-    assert!(beats.has_changed().unwrap());
-    // Numbers alone are written every ten seconds at most.
-    tokio::time::advance(std::time::Duration::from_secs(11)).await;
-    settle(&mut stage, &mut catalog_state).await;
-    assert_eq!(template(&stage).unwrap().status.unwrap().in_use_by, Some(1));
-    // Let in already: no look at everything at each pass.
-    let beats = stage.context.stores.pulse.subscribe();
-    stage.pass().await.unwrap();
-    assert!(!beats.has_changed().unwrap());
-}
-
-#[tokio::test]
-async fn a_template_that_is_held_already_costs_a_start_nothing() {
-    let mut stage = with_template();
-    stage.pass().await.unwrap();
-    stage.server.put(&user("second"));
+/// One pass over `demo`, without a catalog controller.
+async fn pass_alone(stage: &mut Stage) {
     stage.sync();
-    stage.writes();
-    stage.pass_unsynced("second").await.unwrap();
+    stage.pass_unsynced("demo").await.unwrap();
+}
+
+#[tokio::test]
+async fn no_child_is_made_before_the_cache_shows_the_finalizer_and_waiting_costs_nothing() {
+    let (mut stage, mut catalog_state) = (with_template(), CatalogState::default());
+    stage.sync();
+    let beats = stage.context.stores.pulse.subscribe();
+    stage.server.take_calls();
+    for _ in 0..2 {
+        pass_alone(&mut stage).await;
+    }
+    assert_eq!(stage.server.take_calls().len(), 0);
+    assert!(
+        beats.has_changed().unwrap(),
+        "the catalog controller is triggered"
+    );
+
+    catalog::reconcile(&stage.context, &mut catalog_state).await;
+    assert!(is_held(&stage));
+    stage.server.take_calls();
+    stage.pass_unsynced("demo").await.unwrap();
+    assert_eq!(
+        stage.server.take_calls().len(),
+        0,
+        "the cache does not show it yet"
+    );
+    pass_alone(&mut stage).await;
+    assert!(stage.child::<Service>().is_some());
     let writes = stage.writes();
     assert!(
         writes.iter().all(|write| !write.contains("workspacetemplates")),
@@ -107,19 +103,42 @@ async fn a_template_that_is_held_already_costs_a_start_nothing() {
     );
 }
 
+#[tokio::test(start_paused = true)]
+async fn a_workspace_starts_by_itself_once_all_that_it_refers_to_has_the_finalizer() {
+    let stage = with_template();
+    stage.server.put(&objects::manager("main"));
+    stage.server.put(&objects::execution_profile("p", &json!({})));
+    stage.edit_spec(|spec| spec["executionProfileRef"] = json!("p"));
+    let (_process, context) = begin_with_context(&stage);
+    let catalog = async {
+        context.stores.until_filled().await.unwrap();
+        catalog::run(&context, &CancellationToken::new()).await;
+    };
+    let limit = std::time::Duration::from_secs(10);
+    tokio::select! {
+        () = catalog => panic!("the catalog controller has ended"),
+        () = within("a start", limit, || stage.replicas() == Some(1)) => {}
+    }
+    assert!(is_held(&stage));
+    assert!(stage.all::<WorkspaceManager>().iter().all(is_protected));
+    assert!(stage.all::<WorkspaceExecutionProfile>().iter().all(is_protected));
+}
+
 #[tokio::test]
-async fn no_child_is_made_while_the_template_cannot_be_held() {
-    let mut stage = with_template();
-    stage.fail(Method::PATCH, "workspacetemplates", 409, "modified", 1);
-    stage.pass().await.unwrap_err();
+async fn a_finalizer_that_cannot_be_set_is_tried_again_and_no_child_is_made_before() {
+    let (mut stage, mut catalog_state) = (with_template(), CatalogState::default());
+    stage.fail(Method::PATCH, "workspacetemplates", 500, "not now", 1);
+    assert!(sweep(&mut stage, &mut catalog_state).await.is_some());
+    pass_alone(&mut stage).await;
     assert!(stage.child::<Service>().is_none());
-    stage.pass().await.unwrap();
+    settle(&mut stage, &mut catalog_state).await;
+    pass_alone(&mut stage).await;
     assert!(stage.child::<Service>().is_some() && is_held(&stage));
 }
 
 #[tokio::test]
 async fn a_template_that_vanishes_at_the_very_moment_gets_no_user() {
-    let mut stage = with_template();
+    let (mut stage, mut catalog_state) = (with_template(), CatalogState::default());
     stage.server.hinder(
         Method::PATCH,
         "workspacetemplates",
@@ -127,11 +146,46 @@ async fn a_template_that_vanishes_at_the_very_moment_gets_no_user() {
             server.remove::<WorkspaceTemplate>(None, "t");
         })),
     );
-    stage.pass().await.unwrap_err();
-    assert!(stage.child::<Service>().is_none());
+    sweep(&mut stage, &mut catalog_state).await;
     assert!(template(&stage).is_none(), "it must not come back");
-    stage.pass().await.unwrap();
+    pass_alone(&mut stage).await;
+    assert!(stage.child::<Service>().is_none());
     assert_eq!(stage.status().reason.as_deref(), Some(reason::TEMPLATE_NOT_FOUND));
+}
+
+#[tokio::test]
+async fn a_template_that_is_deleted_during_a_first_start_stays_for_that_workspace() {
+    let (mut stage, mut catalog_state) = (with_template(), CatalogState::default());
+    settle(&mut stage, &mut catalog_state).await;
+    // The start passes its check, and meanwhile the template is deleted. The caches show no child and no status yet.
+    stage.pass_unsynced("demo").await.unwrap();
+    delete_template(&stage);
+    stage.sync_one(1);
+    for _ in 0..2 {
+        catalog::reconcile(&stage.context, &mut catalog_state).await;
+    }
+    assert!(is_held(&stage));
+    settle(&mut stage, &mut catalog_state).await;
+    assert_eq!(template(&stage).unwrap().status.unwrap().in_use_by, Some(1));
+    stage.pass().await.unwrap();
+    assert!(condition::holds(&stage.status().conditions, VALID));
+}
+
+#[tokio::test]
+async fn a_template_that_is_deleted_before_a_first_start_goes_once_the_workspace_is_rejected() {
+    let (mut stage, mut catalog_state) = (with_template(), CatalogState::default());
+    settle(&mut stage, &mut catalog_state).await;
+    delete_template(&stage);
+    settle(&mut stage, &mut catalog_state).await;
+    assert!(is_held(&stage), "the workspace is not rejected yet");
+    pass_alone(&mut stage).await;
+    assert_eq!(
+        stage.status().reason.as_deref(),
+        Some(reason::TEMPLATE_TERMINATING)
+    );
+    assert!(stage.child::<Service>().is_none());
+    settle(&mut stage, &mut catalog_state).await;
+    assert!(template(&stage).is_none());
 }
 
 #[tokio::test]
@@ -207,28 +261,23 @@ async fn one_that_is_being_deleted_takes_nobody_in_and_those_who_use_it_go_on() 
 }
 
 #[tokio::test]
-async fn whoever_comes_at_the_moment_of_the_release_finds_it_held() {
-    // Nobody uses the template, which is held still: the finalizer is taken away while somebody begins to rely on it.
-    for the_pass_is_first in [true, false] {
-        let (mut stage, mut catalog_state) = (with_template(), CatalogState::default());
-        stage.server.edit::<WorkspaceTemplate>(None, "t", |object| {
-            object["metadata"]["finalizers"] = json!([IN_USE_FINALIZER]);
-        });
-        stage.sync();
-        let (pass, sweep) = (
-            stage.pass_unsynced("demo"),
-            catalog::reconcile(&stage.context, &mut catalog_state),
-        );
-        if the_pass_is_first {
-            tokio::join!(biased; pass, sweep).0.unwrap();
-        } else {
-            tokio::join!(biased; sweep, pass).1.unwrap();
-        }
-        assert!(stage.child::<Service>().is_some());
-        assert!(is_held(&stage), "the pass is first: {the_pass_is_first}");
-        settle(&mut stage, &mut catalog_state).await;
-        assert!(is_held(&stage));
-    }
+async fn a_finalizer_that_was_removed_while_a_workspace_came_is_set_again() {
+    let (mut stage, mut catalog_state) = (with_template(), CatalogState::default());
+    stage.server.remove::<Workspace>(Some(NAMESPACE), "demo");
+    stage.protect();
+    // The caches of the catalog controller do not show the workspace yet, and its pass is faster than the removal.
+    stage.sync();
+    stage.server.hinder(
+        Method::PATCH,
+        "workspacetemplates/t",
+        Hindrance::Meanwhile(Box::new(|server| server.put(&user("demo")))),
+    );
+    catalog::reconcile(&stage.context, &mut catalog_state).await;
+    assert!(!is_held(&stage));
+    stage.sync_one(0);
+    stage.pass_unsynced("demo").await.unwrap();
+    settle(&mut stage, &mut catalog_state).await;
+    assert!(stage.child::<Service>().is_some() && is_held(&stage));
 }
 
 #[tokio::test]
@@ -246,8 +295,11 @@ async fn a_release_touches_no_finalizer_that_came_meanwhile() {
             });
         })),
     );
-    let again = sweep(&mut stage, &mut catalog_state).await;
-    assert!(again.is_some(), "it is tried again");
+    sweep(&mut stage, &mut catalog_state).await;
+    assert_eq!(
+        template(&stage).unwrap().finalizers(),
+        [IN_USE_FINALIZER, "example.com/theirs"]
+    );
     settle(&mut stage, &mut catalog_state).await;
     assert_eq!(template(&stage).unwrap().finalizers(), ["example.com/theirs"]);
 }

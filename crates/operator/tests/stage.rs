@@ -35,6 +35,12 @@ use testkit::{
 
 pub(crate) const CHILD: &str = "workspace-demo";
 
+/// Whether the object has the in-use finalizer.
+pub(crate) fn is_protected(object: &impl Resource) -> bool {
+    let mut finalizers = object.finalizers().iter();
+    finalizers.any(|it| it == names::IN_USE_FINALIZER)
+}
+
 /// One operator and its surroundings. Time in the cluster passes when a test says so.
 pub(crate) struct Stage {
     pub(crate) server: ApiServer,
@@ -157,8 +163,38 @@ impl Stage {
         }
     }
 
-    /// Lets the watches catch up and makes one pass over `demo`.
+    /// Sets the in-use finalizer everywhere, as the catalog controller does for what workspaces refer to.
+    pub(crate) fn protect(&self) {
+        self.protect_all::<WorkspaceTemplate>();
+        self.protect_all::<WorkspaceManager>();
+        self.protect_all::<WorkspaceExecutionProfile>();
+    }
+
+    fn protect_all<K>(&self)
+    where
+        K: Resource<DynamicType = ()> + DeserializeOwned,
+    {
+        for object in self.all::<K>() {
+            let finalizers = object.finalizers();
+            if is_protected(&object) || object.meta().deletion_timestamp.is_some() {
+                continue;
+            }
+            let finalizers: Vec<_> = finalizers
+                .iter()
+                .map(String::as_str)
+                .chain([names::IN_USE_FINALIZER])
+                .collect();
+            let namespace = object.namespace();
+            self.server
+                .edit::<K>(namespace.as_deref(), &object.name_any(), |object| {
+                    object["metadata"]["finalizers"] = json!(finalizers);
+                });
+        }
+    }
+
+    /// Lets the catalog controller and the watches catch up, and makes one pass over `demo`.
     pub(crate) async fn pass(&mut self) -> Result<Action, Error> {
+        self.protect();
         self.sync();
         self.pass_unsynced("demo").await
     }

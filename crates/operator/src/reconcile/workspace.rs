@@ -61,9 +61,6 @@ pub enum Error {
     /// The status could not be written.
     #[error(transparent)]
     Publish(#[from] publish::Error),
-    /// The in-use finalizer of an object that the workspace refers to could not be set.
-    #[error(transparent)]
-    Hold(#[from] catalog::Error),
     /// The `ConfigMap` with the assertion keys has foreign content and could not be corrected.
     #[error("the ConfigMap with the keys of who asks is not right, so no pod starts: {}", crate::support::failure::message_of(.0))]
     Keys(#[source] kube::Error),
@@ -85,7 +82,6 @@ impl Error {
             Self::Publish(error) => ("publish", Some(&error.0)),
             Self::Keys(error) => ("keys", Some(error)),
             Self::Retire(error) => ("retire", Some(&error.0)),
-            Self::Hold(error) => ("hold", Some(&error.source)),
             Self::Stuck => ("all", None),
         }
     }
@@ -176,10 +172,16 @@ async fn settle(workspace: &Workspace, context: &Context) -> Result<Next, Error>
     let references = metrics.measure("observe", || observe::references(workspace, stores));
     let observed = metrics.measure("observe", || observe::observed(&identity, stores));
     let verdict = metrics.measure("admit", || {
-        let is_held = |key: &_| context.in_use.is_held(workspace.metadata.uid.as_deref(), key);
         admit(workspace, &references, settings)
-            .and_then(|valid| catalog::admit(valid, workspace, &references, &observed, is_held))
+            .and_then(|valid| catalog::admit(valid, workspace, &references, &observed))
     });
+    if let Ok(valid) = &verdict
+        && !catalog::is_protected(valid, workspace, &references, &observed)
+    {
+        // The catalog controller sets the finalizer, and that triggers the next reconcile.
+        stores.pulse.beat();
+        return Ok(Next::Settled(None));
+    }
     let planned = metrics.measure("plan", || match &verdict {
         Ok(valid) => Ok((valid, Box::new(plan::lasting(valid, site)))),
         Err(_) => {
@@ -203,9 +205,6 @@ async fn settle(workspace: &Workspace, context: &Context) -> Result<Next, Error>
     )
     .await?;
     let intent = decide(&observed);
-    if let Ok(valid) = &verdict {
-        catalog::ensure_in_use(context, valid, &references).await?;
-    }
     if intent == Intent::Start {
         assertion_keys::ensure(context, &identity.namespace)
             .await

@@ -7,7 +7,11 @@ use std::{
     hash::{DefaultHasher, Hash as _, Hasher as _},
 };
 
-use api::{Workspace, names};
+use api::{
+    Workspace,
+    condition::{self, VALID},
+    names,
+};
 use k8s_openapi::{api::storage::v1::StorageClass, apimachinery::pkg::apis::meta::v1::ObjectMeta};
 
 use kube::Resource;
@@ -29,6 +33,10 @@ pub(super) fn relations_of(object: &Parsed<Workspace>) -> Option<u64> {
     (names::owner(meta), meta.deletion_timestamp.is_some()).hash(&mut hasher);
     (&spec.template_ref, &spec.manager_ref, &spec.execution_profile_ref).hash(&mut hasher);
     resolved.flatten().hash(&mut hasher);
+    let conditions = workspace.status.as_ref().map(|status| &*status.conditions);
+    let valid = condition::find(conditions.unwrap_or_default(), VALID);
+    let rejected = valid.filter(|valid| valid.status == "False");
+    rejected.map(|valid| valid.observed_generation).hash(&mut hasher);
     Some(hasher.finish())
 }
 

@@ -1,4 +1,4 @@
-//! Valid workspace, references -> still valid, or rejected because one is being deleted (pure).
+//! Valid workspace, references -> still valid, rejected because one is being deleted, or not protected yet (pure).
 
 use api::Workspace;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
@@ -6,7 +6,7 @@ use kube::ResourceExt as _;
 use rules::ValidWorkspace;
 
 use super::{
-    subject::{Key, Kind},
+    subject::{Key, Kind, is_in_use},
     usage::{has_started, uses},
 };
 use crate::{
@@ -14,19 +14,17 @@ use crate::{
     cache::{observed::Observed, references::References},
 };
 
-/// An object that is being deleted accepts no new workspaces. Workspaces that use it already go on. `is_held`: whether this process
-/// admitted the workspace before.
+/// An object that is being deleted accepts no new workspaces. Workspaces that use it already go on.
 pub fn admit(
     valid: ValidWorkspace,
     workspace: &Workspace,
     references: &References,
     observed: &Observed,
-    is_held: impl Fn(&Key) -> bool,
 ) -> Result<ValidWorkspace, Rejected> {
     for (kind, meta) in used(&valid, references) {
         let key = Key::of(kind, meta);
         let is_leaving = meta.deletion_timestamp.is_some();
-        if is_leaving && !uses(&key, workspace, true, is_held(&key), || is_begun(observed)) {
+        if is_leaving && !uses(&key, workspace, true, || is_begun(observed)) {
             return Err(Rejected::Leaving {
                 kind: kind.name(),
                 name: key.name,
@@ -35,6 +33,20 @@ pub fn admit(
         }
     }
     Ok(valid)
+}
+
+/// Whether all that the workspace begins to use has the in-use finalizer. Until then its first child is not made. The catalog
+/// controller sets the finalizer, and that change triggers a reconcile of the workspace.
+pub fn is_protected(
+    valid: &ValidWorkspace,
+    workspace: &Workspace,
+    references: &References,
+    observed: &Observed,
+) -> bool {
+    used(valid, references).all(|(kind, meta)| {
+        is_in_use(meta.finalizers.as_deref().unwrap_or_default())
+            || uses(&Key::of(kind, meta), workspace, true, || is_begun(observed))
+    })
 }
 
 fn is_begun(observed: &Observed) -> bool {
@@ -48,7 +60,7 @@ fn is_begun(observed: &Observed) -> bool {
 }
 
 /// The objects that a valid workspace uses.
-pub(super) fn used<'a>(
+fn used<'a>(
     valid: &ValidWorkspace,
     references: &'a References,
 ) -> impl Iterator<Item = (Kind, &'a ObjectMeta)> {
@@ -97,15 +109,38 @@ mod tests {
     fn a_template_that_is_being_deleted_takes_in_nobody_but_those_who_use_it_already() {
         let (references, workspace) = (leaving(), workspace());
         let valid = crate::reconcile::admit::admit(&workspace, &references, &testing::settings()).unwrap();
-        let judged = |is_held: bool, observed: &Observed| {
-            admit(valid.clone(), &workspace, &references, observed, |_| is_held)
-        };
+        let judged = |observed: &Observed| admit(valid.clone(), &workspace, &references, observed);
         let nothing = Observed::empty(testing::running().identity);
-        let rejected = judged(false, &nothing).unwrap_err();
+        let rejected = judged(&nothing).unwrap_err();
         assert_eq!(rejected.reason(), reason::TEMPLATE_TERMINATING);
         assert!(rejected.problem(api::workspace::DesiredStatus::Running).is_some());
         assert!(rejected.to_string().contains("\"t\""), "{rejected}");
-        assert!(judged(true, &nothing).is_ok());
-        assert!(judged(false, &testing::running()).is_ok());
+        assert!(judged(&testing::running()).is_ok());
+    }
+
+    #[test]
+    fn a_workspace_that_begins_to_use_an_object_waits_for_its_finalizer_and_one_that_uses_it_does_not() {
+        let workspace = workspace();
+        let references = |template: &[&str], manager: &[&str]| {
+            let finalizers = |all: &[&str]| Some(all.iter().map(|it| (*it).to_owned()).collect());
+            let (mut t, mut main) = (objects::template("t"), objects::manager("main"));
+            t.metadata.finalizers = finalizers(template);
+            main.metadata.finalizers = finalizers(manager);
+            References {
+                template: Some(Arc::new(t)),
+                managers: vec![main.into()],
+                ..References::default()
+            }
+        };
+        let nothing = Observed::empty(testing::running().identity);
+        let ours = [api::names::IN_USE_FINALIZER];
+        let judged = |references: &References, observed: &Observed| {
+            let valid = crate::reconcile::admit::admit(&workspace, references, &testing::settings()).unwrap();
+            is_protected(&valid, &workspace, references, observed)
+        };
+        assert!(judged(&references(&ours, &ours), &nothing));
+        assert!(!judged(&references(&ours, &[]), &nothing));
+        assert!(!judged(&references(&["example.com/theirs"], &ours), &nothing));
+        assert!(judged(&references(&[], &[]), &testing::running()));
     }
 }

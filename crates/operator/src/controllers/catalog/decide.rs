@@ -1,4 +1,4 @@
-//! Object, its users, the time -> the next write, if any (pure).
+//! Object, its usage, the time -> the next write, if any (pure).
 
 use std::time::Duration;
 
@@ -9,6 +9,7 @@ use kube::runtime::events::{Event, EventType};
 
 use super::{
     subject::{CatalogStatus, Kind, Subject},
+    usage::Usage,
     validation::Validation,
 };
 use crate::status::{assess::conditions::Conditions, transitions};
@@ -21,41 +22,47 @@ pub(super) const PAUSE: Duration = Duration::from_secs(10);
 pub(super) enum Due {
     /// Nothing, until something changes or this time has passed.
     Nothing(Option<Duration>),
-    /// Set the missing finalizer although workspaces already use the object: after a restore, or after a user removed it.
-    Hold,
-    /// Remove the finalizer: no workspace uses the object any more.
-    Release,
+    /// Set the missing finalizer: a workspace refers to the object.
+    AddFinalizer,
+    /// Remove the finalizer: no workspace uses the object, or is about to.
+    RemoveFinalizer,
     /// Write this status.
-    Tell(CatalogStatus),
+    WriteStatus(CatalogStatus),
 }
 
 /// The first write that is due. `validation` is unknown for an object that cannot be parsed; its status is then left unchanged.
 /// `since` is the time since this process last wrote the status.
 pub(super) fn decide(
     subject: &Subject,
-    users: i32,
+    usage: Usage,
     validation: Option<&Validation>,
     since: Option<Duration>,
     now: Timestamp,
 ) -> Due {
-    match (users > 0, subject.is_held()) {
+    // The reasons for these conditions are in `in_use.rs`.
+    let is_needed = if subject.is_leaving {
+        usage.users > 0 || usage.is_undecided
+    } else {
+        usage.is_referenced
+    };
+    match (is_needed, subject.is_held()) {
         // The API server accepts no new finalizer on an object that is being deleted.
-        (true, false) if !subject.is_leaving => return Due::Hold,
-        (false, true) => return Due::Release,
+        (true, false) if !subject.is_leaving => return Due::AddFinalizer,
+        (false, true) => return Due::RemoveFinalizer,
         _ => {}
     }
     let Some(validation) = validation else {
         return Due::Nothing(None);
     };
     let before = &subject.status;
-    let status = status(subject, users, validation, now);
+    let status = status(subject, usage.users, validation, now);
     if status == *before {
         return Due::Nothing(None);
     }
     let left = since.and_then(|since| PAUSE.checked_sub(since));
     match left {
         Some(left) if says_the_same(before, &status) => Due::Nothing(Some(left)),
-        _ => Due::Tell(status),
+        _ => Due::WriteStatus(status),
     }
 }
 
@@ -146,7 +153,7 @@ mod tests {
                 name: "t".to_owned(),
                 uid: "u".to_owned(),
             },
-            version: Some(7),
+            resource_version: Some("7".to_owned()),
             generation: Some(3),
             finalizers: if is_held {
                 vec!["other".to_owned(), IN_USE_FINALIZER.to_owned()]
@@ -158,12 +165,21 @@ mod tests {
         }
     }
 
+    fn used_by(users: i32) -> Usage {
+        Usage {
+            users,
+            is_referenced: users > 0,
+            is_undecided: false,
+        }
+    }
+
     fn at(second: i64) -> Timestamp {
         Timestamp::from_second(second).unwrap()
     }
 
     fn told(subject: &mut Subject, users: i32, second: i64) -> Option<Event> {
-        let Due::Tell(status) = decide(subject, users, Some(&fine()), None, at(second)) else {
+        let Due::WriteStatus(status) = decide(subject, used_by(users), Some(&fine()), None, at(second))
+        else {
             panic!("a status is due")
         };
         let event = event(subject.key.kind, &subject.status, &status);
@@ -172,14 +188,35 @@ mod tests {
     }
 
     #[test]
-    fn the_finalizer_stands_exactly_while_somebody_uses_it() {
-        let due = |held, leaving, users| decide(&subject(held, leaving), users, Some(&fine()), None, at(1));
-        assert_eq!(due(true, false, 0), Due::Release);
-        assert_eq!(due(true, true, 0), Due::Release);
-        assert_eq!(due(false, false, 1), Due::Hold);
-        assert!(matches!(due(true, true, 1), Due::Tell(_)));
-        assert!(matches!(due(false, true, 1), Due::Tell(_)));
-        assert!(matches!(due(false, false, 0), Due::Tell(_)));
+    fn the_finalizer_is_set_while_a_workspace_refers_to_the_object() {
+        let due = |held, usage| decide(&subject(held, false), usage, Some(&fine()), None, at(1));
+        let referenced = Usage {
+            is_referenced: true,
+            ..Usage::default()
+        };
+        assert_eq!(due(false, referenced), Due::AddFinalizer);
+        assert_eq!(due(false, used_by(1)), Due::AddFinalizer);
+        assert!(matches!(due(true, referenced), Due::WriteStatus(_)));
+        assert!(matches!(due(false, used_by(0)), Due::WriteStatus(_)));
+        assert_eq!(due(true, used_by(0)), Due::RemoveFinalizer);
+    }
+
+    #[test]
+    fn the_finalizer_of_a_deleted_object_is_removed_once_nothing_uses_it_and_all_others_were_rejected() {
+        let due = |held, usage| decide(&subject(held, true), usage, Some(&fine()), None, at(1));
+        let rejected = Usage {
+            is_referenced: true,
+            ..Usage::default()
+        };
+        let undecided = Usage {
+            is_undecided: true,
+            ..rejected
+        };
+        assert_eq!(due(true, rejected), Due::RemoveFinalizer);
+        assert_eq!(due(true, used_by(0)), Due::RemoveFinalizer);
+        assert!(matches!(due(true, undecided), Due::WriteStatus(_)));
+        assert!(matches!(due(true, used_by(1)), Due::WriteStatus(_)));
+        assert!(matches!(due(false, used_by(1)), Due::WriteStatus(_)));
     }
 
     #[test]
@@ -189,7 +226,7 @@ mod tests {
         assert_eq!(subject.status.users, Some(2));
         assert_eq!(subject.status.observed_generation, Some(3));
         assert_eq!(
-            decide(&subject, 2, Some(&fine()), None, at(9999)),
+            decide(&subject, used_by(2), Some(&fine()), None, at(9999)),
             Due::Nothing(None)
         );
     }
@@ -198,12 +235,12 @@ mod tests {
     fn numbers_are_written_every_ten_seconds_at_most_and_what_matters_at_once() {
         let mut subject = subject(true, false);
         told(&mut subject, 2, 1);
-        let due = |subject: &Subject, since| decide(subject, 3, Some(&fine()), Some(since), at(5));
+        let due = |subject: &Subject, since| decide(subject, used_by(3), Some(&fine()), Some(since), at(5));
         let soon = Duration::from_secs(4);
         assert_eq!(due(&subject, soon), Due::Nothing(Some(Duration::from_secs(6))));
-        assert!(matches!(due(&subject, PAUSE + soon), Due::Tell(_)));
+        assert!(matches!(due(&subject, PAUSE + soon), Due::WriteStatus(_)));
         subject.is_leaving = true;
-        assert!(matches!(due(&subject, soon), Due::Tell(_)));
+        assert!(matches!(due(&subject, soon), Due::WriteStatus(_)));
     }
 
     #[test]

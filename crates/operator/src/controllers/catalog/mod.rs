@@ -5,11 +5,11 @@
 //! | file | input -> output |
 //! |---|---|
 //! | `subject.rs` | an object of the three kinds -> one common form (pure) |
-//! | `usage.rs` | workspaces -> which objects they use (pure) |
+//! | `usage.rs` | workspaces -> which objects they use or refer to (pure) |
 //! | `validation.rs` | an object -> what is wrong with it (pure) |
-//! | `decide.rs` | object, users, time -> the next write (pure) |
-//! | `admission.rs` | workspace -> rejected if it needs an object that is being deleted (pure) |
-//! | `in_use.rs` | valid workspace -> in-use finalizers before its first child (IO) |
+//! | `decide.rs` | object, usage, time -> the next write (pure) |
+//! | `admission.rs` | workspace -> rejected if it needs an object that is being deleted, or not protected yet (pure) |
+//! | `in_use.rs` | object -> its in-use finalizer, set and removed (IO) |
 //! | `reconcile.rs` | a change -> the writes that are due (IO) |
 
 mod admission;
@@ -21,8 +21,7 @@ mod usage;
 mod validation;
 
 pub use self::{
-    admission::admit,
-    in_use::{Error, InUse, ensure_in_use},
+    admission::{admit, is_protected},
     reconcile::{CatalogState, reconcile, run},
-    subject::{Key, Kind},
+    subject::Kind,
 };

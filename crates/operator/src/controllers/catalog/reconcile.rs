@@ -23,7 +23,7 @@ use super::{
     decide::{Due, decide, event},
     in_use,
     subject::{CatalogStatus, Key, Kind, Protected, Subject},
-    usage::{Catalogue, Index, has_started, refers, users_of},
+    usage::{Catalogue, Index, Usage, has_started, usage_of},
     validation::{self, Validation},
 };
 use crate::{
@@ -65,32 +65,19 @@ pub async fn run(context: &Context, shutdown: &CancellationToken) {
 
 /// Makes the writes that are due. Returns after which time a write becomes due without any change.
 pub async fn reconcile(context: &Context, state: &mut CatalogState) -> Option<Duration> {
-    let let_in = context.in_use.so_far();
     let survey = survey(context, &mut state.judged);
-    let workspaces: HashMap<&str, &Workspace> = survey
-        .workspaces
-        .iter()
-        .filter_map(|workspace| Some((workspace.metadata.uid.as_deref()?, &**workspace)))
-        .collect();
     let keys: HashSet<&Key> = survey.objects.iter().map(|(subject, _)| &subject.key).collect();
-    let catalogue = survey.catalogue();
-    let refers = |uid: &str, key: &Key| {
-        let workspace = workspaces.get(uid);
-        workspace.is_some_and(|workspace| refers(key, workspace, &catalogue))
-    };
-    let exists = |key: &Key| keys.contains(key);
-    context.in_use.retain(&let_in, refers, exists);
     state.told.retain(|key| keys.contains(key));
     state.judged.retain(|key, _| keys.contains(key));
 
-    let users = survey.users(context, &catalogue);
-    let (state, users) = (&*state, &users);
+    let usage = survey.usage(context);
+    let (state, usage) = (&*state, &usage);
     let objects = survey.objects.iter().map(|it| (it.0.key.namespace.clone(), it));
     resync::together(objects, |(subject, validation)| {
         let subject = state.with_newest_standing(subject);
-        let users = users.get(&subject.key).copied().unwrap_or(0);
+        let usage = usage.get(&subject.key).copied().unwrap_or_default();
         let since = state.told.age(&subject.key);
-        let due = decide(&subject, users, validation.as_ref(), since, (context.now)());
+        let due = decide(&subject, usage, validation.as_ref(), since, (context.now)());
         Box::pin(async move { act(context, state, &subject, due).await })
     })
     .await
@@ -105,25 +92,19 @@ struct Survey {
 }
 
 impl Survey {
-    fn catalogue(&self) -> Catalogue<'_> {
+    fn usage(&self, context: &Context) -> HashMap<Key, Usage> {
         let templates = self.templates.iter().map(AsRef::as_ref);
-        Catalogue::new(templates, self.managers.iter().map(AsRef::as_ref))
-    }
-
-    fn users(&self, context: &Context, catalogue: &Catalogue<'_>) -> HashMap<Key, i32> {
+        let catalogue = Catalogue::new(templates, self.managers.iter().map(AsRef::as_ref));
         let place = |(subject, _): &(Subject, _)| {
             let key = subject.key.clone();
             let namespace = key.namespace.clone().unwrap_or_default();
             ((key.kind, namespace, key.name.clone()), key)
         };
         let index: Index = self.objects.iter().map(place).collect();
-        users_of(
-            self.workspaces.iter().map(AsRef::as_ref),
-            catalogue,
-            &index,
-            |workspace, key| context.in_use.is_held(workspace.metadata.uid.as_deref(), key),
-            |workspace| is_begun(workspace, &context.stores),
-        )
+        let workspaces = self.workspaces.iter().map(AsRef::as_ref);
+        usage_of(workspaces, &catalogue, &index, |workspace| {
+            is_begun(workspace, &context.stores)
+        })
     }
 }
 
@@ -244,7 +225,10 @@ fn is_begun(workspace: &Workspace, stores: &Stores) -> bool {
 impl CatalogState {
     /// The cached object with the status that we wrote last, if the cache does not show it yet.
     fn with_newest_standing(&self, cached: &Subject) -> Subject {
-        let newer = self.told.newer(&cached.key, cached.version);
+        let version = cached.resource_version.as_deref();
+        let newer = self
+            .told
+            .newer(&cached.key, version.and_then(|version| version.parse().ok()));
         Subject {
             status: newer.unwrap_or_else(|| cached.status.clone()),
             ..cached.clone()
@@ -257,9 +241,9 @@ async fn act(context: &Context, state: &CatalogState, subject: &Subject, due: Du
     let work = async {
         match due {
             Due::Nothing(again) => return Ok(again),
-            Due::Hold => in_use::mend(context, subject).await?,
-            Due::Release => in_use::release(context, subject).await?,
-            Due::Tell(status) => tell(context, state, subject, status).await?,
+            Due::AddFinalizer => in_use::add_finalizer(context, subject).await?,
+            Due::RemoveFinalizer => in_use::remove_finalizer(context, subject).await?,
+            Due::WriteStatus(status) => write_status(context, state, subject, status).await?,
         }
         Ok(None)
     };
@@ -276,7 +260,7 @@ async fn act(context: &Context, state: &CatalogState, subject: &Subject, due: Du
 }
 
 /// Writes the status and the Event of the transition. An Event that cannot be written is lost: the status says the same.
-async fn tell(
+async fn write_status(
     context: &Context,
     state: &CatalogState,
     subject: &Subject,

@@ -8,8 +8,6 @@ use api::{
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, ObjectMeta};
 use kube::{Api, Client, Resource, api::DynamicObject, core::ApiResource};
 
-use crate::cache::pending_writes::version_of;
-
 /// The kinds that workspaces refer to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Kind {
@@ -76,20 +74,20 @@ impl Kind {
 
 /// Identity of an object, including its UID: later objects may have the same name.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct Key {
+pub(super) struct Key {
     /// Its kind.
-    pub kind: Kind,
+    pub(super) kind: Kind,
     /// Its namespace, if the kind has one.
-    pub namespace: Option<String>,
+    pub(super) namespace: Option<String>,
     /// Its name.
-    pub name: String,
+    pub(super) name: String,
     /// Its UID.
-    pub uid: String,
+    pub(super) uid: String,
 }
 
 impl Key {
     /// The key of a stored object.
-    pub fn of(kind: Kind, meta: &ObjectMeta) -> Self {
+    pub(super) fn of(kind: Kind, meta: &ObjectMeta) -> Self {
         Self {
             kind,
             namespace: meta.namespace.clone(),
@@ -128,7 +126,7 @@ pub(super) struct CatalogStatus {
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct Subject {
     pub(super) key: Key,
-    pub(super) version: Option<u64>,
+    pub(super) resource_version: Option<String>,
     pub(super) generation: Option<i64>,
     pub(super) finalizers: Vec<String>,
     pub(super) is_leaving: bool,
@@ -140,7 +138,7 @@ impl Subject {
     pub(super) fn of(kind: Kind, meta: &ObjectMeta, status: CatalogStatus) -> Self {
         Self {
             key: Key::of(kind, meta),
-            version: version_of(meta),
+            resource_version: meta.resource_version.clone(),
             generation: meta.generation,
             finalizers: meta.finalizers.clone().unwrap_or_default(),
             is_leaving: meta.deletion_timestamp.is_some(),
@@ -150,10 +148,13 @@ impl Subject {
 
     /// Whether the in-use finalizer is set.
     pub(super) fn is_held(&self) -> bool {
-        self.finalizers
-            .iter()
-            .any(|finalizer| finalizer == IN_USE_FINALIZER)
+        is_in_use(&self.finalizers)
     }
+}
+
+/// Whether the in-use finalizer is among these.
+pub(super) fn is_in_use(finalizers: &[String]) -> bool {
+    finalizers.iter().any(|finalizer| finalizer == IN_USE_FINALIZER)
 }
 
 /// An object that can carry the in-use finalizer.

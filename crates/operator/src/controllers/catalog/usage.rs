@@ -1,7 +1,7 @@
 //! Workspaces, templates, managers -> which workspace uses what (pure).
 //!
-//! A workspace uses what it refers to from just before its first child until it is gone: running, stopped or being deleted. A
-//! workspace that never got a child uses nothing. That happens when the object was already being deleted, or a rule was broken.
+//! A workspace uses what it refers to from its first child until it is gone: running, stopped or being deleted. A workspace that never
+//! got a child uses nothing. That happens when the object was already being deleted, or a rule was broken.
 
 use std::collections::HashMap;
 
@@ -10,7 +10,7 @@ use api::{
     condition::{self, VALID},
     workspace::Resolved,
 };
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, ObjectMeta};
 use kube::ResourceExt as _;
 
 use super::subject::{Key, Kind};
@@ -54,19 +54,15 @@ impl<'a> Catalogue<'a> {
     }
 }
 
-/// Whether the workspace refers to the object now, or its status was resolved to it.
-pub(super) fn refers(key: &Key, workspace: &Workspace, catalogue: &Catalogue<'_>) -> bool {
-    let place = match key.kind {
-        Kind::Template => 0,
-        Kind::Manager => 1,
-        Kind::Profile => 2,
-    };
-    let is_near = key.namespace.is_none() || key.namespace == workspace.metadata.namespace;
-    let status = workspace.status.as_ref();
-    let resolved = status.and_then(|status| status.resolved.as_ref());
-    is_near
-        && (catalogue.named(workspace)[place] == Some(&key.name)
-            || resolved.is_some_and(|resolved| recorded(key, workspace, resolved)))
+/// How workspaces relate to one object.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub(super) struct Usage {
+    /// Workspaces that use it.
+    pub(super) users: i32,
+    /// Whether any workspace refers to it, including those that use it.
+    pub(super) is_referenced: bool,
+    /// Whether a workspace refers to it that may get its first child: it does not use the object yet, and was not rejected.
+    pub(super) is_undecided: bool,
 }
 
 /// Whether the workspace has any child. `children`: the Service, network policy, claim and Deployment of its name, if they exist. They
@@ -75,29 +71,37 @@ pub(super) fn has_started(identity: &Identity, children: [Option<&ObjectMeta>; 4
     children.into_iter().flatten().any(|meta| identity.owns(meta))
 }
 
-/// Whether a workspace uses the object. `named`: it refers to it now. `is_held`: this process admitted it. `has_started`: it has
-/// children.
+/// Whether a workspace uses the object. `named`: it refers to it now. `has_started`: it has children.
 pub(super) fn uses(
     key: &Key,
     workspace: &Workspace,
     named: bool,
-    is_held: bool,
     has_started: impl FnOnce() -> bool,
 ) -> bool {
     let status = workspace.status.as_ref();
     match status.and_then(|status| status.resolved.as_ref()) {
-        Some(resolved) => (named && is_held) || recorded(key, workspace, resolved),
-        // The status is not written yet, or nothing runs and the workspace has become invalid.
-        None => named && (is_held || (!was_turned_away(key.kind, workspace) && has_started())),
+        Some(resolved) => recorded(key, workspace, resolved),
+        // The status is not written yet, or nothing runs and the workspace has become invalid. With the reason of this kind, its children
+        // were made with another object.
+        None => {
+            let rejected = rejection(workspace).is_some_and(|it| it.reason == key.kind.terminating());
+            named && !rejected && has_started()
+        }
     }
 }
 
-/// Whether the status says that the workspace was rejected because an object of this kind is being deleted. Its children were made
-/// with another object.
-fn was_turned_away(kind: Kind, workspace: &Workspace) -> bool {
-    let conditions = workspace.status.as_ref().map(|status| &*status.conditions);
-    let valid = condition::find(conditions.unwrap_or_default(), VALID);
-    valid.is_some_and(|valid| valid.status == "False" && valid.reason == kind.terminating())
+/// Whether the workspace may get its first child with an object that it refers to and does not use. It may not if it is being deleted,
+/// or if its status says that its current spec was rejected.
+fn is_undecided(workspace: &Workspace) -> bool {
+    let meta = &workspace.metadata;
+    let rejected = rejection(workspace).is_some_and(|it| it.observed_generation == meta.generation);
+    meta.deletion_timestamp.is_none() && !rejected
+}
+
+/// The condition that says that the workspace is not valid.
+fn rejection(workspace: &Workspace) -> Option<&Condition> {
+    let status = workspace.status.as_ref()?;
+    condition::find(&status.conditions, VALID).filter(|valid| valid.status == "False")
 }
 
 /// Whether the object is among those that the workspace was last resolved to.
@@ -114,15 +118,14 @@ fn recorded(key: &Key, workspace: &Workspace, resolved: &Resolved) -> bool {
     }
 }
 
-/// How many workspaces use each object. Unused objects are left out.
-pub(super) fn users_of<'a>(
+/// How workspaces relate to each object. Objects to which none refers are left out.
+pub(super) fn usage_of<'a>(
     workspaces: impl IntoIterator<Item = &'a Workspace>,
     catalogue: &Catalogue<'_>,
     index: &Index,
-    is_held: impl Fn(&Workspace, &Key) -> bool,
     has_started: impl Fn(&Workspace) -> bool,
-) -> HashMap<Key, i32> {
-    let mut users = HashMap::new();
+) -> HashMap<Key, Usage> {
+    let mut all: HashMap<Key, Usage> = HashMap::new();
     for workspace in workspaces {
         let namespace = workspace.namespace().unwrap_or_default();
         let named = catalogue.named(workspace);
@@ -151,15 +154,17 @@ pub(super) fn users_of<'a>(
                 else {
                     continue;
                 };
-                if uses(key, workspace, is_named, is_held(workspace, key), || {
-                    has_started(workspace)
-                }) {
-                    *users.entry(key.clone()).or_insert(0) += 1;
+                let usage = all.entry(key.clone()).or_default();
+                usage.is_referenced = true;
+                if uses(key, workspace, is_named, || has_started(workspace)) {
+                    usage.users += 1;
+                } else if is_named {
+                    usage.is_undecided |= is_undecided(workspace);
                 }
             }
         }
     }
-    users
+    all
 }
 
 #[cfg(test)]
@@ -197,15 +202,30 @@ mod tests {
         keys.iter().map(place).collect()
     }
 
-    fn count(workspaces: &[Workspace], keys: &[Key], begun: bool) -> Vec<(String, i32)> {
+    fn usage(workspaces: &[Workspace], keys: &[Key], begun: bool) -> HashMap<Key, Usage> {
         let mut template = objects::template("t");
         template.spec.execution_profile_ref = Some("p".to_owned());
         let manager = objects::manager("main");
         let catalogue = Catalogue::new([&template], [&manager]);
-        let users = users_of(workspaces, &catalogue, &index(keys), |_, _| false, |_| begun);
-        let mut users: Vec<_> = users.into_iter().map(|(key, count)| (key.name, count)).collect();
+        usage_of(workspaces, &catalogue, &index(keys), |_| begun)
+    }
+
+    fn count(workspaces: &[Workspace], keys: &[Key], begun: bool) -> Vec<(String, i32)> {
+        let all = usage(workspaces, keys, begun).into_iter();
+        let used = all.filter(|(_, usage)| usage.users > 0);
+        let mut users: Vec<_> = used.map(|(key, usage)| (key.name, usage.users)).collect();
         users.sort();
         users
+    }
+
+    /// The status of a workspace whose spec of generation 1 was rejected for this reason.
+    fn rejected(user: &mut Workspace, reason: &str) {
+        user.metadata.generation = Some(1);
+        let status = json!({"conditions": [{
+            "type": VALID, "status": "False", "reason": reason, "message": "m", "observedGeneration": 1,
+            "lastTransitionTime": "2026-01-01T00:00:00Z",
+        }]});
+        user.status = serde_json::from_value(status).unwrap();
     }
 
     #[test]
@@ -265,25 +285,36 @@ mod tests {
     fn whoever_was_turned_away_does_not_use_it_for_what_it_got_with_another() {
         let turned_away = |kind: Kind| {
             let mut user = workspace("user", &json!({"managerRef": "m"}), &Value::Null);
-            let status = json!({"conditions": [{
-                "type": VALID, "status": "False", "reason": kind.terminating(), "message": "m",
-                "lastTransitionTime": "2026-01-01T00:00:00Z",
-            }]});
-            user.status = serde_json::from_value(status).unwrap();
+            rejected(&mut user, kind.terminating());
             user
         };
         let manager = key(Kind::Manager, "m");
-        assert!(!uses(&manager, &turned_away(Kind::Manager), true, false, || true));
-        assert!(uses(&manager, &turned_away(Kind::Profile), true, false, || true));
-        assert!(uses(&manager, &turned_away(Kind::Manager), true, true, || true));
+        assert!(!uses(&manager, &turned_away(Kind::Manager), true, || true));
+        assert!(uses(&manager, &turned_away(Kind::Profile), true, || true));
     }
 
     #[test]
-    fn whoever_was_let_in_uses_it_though_no_child_is_seen_yet() {
-        let user = workspace("user", &json!({"templateRef": "t"}), &Value::Null);
-        let template = key(Kind::Template, "t");
-        assert!(uses(&template, &user, true, true, || false));
-        assert!(!uses(&template, &user, true, false, || false));
-        assert!(!uses(&template, &user, false, true, || true));
+    fn a_workspace_that_refers_to_an_object_may_begin_to_use_it_until_its_status_says_that_it_is_rejected() {
+        let template = [key(Kind::Template, "t")];
+        let undecided = |user: &Workspace| {
+            let usage = usage(std::slice::from_ref(user), &template, false)[&template[0]];
+            assert!(usage.is_referenced && usage.users == 0, "{usage:?}");
+            usage.is_undecided
+        };
+        let new = workspace("new", &json!({"templateRef": "t"}), &Value::Null);
+        assert!(undecided(&new));
+        let mut user = new.clone();
+        rejected(&mut user, Kind::Template.terminating());
+        assert!(!undecided(&user));
+        user.metadata.generation = Some(2);
+        assert!(undecided(&user), "its spec has changed since");
+        user.metadata.deletion_timestamp = user.metadata.creation_timestamp.clone();
+        assert!(!undecided(&user), "it is being deleted");
+        let of_the_first = json!({"templateUID": "uid-of-the-first", "manager": "main"});
+        assert!(undecided(&workspace(
+            "old",
+            &json!({"templateRef": "t"}),
+            &of_the_first
+        )));
     }
 }
