@@ -265,7 +265,7 @@ async fn a_finalizer_that_was_removed_while_a_workspace_came_is_set_again() {
     let (mut stage, mut catalog_state) = (with_template(), CatalogState::default());
     stage.server.remove::<Workspace>(Some(NAMESPACE), "demo");
     stage.protect();
-    // The caches of the catalog controller do not show the workspace yet, and its pass is faster than the removal.
+    // The workspace comes after the catalog controller has read its caches. Its pass comes before they show the removal.
     stage.sync();
     stage.server.hinder(
         Method::PATCH,

@@ -162,6 +162,12 @@ mod tests {
             ..Default::default()
         });
         assert!(beats(&workspace, false), "it is led to a manager");
+        let rejected = serde_json::json!([{
+            "type": VALID, "status": "False", "reason": "TemplateTerminating", "message": "m", "observedGeneration": 7,
+            "lastTransitionTime": "2026-01-01T00:00:00Z",
+        }]);
+        workspace.status.as_mut().unwrap().conditions = serde_json::from_value(rejected).unwrap();
+        assert!(beats(&workspace, false), "it is rejected");
         workspace.spec.manager_ref = Some("other".to_owned());
         assert!(beats(&workspace, false), "it refers to another");
         workspace.metadata.annotations = None;
@@ -170,6 +176,17 @@ mod tests {
         assert!(beats(&workspace, false), "it is being deleted");
         assert!(!beats(&workspace, false));
         assert!(beats(&workspace, true), "it is gone");
+    }
+
+    #[test]
+    fn a_finalizer_that_was_set_is_news_and_a_status_is_none() {
+        let mut changes = Changes::default();
+        let mut template = objects::template("t");
+        changes.is_news(&template.metadata, false);
+        template.metadata.finalizers = Some(vec![names::IN_USE_FINALIZER.to_owned()]);
+        assert!(changes.is_news(&template.metadata, false));
+        template.metadata.resource_version = Some("8".to_owned());
+        assert!(!changes.is_news(&template.metadata, false));
     }
 
     #[test]

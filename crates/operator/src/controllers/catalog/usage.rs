@@ -79,15 +79,13 @@ pub(super) fn uses(
     has_started: impl FnOnce() -> bool,
 ) -> bool {
     let status = workspace.status.as_ref();
-    match status.and_then(|status| status.resolved.as_ref()) {
-        Some(resolved) => recorded(key, workspace, resolved),
-        // The status is not written yet, or nothing runs and the workspace has become invalid. With the reason of this kind, its children
-        // were made with another object.
-        None => {
-            let rejected = rejection(workspace).is_some_and(|it| it.reason == key.kind.terminating());
-            named && !rejected && has_started()
-        }
+    if let Some(resolved) = status.and_then(|status| status.resolved.as_ref()) {
+        return recorded(key, workspace, resolved);
     }
+    // The status is not written yet, or nothing runs and the workspace has become invalid. With the reason of this kind, its children
+    // were made with another object.
+    let rejected = rejection(workspace).is_some_and(|it| it.reason == key.kind.terminating());
+    named && !rejected && has_started()
 }
 
 /// Whether the workspace may get its first child with an object that it refers to and does not use. It may not if it is being deleted,
