@@ -24,7 +24,7 @@ pub fn admit(
     for (kind, meta) in used(&valid, references) {
         let key = Key::of(kind, meta);
         let is_leaving = meta.deletion_timestamp.is_some();
-        if is_leaving && !uses(&key, workspace, true, || is_begun(observed)) {
+        if is_leaving && !uses(&key, workspace, true, || has_children(observed)) {
             return Err(Rejected::Leaving {
                 kind: kind.name(),
                 name: key.name,
@@ -45,11 +45,11 @@ pub fn is_protected(
 ) -> bool {
     used(valid, references).all(|(kind, meta)| {
         is_in_use(meta.finalizers.as_deref().unwrap_or_default())
-            || uses(&Key::of(kind, meta), workspace, true, || is_begun(observed))
+            || uses(&Key::of(kind, meta), workspace, true, || has_children(observed))
     })
 }
 
-fn is_begun(observed: &Observed) -> bool {
+fn has_children(observed: &Observed) -> bool {
     let children = [
         observed.service.as_ref().map(|it| &it.metadata),
         observed.policy.as_ref().map(|it| &it.metadata),

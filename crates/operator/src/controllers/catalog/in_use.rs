@@ -5,7 +5,7 @@
 //! only from the `resourceVersion` that was judged:
 //!
 //! - The object is being deleted, nothing uses it, and the status of every workspace that refers to it says that it was rejected.
-//! - No workspace refers to the object. So it can be deleted without the operator, for example when the chart is uninstalled.
+//! - No workspace refers to the object. So it can be deleted even while no operator runs.
 //!
 //! Why that is enough, although starts take no lock and remember nothing:
 //!

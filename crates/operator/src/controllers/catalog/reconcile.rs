@@ -46,7 +46,7 @@ const LIMIT: Duration = Duration::from_secs(15);
 /// State kept between reconciles: our last status of each object, and the validation result of its spec.
 #[derive(Debug, Default)]
 pub struct CatalogState {
-    told: PendingStatuses<Key, CatalogStatus>,
+    statuses: PendingStatuses<Key, CatalogStatus>,
     judged: Judged,
 }
 
@@ -67,16 +67,16 @@ pub async fn run(context: &Context, shutdown: &CancellationToken) {
 pub async fn reconcile(context: &Context, state: &mut CatalogState) -> Option<Duration> {
     let survey = survey(context, &mut state.judged);
     let keys: HashSet<&Key> = survey.objects.iter().map(|(subject, _)| &subject.key).collect();
-    state.told.retain(|key| keys.contains(key));
+    state.statuses.retain(|key| keys.contains(key));
     state.judged.retain(|key, _| keys.contains(key));
 
     let usage = survey.usage(context);
     let (state, usage) = (&*state, &usage);
     let objects = survey.objects.iter().map(|it| (it.0.key.namespace.clone(), it));
     resync::together(objects, |(subject, validation)| {
-        let subject = state.with_newest_standing(subject);
+        let subject = state.with_pending_status(subject);
         let usage = usage.get(&subject.key).copied().unwrap_or_default();
-        let since = state.told.age(&subject.key);
+        let since = state.statuses.age(&subject.key);
         let due = decide(&subject, usage, validation.as_ref(), since, (context.now)());
         Box::pin(async move { act(context, state, &subject, due).await })
     })
@@ -103,7 +103,7 @@ impl Survey {
         let index: Index = self.objects.iter().map(place).collect();
         let workspaces = self.workspaces.iter().map(AsRef::as_ref);
         usage_of(workspaces, &catalogue, &index, |workspace| {
-            is_begun(workspace, &context.stores)
+            has_children(workspace, &context.stores)
         })
     }
 }
@@ -206,7 +206,7 @@ fn once(judged: &mut Judged, subject: &Subject, judge: impl FnOnce() -> Validati
 }
 
 /// Whether the caches hold any child of the workspace.
-fn is_begun(workspace: &Workspace, stores: &Stores) -> bool {
+fn has_children(workspace: &Workspace, stores: &Stores) -> bool {
     let identity = Identity::of(&workspace.metadata);
     let (namespace, name) = (&identity.namespace, identity.child_name());
     let service = stores.services.get(namespace, &name);
@@ -224,10 +224,10 @@ fn is_begun(workspace: &Workspace, stores: &Stores) -> bool {
 
 impl CatalogState {
     /// The cached object with the status that we wrote last, if the cache does not show it yet.
-    fn with_newest_standing(&self, cached: &Subject) -> Subject {
+    fn with_pending_status(&self, cached: &Subject) -> Subject {
         let version = cached.resource_version.as_deref();
         let newer = self
-            .told
+            .statuses
             .newer(&cached.key, version.and_then(|version| version.parse().ok()));
         Subject {
             status: newer.unwrap_or_else(|| cached.status.clone()),
@@ -304,6 +304,6 @@ async fn write_status(
         };
         events::publish(context, regarding, vec![event]).await;
     }
-    state.told.wrote(key.clone(), &answer.metadata, status);
+    state.statuses.wrote(key.clone(), &answer.metadata, status);
     Ok(())
 }
