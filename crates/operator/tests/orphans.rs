@@ -96,7 +96,7 @@ async fn a_wall_whose_workspace_lost_its_finalizer_is_swept_after_the_last_pod()
         !stage
             .context
             .pending_writes
-            .has_removed(&identity, "NetworkPolicy", None)
+            .is_deleted(&identity, "NetworkPolicy", None)
     );
 }
 

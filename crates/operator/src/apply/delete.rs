@@ -60,12 +60,12 @@ where
     };
     let kind = K::kind(&());
     let uid = live.meta().uid.as_deref().unwrap_or_default();
-    if context.pending_writes.has_removed(identity, &kind, Some(uid)) {
+    if context.pending_writes.is_deleted(identity, &kind, Some(uid)) {
         return Ok(true);
     }
     let gone = end(context, identity, live, propagation).await?;
     if gone {
-        context.pending_writes.removed(identity, &kind, uid);
+        context.pending_writes.deleted(identity, &kind, uid);
     }
     Ok(gone)
 }

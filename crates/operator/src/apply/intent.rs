@@ -1,8 +1,9 @@
-//! Desired status and observed state -> what to do about the pod (pure).
+//! Desired status, observed state, safety of a start -> what to do about the pod (pure).
 
-use api::{WorkspaceStatus, workspace::DesiredStatus};
+use api::workspace::DesiredStatus;
 
-use crate::{cache::observed::Observed, status::assess::is_kept_off};
+use super::start_safety::StartSafety;
+use crate::cache::observed::Observed;
 
 /// What to do about the pod.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -21,13 +22,13 @@ pub enum Intent {
 
 /// What to do about the pod. `valid`: whether the workspace may run. An invalid workspace is stopped on request like any other. Its
 /// existing pod is left alone.
-pub fn intent(desired: DesiredStatus, valid: bool, observed: &Observed) -> Intent {
+pub fn intent(desired: DesiredStatus, valid: bool, observed: &Observed, safety: StartSafety) -> Intent {
     match (desired, observed.wanted_pods() > 0) {
         (DesiredStatus::Stopped, true) => Intent::Stop,
         (DesiredStatus::Stopped, false) => Intent::Rest,
         (DesiredStatus::Running, true) => Intent::Keep,
         (DesiredStatus::Running, false) if !valid => Intent::Rest,
-        (DesiredStatus::Running, false) if observed.is_quiet() => Intent::Start,
+        (DesiredStatus::Running, false) if safety == StartSafety::Safe => Intent::Start,
         (DesiredStatus::Running, false) => Intent::Await,
     }
 }
@@ -44,41 +45,6 @@ impl Intent {
     }
 }
 
-/// Whether the caches are not enough for the next step: a start, or the statement that no pod is left. `known`: whether it is already
-/// certain that no pod exists and none can be made. `stopped`: whether the status says so.
-///
-/// The caches are also not enough if they may miss a pod on the disk (see [`may_miss_pod`]). Nothing else needs it: a child that is
-/// absent in the caches is made by a write that fails if one exists.
-pub fn needs_certainty(intent: Intent, observed: &Observed, known: bool, stopped: bool) -> bool {
-    match intent {
-        Intent::Start => !known,
-        Intent::Rest => !known && !stopped && observed.is_quiet(),
-        Intent::Keep | Intent::Await | Intent::Stop => false,
-    }
-}
-
-/// Whether a pod of the current run may be on the disk although the caches do not show it. Either the ready pod has vanished without
-/// ending, or the scheduler keeps the next pod away from it. A user may have removed its label.
-pub fn may_miss_pod(intent: Intent, before: Option<&WorkspaceStatus>, observed: &Observed) -> bool {
-    if intent != Intent::Keep {
-        return false;
-    }
-    let used = before.and_then(|before| {
-        before
-            .endpoint
-            .as_ref()
-            .filter(|_| before.run_id.as_deref() == observed.run_id())
-    });
-    let has_vanished = used.is_some_and(|used| {
-        observed
-            .pods
-            .iter()
-            .all(|pod| pod.metadata.name.as_ref() != Some(&used.pod_name))
-    });
-    let pod = observed.current_pod();
-    has_vanished || pod.is_some_and(|pod| is_kept_off(pod) && observed.previous_pods(pod).next().is_none())
-}
-
 #[cfg(test)]
 mod tests {
     use DesiredStatus::{Running, Stopped};
@@ -87,12 +53,22 @@ mod tests {
     use super::*;
     use crate::testing;
 
+    /// The intent where the observed state is confirmed.
+    fn intent(desired: DesiredStatus, valid: bool, observed: &Observed) -> Intent {
+        super::intent(desired, valid, observed, StartSafety::of(observed, true))
+    }
+
     #[test]
     fn a_workspace_without_anything_starts_if_it_may() {
         let observed = testing::observed();
         assert_eq!(intent(Running, true, &observed), Intent::Start);
         assert_eq!(intent(Running, false, &observed), Intent::Rest);
         assert_eq!(intent(Stopped, true, &observed), Intent::Rest);
+        let unconfirmed = StartSafety::of(&observed, false);
+        assert_eq!(
+            super::intent(Running, true, &observed, unconfirmed),
+            Intent::Await
+        );
     }
 
     #[test]
@@ -163,24 +139,5 @@ mod tests {
             Intent::Await,
             "one pod per disk, always"
         );
-    }
-
-    #[test]
-    fn a_settled_workspace_needs_no_look_at_the_api_server() {
-        let (running, nothing) = (testing::running(), testing::observed());
-        assert!(!needs_certainty(Intent::Keep, &running, false, false));
-        assert!(!needs_certainty(Intent::Stop, &running, false, false));
-        assert!(!needs_certainty(Intent::Await, &running, false, false));
-        assert!(!needs_certainty(Intent::Rest, &nothing, false, true));
-        assert!(!needs_certainty(Intent::Rest, &running, false, false));
-    }
-
-    #[test]
-    fn that_no_pod_is_left_is_made_sure_of_once_before_it_is_said_or_built_upon() {
-        let nothing = testing::observed();
-        assert!(needs_certainty(Intent::Start, &nothing, false, true));
-        assert!(needs_certainty(Intent::Rest, &nothing, false, false));
-        assert!(!needs_certainty(Intent::Start, &nothing, true, true));
-        assert!(!needs_certainty(Intent::Rest, &nothing, true, false));
     }
 }

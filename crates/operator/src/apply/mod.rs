@@ -5,7 +5,8 @@
 //!
 //! | file | input -> output |
 //! |---|---|
-//! | `intent.rs` | desired status, observed state -> run, stop or wait (pure) |
+//! | `start_safety.rs` | caches, our last writes, reads -> whether a run may start |
+//! | `intent.rs` | desired status, observed state, safety of a start -> run, stop or wait (pure) |
 //! | `diff.rs` | planned child, live child -> whether to write it (pure) |
 //! | `writes.rs` | a planned child -> the child as written, or what blocks it |
 //! | `scale.rs` | number of pods -> the Deployment with that number |
@@ -29,6 +30,7 @@ pub mod finalizer;
 pub mod intent;
 mod retry;
 mod scale;
+pub mod start_safety;
 mod writes;
 
 use std::{fmt::Debug, sync::Arc, time::Duration};
@@ -61,6 +63,7 @@ use crate::{
     apply::{
         diff::{Child, Mending, Step},
         intent::Intent,
+        start_safety::{Confirmed, StartSafety},
     },
     blockers::Blocker,
     cache::{
@@ -108,7 +111,7 @@ pub async fn apply(
     workspace: &Workspace,
     planned: Result<(&ValidWorkspace, Box<Plan>), Option<Box<NetworkPolicy>>>,
     intent: Intent,
-    observed: Observed,
+    Confirmed { observed, safety, .. }: Confirmed,
 ) -> Result<Applied, Error> {
     let mut applied = Applied {
         observed,
@@ -153,7 +156,7 @@ pub async fn apply(
             scale(context, 1, &mut applied).await?;
             applied.recheck = retry::retry(context, &mut applied).await?;
         }
-        Intent::Rest => free(context, workspace, &applied.observed).await?,
+        Intent::Rest => free(context, workspace, &applied.observed.identity, safety).await?,
         Intent::Start | Intent::Await => {}
     }
     if let Some(event) = undone {
@@ -163,16 +166,23 @@ pub async fn apply(
 }
 
 /// Releases the claim that was the home after the last pod has ended. Another workspace may use it then.
-async fn free(context: &Context, workspace: &Workspace, observed: &Observed) -> Result<(), Error> {
+async fn free(
+    context: &Context,
+    workspace: &Workspace,
+    identity: &Identity,
+    safety: StartSafety,
+) -> Result<(), Error> {
     let claim = workspace
         .spec
         .storage
         .as_ref()
         .and_then(|storage| storage.claim_name.as_ref());
-    let told = workspace.status.as_ref();
-    let told = told.is_some_and(|status| condition::holds(&status.conditions, STOPPED));
+    let status = workspace.status.as_ref();
+    let is_stopped = status.is_some_and(|status| condition::holds(&status.conditions, STOPPED));
     match claim {
-        Some(claim) if !told && observed.is_quiet() => give_back(context, &observed.identity, claim).await,
+        Some(claim) if !is_stopped && safety == StartSafety::Safe => {
+            give_back(context, identity, claim).await
+        }
         _ => Ok(()),
     }
 }
@@ -348,7 +358,7 @@ async fn first_run(
     identity: &Identity,
     planned: Box<Deployment>,
 ) -> Result<Outcome<Deployment>, Error> {
-    context.pending_writes.begins(&identity.key());
+    context.pending_writes.expect_creation(&identity.key());
     match create(context, identity, planned.as_ref()).await {
         Err(error) if is_conflict(&error) => {
             let found = get_live::<Deployment>(context, &identity.namespace, &identity.child_name()).await?;
@@ -416,6 +426,6 @@ fn deployed(context: &Context, outcome: Outcome<Deployment>, applied: &mut Appli
     outcome.settle(&mut applied.observed.deployment);
     if let Some(deployment) = &applied.observed.deployment {
         let key = applied.observed.identity.key();
-        context.pending_writes.saw_deployment(&key, Some(deployment));
+        context.pending_writes.expect_deployment(&key, Some(deployment));
     }
 }

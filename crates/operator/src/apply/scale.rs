@@ -88,7 +88,7 @@ pub(super) async fn scale(context: &Context, replicas: i32, applied: &mut Applie
     if replicas == 0
         && let Outcome::Is(Some(ended)) = &outcome
     {
-        context.pending_writes.ended(&identity.key(), ended);
+        context.pending_writes.wrote_scale_down(&identity.key(), ended);
     }
     deployed(context, outcome, applied);
     if !is_written {

@@ -121,33 +121,42 @@ fn add_warnings(observed: &mut Observed, cluster_warnings: &ClusterWarnings) {
         .collect();
 }
 
-/// All children, read from the API server now.
-pub async fn reread_all(cached: Observed, client: &Client, lister: &Lister) -> Result<Observed, Error> {
-    let identity = &cached.identity;
-    let (claim, service, policy) = futures::try_join!(
-        get::<PersistentVolumeClaim>(client, identity),
-        get::<Service>(client, identity),
-        get::<NetworkPolicy>(client, identity),
-    )?;
-    let cached = Observed {
-        claim,
-        service,
-        policy,
-        ..cached
-    };
-    reread(cached, client, lister).await
+/// What is read from the API server. ReplicaSets and pods always are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Scope {
+    /// ReplicaSets and pods. Use it when the state of the Deployment is already certain.
+    Pods,
+    /// Deployment, ReplicaSets and pods.
+    DeploymentAndPods,
+    /// All children.
+    All,
 }
 
-/// Pods and everything that makes pods, read from the API server now. The rest stays as cached. Makers are read first. So a pod that is
-/// missing in the list cannot come from a maker that was not scaled to 0 yet.
-pub async fn reread(cached: Observed, client: &Client, lister: &Lister) -> Result<Observed, Error> {
-    let deployment = get::<Deployment>(client, &cached.identity).await?;
-    recount(Observed { deployment, ..cached }, client, lister).await
+/// The observed state with these children read from the API server now. The rest stays as it was. Deployment and ReplicaSets are read
+/// first. So a pod that is missing in the list cannot come from one that was not scaled to 0 yet.
+///
+/// # Errors
+/// A request to the API server failed.
+pub async fn reread(
+    mut known: Observed,
+    scope: Scope,
+    client: &Client,
+    lister: &Lister,
+) -> Result<Observed, Error> {
+    if scope == Scope::All {
+        (known.claim, known.service, known.policy) = futures::try_join!(
+            get::<PersistentVolumeClaim>(client, &known.identity),
+            get::<Service>(client, &known.identity),
+            get::<NetworkPolicy>(client, &known.identity),
+        )?;
+    }
+    if scope != Scope::Pods {
+        known.deployment = get::<Deployment>(client, &known.identity).await?;
+    }
+    reread_pods(known, client, lister).await
 }
 
-/// ReplicaSets and pods, read from the API server now. The rest stays as it was. Use it when the state of the Deployment is already
-/// certain.
-pub async fn recount(known: Observed, client: &Client, lister: &Lister) -> Result<Observed, Error> {
+async fn reread_pods(known: Observed, client: &Client, lister: &Lister) -> Result<Observed, Error> {
     let identity = &known.identity;
     let found = lister.of(client, &identity.namespace, &identity.name).await?;
     let mut observed = Observed {
@@ -228,7 +237,7 @@ mod tests {
                     serde_json::json!([{"name": "v", "persistentVolumeClaim": {"claimName": claim}}]);
                 pod["spec"] = serde_json::json!({"containers": 7, "volumes": volumes});
             });
-            let found = recount(observed.clone(), &client, &Lister::default()).await;
+            let found = reread(observed.clone(), Scope::Pods, &client, &Lister::default()).await;
             assert_eq!(found.is_err(), fails, "{claim}: {found:?}");
         }
     }

@@ -161,8 +161,9 @@ impl Observed {
         self.own_deployment().is_some_and(deployment_is_settled)
     }
 
-    /// Whether no pod runs and none can be made: every ReplicaSet has observed that it is scaled to 0.
-    pub fn is_quiet(&self) -> bool {
+    /// Whether no pod runs and none can be made: every ReplicaSet has observed that it is scaled to 0. Caches may miss a pod, so a start
+    /// asks `apply/start_safety.rs`.
+    pub fn is_scaled_down(&self) -> bool {
         self.wanted_pods() == 0
             && self.own_deployment().is_none_or(deployment_is_settled)
             && self.own_replica_sets().all(replica_set_is_empty)
@@ -284,7 +285,7 @@ impl Observed {
             .own_deployment()
             .and_then(|own| own.spec.as_ref()?.template.spec.as_ref());
         let name = template.and_then(|pod| pod.service_account_name.as_ref());
-        !self.is_quiet() && name == Some(&self.identity.account_name())
+        !self.is_scaled_down() && name == Some(&self.identity.account_name())
     }
 
     /// The field manager that changed the pod template since it was applied, if any. Then the template differs from its record.

@@ -14,7 +14,7 @@ use tokio_util::sync::CancellationToken;
 use crate::{
     apply::delete,
     cache::{
-        observe,
+        observe::{self, Scope},
         observed::Identity,
         stores::{self, Glance, Stores},
     },
@@ -104,7 +104,7 @@ async fn remove(context: &Context, identity: &Identity, wall: &NetworkPolicy) ->
     if !delete::seems_bare(&cached) || exists(context, identity).await? {
         return Ok(false);
     }
-    let observed = observe::reread(cached, &context.client, &context.lister)
+    let observed = observe::reread(cached, Scope::DeploymentAndPods, &context.client, &context.lister)
         .await
         .map_err(|error| error.0)?;
     if !delete::seems_bare(&observed) {

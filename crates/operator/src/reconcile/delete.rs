@@ -4,15 +4,16 @@ use api::{Workspace, WorkspaceStatus};
 use k8s_openapi::{Resource as _, api::apps::v1::Deployment};
 use kube::Resource as _;
 
-use super::{
-    confirm::confirm,
-    workspace::{Error, Next, VIGIL, newest_status, newest_version, sooner, with_pending_status},
-};
+use super::workspace::{Error, Next, VIGIL, newest_status, newest_version, sooner, with_pending_status};
 use crate::{
-    apply::{delete::seems_bare, finalizer},
+    apply::{
+        delete::seems_bare,
+        finalizer,
+        start_safety::{Cached, confirm},
+    },
     audit::People,
     cache::{
-        observe,
+        observe::{self, Scope},
         observed::{Identity, Observed},
         stores::Parsed,
     },
@@ -30,7 +31,7 @@ use crate::{
 pub(super) async fn delete(object: &Parsed<Workspace>, context: &Context) -> Result<Next, Error> {
     let identity = Identity::of(object.meta());
     context.idle.forget(&identity.key());
-    if context.pending_writes.has_let_go(&identity.key(), &identity.uid) {
+    if context.pending_writes.is_released(&identity) {
         return Ok(Next::Never);
     }
     let observed = what_is_left(context, &identity).await?;
@@ -48,7 +49,7 @@ pub(super) async fn delete(object: &Parsed<Workspace>, context: &Context) -> Res
         if finalizer::is_held(object) {
             context.audit.deleted(&identity, &people, observed.run_id());
         }
-        context.pending_writes.let_go(&identity.key(), &identity.uid);
+        context.pending_writes.released(&identity);
         return Ok(Next::Never);
     };
     let mut debounce = None;
@@ -83,17 +84,17 @@ async fn what_is_left(context: &Context, identity: &Identity) -> Result<Observed
         .and_then(|it| it.metadata.uid.as_deref());
     if !context
         .pending_writes
-        .has_removed(identity, Deployment::KIND, shown)
+        .is_deleted(identity, Deployment::KIND, shown)
     {
-        let left = confirm(context, observed, false, false, |observed, _| {
+        let left = confirm(context, observed, Cached::default(), |observed, _| {
             seems_bare(observed)
         });
-        return Ok(left.await?.0);
+        return Ok(left.await?.observed);
     }
     observed.deployment = None;
     if seems_bare(&observed) {
-        let recount = observe::recount(observed, &context.client, &context.lister);
-        observed = context.metrics.timed("reread", Box::pin(recount)).await?;
+        let read = observe::reread(observed, Scope::Pods, &context.client, &context.lister);
+        observed = context.metrics.timed("reread", Box::pin(read)).await?;
     }
     Ok(observed)
 }

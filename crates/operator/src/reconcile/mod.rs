@@ -4,12 +4,10 @@
 //! |---|---|
 //! | `workspace.rs` | one workspace -> one reconcile: observe, admit, plan, apply, assess, publish |
 //! | `admit.rs` | workspace, references -> a valid workspace, or why it must not run |
-//! | `confirm.rs` | cached children -> children that a start or a stop may rely on |
 //! | `delete.rs` | a workspace that is being deleted -> its finalizer released |
 //! | `teardown.rs` | children of a deleted workspace -> deleted, its disk deleted or retained |
 
 pub mod admit;
-mod confirm;
 mod delete;
 pub mod teardown;
 mod workspace;

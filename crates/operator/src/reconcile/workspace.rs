@@ -4,18 +4,18 @@ use std::{borrow::Cow, sync::Arc, time::Duration};
 
 use api::{
     Workspace, WorkspaceStatus,
-    condition::{self, STOPPED},
     workspace::{DesiredStatus, UpdatePolicy},
 };
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use kube::{Resource as _, core::error_boundary::InvalidObject, runtime::controller::Action};
 use rules::ValidWorkspace;
 
-use super::{confirm::confirm, delete::delete};
+use super::delete::delete;
 use crate::{
     apply::{
         self, Applied,
-        intent::{Intent, intent, may_miss_pod, needs_certainty},
+        intent::{Intent, intent},
+        start_safety::{Cached, StartSafety, confirm, relies},
     },
     audit::People,
     blockers::Blocker,
@@ -167,7 +167,6 @@ async fn settle(workspace: &Workspace, context: &Context) -> Result<Next, Error>
     let own = with_pending_status(workspace, written.as_ref(), context);
     let workspace = own.as_deref().unwrap_or(workspace);
     let before = workspace.status.as_ref();
-    let stopped = before.is_some_and(|status| condition::holds(&status.conditions, STOPPED));
 
     let references = metrics.measure("observe", || observe::references(workspace, stores));
     let observed = metrics.measure("observe", || observe::observed(&identity, stores));
@@ -188,23 +187,20 @@ async fn settle(workspace: &Workspace, context: &Context) -> Result<Next, Error>
             Err(plan::network_policy(&identity, site, &references.last_network_policy(before)).map(Box::new))
         }
     });
-    let decide = |observed: &Observed| {
+    let decide = |observed: &Observed, safety| {
         let restart = asks_for_restart(workspace, verdict.as_ref().ok(), observed);
-        intent(workspace.spec.desired_status, verdict.is_ok(), observed).or_restart(restart)
+        intent(workspace.spec.desired_status, verdict.is_ok(), observed, safety).or_restart(restart)
     };
-    let complete = planned.as_ref().is_ok_and(|(_, plan)| has_all(plan, &observed));
-    let (observed, expected) = confirm(
-        context,
-        observed,
-        before.is_none(),
-        complete,
-        |observed, known| {
-            let intent = decide(observed);
-            needs_certainty(intent, observed, known, stopped) || may_miss_pod(intent, before, observed)
-        },
-    )
+    let cached = Cached {
+        is_new: before.is_none(),
+        has_lasting_children: planned.as_ref().is_ok_and(|(_, plan)| has_all(plan, &observed)),
+    };
+    let confirmed = confirm(context, observed, cached, |observed, safety| {
+        relies(decide(observed, safety), safety, before, observed)
+    })
     .await?;
-    let intent = decide(&observed);
+    let (safety, expected) = (confirmed.safety, confirmed.recheck);
+    let intent = decide(&confirmed.observed, safety);
     if intent == Intent::Start {
         assertion_keys::ensure(context, &identity.namespace)
             .await
@@ -217,7 +213,7 @@ async fn settle(workspace: &Workspace, context: &Context) -> Result<Next, Error>
     } = metrics
         .timed(
             "apply",
-            Box::pin(apply::apply(context, workspace, planned, intent, observed)),
+            Box::pin(apply::apply(context, workspace, planned, intent, confirmed)),
         )
         .await?;
     let routed = route(context, workspace, verdict.as_ref().ok(), &observed);
@@ -251,8 +247,8 @@ async fn settle(workspace: &Workspace, context: &Context) -> Result<Next, Error>
     let debounce = metrics.timed("publish", Box::pin(published)).await?;
     let again = sooner(recheck, debounce);
 
-    let on_its_way_out =
-        matches!(intent, Intent::Stop | Intent::Await) || (intent == Intent::Rest && !observed.is_quiet());
+    let on_its_way_out = matches!(intent, Intent::Stop | Intent::Await)
+        || (intent == Intent::Rest && safety == StartSafety::Wait);
     Ok(match blocker {
         Some(blocker) if !blocker.ends_by_trigger() => Next::Hindered(again),
         _ if on_its_way_out => Next::Settled(sooner(Some(VIGIL), again)),

@@ -111,7 +111,7 @@ pub async fn publish(
     context
         .pending_writes
         .wrote_status(&key, answer.meta(), status.clone());
-    context.pending_writes.shed(|key| {
+    context.pending_writes.prune_statuses(|key| {
         let (namespace, name) = key.split_once('/')?;
         stores::get_parsed(&context.stores.workspaces, Some(namespace), name)
     });

@@ -1,6 +1,7 @@
 //! Our last writes -> whether a cached object is older than our write (in memory).
 //!
-//! Watches lag behind. Without this, a reconcile soon after a write would see the earlier state, and repeat the write or the Event.
+//! Watches lag behind. So the operator keeps what its writes proved until the caches show it, as the "expectations" of Kubernetes'
+//! ReplicaSet controller do. It is dropped with the leadership, because another leader may have written meanwhile.
 
 mod statuses;
 
@@ -33,26 +34,37 @@ const SOME: usize = 64;
 /// Our last writes that no cache has shown yet, and confirmed facts, by workspace: `namespace/name`.
 #[derive(Debug, Default)]
 pub struct PendingWrites {
-    deployments: Mutex<HashMap<String, Written>>,
+    /// Deployments as the API server answered. Without them, a reconcile would see the run of before, and write it again.
+    deployments: Mutex<HashMap<String, Expected>>,
+    /// Deployments that want no pod. Without them, each start and each stop would read what the last one has read.
+    scaled_down: Mutex<HashMap<String, ScaledDown>>,
+    /// Our last statuses. Without them, a reconcile would repeat the transition and its Event.
     statuses: Mutex<HashMap<String, (Version, WorkspaceStatus)>>,
-    /// For which state of the Deployment it was confirmed that no pod exists and none can be made.
-    quiet: Mutex<HashMap<String, Generation>>,
-    ended: Mutex<HashMap<String, Generation>>,
+    /// UIDs of workspaces whose finalizer was released. Without them, a reconcile would release it again and fail.
     released: Mutex<HashMap<String, String>>,
-    removed: Mutex<HashMap<String, Removed>>,
+    /// Children that are gone. Without them, a reconcile would delete them again.
+    deleted: Mutex<HashMap<String, Deleted>>,
 }
 
 /// A Deployment as the API server answered. When many workspaces start at a time, each one is kept until its pod exists.
 #[derive(Debug)]
-struct Written {
+struct Expected {
     at: Instant,
     version: Option<Version>,
     deployment: Packed<Deployment>,
 }
 
+/// A Deployment that wants no pod.
+#[derive(Debug)]
+struct ScaledDown {
+    generation: Generation,
+    /// Whether it was confirmed that no pod exists and none can be made. Else only our scale to 0 was answered.
+    is_confirmed: bool,
+}
+
 /// Deleted children of the workspace with this UID, by kind and UID.
 #[derive(Debug, Default)]
-struct Removed {
+struct Deleted {
     workspace_uid: String,
     children: Vec<(String, String)>,
 }
@@ -62,15 +74,15 @@ type Generation = Option<(String, i64)>;
 
 /// A cached Deployment compared with our last write to it.
 #[derive(Clone, Debug, PartialEq)]
-pub enum Recalled {
+pub enum Expectation {
     /// The cache is up to date.
-    Nothing,
+    Fulfilled,
     /// The cache shows an earlier state than this, which we wrote.
     Newer(Arc<Deployment>),
     /// The cache shows none, but we wrote this a moment ago. If it is not shown after this time, it was deleted.
-    Expected(Arc<Deployment>, Duration),
+    Pending(Arc<Deployment>, Duration),
     /// We wrote one, and the cache has shown none for a while: it is late, or the Deployment was deleted.
-    Unseen,
+    Expired,
 }
 
 /// The `resourceVersion` as a number, if it is one. Within a kind it grows with time on every known API server.
@@ -101,8 +113,8 @@ impl Version {
 }
 
 impl PendingWrites {
-    /// Records the answer to a write or read of the workspace's Deployment.
-    pub fn saw_deployment(&self, workspace: &str, answer: Option<&Arc<Deployment>>) {
+    /// Expects the caches to show this answer to a write or read of the workspace's Deployment, or a later state.
+    pub fn expect_deployment(&self, workspace: &str, answer: Option<&Arc<Deployment>>) {
         let written = answer.and_then(|answer| {
             let mut kept = Deployment::clone(answer);
             // A Deployment from a cache is trimmed already.
@@ -113,7 +125,7 @@ impl PendingWrites {
             let (at, version) = (Instant::now(), Version::of(&kept.metadata));
             let kept = Packed::of(kept);
             let kept = kept.inspect_err(|error| tracing::error!(%error, "a Deployment cannot be remembered"));
-            kept.ok().map(|deployment| Written {
+            kept.ok().map(|deployment| Expected {
                 at,
                 version,
                 deployment,
@@ -126,58 +138,82 @@ impl PendingWrites {
         };
     }
 
-    /// The recorded state of the Deployment, compared with the cached one. Once the cache has caught up, the record is dropped.
-    pub fn deployment(&self, workspace: &str, cached: Option<&Deployment>) -> Recalled {
+    /// The expected state of the Deployment, compared with the cached one. Once the cache has caught up, the expectation is dropped.
+    pub fn deployment(&self, workspace: &str, cached: Option<&Deployment>) -> Expectation {
         let mut deployments = lock(&self.deployments);
         let Some(ours) = deployments.get(workspace) else {
-            return Recalled::Nothing;
+            return Expectation::Fulfilled;
         };
         let Some(cached) = cached else {
             let left = SOON.checked_sub(ours.at.elapsed()).filter(|left| !left.is_zero());
             let ours = left.and_then(|left| Some((ours.deployment.open()?, left)));
-            return ours.map_or(Recalled::Unseen, |(ours, left)| Recalled::Expected(ours, left));
+            return ours.map_or(Expectation::Expired, |(ours, left)| {
+                Expectation::Pending(ours, left)
+            });
         };
         if ours
             .version
             .as_ref()
             .is_some_and(|version| version.is_newer_than(&cached.metadata))
         {
-            return ours.deployment.open().map_or(Recalled::Unseen, Recalled::Newer);
+            return ours
+                .deployment
+                .open()
+                .map_or(Expectation::Expired, Expectation::Newer);
         }
         deployments.remove(workspace);
-        Recalled::Nothing
+        Expectation::Fulfilled
+    }
+
+    /// Expects a first Deployment, which may make a pod before a cache shows it. That no pod exists is no longer confirmed.
+    pub fn expect_creation(&self, workspace: &str) {
+        lock(&self.scaled_down).remove(workspace);
+    }
+
+    /// Records that we scaled this Deployment to 0, with the generation after that write.
+    pub fn wrote_scale_down(&self, workspace: &str, answer: &Deployment) {
+        let mut all = lock(&self.scaled_down);
+        let generation = generation(Some(answer));
+        if all
+            .get(workspace)
+            .is_none_or(|known| known.generation != generation)
+        {
+            let scaled_down = ScaledDown {
+                generation,
+                is_confirmed: false,
+            };
+            all.insert(workspace.to_owned(), scaled_down);
+        }
+    }
+
+    /// Whether the Deployment exists and still has the generation in which it wanted no pod. Then it needs no read.
+    pub fn is_unchanged(&self, workspace: &str, deployment: Option<&Deployment>) -> bool {
+        let now = generation(deployment);
+        let all = lock(&self.scaled_down);
+        now.is_some() && all.get(workspace).is_some_and(|known| known.generation == now)
     }
 
     /// Records that, with this Deployment, no pod exists and none can be made.
-    pub fn is_quiet(&self, workspace: &str, deployment: Option<&Deployment>) {
-        lock(&self.quiet).insert(workspace.to_owned(), generation(deployment));
+    pub fn confirm_scaled_down(&self, workspace: &str, deployment: Option<&Deployment>) {
+        let scaled_down = ScaledDown {
+            generation: generation(deployment),
+            is_confirmed: true,
+        };
+        lock(&self.scaled_down).insert(workspace.to_owned(), scaled_down);
     }
 
     /// Whether it was confirmed that no pod exists and none can be made, and the Deployment has not changed since. Without a new generation
     /// it makes no pod. After any change the confirmation is dropped for good: a Deployment that was made and deleted may have left a pod.
-    pub fn was_quiet(&self, workspace: &str, deployment: Option<&Deployment>) -> bool {
-        let mut quiet = lock(&self.quiet);
-        let was_quiet = quiet.get(workspace) == Some(&generation(deployment));
-        if !was_quiet {
-            quiet.remove(workspace);
+    pub fn is_confirmed(&self, workspace: &str, deployment: Option<&Deployment>) -> bool {
+        let mut all = lock(&self.scaled_down);
+        let Some(known) = all.get(workspace) else {
+            return false;
+        };
+        if known.generation != generation(deployment) {
+            all.remove(workspace);
+            return false;
         }
-        was_quiet
-    }
-
-    /// Drops that confirmation: a Deployment is about to be written, and may make a pod before a cache shows it.
-    pub fn begins(&self, workspace: &str) {
-        lock(&self.quiet).remove(workspace);
-    }
-
-    /// Records that we scaled this Deployment to 0, with the generation after that write.
-    pub fn ended(&self, workspace: &str, answer: &Deployment) {
-        lock(&self.ended).insert(workspace.to_owned(), generation(Some(answer)));
-    }
-
-    /// Whether the Deployment still has the generation of our scale to 0.
-    pub fn has_ended(&self, workspace: &str, deployment: Option<&Deployment>) -> bool {
-        let now = generation(deployment);
-        now.is_some() && lock(&self.ended).get(workspace) == Some(&now)
+        known.is_confirmed
     }
 
     /// Records the answer to a write of the workspace's status.
@@ -189,7 +225,7 @@ impl PendingWrites {
 
     /// Drops the statuses that the cache shows by now, each time some more were added. The event of our own status write triggers no
     /// reconcile in which they could be dropped.
-    pub fn shed<K: Resource>(&self, cached: impl Fn(&str) -> Option<Arc<K>>) {
+    pub fn prune_statuses<K: Resource>(&self, cached: impl Fn(&str) -> Option<Arc<K>>) {
         let mut statuses = lock(&self.statuses);
         if statuses.len() >= SOME && statuses.len().is_multiple_of(SOME) {
             statuses.retain(|workspace, (version, _)| {
@@ -219,42 +255,42 @@ impl PendingWrites {
         }
     }
 
-    /// Records that the finalizer of the workspace with this UID was released. The caches may show it a little longer.
-    pub fn let_go(&self, workspace: &str, uid: &str) {
-        lock(&self.released).insert(workspace.to_owned(), uid.to_owned());
+    /// Records that the finalizer of the workspace was released.
+    pub fn released(&self, workspace: &Identity) {
+        lock(&self.released).insert(workspace.key(), workspace.uid.clone());
     }
 
-    /// Whether the finalizer of the workspace with this UID was released.
-    pub fn has_let_go(&self, workspace: &str, uid: &str) -> bool {
+    /// Whether the finalizer of the workspace was released.
+    pub fn is_released(&self, workspace: &Identity) -> bool {
         lock(&self.released)
-            .get(workspace)
-            .is_some_and(|released| released == uid)
+            .get(&workspace.key())
+            .is_some_and(|uid| *uid == workspace.uid)
     }
 
-    /// Records that the API server reported a child as gone. The caches may show it a little longer.
-    pub fn removed(&self, workspace: &Identity, kind: &str, uid: &str) {
-        let mut all = lock(&self.removed);
-        let removed = all.entry(workspace.key()).or_default();
-        if removed.workspace_uid != workspace.uid {
-            *removed = Removed {
+    /// Records that the API server reported a child as gone.
+    pub fn deleted(&self, workspace: &Identity, kind: &str, uid: &str) {
+        let mut all = lock(&self.deleted);
+        let deleted = all.entry(workspace.key()).or_default();
+        if deleted.workspace_uid != workspace.uid {
+            *deleted = Deleted {
                 workspace_uid: workspace.uid.clone(),
                 children: Vec::new(),
             };
         }
         let child = (kind.to_owned(), uid.to_owned());
-        if !removed.children.contains(&child) {
-            removed.children.push(child);
+        if !deleted.children.contains(&child) {
+            deleted.children.push(child);
         }
     }
 
     /// Whether the API server reported that the child of this kind with this UID is gone; `None`: any child of this kind.
-    pub fn has_removed(&self, workspace: &Identity, kind: &str, uid: Option<&str>) -> bool {
-        let all = lock(&self.removed);
-        let removed = all.get(&workspace.key());
-        removed
-            .filter(|removed| removed.workspace_uid == workspace.uid)
-            .is_some_and(|removed| {
-                let mut children = removed.children.iter();
+    pub fn is_deleted(&self, workspace: &Identity, kind: &str, uid: Option<&str>) -> bool {
+        let all = lock(&self.deleted);
+        let deleted = all.get(&workspace.key());
+        deleted
+            .filter(|deleted| deleted.workspace_uid == workspace.uid)
+            .is_some_and(|deleted| {
+                let mut children = deleted.children.iter();
                 children.any(|(of, gone)| of == kind && uid.is_none_or(|uid| uid == gone))
             })
     }
@@ -262,21 +298,19 @@ impl PendingWrites {
     /// Drops everything: while another replica led, nothing of it stayed certain.
     pub fn clear(&self) {
         lock(&self.deployments).clear();
+        lock(&self.scaled_down).clear();
         lock(&self.statuses).clear();
-        lock(&self.quiet).clear();
-        lock(&self.ended).clear();
         lock(&self.released).clear();
-        lock(&self.removed).clear();
+        lock(&self.deleted).clear();
     }
 
     /// Drops the state of a workspace that is gone.
     pub fn forget(&self, workspace: &str) {
         lock(&self.deployments).remove(workspace);
+        lock(&self.scaled_down).remove(workspace);
         lock(&self.statuses).remove(workspace);
-        lock(&self.quiet).remove(workspace);
-        lock(&self.ended).remove(workspace);
         lock(&self.released).remove(workspace);
-        lock(&self.removed).remove(workspace);
+        lock(&self.deleted).remove(workspace);
     }
 }
 

@@ -12,22 +12,22 @@ fn meta(uid: &str, version: &str) -> ObjectMeta {
 
 #[test]
 fn a_cache_is_behind_until_it_has_seen_our_write() {
-    let memory = PendingWrites::default();
+    let pending = PendingWrites::default();
     let status = WorkspaceStatus {
         owner: Some("alice".to_owned()),
         ..WorkspaceStatus::default()
     };
-    memory.wrote_status("team/a", &meta("u", "12"), status.clone());
-    assert_eq!(memory.newer_status("team/a", &meta("u", "9")), Some(status));
-    assert_eq!(memory.newer_status("team/a", &meta("u", "12")), None);
-    assert_eq!(memory.newer_status("team/b", &meta("u", "9")), None);
-    memory.forget("team/a");
-    assert_eq!(memory.newer_status("team/a", &meta("u", "9")), None);
+    pending.wrote_status("team/a", &meta("u", "12"), status.clone());
+    assert_eq!(pending.newer_status("team/a", &meta("u", "9")), Some(status));
+    assert_eq!(pending.newer_status("team/a", &meta("u", "12")), None);
+    assert_eq!(pending.newer_status("team/b", &meta("u", "9")), None);
+    pending.forget("team/a");
+    assert_eq!(pending.newer_status("team/a", &meta("u", "9")), None);
 }
 
 #[test]
 fn statuses_that_the_cache_shows_are_forgotten_although_nobody_asks() {
-    let memory = PendingWrites::default();
+    let pending = PendingWrites::default();
     let workspace = |version: &str| {
         Arc::new(Deployment {
             metadata: meta("u", version),
@@ -36,11 +36,11 @@ fn statuses_that_the_cache_shows_are_forgotten_although_nobody_asks() {
     };
     for number in 0..SOME {
         let status = WorkspaceStatus::default();
-        memory.wrote_status(&format!("team/{number}"), &meta("u", "12"), status);
-        memory.shed(|key| Some(workspace(if key == "team/7" { "9" } else { "12" })));
+        pending.wrote_status(&format!("team/{number}"), &meta("u", "12"), status);
+        pending.prune_statuses(|key| Some(workspace(if key == "team/7" { "9" } else { "12" })));
     }
-    assert_eq!(lock(&memory.statuses).len(), 1);
-    assert!(memory.newer_status("team/7", &meta("u", "9")).is_some());
+    assert_eq!(lock(&pending.statuses).len(), 1);
+    assert!(pending.newer_status("team/7", &meta("u", "9")).is_some());
 }
 
 fn deployment(uid: &str, version: &str, generation: i64) -> Arc<Deployment> {
@@ -54,132 +54,159 @@ fn deployment(uid: &str, version: &str, generation: i64) -> Arc<Deployment> {
 
 #[tokio::test(start_paused = true)]
 async fn our_deployment_is_recalled_until_the_cache_shows_it_or_a_later_one() {
-    let memory = PendingWrites::default();
+    let pending = PendingWrites::default();
     let ours = deployment("u", "12", 2);
-    memory.saw_deployment("team/a", Some(&ours));
-    let expected = Recalled::Expected(ours.clone(), SOON);
-    assert_eq!(memory.deployment("team/a", None), expected);
+    pending.expect_deployment("team/a", Some(&ours));
+    let expected = Expectation::Pending(ours.clone(), SOON);
+    assert_eq!(pending.deployment("team/a", None), expected);
     tokio::time::advance(SOON).await;
-    assert_eq!(memory.deployment("team/a", None), Recalled::Unseen);
+    assert_eq!(pending.deployment("team/a", None), Expectation::Expired);
     let older = deployment("u", "11", 1);
     assert_eq!(
-        memory.deployment("team/a", Some(&older)),
-        Recalled::Newer(ours.clone())
+        pending.deployment("team/a", Some(&older)),
+        Expectation::Newer(ours.clone())
     );
-    assert_eq!(memory.deployment("team/a", Some(&ours)), Recalled::Nothing);
+    assert_eq!(pending.deployment("team/a", Some(&ours)), Expectation::Fulfilled);
     // The cache has shown it, so if it is missing now, it was deleted.
-    assert_eq!(memory.deployment("team/a", None), Recalled::Nothing);
+    assert_eq!(pending.deployment("team/a", None), Expectation::Fulfilled);
 }
 
 #[test]
 fn a_successor_of_the_same_name_and_a_version_that_is_no_number_are_never_behind() {
-    let memory = PendingWrites::default();
+    let pending = PendingWrites::default();
     for (uid, version) in [("new", "9"), ("u", "abc")] {
-        memory.saw_deployment("team/a", Some(&deployment("u", "12", 1)));
+        pending.expect_deployment("team/a", Some(&deployment("u", "12", 1)));
         let cached = deployment(uid, version, 1);
-        assert_eq!(memory.deployment("team/a", Some(&cached)), Recalled::Nothing);
+        assert_eq!(
+            pending.deployment("team/a", Some(&cached)),
+            Expectation::Fulfilled
+        );
+    }
+}
+
+fn workspace(uid: &str) -> Identity {
+    Identity {
+        namespace: "team".to_owned(),
+        name: "a".to_owned(),
+        uid: uid.to_owned(),
     }
 }
 
 #[test]
-fn a_workspace_that_was_let_go_of_is_told_from_its_successor() {
-    let memory = PendingWrites::default();
-    memory.let_go("team/a", "u");
-    assert!(memory.has_let_go("team/a", "u"));
-    assert!(!memory.has_let_go("team/a", "v"));
-    memory.forget("team/a");
-    assert!(!memory.has_let_go("team/a", "u"));
+fn a_workspace_whose_finalizer_was_released_is_told_from_its_successor() {
+    let pending = PendingWrites::default();
+    pending.released(&workspace("u"));
+    assert!(pending.is_released(&workspace("u")));
+    assert!(!pending.is_released(&workspace("v")));
+    pending.forget("team/a");
+    assert!(!pending.is_released(&workspace("u")));
 }
 
 #[test]
 fn a_child_that_is_gone_is_told_from_its_successor_and_from_other_kinds() {
-    let memory = PendingWrites::default();
-    let workspace = |uid: &str| Identity {
-        namespace: "team".to_owned(),
-        name: "a".to_owned(),
-        uid: uid.to_owned(),
-    };
+    let pending = PendingWrites::default();
     let (old, new) = (workspace("1"), workspace("2"));
-    memory.removed(&old, "Service", "u");
-    assert!(memory.has_removed(&old, "Service", Some("u")));
-    assert!(memory.has_removed(&old, "Service", None));
-    assert!(!memory.has_removed(&old, "Service", Some("v")));
-    assert!(!memory.has_removed(&old, "Deployment", None));
-    assert!(!memory.has_removed(&new, "Service", None));
-    memory.removed(&new, "Deployment", "v");
-    assert!(memory.has_removed(&new, "Deployment", None));
-    assert!(!memory.has_removed(&new, "Service", None));
-    memory.forget("team/a");
-    assert!(!memory.has_removed(&new, "Deployment", None));
+    pending.deleted(&old, "Service", "u");
+    assert!(pending.is_deleted(&old, "Service", Some("u")));
+    assert!(pending.is_deleted(&old, "Service", None));
+    assert!(!pending.is_deleted(&old, "Service", Some("v")));
+    assert!(!pending.is_deleted(&old, "Deployment", None));
+    assert!(!pending.is_deleted(&new, "Service", None));
+    pending.deleted(&new, "Deployment", "v");
+    assert!(pending.is_deleted(&new, "Deployment", None));
+    assert!(!pending.is_deleted(&new, "Service", None));
+    pending.forget("team/a");
+    assert!(!pending.is_deleted(&new, "Deployment", None));
 }
 
 #[test]
 fn a_child_that_is_gone_is_remembered_once() {
-    let memory = PendingWrites::default();
-    let workspace = Identity::of(&meta("1", "1"));
+    let pending = PendingWrites::default();
+    let workspace = workspace("1");
     for _ in 0..3 {
-        memory.removed(&workspace, "Service", "u");
+        pending.deleted(&workspace, "Service", "u");
     }
-    assert_eq!(lock(&memory.removed)[&workspace.key()].children.len(), 1);
+    assert_eq!(lock(&pending.deleted)[&workspace.key()].children.len(), 1);
 }
 
 #[test]
 fn nothing_is_certain_any_more_after_another_has_led() {
-    let memory = PendingWrites::default();
-    let workspace = Identity::of(&meta("1", "1"));
-    memory.removed(&workspace, "Service", "u");
-    memory.is_quiet("team/a", None);
-    memory.let_go("team/a", "u");
-    memory.saw_deployment("team/a", Some(&deployment("u", "12", 2)));
-    memory.wrote_status("team/a", &meta("u", "12"), WorkspaceStatus::default());
-    memory.clear();
-    assert!(!memory.was_quiet("team/a", None) && !memory.has_let_go("team/a", "u"));
-    assert!(!memory.has_removed(&workspace, "Service", None));
-    assert_eq!(memory.deployment("team/a", None), Recalled::Nothing);
-    assert_eq!(memory.newer_status("team/a", &meta("u", "9")), None);
+    let pending = PendingWrites::default();
+    let workspace = workspace("1");
+    pending.deleted(&workspace, "Service", "u");
+    pending.confirm_scaled_down("team/a", None);
+    pending.released(&workspace);
+    pending.expect_deployment("team/a", Some(&deployment("u", "12", 2)));
+    pending.wrote_status("team/a", &meta("u", "12"), WorkspaceStatus::default());
+    pending.clear();
+    assert!(!pending.is_confirmed("team/a", None) && !pending.is_released(&workspace));
+    assert!(!pending.is_deleted(&workspace, "Service", None));
+    assert_eq!(pending.deployment("team/a", None), Expectation::Fulfilled);
+    assert_eq!(pending.newer_status("team/a", &meta("u", "9")), None);
 }
 
 #[test]
-fn quiet_lasts_until_the_deployment_is_another_or_has_another_spec() {
-    let memory = PendingWrites::default();
-    assert!(!memory.was_quiet("team/a", None));
-    memory.is_quiet("team/a", None);
-    assert!(memory.was_quiet("team/a", None));
+fn a_confirmation_lasts_until_the_deployment_is_another_or_has_another_spec() {
+    let pending = PendingWrites::default();
+    assert!(!pending.is_confirmed("team/a", None));
+    pending.confirm_scaled_down("team/a", None);
+    assert!(pending.is_confirmed("team/a", None));
     let ours = deployment("u", "1", 1);
     for other in [Some(deployment("u", "2", 2)), Some(deployment("v", "2", 1)), None] {
-        memory.is_quiet("team/a", Some(&ours));
-        assert!(memory.was_quiet("team/a", Some(&deployment("u", "2", 1))));
-        assert!(!memory.was_quiet("team/a", other.as_deref()));
+        pending.confirm_scaled_down("team/a", Some(&ours));
+        assert!(pending.is_confirmed("team/a", Some(&deployment("u", "2", 1))));
+        assert!(!pending.is_confirmed("team/a", other.as_deref()));
     }
 }
 
 #[test]
-fn quiet_does_not_come_back_when_a_deployment_has_come_and_gone_or_was_about_to_come() {
-    let memory = PendingWrites::default();
-    memory.is_quiet("team/a", None);
-    assert!(!memory.was_quiet("team/a", Some(&deployment("u", "1", 1))));
-    assert!(!memory.was_quiet("team/a", None), "it may have left a pod");
-    memory.is_quiet("team/a", None);
-    memory.is_quiet("team/b", None);
-    memory.begins("team/a");
-    assert!(!memory.was_quiet("team/a", None), "no cache has shown it");
-    assert!(memory.was_quiet("team/b", None));
+fn a_confirmation_does_not_come_back_when_a_deployment_has_come_and_gone_or_was_about_to_come() {
+    let pending = PendingWrites::default();
+    pending.confirm_scaled_down("team/a", None);
+    assert!(!pending.is_confirmed("team/a", Some(&deployment("u", "1", 1))));
+    assert!(!pending.is_confirmed("team/a", None), "it may have left a pod");
+    pending.confirm_scaled_down("team/a", None);
+    pending.confirm_scaled_down("team/b", None);
+    pending.expect_creation("team/a");
+    assert!(!pending.is_confirmed("team/a", None), "no cache has shown it");
+    assert!(pending.is_confirmed("team/b", None));
 }
 
 #[test]
-fn an_end_of_a_run_is_ours_until_the_deployment_is_another_or_has_another_spec() {
-    let memory = PendingWrites::default();
+fn our_scale_down_holds_until_the_deployment_is_another_or_has_another_spec() {
+    let pending = PendingWrites::default();
     let ours = deployment("u", "12", 2);
-    assert!(!memory.has_ended("team/a", Some(&ours)));
-    memory.ended("team/a", &ours);
-    assert!(memory.has_ended("team/a", Some(&deployment("u", "15", 2))));
+    assert!(!pending.is_unchanged("team/a", Some(&ours)));
+    pending.wrote_scale_down("team/a", &ours);
+    assert!(pending.is_unchanged("team/a", Some(&deployment("u", "15", 2))));
     for other in [deployment("u", "15", 3), deployment("v", "15", 2)] {
-        assert!(!memory.has_ended("team/a", Some(&other)));
+        assert!(!pending.is_unchanged("team/a", Some(&other)));
     }
-    assert!(!memory.has_ended("team/a", None));
-    memory.clear();
-    assert!(!memory.has_ended("team/a", Some(&ours)), "another led meanwhile");
-    memory.ended("team/a", &ours);
-    memory.forget("team/a");
-    assert!(!memory.has_ended("team/a", Some(&ours)));
+    assert!(!pending.is_unchanged("team/a", None));
+    pending.clear();
+    assert!(
+        !pending.is_unchanged("team/a", Some(&ours)),
+        "another led meanwhile"
+    );
+    pending.wrote_scale_down("team/a", &ours);
+    pending.forget("team/a");
+    assert!(!pending.is_unchanged("team/a", Some(&ours)));
+}
+
+#[test]
+fn a_confirmation_needs_our_scale_down_no_more_and_outlasts_a_repeated_one() {
+    let pending = PendingWrites::default();
+    let ours = deployment("u", "12", 2);
+    pending.wrote_scale_down("team/a", &ours);
+    assert!(
+        !pending.is_confirmed("team/a", Some(&ours)),
+        "its pod may be there"
+    );
+    assert!(pending.is_unchanged("team/a", Some(&ours)));
+    pending.confirm_scaled_down("team/a", Some(&ours));
+    assert!(pending.is_unchanged("team/a", Some(&ours)));
+    pending.wrote_scale_down("team/a", &deployment("u", "13", 2));
+    assert!(pending.is_confirmed("team/a", Some(&ours)));
+    pending.wrote_scale_down("team/a", &deployment("u", "15", 4));
+    assert!(!pending.is_confirmed("team/a", Some(&deployment("u", "15", 4))));
 }

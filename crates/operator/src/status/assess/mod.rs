@@ -198,7 +198,7 @@ fn with_access_of(started: Resolved, workspace: &Workspace) -> Resolved {
 fn stand(facts: &Facts<'_>, ready: bool) -> Stand {
     let wanted = facts.observed.wanted_pods() > 0;
     match facts.workspace.spec.desired_status {
-        DesiredStatus::Stopped if facts.observed.is_quiet() => Stand::Stopped,
+        DesiredStatus::Stopped if facts.observed.is_scaled_down() => Stand::Stopped,
         DesiredStatus::Stopped => Stand::Stopping,
         DesiredStatus::Running if ready => Stand::Running,
         DesiredStatus::Running if facts.verdict.is_err() && !wanted => Stand::Invalid,

@@ -26,7 +26,7 @@ pub(super) fn conditions(
     disk: Option<&DiskStatus>,
     before: &WorkspaceStatus,
 ) -> Vec<Condition> {
-    let quiet = facts.observed.is_quiet();
+    let is_scaled_down = facts.observed.is_scaled_down();
     let new_disk = disk.is_some_and(|disk| disk.replaces_deleted);
     let mut set = Conditions::new(&before.conditions, facts.workspace.metadata.generation, facts.now);
     match facts.verdict {
@@ -84,7 +84,7 @@ pub(super) fn conditions(
             let message = facts.blocker.map(ToString::to_string).unwrap_or_default();
             set.set(PROGRESSING, true, reason::PREDECESSOR_TERMINATING, &message);
         }
-        (Stand::Starting, _) if facts.observed.wanted_pods() == 0 && !quiet => {
+        (Stand::Starting, _) if facts.observed.wanted_pods() == 0 && !is_scaled_down => {
             set.set(PROGRESSING, true, reason::STOPPING, &waiting_for(facts.observed));
         }
         (Stand::Starting, _) if previous.is_some() => {
@@ -100,7 +100,7 @@ pub(super) fn conditions(
         Some(problem) => set.set(DEGRADED, true, problem.reason, &problem.message),
         None => set.set(DEGRADED, false, reason::AS_EXPECTED, "Nothing is wrong."),
     }
-    match (stand, quiet) {
+    match (stand, is_scaled_down) {
         (Stand::Stopped, _) if new_disk => {
             set.set(STOPPED, true, why, &format!("No pod is left. {NEW_DISK}"));
         }

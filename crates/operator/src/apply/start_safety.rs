@@ -1,0 +1,229 @@
+//! Caches, our last writes, reads from the API server -> whether a run may start (IO: [`confirm`]).
+//!
+//! A disk never has two pods. Anti-affinity and volume attachment keep a second pod away (docs/decisions/0083). On storage without
+//! attachment, such as NFS, only this file does. A run starts when it is [`StartSafety::Safe`]:
+//!
+//! - No pod is on the disk, and none can be made ([`Observed::is_scaled_down`]).
+//! - That is confirmed, because caches may miss a pod. The API server was read in this reconcile, or before and the Deployment has not
+//!   changed since ([`PendingWrites::is_confirmed`]), or the workspace is new and has no Deployment and no disk.
+//! - The write that starts the run fails unless the Deployment is as it was seen (`writes.rs`). So nobody started one in between.
+//!
+//! [`PendingWrites::is_confirmed`]: crate::cache::pending_writes::PendingWrites::is_confirmed
+
+use std::time::Duration;
+
+use api::{
+    WorkspaceStatus,
+    condition::{self, STOPPED},
+};
+
+use super::intent::Intent;
+use crate::{
+    cache::{
+        observe::{self, Scope},
+        observed::Observed,
+        pending_writes::Expectation,
+    },
+    context::Context,
+    status::assess::is_kept_off,
+};
+
+/// Whether a run may start, and whether the status may say that no pod is left.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum StartSafety {
+    /// No pod is on the disk, and none can be made.
+    Safe,
+    /// A pod is on the disk, or can still be made. Its end triggers a reconcile.
+    Wait,
+    /// The caches show no pod, but may miss one: the API server has to be read.
+    Reread,
+}
+
+impl StartSafety {
+    /// `is_confirmed`: whether the observed state was read from the API server, or is known to be the same.
+    pub fn of(observed: &Observed, is_confirmed: bool) -> Self {
+        match (observed.is_scaled_down(), is_confirmed) {
+            (false, _) => Self::Wait,
+            (true, true) => Self::Safe,
+            (true, false) => Self::Reread,
+        }
+    }
+}
+
+/// What the caches show of the workspace itself and of its lasting children.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Cached {
+    /// The workspace has no status yet.
+    pub is_new: bool,
+    /// All children except the Deployment are there.
+    pub has_lasting_children: bool,
+}
+
+/// An observed state that the next step may rely on.
+#[derive(Debug)]
+pub struct Confirmed {
+    /// The children.
+    pub observed: Observed,
+    /// Whether a run may start.
+    pub safety: StartSafety,
+    /// When to check again whether the caches show our last write.
+    pub recheck: Option<Duration>,
+}
+
+/// Completes the cached state by our last write where the caches do not show it yet. Where that is not enough, reads the API server.
+/// `relies`: whether the next step relies on what the caches may miss.
+///
+/// # Errors
+/// A request to the API server failed.
+pub async fn confirm(
+    context: &Context,
+    mut observed: Observed,
+    cached: Cached,
+    relies: impl Fn(&Observed, StartSafety) -> bool,
+) -> Result<Confirmed, observe::Error> {
+    let (pending, key) = (&context.pending_writes, observed.identity.key());
+    let expectation = pending.deployment(&key, observed.deployment.as_deref());
+    // A late cache shows the other children at least. Else all of them may have been deleted.
+    let is_missing = expectation == Expectation::Expired
+        || (observed.deployment.is_none()
+            && expectation != Expectation::Fulfilled
+            && !cached.has_lasting_children);
+    let mut recheck = None;
+    match expectation {
+        Expectation::Newer(deployment) => observed.deployment = Some(deployment),
+        Expectation::Pending(deployment, left) => {
+            observed.deployment = Some(deployment);
+            recheck = Some(left);
+        }
+        Expectation::Fulfilled | Expectation::Expired => {}
+    }
+    let deployment = observed.deployment.as_deref();
+    let is_confirmed = (cached.is_new && has_nothing(&observed)) || pending.is_confirmed(&key, deployment);
+    let mut safety = StartSafety::of(&observed, is_confirmed);
+    if is_missing || relies(&observed, safety) {
+        let scope = if is_missing {
+            Scope::All
+        } else if pending.is_unchanged(&key, deployment) {
+            // The caches show no write to the Deployment since we scaled it to 0. A later write could also follow a read.
+            Scope::Pods
+        } else {
+            Scope::DeploymentAndPods
+        };
+        let read = observe::reread(observed, scope, &context.client, &context.lister);
+        observed = context.metrics.timed("reread", Box::pin(read)).await?;
+        if scope != Scope::Pods {
+            pending.expect_deployment(&key, observed.deployment.as_ref());
+        }
+        (safety, recheck) = (StartSafety::of(&observed, true), None);
+    }
+    if safety == StartSafety::Safe {
+        pending.confirm_scaled_down(&key, observed.deployment.as_deref());
+    }
+    Ok(Confirmed {
+        observed,
+        safety,
+        recheck,
+    })
+}
+
+/// Whether the caches show neither a Deployment nor a disk. A disk may have been retained, with a pod of an earlier workspace on it.
+/// Other children can exist only if the caches show them, or if a write would conflict with them.
+fn has_nothing(observed: &Observed) -> bool {
+    observed.deployment.is_none() && observed.claim.is_none()
+}
+
+/// Whether the next step of a workspace relies on what the caches may miss: a start, the statement `Stopped=True`, or a run whose pod
+/// has vanished. Nothing else does: a child that is absent in the caches is made by a write that fails if one exists.
+pub fn relies(
+    intent: Intent,
+    safety: StartSafety,
+    before: Option<&WorkspaceStatus>,
+    observed: &Observed,
+) -> bool {
+    let is_stopped = || before.is_some_and(|status| condition::holds(&status.conditions, STOPPED));
+    match intent {
+        Intent::Await => safety == StartSafety::Reread,
+        Intent::Rest => safety == StartSafety::Reread && !is_stopped(),
+        Intent::Keep => may_miss_pod(before, observed),
+        Intent::Start | Intent::Stop => false,
+    }
+}
+
+/// Whether a pod of the current run may be on the disk although the caches do not show it. Either the ready pod has vanished without
+/// ending, or the scheduler keeps the next pod away from it. A user may have removed its label.
+fn may_miss_pod(before: Option<&WorkspaceStatus>, observed: &Observed) -> bool {
+    let used = before.and_then(|before| {
+        before
+            .endpoint
+            .as_ref()
+            .filter(|_| before.run_id.as_deref() == observed.run_id())
+    });
+    let has_vanished = used.is_some_and(|used| {
+        observed
+            .pods
+            .iter()
+            .all(|pod| pod.metadata.name.as_ref() != Some(&used.pod_name))
+    });
+    let pod = observed.current_pod();
+    has_vanished || pod.is_some_and(|pod| is_kept_off(pod) && observed.previous_pods(pod).next().is_none())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing;
+
+    #[test]
+    fn a_start_is_safe_only_if_no_pod_is_left_and_that_is_confirmed() {
+        let (running, nothing) = (testing::running(), testing::observed());
+        assert_eq!(StartSafety::of(&nothing, true), StartSafety::Safe);
+        assert_eq!(StartSafety::of(&nothing, false), StartSafety::Reread);
+        for is_confirmed in [true, false] {
+            assert_eq!(StartSafety::of(&running, is_confirmed), StartSafety::Wait);
+            let ending = testing::scaled_to_zero();
+            assert_eq!(StartSafety::of(&ending, is_confirmed), StartSafety::Wait);
+        }
+    }
+
+    fn stopped() -> WorkspaceStatus {
+        let condition = serde_json::json!({"conditions": [{
+            "type": STOPPED, "status": "True", "reason": "r", "message": "m", "lastTransitionTime": "2026-01-01T00:00:00Z",
+        }]});
+        serde_json::from_value(condition).unwrap()
+    }
+
+    #[test]
+    fn a_settled_workspace_needs_no_read() {
+        let (running, nothing) = (testing::running(), testing::observed());
+        for intent in [Intent::Keep, Intent::Stop, Intent::Await, Intent::Rest] {
+            assert!(!relies(intent, StartSafety::Wait, None, &running), "{intent:?}");
+        }
+        let stopped = stopped();
+        assert!(!relies(
+            Intent::Rest,
+            StartSafety::Reread,
+            Some(&stopped),
+            &nothing
+        ));
+    }
+
+    #[test]
+    fn that_no_pod_is_left_is_read_once_before_it_is_reported_or_a_run_starts() {
+        let nothing = testing::observed();
+        let stopped = stopped();
+        assert!(relies(
+            Intent::Await,
+            StartSafety::Reread,
+            Some(&stopped),
+            &nothing
+        ));
+        assert!(relies(Intent::Rest, StartSafety::Reread, None, &nothing));
+        assert!(!relies(
+            Intent::Start,
+            StartSafety::Safe,
+            Some(&stopped),
+            &nothing
+        ));
+        assert!(!relies(Intent::Rest, StartSafety::Safe, None, &nothing));
+    }
+}
