@@ -84,7 +84,7 @@ mod tests {
     }
 
     #[test]
-    fn an_unknown_word_is_absent_and_everything_beside_it_counts() {
+    fn an_unknown_enum_value_is_absent_and_other_fields_are_read() {
         let status = read(&json!({
             "phase": "Hibernating", "runID": "r", "stopsBecause": "MaxAge", "observedGeneration": "many", "pendingUpdate": {"a": 1},
             "resolved": {"manager": "m", "accessType": "Friends", "storage": {"mountPath": "/h", "retain": "Snapshot"}},
@@ -101,7 +101,7 @@ mod tests {
     }
 
     #[test]
-    fn an_object_that_lacks_what_it_must_have_is_absent_as_a_whole() {
+    fn an_object_without_a_required_field_is_absent() {
         let condition = json!({"type": "Valid", "status": "True", "reason": "R", "message": "", "lastTransitionTime": "2026-01-01T00:00:00Z"});
         let status = read(&json!({
             "endpoint": {"podName": "p", "podIP": "10.0.0.1", "port": "http"}, "runID": "r", "conditions": [7, condition],
@@ -112,7 +112,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_status_at_all_reads_as_an_empty_one() {
+    fn an_invalid_status_reads_as_an_empty_one() {
         for odd in [json!("Running"), json!(7), json!([])] {
             assert_eq!(read(&odd), WorkspaceStatus::default());
         }

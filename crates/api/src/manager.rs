@@ -94,7 +94,7 @@ pub struct Routing {
 
 impl Routing {
     /// Whether nobody but owners and administrators may connect, because all workspaces are of one web origin.
-    pub fn refuses_guests(&self) -> bool {
+    pub fn disables_sharing(&self) -> bool {
         self.mode == RoutingMode::Path && self.path_mode_sharing == PathModeSharing::Refuse
     }
 

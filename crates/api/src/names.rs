@@ -24,7 +24,7 @@ pub const SHARED_FOR: &str = "workspaces.jupyter.org/shared-for";
 pub const ASSIGNED_BY: &str = "workspaces.jupyter.org/assigned-by";
 /// Annotation on a Workspace: UID of the template that was there when it was made, so that its author was asked for what that template
 /// leaves to them. Written by the webhook at creation, and never changed.
-pub const VOUCHED_TEMPLATE: &str = "workspaces.jupyter.org/vouched-template";
+pub const ATTESTED_TEMPLATE: &str = "workspaces.jupyter.org/vouched-template";
 /// Annotation on exactly one WorkspaceManager: `"true"` makes it the manager of workspaces that name none.
 pub const IS_DEFAULT: &str = "workspaces.jupyter.org/is-default";
 /// Label that people set on a WorkspaceTemplate: `"true"` makes it the template of new workspaces that name none.

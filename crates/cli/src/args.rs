@@ -144,8 +144,8 @@ mod tests {
     use super::*;
 
     fn parse(line: &str) -> Result<Args, String> {
-        let words = std::iter::once("kubectl-create-workspace").chain(line.split_whitespace());
-        Args::try_parse_from(words).map_err(|error| error.to_string())
+        let state = std::iter::once("kubectl-create-workspace").chain(line.split_whitespace());
+        Args::try_parse_from(state).map_err(|error| error.to_string())
     }
 
     #[test]

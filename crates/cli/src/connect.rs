@@ -123,7 +123,7 @@ mod tests {
     }
 
     #[test]
-    fn a_missing_file_of_the_list_is_passed_over_and_the_first_to_say_something_wins() {
+    fn missing_kubeconfig_files_are_skipped_and_the_first_value_wins() {
         let folder = Folder::with(
             "merged",
             &[
@@ -159,7 +159,7 @@ mod tests {
     }
 
     #[test]
-    fn an_empty_list_names_nothing() {
+    fn an_empty_kubeconfig_list_names_no_file() {
         assert!(listed(OsStr::new("")).unwrap().is_none());
         assert!(listed(OsStr::new(":")).unwrap().is_none());
     }

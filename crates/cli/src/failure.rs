@@ -98,10 +98,10 @@ fn at(address: Option<&str>) -> String {
 pub(crate) fn chain(error: &anyhow::Error) -> String {
     error
         .chain()
-        .fold(String::new(), |told, cause| match cause.to_string() {
-            cause if told.is_empty() => cause,
-            cause if told.contains(&cause) => told,
-            cause => format!("{told}: {cause}"),
+        .fold(String::new(), |combined, cause| match cause.to_string() {
+            cause if combined.is_empty() => cause,
+            cause if combined.contains(&cause) => combined,
+            cause => format!("{combined}: {cause}"),
         })
 }
 
@@ -190,7 +190,7 @@ mod tests {
     }
 
     #[test]
-    fn a_chain_tells_each_cause_once() {
+    fn an_error_chain_shows_each_cause_once() {
         let error = anyhow::anyhow!("no such file")
             .context("cannot read config: no such file")
             .context("no cluster");
@@ -201,7 +201,7 @@ mod tests {
     }
 
     #[test]
-    fn without_causes_the_message_stands() {
+    fn a_refusal_without_causes_shows_its_message() {
         let message = "workspaces.workspaces.jupyter.org \"x\" already exists";
         assert_eq!(
             refused(json!({"code": 409, "message": message, "reason": "AlreadyExists"})),
@@ -210,7 +210,7 @@ mod tests {
     }
 
     #[test]
-    fn a_cluster_without_the_kind_is_called_so() {
+    fn a_cluster_without_the_workspace_kind_is_reported() {
         let text = refused(json!({"code": 404, "message": "404 page not found"}));
         assert!(text.contains("is jupyter-k8s installed"), "{text}");
     }

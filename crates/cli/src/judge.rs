@@ -20,8 +20,8 @@ pub(crate) fn violations(manifest: &Value) -> Option<Violations> {
         let judged = rules::judge(&workspace, &References::managed_by([]), &settings).violations;
         let judged = judged.iter().flat_map(Violations::iter);
         // The other violations are about values that the cluster fills in.
-        let told = judged.filter(|it| flag_of(&it.field).is_some() && !faults.tell_of(it));
-        found.extend(told.cloned());
+        let combined = judged.filter(|it| flag_of(&it.field).is_some() && !faults.covers(it));
+        found.extend(combined.cloned());
     }
     Violations::of(found).map(Violations::in_order)
 }
@@ -34,7 +34,7 @@ mod tests {
     use crate::args::Args;
     use crate::object::manifest;
 
-    fn told(flags: &[&str]) -> Vec<String> {
+    fn combined(flags: &[&str]) -> Vec<String> {
         let args = Args::parse_from(["x", "demo"].iter().chain(flags));
         let found = violations(&manifest(&args).unwrap());
         found
@@ -68,25 +68,25 @@ mod tests {
             (["--memory", "1"], r#"spec.resources.limits.memory: "1" "#),
             (["--cpu", "1000000"], r#"spec.resources.limits.cpu: "1000000" "#),
         ] {
-            let found = told(&flags);
+            let found = combined(&flags);
             assert!(
                 found.iter().any(|line| line.starts_with(expected)),
                 "{flags:?}: {found:?}"
             );
         }
         let long = "x".repeat(101);
-        let found = told(&["--display-name", &long]);
+        let found = combined(&["--display-name", &long]);
         assert!(found[0].contains("more than the maximum 100"), "{found:?}");
     }
 
     #[test]
-    fn all_of_it_is_told_at_once() {
-        let found = told(&["--display-name", "a\tb", "--template", "T", "--storage", "1"]);
+    fn all_violations_are_reported_at_once() {
+        let found = combined(&["--display-name", "a\tb", "--template", "T", "--storage", "1"]);
         assert_eq!(found.len(), 3, "{found:?}");
     }
 
     #[test]
-    fn what_only_the_cluster_knows_is_left_to_it() {
+    fn values_that_only_the_cluster_knows_are_not_checked() {
         for flags in [
             &[][..],
             &["--image", "an-alias-of-theirs"],
@@ -109,7 +109,7 @@ mod tests {
                 "Übung 1 – 東京",
             ],
         ] {
-            assert_eq!(told(flags), [""; 0], "{flags:?}");
+            assert_eq!(combined(flags), [""; 0], "{flags:?}");
         }
     }
 }

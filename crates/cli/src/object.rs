@@ -63,7 +63,7 @@ mod tests {
     }
 
     #[test]
-    fn only_what_is_said_is_in_the_object() {
+    fn only_given_flags_are_in_the_object() {
         assert_eq!(
             object("demo"),
             json!({
@@ -76,7 +76,7 @@ mod tests {
     }
 
     #[test]
-    fn every_flag_lands_in_its_field() {
+    fn every_flag_sets_its_field() {
         let line =
             "demo --template t --image uv --cpu 2 --memory 4Gi --storage 10Gi --display-name Demo -n team";
         assert_eq!(

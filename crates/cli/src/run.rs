@@ -45,7 +45,7 @@ pub async fn run_with(
         print(&created, args, out)?;
         out.flush()?;
     }
-    let mut seen = wait::Seen::default();
+    let mut seen = wait::LastState::default();
     let waiting = wait::until_available(client, &created, err, &mut seen);
     let available = match tokio::time::timeout(args.timeout, waiting).await {
         Ok(outcome) => outcome?,

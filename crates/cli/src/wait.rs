@@ -17,7 +17,7 @@ use kube::{Api, Client, ResourceExt as _};
 use crate::failure::{Failure, chain};
 
 /// The phase of a workspace that the operator has not reconciled yet.
-const UNSEEN: &str = "Pending";
+const PENDING: &str = "Pending";
 
 /// Progress of a workspace.
 #[derive(Debug, Clone, PartialEq)]
@@ -35,19 +35,19 @@ enum Progress {
 
 /// The last known state, as text.
 #[derive(Debug, Default)]
-pub(crate) struct Seen {
+pub(crate) struct LastState {
     /// The workspace's state.
     state: Option<String>,
     /// Why there is no newer state, if the watch fails.
-    trouble: Option<String>,
+    watch_error: Option<String>,
 }
 
-impl fmt::Display for Seen {
+impl fmt::Display for LastState {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.state.as_deref().unwrap_or("not seen yet"))?;
-        match &self.trouble {
+        match &self.watch_error {
             None => Ok(()),
-            Some(trouble) => write!(f, "; the workspace cannot be watched: {trouble}"),
+            Some(watch_error) => write!(f, "; the workspace cannot be watched: {watch_error}"),
         }
     }
 }
@@ -58,7 +58,7 @@ pub(crate) async fn until_available(
     client: Client,
     created: &Workspace,
     err: &mut impl Write,
-    seen: &mut Seen,
+    seen: &mut LastState,
 ) -> Result<Workspace, Failure> {
     let name = created.name_any();
     let namespace = created.namespace().unwrap_or_default();
@@ -78,11 +78,11 @@ pub(crate) async fn until_available(
                 if let Some(status) = refusal(&error) {
                     return Err(Failure::Refused(Box::new(status.clone())));
                 }
-                seen.trouble = Some(in_words(error));
+                seen.watch_error = Some(error_message(error));
                 continue;
             }
         };
-        seen.trouble = None;
+        seen.watch_error = None;
         match progress(&workspace) {
             Progress::Available { warning } => {
                 if let Some(warning) = warning {
@@ -97,9 +97,9 @@ pub(crate) async fn until_available(
                     message,
                 });
             }
-            Progress::NotYet(words) if seen.state.as_ref() != Some(&words) => {
-                writeln!(err, "{words}")?;
-                seen.state = Some(words);
+            Progress::NotYet(state) if seen.state.as_ref() != Some(&state) => {
+                writeln!(err, "{state}")?;
+                seen.state = Some(state);
             }
             Progress::NotYet(_) => {}
         }
@@ -124,9 +124,10 @@ fn answer(error: &watcher::Error) -> Option<&Status> {
 }
 
 /// The API server's message, if there is one.
-fn in_words(error: watcher::Error) -> String {
-    let said = answer(&error).map(|status| status.message.clone());
-    said.filter(|message| !message.is_empty())
+fn error_message(error: watcher::Error) -> String {
+    let message = answer(&error).map(|status| status.message.clone());
+    message
+        .filter(|message| !message.is_empty())
         .unwrap_or_else(|| chain(&error.into()))
 }
 
@@ -162,16 +163,16 @@ fn progress(workspace: &Workspace) -> Progress {
     }
     let phase = status
         .phase
-        .map_or_else(|| UNSEEN.to_owned(), |phase| format!("{phase:?}"));
+        .map_or_else(|| PENDING.to_owned(), |phase| format!("{phase:?}"));
     // A reason that equals the phase is printed once.
     let reason = status.reason.filter(|reason| *reason != phase);
-    let words = [Some(phase), reason, status.message];
-    let words: Vec<_> = words
+    let state = [Some(phase), reason, status.message];
+    let state: Vec<_> = state
         .into_iter()
         .flatten()
         .filter(|word| !word.is_empty())
         .collect();
-    Progress::NotYet(words.join(": "))
+    Progress::NotYet(state.join(": "))
 }
 
 #[cfg(test)]
@@ -201,19 +202,19 @@ mod tests {
     }
 
     #[test]
-    fn a_state_on_the_way_is_put_in_words() {
-        let words = |reason: &str| {
+    fn an_intermediate_state_is_described() {
+        let state = |reason: &str| {
             state(
                 1,
                 json!({"phase": "Starting", "reason": reason, "message": "the pod starts"}),
             )
         };
         assert_eq!(
-            words("ImagePull"),
+            state("ImagePull"),
             Progress::NotYet("Starting: ImagePull: the pod starts".into())
         );
         assert_eq!(
-            words("Starting"),
+            state("Starting"),
             Progress::NotYet("Starting: the pod starts".into())
         );
     }
@@ -245,7 +246,7 @@ mod tests {
     }
 
     #[test]
-    fn what_may_pass_by_itself_is_waited_for() {
+    fn transient_problems_are_waited_for() {
         let with = |phase: &str| {
             state(
                 1,

@@ -47,7 +47,7 @@ fn condition(type_: &str, status: &str, reason: &str, message: &str) -> Value {
 }
 
 #[tokio::test]
-async fn creates_and_says_so_as_kubectl_does() {
+async fn a_created_workspace_is_reported_as_by_kubectl() {
     let server = Server::default();
     let ran = run(&server, "demo --template prod --cpu 2").await;
     assert_eq!(ran.code(), 0);
@@ -63,7 +63,7 @@ async fn creates_and_says_so_as_kubectl_does() {
 }
 
 #[tokio::test]
-async fn a_server_dry_run_asks_for_one_and_says_so() {
+async fn a_server_dry_run_is_requested_and_reported() {
     let server = Server::default();
     let ran = run(&server, "demo --dry-run=server").await;
     assert_eq!(
@@ -184,7 +184,7 @@ async fn waiting_ends_early_with_the_reason() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn waiting_too_long_has_a_code_of_its_own_and_tells_the_last_state() {
+async fn a_wait_that_times_out_has_its_own_exit_code_and_shows_the_last_state() {
     let server = Server::default();
     server.state(json!({"phase": "Starting"}));
     let ran = run(&server, "demo --wait --timeout 1h").await;
@@ -250,7 +250,7 @@ async fn a_client_dry_run_needs_no_cluster() {
 }
 
 #[tokio::test]
-async fn flags_that_break_a_rule_are_refused_before_anybody_is_asked() {
+async fn flags_that_break_a_rule_are_refused_without_a_request() {
     for mode in ["client", "server", "none"] {
         let dry_run = format!("--dry-run={mode}");
         let line = [
@@ -310,9 +310,9 @@ async fn a_server_that_cannot_be_reached_is_named() {
         .unwrap_err();
     std::fs::remove_file(&file).unwrap();
     assert_eq!(failure.code(), exit_code::FAILED);
-    let told = failure.to_string();
+    let combined = failure.to_string();
     let expected = format!("the API server at http://{address}/ cannot be reached: ");
-    assert!(told.starts_with(&expected), "{told}");
+    assert!(combined.starts_with(&expected), "{combined}");
 }
 
 #[tokio::test]

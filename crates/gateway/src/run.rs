@@ -91,7 +91,7 @@ pub async fn run(args: Args) -> anyhow::Result<()> {
     let mut registry = Registry::default();
     metrics.register(&mut registry);
     let observed = metrics.clone();
-    kit::watchdog::end_when_stalled(move |late| observed.loop_lag(late))
+    kit::watchdog::abort_when_blocked(move |late| observed.loop_lag(late))
         .context("the watch over the event loop")?;
     let readiness = Readiness::default();
     let admin = kit::admin::serve(

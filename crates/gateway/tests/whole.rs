@@ -113,7 +113,7 @@ async fn sign_in(whole: &Whole) -> (Vec<Answer>, String) {
     let person = json!({"sub": "id-of-alice", "preferred_username": "alice"});
     whole
         .issuer
-        .change(|issuer| issuer.person.clone_from(person.as_object().unwrap()));
+        .change(|issuer| issuer.claims.clone_from(person.as_object().unwrap()));
     let port = whole.auth.rsplit_once(':').unwrap().1;
     let lab = format!("https://{}:{port}/", whole.host);
     let first = verify.verify(&lab, "203.0.113.7", &navigation(None)).await;

@@ -102,8 +102,8 @@ async fn serve_one(stream: TcpStream, router: Router) {
 fn ready(readiness: &Readiness) -> Response {
     let missing = readiness.missing();
     if missing.is_empty() {
-        return match readiness.remarked() {
-            Some(remark) => format!("ready, but {remark}\n").into_response(),
+        return match readiness.problem() {
+            Some(set_problem) => format!("ready, but {set_problem}\n").into_response(),
             None => "ready\n".into_response(),
         };
     }
@@ -151,9 +151,9 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn what_is_wrong_is_told_by_a_process_that_is_ready() {
+    async fn a_ready_process_reports_its_problem() {
         let readiness = Readiness::default();
-        let told = async || {
+        let text = async || {
             let request = Request::get("/readyz").body(Body::empty()).unwrap();
             let answer = router(readiness.clone(), Arc::default())
                 .oneshot(request)
@@ -162,10 +162,10 @@ mod tests {
             assert_eq!(answer.status(), StatusCode::OK);
             axum::body::to_bytes(answer.into_body(), 1024).await.unwrap()
         };
-        readiness.remark(Some("the definitions are old".to_owned()));
-        assert_eq!(told().await, "ready, but the definitions are old\n");
-        readiness.remark(None);
-        assert_eq!(told().await, "ready\n");
+        readiness.set_problem(Some("the definitions are old".to_owned()));
+        assert_eq!(text().await, "ready, but the definitions are old\n");
+        readiness.set_problem(None);
+        assert_eq!(text().await, "ready\n");
     }
 
     async fn listening() -> SocketAddr {
@@ -185,7 +185,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn those_who_are_silent_or_say_too_much_keep_nobody_from_asking() {
+    async fn slow_or_oversized_requests_do_not_block_other_clients() {
         let address = listening().await;
         let mut silent = Vec::new();
         for _ in 0..CONNECTIONS {

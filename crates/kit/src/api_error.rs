@@ -7,7 +7,7 @@
 const NO_STATUS: &str = "Failed to parse error data";
 
 /// Describes the error for logs, and for errors that are not passed on.
-pub fn told(error: &kube::Error) -> String {
+pub fn message(error: &kube::Error) -> String {
     match error {
         kube::Error::SerdeError(error) => format!(
             "the API server's answer cannot be read (line {}, column {})",
@@ -37,12 +37,12 @@ mod tests {
         });
         let client = kube::Client::new(service, "default");
         let asked: Result<Secret, _> = kube::Api::namespaced(client, "system").get("keys").await;
-        told(&asked.unwrap_err())
+        message(&asked.unwrap_err())
     }
 
     #[tokio::test]
-    async fn what_cannot_be_read_is_not_repeated_and_what_the_api_server_says_is() {
-        for (status, answer, said) in [
+    async fn messages_of_the_api_server_are_shown_and_unreadable_answers_are_not() {
+        for (status, answer, message) in [
             (StatusCode::OK, r#"{"data": "hush"}"#, "cannot be read (line 1, "),
             (StatusCode::OK, r#"{"data": {"key": "hush"#, "cannot be read"),
             (StatusCode::BAD_GATEWAY, "upstream said hush", "answered 502"),
@@ -53,7 +53,7 @@ mod tests {
             ),
         ] {
             let text = of(status, answer).await;
-            assert!(text.contains(said) && !text.contains("hush"), "{text}");
+            assert!(text.contains(message) && !text.contains("hush"), "{text}");
         }
     }
 }

@@ -69,7 +69,7 @@ impl<'a> Claims<'a> {
 /// No assertion was signed, because no key is active.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("no signing key is active, or the crypto library refused to use it")]
-pub struct NotSigned;
+pub struct SigningError;
 
 struct SigningKey {
     id: String,
@@ -81,15 +81,15 @@ struct SigningKey {
 }
 
 impl SigningKey {
-    fn derive(key: &MasterKey) -> Result<Self, NotSigned> {
+    fn derive(key: &MasterKey) -> Result<Self, SigningError> {
         let secret = hkdf::Salt::new(hkdf::HKDF_SHA256, SALT).extract(&*key.bytes);
         let mut seed = Zeroizing::new([0; 32]);
         secret
             .expand(&[b"ed25519"], hkdf::HKDF_SHA256)
             .and_then(|okm| okm.fill(seed.as_mut()))
-            .map_err(|_| NotSigned)?;
-        let pair = Ed25519KeyPair::from_seed_unchecked(seed.as_ref()).map_err(|_| NotSigned)?;
-        let private = pair.to_pkcs8().map_err(|_| NotSigned)?;
+            .map_err(|_| SigningError)?;
+        let pair = Ed25519KeyPair::from_seed_unchecked(seed.as_ref()).map_err(|_| SigningError)?;
+        let private = pair.to_pkcs8().map_err(|_| SigningError)?;
         let x = BASE64URL.encode(pair.public_key());
         Ok(Self {
             id: key.id.clone(),
@@ -118,7 +118,7 @@ impl Signer {
     ///
     /// # Errors
     /// One of the keys cannot be used. The signer then keeps its old keys.
-    pub fn replace(&self, keys: &[MasterKey]) -> Result<(), NotSigned> {
+    pub fn replace(&self, keys: &[MasterKey]) -> Result<(), SigningError> {
         let keys = keys.iter().map(SigningKey::derive).collect::<Result<_, _>>()?;
         self.0.store(Arc::new(keys));
         Ok(())
@@ -133,15 +133,15 @@ impl Signer {
     ///
     /// # Errors
     /// No key is active at the start of the claims' validity.
-    pub fn sign(&self, claims: &Claims<'_>) -> Result<String, NotSigned> {
+    pub fn sign(&self, claims: &Claims<'_>) -> Result<String, SigningError> {
         let keys = self.0.load();
         let usable = keys.iter().filter(|key| key.active_from <= claims.begins);
-        let key = usable.max_by_key(|key| key.active_from).ok_or(NotSigned)?;
+        let key = usable.max_by_key(|key| key.active_from).ok_or(SigningError)?;
         let header = Header {
             kid: Some(key.id.clone()),
             ..Header::new(Algorithm::EdDSA)
         };
-        encode(&header, claims, &key.signs).map_err(|_| NotSigned)
+        encode(&header, claims, &key.signs).map_err(|_| SigningError)
     }
 
     /// Returns the user if the token is valid at `now` (Unix seconds).
@@ -204,7 +204,7 @@ mod tests {
     }
 
     #[test]
-    fn an_assertion_names_issuer_audience_person_and_a_minute_and_is_signed_by_the_active_key() {
+    fn an_assertion_has_issuer_audience_user_and_expiry_and_is_signed_by_the_active_key() {
         let signer = signer();
         let token = signer
             .sign(&Claims::new("gateway", "uid-1", "alice", 250))
@@ -228,7 +228,7 @@ mod tests {
     }
 
     #[test]
-    fn whatever_somebody_is_called_the_assertion_is_plain_and_names_them_and_nobody_else() {
+    fn an_assertion_is_plain_ascii_and_names_exactly_one_user() {
         let long = "a".repeat(500);
         let names = [
             "alice",
@@ -270,7 +270,7 @@ mod tests {
     }
 
     #[test]
-    fn what_was_signed_is_known_again_for_its_issuer_and_audience_until_it_ends_and_nothing_else_is() {
+    fn an_assertion_verifies_for_its_issuer_and_audience_until_it_expires() {
         let signer = signer();
         let claims = Claims::new("gateway", "uid-1", "alice", 250);
         let token = signer.sign(&claims).unwrap();
@@ -300,15 +300,15 @@ mod tests {
         ] {
             assert!(!known(&forged, "gateway", "uid-1", 250), "{forged}");
         }
-        let stranger = Signer::default();
-        stranger.replace(&[master("active", 200, 9)]).unwrap();
-        assert_eq!(stranger.subject(&token, "gateway", "uid-1", 250), None);
+        let other_signer = Signer::default();
+        other_signer.replace(&[master("active", 200, 9)]).unwrap();
+        assert_eq!(other_signer.subject(&token, "gateway", "uid-1", 250), None);
     }
 
     #[test]
     fn without_an_active_key_nothing_is_signed() {
         let claims = Claims::new("gateway", "uid-1", "alice", 99);
-        assert_eq!(signer().sign(&claims), Err(NotSigned));
-        assert_eq!(Signer::default().sign(&claims), Err(NotSigned));
+        assert_eq!(signer().sign(&claims), Err(SigningError));
+        assert_eq!(Signer::default().sign(&claims), Err(SigningError));
     }
 }

@@ -27,7 +27,7 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn every_address_is_of_both_families_or_of_the_one_that_there_is() {
+    async fn an_unspecified_address_binds_both_families_if_they_exist() {
         let listener = bind((Ipv6Addr::UNSPECIFIED, 0).into()).await.unwrap();
         let bound = listener.local_addr().unwrap();
         TcpStream::connect((Ipv4Addr::LOCALHOST, bound.port()))

@@ -27,11 +27,11 @@ pub enum Error {
 /// Creates a client from the environment. `user_agent` is the name of the component.
 /// It is also the field manager, so that audit logs and managed fields agree.
 pub async fn new(user_agent: &str) -> Result<Client, Error> {
-    with_turns(user_agent, usize::MAX).await
+    with_concurrency_limit(user_agent, usize::MAX).await
 }
 
 /// Like [`new`], with at most `at_a_time` concurrent requests. Watches and requests for leases do not count.
-pub async fn with_turns(user_agent: &str, at_a_time: usize) -> Result<Client, Error> {
+pub async fn with_concurrency_limit(user_agent: &str, at_a_time: usize) -> Result<Client, Error> {
     let mut config = Config::infer().await?;
     config.connect_timeout = Some(CONNECT_TIMEOUT);
     config.write_timeout = Some(WRITE_TIMEOUT);

@@ -130,7 +130,7 @@ mod tests {
     }
 
     #[test]
-    fn a_wrong_command_line_is_a_wrong_setting_and_a_question_for_help_is_none() {
+    fn a_wrong_command_line_is_a_wrong_setting_and_help_is_not() {
         assert_eq!(parsed(&["x", "--port", "1"]), Ok(1));
         assert_eq!(parsed(&["x", "--port", "many"]), Err(EXIT_USAGE));
         assert_eq!(parsed(&["x"]), Err(EXIT_USAGE));

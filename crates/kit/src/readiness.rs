@@ -9,7 +9,7 @@ use std::sync::{
 #[derive(Clone, Debug, Default)]
 pub struct Readiness {
     gates: Arc<Mutex<Vec<Gate>>>,
-    remark: Arc<Mutex<Option<String>>>,
+    set_problem: Arc<Mutex<Option<String>>>,
 }
 
 /// One condition of a [`Readiness`]. It starts closed.
@@ -34,13 +34,16 @@ impl Readiness {
     }
 
     /// Sets a problem that does not stop the process from taking traffic. `None`: the problem is solved.
-    pub fn remark(&self, remark: Option<String>) {
-        *self.remark.lock().unwrap_or_else(PoisonError::into_inner) = remark;
+    pub fn set_problem(&self, set_problem: Option<String>) {
+        *self.set_problem.lock().unwrap_or_else(PoisonError::into_inner) = set_problem;
     }
 
     /// The problem that the process has although it is ready.
-    pub fn remarked(&self) -> Option<String> {
-        self.remark.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    pub fn problem(&self) -> Option<String> {
+        self.set_problem
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone()
     }
 
     /// Names of the conditions that do not hold.

@@ -16,47 +16,51 @@ use tokio::sync::Semaphore;
 use tower::service_fn;
 
 /// Number of retries.
-const FURTHER: u32 = 2;
+const RETRIES: u32 = 2;
 /// Wait before a retry when the server gives no `Retry-After`.
-const USUAL: Duration = Duration::from_millis(250);
+const DEFAULT_WAIT: Duration = Duration::from_millis(250);
 /// If the server asks for a longer wait, the client returns the error instead.
 const LONGEST: Duration = Duration::from_secs(3);
 
 /// Adds retries to `client`, and a limit of `at_a_time` requests in flight. Watches and requests for leases do not count.
 pub(crate) fn with_retries(client: Client, at_a_time: usize) -> Client {
     let (namespace, valid_until) = (client.default_namespace().to_owned(), *client.valid_until());
-    let turns = Arc::new(Semaphore::new(at_a_time.min(Semaphore::MAX_PERMITS)));
-    let service = service_fn(move |request| send(client.clone(), turns.clone(), request));
+    let permits = Arc::new(Semaphore::new(at_a_time.min(Semaphore::MAX_PERMITS)));
+    let service = service_fn(move |request| send(client.clone(), permits.clone(), request));
     Client::new(service, namespace).with_valid_until(valid_until)
 }
 
 async fn send(
     client: Client,
-    turns: Arc<Semaphore>,
+    permits: Arc<Semaphore>,
     request: Request<Body>,
 ) -> Result<Response<Body>, kube::Error> {
-    let waits = !goes_at_once(request.uri());
+    let is_limited = !skips_limit(request.uri());
     let ask = async |request| {
         // An error would mean that the semaphore is closed. That never happens.
-        let _turn = if waits { turns.acquire().await.ok() } else { None };
+        let _permit = if is_limited {
+            permits.acquire().await.ok()
+        } else {
+            None
+        };
         client.send(request).await
     };
     let mut request = request;
-    for _ in 0..FURTHER {
+    for _ in 0..RETRIES {
         // A body that can be sent only once is not retried.
-        let Some(again) = copy(&request) else { break };
+        let Some(again) = cloned(&request) else { break };
         let response = ask(request).await?;
         let Some(wait) = wait(&response) else {
             return Ok(response);
         };
-        tokio::time::sleep(spread(wait)).await;
+        tokio::time::sleep(with_jitter(wait)).await;
         request = again;
     }
     ask(request).await
 }
 
 /// Whether a request skips the limit. A watch stays open, and a late renewal loses the lease.
-fn goes_at_once(uri: &Uri) -> bool {
+fn skips_limit(uri: &Uri) -> bool {
     let mut query = uri.query().unwrap_or_default().split('&');
     query.any(|part| part == "watch=true") || uri.path().starts_with("/apis/coordination.k8s.io/")
 }
@@ -74,26 +78,28 @@ fn wait(response: &Response<Body>) -> Option<Duration> {
         .headers()
         .get(RETRY_AFTER)
         .and_then(|value| value.to_str().ok());
-    let wait = named.map_or(Some(USUAL), |named| named.parse().ok().map(Duration::from_secs))?;
+    let wait = named.map_or(Some(DEFAULT_WAIT), |named| {
+        named.parse().ok().map(Duration::from_secs)
+    })?;
     (wait <= LONGEST).then_some(wait)
 }
 
 /// Adds up to 50 % of jitter, so that clients that were rejected together do not return together.
-fn spread(wait: Duration) -> Duration {
+fn with_jitter(wait: Duration) -> Duration {
     let bits = RandomState::new().build_hasher().finish();
     let fraction = f64::from(u32::try_from(bits >> 32).unwrap_or(u32::MAX)) / f64::from(u32::MAX);
     wait.mul_f64(1.0 + fraction / 2.0)
 }
 
-fn copy(request: &Request<Body>) -> Option<Request<Body>> {
+fn cloned(request: &Request<Body>) -> Option<Request<Body>> {
     let body = request.body().try_clone()?;
-    let mut copy = Request::new(body);
-    copy.method_mut().clone_from(request.method());
-    copy.uri_mut().clone_from(request.uri());
-    *copy.version_mut() = request.version();
-    copy.headers_mut().clone_from(request.headers());
-    copy.extensions_mut().clone_from(request.extensions());
-    Some(copy)
+    let mut cloned = Request::new(body);
+    cloned.method_mut().clone_from(request.method());
+    cloned.uri_mut().clone_from(request.uri());
+    *cloned.version_mut() = request.version();
+    cloned.headers_mut().clone_from(request.headers());
+    cloned.extensions_mut().clone_from(request.extensions());
+    Some(cloned)
 }
 
 #[cfg(test)]
@@ -152,7 +158,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn it_is_asked_three_times_at_most_and_within_ten_seconds() {
+    async fn a_request_is_sent_at_most_three_times_within_ten_seconds() {
         let (client, asked) = server(vec![(429, Some("3")); 20]);
         let error = get(&client).await.unwrap_err();
         assert!(matches!(error, kube::Error::Api(status) if status.code == 429));
@@ -162,7 +168,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_long_wait_and_every_other_failure_are_the_caller_s() {
+    async fn a_long_wait_and_other_failures_are_returned_to_the_caller() {
         for answer in [(429, Some("60")), (500, None), (504, None), (409, None)] {
             let (client, asked) = server(vec![answer]);
             get(&client).await.unwrap_err();
@@ -171,7 +177,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn so_many_wait_for_an_answer_at_a_time_and_watches_and_leases_wait_for_nobody() {
+    async fn the_limit_applies_to_requests_but_not_to_watches_and_leases() {
         let (sender, mut asked) = mpsc::unbounded_channel::<(String, oneshot::Sender<()>)>();
         let service = service_fn(move |request: Request<Body>| {
             let (answer, answered) = oneshot::channel();
@@ -198,8 +204,8 @@ mod tests {
             "/apis/coordination.k8s.io/v1/namespaces/team/leases/a",
         ] {
             let answered = ask(uri);
-            let (told, answer) = asked.recv().await.unwrap();
-            assert_eq!(told, uri);
+            let (text, answer) = asked.recv().await.unwrap();
+            assert_eq!(text, uri);
             answer.send(()).unwrap();
             answered.await.unwrap().unwrap();
         }

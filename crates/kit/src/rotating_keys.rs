@@ -177,14 +177,14 @@ mod tests {
     }
 
     #[test]
-    fn after_a_long_pause_the_new_key_waits_until_everybody_has_it() {
+    fn a_new_key_is_not_active_before_every_replica_has_it() {
         let first = rotate(None, 0).unwrap().unwrap();
-        let late = rotated(&first, 100 * HOUR);
-        assert_eq!(times(&late), [0, 100 * HOUR + SETTLING]);
+        let on_delay = rotated(&first, 100 * HOUR);
+        assert_eq!(times(&on_delay), [0, 100 * HOUR + SETTLING]);
     }
 
     #[test]
-    fn a_key_is_dropped_when_nothing_made_with_it_can_be_alive() {
+    fn a_key_is_removed_after_everything_signed_with_it_has_expired() {
         let mut data = rotate(None, 0).unwrap().unwrap();
         data = rotated(&data, 24 * HOUR);
         let second = 24 * HOUR + SETTLING;
@@ -195,7 +195,7 @@ mod tests {
     }
 
     #[test]
-    fn keys_from_the_future_stop_nobody() {
+    fn keys_with_future_times_do_not_stop_rotation() {
         let data = rotate(None, 1_000_000).unwrap().unwrap();
         assert_eq!(times(&rotated(&data, 0)), [1_000_000, 0]);
     }
@@ -212,7 +212,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_shown_of_a_key_is_not_the_key() {
+    fn debug_output_does_not_contain_the_key() {
         let data = rotate(None, 7).unwrap().unwrap();
         let key = &read(&data).unwrap()[0];
         assert_eq!(format!("{key:?}"), format!("MasterKey({} from 7)", key.id));

@@ -9,7 +9,7 @@ use kube::{
 };
 use serde_json::json;
 
-use crate::{ABSENT, api_error::told};
+use crate::{ABSENT, api_error};
 
 /// Content of a Secret.
 pub type Data = BTreeMap<String, Vec<u8>>;
@@ -21,12 +21,12 @@ const ATTEMPTS: usize = 10;
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// The API server refused the request or did not answer.
-    #[error("Secret {name:?}: {said}")]
+    #[error("Secret {name:?}: {message}")]
     Api {
         /// Name of the Secret.
         name: String,
         /// Description of the error. The error itself is not kept, because it may contain the answer.
-        said: String,
+        message: String,
     },
     /// The content could not be created.
     #[error("Secret {name:?}: its content cannot be made: {reason}")]
@@ -65,7 +65,7 @@ pub async fn agree<E: std::fmt::Display>(
 ) -> Result<Data, Error> {
     let api = |error| Error::Api {
         name: spec.name.clone(),
-        said: told(&error),
+        message: api_error::message(&error),
     };
     for _ in 0..ATTEMPTS {
         let stored = secrets.get_opt(&spec.name).await.map_err(api)?;
@@ -215,7 +215,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn content_that_will_not_do_is_replaced() {
+    async fn invalid_content_is_replaced() {
         let (server, secrets) = start();
         first_wins(&secrets, "old").await.unwrap();
         let renew =
@@ -239,7 +239,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn who_replaces_too_late_reads_again() {
+    async fn a_replica_that_loses_the_replace_reads_again() {
         let (server, secrets) = start();
         first_wins(&secrets, "old").await.unwrap();
         let renew = |stored: Option<&Data>| {
@@ -257,7 +257,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn who_always_loses_gives_up() {
+    async fn a_replica_that_always_loses_the_replace_gives_up() {
         let (server, secrets) = start();
         server.fail(fault(Method::PATCH, 409, ATTEMPTS));
         let error = first_wins(&secrets, "one").await.unwrap_err();

@@ -121,8 +121,8 @@ mod tests {
     }
 
     #[test]
-    fn an_unreadable_level_is_info_and_told() {
-        for (level, filtered, told) in [
+    fn an_invalid_log_level_becomes_info_and_is_logged() {
+        for (level, filtered, text) in [
             ("", "info", false),
             ("warn", "warn", false),
             ("info,kube=debug", "kube=debug,info", false),
@@ -131,7 +131,7 @@ mod tests {
             let (filter, unreadable) = filter(level);
             assert_eq!(
                 (filter.to_string().as_str(), unreadable.is_some()),
-                (filtered, told),
+                (filtered, text),
                 "{level}"
             );
         }

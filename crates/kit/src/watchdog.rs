@@ -11,9 +11,9 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 /// Interval of the event loop's heartbeat, and of the check for it.
-const BEAT: Duration = Duration::from_millis(100);
+const INTERVAL: Duration = Duration::from_millis(100);
 /// Number of checks without a heartbeat after which the process ends: 2 s.
-const LOOKS: u32 = 20;
+const CHECKS: u32 = 20;
 
 /// State of the heartbeat check.
 #[derive(Debug, Default)]
@@ -25,40 +25,40 @@ struct Watch {
 impl Watch {
     /// Whether the event loop is blocked. The check counts checks, not time.
     /// If the process is suspended or gets no CPU, the checking thread stops, too. Such a process is not blocked when it continues.
-    fn is_stalled(&mut self, beats: u64) -> bool {
+    fn is_blocked(&mut self, beats: u64) -> bool {
         self.without = if beats == self.last { self.without + 1 } else { 0 };
         self.last = beats;
-        self.without >= LOOKS
+        self.without >= CHECKS
     }
 }
 
 /// Starts a thread that ends the process (SIGABRT) when the caller's runtime is blocked for 2 s.
-/// It calls `late` ten times a second with the delay of the runtime.
+/// It calls `on_delay` ten times a second with the delay of the runtime.
 ///
 /// # Errors
 /// The thread cannot be started.
-pub fn end_when_stalled(late: impl Fn(Duration) + Send + 'static) -> std::io::Result<()> {
+pub fn abort_when_blocked(on_delay: impl Fn(Duration) + Send + 'static) -> std::io::Result<()> {
     let beats = Arc::new(AtomicU64::new(0));
     let seen = Arc::clone(&beats);
     tokio::spawn(async move {
         loop {
             let start = Instant::now();
-            tokio::time::sleep(BEAT).await;
-            late(start.elapsed().saturating_sub(BEAT));
+            tokio::time::sleep(INTERVAL).await;
+            on_delay(start.elapsed().saturating_sub(INTERVAL));
             beats.fetch_add(1, Ordering::Relaxed);
         }
     });
-    let look = move || {
+    let check = move || {
         let mut watch = Watch::default();
         loop {
-            thread::sleep(BEAT);
-            if watch.is_stalled(seen.load(Ordering::Relaxed)) {
+            thread::sleep(INTERVAL);
+            if watch.is_blocked(seen.load(Ordering::Relaxed)) {
                 tracing::error!("the event loop stands still for 2 s; the process ends");
                 std::process::abort();
             }
         }
     };
-    thread::Builder::new().name("stall".to_owned()).spawn(look)?;
+    thread::Builder::new().name("stall".to_owned()).spawn(check)?;
     Ok(())
 }
 
@@ -73,15 +73,15 @@ mod tests {
     const CHILD: &str = "STALL_TEST_SECONDS";
 
     #[test]
-    fn only_many_looks_in_a_row_without_a_sign_are_a_stall() {
+    fn the_loop_is_blocked_after_many_checks_in_a_row_without_a_heartbeat() {
         let mut watch = Watch::default();
         for beat in 1..100 {
-            for _ in 0..LOOKS - 1 {
-                assert!(!watch.is_stalled(beat));
+            for _ in 0..CHECKS - 1 {
+                assert!(!watch.is_blocked(beat));
             }
         }
-        assert!(!watch.is_stalled(99));
-        assert!(watch.is_stalled(99));
+        assert!(!watch.is_blocked(99));
+        assert!(watch.is_blocked(99));
     }
 
     /// Blocks its event loop for the given time. Does nothing in a normal test run.
@@ -95,10 +95,10 @@ mod tests {
             .build()
             .unwrap();
         runtime.block_on(async {
-            end_when_stalled(drop).unwrap();
-            tokio::time::sleep(BEAT * 2).await;
+            abort_when_blocked(drop).unwrap();
+            tokio::time::sleep(INTERVAL * 2).await;
             thread::sleep(Duration::from_secs(seconds));
-            tokio::time::sleep(BEAT * 2).await;
+            tokio::time::sleep(INTERVAL * 2).await;
         });
     }
 
@@ -112,7 +112,7 @@ mod tests {
     }
 
     #[test]
-    fn a_process_whose_loop_stands_still_ends_and_one_that_is_slow_does_not() {
+    fn a_process_with_a_blocked_loop_aborts_and_a_slow_one_continues() {
         const SIGABRT: i32 = 6;
         assert_eq!(run_child("10").signal(), Some(SIGABRT));
         assert!(run_child("1").success());

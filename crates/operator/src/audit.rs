@@ -224,7 +224,7 @@ impl Audit {
 
     fn tell(&self, record: Record) {
         if let Some(log) = self.log.get() {
-            log.tell(record);
+            log.record(record);
         }
     }
 

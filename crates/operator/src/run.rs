@@ -70,7 +70,7 @@ pub async fn run_as(args: Args, build: Build) -> anyhow::Result<()> {
     let settings = process::file("settings-file", &settings_file, Settings::parse)?;
     let shutdown = kit::shutdown::on_signal()?;
     let at_a_time = usize::from(concurrency).max(LEAST_AT_A_TIME);
-    let client = kit::client::with_turns(names::OPERATOR, at_a_time).await?;
+    let client = kit::client::with_concurrency_limit(names::OPERATOR, at_a_time).await?;
     tracing::info!(
         version = env!("CARGO_PKG_VERSION"),
         namespace,

@@ -14,7 +14,7 @@ pub use self::shared::Shared;
 
 /// The user who wants to connect, as Kubernetes knows them.
 #[derive(Debug, Clone, Copy)]
-pub struct Person<'a> {
+pub struct Requester<'a> {
     /// User name; empty for an anonymous request.
     pub user: &'a str,
     /// Groups of the user.
@@ -43,7 +43,7 @@ pub struct Policy {
     pub start: Start,
     /// Whether `Public` access and shares are ignored.
     /// This is so when all workspaces have one web origin and no administrator accepted the consequences.
-    pub refuses_guests: bool,
+    pub disables_sharing: bool,
 }
 
 /// What is known about a user's permission to `create` `workspaces/connect` on a workspace.
@@ -152,18 +152,18 @@ impl Policy {
             rbac: authorization.rbac,
             admin_groups: authorization.admin_groups.into_iter().collect(),
             start: authorization.start,
-            refuses_guests: manager.spec.routing.refuses_guests(),
+            disables_sharing: manager.spec.routing.disables_sharing(),
         }
     }
 
     /// Whether a user owns or administers the workspace of `owner`.
-    pub fn keeps(&self, person: Person<'_>, owner: &str) -> bool {
-        !person.user.is_empty() && person.user == owner || self.is_administrator(person)
+    pub fn owns_or_administers(&self, requester: Requester<'_>, owner: &str) -> bool {
+        !requester.user.is_empty() && requester.user == owner || self.is_administrator(requester)
     }
 
-    fn is_administrator(&self, person: Person<'_>) -> bool {
+    fn is_administrator(&self, requester: Requester<'_>) -> bool {
         !self.admin_groups.is_empty()
-            && person
+            && requester
                 .groups
                 .iter()
                 .any(|group| self.admin_groups.contains(group))
@@ -175,21 +175,21 @@ impl Policy {
 /// A share needs no permission, because a user with the permission to share created it.
 /// Administrator access is checked last. So access that any other user would have too is not logged as administrator access.
 pub fn connect(
-    person: Person<'_>,
+    requester: Requester<'_>,
     facts: Facts<'_>,
     policy: &Policy,
     right: impl FnOnce() -> Right,
     now: i64,
 ) -> Decision {
-    if person.user.is_empty() {
+    if requester.user.is_empty() {
         return Decision::Deny(Denied::Anonymous);
     }
     let is_public = facts.access == AccessType::Public;
-    let guests = !policy.refuses_guests;
+    let sharing_allowed = !policy.disables_sharing;
     // Like Kubernetes, this compares names byte by byte.
-    let own = match person.user {
+    let own = match requester.user {
         user if user == facts.owner => Some(Allowed::Owner),
-        _ => (is_public && guests).then_some(Allowed::Public),
+        _ => (is_public && sharing_allowed).then_some(Allowed::Public),
     };
     let right = match (own, policy.rbac) {
         (None, _) => Right::Missing,
@@ -199,18 +199,18 @@ pub fn connect(
     if let (Some(own), Right::Granted) = (own, right) {
         return Decision::Allow(own);
     }
-    let share = facts.shared.with(person, now);
-    if let Some(allowed) = share.filter(|_| guests) {
+    let share = facts.shared.with(requester, now);
+    if let Some(allowed) = share.filter(|_| sharing_allowed) {
         return Decision::Allow(allowed);
     }
     if right == Right::Unknown {
         return Decision::Ask;
     }
-    if policy.is_administrator(person) {
+    if policy.is_administrator(requester) {
         return Decision::Allow(Allowed::Administrator);
     }
     Decision::Deny(match (own, right) {
-        (None, _) if !guests && (is_public || share.is_some()) => Denied::OneOrigin,
+        (None, _) if !sharing_allowed && (is_public || share.is_some()) => Denied::OneOrigin,
         (None, _) => Denied::NotOwner,
         (Some(_), Right::Unanswered) => Denied::Unanswered,
         (Some(_), _) => Denied::NoRight,

@@ -78,7 +78,7 @@ mod tests {
     }
 
     #[test]
-    fn a_disk_is_known_by_each_of_its_marks() {
+    fn a_disk_is_recognised_by_annotation_label_or_owner_reference() {
         let owner = json!([{"apiVersion": "workspaces.jupyter.org/v1alpha1", "kind": "Workspace", "name": "w", "uid": "u-1"}]);
         for marked in [
             json!({"annotations": {names::WORKSPACE_UID: "u-1"}}),
@@ -95,11 +95,11 @@ mod tests {
     }
 
     #[test]
-    fn less_than_the_disk_has_is_told_and_nothing_else() {
+    fn a_smaller_size_than_the_disk_has_is_the_only_size_violation() {
         let disk: PersistentVolumeClaim =
             serde_json::from_value(json!({"spec": {"resources": {"requests": {"storage": "10Gi"}}}}))
                 .unwrap();
-        let told = |storage: Value| {
+        let message = |storage: Value| {
             let storage: Option<Storage> = serde_json::from_value(storage).unwrap();
             shrinks(storage.as_ref(), &disk).map(|violation| violation.to_string())
         };
@@ -109,10 +109,10 @@ mod tests {
             json!({"size": "10240Mi"}),
             json!({"size": "11Gi"}),
         ] {
-            assert_eq!(told(fine.clone()), None, "{fine}");
+            assert_eq!(message(fine.clone()), None, "{fine}");
         }
         let words = r#"spec.storage.size: "10239Mi" is less than the disk has, 10Gi, and a disk does not shrink: keep 10Gi, or ask for more"#;
-        assert_eq!(told(json!({"size": "10239Mi"})).as_deref(), Some(words));
+        assert_eq!(message(json!({"size": "10239Mi"})).as_deref(), Some(words));
         let unknown = PersistentVolumeClaim::default();
         assert_eq!(
             shrinks(
@@ -129,10 +129,10 @@ mod tests {
     }
 
     #[test]
-    fn another_claim_or_class_than_the_disk_has_is_told_and_nothing_else() {
+    fn another_claim_or_class_than_the_disk_has_is_a_violation() {
         let disk: PersistentVolumeClaim =
             serde_json::from_value(json!({"spec": {"storageClassName": "slow"}})).unwrap();
-        let told = |storage: Value| {
+        let message = |storage: Value| {
             let storage: Option<Storage> = serde_json::from_value(storage).unwrap();
             moves(storage.as_ref(), &disk).map(|violation| violation.to_string())
         };
@@ -141,13 +141,13 @@ mod tests {
             json!({"size": "1Gi"}),
             json!({"storageClassName": "slow"}),
         ] {
-            assert_eq!(told(fine.clone()), None, "{fine}");
+            assert_eq!(message(fine.clone()), None, "{fine}");
         }
-        let class = told(json!({"storageClassName": "fast"})).unwrap();
+        let class = message(json!({"storageClassName": "fast"})).unwrap();
         let words =
             r#"spec.storage.storageClassName: "fast" is not the class of the workspace's disk, "slow","#;
         assert!(class.starts_with(words), "{class}");
-        let claim = told(json!({"claimName": "data"})).unwrap();
+        let claim = message(json!({"claimName": "data"})).unwrap();
         let words = r#"spec.storage.claimName: "data" is not the disk that the workspace has,"#;
         assert!(claim.starts_with(words), "{claim}");
     }

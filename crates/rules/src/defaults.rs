@@ -211,7 +211,7 @@ mod tests {
     }
 
     #[test]
-    fn without_anything_the_installation_decides() {
+    fn settings_apply_without_template_and_workspace_values() {
         let effective = effective(&spec(json!({"displayName": "d"})), None, &settings());
         assert_eq!(effective.image, "r/jupyter:1");
         assert_eq!(effective.port, DEFAULT_PORT);
@@ -251,7 +251,7 @@ mod tests {
     }
 
     #[test]
-    fn the_workspace_wins_leaf_by_leaf() {
+    fn workspace_values_override_template_values_field_by_field() {
         let given = spec(json!({
             "displayName": "d",
             "image": "uv",
@@ -284,7 +284,7 @@ mod tests {
     }
 
     #[test]
-    fn a_command_of_ones_own_takes_no_arguments_from_the_template() {
+    fn a_workspace_command_takes_no_arguments_from_the_template() {
         let given = spec(json!({"displayName": "d", "containerConfig": {"command": ["mine"]}}));
         let effective = effective(&given, Some(&template()), &settings());
         assert_eq!(effective.container.command, ["mine"]);

@@ -7,7 +7,7 @@ use k8s_openapi::api::core::v1::Container;
 use serde::Serialize;
 use serde_json::Value;
 
-use crate::variables::{Room, Scope, VariableError, expand_value_within, expand_within};
+use crate::variables::{Budget, Scope, VariableError, expand_value_within, expand_within};
 use crate::violation::Violation;
 
 /// Fields that are expanded first, because the others may name the claims.
@@ -40,7 +40,7 @@ pub(crate) fn disks(
     spec: &WorkspaceTemplateSpec,
     scope: &Scope,
 ) -> Result<WorkspaceTemplateSpec, Vec<Violation>> {
-    expand(spec, &DISKS, scope, &mut Room::new())
+    expand(spec, &DISKS, scope, &mut Budget::new())
 }
 
 /// Replaces all other variables of `spec`, whose disks are already expanded.
@@ -49,15 +49,15 @@ pub(crate) fn rest(
     scope: &Scope,
 ) -> Result<WorkspaceTemplateSpec, Vec<Violation>> {
     let mut faults = Vec::new();
-    let mut room = Room::new();
-    let images = images(spec, scope, &mut room).map_err(|found| faults.extend(found));
+    let mut budget = Budget::new();
+    let images = images(spec, scope, &mut budget).map_err(|found| faults.extend(found));
     let mut imageless = spec.clone();
     for container in &mut imageless.default_init_containers {
         container.image = None;
     }
     let mut fields = PARTS.to_vec();
     fields.push(INIT_CONTAINERS);
-    let expanded = expand(&imageless, &fields, scope, &mut room).map_err(|found| faults.extend(found));
+    let expanded = expand(&imageless, &fields, scope, &mut budget).map_err(|found| faults.extend(found));
     let (Ok(images), Ok(mut expanded)) = (images, expanded) else {
         return Err(faults);
     };
@@ -69,7 +69,7 @@ fn expand(
     spec: &WorkspaceTemplateSpec,
     fields: &[&str],
     scope: &Scope,
-    room: &mut Room,
+    budget: &mut Budget,
 ) -> Result<WorkspaceTemplateSpec, Vec<Violation>> {
     let mut faults = Vec::new();
     let mut json = serde_json::to_value(spec).map_err(|error| vec![unreadable(&error)])?;
@@ -77,7 +77,7 @@ fn expand(
         let Some(part) = json.get_mut(*field) else {
             continue;
         };
-        match expand_value_within(&format!("spec.{field}"), part, scope, room) {
+        match expand_value_within(&format!("spec.{field}"), part, scope, budget) {
             Ok(expanded) => {
                 *part = expanded;
                 number_ports(part);
@@ -132,11 +132,15 @@ impl Images {
     }
 }
 
-fn images(spec: &WorkspaceTemplateSpec, scope: &Scope, room: &mut Room) -> Result<Images, Vec<Violation>> {
-    let ours = scope.clone().without_given();
+fn images(
+    spec: &WorkspaceTemplateSpec,
+    scope: &Scope,
+    budget: &mut Budget,
+) -> Result<Images, Vec<Violation>> {
+    let ours = scope.clone().without_workspace_variables();
     let mut faults = Vec::new();
     let mut text = |field: String, image: &str| {
-        expand_within(image, &ours, room).unwrap_or_else(|error: VariableError| {
+        expand_within(image, &ours, budget).unwrap_or_else(|error: VariableError| {
             faults.push(Violation::new(field, image, error.to_string()));
             String::new()
         })
@@ -191,7 +195,7 @@ mod tests {
     }
 
     #[test]
-    fn every_part_is_expanded_and_no_bound() {
+    fn variables_are_expanded_in_every_part_but_not_in_bounds() {
         let raw = template(json!({
             "allowedImages": ["r/{workspace.namespace}:1"],
             "environmentVariables": [{"name": "A", "value": "{course}@{workspace.name}"}],
@@ -245,7 +249,7 @@ mod tests {
     }
 
     #[test]
-    fn one_long_value_in_many_places_is_refused_once_wherever_they_are() {
+    fn one_long_value_in_many_fields_is_refused_once() {
         let workspace: api::Workspace = serde_json::from_value(json!({
             "metadata": {"name": "lab"}, "spec": {"displayName": "d", "variables": {"x": "a".repeat(4096)}},
         }))

@@ -119,7 +119,7 @@ mod tests {
     }
 
     #[test]
-    fn nothing_is_given_where_settings_decide() {
+    fn defaults_of_the_settings_are_not_given() {
         assert_eq!(given(json!({}), None), Given::default());
         let storage = given(json!({"storage": {"size": "1Gi"}}), None);
         assert_eq!(storage.mount_path, None);

@@ -183,7 +183,7 @@ mod tests {
     }
 
     #[test]
-    fn nobody_is_stopped_unless_workspace_or_template_says_so() {
+    fn idle_shutdown_is_off_unless_workspace_or_template_enables_it() {
         assert_eq!(idle(json!(null), json!(null), json!({"allow": true})), None);
         assert_eq!(idle(json!({"enabled": false}), json!(null), json!(null)), None);
         assert_eq!(
@@ -199,7 +199,7 @@ mod tests {
     }
 
     #[test]
-    fn each_field_is_the_workspace_s_else_the_template_s_else_built_in() {
+    fn each_idle_field_comes_from_workspace_then_template_then_built_in() {
         let minutes = |given, default, bounds| idle(given, default, bounds).unwrap().minutes;
         let default = json!({"idleTimeoutInMinutes": 30, "detection": {"httpGet": {"port": 9000}}});
         assert_eq!(
@@ -264,11 +264,11 @@ mod tests {
         let base = format!("{folder}/api");
         assert_eq!(inside.answer, Answer::Jupyter { base });
         assert_eq!(inside.moved(folder, ""), stock);
-        let elsewhere = Question {
+        let other_manager = Question {
             port: Some(9000),
             ..stock
         };
-        assert_eq!(elsewhere.clone().moved("", folder), elsewhere);
+        assert_eq!(other_manager.clone().moved("", folder), other_manager);
     }
 
     #[test]

@@ -68,7 +68,7 @@ fn judged<'a>(workspace: &Workspace, references: &References<'a>, settings: &Set
         settings,
     }));
     if is_expanded {
-        violations.extend(validate::unvouched(workspace, raw, manager, settings));
+        violations.extend(validate::unattested(workspace, raw, manager, settings));
     }
     // A workspace that is being created has no UID yet. Its variables have sample values of the same format.
     let of_profile = references
@@ -222,7 +222,7 @@ mod tests {
     }
 
     #[test]
-    fn a_missing_template_is_waited_for() {
+    fn a_missing_template_is_not_a_violation() {
         let rejection = admit(
             &workspace(json!({"templateRef": "prod"})),
             &References::managed_by([&manager(true)]),
@@ -237,7 +237,7 @@ mod tests {
     }
 
     #[test]
-    fn where_a_template_is_required_nobody_goes_without_its_bounds() {
+    fn a_required_template_applies_its_bounds_to_every_workspace() {
         let managers = [manager(true)];
         let none = References::managed_by(&managers);
         let free = workspace(json!({"image": "evil:1", "resources": {"limits": {"cpu": "64"}}}));
@@ -258,7 +258,7 @@ mod tests {
     }
 
     #[test]
-    fn a_missing_manager_is_waited_for() {
+    fn a_missing_manager_is_not_a_violation() {
         let rejection = admit(
             &workspace(json!({})),
             &References::managed_by([&manager(false)]),
@@ -310,7 +310,7 @@ mod tests {
     }
 
     #[test]
-    fn a_template_that_contradicts_itself_admits_nobody() {
+    fn a_contradictory_template_admits_no_workspace() {
         let mut template = template();
         template.spec.allowed_images = vec!["other:1".into()];
         let message = admit(

@@ -47,7 +47,7 @@ mod tests {
     }
 
     #[test]
-    fn a_start_may_take_any_time_unless_workspace_or_template_says_so() {
+    fn a_start_has_no_time_limit_by_default() {
         assert_eq!(effective(None, None), Limits::default());
         assert_eq!(minutes(json!(null), json!(null), json!(null)), None);
         assert_eq!(minutes(json!({}), json!({}), json!({})), None);
@@ -56,7 +56,7 @@ mod tests {
     }
 
     #[test]
-    fn it_is_the_workspace_s_else_the_template_s_else_the_longest_that_the_template_allows() {
+    fn the_start_limit_comes_from_workspace_then_template_then_the_maximum() {
         let of = |minutes: i32| json!({"startTimeoutMinutes": minutes});
         let bounds = json!({"startTimeoutMinutes": {"min": 5, "max": 60}});
         assert_eq!(minutes(of(7), of(20), bounds.clone()), Some(7));
@@ -65,7 +65,7 @@ mod tests {
     }
 
     #[test]
-    fn minutes_are_a_span_of_time() {
+    fn minutes_become_a_duration() {
         assert_eq!(span(10), Duration::from_mins(10));
         assert_eq!(span(-3), Duration::from_mins(1), "no rule lets this pass");
     }

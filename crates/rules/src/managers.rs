@@ -73,10 +73,10 @@ mod tests {
         );
         assert_eq!(not_served(&default, &unnamed), None);
         assert!(not_served(&other, &unnamed).is_some());
-        let mut elsewhere = other;
-        elsewhere.spec.authentication.gateway = None;
+        let mut other_manager = other;
+        other_manager.spec.authentication.gateway = None;
         assert_eq!(
-            not_served(&elsewhere, &unnamed),
+            not_served(&other_manager, &unnamed),
             None,
             "another service lets people in"
         );

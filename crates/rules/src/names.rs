@@ -194,7 +194,7 @@ mod tests {
     }
 
     #[test]
-    fn a_url_leaves_the_usual_port_out() {
+    fn a_url_omits_the_default_port() {
         assert_eq!(url("a.example.org", 443), "https://a.example.org/");
         assert_eq!(url("a.example.org", 8443), "https://a.example.org:8443/");
     }
@@ -228,7 +228,7 @@ mod tests {
         }
 
         #[test]
-        fn hosts_differ_when_anything_of_the_identity_differs(
+        fn hosts_differ_if_any_part_of_the_identity_differs(
             name in workspace_name(), left in "[0-9a-f]{8}", right in "[0-9a-f]{8}"
         ) {
             prop_assume!(left != right);

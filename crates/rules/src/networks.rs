@@ -54,7 +54,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn networks_are_cut_out_of_their_family_and_what_is_not_public_needs_no_cut() {
+    fn only_public_networks_are_excluded_from_their_address_family() {
         let named = [
             "11.0.0.0/8",
             "10.0.0.0/8",
@@ -75,7 +75,7 @@ mod tests {
     }
 
     #[test]
-    fn what_cannot_be_cut_out_is_a_fault() {
+    fn networks_that_cannot_be_excluded_are_violations() {
         for good in [
             "11.0.0.0/8",
             "1.2.3.4/32",

@@ -56,7 +56,7 @@ impl NotYet {
     }
 
     /// The message, with the consequence for the desired status.
-    pub fn told(&self, wanted: DesiredStatus) -> String {
+    pub fn message(&self, wanted: DesiredStatus) -> String {
         let then = match (self, wanted) {
             // These messages already say what to do.
             (Self::NoDefaultManager | Self::ManagerAmbiguous { .. }, _) => "",
@@ -88,10 +88,10 @@ impl Rejection {
     }
 
     /// The message, with the consequence for the desired status.
-    pub fn told(&self, wanted: DesiredStatus) -> String {
+    pub fn message(&self, wanted: DesiredStatus) -> String {
         match self {
             Self::Violations(violations) => violations.to_string(),
-            Self::NotYet(not_yet) => not_yet.told(wanted),
+            Self::NotYet(not_yet) => not_yet.message(wanted),
         }
     }
 }

@@ -193,12 +193,12 @@ mod tests {
     }
 
     #[test]
-    fn nothing_given_is_all_default() {
+    fn empty_resources_get_all_defaults() {
         assert_eq!(fill(None, None, &built_in(), None), built_in());
     }
 
     #[test]
-    fn what_is_bounded_by_name_has_a_limit_if_a_node_can_lend_it_twice() {
+    fn overcommittable_resources_with_a_bound_get_a_limit() {
         let max = |text: &str| Bounds {
             min: None,
             max: Some(RawQuantity(text.into())),
@@ -332,7 +332,7 @@ mod tests {
         }
 
         #[test]
-        fn what_is_given_stays(given in amounts(), template in amounts()) {
+        fn given_resources_stay_unchanged(given in amounts(), template in amounts()) {
             let filled = fill(Some(&given), Some(&template), &built_in(), None);
             prop_assert!(given.requests.iter().all(|(name, value)| filled.requests.get(name) == Some(value)));
             prop_assert!(given.limits.iter().all(|(name, value)| filled.limits.get(name) == Some(value)));

@@ -4,8 +4,8 @@
 //! `render` builds the objects of one workspace.
 
 mod check;
+mod collisions;
 mod kinds;
-mod namesakes;
 mod render;
 
 use serde_json::{Map, Value};

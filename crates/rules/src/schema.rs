@@ -89,10 +89,18 @@ impl Schema {
     fn walk<'a>(&self, spec: &'a Value, take: &mut Take<'_, 'a>) -> ControlFlow<()> {
         let at = Path::Spec;
         if spec.is_null() {
-            let missing = Place { at, is_needed: true }.found(&self.0, spec, Wrong::Missing);
+            let missing = Place {
+                at,
+                is_required: true,
+            }
+            .found(&self.0, spec, Wrong::Missing);
             return take(missing);
         }
-        Place { at, is_needed: true }.look(&self.0, spec, take)
+        Place {
+            at,
+            is_required: true,
+        }
+        .look(&self.0, spec, take)
     }
 }
 
@@ -108,22 +116,22 @@ impl Faults {
     }
 
     /// Whether `violation` is about an already reported value, or about a part of it.
-    pub fn tell_of(&self, violation: &Violation) -> bool {
-        self.violations().any(|told| {
-            let rest = violation.field.strip_prefix(&told.field);
+    pub fn covers(&self, violation: &Violation) -> bool {
+        self.violations().any(|message| {
+            let rest = violation.field.strip_prefix(&message.field);
             rest.is_some_and(|rest| rest.is_empty() || rest.starts_with(['.', '[']))
         })
     }
 
     /// Whether the list is complete. The search stops at the maximum.
-    pub fn are_all(&self) -> bool {
+    pub fn is_complete(&self) -> bool {
         self.0.len() < MOST
     }
 
     /// Replaces unreadable values in `spec` by readable ones, so that other rules can check the rest.
-    pub fn mend(&self, spec: &mut Value) {
+    pub fn make_readable(&self, spec: &mut Value) {
         for fault in &self.0 {
-            fault.mend(spec);
+            fault.make_readable(spec);
         }
     }
 }
@@ -133,7 +141,7 @@ impl Faults {
 struct Place<'p> {
     at: Path<'p>,
     /// Whether the field is required.
-    is_needed: bool,
+    is_required: bool,
 }
 
 impl<'p> Place<'p> {
@@ -143,7 +151,7 @@ impl<'p> Place<'p> {
             at: self.at,
             value,
             wrong,
-            is_needed: self.is_needed,
+            is_required: self.is_required,
         }
     }
 
@@ -161,7 +169,9 @@ impl<'p> Place<'p> {
             }
             (Shape::Number, Value::Number(number)) => {
                 let is_whole = number.is_i64() || number.is_u64() || number.as_f64().is_some_and(is_huge);
-                let is_taken = number.as_i64().is_some_and(|it| node.range.taken().contains(&it));
+                let is_taken = number
+                    .as_i64()
+                    .is_some_and(|it| node.range.accepted().contains(&it));
                 if !is_whole {
                     tell(Wrong::Shape, take)?;
                 } else if !is_taken {
@@ -170,7 +180,7 @@ impl<'p> Place<'p> {
             }
             (Shape::Number, Value::String(text)) => {
                 tell(Wrong::Shape, take)?;
-                if text.parse().is_ok_and(|it| !node.range.taken().contains(&it)) {
+                if text.parse().is_ok_and(|it| !node.range.accepted().contains(&it)) {
                     tell(Wrong::Range, take)?;
                 }
             }
@@ -201,7 +211,10 @@ impl<'p> Place<'p> {
         let mut seen = HashSet::new();
         for (index, entry) in entries.iter().enumerate() {
             let at = Path::Index(&self.at, index);
-            let place = Place { at, is_needed: true };
+            let place = Place {
+                at,
+                is_required: true,
+            };
             if let Some(each) = &node.each {
                 place.look(each, entry, take)?;
             }
@@ -222,7 +235,13 @@ impl<'p> Place<'p> {
             match (names.as_slice(), keys.as_slice()) {
                 ([name], [key]) => {
                     let at = Path::Field(&at, name);
-                    take(Place { at, is_needed: true }.found(node, key, Wrong::Twice))?;
+                    take(
+                        Place {
+                            at,
+                            is_required: true,
+                        }
+                        .found(node, key, Wrong::Twice),
+                    )?;
                 }
                 _ => take(place.found(node, entry, Wrong::Twice))?,
             }
@@ -240,15 +259,15 @@ impl<'p> Place<'p> {
             if let Some(field) = node.fields.get(name) {
                 // The API server drops a null value of a field that is not nullable.
                 if !value.is_null() {
-                    let is_needed = node.required.contains(name);
+                    let is_required = node.required.contains(name);
                     let at = Path::Field(&self.at, name);
-                    Place { at, is_needed }.look(field, value, take)?;
+                    Place { at, is_required }.look(field, value, take)?;
                 }
             } else if let Some(each) = node.each.as_deref().filter(|_| !value.is_null()) {
                 let at = Path::Key(&self.at, name);
                 // A refused text in a map is replaced, not removed. Otherwise the map could look as if it was not set.
-                let is_needed = each.shape == Shape::Text;
-                Place { at, is_needed }.look(each, value, take)?;
+                let is_required = each.shape == Shape::Text;
+                Place { at, is_required }.look(each, value, take)?;
             }
         }
         for name in &node.required {
@@ -261,7 +280,13 @@ impl<'p> Place<'p> {
             };
             if is_missing {
                 let at = Path::Field(&self.at, name);
-                take(Place { at, is_needed: true }.found(field, &NOTHING, Wrong::Missing))?;
+                take(
+                    Place {
+                        at,
+                        is_required: true,
+                    }
+                    .found(field, &NOTHING, Wrong::Missing),
+                )?;
             }
         }
         ControlFlow::Continue(())
@@ -272,7 +297,7 @@ impl<'p> Place<'p> {
 fn of_text(node: &Node, text: &str) -> impl Iterator<Item = Wrong> {
     let is_choice = node.choices.is_empty() || node.choices.iter().any(|choice| choice == text);
     let is_time = !node.is_time || checks::time("", text).is_none();
-    let matches = node.pattern.is_none_or(|told| told.pattern.is_match(text));
+    let matches = node.pattern.is_none_or(|message| message.pattern.is_match(text));
     // An empty text is reported once.
     let is_sized = fits(text.chars().count(), node.size) || (text.is_empty() && !matches);
     [

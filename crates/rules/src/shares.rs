@@ -159,7 +159,7 @@ impl<'a> Extent<'a> {
         if !sharing.enabled {
             return Err(Inactive::SharingDisabled(manager.name_any()));
         }
-        if manager.spec.routing.refuses_guests() {
+        if manager.spec.routing.disables_sharing() {
             return Err(Inactive::OneOrigin(manager.name_any()));
         }
         let beyond = |what: String| {
@@ -264,7 +264,7 @@ mod tests {
     }
 
     #[test]
-    fn where_all_workspaces_are_of_one_origin_no_share_counts_unless_the_risk_is_accepted() {
+    fn shares_are_inactive_in_path_mode_unless_the_risk_is_accepted() {
         let lab = workspace("alice", "u-1");
         let judged = |path_mode_sharing| {
             let mut manager = manager(json!({}));
@@ -287,7 +287,7 @@ mod tests {
     }
 
     #[test]
-    fn a_workspace_made_anew_under_the_name_is_not_shared() {
+    fn a_recreated_workspace_of_the_same_name_is_not_shared() {
         let again = workspace("alice", "u-2");
         assert_eq!(
             judged(&share(json!({})), Some(&again), json!({})),
@@ -327,7 +327,7 @@ mod tests {
     }
 
     #[test]
-    fn nobody_s_share_of_nobody_s_workspace_does_not_count() {
+    fn a_share_without_creator_of_a_workspace_without_owner_is_inactive() {
         let nobody = share(json!({"metadata": {"annotations": null}}));
         let mut lab = workspace("alice", "u-1");
         lab.metadata.annotations = None;

@@ -187,7 +187,7 @@ pub(crate) fn resolve(
         idle,
         limits,
         ownership,
-        access: if routing.refuses_guests() {
+        access: if routing.disables_sharing() {
             AccessType::OwnerOnly
         } else {
             access

@@ -86,12 +86,12 @@ pub fn expand_text(text: &str, scope: &Scope) -> Result<String, VariableError> {
 
 /// The remaining length for texts that are expanded together.
 #[derive(Debug)]
-pub(crate) struct Room {
+pub(crate) struct Budget {
     /// In bytes; `None` after a text did not fit.
     left: Option<usize>,
 }
 
-impl Room {
+impl Budget {
     pub(crate) fn new() -> Self {
         Self {
             left: Some(MAX_TOGETHER),
@@ -109,9 +109,9 @@ impl Room {
 }
 
 /// Replaces every variable in `text`, which shares its maximum length with others.
-pub(crate) fn expand_within(text: &str, scope: &Scope, room: &mut Room) -> Result<String, VariableError> {
+pub(crate) fn expand_within(text: &str, scope: &Scope, budget: &mut Budget) -> Result<String, VariableError> {
     let expanded = expand_text(text, scope)?;
-    room.take(expanded.len())?;
+    budget.take(expanded.len())?;
     Ok(expanded)
 }
 
@@ -123,7 +123,7 @@ pub(crate) fn expand_within(text: &str, scope: &Scope, room: &mut Room) -> Resul
 /// # Errors
 /// All violations, each with the field's path, which begins with `path`.
 pub fn expand_value(path: &str, value: &Value, scope: &Scope) -> Result<Value, Vec<Violation>> {
-    expand_value_within(path, value, scope, &mut Room::new())
+    expand_value_within(path, value, scope, &mut Budget::new())
 }
 
 /// Like [`expand_value`], for a value that shares its maximum length with others.
@@ -131,12 +131,12 @@ pub(crate) fn expand_value_within(
     path: &str,
     value: &Value,
     scope: &Scope,
-    room: &mut Room,
+    budget: &mut Budget,
 ) -> Result<Value, Vec<Violation>> {
     let mut faults = Vec::new();
     let expanded = Walk {
         scope,
-        room,
+        budget,
         faults: &mut faults,
     }
     .value(path, value, true);
@@ -165,13 +165,13 @@ pub(crate) fn pieces(text: &str) -> impl Iterator<Item = Part<'_>> {
 
 struct Walk<'a> {
     scope: &'a Scope,
-    room: &'a mut Room,
+    budget: &'a mut Budget,
     faults: &'a mut Vec<Violation>,
 }
 
 impl Walk<'_> {
     fn value(&mut self, path: &str, value: &Value, typed: bool) -> Value {
-        if self.room.is_exceeded() {
+        if self.budget.is_exceeded() {
             // The violation is already reported.
             return Value::Null;
         }
@@ -193,7 +193,7 @@ impl Walk<'_> {
             let inner = join(path, key);
             let new = self.text(&inner, key);
             let value = self.value(&inner, value, typed && key != "metadata");
-            if self.room.is_exceeded() {
+            if self.budget.is_exceeded() {
                 break;
             }
             if out.contains_key(&new) {
@@ -213,22 +213,22 @@ impl Walk<'_> {
             && let Some(name) = scan::whole(text)
             && let Some(value) = self.scope.whole(name)
         {
-            let taken = self.room.take(value.to_string().len());
-            return taken.map_or_else(|error| self.fault(path, text, &error).into(), |()| value);
+            let accepted = self.budget.take(value.to_string().len());
+            return accepted.map_or_else(|error| self.fault(path, text, &error).into(), |()| value);
         }
         Value::String(self.text(path, text))
     }
 
     fn text(&mut self, path: &str, text: &str) -> String {
-        let expanded = match self.ways_down(path, text) {
+        let expanded = match self.not_one_folder(path, text) {
             Some(error) => Err(error),
-            None => expand_within(text, self.scope, self.room),
+            None => expand_within(text, self.scope, self.budget),
         };
         expanded.unwrap_or_else(|error| self.fault(path, text, &error))
     }
 
     /// Reports an owner's name as a folder's name if it would be a path of several folders, and so perhaps another user's folder.
-    fn ways_down(&self, path: &str, text: &str) -> Option<VariableError> {
+    fn not_one_folder(&self, path: &str, text: &str) -> Option<VariableError> {
         const OWNER: &str = "owner.name";
         let is_named = || names_in(text, &|_| false).contains(&OWNER);
         if !path.ends_with(".subPath") || !is_named() {

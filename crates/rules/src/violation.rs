@@ -111,12 +111,12 @@ mod tests {
     use super::*;
 
     #[test]
-    fn of_a_long_value_the_beginning_is_shown() {
-        let told = |value: &str| Violation::new("spec.image", value, "is wrong").to_string();
+    fn a_long_value_is_truncated_in_messages() {
+        let message = |value: &str| Violation::new("spec.image", value, "is wrong").to_string();
         let shown = "ß".repeat(SHOWN);
-        assert_eq!(told(&shown), format!(r#"spec.image: "{shown}" is wrong"#));
+        assert_eq!(message(&shown), format!(r#"spec.image: "{shown}" is wrong"#));
         assert_eq!(
-            told(&format!("{shown}ß")),
+            message(&format!("{shown}ß")),
             format!(r#"spec.image: "{shown}"… is wrong"#)
         );
     }
@@ -134,7 +134,7 @@ mod tests {
     }
 
     #[test]
-    fn they_can_be_told_in_the_order_of_the_fields() {
+    fn violations_can_be_sorted_by_field() {
         let of = |field: &&str| Violation::new(*field, "", "is wrong");
         let fields = [
             "spec.storage.size",
@@ -158,7 +158,7 @@ mod tests {
     }
 
     #[test]
-    fn no_violation_is_no_list() {
+    fn an_empty_list_is_not_a_violations_value() {
         assert_eq!(Violations::of(Vec::new()), None);
     }
 }

@@ -76,7 +76,7 @@ fn is_safe(slug: &str) -> bool {
 }
 
 #[test]
-fn every_person_has_the_slug_that_the_record_says_and_nobody_else_has_it() {
+fn every_user_has_the_recorded_slug_and_no_other_user_has_it() {
     let people = record().people;
     let mut slugs = BTreeSet::new();
     for Person { is, user, slug } in &people {
@@ -102,7 +102,7 @@ fn every_person_has_the_slug_that_the_record_says_and_nobody_else_has_it() {
 }
 
 #[test]
-fn a_name_that_is_no_folder_s_is_refused_as_one_and_says_what_to_write() {
+fn an_owner_name_that_is_not_one_folder_name_is_refused() {
     let mount =
         json!({"volumeMounts": [{"name": "homes", "mountPath": "/h", "subPath": "people/{owner.name}"}]});
     for Person { is, user, .. } in record().people {
@@ -120,10 +120,10 @@ fn a_name_that_is_no_folder_s_is_refused_as_one_and_says_what_to_write() {
             Err(faults) => {
                 assert!(!is_folder, "{is}: {faults:?}");
                 assert_eq!(faults[0].field, "spec.c.volumeMounts[0].subPath");
-                let said = faults[0].to_string();
+                let message = faults[0].to_string();
                 assert!(
-                    said.contains("{owner.slug}") && said.contains("one folder"),
-                    "{said}"
+                    message.contains("{owner.slug}") && message.contains("one folder"),
+                    "{message}"
                 );
             }
         }
@@ -131,24 +131,24 @@ fn a_name_that_is_no_folder_s_is_refused_as_one_and_says_what_to_write() {
 }
 
 #[test]
-fn nobody_is_named_owner_by_what_cannot_be_seen_or_is_no_name() {
+fn invisible_or_invalid_owner_names_are_refused() {
     for Refused { is, name } in record().refused_people {
         if name.is_empty() {
             assert_eq!(owner(&of(&name).metadata), None, "{is}");
-            let said = expand_text("{owner.slug}", &Scope::of(&of(&name))).unwrap_err();
+            let message = expand_text("{owner.slug}", &Scope::of(&of(&name))).unwrap_err();
             assert!(
-                said.to_string().contains("unknown variable {owner.slug}"),
-                "{said}"
+                message.to_string().contains("unknown variable {owner.slug}"),
+                "{message}"
             );
             continue;
         }
         let refused = checks::user_name("metadata.annotations[x]", &name);
-        let said = refused.unwrap_or_else(|| panic!("{is} passes")).to_string();
+        let message = refused.unwrap_or_else(|| panic!("{is} passes")).to_string();
         assert!(
-            said.contains("metadata.annotations[x]") && said.contains("as Kubernetes knows them"),
-            "{said}"
+            message.contains("metadata.annotations[x]") && message.contains("as Kubernetes knows them"),
+            "{message}"
         );
-        assert!(!said.chars().any(char::is_control), "{is}: {said:?}");
+        assert!(!message.chars().any(char::is_control), "{is}: {message:?}");
         // A name that some API server vouches for all the same does no harm.
         assert!(is_safe(&owner_slug(&name)), "{is}");
     }
@@ -184,10 +184,10 @@ fn a_workspace_s_name_that_needed_escapes_anywhere_is_refused_and_says_why() {
     for Refused { is, name } in record().refused_workspaces {
         let refused = checks::name(&name);
         assert_eq!(refused.len(), 1, "{is}");
-        let said = refused[0].to_string();
+        let message = refused[0].to_string();
         assert!(
-            said.contains("metadata.name") && said.contains("lower-case letters, digits and '-'"),
-            "{said}"
+            message.contains("metadata.name") && message.contains("lower-case letters, digits and '-'"),
+            "{message}"
         );
     }
 }
@@ -225,7 +225,7 @@ proptest! {
     }
 
     #[test]
-    fn a_slug_is_nobody_else_s_name(user in "[a-zA-Z0-9@._-]{1,80}") {
+    fn a_slug_is_not_the_name_of_another_user(user in "[a-zA-Z0-9@._-]{1,80}") {
         let slug = owner_slug(&user);
         prop_assert_ne!(owner_slug(&slug), slug);
     }

@@ -46,8 +46,8 @@ fn left_over(path: &str, written: &Value, read: &Value) -> Vec<String> {
 
 fn strict<K: DeserializeOwned + Serialize + CustomResourceExt>(written: &Value) -> K {
     let faults = Schema::of(&K::crd()).faults(&written["spec"], None);
-    let told: Vec<_> = faults.violations().map(ToString::to_string).collect();
-    assert_eq!(told, Vec::<String>::new());
+    let message: Vec<_> = faults.violations().map(ToString::to_string).collect();
+    assert_eq!(message, Vec::<String>::new());
     let object: K = serde_json::from_value(written.clone()).unwrap();
     let read = serde_json::to_value(&object).unwrap();
     assert_eq!(left_over("", written, &read), Vec::<String>::new());

@@ -98,7 +98,7 @@ impl ApiServer {
             let mut calls = 0;
             while let Some((request, respond)) = handle.next_request().await {
                 calls += 1;
-                let (server, done, heard) = match life {
+                let (server, done, is_answered) = match life {
                     Some(life) if calls > life.calls => (server.clone(), false, false),
                     Some(life) if calls == life.calls => (server.clone(), life.last_is_done, false),
                     _ => (server.clone(), true, true),
@@ -111,7 +111,7 @@ impl ApiServer {
                         Answer::Error
                     };
                     match answer {
-                        Answer::Response(response) if heard => respond.send_response(response),
+                        Answer::Response(response) if is_answered => respond.send_response(response),
                         Answer::Silence => std::future::pending().await,
                         Answer::Response(_) | Answer::Error => respond.send_error("the connection is lost"),
                     }
@@ -135,7 +135,7 @@ impl ApiServer {
         value["kind"] = json!(K::kind(&()));
         let mut state = self.lock();
         state.store.put(&path, value);
-        state.tell();
+        state.notify();
     }
 
     /// Changes an object, as another client in the cluster would. Does nothing if the object is absent.
@@ -148,7 +148,7 @@ impl ApiServer {
         if let Some(mut value) = state.store.get(&path) {
             change(&mut value);
             state.store.put(&path, value);
-            state.tell();
+            state.notify();
         }
     }
 
@@ -156,7 +156,7 @@ impl ApiServer {
     pub fn remove<K: Resource<DynamicType = ()>>(&self, namespace: Option<&str>, name: &str) {
         let mut state = self.lock();
         state.store.remove(&path_of::<K>(namespace, name));
-        state.tell();
+        state.notify();
     }
 
     /// The current object.
@@ -284,7 +284,7 @@ impl ApiServer {
     fn serve(&self, call: &Call) -> Answer {
         let mut guard = self.lock();
         let state = &mut *guard;
-        if let Some(refusal) = state.strike(call) {
+        if let Some(refusal) = state.matching_fault(call) {
             return Answer::Response(respond(Err(refusal)));
         }
         if let Some(judge) = &state.judge
@@ -305,7 +305,7 @@ impl ApiServer {
             return Answer::Response(Response::new(state.watches.open(watch, &state.store)));
         }
         let outcome = state.store.serve(call);
-        state.tell();
+        state.notify();
         Answer::Response(respond(outcome))
     }
 }
@@ -319,8 +319,8 @@ enum Answer {
 
 impl State {
     /// Sends new events to the watches.
-    fn tell(&mut self) {
-        self.watches.tell(&self.store);
+    fn notify(&mut self) {
+        self.watches.notify(&self.store);
     }
 
     fn hindrance(&mut self, call: &Call) -> Option<Hindrance> {
@@ -331,7 +331,7 @@ impl State {
         Some(self.hindrances.remove(at).2)
     }
 
-    fn strike(&mut self, call: &Call) -> Option<(u16, Value)> {
+    fn matching_fault(&mut self, call: &Call) -> Option<(u16, Value)> {
         let fault = self.faults.iter_mut().find(|fault| {
             fault.times > 0 && fault.method == call.method && call.path.contains(fault.path_part)
         })?;

@@ -12,7 +12,7 @@ pub fn assert_documented(exposition: &str, prefix: &str) {
     let page = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/metrics.md");
     let page = std::fs::read_to_string(&page).unwrap_or_default();
     let rows: Vec<&str> = page.lines().filter(|line| line.starts_with("| `")).collect();
-    let (mut told, mut missing) = (BTreeSet::new(), Vec::new());
+    let (mut listed, mut missing) = (BTreeSet::new(), Vec::new());
     for help in exposition.lines().filter_map(|line| line.strip_prefix("# HELP ")) {
         let (name, text) = help.split_once(' ').unwrap_or((help, ""));
         let text = text.trim_end_matches('.');
@@ -36,13 +36,13 @@ pub fn assert_documented(exposition: &str, prefix: &str) {
         {
             missing.push(format!("{begin} … {end}"));
         }
-        told.insert(shown);
+        listed.insert(shown);
     }
     let named = rows.iter().filter_map(|row| row.split('`').nth(1));
     let gone: Vec<_> = named
-        .filter(|name| name.starts_with(prefix) && !told.contains(*name))
+        .filter(|name| name.starts_with(prefix) && !listed.contains(*name))
         .collect();
-    assert!(!told.is_empty(), "nothing is told");
+    assert!(!listed.is_empty(), "nothing is told");
     assert!(
         missing.is_empty() && gone.is_empty(),
         "docs/metrics.md lacks {missing:#?} and has {gone:#?} too many"

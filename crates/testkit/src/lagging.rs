@@ -26,7 +26,7 @@ impl Lag {
     }
 
     /// Wraps `client` so that its watches lag.
-    pub fn before(&self, client: Client) -> Client {
+    pub fn wrap(&self, client: Client) -> Client {
         let lag = self.0.clone();
         let service = tower::service_fn(move |request: Request<Body>| {
             let (client, lag) = (client.clone(), lag.subscribe());
@@ -37,7 +37,7 @@ impl Lag {
             async move {
                 let (head, body) = client.send(request).await?.into_parts();
                 let body: UnsyncBoxBody<Bytes, BoxError> = if watches {
-                    StreamBody::new(late(body, lag)).boxed_unsync()
+                    StreamBody::new(delayed(body, lag)).boxed_unsync()
                 } else {
                     body.map_err(Into::into).boxed_unsync()
                 };
@@ -49,7 +49,7 @@ impl Lag {
 }
 
 /// The parts of `body`, each at its arrival time plus the lag.
-fn late(
+fn delayed(
     body: Body,
     lag: watch::Receiver<Duration>,
 ) -> impl Stream<Item = Result<Frame<Bytes>, BoxError>> + Send {

@@ -20,9 +20,9 @@ pub fn statuses<K: CustomResourceExt>(object: &Value) -> (Value, Vec<Unknown>) {
     let schema = &definition["spec"]["versions"][0]["schema"]["openAPIV3Schema"]["properties"]["status"];
     let mut full = object.clone();
     full["status"] = sample("", schema);
-    let mut places = Vec::new();
-    walk("/status", &full["status"], schema, &mut places);
-    let unknown = places.into_iter().filter_map(|(path, value)| {
+    let mut candidates = Vec::new();
+    collect("/status", &full["status"], schema, &mut candidates);
+    let unknown = candidates.into_iter().filter_map(|(path, value)| {
         let mut object = full.clone();
         *object.pointer_mut(&path)? = value;
         let field = path.split('/').nth(2)?.to_owned();
@@ -57,7 +57,7 @@ fn sample(name: &str, schema: &Value) -> Value {
 }
 
 /// All values below `path`, each with its replacements.
-fn walk(path: &str, value: &Value, schema: &Value, places: &mut Vec<(String, Value)>) {
+fn collect(path: &str, value: &Value, schema: &Value, candidates: &mut Vec<(String, Value)>) {
     let of_other_types = [
         json!("Whim"),
         json!(7),
@@ -72,7 +72,7 @@ fn walk(path: &str, value: &Value, schema: &Value, places: &mut Vec<(String, Val
         let same_type = std::mem::discriminant(other) == std::mem::discriminant(value);
         !same_type || (other.is_string() && (schema["enum"].is_array() || schema["format"].is_string()))
     });
-    places.extend(
+    candidates.extend(
         others
             .filter(|_| below_status)
             .map(|other| (path.to_owned(), other)),
@@ -83,12 +83,12 @@ fn walk(path: &str, value: &Value, schema: &Value, places: &mut Vec<(String, Val
                 let declared = schema["properties"]
                     .get(name)
                     .unwrap_or_else(|| &schema["additionalProperties"]);
-                walk(&format!("{path}/{name}"), field, declared, places);
+                collect(&format!("{path}/{name}"), field, declared, candidates);
             }
         }
         Value::Array(items) => {
             for (index, item) in items.iter().enumerate() {
-                walk(&format!("{path}/{index}"), item, &schema["items"], places);
+                collect(&format!("{path}/{index}"), item, &schema["items"], candidates);
             }
         }
         _ => {}

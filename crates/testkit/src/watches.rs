@@ -52,9 +52,9 @@ impl Watch {
             return None;
         }
         let was = change
-            .before
+            .wrap
             .as_ref()
-            .is_some_and(|before| selects(&self.selector, before));
+            .is_some_and(|wrap| selects(&self.selector, wrap));
         let is = change.type_ != "DELETED" && selects(&self.selector, &change.object);
         let type_ = match (was, is) {
             (false, false) => return None,
@@ -91,14 +91,14 @@ impl Watches {
             let _ = sender.unbounded_send(Bytes::from_static(EXPIRED.as_bytes()));
         } else {
             self.open.push(Open { watch, sender });
-            self.tell(store);
+            self.notify(store);
         }
         let frames = receiver.map(|line| Ok::<_, Infallible>(Frame::data(line)));
         StreamBody::new(frames).boxed_unsync()
     }
 
     /// Sends all changes since the last event of each watch.
-    pub(crate) fn tell(&mut self, store: &Store) {
+    pub(crate) fn notify(&mut self, store: &Store) {
         self.open.retain_mut(|open| {
             for change in store.changes_since(open.watch.since) {
                 if let Some(event) = open.watch.event(change)

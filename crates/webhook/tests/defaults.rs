@@ -1,7 +1,7 @@
 //! New workspaces that name no template.
 
 use api::WorkspaceTemplate;
-use api::names::{DEFAULT_TEMPLATE, DEFAULT_TEMPLATE_LABEL, VOUCHED_TEMPLATE};
+use api::names::{ATTESTED_TEMPLATE, DEFAULT_TEMPLATE, DEFAULT_TEMPLATE_LABEL};
 use serde_json::{Value, json};
 
 use crate::cluster::Cluster;
@@ -41,7 +41,7 @@ async fn the_labelled_template_is_written_into_a_workspace_that_names_none() {
     let object = made(&webhook, &bare()).await;
     assert_eq!(object["spec"]["templateRef"], "standard");
     assert_eq!(
-        object["metadata"]["annotations"][VOUCHED_TEMPLATE],
+        object["metadata"]["annotations"][ATTESTED_TEMPLATE],
         "uid-of-standard"
     );
     let named = made(&webhook, &workspace(json!({"templateRef": "plain"}))).await;

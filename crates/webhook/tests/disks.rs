@@ -148,8 +148,10 @@ async fn another_class_or_claim_is_refused_also_where_none_was_set_before() {
         assert!(moved.allowed, "it has no disk of its own: {moved:?}");
     }
     let webhook = cluster("standard", json!(true)).webhook();
-    let said = with(json!({"storageClassName": "standard"}));
-    let same = webhook.validate_update("alice", &with(Value::Null), &said).await;
+    let message = with(json!({"storageClassName": "standard"}));
+    let same = webhook
+        .validate_update("alice", &with(Value::Null), &message)
+        .await;
     assert!(same.allowed && same.warnings.is_empty(), "{same:?}");
 }
 
@@ -249,7 +251,7 @@ async fn a_claim_that_is_named_only_later_is_checked_too() {
 #[tokio::test]
 async fn an_idle_stop_without_a_disk_gives_a_warning_about_lost_files() {
     let webhook = cluster("standard", json!(false)).webhook();
-    let told = |answer: crate::support::Answer| -> bool {
+    let message = |answer: crate::support::Answer| -> bool {
         assert!(answer.allowed, "{answer:?}");
         answer
             .warnings
@@ -258,19 +260,19 @@ async fn an_idle_stop_without_a_disk_gives_a_warning_about_lost_files() {
     };
     let idle = json!({"idleTimeoutInMinutes": 30});
     let bare = workspace(json!({ "idleShutdown": idle }));
-    assert!(told(webhook.validate_create("alice", &bare).await));
-    assert!(told(
+    assert!(message(webhook.validate_create("alice", &bare).await));
+    assert!(message(
         webhook
             .validate_update("alice", &workspace(json!({})), &bare)
             .await
     ));
     let disk = workspace(json!({"idleShutdown": idle, "storage": {"size": "1Gi"}}));
-    assert!(!told(webhook.validate_create("alice", &disk).await));
+    assert!(!message(webhook.validate_create("alice", &disk).await));
     let off = workspace(json!({"idleShutdown": {"enabled": false, "idleTimeoutInMinutes": 30}}));
-    assert!(!told(webhook.validate_create("alice", &off).await));
+    assert!(!message(webhook.validate_create("alice", &off).await));
     let mut renamed = bare.clone();
     renamed["spec"]["displayName"] = json!("Another");
-    assert!(!told(webhook.validate_update("alice", &bare, &renamed).await));
+    assert!(!message(webhook.validate_update("alice", &bare, &renamed).await));
 }
 
 #[tokio::test]

@@ -57,11 +57,11 @@ async fn what_the_schema_refuses_by_a_pattern_is_described_before_without_a_call
     let answer = webhook.mutate_create("alice", &wrong).await;
     assert!(!answer.allowed);
     assert_eq!(answer.code, 422);
-    for told in [
+    for message in [
         r#"spec.templateRef: "Big_One" is no name of an object: "#,
         r#"spec.storage.size: "10 GB" is no amount: write "#,
     ] {
-        assert!(answer.message.contains(told), "{}", answer.message);
+        assert!(answer.message.contains(message), "{}", answer.message);
     }
     assert_eq!(webhook.calls(), []);
     assert!(

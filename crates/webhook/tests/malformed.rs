@@ -51,16 +51,16 @@ async fn what_the_schema_and_what_the_template_refuse_is_one_list_in_the_order_o
         r#"storage.size: "6Gi" is more than the template's maximum 5Gi"#,
         r#"volumes[0].name: "B" is no name: "#,
     ];
-    let told = lines(&answer);
-    assert_eq!(told.len(), expected.len(), "{told:#?}");
-    for (told, expected) in told.iter().zip(expected) {
-        assert!(told.starts_with(expected), "{expected}: {told}");
+    let message = lines(&answer);
+    assert_eq!(message.len(), expected.len(), "{message:#?}");
+    for (message, expected) in message.iter().zip(expected) {
+        assert!(message.starts_with(expected), "{expected}: {message}");
     }
 }
 
 #[tokio::test]
 async fn a_malformed_value_hides_nothing_that_is_wrong_elsewhere() {
-    for (malformed, told) in [
+    for (malformed, message) in [
         (json!({"displayName": 5}), r#"displayName: "5" is no text"#),
         (
             json!({"desiredStatus": "running"}),
@@ -95,7 +95,7 @@ async fn a_malformed_value_hides_nothing_that_is_wrong_elsewhere() {
         let refused = (answer.code, lines(&answer).len());
         assert_eq!(refused, (422, 2), "{malformed}: {answer:?}");
         for part in [
-            told,
+            message,
             r#"image: "evil:1" is not an image that the template allows"#,
         ] {
             assert!(answer.message.contains(part), "{part}: {answer:?}");

@@ -211,7 +211,7 @@ fn naming(secret: &str, key: &str) -> WorkspaceTemplate {
 
 /// As it is stored where the template "prod" was there.
 fn recorded(mut object: Value) -> Value {
-    object["metadata"]["annotations"][api::names::VOUCHED_TEMPLATE] = json!("uid-of-prod");
+    object["metadata"]["annotations"][api::names::ATTESTED_TEMPLATE] = json!("uid-of-prod");
     object
 }
 
@@ -270,7 +270,7 @@ async fn no_user_writes_the_attested_template() {
     let (made, answer) = webhook.create("alice", &new).await;
     assert!(answer.allowed && made == recorded(new.clone()), "{answer:?}");
     let mut forged = new.clone();
-    forged["metadata"]["annotations"][api::names::VOUCHED_TEMPLATE] = json!("uid-of-another");
+    forged["metadata"]["annotations"][api::names::ATTESTED_TEMPLATE] = json!("uid-of-another");
     assert_eq!(webhook.create("alice", &forged).await.0, made, "put right");
     // Past the webhook that puts it right.
     for (old, new) in [(&made, &new), (&new, &made), (&made, &forged)] {
@@ -303,7 +303,7 @@ async fn variables_that_another_template_did_not_use_attest_nothing() {
         ))
     };
     let mut plain = of("plain");
-    plain["metadata"]["annotations"][api::names::VOUCHED_TEMPLATE] = json!("uid-of-plain");
+    plain["metadata"]["annotations"][api::names::ATTESTED_TEMPLATE] = json!("uid-of-plain");
     assert!(webhook.validate_create("alice", &plain).await.allowed);
     let refused = webhook.validate_update("alice", &of("plain"), &of("prod")).await;
     assert_eq!(refused.code, 403);

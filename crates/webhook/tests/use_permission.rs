@@ -123,13 +123,13 @@ async fn a_profile_or_manager_without_the_right_is_hidden() {
     cluster.profiles[0].metadata.namespace = Some("team".to_owned());
     let new = of_template(json!({"managerRef": "hidden", "executionProfileRef": "confidential"}));
     // Whoever may use them is told.
-    let told = cluster
+    let message = cluster
         .clone()
         .granting(&["* use * *"])
         .webhook()
         .validate_create("alice", &new)
         .await;
-    assert!(told.message.contains("Confidential"), "{told:?}");
+    assert!(message.message.contains("Confidential"), "{message:?}");
     let refused = cluster
         .granting(&["* use workspacetemplates *"])
         .webhook()

@@ -36,7 +36,7 @@ async fn a_name_alone_makes_a_workspace_of_the_namespace_s_default_template() ->
         made.spec.template_ref.as_deref(),
         Some(scratch.namespace.as_str())
     );
-    assert!(made.annotations().contains_key(names::VOUCHED_TEMPLATE));
+    assert!(made.annotations().contains_key(names::ATTESTED_TEMPLATE));
 
     // Its manifest, which names no template, once more.
     let mut again = Workspace::new("lab", made.spec.clone());

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use api::{
     Workspace, WorkspaceTemplate,
-    names::{CREATED_BY, VOUCHED_TEMPLATE},
+    names::{ATTESTED_TEMPLATE, CREATED_BY},
     workspace::DesiredStatus,
 };
 use e2e::{
@@ -19,14 +19,14 @@ use kube::{
 use serde_json::json;
 
 fn noted(workspace: &Workspace) -> Option<String> {
-    workspace.annotations().get(VOUCHED_TEMPLATE).cloned()
+    workspace.annotations().get(ATTESTED_TEMPLATE).cloned()
 }
 
 #[tokio::test]
 async fn which_template_was_there_is_noted_and_kept_by_every_way_to_write() -> anyhow::Result<()> {
     let scratch = Scratch::new("vouched", &[]).await?;
     let workspaces = scratch.api::<Workspace>();
-    let forged = BTreeMap::from([(VOUCHED_TEMPLATE.to_owned(), "forged".to_owned())]);
+    let forged = BTreeMap::from([(ATTESTED_TEMPLATE.to_owned(), "forged".to_owned())]);
     let stopped = |name: &str| -> anyhow::Result<Workspace> {
         let mut workspace = template::workspace(&scratch, name, &json!({}))?;
         workspace.spec.desired_status = DesiredStatus::Stopped;
@@ -72,17 +72,17 @@ async fn which_template_was_there_is_noted_and_kept_by_every_way_to_write() -> a
         };
         let annotated = |value: serde_json::Value| json!({"metadata": {"annotations": value}});
         for value in [json!("x"), json!(null)] {
-            let change = annotated(json!({ VOUCHED_TEMPLATE: value }));
+            let change = annotated(json!({ ATTESTED_TEMPLATE: value }));
             assert_eq!(write(change).await?, expected, "{name}: merged");
         }
-        let over = annotated(json!({CREATED_BY: "carol", VOUCHED_TEMPLATE: "x"}));
+        let over = annotated(json!({CREATED_BY: "carol", ATTESTED_TEMPLATE: "x"}));
         assert_eq!(write(over).await?, expected, "{name}: handed over");
         assert_eq!(
             write(annotated(json!(null))).await?,
             expected,
             "{name}: all taken away"
         );
-        for annotations in [json!({}), json!({VOUCHED_TEMPLATE: "x"})] {
+        for annotations in [json!({}), json!({ATTESTED_TEMPLATE: "x"})] {
             let applied = Patch::Apply(manifest(name, annotations));
             let applied = workspaces.patch(name, &apply, &applied).await?;
             assert_eq!(noted(&applied), expected, "{name}: applied");

@@ -290,7 +290,7 @@ mod tests {
     }
 
     #[test]
-    fn whatever_is_wrong_has_a_remedy() {
+    fn every_failure_reason_has_a_remedy() {
         for reason in ALL.iter().filter(|reason| reason.shows.contains("Degraded=True")) {
             assert!(!reason.remedy.is_empty(), "{reason:?}");
         }
@@ -303,7 +303,7 @@ mod tests {
     }
 
     #[test]
-    fn no_reason_stands_outside_the_table() {
+    fn every_reason_is_in_the_table() {
         let plain = include_str!("reason.rs")
             .lines()
             .filter(|line| line.starts_with("pub const"));

@@ -75,7 +75,7 @@ fn check(mut lines: impl BufRead, expected: Vec<Point>) -> anyhow::Result<Verifi
     let mut checker = Checker::expecting(expected);
     let mut line = Vec::new();
     while lines.read_until(b'\n', &mut line)? > 0 {
-        checker.look(&String::from_utf8_lossy(&line))?;
+        checker.check(&String::from_utf8_lossy(&line))?;
         line.clear();
     }
     let verified = checker.finish();

@@ -146,14 +146,14 @@ impl Audit {
     }
 
     /// Adds a record. If the queue is full, the record is dropped; the log contains the number of dropped ones.
-    pub fn tell(&self, record: Record) {
-        self.inner.log.tell(record.into());
+    pub fn record(&self, record: Record) {
+        self.inner.log.record(record.into());
     }
 
     /// A user signed in: the user's Kubernetes name and groups, and the end of the session in Unix seconds.
     pub fn login(&self, session: RandomId, user: &str, groups: &[String], end: i64) {
         self.inner.metrics.sign_in("signed_in");
-        self.tell(Record::Login {
+        self.record(Record::Login {
             who: Who::new(user, session),
             groups: groups.iter().take(GROUPS).cloned().collect(),
             group_count: groups.len(),
@@ -165,14 +165,14 @@ impl Audit {
     pub fn login_refused(&self, reason: &'static str) {
         self.inner.metrics.sign_in(reason);
         if self.has_room(Whom::Stranger) {
-            self.tell(Record::LoginRefused { reason });
+            self.record(Record::LoginRefused { reason });
         }
     }
 
     /// The settings do not admit a user whom `issuer` confirms. `rule`: a stable label.
     pub(crate) fn not_admitted(&self, user: &str, issuer: &str, rule: &'static str) {
         if self.has_room(Whom::Stranger) {
-            self.tell(Record::NotAdmitted {
+            self.record(Record::NotAdmitted {
                 user: user.to_owned(),
                 issuer: issuer.to_owned(),
                 rule,
@@ -183,7 +183,7 @@ impl Audit {
     /// The token of a request is refused. `reason`: a stable label.
     pub(crate) fn token_refused(&self, reason: &'static str) {
         if self.has_room(Whom::Stranger) {
-            self.tell(Record::TokenRefused {
+            self.record(Record::TokenRefused {
                 reason,
                 request: request_id::current(),
             });
@@ -193,7 +193,7 @@ impl Audit {
     /// A session ended before its expiry. `user`: Kubernetes user name, empty if unknown. `by`: a stable label.
     pub fn logout(&self, session: RandomId, user: &str, by: &'static str) {
         self.inner.metrics.session_ended(by);
-        self.tell(Record::Logout {
+        self.record(Record::Logout {
             who: Who::new(user, session),
             by,
         });
@@ -201,7 +201,7 @@ impl Audit {
 
     /// The identity provider ended this many sessions of its user `subject`, if it names one.
     pub fn provider_logout(&self, subject: Option<&str>, sessions: usize) {
-        self.tell(Record::ProviderLogout {
+        self.record(Record::ProviderLogout {
             subject: subject.unwrap_or_default().to_owned(),
             sessions,
         });
@@ -221,7 +221,7 @@ impl Audit {
     }
 
     fn opened(&self, session: &Session, target: &Target, rule: Allowed, request: String) {
-        self.tell(Record::Opened {
+        self.record(Record::Opened {
             who: who(session),
             workspace: WorkspaceRun::of(target),
             rule: rule.reason(),
@@ -234,7 +234,7 @@ impl Audit {
 
     /// A user started a workspace.
     pub(crate) fn started(&self, session: &Session, target: &Target, rule: Allowed) {
-        self.tell(Record::Started {
+        self.record(Record::Started {
             who: who(session),
             workspace: WorkspaceRun::of(target),
             rule: rule.reason(),
@@ -243,7 +243,7 @@ impl Audit {
     }
 
     fn administered(&self, session: &Session, target: &Target, requests: u64, request: String) {
-        self.tell(Record::Administered {
+        self.record(Record::Administered {
             who: who(session),
             workspace: WorkspaceRun::of(target),
             requests,
@@ -260,7 +260,7 @@ impl Audit {
     /// A signed-in user was refused.
     pub(crate) fn denied(&self, session: &Session, host: &str, target: Option<&Target>, rule: &'static str) {
         if self.has_room(Whom::User(&session.identity.user_name)) {
-            self.tell(Record::Denied {
+            self.record(Record::Denied {
                 who: who(session),
                 host: host.to_owned(),
                 workspace: target.map(WorkspaceRun::of),

@@ -106,7 +106,7 @@ fn a_process_writes_one_whole_chain_that_says_who_what_and_by_which_rule() {
     );
     let mut checker = Checker::default();
     for line in text.lines() {
-        checker.look(line).unwrap();
+        checker.check(line).unwrap();
     }
     let verified = checker.finish();
     assert_eq!((verified.records, verified.chains, verified.open), (7, 1, 0));
@@ -164,7 +164,7 @@ fn no_line_is_written_that_a_check_refuses_and_what_has_none_is_counted() {
     };
     let verified = |text: &str| {
         let mut checker = Checker::default();
-        text.lines().for_each(|line| checker.look(line).unwrap());
+        text.lines().for_each(|line| checker.check(line).unwrap());
         checker.finish()
     };
     // The maximum of an identity's groups, in the characters that take the most space.
@@ -202,6 +202,6 @@ async fn records_name_the_client_s_address_only_where_the_settings_say_so() {
         assert_eq!(address, names.then_some("203.0.113.7"));
         assert_eq!(records[2].get("address"), None, "no request led to it");
         let mut checker = Checker::default();
-        text.lines().for_each(|line| checker.look(line).unwrap());
+        text.lines().for_each(|line| checker.check(line).unwrap());
     }
 }

@@ -256,14 +256,14 @@ fn guests(world: &mut Observed, now: i64) -> (bool, bool) {
     let target = only(&world.snapshot());
     let policy = Policy::default();
     let lets_in = |user: &str, groups: &[String]| {
-        let person = rules::access::Person { user, groups };
+        let requester = rules::access::Requester { user, groups };
         let facts = rules::access::Facts {
             owner: &target.owner,
             access: api::workspace::AccessType::OwnerOnly,
             shared: &target.shared,
         };
         let right = || rules::access::Right::Missing;
-        let decision = rules::access::connect(person, facts, &policy, right, now);
+        let decision = rules::access::connect(requester, facts, &policy, right, now);
         matches!(decision, rules::access::Decision::Allow(_))
     };
     (lets_in("bob", &[]), lets_in("eve", &["ml".to_owned()]))

@@ -177,7 +177,7 @@ mod tests {
     /// A gateway whose watches are served by an API server that lags; heartbeats go to another.
     fn site_behind(lag: &Lag) -> (ApiServer, Arc<Freshness>) {
         let (server, client) = ApiServer::start();
-        let client = lag.before(client);
+        let client = lag.wrap(client);
         let lease: Lease = serde_json::from_value(json!({
             "metadata": {"name": NAME, "namespace": "system", "annotations": {
                 "heartbeat.gateway.workspaces.jupyter.org/gone": "7 1000",

@@ -1,7 +1,7 @@
 //! user and index -> the workspaces that the user may open, from memory alone (pure).
 
 use api::manager::Rbac;
-use rules::access::{self, Allowed, Decision, Facts, Person, Right};
+use rules::access::{self, Allowed, Decision, Facts, Requester, Right};
 
 use crate::index::{Snapshot, Target};
 use crate::oidc::claims::Identity;
@@ -48,7 +48,7 @@ impl<'a> Listing<'a> {
         Self {
             groups: groups.collect(),
             left_out,
-            without_public: policy.rbac == Rbac::Required && !policy.refuses_guests,
+            without_public: policy.rbac == Rbac::Required && !policy.disables_sharing,
         }
     }
 }
@@ -56,11 +56,11 @@ impl<'a> Listing<'a> {
 /// The heading of a workspace for this user. Roles are not evaluated here: it would take one access review per row. Listing what
 /// roles may forbid would reveal its name. An owner already knows their own workspaces.
 fn heading(index: &Snapshot, target: &Target, identity: &Identity, now: i64) -> Option<usize> {
-    let person = Person {
+    let requester = Requester {
         user: &identity.user_name,
         groups: &identity.groups,
     };
-    if !person.user.is_empty() && person.user == target.owner {
+    if !requester.user.is_empty() && requester.user == target.owner {
         return Some(0);
     }
     let facts = Facts {
@@ -68,7 +68,7 @@ fn heading(index: &Snapshot, target: &Target, identity: &Identity, now: i64) -> 
         access: target.access_type,
         shared: &target.shared,
     };
-    match access::connect(person, facts, index.policy(), || Right::Missing, now) {
+    match access::connect(requester, facts, index.policy(), || Right::Missing, now) {
         Decision::Allow(Allowed::Owner) => Some(0),
         Decision::Allow(Allowed::Share | Allowed::GroupShare) => Some(1),
         Decision::Allow(Allowed::Public) => Some(2),

@@ -135,7 +135,7 @@ fn administrators_find_the_rest_after_their_own() {
 #[test]
 fn where_workspaces_are_one_origin_neither_shares_nor_what_is_open_is_listed() {
     let policy = Policy {
-        refuses_guests: true,
+        disables_sharing: true,
         ..ignoring()
     };
     assert_eq!(

@@ -56,7 +56,7 @@ pub fn render(mut response: Response, reader: Reader) -> Response {
     };
     let request = request_id::current();
     if is_error {
-        tell(&request, status, &message);
+        record(&request, status, &message);
     }
     let (kind, policy, body) = match reader {
         Reader::Browser => {
@@ -176,7 +176,7 @@ pub(super) fn generic(status: StatusCode) -> Message {
 }
 
 /// Logs a line that finds a user's request. For refusals there are at most ten such lines per second.
-fn tell(request: &str, status: StatusCode, message: &Message) {
+fn record(request: &str, status: StatusCode, message: &Message) {
     let (status, error) = (status.as_u16(), message.error.as_ref());
     match status {
         // Ordinary states of sign-in and workspaces, which are logged there.

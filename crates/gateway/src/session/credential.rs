@@ -9,7 +9,7 @@ pub enum Credential {
     #[default]
     Login,
     /// A user's token, issued by an identity provider.
-    Person,
+    User,
     /// A service account's token, reviewed by the API server.
     ServiceAccount(Box<Reviewed>),
 }
@@ -28,7 +28,7 @@ impl Credential {
     pub fn label(&self) -> Option<&'static str> {
         match self {
             Self::Login => None,
-            Self::Person => Some("person"),
+            Self::User => Some("person"),
             Self::ServiceAccount(_) => Some("service_account"),
         }
     }

@@ -55,7 +55,7 @@ pub struct Ended {
 #[derive(Debug, Clone, Copy)]
 pub enum Whose<'a> {
     /// All sessions of a user.
-    Person {
+    Requester {
         /// Issuer that confirmed the user.
         issuer: &'a str,
         /// The user's identifier there.
@@ -82,7 +82,7 @@ pub enum Whose<'a> {
 impl Whose<'_> {
     fn selector(&self) -> String {
         match self {
-            Self::Person { issuer, subject } => format!("{PERSON_LABEL}={}", fingerprint(issuer, subject)),
+            Self::Requester { issuer, subject } => format!("{PERSON_LABEL}={}", fingerprint(issuer, subject)),
             Self::Browser(lineage) => format!("{BROWSER}={}", fingerprint("browser", &lineage.to_string())),
             Self::ProviderSession { issuer, sid } => format!("{SID}={}", fingerprint(issuer, sid)),
             Self::Said { issuer, logout } => match (&logout.subject, &logout.sid) {
@@ -98,7 +98,7 @@ impl Whose<'_> {
     /// Labels only narrow the search. The sealed content decides.
     fn covers(&self, content: &Content) -> bool {
         match self {
-            Self::Person { issuer, subject } => content.issuer == *issuer && content.subject == *subject,
+            Self::Requester { issuer, subject } => content.issuer == *issuer && content.subject == *subject,
             Self::Browser(lineage) => content.lineage == Some(*lineage),
             Self::ProviderSession { issuer, sid } => {
                 content.issuer == *issuer && content.sid.as_deref() == Some(*sid)
@@ -151,7 +151,7 @@ impl Sessions {
         {
             meant.extend(sid.as_deref().map(|sid| Whose::ProviderSession { issuer, sid }));
             if everywhere {
-                meant.push(Whose::Person { issuer, subject });
+                meant.push(Whose::Requester { issuer, subject });
             }
         }
         for whose in meant {
@@ -210,7 +210,7 @@ impl Sessions {
     /// A page can make its visitor's browser sign in again and again; this must not end the sessions of other browsers.
     pub(super) async fn make_room(&self, content: &Content) -> Result<(), Unavailable> {
         let Content { issuer, subject, .. } = content;
-        let whose = Whose::Person { issuer, subject };
+        let whose = Whose::Requester { issuer, subject };
         let browser = labels(content).remove(BROWSER);
         let params = ListParams::default().labels(&whose.selector());
         let mut objects = within(self.api.list(&params)).await?.items;

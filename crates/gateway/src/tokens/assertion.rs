@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use http::HeaderValue;
-use kit::assertion::{Claims, LIFE, NotSigned, Signer};
+use kit::assertion::{Claims, LIFE, Signer, SigningError};
 use moka::sync::Cache;
 
 use crate::clock::Clock;
@@ -71,7 +71,7 @@ impl Assertions {
     ///
     /// # Errors
     /// No key is active.
-    pub fn of(&self, asker: Asker<'_>) -> Result<HeaderValue, NotSigned> {
+    pub fn of(&self, asker: Asker<'_>) -> Result<HeaderValue, SigningError> {
         let now = self.clock.now();
         // The upper bound: the clock may have been set back.
         let is_fresh = |signed: &Signed| (now + LEFT..=now + LIFE).contains(&signed.ends);
@@ -85,7 +85,7 @@ impl Assertions {
             bearer: asker.bearer,
             ..Claims::new(api::names::GATEWAY, asker.uid, asker.user, now)
         };
-        let mut value = HeaderValue::try_from(self.signer.sign(&claims)?).map_err(|_| NotSigned)?;
+        let mut value = HeaderValue::try_from(self.signer.sign(&claims)?).map_err(|_| SigningError)?;
         value.set_sensitive(true);
         let made = Signed {
             value: value.clone(),
@@ -196,6 +196,6 @@ mod tests {
     #[test]
     fn nothing_is_made_without_a_key() {
         let none = Assertions::new(Arc::default(), Clock::manual(0));
-        assert_eq!(none.of(alice("u")), Err(NotSigned));
+        assert_eq!(none.of(alice("u")), Err(SigningError));
     }
 }

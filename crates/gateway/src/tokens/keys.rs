@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use api::names;
 use k8s_openapi::api::core::v1::{ConfigMap, Secret};
-use kit::assertion::{NotSigned, Signer};
+use kit::assertion::{Signer, SigningError};
 use kit::rotating_keys::{self, MasterKey};
 use kube::Api;
 use kube::api::{Patch, PatchParams};
@@ -29,7 +29,7 @@ pub enum KeysError {
     Seal(#[from] SealError),
     /// A key could not be used.
     #[error(transparent)]
-    Sign(#[from] NotSigned),
+    Sign(#[from] SigningError),
     /// The public keys could not be published.
     #[error("ConfigMap {name:?}: {0}", name = names::ASSERTION_KEYS)]
     Publish(Box<kube::Error>),

@@ -5,7 +5,7 @@
 use std::sync::Arc;
 
 use api::manager::Start;
-use rules::access::{self, Allowed, Decision, Facts, Person, Right};
+use rules::access::{self, Allowed, Decision, Facts, Requester, Right};
 
 use crate::index::{Snapshot, Target};
 use crate::pages::Audience;
@@ -73,7 +73,7 @@ pub(crate) fn decide(
     if uid.is_some_and(|uid| uid != target.uid) {
         return Err(No::Another);
     }
-    let person = Person {
+    let requester = Requester {
         user: &session.identity.user_name,
         groups: &session.identity.groups,
     };
@@ -82,12 +82,12 @@ pub(crate) fn decide(
         access: target.access_type,
         shared: &target.shared,
     };
-    match access::connect(person, facts, snapshot.policy(), || right(target), now) {
+    match access::connect(requester, facts, snapshot.policy(), || right(target), now) {
         Decision::Allow(rule) => Ok(Allow {
             target: target.clone(),
             session: session.clone(),
             rule,
-            audience: if snapshot.policy().keeps(person, &target.owner) {
+            audience: if snapshot.policy().owns_or_administers(requester, &target.owner) {
                 Audience::Keeper
             } else if snapshot.policy().start == Start::Connectors {
                 Audience::Starter

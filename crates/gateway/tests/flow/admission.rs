@@ -29,15 +29,17 @@ async fn fixture(domains: &[&str], groups: &[&str]) -> Fixture {
 /// Alice, of whom the provider says this as well.
 fn alice<'w>(fixture: &'w Fixture, more: &Value) -> Browser<'w> {
     let mut alice = fixture.browser("alice");
-    alice.person.extend(more.as_object().unwrap().clone());
+    alice.claims.extend(more.as_object().unwrap().clone());
     alice
 }
 
 /// What the provider says of alice from now on.
 fn say(fixture: &Fixture, more: &Value) {
-    let claims = alice(fixture, more).person;
+    let claims = alice(fixture, more).claims;
     fixture.issuer.change(|issuer| {
-        issuer.people.insert("id-of-alice".into(), Some(claims));
+        issuer
+            .claims_by_subject
+            .insert("id-of-alice".into(), Some(claims));
     });
 }
 
@@ -193,8 +195,8 @@ async fn groups_that_are_unknown_at_a_renewal_neither_admit_anew_nor_throw_out_a
         "the login's own token lists the group"
     );
     let mut elsewhere = fixture.browser("alice");
-    elsewhere.person.remove("groups");
-    elsewhere.person.insert("hasgroups".into(), json!("true"));
+    elsewhere.claims.remove("groups");
+    elsewhere.claims.insert("hasgroups".into(), json!("true"));
     let answer = elsewhere.open(&lab()).await.answer;
     assert_eq!(answer.status, StatusCode::FORBIDDEN);
     assert!(answer.body.contains("groups filter"), "{}", answer.body);

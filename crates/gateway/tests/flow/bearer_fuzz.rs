@@ -36,8 +36,8 @@ impl Site {
         let tokens = runtime.block_on(Tokens::new());
         let valid = vec![
             (tokens.account(ROBOT), &[OPEN][..]),
-            (tokens.person("alice", &json!({})), &[LAB, OPEN]),
-            (tokens.person("bob", &json!({})), &[BOBS, OPEN]),
+            (tokens.user_token("alice", &json!({})), &[LAB, OPEN]),
+            (tokens.user_token("bob", &json!({})), &[BOBS, OPEN]),
         ];
         let account = |changes: serde_json::Value| {
             let mut claims = json!({"iss": CLUSTER, "aud": [AUTH], "exp": NOW + 3600, "sub": ROBOT});
@@ -51,11 +51,11 @@ impl Site {
             account(json!({"aud": [AUTH, CLUSTER]})),
             account(json!({"exp": NOW})),
             account(json!({"iss": "kubernetes/serviceaccount"})),
-            tokens.person("alice", &json!({"aud": "gateway"})),
-            tokens.person("alice", &json!({"aud": "other"})),
-            tokens.person("alice", &json!({"azp": "gateway"})),
-            tokens.person("alice", &json!({"exp": NOW - 61})),
-            tokens.person("alice", &json!({"preferred_username": "system:admin"})),
+            tokens.user_token("alice", &json!({"aud": "gateway"})),
+            tokens.user_token("alice", &json!({"aud": "other"})),
+            tokens.user_token("alice", &json!({"azp": "gateway"})),
+            tokens.user_token("alice", &json!({"exp": NOW - 61})),
+            tokens.user_token("alice", &json!({"preferred_username": "system:admin"})),
             tokens.fixture.issuer.logout_token(&json!({"sub": "id-of-alice"})),
             LAB.to_owned(),
             "alice".to_owned(),
@@ -70,7 +70,7 @@ impl Site {
                 .fixture
                 .issuer
                 .change(|issuer| issuer.signature = signature);
-            worthless.push(tokens.person("alice", &json!({})));
+            worthless.push(tokens.user_token("alice", &json!({})));
         }
         tokens
             .fixture

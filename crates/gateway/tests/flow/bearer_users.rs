@@ -16,7 +16,7 @@ use crate::support::tokens::{SCRIPTS, Tokens};
 #[tokio::test]
 async fn a_user_s_token_is_as_good_as_their_login() {
     let tokens = Tokens::new().await;
-    let alice = tokens.person("alice", &json!({}));
+    let alice = tokens.user_token("alice", &json!({}));
     let answer = get(&tokens.fixture, LAB, with(&alice)).await;
     assert_eq!(answer.status, StatusCode::OK, "{}", answer.body);
     assert!(!answer.headers.contains_key("authorization"));
@@ -36,7 +36,7 @@ async fn a_user_s_token_is_as_good_as_their_login() {
 #[tokio::test]
 async fn what_is_said_of_a_user_s_script_is_not_said_of_their_browser_beside_it() {
     let tokens = Tokens::new().await;
-    let (fixture, script) = (&tokens.fixture, tokens.person("alice", &json!({})));
+    let (fixture, script) = (&tokens.fixture, tokens.user_token("alice", &json!({})));
     let alice = fixture.browser("alice");
     assert!(alice.open(&format!("{}/", origin(LAB))).await.is_inside());
     for _ in 0..2 {
@@ -86,7 +86,7 @@ async fn claims_become_names_as_at_a_login_and_keep_users_out_as_there() {
             "no such workspace",
         ),
     ] {
-        let token = tokens.person("alice", &claims);
+        let token = tokens.user_token("alice", &claims);
         let answer = get(&tokens.fixture, LAB, with(&token)).await;
         assert_eq!(answer.status.as_u16(), status, "{claims}: {}", answer.body);
         assert!(answer.body.contains(told), "{claims}: {}", answer.body);
@@ -106,7 +106,7 @@ async fn a_token_of_the_client_that_users_sign_in_with_is_never_taken() {
         json!([]),
         json!(null),
     ] {
-        let token = tokens.person("alice", &json!({"aud": audience}));
+        let token = tokens.user_token("alice", &json!({"aud": audience}));
         let answer = get(&tokens.fixture, LAB, with(&token)).await;
         assert_eq!(answer.status, StatusCode::UNAUTHORIZED, "{audience}");
     }
@@ -116,10 +116,10 @@ async fn a_token_of_the_client_that_users_sign_in_with_is_never_taken() {
         json!({"aud": SCRIPTS, "azp": null, "client_id": "gateway"}),
         json!({"aud": SCRIPTS, "azp": SCRIPTS, "client_id": "gateway"}),
     ] {
-        let answer = get(&tokens.fixture, LAB, with(&tokens.person("alice", &client))).await;
+        let answer = get(&tokens.fixture, LAB, with(&tokens.user_token("alice", &client))).await;
         assert_eq!(answer.status, StatusCode::UNAUTHORIZED, "{client}");
     }
-    let token = tokens.person(
+    let token = tokens.user_token(
         "alice",
         &json!({"aud": ["robots"], "azp": null, "client_id": "robots"}),
     );
@@ -130,7 +130,7 @@ async fn a_token_of_the_client_that_users_sign_in_with_is_never_taken() {
     let other = get(
         &tokens.fixture,
         LAB,
-        with(&tokens.person("alice", &json!({"aud": "x"}))),
+        with(&tokens.user_token("alice", &json!({"aud": "x"}))),
     )
     .await;
     let said = other.json()["message"].as_str().unwrap().to_owned();
@@ -150,7 +150,7 @@ async fn tokens_that_the_provider_did_not_sign_or_that_are_of_another_kind_are_r
             .fixture
             .issuer
             .change(|issuer| issuer.signature = signature);
-        let token = tokens.person("alice", &json!({}));
+        let token = tokens.user_token("alice", &json!({}));
         let answer = get(&tokens.fixture, LAB, with(&token)).await;
         assert_eq!(answer.status, StatusCode::UNAUTHORIZED, "{signature:?}");
     }
@@ -171,7 +171,12 @@ async fn tokens_that_the_provider_did_not_sign_or_that_are_of_another_kind_are_r
     ] {
         let changes = header.as_object().unwrap().clone();
         tokens.fixture.issuer.change(|issuer| issuer.header = changes);
-        let answer = get(&tokens.fixture, LAB, with(&tokens.person("alice", &json!({})))).await;
+        let answer = get(
+            &tokens.fixture,
+            LAB,
+            with(&tokens.user_token("alice", &json!({}))),
+        )
+        .await;
         assert_eq!(answer.status, StatusCode::UNAUTHORIZED, "{header}");
     }
     tokens.fixture.issuer.change(|issuer| issuer.header.clear());
@@ -189,7 +194,7 @@ async fn tokens_that_the_provider_did_not_sign_or_that_are_of_another_kind_are_r
         json!({"cnf": {"jkt": "x"}}),
         json!({"events": {"http://schemas.openid.net/event/backchannel-logout": {}}}),
     ] {
-        let answer = get(&tokens.fixture, LAB, with(&tokens.person("alice", &claims))).await;
+        let answer = get(&tokens.fixture, LAB, with(&tokens.user_token("alice", &claims))).await;
         assert_eq!(answer.status, StatusCode::UNAUTHORIZED, "{claims}");
     }
     for claims in [
@@ -197,20 +202,30 @@ async fn tokens_that_the_provider_did_not_sign_or_that_are_of_another_kind_are_r
         json!({"iat": NOW + 60}),
         json!({"nbf": NOW + 60}),
     ] {
-        let answer = get(&tokens.fixture, LAB, with(&tokens.person("alice", &claims))).await;
+        let answer = get(&tokens.fixture, LAB, with(&tokens.user_token("alice", &claims))).await;
         assert_eq!(answer.status, StatusCode::OK, "clocks differ: {claims}");
     }
     // Keys that the provider is asked for, and does not have.
     let issuer = &tokens.fixture.issuer;
     tokens.fixture.pass(60);
     issuer.change(|issuer| issuer.signature = Signature::UnknownKeyId);
-    let answer = get(&tokens.fixture, LAB, with(&tokens.person("alice", &json!({})))).await;
+    let answer = get(
+        &tokens.fixture,
+        LAB,
+        with(&tokens.user_token("alice", &json!({}))),
+    )
+    .await;
     assert_eq!(answer.status, StatusCode::UNAUTHORIZED);
     tokens.fixture.pass(60);
     let elsewhere = json!({"kid": "../../dev/null", "jku": "https://evil.example/jwks"});
     let header = elsewhere.as_object().unwrap().clone();
     issuer.change(|issuer| (issuer.signature, issuer.header) = (Signature::Valid, header));
-    let answer = get(&tokens.fixture, LAB, with(&tokens.person("alice", &json!({})))).await;
+    let answer = get(
+        &tokens.fixture,
+        LAB,
+        with(&tokens.user_token("alice", &json!({}))),
+    )
+    .await;
     assert_eq!(answer.status, StatusCode::UNAUTHORIZED);
 }
 
@@ -221,7 +236,7 @@ async fn a_storm_of_unknown_keys_fetches_keys_once_a_minute_and_keeps_nobody_fro
     tokens.fixture.pass(61);
     issuer.change(|issuer| issuer.signature = Signature::UnknownKeyId);
     for number in 0..20 {
-        let token = tokens.person("alice", &json!({"exp": NOW + 3600}));
+        let token = tokens.user_token("alice", &json!({"exp": NOW + 3600}));
         // Just after a fetch a key may be so new that the provider tells it with the next.
         let status = match number {
             0 => StatusCode::UNAUTHORIZED,
@@ -248,7 +263,7 @@ async fn a_new_key_is_fetched_and_a_provider_that_does_not_answer_refuses_nobody
         issuer.second_key = true;
         issuer.failure = Some(503);
     });
-    let token = tokens.person("alice", &json!({"exp": NOW + 3600}));
+    let token = tokens.user_token("alice", &json!({"exp": NOW + 3600}));
     for _ in 0..2 {
         let answer = get(&tokens.fixture, LAB, with(&token)).await;
         assert_eq!(answer.status, StatusCode::SERVICE_UNAVAILABLE, "nobody can say");
@@ -265,7 +280,7 @@ async fn a_new_key_is_fetched_and_a_provider_that_does_not_answer_refuses_nobody
 async fn a_key_that_is_newer_than_the_last_fetch_refuses_nobody() {
     let tokens = Tokens::new().await;
     tokens.fixture.issuer.change(|issuer| issuer.second_key = true);
-    let token = tokens.person("alice", &json!({"exp": NOW + 3600}));
+    let token = tokens.user_token("alice", &json!({"exp": NOW + 3600}));
     let answer = get(&tokens.fixture, LAB, with(&token)).await;
     assert_eq!(answer.status, StatusCode::SERVICE_UNAVAILABLE, "fetched just now");
     assert!(answer.headers.contains_key("retry-after"));
@@ -285,7 +300,7 @@ async fn settle() {
 #[tokio::test]
 async fn a_key_that_the_provider_withdrew_counts_no_longer_than_minutes() {
     let tokens = Tokens::new().await;
-    let token = tokens.person("alice", &json!({"exp": NOW + 3600}));
+    let token = tokens.user_token("alice", &json!({"exp": NOW + 3600}));
     let status = async || get(&tokens.fixture, LAB, with(&token)).await.status;
     assert_eq!(status().await, StatusCode::OK);
     tokens.fixture.issuer.change(|issuer| issuer.second_key = true);
@@ -305,7 +320,7 @@ async fn a_key_that_the_provider_withdrew_counts_no_longer_than_minutes() {
 #[tokio::test]
 async fn keys_that_the_provider_told_a_day_ago_prove_nothing() {
     let tokens = Tokens::new().await;
-    let token = tokens.person("alice", &json!({"exp": NOW + 90_000}));
+    let token = tokens.user_token("alice", &json!({"exp": NOW + 90_000}));
     let status = async || get(&tokens.fixture, LAB, with(&token)).await.status;
     tokens.fixture.issuer.change(|issuer| issuer.failure = Some(503));
     tokens.fixture.pass(86_399);

@@ -34,10 +34,10 @@ fn workspaces() -> Vec<Target> {
     ]
 }
 
-fn serve(fixture: &Fixture, targets: Vec<Target>, refuses_guests: bool) {
+fn serve(fixture: &Fixture, targets: Vec<Target>, disables_sharing: bool) {
     let domain = Domain::new("ws.example", 8443).in_mode(RoutingMode::Path);
     let policy = Policy {
-        refuses_guests,
+        disables_sharing,
         ..Policy::default()
     };
     fixture.serve(domain, policy, targets);

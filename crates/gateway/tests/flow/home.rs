@@ -225,7 +225,7 @@ async fn a_refusal_on_the_sign_in_host_names_the_user_and_leads_to_another_accou
         assert!(!page.body.contains(hidden), "{hidden} in {}", page.body);
     }
     let another = page.link("Use another account").unwrap();
-    bob.person = fixture.browser("alice").person;
+    bob.claims = fixture.browser("alice").claims;
     let landing = bob.open(&another).await;
     assert!(landing.is_inside(), "{:?}", landing.trail);
     assert_eq!(landing.url, lab());
@@ -322,7 +322,7 @@ async fn at_a_provider_that_knows_one_account_another_signs_out_there_and_goes_o
     assert_eq!(back.link("Sign in"), Some(format!("{AUTH}{next}")));
     let login = bob.step(&format!("{AUTH}{next}")).await;
     assert!(login.location().unwrap().contains("prompt=login"), "{login:?}");
-    bob.person = fixture.browser("alice").person;
+    bob.claims = fixture.browser("alice").claims;
     let landing = bob.open(&format!("{AUTH}{next}")).await;
     assert!(landing.is_inside(), "{:?}", landing.trail);
     assert_eq!(landing.url, lab());

@@ -272,10 +272,10 @@ async fn scripts_send_tokens(site: &Site) {
         7,
     );
     for sent in [
-        site.tokens.person("alice", &json!({"exp": NOW + 36_000})),
+        site.tokens.user_token("alice", &json!({"exp": NOW + 36_000})),
         site.tokens
-            .person("alice", &json!({"aud": "other", "exp": NOW + 36_000})),
-        site.tokens.person("alice", &json!({"exp": 1})),
+            .user_token("alice", &json!({"aud": "other", "exp": NOW + 36_000})),
+        site.tokens.user_token("alice", &json!({"exp": 1})),
         token(&foreign, 1),
         robot,
     ] {

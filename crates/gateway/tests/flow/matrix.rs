@@ -202,7 +202,7 @@ fn publish_at(layout: Layout, fixture: &Fixture, workspaces: Vec<Target>) {
     let policy = Policy {
         rbac: Rbac::Required,
         admin_groups: HashSet::from(["oidc:admins".to_owned()]),
-        refuses_guests: matches!(layout, Layout::Folders),
+        disables_sharing: matches!(layout, Layout::Folders),
         ..Policy::default()
     };
     fixture.serve(layout.domain(), policy, workspaces);
@@ -210,7 +210,7 @@ fn publish_at(layout: Layout, fixture: &Fixture, workspaces: Vec<Target>) {
 
 fn browser<'w>(fixture: &'w Fixture, (name, groups): (&'static str, &[&str])) -> Browser<'w> {
     let mut browser = fixture.browser(name);
-    browser.person.insert("groups".into(), json!(groups));
+    browser.claims.insert("groups".into(), json!(groups));
     browser
 }
 
@@ -280,7 +280,7 @@ async fn every_cell_is_right(layout: Layout) {
     for (after, now) in [(0, 0), (59, 59), (60, 1)] {
         fixture.pass(now);
         for browser in &browsers {
-            let name = browser.person["preferred_username"].as_str().unwrap();
+            let name = browser.claims["preferred_username"].as_str().unwrap();
             let expected = layout.expected(name, after);
             for (workspace, ..) in WORKSPACES {
                 let allowed = expected.contains(workspace);

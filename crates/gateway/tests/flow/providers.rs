@@ -266,7 +266,7 @@ async fn signing_out_ends_the_session_of_the_provider_that_attested() {
     }
 }
 
-async fn tell(fixture: &Fixture, token: &str) -> Answer {
+async fn record(fixture: &Fixture, token: &str) -> Answer {
     let lines = headers(&[("content-type", "application/x-www-form-urlencoded")]);
     let url = format!("{AUTH}/backchannel-logout");
     fixture
@@ -289,21 +289,21 @@ async fn a_providers_message_ends_its_own_sessions_by_its_own_keys() {
     let forged = fixture
         .partners
         .logout_token(&json!({"sub": "id-of-alice", "iss": ISSUER}));
-    assert_eq!(tell(&fixture, &forged).await.status, StatusCode::BAD_REQUEST);
+    assert_eq!(record(&fixture, &forged).await.status, StatusCode::BAD_REQUEST);
     let stranger = fixture
         .partners
         .logout_token(&json!({"sub": "id-of-alice", "iss": "https://evil.example"}));
-    assert_eq!(tell(&fixture, &stranger).await.status, StatusCode::BAD_REQUEST);
+    assert_eq!(record(&fixture, &stranger).await.status, StatusCode::BAD_REQUEST);
     assert_eq!(fixture.sessions().len(), 2);
     let first = fixture
         .partners
         .logout_token(&json!({"sub": "id-of-alice", "jti": "1"}));
-    assert_eq!(tell(&fixture, &first).await.status, StatusCode::OK);
+    assert_eq!(record(&fixture, &first).await.status, StatusCode::OK);
     assert!(is_in(&staff, LAB).await && !is_in(&partner, BOBS).await);
-    assert_eq!(tell(&fixture, &first).await.status, StatusCode::BAD_REQUEST);
+    assert_eq!(record(&fixture, &first).await.status, StatusCode::BAD_REQUEST);
     let second = fixture
         .issuer
         .logout_token(&json!({"sub": "id-of-alice", "jti": "1"}));
-    assert_eq!(tell(&fixture, &second).await.status, StatusCode::OK);
+    assert_eq!(record(&fixture, &second).await.status, StatusCode::OK);
     assert!(!is_in(&staff, LAB).await);
 }

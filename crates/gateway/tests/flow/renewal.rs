@@ -63,7 +63,7 @@ fn claims(groups: &Value) -> Map<String, Value> {
 
 fn say(fixture: &Fixture, claims: Option<Map<String, Value>>) {
     fixture.issuer.change(|issuer| {
-        issuer.people.insert("id-of-alice".into(), claims);
+        issuer.claims_by_subject.insert("id-of-alice".into(), claims);
     });
 }
 

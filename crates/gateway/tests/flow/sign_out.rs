@@ -225,7 +225,7 @@ async fn an_id_token_that_is_too_long_for_an_address_is_left_out_of_it() {
     let fixture = Fixture::new().await;
     let mut alice = fixture.browser("alice");
     let groups: Vec<String> = (0..300).map(|number| format!("group-number-{number}")).collect();
-    alice.person.insert("groups".into(), groups.into());
+    alice.claims.insert("groups".into(), groups.into());
     assert!(alice.open(&lab()).await.is_inside());
     let location = sign_out(&alice, Some(AUTH), "")
         .await

@@ -198,7 +198,7 @@ impl BehindTraefik {
             if url.starts_with(ISSUER) {
                 let claims = json!({"sub": format!("id-of-{person}"), "preferred_username": person, "groups": ["users"]});
                 let claims = claims.as_object().unwrap().clone();
-                self.fixture.issuer.change(|issuer| issuer.person = claims);
+                self.fixture.issuer.change(|issuer| issuer.claims = claims);
                 url = self.fixture.issuer.authorize(&url).unwrap();
                 continue;
             }

@@ -113,7 +113,7 @@ impl Landing {
 /// Keeps cookies by where they count, a host or `host/folder`, and follows redirects.
 pub(crate) struct Browser<'w> {
     pub(crate) fixture: &'w Fixture,
-    pub(crate) person: Map<String, Value>,
+    pub(crate) claims: Map<String, Value>,
     pub(crate) jar: Mutex<BTreeMap<String, BTreeMap<String, String>>>,
 }
 
@@ -141,7 +141,7 @@ impl Browser<'_> {
     pub(crate) fn at<'o>(&self, fixture: &'o Fixture) -> Browser<'o> {
         Browser {
             fixture,
-            person: self.person.clone(),
+            claims: self.claims.clone(),
             jar: Mutex::new(self.jar.lock().unwrap().clone()),
         }
     }
@@ -182,7 +182,7 @@ impl Browser<'_> {
     pub(crate) async fn step(&self, url: &str) -> Answer {
         let issuers = [(ISSUER, &self.fixture.issuer), (PARTNERS, &self.fixture.partners)];
         if let Some((_, issuer)) = issuers.into_iter().find(|(at, _)| url.starts_with(at)) {
-            issuer.change(|issuer| issuer.person.clone_from(&self.person));
+            issuer.change(|issuer| issuer.claims.clone_from(&self.claims));
             let location = issuer.authorize(url).unwrap();
             return Answer {
                 status: StatusCode::FOUND,

@@ -378,7 +378,7 @@ impl Fixture {
     pub(crate) fn browser(&self, name: &'static str) -> Browser<'_> {
         Browser {
             fixture: self,
-            person: json!({"sub": format!("id-of-{name}"), "preferred_username": name, "groups": ["users"]})
+            claims: json!({"sub": format!("id-of-{name}"), "preferred_username": name, "groups": ["users"]})
                 .as_object()
                 .unwrap()
                 .clone(),

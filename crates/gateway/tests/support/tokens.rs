@@ -73,10 +73,10 @@ impl Tokens {
     }
 
     /// A token of a user, of the client that scripts use, with these changes to its claims.
-    pub(crate) fn person(&self, name: &str, changes: &Value) -> String {
-        let person = json!({"sub": format!("id-of-{name}"), "preferred_username": name, "groups": ["users"]});
-        let person = person.as_object().unwrap().clone();
-        self.fixture.issuer.change(|issuer| issuer.person = person);
+    pub(crate) fn user_token(&self, name: &str, changes: &Value) -> String {
+        let claims = json!({"sub": format!("id-of-{name}"), "preferred_username": name, "groups": ["users"]});
+        let claims = claims.as_object().unwrap().clone();
+        self.fixture.issuer.change(|issuer| issuer.claims = claims);
         self.fixture.issuer.access_token(SCRIPTS, changes)
     }
 }

@@ -190,14 +190,14 @@ impl Checker {
     ///
     /// # Errors
     /// The line does not continue the chain.
-    pub fn look(&mut self, line: &str) -> Result<(), Broken> {
+    pub fn check(&mut self, line: &str) -> Result<(), Broken> {
         self.line += 1;
         let line = line.trim_end_matches(['\r', '\n']);
         let Some((stream, is_whole, piece)) = piece(line) else {
-            return self.look_at(line);
+            return self.check_record(line);
         };
         if self.cut.is_empty() && is_whole {
-            return self.look_at(piece);
+            return self.check_record(piece);
         }
         let mut all = self.cut.remove(stream).unwrap_or_default();
         // A line that is too long is no audit line, so it is not collected further.
@@ -205,13 +205,13 @@ impl Checker {
             all.push_str(piece);
         }
         if is_whole {
-            return self.look_at(&all);
+            return self.check_record(&all);
         }
         self.cut.insert(stream.to_owned(), all);
         Ok(())
     }
 
-    fn look_at(&mut self, line: &str) -> Result<(), Broken> {
+    fn check_record(&mut self, line: &str) -> Result<(), Broken> {
         let Some(start) = line.find('{') else {
             return Ok(());
         };

@@ -90,7 +90,7 @@ impl<R: Serialize + Send + 'static> Log<R> {
         aws_lc_rs::rand::fill(&mut id).map_err(std::io::Error::other)?;
         let (records, waiting) = sync_channel(WAITING);
         let lost = Arc::new(AtomicU64::new(0));
-        let mut scribe = Scribe {
+        let mut scribe = LogWriter {
             out,
             chain: Chain::new(format!("{:016x}", u64::from_be_bytes(id))),
             lost: Arc::clone(&lost),
@@ -114,7 +114,7 @@ impl<R: Serialize + Send + 'static> Log<R> {
 
 impl<R> Log<R> {
     /// Adds a record. A record that finds the queue full is only counted, and the log contains that count.
-    pub fn tell(&self, record: R) {
+    pub fn record(&self, record: R) {
         let entry = Entry::Record(Box::new(record), Timestamp::now());
         if self.records.try_send(entry).is_err() {
             self.lost.fetch_add(1, Ordering::Relaxed);
@@ -136,10 +136,10 @@ impl<R> Writer<R> {
 
     fn finish_within(self, limit: Duration) {
         let end = Instant::now() + limit;
-        let mut is_told = false;
+        let mut is_recorded = false;
         while !self.thread.is_finished() && Instant::now() < end {
             // The queue is full while the reader is slow.
-            is_told = is_told || self.log.records.try_send(Entry::End).is_ok();
+            is_recorded = is_recorded || self.log.records.try_send(Entry::End).is_ok();
             std::thread::sleep(PAUSE);
         }
         if !self.thread.is_finished() {
@@ -149,14 +149,14 @@ impl<R> Writer<R> {
 }
 
 /// The state of the writer thread.
-struct Scribe<W, C> {
+struct LogWriter<W, C> {
     out: W,
     chain: Chain,
     lost: Arc<AtomicU64>,
     counts: C,
 }
 
-impl<W: Write, C: Counts> Scribe<W, C> {
+impl<W: Write, C: Counts> LogWriter<W, C> {
     fn write_all(&mut self, waiting: &Receiver<Entry<C::Record>>) {
         let mut summed = Instant::now();
         loop {

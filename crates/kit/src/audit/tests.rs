@@ -34,7 +34,7 @@ fn stuck(paper: &Paper) -> (mpsc::Sender<()>, Log<Value>, Writer<Value>) {
     let (go, stuck) = mpsc::channel();
     let (log, writer) = Log::to("test", Stuck(stuck, paper.clone()), Silent).unwrap();
     for _ in 0..WAITING + 500 {
-        log.tell(json!({"event": "something"}));
+        log.record(json!({"event": "something"}));
     }
     (go, log, writer)
 }
@@ -43,7 +43,7 @@ fn stuck(paper: &Paper) -> (mpsc::Sender<()>, Log<Value>, Writer<Value>) {
 fn a_log_begins_with_its_server_and_ends_in_order() {
     let paper = Paper::default();
     let (log, writer) = Log::to("test", paper.clone(), Silent).unwrap();
-    log.tell(json!({"event": "something"}));
+    log.record(json!({"event": "something"}));
     writer.finish();
     let text = paper.text();
     let records: Vec<Value> = text
@@ -57,18 +57,18 @@ fn a_log_begins_with_its_server_and_ends_in_order() {
     assert_eq!(events, ["start", "something", "end"]);
     assert_eq!(records[0]["server"], "test");
     let mut checker = chain::Checker::default();
-    text.lines().for_each(|line| checker.look(line).unwrap());
+    text.lines().for_each(|line| checker.check(line).unwrap());
     assert_eq!(checker.finish().open, 0);
 }
 
 #[test]
-fn a_reader_that_takes_nothing_does_not_hold_the_end_up_for_ever() {
+fn a_blocked_reader_does_not_block_shutdown_for_ever() {
     let (_go, _log, writer) = stuck(&Paper::default());
     writer.finish_within(Duration::from_millis(50));
 }
 
 #[test]
-fn telling_never_waits_and_records_without_room_are_counted() {
+fn recording_never_waits_and_lost_records_are_counted() {
     let paper = Paper::default();
     let (go, _log, writer) = stuck(&paper);
     drop(go);

@@ -188,7 +188,7 @@ mod tests {
     }
 
     #[test]
-    fn the_address_with_most_connections_loses_them_until_all_have_as_many() {
+    fn the_address_with_the_most_connections_is_evicted_first() {
         let limit = ConnectionLimit::new(6);
         let mut greedy: Vec<_> = (0..6).map(|_| limit.acquire(peer(1)).unwrap()).collect();
         assert!(limit.acquire(peer(1)).is_none());

@@ -111,7 +111,7 @@ const ONE: [u8; 4] = [127, 0, 0, 1];
 const GREEDY: [u8; 4] = [127, 0, 0, 2];
 
 #[tokio::test]
-async fn an_address_that_took_every_place_is_in_nobody_elses_way() {
+async fn an_address_that_uses_every_connection_does_not_block_others() {
     let served = served(8, IDLE).await;
     let mut silent = Vec::new();
     for _ in 0..8 {
@@ -127,7 +127,7 @@ async fn an_address_that_took_every_place_is_in_nobody_elses_way() {
 }
 
 #[tokio::test]
-async fn a_connection_without_requests_ends_and_one_with_a_request_goes_on() {
+async fn an_idle_connection_ends_and_an_active_one_stays() {
     let served = served(8, Duration::from_millis(300)).await;
     let open = async |protocol| served.tls(ONE, protocol).await.unwrap();
     let executor = TokioExecutor::new();

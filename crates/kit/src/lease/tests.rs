@@ -19,7 +19,7 @@ fn start(client: &kube::Client, identity: &str) -> (watch::Receiver<bool>, Cance
     (leading, shutdown)
 }
 
-fn held_by(server: &ApiServer, identity: &str) {
+fn holder(server: &ApiServer, identity: &str) {
     let lease = Lease {
         metadata: ObjectMeta {
             name: Some(LEASE.to_owned()),
@@ -48,7 +48,7 @@ async fn until(leading: &mut watch::Receiver<bool>, wanted: bool) {
     leading.wait_for(|leads| *leads == wanted).await.unwrap();
 }
 
-async fn until_given_back(leading: &mut watch::Receiver<bool>) {
+async fn until_released(leading: &mut watch::Receiver<bool>) {
     while leading.changed().await.is_ok() {}
 }
 
@@ -69,7 +69,7 @@ async fn a_free_lease_is_taken_at_once_and_renewed() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn of_two_candidates_one_leads_and_the_other_only_looks() {
+async fn one_of_two_candidates_leads_and_the_other_only_reads() {
     let (server, client) = ApiServer::start();
     let (mut first, _first) = start(&client, "a");
     until(&mut first, true).await;
@@ -94,7 +94,7 @@ async fn candidates_that_start_at_once_elect_one() {
 #[tokio::test(start_paused = true)]
 async fn the_lease_of_a_silent_holder_is_taken_after_its_duration_by_our_own_clock() {
     let (server, client) = ApiServer::start();
-    held_by(&server, "gone");
+    holder(&server, "gone");
     let begin = Instant::now();
     let (mut leading, _shutdown) = start(&client, "a");
     until(&mut leading, true).await;
@@ -106,7 +106,7 @@ async fn the_lease_of_a_silent_holder_is_taken_after_its_duration_by_our_own_clo
 }
 
 #[tokio::test(start_paused = true)]
-async fn who_cannot_renew_stops_leading_before_another_may_start() {
+async fn a_leader_that_cannot_renew_stops_before_the_lease_expires() {
     let (server, client) = ApiServer::start();
     let (mut leading, _shutdown) = start(&client, "a");
     until(&mut leading, true).await;
@@ -169,7 +169,7 @@ async fn a_renewal_counts_from_when_it_was_sent() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn somebody_else_s_edit_of_the_lease_ends_no_leadership() {
+async fn an_edit_of_the_lease_by_another_client_does_not_end_leadership() {
     let (server, client) = ApiServer::start();
     let (mut leading, _shutdown) = start(&client, "a");
     until(&mut leading, true).await;
@@ -186,11 +186,11 @@ async fn somebody_else_s_edit_of_the_lease_ends_no_leadership() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn who_finds_another_holder_stops_leading_at_the_next_look() {
+async fn a_leader_that_reads_another_holder_stops_leading() {
     let (server, client) = ApiServer::start();
     let (mut leading, _shutdown) = start(&client, "a");
     until(&mut leading, true).await;
-    held_by(&server, "b");
+    holder(&server, "b");
     let begin = Instant::now();
     until(&mut leading, false).await;
     assert!(begin.elapsed() <= candidate("a").period);
@@ -198,12 +198,12 @@ async fn who_finds_another_holder_stops_leading_at_the_next_look() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn at_shutdown_the_lease_is_given_back_and_a_successor_need_not_wait() {
+async fn the_lease_is_released_at_shutdown() {
     let (server, client) = ApiServer::start();
     let (mut first, shutdown) = start(&client, "a");
     until(&mut first, true).await;
     shutdown.cancel();
-    until_given_back(&mut first).await;
+    until_released(&mut first).await;
     assert!(!*first.borrow());
     assert_eq!(stored(&server).holder_identity, None);
     let begin = Instant::now();
@@ -213,12 +213,12 @@ async fn at_shutdown_the_lease_is_given_back_and_a_successor_need_not_wait() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn who_does_not_lead_gives_nothing_back() {
+async fn a_candidate_that_does_not_lead_releases_nothing() {
     let (server, client) = ApiServer::start();
-    held_by(&server, "b");
+    holder(&server, "b");
     let (mut leading, shutdown) = start(&client, "a");
     shutdown.cancel();
-    until_given_back(&mut leading).await;
+    until_released(&mut leading).await;
     assert_eq!(stored(&server).holder_identity.as_deref(), Some("b"));
     assert!(!server.take_calls().iter().any(Call::is_write));
 }

@@ -38,7 +38,7 @@ impl Rejected {
     /// The message, with the consequence for a workspace with this desired status.
     pub fn told(&self, wanted: DesiredStatus) -> String {
         match self {
-            Self::Rules(rejection) => rejection.told(wanted),
+            Self::Rules(rejection) => rejection.message(wanted),
             other => other.to_string(),
         }
     }

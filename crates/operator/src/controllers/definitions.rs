@@ -131,7 +131,7 @@ pub async fn watch(context: &Context, readiness: &Readiness) {
             } else {
                 tracing::info!("the definitions declare every field of a status again");
             }
-            readiness.remark(text);
+            readiness.set_problem(text);
             context.metrics.undeclared(missing.len());
             known.clone_from(&missing);
         }

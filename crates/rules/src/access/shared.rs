@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use api::share::{Subject, SubjectKind};
 
-use super::{Allowed, Person};
+use super::{Allowed, Requester};
 
 /// The subjects of one workspace's shares by name, each with its end in Unix seconds.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -32,14 +32,14 @@ impl Shared {
     }
 
     /// The kind of share that includes the user at `now` (Unix seconds).
-    pub(super) fn with(&self, person: Person<'_>, now: i64) -> Option<Allowed> {
+    pub(super) fn with(&self, requester: Requester<'_>, now: i64) -> Option<Allowed> {
         let lives = |end: Option<&i64>| end.is_some_and(|end| now < *end);
-        if lives(self.users.get(person.user)) {
+        if lives(self.users.get(requester.user)) {
             return Some(Allowed::Share);
         }
         let of_group = |group: &String| lives(self.groups.get(group));
         // Most workspaces are shared with no group.
-        let by_group = !self.groups.is_empty() && person.groups.iter().any(of_group);
+        let by_group = !self.groups.is_empty() && requester.groups.iter().any(of_group);
         by_group.then_some(Allowed::GroupShare)
     }
 }
@@ -56,7 +56,7 @@ mod tests {
     }
 
     /// Whether `subject` is the user called `user` or one of `groups`, as Kubernetes knows them.
-    fn means(subject: &Subject, user: &str, groups: &[impl AsRef<str>]) -> bool {
+    fn matches_user(subject: &Subject, user: &str, groups: &[impl AsRef<str>]) -> bool {
         match subject.kind {
             SubjectKind::User => !user.is_empty() && subject.name == user,
             SubjectKind::Group => groups.iter().any(|group| group.as_ref() == subject.name),
@@ -68,13 +68,16 @@ mod tests {
     }
 
     #[test]
-    fn a_subject_means_exactly_whom_it_names() {
+    fn a_subject_matches_exactly_the_named_user_or_group() {
         let bob = subject(json!({"kind": "User", "name": "bob"}));
-        assert!(means(&bob, "bob", &[""; 0]) && !means(&bob, "Bob", &["bob"]));
+        assert!(matches_user(&bob, "bob", &[""; 0]) && !matches_user(&bob, "Bob", &["bob"]));
         let ml = subject(json!({"kind": "Group", "name": "ml"}));
-        assert!(means(&ml, "eve", &["a", "ml"]) && !means(&ml, "ml", &["mlx"]));
+        assert!(matches_user(&ml, "eve", &["a", "ml"]) && !matches_user(&ml, "ml", &["mlx"]));
         let bot = subject(json!({"kind": "ServiceAccount", "name": "bot", "namespace": "ci"}));
-        assert!(means(&bot, "system:serviceaccount:ci:bot", &[""; 0]) && !means(&bot, "bot", &["bot"]));
+        assert!(
+            matches_user(&bot, "system:serviceaccount:ci:bot", &[""; 0])
+                && !matches_user(&bot, "bot", &["bot"])
+        );
     }
 
     fn shared_with(subjects: &[Subject], end: Option<i64>) -> Shared {
@@ -88,22 +91,22 @@ mod tests {
     #[test]
     fn a_share_ends_to_the_second_and_the_last_end_counts() {
         let bob = subject(json!({"kind": "User", "name": "bob"}));
-        let person = Person {
+        let requester = Requester {
             user: "bob",
             groups: &[],
         };
         let mut shared = shared_with(std::slice::from_ref(&bob), Some(100));
-        assert_eq!(shared.with(person, 99), Some(Allowed::Share));
-        assert_eq!(shared.with(person, 100), None);
+        assert_eq!(shared.with(requester, 99), Some(Allowed::Share));
+        assert_eq!(shared.with(requester, 100), None);
         shared.add(&bob, Some(50));
-        assert_eq!(shared.with(person, 99), Some(Allowed::Share));
+        assert_eq!(shared.with(requester, 99), Some(Allowed::Share));
         shared.add(&bob, None);
-        assert_eq!(shared.with(person, i64::MAX - 1), Some(Allowed::Share));
+        assert_eq!(shared.with(requester, i64::MAX - 1), Some(Allowed::Share));
     }
 
     proptest! {
         #[test]
-        fn it_means_exactly_whom_its_subjects_mean(
+        fn a_share_matches_exactly_the_users_of_its_subjects(
             kinds in prop::collection::vec((0..3_u8, "[ab]{1,2}", "[ab]"), 0..6),
             user in "(|[ab]{1,2}|system:serviceaccount:[ab]:[ab]{1,2})",
             groups in prop::collection::vec("[ab]{1,2}", 0..4),
@@ -113,9 +116,9 @@ mod tests {
                 1 => json!({"kind": "Group", "name": name}),
                 _ => json!({"kind": "ServiceAccount", "name": name, "namespace": namespace}),
             })).collect();
-            let person = Person { user: &user, groups: &groups };
-            let meant = subjects.iter().any(|subject| means(subject, &user, &groups));
-            prop_assert_eq!(shared_with(&subjects, None).with(person, 0).is_some(), meant);
+            let requester = Requester { user: &user, groups: &groups };
+            let meant = subjects.iter().any(|subject| matches_user(subject, &user, &groups));
+            prop_assert_eq!(shared_with(&subjects, None).with(requester, 0).is_some(), meant);
         }
     }
 }

@@ -7,8 +7,8 @@ use super::*;
 
 const NOBODY: &[String] = &[];
 
-fn person<'a>(user: &'a str, groups: &'a [String]) -> Person<'a> {
-    Person { user, groups }
+fn requester<'a>(user: &'a str, groups: &'a [String]) -> Requester<'a> {
+    Requester { user, groups }
 }
 
 fn facts<'a>(owner: &'a str, access: AccessType, shared: &'a Shared) -> Facts<'a> {
@@ -46,7 +46,7 @@ fn plain(user: &str, owner: &str, access: AccessType) -> Decision {
     let shared = Shared::default();
     let never_asked = || panic!("nobody is to be asked");
     connect(
-        person(user, NOBODY),
+        requester(user, NOBODY),
         facts(owner, access, &shared),
         &ignoring(),
         never_asked,
@@ -63,7 +63,7 @@ fn the_owner_connects() {
 }
 
 #[test]
-fn another_person_connects_only_to_a_public_workspace() {
+fn another_user_connects_only_to_a_public_workspace() {
     assert_eq!(
         plain("bob", "alice", AccessType::OwnerOnly),
         Decision::Deny(Denied::NotOwner)
@@ -75,7 +75,7 @@ fn another_person_connects_only_to_a_public_workspace() {
 }
 
 #[test]
-fn nobody_connects_to_nothing() {
+fn an_anonymous_request_does_not_connect_to_a_workspace_without_owner() {
     for access in [AccessType::OwnerOnly, AccessType::Public] {
         for owner in ["", "alice"] {
             assert_eq!(plain("", owner, access), Decision::Deny(Denied::Anonymous));
@@ -84,7 +84,7 @@ fn nobody_connects_to_nothing() {
 }
 
 #[test]
-fn names_that_only_look_alike_are_strangers() {
+fn similar_user_names_are_different_users() {
     for user in ["Alice", "alice ", "alice\0", "аlice"] {
         let decision = plain(user, "alice", AccessType::OwnerOnly);
         assert_eq!(decision, Decision::Deny(Denied::NotOwner), "{user:?}");
@@ -92,7 +92,7 @@ fn names_that_only_look_alike_are_strangers() {
 }
 
 #[test]
-fn a_share_lets_in_whom_it_names_until_its_end() {
+fn a_share_admits_its_subjects_until_it_ends() {
     let groups = ["ml".to_owned()];
     for (kind, name, allowed) in [
         ("User", "bob", Allowed::Share),
@@ -101,7 +101,7 @@ fn a_share_lets_in_whom_it_names_until_its_end() {
         let shared = shared_with(kind, name);
         let decide = |user: &str, now| {
             let facts = facts("alice", AccessType::OwnerOnly, &shared);
-            let member = person(user, if user == "bob" { &groups } else { NOBODY });
+            let member = requester(user, if user == "bob" { &groups } else { NOBODY });
             connect(member, facts, &Policy::default(), || Right::Missing, now)
         };
         assert_eq!(decide("bob", 99), Decision::Allow(allowed));
@@ -112,11 +112,11 @@ fn a_share_lets_in_whom_it_names_until_its_end() {
 }
 
 #[test]
-fn where_all_workspaces_are_of_one_origin_guests_are_refused_and_nobody_is_asked_for_them() {
+fn path_mode_denies_other_users_without_an_access_review() {
     let shared = shared_with("User", "bob");
     let none = Shared::default();
     let policy = Policy {
-        refuses_guests: true,
+        disables_sharing: true,
         ..with_administrators(Rbac::Required)
     };
     let never_asked = || panic!("nobody is to be asked");
@@ -127,18 +127,18 @@ fn where_all_workspaces_are_of_one_origin_guests_are_refused_and_nobody_is_asked
         (AccessType::OwnerOnly, &none, Denied::NotOwner),
     ] {
         let facts = facts("alice", access, shared);
-        let guest = connect(person("bob", NOBODY), facts, &policy, never_asked, 0);
+        let guest = connect(requester("bob", NOBODY), facts, &policy, never_asked, 0);
         assert_eq!(guest, Decision::Deny(denied));
-        let owner = connect(person("alice", NOBODY), facts, &policy, || Right::Granted, 0);
+        let owner = connect(requester("alice", NOBODY), facts, &policy, || Right::Granted, 0);
         assert_eq!(owner, Decision::Allow(Allowed::Owner));
         let admins = ["admins".to_owned()];
-        let administrator = connect(person("grace", &admins), facts, &policy, never_asked, 0);
+        let administrator = connect(requester("grace", &admins), facts, &policy, never_asked, 0);
         assert_eq!(administrator, Decision::Allow(Allowed::Administrator));
     }
 }
 
 #[test]
-fn where_roles_count_owners_and_visitors_need_the_right_and_are_asked_for_it_first() {
+fn with_rbac_owners_and_other_users_need_the_permission_to_connect() {
     let none = Shared::default();
     for (user, access, allowed) in [
         ("alice", AccessType::OwnerOnly, Allowed::Owner),
@@ -151,7 +151,7 @@ fn where_roles_count_owners_and_visitors_need_the_right_and_are_asked_for_it_fir
             (Right::Unanswered, Decision::Deny(Denied::Unanswered)),
         ] {
             let facts = facts("alice", access, &none);
-            let decision = connect(person(user, NOBODY), facts, &Policy::default(), || right, 0);
+            let decision = connect(requester(user, NOBODY), facts, &Policy::default(), || right, 0);
             assert_eq!(decision, expected, "{user} {right:?}");
         }
     }
@@ -162,19 +162,19 @@ fn a_share_of_a_public_workspace_needs_no_right_and_no_question() {
     let shared = shared_with("User", "bob");
     for right in [Right::Missing, Right::Unknown, Right::Unanswered] {
         let facts = facts("alice", AccessType::Public, &shared);
-        let decision = connect(person("bob", NOBODY), facts, &Policy::default(), || right, 0);
+        let decision = connect(requester("bob", NOBODY), facts, &Policy::default(), || right, 0);
         assert_eq!(decision, Decision::Allow(Allowed::Share), "{right:?}");
     }
 }
 
 #[test]
-fn administrators_connect_everywhere_and_are_told_apart_where_nothing_else_lets_them_in() {
+fn administrator_access_is_recorded_only_if_no_other_rule_admits_the_user() {
     let groups = ["users".to_owned(), "admins".to_owned()];
     let none = Shared::default();
     let decide = |user, access, rbac, right| {
         let policy = with_administrators(rbac);
         connect(
-            person(user, &groups),
+            requester(user, &groups),
             facts("alice", access, &none),
             &policy,
             || right,
@@ -203,7 +203,7 @@ fn administrators_connect_everywhere_and_are_told_apart_where_nothing_else_lets_
     }
     assert_eq!(
         connect(
-            person("", &groups),
+            requester("", &groups),
             facts("alice", AccessType::OwnerOnly, &none),
             &with_administrators(Rbac::Required),
             || Right::Unknown,
@@ -214,7 +214,7 @@ fn administrators_connect_everywhere_and_are_told_apart_where_nothing_else_lets_
 }
 
 #[test]
-fn a_manager_that_says_nothing_asks_the_roles_and_knows_no_administrators() {
+fn a_manager_without_authorization_uses_rbac_and_has_no_administrators() {
     let manager = |authorization: serde_json::Value| {
         let manager = json!({
             "metadata": {"name": "main"},
@@ -239,7 +239,7 @@ proptest! {
     }
 
     #[test]
-    fn without_the_right_nobody_gets_in_by_owning_or_by_public_access(
+    fn ownership_and_public_access_need_the_permission_to_connect(
         user in "[ab]?",
         is_public in any::<bool>(),
         unanswered in any::<bool>(),
@@ -247,7 +247,7 @@ proptest! {
         let shared = Shared::default();
         let access = if is_public { AccessType::Public } else { AccessType::OwnerOnly };
         let right = if unanswered { Right::Unanswered } else { Right::Missing };
-        let decision = connect(person(&user, NOBODY), facts("a", access, &shared), &Policy::default(), || right, 0);
+        let decision = connect(requester(&user, NOBODY), facts("a", access, &shared), &Policy::default(), || right, 0);
         prop_assert!(matches!(decision, Decision::Deny(_)));
     }
 }

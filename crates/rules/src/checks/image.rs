@@ -81,7 +81,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_runtimes_take_passes() {
+    fn image_references_that_runtimes_accept_pass() {
         let digest = format!("r/jupyter@sha256:{}", "0a".repeat(32));
         for image in [
             "jupyter",
@@ -101,7 +101,7 @@ mod tests {
     }
 
     #[test]
-    fn what_no_node_could_pull_does_not() {
+    fn image_references_that_no_node_can_pull_are_refused() {
         for image in [
             "x:y:z",
             "a:",

@@ -14,11 +14,11 @@ use crate::violation::Violation;
 
 /// More CPUs than any node has. Kubernetes adds up requests as 64-bit thousandths of a CPU and does not detect an overflow.
 /// So a huge request would make a node look empty.
-pub(crate) const MOST_CPU: Quantity = Quantity::units(100_000);
+pub(crate) const MAX_CPU: Quantity = Quantity::units(100_000);
 /// Maximum of any other resource, for example 1 PiB of memory.
 pub(crate) const MOST: Quantity = Quantity::units(1 << 50);
 /// Minimum memory: no container starts with less.
-pub(crate) const LEAST_MEMORY: Quantity = Quantity::units(4 << 20);
+pub(crate) const MIN_MEMORY: Quantity = Quantity::units(4 << 20);
 
 /// Checks requests and limits by rules that hold without a template. `path` is the field that holds both maps.
 pub(crate) fn shape(path: &str, given: &ResourceRequirements) -> Vec<Violation> {
@@ -108,7 +108,7 @@ fn check_name(
     // With limit 0 the kubelet enforces no limit. So 0 counts as more than every maximum.
     if limit_value.is_some_and(Quantity::is_zero) && may_overcommit(name) {
         of_limit.push(limit.violation("is 0, which a node takes for no limit at all: ask for more than 0"));
-    } else if name == "memory" && limit_value.is_some_and(|most| !most.is_negative() && most < LEAST_MEMORY) {
+    } else if name == "memory" && limit_value.is_some_and(|most| !most.is_negative() && most < MIN_MEMORY) {
         of_limit.push(limit.violation(
             "is less than any container starts in: ask for at least 4Mi, and mind the unit, such as Mi",
         ));
@@ -206,7 +206,7 @@ impl Entry<'_> {
             }
         };
         let amount = value.unwrap_or(Quantity::ZERO);
-        let most = if name == "cpu" { MOST_CPU } else { MOST };
+        let most = if name == "cpu" { MAX_CPU } else { MOST };
         if amount.is_negative() {
             found.push(self.violation("is negative: ask for 0 or more"));
         } else if amount > most {
@@ -215,7 +215,7 @@ impl Entry<'_> {
             found.push(self.violation("is finer than 1m, the thousandth of a CPU: round it"));
         } else if !may_overcommit(name) && !amount.is_whole() {
             found.push(self.violation(format!("is not a whole number: {name} cannot be divided")));
-        } else if name != "cpu" && !amount.is_whole() && amount < LEAST_MEMORY {
+        } else if name != "cpu" && !amount.is_whole() && amount < MIN_MEMORY {
             // A larger amount with a fraction comes from values such as 1.3Gi, and is rounded.
             found.push(self.violation("has a fraction of a byte: m means thousandths, M and Mi millions"));
         }

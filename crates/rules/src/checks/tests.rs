@@ -18,8 +18,8 @@ fn sizes_are_neither_bytes_nor_beyond_all_disks() {
         ("9e18", "at most 1Pi"),
         ("x", "not a quantity"),
     ] {
-        let said = of(faulty).unwrap();
-        assert!(said.contains(word) && said.contains(faulty), "{said}");
+        let message = of(faulty).unwrap();
+        assert!(message.contains(word) && message.contains(faulty), "{message}");
     }
 }
 
@@ -65,13 +65,16 @@ fn a_time_that_is_kept_is_written_as_the_api_server_and_our_programs_read_it() {
         "9999-12-31T23:59:59Z",
         "2026-12-31T18:00:00Z\n",
     ] {
-        let said = time("t", faulty).map(|it| it.message).unwrap_or_default();
-        assert!(said.contains("such as 2026-12-31T18:00:00Z"), "{faulty}: {said}");
+        let message = time("t", faulty).map(|it| it.message).unwrap_or_default();
+        assert!(
+            message.contains("such as 2026-12-31T18:00:00Z"),
+            "{faulty}: {message}"
+        );
     }
 }
 
 #[test]
-fn names_of_users_can_be_seen() {
+fn user_names_with_invisible_characters_are_refused() {
     for fine in [
         "alice",
         "system:serviceaccount:a:b",
@@ -148,7 +151,7 @@ fn paths_are_absolute_and_below_the_root() {
 }
 
 #[test]
-fn one_place_has_one_normal_path() {
+fn equal_paths_have_one_normal_form() {
     for path in ["/a/b", "/a//b/", "//a/./b", "/a/b/."] {
         assert_eq!(normal_path(path), "/a/b");
     }

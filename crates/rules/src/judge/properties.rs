@@ -102,7 +102,7 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(192))]
 
     #[test]
-    fn what_judge_finds_right_is_admitted_and_nothing_else(
+    fn admit_accepts_exactly_what_judge_accepts(
         spec in workspace_spec(true), of_template in template_spec(true), refers: bool, managed: bool, identified: bool
     ) {
         let (workspace, template, manager, profile) =
@@ -126,7 +126,7 @@ proptest! {
     }
 
     #[test]
-    fn parts_that_are_right_are_right_together(spec in workspace_spec(false), of_template in template_spec(false), refers: bool) {
+    fn parts_that_are_valid_alone_are_valid_together(spec in workspace_spec(false), of_template in template_spec(false), refers: bool) {
         let (workspace, template, manager, profile) = (workspace(spec, refers), template(&of_template), manager(), profile());
         let references = References::managed_by([&manager])
             .with_template(refers.then_some(&template))
@@ -147,7 +147,7 @@ proptest! {
     }
 
     #[test]
-    fn nothing_that_parses_makes_the_rules_panic(
+    fn rules_never_panic_on_parsed_objects(
         spec in workspace_spec(true), of_template in template_spec(true), at in 0_usize..90, by in any_json(), in_template: bool
     ) {
         let (mut spec, mut of_template) = (spec, of_template);

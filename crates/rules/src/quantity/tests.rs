@@ -89,7 +89,7 @@ fn different_writings_of_one_value_are_equal() {
 }
 
 #[test]
-fn neighbours_that_a_float_cannot_tell_apart_are_ordered() {
+fn adjacent_values_beyond_float_precision_are_ordered() {
     for (less, more) in [
         ("1G", "1Gi"),
         ("9007199254740992", "9007199254740993"),
@@ -108,7 +108,7 @@ fn neighbours_that_a_float_cannot_tell_apart_are_ordered() {
 }
 
 #[test]
-fn what_kubernetes_refuses_is_refused() {
+fn quantities_that_kubernetes_refuses_are_refused() {
     for text in [
         "", ".", "-", "m", "Gi", "1 Gi", "1gi", "1KI", "1e", "1e5.5", "1ee3", "0x10", "1,5", "1Gi ",
     ] {
@@ -119,7 +119,7 @@ fn what_kubernetes_refuses_is_refused() {
 }
 
 #[test]
-fn absurd_exponents_end_at_once() {
+fn huge_exponents_are_refused_fast() {
     assert_eq!(
         "1e999999999999999999999".parse::<Quantity>(),
         Err(QuantityError::TooLarge)

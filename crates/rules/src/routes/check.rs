@@ -8,7 +8,7 @@ use api::{Workspace, WorkspaceManager};
 use serde_json::{Map, Value};
 
 use super::render::{Given, scope};
-use super::{RESOURCES, RouteKind, URL_TEMPLATE, namesakes};
+use super::{RESOURCES, RouteKind, URL_TEMPLATE, collisions};
 use crate::defaults::effective;
 use crate::settings::Settings;
 use crate::variables::{self, Scope};
@@ -46,7 +46,7 @@ pub fn check(manager: &WorkspaceManager, settings: &Settings) -> Vec<Violation> 
         let path = format!("{RESOURCES}[{index}]");
         found.extend(shape(&path, manifest, settings));
         found.extend(name(&path, manifest));
-        found.extend(namesakes::in_manifest(&path, manifest, manager));
+        found.extend(collisions::in_manifest(&path, manifest, manager));
         let identity = Given::of(manifest).map(|given| (given.kind, given.name));
         if let Some(identity) = identity
             && !names.insert(identity)
@@ -162,7 +162,7 @@ fn url_template(template: Option<&str>, scope: &Scope, manager: &WorkspaceManage
         return Vec::new();
     };
     let mut found = unknown(URL_TEMPLATE, template, scope);
-    found.extend(namesakes::in_text(URL_TEMPLATE, template, manager));
+    found.extend(collisions::in_text(URL_TEMPLATE, template, manager));
     if !template.starts_with("https://") && !template.starts_with("http://") {
         let rule = "is no URL: let it begin with https://";
         found.push(Violation::new(URL_TEMPLATE, template, rule));

@@ -145,7 +145,7 @@ mod tests {
     }
 
     #[test]
-    fn no_setting_allows_what_runs_gives_rights_or_holds_secrets() {
+    fn workloads_rbac_and_secrets_are_never_allowed_as_routes() {
         for (version, name) in [
             ("v1", "Secret"),
             ("v1", "ServiceAccount"),
@@ -180,7 +180,7 @@ mod tests {
     }
 
     #[test]
-    fn what_routes_can_be_allowed() {
+    fn other_kinds_can_be_allowed_as_routes() {
         for allowed in built_in().into_iter().chain([
             kind("route.openshift.io/v1", "Route"),
             kind("networking.istio.io/v1", "VirtualService"),
@@ -196,7 +196,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_kind_is_named() {
+    fn an_invalid_route_kind_is_named() {
         for (version, name) in [
             ("traefik.io", "IngressRoute"),
             ("traefik.io/v1alpha1", "ingressroutes"),

@@ -102,7 +102,7 @@ fn a_manifest_becomes_the_workspace_s_own_object() {
 }
 
 #[test]
-fn a_proxy_that_is_fed_has_no_objects() {
+fn managers_with_traefik_routing_have_no_route_objects() {
     let fed = json!({
         "metadata": {"name": "main"},
         "spec": {"routing": {"baseDomain": "b.org", "traefik": {}}, "authentication": {"gateway": {}}},
@@ -142,7 +142,7 @@ fn only_allowed_kinds_are_routes_and_the_message_says_what_to_do() {
 }
 
 #[test]
-fn what_is_broken_is_named_all_at_once() {
+fn all_violations_of_a_manager_are_reported_at_once() {
     let mut broken = ingress();
     broken["metadata"] = json!({"name": "fixed", "finalizers": ["f"], "labels": {"a": 1}});
     broken["spec"]["rules"][0]["host"] = json!("{workspace.hots}");
@@ -165,7 +165,7 @@ fn what_is_broken_is_named_all_at_once() {
 }
 
 #[test]
-fn no_route_without_whoever_decides() {
+fn a_route_needs_an_authentication_service() {
     let mut open = ingress();
     open["metadata"]["annotations"] = json!({});
     let found = faults(&manager(std::slice::from_ref(&open), &forward()));
@@ -204,7 +204,7 @@ fn the_gateway_s_address_comes_from_the_settings() {
 }
 
 #[test]
-fn a_workspace_s_own_variables_can_be_used_but_cannot_mean_anything() {
+fn workspace_variables_are_expanded_in_routes_without_special_meaning() {
     let mut personal = ingress();
     personal["spec"]["rules"][0]["host"] = json!("{team}.{workspace.host}");
     personal["metadata"]["annotations"]["example.com/x"] = json!("Header(`{team}`)");
@@ -257,7 +257,7 @@ fn a_url_template_replaces_the_usual_url() {
 }
 
 #[test]
-fn a_host_or_path_that_namesakes_of_two_namespaces_would_share_is_refused() {
+fn a_host_or_path_shared_by_equal_names_in_two_namespaces_is_refused() {
     let with = |host: &str, path: &str| {
         let mut manifest = ingress();
         let rule = &mut manifest["spec"]["rules"][0];
@@ -302,7 +302,7 @@ fn a_host_or_path_that_namesakes_of_two_namespaces_would_share_is_refused() {
 }
 
 #[test]
-fn rules_of_traefik_and_the_gateway_api_and_the_url_are_told_apart_alike() {
+fn traefik_rules_gateway_api_rules_and_the_url_are_checked_for_collisions_alike() {
     let says = "can be the same for workspaces of two namespaces";
     let of = |kind: &str, version: &str, spec: Value| {
         let mut manifest = ingress();
@@ -345,7 +345,7 @@ fn rules_of_traefik_and_the_gateway_api_and_the_url_are_told_apart_alike() {
 
 proptest! {
     #[test]
-    fn any_manifest_is_judged_without_panic_and_sound_ones_render(kind in "\\PC{0,9}", text in "\\PC{0,40}", key in "\\PC{0,20}") {
+    fn validation_of_manifests_never_panics_and_valid_ones_render(kind in "\\PC{0,9}", text in "\\PC{0,40}", key in "\\PC{0,20}") {
         let manifest = json!({
             "apiVersion": "networking.k8s.io/v1", "kind": kind, "metadata": {"name": text, "labels": {key: text}}, "spec": {text.clone(): [text]},
         });

@@ -39,19 +39,19 @@ pub(super) struct Found<'a, 'p> {
     pub(super) value: &'a Value,
     pub(super) wrong: Wrong,
     /// Whether the field is required.
-    pub(super) is_needed: bool,
+    pub(super) is_required: bool,
 }
 
 /// A value that the API server would refuse.
 #[derive(Debug)]
 pub(super) struct Fault {
     pub(super) violation: Violation,
-    stand_in: Option<StandIn>,
+    replacement: Option<Replacement>,
 }
 
 /// The replacement that makes an object with an unreadable value readable.
 #[derive(Debug)]
-struct StandIn {
+struct Replacement {
     steps: Vec<String>,
     /// `None`: the field is removed.
     value: Option<Value>,
@@ -59,8 +59,8 @@ struct StandIn {
 
 impl Fault {
     /// Writes the replacement into `spec`.
-    pub(super) fn mend(&self, spec: &mut Value) {
-        let Some(StandIn { steps, value }) = &self.stand_in else {
+    pub(super) fn make_readable(&self, spec: &mut Value) {
+        let Some(Replacement { steps, value }) = &self.replacement else {
             return;
         };
         let Some((last, above)) = steps.split_last() else {
@@ -93,10 +93,10 @@ impl Fault {
 impl Found<'_, '_> {
     pub(super) fn fault(&self) -> Fault {
         Fault {
-            violation: self.told(),
-            stand_in: self.is_unreadable().then(|| StandIn {
+            violation: self.message(),
+            replacement: self.is_unreadable().then(|| Replacement {
                 steps: self.at.steps(),
-                value: self.is_needed.then(|| self.node.stand_in()),
+                value: self.is_required.then(|| self.node.replacement()),
             }),
         }
     }
@@ -108,12 +108,12 @@ impl Found<'_, '_> {
             Wrong::Range => self
                 .value
                 .as_i64()
-                .is_none_or(|number| !self.node.range.held().contains(&number)),
+                .is_none_or(|number| !self.node.range.representable().contains(&number)),
             Wrong::Pattern | Wrong::Size | Wrong::Twice => false,
         }
     }
 
-    fn told(&self) -> Violation {
+    fn message(&self) -> Violation {
         let shown = match self.value {
             Value::String(text) => text.chars().take(SHOWN).collect(),
             Value::Bool(_) | Value::Number(_) => self.value.to_string(),
@@ -130,7 +130,7 @@ impl Found<'_, '_> {
                 node.choices.join(", ")
             ),
             Wrong::Pattern | Wrong::Size if is_empty => EMPTY.to_owned(),
-            Wrong::Pattern => node.pattern.map_or("", |told| told.rule).to_owned(),
+            Wrong::Pattern => node.pattern.map_or("", |message| message.rule).to_owned(),
             Wrong::Time => {
                 return checks::time(&field, &shown)
                     .unwrap_or_else(|| Violation::new(field, shown, "is no time"));
@@ -190,8 +190,8 @@ fn with_fields(node: &Node) -> String {
 }
 
 fn of_range(value: &Value, range: Range) -> String {
-    let taken = range.taken();
-    let (least, most) = (taken.start(), taken.end());
+    let accepted = range.accepted();
+    let (least, most) = (accepted.start(), accepted.end());
     let written = value.as_str().and_then(|text| text.parse().ok());
     let is_more = match value.as_i64().or(written) {
         Some(number) => number > *most,

@@ -5,7 +5,7 @@ use std::ops::RangeInclusive;
 
 use serde_json::{Map, Value, json};
 
-use super::patterns::{Told, in_words};
+use super::patterns::{PatternRule, rule_of};
 
 /// The rules of a schema for one value.
 #[derive(Debug, Default)]
@@ -13,7 +13,7 @@ pub(super) struct Node {
     pub(super) shape: Shape,
     pub(super) is_nullable: bool,
     pub(super) is_time: bool,
-    pub(super) pattern: Option<&'static Told>,
+    pub(super) pattern: Option<&'static PatternRule>,
     /// Allowed texts; empty: any text.
     pub(super) choices: Vec<String>,
     pub(super) range: Range,
@@ -51,7 +51,7 @@ pub(super) struct Range {
 
 impl Range {
     /// Numbers that our programs can represent, whatever the schema allows.
-    pub(super) fn held(self) -> RangeInclusive<i64> {
+    pub(super) fn representable(self) -> RangeInclusive<i64> {
         if self.is_small {
             i64::from(i32::MIN)..=i64::from(i32::MAX)
         } else {
@@ -59,9 +59,10 @@ impl Range {
         }
     }
 
-    pub(super) fn taken(self) -> RangeInclusive<i64> {
-        let held = self.held();
-        self.least.unwrap_or(i64::MIN).max(*held.start())..=self.most.unwrap_or(i64::MAX).min(*held.end())
+    pub(super) fn accepted(self) -> RangeInclusive<i64> {
+        let representable = self.representable();
+        self.least.unwrap_or(i64::MIN).max(*representable.start())
+            ..=self.most.unwrap_or(i64::MAX).min(*representable.end())
     }
 }
 
@@ -91,7 +92,7 @@ impl Node {
             shape: Shape::of(schema),
             is_nullable: schema["nullable"] == true,
             is_time: schema["format"] == "date-time",
-            pattern: schema["pattern"].as_str().and_then(in_words),
+            pattern: schema["pattern"].as_str().and_then(rule_of),
             choices: texts("enum"),
             range: Range {
                 least: bound("minimum"),
@@ -110,7 +111,7 @@ impl Node {
     }
 
     /// A readable replacement for an unreadable value.
-    pub(super) fn stand_in(&self) -> Value {
+    pub(super) fn replacement(&self) -> Value {
         match self.shape {
             Shape::Any => Value::Null,
             Shape::Text if self.is_time => json!("1970-01-01T00:00:00Z"),
@@ -121,7 +122,7 @@ impl Node {
             Shape::Object => {
                 let needed = self.required.iter();
                 let needed =
-                    needed.filter_map(|name| Some((name.clone(), self.fields.get(name)?.stand_in())));
+                    needed.filter_map(|name| Some((name.clone(), self.fields.get(name)?.replacement())));
                 Value::Object(needed.collect::<Map<_, _>>())
             }
         }

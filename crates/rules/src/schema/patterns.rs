@@ -5,7 +5,7 @@ use std::sync::LazyLock;
 use regex::Regex;
 
 /// Each pattern of our schemas, and the message for a text that does not match.
-pub(super) const IN_WORDS: [(&str, &str); 11] = [
+pub(super) const RULES: [(&str, &str); 11] = [
     (
         r"^([0-9]+(\.[0-9]*)?|\.[0-9]+)([KMGTPE]i|[numkMGTPE]|[eE][+-]?[0-9]+)?$",
         "is no amount: write a number that is not negative, and a unit if need be, such as 500m, 2, 512Mi or 10Gi",
@@ -55,19 +55,21 @@ pub(super) const IN_WORDS: [(&str, &str); 11] = [
 
 /// A compiled pattern, and the message for a text that does not match.
 #[derive(Debug)]
-pub(super) struct Told {
+pub(super) struct PatternRule {
     pub(super) pattern: Regex,
     pub(super) rule: &'static str,
 }
 
 /// Each pattern is compiled once, even if several fields use it.
-pub(super) fn in_words(pattern: &str) -> Option<&'static Told> {
-    static COMPILED: LazyLock<Vec<Told>> = LazyLock::new(|| {
-        let told = |(pattern, rule): (&str, &'static str)| {
+pub(super) fn rule_of(pattern: &str) -> Option<&'static PatternRule> {
+    static COMPILED: LazyLock<Vec<PatternRule>> = LazyLock::new(|| {
+        let message = |(pattern, rule): (&str, &'static str)| {
             let pattern = Regex::new(pattern).ok()?;
-            Some(Told { pattern, rule })
+            Some(PatternRule { pattern, rule })
         };
-        IN_WORDS.into_iter().filter_map(told).collect()
+        RULES.into_iter().filter_map(message).collect()
     });
-    COMPILED.iter().find(|told| told.pattern.as_str() == pattern)
+    COMPILED
+        .iter()
+        .find(|message| message.pattern.as_str() == pattern)
 }

@@ -6,7 +6,7 @@ use api::{Workspace, WorkspaceExecutionProfile, WorkspaceManager, WorkspaceShare
 use kube::CustomResourceExt as _;
 use serde_json::json;
 
-use super::patterns::{IN_WORDS, in_words};
+use super::patterns::{RULES, rule_of};
 use super::*;
 
 mod words;
@@ -37,27 +37,24 @@ fn each(schema: &Value, take: &mut dyn FnMut(&Map<String, Value>)) {
 }
 
 #[test]
-fn every_pattern_of_our_schemas_is_said_in_words_and_no_other_is() {
+fn every_pattern_of_our_schemas_has_a_message() {
     let mut written = BTreeSet::new();
     for definition in definitions() {
         each(&spec_of(&definition), &mut |schema| {
             written.extend(schema.get("pattern").and_then(Value::as_str).map(str::to_owned));
         });
     }
-    let known: BTreeSet<String> = IN_WORDS
-        .iter()
-        .map(|(pattern, _)| (*pattern).to_owned())
-        .collect();
+    let known: BTreeSet<String> = RULES.iter().map(|(pattern, _)| (*pattern).to_owned()).collect();
     assert_eq!(written, known);
-    assert_eq!(known.len(), IN_WORDS.len());
-    for (pattern, rule) in IN_WORDS {
-        assert!(in_words(pattern).is_some(), "{pattern}");
+    assert_eq!(known.len(), RULES.len());
+    for (pattern, rule) in RULES {
+        assert!(rule_of(pattern).is_some(), "{pattern}");
         assert!(rule.starts_with("is no ") && rule.contains(": "), "{rule}");
     }
 }
 
 #[test]
-fn nothing_else_stands_in_our_schemas_than_what_is_known_here_and_cel() {
+fn our_schemas_contain_only_known_keywords_and_cel() {
     let known = [
         "type",
         "format",
@@ -93,10 +90,10 @@ fn nothing_else_stands_in_our_schemas_than_what_is_known_here_and_cel() {
                 assert!(known.contains(&key.as_str()) || is_empty, "{key}: {value}");
             }
             let format = schema.get("format").and_then(Value::as_str);
-            let held = [None, Some("int32"), Some("int64"), Some("date-time")];
-            assert!(held.contains(&format), "{format:?}");
+            let representable = [None, Some("int32"), Some("int64"), Some("date-time")];
+            assert!(representable.contains(&format), "{format:?}");
             let type_ = schema.get("type").and_then(Value::as_str);
-            let held = [
+            let representable = [
                 None,
                 Some("string"),
                 Some("integer"),
@@ -104,7 +101,7 @@ fn nothing_else_stands_in_our_schemas_than_what_is_known_here_and_cel() {
                 Some("array"),
                 Some("object"),
             ];
-            assert!(held.contains(&type_), "{type_:?}");
+            assert!(representable.contains(&type_), "{type_:?}");
         });
     }
 }
@@ -113,18 +110,18 @@ fn lines(faults: &Faults) -> Vec<String> {
     faults.violations().map(ToString::to_string).collect()
 }
 
-fn told(definition: &CustomResourceDefinition, spec: &Value) -> Vec<String> {
+fn message(definition: &CustomResourceDefinition, spec: &Value) -> Vec<String> {
     lines(&Schema::of(definition).faults(spec, None))
 }
 
 /// Violations of a workspace with these additional fields.
 fn of_workspace(mut spec: Value) -> Vec<String> {
     spec["displayName"] = json!("d");
-    told(&Workspace::crd(), &spec)
+    message(&Workspace::crd(), &spec)
 }
 
 #[test]
-fn fields_lists_and_maps_are_looked_through_and_all_is_told_at_once() {
+fn violations_in_fields_lists_and_maps_are_reported_at_once() {
     let spec = json!({
         "displayName": "a\nb",
         "templateRef": "Big_One",
@@ -135,7 +132,7 @@ fn fields_lists_and_maps_are_looked_through_and_all_is_told_at_once() {
             {"name": "B", "mountPath": "/b:c", "persistentVolumeClaimName": "c"},
         ],
     });
-    let found = told(&Workspace::crd(), &spec);
+    let found = message(&Workspace::crd(), &spec);
     for beginning in [
         r#"spec.displayName: "a\nb" is no line of plain text: "#,
         r#"spec.templateRef: "Big_One" is no name of an object: "#,
@@ -155,8 +152,8 @@ fn fields_lists_and_maps_are_looked_through_and_all_is_told_at_once() {
 }
 
 #[test]
-fn of_an_empty_text_it_is_said_that_it_is_empty() {
-    let found = told(&Workspace::crd(), &json!({"displayName": "", "templateRef": ""}));
+fn an_empty_text_is_reported_as_empty() {
+    let found = message(&Workspace::crd(), &json!({"displayName": "", "templateRef": ""}));
     assert_eq!(
         found,
         [
@@ -167,29 +164,29 @@ fn of_an_empty_text_it_is_said_that_it_is_empty() {
 }
 
 #[test]
-fn a_time_is_told_with_an_example() {
+fn an_invalid_time_is_reported_with_an_example() {
     let share = |end: &str| json!({"workspaceRef": "lab", "subjects": [{"kind": "User", "name": "bob"}], "expiresAt": end});
-    let found = told(&WorkspaceShare::crd(), &share("tomorrow"));
+    let found = message(&WorkspaceShare::crd(), &share("tomorrow"));
     assert_eq!(
         found,
         [
             r#"spec.expiresAt: "tomorrow" is no time that can be kept: write it by RFC 3339, such as 2026-12-31T18:00:00Z, before the end of the year 9999; or leave it out"#
         ]
     );
-    assert!(told(&WorkspaceShare::crd(), &share("2026-12-31T18:00:00Z")).is_empty());
+    assert!(message(&WorkspaceShare::crd(), &share("2026-12-31T18:00:00Z")).is_empty());
 }
 
 #[test]
-fn entries_of_a_set_are_there_once() {
+fn duplicate_entries_of_a_set_are_reported() {
     let spec = json!({"displayName": "t", "defaultImage": "a", "allowedImages": ["a", "b", "a"]});
     assert_eq!(
-        told(&WorkspaceTemplate::crd(), &spec),
+        message(&WorkspaceTemplate::crd(), &spec),
         [r#"spec.allowedImages[2]: "a" is set twice: leave one out"#]
     );
 }
 
 #[test]
-fn what_the_schema_takes_is_not_told() {
+fn valid_values_are_not_reported() {
     for spec in [
         json!({
             "displayName": "Alice's lab – ü", "templateRef": "a.b-c", "port": null, "storage": null, "unknown": "\n",
@@ -201,23 +198,23 @@ fn what_the_schema_takes_is_not_told() {
         json!({"displayName": "d", "readinessProbe": {"httpGet": {"port": 8888}}}),
     ] {
         assert!(
-            told(&Workspace::crd(), &spec).is_empty(),
+            message(&Workspace::crd(), &spec).is_empty(),
             "{spec}: {:?}",
-            told(&Workspace::crd(), &spec)
+            message(&Workspace::crd(), &spec)
         );
     }
     let spec = json!({
         "routing": {"baseDomain": "a.example", "custom": {"resources": [{"any": {"thing": [1, null, "x"]}}]}},
         "authentication": {"none": {}},
     });
-    let found = told(&WorkspaceManager::crd(), &spec);
+    let found = message(&WorkspaceManager::crd(), &spec);
     assert!(found.iter().all(|line| !line.contains("any")), "{found:?}");
 }
 
 #[test]
-fn an_object_that_nobody_has_bounded_is_told_of_in_bounds() {
+fn the_number_of_reported_violations_is_limited() {
     let many = json!({"displayName": "d", "volumes": vec![json!({"mountPath": "x".repeat(1000)}); 1000]});
-    let found = told(&Workspace::crd(), &many);
+    let found = message(&Workspace::crd(), &many);
     assert_eq!(found.len(), MOST);
     assert!(found.iter().all(|line| line.len() < 400), "{}", found[0]);
     for (name, shown) in [
@@ -230,7 +227,7 @@ fn an_object_that_nobody_has_bounded_is_told_of_in_bounds() {
 }
 
 #[test]
-fn what_is_stored_is_not_told_wherever_in_its_list_or_map_it_stands_and_however_much_it_is() {
+fn stored_invalid_values_are_not_reported() {
     let schema = Schema::of(&Workspace::crd());
     let volumes = |paths: Vec<String>| {
         let volumes: Vec<_> = paths.iter().map(|path| json!({"mountPath": path})).collect();
@@ -238,7 +235,7 @@ fn what_is_stored_is_not_told_wherever_in_its_list_or_map_it_stands_and_however_
     };
     let many: Vec<_> = (0..3 * MOST).map(|number| format!("x{number}")).collect();
     let stored = volumes(many.clone());
-    let told = |paths: Vec<String>| {
+    let message = |paths: Vec<String>| {
         let found = schema.faults(&volumes(paths), Some(&stored));
         found
             .violations()
@@ -247,13 +244,13 @@ fn what_is_stored_is_not_told_wherever_in_its_list_or_map_it_stands_and_however_
             .collect::<Vec<_>>()
     };
     let (first, last) = (many[0].clone(), many[3 * MOST - 1].clone());
-    assert!(told(many.clone()).is_empty());
-    assert!(told(many[1..].to_vec()).is_empty(), "one is mended");
-    assert!(told([vec!["/new".to_owned()], many.clone()].concat()).is_empty());
-    let one_more = told([vec!["new".to_owned(), last], many, vec![first]].concat());
+    assert!(message(many.clone()).is_empty());
+    assert!(message(many[1..].to_vec()).is_empty(), "one is mended");
+    assert!(message([vec!["/new".to_owned()], many.clone()].concat()).is_empty());
+    let one_more = message([vec!["new".to_owned(), last], many, vec![first]].concat());
     assert_eq!(one_more, ["spec.volumes[0].mountPath"]);
-    let elsewhere = json!({"storage": {"mountPath": "x1"}});
-    let found = schema.faults(&elsewhere, Some(&stored));
+    let other_manager = json!({"storage": {"mountPath": "x1"}});
+    let found = schema.faults(&other_manager, Some(&stored));
     let fields: Vec<_> = found.violations().map(|one| one.field.as_str()).collect();
     assert_eq!(
         fields,
@@ -268,7 +265,7 @@ fn blanks_in_a_url_are_those_of_the_api_server_s_own_patterns() {
         let spec = json!({
             "routing": {"baseDomain": "a.example"}, "authentication": {"forwardAuth": {"address": format!("http://a{end}")}}
         });
-        told(&WorkspaceManager::crd(), &spec).is_empty()
+        message(&WorkspaceManager::crd(), &spec).is_empty()
     };
     for blank in [" ", "\t", "\n", "\u{c}", "\r"] {
         assert!(!address(blank), "{blank:?}");
@@ -279,12 +276,12 @@ fn blanks_in_a_url_are_those_of_the_api_server_s_own_patterns() {
 }
 
 #[test]
-fn managers_are_told_too() {
+fn violations_of_managers_are_reported() {
     let spec = json!({
         "routing": {"baseDomain": "Example"},
         "authentication": {"forwardAuth": {"address": "auth.example.org"}},
     });
-    let found = told(&WorkspaceManager::crd(), &spec);
+    let found = message(&WorkspaceManager::crd(), &spec);
     assert_eq!(found.len(), 2, "{found:#?}");
     assert!(
         found[1].contains(r#"spec.routing.baseDomain: "Example" is no domain: "#),
@@ -293,7 +290,7 @@ fn managers_are_told_too() {
 }
 
 #[test]
-fn what_cannot_be_read_makes_room_for_what_can() {
+fn unreadable_values_are_replaced_and_readable_ones_stay() {
     let schema = Schema::of(&Workspace::crd());
     let spec = json!({
         "displayName": 5, "port": "8888", "image": "a b", "desiredStatus": "running", "storage": "10Gi", "shmSize": 0.5,
@@ -302,7 +299,7 @@ fn what_cannot_be_read_makes_room_for_what_can() {
     });
     let faults = schema.faults(&spec, None);
     let mut mended = spec.clone();
-    faults.mend(&mut mended);
+    faults.make_readable(&mut mended);
     assert_eq!(
         mended,
         json!({
@@ -312,7 +309,7 @@ fn what_cannot_be_read_makes_room_for_what_can() {
     );
     let read: Result<api::WorkspaceSpec, _> = serde_json::from_value(mended);
     assert!(read.is_ok(), "{read:?}");
-    let about = |field: &str| faults.tell_of(&Violation::new(field, "", ""));
+    let about = |field: &str| faults.covers(&Violation::new(field, "", ""));
     assert!(about("spec.env[1]") && about("spec.env[1].name") && about("spec.storage.size"));
     assert!(!about("spec.env") && !about("spec.image") && !about("spec.portal"));
 }

@@ -35,7 +35,7 @@ impl PodTerm<'_> {
     }
 
     /// Whether the term is a required anti-affinity.
-    pub(super) fn keeps_away(&self) -> bool {
+    pub(super) fn is_required_anti_affinity(&self) -> bool {
         self.is_far && self.weight.is_none()
     }
 }
@@ -298,7 +298,7 @@ mod tests {
     }
 
     #[test]
-    fn what_kubernetes_takes_passes() {
+    fn values_that_kubernetes_accepts_pass() {
         let term = json!({
             "topologyKey": "kubernetes.io/hostname", "namespaces": ["team"], "namespaceSelector": {},
             "labelSelector": {"matchLabels": {"a": "b"}, "matchExpressions": [{"key": "c", "operator": "In", "values": ["d"]}]},
@@ -326,7 +326,7 @@ mod tests {
     }
 
     #[test]
-    fn operators_take_the_values_that_belong_to_them() {
+    fn each_operator_accepts_only_its_values() {
         for (faulty, field) in [
             (json!({"key": "a", "operator": "in", "values": ["b"]}), "operator"),
             (json!({"key": "a", "operator": "In"}), "values"),

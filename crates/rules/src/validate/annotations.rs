@@ -163,7 +163,7 @@ mod tests {
 
     use super::*;
 
-    fn said(found: Vec<Violation>) -> Vec<String> {
+    fn message(found: Vec<Violation>) -> Vec<String> {
         found.iter().map(ToString::to_string).collect()
     }
 
@@ -181,7 +181,7 @@ mod tests {
     }
 
     #[test]
-    fn keys_of_ours_and_of_the_cluster_s_controllers_are_nobody_s() {
+    fn annotation_keys_of_ours_and_of_cluster_controllers_are_reserved() {
         for (key, expected) in [
             ("workspaces.jupyter.org/created-by", "is set by the operator"),
             (
@@ -201,7 +201,7 @@ mod tests {
             ("a b", "is no annotation's key"),
             ("x/", "is no annotation's key"),
         ] {
-            let by_workspace = said(given(&[(key.to_owned(), String::new())].into()));
+            let by_workspace = message(given(&[(key.to_owned(), String::new())].into()));
             assert!(
                 by_workspace.len() == 1 && by_workspace[0].contains(expected),
                 "{by_workspace:?}"
@@ -210,7 +210,7 @@ mod tests {
                 name: key.to_owned(),
                 value: String::new(),
             };
-            let by_template = said(base("spec.baseAnnotations", &[annotation]));
+            let by_template = message(base("spec.baseAnnotations", &[annotation]));
             assert!(
                 by_template.len() == 1 && by_template[0].contains(expected),
                 "{by_template:?}"
@@ -219,13 +219,13 @@ mod tests {
     }
 
     #[test]
-    fn an_administrator_keeps_pods_from_autoscalers_and_nobody_else_does() {
+    fn only_administrators_set_autoscaler_annotations() {
         for key in FOR_ADMINISTRATORS {
             let annotation = Annotation {
                 name: key.to_owned(),
                 value: "false".to_owned(),
             };
-            assert_eq!(said(base("b", &[annotation])), [""; 0]);
+            assert_eq!(message(base("b", &[annotation])), [""; 0]);
             assert_eq!(given(&[(key.to_owned(), "false".to_owned())].into()).len(), 1);
         }
         let karpenter = BTreeMap::from([("karpenter.sh/do-not-disrupt".to_owned(), "true".to_owned())]);
@@ -239,14 +239,14 @@ mod tests {
             "baseAnnotations": [{"name": "x.org/a", "value": "1"}],
         }));
         let fine = json!({"prometheus.io/scrape": "true", "team": "ml", "x.org/a": "1"});
-        assert_eq!(said(within(&spec(fine), &theirs)), [""; 0]);
+        assert_eq!(message(within(&spec(fine), &theirs)), [""; 0]);
         assert_eq!(
-            said(within(&spec(json!({"x.org/a": "2"})), &theirs)),
+            message(within(&spec(json!({"x.org/a": "2"})), &theirs)),
             [
                 r#"spec.podAnnotations[x.org/a]: "2" has a key that is not in the template's allowedPodAnnotations, which allows keys that begin with prometheus.io/, team: choose another key, or leave it out"#
             ]
         );
-        let none = said(within(&spec(json!({"x.org/a": "2"})), &template(json!({}))));
+        let none = message(within(&spec(json!({"x.org/a": "2"})), &template(json!({}))));
         assert!(none[0].ends_with("which allows none: leave it out"), "{none:?}");
     }
 
@@ -261,8 +261,8 @@ mod tests {
     }
 
     #[test]
-    fn a_prefix_begins_keys_that_a_workspace_may_have() {
-        let prefix = |text: &str| said(prefixes("p", &[text.to_owned()]));
+    fn a_prefix_that_matches_only_reserved_keys_is_refused() {
+        let prefix = |text: &str| message(prefixes("p", &[text.to_owned()]));
         for fine in ["prometheus.io/", "prometheus.io/scrape", "team", "x.org/a-"] {
             assert_eq!(prefix(fine), [""; 0], "{fine}");
         }

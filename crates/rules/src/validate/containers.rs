@@ -136,9 +136,17 @@ fn running(at: &str, container: &Container) -> Vec<Violation> {
         .filter_map(|port| port.name.as_deref())
         .collect();
     let judges: [(_, _, JudgeProbe); 3] = [
-        ("livenessProbe", &container.liveness_probe, hooks::vital),
+        (
+            "livenessProbe",
+            &container.liveness_probe,
+            hooks::liveness_or_startup,
+        ),
         ("readinessProbe", &container.readiness_probe, hooks::readiness),
-        ("startupProbe", &container.startup_probe, hooks::vital),
+        (
+            "startupProbe",
+            &container.startup_probe,
+            hooks::liveness_or_startup,
+        ),
     ];
     for (name, probe, judge) in judges {
         if let Some(probe) = probe {
@@ -259,7 +267,7 @@ mod tests {
     }
 
     #[test]
-    fn every_way_out_of_the_pod_is_named() {
+    fn every_container_field_that_escapes_the_pod_is_reported() {
         assert_eq!(
             fields(json!([
                 {

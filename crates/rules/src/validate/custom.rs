@@ -113,7 +113,7 @@ mod tests {
     }
 
     #[test]
-    fn a_template_keeps_to_itself_what_it_does_not_give_away() {
+    fn custom_fields_are_refused_unless_the_template_allows_them() {
         assert_eq!(
             fields(json!({})),
             [
@@ -135,8 +135,8 @@ mod tests {
     }
 
     #[test]
-    fn whoever_may_bring_init_containers_does_not_thereby_choose_who_they_run_as() {
-        let said = |template: Value| {
+    fn custom_init_containers_do_not_include_a_custom_security_context() {
+        let message = |template: Value| {
             let mut spec =
                 json!({"displayName": "t", "defaultImage": "i", "allowCustomInitContainers": true});
             for (key, value) in template.as_object().unwrap() {
@@ -154,18 +154,18 @@ mod tests {
         };
         let rule = "is the template's to decide (allowCustomSecurityContext is false): leave it out";
         let at = |index: usize| format!("spec.initContainers[{index}].securityContext: {rule}");
-        assert_eq!(said(json!({"podSecurity": "Baseline"})), [at(1), at(2)]);
+        assert_eq!(message(json!({"podSecurity": "Baseline"})), [at(1), at(2)]);
         let of_template = |image: &str| {
             let other = json!({"name": "other", "image": image, "securityContext": {"runAsUser": 1001}});
-            said(json!({"defaultInitContainers": [other]}))
+            message(json!({"defaultInitContainers": [other]}))
         };
         assert_eq!(of_template("i"), [at(1)], "what the template says anyway");
         assert_eq!(of_template("x"), [at(1), at(2)], "nor what else they run");
-        assert_eq!(said(json!({"allowCustomSecurityContext": true})), [""; 0]);
+        assert_eq!(message(json!({"allowCustomSecurityContext": true})), [""; 0]);
     }
 
     #[test]
-    fn what_the_template_says_anyway_may_be_written_down() {
+    fn values_equal_to_the_template_s_are_accepted() {
         assert_eq!(
             fields(json!({
                 "defaultInitContainers": [{"name": "a", "image": "i"}],

@@ -228,7 +228,7 @@ mod tests {
     }
 
     #[test]
-    fn a_name_that_no_variable_can_have_is_told_with_what_to_write() {
+    fn a_message_about_an_invalid_variable_name_says_what_to_write() {
         for (name, expected) in [
             (
                 "A B",
@@ -263,7 +263,7 @@ mod tests {
     }
 
     #[test]
-    fn the_node_s_address_is_for_administrators_to_hand_out() {
+    fn only_administrators_expose_the_address_of_the_node() {
         let host = json!([{"name": "H", "valueFrom": {"fieldRef": {"fieldPath": "status.hostIP"}}}]);
         assert_eq!(fields(host.clone(), Author::Administrator), [""; 0]);
         assert_eq!(fields(host, Author::Workspace).len(), 1);

@@ -38,7 +38,7 @@ fn handler(path: &str, hook: &LifecycleHandler, ports: &[&str]) -> Vec<Violation
         hook.tcp_socket.is_some(),
         hook.sleep.is_some(),
     ];
-    let mut found = one_way(path, ways, "exec, httpGet, tcpSocket and sleep");
+    let mut found = exactly_one(path, ways, "exec, httpGet, tcpSocket and sleep");
     found.extend(targets(
         path,
         hook.http_get.as_ref(),
@@ -70,7 +70,7 @@ fn probe(path: &str, probe: &Probe, ports: &[&str]) -> Vec<Violation> {
         probe.tcp_socket.is_some(),
         probe.grpc.is_some(),
     ];
-    let mut found = one_way(path, ways, "exec, httpGet, tcpSocket and grpc");
+    let mut found = exactly_one(path, ways, "exec, httpGet, tcpSocket and grpc");
     found.extend(targets(
         path,
         probe.http_get.as_ref(),
@@ -102,7 +102,7 @@ fn probe(path: &str, probe: &Probe, ports: &[&str]) -> Vec<Violation> {
 }
 
 /// Checks a liveness or startup probe at `path`. One success is enough, and a failure ends the container.
-pub(super) fn vital(path: &str, given: &Probe, ports: &[&str]) -> Vec<Violation> {
+pub(super) fn liveness_or_startup(path: &str, given: &Probe, ports: &[&str]) -> Vec<Violation> {
     let mut found = probe(path, given, ports);
     if let Some(count) = given.success_threshold.filter(|count| *count > 1) {
         let rule = "is more than 1, which only a readiness probe may want: leave it out";
@@ -131,7 +131,7 @@ pub(super) fn readiness(path: &str, given: &Probe, ports: &[&str]) -> Vec<Violat
     found
 }
 
-fn one_way<const N: usize>(path: &str, ways: [bool; N], names: &str) -> Vec<Violation> {
+fn exactly_one<const N: usize>(path: &str, ways: [bool; N], names: &str) -> Vec<Violation> {
     let count = ways.iter().filter(|is_set| **is_set).count();
     if count == 1 {
         return Vec::new();
@@ -234,7 +234,7 @@ mod tests {
     }
 
     #[test]
-    fn a_probe_asks_the_pod_alone() {
+    fn a_probe_connects_only_to_its_pod() {
         for fine in [
             json!({"httpGet": {"path": "/api", "port": "http"}, "periodSeconds": 1}),
             json!({"tcpSocket": {"port": 8888}}),
@@ -272,7 +272,7 @@ mod tests {
     }
 
     #[test]
-    fn hooks_are_held_to_the_same() {
+    fn hooks_connect_only_to_their_pod() {
         let hooks: Lifecycle = serde_json::from_value(json!({
             "postStart": {"httpGet": {"host": "elsewhere", "port": 80}},
             "preStop": {"exec": {"command": []}}, "stopSignal": "SIGINT",
@@ -298,10 +298,10 @@ mod tests {
         assert_eq!(of_probe(named("http")), [""; 0]);
         assert_eq!(of_probe(named("web")), ["spec.readinessProbe.httpGet.port"]);
         let probe: Probe = serde_json::from_value(named("web")).unwrap();
-        assert_eq!(vital("p", &probe, &["api", "web"]), []);
-        let said = vital("p", &probe, &[]).remove(0).to_string();
+        assert_eq!(liveness_or_startup("p", &probe, &["api", "web"]), []);
+        let message = liveness_or_startup("p", &probe, &[]).remove(0).to_string();
         assert_eq!(
-            said,
+            message,
             r#"p.httpGet.port: "web" is the name of no port, because the container lists none: use the port's number"#
         );
     }
@@ -317,14 +317,14 @@ mod tests {
     }
 
     #[test]
-    fn what_only_one_kind_of_probe_may_say_is_refused_in_the_others() {
+    fn fields_of_one_kind_of_probe_are_refused_in_the_others() {
         let given = json!({
             "exec": {"command": []}, "successThreshold": 2, "terminationGracePeriodSeconds": 0,
         });
         let given: Probe = serde_json::from_value(given).unwrap();
         let fields = |found: Vec<Violation>| found.into_iter().map(|it| it.field).collect::<Vec<_>>();
         assert_eq!(
-            fields(vital("p", &given, &[])),
+            fields(liveness_or_startup("p", &given, &[])),
             [
                 "p.exec.command",
                 "p.successThreshold",
@@ -338,10 +338,10 @@ mod tests {
         let headers = json!({"httpGet": {"port": 1, "httpHeaders": [{"name": "a b", "value": ""}]}});
         let headers: Probe = serde_json::from_value(headers).unwrap();
         assert_eq!(
-            fields(vital("p", &headers, &[])),
+            fields(liveness_or_startup("p", &headers, &[])),
             ["p.httpGet.httpHeaders[0].name"]
         );
         let grpc: Probe = serde_json::from_value(json!({"grpc": {"port": 0}})).unwrap();
-        assert_eq!(fields(vital("p", &grpc, &[])), ["p.grpc.port"]);
+        assert_eq!(fields(liveness_or_startup("p", &grpc, &[])), ["p.grpc.port"]);
     }
 }

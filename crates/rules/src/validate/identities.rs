@@ -120,7 +120,7 @@ mod tests {
     }
 
     #[test]
-    fn what_kubernetes_takes_passes() {
+    fn values_that_kubernetes_accepts_pass() {
         let fine = json!({
             "runAsUser": 0, "runAsGroup": 2_147_483_647, "fsGroup": 100, "supplementalGroups": [1, 2],
             "seccompProfile": {"type": "Localhost", "localhostProfile": "profiles/a.json"},
@@ -132,7 +132,7 @@ mod tests {
     }
 
     #[test]
-    fn every_value_that_no_pod_can_have_is_named() {
+    fn every_invalid_identity_is_reported() {
         let faulty = json!({
             "runAsUser": -1, "runAsGroup": 2_147_483_648_i64, "fsGroup": -5, "supplementalGroups": [1, -2],
             "seccompProfile": {"type": "Localhost"}, "appArmorProfile": {"type": "RuntimeDefault", "localhostProfile": "x"},

@@ -98,7 +98,7 @@ mod tests {
     }
 
     #[test]
-    fn images_of_init_containers_are_held_to_the_same_but_the_template_s_own() {
+    fn images_of_init_containers_are_bounded_except_the_template_s_own() {
         let settings = Settings::parse("{defaultImage: d:1, imageAliases: {uv: r/jupyter:1}}").unwrap();
         let spec: WorkspaceSpec = serde_json::from_value(serde_json::json!({
             "displayName": "d",

@@ -96,17 +96,17 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_time_is_refused_with_and_without_bounds() {
+    fn an_invalid_start_timeout_is_refused_with_and_without_bounds() {
         let free = bounded(json!(null), json!(null));
         for minutes in [0, -1, 525_601] {
-            let said = found(json!({"startTimeoutMinutes": minutes}), &free);
+            let message = found(json!({"startTimeoutMinutes": minutes}), &free);
             let words = format!("\"{minutes}\" is no timeout: choose 1 to 525600 minutes");
-            assert_eq!(said, [format!("spec.limits.startTimeoutMinutes: {words}")]);
+            assert_eq!(message, [format!("spec.limits.startTimeoutMinutes: {words}")]);
         }
     }
 
     #[test]
-    fn a_template_is_told_where_its_limits_contradict_themselves() {
+    fn contradictory_limits_of_a_template_are_reported() {
         let fields = |default: Value, bounds: Value| -> Vec<String> {
             let found = template(&bounded(default, bounds));
             found.into_iter().map(|violation| violation.field).collect()

@@ -63,8 +63,11 @@ pub fn manager(manager: &WorkspaceManager, settings: &Settings) -> Vec<Violation
             rule,
         ));
     }
-    let wall = spec.network_policy.iter();
-    for (index, network) in wall.flat_map(|wall| &wall.not_public).enumerate() {
+    let network_policy = spec.network_policy.iter();
+    for (index, network) in network_policy
+        .flat_map(|network_policy| &network_policy.not_public)
+        .enumerate()
+    {
         if let Some(rule) = networks::fault(network) {
             let field = format!("spec.networkPolicy.notPublic[{index}]");
             found.push(Violation::new(field, network, rule));

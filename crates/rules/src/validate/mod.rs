@@ -4,7 +4,7 @@
 //!
 //! - `manager`, `profile`, `share`, `template`: rules that hold for any user of the object
 //! - `size`, `texts`: rules for the specs of several kinds
-//! - `unbounded`, `unvouched`: a workspace without a template, and unattested references
+//! - `unbounded`, `unattested`: a workspace without a template, and unattested references
 //! - `named`: references that the author of a workspace chose
 //!
 //! By part of a workspace, also within its template's bounds:
@@ -12,7 +12,7 @@
 //! - `annotations`, `labels`, `requirements`: metadata, and a template's requirements on it and on variables
 //! - `image`, `env`, `variables`, `hooks`, `containers`: the application and init containers
 //! - `storage`, `mounts`: disks and mount paths
-//! - `affinity`, `neighbours`: scheduling
+//! - `affinity`, `affinity_scope`: scheduling
 //! - `identities`, `pod_security`: security contexts
 //! - `idle`, `limits`, `minutes`: idle shutdown and time limits
 //! - `totals`: the sum of all containers
@@ -20,6 +20,7 @@
 //! - `parts`: the checks that workspaces and templates share
 
 mod affinity;
+mod affinity_scope;
 mod annotations;
 mod containers;
 mod custom;
@@ -34,7 +35,6 @@ mod manager;
 mod minutes;
 mod mounts;
 mod named;
-mod neighbours;
 mod parts;
 mod pod_security;
 mod profile;
@@ -45,8 +45,8 @@ mod storage;
 mod template;
 mod texts;
 mod totals;
+mod unattested;
 mod unbounded;
-mod unvouched;
 mod variables;
 
 use api::{Workspace, WorkspaceExecutionProfile, WorkspaceTemplate};
@@ -60,9 +60,9 @@ pub use share::share;
 pub use size::spec_size;
 pub(crate) use template::unexpanded;
 pub use template::{no_manager, no_profile, template, template_advice};
+pub use unattested::is_attested;
+pub(crate) use unattested::refused as unattested;
 pub use unbounded::without_template;
-pub use unvouched::is_vouched;
-pub(crate) use unvouched::refused as unvouched;
 
 use crate::checks::{self, resources};
 use crate::defaults::Effective;

@@ -75,7 +75,7 @@ impl Together<'_> {
     /// All conflicts between the volumes.
     pub(super) fn clashes(&self) -> Vec<Violation> {
         let mut found = self.claims();
-        let mut taken: BTreeMap<String, String> =
+        let mut accepted: BTreeMap<String, String> =
             OURS.map(|(path, what)| (path.to_owned(), what.to_owned())).into();
         let mut places = vec![(
             "spec.storage.mountPath".to_owned(),
@@ -95,11 +95,11 @@ impl Together<'_> {
         }
         for (field, path, what) in places {
             let normal = normal_path(&path);
-            if let Some(other) = taken.get(&normal) {
+            if let Some(other) = accepted.get(&normal) {
                 let rule = format!("is the place of {other} already: mount {what} elsewhere");
                 found.push(Violation::new(field, path, rule));
             } else {
-                taken.insert(normal, what);
+                accepted.insert(normal, what);
             }
         }
         found
@@ -282,7 +282,7 @@ mod tests {
     }
 
     #[test]
-    fn no_two_things_are_mounted_at_one_place() {
+    fn two_mounts_at_one_path_are_refused() {
         let home = home("/home/jovyan");
         assert_eq!(
             clashes(
@@ -340,7 +340,7 @@ mod tests {
     }
 
     #[test]
-    fn a_claim_is_no_disk_of_a_workspace_for_its_name() {
+    fn a_claim_is_not_a_workspace_disk_because_of_its_name() {
         let home = Home::Claim {
             name: "workspace-alice-pvc".into(),
             mount_path: "/h".into(),

@@ -101,7 +101,9 @@ pub fn named_by_author(
 ) -> Result<Vec<Named>, Vec<Violation>> {
     let mut found = in_spec(&workspace.spec);
     if let Some(template) = template {
-        found.extend(by_choice(requester, workspace, template, manager, settings)?);
+        found.extend(chosen_by_author(
+            requester, workspace, template, manager, settings,
+        )?);
     }
     Ok(found)
 }
@@ -237,7 +239,7 @@ fn in_template(spec: &WorkspaceTemplateSpec) -> Vec<Named> {
 }
 
 /// Objects in `template` whose name or key would differ if the author had chosen other values.
-pub(super) fn by_choice(
+pub(super) fn chosen_by_author(
     requester: Requester,
     workspace: &Workspace,
     template: &WorkspaceTemplate,
@@ -254,7 +256,7 @@ pub(super) fn by_choice(
     let unknown = |rule: &str| vec![Violation::new("spec.templateRef", template.name_any(), rule)];
     let real = expanded(workspace, manager)?;
     let theirs = manager.map(|manager| match workspace.spec.manager_ref {
-        Some(_) => elsewhere(manager),
+        Some(_) => other_manager(manager),
         None => manager.clone(),
     });
     let other = expanded(&another(requester, workspace), theirs.as_ref()).map_err(|_| {
@@ -263,7 +265,7 @@ pub(super) fn by_choice(
              spec.variables to simple values",
         )
     })?;
-    if manager.is_none() && real != expanded(workspace, Some(&unlike_any()))? {
+    if manager.is_none() && real != expanded(workspace, Some(&placeholder_manager()))? {
         return Err(unknown(
             "names Secrets, ConfigMaps or claims by what the WorkspaceManager knows, which does not exist yet: make that first",
         ));
@@ -329,7 +331,7 @@ fn another(requester: Requester, workspace: &Workspace) -> Workspace {
 }
 
 /// A manager whose values differ from those of any real manager.
-fn unlike_any() -> WorkspaceManager {
+fn placeholder_manager() -> WorkspaceManager {
     let spec = WorkspaceManagerSpec {
         routing: Routing {
             mode: RoutingMode::default(),
@@ -351,7 +353,7 @@ fn unlike_any() -> WorkspaceManager {
 }
 
 /// Another manager with the same kind of configuration.
-fn elsewhere(manager: &WorkspaceManager) -> WorkspaceManager {
+fn other_manager(manager: &WorkspaceManager) -> WorkspaceManager {
     let mut other = manager.clone();
     let routing = &mut other.spec.routing;
     routing.base_domain = MARK.to_string();

@@ -10,7 +10,9 @@ use k8s_openapi::api::core::v1::{
     Affinity, Container, EnvVar, Lifecycle, PodSecurityContext, Probe, SecurityContext, Toleration,
 };
 
-use super::{Author, affinity, containers, env, hooks, identities, labels, mounts, neighbours, pod_security};
+use super::{
+    Author, affinity, affinity_scope, containers, env, hooks, identities, labels, mounts, pod_security,
+};
 use crate::checks;
 use crate::violation::Violation;
 
@@ -115,7 +117,11 @@ impl<'a> Parts<'a> {
         let (path, affinity) = self.affinity;
         found.extend(affinity.iter().flat_map(|it| affinity::affinity(path, it)));
         if self.author == Author::Workspace {
-            found.extend(affinity.iter().flat_map(|it| neighbours::concerned(path, it)));
+            found.extend(
+                affinity
+                    .iter()
+                    .flat_map(|it| affinity_scope::violations(path, it)),
+            );
         }
         found.extend(labels::tolerations(self.tolerations.0, self.tolerations.1));
         let (path, context) = self.pod_context;

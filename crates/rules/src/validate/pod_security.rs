@@ -241,7 +241,7 @@ mod tests {
     }
 
     #[test]
-    fn what_restricted_wants_fits_both_levels() {
+    fn a_restricted_pod_fits_both_levels() {
         for level in [PodSecurity::Restricted, PodSecurity::Baseline] {
             let fine = json!({
                 "runAsNonRoot": true, "runAsUser": 1000, "runAsGroup": 0, "fsGroup": 100, "supplementalGroups": [1],
@@ -259,7 +259,7 @@ mod tests {
     }
 
     #[test]
-    fn what_baseline_allows_and_restricted_does_not() {
+    fn baseline_values_are_refused_by_restricted() {
         let pod = json!({"runAsNonRoot": false, "runAsUser": 0});
         assert_eq!(of_pod(pod.clone(), PodSecurity::Baseline), [""; 0]);
         assert_eq!(
@@ -286,7 +286,7 @@ mod tests {
     }
 
     #[test]
-    fn what_no_level_allows() {
+    fn privileged_values_are_refused_by_both_levels() {
         for level in [PodSecurity::Restricted, PodSecurity::Baseline] {
             assert_eq!(
                 of_pod(

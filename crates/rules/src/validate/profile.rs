@@ -237,7 +237,7 @@ mod tests {
     }
 
     #[test]
-    fn accounts_of_ours_cannot_be_named() {
+    fn our_service_accounts_are_refused_in_profiles() {
         for name in ["workspace-lab-0a1b2c3d", "jupyter-k8s-operator"] {
             assert_eq!(
                 fields(json!({"serviceAccount": {"name": name}})),

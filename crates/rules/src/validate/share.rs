@@ -94,7 +94,7 @@ mod tests {
     }
 
     #[test]
-    fn people_groups_and_accounts_may_be_named() {
+    fn users_groups_and_service_accounts_are_accepted() {
         assert_eq!(
             fields(json!([
                 {"kind": "User", "name": "bob@example.org", "apiGroup": "rbac.authorization.k8s.io"},
@@ -109,7 +109,7 @@ mod tests {
     }
 
     #[test]
-    fn everybody_cannot_be_named() {
+    fn a_share_with_all_users_is_refused() {
         for name in [
             "system:authenticated",
             "system:unauthenticated",

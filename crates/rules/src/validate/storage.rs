@@ -154,7 +154,7 @@ mod tests {
     }
 
     #[test]
-    fn an_existing_claim_excludes_what_a_disk_of_ones_own_has() {
+    fn an_existing_claim_excludes_fields_of_a_new_disk() {
         let given = json!({"claimName": "mine", "mountPath": "/h", "subPath": "a/b"});
         assert_eq!(
             lines(

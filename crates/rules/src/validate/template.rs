@@ -1,7 +1,7 @@
 //! WorkspaceTemplate -> contradictions in it (pure).
 
-mod clean;
-mod room;
+mod cache;
+mod satisfiable;
 
 use api::template::{Bounds, PrimaryStorage, ResourceBounds};
 use api::workspace::ResourceRequirements;
@@ -21,9 +21,9 @@ use crate::resources::bounds_of;
 use crate::settings::Settings;
 use crate::variables::Scope;
 use crate::violation::{Violation, Violations};
-use clean::Clean;
+use cache::ValidTemplates;
 
-pub use room::advice as template_advice;
+pub use satisfiable::advice as template_advice;
 
 /// All contradictions in a template. Range ends may be invalid or in the wrong order.
 /// Defaults may violate bounds or the template's own requirements. Patterns may be invalid, and parts may be forbidden in every pod.
@@ -63,7 +63,7 @@ pub fn no_profile(name: &str) -> Violation {
     Violation::new("spec.executionProfileRef", name, rule)
 }
 
-static CLEAN: Clean = Clean::new();
+static VALID_TEMPLATES: ValidTemplates = ValidTemplates::new();
 
 /// The violation that a workspace gets if its template contradicts itself or is invalid with the workspace's variables.
 pub(super) fn as_reference(
@@ -71,7 +71,7 @@ pub(super) fn as_reference(
     raw: &WorkspaceTemplate,
     settings: &Settings,
 ) -> Option<Violation> {
-    let by_itself = CLEAN.or(&raw.spec, settings, || template(&raw.spec, settings));
+    let by_itself = VALID_TEMPLATES.or(&raw.spec, settings, || template(&raw.spec, settings));
     let (found, rule, remedy) = if !by_itself.is_empty() {
         let rule = "contradicts itself, so nothing can be judged by it";
         (by_itself, rule, "ask for a corrected template")
@@ -132,7 +132,7 @@ fn values(spec: &WorkspaceTemplateSpec, settings: &Settings) -> Vec<Violation> {
         found.extend(name.as_ref().and_then(|name| object_name(field, name, kind)));
     }
     found.extend(together(spec, settings));
-    found.extend(room::none(spec));
+    found.extend(satisfiable::none(spec));
     found
 }
 

@@ -86,7 +86,7 @@ mod tests {
     }
 
     #[test]
-    fn a_text_that_no_program_can_be_given_is_too_long() {
+    fn a_text_longer_than_a_process_argument_is_refused() {
         assert_eq!(unusable(&json!({"a": "x".repeat(LONGEST)})), []);
         let found = unusable(&json!({"a": "x".repeat(LONGEST + 1)}));
         assert!(found[0].message.contains("131072 bytes"), "{found:?}");

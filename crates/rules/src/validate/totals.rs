@@ -151,7 +151,7 @@ mod tests {
     }
 
     #[test]
-    fn those_that_stay_add_up() {
+    fn resources_of_sidecars_are_added() {
         let beside = json!([init("a", "1", true)]);
         assert_eq!(lines(beside.clone(), json!({"cpu": {"max": "3"}})), [""; 0]);
         assert_eq!(lines(beside, json!({"cpu": {"max": "2999m"}})).len(), 1);
@@ -188,7 +188,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn the_whole_is_at_least_each_part_and_at_most_their_sum(
+        fn the_total_is_between_the_largest_part_and_the_sum(
             own in 0_u64..100, parts in prop::collection::vec((any::<bool>(), 0_u64..100), 0..6)
         ) {
             let total = together(

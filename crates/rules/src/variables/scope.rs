@@ -84,7 +84,7 @@ impl Scope {
     #[must_use]
     pub fn identity(mut self) -> Self {
         self.built_in.retain(|name, _| IDENTITY.contains(&name.as_str()));
-        self.without_given().strict()
+        self.without_workspace_variables().strict()
     }
 
     /// Adds sample values for the manager's variables while the manager is unknown.
@@ -200,7 +200,7 @@ impl Scope {
 
     /// Removes the variables that the workspace sets itself, for texts that its author must not influence.
     #[must_use]
-    pub fn without_given(mut self) -> Self {
+    pub fn without_workspace_variables(mut self) -> Self {
         self.given.clear();
         self.sample = false;
         self

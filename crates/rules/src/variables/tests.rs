@@ -166,7 +166,7 @@ fn a_whole_value_keeps_its_type_only_in_typed_scopes_and_never_in_metadata() {
 }
 
 #[test]
-fn a_strict_scope_refuses_values_that_could_mean_something() {
+fn a_strict_scope_refuses_values_with_special_characters() {
     let mut workspace = api::Workspace::new("lab", api::WorkspaceSpec::default());
     workspace
         .spec
@@ -185,7 +185,7 @@ fn a_strict_scope_refuses_values_that_could_mean_something() {
 }
 
 #[test]
-fn values_cannot_make_a_text_endless() {
+fn the_length_of_an_expanded_text_is_bounded() {
     let mut workspace = api::Workspace::new("lab", api::WorkspaceSpec::default());
     workspace.spec.variables.insert("x".to_owned(), "y".repeat(1024));
     let long = "{x}".repeat(100);

@@ -38,7 +38,7 @@ async fn a_client_reads_lists_and_applies_and_every_call_is_recorded() {
 }
 
 #[tokio::test]
-async fn a_fault_strikes_as_often_as_it_says() {
+async fn a_fault_applies_as_often_as_it_says() {
     let (server, client) = ApiServer::start();
     server.put(&config_map("one"));
     server.fail(Fault {
@@ -56,7 +56,7 @@ async fn a_fault_strikes_as_often_as_it_says() {
 }
 
 #[tokio::test]
-async fn a_watch_tells_what_happens_from_a_version_on_until_its_history_is_forgotten() {
+async fn a_watch_resumes_from_a_version_until_its_history_is_discarded() {
     use futures::{StreamExt as _, TryStreamExt as _};
     use kube::api::{WatchEvent, WatchParams};
 
@@ -69,15 +69,15 @@ async fn a_watch_tells_what_happens_from_a_version_on_until_its_history_is_forgo
     server.edit::<ConfigMap>(Some("team"), "one", |object| {
         object["metadata"]["labels"] = json!({});
     });
-    let mut told = Vec::new();
+    let mut listed = Vec::new();
     for _ in 0..3 {
-        told.push(match events.try_next().await.unwrap().unwrap() {
+        listed.push(match events.try_next().await.unwrap().unwrap() {
             WatchEvent::Added(map) => format!("added {}", map.metadata.name.unwrap()),
             WatchEvent::Deleted(map) => format!("deleted {}", map.metadata.name.unwrap()),
             other => format!("{other:?}"),
         });
     }
-    assert_eq!(told, ["added one", "added two", "deleted one"]);
+    assert_eq!(listed, ["added one", "added two", "deleted one"]);
     server.forget_history();
     assert!(events.next().await.is_none(), "the watch ends");
     let mut again = maps.watch(&params, "2").await.unwrap().boxed();

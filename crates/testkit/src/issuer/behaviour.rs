@@ -11,7 +11,7 @@ use super::signing::Signature;
 #[expect(clippy::struct_excessive_bools, reason = "one per thing that can be wrong")]
 pub struct Behaviour {
     /// Claims of the user who signs in next. `sub` is required.
-    pub person: Map<String, Value>,
+    pub claims: Map<String, Value>,
     /// Claims that replace correct ones in the ID token. `null` omits one.
     pub wrong: Map<String, Value>,
     /// Members that replace correct ones in the ID token's header.
@@ -45,7 +45,7 @@ pub struct Behaviour {
     /// Lifetime of access tokens, in seconds; `None`: the response omits it.
     pub access_life: Option<i64>,
     /// By `sub`: claims that replace those of the login; `None`: the user is disabled.
-    pub people: HashMap<String, Option<Map<String, Value>>>,
+    pub claims_by_subject: HashMap<String, Option<Map<String, Value>>>,
     /// Whether the issuer supports ending its sessions.
     pub ends_sessions: bool,
     /// Supported values of `prompt` in the metadata; `None`: the metadata omits the list.
@@ -56,7 +56,7 @@ impl Behaviour {
     /// The correct behaviour of an issuer with this address, at `now` (Unix seconds).
     pub(super) fn right(url: &str, now: i64) -> Self {
         Self {
-            person: Map::new(),
+            claims: Map::new(),
             wrong: Map::new(),
             header: Map::new(),
             signature: Signature::Valid,
@@ -73,7 +73,7 @@ impl Behaviour {
             rotates: false,
             renews_id_token: true,
             access_life: Some(300),
-            people: HashMap::new(),
+            claims_by_subject: HashMap::new(),
             ends_sessions: true,
             prompts: None,
         }

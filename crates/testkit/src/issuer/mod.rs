@@ -28,7 +28,7 @@ struct Grant {
     nonce: String,
     challenge: String,
     redirect_uri: String,
-    person: Map<String, Value>,
+    claims: Map<String, Value>,
 }
 
 struct State {
@@ -81,13 +81,6 @@ impl Issuer {
         self.lock().behaviour.silent
     }
 
-    /// Ends all sessions of a user at the issuer: their refresh tokens become invalid.
-    pub fn end_sessions_of(&self, subject: &str) {
-        self.lock()
-            .refreshable
-            .retain(|_, grant| grant.person["sub"] != subject);
-    }
-
     /// A logout token with these claims in place of correct ones, signed like ID tokens. `null` omits a claim.
     pub fn logout_token(&self, changes: &Value) -> String {
         let state = self.lock();
@@ -117,7 +110,7 @@ impl Issuer {
     pub fn access_token(&self, audience: &str, changes: &Value) -> String {
         let state = self.lock();
         let now = state.behaviour.now;
-        let mut claims = state.behaviour.person.clone();
+        let mut claims = state.behaviour.claims.clone();
         for (name, value) in [
             ("iss", json!(self.url)),
             ("aud", json!([audience, "account"])),
@@ -170,7 +163,7 @@ impl Issuer {
             nonce: value("nonce")?,
             challenge: value("code_challenge")?,
             redirect_uri: redirect_uri.clone(),
-            person: locked.behaviour.person.clone(),
+            claims: locked.behaviour.claims.clone(),
         };
         locked.grants.insert(code.clone(), grant);
         let mut answer = form_urlencoded::Serializer::new(String::new());
@@ -264,7 +257,7 @@ impl Issuer {
 
     fn id_token(&self, behaviour: &Behaviour, grant: &Grant, access_token: &str, is_login: bool) -> String {
         let hash = digest::digest(&digest::SHA256, access_token.as_bytes());
-        let mut claims = grant.person.clone();
+        let mut claims = grant.claims.clone();
         for (name, value) in [
             ("iss", json!(self.url)),
             ("aud", json!(self.client_id)),
@@ -308,11 +301,11 @@ fn refreshed(state: &mut State, token: &str) -> Result<Grant, &'static str> {
         state.refreshable.remove(token);
         state.used.insert(token.to_owned(), grant.sid.clone());
     }
-    let subject = grant.person["sub"].as_str().unwrap_or_default();
-    match state.behaviour.people.get(subject) {
+    let subject = grant.claims["sub"].as_str().unwrap_or_default();
+    match state.behaviour.claims_by_subject.get(subject) {
         Some(None) => Err("invalid_grant"),
         Some(Some(claims)) => {
-            grant.person.clone_from(claims);
+            grant.claims.clone_from(claims);
             Ok(grant)
         }
         None => Ok(grant),
@@ -355,7 +348,7 @@ mod tests {
     fn a_code_counts_once_and_only_with_its_verifier() {
         let issuer = Issuer::new(URL, "gateway", "s3cret", 1000);
         issuer.change(|issuer| {
-            issuer.person.insert("sub".into(), json!("1"));
+            issuer.claims.insert("sub".into(), json!("1"));
         });
         // The example in RFC 7636.
         let (verifier, challenge) = (

@@ -5,7 +5,7 @@ use super::*;
 const PATH: &str = "/apis/apps/v1/namespaces/team/deployments/d";
 
 #[test]
-fn an_equal_apply_moves_no_version() {
+fn an_equal_apply_does_not_change_the_version() {
     let mut store = Store::default();
     let intent = json!({"metadata": {"name": "d"}, "spec": {"replicas": 1}});
     let first = store.apply(PATH, false, "m", intent.clone()).unwrap();
@@ -18,7 +18,7 @@ fn an_equal_apply_moves_no_version() {
 }
 
 #[test]
-fn a_field_left_out_disappears_unless_somebody_else_holds_it() {
+fn a_field_left_out_is_removed_unless_another_manager_owns_it() {
     let mut store = Store::default();
     store
         .apply(PATH, false, "a", json!({"spec": {"x": 1, "y": 1}}))
@@ -51,7 +51,7 @@ fn an_apply_with_a_version_makes_what_is_absent_and_conflicts_with_what_exists()
 }
 
 #[test]
-fn finalizers_hold_a_deleted_object_until_they_are_gone() {
+fn a_deleted_object_stays_until_its_finalizers_are_removed() {
     let mut store = Store::default();
     store.put(PATH, json!({"metadata": {"finalizers": ["f"]}}));
     store.delete(PATH, &Value::Null).unwrap();

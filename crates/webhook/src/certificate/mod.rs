@@ -230,7 +230,7 @@ fn message(error: &watcher::Error) -> String {
     match error {
         watcher::Error::InitialListFailed(error)
         | watcher::Error::WatchStartFailed(error)
-        | watcher::Error::WatchFailed(error) => kit::api_error::told(error),
+        | watcher::Error::WatchFailed(error) => kit::api_error::message(error),
         error => error.to_string(),
     }
 }

@@ -141,13 +141,13 @@ mod tests {
         for key in [AUTHORITY, AUTHORITY_KEY, CERTIFICATE, KEY] {
             let mut damaged = good.clone();
             damaged.insert(key.to_owned(), b"nonsense".to_vec());
-            let Some(mended) = renewed(Some(&damaged), &names, now()).unwrap() else {
+            let Some(repaired) = renewed(Some(&damaged), &names, now()).unwrap() else {
                 // The authority's key is only needed for the next certificate.
                 assert_eq!(key, AUTHORITY_KEY);
                 continue;
             };
-            assert_eq!(renewed(Some(&mended), &names, now()).unwrap(), None, "{key}");
-            assert!(!bundle(&mended).contains("nonsense"));
+            assert_eq!(renewed(Some(&repaired), &names, now()).unwrap(), None, "{key}");
+            assert!(!bundle(&repaired).contains("nonsense"));
         }
     }
 
@@ -160,7 +160,7 @@ mod tests {
         );
         ours.insert(AUTHORITY_KEY.to_owned(), theirs[AUTHORITY_KEY].clone());
         let later = now() + SignedDuration::from_hours(24 * 80);
-        let mended = renewed(Some(&ours), &names, later).unwrap().unwrap();
-        assert_eq!(renewed(Some(&mended), &names, later).unwrap(), None);
+        let repaired = renewed(Some(&ours), &names, later).unwrap().unwrap();
+        assert_eq!(renewed(Some(&repaired), &names, later).unwrap(), None);
     }
 }

@@ -35,19 +35,19 @@ impl Malformed {
     }
 
     /// The object without malformed values, for the other rules; `None` if there may be further malformed values.
-    pub(super) fn mended(&self, object: &DynamicObject) -> Option<DynamicObject> {
-        if !self.spec.are_all() {
+    pub(super) fn readable(&self, object: &DynamicObject) -> Option<DynamicObject> {
+        if !self.spec.is_complete() {
             return None;
         }
-        let mut mended = object.clone();
-        self.spec.mend(&mut mended.data["spec"]);
-        Some(mended)
+        let mut readable = object.clone();
+        self.spec.make_readable(&mut readable.data["spec"]);
+        Some(readable)
     }
 
     /// Both lists, without findings in `rest` about the same values.
     pub(super) fn beside(self, mut rest: Findings) -> Findings {
         for list in [&mut rest.forbidden, &mut rest.invalid, &mut rest.out_of_bounds] {
-            list.retain(|it| !self.spec.tell_of(it) && self.name.as_ref() != Some(it));
+            list.retain(|it| !self.spec.covers(it) && self.name.as_ref() != Some(it));
         }
         rest.invalid.extend(self.name);
         rest.invalid.extend(self.spec.violations().cloned());
@@ -101,12 +101,12 @@ mod tests {
 
     #[test]
     fn malformed_fields_of_each_kind_are_described_in_sentences() {
-        let said = messages(&create("alice", &sized("10 GB", "d")));
+        let message = messages(&create("alice", &sized("10 GB", "d")));
         assert!(
-            said.starts_with(r#"spec.storage.size: "10 GB" is no amount: write "#),
-            "{said}"
+            message.starts_with(r#"spec.storage.size: "10 GB" is no amount: write "#),
+            "{message}"
         );
-        assert!(!said.contains('^'), "{said}");
+        assert!(!message.contains('^'), "{message}");
         for (kind, spec, beginning) in [
             (
                 Kind::Template,
@@ -129,14 +129,14 @@ mod tests {
                 r#"spec.workspaceRef: "My_Lab" is no name of an object: "#,
             ),
         ] {
-            let said = messages(&create("alice", &json!({"metadata": {}, "spec": spec})).about(kind));
-            assert!(said.contains(beginning), "{said}");
+            let message = messages(&create("alice", &json!({"metadata": {}, "spec": spec})).about(kind));
+            assert!(message.contains(beginning), "{message}");
         }
     }
 
     #[test]
     fn a_malformed_name_is_refused_at_creation() {
-        let said = |request: &Request| name(request).map(|it| it.to_string());
+        let message = |request: &Request| name(request).map(|it| it.to_string());
         let named = |name: &str| json!({"metadata": {"name": name}, "spec": {"displayName": "d"}});
         for (kind, text, expected) in [
             (
@@ -151,12 +151,12 @@ mod tests {
             ),
         ] {
             let request = create("alice", &named(text)).about(kind);
-            assert_eq!(said(&request).as_deref(), Some(expected));
+            assert_eq!(message(&request).as_deref(), Some(expected));
             let again = update("alice", &named(text), &named(text)).about(kind);
-            assert_eq!(said(&again), None, "what is stored stays");
+            assert_eq!(message(&again), None, "what is stored stays");
         }
         for (kind, fine) in [(Kind::Workspace, "lab"), (Kind::Template, "1.a-b")] {
-            assert_eq!(said(&create("alice", &named(fine)).about(kind)), None);
+            assert_eq!(message(&create("alice", &named(fine)).about(kind)), None);
         }
     }
 
@@ -182,11 +182,11 @@ mod tests {
         paths.insert(0, "/first".to_owned());
         assert_eq!(messages(&update("alice", &stored, &mounts(paths.clone()))), "");
         paths.push("late".to_owned());
-        let said = messages(&update("alice", &stored, &mounts(paths)));
+        let message = messages(&update("alice", &stored, &mounts(paths)));
         assert!(
-            said.starts_with(r#"spec.volumes[11].mountPath: "late" is no place in a container: "#)
-                && !said.contains("data/"),
-            "{said}"
+            message.starts_with(r#"spec.volumes[11].mountPath: "late" is no place in a container: "#)
+                && !message.contains("data/"),
+            "{message}"
         );
     }
 }

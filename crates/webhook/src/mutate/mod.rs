@@ -37,11 +37,11 @@ pub(crate) async fn mutate(request: &Request, rules: &Rules, lookups: &Lookups) 
         };
     }
     // One answer contains everything. A failed lookup omits only the findings that depend on it.
-    let mended = (request.size <= MAX_JUDGED)
-        .then(|| malformed.mended(&request.object))
+    let readable = (request.size <= MAX_JUDGED)
+        .then(|| malformed.readable(&request.object))
         .flatten();
-    let rest = match mended {
-        Some(mended) => rest(request, mended, rules, lookups).await,
+    let rest = match readable {
+        Some(readable) => rest(request, readable, rules, lookups).await,
         None => Findings::default(),
     };
     match malformed.beside(rest).answer(rules.enforcement()) {
@@ -115,8 +115,8 @@ async fn values(
 }
 
 /// Other violations that are found in time.
-async fn rest(request: &Request, mended: DynamicObject, rules: &Rules, lookups: &Lookups) -> Findings {
-    let judged = Box::pin(judged(request, mended, rules, lookups));
+async fn rest(request: &Request, readable: DynamicObject, rules: &Rules, lookups: &Lookups) -> Findings {
+    let judged = Box::pin(judged(request, readable, rules, lookups));
     tokio::time::timeout(OTHER_RULES_TIME, judged)
         .await
         .unwrap_or_else(|_| {
@@ -128,8 +128,8 @@ async fn rest(request: &Request, mended: DynamicObject, rules: &Rules, lookups: 
 }
 
 /// Findings in the object without its malformed values.
-async fn judged(request: &Request, mended: DynamicObject, rules: &Rules, lookups: &Lookups) -> Findings {
-    let mut request = request.with(mended);
+async fn judged(request: &Request, readable: DynamicObject, rules: &Rules, lookups: &Lookups) -> Findings {
+    let mut request = request.with(readable);
     request.is_refused = true;
     let outcome = async {
         let (recorded, default) = recorded(&request, rules, lookups).await?;

@@ -1,7 +1,7 @@
 //! Request and values to record -> the smallest JSON patch (pure).
 
 use api::names::{
-    ASSIGNED_BY, CLEANUP_FINALIZER, CREATED_BY, GROUP, LAST_UPDATED_BY, SHARED_FOR, VOUCHED_TEMPLATE,
+    ASSIGNED_BY, ATTESTED_TEMPLATE, CLEANUP_FINALIZER, CREATED_BY, GROUP, LAST_UPDATED_BY, SHARED_FOR,
 };
 use json_patch::jsonptr::PointerBuf;
 use json_patch::{AddOperation, Patch, PatchOperation, RemoveOperation};
@@ -77,7 +77,7 @@ fn of_workspace(request: &Request, values: &Values, accounts: &Accounts) -> Vec<
         filled(request, CREATED_BY, Some(request.user_name())),
         (LAST_UPDATED_BY, last_updated_by::due(request, accounts)),
         (ASSIGNED_BY, assigner.map(str::to_owned)),
-        (VOUCHED_TEMPLATE, template.map(str::to_owned)),
+        (ATTESTED_TEMPLATE, template.map(str::to_owned)),
     ]
 }
 
@@ -143,7 +143,7 @@ fn replaced(request: &Request, (key, value): &Annotation) -> Option<String> {
         return None;
     }
     let instead = match value {
-        _ if *key == VOUCHED_TEMPLATE => String::new(),
+        _ if *key == ATTESTED_TEMPLATE => String::new(),
         Some(value) => format!(": it is {value:?}"),
         None => ": it is left out".to_owned(),
     };

@@ -1,7 +1,7 @@
 //! Stored and new objects -> objects after the patch (tests).
 
 use api::names::{
-    ASSIGNED_BY, CLEANUP_FINALIZER, CREATED_BY, GROUP, LAST_UPDATED_BY, SHARED_FOR, VOUCHED_TEMPLATE,
+    ASSIGNED_BY, ATTESTED_TEMPLATE, CLEANUP_FINALIZER, CREATED_BY, GROUP, LAST_UPDATED_BY, SHARED_FOR,
 };
 use proptest::prelude::*;
 use serde_json::{Value, json};
@@ -18,12 +18,12 @@ fn patched(old: Option<&Value>, new: &Value) -> Value {
 
 /// The same with an existing template of that UID, and with the warnings. It omits the last user, which `last_updated_by.rs` tests.
 fn patched_seeing(template_uid: Option<&str>, old: Option<&Value>, new: &Value) -> (Value, Vec<String>) {
-    let (mut object, said) = patched_whole(template_uid, old, new);
+    let (mut object, warnings) = patched_whole(template_uid, old, new);
     let annotations = object.pointer_mut("/metadata/annotations");
     if let Some(annotations) = annotations.and_then(Value::as_object_mut) {
         annotations.remove(LAST_UPDATED_BY);
     }
-    (object, said)
+    (object, warnings)
 }
 
 fn patched_whole(template_uid: Option<&str>, old: Option<&Value>, new: &Value) -> (Value, Vec<String>) {
@@ -69,11 +69,11 @@ fn the_last_user_is_recorded_whatever_the_object_says() {
     let mut changed = made.clone();
     changed["spec"]["port"] = json!(9999);
     changed["metadata"]["annotations"][LAST_UPDATED_BY] = json!("carol");
-    let (changed, said) = patched_whole(None, Some(&made), &changed);
+    let (changed, warnings) = patched_whole(None, Some(&made), &changed);
     assert_eq!(last(&changed), "bob", "the request is bob's");
     assert!(
-        said[0].contains(LAST_UPDATED_BY) && said[0].contains("\"bob\""),
-        "{said:?}"
+        warnings[0].contains(LAST_UPDATED_BY) && warnings[0].contains("\"bob\""),
+        "{warnings:?}"
     );
     let (again, _) = patched_whole(None, Some(&made), &json!({"metadata": {}, "spec": {}}));
     assert_eq!(last(&again), "alice", "the manifest once more, in whole");
@@ -131,7 +131,7 @@ fn only_the_user_who_assigned_an_owner_is_recorded() {
 fn annotated(uid: Option<&str>) -> Value {
     let mut object = owned();
     if let Some(uid) = uid {
-        object["metadata"]["annotations"][VOUCHED_TEMPLATE] = json!(uid);
+        object["metadata"]["annotations"][ATTESTED_TEMPLATE] = json!(uid);
     }
     object
 }
@@ -154,12 +154,12 @@ fn the_template_at_creation_is_recorded_and_stays() {
 
 #[test]
 fn a_replaced_annotation_gives_a_warning_and_a_stored_one_does_not() {
-    let (object, said) = patched_seeing(Some("t-1"), None, &annotated(Some("x")));
+    let (object, warnings) = patched_seeing(Some("t-1"), None, &annotated(Some("x")));
     assert_eq!(object, annotated(Some("t-1")));
     assert_eq!(
-        said,
+        warnings,
         [format!(
-            "metadata.annotations[{VOUCHED_TEMPLATE}]: \"x\" is not taken over, because only the webhook writes it"
+            "metadata.annotations[{ATTESTED_TEMPLATE}]: \"x\" is not taken over, because only the webhook writes it"
         )]
     );
     let stored = annotated(Some("t-1"));
@@ -170,17 +170,17 @@ fn a_replaced_annotation_gives_a_warning_and_a_stored_one_does_not() {
     );
     let mut assigned = owned();
     assigned["metadata"]["annotations"][ASSIGNED_BY] = json!("hub");
-    let said = patched_seeing(None, None, &assigned).1;
+    let warnings = patched_seeing(None, None, &assigned).1;
     assert!(
-        said[0].contains(ASSIGNED_BY) && said[0].contains("\"hub\""),
-        "{said:?}"
+        warnings[0].contains(ASSIGNED_BY) && warnings[0].contains("\"hub\""),
+        "{warnings:?}"
     );
     // The webhook adds the annotation to a new owner without one.
     let mut over = assigned.clone();
     over["metadata"]["annotations"][CREATED_BY] = json!("carol");
-    let (object, said) = patched_seeing(None, Some(&assigned), &over);
+    let (object, warnings) = patched_seeing(None, Some(&assigned), &over);
     assert_eq!(object["metadata"]["annotations"][ASSIGNED_BY], "bob");
-    assert!(said.is_empty(), "{said:?}");
+    assert!(warnings.is_empty(), "{warnings:?}");
 }
 
 #[test]
@@ -323,7 +323,7 @@ proptest! {
         finalizers in prop::collection::vec("[a-z]{1,3}", 0..3),
     ) {
         let annotations = owner.map(|owner| match assigner {
-            Some(noted) => json!({CREATED_BY: owner, VOUCHED_TEMPLATE: noted}),
+            Some(noted) => json!({CREATED_BY: owner, ATTESTED_TEMPLATE: noted}),
             None => json!({CREATED_BY: owner}),
         });
         let new = json!({"metadata": {"annotations": annotations, "finalizers": finalizers}});

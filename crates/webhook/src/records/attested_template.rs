@@ -4,7 +4,7 @@
 //! same name that is created later has another UID.
 
 use api::WorkspaceTemplate;
-use api::names::VOUCHED_TEMPLATE;
+use api::names::ATTESTED_TEMPLATE;
 use kube::api::DynamicObject;
 use rules::Violation;
 
@@ -26,7 +26,7 @@ pub(crate) async fn due(
 /// The recorded UID.
 pub(crate) fn recorded(object: &DynamicObject) -> Option<&str> {
     let annotations = object.metadata.annotations.as_ref()?;
-    annotations.get(VOUCHED_TEMPLATE).map(String::as_str)
+    annotations.get(ATTESTED_TEMPLATE).map(String::as_str)
 }
 
 /// Users cannot write the annotation. `/mutate` corrects it.
@@ -43,7 +43,7 @@ pub(crate) fn violation(request: &Request, template: Option<&WorkspaceTemplate>)
         return None;
     }
     let rule = "is not the UID of the template that is there: leave it out, and try again";
-    let field = format!("metadata.annotations[{VOUCHED_TEMPLATE}]");
+    let field = format!("metadata.annotations[{ATTESTED_TEMPLATE}]");
     Some(Violation::new(field, given.unwrap_or_default(), rule))
 }
 
@@ -55,33 +55,34 @@ mod tests {
     use crate::review::tests::{create, update};
 
     fn with(uid: Option<&str>) -> Value {
-        json!({"metadata": {"annotations": uid.map(|uid| json!({ VOUCHED_TEMPLATE: uid }))}, "spec": {"templateRef": "t"}})
+        json!({"metadata": {"annotations": uid.map(|uid| json!({ ATTESTED_TEMPLATE: uid }))}, "spec": {"templateRef": "t"}})
     }
 
     #[test]
     fn a_new_workspace_notes_the_template_by_which_it_is_judged_or_none() {
         let template = testkit::objects::template("t");
-        let said = |uid: Option<&str>, template| violation(&create("alice", &with(uid)), template).is_some();
-        assert!(!said(Some("uid-of-t"), Some(&template)));
-        assert!(!said(None, Some(&template)));
-        assert!(said(Some("uid-of-another"), Some(&template)));
-        assert!(said(Some("uid-of-t"), None));
+        let message =
+            |uid: Option<&str>, template| violation(&create("alice", &with(uid)), template).is_some();
+        assert!(!message(Some("uid-of-t"), Some(&template)));
+        assert!(!message(None, Some(&template)));
+        assert!(message(Some("uid-of-another"), Some(&template)));
+        assert!(message(Some("uid-of-t"), None));
     }
 
     #[test]
     fn the_attested_template_of_a_stored_workspace_stays() {
-        let said = |old: Option<&str>, new: Option<&str>| {
+        let message = |old: Option<&str>, new: Option<&str>| {
             let request = update("alice", &with(old), &with(new));
             violation(&request, Some(&testkit::objects::template("t"))).is_some()
         };
-        assert!(!said(Some("u-1"), Some("u-1")));
-        assert!(!said(None, None));
+        assert!(!message(Some("u-1"), Some("u-1")));
+        assert!(!message(None, None));
         for (old, new) in [
             (None, Some("uid-of-t")),
             (Some("u-1"), Some("uid-of-t")),
             (Some("u-1"), None),
         ] {
-            assert!(said(old, new), "{old:?} {new:?}");
+            assert!(message(old, new), "{old:?} {new:?}");
         }
     }
 }

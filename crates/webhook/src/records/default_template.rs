@@ -98,7 +98,7 @@ mod tests {
         let of = |names: &[&str]| the_one(names.iter().map(|name| (*name).to_owned()).collect());
         assert_eq!(of(&[]), Ok(None));
         assert_eq!(of(&["a"]), Ok(Some("a".to_owned())));
-        let said = of(&["b", "a"]).unwrap_err().to_string();
-        assert!(said.starts_with("spec.templateRef: is missing, and which template is the default cannot be said: a, b all have"), "{said}");
+        let message = of(&["b", "a"]).unwrap_err().to_string();
+        assert!(message.starts_with("spec.templateRef: is missing, and which template is the default cannot be said: a, b all have"), "{message}");
     }
 }

@@ -1,6 +1,6 @@
 //! Request for a Workspace -> the last user who changed it (pure).
 
-use api::names::{ASSIGNED_BY, CREATED_BY, LAST_UPDATED_BY, VOUCHED_TEMPLATE};
+use api::names::{ASSIGNED_BY, ATTESTED_TEMPLATE, CREATED_BY, LAST_UPDATED_BY};
 use kube::api::DynamicObject;
 use rules::Violation;
 
@@ -42,7 +42,7 @@ fn is_user(request: &Request, accounts: &Accounts) -> bool {
 
 /// Whether the request changes anything that users write. Fields that a full update omits and the webhook restores do not count.
 fn changes_content(request: &Request, changes: &Changes) -> bool {
-    let is_restored = |key: &str| [CREATED_BY, ASSIGNED_BY, VOUCHED_TEMPLATE].contains(&key);
+    let is_restored = |key: &str| [CREATED_BY, ASSIGNED_BY, ATTESTED_TEMPLATE].contains(&key);
     let hands_over =
         changes.annotations_set.contains(CREATED_BY) && api::names::owner(&request.object.metadata).is_some();
     let mut annotations = changes.annotations_set.iter().chain(&changes.annotations_removed);
@@ -115,28 +115,28 @@ mod tests {
 
     #[test]
     fn no_user_writes_another_s_name() {
-        let said = |request: &Request| violation(request, &accounts()).is_some();
-        assert!(!said(&create("bob", &stored("bob"))));
-        assert!(said(&create("bob", &stored("alice"))));
-        assert!(said(&update("bob", &stored("alice"), &stored("mallory"))));
-        assert!(said(&update(
+        let message = |request: &Request| violation(request, &accounts()).is_some();
+        assert!(!message(&create("bob", &stored("bob"))));
+        assert!(message(&create("bob", &stored("alice"))));
+        assert!(message(&update("bob", &stored("alice"), &stored("mallory"))));
+        assert!(message(&update(
             "bob",
             &stored("alice"),
             &with("/spec/port", json!(2))
         )));
-        assert!(said(&update(OPERATOR, &stored("alice"), &stored(OPERATOR))));
-        assert!(!said(&update(
+        assert!(message(&update(OPERATOR, &stored("alice"), &stored(OPERATOR))));
+        assert!(!message(&update(
             OPERATOR,
             &stored("alice"),
             &with("/spec/port", json!(2))
         )));
-        assert!(!said(&update("bob", &stored("alice"), &stored("alice"))));
+        assert!(!message(&update("bob", &stored("alice"), &stored("alice"))));
         let bare = json!({"metadata": {}, "spec": {}});
-        assert!(!said(&update(
+        assert!(!message(&update(
             "bob",
             &bare,
             &json!({"metadata": {}, "spec": {"port": 2}})
         )));
-        assert!(said(&update("bob", &stored("alice"), &bare)));
+        assert!(message(&update("bob", &stored("alice"), &bare)));
     }
 }

@@ -19,7 +19,7 @@ fn settable(kind: Kind) -> &'static [&'static str] {
         Kind::Workspace => &[
             names::CREATED_BY,
             names::ASSIGNED_BY,
-            names::VOUCHED_TEMPLATE,
+            names::ATTESTED_TEMPLATE,
             names::RESTARTED_AT,
         ],
         Kind::Template => &[names::DEPRECATED, names::REPLACED_BY],
@@ -130,9 +130,9 @@ mod tests {
     #[test]
     fn a_restart_is_asked_for_by_a_time_alone() {
         let stored = annotated(names::RESTARTED_AT, "now");
-        let said = refused(&create("alice", &stored));
+        let message = refused(&create("alice", &stored));
         assert_eq!(
-            said,
+            message,
             [
                 "metadata.annotations[workspaces.jupyter.org/restarted-at]: \"now\" is no time: write it by RFC 3339, such as \
               2026-01-31T12:00:00Z (date -u +%FT%TZ)"
@@ -149,26 +149,26 @@ mod tests {
 
     #[test]
     fn a_reserved_key_is_named_with_the_key_that_was_meant() {
-        let said = |key: &str| {
+        let message = |key: &str| {
             let request = create("alice", &annotated(key, "true"));
             let found = reserved(&request, &Changes::of(&request));
             found.into_iter().map(|it| it.to_string()).collect::<Vec<_>>()
         };
         assert_eq!(
-            said("workspaces.jupyter.org/started-by"),
+            message("workspaces.jupyter.org/started-by"),
             [
                 "metadata.annotations[workspaces.jupyter.org/started-by]: this key is reserved, as all keys under \
               workspaces.jupyter.org/: leave it out"
             ]
         );
         for typed in ["restart-at", "restarted_at", "restartedat", "restarted-att"] {
-            let said = said(&format!("workspaces.jupyter.org/{typed}"));
+            let message = message(&format!("workspaces.jupyter.org/{typed}"));
             assert!(
-                said[0].ends_with("leave it out, or write workspaces.jupyter.org/restarted-at"),
-                "{said:?}"
+                message[0].ends_with("leave it out, or write workspaces.jupyter.org/restarted-at"),
+                "{message:?}"
             );
         }
-        assert_eq!(said(names::RESTARTED_AT), [""; 0]);
+        assert_eq!(message(names::RESTARTED_AT), [""; 0]);
     }
 
     #[test]
@@ -177,26 +177,26 @@ mod tests {
             let labels: BTreeMap<_, _> = (0..count).map(|n| (format!("k{n:04}"), "v".repeat(63))).collect();
             json!({"metadata": {"labels": labels}, "spec": {}})
         };
-        let said = |request: &Request| too_large(request, &Changes::of(request)).map(|it| it.to_string());
-        assert_eq!(said(&create("alice", &labelled(400))), None);
-        let refused = said(&create("alice", &labelled(500))).unwrap_or_default();
+        let message = |request: &Request| too_large(request, &Changes::of(request)).map(|it| it.to_string());
+        assert_eq!(message(&create("alice", &labelled(400))), None);
+        let refused = message(&create("alice", &labelled(500))).unwrap_or_default();
         assert!(refused.starts_with("metadata: has 37"), "{refused}");
-        assert!(said(&update("alice", &labelled(1), &labelled(500))).is_some());
-        assert!(said(&update("alice", &labelled(500), &labelled(501))).is_some());
+        assert!(message(&update("alice", &labelled(1), &labelled(500))).is_some());
+        assert!(message(&update("alice", &labelled(500), &labelled(501))).is_some());
         assert_eq!(
-            said(&update("alice", &labelled(500), &labelled(499))),
+            message(&update("alice", &labelled(500), &labelled(499))),
             None,
             "it may become less"
         );
         let mut stored = labelled(500);
         stored["spec"] = json!({"port": 9999});
         assert_eq!(
-            said(&update("alice", &labelled(500), &stored)),
+            message(&update("alice", &labelled(500), &stored)),
             None,
             "what is stored may stay"
         );
         let held: Vec<_> = (0..600).map(|n| format!("example.com/{n:060}")).collect();
-        assert!(said(&create("alice", &json!({"metadata": {"finalizers": held}}))).is_some());
+        assert!(message(&create("alice", &json!({"metadata": {"finalizers": held}}))).is_some());
     }
 
     #[test]

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use api::names::{self, USE_VERB};
 use api::{Workspace, WorkspaceManager, WorkspaceTemplate};
 use futures::{StreamExt as _, TryStreamExt as _, stream};
-use rules::validate::{Part, Requester, Resource, is_vouched, named_by_author};
+use rules::validate::{Part, Requester, Resource, is_attested, named_by_author};
 use rules::{Settings, Violation};
 
 use super::use_permission;
@@ -147,7 +147,7 @@ async fn attested(
     };
     // No permissions were checked for a template that did not exist.
     let then = Known {
-        template: template.filter(|template| is_vouched(template, &old)),
+        template: template.filter(|template| is_attested(template, &old)),
         ..*known
     };
     Ok(then.targets(requester(request), &old).unwrap_or_default())

@@ -277,7 +277,10 @@ impl Referred {
             .as_ref()
             .filter(|not_yet| !(self.template_is_secret && is_template(not_yet)));
         let wanted = workspace.spec.desired_status;
-        let mut warnings: Vec<_> = not_yet.map(|not_yet| not_yet.told(wanted)).into_iter().collect();
+        let mut warnings: Vec<_> = not_yet
+            .map(|not_yet| not_yet.message(wanted))
+            .into_iter()
+            .collect();
         let touched = ["idleShutdown", "storage"]
             .iter()
             .any(|field| changes.spec.contains(*field));
@@ -397,14 +400,14 @@ mod tests {
             }))
             .unwrap()
         };
-        let said = |annotations| deprecation(&template(annotations));
-        assert_eq!(said(json!({"a": "b"})), None);
+        let message = |annotations| deprecation(&template(annotations));
+        assert_eq!(message(json!({"a": "b"})), None);
         assert_eq!(
-            said(json!({ DEPRECATED: "" })).as_deref(),
+            message(json!({ DEPRECATED: "" })).as_deref(),
             Some(r#"WorkspaceTemplate "old" is deprecated"#)
         );
         assert_eq!(
-            said(json!({DEPRECATED: "no more\nsupport", REPLACED_BY: "new"})).as_deref(),
+            message(json!({DEPRECATED: "no more\nsupport", REPLACED_BY: "new"})).as_deref(),
             Some(r#"WorkspaceTemplate "old" is deprecated: "no more\nsupport"; use "new" instead"#)
         );
     }

@@ -93,7 +93,7 @@ impl Following {
                 return None;
             }
             let allow = self.admitted()?;
-            self.tell(&allow);
+            self.record(&allow);
             if !self.lines.is_empty() {
                 continue;
             }
@@ -132,7 +132,7 @@ impl Following {
     }
 
     /// Queues new events.
-    fn tell(&mut self, allow: &Allow) {
+    fn record(&mut self, allow: &Allow) {
         let target = allow.target();
         let is_told = |(told, audience): &(Arc<Target>, Audience)| {
             Arc::ptr_eq(told, target) && *audience == allow.audience()

@@ -187,7 +187,7 @@ mod tests {
                     groups: vec!["g".repeat(1023); 1024],
                 },
                 end: 100,
-                credential: Credential::Person,
+                credential: Credential::User,
             };
             let session = Arc::new(session);
             let asking = async { Ok(Accepted { session, asked: 0 }) };

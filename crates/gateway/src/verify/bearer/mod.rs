@@ -202,7 +202,7 @@ impl Bearer {
             }
             .into());
         }
-        Ok((identity, Credential::Person))
+        Ok((identity, Credential::User))
     }
 }
 

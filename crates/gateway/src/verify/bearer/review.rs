@@ -114,7 +114,7 @@ fn error_text(error: &kube::Error) -> String {
     match error {
         kube::Error::Api(status) => format!("the API server answered {}", status.code),
         kube::Error::FromUtf8(_) => UNREADABLE.to_owned(),
-        error => kit::api_error::told(error),
+        error => kit::api_error::message(error),
     }
 }
 

@@ -39,7 +39,7 @@ fn review(session: &Session, namespace: &str, name: &str, right: ResourceAttribu
     }
     let (uid, extra) = match &session.credential {
         Credential::ServiceAccount(reviewed) => (Some(reviewed.uid.clone()), Some(reviewed.extra.clone())),
-        Credential::Login | Credential::Person => (None, None),
+        Credential::Login | Credential::User => (None, None),
     };
     SubjectAccessReview {
         spec: SubjectAccessReviewSpec {

@@ -70,7 +70,7 @@ impl Folders {
             let (pod, dials) = counting().await;
             let domain = Domain::new("ws.example", 8443).in_mode(RoutingMode::Path);
             let policy = Policy {
-                refuses_guests: true,
+                disables_sharing: true,
                 ..Policy::default()
             };
             fixture.serve(domain, policy, targets(pod));

@@ -77,7 +77,7 @@ async fn every_user_s_websocket_reaches_the_workspaces_that_a_rule_opens_to_them
         for (after, now) in [(0, 0), (60, 60)] {
             fixture.pass(now);
             for browser in &browsers {
-                let name = browser.person["preferred_username"].as_str().unwrap();
+                let name = browser.claims["preferred_username"].as_str().unwrap();
                 let expected = layout.expected(name, after);
                 for (workspace, ..) in WORKSPACES {
                     // A ticket of before counts no longer where the right has ended.

@@ -17,13 +17,13 @@ fn lines(id: &str, count: u64) -> Vec<String> {
 fn check(lines: &[String]) -> Result<Verified, Broken> {
     let mut checker = Checker::default();
     for line in lines {
-        checker.look(line)?;
+        checker.check(line)?;
     }
     Ok(checker.finish())
 }
 
 #[test]
-fn whole_chains_pass_among_each_other_and_among_lines_of_other_logs() {
+fn interleaved_chains_and_lines_of_other_logs_pass() {
     let (one, two) = (lines("a", 3), lines("b", 1));
     let mut mixed = vec![
         "{\"level\":\"INFO\",\"message\":\"gateway starts\"}".to_owned(),
@@ -37,7 +37,7 @@ fn whole_chains_pass_among_each_other_and_among_lines_of_other_logs() {
 }
 
 #[test]
-fn a_line_changed_taken_out_put_in_moved_or_damaged_is_found() {
+fn a_changed_removed_added_moved_or_damaged_line_is_found() {
     let good = lines("a", 4);
     let broken = |change: &dyn Fn(&mut Vec<String>)| {
         let mut lines = good.clone();
@@ -66,7 +66,7 @@ fn lines_that_are_missing_at_the_end_leave_the_chain_open() {
 }
 
 #[test]
-fn lines_that_a_container_runtime_cut_are_put_together() {
+fn lines_split_by_the_container_runtime_are_joined() {
     let good = lines("a", 2);
     let mut cut = Vec::new();
     for line in &good {
@@ -83,7 +83,7 @@ fn lines_that_a_container_runtime_cut_are_put_together() {
 }
 
 #[test]
-fn an_end_that_was_noted_tells_a_log_that_was_written_anew_or_cut_short() {
+fn a_recorded_end_reveals_a_rewritten_or_truncated_log() {
     let all = lines("a", 4);
     let noted = check(&all[..4]).unwrap().ends;
     let noted: Point = noted[0].to_string().parse().unwrap();
@@ -91,7 +91,7 @@ fn an_end_that_was_noted_tells_a_log_that_was_written_anew_or_cut_short() {
     let missing = |lines: &[String]| {
         let mut checker = Checker::expecting(vec![noted.clone()]);
         for line in lines {
-            checker.look(line).unwrap();
+            checker.check(line).unwrap();
         }
         checker.finish().missing
     };

@@ -30,7 +30,7 @@ fn lines(given: Value, bounds: Value) -> Vec<String> {
 }
 
 #[test]
-fn what_would_overflow_the_schedulers_sums_is_refused() {
+fn amounts_that_overflow_the_sums_of_the_scheduler_are_refused() {
     for (name, value) in [
         ("cpu", "100001"),
         ("cpu", "9300000000000000"),
@@ -49,7 +49,7 @@ fn what_would_overflow_the_schedulers_sums_is_refused() {
 }
 
 #[test]
-fn a_wrong_amount_is_told_once_where_it_is_written() {
+fn an_invalid_amount_is_reported_once_at_its_field() {
     let bounds = json!({"memory": {"min": "128Mi"}});
     for (given, map) in [
         (json!({"limits": {"memory": "-1"}}), "limits"),
@@ -200,7 +200,7 @@ fn an_absent_gpu_counts_as_none() {
 }
 
 #[test]
-fn what_no_container_can_have_is_refused() {
+fn resources_that_no_container_can_have_are_refused() {
     for (given, part) in [
         (json!({"limits": {"cpu": "a lot"}}), "is not a quantity"),
         (json!({"limits": {"cpu": "1Q"}}), "unknown suffix"),
@@ -237,7 +237,7 @@ fn known_resources_pass() {
 
 proptest! {
     #[test]
-    fn the_verdict_is_the_one_of_the_integers(request in 0_u32..4000, limit in 0_u32..4000, min in 0_u32..4000, max in 0_u32..4000) {
+    fn quantity_bounds_agree_with_integer_comparison(request in 0_u32..4000, limit in 0_u32..4000, min in 0_u32..4000, max in 0_u32..4000) {
         let given = json!({
             "requests": {"cpu": format!("{request}m")}, "limits": {"cpu": format!("{limit}m")}
         });

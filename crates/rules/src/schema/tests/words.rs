@@ -5,7 +5,7 @@ use serde_json::json;
 use super::*;
 
 #[test]
-fn texts_and_numbers_are_told_by_what_to_write_in_their_place() {
+fn messages_about_texts_and_numbers_say_what_to_write() {
     for (spec, expected) in [
         (
             json!({"image": 5}),
@@ -53,7 +53,7 @@ fn texts_and_numbers_are_told_by_what_to_write_in_their_place() {
 }
 
 #[test]
-fn a_number_in_quotes_is_held_to_its_bounds() {
+fn bounds_are_checked_for_a_number_in_quotes() {
     assert_eq!(
         of_workspace(json!({"port": "80"})),
         [
@@ -64,7 +64,7 @@ fn a_number_in_quotes_is_held_to_its_bounds() {
 }
 
 #[test]
-fn choices_lists_and_groups_are_told_by_what_to_write_in_their_place() {
+fn messages_about_enums_lists_and_objects_say_what_to_write() {
     for (spec, expected) in [
         (
             json!({"idleShutdown": {"enabled": "true"}}),
@@ -120,8 +120,8 @@ fn choices_lists_and_groups_are_told_by_what_to_write_in_their_place() {
 }
 
 #[test]
-fn sizes_and_what_is_missing_are_told() {
-    let long = told(&Workspace::crd(), &json!({"displayName": "ü".repeat(101)}));
+fn sizes_and_missing_fields_are_reported() {
+    let long = message(&Workspace::crd(), &json!({"displayName": "ü".repeat(101)}));
     let expected = format!(
         r#"spec.displayName: "{}" has 101 characters, more than the maximum 100: shorten it"#,
         "ü".repeat(SHOWN)
@@ -134,15 +134,15 @@ fn sizes_and_what_is_missing_are_told() {
     );
     for nothing in [json!({}), json!({"displayName": null})] {
         assert_eq!(
-            told(&Workspace::crd(), &nothing),
+            message(&Workspace::crd(), &nothing),
             ["spec.displayName: is missing: set it"]
         );
     }
     assert_eq!(
-        told(&Workspace::crd(), &Value::Null),
+        message(&Workspace::crd(), &Value::Null),
         ["spec: is missing: set it"]
     );
-    let text = told(&Workspace::crd(), &json!("text"));
+    let text = message(&Workspace::crd(), &json!("text"));
     assert!(
         text[0].starts_with(r#"spec: "text" holds no fields: "#),
         "{text:?}"

@@ -70,7 +70,7 @@ fn a_bound_holds_also_of_a_timeout_that_is_written_down_for_later() {
 }
 
 #[test]
-fn who_may_stay_for_a_while_at_most_may_not_stay_for_ever() {
+fn idle_shutdown_cannot_be_disabled_under_a_maximum_timeout() {
     let off = json!({"enabled": false});
     let most = json!({"maxIdleTimeoutInMinutes": 120});
     let found = lines(off.clone(), json!({"idleTimeoutInMinutes": 60}), most.clone());
@@ -93,7 +93,7 @@ fn who_may_stay_for_a_while_at_most_may_not_stay_for_ever() {
 }
 
 #[test]
-fn what_may_be_switched_off_is_what_the_rules_accept() {
+fn may_switch_idle_off_agrees_with_the_rules() {
     let off = json!({"enabled": false});
     for default in [json!(null), json!({"idleTimeoutInMinutes": 60}), off.clone()] {
         for bounds in [
@@ -112,7 +112,7 @@ fn what_may_be_switched_off_is_what_the_rules_accept() {
 }
 
 #[test]
-fn a_template_that_allows_nothing_refuses_each_field_that_differs() {
+fn without_overrides_each_differing_idle_field_is_refused() {
     let default = json!({"idleTimeoutInMinutes": 60});
     let closed = json!({"allow": false});
     let own = json!({"enabled": false, "idleTimeoutInMinutes": 61, "detection": {"httpGet": {"port": 9000}}});
@@ -141,7 +141,7 @@ fn a_template_that_allows_nothing_refuses_each_field_that_differs() {
 }
 
 #[test]
-fn what_cannot_be_asked_is_refused() {
+fn an_invalid_idle_request_is_refused() {
     let wrong = |idle: Value, field: &str| {
         let found = lines(idle, json!(null), json!(null));
         assert_eq!(found.len(), 1, "{found:?}");
@@ -172,7 +172,7 @@ fn what_cannot_be_asked_is_refused() {
 }
 
 #[test]
-fn a_template_that_contradicts_itself_is_told_all_of_it() {
+fn every_idle_contradiction_of_a_template_is_reported() {
     let of = |default: Value, bounds: Value| -> Vec<String> {
         let found = template(&of_template(&default, &bounds));
         found.iter().map(ToString::to_string).collect()
@@ -203,7 +203,7 @@ proptest! {
     /// If template and workspace are valid, the workspace is stopped within the template's bounds, or never.
     /// It is never stopped only if the template stops no workspace or sets no maximum.
     #[test]
-    fn what_is_admitted_is_within_the_bounds(
+    fn admitted_idle_settings_are_within_the_bounds(
         (given, default, min, max) in (minutes(), minutes(), minutes(), minutes()),
         (on, default_on) in (any::<Option<bool>>(), any::<Option<bool>>()),
         (says, says_default, allow) in (any::<bool>(), any::<bool>(), any::<bool>()),

@@ -39,7 +39,7 @@ fn reading(name: &str, key: &str) -> WorkspaceTemplate {
 }
 
 fn manager() -> WorkspaceManager {
-    let mut manager = unlike_any();
+    let mut manager = placeholder_manager();
     manager.spec.routing.base_domain = "example.net".to_owned();
     manager.spec.routing.port = None;
     manager
@@ -60,18 +60,18 @@ fn chosen_by(
     manager: Option<&WorkspaceManager>,
 ) -> Result<Vec<String>, Vec<Violation>> {
     let settings = Settings::parse("{defaultImage: i, admission: true}").unwrap();
-    let found = by_choice(requester, workspace, template, manager, &settings)?;
-    let told = |it: Named| {
+    let found = chosen_by_author(requester, workspace, template, manager, &settings)?;
+    let message = |it: Named| {
         let Part::Key(key) = it.part else {
             panic!("{it:?}");
         };
         format!("{:?} {}/{key} {}", it.resource, it.name, it.field)
     };
-    Ok(found.into_iter().map(told).collect())
+    Ok(found.into_iter().map(message).collect())
 }
 
 #[test]
-fn what_the_author_names_is_found_wherever_it_is() {
+fn references_of_the_author_are_found_in_every_field() {
     let template = template(json!({
         "environmentVariables": [
             {"name": "X", "valueFrom": {"secretKeyRef": {"name": "key-{course}", "key": "k"}}},
@@ -107,7 +107,7 @@ fn what_the_author_names_is_found_wherever_it_is() {
 }
 
 #[test]
-fn a_key_that_the_author_chose_is_theirs_as_a_name_is() {
+fn a_key_chosen_by_the_author_counts_like_a_name() {
     let found = chosen(&workspace(json!({})), &reading("team-keys", "{course}"), None);
     assert_eq!(found.unwrap(), ["Secret team-keys/ml spec.variables"]);
 }
@@ -134,7 +134,7 @@ fn given_and_built_in_variables_in_one_name_are_expanded_together() {
 }
 
 #[test]
-fn what_follows_from_the_name_or_the_disks_is_the_author_s_choice() {
+fn references_from_workspace_name_or_disks_are_the_author_s_choice() {
     for name in [
         "{workspace.name}-creds",
         "{service.name}",
@@ -149,7 +149,7 @@ fn what_follows_from_the_name_or_the_disks_is_the_author_s_choice() {
 }
 
 #[test]
-fn what_uid_namespace_owner_and_the_default_manager_decide_is_nobody_s_choice() {
+fn references_from_uid_namespace_owner_or_default_manager_are_not_chosen() {
     let owned = workspace(json!({"annotations": {CREATED_BY: "alice"}}));
     let names = "{workspace.uid}-{workspace.namespace}-{owner.name}-{routing.baseDomain}";
     assert!(
@@ -167,7 +167,7 @@ fn what_uid_namespace_owner_and_the_default_manager_decide_is_nobody_s_choice() 
 }
 
 #[test]
-fn what_the_owner_decides_is_the_choice_of_whoever_acts_for_them() {
+fn references_from_the_owner_name_are_chosen_by_another_requester() {
     let owned = workspace(json!({"annotations": {CREATED_BY: "alice"}}));
     for name in [
         "creds-{owner.name}",
@@ -187,7 +187,7 @@ fn what_the_owner_decides_is_the_choice_of_whoever_acts_for_them() {
 }
 
 #[test]
-fn of_a_claim_is_told_which_folder_and_whether_it_can_be_written() {
+fn a_claim_reference_has_its_folder_and_write_access() {
     let mut one = workspace(json!({}));
     let spec = &mut one.spec;
     spec.storage.as_mut().unwrap().sub_path = Some("alice".to_owned());
@@ -252,7 +252,7 @@ fn a_part_covers_itself_and_less() {
 }
 
 #[test]
-fn what_cannot_be_expanded_is_an_error_and_is_never_skipped() {
+fn a_reference_that_cannot_be_expanded_is_an_error() {
     assert!(
         chosen(
             &workspace(json!({})),

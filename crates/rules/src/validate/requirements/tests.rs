@@ -54,7 +54,7 @@ fn the_whole_value_must_match() {
 }
 
 #[test]
-fn what_is_required_must_be_there_and_what_is_not_may_be_absent() {
+fn required_variables_must_exist_and_optional_ones_may_be_absent() {
     assert_eq!(
         given(requirement("TEAM", true, Some("a")), json!([])),
         [
@@ -69,7 +69,7 @@ fn what_is_required_must_be_there_and_what_is_not_may_be_absent() {
 }
 
 #[test]
-fn a_value_that_cannot_be_seen_does_not_match() {
+fn a_value_from_a_reference_does_not_match() {
     let from = json!([{"name": "A", "valueFrom": {"secretKeyRef": {"name": "s", "key": "k"}}}]);
     assert!(given(requirement("A", false, Some(".*")), from.clone())[0].contains("comes from elsewhere"));
     assert_eq!(given(requirement("A", true, None), from), [""; 0]);
@@ -80,7 +80,7 @@ fn a_value_that_cannot_be_seen_does_not_match() {
 }
 
 #[test]
-fn dollars_are_read_in_pairs_as_kubernetes_does() {
+fn doubled_dollars_are_literals_as_in_kubernetes() {
     for (value, refers) in [
         ("$(B)", true),
         ("$$(B)", false),
@@ -146,7 +146,7 @@ fn label(name: &str, value: &str) -> Label {
 #[test]
 fn a_template_s_own_labels_satisfy_what_it_requires_and_a_workspace_s_win() {
     let requirements = [requirement("tier", true, Some("gold|iron"))];
-    let said = |own: &[(&str, &str)], base: &[Label]| {
+    let message = |own: &[(&str, &str)], base: &[Label]| {
         let own = own
             .iter()
             .map(|(k, v)| ((*k).to_owned(), (*v).to_owned()))
@@ -154,10 +154,10 @@ fn a_template_s_own_labels_satisfy_what_it_requires_and_a_workspace_s_win() {
         let found = labels(&requirements, &own, base);
         found.first().map(ToString::to_string)
     };
-    assert_eq!(said(&[], &[label("tier", "gold")]), None);
-    assert_eq!(said(&[("tier", "iron")], &[label("tier", "lead")]), None);
-    assert!(said(&[("tier", "lead")], &[label("tier", "gold")]).is_some());
-    let expanded = said(&[], &[label("tier", "lead")]).unwrap();
+    assert_eq!(message(&[], &[label("tier", "gold")]), None);
+    assert_eq!(message(&[("tier", "iron")], &[label("tier", "lead")]), None);
+    assert!(message(&[("tier", "lead")], &[label("tier", "gold")]).is_some());
+    let expanded = message(&[], &[label("tier", "lead")]).unwrap();
     assert!(
         expanded.starts_with(
             r#"metadata.labels[tier]: "lead" is the template's value (spec.baseLabels) and does not match"#
@@ -167,7 +167,7 @@ fn a_template_s_own_labels_satisfy_what_it_requires_and_a_workspace_s_win() {
 }
 
 #[test]
-fn bad_patterns_and_bad_names_are_the_template_s_own_fault() {
+fn bad_patterns_and_names_are_violations_of_the_template() {
     let found = of_template(&WorkspaceTemplateSpec {
         env_requirements: vec![
             requirement("A", false, Some("(")),

@@ -39,7 +39,7 @@ fn a_consistent_template_passes() {
 }
 
 #[test]
-fn every_part_that_no_pod_may_have_is_named() {
+fn every_invalid_part_of_a_template_is_reported() {
     let found = lines(json!({
         "defaultImage": "{team}:1",
         "environmentVariables": [{"name": "X", "value": "ab"}, {"name": "Y", "value": "{workspace.nmae}"}],

@@ -7,14 +7,14 @@ use api::names::{RESERVED_PREFIX, RUN_ID_VARIABLE};
 use api::template::{Bounds, ResourceBounds};
 use k8s_openapi::apimachinery::pkg::api::resource::Quantity as RawQuantity;
 
-use crate::checks::resources::{LEAST_MEMORY, MOST, MOST_CPU};
+use crate::checks::resources::{MAX_CPU, MIN_MEMORY, MOST};
 use crate::idle::{by_default, is_on};
 use crate::quantity::Quantity;
 use crate::resources::{GPU, is_gpu, may_overcommit};
 use crate::violation::Violation;
 
 /// Less than the size of any disk.
-const LEAST_DISK: Quantity = Quantity::units(1 << 20);
+const MIN_DISK: Quantity = Quantity::units(1 << 20);
 /// Beginning of each of these messages.
 const NOBODY: &str = "admits no workspace";
 
@@ -34,7 +34,7 @@ pub(super) fn none(spec: &WorkspaceTemplateSpec) -> Vec<Violation> {
         found.extend(of_disk(
             "spec.primaryStorage.maxSize",
             disk.max_size.as_ref(),
-            |size| size < LEAST_DISK,
+            |size| size < MIN_DISK,
         ));
         found.extend(of_disk(
             "spec.primaryStorage.minSize",
@@ -66,14 +66,14 @@ pub fn advice(spec: &WorkspaceTemplateSpec) -> Vec<String> {
         .idle_shutdown_overrides
         .as_ref()
         .and_then(|bounds| bounds.max_idle_timeout_in_minutes);
-    let stops_nobody = !is_on(by_default(spec).as_ref());
-    let told = most.filter(|_| stops_nobody).map(|most| {
+    let is_off_by_default = !is_on(by_default(spec).as_ref());
+    let message = most.filter(|_| is_off_by_default).map(|most| {
         format!(
             "spec.idleShutdownOverrides.maxIdleTimeoutInMinutes: {most} bounds only workspaces that ask to be stopped when nobody uses \
              them; all others run for ever: set spec.defaultIdleShutdown, and it bounds them all"
         )
     });
-    told.into_iter().collect()
+    message.into_iter().collect()
 }
 
 /// All resources with bounds. GPUs of the field `gpu` count by one of their names.
@@ -106,7 +106,7 @@ fn all_of<'a>(bounds: &'a ResourceBounds, name: &str) -> Vec<Named<'a>> {
 
 fn of_resource(name: &str, bounds: &[Named<'_>]) -> Vec<Violation> {
     let mut found = Vec::new();
-    let most = if name == "cpu" { MOST_CPU } else { MOST };
+    let most = if name == "cpu" { MAX_CPU } else { MOST };
     for (path, bounds) in bounds {
         if let Some((raw, max)) = end(bounds.max.as_ref()) {
             let rule = if max.is_negative() {
@@ -117,7 +117,7 @@ fn of_resource(name: &str, bounds: &[Named<'_>]) -> Vec<Violation> {
                 Some(format!(
                     "{NOBODY}, because a limit of 0 is none at all to a node: raise it, or leave it out"
                 ))
-            } else if name == "memory" && max < LEAST_MEMORY {
+            } else if name == "memory" && max < MIN_MEMORY {
                 Some(format!(
                     "{NOBODY}, because no container starts in less than 4Mi: raise it, and mind the unit, such as Gi"
                 ))
@@ -184,7 +184,7 @@ mod tests {
     }
 
     #[test]
-    fn bounds_with_room_pass() {
+    fn satisfiable_bounds_pass() {
         assert_eq!(
             fields(json!({
                 "cpu": {"min": 0, "max": "1m"}, "memory": {"max": "4Mi"}, "gpu": {"max": 0},
@@ -197,7 +197,7 @@ mod tests {
     }
 
     #[test]
-    fn a_maximum_below_what_anything_needs_is_refused() {
+    fn a_maximum_below_every_possible_value_is_refused() {
         assert_eq!(
             fields(json!({
                 "cpu": {"max": 0}, "memory": {"max": "512"}, "gpu": {"max": -1},
@@ -235,7 +235,7 @@ mod tests {
     }
 
     #[test]
-    fn what_nobody_may_set_cannot_be_required() {
+    fn a_required_label_or_variable_that_is_reserved_is_refused() {
         let found = none(&spec(json!({
             "labelRequirements": [
                 {"name": "workspaces.jupyter.org/x", "required": true}, {"name": "workspaces.jupyter.org/y"}, {"name": "team", "required": true},
@@ -250,12 +250,12 @@ mod tests {
     }
 
     #[test]
-    fn a_maximum_that_bounds_only_who_asks_for_it_is_worth_a_word() {
+    fn a_maximum_without_default_idle_shutdown_gives_advice() {
         let most = json!({"maxIdleTimeoutInMinutes": 120});
-        let said = advice(&spec(json!({"idleShutdownOverrides": most})));
+        let message = advice(&spec(json!({"idleShutdownOverrides": most})));
         assert!(
-            said[0].contains("120 bounds only workspaces that ask"),
-            "{said:?}"
+            message[0].contains("120 bounds only workspaces that ask"),
+            "{message:?}"
         );
         for silent in [
             json!({}),

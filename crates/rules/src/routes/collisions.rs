@@ -29,7 +29,7 @@ pub(super) fn in_manifest(path: &str, manifest: &Value, manager: &WorkspaceManag
     }
     let has_own_host = given
         .iter()
-        .any(|given| !given.is_path && tells_apart(given.text, manager));
+        .any(|given| !given.is_path && distinguishes(given.text, manager));
     given
         .into_iter()
         .filter(|given| !(given.is_path && has_own_host))
@@ -43,21 +43,21 @@ pub(super) fn in_text(field: &str, text: &str, manager: &WorkspaceManager) -> Op
     let names_it = SHARED.iter().any(|name| used.contains(name));
     let rule = "can be the same for workspaces of two namespaces, so that one takes the other's requests: put \
                 {workspace.host}, {workspace.uid}, or {workspace.name} and {workspace.namespace} with a . or / between them into it";
-    (names_it && !tells_apart(text, manager)).then(|| Violation::new(field, text, rule))
+    (names_it && !distinguishes(text, manager)).then(|| Violation::new(field, text, rule))
 }
 
-fn tells_apart(text: &str, manager: &WorkspaceManager) -> bool {
+fn distinguishes(text: &str, manager: &WorkspaceManager) -> bool {
     let used = variables::names_in(text, &|_| false);
     let own = match manager.spec.routing.mode {
         RoutingMode::Subdomain => "workspace.host",
         RoutingMode::Path => "workspace.basePath",
     };
-    stand_apart(text) || used.contains(&own) || used.contains(&"workspace.uid")
+    are_delimited(text) || used.contains(&own) || used.contains(&"workspace.uid")
 }
 
 /// Whether the text contains namespace and name, separated by literal text that neither can contain.
 /// With `-` as separator, `a-b` in `c` and `a` in `b-c` would be equal.
-fn stand_apart(text: &str) -> bool {
+fn are_delimited(text: &str) -> bool {
     // How many such separators are before each of them.
     let (mut names, mut namespaces, mut before) = (Vec::new(), Vec::new(), 0);
     for piece in variables::pieces(text) {

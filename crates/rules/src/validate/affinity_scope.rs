@@ -13,14 +13,16 @@ use crate::violation::Violation;
 const ONE_NODE: &str = "kubernetes.io/hostname";
 
 /// Reports terms about pods of other namespaces, and anti-affinity to domains of more than one node.
-pub(super) fn concerned(path: &str, given: &Affinity) -> Vec<Violation> {
+pub(super) fn violations(path: &str, given: &Affinity) -> Vec<Violation> {
     let terms = pod_terms(path, given);
-    let of_others = terms.iter().flat_map(of_others);
-    let away = terms.iter().filter(|term| term.keeps_away());
-    of_others.chain(away.filter_map(from_many_nodes)).collect()
+    let of_other_namespaces = terms.iter().flat_map(of_other_namespaces);
+    let away = terms.iter().filter(|term| term.is_required_anti_affinity());
+    of_other_namespaces
+        .chain(away.filter_map(from_many_nodes))
+        .collect()
 }
 
-fn of_others(pods: &PodTerm<'_>) -> Vec<Violation> {
+fn of_other_namespaces(pods: &PodTerm<'_>) -> Vec<Violation> {
     let named = pods.term.namespaces.iter().flatten().next().is_some();
     let selected = pods.term.namespace_selector.is_some();
     let rule = "is about pods of other namespaces, which are not a workspace's to follow or to keep away: leave it out, and those of its \
@@ -51,14 +53,14 @@ mod tests {
 
     fn fields(given: Value) -> Vec<String> {
         let given: Affinity = serde_json::from_value(given).unwrap();
-        concerned("a", &given)
+        violations("a", &given)
             .into_iter()
             .map(|it| it.field.replace(REQUIRED, "req").replace(PREFERRED, "pref"))
             .collect()
     }
 
     #[test]
-    fn pods_of_other_namespaces_are_neither_followed_nor_kept_away() {
+    fn affinity_to_pods_of_other_namespaces_is_refused() {
         let all = json!({"topologyKey": ONE_NODE, "namespaceSelector": {}, "labelSelector": {}});
         let some = json!({"topologyKey": ONE_NODE, "namespaces": ["team-b"]});
         assert_eq!(
@@ -77,7 +79,7 @@ mod tests {
     }
 
     #[test]
-    fn pods_of_ones_own_namespace_are_kept_away_from_single_nodes() {
+    fn anti_affinity_within_the_namespace_is_allowed_per_node() {
         let on = |place: &str| json!({"topologyKey": place, "labelSelector": {"matchLabels": {"a": "b"}}});
         let zone = on("topology.kubernetes.io/zone");
         let fine = json!({

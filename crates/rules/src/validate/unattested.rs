@@ -4,19 +4,19 @@
 //! Without a webhook, no such check exists. The webhook also could not check the references of a template
 //! that did not exist when the workspace was created.
 
-use api::names::VOUCHED_TEMPLATE;
+use api::names::ATTESTED_TEMPLATE;
 use api::{Workspace, WorkspaceManager, WorkspaceTemplate};
 use kube::ResourceExt as _;
 
-use super::named::{Requester, Resource, by_choice, named_by_author};
+use super::named::{Requester, Resource, chosen_by_author, named_by_author};
 use crate::settings::Settings;
 use crate::violation::Violation;
 
 /// Whether the webhook checked what `template` leaves to the author of `workspace`.
 /// The webhook recorded the template's UID when the workspace was created. Without such a record the result is false.
 /// Timestamps of the API server are too coarse to tell which object existed first.
-pub fn is_vouched(template: &WorkspaceTemplate, workspace: &Workspace) -> bool {
-    let noted = workspace.annotations().get(VOUCHED_TEMPLATE);
+pub fn is_attested(template: &WorkspaceTemplate, workspace: &Workspace) -> bool {
+    let noted = workspace.annotations().get(ATTESTED_TEMPLATE);
     noted.is_some() && noted == template.metadata.uid.as_ref()
 }
 
@@ -28,9 +28,10 @@ pub(crate) fn refused(
     settings: &Settings,
 ) -> Vec<Violation> {
     if settings.admission {
-        let unknown = template.filter(|template| !is_vouched(template, workspace));
-        let by_choice = unknown.map(|template| unasked(workspace, template, manager, settings));
-        return by_choice.unwrap_or_default();
+        let unknown = template.filter(|template| !is_attested(template, workspace));
+        let chosen_by_author =
+            unknown.map(|template| unchecked_references(workspace, template, manager, settings));
+        return chosen_by_author.unwrap_or_default();
     }
     if settings.allow_unvouched_references {
         return Vec::new();
@@ -50,13 +51,13 @@ pub(crate) fn refused(
         .collect()
 }
 
-fn unasked(
+fn unchecked_references(
     workspace: &Workspace,
     template: &WorkspaceTemplate,
     manager: Option<&WorkspaceManager>,
     settings: &Settings,
 ) -> Vec<Violation> {
-    match by_choice(Requester::Other, workspace, template, manager, settings) {
+    match chosen_by_author(Requester::Other, workspace, template, manager, settings) {
         Ok(chosen) if chosen.is_empty() => Vec::new(),
         Ok(_) => {
             let rule = "names Secrets, ConfigMaps or claims by what the workspace chooses and was not there when the workspace \
@@ -75,7 +76,7 @@ mod tests {
     use super::*;
 
     fn workspace(noted: Option<&str>) -> Workspace {
-        let annotations = noted.map(|uid| json!({ VOUCHED_TEMPLATE: uid }));
+        let annotations = noted.map(|uid| json!({ ATTESTED_TEMPLATE: uid }));
         serde_json::from_value(json!({
             "metadata": {"name": "lab", "namespace": "team", "annotations": annotations},
             "spec": {
@@ -106,7 +107,7 @@ mod tests {
     }
 
     #[test]
-    fn where_nobody_vouches_secrets_are_refused_unless_the_installation_says_otherwise() {
+    fn unattested_secrets_are_refused_without_a_webhook_unless_allowed() {
         let template = template("key-{course}", json!("t-1"));
         let found = |settings: &str| found(Some("t-1"), &template, settings).len();
         assert_eq!(found("{defaultImage: i}"), 3);
@@ -115,15 +116,15 @@ mod tests {
     }
 
     #[test]
-    fn only_the_template_that_was_there_names_what_the_workspace_chose() {
-        let said = |noted: Option<&str>, secret: &str, uid: Value| {
+    fn only_the_attested_template_reads_references_that_the_workspace_chose() {
+        let message = |noted: Option<&str>, secret: &str, uid: Value| {
             found(
                 noted,
                 &template(secret, uid),
                 "{defaultImage: i, admission: true}",
             )
         };
-        let refused = said(None, "{course}", json!("t-1"));
+        let refused = message(None, "{course}", json!("t-1"));
         assert_eq!(refused.len(), 1);
         assert!(
             refused[0].starts_with(r#"spec.templateRef: "t" names Secrets, ConfigMaps or claims"#),
@@ -131,18 +132,18 @@ mod tests {
         );
         for secret in ["{course}", "{workspace.name}-creds"] {
             assert_eq!(
-                said(None, secret, json!("t-1")).len(),
+                message(None, secret, json!("t-1")).len(),
                 1,
                 "stored before it was noted"
             );
             assert_eq!(
-                said(Some("t-0"), secret, json!("t-1")).len(),
+                message(Some("t-0"), secret, json!("t-1")).len(),
                 1,
                 "made anew by its name"
             );
-            assert_eq!(said(None, secret, Value::Null).len(), 1, "nothing is no UID");
-            assert!(said(Some("t-1"), secret, json!("t-1")).is_empty());
+            assert_eq!(message(None, secret, Value::Null).len(), 1, "nothing is no UID");
+            assert!(message(Some("t-1"), secret, json!("t-1")).is_empty());
         }
-        assert!(said(None, "fixed", json!("t-1")).is_empty());
+        assert!(message(None, "fixed", json!("t-1")).is_empty());
     }
 }

@@ -16,7 +16,7 @@ const MAX: usize = 1024;
 
 /// Specs without violations.
 #[derive(Debug)]
-pub(super) struct Clean(Mutex<Known>);
+pub(super) struct ValidTemplates(Mutex<Known>);
 
 #[derive(Debug)]
 struct Known {
@@ -25,7 +25,7 @@ struct Known {
     specs: BTreeSet<[u8; 32]>,
 }
 
-impl Clean {
+impl ValidTemplates {
     pub(super) const fn new() -> Self {
         Self(Mutex::new(Known {
             by: None,
@@ -89,11 +89,11 @@ mod tests {
     }
 
     #[test]
-    fn what_was_found_without_fault_is_not_judged_again_and_what_has_faults_is() {
-        let clean = Clean::new();
+    fn only_templates_without_violations_are_cached() {
+        let cache = ValidTemplates::new();
         let mut judged = 0;
         for (port, faults) in [(1, 0), (1, 0), (2, 1), (2, 1), (2, 0), (2, 0)] {
-            let found = clean.or(&spec(port), &settings("a:1"), || {
+            let found = cache.or(&spec(port), &settings("a:1"), || {
                 judged += 1;
                 vec![(); faults]
             });
@@ -103,8 +103,8 @@ mod tests {
     }
 
     #[test]
-    fn by_other_settings_it_is_judged_anew_whatever_was_found_by_these_meanwhile() {
-        let clean = Clean::new();
+    fn other_settings_invalidate_the_cache() {
+        let cache = ValidTemplates::new();
         let mut judged = Vec::new();
         for (port, image) in [
             (1, "a:1"),
@@ -114,7 +114,7 @@ mod tests {
             (2, "a:1"),
             (1, "a:1"),
         ] {
-            clean.or(&spec(port), &settings(image), || {
+            cache.or(&spec(port), &settings(image), || {
                 judged.push((port, image));
                 Vec::<()>::new()
             });
@@ -126,11 +126,11 @@ mod tests {
     }
 
     #[test]
-    fn the_memory_is_bounded() {
-        let (clean, settings) = (Clean::new(), settings("a:1"));
+    fn the_cache_is_bounded() {
+        let (cache, settings) = (ValidTemplates::new(), settings("a:1"));
         for port in 0..=u32::try_from(MAX).unwrap() * 2 {
-            clean.or(&spec(port), &settings, Vec::<()>::new);
+            cache.or(&spec(port), &settings, Vec::<()>::new);
         }
-        assert!(clean.known(|known| known.specs.len()) <= MAX);
+        assert!(cache.known(|known| known.specs.len()) <= MAX);
     }
 }
