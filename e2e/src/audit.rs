@@ -182,7 +182,7 @@ mod tests {
     }
 
     #[test]
-    fn a_watch_that_begins_is_no_call_yet() {
+    fn the_start_of_a_watch_is_not_a_call() {
         assert_eq!(call(&line("ResponseStarted", "lab")), None);
         assert_eq!(call("not JSON"), None);
     }

@@ -15,7 +15,7 @@ use tokio::{
     process::{Child, Command},
 };
 
-use crate::{Environment, turn, wait, workspace};
+use crate::{Environment, sign_in_lock, wait, workspace};
 
 /// Timeout of a page.
 const PAGE: Duration = Duration::from_mins(2);
@@ -86,7 +86,7 @@ impl Browser {
             .await?
             .send_keys(&environment.user(user)?.password)
             .await?;
-        let turn = turn::of(user).await?;
+        let sign_in_lock = sign_in_lock::acquire(user).await?;
         self.find("#kc-login").await?.click().await?;
         wait::until("the identity provider to send the browser back", PAGE, || async {
             match self.page.current_url().await {
@@ -98,7 +98,7 @@ impl Browser {
             }
         })
         .await?;
-        drop(turn);
+        drop(sign_in_lock);
         Ok(())
     }
 

@@ -19,7 +19,7 @@ use kube::{
 use serde_json::json;
 use tokio::io::AsyncReadExt as _;
 
-use crate::{Environment, leaving, process, wait};
+use crate::{Environment, process, teardown, wait};
 
 /// A client with the identity of `kubeconfig`.
 pub async fn client(kubeconfig: &Path) -> anyhow::Result<Client> {
@@ -50,7 +50,7 @@ pub async fn acting_as(user: &str, groups: &[&str]) -> anyhow::Result<Client> {
 
 /// A namespace as users have it: it enforces Pod Security `restricted`, and `users` may work with workspaces.
 ///
-/// [`Scratch::finish`] deletes it. A failed test keeps it for inspection, until [`crate::sweep`] of the next run.
+/// [`Scratch::finish`] deletes it. A failed test keeps it for inspection, until [`crate::cleanup`] of the next run.
 pub struct Scratch {
     /// Name of the namespace.
     pub namespace: String,
@@ -92,7 +92,7 @@ impl Scratch {
             .create(&PostParams::default(), &namespace)
             .await?
             .name_any();
-        leaving::begun();
+        teardown::started();
         let subjects: Vec<_> = users
             .iter()
             .map(|user| json!({"kind": "User", "apiGroup": "rbac.authorization.k8s.io", "name": user}))
@@ -173,7 +173,7 @@ impl Scratch {
     /// After its last namespace, the rest of a test may run while the next test runs.
     pub async fn finish(self) -> anyhow::Result<()> {
         self.delete().await?;
-        leaving::ended();
+        teardown::ended();
         self.gone().await
     }
 

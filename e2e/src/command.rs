@@ -110,7 +110,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_a_replacement_of_whatever_is_there_is_repeated_and_only_when_it_was_overtaken() {
+    fn only_an_unconditional_replace_is_retried_and_only_after_a_conflict() {
         let outcome = |stderr: &str| Outcome {
             code: 1,
             stdout: String::new(),

@@ -19,36 +19,36 @@ use reqwest::{
     redirect,
 };
 
-use crate::{Environment, turn, wait, workspace};
+use crate::{Environment, sign_in_lock, wait, workspace};
 
 /// An HTTP client with a cookie jar, like one browser profile.
 #[derive(Clone, Debug)]
-pub struct Person {
+pub struct HttpSession {
     client: Client,
-    memory: Arc<Memory>,
+    recorder: Arc<CookieRecorder>,
     redirects: bool,
 }
 
 /// Cookies, and all secrets that passed through this client and could give access.
 #[derive(Debug, Default)]
-struct Memory {
+struct CookieRecorder {
     jar: Jar,
     secrets: Mutex<BTreeSet<String>>,
 }
 
-impl Memory {
-    fn note(&self, secret: &str) {
+impl CookieRecorder {
+    fn record_secret(&self, secret: &str) {
         let mut secrets = self.secrets.lock().unwrap_or_else(PoisonError::into_inner);
         secrets.insert(secret.to_owned());
     }
 
     /// Records codes, states and tokens in an address.
-    fn note_address(&self, url: &Url) {
+    fn record_address(&self, url: &Url) {
         for (name, value) in url.query_pairs() {
             if PUBLIC.contains(&&*name) {
                 continue;
             }
-            self.note(&value);
+            self.record_secret(&value);
         }
     }
 }
@@ -64,12 +64,12 @@ const PUBLIC: [&str; 7] = [
     "host",
 ];
 
-impl CookieStore for Memory {
+impl CookieStore for CookieRecorder {
     fn set_cookies(&self, headers: &mut dyn Iterator<Item = &HeaderValue>, url: &Url) {
         let headers: Vec<_> = headers.collect();
         for header in headers.iter().filter_map(|header| header.to_str().ok()) {
             let pair = header.split(';').next().unwrap_or_default();
-            self.note(
+            self.record_secret(
                 pair.split_once('=')
                     .map_or("", |(_, value)| value.trim_matches('"')),
             );
@@ -96,7 +96,7 @@ impl Resolve for Loopback {
     }
 }
 
-impl Person {
+impl HttpSession {
     /// A client that follows redirects and is not signed in.
     pub fn new() -> anyhow::Result<Self> {
         Self::with(Arc::default(), true)
@@ -104,14 +104,14 @@ impl Person {
 
     /// The same user in a client that does not follow redirects.
     pub fn without_redirects(&self) -> anyhow::Result<Self> {
-        Self::with(self.memory.clone(), false)
+        Self::with(self.recorder.clone(), false)
     }
 
-    fn with(memory: Arc<Memory>, redirects: bool) -> anyhow::Result<Self> {
+    fn with(recorder: Arc<CookieRecorder>, redirects: bool) -> anyhow::Result<Self> {
         let ca = fs::read(&Environment::get()?.ca_file)?;
-        let notes = memory.clone();
+        let notes = recorder.clone();
         let follow = redirect::Policy::custom(move |attempt| {
-            notes.note_address(attempt.url());
+            notes.record_address(attempt.url());
             if attempt.previous().len() > REDIRECTS {
                 return attempt.error("too many redirects");
             }
@@ -120,7 +120,7 @@ impl Person {
         let client = Client::builder()
             .tls_certs_only(Certificate::from_pem_bundle(&ca)?)
             .dns_resolver(Arc::new(Loopback))
-            .cookie_provider(memory.clone())
+            .cookie_provider(recorder.clone())
             .redirect(if redirects {
                 follow
             } else {
@@ -132,7 +132,7 @@ impl Person {
             .build()?;
         Ok(Self {
             client,
-            memory,
+            recorder,
             redirects,
         })
     }
@@ -162,9 +162,9 @@ impl Person {
             return Ok(response);
         }
         let form = self.filled_in(response, user, password).await?;
-        let turn = turn::of(user).await?;
+        let sign_in_lock = sign_in_lock::acquire(user).await?;
         let response = navigation(form).send().await?;
-        drop(turn);
+        drop(sign_in_lock);
         if response.url().host_str() == Some(identity) {
             bail!("the identity provider refused {user}: {}", response.text().await?);
         }
@@ -172,12 +172,12 @@ impl Person {
     }
 
     /// Signs in at the identity provider of `url`, but does not follow its redirect. Returns the redirect's address.
-    pub async fn answer_of_provider(&self, url: &str, user: &str, password: &str) -> anyhow::Result<Url> {
+    pub async fn provider_redirect(&self, url: &str, user: &str, password: &str) -> anyhow::Result<Url> {
         let page = self.open(url).await?;
         let form = self.without_redirects()?.filled_in(page, user, password).await?;
-        let turn = turn::of(user).await?;
+        let sign_in_lock = sign_in_lock::acquire(user).await?;
         let answer = navigation(form).send().await?;
-        drop(turn);
+        drop(sign_in_lock);
         let location = answer.headers().get(header::LOCATION);
         let location = location.with_context(|| format!("{user} is sent nowhere: {}", answer.status()))?;
         Ok(Url::parse(location.to_str()?)?)
@@ -193,8 +193,8 @@ impl Person {
         let (base, page) = (response.url().clone(), response.text().await?);
         let action = form_action(&page).with_context(|| format!("no sign-in form on {base}: {page}"))?;
         let action = base.join(&action)?;
-        self.memory.note(password);
-        self.memory.note_address(&action);
+        self.recorder.record_secret(password);
+        self.recorder.record_address(&action);
         let form = self.client.post(action);
         Ok(form.form(&[("username", user), ("password", password)]))
     }
@@ -252,7 +252,7 @@ impl Person {
 
     /// The `Cookie` header that this client would send to `url`.
     pub fn cookies(&self, url: &str) -> anyhow::Result<String> {
-        let cookies = self.memory.cookies(&Url::parse(url)?);
+        let cookies = self.recorder.cookies(&Url::parse(url)?);
         Ok(cookies
             .map(|value| value.to_str().map(str::to_owned))
             .transpose()?
@@ -261,13 +261,13 @@ impl Person {
 
     /// Secrets that this client received or sent and that could give access: cookies, codes, passwords and the like.
     pub fn secrets(&self) -> BTreeSet<String> {
-        let secrets = self.memory.secrets.lock();
+        let secrets = self.recorder.secrets.lock();
         secrets.unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// Adds a cookie to the jar, like a page at `url` would.
     pub fn add_cookie(&self, url: &str, cookie: &str) -> anyhow::Result<()> {
-        self.memory.jar.add_cookie_str(cookie, &Url::parse(url)?);
+        self.recorder.jar.add_cookie_str(cookie, &Url::parse(url)?);
         Ok(())
     }
 }

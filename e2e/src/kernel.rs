@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use tokio_tungstenite::tungstenite::Message;
 
 use crate::{
-    http::Person,
+    http::HttpSession,
     socket::{self, Socket},
 };
 
@@ -19,16 +19,16 @@ const LIMIT: Duration = Duration::from_mins(2);
 const REQUEST: &str = "the-request";
 
 /// Starts a kernel at the workspace's URL, runs `code` in it and returns the text of its result.
-pub async fn compute(person: &Person, url: &str, code: &str) -> anyhow::Result<String> {
+pub async fn compute(session: &HttpSession, url: &str, code: &str) -> anyhow::Result<String> {
     // The page sets the cookie that must be repeated in a header.
-    let page = person.open(&format!("{url}lab")).await?;
+    let page = session.open(&format!("{url}lab")).await?;
     anyhow::ensure!(page.status().is_success(), "{url}lab: {}", page.status());
-    computed(&Caller::Page(person), url, code).await
+    computed(&Caller::Page(session), url, code).await
 }
 
 /// The same as a script that has only a token: no cookie, and no page that it loaded before.
 pub async fn compute_with_token(token: &str, url: &str, code: &str) -> anyhow::Result<String> {
-    let script = Person::new()?;
+    let script = HttpSession::new()?;
     let result = computed(&Caller::Script(&script, token), url, code).await?;
     let cookies = script.cookies(url)?;
     anyhow::ensure!(cookies.is_empty(), "a script was given cookies: {cookies}");
@@ -37,14 +37,14 @@ pub async fn compute_with_token(token: &str, url: &str, code: &str) -> anyhow::R
 
 /// The caller of the kernel.
 enum Caller<'a> {
-    Page(&'a Person),
-    Script(&'a Person, &'a str),
+    Page(&'a HttpSession),
+    Script(&'a HttpSession, &'a str),
 }
 
 impl Caller<'_> {
     fn request(&self, method: Method, url: &str, path: &str) -> anyhow::Result<RequestBuilder> {
         match self {
-            Self::Page(person) => own(person, method, url, path),
+            Self::Page(session) => own(session, method, url, path),
             Self::Script(client, token) => {
                 Ok(client.request(method, &format!("{url}{path}")).bearer_auth(token))
             }
@@ -54,8 +54,8 @@ impl Caller<'_> {
     async fn socket(&self, url: &str, path: &str) -> anyhow::Result<Socket> {
         let target = url.replacen("https", "wss", 1) + path;
         let opened = match self {
-            Self::Page(person) => {
-                socket::connect(&target, &person.cookies(url)?, Some(&origin(url)?)).await?
+            Self::Page(session) => {
+                socket::connect(&target, &session.cookies(url)?, Some(&origin(url)?)).await?
             }
             Self::Script(_, token) => socket::connect_with_token(&target, token).await?,
         };
@@ -90,13 +90,18 @@ async fn computed(caller: &Caller<'_>, url: &str, code: &str) -> anyhow::Result<
 }
 
 /// A request like those of the workspace's own page.
-pub(crate) fn own(person: &Person, method: Method, url: &str, path: &str) -> anyhow::Result<RequestBuilder> {
-    let cookies = person.cookies(url)?;
+pub(crate) fn own(
+    session: &HttpSession,
+    method: Method,
+    url: &str,
+    path: &str,
+) -> anyhow::Result<RequestBuilder> {
+    let cookies = session.cookies(url)?;
     let token = cookies
         .split("; ")
         .find_map(|cookie| cookie.strip_prefix("_xsrf="))
         .with_context(|| format!("no _xsrf among the cookies of {url}"))?;
-    Ok(person
+    Ok(session
         .request(method, &format!("{url}{path}"))
         .header("X-XSRFToken", token)
         .header("Sec-Fetch-Site", "same-origin")

@@ -3,32 +3,32 @@
 //! Tests find the installation through a file; see [`environment`]. Every wait is for a condition. Its deadline is
 //! long because machines may be slow, and its error contains the last observation.
 
-pub mod afterwards;
 pub mod audit;
 pub mod browser;
+pub mod catalog_object;
+pub mod cleanup;
 pub mod cluster;
 pub mod command;
 pub mod component;
 pub mod environment;
-pub mod hold;
+pub mod finally;
 pub mod http;
-pub mod kept;
 pub mod kernel;
-mod leaving;
 pub mod link_local;
 pub mod process;
 pub mod raw;
 pub mod release;
 pub mod replica;
-pub mod robot;
 pub mod servers;
+pub mod service_account;
+mod sign_in_lock;
 pub mod socket;
-pub mod sweep;
+mod teardown;
 pub mod template;
 pub mod terminal;
-mod turn;
 pub mod wait;
 pub mod why;
 pub mod workspace;
+pub mod write_block;
 
 pub use environment::Environment;

@@ -16,26 +16,26 @@ pub const LABEL: &str = "e2e.test/process";
 pub fn own() -> anyhow::Result<String> {
     let id = std::process::id();
     let start = start(&id.to_string()).context("/proc tells nothing about this process")?;
-    Ok(format!("{id}-{start}-{}", place()?))
+    Ok(format!("{id}-{start}-{}", pid_scope()?))
 }
 
 /// Whether the process of the label's value has ended. Another process may have its ID now, but not its start time.
 /// For processes of other places on the same cluster, and for labels without a place, this is unknown: they count as running.
 pub fn has_ended(label: &str) -> bool {
-    let Ok(here) = place() else { return false };
+    let Ok(here) = pid_scope() else { return false };
     has_ended_at(label, &here)
 }
 
 fn has_ended_at(label: &str, here: &str) -> bool {
     let mut parts = label.splitn(3, '-');
     match (parts.next(), parts.next(), parts.next()) {
-        (Some(id), Some(since), Some(place)) => place == here && start(id).as_deref() != Some(since),
+        (Some(id), Some(since), Some(pid_scope)) => pid_scope == here && start(id).as_deref() != Some(since),
         _ => false,
     }
 }
 
 /// A place: one boot of a machine, and one PID namespace on it.
-fn place() -> anyhow::Result<String> {
+fn pid_scope() -> anyhow::Result<String> {
     let boot = fs::read_to_string("/proc/sys/kernel/random/boot_id").context("/proc tells no boot_id")?;
     let space = fs::read_link("/proc/self/ns/pid").context("/proc tells no PID namespace")?;
     // The link's text is `pid:[4026531836]`.
@@ -62,11 +62,11 @@ mod tests {
     use super::*;
 
     fn here(id: u32) -> String {
-        format!("{id}-1-{}", place().unwrap())
+        format!("{id}-1-{}", pid_scope().unwrap())
     }
 
     #[test]
-    fn this_process_runs_and_one_that_is_gone_or_began_at_another_time_has_ended() {
+    fn a_process_has_ended_if_its_pid_is_gone_or_has_another_start_time() {
         assert!(!has_ended(&own().unwrap()));
         assert!(has_ended(&here(std::process::id())));
         let mut child = std::process::Command::new("true").spawn().unwrap();
@@ -76,9 +76,9 @@ mod tests {
     }
 
     #[test]
-    fn a_process_of_another_machine_boot_or_container_has_not_ended_as_far_as_is_known() {
-        let place = place().unwrap();
-        let (space, boot) = place.split_once('.').unwrap();
+    fn a_process_of_another_machine_boot_or_container_counts_as_running() {
+        let pid_scope = pid_scope().unwrap();
+        let (space, boot) = pid_scope.split_once('.').unwrap();
         for foreign in [format!("{space}.0123456789abcdef"), format!("1{space}.{boot}")] {
             assert!(!has_ended(&format!("1-1-{foreign}")), "{foreign}");
             assert!(has_ended_at(&format!("1-1-{foreign}"), &foreign), "there it has");
@@ -86,7 +86,7 @@ mod tests {
     }
 
     #[test]
-    fn a_label_is_one_that_the_api_server_takes() {
+    fn the_process_label_is_a_valid_label_value() {
         let own = own().unwrap();
         let fits = |part: char| part.is_ascii_alphanumeric() || "-.".contains(part);
         assert!(own.len() <= 63 && own.chars().all(fits), "{own}");
@@ -94,7 +94,7 @@ mod tests {
     }
 
     #[test]
-    fn of_a_label_that_nobody_here_wrote_nothing_is_known() {
+    fn a_malformed_label_counts_as_running() {
         for label in ["", "somebody", "1-1"] {
             assert!(!has_ended(label), "{label}");
         }

@@ -11,7 +11,7 @@ use tokio::process::Command;
 use crate::{Environment, cluster, wait};
 
 /// Timeout for the release's pods to become ready.
-const PATIENCE: &str = "3m";
+const TIMEOUT: &str = "3m";
 
 /// Upgrades the release with the values of its installation and with `set`, in the format of `helm upgrade --set`.
 /// An empty `set` restores the installation. Waits until the new pods are ready and the old ones are gone.
@@ -19,15 +19,15 @@ const PATIENCE: &str = "3m";
 /// # Errors
 /// Helm refuses, or pods do not become ready.
 pub async fn upgrade(set: &[&str]) -> anyhow::Result<()> {
-    through(set, None).await
+    run_helm(set, None).await
 }
 
 /// Like [`upgrade`]. `program` edits the manifests between its standard input and standard output.
 ///
 /// # Errors
 /// Helm or the program refuses, or pods do not become ready.
-pub async fn upgrade_through(set: &[&str], program: &Path) -> anyhow::Result<()> {
-    through(set, Some(program)).await
+pub async fn upgrade_with_post_renderer(set: &[&str], program: &Path) -> anyhow::Result<()> {
+    run_helm(set, Some(program)).await
 }
 
 /// Uninstalls the release, as an administrator does.
@@ -45,7 +45,7 @@ pub async fn uninstall() -> anyhow::Result<()> {
 
 /// Helm, for the cluster under test.
 fn helm(environment: &Environment) -> anyhow::Result<Command> {
-    let mut command = Command::new(environment.helm.as_ref().context(NOT_TOLD)?);
+    let mut command = Command::new(environment.helm.as_ref().context(MISSING_PATHS)?);
     command
         .env("KUBECONFIG", &environment.kubeconfig)
         // The local node's API server is reached directly, even if this machine uses a proxy.
@@ -55,7 +55,7 @@ fn helm(environment: &Environment) -> anyhow::Result<Command> {
 
 async fn run(mut command: Command, name: &str) -> anyhow::Result<()> {
     let done = command
-        .args(["--wait", "--timeout", PATIENCE])
+        .args(["--wait", "--timeout", TIMEOUT])
         .kill_on_drop(true)
         .output()
         .await
@@ -65,9 +65,9 @@ async fn run(mut command: Command, name: &str) -> anyhow::Result<()> {
     Ok(())
 }
 
-async fn through(set: &[&str], program: Option<&Path>) -> anyhow::Result<()> {
+async fn run_helm(set: &[&str], program: Option<&Path>) -> anyhow::Result<()> {
     let environment = Environment::get()?;
-    let chart = environment.chart.as_ref().context(NOT_TOLD)?;
+    let chart = environment.chart.as_ref().context(MISSING_PATHS)?;
     let mut command = helm(environment)?;
     command
         .args([
@@ -93,7 +93,7 @@ async fn through(set: &[&str], program: Option<&Path>) -> anyhow::Result<()> {
         "the pods of before to be gone",
         Duration::from_mins(2),
         || async {
-            match leaving().await {
+            match terminating_pods().await {
                 Ok(names) if names.is_empty() => Ok(()),
                 Ok(names) => Err(names.join(", ")),
                 Err(error) => Err(format!("{error:#}")),
@@ -104,7 +104,7 @@ async fn through(set: &[&str], program: Option<&Path>) -> anyhow::Result<()> {
 }
 
 /// Pods of the release that are being deleted.
-async fn leaving() -> anyhow::Result<Vec<String>> {
+async fn terminating_pods() -> anyhow::Result<Vec<String>> {
     let client = cluster::admin().await?;
     let mut names = Vec::new();
     for component in ["gateway", "operator", "proxy", "webhook"] {
@@ -117,4 +117,4 @@ async fn leaving() -> anyhow::Result<Vec<String>> {
     Ok(names)
 }
 
-const NOT_TOLD: &str = "the installation does not say how it was installed: run `./justw demo` again";
+const MISSING_PATHS: &str = "the installation does not say how it was installed: run `./justw demo` again";

@@ -42,7 +42,7 @@ pub struct Replica {
     /// TLS configuration with the proxy's certificate.
     config: Arc<ClientConfig>,
     /// TLS configuration without a certificate.
-    stranger: Arc<ClientConfig>,
+    config_without_certificate: Arc<ClientConfig>,
 }
 
 impl Replica {
@@ -65,13 +65,13 @@ impl Replica {
         let own = CertificateDer::pem_slice_iter(&file("tls.crt")?).collect::<Result<_, _>>()?;
         let key = PrivateKeyDer::from_pem_slice(&file("tls.key")?)?;
         let roots = Arc::new(roots);
-        let stranger = ClientConfig::builder()
+        let config_without_certificate = ClientConfig::builder()
             .with_root_certificates(Arc::clone(&roots))
             .with_no_client_auth();
         let config = ClientConfig::builder()
             .with_root_certificates(roots)
             .with_client_auth_cert(own, key)?;
-        let (config, stranger) = (Arc::new(config), Arc::new(stranger));
+        let (config, config_without_certificate) = (Arc::new(config), Arc::new(config_without_certificate));
         let pods = cluster::component_pods(admin.clone(), "gateway").await?;
         let live = pods.iter().filter(|pod| cluster::is_ready(pod));
         let replicas = live.map(|pod| Self {
@@ -79,7 +79,7 @@ impl Replica {
             pods: Api::namespaced(admin.clone(), namespace),
             service: format!("{release}-gateway.{namespace}.svc"),
             config: Arc::clone(&config),
-            stranger: Arc::clone(&stranger),
+            config_without_certificate: Arc::clone(&config_without_certificate),
         });
         Ok(replicas.collect())
     }
@@ -109,7 +109,7 @@ impl Replica {
             self.forward(port).await?,
             ServerName::try_from(self.service.clone())?,
         );
-        let connected = TlsConnector::from(Arc::clone(&self.stranger))
+        let connected = TlsConnector::from(Arc::clone(&self.config_without_certificate))
             .connect(name, stream)
             .await;
         // In TLS 1.3, a client gets the error about its missing certificate only with the first response.

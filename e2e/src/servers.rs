@@ -10,7 +10,7 @@ use serde_json::Value;
 use crate::{Environment, cluster, wait};
 
 /// Maximum age of log lines, in seconds. Older lines are not read.
-const LATELY: i64 = 15 * 60;
+const MAX_AGE: i64 = 15 * 60;
 /// Time limit of a `kubectl exec`.
 const EXEC: Duration = Duration::from_mins(1);
 
@@ -20,15 +20,15 @@ const EXEC: Duration = Duration::from_mins(1);
 /// A pod does not answer.
 pub async fn metrics(component: &str) -> anyhow::Result<BTreeMap<String, String>> {
     let (admin, namespace) = (cluster::admin().await?, &Environment::get()?.system_namespace);
-    let mut told = BTreeMap::new();
+    let mut by_pod = BTreeMap::new();
     for pod in cluster::component_pods(admin.clone(), component).await? {
         let name = pod.name_any();
         let path = format!("/api/v1/namespaces/{namespace}/pods/{name}:9090/proxy/metrics");
         let request = http::Request::get(path).body(Vec::new())?;
         let text = admin.request_text(request).await.with_context(|| name.clone())?;
-        told.insert(name, text);
+        by_pod.insert(name, text);
     }
-    Ok(told)
+    Ok(by_pod)
 }
 
 /// Recent audit records of a component's pods about the workspace with this UID, as they were written.
@@ -38,13 +38,13 @@ pub async fn metrics(component: &str) -> anyhow::Result<BTreeMap<String, String>
 pub async fn records(component: &str, uid: &str) -> anyhow::Result<Vec<Value>> {
     let (admin, namespace) = (cluster::admin().await?, &Environment::get()?.system_namespace);
     let pods = Api::<Pod>::namespaced(admin.clone(), namespace);
-    let lately = LogParams {
-        since_seconds: Some(LATELY),
+    let recent = LogParams {
+        since_seconds: Some(MAX_AGE),
         ..LogParams::default()
     };
     let mut records = Vec::new();
     for pod in cluster::component_pods(admin, component).await? {
-        let text = pods.logs(&pod.name_any(), &lately).await?;
+        let text = pods.logs(&pod.name_any(), &recent).await?;
         let lines = text.lines().filter(|line| line.starts_with("{\"log\":\"audit\""));
         let all = lines
             .map(serde_json::from_str)
@@ -59,20 +59,20 @@ pub async fn records(component: &str, uid: &str) -> anyhow::Result<Vec<Value>> {
 ///
 /// # Errors
 /// It writes others.
-pub async fn told(uid: &str, expected: &[(&str, &str, &str)]) -> anyhow::Result<Vec<Value>> {
+pub async fn wait_for_records(uid: &str, expected: &[(&str, &str, &str)]) -> anyhow::Result<Vec<Value>> {
     wait::until("the operator's audit records", wait::USUAL, || async {
         let records = records("operator", uid)
             .await
             .map_err(|error| format!("{error:#}"))?;
         let text = |record: &Value, field: &str| record[field].as_str().unwrap_or_default().to_owned();
-        let said = records.iter().map(|record| {
+        let actual = records.iter().map(|record| {
             let why = text(record, "rule") + &text(record, "reason");
             (text(record, "event"), text(record, "runID"), why)
         });
         let expected = expected
             .iter()
             .map(|(event, run, why)| ((*event).to_owned(), (*run).to_owned(), (*why).to_owned()));
-        if said.eq(expected) {
+        if actual.eq(expected) {
             Ok(records)
         } else {
             Err(format!("{records:?}"))
@@ -81,11 +81,11 @@ pub async fn told(uid: &str, expected: &[(&str, &str, &str)]) -> anyhow::Result<
     .await
 }
 
-/// Output and exit code of `verify-audit` for all audit records of a component's pods. `bend` changes the log before the check.
+/// Output and exit code of `verify-audit` for all audit records of a component's pods. `change` changes the log before the check.
 ///
 /// # Errors
 /// A log cannot be read, or the command cannot run.
-pub async fn verified(component: &str, bend: impl Fn(String) -> String) -> anyhow::Result<(i32, String)> {
+pub async fn verified(component: &str, change: impl Fn(String) -> String) -> anyhow::Result<(i32, String)> {
     let environment = Environment::get()?;
     let namespace = environment.system_namespace.as_str();
     let of = format!("app.kubernetes.io/part-of=jupyter-k8s,app.kubernetes.io/component={component}");
@@ -103,7 +103,7 @@ pub async fn verified(component: &str, bend: impl Fn(String) -> String) -> anyho
         "verify-audit",
         "-",
     ];
-    let log = bend(log.stdout);
+    let log = change(log.stdout);
     let verify = crate::command::administer_with(&check, &log);
     let outcome = tokio::time::timeout(EXEC, verify)
         .await

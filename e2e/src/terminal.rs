@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use tokio_tungstenite::tungstenite::Message;
 
 use crate::{
-    http::Person,
+    http::HttpSession,
     kernel::{origin, own},
     socket,
 };
@@ -21,26 +21,26 @@ const LIMIT: Duration = Duration::from_mins(1);
 ///
 /// # Errors
 /// The terminal is refused, or shows something else.
-pub async fn types(person: &Person, url: &str, command: &str, expected: &str) -> anyhow::Result<()> {
+pub async fn types(session: &HttpSession, url: &str, command: &str, expected: &str) -> anyhow::Result<()> {
     // The page sets the cookie that must be repeated in a header.
-    let page = person.open(&format!("{url}lab")).await?;
+    let page = session.open(&format!("{url}lab")).await?;
     anyhow::ensure!(page.status().is_success(), "{url}lab: {}", page.status());
-    let made = own(person, Method::POST, url, "api/terminals")?.send().await?;
+    let made = own(session, Method::POST, url, "api/terminals")?.send().await?;
     let (status, terminal) = (made.status(), made.text().await?);
     anyhow::ensure!(status.is_success(), "no terminal: {status} {terminal}");
     let terminal: Value = serde_json::from_str(&terminal)?;
     let name = terminal["name"].as_str().context("a terminal without a name")?;
     let mut seen = String::new();
-    let shown = tokio::time::timeout(LIMIT, dialogue(person, url, name, command, expected, &mut seen)).await;
+    let shown = tokio::time::timeout(LIMIT, dialogue(session, url, name, command, expected, &mut seen)).await;
     let shown = shown.with_context(|| format!("no line {expected:?}, but {seen:?}"))?;
-    own(person, Method::DELETE, url, &format!("api/terminals/{name}"))?
+    own(session, Method::DELETE, url, &format!("api/terminals/{name}"))?
         .send()
         .await?;
     shown
 }
 
 async fn dialogue(
-    person: &Person,
+    session: &HttpSession,
     url: &str,
     name: &str,
     command: &str,
@@ -48,7 +48,7 @@ async fn dialogue(
     seen: &mut String,
 ) -> anyhow::Result<()> {
     let target = url.replacen("https", "wss", 1) + &format!("terminals/websocket/{name}");
-    let mut socket = socket::connect(&target, &person.cookies(url)?, Some(&origin(url)?))
+    let mut socket = socket::connect(&target, &session.cookies(url)?, Some(&origin(url)?))
         .await?
         .map_err(|status| anyhow::anyhow!("the websocket was refused: {status}"))?;
     let typed = json!(["stdin", format!("{command}\r")]);
@@ -87,7 +87,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_line_is_found_among_colours_and_not_within_what_was_typed() {
+    fn a_line_is_found_among_colours_and_not_in_the_typed_input() {
         let shown = "\u{1b}[?2004h$ echo 42\r\n\u{1b}[?2004l\r42\r\n";
         assert!(has_line(shown, "42"));
         assert!(!has_line("$ echo 42\r\n", "42"));

@@ -5,12 +5,12 @@
 //! Without that log, they are the whole seconds in the objects.
 
 mod checks;
+mod cleanup;
 mod history;
 mod moment;
 mod node;
 mod registry;
 mod scene;
-mod sweep;
 
 use std::time::{Duration, Instant};
 
@@ -27,7 +27,7 @@ pub use self::{
 /// Maximum number of concurrent rows: the cluster is one small node.
 const AT_ONCE: usize = 6;
 /// Timeout of a row.
-const PATIENCE: Duration = Duration::from_mins(4);
+const TIMEOUT: Duration = Duration::from_mins(4);
 
 /// The function of a row, which stages the failure in its scene.
 pub type Stage = fn(&Scene) -> BoxFuture<'_, anyhow::Result<()>>;
@@ -57,12 +57,12 @@ pub async fn table(family: &str, rows: impl IntoIterator<Item = Row>) -> anyhow:
         .collect()
         .await;
     let mut failed = Vec::new();
-    for (name, took, told, result) in rows {
+    for (name, took, findings, result) in rows {
         let outcome = if result.is_ok() { "ok" } else { "FAILED" };
         println!(
             "{family:<10} {name:<34} {:>5.1} s  {outcome}  {}",
             took.as_secs_f64(),
-            told.join(", ")
+            findings.join(", ")
         );
         if let Err(error) = result {
             failed.push(format!("{name}: {error:#}"));
@@ -79,16 +79,16 @@ async fn run((name, stage): Row) -> (&'static str, Duration, Vec<String>, anyhow
         Err(error) => return (name, begin.elapsed(), Vec::new(), Err(error)),
     };
     // A row that panics must neither leave its nodes behind nor end the other rows.
-    let staged = std::panic::AssertUnwindSafe(tokio::time::timeout(PATIENCE, stage(&scene)))
+    let staged = std::panic::AssertUnwindSafe(tokio::time::timeout(TIMEOUT, stage(&scene)))
         .catch_unwind()
         .await;
     let result = match staged {
         Ok(Ok(result)) => result,
-        Ok(Err(_)) => Err(anyhow::anyhow!("it took longer than {PATIENCE:?}")),
+        Ok(Err(_)) => Err(anyhow::anyhow!("it took longer than {TIMEOUT:?}")),
         Err(_) => Err(anyhow::anyhow!("it panicked, see above")),
     };
-    let result = result.map_err(|error| error.context(scene.last_words()));
-    let told = scene.findings();
+    let result = result.map_err(|error| error.context(scene.final_message()));
+    let findings = scene.findings();
     let left = scene.finish(result.is_err()).await;
-    (name, begin.elapsed(), told, result.and(left))
+    (name, begin.elapsed(), findings, result.and(left))
 }

@@ -249,7 +249,7 @@ async fn a_run_that_an_older_build_began_goes_on() {
 }
 
 #[tokio::test]
-async fn a_pod_template_changed_by_hand_is_told_and_put_right_at_the_next_start() {
+async fn an_external_change_of_the_pod_template_is_reported_and_reverted_at_the_next_start() {
     let mut stage = Stage::with_running_demo().await;
     let by_hand = |object: &mut Value| {
         object["metadata"]["managedFields"] = json!([{

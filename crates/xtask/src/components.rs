@@ -223,18 +223,18 @@ pub(crate) fn short_digest(bytes: &[u8]) -> String {
 /// Go must be there and new enough; asked in the module's folder, where it may switch to another version by itself.
 fn check_go(folder: &Path) -> anyhow::Result<()> {
     let how = "get Go 1.24 or newer from https://go.dev/dl/ and put its bin folder on PATH";
-    let Ok(said) = Cmd::new("go").arg("version").dir(folder).output() else {
+    let Ok(output) = Cmd::new("go").arg("version").dir(folder).output() else {
         bail!("Go is not installed, or too old for the modules; {how}");
     };
-    match go_version(&said) {
-        Some(version) if version < GO => bail!("{said} is too old; {how}"),
+    match go_version(&output) {
+        Some(version) if version < GO => bail!("{output} is too old; {how}"),
         _ => Ok(()),
     }
 }
 
 /// Major and minor version from `go version go1.24.3 linux/amd64`; none for a development build.
-fn go_version(said: &str) -> Option<(u32, u32)> {
-    let version = said.split_whitespace().nth(2)?.strip_prefix("go")?;
+fn go_version(output: &str) -> Option<(u32, u32)> {
+    let version = output.split_whitespace().nth(2)?.strip_prefix("go")?;
     let mut parts = version.split(['.', '-']);
     let mut number = || {
         let digits: String = parts.next()?.chars().take_while(char::is_ascii_digit).collect();

@@ -71,15 +71,15 @@ pub(crate) fn ensure(paths: &Paths, progress: &Progress) -> anyhow::Result<PathB
 fn fetch(definition: &Definition, paths: &Paths) -> anyhow::Result<Vec<u8>> {
     fs::create_dir_all(paths.go())?;
     let download = Cmd::new("go").args(["mod", "download", "-json", definition.module]);
-    let said = download.env("GOWORK", "off").dir(paths.go()).output()?;
-    let said: Value = serde_json::from_str(&said)?;
-    let sum = said["Sum"].as_str().unwrap_or_default();
+    let output = download.env("GOWORK", "off").dir(paths.go()).output()?;
+    let output: Value = serde_json::from_str(&output)?;
+    let sum = output["Sum"].as_str().unwrap_or_default();
     ensure!(
         sum == definition.sum,
         "its hash is {sum:?}, not {:?}",
         definition.sum
     );
-    let file = PathBuf::from(said["Dir"].as_str().unwrap_or_default()).join(definition.file);
+    let file = PathBuf::from(output["Dir"].as_str().unwrap_or_default()).join(definition.file);
     fs::read(&file).with_context(|| format!("cannot read {}", file.display()))
 }
 

@@ -76,12 +76,12 @@ impl Cmd {
     pub(crate) fn output(self) -> anyhow::Result<String> {
         let (status, stdout, stderr, shown) = self.finish()?;
         if !status.success() {
-            let said = if stderr.trim().is_empty() {
+            let output = if stderr.trim().is_empty() {
                 &stdout
             } else {
                 &stderr
             };
-            bail!(failure(&shown, status, said));
+            bail!(failure(&shown, status, output));
         }
         Ok(stdout.trim_end().to_owned())
     }
@@ -179,8 +179,8 @@ fn not_started(shown: &str, error: &io::Error) -> anyhow::Error {
     anyhow::anyhow!("cannot run `{shown}`: {error}")
 }
 
-fn failure(shown: &str, status: ExitStatus, said: &str) -> String {
-    let lines: Vec<&str> = said.trim_end().lines().collect();
+fn failure(shown: &str, status: ExitStatus, output: &str) -> String {
+    let lines: Vec<&str> = output.trim_end().lines().collect();
     let mut text = format!("`{shown}` failed ({status})");
     for line in &lines[lines.len().saturating_sub(TAIL)..] {
         let _ = write!(text, "\n  {line}");

@@ -37,9 +37,9 @@ pub(crate) async fn run(listen: SocketAddr, to: SocketAddr) -> anyhow::Result<()
 
 /// Accepts for ever, at most `limit` connections at a time.
 async fn serve(listener: &TcpListener, to: SocketAddr, limit: usize) {
-    let slots = Arc::new(Semaphore::new(limit));
+    let permits = Arc::new(Semaphore::new(limit));
     loop {
-        let Ok(slot) = slots.clone().acquire_owned().await else {
+        let Ok(permit) = permits.clone().acquire_owned().await else {
             return;
         };
         match listener.accept().await {
@@ -47,7 +47,7 @@ async fn serve(listener: &TcpListener, to: SocketAddr, limit: usize) {
                 tokio::spawn(async move {
                     // Either end may break off at any time: nothing to report.
                     let _ = pipe(client, to).await;
-                    drop(slot);
+                    drop(permit);
                 });
             }
             Err(error) => {

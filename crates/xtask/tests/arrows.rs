@@ -99,7 +99,7 @@ fn crates_depend_on_each_other_only_as_the_architecture_allows() {
 }
 
 #[test]
-fn the_table_has_no_arrow_between_servers_none_to_the_tool_and_no_circle() {
+fn the_table_has_no_dependency_between_servers_none_on_the_tool_and_no_cycle() {
     let allowed = allowed(&fs::read_to_string(root().join("docs/architecture.md")).unwrap());
     let servers = ["operator", "webhook", "gateway"];
     for (from, list) in &allowed {

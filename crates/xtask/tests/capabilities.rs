@@ -200,8 +200,8 @@ fn is_root(file: &Path) -> bool {
         ["tests", name, "main.rs"] => Some(*name),
         _ => None,
     };
-    let told = |name: &str| manifest.contains(&format!("[[test]]\nname = {name:?}"));
-    found.is_some_and(|name| !manifest.contains("autotests = false") || told(name))
+    let declares = |name: &str| manifest.contains(&format!("[[test]]\nname = {name:?}"));
+    found.is_some_and(|name| !manifest.contains("autotests = false") || declares(name))
 }
 
 /// How a file beside another is declared by its path.

@@ -99,7 +99,7 @@ fn receive(connection: &mut BufReader<TcpStream>) -> (u8, Vec<u8>) {
 }
 
 #[test]
-fn an_answer_tells_the_whole_request_and_repeated_headers_twice() {
+fn an_answer_contains_the_whole_request_with_repeated_headers() {
     let echo = Echo::start();
     let request = "POST /a/b?c=d HTTP/1.1\r\nHost: x\r\nX-A: 1\r\nX-A: 2\r\nContent-Length: 3\r\n\r\nabc";
     let (status, body) = exchange(&mut echo.connect(), request);
@@ -131,7 +131,7 @@ fn the_log_holds_all_requests_before_it_in_order() {
 }
 
 #[test]
-fn a_websocket_tells_its_handshake_then_echoes_and_closes() {
+fn a_websocket_sends_its_handshake_then_echoes_and_closes() {
     let echo = Echo::start();
     let mut connection = echo.connect();
     let handshake = "GET /ws HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\

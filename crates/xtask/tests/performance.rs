@@ -65,10 +65,10 @@ fn missed(page: &str) -> Vec<String> {
 /// Figures that miss their target and are not said in the first lines, each as often.
 fn unsaid(page: &str) -> Vec<String> {
     let first = page.split("\n## ").next().unwrap_or_default();
-    let mut said: Vec<_> = first.split("**").skip(1).step_by(2).collect();
+    let mut figures: Vec<_> = first.split("**").skip(1).step_by(2).collect();
     let is_unsaid = |figure: &String| {
-        let at = said.iter().position(|it| it == figure);
-        at.map(|at| said.remove(at)).is_none()
+        let at = figures.iter().position(|it| it == figure);
+        at.map(|at| figures.remove(at)).is_none()
     };
     missed(page).into_iter().filter(is_unsaid).collect()
 }
@@ -85,7 +85,7 @@ fn every_missed_target_is_named_in_the_first_lines() {
 }
 
 #[test]
-fn a_table_that_was_taken_anew_and_misses_by_another_figure_is_found() {
+fn a_new_table_that_misses_a_target_by_another_figure_is_found() {
     let worse = page()
         .unwrap()
         .replacen("| ratio | **1.33** |", "| ratio | **9.87** |", 1);

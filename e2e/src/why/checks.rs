@@ -1,6 +1,6 @@
 //! Events and versions of a workspace -> whether a failure was reported once (pure).
 //!
-//! A flood of reports is an error.
+//! A flood of reasons is an error.
 
 use anyhow::ensure;
 use api::{
@@ -10,17 +10,17 @@ use api::{
 use k8s_openapi::{api::events::v1::Event, apimachinery::pkg::apis::meta::v1::Condition};
 
 /// Maximum number of status writes in one row.
-const MOST_WRITES: usize = 24;
+const MAX_WRITES: usize = 24;
 
 /// Checks for one Warning Event per reported reason, without a series.
 /// Other reasons have none, except for those that may be reported, too.
-pub(super) fn one_event_each(all: &[Event], told: &[String], also: &[&str]) -> anyhow::Result<()> {
+pub(super) fn check_one_event_each(all: &[Event], reasons: &[String], also: &[&str]) -> anyhow::Result<()> {
     let about = |event: &&Event| {
         let regarding = event.regarding.as_ref().and_then(|it| it.kind.as_deref());
         regarding == Some("Workspace") && event.type_.as_deref() == Some("Warning")
     };
     let warnings: Vec<_> = all.iter().filter(about).collect();
-    for reason in told {
+    for reason in reasons {
         let of_reason: Vec<_> = warnings
             .iter()
             .filter(|event| event.reason.as_ref() == Some(reason))
@@ -30,7 +30,7 @@ pub(super) fn one_event_each(all: &[Event], told: &[String], also: &[&str]) -> a
             "{reason} should be one Event: {of_reason:?}"
         );
     }
-    let expected = |reason: &str| told.iter().any(|it| it == reason) || also.contains(&reason);
+    let expected = |reason: &str| reasons.iter().any(|it| it == reason) || also.contains(&reason);
     let others: Vec<_> = warnings
         .iter()
         .filter(|event| !expected(event.reason.as_deref().unwrap_or_default()))
@@ -40,7 +40,7 @@ pub(super) fn one_event_each(all: &[Event], told: &[String], also: &[&str]) -> a
 }
 
 /// Checks that a condition's time changes exactly when its status changes, and that the status is not written repeatedly.
-pub(super) fn conditions_move_once(versions: &[Workspace]) -> anyhow::Result<()> {
+pub(super) fn check_condition_changes(versions: &[Workspace]) -> anyhow::Result<()> {
     for pair in versions.windows(2) {
         for after in conditions(&pair[1]) {
             let Some(before) = conditions(&pair[0]).iter().find(|it| it.type_ == after.type_) else {
@@ -58,7 +58,7 @@ pub(super) fn conditions_move_once(versions: &[Workspace]) -> anyhow::Result<()>
         .windows(2)
         .filter(|pair| pair[0].status != pair[1].status)
         .count();
-    ensure!(writes <= MOST_WRITES, "the status was written {writes} times");
+    ensure!(writes <= MAX_WRITES, "the status was written {writes} times");
     Ok(())
 }
 

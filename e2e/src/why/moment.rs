@@ -101,7 +101,7 @@ impl Write {
 pub(super) struct Moments {
     namespace: String,
     /// `None` if the log cannot be read. Whole seconds are used then.
-    heard: Option<Mutex<(Log, Vec<Call>)>>,
+    received: Option<Mutex<(Log, Vec<Call>)>>,
 }
 
 impl Moments {
@@ -110,7 +110,7 @@ impl Moments {
         let log = is_readable.then(Log::open).transpose()?;
         Ok(Self {
             namespace: namespace.to_owned(),
-            heard: log.map(|log| Mutex::new((log, Vec::new()))),
+            received: log.map(|log| Mutex::new((log, Vec::new()))),
         })
     }
 
@@ -120,7 +120,7 @@ impl Moments {
     }
 
     /// When the API server had stored a status. If several writes of one second match, it is the last.
-    pub(super) async fn told(&self, moment: &Moment) -> anyhow::Result<Timestamp> {
+    pub(super) async fn reported(&self, moment: &Moment) -> anyhow::Result<Timestamp> {
         Ok(self.span(moment, Some("workspaces/status")).await?.answered)
     }
 
@@ -134,15 +134,15 @@ impl Moments {
             }
             Moment::Written(write) => write,
         };
-        let Some(heard) = &self.heard else {
+        let Some(received) = &self.received else {
             return Ok(Span {
                 received: write.second,
                 answered: write.second,
             });
         };
         wait::until(&format!("{write:?} in the audit log"), wait::USUAL, || async {
-            let mut heard = heard.lock().unwrap_or_else(PoisonError::into_inner);
-            let (log, calls) = &mut *heard;
+            let mut received = received.lock().unwrap_or_else(PoisonError::into_inner);
+            let (log, calls) = &mut *received;
             let new = log
                 .calls(|line| line.contains(&self.namespace))
                 .map_err(|error| format!("{error:#}"))?;
@@ -189,7 +189,7 @@ mod tests {
     }
 
     #[test]
-    fn a_write_is_found_by_object_and_second_whatever_part_of_the_object_it_was() {
+    fn a_write_is_found_by_object_and_second() {
         let calls = [
             call("pods/status", "lab", "02.100000", "02.200000"),
             call("pods/status", "other", "03.100000", "03.200000"),
@@ -206,7 +206,7 @@ mod tests {
     }
 
     #[test]
-    fn what_failed_or_read_only_is_no_write() {
+    fn failed_and_read_only_calls_are_not_writes() {
         let refused = Call {
             code: 409,
             ..call("pods", "lab", "03.100000", "03.200000")
@@ -219,7 +219,7 @@ mod tests {
     }
 
     #[test]
-    fn of_several_in_one_second_the_span_holds_all() {
+    fn the_span_contains_all_writes_of_one_second() {
         let calls = [
             call("pods/status", "lab", "03.100000", "03.200000"),
             call("pods/status", "lab", "03.700000", "03.900000"),

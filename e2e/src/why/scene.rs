@@ -28,10 +28,10 @@ use serde_json::{Value, json};
 
 use super::{
     checks::{self, degraded},
+    cleanup,
     history::Histories,
     moment::{Moment, Moments},
     node::SilentNode,
-    sweep,
 };
 use crate::{
     Environment,
@@ -40,14 +40,14 @@ use crate::{
 };
 
 /// Maximum time from evidence to status, by the API server's audit log.
-const SOON: SignedDuration = SignedDuration::from_secs(2);
+const MAX_DELAY: SignedDuration = SignedDuration::from_secs(2);
 /// Maximum time for a failure to appear at all.
-const SHOWS: Duration = Duration::from_secs(100);
+const TIMEOUT: Duration = Duration::from_secs(100);
 
 /// Observations of a row so far.
 #[derive(Debug, Default)]
 struct Seen {
-    told: Vec<String>,
+    reasons: Vec<String>,
     findings: Vec<String>,
     also: Vec<&'static str>,
 }
@@ -114,7 +114,7 @@ impl Scene {
                 "limits": {"cpu": "500m", "memory": "128Mi"},
             },
         });
-        lay(&mut spec, rest);
+        merge(&mut spec, rest);
         let workspace = Workspace::new(&self.name, serde_json::from_value(spec)?);
         let made = api.create(&PostParams::default(), &workspace).await?;
         Ok(Moment::written(&made))
@@ -227,13 +227,13 @@ impl Scene {
     }
 
     /// Waits until `Degraded` has this reason and a message with these words. Checks the maximum time since the evidence.
-    pub async fn told(
+    pub async fn reports(
         &self,
         reason: &'static str,
         words: &[&str],
         evidence: impl Fn(&Histories) -> Option<Moment>,
     ) -> anyhow::Result<()> {
-        let first = wait::until(&format!("{reason} to be told"), SHOWS, || async {
+        let first = wait::until(&format!("{reason} to be told"), TIMEOUT, || async {
             let says = |workspace: &Workspace| degraded(workspace).is_some_and(|it| it.reason == reason);
             self.histories.workspaces.first(says).ok_or_else(|| self.latest())
         })
@@ -244,23 +244,23 @@ impl Scene {
         for word in words {
             anyhow::ensure!(message.contains(word), "{word:?} is missing in: {message}");
         }
-        let told = Moment::written(&first).context("no times on the workspace")?;
+        let reported = Moment::written(&first).context("no times on the workspace")?;
         let held = evidence(&self.histories)
             .with_context(|| format!("{reason} is told without evidence: {message}"))?;
-        let (held, told) = (
+        let (evidence_at, reported) = (
             self.moments.evidence(&held).await?,
-            self.moments.told(&told).await?,
+            self.moments.reported(&reported).await?,
         );
-        let delay = told.duration_since(held);
+        let delay = reported.duration_since(evidence_at);
         {
             let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
-            seen.told.push(reason.to_owned());
+            seen.reasons.push(reason.to_owned());
             seen.findings
                 .push(format!("{reason} after {:.3} s", delay.as_secs_f64()));
         }
         anyhow::ensure!(
-            delay <= SOON,
-            "{reason} was told {delay:?} after the API server got the evidence, at {held}"
+            delay <= MAX_DELAY,
+            "{reason} was told {delay:?} after the API server got the evidence, at {evidence_at}"
         );
         Ok(())
     }
@@ -278,7 +278,7 @@ impl Scene {
     }
 
     /// Allows a reason that the product may report while the failure develops.
-    pub fn may_also_tell(&self, reason: &'static str) {
+    pub fn may_also_report(&self, reason: &'static str) {
         self.seen
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
@@ -303,7 +303,7 @@ impl Scene {
     }
 
     /// Waits until no problem is reported, and checks that the failure was reported once and without a flood.
-    pub async fn cleared(&self) -> anyhow::Result<()> {
+    pub async fn wait_cleared(&self) -> anyhow::Result<()> {
         wait::until("nothing to be wrong", wait::USUAL, || async {
             let last = self.histories.workspaces.last();
             let fine = last
@@ -313,18 +313,18 @@ impl Scene {
         })
         .await?;
         let events = self.scratch.api::<Event>().list(&ListParams::default()).await?;
-        let (told, also) = {
+        let (reasons, also) = {
             let seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
-            (seen.told.clone(), seen.also.clone())
+            (seen.reasons.clone(), seen.also.clone())
         };
-        checks::one_event_each(&events.items, &told, &also)?;
-        checks::conditions_move_once(&self.histories.workspaces.all())
+        checks::check_one_event_each(&events.items, &reasons, &also)?;
+        checks::check_condition_changes(&self.histories.workspaces.all())
     }
 
     /// Waits until it runs and no problem is reported.
     pub async fn recovered(&self) -> anyhow::Result<()> {
         self.reached(Phase::Running).await?;
-        self.cleared().await
+        self.wait_cleared().await
     }
 
     /// The reports, with their delays.
@@ -337,7 +337,7 @@ impl Scene {
     }
 
     /// The last observations, for a row that fails.
-    pub(super) fn last_words(&self) -> String {
+    pub(super) fn final_message(&self) -> String {
         let pod = self.histories.pods.last().and_then(|pod| pod.status);
         let pod = serde_json::to_string(&pod).unwrap_or_default();
         format!("{}; pod: {pod}", self.latest())
@@ -363,23 +363,23 @@ impl Scene {
             return Ok(());
         }
         let (admin, name) = (self.admin.clone(), self.scratch.namespace.clone());
-        sweep::rules(&admin, &name).await?;
+        cleanup::rules(&admin, &name).await?;
         let pods = self.scratch.api::<Pod>();
         let result = tokio::select! {
             // A row with strict times counts as working until its end.
             result = self.scratch.finish_at_work() => result,
-            () = sweep::pods(&pods, &nodes) => Ok(()),
+            () = cleanup::pods(&pods, &nodes) => Ok(()),
         };
         for node in &nodes {
             node.delete().await?;
         }
-        sweep::rest(&admin, &name).await?;
+        cleanup::rest(&admin, &name).await?;
         result
     }
 }
 
 /// Writes the keys of `over` over those of `base`.
-fn lay(base: &mut Value, over: Value) {
+fn merge(base: &mut Value, over: Value) {
     if let (Some(base), Value::Object(over)) = (base.as_object_mut(), over) {
         base.extend(over);
     }

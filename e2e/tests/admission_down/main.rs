@@ -8,9 +8,10 @@ use api::{
 };
 use e2e::{
     Environment,
-    afterwards::and_in_any_case,
     cluster::{self, Scratch},
-    command, component, wait, workspace,
+    command, component,
+    finally::always,
+    wait, workspace,
 };
 use k8s_openapi::api::{
     admissionregistration::v1::{MutatingWebhookConfiguration, ValidatingWebhookConfiguration},
@@ -29,9 +30,9 @@ fn stopped(name: &str) -> Workspace {
 }
 
 #[tokio::test]
-async fn nothing_passes_unjudged_but_a_namespace_full_of_workspaces_is_deleted() -> anyhow::Result<()> {
+async fn without_a_webhook_no_write_is_admitted_and_a_namespace_can_be_deleted() -> anyhow::Result<()> {
     let scratch = Scratch::new("down", &["alice"]).await?;
-    let kept = Scratch::new("kept", &["alice"]).await?;
+    let forged = Scratch::new("kept", &["alice"]).await?;
     let alice = cluster::user("alice").await?;
     let workspaces: Api<Workspace> = Api::namespaced(alice.clone(), &scratch.namespace);
     for index in 0..3 {
@@ -43,21 +44,21 @@ async fn nothing_passes_unjudged_but_a_namespace_full_of_workspaces_is_deleted()
         .create(&PostParams::default(), &workspace::echo("running")?)
         .await?;
     let replicas = component::scale("webhook", 0).await?;
-    let outcome = while_down(scratch, &alice, &kept).await;
-    let manager = store_what_would_be_refused(&kept).await;
+    let outcome = while_down(scratch, &alice, &forged).await;
+    let manager = store_what_would_be_refused(&forged).await;
     component::scale("webhook", replicas).await?;
     outcome?;
     manager?;
     // It is back: the next write is judged.
-    let workspaces: Api<Workspace> = Api::namespaced(alice, &kept.namespace);
+    let workspaces: Api<Workspace> = Api::namespaced(alice, &forged.namespace);
     wait::until("the webhook to admit", wait::USUAL, || async {
         let created = workspaces.create(&PostParams::default(), &stopped("after")).await;
         created.map_err(|error| error.to_string())
     })
     .await?;
-    nothing_is_made_of_it(&kept).await?;
-    let names = forbidden().map(|(_, kind, _)| manager_of(&kept, kind));
-    kept.finish().await?;
+    nothing_is_made_of_it(&forged).await?;
+    let names = forbidden().map(|(_, kind, _)| manager_of(&forged, kind));
+    forged.finish().await?;
     let managers = Api::<WorkspaceManager>::all(cluster::admin().await?);
     for name in names {
         managers.delete(&name, &DeleteParams::default()).await?;
@@ -67,17 +68,16 @@ async fn nothing_passes_unjudged_but_a_namespace_full_of_workspaces_is_deleted()
 
 /// Without both configurations nobody asks the webhook: only the API server's own policies are left.
 #[tokio::test]
-async fn with_both_webhook_configurations_deleted_a_forged_owner_gets_neither_disk_nor_secret()
--> anyhow::Result<()> {
+async fn a_forged_owner_gets_neither_disk_nor_secret_without_webhook_configurations() -> anyhow::Result<()> {
     let scratch = Scratch::new("undefended", &["alice", "bob"]).await?;
     let alice: Api<Workspace> = Api::namespaced(cluster::user("alice").await?, &scratch.namespace);
     alice.create(&PostParams::default(), &stopped("hers")).await?;
-    let kept: PersistentVolumeClaim = serde_json::from_value(json!({
+    let claim: PersistentVolumeClaim = serde_json::from_value(json!({
         "metadata": {"name": "workspace-lab", "annotations": {WORKSPACE_UID: "earlier", CREATED_BY: "alice"}},
         "spec": {"accessModes": ["ReadWriteOnce"], "resources": {"requests": {"storage": "1Mi"}}},
     }))?;
     let claims = scratch.api::<PersistentVolumeClaim>();
-    claims.create(&PostParams::default(), &kept).await?;
+    claims.create(&PostParams::default(), &claim).await?;
     let secret: Secret =
         serde_json::from_value(json!({"metadata": {"name": "s"}, "stringData": {"k": "v"}}))?;
     scratch
@@ -102,7 +102,7 @@ async fn with_both_webhook_configurations_deleted_a_forged_owner_gets_neither_di
         validating.create(&PostParams::default(), &second).await?;
         Ok(())
     };
-    and_in_any_case(Box::pin(undefended), defended).await?;
+    always(Box::pin(undefended), defended).await?;
     wait::until("the webhook to judge", wait::USUAL, || async {
         let dry = PostParams {
             dry_run: true,
@@ -124,9 +124,9 @@ async fn with_both_webhook_configurations_deleted_a_forged_owner_gets_neither_di
 /// Bob tries to be alice, to read a Secret, and to change what runs for her.
 async fn forge(scratch: &Scratch) -> anyhow::Result<()> {
     let bob: Api<Workspace> = Api::namespaced(cluster::user("bob").await?, &scratch.namespace);
-    let refused = |result: kube::Result<Workspace>, told: &str| {
-        let is_told = |error: &kube::Error| matches!(error, kube::Error::Api(it) if it.code == 403 && it.message.contains(told));
-        assert!(result.as_ref().is_err_and(is_told), "{told}: {result:?}");
+    let refused = |result: kube::Result<Workspace>, expected: &str| {
+        let is_expected = |error: &kube::Error| matches!(error, kube::Error::Api(it) if it.code == 403 && it.message.contains(expected));
+        assert!(result.as_ref().is_err_and(is_expected), "{expected}: {result:?}");
     };
     let made = async |annotations: Value, spec: Value| {
         let mut new = json!(workspace::echo("lab")?);
@@ -191,14 +191,14 @@ fn forbidden() -> [(&'static str, &'static str, Value); 5] {
 
 /// Managers, called as the namespace and what they would make. The webhook refuses them; the API server alone does not know which
 /// kinds are routes.
-async fn store_what_would_be_refused(kept: &Scratch) -> anyhow::Result<()> {
+async fn store_what_would_be_refused(forged: &Scratch) -> anyhow::Result<()> {
     let managers = Api::<WorkspaceManager>::all(cluster::admin().await?);
     for (api_version, kind, mut manifest) in forbidden() {
         manifest["apiVersion"] = json!(api_version);
         manifest["kind"] = json!(kind);
         manifest["metadata"] = json!({"name": "{workspace.name}-made"});
         let manager = serde_json::from_value(json!({
-            "metadata": {"name": manager_of(kept, kind), "labels": {"e2e.test/scratch": "true"}},
+            "metadata": {"name": manager_of(forged, kind), "labels": {"e2e.test/scratch": "true"}},
             "spec": {
                 "routing": {"baseDomain": "stored.example.org", "custom": {"resources": [manifest]}},
                 "authentication": {"none": {}},
@@ -209,16 +209,16 @@ async fn store_what_would_be_refused(kept: &Scratch) -> anyhow::Result<()> {
     Ok(())
 }
 
-fn manager_of(kept: &Scratch, kind: &str) -> String {
-    format!("{}-{}", kept.namespace, kind.to_lowercase())
+fn manager_of(forged: &Scratch, kind: &str) -> String {
+    format!("{}-{}", forged.namespace, kind.to_lowercase())
 }
 
 /// Workspaces of those managers run, say why they have no route, and no object of those kinds is there.
-async fn nothing_is_made_of_it(kept: &Scratch) -> anyhow::Result<()> {
-    let workspaces = kept.api::<Workspace>();
+async fn nothing_is_made_of_it(forged: &Scratch) -> anyhow::Result<()> {
+    let workspaces = forged.api::<Workspace>();
     for (_, kind, _) in forbidden() {
         let mut routed = workspace::echo(&kind.to_lowercase())?;
-        routed.spec.manager_ref = Some(manager_of(kept, kind));
+        routed.spec.manager_ref = Some(manager_of(forged, kind));
         workspaces.create(&PostParams::default(), &routed).await?;
     }
     for (api_version, kind, _) in forbidden() {
@@ -234,7 +234,7 @@ async fn nothing_is_made_of_it(kept: &Scratch) -> anyhow::Result<()> {
         assert!(message.contains(&words), "{message}");
     }
     let kinds = "rolebindings,secrets,serviceaccounts,pods,deployments";
-    let read = ["get", kinds, "-n", &kept.namespace, "-o", "name"];
+    let read = ["get", kinds, "-n", &forged.namespace, "-o", "name"];
     let there = command::administer(&read).await?;
     anyhow::ensure!(there.code == 0, "{there:?}");
     let made: Vec<_> = there
@@ -246,8 +246,8 @@ async fn nothing_is_made_of_it(kept: &Scratch) -> anyhow::Result<()> {
     Ok(())
 }
 
-async fn while_down(scratch: Scratch, alice: &kube::Client, kept: &Scratch) -> anyhow::Result<()> {
-    let workspaces: Api<Workspace> = Api::namespaced(alice.clone(), &kept.namespace);
+async fn while_down(scratch: Scratch, alice: &kube::Client, forged: &Scratch) -> anyhow::Result<()> {
+    let workspaces: Api<Workspace> = Api::namespaced(alice.clone(), &forged.namespace);
     let unjudged = workspaces
         .create(&PostParams::default(), &stopped("unjudged"))
         .await;

@@ -19,7 +19,7 @@ use kube::{
 use serde_json::{Value, json};
 
 #[tokio::test]
-async fn what_breaks_bounds_is_stored_with_warnings_and_gets_no_pod_until_it_fits() -> anyhow::Result<()> {
+async fn a_workspace_out_of_bounds_is_stored_with_warnings_and_gets_no_pod() -> anyhow::Result<()> {
     let scratch = Scratch::new("warned", &["alice"]).await?;
     let templates = Api::<WorkspaceTemplate>::all(cluster::admin().await?);
     let echo = &Environment::get()?.images.echo;

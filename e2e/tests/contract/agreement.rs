@@ -10,9 +10,9 @@ mod changes;
 mod idle;
 mod shares;
 mod templates;
-mod told;
-mod told_of_catalogue;
-mod told_of_shares;
+mod webhook_and_status;
+mod webhook_and_status_of_catalogue;
+mod webhook_and_status_of_shares;
 mod workspaces;
 
 use std::fmt::Debug;
@@ -31,7 +31,7 @@ use serde::de::DeserializeOwned;
 use serde_json::{Map, Value, json};
 
 /// In whose name the webhook is asked: somebody who may do everything.
-const SOMEBODY: &str = "agreement";
+const OTHER_USER: &str = "agreement";
 /// Who is not asked.
 const CONTROLLER: &str = "system:kube-controller-manager";
 /// Objects that are judged at the same time.
@@ -112,7 +112,7 @@ async fn asked<K: Resource<DynamicType = ()>>(
     object["kind"] = json!(K::kind(&()));
     // As the webhook itself would have left it.
     if old.is_none() && ["Workspace", "WorkspaceShare"].contains(&&*K::kind(&())) {
-        object["metadata"]["annotations"] = json!({CREATED_BY: SOMEBODY});
+        object["metadata"]["annotations"] = json!({CREATED_BY: OTHER_USER});
     }
     let review = json!({
         "apiVersion": "admission.k8s.io/v1",
@@ -120,7 +120,7 @@ async fn asked<K: Resource<DynamicType = ()>>(
         "request": {
             "uid": "agreement", "kind": kind, "resource": resource, "requestKind": kind, "requestResource": resource,
             "name": object["metadata"]["name"], "namespace": object["metadata"]["namespace"], "operation": if old.is_some() { "UPDATE" } else { "CREATE" },
-            "userInfo": {"username": SOMEBODY, "groups": ["system:masters"]},
+            "userInfo": {"username": OTHER_USER, "groups": ["system:masters"]},
             "object": object, "oldObject": old, "dryRun": true, "options": null,
         },
     });

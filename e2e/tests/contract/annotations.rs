@@ -91,7 +91,7 @@ async fn a_template_s_annotations_keep_autoscalers_away_and_weaken_no_security()
 }
 
 #[tokio::test]
-async fn whoever_changed_a_workspace_last_is_noted_and_nobody_notes_another() -> anyhow::Result<()> {
+async fn the_last_user_of_a_workspace_is_recorded_and_cannot_be_forged() -> anyhow::Result<()> {
     let scratch = Scratch::new("updaters", &["alice"]).await?;
     let hers = alice(&scratch).await?;
     let mut made = workspace::echo("lab")?;

@@ -137,8 +137,7 @@ fn manifest(kind: &str, name: &str, namespace: Option<&str>, spec: Value) -> Val
 }
 
 #[tokio::test]
-async fn templates_managers_profiles_and_shares_that_are_written_again_stay_as_they_are() -> anyhow::Result<()>
-{
+async fn reapplied_templates_managers_profiles_and_shares_do_not_change() -> anyhow::Result<()> {
     let scratch = Scratch::new("again", &["alice"]).await?;
     let (client, namespace) = (cluster::admin().await?, scratch.namespace.as_str());
     let mut shared = workspace::of_image("shared", "uv");
@@ -198,8 +197,7 @@ async fn templates_managers_profiles_and_shares_that_are_written_again_stay_as_t
 }
 
 #[tokio::test]
-async fn a_running_workspace_with_template_and_profile_that_is_written_again_runs_on_untouched()
--> anyhow::Result<()> {
+async fn a_reapplied_running_workspace_does_not_change() -> anyhow::Result<()> {
     let scratch = Scratch::new("runs", &["alice"]).await?;
     let image = &Environment::get()?.images.echo;
     template::make(&scratch, &json!({"defaultImage": image})).await?;

@@ -87,7 +87,7 @@ async fn create_apply_and_replace_change_nothing_the_second_time() -> anyhow::Re
 }
 
 #[tokio::test]
-async fn a_dry_run_is_judged_like_a_write_and_leaves_nothing() -> anyhow::Result<()> {
+async fn a_dry_run_is_validated_like_a_write_and_stores_nothing() -> anyhow::Result<()> {
     let scratch = Scratch::new("dry", &["alice"]).await?;
     let alice: Api<Workspace> = Api::namespaced(cluster::user("alice").await?, &scratch.namespace);
     let mut manifest = manifest(&scratch, "dry");

@@ -53,7 +53,7 @@ async fn finish(scratch: Scratch) -> anyhow::Result<()> {
 }
 
 #[tokio::test]
-async fn every_violation_is_named_and_equal_to_the_bound_passes() -> anyhow::Result<()> {
+async fn every_violation_is_reported_and_values_equal_to_a_bound_pass() -> anyhow::Result<()> {
     let scratch = Scratch::new("bounds", &["alice"]).await?;
     let templates = Api::<WorkspaceTemplate>::all(cluster::admin().await?);
     templates

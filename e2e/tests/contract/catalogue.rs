@@ -54,39 +54,39 @@ fn of(scratch: &Scratch, labels: Value, rest: Value) -> Value {
 }
 
 /// What kubectl says to alice, who would create it.
-async fn said(manifest: &Value) -> anyhow::Result<(bool, String)> {
+async fn apply_result(manifest: &Value) -> anyhow::Result<(bool, String)> {
     let flags = ["create", "--dry-run=server", "-f", "-"];
     let outcome = command::kubectl_with("alice", &flags, manifest).await?;
     Ok((outcome.code == 0, outcome.stderr))
 }
 
-async fn passes(manifest: &Value) -> anyhow::Result<()> {
-    let (passes, words) = said(manifest).await?;
-    anyhow::ensure!(passes && words.is_empty(), "{words}");
+async fn assert_accepted(manifest: &Value) -> anyhow::Result<()> {
+    let (accepted, words) = apply_result(manifest).await?;
+    anyhow::ensure!(accepted && words.is_empty(), "{words}");
     Ok(())
 }
 
 async fn is_refused(manifest: &Value, words: &[&str]) -> anyhow::Result<()> {
-    let (passes, said) = said(manifest).await?;
-    anyhow::ensure!(!passes, "it passes: {manifest}");
+    let (accepted, message) = apply_result(manifest).await?;
+    anyhow::ensure!(!accepted, "it passes: {manifest}");
     for part in words {
-        anyhow::ensure!(said.contains(part), "{part} is missing in: {said}");
+        anyhow::ensure!(message.contains(part), "{part} is missing in: {message}");
     }
     Ok(())
 }
 
 #[tokio::test]
-async fn only_listed_images_pass_unless_the_template_opens_them() -> anyhow::Result<()> {
+async fn only_listed_images_pass_unless_the_template_allows_all() -> anyhow::Result<()> {
     for opened in [false, true] {
         let scratch = Scratch::new("images", &["alice"]).await?;
         let rest = json!({"allowedImages": ["one:1", "two:2"], "allowCustomImages": opened});
         let templates = template(&scratch, rest).await?;
         let with = |image: &str| of(&scratch, json!({}), json!({"image": image}));
-        passes(&of(&scratch, json!({}), json!({}))).await?;
-        passes(&with("two:2")).await?;
+        assert_accepted(&of(&scratch, json!({}), json!({}))).await?;
+        assert_accepted(&with("two:2")).await?;
         for image in ["three:3", "two:22", "x/two:2"] {
             if opened {
-                passes(&with(image)).await?;
+                assert_accepted(&with(image)).await?;
             } else {
                 is_refused(&with(image), &["spec.image", image, "one:1, two:2"]).await?;
             }
@@ -106,7 +106,7 @@ async fn required_variables_and_labels_match_as_a_whole() -> anyhow::Result<()> 
         let env = json!({"env": [{"name": "TEAM", "value": variable}]});
         of(&scratch, json!({"team": label}), env)
     };
-    passes(&with("ml", "ml")).await?;
+    assert_accepted(&with("ml", "ml")).await?;
     is_refused(&of(&scratch, json!({}), json!({})), &["TEAM", "team"]).await?;
     is_refused(&with("ml", "xmlxx"), &["spec.env", "xmlxx"]).await?;
     is_refused(&with("ml1", "ml"), &["metadata.labels", "ml1"]).await?;
@@ -154,7 +154,8 @@ async fn a_template_never_changes_and_a_workspace_never_changes_templates() -> a
 }
 
 #[tokio::test]
-async fn a_deprecated_template_warns_and_one_that_is_being_deleted_takes_nobody_in() -> anyhow::Result<()> {
+async fn a_deprecated_template_gives_a_warning_and_a_deleted_one_accepts_no_new_workspaces()
+-> anyhow::Result<()> {
     let scratch = Scratch::new("leaving", &["alice"]).await?;
     let templates = template(&scratch, json!({})).await?;
     let alice: Api<Workspace> = Api::namespaced(cluster::user("alice").await?, &scratch.namespace);
@@ -175,18 +176,18 @@ async fn a_deprecated_template_warns_and_one_that_is_being_deleted_takes_nobody_
     let mut next = of(&scratch, json!({}), json!({}));
     next["metadata"]["name"] = json!("next");
     wait::until("the warning", wait::USUAL, || async {
-        let (passes, words) = said(&next).await.map_err(|error| format!("{error:#}"))?;
+        let (accepted, words) = apply_result(&next).await.map_err(|error| format!("{error:#}"))?;
         let warned = words.contains("is deprecated: \"no patches\"; use \"newer\" instead");
-        if passes && warned { Ok(()) } else { Err(words) }
+        if accepted && warned { Ok(()) } else { Err(words) }
     })
     .await?;
     templates
         .delete(&scratch.namespace, &DeleteParams::default())
         .await?;
     wait::until("the refusal", wait::USUAL, || async {
-        let (passes, words) = said(&next).await.map_err(|error| format!("{error:#}"))?;
+        let (accepted, words) = apply_result(&next).await.map_err(|error| format!("{error:#}"))?;
         let refused = words.contains("is being deleted and takes no new workspace");
-        if !passes && refused { Ok(()) } else { Err(words) }
+        if !accepted && refused { Ok(()) } else { Err(words) }
     })
     .await?;
     // Who is in stays, and may change.
@@ -199,7 +200,7 @@ async fn a_deprecated_template_warns_and_one_that_is_being_deleted_takes_nobody_
 }
 
 #[tokio::test]
-async fn keys_that_are_ours_are_written_by_nobody_else() -> anyhow::Result<()> {
+async fn reserved_keys_cannot_be_written_by_users() -> anyhow::Result<()> {
     let scratch = Scratch::new("reserved", &["alice"]).await?;
     let templates = template(&scratch, json!({})).await?;
     is_refused(
@@ -212,12 +213,12 @@ async fn keys_that_are_ours_are_written_by_nobody_else() -> anyhow::Result<()> {
     is_refused(&annotated, &["started-by", "is reserved"]).await?;
     annotated["metadata"]["annotations"] =
         json!({"workspaces.jupyter.org/restarted-at": "2026-01-31T12:00:00Z"});
-    passes(&annotated).await?;
+    assert_accepted(&annotated).await?;
     finish(scratch, &templates).await
 }
 
 #[tokio::test]
-async fn a_manager_that_no_gateway_serves_says_so_and_its_workspaces_have_no_url() -> anyhow::Result<()> {
+async fn a_manager_without_gateway_reports_it_and_its_workspaces_have_no_url() -> anyhow::Result<()> {
     let managers = Api::<WorkspaceManager>::all(cluster::admin().await?);
     let scratch = Scratch::new("not-served", &["alice"]).await?;
     let name = scratch.namespace.as_str();
@@ -235,10 +236,10 @@ async fn a_manager_that_no_gateway_serves_says_so_and_its_workspaces_have_no_url
             let manager = managers.get(name).await.map_err(|error| error.to_string())?;
             let conditions = manager.status.unwrap_or_default().conditions;
             let ready = condition::find(&conditions, condition::READY).cloned();
-            let is_told = ready
+            let is_reported = ready
                 .as_ref()
                 .is_some_and(|it| it.status == "False" && it.reason == reason::NOT_SERVED);
-            is_told.then_some(()).ok_or_else(|| format!("{ready:?}"))
+            is_reported.then_some(()).ok_or_else(|| format!("{ready:?}"))
         },
     )
     .await?;
@@ -269,7 +270,7 @@ async fn a_manager_that_no_gateway_serves_says_so_and_its_workspaces_have_no_url
 }
 
 #[tokio::test]
-async fn moving_a_manager_is_announced_to_who_moves_it() -> anyhow::Result<()> {
+async fn moving_a_manager_gives_a_warning() -> anyhow::Result<()> {
     let admin = cluster::admin().await?;
     let managers = Api::<WorkspaceManager>::all(admin);
     let scratch = Scratch::new("moving", &[]).await?;
@@ -308,8 +309,7 @@ async fn moving_a_manager_is_announced_to_who_moves_it() -> anyhow::Result<()> {
 }
 
 #[tokio::test]
-async fn a_template_that_names_a_manager_that_does_not_exist_says_so_and_so_does_deleting_one()
--> anyhow::Result<()> {
+async fn a_missing_manager_of_a_template_gives_a_warning() -> anyhow::Result<()> {
     let scratch = Scratch::new("unmanaged", &[]).await?;
     let name = scratch.namespace.clone();
     let object = |kind: &str, spec: Value| {

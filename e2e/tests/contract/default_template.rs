@@ -43,7 +43,7 @@ async fn a_name_alone_makes_a_workspace_of_the_namespace_s_default_template() ->
     again.spec.template_ref = None;
     again.spec.display_name = "Again".to_owned();
     let apply = PatchParams::apply("e2e-default").force();
-    let kept = workspaces.patch("lab", &apply, &Patch::Apply(&again)).await?;
-    assert_eq!(kept.spec.template_ref, made.spec.template_ref);
+    let unchanged = workspaces.patch("lab", &apply, &Patch::Apply(&again)).await?;
+    assert_eq!(unchanged.spec.template_ref, made.spec.template_ref);
     template::finish(scratch).await
 }

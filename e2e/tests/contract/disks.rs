@@ -83,12 +83,12 @@ async fn a_size_that_the_class_cannot_give_is_refused_and_goes_back_to_what_the_
         .await?;
     workspace::reached(&workspaces, "lab", Phase::Running).await?;
     let refused = sized(&workspaces, json!("2Gi")).await.unwrap_or_default();
-    let told = format!(
+    let reported = format!(
         "spec.storage.size: \"2Gi\" is more than the disk has, 1Gi, and its StorageClass {:?} cannot expand disks",
         scratch.namespace
     );
     assert!(
-        refused.contains(&told) && refused.contains("keep 1Gi"),
+        refused.contains(&reported) && refused.contains("keep 1Gi"),
         "{refused}"
     );
 

@@ -32,23 +32,23 @@ impl Scene {
     }
 
     async fn refuses(&self, idle: Value, words: &[&str]) -> anyhow::Result<()> {
-        let said = self.refusal(idle.clone()).await?;
-        let said = said.ok_or_else(|| anyhow::anyhow!("it passes: {idle}"))?;
+        let message = self.refusal(idle.clone()).await?;
+        let message = message.ok_or_else(|| anyhow::anyhow!("it passes: {idle}"))?;
         for word in words {
-            anyhow::ensure!(said.contains(word), "{word} is missing in: {said}");
+            anyhow::ensure!(message.contains(word), "{word} is missing in: {message}");
         }
         Ok(())
     }
 
     async fn admits(&self, idle: Value) -> anyhow::Result<()> {
-        let said = self.refusal(idle.clone()).await?;
-        anyhow::ensure!(said.is_none(), "{idle}: {said:?}");
+        let message = self.refusal(idle.clone()).await?;
+        anyhow::ensure!(message.is_none(), "{idle}: {message:?}");
         Ok(())
     }
 }
 
 #[tokio::test]
-async fn a_timeout_is_held_to_the_template_s_bounds_and_equal_passes() -> anyhow::Result<()> {
+async fn an_idle_timeout_within_the_template_s_bounds_passes() -> anyhow::Result<()> {
     const FIELD: &str = "spec.idleShutdown.idleTimeoutInMinutes";
     let scene = Scene::new(
         "idle-bounds",
@@ -86,17 +86,17 @@ async fn a_timeout_is_held_to_the_template_s_bounds_and_equal_passes() -> anyhow
         "lab",
         json!({"idleShutdown": {"idleTimeoutInMinutes": 600}}),
     );
-    let said = wider
+    let message = wider
         .await
         .err()
         .map(|error| format!("{error:#}"))
         .unwrap_or_default();
-    assert!(said.contains("maximum 120"), "{said}");
+    assert!(message.contains("maximum 120"), "{message}");
     template::finish(scene.scratch).await
 }
 
 #[tokio::test]
-async fn a_template_that_allows_nothing_of_one_s_own_refuses_what_differs() -> anyhow::Result<()> {
+async fn a_template_without_overrides_refuses_differing_idle_settings() -> anyhow::Result<()> {
     let scene = Scene::new(
         "idle-kept",
         json!({
@@ -165,13 +165,13 @@ async fn a_template_whose_own_timeout_and_bounds_disagree_is_refused() -> anyhow
                 "displayName": "T", "defaultImage": "a", "defaultIdleShutdown": default, "idleShutdownOverrides": bounds,
             },
         }))?;
-        let said = templates
+        let message = templates
             .create(&dry, &template)
             .await
             .err()
             .map(|error| error.to_string());
-        let said = said.unwrap_or_default();
-        assert!(said.contains(words), "{said}");
+        let message = message.unwrap_or_default();
+        assert!(message.contains(words), "{message}");
     }
     Ok(())
 }

@@ -16,7 +16,7 @@ fn minutes(minutes: i32) -> Value {
 }
 
 #[tokio::test]
-async fn a_start_timeout_is_held_to_the_template_s_bounds_and_shows_what_counts() -> anyhow::Result<()> {
+async fn a_start_timeout_within_the_template_s_bounds_passes_and_is_in_the_status() -> anyhow::Result<()> {
     let scratch = Scratch::new("limits", &["alice"]).await?;
     let spec = json!({
         "defaultImage": Environment::get()?.images.echo,
@@ -37,8 +37,11 @@ async fn a_start_timeout_is_held_to_the_template_s_bounds_and_shows_what_counts(
         (0, r#""0" is less than the minimum 1: choose 1 to 525600"#),
     ] {
         let lab = template::workspace(&scratch, "lab", &minutes(given))?;
-        let said = template::refusal(&alice, &lab).await.unwrap_or_default();
-        assert!(said.contains(FIELD) && said.contains(words), "{given}: {said}");
+        let message = template::refusal(&alice, &lab).await.unwrap_or_default();
+        assert!(
+            message.contains(FIELD) && message.contains(words),
+            "{given}: {message}"
+        );
     }
     for (name, rest, counts) in [
         ("own", minutes(5), 5),
@@ -52,8 +55,8 @@ async fn a_start_timeout_is_held_to_the_template_s_bounds_and_shows_what_counts(
         assert_eq!(shown, Some(counts), "{name}");
     }
     let wider = workspace::set(&alice, "own", json!({"limits": {"startTimeoutMinutes": 61}})).await;
-    let said = wider.err().map(|error| format!("{error:#}")).unwrap_or_default();
-    assert!(said.contains("maximum 60"), "{said}");
+    let message = wider.err().map(|error| format!("{error:#}")).unwrap_or_default();
+    assert!(message.contains("maximum 60"), "{message}");
     template::finish(scratch).await
 }
 
@@ -82,9 +85,9 @@ async fn a_template_whose_own_limits_disagree_is_refused() -> anyhow::Result<()>
             "metadata": {"name": "e2e-limits"},
             "spec": {"displayName": "T", "defaultImage": "a", "defaultLimits": default, "limitBounds": bounds},
         }))?;
-        let said = templates.create(&dry, &template).await;
-        let said = said.err().map(|error| error.to_string()).unwrap_or_default();
-        assert!(said.contains(words), "{default} {bounds}: {said}");
+        let message = templates.create(&dry, &template).await;
+        let message = message.err().map(|error| error.to_string()).unwrap_or_default();
+        assert!(message.contains(words), "{default} {bounds}: {message}");
     }
     Ok(())
 }

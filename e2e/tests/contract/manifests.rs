@@ -5,19 +5,19 @@ use e2e::{cluster::Scratch, command::kubectl_with, template};
 use serde_json::{Value, json};
 
 /// What the API server says by itself, where nobody has said it in a sentence before.
-const NOT_OURS: [&str; 4] = ["Invalid value", "must be of type", "should match", "<nil>"];
+const RAW_SCHEMA_WORDS: [&str; 4] = ["Invalid value", "must be of type", "should match", "<nil>"];
 
 /// A wrong manifest, and how the lines about it begin.
 type Case = (Value, &'static [&'static str]);
 
 /// The lines of a refusal, without what kubectl puts before them.
-fn lines(said: &str) -> Vec<String> {
-    let (_, causes) = said.split_once(" is invalid: ").unwrap_or_default();
+fn lines(message: &str) -> Vec<String> {
+    let (_, causes) = message.split_once(" is invalid: ").unwrap_or_default();
     let lines = causes.lines().map(|line| line.trim().trim_start_matches("* "));
     lines.filter(|line| !line.is_empty()).map(str::to_owned).collect()
 }
 
-async fn told(manifest: &Value) -> anyhow::Result<String> {
+async fn refusal(manifest: &Value) -> anyhow::Result<String> {
     let outcome = kubectl_with("alice", &["apply", "--dry-run=server", "-f", "-"], manifest).await?;
     anyhow::ensure!(outcome.code == 1, "{manifest}: {outcome:?}");
     Ok(outcome.stderr)
@@ -25,14 +25,14 @@ async fn told(manifest: &Value) -> anyhow::Result<String> {
 
 async fn each(cases: impl IntoIterator<Item = (Value, Case)>) -> anyhow::Result<()> {
     for (manifest, (spec, expected)) in cases {
-        let said = told(&manifest).await?;
-        let found = lines(&said);
-        assert_eq!(found.len(), expected.len(), "{spec}: {said}");
+        let message = refusal(&manifest).await?;
+        let found = lines(&message);
+        assert_eq!(found.len(), expected.len(), "{spec}: {message}");
         for (line, beginning) in found.iter().zip(expected) {
-            assert!(line.starts_with(beginning), "{spec}: {beginning}: {said}");
+            assert!(line.starts_with(beginning), "{spec}: {beginning}: {message}");
         }
-        for word in NOT_OURS {
-            assert!(!said.contains(word), "{spec}: {said}");
+        for word in RAW_SCHEMA_WORDS {
+            assert!(!message.contains(word), "{spec}: {message}");
         }
     }
     Ok(())

@@ -45,11 +45,11 @@ async fn operator() -> anyhow::Result<Client> {
     cluster::acting_as(&user, &groups).await
 }
 
-fn refused<T: std::fmt::Debug>(result: kube::Result<T>, told: &str) {
-    let is_told = |error: &kube::Error| matches!(error, kube::Error::Api(it) if it.code == 403 && it.message.contains(told));
+fn refused<T: std::fmt::Debug>(result: kube::Result<T>, expected: &str) {
+    let is_expected = |error: &kube::Error| matches!(error, kube::Error::Api(it) if it.code == 403 && it.message.contains(expected));
     assert!(
-        result.as_ref().is_err_and(is_told),
-        "expected a refusal ({told}), got {result:?}"
+        result.as_ref().is_err_and(is_expected),
+        "expected a refusal ({expected}), got {result:?}"
     );
 }
 
@@ -163,7 +163,7 @@ async fn the_operators_account_makes_no_pods_with_rights_on_their_host() -> anyh
     let privilege = json!({"securityContext": {"privileged": true}});
     let init =
         json!({"initContainers": [{"name": "i", "image": image, "securityContext": {"privileged": true}}]});
-    for (pod, container, told) in [
+    for (pod, container, expected) in [
         (json!({"hostNetwork": true}), none.clone(), host),
         (json!({"hostPID": true}), none.clone(), host),
         (json!({"hostIPC": true}), none.clone(), host),
@@ -196,7 +196,7 @@ async fn the_operators_account_makes_no_pods_with_rights_on_their_host() -> anyh
             volumes,
         ),
     ] {
-        refused(here.create(&dry(), &shaped(&pod, &container)?).await, told);
+        refused(here.create(&dry(), &shaped(&pod, &container)?).await, expected);
     }
     here.create(&dry(), &shaped(&volume(json!({"emptyDir": {}})), &none)?)
         .await?;

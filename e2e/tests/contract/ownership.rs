@@ -94,7 +94,7 @@ async fn forges(scratch: &Scratch, user: &str, owner: &str) -> anyhow::Result<()
 }
 
 #[tokio::test]
-async fn an_owner_is_forged_by_no_kind_of_write() -> anyhow::Result<()> {
+async fn no_kind_of_write_can_forge_an_owner() -> anyhow::Result<()> {
     let scratch = Scratch::new("forge", &["alice", "bob"]).await?;
     let account = format!("system:serviceaccount:{}:other", scratch.namespace);
     scratch.grant("account", &account, &rights(&[])).await?;
@@ -153,7 +153,7 @@ async fn an_owner_that_is_left_out_or_removed_is_put_back() -> anyhow::Result<()
 }
 
 #[tokio::test]
-async fn a_workspace_is_handed_over_with_the_right_that_gives_no_other() -> anyhow::Result<()> {
+async fn the_assign_permission_allows_only_to_change_the_owner() -> anyhow::Result<()> {
     let scratch = Scratch::new("handover", &["alice", "bob"]).await?;
     scratch.grant("hub", "hub", &rights(&[ASSIGN_OWNER_VERB])).await?;
     let both = rights(&[ASSIGN_OWNER_VERB, ADMINISTER_VERB]);
@@ -207,12 +207,15 @@ async fn a_workspace_is_handed_over_with_the_right_that_gives_no_other() -> anyh
         let owner = status.and_then(|status| status.owner);
         let events = scratch.api::<Event>().list(&ListParams::default()).await;
         let events = events.map_err(|error| error.to_string())?.items;
-        let told: Vec<_> = events.into_iter().filter_map(|event| event.reason).collect();
-        if owner.as_deref() == Some("bob") && told.iter().any(|it| it == api::condition::reason::HANDED_OVER)
+        let reported: Vec<_> = events.into_iter().filter_map(|event| event.reason).collect();
+        if owner.as_deref() == Some("bob")
+            && reported
+                .iter()
+                .any(|it| it == api::condition::reason::HANDED_OVER)
         {
             return Ok(());
         }
-        Err(format!("{owner:?} {told:?}"))
+        Err(format!("{owner:?} {reported:?}"))
     })
     .await?;
     scratch.finish().await
@@ -244,7 +247,7 @@ async fn manifests_kept_in_git_are_applied_again_with_and_without_their_owner() 
 }
 
 #[tokio::test]
-async fn owner_only_workspaces_are_their_owners_and_public_ones_everybody_s() -> anyhow::Result<()> {
+async fn owner_only_workspaces_are_edited_by_owners_and_public_ones_by_all_users() -> anyhow::Result<()> {
     let scratch = Scratch::new("edit", &["alice", "bob"]).await?;
     scratch
         .grant("boss", "carol", &rights(&[ADMINISTER_VERB]))
@@ -301,7 +304,7 @@ async fn owner_only_workspaces_are_their_owners_and_public_ones_everybody_s() ->
 }
 
 #[tokio::test]
-async fn our_own_accounts_do_their_task_and_nothing_else() -> anyhow::Result<()> {
+async fn our_service_accounts_have_only_the_permissions_they_need() -> anyhow::Result<()> {
     let scratch = Scratch::new("accounts", &["alice"]).await?;
     let alice = of(&scratch, "alice").await?;
     alice.create(&PostParams::default(), &stopped("lab")).await?;

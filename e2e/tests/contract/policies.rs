@@ -35,14 +35,14 @@ fn dry_patch() -> PatchParams {
     }
 }
 
-fn refused<T: std::fmt::Debug>(result: kube::Result<T>, told: &str) {
-    let is_told = |error: &kube::Error| {
+fn refused<T: std::fmt::Debug>(result: kube::Result<T>, expected: &str) {
+    let is_expected = |error: &kube::Error| {
         matches!(error, kube::Error::Api(it)
-            if it.code == 403 && it.message.contains("ValidatingAdmissionPolicy") && it.message.contains(told))
+            if it.code == 403 && it.message.contains("ValidatingAdmissionPolicy") && it.message.contains(expected))
     };
     assert!(
-        result.as_ref().is_err_and(is_told),
-        "expected a refusal ({told}), got {result:?}"
+        result.as_ref().is_err_and(is_expected),
+        "expected a refusal ({expected}), got {result:?}"
     );
 }
 
@@ -84,7 +84,7 @@ async fn the_gateways_account_starts_workspaces_and_changes_nothing_else() -> an
     let annotated = |key: &str| json!({"metadata": {"annotations": {key: "x"}}});
     patch(json!({"spec": {"desiredStatus": "Running"}, "metadata": {"annotations": {STARTED_BY: "alice"}}}))
         .await?;
-    for (change, told) in [
+    for (change, expected) in [
         (json!({"spec": {"image": "evil:1"}}), "desiredStatus alone"),
         (
             json!({"spec": {"desiredStatus": "Running", "env": [{"name": "A", "value": "b"}]}}),
@@ -94,7 +94,7 @@ async fn the_gateways_account_starts_workspaces_and_changes_nothing_else() -> an
         (annotated(CREATED_BY), "started-by alone"),
         (json!({"metadata": {"labels": {"a": "b"}}}), "started-by alone"),
     ] {
-        refused(patch(change).await, told);
+        refused(patch(change).await, expected);
     }
     let released = patch(json!({"metadata": {"finalizers": []}})).await?;
     assert_eq!(
@@ -113,7 +113,7 @@ async fn the_gateways_account_starts_workspaces_and_changes_nothing_else() -> an
 }
 
 #[tokio::test]
-async fn the_operators_account_changes_of_what_people_write_only_what_is_its_own() -> anyhow::Result<()> {
+async fn the_operator_s_account_changes_only_its_own_fields_of_user_objects() -> anyhow::Result<()> {
     let scratch = Scratch::new("operator-writes", &["alice"]).await?;
     lab(&scratch).await?;
     let operator = account("operator").await?;
@@ -148,7 +148,7 @@ async fn the_operators_account_changes_of_what_people_write_only_what_is_its_own
 }
 
 #[tokio::test]
-async fn a_status_is_the_operators_whoever_else_was_given_the_right() -> anyhow::Result<()> {
+async fn only_the_operator_writes_statuses_whatever_roles_grant() -> anyhow::Result<()> {
     let scratch = Scratch::new("status", &["alice"]).await?;
     lab(&scratch).await?;
     let rules = json!([{
@@ -170,7 +170,7 @@ async fn a_status_is_the_operators_whoever_else_was_given_the_right() -> anyhow:
 }
 
 #[tokio::test]
-async fn past_the_webhook_nobody_forges_an_owner_or_uses_what_they_may_not() -> anyhow::Result<()> {
+async fn without_the_webhook_no_user_forges_an_owner_or_uses_forbidden_objects() -> anyhow::Result<()> {
     let scratch = Scratch::new("past", &["alice"]).await?;
     lab(&scratch).await?;
     let rules = json!([
@@ -184,7 +184,7 @@ async fn past_the_webhook_nobody_forges_an_owner_or_uses_what_they_may_not() -> 
         Ok::<_, anyhow::Error>(workspaces.create(&dry(), &new).await)
     };
     make(json!({}), json!({})).await??;
-    for (annotations, spec, told) in [
+    for (annotations, spec, expected) in [
         (json!({CREATED_BY: "alice"}), json!({}), "is another owner"),
         (
             json!({CREATED_BY: "alice", ASSIGNED_BY: COLLECTOR}),
@@ -204,7 +204,7 @@ async fn past_the_webhook_nobody_forges_an_owner_or_uses_what_they_may_not() -> 
         ),
         (json!({}), json!({"templateRef": "strong"}), "spec.templateRef"),
     ] {
-        refused(make(annotations, spec).await?, told);
+        refused(make(annotations, spec).await?, expected);
     }
     let patch = async |change: Value| workspaces.patch("lab", &dry_patch(), &Patch::Merge(change)).await;
     refused(
@@ -213,7 +213,7 @@ async fn past_the_webhook_nobody_forges_an_owner_or_uses_what_they_may_not() -> 
     );
 
     let shares: Api<WorkspaceShare> = Api::namespaced(unasked, &scratch.namespace);
-    for (annotations, told) in [
+    for (annotations, expected) in [
         (json!({CREATED_BY: "alice"}), "another creator"),
         (json!({SHARED_FOR: "alice"}), "shared-for"),
     ] {
@@ -221,7 +221,7 @@ async fn past_the_webhook_nobody_forges_an_owner_or_uses_what_they_may_not() -> 
             "metadata": {"name": "s", "annotations": annotations},
             "spec": {"workspaceRef": "lab", "subjects": [{"kind": "User", "name": COLLECTOR}]},
         }))?;
-        refused(shares.create(&dry(), &share).await, told);
+        refused(shares.create(&dry(), &share).await, expected);
     }
     scratch.finish().await
 }

@@ -11,7 +11,7 @@ use serde_json::json;
 use crate::rules::judged;
 
 #[tokio::test]
-async fn what_a_template_keeps_to_itself_and_no_pod_may_have_is_refused_all_at_once() -> anyhow::Result<()> {
+async fn fields_reserved_to_templates_and_invalid_pod_fields_are_refused_at_once() -> anyhow::Result<()> {
     let scratch = Scratch::new("kept", &["alice"]).await?;
     // Rights are asked before the rest is judged.
     let claims = json!([{"apiGroups": [""], "resources": ["persistentvolumeclaims"], "verbs": ["use"]}]);
@@ -101,7 +101,7 @@ async fn a_spec_of_more_than_64_kib_is_refused() -> anyhow::Result<()> {
 }
 
 #[tokio::test]
-async fn templates_that_contradict_themselves_in_any_part_are_refused_all_at_once() -> anyhow::Result<()> {
+async fn all_contradictions_of_a_template_are_refused_at_once() -> anyhow::Result<()> {
     let templates = Api::<WorkspaceTemplate>::all(cluster::admin().await?);
     let spec = json!({
         "displayName": "x", "defaultImage": "uv",
@@ -141,7 +141,7 @@ async fn templates_that_contradict_themselves_in_any_part_are_refused_all_at_onc
 }
 
 #[tokio::test]
-async fn a_template_that_admits_nobody_is_refused_and_so_is_a_share_with_nobody() -> anyhow::Result<()> {
+async fn an_unsatisfiable_template_and_an_empty_share_are_refused() -> anyhow::Result<()> {
     let scratch = Scratch::new("nobody", &[]).await?;
     let client = cluster::admin().await?;
     let dry = PostParams {

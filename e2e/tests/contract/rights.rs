@@ -148,7 +148,7 @@ async fn a_template_that_is_granted_to_a_group_is_its_members_to_use_and_nobody_
 }
 
 #[tokio::test]
-async fn who_loses_the_right_may_stop_but_not_start() -> anyhow::Result<()> {
+async fn a_user_without_the_use_permission_may_stop_but_not_start() -> anyhow::Result<()> {
     let scratch = Scratch::bare("lost", &["alice"]).await?;
     let name = template(&scratch, "t").await?;
     let alice = alice(&scratch).await?;
@@ -196,7 +196,7 @@ async fn who_loses_the_right_may_stop_but_not_start() -> anyhow::Result<()> {
 }
 
 #[tokio::test]
-async fn managers_and_profiles_need_the_right_when_the_workspace_names_them() -> anyhow::Result<()> {
+async fn managers_and_profiles_that_a_workspace_names_need_the_use_permission() -> anyhow::Result<()> {
     let scratch = Scratch::bare("named", &["alice"]).await?;
     let profile: WorkspaceExecutionProfile = serde_json::from_value(
         json!({"metadata": {"name": "strong"}, "spec": {"priorityClassName": "system"}}),
@@ -266,7 +266,7 @@ async fn a_profile_names_a_service_account_only_for_those_who_may_make_its_token
 }
 
 #[tokio::test]
-async fn secrets_configuration_and_claims_are_named_only_by_those_who_reach_them() -> anyhow::Result<()> {
+async fn only_users_with_access_name_secrets_config_maps_and_claims() -> anyhow::Result<()> {
     let scratch = Scratch::bare("reach", &["alice"]).await?;
     let alice = alice(&scratch).await?;
     let reading = |kind: &str, name: &str| json!({"env": [{"name": "V", "valueFrom": {kind: {"name": name, "key": "k"}}}]});

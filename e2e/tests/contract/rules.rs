@@ -45,8 +45,11 @@ pub(super) async fn judged(
             assert_eq!(refusal, None, "{spec}");
         }
         for word in words {
-            let said = refusal.as_deref().unwrap_or_default();
-            assert!(said.contains(word), "{spec}: {word:?} is missing in {said:?}");
+            let message = refusal.as_deref().unwrap_or_default();
+            assert!(
+                message.contains(word),
+                "{spec}: {word:?} is missing in {message:?}"
+            );
         }
     }
     Ok(())
@@ -169,7 +172,7 @@ async fn only_images_that_the_template_lists_are_admitted_by_name_or_alias() -> 
 }
 
 #[tokio::test]
-async fn every_resource_is_bounded_by_its_name_and_so_is_the_pod_as_a_whole() -> anyhow::Result<()> {
+async fn each_resource_and_the_whole_pod_are_bounded() -> anyhow::Result<()> {
     let scratch = Scratch::new("resources", &["alice"]).await?;
     let bounds = json!({
         "defaultImage": "uv",
@@ -240,7 +243,7 @@ async fn every_resource_is_bounded_by_its_name_and_so_is_the_pod_as_a_whole() ->
 }
 
 #[tokio::test]
-async fn sizes_of_disks_are_held_to_the_byte_and_a_default_size_is_in_the_claim() -> anyhow::Result<()> {
+async fn disk_sizes_are_bounded_to_the_byte_and_the_default_size_is_in_the_claim() -> anyhow::Result<()> {
     let scratch = Scratch::new("sizes", &["alice"]).await?;
     let rest = json!({
         "defaultImage": Environment::get()?.images.echo,

@@ -207,7 +207,7 @@ async fn the_templates_of_the_samples_apply_beside_those_of_the_chart() -> anyho
 }
 
 #[tokio::test]
-async fn samples_applied_in_any_order_all_arrive() -> anyhow::Result<()> {
+async fn samples_can_be_applied_in_any_order() -> anyhow::Result<()> {
     let samples = manifests()?;
     let mut count: HashMap<String, usize> = HashMap::new();
     for manifest in &samples {
@@ -229,7 +229,7 @@ async fn samples_applied_in_any_order_all_arrive() -> anyhow::Result<()> {
 }
 
 #[tokio::test]
-async fn what_the_readme_shows_arrives() -> anyhow::Result<()> {
+async fn the_manifests_of_the_readme_work() -> anyhow::Result<()> {
     let manifests = readme()?;
     assert!(
         manifests.iter().any(|it| kind(it) == "Workspace"),

@@ -85,7 +85,7 @@ async fn malformed_workspaces_are_refused_with_the_field_s_path() -> anyhow::Res
 }
 
 #[tokio::test]
-async fn what_must_not_change_cannot_change() -> anyhow::Result<()> {
+async fn immutable_fields_cannot_change() -> anyhow::Result<()> {
     let scratch = Scratch::new("immutable", &["alice"]).await?;
     let workspaces: Api<Workspace> = scratch.api();
     let spec = json!({
@@ -275,18 +275,18 @@ async fn omitted_fields_read_back_defaulted_and_status_is_written_through_its_su
 }
 
 #[tokio::test]
-async fn what_a_message_quotes_is_escaped_and_cut() -> anyhow::Result<()> {
+async fn quoted_values_in_messages_are_escaped_and_truncated() -> anyhow::Result<()> {
     let scratch = Scratch::new("quoted", &["alice"]).await?;
     let workspaces: Api<Workspace> = scratch.api();
     let mount = format!("/a\"\n{}/../b", "x".repeat(200));
     let spec = json!({"displayName": "x", "storage": {"mountPath": mount}});
     let refused = refusal(&workspaces, of_kind("Workspace", "w", spec)).await?;
-    let said = refused.unwrap_or_default();
+    let message = refused.unwrap_or_default();
     let shown = format!(
         r#"mountPath must not hold "..", it is "/a\"\n{}..."#,
         "x".repeat(96)
     );
-    assert!(said.contains(&shown), "{said}");
+    assert!(message.contains(&shown), "{message}");
     scratch.finish().await
 }
 

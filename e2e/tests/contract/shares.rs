@@ -41,7 +41,7 @@ fn active(share: &WorkspaceShare) -> Option<&Condition> {
 }
 
 /// Waits until the condition `Active` has this reason.
-async fn told(shares: &Api<WorkspaceShare>, reason: &str) -> anyhow::Result<WorkspaceShare> {
+async fn wait_for_reason(shares: &Api<WorkspaceShare>, reason: &str) -> anyhow::Result<WorkspaceShare> {
     wait::until(&format!("the share to be {reason}"), wait::USUAL, || async {
         let share = shares.get("s").await.map_err(|error| error.to_string())?;
         if active(&share).is_some_and(|active| active.reason == reason) {
@@ -53,7 +53,7 @@ async fn told(shares: &Api<WorkspaceShare>, reason: &str) -> anyhow::Result<Work
     .await
 }
 
-async fn gone(shares: &Api<WorkspaceShare>) -> anyhow::Result<()> {
+async fn wait_gone(shares: &Api<WorkspaceShare>) -> anyhow::Result<()> {
     wait::until("the share to be gone", wait::USUAL, || async {
         match shares.get_opt("s").await {
             Ok(None) => Ok(()),
@@ -73,7 +73,7 @@ async fn apis(scratch: &Scratch, user: &str) -> anyhow::Result<(Api<Workspace>, 
 }
 
 #[tokio::test]
-async fn a_share_is_active_until_the_second_of_its_end_and_says_so_in_events() -> anyhow::Result<()> {
+async fn a_share_is_active_until_its_exact_end_and_has_events() -> anyhow::Result<()> {
     let scratch = Scratch::new("share-end", &["alice"]).await?;
     let (workspaces, shares) = apis(&scratch, "alice").await?;
     let lab = make(&workspaces, "lab", None).await?;
@@ -81,8 +81,8 @@ async fn a_share_is_active_until_the_second_of_its_end_and_says_so_in_events() -
     let end = Timestamp::from_second(end.as_second())?;
     let brief = share("lab", json!({"expiresAt": end.to_string()}))?;
     shares.create(&PostParams::default(), &brief).await?;
-    let begun = told(&shares, reason::SHARED).await?;
-    assert_eq!(begun.spec.workspace_uid, lab.uid());
+    let active_share = wait_for_reason(&shares, reason::SHARED).await?;
+    assert_eq!(active_share.spec.workspace_uid, lab.uid());
     wait::until("an owner reference", wait::USUAL, || async {
         let share = shares.get("s").await.map_err(|error| error.to_string())?;
         let owners = share.owner_references();
@@ -96,7 +96,7 @@ async fn a_share_is_active_until_the_second_of_its_end_and_says_so_in_events() -
         }
     })
     .await?;
-    let ended = told(&shares, reason::EXPIRED).await?;
+    let ended = wait_for_reason(&shares, reason::EXPIRED).await?;
     let at = active(&ended).map(|active| active.last_transition_time.0);
     let late = at.map(|at| at.duration_since(end).as_secs());
     assert!(late.is_some_and(|late| (0..=1).contains(&late)), "{late:?}");
@@ -123,30 +123,30 @@ async fn a_share_is_active_until_the_second_of_its_end_and_says_so_in_events() -
     shares
         .patch("s", &PatchParams::default(), &Patch::Merge(past))
         .await?;
-    gone(&shares).await?;
+    wait_gone(&shares).await?;
     scratch.finish().await
 }
 
 #[tokio::test]
-async fn an_early_share_counts_for_its_creator_s_workspace_and_ends_with_it() -> anyhow::Result<()> {
+async fn a_share_created_first_is_bound_to_its_creator_s_workspace() -> anyhow::Result<()> {
     let scratch = Scratch::new("share-early", &["alice", "bob"]).await?;
     let (hers, shares) = apis(&scratch, "alice").await?;
     let (his, _) = apis(&scratch, "bob").await?;
     shares
         .create(&PostParams::default(), &share("lab", json!({}))?)
         .await?;
-    let early = told(&shares, reason::WORKSPACE_NOT_FOUND).await?;
+    let early = wait_for_reason(&shares, reason::WORKSPACE_NOT_FOUND).await?;
     assert_eq!(early.spec.workspace_uid, None);
     make(&his, "lab", None).await?;
-    let foreign = told(&shares, reason::OWNER_CHANGED).await?;
+    let foreign = wait_for_reason(&shares, reason::OWNER_CHANGED).await?;
     assert_eq!(foreign.status.and_then(|status| status.workspace_uid), None);
     workspace::delete(&his, "lab").await?;
     let lab = make(&hers, "lab", None).await?;
-    let bound = told(&shares, reason::SHARED).await?;
+    let bound = wait_for_reason(&shares, reason::SHARED).await?;
     assert_eq!(bound.status.and_then(|status| status.workspace_uid), lab.uid());
     // What is made anew under the name is not shared, and nothing is left of the share.
     workspace::delete(&hers, "lab").await?;
-    gone(&shares).await?;
+    wait_gone(&shares).await?;
     make(&hers, "lab", None).await?;
     assert!(shares.list(&ListParams::default()).await?.items.is_empty());
     scratch.finish().await
@@ -160,17 +160,17 @@ async fn a_hand_over_ends_the_shares_of_the_old_owner() -> anyhow::Result<()> {
     shares
         .create(&PostParams::default(), &share("lab", json!({}))?)
         .await?;
-    told(&shares, reason::SHARED).await?;
+    wait_for_reason(&shares, reason::SHARED).await?;
     let to = |owner: &str| Patch::Merge(json!({"metadata": {"annotations": {CREATED_BY: owner}}}));
     let all = scratch.api::<Workspace>();
     all.patch("lab", &PatchParams::default(), &to("bob")).await?;
-    let ended = told(&shares, reason::OWNER_CHANGED).await?;
+    let ended = wait_for_reason(&shares, reason::OWNER_CHANGED).await?;
     assert_eq!(active(&ended).map(|active| active.status.as_str()), Some("False"));
     scratch.finish().await
 }
 
 #[tokio::test]
-async fn the_manager_s_limits_end_shares_that_exist_and_give_them_back() -> anyhow::Result<()> {
+async fn stricter_manager_limits_deactivate_existing_shares() -> anyhow::Result<()> {
     let scratch = Scratch::new("share-limit", &[]).await?;
     let name = scratch.namespace.as_str();
     let managers = Api::<WorkspaceManager>::all(cluster::admin().await?);
@@ -188,7 +188,7 @@ async fn the_manager_s_limits_end_shares_that_exist_and_give_them_back() -> anyh
     shares
         .create(&PostParams::default(), &share("lab", to_group)?)
         .await?;
-    told(&shares, reason::SHARED).await?;
+    wait_for_reason(&shares, reason::SHARED).await?;
     for (limits, reason) in [
         (json!({"enabled": false}), reason::SHARING_DISABLED),
         (
@@ -203,7 +203,7 @@ async fn the_manager_s_limits_end_shares_that_exist_and_give_them_back() -> anyh
     ] {
         let patch = Patch::Merge(json!({"spec": {"authorization": {"sharing": limits}}}));
         managers.patch(name, &PatchParams::default(), &patch).await?;
-        told(&shares, reason).await?;
+        wait_for_reason(&shares, reason).await?;
     }
     managers.delete(name, &DeleteParams::default()).await?;
     scratch.finish().await

@@ -45,7 +45,7 @@ async fn lab(scratch: &Scratch) -> anyhow::Result<Workspace> {
 }
 
 #[tokio::test]
-async fn owners_share_and_so_do_holders_of_the_verb() -> anyhow::Result<()> {
+async fn owners_and_users_with_the_share_verb_can_share() -> anyhow::Result<()> {
     let scratch = Scratch::new("share", &["alice", "bob", "carol"]).await?;
     let verb = json!([{
         "apiGroups": ["workspaces.jupyter.org"], "resources": ["workspaces"], "resourceNames": ["lab"], "verbs": [SHARE_VERB],

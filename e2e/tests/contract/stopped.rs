@@ -10,8 +10,7 @@ use kube::api::PostParams;
 use serde_json::json;
 
 #[tokio::test]
-async fn a_stopped_workspace_without_its_template_says_so_beside_its_phase_until_it_comes()
--> anyhow::Result<()> {
+async fn a_stopped_workspace_reports_its_missing_template_until_it_exists() -> anyhow::Result<()> {
     let scratch = Scratch::new("stopped", &[]).await?;
     let workspaces = scratch.api::<Workspace>();
     let mut early = template::workspace(&scratch, "early", &json!({}))?;
@@ -25,11 +24,11 @@ async fn a_stopped_workspace_without_its_template_says_so_beside_its_phase_until
         .and_then(|status| status.reason.as_deref());
     assert_eq!(shown, Some(reason::TEMPLATE_NOT_FOUND));
     for type_ in [VALID, DEGRADED] {
-        let (_, why, told) = workspace::condition(&stopped, type_).unwrap_or_default();
+        let (_, why, reported) = workspace::condition(&stopped, type_).unwrap_or_default();
         assert_eq!(why, reason::TEMPLATE_NOT_FOUND, "{type_}");
         assert!(
-            told.ends_with("is stopped, and cannot start until it does"),
-            "{told}"
+            reported.ends_with("is stopped, and cannot start until it does"),
+            "{reported}"
         );
     }
     template::make(

@@ -11,7 +11,7 @@ use kube::{Api, ResourceExt as _, api::PostParams};
 use serde_json::{Value, json};
 
 #[tokio::test]
-async fn variables_land_everywhere_in_a_template_and_never_in_what_a_workspace_sets() -> anyhow::Result<()> {
+async fn variables_are_expanded_in_template_fields_but_not_in_workspace_fields() -> anyhow::Result<()> {
     let scratch = Scratch::new("variables", &["alice"]).await?;
     let image = &Environment::get()?.images.echo;
     let rest = json!({

@@ -33,7 +33,7 @@ async fn with_claim(prefix: &str) -> anyhow::Result<(Scratch, Api<Workspace>)> {
 }
 
 #[tokio::test]
-async fn an_existing_claim_is_home_of_one_at_a_time_and_is_never_deleted() -> anyhow::Result<()> {
+async fn an_existing_claim_is_the_home_of_one_workspace_and_is_never_deleted() -> anyhow::Result<()> {
     let (scratch, alice) = with_claim("borrowed").await?;
     let home = json!({"claimName": DATA, "subPath": "alice"});
     alice
@@ -66,7 +66,7 @@ async fn an_existing_claim_is_home_of_one_at_a_time_and_is_never_deleted() -> an
 }
 
 #[tokio::test]
-async fn nobody_mounts_the_disk_of_another_workspace_by_its_name() -> anyhow::Result<()> {
+async fn the_disk_of_another_workspace_cannot_be_mounted_by_name() -> anyhow::Result<()> {
     let scratch = Scratch::new("reach", &["alice", "bob"]).await?;
     let alice: Api<Workspace> = Api::namespaced(cluster::user("alice").await?, &scratch.namespace);
     let bob: Api<Workspace> = Api::namespaced(cluster::user("bob").await?, &scratch.namespace);
@@ -110,7 +110,7 @@ async fn nobody_mounts_the_disk_of_another_workspace_by_its_name() -> anyhow::Re
 }
 
 #[tokio::test]
-async fn a_disk_of_today_s_jupyter_k8s_becomes_a_home_as_the_documentation_says() -> anyhow::Result<()> {
+async fn a_disk_of_the_earlier_jupyter_k8s_can_be_migrated_as_documented() -> anyhow::Result<()> {
     let page = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/coming-from-jupyter-k8s.md");
     let page = std::fs::read_to_string(page)?;
     let between = |begin: &str, end: &str| -> anyhow::Result<String> {

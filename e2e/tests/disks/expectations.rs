@@ -62,7 +62,7 @@ where
 }
 
 #[tokio::test]
-async fn an_apply_that_expects_nothing_makes_an_object_or_conflicts() -> anyhow::Result<()> {
+async fn an_apply_that_expects_absence_creates_or_conflicts() -> anyhow::Result<()> {
     let scratch = Scratch::new("expects", &["alice"]).await?;
     let claim = json!({"accessModes": ["ReadWriteOnce"], "resources": {"requests": {"storage": "1Mi"}}});
     made_or_refused::<PersistentVolumeClaim>(&scratch, claim).await?;
@@ -77,7 +77,7 @@ async fn an_apply_that_expects_nothing_makes_an_object_or_conflicts() -> anyhow:
 }
 
 #[tokio::test]
-async fn a_claim_of_somebody_else_under_the_disk_s_name_is_left_alone() -> anyhow::Result<()> {
+async fn a_foreign_claim_with_the_name_of_the_disk_is_not_changed() -> anyhow::Result<()> {
     let scratch = Scratch::new("foreign", &["alice"]).await?;
     let alice: Api<api::Workspace> = Api::namespaced(cluster::user("alice").await?, &scratch.namespace);
     let foreign = super::claim(&scratch, "workspace-ws").await?;
@@ -85,10 +85,10 @@ async fn a_claim_of_somebody_else_under_the_disk_s_name_is_left_alone() -> anyho
     alice.create(&PostParams::default(), &wanted).await?;
     degraded(&alice, "ws", reason::NAME_CONFLICT).await?;
     let claims = scratch.api::<PersistentVolumeClaim>();
-    let kept = claims.get("workspace-ws").await?;
-    assert_eq!(kept.uid(), foreign.uid());
-    assert_eq!(kept.owner_references(), []);
-    assert!(!kept.labels().contains_key(names::WORKSPACE_LABEL));
+    let unchanged = claims.get("workspace-ws").await?;
+    assert_eq!(unchanged.uid(), foreign.uid());
+    assert_eq!(unchanged.owner_references(), []);
+    assert!(!unchanged.labels().contains_key(names::WORKSPACE_LABEL));
     assert_eq!(super::pods_of(&scratch, "ws").await?, Vec::<String>::new());
 
     claims

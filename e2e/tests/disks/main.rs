@@ -2,9 +2,9 @@
 
 mod borrowed;
 mod expectations;
-mod hands;
 mod modes;
 mod one_pod;
+mod retained;
 
 use api::{Workspace, workspace::Storage};
 use e2e::{cluster::Scratch, wait, workspace};
@@ -61,12 +61,12 @@ async fn pods_of(scratch: &Scratch, name: &str) -> anyhow::Result<Vec<String>> {
 
 /// Runs a line of shell in a pod of the namespace.
 async fn shell(scratch: &Scratch, pod: &str, line: &str) -> anyhow::Result<String> {
-    let said = e2e::cluster::exec(&scratch.api::<Pod>(), pod, &["sh", "-c", line]).await?;
-    Ok(said.trim().to_owned())
+    let output = e2e::cluster::exec(&scratch.api::<Pod>(), pod, &["sh", "-c", line]).await?;
+    Ok(output.trim().to_owned())
 }
 
 /// Reasons of the Events about an object with this UID, with their messages.
-async fn told(scratch: &Scratch, uid: &str) -> anyhow::Result<Vec<(String, String)>> {
+async fn events_of(scratch: &Scratch, uid: &str) -> anyhow::Result<Vec<(String, String)>> {
     let events: Api<k8s_openapi::api::events::v1::Event> = scratch.api();
     let events = events.list(&ListParams::default()).await?;
     let about = events

@@ -16,7 +16,7 @@ async fn alice(scratch: &Scratch) -> anyhow::Result<Api<Workspace>> {
 }
 
 #[tokio::test]
-async fn a_home_is_a_disk_of_the_size_asked_for_or_bounded_room_on_the_node() -> anyhow::Result<()> {
+async fn a_home_is_a_disk_of_the_requested_size_or_ephemeral_storage() -> anyhow::Result<()> {
     let scratch = Scratch::new("modes", &["alice"]).await?;
     let alice = alice(&scratch).await?;
     let disk =
@@ -52,7 +52,7 @@ async fn a_home_is_a_disk_of_the_size_asked_for_or_bounded_room_on_the_node() ->
 }
 
 #[tokio::test]
-async fn a_disk_grows_only_and_moves_to_no_other_class() -> anyhow::Result<()> {
+async fn a_disk_can_only_grow_and_keeps_its_class() -> anyhow::Result<()> {
     let scratch = Scratch::new("grows", &["alice"]).await?;
     let alice = alice(&scratch).await?;
     let storage = json!({"size": "200Mi", "storageClassName": "standard"});
@@ -74,17 +74,17 @@ async fn a_disk_grows_only_and_moves_to_no_other_class() -> anyhow::Result<()> {
             Ok(stored) => anyhow::bail!("{:?}", stored.spec.storage),
         }
     }
-    let told = workspace::reached(&alice, "ws", Phase::Running).await?;
+    let reported = workspace::reached(&alice, "ws", Phase::Running).await?;
     // A stop and a start at the old size.
     workspace::stop(&alice, "ws").await?;
     let again = workspace::start(&alice, "ws").await?;
     let run = |workspace: &Workspace| workspace.status.as_ref().and_then(|status| status.run_id.clone());
-    assert_ne!(run(&told), run(&again));
+    assert_ne!(run(&reported), run(&again));
     scratch.finish().await
 }
 
 #[tokio::test]
-async fn another_place_for_the_disk_is_a_pending_update() -> anyhow::Result<()> {
+async fn another_mount_path_is_a_pending_update() -> anyhow::Result<()> {
     let scratch = Scratch::new("moves", &["alice"]).await?;
     let alice = alice(&scratch).await?;
     alice

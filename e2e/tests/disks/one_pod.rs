@@ -26,14 +26,14 @@ use super::{pod_of, with_storage};
 
 /// What a watch of the pods of a workspace has told.
 #[derive(Debug, Default)]
-struct Told {
+struct Observed {
     there: BTreeSet<String>,
     /// The largest number that was there at the same time.
-    most: usize,
+    max_pods: usize,
     /// Those of them whose containers have started and not ended.
     running: BTreeSet<String>,
     /// The largest number of those at the same time.
-    most_running: usize,
+    max_running: usize,
     /// The name of every pod that there ever was.
     names: BTreeSet<String>,
     /// How often it had to list. After the first list it is told of each change from version to version, so no pod comes and goes
@@ -41,8 +41,8 @@ struct Told {
     lists: usize,
 }
 
-impl Told {
-    fn hear(&mut self, event: Event<Pod>) {
+impl Observed {
+    fn apply(&mut self, event: Event<Pod>) {
         match event {
             Event::Init => {
                 self.there.clear();
@@ -67,27 +67,27 @@ impl Told {
             }
             Event::InitDone => {}
         }
-        self.most = self.most.max(self.there.len());
-        self.most_running = self.most_running.max(self.running.len());
+        self.max_pods = self.max_pods.max(self.there.len());
+        self.max_running = self.max_running.max(self.running.len());
     }
 }
 
 /// Watches the pods of a workspace, as the API server has them: until they are gone from there.
-fn pods(pods: Api<Pod>, name: &str) -> watch::Receiver<Told> {
+fn pods(pods: Api<Pod>, name: &str) -> watch::Receiver<Observed> {
     watched(
         pods,
         watcher::Config::default().labels(&format!("{}={name}", names::WORKSPACE_LABEL)),
     )
 }
 
-fn watched(pods: Api<Pod>, config: watcher::Config) -> watch::Receiver<Told> {
-    let (sender, receiver) = watch::channel(Told::default());
+fn watched(pods: Api<Pod>, config: watcher::Config) -> watch::Receiver<Observed> {
+    let (sender, receiver) = watch::channel(Observed::default());
     tokio::spawn(async move {
         let mut events = pin!(watcher(pods, config));
         while let Some(event) = events.next().await {
             // An error alone loses nothing: it goes on from the last version, or lists, which is counted.
             if let Ok(event) = event {
-                sender.send_modify(|told| told.hear(event));
+                sender.send_modify(|observed| observed.apply(event));
             }
             if sender.is_closed() {
                 return;
@@ -108,10 +108,12 @@ async fn quick_stops_and_starts_never_put_two_pods_on_one_disk() -> anyhow::Resu
         )
         .await?;
     let first = pod_of(&alice, "ws").await?;
-    let mut told = pods(scratch.api(), "ws");
-    told.wait_for(|told| told.names.contains(&first)).await?;
-    let turn = [DesiredStatus::Stopped, DesiredStatus::Running];
-    for (round, desired) in turn.into_iter().cycle().take(12).enumerate() {
+    let mut observed = pods(scratch.api(), "ws");
+    observed
+        .wait_for(|observed| observed.names.contains(&first))
+        .await?;
+    let sign_in_lock = [DesiredStatus::Stopped, DesiredStatus::Running];
+    for (round, desired) in sign_in_lock.into_iter().cycle().take(12).enumerate() {
         workspace::set(&alice, "ws", json!({"desiredStatus": desired})).await?;
         // Between the two, anything from nothing to a pod that is half up.
         let until = 25 * u64::try_from(round * round).unwrap_or(0);
@@ -120,9 +122,11 @@ async fn quick_stops_and_starts_never_put_two_pods_on_one_disk() -> anyhow::Resu
     let last = pod_of(&alice, "ws").await?;
     assert_ne!(last, first);
     // Everything up to the last pod has been told by then.
-    let told = told.wait_for(|told| told.names.contains(&last)).await?;
-    assert_eq!((told.most, told.lists), (1, 1), "{told:?}");
-    drop(told);
+    let observed = observed
+        .wait_for(|observed| observed.names.contains(&last))
+        .await?;
+    assert_eq!((observed.max_pods, observed.lists), (1, 1), "{observed:?}");
+    drop(observed);
     scratch.finish().await
 }
 
@@ -167,11 +171,13 @@ async fn followed(alice: &Api<Workspace>, before: &str) -> anyhow::Result<String
 }
 
 #[tokio::test]
-async fn a_pod_that_is_deleted_or_evicted_is_followed_only_when_it_is_gone() -> anyhow::Result<()> {
+async fn a_deleted_or_evicted_pod_is_replaced_only_after_it_is_gone() -> anyhow::Result<()> {
     let scratch = Scratch::new("onepodlost", &["alice"]).await?;
     let (alice, first) = slow_to_end(&scratch).await?;
-    let mut told = pods(scratch.api(), "ws");
-    told.wait_for(|told| told.names.contains(&first)).await?;
+    let mut observed = pods(scratch.api(), "ws");
+    observed
+        .wait_for(|observed| observed.names.contains(&first))
+        .await?;
     let run = workspace::run_id(&alice.get("ws").await?)?;
     let all: Api<Pod> = scratch.api();
     all.delete(&first, &DeleteParams::default()).await?;
@@ -180,12 +186,14 @@ async fn a_pod_that_is_deleted_or_evicted_is_followed_only_when_it_is_gone() -> 
     all.evict(&second, &EvictParams::default()).await?;
     let third = followed(&alice, &second).await?;
     anyhow::ensure!(workspace::run_id(&alice.get("ws").await?)? == run, "another run");
-    let told = told.wait_for(|told| told.names.contains(&third)).await?;
-    assert_eq!((told.most_running, told.lists), (1, 1), "{told:?}");
-    drop(told);
+    let observed = observed
+        .wait_for(|observed| observed.names.contains(&third))
+        .await?;
+    assert_eq!((observed.max_running, observed.lists), (1, 1), "{observed:?}");
+    drop(observed);
     let uid = alice.get("ws").await?.uid().unwrap_or_default();
     let lost = wait::until("an Event PodLost", wait::USUAL, || async {
-        let all = super::told(&scratch, &uid)
+        let all = super::events_of(&scratch, &uid)
             .await
             .map_err(|error| error.to_string())?;
         let lost = all
@@ -199,8 +207,7 @@ async fn a_pod_that_is_deleted_or_evicted_is_followed_only_when_it_is_gone() -> 
 }
 
 #[tokio::test]
-async fn a_pod_of_which_somebody_took_the_label_keeps_its_disk_to_itself_and_is_named() -> anyhow::Result<()>
-{
+async fn a_pod_that_lost_its_label_still_blocks_its_disk_and_is_reported() -> anyhow::Result<()> {
     let scratch = Scratch::new("onepodlabel", &["alice"]).await?;
     let alice: Api<Workspace> = Api::namespaced(cluster::user("alice").await?, &scratch.namespace);
     let disk = json!({"size": "100Mi"});
@@ -209,8 +216,10 @@ async fn a_pod_of_which_somebody_took_the_label_keeps_its_disk_to_itself_and_is_
         .await?;
     let first = pod_of(&alice, "ws").await?;
     // Of the whole namespace: one of them has no label.
-    let mut told = watched(scratch.api(), watcher::Config::default());
-    told.wait_for(|told| told.names.contains(&first)).await?;
+    let mut observed = watched(scratch.api(), watcher::Config::default());
+    observed
+        .wait_for(|observed| observed.names.contains(&first))
+        .await?;
     let all: Api<Pod> = scratch.api();
     let without = json!({"metadata": {"labels": {names::WORKSPACE_LABEL: null}}});
     all.patch(&first, &PatchParams::default(), &Patch::Merge(without))
@@ -251,8 +260,10 @@ async fn a_pod_of_which_somebody_took_the_label_keeps_its_disk_to_itself_and_is_
     anyhow::ensure!(super::pods_of(&scratch, "ws").await?.is_empty(), "a second pod");
     all.delete(&first, &DeleteParams::default()).await?;
     let next = followed(&alice, &first).await?;
-    let told = told.wait_for(|told| told.names.contains(&next)).await?;
-    assert_eq!((told.most_running, told.lists), (1, 1), "{told:?}");
-    drop(told);
+    let observed = observed
+        .wait_for(|observed| observed.names.contains(&next))
+        .await?;
+    assert_eq!((observed.max_running, observed.lists), (1, 1), "{observed:?}");
+    drop(observed);
     scratch.finish().await
 }

@@ -141,13 +141,13 @@ fn is_of_another(pod: &Pod) -> bool {
     let container = json!(pod.spec)["containers"][0].clone();
     let variables = container["env"].as_array().cloned().unwrap_or_default();
     let marked = pod.annotations().get(MARK).map(String::as_str) == Some("another");
-    let told = variables.iter().any(|one| one["name"] == "ANOTHER_BUILD");
-    assert_eq!(marked, told, "half of it: {pod:?}");
+    let reported = variables.iter().any(|one| one["name"] == "ANOTHER_BUILD");
+    assert_eq!(marked, reported, "half of it: {pod:?}");
     marked
 }
 
 /// Takes our label off every Deployment, and waits until an operator has put it back: it has looked at them all.
-async fn looked_at(scratch: &Scratch) -> anyhow::Result<()> {
+async fn check_pods(scratch: &Scratch) -> anyhow::Result<()> {
     let deployments = scratch.api::<Deployment>();
     for name in NAMES {
         let child = format!("workspace-{name}");
@@ -166,7 +166,7 @@ async fn looked_at(scratch: &Scratch) -> anyhow::Result<()> {
 }
 
 /// No pod was replaced, everybody runs, and nothing is said to wait for a restart.
-async fn nobody_was_restarted(scratch: &Scratch, before: &[String]) -> anyhow::Result<()> {
+async fn no_pod_was_restarted(scratch: &Scratch, before: &[String]) -> anyhow::Result<()> {
     for name in NAMES {
         let running = workspace::reached(&scratch.api::<Workspace>(), name, Phase::Running).await?;
         assert_eq!(
@@ -217,8 +217,8 @@ async fn another_takes_over(scratch: &Scratch, before: &[String]) -> anyhow::Res
             .ok_or_else(|| format!("{counts:?}"))
     })
     .await?;
-    looked_at(scratch).await?;
-    nobody_was_restarted(scratch, before).await?;
+    check_pods(scratch).await?;
+    no_pod_was_restarted(scratch, before).await?;
     for name in NAMES {
         assert!(!is_of_another(&pod(scratch, name).await?), "{name}");
     }
@@ -227,9 +227,8 @@ async fn another_takes_over(scratch: &Scratch, before: &[String]) -> anyhow::Res
 }
 
 #[tokio::test]
-async fn another_build_restarts_nobody_and_makes_the_pods_of_whoever_starts_and_so_does_the_way_back()
--> anyhow::Result<()> {
-    let _turn = super::TURN.lock().await;
+async fn another_build_and_the_rollback_restart_no_pod_and_create_new_ones() -> anyhow::Result<()> {
+    let _exclusive = super::EXCLUSIVE.lock().await;
     let scratch = std::sync::Arc::new(Scratch::new("another-build", &[]).await?);
     let workspaces = scratch.api::<Workspace>();
     for (name, policy) in NAMES
@@ -252,8 +251,8 @@ async fn another_build_restarts_nobody_and_makes_the_pods_of_whoever_starts_and_
 
     // The installed build finds a pod and a record that it would not make.
     let before = uids(&scratch).await?;
-    looked_at(&scratch).await?;
-    nobody_was_restarted(&scratch, &before).await?;
+    check_pods(&scratch).await?;
+    no_pod_was_restarted(&scratch, &before).await?;
     assert!(is_of_another(&pod(&scratch, "on-stop").await?));
     assert!(!is_of_another(&restart(&scratch, "on-stop").await?));
     let scratch = std::sync::Arc::into_inner(scratch).context("still in use")?;

@@ -8,10 +8,10 @@ use api::{
     workspace::Phase,
 };
 use e2e::{
-    afterwards::and_in_any_case,
     cluster::{self, Scratch},
     command,
-    http::Person,
+    finally::always,
+    http::HttpSession,
     wait, workspace,
 };
 use k8s_openapi::api::{
@@ -44,15 +44,15 @@ async fn says(
 }
 
 #[tokio::test]
-async fn with_several_default_managers_what_runs_is_reached_as_before_and_who_comes_waits()
--> anyhow::Result<()> {
-    let _turn = super::TURN.lock().await;
+async fn with_several_default_managers_running_workspaces_are_served_and_new_ones_wait() -> anyhow::Result<()>
+{
+    let _exclusive = super::EXCLUSIVE.lock().await;
     let scratch = Scratch::new("ambiguous", &["alice"]).await?;
     let workspaces = scratch.api::<Workspace>();
     let before = workspace::running(&scratch, "runs").await?;
     let url = workspace::url(&before)?;
-    let person = Person::new()?;
-    person.enter(&url, "alice").await?;
+    let session = HttpSession::new()?;
+    session.enter(&url, "alice").await?;
 
     let managers = Api::<WorkspaceManager>::all(cluster::admin().await?);
     let second: WorkspaceManager = serde_json::from_value(json!({
@@ -66,23 +66,23 @@ async fn with_several_default_managers_what_runs_is_reached_as_before_and_who_co
         },
     }))?;
     managers.create(&PostParams::default(), &second).await?;
-    let away = async {
+    let operator_down = async {
         managers
             .delete(&scratch.namespace, &DeleteParams::default())
             .await?;
         Ok(())
     };
     let meanwhile = async {
-        let told = says(&workspaces, "runs", VALID, ("False", reason::MANAGER_AMBIGUOUS)).await?;
+        let reported = says(&workspaces, "runs", VALID, ("False", reason::MANAGER_AMBIGUOUS)).await?;
         assert!(
-            told.contains(&scratch.namespace)
-                && told.contains(names::IS_DEFAULT)
-                && told.contains("spec.managerRef"),
-            "{told}"
+            reported.contains(&scratch.namespace)
+                && reported.contains(names::IS_DEFAULT)
+                && reported.contains("spec.managerRef"),
+            "{reported}"
         );
         let now = workspaces.get("runs").await?;
         unchanged(&before, &now)?;
-        assert_eq!(fetch(&person, &url).await?, StatusCode::OK, "its route goes on");
+        assert_eq!(fetch(&session, &url).await?, StatusCode::OK, "its route goes on");
 
         let mut late = json!(workspace::echo("late")?);
         late["metadata"]["namespace"] = json!(scratch.namespace);
@@ -103,20 +103,20 @@ async fn with_several_default_managers_what_runs_is_reached_as_before_and_who_co
         assert!(pods.is_none(), "nothing of it runs");
         Ok(())
     };
-    Box::pin(and_in_any_case(meanwhile, away)).await?;
+    Box::pin(always(meanwhile, operator_down)).await?;
     workspace::reached(&workspaces, "late", Phase::Running).await?;
     says(&workspaces, "runs", VALID, ("True", reason::ALL_RULES_HOLD)).await?;
     unchanged(&before, &workspaces.get("runs").await?)?;
-    assert_eq!(fetch(&person, &url).await?, StatusCode::OK);
+    assert_eq!(fetch(&session, &url).await?, StatusCode::OK);
     let events = scratch.api::<Event>().list(&ListParams::default()).await?;
-    let told = events.iter().filter(|event| {
+    let reported = events.iter().filter(|event| {
         let regarding = event
             .regarding
             .as_ref()
             .and_then(|regarding| regarding.name.as_deref());
         event.reason.as_deref() == Some(reason::MANAGER_AMBIGUOUS) && regarding == Some("runs")
     });
-    assert_eq!(told.count(), 1, "it is told once");
+    assert_eq!(reported.count(), 1, "it is told once");
     scratch.finish().await
 }
 
@@ -135,9 +135,8 @@ fn unchanged(before: &Workspace, now: &Workspace) -> anyhow::Result<()> {
 const IS_DEFAULT_CLASS: &str = "storageclass.kubernetes.io/is-default-class";
 
 #[tokio::test]
-async fn a_disk_without_class_where_none_is_the_default_says_what_to_do_and_binds_once_one_is()
--> anyhow::Result<()> {
-    let _turn = super::TURN.lock().await;
+async fn a_disk_without_default_storage_class_is_reported_and_binds_later() -> anyhow::Result<()> {
+    let _exclusive = super::EXCLUSIVE.lock().await;
     let scratch = Scratch::new("classless", &["alice"]).await?;
     let workspaces = scratch.api::<Workspace>();
     let classes = Api::<StorageClass>::all(cluster::admin().await?);
@@ -160,16 +159,16 @@ async fn a_disk_without_class_where_none_is_the_default_says_what_to_do_and_bind
         let alice: Api<Workspace> = Api::namespaced(cluster::user("alice").await?, &scratch.namespace);
         alice.create(&PostParams::default(), &wanted).await?;
         let missing = ("True", reason::STORAGE_CLASS_NOT_FOUND);
-        let told = says(&workspaces, "ws", DEGRADED, missing).await?;
+        let reported = says(&workspaces, "ws", DEGRADED, missing).await?;
         assert_eq!(
-            told,
+            reported,
             "The disk names no storage class and the cluster has no default one. Have a default made. Or delete the \
              workspace and create it anew with spec.storage.storageClassName: the disk was never made, so no files are lost."
         );
         workspace::reached(&workspaces, "ws", Phase::Failed).await?;
         Ok(())
     };
-    Box::pin(and_in_any_case(meanwhile, set("true"))).await?;
+    Box::pin(always(meanwhile, set("true"))).await?;
     says(&workspaces, "ws", DEGRADED, ("False", reason::AS_EXPECTED)).await?;
     let claims = scratch.api::<PersistentVolumeClaim>();
     wait::until("the claim to have the class", wait::USUAL, || async {

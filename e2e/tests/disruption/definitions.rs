@@ -4,10 +4,10 @@
 use api::{Workspace, WorkspaceStatus, workspace::Phase};
 use e2e::{
     Environment,
-    afterwards::and_in_any_case,
     cluster::{self, Scratch},
     component,
-    http::Person,
+    finally::always,
+    http::HttpSession,
     wait, workspace,
 };
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
@@ -39,7 +39,7 @@ async fn with_schema(
     };
     write(versions).await?;
     let back = async { Ok(write(before).await?) };
-    Box::pin(and_in_any_case(work, back)).await
+    Box::pin(always(work, back)).await
 }
 
 /// The operator's account: nobody else writes statuses.
@@ -75,7 +75,7 @@ async fn raw(workspaces: &Api<Workspace>, name: &str) -> anyhow::Result<Value> {
 }
 
 /// What must outlive a word of another version.
-fn kept(workspace: &Workspace) -> Value {
+fn stored_fields(workspace: &Workspace) -> Value {
     let status = workspace.status.clone().unwrap_or_default();
     let WorkspaceStatus {
         phase,
@@ -91,14 +91,14 @@ fn kept(workspace: &Workspace) -> Value {
 }
 
 #[tokio::test]
-async fn a_status_with_a_word_of_another_version_costs_nobody_access() -> anyhow::Result<()> {
-    let _turn = super::TURN.lock().await;
+async fn an_unknown_status_value_does_not_end_access() -> anyhow::Result<()> {
+    let _exclusive = super::EXCLUSIVE.lock().await;
     let scratch = Scratch::new("word", &["alice"]).await?;
     let alice: Api<Workspace> = Api::namespaced(cluster::user("alice").await?, &scratch.namespace);
     let before = workspace::running(&scratch, "word").await?;
     let url = workspace::url(&before)?;
-    let person = Person::new()?;
-    person.enter(&url, "alice").await?;
+    let session = HttpSession::new()?;
+    session.enter(&url, "alice").await?;
     let add = |schema: &mut Value| {
         if let Some(words) = schema["properties"]["stopsBecause"]["enum"].as_array_mut() {
             words.push(json!("MaxAge"));
@@ -108,8 +108,8 @@ async fn a_status_with_a_word_of_another_version_costs_nobody_access() -> anyhow
     let work = async {
         write_unknown_word(&scratch.namespace, "word").await?;
         // The word stands as long as no operator is there.
-        assert_eq!(fetch(&person, &url).await?, StatusCode::OK, "who is in stays in");
-        Person::new()?.enter(&url, "alice").await?;
+        assert_eq!(fetch(&session, &url).await?, StatusCode::OK, "who is in stays in");
+        HttpSession::new()?.enter(&url, "alice").await?;
         let label = Patch::Merge(json!({"metadata": {"labels": {"e2e.test/word": "unknown"}}}));
         alice.patch("word", &PatchParams::default(), &label).await?;
         let stop = Patch::Merge(json!({"spec": {"desiredStatus": "Stopped"}}));
@@ -121,8 +121,8 @@ async fn a_status_with_a_word_of_another_version_costs_nobody_access() -> anyhow
 
         // The operator that was there before the word was known comes back. It reads the word as absent, so it has nothing to write.
         component::scale("operator", replicas).await?;
-        assert_eq!(kept(&alice.get("word").await?), kept(&before));
-        assert_eq!(fetch(&person, &url).await?, StatusCode::OK);
+        assert_eq!(stored_fields(&alice.get("word").await?), stored_fields(&before));
+        assert_eq!(fetch(&session, &url).await?, StatusCode::OK);
 
         // And beside one that runs, whoever wrote it.
         write_unknown_word(&scratch.namespace, "word").await?;
@@ -136,47 +136,51 @@ async fn a_status_with_a_word_of_another_version_costs_nobody_access() -> anyhow
         component::scale("operator", replicas).await?;
         Ok(())
     };
-    Box::pin(and_in_any_case(work, back)).await?;
+    Box::pin(always(work, back)).await?;
     scratch.finish().await
 }
 
 /// What a page of each of the operator's pods says.
-async fn told_at(path: &str) -> anyhow::Result<Vec<String>> {
+async fn served_at(path: &str) -> anyhow::Result<Vec<String>> {
     let admin = cluster::admin().await?;
     let namespace = &Environment::get()?.system_namespace;
-    let mut told = Vec::new();
+    let mut reported = Vec::new();
     for pod in cluster::component_pods(admin.clone(), "operator").await? {
         let name = pod.name_any();
         let path = format!("/api/v1/namespaces/{namespace}/pods/{name}:9090/proxy/{path}");
-        told.push(
+        reported.push(
             admin
                 .request_text(http::Request::get(path).body(Vec::new())?)
                 .await?,
         );
     }
-    Ok(told)
+    Ok(reported)
 }
 
 /// Waits until some of the operator's pods, or all of them, measure so many missing fields.
 async fn measured(missing: &str, by_all: bool) -> anyhow::Result<()> {
     let line = format!("{UNDECLARED} {missing}");
     wait::until(&line, wait::USUAL, || async {
-        let told = told_at("metrics").await.map_err(|error| format!("{error:#}"))?;
-        let saying = told
+        let reported = served_at("metrics").await.map_err(|error| format!("{error:#}"))?;
+        let saying = reported
             .iter()
             .filter(|text| text.lines().any(|it| it == line))
             .count();
-        let is_so = if by_all { saying == told.len() } else { saying > 0 };
+        let is_so = if by_all {
+            saying == reported.len()
+        } else {
+            saying > 0
+        };
         is_so
             .then_some(())
-            .ok_or_else(|| format!("{saying} of {}", told.len()))
+            .ok_or_else(|| format!("{saying} of {}", reported.len()))
     })
     .await
 }
 
 #[tokio::test]
-async fn an_operator_that_is_newer_than_its_definitions_works_and_says_so() -> anyhow::Result<()> {
-    let _turn = super::TURN.lock().await;
+async fn an_operator_newer_than_its_crds_works_and_reports_it() -> anyhow::Result<()> {
+    let _exclusive = super::EXCLUSIVE.lock().await;
     let scratch = Scratch::new("older", &["alice"]).await?;
     let alice: Api<Workspace> = Api::namespaced(cluster::user("alice").await?, &scratch.namespace);
     let before = workspace::running(&scratch, "runs").await?;
@@ -196,12 +200,12 @@ async fn an_operator_that_is_newer_than_its_definitions_works_and_says_so() -> a
             .create(&PostParams::default(), &workspace::echo("new")?)
             .await?;
         let new = workspace::reached(&alice, "new", Phase::Running).await?;
-        Person::new()?.enter(&workspace::url(&new)?, "alice").await?;
+        HttpSession::new()?.enter(&workspace::url(&new)?, "alice").await?;
         workspace::stop(&alice, "runs").await?;
         let again = workspace::start(&alice, "runs").await?;
         assert_ne!(workspace::run_id(&again)?, workspace::run_id(&before)?);
         measured("1", false).await?;
-        let ready = told_at("readyz").await?;
+        let ready = served_at("readyz").await?;
         let words = "ready, but the definitions in the cluster are older than this operator and lack Workspace.status.serviceName";
         assert!(ready.iter().any(|text| text.starts_with(words)), "{ready:?}");
         Ok(())

@@ -7,8 +7,8 @@ use api::{
     workspace::Phase,
 };
 use e2e::{
-    afterwards::and_in_any_case,
     cluster::{self, Scratch},
+    finally::always,
     wait, workspace,
 };
 use jiff::{SignedDuration, Timestamp};
@@ -47,13 +47,13 @@ async fn unscheduled(scratch: &Scratch) -> anyhow::Result<Timestamp> {
     let pod = pod(scratch, "lab").await?;
     let conditions = pod.status.and_then(|status| status.conditions);
     let mut conditions = conditions.into_iter().flatten();
-    let told = conditions.find(|it| it.type_ == "PodScheduled" && it.status == "False");
-    let since = told.and_then(|told| told.last_transition_time);
+    let failed_at = conditions.find(|it| it.type_ == "PodScheduled" && it.status == "False");
+    let since = failed_at.and_then(|failed_at| failed_at.last_transition_time);
     Ok(since.context("it has a node")?.0)
 }
 
 /// When the workspace's status was written last.
-fn told(workspace: &Workspace) -> anyhow::Result<Timestamp> {
+fn failed_at(workspace: &Workspace) -> anyhow::Result<Timestamp> {
     let writes = workspace.managed_fields().iter();
     let of_status = writes.filter(|entry| entry.subresource.as_deref() == Some("status"));
     let last = of_status.filter_map(|entry| entry.time.as_ref()).max();
@@ -79,8 +79,11 @@ async fn waits_for_a_node(scratch: &Scratch, settings: &str, node: &str) -> anyh
     unschedulable(&workspaces, Phase::Starting).await?;
     let before = pod(scratch, "lab").await?.uid();
     let failed = unschedulable(&workspaces, Phase::Failed).await?;
-    let (since, told) = (unscheduled(scratch).await?, told(&failed)?);
-    anyhow::ensure!(told >= since + GRACE, "told at {told} of what began at {since}");
+    let (since, failed_at) = (unscheduled(scratch).await?, failed_at(&failed)?);
+    anyhow::ensure!(
+        failed_at >= since + GRACE,
+        "told at {failed_at} of what began at {since}"
+    );
     // Failed is a word, and not an end.
     label(node, json!(scratch.namespace)).await?;
     let running = workspace::reached(&workspaces, "lab", Phase::Running).await?;
@@ -91,19 +94,18 @@ async fn waits_for_a_node(scratch: &Scratch, settings: &str, node: &str) -> anyh
 }
 
 #[tokio::test]
-async fn a_pod_without_node_is_starting_for_the_grace_of_the_settings_then_failed_and_runs_once_a_node_fits()
--> anyhow::Result<()> {
-    let _turn = super::TURN.lock().await;
+async fn an_unschedulable_pod_fails_after_the_grace_period_and_runs_once_a_node_fits() -> anyhow::Result<()> {
+    let _exclusive = super::EXCLUSIVE.lock().await;
     let scratch = Scratch::new("grace", &[]).await?;
     let operators = cluster::component_pods(cluster::admin().await?, "operator").await?;
     let node = operators.into_iter().find_map(|pod| pod.spec?.node_name);
     let node = node.context("no operator has a node")?;
     let usual = usual().await?;
     let short = with(&usual, "unschedulableGraceSeconds", &json!(GRACE.as_secs()));
-    let mend = async {
+    let restore = async {
         label(&node, Value::Null).await?;
         settle_on(&usual).await
     };
-    and_in_any_case(Box::pin(waits_for_a_node(&scratch, &short, &node)), mend).await?;
+    always(Box::pin(waits_for_a_node(&scratch, &short, &node)), restore).await?;
     scratch.finish().await
 }

@@ -11,7 +11,7 @@ use api::GatewaySession;
 use e2e::{
     Environment,
     cluster::{self, Scratch},
-    http::Person,
+    http::HttpSession,
     wait, workspace,
 };
 use jiff::Timestamp;
@@ -32,7 +32,7 @@ const PAUSE: Duration = Duration::from_millis(10);
 /// Replicas look for new keys every 45 s.
 const SEEN: Duration = Duration::from_secs(90);
 /// For so many seconds a replica hands out an assertion that it made.
-const KEPT: i64 = 35;
+const RETAINED: i64 = 35;
 
 /// The Secret with the gateway's keys.
 struct Keys {
@@ -94,27 +94,27 @@ async fn sealed(client: &Client) -> anyhow::Result<BTreeMap<String, Sealed>> {
     let namespace = &Environment::get()?.system_namespace;
     let sessions = Api::<GatewaySession>::namespaced(client.clone(), namespace);
     let all = sessions.list(&ListParams::default()).await?;
-    let told = |session: GatewaySession| {
+    let reported = |session: GatewaySession| {
         let since = session.creation_timestamp().context("a session of no time")?;
         let (since, by) = (since.0.as_second(), session.spec.key_id.clone());
         Ok((session.name_any(), Sealed { since, by }))
     };
-    all.into_iter().map(told).collect()
+    all.into_iter().map(reported).collect()
 }
 
 /// Sleeps until this Unix second has begun.
-async fn reach(second: i64) {
+async fn wait_until_second(second: i64) {
     let left = u64::try_from(second - Timestamp::now().as_second()).unwrap_or_default();
     sleep(Duration::from_secs(left)).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn keys_change_under_a_person_at_work_and_no_request_fails() -> anyhow::Result<()> {
-    let _turn = super::TURN.lock().await;
+async fn no_request_fails_during_key_rotation() -> anyhow::Result<()> {
+    let _exclusive = super::EXCLUSIVE.lock().await;
     let scratch = Scratch::new("rotation", &["alice"]).await?;
     let lab = workspace::url(&workspace::lab(&scratch).await?)?;
     let other = workspace::url(&workspace::running(&scratch, "other").await?)?;
-    let alice = Person::new()?;
+    let alice = HttpSession::new()?;
     alice.enter(&format!("{lab}api/status"), "alice").await?;
     settled().await?;
     let admin = cluster::admin().await?;
@@ -145,14 +145,14 @@ async fn keys_change_under_a_person_at_work_and_no_request_fails() -> anyhow::Re
         let by_next = |one: &&Sealed| one.by == id(&next);
         sessions.values().filter(by_next).count()
     };
-    reach(begins - 2).await;
+    wait_until_second(begins - 2).await;
     let before = sealed(&admin).await?;
     ensure!(by_next(&before) == 0, "{before:?}");
-    let since = begins + KEPT;
-    reach(since).await;
+    let since = begins + RETAINED;
+    wait_until_second(since).await;
     let page = alice.enter(&other, "alice").await?.text().await?;
     ensure!(page.contains("\"path\""), "{page}");
-    let newcomer = Person::new()?;
+    let newcomer = HttpSession::new()?;
     newcomer.enter(&format!("{lab}api/status"), "alice").await?;
     // Others may sign in meanwhile: hers is among these.
     let mut after = sealed(&admin).await?;

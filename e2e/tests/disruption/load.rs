@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use anyhow::ensure;
-use e2e::http::Person;
+use e2e::http::HttpSession;
 use reqwest::{Method, StatusCode};
 use tokio::{
     sync::watch,
@@ -12,7 +12,7 @@ use tokio::{
 };
 
 /// Longer than the proxy waits for the gateway.
-const PATIENCE: Duration = Duration::from_secs(40);
+const TIMEOUT: Duration = Duration::from_secs(40);
 /// A request that takes longer was held up.
 const LONG: Duration = Duration::from_secs(1);
 
@@ -20,7 +20,7 @@ const LONG: Duration = Duration::from_secs(1);
 const AT_ONCE: Duration = Duration::from_secs(5);
 
 /// One request: when it began and how long it took, since the load began, and what came of it.
-struct Asked {
+struct Requests {
     at: Duration,
     took: Duration,
     status: Option<StatusCode>,
@@ -31,7 +31,7 @@ struct Asked {
 pub(crate) struct Report {
     pub(crate) asked: usize,
     pub(crate) failed: usize,
-    pub(crate) held_up: usize,
+    pub(crate) delayed: usize,
     /// Longest time in which nothing succeeded.
     pub(crate) gap: Duration,
     /// Requests that failed or were held up though they began well after the fault: how long after it, and the status.
@@ -40,24 +40,27 @@ pub(crate) struct Report {
 }
 
 impl Report {
-    fn of(asked: &[Asked], fault: Duration) -> Self {
-        let is_good = |one: &&Asked| one.status == Some(StatusCode::OK);
+    fn of(asked: &[Requests], fault: Duration) -> Self {
+        let is_allowed = |one: &&Requests| one.status == Some(StatusCode::OK);
         let mut ends: Vec<_> = asked
             .iter()
-            .filter(is_good)
+            .filter(is_allowed)
             .map(|one| one.at + one.took)
             .collect();
         ends.sort();
         let gaps = ends.windows(2).map(|pair| pair[1].saturating_sub(pair[0]));
-        let bad = asked
+        let failures = asked
             .iter()
             .filter(|one| one.status != Some(StatusCode::OK) || one.took > LONG);
         Self {
             asked: asked.len(),
-            failed: asked.iter().filter(|one| !is_good(one)).count(),
-            held_up: asked.iter().filter(|one| is_good(one) && one.took > LONG).count(),
+            failed: asked.iter().filter(|one| !is_allowed(one)).count(),
+            delayed: asked
+                .iter()
+                .filter(|one| is_allowed(one) && one.took > LONG)
+                .count(),
             gap: gaps.max().unwrap_or(Duration::MAX),
-            late: bad
+            late: failures
                 .map(|one| (one.at.saturating_sub(fault), one.status))
                 .filter(|(after, _)| *after > AT_ONCE)
                 .collect(),
@@ -70,27 +73,27 @@ impl Report {
 pub(crate) struct Load {
     pub(crate) begin: Instant,
     stop: watch::Sender<bool>,
-    task: JoinHandle<Vec<Asked>>,
+    task: JoinHandle<Vec<Requests>>,
 }
 
 impl Load {
-    pub(crate) fn begin(person: &Person, url: &str, pause: Duration) -> Self {
-        let (person, url, begin) = (person.clone(), url.to_owned(), Instant::now());
+    pub(crate) fn begin(session: &HttpSession, url: &str, pause: Duration) -> Self {
+        let (session, url, begin) = (session.clone(), url.to_owned(), Instant::now());
         let (stop, stopped) = watch::channel(false);
         let task = tokio::spawn(async move {
             let (mut ticks, mut requests) = (interval(pause), JoinSet::new());
             ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
             while !*stopped.borrow() {
                 ticks.tick().await;
-                let request = person
+                let request = session
                     .request(Method::GET, &url)
                     .header("Sec-Fetch-Site", "same-origin")
-                    .timeout(PATIENCE);
+                    .timeout(TIMEOUT);
                 requests.spawn(async move {
                     let at = begin.elapsed();
                     let status = request.send().await.ok().map(|answer| answer.status());
                     let took = begin.elapsed().saturating_sub(at);
-                    Asked { at, took, status }
+                    Requests { at, took, status }
                 });
             }
             requests.join_all().await

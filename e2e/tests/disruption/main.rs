@@ -2,12 +2,12 @@
 
 mod addresses;
 mod another_build;
-mod away;
 mod defaults;
 mod definitions;
 mod grace;
 mod keys;
 mod load;
+mod operator_down;
 mod outage;
 mod replicas;
 mod required;
@@ -19,7 +19,7 @@ use std::time::Duration;
 use api::workspace::Phase;
 use e2e::{
     cluster::{self, Scratch},
-    http::Person,
+    http::HttpSession,
     wait, workspace,
 };
 use k8s_openapi::api::core::v1::Pod;
@@ -30,7 +30,7 @@ use kube::{
 use reqwest::{Method, StatusCode};
 
 /// Tests of this binary kill the same pods, so they take turns.
-static TURN: tokio::sync::Mutex<()> = tokio::sync::Mutex::const_new(());
+static EXCLUSIVE: tokio::sync::Mutex<()> = tokio::sync::Mutex::const_new(());
 
 /// Kills every pod of a component at once, without grace.
 async fn kill(component: &str) -> anyhow::Result<Vec<String>> {
@@ -82,8 +82,8 @@ async fn replaced(component: &str, killed: &[String]) -> anyhow::Result<()> {
     .await
 }
 
-async fn fetch(person: &Person, url: &str) -> anyhow::Result<StatusCode> {
-    let request = person
+async fn fetch(session: &HttpSession, url: &str) -> anyhow::Result<StatusCode> {
+    let request = session
         .request(Method::GET, &format!("{url}alive"))
         .header("Sec-Fetch-Site", "same-origin");
     Ok(request.timeout(Duration::from_secs(10)).send().await?.status())
@@ -91,25 +91,25 @@ async fn fetch(person: &Person, url: &str) -> anyhow::Result<StatusCode> {
 
 #[tokio::test]
 async fn workspaces_and_sessions_outlive_the_pods_of_operator_webhook_and_gateway() -> anyhow::Result<()> {
-    let _turn = TURN.lock().await;
+    let _exclusive = EXCLUSIVE.lock().await;
     let scratch = Scratch::new("disruption", &["alice"]).await?;
     let alice: Api<api::Workspace> = Api::namespaced(cluster::user("alice").await?, &scratch.namespace);
     let before = workspace::running(&scratch, "ws").await?;
     let url = workspace::url(&before)?;
-    let person = Person::new()?;
-    person.enter(&url, "alice").await?;
+    let session = HttpSession::new()?;
+    session.enter(&url, "alice").await?;
 
     for component in ["operator", "webhook"] {
         let killed = kill(component).await?;
         // While it is away, the workspace serves.
         assert_eq!(
-            fetch(&person, &url).await?,
+            fetch(&session, &url).await?,
             StatusCode::OK,
             "while {component} is away"
         );
         replaced(component, &killed).await?;
         assert_eq!(
-            fetch(&person, &url).await?,
+            fetch(&session, &url).await?,
             StatusCode::OK,
             "after {component} came back"
         );
@@ -130,7 +130,7 @@ async fn workspaces_and_sessions_outlive_the_pods_of_operator_webhook_and_gatewa
     replaced("gateway", &killed).await?;
     // The same cookies, no new sign-in: the ticket is honoured by the new gateway, and so is the session.
     wait::until("the gateway to honour the ticket", wait::USUAL, || async {
-        match fetch(&person, &url).await {
+        match fetch(&session, &url).await {
             Ok(StatusCode::OK) => Ok(()),
             other => Err(format!("{other:?}")),
         }
@@ -138,7 +138,7 @@ async fn workspaces_and_sessions_outlive_the_pods_of_operator_webhook_and_gatewa
     .await?;
     let other = workspace::url(&alice.get(name).await?)?;
     wait::until("the session to open another workspace", wait::USUAL, || async {
-        let page = person.open(&other).await.map_err(|error| format!("{error:#}"))?;
+        let page = session.open(&other).await.map_err(|error| format!("{error:#}"))?;
         let (status, at) = (page.status(), page.url().to_string());
         if status.is_success() && at == other {
             Ok(())

@@ -8,8 +8,7 @@ use std::{
 
 use anyhow::{Context as _, ensure};
 use e2e::{
-    Environment, afterwards::and_in_any_case, cluster::Scratch, http::Person, release, socket, wait,
-    workspace,
+    Environment, cluster::Scratch, finally::always, http::HttpSession, release, socket, wait, workspace,
 };
 use futures::StreamExt as _;
 use reqwest::{Method, StatusCode, Url, header};
@@ -23,15 +22,15 @@ const NO_TICKETS: f64 = 3.0;
 /// a busy machine.
 const HEARTBEAT: f64 = 3.0;
 /// Websockets are looked at so often, and end with the look before it is too late.
-const LOOK: f64 = 0.75;
+const POLL: f64 = 0.75;
 /// What the signal, and an answer, take on their way.
-const WAY: f64 = 0.5;
+const NETWORK_DELAY: f64 = 0.5;
 /// The next question is asked so soon, whatever else the machine does.
 const GAP: f64 = 1.0;
 /// For so long the API server stands still.
 const OUTAGE: Duration = Duration::from_secs(32);
 /// Somebody lets it go on after this, whatever becomes of this process.
-const AT_LAST: u32 = 90;
+const RECOVERY_TIMEOUT: u32 = 90;
 
 /// The local cluster's API server, stopped until this is dropped.
 struct Stopped {
@@ -52,7 +51,7 @@ impl Stopped {
                     .any(|one| one == argument.as_bytes())
             })
             .context("no API server runs here")?;
-        let later = format!("sleep {AT_LAST}; kill -CONT {process}");
+        let later = format!("sleep {RECOVERY_TIMEOUT}; kill -CONT {process}");
         let guard = Command::new("sh").args(["-c", &later]).spawn()?;
         let stopped = Self { process, guard };
         stopped.signal("-STOP")?;
@@ -84,8 +83,8 @@ struct Answer {
     retry_after: bool,
 }
 
-async fn ask(person: &Person, url: &str, begin: Instant) -> anyhow::Result<Answer> {
-    let request = person
+async fn ask(session: &HttpSession, url: &str, begin: Instant) -> anyhow::Result<Answer> {
+    let request = session
         .request(Method::GET, &format!("{url}alive"))
         .header("Sec-Fetch-Site", "same-origin");
     let at = begin.elapsed().as_secs_f64();
@@ -99,12 +98,12 @@ async fn ask(person: &Person, url: &str, begin: Instant) -> anyhow::Result<Answe
 
 /// How long a websocket stays open, in seconds since `begin`, and the code by which it ends.
 async fn open_socket(
-    person: &Person,
+    session: &HttpSession,
     url: &str,
 ) -> anyhow::Result<impl FnOnce(Instant) -> JoinHandle<(f64, Option<u16>)>> {
     let origin = Url::parse(url)?.origin().ascii_serialization();
     let target = format!("{}ws", url.replacen("https", "wss", 1));
-    let opened = socket::connect(&target, &person.cookies(url)?, Some(&origin)).await?;
+    let opened = socket::connect(&target, &session.cookies(url)?, Some(&origin)).await?;
     let mut socket = opened.map_err(|status| anyhow::anyhow!("the websocket was refused: {status}"))?;
     socket.next().await.context("the websocket said nothing")??;
     Ok(move |begin: Instant| {
@@ -121,19 +120,18 @@ async fn open_socket(
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn while_the_api_server_stands_still_decisions_hold_for_the_stated_time_and_then_come_back()
--> anyhow::Result<()> {
-    let _turn = super::TURN.lock().await;
+async fn decisions_stay_valid_for_the_documented_time_without_an_api_server() -> anyhow::Result<()> {
+    let _exclusive = super::EXCLUSIVE.lock().await;
     let scratch = Scratch::new("outage", &["alice"]).await?;
     let url = workspace::url(&workspace::running(&scratch, "ws").await?)?;
     let other = workspace::url(&workspace::running(&scratch, "other").await?)?;
     release::upgrade(&[&format!("gateway.maxStalenessSeconds={MAX_STALENESS}")]).await?;
-    and_in_any_case(Box::pin(outlasts(&url, &other)), release::upgrade(&[])).await?;
+    always(Box::pin(outlasts(&url, &other)), release::upgrade(&[])).await?;
     scratch.finish().await
 }
 
 async fn outlasts(url: &str, other: &str) -> anyhow::Result<()> {
-    let alice = Person::new()?;
+    let alice = HttpSession::new()?;
     alice.enter(url, "alice").await?;
     let socket = open_socket(&alice, url).await?;
     let limit = f64::from(u32::try_from(MAX_STALENESS)?);
@@ -163,39 +161,39 @@ async fn outlasts(url: &str, other: &str) -> anyhow::Result<()> {
     let back = continued.elapsed();
     let (ended, code) = socket.await?;
 
-    let last_good = answers.iter().rfind(|one| one.status == StatusCode::OK);
-    let last_good = last_good.context("nothing was let in at all")?.at;
-    let first_bad = answers.iter().find(|one| one.status != StatusCode::OK);
-    let first_bad = first_bad.context("it decides for ever")?;
+    let last_success = answers.iter().rfind(|one| one.status == StatusCode::OK);
+    let last_success = last_success.context("nothing was let in at all")?.at;
+    let first_failure = answers.iter().find(|one| one.status != StatusCode::OK);
+    let first_failure = first_failure.context("it decides for ever")?;
     println!(
-        "maxStaleness {limit} s: decisions for {last_good:.1} s, then {} after {:.1} s; the websocket ended after {ended:.1} s \
+        "maxStaleness {limit} s: decisions for {last_success:.1} s, then {} after {:.1} s; the websocket ended after {ended:.1} s \
          with {code:?}; back {back:?} after the API server; a ticket for another workspace: {entered:?}",
-        first_bad.status, first_bad.at,
+        first_failure.status, first_failure.at,
     );
     ensure!(
         entered == Some(StatusCode::SERVICE_UNAVAILABLE),
         "a new ticket: {entered:?}"
     );
     ensure!(
-        (limit - HEARTBEAT..=limit).contains(&last_good) && first_bad.at <= last_good + GAP,
-        "{last_good} {first_bad:?}"
+        (limit - HEARTBEAT..=limit).contains(&last_success) && first_failure.at <= last_success + GAP,
+        "{last_success} {first_failure:?}"
     );
     for answer in &answers {
-        let expected = if answer.at < first_bad.at {
+        let expected = if answer.at < first_failure.at {
             StatusCode::OK
         } else {
             StatusCode::SERVICE_UNAVAILABLE
         };
         ensure!(
             answer.status == expected,
-            "{answer:?}, and the first refusal: {first_bad:?}"
+            "{answer:?}, and the first refusal: {first_failure:?}"
         );
         ensure!(
             answer.retry_after || answer.status == StatusCode::OK,
             "{answer:?}"
         );
     }
-    let sockets = 2.0 * limit - HEARTBEAT - LOOK..=2.0 * limit + WAY;
+    let sockets = 2.0 * limit - HEARTBEAT - POLL..=2.0 * limit + NETWORK_DELAY;
     ensure!(sockets.contains(&ended), "the websocket ended after {ended} s");
     // As before, with the same cookies: nobody signs in anew.
     let landed = alice.open(url).await?;

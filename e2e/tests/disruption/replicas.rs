@@ -7,7 +7,7 @@ use anyhow::{Context as _, ensure};
 use e2e::{
     Environment,
     cluster::{self, Scratch},
-    http::Person,
+    http::HttpSession,
     wait, workspace,
 };
 use jiff::Timestamp;
@@ -151,23 +151,22 @@ async fn restart() -> anyhow::Result<()> {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn what_a_person_at_work_notices_of_a_replica_that_dies_stands_still_or_is_replaced()
--> anyhow::Result<()> {
-    let _turn = super::TURN.lock().await;
+async fn a_user_s_requests_survive_a_killed_stalled_or_replaced_replica() -> anyhow::Result<()> {
+    let _exclusive = super::EXCLUSIVE.lock().await;
     let scratch = Scratch::new("replicas", &["alice"]).await?;
     let url = workspace::url(&workspace::running(&scratch, "ws").await?)?;
-    let person = Person::new()?;
-    person.enter(&url, "alice").await?;
+    let session = HttpSession::new()?;
+    session.enter(&url, "alice").await?;
     settled().await?;
 
-    let load = Load::begin(&person, &format!("{url}alive"), PAUSE);
+    let load = Load::begin(&session, &format!("{url}alive"), PAUSE);
     sleep(Duration::from_secs(2)).await;
     let fault = load.begin.elapsed();
     restart().await?;
     let replaced = load.end("rolling restart", fault).await?;
     assert_eq!(replaced.failed, 0, "{replaced:?}");
 
-    let load = Load::begin(&person, &format!("{url}alive"), PAUSE);
+    let load = Load::begin(&session, &format!("{url}alive"), PAUSE);
     let replica = Replica::busiest().await?;
     let fault = load.begin.elapsed();
     replica.signal("KILL")?;
@@ -175,7 +174,7 @@ async fn what_a_person_at_work_notices_of_a_replica_that_dies_stands_still_or_is
     let killed = load.end("SIGKILL", fault).await?;
     settled().await?;
 
-    let load = Load::begin(&person, &format!("{url}alive"), PAUSE);
+    let load = Load::begin(&session, &format!("{url}alive"), PAUSE);
     let replica = Replica::busiest().await?;
     let fault = load.begin.elapsed();
     replica.signal("STOP")?;
@@ -186,19 +185,19 @@ async fn what_a_person_at_work_notices_of_a_replica_that_dies_stands_still_or_is
     let stopped = load.end("SIGSTOP", fault).await?;
     settled().await?;
 
-    let load = Load::begin(&person, &format!("{url}alive"), PAUSE);
+    let load = Load::begin(&session, &format!("{url}alive"), PAUSE);
     let replica = Replica::busiest().await?;
     let fault = load.begin.elapsed();
     replica.drop_packets("-I").await?;
     sleep(Duration::from_secs(50)).await;
-    let mended = replica.drop_packets("-D").await;
+    let repaired = replica.drop_packets("-D").await;
     sleep(Duration::from_secs(5)).await;
     let dropped = load.end("dropped packets", fault).await?;
-    mended?;
+    repaired?;
 
     // Generous: the machine is shared. docs/performance.md has what is measured.
     for (report, gap) in [(&killed, 5), (&stopped, 15), (&dropped, 35)] {
-        let lost = report.failed + report.held_up;
+        let lost = report.failed + report.delayed;
         assert!(lost * 10 < report.asked, "{report:?}");
         assert!(report.gap < Duration::from_secs(gap), "{report:?}");
         // Later only those few fail that meet a replica in the moment in which its kubelet ends it.

@@ -7,9 +7,8 @@ use api::{
 };
 use e2e::{
     Environment,
-    afterwards::and_in_any_case,
     cluster::{self, Scratch},
-    command, release, template, wait, workspace,
+    command, finally, release, template, wait, workspace,
 };
 use kube::{Api, api::PostParams};
 use serde_json::{Value, json};
@@ -26,9 +25,8 @@ fn manifest(scratch: &Scratch, new: &Workspace) -> Value {
 }
 
 #[tokio::test]
-async fn what_runs_without_a_template_runs_on_when_one_is_required_and_nobody_else_begins_without()
--> anyhow::Result<()> {
-    let _turn = super::TURN.lock().await;
+async fn requiring_a_template_keeps_running_workspaces_and_refuses_new_ones() -> anyhow::Result<()> {
+    let _exclusive = super::EXCLUSIVE.lock().await;
     let scratch = Scratch::new("required", &["alice"]).await?;
     let alice: Api<Workspace> = Api::namespaced(cluster::user("alice").await?, &scratch.namespace);
     template::make(
@@ -50,7 +48,7 @@ async fn what_runs_without_a_template_runs_on_when_one_is_required_and_nobody_el
         release::upgrade(&["settings.requireTemplate=true"]).await?;
         required(&scratch, &alice, &before).await
     };
-    and_in_any_case(Box::pin(meanwhile), release::upgrade(&[])).await?;
+    finally::always(Box::pin(meanwhile), release::upgrade(&[])).await?;
     workspace::reached(&alice, "free", Phase::Running).await?;
     let always = valid(&alice, "always", "True").await?;
     assert_eq!(always, reason::ALL_RULES_HOLD);

@@ -19,8 +19,8 @@ use e2e::{
     Environment,
     audit::{self, Call, Log},
     cluster::{self, Scratch},
-    hold::Hold,
     template, wait, workspace,
+    write_block::WriteBlock,
 };
 use futures::{StreamExt as _, TryStreamExt as _, future::try_join_all, stream};
 use k8s_openapi::api::{
@@ -38,7 +38,7 @@ use serde_json::json;
 use super::{has_ended, kill, replaced};
 
 /// How often the API server's log is looked at.
-const LOOK: Duration = Duration::from_millis(200);
+const POLL: Duration = Duration::from_millis(200);
 /// The workspace of every step.
 const NAME: &str = "lab";
 /// What the workspace uses, which is held by a finalizer before its first child is made. None of these is a child.
@@ -116,16 +116,16 @@ impl Step {
     }
 
     /// Whether this call is one that was held.
-    fn is_held(&self, call: &Call) -> bool {
+    fn has_in_use_finalizer(&self, call: &Call) -> bool {
         call.resource == self.resource && call.is_write() && call.code == 422
     }
 }
 
 /// A workspace whose start is held at a step.
-struct Held {
+struct Blocked {
     step: &'static Step,
     scratch: Scratch,
-    hold: Hold,
+    write_block: WriteBlock,
     /// What was there when the operator was killed.
     there: Children,
 }
@@ -228,10 +228,10 @@ fn is_in_use(object: &impl ResourceExt) -> bool {
 }
 
 /// Begins a start that goes no further than to this step.
-async fn begin(step: &'static Step) -> anyhow::Result<Held> {
+async fn begin(step: &'static Step) -> anyhow::Result<Blocked> {
     let scratch = Scratch::new("killed", &["alice"]).await?;
     make_used(&scratch).await?;
-    let hold = Hold::on(&scratch, step.group, step.version, step.resource).await?;
+    let write_block = WriteBlock::start(&scratch, step.group, step.version, step.resource).await?;
     let mut wanted = json!(workspace::echo(NAME)?);
     wanted["spec"]["storage"] = json!({"size": "100Mi"});
     for reference in ["templateRef", "managerRef", "executionProfileRef"] {
@@ -243,21 +243,21 @@ async fn begin(step: &'static Step) -> anyhow::Result<Held> {
     alice
         .create(&PostParams::default(), &serde_json::from_value(wanted)?)
         .await?;
-    Ok(Held {
+    Ok(Blocked {
         step,
         scratch,
-        hold,
+        write_block,
         there: Children::new(),
     })
 }
 
 /// Waits until each of these starts has met its hold, in a call as it is `met`.
 async fn all_met(
-    held: impl Iterator<Item = &Held>,
+    blocked: impl Iterator<Item = &Blocked>,
     log: &mut Log,
     met: impl Fn(&Step, &Call) -> bool,
 ) -> anyhow::Result<()> {
-    let mut waiting: Vec<_> = held.collect();
+    let mut waiting: Vec<_> = blocked.collect();
     let end = Instant::now() + wait::USUAL;
     while !waiting.is_empty() {
         for call in log.calls(|line| line.contains("\"killed-"))? {
@@ -265,17 +265,17 @@ async fn all_met(
         }
         let left: Vec<_> = waiting.iter().map(|one| one.step.resource).collect();
         ensure!(Instant::now() < end, "nobody was held at {left:?}");
-        tokio::time::sleep(LOOK).await;
+        tokio::time::sleep(POLL).await;
     }
     Ok(())
 }
 
-impl Held {
+impl Blocked {
     /// Whether this call met the hold.
     fn is_met_by(&self, call: &Call) -> bool {
         let (own, at) = (&self.scratch.namespace, &call.namespace);
         // What belongs to the whole cluster is called as the namespace.
-        self.step.is_held(call) && (at == own || (at.is_empty() && call.name == *own))
+        self.step.has_in_use_finalizer(call) && (at == own || (at.is_empty() && call.name == *own))
     }
 
     /// Waits until everything that comes before the step is there, and nothing else.
@@ -299,10 +299,10 @@ impl Held {
         let Self {
             step,
             scratch,
-            hold,
+            write_block,
             there,
         } = self;
-        hold.lift().await?;
+        write_block.end().await?;
         let resource = step.resource;
         let running = available(&scratch, resource).await?;
         let status = running.status.clone().unwrap_or_default();
@@ -352,30 +352,30 @@ impl Held {
 
 #[tokio::test]
 async fn an_operator_killed_at_each_step_of_a_start_leaves_one_of_each_child() -> anyhow::Result<()> {
-    let _turn = super::TURN.lock().await;
+    let _exclusive = super::EXCLUSIVE.lock().await;
     let (mut log, operator) = (Log::open()?, audit::user_of("operator")?);
-    let mut held: Vec<Held> = try_join_all(STEPS.iter().map(begin)).await?;
+    let mut blocked: Vec<Blocked> = try_join_all(STEPS.iter().map(begin)).await?;
     let by_operator = |call: &Call| call.user == operator;
     let met = |step: &Step, call: &Call| !step.is_operators || by_operator(call);
-    all_met(held.iter(), &mut log, met).await?;
-    for one in &mut held {
+    all_met(blocked.iter(), &mut log, met).await?;
+    for one in &mut blocked {
         one.there = one.partial().await?;
     }
-    let last = held.last().context("no step")?;
-    let told = last.scratch.api::<Workspace>().get(NAME).await?;
+    let last = blocked.last().context("no step")?;
+    let reported = last.scratch.api::<Workspace>().get(NAME).await?;
     ensure!(
-        told.status.is_none(),
+        reported.status.is_none(),
         "its status was to be held: {:?}",
-        told.status
+        reported.status
     );
 
     let killed = kill("operator").await?;
     replaced("operator", &killed).await?;
     // The next one comes as far as the first did, and no further.
     let next = |call: &Call| call.pod.as_ref().is_some_and(|pod| !killed.contains(pod));
-    let of_operator = held.iter().filter(|one| one.step.is_operators);
+    let of_operator = blocked.iter().filter(|one| one.step.is_operators);
     all_met(of_operator, &mut log, |_, call| by_operator(call) && next(call)).await?;
-    for one in &held {
+    for one in &blocked {
         let now = one.partial().await?;
         ensure!(
             now == one.there,
@@ -384,7 +384,7 @@ async fn an_operator_killed_at_each_step_of_a_start_leaves_one_of_each_child() -
             one.there
         );
     }
-    let finishing = held.into_iter().map(Held::finishes);
+    let finishing = blocked.into_iter().map(Blocked::finishes);
     stream::iter(finishing)
         .buffer_unordered(STEPS.len())
         .try_collect::<Vec<()>>()

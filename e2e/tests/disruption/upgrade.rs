@@ -6,8 +6,8 @@ use api::{
 };
 use e2e::{
     Environment,
-    afterwards::and_in_any_case,
     cluster::{self, Scratch},
+    finally::always,
     wait, workspace,
 };
 use k8s_openapi::api::{
@@ -25,14 +25,14 @@ use super::{kill, replaced};
 /// Settings without their top-level key `key`, and with `value` for it.
 pub(super) fn with(settings: &str, key: &str, value: &Value) -> String {
     let mut inside = false;
-    let kept = settings.lines().filter(|line| {
+    let lines = settings.lines().filter(|line| {
         if !line.starts_with([' ', '#']) {
             inside = line.starts_with(&format!("{key}:"));
         }
         !inside
     });
-    let kept: Vec<_> = kept.collect();
-    format!("{}\n{key}: {value}\n", kept.join("\n"))
+    let lines: Vec<_> = lines.collect();
+    format!("{}\n{key}: {value}\n", lines.join("\n"))
 }
 
 /// Has the operator run with these settings.
@@ -71,9 +71,9 @@ pub(super) async fn pod(scratch: &Scratch, name: &str) -> anyhow::Result<Pod> {
 }
 
 #[tokio::test]
-async fn another_operator_with_other_settings_restarts_nobody_and_lists_nothing_as_pending()
--> anyhow::Result<()> {
-    let _turn = super::TURN.lock().await;
+async fn an_operator_with_other_settings_restarts_no_pod_and_reports_no_pending_update() -> anyhow::Result<()>
+{
+    let _exclusive = super::EXCLUSIVE.lock().await;
     let environment = Environment::get()?;
     let scratch = Scratch::new("upgrade", &[]).await?;
     let workspaces = scratch.api::<Workspace>();
@@ -106,7 +106,7 @@ async fn another_operator_with_other_settings_restarts_nobody_and_lists_nothing_
     let record = json!({"metadata": {"annotations": {names::STARTED_FROM: first.to_string()}}});
     merge(&deployments, "workspace-old", record).await?;
     let taken_over = take_over(&scratch, &before, &other, &resources);
-    and_in_any_case(Box::pin(taken_over), settle_on(&usual)).await?;
+    always(Box::pin(taken_over), settle_on(&usual)).await?;
     scratch.finish().await
 }
 

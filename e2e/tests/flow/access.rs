@@ -8,8 +8,8 @@ use api::{
 use e2e::{
     Environment,
     cluster::{self, Scratch},
-    http::Person,
-    robot, socket, wait, workspace,
+    http::HttpSession,
+    service_account, socket, wait, workspace,
 };
 use futures::StreamExt as _;
 use k8s_openapi::api::core::v1::Service;
@@ -21,10 +21,10 @@ use reqwest::{Method, StatusCode, header};
 use serde_json::{Value, json};
 
 #[tokio::test]
-async fn strangers_get_401_for_fetches_and_are_sent_to_sign_in_for_pages() -> anyhow::Result<()> {
+async fn anonymous_fetches_get_401_and_page_loads_are_redirected_to_sign_in() -> anyhow::Result<()> {
     let scratch = Scratch::new("anonymous", &["alice"]).await?;
     let url = workspace::url(&workspace::running(&scratch, "ws").await?)?;
-    let nobody = Person::new()?.without_redirects()?;
+    let nobody = HttpSession::new()?.without_redirects()?;
 
     let fetch = nobody
         .request(Method::GET, &format!("{url}api/status"))
@@ -70,35 +70,35 @@ async fn strangers_get_401_for_fetches_and_are_sent_to_sign_in_for_pages() -> an
 
 /// Where they count is said in the suite `tokens`.
 #[tokio::test]
-async fn a_script_s_token_is_worth_nothing_as_it_is_installed() -> anyhow::Result<()> {
+async fn bearer_tokens_are_refused_by_default() -> anyhow::Result<()> {
     let scratch = Scratch::new("tokens-off", &["alice"]).await?;
     let alice: Api<Workspace> = Api::namespaced(cluster::user("alice").await?, &scratch.namespace);
     let mut echo = workspace::echo("echo")?;
     echo.spec.access_type = Some(AccessType::Public);
     alice.create(&PostParams::default(), &echo).await?;
     let url = workspace::url(&workspace::reached(&alice, "echo", Phase::Running).await?)?;
-    robot::make(&scratch).await?;
-    let token = robot::token(&scratch, Some(&robot::audience()?)).await?;
-    let answer = robot::send(&url, &token).await?;
+    service_account::make(&scratch).await?;
+    let token = service_account::token(&scratch, Some(&service_account::audience()?)).await?;
+    let answer = service_account::send(&url, &token).await?;
     assert_eq!(answer.status(), StatusCode::UNAUTHORIZED);
     assert!(!answer.headers().contains_key(header::WWW_AUTHENTICATE));
     scratch.finish().await
 }
 
 #[tokio::test]
-async fn bob_gets_the_same_answer_for_her_workspace_and_for_none() -> anyhow::Result<()> {
+async fn a_forbidden_workspace_and_a_missing_one_have_the_same_answer() -> anyhow::Result<()> {
     let environment = Environment::get()?;
     let scratch = Scratch::new("bob", &["alice"]).await?;
     let private = workspace::running(&scratch, "ws").await?;
     let absent = environment.origin(&format!("ws-aaaaaaaaaaaaaaaa.{}", environment.base_domain));
-    let bob = Person::new()?;
+    let bob = HttpSession::new()?;
     let refused = bob.sign_in(&workspace::url(&private)?, "bob").await?;
     let nothing = bob.open(&absent).await?;
     assert_eq!(refused.status(), StatusCode::FORBIDDEN);
     assert_eq!(nothing.status(), StatusCode::FORBIDDEN);
     // Each says which request it is for, leads another account to the address that was asked for, which is sealed, and
     // has nothing else of its own.
-    let told = async |answer: reqwest::Response| -> anyhow::Result<String> {
+    let answer_text = async |answer: reqwest::Response| -> anyhow::Result<String> {
         let request = answer.headers()["x-request-id"].to_str()?.to_owned();
         let page = answer.text().await?.replace(&request, "");
         let (before, sealed) = page
@@ -107,18 +107,17 @@ async fn bob_gets_the_same_answer_for_her_workspace_and_for_none() -> anyhow::Re
         let (_, after) = sealed.split_once('"').context("a sealed address")?;
         Ok(format!("{before}{after}"))
     };
-    assert_eq!(told(refused).await?, told(nothing).await?);
+    assert_eq!(answer_text(refused).await?, answer_text(nothing).await?);
     scratch.finish().await
 }
 
 #[tokio::test]
-async fn everybody_with_the_right_to_connect_enters_a_public_workspace_until_it_is_private_again()
--> anyhow::Result<()> {
+async fn users_with_the_connect_permission_enter_a_public_workspace() -> anyhow::Result<()> {
     let scratch = Scratch::new("public", &["alice", "bob"]).await?;
     let url = workspace::url(&workspace::running(&scratch, "ws").await?)?;
     let alice: Api<Workspace> = Api::namespaced(cluster::user("alice").await?, &scratch.namespace);
     workspace::set(&alice, "ws", json!({"accessType": "Public"})).await?;
-    let bob = Person::new()?;
+    let bob = HttpSession::new()?;
     bob.enter(&url, "bob").await?;
     workspace::set(&alice, "ws", json!({"accessType": "OwnerOnly"})).await?;
     wait::until("bob to be shut out", wait::USUAL, || async {
@@ -144,7 +143,7 @@ async fn a_websocket_needs_the_ticket_and_the_workspace_s_own_origin_and_ends_as
     let scratch = Scratch::new("socket", &["alice"]).await?;
     let ws = workspace::running(&scratch, "ws").await?;
     let (url, origin) = (workspace::url(&ws)?, environment.origin(&workspace::host(&ws)?));
-    let alice = Person::new()?;
+    let alice = HttpSession::new()?;
     alice.enter(&url, "alice").await?;
     let (target, cookies) = (
         format!("{}ws", url.replacen("https", "wss", 1)),

@@ -6,7 +6,7 @@ use api::{Workspace, names};
 use e2e::{
     Environment,
     cluster::{self, Scratch},
-    http::Person,
+    http::HttpSession,
     kernel, wait, workspace,
 };
 use k8s_openapi::api::core::v1::Secret;
@@ -73,14 +73,14 @@ impl Pod {
 }
 
 #[tokio::test]
-async fn a_pod_reached_in_any_other_way_than_the_gateway_answers_401() -> anyhow::Result<()> {
+async fn a_pod_answers_401_to_requests_that_bypass_the_gateway() -> anyhow::Result<()> {
     let scratch = Scratch::new("vouched", &["alice"]).await?;
     let lab = workspace::lab(&scratch).await?;
     let url = workspace::url(&lab)?;
     let uid = lab.uid().unwrap_or_default();
     let pod = Pod::of(&lab).await?;
-    let person = Person::new()?;
-    person.enter(&url, "alice").await?;
+    let session = HttpSession::new()?;
+    session.enter(&url, "alice").await?;
 
     // The control: this way leads to the pod, and the right assertion opens it.
     let gateway = signer(&keys("gateway").await?)?;
@@ -100,12 +100,12 @@ async fn a_pod_reached_in_any_other_way_than_the_gateway_answers_401() -> anyhow
     })?;
     let foreign = of(&|claims| claims.audience = "another-workspace")?;
     let as_operator = of(&|claims| claims.issuer = names::OPERATOR)?;
-    let stranger = signer(&[MasterKey {
+    let other_user = signer(&[MasterKey {
         id: keys("gateway").await?.remove(0).id,
         active_from: 0,
         bytes: [7; 32].into(),
     }])?;
-    let forged = stranger.sign(&claims)?;
+    let forged = other_user.sign(&claims)?;
     let wrong: [&[&str]; 7] = [
         &[],
         &[&expired],
@@ -145,12 +145,12 @@ async fn a_pod_reached_in_any_other_way_than_the_gateway_answers_401() -> anyhow
 }
 
 #[tokio::test]
-async fn the_person_whom_the_gateway_names_is_the_one_that_jupyterlab_shows() -> anyhow::Result<()> {
+async fn jupyterlab_shows_the_user_of_the_assertion() -> anyhow::Result<()> {
     let scratch = Scratch::new("shown", &["alice"]).await?;
     let url = workspace::url(&workspace::lab(&scratch).await?)?;
-    let person = Person::new()?;
-    person.enter(&url, "alice").await?;
-    let me = person
+    let session = HttpSession::new()?;
+    session.enter(&url, "alice").await?;
+    let me = session
         .request(Method::GET, &format!("{url}api/me"))
         .header("Sec-Fetch-Site", "same-origin")
         // A browser's own word about itself is worth nothing.
@@ -164,13 +164,13 @@ async fn the_person_whom_the_gateway_names_is_the_one_that_jupyterlab_shows() ->
         (shown("username"), shown("initials")),
         (json!("alice"), json!("A"))
     );
-    assert_eq!(kernel::compute(&person, &url, "6*7").await?, "42");
+    assert_eq!(kernel::compute(&session, &url, "6*7").await?, "42");
     scratch.finish().await
 }
 
 /// What the gateway publishes reaches a namespace with workspaces at once, and pods that run as the kubelet looks at it again.
 #[tokio::test]
-async fn keys_that_somebody_takes_away_come_back() -> anyhow::Result<()> {
+async fn deleted_assertion_keys_are_restored() -> anyhow::Result<()> {
     use k8s_openapi::api::core::v1::ConfigMap;
 
     let scratch = Scratch::new("keys", &["alice"]).await?;

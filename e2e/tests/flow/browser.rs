@@ -6,7 +6,7 @@ use e2e::{
     browser::Browser,
     cluster::{self, Scratch},
     command,
-    http::Person,
+    http::HttpSession,
     workspace,
 };
 use fantoccini::key::Key;
@@ -114,7 +114,9 @@ async fn bob_is_refused_in_the_browser() -> anyhow::Result<()> {
         )
         .await?;
     let private = workspace::reached(&alice, "private-notes", Phase::Running).await?;
-    Person::new()?.enter(&workspace::url(&private)?, "alice").await?;
+    HttpSession::new()?
+        .enter(&workspace::url(&private)?, "alice")
+        .await?;
 
     let browser = Browser::start().await?;
     browser.sign_in(&workspace::url(&private)?, "bob").await?;

@@ -123,7 +123,7 @@ async fn waiting_ends_early_with_the_reason_when_the_image_does_not_exist() -> a
         ("run_started", run.as_str(), ""),
         ("failed", &run, "ImagePullFailed"),
     ];
-    servers::told(&broken.uid().unwrap_or_default(), &way).await?;
+    servers::wait_for_records(&broken.uid().unwrap_or_default(), &way).await?;
     scratch.finish().await
 }
 

@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use anyhow::ensure;
-use e2e::{Environment, cluster::Scratch, http::Person, raw, workspace};
+use e2e::{Environment, cluster::Scratch, http::HttpSession, raw, workspace};
 use reqwest::{Method, StatusCode};
 use serde_json::Value;
 
@@ -11,7 +11,7 @@ use serde_json::Value;
 const SOON: Duration = Duration::from_secs(10);
 
 #[tokio::test]
-async fn bytes_that_no_address_has_are_answered_with_400() -> anyhow::Result<()> {
+async fn invalid_url_bytes_are_answered_with_400() -> anyhow::Result<()> {
     let environment = Environment::get()?;
     // Its callback is there for every name.
     let workspace = format!("nobody.{}", environment.base_domain);
@@ -36,12 +36,11 @@ async fn bytes_that_no_address_has_are_answered_with_400() -> anyhow::Result<()>
 }
 
 #[tokio::test]
-async fn a_pod_sees_no_claimed_names_and_nothing_that_was_fetched_ahead_and_its_host_stays_https()
--> anyhow::Result<()> {
+async fn a_pod_sees_no_forged_headers_and_no_prefetches_and_its_host_stays_https() -> anyhow::Result<()> {
     let scratch = Scratch::new("edge", &["alice"]).await?;
     let ws = workspace::running(&scratch, "ws").await?;
     let url = workspace::url(&ws)?;
-    let alice = Person::new()?;
+    let alice = HttpSession::new()?;
     alice.enter(&url, "alice").await?;
     let alice = alice.without_redirects()?;
     let claims = [
@@ -62,8 +61,8 @@ async fn a_pod_sees_no_claimed_names_and_nothing_that_was_fetched_ahead_and_its_
     }
     let answer = request.send().await?;
     ensure!(answer.status() == StatusCode::OK, "{}", answer.status());
-    let kept = answer.headers().get("strict-transport-security").cloned();
-    ensure!(kept.is_some_and(|value| value == "max-age=31536000"));
+    let strict_transport = answer.headers().get("strict-transport-security").cloned();
+    ensure!(strict_transport.is_some_and(|value| value == "max-age=31536000"));
     let seen: Value = answer.json().await?;
     let names: Vec<String> = seen["headers"]
         .as_array()

@@ -4,7 +4,7 @@ use e2e::{Environment, browser::Browser, cluster::Scratch, workspace};
 use fantoccini::Locator;
 
 #[tokio::test]
-async fn a_newcomer_signs_in_on_the_first_page_and_opens_a_workspace_from_its_list() -> anyhow::Result<()> {
+async fn a_new_user_signs_in_on_the_home_page_and_opens_a_workspace_from_its_list() -> anyhow::Result<()> {
     let environment = Environment::get()?;
     let scratch = Scratch::new("home", &["alice"]).await?;
     let ws = workspace::running(&scratch, "ws").await?;
@@ -27,10 +27,10 @@ async fn a_newcomer_signs_in_on_the_first_page_and_opens_a_workspace_from_its_li
     browser.sees(&link, "ws").await?;
     let row = browser.page.find(Locator::Css(&link)).await?;
     let row = row.find(Locator::XPath("ancestor::li")).await?;
-    let said = row.text().await?;
+    let message = row.text().await?;
     assert!(
-        said.contains(&scratch.namespace) && said.contains("Running"),
-        "{said}"
+        message.contains(&scratch.namespace) && message.contains("Running"),
+        "{message}"
     );
     browser.screenshot("home-signed-in").await?;
     browser.click(&link).await?;

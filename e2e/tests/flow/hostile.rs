@@ -10,7 +10,7 @@ use e2e::{
     Environment,
     browser::Browser,
     cluster::{self, Scratch},
-    http::Person,
+    http::HttpSession,
     workspace,
 };
 use kube::{Api, ResourceExt as _, api::PostParams};
@@ -133,8 +133,7 @@ async fn a_hostile_page_gets_nothing_of_another_workspace_or_of_the_sign_in_host
 }
 
 #[tokio::test]
-async fn cookies_that_a_hostile_page_tosses_neither_sign_anybody_in_nor_shut_anybody_out()
--> anyhow::Result<()> {
+async fn cookies_planted_by_a_hostile_page_neither_sign_in_nor_lock_out_a_user() -> anyhow::Result<()> {
     let scratch = Scratch::new("tossing", &["alice"]).await?;
     let victim = workspace::running(&scratch, "victim").await?;
     let hostile = workspace::running(&scratch, "hostile").await?;
@@ -147,11 +146,11 @@ async fn cookies_that_a_hostile_page_tosses_neither_sign_anybody_in_nor_shut_any
         .1
         .to_owned();
     // For every host of the site, as far as the browser lets a page: our names it does not.
-    let toss = "for (const name of ['__Host-ws', '__Host-ws-pre', '__Host-session', '__Host-login-0', '__host-WS', 'plain']) \
+    let plant = "for (const name of ['__Host-ws', '__Host-ws-pre', '__Host-session', '__Host-login-0', '__host-WS', 'plain']) \
                 for (const path of ['/', '/sign-out', '/_workspace/']) \
                 document.cookie = `${name}=tossed; Domain=${target}; Path=${path}; Secure`; done(document.cookie)";
-    let kept = tries(&browser, toss, &base).await?;
-    assert_eq!(kept, json!("plain=tossed"), "the control, and nothing else");
+    let remaining = tries(&browser, plant, &base).await?;
+    assert_eq!(remaining, json!("plain=tossed"), "the control, and nothing else");
     browser.visit(&victim).await?;
     browser.sees("body", "\"path\"").await?;
     let text = browser.text().await?.to_lowercase();
@@ -224,7 +223,7 @@ async fn a_service_worker_of_a_deleted_workspace_has_no_power_over_its_namesake(
 /// Alice's page in bob's browser sends the form that starts a workspace, about one of his that is stopped; and bob sends it himself
 /// about one of hers.
 #[tokio::test]
-async fn nobody_s_page_or_form_starts_a_stopped_workspace_of_somebody_else() -> anyhow::Result<()> {
+async fn no_foreign_page_or_form_starts_a_stopped_workspace() -> anyhow::Result<()> {
     let scratch = Scratch::new("starting", &["alice", "bob"]).await?;
     let (bobs, hers) = (asleep(&scratch, "bob").await?, asleep(&scratch, "alice").await?);
     let hostile = workspace::running(&scratch, "hostile").await?;
@@ -241,10 +240,10 @@ async fn nobody_s_page_or_form_starts_a_stopped_workspace_of_somebody_else() -> 
     let target = format!("{auth}/start");
     let field = format!("<input name=host value={}>", workspace::host(&bobs)?);
     submits(&browser, &field, &target).await?;
-    let told = browser.text().await?;
+    let text = browser.text().await?;
     assert!(
-        told.contains("CrossOrigin") || told.contains("another origin"),
-        "{told}"
+        text.contains("CrossOrigin") || text.contains("another origin"),
+        "{text}"
     );
     // Nor by what his own click would send: the page of the form is not to be had in a frame.
     browser.visit(&hostile).await?;
@@ -258,7 +257,7 @@ async fn nobody_s_page_or_form_starts_a_stopped_workspace_of_somebody_else() -> 
     assert!([json!("nothing"), json!("silence")].contains(&framed), "{framed}");
     browser.close().await?;
 
-    let bob = Person::new()?;
+    let bob = HttpSession::new()?;
     bob.sign_in(&workspace::url(&bobs)?, "bob").await?;
     let press = async |of: &Workspace| {
         let answer = bob.press_start(of).await?;
@@ -287,7 +286,7 @@ async fn nobody_s_page_or_form_starts_a_stopped_workspace_of_somebody_else() -> 
 /// Bob uses up all but one of the tries of a sign-in, and alice's own workspace opens what is left in a window of hers: the page that she ends
 /// at must not show its opener a code.
 #[tokio::test]
-async fn whoever_opened_a_sign_in_reads_no_code_in_its_address() -> anyhow::Result<()> {
+async fn the_opener_of_a_sign_in_cannot_read_its_code() -> anyhow::Result<()> {
     let scratch = Scratch::new("opener", &["alice"]).await?;
     let alice: Api<Workspace> = Api::namespaced(cluster::user("alice").await?, &scratch.namespace);
     let open = workspace::running(&scratch, "open").await?;
@@ -302,17 +301,17 @@ async fn whoever_opened_a_sign_in_reads_no_code_in_its_address() -> anyhow::Resu
         )
         .await?;
     let url = workspace::url(&open)?;
-    let bob = Person::new()?;
+    let bob = HttpSession::new()?;
     bob.enter(&url, "bob").await?;
     let bob = bob.without_redirects()?;
-    let leads = async |person: &Person, from: &str| {
-        let answer = person.open(from).await?;
+    let leads = async |session: &HttpSession, from: &str| {
+        let answer = session.open(from).await?;
         let to = answer.headers().get(header::LOCATION);
         let to = to.with_context(|| format!("{from} leads nowhere: {}", answer.status()))?;
         anyhow::Ok(to.to_str()?.to_owned())
     };
     // Each code comes back in a browser that knows nothing of it.
-    let nobody = async |from: &str| leads(&Person::new()?.without_redirects()?, from).await;
+    let nobody = async |from: &str| leads(&HttpSession::new()?.without_redirects()?, from).await;
     let mut link = nobody(&url).await?;
     for _ in 0..2 {
         link = nobody(&leads(&bob, &link).await?).await?;

@@ -11,7 +11,7 @@ use api::{
 };
 use e2e::{
     cluster::{self, Scratch},
-    http::Person,
+    http::HttpSession,
     kernel, servers, wait, workspace,
 };
 use jiff::{SignedDuration, Timestamp};
@@ -24,7 +24,7 @@ use kube::{
 /// A kernel that computes for longer than the timeout, with a break until the next question.
 const LONG: &str = "__import__('time').sleep(80) or 42";
 /// A timeout, the way to the question after it, and the end of the pod.
-const SOON: Duration = Duration::from_secs(110);
+const SHORT_TIMEOUT: Duration = Duration::from_secs(110);
 
 /// The latest stop after the pod was ready: the timeout, two checks a tenth of it apart, and 30 s.
 const LATEST: SignedDuration = SignedDuration::from_secs(60 + 2 * 6 + 30);
@@ -81,7 +81,7 @@ async fn stops_and_starts(
         .map(|it| it.name.as_str())
         .collect();
     assert_eq!(signals, ["server", "kernels", "terminals"]);
-    let stopped = wait::until("the workspace to stop", SOON, || async {
+    let stopped = wait::until("the workspace to stop", SHORT_TIMEOUT, || async {
         let workspace = alice.get(name).await.map_err(|error| error.to_string())?;
         let phase = workspace.status.as_ref().and_then(|status| status.phase);
         if phase == Some(Phase::Stopped) {
@@ -103,15 +103,15 @@ async fn stops_and_starts(
     );
     let run = workspace::run_id(unused)?;
     let way = [("run_started", run.as_str(), ""), ("stopped", &run, "idle")];
-    servers::told(&unused.uid().unwrap_or_default(), &way).await?;
-    told(scratch, name, reason::IDLE_STOPPED).await?;
+    servers::wait_for_records(&unused.uid().unwrap_or_default(), &way).await?;
+    wait_for_event(scratch, name, reason::IDLE_STOPPED).await?;
     let again = workspace::start(alice, name).await?;
     assert_eq!(again.status.and_then(|status| status.stopped_because), None);
     Ok(())
 }
 
 /// Waits for the Event.
-async fn told(scratch: &Scratch, name: &str, what: &str) -> anyhow::Result<()> {
+async fn wait_for_event(scratch: &Scratch, name: &str, what: &str) -> anyhow::Result<()> {
     wait::until(&format!("{what} to be told"), wait::USUAL, || async {
         let events = scratch.api::<Event>().list(&ListParams::default()).await;
         let events = events.map_err(|error| error.to_string())?.items;
@@ -129,7 +129,7 @@ async fn told(scratch: &Scratch, name: &str, what: &str) -> anyhow::Result<()> {
 }
 
 #[tokio::test]
-async fn a_jupyterlab_that_nobody_uses_stops_and_one_that_computes_does_not() -> anyhow::Result<()> {
+async fn an_idle_jupyterlab_stops_and_a_computing_one_does_not() -> anyhow::Result<()> {
     let scratch = Scratch::new("idle", &["alice"]).await?;
     let alice: Api<Workspace> = Api::namespaced(cluster::user("alice").await?, &scratch.namespace);
     for name in ["computes", "unused"] {
@@ -137,10 +137,10 @@ async fn a_jupyterlab_that_nobody_uses_stops_and_one_that_computes_does_not() ->
     }
     let url = workspace::url(&workspace::reached(&alice, "computes", Phase::Running).await?)?;
     let unused = workspace::reached(&alice, "unused", Phase::Running).await?;
-    let person = Person::new()?;
-    person.enter(&url, "alice").await?;
+    let session = HttpSession::new()?;
+    session.enter(&url, "alice").await?;
     let (answer, stopped) = tokio::join!(
-        kernel::compute(&person, &url, LONG),
+        kernel::compute(&session, &url, LONG),
         stops_and_starts(&scratch, &alice, &unused)
     );
     stopped?;
@@ -169,8 +169,7 @@ http.server.ThreadingHTTPServer(('', 8888), Handler).serve_forever()
 }
 
 #[tokio::test]
-async fn an_application_that_does_not_say_whether_it_is_used_is_not_stopped_and_that_is_told()
--> anyhow::Result<()> {
+async fn an_application_without_idle_detection_is_not_stopped_and_reported() -> anyhow::Result<()> {
     let scratch = Scratch::new("idle-silent", &["alice"]).await?;
     let alice: Api<Workspace> = Api::namespaced(cluster::user("alice").await?, &scratch.namespace);
     // The first answers, but nothing from which one could tell.
@@ -188,26 +187,30 @@ async fn an_application_that_does_not_say_whether_it_is_used_is_not_stopped_and_
     }
     let begin = Instant::now();
     for (one, _) in &all {
-        told(&scratch, &one.name_any(), reason::IDLE_CHECK_FAILED).await?;
+        wait_for_event(&scratch, &one.name_any(), reason::IDLE_CHECK_FAILED).await?;
     }
-    wait::until("a timeout and more to pass while they run", SOON, || async {
-        for (one, _) in &all {
-            let workspace = alice.get(&one.name_any()).await;
-            let workspace = workspace.map_err(|error| error.to_string())?;
-            assert_eq!(
-                workspace.spec.desired_status,
-                DesiredStatus::Running,
-                "{}",
-                one.name_any()
-            );
-        }
-        let passed = begin.elapsed();
-        if passed > Duration::from_secs(80) {
-            Ok(())
-        } else {
-            Err(format!("{passed:?}"))
-        }
-    })
+    wait::until(
+        "a timeout and more to pass while they run",
+        SHORT_TIMEOUT,
+        || async {
+            for (one, _) in &all {
+                let workspace = alice.get(&one.name_any()).await;
+                let workspace = workspace.map_err(|error| error.to_string())?;
+                assert_eq!(
+                    workspace.spec.desired_status,
+                    DesiredStatus::Running,
+                    "{}",
+                    one.name_any()
+                );
+            }
+            let passed = begin.elapsed();
+            if passed > Duration::from_secs(80) {
+                Ok(())
+            } else {
+                Err(format!("{passed:?}"))
+            }
+        },
+    )
     .await?;
     for (one, why) in &all {
         let status = alice.get(&one.name_any()).await?.status.unwrap_or_default();

@@ -3,7 +3,7 @@
 use api::{Workspace, WorkspaceSpec, workspace::Phase};
 use e2e::{
     cluster::{self, Scratch},
-    http::Person,
+    http::HttpSession,
     kernel, workspace,
 };
 use kube::{Api, api::PostParams};
@@ -15,7 +15,7 @@ const TEMPLATE: &str = "jupyterlab";
 async fn a_workspace_with_only_a_template_and_one_with_only_a_name_run_a_kernel() -> anyhow::Result<()> {
     let scratch = Scratch::new("least", &["alice"]).await?;
     let alice: Api<Workspace> = Api::namespaced(cluster::user("alice").await?, &scratch.namespace);
-    let person = Person::new()?;
+    let session = HttpSession::new()?;
     for (name, template) in [("template-only", Some(TEMPLATE)), ("name-only", None)] {
         let spec = WorkspaceSpec {
             display_name: name.to_owned(),
@@ -26,8 +26,8 @@ async fn a_workspace_with_only_a_template_and_one_with_only_a_name_run_a_kernel(
             .create(&PostParams::default(), &Workspace::new(name, spec))
             .await?;
         let url = workspace::url(&workspace::reached(&alice, name, Phase::Running).await?)?;
-        person.enter(&url, "alice").await?;
-        let answer = kernel::compute(&person, &url, "6*7").await?;
+        session.enter(&url, "alice").await?;
+        let answer = kernel::compute(&session, &url, "6*7").await?;
         assert_eq!(answer, "42", "{name}");
         workspace::delete(&alice, name).await?;
     }

@@ -43,8 +43,7 @@ async fn nothing_runs(scratch: &Scratch) -> anyhow::Result<()> {
 }
 
 #[tokio::test]
-async fn a_template_that_arrives_later_hands_out_no_secret_for_which_nobody_was_asked() -> anyhow::Result<()>
-{
+async fn a_template_created_later_does_not_expose_unchecked_secrets() -> anyhow::Result<()> {
     let scratch = Scratch::new("late", &["alice"]).await?;
     let secret: Secret =
         serde_json::from_value(json!({"metadata": {"name": "theirs"}, "stringData": {"key": SESAME}}))?;
@@ -61,10 +60,12 @@ async fn a_template_that_arrives_later_hands_out_no_secret_for_which_nobody_was_
     let reads = json!([{"name": "KEY", "valueFrom": {"secretKeyRef": {"name": "{secret}", "key": "key"}}}]);
     let rest = json!({"defaultImage": Environment::get()?.images.echo, "environmentVariables": reads});
     template::make(&scratch, &rest).await?;
-    let told = wait::until("the template to be refused", wait::USUAL, || async {
+    let reported = wait::until("the template to be refused", wait::USUAL, || async {
         let now = alice.get("early").await.map_err(|error| error.to_string())?;
         match workspace::condition(&now, VALID) {
-            Some((status, why, told)) if status == "False" && why == reason::RULES_VIOLATED => Ok(told),
+            Some((status, why, reported)) if status == "False" && why == reason::RULES_VIOLATED => {
+                Ok(reported)
+            }
             other => Err(format!("{other:?}")),
         }
     })
@@ -74,18 +75,18 @@ async fn a_template_that_arrives_later_hands_out_no_secret_for_which_nobody_was_
         "was not there when the workspace was made",
         "create it anew",
     ] {
-        assert!(told.contains(words), "{words}: {told}");
+        assert!(reported.contains(words), "{words}: {reported}");
     }
     nothing_runs(&scratch).await?;
 
     // No later write gets at it, nor does a workspace that is made now: now somebody is asked.
     let again = Patch::Merge(json!({"spec": {"displayName": "again"}}));
-    let told = refusal(alice.patch("early", &PatchParams::default(), &again).await)?;
-    assert!(told.contains("is out of your reach"), "{told}");
+    let reported = refusal(alice.patch("early", &PatchParams::default(), &again).await)?;
+    assert!(reported.contains("is out of your reach"), "{reported}");
     nothing_runs(&scratch).await?;
     let late = template::workspace(&scratch, "late", &chosen)?;
-    let told = refusal(alice.create(&PostParams::default(), &late).await)?;
-    assert!(told.contains("is out of your reach"), "{told}");
+    let reported = refusal(alice.create(&PostParams::default(), &late).await)?;
+    assert!(reported.contains("is out of your reach"), "{reported}");
 
     // The control: whoever may read it gets it, by making the workspace anew as it was told.
     let rules: Value =

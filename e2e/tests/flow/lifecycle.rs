@@ -6,7 +6,7 @@ use api::workspace::{DesiredStatus, Phase, Storage};
 use e2e::{
     Environment,
     cluster::{self, Scratch},
-    http::Person,
+    http::HttpSession,
     servers, wait, workspace,
 };
 use k8s_openapi::{
@@ -62,8 +62,8 @@ async fn files_survive_stop_and_start_and_nothing_survives_deletion() -> anyhow:
     alice.create(&PostParams::default(), &wanted).await?;
     let first = workspace::reached(&alice, "disk", Phase::Running).await?;
     let url = workspace::url(&first)?;
-    let person = Person::new()?;
-    person.enter(&url, "alice").await?;
+    let session = HttpSession::new()?;
+    session.enter(&url, "alice").await?;
     let (pods, claims) = (scratch.api::<Pod>(), scratch.api::<PersistentVolumeClaim>());
     let pod = workspace::pod(&first)?;
     cluster::exec(&pods, &pod, &["sh", "-c", "echo precious > /home/jovyan/notes"]).await?;
@@ -76,7 +76,7 @@ async fn files_survive_stop_and_start_and_nothing_survives_deletion() -> anyhow:
     assert!(stopped.status.is_some_and(|status| status.endpoint.is_none()));
     // The address stays, and says what is the matter.
     wait::until("the page of the stopped workspace", wait::USUAL, || async {
-        let page = person.open(&url).await.map_err(|error| format!("{error:#}"))?;
+        let page = session.open(&url).await.map_err(|error| format!("{error:#}"))?;
         let (status, text) = (
             page.status(),
             page.text().await.map_err(|error| error.to_string())?,
@@ -110,7 +110,7 @@ async fn files_survive_stop_and_start_and_nothing_survives_deletion() -> anyhow:
         ("run_started", &two, ""),
         ("deleted", &two, ""),
     ];
-    let records = servers::told(&first.uid().unwrap_or_default(), &way).await?;
+    let records = servers::wait_for_records(&first.uid().unwrap_or_default(), &way).await?;
     assert!(
         records.iter().all(|record| record["owner"] == "alice"),
         "{records:?}"
@@ -148,7 +148,7 @@ async fn the_page_of_a_stopped_workspace_starts_it() -> anyhow::Result<()> {
 }
 
 #[tokio::test]
-async fn children_deleted_by_hand_come_back_with_their_owner() -> anyhow::Result<()> {
+async fn manually_deleted_children_are_restored() -> anyhow::Result<()> {
     let scratch = Scratch::new("heal", &["alice"]).await?;
     let ws = workspace::running(&scratch, "ws").await?;
     let (policies, services) = (scratch.api::<NetworkPolicy>(), scratch.api::<Service>());
@@ -214,10 +214,10 @@ where
     K: Clone + std::fmt::Debug + serde::de::DeserializeOwned,
 {
     let object = scratch.api::<K>().get(name).await?;
-    let kept = object.labels().get("example.com/team").map(String::as_str) == Some("ml")
+    let is_unchanged = object.labels().get("example.com/team").map(String::as_str) == Some("ml")
         && object.annotations().get("example.com/cost").map(String::as_str) == Some("42")
         && object.annotations().get("tools.k8s.io/seen").map(String::as_str) == Some("yes");
-    Ok((!kept).then(|| K::kind(&()).into_owned()))
+    Ok((!is_unchanged).then(|| K::kind(&()).into_owned()))
 }
 
 #[tokio::test]

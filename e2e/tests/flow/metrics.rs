@@ -14,9 +14,9 @@ use kube::{Api, api::PostParams};
 
 /// Lines of the gauges of the namespace's workspaces, of all replicas of the operator.
 async fn gauges(namespace: &str) -> anyhow::Result<Vec<String>> {
-    let told = servers::metrics("operator").await?;
+    let by_pod = servers::metrics("operator").await?;
     let of = format!("namespace=\"{namespace}\"");
-    let lines = told.values().flat_map(|text| text.lines());
+    let lines = by_pod.values().flat_map(|text| text.lines());
     let ours = lines.filter(|line| line.contains("workspace_phase{") && line.contains(&of));
     Ok(ours.map(str::to_owned).collect())
 }
@@ -34,7 +34,7 @@ async fn become_gauges(namespace: &str, expected: &[String]) -> anyhow::Result<(
 }
 
 #[tokio::test]
-async fn all_servers_tell_their_metrics_and_the_gauge_of_a_workspace_goes_with_it() -> anyhow::Result<()> {
+async fn all_servers_export_metrics_and_gauges_of_deleted_workspaces_disappear() -> anyhow::Result<()> {
     let scratch = Scratch::new("metrics", &["alice"]).await?;
     let alice: Api<Workspace> = Api::namespaced(cluster::user("alice").await?, &scratch.namespace);
     let mut stopped = workspace::echo("ws")?;
@@ -55,8 +55,8 @@ async fn all_servers_tell_their_metrics_and_the_gauge_of_a_workspace_goes_with_i
     ]
     .into();
     for (component, metric) in counted {
-        let told = servers::metrics(component).await?;
-        let lines = told.values().flat_map(|text| text.lines());
+        let by_pod = servers::metrics(component).await?;
+        let lines = by_pod.values().flat_map(|text| text.lines());
         let values = lines
             .filter(|line| line.starts_with(metric))
             .filter_map(|line| line.rsplit(' ').next()?.parse::<f64>().ok());

@@ -7,7 +7,7 @@ use e2e::{
     Environment,
     browser::Browser,
     cluster::{self, Scratch},
-    http::Person,
+    http::HttpSession,
     wait, workspace,
 };
 use kube::{Api, ResourceExt as _, api::PostParams};
@@ -17,8 +17,7 @@ use serde_json::{Value, json};
 /// Alice's workspace names an image that is nowhere. Its page says so, with the message and the step at which it stands; when she has
 /// corrected the image, the page becomes the workspace without her doing.
 #[tokio::test]
-async fn a_start_that_does_not_get_on_says_why_on_its_page_and_opens_by_itself_when_it_does()
--> anyhow::Result<()> {
+async fn a_blocked_start_shows_the_reason_and_opens_when_it_is_solved() -> anyhow::Result<()> {
     let scratch = Scratch::new("progress", &["alice"]).await?;
     let alice: Api<api::Workspace> = Api::namespaced(cluster::user("alice").await?, &scratch.namespace);
     let wanted = workspace::of_image("absent", "registry.invalid/nothing/there:v9");
@@ -26,8 +25,8 @@ async fn a_start_that_does_not_get_on_says_why_on_its_page_and_opens_by_itself_w
     let stuck = wait::until("the image to be missed", wait::USUAL, || async {
         let workspace = alice.get("absent").await.map_err(|error| error.to_string())?;
         let status = workspace.status.clone().unwrap_or_default();
-        let is_told = status.reason.as_deref() == Some(reason::IMAGE_PULL_FAILED) && status.url.is_some();
-        if is_told {
+        let is_reported = status.reason.as_deref() == Some(reason::IMAGE_PULL_FAILED) && status.url.is_some();
+        if is_reported {
             Ok(workspace)
         } else {
             Err(format!("{status:?}"))
@@ -52,8 +51,8 @@ async fn a_start_that_does_not_get_on_says_why_on_its_page_and_opens_by_itself_w
 }
 
 /// The events that a start is told by, as the workspace's own page asks for them, until they end: name and data of each.
-async fn stream(person: &Person, url: &str) -> anyhow::Result<Vec<(String, Value)>> {
-    let answer = person
+async fn stream(session: &HttpSession, url: &str) -> anyhow::Result<Vec<(String, Value)>> {
+    let answer = session
         .request(Method::GET, &format!("{url}_workspace/progress"))
         .header("Sec-Fetch-Site", "same-origin")
         .header("Sec-Fetch-Mode", "cors")
@@ -73,13 +72,13 @@ async fn stream(person: &Person, url: &str) -> anyhow::Result<Vec<(String, Value
 }
 
 /// The same, once it does not tell any more of the stop before.
-async fn stream_of_start(person: &Person, url: &str) -> anyhow::Result<Vec<(String, Value)>> {
+async fn stream_of_start(session: &HttpSession, url: &str) -> anyhow::Result<Vec<(String, Value)>> {
     wait::until("the start to be told", wait::USUAL, || async {
-        let told = stream(person, url).await.map_err(|error| format!("{error:#}"))?;
-        if told.first().is_some_and(|(event, _)| event != "stopped") {
-            Ok(told)
+        let events = stream(session, url).await.map_err(|error| format!("{error:#}"))?;
+        if events.first().is_some_and(|(event, _)| event != "stopped") {
+            Ok(events)
         } else {
-            Err(format!("{told:?}"))
+            Err(format!("{events:?}"))
         }
     })
     .await
@@ -89,7 +88,7 @@ async fn stream_of_start(person: &Person, url: &str) -> anyhow::Result<Vec<(Stri
 async fn a_start_is_streamed_in_order_until_it_is_ready_or_fails() -> anyhow::Result<()> {
     let scratch = Scratch::new("stream", &["alice"]).await?;
     let alice: Api<api::Workspace> = Api::namespaced(cluster::user("alice").await?, &scratch.namespace);
-    let person = Person::new()?;
+    let session = HttpSession::new()?;
     for (mut wanted, end) in [
         (workspace::echo("good")?, "ready"),
         (
@@ -101,25 +100,28 @@ async fn a_start_is_streamed_in_order_until_it_is_ready_or_fails() -> anyhow::Re
         wanted.spec.desired_status = DesiredStatus::Stopped;
         alice.create(&PostParams::default(), &wanted).await?;
         let url = workspace::url(&workspace::reached(&alice, &name, Phase::Stopped).await?)?;
-        person.sign_in(&url, "alice").await?;
-        let before = stream(&person, &url).await?;
+        session.sign_in(&url, "alice").await?;
+        let before = stream(&session, &url).await?;
         assert!(
             matches!(before.as_slice(), [(event, _)] if event == "stopped"),
             "{before:?}"
         );
         workspace::set(&alice, &name, json!({"desiredStatus": DesiredStatus::Running})).await?;
-        let told = stream_of_start(&person, &url).await?;
-        let (last, way) = told.split_last().context("nothing was told")?;
-        assert_eq!(last.0, end, "{told:?}");
+        let events = stream_of_start(&session, &url).await?;
+        let (last, way) = events.split_last().context("nothing was told")?;
+        assert_eq!(last.0, end, "{events:?}");
         assert!(
             !way.is_empty() && way.iter().all(|(event, _)| event == "progress"),
-            "{told:?}"
+            "{events:?}"
         );
-        let percents: Vec<_> = told
+        let percents: Vec<_> = events
             .iter()
             .filter_map(|(_, data)| data["percent"].as_u64())
             .collect();
-        assert!(percents.len() == told.len() && percents.is_sorted(), "{told:?}");
+        assert!(
+            percents.len() == events.len() && percents.is_sorted(),
+            "{events:?}"
+        );
         if end == "ready" {
             assert_eq!(percents.last(), Some(&100));
         } else {

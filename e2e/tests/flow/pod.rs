@@ -5,7 +5,7 @@ use api::{Workspace, WorkspaceTemplate, names, workspace::Phase};
 use e2e::{
     Environment,
     cluster::{self, Scratch},
-    http::Person,
+    http::HttpSession,
     workspace,
 };
 use k8s_openapi::api::core::v1::{PersistentVolumeClaim, Pod, Secret};
@@ -24,12 +24,12 @@ async fn no_credential_of_the_gateway_or_the_identity_provider_reaches_the_pod()
     let scratch = Scratch::new("leak", &["alice"]).await?;
     let ws = workspace::running(&scratch, "ws").await?;
     let url = workspace::url(&ws)?;
-    let person = Person::new()?;
-    person.add_cookie(&url, "theme=dark; Secure; Path=/")?;
-    let landing = person.enter(&url, "alice").await?;
+    let session = HttpSession::new()?;
+    session.add_cookie(&url, "theme=dark; Secure; Path=/")?;
+    let landing = session.enter(&url, "alice").await?;
     assert!(!landing.url().as_str().contains("code="), "{}", landing.url());
 
-    let after = person
+    let after = session
         .request(Method::GET, &format!("{url}after"))
         .header(header::AUTHORIZATION, "Bearer stolen-token")
         .header("Sec-Fetch-Site", "same-origin")
@@ -40,11 +40,11 @@ async fn no_credential_of_the_gateway_or_the_identity_provider_reaches_the_pod()
         seen.contains("theme=dark"),
         "the application's own cookies do reach it: {seen}"
     );
-    let posted = person
+    let posted = session
         .request(Method::POST, &format!("{url}posted"))
         .header(
             header::COOKIE,
-            format!("{}; __HOST-WS=case; __Host-session=x", person.cookies(&url)?),
+            format!("{}; __HOST-WS=case; __Host-session=x", session.cookies(&url)?),
         )
         .header("Sec-Fetch-Site", "same-origin")
         .header(header::ORIGIN, url.trim_end_matches('/'))
@@ -108,8 +108,7 @@ async fn size(scratch: &Scratch, pod: &Pod, path: &str) -> anyhow::Result<String
 
 #[tokio::test]
 #[expect(clippy::too_many_lines, reason = "one template with all its fields")]
-async fn a_workspace_that_names_only_its_template_is_as_the_template_says_and_its_own_values_win()
--> anyhow::Result<()> {
+async fn template_values_apply_and_workspace_values_override_them() -> anyhow::Result<()> {
     let scratch = Scratch::new("template", &[]).await?;
     let echo = &Environment::get()?.images.echo;
     let template: WorkspaceTemplate = serde_json::from_value(json!({
@@ -231,8 +230,7 @@ async fn a_workspace_that_names_only_its_template_is_as_the_template_says_and_it
 }
 
 #[tokio::test]
-async fn further_disks_shared_memory_and_secrets_are_there_and_read_only_is_read_only() -> anyhow::Result<()>
-{
+async fn additional_volumes_shared_memory_and_secrets_are_mounted() -> anyhow::Result<()> {
     let scratch = Scratch::new("volumes", &[]).await?;
     let claim: PersistentVolumeClaim = serde_json::from_value(json!({
         "metadata": {"name": "data"},

@@ -6,7 +6,7 @@ use anyhow::Context as _;
 use e2e::{
     Environment,
     cluster::{self, Scratch},
-    http::Person,
+    http::HttpSession,
     replica::Replica,
     wait, workspace,
 };
@@ -37,17 +37,17 @@ with concurrent.futures.ThreadPoolExecutor(32) as pool:
 ";
 
 /// Where the product's pods and Services listen, and what of it that is.
-async fn doors() -> anyhow::Result<Vec<(String, String)>> {
+async fn listening_ports() -> anyhow::Result<Vec<(String, String)>> {
     let admin = cluster::admin().await?;
     let environment = Environment::get()?;
     let services = Api::<Service>::namespaced(admin.clone(), &environment.system_namespace);
-    let mut doors = Vec::new();
+    let mut listening_ports = Vec::new();
     for component in ["gateway", "operator", "webhook"] {
         for pod in cluster::component_pods(admin.clone(), component).await? {
             let ip = pod.status.and_then(|status| status.pod_ip).unwrap_or_default();
             let containers = pod.spec.into_iter().flat_map(|spec| spec.containers);
             let ports = containers.flat_map(|container| container.ports.unwrap_or_default());
-            doors.extend(ports.map(|port| {
+            listening_ports.extend(ports.map(|port| {
                 let number = port.container_port;
                 (format!("{ip}:{number}"), format!("{component}:{number}"))
             }));
@@ -59,7 +59,7 @@ async fn doors() -> anyhow::Result<Vec<(String, String)>> {
             continue;
         };
         let ip = spec.cluster_ip.unwrap_or_default();
-        doors.extend(spec.ports.into_iter().flatten().filter_map(|port| {
+        listening_ports.extend(spec.ports.into_iter().flatten().filter_map(|port| {
             let target = match port.target_port? {
                 k8s_openapi::apimachinery::pkg::util::intstr::IntOrString::Int(number) => number.to_string(),
                 k8s_openapi::apimachinery::pkg::util::intstr::IntOrString::String(name) => name,
@@ -70,19 +70,19 @@ async fn doors() -> anyhow::Result<Vec<(String, String)>> {
             ))
         }));
     }
-    Ok(doors)
+    Ok(listening_ports)
 }
 
 async fn reached(
     pods: &Api<Pod>,
     from: &str,
-    doors: &[(String, String)],
+    listening_ports: &[(String, String)],
 ) -> anyhow::Result<BTreeSet<String>> {
     let mut command = vec!["python3", "-c", CONNECT];
-    command.extend(doors.iter().map(|(address, _)| address.as_str()));
+    command.extend(listening_ports.iter().map(|(address, _)| address.as_str()));
     let opened = cluster::exec(pods, from, &command).await?;
     let named = |address: &str| {
-        doors
+        listening_ports
             .iter()
             .find(|(one, _)| one == address)
             .map(|(_, name)| name.clone())
@@ -94,26 +94,28 @@ async fn reached(
 async fn no_port_of_the_product_is_open_to_other_pods() -> anyhow::Result<()> {
     let scratch = Scratch::new("ports", &["alice"]).await?;
     let pods = scratch.api::<Pod>();
-    let stranger = cluster::run_pod(&pods, "stranger", &Environment::get()?.images.echo).await?;
+    let other_user = cluster::run_pod(&pods, "stranger", &Environment::get()?.images.echo).await?;
     let ws = workspace::running(&scratch, "ws").await?;
-    let mut doors = doors().await?;
+    let mut listening_ports = listening_ports().await?;
     for component in ["gateway", "operator", "webhook"] {
         assert!(
-            doors.iter().any(|(_, name)| name.starts_with(component)),
-            "{doors:?}"
+            listening_ports
+                .iter()
+                .any(|(_, name)| name.starts_with(component)),
+            "{listening_ports:?}"
         );
     }
     // The control: what is open is seen to be, by name and through the same eyes.
-    let own = stranger
+    let own = other_user
         .status
         .and_then(|status| status.pod_ip)
         .context("no address")?;
-    doors.push((format!("{own}:8888"), "control".to_owned()));
+    listening_ports.push((format!("{own}:8888"), "control".to_owned()));
     // The webhook's as well, which the API server asks: it has just admitted `ws`.
-    let seen = reached(&pods, "stranger", &doors).await?;
+    let seen = reached(&pods, "stranger", &listening_ports).await?;
     let allowed: BTreeSet<_> = ["control".to_owned()].into();
-    assert_eq!(seen, allowed, "of {doors:?}");
-    let seen = reached(&pods, &workspace::pod(&ws)?, &doors).await?;
+    assert_eq!(seen, allowed, "of {listening_ports:?}");
+    let seen = reached(&pods, &workspace::pod(&ws)?, &listening_ports).await?;
     assert_eq!(
         seen,
         BTreeSet::new(),
@@ -136,7 +138,7 @@ async fn no_port_of_the_product_is_open_to_other_pods() -> anyhow::Result<()> {
 
 /// Who may write Services in a namespace bends that of a workspace to another pod: people still get to the workspace.
 #[tokio::test]
-async fn a_service_that_somebody_bends_leads_nobody_elsewhere() -> anyhow::Result<()> {
+async fn a_manipulated_service_does_not_redirect_requests() -> anyhow::Result<()> {
     let scratch = Scratch::new("bent", &["alice"]).await?;
     let (pods, services) = (scratch.api::<Pod>(), scratch.api::<Service>());
     let image = &Environment::get()?.images.echo;
@@ -146,8 +148,8 @@ async fn a_service_that_somebody_bends_leads_nobody_elsewhere() -> anyhow::Resul
     pods.patch("impostor", &params, &Patch::Merge(mark)).await?;
     let ws = workspace::running(&scratch, "ws").await?;
     let url = workspace::url(&ws)?;
-    let person = Person::new()?;
-    person.enter(&url, "alice").await?;
+    let session = HttpSession::new()?;
+    session.enter(&url, "alice").await?;
 
     let service = "workspace-ws";
     let selector = json!([{"op": "replace", "path": "/spec/selector", "value": {"bent": "here"}}]);
@@ -172,12 +174,12 @@ async fn a_service_that_somebody_bends_leads_nobody_elsewhere() -> anyhow::Resul
     slices.create(&PostParams::default(), &slice).await?;
 
     let mine = |path: String| {
-        person
+        session
             .request(Method::GET, &path)
             .header("Sec-Fetch-Site", "same-origin")
     };
-    for turn in 0..50 {
-        let answer = mine(format!("{url}mine-{turn}")).send().await?;
+    for sign_in_lock in 0..50 {
+        let answer = mine(format!("{url}mine-{sign_in_lock}")).send().await?;
         assert_eq!(answer.status(), StatusCode::OK);
     }
     let seen = workspace::asked(&scratch, &ws).await?;

@@ -180,8 +180,7 @@ async fn secrets_variables_and_priority_of_a_profile_reach_the_pod_and_a_change_
 }
 
 #[tokio::test]
-async fn a_named_account_s_token_for_the_kubernetes_api_comes_only_where_the_profile_says_so()
--> anyhow::Result<()> {
+async fn a_kubernetes_api_token_is_mounted_only_if_the_profile_allows_it() -> anyhow::Result<()> {
     let scratch = Scratch::new("token", &[]).await?;
     let account: ServiceAccount = serde_json::from_value(json!({"metadata": {"name": "batch"}}))?;
     scratch.api().create(&PostParams::default(), &account).await?;
@@ -219,8 +218,7 @@ async fn set_runtime_class(scratch: &Scratch, class: &str) -> anyhow::Result<()>
 }
 
 #[tokio::test]
-async fn a_profile_s_runtime_class_runs_the_pod_and_one_that_the_node_does_not_know_is_told_and_mended()
--> anyhow::Result<()> {
+async fn a_profile_s_runtime_class_is_used_and_an_unknown_one_is_reported() -> anyhow::Result<()> {
     let scratch = Scratch::new("runtime", &[]).await?;
     let classes = Api::<RuntimeClass>::all(cluster::admin().await?);
     let named = |suffix: &str| format!("{}-{suffix}", scratch.namespace);
@@ -253,10 +251,10 @@ async fn a_profile_s_runtime_class_runs_the_pod_and_one_that_the_node_does_not_k
     wait::until("the handler to be missed", wait::USUAL, || async {
         let ws = workspaces.get("ws").await.map_err(|error| error.to_string())?;
         match workspace::condition(&ws, DEGRADED) {
-            Some((status, why, told))
+            Some((status, why, reported))
                 if status == "True"
                     && why == reason::CONTAINER_START_FAILED
-                    && told.contains("e2e-none-such") =>
+                    && reported.contains("e2e-none-such") =>
             {
                 Ok(())
             }

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use anyhow::{Context as _, ensure};
-use e2e::{Environment, http::Person};
+use e2e::{Environment, http::HttpSession};
 use reqwest::{Response, StatusCode, Url, header};
 
 /// Required actions at which a sign-in could stop: with a form, and without one.
@@ -20,23 +20,22 @@ const SIGNED_IN: [&str; 2] = ["KEYCLOAK_IDENTITY", "KEYCLOAK_SESSION"];
 
 /// CVE-2026-7507, with the steps of the stranger mallory in the order of the attack.
 #[tokio::test]
-async fn a_link_of_a_strangers_sign_in_that_somebody_opens_gives_the_stranger_nothing() -> anyhow::Result<()>
-{
+async fn a_sign_in_link_opened_by_another_user_gives_its_creator_nothing() -> anyhow::Result<()> {
     let environment = Environment::get()?;
     let auth = environment.origin(&environment.auth_host());
     let realm = format!(
         "{}/realms/jupyter",
         environment.origin(&environment.identity_host)
     );
-    let alice = Person::new()?;
+    let alice = HttpSession::new()?;
     let page = alice.sign_in(&format!("{auth}/sign-in"), "alice").await?;
     ensure!(page.text().await?.contains("alice"), "alice is not signed in");
     let email = "alice@example.com";
 
     for action in ACTIONS {
-        let mallory = Person::new()?.without_redirects()?;
-        let begun = mallory.open(&format!("{auth}/sign-in")).await?;
-        let login = format!("{}&kc_action={action}", location(&begun)?);
+        let mallory = HttpSession::new()?.without_redirects()?;
+        let started = mallory.open(&format!("{auth}/sign-in")).await?;
+        let login = format!("{}&kc_action={action}", location(&started)?);
         let form = mallory.open(&login).await?;
         ensure!(form.status() == StatusCode::OK, "{action}: {}", form.status());
         let form = form.text().await?;
@@ -82,10 +81,10 @@ async fn a_link_of_a_strangers_sign_in_that_somebody_opens_gives_the_stranger_no
             !leads_to.starts_with(&auth),
             "{action}: a code for mallory: {leads_to}"
         );
-        let said = taken.text().await?;
+        let message = taken.text().await?;
         ensure!(
-            !said.contains(email),
-            "{action}: alice's account is shown to mallory: {said}"
+            !message.contains(email),
+            "{action}: alice's account is shown to mallory: {message}"
         );
         for name in SIGNED_IN {
             ensure!(
@@ -119,11 +118,13 @@ async fn no_public_client_of_the_bundled_provider_exchanges_a_password_for_token
             ("username", "alice"),
             ("password", password),
         ];
-        let request = Person::new()?.request(reqwest::Method::POST, &token).form(&form);
+        let request = HttpSession::new()?
+            .request(reqwest::Method::POST, &token)
+            .form(&form);
         let answer = request.send().await?;
-        let (status, said) = (answer.status(), answer.text().await?);
+        let (status, message) = (answer.status(), answer.text().await?);
         ensure!(
-            status == StatusCode::BAD_REQUEST && said.contains("\"unauthorized_client\""),
+            status == StatusCode::BAD_REQUEST && message.contains("\"unauthorized_client\""),
             "{client}: {status}"
         );
     }
@@ -138,8 +139,8 @@ fn location(answer: &Response) -> anyhow::Result<&str> {
 }
 
 /// What a person holds at the provider under this name.
-fn cookie(person: &Person, realm: &str, name: &str) -> anyhow::Result<Option<String>> {
-    let held = person.cookies(&format!("{realm}/login-actions/authenticate"))?;
+fn cookie(session: &HttpSession, realm: &str, name: &str) -> anyhow::Result<Option<String>> {
+    let held = session.cookies(&format!("{realm}/login-actions/authenticate"))?;
     Ok(held
         .split("; ")
         .find_map(|pair| pair.strip_prefix(name)?.strip_prefix('='))

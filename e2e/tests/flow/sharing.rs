@@ -6,7 +6,7 @@ use api::{Workspace, WorkspaceShare};
 use e2e::{
     Environment,
     cluster::{self, Scratch},
-    http::Person,
+    http::HttpSession,
     socket::{self, Socket},
     wait, workspace,
 };
@@ -56,10 +56,10 @@ impl Site {
         Ok(())
     }
 
-    async fn socket(&self, person: &Person) -> anyhow::Result<Socket> {
+    async fn socket(&self, session: &HttpSession) -> anyhow::Result<Socket> {
         let origin = Environment::get()?.origin(&workspace::host(&self.lab)?);
         let target = format!("{}ws", self.url.replacen("https", "wss", 1));
-        let mut open = socket::connect(&target, &person.cookies(&self.url)?, Some(&origin))
+        let mut open = socket::connect(&target, &session.cookies(&self.url)?, Some(&origin))
             .await?
             .map_err(|status| anyhow::anyhow!("{status}"))?;
         // What the application says first.
@@ -68,9 +68,9 @@ impl Site {
     }
 
     /// Waits until the person is refused, and says when that was.
-    async fn refused(&self, person: &Person) -> anyhow::Result<Instant> {
+    async fn refused(&self, session: &HttpSession) -> anyhow::Result<Instant> {
         wait::until("access to end", wait::USUAL, || async {
-            let answer = person
+            let answer = session
                 .open(&self.url)
                 .await
                 .map_err(|error| format!("{error:#}"))?;
@@ -95,11 +95,11 @@ async fn closed(mut socket: Socket) -> anyhow::Result<(u16, Instant)> {
 }
 
 #[tokio::test]
-async fn bob_works_in_alice_s_workspace_by_a_share_and_no_longer_than_it_is_there() -> anyhow::Result<()> {
+async fn a_share_gives_access_until_it_is_deleted() -> anyhow::Result<()> {
     let site = site("shared").await?;
-    let bob = Person::new()?;
-    let stranger = bob.sign_in(&site.url, "bob").await?;
-    assert_eq!(stranger.status(), StatusCode::FORBIDDEN);
+    let bob = HttpSession::new()?;
+    let other_user = bob.sign_in(&site.url, "bob").await?;
+    assert_eq!(other_user.status(), StatusCode::FORBIDDEN);
     site.share(json!({})).await?;
     bob.enter(&site.url, "bob").await?;
     let socket = site.socket(&bob).await?;
@@ -126,7 +126,7 @@ async fn a_share_with_a_group_ends_at_its_second() -> anyhow::Result<()> {
     let group = json!([{"kind": "Group", "name": "oidc:engineering"}]);
     site.share(json!({"subjects": group, "expiresAt": end.to_string()}))
         .await?;
-    let bob = Person::new()?;
+    let bob = HttpSession::new()?;
     bob.enter(&site.url, "bob").await?;
     let closing = tokio::spawn(closed(site.socket(&bob).await?));
     site.refused(&bob).await?;
@@ -143,9 +143,9 @@ async fn a_share_with_a_group_ends_at_its_second() -> anyhow::Result<()> {
 }
 
 #[tokio::test]
-async fn an_owner_whose_role_is_taken_away_is_shut_out_until_it_is_given_back() -> anyhow::Result<()> {
+async fn an_owner_without_role_has_no_access_until_it_is_granted_again() -> anyhow::Result<()> {
     let site = site("role").await?;
-    let alice = Person::new()?;
+    let alice = HttpSession::new()?;
     alice.enter(&site.url, "alice").await?;
     let closing = tokio::spawn(closed(site.socket(&alice).await?));
     let bindings = site.scratch.api::<RoleBinding>();

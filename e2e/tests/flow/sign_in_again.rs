@@ -43,8 +43,7 @@ async fn silent(browser: &Browser) -> anyhow::Result<()> {
 /// Alice types into a file, signs out in another tab, and saves: the page asks her to sign in again, keeps her text, and saves it
 /// when she has. Then her workspace is stopped and started: the page says so, keeps what she goes on typing, and saves it.
 #[tokio::test]
-async fn text_that_was_not_saved_at_the_end_of_a_session_or_a_run_is_saved_in_the_next_one()
--> anyhow::Result<()> {
+async fn unsaved_text_can_be_saved_after_signing_in_again() -> anyhow::Result<()> {
     let environment = Environment::get()?;
     let scratch = Scratch::new("again", &["alice"]).await?;
     let lab = workspace::lab(&scratch).await?;

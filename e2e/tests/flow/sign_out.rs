@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use e2e::{Environment, browser::Browser, cluster::Scratch, http::Person, wait, workspace};
+use e2e::{Environment, browser::Browser, cluster::Scratch, http::HttpSession, wait, workspace};
 use reqwest::{Method, StatusCode, header};
 
 /// Time in which a sign-out at the provider ends the session at the gateway.
@@ -10,7 +10,7 @@ const BOUND: Duration = Duration::from_secs(2);
 
 /// Status of a fetch with the cookies that the browser holds for its present page.
 async fn fetch(url: &str, cookies: &str) -> anyhow::Result<StatusCode> {
-    let request = Person::new()?
+    let request = HttpSession::new()?
         .without_redirects()?
         .request(Method::GET, url)
         .header(header::COOKIE, cookies)
@@ -43,7 +43,7 @@ async fn signed_in(scratch: &Scratch) -> anyhow::Result<(Browser, String, String
 /// Alice signs out with the button of the sign-in host: her ticket is worth nothing at once, the provider has forgotten her,
 /// too, and the next visit asks for her password.
 #[tokio::test]
-async fn who_signs_out_is_signed_out_here_and_at_the_provider() -> anyhow::Result<()> {
+async fn signing_out_ends_the_session_here_and_at_the_provider() -> anyhow::Result<()> {
     let environment = Environment::get()?;
     let scratch = Scratch::new("signout", &["alice"]).await?;
     let (browser, url, ticket) = signed_in(&scratch).await?;
@@ -68,7 +68,7 @@ async fn who_signs_out_is_signed_out_here_and_at_the_provider() -> anyhow::Resul
 
 /// Alice signs out at the identity provider itself, which tells the gateway.
 #[tokio::test]
-async fn who_signs_out_at_the_provider_is_signed_out_here_within_two_seconds() -> anyhow::Result<()> {
+async fn signing_out_at_the_provider_ends_the_session_here_within_two_seconds() -> anyhow::Result<()> {
     let environment = Environment::get()?;
     let scratch = Scratch::new("backchannel", &["alice"]).await?;
     let (browser, url, ticket) = signed_in(&scratch).await?;

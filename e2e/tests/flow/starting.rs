@@ -8,7 +8,7 @@ use api::{
 use e2e::{
     Environment,
     cluster::{self, Scratch},
-    http::Person,
+    http::HttpSession,
     template, wait, workspace,
 };
 use k8s_openapi::api::rbac::v1::RoleBinding;
@@ -31,7 +31,7 @@ async fn uses(scratch: &Scratch) -> anyhow::Result<()> {
 }
 
 #[tokio::test]
-async fn neither_a_guest_nor_an_owner_who_lost_the_template_starts_a_workspace() -> anyhow::Result<()> {
+async fn other_users_and_owners_without_the_template_permission_cannot_start() -> anyhow::Result<()> {
     let scratch = Scratch::bare("starting", &["alice"]).await?;
     let image = &Environment::get()?.images.echo;
     template::make(&scratch, &json!({"defaultImage": image})).await?;
@@ -48,7 +48,7 @@ async fn neither_a_guest_nor_an_owner_who_lost_the_template_starts_a_workspace()
     shares.create(&PostParams::default(), &share).await?;
 
     let url = workspace::url(&stopped)?;
-    let bob = Person::new()?;
+    let bob = HttpSession::new()?;
     let page = wait::until("bob to be a guest", wait::USUAL, || async {
         let page = bob
             .sign_in(&url, "bob")
@@ -67,7 +67,7 @@ async fn neither_a_guest_nor_an_owner_who_lost_the_template_starts_a_workspace()
     );
     assert_eq!(bob.press_start(&stopped).await?.status(), StatusCode::FORBIDDEN);
 
-    let owner = Person::new()?;
+    let owner = HttpSession::new()?;
     owner.sign_in(&url, "alice").await?;
     scratch
         .api::<RoleBinding>()
@@ -82,8 +82,8 @@ async fn neither_a_guest_nor_an_owner_who_lost_the_template_starts_a_workspace()
     .await?;
     let refused = owner.press_start(&stopped).await?;
     assert_eq!(refused.status(), StatusCode::FORBIDDEN);
-    let told = refused.text().await?;
-    assert!(told.contains("may not use its template"), "{told}");
+    let reported = refused.text().await?;
+    assert!(reported.contains("may not use its template"), "{reported}");
     let now = alice.get("ws").await?;
     assert_eq!(now.spec.desired_status, DesiredStatus::Stopped);
     assert!(!now.annotations().contains_key(names::STARTED_BY));

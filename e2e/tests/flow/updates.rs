@@ -99,7 +99,7 @@ async fn pending(scene: &Scene, expected: &[&str]) -> anyhow::Result<()> {
 }
 
 #[tokio::test]
-async fn an_edit_waits_for_stop_and_start_and_is_listed_until_then() -> anyhow::Result<()> {
+async fn an_edit_is_pending_until_stop_and_start() -> anyhow::Result<()> {
     let scene = Scene::new("onstop", UpdatePolicy::OnStop).await?;
     let before = scene.pod().await?;
     let mut edit = colour("blue");
@@ -178,7 +178,7 @@ async fn a_changed_port_is_the_service_s_after_the_next_start_and_one_changed_by
 }
 
 #[tokio::test]
-async fn with_always_an_edit_replaces_the_pod_at_once_and_never_two_run() -> anyhow::Result<()> {
+async fn with_update_policy_always_an_edit_replaces_the_pod_at_once() -> anyhow::Result<()> {
     let scene = Scene::new("always", UpdatePolicy::Always).await?;
     let first = scene.pod().await?;
     let run = |ws: Workspace| ws.status.and_then(|status| status.run_id);
@@ -232,7 +232,8 @@ async fn restarted_at_applies_what_is_pending_by_one_restart() -> anyhow::Result
 }
 
 #[tokio::test]
-async fn a_pod_template_changed_by_hand_is_told_and_put_right_at_the_next_start() -> anyhow::Result<()> {
+async fn an_external_change_of_the_pod_template_is_reported_and_reverted_at_the_next_start()
+-> anyhow::Result<()> {
     let scene = Scene::new("byhand", UpdatePolicy::OnStop).await?;
     let first = scene.pod().await?;
     let deployments = scene.scratch.api::<Deployment>();

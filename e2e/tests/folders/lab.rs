@@ -90,7 +90,7 @@ pub(super) async fn cookies_reach_their_folder_alone(site: &Site, browser: &Brow
         browser.page.goto(&format!("{url}api/status")).await?;
         browser.at(&url, |at| at.as_str().starts_with(&url)).await?;
         let cookies = browser.page.get_all_cookies().await?;
-        let told = |name: &str| -> Vec<_> {
+        let reported = |name: &str| -> Vec<_> {
             let named = cookies.iter().filter(|cookie| cookie.name() == name);
             named
                 .map(|cookie| {
@@ -101,12 +101,12 @@ pub(super) async fn cookies_reach_their_folder_alone(site: &Site, browser: &Brow
                 })
                 .collect()
         };
-        let [(path, ticket)] = &told(TICKET)[..] else {
-            anyhow::bail!("not one ticket at {name}: {:?}", told(TICKET));
+        let [(path, ticket)] = &reported(TICKET)[..] else {
+            anyhow::bail!("not one ticket at {name}: {:?}", reported(TICKET));
         };
         assert_eq!(*path, site.folder(name));
         tickets.push(ticket.clone());
-        let [(path, _)] = &told(BROWSER)[..] else {
+        let [(path, _)] = &reported(BROWSER)[..] else {
             anyhow::bail!("not one cookie of the host at {name}");
         };
         assert_eq!(path, "/");
@@ -133,7 +133,10 @@ pub(super) async fn cookies_reach_their_folder_alone(site: &Site, browser: &Brow
 }
 
 /// Bob's workspace, in alice's browser: the page that everybody gets for what does not exist.
-pub(super) async fn other_people_s_are_refused(site: &Site, browser: &Browser) -> anyhow::Result<()> {
+pub(super) async fn workspaces_of_other_users_are_refused(
+    site: &Site,
+    browser: &Browser,
+) -> anyhow::Result<()> {
     browser.page.goto(&site.url("bobs")?).await?;
     browser.arrived(&Environment::get()?.auth_host()).await?;
     let text = browser.text().await?;
@@ -142,16 +145,16 @@ pub(super) async fn other_people_s_are_refused(site: &Site, browser: &Browser) -
 }
 
 /// The operator asks JupyterLab under its folder whether it is used, and gets answers.
-pub(super) async fn says_whether_it_is_used(site: &Site) -> anyhow::Result<()> {
+pub(super) async fn reports_idle_state(site: &Site) -> anyhow::Result<()> {
     wait::until("ws1 to say whether it is used", wait::USUAL, || async {
         let ws = site.alice.get("ws1").await.map_err(|error| error.to_string())?;
         let idle = ws.status.and_then(|status| status.idle).unwrap_or_default();
-        let told: Vec<_> = idle
+        let reported: Vec<_> = idle
             .signals
             .iter()
             .map(|signal| (signal.name.as_str(), signal.error.is_none()))
             .collect();
-        if told == [("server", true), ("kernels", true), ("terminals", true)] {
+        if reported == [("server", true), ("kernels", true), ("terminals", true)] {
             Ok(())
         } else {
             Err(format!("{:?}", idle.signals))

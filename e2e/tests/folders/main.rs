@@ -13,10 +13,10 @@ use api::{
 };
 use e2e::{
     Environment,
-    afterwards::and_in_any_case,
     browser::Browser,
     cluster::{self, Scratch},
-    http::Person,
+    finally::always,
+    http::HttpSession,
     release, wait, workspace,
 };
 use jiff::Timestamp;
@@ -73,8 +73,7 @@ impl Site {
 }
 
 #[tokio::test]
-async fn people_work_in_folders_of_one_host_and_on_hosts_of_their_own_after_the_switch_back()
--> anyhow::Result<()> {
+async fn path_mode_and_the_switch_back_to_subdomain_mode_work() -> anyhow::Result<()> {
     let scratch = Scratch::new("folders", &["alice", "bob"]).await?;
     let site = Site {
         alice: Api::namespaced(cluster::user("alice").await?, &scratch.namespace),
@@ -88,7 +87,7 @@ async fn people_work_in_folders_of_one_host_and_on_hosts_of_their_own_after_the_
         println!("back on hosts after {:?}", begin.elapsed());
         Ok(())
     };
-    and_in_any_case(Box::pin(in_folders(&site, &before)), back).await?;
+    always(Box::pin(in_folders(&site, &before)), back).await?;
     on_hosts_again(&site, &before).await?;
     site.scratch.finish().await
 }
@@ -125,7 +124,7 @@ async fn in_folders(site: &Site, before: &Workspace) -> anyhow::Result<()> {
     }
 
     // Who ran before is not restarted, and is reached at the new address by who knows no path.
-    let alice = Person::new()?;
+    let alice = HttpSession::new()?;
     let answer = alice.enter(&old, "alice").await?.text().await?;
     assert!(answer.contains(&site.folder("before")), "{answer}");
     assert_eq!(
@@ -133,7 +132,7 @@ async fn in_folders(site: &Site, before: &Workspace) -> anyhow::Result<()> {
         workspace::run_id(before)?,
         "a switch restarts nobody"
     );
-    let bob = Person::new()?;
+    let bob = HttpSession::new()?;
     bob.enter(&site.url("bobs")?, "bob").await?;
     let refused = bob.open(&site.url("ws1")?).await?;
     assert_eq!(refused.status(), StatusCode::FORBIDDEN);
@@ -141,10 +140,10 @@ async fn in_folders(site: &Site, before: &Workspace) -> anyhow::Result<()> {
     let browser = Browser::start().await?;
     lab::works(site, &browser).await?;
     lab::cookies_reach_their_folder_alone(site, &browser).await?;
-    lab::other_people_s_are_refused(site, &browser).await?;
+    lab::workspaces_of_other_users_are_refused(site, &browser).await?;
     browser.close().await?;
-    paths::are_read_in_one_way(site, &alice).await?;
-    lab::says_whether_it_is_used(site).await
+    paths::have_one_interpretation(site, &alice).await?;
+    lab::reports_idle_state(site).await
 }
 
 /// What docs/routing-modes.md says of a switch, the other way round.
@@ -154,7 +153,7 @@ async fn on_hosts_again(site: &Site, before: &Workspace) -> anyhow::Result<()> {
         format!(".{}", Environment::get()?.base_domain),
     );
     site.moved("before", |url| url == old, &[]).await?;
-    let alice = Person::new()?;
+    let alice = HttpSession::new()?;
     alice.enter(&old, "alice").await?;
     assert_eq!(
         workspace::run_id(&site.alice.get("before").await?)?,

@@ -1,6 +1,6 @@
 //! Paths that could be read in more than one way, through the real proxy.
 
-use e2e::{Environment, http::Person, raw};
+use e2e::{Environment, http::HttpSession, raw};
 use reqwest::StatusCode;
 
 use super::Site;
@@ -36,7 +36,7 @@ const PATHS: [(&str, Option<StatusCode>); 22] = [
     ("ws10x/", None),
 ];
 
-pub(super) async fn are_read_in_one_way(site: &Site, alice: &Person) -> anyhow::Result<()> {
+pub(super) async fn have_one_interpretation(site: &Site, alice: &HttpSession) -> anyhow::Result<()> {
     let url = site.url("ws10")?;
     alice.enter(&url, "alice").await?;
     let cookies = alice.cookies(&url)?;

@@ -9,9 +9,9 @@ use anyhow::{Context as _, ensure};
 use api::{Workspace, workspace::Phase};
 use e2e::{
     Environment,
-    afterwards::and_in_any_case,
     cluster::{self, Scratch},
-    http::Person,
+    finally::always,
+    http::HttpSession,
     release, wait, workspace,
 };
 use k8s_openapi::api::core::v1::Secret;
@@ -45,7 +45,7 @@ struct Partners {
 }
 
 #[tokio::test]
-async fn people_of_two_providers_sign_in_side_by_side_and_none_is_taken_for_another() -> anyhow::Result<()> {
+async fn users_of_two_providers_sign_in_and_stay_separate() -> anyhow::Result<()> {
     let scratch = Scratch::new("providers", &ALICES).await?;
     let environment = Environment::get()?;
     let partners = Partners {
@@ -72,7 +72,7 @@ async fn people_of_two_providers_sign_in_side_by_side_and_none_is_taken_for_anot
         secrets.delete(name, &DeleteParams::default()).await?;
         Ok(())
     };
-    and_in_any_case(Box::pin(with_both(&scratch, &partners, &edit)), back).await?;
+    always(Box::pin(with_both(&scratch, &partners, &edit)), back).await?;
     scratch.finish().await
 }
 
@@ -104,7 +104,7 @@ async fn with_both(scratch: &Scratch, partners: &Partners, edit: &Edit) -> anyho
     ];
     values.extend(other.map(|(key, value)| format!("oidc.others[0].{key}={value}")));
     let values: Vec<&str> = values.iter().map(String::as_str).collect();
-    release::upgrade_through(&values, &edit.program).await?;
+    release::upgrade_with_post_renderer(&values, &edit.program).await?;
 
     let mut urls = Vec::new();
     for (owner, name) in ALICES.into_iter().zip(["staffs", "partners"]) {
@@ -120,13 +120,13 @@ async fn with_both(scratch: &Scratch, partners: &Partners, edit: &Edit) -> anyho
     let (staffs, theirs) = (urls[0].as_str(), urls[1].as_str());
 
     // Each opens her own and not the other's, at the same time.
-    let (staff, partner) = (Person::new()?, Person::new()?);
+    let (staff, partner) = (HttpSession::new()?, HttpSession::new()?);
     let password = &environment.user("alice")?.password;
     enters(&staff, staffs, TITLES[0], ("alice", password)).await?;
     enters(&partner, theirs, TITLES[1], ("alice", &partners.alice)).await?;
-    for (person, own, others) in [(&staff, staffs, theirs), (&partner, theirs, staffs)] {
-        ensure!(person.open(own).await?.status() == StatusCode::OK, "{own}");
-        let refused = person.open(others).await?;
+    for (session, own, others) in [(&staff, staffs, theirs), (&partner, theirs, staffs)] {
+        ensure!(session.open(own).await?.status() == StatusCode::OK, "{own}");
+        let refused = session.open(others).await?;
         ensure!(
             refused.status() == StatusCode::FORBIDDEN,
             "{others}: {}",
@@ -134,13 +134,13 @@ async fn with_both(scratch: &Scratch, partners: &Partners, edit: &Edit) -> anyho
         );
     }
     // The password of the one opens nothing at the other's.
-    let wrong = Person::new()?;
+    let wrong = HttpSession::new()?;
     let link = choice(&wrong, theirs, TITLES[1]).await?;
     let refused = wrong.sign_in_with(&link, "alice", password).await;
     ensure!(refused.is_err(), "{refused:?}");
 
     // Who is admitted is said of each provider for itself.
-    let mallory = Person::new()?;
+    let mallory = HttpSession::new()?;
     let link = choice(&mallory, theirs, TITLES[1]).await?;
     let page = mallory.sign_in_with(&link, "mallory", &partners.mallory).await?;
     ensure!(page.status() == StatusCode::FORBIDDEN, "{}", page.status());
@@ -150,16 +150,16 @@ async fn with_both(scratch: &Scratch, partners: &Partners, edit: &Edit) -> anyho
         "{page}"
     );
 
-    no_answer_counts_at_another_door(staffs, ("alice", password), "/callback/partners").await?;
-    no_answer_counts_at_another_door(theirs, ("alice", &partners.alice), "/callback").await
+    no_answer_is_accepted_at_another_callback(staffs, ("alice", password), "/callback/partners").await?;
+    no_answer_is_accepted_at_another_callback(theirs, ("alice", &partners.alice), "/callback").await
 }
 
 /// Signs in with a provider, as soon as the gateway has found it, and waits until the workspace's own pod answers.
-async fn enters(person: &Person, url: &str, title: &str, account: (&str, &str)) -> anyhow::Result<()> {
-    let link = choice(person, url, title).await?;
-    let page = person.sign_in_with(&link, account.0, account.1).await?;
+async fn enters(session: &HttpSession, url: &str, title: &str, account: (&str, &str)) -> anyhow::Result<()> {
+    let link = choice(session, url, title).await?;
+    let page = session.sign_in_with(&link, account.0, account.1).await?;
     wait::until(&format!("{url} to answer"), wait::USUAL, || async {
-        let page = person.open(url).await.map_err(|error| format!("{error:#}"))?;
+        let page = session.open(url).await.map_err(|error| format!("{error:#}"))?;
         let (status, at) = (page.status(), page.url().to_string());
         let text = page.text().await.unwrap_or_default();
         if status.is_success() && text.contains("\"path\"") {
@@ -173,9 +173,9 @@ async fn enters(person: &Person, url: &str, title: &str, account: (&str, &str)) 
 }
 
 /// Address that the choice of a provider leads to, on the page that asks somebody who wants to open `url`.
-async fn choice(person: &Person, url: &str, title: &str) -> anyhow::Result<String> {
+async fn choice(session: &HttpSession, url: &str, title: &str) -> anyhow::Result<String> {
     wait::until(&format!("{title} to be offered"), FOUND, || async {
-        let page = person.open(url).await.map_err(|error| format!("{error:#}"))?;
+        let page = session.open(url).await.map_err(|error| format!("{error:#}"))?;
         let (base, page) = (
             page.url().clone(),
             page.text().await.map_err(|error| error.to_string())?,
@@ -196,26 +196,30 @@ fn link(page: &str, title: &str) -> Option<String> {
 }
 
 /// Whoever carries a provider's answer to the door of the other gets a refusal, and it counts nowhere afterwards.
-async fn no_answer_counts_at_another_door(
+async fn no_answer_is_accepted_at_another_callback(
     url: &str,
     account: (&str, &str),
-    door: &str,
+    callback: &str,
 ) -> anyhow::Result<()> {
-    let title = if door == "/callback" { TITLES[1] } else { TITLES[0] };
-    for bend in [Bend::Door(door), Bend::Issuer] {
-        let person = Person::new()?;
-        let link = choice(&person, url, title).await?;
-        let answer = person.answer_of_provider(&link, account.0, account.1).await?;
+    let title = if callback == "/callback" {
+        TITLES[1]
+    } else {
+        TITLES[0]
+    };
+    for bend in [Tampering::Callback(callback), Tampering::Issuer] {
+        let session = HttpSession::new()?;
+        let link = choice(&session, url, title).await?;
+        let answer = session.provider_redirect(&link, account.0, account.1).await?;
         ensure!(answer.query_pairs().any(|(name, _)| name == "code"), "{answer}");
-        let bent = bend.of(&answer)?;
-        let refused: Response = person.without_redirects()?.open(bent.as_str()).await?;
+        let tampered = bend.of(&answer)?;
+        let refused: Response = session.without_redirects()?.open(tampered.as_str()).await?;
         ensure!(
             refused.status() == StatusCode::BAD_REQUEST,
             "{bend:?}: {}",
             refused.status()
         );
         ensure!(!refused.headers().contains_key(header::LOCATION), "{bend:?}");
-        let late = person.without_redirects()?.open(answer.as_str()).await?;
+        let late = session.without_redirects()?.open(answer.as_str()).await?;
         ensure!(
             late.status() == StatusCode::BAD_REQUEST,
             "{bend:?}: {}",
@@ -227,18 +231,18 @@ async fn no_answer_counts_at_another_door(
 
 /// What is done to a provider's answer on its way.
 #[derive(Debug)]
-enum Bend<'a> {
+enum Tampering<'a> {
     /// It comes in where answers of the other are expected.
-    Door(&'a str),
+    Callback(&'a str),
     /// It names another issuer.
     Issuer,
 }
 
-impl Bend<'_> {
+impl Tampering<'_> {
     fn of(&self, answer: &Url) -> anyhow::Result<Url> {
-        let mut bent = answer.clone();
+        let mut tampered = answer.clone();
         match self {
-            Self::Door(door) => bent.set_path(door),
+            Self::Callback(callback) => tampered.set_path(callback),
             Self::Issuer => {
                 let pairs: Vec<_> = answer
                     .query_pairs()
@@ -255,9 +259,9 @@ impl Bend<'_> {
                     pairs.iter().any(|(name, _)| name == "iss"),
                     "it names no issuer: {answer}"
                 );
-                bent.query_pairs_mut().clear().extend_pairs(pairs);
+                tampered.query_pairs_mut().clear().extend_pairs(pairs);
             }
         }
-        Ok(bent)
+        Ok(tampered)
     }
 }

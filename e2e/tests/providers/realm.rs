@@ -92,7 +92,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_realm_has_its_own_people_client_secret_and_way_back() {
+    fn a_realm_has_its_own_users_client_secret_and_callback() {
         let chart = json!({
             "realm": "jupyter", "users": [{"username": "alice"}], "groups": [],
             "clients": [{"secret": "${SECRET}", "redirectUris": ["https://auth.example/callback"]}],

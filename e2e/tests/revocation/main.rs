@@ -10,7 +10,7 @@ use api::{Workspace, WorkspaceShare, names::CREATED_BY, workspace::Phase};
 use e2e::{
     Environment,
     cluster::{self, Scratch},
-    http::Person,
+    http::HttpSession,
     workspace,
 };
 use jiff::Timestamp;
@@ -67,9 +67,9 @@ impl Site {
     }
 
     /// A new browser of this person, inside.
-    async fn inside(&self, name: &str, person: &str) -> anyhow::Result<(Person, Watch)> {
-        let (browser, url) = (Person::new()?, self.url(name).await?);
-        browser.enter(&url, person).await?;
+    async fn inside(&self, name: &str, session: &str) -> anyhow::Result<(HttpSession, Watch)> {
+        let (browser, url) = (HttpSession::new()?, self.url(name).await?);
+        browser.enter(&url, session).await?;
         let watch = Watch::begin(&browser, &url).await?;
         Ok((browser, watch))
     }
@@ -96,7 +96,7 @@ impl Site {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn every_end_of_a_right_counts_at_every_replica_within_its_bound() -> anyhow::Result<()> {
+async fn every_revocation_takes_effect_at_every_replica_within_its_bound() -> anyhow::Result<()> {
     let scratch = Scratch::new("revocation", &["alice", "bob"]).await?;
     let alice = Api::namespaced(cluster::user("alice").await?, &scratch.namespace);
     for name in ["kept", "given", "gone"] {
@@ -106,24 +106,24 @@ async fn every_end_of_a_right_counts_at_every_replica_within_its_bound() -> anyh
     }
     let site = Site { scratch, alice };
     println!("{}", Row::head());
-    let told = |what: &'static str, expected: Expected, row: anyhow::Result<Row>| {
+    let print_row = |what: &'static str, expected: Expected, row: anyhow::Result<Row>| {
         let row = row.context(what)?;
         println!("{}", row.line(what));
         anyhow::Ok((what, expected, row))
     };
     let rows = [
-        told("share removed", DENIED, share_removed(&site).await)?,
-        told("share expired", DENIED, share_expired(&site).await)?,
-        told("access made private", DENIED, access_changed(&site).await)?,
-        told("owner changed", DENIED, owner_changed(&site).await)?,
-        told("signed out", SIGNED_OUT, signed_out(&site).await)?,
-        told(
+        print_row("share removed", DENIED, share_removed(&site).await)?,
+        print_row("share expired", DENIED, share_expired(&site).await)?,
+        print_row("access made private", DENIED, access_changed(&site).await)?,
+        print_row("owner changed", DENIED, owner_changed(&site).await)?,
+        print_row("signed out", SIGNED_OUT, signed_out(&site).await)?,
+        print_row(
             "signed out at the provider",
             SIGNED_OUT,
             signed_out_at_provider(&site).await,
         )?,
-        told("role taken away", ROLE_LOST, role_taken_away(&site).await)?,
-        told("workspace deleted", DELETED, deleted(&site).await)?,
+        print_row("role taken away", ROLE_LOST, role_taken_away(&site).await)?,
+        print_row("workspace deleted", DELETED, deleted(&site).await)?,
     ];
     for (what, expected, row) in &rows {
         row.check(what, *expected)?;
@@ -200,7 +200,9 @@ async fn role_taken_away(site: &Site) -> anyhow::Result<Row> {
     bindings
         .patch("workspace-users", &PatchParams::default(), &Patch::Merge(again))
         .await?;
-    Person::new()?.enter(&site.url("kept").await?, "alice").await?;
+    HttpSession::new()?
+        .enter(&site.url("kept").await?, "alice")
+        .await?;
     Ok(row)
 }
 

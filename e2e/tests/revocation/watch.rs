@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, ensure};
-use e2e::{http::Person, replica::Replica, socket, wait};
+use e2e::{http::HttpSession, replica::Replica, socket, wait};
 use futures::{Stream, StreamExt as _};
 use reqwest::{Method, StatusCode, Url};
 use tokio::{
@@ -81,23 +81,23 @@ impl Expected {
 async fn asks<F: Future<Output = anyhow::Result<StatusCode>>>(
     mut ask: impl FnMut() -> F,
     mut stopped: watch::Receiver<bool>,
-    told: watch::Sender<Seen>,
+    state: watch::Sender<Seen>,
 ) -> anyhow::Result<Vec<Answer>> {
     let (mut ticks, mut answers) = (interval(PERIOD), Vec::new());
     while !*stopped.borrow_and_update() {
         ticks.tick().await;
         let status = ask().await?;
         answers.push((Instant::now(), status));
-        tell(&told, status);
+        send_state(&state, status);
     }
     Ok(answers)
 }
 
-fn tell(told: &watch::Sender<Seen>, status: StatusCode) {
+fn send_state(state: &watch::Sender<Seen>, status: StatusCode) {
     if is_refusal(status) {
-        told.send_replace(Seen::Refused);
+        state.send_replace(Seen::Refused);
     } else if status.is_success() {
-        told.send_replace(Seen::Inside);
+        state.send_replace(Seen::Inside);
     }
 }
 
@@ -120,13 +120,13 @@ where
 }
 
 impl Watch {
-    /// Begins to watch `person`, who is let in everywhere.
-    pub(crate) async fn begin(person: &Person, url: &str) -> anyhow::Result<Self> {
+    /// Begins to watch `session`, who is let in everywhere.
+    pub(crate) async fn begin(session: &HttpSession, url: &str) -> anyhow::Result<Self> {
         let replicas = Replica::all().await?;
         ensure!(replicas.len() == 2, "{} replicas are ready", replicas.len());
         let (stop, _) = watch::channel(false);
-        let cookies = person.cookies(url)?;
-        let mut places = vec![Place::proxy(person, url, &stop).await?];
+        let cookies = session.cookies(url)?;
+        let mut places = vec![Place::proxy(session, url, &stop).await?];
         for (number, replica) in replicas.into_iter().enumerate() {
             let name = format!("replica {}", number + 1);
             places.push(Place::replica(name, replica, url, &cookies, &stop).await?);
@@ -187,25 +187,25 @@ impl Watch {
 }
 
 impl Place {
-    async fn proxy(person: &Person, url: &str, stop: &watch::Sender<bool>) -> anyhow::Result<Self> {
+    async fn proxy(session: &HttpSession, url: &str, stop: &watch::Sender<bool>) -> anyhow::Result<Self> {
         let target = format!("{}ws", url.replacen("https", "wss", 1));
         let origin = Url::parse(url)?.origin().ascii_serialization();
-        let mut socket = socket::connect(&target, &person.cookies(url)?, Some(&origin))
+        let mut socket = socket::connect(&target, &session.cookies(url)?, Some(&origin))
             .await?
             .map_err(|status| anyhow::anyhow!("no websocket: {status}"))?;
         // What the application says first.
         socket.next().await.transpose()?;
-        let (told, seen) = watch::channel(Seen::Nothing);
-        let (person, url) = (person.clone(), format!("{url}alive"));
+        let (state, seen) = watch::channel(Seen::Nothing);
+        let (session, url) = (session.clone(), format!("{url}alive"));
         let ask = move || {
-            let request = person
+            let request = session
                 .request(Method::GET, &url)
                 .header("Sec-Fetch-Site", "same-origin");
             async move { Ok(request.send().await?.status()) }
         };
         Ok(Self {
             name: "proxy".to_owned(),
-            answers: tokio::spawn(asks(ask, stop.subscribe(), told)),
+            answers: tokio::spawn(asks(ask, stop.subscribe(), state)),
             seen,
             closed: tokio::spawn(closed(socket)),
         })
@@ -223,7 +223,7 @@ impl Place {
             .await?
             .map_err(|status| anyhow::anyhow!("no websocket at {name}: {status}"))?;
         socket.next().await.transpose()?;
-        let (told, seen) = watch::channel(Seen::Nothing);
+        let (state, seen) = watch::channel(Seen::Nothing);
         let mut stopped = stop.subscribe();
         let mut questions = replica.questions().await?;
         let (url, cookies) = (url.to_owned(), cookies.to_owned());
@@ -237,7 +237,7 @@ impl Place {
                     continue;
                 };
                 answers.push((Instant::now(), status));
-                tell(&told, status);
+                send_state(&state, status);
             }
             Ok(answers)
         });

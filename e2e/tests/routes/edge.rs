@@ -92,10 +92,10 @@ impl Edge {
     pub(crate) async fn ask(&self, host: &str, headers: Value) -> anyhow::Result<Answer> {
         let proxy = format!("traefik.{}.svc", self.name);
         let command = ["python3", "-c", ASK, &proxy, host, &headers.to_string()];
-        let said: Value = serde_json::from_str(&cluster::exec(&self.pods, "client", &command).await?)?;
+        let message: Value = serde_json::from_str(&cluster::exec(&self.pods, "client", &command).await?)?;
         Ok(Answer {
-            status: said["status"].as_u64().context("no status")?,
-            body: said["body"].as_str().unwrap_or_default().to_owned(),
+            status: message["status"].as_u64().context("no status")?,
+            body: message["body"].as_str().unwrap_or_default().to_owned(),
         })
     }
 

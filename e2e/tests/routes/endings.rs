@@ -12,7 +12,7 @@ use k8s_openapi::api::{core::v1::Pod, networking::v1::NetworkPolicy};
 use kube::{Api, api::PostParams};
 use serde_json::json;
 
-use crate::walls::connects;
+use crate::network_policy::connects;
 
 /// A server that does not end when it is told to: only the kubelet's force ends it, after the grace of 30 s.
 const STUBBORN: &str = "
@@ -24,15 +24,14 @@ http.server.ThreadingHTTPServer(('', 8888), http.server.SimpleHTTPRequestHandler
 const ATTEMPTS: usize = 3;
 
 #[tokio::test]
-async fn a_pod_that_ignores_its_end_gets_out_nowhere_while_its_workspace_is_deleted_in_the_foreground()
--> anyhow::Result<()> {
+async fn a_terminating_pod_has_no_egress_during_foreground_deletion() -> anyhow::Result<()> {
     let scratch = Scratch::new("endings", &["alice"]).await?;
     let alice: Api<Workspace> = Api::namespaced(cluster::user("alice").await?, &scratch.namespace);
     let (pods, policies) = (scratch.api::<Pod>(), scratch.api::<NetworkPolicy>());
     let image = &Environment::get()?.images.echo;
     let address = |pod: Pod| pod.status.and_then(|status| status.pod_ip).unwrap_or_default();
-    let neighbour = address(cluster::run_pod(&pods, "neighbour", image).await?);
-    let stranger = address(cluster::run_pod(&pods, "stranger", image).await?);
+    let other_workspace = address(cluster::run_pod(&pods, "neighbour", image).await?);
+    let other_user = address(cluster::run_pod(&pods, "stranger", image).await?);
     let mut wanted = json!(workspace::echo("ws")?);
     wanted["spec"]["containerConfig"] = json!({"command": ["python3", "-c", STUBBORN]});
     alice
@@ -42,12 +41,12 @@ async fn a_pod_that_ignores_its_end_gets_out_nowhere_while_its_workspace_is_dele
     let pod = workspace::pod(&ws)?;
     let listener = Listener::start().await?;
     let out = [
-        (neighbour.as_str(), 8888),
+        (other_workspace.as_str(), 8888),
         ("kubernetes.default.svc", 443),
         (listener.address.as_str(), link_local::PORT),
     ];
     // The controls: without a policy all of these are reached.
-    for (to, port) in [(stranger.as_str(), 8888), out[1], out[2]] {
+    for (to, port) in [(other_user.as_str(), 8888), out[1], out[2]] {
         assert!(connects(&pods, "neighbour", to, port).await?, "{to}");
     }
     for (to, port) in out {

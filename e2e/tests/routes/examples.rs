@@ -39,8 +39,7 @@ async fn create(alice: &Api<Workspace>, name: &str, manager: &str) -> anyhow::Re
 }
 
 #[tokio::test]
-async fn workspaces_of_both_examples_answer_through_a_proxy_that_asks_whom_the_manager_names()
--> anyhow::Result<()> {
+async fn both_examples_serve_workspaces_through_another_proxy() -> anyhow::Result<()> {
     let scratch = Scratch::new("examples", &["alice"]).await?;
     let edge = Edge::new(&scratch.namespace).await?;
     let alice: Api<Workspace> = Api::namespaced(cluster::user("alice").await?, &scratch.namespace);
@@ -119,7 +118,7 @@ fn by(sample: &str) -> [&'static str; 2] {
 }
 
 #[tokio::test]
-async fn a_route_goes_at_stop_and_comes_back_at_start() -> anyhow::Result<()> {
+async fn a_route_is_deleted_at_stop_and_created_at_start() -> anyhow::Result<()> {
     let scratch = Scratch::new("stops", &["alice"]).await?;
     let edge = Edge::new(&scratch.namespace).await?;
     let alice: Api<Workspace> = Api::namespaced(cluster::user("alice").await?, &scratch.namespace);
@@ -164,7 +163,7 @@ async fn is_right(namespace: &str, uid: &str) -> anyhow::Result<()> {
 }
 
 #[tokio::test]
-async fn nobody_gets_around_the_service_that_decides_by_changing_a_route() -> anyhow::Result<()> {
+async fn the_authentication_service_cannot_be_bypassed_by_changing_a_route() -> anyhow::Result<()> {
     let scratch = Scratch::new("drift", &["alice"]).await?;
     let edge = Edge::new(&scratch.namespace).await?;
     let alice: Api<Workspace> = Api::namespaced(cluster::user("alice").await?, &scratch.namespace);
@@ -239,8 +238,8 @@ async fn a_route_moves_with_the_manager_while_the_pod_runs_on() -> anyhow::Resul
     let fed = workspace::reached(&alice, "ws", Phase::Running).await?;
     let installed = &e2e::Environment::get()?.base_domain;
     assert!(workspace::host(&fed)?.ends_with(installed), "{:?}", fed.status);
-    let person = e2e::http::Person::new()?;
-    person.enter(&workspace::url(&fed)?, "alice").await?;
+    let session = e2e::http::HttpSession::new()?;
+    session.enter(&workspace::url(&fed)?, "alice").await?;
     workspace::set(&alice, "ws", json!({"managerRef": ingressroute})).await?;
     routes(&scratch, "ws", &by("ingressroute")).await?;
     edge.answers(&host, 200).await?;
@@ -252,7 +251,7 @@ async fn a_route_moves_with_the_manager_while_the_pod_runs_on() -> anyhow::Resul
 }
 
 #[tokio::test]
-async fn an_object_of_that_name_that_is_somebody_else_s_is_not_taken_over() -> anyhow::Result<()> {
+async fn a_foreign_object_of_the_same_name_is_not_adopted() -> anyhow::Result<()> {
     let scratch = Scratch::new("taken", &["alice"]).await?;
     let edge = Edge::new(&scratch.namespace).await?;
     let alice: Api<Workspace> = Api::namespaced(cluster::user("alice").await?, &scratch.namespace);
@@ -276,12 +275,12 @@ async fn an_object_of_that_name_that_is_somebody_else_s_is_not_taken_over() -> a
     .await?;
     let ws = alice.get("ws").await?;
     assert_eq!(workspace::condition(&ws, "Available").unwrap().0, "False");
-    let kept = ingresses.get("workspace-ws").await?;
+    let unchanged = ingresses.get("workspace-ws").await?;
     assert_eq!(
-        kept.spec.unwrap().rules.unwrap()[0].host.as_deref(),
+        unchanged.spec.unwrap().rules.unwrap()[0].host.as_deref(),
         Some("theirs.example.com")
     );
-    assert!(kept.metadata.owner_references.is_none());
+    assert!(unchanged.metadata.owner_references.is_none());
     ingresses
         .delete("workspace-ws", &kube::api::DeleteParams::default())
         .await?;

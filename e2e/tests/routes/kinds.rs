@@ -21,7 +21,7 @@ async fn ready(manager: &str, wanted: &str) -> anyhow::Result<()> {
     wait::until("the manager to say so", wait::USUAL, || async {
         let read = kubectl(&["get", "workspacemanager", manager, "-o", path], "").await;
         match read {
-            Ok(said) if said == wanted => Ok(()),
+            Ok(actual) if actual == wanted => Ok(()),
             other => Err(format!("{other:?}")),
         }
     })
@@ -39,25 +39,24 @@ fn writes(log: &mut Log, namespace: &str) -> anyhow::Result<Vec<String>> {
 }
 
 /// Waits until the operator has written so many statuses in the namespace: what it wrote before that is in the log, too.
-async fn told(log: Log, namespace: &str, statuses: usize) -> anyhow::Result<()> {
-    let heard = Mutex::new((log, 0));
+async fn wait_for_statuses(log: Log, namespace: &str, statuses: usize) -> anyhow::Result<()> {
+    let received = Mutex::new((log, 0));
     wait::until("the log to show the statuses", wait::USUAL, || async {
-        let (log, told) = &mut *heard.lock().await;
+        let (log, seen) = &mut *received.lock().await;
         let writes = writes(log, namespace).map_err(|error| format!("{error:#}"))?;
         let of_status = writes.iter().filter(|it| it.ends_with("workspaces/status"));
-        *told += of_status.count();
-        if *told >= statuses {
+        *seen += of_status.count();
+        if *seen >= statuses {
             Ok(())
         } else {
-            Err(format!("{told} of {statuses}"))
+            Err(format!("{seen} of {statuses}"))
         }
     })
     .await
 }
 
 #[tokio::test]
-async fn a_kind_that_is_not_installed_is_told_and_the_route_of_the_example_follows_when_it_is()
--> anyhow::Result<()> {
+async fn a_missing_kind_is_reported_and_the_route_is_created_once_it_is_installed() -> anyhow::Result<()> {
     definitions::remove(HTTP_ROUTES).await?;
     let scratch = Scratch::new("httproute", &["alice"]).await?;
     let edge = Edge::new(&scratch.namespace).await?;
@@ -72,11 +71,11 @@ async fn a_kind_that_is_not_installed_is_told_and_the_route_of_the_example_follo
         async move {
             wait::until("the workspace to say so", wait::USUAL, || async {
                 let ws = alice.get("ws").await.map_err(|error| error.to_string())?;
-                let told = workspace::condition(&ws, "Degraded").ok_or("nothing yet")?;
-                if told.0 == status && told.2.contains(words) {
-                    Ok(told)
+                let condition = workspace::condition(&ws, "Degraded").ok_or("nothing yet")?;
+                if condition.0 == status && condition.2.contains(words) {
+                    Ok(condition)
                 } else {
-                    Err(format!("{told:?}"))
+                    Err(format!("{condition:?}"))
                 }
             })
             .await
@@ -110,7 +109,7 @@ async fn a_kind_that_is_not_installed_is_told_and_the_route_of_the_example_follo
         workspace::set(&alice, "ws", json!({"displayName": title})).await?;
         workspace::reached(&alice, "ws", Phase::Running).await?;
     }
-    told(later, &scratch.namespace, 2).await?;
+    wait_for_statuses(later, &scratch.namespace, 2).await?;
     let writes = writes(&mut log, &scratch.namespace)?;
     let of_route = writes.iter().filter(|write| write.contains("httproutes"));
     assert_eq!(of_route.count(), 1, "it is made, and that is all: {writes:?}");
@@ -124,7 +123,7 @@ async fn a_kind_that_is_not_installed_is_told_and_the_route_of_the_example_follo
 }
 
 #[tokio::test]
-async fn a_manager_that_would_make_anything_but_routes_is_refused_and_never_obeyed() -> anyhow::Result<()> {
+async fn a_manager_with_other_kinds_than_routes_is_refused_and_ignored() -> anyhow::Result<()> {
     let name = "e2e-not-a-route";
     let manager = serde_json::json!({
         "apiVersion": "workspaces.jupyter.org/v1alpha1", "kind": "WorkspaceManager", "metadata": {"name": name},
@@ -160,8 +159,7 @@ fn ingress(suffix: &str) -> serde_json::Value {
 }
 
 #[tokio::test]
-async fn an_object_whose_entry_is_taken_from_the_list_of_its_manager_goes_and_the_pod_runs_on()
--> anyhow::Result<()> {
+async fn removing_a_route_from_the_manager_deletes_it_without_a_restart() -> anyhow::Result<()> {
     let scratch = Scratch::new("entry", &["alice"]).await?;
     let namespace = scratch.namespace.as_str();
     let manager = serde_json::json!({

@@ -12,4 +12,4 @@ mod edge;
 mod endings;
 mod examples;
 mod kinds;
-mod walls;
+mod network_policy;

@@ -6,14 +6,14 @@ use api::{
 };
 use e2e::{
     cluster::{self, Scratch},
-    http::Person,
+    http::HttpSession,
     workspace,
 };
 use kube::{Api, ResourceExt as _, api::PostParams};
 use reqwest::StatusCode;
 
 #[tokio::test]
-async fn whoever_may_connect_starts_a_workspace_where_connectors_may() -> anyhow::Result<()> {
+async fn users_who_may_connect_start_workspaces_with_start_connectors() -> anyhow::Result<()> {
     let scratch = Scratch::new("connectors", &["alice", "bob"]).await?;
     let alice: Api<Workspace> = Api::namespaced(cluster::user("alice").await?, &scratch.namespace);
     let mut wanted = workspace::echo("ws")?;
@@ -21,7 +21,7 @@ async fn whoever_may_connect_starts_a_workspace_where_connectors_may() -> anyhow
     wanted.spec.access_type = Some(AccessType::Public);
     alice.create(&PostParams::default(), &wanted).await?;
     let stopped = workspace::reached(&alice, "ws", Phase::Stopped).await?;
-    let bob = Person::new()?;
+    let bob = HttpSession::new()?;
     let page = bob
         .sign_in(&workspace::url(&stopped)?, "bob")
         .await?

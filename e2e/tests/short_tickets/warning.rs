@@ -13,7 +13,7 @@ const LINE: &str = "#jupyter-k8s-sign-in-again";
 const EDITOR: &str = ".jp-FileEditor .cm-content";
 const TEXT: &str = "written before the end";
 /// The session lasts for eleven minutes. The page warns for the last ten of them, and asks once a minute until when it lasts.
-const LOOK: Duration = Duration::from_secs(150);
+const POLL: Duration = Duration::from_secs(150);
 
 /// Whether the page warns at the moment.
 async fn line(browser: &Browser) -> Option<String> {
@@ -33,7 +33,7 @@ async fn an_open_jupyterlab_warns_before_the_session_ends_and_no_more_after_a_ne
     // The provider still knows her, so there is nothing to enter; the tab closes itself where the browser lets it.
     browser.page.goto(&again).await?;
     browser.page.switch_to_window(open).await?;
-    wait::until("the warning to be gone", LOOK, || async {
+    wait::until("the warning to be gone", POLL, || async {
         match line(&browser).await {
             None => Ok(()),
             Some(text) => Err(text),
@@ -66,13 +66,13 @@ async fn warned() -> anyhow::Result<(Scratch, Browser)> {
     browser.sees(EDITOR, "begin").await?;
     assert_eq!(line(&browser).await, None, "there is nothing to say yet");
     browser.find(EDITOR).await?.send_keys(TEXT).await?;
-    let said = wait::until("the page to warn", LOOK, || async {
+    let message = wait::until("the page to warn", POLL, || async {
         line(&browser).await.ok_or_else(|| "no line".to_owned())
     })
     .await?;
     assert!(
-        said.starts_with("You will be signed out at ") && said.contains("nothing here is lost"),
-        "{said}"
+        message.starts_with("You will be signed out at ") && message.contains("nothing here is lost"),
+        "{message}"
     );
     browser.screenshot("session-ends-soon").await?;
     browser.sees(EDITOR, TEXT).await?;

@@ -26,9 +26,9 @@ const SILENCE: Duration = Duration::from_mins(1);
 /// What the tests before left behind has come to an end when nothing was heard for this long.
 const QUIET: Duration = Duration::from_secs(10);
 /// And that may take so long.
-const PATIENCE: Duration = Duration::from_mins(4);
+const TIMEOUT: Duration = Duration::from_mins(4);
 /// Replicas of a server look after its keys every 45 s or more seldom, each of them.
-const LOOKS: usize = 2;
+const CHECKS: usize = 2;
 
 /// A call of one of the product's servers that goes on for ever: name and number of calls in the minute at most.
 fn upkeep(release: &str) -> BTreeMap<(String, String, String), usize> {
@@ -51,19 +51,19 @@ fn upkeep(release: &str) -> BTreeMap<(String, String, String), usize> {
             "gateway",
             "get secrets",
             format!("{release}-gateway-keys"),
-            2 * LOOKS,
+            2 * CHECKS,
         ),
         of(
             "gateway",
             "get configmaps",
             "jupyter-k8s-assertion-keys".to_owned(),
-            2 * LOOKS,
+            2 * CHECKS,
         ),
         of(
             "operator",
             "get secrets",
             format!("{release}-operator-keys"),
-            LOOKS,
+            CHECKS,
         ),
     ]
     .into()
@@ -91,14 +91,14 @@ fn excess(calls: &[Call]) -> anyhow::Result<BTreeMap<String, usize>> {
             *left -= 1;
             continue;
         }
-        let told = format!(
+        let call = format!(
             "{component}: {} {}/{} -> {}",
             call.what(),
             call.namespace,
             call.name,
             call.code
         );
-        *rest.entry(told).or_default() += 1;
+        *rest.entry(call).or_default() += 1;
     }
     Ok(rest)
 }
@@ -119,11 +119,11 @@ async fn quiet() -> anyhow::Result<()> {
     let mut since = Instant::now();
     let mut last = BTreeMap::new();
     while since.elapsed() < QUIET {
-        ensure!(begin.elapsed() < PATIENCE, "it never got quiet: {last:?}");
+        ensure!(begin.elapsed() < TIMEOUT, "it never got quiet: {last:?}");
         tokio::time::sleep(Duration::from_secs(1)).await;
-        let heard = excess(&log.calls(|line| line.contains(&ours))?)?;
-        if !heard.is_empty() {
-            (since, last) = (Instant::now(), heard);
+        let received = excess(&log.calls(|line| line.contains(&ours))?)?;
+        if !received.is_empty() {
+            (since, last) = (Instant::now(), received);
         }
     }
     Ok(())
@@ -201,8 +201,7 @@ async fn settle(scratch: &Scratch) -> anyhow::Result<()> {
 }
 
 #[tokio::test]
-async fn while_nothing_happens_our_servers_renew_leases_and_watches_and_call_nothing_else()
--> anyhow::Result<()> {
+async fn idle_servers_only_renew_leases_and_watches() -> anyhow::Result<()> {
     let scratch = Scratch::new("silence", &[]).await?;
     settle(&scratch).await?;
     quiet().await?;
@@ -211,8 +210,8 @@ async fn while_nothing_happens_our_servers_renew_leases_and_watches_and_call_not
     let mut log = Log::open()?;
     tokio::time::sleep(SILENCE).await;
     let calls = log.calls(|line| line.contains(&ours) || line.contains(&scratch.namespace))?;
-    let heard = excess(&calls)?;
-    assert!(heard.is_empty(), "{heard:#?}");
+    let received = excess(&calls)?;
+    assert!(received.is_empty(), "{received:#?}");
     // They were there, and heard.
     for component in ["operator", "gateway"] {
         let user = format!("{ours}{component}");

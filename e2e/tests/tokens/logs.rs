@@ -7,8 +7,8 @@ use api::{Workspace, workspace::Phase};
 use e2e::{
     Environment,
     cluster::{self, Scratch},
-    http::Person,
-    robot, socket, workspace,
+    http::HttpSession,
+    service_account, socket, workspace,
 };
 use futures::StreamExt as _;
 use k8s_openapi::api::core::v1::{Pod, Secret};
@@ -25,14 +25,10 @@ const SHORTEST: usize = 16;
 const MISTYPED: &str = "what-somebody-sent-in-place-of-a-token";
 
 /// People and a script do all that there is to do: come in, are refused, start, go.
-pub(crate) async fn hold_nothing_that_lets_somebody_in(
-    scratch: &Scratch,
-    url: &str,
-    token: &str,
-) -> anyhow::Result<()> {
+pub(crate) async fn contain_no_credential(scratch: &Scratch, url: &str, token: &str) -> anyhow::Result<()> {
     let environment = Environment::get()?;
     let auth = environment.origin(&environment.auth_host());
-    let (alice, bob) = (Person::new()?, Person::new()?);
+    let (alice, bob) = (HttpSession::new()?, HttpSession::new()?);
     let page = alice.enter(url, "alice").await?.text().await?;
     let mut secrets = assertions(&page)?;
     ensure!(!secrets.is_empty(), "no assertion reached the pod: {page}");
@@ -42,7 +38,7 @@ pub(crate) async fn hold_nothing_that_lets_somebody_in(
     let refused = bob.sign_in(&private, "bob").await?;
     ensure!(refused.status() == StatusCode::FORBIDDEN, "{}", refused.status());
     for (token, expected) in [(token, StatusCode::OK), (MISTYPED, StatusCode::UNAUTHORIZED)] {
-        let answer = robot::send(url, token).await?;
+        let answer = service_account::send(url, token).await?;
         ensure!(answer.status() == expected, "{}", answer.status());
     }
     let target = format!("{}ws", url.replacen("https", "wss", 1));
@@ -50,16 +46,16 @@ pub(crate) async fn hold_nothing_that_lets_somebody_in(
     let by_cookie = socket::connect(&target, &alice.cookies(url)?, Some(url.trim_end_matches('/'))).await?;
     for opened in [by_token, by_cookie] {
         let mut opened = opened.map_err(|status| anyhow::anyhow!("the websocket was refused: {status}"))?;
-        let said = opened.next().await.context("the websocket said nothing")??;
-        secrets.extend(assertions(said.to_text()?)?);
+        let response = opened.next().await.context("the websocket said nothing")??;
+        secrets.extend(assertions(response.to_text()?)?);
         opened.close(None).await?;
     }
 
     let workspaces = scratch.api::<Workspace>();
     let stopped = workspace::stop(&workspaces, "private").await?;
-    let send = async |person: &Person, way: &str, field: (&str, &str)| {
+    let send = async |session: &HttpSession, way: &str, field: (&str, &str)| {
         let address = format!("{auth}/{way}");
-        let form = person
+        let form = session
             .without_redirects()?
             .request(Method::POST, &address)
             .header(header::ORIGIN, &auth);
@@ -135,9 +131,9 @@ fn leak(source: &str, text: &str, secret: &str) -> Option<String> {
 }
 
 /// Assertions among the headers that the echo server tells of.
-fn assertions(said: &str) -> anyhow::Result<BTreeSet<String>> {
-    let said: Value = serde_json::from_str(said).with_context(|| said.to_owned())?;
-    let headers = said["headers"].as_array().context("no headers")?;
+fn assertions(response: &str) -> anyhow::Result<BTreeSet<String>> {
+    let response: Value = serde_json::from_str(response).with_context(|| response.to_owned())?;
+    let headers = response["headers"].as_array().context("no headers")?;
     let named = headers.iter().filter(|pair| {
         let name = pair[0].as_str().unwrap_or_default();
         name.eq_ignore_ascii_case(api::names::ASSERTION_HEADER)

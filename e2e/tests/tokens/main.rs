@@ -13,8 +13,8 @@ use api::{
 use e2e::{
     Environment,
     cluster::{self, Scratch},
-    http::Person,
-    kernel, robot, servers, wait, workspace,
+    http::HttpSession,
+    kernel, servers, service_account, wait, workspace,
 };
 use k8s_openapi::api::{core::v1::ServiceAccount, rbac::v1::RoleBinding};
 use kube::{
@@ -25,36 +25,35 @@ use reqwest::{Method, StatusCode, header};
 use serde_json::{Value, json};
 
 #[tokio::test]
-async fn a_service_account_s_token_opens_what_its_account_may_and_no_longer_than_that() -> anyhow::Result<()>
-{
+async fn a_service_account_token_has_exactly_the_access_of_its_account() -> anyhow::Result<()> {
     let scratch = Scratch::new("tokens", &["alice"]).await?;
     let url = public_workspace(&scratch).await?;
-    robot::make(&scratch).await?;
-    let token = robot::token(&scratch, Some(&robot::audience()?)).await?;
+    service_account::make(&scratch).await?;
+    let token = service_account::token(&scratch, Some(&service_account::audience()?)).await?;
 
-    Box::pin(counts(&scratch, &url, &token)).await?;
+    Box::pin(admits(&scratch, &url, &token)).await?;
     scratch.finish().await
 }
 
 /// The logs are those of pods that have just begun: whatever people and scripts do meanwhile is in them.
 #[tokio::test]
-async fn nothing_that_lets_somebody_in_is_in_a_log_of_any_pod() -> anyhow::Result<()> {
+async fn no_credential_is_in_a_log_of_any_pod() -> anyhow::Result<()> {
     let scratch = Scratch::new("logs", &["alice", "bob"]).await?;
     let url = public_workspace(&scratch).await?;
     workspace::running(&scratch, "private").await?;
-    robot::make(&scratch).await?;
-    let token = robot::token(&scratch, Some(&robot::audience()?)).await?;
+    service_account::make(&scratch).await?;
+    let token = service_account::token(&scratch, Some(&service_account::audience()?)).await?;
     let_in(&scratch, &url, &token).await?;
-    Box::pin(logs::hold_nothing_that_lets_somebody_in(&scratch, &url, &token)).await?;
+    Box::pin(logs::contain_no_credential(&scratch, &url, &token)).await?;
     scratch.finish().await
 }
 
 /// Pods that have just begun have their whole log.
 #[tokio::test]
-async fn the_gateways_audit_log_is_whole_and_a_changed_line_is_found() -> anyhow::Result<()> {
+async fn the_audit_log_of_the_gateway_is_complete_and_a_changed_line_is_found() -> anyhow::Result<()> {
     let scratch = Scratch::new("verified", &["alice"]).await?;
     let url = workspace::url(&workspace::running(&scratch, "ws").await?)?;
-    Person::new()?.enter(&url, "alice").await?;
+    HttpSession::new()?.enter(&url, "alice").await?;
     let uid = scratch
         .api::<Workspace>()
         .get("ws")
@@ -68,12 +67,15 @@ async fn the_gateways_audit_log_is_whole_and_a_changed_line_is_found() -> anyhow
             .any(|record| record["event"] == "opened" && record["user"] == "alice"),
         "{opened:?}"
     );
-    let (code, said) = servers::verified("gateway", |log| log).await?;
-    ensure!(code == 0 && said.starts_with("whole: "), "{code}: {said}");
+    let (code, response) = servers::verified("gateway", |log| log).await?;
+    ensure!(code == 0 && response.starts_with("whole: "), "{code}: {response}");
     // The first record of each chain; of one at least others follow.
-    let bend = |log: String| log.replace("\"server\":\"gateway\"", "\"server\":\"another\"");
-    let (code, said) = servers::verified("gateway", bend).await?;
-    ensure!(code == 1 && said.contains("was changed"), "{code}: {said}");
+    let tamper = |log: String| log.replace("\"server\":\"gateway\"", "\"server\":\"another\"");
+    let (code, response) = servers::verified("gateway", tamper).await?;
+    ensure!(
+        code == 1 && response.contains("was changed"),
+        "{code}: {response}"
+    );
     scratch.finish().await
 }
 
@@ -86,11 +88,16 @@ async fn public_workspace(scratch: &Scratch) -> anyhow::Result<String> {
     workspace::url(&workspace::reached(&alice, "echo", Phase::Running).await?)
 }
 
-async fn counts(scratch: &Scratch, url: &str, token: &str) -> anyhow::Result<()> {
+async fn admits(scratch: &Scratch, url: &str, token: &str) -> anyhow::Result<()> {
     // Known, and not allowed.
     answered(url, token, StatusCode::FORBIDDEN, wait::USUAL).await?;
-    for garbage in ["garbage", "a.b.c", robot::NAME, &token[..token.len() - 8]] {
-        let answer = robot::send(url, garbage).await?;
+    for garbage in [
+        "garbage",
+        "a.b.c",
+        service_account::NAME,
+        &token[..token.len() - 8],
+    ] {
+        let answer = service_account::send(url, garbage).await?;
         ensure!(
             answer.status() == StatusCode::UNAUTHORIZED,
             "{garbage}: {}",
@@ -99,14 +106,19 @@ async fn counts(scratch: &Scratch, url: &str, token: &str) -> anyhow::Result<()>
         let challenge = answer.headers()[header::WWW_AUTHENTICATE].to_str()?;
         ensure!(challenge.contains("error=\"invalid_token\""), "{challenge}");
     }
-    let for_api_server = robot::token(scratch, None).await?;
-    let answer = robot::send(url, &for_api_server).await?;
+    let for_api_server = service_account::token(scratch, None).await?;
+    let answer = service_account::send(url, &for_api_server).await?;
     ensure!(answer.status() == StatusCode::UNAUTHORIZED, "{}", answer.status());
-    let said: Value = answer.json().await?;
-    let way = format!("kubectl create token NAME --audience={}", robot::audience()?);
+    let response: Value = answer.json().await?;
+    let way = format!(
+        "kubectl create token NAME --audience={}",
+        service_account::audience()?
+    );
     ensure!(
-        said["message"].as_str().is_some_and(|text| text.ends_with(&way)),
-        "{said}"
+        response["message"]
+            .as_str()
+            .is_some_and(|text| text.ends_with(&way)),
+        "{response}"
     );
 
     let seen = let_in(scratch, url, token).await?;
@@ -119,25 +131,29 @@ async fn counts(scratch: &Scratch, url: &str, token: &str) -> anyhow::Result<()>
     computes(scratch, token).await?;
 
     let bindings = scratch.api::<RoleBinding>();
-    bindings.delete(robot::NAME, &DeleteParams::default()).await?;
+    bindings
+        .delete(service_account::NAME, &DeleteParams::default())
+        .await?;
     answered(url, token, StatusCode::FORBIDDEN, wait::USUAL).await?;
 
     // 60 s for which the gateway goes by an answer, and the seconds for which the API server remembers its own.
     let accounts = scratch.api::<ServiceAccount>();
-    accounts.delete(robot::NAME, &DeleteParams::default()).await?;
+    accounts
+        .delete(service_account::NAME, &DeleteParams::default())
+        .await?;
     answered(url, token, StatusCode::UNAUTHORIZED, Duration::from_secs(80)).await
 }
 
 /// A script with nothing but its token starts a kernel in a JupyterLab, and computes.
 async fn computes(scratch: &Scratch, token: &str) -> anyhow::Result<()> {
     let url = workspace::url(&workspace::lab(scratch).await?)?;
-    let everybody = json!({"accessType": AccessType::Public});
-    workspace::set(&scratch.api(), "lab", everybody).await?;
+    let all_users = json!({"accessType": AccessType::Public});
+    workspace::set(&scratch.api(), "lab", all_users).await?;
     answered(&url, token, StatusCode::OK, wait::USUAL).await?;
     let result = kernel::compute_with_token(token, &url, "6*7").await?;
     ensure!(result == "42", "{result}");
     // The control: Jupyter takes no write by a cookie alone, without its `_xsrf` or the browser's word that it is from the same origin.
-    let alice = Person::new()?;
+    let alice = HttpSession::new()?;
     alice.enter(&format!("{url}api/status"), "alice").await?;
     let forged = alice
         .request(Method::POST, &format!("{url}api/kernels"))
@@ -152,17 +168,19 @@ async fn computes(scratch: &Scratch, token: &str) -> anyhow::Result<()> {
 async fn let_in(scratch: &Scratch, url: &str, token: &str) -> anyhow::Result<String> {
     let bindings = scratch.api::<RoleBinding>();
     let binding: RoleBinding = serde_json::from_value(json!({
-        "metadata": {"name": robot::NAME},
+        "metadata": {"name": service_account::NAME},
         "roleRef": {
             "kind": "ClusterRole",
             "apiGroup": "rbac.authorization.k8s.io",
             "name": format!("{}-workspace-user", Environment::get()?.release),
         },
-        "subjects": [{"kind": "ServiceAccount", "name": robot::NAME, "namespace": scratch.namespace}],
+        "subjects": [{"kind": "ServiceAccount", "name": service_account::NAME, "namespace": scratch.namespace}],
     }))?;
     bindings.create(&PostParams::default(), &binding).await?;
     wait::until("the robot to be let in", wait::USUAL, || async {
-        let answer = robot::send(url, token).await.map_err(|error| error.to_string())?;
+        let answer = service_account::send(url, token)
+            .await
+            .map_err(|error| error.to_string())?;
         match answer.status() {
             StatusCode::OK => answer.text().await.map_err(|error| error.to_string()),
             status => Err(status.to_string()),
@@ -175,7 +193,9 @@ async fn let_in(scratch: &Scratch, url: &str, token: &str) -> anyhow::Result<Str
 async fn answered(url: &str, token: &str, expected: StatusCode, deadline: Duration) -> anyhow::Result<()> {
     let what = format!("the robot to get {expected}");
     wait::until(&what, deadline, || async {
-        let answer = robot::send(url, token).await.map_err(|error| error.to_string())?;
+        let answer = service_account::send(url, token)
+            .await
+            .map_err(|error| error.to_string())?;
         let status = answer.status();
         (status == expected)
             .then_some(())

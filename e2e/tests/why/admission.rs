@@ -58,7 +58,9 @@ async fn quota_for_pods(scene: &Scene) -> anyhow::Result<()> {
         "exceeded quota: e2e",
         "stop another workspace",
     ];
-    scene.told(reason::QUOTA_EXCEEDED, &words, pod_refused()).await?;
+    scene
+        .reports(reason::QUOTA_EXCEEDED, &words, pod_refused())
+        .await?;
     raise(scene, json!({"pods": "5"})).await
 }
 
@@ -67,7 +69,9 @@ async fn refused_pod_is_tried_again(scene: &Scene) -> anyhow::Result<()> {
     quota(scene, json!({"pods": "0"})).await?;
     scene.create(json!({})).await?;
     let words = ["exceeded quota: e2e"];
-    scene.told(reason::QUOTA_EXCEEDED, &words, pod_refused()).await?;
+    scene
+        .reports(reason::QUOTA_EXCEEDED, &words, pod_refused())
+        .await?;
     let name = format!("workspace-{}", scene.name);
     let deployments = scene.scratch.api::<Deployment>();
     let touched = wait::until("the Deployment to be touched", wait::USUAL, || async {
@@ -104,7 +108,9 @@ async fn quota_for_cpu(scene: &Scene) -> anyhow::Result<()> {
     quota(scene, json!({"limits.cpu": "100m"})).await?;
     scene.create(json!({})).await?;
     let words = ["exceeded quota: e2e", "limits.cpu=500m", "quota raised"];
-    scene.told(reason::QUOTA_EXCEEDED, &words, pod_refused()).await?;
+    scene
+        .reports(reason::QUOTA_EXCEEDED, &words, pod_refused())
+        .await?;
     raise(scene, json!({"limits.cpu": "2"})).await
 }
 
@@ -112,7 +118,7 @@ async fn quota_for_storage(scene: &Scene) -> anyhow::Result<()> {
     quota(scene, json!({"requests.storage": "100Mi"})).await?;
     scene.create(json!({"storage": {"size": "1Gi"}})).await?;
     let words = ["The PersistentVolumeClaim was refused", "requests.storage=1Gi"];
-    scene.told(reason::QUOTA_EXCEEDED, &words, created()).await?;
+    scene.reports(reason::QUOTA_EXCEEDED, &words, created()).await?;
     raise(scene, json!({"requests.storage": "5Gi"})).await
 }
 
@@ -132,7 +138,7 @@ async fn range_for_cpu(scene: &Scene) -> anyhow::Result<()> {
         "spec.resources",
     ];
     scene
-        .told(reason::ADMISSION_DENIED, &words, pod_refused())
+        .reports(reason::ADMISSION_DENIED, &words, pod_refused())
         .await?;
     scene.delete::<LimitRange>(RULE).await?;
     scene.recovered().await
@@ -149,7 +155,7 @@ async fn range_for_storage(scene: &Scene) -> anyhow::Result<()> {
         "maximum storage usage per PersistentVolumeClaim is 100Mi",
         "LimitRange",
     ];
-    scene.told(reason::ADMISSION_DENIED, &words, created()).await?;
+    scene.reports(reason::ADMISSION_DENIED, &words, created()).await?;
     scene.delete::<LimitRange>(RULE).await?;
     scene.recovered().await
 }
@@ -171,7 +177,7 @@ async fn pod_security(scene: &Scene) -> anyhow::Result<()> {
         .await?;
     let words = ["violates PodSecurity", "restricted", "Pod Security level"];
     scene
-        .told(reason::POD_SECURITY_VIOLATION, &words, pod_refused())
+        .reports(reason::POD_SECURITY_VIOLATION, &words, pod_refused())
         .await?;
     let label =
         Patch::Merge(json!({"metadata": {"labels": {"pod-security.kubernetes.io/enforce": "baseline"}}}));
@@ -206,7 +212,7 @@ async fn in_force(scene: &Scene, word: &str) -> anyhow::Result<()> {
     .await
 }
 
-async fn policy_of_another_party(scene: &Scene) -> anyhow::Result<()> {
+async fn foreign_policy(scene: &Scene) -> anyhow::Result<()> {
     let name = scene.namespace();
     let policies = Api::<ValidatingAdmissionPolicy>::all(scene.admin.clone());
     let bindings = Api::<ValidatingAdmissionPolicyBinding>::all(scene.admin.clone());
@@ -234,7 +240,7 @@ async fn policy_of_another_party(scene: &Scene) -> anyhow::Result<()> {
     scene.create(json!({})).await?;
     let words = ["every pod needs a cost centre", "tell the administrator"];
     scene
-        .told(reason::ADMISSION_DENIED, &words, pod_refused())
+        .reports(reason::ADMISSION_DENIED, &words, pod_refused())
         .await?;
     bindings.delete(name, &DeleteParams::default()).await?;
     policies.delete(name, &DeleteParams::default()).await?;
@@ -261,19 +267,19 @@ async fn dead_webhook(scene: &Scene, resource: &str) -> anyhow::Result<Api<Valid
     Ok(hooks)
 }
 
-async fn webhook_of_another_party_is_away(scene: &Scene) -> anyhow::Result<()> {
+async fn foreign_webhook_is_unavailable(scene: &Scene) -> anyhow::Result<()> {
     let hooks = dead_webhook(scene, "pods").await?;
     in_force(scene, "cost-centre").await?;
     scene.create(json!({})).await?;
     let words = ["cost-centre.example.com", "does not answer"];
     scene
-        .told(reason::ADMISSION_DENIED, &words, pod_refused())
+        .reports(reason::ADMISSION_DENIED, &words, pod_refused())
         .await?;
     hooks.delete(scene.namespace(), &DeleteParams::default()).await?;
     scene.recovered().await
 }
 
-async fn webhook_is_away_for_our_own_writes(scene: &Scene) -> anyhow::Result<()> {
+async fn webhook_is_unavailable_for_our_writes(scene: &Scene) -> anyhow::Result<()> {
     let hooks = dead_webhook(scene, "services").await?;
     let services = scene.scratch.api::<Service>();
     let probe: Service =
@@ -295,19 +301,19 @@ async fn webhook_is_away_for_our_own_writes(scene: &Scene) -> anyhow::Result<()>
         "cost-centre.example.com",
         "does not answer",
     ];
-    scene.told(reason::ADMISSION_DENIED, &words, created()).await?;
+    scene.reports(reason::ADMISSION_DENIED, &words, created()).await?;
     hooks.delete(scene.namespace(), &DeleteParams::default()).await?;
     scene.recovered().await
 }
 
-async fn name_is_taken(scene: &Scene) -> anyhow::Result<()> {
+async fn name_conflict(scene: &Scene) -> anyhow::Result<()> {
     let name = format!("workspace-{}", scene.name);
     scene
         .make::<Service>(json!({"metadata": {"name": name}, "spec": {"ports": [{"port": 80}]}}))
         .await?;
     scene.create(json!({})).await?;
     scene
-        .told(
+        .reports(
             reason::NAME_CONFLICT,
             &[&name, "Delete it (an administrator can)"],
             created(),
@@ -344,12 +350,12 @@ async fn route_is_refused(scene: &Scene) -> anyhow::Result<()> {
         .create_as_admin(json!({"managerRef": scene.namespace()}))
         .await?;
     let words = ["The Ingress", "exceeded quota: e2e", "routing.custom"];
-    scene.told(reason::ROUTE_FAILED, &words, pod_ready()).await?;
+    scene.reports(reason::ROUTE_FAILED, &words, pod_ready()).await?;
     raise(scene, json!({ingresses: "1"})).await
 }
 
 #[tokio::test]
-async fn quotas_and_ranges_tell_what_they_refuse_and_recover_by_themselves() -> anyhow::Result<()> {
+async fn quota_and_limit_range_refusals_are_reported_and_recover() -> anyhow::Result<()> {
     let rows = [
         row!(quota_for_pods),
         row!(refused_pod_is_tried_again),
@@ -362,13 +368,13 @@ async fn quotas_and_ranges_tell_what_they_refuse_and_recover_by_themselves() -> 
 }
 
 #[tokio::test]
-async fn what_other_people_s_rules_refuse_is_told_in_their_words() -> anyhow::Result<()> {
+async fn refusals_of_other_policies_and_webhooks_are_reported_with_their_message() -> anyhow::Result<()> {
     let rows = [
         row!(pod_security),
-        row!(policy_of_another_party),
-        row!(webhook_of_another_party_is_away),
-        row!(webhook_is_away_for_our_own_writes),
-        row!(name_is_taken),
+        row!(foreign_policy),
+        row!(foreign_webhook_is_unavailable),
+        row!(webhook_is_unavailable_for_our_writes),
+        row!(name_conflict),
         row!(route_is_refused),
     ];
     table("admission", rows).await

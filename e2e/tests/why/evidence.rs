@@ -114,14 +114,14 @@ pub(crate) fn unscheduled() -> impl When {
 /// When the time of a start was over, which the workspace limits to a minute.
 pub(crate) fn start_is_over() -> impl When {
     |histories: &Histories| {
-        let begun = |workspace: &Workspace| {
+        let started = |workspace: &Workspace| {
             let status = workspace.status.as_ref();
             status.and_then(|status| status.starting_since.clone())
         };
         let first = histories
             .workspaces
-            .first(|workspace| begun(workspace).is_some())?;
-        Some(Moment::At(begun(&first)?.0 + SignedDuration::from_mins(1)))
+            .first(|workspace| started(workspace).is_some())?;
+        Some(Moment::At(started(&first)?.0 + SignedDuration::from_mins(1)))
     }
 }
 

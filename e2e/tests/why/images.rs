@@ -52,7 +52,7 @@ async fn bad_image(scene: &Scene) -> anyhow::Result<()> {
         .await?;
     let evidence = waiting(&["ErrImagePull"]);
     scene
-        .told(
+        .reports(
             reason::IMAGE_PULL_FAILED,
             &["localhost/no-such-image:1", "Check its name and tag"],
             evidence,
@@ -89,7 +89,7 @@ async fn private_image_without_secret(scene: &Scene) -> anyhow::Result<()> {
         "imagePullSecrets",
     ];
     let evidence = waiting(&["ErrImagePull"]);
-    scene.told(reason::IMAGE_PULL_FAILED, &words, evidence).await?;
+    scene.reports(reason::IMAGE_PULL_FAILED, &words, evidence).await?;
     scene
         .make::<Secret>(registry()?.secret("credentials", true))
         .await?;
@@ -109,7 +109,7 @@ async fn private_image_whose_secret_is_missing(scene: &Scene) -> anyhow::Result<
         "\"runner\" has it pulled with credentials (spec.imagePullSecrets): check that they exist in this namespace",
     ];
     let evidence = waiting(&["ErrImagePull"]);
-    scene.told(reason::IMAGE_PULL_FAILED, &words, evidence).await?;
+    scene.reports(reason::IMAGE_PULL_FAILED, &words, evidence).await?;
     scene
         .make::<Secret>(registry()?.secret("credentials", true))
         .await?;
@@ -124,7 +124,7 @@ async fn private_image_whose_password_is_wrong(scene: &Scene) -> anyhow::Result<
     let image = create_private(scene, Some("runner")).await?;
     let words = [image.as_str(), "401 Unauthorized", "suit the registry"];
     let evidence = waiting(&["ErrImagePull"]);
-    scene.told(reason::IMAGE_PULL_FAILED, &words, evidence).await?;
+    scene.reports(reason::IMAGE_PULL_FAILED, &words, evidence).await?;
     let right = registry()?.secret("credentials", true);
     let data = json!({"stringData": right["stringData"]});
     scene.change::<Secret>("credentials", data).await?;
@@ -132,7 +132,7 @@ async fn private_image_whose_password_is_wrong(scene: &Scene) -> anyhow::Result<
 }
 
 /// The kubelet's part is written by the test: its words take turns, and that is no news.
-async fn words_that_take_turns(scene: &Scene) -> anyhow::Result<()> {
+async fn alternating_messages(scene: &Scene) -> anyhow::Result<()> {
     let node = scene.silent_node().await?;
     scene.create(node.selected()).await?;
     let pod = scene.bound_pod().await?;
@@ -142,7 +142,7 @@ async fn words_that_take_turns(scene: &Scene) -> anyhow::Result<()> {
         .write_pod(&pod, container_waits("ErrImagePull", words))
         .await?;
     scene
-        .told(
+        .reports(
             reason::IMAGE_PULL_FAILED,
             &["access denied", "imagePullSecrets"],
             at(evidence),
@@ -171,14 +171,14 @@ async fn init_container_s_image_is_missing(scene: &Scene) -> anyhow::Result<()> 
     scene.create(init("localhost/no-such-seed:1")).await?;
     let evidence = waiting(&["ErrImagePull"]);
     scene
-        .told(reason::IMAGE_PULL_FAILED, &["localhost/no-such-seed:1"], evidence)
+        .reports(reason::IMAGE_PULL_FAILED, &["localhost/no-such-seed:1"], evidence)
         .await?;
     scene.restart_with(init(&Environment::get()?.images.echo)).await?;
     scene.recovered().await
 }
 
 #[tokio::test]
-async fn images_that_cannot_be_had_are_named() -> anyhow::Result<()> {
+async fn images_that_cannot_be_pulled_are_reported() -> anyhow::Result<()> {
     let registry = Registry::start().await?;
     REGISTRY.get_or_init(|| registry.place());
     let rows = [
@@ -186,7 +186,7 @@ async fn images_that_cannot_be_had_are_named() -> anyhow::Result<()> {
         row!(private_image_without_secret),
         row!(private_image_whose_secret_is_missing),
         row!(private_image_whose_password_is_wrong),
-        row!(words_that_take_turns),
+        row!(alternating_messages),
         row!(init_container_s_image_is_missing),
     ];
     table("images", rows).await?;

@@ -3,10 +3,10 @@
 
 mod admission;
 mod evidence;
-mod hands;
+mod external_changes;
 mod images;
-mod quiet;
 mod references;
 mod runtime;
 mod scheduling;
 mod volumes;
+mod without_failure;

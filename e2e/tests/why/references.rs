@@ -24,7 +24,9 @@ async fn template(scene: &Scene) -> anyhow::Result<()> {
         .create_as_admin(json!({"templateRef": scene.namespace()}))
         .await?;
     let words = [scene.namespace(), "does not exist", "starts as soon as it does"];
-    scene.told(reason::TEMPLATE_NOT_FOUND, &words, created()).await?;
+    scene
+        .reports(reason::TEMPLATE_NOT_FOUND, &words, created())
+        .await?;
     let templates = Api::<WorkspaceTemplate>::all(scene.admin.clone());
     let template = serde_json::from_value(json!({
         "apiVersion": API_VERSION, "kind": "WorkspaceTemplate",
@@ -40,7 +42,9 @@ async fn manager(scene: &Scene) -> anyhow::Result<()> {
         .create_as_admin(json!({"managerRef": scene.namespace()}))
         .await?;
     let words = [scene.namespace(), "does not exist", "starts as soon as it does"];
-    scene.told(reason::MANAGER_NOT_FOUND, &words, created()).await?;
+    scene
+        .reports(reason::MANAGER_NOT_FOUND, &words, created())
+        .await?;
     let managers = Api::<WorkspaceManager>::all(scene.admin.clone());
     let service = json!({"name": "{service.name}", "port": {"name": "http"}});
     let path = json!({"path": "/", "pathType": "Prefix", "backend": {"service": service}});
@@ -79,7 +83,7 @@ async fn execution_profile(scene: &Scene) -> anyhow::Result<()> {
         .await?;
     let words = ["\"runner\"", "does not exist in this namespace"];
     scene
-        .told(reason::EXECUTION_PROFILE_NOT_FOUND, &words, created())
+        .reports(reason::EXECUTION_PROFILE_NOT_FOUND, &words, created())
         .await?;
     make_profile(scene, json!({})).await?;
     scene.recovered().await
@@ -94,7 +98,7 @@ async fn service_account(scene: &Scene) -> anyhow::Result<()> {
         "The ServiceAccount robot, which the execution profile \"runner\" names (spec.serviceAccount.name), does not exist",
     ];
     scene
-        .told(reason::SERVICE_ACCOUNT_NOT_FOUND, &words, pod_refused())
+        .reports(reason::SERVICE_ACCOUNT_NOT_FOUND, &words, pod_refused())
         .await?;
     scene
         .make::<ServiceAccount>(json!({"metadata": {"name": "robot"}}))
@@ -112,7 +116,7 @@ async fn priority_class(scene: &Scene) -> anyhow::Result<()> {
         "which the execution profile \"runner\" names (spec.priorityClassName), does not exist",
     ];
     scene
-        .told(reason::PRIORITY_CLASS_NOT_FOUND, &words, pod_refused())
+        .reports(reason::PRIORITY_CLASS_NOT_FOUND, &words, pod_refused())
         .await?;
     let classes = Api::<PriorityClass>::all(scene.admin.clone());
     let class = serde_json::from_value(json!({
@@ -136,7 +140,7 @@ async fn runtime_class(scene: &Scene) -> anyhow::Result<()> {
         "which the execution profile \"runner\" names (spec.runtimeClassName), does not exist",
     ];
     scene
-        .told(reason::RUNTIME_CLASS_NOT_FOUND, &words, pod_refused())
+        .reports(reason::RUNTIME_CLASS_NOT_FOUND, &words, pod_refused())
         .await?;
     scene
         .change::<WorkspaceExecutionProfile>("runner", json!({"spec": {"runtimeClassName": null}}))
@@ -154,7 +158,7 @@ async fn secret_in_env(scene: &Scene) -> anyhow::Result<()> {
         .await?;
     let evidence = waiting_for("CreateContainerConfigError", "token");
     scene
-        .told(
+        .reports(
             reason::SECRET_NOT_FOUND,
             &["The Secret token does not exist", "Make it"],
             evidence,
@@ -175,7 +179,7 @@ async fn key_of_secret_in_env(scene: &Scene) -> anyhow::Result<()> {
         .await?;
     let evidence = waiting_for("CreateContainerConfigError", "token");
     scene
-        .told(
+        .reports(
             reason::SECRET_NOT_FOUND,
             &["The Secret token has no key value"],
             evidence,
@@ -193,7 +197,7 @@ async fn config_map_in_env(scene: &Scene) -> anyhow::Result<()> {
         .await?;
     let evidence = waiting_for("CreateContainerConfigError", "flags");
     scene
-        .told(
+        .reports(
             reason::CONFIG_MAP_NOT_FOUND,
             &["The ConfigMap flags does not exist"],
             evidence,
@@ -217,7 +221,7 @@ async fn secret_that_a_profile_mounts(scene: &Scene) -> anyhow::Result<()> {
         .await?;
     let evidence = event(scene, "FailedMount").await?;
     scene
-        .told(
+        .reports(
             reason::SECRET_NOT_FOUND,
             &["The Secret keys does not exist"],
             evidence,
@@ -236,7 +240,7 @@ async fn claim_that_is_mounted(scene: &Scene) -> anyhow::Result<()> {
         ]}))
         .await?;
     let words = ["The claim shared", "does not exist"];
-    scene.told(reason::VOLUME_UNBOUND, &words, created()).await?;
+    scene.reports(reason::VOLUME_UNBOUND, &words, created()).await?;
     scene
         .make::<PersistentVolumeClaim>(json!({
             "metadata": {"name": "shared"},
@@ -247,7 +251,7 @@ async fn claim_that_is_mounted(scene: &Scene) -> anyhow::Result<()> {
 }
 
 #[tokio::test]
-async fn objects_that_are_not_there_are_named_and_waited_for() -> anyhow::Result<()> {
+async fn missing_references_are_reported_and_waited_for() -> anyhow::Result<()> {
     let rows = [
         row!(template),
         row!(manager),

@@ -23,32 +23,32 @@ fn runs(code: &str) -> Value {
 }
 
 /// Without a command of its own it is the echo server again.
-fn mended() -> Value {
+fn repaired() -> Value {
     json!({"containerConfig": null})
 }
 
 async fn exit_code(scene: &Scene) -> anyhow::Result<()> {
-    scene.may_also_tell(reason::CRASH_LOOPING);
+    scene.may_also_report(reason::CRASH_LOOPING);
     // It ends once for some seconds: a kubelet that is busy may show the second end first of one that ends at once.
     scene
         .create(runs("import sys, time; time.sleep(5); sys.exit(3)"))
         .await?;
     scene
-        .told(
+        .reports(
             reason::CONTAINER_EXITED,
             &["exit code 3", "kubectl logs", "--previous"],
             ended(),
         )
         .await?;
-    scene.restart_with(mended()).await?;
+    scene.restart_with(repaired()).await?;
     scene.recovered().await
 }
 
 async fn crash_loop(scene: &Scene) -> anyhow::Result<()> {
-    scene.may_also_tell(reason::CONTAINER_EXITED);
+    scene.may_also_report(reason::CONTAINER_EXITED);
     scene.create(runs("import sys; sys.exit(1)")).await?;
     scene
-        .told(
+        .reports(
             reason::CRASH_LOOPING,
             &["exit code 1", "again and again", "--previous"],
             looping(),
@@ -66,7 +66,7 @@ async fn crash_loop(scene: &Scene) -> anyhow::Result<()> {
         scene.histories.pods.first(restarts).map(drop).ok_or("not yet")
     })
     .await?;
-    scene.restart_with(mended()).await?;
+    scene.restart_with(repaired()).await?;
     scene.recovered().await
 }
 
@@ -76,15 +76,15 @@ async fn out_of_memory(scene: &Scene) -> anyhow::Result<()> {
     spec["resources"] = memory("64Mi");
     scene.create(spec).await?;
     scene
-        .told(
+        .reports(
             reason::OOM_KILLED,
             &["limit of 64Mi", "spec.resources.limits.memory"],
             ended(),
         )
         .await?;
-    let mut mended = mended();
-    mended["resources"] = memory("128Mi");
-    scene.restart_with(mended).await?;
+    let mut repaired = repaired();
+    repaired["resources"] = memory("128Mi");
+    scene.restart_with(repaired).await?;
     scene.recovered().await
 }
 
@@ -100,13 +100,13 @@ async fn command_that_does_not_exist(scene: &Scene) -> anyhow::Result<()> {
                 .is_some_and(|it| it.reason.as_deref() == Some("RunContainerError"))
     });
     scene
-        .told(
+        .reports(
             reason::CONTAINER_START_FAILED,
             &["/no/such/program", "spec.containerConfig"],
             evidence,
         )
         .await?;
-    scene.restart_with(mended()).await?;
+    scene.restart_with(repaired()).await?;
     scene.recovered().await
 }
 
@@ -114,20 +114,20 @@ async fn readiness_never_true(scene: &Scene) -> anyhow::Result<()> {
     scene.create(runs("import time; time.sleep(600)")).await?;
     let evidence = after_start(Duration::from_mins(1));
     scene
-        .told(
+        .reports(
             reason::READINESS_FAILED,
             &["nothing answers on its port", "spec.port", "kubectl logs"],
             evidence,
         )
         .await?;
-    scene.restart_with(mended()).await?;
+    scene.restart_with(repaired()).await?;
     scene.recovered().await
 }
 
 async fn post_start_hook(scene: &Scene) -> anyhow::Result<()> {
     // What the container shows before the kubelet says why.
-    scene.may_also_tell(reason::CONTAINER_EXITED);
-    scene.may_also_tell(reason::CRASH_LOOPING);
+    scene.may_also_report(reason::CONTAINER_EXITED);
+    scene.may_also_report(reason::CRASH_LOOPING);
     let hook = json!({"postStart": {"exec": {"command": ["sh", "-c", "echo no licence; exit 7"]}}});
     scene.create(json!({"lifecycle": hook})).await?;
     let evidence = event(scene, "FailedPostStartHook").await?;
@@ -136,7 +136,7 @@ async fn post_start_hook(scene: &Scene) -> anyhow::Result<()> {
         "spec.lifecycle.postStart",
     ];
     scene
-        .told(reason::POST_START_HOOK_FAILED, &words, evidence)
+        .reports(reason::POST_START_HOOK_FAILED, &words, evidence)
         .await?;
     scene.restart_with(json!({"lifecycle": null})).await?;
     scene.recovered().await
@@ -147,7 +147,7 @@ async fn pre_stop_hook_that_fails_does_no_harm(scene: &Scene) -> anyhow::Result<
     scene.create(json!({"lifecycle": hook})).await?;
     scene.reached(Phase::Running).await?;
     workspace::stop(&scene.alice, &scene.name).await?;
-    scene.cleared().await
+    scene.wait_cleared().await
 }
 
 async fn config_error_of_another_kind(scene: &Scene) -> anyhow::Result<()> {
@@ -158,7 +158,7 @@ async fn config_error_of_another_kind(scene: &Scene) -> anyhow::Result<()> {
     scene.write_pod(&pod, waits).await?;
     let evidence = waiting(&["CreateContainerError"]);
     scene
-        .told(
+        .reports(
             reason::CONTAINER_START_FAILED,
             &["context deadline exceeded"],
             evidence,
@@ -190,7 +190,7 @@ async fn pod_evicted(scene: &Scene) -> anyhow::Result<()> {
         "A new pod is on its way",
         "spec.resources.requests",
     ];
-    scene.told(reason::EVICTED, &words, at(evidence)).await?;
+    scene.reports(reason::EVICTED, &words, at(evidence)).await?;
     // The cluster collects the dead pod before the next one is ready.
     scene
         .scratch
@@ -203,7 +203,7 @@ async fn pod_evicted(scene: &Scene) -> anyhow::Result<()> {
     scene.recovered().await
 }
 
-async fn node_does_not_answer(scene: &Scene) -> anyhow::Result<()> {
+async fn node_is_silent(scene: &Scene) -> anyhow::Result<()> {
     let node = scene.silent_node().await?;
     scene.create(node.selected()).await?;
     let pod = scene.bound_pod().await?;
@@ -216,7 +216,7 @@ async fn node_does_not_answer(scene: &Scene) -> anyhow::Result<()> {
         "kubectl delete node",
         "out-of-service",
     ];
-    scene.told(reason::NODE_LOST, &words, at(evidence)).await?;
+    scene.reports(reason::NODE_LOST, &words, at(evidence)).await?;
     node.ready("True").await?;
     scene.write_pod(&pod, container_runs()).await?;
     scene.recovered().await
@@ -232,7 +232,7 @@ async fn node_is_gone(scene: &Scene) -> anyhow::Result<()> {
     let before = Timestamp::now();
     node.delete().await?;
     scene
-        .told(
+        .reports(
             reason::NODE_LOST,
             &[&node.name, "no longer exists"],
             at(Some(Moment::At(before))),
@@ -254,7 +254,7 @@ async fn pod_terminates_forever_on_a_lost_node(scene: &Scene) -> anyhow::Result<
     scene.reached(Phase::Stopping).await?;
     let evidence = node.ready("Unknown").await?;
     scene
-        .told(
+        .reports(
             reason::NODE_LOST,
             &[&pod.name_any(), "two pods must not write"],
             at(evidence),
@@ -272,11 +272,11 @@ async fn pod_terminates_forever_on_a_lost_node(scene: &Scene) -> anyhow::Result<
         .delete(&pod.name_any(), &DeleteParams::default().grace_period(0))
         .await?;
     scene.reached(Phase::Stopped).await?;
-    scene.cleared().await
+    scene.wait_cleared().await
 }
 
 #[tokio::test]
-async fn containers_that_end_or_never_answer_say_why() -> anyhow::Result<()> {
+async fn failing_containers_are_reported_with_their_cause() -> anyhow::Result<()> {
     let rows = [
         row!(readiness_never_true),
         row!(crash_loop),
@@ -291,10 +291,10 @@ async fn containers_that_end_or_never_answer_say_why() -> anyhow::Result<()> {
 }
 
 #[tokio::test]
-async fn evictions_and_lost_nodes_say_what_becomes_of_the_pod() -> anyhow::Result<()> {
+async fn evictions_and_lost_nodes_are_reported() -> anyhow::Result<()> {
     let rows = [
         row!(pod_evicted),
-        row!(node_does_not_answer),
+        row!(node_is_silent),
         row!(node_is_gone),
         row!(pod_terminates_forever_on_a_lost_node),
     ];

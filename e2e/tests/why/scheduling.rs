@@ -19,8 +19,8 @@ fn resources(name: &str, amount: &str) -> Value {
 }
 
 /// It says so at once, and still counts as starting: an autoscaler may add a node.
-async fn told(scene: &Scene, words: &[&str]) -> anyhow::Result<()> {
-    scene.told(reason::UNSCHEDULABLE, words, unscheduled()).await?;
+async fn reports(scene: &Scene, words: &[&str]) -> anyhow::Result<()> {
+    scene.reports(reason::UNSCHEDULABLE, words, unscheduled()).await?;
     scene.reached(Phase::Starting).await?;
     Ok(())
 }
@@ -36,7 +36,7 @@ async fn too_much_cpu(scene: &Scene) -> anyhow::Result<()> {
     scene
         .create(json!({"resources": resources("cpu", "900")}))
         .await?;
-    told(scene, &["Insufficient cpu", "Ask for less cpu"]).await?;
+    reports(scene, &["Insufficient cpu", "Ask for less cpu"]).await?;
     let modest =
         json!({"requests": {"cpu": "10m", "memory": "32Mi"}, "limits": {"cpu": "500m", "memory": "128Mi"}});
     scene.restart_with(json!({"resources": modest})).await?;
@@ -48,7 +48,7 @@ async fn no_gpu(scene: &Scene) -> anyhow::Result<()> {
     let mut spec = node.selected();
     spec["resources"] = resources("nvidia.com/gpu", "1");
     scene.create(spec).await?;
-    told(
+    reports(
         scene,
         &["Insufficient nvidia.com/gpu", "Ask for fewer nvidia.com/gpu"],
     )
@@ -63,7 +63,7 @@ async fn selector_that_no_node_fits(scene: &Scene) -> anyhow::Result<()> {
     let mut spec = node.selected();
     spec["nodeSelector"]["e2e.test/zone"] = json!("far-away");
     scene.create(spec).await?;
-    told(scene, &["node affinity/selector", "spec.nodeSelector"]).await?;
+    reports(scene, &["node affinity/selector", "spec.nodeSelector"]).await?;
     node.change(json!({"metadata": {"labels": {"e2e.test/zone": "far-away"}}}))
         .await?;
     gets_ready(scene).await
@@ -73,7 +73,7 @@ async fn taint_that_is_not_tolerated(scene: &Scene) -> anyhow::Result<()> {
     let node = scene.silent_node().await?;
     node.taint(Some("e2e.test/reserved")).await?;
     scene.create(node.selected()).await?;
-    told(scene, &["untolerated taint", "spec.tolerations"]).await?;
+    reports(scene, &["untolerated taint", "spec.tolerations"]).await?;
     node.taint(None).await?;
     gets_ready(scene).await
 }
@@ -85,13 +85,15 @@ async fn start_that_takes_too_long(scene: &Scene) -> anyhow::Result<()> {
     spec["nodeSelector"]["e2e.test/zone"] = json!("late");
     spec["limits"] = json!({"startTimeoutMinutes": 1});
     scene.create(spec).await?;
-    told(scene, &["spec.nodeSelector"]).await?;
+    reports(scene, &["spec.nodeSelector"]).await?;
     let words = [
         "not ready within 1 min of the beginning of its run at",
         "spec.limits.startTimeoutMinutes",
         "last: Unschedulable: No node can take the pod.",
     ];
-    scene.told(reason::START_TIMEOUT, &words, start_is_over()).await?;
+    scene
+        .reports(reason::START_TIMEOUT, &words, start_is_over())
+        .await?;
     scene.reached(Phase::Failed).await?;
     node.change(json!({"metadata": {"labels": {"e2e.test/zone": "late"}}}))
         .await?;
@@ -99,7 +101,7 @@ async fn start_that_takes_too_long(scene: &Scene) -> anyhow::Result<()> {
 }
 
 #[tokio::test]
-async fn pods_that_no_node_can_take_say_what_is_missing_and_start_when_it_appears() -> anyhow::Result<()> {
+async fn unschedulable_pods_are_reported_and_start_when_a_node_fits() -> anyhow::Result<()> {
     let rows = [
         row!(too_much_cpu),
         row!(no_gpu),

@@ -63,14 +63,14 @@ fn disk(scene: &Scene) -> Value {
 async fn storage_class_that_does_not_exist(scene: &Scene) -> anyhow::Result<()> {
     scene.create(json!({"storage": disk(scene)})).await?;
     scene
-        .told(
+        .reports(
             reason::STORAGE_CLASS_NOT_FOUND,
             &[scene.namespace(), "does not exist"],
             claimed(),
         )
         .await?;
     class(scene).await?;
-    scene.cleared().await
+    scene.wait_cleared().await
 }
 
 async fn claim_stays_unbound(scene: &Scene) -> anyhow::Result<()> {
@@ -78,14 +78,14 @@ async fn claim_stays_unbound(scene: &Scene) -> anyhow::Result<()> {
     scene.create(json!({"storage": disk(scene)})).await?;
     let evidence = after_pod(Duration::from_mins(1));
     scene
-        .told(
+        .reports(
             reason::VOLUME_UNBOUND,
             &["waited for a volume", "kubectl describe"],
             evidence,
         )
         .await?;
     volume(scene).await?;
-    scene.may_also_tell(reason::VOLUME_ATTACH_FAILED);
+    scene.may_also_report(reason::VOLUME_ATTACH_FAILED);
     wait_until_bound(scene).await
 }
 
@@ -124,7 +124,7 @@ async fn volume_cannot_be_made(scene: &Scene) -> anyhow::Result<()> {
         )
         .await?;
     scene
-        .told(
+        .reports(
             reason::VOLUME_UNBOUND,
             &["the pool is full", "tried again"],
             at(evidence),
@@ -174,7 +174,7 @@ async fn multi_attach(scene: &Scene) -> anyhow::Result<()> {
         node.name.as_str(),
     ];
     scene
-        .told(reason::VOLUME_ATTACH_FAILED, &words, at(evidence))
+        .reports(reason::VOLUME_ATTACH_FAILED, &words, at(evidence))
         .await?;
     scene.reached(Phase::Starting).await?;
     goes_on(scene).await
@@ -185,7 +185,7 @@ async fn mount_fails(scene: &Scene) -> anyhow::Result<()> {
         "MountVolume.MountDevice failed for volume \"pvc-1\" : rpc error: wrong fs type, bad superblock";
     let (_node, evidence) = warned(scene, "FailedMount", message).await?;
     scene
-        .told(
+        .reports(
             reason::VOLUME_ATTACH_FAILED,
             &["bad superblock", "cannot be mounted"],
             at(evidence),
@@ -223,7 +223,7 @@ async fn growth_that_the_class_refuses(scene: &Scene) -> anyhow::Result<()> {
     spec["storage"] = storage("2Gi");
     let evidence = scene.create(spec).await?;
     scene
-        .told(
+        .reports(
             reason::VOLUME_RESIZE_FAILED,
             &["grow", "volume expansion"],
             at(evidence),
@@ -236,10 +236,10 @@ async fn growth_that_the_class_refuses(scene: &Scene) -> anyhow::Result<()> {
     classes
         .patch(scene.namespace(), &PatchParams::default(), &growth(true))
         .await?;
-    scene.cleared().await
+    scene.wait_cleared().await
 }
 
-async fn growth_that_fails_on_the_way(scene: &Scene) -> anyhow::Result<()> {
+async fn growth_that_fails_midway(scene: &Scene) -> anyhow::Result<()> {
     let node = scene.silent_node().await?;
     class(scene).await?;
     volume(scene).await?;
@@ -282,7 +282,7 @@ async fn growth_that_fails_on_the_way(scene: &Scene) -> anyhow::Result<()> {
         .await?;
     let evidence = Moment::written(&failed);
     scene
-        .told(
+        .reports(
             reason::VOLUME_RESIZE_FAILED,
             &["the array has no room", "old size"],
             at(evidence),
@@ -293,11 +293,11 @@ async fn growth_that_fails_on_the_way(scene: &Scene) -> anyhow::Result<()> {
     claims
         .patch_status(&claim, &PatchParams::default(), &Patch::Merge(done))
         .await?;
-    scene.cleared().await
+    scene.wait_cleared().await
 }
 
 #[tokio::test]
-async fn disks_that_are_not_there_say_why() -> anyhow::Result<()> {
+async fn disk_failures_are_reported() -> anyhow::Result<()> {
     let rows = [
         row!(claim_stays_unbound),
         row!(storage_class_that_does_not_exist),
@@ -305,7 +305,7 @@ async fn disks_that_are_not_there_say_why() -> anyhow::Result<()> {
         row!(multi_attach),
         row!(mount_fails),
         row!(growth_that_the_class_refuses),
-        row!(growth_that_fails_on_the_way),
+        row!(growth_that_fails_midway),
     ];
     table("volumes", rows).await
 }

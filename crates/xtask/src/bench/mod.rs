@@ -2,9 +2,9 @@
 //!
 //! `xtask bench-proxy` is in `proxy`, `xtask bench-operator` in `operator`, `xtask bench-webhook` in `webhook`.
 
-mod alone;
 mod figures;
 mod load;
+mod namespaced;
 pub(crate) mod operator;
 pub(crate) mod proxy;
 mod report;

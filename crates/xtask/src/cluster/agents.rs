@@ -37,7 +37,7 @@ const SOURCES: [(&str, &str); 10] = sources![
     "netpol/naive.rs",
     "netpol/render.rs",
     "netpol/select.rs",
-    "netpol/world.rs"
+    "netpol/snapshot.rs"
 ];
 
 /// Starts the agents that do not run, or were built from other sources. Rules in force stay in force meanwhile.

@@ -197,7 +197,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn nothing_lands_on_a_fake_node_that_does_not_tolerate_it() {
+    fn pods_without_the_toleration_are_not_scheduled_on_fake_nodes() {
         let node = fake_node("fake-0", &json!({"cpu": "4"}));
         assert_eq!(node["spec"]["taints"][0]["effect"], "NoSchedule");
         assert_eq!(node["metadata"]["annotations"][MARK], FAKE);

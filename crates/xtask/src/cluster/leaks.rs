@@ -39,9 +39,9 @@ pub(crate) fn check(paths: &Paths) -> anyhow::Result<()> {
     cycle(paths, &before, &progress, || Ok(()))?;
     progress.line("no leaks after an orderly end; now after a crash");
     cycle(paths, &before, &progress, || kill_all(&layout))?;
-    let things: usize = before.values().map(BTreeSet::len).sum();
+    let entries: usize = before.values().map(BTreeSet::len).sum();
     progress.line(format_args!(
-        "no leaks: {things} links, mounts, routes, rules, groups, processes and files are as before"
+        "no leaks: {entries} links, mounts, routes, rules, groups, processes and files are as before"
     ));
     Ok(())
 }
@@ -201,7 +201,7 @@ mod tests {
     }
 
     #[test]
-    fn what_came_and_what_went_are_both_named() {
+    fn added_and_removed_entries_are_both_named() {
         let before = snapshot_of("link", &["lo", "eth0"]);
         let after = snapshot_of("link", &["lo", "jk8s-node"]);
         assert_eq!(

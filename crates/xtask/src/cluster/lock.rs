@@ -49,7 +49,7 @@ pub(crate) fn of_tests(paths: &Paths, progress: &Progress) -> anyhow::Result<Loc
 }
 
 fn acquire_at(path: &Path, holder: &str, on_wait: impl Fn(&str)) -> anyhow::Result<Lock> {
-    let mut told = String::new();
+    let mut reported = String::new();
     loop {
         let opened = File::options()
             .read(true)
@@ -63,9 +63,9 @@ fn acquire_at(path: &Path, holder: &str, on_wait: impl Fn(&str)) -> anyhow::Resu
             Err(TryLockError::WouldBlock) => {
                 let mut other = String::new();
                 let _ = file.read_to_string(&mut other);
-                if other != told && !other.is_empty() {
+                if other != reported && !other.is_empty() {
                     on_wait(&other);
-                    told = other;
+                    reported = other;
                 }
                 thread::sleep(Duration::from_millis(200));
                 continue;
@@ -109,18 +109,18 @@ mod tests {
     }
 
     #[test]
-    fn one_who_waits_is_told_the_holder_and_gets_the_lock_next() {
+    fn a_waiting_process_sees_the_holder_and_gets_the_lock_next() {
         let path = path("wait");
         let first = acquire_at(&path, "the first", |_| ()).unwrap();
-        let (told, heard) = mpsc::channel();
+        let (reported, received) = mpsc::channel();
         let waiting = path.clone();
         let second = thread::spawn(move || {
             acquire_at(&waiting, "the second", |holder| {
-                told.send(holder.to_owned()).unwrap();
+                reported.send(holder.to_owned()).unwrap();
             })
             .unwrap()
         });
-        assert_eq!(heard.recv().unwrap(), "the first");
+        assert_eq!(received.recv().unwrap(), "the first");
         drop(first);
         let second = second.join().unwrap();
         assert_eq!(fs::read_to_string(&path).unwrap(), "the second");

@@ -185,12 +185,12 @@ mod tests {
     #[test]
     fn a_place_that_takes_no_files_is_told_from_a_full_disk() {
         let error = check_space(vec![(PathBuf::from("/proc/cache"), 1)]).unwrap_err();
-        let told = format!("{error:#}");
+        let reported = format!("{error:#}");
         assert!(
-            told.starts_with("cannot write to /proc, for /proc/cache: "),
-            "{told}"
+            reported.starts_with("cannot write to /proc, for /proc/cache: "),
+            "{reported}"
         );
-        assert!(told.ends_with("GOMODCACHE: this is no disk"), "{told}");
+        assert!(reported.ends_with("GOMODCACHE: this is no disk"), "{reported}");
     }
 
     #[test]

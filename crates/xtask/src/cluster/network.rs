@@ -196,7 +196,7 @@ mod tests {
     }
 
     #[test]
-    fn wider_and_other_routes_are_none() {
+    fn wider_and_other_routes_are_no_conflict() {
         let free = routes(&[
             "default",
             "10.0.0.0/8",

@@ -22,7 +22,7 @@ use crate::paths::Paths;
 use crate::progress::Progress;
 
 /// How long one step of the start may take on a slow and busy machine.
-const PATIENCE: Duration = Duration::from_mins(3);
+const TIMEOUT: Duration = Duration::from_mins(3);
 
 /// Brings the node up, or takes over the one that runs; returns the administrator's kubeconfig.
 pub(crate) fn up(paths: &Paths, progress: &Progress) -> anyhow::Result<String> {
@@ -271,7 +271,7 @@ fn run(
 /// Waits until `holds`; ends early, with the end of its log, when a process of the node has ended.
 fn wait(state: &State, layout: &Layout, what: &str, mut holds: impl FnMut() -> bool) -> anyhow::Result<()> {
     let mut dead = None;
-    let held = wait_until(PATIENCE, || {
+    let held = wait_until(TIMEOUT, || {
         dead = state.processes.iter().find(|process| !process.alive());
         dead.is_some() || holds()
     });
@@ -284,7 +284,7 @@ fn wait(state: &State, layout: &Layout, what: &str, mut holds: impl FnMut() -> b
             lines[lines.len().saturating_sub(8)..].join("\n  ")
         );
     }
-    ensure!(held, "{what} was not ready after {} s", PATIENCE.as_secs());
+    ensure!(held, "{what} was not ready after {} s", TIMEOUT.as_secs());
     Ok(())
 }
 

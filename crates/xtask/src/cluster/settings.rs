@@ -78,7 +78,7 @@ mod tests {
     const NOTE: &str = "kernel.panic = 1\nkernel.panic_on_oops = 1\nvm.overcommit_memory = 0";
 
     #[test]
-    fn what_a_kubelet_changed_is_put_back() {
+    fn settings_changed_by_a_kubelet_are_restored() {
         let now = |name: &str| {
             CHANGED
                 .iter()
@@ -92,7 +92,7 @@ mod tests {
     }
 
     #[test]
-    fn what_somebody_else_set_meanwhile_or_was_never_noted_stays() {
+    fn settings_of_others_or_without_a_record_stay() {
         let now = |name: &str| (name == "kernel.panic").then(|| "30".to_owned());
         assert!(to_restore(NOTE, now).is_empty());
         assert!(to_restore("", |_| Some("1".to_owned())).is_empty());

@@ -103,8 +103,8 @@ impl Found {
             Self::Remains(what) => {
                 Decision::Replace(format!("found {what} of a cluster without a readable record"))
             }
-            Self::Node { state, dead, ready } => match state.trouble(dead, *ready, boot) {
-                Some(trouble) => Decision::Replace(trouble),
+            Self::Node { state, dead, ready } => match state.problem(dead, *ready, boot) {
+                Some(problem) => Decision::Replace(problem),
                 None if state.config != config => {
                     Decision::Replace("its configuration or versions differ".to_owned())
                 }
@@ -116,7 +116,7 @@ impl Found {
 
 impl State {
     /// Why the node is not whole, if it is not.
-    pub(crate) fn trouble(&self, dead: &[String], ready: bool, boot: &str) -> Option<String> {
+    pub(crate) fn problem(&self, dead: &[String], ready: bool, boot: &str) -> Option<String> {
         if self.boot != boot {
             Some("the machine was restarted since".to_owned())
         } else if self.phase == Phase::Starting {
@@ -165,12 +165,12 @@ mod tests {
     }
 
     #[test]
-    fn a_whole_node_of_the_same_configuration_is_kept() {
+    fn a_complete_node_of_the_same_configuration_is_kept() {
         assert_eq!(found(|_| (), &[], true).decide("c1", "b1"), Decision::Keep);
     }
 
     #[test]
-    fn nothing_found_is_a_plain_start() {
+    fn a_new_node_is_started_if_none_exists() {
         assert_eq!(Found::Nothing.decide("c1", "b1"), Decision::Start);
     }
 

@@ -13,7 +13,7 @@ use crate::paths::Paths;
 
 /// What `status` says and which exit code goes with it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Verdict {
+enum Outcome {
     Up = 0,
     Broken = 1,
     /// No cluster; the code that init scripts use for "not running".
@@ -25,52 +25,52 @@ enum Verdict {
 /// Prints what runs; exit code 0 when up, 3 when down, 1 when broken, 4 when that cannot be told.
 pub(crate) fn print(paths: &Paths) -> anyhow::Result<ExitCode> {
     let cluster = Cluster::load(paths)?;
-    let (verdict, text) = match cluster {
+    let (outcome, text) = match cluster {
         Some(cluster) if cluster.provider() != Provider::Node => other(&cluster, paths),
         _ => of_node(paths)?,
     };
     // Whoever reads may have seen enough, as `head` does.
     let _ = io::stdout().write_all(text.as_bytes());
-    Ok(ExitCode::from(verdict as u8))
+    Ok(ExitCode::from(outcome as u8))
 }
 
-fn of_node(paths: &Paths) -> anyhow::Result<(Verdict, String)> {
+fn of_node(paths: &Paths) -> anyhow::Result<(Outcome, String)> {
     let layout = Layout::new(paths);
     if let Some(owner) = clean::others(&layout).first() {
         let text = format!(
             "cluster: down; this machine runs that of another cache folder, {}\n`up` replaces it, `down` removes it\n",
             owner.display()
         );
-        return Ok((Verdict::Down, text));
+        return Ok((Outcome::Down, text));
     }
     let found = match node::observe(&layout, paths) {
         Err(error) if is_denied(&error) => {
             let text = format!("cluster: unknown: {error:#}\nrun this as the user who started it (root)\n");
-            return Ok((Verdict::Unknown, text));
+            return Ok((Outcome::Unknown, text));
         }
         found => found?,
     };
     Ok(match found {
         Found::Nothing => (
-            Verdict::Down,
+            Outcome::Down,
             "cluster: down (`./justw cluster up` starts one)\n".to_owned(),
         ),
         Found::Remains(what) => {
             let text = format!(
                 "cluster: broken: found {what}, without a readable record\n`up` replaces it, `down` removes it\n"
             );
-            (Verdict::Broken, text)
+            (Outcome::Broken, text)
         }
         Found::Node { state, dead, ready } => {
-            let trouble = state.trouble(&dead, ready, &process::boot()?);
+            let problem = state.problem(&dead, ready, &process::boot()?);
             let silent = state.processes.iter().find(|process| !process.alive());
-            let trouble = trouble.or_else(|| silent.map(|process| format!("not running: {}", process.name)));
-            let verdict = if trouble.is_some() {
-                Verdict::Broken
+            let problem = problem.or_else(|| silent.map(|process| format!("not running: {}", process.name)));
+            let outcome = if problem.is_some() {
+                Outcome::Broken
             } else {
-                Verdict::Up
+                Outcome::Up
             };
-            (verdict, describe(&state, trouble.as_deref(), &layout, paths))
+            (outcome, describe(&state, problem.as_deref(), &layout, paths))
         }
     })
 }
@@ -81,14 +81,14 @@ fn is_denied(error: &anyhow::Error) -> bool {
     error.is_some_and(|error| error.kind() == io::ErrorKind::PermissionDenied)
 }
 
-fn describe(state: &State, trouble: Option<&str>, layout: &Layout, paths: &Paths) -> String {
+fn describe(state: &State, problem: Option<&str>, layout: &Layout, paths: &Paths) -> String {
     let mut text = String::new();
     let mut line = |name: &str, value: String| {
         let _ = writeln!(text, "{:<12}{value}", format!("{name}:"));
     };
     line(
         "cluster",
-        trouble.map_or_else(|| "up".to_owned(), |why| format!("broken: {why}")),
+        problem.map_or_else(|| "up".to_owned(), |why| format!("broken: {why}")),
     );
     line(
         "provider",
@@ -120,7 +120,7 @@ fn describe(state: &State, trouble: Option<&str>, layout: &Layout, paths: &Paths
     text
 }
 
-fn other(cluster: &Cluster, paths: &Paths) -> (Verdict, String) {
+fn other(cluster: &Cluster, paths: &Paths) -> (Outcome, String) {
     let answer = cluster
         .kubectl()
         .args(["get", "--raw", "/readyz", "--request-timeout=10s"])
@@ -150,9 +150,9 @@ fn other(cluster: &Cluster, paths: &Paths) -> (Verdict, String) {
     line("kubectl", &paths.kubectl().display().to_string());
     (
         if answer.is_ok() {
-            Verdict::Up
+            Outcome::Up
         } else {
-            Verdict::Broken
+            Outcome::Broken
         },
         text,
     )
@@ -165,7 +165,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_record_of_somebody_else_is_told_from_a_broken_one() {
+    fn a_record_of_another_user_is_distinguished_from_a_broken_one() {
         let read = |kind: io::ErrorKind| -> anyhow::Result<()> {
             Err(io::Error::from(kind)).context("cannot read state.json")
         };

@@ -183,7 +183,7 @@ mod tests {
     }
 
     #[test]
-    fn the_hosts_are_trusted_by_whoever_trusts_the_authority() {
+    fn clients_that_trust_the_authority_trust_the_hosts() {
         let folder = TestFolder::new("authority-trust");
         let now = SystemTime::now();
         let tls = ensure(folder.path(), &names(), now).unwrap();
@@ -199,7 +199,7 @@ mod tests {
     }
 
     #[test]
-    fn the_authority_cannot_vouch_for_names_outside_this_machine() {
+    fn the_authority_cannot_sign_for_names_outside_this_machine() {
         let folder = TestFolder::new("authority-limits");
         let now = SystemTime::now();
         let outside = ensure(folder.path(), &["bank.example.com".to_owned()], now).unwrap();

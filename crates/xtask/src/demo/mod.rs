@@ -5,8 +5,8 @@
 //! | `site` | names of hosts, namespaces, people (pure) |
 //! | `authority`, `credentials` | what is made once per machine: certificates, passwords |
 //! | `values`, `helm`, `install` | the release of the chart |
-//! | `people`, `workspace` | kubeconfigs of people, the workspace of one of them |
-//! | `probe`, `reach` | whether a browser would get there |
+//! | `users`, `workspace` | kubeconfigs of people, the workspace of one of them |
+//! | `probe`, `reachability` | whether a browser would get there |
 //! | `access` | the file by which end-to-end tests find all this |
 //! | `diagnose` | what the cluster tells when something failed |
 //!
@@ -19,12 +19,12 @@ pub(crate) mod diagnose;
 pub(crate) mod helm;
 mod install;
 mod kubectl;
-mod people;
 mod probe;
-mod reach;
+mod reachability;
 mod site;
 #[cfg(test)]
 pub(crate) mod testing;
+mod users;
 pub(crate) mod values;
 mod workspace;
 
@@ -125,7 +125,7 @@ pub(crate) fn deploy(cluster: &Cluster, paths: &Paths, progress: &Progress) -> a
             user,
             User {
                 password,
-                kubeconfig: people::kubeconfig(user, paths)?,
+                kubeconfig: users::kubeconfig(user, paths)?,
             },
         );
     }
@@ -200,15 +200,15 @@ fn open(deployed: &Deployed, paths: &Paths, progress: &Progress) -> anyhow::Resu
     let owner = &deployed.access.users[USERS[0]];
     let url = workspace::ensure_running(&deployed.access.plugin, &owner.kubeconfig, paths)?;
     progress.line("the workspace is available");
-    reach::wait(&url, &deployed.installed.tls.authority)?;
+    reachability::wait(&url, &deployed.installed.tls.authority)?;
     progress.line("its URL answers");
-    Ok(farewell(&url, &deployed.access))
+    Ok(print_summary(&url, &deployed.access))
 }
 
-fn farewell(url: &str, access: &Access) -> String {
+fn print_summary(url: &str, access: &Access) -> String {
     let port = ADDRESS.port();
-    let people = access.users.iter();
-    let people: Vec<String> = people
+    let users = access.users.iter();
+    let users: Vec<String> = users
         .map(|(name, user)| format!("{name}  {}", user.password))
         .collect();
     format!(
@@ -221,7 +221,7 @@ fn farewell(url: &str, access: &Access) -> String {
          kubectl  export KUBECONFIG={} PATH={}:{}:$PATH\n         \
                   kubectl get workspaces; kubectl create workspace another --wait    # as {}, in {USER_NAMESPACE}\n\
          End      ./justw demo down",
-        people.join("\n         "),
+        users.join("\n         "),
         access.ca_file.display(),
         access.users[USERS[0]].kubeconfig.display(),
         folder(&access.kubectl),

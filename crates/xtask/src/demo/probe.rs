@@ -118,7 +118,7 @@ mod tests {
     }
 
     #[test]
-    fn an_answer_is_taken_only_from_a_host_that_the_authority_vouches_for() {
+    fn an_answer_is_accepted_only_from_a_host_with_a_certificate_of_the_authority() {
         let folder = TestFolder::new("probe");
         let ensure = |name: &str, hosts: &[&str]| {
             let hosts: Vec<String> = hosts.iter().map(|host| (*host).to_owned()).collect();

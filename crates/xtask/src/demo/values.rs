@@ -109,7 +109,7 @@ mod tests {
     }
 
     #[test]
-    fn what_cannot_be_deployed_is_named() {
+    fn images_that_cannot_be_deployed_are_named() {
         let error = |references| values(&references).unwrap_err().to_string();
         let mut missing = references("localhost/a", "localhost/a/app:1");
         missing.remove("gateway");

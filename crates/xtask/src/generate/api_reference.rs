@@ -107,11 +107,11 @@ fn rules(page: &mut String, path: &str, schema: &JSONSchemaProps) -> anyhow::Res
         } else {
             format!("`{path}`: ")
         };
-        let told = rule
+        let readable = rule
             .message
             .clone()
             .or_else(|| rule.message_expression.as_deref().map(words));
-        writeln!(page, "- {place}{}", told.as_ref().unwrap_or(&rule.rule))?;
+        writeln!(page, "- {place}{}", readable.as_ref().unwrap_or(&rule.rule))?;
     }
     if path.is_empty() {
         if schema.x_kubernetes_validations.is_some() {

@@ -74,10 +74,10 @@ fn source_lines(targets: &str, release: &str) -> String {
 /// # Errors
 /// When apt does not know the package.
 pub(crate) fn python() -> anyhow::Result<String> {
-    let said = Cmd::new("apt-cache")
+    let output = Cmd::new("apt-cache")
         .args(["show", "--no-all-versions", "python3"])
         .output()?;
-    upstream_version(&said).context("apt does not know the version of python3")
+    upstream_version(&output).context("apt does not know the version of python3")
 }
 
 fn upstream_version(package: &str) -> Option<String> {
@@ -96,7 +96,7 @@ mod tests {
     }
 
     #[test]
-    fn another_system_is_named_and_told_the_other_way() {
+    fn another_distribution_is_named_with_the_alternative() {
         let error = code_name("ID=fedora\nVERSION_CODENAME=\"\"\n")
             .unwrap_err()
             .to_string();
@@ -107,7 +107,7 @@ mod tests {
     }
 
     #[test]
-    fn only_debians_own_sources_of_the_release_are_taken_once_each() {
+    fn only_debian_sources_of_the_release_are_used_once_each() {
         let targets = "\
 Debian|bookworm|http://mirror.example/debian/|main
 Debian|bookworm|http://mirror.example/debian/|main

@@ -16,7 +16,7 @@ use k8s_openapi::{
 use super::{
     cidr::Cidr,
     select::{Labels, matches},
-    world::{Endpoint, World},
+    snapshot::{Endpoint, Snapshot},
 };
 
 /// The direction of a connection, seen from the pod that a policy selects.
@@ -57,15 +57,15 @@ pub(super) type Isolated = BTreeMap<(Direction, Ipv4Addr), BTreeSet<Allow>>;
 
 /// Decides for every pod. What cannot be understood inside a policy (an IPv6 range, SCTP, an unknown operator)
 /// allows nothing.
-pub(super) fn isolated(world: &World) -> Isolated {
+pub(super) fn isolated(snapshot: &Snapshot) -> Isolated {
     let mut isolated = Isolated::new();
-    for (namespace, spec) in &world.policies {
+    for (namespace, spec) in &snapshot.policies {
         let selector = spec.pod_selector.clone().unwrap_or_default();
         let chosen = |pod: &Endpoint| pod.namespace == *namespace && matches(&selector, &pod.labels);
-        for (ip, pod) in world.pods.iter().filter(|(_, pod)| chosen(pod)) {
+        for (ip, pod) in snapshot.pods.iter().filter(|(_, pod)| chosen(pod)) {
             for direction in directions(spec) {
                 let allows = isolated.entry((direction, *ip)).or_default();
-                allows.extend(rules(world, namespace, spec, direction, pod));
+                allows.extend(rules(snapshot, namespace, spec, direction, pod));
             }
         }
     }
@@ -90,7 +90,7 @@ fn directions(spec: &NetworkPolicySpec) -> Vec<Direction> {
 }
 
 fn rules(
-    world: &World,
+    snapshot: &Snapshot,
     namespace: &str,
     spec: &NetworkPolicySpec,
     direction: Direction,
@@ -108,7 +108,7 @@ fn rules(
     };
     let mut allows = Vec::new();
     for (peers, ports) in rules {
-        let peers = reachable(world, namespace, peers.as_deref().unwrap_or_default());
+        let peers = reachable(snapshot, namespace, peers.as_deref().unwrap_or_default());
         let ports = ports.as_deref().unwrap_or_default();
         if ports.is_empty() {
             allows.extend(peers.iter().map(|peer| Allow {
@@ -126,7 +126,7 @@ fn rules(
                 // The name belongs to whoever receives: another number on every destination pod.
                 (Some(IntOrString::String(name)), Direction::Egress) => {
                     let within = |ip: Ipv4Addr| peers.iter().any(|peer| peer.contains(Cidr::host(ip)));
-                    let there = world.pods.iter().filter(|(ip, _)| within(**ip));
+                    let there = snapshot.pods.iter().filter(|(ip, _)| within(**ip));
                     allows.extend(there.flat_map(|(ip, pod)| {
                         named(pod, name, port).map(|ports| allow(Cidr::host(*ip), ports))
                     }));
@@ -153,7 +153,7 @@ fn allow(peer: Cidr, ports: Ports) -> Allow {
 }
 
 /// The addresses that a rule's `from` or `to` names; an empty list is everybody.
-fn reachable(world: &World, namespace: &str, peers: &[NetworkPolicyPeer]) -> Vec<Cidr> {
+fn reachable(snapshot: &Snapshot, namespace: &str, peers: &[NetworkPolicyPeer]) -> Vec<Cidr> {
     if peers.is_empty() {
         return vec![Cidr::ALL];
     }
@@ -165,13 +165,13 @@ fn reachable(world: &World, namespace: &str, peers: &[NetworkPolicyPeer]) -> Vec
             (Some(_), ..) | (None, None, None) => {}
             (None, pods, namespaces) => {
                 let chosen = |pod: &Endpoint| {
-                    in_namespace(world, namespace, namespaces.as_ref(), &pod.namespace)
+                    in_namespace(snapshot, namespace, namespaces.as_ref(), &pod.namespace)
                         && pods
                             .as_ref()
                             .is_none_or(|selector| matches(selector, &pod.labels))
                 };
                 ranges.extend(
-                    world
+                    snapshot
                         .pods
                         .iter()
                         .filter(|(_, pod)| chosen(pod))
@@ -183,11 +183,11 @@ fn reachable(world: &World, namespace: &str, peers: &[NetworkPolicyPeer]) -> Vec
     ranges
 }
 
-fn in_namespace(world: &World, own: &str, selector: Option<&LabelSelector>, namespace: &str) -> bool {
+fn in_namespace(snapshot: &Snapshot, own: &str, selector: Option<&LabelSelector>, namespace: &str) -> bool {
     let Some(selector) = selector else {
         return own == namespace;
     };
-    match world.namespaces.get(namespace) {
+    match snapshot.namespaces.get(namespace) {
         Some(labels) => matches(selector, labels),
         // Its pods were seen before the namespace itself: the API server labels every namespace with its name.
         None => matches(

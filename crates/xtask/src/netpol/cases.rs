@@ -9,7 +9,7 @@ use k8s_openapi::api::{
 use kube::core::{DeserializeGuard, PartialObjectMeta};
 use serde_json::{Value, json};
 
-use super::{allow, cidr::Cidr, render, world::World};
+use super::{allow, cidr::Cidr, render, snapshot::Snapshot};
 
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Packet {
@@ -52,12 +52,12 @@ pub(super) fn passes(chains: &render::Chains, chain: &str, packet: Packet) -> bo
     true
 }
 
-fn world(namespaces: &[Value], pods: &[Value], policies: &[Value]) -> World {
+fn snapshot(namespaces: &[Value], pods: &[Value], policies: &[Value]) -> Snapshot {
     let parse = |objects: &[Value]| Value::Array(objects.to_vec());
     let namespaces: Vec<PartialObjectMeta<Namespace>> = serde_json::from_value(parse(namespaces)).unwrap();
     let pods: Vec<DeserializeGuard<Pod>> = serde_json::from_value(parse(pods)).unwrap();
     let policies: Vec<DeserializeGuard<NetworkPolicy>> = serde_json::from_value(parse(policies)).unwrap();
-    World::new(&namespaces, &pods, &policies)
+    Snapshot::new(&namespaces, &pods, &policies)
 }
 
 fn namespace(name: &str, team: &str) -> Value {
@@ -85,8 +85,8 @@ pub(super) const FAR: &str = "10.244.0.4"; // namespace c (team y), app db, http
 pub(super) const NODE: &str = "10.250.0.2";
 pub(super) const OUT: &str = "93.184.216.34";
 
-pub(super) fn cluster(policies: &[Value]) -> World {
-    world(
+pub(super) fn cluster(policies: &[Value]) -> Snapshot {
+    snapshot(
         &[namespace("a", "x"), namespace("b", "x"), namespace("c", "y")],
         &[
             pod("a", "web", 1, 8080),
@@ -332,12 +332,12 @@ fn rendered_rules_give_the_verdicts_that_the_api_documents() {
 #[test]
 fn pods_of_a_namespace_that_is_not_known_yet_are_found_by_its_name() {
     let by_name = json!({"podSelector": {}, "ingress": [{"from": [{"namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": "b"}}}]}]});
-    let world = world(
+    let snapshot = snapshot(
         &[],
         &[pod("a", "web", 1, 80), pod("b", "web", 3, 80)],
         &[policy(&by_name)],
     );
-    let chains = render::chains(&allow::isolated(&world));
+    let chains = render::chains(&allow::isolated(&snapshot));
     let packet = Packet {
         from: OTHER.parse().unwrap(),
         to: WEB.parse().unwrap(),

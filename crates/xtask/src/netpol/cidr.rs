@@ -115,7 +115,7 @@ mod tests {
     }
 
     #[test]
-    fn a_hole_leaves_the_ranges_around_it() {
+    fn an_exception_leaves_the_ranges_around_it() {
         assert_eq!(
             shown("10.0.0.0/30", &["10.0.0.1/32"]),
             ["10.0.0.0/32", "10.0.0.2/31"]
@@ -128,7 +128,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn an_address_is_in_the_difference_exactly_when_it_is_in_the_range_and_in_no_hole(
+        fn an_address_matches_if_it_is_in_the_range_and_in_no_exception(
             base in any::<u32>(), len in 0u8..=32, holes in prop::collection::vec((any::<u32>(), 0u8..=32), 0..4),
             near in any::<bool>(), offset in any::<u32>(),
         ) {

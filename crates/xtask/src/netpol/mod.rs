@@ -14,7 +14,7 @@ mod cidr;
 mod naive;
 mod render;
 mod select;
-mod world;
+mod snapshot;
 
 use std::{fmt, future, path::Path, sync::Arc, time::Duration};
 
@@ -70,12 +70,12 @@ pub(crate) async fn run(kubeconfig: &Path) -> anyhow::Result<()> {
         let mut last = None;
         loop {
             let (namespaces, pods, policies) = (namespaces.state(), pods.state(), policies.state());
-            let world = world::World::new(
+            let snapshot = snapshot::Snapshot::new(
                 namespaces.iter().map(AsRef::as_ref),
                 pods.iter().map(AsRef::as_ref),
                 policies.iter().map(AsRef::as_ref),
             );
-            let chains = render::chains(&allow::isolated(&world));
+            let chains = render::chains(&allow::isolated(&snapshot));
             match apply::apply(&chains, last.as_ref()).await {
                 Ok(()) => last = Some(chains),
                 Err(error) => eprintln!("the rules were not written: {error:#}; trying again"),

@@ -7,24 +7,24 @@ use proptest::prelude::*;
 use serde_json::{Value, json};
 
 use super::cases::{DB, FAR, NODE, OTHER, OUT, Packet, WEB, cluster, passes};
-use super::{allow, cidr::Cidr, render, select::matches, world::World};
+use super::{allow, cidr::Cidr, render, select::matches, snapshot::Snapshot};
 
 /// The API's text read naively, packet by packet: no ranges are computed, no rules are built.
-fn naive(world: &World, packet: Packet) -> bool {
-    packet.from == packet.to || (naive_end(world, packet, true) && naive_end(world, packet, false))
+fn naive(snapshot: &Snapshot, packet: Packet) -> bool {
+    packet.from == packet.to || (naive_end(snapshot, packet, true) && naive_end(snapshot, packet, false))
 }
 
-fn naive_end(world: &World, packet: Packet, ingress: bool) -> bool {
+fn naive_end(snapshot: &Snapshot, packet: Packet, ingress: bool) -> bool {
     let (own, other) = if ingress {
         (packet.to, packet.from)
     } else {
         (packet.from, packet.to)
     };
-    let Some(pod) = world.pods.get(&own) else {
+    let Some(pod) = snapshot.pods.get(&own) else {
         return true;
     };
     let kind = if ingress { "Ingress" } else { "Egress" };
-    let selecting: Vec<_> = world
+    let selecting: Vec<_> = snapshot
         .policies
         .iter()
         .filter(|(namespace, spec)| {
@@ -56,12 +56,12 @@ fn naive_end(world: &World, packet: Packet, ingress: bool) -> bool {
             }
         },
     );
-    let receiver = world.pods.get(&packet.to);
+    let receiver = snapshot.pods.get(&packet.to);
     let allowed = |(peers, ports): (Vec<NetworkPolicyPeer>, Vec<NetworkPolicyPort>)| {
         let peer = peers.is_empty()
             || peers
                 .iter()
-                .any(|peer| naive_peer(world, &pod.namespace, peer, other));
+                .any(|peer| naive_peer(snapshot, &pod.namespace, peer, other));
         let port = ports.is_empty()
             || ports.iter().any(|port| {
                 let protocol = port.protocol.clone().unwrap_or_else(|| "TCP".into());
@@ -86,16 +86,16 @@ fn naive_end(world: &World, packet: Packet, ingress: bool) -> bool {
     selecting.is_empty() || rules.into_iter().any(allowed)
 }
 
-fn naive_peer(world: &World, own: &str, peer: &NetworkPolicyPeer, other: Ipv4Addr) -> bool {
+fn naive_peer(snapshot: &Snapshot, own: &str, peer: &NetworkPolicyPeer, other: Ipv4Addr) -> bool {
     if let Some(block) = &peer.ip_block {
         let within = |range: &String| range.parse::<Cidr>().unwrap().contains(Cidr::host(other));
         return within(&block.cidr) && !block.except.iter().flatten().any(within);
     }
-    let Some(pod) = world.pods.get(&other) else {
+    let Some(pod) = snapshot.pods.get(&other) else {
         return false;
     };
     let namespace = match &peer.namespace_selector {
-        Some(selector) => matches(selector, &world.namespaces[&pod.namespace]),
+        Some(selector) => matches(selector, &snapshot.namespaces[&pod.namespace]),
         None => pod.namespace == own,
     };
     namespace
@@ -169,15 +169,15 @@ fn random_policy() -> impl Strategy<Value = Value> {
 proptest! {
     #[test]
     fn rendered_rules_agree_with_a_naive_reading_of_the_api(policies in prop::collection::vec(random_policy(), 0..5)) {
-        let world = cluster(&policies);
-        let chains = render::chains(&allow::isolated(&world));
+        let snapshot = cluster(&policies);
+        let chains = render::chains(&allow::isolated(&snapshot));
         let ends: BTreeMap<&str, Ipv4Addr> =
             [WEB, DB, OTHER, FAR, NODE, OUT].iter().map(|ip| (*ip, ip.parse().unwrap())).collect();
         for from in ends.values() {
             for to in ends.values() {
                 for (protocol, port) in [("tcp", 8080), ("tcp", 8082), ("tcp", 9090), ("udp", 53), ("icmp", 0)] {
                     let packet = Packet { from: *from, to: *to, protocol, port };
-                    prop_assert_eq!(passes(&chains, "NP-ROOT", packet), naive(&world, packet), "{:?}", packet);
+                    prop_assert_eq!(passes(&chains, "NP-ROOT", packet), naive(&snapshot, packet), "{:?}", packet);
                 }
             }
         }

@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use std::time::Duration;
 
 /// Suites that took less are left out.
-const WORTH_A_LINE: Duration = Duration::from_secs(2);
+const MIN_LISTED: Duration = Duration::from_secs(2);
 /// Tests that are listed.
 const SLOWEST: usize = 10;
 
@@ -44,7 +44,7 @@ impl Durations {
     pub(super) fn table(&self) -> String {
         let mut text = String::new();
         let mut suites: Vec<_> = self.suites.iter().collect();
-        suites.retain(|(_, (_, took))| *took >= WORTH_A_LINE);
+        suites.retain(|(_, (_, took))| *took >= MIN_LISTED);
         suites.sort_by_key(|(_, (_, took))| std::cmp::Reverse(*took));
         if !suites.is_empty() {
             text.push_str("\nsuites, by the sum of their tests' times\n");
@@ -95,7 +95,7 @@ mod tests {
     }
 
     #[test]
-    fn nothing_is_told_of_nothing() {
+    fn no_durations_give_no_table() {
         assert_eq!(Durations::default().table(), "");
     }
 }

@@ -7,7 +7,7 @@ use std::time::Duration;
 use anyhow::{Context as _, bail};
 
 use super::Run;
-use super::pool::{self, Ended, World};
+use super::pool::{self, Ended, RunContext};
 use super::stages::Stage;
 use super::tests::{self, Test, Times};
 use crate::cluster;
@@ -19,7 +19,7 @@ use crate::{apt, definitions};
 const BROWSER: [&str; 3] = ["chromium", "chromium-driver", "libnss3-tools"];
 
 /// Tests of a whole run that may fail if they pass alone. More than these are no accident.
-const SECOND_CHANCES: usize = 3;
+const MAX_RETRIED: usize = 3;
 
 /// Runs the tests whose path contains one of `wanted`, or all of them, on what `access_file` tells of.
 ///
@@ -39,8 +39,8 @@ pub(super) fn run(run: &mut Run<'_>, access_file: &Path, wanted: &[String]) -> a
         ("JUPYTER_K8S_ANOTHER_OPERATOR", another.as_path()),
     ];
     let messages = programs(run)?;
-    let (sweep, release) = (
-        program(&messages, "bin", "sweep")?,
+    let (cleanup, release) = (
+        program(&messages, "bin", "cleanup")?,
         program(&messages, "bin", "release")?,
     );
     let mut all = Vec::new();
@@ -54,16 +54,16 @@ pub(super) fn run(run: &mut Run<'_>, access_file: &Path, wanted: &[String]) -> a
         .map_err(|word| anyhow::anyhow!("no end-to-end test's path contains `{word}`"))?;
 
     let _alone = cluster::lock::of_tests(paths, &run.progress)?;
-    let sweep = sweep.display().to_string();
-    run.stream(&sweep, &[], &env)?;
+    let cleanup = cleanup.display().to_string();
+    run.stream(&cleanup, &[], &env)?;
     let file = paths.cache().join("test-times.json");
     let mut times = read(&file);
-    let world = World {
+    let context = RunContext {
         env: &env,
         folder: &paths.clone_root().join("e2e"),
         logs: &paths.logs().join("e2e"),
     };
-    println!("what each test prints is in {}", world.logs.display());
+    println!("what each test prints is in {}", context.logs.display());
     let before = run.count.failed;
     let mut release = Release {
         program: release.display().to_string(),
@@ -71,17 +71,17 @@ pub(super) fn run(run: &mut Run<'_>, access_file: &Path, wanted: &[String]) -> a
         values: Some(&[]),
     };
     // Whoever chooses tests by a word looks at them.
-    let mut chances = if wanted.is_empty() { SECOND_CHANCES } else { 0 };
+    let mut retries = if wanted.is_empty() { MAX_RETRIED } else { 0 };
     let mut outcome = Ok(());
     for (stage, some) in tests::ordered(chosen, &times) {
         println!("{}: {} tests, {} at once", stage.name, some.len(), stage.at_once);
         outcome = release
             .set(run, stage.values)
-            .and_then(|()| all_of(run, &world, &mut times, &mut chances, stage, some))
+            .and_then(|()| all_of(run, &context, &mut times, &mut retries, stage, some))
             .and_then(|was_unsteady| {
                 // What an unsteady test left would disturb those of the next stage; what failed for good is looked at.
                 if was_unsteady && run.count.failed == before {
-                    run.stream(&sweep, &[], &env)?;
+                    run.stream(&cleanup, &[], &env)?;
                 }
                 Ok(())
             });
@@ -104,20 +104,20 @@ pub(super) fn run(run: &mut Run<'_>, access_file: &Path, wanted: &[String]) -> a
 /// passed only then.
 fn all_of(
     run: &mut Run<'_>,
-    world: &World<'_>,
+    context: &RunContext<'_>,
     times: &mut Times,
-    chances: &mut usize,
+    retries: &mut usize,
     stage: &Stage,
     tests: Vec<Test>,
 ) -> anyhow::Result<bool> {
     let before = run.count.unsteady.len();
-    let failed = pass(run, world, times, stage.at_once, tests)?;
-    let (again, mut lost) = tests::second_chance(failed, chances);
+    let failed = pass(run, context, times, stage.at_once, tests)?;
+    let (again, mut lost) = tests::retried(failed, retries);
     for test in again {
         println!("{}: once more, alone", test.path());
-        pool::set_aside(world, &test);
+        pool::keep_log(context, &test);
         // Each by itself: one that only waits to leave would make room for the next.
-        let failed = pass(run, world, times, 1, vec![test.clone()])?;
+        let failed = pass(run, context, times, 1, vec![test.clone()])?;
         if failed.is_empty() {
             run.count.unsteady.push(test.path());
         }
@@ -136,14 +136,14 @@ fn count_failed(run: &mut Run<'_>, tests: &[Test]) {
 /// Runs tests, so many at a time; those that failed, which are not counted yet.
 fn pass(
     run: &mut Run<'_>,
-    world: &World<'_>,
+    context: &RunContext<'_>,
     times: &mut Times,
     at_once: usize,
     tests: Vec<Test>,
 ) -> anyhow::Result<Vec<Test>> {
     let mut failed = Vec::new();
-    let outcome = pool::run(tests, at_once, world, |ended| {
-        tell(&ended);
+    let outcome = pool::run(tests, at_once, context, |ended| {
+        print_result(&ended);
         let path = ended.test.path();
         run.durations.test(&ended.test.suite.name, &path, ended.took);
         if ended.ok {
@@ -241,10 +241,10 @@ fn program(messages: &str, kind: &str, name: &str) -> anyhow::Result<PathBuf> {
     named.with_context(|| format!("cargo built no {kind} {name}"))
 }
 
-fn tell(ended: &Ended) {
-    let verdict = if ended.ok { "ok    " } else { "FAILED" };
+fn print_result(ended: &Ended) {
+    let mark = if ended.ok { "ok    " } else { "FAILED" };
     println!(
-        "{verdict} {:>6.1} s  {}",
+        "{mark} {:>6.1} s  {}",
         ended.took.as_secs_f64(),
         ended.test.path()
     );

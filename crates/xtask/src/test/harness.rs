@@ -119,17 +119,17 @@ mod tests {
     }
 
     #[test]
-    fn a_binary_s_last_line_tells_what_it_was_and_how_long_it_took() {
+    fn the_last_line_of_a_binary_has_its_name_and_duration() {
         let mut count = Count::default();
         assert_eq!(
             count.line("     Running tests/chart/main.rs (/t/debug/deps/chart-0a1b)"),
             None
         );
-        let told = count.line(
+        let reported = count.line(
             "test result: ok. 12 passed; 1 failed; 0 ignored; 0 measured; 0 filtered out; finished in 1.50s",
         );
         assert_eq!(
-            told,
+            reported,
             Some((
                 "chart tests/chart/main.rs".into(),
                 13,
@@ -147,7 +147,7 @@ mod tests {
     }
 
     #[test]
-    fn tests_that_ran_by_themselves_count_too() {
+    fn tests_that_ran_alone_count_too() {
         let mut count = Count::default();
         count.ended("why::a", true);
         count.ended("why::b", false);
@@ -155,7 +155,7 @@ mod tests {
     }
 
     #[test]
-    fn what_was_counted_in_two_places_adds_up() {
+    fn counts_of_two_runs_are_added() {
         let mut all = Count::default();
         all.ended("a", false);
         let mut other = Count::default();
@@ -169,7 +169,7 @@ mod tests {
     }
 
     #[test]
-    fn output_that_only_looks_like_a_result_counts_nothing() {
+    fn output_similar_to_a_result_is_not_counted() {
         assert_eq!(
             count("7 passed; 1 failed\ntest result: strange\ntesting ... FAILED\n"),
             Count::default()

@@ -114,7 +114,7 @@ fn run(parts: &[Part], wanted: &[String], paths: &Paths) -> anyhow::Result<ExitC
         }
     }
     let ok = done.iter().all(|step| step.ok);
-    run.leave_as_found(ok);
+    run.restore(ok);
     print!("{}", run.durations.table());
     let planned = parts.iter().copied().flatten().copied().flatten().count();
     println!("{}", summary(&done, planned, &run.count, start.elapsed()));
@@ -293,7 +293,7 @@ impl Run<'_> {
     }
 
     /// After a failure keeps what the cluster can tell; takes it down if it was not there before.
-    fn leave_as_found(&self, ok: bool) {
+    fn restore(&self, ok: bool) {
         let Some(cluster) = &self.cluster else { return };
         if !ok && let Some(file) = demo::diagnose::collect(cluster, self.paths) {
             println!("what pods and events say is in {}", file.display());
@@ -339,16 +339,16 @@ mod unit {
     }
 
     #[test]
-    fn tracks_run_beside_each_other_and_are_told_in_order_with_what_they_counted() {
-        let (told, count) = of(&[&[("a", good), ("b", good)], &[("c", good)]]);
-        assert_eq!(told, [("a", true), ("b", true), ("c", true)]);
+    fn tracks_run_in_parallel_and_are_reported_in_order_with_their_counts() {
+        let (reported, count) = of(&[&[("a", good), ("b", good)], &[("c", good)]]);
+        assert_eq!(reported, [("a", true), ("b", true), ("c", true)]);
         assert_eq!((count.passed, count.failed), (3, 0));
     }
 
     #[test]
-    fn what_comes_after_a_failure_in_its_track_does_not_run() {
-        let (told, count) = of(&[&[("a", bad), ("b", good)]]);
-        assert_eq!(told, [("a", false)]);
+    fn steps_after_a_failure_in_their_track_do_not_run() {
+        let (reported, count) = of(&[&[("a", bad), ("b", good)]]);
+        assert_eq!(reported, [("a", false)]);
         assert_eq!((count.passed, count.failed), (0, 1));
         assert_eq!(count.failures, ["bad"]);
     }

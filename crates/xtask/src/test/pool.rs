@@ -11,12 +11,12 @@ use anyhow::{Context as _, bail};
 
 use super::tests::{self, Test};
 
-/// Names the file that a test makes once it only waits until its namespaces are gone (e2e/src/leaving.rs).
-const LEAVING: &str = "JUPYTER_K8S_LEAVING";
+/// Names the file that a test makes once it only waits until its namespaces are gone (e2e/src/teardown.rs).
+const TEARDOWN: &str = "JUPYTER_K8S_TEARDOWN";
 /// How often running tests are looked at.
-const LOOK: Duration = Duration::from_millis(50);
+const POLL: Duration = Duration::from_millis(50);
 /// The longest that one test may take. All of them wait with deadlines of their own, so this ends only what hangs.
-const PATIENCE: Duration = Duration::from_mins(10);
+const TIMEOUT: Duration = Duration::from_mins(10);
 
 /// How one test ended.
 #[derive(Debug)]
@@ -30,7 +30,7 @@ pub(super) struct Ended {
 
 /// What the processes share.
 #[derive(Debug)]
-pub(super) struct World<'a> {
+pub(super) struct RunContext<'a> {
     pub(super) env: &'a [(&'a str, &'a Path)],
     /// Where they run.
     pub(super) folder: &'a Path,
@@ -38,7 +38,7 @@ pub(super) struct World<'a> {
     pub(super) logs: &'a Path,
 }
 
-impl World<'_> {
+impl RunContext<'_> {
     fn file(&self, test: &Test, end: &str) -> PathBuf {
         self.logs
             .join(format!("{}.{end}", test.path().replace("::", ".")))
@@ -46,8 +46,8 @@ impl World<'_> {
 }
 
 /// Keeps what a test printed when it runs once more.
-pub(super) fn set_aside(world: &World<'_>, test: &Test) {
-    let _ = fs::rename(world.file(test, "log"), world.file(test, "first.log"));
+pub(super) fn keep_log(context: &RunContext<'_>, test: &Test) {
+    let _ = fs::rename(context.file(test, "log"), context.file(test, "first.log"));
 }
 
 /// A test that runs.
@@ -56,23 +56,23 @@ struct Running {
     child: Child,
     start: Instant,
     log: PathBuf,
-    leaving: PathBuf,
+    teardown: PathBuf,
 }
 
 impl Running {
-    fn begin(test: Test, world: &World<'_>) -> anyhow::Result<Self> {
+    fn begin(test: Test, context: &RunContext<'_>) -> anyhow::Result<Self> {
         let path = test.path();
-        let (log, leaving) = (world.file(&test, "log"), world.file(&test, "leaving"));
+        let (log, teardown) = (context.file(&test, "log"), context.file(&test, "teardown"));
         // Of a run that broke off.
-        let _ = fs::remove_file(&leaving);
+        let _ = fs::remove_file(&teardown);
         let output = File::create(&log).with_context(|| format!("cannot write {}", log.display()))?;
         let start = Instant::now();
         let mut command = Command::new(&test.suite.program);
         command
             .args(["--exact", &test.name, "--nocapture"])
-            .envs(world.env.iter().copied())
-            .env(LEAVING, &leaving)
-            .current_dir(world.folder)
+            .envs(context.env.iter().copied())
+            .env(TEARDOWN, &teardown)
+            .current_dir(context.folder)
             .stdin(Stdio::null())
             .stdout(output.try_clone()?)
             .stderr(output);
@@ -82,30 +82,30 @@ impl Running {
             child,
             start,
             log,
-            leaving,
+            teardown,
         })
     }
 
     /// Whether others may take its place: all that it does is wait.
-    fn is_leaving(&self) -> bool {
-        self.leaving.exists()
+    fn is_in_teardown(&self) -> bool {
+        self.teardown.exists()
     }
 
     /// How it ended, once it has; it is killed when it does not end within this time.
-    fn ended(&mut self, patience: Duration) -> anyhow::Result<Option<Ended>> {
+    fn ended(&mut self, timeout: Duration) -> anyhow::Result<Option<Ended>> {
         let status = self.child.try_wait();
         let status = status.with_context(|| format!("cannot wait for {}", self.test.path()))?;
         let took = self.start.elapsed();
         let ok = match status {
             Some(status) => status.success(),
-            None if took < patience => return Ok(None),
+            None if took < timeout => return Ok(None),
             None => {
                 self.child.kill()?;
                 self.child.wait()?;
                 false
             }
         };
-        let _ = fs::remove_file(&self.leaving);
+        let _ = fs::remove_file(&self.teardown);
         Ok(Some(Ended {
             test: self.test.clone(),
             took,
@@ -123,15 +123,15 @@ impl Running {
 pub(super) fn run(
     mut left: Vec<Test>,
     at_once: usize,
-    world: &World<'_>,
+    context: &RunContext<'_>,
     mut on_end: impl FnMut(Ended),
 ) -> anyhow::Result<()> {
-    fs::create_dir_all(world.logs).with_context(|| format!("cannot make {}", world.logs.display()))?;
+    fs::create_dir_all(context.logs).with_context(|| format!("cannot make {}", context.logs.display()))?;
     let mut running: Vec<Running> = Vec::new();
     let outcome = loop {
-        match look(&mut left, &mut running, at_once, world, &mut on_end) {
+        match step(&mut left, &mut running, at_once, context, &mut on_end) {
             Ok(()) if left.is_empty() && running.is_empty() => break Ok(()),
-            Ok(()) => thread::sleep(LOOK),
+            Ok(()) => thread::sleep(POLL),
             Err(error) => break Err(error),
         }
     };
@@ -143,16 +143,16 @@ pub(super) fn run(
 }
 
 /// Tells of those that have ended, and begins as many as may.
-fn look(
+fn step(
     left: &mut Vec<Test>,
     running: &mut Vec<Running>,
     at_once: usize,
-    world: &World<'_>,
+    context: &RunContext<'_>,
     on_end: &mut impl FnMut(Ended),
 ) -> anyhow::Result<()> {
     let mut at = 0;
     while at < running.len() {
-        match running[at].ended(PATIENCE)? {
+        match running[at].ended(TIMEOUT)? {
             Some(ended) => {
                 running.remove(at);
                 on_end(ended);
@@ -161,7 +161,7 @@ fn look(
         }
     }
     loop {
-        let at_work = running.iter().filter(|one| !one.is_leaving());
+        let at_work = running.iter().filter(|one| !one.is_in_teardown());
         let working: Vec<_> = at_work.map(|one| &one.test).collect();
         if working.len() >= at_once || running.len() >= 2 * at_once {
             return Ok(());
@@ -169,7 +169,7 @@ fn look(
         let Some(test) = tests::next(left, &working) else {
             return Ok(());
         };
-        running.push(Running::begin(test, world)?);
+        running.push(Running::begin(test, context)?);
     }
 }
 
@@ -186,8 +186,8 @@ pub(super) fn words(ended: &Ended) -> anyhow::Result<String> {
     for line in text.lines() {
         let _ = writeln!(words, "    | {line}");
     }
-    if ended.took >= PATIENCE {
-        let _ = writeln!(words, "    ended by force after {} s", PATIENCE.as_secs());
+    if ended.took >= TIMEOUT {
+        let _ = writeln!(words, "    ended by force after {} s", TIMEOUT.as_secs());
     }
     Ok(words)
 }
@@ -203,7 +203,7 @@ mod unit {
         let program = folder.join("suite");
         if !program.exists() {
             let script = "#!/bin/sh\necho \"$1 $2 $3 $WORD\"; echo oh >&2\n\
-                      case $2 in leaves) touch \"$JUPYTER_K8S_LEAVING\"; until [ -e \"$WORD\" ]; do sleep 0.01; done;; \
+                      case $2 in leaves) touch \"$JUPYTER_K8S_TEARDOWN\"; until [ -e \"$WORD\" ]; do sleep 0.01; done;; \
                       comes) touch \"$WORD\";; esac\n[ \"$2\" != bad ]\n";
             fs::write(&program, script).unwrap();
             fs::set_permissions(&program, fs::Permissions::from_mode(0o755)).unwrap();
@@ -219,21 +219,21 @@ mod unit {
     }
 
     #[test]
-    fn every_test_is_a_process_whose_end_and_words_are_told() {
+    fn every_test_is_a_process_with_a_result_and_a_log() {
         let folder = std::env::temp_dir().join(format!("xtask-pool-{}", std::process::id()));
         fs::create_dir_all(&folder).unwrap();
         let tests = ["good", "bad", "m::other"].map(|name| test(&folder, name));
-        let world = World {
+        let context = RunContext {
             env: &[("WORD", Path::new("w"))],
             folder: &folder,
             logs: &folder.join("logs"),
         };
         let mut ended = Vec::new();
-        run(tests.into(), 2, &world, |one| ended.push(one)).unwrap();
+        run(tests.into(), 2, &context, |one| ended.push(one)).unwrap();
         ended.sort_by_key(|one| one.test.path());
-        let told: Vec<_> = ended.iter().map(|one| (one.test.path(), one.ok)).collect();
+        let reported: Vec<_> = ended.iter().map(|one| (one.test.path(), one.ok)).collect();
         assert_eq!(
-            told,
+            reported,
             [("s::bad", false), ("s::good", true), ("s::m::other", true)]
                 .map(|(path, ok)| (path.to_owned(), ok))
         );
@@ -245,11 +245,11 @@ mod unit {
     }
 
     #[test]
-    fn who_only_waits_to_leave_keeps_nobody_from_beginning() {
+    fn a_test_in_teardown_does_not_delay_other_tests() {
         let folder = std::env::temp_dir().join(format!("xtask-leaving-{}", std::process::id()));
         fs::create_dir_all(&folder).unwrap();
         let (come, logs) = (folder.join("come"), folder.join("logs"));
-        let world = World {
+        let context = RunContext {
             env: &[("WORD", &come)],
             folder: &folder,
             logs: &logs,
@@ -257,7 +257,7 @@ mod unit {
         // The first ends when the second has come.
         let tests = ["leaves", "comes"].map(|name| test(&folder, name));
         let mut ended = Vec::new();
-        run(tests.into(), 1, &world, |one| {
+        run(tests.into(), 1, &context, |one| {
             ended.push((one.test.path(), one.ok));
         })
         .unwrap();
@@ -272,16 +272,16 @@ mod unit {
     }
 
     #[test]
-    fn what_hangs_is_ended() {
+    fn a_test_that_hangs_is_killed() {
         let folder = std::env::temp_dir().join(format!("xtask-hangs-{}", std::process::id()));
         fs::create_dir_all(&folder).unwrap();
         let never = folder.join("never");
-        let world = World {
+        let context = RunContext {
             env: &[("WORD", &never)],
             folder: &folder,
             logs: &folder,
         };
-        let mut running = Running::begin(test(&folder, "leaves"), &world).unwrap();
+        let mut running = Running::begin(test(&folder, "leaves"), &context).unwrap();
         assert!(running.ended(Duration::from_mins(1)).unwrap().is_none());
         let ended = running.ended(Duration::ZERO).unwrap().unwrap();
         assert!(!ended.ok);

@@ -9,12 +9,12 @@ pub(super) struct Stage {
     pub(super) values: &'static [&'static str],
     /// Tests at work at the same time, on a machine of two cores.
     pub(super) at_once: usize,
-    lanes: &'static [Lane],
+    groups: &'static [Group],
 }
 
 /// Tests of a stage of which fewer run at the same time.
 #[derive(Debug)]
-struct Lane {
+struct Group {
     at_once: usize,
     /// What the paths of its tests begin with. One at a time, they run in this order.
     tests: &'static [&'static str],
@@ -27,9 +27,9 @@ pub(super) static STAGES: [Stage; 3] = [
         values: &[],
         // They wait more than they work; with more of them the cluster is what they wait for.
         at_once: 6,
-        lanes: &[
+        groups: &[
             // Each stages six failures side by side, and is held to seconds.
-            Lane {
+            Group {
                 at_once: 2,
                 tests: &["why::"],
             },
@@ -46,19 +46,15 @@ pub(super) static STAGES: [Stage; 3] = [
             "manager.authorization.start=Connectors",
         ],
         at_once: 5,
-        lanes: &[
-            Lane {
+        groups: &[
+            Group {
                 at_once: 4,
                 tests: &["disruption::keys::", "short_tickets::", "tokens::"],
             },
             // The first reads the logs of pods that have just begun, the last measures milliseconds when the others only wait.
-            Lane {
+            Group {
                 at_once: 1,
-                tests: &[
-                    "tokens::nothing_that_lets_somebody_in",
-                    "bounds_warn::",
-                    "revocation::",
-                ],
+                tests: &["tokens::no_credential", "bounds_warn::", "revocation::"],
             },
         ],
     },
@@ -66,7 +62,7 @@ pub(super) static STAGES: [Stage; 3] = [
         name: "one at a time",
         values: &[],
         at_once: 1,
-        lanes: &[Lane {
+        groups: &[Group {
             at_once: 1,
             tests: &[
                 "silence::",
@@ -82,27 +78,27 @@ pub(super) static STAGES: [Stage; 3] = [
 
 /// Where a test belongs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) struct Place {
+pub(super) struct Placement {
     /// Its stage in [`STAGES`].
     pub(super) stage: usize,
     /// Its lane there, and its turn in that.
-    lane: Option<(usize, usize)>,
+    group: Option<(usize, usize)>,
 }
 
-impl Place {
+impl Placement {
     /// Of the test with this path, `suite::module::name`.
     pub(super) fn of(path: &str) -> Self {
-        let of_lane = |stage, lane, tests: &'static [&'static str]| {
+        let of_lane = |stage, group, tests: &'static [&'static str]| {
             let place = move |turn| Self {
                 stage,
-                lane: Some((lane, turn)),
+                group: Some((group, turn)),
             };
             let each = tests.iter().enumerate();
             each.map(move |(turn, begin)| (*begin, place(turn)))
         };
         let of_stage = |(number, stage): (usize, &'static Stage)| {
-            let lanes = stage.lanes.iter().enumerate();
-            lanes.flat_map(move |(lane, it)| of_lane(number, lane, it.tests))
+            let groups = stage.groups.iter().enumerate();
+            groups.flat_map(move |(group, it)| of_lane(number, group, it.tests))
         };
         STAGES
             .iter()
@@ -110,19 +106,25 @@ impl Place {
             .flat_map(of_stage)
             .filter(|(begin, _)| path.starts_with(begin))
             .max_by_key(|(begin, _)| begin.len())
-            .map_or(Self { stage: 0, lane: None }, |(_, place)| place)
+            .map_or(
+                Self {
+                    stage: 0,
+                    group: None,
+                },
+                |(_, place)| place,
+            )
     }
 
     /// Whether a test may begin that belongs here, while some of its stage are at work and others are still to come.
     pub(super) fn may_begin(self, working: &[Self], left: &[Self]) -> bool {
-        let Some((number, turn)) = self.lane else {
+        let Some((number, turn)) = self.group else {
             return true;
         };
-        let lane = &STAGES[self.stage].lanes[number];
-        let of_lane = |other: &&Self| other.lane.is_some_and(|(other, _)| other == number);
-        let is_before = |other: &Self| other.lane.is_some_and(|(_, other)| other < turn);
-        working.iter().filter(of_lane).count() < lane.at_once
-            && (lane.at_once > 1 || !left.iter().filter(of_lane).any(is_before))
+        let group = &STAGES[self.stage].groups[number];
+        let of_lane = |other: &&Self| other.group.is_some_and(|(other, _)| other == number);
+        let is_before = |other: &Self| other.group.is_some_and(|(_, other)| other < turn);
+        working.iter().filter(of_lane).count() < group.at_once
+            && (group.at_once > 1 || !left.iter().filter(of_lane).any(is_before))
     }
 }
 
@@ -131,11 +133,11 @@ mod unit {
     use super::*;
 
     fn stage(path: &str) -> &'static str {
-        STAGES[Place::of(path).stage].name
+        STAGES[Placement::of(path).stage].name
     }
 
     #[test]
-    fn the_longest_beginning_says_where_a_test_belongs() {
+    fn the_longest_prefix_determines_the_placement_of_a_test() {
         assert_eq!(stage("flow::access::a"), "as installed");
         assert_eq!(stage("why::images::a"), "as installed");
         assert_eq!(stage("tokens::a_service_account"), "with other settings");
@@ -143,11 +145,11 @@ mod unit {
         assert_eq!(stage("disruption::keys::change"), "with other settings");
         // A suite whose name only begins like another's is another one.
         assert_eq!(stage("why_not::a"), "as installed");
-        assert_eq!(Place::of("why_not::a").lane, None);
+        assert_eq!(Placement::of("why_not::a").group, None);
     }
 
     #[test]
-    fn what_changes_settings_or_takes_components_away_is_not_beside_the_rest() {
+    fn tests_that_change_settings_or_stop_components_run_in_later_stages() {
         let suites = [
             "admission_down",
             "bounds_warn",
@@ -160,16 +162,16 @@ mod unit {
             "tokens",
         ];
         for suite in suites {
-            assert!(Place::of(&format!("{suite}::a")).stage > 0, "{suite}");
+            assert!(Placement::of(&format!("{suite}::a")).stage > 0, "{suite}");
         }
         assert!(STAGES[0].values.is_empty(), "the first is as it was installed");
         let last = STAGES.last().unwrap();
-        assert_eq!((last.at_once, last.lanes.len()), (1, 1));
+        assert_eq!((last.at_once, last.groups.len()), (1, 1));
     }
 
     #[test]
-    fn a_lane_has_so_many_at_work_and_those_of_no_lane_pass_it() {
-        let (why, flow) = (Place::of("why::a"), Place::of("flow::a"));
+    fn a_group_limits_its_tests_and_does_not_delay_others() {
+        let (why, flow) = (Placement::of("why::a"), Placement::of("flow::a"));
         assert!(why.may_begin(&[], &[why, why]));
         assert!(why.may_begin(&[why, flow], &[]));
         assert!(!why.may_begin(&[why, why], &[]));
@@ -177,14 +179,14 @@ mod unit {
     }
 
     #[test]
-    fn one_at_a_time_goes_by_turn_and_each_lane_for_itself() {
+    fn a_group_of_one_runs_in_order() {
         let [tickets, logs, bounds, revocation] = [
             "short_tickets::a",
-            "tokens::nothing_that_lets_somebody_in_is_in_a_log",
+            "tokens::no_credential_is_in_a_log",
             "bounds_warn::a",
             "revocation::a",
         ]
-        .map(Place::of);
+        .map(Placement::of);
         let left = [revocation, bounds, tickets, logs];
         assert!(logs.may_begin(&[], &left) && tickets.may_begin(&[], &left));
         assert!(!bounds.may_begin(&[], &left) && !revocation.may_begin(&[], &left));

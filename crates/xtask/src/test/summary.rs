@@ -19,13 +19,13 @@ pub(super) struct Done {
 pub(super) fn summary(steps: &[Done], planned: usize, count: &Count, took: Duration) -> String {
     let mut text = String::from("\n");
     for step in steps {
-        let verdict = if step.ok { "ok    " } else { "FAILED" };
+        let mark = if step.ok { "ok    " } else { "FAILED" };
         let tests = if step.tests > 0 {
             format!(", {} tests", step.tests)
         } else {
             String::new()
         };
-        let _ = writeln!(text, "{verdict}  {} ({}{tests})", step.name, time(step.took));
+        let _ = writeln!(text, "{mark}  {} ({}{tests})", step.name, time(step.took));
     }
     let left = planned - steps.len();
     if let Some(step) = steps.iter().find(|step| !step.ok) {

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use serde_json::Value;
 
-use super::stages::{Place, STAGES, Stage};
+use super::stages::{Placement, STAGES, Stage};
 
 /// A test binary.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
@@ -31,8 +31,8 @@ impl Test {
         format!("{}::{}", self.suite.name, self.name)
     }
 
-    fn place(&self) -> Place {
-        Place::of(&self.path())
+    fn placement(&self) -> Placement {
+        Placement::of(&self.path())
     }
 }
 
@@ -85,8 +85,8 @@ pub(super) fn chosen(tests: Vec<Test>, wanted: &[String]) -> Result<Vec<Test>, S
 
 /// The next test to begin beside those that are at work; none when all that are left have to wait for some of them.
 pub(super) fn next(left: &mut Vec<Test>, working: &[&Test]) -> Option<Test> {
-    let working: Vec<_> = working.iter().map(|test| test.place()).collect();
-    let places: Vec<_> = left.iter().map(Test::place).collect();
+    let working: Vec<_> = working.iter().map(|test| test.placement()).collect();
+    let places: Vec<_> = left.iter().map(Test::placement).collect();
     let chosen = places
         .iter()
         .position(|place| place.may_begin(&working, &places))?;
@@ -100,7 +100,7 @@ pub(super) fn ordered(mut tests: Vec<Test>, times: &Times) -> Vec<(&'static Stag
     tests.sort_by_key(|test| std::cmp::Reverse(took(test)));
     let mut stages: Vec<_> = STAGES.iter().map(|stage| (stage, Vec::new())).collect();
     for test in tests {
-        stages[test.place().stage].1.push(test);
+        stages[test.placement().stage].1.push(test);
     }
     stages.retain(|(_, tests)| !tests.is_empty());
     stages
@@ -108,10 +108,10 @@ pub(super) fn ordered(mut tests: Vec<Test>, times: &Times) -> Vec<(&'static Stag
 
 /// Of the tests of a stage that failed: those that run once more, alone, and those that have failed for good. Where more failed than
 /// there are chances left, none of them was an accident.
-pub(super) fn second_chance(failed: Vec<Test>, chances: &mut usize) -> (Vec<Test>, Vec<Test>) {
-    match chances.checked_sub(failed.len()) {
+pub(super) fn retried(failed: Vec<Test>, retries: &mut usize) -> (Vec<Test>, Vec<Test>) {
+    match retries.checked_sub(failed.len()) {
         Some(left) => {
-            *chances = left;
+            *retries = left;
             (failed, Vec::new())
         }
         None => (Vec::new(), failed),
@@ -140,7 +140,7 @@ mod unit {
     #[test]
     fn test_binaries_are_found_among_the_messages_of_cargo() {
         let messages = r#"{"reason":"compiler-artifact","target":{"name":"why"},"profile":{"test":true},"executable":"/t/why-1"}
-{"reason":"compiler-artifact","target":{"name":"sweep"},"profile":{"test":false},"executable":"/t/sweep"}
+{"reason":"compiler-artifact","target":{"name":"cleanup"},"profile":{"test":false},"executable":"/t/cleanup"}
 {"reason":"compiler-artifact","target":{"name":"e2e"},"profile":{"test":false},"executable":null}
 not JSON
 {"reason":"build-finished","success":true}
@@ -177,19 +177,19 @@ not JSON
     }
 
     #[test]
-    fn a_few_that_failed_run_once_more_and_many_do_not() {
-        let mut chances = 3;
+    fn a_few_failed_tests_are_retried_and_many_are_not() {
+        let mut retries = 3;
         let some = |names: &[&str]| names.iter().map(|name| test("why", name)).collect::<Vec<_>>();
-        let (again, lost) = second_chance(some(&["a", "b"]), &mut chances);
-        assert_eq!((again.len(), lost.len(), chances), (2, 0, 1));
-        let (again, lost) = second_chance(some(&["c", "d"]), &mut chances);
-        assert_eq!((again.len(), lost.len(), chances), (0, 2, 1));
-        let (again, lost) = second_chance(some(&["e"]), &mut chances);
-        assert_eq!((again.len(), lost.len(), chances), (1, 0, 0));
+        let (again, lost) = retried(some(&["a", "b"]), &mut retries);
+        assert_eq!((again.len(), lost.len(), retries), (2, 0, 1));
+        let (again, lost) = retried(some(&["c", "d"]), &mut retries);
+        assert_eq!((again.len(), lost.len(), retries), (0, 2, 1));
+        let (again, lost) = retried(some(&["e"]), &mut retries);
+        assert_eq!((again.len(), lost.len(), retries), (1, 0, 0));
     }
 
     #[test]
-    fn the_longest_and_the_unknown_come_first_and_what_disturbs_others_is_of_later_stages() {
+    fn long_and_unknown_tests_run_first_and_disruptive_ones_in_later_stages() {
         let all = vec![
             test("contract", "short"),
             test("disruption", "kill"),
@@ -204,13 +204,13 @@ not JSON
             seconds("disruption::kill", 300),
         ]);
         let stages = ordered(all, &times);
-        let told: Vec<_> = stages
+        let reported: Vec<_> = stages
             .iter()
             .map(|(stage, tests)| (stage.name, paths(tests)))
             .collect();
         let of = |tests: &[&str]| tests.iter().map(|path| (*path).to_owned()).collect::<Vec<_>>();
         assert_eq!(
-            told,
+            reported,
             [
                 ("as installed", of(&["flow::new", "why::long", "contract::short"])),
                 ("with other settings", of(&["tokens::count"])),
@@ -220,7 +220,7 @@ not JSON
     }
 
     #[test]
-    fn what_is_held_to_seconds_runs_with_few_of_its_kind_and_others_pass_it_meanwhile() {
+    fn time_critical_tests_run_in_a_small_group_without_delaying_others() {
         let mut left = vec![
             test("why", "a"),
             test("why", "b"),

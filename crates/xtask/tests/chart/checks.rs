@@ -67,7 +67,7 @@ fn no_pattern_is_shown_bare_and_every_format_is_about_fields_that_exist() {
 }
 
 #[test]
-fn a_text_that_cannot_be_what_it_is_for_is_refused_with_field_value_and_rule() {
+fn an_invalid_text_is_refused_with_field_value_and_rule() {
     for (setting, start) in [
         (
             r#"routing.baseDomain="Ws.example.org""#,
@@ -155,7 +155,7 @@ fn a_text_that_cannot_be_what_it_is_for_is_refused_with_field_value_and_rule() {
 }
 
 #[test]
-fn proxies_are_trusted_by_networks_and_never_all_of_them() {
+fn trusted_proxies_are_networks_and_never_all_addresses() {
     for wrong in [
         "abc",
         "10.0.0.0/33",
@@ -168,8 +168,8 @@ fn proxies_are_trusted_by_networks_and_never_all_of_them() {
         "example.org",
     ] {
         let reason = refused(&format!("proxy.trustedProxies=[\"{wrong}\"]"));
-        let told = format!("proxy.trustedProxies[0]: \"{wrong}\" is no network or address");
-        assert!(reason.contains(&told), "{reason}");
+        let expected = format!("proxy.trustedProxies[0]: \"{wrong}\" is no network or address");
+        assert!(reason.contains(&expected), "{reason}");
     }
     for wide in [
         "0.0.0.0/0",
@@ -182,8 +182,8 @@ fn proxies_are_trusted_by_networks_and_never_all_of_them() {
         "0:0:0:0:0:FFFF:0:0/96",
     ] {
         let reason = refused(&format!("proxy.trustedProxies=[\"10.0.0.0/8\",\"{wide}\"]"));
-        let told = format!("proxy.trustedProxies[1]: \"{wide}\" is too wide");
-        assert!(reason.contains(&told), "{reason}");
+        let expected = format!("proxy.trustedProxies[1]: \"{wide}\" is too wide");
+        assert!(reason.contains(&expected), "{reason}");
     }
     accepted(
         r#"proxy.trustedProxies=["10.0.0.0/8","10.1.2.3","2001:db8::/32","::1","fe80::1:2","1:2:3:4:5:6:7:8"]"#,
@@ -191,8 +191,8 @@ fn proxies_are_trusted_by_networks_and_never_all_of_them() {
 }
 
 #[test]
-fn a_group_that_nobody_can_have_admits_nobody_and_is_refused_with_the_reason() {
-    for (oidc, told) in [
+fn an_allowed_group_that_no_user_can_have_is_refused() {
+    for (oidc, expected) in [
         (
             r#"{"allowedGroups":["staff"]}"#,
             "oidc.allowedGroups[0]: nobody can have the group \"staff\", because oidc.groupsClaim is not set",
@@ -211,7 +211,7 @@ fn a_group_that_nobody_can_have_admits_nobody_and_is_refused_with_the_reason() {
         ),
     ] {
         let reason = refused(&format!("oidc={oidc}"));
-        assert!(reason.contains(told), "{reason}");
+        assert!(reason.contains(expected), "{reason}");
     }
     accepted(
         r#"oidc={"groupsClaim":"groups","groupsPrefix":"oidc:","groupsFilter":["jupyter-"],"allowedGroups":["oidc:jupyter-a"]}"#,
@@ -219,13 +219,13 @@ fn a_group_that_nobody_can_have_admits_nobody_and_is_refused_with_the_reason() {
 }
 
 #[test]
-fn providers_that_could_give_two_people_one_name_are_refused_as_the_gateway_would() {
+fn providers_that_could_give_two_users_one_name_are_refused() {
     let pair = |main: &str, other: &str| {
         format!(
             r#"oidc={{{main}"others":[{{"name":"partners","clientId":"c","issuerUrl":"https://p.example"{other}}}]}}"#
         )
     };
-    for (main, other, told) in [
+    for (main, other, expected) in [
         (
             r#""usernamePrefix":"-","#,
             "",
@@ -253,7 +253,7 @@ fn providers_that_could_give_two_people_one_name_are_refused_as_the_gateway_woul
         ),
     ] {
         let reason = refused(&pair(main, other));
-        assert!(reason.contains(told), "{reason}");
+        assert!(reason.contains(expected), "{reason}");
     }
     // Each has its issuer in front of names, and groups of one of them alone.
     accepted(&pair("", ""));
@@ -277,8 +277,8 @@ fn who_shortens_sessions_alone_has_idleness_end_with_them_and_a_contradiction_is
         &EXTERNAL,
         "gateway.session.lifetimeMinutes=60,gateway.session.idleMinutes=90",
     );
-    let told = "gateway.session.idleMinutes: 90 is more than gateway.session.lifetimeMinutes (60), with which every session ends: set it to 60 or less";
-    assert!(reason.contains(told), "{reason}");
+    let expected = "gateway.session.idleMinutes: 90 is more than gateway.session.lifetimeMinutes (60), with which every session ends: set it to 60 or less";
+    assert!(reason.contains(expected), "{reason}");
     let values: Value = serde_saphyr::from_str(&read("values.yaml")).unwrap();
     let default = &values["gateway"]["session"]["idleMinutes"];
     let known = format!(r#"define "jk8s.defaultIdleMinutes" -}}}}{default}{{{{"#);
@@ -286,7 +286,7 @@ fn who_shortens_sessions_alone_has_idleness_end_with_them_and_a_contradiction_is
 }
 
 #[test]
-fn what_cannot_work_is_said_all_at_once() {
+fn all_contradictory_values_are_reported_at_once() {
     let reason = refusal(
         &LOCAL,
         "oidc.issuerUrl=https://id.example.com,routing.pathModeSharing=AcceptRisk,proxy.trustedProxies={::/0}",
@@ -301,9 +301,9 @@ fn what_cannot_work_is_said_all_at_once() {
 }
 
 #[test]
-fn the_client_that_people_sign_in_with_is_no_audience_of_tokens() {
+fn the_login_client_is_refused_as_an_audience_of_tokens() {
     let others = r#"oidc.others=[{"name":"partners","clientId":"theirs","issuerUrl":"https://p.example"}]"#;
-    for (audiences, told) in [
+    for (audiences, expected) in [
         (
             "gateway.bearer.audiences={gateway}",
             r#"gateway.bearer.audiences: "gateway" is the client that people sign in with (oidc.clientId)"#,
@@ -322,7 +322,7 @@ fn the_client_that_people_sign_in_with_is_no_audience_of_tokens() {
             audiences,
         ];
         let reason = template(&[&EXTERNAL[..], &values].concat()).unwrap_err();
-        assert!(reason.contains(told), "{reason}");
+        assert!(reason.contains(expected), "{reason}");
     }
     accepted(r#"gateway.bearer={"enabled":true,"audiences":["scripts"]}"#);
     let reason = refused(r#"gateway.bearer={"audiences":["a,b"]}"#);

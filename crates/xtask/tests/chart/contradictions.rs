@@ -7,9 +7,9 @@ use crate::render::{accepted, chart, refused};
 
 /// Settings, and what their refusals must say.
 fn each_is_refused(cases: &[(&str, &str)]) {
-    for (setting, told) in cases {
+    for (setting, expected) in cases {
         let reason = refused(setting);
-        assert!(reason.contains(told), "{setting}: {reason}");
+        assert!(reason.contains(expected), "{setting}: {reason}");
     }
 }
 
@@ -64,7 +64,7 @@ fn an_ip_address_is_no_domain_for_workspaces() {
 }
 
 #[test]
-fn aliases_have_names_that_can_be_written_and_lead_to_images() {
+fn image_aliases_have_valid_names_and_images() {
     each_is_refused(&[
         (
             r#"settings.imageAliases={"gpu":"https://r.example/gpu:1"}"#,
@@ -105,14 +105,14 @@ fn aliases_have_names_that_can_be_written_and_lead_to_images() {
 #[test]
 fn the_webhook_gets_the_memory_that_the_largest_requests_take() {
     let reason = refused(r#"webhook.resources={"limits":{"memory":"512Mi"}}"#);
-    let told = r#"webhook.resources.limits.memory: "512Mi" is less than 1Gi"#;
-    assert!(reason.contains(told), "{reason}");
+    let expected = r#"webhook.resources.limits.memory: "512Mi" is less than 1Gi"#;
+    assert!(reason.contains(expected), "{reason}");
     accepted(r#"webhook.resources={"limits":{"memory":"2Gi"}}"#);
 }
 
 #[test]
 fn a_request_is_never_more_than_its_limit() {
-    let told = |at: &str| {
+    let expected = |at: &str| {
         format!(
             r#"{at}.requests.cpu: "3" is more than {at}.limits.cpu ("2"): lower the one or raise the other"#
         )
@@ -122,13 +122,19 @@ fn a_request_is_never_more_than_its_limit() {
         let reason = refused(&format!(
             r#"{at}={{"requests":{{"cpu":"3"}},"limits":{{"cpu":"2"}}}}"#
         ));
-        assert!(reason.contains(&told(&at)), "{reason}");
+        assert!(reason.contains(&expected(&at)), "{reason}");
     }
     let some = r#"{"requests":{"cpu":"3"},"limits":{"cpu":"2"}}"#;
     let reason = refused(&format!("settings.defaultResources={some}"));
-    assert!(reason.contains(&told("settings.defaultResources")), "{reason}");
+    assert!(
+        reason.contains(&expected("settings.defaultResources")),
+        "{reason}"
+    );
     let reason = refused(&template_with(&format!(r#""defaultResources":{some}"#)));
-    assert!(reason.contains(&told("templates.t.defaultResources")), "{reason}");
+    assert!(
+        reason.contains(&expected("templates.t.defaultResources")),
+        "{reason}"
+    );
 }
 
 #[test]
@@ -166,8 +172,8 @@ fn amounts_are_compared_as_kubernetes_does() {
 }
 
 #[test]
-fn a_template_s_ranges_have_something_between_their_ends_and_its_defaults_in_them() {
-    for (fields, told) in [
+fn ranges_of_a_template_are_not_empty_and_contain_its_defaults() {
+    for (fields, expected) in [
         (
             r#""primaryStorage":{"minSize":"2Ti","maxSize":"50Gi"}"#,
             r#"primaryStorage.minSize: "2Ti" is more than templates.t.primaryStorage.maxSize ("50Gi")"#,
@@ -226,7 +232,7 @@ fn a_template_s_ranges_have_something_between_their_ends_and_its_defaults_in_the
         ),
     ] {
         let reason = refused(&template_with(fields));
-        assert!(reason.contains(told), "{fields}: {reason}");
+        assert!(reason.contains(expected), "{fields}: {reason}");
     }
     accepted(&template_with(
         r#""primaryStorage":{"defaultSize":"1Gi","minSize":"1Gi","maxSize":"1024Mi"},"allowedImages":["uv"],"resourceBounds":{"cpu":{"min":"100m","max":1},"gpu":{"max":0}},"defaultResources":{"requests":{"cpu":"100m"},"limits":{"cpu":"1"}},"idleShutdownOverrides":{"minIdleTimeoutInMinutes":5,"maxIdleTimeoutInMinutes":60},"defaultIdleShutdown":{"idleTimeoutInMinutes":60},"limitBounds":{"startTimeoutMinutes":{"min":5,"max":5}},"defaultLimits":{"startTimeoutMinutes":5}"#,
@@ -234,7 +240,7 @@ fn a_template_s_ranges_have_something_between_their_ends_and_its_defaults_in_the
 }
 
 #[test]
-fn colours_in_which_nobody_could_read_links_are_refused() {
+fn colours_with_low_contrast_are_refused() {
     each_is_refused(&[
         (
             r##"gateway.pages.accentColor="#ffd54f""##,
@@ -254,7 +260,7 @@ fn colours_in_which_nobody_could_read_links_are_refused() {
 }
 
 #[test]
-fn contrast_is_reckoned_as_the_gateway_does_with_its_colours() {
+fn contrast_is_computed_as_in_the_gateway() {
     let ours = fs::read_to_string(chart().join("templates/_checks_pages.tpl")).unwrap();
     let (_, table) = ours.split_once(r#"define "jk8s.linear" -}}"#).unwrap();
     let (table, _) = table.split_once("{{- end }}").unwrap();
@@ -281,7 +287,7 @@ fn contrast_is_reckoned_as_the_gateway_does_with_its_colours() {
 }
 
 #[test]
-fn people_work_in_namespaces_of_their_own_each_named_once() {
+fn user_namespaces_are_named_once() {
     each_is_refused(&[
         (
             r#"userNamespaces=[{"name":"team-a"},{"name":"team-b"},{"name":"team-a"}]"#,
@@ -304,7 +310,7 @@ fn people_work_in_namespaces_of_their_own_each_named_once() {
 }
 
 #[test]
-fn no_list_of_administrators_names_everybody() {
+fn no_administrator_group_contains_all_users() {
     for group in [
         "system:authenticated",
         "system:unauthenticated",
@@ -313,18 +319,18 @@ fn no_list_of_administrators_names_everybody() {
         let reason = refused(&format!(
             r#"userNamespaces=[{{"name":"team-a","adminGroups":["staff","{group}"]}}]"#
         ));
-        let told = format!(r#"userNamespaces[0].adminGroups[1]: "{group}" is everybody"#);
+        let expected = format!(r#"userNamespaces[0].adminGroups[1]: "{group}" is everybody"#);
         assert!(
-            reason.contains(&told) && reason.contains("name a group of administrators"),
+            reason.contains(&expected) && reason.contains("name a group of administrators"),
             "{reason}"
         );
         let reason = refused(&format!(
             r#"manager.authorization.adminGroups=["staff","{group}"]"#
         ));
-        let told =
+        let expected =
             format!(r#"manager.authorization.adminGroups[1]: "{group}" is a group of the system, everybody"#);
         assert!(
-            reason.contains(&told) && reason.contains("name a group of people"),
+            reason.contains(&expected) && reason.contains("name a group of people"),
             "{reason}"
         );
     }
@@ -341,7 +347,7 @@ fn no_list_of_administrators_names_everybody() {
 }
 
 #[test]
-fn what_is_said_of_tokens_counts_only_when_tokens_do() {
+fn bearer_settings_require_bearer_to_be_enabled() {
     each_is_refused(&[
         (
             r#"gateway.bearer={"audiences":["scripts"]}"#,
@@ -358,7 +364,7 @@ fn what_is_said_of_tokens_counts_only_when_tokens_do() {
 }
 
 #[test]
-fn the_proxy_s_service_says_nothing_that_its_type_does_not_know() {
+fn the_service_of_the_proxy_has_only_fields_of_its_type() {
     each_is_refused(&[
         (
             r#"proxy.service={"type":"ClusterIP","externalTrafficPolicy":"Local"}"#,

@@ -22,7 +22,7 @@ fn stripped(more: &[&'static str]) -> (Vec<String>, Option<String>) {
 }
 
 #[test]
-fn headers_that_say_who_signed_in_are_one_list_of_proxy_and_gateway_and_a_setting() {
+fn identity_headers_are_the_same_list_in_proxy_and_gateway() {
     let (names, pattern) = stripped(&[]);
     assert!(names.len() > 40, "{names:?}");
     for name in [
@@ -58,7 +58,7 @@ fn headers_that_say_who_signed_in_are_one_list_of_proxy_and_gateway_and_a_settin
 }
 
 #[test]
-fn one_connection_and_one_request_hold_the_proxy_no_longer_and_with_no_more_than_is_set() {
+fn connections_and_requests_to_the_proxy_are_limited_in_time_and_size() {
     let of = |more: &[&'static str]| {
         let values: Vec<_> = EXTERNAL.into_iter().chain(more.iter().copied()).collect();
         let objects = template(&values).unwrap();
@@ -102,7 +102,7 @@ fn one_connection_and_one_request_hold_the_proxy_no_longer_and_with_no_more_than
 }
 
 #[test]
-fn tls_1_2_is_spoken_with_authenticated_encryption_alone() {
+fn tls_1_2_is_limited_to_authenticated_encryption() {
     let objects = template(&EXTERNAL).unwrap();
     let text = named(&objects, "ConfigMap", "jupyter-k8s-proxy")["data"]["routes.yaml"].clone();
     let routes: Value = serde_saphyr::from_str(text.as_str().unwrap()).unwrap();
@@ -116,7 +116,7 @@ fn tls_1_2_is_spoken_with_authenticated_encryption_alone() {
 }
 
 #[test]
-fn proxy_and_identity_provider_ask_only_where_workspaces_resolve_names() {
+fn proxy_and_identity_provider_use_only_the_configured_dns() {
     let peers = |values: &[&str]| -> Vec<Value> {
         let objects = template(values).unwrap();
         ["jupyter-k8s-proxy", "jupyter-k8s-identity"]

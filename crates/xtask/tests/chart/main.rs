@@ -9,8 +9,8 @@
 mod certificates;
 mod checks;
 mod contradictions;
-mod doors;
 mod edge;
+mod exposed_ports;
 mod fit;
 mod hooks;
 mod install;

@@ -40,7 +40,7 @@ fn routes_of_operator(objects: &[Value]) -> BTreeSet<(String, String)> {
 }
 
 #[test]
-fn whether_every_workspace_has_to_name_a_template_reaches_operator_and_webhook() {
+fn require_template_reaches_operator_and_webhook() {
     for (values, expected) in [(&EXTERNAL[..], true), (&LOCAL[..], false)] {
         let settings = settings(&template(values).unwrap());
         assert_eq!(settings["requireTemplate"], json!(expected));

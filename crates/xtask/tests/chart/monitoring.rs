@@ -101,7 +101,7 @@ fn alerts_fire_when_they_must_and_stay_quiet_otherwise() {
 }
 
 #[test]
-fn every_alert_says_what_happened_and_where_it_is_told_what_to_do() {
+fn every_alert_has_a_description_and_a_runbook() {
     let page = read("docs/alerts.md");
     let anchors: BTreeSet<String> = page
         .lines()
@@ -116,14 +116,16 @@ fn every_alert_says_what_happened_and_where_it_is_told_what_to_do() {
         .collect();
     let mut used = BTreeSet::new();
     for alert in alerts() {
-        let (name, said) = (&alert["alert"], &alert["annotations"]);
+        let (name, annotations) = (&alert["alert"], &alert["annotations"]);
         for field in ["summary", "description"] {
             assert!(
-                said[field].as_str().is_some_and(|text| text.ends_with('.')),
+                annotations[field]
+                    .as_str()
+                    .is_some_and(|text| text.ends_with('.')),
                 "{name}: {field}"
             );
         }
-        let runbook = said["runbook"].as_str().unwrap_or_default().to_owned();
+        let runbook = annotations["runbook"].as_str().unwrap_or_default().to_owned();
         assert!(
             anchors.contains(&runbook),
             "{name}: {runbook} is no heading of docs/alerts.md"
@@ -139,7 +141,7 @@ fn every_alert_says_what_happened_and_where_it_is_told_what_to_do() {
 }
 
 #[test]
-fn every_metric_that_is_looked_at_is_one_and_every_question_can_be_read() {
+fn every_query_parses_and_uses_existing_metrics() {
     let page = read("docs/metrics.md");
     let rows = page.lines().filter(|line| line.starts_with("| `"));
     let known: BTreeSet<String> = rows
@@ -214,7 +216,7 @@ fn monitoring_is_off_until_it_is_switched_on() {
 }
 
 #[test]
-fn trusted_proxies_are_believed_by_proxy_and_gateway_alike() {
+fn proxy_and_gateway_have_the_same_trusted_proxies() {
     let on = ["--set", "proxy.trustedProxies={10.0.0.0/8,2001:db8::/32}"];
     let on = template(&[&EXTERNAL[..], &on].concat()).unwrap();
     let arguments = |name: &str| {

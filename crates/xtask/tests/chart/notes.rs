@@ -96,23 +96,23 @@ fn the_notes_name_every_secret_and_config_map_that_pods_wait_for() {
     let ordered = "proxy.tls.secretName=,proxy.tls.certManager.issuerRef.name=our-ca";
     let ordered = [&EXTERNAL[..], &["--set", ordered]].concat();
     for values in [&EXTERNAL[..], &LOCAL[..], &rich, &ordered] {
-        let (told, objects) = (notes(values), template(values).unwrap());
+        let (notes_text, objects) = (notes(values), template(values).unwrap());
         let secrets = used(&objects, &["secret", "secretKeyRef"]);
         let maps = used(&objects, &["configMap", "configMapKeyRef"]);
         assert!(secrets.len() > 1 && !maps.is_empty());
-        let (told_secrets, told_maps) = (listed(&told, "Secret"), listed(&told, "ConfigMap"));
+        let (listed_secrets, listed_maps) = (listed(&notes_text, "Secret"), listed(&notes_text, "ConfigMap"));
         for secret in &secrets {
-            assert!(told_secrets.contains(secret.as_str()), "{secret}: {told}");
+            assert!(listed_secrets.contains(secret.as_str()), "{secret}: {notes_text}");
         }
         for map in &maps {
-            assert!(told_maps.contains(map.as_str()), "{map}: {told}");
+            assert!(listed_maps.contains(map.as_str()), "{map}: {notes_text}");
         }
         for made in of_kind(&objects, "ConfigMap") {
             let name = made["metadata"]["name"].as_str().unwrap();
-            assert!(told_maps.contains(name), "{name}: {told}");
+            assert!(listed_maps.contains(name), "{name}: {notes_text}");
         }
     }
-    let told = notes(&rich);
+    let notes_text = notes(&rich);
     for line in [
         "  Secret p-secret: clientSecret, of the provider p",
         "  ConfigMap p-ca: ca.crt, of the provider p",
@@ -120,39 +120,45 @@ fn the_notes_name_every_secret_and_config_map_that_pods_wait_for() {
         "  https://auth.workspaces.example.org/callback/p at https://p.example",
         "  Secret pull: .dockerconfigjson, for the images",
     ] {
-        assert!(told.lines().any(|one| one == line), "{line}: {told}");
+        assert!(notes_text.lines().any(|one| one == line), "{line}: {notes_text}");
     }
 }
 
 #[test]
 fn each_routing_mode_has_its_addresses_and_the_first_command_fits_the_values() {
-    let told = notes(&EXTERNAL);
+    let notes_text = notes(&EXTERNAL);
     assert!(
-        told.contains("https://<workspace>-<hash>.workspaces.example.org/\n"),
-        "{told}"
+        notes_text.contains("https://<workspace>-<hash>.workspaces.example.org/\n"),
+        "{notes_text}"
     );
     assert!(
-        told.contains("a certificate for *.workspaces.example.org\n"),
-        "{told}"
+        notes_text.contains("a certificate for *.workspaces.example.org\n"),
+        "{notes_text}"
     );
-    assert!(told.contains("Nobody has a namespace to work in yet"), "{told}");
-    assert!(told.contains("cargo install --path crates/cli"), "{told}");
+    assert!(
+        notes_text.contains("Nobody has a namespace to work in yet"),
+        "{notes_text}"
+    );
+    assert!(
+        notes_text.contains("cargo install --path crates/cli"),
+        "{notes_text}"
+    );
     let path = [&LOCAL[..], &["--set", "routing.mode=Path"]].concat();
-    let told = notes(&path);
+    let notes_text = notes(&path);
     let address = "https://workspaces.localhost:8443/workspaces/<namespace>/<workspace>/\n";
-    assert!(told.contains(address), "{told}");
+    assert!(notes_text.contains(address), "{notes_text}");
     assert!(
-        told.contains("a certificate for workspaces.localhost and auth.workspaces.localhost"),
-        "{told}"
+        notes_text.contains("a certificate for workspaces.localhost and auth.workspaces.localhost"),
+        "{notes_text}"
     );
     let first = "kubectl create workspace my-notebook -n team-demo --template jupyterlab --wait";
-    assert!(told.contains(first), "{told}");
+    assert!(notes_text.contains(first), "{notes_text}");
     let none = [&EXTERNAL[..], &["--set-json", r#"templates={"jupyterlab":null}"#]].concat();
     assert!(notes(&none).contains("-n <namespace> --wait\n"));
 }
 
 #[test]
-fn public_templates_that_do_not_count_in_folders_of_one_host_are_warned_about() {
+fn public_templates_without_effect_in_path_mode_give_a_warning() {
     let public = "templates.jupyterlab.defaultAccessType=Public";
     let warning = "WARNING: the templates jupyterlab have defaultAccessType: Public";
     for (settings, warned) in [
@@ -161,26 +167,26 @@ fn public_templates_that_do_not_count_in_folders_of_one_host_are_warned_about() 
         ("routing.mode=Subdomain", false),
         ("routing.mode=Path,templates.jupyterlab.managerRef=other", false),
     ] {
-        let told = notes(&[&EXTERNAL[..], &["--set", public, "--set", settings]].concat());
-        assert_eq!(told.contains(warning), warned, "{settings}: {told}");
+        let notes_text = notes(&[&EXTERNAL[..], &["--set", public, "--set", settings]].concat());
+        assert_eq!(notes_text.contains(warning), warned, "{settings}: {notes_text}");
     }
 }
 
 #[test]
 fn templates_of_a_manager_that_the_release_does_not_make_are_named() {
     let other = [&EXTERNAL[..], &["--set", "templates.jupyterlab.managerRef=other"]].concat();
-    let told = notes(&other);
+    let notes_text = notes(&other);
     let warning = "WARNING: these templates name a WorkspaceManager that this release does not make: jupyterlab (other).";
-    assert!(told.contains(warning), "{told}");
+    assert!(notes_text.contains(warning), "{notes_text}");
     let own = [&other[..], &["--set", "manager.name=other"]].concat();
     for values in [&own[..], &EXTERNAL[..]] {
-        let told = notes(values);
-        assert!(!told.contains("does not make: "), "{told}");
+        let notes_text = notes(values);
+        assert!(!notes_text.contains("does not make: "), "{notes_text}");
     }
 }
 
 #[test]
-fn the_bundled_provider_is_said_to_be_for_trying_out() {
+fn the_notes_say_that_the_bundled_provider_is_for_evaluation() {
     let warning = "WARNING: the bundled identity provider is for trying the product out.";
     assert!(notes(&LOCAL).contains(warning));
     assert!(!notes(&EXTERNAL).contains(warning));

@@ -75,7 +75,7 @@ fn every_image_has_a_registry_and_a_fixed_tag() {
 }
 
 #[test]
-fn a_disruption_budget_stands_where_there_are_several_replicas() {
+fn components_with_several_replicas_have_a_disruption_budget() {
     for objects in installations() {
         for deployment in of_kind(&objects, "Deployment") {
             let name = deployment["metadata"]["name"].as_str().unwrap();
@@ -111,7 +111,7 @@ fn every_component_accepts_connections_only_where_it_listens() {
 }
 
 #[test]
-fn the_webhook_is_asked_from_the_api_server_s_networks_alone_where_they_are_known() {
+fn the_webhook_accepts_only_the_networks_of_the_api_server() {
     let asked = |values: &[&str]| {
         let objects = template(values).unwrap();
         named(&objects, "NetworkPolicy", "jupyter-k8s-webhook")["spec"]["ingress"][0].clone()
@@ -127,12 +127,12 @@ fn the_webhook_is_asked_from_the_api_server_s_networks_alone_where_they_are_know
     assert_eq!(closed["ports"], open["ports"]);
     assert!(asked(&LOCAL)["from"].is_array(), "the local cluster's is known");
     let reason = refused(r#"webhook.apiServerNetworks=["10.0.0.0/8","api.example.org"]"#);
-    let told = r#"webhook.apiServerNetworks[1]: "api.example.org" is no network or address"#;
-    assert!(reason.contains(told), "{reason}");
+    let expected = r#"webhook.apiServerNetworks[1]: "api.example.org" is no network or address"#;
+    assert!(reason.contains(expected), "{reason}");
 }
 
 #[test]
-fn the_product_s_own_pods_are_made_room_for_on_nodes_full_of_workspaces() {
+fn our_own_pods_have_priority_over_workspaces() {
     let own = template(&LOCAL).unwrap();
     let class = named(&own, "PriorityClass", "jupyter-k8s-system");
     assert!(class["value"].as_i64().unwrap() > 0);

@@ -26,8 +26,8 @@ fn every_policy_refuses_and_fails_closed() {
             );
             for validation in policy["spec"]["validations"].as_array().unwrap() {
                 assert_eq!(validation["reason"], "Forbidden", "{name}");
-                let told = [&validation["message"], &validation["messageExpression"]];
-                assert!(told.iter().any(|it| it.is_string()), "{name}: {validation}");
+                let expected = [&validation["message"], &validation["messageExpression"]];
+                assert!(expected.iter().any(|it| it.is_string()), "{name}: {validation}");
             }
         }
     }
@@ -39,7 +39,7 @@ fn spec(objects: &[Value], name: &str) -> Value {
 }
 
 #[test]
-fn what_operator_and_gateway_may_patch_of_our_kinds_a_policy_of_their_own_bounds() {
+fn policies_bound_patches_by_operator_and_gateway() {
     let objects = template(&EXTERNAL).unwrap();
     for (component, account) in [("gateway", GATEWAY), ("operator", OPERATOR)] {
         let bounds = spec(&objects, &format!("{component}-writes"));
@@ -66,7 +66,7 @@ fn what_operator_and_gateway_may_patch_of_our_kinds_a_policy_of_their_own_bounds
 }
 
 #[test]
-fn annotations_of_ours_that_people_or_the_webhook_write_are_listed_and_no_others() {
+fn the_policy_lists_exactly_the_annotations_of_users_and_webhook() {
     let owners = spec(&template(&EXTERNAL).unwrap(), "owners")["validations"].to_string();
     let (_, list) = owners.split_once("|| key in [").unwrap();
     let (list, _) = list.split_once(']').unwrap();
@@ -75,7 +75,7 @@ fn annotations_of_ours_that_people_or_the_webhook_write_are_listed_and_no_others
         names::CREATED_BY,
         names::ASSIGNED_BY,
         names::LAST_UPDATED_BY,
-        names::VOUCHED_TEMPLATE,
+        names::ATTESTED_TEMPLATE,
         names::RESTARTED_AT,
     ];
     assert_eq!(listed, BTreeSet::from(expected));
@@ -171,15 +171,15 @@ fn namespaces_of_the_platform_can_be_closed_to_the_operator() {
 }
 
 #[test]
-fn where_the_api_server_is_known_our_parts_connect_to_what_they_need_and_nowhere_else() {
+fn with_known_api_server_networks_egress_is_limited() {
     let parts = ["operator", "webhook", "gateway"];
-    let walls = |values: &[&str]| {
+    let network_policies = |values: &[&str]| {
         let objects = template(values).unwrap();
         parts.map(|part| named(&objects, "NetworkPolicy", &format!("jupyter-k8s-{part}"))["spec"].clone())
     };
-    for wall in walls(&EXTERNAL) {
-        assert_eq!(strings(&wall["policyTypes"]), ["Ingress"]);
-        assert!(wall["egress"].is_null());
+    for network_policy in network_policies(&EXTERNAL) {
+        assert_eq!(strings(&network_policy["policyTypes"]), ["Ingress"]);
+        assert!(network_policy["egress"].is_null());
     }
     let known = [
         &EXTERNAL[..],
@@ -196,10 +196,10 @@ fn where_the_api_server_is_known_our_parts_connect_to_what_they_need_and_nowhere
         "podSelector": {"matchExpressions": [{"key": names::WORKSPACE_LABEL, "operator": "Exists"}]},
     }]);
     let api_server = json!([{"ipBlock": {"cidr": "10.0.0.1/32"}}, {"ipBlock": {"cidr": "fd00::/64"}}]);
-    let [operator, webhook, gateway] = walls(&known);
-    for wall in [&operator, &webhook, &gateway] {
-        assert_eq!(strings(&wall["policyTypes"]), ["Ingress", "Egress"]);
-        let rules = wall["egress"].as_array().unwrap();
+    let [operator, webhook, gateway] = network_policies(&known);
+    for network_policy in [&operator, &webhook, &gateway] {
+        assert_eq!(strings(&network_policy["policyTypes"]), ["Ingress", "Egress"]);
+        let rules = network_policy["egress"].as_array().unwrap();
         assert_eq!(rules[0]["ports"][0]["port"], 5353);
         assert!(rules[0]["to"].is_array());
         assert_eq!(rules[1]["to"], api_server);
@@ -207,8 +207,8 @@ fn where_the_api_server_is_known_our_parts_connect_to_what_they_need_and_nowhere
     }
     assert_eq!(webhook["egress"].as_array().unwrap().len(), 2);
     assert_eq!(operator["egress"].as_array().unwrap().len(), 3);
-    for wall in [&operator, &gateway] {
-        assert_eq!(wall["egress"][2]["to"], of_workspaces);
+    for network_policy in [&operator, &gateway] {
+        assert_eq!(network_policy["egress"][2]["to"], of_workspaces);
     }
     assert_eq!(
         gateway["egress"][3]["ports"],
@@ -217,7 +217,7 @@ fn where_the_api_server_is_known_our_parts_connect_to_what_they_need_and_nowhere
 }
 
 #[test]
-fn a_namespace_of_people_can_hold_its_workspaces_against_evictions() {
+fn a_user_namespace_can_protect_workspaces_from_evictions() {
     let set = |entry: &str| {
         let values = format!("userNamespaces=[{entry}]");
         template(&[&EXTERNAL[..], &["--set-json", &values]].concat()).unwrap()

@@ -26,7 +26,7 @@ fn roles_name_their_verbs_and_objects_one_by_one() {
 }
 
 #[test]
-fn people_get_workspaces_of_their_namespace_and_a_view_of_the_catalogue() {
+fn users_get_workspaces_of_their_namespace_and_read_the_catalogue() {
     let objects = template(&LOCAL).unwrap();
     let user = named(&objects, "ClusterRole", "jupyter-k8s-workspace-user");
     let rules = user["rules"].as_array().unwrap();
@@ -99,7 +99,7 @@ fn the_proxy_holds_no_kubernetes_credentials() {
 }
 
 #[test]
-fn the_gateway_sees_of_roles_only_that_they_change_and_writes_one_lease() {
+fn the_gateway_watches_only_metadata_of_roles_and_writes_one_lease() {
     for objects in installations() {
         let cluster = named(&objects, "ClusterRole", "jupyter-k8s-gateway");
         let own = named(&objects, "Role", "jupyter-k8s-gateway");
@@ -109,13 +109,13 @@ fn the_gateway_sees_of_roles_only_that_they_change_and_writes_one_lease() {
                 .iter()
                 .flatten()
                 .filter(|rule| strings(&rule["resources"]).contains(&resource));
-            let told = found.map(|rule| {
+            let actual = found.map(|rule| {
                 (
                     strings(&rule["verbs"]).join(" "),
                     strings(&rule["resourceNames"]).join(","),
                 )
             });
-            told.collect::<Vec<_>>()
+            actual.collect::<Vec<_>>()
         };
         let is = |verbs: &str, names: &str| vec![(verbs.to_owned(), names.to_owned())];
         for kind in ["roles", "rolebindings", "clusterroles", "clusterrolebindings"] {
@@ -174,14 +174,14 @@ fn the_operator_makes_service_accounts_and_neither_tokens_nor_rights_for_them() 
 }
 
 #[test]
-fn operator_and_gateway_make_see_and_change_config_maps_with_keys_and_no_others() {
+fn operator_and_gateway_access_only_config_maps_with_keys() {
     for objects in installations() {
         let role = named(&objects, "ClusterRole", "jupyter-k8s-operator");
         let rules = role["rules"].as_array().unwrap();
         let about = rules
             .iter()
             .filter(|rule| strings(&rule["resources"]).contains(&"configmaps"));
-        let told: Vec<_> = about
+        let actual: Vec<_> = about
             .map(|rule| {
                 let names = strings(&rule["resourceNames"]).join(" ");
                 (strings(&rule["verbs"]).join(" "), names)
@@ -190,7 +190,7 @@ fn operator_and_gateway_make_see_and_change_config_maps_with_keys_and_no_others(
         let keys = "jupyter-k8s-assertion-keys";
         let expected = [("list watch create patch delete", keys)];
         assert_eq!(
-            told,
+            actual,
             expected.map(|(verbs, names)| (verbs.to_owned(), names.to_owned()))
         );
         let own = named(&objects, "Role", "jupyter-k8s-gateway");
@@ -238,13 +238,13 @@ fn admission_fails_closed_in_namespaces_and_leaves_the_ca_to_the_webhook() {
             assert!(webhook["clientConfig"]["caBundle"].is_null());
             assert_eq!(webhook["sideEffects"], "None");
         }
-        let people = &webhooks[0];
-        assert_eq!(people["failurePolicy"], "Fail");
+        let webhook = &webhooks[0];
+        assert_eq!(webhook["failurePolicy"], "Fail");
         assert_eq!(
-            strings(&people["rules"][0]["resources"]),
+            strings(&webhook["rules"][0]["resources"]),
             ["workspaces", "workspaceshares"]
         );
-        let expression = &people["namespaceSelector"]["matchExpressions"][0];
+        let expression = &webhook["namespaceSelector"]["matchExpressions"][0];
         assert_eq!(expression["operator"], "NotIn");
         assert_eq!(
             strings(&expression["values"]),
@@ -260,15 +260,15 @@ fn admission_fails_closed_in_namespaces_and_leaves_the_ca_to_the_webhook() {
 }
 
 #[test]
-fn a_webhook_that_is_down_holds_up_no_deletion_and_no_installation() {
+fn an_unavailable_webhook_blocks_no_deletion_and_no_installation() {
     let objects = template(&EXTERNAL).unwrap();
     let configuration = named(&objects, "ValidatingWebhookConfiguration", "jupyter-k8s-webhook");
-    let people = &configuration["webhooks"][0];
+    let webhook = &configuration["webhooks"][0];
     assert_eq!(
-        strings(&people["rules"][0]["operations"]),
+        strings(&webhook["rules"][0]["operations"]),
         ["CREATE", "UPDATE", "DELETE"]
     );
-    let conditions = people["matchConditions"].to_string();
+    let conditions = webhook["matchConditions"].to_string();
     for part in [
         "system:serviceaccount:kube-system:namespace-controller",
         "system:serviceaccount:kube-system:generic-garbage-collector",
@@ -279,7 +279,7 @@ fn a_webhook_that_is_down_holds_up_no_deletion_and_no_installation() {
 }
 
 #[test]
-fn whatever_the_operator_may_make_a_policy_bounds_by_name_and_namespace() {
+fn policies_bound_objects_of_the_operator_by_name_and_namespace() {
     for objects in installations() {
         let policy = named(&objects, "ValidatingAdmissionPolicy", "jupyter-k8s-operator");
         let binding = named(

@@ -89,7 +89,7 @@ fn tokens(more: &[&'static str]) -> (bool, Vec<String>, Vec<String>) {
 }
 
 #[test]
-fn nobody_s_token_travels_and_nobody_asks_about_tokens_until_they_count() {
+fn tokens_are_neither_forwarded_nor_reviewed_until_they_are_enabled() {
     assert_eq!(tokens(&[]), (false, vec![], vec![]));
     let (travels, arguments, rights) = tokens(&[
         "--set=gateway.bearer.enabled=true",
@@ -134,7 +134,7 @@ fn the_gateway_answers_no_other_proxy_than_the_charts_own_unless_it_is_named() {
 }
 
 #[test]
-fn in_folders_of_one_host_the_same_holds_for_that_host() {
+fn in_path_mode_the_same_routes_exist_for_the_one_host() {
     let values: Vec<_> = LOCAL.into_iter().chain(["--set=routing.mode=Path"]).collect();
     let objects = template(&values).unwrap();
     let text = named(&objects, "ConfigMap", "jupyter-k8s-proxy")["data"]["routes.yaml"]
@@ -162,7 +162,7 @@ fn in_folders_of_one_host_the_same_holds_for_that_host() {
 }
 
 #[test]
-fn the_proxys_own_entry_points_lead_nowhere_else() {
+fn the_internal_entry_points_of_the_proxy_have_no_other_routes() {
     let objects = template(&EXTERNAL).unwrap();
     let proxy = container(&objects, "jupyter-k8s-proxy");
     assert_eq!(argument(proxy, "--entrypoints.https.asdefault"), Some("true"));

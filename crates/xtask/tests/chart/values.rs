@@ -39,7 +39,7 @@ fn a_misspelt_key_is_refused_by_name_at_every_level() {
 }
 
 #[test]
-fn what_is_missing_is_named_all_at_once() {
+fn all_missing_values_are_reported_at_once() {
     let reason = template(&[]).unwrap_err();
     for setting in [
         "image.registry",
@@ -60,7 +60,7 @@ fn what_is_missing_is_named_all_at_once() {
 fn further_identity_providers_are_checked_and_reach_the_gateway_with_their_secrets() {
     let one = |fields: &str| format!(r#"oidc.others=[{{"name":"partners","clientId":"c",{fields}}}]"#);
     let at = r#""issuerUrl":"https://p.example/x""#;
-    for (others, hint) in [
+    for (others, expected) in [
         (one(r#""issuerUrl":"http://p.example""#), "issuerUrl"),
         (
             one(r#""issuerUrl":"https://p.Workspaces.example.org""#),
@@ -80,7 +80,7 @@ fn further_identity_providers_are_checked_and_reach_the_gateway_with_their_secre
         let mut arguments = EXTERNAL.to_vec();
         arguments.extend(["--set-json", &others]);
         let reason = template(&arguments).unwrap_err();
-        assert!(reason.contains(hint), "{others}: {reason}");
+        assert!(reason.contains(expected), "{others}: {reason}");
     }
     let others = one(&format!(r#"{at},"clientSecretName":"s","groupsPrefix":"p:""#));
     let mut arguments = EXTERNAL.to_vec();

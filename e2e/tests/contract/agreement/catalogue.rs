@@ -68,8 +68,7 @@ where
 }
 
 #[tokio::test]
-async fn managers_are_judged_alike_by_definition_and_webhook_when_they_are_made_and_changed()
--> anyhow::Result<()> {
+async fn crd_and_webhook_agree_on_managers() -> anyhow::Result<()> {
     let scratch = Scratch::new("agreement", &[]).await?;
     let client = cluster::admin().await?;
     let api = Api::all_with(unasked().await?, &ApiResource::erase::<WorkspaceManager>(&()));
@@ -149,8 +148,7 @@ async fn managers_are_judged_alike_by_definition_and_webhook_when_they_are_made_
 }
 
 #[tokio::test]
-async fn profiles_are_judged_alike_by_definition_and_webhook_when_they_are_made_and_changed()
--> anyhow::Result<()> {
+async fn crd_and_webhook_agree_on_profiles() -> anyhow::Result<()> {
     let scratch = Scratch::new("agreement", &[]).await?;
     let client = cluster::admin().await?;
     let resource = ApiResource::erase::<WorkspaceExecutionProfile>(&());

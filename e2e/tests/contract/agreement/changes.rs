@@ -24,7 +24,7 @@ const SIZES: [(&str, u64); 10] = [
 ];
 
 #[tokio::test]
-async fn changes_are_refused_exactly_where_something_must_not_change() -> anyhow::Result<()> {
+async fn exactly_changes_of_immutable_fields_are_refused() -> anyhow::Result<()> {
     let scratch = Scratch::new("agreement", &[]).await?;
     let workspaces: Api<Workspace> = scratch.api();
     let spec = json!({
@@ -83,7 +83,7 @@ async fn changes_are_refused_exactly_where_something_must_not_change() -> anyhow
 }
 
 #[tokio::test]
-async fn a_disk_does_not_shrink_by_what_no_float_shows() -> anyhow::Result<()> {
+async fn a_disk_does_not_shrink_by_less_than_float_precision() -> anyhow::Result<()> {
     let scratch = Scratch::new("agreement", &[]).await?;
     // The webhook, which asks whether there are disks of that size, is not asked.
     let workspaces = Api::<Workspace>::namespaced(unasked().await?, &scratch.namespace);

@@ -5,7 +5,7 @@ use api::WorkspaceShare;
 use super::*;
 
 #[tokio::test]
-async fn shares_are_judged_alike_by_definition_and_webhook() -> anyhow::Result<()> {
+async fn crd_and_webhook_agree_on_shares() -> anyhow::Result<()> {
     let scratch = Scratch::new("agreement", &[]).await?;
     let client = cluster::admin().await?;
     let resource = ApiResource::erase::<WorkspaceShare>(&());

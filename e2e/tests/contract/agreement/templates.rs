@@ -20,7 +20,7 @@ async fn agree(usual: u64, all: usize, spec: impl Fn(&mut Chance) -> Value) -> a
 }
 
 #[tokio::test]
-async fn templates_are_judged_alike_by_definition_and_webhook() -> anyhow::Result<()> {
+async fn crd_and_webhook_agree_on_templates() -> anyhow::Result<()> {
     let cpu = ["500m", "0.5", "1", "1000m", "1500m", "2", "2e0"]
         .map(Value::from)
         .to_vec();
@@ -79,8 +79,7 @@ async fn templates_are_judged_alike_by_definition_and_webhook() -> anyhow::Resul
 }
 
 #[tokio::test]
-async fn what_templates_say_of_idleness_and_of_starts_is_judged_alike_by_definition_and_webhook()
--> anyhow::Result<()> {
+async fn crd_and_webhook_agree_on_idle_and_start_limits_of_templates() -> anyhow::Result<()> {
     agree(0x5eed_000c, 300, |chance| {
         let mut spec = json!({"displayName": "Agreement", "defaultImage": "a"});
         if chance.below(3) > 0 {
@@ -107,8 +106,7 @@ async fn what_templates_say_of_idleness_and_of_starts_is_judged_alike_by_definit
 
 /// Equal amounts in all notations, and neighbours that are one number to a float.
 #[tokio::test]
-async fn amounts_that_differ_by_less_than_a_float_shows_are_judged_alike_by_definition_and_webhook()
--> anyhow::Result<()> {
+async fn crd_and_webhook_agree_on_amounts_beyond_float_precision() -> anyhow::Result<()> {
     let cpu = [
         "1k",
         "1e3",

@@ -8,7 +8,7 @@ use super::{
 };
 
 #[tokio::test]
-async fn workspaces_are_judged_alike_by_definition_and_webhook() -> anyhow::Result<()> {
+async fn crd_and_webhook_agree_on_workspaces() -> anyhow::Result<()> {
     let scratch = Scratch::new("agreement", &[]).await?;
     let client = cluster::admin().await?;
     let resource = ApiResource::erase::<Workspace>(&());
@@ -94,8 +94,7 @@ async fn workspaces_are_judged_alike_by_definition_and_webhook() -> anyhow::Resu
 }
 
 #[tokio::test]
-async fn what_workspaces_say_of_idleness_and_of_starts_is_judged_alike_by_definition_and_webhook()
--> anyhow::Result<()> {
+async fn crd_and_webhook_agree_on_idle_and_start_limits_of_workspaces() -> anyhow::Result<()> {
     let scratch = Scratch::new("agreement", &[]).await?;
     let client = cluster::admin().await?;
     let resource = ApiResource::erase::<Workspace>(&());

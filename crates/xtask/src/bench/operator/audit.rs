@@ -92,28 +92,28 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_call_is_told_by_verb_kind_and_failure() {
+    fn a_call_is_described_by_verb_kind_and_failure() {
         let line = |verb: &str, stage: &str, code: u32| {
             let target = r#"{"resource":"workspaces","subresource":"status"}"#;
             format!(
                 r#"{{"user":{{"username":"operator"}},"verb":"{verb}","stage":"{stage}","objectRef":{target},"responseStatus":{{"code":{code}}}}}"#
             )
         };
-        let told = |verb, stage, code| call(&line(verb, stage, code), "operator");
+        let status = |verb, stage, code| call(&line(verb, stage, code), "operator");
         assert_eq!(
-            told("patch", "ResponseComplete", 200).as_deref(),
+            status("patch", "ResponseComplete", 200).as_deref(),
             Some("patch workspaces/status")
         );
         assert_eq!(
-            told("patch", "ResponseComplete", 409).as_deref(),
+            status("patch", "ResponseComplete", 409).as_deref(),
             Some("patch workspaces/status -> 409")
         );
-        assert_eq!(told("watch", "ResponseComplete", 200), None);
+        assert_eq!(status("watch", "ResponseComplete", 200), None);
         assert_eq!(
             call(&line("patch", "ResponseComplete", 200), "somebody else"),
             None
         );
-        assert!(is_upkeep(&told("watch", "ResponseStarted", 200).unwrap()));
+        assert!(is_upkeep(&status("watch", "ResponseStarted", 200).unwrap()));
         assert!(is_upkeep("update leases") && !is_upkeep("get pods"));
     }
 }

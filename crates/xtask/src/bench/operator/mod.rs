@@ -26,9 +26,9 @@ use self::audit::{Calls, Log};
 use self::instance::{Instance, MAKER, OPERATOR, wait_for};
 use self::model::Model;
 use self::objects::{NAMESPACE, REFERENCE, SETTINGS, SYSTEM, shared};
-use self::phases::{Cast, Phase, Side, make, make_stopped};
+use self::phases::{Clients, Phase, Side, make, make_stopped};
 use self::report::{Measured, Report, Round, Stopped, Took};
-use super::alone::{Alone, may_be_alone};
+use super::namespaced::{NamespacedBench, require_root};
 use super::{built, processor, target};
 use crate::args::BenchOperator;
 use crate::cluster::process::Service;
@@ -52,7 +52,7 @@ pub(crate) fn run(args: &BenchOperator, paths: &Paths) -> anyhow::Result<()> {
     if args.inside {
         return inside(args, paths, &progress);
     }
-    may_be_alone()?;
+    require_root()?;
     for component in [&ETCD, &HYPERKUBE, &KWOK] {
         component.ensure(paths, &progress)?;
     }
@@ -76,13 +76,13 @@ pub(crate) fn run(args: &BenchOperator, paths: &Paths) -> anyhow::Result<()> {
     for argument in &args.operator_args {
         inner.extend(["--operator-arg".into(), argument.into()]);
     }
-    let alone = Alone {
+    let namespaced = NamespacedBench {
         name: "operator",
         processor: None,
         args: inner,
         dry_run: args.dry_run,
     };
-    alone.run(paths)
+    namespaced.run(paths)
 }
 
 fn inside(args: &BenchOperator, paths: &Paths, progress: &Progress) -> anyhow::Result<()> {
@@ -153,14 +153,14 @@ async fn round(
     progress: &Progress,
 ) -> anyhow::Result<Round> {
     let mut instance = Instance::start(paths, &folder.join("instance")).await?;
-    let people = prepare(&instance).await?;
+    let users = prepare(&instance).await?;
     let service = operator(&instance, program)?;
     instance.launch(&service)?;
-    let model = Model::take(&people).await?;
+    let model = Model::take(&users).await?;
     instance.stop(NAME);
-    let cast = Cast {
+    let clients = Clients {
         maker: instance.maker().await?,
-        people,
+        users,
         model,
     };
     progress.line(format_args!("{count}: the control plane is ready"));
@@ -181,7 +181,7 @@ async fn round(
         }
         before = Some(side);
         for phase in Phase::ALL {
-            let took = measured(&instance, &cast, side, phase, count, progress).await?;
+            let took = measured(&instance, &clients, side, phase, count, progress).await?;
             taken.entry((phase, side)).or_default().push(took);
             if !runs {
                 continue;
@@ -212,14 +212,14 @@ async fn round(
 /// One side through one phase, with what is written a moment after the last object got there.
 async fn measured(
     instance: &Instance,
-    cast: &Cast,
+    clients: &Clients,
     side: Side,
     phase: Phase,
     count: usize,
     progress: &Progress,
 ) -> anyhow::Result<Took> {
     let before = instance.cpu_of_all()?;
-    let times = phases::run(cast, side, phase, count).await?;
+    let times = phases::run(clients, side, phase, count).await?;
     progress.line(format_args!(
         "{count}: {} {} {:.1} s",
         side.name(),

@@ -236,9 +236,9 @@ mod tests {
     #[test]
     fn a_status_is_that_of_the_phase_and_of_its_run() {
         let model = model();
-        let told = |phase| model.status("w-00001", phase)["status"].clone();
-        assert_eq!(told(Phase::Stop), json!({"phase": "Stopped"}));
-        assert_eq!(told(Phase::Create)["url"], "https://w-00001.example.org/");
-        assert_ne!(told(Phase::Create)["runID"], told(Phase::Start)["runID"]);
+        let status = |phase| model.status("w-00001", phase)["status"].clone();
+        assert_eq!(status(Phase::Stop), json!({"phase": "Stopped"}));
+        assert_eq!(status(Phase::Create)["url"], "https://w-00001.example.org/");
+        assert_ne!(status(Phase::Create)["runID"], status(Phase::Start)["runID"]);
     }
 }

@@ -86,9 +86,9 @@ impl Side {
 }
 
 /// Who asks for what.
-pub(super) struct Cast {
+pub(super) struct Clients {
     /// Whoever makes workspaces, starts, stops and deletes them, and looks on.
-    pub(super) people: Client,
+    pub(super) users: Client,
     /// Makes in the operator's place what it makes, with rights like its.
     pub(super) maker: Client,
     /// What that is.
@@ -96,12 +96,12 @@ pub(super) struct Cast {
 }
 
 /// Takes `count` objects through a phase, as fast as the API server takes the requests.
-pub(super) async fn run(cast: &Cast, side: Side, phase: Phase, count: usize) -> anyhow::Result<Times> {
+pub(super) async fn run(clients: &Clients, side: Side, phase: Phase, count: usize) -> anyhow::Result<Times> {
     let names: Vec<String> = (0..count).map(|number| format!("w-{number:05}")).collect();
-    let mut arrivals = arrivals(&cast.people, side, phase);
+    let mut arrivals = arrivals(&clients.users, side, phase);
     // What is there before counts as listed once the watch has begun.
-    while let Some(heard) = arrivals.next().await {
-        if heard? == Heard::Listed {
+    while let Some(list_event) = arrivals.next().await {
+        if list_event? == ListEvent::Listed {
             break;
         }
     }
@@ -109,16 +109,16 @@ pub(super) async fn run(cast: &Cast, side: Side, phase: Phase, count: usize) -> 
     let asked = stream::iter(&names)
         .map(|name| async move {
             let sent = Instant::now();
-            request(cast, side, phase, name).await?;
+            request(clients, side, phase, name).await?;
             anyhow::Ok((name.clone(), sent))
         })
         .buffer_unordered(PARALLEL)
         .try_collect::<HashMap<_, _>>();
     let mut met = HashSet::new();
-    let firsts = arrivals.filter_map(move |heard| {
-        let first = match heard {
-            Ok(Heard::Arrived(name)) => met.insert(name.clone()).then_some(Ok(name)),
-            Ok(Heard::Listed) => None,
+    let firsts = arrivals.filter_map(move |list_event| {
+        let first = match list_event {
+            Ok(ListEvent::Arrived(name)) => met.insert(name.clone()).then_some(Ok(name)),
+            Ok(ListEvent::Listed) => None,
             Err(error) => Some(Err(error)),
         };
         std::future::ready(first)
@@ -128,7 +128,7 @@ pub(super) async fn run(cast: &Cast, side: Side, phase: Phase, count: usize) -> 
         let mut last_words = firsts
             .map(|name| async move {
                 let name = name?;
-                arrival(cast, side, phase, &name).await?;
+                arrival(clients, side, phase, &name).await?;
                 anyhow::Ok((name, Instant::now()))
             })
             .buffer_unordered(PARALLEL);
@@ -167,13 +167,13 @@ pub(in crate::bench) async fn make(client: &Client, object: &Value) -> anyhow::R
 }
 
 #[derive(Debug, PartialEq, Eq)]
-enum Heard {
+enum ListEvent {
     Listed,
     Arrived(String),
 }
 
 /// Which objects have got to where the phase leads.
-fn arrivals(client: &Client, side: Side, phase: Phase) -> BoxStream<'static, anyhow::Result<Heard>> {
+fn arrivals(client: &Client, side: Side, phase: Phase) -> BoxStream<'static, anyhow::Result<ListEvent>> {
     let gone = phase == Phase::Delete || (side.is_bare() && phase == Phase::Stop);
     let (group, kind) = match (side, gone) {
         (Side::Workspaces, _) => (::api::names::GROUP, "Workspace"),
@@ -194,16 +194,16 @@ fn arrivals(client: &Client, side: Side, phase: Phase) -> BoxStream<'static, any
     };
     events
         .filter_map(move |event: Result<_, watcher::Error>| {
-            let heard = match event {
+            let list_event = match event {
                 Err(error) => Some(Err(error.into())),
-                Ok(Event::InitDone) => Some(Ok(Heard::Listed)),
-                Ok(Event::Delete(object)) if gone => Some(Ok(Heard::Arrived(name_of(&object)))),
+                Ok(Event::InitDone) => Some(Ok(ListEvent::Listed)),
+                Ok(Event::Delete(object)) if gone => Some(Ok(ListEvent::Arrived(name_of(&object)))),
                 Ok(Event::Apply(object)) if !gone && is_there(side, phase, &object) => {
-                    Some(Ok(Heard::Arrived(name_of(&object))))
+                    Some(Ok(ListEvent::Arrived(name_of(&object))))
                 }
                 Ok(_) => None,
             };
-            std::future::ready(heard)
+            std::future::ready(list_event)
         })
         .boxed()
 }
@@ -218,13 +218,13 @@ fn is_there(side: Side, phase: Phase, object: &DynamicObject) -> bool {
 }
 
 /// One object's request, or its few.
-async fn request(cast: &Cast, side: Side, phase: Phase, name: &str) -> anyhow::Result<()> {
+async fn request(clients: &Clients, side: Side, phase: Phase, name: &str) -> anyhow::Result<()> {
     let owner = match side {
         Side::Bare => None,
-        Side::Workspaces | Side::Promised => Some(ask(&cast.people, phase, name).await?),
+        Side::Workspaces | Side::Promised => Some(ask(&clients.users, phase, name).await?),
     };
     if side.is_bare() {
-        act(cast, side, phase, name, owner.as_deref()).await?;
+        act(clients, side, phase, name, owner.as_deref()).await?;
     }
     Ok(())
 }
@@ -247,19 +247,25 @@ pub(super) async fn ask(client: &Client, phase: Phase, name: &str) -> anyhow::Re
 }
 
 /// What the operator would do then to the objects of a workspace, said as shortly as can be.
-async fn act(cast: &Cast, side: Side, phase: Phase, name: &str, owner: Option<&str>) -> anyhow::Result<()> {
+async fn act(
+    clients: &Clients,
+    side: Side,
+    phase: Phase,
+    name: &str,
+    owner: Option<&str>,
+) -> anyhow::Result<()> {
     let replicas = match phase {
         Phase::Create => {
-            for object in cast.model.children(name, side.namespace(), owner) {
-                make(&cast.maker, &object).await?;
+            for object in clients.model.children(name, side.namespace(), owner) {
+                make(&clients.maker, &object).await?;
             }
             return Ok(());
         }
         Phase::Delete => {
-            for object in cast.model.children(name, side.namespace(), owner).iter().rev() {
+            for object in clients.model.children(name, side.namespace(), owner).iter().rev() {
                 let kind: TypeMeta = serde_json::from_value(object.clone())?;
                 let kind = resource(&GroupVersionKind::try_from(&kind)?);
-                let api = api(&cast.maker, &kind, Some(side.namespace()));
+                let api = api(&clients.maker, &kind, Some(side.namespace()));
                 api.delete(&child_name(name), &DeleteParams::background()).await?;
             }
             return Ok(());
@@ -268,7 +274,7 @@ async fn act(cast: &Cast, side: Side, phase: Phase, name: &str, owner: Option<&s
         Phase::Start => 1,
     };
     let kind = GroupVersionKind::gvk("apps", "v1", "Deployment");
-    let deployments = api(&cast.maker, &resource(&kind), Some(side.namespace()));
+    let deployments = api(&clients.maker, &resource(&kind), Some(side.namespace()));
     let change = Patch::Merge(json!({"spec": {"replicas": replicas}}));
     deployments
         .patch(&child_name(name), &PatchParams::default(), &change)
@@ -278,11 +284,11 @@ async fn act(cast: &Cast, side: Side, phase: Phase, name: &str, owner: Option<&s
 
 /// What is left to write once the bare object beside a promised workspace has got there: one status and one Event, for where many start
 /// at a time its beginning is left out; the finalizer of one that is deleted.
-async fn arrival(cast: &Cast, side: Side, phase: Phase, name: &str) -> anyhow::Result<()> {
+async fn arrival(clients: &Clients, side: Side, phase: Phase, name: &str) -> anyhow::Result<()> {
     if side != Side::Promised {
         return Ok(());
     }
-    let workspaces = workspaces(&cast.maker);
+    let workspaces = workspaces(&clients.maker);
     if phase == Phase::Delete {
         let freed = Patch::Merge(json!({"metadata": {"finalizers": null}}));
         workspaces.patch(name, &PatchParams::default(), &freed).await?;
@@ -290,10 +296,10 @@ async fn arrival(cast: &Cast, side: Side, phase: Phase, name: &str) -> anyhow::R
     }
     let applied = PatchParams::apply("bench-status").force();
     workspaces
-        .patch_status(name, &applied, &Patch::Apply(cast.model.status(name, phase)))
+        .patch_status(name, &applied, &Patch::Apply(clients.model.status(name, phase)))
         .await?;
-    let told = if phase == Phase::Stop { "Stopped" } else { "Ready" };
-    make(&cast.maker, &event(name, told)).await.map(drop)
+    let status = if phase == Phase::Stop { "Stopped" } else { "Ready" };
+    make(&clients.maker, &event(name, status)).await.map(drop)
 }
 
 pub(super) fn workspaces(client: &Client) -> Api<DynamicObject> {
@@ -313,7 +319,7 @@ pub(super) async fn make_stopped(client: &Client, count: usize) -> anyhow::Resul
     let arrived = async {
         let mut arrived = HashSet::new();
         while arrived.len() < count {
-            if let Heard::Arrived(name) = arrivals.try_next().await?.context("the watch ended")? {
+            if let ListEvent::Arrived(name) = arrivals.try_next().await?.context("the watch ended")? {
                 arrived.insert(name);
             }
         }

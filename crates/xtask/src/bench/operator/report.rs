@@ -370,7 +370,7 @@ mod tests {
     }
 
     #[test]
-    fn turns_are_told_by_their_mean_and_the_objects_of_all() {
+    fn turns_are_reported_by_their_mean() {
         let mean = Took::mean(vec![took(10, 20), took(14, 40)]);
         assert_eq!(mean.times.all, Duration::from_secs(12));
         assert_eq!(mean.times.each.len(), 200);

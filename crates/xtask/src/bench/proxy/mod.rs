@@ -216,9 +216,9 @@ impl Bench<'_> {
         let before = site.memory()?;
         let plan_path = plan.display().to_string();
         let mut held = Process::held(&self.program, &["idle", &plan_path], self.processors.1)?;
-        let said = held.line()?;
+        let line = held.line()?;
         let _ = fs::remove_file(&plan);
-        ensure!(said == "open", "the sockets did not open: {said:?}");
+        ensure!(line == "open", "the sockets did not open: {line:?}");
         // What the handshakes needed is given back within seconds.
         sleep(QUIET / 2);
         let cpu = site.cpu_times(Name::Gateway)?;

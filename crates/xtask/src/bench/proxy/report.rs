@@ -262,7 +262,7 @@ mod tests {
     }
 
     #[test]
-    fn the_table_holds_the_gateway_against_every_other_way() {
+    fn the_table_compares_the_gateway_with_every_other_way() {
         let table = report().table();
         for line in [
             "| requests: Traefik and the gateway | 5000 | 2.00 | 4.00 | 130 | 20 |\n",

@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use super::objects::{FULL, GROUP, NAMESPACE, PRODUCTION, PROFILE};
 
 /// People who ask in turns. Each is known to the webhook but for the first time in ten seconds.
-const PEOPLE: usize = 20;
+const USERS: usize = 20;
 
 /// A kind of request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -35,13 +35,13 @@ impl Case {
 
     /// Everybody's requests, one after another.
     pub(super) fn requests(self) -> String {
-        (0..PEOPLE)
+        (0..USERS)
             .flat_map(|number| self.of(&format!("person-{number}")))
             .collect()
     }
 
     /// The requests that one person's wish makes: to `/mutate` and to `/validate`.
-    fn of(self, person: &str) -> [String; 2] {
+    fn of(self, user: &str) -> [String; 2] {
         let refused = json!({"allowed": false});
         let allowed = json!({"allowed": true});
         let (operation, spec, labels) = match self {
@@ -55,46 +55,42 @@ impl Case {
             allowed.clone()
         };
         let bare = created(&spec, &labels);
-        let mutated = owned(bare.clone(), person);
+        let mutated = owned(bare.clone(), user);
         if self == Self::Rename {
             let stored = stored(mutated);
             let mut renamed = stored.clone();
             renamed["spec"]["displayName"] = json!("Another name");
             renamed["metadata"]["generation"] = json!(2);
-            let review = review(person, "UPDATE", &renamed, &stored);
+            let review = review(user, "UPDATE", &renamed, &stored);
             return [
                 line("/mutate", &allowed, &review),
                 line("/validate", &wanted, &review),
             ];
         }
         [
-            line(
-                "/mutate",
-                &allowed,
-                &review(person, operation, &bare, &Value::Null),
-            ),
+            line("/mutate", &allowed, &review(user, operation, &bare, &Value::Null)),
             line(
                 "/validate",
                 &wanted,
-                &review(person, operation, &mutated, &Value::Null),
+                &review(user, operation, &mutated, &Value::Null),
             ),
         ]
     }
 }
 
 /// As many people as there are requests, none of whom has been asked about before. `round` tells them from other rounds'.
-pub(super) fn strangers(round: &str, count: usize) -> String {
+pub(super) fn unknown_users(round: &str, count: usize) -> String {
     (0..count)
         .map(|number| {
-            let person = format!("{round}-{number}");
-            let object = owned(created(&everyday(), &json!({})), &person);
-            let review = review(&person, "CREATE", &object, &Value::Null);
+            let user = format!("{round}-{number}");
+            let object = owned(created(&everyday(), &json!({})), &user);
+            let review = review(&user, "CREATE", &object, &Value::Null);
             line("/validate", &json!({"allowed": true}), &review)
         })
         .collect()
 }
 
-/// The access reviews that [`strangers`] make necessary, as the webhook asks for them.
+/// The access reviews that [`unknown_users`] make necessary, as the webhook asks for them.
 pub(super) fn rights(round: &str, count: usize) -> String {
     let asked = [
         ("workspacetemplates", PRODUCTION),
@@ -102,14 +98,14 @@ pub(super) fn rights(round: &str, count: usize) -> String {
     ];
     (0..count)
         .flat_map(|number| {
-            let person = format!("{round}-{number}");
+            let user = format!("{round}-{number}");
             asked.map(|(resource, name)| {
                 let review = json!({
                     "apiVersion": "authorization.k8s.io/v1",
                     "kind": "SubjectAccessReview",
                     "metadata": {},
                     "spec": {
-                        "user": person,
+                        "user": user,
                         "groups": groups(),
                         "resourceAttributes": {
                             "group": names::GROUP, "version": names::VERSION, "resource": resource, "verb": names::USE_VERB,
@@ -133,7 +129,7 @@ fn groups() -> [&'static str; 3] {
     [GROUP, "oidc:everybody", "system:authenticated"]
 }
 
-fn review(person: &str, operation: &str, object: &Value, old: &Value) -> Value {
+fn review(user: &str, operation: &str, object: &Value, old: &Value) -> Value {
     let kind = json!({"group": names::GROUP, "version": names::VERSION, "kind": "Workspace"});
     let resource = json!({"group": names::GROUP, "version": names::VERSION, "resource": "workspaces"});
     let options = if operation == "CREATE" {
@@ -153,7 +149,7 @@ fn review(person: &str, operation: &str, object: &Value, old: &Value) -> Value {
             "name": object["metadata"]["name"],
             "namespace": NAMESPACE,
             "operation": operation,
-            "userInfo": {"username": person, "groups": groups()},
+            "userInfo": {"username": user, "groups": groups()},
             "object": object,
             "oldObject": old,
             "dryRun": false,
@@ -185,8 +181,8 @@ fn created(spec: &Value, labels: &Value) -> Value {
 }
 
 /// As it comes to `/validate`.
-fn owned(mut object: Value, person: &str) -> Value {
-    object["metadata"]["annotations"][names::CREATED_BY] = json!(person);
+fn owned(mut object: Value, user: &str) -> Value {
+    object["metadata"]["annotations"][names::CREATED_BY] = json!(user);
     object["metadata"]["finalizers"] = json!([names::CLEANUP_FINALIZER]);
     object
 }
@@ -305,7 +301,7 @@ mod tests {
     fn every_case_asks_to_record_and_to_judge_a_workspace_of_each_person() {
         for case in Case::ALL {
             let bodies = bodies(&case.requests());
-            assert_eq!(bodies.len(), 2 * PEOPLE);
+            assert_eq!(bodies.len(), 2 * USERS);
             for (index, (path, body)) in bodies.iter().enumerate() {
                 assert_eq!(path, ["/mutate", "/validate"][index % 2]);
                 let object = &body["request"]["object"];
@@ -328,7 +324,7 @@ mod tests {
     }
 
     #[test]
-    fn no_stranger_is_asked_about_twice_and_two_rights_each() {
+    fn each_unknown_user_is_reviewed_once_for_two_permissions() {
         let users = |lines: &str, pointer: &str| -> std::collections::BTreeSet<String> {
             let found = bodies(lines);
             found
@@ -336,10 +332,10 @@ mod tests {
                 .map(|(_, body)| body.pointer(pointer).unwrap().to_string())
                 .collect()
         };
-        let asking = users(&strangers("a", 30), "/request/userInfo/username");
+        let asking = users(&unknown_users("a", 30), "/request/userInfo/username");
         assert_eq!(asking.len(), 30);
         assert_eq!(rights("a", 30).lines().count(), 60);
         assert_eq!(users(&rights("a", 30), "/spec/user"), asking);
-        assert!(asking.is_disjoint(&users(&strangers("b", 30), "/request/userInfo/username")));
+        assert!(asking.is_disjoint(&users(&unknown_users("b", 30), "/request/userInfo/username")));
     }
 }

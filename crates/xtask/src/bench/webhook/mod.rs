@@ -28,8 +28,8 @@ use serde_json::json;
 use self::cases::Case;
 use self::load::{Generator, Pace, Target};
 use self::report::{Cold, Counted, Measured, Report};
-use super::alone::{Alone, may_be_alone};
 use super::figures::{Round, summary};
+use super::namespaced::{NamespacedBench, require_root};
 use super::operator::instance::{Instance, WEBHOOK, wait_for};
 use super::operator::phases::make;
 use super::{built, processor, target, two_processors};
@@ -70,7 +70,7 @@ pub(crate) fn run(args: &BenchWebhook, paths: &Paths) -> anyhow::Result<()> {
     if args.inside {
         return inside(args, paths, &progress);
     }
-    may_be_alone()?;
+    require_root()?;
     let (server_cpu, load_cpu) = two_processors()?;
     for component in [&ETCD, &HYPERKUBE] {
         component.ensure(paths, &progress)?;
@@ -82,7 +82,7 @@ pub(crate) fn run(args: &BenchWebhook, paths: &Paths) -> anyhow::Result<()> {
     };
     let generator = built(paths, &["--package", "webhook", "--bench", "admission"])?;
     // All but the servers stay on the core of the load.
-    let alone = Alone {
+    let namespaced = NamespacedBench {
         name: "webhook",
         processor: Some(load_cpu),
         args: vec![
@@ -95,7 +95,7 @@ pub(crate) fn run(args: &BenchWebhook, paths: &Paths) -> anyhow::Result<()> {
         ],
         dry_run: args.dry_run,
     };
-    alone.run(paths)
+    namespaced.run(paths)
 }
 
 fn inside(args: &BenchWebhook, paths: &Paths, progress: &Progress) -> anyhow::Result<()> {
@@ -207,14 +207,14 @@ impl Bench {
 
     fn case(&self, case: Case) -> anyhow::Result<Measured> {
         let requests = case.requests();
-        let people = u32::try_from(requests.lines().count())?;
+        let users = u32::try_from(requests.lines().count())?;
         let sides = [(SERVER, &self.webhook), (REFERENCE, &self.reference)];
         let (mut steady, mut saturated): ([Vec<Round>; 2], [Vec<Round>; 2]) = Default::default();
         let mut counted = Counted::default();
         for _ in 0..ROUNDS {
             for (side, (name, target)) in sides.into_iter().enumerate() {
                 // Whoever is to ask in this round is known from here on.
-                self.generator.run(target, &requests, Pace::Saturated, people)?;
+                self.generator.run(target, &requests, Pace::Saturated, users)?;
                 let before = Counted::read(&get("/metrics")?);
                 steady[side].push(self.round(name, target, &requests, Pace::Steady(RATE), RATE * SECONDS)?);
                 counted = counted.and(Counted::read(&get("/metrics")?).since(before));
@@ -233,10 +233,10 @@ impl Bench {
         let count = COLD_RATE * COLD_SECONDS;
         let (mut webhook, mut direct) = (Vec::new(), Vec::new());
         for number in 0..ROUNDS {
-            let (round, people) = (format!("round-{number}"), usize::try_from(count)?);
-            let requests = cases::strangers(&round, people);
+            let (round, users) = (format!("round-{number}"), usize::try_from(count)?);
+            let requests = cases::unknown_users(&round, users);
             webhook.push(self.round(SERVER, &self.webhook, &requests, Pace::Steady(COLD_RATE), count)?);
-            let requests = cases::rights(&format!("direct-{number}"), people);
+            let requests = cases::rights(&format!("direct-{number}"), users);
             let pace = Pace::Steady(2 * COLD_RATE);
             direct.push(self.round("kube-apiserver", &self.api_server, &requests, pace, 2 * count)?);
         }

@@ -67,7 +67,7 @@ fn rights(webhook: &str) -> Vec<Value> {
         json!({"apiGroups": ["admissionregistration.k8s.io"], "resources": ["*"], "verbs": ["get", "list", "watch", "patch"]}),
         json!({"apiGroups": [""], "resources": ["secrets"], "verbs": ["get", "list", "watch", "create", "patch"]}),
     ];
-    let people = [json!({
+    let users = [json!({
         "apiGroups": [names::GROUP],
         "resources": ["workspacetemplates", "workspaceexecutionprofiles"],
         "verbs": [names::USE_VERB],
@@ -79,7 +79,7 @@ fn rights(webhook: &str) -> Vec<Value> {
             "bench-webhook",
             &json!({"kind": "User", "name": webhook}),
         ),
-        role("bench-people", &people),
+        role("bench-people", &users),
         binding(
             "RoleBinding",
             "bench-people",

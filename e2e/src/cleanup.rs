@@ -31,7 +31,7 @@ use crate::{cluster, process};
 ///
 /// # Errors
 /// The cluster does not answer, or refuses a deletion.
-pub async fn sweep() -> anyhow::Result<Vec<String>> {
+pub async fn cleanup() -> anyhow::Result<Vec<String>> {
     let admin = cluster::admin().await?;
     let namespaces = Api::<Namespace>::all(admin.clone());
     let made_by_tests = ListParams::default().labels(process::LABEL);

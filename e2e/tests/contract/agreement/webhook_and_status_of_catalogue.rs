@@ -7,7 +7,7 @@ use api::{
 use kube::api::DeleteParams;
 
 use super::{
-    told::{Fields, compare, judged, seed, specs, store},
+    webhook_and_status::{Fields, compare, judged, seed, specs, store},
     *,
 };
 
@@ -31,14 +31,14 @@ where
 {
     let api = Api::all_with(unasked().await?, &ApiResource::erase::<K>(&()));
     let stored = store::<K>(&api, objects(scratch, specs)).await?;
-    let told = judged(&api, condition, &stored).await;
+    let webhook_and_status = judged(&api, condition, &stored).await;
     // Whatever they say: they stand in the way of nobody.
     let deleted = stream::iter(&stored).map(|(name, _)| async {
         let name = name.as_str();
         api.delete(name, &DeleteParams::default()).await.map(drop)
     });
     let _: Vec<()> = deleted.buffer_unordered(AT_ONCE).try_collect().await?;
-    let (valid, fields) = compare(&stored, &told?)?;
+    let (valid, fields) = compare(&stored, &webhook_and_status?)?;
     Ok((valid, stored.len(), fields))
 }
 
@@ -130,7 +130,7 @@ fn of_templates() -> Fields {
 }
 
 #[tokio::test]
-async fn what_the_webhook_would_say_of_a_template_is_what_its_status_says() -> anyhow::Result<()> {
+async fn webhook_and_status_agree_on_templates() -> anyhow::Result<()> {
     let scratch = Scratch::new("told", &[]).await?;
     let base = json!({"displayName": "Told", "defaultImage": "r/lab:1"});
     let specs = specs(&mut Chance::new(0x5eed_0009), 80, &of_templates(), &base);
@@ -160,7 +160,7 @@ fn of_manifests() -> Vec<Value> {
 }
 
 #[tokio::test]
-async fn what_the_webhook_would_say_of_a_manager_is_what_its_status_says() -> anyhow::Result<()> {
+async fn webhook_and_status_agree_on_managers() -> anyhow::Result<()> {
     let scratch = Scratch::new("told", &[]).await?;
     let manifests = of_manifests();
     let mut chance = Chance::new(0x5eed_000a);

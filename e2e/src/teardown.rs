@@ -9,13 +9,13 @@ use std::{
 };
 
 /// Variable with the path of the signal file. While the file exists, other tests may start (crates/xtask/src/test/pool.rs).
-const VARIABLE: &str = "JUPYTER_K8S_LEAVING";
+const VARIABLE: &str = "JUPYTER_K8S_TEARDOWN";
 
 /// Number of namespaces that this process works in.
 static AT_WORK: Mutex<usize> = Mutex::new(0);
 
 /// Adds one namespace.
-pub(crate) fn begun() {
+pub(crate) fn started() {
     change(|at_work| at_work + 1);
 }
 

@@ -44,28 +44,28 @@ async fn warned(scene: &Scene, reason: &str) -> anyhow::Result<Vec<String>> {
 }
 
 async fn disk_deleted_under_a_pod(scene: &Scene) -> anyhow::Result<()> {
-    scene.may_also_tell(reason::VOLUME_UNBOUND);
+    scene.may_also_report(reason::VOLUME_UNBOUND);
     scene.create(json!({"storage": {"size": "100Mi"}})).await?;
     scene.reached(Phase::Running).await?;
     let claims = scene.scratch.api::<PersistentVolumeClaim>();
     scene.delete::<PersistentVolumeClaim>(&child(scene)).await?;
-    let leaving = claims.get(&child(scene)).await?;
-    let volume = leaving.spec.as_ref().and_then(|spec| spec.volume_name.clone());
+    let teardown = claims.get(&child(scene)).await?;
+    let volume = teardown.spec.as_ref().and_then(|spec| spec.volume_name.clone());
     let patch = format!("kubectl patch pv {}", volume.unwrap_or_default());
     let words = ["copy the files elsewhere", "Nobody can undo", patch.as_str()];
-    let held = at(Moment::deleted(&leaving));
-    scene.told(reason::VOLUME_TERMINATING, &words, held).await?;
+    let held = at(Moment::deleted(&teardown));
+    scene.reports(reason::VOLUME_TERMINATING, &words, held).await?;
     scene.reached(Phase::Running).await?;
-    scene.may_also_tell(reason::VOLUME_REPLACED);
+    scene.may_also_report(reason::VOLUME_REPLACED);
     scene.restart_with(json!({})).await?;
     let again = scene.reached(Phase::Running).await?;
     let message = again.status.and_then(|status| status.message).unwrap_or_default();
     anyhow::ensure!(message.contains("new, empty one"), "{message}");
     let fresh = claims.get(&child(scene)).await?;
-    anyhow::ensure!(fresh.uid() != leaving.uid(), "the same disk");
+    anyhow::ensure!(fresh.uid() != teardown.uid(), "the same disk");
     let notes = warned(scene, reason::VOLUME_REPLACED).await?;
     anyhow::ensure!(notes.len() == 1, "{notes:?}");
-    scene.cleared().await
+    scene.wait_cleared().await
 }
 
 /// The runs that there were, by what their pods say.
@@ -83,17 +83,17 @@ fn is_pending(workspace: &Workspace) -> bool {
     status.is_some_and(|status| !status.pending_update.is_empty())
 }
 
-async fn image_put_right_before_anything_started(scene: &Scene) -> anyhow::Result<()> {
+async fn image_fixed_before_start(scene: &Scene) -> anyhow::Result<()> {
     let disk = json!({"size": "100Mi"});
     scene
         .create(json!({"image": "localhost/no-such-typo:1", "storage": disk}))
         .await?;
     let evidence = waiting(&["ErrImageNeverPull", "ErrImagePull"]);
     scene
-        .told(reason::IMAGE_PULL_FAILED, &["no-such-typo"], evidence)
+        .reports(reason::IMAGE_PULL_FAILED, &["no-such-typo"], evidence)
         .await?;
     // Its disk is made by a provisioner that may be slow.
-    scene.may_also_tell(reason::VOLUME_UNBOUND);
+    scene.may_also_report(reason::VOLUME_UNBOUND);
     // No stop and no start.
     let right = json!({"image": Environment::get()?.images.echo});
     workspace::set(&scene.alice, &scene.name, right).await?;
@@ -104,23 +104,23 @@ async fn image_put_right_before_anything_started(scene: &Scene) -> anyhow::Resul
     Ok(())
 }
 
-async fn selector_put_right_before_anything_started(scene: &Scene) -> anyhow::Result<()> {
+async fn selector_fixed_before_start(scene: &Scene) -> anyhow::Result<()> {
     scene
         .create(json!({"nodeSelector": {"e2e.test/zone": "nowhere"}}))
         .await?;
     scene
-        .told(reason::UNSCHEDULABLE, &["spec.nodeSelector"], unscheduled())
+        .reports(reason::UNSCHEDULABLE, &["spec.nodeSelector"], unscheduled())
         .await?;
     workspace::set(&scene.alice, &scene.name, json!({"nodeSelector": null})).await?;
     scene.recovered().await
 }
 
-async fn change_of_a_run_that_began_waits(scene: &Scene) -> anyhow::Result<()> {
-    scene.may_also_tell(reason::CONTAINER_EXITED);
+async fn change_of_a_started_run_waits(scene: &Scene) -> anyhow::Result<()> {
+    scene.may_also_report(reason::CONTAINER_EXITED);
     let fails = json!({"containerConfig": {"command": ["python3", "-c", "import sys; sys.exit(4)"]}});
     scene.create(fails).await?;
     scene
-        .told(reason::CRASH_LOOPING, &["exit code 4"], looping())
+        .reports(reason::CRASH_LOOPING, &["exit code 4"], looping())
         .await?;
     workspace::set(&scene.alice, &scene.name, json!({"containerConfig": null})).await?;
     wait::until("the message to say what waits", wait::USUAL, || async {
@@ -134,10 +134,10 @@ async fn change_of_a_run_that_began_waits(scene: &Scene) -> anyhow::Result<()> {
     scene.recovered().await
 }
 
-async fn deployment_scaled_by_hand(scene: &Scene) -> anyhow::Result<()> {
+async fn deployment_scaled_manually(scene: &Scene) -> anyhow::Result<()> {
     scene.create(json!({})).await?;
     scene.reached(Phase::Running).await?;
-    scene.may_also_tell(reason::REPLICAS_CORRECTED);
+    scene.may_also_report(reason::REPLICAS_CORRECTED);
     let before = scene.histories.workspaces.all().len();
     let deployments = scene.scratch.api::<Deployment>();
     let three = Patch::Merge(json!({"spec": {"replicas": 3}}));
@@ -165,7 +165,7 @@ async fn deployment_scaled_by_hand(scene: &Scene) -> anyhow::Result<()> {
     Ok(())
 }
 
-async fn new_run_told(scene: &Scene, first: Option<String>, words: &str) -> anyhow::Result<()> {
+async fn new_run_is_reported(scene: &Scene, first: Option<String>, words: &str) -> anyhow::Result<()> {
     let notes = warned(scene, reason::DEPLOYMENT_RESTORED).await?;
     anyhow::ensure!(notes.len() == 1 && notes[0].contains(words), "{notes:?}");
     wait::until("another run", wait::USUAL, || async {
@@ -189,7 +189,7 @@ async fn scaled_to_none(scene: &Scene, by_subresource: bool, words: &str) -> any
         .await?
         .status
         .and_then(|status| status.run_id);
-    scene.may_also_tell(reason::DEPLOYMENT_RESTORED);
+    scene.may_also_report(reason::DEPLOYMENT_RESTORED);
     let by_hand = PatchParams {
         field_manager: Some("somebody".to_owned()),
         ..PatchParams::default()
@@ -201,31 +201,31 @@ async fn scaled_to_none(scene: &Scene, by_subresource: bool, words: &str) -> any
     } else {
         deployments.patch(&child(scene), &by_hand, &none).await?;
     }
-    new_run_told(scene, first, words).await
+    new_run_is_reported(scene, first, words).await
 }
 
-async fn deployment_scaled_to_none_by_hand(scene: &Scene) -> anyhow::Result<()> {
+async fn deployment_scaled_to_zero_manually(scene: &Scene) -> anyhow::Result<()> {
     scaled_to_none(scene, false, "was scaled to no pod by \"somebody\"").await
 }
 
 /// There the API server keeps no name of who wants none.
-async fn deployment_scaled_to_none_as_kubectl_scale_does(scene: &Scene) -> anyhow::Result<()> {
+async fn deployment_scaled_to_zero_by_kubectl_scale(scene: &Scene) -> anyhow::Result<()> {
     scaled_to_none(scene, true, "was scaled to no pod, as `kubectl scale` does it").await
 }
 
-async fn deployment_deleted_by_hand(scene: &Scene) -> anyhow::Result<()> {
+async fn deployment_deleted_manually(scene: &Scene) -> anyhow::Result<()> {
     scene.create(json!({})).await?;
     let first = scene
         .reached(Phase::Running)
         .await?
         .status
         .and_then(|status| status.run_id);
-    scene.may_also_tell(reason::DEPLOYMENT_RESTORED);
+    scene.may_also_report(reason::DEPLOYMENT_RESTORED);
     let deployments = scene.scratch.api::<Deployment>();
     deployments
         .delete(&child(scene), &DeleteParams::background())
         .await?;
-    new_run_told(scene, first, "was deleted").await
+    new_run_is_reported(scene, first, "was deleted").await
 }
 
 /// A container as injectors add them.
@@ -240,11 +240,11 @@ fn injected(name: &str) -> anyhow::Result<serde_json::Value> {
     }))
 }
 
-async fn pod_template_changed_by_hand(scene: &Scene) -> anyhow::Result<()> {
+async fn pod_template_changed_manually(scene: &Scene) -> anyhow::Result<()> {
     scene.create(json!({})).await?;
     let first = scene.reached(Phase::Running).await?;
-    scene.may_also_tell(reason::POD_TEMPLATE_CHANGED);
-    scene.may_also_tell(reason::POD_LOST);
+    scene.may_also_report(reason::POD_TEMPLATE_CHANGED);
+    scene.may_also_report(reason::POD_LOST);
     let by_hand = PatchParams {
         field_manager: Some("somebody".to_owned()),
         ..PatchParams::default()
@@ -264,7 +264,7 @@ async fn pod_template_changed_by_hand(scene: &Scene) -> anyhow::Result<()> {
         notes.len() == 1 && notes[0].contains("by \"somebody\""),
         "{notes:?}"
     );
-    served_between_others(scene, &first).await?;
+    is_endpoint(scene, &first).await?;
     scene.restart_with(json!({})).await?;
     scene.recovered().await?;
     let running = scene.reached(Phase::Running).await?;
@@ -273,7 +273,7 @@ async fn pod_template_changed_by_hand(scene: &Scene) -> anyhow::Result<()> {
 }
 
 /// Waits until a pod with three containers, of which the application is the second, is reached at the application's port.
-async fn served_between_others(scene: &Scene, first: &Workspace) -> anyhow::Result<()> {
+async fn is_endpoint(scene: &Scene, first: &Workspace) -> anyhow::Result<()> {
     let endpoint = |workspace: &Workspace| {
         workspace
             .status
@@ -305,10 +305,10 @@ async fn served_between_others(scene: &Scene, first: &Workspace) -> anyhow::Resu
     scene.reached(Phase::Running).await.map(drop)
 }
 
-async fn strategy_changed_by_hand(scene: &Scene) -> anyhow::Result<()> {
+async fn strategy_changed_manually(scene: &Scene) -> anyhow::Result<()> {
     scene.create(json!({})).await?;
     let first = scene.reached(Phase::Running).await?;
-    scene.may_also_tell(reason::DEPLOYMENT_RESTORED);
+    scene.may_also_report(reason::DEPLOYMENT_RESTORED);
     let rolling = json!({"type": "RollingUpdate", "rollingUpdate": {"maxSurge": 1, "maxUnavailable": 0}});
     let change = json!({"spec": {"strategy": rolling, "paused": true}});
     scene.change::<Deployment>(&child(scene), change).await?;
@@ -354,18 +354,19 @@ async fn deployment_paused_while_stopped(scene: &Scene) -> anyhow::Result<()> {
 }
 
 #[tokio::test]
-async fn what_people_do_by_hand_is_told_and_what_never_began_is_changed_at_once() -> anyhow::Result<()> {
+async fn external_changes_are_reported_and_runs_that_never_started_are_changed_at_once() -> anyhow::Result<()>
+{
     let rows = [
         row!(disk_deleted_under_a_pod),
-        row!(image_put_right_before_anything_started),
-        row!(selector_put_right_before_anything_started),
-        row!(change_of_a_run_that_began_waits),
-        row!(deployment_scaled_by_hand),
-        row!(deployment_scaled_to_none_by_hand),
-        row!(deployment_scaled_to_none_as_kubectl_scale_does),
-        row!(deployment_deleted_by_hand),
-        row!(pod_template_changed_by_hand),
-        row!(strategy_changed_by_hand),
+        row!(image_fixed_before_start),
+        row!(selector_fixed_before_start),
+        row!(change_of_a_started_run_waits),
+        row!(deployment_scaled_manually),
+        row!(deployment_scaled_to_zero_manually),
+        row!(deployment_scaled_to_zero_by_kubectl_scale),
+        row!(deployment_deleted_manually),
+        row!(pod_template_changed_manually),
+        row!(strategy_changed_manually),
         row!(deployment_paused_while_stopped),
     ];
     table("hands", rows).await

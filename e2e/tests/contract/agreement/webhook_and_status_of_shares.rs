@@ -13,7 +13,7 @@ use jiff::{SignedDuration, Timestamp};
 use kube::{Api, ResourceExt as _, api::DeleteParams};
 
 use super::{
-    told::{causes, judged, past_the_webhook, store},
+    webhook_and_status::{judged, past_the_webhook, store, violations},
     *,
 };
 
@@ -42,7 +42,7 @@ async fn lab(scratch: &Scratch) -> anyhow::Result<Workspace> {
     lab.spec.desired_status = api::workspace::DesiredStatus::Stopped;
     lab.spec.manager_ref = Some(scratch.namespace.clone());
     // Past the webhook, whoever names an owner notes themselves.
-    let named = [(CREATED_BY, SOMEBODY), (ASSIGNED_BY, CONTROLLER)];
+    let named = [(CREATED_BY, OTHER_USER), (ASSIGNED_BY, CONTROLLER)];
     lab.metadata.annotations = Some(
         named
             .map(|(key, value)| (key.to_owned(), value.to_owned()))
@@ -98,8 +98,7 @@ fn specs(uid: &str, now: Timestamp) -> Vec<Value> {
 }
 
 #[tokio::test]
-async fn what_the_webhook_would_say_of_a_share_s_end_and_bounds_is_what_its_status_says() -> anyhow::Result<()>
-{
+async fn webhook_and_status_agree_on_the_end_and_bounds_of_shares() -> anyhow::Result<()> {
     let scratch = Scratch::new("told", &[]).await?;
     let managers = manager(&scratch).await?;
     let uid = lab(&scratch).await?.uid().unwrap_or_default();
@@ -109,33 +108,35 @@ async fn what_the_webhook_would_say_of_a_share_s_end_and_bounds_is_what_its_stat
     });
     let api = past_the_webhook::<WorkspaceShare>(&scratch).await?;
     let stored = store::<WorkspaceShare>(&api, objects.collect()).await?;
-    let told = judged(&api, ACTIVE, &stored).await?;
+    let webhook_and_status = judged(&api, ACTIVE, &stored).await?;
 
     let (mut counting, mut nobody, mut over, mut beyond) = (0, 0, 0, 0);
     for (name, refusal) in &stored {
-        let said = told.iter().find(|(other, _)| other == name);
-        let (_, said) = said.ok_or_else(|| anyhow::anyhow!("{name} was not judged"))?;
-        let lines: Vec<_> = refusal.iter().flat_map(causes).collect();
+        let judged_object = webhook_and_status.iter().find(|(other, _)| other == name);
+        let (_, judged_object) = judged_object.ok_or_else(|| anyhow::anyhow!("{name} was not judged"))?;
+        let lines: Vec<_> = refusal.iter().flat_map(violations).collect();
         let bounds = lines.iter().find_map(|line| line.strip_prefix("spec: "));
         let agree = match bounds {
             _ if lines.iter().any(|line| line.contains(PASSED)) => {
                 over += 1;
-                said.status == "False" && said.reason == reason::EXPIRED
+                judged_object.status == "False" && judged_object.reason == reason::EXPIRED
             }
             Some(words) => {
                 beyond += 1;
-                said.status == "False" && said.reason == reason::SHARE_OUT_OF_BOUNDS && said.message == words
+                judged_object.status == "False"
+                    && judged_object.reason == reason::SHARE_OUT_OF_BOUNDS
+                    && judged_object.message == words
             }
             None => {
                 counting += 1;
                 nobody += usize::from(!lines.is_empty());
                 let only_names = lines.iter().all(|line| line.starts_with("spec.subjects["));
-                only_names && said.status == "True" && said.reason == reason::SHARED
+                only_names && judged_object.status == "True" && judged_object.reason == reason::SHARED
             }
         };
         anyhow::ensure!(
             agree,
-            "{name}: the operator says {said:?}, and the webhook: {lines:?}"
+            "{name}: the operator says {judged_object:?}, and the webhook: {lines:?}"
         );
     }
     let all = [counting - nobody, nobody, over, beyond];

@@ -59,7 +59,7 @@ fn outside(objects: &[Value]) -> Vec<(String, Vec<String>)> {
 }
 
 #[test]
-fn nothing_listens_on_the_port_of_remote_shells_and_only_the_proxy_is_reached_from_outside() {
+fn no_service_exposes_the_ssh_port_and_only_the_proxy_is_exposed() {
     for objects in installations() {
         assert_eq!(shells(&objects), Vec::<String>::new());
         for (service, ports) in outside(&objects) {
@@ -75,7 +75,7 @@ fn nothing_listens_on_the_port_of_remote_shells_and_only_the_proxy_is_reached_fr
 }
 
 #[test]
-fn a_door_for_remote_shells_or_past_the_proxy_would_be_found() {
+fn an_exposed_ssh_port_or_another_exposed_service_is_found() {
     for objects in installations() {
         let with = |path: &str, value: Value| {
             let mut objects = objects.clone();

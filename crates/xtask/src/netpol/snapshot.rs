@@ -21,7 +21,7 @@ use super::select::Labels;
 
 /// What the enforcer knows of the cluster at one moment.
 #[derive(Clone, Debug, Default)]
-pub(super) struct World {
+pub(super) struct Snapshot {
     /// Labels of each namespace.
     pub(super) namespaces: BTreeMap<String, Labels>,
     /// Pods with an own IPv4 address, by that address.
@@ -46,7 +46,7 @@ pub(super) struct NamedPort {
     pub(super) number: u16,
 }
 
-impl World {
+impl Snapshot {
     /// Collects the facts; objects that cannot be read are dealt with one by one.
     pub(super) fn new<'a>(
         namespaces: impl IntoIterator<Item = &'a PartialObjectMeta<Namespace>>,
@@ -143,7 +143,7 @@ mod tests {
     }
 
     fn addresses(pods: &[DeserializeGuard<Pod>]) -> Vec<String> {
-        World::new([], pods, [])
+        Snapshot::new([], pods, [])
             .pods
             .keys()
             .map(ToString::to_string)
@@ -207,8 +207,8 @@ mod tests {
         let later = serde_json::from_value(json!("2026-01-02T00:00:00Z")).unwrap();
         new.meta_mut().creation_timestamp = Some(later);
         for pods in [[&old, &new], [&new, &old]] {
-            let world = World::new([], pods, []);
-            assert_eq!(world.pods[&Ipv4Addr::new(10, 244, 0, 2)].labels["age"], "new");
+            let snapshot = Snapshot::new([], pods, []);
+            assert_eq!(snapshot.pods[&Ipv4Addr::new(10, 244, 0, 2)].labels["age"], "new");
         }
     }
 
@@ -221,8 +221,8 @@ mod tests {
                 {"name": "setup", "ports": [{"name": "setup", "containerPort": 82}]},
             ],
         });
-        let world = World::new([], &[pod("up", &spec, &json!({"podIP": "10.244.0.2"}))], []);
-        let ports = &world.pods[&Ipv4Addr::new(10, 244, 0, 2)].ports;
+        let snapshot = Snapshot::new([], &[pod("up", &spec, &json!({"podIP": "10.244.0.2"}))], []);
+        let ports = &snapshot.pods[&Ipv4Addr::new(10, 244, 0, 2)].ports;
         let shown: Vec<String> = ports
             .iter()
             .map(|p| format!("{} {} {}", p.name, p.protocol, p.number))
@@ -236,8 +236,8 @@ mod tests {
         let bad: DeserializeGuard<NetworkPolicy> =
             serde_json::from_value(json!({"metadata": metadata, "spec": {"podSelector": 7}})).unwrap();
         assert!(bad.0.is_err());
-        let world = World::new([], [], [&bad]);
-        let (namespace, spec) = &world.policies[0];
+        let snapshot = Snapshot::new([], [], [&bad]);
+        let (namespace, spec) = &snapshot.policies[0];
         assert_eq!(namespace, "a");
         assert_eq!(
             spec.policy_types,

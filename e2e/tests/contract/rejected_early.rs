@@ -91,7 +91,7 @@ fn cases() -> Vec<(Value, &'static str)> {
 }
 
 /// A pod that says the same.
-fn pod(said: &Value) -> anyhow::Result<Pod> {
+fn pod(message: &Value) -> anyhow::Result<Pod> {
     let mut spec = json!({
         "securityContext": {"runAsNonRoot": true, "seccompProfile": {"type": "RuntimeDefault"}},
         "containers": [{
@@ -99,7 +99,7 @@ fn pod(said: &Value) -> anyhow::Result<Pod> {
             "securityContext": {"allowPrivilegeEscalation": false, "capabilities": {"drop": ["ALL"]}},
         }],
     });
-    for (key, value) in said.as_object().into_iter().flatten() {
+    for (key, value) in message.as_object().into_iter().flatten() {
         match key.as_str() {
             "lifecycle" | "readinessProbe" => spec["containers"][0][key] = value.clone(),
             "podSecurityContext" => {
@@ -116,40 +116,43 @@ fn pod(said: &Value) -> anyhow::Result<Pod> {
 }
 
 #[tokio::test]
-async fn what_kubernetes_refuses_in_a_pod_is_refused_in_a_workspace() -> anyhow::Result<()> {
+async fn pod_fields_that_kubernetes_refuses_are_refused_in_a_workspace() -> anyhow::Result<()> {
     let scratch = Scratch::new("later", &["alice"]).await?;
     let workspaces = alice(&scratch).await?;
     let dry = PostParams {
         dry_run: true,
         ..PostParams::default()
     };
-    for (said, field) in cases() {
-        let by_kubernetes = scratch.api::<Pod>().create(&dry, &pod(&said)?).await.err();
-        let mut spec = said.clone();
+    for (message, field) in cases() {
+        let by_kubernetes = scratch.api::<Pod>().create(&dry, &pod(&message)?).await.err();
+        let mut spec = message.clone();
         spec["displayName"] = json!("later");
         let workspace = Workspace::new("later", serde_json::from_value(spec)?);
         let refusal = template::refusal(&workspaces, &workspace).await;
         assert_eq!(
             by_kubernetes.is_some(),
             !field.is_empty(),
-            "{said}: {by_kubernetes:?}"
+            "{message}: {by_kubernetes:?}"
         );
         match refusal {
-            None => assert_eq!(field, "", "{said}"),
-            Some(refusal) => assert!(!field.is_empty() && refusal.contains(field), "{said}: {refusal}"),
+            None => assert_eq!(field, "", "{message}"),
+            Some(refusal) => assert!(
+                !field.is_empty() && refusal.contains(field),
+                "{message}: {refusal}"
+            ),
         }
     }
     scratch.finish().await
 }
 
 #[tokio::test]
-async fn what_kubernetes_takes_and_no_workspace_can_run_with_is_refused_too() -> anyhow::Result<()> {
+async fn pod_fields_that_no_workspace_can_run_with_are_refused() -> anyhow::Result<()> {
     let scratch = Scratch::new("later", &["alice"]).await?;
     // Rights are asked before the rest is judged.
     let claims = json!([{"apiGroups": [""], "resources": ["persistentvolumeclaims"], "verbs": ["use"]}]);
     scratch.grant("claims", "alice", &claims).await?;
     let workspaces = alice(&scratch).await?;
-    for (said, words) in [
+    for (message, words) in [
         (
             json!({"readinessProbe": {"httpGet": {"port": "web"}}}),
             [
@@ -225,7 +228,7 @@ async fn what_kubernetes_takes_and_no_workspace_can_run_with_is_refused_too() ->
             ["spec.resources.limits.cpu", "more than any node has"],
         ),
     ] {
-        let mut spec = said.clone();
+        let mut spec = message.clone();
         spec["displayName"] = json!("later");
         let workspace = Workspace::new("later", serde_json::from_value(spec)?);
         let refusal = template::refusal(&workspaces, &workspace)
@@ -234,7 +237,7 @@ async fn what_kubernetes_takes_and_no_workspace_can_run_with_is_refused_too() ->
         for word in words {
             assert!(
                 refusal.contains(word),
-                "{said}: {word:?} is missing in {refusal:?}"
+                "{message}: {word:?} is missing in {refusal:?}"
             );
         }
     }
@@ -270,7 +273,7 @@ async fn a_restart_is_asked_for_by_a_time_and_an_owner_is_named_in_letters() -> 
 }
 
 #[tokio::test]
-async fn who_writes_a_profile_must_be_able_to_read_its_pull_secrets() -> anyhow::Result<()> {
+async fn the_author_of_a_profile_needs_read_access_to_its_pull_secrets() -> anyhow::Result<()> {
     let scratch = Scratch::new("later", &["alice"]).await?;
     let profiles = json!([{
         "apiGroups": ["workspaces.jupyter.org"], "resources": ["workspaceexecutionprofiles"], "verbs": ["create"],
@@ -321,9 +324,9 @@ async fn a_claim_that_was_the_disk_of_another_workspace_is_refused_when_it_is_na
         let refusal = template::refusal(&workspaces, &workspace).await;
         let line =
             r#"spec.storage.claimName: "kept" is or was the disk of another workspace: name another claim"#;
-        let told = refusal.as_ref().is_some_and(|refusal| refusal.contains(line));
+        let reported = refusal.as_ref().is_some_and(|refusal| refusal.contains(line));
         assert_eq!(
-            (refusal.is_some(), told),
+            (refusal.is_some(), reported),
             (is_refused, is_refused),
             "{claim}: {refusal:?}"
         );
@@ -339,7 +342,7 @@ async fn a_text_that_no_container_can_have_is_refused_when_it_is_written() -> an
         &json!({"defaultImage": "uv", "allowCustomInitContainers": true, "allowedPodAnnotations": ["x"]}),
     )
     .await?;
-    let told = "holds a NUL character, which no container can have";
+    let reported = "holds a NUL character, which no container can have";
     let cases = [
         (
             json!({"env": [{"name": "A", "value": "a\0b"}]}),
@@ -356,7 +359,7 @@ async fn a_text_that_no_container_can_have_is_refused_when_it_is_written() -> an
             "spec.initContainers[0].command[1]",
         ),
     ];
-    crate::rules::judged(&scratch, cases.map(|(spec, field)| (spec, vec![field, told]))).await?;
+    crate::rules::judged(&scratch, cases.map(|(spec, field)| (spec, vec![field, reported]))).await?;
     let profile: WorkspaceExecutionProfile = serde_json::from_value(
         json!({"metadata": {"name": "nul"}, "spec": {"env": [{"name": "A", "value": "\0"}]}}),
     )?;
@@ -367,7 +370,7 @@ async fn a_text_that_no_container_can_have_is_refused_when_it_is_written() -> an
         .map(drop);
     let refused = refused.err().map(|error| error.to_string()).unwrap_or_default();
     assert!(
-        refused.contains("spec.env[0].value") && refused.contains(told),
+        refused.contains("spec.env[0].value") && refused.contains(reported),
         "{refused}"
     );
     template::finish(scratch).await

@@ -48,24 +48,24 @@ async fn becomes(pods: &Api<Pod>, from: &str, address: &str, port: i32, wanted: 
 }
 
 #[tokio::test]
-async fn the_wall_follows_its_manager_at_once_and_no_pod_restarts() -> anyhow::Result<()> {
+async fn the_network_policy_follows_its_manager_without_a_restart() -> anyhow::Result<()> {
     let scratch = Scratch::new("walls", &["alice"]).await?;
     let alice: Api<Workspace> = Api::namespaced(cluster::user("alice").await?, &scratch.namespace);
     let (pods, policies) = (scratch.api::<Pod>(), scratch.api::<NetworkPolicy>());
-    let neighbour = cluster::run_pod(&pods, "neighbour", &Environment::get()?.images.echo).await?;
-    let neighbour = neighbour
+    let other_workspace = cluster::run_pod(&pods, "neighbour", &Environment::get()?.images.echo).await?;
+    let other_workspace = other_workspace
         .status
         .and_then(|status| status.pod_ip)
         .unwrap_or_default();
     let name = format!("walls-{}", scratch.namespace);
     let base_domain = format!("{}.test", scratch.namespace);
-    let manager = async |wall: Value| {
+    let manager = async |network_policy: Value| {
         let manager = json!({
             "apiVersion": "workspaces.jupyter.org/v1alpha1", "kind": "WorkspaceManager", "metadata": {"name": name},
             "spec": {
                 "routing": {"baseDomain": base_domain, "traefik": {}},
                 "authentication": {"gateway": {}},
-                "networkPolicy": wall,
+                "networkPolicy": network_policy,
             },
         });
         kubectl(&["apply", "--server-side", "-f", "-"], &manager.to_string()).await
@@ -82,7 +82,7 @@ async fn the_wall_follows_its_manager_at_once_and_no_pod_restarts() -> anyhow::R
 
     let listener = Listener::start().await?;
     let blocked = [
-        (neighbour.as_str(), 8888),
+        (other_workspace.as_str(), 8888),
         ("kubernetes.default.svc", 443),
         (listener.address.as_str(), link_local::PORT),
     ];
@@ -112,7 +112,7 @@ async fn the_wall_follows_its_manager_at_once_and_no_pod_restarts() -> anyhow::R
     assert!(resolves(&pods, pod).await?, "DNS is what is left");
 
     manager(json!({"enabled": false})).await?;
-    becomes(&pods, pod, &neighbour, 8888, true).await?;
+    becomes(&pods, pod, &other_workspace, 8888, true).await?;
     assert!(policies.get_opt("workspace-ws").await?.is_none());
     manager(json!({"enabled": true})).await?;
     becomes(&pods, "neighbour", address, 8888, false).await?;

@@ -23,7 +23,7 @@ fn noted(workspace: &Workspace) -> Option<String> {
 }
 
 #[tokio::test]
-async fn which_template_was_there_is_noted_and_kept_by_every_way_to_write() -> anyhow::Result<()> {
+async fn the_attested_template_is_recorded_and_kept_by_every_kind_of_write() -> anyhow::Result<()> {
     let scratch = Scratch::new("vouched", &[]).await?;
     let workspaces = scratch.api::<Workspace>();
     let forged = BTreeMap::from([(ATTESTED_TEMPLATE.to_owned(), "forged".to_owned())]);

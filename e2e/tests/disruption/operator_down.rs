@@ -8,10 +8,9 @@ use api::{
     workspace::{DesiredStatus, Phase},
 };
 use e2e::{
+    catalog_object::{self, CatalogObject, Kind},
     cluster::Scratch,
-    component,
-    kept::{self, Kept, Kind},
-    servers, wait, workspace,
+    component, servers, wait, workspace,
 };
 use jiff::{SignedDuration, Timestamp};
 use kube::{
@@ -21,37 +20,41 @@ use kube::{
 use serde_json::json;
 
 /// A template, a manager and a profile, and a stopped workspace of this name that uses all of them.
-async fn used(scratch: &Scratch, user: &str) -> anyhow::Result<Vec<Kept>> {
+async fn used(scratch: &Scratch, user: &str) -> anyhow::Result<Vec<CatalogObject>> {
     let name = format!("{}-{user}", scratch.namespace);
     let mut all = Vec::new();
     for kind in Kind::ALL {
-        let kept = Kept::of(kind, scratch, &name).await?;
-        kept.make().await?;
-        all.push(kept);
+        let catalog_object = CatalogObject::of(kind, scratch, &name).await?;
+        catalog_object.make().await?;
+        all.push(catalog_object);
     }
     let workspaces = scratch.api::<Workspace>();
     workspaces
-        .create(&PostParams::default(), &kept::stopped(user, &all)?)
+        .create(&PostParams::default(), &catalog_object::stopped(user, &all)?)
         .await?;
     workspace::reached(&workspaces, user, Phase::Stopped).await?;
     Ok(all)
 }
 
 /// What happens while nobody looks: the last user of some is deleted, and so is everything of both.
-async fn meanwhile(workspaces: &Api<Workspace>, ended: &[Kept], lasting: &[Kept]) -> anyhow::Result<()> {
+async fn meanwhile(
+    workspaces: &Api<Workspace>,
+    ended: &[CatalogObject],
+    lasting: &[CatalogObject],
+) -> anyhow::Result<()> {
     workspaces.delete("ended", &DeleteParams::default()).await?;
-    for kept in ended.iter().chain(lasting) {
-        kept.delete().await?;
-        let now = kept.api.get(&kept.name).await?;
-        anyhow::ensure!(kept::is_held(&now), "{now:?}");
+    for catalog_object in ended.iter().chain(lasting) {
+        catalog_object.delete().await?;
+        let now = catalog_object.api.get(&catalog_object.name).await?;
+        anyhow::ensure!(catalog_object::has_in_use_finalizer(&now), "{now:?}");
     }
     Ok(())
 }
 
 #[tokio::test]
-async fn what_is_in_use_stays_while_the_operator_is_away_and_what_ended_goes_when_it_is_back()
--> anyhow::Result<()> {
-    let _turn = super::TURN.lock().await;
+async fn objects_in_use_stay_while_the_operator_is_down_and_are_cleaned_up_afterwards() -> anyhow::Result<()>
+{
+    let _exclusive = super::EXCLUSIVE.lock().await;
     let scratch = Scratch::new("away", &[]).await?;
     let (workspaces, shares) = (scratch.api::<Workspace>(), scratch.api::<WorkspaceShare>());
     let ended = used(&scratch, "ended").await?;
@@ -79,20 +82,20 @@ async fn what_is_in_use_stays_while_the_operator_is_away_and_what_ended_goes_whe
     happened?;
     made?;
 
-    for kept in &ended {
-        kept.gone().await?;
+    for catalog_object in &ended {
+        catalog_object.gone().await?;
     }
     assert!(workspaces.get_opt("ended").await?.is_none());
     // These pods have just begun, and so has their audit log.
-    servers::told(&deleted, &[("deleted", "", "")]).await?;
-    let (code, said) = servers::verified("operator", |log| log).await?;
-    assert!(code == 0 && said.starts_with("whole: "), "{code}: {said}");
-    for kept in &lasting {
-        kept.stays("1 workspace uses").await?;
+    servers::wait_for_records(&deleted, &[("deleted", "", "")]).await?;
+    let (code, message) = servers::verified("operator", |log| log).await?;
+    assert!(code == 0 && message.starts_with("whole: "), "{code}: {message}");
+    for catalog_object in &lasting {
+        catalog_object.stays("1 workspace uses").await?;
     }
     workspace::delete(&workspaces, "lasting").await?;
-    for kept in &lasting {
-        kept.gone().await?;
+    for catalog_object in &lasting {
+        catalog_object.gone().await?;
     }
     wait::until("the share to have ended", wait::USUAL, || async {
         let share = shares.get("s").await.map_err(|error| error.to_string())?;

@@ -16,28 +16,33 @@ use crate::{
 };
 
 /// Name of a ConfigMap that is refused as well. It shows when the hold is in force.
-const PROBE: &str = "probe-of-a-hold";
+const PROBE_NAME: &str = "probe-of-a-hold";
 /// Message of the refusals.
-const WORDS: &str = "held by a test";
+const MESSAGE: &str = "held by a test";
 
-/// Refuses writes until [`Hold::lift`]. Its objects have the name of the namespace.
+/// Refuses writes until [`WriteBlock::end`]. Its objects have the name of the namespace.
 #[derive(Debug)]
-pub struct Hold {
+pub struct WriteBlock {
     name: String,
 }
 
-impl Hold {
+impl WriteBlock {
     /// Refuses writes of `resource` in this namespace, and waits until that is in force.
     /// `resource` is a plural, such as `services` or `workspaces/status`, but not `configmaps`.
     /// For cluster-scoped kinds it refuses writes of the object with the name of the namespace.
     ///
     /// # Errors
     /// The hold does not come into force.
-    pub async fn on(scratch: &Scratch, group: &str, version: &str, resource: &str) -> anyhow::Result<Self> {
+    pub async fn start(
+        scratch: &Scratch,
+        group: &str,
+        version: &str,
+        resource: &str,
+    ) -> anyhow::Result<Self> {
         let (name, admin) = (scratch.namespace.clone(), cluster::admin().await?);
         // The selector of the binding also matches all cluster-scoped objects.
         let passes = format!(
-            "request.resource.resource == 'configmaps' ? object.metadata.name != '{PROBE}' \
+            "request.resource.resource == 'configmaps' ? object.metadata.name != '{PROBE_NAME}' \
              : !has(request.namespace) && object.metadata.name != '{name}'"
         );
         let rule = |group: &str, version: &str, resource: &str| {
@@ -51,7 +56,7 @@ impl Hold {
             "spec": {
                 "failurePolicy": "Fail",
                 "matchConstraints": {"resourceRules": rules},
-                "validations": [{"expression": passes, "message": WORDS}],
+                "validations": [{"expression": passes, "message": MESSAGE}],
             },
         }))?;
         let binding: ValidatingAdmissionPolicyBinding = serde_json::from_value(json!({
@@ -74,12 +79,12 @@ impl Hold {
             },
         );
         let probe = ConfigMap {
-            metadata: named(PROBE),
+            metadata: named(PROBE_NAME),
             ..ConfigMap::default()
         };
         wait::until(&format!("{resource} to be held"), wait::USUAL, || async {
             match maps.create(&dry, &probe).await {
-                Err(error) if error.to_string().contains(WORDS) => Ok(()),
+                Err(error) if error.to_string().contains(MESSAGE) => Ok(()),
                 other => Err(format!("{:?}", other.map(|map| map.name_any()))),
             }
         })
@@ -91,7 +96,7 @@ impl Hold {
     ///
     /// # Errors
     /// The API server refuses.
-    pub async fn lift(self) -> anyhow::Result<()> {
+    pub async fn end(self) -> anyhow::Result<()> {
         let (admin, now) = (cluster::admin().await?, DeleteParams::default());
         Api::<ValidatingAdmissionPolicyBinding>::all(admin.clone())
             .delete(&self.name, &now)

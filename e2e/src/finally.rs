@@ -4,15 +4,15 @@ use std::panic::{AssertUnwindSafe, resume_unwind};
 
 use futures::FutureExt as _;
 
-/// Runs `work`, and then always `mend`, even after a panic, because other tests follow.
+/// Runs `work`, and then always `restore`, even after a panic, because other tests follow.
 ///
 /// # Errors
-/// `mend` fails, or else `work`.
-pub async fn and_in_any_case(
+/// `restore` fails, or else `work`.
+pub async fn always(
     work: impl Future<Output = anyhow::Result<()>>,
-    mend: impl Future<Output = anyhow::Result<()>>,
+    restore: impl Future<Output = anyhow::Result<()>>,
 ) -> anyhow::Result<()> {
     let outcome = AssertUnwindSafe(work).catch_unwind().await;
-    mend.await?;
+    restore.await?;
     outcome.unwrap_or_else(|panic| resume_unwind(panic))
 }

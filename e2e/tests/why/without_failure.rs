@@ -59,14 +59,14 @@ async fn start_stop_start(scene: &Scene) -> anyhow::Result<()> {
     workspace::stop(&scene.alice, &scene.name).await?;
     let all = [reason::STARTING, reason::READY, reason::STOPPING, reason::STOPPED];
     expect(scene, &all).await?;
-    scene.cleared().await
+    scene.wait_cleared().await
 }
 
 /// Each start is one write when it begins and one when it is ready, and conditions move once each.
 async fn a_start_moves_each_condition_once(scene: &Scene) -> anyhow::Result<()> {
     scene.create(json!({})).await?;
     scene.reached(Phase::Running).await?;
-    scene.cleared().await?;
+    scene.wait_cleared().await?;
     let statuses: Vec<_> = scene
         .histories
         .workspaces
@@ -100,11 +100,11 @@ async fn init_containers_and_sidecars_are_counted(scene: &Scene) -> anyhow::Resu
         .and_then(|status| status.containers)
         .unwrap_or_default();
     anyhow::ensure!((counts.ready, counts.total) == (3, 3), "{counts:?}");
-    scene.cleared().await
+    scene.wait_cleared().await
 }
 
 #[tokio::test]
-async fn what_goes_well_is_told_once_and_in_order() -> anyhow::Result<()> {
+async fn successful_starts_and_stops_are_reported_once_and_in_order() -> anyhow::Result<()> {
     let rows = [
         row!(start_stop_start),
         row!(a_start_moves_each_condition_once),

@@ -34,7 +34,7 @@ pub enum Kind {
 
 /// An object of such a kind.
 #[derive(Clone, Debug)]
-pub struct Kept {
+pub struct CatalogObject {
     /// Its kind.
     pub kind: Kind,
     /// Its name.
@@ -57,7 +57,7 @@ impl Kind {
     }
 
     /// Whether the kind is cluster-scoped.
-    pub fn is_of_all(self) -> bool {
+    pub fn is_cluster_scoped(self) -> bool {
         self != Self::Profile
     }
 
@@ -93,11 +93,11 @@ impl Kind {
     }
 }
 
-impl Kept {
+impl CatalogObject {
     /// An object called `name`, which is not created yet. The name of a cluster-scoped object must contain the namespace's name.
     pub async fn of(kind: Kind, scratch: &Scratch, name: &str) -> anyhow::Result<Self> {
         let (client, resource) = (cluster::admin().await?, kind.resource());
-        let api = if kind.is_of_all() {
+        let api = if kind.is_cluster_scoped() {
             Api::all_with(client, &resource)
         } else {
             Api::namespaced_with(client, &scratch.namespace, &resource)
@@ -163,13 +163,18 @@ impl Kept {
 
     /// Waits until its status says that it stays because it is in use, with `words` in the message.
     pub async fn stays(&self, words: &str) -> anyhow::Result<()> {
-        let kept = self.says(words, |object| {
+        let catalog_object = self.says(words, |object| {
             let conditions = conditions(object);
-            let told = condition::find(&conditions, TERMINATING);
-            told.is_some_and(|told| told.reason == self.kind.in_use() && told.message.starts_with(words))
+            let reported = condition::find(&conditions, TERMINATING);
+            reported.is_some_and(|reported| {
+                reported.reason == self.kind.in_use() && reported.message.starts_with(words)
+            })
         });
-        let kept = kept.await?;
-        anyhow::ensure!(kept.metadata.deletion_timestamp.is_some(), "{kept:?}");
+        let catalog_object = catalog_object.await?;
+        anyhow::ensure!(
+            catalog_object.metadata.deletion_timestamp.is_some(),
+            "{catalog_object:?}"
+        );
         Ok(())
     }
 
@@ -193,16 +198,19 @@ impl Kept {
 }
 
 /// A stopped workspace that refers to all of these.
-pub fn stopped<'a>(name: &str, all: impl IntoIterator<Item = &'a Kept>) -> anyhow::Result<Workspace> {
+pub fn stopped<'a>(
+    name: &str,
+    all: impl IntoIterator<Item = &'a CatalogObject>,
+) -> anyhow::Result<Workspace> {
     let mut spec = json!({"displayName": name, "desiredStatus": DesiredStatus::Stopped});
-    for kept in all {
-        spec[kept.kind.field()] = json!(kept.name);
+    for catalog_object in all {
+        spec[catalog_object.kind.field()] = json!(catalog_object.name);
     }
     Ok(Workspace::new(name, serde_json::from_value(spec)?))
 }
 
 /// Whether the object has the operator's finalizer.
-pub fn is_held(object: &DynamicObject) -> bool {
+pub fn has_in_use_finalizer(object: &DynamicObject) -> bool {
     object.finalizers().iter().any(|it| it == IN_USE_FINALIZER)
 }
 

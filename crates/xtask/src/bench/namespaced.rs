@@ -10,7 +10,7 @@ use crate::exec::Cmd;
 use crate::paths::Paths;
 
 /// A bench that brings a control plane of its own.
-pub(super) struct Alone<'a> {
+pub(super) struct NamespacedBench<'a> {
     /// What is measured: names `bench-<name>`, and its files under target/bench.
     pub(super) name: &'a str,
     /// The processor that its processes stay on, unless they choose others.
@@ -25,7 +25,7 @@ pub(super) struct Alone<'a> {
 ///
 /// # Errors
 /// When this is not root.
-pub(super) fn may_be_alone() -> anyhow::Result<()> {
+pub(super) fn require_root() -> anyhow::Result<()> {
     ensure!(
         rustix::process::geteuid().is_root(),
         "namespaces of its own need root"
@@ -33,7 +33,7 @@ pub(super) fn may_be_alone() -> anyhow::Result<()> {
     Ok(())
 }
 
-impl Alone<'_> {
+impl NamespacedBench<'_> {
     /// Runs the inner part, prints its table and puts it on the page.
     ///
     /// # Errors
@@ -45,7 +45,7 @@ impl Alone<'_> {
         let _ = fs::remove_file(file("md"));
         let job = format!("bench-{}", self.name);
         // The first process takes no signal but the kill that follows the end of this one.
-        let alone = [
+        let namespaced = [
             "--pdeathsig",
             "KILL",
             "unshare",
@@ -60,7 +60,7 @@ impl Alone<'_> {
             None => Cmd::new("setpriv"),
         };
         command
-            .args(alone)
+            .args(namespaced)
             .arg(std::env::current_exe()?)
             .args([&job, "--inside"])
             .args(self.args)

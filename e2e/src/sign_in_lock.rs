@@ -9,13 +9,13 @@ use anyhow::Context as _;
 
 /// Held while the user signs in.
 #[derive(Debug)]
-pub(crate) struct Turn {
+pub(crate) struct SignInLock {
     /// The file is locked until it is closed.
     _file: File,
 }
 
 /// Waits until no other test signs in as `user`.
-pub(crate) async fn of(user: &str) -> anyhow::Result<Turn> {
+pub(crate) async fn acquire(user: &str) -> anyhow::Result<SignInLock> {
     let path = env::temp_dir().join(format!("jupyter-k8s-e2e-signs-in-{user}"));
     let locked = tokio::task::spawn_blocking(move || {
         let file = File::create(&path).with_context(|| format!("cannot write {}", path.display()))?;
@@ -23,7 +23,7 @@ pub(crate) async fn of(user: &str) -> anyhow::Result<Turn> {
             .with_context(|| format!("cannot lock {}", path.display()))?;
         anyhow::Ok(file)
     });
-    Ok(Turn {
+    Ok(SignInLock {
         _file: locked.await??,
     })
 }
@@ -35,15 +35,15 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn one_at_a_time_signs_in_as_the_same_person() {
+    async fn sign_ins_of_one_user_run_one_at_a_time() {
         let name = format!("nobody-{}", std::process::id());
         let inside = AtomicUsize::new(0);
         let signs_in = async || {
-            let turn = of(&name).await.unwrap();
+            let lock = acquire(&name).await.unwrap();
             assert_eq!(inside.fetch_add(1, Ordering::SeqCst), 0);
             tokio::task::yield_now().await;
             inside.fetch_sub(1, Ordering::SeqCst);
-            drop(turn);
+            drop(lock);
         };
         tokio::join!(signs_in(), signs_in(), signs_in());
         std::fs::remove_file(env::temp_dir().join(format!("jupyter-k8s-e2e-signs-in-{name}"))).unwrap();

@@ -9,7 +9,7 @@ use crate::cluster::{kubeconfig_for_user, write_secret};
 use crate::paths::Paths;
 
 /// The certificates are valid for a day: older ones are replaced before they can end in the middle of something.
-const KEEP: Duration = Duration::from_hours(12);
+const RENEW_BEFORE: Duration = Duration::from_hours(12);
 
 /// The kubeconfig of `user` in the cluster's state folder; kept while it is young and the cluster knows it.
 ///
@@ -24,15 +24,15 @@ pub(super) fn kubeconfig(user: &str, paths: &Paths) -> anyhow::Result<PathBuf> {
             .output()
             .is_ok_and(|name| name == user)
     };
-    if !young(&file) || !known() {
+    if !is_fresh(&file) || !known() {
         write_secret(&file, &kubeconfig_for_user(paths, user, None, USER_NAMESPACE)?)?;
     }
     Ok(file)
 }
 
-fn young(file: &Path) -> bool {
+fn is_fresh(file: &Path) -> bool {
     let age = fs::metadata(file)
         .ok()
         .and_then(|data| data.modified().ok()?.elapsed().ok());
-    age.is_some_and(|age| age < KEEP)
+    age.is_some_and(|age| age < RENEW_BEFORE)
 }

@@ -18,11 +18,11 @@ use super::*;
 pub(super) type Fields = Vec<(&'static str, Vec<Value>)>;
 
 /// What is wrong with an object, by the webhook's word: each rule with its field.
-pub(super) fn causes(refusal: &Value) -> Vec<String> {
-    let causes = refusal["details"]["causes"].as_array();
+pub(super) fn violations(refusal: &Value) -> Vec<String> {
+    let violations = refusal["details"]["causes"].as_array();
     let text = |cause: &Value, key: &str| cause[key].as_str().unwrap_or_default().to_owned();
     let line = |cause: &Value| format!("{}: {}", text(cause, "field"), text(cause, "message"));
-    causes.into_iter().flatten().map(line).collect()
+    violations.into_iter().flatten().map(line).collect()
 }
 
 /// Whether a message is exactly these lines, in any order.
@@ -86,7 +86,7 @@ where
         let creator = if K::kind(&()) == "Workspace" {
             CONTROLLER
         } else {
-            SOMEBODY
+            OTHER_USER
         };
         object["metadata"]["annotations"] = json!({CREATED_BY: creator});
         let name = object["metadata"]["name"].as_str().unwrap_or_default().to_owned();
@@ -129,7 +129,7 @@ pub(super) async fn judged(
     wait::until("the operator to have judged all", wait::USUAL, || async {
         let all = api.list(&ListParams::default()).await;
         let all = all.map_err(|error| error.to_string())?.items;
-        let said = |object: DynamicObject| {
+        let judged_object = |object: DynamicObject| {
             let name = object.metadata.name?;
             // Of kinds of the whole cluster there are others.
             if !stored.iter().any(|(ours, _)| *ours == name) {
@@ -137,10 +137,10 @@ pub(super) async fn judged(
             }
             let conditions = object.data["status"]["conditions"].clone();
             let conditions: Vec<Condition> = serde_json::from_value(conditions).ok()?;
-            let said = conditions.into_iter().find(|it| it.type_ == type_)?;
-            (!NOT_YET.contains(&said.reason.as_str())).then_some((name, said))
+            let judged_object = conditions.into_iter().find(|it| it.type_ == type_)?;
+            (!NOT_YET.contains(&judged_object.reason.as_str())).then_some((name, judged_object))
         };
-        let judged: Vec<_> = all.into_iter().filter_map(said).collect();
+        let judged: Vec<_> = all.into_iter().filter_map(judged_object).collect();
         if judged.len() == stored.len() {
             return Ok(judged);
         }
@@ -154,21 +154,26 @@ pub(super) async fn judged(
 pub(super) fn compare(stored: &[Stored], judged: &[(String, Condition)]) -> anyhow::Result<(usize, usize)> {
     let (mut valid, mut fields) = (0, BTreeSet::new());
     for (name, refusal) in stored {
-        let (_, told) = judged
+        let (_, webhook_and_status) = judged
             .iter()
             .find(|(other, _)| other == name)
             .ok_or_else(|| anyhow::anyhow!("{name} was not judged"))?;
-        let lines = refusal.iter().flat_map(causes).collect::<Vec<_>>();
-        match (told.status.as_str(), refusal) {
+        let lines = refusal.iter().flat_map(violations).collect::<Vec<_>>();
+        match (webhook_and_status.status.as_str(), refusal) {
             ("True", None) => valid += 1,
-            ("False", Some(_)) if told.reason == reason::RULES_VIOLATED && says(&told.message, &lines) => {
+            ("False", Some(_))
+                if webhook_and_status.reason == reason::RULES_VIOLATED
+                    && says(&webhook_and_status.message, &lines) =>
+            {
                 fields.extend(
                     lines
                         .iter()
                         .filter_map(|line| line.split(": ").next().map(str::to_owned)),
                 );
             }
-            _ => anyhow::bail!("{name}: the operator says {told:?}, and the webhook: {refusal:?}"),
+            _ => anyhow::bail!(
+                "{name}: the operator says {webhook_and_status:?}, and the webhook: {refusal:?}"
+            ),
         }
     }
     Ok((valid, fields.len()))
@@ -333,7 +338,7 @@ fn of_workspaces() -> Fields {
 }
 
 #[tokio::test]
-async fn what_the_webhook_would_say_of_a_workspace_is_what_its_status_says() -> anyhow::Result<()> {
+async fn webhook_and_status_agree_on_workspaces() -> anyhow::Result<()> {
     let scratch = Scratch::new("told", &[]).await?;
     let bounds = json!({
         "defaultImage": "r/lab:1",
@@ -401,7 +406,7 @@ fn of_profiles() -> Fields {
 }
 
 #[tokio::test]
-async fn what_the_webhook_would_say_of_a_profile_is_what_its_status_says() -> anyhow::Result<()> {
+async fn webhook_and_status_agree_on_profiles() -> anyhow::Result<()> {
     let scratch = Scratch::new("told", &[]).await?;
     let mut chance = Chance::new(0x5eed_0008);
     // Tokens need an account.

@@ -21,10 +21,10 @@ use kube::{
 use serde_json::{Value, json};
 
 /// A finalizer that keeps the object while nobody uses it.
-const THEIRS: &str = "e2e.test/theirs";
+const NAMES: &str = "e2e.test/theirs";
 
 /// What is deleted, and how workspaces and templates refer to it.
-struct Story {
+struct Scenario {
     scratch: Scratch,
     api: Api<DynamicObject>,
     object: Value,
@@ -34,7 +34,7 @@ struct Story {
     missing: &'static str,
 }
 
-impl Story {
+impl Scenario {
     async fn manager() -> anyhow::Result<Self> {
         let scratch = Scratch::new("manager-goes", &[]).await?;
         let name = scratch.namespace.clone();
@@ -93,7 +93,7 @@ impl Story {
     }
 
     /// Waits until `late` is not valid for this reason; its message.
-    async fn late_is(&self, reason: &str) -> anyhow::Result<String> {
+    async fn late_template_is(&self, reason: &str) -> anyhow::Result<String> {
         let workspaces = self.scratch.api::<Workspace>();
         wait::until(&format!("late to be {reason}"), wait::USUAL, || async {
             let late = workspaces.get("late").await.map_err(|error| error.to_string())?;
@@ -119,9 +119,9 @@ impl Story {
         Ok(())
     }
 
-    async fn told(self) -> anyhow::Result<()> {
+    async fn check(self) -> anyhow::Result<()> {
         let workspaces = self.scratch.api::<Workspace>();
-        self.make(json!([THEIRS])).await?;
+        self.make(json!([NAMES])).await?;
         let mut user = json!(workspace::echo("user")?);
         user["spec"][self.field] = json!(self.name());
         workspaces
@@ -131,17 +131,20 @@ impl Story {
         let mut late = workspace::echo("late")?;
         late.spec.template_ref = Some(self.name().to_owned());
         workspaces.create(&PostParams::default(), &late).await?;
-        self.late_is(reason::TEMPLATE_NOT_FOUND).await?;
+        self.late_template_is(reason::TEMPLATE_NOT_FOUND).await?;
 
         self.api.delete(self.name(), &DeleteParams::default()).await?;
         self.template().await?;
-        let told = self.late_is(self.terminating).await?;
+        let message = self.late_template_is(self.terminating).await?;
         let words = format!(
             "{} {:?} is being deleted and takes no new workspace",
             self.kind,
             self.name()
         );
-        assert!(told.contains(&words) && told.contains("choose another"), "{told}");
+        assert!(
+            message.contains(&words) && message.contains("choose another"),
+            "{message}"
+        );
         let late = workspace::reached(&workspaces, "late", Phase::Invalid).await?;
         assert_eq!(
             late.status.and_then(|status| status.reason).as_deref(),
@@ -163,33 +166,33 @@ impl Story {
         workspace::start(&workspaces, "user").await?;
         workspace::delete(&workspaces, "user").await?;
         wait::until("nobody of ours to keep it", wait::USUAL, || async {
-            let kept = self
+            let object = self
                 .api
                 .get(self.name())
                 .await
                 .map_err(|error| error.to_string())?;
-            let finalizers = kept.finalizers().to_vec();
-            if finalizers == [THEIRS] {
+            let finalizers = object.finalizers().to_vec();
+            if finalizers == [NAMES] {
                 Ok(())
             } else {
                 Err(finalizers.join(", "))
             }
         })
         .await?;
-        self.late_is(self.terminating).await?;
+        self.late_template_is(self.terminating).await?;
         let release = Patch::Merge(json!({"metadata": {"finalizers": null}}));
         self.api
             .patch(self.name(), &PatchParams::default(), &release)
             .await?;
-        let told = self.late_is(self.missing).await?;
-        assert!(told.contains("starts as soon as it does"), "{told}");
+        let message = self.late_template_is(self.missing).await?;
+        assert!(message.contains("starts as soon as it does"), "{message}");
         self.make(json!([])).await?;
         workspace::reached(&workspaces, "late", Phase::Running).await?;
         let events = self.scratch.api::<Event>().list(&ListParams::default()).await?;
-        let told = events
+        let reports = events
             .iter()
             .filter(|event| event.reason.as_deref() == Some(self.terminating));
-        assert_eq!(told.count(), 1, "it is told once");
+        assert_eq!(reports.count(), 1, "it is told once");
         workspace::delete(&workspaces, "late").await?;
         self.end().await
     }
@@ -203,11 +206,13 @@ impl Story {
 }
 
 #[tokio::test]
-async fn a_manager_that_is_being_deleted_takes_nobody_in_and_whoever_uses_it_goes_on() -> anyhow::Result<()> {
-    Box::pin(Story::manager().await?.told()).await
+async fn a_manager_that_is_being_deleted_accepts_no_new_workspaces_and_existing_ones_run_on()
+-> anyhow::Result<()> {
+    Box::pin(Scenario::manager().await?.check()).await
 }
 
 #[tokio::test]
-async fn a_profile_that_is_being_deleted_takes_nobody_in_and_whoever_uses_it_goes_on() -> anyhow::Result<()> {
-    Box::pin(Story::profile().await?.told()).await
+async fn a_profile_that_is_being_deleted_accepts_no_new_workspaces_and_existing_ones_run_on()
+-> anyhow::Result<()> {
+    Box::pin(Scenario::profile().await?.check()).await
 }

@@ -6,7 +6,7 @@ use kube::api::PostParams;
 use reqwest::{Method, Response};
 use serde_json::json;
 
-use crate::{Environment, cluster::Scratch, http::Person};
+use crate::{Environment, cluster::Scratch, http::HttpSession};
 
 /// Name of the account.
 pub const NAME: &str = "robot";
@@ -16,10 +16,10 @@ pub const NAME: &str = "robot";
 /// # Errors
 /// The API server refuses.
 pub async fn make(scratch: &Scratch) -> anyhow::Result<()> {
-    let robot = json!({"metadata": {"name": NAME}});
+    let service_account = json!({"metadata": {"name": NAME}});
     let accounts = scratch.api::<ServiceAccount>();
     accounts
-        .create(&PostParams::default(), &serde_json::from_value(robot)?)
+        .create(&PostParams::default(), &serde_json::from_value(service_account)?)
         .await?;
     Ok(())
 }
@@ -54,7 +54,7 @@ pub async fn token(scratch: &Scratch, audience: Option<&str>) -> anyhow::Result<
 /// # Errors
 /// There is no response.
 pub async fn send(url: &str, token: &str) -> anyhow::Result<Response> {
-    let script = Person::new()?.without_redirects()?;
+    let script = HttpSession::new()?.without_redirects()?;
     let request = script.request(Method::GET, &format!("{url}api/status"));
     Ok(request.bearer_auth(token).send().await?)
 }

@@ -68,11 +68,13 @@ fn refusal(result: kube::Result<Workspace>) -> anyhow::Result<String> {
 }
 
 /// What the status of a stored workspace says is wrong.
-async fn told(workspaces: &Api<Workspace>, name: &str) -> anyhow::Result<String> {
+async fn status_message(workspaces: &Api<Workspace>, name: &str) -> anyhow::Result<String> {
     wait::until(&format!("{name} to be called wrong"), wait::USUAL, || async {
         let now = workspaces.get(name).await.map_err(|error| error.to_string())?;
         match workspace::condition(&now, VALID) {
-            Some((status, why, told)) if status == "False" && why == reason::RULES_VIOLATED => Ok(told),
+            Some((status, why, status_message)) if status == "False" && why == reason::RULES_VIOLATED => {
+                Ok(status_message)
+            }
             other => Err(format!("{other:?}")),
         }
     })
@@ -107,7 +109,7 @@ async fn printed(scratch: &Scratch, name: &str, flags: &[&str]) -> anyhow::Resul
 }
 
 #[tokio::test]
-async fn webhook_status_and_command_line_say_the_same_words_about_the_same_rules() -> anyhow::Result<()> {
+async fn webhook_status_and_command_line_have_equal_messages() -> anyhow::Result<()> {
     let scratch = Scratch::new("words", &["alice"]).await?;
     let image = &Environment::get()?.images.echo;
     let workspaces = alice(&scratch).await?;
@@ -131,7 +133,7 @@ async fn webhook_status_and_command_line_say_the_same_words_about_the_same_rules
     });
     template::make(&scratch, &narrow).await?;
     for (name, spec, flags, fields) in cases() {
-        let in_status = told(&workspaces, name).await?;
+        let in_status = status_message(&workspaces, name).await?;
         let again = template::workspace(&scratch, &format!("{name}-again"), &spec)?;
         let by_webhook = refusal(workspaces.create(&PostParams::default(), &again).await)?;
         assert_eq!(by_webhook, in_status, "{name}");

@@ -12,13 +12,13 @@ use kube::{
 };
 use serde_json::json;
 
-use super::{degraded, pod_of, pods_of, shell, told, uid_of_claim, with_storage};
+use super::{degraded, events_of, pod_of, pods_of, shell, uid_of_claim, with_storage};
 
 const DISK: &str = "workspace-lab";
 
 #[tokio::test]
-async fn a_kept_disk_waits_for_its_owner_and_for_nobody_else() -> anyhow::Result<()> {
-    let scratch = Scratch::new("kept", &["alice", "bob"]).await?;
+async fn a_retained_disk_is_used_again_only_by_its_owner() -> anyhow::Result<()> {
+    let scratch = Scratch::new("retained", &["alice", "bob"]).await?;
     let of = async |user: &str| -> anyhow::Result<Api<api::Workspace>> {
         Ok(Api::namespaced(cluster::user(user).await?, &scratch.namespace))
     };
@@ -42,23 +42,23 @@ async fn a_kept_disk_waits_for_its_owner_and_for_nobody_else() -> anyhow::Result
     })
     .await?;
     let claims = scratch.api::<PersistentVolumeClaim>();
-    let kept = claims.get(DISK).await?;
-    assert_eq!(kept.uid(), disk);
-    assert_eq!(kept.owner_references(), []);
-    assert_eq!(names::owner(&kept.metadata), Some("alice"));
+    let retained = claims.get(DISK).await?;
+    assert_eq!(retained.uid(), disk);
+    assert_eq!(retained.owner_references(), []);
+    assert_eq!(names::owner(&retained.metadata), Some("alice"));
     for (key, value) in names::NOT_PRUNED {
-        assert_eq!(kept.annotations().get(key).map(String::as_str), Some(value));
+        assert_eq!(retained.annotations().get(key).map(String::as_str), Some(value));
     }
-    assert!(!kept.labels().contains_key(names::APP_INSTANCE_LABEL));
+    assert!(!retained.labels().contains_key(names::APP_INSTANCE_LABEL));
     // An Event may follow what it tells of.
     let first = first.uid().unwrap_or_default();
-    wait::until("it to be told that the disk is kept", wait::USUAL, || async {
-        let told = told(&scratch, &first)
+    wait::until("it to be told that the disk is retained", wait::USUAL, || async {
+        let events = events_of(&scratch, &first)
             .await
             .map_err(|error| format!("{error:#}"))?;
-        let kept = told.iter().find(|(why, _)| why == reason::DISK_KEPT);
-        let is_told = kept.is_some_and(|(_, note)| note.contains(DISK));
-        is_told.then_some(()).ok_or_else(|| format!("{told:?}"))
+        let retained = events.iter().find(|(why, _)| why == reason::DISK_KEPT);
+        let is_reported = retained.is_some_and(|(_, note)| note.contains(DISK));
+        is_reported.then_some(()).ok_or_else(|| format!("{events:?}"))
     })
     .await?;
 
@@ -89,7 +89,7 @@ async fn a_kept_disk_waits_for_its_owner_and_for_nobody_else() -> anyhow::Result
 }
 
 #[tokio::test]
-async fn somebody_who_may_update_the_claim_hands_a_kept_disk_over() -> anyhow::Result<()> {
+async fn a_user_who_may_update_the_claim_can_assign_a_retained_disk() -> anyhow::Result<()> {
     let scratch = Scratch::new("handed", &["alice", "bob"]).await?;
     let alice: Api<api::Workspace> = Api::namespaced(cluster::user("alice").await?, &scratch.namespace);
     let bob: Api<api::Workspace> = Api::namespaced(cluster::user("bob").await?, &scratch.namespace);
@@ -111,7 +111,7 @@ async fn somebody_who_may_update_the_claim_hands_a_kept_disk_over() -> anyhow::R
 }
 
 #[tokio::test]
-async fn who_names_somebody_else_as_owner_does_not_get_at_that_person_s_kept_disk() -> anyhow::Result<()> {
+async fn setting_another_owner_gives_no_access_to_that_owner_s_retained_disk() -> anyhow::Result<()> {
     let scratch = Scratch::new("appointed", &["alice"]).await?;
     let alice: Api<api::Workspace> = Api::namespaced(cluster::user("alice").await?, &scratch.namespace);
     let keeping = with_storage("lab", &json!({"size": "100Mi", "retain": "Retain"}))?;

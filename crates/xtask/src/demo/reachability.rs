@@ -9,7 +9,7 @@ use super::probe;
 use super::site::{ADDRESS, BASE_DOMAIN, DISCOVERY, IDENTITY_HOST};
 
 /// After the workspace is available its route still has to reach the proxy, which takes well under a second.
-const PATIENCE: Duration = Duration::from_mins(1);
+const TIMEOUT: Duration = Duration::from_mins(1);
 const PERIOD: Duration = Duration::from_millis(250);
 
 /// Waits until `url` sends to the login and the identity provider answers.
@@ -18,7 +18,7 @@ const PERIOD: Duration = Duration::from_millis(250);
 /// When that takes longer than a minute; says what was answered last.
 pub(super) fn wait(url: &str, authority: &str) -> anyhow::Result<()> {
     let host = host(url)?;
-    let end = Instant::now() + PATIENCE;
+    let end = Instant::now() + TIMEOUT;
     loop {
         let answer = identity(authority).and_then(|()| workspace(host, authority));
         match answer {
@@ -26,7 +26,7 @@ pub(super) fn wait(url: &str, authority: &str) -> anyhow::Result<()> {
             Err(error) if Instant::now() >= end => {
                 return Err(error.context(format!(
                     "{url} did not answer as it should within {} s",
-                    PATIENCE.as_secs()
+                    TIMEOUT.as_secs()
                 )));
             }
             Err(_) => thread::sleep(PERIOD),
@@ -70,7 +70,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_host_is_what_stands_before_port_and_path() {
+    fn the_host_is_the_part_before_port_and_path() {
         for url in [
             "https://a.workspaces.localhost:8443/lab",
             "https://a.workspaces.localhost/",
