@@ -8,7 +8,7 @@ use clap::Parser;
 use crate::oidc::args::Oidc;
 use crate::server::throttle::RequestLimits;
 use crate::session::SessionLimits;
-use crate::verify::adapters::Asker;
+use crate::verify::adapters::ProxyKind;
 use crate::verify::bearer::settings::BearerArgs;
 
 /// Signs users in and decides about every request to a workspace.
@@ -53,7 +53,7 @@ pub struct Args {
     /// Proxies beside Traefik whose auth requests are answered (repeatable; in the environment separated by commas). A proxy that
     /// is not named here has no endpoint [default: none].
     #[arg(long, env = "FOREIGN_PROXIES", value_delimiter = ',')]
-    pub foreign_proxies: Vec<Asker>,
+    pub foreign_proxies: Vec<ProxyKind>,
 
     /// Address for the proxy's auth requests and for websockets (TLS).
     #[arg(long, env = "VERIFY_ADDRESS", default_value = "[::]:8443")]

@@ -24,7 +24,7 @@ use crate::relay::Relay;
 use crate::server::{Answers, Content};
 use crate::tokens::request_id;
 use crate::verify::Authorizer;
-use crate::verify::adapters::{self, Asker};
+use crate::verify::adapters::{self, ProxyKind};
 use crate::verify::answers::{self, Failure};
 use crate::verify::request::authority;
 use crate::verify::request::forwarded::is_reserved;
@@ -42,7 +42,7 @@ pub struct Entrance<D> {
     /// Host names of the proxy's auth requests: the gateway's own, as in its certificate.
     pub own_names: Vec<String>,
     /// Proxies other than Traefik whose auth requests are answered.
-    pub foreign: Vec<Asker>,
+    pub other_proxies: Vec<ProxyKind>,
     /// Counts answers.
     pub metrics: Metrics,
 }
@@ -50,18 +50,18 @@ pub struct Entrance<D> {
 /// 8443: answers the proxy's auth request for each request (`/verify` under the gateway's own name). Relays every request with an
 /// Upgrade header (any path under a workspace's host).
 pub fn entrance<D: Authorizer>(entrance: Arc<Entrance<D>>) -> Router {
-    let asks = |asker| {
+    let asks = |proxy_kind| {
         async move |State(entrance): State<Arc<Entrance<D>>>, request: Request| {
-            foreign_question(asker, &entrance, request).await
+            other_proxy_question(proxy_kind, &entrance, request).await
         }
     };
     let mut router = Router::new().route("/verify", any(question::<D>));
-    for asker in [Asker::Nginx, Asker::Caddy, Asker::Envoy] {
-        if !entrance.foreign.contains(&asker) {
+    for proxy_kind in [ProxyKind::Nginx, ProxyKind::Caddy, ProxyKind::Envoy] {
+        if !entrance.other_proxies.contains(&proxy_kind) {
             continue;
         }
-        for path in adapters::paths(asker) {
-            router = router.route(path, any(asks(asker)));
+        for path in adapters::paths(proxy_kind) {
+            router = router.route(path, any(asks(proxy_kind)));
         }
     }
     let router = router.fallback(upgrade::<D>).with_state(entrance);
@@ -187,24 +187,24 @@ async fn judged<D: Authorizer>(entrance: &Entrance<D>, headers: &HeaderMap) -> R
 }
 
 /// The auth request of a proxy other than Traefik.
-async fn foreign_question<D: Authorizer>(
-    asker: Asker,
+async fn other_proxy_question<D: Authorizer>(
+    proxy_kind: ProxyKind,
     entrance: &Arc<Entrance<D>>,
     request: Request,
 ) -> Response {
-    let is_theirs = match asker {
-        Asker::Nginx | Asker::Caddy => entrance.is_addressed(&request),
+    let is_theirs = match proxy_kind {
+        ProxyKind::Nginx | ProxyKind::Caddy => entrance.is_addressed(&request),
         // Envoy sends it under the host of the workspace.
-        Asker::Envoy => !request.headers().contains_key(UPGRADE),
+        ProxyKind::Envoy => !request.headers().contains_key(UPGRADE),
     };
     if !is_theirs {
         return upgrade(State(Arc::clone(entrance)), request).await;
     }
-    let response = match adapters::question(asker, request.method(), request.uri(), request.headers()) {
+    let response = match adapters::question(proxy_kind, request.method(), request.uri(), request.headers()) {
         Ok(headers) => judged(entrance, &headers).await,
         Err(malformed) => render(Failure::from(malformed).answer(), Reader::Script),
     };
-    adapters::answer(asker, response, entrance.relay.strip())
+    adapters::answer(proxy_kind, response, entrance.relay.strip())
 }
 
 async fn upgrade<D: Authorizer>(State(entrance): State<Arc<Entrance<D>>>, request: Request) -> Response {

@@ -50,7 +50,7 @@ use crate::tokens::cookies::StripList;
 use crate::tokens::keys::KeyStore;
 use crate::tokens::seal::KeyRing;
 use crate::verify::AppState;
-use crate::verify::adapters::Asker;
+use crate::verify::adapters::ProxyKind;
 use crate::verify::bearer::{self, Bearer};
 use crate::verify::rights::Rights;
 use kit::process::WrongSetting;
@@ -151,11 +151,11 @@ async fn serve(
     let (audit, log) = Audit::to(std::io::stdout(), metrics.clone()).context("the audit log")?;
     let audit = audit.naming_clients(args.audit_client_address);
     let objects = Api::namespaced(client.clone(), &args.namespace);
-    let told = (audit.clone(), metrics.clone());
-    let sessions = sessions(objects, ring.clone(), &sign_in, told);
+    let observers = (audit.clone(), metrics.clone());
+    let sessions = sessions(objects, ring.clone(), &sign_in, observers);
     let (watching, sweeping, keeping) = (sessions.clone(), sessions.clone(), sessions.clone());
     tasks.spawn(async move { watching.watch(&follower, || watched.open()).await });
-    tasks.spawn(async move { sweeping.janitor().await });
+    tasks.spawn(async move { sweeping.cleanup().await });
     let settled = stop.clone();
     let mut renewals = JoinSet::new();
     renewals.spawn(async move { keeping.maintain(settled).await });
@@ -266,7 +266,7 @@ struct Sockets {
     routes: TcpListener,
     pages: TcpListener,
     own_names: Vec<String>,
-    foreign: Vec<Asker>,
+    other_proxies: Vec<ProxyKind>,
 }
 
 impl Sockets {
@@ -276,7 +276,7 @@ impl Sockets {
             routes: bind("routes-address", args.routes_address).await?,
             pages: bind("pages-address", args.pages_address).await?,
             own_names: own_names(&args.release_name, &args.namespace),
-            foreign: args.foreign_proxies.clone(),
+            other_proxies: args.foreign_proxies.clone(),
         })
     }
 
@@ -293,7 +293,7 @@ impl Sockets {
             authorizer: app.clone(),
             relay: relay.clone(),
             own_names: self.own_names,
-            foreign: self.foreign,
+            other_proxies: self.other_proxies,
             metrics: metrics.clone(),
         }));
         let auth = login::auth(app.clone());
@@ -327,7 +327,7 @@ impl Sockets {
         let mut listener = listener("pages", self.pages, bounds::at_pages);
         // An identity provider may take as long.
         listener.limits.aged = router::ANSWER_TIMEOUT;
-        listener.limits.lasting = progress::LIFE;
+        listener.limits.long_lived = progress::LIFE;
         listeners.spawn(listener.serve(move || pages.clone(), stop.clone()));
         listeners
     }

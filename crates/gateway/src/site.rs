@@ -200,7 +200,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_host_of_its_own_is_all_the_workspaces() {
+    fn a_host_belongs_to_one_workspace() {
         let site = Site::from("lab-abc.ws.example");
         assert_eq!((site.host(), site.prefix()), ("lab-abc.ws.example", ""));
         assert_eq!((site.ticket(), site.pre()), ("__Host-ws", "__Host-ws-pre"));
@@ -230,7 +230,7 @@ mod tests {
     }
 
     #[test]
-    fn a_path_leads_into_the_folder_whose_whole_name_it_begins_with() {
+    fn a_path_belongs_to_the_folder_of_its_whole_first_segments() {
         for (path, name) in [
             ("/workspaces/team/ws1/", "ws1"),
             ("/workspaces/team/ws10/", "ws10"),
@@ -251,7 +251,7 @@ mod tests {
     }
 
     #[test]
-    fn what_servers_may_read_in_two_ways_is_unclear() {
+    fn ambiguous_paths_are_refused() {
         for path in [
             "",
             "workspaces/team/ws1/",
@@ -289,7 +289,7 @@ mod tests {
     }
 
     #[test]
-    fn everything_else_is_no_workspaces() {
+    fn other_hosts_are_not_workspace_hosts() {
         for path in [
             "/",
             "/?x",

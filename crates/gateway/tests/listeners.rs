@@ -19,7 +19,7 @@ use tokio::time::{sleep, timeout};
 
 use crate::support::rig::Rig;
 
-pub(crate) const SOON: Duration = Duration::from_secs(5);
+pub(crate) const TIMEOUT: Duration = Duration::from_secs(5);
 
 fn router() -> Router {
     Router::new().route("/", get(|| async { "here" })).route(
@@ -47,7 +47,7 @@ pub(crate) async fn answers(
     let mut answer = Vec::new();
     let request = b"GET / HTTP/1.1\r\nhost: gateway.test\r\nconnection: close\r\n\r\n";
     stream.write_all(request).await.is_ok()
-        && timeout(SOON, stream.read_to_end(&mut answer))
+        && timeout(TIMEOUT, stream.read_to_end(&mut answer))
             .await
             .unwrap()
             .is_ok()
@@ -131,7 +131,7 @@ async fn an_old_connection_is_asked_to_end_and_its_request_is_answered() {
         StatusCode::OK
     );
     assert!(
-        timeout(SOON, connection).await.unwrap().unwrap().is_ok(),
+        timeout(TIMEOUT, connection).await.unwrap().unwrap().is_ok(),
         "ends without an error"
     );
     assert!(!rig.serving.is_finished());
@@ -151,13 +151,16 @@ async fn an_old_connection_of_http_1_ends_with_its_next_answer_and_not_while_it_
     let request = b"GET / HTTP/1.1\r\nhost: gateway.test\r\n\r\n";
     stream.write_all(request).await.unwrap();
     while !seen.ends_with(b"here") {
-        timeout(SOON, stream.read_buf(&mut seen)).await.unwrap().unwrap();
+        timeout(TIMEOUT, stream.read_buf(&mut seen))
+            .await
+            .unwrap()
+            .unwrap();
     }
     let silent = timeout(Duration::from_millis(1500), stream.read_buf(&mut seen)).await;
     assert!(silent.is_err(), "{silent:?}");
     stream.write_all(request).await.unwrap();
     seen.clear();
-    timeout(SOON, stream.read_to_end(&mut seen))
+    timeout(TIMEOUT, stream.read_to_end(&mut seen))
         .await
         .unwrap()
         .unwrap();
@@ -176,7 +179,7 @@ async fn requests_that_cannot_be_read_are_answered_and_counted() {
         let request = format!("GET {path} HTTP/1.1\r\nhost: gateway.test\r\n\r\n");
         stream.write_all(request.as_bytes()).await.unwrap();
         let mut answer = Vec::new();
-        timeout(SOON, stream.read_to_end(&mut answer))
+        timeout(TIMEOUT, stream.read_to_end(&mut answer))
             .await
             .unwrap()
             .unwrap();
@@ -198,7 +201,7 @@ async fn requests_that_cannot_be_read_are_answered_and_counted() {
             sleep(Duration::from_millis(10)).await;
         }
     };
-    timeout(SOON, counted).await.expect("all are counted");
+    timeout(TIMEOUT, counted).await.expect("all are counted");
 }
 
 #[tokio::test]
@@ -219,7 +222,7 @@ async fn at_the_end_requests_under_way_are_answered_and_new_connections_refused(
     sleep(Duration::from_millis(50)).await;
     rig.stop.cancel();
     assert_eq!(slow.await.unwrap(), StatusCode::OK);
-    timeout(SOON, rig.serving).await.unwrap().unwrap();
+    timeout(TIMEOUT, rig.serving).await.unwrap().unwrap();
     assert!(tokio::net::TcpStream::connect(rig.address).await.is_err());
     drop(silent);
 }
@@ -235,14 +238,19 @@ async fn a_connection_that_says_nothing_is_dropped_in_time() {
     let mut silent = tokio::net::TcpStream::connect(rig.address).await.unwrap();
     let mut byte = [0];
     assert_eq!(
-        timeout(SOON, silent.read(&mut byte)).await.unwrap().unwrap_or(0),
+        timeout(TIMEOUT, silent.read(&mut byte))
+            .await
+            .unwrap()
+            .unwrap_or(0),
         0
     );
     // Its place, the only one, is free again.
     assert!(
-        timeout(SOON, async { answers(Ok(rig.connect("http/1.1").await)).await })
-            .await
-            .unwrap()
+        timeout(TIMEOUT, async {
+            answers(Ok(rig.connect("http/1.1").await)).await
+        })
+        .await
+        .unwrap()
     );
 }
 
@@ -269,7 +277,7 @@ async fn a_connection_that_is_open_and_idle_ends_with_its_age() {
         let mut rest = Vec::new();
         let _ = stream.read_to_end(&mut rest).await;
     };
-    timeout(SOON, async {
+    timeout(TIMEOUT, async {
         tokio::join!(end(silent), end(used), async {
             let _ = greeted.await;
         })
@@ -295,7 +303,7 @@ async fn headers_that_come_drop_by_drop_end_the_connection() {
             sleep(Duration::from_millis(20)).await;
         }
     };
-    let ended: std::io::Result<()> = timeout(SOON, dripping).await.expect("it is cut");
+    let ended: std::io::Result<()> = timeout(TIMEOUT, dripping).await.expect("it is cut");
     assert!(ended.is_err());
 }
 
@@ -320,7 +328,7 @@ async fn more_than_a_hundred_requests_wait_for_their_turn_on_one_connection() {
         let mut sender = sender.clone();
         async move { sender.send_request(to("/slow")).await.unwrap().status() }
     });
-    let answers = timeout(SOON * 2, futures::future::join_all(requests))
+    let answers = timeout(TIMEOUT * 2, futures::future::join_all(requests))
         .await
         .unwrap();
     assert!(answers.iter().all(|status| *status == StatusCode::OK));
@@ -329,7 +337,7 @@ async fn more_than_a_hundred_requests_wait_for_their_turn_on_one_connection() {
 }
 
 #[tokio::test]
-async fn who_takes_requests_back_as_fast_as_they_are_sent_loses_the_connection_alone() {
+async fn a_client_that_resets_streams_fast_loses_its_connection() {
     let rig = Rig::start(router(), Limits::default()).await;
     let (mut sender, connection) =
         http2::handshake(TokioExecutor::new(), TokioIo::new(rig.connect("h2").await))
@@ -349,7 +357,7 @@ async fn who_takes_requests_back_as_fast_as_they_are_sent_loses_the_connection_a
             }
         }
     };
-    timeout(SOON, attack).await.expect("the connection ends");
+    timeout(TIMEOUT, attack).await.expect("the connection ends");
     assert!(answers(Ok(rig.connect("http/1.1").await)).await);
 }
 
@@ -370,7 +378,7 @@ async fn a_body_that_nobody_reads_takes_little_room() {
     let mut request = to("/slow");
     *request.method_mut() = http::Method::POST;
     *request.body_mut() = Body::from_stream(chunks);
-    let _ = timeout(SOON, sender.send_request(request)).await.unwrap();
+    let _ = timeout(TIMEOUT, sender.send_request(request)).await.unwrap();
     let sent = sent.load(Ordering::SeqCst);
     assert!(sent <= 256 * 1024, "{sent} bytes were taken");
 }

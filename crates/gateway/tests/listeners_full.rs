@@ -14,7 +14,7 @@ use hyper::client::conn::{http1, http2};
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use tokio::time::{Instant, sleep, timeout};
 
-use crate::listeners::{SOON, answers, to};
+use crate::listeners::{TIMEOUT, answers, to};
 use crate::support::rig::Rig;
 
 /// Requests at once from `connections` connections, `each` on each: statuses, and the time of the slowest that was let in.
@@ -40,7 +40,7 @@ async fn burst(rig: &Rig, connections: usize, each: usize) -> (usize, usize, Dur
             }
         })
     });
-    let answers = timeout(SOON * 4, futures::future::join_all(requests))
+    let answers = timeout(TIMEOUT * 4, futures::future::join_all(requests))
         .await
         .unwrap();
     let (mut accepted, mut shed, mut slowest) = (0, 0, Duration::ZERO);
@@ -61,7 +61,7 @@ async fn burst(rig: &Rig, connections: usize, each: usize) -> (usize, usize, Dur
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn far_more_than_can_be_done_is_turned_away_at_once_and_the_rest_is_answered_in_time() {
+async fn excess_requests_are_shed_at_once_and_others_are_answered() {
     // 20 places and 10 ms each, one at a time: 100 requests a second.
     let turn = Arc::new(tokio::sync::Mutex::new(()));
     let router = Router::new().route(
@@ -140,7 +140,7 @@ async fn bodies_that_never_come_keep_nobody_from_signing_in() {
         "bodies have a bound as well"
     );
     for silent in silent {
-        let answer = timeout(SOON, silent).await.unwrap().unwrap();
+        let answer = timeout(TIMEOUT, silent).await.unwrap().unwrap();
         assert_eq!(answer.status(), StatusCode::REQUEST_TIMEOUT);
     }
     for path in ["/sign-out", "/backchannel-logout"] {

@@ -7,9 +7,9 @@
 )]
 
 mod flow;
-mod lasting;
 mod listeners;
 mod listeners_full;
+mod long_lived;
 mod pages;
 mod process;
 mod proxies;

@@ -5,9 +5,10 @@
 use api::workspace::Phase;
 use axum::response::Response;
 use gateway::index::Target;
-use gateway::pages::{self, Audience, Reader, render};
+use gateway::pages::{self, Reader, render};
 use http::StatusCode;
 use http_body_util::BodyExt as _;
+use rules::access::Audience;
 
 use crate::support::all_pages::{NO_IMAGE, NOW, all, domain, signed_in, target, with};
 use crate::support::page::check;
@@ -94,7 +95,7 @@ async fn a_workspace_is_called_by_its_display_name_and_the_one_in_its_address() 
         display_name: Some("Waves & <quakes>".into()),
         ..target(Phase::Stopped, "Stopped", "")
     };
-    let shown = page(pages::state(&domain(), &stopped, Audience::Keeper, NOW)).await;
+    let shown = page(pages::state(&domain(), &stopped, Audience::OwnerOrAdmin, NOW)).await;
     assert!(shown.contains(&format!("{called} is stopped")), "{shown}");
 }
 
@@ -113,7 +114,7 @@ async fn titles_differ_from_state_to_state() {
         let html = page(pages::state(
             &domain(),
             &target(phase, "", ""),
-            Audience::Keeper,
+            Audience::OwnerOrAdmin,
             NOW,
         ))
         .await;
@@ -140,7 +141,7 @@ async fn what_a_user_wrote_is_shown_as_text() {
     let html = page(pages::state(
         &domain(),
         &target(Phase::Failed, "ImagePullFailed", hostile),
-        Audience::Keeper,
+        Audience::OwnerOrAdmin,
         NOW,
     ))
     .await;
@@ -168,16 +169,16 @@ async fn the_page_of_a_user_sends_forms_to_itself_and_the_provider_only() {
 }
 
 #[tokio::test]
-async fn a_start_tells_its_keepers_what_is_in_the_way_and_guests_that_something_is() {
+async fn owners_see_the_blocker_of_a_start_and_other_users_that_there_is_one() {
     let stuck = target(Phase::Starting, "ImagePullFailed", NO_IMAGE);
-    let keeper = page(pages::state(&domain(), &stuck, Audience::Keeper, NOW)).await;
-    for told in [
+    let keeper = page(pages::state(&domain(), &stuck, Audience::OwnerOrAdmin, NOW)).await;
+    for message in [
         "ImagePullFailed",
         "registry.example/lab:v9",
         "imagePullSecrets",
         "Waiting for <span id=\"elapsed\" data-seconds=\"12\">12 s",
     ] {
-        assert!(keeper.contains(told), "{told} in {keeper}");
+        assert!(keeper.contains(message), "{message} in {keeper}");
     }
     let steps = |html: &str| -> Vec<String> {
         html.split("<li ")
@@ -194,7 +195,7 @@ async fn a_start_tells_its_keepers_what_is_in_the_way_and_guests_that_something_
             .collect()
     };
     assert_eq!(steps(&keeper), ["done", "done", "stuck", "next", "next", "next"]);
-    let guest = page(pages::state(&domain(), &stuck, Audience::Guest, NOW)).await;
+    let guest = page(pages::state(&domain(), &stuck, Audience::Viewer, NOW)).await;
     assert!(
         guest.contains("The start is blocked.") && guest.contains("The owner sees"),
         "{guest}"
@@ -203,22 +204,22 @@ async fn a_start_tells_its_keepers_what_is_in_the_way_and_guests_that_something_
         !guest.contains("registry.example") && !guest.contains("ImagePullFailed"),
         "{guest}"
     );
-    let fetched = json(pages::state(&domain(), &stuck, Audience::Guest, NOW))
+    let fetched = json(pages::state(&domain(), &stuck, Audience::Viewer, NOW))
         .await
         .to_string();
     assert!(
         !fetched.contains("registry.example") && !fetched.contains("ImagePullFailed"),
         "{fetched}"
     );
-    let runs = with(target(Phase::Starting, "Starting", ""), |story| {
-        story.started = true;
+    let runs = with(target(Phase::Starting, "Starting", ""), |status_detail| {
+        status_detail.started = true;
     });
-    let html = page(pages::state(&domain(), &runs, Audience::Keeper, NOW)).await;
+    let html = page(pages::state(&domain(), &runs, Audience::OwnerOrAdmin, NOW)).await;
     assert_eq!(steps(&html), ["done", "done", "done", "done", "now", "next"]);
     let ready = page(pages::state(
         &domain(),
         &target(Phase::Running, "", ""),
-        Audience::Guest,
+        Audience::Viewer,
         NOW,
     ))
     .await;
@@ -226,10 +227,10 @@ async fn a_start_tells_its_keepers_what_is_in_the_way_and_guests_that_something_
 }
 
 #[tokio::test]
-async fn everybody_gets_503_of_a_workspace_that_does_not_run_and_time_alone_is_nothing_new() {
+async fn a_workspace_that_does_not_run_gives_503_and_a_stable_page() {
     let at = |message: &str, now| {
         let stuck = target(Phase::Starting, "ImagePullFailed", message);
-        pages::state(&domain(), &stuck, Audience::Keeper, now)
+        pages::state(&domain(), &stuck, Audience::OwnerOrAdmin, now)
     };
     let first = render(at("one", NOW), Reader::Browser);
     assert_eq!(first.status(), StatusCode::SERVICE_UNAVAILABLE);
@@ -266,7 +267,7 @@ async fn a_stopped_workspace_says_why_and_leads_to_the_form_on_the_auth_host() {
         starter.contains("Stopped.") && starter.contains("/start\""),
         "{starter}"
     );
-    let guest = page(pages::state(&domain(), &stopped, Audience::Guest, NOW)).await;
+    let guest = page(pages::state(&domain(), &stopped, Audience::Viewer, NOW)).await;
     assert!(
         !guest.contains("/start\"") && guest.contains("Only its owner and administrators may start it."),
         "{guest}"
@@ -277,18 +278,20 @@ async fn a_stopped_workspace_says_why_and_leads_to_the_form_on_the_auth_host() {
             "the status's own words: {page}"
         );
     }
-    let html = page(pages::state(&domain(), &stopped, Audience::Keeper, NOW)).await;
-    for told in [
+    let html = page(pages::state(&domain(), &stopped, Audience::OwnerOrAdmin, NOW)).await;
+    for message in [
         "Stopped.",
         "the disk is kept",
         "<form method=\"get\" action=\"https://auth.ws.example:8443/start\">",
         "value=\"seismic-lab-abc.ws.example\"",
     ] {
-        assert!(html.contains(told), "{told} in {html}");
+        assert!(html.contains(message), "{message} in {html}");
     }
     assert!(!html.contains("http-equiv"), "who reads it is not disturbed");
-    let idle = with(stopped.clone(), |story| story.idle = Some(Some(60)));
-    let html = page(pages::state(&domain(), &idle, Audience::Guest, NOW)).await;
+    let idle = with(stopped.clone(), |status_detail| {
+        status_detail.idle = Some(Some(60));
+    });
+    let html = page(pages::state(&domain(), &idle, Audience::Viewer, NOW)).await;
     assert!(html.contains("Stopped after 60 minutes without use"), "{html}");
 
     let form = render(pages::start_form(&domain(), &stopped, "alice"), Reader::Browser);
@@ -323,7 +326,7 @@ async fn a_refusal_names_nothing_and_says_what_to_do() {
 }
 
 #[tokio::test]
-async fn headers_and_bodies_that_others_gave_are_kept() {
+async fn existing_headers_and_bodies_of_answers_stay() {
     let mut response = pages::unavailable();
     response
         .headers_mut()

@@ -52,9 +52,9 @@ fn a_setting_that_cannot_be_used_ends_the_process_with_64_and_its_name() {
             "--oidc-isuer-url",
         ),
     ] {
-        let (code, told) = run(&changes);
-        assert_eq!(code, Some(64), "{changes:?}: {told}");
-        assert!(told.contains(name), "{changes:?}: {told}");
+        let (code, message) = run(&changes);
+        assert_eq!(code, Some(64), "{changes:?}: {message}");
+        assert!(message.contains(name), "{changes:?}: {message}");
     }
 }
 
@@ -72,8 +72,8 @@ fn checked(file: &Path) -> (Option<i32>, String) {
         .env_clear()
         .output()
         .unwrap();
-    let told = [output.stdout, output.stderr].concat();
-    (output.status.code(), String::from_utf8(told).unwrap())
+    let message = [output.stdout, output.stderr].concat();
+    (output.status.code(), String::from_utf8(message).unwrap())
 }
 
 #[test]
@@ -83,11 +83,11 @@ fn an_audit_log_is_checked_and_the_first_broken_line_is_named() {
     audit.login_refused("declined");
     audit.login_refused("no_identity");
     writer.finish();
-    let (code, told) = checked(&file);
-    assert_eq!(code, Some(0), "{told}");
+    let (code, message) = checked(&file);
+    assert_eq!(code, Some(0), "{message}");
     assert!(
-        told.contains("4 records of 1 processes, 0 of them without their end"),
-        "{told}"
+        message.contains("4 records of 1 processes, 0 of them without their end"),
+        "{message}"
     );
     // As from a pod of the image, which sees no file of one's own.
     let piped = Command::new(env!("CARGO_BIN_EXE_jupyter-k8s-gateway"))
@@ -97,16 +97,16 @@ fn an_audit_log_is_checked_and_the_first_broken_line_is_named() {
         .output()
         .unwrap();
     assert!(piped.status.success(), "{piped:?}");
-    assert_eq!(String::from_utf8(piped.stdout).unwrap(), told);
+    assert_eq!(String::from_utf8(piped.stdout).unwrap(), message);
     let forged = std::fs::read_to_string(&file)
         .unwrap()
         .replace("declined", "forgiven");
     std::fs::write(&file, forged).unwrap();
-    let (code, told) = checked(&file);
-    assert_eq!(code, Some(1), "{told}");
-    assert!(told.contains("line 3: "), "{told}");
+    let (code, message) = checked(&file);
+    assert_eq!(code, Some(1), "{message}");
+    assert!(message.contains("line 3: "), "{message}");
     std::fs::remove_file(&file).unwrap();
-    let (code, told) = checked(&file);
+    let (code, message) = checked(&file);
     assert_eq!(code, Some(1));
-    assert!(told.contains("cannot be opened"), "{told}");
+    assert!(message.contains("cannot be opened"), "{message}");
 }

@@ -127,11 +127,11 @@ async fn without_a_ticket_a_script_gets_401_and_nothing_reaches_the_pod() {
         ] {
             let (status, ..) = site.get("lab", path, &[]).await;
             // Nginx keeps its own to itself; every other is a path of the workspace's.
-            let told = match (other, path) {
+            let message = match (other, path) {
                 (Other::Nginx, "/verify-this-request") => StatusCode::NOT_FOUND,
                 _ => StatusCode::UNAUTHORIZED,
             };
-            assert_eq!(status, told, "{what} {path}");
+            assert_eq!(status, message, "{what} {path}");
         }
         assert_eq!(count.load(Ordering::Relaxed), 0, "{what}");
     }
@@ -162,7 +162,7 @@ fn samples_drop_every_name_that_a_browser_could_claim() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn nobody_is_led_to_another_workspace_than_the_one_asked_about_by_a_request_line_with_a_host() {
+async fn a_request_line_with_a_host_does_not_change_the_workspace() {
     for other in BOTH {
         let what = format!("{other:?}");
         let (pod, count) = pod().await;

@@ -14,7 +14,7 @@ use gateway::metrics::Metrics;
 use gateway::relay::Relay;
 use gateway::router::{self, Entrance, RouteProvider};
 use gateway::tokens::cookies::StripList;
-use gateway::verify::adapters::Asker;
+use gateway::verify::adapters::ProxyKind;
 use http::{Request, StatusCode};
 use http_body_util::BodyExt as _;
 use tokio::time::Instant;
@@ -43,7 +43,7 @@ fn entrance() -> Router {
     entrance_for(vec![])
 }
 
-fn entrance_for(foreign: Vec<Asker>) -> Router {
+fn entrance_for(other_proxies: Vec<ProxyKind>) -> Router {
     let index = Arc::new(Index::with(snapshot(Some(target(None)))));
     let authorizer = Arc::new(FakeAuthorizer::new(Arc::clone(&index)));
     let relay = Relay::new(
@@ -57,7 +57,7 @@ fn entrance_for(foreign: Vec<Asker>) -> Router {
         authorizer,
         relay: Arc::new(relay),
         own_names: vec!["jupyter-k8s-gateway.system.svc".to_owned()],
-        foreign,
+        other_proxies,
         metrics: Metrics::default(),
     }))
 }
@@ -125,38 +125,38 @@ async fn other_proxies_are_answered_where_a_setting_names_them_and_nowhere_else(
     ];
     let asked = [
         (
-            Asker::Nginx,
+            ProxyKind::Nginx,
             request("/verify/nginx", &[&[own], &lines[..]].concat()),
         ),
         (
-            Asker::Caddy,
+            ProxyKind::Caddy,
             request("/verify/caddy", &[&[own], &lines[..], &caddys].concat()),
         ),
         (
-            Asker::Envoy,
+            ProxyKind::Envoy,
             request("/ext_authz/lab", &[&[("host", HOST)], &lines[..]].concat()),
         ),
     ];
-    let answer = async |foreign: Vec<Asker>, question: &Request<Body>| {
+    let answer = async |other_proxies: Vec<ProxyKind>, question: &Request<Body>| {
         let mut request = Request::get(question.uri()).body(Body::empty()).unwrap();
         *request.headers_mut() = question.headers().clone();
-        entrance_for(foreign).oneshot(request).await.unwrap()
+        entrance_for(other_proxies).oneshot(request).await.unwrap()
     };
-    for (asker, question) in &asked {
+    for (proxy_kind, question) in &asked {
         let others = asked
             .iter()
             .map(|(other, _)| *other)
-            .filter(|other| other != asker);
-        for foreign in [vec![], others.collect()] {
-            let refused = answer(foreign, question).await;
-            assert_eq!(refused.status(), StatusCode::BAD_REQUEST, "{asker:?}");
+            .filter(|other| other != proxy_kind);
+        for other_proxies in [vec![], others.collect()] {
+            let refused = answer(other_proxies, question).await;
+            assert_eq!(refused.status(), StatusCode::BAD_REQUEST, "{proxy_kind:?}");
             assert!(
                 !refused.headers().contains_key("workspace-assertion"),
-                "{asker:?}"
+                "{proxy_kind:?}"
             );
         }
-        let allowed = answer(vec![*asker], question).await;
-        assert_eq!(allowed.status(), StatusCode::OK, "{asker:?}");
+        let allowed = answer(vec![*proxy_kind], question).await;
+        assert_eq!(allowed.status(), StatusCode::OK, "{proxy_kind:?}");
     }
 }
 
@@ -289,7 +289,7 @@ async fn pages_are_chosen_by_host() {
 }
 
 #[tokio::test]
-async fn what_a_workspace_does_is_told_to_whom_is_known_and_a_path_that_only_resolves_to_ours_is_none() {
+async fn the_state_of_a_workspace_is_shown_only_to_admitted_users() {
     let pages = pages(snapshot(Some(target(None))));
     let ask = async |host: &str, path: &str, more: &[(&'static str, &str)]| {
         let page = ("sec-fetch-mode", "navigate");
@@ -303,9 +303,9 @@ async fn what_a_workspace_does_is_told_to_whom_is_known_and_a_path_that_only_res
         &[("cookie", "__Host-ws=forged")],
         &[("workspace-assertion", "forged")],
     ] {
-        let stranger = ask(HOST, "/lab", more).await;
-        assert!(!stranger.1.contains("is ready"), "{}", stranger.1);
-        assert_eq!(without_number(stranger), without_number(nothing.clone()));
+        let unknown_user = ask(HOST, "/lab", more).await;
+        assert!(!unknown_user.1.contains("is ready"), "{}", unknown_user.1);
+        assert_eq!(without_number(unknown_user), without_number(nothing.clone()));
     }
     for more in [
         ("cookie", "__Host-ws=ticket"),
@@ -336,13 +336,13 @@ async fn a_stopped_workspace_is_a_page_for_users_and_json_for_scripts() {
     stopped.phase = Phase::Stopped;
     stopped.message = "No pod is left; the disk is kept.".into();
     let pages = pages(snapshot(Some(stopped)));
-    let person = [
+    let user = [
         ("host", HOST),
         ("cookie", "__Host-ws=ticket"),
         ("sec-fetch-mode", "navigate"),
         ("sec-fetch-dest", "document"),
     ];
-    let (status, html) = send(&pages, request("/lab", &person)).await;
+    let (status, html) = send(&pages, request("/lab", &user)).await;
     assert_eq!(status, StatusCode::SERVICE_UNAVAILABLE);
     assert!(
         html.contains("lab is stopped")
@@ -359,7 +359,7 @@ async fn a_stopped_workspace_is_a_page_for_users_and_json_for_scripts() {
     let (status, json) = send(&pages, request("/api/contents", &script)).await;
     assert_eq!(status, StatusCode::SERVICE_UNAVAILABLE);
     assert!(json.starts_with('{'), "{json}");
-    let mut head = request("/lab", &person);
+    let mut head = request("/lab", &user);
     *head.method_mut() = http::Method::HEAD;
     assert_eq!(
         send(&pages, head).await,

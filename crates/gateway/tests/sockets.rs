@@ -30,7 +30,7 @@ use crate::support::fake_authorizer::FakeAuthorizer;
 use crate::support::rig::Rig;
 use crate::support::workspace::{HOST, snapshot, target};
 
-const SOON: Duration = Duration::from_secs(5);
+const TIMEOUT: Duration = Duration::from_secs(5);
 
 struct Site {
     rig: Rig,
@@ -129,7 +129,7 @@ impl Site {
         assert_eq!(socket.next().await.unwrap().unwrap(), Message::text("hello"));
         event();
         let start = Instant::now();
-        let message = timeout(SOON, socket.next()).await.unwrap().unwrap().unwrap();
+        let message = timeout(TIMEOUT, socket.next()).await.unwrap().unwrap().unwrap();
         assert!(
             start.elapsed() < Duration::from_secs(2),
             "closed after {:?}",
@@ -204,11 +204,11 @@ async fn a_pod_that_is_not_ready_for_a_moment_keeps_its_socket() {
 }
 
 #[tokio::test]
-async fn sockets_are_told_to_come_again_when_the_replica_ends() {
+async fn sockets_are_closed_with_service_restart_when_the_replica_ends() {
     let site = Site::start().await;
     // JupyterLab comes again after this code, and not after 1001.
     assert_eq!(site.close_code_after(|| site.stop.cancel()).await, 1012);
-    timeout(SOON, site.relay.drained()).await.unwrap();
+    timeout(TIMEOUT, site.relay.drained()).await.unwrap();
 }
 
 #[tokio::test]
@@ -234,7 +234,7 @@ async fn a_socket_on_which_nobody_says_anything_stays_open_by_pings() {
     assert!(pings >= 3, "{pings} pings");
     socket.send(Message::text("still here")).await.unwrap();
     loop {
-        match timeout(SOON, socket.next()).await.unwrap().unwrap().unwrap() {
+        match timeout(TIMEOUT, socket.next()).await.unwrap().unwrap().unwrap() {
             Message::Ping(_) | Message::Pong(_) => {}
             other => break assert_eq!(other, Message::text("still here")),
         }
@@ -242,11 +242,11 @@ async fn a_socket_on_which_nobody_says_anything_stays_open_by_pings() {
 }
 
 #[tokio::test]
-async fn a_browser_that_vanished_without_a_word_gives_its_place_back() {
+async fn a_vanished_browser_frees_its_connection() {
     let site = Site::start_asking_after(Duration::from_millis(100)).await;
     let (socket, _) = site.open("/").await.unwrap();
     // Nobody reads it, so that nothing is answered.
-    timeout(SOON, site.relay.drained()).await.unwrap();
+    timeout(TIMEOUT, site.relay.drained()).await.unwrap();
     drop(socket);
 }
 
@@ -280,7 +280,7 @@ async fn a_pod_that_says_nothing_holds_up_few_handshakes_and_none_of_others() {
     let mut held = Vec::new();
     for _ in 0..16 {
         waiting.spawn(ask("other.ws.example"));
-        held.push(timeout(SOON, silent.accept()).await.unwrap().unwrap());
+        held.push(timeout(TIMEOUT, silent.accept()).await.unwrap().unwrap());
     }
     let refused = timeout(Duration::from_secs(1), ask("other.ws.example")).await;
     assert_eq!(
@@ -295,7 +295,7 @@ async fn a_pod_that_says_nothing_holds_up_few_handshakes_and_none_of_others() {
     // The places are free again.
     let mut again = tokio::spawn(ask("other.ws.example"));
     let dialled = tokio::select! {
-        dialled = timeout(SOON, silent.accept()) => dialled.unwrap().unwrap(),
+        dialled = timeout(TIMEOUT, silent.accept()) => dialled.unwrap().unwrap(),
         answer = &mut again => panic!("{answer:?}"),
     };
     drop(dialled);

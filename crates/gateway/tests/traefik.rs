@@ -207,14 +207,14 @@ async fn nobody_can_ask_the_gateway_through_the_proxy_as_another_proxy_would() {
                 ],
                 &[("upgrade", "x"), ("x-forwarded-host", "")],
             ] {
-                let told = [
+                let message = [
                     TICKET,
                     ("x-original-url", "https://lab.workspaces.localhost/lab"),
                     ("x-original-method", "GET"),
                     ("x-forwarded-method", "GET"),
                     ("x-forwarded-uri", "/lab"),
                 ];
-                let (status, headers, body) = site.get("lab", path, &[&told, more].concat()).await;
+                let (status, headers, body) = site.get("lab", path, &[&message, more].concat()).await;
                 let what = format!("{path} {more:?}: {status} {}", String::from_utf8_lossy(&body));
                 for secret in ["workspace-assertion", "cookie", "x-envoy-auth-headers-to-remove"] {
                     assert!(!headers.contains_key(secret), "{what}");
@@ -228,7 +228,7 @@ async fn nobody_can_ask_the_gateway_through_the_proxy_as_another_proxy_would() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn who_asks_is_for_the_gateway_alone_to_say_and_names_that_a_client_claims_are_dropped() {
+async fn identity_headers_of_clients_are_dropped() {
     let (site, _, _) = site().await;
     let mut request = http::Request::get("/lab").header(TICKET.0, TICKET.1);
     let mut names = stripped();
@@ -370,14 +370,14 @@ async fn a_workspace_s_answer_signs_nobody_out_and_gives_no_service_worker_more_
         "report-to",
         "alt-svc",
     ] {
-        let told = headers.get(name).filter(|value| !value.is_empty());
-        assert_eq!(told, None, "{name}");
+        let message = headers.get(name).filter(|value| !value.is_empty());
+        assert_eq!(message, None, "{name}");
     }
     assert_eq!(headers["strict-transport-security"], "max-age=31536000");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn who_opens_the_domain_itself_is_led_to_the_first_page() {
+async fn the_base_domain_redirects_to_the_home_page() {
     let (site, _, _) = site().await;
     for path in ["/", "/lab?x=https://evil.example/"] {
         let (status, headers, _) = site.get("", path, &[]).await;

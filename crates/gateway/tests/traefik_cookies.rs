@@ -88,7 +88,7 @@ async fn a_browser_with_too_many_cookies_gets_a_page_that_removes_them() {
         .map(|number| format!("t{number}={}", "x".repeat(4_000)))
         .collect();
     let cookies = format!("{}; {}", TICKET.1, tossed.join("; "));
-    let person = [
+    let user = [
         ("cookie", cookies.as_str()),
         ("sec-fetch-mode", "navigate"),
         ("sec-fetch-dest", "document"),
@@ -99,7 +99,7 @@ async fn a_browser_with_too_many_cookies_gets_a_page_that_removes_them() {
         ("lab", "/_workspace/callback"),
         ("auth", "/enter"),
     ] {
-        let (status, headers, body) = site.get(label, path, &person).await;
+        let (status, headers, body) = site.get(label, path, &user).await;
         let page = String::from_utf8_lossy(&body);
         assert_eq!(
             status,
@@ -139,13 +139,13 @@ async fn a_browser_that_is_full_of_cookies_is_rid_of_them_after_a_few_page_loads
             .map(|name| format!("{name}={}", "x".repeat(4_000)))
             .collect();
         let cookies = format!("{}; {}", TICKET.1, pairs.join("; "));
-        let person = [
+        let user = [
             ("cookie", cookies.as_str()),
             ("sec-fetch-mode", "navigate"),
             ("sec-fetch-dest", "document"),
             ("accept", "text/html"),
         ];
-        let (status, headers, body) = site.get("lab", "/lab", &person).await;
+        let (status, headers, body) = site.get("lab", "/lab", &user).await;
         loads += 1;
         if status == StatusCode::OK {
             break;

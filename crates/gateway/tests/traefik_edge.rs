@@ -15,7 +15,7 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpListener;
 use tokio::time::{Instant, timeout};
 
-use crate::support::behind::Behind;
+use crate::support::behind_proxy::Behind;
 use crate::support::behind_traefik::{BehindTraefik, VERSIONS, own_page};
 use crate::support::browser::NAVIGATION;
 use crate::support::chart::Chart;
@@ -28,7 +28,7 @@ const OK: u8 = 0x88;
 const BAD_REQUEST: u8 = 0x8C;
 const SERVER_ERROR: u8 = 0x8E;
 /// Time for any answer.
-const SOON: Duration = Duration::from_secs(1);
+const TIMEOUT: Duration = Duration::from_secs(1);
 
 /// How HTTP/2 requests of these tests begin.
 fn begin<'a>(authority: &'a [u8], path: &'a [u8]) -> [(&'static str, &'a [u8]); 4] {
@@ -70,14 +70,14 @@ async fn bytes_that_no_address_has_are_answered_with_400_within_a_second() {
                 "{what}: {answer} {}",
                 site.log()
             );
-            assert!(start.elapsed() < SOON, "{what}: {:?}", start.elapsed());
+            assert!(start.elapsed() < TIMEOUT, "{what}: {:?}", start.elapsed());
             // In HTTP/2 there is no upgrade.
             if headers.is_empty() {
                 let start = Instant::now();
                 let stream = site.connect_as(&host(label), "h2").await.unwrap();
                 let answer = raw_http2::answered(stream, &begin(host(label).as_bytes(), &path)).await;
                 assert_eq!(answer, Some(BAD_REQUEST), "{what}");
-                assert!(start.elapsed() < SOON, "{what}: {:?}", start.elapsed());
+                assert!(start.elapsed() < TIMEOUT, "{what}: {:?}", start.elapsed());
             }
         }
     }
@@ -107,7 +107,7 @@ async fn names_that_no_host_has_are_answered_within_a_second() {
             let answer =
                 raw_http2::answered(stream, &begin(&authority, b"/_workspace/callback?code=x")).await;
             assert!(!matches!(answer, Some(OK | SERVER_ERROR)), "{what}: {answer:?}");
-            assert!(start.elapsed() < SOON, "{what}: {:?}", start.elapsed());
+            assert!(start.elapsed() < TIMEOUT, "{what}: {:?}", start.elapsed());
         }
     }
 }
@@ -279,7 +279,7 @@ async fn what_a_browser_fetches_ahead_reaches_no_pod_with_a_ticket_and_sends_nob
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn no_service_worker_stands_before_the_paths_of_the_gateway() {
+async fn no_service_worker_intercepts_the_paths_of_the_gateway() {
     for mode in [RoutingMode::Subdomain, RoutingMode::Path] {
         let site = BehindTraefik::start(mode).await;
         let cookie = signed_in(&site).await;

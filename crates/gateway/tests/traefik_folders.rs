@@ -77,9 +77,9 @@ async fn each_folder_leads_to_its_own_pod_with_the_path_as_it_came() {
         let (status, headers, body) = site.get("", path, &[TICKET]).await;
         assert_eq!(status, StatusCode::OK, "{path}");
         assert_eq!(body, format!("{name} {path}"));
-        let told = |name: &str| headers.get(name).filter(|value| !value.is_empty()).cloned();
-        assert_eq!(told("service-worker-allowed"), None, "{path}");
-        assert_eq!(told("clear-site-data"), None, "{path}");
+        let message = |name: &str| headers.get(name).filter(|value| !value.is_empty()).cloned();
+        assert_eq!(message("service-worker-allowed"), None, "{path}");
+        assert_eq!(message("clear-site-data"), None, "{path}");
     }
     // The start of a name is none, and there is nothing outside of folders.
     for path in [

@@ -7,7 +7,7 @@ use api::condition::reason;
 use api::manager::RoutingMode;
 use api::workspace::Phase;
 use axum::body::Body;
-use gateway::index::{Story, Target};
+use gateway::index::{StatusDetail, Target};
 use http::{Request, StatusCode};
 use tokio::time::Instant;
 
@@ -20,17 +20,17 @@ fn starting(word: &str, started: bool) -> impl Fn(&mut Target) {
             target.phase = Phase::Starting;
             target.run_id = "run-1".into();
             target.endpoint = None;
-            target.story = Some(Arc::new(Story {
+            target.status_detail = Some(Arc::new(StatusDetail {
                 reason: word.to_owned(),
                 started,
-                ..Story::default()
+                ..StatusDetail::default()
             }));
         }
     }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_start_is_told_as_it_happens_through_the_proxy_until_it_is_ready() {
+async fn progress_of_a_start_is_streamed_through_the_proxy() {
     for mode in [RoutingMode::Subdomain, RoutingMode::Path] {
         let site = BehindTraefik::start(mode).await;
         let jar = site.sign_in("alice", "ws1").await;

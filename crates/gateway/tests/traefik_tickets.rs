@@ -16,7 +16,7 @@ async fn cookies_that_are_bent_doubled_or_of_another_kind_are_refused() {
     let ticket = jar.get(&host, "/", "__Host-ws").unwrap();
     let session = jar.get(&auth, "/", "__Host-session").unwrap();
     let bobs = site.ticket("bob", "bobs").await;
-    let neighbours = site.ticket("alice", "ws10").await;
+    let foreign_ticket = site.ticket("alice", "ws10").await;
     site.opens("ws1", &own_page(&format!("__Host-ws={ticket}"))).await;
     let middle = ticket.len() / 2;
     let flipped = if ticket.as_bytes()[middle] == b'A' {
@@ -45,7 +45,7 @@ async fn cookies_that_are_bent_doubled_or_of_another_kind_are_refused() {
         format!("__Host-session={ticket}"),
         format!("__Host-ws={session}"),
         format!("__Host-ws={bobs}"),
-        format!("__Host-ws={neighbours}"),
+        format!("__Host-ws={foreign_ticket}"),
         format!("_xsrf=__Host-ws={ticket}"),
         format!("__Host-ws=%{:02X}{}", ticket.as_bytes()[0], &ticket[1..]),
     ];
@@ -150,7 +150,7 @@ async fn a_ticket_is_over_with_its_time_its_session_and_its_right() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn only_the_workspaces_own_pages_and_users_use_a_ticket() {
+async fn a_ticket_is_used_only_by_pages_of_its_workspace_and_navigations() {
     let site = BehindTraefik::start(RoutingMode::Subdomain).await;
     let cookie = site.cookie(&site.ticket("alice", "ws1").await);
     site.opens("ws1", &own_page(&cookie)).await;
@@ -180,12 +180,12 @@ async fn only_the_workspaces_own_pages_and_users_use_a_ticket() {
         ("PUT", ["same-site", "", "", "own"], false),
     ];
     for version in VERSIONS {
-        for (method, said, passes) in table {
+        for (method, text, passes) in table {
             let names = ["sec-fetch-site", "sec-fetch-mode", "sec-fetch-dest", "origin"];
             let mut headers: Vec<(&str, &str)> = names
                 .into_iter()
-                .zip(said)
-                .filter(|(_, said)| !said.is_empty())
+                .zip(text)
+                .filter(|(_, text)| !text.is_empty())
                 .collect();
             for (name, value) in &mut headers {
                 if *name == "origin" {
@@ -200,7 +200,7 @@ async fn only_the_workspaces_own_pages_and_users_use_a_ticket() {
             let outcome = site
                 .ask(version, (method, "ws1", "/api/contents"), &headers)
                 .await;
-            let what = format!("{version:?} {method} {said:?}: {outcome:?}");
+            let what = format!("{version:?} {method} {text:?}: {outcome:?}");
             if passes {
                 assert_eq!(
                     (outcome.status(), &outcome.reached[..]),

@@ -126,13 +126,14 @@ async fn of_all_upgrades_only_one_websocket_reaches_a_pod_that_would_take_any() 
                 // Of several lines the proxy hands on the first: a pod is told of one websocket, or of no upgrade at all.
                 if values.len() > 1 && ["websocket", ""].contains(&values[0]) && !reached.is_empty() {
                     let seen = site.pod("ws1").last().to_ascii_lowercase();
-                    let told: Vec<&str> = seen.lines().filter(|line| line.starts_with("upgrade:")).collect();
+                    let message: Vec<&str> =
+                        seen.lines().filter(|line| line.starts_with("upgrade:")).collect();
                     let first = if values[0].is_empty() {
                         vec![]
                     } else {
                         vec!["upgrade: websocket"]
                     };
-                    assert_eq!(told, first, "{what}");
+                    assert_eq!(message, first, "{what}");
                     assert_eq!(head.starts_with("HTTP/1.1 101"), !first.is_empty(), "{what}");
                     continue;
                 }
@@ -155,7 +156,7 @@ async fn a_websocket_needs_a_ticket_of_its_workspace_and_its_own_origin() {
             .collect()
     };
     let bobs = site.ticket("bob", "bobs").await;
-    let neighbours = site.ticket("alice", "ws10").await;
+    let foreign_ticket = site.ticket("alice", "ws10").await;
     let replaced = |name: &'static str, value: Option<String>| {
         move |line: &str| {
             if line.starts_with(name) {
@@ -174,7 +175,7 @@ async fn a_websocket_needs_a_ticket_of_its_workspace_and_its_own_origin() {
         ),
         (
             "a neighbour's ticket",
-            replaced("cookie", Some(format!("cookie: __Host-ws={neighbours}"))),
+            replaced("cookie", Some(format!("cookie: __Host-ws={foreign_ticket}"))),
         ),
         ("no origin", replaced("origin", None)),
         (

@@ -34,7 +34,7 @@ fn token(number: u32, claims: &Value) -> String {
 }
 
 /// One of each kind that anybody can send, from an address of its own.
-async fn stranger(whole: &Whole, [verify, pages]: [&Connection; 2], number: u32) {
+async fn unknown_user(whole: &Whole, [verify, pages]: [&Connection; 2], number: u32) {
     let [_, b, c, d] = number.to_be_bytes();
     let address = format!("198.{b}.{c}.{d}");
     let value = forged(number);
@@ -86,10 +86,15 @@ async fn stranger(whole: &Whole, [verify, pages]: [&Connection; 2], number: u32)
     );
     let form = [("content-type", "application/x-www-form-urlencoded")];
     let url = format!("{}/backchannel-logout", whole.auth);
-    let told = pages.page(Method::POST, &url, &address, (&form, &message)).await;
+    let message = pages.page(Method::POST, &url, &address, (&form, &message)).await;
     // Once a minute a key that is not known is looked for in vain; meanwhile it may be a new one.
     let refusals = [StatusCode::BAD_REQUEST, StatusCode::SERVICE_UNAVAILABLE];
-    assert!(refusals.contains(&told.status), "{}: {}", told.status, told.body);
+    assert!(
+        refusals.contains(&message.status),
+        "{}: {}",
+        message.status,
+        message.body
+    );
 }
 
 async fn flood(whole: &Whole, numbers: std::ops::Range<u32>) {
@@ -99,7 +104,7 @@ async fn flood(whole: &Whole, numbers: std::ops::Range<u32>) {
         let verify = whole.connect(Port::Verify).await;
         let pages = whole.connect(Port::Pages).await;
         futures::stream::iter(part)
-            .for_each_concurrent(AT_ONCE, |number| stranger(whole, [&verify, &pages], *number))
+            .for_each_concurrent(AT_ONCE, |number| unknown_user(whole, [&verify, &pages], *number))
             .await;
     }
 }
@@ -110,10 +115,10 @@ async fn sign_in(whole: &Whole) -> (Vec<Answer>, String) {
         whole.connect(Port::Verify).await,
         whole.connect(Port::Pages).await,
     );
-    let person = json!({"sub": "id-of-alice", "preferred_username": "alice"});
+    let user = json!({"sub": "id-of-alice", "preferred_username": "alice"});
     whole
         .issuer
-        .change(|issuer| issuer.claims.clone_from(person.as_object().unwrap()));
+        .change(|issuer| issuer.claims.clone_from(user.as_object().unwrap()));
     let port = whole.auth.rsplit_once(':').unwrap().1;
     let lab = format!("https://{}:{port}/", whole.host);
     let first = verify.verify(&lab, "203.0.113.7", &navigation(None)).await;

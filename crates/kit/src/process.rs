@@ -81,6 +81,20 @@ where
     ExitCode::from(status(&error))
 }
 
+/// The path of a setting. An empty path means none: an environment variable may be set but empty.
+pub fn non_empty_path(path: Option<&Path>) -> Option<&Path> {
+    path.filter(|path| !path.as_os_str().is_empty())
+}
+
+/// The entries that are not empty: environment variables cannot express an empty list.
+pub fn non_empty(entries: &[String]) -> Vec<String> {
+    entries
+        .iter()
+        .filter(|entry| !entry.is_empty())
+        .cloned()
+        .collect()
+}
+
 /// Reads the file that the flag `setting` names, and parses it with `parse`.
 ///
 /// # Errors

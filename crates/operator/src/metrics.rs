@@ -312,7 +312,7 @@ mod tests {
     }
 
     #[test]
-    fn the_page_about_metrics_lists_what_is_told_and_nothing_else() {
+    fn the_page_about_metrics_lists_exactly_the_exported_metrics() {
         let metrics = Metrics::default();
         metrics.step("apply", Duration::from_millis(3));
         metrics.error("apply", "Conflict".to_owned());

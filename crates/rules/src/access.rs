@@ -70,6 +70,24 @@ pub enum Decision {
     Ask,
 }
 
+/// What an admitted user may see and do while a workspace does not run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Audience {
+    /// Owner and administrators, who may read the workspace's status anyway. They see reason and message, and may start it.
+    OwnerOrAdmin,
+    /// Users who may connect and start it. They see that it is blocked.
+    Starter,
+    /// Users who may connect and not start it.
+    Viewer,
+}
+
+impl Audience {
+    /// Whether these users may start the workspace, if they may use its template.
+    pub fn may_start(self) -> bool {
+        self != Self::Viewer
+    }
+}
+
 /// Why a user may connect.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Allowed {
@@ -156,9 +174,16 @@ impl Policy {
         }
     }
 
-    /// Whether a user owns or administers the workspace of `owner`.
-    pub fn owns_or_administers(&self, requester: Requester<'_>, owner: &str) -> bool {
-        !requester.user.is_empty() && requester.user == owner || self.is_administrator(requester)
+    /// What an admitted user may see and do with the workspace of `owner` while it does not run.
+    pub fn audience(&self, requester: Requester<'_>, owner: &str) -> Audience {
+        let is_owner = !requester.user.is_empty() && requester.user == owner;
+        if is_owner || self.is_administrator(requester) {
+            Audience::OwnerOrAdmin
+        } else if self.start == Start::Connectors {
+            Audience::Starter
+        } else {
+            Audience::Viewer
+        }
     }
 
     fn is_administrator(&self, requester: Requester<'_>) -> bool {

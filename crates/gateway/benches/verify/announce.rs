@@ -112,12 +112,12 @@ pub(crate) fn announce(
 ) -> std::io::Result<()> {
     let address = socket.local_addr()?.to_string();
     let authority = tls.map(|tls| tls.authority.as_str());
-    say(&json!({"address": address, "authority": authority, "requests": headers.cases()}));
+    print(&json!({"address": address, "authority": authority, "requests": headers.cases()}));
     Ok(())
 }
 
 /// One line, for whoever started this.
-pub(crate) fn say(what: &Value) {
+pub(crate) fn print(what: &Value) {
     println!("{what}");
 }
 

@@ -88,7 +88,7 @@ impl Gateway {
         while index.load().domain().is_none() {
             changes.changed().await?;
         }
-        let content = person(&clock, &sessions);
+        let content = user(&clock, &sessions);
         let session = sessions.create(&content).await?;
         while sessions.peek(session).is_none() {
             tokio::task::yield_now().await;
@@ -172,7 +172,7 @@ impl Gateway {
             relay: Arc::new(relay),
             // Over HTTP/1.1 the load generator names the address.
             own_names: ["localhost", "127.0.0.1"].map(str::to_owned).into(),
-            foreign: vec![],
+            other_proxies: vec![],
             metrics: self.metrics.clone(),
         };
         let gate = Gate::new(Arc::new(entrance));
@@ -207,7 +207,7 @@ impl Gateway {
 }
 
 /// A user in ten groups who just signed in.
-fn person(clock: &Clock, sessions: &Sessions) -> Content {
+fn user(clock: &Clock, sessions: &Sessions) -> Content {
     let identity = Identity {
         user_name: "alice".into(),
         groups: (0..10)

@@ -18,7 +18,7 @@ use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
 use tokio_tungstenite::tungstenite::protocol::Role;
 
-use crate::announce::say;
+use crate::announce::print;
 
 const PAGE: Bytes = Bytes::from_static(&[b'x'; 1024]);
 
@@ -34,7 +34,7 @@ async fn outward() -> anyhow::Result<IpAddr> {
 /// Serves for ever.
 pub(crate) async fn serve() -> anyhow::Result<()> {
     let socket = TcpListener::bind((outward().await?, 0)).await?;
-    say(&serde_json::json!({"address": socket.local_addr()?, "authority": null, "requests": {}}));
+    print(&serde_json::json!({"address": socket.local_addr()?, "authority": null, "requests": {}}));
     loop {
         let (stream, _) = socket.accept().await?;
         stream.set_nodelay(true)?;

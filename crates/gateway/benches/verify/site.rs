@@ -32,7 +32,7 @@ use tokio_util::sync::CancellationToken;
 mod chart;
 
 use self::chart::{Addresses, Chart, GATEWAY, Ports, project};
-use crate::announce::{bind, cookies, say};
+use crate::announce::{bind, cookies, print};
 use crate::cluster::{Workspaces, workspace};
 use crate::gateway_process::Gateway;
 
@@ -97,7 +97,7 @@ pub(crate) async fn serve(count: usize, pod: SocketAddr, folder: &Path) -> anyho
             Ok(json!({"authority": authority, "cookie": cookie}))
         })
         .collect::<anyhow::Result<_>>()?;
-    say(&json!({
+    print(&json!({
         "commands": commands.local_addr()?, "authority": edge.certificate, "proxies": proxies,
         "running": sockets[..OPEN], "stopped": sockets[OPEN..],
     }));

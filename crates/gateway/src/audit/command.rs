@@ -103,7 +103,7 @@ mod tests {
     fn what_is_no_audit_log_is_not_called_whole_and_a_damaged_one_is_named_by_line() {
         let error = |lines: &[u8]| check(lines, Vec::new()).unwrap_err().to_string();
         assert_eq!(error(b"hello\n\xff\xfe\n"), "no record of an audit log is in it");
-        let told = error(b"hello\n{\"log\":\"audit\",\"seq\n");
-        assert!(told.starts_with("line 2: "), "{told}");
+        let last_recorded = error(b"hello\n{\"log\":\"audit\",\"seq\n");
+        assert!(last_recorded.starts_with("line 2: "), "{last_recorded}");
     }
 }

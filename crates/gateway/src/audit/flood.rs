@@ -17,70 +17,70 @@ const EACH: Duration = Duration::from_millis(100);
 /// The same for all users together.
 const RATE_OF_ALL: Rate = Rate::new(Duration::from_millis(20), 500);
 /// Maximum number of users whose budgets are remembered.
-const MOST: usize = 10_000;
+const MAX_ENTRIES: usize = 10_000;
 
 /// The user who was refused.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Whom<'a> {
+pub(super) enum Subject<'a> {
     /// An unknown client.
-    Stranger,
+    Anonymous,
     /// A user with this Kubernetes user name.
     User(&'a str),
 }
 
 /// Admits refusals within the budgets, and counts the rest.
 #[derive(Debug)]
-pub(super) struct Floods {
+pub(super) struct RecordLimits {
     start: Instant,
     strangers: Table,
     users: Table,
     all_users: Table,
     keys: RandomState,
-    more: More,
+    suppressed: Suppressed,
 }
 
 /// Number of refusals without a record of their own.
 #[derive(Debug, Default, PartialEq, Eq)]
-pub(super) struct More {
+pub(super) struct Suppressed {
     /// Of unknown clients.
     pub(super) strangers: u64,
     /// Of users.
     pub(super) users: u64,
 }
 
-impl Floods {
+impl RecordLimits {
     pub(super) fn new(now: Instant) -> Self {
         Self {
             start: now,
             strangers: Table::new(1),
-            users: Table::new(MOST),
+            users: Table::new(MAX_ENTRIES),
             all_users: Table::new(1),
             keys: RandomState::new(),
-            more: More::default(),
+            suppressed: Suppressed::default(),
         }
     }
 
     /// Whether this refusal gets a record of its own.
-    pub(super) fn admits(&mut self, who: Whom<'_>, now: Instant) -> bool {
+    pub(super) fn admits(&mut self, who: Subject<'_>, now: Instant) -> bool {
         let now = now.duration_since(self.start);
-        let (admits, more) = match who {
-            Whom::Stranger => (
+        let (admits, suppressed) = match who {
+            Subject::Anonymous => (
                 self.strangers.take(0, RATE, now).is_ok(),
-                &mut self.more.strangers,
+                &mut self.suppressed.strangers,
             ),
-            Whom::User(name) => {
+            Subject::User(name) => {
                 let own = self.users.take(self.keys.hash_one(name), RATE, now);
                 let admits = own.is_ok() && self.all_users.take(0, RATE_OF_ALL, now).is_ok();
-                (admits, &mut self.more.users)
+                (admits, &mut self.suppressed.users)
             }
         };
-        *more += u64::from(!admits);
+        *suppressed += u64::from(!admits);
         admits
     }
 
     /// Number of refusals without a record since the last call.
-    pub(super) fn take(&mut self) -> More {
-        std::mem::take(&mut self.more)
+    pub(super) fn take(&mut self) -> Suppressed {
+        std::mem::take(&mut self.suppressed)
     }
 }
 
@@ -88,63 +88,65 @@ impl Floods {
 mod tests {
     use super::*;
 
-    fn stranger(floods: &mut Floods, now: Instant) -> bool {
-        floods.admits(Whom::Stranger, now)
+    fn anonymous(record_limits: &mut RecordLimits, now: Instant) -> bool {
+        record_limits.admits(Subject::Anonymous, now)
     }
 
     #[test]
-    fn usual_refusals_all_have_a_record_and_of_a_flood_ten_per_second_do() {
+    fn single_refusals_are_all_recorded_and_ten_per_second_of_a_flood() {
         let start = Instant::now();
-        let mut floods = Floods::new(start);
-        let admitted = (0..1000).filter(|_| stranger(&mut floods, start)).count();
-        assert_eq!((admitted, floods.take().strangers), (100, 900));
-        assert_eq!(floods.take(), More::default());
+        let mut record_limits = RecordLimits::new(start);
+        let admitted = (0..1000).filter(|_| anonymous(&mut record_limits, start)).count();
+        assert_eq!((admitted, record_limits.take().strangers), (100, 900));
+        assert_eq!(record_limits.take(), Suppressed::default());
         let later = start + Duration::from_secs(1);
-        let admitted = (0..1000).filter(|_| stranger(&mut floods, later)).count();
-        assert_eq!((admitted, floods.take().strangers), (10, 990));
+        let admitted = (0..1000).filter(|_| anonymous(&mut record_limits, later)).count();
+        assert_eq!((admitted, record_limits.take().strangers), (10, 990));
         let mut usual = (0..1000).map(|n| start + Duration::from_secs(2) + EACH * n);
-        assert!(usual.all(|now| stranger(&mut floods, now)));
+        assert!(usual.all(|now| anonymous(&mut record_limits, now)));
     }
 
     #[test]
-    fn no_time_between_refusals_is_lost() {
+    fn the_record_limit_counts_fractions_of_its_interval() {
         let start = Instant::now();
-        let mut floods = Floods::new(start);
-        while stranger(&mut floods, start) {}
+        let mut record_limits = RecordLimits::new(start);
+        while anonymous(&mut record_limits, start) {}
         let ticks = (1..=40).map(|n| start + Duration::from_millis(150) * n);
-        let admitted = ticks.filter(|now| stranger(&mut floods, *now)).count();
+        let admitted = ticks.filter(|now| anonymous(&mut record_limits, *now)).count();
         assert_eq!(admitted, 40);
-        let mut quick = Floods::new(start);
-        while stranger(&mut quick, start) {}
+        let mut quick = RecordLimits::new(start);
+        while anonymous(&mut quick, start) {}
         let ticks = (1..=100).map(|n| start + Duration::from_millis(60) * n);
-        let admitted = ticks.filter(|now| stranger(&mut quick, *now)).count();
+        let admitted = ticks.filter(|now| anonymous(&mut quick, *now)).count();
         assert_eq!(admitted, 60, "six seconds");
     }
 
     #[test]
-    fn neither_strangers_nor_one_user_use_up_another_s_budget() {
+    fn each_user_has_a_record_limit_of_their_own() {
         let now = Instant::now();
-        let mut floods = Floods::new(now);
+        let mut record_limits = RecordLimits::new(now);
         for _ in 0..1000 {
-            stranger(&mut floods, now);
-            floods.admits(Whom::User("mallory"), now);
+            anonymous(&mut record_limits, now);
+            record_limits.admits(Subject::User("mallory"), now);
         }
-        assert!(floods.admits(Whom::User("alice"), now));
-        let expected = More {
+        assert!(record_limits.admits(Subject::User("alice"), now));
+        let expected = Suppressed {
             strangers: 900,
             users: 900,
         };
-        assert_eq!(floods.take(), expected);
+        assert_eq!(record_limits.take(), expected);
     }
 
     #[test]
-    fn all_users_together_have_a_bound_and_who_is_new_has_no_new_budget() {
+    fn all_users_together_have_a_record_limit() {
         let now = Instant::now();
-        let mut floods = Floods::new(now);
-        let admitted = (0..2 * MOST).filter(|number| floods.admits(Whom::User(&number.to_string()), now));
+        let mut record_limits = RecordLimits::new(now);
+        let admitted = (0..2 * MAX_ENTRIES)
+            .filter(|number| record_limits.admits(Subject::User(&number.to_string()), now));
         assert_eq!(admitted.count(), 500);
         let later = now + Duration::from_secs(1);
-        let admitted = (0..1000).filter(|number| floods.admits(Whom::User(&format!("{number}b")), later));
+        let admitted =
+            (0..1000).filter(|number| record_limits.admits(Subject::User(&format!("{number}b")), later));
         assert_eq!(admitted.count(), 50);
     }
 }

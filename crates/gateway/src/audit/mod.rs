@@ -17,8 +17,8 @@ use rules::access::Allowed;
 use serde::Serialize;
 use tokio::time::Instant;
 
-use self::flood::{Floods, Whom};
-pub use self::record::{Record, Who, WorkspaceRun};
+use self::flood::{RecordLimits, Subject};
+pub use self::record::{Actor, Record, WorkspaceRun};
 use self::visits::{Visit, Visits};
 use crate::index::Target;
 use crate::metrics::Metrics;
@@ -63,14 +63,14 @@ tokio::task_local! {
 
 struct Inner {
     log: Log<Line>,
-    floods: Arc<Mutex<Floods>>,
+    record_limits: Arc<Mutex<RecordLimits>>,
     visits: Visits,
     metrics: Metrics,
 }
 
 /// Counters that are updated while the log is written.
 struct Counted {
-    floods: Arc<Mutex<Floods>>,
+    record_limits: Arc<Mutex<RecordLimits>>,
     metrics: Metrics,
 }
 
@@ -86,14 +86,23 @@ impl Counts for Counted {
     }
 
     fn sums(&mut self) -> Vec<Line> {
-        let more = self.floods.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let suppressed = self
+            .record_limits
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .take();
         let mut sums = Vec::new();
-        if more.strangers > 0 {
-            let count = more.strangers;
+        if suppressed.strangers > 0 {
+            let count = suppressed.strangers;
             sums.push(Record::LoginRefusedMore { count }.into());
         }
-        if more.users > 0 {
-            sums.push(Record::DeniedMore { count: more.users }.into());
+        if suppressed.users > 0 {
+            sums.push(
+                Record::DeniedMore {
+                    count: suppressed.users,
+                }
+                .into(),
+            );
         }
         sums
     }
@@ -105,16 +114,16 @@ impl Audit {
     /// # Errors
     /// The system provides no thread or no random bytes.
     pub fn to(out: impl Write + Send + 'static, metrics: Metrics) -> std::io::Result<(Self, Writer)> {
-        let floods = Arc::new(Mutex::new(Floods::new(Instant::now())));
+        let record_limits = Arc::new(Mutex::new(RecordLimits::new(Instant::now())));
         let counted = Counted {
-            floods: Arc::clone(&floods),
+            record_limits: Arc::clone(&record_limits),
             metrics: metrics.clone(),
         };
         let (log, writer) = Log::to("gateway", out, counted)?;
         let audit = Self {
             inner: Arc::new(Inner {
                 log,
-                floods,
+                record_limits,
                 visits: Visits::default(),
                 metrics,
             }),
@@ -154,7 +163,7 @@ impl Audit {
     pub fn login(&self, session: RandomId, user: &str, groups: &[String], end: i64) {
         self.inner.metrics.sign_in("signed_in");
         self.record(Record::Login {
-            who: Who::new(user, session),
+            who: Actor::new(user, session),
             groups: groups.iter().take(GROUPS).cloned().collect(),
             group_count: groups.len(),
             ends: end,
@@ -164,14 +173,14 @@ impl Audit {
     /// A user did not get a session. `reason`: a stable label.
     pub fn login_refused(&self, reason: &'static str) {
         self.inner.metrics.sign_in(reason);
-        if self.has_room(Whom::Stranger) {
+        if self.has_room(Subject::Anonymous) {
             self.record(Record::LoginRefused { reason });
         }
     }
 
     /// The settings do not admit a user whom `issuer` confirms. `rule`: a stable label.
     pub(crate) fn not_admitted(&self, user: &str, issuer: &str, rule: &'static str) {
-        if self.has_room(Whom::Stranger) {
+        if self.has_room(Subject::Anonymous) {
             self.record(Record::NotAdmitted {
                 user: user.to_owned(),
                 issuer: issuer.to_owned(),
@@ -182,7 +191,7 @@ impl Audit {
 
     /// The token of a request is refused. `reason`: a stable label.
     pub(crate) fn token_refused(&self, reason: &'static str) {
-        if self.has_room(Whom::Stranger) {
+        if self.has_room(Subject::Anonymous) {
             self.record(Record::TokenRefused {
                 reason,
                 request: request_id::current(),
@@ -194,7 +203,7 @@ impl Audit {
     pub fn logout(&self, session: RandomId, user: &str, by: &'static str) {
         self.inner.metrics.session_ended(by);
         self.record(Record::Logout {
-            who: Who::new(user, session),
+            who: Actor::new(user, session),
             by,
         });
     }
@@ -252,14 +261,18 @@ impl Audit {
     }
 
     /// Whether a refusal gets a record of its own.
-    fn has_room(&self, who: Whom<'_>) -> bool {
-        let mut floods = self.inner.floods.lock().unwrap_or_else(PoisonError::into_inner);
-        floods.admits(who, Instant::now())
+    fn has_room(&self, who: Subject<'_>) -> bool {
+        let mut record_limits = self
+            .inner
+            .record_limits
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        record_limits.admits(who, Instant::now())
     }
 
     /// A signed-in user was refused.
     pub(crate) fn denied(&self, session: &Session, host: &str, target: Option<&Target>, rule: &'static str) {
-        if self.has_room(Whom::User(&session.identity.user_name)) {
+        if self.has_room(Subject::User(&session.identity.user_name)) {
             self.record(Record::Denied {
                 who: who(session),
                 host: host.to_owned(),
@@ -271,10 +284,10 @@ impl Audit {
     }
 }
 
-fn who(session: &Session) -> Who {
-    Who {
+fn who(session: &Session) -> Actor {
+    Actor {
         token: session.credential.label(),
-        ..Who::new(&session.identity.user_name, session.id)
+        ..Actor::new(&session.identity.user_name, session.id)
     }
 }
 

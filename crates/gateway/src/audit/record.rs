@@ -14,7 +14,7 @@ pub enum Record {
     Login {
         /// The user and session.
         #[serde(flatten)]
-        who: Who,
+        who: Actor,
         /// The first Kubernetes groups of the user, from the identity provider's answer.
         groups: Vec<String>,
         /// Number of all groups.
@@ -47,7 +47,7 @@ pub enum Record {
     Logout {
         /// The user and session, as far as known.
         #[serde(flatten)]
-        who: Who,
+        who: Actor,
         /// A stable label for how it ended.
         by: &'static str,
     },
@@ -62,7 +62,7 @@ pub enum Record {
     Opened {
         /// The user and session.
         #[serde(flatten)]
-        who: Who,
+        who: Actor,
         /// The workspace.
         #[serde(flatten)]
         workspace: WorkspaceRun,
@@ -75,7 +75,7 @@ pub enum Record {
     Started {
         /// The user and session.
         #[serde(flatten)]
-        who: Who,
+        who: Actor,
         /// The workspace; its run is the last one that ended.
         #[serde(flatten)]
         workspace: WorkspaceRun,
@@ -88,7 +88,7 @@ pub enum Record {
     Administered {
         /// The user and session.
         #[serde(flatten)]
-        who: Who,
+        who: Actor,
         /// The workspace.
         #[serde(flatten)]
         workspace: WorkspaceRun,
@@ -101,7 +101,7 @@ pub enum Record {
     Denied {
         /// The user and session.
         #[serde(flatten)]
-        who: Who,
+        who: Actor,
         /// The requested host.
         host: String,
         /// The workspace at that host, if there is one.
@@ -127,12 +127,12 @@ pub enum Record {
 /// A user and their session.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
-pub struct Who {
+pub struct Actor {
     /// Kubernetes user name; empty if unknown.
     pub user: String,
     /// First 16 characters of the fingerprint of the session's id: the same in all records about the session.
     pub session: String,
-    /// Kind of the token that replaces a session: `person` or `service_account`. Then `session` identifies the token.
+    /// Kind of the token that replaces a session: `user` or `service_account`. Then `session` identifies the token.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub token: Option<&'static str>,
 }
@@ -152,7 +152,7 @@ pub struct WorkspaceRun {
     pub run_id: String,
 }
 
-impl Who {
+impl Actor {
     /// `user`: Kubernetes user name.
     pub fn new(user: &str, session: RandomId) -> Self {
         let mut session = fingerprint(&session.to_string());

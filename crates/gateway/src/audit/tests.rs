@@ -113,7 +113,7 @@ fn a_process_writes_one_whole_chain_that_says_who_what_and_by_which_rule() {
 }
 
 #[test]
-fn an_administrator_s_access_is_told_apart() {
+fn administrator_access_has_its_own_record() {
     let (records, _) = written(|audit| {
         let root = session("root");
         audit.allowed(&root, &target(), Allowed::Administrator);
@@ -132,17 +132,17 @@ fn a_flood_of_denials_is_summed_up() {
             audit.denied(&bob, "none.ws.example", None, "no_workspace");
         }
     });
-    let told = events(&records)
+    let last_recorded = events(&records)
         .iter()
         .filter(|event| **event == "denied")
         .count() as u64;
     let summed: u64 = records.iter().filter_map(|record| record["count"].as_u64()).sum();
-    assert!(told < 200, "{told}");
-    assert_eq!(told + summed, 1_000);
+    assert!(last_recorded < 200, "{last_recorded}");
+    assert_eq!(last_recorded + summed, 1_000);
 }
 
 #[test]
-fn strangers_who_flood_the_log_silence_nobody() {
+fn a_flood_of_anonymous_requests_does_not_suppress_records_of_users() {
     let (records, _) = written(|audit| {
         for _ in 0..1_000 {
             audit.login_refused("state");
@@ -155,7 +155,7 @@ fn strangers_who_flood_the_log_silence_nobody() {
 }
 
 #[test]
-fn no_line_is_written_that_a_check_refuses_and_what_has_none_is_counted() {
+fn records_that_the_check_would_refuse_are_counted_and_not_written() {
     let login = |groups: &[String]| {
         written(|audit| {
             audit.login(RandomId::new().unwrap(), "alice", groups, 0);

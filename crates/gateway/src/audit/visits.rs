@@ -13,7 +13,7 @@ use crate::tokens::RandomId;
 /// How often an administrator's continued access is recorded.
 const MINUTE: Duration = Duration::from_mins(1);
 /// Maximum number of remembered workspaces and sessions. Above it all are removed, and recorded once more.
-const MOST: usize = 50_000;
+const MAX_ENTRIES: usize = 50_000;
 
 /// Whether to record a visit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -38,7 +38,7 @@ struct Known {
 
 struct Seen {
     rule: Allowed,
-    told: Mutex<Instant>,
+    last_recorded: Mutex<Instant>,
     requests: AtomicU64,
 }
 
@@ -59,12 +59,12 @@ impl Visits {
 
     fn remember(&self, session: RandomId, uid: &str, rule: Allowed, now: Instant) {
         let mut known = self.0.write().unwrap_or_else(PoisonError::into_inner);
-        if known.count >= MOST {
+        if known.count >= MAX_ENTRIES {
             *known = Known::default();
         }
         let seen = Seen {
             rule,
-            told: Mutex::new(now),
+            last_recorded: Mutex::new(now),
             requests: AtomicU64::new(0),
         };
         let of_workspace = known.seen.entry(uid.to_owned()).or_default();
@@ -80,11 +80,11 @@ impl Seen {
             return Visit::Recorded;
         }
         let requests = self.requests.fetch_add(1, Ordering::Relaxed) + 1;
-        let mut told = self.told.lock().unwrap_or_else(PoisonError::into_inner);
-        if now.duration_since(*told) < MINUTE {
+        let mut last_recorded = self.last_recorded.lock().unwrap_or_else(PoisonError::into_inner);
+        if now.duration_since(*last_recorded) < MINUTE {
             return Visit::Recorded;
         }
-        *told = now;
+        *last_recorded = now;
         self.requests.fetch_sub(requests, Ordering::Relaxed);
         Visit::Again(requests)
     }
@@ -95,7 +95,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_visit_is_told_once_per_session_workspace_and_rule() {
+    fn a_visit_is_recorded_once_per_session_workspace_and_rule() {
         let visits = Visits::default();
         let (one, two) = (RandomId::new().unwrap(), RandomId::new().unwrap());
         let now = Instant::now();
@@ -108,25 +108,25 @@ mod tests {
     }
 
     #[test]
-    fn however_many_come_no_more_than_so_many_are_remembered() {
+    fn the_number_of_remembered_visits_is_bounded() {
         let visits = Visits::default();
         let now = Instant::now();
-        for number in 0..2 * MOST + MOST / 2 {
+        for number in 0..2 * MAX_ENTRIES + MAX_ENTRIES / 2 {
             let session = RandomId::new().unwrap();
             let uid = (number % 100).to_string();
             assert_eq!(visits.visit(session, &uid, Allowed::Public, now), Visit::New);
-            if number % 1_000 == 0 || number == MOST {
+            if number % 1_000 == 0 || number == MAX_ENTRIES {
                 let known = visits.0.read().unwrap();
                 let entries: usize = known.seen.values().map(HashMap::len).sum();
                 assert_eq!(entries, known.count);
-                assert!(known.count <= MOST, "{}", known.count);
+                assert!(known.count <= MAX_ENTRIES, "{}", known.count);
             }
         }
-        assert_eq!(visits.0.read().unwrap().count, MOST / 2);
+        assert_eq!(visits.0.read().unwrap().count, MAX_ENTRIES / 2);
     }
 
     #[test]
-    fn every_request_of_an_administrator_is_counted_and_told_within_a_minute_of_the_next() {
+    fn requests_of_an_administrator_are_counted_and_recorded_every_minute() {
         let visits = Visits::default();
         let session = RandomId::new().unwrap();
         let now = Instant::now();

@@ -14,7 +14,7 @@ use rules::access::Policy;
 use crate::index::partial::Projection;
 use crate::index::pods::PodFacts;
 use crate::index::sharing::{self, ShareFacts};
-use crate::index::{Domain, Snapshot, Story, Target};
+use crate::index::{Domain, Snapshot, StatusDetail, Target};
 use crate::site::Site;
 
 /// `(namespace, name)`; the namespace of a manager is empty.
@@ -190,9 +190,9 @@ impl Projection for WorkspaceFacts {
             Some(phase) => phase,
             None => Phase::Starting,
         };
-        let story = (phase != Phase::Running)
-            .then(|| story(&mut status, &resolved, phase, created))
-            .filter(|story| *story != Story::default());
+        let status_detail = (phase != Phase::Running)
+            .then(|| status_detail(&mut status, &resolved, phase, created))
+            .filter(|status_detail| *status_detail != StatusDetail::default());
         let name = workspace.metadata.name.unwrap_or_default();
         let namespace = workspace.metadata.namespace.unwrap_or_default();
         let endpoint = endpoint.filter(|_| !deleting && !stopping);
@@ -220,7 +220,7 @@ impl Projection for WorkspaceFacts {
                 run_id: status.run_id.unwrap_or_default(),
                 phase,
                 message: status.message.unwrap_or_default(),
-                story: story.map(Arc::new),
+                status_detail: status_detail.map(Arc::new),
                 endpoint: None,
             }),
         })
@@ -288,7 +288,12 @@ impl WorkspaceFacts {
 }
 
 /// What a page shows beside the phase. Moves the texts out of the status.
-fn story(status: &mut WorkspaceStatus, resolved: &Resolved, phase: Phase, created: Option<&Time>) -> Story {
+fn status_detail(
+    status: &mut WorkspaceStatus,
+    resolved: &Resolved,
+    phase: Phase,
+    created: Option<&Time>,
+) -> StatusDetail {
     let is_of_phase = status.phase == Some(phase);
     let progressing = status
         .conditions
@@ -303,7 +308,7 @@ fn story(status: &mut WorkspaceStatus, resolved: &Resolved, phase: Phase, create
     let idle = status.stopped_because.as_ref().map(|because| match because.rule {
         StopRule::Idle => resolved.idle_timeout_in_minutes,
     });
-    Story {
+    StatusDetail {
         reason: status.reason.take().filter(|_| is_of_phase).unwrap_or_default(),
         since: since.filter(|_| phase == Phase::Starting),
         started: is_of_phase && status.started_at.is_some(),

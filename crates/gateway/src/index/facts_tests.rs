@@ -78,7 +78,7 @@ fn a_running_workspace_is_found_by_its_host_with_owner_access_and_address() {
 }
 
 #[test]
-fn there_is_an_address_only_while_the_pod_that_the_operator_names_has_it() {
+fn an_endpoint_is_used_only_while_its_pod_has_that_address() {
     let mut world = world([manager("main", "ws.example", true)]);
     world.workspaces().extend([workspace("lab", |_| ())]);
     let mut endpoint = |pods: Vec<(Key, PodFacts)>| {
@@ -102,7 +102,7 @@ fn there_is_an_address_only_while_the_pod_that_the_operator_names_has_it() {
 }
 
 #[test]
-fn a_wish_to_stop_or_a_deletion_takes_the_address_away_before_the_operator_acts() {
+fn a_requested_stop_or_deletion_removes_the_address_at_once() {
     for (change, phase) in [
         (json!({"spec": {"desiredStatus": "Stopped"}}), Phase::Stopping),
         (
@@ -121,7 +121,7 @@ fn a_wish_to_stop_or_a_deletion_takes_the_address_away_before_the_operator_acts(
 }
 
 #[test]
-fn access_that_a_template_granted_ends_with_the_next_change_until_the_operator_has_judged_it() {
+fn access_granted_by_a_template_ends_with_a_change_until_it_is_reconciled() {
     let mut world = world([manager("main", "ws.example", true)]);
     let change = json!({"metadata": {"generation": 8}, "status": {"observedGeneration": 7}});
     world
@@ -167,7 +167,7 @@ fn addresses_that_are_never_a_pods_are_not_routed_to() {
 }
 
 #[test]
-fn a_proxy_with_routes_of_its_own_may_ask_too_but_not_for_managers_that_ask_another_user() {
+fn other_proxies_are_served_except_for_managers_with_another_authenticator() {
     let of = |authentication: serde_json::Value| {
         let manager = json!({
             "metadata": {"name": "own"},
@@ -291,7 +291,7 @@ fn a_share_lets_its_subjects_in_until_its_end_and_as_long_as_it_is_there() {
 }
 
 #[test]
-fn a_share_of_another_workspace_of_the_name_of_an_earlier_owner_or_of_a_deleted_one_lets_nobody_in() {
+fn a_share_of_another_or_deleted_workspace_or_earlier_owner_gives_no_access() {
     for change in [
         json!({"metadata": {"uid": "uid-of-a-later-one"}}),
         json!({"metadata": {"annotations": {api::names::CREATED_BY: "carol"}}}),
@@ -307,7 +307,7 @@ fn a_share_of_another_workspace_of_the_name_of_an_earlier_owner_or_of_a_deleted_
 }
 
 #[test]
-fn a_share_that_the_operator_does_not_call_active_lets_nobody_in() {
+fn an_inactive_share_gives_no_access() {
     for change in [
         json!({"status": {"conditions": []}}),
         json!({"status": null}),
@@ -338,7 +338,7 @@ fn the_manager_s_bounds_count_for_shares_that_are_there() {
 }
 
 #[test]
-fn a_manager_whose_spec_stays_the_same_makes_no_share_be_judged_again() {
+fn an_unchanged_manager_spec_does_not_reevaluate_shares() {
     let mut world = shared_world([share("s", &json!({}))]);
     let mut written = |version: &str| {
         let mut object = testkit::objects::manager("main");

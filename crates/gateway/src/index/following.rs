@@ -86,7 +86,7 @@ where
             tokio::select! {
                 biased;
                 Ok(()) = self.renewals.changed() => self.begin_after(Duration::ZERO),
-                told = self.events.next() => match told {
+                event = self.events.next() => match event {
                     Some(Ok(event)) => {
                         if matches!(event, Event::InitDone) {
                             self.pause = FIRST_PAUSE;

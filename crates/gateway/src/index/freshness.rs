@@ -9,13 +9,13 @@ use tokio::sync::watch;
 use tokio::time::Instant;
 
 /// Age from which on no tickets are issued.
-pub(super) const LATE: Duration = Duration::from_secs(3);
+pub(super) const LAG_LIMIT: Duration = Duration::from_secs(3);
 /// Age from which on no watch is trusted. Its connection may be as dead as that of the heartbeats, without an error.
-const DOUBTFUL: Duration = Duration::from_secs(10);
+const STALE: Duration = Duration::from_secs(10);
 /// How often the holder of an open stream checks whether it may stay open.
 pub(crate) const CHECK_INTERVAL: Duration = Duration::from_millis(750);
 /// Maximum number of remembered heartbeats in flight.
-const UNSEEN: usize = 64;
+const NEVER: usize = 64;
 /// No heartbeat was sent yet, or no watch is broken.
 const NONE: u64 = u64::MAX;
 
@@ -102,7 +102,7 @@ impl Freshness {
         let mut state = self.lock();
         // The first lists are from about this time.
         state.back.get_or_insert(now);
-        let is_full = state.unseen.len() >= UNSEEN;
+        let is_full = state.unseen.len() >= NEVER;
         match state.unseen.back_mut() {
             // Several become one, with the time of the first and the number of the last.
             Some(last) if is_full => last.0 = number,
@@ -130,7 +130,7 @@ impl Freshness {
     /// After a long silence every watch restarts. Until then it counts as broken since the silence began.
     fn doubt_watches(&self, state: &mut State) {
         let now = self.now();
-        let long = |since: u64| Duration::from_millis(now.saturating_sub(since)) >= DOUBTFUL;
+        let long = |since: u64| Duration::from_millis(now.saturating_sub(since)) >= STALE;
         let Some(since) = state.back.filter(|at| long(*at)) else {
             return;
         };
@@ -171,7 +171,7 @@ impl Freshness {
         match self.lag() {
             lag if lag + CHECK_INTERVAL >= self.grace() => Age::Lost,
             lag if lag >= self.most => Age::Stale,
-            lag if lag >= LATE => Age::Late,
+            lag if lag >= LAG_LIMIT => Age::Late,
             _ => Age::Fresh,
         }
     }
@@ -210,7 +210,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn the_sending_of_the_last_heartbeat_that_came_back_says_the_age() {
+    async fn the_age_is_counted_from_the_last_received_heartbeat() {
         let freshness = Freshness::new(seconds(60));
         advance(seconds(1000)).await;
         assert_eq!((freshness.age(), freshness.lag()), (Age::Fresh, Duration::ZERO));
@@ -246,7 +246,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn of_more_heartbeats_than_are_remembered_the_last_are_as_old_as_the_first_of_them() {
+    async fn heartbeats_beyond_the_limit_have_the_age_of_the_oldest() {
         let freshness = Freshness::new(seconds(60));
         for number in 1..=100 {
             freshness.sent(number);
@@ -263,7 +263,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn the_watch_that_is_broken_the_longest_says_the_age_whatever_heartbeats_say() {
+    async fn the_longest_broken_watch_determines_the_age() {
         let freshness = Arc::new(Freshness::new(seconds(60)));
         let (one, two) = (freshness.watch(), freshness.watch());
         one.is_whole();
@@ -290,7 +290,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn after_a_long_silence_every_watch_begins_anew_and_is_broken_until_it_has() {
+    async fn after_a_long_silence_every_watch_is_restarted() {
         let freshness = Arc::new(Freshness::new(seconds(60)));
         let watched = freshness.watch();
         watched.is_whole();

@@ -14,14 +14,14 @@ use tokio::time::{Instant, MissedTickBehavior, interval, timeout};
 
 use crate::index::following::Follower;
 
-/// Interval of heartbeats. An API server that takes less than half of `LATE` for one makes nothing late.
+/// Interval of heartbeats. An API server that takes less than half of `LAG_LIMIT` for one makes nothing late.
 const PERIOD: Duration = Duration::from_secs(1);
 /// Timeout of one patch.
 const TIMEOUT: Duration = Duration::from_secs(5);
 /// Prefix of the annotations.
 const PREFIX: &str = "heartbeat.gateway.workspaces.jupyter.org/";
 /// The annotation of a replica is removed at this age, in seconds: the replica is gone.
-const FORGOTTEN: i64 = 600;
+const EXPIRY: i64 = 600;
 
 /// Sends the heartbeats of one replica.
 pub(crate) struct Heartbeat {
@@ -132,7 +132,7 @@ impl Heartbeat {
             let Follower { freshness, metrics } = &self.follower;
             freshness.seen(number);
             metrics.index_lag(freshness.lag());
-            let gone = forgotten(lease, now);
+            let gone = expired(lease, now);
             if !gone.is_empty() {
                 let change = json!({"metadata": {"annotations": gone}});
                 // On failure the next heartbeat repeats it.
@@ -149,9 +149,9 @@ fn read(text: &str) -> Option<(u64, i64)> {
 }
 
 /// A patch that removes the annotations of replicas that are gone.
-fn forgotten(lease: &PartialObjectMeta<Lease>, now: i64) -> Map<String, Value> {
+fn expired(lease: &PartialObjectMeta<Lease>, now: i64) -> Map<String, Value> {
     let old = lease.annotations().iter().filter(|(key, text)| {
-        key.starts_with(PREFIX) && read(text).is_none_or(|(_, time)| now.saturating_sub(time) > FORGOTTEN)
+        key.starts_with(PREFIX) && read(text).is_none_or(|(_, time)| now.saturating_sub(time) > EXPIRY)
     });
     old.map(|(key, _)| (key.clone(), Value::Null)).collect()
 }
@@ -165,7 +165,7 @@ mod tests {
     use tokio::time::sleep;
 
     use super::*;
-    use crate::index::freshness::{Age, CHECK_INTERVAL, Freshness, LATE};
+    use crate::index::freshness::{Age, CHECK_INTERVAL, Freshness, LAG_LIMIT};
     use crate::metrics::Metrics;
 
     const NAME: &str = "demo-gateway-heartbeat";
@@ -227,11 +227,11 @@ mod tests {
             oldest = oldest.max(freshness.lag());
         }
         // Not far above, so the check took place.
-        assert!(oldest + Duration::from_millis(300) > LATE, "{oldest:?}");
+        assert!(oldest + Duration::from_millis(300) > LAG_LIMIT, "{oldest:?}");
     }
 
     #[tokio::test(start_paused = true)]
-    async fn what_happened_before_the_api_server_went_away_is_believed_for_the_stated_time_and_not_longer() {
+    async fn the_index_is_used_for_the_documented_time_without_an_api_server() {
         let (server, freshness) = site();
         // At any moment of the heartbeat's period.
         for part in 0..5 {
@@ -240,7 +240,7 @@ mod tests {
             server.partition(true);
             let away = Instant::now();
             for (age, most) in [
-                (Age::Late, LATE),
+                (Age::Late, LAG_LIMIT),
                 (Age::Stale, Duration::from_mins(1)),
                 (Age::Lost, Duration::from_mins(2)),
             ] {
@@ -257,7 +257,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn of_several_api_servers_one_that_lags_shows_after_three_seconds_and_is_not_relied_on_after_ten() {
+    async fn a_lagging_api_server_is_detected_after_three_seconds_and_refused_after_ten() {
         let lag = Lag::default();
         let (_, freshness) = site_behind(&lag);
         sleep(Duration::from_secs(10)).await;
@@ -278,7 +278,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn where_lists_fail_as_well_nothing_is_decided_after_a_minute_until_they_are_back() {
+    async fn nothing_is_decided_after_a_minute_of_failing_lists() {
         let lag = Lag::default();
         let (server, freshness) = site_behind(&lag);
         sleep(Duration::from_secs(10)).await;
@@ -294,7 +294,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn an_api_server_that_is_away_shows_in_time_and_is_forgiven_when_it_is_back() {
+    async fn an_unavailable_api_server_is_detected_and_recovers() {
         let (server, freshness) = site();
         sleep(Duration::from_secs(10)).await;
         server.partition(true);
@@ -311,7 +311,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_watch_that_tells_nothing_shows_although_every_heartbeat_is_taken() {
+    async fn a_stalled_watch_is_detected_although_heartbeats_are_accepted() {
         let (server, freshness) = site();
         sleep(Duration::from_secs(10)).await;
         server.hinder(http::Method::GET, "leases", Hindrance::Silence);
@@ -324,7 +324,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_lease_that_is_missing_or_may_not_be_written_closes_no_door() {
+    async fn a_missing_or_read_only_lease_does_not_end_access() {
         for (code, reason) in [(404, "NotFound"), (403, "Forbidden")] {
             let (server, freshness) = site();
             server.fail(Fault {

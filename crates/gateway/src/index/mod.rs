@@ -53,7 +53,7 @@ pub struct Target {
     /// Sentence for users about `phase`; may be empty.
     pub message: String,
     /// Further content of its page; `None` when there is none, for example while it runs.
-    pub story: Option<Arc<Story>>,
+    pub status_detail: Option<Arc<StatusDetail>>,
     /// Address of the ready pod, present only while the operator reports it and the pod has it.
     pub endpoint: Option<SocketAddr>,
 }
@@ -89,7 +89,7 @@ impl Target {
             run_id: String::new(),
             phase: Phase::Running,
             message: String::new(),
-            story: None,
+            status_detail: None,
             endpoint: None,
         }
     }
@@ -97,7 +97,7 @@ impl Target {
 
 /// Content of the page of a workspace that does not run.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Story {
+pub struct StatusDetail {
     /// Reason of the condition that decided the phase.
     pub reason: String,
     /// Since when the workspace has been starting, Unix seconds; `None` in other phases.
@@ -416,7 +416,7 @@ mod tests {
     }
 
     #[test]
-    fn equal_snapshots_trigger_nobody_but_the_first_is_always_a_change() {
+    fn equal_snapshots_are_not_published_except_the_first() {
         let index = Index::default();
         let mut changes = index.subscribe();
         assert_eq!(*changes.borrow_and_update(), 0);

@@ -326,7 +326,7 @@ mod tests {
     }
 
     #[test]
-    fn no_unknown_value_of_a_status_takes_anybody_s_access_away() {
+    fn unknown_status_values_do_not_end_access() {
         let (full, unknown) = statuses::<Workspace>(&json!(testkit::objects::workspace("demo")));
         let facts = |object| workspace(serde_json::from_value(object).unwrap()).1;
         let full = facts(full).unwrap();
@@ -351,8 +351,8 @@ mod tests {
         });
         let (_, unknown) = statuses::<WorkspaceShare>(&share);
         for one in unknown {
-            let told: Partial<Arc<ShareFacts>> = serde_json::from_value(one.object).unwrap();
-            told.into_facts(|_, error| panic!("{}: {error}", one.path));
+            let event: Partial<Arc<ShareFacts>> = serde_json::from_value(one.object).unwrap();
+            event.into_facts(|_, error| panic!("{}: {error}", one.path));
         }
     }
 
@@ -409,7 +409,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_silence_of_the_heartbeats_makes_every_watch_prove_itself() {
+    async fn missing_heartbeats_restart_every_watch() {
         let (server, freshness) = fed().await;
         freshness.sent(1);
         sleep(Duration::from_secs(15)).await;

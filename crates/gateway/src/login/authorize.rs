@@ -18,14 +18,14 @@ use crate::verify::request::{Repeated, parameter};
 
 /// The query parameters of a sign-in.
 #[derive(Debug, Default)]
-pub(super) struct Wish {
+pub(super) struct LoginOptions {
     /// Name of the provider.
     with: Option<String>,
     /// Whether the user wants to sign in as another user than now.
     another: bool,
 }
 
-impl Wish {
+impl LoginOptions {
     /// Reads the query.
     ///
     /// # Errors
@@ -53,24 +53,31 @@ pub(super) fn begin(
     domain: &Domain,
     headers: &HeaderMap,
     (enter, sealed): (Enter, &str),
-    wish: &Wish,
+    login_options: &LoginOptions,
 ) -> Result<Response, Failure> {
-    let chosen = match &wish.with {
+    let chosen = match &login_options.with {
         Some(name) => app.providers.by_name(name),
         None => app.providers.single(),
     };
     let Some(registered) = chosen else {
-        return Ok(choice(app, sealed, wish));
+        return Ok(choice(app, sealed, login_options));
     };
     match registered.get() {
-        Some(provider) => send(app, domain, headers, enter, (registered, provider), wish.another),
+        Some(provider) => send(
+            app,
+            domain,
+            headers,
+            enter,
+            (registered, provider),
+            login_options.another,
+        ),
         None => Ok(pages::unreachable(&registered.title, None)),
     }
 }
 
 /// The page on which a user chooses the identity provider.
-fn choice(app: &AppState, sealed: &str, wish: &Wish) -> Response {
-    let another = if wish.another { "&as=another" } else { "" };
+fn choice(app: &AppState, sealed: &str, login_options: &LoginOptions) -> Response {
+    let another = if login_options.another { "&as=another" } else { "" };
     let offers = app.providers.iter().map(|registered| pages::Offer {
         title: &registered.title,
         link: registered
@@ -118,12 +125,12 @@ fn send(
             tracing::error!(%error, "no login can begin");
             Failure::Unavailable
         })?;
-    let slot = free_slot(&under_way);
+    let cookie_slot = free_slot(&under_way);
     let mut response = redirect(StatusCode::FOUND, &url);
     let cookie = attempt.seal(&app.keys, now)?;
     cookies::set(
         response.headers_mut(),
-        &cookies::login(slot),
+        &cookies::login(cookie_slot),
         &cookie,
         Some(ENTER_LIFE),
     );
@@ -145,14 +152,14 @@ pub(super) fn resume(
     state: &str,
 ) -> Result<Option<(usize, LoginAttempt)>, Failure> {
     let under_way = under_way(app, headers)?.into_iter().enumerate();
-    let mut open = under_way.filter_map(|(slot, attempt)| Some((slot, attempt?)));
+    let mut open = under_way.filter_map(|(cookie_slot, attempt)| Some((cookie_slot, attempt?)));
     Ok(open.find(|(_, attempt)| equal(&attempt.state, state)))
 }
 
 /// The login attempts of this browser that have not ended, by index of their cookies.
 fn under_way(app: &AppState, headers: &HeaderMap) -> Result<Vec<Option<LoginAttempt>>, Failure> {
-    let in_slot = |slot| {
-        let cookie = cookies::find(headers, &cookies::login(slot))?;
+    let in_slot = |cookie_slot| {
+        let cookie = cookies::find(headers, &cookies::login(cookie_slot))?;
         Ok(cookie.and_then(|cookie| LoginAttempt::open(&app.keys, cookie, app.clock.now())))
     };
     (0..MAX_LOGINS).map(in_slot).collect()
@@ -163,5 +170,5 @@ fn free_slot(under_way: &[Option<LoginAttempt>]) -> usize {
     let ends =
         |(_, attempt): &(usize, &Option<LoginAttempt>)| attempt.as_ref().map(|attempt| attempt.expires);
     let first = under_way.iter().enumerate().min_by_key(ends);
-    first.map_or(0, |(slot, _)| slot)
+    first.map_or(0, |(cookie_slot, _)| cookie_slot)
 }

@@ -11,7 +11,7 @@ use tokio::sync::Semaphore;
 use crate::metrics::log_limit::LogLimit;
 use crate::oidc::{JwtError, payload};
 use crate::pages;
-use crate::session::Whose;
+use crate::session::SessionSelector;
 use crate::verify::AppState;
 use crate::verify::answers::empty;
 use crate::verify::request::{is_form, one_of};
@@ -76,16 +76,16 @@ async fn judged(app: &AppState, headers: &HeaderMap, body: &[u8]) -> Result<(), 
     let registered = app.providers.by_issuer(issuer).ok_or(JwtError::Issuer)?;
     let provider = registered.get().ok_or(Wrong::Later)?;
     let logout = provider.logout(&token).await?;
-    if app.sessions.was_heard(provider.issuer(), &logout.jti) {
+    if app.sessions.was_handled(provider.issuer(), &logout.jti) {
         return Err(malformed("the logout token was used before (jti)"));
     }
-    let whose = Whose::Said {
+    let selection = SessionSelector::ProviderLogout {
         issuer: provider.issuer(),
         logout: &logout,
     };
-    match app.sessions.end_all(whose, "provider").await {
+    match app.sessions.end_all(selection, "provider").await {
         Ok(ended) => {
-            app.sessions.heard(provider.issuer(), &logout.jti).await;
+            app.sessions.mark_handled(provider.issuer(), &logout.jti).await;
             tracing::info!(ended, "the identity provider signed somebody out");
             app.audit.provider_logout(logout.subject.as_deref(), ended);
             Ok(())

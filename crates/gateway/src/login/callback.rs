@@ -32,7 +32,7 @@ pub(super) async fn callback(app: &AppState, uri: &Uri, headers: &HeaderMap) -> 
 async fn receive(app: &AppState, uri: &Uri, headers: &HeaderMap) -> Result<Response, Failure> {
     let domain = app.domain()?;
     let state = parameter(uri, "state")?.unwrap_or_default();
-    let Some((slot, attempt)) = authorize::resume(app, headers, &state)? else {
+    let Some((cookie_slot, attempt)) = authorize::resume(app, headers, &state)? else {
         let is_a_door = app
             .providers
             .iter()
@@ -54,7 +54,7 @@ async fn receive(app: &AppState, uri: &Uri, headers: &HeaderMap) -> Result<Respo
         }
     };
     // This attempt is over, whatever its result.
-    cookies::clear(response.headers_mut(), &cookies::login(slot));
+    cookies::clear(response.headers_mut(), &cookies::login(cookie_slot));
     Ok(response)
 }
 
@@ -134,7 +134,7 @@ async fn complete(
     let enter = enter.seal(&app.keys, now).map_err(Failure::from)?;
     if let Err(outside) = registered.admission.judge(&login.claims, &identity.groups) {
         return Err(Problem::NotAdmitted {
-            person: known_as(&login.claims, &identity.user_name).to_owned(),
+            user: known_as(&login.claims, &identity.user_name).to_owned(),
             provider: registered.title.clone(),
             user_name: identity.user_name,
             issuer: registered.issuer.clone(),
@@ -204,7 +204,7 @@ enum Problem {
     /// The provider confirms a user whom the settings do not admit.
     NotAdmitted {
         /// The name by which users recognize their account.
-        person: String,
+        user: String,
         /// The provider's title.
         provider: String,
         user_name: String,
@@ -272,7 +272,7 @@ impl Problem {
                 tracing::warn!(provider = title, reason, "a login failed");
                 pages::unreachable(&title, Some(again))
             }
-            Self::NotAdmitted { person, provider, .. } => pages::not_admitted(&person, &provider, &another),
+            Self::NotAdmitted { user, provider, .. } => pages::not_admitted(&user, &provider, &another),
             Self::Redeem(error @ RedeemError::Client(_)) => {
                 tracing::error!(%error, "logins fail");
                 message(

@@ -5,7 +5,7 @@ use http::header::HeaderMap;
 use http::{StatusCode, Uri};
 
 use crate::index::Domain;
-use crate::login::authorize::{self, Wish};
+use crate::login::authorize::{self, LoginOptions};
 use crate::login::home;
 use crate::pages;
 use crate::tokens::{CODE_LIFE, Code, Enter, RandomId, Token as _};
@@ -29,10 +29,10 @@ async fn proceed(app: &AppState, uri: &Uri, headers: &HeaderMap) -> Result<Respo
         // An old link of the gateway: the workspace's host makes a new one.
         return Ok(redirect(StatusCode::FOUND, &address(&domain, &enter)));
     }
-    let wish = Wish::of(uri)?;
+    let login_options = LoginOptions::of(uri)?;
     let session = match app.signed_in(&domain, headers).await? {
-        Some(session) if !wish.is_for_another() && !enter.again => session,
-        _ => return authorize::begin(app, &domain, headers, (enter, &sealed), &wish),
+        Some(session) if !login_options.is_for_another() && !enter.again => session,
+        _ => return authorize::begin(app, &domain, headers, (enter, &sealed), &login_options),
     };
     if enter.site == home::site(&domain) {
         return Ok(redirect(StatusCode::FOUND, &address(&domain, &enter)));

@@ -10,7 +10,7 @@ use http::{HeaderMap, Method, StatusCode, Uri};
 use crate::login::home::SIGN_IN;
 use crate::pages;
 use crate::pages::accepts_html;
-use crate::server::throttle::{What, Who};
+use crate::server::throttle::{Caller, Endpoint};
 use crate::tokens::{Code, Enter, Token as _};
 use crate::verify::answers::{Failure, wrong_source};
 use crate::verify::request::parameter;
@@ -23,15 +23,15 @@ pub(super) async fn guard(State(app): State<Arc<AppState>>, request: Request, ne
     if let Err(refusal) = own_source(&app, &request) {
         return *refusal;
     }
-    let what = what(request.uri().path());
-    let who = who(&app, what, request.uri(), request.headers());
-    match app.throttle.take(who, what) {
+    let endpoint = endpoint(request.uri().path());
+    let caller = caller(&app, endpoint, request.uri(), request.headers());
+    match app.throttle.take(caller, endpoint) {
         Ok(()) => {
             let client = app.throttle.client(request.headers());
             app.audit.about(|| client, next.run(request)).await
         }
         Err(wait) => {
-            app.metrics.rate_limited(what.label(), who.label());
+            app.metrics.rate_limited(endpoint.label(), caller.label());
             pages::too_often(wait, wants_page(request.headers()))
         }
     }
@@ -61,39 +61,41 @@ fn wants_page(headers: &HeaderMap) -> bool {
     Source::of(headers).is_ok_and(|source| source.is_page_load("GET", accepts_html(headers)))
 }
 
-fn what(path: &str) -> What {
+fn endpoint(path: &str) -> Endpoint {
     match path {
-        "/enter" | SIGN_IN => What::Enter,
-        "/start" => What::Start,
-        "/sign-out" => What::SignOut,
-        "/backchannel-logout" => What::Backchannel,
-        path if path.ends_with("/callback") || path.starts_with("/callback/") => What::Callback,
-        _ => What::Page,
+        "/enter" | SIGN_IN => Endpoint::Enter,
+        "/start" => Endpoint::Start,
+        "/sign-out" => Endpoint::SignOut,
+        "/backchannel-logout" => Endpoint::Backchannel,
+        path if path.ends_with("/callback") || path.starts_with("/callback/") => Endpoint::Callback,
+        _ => Endpoint::Page,
     }
 }
 
 /// The session that a sealed value of the gateway names, else the address. The session need not exist any more: only a user who
 /// was signed in has such a value.
-fn who(app: &AppState, what: What, uri: &Uri, headers: &HeaderMap) -> Who {
-    let session = match what {
-        What::Backchannel => None,
-        _ => cookie(app, headers).or_else(|| code(app, what, uri, headers)),
+fn caller(app: &AppState, endpoint: Endpoint, uri: &Uri, headers: &HeaderMap) -> Caller {
+    let session = match endpoint {
+        Endpoint::Backchannel => None,
+        _ => cookie(app, headers).or_else(|| code(app, endpoint, uri, headers)),
     };
-    session.unwrap_or_else(|| Who::Address(app.throttle.client(headers)))
+    session.unwrap_or_else(|| Caller::Address(app.throttle.client(headers)))
 }
 
-fn cookie(app: &AppState, headers: &HeaderMap) -> Option<Who> {
+fn cookie(app: &AppState, headers: &HeaderMap) -> Option<Caller> {
     let domain = app.domain().ok()?;
     let cookie = app.session_cookie(&domain, headers).ok()??;
-    Some(Who::Session(cookie.session))
+    Some(Caller::Session(cookie.session))
 }
 
 /// On a workspace's host only the one-time code identifies the session. It counts only in the browser that it was made for. Codes
 /// are visible in histories and logs, so a replay must not use up the owner's rate limit.
-fn code(app: &AppState, what: What, uri: &Uri, headers: &HeaderMap) -> Option<Who> {
-    let sealed = (what == What::Callback).then(|| parameter(uri, "code"))?.ok()??;
+fn code(app: &AppState, endpoint: Endpoint, uri: &Uri, headers: &HeaderMap) -> Option<Caller> {
+    let sealed = (endpoint == Endpoint::Callback)
+        .then(|| parameter(uri, "code"))?
+        .ok()??;
     let code = Code::open(&app.keys, &sealed, app.clock.now())?;
     let Enter { site, browser, .. } = &code.enter;
     let is_own = pre_cookie::is_of_browser(headers, site, browser).ok()?;
-    is_own.then_some(Who::Session(code.session))
+    is_own.then_some(Caller::Session(code.session))
 }

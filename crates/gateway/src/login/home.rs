@@ -6,7 +6,7 @@ use http::{StatusCode, Uri};
 
 use crate::index::Domain;
 use crate::index::freshness::Age;
-use crate::login::authorize::{self, Wish};
+use crate::login::authorize::{self, LoginOptions};
 use crate::login::listing::{self, Listing};
 use crate::oidc::{Provider, Registered};
 use crate::pages::{self, Account, Another, Offer, Shelf};
@@ -44,13 +44,13 @@ pub(super) async fn home(app: &AppState, uri: &Uri, headers: &HeaderMap) -> Resp
 pub(super) async fn sign_in(app: &AppState, uri: &Uri, headers: &HeaderMap) -> Response {
     let answer = async {
         let domain = app.domain()?;
-        let wish = Wish::of(uri)?;
-        if !wish.is_for_another() && app.signed_in(&domain, headers).await?.is_some() {
+        let login_options = LoginOptions::of(uri)?;
+        if !login_options.is_for_another() && app.signed_in(&domain, headers).await?.is_some() {
             let home = format!("{}/", domain.auth_origin());
             return Ok(redirect(StatusCode::FOUND, &home));
         }
         let (enter, sealed) = here(app, &domain)?;
-        authorize::begin(app, &domain, headers, (enter, &sealed), &wish)
+        authorize::begin(app, &domain, headers, (enter, &sealed), &login_options)
     };
     answer.await.unwrap_or_else(Failure::answer)
 }
@@ -114,7 +114,7 @@ fn known(
 ) -> Result<Response, Failure> {
     let index = app.index.load();
     let is_known = app.freshness.age() < Age::Stale;
-    let listing = is_known.then(|| Listing::of(&index, &session.identity, app.clock.now(), listing::MOST));
+    let listing = is_known.then(|| Listing::of(&index, &session.identity, app.clock.now(), listing::MAX));
     let shelf = listing.as_ref().map(|listing| Shelf {
         groups: &listing.groups,
         left_out: listing.left_out,

@@ -8,7 +8,7 @@ use crate::oidc::claims::Identity;
 use crate::pages;
 
 /// Maximum number of workspaces on one page.
-pub(super) const MOST: usize = 200;
+pub(super) const MAX: usize = 200;
 
 const HEADINGS: [&str; 4] = [
     "Your workspaces",

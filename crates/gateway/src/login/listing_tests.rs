@@ -52,7 +52,7 @@ fn identity(user: &str, groups: &[&str]) -> Identity {
 
 fn listed(policy: Policy, identity: &Identity, now: i64) -> Vec<(&'static str, Vec<String>)> {
     let index = index(policy);
-    let listing = Listing::of(&index, identity, now, MOST);
+    let listing = Listing::of(&index, identity, now, MAX);
     let name = |target: &&Target| target.name.clone();
     let groups = listing.groups.iter();
     groups
@@ -72,7 +72,7 @@ fn ignoring() -> Policy {
 }
 
 #[test]
-fn a_user_finds_what_they_own_and_what_is_shared_with_them_and_nothing_that_a_role_may_forbid() {
+fn a_user_sees_own_and_shared_workspaces_in_the_list() {
     assert_eq!(
         listed(Policy::default(), &identity("alice", &["ml"]), 0),
         [
@@ -81,11 +81,11 @@ fn a_user_finds_what_they_own_and_what_is_shared_with_them_and_nothing_that_a_ro
         ]
     );
     let index = index(Policy::default());
-    assert!(Listing::of(&index, &identity("alice", &[]), 0, MOST).without_public);
+    assert!(Listing::of(&index, &identity("alice", &[]), 0, MAX).without_public);
 }
 
 #[test]
-fn where_roles_have_no_say_what_is_open_to_everybody_is_listed() {
+fn public_workspaces_are_listed_without_rbac() {
     assert_eq!(
         listed(ignoring(), &identity("alice", &[]), 0),
         [
@@ -94,7 +94,7 @@ fn where_roles_have_no_say_what_is_open_to_everybody_is_listed() {
             ("Open to everybody", names(&["open"])),
         ]
     );
-    assert!(!Listing::of(&index(ignoring()), &identity("alice", &[]), 0, MOST).without_public);
+    assert!(!Listing::of(&index(ignoring()), &identity("alice", &[]), 0, MAX).without_public);
 }
 
 #[test]
@@ -106,7 +106,7 @@ fn a_share_that_has_ended_is_not_listed() {
 }
 
 #[test]
-fn strangers_and_nobody_find_nothing_not_even_what_nobody_owns() {
+fn other_and_anonymous_users_see_an_empty_list() {
     for user in ["eve", ""] {
         assert_eq!(listed(Policy::default(), &identity(user, &[]), 0), [], "{user:?}");
     }
@@ -114,7 +114,7 @@ fn strangers_and_nobody_find_nothing_not_even_what_nobody_owns() {
 }
 
 #[test]
-fn administrators_find_the_rest_after_their_own() {
+fn administrators_see_other_workspaces_after_their_own() {
     let policy = Policy {
         admin_groups: HashSet::from(["admins".to_owned()]),
         ..Policy::default()
@@ -133,7 +133,7 @@ fn administrators_find_the_rest_after_their_own() {
 }
 
 #[test]
-fn where_workspaces_are_one_origin_neither_shares_nor_what_is_open_is_listed() {
+fn shared_and_public_workspaces_are_not_listed_in_path_mode() {
     let policy = Policy {
         disables_sharing: true,
         ..ignoring()
@@ -142,7 +142,7 @@ fn where_workspaces_are_one_origin_neither_shares_nor_what_is_open_is_listed() {
         listed(policy.clone(), &identity("alice", &["ml"]), 0),
         [("Your workspaces", names(&["alpha", "zeta"]))]
     );
-    assert!(!Listing::of(&index(policy), &identity("alice", &[]), 0, MOST).without_public);
+    assert!(!Listing::of(&index(policy), &identity("alice", &[]), 0, MAX).without_public);
 }
 
 #[test]

@@ -93,7 +93,7 @@ mod tests {
             &others,
         )
         .unwrap();
-        let told: Vec<_> = sign_in
+        let message: Vec<_> = sign_in
             .providers
             .iter()
             .map(|one| {
@@ -105,7 +105,7 @@ mod tests {
             })
             .collect();
         assert_eq!(
-            told,
+            message,
             [
                 (
                     "identity.example",
@@ -118,7 +118,7 @@ mod tests {
     }
 
     #[test]
-    fn providers_whose_users_could_be_taken_for_each_other_do_not_start() {
+    fn providers_with_overlapping_user_names_are_refused() {
         let other = |changes: serde_json::Value| {
             let mut entry = json!({"name": "o", "issuerUrl": "https://o.example", "clientId": "c", "usernamePrefix": "o:"});
             let (fields, changes) = (

@@ -12,7 +12,7 @@ use serde_json::json;
 
 use crate::index::{Domain, Target};
 use crate::login::home;
-use crate::pages::{self, ONLY_KEEPERS_START};
+use crate::pages::{self, ONLY_OWNERS_START};
 use crate::site::Site;
 use crate::verify::AppState;
 use crate::verify::answers::{Failure, redirect};
@@ -97,7 +97,7 @@ async fn asked(
     };
     Ok(match app.decide(&site, None, &session).await {
         Ok(allow) if allow.audience().may_start() => Ok(allow),
-        Ok(allow) => Err(may_not(app, domain, &allow, NOT_A_STARTER, ONLY_KEEPERS_START)),
+        Ok(allow) => Err(may_not(app, domain, &allow, NOT_A_STARTER, ONLY_OWNERS_START)),
         Err(refusal) => {
             let (_, sealed) = home::here(app, domain)?;
             Err(home::refuse(app, domain, (refusal, &session), headers, &sealed)?)
@@ -197,12 +197,12 @@ async fn run(app: &AppState, allow: &Allow) -> Result<bool, Failure> {
 }
 
 /// Tests everything that the change depends on. So the API server refuses the patch instead of applying it to another state.
-fn patch(workspace: &Workspace, person: &str) -> Result<json_patch::Patch, serde_json::Error> {
+fn patch(workspace: &Workspace, user: &str) -> Result<json_patch::Patch, serde_json::Error> {
     let pointer = api::names::STARTED_BY.replace('~', "~0").replace('/', "~1");
     let annotate = match &workspace.metadata.annotations {
-        Some(_) => json!({"op": "add", "path": format!("/metadata/annotations/{pointer}"), "value": person}),
+        Some(_) => json!({"op": "add", "path": format!("/metadata/annotations/{pointer}"), "value": user}),
         None => {
-            json!({"op": "add", "path": "/metadata/annotations", "value": {api::names::STARTED_BY: person}})
+            json!({"op": "add", "path": "/metadata/annotations", "value": {api::names::STARTED_BY: user}})
         }
     };
     serde_json::from_value(json!([

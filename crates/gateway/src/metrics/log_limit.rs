@@ -53,7 +53,7 @@ mod tests {
     const SECOND: Duration = Duration::from_secs(1);
 
     #[test]
-    fn one_line_a_second_says_how_many_were_left_out() {
+    fn one_line_a_second_has_the_number_of_suppressed_lines() {
         let (limit, start) = (LogLimit::new(1, SECOND), Instant::now());
         assert_eq!(limit.turn(start), Some(0));
         assert_eq!(limit.turn(start + SECOND / 2), None);
@@ -65,11 +65,11 @@ mod tests {
     #[test]
     fn a_flood_has_its_burst_and_then_as_many_as_the_rate_allows() {
         let (limit, start) = (LogLimit::new(50, SECOND / 10), Instant::now());
-        let told = |now| (0..1000).filter(|_| limit.turn(now).is_some()).count();
-        assert_eq!((told(start), told(start + SECOND)), (50, 10));
+        let message = |now| (0..1000).filter(|_| limit.turn(now).is_some()).count();
+        assert_eq!((message(start), message(start + SECOND)), (50, 10));
         assert_eq!(limit.turn(start + 2 * SECOND), Some(990));
         assert_eq!(
-            told(start + 60 * SECOND),
+            message(start + 60 * SECOND),
             50,
             "no more than the burst is saved up"
         );

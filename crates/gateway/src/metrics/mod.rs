@@ -344,7 +344,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn answers_are_counted_by_status_and_open_things_while_they_live() {
+    fn answers_are_counted_by_status_and_connections_while_they_are_open() {
         let metrics = Metrics::default();
         let mut registry = Registry::default();
         metrics.register(&mut registry);

@@ -197,7 +197,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_page_about_metrics_lists_what_is_told_and_nothing_else() {
+    fn the_page_about_metrics_lists_exactly_the_exported_metrics() {
         let (mut registry, metrics) = (Registry::default(), Metrics::default());
         metrics.register(&mut registry);
         // Metrics with labels appear once they have a value.

@@ -3,7 +3,7 @@
 use openidconnect::url::Host;
 use serde_json::{Map, Value};
 
-use kit::process::WrongSetting;
+use kit::process::{WrongSetting, non_empty};
 
 /// Which users of a provider are admitted. If both lists have entries, a user must satisfy both.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -48,12 +48,13 @@ impl Admission {
                 format!("{entry:?} is no domain; write it as it stands behind the @, such as example.org"),
             )
         };
-        let domains = given(domains)
+        let domains = non_empty(domains)
+            .iter()
             .map(|entry| domain(entry).ok_or_else(|| wrong(entry)))
             .collect::<Result<_, _>>()?;
         Ok(Self {
             domains,
-            groups: given(groups).cloned().collect(),
+            groups: non_empty(groups),
         })
     }
 
@@ -81,11 +82,6 @@ impl Admission {
     }
 }
 
-/// The entries that are not empty: environment variables cannot express an empty list.
-fn given(entries: &[String]) -> impl Iterator<Item = &String> {
-    entries.iter().filter(|entry| !entry.is_empty())
-}
-
 /// The address, if the provider itself reports it as verified. `oidc-email-verified` has no effect here: an address that users can
 /// choose freely must not admit them.
 fn verified_email(claims: &Map<String, Value>) -> Option<&str> {
@@ -98,8 +94,8 @@ fn verified_email(claims: &Map<String, Value>) -> Option<&str> {
 
 /// The part after the only `@` of an address.
 fn domain_of(email: &str) -> Option<String> {
-    let (person, host) = email.split_once('@')?;
-    if person.is_empty() {
+    let (user, host) = email.split_once('@')?;
+    if user.is_empty() {
         return None;
     }
     domain(host)
@@ -188,7 +184,7 @@ mod tests {
     }
 
     #[test]
-    fn an_address_that_can_be_read_in_two_ways_is_none() {
+    fn an_ambiguous_email_address_is_refused() {
         let admission = of(&["example.org"], &[]);
         for address in [
             "",

@@ -284,7 +284,7 @@ mod tests {
                     .map(|beginning| beginning.as_str().unwrap().to_owned())
                     .collect(),
             );
-            let told = match identify(&mapping, &row["claims"]) {
+            let message = match identify(&mapping, &row["claims"]) {
                 Ok(identity) => json!({"user": identity.user_name, "groups": identity.groups}),
                 Err(error) => json!({"refused": format!("{error:?}").split(' ').next().unwrap()}),
             };
@@ -292,7 +292,7 @@ mod tests {
                 Some(error) => json!({"refused": error}),
                 None => json!({"user": row["user"], "groups": row.get("groups").unwrap_or(&json!([]))}),
             };
-            assert_eq!(told, expected, "{}", row["is"]);
+            assert_eq!(message, expected, "{}", row["is"]);
         }
     }
 

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use kit::process::WrongSetting;
+use kit::process::{WrongSetting, non_empty, non_empty_path};
 
 use crate::oidc::admission::Admission;
 use crate::oidc::args::Oidc;
@@ -30,7 +30,7 @@ pub(crate) struct Client {
 pub(crate) fn of(oidc: &Oidc) -> Result<(Vec<Registered>, Vec<Client>), WrongSetting> {
     let (main, client) = one(MAIN, CALLBACK, oidc)?;
     let (mut list, mut clients) = (vec![main], vec![client]);
-    if let Some(file) = given(oidc.oidc_providers_file.as_deref()) {
+    if let Some(file) = non_empty_path(oidc.oidc_providers_file.as_deref()) {
         for (name, further) in kit::process::file(FILE, file, providers_file::parse)? {
             let callback = format!("{CALLBACK}/{name}");
             let of_entry = |error: WrongSetting| {
@@ -44,13 +44,8 @@ pub(crate) fn of(oidc: &Oidc) -> Result<(Vec<Registered>, Vec<Client>), WrongSet
             clients.push(client);
         }
     }
-    apart(&list)?;
+    check_distinct(&list)?;
     Ok((list, clients))
-}
-
-/// An empty path means none: an environment variable may be set but empty.
-fn given(path: Option<&Path>) -> Option<&Path> {
-    path.filter(|path| !path.as_os_str().is_empty())
 }
 
 fn one(name: &str, callback: &str, oidc: &Oidc) -> Result<(Registered, Client), WrongSetting> {
@@ -60,7 +55,7 @@ fn one(name: &str, callback: &str, oidc: &Oidc) -> Result<(Registered, Client), 
         .oidc_connect_to
         .as_deref()
         .filter(|address| !address.is_empty());
-    let http = HttpClient::over_tls(given(oidc.oidc_ca_file.as_deref()), &host, connect_to)?;
+    let http = HttpClient::over_tls(non_empty_path(oidc.oidc_ca_file.as_deref()), &host, connect_to)?;
     let mapping = Mapping::new(
         &oidc.oidc_issuer_url,
         &oidc.oidc_username_claim,
@@ -69,7 +64,7 @@ fn one(name: &str, callback: &str, oidc: &Oidc) -> Result<(Registered, Client), 
         &oidc.oidc_groups_prefix,
     )
     .with_email(oidc.oidc_email_verified)
-    .filtering(said(&oidc.oidc_groups_filter));
+    .filtering(non_empty(&oidc.oidc_groups_filter));
     let admission = Admission::new(&oidc.oidc_allowed_email_domains, &oidc.oidc_allowed_groups)?;
     if let Some(group) = admission.groups().iter().find(|group| !mapping.can_give(group)) {
         return Err(WrongSetting::new(
@@ -89,7 +84,7 @@ fn one(name: &str, callback: &str, oidc: &Oidc) -> Result<(Registered, Client), 
 }
 
 fn client_of(oidc: &Oidc) -> Result<oidc::Settings, WrongSetting> {
-    let secret = given(oidc.oidc_client_secret_file.as_deref())
+    let secret = non_empty_path(oidc.oidc_client_secret_file.as_deref())
         .map(client_secret)
         .transpose()?;
     let algorithms = oidc
@@ -112,7 +107,7 @@ fn client_of(oidc: &Oidc) -> Result<oidc::Settings, WrongSetting> {
         issuer_url: oidc.oidc_issuer_url.clone(),
         client_id: oidc.oidc_client_id.clone(),
         client_secret: secret,
-        scopes: said(&oidc.oidc_scopes),
+        scopes: non_empty(&oidc.oidc_scopes),
         signing_algs: algorithms,
     })
 }
@@ -127,17 +122,8 @@ fn client_secret(file: &Path) -> Result<Secret, WrongSetting> {
     }
 }
 
-/// The entries that are not empty: environment variables cannot express an empty list.
-fn said(entries: &[String]) -> Vec<String> {
-    entries
-        .iter()
-        .filter(|entry| !entry.is_empty())
-        .cloned()
-        .collect()
-}
-
 /// Whether no user of one provider can have the name of a user of another.
-fn apart(list: &[Registered]) -> Result<(), WrongSetting> {
+fn check_distinct(list: &[Registered]) -> Result<(), WrongSetting> {
     let wrong = |problem: String| Err(WrongSetting::new(FILE, problem));
     for (number, one) in list.iter().enumerate() {
         for other in &list[number + 1..] {

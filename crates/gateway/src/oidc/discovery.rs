@@ -117,7 +117,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_provider_that_is_not_up_yet_is_waited_for() {
+    async fn discovery_waits_for_a_provider_that_is_not_up_yet() {
         let starting = &[
             (0, ""),
             (502, ""),
@@ -131,7 +131,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn something_else_in_its_place_is_named_after_a_while() {
+    async fn a_wrong_server_at_the_issuer_is_reported_after_a_while() {
         for wrong in [&[(404, "")], &[(200, "<html>")]] as [Answers; 2] {
             let (result, asked) = outcome(wrong).await;
             assert_eq!(result.unwrap_err().setting, "oidc-issuer-url");

@@ -390,7 +390,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_certificate_of_an_unknown_authority_is_told_from_nobody_there() {
+    async fn an_unknown_authority_and_an_unreachable_server_have_different_errors() {
         let authority = kit::pki::authority("test", jiff::Timestamp::now()).unwrap();
         let names = ["localhost".to_owned()];
         let pair = kit::pki::leaf(

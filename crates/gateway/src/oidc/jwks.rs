@@ -24,7 +24,7 @@ struct Inner {
     clock: Clock,
     current: ArcSwap<CoreJsonWebKeySet>,
     /// Time of the last successful fetch, Unix seconds.
-    told: AtomicI64,
+    last_fetch: AtomicI64,
     /// The last fetch for each cause. The lock is held during a fetch.
     login: Mutex<Last>,
     logout: Mutex<Last>,
@@ -77,7 +77,7 @@ impl Keys {
         Self(Arc::new(Inner {
             url,
             http,
-            told: AtomicI64::new(last.at),
+            last_fetch: AtomicI64::new(last.at),
             login: Mutex::new(last),
             logout: Mutex::new(last),
             bearer: Mutex::new(last),
@@ -93,7 +93,7 @@ impl Keys {
 
     /// Age of these keys, in seconds.
     pub(super) fn age(&self) -> i64 {
-        self.0.clock.now() - self.0.told.load(Ordering::Relaxed)
+        self.0.clock.now() - self.0.last_fetch.load(Ordering::Relaxed)
     }
 
     /// Fetches the keys again in the background, for bearer tokens.
@@ -135,7 +135,7 @@ impl Inner {
         match fetched {
             Ok(keys) => {
                 self.current.store(Arc::new(keys));
-                self.told.store(now, Ordering::Relaxed);
+                self.last_fetch.store(now, Ordering::Relaxed);
                 Fetched::Anew
             }
             Err(error) => {

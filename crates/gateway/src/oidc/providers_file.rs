@@ -112,7 +112,7 @@ mod tests {
     use crate::args::Args;
 
     #[test]
-    fn what_an_entry_leaves_out_is_as_the_flags_have_it() {
+    fn omitted_fields_of_a_provider_use_the_flags() {
         let file = r#"[{"name":"other","issuerUrl":"https://i.example","clientId":"c"}]"#;
         let (name, further) = parse(file).unwrap().remove(0);
         assert_eq!(name, "other");

@@ -51,7 +51,7 @@ mod tests {
     use crate::oidc::{CALLBACK, Registered};
 
     #[test]
-    fn of_providers_those_are_warned_about_that_are_under_a_domain_of_the_workspaces() {
+    fn providers_under_a_domain_of_the_workspaces_give_a_warning() {
         let issuers = [
             ("https://id.example.com:8443/realms/x", Some("example.com")),
             ("https://example.com/", Some("example.com")),

@@ -174,18 +174,18 @@ fn listed(domain: &Domain, shelf: Shelf<'_>) -> Vec<Part> {
             rows: rows(title, targets),
         })
         .collect();
-    let mut say = |text: String| parts.push(Part::Soft(text));
+    let mut note = |text: String| parts.push(Part::Soft(text));
     if shelf.groups.is_empty() {
-        say("You have no workspaces, and nobody shares one with you.".to_owned());
+        note("You have no workspaces, and nobody shares one with you.".to_owned());
     }
     if shelf.left_out > 0 {
-        say(format!(
+        note(format!(
             "{} more are not listed. Each opens at its own address.",
             shelf.left_out
         ));
     }
     if shelf.without_public {
-        say("Workspaces that are open to everybody are not listed. They open at their address.".to_owned());
+        note("Workspaces that are open to everybody are not listed. They open at their address.".to_owned());
     }
     parts
 }

@@ -39,7 +39,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn nothing_of_a_text_becomes_markup() {
+    fn texts_are_escaped() {
         assert_eq!(
             escape("<img src=x onerror='a(\"b\")'> & more"),
             "&lt;img src=x onerror=&#39;a(&quot;b&quot;)&#39;&gt; &amp; more"

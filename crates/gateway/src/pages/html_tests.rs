@@ -7,7 +7,7 @@ use super::*;
 mod page;
 
 #[test]
-fn a_look_that_is_meant_to_inject_markup_shows_as_text_and_the_policy_stays_strict() {
+fn a_theme_cannot_inject_markup_or_weaken_the_policy() {
     let hostile = "</title></style><script>alert(1)</script><img src=x onerror=alert(1)>\"' x=";
     let short: String = hostile.chars().take(60).collect();
     let svg = b"<svg xmlns=\"http://www.w3.org/2000/svg\"/>";
@@ -55,10 +55,10 @@ fn the_policy_admits_exactly_the_inline_texts_of_the_page() {
 }
 
 #[test]
-fn time_is_told_as_the_script_tells_it() {
-    let told = [0, 59, 60, 3599, 3600, 7_384].map(duration);
+fn times_are_formatted_as_in_the_script() {
+    let message = [0, 59, 60, 3599, 3600, 7_384].map(duration);
     assert_eq!(
-        told,
+        message,
         [
             "0 s",
             "59 s",

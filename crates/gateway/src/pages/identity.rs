@@ -45,10 +45,10 @@ pub(super) fn offered(offers: &[Offer<'_>]) -> Vec<Part> {
 }
 
 /// For a user whom `provider` confirms and this site does not admit. The page does not name the rule, which only administrators may
-/// know. `person`: the name by which users recognize their account; `again`: path of the gateway that begins another login.
-pub fn not_admitted(person: &str, provider: &str, again: &str) -> Response {
+/// know. `user`: the name by which users recognize their account; `again`: path of the gateway that begins another login.
+pub fn not_admitted(user: &str, provider: &str, again: &str) -> Response {
     let text = format!(
-        "You are signed in at {provider} as {person}. This account is not admitted here. If it should be, ask your administrator."
+        "You are signed in at {provider} as {user}. This account is not admitted here. If it should be, ask your administrator."
     );
     Message {
         kind: "Sign in",

@@ -28,8 +28,8 @@ pub(crate) use self::message::NOT_READY;
 use self::message::{Action, Message, Part, Tone};
 pub use self::progress::{End, Progress, before, progress};
 pub use self::render::{REQUEST_ID, Reader, render};
-pub(crate) use self::state::ONLY_KEEPERS_START;
-pub use self::state::{Audience, state};
+pub(crate) use self::state::ONLY_OWNERS_START;
+pub use self::state::state;
 pub use self::theme::{MAX_LOGO, Theme, ThemeSettings};
 use crate::index::{Domain, Target};
 
@@ -71,7 +71,7 @@ pub fn unavailable() -> Response {
 
 /// For a request without session that is no page load. The answer contains the URL of the sign-in.
 pub fn sign_in_required(login_url: String) -> Response {
-    let said = Message::new(
+    let base = Message::new(
         "SignInRequired",
         "You are not signed in",
         "Sign in by opening the address of the workspace in a browser tab, then try again.",
@@ -84,7 +84,7 @@ pub fn sign_in_required(login_url: String) -> Response {
     Message {
         more: more.into_iter().collect(),
         parts: vec![Part::Actions(vec![link])],
-        ..said
+        ..base
     }
     .respond(StatusCode::UNAUTHORIZED)
 }
@@ -92,8 +92,8 @@ pub fn sign_in_required(login_url: String) -> Response {
 /// Adds to an answer that this site accepts no tokens, so that users do not look for an error in theirs.
 pub(crate) fn without_tokens(response: &mut Response) {
     if let Some(message) = response.extensions_mut().get_mut::<Message>() {
-        let told = "Tokens (Authorization: Bearer) do not count at this site.";
-        message.text.push(told.to_owned());
+        let notice = "Tokens (Authorization: Bearer) do not count at this site.";
+        message.text.push(notice.to_owned());
     }
 }
 
@@ -123,15 +123,15 @@ pub fn headers_too_large(removed: Removed) -> Response {
              page."
         }
     };
-    let said = render::generic(status);
+    let base = render::generic(status);
     Message {
-        text: said
+        text: base
             .text
             .iter()
             .cloned()
             .chain(std::iter::once(what_now.to_owned()))
             .collect(),
-        ..said
+        ..base
     }
     .respond(status)
 }
@@ -218,7 +218,7 @@ pub fn start_form(domain: &Domain, target: &Target, user_name: &str) -> Response
         button: "Start".to_owned(),
         plain: false,
     };
-    let said = Message::new(
+    let base = Message::new(
         "Stopped",
         format!("Start {}?", target.name),
         format!("The workspace is stopped. {}", target.message),
@@ -232,7 +232,7 @@ pub fn start_form(domain: &Domain, target: &Target, user_name: &str) -> Response
         account: Some(domain.auth_origin()),
         // Browsers apply form-action to the following redirect as well.
         forms_to: Some(domain.origin_of(&target.site)),
-        ..said
+        ..base
     }
     .respond(StatusCode::OK)
 }

@@ -8,8 +8,9 @@ use serde_json::Value;
 
 use super::html;
 use super::message::Part;
-use super::state::{self, Audience};
+use super::state;
 use crate::index::{Domain, Target};
+use rules::access::Audience;
 
 /// Percentage at which each of the page's steps begins.
 const BEGINS: [u8; 6] = [20, 30, 40, 55, 75, 95];
@@ -87,7 +88,12 @@ pub fn before(target: &Target) -> Vec<Progress> {
         Phase::Stopping | Phase::Stopped | Phase::Invalid | Phase::Deleting => return vec![],
     }
     let mut all = vec![over(REQUESTED, "requested"), over(BEGINS[0], "preparing")];
-    if target.may_run() || target.story.as_deref().is_some_and(|story| story.started) {
+    if target.may_run()
+        || target
+            .status_detail
+            .as_deref()
+            .is_some_and(|status_detail| status_detail.started)
+    {
         all.push(over(BEGINS[state::PREPARED], "answering"));
     }
     let now = if target.may_run() { 100 } else { percent(target) };
@@ -111,9 +117,9 @@ fn percent(target: &Target) -> u8 {
 
 fn is_only_requested(target: &Target) -> bool {
     target
-        .story
+        .status_detail
         .as_deref()
-        .is_none_or(|story| story.reason.is_empty())
+        .is_none_or(|status_detail| status_detail.reason.is_empty())
 }
 
 fn at(target: &Target) -> (&'static str, Option<End>) {
@@ -137,8 +143,8 @@ fn at(target: &Target) -> (&'static str, Option<End>) {
 
 fn reason_and_message(target: &Target, audience: Audience, step: &'static str) -> (String, String) {
     match (state::blocker(target), audience) {
-        (Some(word), Audience::Keeper) => (word.to_owned(), target.message.clone()),
-        (Some(_), Audience::Starter | Audience::Guest) => (
+        (Some(word), Audience::OwnerOrAdmin) => (word.to_owned(), target.message.clone()),
+        (Some(_), Audience::Starter | Audience::Viewer) => (
             "Hidden".to_owned(),
             "The start is blocked. The owner sees the reason.".to_owned(),
         ),

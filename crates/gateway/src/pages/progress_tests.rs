@@ -5,7 +5,7 @@ use std::sync::Arc;
 use api::condition::reason;
 
 use super::*;
-use crate::index::Story;
+use crate::index::StatusDetail;
 
 const ADDRESS: &str = "10.0.0.1:8888";
 
@@ -14,7 +14,7 @@ fn target(phase: Phase, reason: &str, started: bool) -> Target {
         run_id: "r".into(),
         phase,
         message: "in the operator's words".into(),
-        story: Some(Arc::new(Story {
+        status_detail: Some(Arc::new(StatusDetail {
             reason: reason.into(),
             since: None,
             started,
@@ -24,12 +24,12 @@ fn target(phase: Phase, reason: &str, started: bool) -> Target {
     }
 }
 
-fn told(target: &Target, audience: Audience) -> Progress {
+fn message(target: &Target, audience: Audience) -> Progress {
     progress(&Domain::new("ws.example", 443), target, audience, 0)
 }
 
 #[test]
-fn a_start_without_trouble_grows_from_its_request_to_a_hundred() {
+fn progress_of_a_start_without_errors_grows_to_one_hundred() {
     let running = Target {
         endpoint: Some(ADDRESS.parse().unwrap()),
         ..target(Phase::Running, reason::READY, true)
@@ -43,8 +43,8 @@ fn a_start_without_trouble_grows_from_its_request_to_a_hundred() {
     let steps: Vec<_> = way
         .iter()
         .map(|target| {
-            let told = told(target, Audience::Keeper);
-            (told.percent, told.step, told.end)
+            let message = message(target, Audience::OwnerOrAdmin);
+            (message.percent, message.step, message.end)
         })
         .collect();
     assert_eq!(
@@ -65,13 +65,13 @@ fn a_start_without_trouble_grows_from_its_request_to_a_hundred() {
 }
 
 #[test]
-fn every_reason_stands_at_its_step_and_the_owner_alone_is_told_which() {
+fn every_reason_belongs_to_a_step_and_only_the_owner_sees_it() {
     for known in reason::ALL {
         let stuck = target(Phase::Starting, known.name, false);
         let (done, Some(at)) = state::steps_done(&stuck) else {
             continue;
         };
-        let own = told(&stuck, Audience::Keeper);
+        let own = message(&stuck, Audience::OwnerOrAdmin);
         assert_eq!(
             (own.percent, own.step),
             (BEGINS[done], NAMES[at]),
@@ -80,14 +80,14 @@ fn every_reason_stands_at_its_step_and_the_owner_alone_is_told_which() {
         );
         assert_eq!((own.reason.as_str(), own.end), (known.name, None));
         assert_eq!(own.message, stuck.message);
-        let guests = told(&stuck, Audience::Guest);
+        let guests = message(&stuck, Audience::Viewer);
         let all = format!("{guests:?}");
         assert!(
             !all.contains(known.name) && !all.contains(&stuck.message),
             "{all}"
         );
         assert_eq!((guests.percent, guests.reason.as_str()), (own.percent, "Hidden"));
-        let failed = told(&target(Phase::Failed, known.name, false), Audience::Keeper);
+        let failed = message(&target(Phase::Failed, known.name, false), Audience::OwnerOrAdmin);
         assert_eq!((failed.end, failed.step), (Some(End::Failed), NAMES[at]));
     }
 }
@@ -95,8 +95,8 @@ fn every_reason_stands_at_its_step_and_the_owner_alone_is_told_which() {
 #[test]
 fn a_page_says_that_it_opens_only_where_no_restart_is_needed() {
     let page = |phase, word, audience| {
-        let told = told(&target(phase, word, false), audience);
-        told.page.unwrap().to_string()
+        let message = message(&target(phase, word, false), audience);
+        message.page.unwrap().to_string()
     };
     let (opens, restart) = ("when the problem is solved", "After a change, stop and start");
     for phase in [Phase::Starting, Phase::Failed] {
@@ -106,13 +106,13 @@ fn a_page_says_that_it_opens_only_where_no_restart_is_needed() {
             reason::OOM_KILLED,
             reason::POST_START_HOOK_FAILED,
         ] {
-            let own = page(phase, word, Audience::Keeper);
+            let own = page(phase, word, Audience::OwnerOrAdmin);
             assert!(own.contains(restart) && !own.contains(opens), "{own}");
             // The text would name the reason.
-            let guests = page(phase, word, Audience::Guest);
+            let guests = page(phase, word, Audience::Viewer);
             assert!(guests.contains(opens) && !guests.contains(restart), "{guests}");
         }
-        let own = page(phase, reason::IMAGE_PULL_FAILED, Audience::Keeper);
+        let own = page(phase, reason::IMAGE_PULL_FAILED, Audience::OwnerOrAdmin);
         assert!(own.contains(opens) && !own.contains(restart), "{own}");
     }
 }
@@ -134,7 +134,7 @@ fn scheduling_is_over_only_where_the_pod_has_a_node() {
 }
 
 #[test]
-fn what_does_not_start_ends_at_once_and_nothing_came_before() {
+fn a_failed_or_stopped_workspace_ends_the_progress_at_once() {
     for (phase, end, word) in [
         (Phase::Stopped, End::Stopped, reason::STOPPED),
         (Phase::Stopping, End::Stopped, reason::STOPPING),
@@ -142,9 +142,9 @@ fn what_does_not_start_ends_at_once_and_nothing_came_before() {
         (Phase::Invalid, End::Failed, reason::RULES_VIOLATED),
     ] {
         let target = target(phase, word, false);
-        let told = told(&target, Audience::Keeper);
-        assert_eq!((told.end, told.reason.as_str()), (Some(end), word));
+        let message = message(&target, Audience::OwnerOrAdmin);
+        assert_eq!((message.end, message.reason.as_str()), (Some(end), word));
         assert!(before(&target).is_empty());
-        assert!(told.percent < 100);
+        assert!(message.percent < 100);
     }
 }

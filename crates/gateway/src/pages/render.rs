@@ -56,7 +56,7 @@ pub fn render(mut response: Response, reader: Reader) -> Response {
     };
     let request = request_id::current();
     if is_error {
-        record(&request, status, &message);
+        log(&request, status, &message);
     }
     let (kind, policy, body) = match reader {
         Reader::Browser => {
@@ -176,7 +176,7 @@ pub(super) fn generic(status: StatusCode) -> Message {
 }
 
 /// Logs a line that finds a user's request. For refusals there are at most ten such lines per second.
-fn record(request: &str, status: StatusCode, message: &Message) {
+fn log(request: &str, status: StatusCode, message: &Message) {
     let (status, error) = (status.as_u16(), message.error.as_ref());
     match status {
         // Ordinary states of sign-in and workspaces, which are logged there.
@@ -197,7 +197,8 @@ mod tests {
 
     use super::*;
     use crate::index::Target;
-    use crate::pages::{Audience, state};
+    use crate::pages::state;
+    use rules::access::Audience;
 
     /// The log output of an answer.
     fn logged(answer: Response) -> String {
@@ -216,7 +217,7 @@ mod tests {
         assert_eq!(logged(relayed), "");
         let domain = crate::index::Domain::new("ws.example", 443);
         for phase in [Phase::Stopped, Phase::Starting, Phase::Failed, Phase::Running] {
-            for audience in [Audience::Keeper, Audience::Guest] {
+            for audience in [Audience::OwnerOrAdmin, Audience::Viewer] {
                 let target = Target {
                     phase,
                     ..Target::lab()
@@ -232,7 +233,7 @@ mod tests {
     }
 
     #[test]
-    fn a_user_is_who_opens_a_document_or_accepts_pages() {
+    fn browsers_are_recognised_by_destination_or_accept_header() {
         let of = |name: &'static str, value: &'static str| {
             let mut headers = HeaderMap::new();
             headers.insert(name, HeaderValue::from_static(value));

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use kit::process::WrongSetting;
+use kit::process::{WrongSetting, non_empty_path};
 
 use super::{Theme, ThemeSettings};
 
@@ -16,20 +16,15 @@ pub(crate) fn theme(file: Option<&Path>, logo: Option<&Path>) -> Result<Theme, W
             WrongSetting::new(setting, format!("{} cannot be read: {error}", path.display()))
         })
     };
-    let theme = match given(file) {
+    let theme = match non_empty_path(file) {
         None => ThemeSettings::default(),
         Some(path) => serde_json::from_slice(&read("pages-file", path)?)
             .map_err(|error| WrongSetting::new("pages-file", format!("{}: {error}", path.display())))?,
     };
-    let logo = given(logo)
+    let logo = non_empty_path(logo)
         .map(|path| read("pages-logo-file", path))
         .transpose()?;
     Theme::new(&theme, logo.as_deref()).map_err(|error| WrongSetting::new("pages-file", error.to_string()))
-}
-
-/// An empty path means none: an environment variable may be set but empty.
-fn given(path: Option<&Path>) -> Option<&Path> {
-    path.filter(|path| !path.as_os_str().is_empty())
 }
 
 #[cfg(test)]
@@ -40,13 +35,13 @@ mod tests {
     fn a_theme_that_cannot_be_shown_is_named_with_its_field() {
         let folder = std::env::temp_dir();
         let path = folder.join(format!("pages-{}.json", std::process::id()));
-        let told = |text: &str| {
+        let message = |text: &str| {
             std::fs::write(&path, text).unwrap();
-            let told = theme(Some(&path), None).map_err(|wrong| wrong.to_string());
+            let message = theme(Some(&path), None).map_err(|wrong| wrong.to_string());
             std::fs::remove_file(&path).unwrap();
-            told
+            message
         };
-        assert!(told("{\"productName\": \"Lab & <Co>\"}").is_ok());
+        assert!(message("{\"productName\": \"Lab & <Co>\"}").is_ok());
         for (text, problem) in [
             ("{\"productname\": \"x\"}", "unknown field `productname`"),
             (
@@ -55,8 +50,8 @@ mod tests {
             ),
             ("{\"helpUrl\": \"javascript:alert(1)\"}", "helpUrl:"),
         ] {
-            let said = told(text).unwrap_err();
-            assert!(said.contains(problem), "{said}");
+            let base = message(text).unwrap_err();
+            assert!(base.contains(problem), "{base}");
         }
         assert!(theme(Some(Path::new("/nowhere")), None).is_err());
         assert!(theme(None, Some(Path::new("/nowhere"))).is_err());

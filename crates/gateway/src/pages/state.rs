@@ -4,31 +4,14 @@ use api::condition::reason;
 use api::workspace::Phase;
 use axum::response::Response;
 use http::StatusCode;
+use rules::access::Audience;
 
 use super::message::{Action, Message, NOT_READY, Part, Step, Tone, Watch};
 use super::progress;
 use crate::index::{Domain, Target};
 
-/// How much a page shows about what blocks a workspace.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Audience {
-    /// Owner and administrators, who may read the workspace's status anyway. They see reason and message, and may start it.
-    Keeper,
-    /// Users who may connect and start it. They see that it is blocked.
-    Starter,
-    /// Users who may connect and not start it.
-    Guest,
-}
-
-impl Audience {
-    /// Whether these users may start the workspace, if they may use its template.
-    pub fn may_start(self) -> bool {
-        self != Self::Guest
-    }
-}
-
 /// Text for users who may connect and not start.
-pub(crate) const ONLY_KEEPERS_START: &str = "Only its owner and administrators may start it.";
+pub(crate) const ONLY_OWNERS_START: &str = "Only its owner and administrators may start it.";
 
 /// The steps of a start, in order.
 const STEPS: [&str; 6] = [
@@ -52,7 +35,7 @@ pub fn state(domain: &Domain, target: &Target, audience: Audience, now: i64) -> 
 
 pub(super) fn message(domain: &Domain, target: &Target, audience: Audience, now: i64) -> Message {
     let name = target.called();
-    let said = |kind, title: String, text: &str, tone| Message {
+    let base = |kind, title: String, text: &str, tone| Message {
         kind,
         tone,
         account: Some(domain.auth_origin()),
@@ -64,7 +47,7 @@ pub(super) fn message(domain: &Domain, target: &Target, audience: Audience, now:
             parts: vec![progress::bar(target), steps(ANSWERS, None)],
             watch: watch(1_000, Some(1)),
             stream: Some(stream(target)),
-            ..said(
+            ..base(
                 "Starting",
                 format!("{name} is ready"),
                 "This page opens the workspace in a moment.",
@@ -75,7 +58,7 @@ pub(super) fn message(domain: &Domain, target: &Target, audience: Audience, now:
             parts: starting(target, audience, now),
             watch: watch(2_000, Some(2)),
             stream: Some(stream(target)),
-            ..said(
+            ..base(
                 "Starting",
                 format!("{name} is starting"),
                 &lead(target, audience),
@@ -84,7 +67,7 @@ pub(super) fn message(domain: &Domain, target: &Target, audience: Audience, now:
         },
         Phase::Stopping => Message {
             watch: watch(2_000, Some(2)),
-            ..said(
+            ..base(
                 "Stopping",
                 format!("{name} is stopping"),
                 "The workspace can be started again when it is stopped.",
@@ -95,12 +78,12 @@ pub(super) fn message(domain: &Domain, target: &Target, audience: Audience, now:
             domain,
             target,
             audience,
-            said("Stopped", format!("{name} is stopped"), "", Tone::Calm),
+            base("Stopped", format!("{name} is stopped"), "", Tone::Calm),
         ),
         Phase::Failed => Message {
             parts: vec![blocker_part(target, audience), steps_of(target)],
             watch: watch(5_000, Some(15)),
-            ..said(
+            ..base(
                 "Failed",
                 format!("{name} cannot run"),
                 when_solved(target, audience),
@@ -110,7 +93,7 @@ pub(super) fn message(domain: &Domain, target: &Target, audience: Audience, now:
         Phase::Invalid => Message {
             parts: vec![blocker_part(target, audience)],
             watch: watch(5_000, Some(15)),
-            ..said(
+            ..base(
                 "Not valid",
                 format!("{name} is not valid"),
                 "The workspace starts when this is corrected.",
@@ -119,7 +102,7 @@ pub(super) fn message(domain: &Domain, target: &Target, audience: Audience, now:
         },
         Phase::Deleting => Message {
             watch: watch(5_000, Some(15)),
-            ..said(
+            ..base(
                 "Deleted",
                 format!("{name} is being deleted"),
                 "The workspace cannot be opened, and its address will not work any more.",
@@ -156,7 +139,7 @@ fn when_solved(target: &Target, audience: Audience) -> &'static str {
         reason::POST_START_HOOK_FAILED,
     ];
     match blocker(target) {
-        Some(word) if audience == Audience::Keeper && needs_restart.contains(&word) => {
+        Some(word) if audience == Audience::OwnerOrAdmin && needs_restart.contains(&word) => {
             "After a change, stop and start the workspace."
         }
         _ => "This page opens the workspace when the problem is solved.",
@@ -164,7 +147,10 @@ fn when_solved(target: &Target, audience: Audience) -> &'static str {
 }
 
 fn starting(target: &Target, audience: Audience, now: i64) -> Vec<Part> {
-    let since = target.story.as_deref().and_then(|story| story.since);
+    let since = target
+        .status_detail
+        .as_deref()
+        .and_then(|status_detail| status_detail.since);
     let elapsed = since.map(|since| Part::Elapsed(now - since));
     let rest = [
         blocker_part(target, audience),
@@ -175,8 +161,11 @@ fn starting(target: &Target, audience: Audience, now: i64) -> Vec<Part> {
 }
 
 /// Why it is stopped, and how to start it. Only users who may read the status see its texts.
-fn stopped(domain: &Domain, target: &Target, audience: Audience, said: Message) -> Message {
-    let idle = target.story.as_deref().and_then(|story| story.idle);
+fn stopped(domain: &Domain, target: &Target, audience: Audience, base: Message) -> Message {
+    let idle = target
+        .status_detail
+        .as_deref()
+        .and_then(|status_detail| status_detail.idle);
     let why = match idle {
         Some(Some(1)) => "Stopped after 1 minute without use.".to_owned(),
         Some(Some(minutes)) => format!("Stopped after {minutes} minutes without use."),
@@ -184,8 +173,8 @@ fn stopped(domain: &Domain, target: &Target, audience: Audience, said: Message) 
         None => "Stopped.".to_owned(),
     };
     let message = match audience {
-        Audience::Keeper => target.message.clone(),
-        Audience::Starter | Audience::Guest => String::new(),
+        Audience::OwnerOrAdmin => target.message.clone(),
+        Audience::Starter | Audience::Viewer => String::new(),
     };
     let button = Action::Form {
         get: true,
@@ -198,7 +187,7 @@ fn stopped(domain: &Domain, target: &Target, audience: Audience, said: Message) 
         let actions = vec![Part::Actions(vec![button])];
         ("", actions, Some(domain.auth_origin()))
     } else {
-        (ONLY_KEEPERS_START, Vec::new(), None)
+        (ONLY_OWNERS_START, Vec::new(), None)
     };
     Message {
         text: vec![why, message, who.to_owned()]
@@ -208,7 +197,7 @@ fn stopped(domain: &Domain, target: &Target, audience: Audience, said: Message) 
         parts,
         forms_to,
         watch: watch(5_000, None),
-        ..said
+        ..base
     }
 }
 
@@ -217,12 +206,12 @@ fn blocker_part(target: &Target, audience: Audience) -> Part {
     let blocker = blocker(target);
     let (cause, message, remedy) = match (blocker, audience) {
         (None, _) => <(String, String, String)>::default(),
-        (Some(_), Audience::Starter | Audience::Guest) => (
+        (Some(_), Audience::Starter | Audience::Viewer) => (
             "The start is blocked.".to_owned(),
             String::new(),
             "The owner sees the reason and what to do on this page.".to_owned(),
         ),
-        (Some(word), Audience::Keeper) => {
+        (Some(word), Audience::OwnerOrAdmin) => {
             let known = reason::ALL.iter().find(|reason| reason.name == word);
             let remedy = known.map_or("", |reason| reason.remedy);
             (format!("{word}:"), target.message.clone(), remedy.to_owned())
@@ -237,7 +226,10 @@ fn blocker_part(target: &Target, audience: Audience) -> Part {
 
 /// The reason that keeps the workspace from running, if there is one.
 pub(super) fn blocker(target: &Target) -> Option<&str> {
-    let reason = target.story.as_deref().map_or("", |story| story.reason.as_str());
+    let reason = target
+        .status_detail
+        .as_deref()
+        .map_or("", |status_detail| status_detail.reason.as_str());
     let goes_well = [
         "",
         reason::STARTING,
@@ -259,7 +251,10 @@ fn steps_of(target: &Target) -> Part {
 /// Number of completed steps, and the step that is blocked.
 pub(super) fn steps_done(target: &Target) -> (usize, Option<usize>) {
     let stuck = blocker(target).and_then(step_of);
-    let has_started = target.story.as_deref().is_some_and(|story| story.started);
+    let has_started = target
+        .status_detail
+        .as_deref()
+        .is_some_and(|status_detail| status_detail.started);
     let done = match stuck {
         Some(_) if blocker(target).is_some_and(has_no_node) => 0,
         Some(at) => at,

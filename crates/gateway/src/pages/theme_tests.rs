@@ -13,7 +13,7 @@ fn refused(change: impl FnOnce(&mut ThemeSettings)) -> String {
 }
 
 #[test]
-fn without_settings_there_is_a_look() {
+fn the_default_theme_is_complete() {
     let look = Theme::default();
     assert_eq!(
         (look.name.as_str(), &look.logo, &look.help),
@@ -45,10 +45,10 @@ fn colours_are_six_digits_that_can_be_read() {
         "#0b5cadurl(https://evil.example)",
         "#éé",
     ] {
-        let told = refused(|theme| theme.accent_color = wrong.into());
+        let message = refused(|theme| theme.accent_color = wrong.into());
         assert!(
-            told.starts_with("accentColor: ") && told.contains("not a colour"),
-            "{told}"
+            message.starts_with("accentColor: ") && message.contains("not a colour"),
+            "{message}"
         );
     }
     assert!(refused(|theme| theme.accent_color = "#ffd54f".into()).contains("contrast of 1.4"));
@@ -163,12 +163,12 @@ fn a_logo_is_a_small_picture_that_only_shows() {
         "GIF89a".to_owned(),
         String::new(),
     ] {
-        let told = Theme::new(&ThemeSettings::default(), Some(wrong.as_bytes())).unwrap_err();
-        assert!(told.to_string().starts_with("logo: is neither"), "{wrong}");
+        let message = Theme::new(&ThemeSettings::default(), Some(wrong.as_bytes())).unwrap_err();
+        assert!(message.to_string().starts_with("logo: is neither"), "{wrong}");
     }
     let large = svg(&" ".repeat(MAX_LOGO));
-    let told = Theme::new(&ThemeSettings::default(), Some(large.as_bytes())).unwrap_err();
-    assert!(told.to_string().contains("more than 24576"), "{told}");
+    let message = Theme::new(&ThemeSettings::default(), Some(large.as_bytes())).unwrap_err();
+    assert!(message.to_string().contains("more than 24576"), "{message}");
     for wrong in [
         "https://cdn.example/logo.png",
         "data:text/html;base64,PGI+",

@@ -159,7 +159,7 @@ mod tests {
     }
 
     #[test]
-    fn an_end_is_told_from_other_frames_and_our_own_frames_are_whole_ones() {
+    fn close_frames_are_recognised_and_our_own_frames_are_complete() {
         let mut follower = Frames::default();
         for bytes in [SERVERS_PING, CLIENTS_PING, &frame(200, true), &[0x8A, 0]] {
             follower.advance(bytes);

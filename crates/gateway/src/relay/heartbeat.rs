@@ -27,7 +27,7 @@ pub(super) struct Side {
 #[derive(Debug)]
 struct State {
     /// When bytes last came from this side, or reading from it last resumed.
-    heard: Instant,
+    last_received: Instant,
     ask: Ask,
     /// Whether one of its frames is incomplete.
     under_way: bool,
@@ -50,7 +50,7 @@ impl Side {
     pub(super) fn new() -> Self {
         Self {
             state: Mutex::new(State {
-                heard: Instant::now(),
+                last_received: Instant::now(),
                 ask: Ask::No,
                 under_way: false,
                 offered: None,
@@ -62,14 +62,14 @@ impl Side {
     /// Bytes came from this side.
     pub(super) fn speaks(&self) {
         let mut state = self.lock();
-        state.heard = Instant::now();
+        state.last_received = Instant::now();
         state.ask = Ask::No;
     }
 
     /// Its bytes were passed on, and reading resumes. `under_way`: a frame is incomplete.
-    pub(super) fn is_listened_to(&self, under_way: bool) {
+    pub(super) fn is_heard_by_peer(&self, under_way: bool) {
         let mut state = self.lock();
-        state.heard = Instant::now();
+        state.last_received = Instant::now();
         state.under_way = under_way;
     }
 
@@ -100,16 +100,16 @@ impl Side {
         self.lock().ask = Ask::Open;
     }
 
-    fn takes_nothing(&self) -> bool {
+    fn is_stuck(&self) -> bool {
         self.lock().offered.is_some()
     }
 
     /// Whether the side is silent although it owes something: a pong, the rest of a frame, or reading the bytes that wait for it.
     /// Also marks a ping as due. `is_heard`: the relay reads from this side, which it does not while the other side does not read.
-    fn is_lifeless(&self, is_heard: bool, silence: Duration) -> bool {
+    fn is_dead(&self, is_heard: bool, silence: Duration) -> bool {
         let mut state = self.lock();
         let limit = silence * MISSED_PINGS;
-        let silent = state.heard.elapsed();
+        let silent = state.last_received.elapsed();
         let owes = is_heard && (state.under_way || state.ask == Ask::Open);
         let stuck = state.offered.is_some_and(|since| since.elapsed() >= limit);
         if silent >= limit && (owes || stuck) {
@@ -128,13 +128,13 @@ impl Side {
 }
 
 /// Returns when a side is gone.
-pub(super) async fn lifeless(client: &Side, pod: &Side, silence: Duration) -> Cut {
+pub(super) async fn dead(client: &Side, pod: &Side, silence: Duration) -> Cut {
     loop {
         sleep(silence / 2).await;
-        if client.is_lifeless(!pod.takes_nothing(), silence) {
+        if client.is_dead(!pod.is_stuck(), silence) {
             return Cut::ClientGone;
         }
-        if pod.is_lifeless(!client.takes_nothing(), silence) {
+        if pod.is_dead(!client.is_stuck(), silence) {
             return Cut::PodGone;
         }
     }
@@ -151,57 +151,57 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn who_speaks_is_not_asked_and_who_answers_lives() {
+    async fn only_silent_peers_are_pinged_and_a_pong_keeps_them() {
         let side = Side::new();
         for _ in 0..10 {
             after(19).await;
             side.speaks();
-            assert!(!side.is_lifeless(true, SILENCE) && !side.is_due());
+            assert!(!side.is_dead(true, SILENCE) && !side.is_due());
         }
         for _ in 0..10 {
             after(20).await;
-            assert!(!side.is_lifeless(true, SILENCE) && side.is_due());
+            assert!(!side.is_dead(true, SILENCE) && side.is_due());
             side.was_asked();
             after(59).await;
-            assert!(!side.is_lifeless(true, SILENCE) && !side.is_due());
+            assert!(!side.is_dead(true, SILENCE) && !side.is_due());
             side.speaks();
         }
     }
 
     #[tokio::test(start_paused = true)]
-    async fn only_who_owes_a_word_is_given_up() {
+    async fn only_a_peer_that_owes_a_pong_is_disconnected() {
         // A ping was sent, and the side is silent.
         let side = Side::new();
         side.was_asked();
         after(80).await;
-        assert!(side.is_lifeless(true, SILENCE));
+        assert!(side.is_dead(true, SILENCE));
         // The relay does not read from it: its pong may wait in the buffer.
-        assert!(!side.is_lifeless(false, SILENCE));
-        side.is_listened_to(false);
-        assert!(!side.is_lifeless(true, SILENCE));
+        assert!(!side.is_dead(false, SILENCE));
+        side.is_heard_by_peer(false);
+        assert!(!side.is_dead(true, SILENCE));
         // No ping could be sent, since the other side is in the middle of a frame.
         let side = Side::new();
         after(3_600).await;
-        assert!(!side.is_lifeless(true, SILENCE));
+        assert!(!side.is_dead(true, SILENCE));
         // This side is in the middle of a frame.
         let side = Side::new();
-        side.is_listened_to(true);
+        side.is_heard_by_peer(true);
         after(80).await;
-        assert!(side.is_lifeless(true, SILENCE));
+        assert!(side.is_dead(true, SILENCE));
     }
 
     #[tokio::test(start_paused = true)]
-    async fn who_takes_nothing_is_given_up_unless_it_speaks() {
+    async fn a_peer_that_reads_nothing_is_disconnected_unless_it_sends() {
         let side = Side::new();
         side.is_offered();
         after(79).await;
-        assert!(!side.is_lifeless(false, SILENCE));
+        assert!(!side.is_dead(false, SILENCE));
         side.speaks();
         after(2).await;
-        assert!(!side.is_lifeless(false, SILENCE));
+        assert!(!side.is_dead(false, SILENCE));
         tokio::time::advance(LIMIT).await;
-        assert!(side.is_lifeless(false, SILENCE));
+        assert!(side.is_dead(false, SILENCE));
         side.takes();
-        assert!(!side.is_lifeless(false, SILENCE));
+        assert!(!side.is_dead(false, SILENCE));
     }
 }

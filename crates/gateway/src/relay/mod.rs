@@ -42,14 +42,14 @@ use crate::verify::request::pod_headers;
 use crate::verify::request::source_rule;
 
 /// Maximum number of sockets of one workspace. A kernel, a terminal or an extension uses one each.
-const SOCKETS_OF_ONE: usize = 256;
+const MAX_SOCKETS_OF_ONE: usize = 256;
 /// Maximum number of sockets of all workspaces. Each takes about 100 KiB, and all must fit the pod's memory limit beside the rest.
-const SOCKETS_OF_ALL: usize = 3_000;
+const MAX_SOCKETS: usize = 3_000;
 /// Maximum number of handshakes of one workspace that wait for its pod: a browser opens one after the other. Unresponsive pods must
 /// not take all the permits that `server` has for handshakes, neither one nor many of them together.
-const DIALS_OF_ONE: usize = 16;
+const MAX_DIALS_OF_ONE: usize = 16;
 /// The same for all workspaces; `server` has no more permits.
-const DIALS_OF_ALL: usize = 512;
+const MAX_DIALS: usize = 512;
 /// Timeout of the connection to the pod, and again of the answer to the handshake.
 const DIAL: Duration = Duration::from_secs(10);
 /// Maximum size of the head of a pod's answer, in bytes.
@@ -102,8 +102,8 @@ impl<D: Authorizer> Relay<D> {
             index,
             strip,
             metrics,
-            limit: ConcurrencyLimit::new(SOCKETS_OF_ONE, SOCKETS_OF_ALL),
-            dials: ConcurrencyLimit::new(DIALS_OF_ONE, DIALS_OF_ALL),
+            limit: ConcurrencyLimit::new(MAX_SOCKETS_OF_ONE, MAX_SOCKETS),
+            dials: ConcurrencyLimit::new(MAX_DIALS_OF_ONE, MAX_DIALS),
             sockets: TaskTracker::new(),
             silence: heartbeat::SILENCE,
             stop,
@@ -401,13 +401,13 @@ mod tests {
     }
 
     #[test]
-    fn a_browsers_handshake_is_one() {
+    fn the_handshake_of_a_browser_is_accepted() {
         assert_eq!(check(&request(|_| ())), Ok(()));
         assert_eq!(check(&with("content-length", "0")), Ok(()));
     }
 
     #[test]
-    fn whatever_could_become_a_tunnel_is_no_handshake() {
+    fn handshakes_that_could_become_a_tunnel_are_refused() {
         for request in [
             replaced("upgrade", "tunnel"),
             replaced("upgrade", "websocket/13"),

@@ -67,7 +67,7 @@ pub(super) async fn pipe(
         copied = &mut up => return timeout(LINGER, down).await.unwrap_or(Ok(())).and(copied).map(|()| None),
         copied = &mut down => return timeout(LINGER, up).await.unwrap_or(Ok(())).and(copied).map(|()| None),
         why = cut => why,
-        why = heartbeat::lifeless(&client, &pod, silence) => why,
+        why = heartbeat::dead(&client, &pod, silence) => why,
     };
     ending.send_replace(Some(why));
     // A side that does not read the close frame in time loses the connection anyway.
@@ -178,7 +178,7 @@ impl<'s, W: AsyncWrite + Unpin> Way<'s, W> {
         }
         self.frames.advance(bytes);
         self.give(bytes).await?;
-        self.giver.is_listened_to(!self.frames.at_boundary());
+        self.giver.is_heard_by_peer(!self.frames.at_boundary());
         Ok(())
     }
 

@@ -181,7 +181,7 @@ async fn an_idle_socket_carries_something_every_half_minute_and_stays() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_client_that_gives_no_sign_of_life_is_given_up() {
+async fn an_unresponsive_client_is_disconnected() {
     let mut socket = socket();
     let start = Instant::now();
     let pod = tokio::spawn(answering(
@@ -205,7 +205,7 @@ async fn a_client_that_gives_no_sign_of_life_is_given_up() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_pod_that_gives_no_sign_of_life_is_given_up_and_the_browser_told_to_come_again() {
+async fn an_unresponsive_pod_is_disconnected_and_the_browser_told_to_reconnect() {
     let mut socket = socket();
     let client = async {
         let mut got = Vec::new();
@@ -244,7 +244,7 @@ async fn a_pod_that_gives_no_sign_of_life_is_given_up_and_the_browser_told_to_co
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_question_never_falls_into_a_frame() {
+async fn a_ping_is_never_sent_inside_a_frame() {
     let mut socket = socket();
     // No written piece ends where a frame does.
     socket.pod.write_all(&[0x82]).await.unwrap();
@@ -269,7 +269,7 @@ async fn a_question_never_falls_into_a_frame() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn behind_a_close_frame_comes_no_question_and_who_does_not_end_is_given_up() {
+async fn no_ping_follows_a_close_frame_and_an_open_connection_is_cut() {
     let mut socket = socket();
     let bye = frames::close(1000, "");
     socket.pod.write_all(&bye).await.unwrap();
@@ -291,7 +291,7 @@ async fn behind_a_close_frame_comes_no_question_and_who_does_not_end_is_given_up
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_client_that_takes_nothing_and_says_nothing_is_given_up() {
+async fn a_client_that_neither_reads_nor_sends_is_disconnected() {
     let (_client, ours) = duplex(1024);
     let (mut pod, theirs) = duplex(1024);
     let start = Instant::now();
@@ -305,7 +305,7 @@ async fn a_client_that_takes_nothing_and_says_nothing_is_given_up() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_client_that_takes_nothing_but_speaks_stays() {
+async fn a_client_that_sends_but_does_not_read_stays() {
     let (mut client, ours) = duplex(1024);
     let (mut pod, theirs) = duplex(1024);
     let piping = tokio::spawn(pipe(ours, theirs, pending(), SILENCE));

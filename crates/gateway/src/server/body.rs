@@ -20,7 +20,7 @@ use crate::pages::{self, Reader};
 /// Timeout for the whole body.
 pub(super) const TIME: Duration = Duration::from_millis(2500);
 /// Maximum size of a body, in bytes: as much as the identity provider may send. Each form has its own limit below this one.
-const MOST: usize = 16 * 1024;
+const MAX: usize = 16 * 1024;
 
 /// The answer to a request with a body. The request holds a permit for reading bodies, and takes one of its kind once the body is
 /// here. A client that sends no body blocks only other requests that wait for bodies. Of those it blocks mainly its own address,
@@ -55,10 +55,10 @@ pub(super) async fn answer(
 async fn read(request: Request<Incoming>) -> Result<Request<Full<Bytes>>, Box<Response>> {
     let (head, body) = request.into_parts();
     let too_long = || Box::new(pages::bare(StatusCode::PAYLOAD_TOO_LARGE));
-    if body.size_hint().lower() > MOST as u64 {
+    if body.size_hint().lower() > MAX as u64 {
         return Err(too_long());
     }
-    match timeout(TIME, Limited::new(body, MOST).collect()).await {
+    match timeout(TIME, Limited::new(body, MAX).collect()).await {
         Ok(Ok(read)) => Ok(Request::from_parts(head, Full::new(read.to_bytes()))),
         Ok(Err(error)) if error.is::<LengthLimitError>() => Err(too_long()),
         Ok(Err(_)) => Err(Box::new(pages::bare(StatusCode::BAD_REQUEST))),

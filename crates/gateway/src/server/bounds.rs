@@ -240,7 +240,7 @@ mod tests {
     }
 
     #[test]
-    fn who_announces_bodies_and_sends_none_leaves_permits_to_other_addresses() {
+    fn a_client_that_sends_no_bodies_does_not_use_up_the_permits() {
         let throttle = Arc::new(Throttle::new(Rates::unbounded()));
         let bounds = Bounds::new(Most::default(), Metrics::default()).among(throttle);
         let from = |address: String| {
@@ -270,7 +270,7 @@ mod tests {
     }
 
     #[test]
-    fn whatever_calls_others_is_a_login() {
+    fn requests_with_outgoing_calls_count_as_logins() {
         for (path, kind) in [
             ("/", Kind::Login),
             ("/enter", Kind::Login),

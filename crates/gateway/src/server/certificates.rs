@@ -113,12 +113,12 @@ impl Pki {
 
     async fn make(&self, before: Option<&Made>, now: Timestamp) -> Result<Made, Error> {
         let made = self.made(before, now).await?;
-        self.record("authority", &made.authority);
-        self.record("server", &made.server);
+        self.record_expiry("authority", &made.authority);
+        self.record_expiry("server", &made.server);
         Ok(made)
     }
 
-    fn record(&self, certificate: &'static str, pair: &Pair) {
+    fn record_expiry(&self, certificate: &'static str, pair: &Pair) {
         let end = kit::pki::ends(&pair.certificate);
         self.metrics.certificate_ends(certificate, end);
     }
@@ -185,7 +185,7 @@ impl Pki {
         })
         .await?;
         if let Some(stored) = pair(&data) {
-            self.record("proxy_client", &stored);
+            self.record_expiry("proxy_client", &stored);
         }
         Ok(())
     }

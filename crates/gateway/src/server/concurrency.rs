@@ -106,7 +106,7 @@ mod tests {
     }
 
     #[test]
-    fn permits_run_out_for_one_and_for_all_and_come_back() {
+    fn permits_are_limited_per_holder_and_in_total_and_are_returned() {
         let limit = ConcurrencyLimit::new(2, 20);
         let mut first = all_of(&limit, 0);
         assert_eq!(first.len(), 2);
@@ -137,7 +137,7 @@ mod tests {
     }
 
     #[test]
-    fn many_fit_where_they_are_spread_thin_and_few_where_one_has_them_all() {
+    fn a_holder_gets_at_most_a_share_of_the_free_permits() {
         // With the limits of websockets; the bench opens 2,000 of them, over 25 workspaces in turns.
         let fit = |holders: usize| {
             let limit = ConcurrencyLimit::new(256, 3_000);

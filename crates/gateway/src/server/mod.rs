@@ -3,12 +3,12 @@
 //! - `certificates`: the private authority for mutual TLS between gateway and proxy.
 //! - `bounds`: limits of concurrent requests. `concurrency`: a limit shared fairly by holders. `throttle`: rate limits.
 //! - `oversized`: requests with too many headers. `body`: waits for bodies of forms.
-//! - `lasting`: long-lived answers. `unvectored`: the stream that HTTP/2 writes to.
+//! - `long_lived`: long-lived answers. `unvectored`: the stream that HTTP/2 writes to.
 //!
 //! Timeouts:
 //!
 //! - `handshake`: a TLS handshake, or the head of an HTTP/1.1 request (and so a silent connection).
-//! - `age` with its jitter: a connection. Then `aged`, or `lasting` for a connection with an open stream, or `drain` when the
+//! - `age` with its jitter: a connection. Then `aged`, or `long_lived` for a connection with an open stream, or `drain` when the
 //!   process ends, whatever the peer does.
 //! - `body`'s timeout: the body of a form. `router::ANSWER_TIMEOUT`: a request.
 //! - Two `PROBE`s: an HTTP/2 peer that answers no ping.
@@ -17,7 +17,7 @@ mod body;
 pub mod bounds;
 pub(crate) mod certificates;
 pub(crate) mod concurrency;
-mod lasting;
+mod long_lived;
 mod oversized;
 pub mod throttle;
 mod unvectored;
@@ -51,8 +51,8 @@ use tracing::{debug, warn};
 
 use self::bounds::{Bounds, Kind};
 use self::certificates::TlsConfigs;
-pub use self::lasting::Lasting;
-use self::lasting::Lasts;
+pub use self::long_lived::LongLived;
+use self::long_lived::LongLivedAnswers;
 pub use self::oversized::Owners;
 use self::unvectored::Unvectored;
 use crate::metrics::Metrics;
@@ -76,8 +76,8 @@ pub struct Limits {
     pub jitter: Duration,
     /// Time for requests in progress after their connection was asked to close because of its age.
     pub aged: Duration,
-    /// The same for connections with an answer that is [`Lasting`], while it is open.
-    pub lasting: Duration,
+    /// The same for connections with an answer that is [`LongLived`], while it is open.
+    pub long_lived: Duration,
     /// The same when the process ends.
     pub drain: Duration,
 }
@@ -92,7 +92,7 @@ impl Default for Limits {
             age: Duration::from_secs(30),
             jitter: Duration::from_secs(10),
             aged: Duration::from_secs(10),
-            lasting: Duration::from_secs(10),
+            long_lived: Duration::from_secs(10),
             drain: Duration::from_secs(10),
         }
     }
@@ -196,7 +196,7 @@ impl Listener {
                     kind,
                     owners: Arc::clone(&owners),
                     headers: limits.headers as usize,
-                    lasting: (limits.lasting > limits.aged).then(Arc::default),
+                    long_lived: (limits.long_lived > limits.aged).then(Arc::default),
                 },
                 stop.clone(),
                 metrics.connection(name),
@@ -241,7 +241,7 @@ struct Requests<A> {
     /// Maximum bytes of headers.
     headers: usize,
     /// Long-lived answers, where they are allowed.
-    lasting: Option<Arc<Lasts>>,
+    long_lived: Option<Arc<LongLivedAnswers>>,
 }
 
 impl<A: Answers> Requests<A> {
@@ -258,7 +258,7 @@ impl<A: Answers> Requests<A> {
         } else {
             self.bounds.take(kind)
         };
-        let (router, taken, lasting) = (self.router.clone(), self.headers, self.lasting.clone());
+        let (router, taken, long_lived) = (self.router.clone(), self.headers, self.long_lived.clone());
         let oversized = oversized::size(request.headers()) > taken;
         // For the rare case; the common path does not carry it.
         let rest = (awaited || oversized).then(|| (self.bounds.clone(), Arc::clone(&self.owners)));
@@ -272,8 +272,8 @@ impl<A: Answers> Requests<A> {
                 (Ok(permit), None) => {
                     let answer = router.answer(request).await;
                     drop(permit);
-                    if let Some(lasting) = lasting {
-                        lasting.note(&answer);
+                    if let Some(long_lived) = long_lived {
+                        long_lived.note(&answer);
                     }
                     Ok(answer)
                 }
@@ -318,7 +318,7 @@ async fn http2(
     limits: Limits,
     stop: CancellationToken,
 ) -> hyper::Result<()> {
-    let lasting = requests.lasting.clone();
+    let long_lived = requests.long_lived.clone();
     let mut builder = http2::Builder::new(TokioExecutor::new());
     builder
         .timer(TokioTimer::new())
@@ -336,7 +336,7 @@ async fn http2(
         service_fn(move |request| requests.answer(request))
     ));
     let ask = http2::Connection::graceful_shutdown;
-    served(connection, ask, ask, limits, lasting, stop).await
+    served(connection, ask, ask, limits, long_lived, stop).await
 }
 
 async fn http1(
@@ -345,7 +345,7 @@ async fn http1(
     limits: Limits,
     stop: CancellationToken,
 ) -> hyper::Result<()> {
-    let lasting = requests.lasting.clone();
+    let long_lived = requests.long_lived.clone();
     let mut builder = http1::Builder::new();
     builder
         .timer(TokioTimer::new())
@@ -379,7 +379,7 @@ async fn http1(
         |_| old.store(true, Ordering::Relaxed),
         ask,
         limits,
-        lasting,
+        long_lived,
         stop,
     )
     .await
@@ -391,7 +391,7 @@ async fn served<C: Future<Output = hyper::Result<()>>>(
     age: impl Fn(Pin<&mut C>),
     ask: impl Fn(Pin<&mut C>),
     limits: Limits,
-    lasting: Option<Arc<Lasts>>,
+    long_lived: Option<Arc<LongLivedAnswers>>,
     stop: CancellationToken,
 ) -> hyper::Result<()> {
     tokio::select! {
@@ -401,8 +401,8 @@ async fn served<C: Future<Output = hyper::Result<()>>>(
             age(connection.as_mut());
             let over = async {
                 sleep(limits.aged).await;
-                if let Some(lasting) = lasting && lasting.are_under_way() {
-                    let _ = timeout(limits.lasting.saturating_sub(limits.aged), lasting.are_over()).await;
+                if let Some(long_lived) = long_lived && long_lived.are_under_way() {
+                    let _ = timeout(limits.long_lived.saturating_sub(limits.aged), long_lived.are_over()).await;
                     // Time for the last answers to leave.
                     sleep(limits.aged).await;
                 }

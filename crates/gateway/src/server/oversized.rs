@@ -22,7 +22,7 @@ use crate::tokens::{cookies, request_id};
 
 /// Maximum number of cookies that one answer removes, and of lines for that, those for `/` first, because answers have limits, too.
 /// The next page load continues.
-const MOST: usize = 40;
+const MAX: usize = 40;
 const LINES: usize = 80;
 /// Maximum bytes of these lines together.
 const ROOM: usize = 64 * 1024;
@@ -103,7 +103,7 @@ fn superfluous<'a>(headers: &'a HeaderMap, taken: usize, strip: &StripList) -> (
     pairs.sort_by_key(|(_, size)| std::cmp::Reverse(*size));
     let mut names = Vec::new();
     for (name, size) in pairs {
-        if rest <= taken / 2 || names.len() == MOST {
+        if rest <= taken / 2 || names.len() == MAX {
             break;
         }
         rest -= size.min(rest);
@@ -167,12 +167,12 @@ mod tests {
     use super::*;
     use crate::index::{Snapshot, Target};
 
-    fn headers(cookie: &str, person: bool) -> HeaderMap {
+    fn headers(cookie: &str, user: bool) -> HeaderMap {
         let mut headers = HeaderMap::new();
         headers.insert(COOKIE, cookie.parse().unwrap());
         headers.insert("x-forwarded-host", "lab-abc.ws.example:8443".parse().unwrap());
         headers.insert("x-forwarded-uri", "/lab/tree?x=1".parse().unwrap());
-        let dest = if person { "document" } else { "empty" };
+        let dest = if user { "document" } else { "empty" };
         headers.insert("sec-fetch-dest", dest.parse().unwrap());
         headers
     }
@@ -194,7 +194,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_user_is_rid_of_the_largest_cookies_and_of_none_of_ours() {
+    async fn the_largest_foreign_cookies_of_a_user_are_removed() {
         let big = "x".repeat(3_000);
         let cookie = format!("small=1; __Host-ws={big}; tossed={big}; _xsrf=y; bad\"name={big}");
         let (status, lines) = removed(headers(&cookie, true)).await;
@@ -216,7 +216,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_script_is_only_told() {
+    async fn a_script_gets_431_without_cookie_removal() {
         let (status, lines) = removed(headers(&format!("a={}", "x".repeat(5_000)), false)).await;
         assert_eq!(status, StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE);
         assert_eq!(lines, <Vec<String>>::new());

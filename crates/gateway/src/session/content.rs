@@ -292,7 +292,7 @@ mod tests {
     }
 
     #[test]
-    fn a_session_is_over_at_its_end_or_after_its_last_use_and_doubtful_without_the_providers_word() {
+    fn a_session_ends_at_its_end_or_when_idle_and_needs_renewal_by_the_provider() {
         let limits = Limits::default();
         let mut content = content();
         let times = content.times(limits);

@@ -17,28 +17,28 @@ use crate::tokens::RandomId;
 use crate::tokens::redacted::Secret;
 
 /// Label: fingerprint of issuer and subject.
-const PERSON_LABEL: &str = "gateway.workspaces.jupyter.org/person";
+const USER_LABEL: &str = "gateway.workspaces.jupyter.org/person";
 /// Label: fingerprint of the browser.
 const BROWSER: &str = "gateway.workspaces.jupyter.org/browser";
 /// Label: fingerprint of issuer and the provider's session.
 const SID: &str = "gateway.workspaces.jupyter.org/provider-session";
 /// Maximum number of concurrent deletions for one sign-out.
-const AT_ONCE: usize = 8;
+const MAX_PARALLEL: usize = 8;
 /// Maximum number of sessions of one user, in all browsers. This bounds what one user can store.
-pub(super) const MOST: usize = 64;
+pub(super) const MAX: usize = 64;
 /// How long the provider's logout messages are remembered: longer than they are valid.
-const HEARD_FOR: Duration = Duration::from_mins(15);
+const HANDLED_TTL: Duration = Duration::from_mins(15);
 /// Maximum number of remembered messages.
-const HEARD: u64 = 10_000;
+const MAX_HANDLED: u64 = 10_000;
 
 /// A logout message of the provider, with its issuer.
-pub(super) type Said = (String, Logout);
+pub(super) type ProviderLogout = (String, Logout);
 
 /// A cache about messages of the provider, by their fingerprints.
 pub(super) fn remembered<T: Clone + Send + Sync + 'static>() -> moka::future::Cache<String, T> {
     moka::future::Cache::builder()
-        .max_capacity(HEARD)
-        .time_to_live(HEARD_FOR)
+        .max_capacity(MAX_HANDLED)
+        .time_to_live(HANDLED_TTL)
         .build()
 }
 
@@ -53,9 +53,9 @@ pub struct Ended {
 
 /// Selects sessions.
 #[derive(Debug, Clone, Copy)]
-pub enum Whose<'a> {
+pub enum SessionSelector<'a> {
     /// All sessions of a user.
-    Requester {
+    User {
         /// Issuer that confirmed the user.
         issuer: &'a str,
         /// The user's identifier there.
@@ -71,7 +71,7 @@ pub enum Whose<'a> {
         sid: &'a str,
     },
     /// The sessions that a logout message of the provider names.
-    Said {
+    ProviderLogout {
         /// Issuer of the message.
         issuer: &'a str,
         /// The message.
@@ -79,14 +79,14 @@ pub enum Whose<'a> {
     },
 }
 
-impl Whose<'_> {
+impl SessionSelector<'_> {
     fn selector(&self) -> String {
         match self {
-            Self::Requester { issuer, subject } => format!("{PERSON_LABEL}={}", fingerprint(issuer, subject)),
+            Self::User { issuer, subject } => format!("{USER_LABEL}={}", fingerprint(issuer, subject)),
             Self::Browser(lineage) => format!("{BROWSER}={}", fingerprint("browser", &lineage.to_string())),
             Self::ProviderSession { issuer, sid } => format!("{SID}={}", fingerprint(issuer, sid)),
-            Self::Said { issuer, logout } => match (&logout.subject, &logout.sid) {
-                (Some(subject), _) => format!("{PERSON_LABEL}={}", fingerprint(issuer, subject)),
+            Self::ProviderLogout { issuer, logout } => match (&logout.subject, &logout.sid) {
+                (Some(subject), _) => format!("{USER_LABEL}={}", fingerprint(issuer, subject)),
                 (None, sid) => format!(
                     "{SID}={}",
                     fingerprint(issuer, sid.as_deref().unwrap_or_default())
@@ -98,17 +98,17 @@ impl Whose<'_> {
     /// Labels only narrow the search. The sealed content decides.
     fn covers(&self, content: &Content) -> bool {
         match self {
-            Self::Requester { issuer, subject } => content.issuer == *issuer && content.subject == *subject,
+            Self::User { issuer, subject } => content.issuer == *issuer && content.subject == *subject,
             Self::Browser(lineage) => content.lineage == Some(*lineage),
             Self::ProviderSession { issuer, sid } => {
                 content.issuer == *issuer && content.sid.as_deref() == Some(*sid)
             }
-            Self::Said { issuer, logout } => {
-                let is_person = logout.subject.as_ref().map(|subject| content.subject == *subject);
+            Self::ProviderLogout { issuer, logout } => {
+                let is_user = logout.subject.as_ref().map(|subject| content.subject == *subject);
                 let is_session = match (&logout.sid, &content.sid) {
-                    (Some(meant), Some(own)) => meant == own && is_person != Some(false),
+                    (Some(selected), Some(own)) => selected == own && is_user != Some(false),
                     // The message names only a user, or the provider did not report its session at the login.
-                    (None, _) | (Some(_), None) => is_person == Some(true),
+                    (None, _) | (Some(_), None) => is_user == Some(true),
                 };
                 // Both times are by the provider's clock. A repeated message does not end sessions that began since.
                 content.issuer == *issuer && is_session && content.issued <= logout.issued
@@ -144,18 +144,21 @@ impl Sessions {
         let name = object_name(id);
         let own = self.get(&name, super::TIMEOUT).await?;
         let own = own.and_then(|object| Content::open(&self.keys, &name, &object.spec.sealed));
-        let mut meant = vec![Whose::Browser(lineage)];
+        let mut selected = vec![SessionSelector::Browser(lineage)];
         if let Some(Content {
             issuer, subject, sid, ..
         }) = &own
         {
-            meant.extend(sid.as_deref().map(|sid| Whose::ProviderSession { issuer, sid }));
+            selected.extend(
+                sid.as_deref()
+                    .map(|sid| SessionSelector::ProviderSession { issuer, sid }),
+            );
             if everywhere {
-                meant.push(Whose::Requester { issuer, subject });
+                selected.push(SessionSelector::User { issuer, subject });
             }
         }
-        for whose in meant {
-            self.end_others(whose, Some(id), by).await?;
+        for selection in selected {
+            self.end_others(selection, Some(id), by).await?;
         }
         let user = own.as_ref().map(|content| content.user_name.as_str());
         self.delete(id, user.unwrap_or_default(), by).await?;
@@ -169,40 +172,46 @@ impl Sessions {
     ///
     /// # Errors
     /// The API server does not answer; some of the sessions may remain.
-    pub async fn end_all(&self, whose: Whose<'_>, by: &'static str) -> Result<usize, Unavailable> {
-        if let Whose::Said { issuer, logout } = whose {
+    pub async fn end_all(
+        &self,
+        selection: SessionSelector<'_>,
+        by: &'static str,
+    ) -> Result<usize, Unavailable> {
+        if let SessionSelector::ProviderLogout { issuer, logout } = selection {
             // Recorded before the list: a login in progress, which the list misses, finds the message here.
-            let said = Arc::new((issuer.to_owned(), logout.clone()));
-            self.said.insert(fingerprint(issuer, &logout.jti), said).await;
+            let recent_logouts = Arc::new((issuer.to_owned(), logout.clone()));
+            self.recent_logouts
+                .insert(fingerprint(issuer, &logout.jti), recent_logouts)
+                .await;
         }
-        self.end_others(whose, None, by).await
+        self.end_others(selection, None, by).await
     }
 
     async fn end_others(
         &self,
-        whose: Whose<'_>,
+        selection: SessionSelector<'_>,
         but: Option<RandomId>,
         by: &'static str,
     ) -> Result<usize, Unavailable> {
-        let params = ListParams::default().labels(&whose.selector());
+        let params = ListParams::default().labels(&selection.selector());
         let objects = within(self.api.list(&params)).await?;
-        let meant = objects
+        let selected = objects
             .items
             .into_iter()
-            .filter_map(|object| self.meant(&object, whose))
+            .filter_map(|object| self.selected(&object, selection))
             .filter(|(id, _)| Some(*id) != but);
-        let deletions = meant.map(|(id, user)| async move { self.delete(id, &user, by).await });
+        let deletions = selected.map(|(id, user)| async move { self.delete(id, &user, by).await });
         futures::stream::iter(deletions)
-            .buffer_unordered(AT_ONCE)
+            .buffer_unordered(MAX_PARALLEL)
             .try_fold(0, async |count, ()| Ok(count + 1))
             .await
     }
 
     /// Whether the provider recently reported to this replica that such a session ended.
     pub(super) fn was_ended(&self, content: &Content) -> bool {
-        self.said.iter().any(|(_, said)| {
-            let (issuer, logout) = &*said;
-            Whose::Said { issuer, logout }.covers(content)
+        self.recent_logouts.iter().any(|(_, recent_logouts)| {
+            let (issuer, logout) = &*recent_logouts;
+            SessionSelector::ProviderLogout { issuer, logout }.covers(content)
         })
     }
 
@@ -210,17 +219,17 @@ impl Sessions {
     /// A page can make its visitor's browser sign in again and again; this must not end the sessions of other browsers.
     pub(super) async fn make_room(&self, content: &Content) -> Result<(), Unavailable> {
         let Content { issuer, subject, .. } = content;
-        let whose = Whose::Requester { issuer, subject };
+        let selection = SessionSelector::User { issuer, subject };
         let browser = labels(content).remove(BROWSER);
-        let params = ListParams::default().labels(&whose.selector());
+        let params = ListParams::default().labels(&selection.selector());
         let mut objects = within(self.api.list(&params)).await?.items;
         objects.sort_by_key(|object| {
             let is_of_others = object.labels().get(BROWSER) != browser.as_ref();
             (browser.is_none() || is_of_others, object.spec.expires_at.0)
         });
-        let excess = (objects.len() + 1).saturating_sub(MOST);
+        let excess = (objects.len() + 1).saturating_sub(MAX);
         for object in objects.iter().take(excess) {
-            if let Some((id, user)) = self.meant(object, whose) {
+            if let Some((id, user)) = self.selected(object, selection) {
                 self.delete(id, &user, "room_for_another").await?;
             }
         }
@@ -228,11 +237,15 @@ impl Sessions {
     }
 
     /// The session and its Kubernetes user name, if it is selected.
-    fn meant(&self, object: &GatewaySession, whose: Whose<'_>) -> Option<(RandomId, String)> {
+    fn selected(
+        &self,
+        object: &GatewaySession,
+        selection: SessionSelector<'_>,
+    ) -> Option<(RandomId, String)> {
         let name = object.name_any();
         let id = id_of(&name)?;
         match Content::open(&self.keys, &name, &object.spec.sealed) {
-            Some(content) => whose.covers(&content).then_some((id, content.user_name)),
+            Some(content) => selection.covers(&content).then_some((id, content.user_name)),
             // The label matches. One sign-out too many is better than one too few.
             None => Some((id, String::new())),
         }
@@ -260,20 +273,20 @@ impl Sessions {
     }
 
     /// Whether this replica recently handled this message of the provider.
-    pub fn was_heard(&self, issuer: &str, jti: &str) -> bool {
-        self.heard.contains_key(&fingerprint(issuer, jti))
+    pub fn was_handled(&self, issuer: &str, jti: &str) -> bool {
+        self.handled.contains_key(&fingerprint(issuer, jti))
     }
 
     /// Records that this message was handled.
-    pub async fn heard(&self, issuer: &str, jti: &str) {
-        self.heard.insert(fingerprint(issuer, jti), ()).await;
+    pub async fn mark_handled(&self, issuer: &str, jti: &str) {
+        self.handled.insert(fingerprint(issuer, jti), ()).await;
     }
 }
 
 /// Labels that find sessions without opening every object.
 pub(super) fn labels(content: &Content) -> BTreeMap<String, String> {
     let Content { issuer, subject, .. } = content;
-    let mut labels = BTreeMap::from([(PERSON_LABEL.to_owned(), fingerprint(issuer, subject))]);
+    let mut labels = BTreeMap::from([(USER_LABEL.to_owned(), fingerprint(issuer, subject))]);
     if let Some(sid) = &content.sid {
         labels.insert(SID.to_owned(), fingerprint(issuer, sid));
     }

@@ -27,8 +27,8 @@ use tokio::time::timeout;
 pub use self::change::Spent;
 use self::content::{Content, Limits, id_of, object_name};
 pub use self::credential::{Credential, Reviewed};
-use self::ending::Said;
-pub use self::ending::{Ended, Whose};
+use self::ending::ProviderLogout;
+pub use self::ending::{Ended, SessionSelector};
 use self::logins::Logins;
 use self::renewal::Renewal;
 pub use self::settings::SessionLimits;
@@ -81,8 +81,8 @@ pub struct Sessions {
     questions: Semaphore,
     changes: watch::Sender<u64>,
     renewal: Renewal,
-    heard: moka::future::Cache<String, ()>,
-    said: moka::future::Cache<String, Arc<Said>>,
+    handled: moka::future::Cache<String, ()>,
+    recent_logouts: moka::future::Cache<String, Arc<ProviderLogout>>,
     on_logout: Option<Box<OnLogout>>,
     logins: Logins,
     metrics: Metrics,
@@ -110,8 +110,8 @@ impl Sessions {
             questions: Semaphore::new(QUESTIONS),
             changes: watch::Sender::new(0),
             renewal: Renewal::default(),
-            heard: ending::remembered(),
-            said: ending::remembered(),
+            handled: ending::remembered(),
+            recent_logouts: ending::remembered(),
             on_logout: None,
             logins: Logins::default(),
             metrics: Metrics::default(),
@@ -172,7 +172,7 @@ impl Sessions {
         let Validity::Good(session) = known.validity(now) else {
             return None;
         };
-        if known.wants_upkeep(now) {
+        if known.needs_upkeep(now) {
             self.renewal.want(id);
         }
         Some(session)
@@ -213,9 +213,9 @@ impl Sessions {
         Ok(found.and_then(|(id, known)| self.view_mut().add(id, Arc::new(known), asked_at)))
     }
 
-    /// Waits up to `patience` for a permit while too many requests are in flight.
-    async fn get(&self, name: &str, patience: Duration) -> Result<Option<GatewaySession>, Unavailable> {
-        let _permit = timeout(patience, self.questions.acquire())
+    /// Waits up to `time_limit` for a permit while too many requests are in flight.
+    async fn get(&self, name: &str, time_limit: Duration) -> Result<Option<GatewaySession>, Unavailable> {
+        let _permit = timeout(time_limit, self.questions.acquire())
             .await
             .map_err(|_| Unavailable("too many questions at a time".into()))?;
         within(self.api.get_opt(name)).await

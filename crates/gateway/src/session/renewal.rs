@@ -32,7 +32,7 @@ use crate::tokens::RandomId;
 /// Maximum number of sessions in the queue; further ones wait for their next use.
 const QUEUE: usize = 4096;
 /// Maximum number of sessions processed at a time.
-const AT_ONCE: usize = 16;
+const MAX_PARALLEL: usize = 16;
 /// How long one replica reserves the renewal, in seconds: longer than the provider's answer and the writes after it take.
 const CLAIM: i64 = 30;
 /// How long a request waits for the renewal of a session that the provider has not confirmed for long.
@@ -40,7 +40,7 @@ const REVIVAL: Duration = Duration::from_secs(3);
 /// How long an outcome is cached.
 const REMEMBERED: Duration = Duration::from_secs(2);
 /// Pause after a failed renewal of a session, in seconds, before jitter.
-const LATER: i64 = 30;
+const POSTPONED: i64 = 30;
 /// Interval and number of checks for another replica's result.
 const CHECK_INTERVAL: (Duration, usize) = (Duration::from_millis(250), 12);
 /// First and longest pause between attempts to store the provider's answer. Without it the session may be lost.
@@ -172,7 +172,7 @@ impl Sessions {
         let mut work = FuturesUnordered::new();
         loop {
             tokio::select! {
-                Some(id) = queue.recv(), if work.len() < AT_ONCE => {
+                Some(id) = queue.recv(), if work.len() < MAX_PARALLEL => {
                     if under_way.insert(id) {
                         work.push(async move { self.maintain_one(id).await; id });
                     }
@@ -302,7 +302,7 @@ impl Sessions {
                     self.renewal.pauses.unanswered(issuer, asked, self.clock.now());
                 }
                 tracing::warn!(session = ?id, %error, "a session could not be renewed; it goes on for a while");
-                let later = LATER + jitter(LATER);
+                let later = POSTPONED + jitter(POSTPONED);
                 let release = |content: &mut Content, now: i64| {
                     if error.is_definite() && now >= content.times(self.limits).doubtful {
                         return Step::End("not_vouched");

@@ -1,6 +1,6 @@
 //! Sessions against an API server in memory.
 
-use super::upkeep::JANITOR_GRACE;
+use super::upkeep::CLEANUP_GRACE;
 use super::*;
 use crate::oidc::Tokens;
 use crate::tokens::redacted::Secret;
@@ -40,7 +40,7 @@ fn stored(server: &ApiServer, id: RandomId) -> GatewaySession {
 }
 
 #[tokio::test]
-async fn a_session_of_another_replica_is_asked_for_once_however_many_want_it() {
+async fn concurrent_requests_read_a_session_of_another_replica_once() {
     let (server, client) = ApiServer::start();
     let clock = Clock::manual(1000);
     let id = replica(&client, &clock).create(&content(&clock)).await.unwrap();
@@ -54,7 +54,7 @@ async fn a_session_of_another_replica_is_asked_for_once_however_many_want_it() {
 }
 
 #[tokio::test]
-async fn what_the_watch_told_needs_no_question() {
+async fn watched_sessions_need_no_read() {
     let (server, client) = ApiServer::start();
     let clock = Clock::manual(1000);
     let sessions = replica(&client, &clock);
@@ -115,7 +115,7 @@ async fn a_session_that_a_new_list_no_longer_holds_is_gone() {
 }
 
 #[tokio::test]
-async fn an_answer_joins_what_is_known_unless_a_list_or_a_deletion_came_between() {
+async fn a_read_is_cached_unless_a_list_or_deletion_came_between() {
     let (server, client) = ApiServer::start();
     let clock = Clock::manual(1000);
     let sessions = replica(&client, &clock);
@@ -159,7 +159,7 @@ async fn a_session_that_nobody_uses_ends_and_is_swept_later() {
             .get::<GatewaySession>(Some(NAMESPACE), &object_name(id))
             .is_some()
     );
-    clock.advance(JANITOR_GRACE + 1);
+    clock.advance(CLEANUP_GRACE + 1);
     sessions.remove_ended().await;
     assert!(
         server
@@ -233,11 +233,11 @@ async fn the_oldest_session_of_a_user_with_too_many_makes_room_for_a_new_one() {
     let clock = Clock::manual(1000);
     let sessions = replica(&client, &clock);
     let mut ids = Vec::new();
-    for _ in 0..=ending::MOST {
+    for _ in 0..=ending::MAX {
         ids.push(sessions.create(&content(&clock)).await.unwrap());
         clock.advance(1);
     }
-    assert_eq!(server.all::<GatewaySession>().len(), ending::MOST);
+    assert_eq!(server.all::<GatewaySession>().len(), ending::MAX);
     assert_eq!(sessions.find(ids[0]).await.unwrap(), None);
     assert!(sessions.find(ids[1]).await.unwrap().is_some());
 }
@@ -249,11 +249,11 @@ async fn many_logins_in_one_browser_end_no_session_of_another() {
     let sessions = replica(&client, &clock);
     let [here, there] = [1, 2].map(|number| RandomId::from_bytes([number; 16]));
     let elsewhere = sessions.create(&content(&clock).in_browser(there)).await.unwrap();
-    for _ in 0..ending::MOST + 10 {
+    for _ in 0..ending::MAX + 10 {
         clock.advance(1);
         sessions.create(&content(&clock).in_browser(here)).await.unwrap();
     }
-    assert_eq!(server.all::<GatewaySession>().len(), ending::MOST);
+    assert_eq!(server.all::<GatewaySession>().len(), ending::MAX);
     assert!(sessions.find(elsewhere).await.unwrap().is_some());
     // A browser without one replaces the oldest.
     let third = content(&clock).in_browser(RandomId::from_bytes([3; 16]));

@@ -13,11 +13,11 @@ use crate::session::content::object_name;
 use crate::tokens::RandomId;
 
 /// How often ended sessions are removed.
-const JANITOR: Duration = Duration::from_mins(5);
+const CLEANUP_INTERVAL: Duration = Duration::from_mins(5);
 /// An ended session is removed this long after its end, in seconds, because clocks differ.
-pub(super) const JANITOR_GRACE: i64 = 60;
+pub(super) const CLEANUP_GRACE: i64 = 60;
 /// Maximum number of removals at a time.
-const JANITOR_BATCH: usize = 500;
+const CLEANUP_BATCH: usize = 500;
 
 impl Sessions {
     /// Watches the objects forever. `synced` is called once all existing objects were read.
@@ -36,22 +36,22 @@ impl Sessions {
     }
 
     /// Removes ended sessions forever.
-    pub async fn janitor(&self) {
+    pub async fn cleanup(&self) {
         loop {
-            tokio::time::sleep(JANITOR).await;
+            tokio::time::sleep(CLEANUP_INTERVAL).await;
             self.remove_ended().await;
         }
     }
 
     /// Removes sessions that ended a while ago.
     pub async fn remove_ended(&self) {
-        let before = self.clock.now() - JANITOR_GRACE;
+        let before = self.clock.now() - CLEANUP_GRACE;
         let ended: Vec<(RandomId, u64)> = {
             let view = self.view.read().unwrap_or_else(PoisonError::into_inner);
             let ended = view.known.iter().filter(|(_, known)| known.expires < before);
             ended
                 .map(|(id, known)| (*id, known.version))
-                .take(JANITOR_BATCH)
+                .take(CLEANUP_BATCH)
                 .collect()
         };
         futures::stream::iter(ended)

@@ -11,11 +11,11 @@ use super::content::Times;
 use crate::tokens::RandomId;
 
 /// Number of deleted sessions that are remembered before old ones are removed.
-const GONE: usize = 4096;
+const MAX_DELETED: usize = 4096;
 /// Minimum time that they are remembered, in seconds: longer than any API request takes.
-const GONE_LIFE: i64 = 60;
+const DELETED_TTL: i64 = 60;
 /// Each replica queues a session for upkeep at most once in this many seconds.
-const ASK_AGAIN: i64 = 5;
+const READ_AGAIN_AFTER: i64 = 5;
 
 /// The known state of one session.
 pub(super) struct Known {
@@ -59,7 +59,7 @@ impl Known {
     }
 
     /// Whether this use triggers upkeep; true at most once per interval.
-    pub(super) fn wants_upkeep(&self, now: i64) -> bool {
+    pub(super) fn needs_upkeep(&self, now: i64) -> bool {
         let Some(open) = &self.open else { return false };
         if now < open.times.upkeep {
             return false;
@@ -68,7 +68,12 @@ impl Known {
         now >= before
             && open
                 .not_before
-                .compare_exchange(before, now + ASK_AGAIN, Ordering::Relaxed, Ordering::Relaxed)
+                .compare_exchange(
+                    before,
+                    now + READ_AGAIN_AFTER,
+                    Ordering::Relaxed,
+                    Ordering::Relaxed,
+                )
                 .is_ok()
     }
 }
@@ -126,9 +131,9 @@ impl View {
     }
 
     fn take_newer(&mut self, id: RandomId, known: Arc<Known>) {
-        let slot = self.known.entry(id).or_insert_with(|| Arc::clone(&known));
-        if slot.version <= known.version {
-            *slot = known;
+        let entry = self.known.entry(id).or_insert_with(|| Arc::clone(&known));
+        if entry.version <= known.version {
+            *entry = known;
         }
     }
 
@@ -138,8 +143,8 @@ impl View {
         if let Some(listing) = &mut self.listing {
             listing.remove(&id);
         }
-        if self.gone.len() >= GONE {
-            self.gone.retain(|_, since| now < *since + GONE_LIFE);
+        if self.gone.len() >= MAX_DELETED {
+            self.gone.retain(|_, since| now < *since + DELETED_TTL);
         }
         self.gone.insert(id, now);
     }
@@ -171,13 +176,13 @@ mod tests {
     fn sessions_that_are_gone_are_remembered_for_a_minute_and_then_make_room() {
         let mut view = View::default();
         let mut most = 0;
-        for number in 0..20 * GONE {
+        for number in 0..20 * MAX_DELETED {
             // A hundred per second.
             view.remove(RandomId::new().unwrap(), i64::try_from(number).unwrap() / 100);
             most = most.max(view.gone.len());
         }
-        let within_a_minute = usize::try_from(GONE_LIFE).unwrap() * 100;
-        assert!(most <= within_a_minute.max(GONE) + 100, "{most}");
+        let within_a_minute = usize::try_from(DELETED_TTL).unwrap() * 100;
+        assert!(most <= within_a_minute.max(MAX_DELETED) + 100, "{most}");
         let last = RandomId::new().unwrap();
         view.remove(last, 100_000);
         assert_eq!(view.gone.len(), 1, "all others were long ago");

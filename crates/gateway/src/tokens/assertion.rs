@@ -11,13 +11,13 @@ use moka::sync::Cache;
 use crate::clock::Clock;
 
 /// An assertion that is valid for less than this many seconds is not used again.
-const LEFT: i64 = LIFE / 2;
+const MIN_REMAINING: i64 = LIFE / 2;
 /// Maximum number of cached assertions.
-const MOST: u64 = 20_000;
+const MAX: u64 = 20_000;
 
 /// The user and workspace that the gateway attests.
 #[derive(Clone, Copy, Debug)]
-pub struct Asker<'a> {
+pub struct AssertionInput<'a> {
     /// UID of the workspace.
     pub uid: &'a str,
     /// Kubernetes user name of the user.
@@ -55,7 +55,7 @@ impl Assertions {
     /// New assertions signed by `signer`.
     pub fn new(signer: Arc<Signer>, clock: Clock) -> Self {
         let cache = Cache::builder()
-            .max_capacity(MOST)
+            .max_capacity(MAX)
             .time_to_live(Duration::from_secs(LIFE.unsigned_abs()))
             .build();
         Self { signer, clock, cache }
@@ -71,26 +71,26 @@ impl Assertions {
     ///
     /// # Errors
     /// No key is active.
-    pub fn of(&self, asker: Asker<'_>) -> Result<HeaderValue, SigningError> {
+    pub fn of(&self, input: AssertionInput<'_>) -> Result<HeaderValue, SigningError> {
         let now = self.clock.now();
         // The upper bound: the clock may have been set back.
-        let is_fresh = |signed: &Signed| (now + LEFT..=now + LIFE).contains(&signed.ends);
-        let key = (asker.uid.to_owned(), asker.user.to_owned(), asker.bearer);
+        let is_fresh = |signed: &Signed| (now + MIN_REMAINING..=now + LIFE).contains(&signed.ends);
+        let key = (input.uid.to_owned(), input.user.to_owned(), input.bearer);
         let found = self.cache.get(&key).filter(is_fresh);
-        if let Some(found) = found.filter(|signed| signed.session_end == asker.session_end) {
+        if let Some(found) = found.filter(|signed| signed.session_end == input.session_end) {
             return Ok(found.value);
         }
         let claims = Claims {
-            session_end: asker.session_end,
-            bearer: asker.bearer,
-            ..Claims::new(api::names::GATEWAY, asker.uid, asker.user, now)
+            session_end: input.session_end,
+            bearer: input.bearer,
+            ..Claims::new(api::names::GATEWAY, input.uid, input.user, now)
         };
         let mut value = HeaderValue::try_from(self.signer.sign(&claims)?).map_err(|_| SigningError)?;
         value.set_sensitive(true);
         let made = Signed {
             value: value.clone(),
             ends: claims.ends,
-            session_end: asker.session_end,
+            session_end: input.session_end,
         };
         self.cache.insert(key, made);
         Ok(value)
@@ -116,8 +116,8 @@ mod tests {
         Assertions::new(Arc::new(signer), clock.clone())
     }
 
-    fn alice(uid: &str) -> Asker<'_> {
-        Asker {
+    fn alice(uid: &str) -> AssertionInput<'_> {
+        AssertionInput {
             uid,
             user: "alice",
             session_end: Some(9000),
@@ -139,7 +139,7 @@ mod tests {
         clock.advance(30);
         assert_eq!(assertions.of(alice("u")).unwrap(), first);
         assert_ne!(assertions.of(alice("v")).unwrap(), first);
-        let bob = Asker {
+        let bob = AssertionInput {
             user: "bob",
             ..alice("u")
         };
@@ -149,27 +149,27 @@ mod tests {
     }
 
     #[test]
-    fn that_a_user_sent_a_token_is_said_of_that_request_alone_and_neither_costs_the_other_its_own() {
+    fn the_bearer_flag_is_set_only_for_requests_with_a_token() {
         let clock = Clock::manual(1000);
         let assertions = assertions(&clock);
-        let script = Asker {
+        let script = AssertionInput {
             bearer: true,
             ..alice("u")
         };
-        let first = [script, alice("u")].map(|asker| assertions.of(asker).unwrap());
+        let first = [script, alice("u")].map(|input| assertions.of(input).unwrap());
         assert_eq!(claims(&first[0])["bearer"], true);
         let page = claims(&first[1]);
         assert!(page.get("bearer").is_none(), "{page}");
         // A new assertion would state it.
         clock.advance(1);
         for _ in 0..2 {
-            let again = [script, alice("u")].map(|asker| assertions.of(asker).unwrap());
+            let again = [script, alice("u")].map(|input| assertions.of(input).unwrap());
             assert_eq!(again, first);
         }
     }
 
     #[test]
-    fn what_was_made_is_known_again_for_its_workspace_and_while_it_counts() {
+    fn an_assertion_verifies_for_its_workspace_until_it_expires() {
         let clock = Clock::manual(1000);
         let assertions = assertions(&clock);
         let value = assertions.of(alice("u")).unwrap();
@@ -184,17 +184,17 @@ mod tests {
     }
 
     #[test]
-    fn however_many_ask_no_more_than_so_many_are_kept() {
+    fn the_number_of_cached_assertions_is_bounded() {
         let assertions = assertions(&Clock::manual(1000));
-        for number in 0..MOST + 10 {
+        for number in 0..MAX + 10 {
             assertions.of(alice(&number.to_string())).unwrap();
         }
         assertions.cache.run_pending_tasks();
-        assert!(assertions.cache.entry_count() <= MOST);
+        assert!(assertions.cache.entry_count() <= MAX);
     }
 
     #[test]
-    fn nothing_is_made_without_a_key() {
+    fn no_assertion_is_created_without_a_key() {
         let none = Assertions::new(Arc::default(), Clock::manual(0));
         assert_eq!(none.of(alice("u")), Err(SigningError));
     }

@@ -19,8 +19,8 @@ const OURS: [&str; 4] = ["__Host-ws", "__Host-session", "__Host-login", FOLDER_T
 const MARK: &[u8] = b"__";
 
 /// Name of the login cookie with this number.
-pub fn login(slot: usize) -> String {
-    format!("{LOGIN}{slot}")
+pub fn login(cookie_slot: usize) -> String {
+    format!("{LOGIN}{cookie_slot}")
 }
 
 /// Whether a cookie has a name of the gateway's. A longer name with such a prefix may be anyone's.

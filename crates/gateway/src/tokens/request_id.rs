@@ -34,7 +34,7 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn all_that_happens_in_one_request_has_one_identifier_and_the_next_another() {
+    async fn each_request_has_its_own_id() {
         let one = scope(async { (current(), current()) }).await;
         let other = scope(async { current() }).await;
         assert_eq!(one.0, one.1);

@@ -33,7 +33,7 @@ const REMOVE: HeaderName = HeaderName::from_static("x-envoy-auth-headers-to-remo
 
 /// The proxy that sends the auth request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub enum Asker {
+pub enum ProxyKind {
     /// nginx's `auth_request`.
     Nginx,
     /// Caddy's `forward_auth`.
@@ -43,16 +43,16 @@ pub enum Asker {
 }
 
 /// Paths of this proxy's auth requests.
-pub(crate) fn paths(asker: Asker) -> &'static [&'static str] {
-    match asker {
-        Asker::Nginx => &["/verify/nginx"],
-        Asker::Caddy => &["/verify/caddy"],
-        Asker::Envoy => &["/ext_authz/", "/ext_authz/{*path}"],
+pub(crate) fn paths(proxy_kind: ProxyKind) -> &'static [&'static str] {
+    match proxy_kind {
+        ProxyKind::Nginx => &["/verify/nginx"],
+        ProxyKind::Caddy => &["/verify/caddy"],
+        ProxyKind::Envoy => &["/ext_authz/", "/ext_authz/{*path}"],
     }
 }
 
 /// The original request that an auth request is about.
-struct Asked {
+struct OriginalRequest {
     method: String,
     authority: String,
     uri: String,
@@ -64,7 +64,7 @@ struct Asked {
 /// A value that the proxy must report is missing or repeated, or the original connection is not encrypted. Or the request asks for
 /// an upgrade to anything but a websocket.
 pub(crate) fn question(
-    asker: Asker,
+    proxy_kind: ProxyKind,
     method: &Method,
     uri: &Uri,
     headers: &HeaderMap,
@@ -74,10 +74,10 @@ pub(crate) fn question(
     if upgrade.is_some_and(|kind| !kind.eq_ignore_ascii_case("websocket")) {
         return Err(Malformed);
     }
-    let said = match asker {
-        Asker::Nginx => by_original(headers)?,
-        Asker::Caddy => by_forwarded(headers)?,
-        Asker::Envoy => by_itself(method, uri, headers)?,
+    let original = match proxy_kind {
+        ProxyKind::Nginx => by_original(headers)?,
+        ProxyKind::Caddy => by_forwarded(headers)?,
+        ProxyKind::Envoy => by_itself(method, uri, headers)?,
     };
     let mut question = HeaderMap::with_capacity(headers.len() + 4);
     for (name, value) in headers {
@@ -86,10 +86,10 @@ pub(crate) fn question(
         }
     }
     let text = |text: &str| HeaderValue::from_str(text).map_err(|_| Malformed);
-    question.insert("x-forwarded-method", text(&said.method)?);
+    question.insert("x-forwarded-method", text(&original.method)?);
     question.insert("x-forwarded-proto", HeaderValue::from_static("https"));
-    question.insert("x-forwarded-host", text(&said.authority)?);
-    question.insert("x-forwarded-uri", text(&said.uri)?);
+    question.insert("x-forwarded-host", text(&original.authority)?);
+    question.insert("x-forwarded-uri", text(&original.uri)?);
     Ok(question)
 }
 
@@ -103,29 +103,29 @@ fn is_about_the_request(name: &str) -> bool {
 }
 
 /// The value of a header that must come exactly once and not be empty.
-fn said<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Result<&'a str, Malformed> {
+fn text<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Result<&'a str, Malformed> {
     single(headers, name)?
         .filter(|value| !value.is_empty())
         .ok_or(Malformed)
 }
 
 /// `X-Original-URL: https://<host><uri>` and `X-Original-Method`.
-fn by_original(headers: &HeaderMap) -> Result<Asked, Malformed> {
-    let url = said(headers, &ORIGINAL_URL)?
+fn by_original(headers: &HeaderMap) -> Result<OriginalRequest, Malformed> {
+    let url = text(headers, &ORIGINAL_URL)?
         .strip_prefix("https://")
         .ok_or(Malformed)?;
     let (authority, uri) = url.split_at(url.find('/').ok_or(Malformed)?);
-    Ok(Asked {
-        method: said(headers, &ORIGINAL_METHOD)?.to_owned(),
+    Ok(OriginalRequest {
+        method: text(headers, &ORIGINAL_METHOD)?.to_owned(),
         authority: authority.to_owned(),
         uri: uri.to_owned(),
     })
 }
 
 /// `X-Forwarded-{Method,Proto,Host,Uri}`, as Traefik.
-fn by_forwarded(headers: &HeaderMap) -> Result<Asked, Malformed> {
+fn by_forwarded(headers: &HeaderMap) -> Result<OriginalRequest, Malformed> {
     let asked = Forwarded::of(headers)?;
-    Ok(Asked {
+    Ok(OriginalRequest {
         method: asked.method.to_owned(),
         authority: asked.authority.to_owned(),
         uri: asked.uri.to_owned(),
@@ -133,7 +133,7 @@ fn by_forwarded(headers: &HeaderMap) -> Result<Asked, Malformed> {
 }
 
 /// Envoy's auth request repeats the original method, host and path; the path has the prefix [`ENVOY`].
-fn by_itself(method: &Method, uri: &Uri, headers: &HeaderMap) -> Result<Asked, Malformed> {
+fn by_itself(method: &Method, uri: &Uri, headers: &HeaderMap) -> Result<OriginalRequest, Malformed> {
     // This may be a browser's request that another proxy forwards, and not an auth request.
     let handed_over = HANDED_OVER.iter().any(|name| headers.contains_key(*name));
     if handed_over || single(headers, &FORWARDED_PROTO)? != Some("https") {
@@ -148,7 +148,7 @@ fn by_itself(method: &Method, uri: &Uri, headers: &HeaderMap) -> Result<Asked, M
         .strip_prefix(ENVOY)
         .filter(|path| path.starts_with('/'))
         .ok_or(Malformed)?;
-    Ok(Asked {
+    Ok(OriginalRequest {
         method: method.as_str().to_owned(),
         authority: authority.to_owned(),
         uri: path.to_owned(),
@@ -156,21 +156,21 @@ fn by_itself(method: &Method, uri: &Uri, headers: &HeaderMap) -> Result<Asked, M
 }
 
 /// The answer in the form that this proxy understands. `strip`: further headers that the proxy must remove from the request.
-pub(crate) fn answer(asker: Asker, mut response: Response, strip: &StripList) -> Response {
+pub(crate) fn answer(proxy_kind: ProxyKind, mut response: Response, strip: &StripList) -> Response {
     if response.status() == StatusCode::OK {
-        match asker {
+        match proxy_kind {
             // If the header were absent, the proxy would keep the browser's own.
-            Asker::Nginx | Asker::Caddy => {
+            ProxyKind::Nginx | ProxyKind::Caddy => {
                 for name in &REPLACED {
                     let headers = response.headers_mut();
                     headers.entry(name).or_insert(HeaderValue::from_static(""));
                 }
             }
-            Asker::Envoy => remove_absent(response.headers_mut(), strip),
+            ProxyKind::Envoy => remove_absent(response.headers_mut(), strip),
         }
         return response;
     }
-    if asker == Asker::Nginx {
+    if proxy_kind == ProxyKind::Nginx {
         // nginx knows 2xx, 401 and 403. It turns anything else into an internal error.
         *response.status_mut() = match response.status() {
             StatusCode::FOUND | StatusCode::UNAUTHORIZED => StatusCode::UNAUTHORIZED,
@@ -219,8 +219,12 @@ mod tests {
     }
 
     /// What the auth request reports about the original request.
-    fn read(asker: Asker, path: &str, lines: &[(&str, &'static str)]) -> Result<[String; 3], Malformed> {
-        let question = question(asker, &Method::PUT, &path.parse().unwrap(), &headers(lines))?;
+    fn read(
+        proxy_kind: ProxyKind,
+        path: &str,
+        lines: &[(&str, &'static str)],
+    ) -> Result<[String; 3], Malformed> {
+        let question = question(proxy_kind, &Method::PUT, &path.parse().unwrap(), &headers(lines))?;
         let one = |name: &str| {
             assert_eq!(question.get_all(name).iter().count(), 1, "{name}");
             question[name].to_str().unwrap().to_owned()
@@ -243,7 +247,7 @@ mod tests {
     ];
 
     #[test]
-    fn each_proxy_is_believed_where_it_alone_writes_and_the_browser_nowhere() {
+    fn only_headers_that_the_proxy_writes_are_trusted() {
         let expected = ["POST", "w.ws.example:8443", "/lab?x=%2F..&y"].map(str::to_owned);
         let lies = [
             ("x-forwarded-host", "other.ws.example"),
@@ -254,7 +258,7 @@ mod tests {
             ("x.forwarded.host", "other.ws.example"),
         ];
         assert_eq!(
-            read(Asker::Nginx, "/verify/nginx", &[&NGINX[..], &lies].concat()),
+            read(ProxyKind::Nginx, "/verify/nginx", &[&NGINX[..], &lies].concat()),
             Ok(expected.clone())
         );
         let caddy = [
@@ -270,7 +274,7 @@ mod tests {
             ("x_forwarded_host", "other.ws.example"),
         ];
         assert_eq!(
-            read(Asker::Caddy, "/verify/caddy", &[&caddy[..], &lies].concat()),
+            read(ProxyKind::Caddy, "/verify/caddy", &[&caddy[..], &lies].concat()),
             Ok(expected)
         );
         let envoy = [("host", "w.ws.example"), ("x-forwarded-proto", "https")];
@@ -281,7 +285,7 @@ mod tests {
         ];
         assert_eq!(
             read(
-                Asker::Envoy,
+                ProxyKind::Envoy,
                 "/ext_authz/lab?x=%2F..&y",
                 &[&envoy[..], &lies].concat()
             ),
@@ -290,7 +294,7 @@ mod tests {
     }
 
     #[test]
-    fn what_a_proxy_must_say_is_there_once_and_of_an_encrypted_connection() {
+    fn required_headers_of_a_proxy_appear_once_and_name_https() {
         for wrong in [
             &NGINX[2..],
             &NGINX[..2],
@@ -304,7 +308,7 @@ mod tests {
             &[&NGINX[..], &[("upgrade", "websocket"), ("upgrade", "websocket")]].concat(),
         ] {
             assert_eq!(
-                read(Asker::Nginx, "/verify/nginx", wrong),
+                read(ProxyKind::Nginx, "/verify/nginx", wrong),
                 Err(Malformed),
                 "{wrong:?}"
             );
@@ -329,7 +333,7 @@ mod tests {
             ),
         ] {
             assert_eq!(
-                read(Asker::Envoy, path, wrong),
+                read(ProxyKind::Envoy, path, wrong),
                 Err(Malformed),
                 "{path} {wrong:?}"
             );
@@ -346,23 +350,27 @@ mod tests {
     #[test]
     fn an_answer_that_allows_leaves_none_of_the_browsers_own_headers_in_place() {
         let strip = StripList::default().with_headers(["Remote-User", "X-Vouch-"].map(str::to_owned));
-        for asker in [Asker::Nginx, Asker::Caddy] {
+        for proxy_kind in [ProxyKind::Nginx, ProxyKind::Caddy] {
             let answer = answer(
-                asker,
+                proxy_kind,
                 given(StatusCode::OK, &[("set-cookie", "__Host-ws=new")]),
                 &strip,
             );
             assert_eq!(answer.headers()[COOKIE], "");
             assert_eq!(answer.headers()[AUTHORIZATION], "");
             assert_eq!(answer.headers()[SET_COOKIE], "__Host-ws=new");
-            let kept = super::answer(asker, given(StatusCode::OK, &[("cookie", "_xsrf=1")]), &strip);
+            let kept = super::answer(
+                proxy_kind,
+                given(StatusCode::OK, &[("cookie", "_xsrf=1")]),
+                &strip,
+            );
             assert_eq!(kept.headers()[COOKIE], "_xsrf=1");
         }
-        let none = answer(Asker::Envoy, given(StatusCode::OK, &[]), &strip);
+        let none = answer(ProxyKind::Envoy, given(StatusCode::OK, &[]), &strip);
         let removed = none.headers()[REMOVE].to_str().unwrap();
         assert!(removed.starts_with("cookie,authorization"), "{removed}");
         let some = answer(
-            Asker::Envoy,
+            ProxyKind::Envoy,
             given(StatusCode::OK, &[("cookie", "_xsrf=1")]),
             &strip,
         );
@@ -377,8 +385,8 @@ mod tests {
     }
 
     #[test]
-    fn nginx_hears_401_403_or_an_error_and_never_a_redirect() {
-        for (status, told) in [
+    fn nginx_gets_401_403_or_an_error_and_never_a_redirect() {
+        for (status, message) in [
             (302, 401),
             (401, 401),
             (403, 403),
@@ -392,13 +400,13 @@ mod tests {
                 ("set-cookie", "__Host-ws-pre=1"),
             ];
             let given = given(StatusCode::from_u16(status).unwrap(), &lines);
-            let answer = answer(Asker::Nginx, given, &StripList::default());
-            assert_eq!(answer.status().as_u16(), told, "{status}");
+            let answer = answer(ProxyKind::Nginx, given, &StripList::default());
+            assert_eq!(answer.status().as_u16(), message, "{status}");
             assert!(!answer.headers().contains_key(LOCATION) && !answer.headers().contains_key(SET_COOKIE));
         }
-        for asker in [Asker::Caddy, Asker::Envoy] {
+        for proxy_kind in [ProxyKind::Caddy, ProxyKind::Envoy] {
             let answer = answer(
-                asker,
+                proxy_kind,
                 given(StatusCode::FOUND, &[("location", "https://auth.ws.example/")]),
                 &StripList::default(),
             );

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use axum::response::Response;
 use http::{HeaderMap, HeaderValue, Method};
 
-use super::bearer::{self, Held};
+use super::bearer::{self, SocketToken};
 use super::decision::Allow;
 use super::state::AppState;
 use crate::index::{Domain, Target};
@@ -64,7 +64,7 @@ pub struct Grant {
     uid: String,
     session: Arc<Session>,
     /// The token that admitted it, if no ticket did.
-    token: Option<Held>,
+    token: Option<SocketToken>,
 }
 
 impl Authorizer for AppState {
@@ -126,7 +126,7 @@ impl AppState {
             };
             let admitted = bearer::admit(self, bearer, (&domain, site), token, headers);
             let (allow, accepted) = Box::pin(admitted).await?;
-            let held = Held::new(bearer.clone(), token, domain.auth_origin(), accepted);
+            let held = SocketToken::new(bearer.clone(), token, domain.auth_origin(), accepted);
             let grant = Grant::of(&allow, Some(held));
             return Ok((allow, grant));
         };
@@ -156,7 +156,7 @@ impl AppState {
 }
 
 impl Grant {
-    fn of(allow: &Allow, token: Option<Held>) -> Self {
+    fn of(allow: &Allow, token: Option<SocketToken>) -> Self {
         Self {
             site: allow.target().site.clone(),
             uid: allow.target().uid.clone(),

@@ -4,11 +4,9 @@
 
 use std::sync::Arc;
 
-use api::manager::Start;
-use rules::access::{self, Allowed, Decision, Facts, Requester, Right};
+use rules::access::{self, Allowed, Audience, Decision, Facts, Requester, Right};
 
 use crate::index::{Snapshot, Target};
-use crate::pages::Audience;
 use crate::session::Session;
 use crate::site::Site;
 
@@ -87,13 +85,7 @@ pub(crate) fn decide(
             target: target.clone(),
             session: session.clone(),
             rule,
-            audience: if snapshot.policy().owns_or_administers(requester, &target.owner) {
-                Audience::Keeper
-            } else if snapshot.policy().start == Start::Connectors {
-                Audience::Starter
-            } else {
-                Audience::Guest
-            },
+            audience: snapshot.policy().audience(requester, &target.owner),
         }),
         Decision::Deny(why) => Err(No::Denied(target.clone(), why)),
         Decision::Ask => Err(No::Ask(target.clone())),
@@ -102,6 +94,8 @@ pub(crate) fn decide(
 
 #[cfg(test)]
 mod tests {
+    use api::manager::Start;
+
     use super::*;
     use crate::index::Domain;
     use crate::oidc::claims::Identity;
@@ -135,7 +129,7 @@ mod tests {
     }
 
     #[test]
-    fn strangers_are_denied_what_exists_and_what_does_not() {
+    fn unknown_users_are_denied_alike_for_existing_and_missing_workspaces() {
         let private = snapshot(AccessType::OwnerOnly);
         let denied = |user: &str| match decided(&private, "lab.ws.example", None, user) {
             Err(No::Denied(_, why)) => why,
@@ -180,18 +174,21 @@ mod tests {
             (allow.rule(), allow.audience())
         };
         for start in [Start::Owners, Start::Connectors] {
-            assert_eq!(audience(start, "alice", &[]), (Allowed::Owner, Audience::Keeper));
+            assert_eq!(
+                audience(start, "alice", &[]),
+                (Allowed::Owner, Audience::OwnerOrAdmin)
+            );
             let root = audience(start, "root", &["admins"]);
-            assert_eq!(root, (Allowed::Public, Audience::Keeper));
+            assert_eq!(root, (Allowed::Public, Audience::OwnerOrAdmin));
         }
         let guest = audience(Start::Owners, "bob", &["users"]);
-        assert_eq!(guest, (Allowed::Public, Audience::Guest));
+        assert_eq!(guest, (Allowed::Public, Audience::Viewer));
         let starter = audience(Start::Connectors, "bob", &[]);
         assert_eq!(starter, (Allowed::Public, Audience::Starter));
     }
 
     #[test]
-    fn another_workspace_under_the_host_is_told_apart_even_for_its_owner() {
+    fn a_recreated_workspace_under_the_host_is_distinguished() {
         let private = snapshot(AccessType::OwnerOnly);
         let of = |uid| decided(&private, "lab.ws.example", Some(uid), "alice");
         assert!(of("u").is_ok());

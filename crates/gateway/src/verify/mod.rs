@@ -20,6 +20,7 @@ use api::manager::Start;
 use axum::response::Response;
 use http::header::HeaderMap;
 use http::{Method, StatusCode};
+use rules::access::Audience;
 
 pub use self::authorizer::Authorizer;
 pub(crate) use self::authorizer::Grant;
@@ -28,8 +29,8 @@ use self::decision::Allow;
 use self::state::Admission;
 pub use self::state::AppState;
 use crate::index::{Destination, Domain};
+use crate::pages;
 use crate::pages::accepts_html;
-use crate::pages::{self, Audience};
 use crate::site::Site;
 use crate::tokens::cookies;
 use crate::tokens::{ENTER_LIFE, Enter, Ticket, Token as _};
@@ -170,7 +171,7 @@ async fn state_page(
             let audience = if starts {
                 Audience::Starter
             } else {
-                Audience::Guest
+                Audience::Viewer
             };
             pages::state(&domain, target, audience, app.clock.now())
         }

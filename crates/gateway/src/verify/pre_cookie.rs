@@ -12,7 +12,7 @@ use crate::tokens::random::{equal, fingerprint, random_token};
 use crate::verify::answers::Failure;
 
 /// Maximum number of sign-ins in progress in one browser at one workspace. A further one replaces the oldest.
-const MOST: usize = 8;
+const MAX: usize = 8;
 /// Separates the values.
 const BETWEEN: char = '.';
 
@@ -43,7 +43,7 @@ pub(super) fn begin(headers: &HeaderMap, site: &Site) -> Result<(String, Option<
         return Ok((fingerprint(value), None));
     }
     let value = random_token()?;
-    values.drain(..values.len().saturating_sub(MOST - 1));
+    values.drain(..values.len().saturating_sub(MAX - 1));
     values.push(&value);
     let content = values.join(&BETWEEN.to_string());
     Ok((fingerprint(&value), Some(content)))

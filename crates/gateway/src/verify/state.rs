@@ -21,7 +21,7 @@ use crate::oidc::Providers;
 use crate::server::throttle::Throttle;
 use crate::session::{Credential, Session, Sessions};
 use crate::site::Site;
-use crate::tokens::assertion::{Asker, Assertions};
+use crate::tokens::assertion::{AssertionInput, Assertions};
 use crate::tokens::cookies::{self, StripList};
 use crate::tokens::seal::{KeyRing, Purpose};
 use crate::tokens::{RandomId, SessionCookie, Ticket, Token as _};
@@ -167,13 +167,13 @@ impl AppState {
     /// # Errors
     /// No key is active. Without the assertion nothing may pass.
     pub(super) fn attest(&self, target: &Target, session: &Session) -> Result<HeaderValue, Failure> {
-        let asker = Asker {
+        let input = AssertionInput {
             uid: &target.uid,
             user: &session.identity.user_name,
             session_end: Some(session.end),
             bearer: session.credential != Credential::Login,
         };
-        self.assertions.of(asker).map_err(|error| {
+        self.assertions.of(input).map_err(|error| {
             tracing::error!(%error, "no assertion can be signed");
             Failure::Unavailable
         })

@@ -44,7 +44,7 @@ fn say(fixture: &Fixture, more: &Value) {
 }
 
 #[tokio::test]
-async fn an_account_outside_gets_a_page_that_names_it_hides_the_rule_and_leads_to_another_account() {
+async fn a_user_who_is_not_admitted_gets_a_page_with_a_link_to_another_account() {
     let outsiders = [
         (
             json!({"email": "alice@evil.example", "email_verified": true, "groups": ["staff"]}),
@@ -68,15 +68,15 @@ async fn an_account_outside_gets_a_page_that_names_it_hides_the_rule_and_leads_t
         assert!(answer.body.contains(email), "{}", answer.body);
         assert!(answer.body.contains("not admitted"), "{}", answer.body);
         for secret in ["staff", "@example.org", "domain", "group", "verified"] {
-            let said = answer.body.replace(email, "");
-            assert!(!said.contains(secret), "{secret}: {said}");
+            let text = answer.body.replace(email, "");
+            assert!(!text.contains(secret), "{secret}: {text}");
         }
         assert!(fixture.sessions().is_empty());
         assert_eq!(outsider.cookie("auth.ws.example", "__Host-session"), None);
-        let told = fixture.records("not_admitted", 1).await;
-        assert_eq!(told[0]["user"], "alice");
-        assert_eq!(told[0]["issuer"], ISSUER);
-        assert_eq!(told[0]["rule"], format!("not_admitted_{rule}"));
+        let records = fixture.records("not_admitted", 1).await;
+        assert_eq!(records[0]["user"], "alice");
+        assert_eq!(records[0]["issuer"], ISSUER);
+        assert_eq!(records[0]["rule"], format!("not_admitted_{rule}"));
 
         // The provider is asked to let the user choose, and another account goes straight to the workspace.
         let another = answer.link("Sign in with another account").unwrap();
@@ -96,7 +96,7 @@ async fn an_account_outside_gets_a_page_that_names_it_hides_the_rule_and_leads_t
 }
 
 #[tokio::test]
-async fn who_is_signed_in_can_sign_in_as_another_by_the_link() {
+async fn a_signed_in_user_can_sign_in_as_another_user() {
     let fixture = fixture(&[], &[]).await;
     let browser = fixture.browser("alice");
     let landing = browser.open(&lab()).await;
@@ -115,7 +115,7 @@ async fn who_is_signed_in_can_sign_in_as_another_by_the_link() {
 }
 
 #[tokio::test]
-async fn who_leaves_the_group_is_out_with_the_next_renewal() {
+async fn a_user_who_leaves_the_group_loses_access_at_the_next_renewal() {
     let fixture = fixture(&[], &["oidc:staff"]).await;
     let alice = alice(&fixture, &json!({"groups": ["staff", "users"]}));
     assert!(alice.open(&lab()).await.is_inside());
@@ -170,7 +170,7 @@ async fn an_address_is_asked_about_again_at_every_renewal_and_the_first_one_coun
 }
 
 #[tokio::test]
-async fn groups_that_are_unknown_at_a_renewal_neither_admit_anew_nor_throw_out_at_once() {
+async fn unknown_groups_at_a_renewal_keep_the_admission_for_a_while() {
     let fixture = fixture(&[], &["oidc:staff"]).await;
     let alice = alice(&fixture, &json!({"groups": ["staff"]}));
     assert!(alice.open(&lab()).await.is_inside());

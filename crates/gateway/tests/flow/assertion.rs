@@ -15,10 +15,10 @@ const NAME: &str = "workspace-assertion";
 pub(super) fn claims(headers: &HeaderMap) -> Value {
     let values: Vec<_> = headers.get_all(NAME).iter().collect();
     assert_eq!(values.len(), 1, "{values:?}");
-    said(values[0])
+    text(values[0])
 }
 
-pub(super) fn said(assertion: &HeaderValue) -> Value {
+pub(super) fn text(assertion: &HeaderValue) -> Value {
     let token = assertion.to_str().unwrap();
     let body = BASE64URL.decode(token.split('.').nth(1).unwrap()).unwrap();
     serde_json::from_slice(&body).unwrap()
@@ -70,9 +70,11 @@ async fn a_refusal_carries_none_and_a_websocket_one_of_its_own() {
     let fixture = Fixture::new().await;
     let alice = fixture.browser("alice");
     assert!(alice.open(&format!("{}/", origin(LAB))).await.is_inside());
-    let stranger = fixture.browser("bob");
+    let unknown_user = fixture.browser("bob");
     let lines = headers(&[("sec-fetch-site", "same-origin"), (NAME, "forged")]);
-    let answer = stranger.send("GET", &format!("{}/", origin(LAB)), lines).await;
+    let answer = unknown_user
+        .send("GET", &format!("{}/", origin(LAB)), lines)
+        .await;
     assert_eq!(answer.status, StatusCode::UNAUTHORIZED);
     assert!(!answer.headers.contains_key(NAME));
 
@@ -81,9 +83,9 @@ async fn a_refusal_carries_none_and_a_websocket_one_of_its_own() {
     let Ok((target, grant)) = Authorizer::admit(&*fixture.app, &LAB.into(), &lines).await else {
         panic!("she may")
     };
-    let said = said(&Authorizer::attest(&*fixture.app, &target, &grant).unwrap());
+    let text = text(&Authorizer::attest(&*fixture.app, &target, &grant).unwrap());
     assert_eq!(
-        (&said["sub"], &said["aud"]),
+        (&text["sub"], &text["aud"]),
         (&json!("alice"), &json!(target.uid))
     );
 }

@@ -10,7 +10,7 @@ use crate::support::fixture::{AUTH, BOBS, Fixture, LAB, NOW, origin};
 
 const EVENT: &str = "http://schemas.openid.net/event/backchannel-logout";
 
-async fn record(fixture: &Fixture, token: &str) -> Answer {
+async fn send_logout(fixture: &Fixture, token: &str) -> Answer {
     let lines = headers(&[("content-type", "application/x-www-form-urlencoded")]);
     let url = format!("{AUTH}/backchannel-logout");
     fixture
@@ -45,7 +45,7 @@ async fn all_sessions_of_the_user_are_gone_before_the_answer_and_nobody_elses() 
         signed_in(&fixture, "alice", LAB).await,
     );
     let bob = signed_in(&fixture, "bob", BOBS).await;
-    let answer = record(&fixture, &token(&fixture, &json!({}))).await;
+    let answer = send_logout(&fixture, &token(&fixture, &json!({}))).await;
     assert_eq!(answer.status, StatusCode::OK, "{}", answer.body);
     assert_eq!(answer.headers["cache-control"], "no-store");
     assert_eq!(fixture.sessions().len(), 1);
@@ -72,20 +72,20 @@ async fn one_session_of_the_provider_is_one_session_here_whether_it_names_the_us
             changes["sub"] = Value::Null;
         }
         assert_eq!(
-            record(&fixture, &token(&fixture, &changes)).await.status,
+            send_logout(&fixture, &token(&fixture, &changes)).await.status,
             StatusCode::OK
         );
         assert!(!is_in(&one, LAB).await);
         assert!(is_in(&two, LAB).await, "names the person: {names_person}");
         // A session of that name which is another user's is not meant.
         let other = token(&fixture, &json!({"sid": "session-2", "sub": "id-of-bob"}));
-        assert_eq!(record(&fixture, &other).await.status, StatusCode::OK);
+        assert_eq!(send_logout(&fixture, &other).await.status, StatusCode::OK);
         assert!(is_in(&two, LAB).await);
     }
 }
 
 #[tokio::test]
-async fn what_is_not_the_providers_word_ends_nothing() {
+async fn invalid_logout_messages_end_no_session() {
     let fixture = Fixture::new().await;
     let alice = signed_in(&fixture, "alice", LAB).await;
     let table = [
@@ -111,7 +111,7 @@ async fn what_is_not_the_providers_word_ends_nothing() {
         json!({"jti": ""}),
     ];
     for changes in table {
-        let answer = record(&fixture, &token(&fixture, &changes)).await;
+        let answer = send_logout(&fixture, &token(&fixture, &changes)).await;
         assert_eq!(answer.status, StatusCode::BAD_REQUEST, "{changes}");
         assert_eq!(answer.json()["error"], "invalid_request");
         assert!(!answer.body.contains("evil") && !answer.body.contains("alice"));
@@ -128,7 +128,7 @@ async fn what_is_not_the_providers_word_ends_nothing() {
         fixture.issuer.change(|issuer| {
             issuer.header.insert(name.into(), value.clone());
         });
-        let answer = record(&fixture, &token(&fixture, &json!({}))).await;
+        let answer = send_logout(&fixture, &token(&fixture, &json!({}))).await;
         assert_eq!(answer.status, StatusCode::BAD_REQUEST, "{name}={value}");
         fixture.issuer.change(|issuer| issuer.header.clear());
     }
@@ -139,7 +139,7 @@ async fn what_is_not_the_providers_word_ends_nothing() {
         Signature::None,
     ] {
         fixture.issuer.change(|issuer| issuer.signature = signature);
-        let answer = record(&fixture, &token(&fixture, &json!({}))).await;
+        let answer = send_logout(&fixture, &token(&fixture, &json!({}))).await;
         assert_eq!(answer.status, StatusCode::BAD_REQUEST, "{signature:?}");
         fixture
             .issuer
@@ -157,13 +157,13 @@ async fn what_is_not_the_providers_word_ends_nothing() {
         format!("{good}&logout_token={good}"),
     ] {
         assert_eq!(
-            record(&fixture, &forged).await.status,
+            send_logout(&fixture, &forged).await.status,
             StatusCode::BAD_REQUEST,
             "{forged}"
         );
     }
     assert!(is_in(&alice, LAB).await);
-    assert_eq!(record(&fixture, &good).await.status, StatusCode::OK);
+    assert_eq!(send_logout(&fixture, &good).await.status, StatusCode::OK);
     assert!(!is_in(&alice, LAB).await);
 }
 
@@ -175,7 +175,10 @@ async fn an_id_token_is_no_logout_token() {
     let id_token = signed_out.split("id_token_hint=").nth(1).unwrap();
     let id_token = id_token.split('&').next().unwrap();
     let bystander = signed_in(&fixture, "alice", LAB).await;
-    assert_eq!(record(&fixture, id_token).await.status, StatusCode::BAD_REQUEST);
+    assert_eq!(
+        send_logout(&fixture, id_token).await.status,
+        StatusCode::BAD_REQUEST
+    );
     // What each of its claims would need to be one: none of the differences is enough.
     for fault in [
         json!({"events": null}),
@@ -185,12 +188,12 @@ async fn an_id_token_is_no_logout_token() {
         fixture.issuer.change(|issuer| {
             issuer.header.insert("typ".into(), json!("JWT"));
         });
-        let answer = record(&fixture, &token(&fixture, &fault)).await;
+        let answer = send_logout(&fixture, &token(&fixture, &fault)).await;
         assert_eq!(answer.status, StatusCode::BAD_REQUEST, "{fault}");
     }
     assert!(is_in(&bystander, LAB).await);
     assert_eq!(
-        record(&fixture, &token(&fixture, &json!({}))).await.status,
+        send_logout(&fixture, &token(&fixture, &json!({}))).await.status,
         StatusCode::OK
     );
 }
@@ -216,18 +219,21 @@ async fn a_message_with_a_new_key_is_asked_for_again_while_strangers_use_the_fet
         .issuer
         .change(|issuer| issuer.signature = Signature::UnknownKeyId);
     let forged = token(&fixture, &json!({}));
-    assert_eq!(record(&fixture, &forged).await.status, StatusCode::BAD_REQUEST);
+    assert_eq!(
+        send_logout(&fixture, &forged).await.status,
+        StatusCode::BAD_REQUEST
+    );
     fixture.issuer.change(|issuer| {
         issuer.signature = Signature::Valid;
         issuer.second_key = true;
     });
     let message = token(&fixture, &json!({}));
     assert_eq!(
-        record(&fixture, &message).await.status,
+        send_logout(&fixture, &message).await.status,
         StatusCode::SERVICE_UNAVAILABLE
     );
     fixture.pass(60);
-    assert_eq!(record(&fixture, &message).await.status, StatusCode::OK);
+    assert_eq!(send_logout(&fixture, &message).await.status, StatusCode::OK);
     assert!(!is_in(&alice, LAB).await);
 }
 
@@ -240,7 +246,7 @@ async fn keys_that_are_being_fetched_for_strangers_hold_up_no_login_and_arrive_t
     fixture.issuer.take_requests();
     fixture.held.send_replace(true);
     {
-        let telling = std::pin::pin!(record(&fixture, &message));
+        let telling = std::pin::pin!(send_logout(&fixture, &message));
         let fetch = async {
             while fixture.issuer.take_requests() != ["/jwks"] {
                 tokio::task::yield_now().await;
@@ -252,7 +258,7 @@ async fn keys_that_are_being_fetched_for_strangers_hold_up_no_login_and_arrive_t
     fixture.held.send_replace(false);
     let answer = async {
         loop {
-            let answer = record(&fixture, &message).await;
+            let answer = send_logout(&fixture, &message).await;
             if answer.status == StatusCode::OK {
                 return answer;
             }
@@ -265,25 +271,28 @@ async fn keys_that_are_being_fetched_for_strangers_hold_up_no_login_and_arrive_t
 }
 
 #[tokio::test]
-async fn a_message_that_is_sent_once_more_ends_nothing_that_began_since_at_any_replica() {
+async fn a_repeated_logout_message_ends_no_newer_session() {
     let fixture = Fixture::new().await;
     signed_in(&fixture, "alice", LAB).await;
     let message = token(&fixture, &json!({}));
-    assert_eq!(record(&fixture, &message).await.status, StatusCode::OK);
-    assert_eq!(record(&fixture, &message).await.status, StatusCode::BAD_REQUEST);
+    assert_eq!(send_logout(&fixture, &message).await.status, StatusCode::OK);
+    assert_eq!(
+        send_logout(&fixture, &message).await.status,
+        StatusCode::BAD_REQUEST
+    );
     fixture.pass(1);
     let alice = signed_in(&fixture, "alice", LAB).await;
     // A replica that has not heard it before takes it for new, and finds nothing that it could mean.
     let second = fixture.replica().await;
-    assert_eq!(record(&second, &message).await.status, StatusCode::OK);
+    assert_eq!(send_logout(&second, &message).await.status, StatusCode::OK);
     assert!(is_in(&alice, LAB).await);
 }
 
 #[tokio::test]
-async fn a_message_that_overtakes_a_login_ends_what_that_login_makes() {
+async fn a_logout_message_that_overtakes_a_login_ends_its_session() {
     let fixture = Fixture::new().await;
     assert_eq!(
-        record(&fixture, &token(&fixture, &json!({}))).await.status,
+        send_logout(&fixture, &token(&fixture, &json!({}))).await.status,
         StatusCode::OK
     );
     // The provider's ID token is of the same second as its message.
@@ -310,16 +319,16 @@ async fn a_deletion_that_fails_is_asked_for_again() {
             times: 1,
         });
         assert_eq!(
-            record(&fixture, &message).await.status,
+            send_logout(&fixture, &message).await.status,
             StatusCode::SERVICE_UNAVAILABLE
         );
     }
-    assert_eq!(record(&fixture, &message).await.status, StatusCode::OK);
+    assert_eq!(send_logout(&fixture, &message).await.status, StatusCode::OK);
     assert!(!is_in(&alice, LAB).await);
     // Before the provider is known nothing can be judged.
     let early = Fixture::without_provider();
     assert_eq!(
-        record(&early, &message).await.status,
+        send_logout(&early, &message).await.status,
         StatusCode::SERVICE_UNAVAILABLE
     );
 }
@@ -336,7 +345,7 @@ async fn strangers_with_unknown_keys_cost_one_fetch_a_minute_and_no_login_its_ow
         .issuer
         .change(|issuer| issuer.signature = Signature::UnknownKeyId);
     for _ in 0..20 {
-        record(&fixture, &token(&fixture, &json!({}))).await;
+        send_logout(&fixture, &token(&fixture, &json!({}))).await;
     }
     assert_eq!(fetches(), 1);
     // New keys at the same moment: a login gets them all the same.
@@ -347,7 +356,7 @@ async fn strangers_with_unknown_keys_cost_one_fetch_a_minute_and_no_login_its_ow
     let alice = signed_in(&fixture, "alice", LAB).await;
     assert_eq!(fetches(), 1);
     assert_eq!(
-        record(&fixture, &token(&fixture, &json!({}))).await.status,
+        send_logout(&fixture, &token(&fixture, &json!({}))).await.status,
         StatusCode::OK
     );
     assert!(!is_in(&alice, LAB).await);

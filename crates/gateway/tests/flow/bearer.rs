@@ -11,7 +11,7 @@ use testkit::api_server::Fault;
 use super::assertion::claims;
 use crate::support::browser::{Answer, NAVIGATION, headers};
 use crate::support::fixture::{AUTH, BOBS, Fixture, LAB, NONE, NOW, OPEN, origin, target};
-use crate::support::tokens::{CLUSTER, ROBOT, Tokens, token};
+use crate::support::tokens::{CLUSTER, SERVICE_ACCOUNT, Tokens, token};
 
 pub(super) fn with(token: &str) -> HeaderMap {
     headers(&[("authorization", &format!("Bearer {token}"))])
@@ -33,17 +33,17 @@ fn asked(fixture: &Fixture) -> Vec<String> {
 }
 
 #[tokio::test]
-async fn while_tokens_do_not_count_nobody_asks_about_them_and_nobody_is_invited_to_send_any() {
+async fn disabled_tokens_are_neither_reviewed_nor_advertised() {
     let fixture = Fixture::new().await;
     let claims = json!({"iss": CLUSTER, "aud": [AUTH], "exp": NOW + 3600});
     let answer = get(&fixture, OPEN, with(&token(&claims, 0))).await;
     assert_eq!(answer.status, StatusCode::UNAUTHORIZED);
     assert_eq!(answer.json()["error"], "SignInRequired");
     assert!(!answer.headers.contains_key("www-authenticate"));
-    let said = answer.json()["message"].as_str().unwrap().to_owned();
+    let text = answer.json()["message"].as_str().unwrap().to_owned();
     assert!(
-        said.ends_with("Tokens (Authorization: Bearer) do not count at this site."),
-        "{said}"
+        text.ends_with("Tokens (Authorization: Bearer) do not count at this site."),
+        "{text}"
     );
     assert_eq!(asked(&fixture), [""; 0]);
     // It is said to everybody alike, and of every workspace.
@@ -51,7 +51,7 @@ async fn while_tokens_do_not_count_nobody_asks_about_them_and_nobody_is_invited_
         let alike = get(&fixture, workspace, sent).await;
         assert_eq!(
             (alike.status, alike.json()["message"].as_str()),
-            (answer.status, Some(said.as_str()))
+            (answer.status, Some(text.as_str()))
         );
     }
 }
@@ -60,26 +60,26 @@ async fn while_tokens_do_not_count_nobody_asks_about_them_and_nobody_is_invited_
 async fn a_service_account_s_token_admits_to_what_its_account_may_open() {
     let tokens = Tokens::new().await;
     let fixture = &tokens.fixture;
-    let robot = tokens.account(ROBOT);
-    let answer = get(fixture, OPEN, with(&robot)).await;
+    let account = tokens.account(SERVICE_ACCOUNT);
+    let answer = get(fixture, OPEN, with(&account)).await;
     assert_eq!(answer.status, StatusCode::OK, "{}", answer.body);
     // The token goes no further, and nothing comes back that could be kept.
     assert!(!answer.headers.contains_key("authorization"));
     assert!(!answer.headers.contains_key("set-cookie"));
     let attested = claims(&answer.headers);
-    assert_eq!(attested["sub"], ROBOT);
+    assert_eq!(attested["sub"], SERVICE_ACCOUNT);
     assert_eq!(attested["aud"], format!("uid-of-{OPEN}"));
     // So the application asks for no proof that a page cannot forge: no page sends this unasked.
     assert_eq!(attested["bearer"], true);
     assert_eq!(asked(fixture), ["tokenreviews", "subjectaccessreviews"]);
     for _ in 0..5 {
-        assert_eq!(get(fixture, OPEN, with(&robot)).await.status, StatusCode::OK);
+        assert_eq!(get(fixture, OPEN, with(&account)).await.status, StatusCode::OK);
     }
     assert_eq!(asked(fixture), [""; 0], "from memory");
     let opened = fixture.records("opened", 1).await.remove(0);
     assert_eq!(
         (&opened["user"], &opened["token"]),
-        (&json!(ROBOT), &json!("service_account"))
+        (&json!(SERVICE_ACCOUNT), &json!("service_account"))
     );
     assert_eq!(opened["rule"], "public");
 }
@@ -92,15 +92,15 @@ async fn the_question_about_the_right_says_all_that_the_api_server_said_of_the_a
         sender.send(spec.clone()).unwrap();
         false
     });
-    let robot = tokens.account(ROBOT);
-    let answer = get(&tokens.fixture, OPEN, with(&robot)).await;
+    let account = tokens.account(SERVICE_ACCOUNT);
+    let answer = get(&tokens.fixture, OPEN, with(&account)).await;
     assert_eq!(
         answer.status,
         StatusCode::FORBIDDEN,
         "its roles do not let it connect"
     );
     let spec = asked.recv().unwrap();
-    assert_eq!(spec["user"], ROBOT);
+    assert_eq!(spec["user"], SERVICE_ACCOUNT);
     assert_eq!(spec["uid"], "uid-of-the-account");
     assert_eq!(
         spec["groups"],
@@ -124,24 +124,24 @@ async fn owners_and_shares_count_for_accounts_as_for_users_and_strangers_learn_n
     let subject = json!({"kind": "ServiceAccount", "namespace": "ci", "name": "robot"});
     shared.add(&serde_json::from_value(subject).unwrap(), None);
     tokens.fixture.publish(vec![
-        target(LAB, ROBOT, AccessType::OwnerOnly),
+        target(LAB, SERVICE_ACCOUNT, AccessType::OwnerOnly),
         Target {
             shared: shared.into(),
             ..target(OPEN, "bob", AccessType::OwnerOnly)
         },
         target(BOBS, "bob", AccessType::OwnerOnly),
     ]);
-    let robot = tokens.account(ROBOT);
+    let account = tokens.account(SERVICE_ACCOUNT);
     for (host, status) in [(LAB, StatusCode::OK), (OPEN, StatusCode::OK)] {
         assert_eq!(
-            get(&tokens.fixture, host, with(&robot)).await.status,
+            get(&tokens.fixture, host, with(&account)).await.status,
             status,
             "{host}"
         );
     }
     let (theirs, nobodys) = (
-        get(&tokens.fixture, BOBS, with(&robot)).await,
-        get(&tokens.fixture, NONE, with(&robot)).await,
+        get(&tokens.fixture, BOBS, with(&account)).await,
+        get(&tokens.fixture, NONE, with(&account)).await,
     );
     assert_eq!(theirs.status, StatusCode::FORBIDDEN);
     assert_eq!(
@@ -164,13 +164,13 @@ async fn a_token_for_the_api_server_is_refused_unasked_with_the_way_to_the_right
         json!([AUTH, CLUSTER]),
         json!(["https://auth.evil.example"]),
     ] {
-        let claims = json!({"iss": CLUSTER, "aud": audience, "exp": NOW + 3600, "sub": ROBOT});
+        let claims = json!({"iss": CLUSTER, "aud": audience, "exp": NOW + 3600, "sub": SERVICE_ACCOUNT});
         let answer = get(&tokens.fixture, OPEN, with(&token(&claims, 0))).await;
         assert_eq!(answer.status, StatusCode::UNAUTHORIZED);
-        let said = answer.json();
-        assert_eq!(said["error"], "InvalidToken");
+        let text = answer.json();
+        assert_eq!(text["error"], "InvalidToken");
         let way = format!("kubectl create token NAME --audience={AUTH}");
-        assert!(said["message"].as_str().unwrap().ends_with(&way), "{said}");
+        assert!(text["message"].as_str().unwrap().ends_with(&way), "{text}");
         let challenge = answer.headers["www-authenticate"].to_str().unwrap();
         assert!(
             challenge.starts_with(&format!("Bearer realm=\"{AUTH}\", error=\"invalid_token\"")),
@@ -183,7 +183,7 @@ async fn a_token_for_the_api_server_is_refused_unasked_with_the_way_to_the_right
 }
 
 #[tokio::test]
-async fn who_sends_no_token_is_told_that_tokens_count_and_a_user_is_still_sent_to_sign_in() {
+async fn requests_without_token_get_a_bearer_challenge_and_browsers_a_redirect() {
     let tokens = Tokens::new().await;
     let answer = get(&tokens.fixture, OPEN, HeaderMap::new()).await;
     assert_eq!(answer.status, StatusCode::UNAUTHORIZED);
@@ -212,7 +212,7 @@ async fn a_ticket_decides_alone_whatever_authorization_says() {
     let alice = fixture.browser("alice");
     assert!(alice.open(&format!("{}/", origin(LAB))).await.is_inside());
     let ticket = alice.cookie(LAB, cookies::TICKET).unwrap();
-    let robot = tokens.account(ROBOT);
+    let account = tokens.account(SERVICE_ACCOUNT);
     let send = async |ticket: &str, authorization: &str| {
         let cookie = format!("{}={ticket}", cookies::TICKET);
         let lines = [
@@ -223,7 +223,7 @@ async fn a_ticket_decides_alone_whatever_authorization_says() {
         get(fixture, LAB, headers(&lines)).await
     };
     // The ticket is alice's, whoever the token is of: the application is told of her.
-    for authorization in [&format!("Bearer {robot}"), "Bearer garbage", "token abc"] {
+    for authorization in [&format!("Bearer {account}"), "Bearer garbage", "token abc"] {
         let answer = send(&ticket, authorization).await;
         assert_eq!(answer.status, StatusCode::OK, "{authorization}");
         assert_eq!(claims(&answer.headers)["sub"], "alice");
@@ -231,7 +231,7 @@ async fn a_ticket_decides_alone_whatever_authorization_says() {
         assert!(!answer.headers.contains_key("authorization"));
     }
     // And one that does not count is not made good by a token.
-    let open = tokens.account(ROBOT);
+    let open = tokens.account(SERVICE_ACCOUNT);
     let answer = send("expired", &format!("Bearer {open}")).await;
     assert_eq!(answer.status, StatusCode::UNAUTHORIZED);
     assert_eq!(answer.json()["error"], "SignInRequired");
@@ -242,16 +242,16 @@ async fn a_ticket_decides_alone_whatever_authorization_says() {
 #[tokio::test]
 async fn several_authorization_headers_are_no_request() {
     let tokens = Tokens::new().await;
-    let robot = tokens.account(ROBOT);
+    let account = tokens.account(SERVICE_ACCOUNT);
     let alice = tokens.fixture.browser("alice");
     assert!(alice.open(&format!("{}/", origin(LAB))).await.is_inside());
     let cookie = alice.cookies(LAB).unwrap();
     for other in [
-        format!("Bearer {robot}"),
+        format!("Bearer {account}"),
         "Basic YWxpY2U6YQ==".into(),
         String::new(),
     ] {
-        let mut lines = with(&robot);
+        let mut lines = with(&account);
         lines.append("authorization", other.parse().unwrap());
         assert_eq!(
             get(&tokens.fixture, OPEN, lines.clone()).await.status,
@@ -263,7 +263,7 @@ async fn several_authorization_headers_are_no_request() {
             StatusCode::BAD_REQUEST
         );
     }
-    let joined = headers(&[("authorization", &format!("Bearer {robot}, Bearer {robot}"))]);
+    let joined = headers(&[("authorization", &format!("Bearer {account}, Bearer {account}"))]);
     assert_eq!(
         get(&tokens.fixture, OPEN, joined).await.status,
         StatusCode::UNAUTHORIZED
@@ -273,7 +273,7 @@ async fn several_authorization_headers_are_no_request() {
 #[tokio::test]
 async fn a_page_of_another_origin_gets_nothing_for_a_token() {
     let tokens = Tokens::new().await;
-    let robot = tokens.account(ROBOT);
+    let account = tokens.account(SERVICE_ACCOUNT);
     for (from, status) in [
         (None, StatusCode::OK),
         (Some(origin(OPEN)), StatusCode::OK),
@@ -282,7 +282,7 @@ async fn a_page_of_another_origin_gets_nothing_for_a_token() {
         (Some("https://evil.example".into()), StatusCode::FORBIDDEN),
     ] {
         for method in ["GET", "POST", "DELETE"] {
-            let mut lines = with(&robot);
+            let mut lines = with(&account);
             if let Some(from) = &from {
                 lines.extend(headers(&[("origin", from)]));
             }
@@ -297,8 +297,8 @@ async fn a_page_of_another_origin_gets_nothing_for_a_token() {
 #[tokio::test]
 async fn garbage_and_forgeries_are_refused_and_no_token_is_in_the_log() {
     let tokens = Tokens::new().await;
-    let claims = json!({"iss": CLUSTER, "aud": [AUTH], "exp": NOW + 3600, "sub": ROBOT});
-    let (forged, good) = (token(&claims, 99), tokens.account(ROBOT));
+    let claims = json!({"iss": CLUSTER, "aud": [AUTH], "exp": NOW + 3600, "sub": SERVICE_ACCOUNT});
+    let (forged, good) = (token(&claims, 99), tokens.account(SERVICE_ACCOUNT));
     for text in [
         "",
         "garbage",
@@ -328,17 +328,17 @@ async fn garbage_and_forgeries_are_refused_and_no_token_is_in_the_log() {
 }
 
 #[tokio::test]
-async fn while_the_api_server_cannot_say_whose_a_token_is_nobody_passes_and_nobody_is_refused() {
+async fn without_token_reviews_no_token_is_accepted_or_refused() {
     let tokens = Tokens::new().await;
-    let robot = tokens.account(ROBOT);
+    let account = tokens.account(SERVICE_ACCOUNT);
     let fault = Fault::internal(Method::POST, "tokenreviews", 1);
     tokens.fixture.server.fail(fault);
-    let answer = get(&tokens.fixture, OPEN, with(&robot)).await;
+    let answer = get(&tokens.fixture, OPEN, with(&account)).await;
     assert_eq!(answer.status, StatusCode::SERVICE_UNAVAILABLE);
     assert!(answer.headers.contains_key("retry-after"));
     assert!(!answer.headers.contains_key("www-authenticate"));
     assert_eq!(
-        get(&tokens.fixture, OPEN, with(&robot)).await.status,
+        get(&tokens.fixture, OPEN, with(&account)).await.status,
         StatusCode::OK
     );
 }
@@ -346,15 +346,15 @@ async fn while_the_api_server_cannot_say_whose_a_token_is_nobody_passes_and_nobo
 #[tokio::test]
 async fn an_account_that_is_gone_is_shut_out_within_a_minute() {
     let tokens = Tokens::new().await;
-    let robot = tokens.account(ROBOT);
+    let account = tokens.account(SERVICE_ACCOUNT);
     assert_eq!(
-        get(&tokens.fixture, OPEN, with(&robot)).await.status,
+        get(&tokens.fixture, OPEN, with(&account)).await.status,
         StatusCode::OK
     );
-    tokens.revoke(&robot);
+    tokens.revoke(&account);
     tokens.fixture.pass(60);
     assert_eq!(
-        get(&tokens.fixture, OPEN, with(&robot)).await.status,
+        get(&tokens.fixture, OPEN, with(&account)).await.status,
         StatusCode::UNAUTHORIZED
     );
 }
@@ -366,8 +366,8 @@ async fn a_stopped_workspace_says_so_to_a_script_that_may_open_it_and_to_no_othe
         phase: Phase::Stopped,
         ..target(OPEN, "bob", AccessType::Public)
     }]);
-    let robot = tokens.account(ROBOT);
-    let answer = get(&tokens.fixture, OPEN, with(&robot)).await;
+    let account = tokens.account(SERVICE_ACCOUNT);
+    let answer = get(&tokens.fixture, OPEN, with(&account)).await;
     assert_eq!(answer.status, StatusCode::SERVICE_UNAVAILABLE, "{}", answer.body);
     assert!(!answer.headers.contains_key("set-cookie"));
     let nobody = get(&tokens.fixture, OPEN, with("garbage")).await;
@@ -375,7 +375,7 @@ async fn a_stopped_workspace_says_so_to_a_script_that_may_open_it_and_to_no_othe
 }
 
 #[tokio::test]
-async fn who_sends_many_new_tokens_waits_and_known_ones_do_not() {
+async fn many_new_tokens_are_rate_limited_and_known_ones_are_not() {
     use gateway::server::throttle::{Rate, Rates, Throttle};
     use gateway::verify::{AppState, verify};
     let tokens = Tokens::new().await;
@@ -410,20 +410,24 @@ async fn who_sends_many_new_tokens_waits_and_known_ones_do_not() {
         ]));
         verify(&app, &lines).await
     };
-    let robot = tokens.account(ROBOT);
-    assert_eq!(send(&robot, "203.0.113.7").await.status(), StatusCode::OK);
+    let account = tokens.account(SERVICE_ACCOUNT);
+    assert_eq!(send(&account, "203.0.113.7").await.status(), StatusCode::OK);
     assert_eq!(
-        send(&tokens.account(ROBOT), "203.0.113.7").await.status(),
+        send(&tokens.account(SERVICE_ACCOUNT), "203.0.113.7")
+            .await
+            .status(),
         StatusCode::OK
     );
-    let late = send(&tokens.account(ROBOT), "203.0.113.7").await;
+    let late = send(&tokens.account(SERVICE_ACCOUNT), "203.0.113.7").await;
     assert_eq!(late.status(), StatusCode::TOO_MANY_REQUESTS);
     assert!(late.headers().contains_key("retry-after"));
     for _ in 0..10 {
-        assert_eq!(send(&robot, "203.0.113.7").await.status(), StatusCode::OK);
+        assert_eq!(send(&account, "203.0.113.7").await.status(), StatusCode::OK);
     }
     assert_eq!(
-        send(&tokens.account(ROBOT), "203.0.113.8").await.status(),
+        send(&tokens.account(SERVICE_ACCOUNT), "203.0.113.8")
+            .await
+            .status(),
         StatusCode::OK
     );
 }

@@ -13,7 +13,7 @@ use tokio::runtime::Runtime;
 
 use crate::support::browser::Answer;
 use crate::support::fixture::{AUTH, BOBS, LAB, NONE, NOW, OPEN, origin};
-use crate::support::tokens::{CLUSTER, ROBOT, Tokens, token};
+use crate::support::tokens::{CLUSTER, SERVICE_ACCOUNT, Tokens, token};
 
 const HOSTS: [&str; 4] = [LAB, BOBS, OPEN, NONE];
 
@@ -35,12 +35,13 @@ impl Site {
             .unwrap();
         let tokens = runtime.block_on(Tokens::new());
         let valid = vec![
-            (tokens.account(ROBOT), &[OPEN][..]),
+            (tokens.account(SERVICE_ACCOUNT), &[OPEN][..]),
             (tokens.user_token("alice", &json!({})), &[LAB, OPEN]),
             (tokens.user_token("bob", &json!({})), &[BOBS, OPEN]),
         ];
         let account = |changes: serde_json::Value| {
-            let mut claims = json!({"iss": CLUSTER, "aud": [AUTH], "exp": NOW + 3600, "sub": ROBOT});
+            let mut claims =
+                json!({"iss": CLUSTER, "aud": [AUTH], "exp": NOW + 3600, "sub": SERVICE_ACCOUNT});
             let fields = claims.as_object_mut().unwrap();
             fields.extend(changes.as_object().unwrap().clone());
             token(&claims, 7)
@@ -84,30 +85,30 @@ impl Site {
         }
     }
 
-    fn text(&self, said: &Said) -> String {
+    fn value(&self, header: &AuthorizationHeader) -> String {
         let all: Vec<&str> = self.valid.iter().map(|(token, _)| token.as_str()).collect();
-        let token = match said.which {
+        let token = match header.which {
             Which::Valid(number) => all[number % all.len()],
             Which::Worthless(number) => &self.worthless[number % self.worthless.len()],
         };
         let parts: Vec<&str> = token.split('.').collect();
-        let other: Vec<&str> = all[said.other % all.len()].split('.').collect();
-        let token = match &said.bent {
-            Bent::Flipped(at, with) if !token.is_empty() => {
+        let other: Vec<&str> = all[header.other % all.len()].split('.').collect();
+        let token = match &header.mutated {
+            Mutation::Flipped(at, with) if !token.is_empty() => {
                 let at = at % token.len();
                 format!("{}{with}{}", &token[..at], &token[at + 1..])
             }
-            Bent::Cut(at) if !token.is_empty() => token[..at % token.len()].to_owned(),
-            Bent::Longer(more) => format!("{token}{more}"),
-            Bent::Part(at) if parts.len() == 3 => {
+            Mutation::Cut(at) if !token.is_empty() => token[..at % token.len()].to_owned(),
+            Mutation::Longer(more) => format!("{token}{more}"),
+            Mutation::Part(at) if parts.len() == 3 => {
                 let mut parts = parts;
                 parts[at % 3] = other[at % 3];
                 parts.join(".")
             }
-            Bent::Not | Bent::Flipped(..) | Bent::Cut(_) | Bent::Part(_) => token.to_owned(),
-            Bent::Other(text) => text.clone(),
+            Mutation::Not | Mutation::Flipped(..) | Mutation::Cut(_) | Mutation::Part(_) => token.to_owned(),
+            Mutation::Other(text) => text.clone(),
         };
-        format!("{}{token}{}", said.before, said.after)
+        format!("{}{token}{}", header.before, header.after)
     }
 
     fn ask(&self, asked: &Asked) -> (HeaderMap, Answer) {
@@ -125,8 +126,8 @@ impl Site {
                 lines.append(name.parse::<HeaderName>().unwrap(), value);
             }
         };
-        for said in &asked.said {
-            add(said.name, &self.text(said));
+        for header in &asked.headers {
+            add(header.name, &self.value(header));
         }
         if let Some(from) = &asked.from {
             add("origin", from);
@@ -172,18 +173,18 @@ impl Site {
 struct Asked {
     method: &'static str,
     host: &'static str,
-    said: Vec<Said>,
+    headers: Vec<AuthorizationHeader>,
     from: Option<String>,
     ticket: bool,
 }
 
 #[derive(Debug, Clone)]
-struct Said {
+struct AuthorizationHeader {
     name: &'static str,
     before: &'static str,
     which: Which,
     other: usize,
-    bent: Bent,
+    mutated: Mutation,
     after: &'static str,
 }
 
@@ -194,7 +195,7 @@ enum Which {
 }
 
 #[derive(Debug, Clone)]
-enum Bent {
+enum Mutation {
     Not,
     Flipped(usize, char),
     Cut(usize),
@@ -204,18 +205,18 @@ enum Bent {
     Other(String),
 }
 
-fn bent() -> impl Strategy<Value = Bent> {
+fn mutated() -> impl Strategy<Value = Mutation> {
     prop_oneof![
-        (any::<usize>(), prop::char::range('!', '~')).prop_map(|(at, with)| Bent::Flipped(at, with)),
-        any::<usize>().prop_map(Bent::Cut),
-        "[=A-Za-z0-9%., ]{1,3}".prop_map(Bent::Longer),
-        any::<usize>().prop_map(Bent::Part),
-        "\\PC{0,60}".prop_map(Bent::Other),
-        "[A-Za-z0-9_-]{0,50}\\.[A-Za-z0-9_-]{0,80}\\.[A-Za-z0-9_-]{0,50}".prop_map(Bent::Other),
+        (any::<usize>(), prop::char::range('!', '~')).prop_map(|(at, with)| Mutation::Flipped(at, with)),
+        any::<usize>().prop_map(Mutation::Cut),
+        "[=A-Za-z0-9%., ]{1,3}".prop_map(Mutation::Longer),
+        any::<usize>().prop_map(Mutation::Part),
+        "\\PC{0,60}".prop_map(Mutation::Other),
+        "[A-Za-z0-9_-]{0,50}\\.[A-Za-z0-9_-]{0,80}\\.[A-Za-z0-9_-]{0,50}".prop_map(Mutation::Other),
     ]
 }
 
-fn said() -> impl Strategy<Value = Said> {
+fn header() -> impl Strategy<Value = AuthorizationHeader> {
     let which = prop_oneof![
         4 => any::<usize>().prop_map(Which::Valid),
         1 => any::<usize>().prop_map(Which::Worthless),
@@ -243,17 +244,19 @@ fn said() -> impl Strategy<Value = Said> {
         ),
         which,
         any::<usize>(),
-        prop_oneof![4 => Just(Bent::Not), 2 => bent()],
+        prop_oneof![4 => Just(Mutation::Not), 2 => mutated()],
         mostly("", &[" ", ",", ", Bearer x", "=", "\u{a0}"]),
     )
-        .prop_map(|(name, before, which, other, bent, after)| Said {
-            name,
-            before,
-            which,
-            other,
-            bent,
-            after,
-        })
+        .prop_map(
+            |(name, before, which, other, mutated, after)| AuthorizationHeader {
+                name,
+                before,
+                which,
+                other,
+                mutated,
+                after,
+            },
+        )
 }
 
 fn asked() -> impl Strategy<Value = Asked> {
@@ -266,14 +269,14 @@ fn asked() -> impl Strategy<Value = Asked> {
     (
         prop::sample::select(&["GET", "POST", "DELETE"][..]),
         host(),
-        prop_oneof![8 => prop::collection::vec(said(), 1), 1 => prop::collection::vec(said(), 0..4)],
+        prop_oneof![8 => prop::collection::vec(header(), 1), 1 => prop::collection::vec(header(), 0..4)],
         from,
         prop::bool::weighted(0.1),
     )
-        .prop_map(|(method, host, said, from, ticket)| Asked {
+        .prop_map(|(method, host, headers, from, ticket)| Asked {
             method,
             host,
-            said,
+            headers,
             from,
             ticket,
         })

@@ -7,11 +7,11 @@ use gateway::verify::Authorizer;
 use http::{Request, StatusCode};
 use tokio::time::{Instant, advance};
 
-use super::assertion::said;
+use super::assertion::text;
 use super::bearer::with;
 use crate::support::browser::headers;
 use crate::support::fixture::{LAB, OPEN, origin};
-use crate::support::tokens::{ROBOT, Tokens};
+use crate::support::tokens::{SERVICE_ACCOUNT, Tokens};
 
 async fn settle() {
     for _ in 0..200 {
@@ -22,14 +22,14 @@ async fn settle() {
 #[tokio::test]
 async fn a_script_opens_a_websocket_without_an_origin_and_a_page_only_with_the_workspace_s() {
     let tokens = Tokens::new().await;
-    let lines = with(&tokens.account(ROBOT));
+    let lines = with(&tokens.account(SERVICE_ACCOUNT));
     let admitted = Authorizer::admit(&*tokens.fixture.app, &OPEN.into(), &lines).await;
     let Ok((target, grant)) = admitted else {
         panic!("it may")
     };
     let assertion = Authorizer::attest(&*tokens.fixture.app, &target, &grant).unwrap();
     assert_eq!(
-        said(&assertion)["bearer"],
+        text(&assertion)["bearer"],
         true,
         "the handshake, too, tells of a token"
     );
@@ -61,7 +61,7 @@ async fn a_script_opens_a_websocket_without_an_origin_and_a_page_only_with_the_w
 #[tokio::test]
 async fn a_websocket_ends_within_a_minute_of_its_account_and_with_its_token() {
     let tokens = Tokens::new().await;
-    let (gone, ends) = (tokens.account(ROBOT), tokens.account(ROBOT));
+    let (gone, ends) = (tokens.account(SERVICE_ACCOUNT), tokens.account(SERVICE_ACCOUNT));
     let gone_grant = tokens.fixture.handshake(OPEN, &with(&gone)).await.unwrap();
     let ends_grant = tokens.fixture.handshake(OPEN, &with(&ends)).await.unwrap();
     tokens.revoke(&gone);
@@ -84,7 +84,7 @@ async fn a_websocket_ends_when_the_account_s_right_is_taken_away() {
     tokio::spawn(rights.clone().renew(Duration::from_mins(2)));
     let grant = tokens
         .fixture
-        .handshake(OPEN, &with(&tokens.account(ROBOT)))
+        .handshake(OPEN, &with(&tokens.account(SERVICE_ACCOUNT)))
         .await
         .unwrap();
     assert!(tokens.fixture.app.is_valid(&grant));
@@ -103,7 +103,7 @@ async fn a_websocket_ends_when_the_account_s_right_is_taken_away() {
 #[tokio::test]
 async fn every_proxy_s_question_about_a_token_gets_the_same_decision() {
     let tokens = Tokens::new().await;
-    let (robot, garbage) = (tokens.account(ROBOT), "garbage".to_owned());
+    let (account, garbage) = (tokens.account(SERVICE_ACCOUNT), "garbage".to_owned());
     let own = "gateway.system.svc:8443";
     let ask = async |proxy: &str, host: &str, token: &str| {
         let authority = format!("{host}:8443");
@@ -129,7 +129,7 @@ async fn every_proxy_s_question_about_a_token_gets_the_same_decision() {
             .await
     };
     for proxy in ["nginx", "caddy", "envoy"] {
-        let good = ask(proxy, OPEN, &robot).await;
+        let good = ask(proxy, OPEN, &account).await;
         assert_eq!(good.status, StatusCode::OK, "{proxy}");
         // Removed: by an empty value, or by name.
         match good.headers.get("authorization") {
@@ -142,7 +142,7 @@ async fn every_proxy_s_question_about_a_token_gets_the_same_decision() {
             ),
         }
         assert_eq!(
-            ask(proxy, LAB, &robot).await.status,
+            ask(proxy, LAB, &account).await.status,
             StatusCode::FORBIDDEN,
             "{proxy}"
         );

@@ -34,7 +34,7 @@ async fn a_user_s_token_is_as_good_as_their_login() {
 }
 
 #[tokio::test]
-async fn what_is_said_of_a_user_s_script_is_not_said_of_their_browser_beside_it() {
+async fn the_assertion_of_a_script_differs_from_that_of_the_browser() {
     let tokens = Tokens::new().await;
     let (fixture, script) = (&tokens.fixture, tokens.user_token("alice", &json!({})));
     let alice = fixture.browser("alice");
@@ -67,7 +67,7 @@ async fn claims_become_names_as_at_a_login_and_keep_users_out_as_there() {
         fields.extend(changes.as_object().unwrap().clone());
         claims
     };
-    for (claims, status, told) in [
+    for (claims, status, message) in [
         (good.clone(), 200, ""),
         (changed(json!({"email_verified": false})), 401, "verified"),
         (changed(json!({"email_verified": null})), 401, "verified"),
@@ -89,7 +89,7 @@ async fn claims_become_names_as_at_a_login_and_keep_users_out_as_there() {
         let token = tokens.user_token("alice", &claims);
         let answer = get(&tokens.fixture, LAB, with(&token)).await;
         assert_eq!(answer.status.as_u16(), status, "{claims}: {}", answer.body);
-        assert!(answer.body.contains(told), "{claims}: {}", answer.body);
+        assert!(answer.body.contains(message), "{claims}: {}", answer.body);
     }
     let kept_out = tokens.fixture.records("not_admitted", 2).await;
     assert_eq!(kept_out[0]["rule"], "not_admitted_group");
@@ -133,8 +133,8 @@ async fn a_token_of_the_client_that_users_sign_in_with_is_never_taken() {
         with(&tokens.user_token("alice", &json!({"aud": "x"}))),
     )
     .await;
-    let said = other.json()["message"].as_str().unwrap().to_owned();
-    assert!(said.ends_with("audience (aud) is scripts or robots."), "{said}");
+    let text = other.json()["message"].as_str().unwrap().to_owned();
+    assert!(text.ends_with("audience (aud) is scripts or robots."), "{text}");
 }
 
 #[tokio::test]

@@ -117,7 +117,7 @@ async fn a_session_that_ended_and_is_planted_again_makes_no_new_one() {
 }
 
 #[tokio::test]
-async fn who_plants_a_session_can_sign_that_browser_out_and_no_more() {
+async fn a_planted_session_can_only_be_signed_out() {
     let fixture = Fixture::new().await;
     let mallory = fixture.browser("mallory");
     mallory.open(&format!("{}/", origin(OPEN))).await;

@@ -33,7 +33,7 @@ async fn page(fixture: &Fixture, url: &str, more: &[(&str, &str)]) -> StatusCode
 }
 
 /// One of each kind, none of which gets anywhere.
-async fn strangers(fixture: &Fixture, number: u32) {
+async fn unknown_users(fixture: &Fixture, number: u32) {
     let value = forged(number);
     let host = format!("lab-{number}.ws.example");
     let asked = fixture
@@ -74,12 +74,12 @@ async fn strangers(fixture: &Fixture, number: u32) {
 #[tokio::test]
 async fn unknown_hosts_cookies_codes_and_keys_cost_no_call_and_leave_nothing_behind() {
     let fixture = Fixture::new().await;
-    strangers(&fixture, 0).await;
+    unknown_users(&fixture, 0).await;
     fixture.server.take_calls();
     fixture.issuer.take_requests();
     let before = numbers(&fixture);
     for number in 1..MANY {
-        strangers(&fixture, number).await;
+        unknown_users(&fixture, number).await;
     }
     assert_eq!(fixture.server.take_calls().len(), 0, "calls of the API server");
     assert_eq!(fixture.issuer.take_requests().len(), 0, "calls of the provider");

@@ -95,8 +95,8 @@ async fn a_ticket_is_worth_nothing_in_a_sibling_folder_or_at_a_workspace_made_an
         assert_eq!(answer.json()["loginUrl"], url(other, "/"), "{other}");
     }
     // The browser itself sends it to its folder and to no other whose name begins alike.
-    let stranger = url(WS10, "/").replace("ws10/", "ws1%30/");
-    assert_eq!(alice.step(&stranger).await.status, StatusCode::BAD_REQUEST);
+    let unknown_user = url(WS10, "/").replace("ws10/", "ws1%30/");
+    assert_eq!(alice.step(&unknown_user).await.status, StatusCode::BAD_REQUEST);
     let again = Target {
         uid: "another".into(),
         ..at(WS1, "alice", AccessType::OwnerOnly)
@@ -126,7 +126,7 @@ async fn two_cookies_of_the_name_are_refused() {
 }
 
 /// Another host under the same domain can set cookies for this one, though none that begins with `__Host-`.
-fn toss(to: &Browser<'_>, site: &str, ticket: &str) {
+fn plant(to: &Browser<'_>, site: &str, ticket: &str) {
     to.set_cookie(site, FOLDER_TICKET, Some(ticket));
     to.set_cookie(site, "__Secure-ws-pre", Some("tossed"));
     to.set_cookie(site, "__host-ws-browser", Some("tossed"));
@@ -154,7 +154,7 @@ async fn a_ticket_tossed_into_another_browser_opens_nothing_and_leads_to_a_login
     let alice = signed_in(&fixture, "alice", WS1).await;
     for victim in [&newcomer, &alice] {
         let before = victim.cookie("ws.example", FOLDER_PRE);
-        toss(victim, WS10, &ticket);
+        plant(victim, WS10, &ticket);
         assert_eq!(enters(victim, WS10).await, (false, false));
         let answer = victim.send("GET", &url(WS10, "/api"), headers(&[])).await;
         assert_eq!(answer.status, StatusCode::UNAUTHORIZED);
@@ -213,7 +213,7 @@ async fn a_browser_has_one_cookie_for_all_folders_and_renewed_tickets_stay_tied_
     assert_ne!(renewed, first);
     assert_eq!(enters(&alice, WS1).await, (true, true));
     let other = fixture.browser("mallory");
-    toss(&other, WS1, &renewed);
+    plant(&other, WS1, &renewed);
     assert_eq!(enters(&other, WS1).await, (false, false));
 
     // Without its cookie the browser is asked for nothing, and gets a new one with a new ticket.
@@ -261,11 +261,11 @@ async fn only_one_reading_of_a_path_leads_to_a_workspace() {
             StatusCode::NOT_FOUND,
         ),
     ] {
-        let told = fixture
+        let visible_answer = fixture
             .verify("GET", &format!("{ORIGIN}{path}"), headers(&NAVIGATION))
             .await;
-        assert_eq!(told.status, status, "{path}");
-        assert!(told.location().is_none(), "{path}");
+        assert_eq!(visible_answer.status, status, "{path}");
+        assert!(visible_answer.location().is_none(), "{path}");
         if !path.contains("workspace/callback") && !path.contains("_workspace") {
             let page = fixture
                 .page(
@@ -302,7 +302,7 @@ async fn a_guest_is_refused_like_a_stranger_and_the_log_says_why() {
         .answer;
     let refused = alice.open(&url(OPEN, "/")).await.answer;
     assert_eq!(refused.status, StatusCode::FORBIDDEN);
-    assert_eq!(refused.told(), nothing.told());
+    assert_eq!(refused.visible_answer(), nothing.visible_answer());
     let records = fixture.records("denied", 2).await;
     assert_eq!(
         (&records[0]["rule"], &records[1]["rule"]),

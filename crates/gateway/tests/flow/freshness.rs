@@ -17,7 +17,7 @@ fn lab() -> String {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_lagging_index_issues_nothing_then_lets_nobody_in_then_ends_sockets() {
+async fn a_lagging_index_stops_tickets_then_access_then_sockets() {
     let fixture = Fixture::new().await;
     let alice = fixture.browser("alice");
     assert!(alice.open(&lab()).await.is_inside());
@@ -59,7 +59,7 @@ async fn a_lagging_index_issues_nothing_then_lets_nobody_in_then_ends_sockets() 
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_replica_that_stood_still_for_too_long_lets_nobody_in_until_it_hears_of_the_api_server_again() {
+async fn a_stalled_replica_denies_access_until_it_has_current_data() {
     let fixture = Fixture::new().await;
     let alice = fixture.browser("alice");
     assert!(alice.open(&lab()).await.is_inside());
@@ -78,7 +78,7 @@ async fn a_replica_that_stood_still_for_too_long_lets_nobody_in_until_it_hears_o
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_dead_watch_on_sessions_lets_nobody_in_although_every_heartbeat_comes_back() {
+async fn a_dead_session_watch_denies_access_despite_heartbeats() {
     let fixture = Fixture::new().await;
     fixture.watch().await;
     let alice = fixture.browser("alice");

@@ -23,7 +23,7 @@ use rules::access::Shared;
 use serde_json::json;
 use tokio::runtime::Runtime;
 
-use self::asked::{Asked, Bent, Cookie, OWN, Parts, Wallet, bent, cookie, mostly, one_of};
+use self::asked::{Asked, Cookie, Mutation, OWN, Parts, Wallet, cookie, mostly, mutated, one_of};
 use crate::support::browser::Answer;
 use crate::support::fixture::{BOBS, Fixture, LAB, OPEN, SYSTEM, origin, target};
 use crate::support::pod::counting;
@@ -201,13 +201,13 @@ fn workspaces(pod: SocketAddr) -> Vec<Target> {
 }
 
 async fn tickets(fixture: &Fixture) -> (BTreeMap<String, &'static str>, Vec<String>) {
-    let enter = async |person: &'static str, host: &str| {
-        let browser = fixture.browser(person);
+    let enter = async |user: &'static str, host: &str| {
+        let browser = fixture.browser(user);
         assert!(browser.open(&format!("{}/", origin(host))).await.is_inside());
         browser
     };
-    let ticket = async |person, host| {
-        let browser = enter(person, host).await;
+    let ticket = async |user, host| {
+        let browser = enter(user, host).await;
         browser.cookie(host, cookies::TICKET).unwrap()
     };
     let revoked = ticket("alice", LAB).await;
@@ -220,8 +220,8 @@ async fn tickets(fixture: &Fixture) -> (BTreeMap<String, &'static str>, Vec<Stri
     let session = browser.cookie("auth.ws.example", cookies::SESSION);
     texts.extend(pre.into_iter().chain(session));
     let mut valid = BTreeMap::new();
-    for (person, host) in MAY {
-        let ticket = ticket(person, host).await;
+    for (user, host) in MAY {
+        let ticket = ticket(user, host).await;
         texts.push(ticket.clone());
         valid.insert(ticket, host);
     }
@@ -326,7 +326,7 @@ fn usual(host: &str, relayed: bool) -> Asked {
         cookies: vec![Cookie {
             name: cookies::TICKET.into(),
             text: None,
-            bent: Bent::Not,
+            mutated: Mutation::Not,
         }],
         joined_by: "; ",
         fetch: ["same-origin", "cors", "empty"].map(|value| Some(value.to_owned())),
@@ -375,30 +375,30 @@ fn each_part_of_a_request_that_passes_is_needed() {
     {
         let usual = usual(host, relayed);
         assert!(passes(&usual), "{host}");
-        let bend = |change: &dyn Fn(&mut Asked)| {
+        let mutate = |change: &dyn Fn(&mut Asked)| {
             let mut asked = usual.clone();
             change(&mut asked);
             assert!(!passes(&asked), "{asked:?}");
         };
-        bend(&|asked| asked.cookies.clear());
-        bend(&|asked| asked.uri = "/_workspace/callback".into());
-        bend(&|asked| asked.uri = "/x/../%5Fworkspace/callback".into());
-        bend(&|asked| asked.cookies.push(asked.cookies[0].clone()));
-        bend(&|asked| asked.cookies[0].bent = Bent::Longer("=".into()));
-        bend(&|asked| asked.cookies[0].bent = Bent::Cut(40));
-        bend(&|asked| asked.cookies[0].name = "__host-ws".into());
-        bend(&|asked| asked.host = format!("{host}:443"));
-        bend(&|asked| asked.host = format!("{host}.evil.example:8443"));
-        bend(&|asked| asked.again = Some((if relayed { 0 } else { 3 }, "other.ws.example:8443".into())));
+        mutate(&|asked| asked.cookies.clear());
+        mutate(&|asked| asked.uri = "/_workspace/callback".into());
+        mutate(&|asked| asked.uri = "/x/../%5Fworkspace/callback".into());
+        mutate(&|asked| asked.cookies.push(asked.cookies[0].clone()));
+        mutate(&|asked| asked.cookies[0].mutated = Mutation::Longer("=".into()));
+        mutate(&|asked| asked.cookies[0].mutated = Mutation::Cut(40));
+        mutate(&|asked| asked.cookies[0].name = "__host-ws".into());
+        mutate(&|asked| asked.host = format!("{host}:443"));
+        mutate(&|asked| asked.host = format!("{host}.evil.example:8443"));
+        mutate(&|asked| asked.again = Some((if relayed { 0 } else { 3 }, "other.ws.example:8443".into())));
         // Everything else that ever was a cookie of ours, and tickets that ended.
         for (number, text) in site.texts.iter().enumerate() {
             if site.valid.get(text) != Some(&host) {
-                bend(&|asked| asked.cookies[0].text = Some(number));
+                mutate(&|asked| asked.cookies[0].text = Some(number));
             }
         }
         for other in HOSTS.into_iter().filter(|other| *other != host) {
-            bend(&|asked| {
-                asked.cookies[0].bent = Bent::Other(
+            mutate(&|asked| {
+                asked.cookies[0].mutated = Mutation::Other(
                     site.valid
                         .iter()
                         .find(|(_, of)| **of == other)
@@ -407,18 +407,18 @@ fn each_part_of_a_request_that_passes_is_needed() {
             });
         }
         if relayed {
-            bend(&|asked| asked.origin = None);
-            bend(&|asked| asked.origin = Some("null".into()));
-            bend(&|asked| asked.method = "POST".into());
+            mutate(&|asked| asked.origin = None);
+            mutate(&|asked| asked.origin = Some("null".into()));
+            mutate(&|asked| asked.method = "POST".into());
         } else {
-            bend(&|asked| asked.fetch[0] = Some("same-site".into()));
-            bend(&|asked| asked.proto = "http".into());
-            bend(&|asked| asked.asks_with = "POST".into());
-            bend(&|asked| asked.asks_as = "lab-a.ws.example:8443");
-            bend(&|asked| asked.extra.push(("upgrade".into(), "websocket".into())));
+            mutate(&|asked| asked.fetch[0] = Some("same-site".into()));
+            mutate(&|asked| asked.proto = "http".into());
+            mutate(&|asked| asked.asks_with = "POST".into());
+            mutate(&|asked| asked.asks_as = "lab-a.ws.example:8443");
+            mutate(&|asked| asked.extra.push(("upgrade".into(), "websocket".into())));
             for header in 1..5 {
-                bend(&|asked| asked.left_out = Some(header));
-                bend(&|asked| asked.again = Some((header, "GET".into())));
+                mutate(&|asked| asked.left_out = Some(header));
+                mutate(&|asked| asked.again = Some((header, "GET".into())));
             }
         }
     }
@@ -428,9 +428,9 @@ fn each_part_of_a_request_that_passes_is_needed() {
 fn no_changed_ticket_ever_passes() {
     let site = Site::new();
     let hosts = prop::sample::select(&HOSTS[..5]);
-    proptest!(ProptestConfig::with_cases(500), |(host in hosts, relayed in any::<bool>(), bent in bent())| {
+    proptest!(ProptestConfig::with_cases(500), |(host in hosts, relayed in any::<bool>(), mutated in mutated())| {
         let mut asked = usual(host, relayed);
-        asked.cookies[0].bent = bent;
+        asked.cookies[0].mutated = mutated;
         // A character may have been exchanged for itself.
         prop_assume!(site.objection(&site.request(&asked), relayed).is_some());
         let (answer, dialed) = site.ask(&asked);

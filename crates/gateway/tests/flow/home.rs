@@ -65,7 +65,7 @@ async fn a_newcomer_signs_in_on_the_first_page_and_comes_back_to_a_list_of_their
     assert_eq!(landing.url, home(), "{:?}", landing.trail);
     let page = landing.answer;
     is_page(&page);
-    for told in [
+    for visible_answer in [
         "You are alice, signed in with ",
         "Your workspaces",
         &format!("<a href=\"{}\">lab-a</a>", lab()),
@@ -78,7 +78,11 @@ async fn a_newcomer_signs_in_on_the_first_page_and_comes_back_to_a_list_of_their
         "action=\"/sign-out\"",
         "Sign out everywhere",
     ] {
-        assert!(page.body.contains(told), "{told} in {}", page.body);
+        assert!(
+            page.body.contains(visible_answer),
+            "{visible_answer} in {}",
+            page.body
+        );
     }
     for hidden in ["lab-b", "open-b"] {
         assert!(!page.body.contains(hidden), "{hidden} in {}", page.body);
@@ -158,7 +162,7 @@ async fn nothing_is_listed_on_an_index_that_may_be_out_of_date() {
 }
 
 #[tokio::test]
-async fn a_login_that_came_to_nothing_has_a_link_that_begins_it_anew_and_leads_where_it_was_to() {
+async fn a_failed_login_has_a_link_that_starts_it_again() {
     let fixture = Fixture::new().await;
     let alice = fixture.browser("alice");
     for (how, status) in [
@@ -252,7 +256,7 @@ async fn a_workspace_that_does_not_exist_is_refused_in_the_same_words() {
     let page = async |host| {
         let answer = bob.open(&format!("{}/", origin(host))).await.answer;
         assert!(answer.link("Use another account").is_some(), "{}", answer.body);
-        answer.told()
+        answer.visible_answer()
     };
     assert_eq!(page(LAB).await, page(NONE).await);
 }
@@ -276,8 +280,8 @@ async fn a_user_who_is_not_signed_in_is_told_in_words_and_a_script_where_to_send
         page.body
     );
     let script = headers(&[("sec-fetch-site", "same-origin"), ("sec-fetch-dest", "empty")]);
-    let told = fixture.verify("GET", &lab(), script).await.json();
-    assert_eq!(told["loginUrl"], lab());
+    let visible_answer = fixture.verify("GET", &lab(), script).await.json();
+    assert_eq!(visible_answer["loginUrl"], lab());
 }
 
 /// Keycloak's: it asks whoever is signed in there to sign in once more, as the same user.
@@ -329,7 +333,7 @@ async fn at_a_provider_that_knows_one_account_another_signs_out_there_and_goes_o
 }
 
 #[tokio::test]
-async fn what_a_provider_hands_back_leads_nowhere_unless_it_is_ours_and_whoever_is_signed_in_stays_so() {
+async fn an_invalid_state_from_the_provider_changes_nothing() {
     let fixture = Fixture::without_provider();
     fixture.issuer.change(|issuer| issuer.prompts = Some(ONE_ACCOUNT));
     fixture.find_provider().await;

@@ -124,7 +124,7 @@ async fn a_network_of_one_user_is_one_address() {
 }
 
 #[tokio::test]
-async fn whoever_is_signed_in_has_an_allowance_of_their_own_behind_a_flooded_address() {
+async fn signed_in_users_have_their_own_rate_limit() {
     let fixture = fixture(few()).await;
     let alice = fixture.browser("alice");
     assert!(alice.open(&format!("{}/", origin(LAB))).await.is_inside());
@@ -155,7 +155,7 @@ async fn whoever_is_signed_in_has_an_allowance_of_their_own_behind_a_flooded_add
 }
 
 #[tokio::test]
-async fn a_code_in_other_hands_uses_up_nothing_of_its_owner_s() {
+async fn a_stolen_code_does_not_use_up_the_rate_limit_of_its_owner() {
     let fixture = fixture(few()).await;
     let alice = fixture.browser("alice");
     let at_callback = |url: &str| url.contains("/_workspace/callback");
@@ -183,7 +183,7 @@ async fn a_code_in_other_hands_uses_up_nothing_of_its_owner_s() {
 }
 
 #[tokio::test]
-async fn what_pages_of_other_origins_send_uses_up_nobody_s_allowance() {
+async fn cross_origin_requests_do_not_use_up_rate_limits() {
     let fixture = fixture(few()).await;
     let alice = fixture.browser("alice");
     assert!(alice.open(&format!("{}/", origin(LAB))).await.is_inside());

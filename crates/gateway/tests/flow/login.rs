@@ -351,7 +351,7 @@ async fn a_stranger_cannot_tell_what_exists() {
     let existing = bob.open(&format!("{}/lab", origin(LAB))).await;
     let missing = bob.open(&format!("{}/lab", origin(NONE))).await;
     assert_eq!(existing.answer.status, StatusCode::FORBIDDEN);
-    assert_eq!(existing.answer.told(), missing.answer.told());
+    assert_eq!(existing.answer.visible_answer(), missing.answer.visible_answer());
     assert_eq!(existing.trail.len(), missing.trail.len());
 
     // The same before anybody signed in.
@@ -394,7 +394,7 @@ async fn one_login_asks_the_provider_once_however_often_it_comes_back() {
 }
 
 #[tokio::test]
-async fn who_is_signed_in_and_asks_for_it_signs_in_anew_and_lands_where_they_wanted() {
+async fn a_signed_in_user_can_sign_in_again_and_returns_to_the_target() {
     let fixture = Fixture::new().await;
     let alice = fixture.browser("alice");
     assert!(alice.open(&format!("{}/lab", origin(LAB))).await.is_inside());

@@ -28,7 +28,7 @@ use super::bearer::with;
 use super::sign_out::sign_out;
 use crate::support::browser::{Answer, Browser, Landing, NAVIGATION, headers};
 use crate::support::fixture::{AUTH, Fixture, ISSUER, LAB, NOW, OPEN, origin};
-use crate::support::tokens::{CLUSTER, ROBOT, Tokens, token};
+use crate::support::tokens::{CLUSTER, SERVICE_ACCOUNT, Tokens, token};
 
 /// All that is traced on this thread from now on, as the servers log it.
 fn capture() -> (Log, [Box<dyn Any>; 2]) {
@@ -49,15 +49,15 @@ struct Site {
     secrets: Secrets,
     mood: Arc<Mutex<ProviderAnswer>>,
     /// What gateway and provider told each other.
-    said: watch::Sender<Vec<(String, Value)>>,
+    exchanges: watch::Sender<Vec<(String, Value)>>,
 }
 
 impl Site {
     async fn new() -> Self {
         let tokens = Tokens::new().await;
         let mood = Arc::new(Mutex::new(ProviderAnswer::Usual));
-        let said = watch::Sender::<Vec<(String, Value)>>::default();
-        let (of_provider, heard) = (mood.clone(), said.clone());
+        let exchanges = watch::Sender::<Vec<(String, Value)>>::default();
+        let (of_provider, heard) = (mood.clone(), exchanges.clone());
         *tokens.fixture.between.lock().unwrap() = Box::new(move |request, answer| {
             let asked = String::from_utf8_lossy(request.body()).into_owned();
             let right = serde_json::from_slice(answer.body()).unwrap_or_default();
@@ -71,7 +71,7 @@ impl Site {
             tokens,
             secrets: Secrets::default(),
             mood,
-            said,
+            exchanges,
         }
     }
 
@@ -85,11 +85,12 @@ impl Site {
 
     /// Opens the workspace, for which the provider is asked once more whether it confirms the user.
     async fn renews(&self, browser: &Browser<'_>) {
-        let asked = |said: &[(String, Value)]| said.iter().filter(|(asked, _)| !asked.is_empty()).count();
-        let mut said = self.said.subscribe();
-        let before = asked(&said.borrow_and_update());
+        let asked =
+            |exchanges: &[(String, Value)]| exchanges.iter().filter(|(asked, _)| !asked.is_empty()).count();
+        let mut exchanges = self.exchanges.subscribe();
+        let before = asked(&exchanges.borrow_and_update());
         self.secrets.of_answer(&browser.step(&lab()).await);
-        let renewal = said.wait_for(|said| asked(said) > before);
+        let renewal = exchanges.wait_for(|exchanges| asked(exchanges) > before);
         let renewal = timeout(Duration::from_secs(20), renewal).await;
         assert!(renewal.is_ok(), "never asked, {:?}", self.mood.lock().unwrap());
     }
@@ -111,7 +112,7 @@ impl Site {
 
     /// What the provider and the gateway told each other is secret.
     fn collect(&self) {
-        for (asked, answered) in self.said.send_replace(vec![]) {
+        for (asked, answered) in self.exchanges.send_replace(vec![]) {
             self.secrets.of_form(&asked);
             self.secrets.of_json(&answered);
         }
@@ -265,9 +266,9 @@ async fn strangers_try(site: &Site) {
 async fn scripts_send_tokens(site: &Site) {
     let fixture = site.fixture();
     let url = format!("{}/api/status", origin(OPEN));
-    let unknown = json!({"iss": CLUSTER, "aud": [AUTH], "exp": NOW + 36_000, "sub": ROBOT});
+    let unknown = json!({"iss": CLUSTER, "aud": [AUTH], "exp": NOW + 36_000, "sub": SERVICE_ACCOUNT});
     let foreign = json!({"iss": CLUSTER, "aud": ["https://kubernetes.default.svc"], "exp": NOW + 36_000});
-    let robot = token(
+    let account = token(
         &json!({"iss": CLUSTER, "aud": [AUTH], "exp": NOW + 36_000, "sub": "r"}),
         7,
     );
@@ -277,7 +278,7 @@ async fn scripts_send_tokens(site: &Site) {
             .user_token("alice", &json!({"aud": "other", "exp": NOW + 36_000})),
         site.tokens.user_token("alice", &json!({"exp": 1})),
         token(&foreign, 1),
-        robot,
+        account,
     ] {
         site.secrets.add(&sent);
         site.verify(&url, with(&sent)).await;
@@ -344,11 +345,11 @@ fn run_alone() {
         .env(ALONE, "yes")
         .output()
         .unwrap();
-    let told = String::from_utf8_lossy(&run.stdout);
+    let message = String::from_utf8_lossy(&run.stdout);
     let failure = String::from_utf8_lossy(&run.stderr);
     assert!(
-        run.status.success() && told.contains("1 passed"),
-        "{told}{failure}"
+        run.status.success() && message.contains("1 passed"),
+        "{message}{failure}"
     );
 }
 
@@ -368,7 +369,7 @@ async fn no_line_of_any_level_and_no_audit_record_holds_a_piece_of_anything_secr
     assert!(!site.fixture().sessions().is_empty());
 
     let (log, audit) = (log.text(), site.fixture().log.text());
-    for told in [
+    for message in [
         "somebody signed in",
         "a session ended",
         "a login failed",
@@ -381,17 +382,17 @@ async fn no_line_of_any_level_and_no_audit_record_holds_a_piece_of_anything_secr
         "nobody can say whose a token is",
         "no decision without sessions",
     ] {
-        assert!(log.contains(told), "nothing was logged of: {told}");
+        assert!(log.contains(message), "nothing was logged of: {message}");
     }
     assert!(log.contains(ISSUER) || log.contains("TRACE") || log.contains("DEBUG"));
-    for told in [
+    for message in [
         "\"login\"",
         "\"logout\"",
         "\"login_refused\"",
         "\"token_refused\"",
         "\"opened\"",
     ] {
-        assert!(audit.contains(told), "no record of: {told}");
+        assert!(audit.contains(message), "no record of: {message}");
     }
     site.secrets.are_not_in(&log);
     site.secrets.are_not_in(&audit);

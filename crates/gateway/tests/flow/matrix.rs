@@ -21,7 +21,7 @@ use crate::support::browser::{Browser, NAVIGATION, headers};
 use crate::support::fixture::{Fixture, NOW, origin, target};
 
 /// Each with their groups as the identity provider tells them; `oidc:` comes before.
-const PEOPLE: [(&str, &[&str]); 12] = [
+const USERS: [(&str, &[&str]); 12] = [
     ("alice", &["users"]),
     ("bob", &["users", "ml"]),
     ("carol", &["users", "ml", "infra"]),
@@ -118,14 +118,14 @@ impl Layout {
     }
 
     /// What is to be here.
-    fn expected(self, person: &str, after: i64) -> HashSet<&'static str> {
-        let everywhere = expected(person, after);
-        match (self, person) {
+    fn expected(self, user: &str, after: i64) -> HashSet<&'static str> {
+        let everywhere = expected(user, after);
+        match (self, user) {
             // Who has no right to connect came by shares alone.
             (Self::Folders, "heidi") => HashSet::new(),
             (Self::Folders, "frank" | "grace") | (Self::Hosts | Self::FoldersAtOnesOwnRisk, _) => everywhere,
             (Self::Folders, _) => {
-                let owned = WORKSPACES.iter().filter(|(_, owner, _)| *owner == person);
+                let owned = WORKSPACES.iter().filter(|(_, owner, _)| *owner == user);
                 owned.map(|(name, ..)| *name).collect()
             }
         }
@@ -174,10 +174,10 @@ fn workspace_at(layout: Layout, (name, owner, grants): &Row) -> Target {
 
 /// What is to be, written down apart from the code that decides: names of workspaces that each user enters, `after` so many
 /// seconds.
-fn expected(person: &str, after: i64) -> HashSet<&'static str> {
+fn expected(user: &str, after: i64) -> HashSet<&'static str> {
     let early = after < 60;
     let public = ["w03", "w09", "w12"];
-    let mut entered: Vec<&str> = match person {
+    let mut entered: Vec<&str> = match user {
         "alice" => vec!["w01", "w03", "w04", "w05", "w06", "w07", "w11"],
         "bob" if early => vec!["w02", "w04", "w05", "w06", "w10"],
         "bob" => vec!["w02", "w04", "w05", "w10"],
@@ -276,7 +276,7 @@ async fn in_folders_of_one_host_guests_enter_where_the_risk_is_accepted() {
 
 async fn every_cell_is_right(layout: Layout) {
     let fixture = world_of(layout).await;
-    let browsers: Vec<_> = PEOPLE.iter().map(|person| browser(&fixture, *person)).collect();
+    let browsers: Vec<_> = USERS.iter().map(|user| browser(&fixture, *user)).collect();
     for (after, now) in [(0, 0), (59, 59), (60, 1)] {
         fixture.pass(now);
         for browser in &browsers {
@@ -301,20 +301,20 @@ async fn every_cell_is_right(layout: Layout) {
 }
 
 #[tokio::test]
-async fn what_is_refused_looks_like_what_does_not_exist() {
+async fn refused_and_missing_workspaces_have_the_same_answer() {
     let fixture = fixture().await;
-    let eve = browser(&fixture, PEOPLE[4]);
+    let eve = browser(&fixture, USERS[4]);
     let nothing = eve.open(&format!("{}/", origin("none.ws.example"))).await.answer;
     for name in ["w01", "w04", "w07", "w10"] {
         let refused = eve.open(&format!("{}/", origin(&host(name)))).await.answer;
-        assert_eq!(refused.told(), nothing.told(), "{name}");
+        assert_eq!(refused.visible_answer(), nothing.visible_answer(), "{name}");
     }
 }
 
 #[tokio::test]
 async fn a_share_taken_back_counts_for_the_next_request_and_for_open_sockets() {
     let fixture = fixture().await;
-    let bob = browser(&fixture, PEOPLE[1]);
+    let bob = browser(&fixture, USERS[1]);
     let host = host("w04");
     assert!(bob.open(&format!("{}/", origin(&host))).await.is_inside());
     let session = fixture.sessions().remove(0);
@@ -345,7 +345,7 @@ async fn a_share_taken_back_counts_for_the_next_request_and_for_open_sockets() {
 #[tokio::test]
 async fn the_audit_log_tells_each_way_in_once_and_every_refusal() {
     let fixture = fixture().await;
-    let grace = browser(&fixture, PEOPLE[7]);
+    let grace = browser(&fixture, USERS[7]);
     for name in ["w01", "w05", "w03"] {
         assert!(grace.open(&format!("{}/", origin(&host(name)))).await.is_inside());
         assert_eq!(tries(&grace, name).await, (true, true));
@@ -363,7 +363,7 @@ async fn the_audit_log_tells_each_way_in_once_and_every_refusal() {
     );
     let administered = fixture.records("administered", 1).await;
     assert_eq!(administered[0]["workspace"], "w01");
-    let eve = browser(&fixture, PEOPLE[4]);
+    let eve = browser(&fixture, USERS[4]);
     eve.open(&format!("{}/", origin(&host("w01")))).await;
     eve.open(&format!("{}/", origin(&host("nothing")))).await;
     let denied = fixture.records("denied", 2).await;

@@ -120,22 +120,22 @@ async fn no_refusal_of_a_websocket_may_be_stored() {
 #[tokio::test]
 async fn no_refusal_of_a_page_may_be_stored() {
     let fixture = Fixture::new().await;
-    let person = || headers(&NAVIGATION);
+    let user = || headers(&NAVIGATION);
     let form = || headers(&[("content-type", "application/x-www-form-urlencoded")]);
     let lab = origin(LAB);
     let table = [
-        ("nothing there", Method::GET, format!("{AUTH}/nothing"), person()),
+        ("nothing there", Method::GET, format!("{AUTH}/nothing"), user()),
         (
             "a link that is none",
             Method::GET,
             format!("{AUTH}/enter?t=x"),
-            person(),
+            user(),
         ),
         (
             "an answer that nobody asked for",
             Method::GET,
             format!("{AUTH}/callback?code=x&state=y"),
-            person(),
+            user(),
         ),
         (
             "no sign-out from elsewhere",
@@ -159,25 +159,25 @@ async fn no_refusal_of_a_page_may_be_stored() {
             "a code that is none",
             Method::GET,
             format!("{lab}/_workspace/callback?code=x"),
-            person(),
+            user(),
         ),
         (
             "nothing there",
             Method::GET,
             format!("{lab}/_workspace/x"),
-            person(),
+            user(),
         ),
         (
             "no workspace that one knows of",
             Method::GET,
             format!("{}/lab", origin(OPEN)),
-            person(),
+            user(),
         ),
         (
             "another domain",
             Method::GET,
             "https://evil.example/".to_owned(),
-            person(),
+            user(),
         ),
     ];
     for (what, method, url, lines) in table {

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use api::workspace::{AccessType, Phase};
-use gateway::index::{Story, Target};
+use gateway::index::{StatusDetail, Target};
 use http::header::HeaderMap;
 use http::{Method, StatusCode};
 
@@ -21,9 +21,9 @@ fn stuck(host: &str, owner: &str, access: AccessType) -> Target {
     Target {
         phase: Phase::Starting,
         message: "The image \"lab:v9\" cannot be pulled.".into(),
-        story: Some(Arc::new(Story {
+        status_detail: Some(Arc::new(StatusDetail {
             reason: "ImagePullFailed".into(),
-            ..Story::default()
+            ..StatusDetail::default()
         })),
         ..target(host, owner, access)
     }
@@ -36,7 +36,7 @@ fn is_page(answer: &Answer) {
 }
 
 #[tokio::test]
-async fn the_owner_sees_what_keeps_a_workspace_from_starting_and_a_guest_that_something_does() {
+async fn the_owner_sees_the_blocker_and_other_users_that_there_is_one() {
     let fixture = Fixture::new().await;
     let alice = fixture.browser("alice");
     assert!(alice.open(&format!("{}/", origin(OPEN))).await.is_inside());
@@ -91,7 +91,7 @@ async fn strangers_learn_nothing_of_a_workspace_that_does_not_run() {
     let private = bob.open(&format!("{}/", origin(LAB))).await.answer;
     let none = bob.open(&format!("{}/", origin(NONE))).await.answer;
     assert_eq!(private.status, StatusCode::FORBIDDEN);
-    assert_eq!(private.told(), none.told());
+    assert_eq!(private.visible_answer(), none.visible_answer());
     let nobody = fixture
         .verify("GET", &format!("{}/", origin(LAB)), headers(&SCRIPT))
         .await;
@@ -155,8 +155,11 @@ async fn no_refusal_is_blank_whoever_asks_and_however() {
                     } else if is_person {
                         is_page(&answer);
                     } else {
-                        let told = answer.json();
-                        assert!(told["error"].is_string() && told["message"].is_string(), "{told}");
+                        let visible_answer = answer.json();
+                        assert!(
+                            visible_answer["error"].is_string() && visible_answer["message"].is_string(),
+                            "{visible_answer}"
+                        );
                     }
                 }
             }
@@ -168,7 +171,7 @@ async fn no_refusal_is_blank_whoever_asks_and_however() {
 }
 
 #[tokio::test]
-async fn what_the_proxy_asks_wrongly_is_told_as_well() {
+async fn malformed_auth_requests_get_an_explanation() {
     let fixture = Fixture::new().await;
     let ask = async |url: &str, lines: HeaderMap| fixture.verify("GET", url, lines).await;
     let mut twice = headers(&NAVIGATION);
@@ -194,7 +197,7 @@ async fn what_the_proxy_asks_wrongly_is_told_as_well() {
 }
 
 #[tokio::test]
-async fn the_address_of_signing_out_shows_who_could() {
+async fn the_sign_out_page_shows_the_signed_in_user() {
     let fixture = Fixture::new().await;
     let alice = fixture.browser("alice");
     assert!(alice.open(&format!("{}/", origin(LAB))).await.is_inside());

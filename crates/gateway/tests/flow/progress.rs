@@ -8,7 +8,7 @@ use api::workspace::{AccessType, Phase};
 use axum::Router;
 use axum::body::Body;
 use axum::response::Response;
-use gateway::index::{Story, Target};
+use gateway::index::{StatusDetail, Target};
 use gateway::login::progress;
 use gateway::router;
 use http::header::HeaderMap;
@@ -22,9 +22,9 @@ use tower::ServiceExt as _;
 use super::bearer::with;
 use super::sign_out::sign_out;
 use crate::support::browser::{Answer, Browser, headers};
-use crate::support::events::{Event as Told, Events};
+use crate::support::events::{Event as ReceivedEvent, Events};
 use crate::support::fixture::{AUTH, BOBS, Fixture, LAB, NONE, OPEN, origin, target};
-use crate::support::tokens::{ROBOT, Tokens};
+use crate::support::tokens::{SERVICE_ACCOUNT, Tokens};
 
 const SCRIPT: [(&str, &str); 3] = [
     ("sec-fetch-site", "same-origin"),
@@ -38,11 +38,11 @@ pub(super) fn starting(host: &str, owner: &str, word: &str, started: bool) -> Ta
     Target {
         phase: Phase::Starting,
         run_id: "run-1".into(),
-        message: format!("{word} in the operator's words"),
-        story: Some(Arc::new(Story {
+        received: format!("{word} in the operator's words"),
+        status_detail: Some(Arc::new(StatusDetail {
             reason: word.into(),
             started,
-            ..Story::default()
+            ..StatusDetail::default()
         })),
         ..target(host, owner, AccessType::OwnerOnly)
     }
@@ -74,7 +74,7 @@ pub(super) fn own_page(browser: &Browser<'_>, host: &str) -> HeaderMap {
     lines
 }
 
-pub(super) fn coming_again(mut lines: HeaderMap, last: &Told) -> HeaderMap {
+pub(super) fn coming_again(mut lines: HeaderMap, last: &ReceivedEvent) -> HeaderMap {
     lines.extend(headers(&[("last-event-id", &last.id)]));
     lines
 }
@@ -124,8 +124,8 @@ async fn a_start_is_told_in_order_grows_to_a_hundred_and_ends() {
         (starting(LAB, "alice", reason::STARTING, true), 75, "answering"),
         (running(LAB, "alice"), 100, "ready"),
     ];
-    let mut told = vec![stream.next().await.unwrap()];
-    assert_eq!((told[0].percent(), told[0].step()), (5, "requested"));
+    let mut received = vec![stream.next().await.unwrap()];
+    assert_eq!((received[0].percent(), received[0].step()), (5, "requested"));
     for (state, percent, step) in way {
         fixture.publish(vec![state.clone()]);
         let event = stream.next().await.unwrap();
@@ -134,18 +134,21 @@ async fn a_start_is_told_in_order_grows_to_a_hundred_and_ends() {
             assert_eq!(event.kind, "progress");
             assert_eq!(event.data["page"]["title"], "lab-a is starting");
         }
-        told.push(event);
+        received.push(event);
     }
-    assert_eq!(told.last().unwrap().kind, "ready");
-    assert_eq!(told[2].data["reason"], reason::IMAGE_PULL_FAILED);
-    assert_eq!(told[2].data["message"], "ImagePullFailed in the operator's words");
+    assert_eq!(received.last().unwrap().kind, "ready");
+    assert_eq!(received[2].data["reason"], reason::IMAGE_PULL_FAILED);
+    assert_eq!(
+        received[2].data["message"],
+        "ImagePullFailed in the operator's words"
+    );
     assert_eq!(stream.next().await, None);
-    let ids: std::collections::BTreeSet<_> = told.iter().map(|event| &event.id).collect();
-    assert_eq!(ids.len(), told.len());
+    let ids: std::collections::BTreeSet<_> = received.iter().map(|event| &event.id).collect();
+    assert_eq!(ids.len(), received.len());
 }
 
 #[tokio::test]
-async fn another_run_is_told_from_its_own_beginning() {
+async fn progress_of_another_run_begins_from_its_start() {
     let fixture = watched().await;
     let alice = signed_in(&fixture, "alice", LAB).await;
     let of = |run: &str, started| Target {
@@ -155,7 +158,7 @@ async fn another_run_is_told_from_its_own_beginning() {
     // Asked for, and no run yet: the first one goes on with that.
     fixture.publish(vec![of("", false)]);
     let mut stream = events(&fixture.pages, LAB, own_page(&alice, LAB)).await;
-    let mut told = vec![];
+    let mut received = vec![];
     for (state, count) in [
         (of("", false), 2),
         (of("run-1", true), 1),
@@ -165,11 +168,11 @@ async fn another_run_is_told_from_its_own_beginning() {
         for _ in 0..count {
             let event = stream.next().await.unwrap();
             let run = event.id.split('.').next().unwrap().to_owned();
-            told.push((run, event.percent()));
+            received.push((run, event.percent()));
         }
     }
     let expected = [("", 5), ("", 20), ("run-1", 75), ("run-2", 5), ("run-2", 20)];
-    assert_eq!(told, expected.map(|(run, percent)| (run.to_owned(), percent)));
+    assert_eq!(received, expected.map(|(run, percent)| (run.to_owned(), percent)));
 }
 
 #[tokio::test]
@@ -210,7 +213,7 @@ async fn a_failure_ends_it_with_reason_and_message_and_a_stop_with_neither_cause
 }
 
 #[tokio::test]
-async fn a_guest_follows_a_start_and_is_not_told_what_is_in_its_way() {
+async fn other_users_follow_a_start_without_its_blocker() {
     let fixture = watched().await;
     let alice = signed_in(&fixture, "alice", OPEN).await;
     let stuck = Target {
@@ -225,14 +228,14 @@ async fn a_guest_follows_a_start_and_is_not_told_what_is_in_its_way() {
     }
     assert_eq!((all[2].step(), all[2].percent()), ("pulling", 40));
     assert_eq!(all[2].data["reason"], "Hidden");
-    let said = format!("{all:?}");
+    let text = format!("{all:?}");
     for hidden in [reason::IMAGE_PULL_FAILED, "operator's words", "bob", "alice"] {
-        assert!(!said.contains(hidden), "{hidden} in {said}");
+        assert!(!text.contains(hidden), "{hidden} in {text}");
     }
 }
 
 #[tokio::test]
-async fn who_comes_late_is_told_all_and_who_comes_again_goes_on_at_any_replica() {
+async fn late_followers_get_all_events_and_reconnects_resume_at_any_replica() {
     let fixture = watched().await;
     let alice = signed_in(&fixture, "alice", LAB).await;
     let other = fixture.replica().await;
@@ -242,28 +245,28 @@ async fn who_comes_late_is_told_all_and_who_comes_again_goes_on_at_any_replica()
         replica.publish(vec![starting(LAB, "alice", reason::STARTING, true)]);
     }
     let mut stream = events(&fixture.pages, LAB, lines.clone()).await;
-    let mut told = vec![];
+    let mut received = vec![];
     for _ in 0..3 {
-        told.push(stream.next().await.unwrap());
+        received.push(stream.next().await.unwrap());
     }
-    let percents: Vec<u64> = told.iter().map(Told::percent).collect();
+    let percents: Vec<u64> = received.iter().map(ReceivedEvent::percent).collect();
     assert_eq!(percents, [5, 20, 75]);
     drop(stream);
 
     // The other replica goes on where the first one was, and repeats nothing.
-    let mut stream = events(&other.pages, LAB, coming_again(lines.clone(), &told[2])).await;
+    let mut stream = events(&other.pages, LAB, coming_again(lines.clone(), &received[2])).await;
     other.publish(vec![starting(LAB, "alice", reason::READINESS_FAILED, true)]);
     let next = stream.next().await.unwrap();
     assert_eq!((next.step(), next.percent()), ("answering", 75));
     assert_eq!(next.data["reason"], reason::READINESS_FAILED);
     // In the middle: what is missing comes, and only that.
-    let mut stream = events(&other.pages, LAB, coming_again(lines.clone(), &told[0])).await;
+    let mut stream = events(&other.pages, LAB, coming_again(lines.clone(), &received[0])).await;
     assert_eq!(stream.next().await.unwrap().percent(), 20);
     assert_eq!(stream.next().await.unwrap().percent(), 75);
     // What was told of another run counts for nothing.
-    let foreign = Told {
-        id: told[2].id.replace("run-1", "run-0"),
-        ..told[2].clone()
+    let foreign = ReceivedEvent {
+        id: received[2].id.replace("run-1", "run-0"),
+        ..received[2].clone()
     };
     let mut stream = events(&fixture.pages, LAB, coming_again(lines.clone(), &foreign)).await;
     assert_eq!(stream.next().await.unwrap().percent(), 5);
@@ -331,12 +334,13 @@ async fn strangers_learn_no_more_than_of_a_workspace_that_is_not_there() {
         target(BOBS, "bob", AccessType::OwnerOnly),
     ];
     fixture.publish(states.to_vec());
-    let told = async |host: &str, lines: HeaderMap| Answer::of(ask(&fixture.pages, host, lines).await).await;
+    let received =
+        async |host: &str, lines: HeaderMap| Answer::of(ask(&fixture.pages, host, lines).await).await;
     // Without ticket, and with another workspace's.
     let bobs = own_page(&bob, BOBS);
     for lines in [headers(&SCRIPT), bobs] {
-        let private = told(LAB, lines.clone()).await;
-        let none = told(NONE, lines.clone()).await;
+        let private = received(LAB, lines.clone()).await;
+        let none = received(NONE, lines.clone()).await;
         let asked = fixture
             .verify("GET", &format!("{}/api", origin(LAB)), lines)
             .await;
@@ -347,7 +351,7 @@ async fn strangers_learn_no_more_than_of_a_workspace_that_is_not_there() {
     // With a ticket whose right has ended.
     fixture.publish(vec![starting(LAB, "carol", reason::IMAGE_PULL_FAILED, false)]);
     let lines = own_page(&alice, LAB);
-    let refused = told(LAB, lines.clone()).await;
+    let refused = received(LAB, lines.clone()).await;
     let asked = fixture
         .verify("GET", &format!("{}/api", origin(LAB)), lines)
         .await;
@@ -358,7 +362,7 @@ async fn strangers_learn_no_more_than_of_a_workspace_that_is_not_there() {
     for source in ["same-site", "cross-site"] {
         let mut lines = own_page(&alice, LAB);
         lines.insert("sec-fetch-site", source.parse().unwrap());
-        let refused = told(LAB, lines).await;
+        let refused = received(LAB, lines).await;
         assert_eq!(refused.status, StatusCode::FORBIDDEN, "{source}");
         assert_eq!(refused.json()["error"], "CrossOrigin");
     }
@@ -368,7 +372,11 @@ async fn strangers_learn_no_more_than_of_a_workspace_that_is_not_there() {
         let mut lines = own_page(&alice, LAB);
         lines.insert("sec-fetch-mode", "navigate".parse().unwrap());
         lines.insert("sec-fetch-dest", dest.parse().unwrap());
-        assert_eq!(told(LAB, lines).await.status, StatusCode::BAD_REQUEST, "{dest}");
+        assert_eq!(
+            received(LAB, lines).await.status,
+            StatusCode::BAD_REQUEST,
+            "{dest}"
+        );
     }
     for method in [Method::HEAD, Method::POST, Method::OPTIONS] {
         let refused = fixture
@@ -441,8 +449,7 @@ async fn a_replica_that_ends_ends_its_streams_and_begins_none() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_stream_with_nothing_to_tell_says_so_every_fifteen_seconds_until_the_index_is_too_old_for_sockets()
-{
+async fn an_idle_stream_sends_a_comment_every_fifteen_seconds() {
     // Followed by no watch, and no heartbeat comes back.
     let fixture = Fixture::new().await;
     let alice = signed_in(&fixture, "alice", LAB).await;
@@ -467,7 +474,7 @@ async fn a_script_follows_a_start_by_its_token_until_that_counts_no_longer() {
         ..starting(OPEN, "bob", word, false)
     };
     tokens.fixture.publish(vec![state(reason::STARTING)]);
-    let token = tokens.account(ROBOT);
+    let token = tokens.account(SERVICE_ACCOUNT);
     let mut stream = events(&tokens.fixture.pages, OPEN, with(&token)).await;
     assert_eq!(stream.next().await.unwrap().percent(), 5);
     assert_eq!(stream.next().await.unwrap().percent(), 20);

@@ -303,7 +303,7 @@ async fn repeated_parameters_are_refused() {
 }
 
 #[tokio::test]
-async fn a_refusal_of_the_provider_is_told_without_its_words() {
+async fn a_refusal_of_the_provider_is_shown_without_its_text() {
     let fixture = Fixture::new().await;
     let alice = fixture.browser("alice");
     let landing = alice.open_until(&lab(), |url| url.starts_with(ISSUER)).await;
@@ -331,7 +331,7 @@ async fn a_refusal_of_the_provider_is_told_without_its_words() {
 }
 
 #[tokio::test]
-async fn wrong_client_credentials_are_the_administrators_business() {
+async fn wrong_client_credentials_are_reported_as_a_configuration_error() {
     let (fixture, answer) = outcome(|issuer| issuer.token_error = Some("invalid_client")).await;
     refused(
         &fixture,

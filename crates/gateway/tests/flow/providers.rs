@@ -89,17 +89,17 @@ async fn users_choose_and_one_name_at_two_providers_is_two_users() {
         let refused = browser.open(&page(others)).await.answer;
         assert_eq!(refused.status, StatusCode::FORBIDDEN, "{choice}");
     }
-    let told = fixture.records("login", 2).await;
-    let users: Vec<_> = told
+    let message = fixture.records("login", 2).await;
+    let users: Vec<_> = message
         .iter()
-        .map(|record| record["user"].as_str().unwrap())
+        .map(|send_logout| send_logout["user"].as_str().unwrap())
         .collect();
     assert_eq!(users, ["m:alice", "p:alice"]);
-    assert_eq!(told[1]["groups"], json!(["p:users"]));
+    assert_eq!(message[1]["groups"], json!(["p:users"]));
 }
 
 #[tokio::test]
-async fn the_code_of_one_provider_is_refused_at_the_door_of_another_and_reaches_nobody() {
+async fn a_code_of_one_provider_is_refused_at_the_callback_of_another() {
     for names_issuers in [true, false] {
         for (choice, host, wrong_door) in [(MAIN, LAB, "/callback/partners"), (OTHER, BOBS, "/callback")] {
             let fixture = both();
@@ -180,7 +180,7 @@ async fn a_provider_cannot_attest_in_the_name_of_another() {
 }
 
 #[tokio::test]
-async fn a_session_is_renewed_by_who_attested_and_a_silent_provider_holds_up_its_own_users_only() {
+async fn a_session_is_renewed_by_its_own_provider_and_a_silent_one_delays_only_its_users() {
     let fixture = both_found().await;
     let staff = signed_in(&fixture, LAB, MAIN).await;
     let partner = signed_in(&fixture, BOBS, OTHER).await;
@@ -266,7 +266,7 @@ async fn signing_out_ends_the_session_of_the_provider_that_attested() {
     }
 }
 
-async fn record(fixture: &Fixture, token: &str) -> Answer {
+async fn send_logout(fixture: &Fixture, token: &str) -> Answer {
     let lines = headers(&[("content-type", "application/x-www-form-urlencoded")]);
     let url = format!("{AUTH}/backchannel-logout");
     fixture
@@ -289,21 +289,30 @@ async fn a_providers_message_ends_its_own_sessions_by_its_own_keys() {
     let forged = fixture
         .partners
         .logout_token(&json!({"sub": "id-of-alice", "iss": ISSUER}));
-    assert_eq!(record(&fixture, &forged).await.status, StatusCode::BAD_REQUEST);
-    let stranger = fixture
+    assert_eq!(
+        send_logout(&fixture, &forged).await.status,
+        StatusCode::BAD_REQUEST
+    );
+    let unknown_user = fixture
         .partners
         .logout_token(&json!({"sub": "id-of-alice", "iss": "https://evil.example"}));
-    assert_eq!(record(&fixture, &stranger).await.status, StatusCode::BAD_REQUEST);
+    assert_eq!(
+        send_logout(&fixture, &unknown_user).await.status,
+        StatusCode::BAD_REQUEST
+    );
     assert_eq!(fixture.sessions().len(), 2);
     let first = fixture
         .partners
         .logout_token(&json!({"sub": "id-of-alice", "jti": "1"}));
-    assert_eq!(record(&fixture, &first).await.status, StatusCode::OK);
+    assert_eq!(send_logout(&fixture, &first).await.status, StatusCode::OK);
     assert!(is_in(&staff, LAB).await && !is_in(&partner, BOBS).await);
-    assert_eq!(record(&fixture, &first).await.status, StatusCode::BAD_REQUEST);
+    assert_eq!(
+        send_logout(&fixture, &first).await.status,
+        StatusCode::BAD_REQUEST
+    );
     let second = fixture
         .issuer
         .logout_token(&json!({"sub": "id-of-alice", "jti": "1"}));
-    assert_eq!(record(&fixture, &second).await.status, StatusCode::OK);
+    assert_eq!(send_logout(&fixture, &second).await.status, StatusCode::OK);
     assert!(!is_in(&staff, LAB).await);
 }

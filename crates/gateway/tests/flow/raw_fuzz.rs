@@ -20,7 +20,7 @@ use gateway::server::bounds::{Bounds, Most, at_entrance};
 use gateway::server::{Limits, Listener, Owners};
 use gateway::tokens::TICKET_LIFE;
 use gateway::tokens::cookies;
-use gateway::verify::adapters::Asker;
+use gateway::verify::adapters::ProxyKind;
 use kube::ResourceExt as _;
 use proptest::prelude::*;
 use rules::access::Policy;
@@ -205,9 +205,9 @@ impl Site {
 
 /// Valid cookies of both users, and others that once were or never were.
 async fn carried(fixture: &Fixture, mode: RoutingMode) -> Vec<Carried> {
-    let enter = async |name: &str, person: &'static str| -> Browser<'_> {
+    let enter = async |name: &str, user: &'static str| -> Browser<'_> {
         let (host, path) = place(mode, name);
-        let browser = fixture.browser(person);
+        let browser = fixture.browser(user);
         let landing = browser.open(&format!("https://{host}:8443{path}")).await;
         assert!(landing.is_inside(), "{landing:?}");
         browser
@@ -232,8 +232,8 @@ async fn carried(fixture: &Fixture, mode: RoutingMode) -> Vec<Carried> {
         RoutingMode::Subdomain => cookies::TICKET,
         RoutingMode::Path => cookies::FOLDER_TICKET,
     };
-    for (name, person) in NAMES {
-        let cookies = all(&enter(name, person).await, name);
+    for (name, user) in NAMES {
+        let cookies = all(&enter(name, user).await, name);
         let value = cookies
             .split("; ")
             .find_map(|pair| pair.strip_prefix(ticket)?.strip_prefix('='))
@@ -262,7 +262,7 @@ async fn listen(fixture: &Fixture) -> SocketAddr {
         authorizer: app.clone(),
         relay: Arc::new(relay),
         own_names: vec!["gateway.system.svc".to_owned()],
-        foreign: vec![Asker::Nginx, Asker::Caddy, Asker::Envoy],
+        other_proxies: vec![ProxyKind::Nginx, ProxyKind::Caddy, ProxyKind::Envoy],
         metrics: Metrics::default(),
     }));
     let listener = Listener {
@@ -287,7 +287,7 @@ async fn listen(fixture: &Fixture) -> SocketAddr {
 
 /// What is done to a stream of bytes. Numbers are taken modulo its length.
 #[derive(Debug, Clone)]
-enum Bend {
+enum Mutation {
     Flip(usize, u8),
     Insert(usize, Vec<u8>),
     Piece(usize, usize),
@@ -304,20 +304,20 @@ enum Bend {
     Then(usize, usize),
 }
 
-fn bend() -> impl Strategy<Value = Bend> {
+fn mutate() -> impl Strategy<Value = Mutation> {
     let at = any::<usize>;
     prop_oneof![
-        1 => (at(), any::<u8>()).prop_map(|(at, with)| Bend::Flip(at, with)),
-        1 => (at(), prop::collection::vec(any::<u8>(), 1..8)).prop_map(|(at, bytes)| Bend::Insert(at, bytes)),
-        3 => (at(), at()).prop_map(|(at, piece)| Bend::Piece(at, piece)),
-        1 => (at(), 1_usize..40).prop_map(|(at, count)| Bend::Remove(at, count)),
-        1 => (at(), 1_usize..80, at()).prop_map(|(from, count, to)| Bend::Repeat(from, count, to)),
-        1 => (at(), at(), 1_usize..200, at()).prop_map(|(seed, from, count, to)| Bend::Splice(seed, from, count, to)),
-        1 => (at(), at()).prop_map(|(one, other)| Bend::SwapLines(one, other)),
-        2 => at().prop_map(Bend::RepeatLine),
-        2 => at().prop_map(Bend::RemoveLine),
-        1 => at().prop_map(Bend::Cut),
-        1 => (at(), at()).prop_map(|(seed, carried)| Bend::Then(seed, carried)),
+        1 => (at(), any::<u8>()).prop_map(|(at, with)| Mutation::Flip(at, with)),
+        1 => (at(), prop::collection::vec(any::<u8>(), 1..8)).prop_map(|(at, bytes)| Mutation::Insert(at, bytes)),
+        3 => (at(), at()).prop_map(|(at, piece)| Mutation::Piece(at, piece)),
+        1 => (at(), 1_usize..40).prop_map(|(at, count)| Mutation::Remove(at, count)),
+        1 => (at(), 1_usize..80, at()).prop_map(|(from, count, to)| Mutation::Repeat(from, count, to)),
+        1 => (at(), at(), 1_usize..200, at()).prop_map(|(seed, from, count, to)| Mutation::Splice(seed, from, count, to)),
+        1 => (at(), at()).prop_map(|(one, other)| Mutation::SwapLines(one, other)),
+        2 => at().prop_map(Mutation::RepeatLine),
+        2 => at().prop_map(Mutation::RemoveLine),
+        1 => at().prop_map(Mutation::Cut),
+        1 => (at(), at()).prop_map(|(seed, carried)| Mutation::Then(seed, carried)),
     ]
 }
 
@@ -333,7 +333,7 @@ fn insert(bytes: &mut Vec<u8>, at: usize, more: &[u8]) {
     bytes.splice(at..at, more.iter().copied());
 }
 
-impl Bend {
+impl Mutation {
     fn apply(&self, site: &Site, bytes: &mut Vec<u8>) {
         let part = |bytes: &[u8], from: usize, count: usize| -> Vec<u8> {
             let from = from % bytes.len().max(1);
@@ -410,17 +410,17 @@ fn no_bytes_pass(mode: RoutingMode) {
     // Mostly the cookies of whose workspace it is.
     let carried = prop_oneof![2 => Just(None), 1 => any::<usize>().prop_map(Some)];
     let streams = prop_oneof![
-        1 => prop::collection::vec(any::<u8>(), 0..400).prop_map(|bytes| (None, vec![Bend::Insert(0, bytes)])),
+        1 => prop::collection::vec(any::<u8>(), 0..400).prop_map(|bytes| (None, vec![Mutation::Insert(0, bytes)])),
         20 => (
             (0..SEEDS.len(), carried, 0_usize..2).prop_map(Some),
-            prop::collection::vec(bend(), 0..4),
+            prop::collection::vec(mutate(), 0..4),
         ),
     ];
     proptest!(ProptestConfig::with_cases(cases()), |(drawn in streams)| {
         let (seed, bends) = drawn;
         let mut bytes = seed.map_or_else(Vec::new, |(seed, carried, name)| site.seed(seed, carried.unwrap_or(OWN + name), NAMES[name].0));
-        for bend in &bends {
-            bend.apply(&site, &mut bytes);
+        for mutate in &bends {
+            mutate.apply(&site, &mut bytes);
         }
         let (passes, answer) = site.passes(&bytes);
         let objection = site.objection(&bytes);

@@ -1,9 +1,9 @@
 //! Sessions over hours: the provider is asked on use, by one replica, in the background; what it says, or does not say.
 //!
-//! - `doubt`: while nobody can say whether the provider still confirms the user
+//! - `provider_down`: while nobody can say whether the provider still confirms the user
 //! - `replicas`: several of the gateway
 
-mod doubt;
+mod provider_down;
 mod replicas;
 
 use std::time::{Duration, Instant};
@@ -143,17 +143,17 @@ async fn a_user_who_is_disabled_is_out_with_their_next_use_after_five_minutes() 
 async fn another_user_s_answer_ends_the_session() {
     let renamed = json!({"sub": "id-of-alice", "preferred_username": "mallory"});
     let other = json!({"sub": "id-of-bob", "preferred_username": "alice"});
-    for person in [renamed, other] {
+    for user in [renamed, other] {
         let fixture = Fixture::new().await;
         let alice = signed_in(&fixture).await;
-        say(&fixture, person.as_object().cloned());
+        say(&fixture, user.as_object().cloned());
         fixture.pass(5 * MINUTE);
         alice.step(&lab()).await;
         until(&fixture, "the end of the session", || {
             fixture.sessions().is_empty()
         })
         .await;
-        assert!(!passes(&alice).await, "{person}");
+        assert!(!passes(&alice).await, "{user}");
     }
 }
 
@@ -260,9 +260,9 @@ async fn a_session_of_another_issuer_ends_and_no_token_of_it_goes_to_this_one() 
     })
     .await;
     assert_eq!(questions(&fixture), 0);
-    let told = fixture.records("logout", 1).await;
+    let message = fixture.records("logout", 1).await;
     assert_eq!(
-        (&told[0]["user"], &told[0]["by"]),
+        (&message[0]["user"], &message[0]["by"]),
         (&json!("alice"), &json!("another_issuer"))
     );
 }

@@ -68,7 +68,7 @@ async fn an_owner_without_the_right_is_refused_and_the_answer_counts_for_its_tim
 }
 
 #[tokio::test(start_paused = true)]
-async fn nobody_gets_in_while_the_right_cannot_be_asked_and_nobody_is_told_no() {
+async fn without_access_reviews_no_user_is_admitted_or_refused() {
     let (fixture, _, _) = fixture().await;
     let alice = fixture.browser("alice");
     assert!(alice.open(&lab()).await.is_inside());

@@ -36,7 +36,7 @@ async fn signed_in<'w>(fixture: &'w Fixture, name: &'static str, host: &str) -> 
 }
 
 #[tokio::test]
-async fn who_signs_out_has_no_session_here_and_is_sent_to_end_the_providers() {
+async fn signing_out_ends_the_session_and_redirects_to_the_provider() {
     let fixture = Fixture::new().await;
     fixture.watch().await;
     let alice = signed_in(&fixture, "alice", LAB).await;
@@ -151,11 +151,12 @@ async fn signing_out_everywhere_can_be_repeated_until_all_sessions_are_gone() {
     assert_eq!(answer.status, StatusCode::SEE_OTHER);
     assert!(fixture.sessions().is_empty());
     assert_eq!(there.step(&lab()).await.status, StatusCode::FOUND);
-    let told = fixture.records("logout", 2).await;
+    let message = fixture.records("logout", 2).await;
     assert!(
-        told.iter()
+        message
+            .iter()
             .all(|record| record["user"] == "alice" && record["by"] == "person_everywhere"),
-        "{told:?}"
+        "{message:?}"
     );
 }
 
@@ -176,7 +177,7 @@ async fn two_tabs(fixture: &Fixture) -> Browser<'_> {
 }
 
 #[tokio::test]
-async fn signing_out_ends_what_every_tab_of_the_browser_stands_on() {
+async fn signing_out_ends_every_session_of_the_browser() {
     let fixture = Fixture::new().await;
     let browser = two_tabs(&fixture).await;
     let elsewhere = signed_in(&fixture, "alice", LAB).await;
@@ -267,6 +268,6 @@ async fn the_first_page_and_every_refusal_lead_to_signing_out_without_scripts() 
     ]);
     let framed = bob.send("GET", &format!("{AUTH}/"), frame).await;
     assert_eq!(framed.status, StatusCode::FORBIDDEN);
-    let stranger = fixture.browser("alice").step(&format!("{AUTH}/")).await;
-    assert!(stranger.body.contains("You are signed out"));
+    let unknown_user = fixture.browser("alice").step(&format!("{AUTH}/")).await;
+    assert!(unknown_user.body.contains("You are signed out"));
 }

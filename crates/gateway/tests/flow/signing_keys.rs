@@ -17,7 +17,7 @@ fn fetches(fixture: &Fixture) -> usize {
     requests.iter().filter(|path| *path == "/jwks").count()
 }
 
-async fn record(fixture: &Fixture, token: &str) -> Answer {
+async fn send_logout(fixture: &Fixture, token: &str) -> Answer {
     let lines = headers(&[("content-type", "application/x-www-form-urlencoded")]);
     let url = format!("{AUTH}/backchannel-logout");
     fixture
@@ -26,7 +26,7 @@ async fn record(fixture: &Fixture, token: &str) -> Answer {
 }
 
 #[tokio::test]
-async fn keys_that_the_provider_cannot_tell_leave_the_old_ones_in_force() {
+async fn unavailable_signing_keys_leave_the_old_ones_valid() {
     let fixture = Fixture::new().await;
     fixture.issuer.change(|issuer| issuer.loses_keys = true);
     for _ in 0..3 {
@@ -44,7 +44,7 @@ async fn keys_that_the_provider_cannot_tell_leave_the_old_ones_in_force() {
         assert_eq!(fetches(&fixture), 0);
     }
     let token = fixture.issuer.logout_token(&json!({"sub": "id-of-alice"}));
-    assert_eq!(record(&fixture, &token).await.status, StatusCode::OK);
+    assert_eq!(send_logout(&fixture, &token).await.status, StatusCode::OK);
 }
 
 #[tokio::test]
@@ -53,7 +53,7 @@ async fn after_a_rotation_the_old_key_is_refused_wherever_it_signs() {
     fixture.pass(60);
     let message = || fixture.issuer.logout_token(&json!({"sub": "id-of-alice"}));
     let (before, after) = (message(), message());
-    assert_eq!(record(&fixture, &before).await.status, StatusCode::OK);
+    assert_eq!(send_logout(&fixture, &before).await.status, StatusCode::OK);
 
     // Who signs in within the second of the message is meant by it.
     fixture.pass(1);
@@ -61,15 +61,18 @@ async fn after_a_rotation_the_old_key_is_refused_wherever_it_signs() {
     assert!(signs_in(&fixture).await, "the new key is fetched");
     assert_eq!(fetches(&fixture), 1);
     // A message of before the rotation that was not used yet.
-    assert_eq!(record(&fixture, &after).await.status, StatusCode::BAD_REQUEST);
+    assert_eq!(
+        send_logout(&fixture, &after).await.status,
+        StatusCode::BAD_REQUEST
+    );
     assert_eq!(fixture.sessions().len(), 1);
     // Within a minute of the last look it may be a key that is new, and the provider is to come again.
-    for told in [StatusCode::SERVICE_UNAVAILABLE, StatusCode::BAD_REQUEST] {
+    for expected in [StatusCode::SERVICE_UNAVAILABLE, StatusCode::BAD_REQUEST] {
         fixture
             .issuer
             .change(|issuer| issuer.signature = Signature::RetiredKey);
         assert!(!signs_in(&fixture).await, "the old key counts beside the new one");
-        assert_eq!(record(&fixture, &message()).await.status, told);
+        assert_eq!(send_logout(&fixture, &message()).await.status, expected);
         assert_eq!(fixture.sessions().len(), 1);
         // Nor after another look at the key set.
         fixture.pass(60);

@@ -7,7 +7,7 @@ use axum::Router;
 use gateway::index::Target;
 use gateway::login::progress;
 use gateway::router;
-use gateway::server::Lasting;
+use gateway::server::LongLived;
 use http::StatusCode;
 use tokio::task::yield_now;
 use tokio::time::{Instant, sleep, timeout};
@@ -18,27 +18,27 @@ use super::sign_out::sign_out;
 use crate::support::fixture::{AUTH, LAB};
 
 #[tokio::test(start_paused = true)]
-async fn who_does_not_read_a_stream_costs_one_line_and_loses_it_after_half_a_minute() {
+async fn an_unread_stream_is_closed_after_half_a_minute() {
     let fixture = watched().await;
     let alice = signed_in(&fixture, "alice", LAB).await;
     let lines = own_page(&alice, LAB);
-    let told = |message: String| {
+    let received = |received: String| {
         let target = Target {
-            message,
+            received,
             ..starting(LAB, "alice", reason::UNSCHEDULABLE, false)
         };
         fixture.publish(vec![target]);
     };
-    told("at first".to_owned());
+    received("at first".to_owned());
     let status = async || ask(&fixture.pages, LAB, lines.clone()).await.status();
     let mut unread = vec![];
     for _ in 0..7 {
         unread.push(events(&fixture.pages, LAB, lines.clone()).await);
     }
     let answer = ask(&fixture.pages, LAB, lines.clone()).await;
-    let Lasting(over) = answer.extensions().get::<Lasting>().unwrap().clone();
+    let LongLived(over) = answer.extensions().get::<LongLived>().unwrap().clone();
     for number in 0..1000 {
-        told(number.to_string());
+        received(number.to_string());
         yield_now().await;
     }
     sleep(Duration::from_secs(29)).await;
@@ -69,7 +69,7 @@ async fn a_stream_that_nobody_reads_ends_with_the_right_to_it_and_with_the_repli
     );
     let unread = async |pages: &Router| {
         let answer = ask(pages, LAB, own_page(&alice, LAB)).await;
-        let Lasting(over) = answer.extensions().get::<Lasting>().unwrap().clone();
+        let LongLived(over) = answer.extensions().get::<LongLived>().unwrap().clone();
         // It has a line that nobody takes, and waits with the next.
         sleep(Duration::from_secs(5)).await;
         assert!(!over.is_cancelled());

@@ -289,7 +289,7 @@ async fn open_to_guests(fixture: &Fixture, start: Start) -> Browser<'_> {
 }
 
 #[tokio::test]
-async fn whoever_may_connect_starts_it_only_where_the_manager_says_so() {
+async fn users_who_may_connect_start_it_only_with_start_connectors() {
     for start in [Start::Owners, Start::Connectors] {
         let fixture = Fixture::new().await;
         let bob = open_to_guests(&fixture, start).await;
@@ -325,7 +325,7 @@ async fn whoever_may_connect_starts_it_only_where_the_manager_says_so() {
 }
 
 #[tokio::test]
-async fn who_may_not_use_the_template_any_more_starts_nothing_even_as_the_owner() {
+async fn an_owner_without_the_template_permission_cannot_start() {
     let fixture = Fixture::new().await;
     let alice = stopped(&fixture).await;
     fixture.server.edit::<Workspace>(Some("team"), "lab-a", |object| {
@@ -360,7 +360,7 @@ async fn who_may_not_use_the_template_any_more_starts_nothing_even_as_the_owner(
 }
 
 #[tokio::test]
-async fn behind_another_proxy_the_page_has_the_button_for_whom_the_assertion_names_as_the_owner() {
+async fn behind_another_proxy_the_owner_of_the_assertion_sees_the_start_button() {
     let fixture = Fixture::new().await;
     let lab = format!("{}/", origin(LAB));
     let public = target(LAB, "alice", AccessType::Public);

@@ -4,9 +4,10 @@ use std::sync::Arc;
 
 use api::workspace::{AccessType, Phase};
 use axum::response::Response;
-use gateway::index::{Domain, Story, Target};
-use gateway::pages::{self, Account, Another, Audience, Offer, Shelf};
+use gateway::index::{Domain, StatusDetail, Target};
+use gateway::pages::{self, Account, Another, Offer, Shelf};
 use http::StatusCode;
+use rules::access::Audience;
 
 use super::fixture;
 
@@ -21,7 +22,7 @@ pub(crate) fn target(phase: Phase, reason: &str, message: &str) -> Target {
         name: "seismic-lab".into(),
         phase,
         message: message.into(),
-        story: Some(Arc::new(Story {
+        status_detail: Some(Arc::new(StatusDetail {
             reason: reason.into(),
             since: Some(NOW - 12),
             started: false,
@@ -75,11 +76,11 @@ pub(crate) fn signed_in(user_name: &str) -> Response {
     pages::signed_in(&domain(), account(user_name), Some(shelf))
 }
 
-pub(crate) fn with(target: Target, change: impl FnOnce(&mut Story)) -> Target {
-    let mut story = target.story.as_deref().cloned().unwrap_or_default();
-    change(&mut story);
+pub(crate) fn with(target: Target, change: impl FnOnce(&mut StatusDetail)) -> Target {
+    let mut status_detail = target.status_detail.as_deref().cloned().unwrap_or_default();
+    change(&mut status_detail);
     Target {
-        story: Some(Arc::new(story)),
+        status_detail: Some(Arc::new(status_detail)),
         ..target
     }
 }
@@ -92,7 +93,7 @@ pub(crate) const NO_IMAGE: &str =
 pub(crate) fn all() -> Vec<(&'static str, Response)> {
     let domain = domain();
     let state = |target: Target, audience| pages::state(&domain, &target, audience, NOW);
-    let keeper = |target| state(target, Audience::Keeper);
+    let keeper = |target| state(target, Audience::OwnerOrAdmin);
     let failed = || target(Phase::Starting, "ImagePullFailed", NO_IMAGE);
     let stopped = || target(Phase::Stopped, "Stopped", "No pod is left; the disk is kept.");
     vec![
@@ -106,13 +107,13 @@ pub(crate) fn all() -> Vec<(&'static str, Response)> {
         ),
         (
             "starting-late",
-            keeper(with(target(Phase::Starting, "Starting", ""), |story| {
-                story.since = Some(NOW - 200);
-                story.started = true;
+            keeper(with(target(Phase::Starting, "Starting", ""), |status_detail| {
+                status_detail.since = Some(NOW - 200);
+                status_detail.started = true;
             })),
         ),
         ("starting-stuck", keeper(failed())),
-        ("starting-stuck-guest", state(failed(), Audience::Guest)),
+        ("starting-stuck-guest", state(failed(), Audience::Viewer)),
         (
             "unschedulable",
             keeper(target(
@@ -126,7 +127,9 @@ pub(crate) fn all() -> Vec<(&'static str, Response)> {
         ("stopped", keeper(stopped())),
         (
             "stopped-idle",
-            keeper(with(stopped(), |story| story.idle = Some(Some(60)))),
+            keeper(with(stopped(), |status_detail| {
+                status_detail.idle = Some(Some(60));
+            })),
         ),
         (
             "invalid",

@@ -15,7 +15,7 @@ use kube::ResourceExt as _;
 use rules::access::Policy;
 use serde_json::json;
 
-use crate::support::behind::Behind;
+use crate::support::behind_proxy::Behind;
 use crate::support::browser::{NAVIGATION, split};
 use crate::support::fixture::{Fixture, ISSUER, SYSTEM, target};
 use crate::support::pod::Pod;
@@ -190,13 +190,14 @@ impl BehindTraefik {
     }
 
     /// Signs a user in at a workspace as a browser does, by way of the proxy alone. Returns all cookies, by host and path.
-    pub(crate) async fn sign_in(&self, person: &str, name: &str) -> Jar {
+    pub(crate) async fn sign_in(&self, user: &str, name: &str) -> Jar {
         let mut jar = Jar::default();
         let (host, path) = self.place(name);
         let mut url = format!("https://{host}{path}");
         for _ in 0..12 {
             if url.starts_with(ISSUER) {
-                let claims = json!({"sub": format!("id-of-{person}"), "preferred_username": person, "groups": ["users"]});
+                let claims =
+                    json!({"sub": format!("id-of-{user}"), "preferred_username": user, "groups": ["users"]});
                 let claims = claims.as_object().unwrap().clone();
                 self.fixture.issuer.change(|issuer| issuer.claims = claims);
                 url = self.fixture.issuer.authorize(&url).unwrap();
@@ -226,12 +227,12 @@ impl BehindTraefik {
                 None => panic!("{url}: {status} {}", String::from_utf8_lossy(&body)),
             }
         }
-        panic!("{person} does not arrive at {name}: {url} {jar:?}");
+        panic!("{user} does not arrive at {name}: {url} {jar:?}");
     }
 
     /// The ticket of a user who signs in at a workspace.
-    pub(crate) async fn ticket(&self, person: &str, name: &str) -> String {
-        let jar = self.sign_in(person, name).await;
+    pub(crate) async fn ticket(&self, user: &str, name: &str) -> String {
+        let jar = self.sign_in(user, name).await;
         let (host, path) = self.place(name);
         jar.get(&host, &path, self.ticket_name()).unwrap()
     }

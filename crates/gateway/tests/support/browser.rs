@@ -78,7 +78,7 @@ impl Answer {
     }
 
     /// All that it tells but the sealed copy of the address that was asked for, which whoever asked has already.
-    pub(crate) fn told(&self) -> (StatusCode, HeaderMap, String) {
+    pub(crate) fn visible_answer(&self) -> (StatusCode, HeaderMap, String) {
         let mut headers = self.headers.clone();
         headers.remove(CONTENT_LENGTH);
         let mut body = self.body.clone();

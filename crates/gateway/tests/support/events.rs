@@ -9,7 +9,7 @@ use serde_json::Value;
 use tokio::time::timeout;
 
 /// Long enough for anything that comes at once.
-const SOON: Duration = Duration::from_secs(5);
+const TIMEOUT: Duration = Duration::from_secs(5);
 
 /// One event.
 #[derive(Debug, Clone, PartialEq)]
@@ -51,7 +51,7 @@ where
 
     /// The next event, which must come soon; `None` at the end.
     pub(crate) async fn next(&mut self) -> Option<Event> {
-        timeout(SOON, self.awaited()).await.unwrap()
+        timeout(TIMEOUT, self.awaited()).await.unwrap()
     }
 
     /// The next event, however long it takes.

@@ -5,10 +5,11 @@ use std::sync::{Arc, Mutex};
 
 use axum::response::Response;
 use gateway::index::{Index, Target};
-use gateway::pages::{self, Audience};
+use gateway::pages;
 use gateway::site::Site;
 use gateway::verify::Authorizer;
 use http::{HeaderMap, HeaderValue, Method, StatusCode};
+use rules::access::Audience;
 
 const ASSERTION: &str = "workspace-assertion";
 
@@ -76,7 +77,10 @@ impl Authorizer for FakeAuthorizer {
 
     async fn state(&self, site: &Site, _: &Method, headers: &HeaderMap) -> Response {
         let domain = gateway::index::Domain::new("ws.example", 443);
-        let known = has_ticket(headers) || headers.get(ASSERTION).is_some_and(|told| told == "attested");
+        let known = has_ticket(headers)
+            || headers
+                .get(ASSERTION)
+                .is_some_and(|message| message == "attested");
         match self.index.load().target(site) {
             Some(target) if known => pages::state(&domain, target, Audience::Starter, 0),
             _ => pages::denied(&domain),

@@ -26,7 +26,7 @@ use gateway::tokens::assertion::Assertions;
 use gateway::tokens::cookies::StripList;
 use gateway::tokens::redacted::Secret;
 use gateway::tokens::seal::{KeyId, KeyRing, SealingKey};
-use gateway::verify::adapters::Asker;
+use gateway::verify::adapters::ProxyKind;
 use gateway::verify::bearer::{self, Bearer};
 use gateway::verify::rights::Rights;
 use gateway::verify::{AppState, Authorizer};
@@ -97,7 +97,7 @@ pub(crate) fn target(host: &str, owner: &str, access_type: AccessType) -> Target
         run_id: String::new(),
         phase: Phase::Running,
         message: String::new(),
-        story: None,
+        status_detail: None,
         endpoint: None,
     }
 }
@@ -289,7 +289,7 @@ impl Fixture {
             authorizer: app.clone(),
             relay: Arc::new(relay),
             own_names: vec!["gateway.system.svc".to_owned()],
-            foreign: vec![Asker::Nginx, Asker::Caddy, Asker::Envoy],
+            other_proxies: vec![ProxyKind::Nginx, ProxyKind::Caddy, ProxyKind::Envoy],
             metrics: Metrics::default(),
         }));
         let pages = router::pages(

@@ -2,7 +2,7 @@
 //! and Traefik before the gateway (`proxy`, configured by `chart`): before the stub, or before the whole of it (`behind_traefik`).
 
 pub(crate) mod all_pages;
-pub(crate) mod behind;
+pub(crate) mod behind_proxy;
 pub(crate) mod behind_traefik;
 pub(crate) mod browser;
 pub(crate) mod chart;

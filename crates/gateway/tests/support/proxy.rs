@@ -14,7 +14,7 @@ use bytes::Bytes;
 use gateway::index::{Domain, Index, Snapshot, Target};
 use gateway::server::Limits;
 use gateway::verify::Authorizer;
-use gateway::verify::adapters::Asker;
+use gateway::verify::adapters::ProxyKind;
 use http::{HeaderMap, Request, StatusCode, Version};
 use http_body_util::BodyExt as _;
 use hyper::body::Incoming;
@@ -31,7 +31,7 @@ use tokio::time::{Instant, sleep, timeout};
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 
-use crate::support::behind::{Behind, Internal};
+use crate::support::behind_proxy::{Behind, Internal};
 use crate::support::chart::{Addresses, Chart, project, tool};
 use crate::support::fake_authorizer::FakeAuthorizer;
 use crate::support::other_proxy::Other;
@@ -63,7 +63,7 @@ impl Site {
 
     /// With a gateway that answers all other proxies as well.
     pub(crate) async fn start_among_others(index: Index) -> Self {
-        let all = vec![Asker::Nginx, Asker::Caddy, Asker::Envoy];
+        let all = vec![ProxyKind::Nginx, ProxyKind::Caddy, ProxyKind::Envoy];
         Self::before(RoutingMode::Subdomain, Behind::stub(index).among(all)).await
     }
 
@@ -74,7 +74,7 @@ impl Site {
     /// Another proxy, with the project's sample configuration, before the gateway and one pod.
     pub(crate) async fn behind(other: Other, index: Index, pod: SocketAddr) -> Self {
         kit::tls::install_crypto_provider();
-        let behind = Behind::stub(index).among(vec![Asker::Nginx, Asker::Caddy]);
+        let behind = Behind::stub(index).among(vec![ProxyKind::Nginx, ProxyKind::Caddy]);
         let (index, authorizer) = (Arc::clone(&behind.index), Arc::clone(&behind.authorizer));
         let internal = Internal::new();
         let (configs, tls) = watch::channel(internal.server_config());
@@ -284,7 +284,7 @@ impl<D: Authorizer> Site<D> {
     ) -> Result<Answer, String> {
         let answer = async {
             let (parts, body) = self.begin(version, label, request).await?.into_parts();
-            let body = body.collect().await.map_err(told)?.to_bytes();
+            let body = body.collect().await.map_err(error_text)?.to_bytes();
             Ok((parts.status, parts.headers, body))
         };
         timeout(Duration::from_secs(10), answer)
@@ -303,18 +303,18 @@ impl<D: Authorizer> Site<D> {
         if version == Version::HTTP_2 {
             let path = request.uri().path_and_query().unwrap().as_str();
             *request.uri_mut() = format!("https://{host}{path}").parse().unwrap();
-            let stream = self.connect_as(&host, "h2").await.map_err(told)?;
+            let stream = self.connect_as(&host, "h2").await.map_err(error_text)?;
             let (mut sender, connection) = http2::handshake(TokioExecutor::new(), TokioIo::new(stream))
                 .await
-                .map_err(told)?;
+                .map_err(error_text)?;
             tokio::spawn(connection);
-            return sender.send_request(request).await.map_err(told);
+            return sender.send_request(request).await.map_err(error_text);
         }
         request.headers_mut().insert("host", host.parse().unwrap());
-        let stream = self.connect(&host).await.map_err(told)?;
-        let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await.map_err(told)?;
+        let stream = self.connect(&host).await.map_err(error_text)?;
+        let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await.map_err(error_text)?;
         tokio::spawn(connection);
-        sender.send_request(request).await.map_err(told)
+        sender.send_request(request).await.map_err(error_text)
     }
 
     /// Waits until a request is answered with this status, and says how long that took.
@@ -374,7 +374,7 @@ impl<D> Drop for Site<D> {
 
 pub(crate) type Answer = (StatusCode, HeaderMap, Bytes);
 
-fn told(error: impl std::error::Error) -> String {
+fn error_text(error: impl std::error::Error) -> String {
     error.to_string()
 }
 

@@ -16,7 +16,7 @@ pub(crate) const CLUSTER: &str = "https://kubernetes.default.svc.cluster.local";
 /// Audience of users' tokens.
 pub(crate) const SCRIPTS: &str = "scripts";
 /// A service account.
-pub(crate) const ROBOT: &str = "system:serviceaccount:ci:robot";
+pub(crate) const SERVICE_ACCOUNT: &str = "system:serviceaccount:ci:robot";
 
 /// A gateway that takes tokens, and the cluster's service accounts.
 pub(crate) struct Tokens {

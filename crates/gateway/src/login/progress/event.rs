@@ -87,7 +87,7 @@ mod tests {
     }
 
     #[test]
-    fn an_event_is_three_lines_whatever_is_said() {
+    fn an_event_always_has_three_lines() {
         let event = Event::of("run\n1", &progress(), 20);
         let text = String::from_utf8(event.bytes.to_vec()).unwrap();
         let lines: Vec<&str> = text.split('\n').collect();
@@ -101,7 +101,7 @@ mod tests {
     }
 
     #[test]
-    fn an_identifier_says_how_far_its_own_run_was_and_nothing_of_another() {
+    fn an_event_id_holds_the_progress_of_its_own_run() {
         let id = Event::of("r-1", &progress(), 40).id;
         assert_eq!(reached(&id, "r-1"), Some(40));
         assert_eq!(reached(&id, "r-2"), None);
@@ -122,7 +122,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_told_otherwise_has_another_identifier() {
+    fn different_events_have_different_ids() {
         let event = Event::of("r", &progress(), 20);
         let ended = Progress {
             end: Some(End::Failed),

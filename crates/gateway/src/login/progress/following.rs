@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
+use rules::access::Audience;
 use tokio::sync::watch::Receiver;
 use tokio::time::{Instant, sleep_until};
 use tokio_util::sync::CancellationToken;
@@ -12,7 +13,7 @@ use tokio_util::sync::CancellationToken;
 use super::event::{self, Event};
 use crate::index::Target;
 use crate::index::freshness::CHECK_INTERVAL;
-use crate::pages::{self, Audience, End};
+use crate::pages::{self, End};
 use crate::verify::decision::Allow;
 use crate::verify::{AppState, Grant};
 
@@ -34,7 +35,7 @@ pub(super) struct Following {
     /// Lines to send.
     lines: VecDeque<Bytes>,
     /// The state that the last event was made from.
-    told: Option<(Arc<Target>, Audience)>,
+    last_sent: Option<(Arc<Target>, Audience)>,
     /// Identifier of the last event, sent by this replica or another one.
     last: Option<String>,
     /// The last known run, and the highest percentage sent for it: it never decreases.
@@ -65,7 +66,7 @@ impl Following {
             first_counts_until: now + CHECK_INTERVAL,
             stop,
             lines: VecDeque::from([Bytes::from_static(event::BEGIN)]),
-            told: None,
+            last_sent: None,
             last: last.map(str::to_owned),
             run,
             floor: floor.unwrap_or_default(),
@@ -93,7 +94,7 @@ impl Following {
                 return None;
             }
             let allow = self.admitted()?;
-            self.record(&allow);
+            self.mark_sent(&allow);
             if !self.lines.is_empty() {
                 continue;
             }
@@ -132,23 +133,23 @@ impl Following {
     }
 
     /// Queues new events.
-    fn record(&mut self, allow: &Allow) {
+    fn mark_sent(&mut self, allow: &Allow) {
         let target = allow.target();
-        let is_told = |(told, audience): &(Arc<Target>, Audience)| {
-            Arc::ptr_eq(told, target) && *audience == allow.audience()
+        let is_sent = |(last_sent, audience): &(Arc<Target>, Audience)| {
+            Arc::ptr_eq(last_sent, target) && *audience == allow.audience()
         };
-        if self.told.as_ref().is_some_and(is_told) {
+        if self.last_sent.as_ref().is_some_and(is_sent) {
             return;
         }
         // While the target has no run, the run has not changed.
         if !target.run_id.is_empty() && self.run != target.run_id {
             // A requested start continues in its first run. Another run is another start.
             if !self.run.is_empty() {
-                (self.told, self.floor) = (None, 0);
+                (self.last_sent, self.floor) = (None, 0);
             }
             self.run.clone_from(&target.run_id);
         }
-        if self.told.is_none() {
+        if self.last_sent.is_none() {
             for over in pages::before(target) {
                 if over.percent > self.floor {
                     self.floor = over.percent;
@@ -160,7 +161,7 @@ impl Following {
         let Some((event, percent, end)) = self.now(allow) else {
             return;
         };
-        self.told = Some((Arc::clone(target), allow.audience()));
+        self.last_sent = Some((Arc::clone(target), allow.audience()));
         self.floor = percent;
         self.ended = end.is_some();
         if Some(&event.id) != self.last.as_ref() {

@@ -28,7 +28,7 @@ use self::following::Following;
 pub use self::following::LIFE;
 use crate::index::{Destination, Domain};
 use crate::pages;
-use crate::server::Lasting;
+use crate::server::LongLived;
 use crate::server::concurrency::ConcurrencyLimit;
 use crate::tokens::RandomId;
 use crate::verify::AppState;
@@ -145,7 +145,7 @@ async fn pour(mut following: Following, lines: mpsc::Sender<Bytes>, held: impl S
 
 fn opened(body: Body, over: CancellationToken) -> Response {
     let mut response = Response::new(body);
-    response.extensions_mut().insert(Lasting(over));
+    response.extensions_mut().insert(LongLived(over));
     let headers = response.headers_mut();
     for (name, value) in [
         (CONTENT_TYPE, "text/event-stream"),

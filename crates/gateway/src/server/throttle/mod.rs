@@ -25,7 +25,7 @@ const CAPACITY: usize = 16 * 1024;
 
 /// What a client requests. Each is counted separately.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum What {
+pub enum Endpoint {
     /// The start of a login, or of entering a workspace.
     Enter,
     /// The end of a login or an entry.
@@ -42,7 +42,7 @@ pub enum What {
     Token,
 }
 
-impl What {
+impl Endpoint {
     /// A stable label for metrics.
     pub fn label(self) -> &'static str {
         match self {
@@ -59,14 +59,14 @@ impl What {
 
 /// The client that a request counts for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Who {
+pub enum Caller {
     /// A session.
     Session(RandomId),
     /// A client's address; `None` counts all requests together for which the proxy named no client.
     Address(Option<IpAddr>),
 }
 
-impl Who {
+impl Caller {
     /// A stable label for metrics.
     pub fn label(self) -> &'static str {
         match self {
@@ -79,9 +79,9 @@ impl Who {
 /// Rate limits of each client.
 #[derive(Debug, Clone)]
 pub struct Rates {
-    /// Of an address, for each [`What`].
+    /// Of an address, for each [`Endpoint`].
     pub address: Rate,
-    /// Of a session, for each [`What`].
+    /// Of a session, for each [`Endpoint`].
     pub session: Rate,
     /// Of an address, for messages of the identity provider.
     pub provider: Rate,
@@ -131,14 +131,14 @@ impl Throttle {
     ///
     /// # Errors
     /// The limit is exceeded. Contains the time until the next request is allowed.
-    pub fn take(&self, who: Who, what: What) -> Result<(), Duration> {
-        let rate = match (who, what) {
-            (Who::Session(_), _) => self.rates.session,
-            (Who::Address(_), What::Backchannel) => self.rates.provider,
-            (Who::Address(_), _) => self.rates.address,
+    pub fn take(&self, caller: Caller, endpoint: Endpoint) -> Result<(), Duration> {
+        let rate = match (caller, endpoint) {
+            (Caller::Session(_), _) => self.rates.session,
+            (Caller::Address(_), Endpoint::Backchannel) => self.rates.provider,
+            (Caller::Address(_), _) => self.rates.address,
         };
         let mut table = self.table.lock().unwrap_or_else(PoisonError::into_inner);
-        table.take(self.keys.hash_one((who, what)), rate, self.start.elapsed())
+        table.take(self.keys.hash_one((caller, endpoint)), rate, self.start.elapsed())
     }
 }
 
@@ -147,27 +147,30 @@ mod tests {
     use super::*;
 
     #[test]
-    fn sessions_addresses_and_things_are_counted_apart() {
+    fn sessions_addresses_and_endpoints_are_counted_separately() {
         let throttle = Throttle::new(Rates {
             address: Rate::per_minute(2),
             session: Rate::per_minute(2),
             ..Rates::unbounded()
         });
-        let address = |last| Who::Address(Some(IpAddr::from([203, 0, 113, last])));
-        let session = |first| Who::Session(RandomId::from_bytes([first; 16]));
-        for (who, what) in [
-            (address(1), What::Enter),
-            (address(1), What::Callback),
-            (address(2), What::Enter),
-            (session(1), What::Enter),
-            (session(2), What::Enter),
-            (Who::Address(None), What::Enter),
+        let address = |last| Caller::Address(Some(IpAddr::from([203, 0, 113, last])));
+        let session = |first| Caller::Session(RandomId::from_bytes([first; 16]));
+        for (caller, endpoint) in [
+            (address(1), Endpoint::Enter),
+            (address(1), Endpoint::Callback),
+            (address(2), Endpoint::Enter),
+            (session(1), Endpoint::Enter),
+            (session(2), Endpoint::Enter),
+            (Caller::Address(None), Endpoint::Enter),
         ] {
-            assert_eq!(throttle.take(who, what), Ok(()), "{who:?} {what:?}");
-            assert!(throttle.take(who, what).is_err(), "{who:?} {what:?}");
+            assert_eq!(throttle.take(caller, endpoint), Ok(()), "{caller:?} {endpoint:?}");
+            assert!(
+                throttle.take(caller, endpoint).is_err(),
+                "{caller:?} {endpoint:?}"
+            );
         }
         for _ in 0..100 {
-            assert_eq!(throttle.take(address(1), What::Backchannel), Ok(()));
+            assert_eq!(throttle.take(address(1), Endpoint::Backchannel), Ok(()));
         }
     }
 }

@@ -59,31 +59,31 @@ impl Table {
         }
     }
 
-    /// Counts one request of `who` at `now`.
+    /// Counts one request of `caller` at `now`.
     ///
     /// # Errors
     /// The limit is exceeded. Contains the time until the next one is allowed. The refused request is not counted, so repeated
     /// requests do not extend the wait.
-    pub(crate) fn take(&mut self, who: u64, rate: Rate, now: Duration) -> Result<(), Duration> {
+    pub(crate) fn take(&mut self, caller: u64, rate: Rate, now: Duration) -> Result<(), Duration> {
         if rate.every.is_zero() {
             return Ok(());
         }
-        let before = self.whole_at.get(&who).copied();
+        let before = self.whole_at.get(&caller).copied();
         let whole_at = before.unwrap_or_default().max(now);
         let latest = now + rate.every * rate.burst.saturating_sub(1);
         if let Some(wait) = whole_at.checked_sub(latest).filter(|wait| !wait.is_zero()) {
             return Err(wait);
         }
         if let Some(before) = before {
-            self.in_order.remove(&(before, who));
+            self.in_order.remove(&(before, caller));
         } else if self.whole_at.len() >= self.capacity
             && let Some((_, forgotten)) = self.in_order.pop_first()
         {
             self.whole_at.remove(&forgotten);
         }
         let next = whole_at + rate.every;
-        self.whole_at.insert(who, next);
-        self.in_order.insert((next, who));
+        self.whole_at.insert(caller, next);
+        self.in_order.insert((next, caller));
         Ok(())
     }
 }
@@ -133,8 +133,8 @@ mod tests {
     fn a_flood_of_strangers_refuses_nobody_and_whoever_asks_too_much_stays_refused() {
         let (mut table, rate) = (Table::new(100), Rate::per_minute(RATE));
         while table.take(0, rate, at(0)).is_ok() {}
-        for stranger in 1..100_000 {
-            assert_eq!(table.take(stranger, rate, at(0)), Ok(()));
+        for other in 1..100_000 {
+            assert_eq!(table.take(other, rate, at(0)), Ok(()));
         }
         assert_eq!((table.whole_at.len(), table.in_order.len()), (100, 100));
         assert!(table.take(0, rate, at(0)).is_err(), "forgotten");
@@ -142,15 +142,15 @@ mod tests {
 
     proptest! {
         #[test]
-        fn nobody_gets_more_than_the_rate_whatever_the_others_do(
+        fn no_client_exceeds_the_rate(
             asked in prop::collection::vec((0..4_u64, 0..3_000_u64), 1..400),
         ) {
             let (mut table, rate) = (Table::new(4), Rate::per_minute(RATE));
             let (mut now, mut taken) = (0, [0_u64; 4]);
-            for (who, pause) in asked {
+            for (caller, pause) in asked {
                 now += pause;
-                if table.take(who, rate, Duration::from_millis(now)).is_ok() {
-                    taken[usize::try_from(who).unwrap()] += 1;
+                if table.take(caller, rate, Duration::from_millis(now)).is_ok() {
+                    taken[usize::try_from(caller).unwrap()] += 1;
                 }
                 prop_assert!(table.whole_at.len() <= 4);
                 prop_assert_eq!(table.whole_at.len(), table.in_order.len());

@@ -84,7 +84,7 @@ mod tests {
     }
 
     #[test]
-    fn the_login_s_word_on_an_address_counts_for_the_same_address_while_nothing_else_is_said() {
+    fn the_verified_email_of_the_login_stays_valid_for_the_same_address() {
         let login = claims(&json!({"email": "a@example.org", "email_verified": true}));
         for (later, expected) in [
             (json!({"email": "a@example.org"}), Some(json!(true))),

@@ -8,7 +8,7 @@ use super::refused::challenge;
 use super::{Accepted, Bearer, Refused, Unfit};
 use crate::index::Domain;
 use crate::pages;
-use crate::server::throttle::{What, Who};
+use crate::server::throttle::{Caller, Endpoint};
 use crate::site::Site;
 use crate::verify::answers::{Failure, refuse, wrong_source};
 use crate::verify::decision::Allow;
@@ -32,10 +32,10 @@ pub(in crate::verify) async fn admit(
         return Err(wrong_source());
     }
     let audience = domain.auth_origin();
-    let who = Who::Address(app.throttle.client(headers));
+    let caller = Caller::Address(app.throttle.client(headers));
     let pay = || {
-        let counted = app.throttle.take(who, What::Token);
-        counted.inspect_err(|_| app.metrics.rate_limited(What::Token.label(), who.label()))
+        let counted = app.throttle.take(caller, Endpoint::Token);
+        counted.inspect_err(|_| app.metrics.rate_limited(Endpoint::Token.label(), caller.label()))
     };
     let judged = bearer.judge(token, &audience, Purpose::Request, pay).await;
     let accepted = judged.map_err(|unfit| {

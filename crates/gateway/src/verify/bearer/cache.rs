@@ -36,7 +36,7 @@ pub(super) enum Purpose {
 
 /// A refused token.
 #[derive(Debug, Clone)]
-struct Past {
+struct Expiry {
     why: Refused,
     /// Time of the check, Unix seconds.
     asked: i64,
@@ -46,7 +46,7 @@ struct Past {
 pub(super) struct Cache {
     accepted: MokaCache<Digest, Accepted>,
     renewed: MokaCache<Digest, Accepted>,
-    refused: MokaCache<Digest, Past>,
+    refused: MokaCache<Digest, Expiry>,
     /// Until when each token may be checked outside the rate limit, Unix seconds. An entry here admits no one.
     known: MokaCache<Digest, i64>,
 }
@@ -118,7 +118,7 @@ impl Cache {
         self.accepted.invalidate(&digest).await;
         self.renewed.invalidate(&digest).await;
         self.known.invalidate(&digest).await;
-        self.refused.insert(digest, Past { why, asked: now }).await;
+        self.refused.insert(digest, Expiry { why, asked: now }).await;
     }
 
     fn of(&self, purpose: Purpose) -> &MokaCache<Digest, Accepted> {
@@ -160,7 +160,7 @@ fn size(accepted: &Accepted) -> usize {
     ENTRY + identity.user_name.len() + texts(&identity.groups) + reviewed
 }
 
-fn size_of_past(past: &Past) -> usize {
+fn size_of_past(past: &Expiry) -> usize {
     ENTRY
         + match &past.why {
             Refused::NotAdmitted { user, issuer, .. } => user.len() + issuer.len(),

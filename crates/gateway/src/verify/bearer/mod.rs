@@ -1,12 +1,12 @@
 //! token of a request -> its user (IO for unknown tokens: API server, or the provider's keys).
 //!
 //! - `token`: the unverified content. `review`: `TokenReview` by the API server. `refused`: why a token is refused.
-//! - `admit`: the check for `/verify` and the relay. `held`: checks again while a websocket is open.
+//! - `admit`: the check for `/verify` and the relay. `open_socket`: checks again while a websocket is open.
 //! - `cache`: recent answers. `settings`: flags.
 
 mod admit;
 mod cache;
-mod held;
+mod open_socket;
 mod refused;
 mod review;
 pub(crate) mod settings;
@@ -22,7 +22,7 @@ use http::header::AUTHORIZATION;
 
 pub(super) use self::admit::{admit, challenged};
 use self::cache::{Cache, Purpose};
-pub(super) use self::held::Held;
+pub(super) use self::open_socket::SocketToken;
 pub use self::refused::{Refused, Unfit};
 use self::review::Reviews;
 use self::token::{By, Expected};

@@ -36,7 +36,7 @@ pub enum Refused {
     /// It is a service account's token, and its audience is not this site alone.
     ServiceAccountAudience,
     /// It is a user's token, and its audience is none of the accepted ones.
-    PersonAudience,
+    UserAudience,
     /// It has expired, or has no expiry.
     Expired,
     /// The API server does not accept it.
@@ -69,7 +69,7 @@ impl Refused {
             Self::Shape => "malformed",
             Self::TooLong => "too_long",
             Self::Issuer => "unknown_issuer",
-            Self::ServiceAccountAudience | Self::PersonAudience => "other_audience",
+            Self::ServiceAccountAudience | Self::UserAudience => "other_audience",
             Self::Expired => "expired",
             Self::Unknown => "not_authenticated",
             Self::Token(_) => "check_failed",
@@ -89,10 +89,10 @@ impl Refused {
                 "The service account's token is for the API server or for another service, and not for this site alone. Make one \
                  that is: {make_one}"
             ),
-            Self::PersonAudience if audiences.is_empty() => {
+            Self::UserAudience if audiences.is_empty() => {
                 format!("People's tokens do not count here. Use one of a service account: {make_one}")
             }
-            Self::PersonAudience => format!(
+            Self::UserAudience => format!(
                 "The token is for another client. Get one whose audience (aud) is {}.",
                 audiences.join(" or ")
             ),
@@ -156,28 +156,28 @@ mod tests {
     fn answer_to(refused: Refused, audiences: &[&str]) -> (StatusCode, String) {
         let audiences: Vec<String> = audiences.iter().map(|&text| text.to_owned()).collect();
         let response = Unfit::from(refused).answer(&Domain::new("ws.example", 8443), &audiences);
-        let told = response.headers().get(WWW_AUTHENTICATE);
-        let told = told.map_or("", |value| value.to_str().unwrap());
-        (response.status(), told.to_owned())
+        let message = response.headers().get(WWW_AUTHENTICATE);
+        let message = message.map_or("", |value| value.to_str().unwrap());
+        (response.status(), message.to_owned())
     }
 
     #[test]
     fn a_token_for_the_api_server_is_answered_with_the_way_to_the_right_one() {
-        let (status, told) = answer_to(Refused::ServiceAccountAudience, &[]);
+        let (status, message) = answer_to(Refused::ServiceAccountAudience, &[]);
         assert_eq!(status, StatusCode::UNAUTHORIZED);
         let expected = format!("kubectl create token NAME --audience={SITE}\"");
-        assert!(told.ends_with(&expected), "{told}");
+        assert!(message.ends_with(&expected), "{message}");
         assert!(
-            told.starts_with(&format!("Bearer realm=\"{SITE}\", error=\"invalid_token\", ")),
-            "{told}"
+            message.starts_with(&format!("Bearer realm=\"{SITE}\", error=\"invalid_token\", ")),
+            "{message}"
         );
     }
 
     #[test]
     fn users_are_told_which_audiences_count_and_that_none_does() {
-        let (_, named) = answer_to(Refused::PersonAudience, &["scripts", "a\"b\\c"]);
+        let (_, named) = answer_to(Refused::UserAudience, &["scripts", "a\"b\\c"]);
         assert!(named.ends_with("is scripts or abc.\""), "{named}");
-        let (_, none) = answer_to(Refused::PersonAudience, &[]);
+        let (_, none) = answer_to(Refused::UserAudience, &[]);
         assert!(none.contains("service account"), "{none}");
     }
 
@@ -192,7 +192,7 @@ mod tests {
     }
 
     #[test]
-    fn what_nobody_can_say_is_no_refusal() {
+    fn an_unanswered_review_is_not_a_refusal() {
         let domain = Domain::new("ws.example", 8443);
         let unavailable = Unfit::Unavailable.answer(&domain, &[]);
         assert_eq!(unavailable.status(), StatusCode::SERVICE_UNAVAILABLE);

@@ -14,7 +14,7 @@ use crate::oidc::claims::Identity;
 use crate::session::{Credential, Reviewed};
 
 /// Maximum number of concurrent reviews.
-const QUESTIONS: usize = 32;
+const MAX_REVIEWS: usize = 32;
 /// Timeout of one review, including the wait for a permit.
 const TIMEOUT: Duration = Duration::from_secs(5);
 /// Logged in place of an unreadable answer's content.
@@ -27,14 +27,14 @@ const ACCOUNT: &str = "system:serviceaccount:";
 /// Sends token reviews to the API server.
 pub(super) struct Reviews {
     client: Client,
-    turns: Semaphore,
+    permits: Semaphore,
 }
 
 impl Reviews {
     pub(super) fn new(client: Client) -> Self {
         Self {
             client,
-            turns: Semaphore::new(QUESTIONS),
+            permits: Semaphore::new(MAX_REVIEWS),
         }
     }
 
@@ -44,7 +44,7 @@ impl Reviews {
     /// The token is not valid for it, or the API server does not answer.
     pub(super) async fn ask(&self, token: &str, audience: &str) -> Result<(Identity, Credential), Unfit> {
         let asked = async {
-            let _turn = self.turns.acquire().await.map_err(|error| error.to_string())?;
+            let _permit = self.permits.acquire().await.map_err(|error| error.to_string())?;
             let review = TokenReview {
                 spec: TokenReviewSpec {
                     token: Some(token.to_owned()),
@@ -203,7 +203,7 @@ mod tests {
     }
 
     #[test]
-    fn only_a_clear_yes_about_a_service_account_and_this_site_counts() {
+    fn only_an_authenticated_service_account_for_this_site_is_accepted() {
         for changes in [
             json!({"authenticated": false}),
             json!({"authenticated": null}),
@@ -227,10 +227,10 @@ mod tests {
     }
 
     #[test]
-    fn no_sixteen_characters_of_a_token_in_a_row_are_told_on() {
+    fn errors_contain_no_part_of_a_token() {
         let token = "eyJhbGciOiJSUzI1NiJ9.eyJpc3MiOiJjbHVzdGVyIn0.c2lnbmF0dXJlIHRoYXQgY291bnRz";
         let cut = |from: usize, to: usize| &token[from..to];
-        for (said, told) in [
+        for (text, message) in [
             ("unknown issuer".to_owned(), "unknown issuer".to_owned()),
             (format!("bad token {token}!"), "bad token (token)!".to_owned()),
             // Truncated, as some programs shorten what they log.
@@ -241,7 +241,7 @@ mod tests {
             ),
             (format!("ü {}", cut(40, 55)), format!("ü {}", cut(40, 55))),
         ] {
-            assert_eq!(redacted(token, &said), told);
+            assert_eq!(redacted(token, &text), message);
         }
         assert_eq!(redacted("short", "no short one"), "no (token) one");
         assert_eq!(redacted("", "as it is"), "as it is");
@@ -266,7 +266,7 @@ mod tests {
         let log = Log::default();
         let lines = fmt().with_writer(log.clone()).finish();
         let _logging = tracing::subscriber::set_default(lines);
-        for (status, cut, told) in [
+        for (status, cut, message) in [
             (StatusCode::OK, 1, UNREADABLE),
             (StatusCode::OK, 0, ""),
             (StatusCode::INTERNAL_SERVER_ERROR, 1, "answered 500"),
@@ -276,7 +276,7 @@ mod tests {
             let asked = reviews.ask("not.for.logs", SITE).await;
             assert_eq!(asked.err(), Some(Unfit::Unavailable), "{status}");
             let text = log.take();
-            assert!(text.contains(told), "{text}");
+            assert!(text.contains(message), "{text}");
             assert!(!text.contains("not.for.logs"), "{text}");
         }
     }

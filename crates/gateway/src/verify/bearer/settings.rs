@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use kit::process::WrongSetting;
+use kit::process::{WrongSetting, non_empty};
 use serde_json::Value;
 
 use crate::oidc::payload;
@@ -48,7 +48,7 @@ fn read_with<'a>(
     clients: impl IntoIterator<Item = &'a str>,
     own: &Path,
 ) -> Result<Option<Settings>, WrongSetting> {
-    let (audiences, mut cluster) = (given(&args.bearer_audiences), given(&args.bearer_issuers));
+    let (audiences, mut cluster) = (non_empty(&args.bearer_audiences), non_empty(&args.bearer_issuers));
     if !args.bearer_enabled {
         return Ok(None);
     }
@@ -67,12 +67,6 @@ fn read_with<'a>(
         cluster.push(own_issuer(own)?);
     }
     Ok(Some(Settings { audiences, cluster }))
-}
-
-/// The entries that are not empty: environment variables cannot express an empty list.
-fn given(entries: &[String]) -> Vec<String> {
-    let entries = entries.iter().filter(|entry| !entry.is_empty());
-    entries.cloned().collect()
 }
 
 fn own_issuer(file: &Path) -> Result<String, WrongSetting> {
@@ -105,7 +99,7 @@ mod tests {
     }
 
     #[test]
-    fn nothing_counts_until_it_is_switched_on() {
+    fn tokens_are_refused_until_they_are_enabled() {
         let off = BearerArgs {
             bearer_enabled: false,
             ..args(&["scripts"], &["https://cluster.example"])
@@ -130,7 +124,7 @@ mod tests {
     }
 
     #[test]
-    fn the_cluster_s_issuer_is_that_of_the_own_token_or_is_asked_for() {
+    fn the_issuer_of_the_cluster_comes_from_the_own_token_or_a_setting() {
         let file = std::env::temp_dir().join(format!("own-token-{}", std::process::id()));
         let read = |text: &str| {
             std::fs::write(&file, text).unwrap();

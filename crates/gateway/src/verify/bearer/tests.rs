@@ -56,8 +56,8 @@ impl Rig {
         reviews.count()
     }
 
-    fn held(&self, token: &str, accepted: Accepted) -> Held {
-        Held::new(self.bearer.clone(), token, SITE.to_owned(), accepted)
+    fn open_socket(&self, token: &str, accepted: Accepted) -> SocketToken {
+        SocketToken::new(self.bearer.clone(), token, SITE.to_owned(), accepted)
     }
 }
 
@@ -76,12 +76,12 @@ fn token_of(account: &str, ends: i64) -> String {
     format!("e30.{}.c2ln", BASE64URL.encode(claims.to_string()))
 }
 
-const ROBOT: &str = "system:serviceaccount:ci:robot";
+const SERVICE_ACCOUNT: &str = "system:serviceaccount:ci:robot";
 
 #[tokio::test]
 async fn the_api_server_is_asked_once_a_minute_and_for_this_site_alone() {
     let (rig, token) = (Rig::new(), token_of("robot", NOW + 3600));
-    assert_eq!(rig.judge(&token).await.unwrap(), ROBOT);
+    assert_eq!(rig.judge(&token).await.unwrap(), SERVICE_ACCOUNT);
     let calls = rig.server.take_calls();
     assert_eq!(calls.len(), 1);
     assert_eq!(
@@ -90,11 +90,11 @@ async fn the_api_server_is_asked_once_a_minute_and_for_this_site_alone() {
     );
     for _ in 0..59 {
         rig.clock.advance(1);
-        assert_eq!(rig.judge(&token).await.unwrap(), ROBOT);
+        assert_eq!(rig.judge(&token).await.unwrap(), SERVICE_ACCOUNT);
     }
     assert_eq!(rig.asked(), 0);
     rig.clock.advance(1);
-    assert_eq!(rig.judge(&token).await.unwrap(), ROBOT);
+    assert_eq!(rig.judge(&token).await.unwrap(), SERVICE_ACCOUNT);
     assert_eq!(rig.asked(), 1);
     // The same bytes at a site of another name need their own review.
     let elsewhere = rig
@@ -124,7 +124,7 @@ async fn a_refused_token_is_refused_for_five_seconds_and_then_asked_about_again(
     }
     assert_eq!(rig.asked(), 1);
     rig.server.authenticate(|spec| known(spec, true));
-    assert_eq!(rig.judge(&token).await.unwrap(), ROBOT);
+    assert_eq!(rig.judge(&token).await.unwrap(), SERVICE_ACCOUNT);
     assert_eq!(rig.asked(), 1);
     // The reverse: a revoked token stops working within a minute.
     rig.server.authenticate(|spec| known(spec, false));
@@ -135,14 +135,14 @@ async fn a_refused_token_is_refused_for_five_seconds_and_then_asked_about_again(
 }
 
 #[tokio::test]
-async fn an_api_server_that_fails_refuses_nobody_and_admits_nobody_and_is_asked_again_at_once() {
+async fn a_failing_api_server_gives_neither_access_nor_a_refusal() {
     let (rig, token) = (Rig::new(), token_of("robot", NOW + 3600));
     rig.server.fail(Fault::internal(Method::POST, "tokenreviews", 2));
     for _ in 0..2 {
         assert_eq!(rig.judge(&token).await.unwrap_err(), Unfit::Unavailable);
     }
     assert_eq!(rig.asked(), 2);
-    assert_eq!(rig.judge(&token).await.unwrap(), ROBOT);
+    assert_eq!(rig.judge(&token).await.unwrap(), SERVICE_ACCOUNT);
     // An answer that is a minute old is not used while the API server fails.
     rig.clock.advance(60);
     rig.server.fail(Fault::internal(Method::POST, "tokenreviews", 1));
@@ -160,10 +160,10 @@ async fn an_api_server_that_says_nothing_is_waited_for_five_seconds() {
 }
 
 #[tokio::test]
-async fn requests_that_come_together_ask_once_whatever_is_said() {
+async fn concurrent_requests_share_one_review() {
     let (rig, token) = (Rig::new(), token_of("robot", NOW + 3600));
     let all = futures::future::join_all((0..50).map(|_| rig.judge(&token))).await;
-    assert!(all.iter().all(|one| one.as_deref() == Ok(ROBOT)));
+    assert!(all.iter().all(|one| one.as_deref() == Ok(SERVICE_ACCOUNT)));
     assert_eq!(rig.asked(), 1);
     rig.server.authenticate(|spec| known(spec, false));
     let other = token_of("other", NOW + 3600);
@@ -173,15 +173,15 @@ async fn requests_that_come_together_ask_once_whatever_is_said() {
 }
 
 #[tokio::test]
-async fn what_could_never_count_is_asked_about_nowhere_and_costs_no_allowance() {
+async fn invalid_tokens_are_refused_without_a_review() {
     let rig = Rig::new();
-    let stranger = json!({"iss": "https://evil.example", "aud": [SITE], "exp": NOW + 60});
+    let other = json!({"iss": "https://evil.example", "aud": [SITE], "exp": NOW + 60});
     for token in [
         String::new(),
         "lab-a".to_owned(),
         token_of("robot", NOW),
         "a".repeat(token::MAX + 1),
-        format!("e30.{}.c2ln", BASE64URL.encode(stranger.to_string())),
+        format!("e30.{}.c2ln", BASE64URL.encode(other.to_string())),
     ] {
         let pay = || -> Result<(), Duration> { panic!("paid") };
         let judged = rig.bearer.judge(&token, SITE, Purpose::Request, pay).await;
@@ -191,7 +191,7 @@ async fn what_could_never_count_is_asked_about_nowhere_and_costs_no_allowance() 
 }
 
 #[tokio::test]
-async fn a_token_that_is_known_costs_nothing_and_a_new_one_waits_for_its_turn() {
+async fn known_tokens_are_not_rate_limited_and_new_ones_are() {
     let (rig, token) = (Rig::new(), token_of("robot", NOW + 3600));
     rig.judge(&token).await.unwrap();
     let broke = || Err(Duration::from_secs(7));
@@ -247,7 +247,7 @@ async fn requests_go_by_the_old_answer_while_a_socket_waits_for_a_new_one() {
         .judge(&token, SITE, Purpose::Request, || Ok(()))
         .await
         .unwrap();
-    let held = rig.held(&token, accepted);
+    let open_socket = rig.open_socket(&token, accepted);
     let settle = async || {
         for _ in 0..100 {
             yield_now().await;
@@ -255,16 +255,16 @@ async fn requests_go_by_the_old_answer_while_a_socket_waits_for_a_new_one() {
     };
     rig.clock.advance(45);
     rig.server.fail(Fault::internal(Method::POST, "tokenreviews", 1));
-    held.session(Duration::ZERO);
+    open_socket.session(Duration::ZERO);
     settle().await;
     assert_eq!(rig.asked(), 2);
-    assert_eq!(rig.judge(&token).await.unwrap(), ROBOT);
+    assert_eq!(rig.judge(&token).await.unwrap(), SERVICE_ACCOUNT);
     assert_eq!(rig.asked(), 0, "the first answer is good for 15 s more");
     // Requests use the new answer as well.
     let again = rig.bearer.judge(&token, SITE, Purpose::Renewal, || Ok(())).await;
     again.unwrap();
     rig.clock.advance(59);
-    assert_eq!(rig.judge(&token).await.unwrap(), ROBOT);
+    assert_eq!(rig.judge(&token).await.unwrap(), SERVICE_ACCOUNT);
     assert_eq!(rig.asked(), 1);
 }
 
@@ -277,7 +277,7 @@ async fn a_provider_that_was_not_found_yet_refuses_nobody() {
 }
 
 #[tokio::test]
-async fn the_use_of_one_token_has_one_name_and_that_of_another_another() {
+async fn each_token_has_its_own_session_id() {
     let rig = Rig::new();
     let of = async |token: &str| {
         rig.bearer
@@ -302,7 +302,7 @@ async fn a_socket_s_token_is_asked_about_again_and_ends_with_its_account() {
         .judge(&token, SITE, Purpose::Request, || Ok(()))
         .await
         .unwrap();
-    let held = rig.held(&token, accepted);
+    let open_socket = rig.open_socket(&token, accepted);
     let grace = Duration::from_mins(2);
     let settle = async || {
         for _ in 0..100 {
@@ -311,48 +311,51 @@ async fn a_socket_s_token_is_asked_about_again_and_ends_with_its_account() {
     };
     rig.asked();
     rig.clock.advance(44);
-    assert!(held.session(grace).is_some());
+    assert!(open_socket.session(grace).is_some());
     settle().await;
     assert_eq!(rig.asked(), 0);
     // The new answer arrives before the old one expires.
     rig.clock.advance(1);
-    assert!(held.session(grace).is_some());
+    assert!(open_socket.session(grace).is_some());
     settle().await;
     assert_eq!(rig.asked(), 1);
     rig.server.authenticate(|spec| known(spec, false));
     rig.clock.advance(45);
-    assert!(held.session(grace).is_some());
+    assert!(open_socket.session(grace).is_some());
     settle().await;
-    assert!(held.session(grace).is_none());
+    assert!(open_socket.session(grace).is_none());
     // Permanently.
     rig.server.authenticate(|spec| known(spec, true));
     rig.clock.advance(10);
-    assert!(held.session(grace).is_none());
+    assert!(open_socket.session(grace).is_none());
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_socket_stays_a_while_when_nobody_can_say_and_never_past_its_token_s_end() {
+async fn a_socket_stays_for_the_grace_without_reviews_and_ends_with_its_token() {
     let (rig, token) = (Rig::new(), token_of("robot", NOW + 250));
     let accepted = rig
         .bearer
         .judge(&token, SITE, Purpose::Request, || Ok(()))
         .await
         .unwrap();
-    let held = rig.held(&token, accepted.clone());
+    let open_socket = rig.open_socket(&token, accepted.clone());
     rig.server.partition(true);
     let grace = Duration::from_mins(2);
     rig.clock.advance(60 + 119);
-    assert!(held.session(grace).is_some());
+    assert!(open_socket.session(grace).is_some());
     rig.clock.advance(1);
-    assert!(held.session(grace).is_none(), "not confirmed for three minutes");
+    assert!(
+        open_socket.session(grace).is_none(),
+        "not confirmed for three minutes"
+    );
     rig.server.partition(false);
-    let held = rig.held(&token, accepted);
+    let open_socket = rig.open_socket(&token, accepted);
     rig.clock.advance(69);
-    held.session(grace);
+    open_socket.session(grace);
     tokio::time::sleep(Duration::from_secs(2)).await;
-    assert!(held.session(grace).is_some(), "asked again");
+    assert!(open_socket.session(grace).is_some(), "asked again");
     rig.clock.advance(1);
-    assert!(held.session(grace).is_none(), "its end");
+    assert!(open_socket.session(grace).is_none(), "its end");
 }
 
 #[test]

@@ -65,7 +65,7 @@ pub(super) fn read<'a>(token: &str, expected: Expected<'a>, now: i64) -> Result<
         let provider = expected.providers.by_issuer(issuer).ok_or(Refused::Issuer)?;
         let fits = |known: &String| audiences.contains(&known.as_str());
         if !expected.audiences.iter().any(fits) {
-            return Err(Refused::PersonAudience);
+            return Err(Refused::UserAudience);
         }
         Claimed {
             by: By::Provider(provider),
@@ -158,16 +158,16 @@ mod tests {
     }
 
     #[test]
-    fn the_issuer_says_whom_to_ask() {
+    fn the_issuer_determines_who_verifies_a_token() {
         let account = json!({"iss": CLUSTER, "aud": [SITE], "exp": NOW + 600});
         assert_eq!(read_claims(&account), Ok(("cluster", NOW + 600)));
         for audience in [json!("scripts"), json!(["account", "scripts"])] {
-            let person = json!({"iss": ISSUER, "aud": audience, "exp": NOW + 600});
-            assert_eq!(read_claims(&person), Ok(("provider", NOW + 660)));
+            let user = json!({"iss": ISSUER, "aud": audience, "exp": NOW + 600});
+            assert_eq!(read_claims(&user), Ok(("provider", NOW + 660)));
         }
         for issuer in [json!("https://evil.example"), json!(""), json!(null), json!(7)] {
-            let stranger = json!({"iss": issuer, "aud": [SITE], "exp": NOW + 600});
-            assert_eq!(read_claims(&stranger), Err(Refused::Issuer));
+            let other = json!({"iss": issuer, "aud": [SITE], "exp": NOW + 600});
+            assert_eq!(read_claims(&other), Err(Refused::Issuer));
         }
     }
 
@@ -196,19 +196,19 @@ mod tests {
         let legacy = json!({"iss": LEGACY, "sub": "system:serviceaccount:a:b"});
         assert_eq!(read_claims(&legacy), Err(Refused::ServiceAccountAudience));
         // Another audience never makes a user's token a service account's, or the reverse.
-        let person = json!({"iss": ISSUER, "aud": [SITE], "exp": NOW + 600});
-        assert_eq!(read_claims(&person), Err(Refused::PersonAudience));
+        let user = json!({"iss": ISSUER, "aud": [SITE], "exp": NOW + 600});
+        assert_eq!(read_claims(&user), Err(Refused::UserAudience));
         let account = json!({"iss": CLUSTER, "aud": ["scripts"], "exp": NOW + 600});
         assert_eq!(read_claims(&account), Err(Refused::ServiceAccountAudience));
     }
 
     #[test]
     fn a_token_without_end_or_past_it_is_over() {
-        for (exp, person_passes) in [(NOW, true), (NOW - 59, true), (NOW - 60, false)] {
+        for (exp, user_passes) in [(NOW, true), (NOW - 59, true), (NOW - 60, false)] {
             let account = json!({"iss": CLUSTER, "aud": [SITE], "exp": exp});
             assert_eq!(read_claims(&account), Err(Refused::Expired), "{exp}");
-            let person = json!({"iss": ISSUER, "aud": "scripts", "exp": exp});
-            assert_eq!(read_claims(&person).is_ok(), person_passes, "{exp}");
+            let user = json!({"iss": ISSUER, "aud": "scripts", "exp": exp});
+            assert_eq!(read_claims(&user).is_ok(), user_passes, "{exp}");
         }
         for exp in [
             json!(null),

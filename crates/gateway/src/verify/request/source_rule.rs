@@ -213,7 +213,7 @@ mod tests {
     }
 
     #[test]
-    fn what_a_browser_fetches_ahead_of_any_click_counts_for_its_own_workspace_alone() {
+    fn prefetches_are_allowed_only_from_the_same_workspace() {
         let navigation = [("sec-fetch-mode", "navigate"), ("sec-fetch-dest", "document")];
         for purpose in ["prefetch", "prefetch;prerender", "prefetch;anonymous-client-ip"] {
             for (site, counts) in [

@@ -14,7 +14,7 @@ const RENEW_GRANTED: Duration = Duration::from_secs(20);
 /// Lifetime of an answer that is older than a change of roles.
 const TTL_STALE: Duration = Duration::from_secs(1);
 /// A changed right is requested at once, and again after these times, because other API servers lag behind.
-const AGAIN: [Duration; 2] = [Duration::from_secs(2), Duration::from_secs(10)];
+const RECHECKS: [Duration; 2] = [Duration::from_secs(2), Duration::from_secs(10)];
 /// Changes that follow each other within this time count as one, to limit the cost of many changes.
 const BURST: Duration = Duration::from_millis(250);
 
@@ -28,50 +28,50 @@ pub(super) struct Answer {
 
 /// Validity of an answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Worth {
+pub(super) enum Validity {
     /// Valid.
     Good,
     /// Valid; a renewal in the background is due.
     Aging,
     /// No longer valid.
-    Spent,
+    Expired,
 }
 
 impl Answer {
-    /// `stale_since`: as [`Marks::stale_since`] says.
-    pub(super) fn worth(self, stale_since: Option<Instant>, now: Instant) -> Worth {
+    /// `stale_since`: as [`RoleChanges::stale_since`] says.
+    pub(super) fn validity(self, stale_since: Option<Instant>, now: Instant) -> Validity {
         let age = now.duration_since(self.asked);
         let keep = if self.granted { TTL_GRANTED } else { TTL_MISSING };
         let stale = stale_since.map(|since| now.duration_since(since));
         if age >= keep || stale.is_some_and(|stale| stale >= TTL_STALE) {
-            Worth::Spent
+            Validity::Expired
         } else if stale.is_some() || self.granted && age >= RENEW_GRANTED {
-            Worth::Aging
+            Validity::Aging
         } else {
-            Worth::Good
+            Validity::Good
         }
     }
 }
 
 /// One change of roles, or several in a burst.
 #[derive(Debug, Clone, Copy)]
-struct Mark {
+struct RoleChange {
     first: Instant,
     last: Instant,
 }
 
 /// Recent changes of roles, which answers may be older than.
 #[derive(Debug, Default)]
-pub(super) struct Marks {
-    everywhere: VecDeque<Mark>,
-    namespaces: HashMap<String, VecDeque<Mark>>,
+pub(super) struct RoleChanges {
+    everywhere: VecDeque<RoleChange>,
+    namespaces: HashMap<String, VecDeque<RoleChange>>,
 }
 
-impl Marks {
+impl RoleChanges {
     /// Records a change of roles in a namespace (`None`: in the whole cluster).
     pub(super) fn add(&mut self, namespace: Option<&str>, now: Instant) {
-        let longest = AGAIN[1] + TTL_GRANTED;
-        let is_over = |mark: &Mark| now.duration_since(mark.last) > longest;
+        let longest = RECHECKS[1] + TTL_GRANTED;
+        let is_over = |mark: &RoleChange| now.duration_since(mark.last) > longest;
         self.namespaces
             .retain(|_, marks| marks.back().is_some_and(|mark| !is_over(mark)));
         let marks = match namespace {
@@ -83,7 +83,7 @@ impl Marks {
         }
         match marks.back_mut() {
             Some(mark) if now.duration_since(mark.first) < BURST => mark.last = now,
-            _ => marks.push_back(Mark {
+            _ => marks.push_back(RoleChange {
                 first: now,
                 last: now,
             }),
@@ -101,12 +101,12 @@ impl Marks {
     }
 }
 
-impl Mark {
+impl RoleChange {
     fn doubts(self, asked: Instant, now: Instant) -> Option<Instant> {
         if asked < self.last {
             return Some(self.first.max(asked));
         }
-        let again = AGAIN.into_iter().map(|after| self.last + after);
+        let again = RECHECKS.into_iter().map(|after| self.last + after);
         again.filter(|at| asked < *at && *at <= now).min()
     }
 }
@@ -122,49 +122,49 @@ mod tests {
     #[test]
     fn a_grant_counts_for_thirty_seconds_and_a_refusal_for_five() {
         let asked = Instant::now();
-        let worth = |granted, after| Answer { granted, asked }.worth(None, second(asked, after));
-        assert_eq!(worth(true, 19.9), Worth::Good);
-        assert_eq!(worth(true, 29.9), Worth::Aging);
-        assert_eq!(worth(true, 30.0), Worth::Spent);
-        assert_eq!(worth(false, 4.9), Worth::Good);
-        assert_eq!(worth(false, 5.0), Worth::Spent);
+        let validity = |granted, after| Answer { granted, asked }.validity(None, second(asked, after));
+        assert_eq!(validity(true, 19.9), Validity::Good);
+        assert_eq!(validity(true, 29.9), Validity::Aging);
+        assert_eq!(validity(true, 30.0), Validity::Expired);
+        assert_eq!(validity(false, 4.9), Validity::Good);
+        assert_eq!(validity(false, 5.0), Validity::Expired);
     }
 
     #[test]
     fn after_a_change_an_older_answer_counts_one_second_and_newer_ones_are_asked_for_after_two_and_ten() {
         let start = Instant::now();
-        let mut marks = Marks::default();
+        let mut marks = RoleChanges::default();
         marks.add(Some("team"), second(start, 10.0));
-        let worth = |asked, now| {
+        let validity = |asked, now| {
             let (asked, now) = (second(start, asked), second(start, now));
             let answer = Answer { granted: true, asked };
-            answer.worth(marks.stale_since("team", asked, now), now)
+            answer.validity(marks.stale_since("team", asked, now), now)
         };
-        assert_eq!(worth(9.0, 10.0), Worth::Aging);
-        assert_eq!(worth(9.0, 10.9), Worth::Aging);
-        assert_eq!(worth(9.0, 11.0), Worth::Spent);
-        assert_eq!(worth(10.1, 11.9), Worth::Good);
-        assert_eq!(worth(10.1, 12.1), Worth::Aging);
-        assert_eq!(worth(10.1, 13.0), Worth::Spent);
-        assert_eq!(worth(12.1, 19.9), Worth::Good);
-        assert_eq!(worth(12.1, 20.0), Worth::Aging);
-        assert_eq!(worth(20.1, 35.0), Worth::Good);
+        assert_eq!(validity(9.0, 10.0), Validity::Aging);
+        assert_eq!(validity(9.0, 10.9), Validity::Aging);
+        assert_eq!(validity(9.0, 11.0), Validity::Expired);
+        assert_eq!(validity(10.1, 11.9), Validity::Good);
+        assert_eq!(validity(10.1, 12.1), Validity::Aging);
+        assert_eq!(validity(10.1, 13.0), Validity::Expired);
+        assert_eq!(validity(12.1, 19.9), Validity::Good);
+        assert_eq!(validity(12.1, 20.0), Validity::Aging);
+        assert_eq!(validity(20.1, 35.0), Validity::Good);
         assert_eq!(marks.stale_since("other", start, second(start, 11.0)), None);
     }
 
     #[test]
     fn a_change_for_the_whole_cluster_counts_in_every_namespace() {
         let start = Instant::now();
-        let mut marks = Marks::default();
+        let mut marks = RoleChanges::default();
         marks.add(None, second(start, 1.0));
         let since = marks.stale_since("team", start, second(start, 1.5));
         assert_eq!(since, Some(second(start, 1.0)));
     }
 
     #[test]
-    fn a_flood_of_changes_neither_lets_old_answers_live_on_nor_fills_memory() {
+    fn a_flood_of_role_changes_is_bounded_in_memory() {
         let start = Instant::now();
-        let mut marks = Marks::default();
+        let mut marks = RoleChanges::default();
         for step in 0..2_000 {
             marks.add(Some("team"), second(start, 1.0 + f64::from(step) * 0.05));
         }
@@ -175,8 +175,8 @@ mod tests {
             asked: second(start, 99.0),
         };
         assert_eq!(
-            old.worth(marks.stale_since("team", old.asked, now), now),
-            Worth::Spent
+            old.validity(marks.stale_since("team", old.asked, now), now),
+            Validity::Expired
         );
         marks.add(None, second(start, 500.0));
         assert!(marks.namespaces.is_empty());

@@ -17,10 +17,10 @@ type Key = (RandomId, String);
 
 /// All reviews in flight. Clones share them.
 #[derive(Clone, Default)]
-pub(super) struct Flights(Arc<Mutex<UnderWay>>);
+pub(super) struct Flights(Arc<Mutex<InFlight>>);
 
 #[derive(Default)]
-struct UnderWay {
+struct InFlight {
     last: u64,
     all: HashMap<Key, Question>,
 }
@@ -79,7 +79,7 @@ impl Flights {
         flight
     }
 
-    fn lock(&self) -> MutexGuard<'_, UnderWay> {
+    fn lock(&self) -> MutexGuard<'_, InFlight> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -1,15 +1,15 @@
 //! user and workspace -> whether roles allow to connect (IO; from memory where known).
 //!
 //! - `cache`: how long an answer is valid. `roles`: watches changes of roles.
-//! - `question`: the `SubjectAccessReview`. `flights`: callers that share one. `turns`: fair queue of users.
+//! - `question`: the `SubjectAccessReview`. `flights`: callers that share one. `fair_queue`: fair queue of users.
 //! - `renewal`: renews answers in the background.
 
 mod cache;
+mod fair_queue;
 mod flights;
 mod question;
 mod renewal;
 mod roles;
-mod turns;
 
 use std::collections::HashMap;
 use std::hash::{BuildHasher as _, RandomState};
@@ -25,9 +25,9 @@ use rules::access::Right;
 use tokio::sync::{Semaphore, mpsc};
 use tokio::time::{Instant, timeout};
 
-use self::cache::{Answer, Marks, TTL_GRANTED, Worth};
+use self::cache::{Answer, RoleChanges, TTL_GRANTED, Validity};
+use self::fair_queue::FairQueue;
 use self::flights::{Flight, Flights};
-use self::turns::Turns;
 use crate::index::Target;
 use crate::metrics::Metrics;
 use crate::server::concurrency::{ConcurrencyLimit, Permit};
@@ -35,22 +35,22 @@ use crate::session::Session;
 use crate::tokens::RandomId;
 
 /// Maximum number of concurrent reviews.
-const QUESTIONS: usize = 32;
+const MAX_REVIEWS: usize = 32;
 /// Maximum number of them for requests of one user; the user's further reviews queue behind these.
-const QUESTIONS_OF_ONE: usize = 4;
+const MAX_REVIEWS_OF_ONE_USER: usize = 4;
 /// Maximum number of requests that wait for an answer: of one user, and of all. The listener holds 1,024 requests, so some remain
 /// for requests that need no answer. Requests above the limit are asked to retry. One browser connection carries 250 requests
 /// through the proxy, and an application's page loads that many files at once. All of them wait after a change of roles.
-const ASKERS_OF_ONE: usize = 256;
-const ASKERS: usize = 768;
+const MAX_CALLERS_OF_ONE_USER: usize = 256;
+const MAX_CALLERS: usize = 768;
 /// Maximum number of concurrent reviews for answers that only age.
-const AGING: usize = 8;
+const RENEWALS_AT_ONCE: usize = 8;
 /// Timeout of one review, including the wait for its turn.
 const TIMEOUT: Duration = Duration::from_secs(5);
 /// Maximum number of answers in a renewal queue. Further answers are requested when they are needed.
 const WAITING: usize = 4096;
 /// Maximum number of answers in memory; each takes about 200 bytes.
-const MOST: usize = 50_000;
+const MAX_ENTRIES: usize = 50_000;
 
 /// Rights to connect, as the API server reported them. Every clone shares them.
 #[derive(Clone)]
@@ -62,18 +62,18 @@ struct Inner {
     flights: Flights,
     /// Hash keys of [`Rights::about`], of this process alone.
     hashes: RandomState,
-    turns: Turns,
+    fair_queue: FairQueue,
     /// Per user, and not per session: a user may sign in, or create tokens, any number of times.
-    askers: ConcurrencyLimit<String>,
+    callers: ConcurrencyLimit<String>,
     aging: Arc<Semaphore>,
-    /// One queue per [`Haste`].
+    /// One queue per [`Priority`].
     queues: [Queue; 2],
     metrics: Metrics,
 }
 
 /// Priority of a renewal.
 #[derive(Debug, Clone, Copy)]
-enum Haste {
+enum Priority {
     /// The answer is still valid.
     Some,
     /// An open socket depends on the answer, and the answer may be outdated.
@@ -85,7 +85,7 @@ enum Haste {
 enum For {
     /// A caller waits, with this permit.
     Request(Arc<Permit<String>>),
-    Renewal(Haste),
+    Renewal(Priority),
 }
 
 struct Queue {
@@ -108,7 +108,7 @@ struct Known {
     /// Key: UID of the workspace, then session. Neither is ever reused.
     answers: HashMap<String, HashMap<RandomId, Arc<Cached>>>,
     count: usize,
-    marks: Marks,
+    marks: RoleChanges,
 }
 
 struct Cached {
@@ -117,14 +117,14 @@ struct Cached {
     answer: Answer,
     /// No review has answered yet.
     presumed: bool,
-    /// Whether the answer waits in the renewal queue of each [`Haste`].
+    /// Whether the answer waits in the renewal queue of each [`Priority`].
     waits: [AtomicBool; 2],
 }
 
 /// A cached answer at this moment.
 struct Seen {
     kept: Arc<Cached>,
-    worth: Worth,
+    validity: Validity,
     /// Roles or the user's groups have changed since.
     doubted: bool,
 }
@@ -143,9 +143,9 @@ impl Rights {
             known: RwLock::default(),
             flights: Flights::default(),
             hashes: RandomState::new(),
-            turns: Turns::new(QUESTIONS_OF_ONE, QUESTIONS),
-            askers: ConcurrencyLimit::new(ASKERS_OF_ONE, ASKERS).sharing(2),
-            aging: Arc::new(Semaphore::new(AGING)),
+            fair_queue: FairQueue::new(MAX_REVIEWS_OF_ONE_USER, MAX_REVIEWS),
+            callers: ConcurrencyLimit::new(MAX_CALLERS_OF_ONE_USER, MAX_CALLERS).sharing(2),
+            aging: Arc::new(Semaphore::new(RENEWALS_AT_ONCE)),
             queues: Default::default(),
             metrics,
         }))
@@ -156,12 +156,12 @@ impl Rights {
         let Some(seen) = self.cached(session, target) else {
             return Right::Unknown;
         };
-        if seen.worth == Worth::Aging {
-            self.renew_later(session, target, &seen.kept, Haste::Some);
+        if seen.validity == Validity::Aging {
+            self.renew_later(session, target, &seen.kept, Priority::Some);
         }
-        match seen.worth {
-            Worth::Good | Worth::Aging => right(seen.kept.answer.granted),
-            Worth::Spent => Right::Unknown,
+        match seen.validity {
+            Validity::Good | Validity::Aging => right(seen.kept.answer.granted),
+            Validity::Expired => Right::Unknown,
         }
     }
 
@@ -173,15 +173,20 @@ impl Rights {
             self.presume(session, target);
             self.cached(session, target)
         });
-        let Some(Seen { kept, worth, doubted }) = seen else {
+        let Some(Seen {
+            kept,
+            validity,
+            doubted,
+        }) = seen
+        else {
             return Right::Unanswered;
         };
-        if doubted || worth == Worth::Spent {
-            self.renew_later(session, target, &kept, Haste::Most);
-        } else if worth == Worth::Aging {
-            self.renew_later(session, target, &kept, Haste::Some);
+        if doubted || validity == Validity::Expired {
+            self.renew_later(session, target, &kept, Priority::Most);
+        } else if validity == Validity::Aging {
+            self.renew_later(session, target, &kept, Priority::Some);
         }
-        if worth != Worth::Spent {
+        if validity != Validity::Expired {
             return right(kept.answer.granted);
         }
         let grace = if kept.presumed {
@@ -201,23 +206,23 @@ impl Rights {
         let known = self.read();
         let kept = known.answers.get(&target.uid)?.get(&session.id)?;
         let stale = known.marks.stale_since(&target.namespace, kept.answer.asked, now);
-        let about_others = kept.about != self.about(session);
-        let worth = if kept.presumed || about_others {
-            Worth::Spent
+        let by_other_users = kept.about != self.about(session);
+        let validity = if kept.presumed || by_other_users {
+            Validity::Expired
         } else {
-            kept.answer.worth(stale, now)
+            kept.answer.validity(stale, now)
         };
         Some(Seen {
             kept: Arc::clone(kept),
-            worth,
-            doubted: stale.is_some() || about_others,
+            validity,
+            doubted: stale.is_some() || by_other_users,
         })
     }
 
     /// Asks the API server. Concurrent callers with the same key share one answer. A user with too many concurrent requests gets no
     /// answer, and delays other users little.
     pub(super) async fn ask(&self, session: &Arc<Session>, target: &Arc<Target>) -> Right {
-        let Some(permit) = self.0.askers.take(session.identity.user_name.clone()) else {
+        let Some(permit) = self.0.callers.take(session.identity.user_name.clone()) else {
             return Right::Unanswered;
         };
         let whom = For::Request(Arc::new(permit));
@@ -229,13 +234,13 @@ impl Rights {
 
     /// Whether a user may `use` a template. Always asks the API server and caches nothing.
     pub(crate) async fn may_use(&self, session: &Session, namespace: &str, template: &str) -> Right {
-        let person = &session.identity.user_name;
-        let Some(_permit) = self.0.askers.take(person.clone()) else {
+        let user = &session.identity.user_name;
+        let Some(_permit) = self.0.callers.take(user.clone()) else {
             return Right::Unanswered;
         };
         let review = question::template(session, namespace, template);
         let answered = async {
-            let _turn = self.0.turns.take(Some(person)).await?;
+            let _queue_permit = self.0.fair_queue.take(Some(user)).await?;
             self.review(&review).await
         };
         match timeout(TIMEOUT, answered).await {
@@ -259,7 +264,7 @@ impl Rights {
         let now = Instant::now();
         let joins = |begun: Instant| {
             let known = self.read();
-            !matches!(whom, For::Renewal(Haste::Most))
+            !matches!(whom, For::Renewal(Priority::Most))
                 && known.marks.stale_since(&target.namespace, begun, now).is_none()
         };
         let permit = match whom {
@@ -284,8 +289,8 @@ impl Rights {
         target: &Arc<Target>,
         permit: Option<Arc<Permit<String>>>,
     ) -> Option<bool> {
-        let person = permit.as_ref().map(|_| session.identity.user_name.as_str());
-        let _turn = self.0.turns.take(person).await?;
+        let user = permit.as_ref().map(|_| session.identity.user_name.as_str());
+        let _queue_permit = self.0.fair_queue.take(user).await?;
         let asked = Instant::now();
         let review = question::about(session, &target.namespace, &target.name);
         let granted = self.review(&review).await?;
@@ -323,7 +328,7 @@ impl Rights {
 
     fn store(&self, session: &Arc<Session>, target: &Target, answer: Answer, presumed: bool) {
         let mut known = self.write();
-        if known.count >= MOST {
+        if known.count >= MAX_ENTRIES {
             known.make_room();
         }
         let of_workspace = known.answers.entry(target.uid.clone()).or_default();

@@ -98,7 +98,7 @@ mod tests {
     }
 
     #[test]
-    fn the_question_names_user_groups_and_the_workspace_by_name() {
+    fn the_review_names_user_groups_and_workspace() {
         let alice = session(&["oidc:ml"], Credential::Login);
         let asked = serde_json::to_value(about(&alice, "team", "lab")).unwrap();
         assert_eq!(
@@ -128,7 +128,7 @@ mod tests {
     }
 
     #[test]
-    fn of_a_service_account_the_question_says_all_that_the_api_server_said() {
+    fn the_review_of_a_service_account_has_uid_and_extra() {
         let reviewed = Reviewed {
             uid: "u-1".into(),
             extra: [(
@@ -149,7 +149,7 @@ mod tests {
     }
 
     #[test]
-    fn only_a_clear_yes_grants_and_a_failed_authorizer_is_no_refusal() {
+    fn only_an_allowed_review_grants_and_a_failed_authorizer_is_no_refusal() {
         let read = |status: serde_json::Value| {
             granted(&serde_json::from_value(json!({"spec": {}, "status": status})).unwrap()).ok()
         };

@@ -9,12 +9,12 @@ use rules::access::Right;
 use tokio::time::{interval, sleep};
 
 use super::cache::TTL_GRANTED;
-use super::{Cached, For, Haste, QUESTIONS, Rights, Wanted};
+use super::{Cached, For, MAX_REVIEWS, Priority, Rights, Wanted};
 use crate::index::Target;
 use crate::session::Session;
 
 /// Maximum rate of reviews per second for answers that only age. Reviews for open sockets in doubt have priority over them: each
-/// is sent within (sockets in doubt / `QUESTIONS`) round trips.
+/// is sent within (sockets in doubt / `MAX_REVIEWS`) round trips.
 const RENEWALS: u32 = 50;
 /// Pause before a failed review in the background is repeated.
 const REST: Duration = Duration::from_secs(1);
@@ -27,9 +27,9 @@ impl Rights {
         session: &Arc<Session>,
         target: &Arc<Target>,
         kept: &Arc<Cached>,
-        haste: Haste,
+        priority: Priority,
     ) {
-        let waits = &kept.waits[haste as usize];
+        let waits = &kept.waits[priority as usize];
         if waits.swap(true, Ordering::Relaxed) {
             return;
         }
@@ -38,7 +38,7 @@ impl Rights {
             target: Arc::clone(target),
             kept: Arc::clone(kept),
         };
-        if self.0.queues[haste as usize].wanted.try_send(wanted).is_err() {
+        if self.0.queues[priority as usize].wanted.try_send(wanted).is_err() {
             waits.store(false, Ordering::Relaxed);
         }
     }
@@ -61,14 +61,14 @@ impl Rights {
     }
 
     async fn renew_aging(&self) {
-        let mut waiting = self.0.queues[Haste::Some as usize].waiting.lock().await;
+        let mut waiting = self.0.queues[Priority::Some as usize].waiting.lock().await;
         while let Some(wanted) = waiting.recv().await {
             let Ok(turn) = Arc::clone(&self.0.aging).acquire_owned().await else {
                 return;
             };
             let rights = self.clone();
             tokio::spawn(async move {
-                rights.renew_one(wanted, Haste::Some).await;
+                rights.renew_one(wanted, Priority::Some).await;
                 drop(turn);
             });
             sleep(Duration::from_secs(1) / RENEWALS).await;
@@ -76,17 +76,18 @@ impl Rights {
     }
 
     async fn renew_doubted(&self) {
-        let mut waiting = self.0.queues[Haste::Most as usize].waiting.lock().await;
+        let mut waiting = self.0.queues[Priority::Most as usize].waiting.lock().await;
         let wanted = stream::poll_fn(|context| waiting.poll_recv(context));
-        let renewed = wanted.for_each_concurrent(QUESTIONS, |wanted| self.renew_one(wanted, Haste::Most));
+        let renewed =
+            wanted.for_each_concurrent(MAX_REVIEWS, |wanted| self.renew_one(wanted, Priority::Most));
         renewed.await;
     }
 
-    async fn renew_one(&self, wanted: Wanted, haste: Haste) {
-        let flight = self.flight(&wanted.session, &wanted.target, &For::Renewal(haste));
+    async fn renew_one(&self, wanted: Wanted, priority: Priority) {
+        let flight = self.flight(&wanted.session, &wanted.target, &For::Renewal(priority));
         if self.answer(flight).await == Right::Unanswered {
             sleep(REST).await;
         }
-        wanted.kept.waits[haste as usize].store(false, Ordering::Relaxed);
+        wanted.kept.waits[priority as usize].store(false, Ordering::Relaxed);
     }
 }

@@ -53,7 +53,7 @@ impl Site {
         }
     }
 
-    fn breaks(&self, times: usize) {
+    fn assert_stale(&self, times: usize) {
         self.server
             .fail(Fault::internal(Method::POST, "subjectaccessreviews", times));
     }
@@ -115,7 +115,7 @@ async fn an_answer_about_other_groups_or_another_workspace_does_not_count() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn many_who_ask_at_a_time_are_one_question() {
+async fn concurrent_callers_share_one_review() {
     let site = site();
     let (alice, lab) = (session(&[]), target("u"));
     let all = (0..20).map(|_| site.rights.ask(&alice, &lab));
@@ -128,14 +128,14 @@ async fn many_who_ask_at_a_time_are_one_question() {
 async fn an_error_is_no_answer_and_is_not_kept() {
     let site = site();
     let (alice, lab) = (session(&[]), target("u"));
-    site.breaks(1);
+    site.assert_stale(1);
     assert_eq!(site.rights.ask(&alice, &lab).await, Right::Unanswered);
     assert_eq!(site.rights.known(&alice, &lab), Right::Unknown);
     assert_eq!(site.rights.ask(&alice, &lab).await, Right::Granted);
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_server_that_is_silent_is_no_answer_after_a_while() {
+async fn a_silent_api_server_times_out() {
     let site = site();
     site.server
         .hinder(Method::POST, "subjectaccessreviews", Hindrance::Silence);
@@ -171,7 +171,7 @@ async fn an_answer_from_before_a_change_counts_no_longer_than_a_second_when_nobo
     let (alice, lab) = (session(&[]), target("u"));
     site.rights.ask(&alice, &lab).await;
     advance(seconds(1.0)).await;
-    site.breaks(1000);
+    site.assert_stale(1000);
     site.rights.doubt(None);
     advance(seconds(0.9)).await;
     assert_eq!(site.rights.known(&alice, &lab), Right::Granted);
@@ -218,12 +218,12 @@ async fn a_right_in_use_is_renewed_before_it_ends() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_socket_outlives_silence_for_its_grace_and_a_refusal_for_no_time() {
+async fn a_socket_outlives_silence_for_its_grace_and_ends_with_a_refusal() {
     let site = site();
     let (alice, lab) = (session(&[]), target("u"));
     let held = || site.rights.held(&alice, &lab, seconds(120.0));
     site.rights.ask(&alice, &lab).await;
-    site.breaks(5);
+    site.assert_stale(5);
     advance(seconds(31.0)).await;
     assert_eq!(held(), Right::Granted);
     advance(seconds(89.0)).await;

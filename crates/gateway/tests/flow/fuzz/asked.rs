@@ -51,12 +51,12 @@ pub(super) struct Cookie {
     pub(super) name: String,
     /// Which of the texts; `None`: what the workspace that is asked for gave under this name, if it gave anything.
     pub(super) text: Option<usize>,
-    pub(super) bent: Bent,
+    pub(super) mutated: Mutation,
 }
 
 /// What becomes of a cookie's text.
 #[derive(Debug, Clone)]
-pub(super) enum Bent {
+pub(super) enum Mutation {
     Not,
     Flipped(usize, char),
     Cut(usize),
@@ -71,15 +71,15 @@ impl Cookie {
             Some(number) => &texts[number % texts.len()],
             None => wallet.own(asked, &self.name).unwrap_or(&texts[0]),
         };
-        let value = match &self.bent {
-            Bent::Not => text.to_owned(),
-            Bent::Flipped(at, with) => {
+        let value = match &self.mutated {
+            Mutation::Not => text.to_owned(),
+            Mutation::Flipped(at, with) => {
                 let at = at % text.len();
                 format!("{}{with}{}", &text[..at], &text[at + 1..])
             }
-            Bent::Cut(at) => text[..at % text.len()].to_owned(),
-            Bent::Longer(more) => format!("{text}{more}"),
-            Bent::Other(other) => other.clone(),
+            Mutation::Cut(at) => text[..at % text.len()].to_owned(),
+            Mutation::Longer(more) => format!("{text}{more}"),
+            Mutation::Other(other) => other.clone(),
         };
         format!("{}={value}", self.name)
     }
@@ -171,20 +171,20 @@ pub(super) fn one_of(texts: &'static [&'static str]) -> impl Strategy<Value = St
     prop::sample::select(texts).prop_map(str::to_owned)
 }
 
-pub(super) fn bent() -> impl Strategy<Value = Bent> {
+pub(super) fn mutated() -> impl Strategy<Value = Mutation> {
     prop_oneof![
-        (any::<usize>(), prop::char::range('!', '~')).prop_map(|(at, with)| Bent::Flipped(at, with)),
-        any::<usize>().prop_map(Bent::Cut),
-        "[=A-Za-z0-9%\" ]{1,3}".prop_map(Bent::Longer),
-        "[A-Za-z0-9_-]{0,300}".prop_map(Bent::Other),
+        (any::<usize>(), prop::char::range('!', '~')).prop_map(|(at, with)| Mutation::Flipped(at, with)),
+        any::<usize>().prop_map(Mutation::Cut),
+        "[=A-Za-z0-9%\" ]{1,3}".prop_map(Mutation::Longer),
+        "[A-Za-z0-9_-]{0,300}".prop_map(Mutation::Other),
     ]
 }
 
 /// A cookie of this name, mostly with what belongs there.
 pub(super) fn cookie(name: BoxedStrategy<String>) -> impl Strategy<Value = Cookie> {
-    let bent = mostly(Just(Bent::Not), bent());
+    let mutated = mostly(Just(Mutation::Not), mutated());
     let text = mostly(Just(None), any::<usize>().prop_map(Some));
-    (name, text, bent).prop_map(|(name, text, bent)| Cookie { name, text, bent })
+    (name, text, mutated).prop_map(|(name, text, mutated)| Cookie { name, text, mutated })
 }
 
 fn fetch() -> impl Strategy<Value = [Option<String>; 3]> {
@@ -243,7 +243,7 @@ pub(super) fn asked(parts: Parts) -> impl Strategy<Value = Asked> {
             prop::sample::select(&["lab-a.ws.example:8443", "gateway.system.svc:8443", ""][..]),
         ),
     );
-    let said = (
+    let text = (
         methods(),
         mostly(
             one_of(&["https", "wss"]),
@@ -258,7 +258,7 @@ pub(super) fn asked(parts: Parts) -> impl Strategy<Value = Asked> {
         fetch(),
         parts.origins,
     );
-    let bent = (
+    let mutated = (
         mostly(
             Just(None),
             (any::<usize>(), one_of(&["", "GET", "https", "same-origin"])).prop_map(Some),
@@ -266,21 +266,21 @@ pub(super) fn asked(parts: Parts) -> impl Strategy<Value = Asked> {
         mostly(Just(None), any::<usize>().prop_map(Some)),
         mostly(Just(vec![]), prop::collection::vec(extra(), 0..4)),
     );
-    (question, said, carried, bent).prop_map(|(question, said, carried, bent)| Asked {
+    (question, text, carried, mutated).prop_map(|(question, text, carried, mutated)| Asked {
         relayed: question.0,
         asks_with: question.1,
         asks_for: question.2,
         asks_as: question.3,
-        method: said.0,
-        proto: said.1,
-        host: said.2,
-        uri: said.3,
+        method: text.0,
+        proto: text.1,
+        host: text.2,
+        uri: text.3,
         cookies: carried.0,
         joined_by: carried.1,
         fetch: carried.2,
         origin: carried.3,
-        again: bent.0,
-        left_out: bent.1,
-        extra: bent.2,
+        again: mutated.0,
+        left_out: mutated.1,
+        extra: mutated.2,
     })
 }

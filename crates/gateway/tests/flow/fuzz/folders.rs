@@ -200,10 +200,10 @@ async fn tickets_of_folders(fixture: &Fixture) -> (BTreeMap<String, Ticket>, Vec
     assert!(alice.open(&url("ws1")).await.is_inside());
     texts.extend(alice.cookie(&site("ws1"), FOLDER_TICKET));
     fixture.pass(TICKET_LIFE);
-    let browsers = ["alice", "bob"].map(|person| (person, fixture.browser(person)));
+    let browsers = ["alice", "bob"].map(|user| (user, fixture.browser(user)));
     let mut valid = BTreeMap::new();
     for (name, owner, _) in ROWS {
-        let (_, browser) = browsers.iter().find(|(person, _)| *person == owner).unwrap();
+        let (_, browser) = browsers.iter().find(|(user, _)| *user == owner).unwrap();
         assert!(browser.open(&url(name)).await.is_inside(), "{name}");
         let ticket = browser.cookie(&site(name), FOLDER_TICKET).unwrap();
         let made_for = browser.cookie("ws.example", FOLDER_PRE).unwrap();
@@ -311,7 +311,7 @@ fn usual_in(name: &str, relayed: bool) -> Asked {
     let cookie = |name: &str| Cookie {
         name: name.into(),
         text: None,
-        bent: Bent::Not,
+        mutated: Mutation::Not,
     };
     Asked {
         host: HOST.into(),
@@ -357,20 +357,20 @@ fn in_folders_each_part_of_a_request_that_passes_is_needed() {
         let usual = usual_in(name, relayed);
         assert!(site.passes(&usual), "{name}");
         assert_eq!(site.objection(&usual.request(&site), relayed), None, "{name}");
-        let bend = |change: &dyn Fn(&mut Asked)| {
+        let mutate = |change: &dyn Fn(&mut Asked)| {
             let mut asked = usual.clone();
             change(&mut asked);
             assert!(!site.passes(&asked), "{asked:?}");
         };
-        bend(&|asked| asked.cookies.clear());
-        bend(&|asked| drop(asked.cookies.remove(0)));
-        bend(&|asked| drop(asked.cookies.remove(1)));
-        bend(&|asked| asked.cookies.push(asked.cookies[0].clone()));
-        bend(&|asked| asked.cookies.push(asked.cookies[1].clone()));
-        bend(&|asked| asked.cookies[0].bent = Bent::Cut(40));
-        bend(&|asked| asked.cookies[1].bent = Bent::Cut(10));
-        bend(&|asked| asked.host = "ws.example:443".into());
-        bend(&|asked| asked.host = format!("{name}.ws.example:8443"));
+        mutate(&|asked| asked.cookies.clear());
+        mutate(&|asked| drop(asked.cookies.remove(0)));
+        mutate(&|asked| drop(asked.cookies.remove(1)));
+        mutate(&|asked| asked.cookies.push(asked.cookies[0].clone()));
+        mutate(&|asked| asked.cookies.push(asked.cookies[1].clone()));
+        mutate(&|asked| asked.cookies[0].mutated = Mutation::Cut(40));
+        mutate(&|asked| asked.cookies[1].mutated = Mutation::Cut(10));
+        mutate(&|asked| asked.host = "ws.example:443".into());
+        mutate(&|asked| asked.host = format!("{name}.ws.example:8443"));
         // With the very cookies of this folder.
         let (ticket, (_, browser)) = site.valid.iter().find(|(_, (of, _))| *of == name).unwrap();
         for other in [
@@ -381,22 +381,22 @@ fn in_folders_each_part_of_a_request_that_passes_is_needed() {
             if other == format!("team/{name}") {
                 continue;
             }
-            bend(&|asked| {
+            mutate(&|asked| {
                 asked.uri = format!("/workspaces/{other}/lab");
-                asked.cookies[0].bent = Bent::Other(ticket.clone());
-                asked.cookies[1].bent = Bent::Other(browser.clone());
+                asked.cookies[0].mutated = Mutation::Other(ticket.clone());
+                asked.cookies[1].mutated = Mutation::Other(browser.clone());
             });
         }
-        bend(&|asked| asked.uri = format!("/workspaces/team/{name}/_workspace/x"));
-        bend(&|asked| asked.uri = "/lab".into());
+        mutate(&|asked| asked.uri = format!("/workspaces/team/{name}/_workspace/x"));
+        mutate(&|asked| asked.uri = "/lab".into());
         // Every ticket there is but its own, and everything else that ever was a cookie of ours; and the other user's browser.
         for (number, text) in site.texts.iter().enumerate() {
             if site.valid.get(text).is_none_or(|(of, _)| *of != name) {
-                bend(&|asked| asked.cookies[0].text = Some(number));
+                mutate(&|asked| asked.cookies[0].text = Some(number));
             }
         }
         let others = ROWS.iter().find(|(_, other, _)| *other != owner).unwrap().0;
         let (_, (_, browser)) = site.valid.iter().find(|(_, (of, _))| *of == others).unwrap();
-        bend(&|asked| asked.cookies[1].bent = Bent::Other(browser.clone()));
+        mutate(&|asked| asked.cookies[1].mutated = Mutation::Other(browser.clone()));
     }
 }

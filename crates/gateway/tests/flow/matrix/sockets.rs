@@ -11,7 +11,7 @@ use tokio_tungstenite::tungstenite::client::IntoClientRequest as _;
 use tokio_tungstenite::tungstenite::{Error, Message};
 
 use super::accounts::{self, ACCOUNTS, with_tokens};
-use super::{Layout, PEOPLE, WORKSPACES, browser, handshake_of, publish_at, workspace_at, world_of};
+use super::{Layout, USERS, WORKSPACES, browser, handshake_of, publish_at, workspace_at, world_of};
 use crate::flow::bearer::with;
 use crate::support::fixture::Fixture;
 use crate::support::rig::Rig;
@@ -59,9 +59,9 @@ async fn reached(rig: &Rig, layout: Layout, name: &str, headers: &HeaderMap) -> 
     let stream = rig.connect("http/1.1").await;
     match tokio_tungstenite::client_async(request, stream).await {
         Ok((mut socket, _)) => {
-            let said = socket.next().await.unwrap().unwrap().into_text().unwrap();
+            let text = socket.next().await.unwrap().unwrap().into_text().unwrap();
             socket.close(None).await.unwrap();
-            Ok(said.to_string())
+            Ok(text.to_string())
         }
         Err(Error::Http(answer)) => Err(answer.status()),
         Err(other) => panic!("{name}: {other}"),
@@ -73,7 +73,7 @@ async fn every_user_s_websocket_reaches_the_workspaces_that_a_rule_opens_to_them
     for layout in LAYOUTS {
         let fixture = world_of(layout).await;
         let rig = rig(layout, &fixture).await;
-        let browsers: Vec<_> = PEOPLE.iter().map(|person| browser(&fixture, *person)).collect();
+        let browsers: Vec<_> = USERS.iter().map(|user| browser(&fixture, *user)).collect();
         for (after, now) in [(0, 0), (60, 60)] {
             fixture.pass(now);
             for browser in &browsers {

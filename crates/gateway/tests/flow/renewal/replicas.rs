@@ -5,7 +5,7 @@ use gateway::tokens::cookies::TICKET;
 use super::*;
 
 #[tokio::test]
-async fn of_many_requests_at_two_replicas_one_asks_and_refresh_tokens_for_one_use_do_no_harm() {
+async fn replicas_renew_a_session_once_even_with_single_use_refresh_tokens() {
     let fixture = Fixture::new().await;
     fixture.issuer.change(|issuer| issuer.rotates = true);
     let alice = signed_in(&fixture).await;
@@ -50,7 +50,7 @@ async fn a_replica_that_dies_while_it_asks_holds_nobody_up() {
 }
 
 #[tokio::test]
-async fn an_answer_that_comes_after_another_replica_has_asked_changes_and_ends_nothing() {
+async fn a_late_renewal_answer_changes_nothing() {
     let late_answers = [Some(claims(&json!(["late"]))), None];
     for late in late_answers {
         let fixture = Fixture::new().await;

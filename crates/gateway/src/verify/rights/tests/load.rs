@@ -21,7 +21,7 @@ fn asks(site: &Site, session: &Arc<Session>, lab: &Arc<Target>) -> tokio::task::
 }
 
 #[tokio::test(start_paused = true)]
-async fn while_nobody_answers_fast_one_user_s_many_questions_keep_nobody_else_waiting() {
+async fn many_reviews_of_one_user_do_not_delay_other_users() {
     let site = site();
     slow(&site, 1000, 3.0);
     // Two sessions of one user.
@@ -38,7 +38,7 @@ async fn while_nobody_answers_fast_one_user_s_many_questions_keep_nobody_else_wa
     let refused = greedy.iter().filter(|ask| ask.is_finished()).count();
     assert_eq!(
         refused,
-        1000 - ASKERS_OF_ONE,
+        1000 - MAX_CALLERS_OF_ONE_USER,
         "the rest is told to come again at once"
     );
     let bob = session_of("bob", "00000000000000000000000000000003", &[]);
@@ -52,23 +52,27 @@ async fn while_nobody_answers_fast_one_user_s_many_questions_keep_nobody_else_wa
 }
 
 #[tokio::test(start_paused = true)]
-async fn who_waits_for_the_same_answer_has_a_place_of_their_own_until_it_comes() {
+async fn callers_of_a_shared_review_count_against_their_own_limit() {
     let site = site();
     slow(&site, 1, 3.0);
     let (alice, lab) = (session(&[]), target("u"));
-    let many: Vec<_> = (0..2 * ASKERS_OF_ONE)
+    let many: Vec<_> = (0..2 * MAX_CALLERS_OF_ONE_USER)
         .map(|_| asks(&site, &alice, &lab))
         .collect();
     site.settle().await;
     let refused = many.iter().filter(|ask| ask.is_finished()).count();
-    assert_eq!(refused, ASKERS_OF_ONE);
+    assert_eq!(refused, MAX_CALLERS_OF_ONE_USER);
     for (at, ask) in many.into_iter().enumerate() {
-        assert_eq!(ask.await.unwrap() == Right::Granted, at < ASKERS_OF_ONE, "{at}");
+        assert_eq!(
+            ask.await.unwrap() == Right::Granted,
+            at < MAX_CALLERS_OF_ONE_USER,
+            "{at}"
+        );
     }
 }
 
 #[tokio::test(start_paused = true)]
-async fn who_leaves_before_the_answer_keeps_the_place_that_the_question_has() {
+async fn a_cancelled_caller_keeps_the_permit_of_its_review() {
     let site = site();
     slow(&site, 1000, 3.0);
     let alice = session(&[]);
@@ -101,12 +105,12 @@ async fn a_user_s_many_tabs_are_all_answered() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn many_questions_of_one_s_own_do_not_put_off_the_end_of_an_open_socket() {
+async fn many_reviews_of_a_user_do_not_delay_the_end_of_a_socket() {
     let site = site();
     let (alice, lab) = (session(&[]), target("u"));
     site.rights.ask(&alice, &lab).await;
     advance(seconds(1.0)).await;
-    slow(&site, QUESTIONS_OF_ONE, 4.0);
+    slow(&site, MAX_REVIEWS_OF_ONE_USER, 4.0);
     site.grants(false);
     site.rights.doubt(None);
     let others: Vec<_> = (0..20)
@@ -126,7 +130,7 @@ async fn many_questions_of_one_s_own_do_not_put_off_the_end_of_an_open_socket() 
 }
 
 #[tokio::test(start_paused = true)]
-async fn nobody_joins_a_question_that_began_with_other_groups_or_before_a_change_of_roles() {
+async fn a_review_is_not_shared_across_other_groups_or_role_changes() {
     let site = site();
     let lab = target("u");
     let silence = || {
@@ -150,15 +154,15 @@ async fn nobody_joins_a_question_that_began_with_other_groups_or_before_a_change
 }
 
 #[tokio::test(start_paused = true)]
-async fn where_there_is_no_more_room_the_oldest_answers_go_and_the_others_stay() {
+async fn the_oldest_answers_are_evicted_first() {
     let site = site();
     let alice = session(&[]);
     let answer = |granted| Answer {
         granted,
         asked: Instant::now(),
     };
-    for number in 0..MOST {
-        if number == MOST / 2 {
+    for number in 0..MAX_ENTRIES {
+        if number == MAX_ENTRIES / 2 {
             advance(seconds(1.0)).await;
         }
         site.rights
@@ -167,8 +171,8 @@ async fn where_there_is_no_more_room_the_oldest_answers_go_and_the_others_stay()
     site.rights.store(&alice, &target("new"), answer(true), false);
     let known = |uid: &str| site.rights.known(&alice, &target(uid));
     assert_eq!(known("new"), Right::Granted);
-    assert_eq!(known(&(MOST - 1).to_string()), Right::Granted);
-    assert_eq!(site.rights.read().count, MOST - MOST / 10 + 1);
+    assert_eq!(known(&(MAX_ENTRIES - 1).to_string()), Right::Granted);
+    assert_eq!(site.rights.read().count, MAX_ENTRIES - MAX_ENTRIES / 10 + 1);
 }
 
 #[tokio::test(start_paused = true)]

@@ -12,11 +12,11 @@ use crate::session::Session;
 use crate::tokens::redacted::Secret;
 
 /// Pause after a check that got no answer.
-const REST: Duration = Duration::from_secs(1);
+const PAUSE: Duration = Duration::from_secs(1);
 
 /// A token, for as long as a websocket is open that it admitted.
 #[derive(Debug, Clone)]
-pub(in crate::verify) struct Held(Arc<Inner>);
+pub(in crate::verify) struct SocketToken(Arc<Inner>);
 
 #[derive(Debug)]
 struct Inner {
@@ -35,7 +35,7 @@ struct Status {
     asked: i64,
 }
 
-impl Held {
+impl SocketToken {
     /// `accepted`: the answer about `token`.
     pub(in crate::verify) fn new(bearer: Bearer, token: &str, site: String, accepted: Accepted) -> Self {
         let status = Status {
@@ -72,9 +72,9 @@ impl Held {
         if self.0.is_asked.swap(true, Ordering::Relaxed) {
             return;
         }
-        let held = self.clone();
+        let open_socket = self.clone();
         tokio::spawn(async move {
-            let inner = &held.0;
+            let inner = &open_socket.0;
             let judged = inner
                 .bearer
                 .judge(inner.token.expose(), &inner.site, Purpose::Renewal, || Ok(()));
@@ -85,7 +85,7 @@ impl Held {
                     status.asked = accepted.asked;
                 }
                 Err(Unfit::Refused(_)) => inner.lock().session = None,
-                Err(Unfit::TooOften(_) | Unfit::Unavailable) => sleep(REST).await,
+                Err(Unfit::TooOften(_) | Unfit::Unavailable) => sleep(PAUSE).await,
             }
             inner.is_asked.store(false, Ordering::Relaxed);
         });

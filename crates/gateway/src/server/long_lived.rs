@@ -7,15 +7,15 @@ use tokio_util::sync::CancellationToken;
 
 /// Extension of an answer: its connection may live longer, until this is cancelled.
 #[derive(Debug, Clone)]
-pub struct Lasting(pub CancellationToken);
+pub struct LongLived(pub CancellationToken);
 
 /// The long-lived answers of one connection.
 #[derive(Debug, Default)]
-pub(super) struct Lasts(Mutex<Vec<CancellationToken>>);
+pub(super) struct LongLivedAnswers(Mutex<Vec<CancellationToken>>);
 
-impl Lasts {
+impl LongLivedAnswers {
     pub(super) fn note(&self, answer: &Response) {
-        if let Some(Lasting(over)) = answer.extensions().get() {
+        if let Some(LongLived(over)) = answer.extensions().get() {
             let mut under_way = self.lock();
             under_way.retain(|one| !one.is_cancelled());
             under_way.push(over.clone());

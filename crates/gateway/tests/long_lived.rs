@@ -7,7 +7,7 @@ use axum::Router;
 use axum::body::{Body, Bytes};
 use axum::response::Response;
 use axum::routing::get;
-use gateway::server::{Lasting, Limits};
+use gateway::server::{Limits, LongLived};
 use http::Request;
 use http_body_util::BodyExt as _;
 use hyper::body::Incoming;
@@ -19,35 +19,35 @@ use tokio_util::sync::CancellationToken;
 
 use crate::support::rig::{NAME, Rig};
 
-const SOON: Duration = Duration::from_secs(10);
+const TIMEOUT: Duration = Duration::from_secs(10);
 
 /// What `/stream` says it lasts by, and what its body tells.
-type Lasts = (CancellationToken, mpsc::UnboundedReceiver<&'static str>);
+type LongLivedAnswers = (CancellationToken, mpsc::UnboundedReceiver<&'static str>);
 
 /// A listener whose connections are told to end at once, with an answer that takes for ever and one that lasts.
-async fn of_age(lasting: Duration, (over, lines): Lasts) -> Rig {
+async fn of_age(long_lived: Duration, (over, lines): LongLivedAnswers) -> Rig {
     let limits = Limits {
         age: Duration::from_millis(100),
         jitter: Duration::ZERO,
         aged: Duration::from_millis(500),
-        lasting,
+        long_lived,
         ..Limits::default()
     };
     let lines = Arc::new(Mutex::new(Some(lines)));
-    let told = move || {
+    let message = move || {
         let lines = lines.lock().unwrap().take().unwrap();
         let lines = futures::stream::unfold(lines, async |mut lines| {
             let line = lines.recv().await?;
             Some((Ok::<_, std::io::Error>(line), lines))
         });
         let mut answer = Response::new(Body::from_stream(lines));
-        answer.extensions_mut().insert(Lasting(over.clone()));
+        answer.extensions_mut().insert(LongLived(over.clone()));
         async { answer }
     };
     let never = async || Body::from_stream(futures::stream::pending::<std::io::Result<Bytes>>());
     let router = Router::new()
         .route("/slow", get(never))
-        .route("/stream", get(told));
+        .route("/stream", get(message));
     Rig::start(router, limits).await
 }
 
@@ -72,21 +72,21 @@ async fn alone(rig: &Rig, protocol: &str, path: &str) -> Incoming {
 
 /// Waits until the connection of this body was ended.
 async fn ended(body: &mut Incoming) {
-    let frame = timeout(SOON, body.frame()).await.unwrap();
+    let frame = timeout(TIMEOUT, body.frame()).await.unwrap();
     assert!(matches!(frame, Some(Err(_))), "{frame:?}");
 }
 
 #[tokio::test]
 async fn only_a_connection_with_a_stream_that_goes_on_outlives_its_age_and_what_it_says_last_arrives() {
     for protocol in ["h2", "http/1.1"] {
-        let (over, (lines, told)) = (CancellationToken::new(), mpsc::unbounded_channel());
-        let rig = of_age(Duration::from_mins(1), (over.clone(), told)).await;
+        let (over, (lines, message)) = (CancellationToken::new(), mpsc::unbounded_channel());
+        let rig = of_age(Duration::from_mins(1), (over.clone(), message)).await;
         let mut stream = alone(&rig, protocol, "/stream").await;
         let mut slow = alone(&rig, protocol, "/slow").await;
         ended(&mut slow).await;
         let mut goes_on = async |line: &'static str| {
             lines.send(line).unwrap();
-            let frame = timeout(SOON, stream.frame()).await.unwrap().unwrap();
+            let frame = timeout(TIMEOUT, stream.frame()).await.unwrap().unwrap();
             assert_eq!(frame.unwrap().into_data().unwrap(), line, "{protocol}");
         };
         goes_on("its age is over").await;
@@ -100,8 +100,8 @@ async fn only_a_connection_with_a_stream_that_goes_on_outlives_its_age_and_what_
 #[tokio::test]
 async fn a_stream_that_does_not_end_does_not_keep_its_connection_for_ever() {
     for protocol in ["h2", "http/1.1"] {
-        let (over, (lines, told)) = (CancellationToken::new(), mpsc::unbounded_channel());
-        let rig = of_age(Duration::from_secs(1), (over.clone(), told)).await;
+        let (over, (lines, message)) = (CancellationToken::new(), mpsc::unbounded_channel());
+        let rig = of_age(Duration::from_secs(1), (over.clone(), message)).await;
         let begun = Instant::now();
         let mut stream = alone(&rig, protocol, "/stream").await;
         ended(&mut stream).await;

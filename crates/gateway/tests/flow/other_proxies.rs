@@ -86,8 +86,8 @@ async fn every_proxy_gets_the_same_decision() {
                 ("nginx", _) => (403, false),
                 _ => (status, leads_on),
             };
-            let told = (answer.status.as_u16(), answer.location().is_some());
-            assert_eq!(told, (status, leads_on), "{proxy} {host}{path} {lines:?}");
+            let message = (answer.status.as_u16(), answer.location().is_some());
+            assert_eq!(message, (status, leads_on), "{proxy} {host}{path} {lines:?}");
         };
         no(BOBS, "/", &page_with(&ticket), 302).await;
         no(NONE, "/", &page_with(&ticket), 302).await;
@@ -112,7 +112,7 @@ async fn every_proxy_gets_the_same_decision() {
 }
 
 #[tokio::test]
-async fn a_host_without_a_route_tells_what_a_workspace_does_to_whom_is_admitted_and_to_nobody_else() {
+async fn a_host_without_a_route_shows_the_state_only_to_admitted_users() {
     let fixture = Fixture::new().await;
     let alice = signed_in(&fixture).await;
     let ticket = alice.cookies(LAB).unwrap();
@@ -144,11 +144,11 @@ async fn a_host_without_a_route_tells_what_a_workspace_does_to_whom_is_admitted_
         (BOBS, handed_on),
         (NONE, page_with(&ticket)),
     ] {
-        let told = page(host, lines).await;
-        assert_eq!(told.status, nothing.status, "{host}");
+        let message = page(host, lines).await;
+        assert_eq!(message.status, nothing.status, "{host}");
         // The same but for the number of the request.
-        assert_eq!(told.body.len(), nothing.body.len(), "{host}: {}", told.body);
-        assert!(!told.body.contains("lab-"), "{host}: {}", told.body);
+        assert_eq!(message.body.len(), nothing.body.len(), "{host}: {}", message.body);
+        assert!(!message.body.contains("lab-"), "{host}: {}", message.body);
     }
     let mut sibling = headers(&[("sec-fetch-site", "same-site"), ("sec-fetch-mode", "cors")]);
     sibling.extend(headers(&[("cookie", &ticket), ("sec-fetch-dest", "empty")]));
@@ -156,7 +156,7 @@ async fn a_host_without_a_route_tells_what_a_workspace_does_to_whom_is_admitted_
 }
 
 #[tokio::test]
-async fn a_question_under_another_name_than_the_gateways_own_is_none() {
+async fn auth_requests_for_another_host_name_are_refused() {
     let fixture = Fixture::new().await;
     let alice = signed_in(&fixture).await;
     for path in ["/verify/nginx", "/verify/caddy"] {
@@ -184,7 +184,7 @@ async fn a_question_under_another_name_than_the_gateways_own_is_none() {
 }
 
 #[tokio::test]
-async fn who_is_sent_to_the_workspaces_own_sign_in_comes_back_to_the_page() {
+async fn a_redirect_to_sign_in_returns_to_the_page() {
     let fixture = Fixture::new().await;
     for (query, page) in [
         ("/lab/tree/a%20b?x=1&y", "/lab/tree/a%20b?x=1&y"),

@@ -14,7 +14,7 @@ use gateway::router::{self, Entrance, Gate, RouteProvider};
 use gateway::server::bounds::{self, Bounds, Kind, Most};
 use gateway::server::{Limits, Listener, Owners};
 use gateway::tokens::cookies::StripList;
-use gateway::verify::adapters::Asker;
+use gateway::verify::adapters::ProxyKind;
 use gateway::verify::{AppState, Authorizer};
 use http::HeaderMap;
 use kit::pki::{Pair, Purpose, authority, leaf};
@@ -34,7 +34,7 @@ pub(crate) struct Behind<D> {
     auth: Router,
     own_paths: Router,
     limits: Limits,
-    foreign: Vec<Asker>,
+    other_proxies: Vec<ProxyKind>,
 }
 
 impl Behind<FakeAuthorizer> {
@@ -48,7 +48,7 @@ impl Behind<FakeAuthorizer> {
             auth: Router::new(),
             own_paths: Router::new(),
             limits: Limits::default(),
-            foreign: vec![],
+            other_proxies: vec![],
         }
     }
 }
@@ -64,7 +64,7 @@ impl Behind<AppState> {
             own_paths: login::workspace(Arc::clone(app))
                 .merge(progress::routes(Arc::clone(app), CancellationToken::new())),
             limits: Limits::default(),
-            foreign: vec![],
+            other_proxies: vec![],
         }
     }
 }
@@ -75,8 +75,11 @@ impl<D: Authorizer> Behind<D> {
     }
 
     /// Answers these proxies as well.
-    pub(crate) fn among(self, foreign: Vec<Asker>) -> Self {
-        Self { foreign, ..self }
+    pub(crate) fn among(self, other_proxies: Vec<ProxyKind>) -> Self {
+        Self {
+            other_proxies,
+            ..self
+        }
     }
 
     /// Starts the listeners. `connections`: how many the proxy opened to the first one.
@@ -92,7 +95,7 @@ impl<D: Authorizer> Behind<D> {
             auth,
             own_paths,
             limits,
-            foreign,
+            other_proxies,
         } = self;
         let metrics = Metrics::default();
         let stop = CancellationToken::new();
@@ -107,7 +110,7 @@ impl<D: Authorizer> Behind<D> {
             authorizer: Arc::clone(&authorizer),
             relay: Arc::new(relay),
             own_names: vec![GATEWAY.to_owned()],
-            foreign,
+            other_proxies,
             metrics: metrics.clone(),
         }));
         let routes = Arc::new(Routes::default());

@@ -63,10 +63,10 @@ async fn after_an_hour_without_use_the_provider_attests_before_anything_passes()
 async fn groups_that_cannot_be_known_are_the_last_known_ones_for_an_hour_and_never_none() {
     let mut hidden = claims(&Value::Null);
     hidden.insert("_claim_names".into(), json!({"groups": "elsewhere"}));
-    for person in [hidden, claims(&json!(vec!["g"; 1001])), claims(&json!({"a": 1}))] {
+    for user in [hidden, claims(&json!(vec!["g"; 1001])), claims(&json!({"a": 1}))] {
         let fixture = Fixture::new().await;
         let alice = signed_in(&fixture).await;
-        say(&fixture, Some(person));
+        say(&fixture, Some(user));
         let before = version(&fixture);
         fixture.pass(5 * MINUTE);
         assert!(passes(&alice).await);
@@ -164,7 +164,7 @@ async fn groups_that_cannot_be_known_for_an_hour_end_the_session_so_that_a_login
 }
 
 #[tokio::test]
-async fn a_session_that_nobody_attests_for_is_no_loop_and_ends_for_want_of_use() {
+async fn a_session_without_attestation_causes_no_redirect_loop() {
     let fixture = Fixture::new().await;
     let alice = signed_in(&fixture).await;
     fixture.issuer.change(|issuer| issuer.failure = Some(404));

@@ -8,9 +8,9 @@ use std::sync::{Arc, Mutex, PoisonError, Weak};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 /// Minimum number of remembered users before users without turns are removed.
-const FEW: usize = 64;
+const MIN_CLEANUP: usize = 64;
 
-pub(super) struct Turns {
+pub(super) struct FairQueue {
     of_one: usize,
     all: Arc<Semaphore>,
     users: Mutex<Users>,
@@ -23,12 +23,12 @@ struct Users {
 }
 
 /// A permit for one review, until it is dropped.
-pub(super) struct Turn {
+pub(super) struct QueuePermit {
     _all: OwnedSemaphorePermit,
     _own: Option<(OwnedSemaphorePermit, Arc<Semaphore>)>,
 }
 
-impl Turns {
+impl FairQueue {
     /// `of_one`: maximum of concurrent turns of one user; `of_all`: of all users together.
     pub(super) fn new(of_one: usize, of_all: usize) -> Self {
         Self {
@@ -36,36 +36,36 @@ impl Turns {
             all: Arc::new(Semaphore::new(of_all)),
             users: Mutex::new(Users {
                 by_name: HashMap::new(),
-                full: FEW,
+                full: MIN_CLEANUP,
             }),
         }
     }
 
-    /// Waits for a turn. `person`: the user; `None`: no user, so only the limit of all applies. Never returns `None` while this
+    /// Waits for a turn. `user`: the user; `None`: no user, so only the limit of all applies. Never returns `None` while this
     /// value lives.
-    pub(super) async fn take(&self, person: Option<&str>) -> Option<Turn> {
-        let own = match person {
-            Some(person) => {
-                let own = self.of(person);
+    pub(super) async fn take(&self, user: Option<&str>) -> Option<QueuePermit> {
+        let own = match user {
+            Some(user) => {
+                let own = self.of(user);
                 Some((Arc::clone(&own).acquire_owned().await.ok()?, own))
             }
             None => None,
         };
         let all = Arc::clone(&self.all).acquire_owned().await.ok()?;
-        Some(Turn { _all: all, _own: own })
+        Some(QueuePermit { _all: all, _own: own })
     }
 
-    fn of(&self, person: &str) -> Arc<Semaphore> {
+    fn of(&self, user: &str) -> Arc<Semaphore> {
         let mut users = self.users.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(own) = users.by_name.get(person).and_then(Weak::upgrade) {
+        if let Some(own) = users.by_name.get(user).and_then(Weak::upgrade) {
             return own;
         }
         if users.by_name.len() >= users.full {
             users.by_name.retain(|_, own| own.strong_count() > 0);
-            users.full = FEW.max(2 * users.by_name.len());
+            users.full = MIN_CLEANUP.max(2 * users.by_name.len());
         }
         let own = Arc::new(Semaphore::new(self.of_one));
-        users.by_name.insert(person.to_owned(), Arc::downgrade(&own));
+        users.by_name.insert(user.to_owned(), Arc::downgrade(&own));
         own
     }
 }
@@ -77,9 +77,9 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn one_user_s_questions_wait_for_each_other_and_another_user_s_do_not() {
-        let turns = Turns::new(2, 5);
-        let taken = |person| turns.take(person).now_or_never().flatten();
+    async fn reviews_of_one_user_do_not_delay_those_of_another() {
+        let fair_queue = FairQueue::new(2, 5);
+        let taken = |user| fair_queue.take(user).now_or_never().flatten();
         let hers: Vec<_> = (0..9).map_while(|_| taken(Some("alice"))).collect();
         assert_eq!(hers.len(), 2);
         let his = taken(Some("bob")).unwrap();
@@ -93,16 +93,16 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn who_has_no_question_under_way_is_forgotten() {
-        let turns = Turns::new(2, 5);
-        let kept = turns.take(Some("alice")).await;
-        for number in 0..10 * FEW {
-            turns.take(Some(&number.to_string())).await;
+    async fn users_without_reviews_in_flight_are_removed() {
+        let fair_queue = FairQueue::new(2, 5);
+        let kept = fair_queue.take(Some("alice")).await;
+        for number in 0..10 * MIN_CLEANUP {
+            fair_queue.take(Some(&number.to_string())).await;
         }
-        let known = turns.users.lock().unwrap().by_name.len();
-        assert!(known <= FEW, "{known}");
-        turns.take(Some("alice")).await;
-        assert!(turns.take(Some("alice")).now_or_never().is_some());
+        let known = fair_queue.users.lock().unwrap().by_name.len();
+        assert!(known <= MIN_CLEANUP, "{known}");
+        fair_queue.take(Some("alice")).await;
+        assert!(fair_queue.take(Some("alice")).now_or_never().is_some());
         drop(kept);
     }
 }
