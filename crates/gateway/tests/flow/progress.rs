@@ -38,7 +38,7 @@ pub(super) fn starting(host: &str, owner: &str, word: &str, started: bool) -> Ta
     Target {
         phase: Phase::Starting,
         run_id: "run-1".into(),
-        received: format!("{word} in the operator's words"),
+        message: format!("{word} in the operator's words"),
         status_detail: Some(Arc::new(StatusDetail {
             reason: word.into(),
             started,

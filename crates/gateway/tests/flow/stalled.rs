@@ -22,14 +22,14 @@ async fn an_unread_stream_is_closed_after_half_a_minute() {
     let fixture = watched().await;
     let alice = signed_in(&fixture, "alice", LAB).await;
     let lines = own_page(&alice, LAB);
-    let received = |received: String| {
+    let publish_message = |message: String| {
         let target = Target {
-            received,
+            message,
             ..starting(LAB, "alice", reason::UNSCHEDULABLE, false)
         };
         fixture.publish(vec![target]);
     };
-    received("at first".to_owned());
+    publish_message("at first".to_owned());
     let status = async || ask(&fixture.pages, LAB, lines.clone()).await.status();
     let mut unread = vec![];
     for _ in 0..7 {
@@ -38,7 +38,7 @@ async fn an_unread_stream_is_closed_after_half_a_minute() {
     let answer = ask(&fixture.pages, LAB, lines.clone()).await;
     let LongLived(over) = answer.extensions().get::<LongLived>().unwrap().clone();
     for number in 0..1000 {
-        received(number.to_string());
+        publish_message(number.to_string());
         yield_now().await;
     }
     sleep(Duration::from_secs(29)).await;
