@@ -7,7 +7,7 @@ use api::{
 };
 use e2e::{
     cluster::{self, Scratch},
-    http::Person,
+    http::HttpSession,
     release, wait, workspace,
 };
 use k8s_openapi::{
@@ -103,7 +103,7 @@ async fn after_an_uninstall_workspaces_run_on_nothing_hangs_and_a_new_installati
         after.uid()
     );
     let url = workspace::url(&running)?;
-    let answer = Person::new()?.enter(&url, "alice").await?;
+    let answer = HttpSession::new()?.enter(&url, "alice").await?;
     anyhow::ensure!(answer.status().is_success(), "{}", answer.status());
     kept.finish().await
 }

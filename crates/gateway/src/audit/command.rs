@@ -100,10 +100,10 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_audit_log_is_not_called_whole_and_a_damaged_one_is_named_by_line() {
+    fn other_files_are_not_valid_audit_logs_and_damaged_lines_are_named() {
         let error = |lines: &[u8]| check(lines, Vec::new()).unwrap_err().to_string();
         assert_eq!(error(b"hello\n\xff\xfe\n"), "no record of an audit log is in it");
-        let last_recorded = error(b"hello\n{\"log\":\"audit\",\"seq\n");
-        assert!(last_recorded.starts_with("line 2: "), "{last_recorded}");
+        let message = error(b"hello\n{\"log\":\"audit\",\"seq\n");
+        assert!(message.starts_with("line 2: "), "{message}");
     }
 }
