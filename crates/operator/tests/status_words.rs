@@ -11,10 +11,9 @@ use http::Method;
 use k8s_openapi::api::{apps::v1::Deployment, core::v1::Pod};
 use kube::{CustomResourceExt, ResourceExt as _};
 use operator::cache::{
-    stores::{Parsed, Writers, partial::Partial},
+    stores::{Parsed, Writers, trim::Trim},
     watch,
 };
-use serde::{Serialize, de::DeserializeOwned};
 use serde_json::{Value, json};
 use testkit::{
     objects::{self, NAMESPACE},
@@ -26,7 +25,7 @@ use crate::stage::{CHILD, Stage, seconds};
 /// Reads every status of the kind with an unknown value as the watches do, and says how many there were.
 fn all_read<K>(object: &Value) -> usize
 where
-    K: CustomResourceExt + Partial + Serialize + DeserializeOwned + kube::Resource<DynamicType = ()>,
+    K: CustomResourceExt + Trim,
 {
     let read = |object: &Value| -> Value {
         let read: Parsed<K> = serde_json::from_str(&object.to_string()).unwrap();

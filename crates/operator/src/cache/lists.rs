@@ -16,15 +16,10 @@ use k8s_openapi::{
     NamespaceResourceScope,
     api::{apps::v1::ReplicaSet, core::v1::Pod},
 };
-use kube::{Api, Client, Resource, api::ListParams, core::Request};
-use serde::{Deserialize, Deserializer, de::DeserializeOwned};
-use serde_json::value::RawValue;
+use kube::{Api, Client, Resource, api::ListParams};
 use tokio::{sync::oneshot, time::Instant};
 
-use crate::cache::stores::{
-    Parsed,
-    partial::{Partial, project},
-};
+use crate::cache::stores::{Parsed, trim::Trim};
 
 /// Workspaces in one request: a selector has to fit into a URL.
 const MOST: usize = 64;
@@ -42,40 +37,7 @@ pub struct Found {
     /// Pods with the workspace's label.
     pub pods: Vec<Arc<Pod>>,
     /// Pods of the namespace that have not ended, whatever their labels: users may remove or overwrite labels.
-    pub running: Arc<[Running]>,
-}
-
-/// A pod of the namespace, or its text and the parse error.
-#[derive(Clone, Debug)]
-pub enum Running {
-    /// It is parsed.
-    Known(Arc<Pod>),
-    /// It cannot be parsed.
-    Unreadable {
-        /// Its JSON.
-        text: String,
-        /// The parse error.
-        error: String,
-    },
-}
-
-impl<'de> Deserialize<'de> for Running {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let text = Box::<RawValue>::deserialize(deserializer)?;
-        Ok(match serde_json::from_str(&project(text.get(), &Pod::FIELDS)) {
-            Ok(pod) => Self::Known(Arc::new(pod)),
-            Err(error) => Self::Unreadable {
-                text: text.get().to_owned(),
-                error: error.to_string(),
-            },
-        })
-    }
-}
-
-/// A list of pods.
-#[derive(Deserialize)]
-struct RunningList {
-    items: Vec<Running>,
+    pub running: Arc<[Parsed<Pod>]>,
 }
 
 /// Collects requests by namespace.
@@ -202,31 +164,25 @@ impl Desk {
 async fn ask(client: &Client, namespace: &str, selector: &str) -> Result<Found, kube::Error> {
     let labelled = ListParams::default().labels(selector);
     Ok(Found {
-        sets: list(client, namespace, &labelled).await?,
-        pods: list(client, namespace, &labelled).await?,
-        running: running(client, namespace).await?.into(),
+        sets: read(list(client, namespace, &labelled).await?)?,
+        pods: read(list(client, namespace, &labelled).await?)?,
+        running: list(client, namespace, &ListParams::default().fields(NOT_ENDED))
+            .await?
+            .into(),
     })
 }
 
-async fn running(client: &Client, namespace: &str) -> Result<Vec<Running>, kube::Error> {
-    let pods = Request::new(Pod::url_path(&(), Some(namespace)));
-    let request = pods.list(&ListParams::default().fields(NOT_ENDED));
-    let request = request.map_err(kube::Error::BuildRequest)?;
-    Ok(client.request::<RunningList>(request).await?.items)
-}
-
-async fn list<K>(client: &Client, namespace: &str, params: &ListParams) -> Result<Vec<Arc<K>>, kube::Error>
+async fn list<K>(client: &Client, namespace: &str, params: &ListParams) -> Result<Vec<Parsed<K>>, kube::Error>
 where
-    K: Resource<DynamicType = (), Scope = NamespaceResourceScope>
-        + Partial
-        + Clone
-        + DeserializeOwned
-        + Debug,
+    K: Trim + Resource<Scope = NamespaceResourceScope>,
 {
     let api: Api<Parsed<K>> = Api::namespaced(client.clone(), namespace);
-    let found = api.list(params).await?.items;
-    // An object that cannot be parsed may be a running pod.
-    found.into_iter().map(Parsed::read).collect()
+    Ok(api.list(params).await?.items)
+}
+
+/// The objects of a list. One that cannot be parsed is an error, because it may be a running pod.
+fn read<K>(objects: Vec<Parsed<K>>) -> Result<Vec<Arc<K>>, kube::Error> {
+    objects.into_iter().map(Parsed::read).collect()
 }
 
 fn selector(workspaces: &[&str]) -> String {
@@ -344,7 +300,7 @@ mod tests {
             let lister = Lister::default();
             for name in ["a", "b"] {
                 let found = lister.of(&client, NAMESPACE, name).await.unwrap();
-                let is_it = |pod: &Running| matches!(pod, Running::Known(pod) if pod.metadata.name.as_deref() == Some("a"));
+                let is_it = |pod: &Parsed<Pod>| pod.meta().name.as_deref() == Some("a");
                 assert!(found.running.iter().any(is_it), "{labels} {name}");
             }
         }

@@ -10,11 +10,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use kube::{Resource, runtime::watcher::Event};
 use tokio::sync::watch;
 
-use super::{
-    packed::Packed,
-    parsed::Parsed,
-    trim::{Trim, drop_bookkeeping},
-};
+use super::{packed::Packed, parsed::Parsed, trim::Trim};
 
 /// The cache of one kind of child: objects with a workspace's label, trimmed, as text.
 #[derive(Debug)]
@@ -76,7 +72,7 @@ impl<K> Default for ChildrenWriter<K> {
     }
 }
 
-impl<K: Resource<DynamicType = ()> + Trim> Children<K> {
+impl<K: Trim> Children<K> {
     /// The object of this name.
     pub fn get(&self, namespace: &str, name: &str) -> Option<Arc<K>> {
         let found = self.read(|shelf| shelf.by_name.get(key(namespace, name).as_str()).cloned());
@@ -140,7 +136,7 @@ impl<K> Children<K> {
 
 impl<K> ChildrenWriter<K>
 where
-    K: Resource<DynamicType = ()> + Trim + Clone,
+    K: Trim,
 {
     /// The reading end.
     pub fn as_reader(&self) -> Children<K> {
@@ -244,7 +240,7 @@ impl<K> Shelf<K> {
     /// The workspaces whose objects differ between the two, or exist in only one.
     fn differing(&self, other: &Self) -> Vec<Parent>
     where
-        K: Resource<DynamicType = ()> + Trim + Clone,
+        K: Trim,
     {
         let changed = self.by_name.iter().flat_map(|(name, entry)| {
             let before = other.by_name.get(name);
@@ -277,17 +273,18 @@ impl<K> Shelf<K> {
 
 fn readable<K>(object: Parsed<K>) -> Option<Entry<K>>
 where
-    K: Resource<DynamicType = ()> + Trim + Clone,
+    K: Trim,
 {
     let name = name_of(object.meta());
-    let kept = object.0.map_err(|invalid| invalid.error).and_then(|object| {
-        let mut object = Arc::unwrap_or_clone(object);
-        object.trim();
-        drop_bookkeeping(object.meta_mut());
-        let parent = parent_of(object.meta()).map(|(namespace, name)| key(&namespace, &name).into());
-        let kept = Packed::of(object).map_err(|error| error.to_string())?;
-        Ok(Entry { parent, kept })
-    });
+    let kept = object
+        .0
+        .map_err(|unreadable| unreadable.error)
+        .and_then(|object| {
+            let object = Arc::unwrap_or_clone(object);
+            let parent = parent_of(object.meta()).map(|(namespace, name)| key(&namespace, &name).into());
+            let kept = Packed::of(object).map_err(|error| error.to_string())?;
+            Ok(Entry { parent, kept })
+        });
     kept.inspect_err(|error| {
         tracing::warn!(kind = %K::kind(&()), object = name, error, "an object cannot be read");
     })

@@ -3,10 +3,8 @@
 //! | name | input -> output |
 //! |---|---|
 //! | `children.rs` | watch events of one kind of child -> its cache |
-//! | `partial.rs` | JSON text -> the same without fields that no reconcile reads |
-//! | `field_masks.rs` | kinds -> which fields of their JSON are parsed |
-//! | `parsed.rs` | JSON text -> the object, or its parse error |
-//! | `trim.rs` | a watched object -> the same without what no reconcile reads |
+//! | `parsed.rs` | JSON text -> the trimmed object, or its parse error |
+//! | `trim.rs` | an object -> the same without what no reconcile reads |
 //! | `packed.rs` | a trimmed object <-> its text in the cache |
 //! | `echoes.rs` | our writes -> whether a watch event only repeats one |
 //! | `pulse.rs` | a change -> controllers that reconcile all objects are triggered |
@@ -28,10 +26,8 @@ use tokio::sync::OnceCell;
 
 mod children;
 mod echoes;
-mod field_masks;
 mod packed;
 mod parsed;
-pub mod partial;
 mod pulse;
 pub mod trim;
 
@@ -39,7 +35,7 @@ pub(crate) use self::packed::Packed;
 pub use self::{
     children::{Children, ChildrenWriter, Glance, Parent},
     echoes::Echoes,
-    parsed::Parsed,
+    parsed::{Parsed, Unreadable},
     pulse::Pulse,
 };
 use crate::cache::{routes::RouteStore, warnings::ClusterWarnings};

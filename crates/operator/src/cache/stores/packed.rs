@@ -6,8 +6,6 @@
 
 use std::{marker::PhantomData, sync::Arc};
 
-use kube::Resource;
-
 use super::trim::Trim;
 
 /// The kept form of an object.
@@ -20,7 +18,7 @@ pub(crate) struct Packed<K> {
     kind: PhantomData<fn() -> K>,
 }
 
-impl<K: Resource<DynamicType = ()> + Trim> Packed<K> {
+impl<K: Trim> Packed<K> {
     /// Packs a trimmed object.
     pub(crate) fn of(mut object: K) -> serde_json::Result<Self> {
         let version = object.meta_mut().resource_version.take();

@@ -3,7 +3,9 @@
 //! This keeps caches small: the operator holds every workspace of the cluster. It also makes irrelevant changes invisible, so that they
 //! trigger no reconcile. Code that needs more fields of a kind has to remove them from the drop list here.
 
-use api::names;
+use std::fmt::Debug;
+
+use api::{Workspace, WorkspaceExecutionProfile, WorkspaceManager, WorkspaceShare, WorkspaceTemplate, names};
 use k8s_openapi::{
     api::{
         apps::v1::{Deployment, ReplicaSet, ReplicaSetStatus},
@@ -12,29 +14,24 @@ use k8s_openapi::{
             ResourceRequirements, Service, ServiceAccount, ServiceSpec, Volume,
         },
         networking::v1::NetworkPolicy,
+        storage::v1::StorageClass,
     },
     apimachinery::pkg::apis::meta::v1::{LabelSelector, ObjectMeta},
 };
+use kube::Resource;
 use serde::{Serialize, de::DeserializeOwned};
-use sha2::{Digest as _, Sha256};
 
-use super::partial::Partial;
 use crate::cache::{external_changes, observed::replica_set_is_empty};
-
-/// The annotation in which `kubectl apply` keeps a copy of the object.
-const LAST_APPLIED: &str = "kubectl.kubernetes.io/last-applied-configuration";
 
 /// Prefix of the annotations that mark the default storage class.
 const CLASS_PREFIX: &str = "storageclass.";
 
-/// Annotation on cached network policies only, never stored in the cluster: the digest of the spec. The spec is larger than everything
-/// else that is kept of a workspace, and is only compared.
-const SPEC_DIGEST: &str = "workspaces.jupyter.org/spec-digest";
-
-/// A kind of child, and what is kept of it.
-pub trait Trim: Partial + Serialize + DeserializeOwned {
+/// A kind, and what is kept of it.
+pub trait Trim: Resource<DynamicType = ()> + Clone + Debug + Serialize + DeserializeOwned {
     /// Drops what no reconcile reads.
-    fn trim(&mut self);
+    fn trim(&mut self) {
+        self.meta_mut().managed_fields = None;
+    }
 
     /// Removes a value that reconciles read, but whose change alone must not trigger one.
     fn set_aside(&mut self) -> Option<i64> {
@@ -45,35 +42,18 @@ pub trait Trim: Partial + Serialize + DeserializeOwned {
     fn put_back(&mut self, _aside: i64) {}
 }
 
-/// Drops the API server's bookkeeping. It is used for every watched kind.
-pub fn drop_bookkeeping(meta: &mut ObjectMeta) {
+/// Drops `managedFields`, and annotations that the operator does not read: they may take 256 KiB per object.
+fn keep_own_annotations(meta: &mut ObjectMeta) {
     meta.managed_fields = None;
     if let Some(annotations) = &mut meta.annotations {
-        annotations.remove(LAST_APPLIED);
-    }
-}
-
-/// Drops annotations that the operator does not read. They may take 256 KiB per object. It is used for kinds that users write.
-pub fn drop_foreign_annotations(meta: &mut ObjectMeta) {
-    if let Some(annotations) = &mut meta.annotations {
         annotations.retain(|key, _| key.starts_with(names::RESERVED_PREFIX) || key.starts_with(CLASS_PREFIX));
-    }
-}
-
-/// A digest of what a network policy allows. It also works on one from a cache.
-pub fn digest(policy: &NetworkPolicy) -> Option<String> {
-    match &policy.spec {
-        Some(spec) => {
-            let spec = serde_json::to_vec(spec).unwrap_or_default();
-            Some(format!("{:x}", Sha256::digest(spec)))
-        }
-        None => policy.metadata.annotations.as_ref()?.get(SPEC_DIGEST).cloned(),
     }
 }
 
 /// Drops labels, annotations and owners, except those that say which workspace and run the object belongs to. The Deployment copies
 /// labels and annotations to its ReplicaSets and pods.
 fn keep_mark(meta: &mut ObjectMeta) {
+    meta.managed_fields = None;
     meta.generate_name = None;
     if let Some(annotations) = &mut meta.annotations {
         annotations.retain(|key, _| key == names::WORKSPACE_UID);
@@ -149,9 +129,9 @@ fn states_of(containers: Vec<ContainerStatus>) -> Vec<ContainerStatus> {
 
 impl Trim for Deployment {
     /// Of the pod template, keeps only labels, the service account, claims and the names of containers: its inputs are recorded in an
-    /// annotation. Of `managedFields`, keeps only which other manager changed the template or the number of replicas.
+    /// annotation. Of `managedFields`, keeps only entries of other managers of the template or of the number of replicas.
     fn trim(&mut self) {
-        external_changes::remember(&mut self.metadata);
+        external_changes::keep_others(&mut self.metadata);
         if let Some(annotations) = &mut self.metadata.annotations {
             annotations.retain(|key, _| key.starts_with(names::RESERVED_PREFIX));
         }
@@ -250,6 +230,7 @@ impl Trim for Pod {
 impl Trim for Service {
     /// Keeps what is compared with the plan. The cluster assigns addresses.
     fn trim(&mut self) {
+        self.metadata.managed_fields = None;
         self.status = None;
         if let Some(spec) = self.spec.take() {
             self.spec = Some(ServiceSpec {
@@ -262,28 +243,51 @@ impl Trim for Service {
     }
 }
 
-impl Trim for PersistentVolumeClaim {
-    fn trim(&mut self) {}
-}
-
 impl Trim for ServiceAccount {
     fn trim(&mut self) {
+        self.metadata.managed_fields = None;
         self.secrets = None;
         self.image_pull_secrets = None;
     }
 }
 
-impl Trim for NetworkPolicy {
+impl Trim for PersistentVolumeClaim {}
+
+impl Trim for NetworkPolicy {}
+
+impl Trim for Workspace {
     fn trim(&mut self) {
-        let digest = self.spec.as_ref().and_then(|_| digest(self));
-        self.spec = None;
-        if let Some(annotations) = &mut self.metadata.annotations {
-            annotations.remove(SPEC_DIGEST);
-        }
-        if let Some(digest) = digest {
-            let annotations = self.metadata.annotations.get_or_insert_default();
-            annotations.insert(SPEC_DIGEST.to_owned(), digest);
-        }
+        keep_own_annotations(&mut self.metadata);
+    }
+}
+
+impl Trim for WorkspaceTemplate {
+    fn trim(&mut self) {
+        keep_own_annotations(&mut self.metadata);
+    }
+}
+
+impl Trim for WorkspaceManager {
+    fn trim(&mut self) {
+        keep_own_annotations(&mut self.metadata);
+    }
+}
+
+impl Trim for WorkspaceExecutionProfile {
+    fn trim(&mut self) {
+        keep_own_annotations(&mut self.metadata);
+    }
+}
+
+impl Trim for WorkspaceShare {
+    fn trim(&mut self) {
+        keep_own_annotations(&mut self.metadata);
+    }
+}
+
+impl Trim for StorageClass {
+    fn trim(&mut self) {
+        keep_own_annotations(&mut self.metadata);
     }
 }
 
@@ -302,7 +306,7 @@ mod tests {
             annotations: Some(keys.map(|key| (key.to_owned(), "x".repeat(99))).into()),
             ..ObjectMeta::default()
         };
-        drop_foreign_annotations(&mut meta);
+        keep_own_annotations(&mut meta);
         let left: Vec<_> = meta.annotations.unwrap().into_keys().collect();
         assert_eq!(left, [keys[2], keys[0]]);
     }
@@ -327,28 +331,6 @@ mod tests {
         let mut again = empty.clone();
         again.trim();
         assert_eq!(again, empty);
-    }
-
-    #[test]
-    fn of_a_policy_a_digest_is_kept_that_nobody_can_forge() {
-        let policy = |port: i32| -> NetworkPolicy {
-            serde_json::from_value(serde_json::json!({
-                "metadata": {"name": "p", "annotations": {SPEC_DIGEST: "forged"}},
-                "spec": {"podSelector": {}, "ingress": [{"ports": [{"port": port}]}]},
-            }))
-            .unwrap()
-        };
-        let mut kept = policy(1);
-        kept.trim();
-        assert_eq!(kept.spec, None);
-        assert_eq!(digest(&kept), digest(&policy(1)));
-        assert_ne!(digest(&kept), digest(&policy(2)));
-        kept.trim();
-        assert_eq!(
-            digest(&kept),
-            None,
-            "one without a spec has none, whatever it says"
-        );
     }
 
     #[test]

@@ -25,14 +25,11 @@ use kube::{
         watcher::{self, Event, watcher},
     },
 };
-use serde::de::DeserializeOwned;
 
 use self::changes::{Changes, Known, class_of, relations_of};
 use crate::{
     cache::stores::{
-        CacheWriter, ChildrenWriter, Echoes, Parent, Parsed, Pulse, Stores, Writers,
-        partial::Partial,
-        trim::{Trim, drop_bookkeeping, drop_foreign_annotations},
+        CacheWriter, ChildrenWriter, Echoes, Parent, Parsed, Pulse, Stores, Writers, trim::Trim,
     },
     support::{debounce::debounced, pace::paced},
 };
@@ -169,7 +166,7 @@ fn watch<K>(
     mut news: impl FnMut(&Parsed<K>, bool) -> News + Send + 'static,
 ) -> BoxStream<'static, Call>
 where
-    K: Resource<DynamicType = ()> + Partial + Clone + Debug + DeserializeOwned + Send + Sync + 'static,
+    K: Trim + Send + Sync + 'static,
 {
     let api: Api<Parsed<K>> = Api::all(client.clone());
     let kind = K::kind(&()).into_owned();
@@ -177,11 +174,6 @@ where
     let mut known = Known::default();
     watcher(api, watcher::Config::default().page_size(page_size))
         .default_backoff()
-        .modify(|object: &mut Parsed<K>| {
-            drop_bookkeeping(object.meta_mut());
-            drop_foreign_annotations(object.meta_mut());
-            object.shrink();
-        })
         .reflect(writer)
         .flat_map(move |event| {
             let (calls, beats) = match event {
@@ -227,7 +219,7 @@ fn children<K>(
     mut writer: ChildrenWriter<K>,
 ) -> BoxStream<'static, (Call, bool)>
 where
-    K: Resource<DynamicType = ()> + Trim + Clone + Debug + Send + Sync + 'static,
+    K: Trim + Send + Sync + 'static,
 {
     let api: Api<Parsed<K>> = Api::all(client.clone());
     let config = watcher::Config::default()
