@@ -111,7 +111,7 @@ impl PendingWrites {
     pub fn expect_deployment(&self, workspace: &str, answer: Option<&Arc<Deployment>>) {
         let written = answer.and_then(|answer| {
             let (at, version) = (Instant::now(), Version::of(&answer.metadata));
-            let kept = Packed::of(Deployment::clone(answer));
+            let kept = Packed::of(&**answer);
             let kept = kept.inspect_err(|error| tracing::error!(%error, "a Deployment cannot be remembered"));
             kept.ok().map(|deployment| Expected {
                 at,

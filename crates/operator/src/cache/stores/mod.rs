@@ -33,7 +33,7 @@ pub mod trim;
 
 pub(crate) use self::packed::Packed;
 pub use self::{
-    children::{Children, ChildrenWriter, Glance, Parent},
+    children::{Children, ChildrenWriter, Keys, Parent},
     echoes::Echoes,
     parsed::{Parsed, Unreadable},
     pulse::Pulse,

@@ -33,13 +33,13 @@ pub trait Trim: Resource<DynamicType = ()> + Clone + Debug + Serialize + Deseria
         self.meta_mut().managed_fields = None;
     }
 
-    /// Removes a value that reconciles read, but whose change alone must not trigger one.
-    fn set_aside(&mut self) -> Option<i64> {
+    /// Drops values that reconciles read, but whose change alone must not trigger one.
+    fn drop_steps(&mut self) {}
+
+    /// The spec of the pod that this is or makes.
+    fn pod_spec(&self) -> Option<&PodSpec> {
         None
     }
-
-    /// Restores that value.
-    fn put_back(&mut self, _aside: i64) {}
 }
 
 /// Drops `managedFields`, and annotations that the operator does not read: they may take 256 KiB per object.
@@ -168,16 +168,17 @@ impl Trim for Deployment {
         }
     }
 
-    /// Removes `observedGeneration` of a Deployment that should have a pod. It is read when the workspace is deleted. Before that, only
+    /// Drops `observedGeneration` of a Deployment that should have a pod. It is read when the workspace is deleted. Before that, only
     /// ReplicaSets and pods matter.
-    fn set_aside(&mut self) -> Option<i64> {
-        let to_end = self.spec.as_ref()?.replicas == Some(0);
-        let status = self.status.as_mut().filter(|_| !to_end)?;
-        status.observed_generation.take()
+    fn drop_steps(&mut self) {
+        let to_end = self.spec.as_ref().is_some_and(|spec| spec.replicas == Some(0));
+        if let Some(status) = self.status.as_mut().filter(|_| !to_end) {
+            status.observed_generation = None;
+        }
     }
 
-    fn put_back(&mut self, aside: i64) {
-        self.status.get_or_insert_default().observed_generation = Some(aside);
+    fn pod_spec(&self) -> Option<&PodSpec> {
+        self.spec.as_ref()?.template.spec.as_ref()
     }
 }
 
@@ -224,6 +225,10 @@ impl Trim for Pod {
             container_statuses: status.container_statuses.map(states_of),
             ..PodStatus::default()
         });
+    }
+
+    fn pod_spec(&self) -> Option<&PodSpec> {
+        self.spec.as_ref()
     }
 }
 

@@ -22,7 +22,7 @@ use kube::{
 
 use super::{Trigger, all_workspaces};
 use crate::cache::{
-    stores::{Glance, Stores},
+    stores::Stores,
     warnings::{ClusterWarnings, Node, POD, stand_of},
 };
 
@@ -190,19 +190,18 @@ fn workspace_of(event: &Event, stores: &Stores) -> Option<Trigger> {
 
 /// The workspaces that have a pod on a node.
 fn workspaces_on(node: &str, stores: &Stores) -> Vec<Trigger> {
-    let on_it = |pod: &Glance<'_>| pod.says("nodeName", node);
-    let parents = stores.pods.parents(on_it).into_iter();
+    let parents = stores.pods.parents(|pod| pod.node.as_deref() == Some(node));
     parents
+        .into_iter()
         .map(|(namespace, workspace)| ObjectRef::new(&workspace).within(&namespace))
         .collect()
 }
 
 /// The workspaces of a namespace that have a pod which mounts a claim.
 fn workspaces_at(namespace: &str, claim: &str, stores: &Stores) -> Vec<Trigger> {
-    let mounts = |pod: &Glance<'_>| pod.says("claimName", claim);
-    let parents = stores.pods.parents(mounts).into_iter();
+    let parents = stores.pods.parents(|pod| pod.mounts(namespace, claim));
     parents
-        .filter(|(of, _)| of == namespace)
+        .into_iter()
         .map(|(namespace, workspace)| ObjectRef::new(&workspace).within(&namespace))
         .collect()
 }
