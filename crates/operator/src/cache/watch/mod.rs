@@ -12,7 +12,7 @@
 mod changes;
 mod warnings;
 
-use std::{convert::Infallible, fmt::Debug, sync::Arc};
+use std::{collections::HashSet, convert::Infallible, sync::Arc};
 
 use api::{Workspace, names};
 use futures::{Stream, StreamExt as _, stream, stream::BoxStream};
@@ -26,7 +26,7 @@ use kube::{
     },
 };
 
-use self::changes::{Changes, Known, class_of, relations_of};
+use self::changes::Change;
 use crate::{
     cache::stores::{
         CacheWriter, ChildrenWriter, Echoes, Parent, Parsed, Pulse, Stores, Writers, trim::Trim,
@@ -47,15 +47,15 @@ enum Call {
     Everybody,
 }
 
-/// The consequence of a change of an object.
-struct News {
+/// What a change of an object triggers.
+struct Effect {
     call: Option<Call>,
     /// Whether it matters to controllers that reconcile all objects.
     beats: bool,
 }
 
-impl News {
-    /// A change of a kind that rarely changes.
+impl Effect {
+    /// Of a change of a kind that rarely changes.
     fn of(call: Option<Call>) -> Self {
         Self { call, beats: true }
     }
@@ -75,65 +75,36 @@ where
 {
     let stores = writers.stores();
     let cluster_warnings = warnings::start(client, &writers.cluster_warnings, &stores);
-    let (mut workspaces, mut templates) = (Changes::default(), Changes::default());
-    let (mut managers, mut profiles) = (Changes::default(), Changes::default());
-    let (mut relations, mut classes) = (Changes::default(), Changes::default());
     let (pulse, echoes) = (writers.pulse, writers.echoes);
     let ours = echoes.clone();
     let told: Vec<BoxStream<'static, Call>> = vec![
-        watch(
-            client,
-            page_size,
-            &pulse,
-            writers.workspaces,
-            move |object, gone| {
-                let meta = object.meta();
-                // A status that another client wrote has to be corrected.
-                let is_news = workspaces.is_other(object, gone) && (gone || !ours.is_one(meta));
-                News {
-                    call: is_news.then(|| Call::One(trigger(meta, meta.name.as_deref()))),
-                    beats: relations.differ(meta, gone, relations_of(object)),
-                }
-            },
-        ),
-        watch(
-            client,
-            page_size,
-            &pulse,
-            writers.templates,
-            move |object, gone| {
-                let name = object.meta().name.clone().map(Call::Template);
-                News::of(name.filter(|_| templates.is_news(object.meta(), gone)))
-            },
-        ),
-        watch(
-            client,
-            page_size,
-            &pulse,
-            writers.managers,
-            move |object, gone| News::of(managers.is_news(object.meta(), gone).then_some(Call::Everybody)),
-        ),
-        watch(
-            client,
-            page_size,
-            &pulse,
-            writers.profiles,
-            move |object, gone| {
-                let namespace = object.meta().namespace.clone().map(Call::Namespace);
-                News::of(namespace.filter(|_| profiles.is_news(object.meta(), gone)))
-            },
-        ),
-        watch(client, page_size, &pulse, writers.shares, |_, _| News::of(None)),
-        watch(
-            client,
-            page_size,
-            &pulse,
-            writers.storage_classes,
-            move |object, gone| {
-                let is_news = classes.differ(object.meta(), gone, class_of(object));
-                News::of(is_news.then_some(Call::Everybody))
-            },
-        ),
+        watch(client, page_size, &pulse, writers.workspaces, move |change| {
+            // A status that another client wrote has to be corrected.
+            let is_ours = change
+                .after
+                .as_ref()
+                .is_some_and(|after| ours.is_one(after.meta()));
+            let meta = change.meta().filter(|_| change.is_any() && !is_ours);
+            Effect {
+                call: meta.map(|meta| Call::One(trigger(meta, meta.name.as_deref()))),
+                beats: change.is_of_references(),
+            }
+        }),
+        watch(client, page_size, &pulse, writers.templates, |change| {
+            let meta = change.meta().filter(|_| change.is_of_spec());
+            Effect::of(meta.and_then(|meta| meta.name.clone()).map(Call::Template))
+        }),
+        watch(client, page_size, &pulse, writers.managers, |change| {
+            Effect::of(change.is_of_spec().then_some(Call::Everybody))
+        }),
+        watch(client, page_size, &pulse, writers.profiles, |change| {
+            let meta = change.meta().filter(|_| change.is_of_spec());
+            Effect::of(meta.and_then(|meta| meta.namespace.clone()).map(Call::Namespace))
+        }),
+        watch(client, page_size, &pulse, writers.shares, |_| Effect::of(None)),
+        watch(client, page_size, &pulse, writers.storage_classes, |change| {
+            Effect::of(change.is_of_class().then_some(Call::Everybody))
+        }),
         at_once(children(client, page_size, &echoes, writers.claims)),
         at_once(children(client, page_size, &echoes, writers.services)),
         // A network policy may outlive its workspace, and then no other event reports it.
@@ -162,46 +133,31 @@ fn watch<K>(
     client: &Client,
     page_size: u32,
     pulse: &Pulse,
-    writer: CacheWriter<K>,
-    mut news: impl FnMut(&Parsed<K>, bool) -> News + Send + 'static,
+    mut writer: CacheWriter<K>,
+    effect: impl Fn(&Change<K>) -> Effect + Send + 'static,
 ) -> BoxStream<'static, Call>
 where
     K: Trim + Send + Sync + 'static,
 {
     let api: Api<Parsed<K>> = Api::all(client.clone());
-    let kind = K::kind(&()).into_owned();
     let pulse = pulse.clone();
-    let mut known = Known::default();
     watcher(api, watcher::Config::default().page_size(page_size))
         .default_backoff()
-        .reflect(writer)
         .flat_map(move |event| {
-            let (calls, beats) = match event {
-                Ok(Event::Apply(object)) => {
-                    let News { call, beats } = news(&object, false);
-                    known.remember(object.meta(), call.as_ref());
-                    (call.into_iter().collect(), beats)
-                }
-                Ok(Event::Delete(object)) => {
-                    let News { call, beats } = news(&object, true);
-                    known.forget(object.meta());
-                    (call.into_iter().collect(), beats)
-                }
-                Ok(Event::InitApply(object)) => {
-                    let News { call, beats } = news(&object, false);
-                    known.list(object.meta(), call);
-                    (Vec::new(), beats)
-                }
-                Ok(Event::Init) => {
-                    known.begin_list();
-                    (Vec::new(), true)
-                }
-                Ok(Event::InitDone) => (known.end_list(), true),
+            let changes = match &event {
+                Ok(event) => changes::apply(&mut writer, event),
                 Err(error) => {
-                    tracing::warn!(%error, kind, "the watch broke and is begun anew");
-                    (Vec::new(), true)
+                    tracing::warn!(%error, kind = %K::kind(&()), "the watch broke and is begun anew");
+                    Vec::new()
                 }
             };
+            let mut calls = HashSet::new();
+            let mut beats = matches!(event, Ok(Event::InitDone));
+            for change in &changes {
+                let effect = effect(change);
+                calls.extend(effect.call);
+                beats |= effect.beats;
+            }
             if beats {
                 pulse.beat();
             }
@@ -327,7 +283,6 @@ mod tests {
         )
         .unwrap();
         assert!(broken.0.is_err());
-        assert_eq!(relations_of(&broken), None);
         let mut writers = Writers::default();
         writers.workspaces.apply_watcher_event(&Event::Apply(broken));
         let stores: Arc<Stores> = Arc::new(writers.stores());
