@@ -104,7 +104,7 @@ async fn a_spec_that_cannot_be_read_is_looked_at_again_and_its_status_stays() {
 async fn a_status_that_somebody_else_wrote_wakes_and_our_own_does_not() {
     let stage = Stage::with_running_demo().await;
     let writers = Writers::default();
-    let echoes = writers.echoes.clone();
+    let own_writes = writers.own_writes.clone();
     let client = stage.server.connect(None);
     let mut triggers = watch::start(&client, writers, 500, || false).boxed();
     let calm = Duration::from_secs(2);
@@ -115,7 +115,7 @@ async fn a_status_that_somebody_else_wrote_wakes_and_our_own_does_not() {
         });
         stage.workspace().metadata
     };
-    echoes.expect(&write("Starting"));
+    own_writes.record(&write("Starting"));
     assert!(
         tokio::time::timeout(calm, triggers.next()).await.is_err(),
         "it is our own"

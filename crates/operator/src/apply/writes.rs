@@ -256,7 +256,7 @@ where
 {
     let answer = send::<Parsed<K>>(&context.client, verb, request).await;
     let object = answer.and_then(Parsed::read).map_err(failed::<K>)?;
-    context.stores.echoes.expect(object.meta());
+    context.stores.own_writes.record(object.meta());
     context.metrics.write("apply");
     Ok(object)
 }

@@ -104,7 +104,7 @@ pub async fn publish(
             return Err(error.into());
         }
     };
-    context.stores.echoes.expect(answer.meta());
+    context.stores.own_writes.record(answer.meta());
     context
         .pending_writes
         .wrote_status(&key, answer.meta(), status.clone());

@@ -163,8 +163,8 @@ impl<K> Children<K> {
         self.filled.clone().wait_for(|filled| *filled).await.map(drop)
     }
 
-    fn read<T>(&self, ask: impl FnOnce(&Index<K>) -> T) -> T {
-        ask(&self.index.read().unwrap_or_else(PoisonError::into_inner))
+    fn read<T>(&self, query: impl FnOnce(&Index<K>) -> T) -> T {
+        query(&self.index.read().unwrap_or_else(PoisonError::into_inner))
     }
 }
 
@@ -185,7 +185,7 @@ impl<K: Trim> ChildrenWriter<K> {
             Event::InitApply(object) => {
                 let name = name_of(object.meta());
                 if let Some(entry) = readable(object) {
-                    self.listed.put(name, entry);
+                    self.listed.insert(name, entry);
                 }
             }
             Event::InitDone => {
@@ -200,7 +200,7 @@ impl<K: Trim> ChildrenWriter<K> {
                 // An object that cannot be parsed counts as absent. A write to it gets the API server's answer.
                 let (name, object) = (name_of(object.meta()), readable(object));
                 let mut kept = self.index.write().unwrap_or_else(PoisonError::into_inner);
-                let before = kept.take(&name);
+                let before = kept.remove(&name);
                 let same = match (&before, &object) {
                     (Some(before), Some(object)) => before.kept.is_same(&object.kept),
                     (before, object) => before.is_none() && object.is_none(),
@@ -212,13 +212,13 @@ impl<K: Trim> ChildrenWriter<K> {
                     parents.dedup();
                 }
                 if let Some(object) = object {
-                    kept.put(name, object);
+                    kept.insert(name, object);
                 }
                 return parents;
             }
             Event::Delete(object) => {
                 let mut kept = self.index.write().unwrap_or_else(PoisonError::into_inner);
-                kept.take(&name_of(object.meta()));
+                kept.remove(&name_of(object.meta()));
                 return parent_of(object.meta()).into_iter().collect();
             }
         }
@@ -227,7 +227,7 @@ impl<K: Trim> ChildrenWriter<K> {
 }
 
 impl<K> Index<K> {
-    fn put(&mut self, name: String, entry: Entry<K>) {
+    fn insert(&mut self, name: String, entry: Entry<K>) {
         let entry = Arc::new(entry);
         if let Some(parent) = &entry.keys.workspace {
             let siblings = self.by_workspace.entry(parent.clone());
@@ -261,7 +261,7 @@ impl<K> Index<K> {
         parents.into_iter().collect()
     }
 
-    fn take(&mut self, name: &str) -> Option<Arc<Entry<K>>> {
+    fn remove(&mut self, name: &str) -> Option<Arc<Entry<K>>> {
         let entry = self.by_name.remove(name)?;
         if let Some(parent) = &entry.keys.workspace
             && let Some(siblings) = self.by_workspace.get_mut(parent)

@@ -6,7 +6,7 @@
 //! | `parsed.rs` | JSON text -> the trimmed object, or its parse error |
 //! | `trim.rs` | an object -> the same without what no reconcile reads |
 //! | `packed.rs` | a trimmed object <-> its text in the cache |
-//! | `echoes.rs` | our writes -> whether a watch event only repeats one |
+//! | `own_writes.rs` | our writes -> whether a watch event only repeats one |
 //! | `pulse.rs` | a change -> controllers that reconcile all objects are triggered |
 
 use std::sync::Arc;
@@ -25,7 +25,7 @@ use kube::{
 use tokio::sync::OnceCell;
 
 mod children;
-mod echoes;
+mod own_writes;
 mod packed;
 mod parsed;
 mod pulse;
@@ -34,7 +34,7 @@ pub mod trim;
 pub(crate) use self::packed::Packed;
 pub use self::{
     children::{Children, ChildrenWriter, Keys, Parent},
-    echoes::Echoes,
+    own_writes::OwnWrites,
     parsed::{Parsed, Unreadable},
     pulse::Pulse,
 };
@@ -82,7 +82,7 @@ pub struct Stores {
     /// Sends a beat when an object that users write changes.
     pub pulse: Pulse,
     /// Our own writes of children, and of statuses of workspaces.
-    pub echoes: Echoes,
+    pub own_writes: OwnWrites,
     /// Set when every cache has been filled once; see [`Stores::until_filled`].
     filled: Arc<OnceCell<()>>,
 }
@@ -123,7 +123,7 @@ pub struct Writers {
     /// Call `beat` on it when an object that users write changes.
     pub pulse: Pulse,
     /// Our own writes of children, and of statuses of workspaces.
-    pub echoes: Echoes,
+    pub own_writes: OwnWrites,
     filled: Arc<OnceCell<()>>,
 }
 
@@ -147,7 +147,7 @@ impl Writers {
             cluster_warnings: self.cluster_warnings.clone(),
             routes: self.routes.clone(),
             pulse: self.pulse.clone(),
-            echoes: self.echoes.clone(),
+            own_writes: self.own_writes.clone(),
             filled: self.filled.clone(),
         }
     }
