@@ -33,7 +33,7 @@ fn other_manager(meta: &ObjectMeta, field: &str) -> Option<String> {
 /// Whether `managedFields` exist but name no manager for the number of replicas. `kubectl scale --replicas=0` leaves them so, because
 /// the API server drops the 0 from such a request. Our own writes are always named. Use it only on answers of the API server: caches do
 /// not keep our `managedFields`.
-pub fn is_count_nobodys(meta: &ObjectMeta) -> bool {
+pub fn have_replicas_no_manager(meta: &ObjectMeta) -> bool {
     let entries = || {
         let all = meta.managed_fields.iter().flatten();
         all.filter(|entry| entry.subresource.as_deref() != Some("status"))
@@ -118,7 +118,7 @@ mod tests {
     }
 
     #[test]
-    fn who_scaled_is_named_and_who_writes_the_status_is_not() {
+    fn the_manager_of_the_replicas_is_named_and_that_of_the_status_is_not() {
         let count = json!({"f:spec": {"f:replicas": {}}});
         let mut status = entry("autoscaler", json!({"f:status": {"f:replicas": {}}}));
         status["subresource"] = json!("status");
@@ -140,14 +140,14 @@ mod tests {
         let count = json!({"f:spec": {"f:replicas": {}}});
         let mut status = entry("kube-controller-manager", json!({"f:status": {"f:replicas": {}}}));
         status["subresource"] = json!("status");
-        let is_nobodys = |entries| is_count_nobodys(&written_by(entries));
-        assert!(is_nobodys(json!([ours, status])));
-        assert!(!is_nobodys(json!([
+        let no_manager = |entries| have_replicas_no_manager(&written_by(entries));
+        assert!(no_manager(json!([ours, status])));
+        assert!(!no_manager(json!([
             ours,
             entry(names::OPERATOR_SCALE, count.clone())
         ])));
-        assert!(!is_nobodys(json!([ours, entry("kubectl", count)])));
-        assert!(!is_nobodys(json!([status])));
-        assert!(!is_nobodys(json!([])));
+        assert!(!no_manager(json!([ours, entry("kubectl", count)])));
+        assert!(!no_manager(json!([status])));
+        assert!(!no_manager(json!([])));
     }
 }

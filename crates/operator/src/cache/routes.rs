@@ -1,7 +1,7 @@
 //! Watch events of route objects -> which workspace has which routes (in memory).
 
 use std::{
-    collections::{BTreeMap, BTreeSet, HashMap},
+    collections::{BTreeMap, BTreeSet},
     sync::{Arc, PoisonError, RwLock},
 };
 
@@ -42,9 +42,7 @@ pub struct RouteStore {
 struct OfKind {
     state: KindState,
     /// By namespace and name.
-    objects: HashMap<(String, String), Arc<DynamicObject>>,
-    /// Namespace and workspace -> names.
-    by_workspace: HashMap<(String, String), Vec<String>>,
+    objects: BTreeMap<(String, String), Arc<DynamicObject>>,
     lookup: Arc<Notify>,
 }
 
@@ -52,8 +50,7 @@ impl Default for OfKind {
     fn default() -> Self {
         Self {
             state: KindState::Unknown,
-            objects: HashMap::new(),
-            by_workspace: HashMap::new(),
+            objects: BTreeMap::new(),
             lookup: Arc::default(),
         }
     }
@@ -91,13 +88,14 @@ impl RouteStore {
 
     /// Objects with the label of this workspace. Any user can write a label, so not all of them are its own.
     pub fn labelled(&self, identity: &Identity) -> Vec<Live> {
-        let key = (identity.namespace.clone(), identity.name.clone());
+        let first = (identity.namespace.clone(), String::new());
         self.read(|kinds| {
             let found = kinds.iter().flat_map(|(kind, of_kind)| {
-                let names = of_kind.by_workspace.get(&key).into_iter().flatten();
-                names
-                    .filter_map(|name| of_kind.objects.get(&(identity.namespace.clone(), name.clone())))
-                    .map(|object| Live {
+                let objects = of_kind.objects.range(first.clone()..);
+                objects
+                    .take_while(|((namespace, _), _)| *namespace == identity.namespace)
+                    .filter(|(_, object)| workspace_of(object) == Some(&identity.name))
+                    .map(|(_, object)| Live {
                         kind: kind.clone(),
                         object: object.clone(),
                     })
@@ -119,7 +117,6 @@ impl RouteStore {
             let is_new = of_kind.state != now;
             of_kind.state = now;
             of_kind.objects.clear();
-            of_kind.by_workspace.clear();
             is_new
         })
     }
@@ -129,7 +126,6 @@ impl RouteStore {
         self.change(kind, |of_kind| {
             of_kind.state = KindState::Available(resource.clone());
             of_kind.objects.clear();
-            of_kind.by_workspace.clear();
             for object in objects {
                 of_kind.put(object);
             }
@@ -151,9 +147,8 @@ impl RouteStore {
 
     /// Records that an object is gone.
     pub fn remove(&self, kind: &RouteKind, namespace: &str, name: &str) {
-        self.change(kind, |of_kind| {
-            of_kind.take(&(namespace.to_owned(), name.to_owned()))
-        });
+        let key = (namespace.to_owned(), name.to_owned());
+        self.change(kind, |of_kind| of_kind.objects.remove(&key));
     }
 
     fn read<T>(&self, query: impl FnOnce(&BTreeMap<RouteKind, OfKind>) -> T) -> T {
@@ -173,36 +168,18 @@ impl OfKind {
     fn put(&mut self, mut object: DynamicObject) {
         trim(&mut object);
         let key = key_of(&object);
-        self.take(&key);
-        if let Some(workspace) = workspace_of(&object) {
-            let names = self.by_workspace.entry((key.0.clone(), workspace)).or_default();
-            names.push(key.1.clone());
+        if workspace_of(&object).is_some() {
             self.objects.insert(key, Arc::new(object));
-        }
-    }
-
-    fn take(&mut self, key: &(String, String)) {
-        let Some(workspace) = self.objects.remove(key).and_then(|object| workspace_of(&object)) else {
-            return;
-        };
-        let parent = (key.0.clone(), workspace);
-        if let Some(names) = self.by_workspace.get_mut(&parent) {
-            names.retain(|name| *name != key.1);
-            if names.is_empty() {
-                self.by_workspace.remove(&parent);
-            }
+        } else {
+            self.objects.remove(&key);
         }
     }
 }
 
 /// The workspace in the label of an object.
-pub(crate) fn workspace_of(object: &DynamicObject) -> Option<String> {
-    object
-        .metadata
-        .labels
-        .as_ref()?
-        .get(names::WORKSPACE_LABEL)
-        .cloned()
+pub(crate) fn workspace_of(object: &DynamicObject) -> Option<&str> {
+    let labels = object.metadata.labels.as_ref()?;
+    labels.get(names::WORKSPACE_LABEL).map(String::as_str)
 }
 
 fn key_of(object: &DynamicObject) -> (String, String) {

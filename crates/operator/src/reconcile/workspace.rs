@@ -178,7 +178,7 @@ async fn settle(workspace: &Workspace, context: &Context) -> Result<Next, Error>
         && !catalog::is_protected(valid, workspace, &references, &observed)
     {
         // The catalog controller sets the finalizer, and that triggers the next reconcile.
-        stores.pulse.beat();
+        stores.changes.send_replace(());
         return Ok(Next::Settled(None));
     }
     let planned = metrics.measure("plan", || match &verdict {

@@ -28,9 +28,10 @@ const CLASS_PREFIX: &str = "storageclass.";
 
 /// A kind, and what is kept of it.
 pub trait Trim: Resource<DynamicType = ()> + Clone + Debug + Serialize + DeserializeOwned {
-    /// Drops what no reconcile reads.
+    /// Drops what no reconcile reads: of kinds that users write, `managedFields`, and annotations that are not ours. They may take 256
+    /// KiB per object.
     fn trim(&mut self) {
-        self.meta_mut().managed_fields = None;
+        keep_own_annotations(self.meta_mut());
     }
 
     /// Drops values that reconciles read, but whose change alone must not trigger one.
@@ -42,7 +43,6 @@ pub trait Trim: Resource<DynamicType = ()> + Clone + Debug + Serialize + Deseria
     }
 }
 
-/// Drops `managedFields`, and annotations that the operator does not read: they may take 256 KiB per object.
 fn keep_own_annotations(meta: &mut ObjectMeta) {
     meta.managed_fields = None;
     if let Some(annotations) = &mut meta.annotations {
@@ -81,7 +81,7 @@ fn names_of(containers: Vec<Container>) -> Vec<Container> {
 
 /// Keeps what messages name of a container, and its ports.
 fn partial_containers(containers: Vec<Container>) -> Vec<Container> {
-    let told = |container: Container| Container {
+    let partial = |container: Container| Container {
         name: container.name,
         image: container.image,
         ports: container.ports,
@@ -97,7 +97,7 @@ fn partial_containers(containers: Vec<Container>) -> Vec<Container> {
         restart_policy: container.restart_policy,
         ..Container::default()
     };
-    containers.into_iter().map(told).collect()
+    containers.into_iter().map(partial).collect()
 }
 
 /// Keeps the volumes that are claims: they show which pod uses a disk.
@@ -256,45 +256,24 @@ impl Trim for ServiceAccount {
     }
 }
 
-impl Trim for PersistentVolumeClaim {}
-
-impl Trim for NetworkPolicy {}
-
-impl Trim for Workspace {
+impl Trim for PersistentVolumeClaim {
     fn trim(&mut self) {
-        keep_own_annotations(&mut self.metadata);
+        self.metadata.managed_fields = None;
     }
 }
 
-impl Trim for WorkspaceTemplate {
+impl Trim for NetworkPolicy {
     fn trim(&mut self) {
-        keep_own_annotations(&mut self.metadata);
+        self.metadata.managed_fields = None;
     }
 }
 
-impl Trim for WorkspaceManager {
-    fn trim(&mut self) {
-        keep_own_annotations(&mut self.metadata);
-    }
-}
-
-impl Trim for WorkspaceExecutionProfile {
-    fn trim(&mut self) {
-        keep_own_annotations(&mut self.metadata);
-    }
-}
-
-impl Trim for WorkspaceShare {
-    fn trim(&mut self) {
-        keep_own_annotations(&mut self.metadata);
-    }
-}
-
-impl Trim for StorageClass {
-    fn trim(&mut self) {
-        keep_own_annotations(&mut self.metadata);
-    }
-}
+impl Trim for Workspace {}
+impl Trim for WorkspaceTemplate {}
+impl Trim for WorkspaceManager {}
+impl Trim for WorkspaceExecutionProfile {}
+impl Trim for WorkspaceShare {}
+impl Trim for StorageClass {}
 
 #[cfg(test)]
 mod tests {
@@ -317,7 +296,7 @@ mod tests {
     }
 
     #[test]
-    fn of_a_replica_set_only_whether_it_is_empty_is_kept_and_a_set_on_its_way_says_nothing_new() {
+    fn of_a_replica_set_only_whether_it_is_empty_is_kept() {
         let set = |wanted: i32, generation: i64, observed: i64, replicas: i32| -> ReplicaSet {
             let mut set = serde_json::from_value(serde_json::json!({
                 "metadata": {"name": "s", "generation": generation},
@@ -329,8 +308,8 @@ mod tests {
             set
         };
         let (running, empty) = (set(1, 1, 1, 1), set(0, 2, 2, 0));
-        for on_its_way in [set(1, 1, 0, 0), set(0, 2, 1, 1), set(0, 2, 2, 1), set(0, 2, 1, 0)] {
-            assert_eq!(on_its_way, running);
+        for scaling in [set(1, 1, 0, 0), set(0, 2, 1, 1), set(0, 2, 2, 1), set(0, 2, 1, 0)] {
+            assert_eq!(scaling, running);
         }
         assert!(replica_set_is_empty(&empty) && !replica_set_is_empty(&running));
         let mut again = empty.clone();

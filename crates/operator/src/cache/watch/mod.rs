@@ -25,12 +25,11 @@ use kube::{
         watcher::{self, Event, watcher},
     },
 };
+use tokio::sync::watch::Sender;
 
 use self::changes::Change;
 use crate::{
-    cache::stores::{
-        CacheWriter, ChildrenWriter, OwnWrites, Parent, Parsed, Pulse, Stores, Writers, trim::Trim,
-    },
+    cache::stores::{CacheWriter, ChildrenWriter, OwnWrites, Parent, Parsed, Stores, Writers, trim::Trim},
     support::{debounce::debounced, pace::paced},
 };
 
@@ -78,10 +77,10 @@ where
 {
     let stores = writers.stores();
     let cluster_warnings = warnings::start(client, &writers.cluster_warnings, &stores);
-    let (pulse, own_writes) = (writers.pulse, writers.own_writes);
+    let (notify, own_writes) = (writers.changes, writers.own_writes);
     let ours = own_writes.clone();
     let at_once: Vec<BoxStream<'static, Target>> = vec![
-        watch(client, page_size, &pulse, writers.workspaces, move |change| {
+        watch(client, page_size, &notify, writers.workspaces, move |change| {
             // A status that another client wrote has to be corrected.
             let is_ours = change
                 .after
@@ -93,29 +92,31 @@ where
                 is_global: change.is_of_references(),
             }
         }),
-        watch(client, page_size, &pulse, writers.templates, |change| {
+        watch(client, page_size, &notify, writers.templates, |change| {
             let meta = change.meta().filter(|_| change.is_of_spec());
             Effect::of(meta.and_then(|meta| meta.name.clone()).map(Target::Template))
         }),
-        watch(client, page_size, &pulse, writers.managers, |change| {
+        watch(client, page_size, &notify, writers.managers, |change| {
             Effect::of(change.is_of_spec().then_some(Target::All))
         }),
-        watch(client, page_size, &pulse, writers.profiles, |change| {
+        watch(client, page_size, &notify, writers.profiles, |change| {
             let meta = change.meta().filter(|_| change.is_of_spec());
             Effect::of(
                 meta.and_then(|meta| meta.namespace.clone())
                     .map(Target::Namespace),
             )
         }),
-        watch(client, page_size, &pulse, writers.shares, |_| Effect::of(None)),
-        watch(client, page_size, &pulse, writers.storage_classes, |change| {
+        watch(client, page_size, &notify, writers.shares, |_| Effect::of(None)),
+        watch(client, page_size, &notify, writers.storage_classes, |change| {
             Effect::of(change.is_of_class().then_some(Target::All))
         }),
         undebounced(children(client, page_size, &own_writes, writers.claims)),
         undebounced(children(client, page_size, &own_writes, writers.services)),
         // A network policy may outlive its workspace, and then no other event reports it.
         undebounced(children(client, page_size, &own_writes, writers.policies))
-            .inspect(move |_| pulse.beat())
+            .inspect(move |_| {
+                notify.send_replace(());
+            })
             .boxed(),
         undebounced(children(client, page_size, &own_writes, writers.accounts)),
     ];
@@ -135,11 +136,11 @@ pub fn all_workspaces(stores: &Stores) -> Vec<Trigger> {
     references_of(&stores.workspaces.state())
 }
 
-/// The watch of one kind that users write. It beats `pulse` on changes that matter to controllers that reconcile all objects.
+/// The watch of one kind that users write. It sends to `notify` on changes that matter to controllers that reconcile all objects.
 fn watch<K>(
     client: &Client,
     page_size: u32,
-    pulse: &Pulse,
+    notify: &Sender<()>,
     mut writer: CacheWriter<K>,
     effect: impl Fn(&Change<K>) -> Effect + Send + 'static,
 ) -> BoxStream<'static, Target>
@@ -147,7 +148,7 @@ where
     K: Trim + Send + Sync + 'static,
 {
     let api: Api<Parsed<K>> = Api::all(client.clone());
-    let pulse = pulse.clone();
+    let notify = notify.clone();
     watcher(api, watcher::Config::default().page_size(page_size))
         .default_backoff()
         .flat_map(move |event| {
@@ -166,7 +167,7 @@ where
                 is_global |= effect.is_global;
             }
             if is_global {
-                pulse.beat();
+                notify.send_replace(());
             }
             stream::iter(targets)
         })

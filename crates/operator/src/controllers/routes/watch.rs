@@ -200,7 +200,7 @@ impl Follower {
     fn call(&self, call: Call) {
         if matches!(call, Call::Everybody) {
             // The status of managers that name the kind reports it as well.
-            self.stores.pulse.beat();
+            self.stores.changes.send_replace(());
         }
         // There is no receiver only when the operator ends.
         let _ = self.calls.unbounded_send(call);
@@ -209,7 +209,7 @@ impl Follower {
 
 fn trigger(object: &DynamicObject) -> Option<Trigger> {
     let namespace = object.namespace().unwrap_or_default();
-    Some(ObjectRef::new(&workspace_of(object)?).within(&namespace))
+    Some(ObjectRef::new(workspace_of(object)?).within(&namespace))
 }
 
 fn is_missing(error: &kube::Error) -> bool {
