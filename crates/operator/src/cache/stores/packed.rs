@@ -1,8 +1,8 @@
 //! A trimmed object <-> the text that the cache keeps of it (pure).
 //!
-//! Typed objects would take too much memory. As `k8s_openapi` structs, the trimmed children of a stopped workspace take 33 KiB: a map of
-//! strings takes half a KiB, a container with few fields 2 KiB. Their text takes 6 KiB. So 10,000 stopped workspaces would take 260 MiB
-//! more, and the operator's limit for them is 250 MiB in all. Parsing a text takes 5 to 20 microseconds.
+//! Typed objects would take too much memory: a map of strings alone takes half a KiB. As `k8s_openapi` structs, the trimmed claim,
+//! Deployment, ReplicaSet, Service and network policy of a stopped workspace take 33 KiB, and as text 6 KiB. So 10,000 stopped workspaces
+//! would take 260 MiB more, and all of the operator may take 250 MiB then. Parsing a text takes less than 25 microseconds.
 
 use std::{
     hash::{DefaultHasher, Hash as _, Hasher as _},
