@@ -147,7 +147,7 @@ fn with_other_definitions(context: &Arc<Context>) -> impl Stream<Item = Trigger>
         Some(((), changes))
     });
     changes.flat_map(move |()| {
-        stores.pulse.beat();
+        stores.changes.send_replace(());
         stream::iter(watch::all_workspaces(&stores))
     })
 }

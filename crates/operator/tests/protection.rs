@@ -74,7 +74,7 @@ async fn pass_alone(stage: &mut Stage) {
 async fn no_child_is_made_before_the_cache_shows_the_finalizer_and_waiting_costs_nothing() {
     let (mut stage, mut catalog_state) = (with_template(), CatalogState::default());
     stage.sync();
-    let beats = stage.context.stores.pulse.subscribe();
+    let beats = stage.context.stores.changes.subscribe();
     stage.server.take_calls();
     for _ in 0..2 {
         pass_alone(&mut stage).await;

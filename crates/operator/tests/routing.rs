@@ -55,7 +55,11 @@ pub(crate) fn see(stage: &Stage) {
         serde_json::from_value(item).unwrap()
     };
     let items = objects.iter().map(item).collect();
-    stage.context.stores.routes.known(&ingress(), &resource(), items);
+    stage
+        .context
+        .stores
+        .routes
+        .set_available(&ingress(), &resource(), items);
 }
 
 /// A running `demo` whose manager routes by an Ingress, settled.
@@ -152,7 +156,7 @@ async fn an_object_of_somebody_else_is_never_taken_over() {
         .context
         .stores
         .routes
-        .known(&ingress(), &resource(), Vec::new());
+        .set_available(&ingress(), &resource(), Vec::new());
     stage.pass().await.unwrap();
     let (reason, message) = degraded(&stage);
     assert_eq!(reason, reason::NAME_CONFLICT, "{message}");
@@ -184,7 +188,7 @@ async fn no_route_is_made_while_an_object_that_it_may_refer_to_is_somebody_elses
     stage.server.put(&foreign_second());
     stage.server.put(&custom_of_two());
     let routes = &stage.context.stores.routes;
-    routes.known(&ingress(), &resource(), Vec::new());
+    routes.set_available(&ingress(), &resource(), Vec::new());
     stage.pass().await.unwrap();
     assert_eq!(degraded(&stage).0, reason::NAME_CONFLICT);
     assert!(!stage.writes().iter().any(|write| write.contains("ingresses")));
@@ -279,7 +283,7 @@ async fn a_kind_that_is_not_installed_is_told_and_the_route_follows_when_it_is()
         .context
         .stores
         .routes
-        .absent(&ingress(), "Ingress is not installed: have it installed.");
+        .set_unavailable(&ingress(), "Ingress is not installed: have it installed.");
     stage.pass().await.unwrap();
     let (reason, message) = degraded(&stage);
     assert_eq!(reason, reason::ROUTE_FAILED);
@@ -475,7 +479,9 @@ async fn that_a_kind_is_not_installed_is_found_out_at_the_start() {
     ));
     let absent = async {
         loop {
-            if let Some(operator::cache::routes::Footing::Absent(why)) = stores.routes.footing(&ingress()) {
+            if let Some(operator::cache::routes::KindState::Unavailable(why)) =
+                stores.routes.state(&ingress())
+            {
                 return why;
             }
             tokio::time::sleep(Duration::from_millis(10)).await;

@@ -20,7 +20,7 @@ use kube::{
     runtime::{controller::Action, watcher::Event},
 };
 use operator::{
-    cache::stores::{CacheWriter, ChildrenWriter, Parsed, Writers, partial::Partial, trim::Trim},
+    cache::stores::{CacheWriter, ChildrenWriter, Parsed, Writers, trim::Trim},
     context::Context,
     plan::{Build, Site},
     reconcile::{Error, reconcile},
@@ -452,7 +452,7 @@ pub(crate) fn run_id(deployment: &Deployment) -> String {
 
 fn fill<K>(server: &ApiServer, writer: &mut CacheWriter<K>)
 where
-    K: Resource<DynamicType = ()> + Partial + Clone + DeserializeOwned + 'static,
+    K: Trim + 'static,
 {
     writer.apply_watcher_event(&Event::Init);
     for object in server.all::<Parsed<K>>() {
@@ -463,7 +463,7 @@ where
 
 fn fill_children<K>(server: &ApiServer, writer: &mut ChildrenWriter<K>)
 where
-    K: Resource<DynamicType = ()> + Trim + Clone + 'static,
+    K: Trim + 'static,
 {
     writer.apply(Event::Init);
     for object in server.all::<Parsed<K>>() {

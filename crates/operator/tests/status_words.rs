@@ -11,10 +11,9 @@ use http::Method;
 use k8s_openapi::api::{apps::v1::Deployment, core::v1::Pod};
 use kube::{CustomResourceExt, ResourceExt as _};
 use operator::cache::{
-    stores::{Parsed, Writers, partial::Partial},
+    stores::{Parsed, Writers, trim::Trim},
     watch,
 };
-use serde::{Serialize, de::DeserializeOwned};
 use serde_json::{Value, json};
 use testkit::{
     objects::{self, NAMESPACE},
@@ -26,7 +25,7 @@ use crate::stage::{CHILD, Stage, seconds};
 /// Reads every status of the kind with an unknown value as the watches do, and says how many there were.
 fn all_read<K>(object: &Value) -> usize
 where
-    K: CustomResourceExt + Partial + Serialize + DeserializeOwned + kube::Resource<DynamicType = ()>,
+    K: CustomResourceExt + Trim,
 {
     let read = |object: &Value| -> Value {
         let read: Parsed<K> = serde_json::from_str(&object.to_string()).unwrap();
@@ -105,7 +104,7 @@ async fn a_spec_that_cannot_be_read_is_looked_at_again_and_its_status_stays() {
 async fn a_status_that_somebody_else_wrote_wakes_and_our_own_does_not() {
     let stage = Stage::with_running_demo().await;
     let writers = Writers::default();
-    let echoes = writers.echoes.clone();
+    let own_writes = writers.own_writes.clone();
     let client = stage.server.connect(None);
     let mut triggers = watch::start(&client, writers, 500, || false).boxed();
     let calm = Duration::from_secs(2);
@@ -116,7 +115,7 @@ async fn a_status_that_somebody_else_wrote_wakes_and_our_own_does_not() {
         });
         stage.workspace().metadata
     };
-    echoes.expect(&write("Starting"));
+    own_writes.record(&write("Starting"));
     assert!(
         tokio::time::timeout(calm, triggers.next()).await.is_err(),
         "it is our own"

@@ -12,10 +12,7 @@ use serde::Serialize;
 use serde_json::{Map, Value, json};
 
 use crate::{
-    cache::{
-        observed::{Identity, meta_covers},
-        stores::trim::digest,
-    },
+    cache::observed::{Identity, meta_covers},
     plan,
 };
 
@@ -64,9 +61,6 @@ pub enum Mending {
 
 /// A kind of child that is compared and written at any time.
 pub trait Child: Resource<DynamicType = ()> {
-    /// Whether the cached object is too small to compute the correction from it.
-    const IS_CUT: bool = false;
-
     /// Whether the live object has everything that `planned` requests. Only fields that the operator sets are compared: the API server
     /// fills in others.
     fn spec_covers(&self, planned: &Self) -> bool;
@@ -123,13 +117,11 @@ impl Child for Service {
 }
 
 impl Child for NetworkPolicy {
-    const IS_CUT: bool = true;
-
     /// All fields are ours, so a rule that another client adds is a difference. So is the workspace as an owner, which earlier versions
     /// wrote.
     fn spec_covers(&self, planned: &Self) -> bool {
         let mut owners = self.metadata.owner_references.iter().flatten();
-        !owners.any(is_workspace) && digest(self) == digest(planned)
+        !owners.any(is_workspace) && self.spec == planned.spec
     }
 
     /// The spec as a whole. Foreign labels and annotations stay.

@@ -20,7 +20,7 @@ use crate::{
     blockers::{Blocker, DiskBlocker},
     cache::{
         observed::{Identity, Observed},
-        stores::Glance,
+        stores::Keys,
     },
     context::Context,
     plan::disks::{
@@ -63,13 +63,10 @@ async fn make(
 ) -> Result<Outcome<Claim>, Error> {
     let identity = &observed.identity;
     let claim = identity.child_name();
-    let is_near = |object: &Glance<'_>| {
-        let namespace = object.workspace.map(|(namespace, _)| namespace);
-        namespace == Some(identity.namespace.as_str()) && object.says("claimName", &claim)
-    };
-    let pods = context.stores.pods.select(is_near);
+    let mounts = |keys: &Keys| keys.mounts(&identity.namespace, &claim);
+    let pods = context.stores.pods.select(mounts);
     let pod = borrowed_claims::other_pod(identity, &claim, pods.iter().map(AsRef::as_ref));
-    let deployments = context.stores.deployments.select(is_near);
+    let deployments = context.stores.deployments.select(mounts);
     let deployments = deployments.iter().map(AsRef::as_ref);
     let by = pod.map(|pod| format!("pod {}", pod.name_any())).or_else(|| {
         let deployment = borrowed_claims::other_deployment(identity, &claim, deployments)?;

@@ -49,7 +49,6 @@ use kube::{
     api::{DeleteParams, Preconditions},
 };
 use rules::ValidWorkspace;
-use serde::{Serialize, de::DeserializeOwned};
 
 pub use self::{borrowed_claim::give_back, disk::retain, retry::Retries};
 use self::{
@@ -68,7 +67,7 @@ use crate::{
     blockers::Blocker,
     cache::{
         observed::{Identity, Observed, meta_covers},
-        stores::partial::Partial,
+        stores::trim::Trim,
     },
     context::Context,
     plan::{self, Plan},
@@ -260,33 +259,18 @@ async fn child<K>(
     live: Option<&Arc<K>>,
 ) -> Result<Outcome<K>, Error>
 where
-    K: Child + Resource<Scope = NamespaceResourceScope> + Kind,
-    K: Partial + Clone + Debug + Serialize + DeserializeOwned,
+    K: Child + Trim + Resource<Scope = NamespaceResourceScope> + Kind,
 {
-    let Some(live) = live else {
-        return make(context, observed, planned).await;
-    };
-    if K::IS_CUT && diff::step(&observed.identity, &planned, live.as_ref()) == Step::Write {
-        // The cached object shows that it differs, but not how.
-        let now = get_live::<K>(
-            context,
-            &observed.identity.namespace,
-            &observed.identity.child_name(),
-        )
-        .await?;
-        return match now {
-            Some(now) => found(context, observed, &planned, &now).await,
-            None => make(context, observed, planned).await,
-        };
+    match live {
+        Some(live) => found(context, observed, &planned, live).await,
+        None => make(context, observed, planned).await,
     }
-    found(context, observed, &planned, live).await
 }
 
 /// Makes an absent child. If another client made one first, the existing object is handled like any other.
 async fn make<K>(context: &Context, observed: &Observed, planned: K) -> Result<Outcome<K>, Error>
 where
-    K: Child + Resource<Scope = NamespaceResourceScope> + Kind,
-    K: Partial + Clone + Debug + Serialize + DeserializeOwned,
+    K: Child + Trim + Resource<Scope = NamespaceResourceScope> + Kind,
 {
     match create(context, &observed.identity, &planned).await {
         Err(error) if is_conflict(&error) => {
@@ -310,8 +294,7 @@ async fn found<K>(
     live: &Arc<K>,
 ) -> Result<Outcome<K>, Error>
 where
-    K: Child + Resource<Scope = NamespaceResourceScope> + Kind,
-    K: Partial + Clone + Debug + Serialize + DeserializeOwned,
+    K: Child + Trim + Resource<Scope = NamespaceResourceScope> + Kind,
 {
     match diff::step(&observed.identity, planned, live.as_ref()) {
         Step::Keep => Ok(Outcome::Is(Some(live.clone()))),

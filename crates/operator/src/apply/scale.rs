@@ -41,8 +41,8 @@ pub(super) async fn scaler(context: &Context, observed: &Observed) -> Result<Opt
         source,
     })?;
     let same = now.filter(|now| now.metadata.uid == found.metadata.uid);
-    let is_nobodys = same.is_some_and(|now| external_changes::is_count_nobodys(&now.metadata));
-    Ok(is_nobodys.then_some(Scaler::Unnamed))
+    let is_unnamed = same.is_some_and(|now| external_changes::have_replicas_no_manager(&now.metadata));
+    Ok(is_unnamed.then_some(Scaler::Unnamed))
 }
 
 /// Makes the Deployment have this number of pods, our labels and owner, and the strategy that never runs two pods at a time.

@@ -19,7 +19,7 @@ use crate::{
     blockers::{Blocker, refusal},
     cache::{
         observed::Identity,
-        stores::{Parsed, partial::Partial},
+        stores::{Parsed, trim::Trim},
     },
     context::Context,
     support::send::{send, unchecked},
@@ -84,8 +84,7 @@ pub(super) async fn get_live<K>(
     name: &str,
 ) -> Result<Option<Arc<K>>, Error>
 where
-    K: Resource<DynamicType = (), Scope = NamespaceResourceScope> + Kind,
-    K: Partial + Clone + Debug + DeserializeOwned,
+    K: Trim + Resource<Scope = NamespaceResourceScope> + Kind,
 {
     let objects: Api<Parsed<K>> = Api::namespaced(context.client.clone(), namespace);
     let found = objects.get_opt(name).await.map_err(failed::<K>)?;
@@ -100,8 +99,7 @@ pub(super) async fn write<K>(
     intent: &impl Serialize,
 ) -> Result<Outcome<K>, Error>
 where
-    K: Resource<DynamicType = (), Scope = NamespaceResourceScope> + Kind,
-    K: Partial + DeserializeOwned,
+    K: Trim + Resource<Scope = NamespaceResourceScope> + Kind,
 {
     let params = unchecked(PatchParams::apply(manager).force());
     let patch = Patch::Apply(intent);
@@ -111,8 +109,7 @@ where
 /// Makes a child, unless its name is taken.
 pub(super) async fn create<K>(context: &Context, identity: &Identity, intent: &K) -> Result<Outcome<K>, Error>
 where
-    K: Resource<DynamicType = (), Scope = NamespaceResourceScope> + Kind,
-    K: Partial + Serialize + DeserializeOwned,
+    K: Trim + Resource<Scope = NamespaceResourceScope> + Kind,
 {
     let params = PostParams {
         field_manager: Some(names::OPERATOR.to_owned()),
@@ -164,8 +161,7 @@ pub(super) async fn mend<K>(
     patch: &Value,
 ) -> Result<Outcome<K>, Error>
 where
-    K: Resource<DynamicType = (), Scope = NamespaceResourceScope> + Kind,
-    K: Partial + DeserializeOwned,
+    K: Trim + Resource<Scope = NamespaceResourceScope> + Kind,
 {
     mend_as(context, identity, names::OPERATOR, patch).await
 }
@@ -178,8 +174,7 @@ pub(super) async fn mend_as<K>(
     patch: &Value,
 ) -> Result<Outcome<K>, Error>
 where
-    K: Resource<DynamicType = (), Scope = NamespaceResourceScope> + Kind,
-    K: Partial + DeserializeOwned,
+    K: Trim + Resource<Scope = NamespaceResourceScope> + Kind,
 {
     let params = unchecked(PatchParams {
         field_manager: Some(manager.to_owned()),
@@ -196,8 +191,7 @@ pub(super) async fn renew<K>(
     steps: Vec<Value>,
 ) -> Result<Outcome<K>, Error>
 where
-    K: Resource<DynamicType = (), Scope = NamespaceResourceScope> + Kind,
-    K: Partial + DeserializeOwned,
+    K: Trim + Resource<Scope = NamespaceResourceScope> + Kind,
 {
     let params = unchecked(PatchParams {
         field_manager: Some(names::OPERATOR.to_owned()),
@@ -239,8 +233,7 @@ pub(super) async fn patched<K, P>(
     patch: &Patch<P>,
 ) -> Result<Arc<K>, Error>
 where
-    K: Resource<DynamicType = (), Scope = NamespaceResourceScope> + Kind,
-    K: Partial + DeserializeOwned,
+    K: Trim + Resource<Scope = NamespaceResourceScope> + Kind,
     P: Serialize,
 {
     let request = requests::<K>(identity).patch(name, params, patch);
@@ -252,19 +245,18 @@ fn requests<K: Resource<DynamicType = ()>>(identity: &Identity) -> Request {
     Request::new(K::url_path(&(), Some(&identity.namespace)))
 }
 
-/// Sends a write. Only the part of the answer that reconciles read is kept. Most of an answer is bookkeeping of the API server
-/// (`managedFields`), and when many workspaces start at a time, as many answers are in memory.
+/// Sends a write. The answer is trimmed: when many workspaces start at a time, as many answers are in memory.
 async fn sent<K>(
     context: &Context,
     verb: &'static str,
     request: Result<http::Request<Vec<u8>>, request::Error>,
 ) -> Result<Arc<K>, Error>
 where
-    K: Resource<DynamicType = ()> + Kind + Partial + DeserializeOwned,
+    K: Trim + Kind,
 {
     let answer = send::<Parsed<K>>(&context.client, verb, request).await;
     let object = answer.and_then(Parsed::read).map_err(failed::<K>)?;
-    context.stores.echoes.expect(object.meta());
+    context.stores.own_writes.record(object.meta());
     context.metrics.write("apply");
     Ok(object)
 }

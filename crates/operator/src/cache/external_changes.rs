@@ -6,11 +6,6 @@
 use api::names;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ManagedFieldsEntry, ObjectMeta};
 
-/// Annotation on cached Deployments only, never stored in the cluster: the manager that changed the pod template. `managedFields` are
-/// too large to be kept for every workspace.
-const MARK: &str = "workspaces.jupyter.org/template-changed-by";
-/// The same for the manager that set the number of replicas.
-const COUNT_MARK: &str = "workspaces.jupyter.org/scaled-by";
 /// Path of the pod template in `managedFields`.
 const TEMPLATE: &str = "/f:spec/f:template";
 /// Path of the number of replicas in `managedFields`.
@@ -18,32 +13,27 @@ const COUNT: &str = "/f:spec/f:replicas";
 
 /// The other field manager that wrote to the pod template since it was applied.
 pub fn on_template(meta: &ObjectMeta) -> Option<String> {
-    on(meta, TEMPLATE, MARK)
+    other_manager(meta, TEMPLATE)
 }
 
 /// The other field manager that set the number of replicas last.
 pub fn on_count(meta: &ObjectMeta) -> Option<String> {
-    on(meta, COUNT, COUNT_MARK)
+    other_manager(meta, COUNT)
 }
 
-fn on(meta: &ObjectMeta, field: &str, mark: &str) -> Option<String> {
-    match &meta.managed_fields {
-        Some(entries) => stranger_of(entries, field),
-        None => meta.annotations.as_ref()?.get(mark).cloned(),
-    }
-}
-
-fn stranger_of(entries: &[ManagedFieldsEntry], field: &str) -> Option<String> {
-    let mut entries = entries.iter();
-    entries
-        .find_map(|entry| stranger(entry, field))
-        .map(str::to_owned)
+fn other_manager(meta: &ObjectMeta, field: &str) -> Option<String> {
+    let entry = meta
+        .managed_fields
+        .iter()
+        .flatten()
+        .find(|entry| is_of_other(entry, field))?;
+    Some(entry.manager.clone().unwrap_or_else(|| "somebody".to_owned()))
 }
 
 /// Whether `managedFields` exist but name no manager for the number of replicas. `kubectl scale --replicas=0` leaves them so, because
 /// the API server drops the 0 from such a request. Our own writes are always named. Use it only on answers of the API server: caches do
-/// not keep `managedFields`.
-pub fn is_count_nobodys(meta: &ObjectMeta) -> bool {
+/// not keep our `managedFields`.
+pub fn have_replicas_no_manager(meta: &ObjectMeta) -> bool {
     let entries = || {
         let all = meta.managed_fields.iter().flatten();
         all.filter(|entry| entry.subresource.as_deref() != Some("status"))
@@ -57,26 +47,18 @@ fn touches(entry: &ManagedFieldsEntry, field: &str) -> bool {
     fields.is_some_and(|fields| fields.0.pointer(field).is_some())
 }
 
-/// Keeps the answers in annotations, before `managedFields` are dropped.
-pub fn remember(meta: &mut ObjectMeta) {
-    let entries = meta.managed_fields.as_deref().unwrap_or_default();
-    let found =
-        [(MARK, TEMPLATE), (COUNT_MARK, COUNT)].map(|(mark, field)| (mark, stranger_of(entries, field)));
-    for (mark, who) in found {
-        if let Some(annotations) = &mut meta.annotations {
-            annotations.remove(mark);
-        }
-        if let Some(who) = who {
-            let annotations = meta.annotations.get_or_insert_default();
-            annotations.insert(mark.to_owned(), who);
-        }
+/// Drops all `managedFields` except those of other managers of the pod template or of the number of replicas.
+pub fn keep_others(meta: &mut ObjectMeta) {
+    if let Some(entries) = &mut meta.managed_fields {
+        entries.retain(|entry| is_of_other(entry, TEMPLATE) || is_of_other(entry, COUNT));
     }
+    meta.managed_fields = meta.managed_fields.take().filter(|entries| !entries.is_empty());
 }
 
-fn stranger<'a>(entry: &'a ManagedFieldsEntry, field: &str) -> Option<&'a str> {
-    let who = entry.manager.as_deref().unwrap_or("somebody");
-    let is_stranger = !is_known(who) && entry.subresource.as_deref() != Some("status");
-    (is_stranger && touches(entry, field)).then_some(who)
+fn is_of_other(entry: &ManagedFieldsEntry, field: &str) -> bool {
+    !entry.manager.as_deref().is_some_and(is_known)
+        && entry.subresource.as_deref() != Some("status")
+        && touches(entry, field)
 }
 
 /// Whether a `managedFields` entry is of our own server-side apply.
@@ -111,7 +93,7 @@ mod tests {
     }
 
     #[test]
-    fn whoever_writes_to_the_template_besides_us_is_named_also_after_the_books_are_dropped() {
+    fn another_manager_of_the_template_is_named_also_after_trimming() {
         let template = json!({"f:spec": {"f:template": {"f:spec": {}}}});
         let ours = [
             entry(names::OPERATOR, template.clone()),
@@ -127,15 +109,16 @@ mod tests {
         assert_eq!(on_template(&nobody), None);
         assert_eq!(on_template(&somebody).as_deref(), Some("kubectl-edit"));
         for meta in [&mut nobody, &mut somebody] {
-            remember(meta);
-            meta.managed_fields = None;
+            keep_others(meta);
         }
+        assert_eq!(nobody.managed_fields.as_ref().map(Vec::len), Some(1));
+        assert_eq!(somebody.managed_fields.as_ref().map(Vec::len), Some(1));
         assert_eq!(on_template(&nobody), None);
         assert_eq!(on_template(&somebody).as_deref(), Some("kubectl-edit"));
     }
 
     #[test]
-    fn who_scaled_is_named_and_who_writes_the_status_is_not() {
+    fn the_manager_of_the_replicas_is_named_and_that_of_the_status_is_not() {
         let count = json!({"f:spec": {"f:replicas": {}}});
         let mut status = entry("autoscaler", json!({"f:status": {"f:replicas": {}}}));
         status["subresource"] = json!("status");
@@ -147,39 +130,24 @@ mod tests {
         for _ in 0..2 {
             assert_eq!(on_count(&scaled).as_deref(), Some("kubectl"));
             assert_eq!(on_template(&scaled), None);
-            remember(&mut scaled);
-            scaled.managed_fields = None;
+            keep_others(&mut scaled);
         }
     }
 
     #[test]
-    fn a_number_that_nobody_is_named_for_is_told_from_ours_and_from_books_that_are_not_kept() {
+    fn a_number_of_replicas_without_a_manager_is_recognised() {
         let ours = entry(names::OPERATOR, json!({"f:spec": {"f:template": {}}}));
         let count = json!({"f:spec": {"f:replicas": {}}});
         let mut status = entry("kube-controller-manager", json!({"f:status": {"f:replicas": {}}}));
         status["subresource"] = json!("status");
-        let is_nobodys = |entries| is_count_nobodys(&written_by(entries));
-        assert!(is_nobodys(json!([ours, status])));
-        assert!(!is_nobodys(json!([
+        let no_manager = |entries| have_replicas_no_manager(&written_by(entries));
+        assert!(no_manager(json!([ours, status])));
+        assert!(!no_manager(json!([
             ours,
             entry(names::OPERATOR_SCALE, count.clone())
         ])));
-        assert!(!is_nobodys(json!([ours, entry("kubectl", count)])));
-        assert!(!is_nobodys(json!([status])));
-        assert!(!is_nobodys(json!([])));
-    }
-
-    #[test]
-    fn the_mark_cannot_be_set_from_outside() {
-        let mut meta = written_by(json!([]));
-        meta.annotations = Some([(MARK.to_owned(), "forged".to_owned())].into());
-        assert_eq!(on_template(&meta), None);
-        let mut cut = meta.clone();
-        cut.managed_fields = None;
-        for meta in [&mut meta, &mut cut] {
-            remember(meta);
-            meta.managed_fields = None;
-            assert_eq!(on_template(meta), None);
-        }
+        assert!(!no_manager(json!([ours, entry("kubectl", count)])));
+        assert!(!no_manager(json!([status])));
+        assert!(!no_manager(json!([])));
     }
 }

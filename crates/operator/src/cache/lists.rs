@@ -16,21 +16,16 @@ use k8s_openapi::{
     NamespaceResourceScope,
     api::{apps::v1::ReplicaSet, core::v1::Pod},
 };
-use kube::{Api, Client, Resource, api::ListParams, core::Request};
-use serde::{Deserialize, Deserializer, de::DeserializeOwned};
-use serde_json::value::RawValue;
+use kube::{Api, Client, Resource, api::ListParams};
 use tokio::{sync::oneshot, time::Instant};
 
-use crate::cache::stores::{
-    Parsed,
-    partial::{Partial, project},
-};
+use crate::cache::stores::{Parsed, trim::Trim};
 
-/// Workspaces in one request: a selector has to fit into a URL.
-const MOST: usize = 64;
-/// Gap between two requests about a namespace. A list costs the API server the same for one workspace as for many. So requests that
+/// Workspaces in one batch: a selector has to fit into a URL.
+const MAX_BATCH: usize = 64;
+/// Gap between two batches about a namespace. A list costs the API server the same for one workspace as for many. So requests that
 /// follow each other wait and are merged.
-const REST: Duration = Duration::from_millis(150);
+const BATCH_GAP: Duration = Duration::from_millis(150);
 /// Pods that may still use a disk.
 const NOT_ENDED: &str = "status.phase!=Succeeded,status.phase!=Failed";
 
@@ -42,58 +37,25 @@ pub struct Found {
     /// Pods with the workspace's label.
     pub pods: Vec<Arc<Pod>>,
     /// Pods of the namespace that have not ended, whatever their labels: users may remove or overwrite labels.
-    pub running: Arc<[Running]>,
+    pub running: Arc<[Parsed<Pod>]>,
 }
 
-/// A pod of the namespace, or its text and the parse error.
-#[derive(Clone, Debug)]
-pub enum Running {
-    /// It is parsed.
-    Known(Arc<Pod>),
-    /// It cannot be parsed.
-    Unreadable {
-        /// Its JSON.
-        text: String,
-        /// The parse error.
-        error: String,
-    },
-}
-
-impl<'de> Deserialize<'de> for Running {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let text = Box::<RawValue>::deserialize(deserializer)?;
-        Ok(match serde_json::from_str(&project(text.get(), &Pod::FIELDS)) {
-            Ok(pod) => Self::Known(Arc::new(pod)),
-            Err(error) => Self::Unreadable {
-                text: text.get().to_owned(),
-                error: error.to_string(),
-            },
-        })
-    }
-}
-
-/// A list of pods.
-#[derive(Deserialize)]
-struct RunningList {
-    items: Vec<Running>,
-}
-
-/// Collects requests by namespace.
+/// Merges requests by namespace.
 #[derive(Debug, Default)]
 pub struct Lister {
-    desks: Mutex<HashMap<String, Arc<Desk>>>,
+    queues: Mutex<HashMap<String, Arc<Queue>>>,
 }
 
-/// The requests about one namespace. The task that holds `turn` sends one request for all waiting tasks.
+/// The requests about one namespace. The task that holds `sending` sends one batch for all waiting tasks.
 #[derive(Debug, Default)]
-struct Desk {
-    waiting: Mutex<Vec<Question>>,
-    /// Locked by the task that sends the request. Holds the time of the last request.
-    turn: tokio::sync::Mutex<Option<Instant>>,
+struct Queue {
+    waiting: Mutex<Vec<Request>>,
+    /// Locked by the task that sends the batch. Holds the time of the last batch.
+    sending: tokio::sync::Mutex<Option<Instant>>,
 }
 
 #[derive(Debug)]
-struct Question {
+struct Request {
     workspace: String,
     answer: oneshot::Sender<Result<Found, kube::Error>>,
 }
@@ -105,82 +67,63 @@ impl Lister {
     /// # Errors
     /// The request to the API server failed.
     pub async fn of(&self, client: &Client, namespace: &str, workspace: &str) -> Result<Found, kube::Error> {
-        let place = Place {
-            lister: self,
-            namespace,
-            desk: lock(&self.desks).entry(namespace.to_owned()).or_default().clone(),
-        };
-        let desk = &place.desk;
+        let queue = self.queue(namespace);
         loop {
             let (sender, mut answer) = oneshot::channel();
-            lock(&desk.waiting).push(Question {
+            lock(&queue.waiting).push(Request {
                 workspace: workspace.to_owned(),
                 answer: sender,
             });
-            let mut turn = tokio::select! {
+            let mut sending = tokio::select! {
                 biased;
                 // The task that sent our request may have been dropped. Then we send it again.
                 answered = &mut answer => match answered {
                     Ok(found) => return found,
                     Err(_) => continue,
                 },
-                turn = desk.turn.lock() => turn,
+                sending = queue.sending.lock() => sending,
             };
-            match *turn {
-                Some(last) => tokio::time::sleep_until(last + REST).await,
-                // Other reconciles that the same change triggered join this request.
+            match *sending {
+                Some(last) => tokio::time::sleep_until(last + BATCH_GAP).await,
+                // Other reconciles that the same change triggered join this batch.
                 None => tokio::task::yield_now().await,
             }
-            desk.ask(client, namespace).await;
-            *turn = Some(Instant::now());
-            drop(turn);
-            // More tasks may wait than fit into one request.
+            queue.send_batch(client, namespace).await;
+            *sending = Some(Instant::now());
+            drop(sending);
+            // More tasks may wait than fit into one batch.
             if let Ok(found) = answer.try_recv() {
                 return found;
             }
         }
     }
-}
 
-/// A caller of a desk. The last caller that is dropped removes the desk.
-struct Place<'a> {
-    lister: &'a Lister,
-    namespace: &'a str,
-    desk: Arc<Desk>,
-}
-
-impl Drop for Place<'_> {
-    fn drop(&mut self) {
-        let mut desks = lock(&self.lister.desks);
-        // One reference is ours and one is in the map. A new caller finds the map locked.
-        if Arc::strong_count(&self.desk) == 2 {
-            desks.remove(self.namespace);
-        }
+    /// The queue of this namespace. Queues without a caller are dropped.
+    fn queue(&self, namespace: &str) -> Arc<Queue> {
+        let mut queues = lock(&self.queues);
+        queues.retain(|_, queue| Arc::strong_count(queue) > 1);
+        queues.entry(namespace.to_owned()).or_default().clone()
     }
 }
 
-impl Desk {
+impl Queue {
     /// Sends the request for the tasks that wait now, the longest-waiting first.
-    async fn ask(&self, client: &Client, namespace: &str) {
-        let questions: Vec<Question> = {
+    async fn send_batch(&self, client: &Client, namespace: &str) {
+        let batch: Vec<Request> = {
             let mut waiting = lock(&self.waiting);
             // Dropped callers need no answer.
-            waiting.retain(|question| !question.answer.is_closed());
-            let count = waiting.len().min(MOST);
+            waiting.retain(|request| !request.answer.is_closed());
+            let count = waiting.len().min(MAX_BATCH);
             waiting.drain(..count).collect()
         };
-        if questions.is_empty() {
+        if batch.is_empty() {
             return;
         }
-        let names: Vec<&str> = questions
-            .iter()
-            .map(|question| question.workspace.as_str())
-            .collect();
-        let found = ask(client, namespace, &selector(&names)).await;
-        match found {
+        let names: Vec<&str> = batch.iter().map(|request| request.workspace.as_str()).collect();
+        match list_all(client, namespace, &selector(&names)).await {
             Ok(found) => {
                 let (sets, pods) = (by_workspace(found.sets), by_workspace(found.pods));
-                for Question { workspace, answer } in questions {
+                for Request { workspace, answer } in batch {
                     // The same workspace may be listed twice: a caller may have been dropped and started again.
                     let found = Found {
                         sets: sets.get(&workspace).cloned().unwrap_or_default(),
@@ -191,42 +134,36 @@ impl Desk {
                 }
             }
             Err(error) => {
-                for question in questions {
-                    let _ = question.answer.send(Err(same(&error)));
+                for request in batch {
+                    let _ = request.answer.send(Err(copy_of(&error)));
                 }
             }
         }
     }
 }
 
-async fn ask(client: &Client, namespace: &str, selector: &str) -> Result<Found, kube::Error> {
+async fn list_all(client: &Client, namespace: &str, selector: &str) -> Result<Found, kube::Error> {
     let labelled = ListParams::default().labels(selector);
     Ok(Found {
-        sets: list(client, namespace, &labelled).await?,
-        pods: list(client, namespace, &labelled).await?,
-        running: running(client, namespace).await?.into(),
+        sets: read(list(client, namespace, &labelled).await?)?,
+        pods: read(list(client, namespace, &labelled).await?)?,
+        running: list(client, namespace, &ListParams::default().fields(NOT_ENDED))
+            .await?
+            .into(),
     })
 }
 
-async fn running(client: &Client, namespace: &str) -> Result<Vec<Running>, kube::Error> {
-    let pods = Request::new(Pod::url_path(&(), Some(namespace)));
-    let request = pods.list(&ListParams::default().fields(NOT_ENDED));
-    let request = request.map_err(kube::Error::BuildRequest)?;
-    Ok(client.request::<RunningList>(request).await?.items)
-}
-
-async fn list<K>(client: &Client, namespace: &str, params: &ListParams) -> Result<Vec<Arc<K>>, kube::Error>
+async fn list<K>(client: &Client, namespace: &str, params: &ListParams) -> Result<Vec<Parsed<K>>, kube::Error>
 where
-    K: Resource<DynamicType = (), Scope = NamespaceResourceScope>
-        + Partial
-        + Clone
-        + DeserializeOwned
-        + Debug,
+    K: Trim + Resource<Scope = NamespaceResourceScope>,
 {
     let api: Api<Parsed<K>> = Api::namespaced(client.clone(), namespace);
-    let found = api.list(params).await?.items;
-    // An object that cannot be parsed may be a running pod.
-    found.into_iter().map(Parsed::read).collect()
+    Ok(api.list(params).await?.items)
+}
+
+/// The objects of a list. One that cannot be parsed is an error, because it may be a running pod.
+fn read<K>(objects: Vec<Parsed<K>>) -> Result<Vec<Arc<K>>, kube::Error> {
+    objects.into_iter().map(Parsed::read).collect()
 }
 
 fn selector(workspaces: &[&str]) -> String {
@@ -248,7 +185,7 @@ fn by_workspace<K: Resource>(objects: Vec<Arc<K>>) -> HashMap<String, Vec<Arc<K>
 }
 
 /// A copy of an error for another caller: the answer of the API server, or that the request failed.
-fn same(error: &kube::Error) -> kube::Error {
+fn copy_of(error: &kube::Error) -> kube::Error {
     match error {
         kube::Error::Api(status) => kube::Error::Api(status.clone()),
         other => kube::Error::Service(other.to_string().into()),
@@ -296,23 +233,28 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn who_asks_at_the_same_time_is_answered_together_and_each_with_its_own() {
+    async fn requests_at_the_same_time_are_one_batch_and_each_gets_its_own_objects() {
         let (server, client) = server(&["a", "b", "c"]);
         let lister = Lister::default();
-        let asked = ["a", "b", "none", "c"];
-        let found = futures::future::join_all(asked.map(|name| lister.of(&client, NAMESPACE, name))).await;
-        for (name, found) in asked.iter().zip(found) {
+        let names = ["a", "b", "none", "c"];
+        let found = futures::future::join_all(names.map(|name| lister.of(&client, NAMESPACE, name))).await;
+        for (name, found) in names.iter().zip(found) {
             let found = found.unwrap();
             let expected: Vec<&str> = if *name == "none" { vec![] } else { vec![*name] };
             assert_eq!(names_of(&found), (expected.clone(), expected), "{name}");
         }
-        // All had sent their requests before the first one got the turn.
+        // All had queued their requests before the first one sent the batch.
         assert_eq!(server.take_calls().len(), 3);
-        assert!(lock(&lister.desks).is_empty(), "nobody waits any more");
+        lister.queue("other");
+        assert_eq!(
+            lock(&lister.queues).len(),
+            1,
+            "queues without a caller are dropped"
+        );
     }
 
     #[tokio::test]
-    async fn a_question_that_comes_while_one_is_under_way_is_asked_anew() {
+    async fn a_later_request_is_listed_again_replica_sets_first() {
         let (server, client) = server(&["a"]);
         let lister = Lister::default();
         for _ in 0..2 {
@@ -326,7 +268,7 @@ mod tests {
         assert_eq!(
             paths,
             ["replicasets", "pods", "pods", "replicasets", "pods", "pods"],
-            "makers first"
+            "ReplicaSets first"
         );
     }
 
@@ -344,27 +286,27 @@ mod tests {
             let lister = Lister::default();
             for name in ["a", "b"] {
                 let found = lister.of(&client, NAMESPACE, name).await.unwrap();
-                let is_it = |pod: &Running| matches!(pod, Running::Known(pod) if pod.metadata.name.as_deref() == Some("a"));
+                let is_it = |pod: &Parsed<Pod>| pod.meta().name.as_deref() == Some("a");
                 assert!(found.running.iter().any(is_it), "{labels} {name}");
             }
         }
     }
 
     #[tokio::test]
-    async fn many_are_asked_for_in_parts() {
+    async fn many_requests_are_several_batches() {
         let (server, client) = server(&["w-7", "w-99"]);
         let lister = Lister::default();
-        let questions = (0..150).map(|number| format!("w-{number}"));
-        let questions: Vec<String> = questions.collect();
-        let found = questions.iter().map(|name| lister.of(&client, NAMESPACE, name));
+        let requested = (0..150).map(|number| format!("w-{number}"));
+        let requested: Vec<String> = requested.collect();
+        let found = requested.iter().map(|name| lister.of(&client, NAMESPACE, name));
         let found = futures::future::join_all(found).await;
         let pods: usize = found.into_iter().map(|found| found.unwrap().pods.len()).sum();
         assert_eq!(pods, 2);
-        assert_eq!(server.take_calls().len(), 3 * 150_usize.div_ceil(MOST));
+        assert_eq!(server.take_calls().len(), 3 * 150_usize.div_ceil(MAX_BATCH));
     }
 
     #[tokio::test]
-    async fn a_failure_is_told_to_all_who_wait_and_passes() {
+    async fn a_failure_reaches_the_whole_batch_and_the_next_request_is_sent() {
         let (server, client) = server(&["a"]);
         server.fail(Fault {
             method: Method::GET,
@@ -389,7 +331,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_pod_that_cannot_be_read_is_not_taken_for_gone() {
+    async fn a_pod_that_cannot_be_parsed_is_an_error() {
         let (server, client) = server(&["a"]);
         server.edit::<Pod>(Some(NAMESPACE), "a", |pod| pod["spec"] = 7.into());
         let found = Lister::default().of(&client, NAMESPACE, "a").await;
@@ -398,18 +340,17 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn who_waits_for_somebody_who_gave_up_asks_itself() {
+    async fn a_request_is_sent_again_if_the_task_that_sends_the_batch_is_dropped() {
         let (server, client) = server(&["a", "b"]);
         let lister = Lister::default();
         let mut dropped = Box::pin(lister.of(&client, NAMESPACE, "a"));
-        // It takes the turn, and soon sends a request for both.
+        // It locks the queue, and then sends a batch of both.
         assert!(futures::poll!(&mut dropped).is_pending());
         let mut waiting = Box::pin(lister.of(&client, NAMESPACE, "b"));
         assert!(futures::poll!(&mut waiting).is_pending());
         assert!(futures::poll!(&mut dropped).is_pending());
         drop(dropped);
         assert_eq!(names_of(&waiting.await.unwrap()).1, ["b"]);
-        assert!(lock(&lister.desks).is_empty(), "nobody waits any more");
         drop(server);
     }
 }

@@ -15,14 +15,14 @@ use kube::{
     Api, Client, Resource,
     api::{ApiResource, DynamicObject},
 };
-use serde::de::{DeserializeOwned, Error as _};
+use serde::de::Error as _;
 
 use crate::{
     cache::{
-        lists::{Lister, Running},
+        lists::Lister,
         observed::{Identity, Observed},
         references::References,
-        stores::{self, Parsed, Stores, partial::Partial},
+        stores::{self, Parsed, Stores, trim::Trim},
         warnings::ClusterWarnings,
     },
     support::failure::message_of,
@@ -166,17 +166,19 @@ async fn reread_pods(known: Observed, client: &Client, lister: &Lister) -> Resul
     };
     let mut others = Vec::new();
     for running in found.running.iter() {
-        match running {
-            Running::Known(pod) => {
+        match &running.0 {
+            Ok(pod) => {
                 let id = |pod: &Pod| (pod.metadata.uid.clone(), pod.metadata.name.clone());
                 if observed.concerns(pod) && !observed.pods.iter().any(|known| id(known) == id(pod)) {
                     others.push(pod.clone());
                 }
             }
-            Running::Unreadable { text, error } if observed.may_concern(text) => {
-                return Err(Error(kube::Error::SerdeError(serde_json::Error::custom(error))));
+            Err(unreadable) if observed.may_concern(&unreadable.text) => {
+                return Err(Error(kube::Error::SerdeError(serde_json::Error::custom(
+                    unreadable,
+                ))));
             }
-            Running::Unreadable { .. } => {}
+            Err(_) => {}
         }
     }
     observed.pods.extend(others);
@@ -198,11 +200,7 @@ pub async fn unreadable(
 
 async fn get<K>(client: &Client, identity: &Identity) -> Result<Option<Arc<K>>, kube::Error>
 where
-    K: Resource<DynamicType = (), Scope = NamespaceResourceScope>
-        + Partial
-        + Clone
-        + DeserializeOwned
-        + std::fmt::Debug,
+    K: Trim + Resource<Scope = NamespaceResourceScope>,
 {
     let api: Api<Parsed<K>> = Api::namespaced(client.clone(), &identity.namespace);
     let found = api.get_opt(&identity.child_name()).await?;

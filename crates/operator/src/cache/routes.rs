@@ -1,7 +1,7 @@
 //! Watch events of route objects -> which workspace has which routes (in memory).
 
 use std::{
-    collections::{BTreeMap, BTreeSet, HashMap},
+    collections::{BTreeMap, BTreeSet},
     sync::{Arc, PoisonError, RwLock},
 };
 
@@ -14,13 +14,13 @@ use crate::cache::{external_changes::is_our_apply, observed::Identity, pending_w
 
 /// The known state of a kind.
 #[derive(Clone, Debug, PartialEq)]
-pub enum Footing {
+pub enum KindState {
     /// It was not looked up yet, or its objects are being listed.
     Unknown,
     /// It cannot be used: the reason, and what to do.
-    Absent(String),
+    Unavailable(String),
     /// It is installed, and the store has all its objects with a workspace's label.
-    Known(ApiResource),
+    Available(ApiResource),
 }
 
 /// An object that routes to a workspace, and its kind.
@@ -35,26 +35,23 @@ pub struct Live {
 /// Every kind that the settings allow, and the objects of each.
 #[derive(Debug, Default)]
 pub struct RouteStore {
-    kinds: RwLock<BTreeMap<RouteKind, Shelf>>,
+    kinds: RwLock<BTreeMap<RouteKind, OfKind>>,
 }
 
 #[derive(Debug)]
-struct Shelf {
-    footing: Footing,
+struct OfKind {
+    state: KindState,
     /// By namespace and name.
-    objects: HashMap<(String, String), Arc<DynamicObject>>,
-    /// Namespace and workspace -> names.
-    by_workspace: HashMap<(String, String), Vec<String>>,
-    wanted: Arc<Notify>,
+    objects: BTreeMap<(String, String), Arc<DynamicObject>>,
+    lookup: Arc<Notify>,
 }
 
-impl Default for Shelf {
+impl Default for OfKind {
     fn default() -> Self {
         Self {
-            footing: Footing::Unknown,
-            objects: HashMap::new(),
-            by_workspace: HashMap::new(),
-            wanted: Arc::default(),
+            state: KindState::Unknown,
+            objects: BTreeMap::new(),
+            lookup: Arc::default(),
         }
     }
 }
@@ -62,18 +59,18 @@ impl Default for Shelf {
 impl RouteStore {
     /// Adds a kind. Returns a `Notify` that is triggered when a lookup of this kind is requested.
     pub fn allow(&self, kind: &RouteKind) -> Arc<Notify> {
-        self.write(|kinds| kinds.entry(kind.clone()).or_default().wanted.clone())
+        self.write(|kinds| kinds.entry(kind.clone()).or_default().lookup.clone())
     }
 
     /// The known state of a kind; `None` for one that is not allowed.
-    pub fn footing(&self, kind: &RouteKind) -> Option<Footing> {
-        self.read(|kinds| kinds.get(kind).map(|shelf| shelf.footing.clone()))
+    pub fn state(&self, kind: &RouteKind) -> Option<KindState> {
+        self.read(|kinds| kinds.get(kind).map(|of_kind| of_kind.state.clone()))
     }
 
     /// Which of these kinds cannot be used, and what to do; `None` if no problem with any of them is known.
     pub fn unavailable(&self, kinds: &BTreeSet<RouteKind>) -> Option<String> {
-        let why = kinds.iter().filter_map(|kind| match self.footing(kind) {
-            Some(Footing::Absent(why)) => Some(why),
+        let why = kinds.iter().filter_map(|kind| match self.state(kind) {
+            Some(KindState::Unavailable(why)) => Some(why),
             _ => None,
         });
         let why: Vec<_> = why.collect();
@@ -81,23 +78,24 @@ impl RouteStore {
     }
 
     /// Requests another lookup of a kind.
-    pub fn want(&self, kind: &RouteKind) {
+    pub fn request_lookup(&self, kind: &RouteKind) {
         self.read(|kinds| {
-            if let Some(shelf) = kinds.get(kind) {
-                shelf.wanted.notify_one();
+            if let Some(of_kind) = kinds.get(kind) {
+                of_kind.lookup.notify_one();
             }
         });
     }
 
     /// Objects with the label of this workspace. Any user can write a label, so not all of them are its own.
     pub fn labelled(&self, identity: &Identity) -> Vec<Live> {
-        let key = (identity.namespace.clone(), identity.name.clone());
+        let first = (identity.namespace.clone(), String::new());
         self.read(|kinds| {
-            let found = kinds.iter().flat_map(|(kind, shelf)| {
-                let names = shelf.by_workspace.get(&key).into_iter().flatten();
-                names
-                    .filter_map(|name| shelf.objects.get(&(identity.namespace.clone(), name.clone())))
-                    .map(|object| Live {
+            let found = kinds.iter().flat_map(|(kind, of_kind)| {
+                let objects = of_kind.objects.range(first.clone()..);
+                objects
+                    .take_while(|((namespace, _), _)| *namespace == identity.namespace)
+                    .filter(|(_, object)| workspace_of(object) == Some(&identity.name))
+                    .map(|(_, object)| Live {
                         kind: kind.clone(),
                         object: object.clone(),
                     })
@@ -113,94 +111,75 @@ impl RouteStore {
     }
 
     /// Records that a kind cannot be used. Returns whether that is new.
-    pub fn absent(&self, kind: &RouteKind, why: &str) -> bool {
-        self.change(kind, |shelf| {
-            let now = Footing::Absent(why.to_owned());
-            let news = shelf.footing != now;
-            shelf.footing = now;
-            shelf.objects.clear();
-            shelf.by_workspace.clear();
-            news
+    pub fn set_unavailable(&self, kind: &RouteKind, why: &str) -> bool {
+        self.change(kind, |of_kind| {
+            let now = KindState::Unavailable(why.to_owned());
+            let is_new = of_kind.state != now;
+            of_kind.state = now;
+            of_kind.objects.clear();
+            is_new
         })
     }
 
     /// Records that a kind is installed, and all its objects.
-    pub fn known(&self, kind: &RouteKind, resource: &ApiResource, objects: Vec<DynamicObject>) {
-        self.change(kind, |shelf| {
-            shelf.footing = Footing::Known(resource.clone());
-            shelf.objects.clear();
-            shelf.by_workspace.clear();
+    pub fn set_available(&self, kind: &RouteKind, resource: &ApiResource, objects: Vec<DynamicObject>) {
+        self.change(kind, |of_kind| {
+            of_kind.state = KindState::Available(resource.clone());
+            of_kind.objects.clear();
             for object in objects {
-                shelf.put(object);
+                of_kind.put(object);
             }
         });
     }
 
     /// Records a new or changed object. A newer known version stays.
-    pub fn saw(&self, kind: &RouteKind, object: DynamicObject) {
-        self.change(kind, |shelf| {
-            let newer = shelf
+    pub fn update(&self, kind: &RouteKind, object: DynamicObject) {
+        self.change(kind, |of_kind| {
+            let newer = of_kind
                 .objects
                 .get(&key_of(&object))
                 .is_some_and(|known| is_newer(known, &object));
             if !newer {
-                shelf.put(object);
+                of_kind.put(object);
             }
         });
     }
 
     /// Records that an object is gone.
-    pub fn gone(&self, kind: &RouteKind, namespace: &str, name: &str) {
-        self.change(kind, |shelf| shelf.take(&(namespace.to_owned(), name.to_owned())));
+    pub fn remove(&self, kind: &RouteKind, namespace: &str, name: &str) {
+        let key = (namespace.to_owned(), name.to_owned());
+        self.change(kind, |of_kind| of_kind.objects.remove(&key));
     }
 
-    fn read<T>(&self, ask: impl FnOnce(&BTreeMap<RouteKind, Shelf>) -> T) -> T {
-        ask(&self.kinds.read().unwrap_or_else(PoisonError::into_inner))
+    fn read<T>(&self, query: impl FnOnce(&BTreeMap<RouteKind, OfKind>) -> T) -> T {
+        query(&self.kinds.read().unwrap_or_else(PoisonError::into_inner))
     }
 
-    fn write<T>(&self, change: impl FnOnce(&mut BTreeMap<RouteKind, Shelf>) -> T) -> T {
+    fn write<T>(&self, change: impl FnOnce(&mut BTreeMap<RouteKind, OfKind>) -> T) -> T {
         change(&mut self.kinds.write().unwrap_or_else(PoisonError::into_inner))
     }
 
-    fn change<T>(&self, kind: &RouteKind, change: impl FnOnce(&mut Shelf) -> T) -> T {
+    fn change<T>(&self, kind: &RouteKind, change: impl FnOnce(&mut OfKind) -> T) -> T {
         self.write(|kinds| change(kinds.entry(kind.clone()).or_default()))
     }
 }
 
-impl Shelf {
+impl OfKind {
     fn put(&mut self, mut object: DynamicObject) {
         trim(&mut object);
         let key = key_of(&object);
-        self.take(&key);
-        if let Some(workspace) = workspace_of(&object) {
-            let names = self.by_workspace.entry((key.0.clone(), workspace)).or_default();
-            names.push(key.1.clone());
+        if workspace_of(&object).is_some() {
             self.objects.insert(key, Arc::new(object));
-        }
-    }
-
-    fn take(&mut self, key: &(String, String)) {
-        let Some(workspace) = self.objects.remove(key).and_then(|object| workspace_of(&object)) else {
-            return;
-        };
-        let place = (key.0.clone(), workspace);
-        if let Some(names) = self.by_workspace.get_mut(&place) {
-            names.retain(|name| *name != key.1);
-            if names.is_empty() {
-                self.by_workspace.remove(&place);
-            }
+        } else {
+            self.objects.remove(&key);
         }
     }
 }
 
 /// The workspace in the label of an object.
-pub(crate) fn workspace_of(object: &DynamicObject) -> Option<String> {
-    object
-        .metadata
-        .labels
-        .as_ref()?
-        .get(names::WORKSPACE_LABEL)
-        .cloned()
+pub(crate) fn workspace_of(object: &DynamicObject) -> Option<&str> {
+    let labels = object.metadata.labels.as_ref()?;
+    labels.get(names::WORKSPACE_LABEL).map(String::as_str)
 }
 
 fn key_of(object: &DynamicObject) -> (String, String) {
@@ -281,19 +260,19 @@ mod tests {
     }
 
     #[test]
-    fn routes_are_found_by_workspace_until_they_are_gone_or_change_hands() {
+    fn routes_are_found_by_workspace_until_they_are_gone_or_get_another_label() {
         let store = RouteStore::default();
         store.allow(&kind());
-        assert_eq!(store.footing(&kind()), Some(Footing::Unknown));
-        store.known(
+        assert_eq!(store.state(&kind()), Some(KindState::Unknown));
+        store.set_available(
             &kind(),
             &resource(),
             vec![object("a", "lab", "1"), object("b", "lab", "1")],
         );
-        assert_eq!(store.footing(&kind()), Some(Footing::Known(resource())));
+        assert_eq!(store.state(&kind()), Some(KindState::Available(resource())));
         assert_eq!(names_of(&store, "lab"), ["a", "b"]);
-        store.saw(&kind(), object("b", "other", "2"));
-        store.gone(&kind(), "team", "a");
+        store.update(&kind(), object("b", "other", "2"));
+        store.remove(&kind(), "team", "a");
         assert_eq!(
             (names_of(&store, "lab"), names_of(&store, "other")),
             (vec![], vec!["b".to_owned()])
@@ -304,8 +283,8 @@ mod tests {
     #[test]
     fn an_older_state_does_not_replace_a_newer_one_and_no_status_is_kept() {
         let store = RouteStore::default();
-        store.known(&kind(), &resource(), vec![object("a", "lab", "9")]);
-        store.saw(&kind(), object("a", "lab", "8"));
+        store.set_available(&kind(), &resource(), vec![object("a", "lab", "9")]);
+        store.update(&kind(), object("a", "lab", "8"));
         let kept = store.get(&kind(), "team", "a").unwrap();
         assert_eq!(kept.metadata.resource_version.as_deref(), Some("9"));
         assert_eq!(kept.data, json!({"spec": {"a": 1}}));
@@ -313,14 +292,17 @@ mod tests {
     }
 
     #[test]
-    fn a_kind_that_goes_takes_its_objects_along_and_that_is_news_once() {
+    fn an_unavailable_kind_has_no_objects_and_is_new_once() {
         let store = RouteStore::default();
-        store.known(&kind(), &resource(), vec![object("a", "lab", "1")]);
-        assert!(store.absent(&kind(), "gone"));
-        assert!(!store.absent(&kind(), "gone"));
+        store.set_available(&kind(), &resource(), vec![object("a", "lab", "1")]);
+        assert!(store.set_unavailable(&kind(), "gone"));
+        assert!(!store.set_unavailable(&kind(), "gone"));
         assert_eq!(store.unavailable(&[kind()].into()).as_deref(), Some("gone"));
         assert_eq!(store.unavailable(&BTreeSet::new()), None);
         assert!(names_of(&store, "lab").is_empty());
-        assert_eq!(store.footing(&kind()), Some(Footing::Absent("gone".to_owned())));
+        assert_eq!(
+            store.state(&kind()),
+            Some(KindState::Unavailable("gone".to_owned()))
+        );
     }
 }

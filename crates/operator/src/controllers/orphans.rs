@@ -16,7 +16,7 @@ use crate::{
     cache::{
         observe::{self, Scope},
         observed::Identity,
-        stores::{self, Glance, Stores},
+        stores::{self, Keys, Stores},
     },
     context::Context,
     controllers::{
@@ -32,7 +32,7 @@ const VIGIL: Duration = Duration::from_secs(5);
 
 /// Reconciles now and on every change, until shutdown. Start it when the caches are filled.
 pub async fn run(context: &Context, shutdown: &CancellationToken) {
-    resync::make(&context.stores.pulse, shutdown, async || {
+    resync::make(&context.stores.changes, shutdown, async || {
         Box::pin(reconcile(context)).await
     })
     .await;
@@ -58,15 +58,15 @@ pub async fn reconcile(context: &Context) -> Option<Duration> {
 }
 
 /// Whether it needs a closer check: most policies belong to an existing workspace.
-fn may_be_left(wall: &Glance<'_>, stores: &Stores) -> bool {
-    let Some((namespace, name)) = wall.workspace else {
+fn may_be_left(wall: &Keys, stores: &Stores) -> bool {
+    let Some((namespace, name)) = &wall.workspace else {
         return false;
     };
     let there = stores::get_parsed(&stores.workspaces, Some(namespace), name);
     let uid = there
         .as_ref()
         .and_then(|workspace| workspace.meta().uid.as_deref());
-    !uid.is_some_and(|uid| wall.says(names::WORKSPACE_UID, uid))
+    uid.is_none() || uid != wall.workspace_uid.as_deref()
 }
 
 /// The workspace that left a policy of ours, if the cache does not show it any more.

@@ -1,12 +1,10 @@
-//! Pulse -> reconciles of all objects of a kind, on every change and when time is due (in memory).
+//! A signal -> reconciles of all objects of a kind, on every change and when time is due (in memory).
 
 use std::{collections::BTreeMap, time::Duration};
 
 use futures::{StreamExt as _, stream::FuturesUnordered};
-use tokio::time::Instant;
+use tokio::{sync::watch, time::Instant};
 use tokio_util::sync::CancellationToken;
-
-use crate::cache::stores::Pulse;
 
 /// Changes within this time are merged into one reconcile.
 pub const BREATH: Duration = Duration::from_millis(200);
@@ -68,13 +66,13 @@ fn in_turn<T>(items: impl IntoIterator<Item = (Option<String>, T)>) -> Vec<T> {
 
 /// Reconciles until shutdown. A reconcile returns after which time work becomes due without any change.
 pub async fn make(
-    pulse: &Pulse,
+    changes: &watch::Sender<()>,
     shutdown: &CancellationToken,
     mut round: impl AsyncFnMut() -> Option<Duration>,
 ) {
-    let mut beats = pulse.subscribe();
+    let mut changes = changes.subscribe();
     loop {
-        beats.mark_unchanged();
+        changes.mark_unchanged();
         let begin = Instant::now();
         let again = round().await;
         let rested = Instant::now() + (begin.elapsed() * REST).min(LONGEST_REST);
@@ -87,7 +85,7 @@ pub async fn make(
         tokio::select! {
             () = shutdown.cancelled() => return,
             () = later => {}
-            changed = beats.changed() => match changed {
+            received = changes.changed() => match received {
                 Ok(()) => tokio::time::sleep_until(rested.max(Instant::now() + BREATH)).await,
                 Err(_) => return,
             },
@@ -137,9 +135,13 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn beats_that_come_together_are_one_round_and_silence_is_none() {
-        let (pulse, shutdown, rounds) = (Pulse::default(), CancellationToken::new(), AtomicUsize::new(0));
+        let (changes, shutdown, rounds) = (
+            watch::Sender::default(),
+            CancellationToken::new(),
+            AtomicUsize::new(0),
+        );
         let count = || rounds.load(Ordering::Relaxed);
-        let making = make(&pulse, &shutdown, async || {
+        let making = make(&changes, &shutdown, async || {
             rounds.fetch_add(1, Ordering::Relaxed);
             None
         });
@@ -147,7 +149,7 @@ mod tests {
             tokio::time::sleep(Duration::from_hours(1)).await;
             assert_eq!(count(), 1);
             for _ in 0..5 {
-                pulse.beat();
+                changes.send_replace(());
                 tokio::time::sleep(Duration::from_millis(10)).await;
             }
             tokio::time::sleep(Duration::from_hours(1)).await;
@@ -159,16 +161,16 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn a_round_that_takes_long_is_followed_by_a_rest() {
-        let (pulse, shutdown) = (Pulse::default(), CancellationToken::new());
+        let (changes, shutdown) = (watch::Sender::default(), CancellationToken::new());
         let mut begun = Vec::new();
-        make(&pulse, &shutdown, async || {
+        make(&changes, &shutdown, async || {
             begun.push(Instant::now());
             if begun.len() == 3 {
                 shutdown.cancel();
             }
             let took = if begun.len() == 1 { 5 } else { 500 };
             tokio::time::sleep(Duration::from_millis(took)).await;
-            pulse.beat();
+            changes.send_replace(());
             None
         })
         .await;
@@ -178,10 +180,10 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn what_time_makes_due_is_looked_at_in_time() {
-        let (pulse, shutdown) = (Pulse::default(), CancellationToken::new());
+        let (changes, shutdown) = (watch::Sender::default(), CancellationToken::new());
         let begin = Instant::now();
         let mut due = Some(Duration::from_secs(5));
-        make(&pulse, &shutdown, async || {
+        make(&changes, &shutdown, async || {
             let next = due.take();
             if next.is_none() {
                 assert_eq!(begin.elapsed().as_secs(), 5);

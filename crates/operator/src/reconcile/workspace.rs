@@ -7,7 +7,7 @@ use api::{
     workspace::{DesiredStatus, UpdatePolicy},
 };
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
-use kube::{Resource as _, core::error_boundary::InvalidObject, runtime::controller::Action};
+use kube::{Resource as _, runtime::controller::Action};
 use rules::ValidWorkspace;
 
 use super::delete::delete;
@@ -22,7 +22,7 @@ use crate::{
     cache::{
         observe,
         observed::{Identity, Observed},
-        stores::Parsed,
+        stores::{Parsed, Unreadable},
     },
     context::Context,
     controllers::{assertion_keys, catalog, idle, routes},
@@ -178,7 +178,7 @@ async fn settle(workspace: &Workspace, context: &Context) -> Result<Next, Error>
         && !catalog::is_protected(valid, workspace, &references, &observed)
     {
         // The catalog controller sets the finalizer, and that triggers the next reconcile.
-        stores.pulse.beat();
+        stores.changes.send_replace(());
         return Ok(Next::Settled(None));
     }
     let planned = metrics.measure("plan", || match &verdict {
@@ -303,7 +303,7 @@ fn has_all(plan: &plan::Plan, observed: &Observed) -> bool {
 }
 
 /// Handles a spec that does not parse: the status says so, and nothing else is done.
-async fn explain(invalid: &InvalidObject, context: &Context) -> Result<Next, Error> {
+async fn explain(invalid: &Unreadable, context: &Context) -> Result<Next, Error> {
     let identity = Identity::of(&invalid.metadata);
     tracing::warn!(
         workspace = identity.key(),

@@ -13,10 +13,7 @@ use serde_json::json;
 
 use crate::{
     audit::People,
-    cache::{
-        observed::Identity,
-        stores::{self, Parsed},
-    },
+    cache::{observed::Identity, stores},
     context::Context,
     status::{events, transitions},
     support::{failure::message_of, send::unchecked},
@@ -82,7 +79,7 @@ pub async fn publish(
         return Ok(Some(left));
     }
     // Only the version of the answer is used.
-    let workspaces: Api<Parsed<PartialObjectMeta<Workspace>>> =
+    let workspaces: Api<PartialObjectMeta<Workspace>> =
         Api::namespaced(context.client.clone(), &identity.namespace);
     let intent = json!({
         "apiVersion": Workspace::api_version(&()),
@@ -107,7 +104,7 @@ pub async fn publish(
             return Err(error.into());
         }
     };
-    context.stores.echoes.expect(answer.meta());
+    context.stores.own_writes.record(answer.meta());
     context
         .pending_writes
         .wrote_status(&key, answer.meta(), status.clone());

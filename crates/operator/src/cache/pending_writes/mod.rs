@@ -17,13 +17,7 @@ use kube::Resource;
 use tokio::time::Instant;
 
 pub(crate) use self::statuses::PendingStatuses;
-use crate::cache::{
-    observed::Identity,
-    stores::{
-        Packed,
-        trim::{Trim as _, drop_bookkeeping},
-    },
-};
+use crate::cache::{observed::Identity, stores::Packed};
 
 /// The cache usually shows a Deployment that we wrote within this time. Until then it counts as existing.
 const SOON: Duration = Duration::from_secs(5);
@@ -116,14 +110,8 @@ impl PendingWrites {
     /// Expects the caches to show this answer to a write or read of the workspace's Deployment, or a later state.
     pub fn expect_deployment(&self, workspace: &str, answer: Option<&Arc<Deployment>>) {
         let written = answer.and_then(|answer| {
-            let mut kept = Deployment::clone(answer);
-            // A Deployment from a cache is trimmed already.
-            if kept.metadata.managed_fields.is_some() {
-                kept.trim();
-                drop_bookkeeping(&mut kept.metadata);
-            }
-            let (at, version) = (Instant::now(), Version::of(&kept.metadata));
-            let kept = Packed::of(kept);
+            let (at, version) = (Instant::now(), Version::of(&answer.metadata));
+            let kept = Packed::of(&**answer);
             let kept = kept.inspect_err(|error| tracing::error!(%error, "a Deployment cannot be remembered"));
             kept.ok().map(|deployment| Expected {
                 at,

@@ -1,4 +1,6 @@
 //! Watch events of one kind of child -> its cache, by name and by workspace (in memory).
+//!
+//! It is hand-written: the store of `kube::runtime` keeps typed objects, which take too much memory (`packed.rs`), and has no index.
 
 use std::{
     collections::{HashMap, HashSet},
@@ -10,25 +12,21 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use kube::{Resource, runtime::watcher::Event};
 use tokio::sync::watch;
 
-use super::{
-    packed::Packed,
-    parsed::Parsed,
-    trim::{Trim, drop_bookkeeping},
-};
+use super::{packed::Packed, parsed::Parsed, trim::Trim};
 
 /// The cache of one kind of child: objects with a workspace's label, trimmed, as text.
 #[derive(Debug)]
 pub struct Children<K> {
-    shelf: Arc<RwLock<Shelf<K>>>,
+    index: Arc<RwLock<Index<K>>>,
     filled: watch::Receiver<bool>,
 }
 
 /// The writing end of [`Children`].
 #[derive(Debug)]
 pub struct ChildrenWriter<K> {
-    shelf: Arc<RwLock<Shelf<K>>>,
+    index: Arc<RwLock<Index<K>>>,
     /// The objects that the current list has returned so far.
-    listed: Shelf<K>,
+    listed: Index<K>,
     filled: watch::Sender<bool>,
 }
 
@@ -36,19 +34,53 @@ pub struct ChildrenWriter<K> {
 pub type Parent = (String, String);
 
 #[derive(Debug)]
-struct Shelf<K> {
+struct Index<K> {
     by_name: HashMap<Box<str>, Arc<Entry<K>>>,
-    by_workspace: HashMap<Box<str>, Vec<Arc<Entry<K>>>>,
+    by_workspace: HashMap<Parent, Vec<Arc<Entry<K>>>>,
 }
 
 #[derive(Debug)]
 struct Entry<K> {
-    /// The key of its workspace.
-    parent: Option<Box<str>>,
+    keys: Keys,
     kept: Packed<K>,
 }
 
-impl<K> Default for Shelf<K> {
+/// What objects can be selected by without parsing them.
+#[derive(Debug)]
+pub struct Keys {
+    /// The workspace in the label.
+    pub workspace: Option<Parent>,
+    /// The UID of the workspace in the annotation.
+    pub workspace_uid: Option<Box<str>>,
+    /// The node of a pod.
+    pub node: Option<Box<str>>,
+    /// The claims that a pod mounts, or the pod of a Deployment.
+    pub claims: Box<[Box<str>]>,
+}
+
+impl Keys {
+    fn of<K: Trim>(object: &K) -> Self {
+        let annotations = object.meta().annotations.as_ref();
+        let uid = annotations.and_then(|annotations| annotations.get(names::WORKSPACE_UID));
+        let pod = object.pod_spec();
+        let volumes = pod.and_then(|pod| pod.volumes.as_ref()).into_iter().flatten();
+        let mounted = volumes.filter_map(|volume| volume.persistent_volume_claim.as_ref());
+        Self {
+            workspace: parent_of(object.meta()),
+            workspace_uid: uid.map(|uid| uid.as_str().into()),
+            node: pod.and_then(|pod| Some(pod.node_name.as_deref()?.into())),
+            claims: mounted.map(|claim| claim.claim_name.as_str().into()).collect(),
+        }
+    }
+
+    /// Whether it is in this namespace and mounts this claim.
+    pub fn mounts(&self, namespace: &str, claim: &str) -> bool {
+        self.workspace.as_ref().is_some_and(|(of, _)| of == namespace)
+            && self.claims.iter().any(|mounted| **mounted == *claim)
+    }
+}
+
+impl<K> Default for Index<K> {
     fn default() -> Self {
         Self {
             by_name: HashMap::new(),
@@ -60,7 +92,7 @@ impl<K> Default for Shelf<K> {
 impl<K> Clone for Children<K> {
     fn clone(&self) -> Self {
         Self {
-            shelf: self.shelf.clone(),
+            index: self.index.clone(),
             filled: self.filled.clone(),
         }
     }
@@ -69,55 +101,53 @@ impl<K> Clone for Children<K> {
 impl<K> Default for ChildrenWriter<K> {
     fn default() -> Self {
         Self {
-            shelf: Arc::default(),
-            listed: Shelf::default(),
+            index: Arc::default(),
+            listed: Index::default(),
             filled: watch::Sender::new(false),
         }
     }
 }
 
-impl<K: Resource<DynamicType = ()> + Trim> Children<K> {
+impl<K: Trim> Children<K> {
     /// The object of this name.
     pub fn get(&self, namespace: &str, name: &str) -> Option<Arc<K>> {
-        let found = self.read(|shelf| shelf.by_name.get(key(namespace, name).as_str()).cloned());
+        let found = self.read(|index| index.by_name.get(key(namespace, name).as_str()).cloned());
         found?.kept.open()
     }
 
     /// Every object with the label of this workspace.
     pub fn of(&self, namespace: &str, workspace: &str) -> Vec<Arc<K>> {
-        let found = self.read(|shelf| {
-            shelf
-                .by_workspace
-                .get(key(namespace, workspace).as_str())
-                .cloned()
+        let found = self.read(|index| {
+            let parent = (namespace.to_owned(), workspace.to_owned());
+            index.by_workspace.get(&parent).cloned()
         });
         let found = found.unwrap_or_default();
         found.iter().filter_map(|entry| entry.kept.open()).collect()
     }
 
-    /// Every object that `likely` accepts. It checks the text of all objects, and parses only those.
-    pub fn select(&self, likely: impl Fn(&Glance<'_>) -> bool) -> Vec<Arc<K>> {
-        let found: Vec<_> = self.read(|shelf| {
-            let all = shelf.by_name.values();
-            all.filter(|entry| likely(&entry.glance())).cloned().collect()
+    /// Every object whose keys `wanted` accepts.
+    pub fn select(&self, wanted: impl Fn(&Keys) -> bool) -> Vec<Arc<K>> {
+        let found: Vec<_> = self.read(|index| {
+            let all = index.by_name.values();
+            all.filter(|entry| wanted(&entry.keys)).cloned().collect()
         });
         found.iter().filter_map(|entry| entry.kept.open()).collect()
     }
 }
 
 impl<K> Children<K> {
-    /// The workspaces of the objects that `wanted` accepts.
-    pub fn parents(&self, wanted: impl Fn(&Glance<'_>) -> bool) -> Vec<Parent> {
-        self.read(|shelf| {
-            let all = shelf.by_name.values();
-            let found = all.filter(|entry| wanted(&entry.glance()));
-            found.filter_map(|entry| entry.parent()).collect()
+    /// The workspaces of the objects whose keys `wanted` accepts.
+    pub fn parents(&self, wanted: impl Fn(&Keys) -> bool) -> Vec<Parent> {
+        self.read(|index| {
+            let keys = index.by_name.values().map(|entry| &entry.keys);
+            let found = keys.filter(|keys| wanted(keys));
+            found.filter_map(|keys| keys.workspace.clone()).collect()
         })
     }
 
     /// The number of objects.
     pub fn len(&self) -> usize {
-        self.read(|shelf| shelf.by_name.len())
+        self.read(|index| index.by_name.len())
     }
 
     /// Whether there is no object.
@@ -133,19 +163,16 @@ impl<K> Children<K> {
         self.filled.clone().wait_for(|filled| *filled).await.map(drop)
     }
 
-    fn read<T>(&self, ask: impl FnOnce(&Shelf<K>) -> T) -> T {
-        ask(&self.shelf.read().unwrap_or_else(PoisonError::into_inner))
+    fn read<T>(&self, query: impl FnOnce(&Index<K>) -> T) -> T {
+        query(&self.index.read().unwrap_or_else(PoisonError::into_inner))
     }
 }
 
-impl<K> ChildrenWriter<K>
-where
-    K: Resource<DynamicType = ()> + Trim + Clone,
-{
+impl<K: Trim> ChildrenWriter<K> {
     /// The reading end.
     pub fn as_reader(&self) -> Children<K> {
         Children {
-            shelf: self.shelf.clone(),
+            index: self.index.clone(),
             filled: self.filled.subscribe(),
         }
     }
@@ -154,16 +181,16 @@ where
     /// changed and vanished objects.
     pub fn apply(&mut self, event: Event<Parsed<K>>) -> Vec<Parent> {
         match event {
-            Event::Init => self.listed = Shelf::default(),
+            Event::Init => self.listed = Index::default(),
             Event::InitApply(object) => {
                 let name = name_of(object.meta());
                 if let Some(entry) = readable(object) {
-                    self.listed.put(name, entry);
+                    self.listed.insert(name, entry);
                 }
             }
             Event::InitDone => {
                 let listed = std::mem::take(&mut self.listed);
-                let mut kept = self.shelf.write().unwrap_or_else(PoisonError::into_inner);
+                let mut kept = self.index.write().unwrap_or_else(PoisonError::into_inner);
                 let parents = listed.differing(&kept);
                 *kept = listed;
                 self.filled.send_replace(true);
@@ -172,8 +199,8 @@ where
             Event::Apply(object) => {
                 // An object that cannot be parsed counts as absent. A write to it gets the API server's answer.
                 let (name, object) = (name_of(object.meta()), readable(object));
-                let mut kept = self.shelf.write().unwrap_or_else(PoisonError::into_inner);
-                let before = kept.take(&name);
+                let mut kept = self.index.write().unwrap_or_else(PoisonError::into_inner);
+                let before = kept.remove(&name);
                 let same = match (&before, &object) {
                     (Some(before), Some(object)) => before.kept.is_same(&object.kept),
                     (before, object) => before.is_none() && object.is_none(),
@@ -181,17 +208,17 @@ where
                 let mut parents: Vec<Parent> = Vec::new();
                 if !same {
                     let both = before.iter().map(AsRef::as_ref).chain(&object);
-                    parents.extend(both.filter_map(Entry::parent));
+                    parents.extend(both.filter_map(|entry| entry.keys.workspace.clone()));
                     parents.dedup();
                 }
                 if let Some(object) = object {
-                    kept.put(name, object);
+                    kept.insert(name, object);
                 }
                 return parents;
             }
             Event::Delete(object) => {
-                let mut kept = self.shelf.write().unwrap_or_else(PoisonError::into_inner);
-                kept.take(&name_of(object.meta()));
+                let mut kept = self.index.write().unwrap_or_else(PoisonError::into_inner);
+                kept.remove(&name_of(object.meta()));
                 return parent_of(object.meta()).into_iter().collect();
             }
         }
@@ -199,39 +226,10 @@ where
     }
 }
 
-impl<K> Entry<K> {
-    fn parent(&self) -> Option<Parent> {
-        let (namespace, name) = self.glance().workspace?;
-        Some((namespace.to_owned(), name.to_owned()))
-    }
-
-    fn glance(&self) -> Glance<'_> {
-        Glance {
-            workspace: self.parent.as_deref().and_then(|parent| parent.split_once('/')),
-            text: self.kept.text(),
-        }
-    }
-}
-
-/// The part of an object that is readable without parsing it.
-#[derive(Debug)]
-pub struct Glance<'a> {
-    /// Namespace and name of the workspace in its label.
-    pub workspace: Option<(&'a str, &'a str)>,
-    text: &'a str,
-}
-
-impl Glance<'_> {
-    /// Whether it has this key with this text anywhere. Neither may need an escape.
-    pub fn says(&self, key: &str, value: &str) -> bool {
-        self.text.contains(&format!("\"{key}\":\"{value}\""))
-    }
-}
-
-impl<K> Shelf<K> {
-    fn put(&mut self, name: String, entry: Entry<K>) {
+impl<K> Index<K> {
+    fn insert(&mut self, name: String, entry: Entry<K>) {
         let entry = Arc::new(entry);
-        if let Some(parent) = &entry.parent {
+        if let Some(parent) = &entry.keys.workspace {
             let siblings = self.by_workspace.entry(parent.clone());
             // Most workspaces have one child of a kind.
             siblings
@@ -244,7 +242,7 @@ impl<K> Shelf<K> {
     /// The workspaces whose objects differ between the two, or exist in only one.
     fn differing(&self, other: &Self) -> Vec<Parent>
     where
-        K: Resource<DynamicType = ()> + Trim + Clone,
+        K: Trim,
     {
         let changed = self.by_name.iter().flat_map(|(name, entry)| {
             let before = other.by_name.get(name);
@@ -257,13 +255,15 @@ impl<K> Shelf<K> {
             .iter()
             .filter(|(name, _)| !self.by_name.contains_key(*name));
         let differing = changed.chain(gone.map(|(_, entry)| entry));
-        let parents: HashSet<Parent> = differing.filter_map(|entry| entry.parent()).collect();
+        let parents: HashSet<Parent> = differing
+            .filter_map(|entry| entry.keys.workspace.clone())
+            .collect();
         parents.into_iter().collect()
     }
 
-    fn take(&mut self, name: &str) -> Option<Arc<Entry<K>>> {
+    fn remove(&mut self, name: &str) -> Option<Arc<Entry<K>>> {
         let entry = self.by_name.remove(name)?;
-        if let Some(parent) = &entry.parent
+        if let Some(parent) = &entry.keys.workspace
             && let Some(siblings) = self.by_workspace.get_mut(parent)
         {
             siblings.retain(|sibling| !Arc::ptr_eq(sibling, &entry));
@@ -275,23 +275,21 @@ impl<K> Shelf<K> {
     }
 }
 
-fn readable<K>(object: Parsed<K>) -> Option<Entry<K>>
-where
-    K: Resource<DynamicType = ()> + Trim + Clone,
-{
+fn readable<K: Trim>(object: Parsed<K>) -> Option<Entry<K>> {
     let name = name_of(object.meta());
-    let kept = object.0.map_err(|invalid| invalid.error).and_then(|object| {
-        let mut object = Arc::unwrap_or_clone(object);
-        object.trim();
-        drop_bookkeeping(object.meta_mut());
-        let parent = parent_of(object.meta()).map(|(namespace, name)| key(&namespace, &name).into());
-        let kept = Packed::of(object).map_err(|error| error.to_string())?;
-        Ok(Entry { parent, kept })
-    });
-    kept.inspect_err(|error| {
-        tracing::warn!(kind = %K::kind(&()), object = name, error, "an object cannot be read");
-    })
-    .ok()
+    let entry = object
+        .0
+        .map_err(|unreadable| unreadable.error)
+        .and_then(|object| {
+            let kept = Packed::of(&*object).map_err(|error| error.to_string())?;
+            let keys = Keys::of(&*object);
+            Ok(Entry { keys, kept })
+        });
+    entry
+        .inspect_err(|error| {
+            tracing::warn!(kind = %K::kind(&()), object = name, error, "an object cannot be read");
+        })
+        .ok()
 }
 
 fn parent_of(meta: &ObjectMeta) -> Option<Parent> {
@@ -363,7 +361,7 @@ mod tests {
     }
 
     #[test]
-    fn a_change_of_nothing_that_matters_tells_nobody_and_yet_its_version_is_kept() {
+    fn an_irrelevant_change_triggers_nothing_and_its_version_is_kept() {
         let mut writer = ChildrenWriter::default();
         let pods = writer.as_reader();
         writer.apply(Event::Apply(pod("a-1", "a", "1", "Pending")));
@@ -383,7 +381,7 @@ mod tests {
     }
 
     #[test]
-    fn a_child_that_changes_hands_tells_both() {
+    fn a_child_that_gets_another_workspace_triggers_both() {
         let mut writer = ChildrenWriter::default();
         writer.apply(Event::Apply(pod("a-1", "a", "1", "Pending")));
         assert_eq!(
@@ -408,16 +406,16 @@ mod tests {
     }
 
     #[test]
-    fn a_list_tells_those_whose_children_differ_or_are_gone_and_nobody_else() {
+    fn a_list_triggers_workspaces_whose_children_differ_or_are_gone() {
         let mut writer = ChildrenWriter::default();
         let mut list = |pods: &[(&str, &str, &str)]| {
             writer.apply(Event::Init);
             for (name, version, phase) in pods {
                 writer.apply(Event::InitApply(pod(name, name, version, phase)));
             }
-            let mut told = writer.apply(Event::InitDone);
-            told.sort();
-            told
+            let mut parents = writer.apply(Event::InitDone);
+            parents.sort();
+            parents
         };
         let all = [
             ("a", "1", "Pending"),

@@ -3,13 +3,10 @@
 //! | name | input -> output |
 //! |---|---|
 //! | `children.rs` | watch events of one kind of child -> its cache |
-//! | `partial.rs` | JSON text -> the same without fields that no reconcile reads |
-//! | `field_masks.rs` | kinds -> which fields of their JSON are parsed |
-//! | `parsed.rs` | JSON text -> the object, or its parse error |
-//! | `trim.rs` | a watched object -> the same without what no reconcile reads |
+//! | `parsed.rs` | JSON text -> the trimmed object, or its parse error |
+//! | `trim.rs` | an object -> the same without what no reconcile reads |
 //! | `packed.rs` | a trimmed object <-> its text in the cache |
-//! | `echoes.rs` | our writes -> whether a watch event only repeats one |
-//! | `pulse.rs` | a change -> controllers that reconcile all objects are triggered |
+//! | `own_writes.rs` | our writes -> whether a watch event only repeats one |
 
 use std::sync::Arc;
 
@@ -24,23 +21,19 @@ use kube::{
     Resource,
     runtime::reflector::{ObjectRef, Store, store::Writer},
 };
-use tokio::sync::OnceCell;
+use tokio::sync::{OnceCell, watch};
 
 mod children;
-mod echoes;
-mod field_masks;
+mod own_writes;
 mod packed;
 mod parsed;
-pub mod partial;
-mod pulse;
 pub mod trim;
 
 pub(crate) use self::packed::Packed;
 pub use self::{
-    children::{Children, ChildrenWriter, Glance, Parent},
-    echoes::Echoes,
-    parsed::Parsed,
-    pulse::Pulse,
+    children::{Children, ChildrenWriter, Keys, Parent},
+    own_writes::OwnWrites,
+    parsed::{Parsed, Unreadable},
 };
 use crate::cache::{routes::RouteStore, warnings::ClusterWarnings};
 
@@ -83,10 +76,10 @@ pub struct Stores {
     pub cluster_warnings: Arc<ClusterWarnings>,
     /// Objects that route to workspaces, of every kind that the settings allow.
     pub routes: Arc<RouteStore>,
-    /// Sends a beat when an object that users write changes.
-    pub pulse: Pulse,
+    /// Triggers the controllers that reconcile all objects, when one that users write changes. Several changes count as one.
+    pub changes: watch::Sender<()>,
     /// Our own writes of children, and of statuses of workspaces.
-    pub echoes: Echoes,
+    pub own_writes: OwnWrites,
     /// Set when every cache has been filled once; see [`Stores::until_filled`].
     filled: Arc<OnceCell<()>>,
 }
@@ -124,10 +117,10 @@ pub struct Writers {
     pub cluster_warnings: Arc<ClusterWarnings>,
     /// Route objects.
     pub routes: Arc<RouteStore>,
-    /// Call `beat` on it when an object that users write changes.
-    pub pulse: Pulse,
+    /// Triggers the controllers that reconcile all objects.
+    pub changes: watch::Sender<()>,
     /// Our own writes of children, and of statuses of workspaces.
-    pub echoes: Echoes,
+    pub own_writes: OwnWrites,
     filled: Arc<OnceCell<()>>,
 }
 
@@ -150,8 +143,8 @@ impl Writers {
             pods: self.pods.as_reader(),
             cluster_warnings: self.cluster_warnings.clone(),
             routes: self.routes.clone(),
-            pulse: self.pulse.clone(),
-            echoes: self.echoes.clone(),
+            changes: self.changes.clone(),
+            own_writes: self.own_writes.clone(),
             filled: self.filled.clone(),
         }
     }
@@ -247,7 +240,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn everybody_who_waits_for_the_caches_is_woken_even_when_who_waited_first_has_gone() {
+    async fn every_task_that_waits_for_the_caches_resumes_when_the_first_one_was_dropped() {
         let mut writers = Writers::default();
         let stores = writers.stores();
         let waiting = || {
@@ -262,8 +255,8 @@ mod tests {
         tokio::task::yield_now().await;
         fill(&mut writers);
         for other in others {
-            let woken = tokio::time::timeout(Duration::from_secs(1), other).await;
-            woken.expect("a lost wake-up").unwrap().unwrap();
+            let filled = tokio::time::timeout(Duration::from_secs(1), other).await;
+            filled.expect("a task was not woken").unwrap().unwrap();
         }
     }
 }

@@ -1,65 +1,54 @@
 //! A trimmed object <-> the text that the cache keeps of it (pure).
 //!
-//! A struct of the Kubernetes API takes a few KiB even if almost no field is set. A map of strings with one entry takes half a KiB. A
-//! cache holds every child of the cluster, and few of them are read at a time. Their text is a tenth as large. It is parsed faster than
-//! a reconcile sends one request.
+//! Typed objects would take too much memory: a map of strings alone takes half a KiB. As `k8s_openapi` structs, the trimmed claim,
+//! Deployment, ReplicaSet, Service and network policy of a stopped workspace take 33 KiB, and as text 6 KiB. So 10,000 stopped workspaces
+//! would take 260 MiB more, and all of the operator may take 250 MiB then. Parsing a text takes less than 25 microseconds.
 
-use std::{marker::PhantomData, sync::Arc};
-
-use kube::Resource;
+use std::{
+    hash::{DefaultHasher, Hash as _, Hasher as _},
+    marker::PhantomData,
+    sync::Arc,
+};
 
 use super::trim::Trim;
 
 /// The kept form of an object.
 #[derive(Debug)]
 pub(crate) struct Packed<K> {
-    /// The JSON without the version and without the value that is set aside.
-    text: Box<str>,
-    version: Box<str>,
-    aside: Option<i64>,
+    json: Box<str>,
+    /// A hash of everything whose change triggers a reconcile.
+    relevant: u64,
     kind: PhantomData<fn() -> K>,
 }
 
-impl<K: Resource<DynamicType = ()> + Trim> Packed<K> {
+impl<K: Trim> Packed<K> {
     /// Packs a trimmed object.
-    pub(crate) fn of(mut object: K) -> serde_json::Result<Self> {
-        let version = object.meta_mut().resource_version.take();
-        let aside = object.set_aside();
+    pub(crate) fn of(object: &K) -> serde_json::Result<Self> {
+        let mut relevant = object.clone();
+        relevant.meta_mut().resource_version = None;
+        relevant.drop_steps();
+        let mut hasher = DefaultHasher::new();
+        serde_json::to_string(&relevant)?.hash(&mut hasher);
         Ok(Self {
-            text: serde_json::to_string(&object)?.into(),
-            version: version.unwrap_or_default().into(),
-            aside,
+            json: serde_json::to_string(object)?.into(),
+            relevant: hasher.finish(),
             kind: PhantomData,
         })
     }
 
     /// The object.
     pub(crate) fn open(&self) -> Option<Arc<K>> {
-        let parsed = serde_json::from_str::<K>(&self.text);
-        let mut object = parsed
+        serde_json::from_str(&self.json)
             .inspect_err(
                 |error| tracing::error!(%error, kind = %K::kind(&()), "a kept object cannot be read"),
             )
-            .ok()?;
-        if !self.version.is_empty() {
-            object.meta_mut().resource_version = Some(self.version.as_ref().to_owned());
-        }
-        if let Some(aside) = self.aside {
-            object.put_back(aside);
-        }
-        Some(Arc::new(object))
+            .ok()
+            .map(Arc::new)
     }
-}
 
-impl<K> Packed<K> {
-    /// Whether two versions of an object differ only in their version and the value that is set aside.
+    /// Whether two versions of an object differ in nothing that triggers a reconcile.
     pub(super) fn is_same(&self, other: &Self) -> bool {
-        self.text == other.text
-    }
-
-    /// The text of the object.
-    pub(super) fn text(&self) -> &str {
-        &self.text
+        self.relevant == other.relevant
     }
 }
 
@@ -72,24 +61,23 @@ mod tests {
     use crate::testing;
 
     #[test]
-    fn what_is_kept_is_what_it_was() {
+    fn an_opened_object_is_the_packed_one() {
         let mut deployment = testing::running().deployment.as_deref().unwrap().clone();
         for version in [None, Some("7".to_owned())] {
             deployment.metadata.resource_version = version;
             deployment.trim();
-            let kept = Packed::of(deployment.clone()).unwrap();
-            assert_eq!(*kept.open().unwrap(), deployment);
+            assert_eq!(*Packed::of(&deployment).unwrap().open().unwrap(), deployment);
         }
     }
 
     #[test]
-    fn that_a_deployment_was_looked_at_is_kept_and_is_news_only_where_it_is_to_end() {
+    fn the_observed_generation_of_a_deployment_is_kept_and_triggers_only_if_it_should_have_no_pod() {
         let deployment = |replicas: i32, observed: i64| {
             let mut deployment = testing::running().deployment.as_deref().unwrap().clone();
             deployment.spec.as_mut().unwrap().replicas = Some(replicas);
             deployment.status.get_or_insert_default().observed_generation = Some(observed);
             deployment.trim();
-            Packed::of(deployment).unwrap()
+            Packed::of(&deployment).unwrap()
         };
         let observed = |kept: &Packed<Deployment>| kept.open()?.status.as_ref()?.observed_generation;
         for replicas in [0, 1] {
@@ -100,15 +88,14 @@ mod tests {
     }
 
     #[test]
-    fn two_versions_of_the_same_are_told_from_a_change() {
+    fn another_version_is_the_same_and_another_address_is_not() {
         let pod = |version: &str, address: &str| {
             let set = objects::replica_set_of(testing::running().deployment.as_deref().unwrap());
             let mut pod = objects::ready(objects::pod_of(&set), address);
             pod.metadata.resource_version = Some(version.to_owned());
-            Packed::of(pod).unwrap()
+            Packed::of(&pod).unwrap()
         };
         assert!(pod("1", "10.0.0.1").is_same(&pod("2", "10.0.0.1")));
         assert!(!pod("1", "10.0.0.1").is_same(&pod("1", "10.0.0.2")));
-        assert!(pod("1", "10.0.0.1").text().contains("\"podIP\":\"10.0.0.1\""));
     }
 }

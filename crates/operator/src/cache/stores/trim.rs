@@ -3,7 +3,9 @@
 //! This keeps caches small: the operator holds every workspace of the cluster. It also makes irrelevant changes invisible, so that they
 //! trigger no reconcile. Code that needs more fields of a kind has to remove them from the drop list here.
 
-use api::names;
+use std::fmt::Debug;
+
+use api::{Workspace, WorkspaceExecutionProfile, WorkspaceManager, WorkspaceShare, WorkspaceTemplate, names};
 use k8s_openapi::{
     api::{
         apps::v1::{Deployment, ReplicaSet, ReplicaSetStatus},
@@ -12,68 +14,46 @@ use k8s_openapi::{
             ResourceRequirements, Service, ServiceAccount, ServiceSpec, Volume,
         },
         networking::v1::NetworkPolicy,
+        storage::v1::StorageClass,
     },
     apimachinery::pkg::apis::meta::v1::{LabelSelector, ObjectMeta},
 };
+use kube::Resource;
 use serde::{Serialize, de::DeserializeOwned};
-use sha2::{Digest as _, Sha256};
 
-use super::partial::Partial;
 use crate::cache::{external_changes, observed::replica_set_is_empty};
-
-/// The annotation in which `kubectl apply` keeps a copy of the object.
-const LAST_APPLIED: &str = "kubectl.kubernetes.io/last-applied-configuration";
 
 /// Prefix of the annotations that mark the default storage class.
 const CLASS_PREFIX: &str = "storageclass.";
 
-/// Annotation on cached network policies only, never stored in the cluster: the digest of the spec. The spec is larger than everything
-/// else that is kept of a workspace, and is only compared.
-const SPEC_DIGEST: &str = "workspaces.jupyter.org/spec-digest";
+/// A kind, and what is kept of it.
+pub trait Trim: Resource<DynamicType = ()> + Clone + Debug + Serialize + DeserializeOwned {
+    /// Drops what no reconcile reads: of kinds that users write, `managedFields`, and annotations that are not ours. They may take 256
+    /// KiB per object.
+    fn trim(&mut self) {
+        keep_own_annotations(self.meta_mut());
+    }
 
-/// A kind of child, and what is kept of it.
-pub trait Trim: Partial + Serialize + DeserializeOwned {
-    /// Drops what no reconcile reads.
-    fn trim(&mut self);
+    /// Drops values that reconciles read, but whose change alone must not trigger one.
+    fn drop_steps(&mut self) {}
 
-    /// Removes a value that reconciles read, but whose change alone must not trigger one.
-    fn set_aside(&mut self) -> Option<i64> {
+    /// The spec of the pod that this is or makes.
+    fn pod_spec(&self) -> Option<&PodSpec> {
         None
     }
-
-    /// Restores that value.
-    fn put_back(&mut self, _aside: i64) {}
 }
 
-/// Drops the API server's bookkeeping. It is used for every watched kind.
-pub fn drop_bookkeeping(meta: &mut ObjectMeta) {
+fn keep_own_annotations(meta: &mut ObjectMeta) {
     meta.managed_fields = None;
     if let Some(annotations) = &mut meta.annotations {
-        annotations.remove(LAST_APPLIED);
-    }
-}
-
-/// Drops annotations that the operator does not read. They may take 256 KiB per object. It is used for kinds that users write.
-pub fn drop_foreign_annotations(meta: &mut ObjectMeta) {
-    if let Some(annotations) = &mut meta.annotations {
         annotations.retain(|key, _| key.starts_with(names::RESERVED_PREFIX) || key.starts_with(CLASS_PREFIX));
-    }
-}
-
-/// A digest of what a network policy allows. It also works on one from a cache.
-pub fn digest(policy: &NetworkPolicy) -> Option<String> {
-    match &policy.spec {
-        Some(spec) => {
-            let spec = serde_json::to_vec(spec).unwrap_or_default();
-            Some(format!("{:x}", Sha256::digest(spec)))
-        }
-        None => policy.metadata.annotations.as_ref()?.get(SPEC_DIGEST).cloned(),
     }
 }
 
 /// Drops labels, annotations and owners, except those that say which workspace and run the object belongs to. The Deployment copies
 /// labels and annotations to its ReplicaSets and pods.
 fn keep_mark(meta: &mut ObjectMeta) {
+    meta.managed_fields = None;
     meta.generate_name = None;
     if let Some(annotations) = &mut meta.annotations {
         annotations.retain(|key, _| key == names::WORKSPACE_UID);
@@ -101,7 +81,7 @@ fn names_of(containers: Vec<Container>) -> Vec<Container> {
 
 /// Keeps what messages name of a container, and its ports.
 fn partial_containers(containers: Vec<Container>) -> Vec<Container> {
-    let told = |container: Container| Container {
+    let partial = |container: Container| Container {
         name: container.name,
         image: container.image,
         ports: container.ports,
@@ -117,7 +97,7 @@ fn partial_containers(containers: Vec<Container>) -> Vec<Container> {
         restart_policy: container.restart_policy,
         ..Container::default()
     };
-    containers.into_iter().map(told).collect()
+    containers.into_iter().map(partial).collect()
 }
 
 /// Keeps the volumes that are claims: they show which pod uses a disk.
@@ -149,9 +129,9 @@ fn states_of(containers: Vec<ContainerStatus>) -> Vec<ContainerStatus> {
 
 impl Trim for Deployment {
     /// Of the pod template, keeps only labels, the service account, claims and the names of containers: its inputs are recorded in an
-    /// annotation. Of `managedFields`, keeps only which other manager changed the template or the number of replicas.
+    /// annotation. Of `managedFields`, keeps only entries of other managers of the template or of the number of replicas.
     fn trim(&mut self) {
-        external_changes::remember(&mut self.metadata);
+        external_changes::keep_others(&mut self.metadata);
         if let Some(annotations) = &mut self.metadata.annotations {
             annotations.retain(|key, _| key.starts_with(names::RESERVED_PREFIX));
         }
@@ -188,16 +168,17 @@ impl Trim for Deployment {
         }
     }
 
-    /// Removes `observedGeneration` of a Deployment that should have a pod. It is read when the workspace is deleted. Before that, only
+    /// Drops `observedGeneration` of a Deployment that should have a pod. It is read when the workspace is deleted. Before that, only
     /// ReplicaSets and pods matter.
-    fn set_aside(&mut self) -> Option<i64> {
-        let to_end = self.spec.as_ref()?.replicas == Some(0);
-        let status = self.status.as_mut().filter(|_| !to_end)?;
-        status.observed_generation.take()
+    fn drop_steps(&mut self) {
+        let to_end = self.spec.as_ref().is_some_and(|spec| spec.replicas == Some(0));
+        if let Some(status) = self.status.as_mut().filter(|_| !to_end) {
+            status.observed_generation = None;
+        }
     }
 
-    fn put_back(&mut self, aside: i64) {
-        self.status.get_or_insert_default().observed_generation = Some(aside);
+    fn pod_spec(&self) -> Option<&PodSpec> {
+        self.spec.as_ref()?.template.spec.as_ref()
     }
 }
 
@@ -245,11 +226,16 @@ impl Trim for Pod {
             ..PodStatus::default()
         });
     }
+
+    fn pod_spec(&self) -> Option<&PodSpec> {
+        self.spec.as_ref()
+    }
 }
 
 impl Trim for Service {
     /// Keeps what is compared with the plan. The cluster assigns addresses.
     fn trim(&mut self) {
+        self.metadata.managed_fields = None;
         self.status = None;
         if let Some(spec) = self.spec.take() {
             self.spec = Some(ServiceSpec {
@@ -262,30 +248,32 @@ impl Trim for Service {
     }
 }
 
-impl Trim for PersistentVolumeClaim {
-    fn trim(&mut self) {}
-}
-
 impl Trim for ServiceAccount {
     fn trim(&mut self) {
+        self.metadata.managed_fields = None;
         self.secrets = None;
         self.image_pull_secrets = None;
     }
 }
 
-impl Trim for NetworkPolicy {
+impl Trim for PersistentVolumeClaim {
     fn trim(&mut self) {
-        let digest = self.spec.as_ref().and_then(|_| digest(self));
-        self.spec = None;
-        if let Some(annotations) = &mut self.metadata.annotations {
-            annotations.remove(SPEC_DIGEST);
-        }
-        if let Some(digest) = digest {
-            let annotations = self.metadata.annotations.get_or_insert_default();
-            annotations.insert(SPEC_DIGEST.to_owned(), digest);
-        }
+        self.metadata.managed_fields = None;
     }
 }
+
+impl Trim for NetworkPolicy {
+    fn trim(&mut self) {
+        self.metadata.managed_fields = None;
+    }
+}
+
+impl Trim for Workspace {}
+impl Trim for WorkspaceTemplate {}
+impl Trim for WorkspaceManager {}
+impl Trim for WorkspaceExecutionProfile {}
+impl Trim for WorkspaceShare {}
+impl Trim for StorageClass {}
 
 #[cfg(test)]
 mod tests {
@@ -302,13 +290,13 @@ mod tests {
             annotations: Some(keys.map(|key| (key.to_owned(), "x".repeat(99))).into()),
             ..ObjectMeta::default()
         };
-        drop_foreign_annotations(&mut meta);
+        keep_own_annotations(&mut meta);
         let left: Vec<_> = meta.annotations.unwrap().into_keys().collect();
         assert_eq!(left, [keys[2], keys[0]]);
     }
 
     #[test]
-    fn of_a_replica_set_only_whether_it_is_empty_is_kept_and_a_set_on_its_way_says_nothing_new() {
+    fn of_a_replica_set_only_whether_it_is_empty_is_kept() {
         let set = |wanted: i32, generation: i64, observed: i64, replicas: i32| -> ReplicaSet {
             let mut set = serde_json::from_value(serde_json::json!({
                 "metadata": {"name": "s", "generation": generation},
@@ -320,35 +308,13 @@ mod tests {
             set
         };
         let (running, empty) = (set(1, 1, 1, 1), set(0, 2, 2, 0));
-        for on_its_way in [set(1, 1, 0, 0), set(0, 2, 1, 1), set(0, 2, 2, 1), set(0, 2, 1, 0)] {
-            assert_eq!(on_its_way, running);
+        for scaling in [set(1, 1, 0, 0), set(0, 2, 1, 1), set(0, 2, 2, 1), set(0, 2, 1, 0)] {
+            assert_eq!(scaling, running);
         }
         assert!(replica_set_is_empty(&empty) && !replica_set_is_empty(&running));
         let mut again = empty.clone();
         again.trim();
         assert_eq!(again, empty);
-    }
-
-    #[test]
-    fn of_a_policy_a_digest_is_kept_that_nobody_can_forge() {
-        let policy = |port: i32| -> NetworkPolicy {
-            serde_json::from_value(serde_json::json!({
-                "metadata": {"name": "p", "annotations": {SPEC_DIGEST: "forged"}},
-                "spec": {"podSelector": {}, "ingress": [{"ports": [{"port": port}]}]},
-            }))
-            .unwrap()
-        };
-        let mut kept = policy(1);
-        kept.trim();
-        assert_eq!(kept.spec, None);
-        assert_eq!(digest(&kept), digest(&policy(1)));
-        assert_ne!(digest(&kept), digest(&policy(2)));
-        kept.trim();
-        assert_eq!(
-            digest(&kept),
-            None,
-            "one without a spec has none, whatever it says"
-        );
     }
 
     #[test]

@@ -18,7 +18,7 @@ use k8s_openapi::{
 use self::newest::Warnings;
 
 /// Reasons of warning Events for problems that no status shows.
-const TOLD_BY_EVENTS_ALONE: [&str; 8] = [
+const REASONS: [&str; 8] = [
     "FailedAttachVolume",
     "FailedMapVolume",
     "FailedMount",
@@ -115,7 +115,7 @@ impl ClusterWarnings {
     /// Removes an Event that is gone: the API server keeps Events for about an hour.
     pub(crate) fn drop_event(&self, event: &Event) {
         if let Some(warning) = warning_of(event) {
-            write(&self.warnings).drop_one(namespace_of(event), &warning);
+            write(&self.warnings).expire(namespace_of(event), &warning);
         }
     }
 
@@ -123,12 +123,12 @@ impl ClusterWarnings {
     pub(crate) fn note_node(&self, name: &str, node: Option<Node>) -> bool {
         let mut nodes = write(&self.nodes);
         let Some(nodes) = nodes.as_mut() else { return false };
-        let is_news = nodes.get(name) != node.as_ref();
+        let is_new = nodes.get(name) != node.as_ref();
         match node {
             Some(node) => nodes.insert(name.to_owned(), node),
             None => nodes.remove(name),
         };
-        is_news
+        is_new
     }
 
     /// Replaces all nodes, after a new list.
@@ -149,7 +149,7 @@ fn warning_of(event: &Event) -> Option<Warning> {
     let ours = is_kind_of_ours && about.name.as_deref()?.starts_with(&rules::names::child(""));
     let uid = about.uid.as_deref().filter(|uid| uid.len() <= LONGEST_UID)?;
     let reason = event.reason.as_deref()?;
-    let reason = TOLD_BY_EVENTS_ALONE.into_iter().find(|known| *known == reason)?;
+    let reason = REASONS.into_iter().find(|known| *known == reason)?;
     let message = event.message.as_deref().unwrap_or_default();
     let series = event
         .series
@@ -169,7 +169,7 @@ fn warning_of(event: &Event) -> Option<Warning> {
 }
 
 /// The state of a Node object.
-pub(crate) fn stand_of(node: &NodeObject) -> Node {
+pub(crate) fn node_state(node: &NodeObject) -> Node {
     let mut conditions = node
         .status
         .iter()
@@ -177,7 +177,7 @@ pub(crate) fn stand_of(node: &NodeObject) -> Node {
     let Some(ready) = conditions.find(|condition| condition.type_ == "Ready") else {
         return Node::NotReady("its kubelet has not reported yet".to_owned());
     };
-    let words = || {
+    let message = || {
         let reason = ready.reason.clone().unwrap_or_default();
         match ready
             .message
@@ -190,8 +190,8 @@ pub(crate) fn stand_of(node: &NodeObject) -> Node {
     };
     match ready.status.as_str() {
         "True" => Node::Ready,
-        "False" => Node::NotReady(words()),
-        _ => Node::Silent(words()),
+        "False" => Node::NotReady(message()),
+        _ => Node::Silent(message()),
     }
 }
 
@@ -225,12 +225,12 @@ mod tests {
         assert!(cluster_warnings.note(&event("a", "FailedMount", "one", 1)));
         assert!(
             !cluster_warnings.note(&event("a", "FailedMount", "one", 2)),
-            "the same again is no news"
+            "a repeated one is not new"
         );
         assert!(cluster_warnings.note(&event("a", "FailedMount", "two", 3)));
         assert!(
             !cluster_warnings.note(&event("a", "FailedMount", "one", 2)),
-            "an old one is no news"
+            "an old one is not new"
         );
         assert!(cluster_warnings.note(&event("a", "FailedAttachVolume", "three", 3)));
         let messages: Vec<_> = cluster_warnings
@@ -243,7 +243,7 @@ mod tests {
         assert_eq!(
             cluster_warnings.about("team", "a").len(),
             2,
-            "what expires is an older one"
+            "the expired Event is older"
         );
         cluster_warnings.drop_event(&event("a", "FailedMount", "two", 3));
         cluster_warnings.drop_event(&event("a", "FailedAttachVolume", "three", 3));
@@ -251,7 +251,7 @@ mod tests {
     }
 
     #[test]
-    fn warnings_of_others_and_of_what_has_a_status_are_not_kept() {
+    fn warnings_about_other_objects_and_with_other_reasons_are_not_kept() {
         let cluster_warnings = ClusterWarnings::default();
         assert!(!cluster_warnings.note(&event("a", "BackOff", "m", 1)));
         let mut other = event("a", "FailedMount", "m", 1);
@@ -265,7 +265,7 @@ mod tests {
     }
 
     #[test]
-    fn a_long_message_is_cut_between_letters() {
+    fn a_long_message_is_cut_between_characters() {
         let cluster_warnings = ClusterWarnings::default();
         assert!(cluster_warnings.note(&event("a", "FailedMount", &format!("1{}", "ä".repeat(2000)), 1)));
         let kept = cluster_warnings.about("team", "a").remove(0).message;
@@ -287,7 +287,7 @@ mod tests {
     }
 
     #[test]
-    fn a_node_stands_as_its_ready_condition_says() {
+    fn the_ready_condition_says_the_state_of_a_node() {
         let node = |status: &str| -> NodeObject {
             serde_json::from_value(json!({"metadata": {"name": "a"}, "status": {"conditions": [
                 {"type": "Ready", "status": status, "reason": "R", "message": "Kubelet stopped posting node status."},
@@ -295,8 +295,8 @@ mod tests {
             .unwrap()
         };
         let words = "R: Kubelet stopped posting node status".to_owned();
-        assert_eq!(stand_of(&node("True")), Node::Ready);
-        assert_eq!(stand_of(&node("False")), Node::NotReady(words.clone()));
-        assert_eq!(stand_of(&node("Unknown")), Node::Silent(words));
+        assert_eq!(node_state(&node("True")), Node::Ready);
+        assert_eq!(node_state(&node("False")), Node::NotReady(words.clone()));
+        assert_eq!(node_state(&node("Unknown")), Node::Silent(words));
     }
 }

@@ -39,18 +39,18 @@ impl Warnings {
         if earlier.is_some_and(|earlier| earlier.last > warning.last) {
             return false;
         }
-        let news = earlier.is_none_or(|earlier| earlier.message != warning.message);
+        let is_new = earlier.is_none_or(|earlier| earlier.message != warning.message);
         if known.insert(key, warning).is_none() {
             self.count += 1;
         }
         if self.count > MOST {
-            self.forget_oldest();
+            self.remove_oldest();
         }
-        news
+        is_new
     }
 
     /// Removes the warning of an Event that is gone. A later Event with the same reason stays.
-    pub(super) fn drop_one(&mut self, namespace: &str, warning: &Warning) {
+    pub(super) fn expire(&mut self, namespace: &str, warning: &Warning) {
         let key = (warning.about.clone(), warning.reason);
         let kept = self.by_namespace.get(namespace).and_then(|all| all.get(&key));
         if kept.is_some_and(|kept| kept.last <= warning.last) {
@@ -58,7 +58,7 @@ impl Warnings {
         }
     }
 
-    fn forget_oldest(&mut self) {
+    fn remove_oldest(&mut self) {
         let most = self.by_namespace.values().map(BTreeMap::len).max();
         let fullest = self
             .by_namespace
@@ -110,7 +110,7 @@ mod tests {
     }
 
     #[test]
-    fn who_has_many_warnings_drives_out_only_their_own_the_oldest_first() {
+    fn a_namespace_with_many_warnings_loses_its_own_the_oldest_first() {
         let mut warnings = Warnings::default();
         for index in 0..10 {
             warnings.note("quiet", warning(&format!("q-{index}"), 0));
@@ -144,13 +144,13 @@ mod tests {
     }
 
     #[test]
-    fn what_an_event_of_another_namespace_says_of_a_uid_is_not_about_it() {
+    fn a_uid_counts_only_in_the_namespace_of_the_event() {
         let mut warnings = Warnings::default();
         warnings.note("theirs", warning("u", 1));
         assert_eq!(warnings.about("ours", "u").count(), 0);
         assert_eq!(warnings.about("theirs", "u").count(), 1);
         warnings.note("ours", warning("u", 0));
-        warnings.drop_one("theirs", &warning("u", 1));
+        warnings.expire("theirs", &warning("u", 1));
         assert_eq!(warnings.about("ours", "u").count(), 1);
         assert_eq!(warnings.about("theirs", "u").count(), 0);
         assert_eq!(warnings.count, 1);

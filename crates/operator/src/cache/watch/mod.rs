@@ -12,7 +12,7 @@
 mod changes;
 mod warnings;
 
-use std::{convert::Infallible, fmt::Debug, sync::Arc};
+use std::{collections::HashSet, convert::Infallible, sync::Arc};
 
 use api::{Workspace, names};
 use futures::{Stream, StreamExt as _, stream, stream::BoxStream};
@@ -25,15 +25,11 @@ use kube::{
         watcher::{self, Event, watcher},
     },
 };
-use serde::de::DeserializeOwned;
+use tokio::sync::watch::Sender;
 
-use self::changes::{Changes, Known, class_of, relations_of};
+use self::changes::Change;
 use crate::{
-    cache::stores::{
-        CacheWriter, ChildrenWriter, Echoes, Parent, Parsed, Pulse, Stores, Writers,
-        partial::Partial,
-        trim::{Trim, drop_bookkeeping, drop_foreign_annotations},
-    },
+    cache::stores::{CacheWriter, ChildrenWriter, OwnWrites, Parent, Parsed, Stores, Writers, trim::Trim},
     support::{debounce::debounced, pace::paced},
 };
 
@@ -42,117 +38,97 @@ pub type Trigger = ObjectRef<Parsed<Workspace>>;
 
 /// Which workspaces to reconcile.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-enum Call {
+enum Target {
     One(Trigger),
     Template(String),
     /// All of a namespace.
     Namespace(String),
-    Everybody,
+    All,
 }
 
-/// The consequence of a change of an object.
-struct News {
-    call: Option<Call>,
+/// What a change of an object triggers.
+struct Effect {
+    target: Option<Target>,
     /// Whether it matters to controllers that reconcile all objects.
-    beats: bool,
+    is_global: bool,
 }
 
-impl News {
-    /// A change of a kind that rarely changes.
-    fn of(call: Option<Call>) -> Self {
-        Self { call, beats: true }
+impl Effect {
+    /// Of a change of a kind that rarely changes.
+    fn of(target: Option<Target>) -> Self {
+        Self {
+            target,
+            is_global: true,
+        }
     }
 }
 
 /// Fills `writers` while the stream is polled, and yields which workspaces to reconcile. It never ends and never fails: broken watches
-/// are restarted with growing backoff. `page_size`: objects per page of a list. `is_crowded`: whether many workspaces are starting or
+/// are restarted with growing backoff. `page_size`: objects per page of a list. `is_loaded`: whether many workspaces are starting or
 /// stopping, so that triggers of Deployments, ReplicaSets and pods may be debounced.
 pub fn start<F>(
     client: &Client,
     writers: Writers,
     page_size: u32,
-    is_crowded: F,
+    is_loaded: F,
 ) -> impl Stream<Item = Result<Trigger, Infallible>> + Send + use<F>
 where
     F: Fn() -> bool + Send + 'static,
 {
     let stores = writers.stores();
     let cluster_warnings = warnings::start(client, &writers.cluster_warnings, &stores);
-    let (mut workspaces, mut templates) = (Changes::default(), Changes::default());
-    let (mut managers, mut profiles) = (Changes::default(), Changes::default());
-    let (mut relations, mut classes) = (Changes::default(), Changes::default());
-    let (pulse, echoes) = (writers.pulse, writers.echoes);
-    let ours = echoes.clone();
-    let told: Vec<BoxStream<'static, Call>> = vec![
-        watch(
-            client,
-            page_size,
-            &pulse,
-            writers.workspaces,
-            move |object, gone| {
-                let meta = object.meta();
-                // A status that another client wrote has to be corrected.
-                let is_news = workspaces.is_other(object, gone) && (gone || !ours.is_one(meta));
-                News {
-                    call: is_news.then(|| Call::One(trigger(meta, meta.name.as_deref()))),
-                    beats: relations.differ(meta, gone, relations_of(object)),
-                }
-            },
-        ),
-        watch(
-            client,
-            page_size,
-            &pulse,
-            writers.templates,
-            move |object, gone| {
-                let name = object.meta().name.clone().map(Call::Template);
-                News::of(name.filter(|_| templates.is_news(object.meta(), gone)))
-            },
-        ),
-        watch(
-            client,
-            page_size,
-            &pulse,
-            writers.managers,
-            move |object, gone| News::of(managers.is_news(object.meta(), gone).then_some(Call::Everybody)),
-        ),
-        watch(
-            client,
-            page_size,
-            &pulse,
-            writers.profiles,
-            move |object, gone| {
-                let namespace = object.meta().namespace.clone().map(Call::Namespace);
-                News::of(namespace.filter(|_| profiles.is_news(object.meta(), gone)))
-            },
-        ),
-        watch(client, page_size, &pulse, writers.shares, |_, _| News::of(None)),
-        watch(
-            client,
-            page_size,
-            &pulse,
-            writers.storage_classes,
-            move |object, gone| {
-                let is_news = classes.differ(object.meta(), gone, class_of(object));
-                News::of(is_news.then_some(Call::Everybody))
-            },
-        ),
-        at_once(children(client, page_size, &echoes, writers.claims)),
-        at_once(children(client, page_size, &echoes, writers.services)),
+    let (notify, own_writes) = (writers.changes, writers.own_writes);
+    let ours = own_writes.clone();
+    let at_once: Vec<BoxStream<'static, Target>> = vec![
+        watch(client, page_size, &notify, writers.workspaces, move |change| {
+            // A status that another client wrote has to be corrected.
+            let is_ours = change
+                .after
+                .as_ref()
+                .is_some_and(|after| ours.contains(after.meta()));
+            let meta = change.meta().filter(|_| change.is_any() && !is_ours);
+            Effect {
+                target: meta.map(|meta| Target::One(trigger(meta, meta.name.as_deref()))),
+                is_global: change.is_of_references(),
+            }
+        }),
+        watch(client, page_size, &notify, writers.templates, |change| {
+            let meta = change.meta().filter(|_| change.is_of_spec());
+            Effect::of(meta.and_then(|meta| meta.name.clone()).map(Target::Template))
+        }),
+        watch(client, page_size, &notify, writers.managers, |change| {
+            Effect::of(change.is_of_spec().then_some(Target::All))
+        }),
+        watch(client, page_size, &notify, writers.profiles, |change| {
+            let meta = change.meta().filter(|_| change.is_of_spec());
+            Effect::of(
+                meta.and_then(|meta| meta.namespace.clone())
+                    .map(Target::Namespace),
+            )
+        }),
+        watch(client, page_size, &notify, writers.shares, |_| Effect::of(None)),
+        watch(client, page_size, &notify, writers.storage_classes, |change| {
+            Effect::of(change.is_of_class().then_some(Target::All))
+        }),
+        undebounced(children(client, page_size, &own_writes, writers.claims)),
+        undebounced(children(client, page_size, &own_writes, writers.services)),
         // A network policy may outlive its workspace, and then no other event reports it.
-        at_once(children(client, page_size, &echoes, writers.policies))
-            .inspect(move |_| pulse.beat())
+        undebounced(children(client, page_size, &own_writes, writers.policies))
+            .inspect(move |_| {
+                notify.send_replace(());
+            })
             .boxed(),
-        at_once(children(client, page_size, &echoes, writers.accounts)),
+        undebounced(children(client, page_size, &own_writes, writers.accounts)),
     ];
     let steps = stream::select_all([
-        children(client, page_size, &echoes, writers.deployments),
-        children(client, page_size, &echoes, writers.replica_sets),
-        children(client, page_size, &echoes, writers.pods),
+        children(client, page_size, &own_writes, writers.deployments),
+        children(client, page_size, &own_writes, writers.replica_sets),
+        children(client, page_size, &own_writes, writers.pods),
     ]);
-    let steps = debounced(steps, is_crowded).boxed();
-    let calls = stream::select(stream::select_all(told), steps).map(move |call| expand(&call, &stores));
-    paced(Box::pin(stream::select(calls, cluster_warnings))).map(Ok)
+    let steps = debounced(steps, is_loaded).boxed();
+    let targets =
+        stream::select(stream::select_all(at_once), steps).map(move |target| expand(&target, &stores));
+    paced(Box::pin(stream::select(targets, cluster_warnings))).map(Ok)
 }
 
 /// Every workspace, for a new leader.
@@ -160,60 +136,40 @@ pub fn all_workspaces(stores: &Stores) -> Vec<Trigger> {
     references_of(&stores.workspaces.state())
 }
 
-/// The watch of one kind that users write. It beats `pulse` on changes that matter to controllers that reconcile all objects.
+/// The watch of one kind that users write. It sends to `notify` on changes that matter to controllers that reconcile all objects.
 fn watch<K>(
     client: &Client,
     page_size: u32,
-    pulse: &Pulse,
-    writer: CacheWriter<K>,
-    mut news: impl FnMut(&Parsed<K>, bool) -> News + Send + 'static,
-) -> BoxStream<'static, Call>
+    notify: &Sender<()>,
+    mut writer: CacheWriter<K>,
+    effect: impl Fn(&Change<K>) -> Effect + Send + 'static,
+) -> BoxStream<'static, Target>
 where
-    K: Resource<DynamicType = ()> + Partial + Clone + Debug + DeserializeOwned + Send + Sync + 'static,
+    K: Trim + Send + Sync + 'static,
 {
     let api: Api<Parsed<K>> = Api::all(client.clone());
-    let kind = K::kind(&()).into_owned();
-    let pulse = pulse.clone();
-    let mut known = Known::default();
+    let notify = notify.clone();
     watcher(api, watcher::Config::default().page_size(page_size))
         .default_backoff()
-        .modify(|object: &mut Parsed<K>| {
-            drop_bookkeeping(object.meta_mut());
-            drop_foreign_annotations(object.meta_mut());
-            object.shrink();
-        })
-        .reflect(writer)
         .flat_map(move |event| {
-            let (calls, beats) = match event {
-                Ok(Event::Apply(object)) => {
-                    let News { call, beats } = news(&object, false);
-                    known.remember(object.meta(), call.as_ref());
-                    (call.into_iter().collect(), beats)
-                }
-                Ok(Event::Delete(object)) => {
-                    let News { call, beats } = news(&object, true);
-                    known.forget(object.meta());
-                    (call.into_iter().collect(), beats)
-                }
-                Ok(Event::InitApply(object)) => {
-                    let News { call, beats } = news(&object, false);
-                    known.list(object.meta(), call);
-                    (Vec::new(), beats)
-                }
-                Ok(Event::Init) => {
-                    known.begin_list();
-                    (Vec::new(), true)
-                }
-                Ok(Event::InitDone) => (known.end_list(), true),
+            let changes = match &event {
+                Ok(event) => changes::apply(&mut writer, event),
                 Err(error) => {
-                    tracing::warn!(%error, kind, "the watch broke and is begun anew");
-                    (Vec::new(), true)
+                    tracing::warn!(%error, kind = %K::kind(&()), "the watch broke and is begun anew");
+                    Vec::new()
                 }
             };
-            if beats {
-                pulse.beat();
+            let mut targets = HashSet::new();
+            let mut is_global = matches!(event, Ok(Event::InitDone));
+            for change in &changes {
+                let effect = effect(change);
+                targets.extend(effect.target);
+                is_global |= effect.is_global;
             }
-            stream::iter(calls)
+            if is_global {
+                notify.send_replace(());
+            }
+            stream::iter(targets)
         })
         .boxed()
 }
@@ -223,32 +179,32 @@ where
 fn children<K>(
     client: &Client,
     page_size: u32,
-    echoes: &Echoes,
+    own_writes: &OwnWrites,
     mut writer: ChildrenWriter<K>,
-) -> BoxStream<'static, (Call, bool)>
+) -> BoxStream<'static, (Target, bool)>
 where
-    K: Resource<DynamicType = ()> + Trim + Clone + Debug + Send + Sync + 'static,
+    K: Trim + Send + Sync + 'static,
 {
     let api: Api<Parsed<K>> = Api::all(client.clone());
     let config = watcher::Config::default()
         .labels(names::WORKSPACE_LABEL)
         .page_size(page_size);
-    let echoes = echoes.clone();
+    let own_writes = own_writes.clone();
     watcher(api, config)
         .default_backoff()
         .flat_map(move |event| {
-            let calls = match event {
+            let targets = match event {
                 Ok(event) => {
-                    let is_echo = matches!(&event, Event::Apply(object) if echoes.is_one(object.meta()));
-                    let is_step =
+                    let is_own = matches!(&event, Event::Apply(object) if own_writes.contains(object.meta()));
+                    let may_wait =
                         matches!(&event, Event::Apply(object) if object.meta().deletion_timestamp.is_none());
                     let parents = writer.apply(event);
-                    if is_echo {
+                    if is_own {
                         Vec::new()
                     } else {
                         let trigger = |(namespace, name): Parent| ObjectRef::new(&name).within(&namespace);
                         let triggers = parents.into_iter().map(trigger);
-                        triggers.map(|trigger| (Call::One(trigger), is_step)).collect()
+                        triggers.map(|trigger| (Target::One(trigger), may_wait)).collect()
                     }
                 }
                 Err(error) => {
@@ -256,29 +212,29 @@ where
                     Vec::new()
                 }
             };
-            stream::iter(calls)
+            stream::iter(targets)
         })
         .boxed()
 }
 
-/// All calls, whether they may be debounced or not.
-fn at_once(calls: BoxStream<'static, (Call, bool)>) -> BoxStream<'static, Call> {
-    calls.map(|(call, _)| call).boxed()
+/// All targets, whether they may be debounced or not.
+fn undebounced(targets: BoxStream<'static, (Target, bool)>) -> BoxStream<'static, Target> {
+    targets.map(|(target, _)| target).boxed()
 }
 
 fn trigger(meta: &ObjectMeta, name: Option<&str>) -> Trigger {
     ObjectRef::new(name.unwrap_or_default()).within(meta.namespace.as_deref().unwrap_or_default())
 }
 
-fn expand(call: &Call, stores: &Stores) -> Vec<Trigger> {
-    match call {
-        Call::One(trigger) => vec![trigger.clone()],
-        Call::Everybody => all_workspaces(stores),
-        Call::Namespace(name) => {
+fn expand(target: &Target, stores: &Stores) -> Vec<Trigger> {
+    match target {
+        Target::One(trigger) => vec![trigger.clone()],
+        Target::All => all_workspaces(stores),
+        Target::Namespace(name) => {
             let is_there = |object: &Parsed<Workspace>| object.meta().namespace.as_ref() == Some(name);
             references_of(&stores.workspaces.state_filter(is_there))
         }
-        Call::Template(name) => {
+        Target::Template(name) => {
             let refers = |object: &Parsed<Workspace>| {
                 // A workspace that does not parse may refer to it. A needless reconcile costs little.
                 object.0.as_ref().map_or(true, |workspace| {
@@ -304,7 +260,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_template_wakes_those_that_name_it() {
+    fn a_template_triggers_workspaces_that_name_it() {
         let mut writers = Writers::default();
         let mut user = objects::workspace("user");
         user.spec.template_ref = Some("t".to_owned());
@@ -314,28 +270,27 @@ mod tests {
                 .apply_watcher_event(&Event::Apply(Parsed::of(workspace)));
         }
         let stores = writers.stores();
-        let names = |call: &Call| -> Vec<String> {
-            let mut names: Vec<_> = expand(call, &stores)
+        let names = |target: &Target| -> Vec<String> {
+            let mut names: Vec<_> = expand(target, &stores)
                 .into_iter()
                 .map(|trigger| trigger.name)
                 .collect();
             names.sort();
             names
         };
-        assert_eq!(names(&Call::Template("t".to_owned())), ["user"]);
-        assert_eq!(names(&Call::Everybody), ["other", "user"]);
-        assert_eq!(names(&Call::Namespace("team".to_owned())), ["other", "user"]);
-        assert_eq!(names(&Call::Namespace("elsewhere".to_owned())), [""; 0]);
+        assert_eq!(names(&Target::Template("t".to_owned())), ["user"]);
+        assert_eq!(names(&Target::All), ["other", "user"]);
+        assert_eq!(names(&Target::Namespace("team".to_owned())), ["other", "user"]);
+        assert_eq!(names(&Target::Namespace("elsewhere".to_owned())), [""; 0]);
     }
 
     #[test]
-    fn a_broken_workspace_is_kept_and_woken() {
+    fn a_broken_workspace_is_kept_and_triggered() {
         let broken: Parsed<Workspace> = serde_json::from_value(
             serde_json::json!({"metadata": {"name": "b", "namespace": "team"}, "spec": 7}),
         )
         .unwrap();
         assert!(broken.0.is_err());
-        assert_eq!(relations_of(&broken), None);
         let mut writers = Writers::default();
         writers.workspaces.apply_watcher_event(&Event::Apply(broken));
         let stores: Arc<Stores> = Arc::new(writers.stores());

@@ -22,8 +22,8 @@ use kube::{
 
 use super::{Trigger, all_workspaces};
 use crate::cache::{
-    stores::{Glance, Stores},
-    warnings::{ClusterWarnings, Node, POD, stand_of},
+    stores::Stores,
+    warnings::{ClusterWarnings, Node, POD, node_state},
 };
 
 /// Selects Events about pods and claims, except the most frequent ones of kubelet and scheduler and those that a pod's status shows.
@@ -75,8 +75,10 @@ fn claims(
                 cluster_warnings.replace_leaving(std::mem::take(&mut listed));
                 all_workspaces(&stores)
             }
-            Ok(Change::Apply(claim)) => heard_of(&cluster_warnings, &stores, &claim, is_leaving(&claim)),
-            Ok(Change::Delete(claim)) => heard_of(&cluster_warnings, &stores, &claim, false),
+            Ok(Change::Apply(claim)) => {
+                note_claim_change(&cluster_warnings, &stores, &claim, is_leaving(&claim))
+            }
+            Ok(Change::Delete(claim)) => note_claim_change(&cluster_warnings, &stores, &claim, false),
             Err(error) => {
                 tracing::warn!(%error, kind = "PersistentVolumeClaim", "the watch broke and is begun anew");
                 Vec::new()
@@ -84,7 +86,7 @@ fn claims(
         })
 }
 
-fn heard_of(
+fn note_claim_change(
     cluster_warnings: &ClusterWarnings,
     stores: &Stores,
     claim: &PartialObjectMeta<Claim>,
@@ -141,7 +143,7 @@ fn nodes(
                 Vec::new()
             }
             Ok(Change::InitApply(node)) => {
-                listed.insert(node.name_any(), stand_of(&node));
+                listed.insert(node.name_any(), node_state(&node));
                 Vec::new()
             }
             Ok(Change::InitDone) => {
@@ -153,7 +155,7 @@ fn nodes(
                 &cluster_warnings,
                 &stores,
                 &node.name_any(),
-                Some(stand_of(&node)),
+                Some(node_state(&node)),
             ),
             Ok(Change::Delete(node)) => note_node_change(&cluster_warnings, &stores, &node.name_any(), None),
             Err(error) => {
@@ -190,19 +192,18 @@ fn workspace_of(event: &Event, stores: &Stores) -> Option<Trigger> {
 
 /// The workspaces that have a pod on a node.
 fn workspaces_on(node: &str, stores: &Stores) -> Vec<Trigger> {
-    let on_it = |pod: &Glance<'_>| pod.says("nodeName", node);
-    let parents = stores.pods.parents(on_it).into_iter();
+    let parents = stores.pods.parents(|pod| pod.node.as_deref() == Some(node));
     parents
+        .into_iter()
         .map(|(namespace, workspace)| ObjectRef::new(&workspace).within(&namespace))
         .collect()
 }
 
 /// The workspaces of a namespace that have a pod which mounts a claim.
 fn workspaces_at(namespace: &str, claim: &str, stores: &Stores) -> Vec<Trigger> {
-    let mounts = |pod: &Glance<'_>| pod.says("claimName", claim);
-    let parents = stores.pods.parents(mounts).into_iter();
+    let parents = stores.pods.parents(|pod| pod.mounts(namespace, claim));
     parents
-        .filter(|(of, _)| of == namespace)
+        .into_iter()
         .map(|(namespace, workspace)| ObjectRef::new(&workspace).within(&namespace))
         .collect()
 }
@@ -219,7 +220,7 @@ mod tests {
     };
 
     #[test]
-    fn an_event_wakes_the_workspace_of_its_pod_and_a_node_those_on_it() {
+    fn an_event_triggers_the_workspace_of_its_pod_and_a_node_those_on_it() {
         let mut writers = Writers::default();
         let mut pod = testing::running().pods[0].as_ref().clone();
         pod.spec.as_mut().unwrap().node_name = Some("n1".to_owned());

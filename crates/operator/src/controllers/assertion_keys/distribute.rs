@@ -34,7 +34,7 @@ const AT_ONCE: usize = 8;
 
 /// Reconciles now and on every change, until shutdown. Start it when the caches are filled.
 pub async fn run(context: &Context, shutdown: &CancellationToken) {
-    resync::make(&context.stores.pulse, shutdown, async || {
+    resync::make(&context.stores.changes, shutdown, async || {
         Box::pin(reconcile(context)).await
     })
     .await;

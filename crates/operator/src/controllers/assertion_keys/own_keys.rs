@@ -63,7 +63,7 @@ pub async fn renew(context: &Context) -> anyhow::Result<()> {
     };
     let keys = rotating_keys::agree(&secrets, &spec, (context.now)().as_second()).await?;
     context.keys.signer.replace(&keys)?;
-    context.stores.pulse.beat();
+    context.stores.changes.send_replace(());
     Ok(())
 }
 
@@ -96,7 +96,7 @@ async fn follow(context: &Context) {
         };
         // Triggers every controller that reconciles all objects.
         if is_news {
-            context.stores.pulse.beat();
+            context.stores.changes.send_replace(());
         }
     }
 }

@@ -56,8 +56,8 @@ type Judged = HashMap<Key, (Option<i64>, Validation)>;
 /// Reconciles all of them now and whenever something changed, until shutdown. Start it when the caches are filled.
 pub async fn run(context: &Context, shutdown: &CancellationToken) {
     let mut state = CatalogState::default();
-    let pulse = &context.stores.pulse;
-    resync::make(pulse, shutdown, async || {
+    let changes = &context.stores.changes;
+    resync::make(changes, shutdown, async || {
         Box::pin(reconcile(context, &mut state)).await
     })
     .await;

@@ -22,7 +22,7 @@ use crate::{
     blockers::{Blocker, refusal},
     cache::{
         observed::Identity,
-        routes::{Footing, Live},
+        routes::{KindState, Live},
     },
     context::Context,
     support::failure::message_of,
@@ -94,7 +94,7 @@ struct Placed {
 async fn place(context: &Context, identity: &Identity, desired: &[Route]) -> Result<Placed, Error> {
     let mut ready = Vec::new();
     for route in desired {
-        match footing(context, route) {
+        match installed(context, route) {
             Ok(Some(resource)) => ready.push(Writer {
                 context,
                 identity,
@@ -155,13 +155,13 @@ pub async fn remove(context: &Context, identity: &Identity) -> Result<Vec<String
 }
 
 /// The API resource of a route's kind. `None` while it is being looked up; the result triggers a reconcile.
-fn footing(context: &Context, route: &Route) -> Result<Option<ApiResource>, Blocker> {
+fn installed(context: &Context, route: &Route) -> Result<Option<ApiResource>, Blocker> {
     let store = &context.stores.routes;
-    match store.footing(&route.kind) {
-        Some(Footing::Known(resource)) => Ok(Some(resource)),
-        Some(Footing::Unknown) => Ok(None),
-        Some(Footing::Absent(why)) => {
-            store.want(&route.kind);
+    match store.state(&route.kind) {
+        Some(KindState::Available(resource)) => Ok(Some(resource)),
+        Some(KindState::Unknown) => Ok(None),
+        Some(KindState::Unavailable(why)) => {
+            store.request_lookup(&route.kind);
             Err(failed(why, true))
         }
         None => Err(failed(
@@ -271,7 +271,7 @@ impl Writer<'_> {
         {
             Ok(object) => {
                 self.context.metrics.write("apply");
-                self.context.stores.routes.saw(&self.route.kind, object);
+                self.context.stores.routes.update(&self.route.kind, object);
                 Ok(None)
             }
             Err(kube::Error::Api(status)) => match self.refusal(&status) {
@@ -309,7 +309,8 @@ impl Writer<'_> {
 /// Deletes a route that is ours and not yet being deleted, and no other object of its name.
 async fn delete(context: &Context, identity: &Identity, live: &Live) -> Result<(), Error> {
     let store = &context.stores.routes;
-    let (Some(Footing::Known(resource)), meta) = (store.footing(&live.kind), &live.object.metadata) else {
+    let (Some(KindState::Available(resource)), meta) = (store.state(&live.kind), &live.object.metadata)
+    else {
         return Ok(());
     };
     if meta.deletion_timestamp.is_some() {
@@ -331,15 +332,15 @@ async fn delete(context: &Context, identity: &Identity, live: &Live) -> Result<(
             match either.left() {
                 // A finalizer of another controller keeps it.
                 Some(object) if object.metadata.deletion_timestamp.is_some() && is_held(&object) => {
-                    store.saw(&live.kind, object);
+                    store.update(&live.kind, object);
                 }
-                _ => store.gone(&live.kind, &identity.namespace, name),
+                _ => store.remove(&live.kind, &identity.namespace, name),
             }
             Ok(())
         }
         // It is gone already, or a new object has its name.
         Err(kube::Error::Api(status)) if status.code == 404 => {
-            store.gone(&live.kind, &identity.namespace, name);
+            store.remove(&live.kind, &identity.namespace, name);
             Ok(())
         }
         Err(kube::Error::Api(status)) if status.code == 409 => Ok(()),

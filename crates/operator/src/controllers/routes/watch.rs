@@ -21,7 +21,7 @@ use rules::routes::{RouteKind, kinds_of};
 
 use crate::{
     cache::{
-        routes::{Footing, workspace_of},
+        routes::{KindState, workspace_of},
         stores::{self, Stores},
         watch::{Trigger, all_workspaces},
     },
@@ -94,7 +94,7 @@ impl Follower {
                 Ok(resource) => self.watch(&resource).await,
                 Err(unusable) => unusable,
             };
-            if self.stores.routes.absent(&self.kind, &unusable.why) {
+            if self.stores.routes.set_unavailable(&self.kind, &unusable.why) {
                 tracing::info!(kind = %self.kind, why = unusable.why, "routes of this kind cannot be made");
                 self.call(Call::Everybody);
             }
@@ -159,12 +159,12 @@ impl Follower {
         tracing::warn!(%error, kind = %self.kind, "the watch of routes broke and is begun anew");
         let why = if has_code(error, 403) {
             not_allowed(&self.kind)
-        } else if self.stores.routes.footing(&self.kind) == Some(Footing::Unknown) {
+        } else if self.stores.routes.state(&self.kind) == Some(KindState::Unknown) {
             format!("{} cannot be listed: {error}.", self.kind)
         } else {
             return;
         };
-        if self.stores.routes.absent(&self.kind, &why) {
+        if self.stores.routes.set_unavailable(&self.kind, &why) {
             self.call(Call::Everybody);
         }
     }
@@ -175,7 +175,7 @@ impl Follower {
             Event::Init => listed.clear(),
             Event::InitApply(object) => listed.push(object),
             Event::InitDone => {
-                store.known(kind, resource, std::mem::take(listed));
+                store.set_available(kind, resource, std::mem::take(listed));
                 self.call(Call::Everybody);
             }
             Event::Apply(object) => {
@@ -183,13 +183,13 @@ impl Follower {
                 let before = store.get(kind, &namespace, &object.name_any());
                 let both = before.as_deref().into_iter().chain([&object]);
                 let triggers: Vec<_> = both.filter_map(trigger).collect();
-                store.saw(kind, object);
+                store.update(kind, object);
                 for trigger in triggers {
                     self.call(Call::One(trigger));
                 }
             }
             Event::Delete(object) => {
-                store.gone(kind, &object.namespace().unwrap_or_default(), &object.name_any());
+                store.remove(kind, &object.namespace().unwrap_or_default(), &object.name_any());
                 if let Some(trigger) = trigger(&object) {
                     self.call(Call::One(trigger));
                 }
@@ -200,7 +200,7 @@ impl Follower {
     fn call(&self, call: Call) {
         if matches!(call, Call::Everybody) {
             // The status of managers that name the kind reports it as well.
-            self.stores.pulse.beat();
+            self.stores.changes.send_replace(());
         }
         // There is no receiver only when the operator ends.
         let _ = self.calls.unbounded_send(call);
@@ -209,7 +209,7 @@ impl Follower {
 
 fn trigger(object: &DynamicObject) -> Option<Trigger> {
     let namespace = object.namespace().unwrap_or_default();
-    Some(ObjectRef::new(&workspace_of(object)?).within(&namespace))
+    Some(ObjectRef::new(workspace_of(object)?).within(&namespace))
 }
 
 fn is_missing(error: &kube::Error) -> bool {

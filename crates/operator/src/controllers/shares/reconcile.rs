@@ -41,8 +41,8 @@ pub struct SharesState {
 /// Reconciles until shutdown. Start it when the caches are filled.
 pub async fn run(context: &Context, shutdown: &CancellationToken) {
     let mut state = SharesState::default();
-    let pulse = &context.stores.pulse;
-    resync::make(pulse, shutdown, async || {
+    let changes = &context.stores.changes;
+    resync::make(changes, shutdown, async || {
         Box::pin(reconcile(context, &mut state)).await
     })
     .await;
