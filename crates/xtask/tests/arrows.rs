@@ -146,6 +146,15 @@ fn files_and_folders_that_the_architecture_names_are_there() {
 }
 
 #[test]
+fn a_module_with_submodules_is_a_folder_with_mod_rs() {
+    let all = [below(&root().join("crates")), below(&root().join("e2e"))].concat();
+    let is_beside_its_folder =
+        |path: &&PathBuf| path.extension().is_some_and(|end| end == "rs") && path.with_extension("").is_dir();
+    let wrong: Vec<_> = all.iter().filter(is_beside_its_folder).collect();
+    assert!(wrong.is_empty(), "move to <folder>/mod.rs: {wrong:?}");
+}
+
+#[test]
 fn a_forbidden_arrow_an_unlisted_crate_and_a_stale_row_are_reported() {
     let page = "| `crates/api` | the contract | - |\n| `crates/cli` | a | pipe | api |\n| `crates/old` | x | - |\ntext\n";
     let package = |name: &str, to: &str, kind: Value| serde_json::json!({"name": name, "dependencies": [{"name": to, "path": "/x", "kind": kind}, {"name": "serde", "kind": null}]});
