@@ -8,23 +8,15 @@
 //!
 //! A server listens on loopback, prints one line of JSON, its address and what to ask it with, and serves until it is killed.
 
-#[path = "verify/announce.rs"]
 mod announce;
-#[path = "verify/changes.rs"]
 mod changes;
-#[path = "verify/cluster.rs"]
 mod cluster;
-#[path = "verify/gateway.rs"]
+#[path = "gateway.rs"]
 mod gateway_process;
-#[path = "verify/load.rs"]
 mod load;
-#[path = "verify/pod.rs"]
 mod pod;
-#[path = "verify/reference.rs"]
 mod reference;
-#[path = "verify/site.rs"]
 mod site;
-#[path = "verify/sockets.rs"]
 mod sockets;
 
 use anyhow::Context as _;
