@@ -49,7 +49,7 @@ pub struct Context {
     /// Our last writes, which the caches may not show yet.
     pub pending_writes: PendingWrites,
     /// The last activity of workspaces that stop when idle.
-    pub idle: idle::Book,
+    pub idle: idle::ActivityTracker,
     /// The public keys with which workspaces' pods check assertions.
     pub keys: Keys,
     /// What the CRDs of our kinds in the cluster lack.
@@ -80,7 +80,7 @@ impl Context {
             retries: Retries::default(),
             contests: Contests::default(),
             pending_writes: PendingWrites::default(),
-            idle: idle::Book::default(),
+            idle: idle::ActivityTracker::default(),
             keys: Keys::default(),
             definitions: Definitions::default(),
             now: Timestamp::now,

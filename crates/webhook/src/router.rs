@@ -36,16 +36,16 @@ use crate::validate::{Rules, validate};
 /// An object that large violates the schema, and this webhook refuses it with 413.
 pub const MAX_BODY: u32 = 2 * 1024 * 1024;
 /// Maximum number of requests that are read or decided concurrently. Further ones wait, with their bodies unread.
-const MAX_CONCURRENT: usize = 64;
+const MAX_CONCURRENT: usize = 32;
 /// Maximum number of concurrent requests, including waiting ones.
 /// Further ones get 429 with `Retry-After`, and the API server retries within its own timeout of 5 s.
 pub const MAX_ACCEPTED: usize = 512;
-/// Memory estimate of parsing and deciding, as a multiple of the body: 340 in the worst case of `tests/limits.rs`.
+/// Memory estimate of parsing and deciding, as a multiple of the body: 340 to 390 in the worst case of `tests/limits.rs`.
 ///
-/// The pod's memory limit (`webhook.resources` of the chart) is 1 GiB. Bodies: 64 x 2 MiB = 128 MiB.
-/// Decisions: concurrent bodies of 2 MiB in total, 2 MiB x 384 = 768 MiB. The process itself: 60 MiB. Sum: 956 MiB.
-pub const MAX_GROWTH: usize = 384;
-/// Maximum total size of the bodies that are parsed and decided concurrently: one of the largest, or 64 of 32 KiB. Further ones wait.
+/// The pod's memory limit (`webhook.resources` of the chart) is 1 GiB. Bodies: 32 x 2 MiB = 64 MiB.
+/// Decisions: concurrent bodies of 2 MiB in total, 2 MiB x 440 = 880 MiB. The process itself: 60 MiB. Sum: 1004 MiB.
+pub const MAX_GROWTH: usize = 440;
+/// Maximum total size of the bodies that are parsed and decided concurrently: one of the largest, or 32 of 64 KiB. Further ones wait.
 const MAX_PARSED: u32 = MAX_BODY;
 /// Timeout of a decision. The API server waits for 5 s. This timeout is shorter, so that the user gets the reason.
 const DECISION_TIME: Duration = Duration::from_secs(4);

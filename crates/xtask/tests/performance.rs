@@ -9,7 +9,7 @@ const P99: f64 = 1.0;
 /// Longest phase at scale, beside bare objects.
 const PHASE: f64 = 1.3;
 /// Most CPU of the operator per start, in ms.
-const START: f64 = 3.0;
+const START: f64 = 5.0;
 
 /// The cells of the tables between the marks of a bench.
 fn rows<'a>(page: &'a str, bench: &str) -> Vec<Vec<&'a str>> {

@@ -1,6 +1,6 @@
 //! CRDs of this build -> the CRDs in the cluster (IO). Newer ones are left as they are.
 //!
-//! Helm installs CRDs once and never upgrades them. A rollback keeps the newer CRDs: every version reads objects of later versions.
+//! Helm itself installs CRDs once and never upgrades them; its hook runs this command. A rollback keeps the newer CRDs: every version reads objects of later versions.
 
 use std::time::Duration;
 

@@ -1,7 +1,7 @@
 //! CRDs of our kinds in the cluster -> statuses with only the fields that the CRDs declare (IO).
 //!
-//! Helm never upgrades CRDs, and an API server refuses a status with an unknown field. An operator that is newer than its CRDs leaves
-//! out the missing fields and enum values, goes on working, and reports them.
+//! CRDs may be older than the operator, for example where Helm's hooks do not run. An API server refuses a status with an unknown
+//! field. An operator that is newer than its CRDs leaves out the missing fields and enum values, goes on working, and reports them.
 
 use std::{
     collections::HashMap,

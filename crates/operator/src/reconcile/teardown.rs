@@ -23,7 +23,7 @@ use crate::{
     context::Context,
     controllers::routes,
     plan::disks::{desired_claim, retention},
-    status::{assess::conditions::brief, publish, transitions},
+    status::{assess::condition_list::brief, publish, transitions},
     support::failure::message_of,
 };
 

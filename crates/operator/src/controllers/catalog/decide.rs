@@ -12,7 +12,7 @@ use super::{
     usage::Usage,
     validation::Validation,
 };
-use crate::status::{assess::conditions::Conditions, transitions};
+use crate::status::{assess::condition_list::Conditions, transitions};
 
 /// A status in which only the number of users changed is written at most this often.
 pub(super) const PAUSE: Duration = Duration::from_secs(10);

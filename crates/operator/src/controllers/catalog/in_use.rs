@@ -1,4 +1,5 @@
 //! Object of the catalog -> its in-use finalizer, set and removed (IO). Only the catalog controller calls this.
+//! `usage.rs` counts the users, `decide.rs` decides.
 //!
 //! The finalizer is set as soon as a workspace refers to the object. A workspace makes its first child only when the cache shows the
 //! finalizer on all that it refers to, and none of them is being deleted (`admission.rs`). The finalizer is removed in two cases, and

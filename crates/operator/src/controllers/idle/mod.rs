@@ -4,25 +4,25 @@
 //!
 //! | file | input -> output |
 //! |---|---|
-//! | `subject.rs` | valid workspace, its ready pod -> which pod to ask what, and when to stop it (pure) |
-//! | `book/` | subjects, answers -> the next pod to ask, known activity, workspaces to stop |
-//! | `reconcile.rs` | book -> requests, a few at a time, by one task (IO) |
+//! | `subject.rs` | valid workspace, its ready pod -> which pod to ask what, and its timeout (pure) |
+//! | `tracker/` | subjects, answers -> which pod to ask next, and whether a workspace is idle: here the stop is decided |
+//! | `reconcile.rs` | tracker -> requests, a few at a time, by one task (IO) |
 //! | `ask/`, `tls.rs` | subject -> answer of its pod (IO) |
 //! | `read.rs` | bodies of answers -> times of last activity (pure) |
-//! | `tell.rs` | known activity -> status (pure) |
-//! | `stop.rs` | an idle workspace -> `spec.desiredStatus: Stopped` (IO) |
+//! | `status.rs` | known activity -> status (pure) |
+//! | `stop.rs` | an idle workspace -> `spec.desiredStatus: Stopped`, unless it has changed since (IO) |
 //!
 //! A workspace is stopped only because of its pod's own answers: one just now and one before. Silence, errors and state of an earlier
 //! leader never stop it. So only the leader asks, and a change of leaders at most delays a stop.
 
 mod ask;
-mod book;
 mod read;
 mod reconcile;
+mod status;
 mod stop;
 mod subject;
-mod tell;
 mod tls;
+mod tracker;
 
 use api::{
     Workspace, WorkspaceStatus,
@@ -33,11 +33,11 @@ use rules::ValidWorkspace;
 
 pub use self::{
     ask::{Answered, Asker, Unanswered},
-    book::Book,
     read::{Reading, Signal},
     reconcile::run,
     stop::{Because, stopped_because},
     subject::Subject,
+    tracker::ActivityTracker,
 };
 use crate::{cache::observed::Observed, context::Context};
 
@@ -54,7 +54,7 @@ pub fn attend(
     let subject = valid.and_then(|valid| subject::of(workspace, valid, observed, status));
     let key = observed.identity.key();
     let usage = context.idle.follow(&key, subject, (context.now)());
-    tell::complete(status, before, usage.as_ref());
+    status::complete(status, before, usage.as_ref());
     let earlier = before.map(|before| (before.idle.clone(), before.stops_at.clone()));
     if earlier.unwrap_or_default() != (status.idle.clone(), status.stops_at.clone()) {
         context.idle.told(&key);

@@ -1,4 +1,4 @@
-//! Book -> due pods asked, a few at a time; statuses written, idle workspaces stopped (IO).
+//! ActivityTracker -> due pods asked, a few at a time; statuses written, idle workspaces stopped (IO).
 
 use std::{collections::HashMap, time::Duration};
 
@@ -7,9 +7,8 @@ use tokio::time::{Instant, sleep_until};
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    Asker,
-    book::{Job, Usage},
-    stop, tell,
+    Asker, status as idle_status, stop,
+    tracker::{Job, Usage},
 };
 use crate::{
     cache::stores,
@@ -27,13 +26,13 @@ const LIMIT: Duration = Duration::from_secs(15);
 
 /// Asks pods until shutdown. The workspace reconciles register which.
 pub async fn run(context: &Context, asker: &Asker, shutdown: &CancellationToken) {
-    let book = &context.idle;
+    let tracker = &context.idle;
     let mut under_way = FuturesUnordered::new();
     let mut by_namespace = HashMap::<String, usize>::new();
     loop {
         let now = Instant::now();
         while under_way.len() < AT_ONCE
-            && let Some(job) = book.take(now, |namespace| has_room(&by_namespace, namespace))
+            && let Some(job) = tracker.take(now, |namespace| has_room(&by_namespace, namespace))
         {
             let namespace = job.subject.identity.namespace.clone();
             *by_namespace.entry(namespace.clone()).or_default() += 1;
@@ -43,7 +42,7 @@ pub async fn run(context: &Context, asker: &Asker, shutdown: &CancellationToken)
             }));
         }
         // At the limit, due pods wait for a request in progress to end.
-        let next = book.next(now).filter(|_| under_way.len() < AT_ONCE);
+        let next = tracker.next(now).filter(|_| under_way.len() < AT_ONCE);
         let due = async {
             match next {
                 Some(due) => sleep_until(due).await,
@@ -58,7 +57,7 @@ pub async fn run(context: &Context, asker: &Asker, shutdown: &CancellationToken)
                 }
             }
             () = due => {}
-            () = book.changed() => {}
+            () = tracker.changed() => {}
         }
     }
 }
@@ -129,5 +128,5 @@ fn differs(context: &Context, job: &Job, usage: &Usage) -> bool {
     };
     let newer = context.pending_writes.newer_status(&job.key, &workspace.metadata);
     let status = newer.or_else(|| workspace.status.clone()).unwrap_or_default();
-    tell::differs(&status, usage)
+    idle_status::differs(&status, usage)
 }

@@ -15,7 +15,7 @@ use kube::{
 };
 use rules::shares;
 
-use crate::status::{assess::conditions::Conditions, transitions};
+use crate::status::{assess::condition_list::Conditions, transitions};
 
 /// How long a share is kept after its end, so that users see why it ended.
 const KEPT: SignedDuration = SignedDuration::from_hours(1);

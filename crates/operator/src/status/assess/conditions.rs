@@ -1,94 +1,205 @@
-//! Earlier conditions, current state -> conditions (pure).
-//!
-//! `lastTransitionTime` changes only when a status flips. Every condition carries the generation that it was computed from.
+//! State, problem -> Available, Degraded, Progressing, Stopped, Valid, and the phase (pure).
 
-use api::condition;
-use jiff::Timestamp;
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
+use api::{
+    WorkspaceStatus,
+    condition::{AVAILABLE, DEGRADED, PROGRESSING, STOPPED, VALID, reason},
+    workspace::{DiskStatus, Phase},
+};
+use k8s_openapi::{api::core::v1::Pod, apimachinery::pkg::apis::meta::v1::Condition};
+use kube::ResourceExt;
+use rules::Home;
 
-/// Longest message, in bytes. The status contains it up to twice, and every client that caches the status stores it.
-const MAX_MESSAGE: usize = 4096;
+use super::{Facts, Stand, condition_list::Conditions, evidence, is_separated};
+use crate::{
+    blockers::{Blocker, Problem},
+    cache::observed::Observed,
+};
 
-/// A text of at most `limit` bytes, cut at a character.
-pub(crate) fn brief(text: &str, limit: usize) -> String {
-    const CUT: &str = "…";
-    if text.len() <= limit {
-        return text.to_owned();
-    }
-    format!("{}{CUT}", &text[..text.floor_char_boundary(limit - CUT.len())])
-}
+/// Message for a new disk that replaces a deleted one.
+const NEW_DISK: &str =
+    "Its disk is a new, empty one: the disk that the workspace had before was deleted (see its Events).";
 
-/// Collects the conditions of one status.
-pub(crate) struct Conditions<'a> {
-    before: &'a [Condition],
-    generation: Option<i64>,
-    now: Timestamp,
-    list: Vec<Condition>,
-}
-
-impl<'a> Conditions<'a> {
-    pub(crate) fn new(before: &'a [Condition], generation: Option<i64>, now: Timestamp) -> Self {
-        // The API server keeps whole seconds.
-        let now = Timestamp::from_second(now.as_second()).unwrap_or(now);
-        Self {
-            before,
-            generation,
-            now,
-            list: Vec::new(),
+pub(super) fn conditions(
+    facts: &Facts<'_>,
+    stand: Stand,
+    problem: Option<&Problem>,
+    disk: Option<&DiskStatus>,
+    before: &WorkspaceStatus,
+) -> Vec<Condition> {
+    let is_scaled_down = facts.observed.is_scaled_down();
+    let new_disk = disk.is_some_and(|disk| disk.replaces_deleted);
+    let mut set = Conditions::new(&before.conditions, facts.workspace.metadata.generation, facts.now);
+    match facts.verdict {
+        Ok(_) => set.set(VALID, true, reason::ALL_RULES_HOLD, "Every rule holds."),
+        Err(rejected) => {
+            let told = rejected.told(facts.workspace.spec.desired_status);
+            set.set(VALID, false, rejected.reason(), &told);
         }
     }
-
-    /// Adds the condition of this type.
-    pub(crate) fn set(&mut self, type_: &str, holds: bool, reason: &str, message: &str) {
-        let status = if holds { "True" } else { "False" };
-        let same = condition::find(self.before, type_).filter(|earlier| earlier.status == status);
-        self.list.push(Condition {
-            type_: type_.to_owned(),
-            status: status.to_owned(),
-            reason: reason.to_owned(),
-            message: brief(message, MAX_MESSAGE),
-            observed_generation: self.generation,
-            last_transition_time: same.map_or(Time(self.now), |earlier| earlier.last_transition_time.clone()),
-        });
+    let not_ready = format!("The pod is not ready yet.{}", by_hand(facts.observed));
+    let (why, available, progressing) = match stand {
+        Stand::Running => (reason::RUNNING, "The pod is ready.", "Nothing is left to do."),
+        Stand::Starting => (
+            reason::STARTING,
+            not_ready.as_str(),
+            "Waiting for the pod to be ready.",
+        ),
+        Stand::Stopping => (
+            reason::STOPPING,
+            "The workspace is being stopped.",
+            "Waiting for the pod to end.",
+        ),
+        Stand::Stopped => (
+            reason::STOPPED,
+            "The workspace is stopped.",
+            "Nothing is left to do.",
+        ),
+        Stand::Invalid => (
+            reason::INVALID,
+            "The workspace is not valid.",
+            "Waiting for the workspace to be valid.",
+        ),
+    };
+    match (stand, problem) {
+        (Stand::Running, Some(problem)) if is_unrouted(facts) => {
+            set.set(
+                AVAILABLE,
+                false,
+                problem.reason,
+                "The pod is ready, but no route leads to it.",
+            );
+        }
+        (Stand::Running, _) if is_not_served(facts) => {
+            let told = "The pod is ready, but no gateway serves its manager.";
+            set.set(AVAILABLE, false, reason::NOT_SERVED, told);
+        }
+        (Stand::Running, _) => set.set(AVAILABLE, true, reason::READY, &ready(facts.observed, new_disk)),
+        (Stand::Starting, Some(problem)) => set.set(AVAILABLE, false, problem.reason, available),
+        _ => set.set(AVAILABLE, false, why, available),
     }
+    let previous = waits_for_previous(facts);
+    let under_way = matches!(stand, Stand::Starting | Stand::Stopping);
+    match (stand, facts.blocker) {
+        (Stand::Starting, Some(Blocker::Leaving { .. })) if facts.observed.wanted_pods() == 0 => {
+            let message = facts.blocker.map(ToString::to_string).unwrap_or_default();
+            set.set(PROGRESSING, true, reason::PREDECESSOR_TERMINATING, &message);
+        }
+        (Stand::Starting, _) if facts.observed.wanted_pods() == 0 && !is_scaled_down => {
+            set.set(PROGRESSING, true, reason::STOPPING, &waiting_for(facts.observed));
+        }
+        (Stand::Starting, _) if previous.is_some() => {
+            let message = previous.unwrap_or_default();
+            set.set(PROGRESSING, true, reason::PREDECESSOR_TERMINATING, &message);
+        }
+        (Stand::Starting, _) if problem.is_some_and(|problem| problem.failed) => {
+            set.set(PROGRESSING, true, why, "Waiting for the cause to be removed.");
+        }
+        _ => set.set(PROGRESSING, under_way, why, progressing),
+    }
+    match problem {
+        Some(problem) => set.set(DEGRADED, true, problem.reason, &problem.message),
+        None => set.set(DEGRADED, false, reason::AS_EXPECTED, "Nothing is wrong."),
+    }
+    match (stand, is_scaled_down) {
+        (Stand::Stopped, _) if new_disk => {
+            set.set(STOPPED, true, why, &format!("No pod is left. {NEW_DISK}"));
+        }
+        (Stand::Stopped, _) if has_disk(facts.observed) => {
+            set.set(STOPPED, true, why, "No pod is left; the disk is kept.");
+        }
+        (Stand::Stopped, _) if lost_files(facts) => {
+            let told = "No pod is left. Its files are gone: it has no disk.";
+            set.set(STOPPED, true, why, told);
+        }
+        (Stand::Stopped, _) | (Stand::Invalid, true) => set.set(STOPPED, true, why, "No pod is left."),
+        _ => set.set(STOPPED, false, why, "A pod runs, or is on its way."),
+    }
+    set.finish()
+}
 
-    pub(crate) fn finish(self) -> Vec<Condition> {
-        self.list
+/// Whether no user can reach the pod.
+fn is_unrouted(facts: &Facts<'_>) -> bool {
+    matches!(facts.blocker, Some(Blocker::Route { missing: true, .. }))
+}
+
+fn is_not_served(facts: &Facts<'_>) -> bool {
+    let valid = facts.verdict.as_ref().ok();
+    valid.is_some_and(|valid| valid.not_served.is_some())
+}
+
+pub(super) fn phase(stand: Stand, problem: Option<&Problem>) -> Phase {
+    match stand {
+        Stand::Starting if problem.is_some_and(|problem| problem.failed) => Phase::Failed,
+        Stand::Starting => Phase::Starting,
+        Stand::Running => Phase::Running,
+        Stand::Stopping => Phase::Stopping,
+        Stand::Stopped => Phase::Stopped,
+        Stand::Invalid => Phase::Invalid,
     }
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn at(second: i64) -> Timestamp {
-        Timestamp::from_second(second).unwrap()
+/// The condition whose reason and message are copied beside the phase.
+pub(super) fn decisive(stand: Stand, problem: Option<&Problem>, rejected: bool) -> &'static str {
+    match stand {
+        Stand::Invalid => VALID,
+        // An invalid workspace would not start again. That is more important than "ready", or than that it is stopped as requested.
+        Stand::Running | Stand::Stopped if rejected => VALID,
+        _ if problem.is_some() => DEGRADED,
+        Stand::Starting | Stand::Stopping => PROGRESSING,
+        Stand::Running => AVAILABLE,
+        Stand::Stopped => STOPPED,
     }
+}
 
-    fn set(before: &[Condition], now: i64, holds: bool, message: &str) -> Vec<Condition> {
-        let mut conditions = Conditions::new(before, Some(now), at(now));
-        conditions.set("Valid", holds, "Because", message);
-        conditions.finish()
+/// Whether the home is on a lasting claim.
+fn has_disk(observed: &Observed) -> bool {
+    let claim = observed.claim.as_ref();
+    claim.is_some_and(|claim| claim.metadata.deletion_timestamp.is_none())
+}
+
+/// Whether a run has ended whose files were deleted with its pod.
+fn lost_files(facts: &Facts<'_>) -> bool {
+    let valid = facts.verdict.as_ref().ok();
+    let is_ephemeral = valid.is_some_and(|valid| matches!(valid.home, Home::Ephemeral { .. }));
+    // A workspace that never ran has no Deployment.
+    is_ephemeral && facts.observed.own_deployment().is_some()
+}
+
+fn ready(observed: &Observed, new_disk: bool) -> String {
+    let mut message = "The pod is ready.".to_owned();
+    if new_disk {
+        message.push(' ');
+        message.push_str(NEW_DISK);
     }
+    message.push_str(&by_hand(observed));
+    message
+}
 
-    #[test]
-    fn a_long_message_is_cut_at_a_character() {
-        let message = &set(&[], 1, false, &"ä".repeat(5000))[0].message;
-        assert!(
-            message.ends_with("ä…") && message.len() <= MAX_MESSAGE,
-            "{}",
-            message.len()
-        );
-        assert_eq!(set(&[], 1, false, "short")[0].message, "short");
-    }
+fn by_hand(observed: &Observed) -> String {
+    let who = observed.template_changed_by();
+    who.map_or_else(String::new, |who| {
+        format!(" Its template was changed by {who:?}, not by a change of the Workspace: the next start puts it right.")
+    })
+}
 
-    #[test]
-    fn the_time_moves_only_when_the_status_flips() {
-        let first = set(&[], 1, true, "a");
-        let other_words = set(&first, 2, true, "b");
-        assert_eq!(other_words[0].last_transition_time, Time(at(1)));
-        assert_eq!(other_words[0].observed_generation, Some(2));
-        let flipped = set(&other_words, 3, false, "b");
-        assert_eq!(flipped[0].last_transition_time, Time(at(3)));
+/// The pods that keep a run from starting.
+fn waiting_for(observed: &Observed) -> String {
+    not_gone("Waiting for the last run to end", observed.live_pods())
+}
+
+/// The pods that keep the pod of this run from starting, if they are the reason.
+fn waits_for_previous(facts: &Facts<'_>) -> Option<String> {
+    let (observed, valid) = (facts.observed, facts.verdict.as_ref().ok());
+    let pod = observed.current_pod()?;
+    evidence::waits_for_previous(observed, pod, is_separated(valid))
+        .then(|| not_gone("Waiting for the previous pod to end", observed.previous_pods(pod)))
+}
+
+fn not_gone<'a>(waiting: &str, pods: impl Iterator<Item = &'a Pod>) -> String {
+    let names: Vec<_> = pods.map(ResourceExt::name_any).collect();
+    match names.as_slice() {
+        [] => format!("{waiting}."),
+        [name] => format!("{waiting}: the pod {name} is not gone yet."),
+        names => format!("{waiting}: the pods {} are not gone yet.", names.join(", ")),
     }
 }

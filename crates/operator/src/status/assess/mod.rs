@@ -2,13 +2,23 @@
 //!
 //! The status is computed from the state after the writes, so the same facts always give the same status. A start without problems has
 //! only two of them: starting and ready.
+//!
+//! | name | input -> output |
+//! |---|---|
+//! | `conditions.rs` | state, problem -> Available, Degraded, Progressing, Stopped, Valid, and the phase |
+//! | `evidence` | observed state -> the reason of a problem, such as a failing image pull |
+//! | `timeout.rs` | a start that exceeds its timeout -> failed |
+//! | `rare.rs` | a deleted or unreadable workspace -> its status |
+//! | `remembered.rs` | earlier status -> what the status keeps of it |
+//! | `changes.rs` | earlier and new status -> Events without a worsened condition |
+//! | `condition_list.rs` | type, status, reason -> a list of conditions that keeps transition times |
 
 mod changes;
-pub(crate) mod conditions;
+pub(crate) mod condition_list;
+mod conditions;
 mod evidence;
 mod rare;
 mod remembered;
-mod report;
 mod timeout;
 
 use std::time::Duration;
@@ -122,12 +132,12 @@ pub fn assess(facts: &Facts<'_>) -> Assessment {
     let disk = remembered::disk(&before, facts.observed, run_id, stand == Stand::Running);
     let told = stand == Stand::Running || problem.is_some();
     let started_at = run_id.and_then(|_| remembered::started_at(&before, facts.observed, told));
-    let conditions = report::conditions(facts, stand, problem.as_ref(), disk.as_ref(), &before);
-    let decisive = report::decisive(stand, problem.as_ref(), facts.verdict.is_err());
+    let conditions = conditions::conditions(facts, stand, problem.as_ref(), disk.as_ref(), &before);
+    let decisive = conditions::decisive(stand, problem.as_ref(), facts.verdict.is_err());
     let decided_by = condition::find(&conditions, decisive).cloned();
     let status = WorkspaceStatus {
         observed_generation: facts.workspace.metadata.generation,
-        phase: Some(report::phase(stand, problem.as_ref())),
+        phase: Some(conditions::phase(stand, problem.as_ref())),
         reason: decided_by.as_ref().map(|condition| condition.reason.clone()),
         message: decided_by.map(|condition| condition.message),
         // A running workspace that became invalid keeps the address under which users have it open.

@@ -9,7 +9,7 @@ use api::{
 };
 use jiff::Timestamp;
 
-use super::conditions::Conditions;
+use super::condition_list::Conditions;
 
 /// A deletion that takes longer reports what it waits for.
 const LONG_FAREWELL: Duration = Duration::from_secs(10);

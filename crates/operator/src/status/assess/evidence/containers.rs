@@ -12,7 +12,7 @@ use rules::ExecutionProfile;
 use super::{Evidence, Judging, NONE, SLOW, condition, missing_source, remaining, trimmed};
 use crate::{
     cache::{observed::Observed, warnings::Warning},
-    status::assess::conditions::brief,
+    status::assess::condition_list::brief,
 };
 
 /// The kubelet's Event reason for a failed hook.

@@ -1,6 +1,11 @@
 //! Observed state -> the reason for a problem (pure).
 //!
 //! It reads the status of claim, Deployment, pod and node. For problems without a status it reads warning Events.
+//!
+//! - `containers.rs`: a container that fails, does not start or cannot pull its image
+//! - `pod.rs`: a pod that no node accepts, or that its node ended
+//! - `node.rs`: a node that does not respond
+//! - `volumes.rs`: a disk that is not ready
 
 mod containers;
 mod node;

@@ -37,7 +37,7 @@ const BETWEEN_WRITES: Duration = Duration::from_mins(1);
 
 /// The known activity of every workspace that stops when idle.
 #[derive(Debug)]
-pub struct Book {
+pub struct ActivityTracker {
     state: Mutex<State>,
     changed: Notify,
     sender: mpsc::UnboundedSender<Trigger>,
@@ -96,7 +96,7 @@ pub(super) struct Usage {
     pub(super) is_told: bool,
 }
 
-impl Default for Book {
+impl Default for ActivityTracker {
     fn default() -> Self {
         let (sender, triggers) = mpsc::unbounded_channel();
         Self {
@@ -190,7 +190,7 @@ impl Entry {
     }
 }
 
-impl Book {
+impl ActivityTracker {
     /// Starts or stops asking a workspace. Returns its known activity.
     pub(super) fn follow(&self, key: &str, subject: Option<Subject>, now: Timestamp) -> Option<Usage> {
         let mut state = self.lock();
@@ -237,7 +237,7 @@ impl Book {
         due.find(|due| *due > now)
     }
 
-    /// Resolves when the result of [`Book::next`] may have changed.
+    /// Resolves when the result of [`ActivityTracker::next`] may have changed.
     pub(super) async fn changed(&self) {
         self.changed.notified().await;
     }

@@ -11,7 +11,7 @@ use api::{
 use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 
-use super::book::Usage;
+use super::tracker::Usage;
 
 /// Sets the fields about activity in a status. `before`: the previous status. `None`: no pod is asked.
 pub(super) fn complete(

@@ -1,0 +1,274 @@
+//! Answers and times, recorded as a pod would give them.
+
+use super::*;
+use crate::controllers::idle::{read::Reading, subject::tests::subject};
+
+const KEY: &str = "team-demo/demo";
+
+fn at(second: i64) -> Timestamp {
+    subject().since + jiff::SignedDuration::from_secs(second)
+}
+
+/// An answer of a pod whose clock is `skew` seconds behind. `time`: its last activity, by our clock.
+#[expect(clippy::unnecessary_wraps, reason = "an answer beside those that fail")]
+fn said_by_a_clock_behind(skew: i64, time: Timestamp) -> Answered {
+    let signals = vec![Signal {
+        name: "server",
+        last_activity: Some(time),
+    }];
+    Ok(Reading { signals, skew })
+}
+
+fn used(time: Timestamp) -> Answered {
+    said_by_a_clock_behind(0, time)
+}
+
+fn nothing() -> Answered {
+    Err(Unanswered {
+        name: "server",
+        why: "no answer".to_owned(),
+    })
+}
+
+/// Records one answer at a time of day, whenever the request is due.
+fn ask(tracker: &ActivityTracker, answer: Answered, now: Timestamp) -> (Usage, bool) {
+    tracker
+        .answered(&job(tracker), answer, Duration::ZERO, now)
+        .unwrap()
+}
+
+/// When the first request is due.
+fn next(tracker: &ActivityTracker) -> Option<Instant> {
+    tracker.lock().due.first().map(|(due, _)| *due)
+}
+
+/// The next job, whenever it is due.
+fn job(tracker: &ActivityTracker) -> Job {
+    tracker.take(next(tracker).unwrap(), |_| true).unwrap()
+}
+
+#[tokio::test(start_paused = true)]
+async fn it_takes_a_whole_timeout_and_two_readings() {
+    let tracker = ActivityTracker::default();
+    tracker.follow(KEY, Some(subject()), at(0));
+    assert!(!ask(&tracker, used(at(0)), at(299)).1, "the timeout is not over");
+    assert!(
+        !ask(&tracker, used(at(0)), at(300)).1,
+        "one reading may be a mistake"
+    );
+    assert!(ask(&tracker, used(at(0)), at(301)).1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_reading_that_shows_use_begins_the_count_anew() {
+    let tracker = ActivityTracker::default();
+    tracker.follow(KEY, Some(subject()), at(0));
+    assert!(!ask(&tracker, used(at(0)), at(300)).1);
+    assert!(!ask(&tracker, used(at(290)), at(310)).1);
+    assert!(!ask(&tracker, used(at(290)), at(600)).1);
+    assert!(ask(&tracker, used(at(290)), at(610)).1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_just_started_has_a_whole_timeout_by_the_clock_of_its_own_machine() {
+    let tracker = ActivityTracker::default();
+    // It became ready at this moment, by a clock that is 50 min behind ours.
+    tracker.follow(KEY, Some(subject()), at(3000));
+    for second in [3010, 3100, 3299] {
+        let (usage, stop) = ask(&tracker, said_by_a_clock_behind(3000, at(-90_000)), at(second));
+        assert_eq!((usage.last_activity, stop), (at(3000), false));
+    }
+    assert!(!ask(&tracker, said_by_a_clock_behind(3000, at(0)), at(3300)).1);
+    assert!(ask(&tracker, said_by_a_clock_behind(3000, at(0)), at(3330)).1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_just_started_has_a_whole_timeout_whatever_the_pod_says() {
+    let tracker = ActivityTracker::default();
+    tracker.follow(KEY, Some(subject()), at(0));
+    for second in [10, 100, 290] {
+        let (usage, stop) = ask(&tracker, used(at(-90_000)), at(second));
+        assert!(!stop);
+        assert_eq!(usage.last_activity, at(0));
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn silence_is_not_idleness_and_a_reading_before_it_does_not_count() {
+    let tracker = ActivityTracker::default();
+    tracker.follow(KEY, Some(subject()), at(0));
+    ask(&tracker, used(at(0)), at(30));
+    for round in 0..100 {
+        let (usage, stop) = ask(&tracker, nothing(), at(1000 + round));
+        assert!(!stop);
+        assert_eq!(usage.failing.is_some(), round >= 2, "{round}");
+    }
+    assert!(!ask(&tracker, used(at(0)), at(2000)).1);
+    let (usage, stop) = ask(&tracker, used(at(0)), at(2030));
+    assert!(stop && usage.failing.is_none());
+}
+
+#[tokio::test(start_paused = true)]
+async fn activity_that_a_pod_forgets_still_happened() {
+    let tracker = ActivityTracker::default();
+    tracker.follow(KEY, Some(subject()), at(0));
+    ask(&tracker, used(at(200)), at(200));
+    let (usage, stop) = ask(&tracker, used(at(100)), at(310));
+    assert_eq!((usage.last_activity, stop), (at(200), false));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_time_that_has_not_come_is_now() {
+    let tracker = ActivityTracker::default();
+    tracker.follow(KEY, Some(subject()), at(0));
+    assert_eq!(ask(&tracker, used(at(99_999)), at(100)).0.last_activity, at(100));
+    let ahead = Subject {
+        since: at(5000),
+        known: Some(at(9000)),
+        ..subject()
+    };
+    let usage = tracker.follow(KEY, Some(ahead), at(200)).unwrap();
+    assert_eq!(usage.last_activity, at(200));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_new_leader_goes_on_from_what_the_status_tells() {
+    let tracker = ActivityTracker::default();
+    let known = Subject {
+        known: Some(at(400)),
+        ..subject()
+    };
+    tracker.follow(KEY, Some(known), at(500));
+    ask(&tracker, used(at(0)), at(510));
+    assert!(!ask(&tracker, used(at(0)), at(699)).1);
+    assert!(!ask(&tracker, used(at(0)), at(700)).1);
+    assert!(ask(&tracker, used(at(0)), at(701)).1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn another_timeout_counts_at_once_and_another_run_anew() {
+    let tracker = ActivityTracker::default();
+    tracker.follow(KEY, Some(subject()), at(0));
+    ask(&tracker, used(at(100)), at(100));
+    let shorter = Subject {
+        timeout: Duration::from_mins(1),
+        ..subject()
+    };
+    assert_eq!(
+        tracker
+            .follow(KEY, Some(shorter.clone()), at(170))
+            .unwrap()
+            .last_activity,
+        at(100)
+    );
+    assert!(
+        !ask(&tracker, used(at(100)), at(170)).1,
+        "the first reading under this rule"
+    );
+    assert!(ask(&tracker, used(at(100)), at(176)).1);
+    let run = Subject {
+        run_id: "run2".to_owned(),
+        since: at(200),
+        ..shorter
+    };
+    assert_eq!(
+        tracker.follow(KEY, Some(run), at(205)).unwrap().last_activity,
+        at(200)
+    );
+    assert!(!ask(&tracker, used(at(100)), at(240)).1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_answer_of_what_is_not_followed_any_more_says_nothing() {
+    let tracker = ActivityTracker::default();
+    tracker.follow(KEY, Some(subject()), at(0));
+    let job = job(&tracker);
+    assert_eq!(next(&tracker), None, "nobody is asked twice at a time");
+    tracker.follow(KEY, None, at(0));
+    assert_eq!(tracker.answered(&job, used(at(0)), Duration::ZERO, at(900)), None);
+    tracker.follow(KEY, Some(subject()), at(0));
+    assert_eq!(
+        tracker.answered(&job, used(at(0)), Duration::ZERO, at(900)),
+        None,
+        "asked before it stopped and started"
+    );
+    tracker.clear();
+    assert_eq!(next(&tracker), None);
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_next_question_comes_when_the_timeout_ends_if_that_is_sooner() {
+    let tracker = ActivityTracker::default();
+    tracker.follow(KEY, Some(subject()), at(0));
+    let wait = |tracker: &ActivityTracker| next(tracker).unwrap() - Instant::now();
+    assert!(wait(&tracker) <= Duration::from_secs(30));
+    ask(&tracker, used(at(0)), at(10));
+    assert!((27..=33).contains(&wait(&tracker).as_secs()));
+    ask(&tracker, used(at(0)), at(290));
+    assert_eq!(wait(&tracker), Duration::from_secs(10));
+    ask(&tracker, nothing(), at(310));
+    assert!((27..=33).contains(&wait(&tracker).as_secs()));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_pass_in_which_nothing_is_new_asks_nobody_sooner() {
+    let tracker = ActivityTracker::default();
+    tracker.follow(KEY, Some(subject()), at(0));
+    let due = next(&tracker);
+    let later = Subject {
+        known: Some(at(50)),
+        generation: Some(7),
+        ..subject()
+    };
+    tracker.follow(KEY, Some(later), at(100));
+    assert_eq!(next(&tracker), due);
+    let job = job(&tracker);
+    assert_eq!(job.subject.generation, Some(7));
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_answers_slowly_is_asked_less_often_until_it_answers_fast() {
+    let tracker = ActivityTracker::default();
+    tracker.follow(KEY, Some(subject()), at(0));
+    let wait_after = |seconds: u64| {
+        let took = Duration::from_secs(seconds);
+        tracker.answered(&job(&tracker), nothing(), took, at(1)).unwrap();
+        (next(&tracker).unwrap() - Instant::now()).as_secs()
+    };
+    let bounds = [54..=66, 108..=132, 108..=132];
+    for bounds in bounds {
+        let wait = wait_after(3);
+        assert!(bounds.contains(&wait), "{wait}, not {bounds:?}");
+    }
+    assert!((27..=33).contains(&wait_after(2)));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_namespace_without_room_keeps_nobody_else_waiting() {
+    let tracker = ActivityTracker::default();
+    for namespace in ["full", "free"] {
+        let mut subject = subject();
+        subject.identity.namespace = namespace.to_owned();
+        tracker.follow(namespace, Some(subject), at(0));
+    }
+    let now = Instant::now() + Duration::from_mins(1);
+    assert_eq!(tracker.next(now), None, "both are due");
+    assert_eq!(tracker.take(now, |it| it != "full").unwrap().key, "free");
+    assert!(tracker.take(now, |it| it != "full").is_none());
+    assert_eq!(tracker.take(now, |_| true).unwrap().key, "full");
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_was_told_is_not_told_again_for_a_minute_and_a_refusal_only_once() {
+    let tracker = ActivityTracker::default();
+    tracker.follow(KEY, Some(subject()), at(0));
+    let is_told = || tracker.follow(KEY, Some(subject()), at(0)).unwrap().is_told;
+    assert!(!is_told());
+    tracker.told(KEY);
+    tokio::time::advance(Duration::from_secs(59)).await;
+    assert!(is_told());
+    tokio::time::advance(Duration::from_secs(1)).await;
+    assert!(!is_told());
+    let job = job(&tracker);
+    assert!(tracker.is_first_refusal(&job) && !tracker.is_first_refusal(&job));
+}
