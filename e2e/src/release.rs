@@ -12,6 +12,8 @@ use crate::{Environment, cluster, wait};
 
 /// Timeout for the release's pods to become ready.
 const TIMEOUT: &str = "3m";
+/// Timeout for the release's test, which creates and deletes a workspace.
+const TEST_TIMEOUT: &str = "5m";
 
 /// Upgrades the release with the values of its installation and with `set`, in the format of `helm upgrade --set`.
 /// An empty `set` restores the installation. Waits until the new pods are ready and the old ones are gone.
@@ -41,6 +43,35 @@ pub async fn uninstall() -> anyhow::Result<()> {
         .args(["uninstall", "--namespace", &environment.system_namespace])
         .arg(&environment.release);
     run(command, "helm uninstall").await
+}
+
+/// Runs the release's test, as an administrator does. Returns its lines, also if it failed.
+///
+/// # Errors
+/// Helm does not start, or shows no lines.
+pub async fn test() -> anyhow::Result<Vec<String>> {
+    let environment = Environment::get()?;
+    let done = helm(environment)?
+        .args(["test", "--logs", "--timeout", TEST_TIMEOUT])
+        .args(["--namespace", &environment.system_namespace])
+        .arg(&environment.release)
+        .kill_on_drop(true)
+        .output()
+        .await
+        .context("helm does not start")?;
+    let output = String::from_utf8_lossy(&done.stdout);
+    let is_result = |line: &&str| {
+        ["ok ", "FAIL ", "skip "]
+            .iter()
+            .any(|word| line.starts_with(word))
+    };
+    let lines: Vec<String> = output.lines().filter(is_result).map(str::to_owned).collect();
+    anyhow::ensure!(
+        !lines.is_empty(),
+        "helm test: {output} {}",
+        String::from_utf8_lossy(&done.stderr)
+    );
+    Ok(lines)
 }
 
 /// Helm, for the cluster under test.

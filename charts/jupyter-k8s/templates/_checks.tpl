@@ -91,7 +91,7 @@
 
 {{/* Requests that are more than their limits, wherever the chart's values have both. */}}
 {{- define "jk8s.resourceProblems" -}}
-{{- range list "proxy" "gateway" "operator" "webhook" "identity" "crds" "uninstall" -}}
+{{- range list "proxy" "gateway" "operator" "webhook" "identity" "crds" "uninstall" "tests" -}}
 {{- include "jk8s.requestsBeyondLimits" (list (printf "%s.resources" .) (get $.Values .).resources) -}}
 {{- end -}}
 {{- include "jk8s.requestsBeyondLimits" (list "settings.defaultResources" .Values.settings.defaultResources) -}}

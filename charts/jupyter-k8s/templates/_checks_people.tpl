@@ -37,6 +37,10 @@
     {{- end -}}
   {{- end -}}
 {{- end -}}
+{{- $tests := .Values.tests.namespace -}}
+{{- if or (eq $tests .Release.Namespace) (eq $tests "kube-system") }}
+  - tests.namespace: {{ quote $tests }} has no workspaces, and the webhook is not asked there: choose a namespace for workspaces
+{{- end -}}
 {{- range $number, $group := .Values.manager.authorization.adminGroups -}}
   {{- if hasPrefix "system:" $group }}
   - manager.authorization.adminGroups[{{ $number }}]: {{ quote $group }} is a group of the system{{ with include "jk8s.isEverybody" $group }}, everybody{{ . }}{{ end }}, whose members would open every workspace: name a group of people

@@ -62,6 +62,18 @@ policyTypes: [Ingress]
     {{- end }}
 {{- end }}
 
+{{/* Egress rule to identity providers that are not the bundled one. */}}
+{{- define "jk8s.providersEgress" -}}
+{{- with .Values.networkPolicy.identityProviders.networks -}}
+- to:
+    {{- include "jk8s.networks" . | nindent 4 }}
+  ports:
+    {{- range $.Values.networkPolicy.identityProviders.ports }}
+    - {port: {{ . }}, protocol: TCP}
+    {{- end }}
+{{- end }}
+{{- end }}
+
 {{/* Egress rule to workspaces, wherever they are. */}}
 {{- define "jk8s.workspacesEgress" -}}
 - to:

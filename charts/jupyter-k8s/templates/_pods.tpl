@@ -167,16 +167,16 @@ nodeSelector tolerations affinity topologySpreadConstraints labels annotations e
 proxy gateway operator webhook{{ if .Values.identity.enabled }} identity{{ end }}
 {{- end }}
 
-{{/* The same, and the Jobs that Helm runs. */}}
+{{/* The same, and the Jobs and the Pod that Helm runs. */}}
 {{- define "jk8s.componentsAndJobs" -}}
-{{ include "jk8s.components" . }}{{ if .Values.crds.upgrade }} crds{{ end }}{{ if .Values.uninstall.prepare }} uninstall{{ end }}
+{{ include "jk8s.components" . }} tests{{ if .Values.crds.upgrade }} crds{{ end }}{{ if .Values.uninstall.prepare }} uninstall{{ end }}
 {{- end }}
 
 {{/* The PriorityClass of a component's pods, or nothing: (list . "gateway") */}}
 {{- define "jk8s.priorityClass" -}}
 {{- $name := (include "jk8s.podValues" . | fromJson).priorityClassName -}}
-{{- /* Jobs do not wait for the chart's own class: it may not exist before an upgrade. */ -}}
-{{- if and (ne (toString $name) "none") (or $name (not (has (index . 1) (list "crds" "uninstall")))) -}}
+{{- /* Hooks do not wait for the chart's own class: it may not exist before an upgrade. */ -}}
+{{- if and (ne (toString $name) "none") (or $name (not (has (index . 1) (list "crds" "uninstall" "tests")))) -}}
 {{- $name | default (include "jk8s.name" (list (index . 0) "system")) -}}
 {{- end -}}
 {{- end }}

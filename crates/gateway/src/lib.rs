@@ -3,6 +3,7 @@
 //! Modules from top to bottom. Each imports only from modules further down (`crates/xtask/tests/arrows.rs`):
 //!
 //! - `run`: wires everything.
+//! - `check`: the command that checks an installation.
 //! - `args`: command line and environment.
 //! - `router`: one table of routes per listener.
 //! - `login`: sign-in in the browser: enter, login, callback, sign-out, start, and the progress of a start.
@@ -21,6 +22,7 @@
 
 mod args;
 pub mod audit;
+pub mod check;
 pub mod clock;
 pub mod index;
 pub mod login;

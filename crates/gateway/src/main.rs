@@ -2,14 +2,12 @@
 
 use std::process::ExitCode;
 
-use gateway::audit::command;
+use gateway::{audit, check, run};
 
 fn main() -> ExitCode {
-    if std::env::args_os()
-        .nth(1)
-        .is_some_and(|first| first == command::NAME)
-    {
-        return kit::process::main(command::run);
+    match std::env::args_os().nth(1) {
+        Some(first) if first == audit::command::NAME => kit::process::main(audit::command::run),
+        Some(first) if first == check::NAME => kit::process::main(check::run),
+        _ => kit::process::main(run::run),
     }
-    kit::process::main(gateway::run::run)
 }

@@ -21,6 +21,14 @@ pub fn message(error: &kube::Error) -> String {
     }
 }
 
+/// Describes the error for users: the API server's message alone, or else [`message`].
+pub fn for_users(error: &kube::Error) -> String {
+    match error {
+        kube::Error::Api(status) if status.reason != NO_STATUS => status.message.clone(),
+        error => message(error),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use http::{Response, StatusCode};
@@ -28,8 +36,8 @@ mod tests {
 
     use super::*;
 
-    /// The description of the error that this answer causes.
-    async fn of(status: StatusCode, answer: &'static str) -> String {
+    /// The descriptions of the error that this answer causes, for logs and for users.
+    async fn of(status: StatusCode, answer: &'static str) -> [String; 2] {
         let service = tower::service_fn(move |_| async move {
             let mut response = Response::new(kube::client::Body::from(answer.as_bytes().to_vec()));
             *response.status_mut() = status;
@@ -37,7 +45,8 @@ mod tests {
         });
         let client = kube::Client::new(service, "default");
         let asked: Result<Secret, _> = kube::Api::namespaced(client, "system").get("keys").await;
-        message(&asked.unwrap_err())
+        let error = asked.unwrap_err();
+        [message(&error), for_users(&error)]
     }
 
     #[tokio::test]
@@ -52,8 +61,16 @@ mod tests {
                 "no such right",
             ),
         ] {
-            let text = of(status, answer).await;
-            assert!(text.contains(message) && !text.contains("hush"), "{text}");
+            for text in of(status, answer).await {
+                assert!(text.contains(message) && !text.contains("hush"), "{text}");
+            }
         }
+    }
+
+    #[tokio::test]
+    async fn users_read_the_api_server_s_message_alone() {
+        let refusal = r#"{"kind": "Status", "status": "Failure", "message": "no such right", "reason": "Forbidden", "code": 403}"#;
+        let [_, text] = of(StatusCode::FORBIDDEN, refusal).await;
+        assert_eq!(text, "no such right");
     }
 }

@@ -1,4 +1,4 @@
-//! The whole release: its CRDs at an upgrade, its removal and its return. A test binary of its own: nothing else runs meanwhile.
+//! The whole release: its check, its CRDs at an upgrade, its removal and its return. A test binary of its own: nothing else runs meanwhile.
 
 use api::{
     Workspace, WorkspaceManager,
@@ -20,7 +20,7 @@ use k8s_openapi::{
 };
 use kube::{
     Api, ResourceExt as _,
-    api::{DeleteParams, Patch, PatchParams},
+    api::{DeleteParams, ListParams, Patch, PatchParams},
     runtime::{conditions::is_deleted, wait::await_condition},
 };
 use serde_json::json;
@@ -108,13 +108,33 @@ async fn after_an_uninstall_workspaces_run_on_nothing_hangs_and_a_new_installati
     kept.finish().await
 }
 
+#[tokio::test]
+async fn helm_test_reports_that_the_installation_works_and_leaves_no_workspace() -> anyhow::Result<()> {
+    let lines = release::test().await?;
+    // The names of the local cluster are known to the machine alone, not to its pods.
+    for check in ["certificate", "provider", "admission", "workspace"] {
+        let beginning = format!("ok    {check:<12} ");
+        let passed = lines.iter().filter(|line| line.starts_with(&beginning)).count();
+        anyhow::ensure!(passed == 1, "{check}: {lines:#?}");
+    }
+    let name = format!("{}-tests", e2e::Environment::get()?.release);
+    let left = Api::<Workspace>::all(cluster::admin().await?)
+        .list(&ListParams::default())
+        .await?;
+    anyhow::ensure!(
+        left.iter().all(|workspace| workspace.name_any() != name),
+        "{name} is left"
+    );
+    Ok(())
+}
+
 /// The workspace runs without the product, another namespace with one can be deleted, and nobody asks the webhook.
 async fn while_uninstalled(kept: &Scratch, pod: &Pod, leaving: Scratch) -> anyhow::Result<()> {
     let admin = cluster::admin().await?;
     let now = kept.api::<Workspace>().get("kept").await?;
     anyhow::ensure!(now.finalizers().is_empty(), "{:?}", now.finalizers());
     for manager in Api::<WorkspaceManager>::all(admin.clone())
-        .list(&kube::api::ListParams::default())
+        .list(&ListParams::default())
         .await?
     {
         let finalizers = manager.finalizers();
@@ -143,7 +163,7 @@ async fn while_uninstalled(kept: &Scratch, pod: &Pod, leaving: Scratch) -> anyho
     );
     let system = &e2e::Environment::get()?.system_namespace;
     let deployments = Api::<Deployment>::namespaced(admin.clone(), system);
-    let left = deployments.list(&kube::api::ListParams::default()).await?.items;
+    let left = deployments.list(&ListParams::default()).await?.items;
     anyhow::ensure!(
         left.is_empty(),
         "{:?}",
@@ -165,10 +185,7 @@ async fn while_uninstalled(kept: &Scratch, pod: &Pod, leaving: Scratch) -> anyho
 }
 
 async fn the_pod(scratch: &Scratch) -> anyhow::Result<Pod> {
-    let pods = scratch
-        .api::<Pod>()
-        .list(&kube::api::ListParams::default())
-        .await?;
+    let pods = scratch.api::<Pod>().list(&ListParams::default()).await?;
     let mut pods = pods.items;
     anyhow::ensure!(pods.len() == 1, "{} pods", pods.len());
     Ok(pods.remove(0))

@@ -8,8 +8,8 @@ use serde_json::{Value, json};
 use crate::render::{argument, chart, container, named, of_kind, refused, strings, with_values};
 
 pub(crate) const COMPONENTS: [&str; 5] = ["proxy", "gateway", "operator", "webhook", "identity"];
-/// Jobs that Helm runs.
-const JOBS: [&str; 2] = ["crds", "uninstall"];
+/// Jobs that Helm runs, and the Pod of `helm test`.
+const HOOKS: [&str; 3] = ["crds", "uninstall", "tests"];
 
 /// An installation with the bundled provider, so with every pod that the chart has, and these values.
 pub(crate) fn with(mut more: Value) -> Vec<Value> {
@@ -19,12 +19,12 @@ pub(crate) fn with(mut more: Value) -> Vec<Value> {
     with_values(more, &[]).unwrap()
 }
 
-/// The Deployment of a component, or the Job.
+/// The Deployment of a component, the Job or the Pod.
 pub(crate) fn deployment<'a>(objects: &'a [Value], component: &str) -> &'a Value {
-    let kind = if JOBS.contains(&component) {
-        "Job"
-    } else {
-        "Deployment"
+    let kind = match component {
+        "tests" => "Pod",
+        hook if HOOKS.contains(&hook) => "Job",
+        _ => "Deployment",
     };
     named(objects, kind, &format!("jupyter-k8s-{component}"))
 }
@@ -59,7 +59,12 @@ fn everything() -> Value {
 /// Whether each key of `everything` arrived on a component.
 fn arrived(objects: &[Value], component: &str) {
     let (wanted, of) = (everything(), deployment(objects, component));
-    let (spec, pod) = (&of["spec"], &of["spec"]["template"]["spec"]);
+    let template = if of["kind"] == "Pod" {
+        of
+    } else {
+        &of["spec"]["template"]
+    };
+    let (spec, pod) = (&of["spec"], &template["spec"]);
     let container = &pod["containers"][0];
     for key in wanted.as_object().unwrap().keys() {
         let value = &wanted[key];
@@ -69,19 +74,19 @@ fn arrived(objects: &[Value], component: &str) {
             }
             "topologySpreadConstraints" => {
                 let spread = &pod[key][0];
-                let labels = &spec["template"]["metadata"]["labels"];
+                let labels = &template["metadata"]["labels"];
                 let selected = spread["labelSelector"]["matchLabels"].as_object().unwrap();
                 spread["maxSkew"] == 2
                     && selected.iter().all(|(key, value)| &labels[key] == value)
                     && pod[key].as_array().map(Vec::len) == Some(1)
             }
-            "labels" => spec["template"]["metadata"]["labels"]["example.com/team"] == "platform",
-            "annotations" => spec["template"]["metadata"]["annotations"]["example.com/scrape"] == "yes",
+            "labels" => template["metadata"]["labels"]["example.com/team"] == "platform",
+            "annotations" => template["metadata"]["annotations"]["example.com/scrape"] == "yes",
             "extraEnv" => contains(&container["env"], &value[0]),
             "extraArgs" => strings(&container["args"]).last() == Some(&"--further"),
             "extraVolumes" => contains(&pod["volumes"], &value[0]),
             "extraVolumeMounts" => contains(&container["volumeMounts"], &value[0]),
-            "revisionHistoryLimit" | "strategy" if JOBS.contains(&component) => true,
+            "revisionHistoryLimit" | "strategy" if HOOKS.contains(&component) => true,
             // The bundled provider's data is in its pod.
             "strategy" if component == "identity" => spec[key] == json!({"type": "Recreate"}),
             "revisionHistoryLimit" | "strategy" => &spec[key] == value,
@@ -118,7 +123,7 @@ fn every_key_of_pods_arrives_on_every_pod() {
     );
     let objects = with(json!({"pods": everything()}));
     assert_eq!(of_kind(&objects, "Deployment").len(), COMPONENTS.len());
-    for component in COMPONENTS.into_iter().chain(JOBS) {
+    for component in COMPONENTS.into_iter().chain(HOOKS) {
         arrived(&objects, component);
     }
 }
@@ -126,12 +131,12 @@ fn every_key_of_pods_arrives_on_every_pod() {
 #[test]
 fn every_key_of_a_component_arrives_on_its_pods_alone() {
     let plain = with(json!({}));
-    for component in COMPONENTS.into_iter().chain(JOBS) {
+    for component in COMPONENTS.into_iter().chain(HOOKS) {
         let mut own = everything();
-        if component == "identity" || JOBS.contains(&component) {
+        if component == "identity" || HOOKS.contains(&component) {
             own.as_object_mut().unwrap().remove("strategy");
         }
-        if JOBS.contains(&component) {
+        if HOOKS.contains(&component) {
             own.as_object_mut().unwrap().remove("revisionHistoryLimit");
         }
         let objects = with(json!({ component: own }));

@@ -6,7 +6,10 @@ use crate::render::{named, of_kind, with_values};
 
 fn hooks(values: Value) -> Vec<Value> {
     let objects = with_values(values, &[]).unwrap();
-    let is_hook = |object: &Value| object["metadata"]["annotations"]["helm.sh/hook"].is_string();
+    let is_hook = |object: &Value| {
+        let event = &object["metadata"]["annotations"]["helm.sh/hook"];
+        event.is_string() && event != "test"
+    };
     objects.into_iter().filter(is_hook).collect()
 }
 

@@ -14,6 +14,7 @@ mod exposed_ports;
 mod fit;
 mod hooks;
 mod install;
+mod installation;
 mod managers;
 mod monitoring;
 mod notes;

@@ -143,6 +143,8 @@ fn each_routing_mode_has_its_addresses_and_the_first_command_fits_the_values() {
         notes_text.contains("cargo install --path crates/cli"),
         "{notes_text}"
     );
+    let check = "\n  helm test jupyter-k8s -n jupyter-k8s-system --logs\n";
+    assert!(notes_text.contains(check), "{notes_text}");
     let path = [&LOCAL[..], &["--set", "routing.mode=Path"]].concat();
     let notes_text = notes(&path);
     let address = "https://workspaces.localhost:8443/workspaces/<namespace>/<workspace>/\n";

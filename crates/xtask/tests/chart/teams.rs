@@ -9,10 +9,13 @@ fn with(teams: &Value) -> Vec<Value> {
     with_values(json!({ "userNamespaces": teams }), &[]).unwrap()
 }
 
-/// Objects of this kind in a namespace.
+/// Objects of this kind in a namespace, without those that only exist during `helm test`.
 fn within<'a>(objects: &'a [Value], kind: &str, namespace: &str) -> Vec<&'a Value> {
     let mut found = of_kind(objects, kind);
-    found.retain(|object| object["metadata"]["namespace"] == namespace);
+    found.retain(|object| {
+        let metadata = &object["metadata"];
+        metadata["namespace"] == namespace && metadata["annotations"].get("helm.sh/hook").is_none()
+    });
     found
 }
 

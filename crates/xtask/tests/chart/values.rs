@@ -137,11 +137,14 @@ fn every_default_is_in_the_schema_and_every_setting_has_a_default() {
         "identity",
         "crds",
         "uninstall",
+        "tests",
     ] {
         for (key, _) in pods.as_object().unwrap() {
             let is_missing = match component {
                 "identity" => key == "strategy",
-                "crds" | "uninstall" => ["strategy", "revisionHistoryLimit"].contains(&key.as_str()),
+                "crds" | "uninstall" | "tests" => {
+                    ["strategy", "revisionHistoryLimit"].contains(&key.as_str())
+                }
                 _ => false,
             };
             let property = &schema["properties"][component]["properties"][key];

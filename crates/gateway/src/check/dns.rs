@@ -1,0 +1,228 @@
+//! Hosts of the installation -> whether they lead to the proxy's Service (IO by what is handed in).
+
+use std::collections::BTreeSet;
+use std::net::{IpAddr, SocketAddr};
+use std::time::Duration;
+
+use rustls::pki_types::CertificateDer;
+
+use super::report::Verdict;
+use super::site::Site;
+use crate::tokens::random::random;
+
+/// Timeout of a look-up.
+const TIMEOUT: Duration = Duration::from_secs(10);
+
+/// How names are resolved, and how certificates are fetched.
+pub(super) struct Answers<L, C> {
+    /// Host -> its addresses.
+    pub(super) look_up: L,
+    /// Address and host -> the certificate that is served there.
+    pub(super) certificate: C,
+}
+
+/// Addresses of a host, as pods see them.
+pub(super) async fn look_up(host: String, port: u16) -> Result<Vec<SocketAddr>, String> {
+    match tokio::time::timeout(TIMEOUT, tokio::net::lookup_host((host, port))).await {
+        Ok(found) => found.map(Iterator::collect).map_err(|error| error.to_string()),
+        Err(_) => Err(format!("no answer within {} s", TIMEOUT.as_secs())),
+    }
+}
+
+/// Checks that the sign-in host and hosts of workspaces lead to a server with the certificate that the Service serves. `target`
+/// names the Service.
+pub(super) async fn check<L, C>(
+    site: &Site,
+    target: &str,
+    served: &CertificateDer<'_>,
+    answers: Answers<L, C>,
+) -> Verdict
+where
+    L: AsyncFn(String) -> Result<Vec<SocketAddr>, String>,
+    C: AsyncFn(SocketAddr, String) -> Result<CertificateDer<'static>, String>,
+{
+    let mut reached = Reached::default();
+    let shown = [site.auth_host(), site.workspace_host()];
+    let mut problems = Vec::new();
+    for shown in &shown {
+        let host = match any_label() {
+            Ok(label) => shown.replacen('*', &label, 1),
+            Err(error) => return Verdict::Fail(error),
+        };
+        if let Err(problem) = follow(shown, &host, served, &answers, &mut reached).await {
+            problems.push(problem);
+        }
+    }
+    if !problems.is_empty() {
+        let cure = format!("let its DNS record lead to the address of {target}");
+        return Verdict::Fail(format!("{}: {cure}", problems.join("; ")));
+    }
+    let silent = match list(&reached.silent) {
+        none if none.is_empty() => none,
+        some => format!("; from pods, {some} does not answer"),
+    };
+    Verdict::Ok(format!(
+        "{} lead to {target} ({}){silent}",
+        shown.join(" and "),
+        list(&reached.same)
+    ))
+}
+
+/// Addresses of all hosts.
+#[derive(Default)]
+struct Reached {
+    same: BTreeSet<IpAddr>,
+    silent: BTreeSet<IpAddr>,
+}
+
+async fn follow<L, C>(
+    shown: &str,
+    host: &str,
+    served: &CertificateDer<'_>,
+    answers: &Answers<L, C>,
+    reached: &mut Reached,
+) -> Result<(), String>
+where
+    L: AsyncFn(String) -> Result<Vec<SocketAddr>, String>,
+    C: AsyncFn(SocketAddr, String) -> Result<CertificateDer<'static>, String>,
+{
+    let asked = if shown == host {
+        String::new()
+    } else {
+        format!(" (asked for {host})")
+    };
+    let addresses = match (answers.look_up)(host.to_owned()).await {
+        Ok(addresses) if addresses.is_empty() => Err("no address".to_owned()),
+        addresses => addresses,
+    };
+    let addresses =
+        addresses.map_err(|error| format!("{shown}{asked} does not resolve in pods ({error})"))?;
+    let (mut same, mut other, mut silent) = (BTreeSet::new(), BTreeSet::new(), BTreeSet::new());
+    let mut why = String::new();
+    for address in addresses {
+        match (answers.certificate)(address, host.to_owned()).await {
+            Ok(found) if found == *served => same.insert(address.ip()),
+            Ok(_) => other.insert(address.ip()),
+            Err(error) => {
+                why = error;
+                silent.insert(address.ip())
+            }
+        };
+    }
+    if !other.is_empty() {
+        return Err(format!(
+            "{shown}{asked} leads to {}, where another certificate is served",
+            list(&other)
+        ));
+    }
+    if same.is_empty() {
+        return Err(format!(
+            "{shown}{asked} leads to {}, which does not answer ({why})",
+            list(&silent)
+        ));
+    }
+    reached.same.append(&mut same);
+    reached.silent.append(&mut silent);
+    Ok(())
+}
+
+/// A label that no workspace has.
+fn any_label() -> Result<String, String> {
+    let bytes = random::<4>().map_err(|error| error.to_string())?;
+    Ok(format!("check-{:08x}", u32::from_be_bytes(bytes)))
+}
+
+fn list(addresses: &BTreeSet<IpAddr>) -> String {
+    let addresses: Vec<String> = addresses.iter().map(ToString::to_string).collect();
+    addresses.join(", ")
+}
+
+#[cfg(test)]
+mod tests {
+    use api::manager::RoutingMode;
+
+    use super::*;
+    use crate::check::site::example;
+
+    fn certificate(content: &'static [u8]) -> CertificateDer<'static> {
+        CertificateDer::from(content)
+    }
+
+    /// The verdict where each host has these addresses. 192.0.2.1 is the Service, 192.0.2.2 another server, the others are silent.
+    async fn verdict(mode: RoutingMode, addresses: impl Fn(&str) -> Vec<&'static str>) -> Verdict {
+        let answers = Answers {
+            look_up: async |host: String| -> Result<Vec<SocketAddr>, String> {
+                let found = addresses(&host);
+                Ok(found.iter().map(|address| address.parse().unwrap()).collect())
+            },
+            certificate: async |address: SocketAddr, _| match address.to_string().as_str() {
+                "192.0.2.1:8443" => Ok(certificate(b"ours")),
+                "192.0.2.2:8443" => Ok(certificate(b"theirs")),
+                _ => Err("refused".to_owned()),
+            },
+        };
+        check(
+            &example(mode),
+            "Service jupyter-k8s-proxy",
+            &certificate(b"ours"),
+            answers,
+        )
+        .await
+    }
+
+    const OURS: &str = "192.0.2.1:8443";
+
+    type Addresses<'a> = &'a dyn Fn(&str) -> Vec<&'static str>;
+
+    #[tokio::test]
+    async fn names_that_lead_to_the_service_pass_with_their_addresses() {
+        assert_eq!(
+            verdict(RoutingMode::Subdomain, |_| vec![OURS]).await,
+            Verdict::Ok(
+                "auth.ws.example and *.ws.example lead to Service jupyter-k8s-proxy (192.0.2.1)".into()
+            )
+        );
+        let also_silent = verdict(RoutingMode::Path, |host| {
+            assert!(["auth.ws.example", "ws.example"].contains(&host), "{host}");
+            vec![OURS, "[2001:db8::1]:8443"]
+        });
+        assert_eq!(
+            also_silent.await,
+            Verdict::Ok(
+                "auth.ws.example and ws.example lead to Service jupyter-k8s-proxy (192.0.2.1); from pods, 2001:db8::1 does not answer"
+                    .into()
+            )
+        );
+    }
+
+    #[tokio::test]
+    async fn each_name_must_resolve_and_lead_to_the_service_alone() {
+        let only_auth = |host: &str| {
+            if host.starts_with("auth.") {
+                vec![OURS]
+            } else {
+                Vec::new()
+            }
+        };
+        let table: [(Addresses<'_>, &str); 4] = [
+            (&only_auth, ".ws.example) does not resolve in pods (no address): "),
+            (
+                &|_| vec![OURS, "192.0.2.2:8443"],
+                "auth.ws.example leads to 192.0.2.2, where another certificate is served; ",
+            ),
+            (
+                &|_| vec!["192.0.2.3:8443"],
+                "auth.ws.example leads to 192.0.2.3, which does not answer (refused); ",
+            ),
+            (&|_| Vec::new(), "auth.ws.example does not resolve in pods"),
+        ];
+        for (addresses, part) in table {
+            let Verdict::Fail(text) = verdict(RoutingMode::Subdomain, addresses).await else {
+                panic!("{part}")
+            };
+            assert!(text.contains(part), "{text}");
+            let cure = ": let its DNS record lead to the address of Service jupyter-k8s-proxy";
+            assert!(text.ends_with(cure), "{text}");
+        }
+    }
+}

@@ -1,0 +1,88 @@
+//! Command line -> hosts of the installation (pure).
+
+use api::manager::RoutingMode;
+
+/// Hosts of the installation.
+#[derive(Debug, Clone, clap::Args)]
+pub(super) struct Site {
+    /// Domain of workspaces and of the sign-in host.
+    #[arg(long)]
+    pub(super) base_domain: String,
+
+    /// Subdomain or Path.
+    #[arg(long, value_parser = mode)]
+    pub(super) routing_mode: RoutingMode,
+
+    /// Port in every URL, and of the proxy's Service.
+    #[arg(long, default_value_t = 443)]
+    pub(super) port: u16,
+
+    /// Host of the bundled identity provider [default: there is none].
+    #[arg(long)]
+    pub(super) identity_host: Option<String>,
+}
+
+fn mode(text: &str) -> Result<RoutingMode, String> {
+    serde_json::from_value(text.into()).map_err(|error| error.to_string())
+}
+
+impl Site {
+    /// Host of the sign-in pages.
+    pub(super) fn auth_host(&self) -> String {
+        format!("auth.{}", self.base_domain)
+    }
+
+    /// Hosts of workspaces: all below the domain, or the domain itself.
+    pub(super) fn workspace_host(&self) -> String {
+        match self.routing_mode {
+            RoutingMode::Subdomain => format!("*.{}", self.base_domain),
+            RoutingMode::Path => self.base_domain.clone(),
+        }
+    }
+
+    /// Hosts that the proxy's certificate must cover.
+    pub(super) fn hosts(&self) -> Vec<String> {
+        let mut hosts = vec![self.workspace_host()];
+        if self.routing_mode == RoutingMode::Path {
+            hosts.push(self.auth_host());
+        }
+        hosts.extend(self.identity_host.clone());
+        hosts
+    }
+
+    /// Web origin of a host.
+    pub(super) fn origin(&self, host: &str) -> String {
+        match self.port {
+            443 => format!("https://{host}"),
+            port => format!("https://{host}:{port}"),
+        }
+    }
+}
+
+#[cfg(test)]
+pub(super) fn example(routing_mode: RoutingMode) -> Site {
+    Site {
+        base_domain: "ws.example".into(),
+        routing_mode,
+        port: 8443,
+        identity_host: None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_hosts_of_each_routing_mode_are_those_of_the_certificate() {
+        let mut site = example(mode("Subdomain").unwrap());
+        assert_eq!(site.hosts(), ["*.ws.example"]);
+        assert_eq!(site.origin(&site.auth_host()), "https://auth.ws.example:8443");
+        site.routing_mode = mode("Path").unwrap();
+        site.identity_host = Some("id.example".into());
+        assert_eq!(site.hosts(), ["ws.example", "auth.ws.example", "id.example"]);
+        site.port = 443;
+        assert_eq!(site.origin("ws.example"), "https://ws.example");
+        mode("path").unwrap_err();
+    }
+}
