@@ -4,10 +4,10 @@ use openidconnect::core::CoreJsonWebKeySet;
 use serde_json::{Map, Value, json};
 
 use super::Provider;
+use super::id_token::{JwtError, SKEW, payload};
 use super::jwks::{Fetched, For};
+use super::other_tokens;
 use super::settings::Settings;
-use super::signed;
-use super::token::{JwtError, SKEW, payload};
 
 /// Keys of this age are fetched again in the background, in seconds. Otherwise only an unknown key causes a fetch, and a withdrawn
 /// key would go unnoticed.
@@ -67,7 +67,7 @@ fn verify(
     keys: &CoreJsonWebKeySet,
     now: i64,
 ) -> Result<Map<String, Value>, JwtError> {
-    signed::check(token, &["JWT", "at+jwt", "application/at+jwt"], settings, keys)?;
+    other_tokens::check(token, &["JWT", "at+jwt", "application/at+jwt"], settings, keys)?;
     let claims = payload(token).ok_or(JwtError::Claims)?;
     let text = |name: &str| claims.get(name).and_then(Value::as_str);
     if text("iss") != Some(&settings.issuer_url) {

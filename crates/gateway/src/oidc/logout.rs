@@ -4,10 +4,10 @@ use openidconnect::core::CoreJsonWebKeySet;
 use serde_json::{Value, json};
 
 use super::Provider;
+use super::id_token::{JwtError, SKEW, payload};
 use super::jwks::{Fetched, For};
+use super::other_tokens;
 use super::settings::Settings;
-use super::signed;
-use super::token::{JwtError, SKEW, payload};
 
 /// Maximum length of a logout token, in bytes.
 const MAX_LOGOUT_TOKEN: usize = 8 * 1024;
@@ -55,7 +55,7 @@ impl Provider {
 fn verify(token: &str, settings: &Settings, keys: &CoreJsonWebKeySet, now: i64) -> Result<Logout, JwtError> {
     // Providers that are older than the type send JWT, or no type. An ID token fails because it has no event.
     let kinds = ["logout+jwt", "application/logout+jwt", "JWT"];
-    signed::check(token, &kinds, settings, keys)?;
+    other_tokens::check(token, &kinds, settings, keys)?;
     let claims = payload(token).ok_or(JwtError::Claims)?;
     let text = |name: &str| claims.get(name).and_then(Value::as_str);
     if text("iss") != Some(&settings.issuer_url) {

@@ -1,9 +1,9 @@
 //! identity provider -> redirects, and authorization code -> verified claims (IO).
 //!
 //! - `discovery`: waits for the provider, reads its `metadata`. `http`: sends requests to it. `jwks`: its signing keys.
-//! - `token`: verifies ID tokens. `claims`: maps them to Kubernetes names. `admission`: which users this site admits.
+//! - `id_token`: verifies ID tokens. `claims`: maps them to Kubernetes names. `admission`: which users this site admits.
 //! - `renewal`: refresh tokens. `logout`: logout tokens. `end_session`: the provider's sign-out URL.
-//! - `bearer`: tokens of scripts. `signed`: signatures of tokens that are no ID tokens.
+//! - `bearer`: tokens of scripts. `other_tokens`: signatures of tokens that are no ID tokens.
 //! - `providers`: all providers that users may choose from.
 //! - Settings: `args` are the flags, `providers_file` lists further providers, `clients` makes a client for each.
 //! - `settings` checks one provider. `shared_domains` warns where a workspace can set a provider's cookies.
@@ -16,16 +16,16 @@ pub(crate) mod clients;
 pub(crate) mod discovery;
 mod end_session;
 pub mod http;
+mod id_token;
 mod jwks;
 mod logout;
 mod metadata;
+mod other_tokens;
 mod providers;
 mod providers_file;
 mod renewal;
 mod settings;
 pub(crate) mod shared_domains;
-mod signed;
-mod token;
 
 use std::borrow::Cow;
 
@@ -42,6 +42,9 @@ use kit::process::WrongSetting;
 
 pub use self::bearer::BearerError;
 use self::http::{HttpClient, HttpError};
+use self::id_token::{Expected, Received};
+pub use self::id_token::{JwtError, Original};
+pub(crate) use self::id_token::{SKEW, payload};
 use self::jwks::{For, Keys};
 pub use self::logout::Logout;
 pub use self::metadata::DiscoverError;
@@ -49,9 +52,6 @@ use self::metadata::Metadata;
 pub use self::providers::{CALLBACK, MAIN, Providers, Registered};
 pub use self::renewal::{RenewalError, Renewed};
 pub use self::settings::{Settings, SigningAlg};
-use self::token::{Expected, Received};
-pub use self::token::{JwtError, Original};
-pub(crate) use self::token::{SKEW, payload};
 use crate::clock::Clock;
 use crate::tokens::redacted::Secret;
 
@@ -290,7 +290,7 @@ impl Provider {
             return Err(JwtError::TooLong);
         }
         let verify = || {
-            token::verify(
+            id_token::verify(
                 received,
                 &self.settings,
                 &self.keys.current(),

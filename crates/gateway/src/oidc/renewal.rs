@@ -4,7 +4,7 @@ use openidconnect::core::{CoreErrorResponseType, CoreTokenResponse};
 use openidconnect::{OAuth2TokenResponse as _, RefreshToken, RequestTokenError, TokenResponse as _};
 use serde_json::{Map, Value};
 
-use super::token::{Expected, JwtError, Original, Received};
+use super::id_token::{Expected, JwtError, Original, Received};
 use super::{Provider, RedeemError, TokenError, refresh_token, refusal, renew_in};
 use crate::tokens::redacted::Secret;
 

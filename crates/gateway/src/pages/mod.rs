@@ -1,6 +1,6 @@
 //! message to a user or a script -> a page or JSON that is safe from injection (pure).
 //!
-//! `message` is the content of an answer. `render` makes a page of it (`html`, with the installation's `theme`) or JSON. `state`
+//! `message` is the content of an answer. `render` makes a page of it (`html`, with the installation's `theme`) or JSON. `not_running`
 //! shows workspaces, `account` and `identity` users. `escaping` makes text safe in HTML, `settings` reads the theme's files.
 
 mod account;
@@ -8,10 +8,10 @@ mod escaping;
 mod html;
 mod identity;
 mod message;
+mod not_running;
 mod progress;
 mod render;
 pub(crate) mod settings;
-mod state;
 mod theme;
 
 use std::borrow::Cow;
@@ -26,10 +26,10 @@ pub use self::account::{Account, Another, SHARED, Shelf, denied_to, on_to_anothe
 pub use self::identity::{Offer, choice, not_admitted, unreachable};
 pub(crate) use self::message::NOT_READY;
 use self::message::{Action, Message, Part, Tone};
+pub(crate) use self::not_running::ONLY_OWNERS_START;
+pub use self::not_running::not_running;
 pub use self::progress::{End, Progress, before, progress};
 pub use self::render::{REQUEST_ID, Reader, render};
-pub(crate) use self::state::ONLY_OWNERS_START;
-pub use self::state::state;
 pub use self::theme::{MAX_LOGO, Theme, ThemeSettings};
 use crate::index::{Domain, Target};
 

@@ -1,14 +1,14 @@
 //! starting workspace -> its progress, and the end of its start (pure).
 //!
-//! It contains no more than the page: both are made from the status. Before the first container starts, the status does not tell
-//! which step is in progress unless one fails.
+//! The page itself is in `not_running.rs`. It contains no more than the page: both are made from the status. Before the first container
+//! starts, the status does not tell which step is in progress unless one fails.
 
 use api::workspace::Phase;
 use serde_json::Value;
 
 use super::html;
 use super::message::Part;
-use super::state;
+use super::not_running;
 use crate::index::{Domain, Target};
 use rules::access::Audience;
 
@@ -56,7 +56,7 @@ pub enum End {
 
 /// Progress of this workspace's start for `audience`, at `now` (Unix seconds).
 pub fn progress(domain: &Domain, target: &Target, audience: Audience, now: i64) -> Progress {
-    let page = state::message(domain, target, audience, now);
+    let page = not_running::message(domain, target, audience, now);
     let (step, end) = at(target);
     let (reason, message) = reason_and_message(target, audience, step);
     Progress {
@@ -94,7 +94,7 @@ pub fn before(target: &Target) -> Vec<Progress> {
             .as_deref()
             .is_some_and(|status_detail| status_detail.started)
     {
-        all.push(over(BEGINS[state::PREPARED], "answering"));
+        all.push(over(BEGINS[not_running::PREPARED], "answering"));
     }
     let now = if target.may_run() { 100 } else { percent(target) };
     all.retain(|progress| progress.percent < now);
@@ -108,9 +108,9 @@ pub(super) fn bar(target: &Target) -> Part {
 
 fn percent(target: &Target) -> u8 {
     match target.phase {
-        Phase::Running => BEGINS[state::ANSWERS],
+        Phase::Running => BEGINS[not_running::ANSWERS],
         Phase::Starting if is_only_requested(target) => REQUESTED,
-        Phase::Starting | Phase::Failed => BEGINS[state::steps_done(target).0],
+        Phase::Starting | Phase::Failed => BEGINS[not_running::steps_done(target).0],
         Phase::Stopping | Phase::Stopped | Phase::Invalid | Phase::Deleting => 0,
     }
 }
@@ -132,9 +132,9 @@ fn at(target: &Target) -> (&'static str, Option<End>) {
     if target.may_run() {
         return ("ready", Some(End::Ready));
     }
-    let step = match state::steps_done(target) {
+    let step = match not_running::steps_done(target) {
         (_, Some(stuck)) => NAMES[stuck],
-        (state::PREPARED, None) => "answering",
+        (not_running::PREPARED, None) => "answering",
         _ if target.phase == Phase::Starting && is_only_requested(target) => "requested",
         _ => "preparing",
     };
@@ -142,7 +142,7 @@ fn at(target: &Target) -> (&'static str, Option<End>) {
 }
 
 fn reason_and_message(target: &Target, audience: Audience, step: &'static str) -> (String, String) {
-    match (state::blocker(target), audience) {
+    match (not_running::blocker(target), audience) {
         (Some(word), Audience::OwnerOrAdmin) => (word.to_owned(), target.message.clone()),
         (Some(_), Audience::Starter | Audience::Viewer) => (
             "Hidden".to_owned(),

@@ -197,7 +197,7 @@ mod tests {
 
     use super::*;
     use crate::index::Target;
-    use crate::pages::state;
+    use crate::pages::not_running;
     use rules::access::Audience;
 
     /// The log output of an answer.
@@ -223,7 +223,7 @@ mod tests {
                     ..Target::lab()
                 };
                 assert_eq!(
-                    logged(state(&domain, &target, audience, 0)),
+                    logged(not_running(&domain, &target, audience, 0)),
                     "",
                     "{phase:?} {audience:?}"
                 );

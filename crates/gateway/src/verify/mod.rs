@@ -124,7 +124,7 @@ async fn by_token(
     if allow.target().may_run() {
         forward(app, headers, &allow)
     } else {
-        Ok(pages::state(
+        Ok(pages::not_running(
             domain,
             allow.target(),
             allow.audience(),
@@ -173,7 +173,7 @@ async fn state_page(
             } else {
                 Audience::Viewer
             };
-            pages::state(&domain, target, audience, app.clock.now())
+            pages::not_running(&domain, target, audience, app.clock.now())
         }
         None => pages::denied(&domain),
     })
@@ -182,7 +182,7 @@ async fn state_page(
 /// The page for an admitted user while the workspace does not run.
 fn not_running(app: &AppState, domain: &Domain, admission: &Admission) -> Response {
     let allow = &admission.allow;
-    let mut response = pages::state(domain, allow.target(), allow.audience(), app.clock.now());
+    let mut response = pages::not_running(domain, allow.target(), allow.audience(), app.clock.now());
     renew(app, &mut response, admission);
     response
 }

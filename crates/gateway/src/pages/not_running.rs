@@ -29,7 +29,7 @@ pub(super) const ANSWERS: usize = 5;
 
 /// The page in place of the workspace. The status is always 503, because the request did not reach the workspace. `now`: Unix
 /// seconds.
-pub fn state(domain: &Domain, target: &Target, audience: Audience, now: i64) -> Response {
+pub fn not_running(domain: &Domain, target: &Target, audience: Audience, now: i64) -> Response {
     message(domain, target, audience, now).respond(StatusCode::SERVICE_UNAVAILABLE)
 }
 

@@ -9,8 +9,8 @@ use openidconnect::JsonWebKey as _;
 use openidconnect::core::{CoreJsonWebKeySet, CoreJwsSigningAlgorithm};
 use serde_json::Value;
 
+use super::id_token::{JwtError, part};
 use super::settings::Settings;
-use super::token::{JwtError, part};
 
 /// Checks header and signature. `kinds`: the accepted types (`typ`), if the token has one.
 ///
