@@ -76,7 +76,9 @@ spec:
       image: {{ include "jk8s.image" (list $root (default $component $own.image)) }}
       imagePullPolicy: {{ $root.Values.image.pullPolicy }}
       args:
-        {{- concat $own.container.args (default list $pod.extraArgs) | toYaml | nindent 8 }}
+        {{- /* A command of the image takes no flags of a server: those of `pods` are not for it. */ -}}
+        {{- $from := has $component (list "crds" "uninstall" "tests") | ternary $values $pod }}
+        {{- concat $own.container.args (default list $from.extraArgs) | toYaml | nindent 8 }}
       env:
         {{- concat $own.container.env (default list $pod.extraEnv) | toYaml | nindent 8 }}
       {{- with omit $own.container "args" "env" "volumeMounts" }}

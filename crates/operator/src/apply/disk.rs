@@ -80,8 +80,16 @@ async fn make(
     match write(context, identity, OPERATOR, &intent).await {
         Err(error) if is_conflict(&error) => {
             let found = get_live(context, &identity.namespace, &identity.child_name()).await?;
-            let found: Arc<Claim> = found.ok_or(error)?;
-            settle(context, observed, valid, &planned, &found).await
+            let Some(found): Option<Arc<Claim>> = found else {
+                return Err(error);
+            };
+            let settled = settle(context, observed, valid, &planned, &found).await?;
+            // Without the label no cache showed it, so nobody has looked for pods on it yet. The next reconcile does.
+            let was_cached = found.labels().get(api::names::WORKSPACE_LABEL) == Some(&identity.name);
+            match settled {
+                Outcome::Is(_) if !was_cached => Err(error),
+                settled => Ok(settled),
+            }
         }
         made => made,
     }

@@ -5,12 +5,13 @@
 
 use std::time::Duration;
 
-use anyhow::{Context as _, ensure};
+use anyhow::{Context as _, bail};
 use api::{
     Workspace, WorkspaceExecutionProfile, WorkspaceManager, WorkspaceTemplate,
     names::{CLEANUP_FINALIZER, IN_USE_FINALIZER},
 };
 use clap::Parser;
+use futures::{StreamExt as _, TryStreamExt as _, stream};
 use json_patch::Patch as JsonPatch;
 use k8s_openapi::api::{
     admissionregistration::v1::{MutatingWebhookConfiguration, ValidatingWebhookConfiguration},
@@ -21,7 +22,7 @@ use kube::{
     Api, Client, Resource, ResourceExt as _,
     api::{DeleteParams, ListParams, Patch, PatchParams},
     core::PartialObjectMeta,
-    runtime::{conditions::is_deleted, wait::await_condition},
+    runtime::wait::await_condition,
 };
 use serde::de::DeserializeOwned;
 use serde_json::json;
@@ -34,10 +35,14 @@ const MANAGER: &str = "jupyter-k8s-uninstall";
 const STOPPED: Duration = Duration::from_secs(90);
 /// Annotation that Helm writes on each object that it manages.
 const HELM_RELEASE: &str = "meta.helm.sh/release-name";
-/// Objects per page of a list.
-const PAGE: u32 = 500;
-/// Attempts to remove a finalizer from an object that others change.
-const ATTEMPTS: usize = 5;
+/// Annotation that Argo CD writes on each object that it manages. It runs the hook when its Application is deleted.
+const ARGO_CD: &str = "argocd.argoproj.io/tracking-id";
+/// Objects per page of a list. Metadata of one may take half a MiB.
+const PAGE: u32 = 50;
+/// Concurrent writes.
+const AT_A_TIME: usize = 16;
+/// Most passes over all objects of a kind.
+const PASSES: usize = 10;
 
 /// Stops the operator, deletes the webhook configurations, and removes the product's finalizers. Objects, disks and running pods are kept.
 /// May be repeated.
@@ -68,7 +73,9 @@ pub async fn run(args: Args) -> anyhow::Result<()> {
         ..
     } = args;
     let client = kit::client::new(MANAGER).await?;
-    stop_operator(&client, &namespace, &release_name).await?;
+    if !stop_operator(&client, &namespace, &release_name).await? {
+        return Ok(());
+    }
     let webhook = format!("{release_name}-webhook");
     delete(
         &Api::<ValidatingWebhookConfiguration>::all(client.clone()),
@@ -86,35 +93,45 @@ pub async fn run(args: Args) -> anyhow::Result<()> {
     release::<WorkspaceExecutionProfile>(&client).await
 }
 
-/// Scales the operator to 0 and waits until its pods are gone: a running operator would set the finalizers again.
-async fn stop_operator(client: &Client, namespace: &str, release: &str) -> anyhow::Result<()> {
+/// Scales the operator to 0 and waits until its pods have ended: a running operator would set the finalizers again. Returns false if
+/// nothing says that the release is being uninstalled.
+async fn stop_operator(client: &Client, namespace: &str, release: &str) -> anyhow::Result<bool> {
     let name = format!("{release}-operator");
     let deployments = Api::<Deployment>::namespaced(client.clone(), namespace);
     let none = Patch::Merge(json!({"spec": {"replicas": 0}}));
     let context = || format!("Deployment {name}");
     if let Some(found) = deployments.get_opt(&name).await.with_context(context)? {
-        // Helm writes this annotation. Manifests of `helm template` contain the hook's Job, too, but not the annotation.
-        ensure!(
-            found.annotations().get(HELM_RELEASE).map(String::as_str) == Some(release),
-            "Deployment {name} is not managed by a Helm release {release}: nothing was changed. Leave hooks out of manifests that you \
-             apply by kubectl: helm template --no-hooks"
-        );
+        // Manifests of `helm template` contain the hook's Job, too. Applied by kubectl, it must not stop a new installation.
+        let annotations = found.annotations();
+        let is_of_release = annotations.get(HELM_RELEASE).map(String::as_str) == Some(release);
+        if !is_of_release && !annotations.contains_key(ARGO_CD) {
+            tracing::warn!(
+                deployment = name,
+                "nothing is changed: neither Helm nor Argo CD manages it. Leave hooks out of manifests for kubectl: helm template --no-hooks"
+            );
+            return Ok(false);
+        }
         deployments
             .patch_scale(&name, &params(), &none)
             .await
             .with_context(context)?;
     }
     let labels = format!("app.kubernetes.io/instance={release},app.kubernetes.io/component=operator");
+    // Nothing deletes pods that have ended, for example evicted ones.
+    let running = ListParams::default()
+        .labels(&labels)
+        .fields("status.phase!=Succeeded,status.phase!=Failed");
     let pods = Api::<Pod>::namespaced(client.clone(), namespace);
     let ended = async {
+        // Until the Deployment's controller has seen the new number, it may make another pod.
+        await_condition(deployments, &name, is_scaled_down).await?;
         loop {
-            let left = pods.list(&ListParams::default().labels(&labels)).await?.items;
+            let left = pods.list(&running).await?.items;
             if left.is_empty() {
                 return anyhow::Ok(());
             }
             for pod in left {
-                let uid = pod.uid().unwrap_or_default();
-                await_condition(pods.clone(), &pod.name_any(), is_deleted(&uid)).await?;
+                await_condition(pods.clone(), &pod.name_any(), has_ended).await?;
             }
         }
     };
@@ -122,7 +139,23 @@ async fn stop_operator(client: &Client, namespace: &str, release: &str) -> anyho
         .await
         .with_context(|| format!("the pods of Deployment {name} do not end"))??;
     tracing::info!(deployment = name, "stopped");
-    Ok(())
+    Ok(true)
+}
+
+fn is_scaled_down(deployment: Option<&Deployment>) -> bool {
+    let Some(deployment) = deployment else {
+        return true;
+    };
+    let status = deployment.status.as_ref();
+    let seen = status.and_then(|status| status.observed_generation);
+    seen >= deployment.metadata.generation && status.and_then(|status| status.replicas).unwrap_or(0) == 0
+}
+
+fn has_ended(pod: Option<&Pod>) -> bool {
+    let phase = pod
+        .and_then(|pod| pod.status.as_ref())
+        .and_then(|status| status.phase.as_deref());
+    pod.is_none() || phase.is_some_and(|phase| ["Succeeded", "Failed"].contains(&phase))
 }
 
 async fn delete<K>(api: &Api<K>, name: &str) -> anyhow::Result<()>
@@ -138,64 +171,68 @@ where
     Ok(())
 }
 
-/// Removes our finalizers from all objects of a kind.
+/// Removes our finalizers from all objects of a kind. An API server may call the webhook for some time after its configuration was
+/// deleted, so that an object gets the finalizer back. So all objects are read again until none has one.
 async fn release<K>(client: &Client) -> anyhow::Result<()>
 where
     K: Resource<DynamicType = ()> + Clone + DeserializeOwned + std::fmt::Debug,
 {
     let kind = K::kind(&());
-    let all = Api::<K>::all(client.clone());
-    let (mut count, mut params) = (0_usize, ListParams::default().limit(PAGE));
-    loop {
-        let page = all.list_metadata(&params).await;
-        let page = match page {
-            // The CRD is gone, and all objects with it.
-            Err(kube::Error::Api(status)) if status.code == 404 => return Ok(()),
-            page => page.with_context(|| kind.to_string())?,
-        };
-        for object in page.items {
-            count += usize::from(release_one(client, object).await?);
-        }
-        match page.metadata.continue_.filter(|token| !token.is_empty()) {
-            Some(token) => params = params.continue_token(&token),
-            None => break,
+    for _ in 0..PASSES {
+        let count = release_listed::<K>(client).await?;
+        tracing::info!(%kind, count, "finalizers are removed");
+        if count == 0 {
+            return Ok(());
         }
     }
-    tracing::info!(%kind, count, "finalizers are removed");
-    Ok(())
+    bail!("{kind}: something sets our finalizers again")
 }
 
-/// Removes our finalizers from one object. Returns whether it had some.
-async fn release_one<K>(client: &Client, mut object: PartialObjectMeta<K>) -> anyhow::Result<bool>
+/// Removes our finalizers from the listed objects. Returns how many had some.
+async fn release_listed<K>(client: &Client) -> anyhow::Result<usize>
 where
     K: Resource<DynamicType = ()> + Clone + DeserializeOwned + std::fmt::Debug,
 {
-    let name = object.name_any();
-    let url = K::url_path(&(), object.namespace().as_deref());
-    let context = || format!("{} {name}", K::kind(&()));
-    for attempt in 1.. {
-        let Some(patch) = without_ours(&object) else {
-            return Ok(attempt > 1);
+    let all = Api::<K>::all(client.clone());
+    let (mut count, mut params) = (0, ListParams::default().limit(PAGE));
+    loop {
+        let page = match all.list_metadata(&params).await {
+            // The CRD is gone, and all objects with it.
+            Err(kube::Error::Api(status)) if status.code == 404 => return Ok(count),
+            page => page.with_context(|| K::kind(&()).to_string())?,
         };
-        let request = kube::core::Request::new(url.as_str());
-        let patched = request
-            .patch_metadata(&name, &params(), &Patch::Json::<()>(patch))
-            .map_err(kube::Error::BuildRequest)?;
-        match client.request::<PartialObjectMeta<K>>(patched).await {
-            Ok(_) => return Ok(true),
-            Err(kube::Error::Api(status)) if status.code == 404 => return Ok(false),
-            // Somebody else changed the finalizers: 422 of a failed test, or 409.
-            Err(kube::Error::Api(status)) if [409, 422].contains(&status.code) && attempt < ATTEMPTS => {
-                let get = request.get_metadata(&name, &kube::api::GetParams::default());
-                object = client
-                    .request(get.map_err(kube::Error::BuildRequest)?)
-                    .await
-                    .with_context(context)?;
-            }
-            Err(error) => return Err(error).with_context(context),
+        let released: Vec<bool> = stream::iter(page.items)
+            .map(|object| release_one(client, object))
+            .buffer_unordered(AT_A_TIME)
+            .try_collect()
+            .await?;
+        count += released.into_iter().filter(|released| *released).count();
+        match page.metadata.continue_.filter(|token| !token.is_empty()) {
+            Some(token) => params = params.continue_token(&token),
+            None => return Ok(count),
         }
     }
-    Ok(true)
+}
+
+/// Removes our finalizers from one object. Returns whether it had some. If it has changed since it was listed, the next pass removes them.
+async fn release_one<K>(client: &Client, object: PartialObjectMeta<K>) -> anyhow::Result<bool>
+where
+    K: Resource<DynamicType = ()> + Clone + DeserializeOwned + std::fmt::Debug,
+{
+    let Some(patch) = without_ours(&object) else {
+        return Ok(false);
+    };
+    let name = object.name_any();
+    let url = K::url_path(&(), object.namespace().as_deref());
+    let request = kube::core::Request::new(url.as_str())
+        .patch_metadata(&name, &params(), &Patch::Json::<()>(patch))
+        .map_err(kube::Error::BuildRequest)?;
+    match client.request::<PartialObjectMeta<K>>(request).await {
+        Ok(_) => Ok(true),
+        // Gone, or changed: 422 of a failed test.
+        Err(kube::Error::Api(status)) if [404, 409, 422].contains(&status.code) => Ok(true),
+        Err(error) => Err(error).with_context(|| format!("{} {name}", K::kind(&()))),
+    }
 }
 
 /// The patch that removes our finalizers, if the object has some (pure).

@@ -175,11 +175,12 @@ async fn settle(workspace: &Workspace, context: &Context) -> Result<Next, Error>
             .and_then(|valid| catalog::admit(valid, workspace, &references, &observed))
     });
     if let Ok(valid) = &verdict
+        && observed.wanted_pods() == 0
         && !catalog::is_protected(valid, workspace, &references, &observed)
     {
-        // The catalog controller sets the finalizer, and that triggers the next reconcile.
+        // The catalog controller sets the finalizer, and that triggers the next reconcile; one of a manager triggers many, one by one.
         stores.changes.send_replace(());
-        return Ok(Next::Settled(None));
+        return Ok(Next::Hindered(None));
     }
     let planned = metrics.measure("plan", || match &verdict {
         Ok(valid) => Ok((valid, Box::new(plan::lasting(valid, site)))),

@@ -83,6 +83,8 @@ fn arrived(objects: &[Value], component: &str) {
             "labels" => template["metadata"]["labels"]["example.com/team"] == "platform",
             "annotations" => template["metadata"]["annotations"]["example.com/scrape"] == "yes",
             "extraEnv" => contains(&container["env"], &value[0]),
+            // A Job's command takes only its own.
+            "extraArgs" if JOBS.contains(&component) => true,
             "extraArgs" => strings(&container["args"]).last() == Some(&"--further"),
             "extraVolumes" => contains(&pod["volumes"], &value[0]),
             "extraVolumeMounts" => contains(&container["volumeMounts"], &value[0]),

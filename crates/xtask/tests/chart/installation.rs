@@ -32,7 +32,7 @@ fn only_the_pod_stays_after_a_test_and_everything_else_is_there_before_it() {
         let (weight, policy) = if object["kind"] == "Pod" {
             ("0", "before-hook-creation")
         } else {
-            ("-5", "before-hook-creation,hook-succeeded")
+            ("-5", "before-hook-creation,hook-succeeded,hook-failed")
         };
         assert_eq!(annotations["helm.sh/hook"], "test", "{object}");
         assert_eq!(annotations["helm.sh/hook-weight"], weight, "{object}");

@@ -15,7 +15,7 @@ const OPERATOR: &str = "'system:serviceaccount:jupyter-k8s-system:jupyter-k8s-op
 fn every_policy_refuses_and_fails_closed() {
     for objects in installations() {
         let policies = of_kind(&objects, "ValidatingAdmissionPolicy");
-        assert_eq!(policies.len(), 8);
+        assert_eq!(policies.len(), 9);
         for policy in policies {
             let name = policy["metadata"]["name"].as_str().unwrap();
             assert_eq!(policy["spec"]["failurePolicy"], "Fail", "{name}");

@@ -15,8 +15,8 @@
 //!   rule that rejected it was mended at this moment, without a change of the workspace.
 //! - The finalizer of an unused object is removed while the first workspace that refers to it arrives. The next reconcile sets it
 //!   again. Only a deletion between these two writes succeeds.
-//! - Another replica leads. It judges by the same objects, because nothing is kept in memory. A write of the former leader fails if the
-//!   object has changed.
+//! - Another replica leads. It keeps nothing in memory, and a write of the former leader fails if the object has changed. Its cache of
+//!   workspaces may be later than that of the object, and lack a workspace that has just started.
 //!
 //! In the rare cases left, the outcome is that of a deletion a moment earlier: the object is gone, its workspace gets `Valid=False`, and
 //! a pod that exists stays.
