@@ -84,7 +84,7 @@ fn arrived(objects: &[Value], component: &str) {
             "annotations" => template["metadata"]["annotations"]["example.com/scrape"] == "yes",
             "extraEnv" => contains(&container["env"], &value[0]),
             // A Job's command takes only its own.
-            "extraArgs" if JOBS.contains(&component) => true,
+            "extraArgs" if HOOKS.contains(&component) => true,
             "extraArgs" => strings(&container["args"]).last() == Some(&"--further"),
             "extraVolumes" => contains(&pod["volumes"], &value[0]),
             "extraVolumeMounts" => contains(&container["volumeMounts"], &value[0]),
