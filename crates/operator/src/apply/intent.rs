@@ -1,4 +1,4 @@
-//! Desired status, observed state, safety of a start -> what to do about the pod (pure).
+//! Desired status, observed state, safety of a start -> what to do about the pod (pure). `plan/record` decides about restarts.
 
 use api::workspace::DesiredStatus;
 
