@@ -31,6 +31,13 @@ const REASONS: [&str; 8] = [
 /// Kinds whose warnings are kept.
 pub(crate) const POD: &str = "Pod";
 const CLAIM: &str = "PersistentVolumeClaim";
+/// Parts of kubelet messages that are transient. The kubelet's caches are not filled yet, or the API server does not know yet that a new
+/// pod's claim concerns this node. It retries at once.
+const TRANSIENT: [&str; 3] = [
+    "not registered",
+    "failed to sync",
+    "no relationship found between node",
+];
 /// Longest message that is kept, in bytes.
 const LONGEST_MESSAGE: usize = 1024;
 /// Longest UID of an object whose warnings are kept, in bytes. Real UIDs are shorter, but an Event may contain any text as a UID.
@@ -60,6 +67,11 @@ pub enum Node {
     Silent(String),
     /// There is no such node.
     Gone,
+}
+
+/// Whether the kubelet's message is about a state that passes at once.
+pub fn is_transient(message: &str) -> bool {
+    TRANSIENT.iter().any(|words| message.contains(words))
 }
 
 /// The known warnings and nodes. The watches write it, and the reconciles read it.
@@ -107,9 +119,11 @@ impl ClusterWarnings {
         *write(&self.leaving) = all;
     }
 
-    /// Records an Event. Returns whether it is new.
+    /// Records an Event. Returns whether it is new. A transient one, for example about another volume, does not replace a lasting one.
     pub(crate) fn note(&self, event: &Event) -> bool {
-        warning_of(event).is_some_and(|warning| write(&self.warnings).note(namespace_of(event), warning))
+        warning_of(event)
+            .filter(|warning| !is_transient(&warning.message))
+            .is_some_and(|warning| write(&self.warnings).note(namespace_of(event), warning))
     }
 
     /// Removes an Event that is gone: the API server keeps Events for about an hour.
@@ -231,6 +245,15 @@ mod tests {
         assert!(
             !cluster_warnings.note(&event("a", "FailedMount", "one", 2)),
             "an old one is not new"
+        );
+        assert!(
+            !cluster_warnings.note(&event(
+                "a",
+                "FailedMount",
+                "object \"team\"/\"ca\" not registered",
+                4
+            )),
+            "a transient one hides no lasting one"
         );
         assert!(cluster_warnings.note(&event("a", "FailedAttachVolume", "three", 3)));
         let messages: Vec<_> = cluster_warnings

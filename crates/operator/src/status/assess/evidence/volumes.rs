@@ -10,21 +10,16 @@ use super::{
     DOUBT, Evidence, NONE, SLOW, condition, holds, missing_source, node_of, pod::UNBOUND, remaining, trimmed,
 };
 use crate::{
-    cache::{observed::Observed, warnings::Warning},
+    cache::{
+        observed::Observed,
+        warnings::{Warning, is_transient},
+    },
     status::started::has_run,
 };
 
 const DEFAULT_CLASS: &str = "storageclass.kubernetes.io/is-default-class";
 /// The cluster's message for a claim whose class does not exist.
 const MISSING_CLASS: &str = "storageclass.storage.k8s.io ";
-/// Kubelet messages that are transient. The kubelet's caches are not filled yet, or the API server does not know yet that a new pod's
-/// claim concerns this node. It retries at once.
-const PASSING: [&str; 3] = [
-    "not registered",
-    "failed to sync",
-    "no relationship found between node",
-];
-
 /// The newest warning with this reason about the object with this UID.
 fn warning<'a>(observed: &'a Observed, uid: Option<&str>, reason: &str) -> Option<&'a Warning> {
     let about = |warning: &&Warning| Some(warning.about.as_str()) == uid && warning.reason == reason;
@@ -186,7 +181,7 @@ pub(super) fn of_pod(observed: &Observed, pod: &Pod, now: Timestamp) -> Evidence
     let said = |reason| {
         warning(observed, pod.metadata.uid.as_deref(), reason)
             .map(|warning| trimmed(&warning.message))
-            .filter(|message| !PASSING.iter().any(|words| message.contains(words)))
+            .filter(|message| !is_transient(message))
     };
     let rest = remaining(pod.metadata.creation_timestamp.as_ref(), SLOW, now);
     let mount = said("FailedMount").or_else(|| said("FailedMapVolume"));
