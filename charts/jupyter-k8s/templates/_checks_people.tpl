@@ -8,6 +8,8 @@
   - {{ $at }}.name: {{ quote $one.name }} is also the name of {{ get $seen $one.name }}: put users and groups of both into one entry
   {{- else if eq $one.name $root.Release.Namespace }}
   - {{ $at }}.name: {{ quote $one.name }} is the namespace of this release itself, which holds its keys: choose another for people
+  {{- else if has $one.name $root.Values.operator.forbiddenNamespaces }}
+  - {{ $at }}.name: {{ quote $one.name }} is in operator.forbiddenNamespaces, where the operator starts no workspace: leave it out of one of the two
   {{- else if or (hasPrefix "kube-" $one.name) (and (eq $one.name "default") (ne (toString $one.create) "false")) }}
   - {{ $at }}.name: {{ quote $one.name }} is a namespace of the cluster's own, which no release can make: choose another name, which does not begin with kube-
   {{- end -}}
@@ -26,7 +28,7 @@
     {{- end -}}
   {{- end -}}
   {{- $limits := printf "%s.limits" $at -}}
-  {{- range $pair := list (list "min" "defaultRequest") (list "defaultRequest" "default") (list "default" "max") (list "min" "max") -}}
+  {{- range $pair := list (list "min" "defaultRequest") (list "min" "default") (list "defaultRequest" "default") (list "defaultRequest" "max") (list "default" "max") (list "min" "max") -}}
     {{- range $name, $_ := default dict (get (default dict $one.limits) (first $pair)) -}}
       {{- include "jk8s.notMoreThan" (list (printf "%s.%s" $limits (first $pair)) (get $one.limits (first $pair)) $name (printf "%s.%s" $limits (last $pair)) (get $one.limits (last $pair)) $name) -}}
     {{- end -}}

@@ -151,6 +151,10 @@ fn a_team_that_cannot_be_is_refused_with_what_to_do() {
             "lower the one or raise the other",
         ),
         (
+            r#""limits":{"defaultRequest":{"cpu":4},"max":{"cpu":2}}"#,
+            r#"userNamespaces[0].limits.defaultRequest.cpu: "4" is more than userNamespaces[0].limits.max.cpu ("2")"#,
+        ),
+        (
             r#""create":false,"labels":{"a":"b"}"#,
             r#"userNamespaces[0].labels: "a" would be set on a namespace that this release does not make (create: false): set them with kubectl label namespace team-a"#,
         ),
