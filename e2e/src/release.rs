@@ -65,7 +65,10 @@ pub async fn test() -> anyhow::Result<Vec<String>> {
             .iter()
             .any(|word| line.starts_with(word))
     };
-    let lines: Vec<String> = output.lines().filter(is_result).map(str::to_owned).collect();
+    let mut lines: Vec<String> = output.lines().filter(is_result).map(str::to_owned).collect();
+    // Helm shows the log of a failed test twice.
+    lines.sort();
+    lines.dedup();
     anyhow::ensure!(
         !lines.is_empty(),
         "helm test: {output} {}",
