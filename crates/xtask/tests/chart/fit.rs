@@ -83,12 +83,11 @@ fn arrived(objects: &[Value], component: &str) {
             "labels" => template["metadata"]["labels"]["example.com/team"] == "platform",
             "annotations" => template["metadata"]["annotations"]["example.com/scrape"] == "yes",
             "extraEnv" => contains(&container["env"], &value[0]),
-            // A Job's command takes only its own.
-            "extraArgs" if HOOKS.contains(&component) => true,
+            // A hook has no rollout, and its command takes no arguments of servers.
+            "extraArgs" | "revisionHistoryLimit" | "strategy" if HOOKS.contains(&component) => true,
             "extraArgs" => strings(&container["args"]).last() == Some(&"--further"),
             "extraVolumes" => contains(&pod["volumes"], &value[0]),
             "extraVolumeMounts" => contains(&container["volumeMounts"], &value[0]),
-            "revisionHistoryLimit" | "strategy" if HOOKS.contains(&component) => true,
             // The bundled provider's data is in its pod.
             "strategy" if component == "identity" => spec[key] == json!({"type": "Recreate"}),
             "revisionHistoryLimit" | "strategy" => &spec[key] == value,
