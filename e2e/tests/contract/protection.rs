@@ -179,18 +179,18 @@ async fn a_profile_is_kept_for_its_own_namespace_alone() -> anyhow::Result<()> {
 }
 
 /// Ends with a template that is gone and a workspace that runs nothing, or with a template that stays for the workspace.
-async fn race(scratch: &Scratch, sign_in_lock: u32) -> anyhow::Result<()> {
+async fn race(scratch: &Scratch, attempt: u32) -> anyhow::Result<()> {
     let (name, ws) = (
-        format!("{}-{sign_in_lock}", scratch.namespace),
-        format!("ws-{sign_in_lock}"),
+        format!("{}-{attempt}", scratch.namespace),
+        format!("ws-{attempt}"),
     );
     let workspaces = scratch.api::<Workspace>();
     let object = CatalogObject::of(Kind::Template, scratch, &name).await?;
     object.make().await?;
     let (wanted, post) = (object.user(&ws)?, PostParams::default());
     let delete = async {
-        // Each turn meets another moment of the workspace's first pass.
-        tokio::time::sleep(Duration::from_millis(15) * sign_in_lock).await;
+        // Each attempt meets another moment of the workspace's first pass.
+        tokio::time::sleep(Duration::from_millis(15) * attempt).await;
         object.delete().await
     };
     let (made, deleted) = tokio::join!(workspaces.create(&post, &wanted), delete);
@@ -223,8 +223,8 @@ async fn race(scratch: &Scratch, sign_in_lock: u32) -> anyhow::Result<()> {
     // there by then, but nothing that runs.
     let service = scratch.api::<Service>().get_opt(&child).await?;
     let runs = scratch.api::<Deployment>().get_opt(&child).await?;
-    assert!(service.is_some() || !is_in, "turn {sign_in_lock}");
-    assert!(runs.is_none() || is_in, "turn {sign_in_lock}");
+    assert!(service.is_some() || !is_in, "turn {attempt}");
+    assert!(runs.is_none() || is_in, "turn {attempt}");
     workspaces.delete(&ws, &DeleteParams::default()).await?;
     object.gone().await
 }
@@ -232,8 +232,8 @@ async fn race(scratch: &Scratch, sign_in_lock: u32) -> anyhow::Result<()> {
 #[tokio::test]
 async fn a_workspace_created_during_a_deletion_is_either_admitted_or_refused() -> anyhow::Result<()> {
     let scratch = Scratch::new("race", &[]).await?;
-    for sign_in_lock in 0..8 {
-        Box::pin(race(&scratch, sign_in_lock)).await?;
+    for attempt in 0..8 {
+        Box::pin(race(&scratch, attempt)).await?;
     }
     scratch.finish().await
 }

@@ -42,7 +42,7 @@ where
     C: AsyncFn(SocketAddr, String) -> Result<CertificateDer<'static>, String>,
 {
     let mut reached = Reached::default();
-    let shown = [site.auth_host(), site.workspace_host()];
+    let shown = [site.domain().auth_host(), site.workspace_host()];
     let mut problems = Vec::new();
     for shown in &shown {
         let host = match any_label() {

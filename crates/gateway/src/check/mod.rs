@@ -113,7 +113,7 @@ async fn proxy(args: &Args, report: &mut Report) -> std::io::Result<()> {
     } = args;
     let service = format!("{release_name}-proxy");
     let address = (format!("{service}.{namespace}.svc"), site.port);
-    match connect::certificate(address, &site.auth_host()).await {
+    match connect::certificate(address, &site.domain().auth_host()).await {
         Ok(served) => {
             report.add(
                 "certificate",
@@ -144,11 +144,7 @@ async fn providers(args: &Args, report: &mut Report) -> std::io::Result<()> {
         Err(wrong) => return report.add("provider", &Verdict::Fail(provider::in_values(&wrong, "oidc"))),
     };
     for (registered, client) in list.iter().zip(clients) {
-        let redirect_uri = format!(
-            "{}{}",
-            args.site.origin(&args.site.auth_host()),
-            registered.callback
-        );
+        let redirect_uri = args.site.domain().auth_origin() + &registered.callback;
         let verdict = provider::check(&registered.name, &redirect_uri, client, &Clock::System).await;
         report.add("provider", &verdict)?;
     }

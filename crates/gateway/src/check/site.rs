@@ -2,6 +2,8 @@
 
 use api::manager::RoutingMode;
 
+use crate::index::Domain;
+
 /// Hosts of the installation.
 #[derive(Debug, Clone, clap::Args)]
 pub(super) struct Site {
@@ -27,9 +29,9 @@ fn mode(text: &str) -> Result<RoutingMode, String> {
 }
 
 impl Site {
-    /// Host of the sign-in pages.
-    pub(super) fn auth_host(&self) -> String {
-        format!("auth.{}", self.base_domain)
+    /// The domain, as requests are routed by it.
+    pub(super) fn domain(&self) -> Domain {
+        Domain::new(&self.base_domain, self.port).in_mode(self.routing_mode)
     }
 
     /// Hosts of workspaces: all below the domain, or the domain itself.
@@ -44,18 +46,10 @@ impl Site {
     pub(super) fn hosts(&self) -> Vec<String> {
         let mut hosts = vec![self.workspace_host()];
         if self.routing_mode == RoutingMode::Path {
-            hosts.push(self.auth_host());
+            hosts.push(self.domain().auth_host());
         }
         hosts.extend(self.identity_host.clone());
         hosts
-    }
-
-    /// Web origin of a host.
-    pub(super) fn origin(&self, host: &str) -> String {
-        match self.port {
-            443 => format!("https://{host}"),
-            port => format!("https://{host}:{port}"),
-        }
     }
 }
 
@@ -77,12 +71,12 @@ mod tests {
     fn the_hosts_of_each_routing_mode_are_those_of_the_certificate() {
         let mut site = example(mode("Subdomain").unwrap());
         assert_eq!(site.hosts(), ["*.ws.example"]);
-        assert_eq!(site.origin(&site.auth_host()), "https://auth.ws.example:8443");
+        assert_eq!(site.domain().auth_origin(), "https://auth.ws.example:8443");
         site.routing_mode = mode("Path").unwrap();
         site.identity_host = Some("id.example".into());
         assert_eq!(site.hosts(), ["ws.example", "auth.ws.example", "id.example"]);
         site.port = 443;
-        assert_eq!(site.origin("ws.example"), "https://ws.example");
+        assert_eq!(site.domain().origin("ws.example"), "https://ws.example");
         mode("path").unwrap_err();
     }
 }

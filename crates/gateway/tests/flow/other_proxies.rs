@@ -86,8 +86,8 @@ async fn every_proxy_gets_the_same_decision() {
                 ("nginx", _) => (403, false),
                 _ => (status, leads_on),
             };
-            let message = (answer.status.as_u16(), answer.location().is_some());
-            assert_eq!(message, (status, leads_on), "{proxy} {host}{path} {lines:?}");
+            let outcome = (answer.status.as_u16(), answer.location().is_some());
+            assert_eq!(outcome, (status, leads_on), "{proxy} {host}{path} {lines:?}");
         };
         no(BOBS, "/", &page_with(&ticket), 302).await;
         no(NONE, "/", &page_with(&ticket), 302).await;
@@ -144,11 +144,11 @@ async fn a_host_without_a_route_shows_the_state_only_to_admitted_users() {
         (BOBS, handed_on),
         (NONE, page_with(&ticket)),
     ] {
-        let message = page(host, lines).await;
-        assert_eq!(message.status, nothing.status, "{host}");
+        let shown = page(host, lines).await;
+        assert_eq!(shown.status, nothing.status, "{host}");
         // The same but for the number of the request.
-        assert_eq!(message.body.len(), nothing.body.len(), "{host}: {}", message.body);
-        assert!(!message.body.contains("lab-"), "{host}: {}", message.body);
+        assert_eq!(shown.body.len(), nothing.body.len(), "{host}: {}", shown.body);
+        assert!(!shown.body.contains("lab-"), "{host}: {}", shown.body);
     }
     let mut sibling = headers(&[("sec-fetch-site", "same-site"), ("sec-fetch-mode", "cors")]);
     sibling.extend(headers(&[("cookie", &ticket), ("sec-fetch-dest", "empty")]));

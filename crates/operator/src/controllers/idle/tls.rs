@@ -5,12 +5,8 @@
 
 use std::{io, net::IpAddr, sync::Arc};
 
-use rustls::{
-    ClientConfig, DigitallySignedStruct, Error, SignatureScheme,
-    client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier},
-    crypto::{CryptoProvider, aws_lc_rs, verify_tls12_signature, verify_tls13_signature},
-    pki_types::{CertificateDer, ServerName, UnixTime},
-};
+use kit::tls::unverified_client_config;
+use rustls::pki_types::ServerName;
 use tokio::net::TcpStream;
 use tokio_rustls::{TlsConnector, client::TlsStream};
 
@@ -20,20 +16,7 @@ pub(super) struct Tls(TlsConnector);
 
 impl Tls {
     pub(super) fn new() -> Self {
-        let provider = Arc::new(aws_lc_rs::default_provider());
-        let verifier = Arc::new(AnyCertificate(provider.clone()));
-        // The provider supports every version that rustls has.
-        let builder =
-            ClientConfig::builder_with_provider(provider).with_protocol_versions(rustls::ALL_VERSIONS);
-        let config = builder.map(|builder| {
-            builder
-                .dangerous()
-                .with_custom_certificate_verifier(verifier)
-                .with_no_client_auth()
-        });
-        #[expect(clippy::expect_used, reason = "it fails for a provider without ciphers only")]
-        let config = config.expect("the provider has ciphers");
-        Self(TlsConnector::from(Arc::new(config)))
+        Self(TlsConnector::from(Arc::new(unverified_client_config())))
     }
 
     pub(super) async fn connect(
@@ -44,54 +27,5 @@ impl Tls {
         self.0
             .connect(ServerName::IpAddress(address.into()), stream)
             .await
-    }
-}
-
-/// Accepts any certificate, but requires proof of its private key.
-#[derive(Debug)]
-struct AnyCertificate(Arc<CryptoProvider>);
-
-impl ServerCertVerifier for AnyCertificate {
-    fn verify_server_cert(
-        &self,
-        _: &CertificateDer<'_>,
-        _: &[CertificateDer<'_>],
-        _: &ServerName<'_>,
-        _: &[u8],
-        _: UnixTime,
-    ) -> Result<ServerCertVerified, Error> {
-        Ok(ServerCertVerified::assertion())
-    }
-
-    fn verify_tls12_signature(
-        &self,
-        message: &[u8],
-        certificate: &CertificateDer<'_>,
-        signature: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, Error> {
-        verify_tls12_signature(
-            message,
-            certificate,
-            signature,
-            &self.0.signature_verification_algorithms,
-        )
-    }
-
-    fn verify_tls13_signature(
-        &self,
-        message: &[u8],
-        certificate: &CertificateDer<'_>,
-        signature: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, Error> {
-        verify_tls13_signature(
-            message,
-            certificate,
-            signature,
-            &self.0.signature_verification_algorithms,
-        )
-    }
-
-    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        self.0.signature_verification_algorithms.supported_schemes()
     }
 }
