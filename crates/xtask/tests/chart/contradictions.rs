@@ -6,7 +6,7 @@ use std::fs;
 use crate::render::{accepted, chart, refused};
 
 /// Settings, and what their refusals must say.
-fn each_is_refused(cases: &[(&str, &str)]) {
+pub(crate) fn each_is_refused(cases: &[(&str, &str)]) {
     for (setting, expected) in cases {
         let reason = refused(setting);
         assert!(reason.contains(expected), "{setting}: {reason}");

@@ -13,6 +13,7 @@ mod edge;
 mod exposed_ports;
 mod fit;
 mod hooks;
+mod images;
 mod install;
 mod installation;
 mod managers;

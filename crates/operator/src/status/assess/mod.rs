@@ -298,6 +298,7 @@ fn evidence(facts: &Facts<'_>, stand: Stand, before: &WorkspaceStatus) -> Eviden
             .unwrap_or(facts.grace),
         unavailable_since: unavailable.map(|it| it.last_transition_time.0),
         profile: valid.and_then(|valid| valid.profile.as_ref()),
+        shared_pull_secrets: valid.map_or(&[], |valid| &valid.image_pull_secrets),
         separated: is_separated(valid),
     };
     match stand {
