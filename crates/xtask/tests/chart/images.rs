@@ -7,7 +7,7 @@ use std::process::Command;
 use serde_json::{Value, json};
 
 use crate::contradictions::each_is_refused;
-use crate::render::{chart, named, with_values};
+use crate::render::{named, with_values};
 
 /// What the command prints for these values.
 fn listed(values: &Value) -> BTreeSet<String> {
@@ -134,11 +134,4 @@ fn pull_secrets_and_mirrors_that_cannot_work_are_refused() {
             r#"settings.imageMirrors[0].source: "index.docker.io/library" matches nothing: write docker.io"#,
         ),
     ]);
-}
-
-#[test]
-fn the_values_of_install_yaml_are_those_of_this_chart() {
-    let text = fs::read_to_string(chart().join("install-values.yaml")).unwrap();
-    let values: Value = serde_saphyr::from_str(&text).unwrap();
-    with_values(values, &[]).unwrap();
 }

@@ -19,6 +19,7 @@ mod installation;
 mod managers;
 mod monitoring;
 mod notes;
+mod parts;
 mod pods;
 mod policies;
 mod release;
