@@ -15,6 +15,7 @@ mod tests;
 mod version;
 
 use std::collections::BTreeMap;
+use std::fmt::Write as _;
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -125,7 +126,13 @@ impl Release<'_> {
         let work = self.out.join(".work");
         let _ = fs::remove_dir_all(&work);
         fs::create_dir(&work)?;
-        let chart = self.write(&work)?;
+        let published = self.publish_from(&work, registries, progress);
+        fs::remove_dir_all(&work).with_context(|| format!("cannot remove {}", work.display()))?;
+        published
+    }
+
+    fn publish_from(&self, work: &Path, registries: &Registries, progress: &Progress) -> anyhow::Result<()> {
+        let chart = self.write(work)?;
         progress.line(format_args!("the files are in {}", self.out.display()));
         let mut uploads: Vec<Upload> = self.images.values().map(|image| self.image(image)).collect();
         uploads.push(Upload {
@@ -133,8 +140,7 @@ impl Release<'_> {
             digest: chart.digest,
             target: format!("{}:{}", self.chart_repository(), self.version),
         });
-        registries.upload(&uploads, progress)?;
-        fs::remove_dir_all(&work).with_context(|| format!("cannot remove {}", work.display()))
+        registries.upload(&uploads, progress)
     }
 
     /// All files, their sums at last; returns the chart as it is pushed.
@@ -150,12 +156,12 @@ impl Release<'_> {
             let Upload { target, digest, .. } = self.image(image);
             format!("{target}@{digest}\n")
         });
-        self.text(IMAGE_LIST, &names.collect::<String>())?;
+        self.text(IMAGE_LIST, &names.collect::<Vec<_>>().concat())?;
         let plugin = self.plugin_archive(work)?;
         let mut sums = String::new();
         for file in [crds, IMAGE_LIST, install, package.as_str(), plugin.as_str()] {
             let sum = key::of_file(&self.out.join(file))?;
-            sums += &format!("{sum}  {file}\n");
+            let _ = writeln!(sums, "{sum}  {file}");
         }
         self.text("SHA256SUMS", &sums)?;
         chart::layout(

@@ -76,30 +76,36 @@ impl Registry {
         }
     }
 
-    /// Writes synthetic images and a synthetic plugin, and publishes a release of them.
     fn publish(&self, content: &str, registries: &Registries) -> anyhow::Result<()> {
-        let images = self.folder.join("images");
-        fs::create_dir_all(&images).unwrap();
+        let references = self.write_images(content);
+        self.publish_images(&references, registries)
+    }
+
+    /// Writes synthetic images; one has this content.
+    fn write_images(&self, content: &str) -> BTreeMap<String, String> {
+        fs::create_dir_all(self.images()).unwrap();
         let mut references = BTreeMap::new();
         for name in IMAGES {
             let reference = name.recipe().reference("0123456789abcdef");
+            let program = if name == Name::Proxy { content } else { name.text() };
             let image = oci::Image {
                 name: &reference,
                 path: "program",
-                program: if name == Name::Proxy {
-                    content.as_bytes()
-                } else {
-                    name.text().as_bytes()
-                },
+                program: program.as_bytes(),
                 user: "65532:65532",
             };
-            fs::write(
-                images.join(format!("{}.tar", name.text())),
-                oci::archive(&image).unwrap(),
-            )
-            .unwrap();
+            let archive = self.images().join(format!("{}.tar", name.text()));
+            fs::write(archive, oci::archive(&image).unwrap()).unwrap();
             references.insert(name.text().to_owned(), reference);
         }
+        references
+    }
+
+    fn publish_images(
+        &self,
+        references: &BTreeMap<String, String>,
+        registries: &Registries,
+    ) -> anyhow::Result<()> {
         let plugin = self.folder.join(PLUGIN);
         fs::write(&plugin, "plugin").unwrap();
         let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
@@ -111,9 +117,13 @@ impl Registry {
             license: &root.join("LICENSE"),
             helm: &helm(),
             plugin: &plugin,
-            images: built(&references, &images)?,
+            images: built(references, &self.images())?,
         };
         release.publish(registries, &Progress::start())
+    }
+
+    fn images(&self) -> PathBuf {
+        self.folder.join("images")
     }
 
     fn registry(&self) -> String {
@@ -275,18 +285,31 @@ fn a_tag_with_other_content_is_refused_before_anything_is_pushed() {
 #[test]
 fn the_chart_is_pushed_only_after_every_image() {
     let registry = Registry::start("order");
-    let chart = format!("{}/jupyter-k8s:{VERSION}", registry.registry());
-    // The registry takes no blob of this repository: its folder is a file.
-    let webhook = registry
-        .folder
-        .join("data/docker/registry/v2/repositories/team/webhook");
-    fs::create_dir_all(webhook.parent().unwrap()).unwrap();
-    fs::write(&webhook, "").unwrap();
-    registry.publish("one", &registry.registries()).unwrap_err();
-    assert_eq!(registry.registries().digest(&chart).unwrap(), None);
-    fs::remove_file(&webhook).unwrap();
-    registry.publish("one", &registry.registries()).unwrap();
-    assert!(registry.registries().digest(&chart).unwrap().is_some());
+    let digest = |repository: &str| {
+        let name = format!("{}/{repository}:{VERSION}", registry.registry());
+        registry.registries().digest(&name).unwrap()
+    };
+    let references = registry.write_images("one");
+    // The last image lost its layers: the index still has its digest.
+    let archive = registry.images().join("webhook.tar");
+    let whole = fs::read(&archive).unwrap();
+    let mut broken = tar::Builder::new(Vec::new());
+    for entry in tar::Archive::new(whole.as_slice()).entries().unwrap().take(2) {
+        let entry = entry.unwrap();
+        broken.append(&entry.header().clone(), entry).unwrap();
+    }
+    fs::write(&archive, broken.into_inner().unwrap()).unwrap();
+    let error = registry
+        .publish_images(&references, &registry.registries())
+        .unwrap_err();
+    assert!(error.to_string().contains("cannot push"), "{error}");
+    assert!(digest("operator").is_some());
+    assert_eq!((digest("webhook"), digest("jupyter-k8s")), (None, None));
+    fs::write(&archive, whole).unwrap();
+    registry
+        .publish_images(&references, &registry.registries())
+        .unwrap();
+    assert!(digest("webhook").is_some() && digest("jupyter-k8s").is_some());
 }
 
 #[test]
