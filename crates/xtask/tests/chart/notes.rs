@@ -26,7 +26,7 @@ fn copy(from: &Path, to: &Path) {
 }
 
 /// `helm template` leaves the notes out: a copy of the chart has them in an object.
-fn notes(values: &[&str]) -> String {
+pub(crate) fn notes(values: &[&str]) -> String {
     let number = COPIES.fetch_add(1, Ordering::Relaxed);
     let folder = std::env::temp_dir().join(format!("chart-notes-{}-{number}", std::process::id()));
     copy(&chart(), &folder);
