@@ -43,7 +43,7 @@ use self::site::{ADDRESS, BASE_DOMAIN, IDENTITY_HOST, RELEASE, SYSTEM_NAMESPACE,
 use crate::args::{DemoCommand, Provider};
 use crate::cluster::{self, Cluster};
 use crate::exec::{Cmd, cargo};
-use crate::images;
+use crate::images::{self, PLUGIN, Purpose};
 use crate::paths::Paths;
 use crate::progress::Progress;
 
@@ -104,7 +104,7 @@ pub(crate) fn start(paths: &Paths) -> anyhow::Result<Cluster> {
 /// # Errors
 /// When an image cannot be built, or the release is refused or does not become ready.
 pub(crate) fn deploy(cluster: &Cluster, paths: &Paths, progress: &Progress) -> anyhow::Result<Deployed> {
-    let references = images::ensure(&[], paths, progress)?;
+    let references = images::ensure(&[], Purpose::Cluster, paths, progress)?;
     cluster::import_images(paths)?;
     let plugin = build_plugin(paths)?;
     let references: BTreeMap<String, String> = references
@@ -181,7 +181,7 @@ fn build_plugin(paths: &Paths) -> anyhow::Result<PathBuf> {
         "--quiet",
         "--workspace",
         "--bin",
-        "kubectl-create-workspace",
+        PLUGIN,
         "--message-format",
         "json",
     ];

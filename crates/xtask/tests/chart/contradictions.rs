@@ -8,7 +8,7 @@ use serde_json::json;
 use crate::render::{accepted, chart, refused, with_values};
 
 /// Settings, and what their refusals must say.
-fn each_is_refused(cases: &[(&str, &str)]) {
+pub(crate) fn each_is_refused(cases: &[(&str, &str)]) {
     for (setting, expected) in cases {
         let reason = refused(setting);
         assert!(reason.contains(expected), "{setting}: {reason}");
