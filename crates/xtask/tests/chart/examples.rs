@@ -2,10 +2,13 @@
 //!
 //! What holds of every installation (`render::installations`) is checked of each example where it is checked of the defaults.
 
+use std::collections::BTreeSet;
 use std::fs;
 
-use crate::notes::notes;
-use crate::render::{chart, examples};
+use serde_json::Value;
+
+use crate::notes::{notes, used};
+use crate::render::{chart, examples, of_kind, pods, template};
 
 fn read(file: &str) -> String {
     let path = chart().join("../..").join(file);
@@ -44,20 +47,32 @@ fn the_guide_leads_to_every_example() {
     }
 }
 
+/// Secrets and ConfigMaps that pods use, and that neither the chart nor a program makes.
+fn made_by_administrators(objects: &[Value]) -> BTreeSet<String> {
+    let mut names = used(
+        objects,
+        &["secret", "secretKeyRef", "configMap", "configMapKeyRef"],
+    );
+    for (_, pod) in pods(objects) {
+        let pull_secrets = pod["imagePullSecrets"].as_array().into_iter().flatten();
+        names.extend(pull_secrets.filter_map(|secret| secret["name"].as_str().map(str::to_owned)));
+    }
+    let made = of_kind(objects, "ConfigMap");
+    let made = |name: &str| made.iter().any(|map| map["metadata"]["name"] == name);
+    names.retain(|name| name == "jupyter-k8s-oidc" || !(name.starts_with("jupyter-k8s-") || made(name)));
+    names
+}
+
 #[test]
-fn every_secret_and_config_map_that_the_administrator_makes_is_in_a_command_of_the_example() {
+fn every_secret_and_config_map_that_pods_wait_for_is_made_by_a_command_of_the_example() {
     for example in examples() {
-        let notes = notes(&["-f", &format!("examples/{example}")]);
-        let (_, expected) = notes.split_once("the chart does not make them:").unwrap();
-        let (expected, _) = expected.split_once("The programs make these").unwrap();
+        let objects = template(&["-f", &format!("examples/{example}")]).unwrap();
+        let expected = made_by_administrators(&objects);
+        assert!(expected.contains("jupyter-k8s-oidc"), "{example}: {expected:?}");
         let text = read(&format!("charts/jupyter-k8s/examples/{example}"));
-        for line in expected.lines().filter(|line| !line.is_empty()) {
-            let (object, _) = line.trim().split_once(": ").unwrap();
-            let name = object.split(' ').next_back().unwrap();
-            let made = text
-                .lines()
-                .any(|line| line.contains(" create ") && line.contains(&format!(" {name} -n")));
-            assert!(made, "{example}: no command makes {object}");
+        for name in expected {
+            let made = |line: &str| line.contains(" create ") && line.contains(&format!(" {name} -n"));
+            assert!(text.lines().any(made), "{example}: no command makes {name}");
         }
     }
 }

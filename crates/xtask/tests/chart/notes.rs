@@ -64,7 +64,7 @@ fn listed<'a>(notes: &'a str, kind: &str) -> BTreeSet<&'a str> {
 }
 
 /// Everything of that kind that pods mount or read in the release's namespace.
-fn used(objects: &[Value], keys: &[&str]) -> BTreeSet<String> {
+pub(crate) fn used(objects: &[Value], keys: &[&str]) -> BTreeSet<String> {
     fn collect(value: &Value, keys: &[&str], into: &mut BTreeSet<String>) {
         match value {
             Value::Object(map) => {
