@@ -39,7 +39,7 @@ async fn id_token(session: &HttpSession) -> anyhow::Result<String> {
         ("response_type", "code"),
         ("client_id", CLIENT),
         ("redirect_uri", REDIRECT),
-        ("scope", "openid"),
+        ("scope", "openid profile"),
         ("state", "kubectl-sign-in"),
         ("code_challenge", PKCE.1),
         ("code_challenge_method", "S256"),
