@@ -4,6 +4,7 @@
 //! |---|---|
 //! | `site` | names of hosts, namespaces, people (pure) |
 //! | `authority`, `credentials` | what is made once per machine: certificates, passwords |
+//! | `authentication` | makes the API server trust the identity provider |
 //! | `values`, `helm`, `install` | the release of the chart |
 //! | `users`, `workspace` | kubeconfigs of people, the workspace of one of them |
 //! | `probe`, `reachability` | whether a browser would get there |
@@ -13,6 +14,7 @@
 //! Kept after `demo down`, in the cache folder: `ca/`, because browsers trust it, and `demo/credentials.json`.
 
 mod access;
+mod authentication;
 mod authority;
 mod credentials;
 pub(crate) mod diagnose;
@@ -112,6 +114,7 @@ pub(crate) fn deploy(cluster: &Cluster, paths: &Paths, progress: &Progress) -> a
     progress.line("installing the chart");
     let installed = install::install(cluster, &references, paths, progress)?;
     progress.line("all pods of the release are ready");
+    authentication::trust(&installed.tls.authority, cluster, paths)?;
 
     let mut users = BTreeMap::new();
     for user in USERS {

@@ -10,6 +10,7 @@ mod certificates;
 mod checks;
 mod contradictions;
 mod edge;
+mod examples;
 mod exposed_ports;
 mod fit;
 mod hooks;
