@@ -26,17 +26,22 @@ use crate::{
         watch::{self, Trigger},
     },
     context::Context,
-    controllers::{assertion_keys, catalog, definitions, idle, orphans, routes, shares},
+    controllers::{
+        assertion_keys,
+        catalog::{self, CatalogState},
+        definitions, idle, orphans, resync, routes,
+        shares::{self, SharesState},
+    },
     plan::{Build, Site},
-    reconcile::{error_policy, informed},
+    reconcile::{error_policy, reconcile_when_filled},
     status::events,
     support::tasks,
 };
 
 /// Triggers that are buffered between the watches and the reconciles.
-const AHEAD: usize = 1024;
+const TRIGGER_BUFFER: usize = 1024;
 /// Fewest concurrent requests, however few workspaces are reconciled: other controllers send requests as well.
-const LEAST_AT_A_TIME: usize = 16;
+const MIN_CONCURRENCY: usize = 16;
 /// Longest time to release the lease.
 const SHUTDOWN_LIMIT: Duration = Duration::from_secs(5);
 
@@ -69,7 +74,7 @@ pub async fn run_as(args: Args, build: Build) -> anyhow::Result<()> {
         .debounce(Duration::from_millis(debounce_milliseconds.into()));
     let settings = process::file("settings-file", &settings_file, Settings::parse)?;
     let shutdown = kit::shutdown::on_signal()?;
-    let at_a_time = usize::from(concurrency).max(LEAST_AT_A_TIME);
+    let at_a_time = usize::from(concurrency).max(MIN_CONCURRENCY);
     let client = kit::client::with_concurrency_limit(names::OPERATOR, at_a_time).await?;
     tracing::info!(
         version = env!("CARGO_PKG_VERSION"),
@@ -87,21 +92,21 @@ pub async fn run_as(args: Args, build: Build) -> anyhow::Result<()> {
     let audit = audit.context("the audit log")?;
     let routes = routes::start(&client, &context.settings.route_kinds, &context.stores);
     let declared = with_other_definitions(&context);
-    let told = stream::select_all([routes.boxed(), context.idle.triggers().boxed(), declared.boxed()]);
-    let crowd = context.clone();
+    let others = stream::select_all([routes.boxed(), context.idle.triggers().boxed(), declared.boxed()]);
+    let load = context.clone();
     let triggers = watch::start(&client, writers, watch_page_size, move || {
-        crowd.debounce.is_crowded()
+        load.debounce.is_loaded()
     });
-    let triggers = stream::select(triggers, told.map(Ok));
-    let triggers = tasks::ahead(triggers, AHEAD);
+    let triggers = stream::select(triggers, others.map(Ok));
+    let triggers = tasks::ahead(triggers, TRIGGER_BUFFER);
 
     let readiness = Readiness::default();
     let caches =
         readiness.gate("the watches of workspaces and their children (are the CRDs and the RBAC there?)");
     let mut registry = Registry::default();
-    context.metrics.tell_each(workspace_metrics);
+    context.metrics.per_workspace(workspace_metrics);
     context.metrics.register(&mut registry);
-    let remarks = readiness.clone();
+    let problems = readiness.clone();
     let admin = kit::admin::serve(admin_address, readiness, Arc::new(registry), shutdown.clone());
 
     // The lease is released only after the last reconcile has ended.
@@ -111,16 +116,16 @@ pub async fn run_as(args: Args, build: Build) -> anyhow::Result<()> {
     let leading = lease::campaign(leases, candidate, election.clone());
     let mut ended = leading.clone();
 
-    let told = CancellationToken::new();
+    let reconciled = CancellationToken::new();
     let work = async {
         tokio::join!(
             report_filled(&context.stores, &caches),
-            events::run(&context, &told),
-            told.run_until_cancelled(assertion_keys::maintain(&context)),
-            told.run_until_cancelled(definitions::watch(&context, &remarks)),
+            events::run(&context, &reconciled),
+            reconciled.run_until_cancelled(assertion_keys::maintain(&context)),
+            reconciled.run_until_cancelled(definitions::watch(&context, &problems)),
             async {
                 work(&context, triggers, &pace, leading, &shutdown).await;
-                told.cancel();
+                reconciled.cancel();
             }
         );
         election.cancel();
@@ -133,8 +138,8 @@ pub async fn run_as(args: Args, build: Build) -> anyhow::Result<()> {
     };
     tokio::try_join!(work, admin)?;
     // The election drops its sender once the lease is released.
-    let given_back = async { while ended.changed().await.is_ok() {} };
-    let _ = tokio::time::timeout(SHUTDOWN_LIMIT, given_back).await;
+    let released = async { while ended.changed().await.is_ok() {} };
+    let _ = tokio::time::timeout(SHUTDOWN_LIMIT, released).await;
     tokio::task::spawn_blocking(|| audit.finish()).await?;
     Ok(())
 }
@@ -204,23 +209,21 @@ async fn lead(
     pace: controller::Config,
     shutdown: &CancellationToken,
 ) {
-    let everybody = stream::iter(watch::all_workspaces(&context.stores)).map(Ok);
-    let queue = everybody
-        .chain(triggers)
-        .take_until(shutdown.clone().cancelled_owned());
-    let pass = |object, context| Box::pin(tasks::apart(informed(object, context)));
-    let passes = applier(
-        pass,
+    let all = stream::iter(watch::all_workspaces(&context.stores)).map(Ok);
+    let queue = all.chain(triggers).take_until(shutdown.clone().cancelled_owned());
+    let reconcile = |object, context| Box::pin(tasks::apart(reconcile_when_filled(object, context)));
+    let reconciles = applier(
+        reconcile,
         error_policy,
         context.clone(),
         context.stores.workspaces.clone(),
         queue,
         pace,
     );
-    passes
+    reconciles
         .for_each(|outcome| async {
             match outcome {
-                Ok((workspace, _)) => tracing::debug!(%workspace, "looked at"),
+                Ok((workspace, _)) => tracing::debug!(%workspace, "reconciled"),
                 Err(controller::Error::ObjectNotFound(workspace)) => forget(context, &workspace),
                 // `error_policy` logs and counts it, and decides when to try again.
                 Err(controller::Error::ReconcilerFailed(..)) => {}
@@ -233,16 +236,27 @@ async fn lead(
 /// Once the caches are filled, reconciles catalog objects, shares, orphaned network policies and assertion keys, and stops idle
 /// workspaces.
 async fn run_controllers(context: &Context, shutdown: &CancellationToken) {
-    let asker = idle::Asker::over_http(context.now, context.keys.signer());
-    if context.stores.until_filled().await.is_ok() {
-        tokio::join!(
-            catalog::run(context, shutdown),
-            shares::run(context, shutdown),
-            orphans::run(context, shutdown),
-            assertion_keys::run(context, shutdown),
-            idle::run(context, &asker, shutdown)
-        );
+    if context.stores.until_filled().await.is_err() {
+        return;
     }
+    let asker = idle::Asker::over_http(context.now, context.keys.signer());
+    let (mut catalog, mut shares) = (CatalogState::default(), SharesState::default());
+    let changes = &context.stores.changes;
+    tokio::join!(
+        resync::run(changes, shutdown, async || {
+            Box::pin(catalog::reconcile(context, &mut catalog)).await
+        }),
+        resync::run(changes, shutdown, async || {
+            Box::pin(shares::reconcile(context, &mut shares)).await
+        }),
+        resync::run(changes, shutdown, async || {
+            Box::pin(orphans::reconcile(context)).await
+        }),
+        resync::run(changes, shutdown, async || {
+            Box::pin(assertion_keys::reconcile(context)).await
+        }),
+        idle::run(context, &asker, shutdown)
+    );
 }
 
 /// Drops all state of a workspace that is gone.

@@ -212,7 +212,7 @@ mod tests {
     use http::Method;
     use kube::core::DeserializeGuard;
     use serde_json::json;
-    use testkit::api_server::{ApiServer, Fault, Hindrance};
+    use testkit::api_server::{ApiServer, Disruption, Fault};
     use testkit::unknown::statuses;
     use tokio::time::sleep;
     use watcher::Event;
@@ -415,10 +415,10 @@ mod tests {
         sleep(Duration::from_secs(15)).await;
         assert_eq!(freshness.age(), Age::Late);
         // Heartbeats return before the shares do.
-        server.hinder(
+        server.disrupt(
             Method::GET,
             "/workspaceshares",
-            Hindrance::Late(Duration::from_secs(5)),
+            Disruption::Late(Duration::from_secs(5)),
         );
         freshness.seen(1);
         let beat = |number| {

@@ -20,12 +20,14 @@ use k8s_openapi::api::{
 };
 use kube::{
     Api, Client, Resource, ResourceExt as _,
-    api::{DeleteParams, ListParams, Patch, PatchParams},
+    api::{DeleteParams, ListParams, Patch},
     core::PartialObjectMeta,
     runtime::wait::await_condition,
 };
 use serde::de::DeserializeOwned;
 use serde_json::json;
+
+use crate::support::send::patch_as;
 
 /// Name of the command, as the first argument.
 pub const NAME: &str = "prepare-uninstall";
@@ -40,7 +42,7 @@ const ARGO_CD: &str = "argocd.argoproj.io/tracking-id";
 /// Objects per page of a list. Metadata of one may take half a MiB.
 const PAGE: u32 = 50;
 /// Concurrent writes.
-const AT_A_TIME: usize = 16;
+const CONCURRENCY: usize = 16;
 /// Most passes over all objects of a kind.
 const PASSES: usize = 10;
 
@@ -77,16 +79,8 @@ pub async fn run(args: Args) -> anyhow::Result<()> {
         return Ok(());
     }
     let webhook = format!("{release_name}-webhook");
-    delete(
-        &Api::<ValidatingWebhookConfiguration>::all(client.clone()),
-        &webhook,
-    )
-    .await?;
-    delete(
-        &Api::<MutatingWebhookConfiguration>::all(client.clone()),
-        &webhook,
-    )
-    .await?;
+    delete::<ValidatingWebhookConfiguration>(&client, &webhook).await?;
+    delete::<MutatingWebhookConfiguration>(&client, &webhook).await?;
     release::<Workspace>(&client).await?;
     release::<WorkspaceTemplate>(&client).await?;
     release::<WorkspaceManager>(&client).await?;
@@ -112,7 +106,7 @@ async fn stop_operator(client: &Client, namespace: &str, release: &str) -> anyho
             return Ok(false);
         }
         deployments
-            .patch_scale(&name, &params(), &none)
+            .patch_scale(&name, &patch_as(MANAGER), &none)
             .await
             .with_context(context)?;
     }
@@ -158,12 +152,15 @@ fn has_ended(pod: Option<&Pod>) -> bool {
     pod.is_none() || phase.is_some_and(|phase| ["Succeeded", "Failed"].contains(&phase))
 }
 
-async fn delete<K>(api: &Api<K>, name: &str) -> anyhow::Result<()>
+async fn delete<K>(client: &Client, name: &str) -> anyhow::Result<()>
 where
     K: Resource<DynamicType = ()> + Clone + DeserializeOwned + std::fmt::Debug,
 {
     let kind = K::kind(&());
-    match api.delete(name, &DeleteParams::default()).await {
+    match Api::<K>::all(client.clone())
+        .delete(name, &DeleteParams::default())
+        .await
+    {
         Ok(_) => tracing::info!(%kind, name, "deleted"),
         Err(kube::Error::Api(status)) if status.code == 404 => {}
         Err(error) => return Err(error).with_context(|| format!("{kind} {name}")),
@@ -203,7 +200,7 @@ where
         };
         let released: Vec<bool> = stream::iter(page.items)
             .map(|object| release_one(client, object))
-            .buffer_unordered(AT_A_TIME)
+            .buffer_unordered(CONCURRENCY)
             .try_collect()
             .await?;
         count += released.into_iter().filter(|released| *released).count();
@@ -225,7 +222,7 @@ where
     let name = object.name_any();
     let url = K::url_path(&(), object.namespace().as_deref());
     let request = kube::core::Request::new(url.as_str())
-        .patch_metadata(&name, &params(), &Patch::Json::<()>(patch))
+        .patch_metadata(&name, &patch_as(MANAGER), &Patch::Json::<()>(patch))
         .map_err(kube::Error::BuildRequest)?;
     match client.request::<PartialObjectMeta<K>>(request).await {
         Ok(_) => Ok(true),
@@ -251,13 +248,6 @@ fn without_ours<K>(object: &PartialObjectMeta<K>) -> Option<JsonPatch> {
         {"op": "replace", "path": at, "value": others},
     ]))
     .ok()
-}
-
-fn params() -> PatchParams {
-    PatchParams {
-        field_manager: Some(MANAGER.to_owned()),
-        ..PatchParams::default()
-    }
 }
 
 #[cfg(test)]

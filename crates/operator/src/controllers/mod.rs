@@ -9,7 +9,7 @@
 //! | `assertion_keys` | public keys of gateway and operator -> a ConfigMap in each namespace with workspaces |
 //! | `orphans` | network policies without workspace or pod -> deleted |
 //! | `definitions` | CRDs in the cluster -> which status fields they lack |
-//! | `resync` | changes of what users write -> when controllers that reconcile all objects run |
+//! | `resync` | changes of what users write -> reconciles of all objects |
 //! | `attempt` | a failed attempt -> a metric, a log line and the wait before the next attempt |
 
 pub mod assertion_keys;

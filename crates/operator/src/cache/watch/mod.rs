@@ -12,7 +12,7 @@
 mod changes;
 mod warnings;
 
-use std::{collections::HashSet, convert::Infallible, sync::Arc};
+use std::{collections::HashSet, convert::Infallible, fmt::Debug, sync::Arc};
 
 use api::{Workspace, names};
 use futures::{Stream, StreamExt as _, stream, stream::BoxStream};
@@ -25,11 +25,12 @@ use kube::{
         watcher::{self, Event, watcher},
     },
 };
+use serde::de::DeserializeOwned;
 use tokio::sync::watch::Sender;
 
 use self::changes::Change;
 use crate::{
-    cache::stores::{CacheWriter, ChildrenWriter, OwnWrites, Parent, Parsed, Stores, Writers, trim::Trim},
+    cache::stores::{CacheWriter, ChildrenWriter, OwnWrites, Parsed, Stores, Writers, trim::Trim},
     support::{debounce::debounced, pace::paced},
 };
 
@@ -82,10 +83,8 @@ where
     let at_once: Vec<BoxStream<'static, Target>> = vec![
         watch(client, page_size, &notify, writers.workspaces, move |change| {
             // A status that another client wrote has to be corrected.
-            let is_ours = change
-                .after
-                .as_ref()
-                .is_some_and(|after| ours.contains(after.meta()));
+            let after = change.after.as_ref();
+            let is_ours = after.is_some_and(|after| ours.contains(after.meta()));
             let meta = change.meta().filter(|_| change.is_any() && !is_ours);
             Effect {
                 target: meta.map(|meta| Target::One(trigger(meta, meta.name.as_deref()))),
@@ -101,10 +100,8 @@ where
         }),
         watch(client, page_size, &notify, writers.profiles, |change| {
             let meta = change.meta().filter(|_| change.is_of_spec());
-            Effect::of(
-                meta.and_then(|meta| meta.namespace.clone())
-                    .map(Target::Namespace),
-            )
+            let namespace = meta.and_then(|meta| meta.namespace.clone());
+            Effect::of(namespace.map(Target::Namespace))
         }),
         watch(client, page_size, &notify, writers.shares, |_| Effect::of(None)),
         watch(client, page_size, &notify, writers.storage_classes, |change| {
@@ -149,19 +146,11 @@ where
 {
     let api: Api<Parsed<K>> = Api::all(client.clone());
     let notify = notify.clone();
-    watcher(api, watcher::Config::default().page_size(page_size))
-        .default_backoff()
+    events(api, watcher::Config::default().page_size(page_size))
         .flat_map(move |event| {
-            let changes = match &event {
-                Ok(event) => changes::apply(&mut writer, event),
-                Err(error) => {
-                    tracing::warn!(%error, kind = %K::kind(&()), "the watch broke and is begun anew");
-                    Vec::new()
-                }
-            };
             let mut targets = HashSet::new();
-            let mut is_global = matches!(event, Ok(Event::InitDone));
-            for change in &changes {
+            let mut is_global = matches!(event, Event::InitDone);
+            for change in &changes::apply(&mut writer, &event) {
                 let effect = effect(change);
                 targets.extend(effect.target);
                 is_global |= effect.is_global;
@@ -190,31 +179,35 @@ where
         .labels(names::WORKSPACE_LABEL)
         .page_size(page_size);
     let own_writes = own_writes.clone();
-    watcher(api, config)
-        .default_backoff()
+    events(api, config)
         .flat_map(move |event| {
-            let targets = match event {
-                Ok(event) => {
-                    let is_own = matches!(&event, Event::Apply(object) if own_writes.contains(object.meta()));
-                    let may_wait =
-                        matches!(&event, Event::Apply(object) if object.meta().deletion_timestamp.is_none());
-                    let parents = writer.apply(event);
-                    if is_own {
-                        Vec::new()
-                    } else {
-                        let trigger = |(namespace, name): Parent| ObjectRef::new(&name).within(&namespace);
-                        let triggers = parents.into_iter().map(trigger);
-                        triggers.map(|trigger| (Target::One(trigger), may_wait)).collect()
-                    }
-                }
-                Err(error) => {
-                    tracing::warn!(%error, kind = %K::kind(&()), "the watch broke and is begun anew");
-                    Vec::new()
-                }
+            let applied = match &event {
+                Event::Apply(object) => Some(object.meta()),
+                _ => None,
             };
+            let is_own = applied.is_some_and(|meta| own_writes.contains(meta));
+            let may_wait = applied.is_some_and(|meta| meta.deletion_timestamp.is_none());
+            let parents = writer.apply(event).into_iter().filter(move |_| !is_own);
+            let targets = parents.map(move |(namespace, name)| {
+                let trigger = ObjectRef::new(&name).within(&namespace);
+                (Target::One(trigger), may_wait)
+            });
             stream::iter(targets)
         })
         .boxed()
+}
+
+/// The events of a watch, which is restarted with growing backoff when it fails.
+pub(crate) fn events<K>(api: Api<K>, config: watcher::Config) -> impl Stream<Item = Event<K>> + Send
+where
+    K: Resource<DynamicType = ()> + Clone + Debug + DeserializeOwned + Send + 'static,
+{
+    watcher(api, config).default_backoff().filter_map(|event| {
+        let event = event.inspect_err(|error| {
+            tracing::warn!(%error, kind = %K::kind(&()), "the watch failed and is restarted");
+        });
+        std::future::ready(event.ok())
+    })
 }
 
 /// All targets, whether they may be debounced or not.

@@ -23,9 +23,9 @@ pub fn admit(
 ) -> Result<ValidWorkspace, Rejected> {
     for (kind, meta) in used(&valid, references) {
         let key = Key::of(kind, meta);
-        let is_leaving = meta.deletion_timestamp.is_some();
-        if is_leaving && !uses(&key, workspace, true, || has_children(observed)) {
-            return Err(Rejected::Leaving {
+        let is_terminating = meta.deletion_timestamp.is_some();
+        if is_terminating && !uses(&key, workspace, true, || has_started(observed)) {
+            return Err(Rejected::Terminating {
                 kind: kind.name(),
                 name: key.name,
                 reason: kind.terminating(),
@@ -45,18 +45,8 @@ pub fn is_protected(
 ) -> bool {
     used(valid, references).all(|(kind, meta)| {
         is_in_use(meta.finalizers.as_deref().unwrap_or_default())
-            || uses(&Key::of(kind, meta), workspace, true, || has_children(observed))
+            || uses(&Key::of(kind, meta), workspace, true, || has_started(observed))
     })
-}
-
-fn has_children(observed: &Observed) -> bool {
-    let children = [
-        observed.service.as_ref().map(|it| &it.metadata),
-        observed.policy.as_ref().map(|it| &it.metadata),
-        observed.claim.as_ref().map(|it| &it.metadata),
-        observed.deployment.as_ref().map(|it| &it.metadata),
-    ];
-    has_started(&observed.identity, children)
 }
 
 /// The objects that a valid workspace uses.
@@ -89,7 +79,7 @@ mod tests {
     use super::*;
     use crate::testing;
 
-    fn leaving() -> References {
+    fn terminating() -> References {
         let mut template = objects::template("t");
         template.metadata.deletion_timestamp = objects::workspace("any").metadata.creation_timestamp;
         References {
@@ -106,8 +96,8 @@ mod tests {
     }
 
     #[test]
-    fn a_template_that_is_being_deleted_takes_in_nobody_but_those_who_use_it_already() {
-        let (references, workspace) = (leaving(), workspace());
+    fn a_template_that_is_being_deleted_accepts_only_workspaces_that_use_it_already() {
+        let (references, workspace) = (terminating(), workspace());
         let valid = crate::reconcile::admit::admit(&workspace, &references, &testing::settings()).unwrap();
         let judged = |observed: &Observed| admit(valid.clone(), &workspace, &references, observed);
         let nothing = Observed::empty(testing::running().identity);

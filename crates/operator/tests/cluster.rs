@@ -23,7 +23,7 @@ const PROTECTION: &str = "kubernetes.io/pvc-protection";
 
 /// The rest of the cluster.
 #[derive(Default)]
-pub(crate) struct Town {
+pub(crate) struct Cluster {
     pods_made: usize,
     /// Owner of each workspace there ever was, by UID.
     pub(crate) owners: BTreeMap<String, String>,
@@ -38,7 +38,7 @@ fn controller<K: Resource>(object: &K) -> Option<String> {
         .map(|owner| owner.uid.clone())
 }
 
-fn is_leaving<K: Resource>(object: &K) -> bool {
+fn is_terminating<K: Resource>(object: &K) -> bool {
     object.meta().deletion_timestamp.is_some()
 }
 
@@ -47,7 +47,7 @@ pub(crate) fn live(server: &ApiServer) -> Vec<Pod> {
     server.all()
 }
 
-impl Town {
+impl Cluster {
     /// The Deployment controller looks at every Deployment once: `Recreate`, as Kubernetes does it.
     pub(crate) fn deployments(server: &ApiServer) {
         for deployment in server.all::<Deployment>() {
@@ -55,7 +55,7 @@ impl Town {
             server.edit::<Deployment>(Some(NAMESPACE), &name, |object| {
                 object["status"]["observedGeneration"] = object["metadata"]["generation"].clone();
             });
-            if is_leaving(&deployment) {
+            if is_terminating(&deployment) {
                 continue;
             }
             let wanted = deployment
@@ -97,10 +97,10 @@ impl Town {
         for set in server.all::<ReplicaSet>() {
             let mut active: Vec<Pod> = live(server)
                 .into_iter()
-                .filter(|pod| controller(pod) == set.uid() && !is_leaving(pod))
+                .filter(|pod| controller(pod) == set.uid() && !is_terminating(pod))
                 .collect();
             let wanted = set.spec.as_ref().and_then(|spec| spec.replicas).unwrap_or(1);
-            let wanted = usize::try_from(if is_leaving(&set) { 0 } else { wanted }).unwrap_or(0);
+            let wanted = usize::try_from(if is_terminating(&set) { 0 } else { wanted }).unwrap_or(0);
             while active.len() > wanted {
                 let pod = active.remove(0);
                 server.edit::<Pod>(Some(NAMESPACE), &pod.name_any(), |object| {
@@ -126,16 +126,16 @@ impl Town {
     pub(crate) fn start_pods(&mut self, server: &ApiServer) {
         for pod in live(server) {
             let pending = pod.status.as_ref().and_then(|status| status.phase.as_deref()) == Some("Pending");
-            if !pending || is_leaving(&pod) || !self.mount(server, &pod) {
+            if !pending || is_terminating(&pod) || !self.mount(server, &pod) {
                 continue;
             }
             server.put(&objects::ready(pod, "10.0.0.9"));
         }
     }
 
-    /// Pods that were told to end have ended.
+    /// Pods that were reported to end have ended.
     pub(crate) fn end_pods(server: &ApiServer) {
-        for pod in live(server).into_iter().filter(is_leaving) {
+        for pod in live(server).into_iter().filter(is_terminating) {
             server.remove::<Pod>(Some(NAMESPACE), &pod.name_any());
         }
     }
@@ -150,7 +150,7 @@ impl Town {
             let Some(claim) = server.get::<PersistentVolumeClaim>(Some(NAMESPACE), &name) else {
                 return false;
             };
-            if is_leaving(&claim) {
+            if is_terminating(&claim) {
                 return false;
             }
             let workspace = pod
@@ -197,10 +197,10 @@ impl Town {
                     object["metadata"]["deletionTimestamp"] = json!("2026-01-01T00:00:00Z");
                 }
             });
-            let leaving = server
+            let terminating = server
                 .get::<PersistentVolumeClaim>(Some(NAMESPACE), &name)
-                .is_some_and(|claim| is_leaving(&claim));
-            if leaving && unused {
+                .is_some_and(|claim| is_terminating(&claim));
+            if terminating && unused {
                 server.remove::<PersistentVolumeClaim>(Some(NAMESPACE), &name);
             }
         }
@@ -216,13 +216,13 @@ impl Town {
             let parent_leaves = server
                 .all::<Deployment>()
                 .iter()
-                .any(|it| is_leaving(it) && it.uid() == controller(&set));
+                .any(|it| is_terminating(it) && it.uid() == controller(&set));
             if parent_leaves || is_orphan(&set, &uids) {
                 server.edit::<ReplicaSet>(Some(NAMESPACE), &set.name_any(), |object| {
                     object["metadata"]["deletionTimestamp"] = json!("2026-01-01T00:00:00Z");
                 });
             }
-            let gone = parent_leaves || is_leaving(&set);
+            let gone = parent_leaves || is_terminating(&set);
             if gone && !set.uid().is_some_and(|uid| makers.contains(&uid)) {
                 server.remove::<ReplicaSet>(Some(NAMESPACE), &set.name_any());
             }
@@ -230,7 +230,7 @@ impl Town {
         let parents: BTreeSet<_> = server.all::<ReplicaSet>().iter().filter_map(controller).collect();
         for deployment in server.all::<Deployment>() {
             let childless = !deployment.uid().is_some_and(|uid| parents.contains(&uid));
-            if (is_leaving(&deployment) && childless) || is_orphan(&deployment, &uids) {
+            if (is_terminating(&deployment) && childless) || is_orphan(&deployment, &uids) {
                 server.remove::<Deployment>(Some(NAMESPACE), &deployment.name_any());
             }
         }
@@ -264,7 +264,7 @@ where
     K: Resource<DynamicType = ()> + DeserializeOwned,
 {
     for object in server.all::<K>() {
-        if is_orphan(&object, uids) || is_leaving(&object) {
+        if is_orphan(&object, uids) || is_terminating(&object) {
             server.remove::<K>(Some(NAMESPACE), &object.name_any());
         }
     }

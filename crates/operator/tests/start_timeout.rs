@@ -23,15 +23,15 @@ fn now() -> Timestamp {
     MADE.parse::<Timestamp>().unwrap() + SignedDuration::try_from(passed).unwrap()
 }
 
-/// `demo`, on its way for a moment, with ten minutes to be ready.
+/// `demo`, just started, with ten minutes to be ready.
 async fn stage() -> Stage {
     let mut stage = Stage::with_demo();
     stage.set_clock(now);
     now();
     stage.edit_spec(|spec| spec["limits"] = json!({"startTimeoutMinutes": 10}));
-    stage.pass().await.unwrap();
+    stage.reconcile().await.unwrap();
     stage.cluster();
-    stage.pass().await.unwrap();
+    stage.reconcile().await.unwrap();
     stage.server.take_calls();
     stage
 }
@@ -44,7 +44,7 @@ fn pods_are(stage: &Stage, status: &Value) {
     }
 }
 
-/// As the kubelet says it of a pull that fails.
+/// As the kubelet reports a failing pull.
 fn failing_pull(stage: &Stage) {
     pods_are(
         stage,
@@ -58,27 +58,27 @@ fn failing_pull(stage: &Stage) {
 async fn late() -> Stage {
     let mut stage = stage().await;
     tokio::time::advance(LIMIT).await;
-    stage.pass().await.unwrap();
+    stage.reconcile().await.unwrap();
     assert_eq!(stage.status().reason.as_deref(), Some("StartTimeout"));
     stage
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_start_that_takes_too_long_is_told_at_that_moment_by_one_timer_one_write_and_one_event() {
+async fn a_start_timeout_is_reported_at_that_moment_by_one_timer_one_write_and_one_event() {
     let mut stage = stage().await;
     tokio::time::advance(Duration::from_mins(1)).await;
-    let waits = stage.pass().await.unwrap();
+    let waits = stage.reconcile().await.unwrap();
     assert!((seconds(&waits) - 540.0).abs() < 0.01, "{waits:?}");
     assert_eq!(stage.writes(), [""; 0], "nothing is written while it waits");
     tokio::time::advance(Duration::from_mins(9)).await;
-    stage.pass().await.unwrap();
+    stage.reconcile().await.unwrap();
     let status = stage.status();
     assert_eq!(status.phase, Some(Phase::Failed));
     assert_eq!(status.reason.as_deref(), Some("StartTimeout"));
-    let told = status.message.unwrap();
+    let reported = status.message.unwrap();
     assert!(
-        told.contains("within 10 min of the beginning of its run at 2026-01-01T00:00:00Z"),
-        "{told}"
+        reported.contains("within 10 min of the beginning of its run at 2026-01-01T00:00:00Z"),
+        "{reported}"
     );
     assert_eq!(status.resolved.unwrap().start_timeout_minutes, Some(10));
     let writes = stage.writes();
@@ -89,9 +89,9 @@ async fn a_start_that_takes_too_long_is_told_at_that_moment_by_one_timer_one_wri
     );
     for _ in 0..3 {
         tokio::time::advance(LIMIT).await;
-        stage.pass().await.unwrap();
+        stage.reconcile().await.unwrap();
     }
-    assert_eq!(stage.writes(), [""; 0], "it is told once");
+    assert_eq!(stage.writes(), [""; 0], "it is reported once");
     assert_eq!(stage.events(), ["Starting", "StartTimeout"]);
     assert_eq!(stage.all::<Pod>().len(), 1, "the pod goes on waiting");
     let deployment: Deployment = stage.child().unwrap();
@@ -99,18 +99,18 @@ async fn a_start_that_takes_too_long_is_told_at_that_moment_by_one_timer_one_wri
 }
 
 #[tokio::test(start_paused = true)]
-async fn the_cause_that_held_until_then_is_told_with_it() {
+async fn the_last_problem_is_reported_with_it() {
     let mut stage = stage().await;
     failing_pull(&stage);
-    stage.pass().await.unwrap();
+    stage.reconcile().await.unwrap();
     let cause = stage.status().message.unwrap();
     assert_eq!(stage.status().reason.as_deref(), Some("ImagePullFailed"));
     tokio::time::advance(LIMIT).await;
-    stage.pass().await.unwrap();
-    let told = stage.status().message.unwrap();
+    stage.reconcile().await.unwrap();
+    let reported = stage.status().message.unwrap();
     assert!(
-        told.ends_with(&format!("last: ImagePullFailed: {cause}")),
-        "{told}"
+        reported.ends_with(&format!("last: ImagePullFailed: {cause}")),
+        "{reported}"
     );
     assert_eq!(stage.events(), ["Starting", "ImagePullFailed", "StartTimeout"]);
 }
@@ -120,7 +120,7 @@ async fn a_pod_that_gets_ready_after_all_runs() {
     let mut stage = late().await;
     let run = run_id(&stage.child().unwrap());
     stage.get_ready();
-    stage.pass().await.unwrap();
+    stage.reconcile().await.unwrap();
     let status = stage.status();
     assert_eq!(
         (status.phase, status.starting_since),
@@ -130,9 +130,9 @@ async fn a_pod_that_gets_ready_after_all_runs() {
     assert_eq!(stage.events().last().unwrap(), "Ready");
     // What the pod does later is no start.
     pods_are(&stage, &json!({"phase": "Pending"}));
-    stage.pass().await.unwrap();
+    stage.reconcile().await.unwrap();
     tokio::time::advance(LIMIT * 2).await;
-    stage.pass().await.unwrap();
+    stage.reconcile().await.unwrap();
     assert_ne!(stage.status().reason.as_deref(), Some("StartTimeout"));
 }
 
@@ -141,12 +141,12 @@ async fn a_longer_limit_gives_it_more_time_and_restarts_nothing() {
     let mut stage = late().await;
     let run = run_id(&stage.child().unwrap());
     stage.edit_spec(|spec| spec["limits"]["startTimeoutMinutes"] = json!(30));
-    let waits = stage.pass().await.unwrap();
+    let waits = stage.reconcile().await.unwrap();
     assert_eq!(stage.status().phase, Some(Phase::Starting));
     assert!(seconds(&waits) <= 1200.0, "{waits:?}");
     assert_eq!(stage.status().pending_update, [""; 0]);
     tokio::time::advance(LIMIT * 2).await;
-    stage.pass().await.unwrap();
+    stage.reconcile().await.unwrap();
     assert_eq!(stage.status().reason.as_deref(), Some("StartTimeout"));
     assert_eq!(run_id(&stage.child().unwrap()), run);
 }
@@ -161,9 +161,9 @@ async fn stop_and_start_gives_it_its_whole_time_again() {
         (None, Some("Stopped"))
     );
     stage.set(api::workspace::DesiredStatus::Running);
-    stage.pass().await.unwrap();
+    stage.reconcile().await.unwrap();
     stage.cluster();
-    let waits = stage.pass().await.unwrap();
+    let waits = stage.reconcile().await.unwrap();
     assert_eq!(stage.status().phase, Some(Phase::Starting));
     // Pods of the stage are always made at the same time.
     assert!(seconds(&waits) > 0.0, "{waits:?}");
@@ -176,10 +176,10 @@ async fn an_operator_that_takes_over_goes_by_the_time_of_the_start() {
     tokio::time::advance(LIMIT / 2).await;
     stage.replace_operator(None);
     stage.set_clock(now);
-    let waits = stage.pass().await.unwrap();
+    let waits = stage.reconcile().await.unwrap();
     assert!((seconds(&waits) - 300.0).abs() < 0.01, "{waits:?}");
     tokio::time::advance(LIMIT / 2).await;
-    stage.pass().await.unwrap();
+    stage.reconcile().await.unwrap();
     assert_eq!(stage.status().reason.as_deref(), Some("StartTimeout"));
     assert!(stage.server.get::<Pod>(Some(NAMESPACE), CHILD).is_none());
 }

@@ -53,7 +53,7 @@ struct Seen {
 }
 
 /// The surroundings of one failure.
-pub struct Scene {
+pub struct Fixture {
     /// Name of the workspace.
     pub name: String,
     /// Namespace of the workspace.
@@ -69,7 +69,7 @@ pub struct Scene {
     seen: Mutex<Seen>,
 }
 
-impl Scene {
+impl Fixture {
     pub(super) async fn new(row: &str) -> anyhow::Result<Self> {
         let name = row.replace('_', "-");
         let scratch = Scratch::new(&format!("why-{name}"), &["alice"]).await?;

@@ -112,8 +112,8 @@ impl Registry {
 
 impl Place {
     /// An image in this registry that no other test has pulled: the echo server.
-    pub fn image(&self, scene: &str) -> String {
-        format!("{}/private/{scene}:1", self.host)
+    pub fn image(&self, fixture: &str) -> String {
+        format!("{}/private/{fixture}:1", self.host)
     }
 
     /// Part of a workspace's spec that selects the node of the registry.

@@ -5,8 +5,9 @@ use std::sync::OnceLock;
 use anyhow::Context as _;
 use api::condition::reason;
 use e2e::{
-    Environment, row,
-    why::{Place, Registry, Scene, table},
+    Environment,
+    failures::{Fixture, Place, Registry, table},
+    row,
 };
 use k8s_openapi::api::core::v1::Secret;
 use serde_json::{Value, json};
@@ -46,22 +47,22 @@ pub(crate) fn container_runs() -> Value {
     })
 }
 
-async fn bad_image(scene: &Scene) -> anyhow::Result<()> {
-    scene
+async fn bad_image(fixture: &Fixture) -> anyhow::Result<()> {
+    fixture
         .create(json!({"image": "localhost/no-such-image:1"}))
         .await?;
     let evidence = waiting(&["ErrImagePull"]);
-    scene
+    fixture
         .reports(
             reason::IMAGE_PULL_FAILED,
             &["localhost/no-such-image:1", "Check its name and tag"],
             evidence,
         )
         .await?;
-    scene
+    fixture
         .restart_with(json!({"image": Environment::get()?.images.echo}))
         .await?;
-    scene.recovered().await
+    fixture.recovered().await
 }
 
 /// The registry that asks for a password, while the test that started it runs.
@@ -72,16 +73,16 @@ fn registry() -> anyhow::Result<&'static Place> {
 }
 
 /// A workspace of the private image, with that profile if one is named.
-async fn create_private(scene: &Scene, profile: Option<&str>) -> anyhow::Result<String> {
+async fn create_private(fixture: &Fixture, profile: Option<&str>) -> anyhow::Result<String> {
     let place = registry()?;
-    let image = place.image(&scene.name);
+    let image = place.image(&fixture.name);
     let spec = json!({"image": image, "nodeSelector": place.selected(), "executionProfileRef": profile});
-    scene.create_as_admin(spec).await?;
+    fixture.create_as_admin(spec).await?;
     Ok(image)
 }
 
-async fn private_image_without_secret(scene: &Scene) -> anyhow::Result<()> {
-    let image = create_private(scene, None).await?;
+async fn private_image_without_secret(fixture: &Fixture) -> anyhow::Result<()> {
+    let image = create_private(fixture, None).await?;
     let words = [
         image.as_str(),
         "401 Unauthorized",
@@ -89,92 +90,100 @@ async fn private_image_without_secret(scene: &Scene) -> anyhow::Result<()> {
         "imagePullSecrets",
     ];
     let evidence = waiting(&["ErrImagePull"]);
-    scene.reports(reason::IMAGE_PULL_FAILED, &words, evidence).await?;
-    scene
+    fixture
+        .reports(reason::IMAGE_PULL_FAILED, &words, evidence)
+        .await?;
+    fixture
         .make::<Secret>(registry()?.secret("credentials", true))
         .await?;
-    make_profile(scene, json!({"imagePullSecrets": [{"name": "credentials"}]})).await?;
-    scene
+    make_profile(fixture, json!({"imagePullSecrets": [{"name": "credentials"}]})).await?;
+    fixture
         .restart_with(json!({"executionProfileRef": "runner"}))
         .await?;
-    scene.recovered().await
+    fixture.recovered().await
 }
 
 /// The kubelet passes over a Secret that is not there.
-async fn private_image_whose_secret_is_missing(scene: &Scene) -> anyhow::Result<()> {
-    make_profile(scene, json!({"imagePullSecrets": [{"name": "credentials"}]})).await?;
-    let image = create_private(scene, Some("runner")).await?;
+async fn private_image_whose_secret_is_missing(fixture: &Fixture) -> anyhow::Result<()> {
+    make_profile(fixture, json!({"imagePullSecrets": [{"name": "credentials"}]})).await?;
+    let image = create_private(fixture, Some("runner")).await?;
     let words = [
         image.as_str(),
         "\"runner\" has it pulled with credentials (spec.imagePullSecrets): check that they exist in this namespace",
     ];
     let evidence = waiting(&["ErrImagePull"]);
-    scene.reports(reason::IMAGE_PULL_FAILED, &words, evidence).await?;
-    scene
+    fixture
+        .reports(reason::IMAGE_PULL_FAILED, &words, evidence)
+        .await?;
+    fixture
         .make::<Secret>(registry()?.secret("credentials", true))
         .await?;
-    scene.recovered().await
+    fixture.recovered().await
 }
 
-async fn private_image_whose_password_is_wrong(scene: &Scene) -> anyhow::Result<()> {
-    scene
+async fn private_image_whose_password_is_wrong(fixture: &Fixture) -> anyhow::Result<()> {
+    fixture
         .make::<Secret>(registry()?.secret("credentials", false))
         .await?;
-    make_profile(scene, json!({"imagePullSecrets": [{"name": "credentials"}]})).await?;
-    let image = create_private(scene, Some("runner")).await?;
+    make_profile(fixture, json!({"imagePullSecrets": [{"name": "credentials"}]})).await?;
+    let image = create_private(fixture, Some("runner")).await?;
     let words = [image.as_str(), "401 Unauthorized", "suit the registry"];
     let evidence = waiting(&["ErrImagePull"]);
-    scene.reports(reason::IMAGE_PULL_FAILED, &words, evidence).await?;
+    fixture
+        .reports(reason::IMAGE_PULL_FAILED, &words, evidence)
+        .await?;
     let right = registry()?.secret("credentials", true);
     let data = json!({"stringData": right["stringData"]});
-    scene.change::<Secret>("credentials", data).await?;
-    scene.recovered().await
+    fixture.change::<Secret>("credentials", data).await?;
+    fixture.recovered().await
 }
 
 /// The kubelet's part is written by the test: its words take turns, and that is no news.
-async fn alternating_messages(scene: &Scene) -> anyhow::Result<()> {
-    let node = scene.silent_node().await?;
-    scene.create(node.selected()).await?;
-    let pod = scene.bound_pod().await?;
+async fn alternating_messages(fixture: &Fixture) -> anyhow::Result<()> {
+    let node = fixture.silent_node().await?;
+    fixture.create(node.selected()).await?;
+    let pod = fixture.bound_pod().await?;
     let words = "failed to pull and unpack image \"registry.example/team/lab:1\": pull access denied, repository does not \
                  exist or may require authorization: authorization failed: no basic auth credentials";
-    let evidence = scene
+    let evidence = fixture
         .write_pod(&pod, container_waits("ErrImagePull", words))
         .await?;
-    scene
+    fixture
         .reports(
             reason::IMAGE_PULL_FAILED,
             &["access denied", "imagePullSecrets"],
             at(evidence),
         )
         .await?;
-    scene
+    fixture
         .write_pod(
             &pod,
             container_waits("ImagePullBackOff", "Back-off pulling image"),
         )
         .await?;
-    scene
+    fixture
         .write_pod(&pod, container_waits("ErrImagePull", words))
         .await?;
-    scene.write_pod(&pod, container_runs()).await?;
-    scene.recovered().await
+    fixture.write_pod(&pod, container_runs()).await?;
+    fixture.recovered().await
 }
 
-async fn init_container_s_image_is_missing(scene: &Scene) -> anyhow::Result<()> {
+async fn init_container_s_image_is_missing(fixture: &Fixture) -> anyhow::Result<()> {
     let init = |image: &str| {
         json!({"initContainers": [{
             "name": "seed", "image": image, "command": ["python3", "-c", "pass"],
             "resources": {"requests": {"cpu": "10m", "memory": "32Mi"}, "limits": {"cpu": "100m", "memory": "64Mi"}},
         }]})
     };
-    scene.create(init("localhost/no-such-seed:1")).await?;
+    fixture.create(init("localhost/no-such-seed:1")).await?;
     let evidence = waiting(&["ErrImagePull"]);
-    scene
+    fixture
         .reports(reason::IMAGE_PULL_FAILED, &["localhost/no-such-seed:1"], evidence)
         .await?;
-    scene.restart_with(init(&Environment::get()?.images.echo)).await?;
-    scene.recovered().await
+    fixture
+        .restart_with(init(&Environment::get()?.images.echo))
+        .await?;
+    fixture.recovered().await
 }
 
 #[tokio::test]

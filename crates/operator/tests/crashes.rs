@@ -44,7 +44,7 @@ async fn go_on(stage: &mut Stage) {
         stage.sync();
         catalog::reconcile(&stage.context, &mut CatalogState::default()).await;
         stage.sync();
-        let _ = stage.pass_unsynced("demo").await;
+        let _ = stage.reconcile_unsynced("demo").await;
         stage.cluster();
         stage.get_ready();
     }
@@ -123,7 +123,7 @@ async fn an_operator_that_dies_at_any_call_of_a_stop_and_start_keeps_the_disk_an
     let prepare = || async {
         let mut stage = Stage::with_running_demo().await;
         stage.edit_spec(|spec| spec["desiredStatus"] = json!(DesiredStatus::Stopped));
-        stage.pass().await.unwrap();
+        stage.reconcile().await.unwrap();
         stage.cluster();
         stage.end_pods();
         stage.edit_spec(|spec| spec["desiredStatus"] = json!(DesiredStatus::Running));
@@ -150,10 +150,10 @@ async fn an_operator_that_dies_at_any_call_of_a_deletion_leaves_nothing() {
             stage.delete_demo();
             stage.server.take_calls();
             stage.replace_operator(Some(life));
-            depart(&mut stage).await;
+            delete_workspace(&mut stage).await;
             let died = stage.server.take_calls().len() >= calls - usize::from(!last_is_done);
             stage.replace_operator(None);
-            depart(&mut stage).await;
+            delete_workspace(&mut stage).await;
             assert!(stage.all::<api::Workspace>().is_empty(), "{life:?}");
             assert!(stage.all::<PersistentVolumeClaim>().is_empty(), "{life:?}");
             assert!(stage.all::<NetworkPolicy>().is_empty(), "{life:?}");
@@ -166,12 +166,12 @@ async fn an_operator_that_dies_at_any_call_of_a_deletion_leaves_nothing() {
     }
 }
 
-async fn depart(stage: &mut Stage) {
+async fn delete_workspace(stage: &mut Stage) {
     for _ in 0..6 {
         if stage.all::<api::Workspace>().is_empty() {
             return;
         }
-        let _ = stage.pass().await;
+        let _ = stage.reconcile().await;
         stage.collect_garbage();
     }
 }

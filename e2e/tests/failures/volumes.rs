@@ -4,9 +4,8 @@ use std::time::Duration;
 
 use api::{condition::reason, workspace::Phase};
 use e2e::{
-    row,
-    why::{Moment, Scene, SilentNode, table},
-    workspace,
+    failures::{Fixture, Moment, SilentNode, table},
+    row, workspace,
 };
 use jiff::Timestamp;
 use k8s_openapi::api::{
@@ -25,10 +24,10 @@ use crate::{
 };
 
 /// A storage class of this row's own, named like its namespace; nobody makes volumes for it.
-async fn class(scene: &Scene) -> anyhow::Result<Api<StorageClass>> {
-    let classes = Api::<StorageClass>::all(scene.admin.clone());
+async fn class(fixture: &Fixture) -> anyhow::Result<Api<StorageClass>> {
+    let classes = Api::<StorageClass>::all(fixture.admin.clone());
     let class = serde_json::from_value(json!({
-        "metadata": {"name": scene.namespace(), "labels": {"e2e.test/scratch": "true"}},
+        "metadata": {"name": fixture.namespace(), "labels": {"e2e.test/scratch": "true"}},
         "provisioner": "e2e.test/nobody",
         "volumeBindingMode": "Immediate",
         "allowVolumeExpansion": true,
@@ -39,59 +38,59 @@ async fn class(scene: &Scene) -> anyhow::Result<Api<StorageClass>> {
 
 /// A volume for the workspace's claim, as a provisioner would make it. It lies on a node without a machine, so nothing is
 /// ever mounted.
-async fn volume(scene: &Scene) -> anyhow::Result<()> {
-    let volumes = Api::<PersistentVolume>::all(scene.admin.clone());
+async fn volume(fixture: &Fixture) -> anyhow::Result<()> {
+    let volumes = Api::<PersistentVolume>::all(fixture.admin.clone());
     let volume = serde_json::from_value(json!({
-        "metadata": {"name": scene.namespace(), "labels": {"e2e.test/scratch": "true"}},
+        "metadata": {"name": fixture.namespace(), "labels": {"e2e.test/scratch": "true"}},
         "spec": {
-            "storageClassName": scene.namespace(),
+            "storageClassName": fixture.namespace(),
             "capacity": {"storage": "1Gi"},
             "accessModes": ["ReadWriteOnce"],
             "persistentVolumeReclaimPolicy": "Retain",
-            "csi": {"driver": "e2e.test.nobody", "volumeHandle": scene.namespace()},
-            "claimRef": {"namespace": scene.namespace(), "name": format!("workspace-{}", scene.name)},
+            "csi": {"driver": "e2e.test.nobody", "volumeHandle": fixture.namespace()},
+            "claimRef": {"namespace": fixture.namespace(), "name": format!("workspace-{}", fixture.name)},
         },
     }))?;
     volumes.create(&PostParams::default(), &volume).await?;
     Ok(())
 }
 
-fn disk(scene: &Scene) -> Value {
-    json!({"size": "1Gi", "storageClassName": scene.namespace()})
+fn disk(fixture: &Fixture) -> Value {
+    json!({"size": "1Gi", "storageClassName": fixture.namespace()})
 }
 
-async fn storage_class_that_does_not_exist(scene: &Scene) -> anyhow::Result<()> {
-    scene.create(json!({"storage": disk(scene)})).await?;
-    scene
+async fn storage_class_that_does_not_exist(fixture: &Fixture) -> anyhow::Result<()> {
+    fixture.create(json!({"storage": disk(fixture)})).await?;
+    fixture
         .reports(
             reason::STORAGE_CLASS_NOT_FOUND,
-            &[scene.namespace(), "does not exist"],
+            &[fixture.namespace(), "does not exist"],
             claimed(),
         )
         .await?;
-    class(scene).await?;
-    scene.wait_cleared().await
+    class(fixture).await?;
+    fixture.wait_cleared().await
 }
 
-async fn claim_stays_unbound(scene: &Scene) -> anyhow::Result<()> {
-    class(scene).await?;
-    scene.create(json!({"storage": disk(scene)})).await?;
+async fn claim_stays_unbound(fixture: &Fixture) -> anyhow::Result<()> {
+    class(fixture).await?;
+    fixture.create(json!({"storage": disk(fixture)})).await?;
     let evidence = after_pod(Duration::from_mins(1));
-    scene
+    fixture
         .reports(
             reason::VOLUME_UNBOUND,
             &["waited for a volume", "kubectl describe"],
             evidence,
         )
         .await?;
-    volume(scene).await?;
-    scene.may_also_report(reason::VOLUME_ATTACH_FAILED);
-    wait_until_bound(scene).await
+    volume(fixture).await?;
+    fixture.may_also_report(reason::VOLUME_ATTACH_FAILED);
+    wait_until_bound(fixture).await
 }
 
-async fn wait_until_bound(scene: &Scene) -> anyhow::Result<()> {
+async fn wait_until_bound(fixture: &Fixture) -> anyhow::Result<()> {
     e2e::wait::until("VolumeUnbound to clear", e2e::wait::USUAL, || async {
-        let now = scene
+        let now = fixture
             .histories
             .workspaces
             .last()
@@ -106,15 +105,15 @@ async fn wait_until_bound(scene: &Scene) -> anyhow::Result<()> {
     .await
 }
 
-async fn volume_cannot_be_made(scene: &Scene) -> anyhow::Result<()> {
-    let node = scene.silent_node().await?;
-    class(scene).await?;
+async fn volume_cannot_be_made(fixture: &Fixture) -> anyhow::Result<()> {
+    let node = fixture.silent_node().await?;
+    class(fixture).await?;
     let mut spec = node.selected();
-    spec["storage"] = disk(scene);
-    scene.create(spec).await?;
-    let claim = claim_of(scene).await?;
+    spec["storage"] = disk(fixture);
+    fixture.create(spec).await?;
+    let claim = claim_of(fixture).await?;
     let words = "failed to provision volume: the pool is full";
-    let evidence = scene
+    let evidence = fixture
         .warn_about(
             "PersistentVolumeClaim",
             &claim.name_any(),
@@ -123,93 +122,93 @@ async fn volume_cannot_be_made(scene: &Scene) -> anyhow::Result<()> {
             words,
         )
         .await?;
-    scene
+    fixture
         .reports(
             reason::VOLUME_UNBOUND,
             &["the pool is full", "tried again"],
             at(evidence),
         )
         .await?;
-    volume(scene).await?;
-    let pod = scene.bound_pod().await?;
-    scene.write_pod(&pod, container_runs()).await?;
-    scene.recovered().await
+    volume(fixture).await?;
+    let pod = fixture.bound_pod().await?;
+    fixture.write_pod(&pod, container_runs()).await?;
+    fixture.recovered().await
 }
 
-async fn claim_of(scene: &Scene) -> anyhow::Result<PersistentVolumeClaim> {
+async fn claim_of(fixture: &Fixture) -> anyhow::Result<PersistentVolumeClaim> {
     e2e::wait::until("the claim", e2e::wait::USUAL, || async {
-        scene.histories.claims.last().ok_or("not yet")
+        fixture.histories.claims.last().ok_or("not yet")
     })
     .await
 }
 
 /// A pod on a node without a machine, and an Event about its volumes.
 async fn warned(
-    scene: &Scene,
+    fixture: &Fixture,
     reason: &str,
     message: &str,
 ) -> anyhow::Result<(std::sync::Arc<SilentNode>, Option<Moment>)> {
-    let node = scene.silent_node().await?;
-    scene.create(node.selected()).await?;
-    let pod = scene.bound_pod().await?;
-    let evidence = scene
+    let node = fixture.silent_node().await?;
+    fixture.create(node.selected()).await?;
+    let pod = fixture.bound_pod().await?;
+    let evidence = fixture
         .warn_about("Pod", &pod.name_any(), pod.uid(), reason, message)
         .await?;
     Ok((node, evidence))
 }
 
-async fn goes_on(scene: &Scene) -> anyhow::Result<()> {
-    let pod = scene.bound_pod().await?;
-    scene.write_pod(&pod, container_runs()).await?;
-    scene.recovered().await
+async fn goes_on(fixture: &Fixture) -> anyhow::Result<()> {
+    let pod = fixture.bound_pod().await?;
+    fixture.write_pod(&pod, container_runs()).await?;
+    fixture.recovered().await
 }
 
-async fn multi_attach(scene: &Scene) -> anyhow::Result<()> {
+async fn multi_attach(fixture: &Fixture) -> anyhow::Result<()> {
     let message = "Multi-Attach error for volume \"pvc-1\" Volume is already exclusively attached to one node and can't \
                    be attached to another";
-    let (node, evidence) = warned(scene, "FailedAttachVolume", message).await?;
+    let (node, evidence) = warned(fixture, "FailedAttachVolume", message).await?;
     let words = [
         "Multi-Attach",
         "Another node still holds the disk",
         node.name.as_str(),
     ];
-    scene
+    fixture
         .reports(reason::VOLUME_ATTACH_FAILED, &words, at(evidence))
         .await?;
-    scene.reached(Phase::Starting).await?;
-    goes_on(scene).await
+    fixture.reached(Phase::Starting).await?;
+    goes_on(fixture).await
 }
 
-async fn mount_fails(scene: &Scene) -> anyhow::Result<()> {
+async fn mount_fails(fixture: &Fixture) -> anyhow::Result<()> {
     let message =
         "MountVolume.MountDevice failed for volume \"pvc-1\" : rpc error: wrong fs type, bad superblock";
-    let (_node, evidence) = warned(scene, "FailedMount", message).await?;
-    scene
+    let (_node, evidence) = warned(fixture, "FailedMount", message).await?;
+    fixture
         .reports(
             reason::VOLUME_ATTACH_FAILED,
             &["bad superblock", "cannot be mounted"],
             at(evidence),
         )
         .await?;
-    goes_on(scene).await
+    goes_on(fixture).await
 }
 
-async fn growth_that_the_class_refuses(scene: &Scene) -> anyhow::Result<()> {
-    let node = scene.silent_node().await?;
-    let classes = class(scene).await?;
-    volume(scene).await?;
+async fn growth_that_the_class_refuses(fixture: &Fixture) -> anyhow::Result<()> {
+    let node = fixture.silent_node().await?;
+    let classes = class(fixture).await?;
+    volume(fixture).await?;
     let growth = |allowed: bool| Patch::Merge(json!({"allowVolumeExpansion": allowed}));
     classes
-        .patch(scene.namespace(), &PatchParams::default(), &growth(false))
+        .patch(fixture.namespace(), &PatchParams::default(), &growth(false))
         .await?;
     // A disk that was kept is smaller than the next workspace asks for: admission cannot see that coming.
     let storage =
-        |size: &str| json!({"size": size, "storageClassName": scene.namespace(), "retain": "Retain"});
-    scene
+        |size: &str| json!({"size": size, "storageClassName": fixture.namespace(), "retain": "Retain"});
+    fixture
         .create(json!({"storage": storage("1Gi"), "desiredStatus": "Stopped"}))
         .await?;
     e2e::wait::until("the claim to have its volume", e2e::wait::USUAL, || async {
-        let claim = scene.histories.claims.last().and_then(|claim| claim.status);
+        let claim = fixture.histories.claims.last().and_then(|claim| claim.status);
         let phase = claim.and_then(|status| status.phase);
         if phase.as_deref() == Some("Bound") {
             Ok(())
@@ -218,40 +217,40 @@ async fn growth_that_the_class_refuses(scene: &Scene) -> anyhow::Result<()> {
         }
     })
     .await?;
-    workspace::delete(&scene.alice, &scene.name).await?;
+    workspace::delete(&fixture.alice, &fixture.name).await?;
     let mut spec = node.selected();
     spec["storage"] = storage("2Gi");
-    let evidence = scene.create(spec).await?;
-    scene
+    let evidence = fixture.create(spec).await?;
+    fixture
         .reports(
             reason::VOLUME_RESIZE_FAILED,
             &["grow", "volume expansion"],
             at(evidence),
         )
         .await?;
-    let pod = scene.bound_pod().await?;
-    scene.write_pod(&pod, container_runs()).await?;
+    let pod = fixture.bound_pod().await?;
+    fixture.write_pod(&pod, container_runs()).await?;
     // What runs goes on.
-    scene.reached(Phase::Running).await?;
+    fixture.reached(Phase::Running).await?;
     classes
-        .patch(scene.namespace(), &PatchParams::default(), &growth(true))
+        .patch(fixture.namespace(), &PatchParams::default(), &growth(true))
         .await?;
-    scene.wait_cleared().await
+    fixture.wait_cleared().await
 }
 
-async fn growth_that_fails_midway(scene: &Scene) -> anyhow::Result<()> {
-    let node = scene.silent_node().await?;
-    class(scene).await?;
-    volume(scene).await?;
+async fn growth_that_fails_midway(fixture: &Fixture) -> anyhow::Result<()> {
+    let node = fixture.silent_node().await?;
+    class(fixture).await?;
+    volume(fixture).await?;
     let mut spec = node.selected();
-    spec["storage"] = disk(scene);
-    scene.create(spec).await?;
-    let pod = scene.bound_pod().await?;
-    scene.write_pod(&pod, container_runs()).await?;
-    scene.reached(Phase::Running).await?;
-    workspace::set(&scene.alice, &scene.name, json!({"storage": {"size": "2Gi"}})).await?;
-    let claims = scene.scratch.api::<PersistentVolumeClaim>();
-    let claim = format!("workspace-{}", scene.name);
+    spec["storage"] = disk(fixture);
+    fixture.create(spec).await?;
+    let pod = fixture.bound_pod().await?;
+    fixture.write_pod(&pod, container_runs()).await?;
+    fixture.reached(Phase::Running).await?;
+    workspace::set(&fixture.alice, &fixture.name, json!({"storage": {"size": "2Gi"}})).await?;
+    let claims = fixture.scratch.api::<PersistentVolumeClaim>();
+    let claim = format!("workspace-{}", fixture.name);
     e2e::wait::until("the claim to ask for more", e2e::wait::USUAL, || async {
         let asks = |claim: &PersistentVolumeClaim| {
             claim
@@ -264,7 +263,7 @@ async fn growth_that_fails_midway(scene: &Scene) -> anyhow::Result<()> {
                 .get("storage")
                 .map(|it| it.0.clone())
         };
-        let now = scene.histories.claims.last().as_ref().and_then(asks);
+        let now = fixture.histories.claims.last().as_ref().and_then(asks);
         if now.as_deref() == Some("2Gi") {
             Ok(())
         } else {
@@ -281,19 +280,19 @@ async fn growth_that_fails_midway(scene: &Scene) -> anyhow::Result<()> {
         .patch_status(&claim, &PatchParams::default(), &Patch::Merge(failing))
         .await?;
     let evidence = Moment::written(&failed);
-    scene
+    fixture
         .reports(
             reason::VOLUME_RESIZE_FAILED,
             &["the array has no room", "old size"],
             at(evidence),
         )
         .await?;
-    scene.reached(Phase::Running).await?;
+    fixture.reached(Phase::Running).await?;
     let done = json!({"status": {"conditions": null, "capacity": {"storage": "2Gi"}}});
     claims
         .patch_status(&claim, &PatchParams::default(), &Patch::Merge(done))
         .await?;
-    scene.wait_cleared().await
+    fixture.wait_cleared().await
 }
 
 #[tokio::test]

@@ -6,22 +6,22 @@
 
 mod checks;
 mod cleanup;
+mod fixture;
 mod history;
 mod moment;
 mod node;
 mod registry;
-mod scene;
 
 use std::time::{Duration, Instant};
 
 use futures::{FutureExt as _, StreamExt as _, future::BoxFuture, stream};
 
 pub use self::{
+    fixture::Fixture,
     history::Histories,
     moment::{Moment, Write},
     node::SilentNode,
     registry::{Place, Registry},
-    scene::Scene,
 };
 
 /// Maximum number of concurrent rows: the cluster is one small node.
@@ -29,8 +29,8 @@ const AT_ONCE: usize = 6;
 /// Timeout of a row.
 const TIMEOUT: Duration = Duration::from_mins(4);
 
-/// The function of a row, which stages the failure in its scene.
-pub type Stage = fn(&Scene) -> BoxFuture<'_, anyhow::Result<()>>;
+/// The function of a row, which stages the failure in its fixture.
+pub type Stage = fn(&Fixture) -> BoxFuture<'_, anyhow::Result<()>>;
 
 /// A failure: its name, which is also the workspace's, and the function that creates, checks and repairs it.
 pub type Row = (&'static str, Stage);
@@ -39,10 +39,12 @@ pub type Row = (&'static str, Stage);
 #[macro_export]
 macro_rules! row {
     ($function:ident) => {{
-        fn stage(scene: &$crate::why::Scene) -> ::futures::future::BoxFuture<'_, ::anyhow::Result<()>> {
-            ::std::boxed::Box::pin($function(scene))
+        fn stage(
+            fixture: &$crate::failures::Fixture,
+        ) -> ::futures::future::BoxFuture<'_, ::anyhow::Result<()>> {
+            ::std::boxed::Box::pin($function(fixture))
         }
-        (stringify!($function), stage as $crate::why::Stage)
+        (stringify!($function), stage as $crate::failures::Stage)
     }};
 }
 
@@ -74,12 +76,12 @@ pub async fn table(family: &str, rows: impl IntoIterator<Item = Row>) -> anyhow:
 
 async fn run((name, stage): Row) -> (&'static str, Duration, Vec<String>, anyhow::Result<()>) {
     let begin = Instant::now();
-    let scene = match Scene::new(name).await {
-        Ok(scene) => scene,
+    let fixture = match Fixture::new(name).await {
+        Ok(fixture) => fixture,
         Err(error) => return (name, begin.elapsed(), Vec::new(), Err(error)),
     };
     // A row that panics must neither leave its nodes behind nor end the other rows.
-    let staged = std::panic::AssertUnwindSafe(tokio::time::timeout(TIMEOUT, stage(&scene)))
+    let staged = std::panic::AssertUnwindSafe(tokio::time::timeout(TIMEOUT, stage(&fixture)))
         .catch_unwind()
         .await;
     let result = match staged {
@@ -87,8 +89,8 @@ async fn run((name, stage): Row) -> (&'static str, Duration, Vec<String>, anyhow
         Ok(Err(_)) => Err(anyhow::anyhow!("it took longer than {TIMEOUT:?}")),
         Err(_) => Err(anyhow::anyhow!("it panicked, see above")),
     };
-    let result = result.map_err(|error| error.context(scene.final_message()));
-    let findings = scene.findings();
-    let left = scene.finish(result.is_err()).await;
+    let result = result.map_err(|error| error.context(fixture.final_message()));
+    let findings = fixture.findings();
+    let left = fixture.finish(result.is_err()).await;
     (name, begin.elapsed(), findings, result.and(left))
 }

@@ -143,14 +143,14 @@ async fn what_runs_with_a_manager_or_profile_that_is_being_deleted_runs_on_and_s
         let (before, pod) = (stage.status(), stage.child_pod());
         subject.delete(&stage);
         stage.server.take_calls();
-        stage.pass().await.unwrap();
+        stage.reconcile().await.unwrap();
         assert_eq!(stage.server.take_calls().len(), 0, "{subject:?}: nothing changes");
         assert_eq!((stage.status(), stage.child_pod()), (before, pod));
 
         stage.stop().await;
-        // Neither a stop nor another operator makes it somebody who comes new.
+        // Neither a stop nor another operator makes it a new user.
         stage.replace_operator(None);
-        stage.pass().await.unwrap();
+        stage.reconcile().await.unwrap();
         assert_eq!(valid(&stage).0, "True", "{subject:?}");
         stage.set(DesiredStatus::Running);
         stage.run().await;
@@ -162,7 +162,7 @@ async fn what_runs_with_a_manager_or_profile_that_is_being_deleted_runs_on_and_s
 }
 
 #[tokio::test]
-async fn a_stopped_workspace_that_never_used_it_does_not_start_and_says_why_until_there_is_one() {
+async fn a_stopped_workspace_that_never_used_it_does_not_start_and_reports_why() {
     for subject in [Manager, Profile] {
         let mut stage = Stage::new();
         subject.put(&stage);
@@ -172,7 +172,7 @@ async fn a_stopped_workspace_that_never_used_it_does_not_start_and_says_why_unti
         subject.delete(&stage);
         // Nobody refused it: no webhook was there, or it was deleted at that moment.
         stage.server.put(&subject.user("demo", DesiredStatus::Stopped));
-        stage.pass().await.unwrap();
+        stage.reconcile().await.unwrap();
         let status = stage.status();
         assert_eq!(
             (status.phase, status.reason.as_deref()),
@@ -180,16 +180,16 @@ async fn a_stopped_workspace_that_never_used_it_does_not_start_and_says_why_unti
         );
         stage.set(DesiredStatus::Running);
         for _ in 0..2 {
-            stage.pass().await.unwrap();
+            stage.reconcile().await.unwrap();
         }
         assert_eq!(stage.status().phase, Some(Phase::Invalid));
-        let told = format!(
+        let reported = format!(
             "{} \"x\" is being deleted and takes no new workspace: choose another one",
             subject.kind()
         );
         assert_eq!(
             valid(&stage),
-            ("False".to_owned(), subject.terminating().to_owned(), told)
+            ("False".to_owned(), subject.terminating().to_owned(), reported)
         );
         assert!(stage.child::<Service>().is_none() && stage.child::<Deployment>().is_none());
         settle(&mut stage).await;
@@ -201,23 +201,22 @@ async fn a_stopped_workspace_that_never_used_it_does_not_start_and_says_why_unti
         );
 
         subject.remove(&stage);
-        stage.pass().await.unwrap();
+        stage.reconcile().await.unwrap();
         assert_eq!(valid(&stage).1, subject.missing());
         subject.put(&stage);
         stage.run().await;
-        let told = stage.events();
-        let of = |reason: &str| told.iter().filter(|it| *it == reason).count();
+        let reported = stage.events();
+        let of = |reason: &str| reported.iter().filter(|it| *it == reason).count();
         assert_eq!(
             (of(subject.terminating()), of(subject.missing())),
             (1, 1),
-            "{told:?}"
+            "{reported:?}"
         );
     }
 }
 
 #[tokio::test]
-async fn a_stopped_workspace_that_is_led_to_one_that_is_being_deleted_stays_turned_away_though_it_has_a_disk()
-{
+async fn a_stopped_workspace_with_a_disk_is_rejected_by_a_manager_that_is_being_deleted() {
     for subject in [Manager, Profile] {
         let mut stage = Stage::with_running_demo().await;
         stage.stop().await;
@@ -228,19 +227,19 @@ async fn a_stopped_workspace_that_is_led_to_one_that_is_being_deleted_stays_turn
         subject.delete(&stage);
         stage.edit_spec(|spec| spec[subject.field()] = json!("x"));
         for _ in 0..3 {
-            stage.pass().await.unwrap();
+            stage.reconcile().await.unwrap();
             assert_eq!(valid(&stage).1, subject.terminating(), "{subject:?}");
         }
         stage.set(DesiredStatus::Running);
         for _ in 0..3 {
-            stage.pass().await.unwrap();
+            stage.reconcile().await.unwrap();
             assert_eq!(valid(&stage).1, subject.terminating(), "{subject:?}");
         }
         stage.replace_operator(None);
-        stage.pass().await.unwrap();
+        stage.reconcile().await.unwrap();
         assert_eq!(valid(&stage).1, subject.terminating(), "{subject:?}");
         assert_eq!(stage.replicas(), Some(0), "{subject:?}");
-        // Whoever was turned away is not counted.
+        // A rejected workspace is not counted.
         settle(&mut stage).await;
         subject.edit(&stage, |object| {
             object["metadata"]["finalizers"] = json!([IN_USE_FINALIZER]);

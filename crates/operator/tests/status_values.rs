@@ -64,7 +64,7 @@ fn each_unknown_value_of_each_status_reads_as_absent_and_everything_else_counts(
 }
 
 #[tokio::test]
-async fn a_status_with_unknown_words_is_put_right_and_loses_nothing_else() {
+async fn a_status_with_unknown_values_is_corrected_and_loses_nothing_else() {
     let mut stage = Stage::with_running_demo().await;
     let before = stage.status();
     stage.server.edit::<Workspace>(Some(NAMESPACE), "demo", |object| {
@@ -72,7 +72,7 @@ async fn a_status_with_unknown_words_is_put_right_and_loses_nothing_else() {
         object["status"]["phase"] = json!("Hibernating");
         object["status"]["resolved"]["storage"]["retain"] = json!("Snapshot");
     });
-    stage.pass().await.unwrap();
+    stage.reconcile().await.unwrap();
     assert_eq!(stage.status(), before);
 }
 
@@ -81,27 +81,27 @@ async fn a_spec_that_cannot_be_read_is_looked_at_again_and_its_status_stays() {
     let mut stage = Stage::with_running_demo().await;
     let before = stage.status();
     stage.edit_spec(|spec| spec["desiredStatus"] = json!("Hibernating"));
-    let again = stage.pass().await.unwrap();
+    let again = stage.reconcile().await.unwrap();
     assert!(seconds(&again) <= 60.0);
     stage.edit_spec(|spec| spec["desiredStatus"] = json!("Running"));
-    let told = stage.status();
-    assert_eq!(told.reason.as_deref(), Some(reason::UNREADABLE));
+    let reported = stage.status();
+    assert_eq!(reported.reason.as_deref(), Some(reason::UNREADABLE));
     assert_eq!(
-        (told.endpoint, told.run_id),
+        (reported.endpoint, reported.run_id),
         (before.endpoint.clone(), before.run_id.clone())
     );
     assert_eq!(
-        (told.started_at, told.disk),
+        (reported.started_at, reported.disk),
         (before.started_at.clone(), before.disk.clone())
     );
-    stage.pass().await.unwrap();
+    stage.reconcile().await.unwrap();
     let now = stage.status();
     assert!(api::condition::holds(&now.conditions, VALID));
     assert_eq!((now.phase, now.run_id), (before.phase, before.run_id));
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_status_that_somebody_else_wrote_wakes_and_our_own_does_not() {
+async fn a_status_of_another_client_triggers_and_our_own_does_not() {
     let stage = Stage::with_running_demo().await;
     let writers = Writers::default();
     let own_writes = writers.own_writes.clone();
@@ -121,28 +121,28 @@ async fn a_status_that_somebody_else_wrote_wakes_and_our_own_does_not() {
         "it is our own"
     );
     write("Running");
-    let woken = tokio::time::timeout(calm, triggers.next())
+    let triggered = tokio::time::timeout(calm, triggers.next())
         .await
         .unwrap()
         .unwrap()
         .unwrap();
-    assert_eq!(woken.name, "demo");
+    assert_eq!(triggered.name, "demo");
 }
 
 #[tokio::test]
-async fn a_status_that_somebody_else_wrote_is_put_right() {
+async fn a_status_of_another_client_is_corrected() {
     let mut stage = Stage::with_running_demo().await;
     let before = stage.status();
     stage.server.edit::<Workspace>(Some(NAMESPACE), "demo", |object| {
         object["status"]["endpoint"]["podIP"] = json!("10.9.9.9");
         object["status"]["url"] = json!("https://evil.example.org/");
     });
-    stage.pass().await.unwrap();
+    stage.reconcile().await.unwrap();
     assert_eq!(stage.status(), before);
 }
 
 #[tokio::test]
-async fn a_leader_of_before_writes_no_status_over_that_of_its_successor() {
+async fn a_former_leader_overwrites_no_status_of_its_successor() {
     let mut stage = Stage::with_running_demo().await;
     // Its caches show that the pod is not ready any more, and not what the successor made of it.
     let pod = stage.all::<Pod>().remove(0).name_any();
@@ -153,25 +153,25 @@ async fn a_leader_of_before_writes_no_status_over_that_of_its_successor() {
     stage.server.edit::<Workspace>(Some(NAMESPACE), "demo", |object| {
         object["status"]["message"] = json!("the successor's");
     });
-    let again = stage.pass_unsynced("demo").await.unwrap();
+    let again = stage.reconcile_unsynced("demo").await.unwrap();
     assert_eq!(stage.status().message.as_deref(), Some("the successor's"));
     assert!(seconds(&again) <= 1.0, "it is looked at again");
-    stage.pass().await.unwrap();
+    stage.reconcile().await.unwrap();
     assert_ne!(stage.status().message.as_deref(), Some("the successor's"));
 }
 
 #[tokio::test]
-async fn a_leader_of_before_ends_no_run_that_its_successor_began() {
+async fn a_former_leader_ends_no_run_of_its_successor() {
     let mut stage = Stage::with_running_demo().await;
     stage.set(DesiredStatus::Stopped);
     stage.sync();
-    // The successor has stopped that run, and begun the next one.
+    // The successor has stopped that run, and started the next one.
     stage
         .server
         .edit::<Deployment>(Some(NAMESPACE), CHILD, |deployment| {
             deployment["spec"]["template"]["metadata"]["labels"][api::names::RUN_ID_LABEL] = json!("next");
         });
-    let failed = stage.pass_unsynced("demo").await.unwrap_err();
+    let failed = stage.reconcile_unsynced("demo").await.unwrap_err();
     assert!(failed.to_string().contains("409"), "{failed}");
     assert_eq!(stage.replicas(), Some(1));
 }
@@ -190,18 +190,18 @@ async fn an_operator_that_is_newer_than_its_definitions_writes_what_they_declare
     stage.server.put(&definition);
     let undeclared = "failed to create typed patch object: .status.serviceName: field not declared in schema";
     stage.fail(Method::PATCH, "workspaces/demo/status", 500, undeclared, 1);
-    stage.pass().await.unwrap_err();
+    stage.reconcile().await.unwrap_err();
 
     let missing = stage.context.definitions.read(&stage.context.client).await;
     assert_eq!(missing, ["Workspace.status.serviceName"]);
     stage.run().await;
     assert_eq!(stage.status().service_name, None);
     stage.server.take_calls();
-    stage.pass().await.unwrap();
+    stage.reconcile().await.unwrap();
     assert_eq!(stage.writes(), [""; 0], "what is left out is no difference");
 
     stage.server.put(&Workspace::crd());
     stage.context.definitions.read(&stage.context.client).await;
-    stage.pass().await.unwrap();
+    stage.reconcile().await.unwrap();
     assert_eq!(stage.status().service_name.as_deref(), Some(CHILD));
 }

@@ -22,11 +22,11 @@ async fn what_runs_without_a_template_runs_on_when_one_is_required_and_does_not_
     for policy in [UpdatePolicy::OnStop, UpdatePolicy::Always] {
         let mut stage = Stage::with_running_demo().await;
         stage.edit_spec(|spec| spec["updatePolicy"] = serde_json::json!(policy));
-        stage.pass().await.unwrap();
+        stage.reconcile().await.unwrap();
         stage.server.take_calls();
         let (before, pod) = (stage.status(), stage.child_pod());
         require(&mut stage, true);
-        stage.pass().await.unwrap();
+        stage.reconcile().await.unwrap();
         assert_eq!(
             stage.writes(),
             ["PATCH workspaces/demo/status", "POST events"],
@@ -37,10 +37,10 @@ async fn what_runs_without_a_template_runs_on_when_one_is_required_and_does_not_
             (status.phase, status.reason.as_deref()),
             (Some(Phase::Running), Some(reason::RULES_VIOLATED))
         );
-        let words =
+        let text =
             "spec.templateRef: is missing, and this installation admits no workspace without a template";
         let valid = condition::find(&status.conditions, VALID).unwrap();
-        assert!(valid.message.contains(words), "{}", valid.message);
+        assert!(valid.message.contains(text), "{}", valid.message);
         assert!(
             valid.message.contains("must be deleted and created anew"),
             "{}",
@@ -54,18 +54,18 @@ async fn what_runs_without_a_template_runs_on_when_one_is_required_and_does_not_
         stage.end_pods();
         stage.cluster();
         stage.get_ready();
-        stage.pass().await.unwrap();
+        stage.reconcile().await.unwrap();
         assert_eq!(stage.status().phase, Some(Phase::Running));
 
         stage.stop().await;
         stage.set(DesiredStatus::Running);
-        stage.pass().await.unwrap();
+        stage.reconcile().await.unwrap();
         assert_eq!(
             (stage.status().phase, stage.replicas()),
             (Some(Phase::Invalid), Some(0))
         );
         require(&mut stage, false);
-        stage.pass().await.unwrap();
+        stage.reconcile().await.unwrap();
         assert_eq!(
             (stage.status().phase, stage.replicas()),
             (Some(Phase::Starting), Some(1))
@@ -74,7 +74,7 @@ async fn what_runs_without_a_template_runs_on_when_one_is_required_and_does_not_
 }
 
 #[tokio::test]
-async fn where_a_template_is_required_only_who_names_one_gets_children() {
+async fn where_a_template_is_required_only_workspaces_that_name_one_get_children() {
     let mut stage = Stage::new();
     require(&mut stage, true);
     stage.server.put(&objects::template("t"));
@@ -82,8 +82,8 @@ async fn where_a_template_is_required_only_who_names_one_gets_children() {
     let mut bounded = objects::workspace("bounded");
     bounded.spec.template_ref = Some("t".to_owned());
     stage.server.put(&bounded);
-    stage.pass().await.unwrap();
-    stage.pass_unsynced("bounded").await.unwrap();
+    stage.reconcile().await.unwrap();
+    stage.reconcile_unsynced("bounded").await.unwrap();
     assert_eq!(stage.status().phase, Some(Phase::Invalid));
     assert!(stage.child::<Service>().is_none() && stage.child::<Deployment>().is_none());
     let bounded: Workspace = stage.server.get(Some(NAMESPACE), "bounded").unwrap();

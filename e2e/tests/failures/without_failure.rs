@@ -5,17 +5,16 @@ use api::{
     workspace::{DesiredStatus, Phase},
 };
 use e2e::{
-    row, wait,
-    why::{Scene, table},
-    workspace,
+    failures::{Fixture, table},
+    row, wait, workspace,
 };
 use k8s_openapi::api::events::v1::Event;
 use kube::api::ListParams;
 use serde_json::json;
 
 /// Reasons of the workspace's Events, in the order in which they happened.
-async fn events(scene: &Scene) -> anyhow::Result<Vec<String>> {
-    let mut all = scene
+async fn events(fixture: &Fixture) -> anyhow::Result<Vec<String>> {
+    let mut all = fixture
         .scratch
         .api::<Event>()
         .list(&ListParams::default())
@@ -32,9 +31,9 @@ async fn events(scene: &Scene) -> anyhow::Result<Vec<String>> {
     Ok(all.into_iter().filter_map(|event| event.reason).collect())
 }
 
-async fn expect(scene: &Scene, expected: &[&str]) -> anyhow::Result<()> {
+async fn expect(fixture: &Fixture, expected: &[&str]) -> anyhow::Result<()> {
     wait::until("the Events", wait::USUAL, || async {
-        let now = events(scene).await.map_err(|error| format!("{error:#}"))?;
+        let now = events(fixture).await.map_err(|error| format!("{error:#}"))?;
         if now == expected {
             Ok(())
         } else {
@@ -44,30 +43,30 @@ async fn expect(scene: &Scene, expected: &[&str]) -> anyhow::Result<()> {
     .await
 }
 
-async fn start_stop_start(scene: &Scene) -> anyhow::Result<()> {
-    scene
+async fn start_stop_start(fixture: &Fixture) -> anyhow::Result<()> {
+    fixture
         .create(json!({"desiredStatus": DesiredStatus::Stopped}))
         .await?;
-    scene.reached(Phase::Stopped).await?;
-    let running = workspace::start(&scene.alice, &scene.name).await?;
+    fixture.reached(Phase::Stopped).await?;
+    let running = workspace::start(&fixture.alice, &fixture.name).await?;
     let counts = running
         .status
         .and_then(|status| status.containers)
         .unwrap_or_default();
     anyhow::ensure!((counts.ready, counts.total) == (1, 1), "{counts:?}");
-    expect(scene, &[reason::STARTING, reason::READY]).await?;
-    workspace::stop(&scene.alice, &scene.name).await?;
+    expect(fixture, &[reason::STARTING, reason::READY]).await?;
+    workspace::stop(&fixture.alice, &fixture.name).await?;
     let all = [reason::STARTING, reason::READY, reason::STOPPING, reason::STOPPED];
-    expect(scene, &all).await?;
-    scene.wait_cleared().await
+    expect(fixture, &all).await?;
+    fixture.wait_cleared().await
 }
 
 /// Each start is one write when it begins and one when it is ready, and conditions move once each.
-async fn a_start_moves_each_condition_once(scene: &Scene) -> anyhow::Result<()> {
-    scene.create(json!({})).await?;
-    scene.reached(Phase::Running).await?;
-    scene.wait_cleared().await?;
-    let statuses: Vec<_> = scene
+async fn a_start_moves_each_condition_once(fixture: &Fixture) -> anyhow::Result<()> {
+    fixture.create(json!({})).await?;
+    fixture.reached(Phase::Running).await?;
+    fixture.wait_cleared().await?;
+    let statuses: Vec<_> = fixture
         .histories
         .workspaces
         .all()
@@ -84,23 +83,23 @@ async fn a_start_moves_each_condition_once(scene: &Scene) -> anyhow::Result<()> 
     Ok(())
 }
 
-async fn init_containers_and_sidecars_are_counted(scene: &Scene) -> anyhow::Result<()> {
+async fn init_containers_and_sidecars_are_counted(fixture: &Fixture) -> anyhow::Result<()> {
     let image = &e2e::Environment::get()?.images.echo;
     let resources =
         json!({"requests": {"cpu": "10m", "memory": "32Mi"}, "limits": {"cpu": "100m", "memory": "64Mi"}});
-    scene
+    fixture
         .create(json!({"initContainers": [
             {"name": "seed", "image": image, "command": ["python3", "-c", "pass"], "resources": resources},
             {"name": "watcher", "image": image, "command": ["sleep", "3600"], "restartPolicy": "Always", "resources": resources},
         ]}))
         .await?;
-    let running = scene.reached(Phase::Running).await?;
+    let running = fixture.reached(Phase::Running).await?;
     let counts = running
         .status
         .and_then(|status| status.containers)
         .unwrap_or_default();
     anyhow::ensure!((counts.ready, counts.total) == (3, 3), "{counts:?}");
-    scene.wait_cleared().await
+    fixture.wait_cleared().await
 }
 
 #[tokio::test]

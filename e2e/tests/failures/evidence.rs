@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use api::Workspace;
-use e2e::why::{Histories, Moment, Scene};
+use e2e::failures::{Fixture, Histories, Moment};
 use jiff::SignedDuration;
 use k8s_openapi::api::{
     apps::v1::Deployment,
@@ -20,8 +20,8 @@ pub(crate) fn at(moment: Option<Moment>) -> impl When {
 }
 
 /// Waits for an Event of this reason, which the kubelet writes and no status tells: when it was made.
-pub(crate) async fn event(scene: &Scene, reason: &str) -> anyhow::Result<impl When + use<>> {
-    Ok(at(Moment::created(&scene.event(reason).await?)))
+pub(crate) async fn event(fixture: &Fixture, reason: &str) -> anyhow::Result<impl When + use<>> {
+    Ok(at(Moment::created(&fixture.event(reason).await?)))
 }
 
 /// When a pod first was so.

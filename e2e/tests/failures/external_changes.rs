@@ -3,9 +3,9 @@
 use anyhow::Context as _;
 use api::{Workspace, condition::reason, workspace::Phase};
 use e2e::{
-    Environment, row, wait,
-    why::{Moment, Scene, table},
-    workspace,
+    Environment,
+    failures::{Fixture, Moment, table},
+    row, wait, workspace,
 };
 use k8s_openapi::api::{
     apps::v1::Deployment,
@@ -20,13 +20,13 @@ use serde_json::json;
 
 use crate::evidence::{at, looping, unscheduled, waiting};
 
-fn child(scene: &Scene) -> String {
-    format!("workspace-{}", scene.name)
+fn child(fixture: &Fixture) -> String {
+    format!("workspace-{}", fixture.name)
 }
 
 /// Notes of the Warning Events of this reason about the workspace, once there is one.
-async fn warned(scene: &Scene, reason: &str) -> anyhow::Result<Vec<String>> {
-    let events = scene.scratch.api::<Event>();
+async fn warned(fixture: &Fixture, reason: &str) -> anyhow::Result<Vec<String>> {
+    let events = fixture.scratch.api::<Event>();
     wait::until(&format!("an Event {reason}"), wait::USUAL, || async {
         let all = events.list(&ListParams::default()).await;
         let all = all.map_err(|error| error.to_string())?;
@@ -43,34 +43,34 @@ async fn warned(scene: &Scene, reason: &str) -> anyhow::Result<Vec<String>> {
     .await
 }
 
-async fn disk_deleted_under_a_pod(scene: &Scene) -> anyhow::Result<()> {
-    scene.may_also_report(reason::VOLUME_UNBOUND);
-    scene.create(json!({"storage": {"size": "100Mi"}})).await?;
-    scene.reached(Phase::Running).await?;
-    let claims = scene.scratch.api::<PersistentVolumeClaim>();
-    scene.delete::<PersistentVolumeClaim>(&child(scene)).await?;
-    let teardown = claims.get(&child(scene)).await?;
+async fn disk_deleted_under_a_pod(fixture: &Fixture) -> anyhow::Result<()> {
+    fixture.may_also_report(reason::VOLUME_UNBOUND);
+    fixture.create(json!({"storage": {"size": "100Mi"}})).await?;
+    fixture.reached(Phase::Running).await?;
+    let claims = fixture.scratch.api::<PersistentVolumeClaim>();
+    fixture.delete::<PersistentVolumeClaim>(&child(fixture)).await?;
+    let teardown = claims.get(&child(fixture)).await?;
     let volume = teardown.spec.as_ref().and_then(|spec| spec.volume_name.clone());
     let patch = format!("kubectl patch pv {}", volume.unwrap_or_default());
     let words = ["copy the files elsewhere", "Nobody can undo", patch.as_str()];
     let held = at(Moment::deleted(&teardown));
-    scene.reports(reason::VOLUME_TERMINATING, &words, held).await?;
-    scene.reached(Phase::Running).await?;
-    scene.may_also_report(reason::VOLUME_REPLACED);
-    scene.restart_with(json!({})).await?;
-    let again = scene.reached(Phase::Running).await?;
+    fixture.reports(reason::VOLUME_TERMINATING, &words, held).await?;
+    fixture.reached(Phase::Running).await?;
+    fixture.may_also_report(reason::VOLUME_REPLACED);
+    fixture.restart_with(json!({})).await?;
+    let again = fixture.reached(Phase::Running).await?;
     let message = again.status.and_then(|status| status.message).unwrap_or_default();
     anyhow::ensure!(message.contains("new, empty one"), "{message}");
-    let fresh = claims.get(&child(scene)).await?;
+    let fresh = claims.get(&child(fixture)).await?;
     anyhow::ensure!(fresh.uid() != teardown.uid(), "the same disk");
-    let notes = warned(scene, reason::VOLUME_REPLACED).await?;
+    let notes = warned(fixture, reason::VOLUME_REPLACED).await?;
     anyhow::ensure!(notes.len() == 1, "{notes:?}");
-    scene.wait_cleared().await
+    fixture.wait_cleared().await
 }
 
 /// The runs that there were, by what their pods say.
-fn runs(scene: &Scene) -> Vec<String> {
-    let pods = scene.histories.pods.all();
+fn runs(fixture: &Fixture) -> Vec<String> {
+    let pods = fixture.histories.pods.all();
     let run = |pod: &Pod| pod.labels().get(api::names::RUN_ID_LABEL).cloned();
     let mut runs: Vec<_> = pods.iter().filter_map(run).collect();
     runs.sort();
@@ -83,80 +83,84 @@ fn is_pending(workspace: &Workspace) -> bool {
     status.is_some_and(|status| !status.pending_update.is_empty())
 }
 
-async fn image_fixed_before_start(scene: &Scene) -> anyhow::Result<()> {
+async fn image_fixed_before_start(fixture: &Fixture) -> anyhow::Result<()> {
     let disk = json!({"size": "100Mi"});
-    scene
+    fixture
         .create(json!({"image": "localhost/no-such-typo:1", "storage": disk}))
         .await?;
     let evidence = waiting(&["ErrImageNeverPull", "ErrImagePull"]);
-    scene
+    fixture
         .reports(reason::IMAGE_PULL_FAILED, &["no-such-typo"], evidence)
         .await?;
     // Its disk is made by a provisioner that may be slow.
-    scene.may_also_report(reason::VOLUME_UNBOUND);
+    fixture.may_also_report(reason::VOLUME_UNBOUND);
     // No stop and no start.
     let right = json!({"image": Environment::get()?.images.echo});
-    workspace::set(&scene.alice, &scene.name, right).await?;
-    scene.recovered().await?;
-    let running = scene.reached(Phase::Running).await?;
+    workspace::set(&fixture.alice, &fixture.name, right).await?;
+    fixture.recovered().await?;
+    let running = fixture.reached(Phase::Running).await?;
     anyhow::ensure!(!is_pending(&running), "{:?}", running.status);
-    anyhow::ensure!(runs(scene).len() == 2, "{:?}", runs(scene));
+    anyhow::ensure!(runs(fixture).len() == 2, "{:?}", runs(fixture));
     Ok(())
 }
 
-async fn selector_fixed_before_start(scene: &Scene) -> anyhow::Result<()> {
-    scene
+async fn selector_fixed_before_start(fixture: &Fixture) -> anyhow::Result<()> {
+    fixture
         .create(json!({"nodeSelector": {"e2e.test/zone": "nowhere"}}))
         .await?;
-    scene
+    fixture
         .reports(reason::UNSCHEDULABLE, &["spec.nodeSelector"], unscheduled())
         .await?;
-    workspace::set(&scene.alice, &scene.name, json!({"nodeSelector": null})).await?;
-    scene.recovered().await
+    workspace::set(&fixture.alice, &fixture.name, json!({"nodeSelector": null})).await?;
+    fixture.recovered().await
 }
 
-async fn change_of_a_started_run_waits(scene: &Scene) -> anyhow::Result<()> {
-    scene.may_also_report(reason::CONTAINER_EXITED);
+async fn change_of_a_started_run_waits(fixture: &Fixture) -> anyhow::Result<()> {
+    fixture.may_also_report(reason::CONTAINER_EXITED);
     let fails = json!({"containerConfig": {"command": ["python3", "-c", "import sys; sys.exit(4)"]}});
-    scene.create(fails).await?;
-    scene
+    fixture.create(fails).await?;
+    fixture
         .reports(reason::CRASH_LOOPING, &["exit code 4"], looping())
         .await?;
-    workspace::set(&scene.alice, &scene.name, json!({"containerConfig": null})).await?;
+    workspace::set(&fixture.alice, &fixture.name, json!({"containerConfig": null})).await?;
     wait::until("the message to say what waits", wait::USUAL, || async {
-        let last = scene.histories.workspaces.last().and_then(|it| it.status);
+        let last = fixture.histories.workspaces.last().and_then(|it| it.status);
         let message = last.and_then(|status| status.message).unwrap_or_default();
         let words = "when the workspace is stopped and started: spec.containerConfig.command";
         message.contains(words).then_some(()).ok_or(message)
     })
     .await?;
-    scene.restart_with(json!({})).await?;
-    scene.recovered().await
+    fixture.restart_with(json!({})).await?;
+    fixture.recovered().await
 }
 
-async fn deployment_scaled_manually(scene: &Scene) -> anyhow::Result<()> {
-    scene.create(json!({})).await?;
-    scene.reached(Phase::Running).await?;
-    scene.may_also_report(reason::REPLICAS_CORRECTED);
-    let before = scene.histories.workspaces.all().len();
-    let deployments = scene.scratch.api::<Deployment>();
+async fn deployment_scaled_manually(fixture: &Fixture) -> anyhow::Result<()> {
+    fixture.create(json!({})).await?;
+    fixture.reached(Phase::Running).await?;
+    fixture.may_also_report(reason::REPLICAS_CORRECTED);
+    let before = fixture.histories.workspaces.all().len();
+    let deployments = fixture.scratch.api::<Deployment>();
     let three = Patch::Merge(json!({"spec": {"replicas": 3}}));
     deployments
-        .patch_scale(&child(scene), &PatchParams::default(), &three)
+        .patch_scale(&child(fixture), &PatchParams::default(), &three)
         .await?;
-    let notes = warned(scene, reason::REPLICAS_CORRECTED).await?;
+    let notes = warned(fixture, reason::REPLICAS_CORRECTED).await?;
     anyhow::ensure!(notes[0].contains("scaled to 3 pods"), "{notes:?}");
     wait::until("one pod to be left", wait::USUAL, || async {
-        let pods = scene.scratch.api::<Pod>().list(&ListParams::default()).await;
+        let pods = fixture.scratch.api::<Pod>().list(&ListParams::default()).await;
         let left = pods.map_err(|error| error.to_string())?.items.len();
         (left == 1).then_some(()).ok_or_else(|| format!("{left} pods"))
     })
     .await?;
-    scene.recovered().await?;
-    let phases = scene.histories.workspaces.all().into_iter().skip(before);
+    fixture.recovered().await?;
+    let phases = fixture.histories.workspaces.all().into_iter().skip(before);
     let phases: Vec<_> = phases.filter_map(|it| it.status?.phase).collect();
     anyhow::ensure!(phases.iter().all(|phase| *phase == Phase::Running), "{phases:?}");
-    let events = scene.scratch.api::<Event>().list(&ListParams::default()).await?;
+    let events = fixture
+        .scratch
+        .api::<Event>()
+        .list(&ListParams::default())
+        .await?;
     let ready = events
         .items
         .iter()
@@ -165,13 +169,13 @@ async fn deployment_scaled_manually(scene: &Scene) -> anyhow::Result<()> {
     Ok(())
 }
 
-async fn new_run_is_reported(scene: &Scene, first: Option<String>, words: &str) -> anyhow::Result<()> {
-    let notes = warned(scene, reason::DEPLOYMENT_RESTORED).await?;
+async fn new_run_is_reported(fixture: &Fixture, first: Option<String>, words: &str) -> anyhow::Result<()> {
+    let notes = warned(fixture, reason::DEPLOYMENT_RESTORED).await?;
     anyhow::ensure!(notes.len() == 1 && notes[0].contains(words), "{notes:?}");
     wait::until("another run", wait::USUAL, || async {
-        let now = scene
+        let now = fixture
             .alice
-            .get(&scene.name)
+            .get(&fixture.name)
             .await
             .map_err(|error| error.to_string())?;
         let status = now.status.unwrap_or_default();
@@ -179,53 +183,53 @@ async fn new_run_is_reported(scene: &Scene, first: Option<String>, words: &str) 
         again.then_some(()).ok_or_else(|| format!("{status:?}"))
     })
     .await?;
-    scene.recovered().await
+    fixture.recovered().await
 }
 
-async fn scaled_to_none(scene: &Scene, by_subresource: bool, words: &str) -> anyhow::Result<()> {
-    scene.create(json!({})).await?;
-    let first = scene
+async fn scaled_to_none(fixture: &Fixture, by_subresource: bool, words: &str) -> anyhow::Result<()> {
+    fixture.create(json!({})).await?;
+    let first = fixture
         .reached(Phase::Running)
         .await?
         .status
         .and_then(|status| status.run_id);
-    scene.may_also_report(reason::DEPLOYMENT_RESTORED);
+    fixture.may_also_report(reason::DEPLOYMENT_RESTORED);
     let by_hand = PatchParams {
         field_manager: Some("somebody".to_owned()),
         ..PatchParams::default()
     };
     let none = Patch::Merge(json!({"spec": {"replicas": 0}}));
-    let deployments = scene.scratch.api::<Deployment>();
+    let deployments = fixture.scratch.api::<Deployment>();
     if by_subresource {
-        deployments.patch_scale(&child(scene), &by_hand, &none).await?;
+        deployments.patch_scale(&child(fixture), &by_hand, &none).await?;
     } else {
-        deployments.patch(&child(scene), &by_hand, &none).await?;
+        deployments.patch(&child(fixture), &by_hand, &none).await?;
     }
-    new_run_is_reported(scene, first, words).await
+    new_run_is_reported(fixture, first, words).await
 }
 
-async fn deployment_scaled_to_zero_manually(scene: &Scene) -> anyhow::Result<()> {
-    scaled_to_none(scene, false, "was scaled to no pod by \"somebody\"").await
+async fn deployment_scaled_to_zero_manually(fixture: &Fixture) -> anyhow::Result<()> {
+    scaled_to_none(fixture, false, "was scaled to no pod by \"somebody\"").await
 }
 
 /// There the API server keeps no name of who wants none.
-async fn deployment_scaled_to_zero_by_kubectl_scale(scene: &Scene) -> anyhow::Result<()> {
-    scaled_to_none(scene, true, "was scaled to no pod, as `kubectl scale` does it").await
+async fn deployment_scaled_to_zero_by_kubectl_scale(fixture: &Fixture) -> anyhow::Result<()> {
+    scaled_to_none(fixture, true, "was scaled to no pod, as `kubectl scale` does it").await
 }
 
-async fn deployment_deleted_manually(scene: &Scene) -> anyhow::Result<()> {
-    scene.create(json!({})).await?;
-    let first = scene
+async fn deployment_deleted_manually(fixture: &Fixture) -> anyhow::Result<()> {
+    fixture.create(json!({})).await?;
+    let first = fixture
         .reached(Phase::Running)
         .await?
         .status
         .and_then(|status| status.run_id);
-    scene.may_also_report(reason::DEPLOYMENT_RESTORED);
-    let deployments = scene.scratch.api::<Deployment>();
+    fixture.may_also_report(reason::DEPLOYMENT_RESTORED);
+    let deployments = fixture.scratch.api::<Deployment>();
     deployments
-        .delete(&child(scene), &DeleteParams::background())
+        .delete(&child(fixture), &DeleteParams::background())
         .await?;
-    new_run_is_reported(scene, first, "was deleted").await
+    new_run_is_reported(fixture, first, "was deleted").await
 }
 
 /// A container as injectors add them.
@@ -240,11 +244,11 @@ fn injected(name: &str) -> anyhow::Result<serde_json::Value> {
     }))
 }
 
-async fn pod_template_changed_manually(scene: &Scene) -> anyhow::Result<()> {
-    scene.create(json!({})).await?;
-    let first = scene.reached(Phase::Running).await?;
-    scene.may_also_report(reason::POD_TEMPLATE_CHANGED);
-    scene.may_also_report(reason::POD_LOST);
+async fn pod_template_changed_manually(fixture: &Fixture) -> anyhow::Result<()> {
+    fixture.create(json!({})).await?;
+    let first = fixture.reached(Phase::Running).await?;
+    fixture.may_also_report(reason::POD_TEMPLATE_CHANGED);
+    fixture.may_also_report(reason::POD_LOST);
     let by_hand = PatchParams {
         field_manager: Some("somebody".to_owned()),
         ..PatchParams::default()
@@ -254,26 +258,26 @@ async fn pod_template_changed_manually(scene: &Scene) -> anyhow::Result<()> {
         "$setElementOrder/containers": order,
         "containers": [injected("first")?, injected("last")?],
     }}}});
-    scene
+    fixture
         .scratch
         .api::<Deployment>()
-        .patch(&child(scene), &by_hand, &Patch::Strategic(change))
+        .patch(&child(fixture), &by_hand, &Patch::Strategic(change))
         .await?;
-    let notes = warned(scene, reason::POD_TEMPLATE_CHANGED).await?;
+    let notes = warned(fixture, reason::POD_TEMPLATE_CHANGED).await?;
     anyhow::ensure!(
         notes.len() == 1 && notes[0].contains("by \"somebody\""),
         "{notes:?}"
     );
-    is_endpoint(scene, &first).await?;
-    scene.restart_with(json!({})).await?;
-    scene.recovered().await?;
-    let running = scene.reached(Phase::Running).await?;
+    is_endpoint(fixture, &first).await?;
+    fixture.restart_with(json!({})).await?;
+    fixture.recovered().await?;
+    let running = fixture.reached(Phase::Running).await?;
     anyhow::ensure!(!is_pending(&running), "{:?}", running.status);
     Ok(())
 }
 
 /// Waits until a pod with three containers, of which the application is the second, is reached at the application's port.
-async fn is_endpoint(scene: &Scene, first: &Workspace) -> anyhow::Result<()> {
+async fn is_endpoint(fixture: &Fixture, first: &Workspace) -> anyhow::Result<()> {
     let endpoint = |workspace: &Workspace| {
         workspace
             .status
@@ -282,7 +286,11 @@ async fn is_endpoint(scene: &Scene, first: &Workspace) -> anyhow::Result<()> {
     };
     let before = endpoint(first).context("no endpoint")?;
     let now = wait::until("a pod of three containers to be served", wait::USUAL, || async {
-        let last = scene.histories.workspaces.last().unwrap_or_else(|| first.clone());
+        let last = fixture
+            .histories
+            .workspaces
+            .last()
+            .unwrap_or_else(|| first.clone());
         let total = last
             .status
             .as_ref()
@@ -293,7 +301,7 @@ async fn is_endpoint(scene: &Scene, first: &Workspace) -> anyhow::Result<()> {
         }
     })
     .await?;
-    let pod = scene.scratch.api::<Pod>().get(&now.pod_name).await?;
+    let pod = fixture.scratch.api::<Pod>().get(&now.pod_name).await?;
     let names = pod
         .spec
         .iter()
@@ -302,20 +310,20 @@ async fn is_endpoint(scene: &Scene, first: &Workspace) -> anyhow::Result<()> {
     let names: Vec<_> = names.collect();
     anyhow::ensure!(names == ["first", "workspace", "last"], "{names:?}");
     anyhow::ensure!(now.port == before.port, "{now:?}");
-    scene.reached(Phase::Running).await.map(drop)
+    fixture.reached(Phase::Running).await.map(drop)
 }
 
-async fn strategy_changed_manually(scene: &Scene) -> anyhow::Result<()> {
-    scene.create(json!({})).await?;
-    let first = scene.reached(Phase::Running).await?;
-    scene.may_also_report(reason::DEPLOYMENT_RESTORED);
+async fn strategy_changed_manually(fixture: &Fixture) -> anyhow::Result<()> {
+    fixture.create(json!({})).await?;
+    let first = fixture.reached(Phase::Running).await?;
+    fixture.may_also_report(reason::DEPLOYMENT_RESTORED);
     let rolling = json!({"type": "RollingUpdate", "rollingUpdate": {"maxSurge": 1, "maxUnavailable": 0}});
     let change = json!({"spec": {"strategy": rolling, "paused": true}});
-    scene.change::<Deployment>(&child(scene), change).await?;
-    let deployments = scene.scratch.api::<Deployment>();
+    fixture.change::<Deployment>(&child(fixture), change).await?;
+    let deployments = fixture.scratch.api::<Deployment>();
     wait::until("the strategy to be put back", wait::USUAL, || async {
         let now = deployments
-            .get(&child(scene))
+            .get(&child(fixture))
             .await
             .map_err(|error| error.to_string())?;
         let spec = now.spec.unwrap_or_default();
@@ -327,30 +335,30 @@ async fn strategy_changed_manually(scene: &Scene) -> anyhow::Result<()> {
         }
     })
     .await?;
-    let notes = warned(scene, reason::DEPLOYMENT_RESTORED).await?;
+    let notes = warned(fixture, reason::DEPLOYMENT_RESTORED).await?;
     anyhow::ensure!(notes[0].contains("spec.strategy"), "{notes:?}");
-    let same = scene.reached(Phase::Running).await?;
+    let same = fixture.reached(Phase::Running).await?;
     anyhow::ensure!(workspace::pod(&same)? == workspace::pod(&first)?, "another pod");
-    scene.recovered().await
+    fixture.recovered().await
 }
 
 /// Without it the next start would wait for ever: a paused Deployment makes no ReplicaSet.
-async fn deployment_paused_while_stopped(scene: &Scene) -> anyhow::Result<()> {
-    scene.create(json!({})).await?;
-    scene.reached(Phase::Running).await?;
-    let (alice, name) = (&scene.alice, scene.name.as_str());
+async fn deployment_paused_while_stopped(fixture: &Fixture) -> anyhow::Result<()> {
+    fixture.create(json!({})).await?;
+    fixture.reached(Phase::Running).await?;
+    let (alice, name) = (&fixture.alice, fixture.name.as_str());
     workspace::set(alice, name, json!({"desiredStatus": "Stopped"})).await?;
-    scene.reached(Phase::Stopped).await?;
-    scene
-        .change::<Deployment>(&child(scene), json!({"spec": {"paused": true}}))
+    fixture.reached(Phase::Stopped).await?;
+    fixture
+        .change::<Deployment>(&child(fixture), json!({"spec": {"paused": true}}))
         .await?;
     let today = json!({"desiredStatus": "Running", "env": [{"name": "COLOUR", "value": "blue"}]});
     workspace::set(alice, name, today).await?;
-    let running = scene.reached(Phase::Running).await?;
+    let running = fixture.reached(Phase::Running).await?;
     let pod = workspace::pod(&running)?;
-    let out = e2e::cluster::exec(&scene.scratch.api(), &pod, &["sh", "-c", "echo $COLOUR"]).await?;
+    let out = e2e::cluster::exec(&fixture.scratch.api(), &pod, &["sh", "-c", "echo $COLOUR"]).await?;
     anyhow::ensure!(out.trim() == "blue", "{out}");
-    scene.recovered().await
+    fixture.recovered().await
 }
 
 #[tokio::test]

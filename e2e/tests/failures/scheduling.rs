@@ -2,8 +2,8 @@
 
 use api::{condition::reason, workspace::Phase};
 use e2e::{
+    failures::{Fixture, table},
     row,
-    why::{Scene, table},
 };
 use serde_json::{Value, json};
 
@@ -19,85 +19,87 @@ fn resources(name: &str, amount: &str) -> Value {
 }
 
 /// It says so at once, and still counts as starting: an autoscaler may add a node.
-async fn reports(scene: &Scene, words: &[&str]) -> anyhow::Result<()> {
-    scene.reports(reason::UNSCHEDULABLE, words, unscheduled()).await?;
-    scene.reached(Phase::Starting).await?;
+async fn reports(fixture: &Fixture, words: &[&str]) -> anyhow::Result<()> {
+    fixture
+        .reports(reason::UNSCHEDULABLE, words, unscheduled())
+        .await?;
+    fixture.reached(Phase::Starting).await?;
     Ok(())
 }
 
 /// The pod that now has a node becomes ready, as its kubelet would say.
-async fn gets_ready(scene: &Scene) -> anyhow::Result<()> {
-    let pod = scene.bound_pod().await?;
-    scene.write_pod(&pod, container_runs()).await?;
-    scene.recovered().await
+async fn gets_ready(fixture: &Fixture) -> anyhow::Result<()> {
+    let pod = fixture.bound_pod().await?;
+    fixture.write_pod(&pod, container_runs()).await?;
+    fixture.recovered().await
 }
 
-async fn too_much_cpu(scene: &Scene) -> anyhow::Result<()> {
-    scene
+async fn too_much_cpu(fixture: &Fixture) -> anyhow::Result<()> {
+    fixture
         .create(json!({"resources": resources("cpu", "900")}))
         .await?;
-    reports(scene, &["Insufficient cpu", "Ask for less cpu"]).await?;
+    reports(fixture, &["Insufficient cpu", "Ask for less cpu"]).await?;
     let modest =
         json!({"requests": {"cpu": "10m", "memory": "32Mi"}, "limits": {"cpu": "500m", "memory": "128Mi"}});
-    scene.restart_with(json!({"resources": modest})).await?;
-    scene.recovered().await
+    fixture.restart_with(json!({"resources": modest})).await?;
+    fixture.recovered().await
 }
 
-async fn no_gpu(scene: &Scene) -> anyhow::Result<()> {
-    let node = scene.silent_node().await?;
+async fn no_gpu(fixture: &Fixture) -> anyhow::Result<()> {
+    let node = fixture.silent_node().await?;
     let mut spec = node.selected();
     spec["resources"] = resources("nvidia.com/gpu", "1");
-    scene.create(spec).await?;
+    fixture.create(spec).await?;
     reports(
-        scene,
+        fixture,
         &["Insufficient nvidia.com/gpu", "Ask for fewer nvidia.com/gpu"],
     )
     .await?;
     // Its device plugin reports.
     node.give(json!({"nvidia.com/gpu": "1"})).await?;
-    gets_ready(scene).await
+    gets_ready(fixture).await
 }
 
-async fn selector_that_no_node_fits(scene: &Scene) -> anyhow::Result<()> {
-    let node = scene.silent_node().await?;
+async fn selector_that_no_node_fits(fixture: &Fixture) -> anyhow::Result<()> {
+    let node = fixture.silent_node().await?;
     let mut spec = node.selected();
     spec["nodeSelector"]["e2e.test/zone"] = json!("far-away");
-    scene.create(spec).await?;
-    reports(scene, &["node affinity/selector", "spec.nodeSelector"]).await?;
+    fixture.create(spec).await?;
+    reports(fixture, &["node affinity/selector", "spec.nodeSelector"]).await?;
     node.change(json!({"metadata": {"labels": {"e2e.test/zone": "far-away"}}}))
         .await?;
-    gets_ready(scene).await
+    gets_ready(fixture).await
 }
 
-async fn taint_that_is_not_tolerated(scene: &Scene) -> anyhow::Result<()> {
-    let node = scene.silent_node().await?;
+async fn taint_that_is_not_tolerated(fixture: &Fixture) -> anyhow::Result<()> {
+    let node = fixture.silent_node().await?;
     node.taint(Some("e2e.test/reserved")).await?;
-    scene.create(node.selected()).await?;
-    reports(scene, &["untolerated taint", "spec.tolerations"]).await?;
+    fixture.create(node.selected()).await?;
+    reports(fixture, &["untolerated taint", "spec.tolerations"]).await?;
     node.taint(None).await?;
-    gets_ready(scene).await
+    gets_ready(fixture).await
 }
 
 /// Its time is over while it waits for a node. The node that then comes takes it all the same.
-async fn start_that_takes_too_long(scene: &Scene) -> anyhow::Result<()> {
-    let node = scene.silent_node().await?;
+async fn start_that_takes_too_long(fixture: &Fixture) -> anyhow::Result<()> {
+    let node = fixture.silent_node().await?;
     let mut spec = node.selected();
     spec["nodeSelector"]["e2e.test/zone"] = json!("late");
     spec["limits"] = json!({"startTimeoutMinutes": 1});
-    scene.create(spec).await?;
-    reports(scene, &["spec.nodeSelector"]).await?;
+    fixture.create(spec).await?;
+    reports(fixture, &["spec.nodeSelector"]).await?;
     let words = [
         "not ready within 1 min of the beginning of its run at",
         "spec.limits.startTimeoutMinutes",
         "last: Unschedulable: No node can take the pod.",
     ];
-    scene
+    fixture
         .reports(reason::START_TIMEOUT, &words, start_is_over())
         .await?;
-    scene.reached(Phase::Failed).await?;
+    fixture.reached(Phase::Failed).await?;
     node.change(json!({"metadata": {"labels": {"e2e.test/zone": "late"}}}))
         .await?;
-    gets_ready(scene).await
+    gets_ready(fixture).await
 }
 
 #[tokio::test]

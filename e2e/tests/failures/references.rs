@@ -2,8 +2,9 @@
 
 use api::{WorkspaceExecutionProfile, WorkspaceManager, WorkspaceTemplate, condition::reason};
 use e2e::{
-    Environment, row,
-    why::{Scene, table},
+    Environment,
+    failures::{Fixture, table},
+    row,
 };
 use k8s_openapi::api::{
     core::v1::{ConfigMap, PersistentVolumeClaim, Secret, ServiceAccount},
@@ -19,38 +20,38 @@ use crate::evidence::{created, event, pod_refused, waiting_for};
 
 const API_VERSION: &str = "workspaces.jupyter.org/v1alpha1";
 
-async fn template(scene: &Scene) -> anyhow::Result<()> {
-    scene
-        .create_as_admin(json!({"templateRef": scene.namespace()}))
+async fn template(fixture: &Fixture) -> anyhow::Result<()> {
+    fixture
+        .create_as_admin(json!({"templateRef": fixture.namespace()}))
         .await?;
-    let words = [scene.namespace(), "does not exist", "starts as soon as it does"];
-    scene
+    let words = [fixture.namespace(), "does not exist", "starts as soon as it does"];
+    fixture
         .reports(reason::TEMPLATE_NOT_FOUND, &words, created())
         .await?;
-    let templates = Api::<WorkspaceTemplate>::all(scene.admin.clone());
+    let templates = Api::<WorkspaceTemplate>::all(fixture.admin.clone());
     let template = serde_json::from_value(json!({
         "apiVersion": API_VERSION, "kind": "WorkspaceTemplate",
-        "metadata": {"name": scene.namespace(), "labels": {"e2e.test/scratch": "true"}},
+        "metadata": {"name": fixture.namespace(), "labels": {"e2e.test/scratch": "true"}},
         "spec": {"displayName": "Late", "defaultImage": Environment::get()?.images.echo},
     }))?;
     templates.create(&PostParams::default(), &template).await?;
-    scene.recovered().await
+    fixture.recovered().await
 }
 
-async fn manager(scene: &Scene) -> anyhow::Result<()> {
-    scene
-        .create_as_admin(json!({"managerRef": scene.namespace()}))
+async fn manager(fixture: &Fixture) -> anyhow::Result<()> {
+    fixture
+        .create_as_admin(json!({"managerRef": fixture.namespace()}))
         .await?;
-    let words = [scene.namespace(), "does not exist", "starts as soon as it does"];
-    scene
+    let words = [fixture.namespace(), "does not exist", "starts as soon as it does"];
+    fixture
         .reports(reason::MANAGER_NOT_FOUND, &words, created())
         .await?;
-    let managers = Api::<WorkspaceManager>::all(scene.admin.clone());
+    let managers = Api::<WorkspaceManager>::all(fixture.admin.clone());
     let service = json!({"name": "{service.name}", "port": {"name": "http"}});
     let path = json!({"path": "/", "pathType": "Prefix", "backend": {"service": service}});
     let spec = json!({
         "routing": {
-            "baseDomain": format!("{}.test", scene.namespace()),
+            "baseDomain": format!("{}.test", fixture.namespace()),
             "custom": {"resources": [{
                 "apiVersion": "networking.k8s.io/v1", "kind": "Ingress",
                 "spec": {"rules": [{"host": "{workspace.host}", "http": {"paths": [path]}}]},
@@ -60,15 +61,15 @@ async fn manager(scene: &Scene) -> anyhow::Result<()> {
     });
     let manager = serde_json::from_value(json!({
         "apiVersion": API_VERSION, "kind": "WorkspaceManager",
-        "metadata": {"name": scene.namespace(), "labels": {"e2e.test/scratch": "true"}},
+        "metadata": {"name": fixture.namespace(), "labels": {"e2e.test/scratch": "true"}},
         "spec": spec,
     }))?;
     managers.create(&PostParams::default(), &manager).await?;
-    scene.recovered().await
+    fixture.recovered().await
 }
 
-pub(crate) async fn make_profile(scene: &Scene, spec: Value) -> anyhow::Result<()> {
-    scene
+pub(crate) async fn make_profile(fixture: &Fixture, spec: Value) -> anyhow::Result<()> {
+    fixture
         .make::<WorkspaceExecutionProfile>(json!({
             "apiVersion": API_VERSION, "kind": "WorkspaceExecutionProfile",
             "metadata": {"name": "runner"}, "spec": spec,
@@ -77,177 +78,177 @@ pub(crate) async fn make_profile(scene: &Scene, spec: Value) -> anyhow::Result<(
     Ok(())
 }
 
-async fn execution_profile(scene: &Scene) -> anyhow::Result<()> {
-    scene
+async fn execution_profile(fixture: &Fixture) -> anyhow::Result<()> {
+    fixture
         .create_as_admin(json!({"executionProfileRef": "runner"}))
         .await?;
     let words = ["\"runner\"", "does not exist in this namespace"];
-    scene
+    fixture
         .reports(reason::EXECUTION_PROFILE_NOT_FOUND, &words, created())
         .await?;
-    make_profile(scene, json!({})).await?;
-    scene.recovered().await
+    make_profile(fixture, json!({})).await?;
+    fixture.recovered().await
 }
 
-async fn service_account(scene: &Scene) -> anyhow::Result<()> {
-    make_profile(scene, json!({"serviceAccount": {"name": "robot"}})).await?;
-    scene
+async fn service_account(fixture: &Fixture) -> anyhow::Result<()> {
+    make_profile(fixture, json!({"serviceAccount": {"name": "robot"}})).await?;
+    fixture
         .create_as_admin(json!({"executionProfileRef": "runner"}))
         .await?;
     let words = [
         "The ServiceAccount robot, which the execution profile \"runner\" names (spec.serviceAccount.name), does not exist",
     ];
-    scene
+    fixture
         .reports(reason::SERVICE_ACCOUNT_NOT_FOUND, &words, pod_refused())
         .await?;
-    scene
+    fixture
         .make::<ServiceAccount>(json!({"metadata": {"name": "robot"}}))
         .await?;
-    scene.recovered().await
+    fixture.recovered().await
 }
 
-async fn priority_class(scene: &Scene) -> anyhow::Result<()> {
-    make_profile(scene, json!({"priorityClassName": scene.namespace()})).await?;
-    scene
+async fn priority_class(fixture: &Fixture) -> anyhow::Result<()> {
+    make_profile(fixture, json!({"priorityClassName": fixture.namespace()})).await?;
+    fixture
         .create_as_admin(json!({"executionProfileRef": "runner"}))
         .await?;
     let words = [
-        scene.namespace(),
+        fixture.namespace(),
         "which the execution profile \"runner\" names (spec.priorityClassName), does not exist",
     ];
-    scene
+    fixture
         .reports(reason::PRIORITY_CLASS_NOT_FOUND, &words, pod_refused())
         .await?;
-    let classes = Api::<PriorityClass>::all(scene.admin.clone());
+    let classes = Api::<PriorityClass>::all(fixture.admin.clone());
     let class = serde_json::from_value(json!({
-        "metadata": {"name": scene.namespace(), "labels": {"e2e.test/scratch": "true"}}, "value": 1,
+        "metadata": {"name": fixture.namespace(), "labels": {"e2e.test/scratch": "true"}}, "value": 1,
     }))?;
     classes.create(&PostParams::default(), &class).await?;
-    let recovered = scene.recovered().await;
+    let recovered = fixture.recovered().await;
     classes
-        .delete(scene.namespace(), &DeleteParams::default())
+        .delete(fixture.namespace(), &DeleteParams::default())
         .await?;
     recovered
 }
 
-async fn runtime_class(scene: &Scene) -> anyhow::Result<()> {
-    make_profile(scene, json!({"runtimeClassName": scene.namespace()})).await?;
-    scene
+async fn runtime_class(fixture: &Fixture) -> anyhow::Result<()> {
+    make_profile(fixture, json!({"runtimeClassName": fixture.namespace()})).await?;
+    fixture
         .create_as_admin(json!({"executionProfileRef": "runner"}))
         .await?;
     let words = [
-        scene.namespace(),
+        fixture.namespace(),
         "which the execution profile \"runner\" names (spec.runtimeClassName), does not exist",
     ];
-    scene
+    fixture
         .reports(reason::RUNTIME_CLASS_NOT_FOUND, &words, pod_refused())
         .await?;
-    scene
+    fixture
         .change::<WorkspaceExecutionProfile>("runner", json!({"spec": {"runtimeClassName": null}}))
         .await?;
-    scene.recovered().await
+    fixture.recovered().await
 }
 
 fn env(source: &str, name: &str, key: &str) -> Value {
     json!({"env": [{"name": "TOKEN", "valueFrom": {source: {"name": name, "key": key}}}]})
 }
 
-async fn secret_in_env(scene: &Scene) -> anyhow::Result<()> {
-    scene
+async fn secret_in_env(fixture: &Fixture) -> anyhow::Result<()> {
+    fixture
         .create_as_admin(env("secretKeyRef", "token", "value"))
         .await?;
     let evidence = waiting_for("CreateContainerConfigError", "token");
-    scene
+    fixture
         .reports(
             reason::SECRET_NOT_FOUND,
             &["The Secret token does not exist", "Make it"],
             evidence,
         )
         .await?;
-    scene
+    fixture
         .make::<Secret>(json!({"metadata": {"name": "token"}, "stringData": {"value": "x"}}))
         .await?;
-    scene.recovered().await
+    fixture.recovered().await
 }
 
-async fn key_of_secret_in_env(scene: &Scene) -> anyhow::Result<()> {
-    scene
+async fn key_of_secret_in_env(fixture: &Fixture) -> anyhow::Result<()> {
+    fixture
         .make::<Secret>(json!({"metadata": {"name": "token"}, "stringData": {"other": "x"}}))
         .await?;
-    scene
+    fixture
         .create_as_admin(env("secretKeyRef", "token", "value"))
         .await?;
     let evidence = waiting_for("CreateContainerConfigError", "token");
-    scene
+    fixture
         .reports(
             reason::SECRET_NOT_FOUND,
             &["The Secret token has no key value"],
             evidence,
         )
         .await?;
-    scene
+    fixture
         .change::<Secret>("token", json!({"stringData": {"value": "x"}}))
         .await?;
-    scene.recovered().await
+    fixture.recovered().await
 }
 
-async fn config_map_in_env(scene: &Scene) -> anyhow::Result<()> {
-    scene
+async fn config_map_in_env(fixture: &Fixture) -> anyhow::Result<()> {
+    fixture
         .create_as_admin(env("configMapKeyRef", "flags", "value"))
         .await?;
     let evidence = waiting_for("CreateContainerConfigError", "flags");
-    scene
+    fixture
         .reports(
             reason::CONFIG_MAP_NOT_FOUND,
             &["The ConfigMap flags does not exist"],
             evidence,
         )
         .await?;
-    scene
+    fixture
         .make::<ConfigMap>(json!({"metadata": {"name": "flags"}, "data": {"value": "x"}}))
         .await?;
-    scene.recovered().await
+    fixture.recovered().await
 }
 
 /// The kubelet tells it by an Event alone.
-async fn secret_that_a_profile_mounts(scene: &Scene) -> anyhow::Result<()> {
+async fn secret_that_a_profile_mounts(fixture: &Fixture) -> anyhow::Result<()> {
     make_profile(
-        scene,
+        fixture,
         json!({"secretMounts": [{"secretName": "keys", "mountPath": "/keys"}]}),
     )
     .await?;
-    scene
+    fixture
         .create_as_admin(json!({"executionProfileRef": "runner"}))
         .await?;
-    let evidence = event(scene, "FailedMount").await?;
-    scene
+    let evidence = event(fixture, "FailedMount").await?;
+    fixture
         .reports(
             reason::SECRET_NOT_FOUND,
             &["The Secret keys does not exist"],
             evidence,
         )
         .await?;
-    scene
+    fixture
         .make::<Secret>(json!({"metadata": {"name": "keys"}, "stringData": {"value": "x"}}))
         .await?;
-    scene.recovered().await
+    fixture.recovered().await
 }
 
-async fn claim_that_is_mounted(scene: &Scene) -> anyhow::Result<()> {
-    scene
+async fn claim_that_is_mounted(fixture: &Fixture) -> anyhow::Result<()> {
+    fixture
         .create_as_admin(json!({"volumes": [
             {"name": "data", "persistentVolumeClaimName": "shared", "mountPath": "/data"},
         ]}))
         .await?;
     let words = ["The claim shared", "does not exist"];
-    scene.reports(reason::VOLUME_UNBOUND, &words, created()).await?;
-    scene
+    fixture.reports(reason::VOLUME_UNBOUND, &words, created()).await?;
+    fixture
         .make::<PersistentVolumeClaim>(json!({
             "metadata": {"name": "shared"},
             "spec": {"accessModes": ["ReadWriteOnce"], "resources": {"requests": {"storage": "1Gi"}}},
         }))
         .await?;
-    scene.recovered().await
+    fixture.recovered().await
 }
 
 #[tokio::test]

@@ -4,9 +4,8 @@ use std::time::Duration;
 
 use api::{condition::reason, workspace::Phase};
 use e2e::{
-    row,
-    why::{Moment, Scene, table},
-    workspace,
+    failures::{Fixture, Moment, table},
+    row, workspace,
 };
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::Pod;
@@ -27,27 +26,27 @@ fn repaired() -> Value {
     json!({"containerConfig": null})
 }
 
-async fn exit_code(scene: &Scene) -> anyhow::Result<()> {
-    scene.may_also_report(reason::CRASH_LOOPING);
+async fn exit_code(fixture: &Fixture) -> anyhow::Result<()> {
+    fixture.may_also_report(reason::CRASH_LOOPING);
     // It ends once for some seconds: a kubelet that is busy may show the second end first of one that ends at once.
-    scene
+    fixture
         .create(runs("import sys, time; time.sleep(5); sys.exit(3)"))
         .await?;
-    scene
+    fixture
         .reports(
             reason::CONTAINER_EXITED,
             &["exit code 3", "kubectl logs", "--previous"],
             ended(),
         )
         .await?;
-    scene.restart_with(repaired()).await?;
-    scene.recovered().await
+    fixture.restart_with(repaired()).await?;
+    fixture.recovered().await
 }
 
-async fn crash_loop(scene: &Scene) -> anyhow::Result<()> {
-    scene.may_also_report(reason::CONTAINER_EXITED);
-    scene.create(runs("import sys; sys.exit(1)")).await?;
-    scene
+async fn crash_loop(fixture: &Fixture) -> anyhow::Result<()> {
+    fixture.may_also_report(reason::CONTAINER_EXITED);
+    fixture.create(runs("import sys; sys.exit(1)")).await?;
+    fixture
         .reports(
             reason::CRASH_LOOPING,
             &["exit code 1", "again and again", "--previous"],
@@ -63,19 +62,19 @@ async fn crash_loop(scene: &Scene) -> anyhow::Result<()> {
         status.is_some_and(|status| status.restart_count >= 2)
     };
     e2e::wait::until("another restart", e2e::wait::USUAL, || async {
-        scene.histories.pods.first(restarts).map(drop).ok_or("not yet")
+        fixture.histories.pods.first(restarts).map(drop).ok_or("not yet")
     })
     .await?;
-    scene.restart_with(repaired()).await?;
-    scene.recovered().await
+    fixture.restart_with(repaired()).await?;
+    fixture.recovered().await
 }
 
-async fn out_of_memory(scene: &Scene) -> anyhow::Result<()> {
+async fn out_of_memory(fixture: &Fixture) -> anyhow::Result<()> {
     let mut spec = runs("x = b'x' * 10**9");
     let memory = |limit: &str| json!({"requests": {"cpu": "10m", "memory": "32Mi"}, "limits": {"cpu": "500m", "memory": limit}});
     spec["resources"] = memory("64Mi");
-    scene.create(spec).await?;
-    scene
+    fixture.create(spec).await?;
+    fixture
         .reports(
             reason::OOM_KILLED,
             &["limit of 64Mi", "spec.resources.limits.memory"],
@@ -84,12 +83,12 @@ async fn out_of_memory(scene: &Scene) -> anyhow::Result<()> {
         .await?;
     let mut repaired = repaired();
     repaired["resources"] = memory("128Mi");
-    scene.restart_with(repaired).await?;
-    scene.recovered().await
+    fixture.restart_with(repaired).await?;
+    fixture.recovered().await
 }
 
-async fn command_that_does_not_exist(scene: &Scene) -> anyhow::Result<()> {
-    scene
+async fn command_that_does_not_exist(fixture: &Fixture) -> anyhow::Result<()> {
+    fixture
         .create(json!({"containerConfig": {"command": ["/no/such/program"]}}))
         .await?;
     let evidence = container(|status| {
@@ -99,81 +98,81 @@ async fn command_that_does_not_exist(scene: &Scene) -> anyhow::Result<()> {
                 .waiting
                 .is_some_and(|it| it.reason.as_deref() == Some("RunContainerError"))
     });
-    scene
+    fixture
         .reports(
             reason::CONTAINER_START_FAILED,
             &["/no/such/program", "spec.containerConfig"],
             evidence,
         )
         .await?;
-    scene.restart_with(repaired()).await?;
-    scene.recovered().await
+    fixture.restart_with(repaired()).await?;
+    fixture.recovered().await
 }
 
-async fn readiness_never_true(scene: &Scene) -> anyhow::Result<()> {
-    scene.create(runs("import time; time.sleep(600)")).await?;
+async fn readiness_never_true(fixture: &Fixture) -> anyhow::Result<()> {
+    fixture.create(runs("import time; time.sleep(600)")).await?;
     let evidence = after_start(Duration::from_mins(1));
-    scene
+    fixture
         .reports(
             reason::READINESS_FAILED,
             &["nothing answers on its port", "spec.port", "kubectl logs"],
             evidence,
         )
         .await?;
-    scene.restart_with(repaired()).await?;
-    scene.recovered().await
+    fixture.restart_with(repaired()).await?;
+    fixture.recovered().await
 }
 
-async fn post_start_hook(scene: &Scene) -> anyhow::Result<()> {
+async fn post_start_hook(fixture: &Fixture) -> anyhow::Result<()> {
     // What the container shows before the kubelet says why.
-    scene.may_also_report(reason::CONTAINER_EXITED);
-    scene.may_also_report(reason::CRASH_LOOPING);
+    fixture.may_also_report(reason::CONTAINER_EXITED);
+    fixture.may_also_report(reason::CRASH_LOOPING);
     let hook = json!({"postStart": {"exec": {"command": ["sh", "-c", "echo no licence; exit 7"]}}});
-    scene.create(json!({"lifecycle": hook})).await?;
-    let evidence = event(scene, "FailedPostStartHook").await?;
+    fixture.create(json!({"lifecycle": hook})).await?;
+    let evidence = event(fixture, "FailedPostStartHook").await?;
     let words = [
         "postStart hook of the container failed",
         "spec.lifecycle.postStart",
     ];
-    scene
+    fixture
         .reports(reason::POST_START_HOOK_FAILED, &words, evidence)
         .await?;
-    scene.restart_with(json!({"lifecycle": null})).await?;
-    scene.recovered().await
+    fixture.restart_with(json!({"lifecycle": null})).await?;
+    fixture.recovered().await
 }
 
-async fn pre_stop_hook_that_fails_does_no_harm(scene: &Scene) -> anyhow::Result<()> {
+async fn pre_stop_hook_that_fails_does_no_harm(fixture: &Fixture) -> anyhow::Result<()> {
     let hook = json!({"preStop": {"exec": {"command": ["sh", "-c", "exit 7"]}}});
-    scene.create(json!({"lifecycle": hook})).await?;
-    scene.reached(Phase::Running).await?;
-    workspace::stop(&scene.alice, &scene.name).await?;
-    scene.wait_cleared().await
+    fixture.create(json!({"lifecycle": hook})).await?;
+    fixture.reached(Phase::Running).await?;
+    workspace::stop(&fixture.alice, &fixture.name).await?;
+    fixture.wait_cleared().await
 }
 
-async fn config_error_of_another_kind(scene: &Scene) -> anyhow::Result<()> {
-    let node = scene.silent_node().await?;
-    scene.create(node.selected()).await?;
-    let pod = scene.bound_pod().await?;
+async fn config_error_of_another_kind(fixture: &Fixture) -> anyhow::Result<()> {
+    let node = fixture.silent_node().await?;
+    fixture.create(node.selected()).await?;
+    let pod = fixture.bound_pod().await?;
     let waits = crate::images::container_waits("CreateContainerError", "context deadline exceeded");
-    scene.write_pod(&pod, waits).await?;
+    fixture.write_pod(&pod, waits).await?;
     let evidence = waiting(&["CreateContainerError"]);
-    scene
+    fixture
         .reports(
             reason::CONTAINER_START_FAILED,
             &["context deadline exceeded"],
             evidence,
         )
         .await?;
-    scene.write_pod(&pod, container_runs()).await?;
-    scene.recovered().await
+    fixture.write_pod(&pod, container_runs()).await?;
+    fixture.recovered().await
 }
 
-async fn pod_evicted(scene: &Scene) -> anyhow::Result<()> {
-    let node = scene.silent_node().await?;
-    scene.create(node.selected()).await?;
-    let pod = scene.bound_pod().await?;
-    scene.write_pod(&pod, container_runs()).await?;
-    scene.reached(Phase::Running).await?;
+async fn pod_evicted(fixture: &Fixture) -> anyhow::Result<()> {
+    let node = fixture.silent_node().await?;
+    fixture.create(node.selected()).await?;
+    let pod = fixture.bound_pod().await?;
+    fixture.write_pod(&pod, container_runs()).await?;
+    fixture.reached(Phase::Running).await?;
     let now = Timestamp::now().strftime("%Y-%m-%dT%H:%M:%SZ").to_string();
     let evicted = json!({
         "phase": "Failed", "reason": "Evicted",
@@ -184,31 +183,31 @@ async fn pod_evicted(scene: &Scene) -> anyhow::Result<()> {
             {"type": "DisruptionTarget", "status": "True", "reason": "TerminationByKubelet", "lastTransitionTime": now},
         ],
     });
-    let evidence = scene.write_pod(&pod, evicted).await?;
+    let evidence = fixture.write_pod(&pod, evicted).await?;
     let words = [
         "low on resource: memory",
         "A new pod is on its way",
         "spec.resources.requests",
     ];
-    scene.reports(reason::EVICTED, &words, at(evidence)).await?;
+    fixture.reports(reason::EVICTED, &words, at(evidence)).await?;
     // The cluster collects the dead pod before the next one is ready.
-    scene
+    fixture
         .scratch
         .api::<Pod>()
         .delete(&pod.name_any(), &DeleteParams::default().grace_period(0))
         .await?;
-    let next = scene.bound_pod().await?;
+    let next = fixture.bound_pod().await?;
     anyhow::ensure!(next.name_any() != pod.name_any(), "the same pod");
-    scene.write_pod(&next, container_runs()).await?;
-    scene.recovered().await
+    fixture.write_pod(&next, container_runs()).await?;
+    fixture.recovered().await
 }
 
-async fn node_is_silent(scene: &Scene) -> anyhow::Result<()> {
-    let node = scene.silent_node().await?;
-    scene.create(node.selected()).await?;
-    let pod = scene.bound_pod().await?;
-    scene.write_pod(&pod, container_runs()).await?;
-    scene.reached(Phase::Running).await?;
+async fn node_is_silent(fixture: &Fixture) -> anyhow::Result<()> {
+    let node = fixture.silent_node().await?;
+    fixture.create(node.selected()).await?;
+    let pod = fixture.bound_pod().await?;
+    fixture.write_pod(&pod, container_runs()).await?;
+    fixture.reached(Phase::Running).await?;
     let evidence = node.ready("Unknown").await?;
     let words = [
         node.name.as_str(),
@@ -216,63 +215,63 @@ async fn node_is_silent(scene: &Scene) -> anyhow::Result<()> {
         "kubectl delete node",
         "out-of-service",
     ];
-    scene.reports(reason::NODE_LOST, &words, at(evidence)).await?;
+    fixture.reports(reason::NODE_LOST, &words, at(evidence)).await?;
     node.ready("True").await?;
-    scene.write_pod(&pod, container_runs()).await?;
-    scene.recovered().await
+    fixture.write_pod(&pod, container_runs()).await?;
+    fixture.recovered().await
 }
 
-async fn node_is_gone(scene: &Scene) -> anyhow::Result<()> {
-    let node = scene.silent_node().await?;
-    scene.create(node.selected()).await?;
-    let pod = scene.bound_pod().await?;
-    scene.write_pod(&pod, container_runs()).await?;
-    scene.reached(Phase::Running).await?;
+async fn node_is_gone(fixture: &Fixture) -> anyhow::Result<()> {
+    let node = fixture.silent_node().await?;
+    fixture.create(node.selected()).await?;
+    let pod = fixture.bound_pod().await?;
+    fixture.write_pod(&pod, container_runs()).await?;
+    fixture.reached(Phase::Running).await?;
     // A deletion has no time of its own: it is no earlier than this.
     let before = Timestamp::now();
     node.delete().await?;
-    scene
+    fixture
         .reports(
             reason::NODE_LOST,
             &[&node.name, "no longer exists"],
             at(Some(Moment::At(before))),
         )
         .await?;
-    let again = scene.silent_node().await?;
+    let again = fixture.silent_node().await?;
     anyhow::ensure!(again.name == node.name, "another node");
-    scene.write_pod(&pod, container_runs()).await?;
-    scene.recovered().await
+    fixture.write_pod(&pod, container_runs()).await?;
+    fixture.recovered().await
 }
 
-async fn pod_terminates_forever_on_a_lost_node(scene: &Scene) -> anyhow::Result<()> {
-    let node = scene.silent_node().await?;
-    scene.create(node.selected()).await?;
-    let pod = scene.bound_pod().await?;
-    scene.write_pod(&pod, container_runs()).await?;
-    scene.reached(Phase::Running).await?;
-    workspace::set(&scene.alice, &scene.name, json!({"desiredStatus": "Stopped"})).await?;
-    scene.reached(Phase::Stopping).await?;
+async fn pod_terminates_forever_on_a_lost_node(fixture: &Fixture) -> anyhow::Result<()> {
+    let node = fixture.silent_node().await?;
+    fixture.create(node.selected()).await?;
+    let pod = fixture.bound_pod().await?;
+    fixture.write_pod(&pod, container_runs()).await?;
+    fixture.reached(Phase::Running).await?;
+    workspace::set(&fixture.alice, &fixture.name, json!({"desiredStatus": "Stopped"})).await?;
+    fixture.reached(Phase::Stopping).await?;
     let evidence = node.ready("Unknown").await?;
-    scene
+    fixture
         .reports(
             reason::NODE_LOST,
             &[&pod.name_any(), "two pods must not write"],
             at(evidence),
         )
         .await?;
-    let still = scene.scratch.api::<Pod>().get(&pod.name_any()).await?;
+    let still = fixture.scratch.api::<Pod>().get(&pod.name_any()).await?;
     anyhow::ensure!(
         still.metadata.deletion_timestamp.is_some(),
         "nobody deleted it by force"
     );
     // An administrator who knows that the machine is off takes one of the ways out.
-    scene
+    fixture
         .scratch
         .api::<Pod>()
         .delete(&pod.name_any(), &DeleteParams::default().grace_period(0))
         .await?;
-    scene.reached(Phase::Stopped).await?;
-    scene.wait_cleared().await
+    fixture.reached(Phase::Stopped).await?;
+    fixture.wait_cleared().await
 }
 
 #[tokio::test]

@@ -5,7 +5,7 @@ use serde_json::json;
 use super::*;
 
 #[test]
-fn messages_about_texts_and_numbers_say_what_to_write() {
+fn messages_about_texts_and_numbers_contain_the_remedy() {
     for (spec, expected) in [
         (
             json!({"image": 5}),
@@ -64,7 +64,7 @@ fn bounds_are_checked_for_a_number_in_quotes() {
 }
 
 #[test]
-fn messages_about_enums_lists_and_objects_say_what_to_write() {
+fn messages_about_enums_lists_and_objects_contain_the_remedy() {
     for (spec, expected) in [
         (
             json!({"idleShutdown": {"enabled": "true"}}),

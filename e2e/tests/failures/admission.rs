@@ -2,8 +2,9 @@
 
 use api::{WorkspaceManager, WorkspaceTemplate, condition::reason};
 use e2e::{
-    Environment, row, wait,
-    why::{Scene, table},
+    Environment,
+    failures::{Fixture, table},
+    row, wait,
 };
 use k8s_openapi::api::{
     admissionregistration::v1::{
@@ -23,11 +24,11 @@ use crate::evidence::{created, pod_ready, pod_refused};
 /// The name of quotas and ranges here.
 const RULE: &str = "e2e";
 
-async fn quota(scene: &Scene, hard: Value) -> anyhow::Result<()> {
+async fn quota(fixture: &Fixture, hard: Value) -> anyhow::Result<()> {
     let quota = json!({"metadata": {"name": RULE}, "spec": {"hard": hard}});
-    scene.make::<ResourceQuota>(quota).await?;
+    fixture.make::<ResourceQuota>(quota).await?;
     // Until its usage is counted, the API server refuses with other words.
-    let quotas = scene.scratch.api::<ResourceQuota>();
+    let quotas = fixture.scratch.api::<ResourceQuota>();
     wait::until("the quota to be counted", wait::USUAL, || async {
         let now = quotas.get(RULE).await.map_err(|error| error.to_string())?;
         let counted = now
@@ -43,37 +44,37 @@ async fn quota(scene: &Scene, hard: Value) -> anyhow::Result<()> {
     .await
 }
 
-async fn raise(scene: &Scene, hard: Value) -> anyhow::Result<()> {
-    scene
+async fn raise(fixture: &Fixture, hard: Value) -> anyhow::Result<()> {
+    fixture
         .change::<ResourceQuota>(RULE, json!({"spec": {"hard": hard}}))
         .await?;
-    scene.recovered().await
+    fixture.recovered().await
 }
 
-async fn quota_for_pods(scene: &Scene) -> anyhow::Result<()> {
-    quota(scene, json!({"pods": "0"})).await?;
-    scene.create(json!({})).await?;
+async fn quota_for_pods(fixture: &Fixture) -> anyhow::Result<()> {
+    quota(fixture, json!({"pods": "0"})).await?;
+    fixture.create(json!({})).await?;
     let words = [
         "The Pod was refused",
         "exceeded quota: e2e",
         "stop another workspace",
     ];
-    scene
+    fixture
         .reports(reason::QUOTA_EXCEEDED, &words, pod_refused())
         .await?;
-    raise(scene, json!({"pods": "5"})).await
+    raise(fixture, json!({"pods": "5"})).await
 }
 
 /// Its controller tries a refused pod ever less often; the operator has it try again after half a minute, then ever less often.
-async fn refused_pod_is_tried_again(scene: &Scene) -> anyhow::Result<()> {
-    quota(scene, json!({"pods": "0"})).await?;
-    scene.create(json!({})).await?;
+async fn refused_pod_is_tried_again(fixture: &Fixture) -> anyhow::Result<()> {
+    quota(fixture, json!({"pods": "0"})).await?;
+    fixture.create(json!({})).await?;
     let words = ["exceeded quota: e2e"];
-    scene
+    fixture
         .reports(reason::QUOTA_EXCEEDED, &words, pod_refused())
         .await?;
-    let name = format!("workspace-{}", scene.name);
-    let deployments = scene.scratch.api::<Deployment>();
+    let name = format!("workspace-{}", fixture.name);
+    let deployments = fixture.scratch.api::<Deployment>();
     let touched = wait::until("the Deployment to be touched", wait::USUAL, || async {
         let now = deployments.get(&name).await.map_err(|error| error.to_string())?;
         let time = now.annotations().get(api::names::RETRIED_AT).cloned();
@@ -81,7 +82,7 @@ async fn refused_pod_is_tried_again(scene: &Scene) -> anyhow::Result<()> {
     })
     .await?;
     let touched: jiff::Timestamp = touched.parse()?;
-    let events = scene.scratch.api::<Event>();
+    let events = fixture.scratch.api::<Event>();
     wait::until("the pod to be tried again", wait::USUAL, || async {
         let all = events
             .list(&ListParams::default())
@@ -101,95 +102,97 @@ async fn refused_pod_is_tried_again(scene: &Scene) -> anyhow::Result<()> {
             .ok_or_else(|| format!("{since:?} s after it"))
     })
     .await?;
-    raise(scene, json!({"pods": "5"})).await
+    raise(fixture, json!({"pods": "5"})).await
 }
 
-async fn quota_for_cpu(scene: &Scene) -> anyhow::Result<()> {
-    quota(scene, json!({"limits.cpu": "100m"})).await?;
-    scene.create(json!({})).await?;
+async fn quota_for_cpu(fixture: &Fixture) -> anyhow::Result<()> {
+    quota(fixture, json!({"limits.cpu": "100m"})).await?;
+    fixture.create(json!({})).await?;
     let words = ["exceeded quota: e2e", "limits.cpu=500m", "quota raised"];
-    scene
+    fixture
         .reports(reason::QUOTA_EXCEEDED, &words, pod_refused())
         .await?;
-    raise(scene, json!({"limits.cpu": "2"})).await
+    raise(fixture, json!({"limits.cpu": "2"})).await
 }
 
-async fn quota_for_storage(scene: &Scene) -> anyhow::Result<()> {
-    quota(scene, json!({"requests.storage": "100Mi"})).await?;
-    scene.create(json!({"storage": {"size": "1Gi"}})).await?;
+async fn quota_for_storage(fixture: &Fixture) -> anyhow::Result<()> {
+    quota(fixture, json!({"requests.storage": "100Mi"})).await?;
+    fixture.create(json!({"storage": {"size": "1Gi"}})).await?;
     let words = ["The PersistentVolumeClaim was refused", "requests.storage=1Gi"];
-    scene.reports(reason::QUOTA_EXCEEDED, &words, created()).await?;
-    raise(scene, json!({"requests.storage": "5Gi"})).await
+    fixture.reports(reason::QUOTA_EXCEEDED, &words, created()).await?;
+    raise(fixture, json!({"requests.storage": "5Gi"})).await
 }
 
-async fn range(scene: &Scene, limit: Value) -> anyhow::Result<()> {
-    scene
+async fn range(fixture: &Fixture, limit: Value) -> anyhow::Result<()> {
+    fixture
         .make::<LimitRange>(json!({"metadata": {"name": RULE}, "spec": {"limits": [limit]}}))
         .await?;
     Ok(())
 }
 
-async fn range_for_cpu(scene: &Scene) -> anyhow::Result<()> {
-    range(scene, json!({"type": "Container", "max": {"cpu": "100m"}})).await?;
-    scene.create(json!({})).await?;
+async fn range_for_cpu(fixture: &Fixture) -> anyhow::Result<()> {
+    range(fixture, json!({"type": "Container", "max": {"cpu": "100m"}})).await?;
+    fixture.create(json!({})).await?;
     let words = [
         "maximum cpu usage per Container is 100m",
         "LimitRange",
         "spec.resources",
     ];
-    scene
+    fixture
         .reports(reason::ADMISSION_DENIED, &words, pod_refused())
         .await?;
-    scene.delete::<LimitRange>(RULE).await?;
-    scene.recovered().await
+    fixture.delete::<LimitRange>(RULE).await?;
+    fixture.recovered().await
 }
 
-async fn range_for_storage(scene: &Scene) -> anyhow::Result<()> {
+async fn range_for_storage(fixture: &Fixture) -> anyhow::Result<()> {
     range(
-        scene,
+        fixture,
         json!({"type": "PersistentVolumeClaim", "max": {"storage": "100Mi"}}),
     )
     .await?;
-    scene.create(json!({"storage": {"size": "1Gi"}})).await?;
+    fixture.create(json!({"storage": {"size": "1Gi"}})).await?;
     let words = [
         "maximum storage usage per PersistentVolumeClaim is 100Mi",
         "LimitRange",
     ];
-    scene.reports(reason::ADMISSION_DENIED, &words, created()).await?;
-    scene.delete::<LimitRange>(RULE).await?;
-    scene.recovered().await
+    fixture
+        .reports(reason::ADMISSION_DENIED, &words, created())
+        .await?;
+    fixture.delete::<LimitRange>(RULE).await?;
+    fixture.recovered().await
 }
 
 /// A template may allow what the namespace forbids.
-async fn pod_security(scene: &Scene) -> anyhow::Result<()> {
-    let templates = Api::<WorkspaceTemplate>::all(scene.admin.clone());
+async fn pod_security(fixture: &Fixture) -> anyhow::Result<()> {
+    let templates = Api::<WorkspaceTemplate>::all(fixture.admin.clone());
     let template: WorkspaceTemplate = serde_json::from_value(json!({
         "apiVersion": "workspaces.jupyter.org/v1alpha1", "kind": "WorkspaceTemplate",
-        "metadata": {"name": scene.namespace()},
+        "metadata": {"name": fixture.namespace()},
         "spec": {
             "displayName": "Root", "defaultImage": Environment::get()?.images.echo, "podSecurity": "Baseline",
             "defaultPodSecurityContext": {"runAsUser": 0, "runAsNonRoot": false},
         },
     }))?;
     templates.create(&PostParams::default(), &template).await?;
-    scene
-        .create_as_admin(json!({"templateRef": scene.namespace()}))
+    fixture
+        .create_as_admin(json!({"templateRef": fixture.namespace()}))
         .await?;
     let words = ["violates PodSecurity", "restricted", "Pod Security level"];
-    scene
+    fixture
         .reports(reason::POD_SECURITY_VIOLATION, &words, pod_refused())
         .await?;
     let label =
         Patch::Merge(json!({"metadata": {"labels": {"pod-security.kubernetes.io/enforce": "baseline"}}}));
-    Api::<Namespace>::all(scene.admin.clone())
-        .patch(scene.namespace(), &PatchParams::default(), &label)
+    Api::<Namespace>::all(fixture.admin.clone())
+        .patch(fixture.namespace(), &PatchParams::default(), &label)
         .await?;
-    scene.recovered().await
+    fixture.recovered().await
 }
 
 /// Waits until a pod is refused with this word: rules take a moment to be known to the API server.
-async fn in_force(scene: &Scene, word: &str) -> anyhow::Result<()> {
-    let pods = scene.scratch.api::<Pod>();
+async fn in_force(fixture: &Fixture, word: &str) -> anyhow::Result<()> {
+    let pods = fixture.scratch.api::<Pod>();
     let pod: Pod = serde_json::from_value(json!({
         "metadata": {"generateName": "probe-"},
         "spec": {
@@ -212,10 +215,10 @@ async fn in_force(scene: &Scene, word: &str) -> anyhow::Result<()> {
     .await
 }
 
-async fn foreign_policy(scene: &Scene) -> anyhow::Result<()> {
-    let name = scene.namespace();
-    let policies = Api::<ValidatingAdmissionPolicy>::all(scene.admin.clone());
-    let bindings = Api::<ValidatingAdmissionPolicyBinding>::all(scene.admin.clone());
+async fn foreign_policy(fixture: &Fixture) -> anyhow::Result<()> {
+    let name = fixture.namespace();
+    let policies = Api::<ValidatingAdmissionPolicy>::all(fixture.admin.clone());
+    let bindings = Api::<ValidatingAdmissionPolicyBinding>::all(fixture.admin.clone());
     let policy = serde_json::from_value(json!({
         "metadata": {"name": name, "labels": {"e2e.test/scratch": "true"}},
         "spec": {
@@ -236,30 +239,33 @@ async fn foreign_policy(scene: &Scene) -> anyhow::Result<()> {
         },
     }))?;
     bindings.create(&PostParams::default(), &binding).await?;
-    in_force(scene, "cost centre").await?;
-    scene.create(json!({})).await?;
+    in_force(fixture, "cost centre").await?;
+    fixture.create(json!({})).await?;
     let words = ["every pod needs a cost centre", "tell the administrator"];
-    scene
+    fixture
         .reports(reason::ADMISSION_DENIED, &words, pod_refused())
         .await?;
     bindings.delete(name, &DeleteParams::default()).await?;
     policies.delete(name, &DeleteParams::default()).await?;
-    scene.recovered().await
+    fixture.recovered().await
 }
 
 /// A webhook whose server is away, for these resources of the namespace.
-async fn dead_webhook(scene: &Scene, resource: &str) -> anyhow::Result<Api<ValidatingWebhookConfiguration>> {
-    let hooks = Api::<ValidatingWebhookConfiguration>::all(scene.admin.clone());
+async fn dead_webhook(
+    fixture: &Fixture,
+    resource: &str,
+) -> anyhow::Result<Api<ValidatingWebhookConfiguration>> {
+    let hooks = Api::<ValidatingWebhookConfiguration>::all(fixture.admin.clone());
     let hook = serde_json::from_value(json!({
-        "metadata": {"name": scene.namespace(), "labels": {"e2e.test/scratch": "true"}},
+        "metadata": {"name": fixture.namespace(), "labels": {"e2e.test/scratch": "true"}},
         "webhooks": [{
             "name": "cost-centre.example.com",
             "admissionReviewVersions": ["v1"],
             "sideEffects": "None",
             "failurePolicy": "Fail",
             "timeoutSeconds": 1,
-            "clientConfig": {"service": {"namespace": scene.namespace(), "name": "nobody"}},
-            "namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": scene.namespace()}},
+            "clientConfig": {"service": {"namespace": fixture.namespace(), "name": "nobody"}},
+            "namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": fixture.namespace()}},
             "rules": [{"apiGroups": [""], "apiVersions": ["v1"], "operations": ["CREATE", "UPDATE"], "resources": [resource]}],
         }],
     }))?;
@@ -267,21 +273,23 @@ async fn dead_webhook(scene: &Scene, resource: &str) -> anyhow::Result<Api<Valid
     Ok(hooks)
 }
 
-async fn foreign_webhook_is_unavailable(scene: &Scene) -> anyhow::Result<()> {
-    let hooks = dead_webhook(scene, "pods").await?;
-    in_force(scene, "cost-centre").await?;
-    scene.create(json!({})).await?;
+async fn foreign_webhook_is_unavailable(fixture: &Fixture) -> anyhow::Result<()> {
+    let hooks = dead_webhook(fixture, "pods").await?;
+    in_force(fixture, "cost-centre").await?;
+    fixture.create(json!({})).await?;
     let words = ["cost-centre.example.com", "does not answer"];
-    scene
+    fixture
         .reports(reason::ADMISSION_DENIED, &words, pod_refused())
         .await?;
-    hooks.delete(scene.namespace(), &DeleteParams::default()).await?;
-    scene.recovered().await
+    hooks
+        .delete(fixture.namespace(), &DeleteParams::default())
+        .await?;
+    fixture.recovered().await
 }
 
-async fn webhook_is_unavailable_for_our_writes(scene: &Scene) -> anyhow::Result<()> {
-    let hooks = dead_webhook(scene, "services").await?;
-    let services = scene.scratch.api::<Service>();
+async fn webhook_is_unavailable_for_our_writes(fixture: &Fixture) -> anyhow::Result<()> {
+    let hooks = dead_webhook(fixture, "services").await?;
+    let services = fixture.scratch.api::<Service>();
     let probe: Service =
         serde_json::from_value(json!({"metadata": {"name": "probe"}, "spec": {"ports": [{"port": 1}]}}))?;
     let dry = PostParams {
@@ -295,46 +303,50 @@ async fn webhook_is_unavailable_for_our_writes(scene: &Scene) -> anyhow::Result<
         }
     })
     .await?;
-    scene.create(json!({})).await?;
+    fixture.create(json!({})).await?;
     let words = [
         "The Service was refused",
         "cost-centre.example.com",
         "does not answer",
     ];
-    scene.reports(reason::ADMISSION_DENIED, &words, created()).await?;
-    hooks.delete(scene.namespace(), &DeleteParams::default()).await?;
-    scene.recovered().await
+    fixture
+        .reports(reason::ADMISSION_DENIED, &words, created())
+        .await?;
+    hooks
+        .delete(fixture.namespace(), &DeleteParams::default())
+        .await?;
+    fixture.recovered().await
 }
 
-async fn name_conflict(scene: &Scene) -> anyhow::Result<()> {
-    let name = format!("workspace-{}", scene.name);
-    scene
+async fn name_conflict(fixture: &Fixture) -> anyhow::Result<()> {
+    let name = format!("workspace-{}", fixture.name);
+    fixture
         .make::<Service>(json!({"metadata": {"name": name}, "spec": {"ports": [{"port": 80}]}}))
         .await?;
-    scene.create(json!({})).await?;
-    scene
+    fixture.create(json!({})).await?;
+    fixture
         .reports(
             reason::NAME_CONFLICT,
             &[&name, "Delete it (an administrator can)"],
             created(),
         )
         .await?;
-    scene.delete::<Service>(&name).await?;
-    scene.recovered().await
+    fixture.delete::<Service>(&name).await?;
+    fixture.recovered().await
 }
 
 /// A manager whose routes are Ingresses, in a namespace that may have none.
-async fn route_is_refused(scene: &Scene) -> anyhow::Result<()> {
+async fn route_is_refused(fixture: &Fixture) -> anyhow::Result<()> {
     let ingresses = "count/ingresses.networking.k8s.io";
-    quota(scene, json!({ingresses: "0"})).await?;
-    let managers = Api::<WorkspaceManager>::all(scene.admin.clone());
+    quota(fixture, json!({ingresses: "0"})).await?;
+    let managers = Api::<WorkspaceManager>::all(fixture.admin.clone());
     let service = json!({"name": "{service.name}", "port": {"name": "http"}});
     let manager = serde_json::from_value(json!({
         "apiVersion": "workspaces.jupyter.org/v1alpha1", "kind": "WorkspaceManager",
-        "metadata": {"name": scene.namespace(), "labels": {"e2e.test/scratch": "true"}},
+        "metadata": {"name": fixture.namespace(), "labels": {"e2e.test/scratch": "true"}},
         "spec": {
             "routing": {
-                "baseDomain": format!("{}.test", scene.namespace()),
+                "baseDomain": format!("{}.test", fixture.namespace()),
                 "custom": {"resources": [{
                     "apiVersion": "networking.k8s.io/v1", "kind": "Ingress",
                     "spec": {"rules": [{"host": "{workspace.host}", "http": {"paths": [
@@ -346,12 +358,12 @@ async fn route_is_refused(scene: &Scene) -> anyhow::Result<()> {
         },
     }))?;
     managers.create(&PostParams::default(), &manager).await?;
-    scene
-        .create_as_admin(json!({"managerRef": scene.namespace()}))
+    fixture
+        .create_as_admin(json!({"managerRef": fixture.namespace()}))
         .await?;
     let words = ["The Ingress", "exceeded quota: e2e", "routing.custom"];
-    scene.reports(reason::ROUTE_FAILED, &words, pod_ready()).await?;
-    raise(scene, json!({ingresses: "1"})).await
+    fixture.reports(reason::ROUTE_FAILED, &words, pod_ready()).await?;
+    raise(fixture, json!({ingresses: "1"})).await
 }
 
 #[tokio::test]
