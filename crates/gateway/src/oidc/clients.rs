@@ -201,3 +201,65 @@ fn check_distinct(list: &[Registered]) -> Result<(), WrongSetting> {
 fn overlap((one, other): (&str, &str)) -> bool {
     one.starts_with(other) || other.starts_with(one)
 }
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser as _;
+
+    use super::*;
+    use crate::args::Args;
+
+    /// The scopes that are always requested, and those if the provider lists them.
+    fn requested(changes: &[&str]) -> [String; 2] {
+        let line = [
+            "gateway",
+            "--namespace=system",
+            "--release-name=demo",
+            "--oidc-issuer-url=https://i.example",
+            "--oidc-client-id=c",
+        ];
+        let oidc = Args::try_parse_from(line.iter().chain(changes)).unwrap().oidc;
+        let settings = client_of(&oidc).unwrap();
+        [settings.scopes, settings.optional_scopes].map(|scopes| scopes.join(" "))
+    }
+
+    #[test]
+    fn a_claim_that_counts_brings_its_scope() {
+        for (changes, always, if_listed) in [
+            (&[][..], "profile", ""),
+            (&["--oidc-username-claim=email"], "profile email", ""),
+            (&["--oidc-allowed-email-domains=example.org"], "profile email", ""),
+            (
+                &[
+                    "--oidc-username-claim=email",
+                    "--oidc-scopes=email,offline_access",
+                ],
+                "email offline_access",
+                "",
+            ),
+            (&["--oidc-groups-claim=groups"], "profile", "groups"),
+            (&["--oidc-groups-claim=roles"], "profile", ""),
+        ] {
+            assert_eq!(requested(changes), [always, if_listed], "{changes:?}");
+        }
+    }
+
+    #[test]
+    fn a_wrong_address_of_the_proxy_is_named_without_its_password() {
+        let file = std::env::temp_dir().join(format!("https-proxy-{}", std::process::id()));
+        std::fs::write(&file, "https://me:s3cret@proxy.example").unwrap();
+        let mut oidc =
+            providers_file::parse(r#"[{"name":"x","issuerUrl":"https://i.example","clientId":"c"}]"#)
+                .unwrap()
+                .remove(0)
+                .1;
+        oidc.oidc_https_proxy_file = Some(file.clone());
+        let error = of(&oidc).err().unwrap();
+        std::fs::remove_file(file).unwrap();
+        assert_eq!(error.setting, "oidc-https-proxy-file");
+        assert!(!error.to_string().contains("s3cret"), "{error}");
+        oidc.oidc_https_proxy_file = None;
+        oidc.oidc_https_proxy = Some("proxy.example:3128".to_owned());
+        assert_eq!(of(&oidc).err().unwrap().setting, "oidc-https-proxy");
+    }
+}

@@ -13,6 +13,7 @@ mod edge;
 mod exposed_ports;
 mod fit;
 mod hooks;
+mod https_proxy;
 mod install;
 mod installation;
 mod managers;
