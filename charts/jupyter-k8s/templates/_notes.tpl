@@ -172,7 +172,7 @@
 {{- range .Values.userNamespaces -}}
   {{- range concat (default list .users) (default list .adminUsers) -}}
     {{- $user := . -}}
-    {{- $known := false -}}
+    {{- $known := hasPrefix "system:" $user -}}
     {{- range $prefixes }}{{ if hasPrefix . $user }}{{ $known = true }}{{ end }}{{ end -}}
     {{- if not $known }}{{ $unknown = append $unknown $user }}{{ end -}}
   {{- end -}}
