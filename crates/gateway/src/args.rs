@@ -56,6 +56,12 @@ pub struct Args {
     #[arg(long, env = "FOREIGN_PROXIES", value_delimiter = ',')]
     pub foreign_proxies: Vec<ProxyKind>,
 
+    /// Hosts of the certificate that the proxy serves to browsers. This process then makes it, signs it with an authority of its own, and
+    /// keeps it in the Secret `<release>-proxy-self-signed` (repeatable; in the environment separated by commas) [default: none, the
+    /// certificate comes from elsewhere].
+    #[arg(long, env = "SELF_SIGNED_HOSTS", value_delimiter = ',')]
+    pub self_signed_hosts: Vec<String>,
+
     /// Address for the proxy's auth requests and for websockets (TLS).
     #[arg(long, env = "VERIFY_ADDRESS", default_value = "[::]:8443")]
     pub verify_address: SocketAddr,

@@ -40,7 +40,8 @@ use crate::relay::Relay;
 use crate::router;
 use crate::router::{Entrance, Gate, RouteProvider};
 use crate::server::bounds::{self, Bounds, Most};
-use crate::server::certificates::{Pki, TlsConfigs, own_names, secret_spec};
+use crate::server::certificates::{Pki, TlsConfigs, own_names};
+use crate::server::pairs::secret_spec;
 use crate::server::throttle::Throttle;
 use crate::server::{Limits, Listener, Owners};
 use crate::session::Sessions;
@@ -125,7 +126,12 @@ async fn serve(
 
     let (release, namespace) = (&args.release_name, &args.namespace);
     let pki = Pki::new(secrets.clone(), release, namespace, metrics.clone());
-    let (tls, keep_certificates) = pki.open().await?;
+    let pki = pki.self_signing(&kit::process::non_empty(&args.self_signed_hosts));
+    let (tls, own_authority, keep_certificates) = pki.open().await?;
+    let sign_in = match own_authority {
+        Some(authority) => trusting(sign_in, args, authority)?,
+        None => sign_in,
+    };
     tasks.spawn(keep_certificates);
     let keys = secret_spec(&args.release_name, "gateway-keys", "Opaque");
     let public = Api::namespaced(client.clone(), &args.namespace);
@@ -214,6 +220,24 @@ async fn serve(
     tokio::task::spawn_blocking(|| log.finish()).await?;
     info!("gateway ended");
     Ok(())
+}
+
+/// The same settings, with `authority` (PEM) trusted for the main provider if it is behind the proxy whose certificate that authority
+/// signed. This is the bundled provider: any other one lies elsewhere.
+fn trusting(sign_in: SignIn, args: &Args, authority: String) -> Result<SignIn, WrongSetting> {
+    let main = sign_in
+        .clients
+        .first()
+        .map(|client| client.settings.issuer_host());
+    let is_behind_proxy = main
+        .transpose()?
+        .is_some_and(|host| args.self_signed_hosts.contains(&host));
+    if !is_behind_proxy || args.oidc.oidc_ca_file.is_some() {
+        return Ok(sign_in);
+    }
+    let mut oidc = args.oidc.clone();
+    oidc.own_authority = Some(authority);
+    SignIn::new(&oidc, &args.session, &args.limits)
 }
 
 /// Reads the present values of the gauges.

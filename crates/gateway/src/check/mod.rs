@@ -22,12 +22,14 @@ mod report;
 mod site;
 mod workspace;
 
+use std::path::PathBuf;
 use std::time::Duration;
 
 use api::Workspace;
 use clap::{Parser, ValueEnum};
 use jiff::Timestamp;
 use kube::{Api, Client};
+use rustls::pki_types::CertificateDer;
 use tokio_util::sync::CancellationToken;
 
 use self::report::{Report, Verdict};
@@ -63,6 +65,10 @@ pub struct Args {
     /// Parts that the release does not have (repeatable): what needs them is not checked.
     #[arg(long, value_enum)]
     without: Vec<Part>,
+
+    /// PEM file with the authority of the proxy's certificate, if the gateway made that certificate [default: it comes from elsewhere].
+    #[arg(long)]
+    self_signed_ca_file: Option<PathBuf>,
 
     /// Hosts of the installation; needed with proxy or gateway.
     #[command(flatten)]
@@ -145,17 +151,30 @@ async fn proxy(args: &Args, report: &mut Report) -> std::io::Result<()> {
             return report.add("DNS", &skip);
         }
     };
+    let authority = match args.self_signed_ca_file.as_ref().map(std::fs::read_to_string) {
+        Some(Err(error)) => {
+            let unread = format!("the authority of the proxy's certificate cannot be read: {error}");
+            return report.add("certificate", &Verdict::Fail(unread));
+        }
+        Some(Ok(pem)) => Some(pem),
+        None => None,
+    };
+    let (authority, now) = (authority.as_deref(), Timestamp::now());
     let service = format!("{release_name}-proxy");
     let address = (format!("{service}.{namespace}.svc"), site.port);
     match connect::certificate(address, &site.domain().auth_host()).await {
         Ok(served) => {
             report.add(
                 "certificate",
-                &certificate::check(&served, &site.hosts(), Timestamp::now()),
+                &certificate::check(&served, &site.hosts(), authority, now),
             )?;
             let answers = dns::Answers {
                 look_up: async |host: String| dns::look_up(host, site.port).await,
                 certificate: async |address, host: String| connect::certificate(address, &host).await,
+                may_be_in_front: |found: &CertificateDer<'_>, host: &str| {
+                    let covers = || certificate::check(found, &[host.to_owned()], None, now);
+                    authority.is_some() && matches!(covers(), Verdict::Ok(_))
+                },
             };
             let target = format!("Service {service}");
             report.add("DNS", &dns::check(site, &target, &served, answers).await)

@@ -329,6 +329,7 @@ impl Fixture {
             client_id: "gateway".into(),
             client_secret: Some(Secret::new("s3cret".into())),
             scopes: vec!["profile".into()],
+            optional_scopes: vec!["groups".into()],
             signing_algs: vec!["RS256".parse().unwrap()],
         };
         let (issuer, held, between) = (issuer.clone(), self.held.subscribe(), self.between.clone());

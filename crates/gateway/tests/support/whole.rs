@@ -114,6 +114,7 @@ impl Whole {
                 format!("--oidc-client-secret-file={}", file("client-secret", "s3cret")),
                 "--oidc-username-claim=preferred_username".to_owned(),
                 "--oidc-username-prefix=-".to_owned(),
+                "--self-signed-hosts=ws.example,*.ws.example".to_owned(),
                 "--bearer-enabled".to_owned(),
                 "--bearer-audiences=scripts".to_owned(),
                 format!("--bearer-issuers={CLUSTER}"),

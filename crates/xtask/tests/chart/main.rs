@@ -14,6 +14,7 @@ mod examples;
 mod exposed_ports;
 mod fit;
 mod hooks;
+mod https_proxy;
 mod images;
 mod install;
 mod installation;
