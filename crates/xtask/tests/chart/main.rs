@@ -6,17 +6,22 @@
     reason = "clippy exempts functions marked #[test], but not what they call"
 )]
 
+mod accounts;
 mod certificates;
 mod checks;
+mod cluster;
 mod contradictions;
 mod edge;
+mod empty_keys;
 mod exposed_ports;
 mod fit;
+mod fronts;
 mod hooks;
 mod install;
 mod installation;
 mod managers;
 mod monitoring;
+mod networks;
 mod notes;
 mod pods;
 mod policies;
