@@ -30,7 +30,9 @@ const BY_HTTPS: [(&str, &str); 2] = [("x-forwarded-proto", "https"), ("x-forward
 
 /// Says whose the request is by the gateway's own reading.
 async fn whose(headers: HeaderMap) -> String {
-    client(&headers).map(|address| address.to_string()).unwrap_or_default()
+    client(&headers)
+        .map(|address| address.to_string())
+        .unwrap_or_default()
 }
 
 fn client(headers: &HeaderMap) -> Option<IpAddr> {
@@ -67,10 +69,7 @@ async fn site() -> (Site, std::sync::Arc<std::sync::atomic::AtomicUsize>) {
 async fn ask(site: &Site, from: [u8; 4], label: &str, path: &str, headers: &[(&str, &str)]) -> String {
     let socket = TcpSocket::new_v4().unwrap();
     socket.bind((IpAddr::from(from), 0).into()).unwrap();
-    let mut stream = socket
-        .connect(([127, 0, 0, 1], site.plain).into())
-        .await
-        .unwrap();
+    let mut stream = socket.connect(([127, 0, 0, 1], site.plain).into()).await.unwrap();
     let mut request = format!("GET {path} HTTP/1.1\r\nhost: {}\r\n", host(label));
     if !headers.iter().any(|(name, _)| *name == "connection") {
         request.push_str("connection: close\r\n");
@@ -98,9 +97,15 @@ async fn a_trusted_front_opens_a_workspace_and_its_clients_are_told_apart() {
     assert_eq!(client(&asked), CLIENT.parse().ok(), "{asked:?}");
     // The pages of sign-in, which gateway.limits count.
     let page = ask(&site, FRONT, "auth", "/", &BY_HTTPS).await;
-    assert!(page.starts_with("HTTP/1.1 200") && page.ends_with(CLIENT), "{page}");
+    assert!(
+        page.starts_with("HTTP/1.1 200") && page.ends_with(CLIENT),
+        "{page}"
+    );
     let log = site.log();
-    let lines: Vec<&str> = log.lines().filter(|line| line.contains("\"RequestPath\":\"/lab\"")).collect();
+    let lines: Vec<&str> = log
+        .lines()
+        .filter(|line| line.contains("\"RequestPath\":\"/lab\""))
+        .collect();
     let client = format!("\"ClientHost\":\"{CLIENT}\"");
     assert!(lines.iter().any(|line| line.contains(&client)), "{lines:?}");
     // Without a ticket, nobody is let in.
@@ -112,7 +117,10 @@ async fn a_trusted_front_opens_a_workspace_and_its_clients_are_told_apart() {
         ("x-forwarded-proto", "wss"),
     ];
     let answer = ask(&site, FRONT, "lab", "/api/kernels/1/channels", &upgrade).await;
-    assert!(answer.starts_with("HTTP/1.1 4") && answer.contains("no-store"), "{answer}");
+    assert!(
+        answer.starts_with("HTTP/1.1 4") && answer.contains("no-store"),
+        "{answer}"
+    );
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -139,7 +147,10 @@ async fn what_did_not_reach_the_front_by_https_is_sent_to_https() {
         for proto in [&[][..], &[("x-forwarded-proto", "http")]] {
             let headers = [proto, &[TICKET]].concat();
             let answer = ask(&site, FRONT, label, "/a?b=c", &headers).await;
-            assert!(answer.starts_with("HTTP/1.1 302") || answer.starts_with("HTTP/1.1 307"), "{answer}");
+            assert!(
+                answer.starts_with("HTTP/1.1 302") || answer.starts_with("HTTP/1.1 307"),
+                "{answer}"
+            );
             let to = format!("\r\nLocation: https://{}/a?b=c\r\n", host(label));
             assert!(answer.contains(&to), "{answer}");
         }
@@ -168,8 +179,7 @@ async fn what_a_client_claims_through_the_front_does_not_count() {
         assert!(!answer.contains(claim), "{claim}: {answer}");
     }
     // With TLS, an address that is not listed is the client itself, whatever it says.
-    let headers = with(&[TICKET]);
-    site.get("lab", "/lab", &[headers[1], TICKET].map(|(name, value)| (name, value))).await;
+    site.get("lab", "/lab", &[BY_HTTPS[1], TICKET]).await;
     let asked = site.authorizer.asked.lock().unwrap().clone();
     assert_eq!(client(&asked), "127.0.0.1".parse().ok(), "{asked:?}");
     assert!(Forwarded::of(&asked).is_ok());

@@ -75,11 +75,14 @@ async fn text(account: &str) -> anyhow::Result<String> {
     let system = &Environment::get()?.system_namespace;
     let own = beyond_others(account, system).await?;
     let team = beyond_others(account, TEAM).await?;
-    Ok(format!("# in its own namespace\n{own}\n# in a namespace with workspaces\n{team}"))
+    Ok(format!(
+        "# in its own namespace\n{own}\n# in a namespace with workspaces\n{team}"
+    ))
 }
 
 #[tokio::test]
-async fn each_account_of_the_release_has_the_rights_of_its_reviewed_file_and_no_others() -> anyhow::Result<()> {
+async fn each_account_of_the_release_has_the_rights_of_its_reviewed_file_and_no_others() -> anyhow::Result<()>
+{
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/contract/rights");
     let release = &Environment::get()?.release;
     let mut wrong = Vec::new();
@@ -91,7 +94,10 @@ async fn each_account_of_the_release_has_the_rights_of_its_reviewed_file_and_no_
         }
         let reviewed = fs::read_to_string(&path).with_context(|| path.display().to_string())?;
         if now != reviewed {
-            wrong.push(format!("{component} has:\n{now}\nand {} has:\n{reviewed}", path.display()));
+            wrong.push(format!(
+                "{component} has:\n{now}\nand {} has:\n{reviewed}",
+                path.display()
+            ));
         }
     }
     anyhow::ensure!(wrong.is_empty(), "{}", wrong.join("\n"));
@@ -103,7 +109,7 @@ async fn accounts_of_jobs_have_no_rights_while_no_job_runs() -> anyhow::Result<(
     let release = &Environment::get()?.release;
     for component in PASSING {
         let account = format!("{release}-{component}");
-        for namespace in [&Environment::get()?.system_namespace, TEAM] {
+        for namespace in [Environment::get()?.system_namespace.as_str(), TEAM] {
             let rights = beyond_others(&account, namespace).await?;
             anyhow::ensure!(rights.is_empty(), "{account} in {namespace}:\n{rights}");
         }

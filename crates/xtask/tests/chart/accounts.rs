@@ -42,11 +42,17 @@ fn add<'a>(rights: &mut Rights<'a>, role: &'a Value) {
 /// What the account may do in a namespace.
 fn rights<'a>(objects: &'a [Value], account: &str, namespace: &str) -> Rights<'a> {
     let mut rights = Rights::new();
-    let bindings = [of_kind(objects, "ClusterRoleBinding"), of_kind(objects, "RoleBinding")].concat();
+    let bindings = [
+        of_kind(objects, "ClusterRoleBinding"),
+        of_kind(objects, "RoleBinding"),
+    ]
+    .concat();
     for binding in bindings {
         let place = binding["metadata"]["namespace"].as_str().unwrap_or(SYSTEM);
         let bound = binding["subjects"].as_array().unwrap().iter().any(|subject| {
-            subject["kind"] == "ServiceAccount" && subject["name"] == account && subject["namespace"] == SYSTEM
+            subject["kind"] == "ServiceAccount"
+                && subject["name"] == account
+                && subject["namespace"] == SYSTEM
         });
         if !bound || (binding["kind"] == "RoleBinding" && place != namespace) {
             continue;
@@ -56,7 +62,8 @@ fn rights<'a>(objects: &'a [Value], account: &str, namespace: &str) -> Rights<'a
             .into_iter()
             .find(|role| {
                 let of = role["metadata"]["namespace"].as_str().unwrap_or(SYSTEM);
-                role["metadata"]["name"] == reference["name"] && (role["kind"] == "ClusterRole" || of == place)
+                role["metadata"]["name"] == reference["name"]
+                    && (role["kind"] == "ClusterRole" || of == place)
             });
         add(&mut rights, role.unwrap_or_else(|| panic!("no role {reference}")));
     }
@@ -64,12 +71,17 @@ fn rights<'a>(objects: &'a [Value], account: &str, namespace: &str) -> Rights<'a
 }
 
 fn text(objects: &[Value], account: &str) -> String {
-    let sections = [("its own namespace", SYSTEM), ("a namespace with workspaces", TEAM)];
+    let sections = [
+        ("its own namespace", SYSTEM),
+        ("a namespace with workspaces", TEAM),
+    ];
     let sections = sections.map(|(title, namespace)| {
-        let lines = rights(objects, account, namespace).into_iter().map(|(about, verbs)| {
-            let verbs: Vec<&str> = verbs.into_iter().collect();
-            format!("{about}: {}\n", verbs.join(" "))
-        });
+        let lines = rights(objects, account, namespace)
+            .into_iter()
+            .map(|(about, verbs)| {
+                let verbs: Vec<&str> = verbs.into_iter().collect();
+                format!("{about}: {}\n", verbs.join(" "))
+            });
         format!("# in {title}\n{}", lines.collect::<String>())
     });
     sections.join("\n")
@@ -96,5 +108,9 @@ fn each_account_has_the_rights_of_its_reviewed_file_and_no_others() {
     }
     let present = fs::read_dir(folder()).unwrap();
     let present = present.map(|entry| entry.unwrap().file_name().into_string().unwrap());
-    assert_eq!(present.collect::<BTreeSet<_>>(), files, "a file of an account that is gone");
+    assert_eq!(
+        present.collect::<BTreeSet<_>>(),
+        files,
+        "a file of an account that is gone"
+    );
 }

@@ -7,12 +7,20 @@ use std::thread;
 
 use serde_json::{Value, json};
 
-use crate::render::{EXTERNAL, chart, of_kind, named, template};
+use crate::render::{EXTERNAL, chart, named, of_kind, template};
 
 /// Plural and kind of what the chart looks up, by group and version.
 const KINDS: [(&str, &str, &str); 4] = [
-    ("workspaces.jupyter.org/v1alpha1", "workspacetemplates", "WorkspaceTemplate"),
-    ("apiextensions.k8s.io/v1", "customresourcedefinitions", "CustomResourceDefinition"),
+    (
+        "workspaces.jupyter.org/v1alpha1",
+        "workspacetemplates",
+        "WorkspaceTemplate",
+    ),
+    (
+        "apiextensions.k8s.io/v1",
+        "customresourcedefinitions",
+        "CustomResourceDefinition",
+    ),
     (
         "admissionregistration.k8s.io/v1",
         "validatingadmissionpolicies",
@@ -34,7 +42,9 @@ fn answer(path: &str, objects: &[Value]) -> Option<Value> {
             None => Some(json!({
                 "kind": format!("{kind}List"), "apiVersion": version, "items": of_kind().collect::<Vec<_>>(),
             })),
-            Some((_, name)) => of_kind().find(|object| object["metadata"]["name"] == name).cloned(),
+            Some((_, name)) => of_kind()
+                .find(|object| object["metadata"]["name"] == name)
+                .cloned(),
         }
     })
 }
@@ -47,8 +57,14 @@ fn serve(objects: Vec<Value>) -> String {
         for stream in socket.incoming() {
             let mut stream = stream.unwrap();
             let lines = BufReader::new(stream.try_clone().unwrap()).lines();
-            let head: Vec<String> = lines.map_while(Result::ok).take_while(|line| !line.is_empty()).collect();
-            let target = head.first().and_then(|line| line.split(' ').nth(1)).unwrap_or_default();
+            let head: Vec<String> = lines
+                .map_while(Result::ok)
+                .take_while(|line| !line.is_empty())
+                .collect();
+            let target = head
+                .first()
+                .and_then(|line| line.split(' ').nth(1))
+                .unwrap_or_default();
             let path = target.split('?').next().unwrap();
             let none = json!({"kind": "Status", "apiVersion": "v1", "status": "Failure", "reason": "NotFound", "code": 404});
             let (status, body) = match answer(path, &objects) {
@@ -113,7 +129,10 @@ fn a_template_that_is_changed_under_its_name_is_refused_with_the_field_and_what_
     ] {
         let reason = on(stored(|_| ()), &["--is-upgrade", "--set", setting]).unwrap_err();
         let cure = ", and the spec of a template never changes: give the new one another name, such as jupyterlab-v2, and keep this entry";
-        assert!(reason.contains(told) && reason.contains(cure), "{setting}: {reason}");
+        assert!(
+            reason.contains(told) && reason.contains(cure),
+            "{setting}: {reason}"
+        );
     }
 }
 
@@ -127,7 +146,15 @@ fn defaults_of_the_api_server_and_other_spellings_of_amounts_are_no_changes() {
         spec["updatePolicy"] = json!({"defaulted": true});
     });
     on(same, &["--is-upgrade"]).unwrap();
-    on(stored(|_| ()), &["--is-upgrade", "--set", "templates.another.displayName=A,templates.another.defaultImage=uv"]).unwrap();
+    on(
+        stored(|_| ()),
+        &[
+            "--is-upgrade",
+            "--set",
+            "templates.another.displayName=A,templates.another.defaultImage=uv",
+        ],
+    )
+    .unwrap();
     on(vec![], &[]).unwrap();
 }
 

@@ -76,7 +76,10 @@ fn a_needed_key_without_a_value_is_refused_by_a_sentence() {
         let values = nulls(now.iter().map(Vec::as_slice));
         let reason = with_values(values, &[]).unwrap_err();
         for path in now {
-            let line = format!("  - {}: empty (null): leave the key out, and it has its default", path.join("."));
+            let line = format!(
+                "  - {}: empty (null): leave the key out, and it has its default",
+                path.join(".")
+            );
             assert!(reason.contains(&line), "{line}: {reason}");
         }
         rest = later;
@@ -89,14 +92,17 @@ fn every_other_key_without_a_value_renders() {
     let values = defaults();
     let others = paths(&values).into_iter().filter(|path| {
         let text = path.join(".");
-        let by_schema = text.contains(".resources.") || text.starts_with("images.") || text.starts_with("templates.");
+        let by_schema =
+            text.contains(".resources.") || text.starts_with("images.") || text.starts_with("templates.");
         !by_schema && !needed.contains(path) && !REQUIRED.contains(&text.as_str())
     });
     let others: Vec<Vec<String>> = others.collect();
     assert!(others.len() > 100, "{}", others.len());
     // Those below another of these go with it.
-    let tops = others
-        .iter()
-        .filter(|path| !others.iter().any(|other| other != *path && path.starts_with(other)));
+    let tops = others.iter().filter(|path| {
+        !others
+            .iter()
+            .any(|other| other != *path && path.starts_with(other))
+    });
     with_values(nulls(tops.map(Vec::as_slice)), &[]).unwrap();
 }

@@ -70,7 +70,10 @@ fn a_gateway_in_front_passes_tls_through_by_the_version_of_the_kind_that_the_clu
         let arguments: Vec<&str> = kinds.iter().map(String::as_str).collect();
         let objects = with_values(json!({"proxy": proxy("tlsRoute", parents())}), &arguments).unwrap();
         let route = named(&objects, "TLSRoute", NAME);
-        assert_eq!(route["apiVersion"], format!("gateway.networking.k8s.io/{version}"));
+        assert_eq!(
+            route["apiVersion"],
+            format!("gateway.networking.k8s.io/{version}")
+        );
         assert_eq!(route["metadata"]["annotations"], json!({"a/b": "c"}));
         let expected = json!({
             "parentRefs": [{"name": "edge", "namespace": "infra"}],
@@ -94,7 +97,10 @@ fn a_front_that_passes_tls_through_opens_no_port_without_tls() {
 #[test]
 fn a_front_that_ends_tls_leads_to_a_service_of_its_own() {
     let port = json!({"name": "jupyter-k8s-proxy-plain", "port": 80});
-    let ingress = behind("ingress", json!({"className": "nginx", "tls": {"secretName": "edge"}}));
+    let ingress = behind(
+        "ingress",
+        json!({"className": "nginx", "tls": {"secretName": "edge"}}),
+    );
     let spec = &named(&ingress, "Ingress", NAME)["spec"];
     assert_eq!(spec["ingressClassName"], "nginx");
     let hosts = json!(["workspaces.example.org", "*.workspaces.example.org"]);
@@ -183,7 +189,10 @@ fn behind_a_front_the_service_is_inside_the_cluster_unless_its_type_is_set() {
         assert_eq!(kind(values), "NodePort", "{front}");
     }
     let reason = refused(r#"proxy={"ingressRouteTCP":{"enabled":true},"service":{"nodePort":30443}}"#);
-    assert!(reason.contains("proxy.service.nodePort: 30443 is for"), "{reason}");
+    assert!(
+        reason.contains("proxy.service.nodePort: 30443 is for"),
+        "{reason}"
+    );
 }
 
 #[test]
@@ -207,7 +216,7 @@ fn a_front_that_would_be_believed_too_much_or_cannot_be_is_refused_with_what_to_
     };
     for (setting, told) in [
         (
-            r#"proxy.ingress.enabled=true"#.to_owned(),
+            "proxy.ingress.enabled=true".to_owned(),
             "proxy.trustedProxies: empty, and proxy.ingress ends TLS",
         ),
         (
@@ -219,11 +228,11 @@ fn a_front_that_would_be_believed_too_much_or_cannot_be_is_refused_with_what_to_
             "proxy: ingress, httpRoute are enabled at once",
         ),
         (
-            r#"proxy.tlsRoute.enabled=true"#.to_owned(),
+            "proxy.tlsRoute.enabled=true".to_owned(),
             "proxy.tlsRoute.parentRefs: empty, and a route belongs to a Gateway",
         ),
         (
-            format!(r#"proxy.front.from=[{FRONT}]"#),
+            format!("proxy.front.from=[{FRONT}]"),
             "proxy.front.from: counts for nothing without a front that ends TLS",
         ),
         (
@@ -256,9 +265,19 @@ fn a_front_that_would_be_believed_too_much_or_cannot_be_is_refused_with_what_to_
 fn a_front_whose_kind_the_cluster_lacks_is_refused() {
     let cluster = "--api-versions=apps/v1/Deployment";
     for (front, settings, kind, version) in [
-        ("ingressRouteTCP", json!({}), "IngressRouteTCP", "traefik.io/v1alpha1"),
+        (
+            "ingressRouteTCP",
+            json!({}),
+            "IngressRouteTCP",
+            "traefik.io/v1alpha1",
+        ),
         ("tlsRoute", parents(), "TLSRoute", "gateway.networking.k8s.io/v1"),
-        ("httpRoute", parents(), "HTTPRoute", "gateway.networking.k8s.io/v1"),
+        (
+            "httpRoute",
+            parents(),
+            "HTTPRoute",
+            "gateway.networking.k8s.io/v1",
+        ),
     ] {
         let values = || json!({"proxy": proxy(front, settings.clone())});
         let reason = with_values(values(), &[cluster]).unwrap_err();

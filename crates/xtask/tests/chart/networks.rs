@@ -8,13 +8,17 @@ use crate::render::{EXTERNAL, installations, named, of_kind, strings, template, 
 
 /// Labels of all pods that the release runs, by their component: of Deployments, Jobs and the Pod of `helm test`.
 fn labels_of_pods(objects: &[Value]) -> BTreeMap<String, Value> {
-    let templates = objects.iter().filter_map(|object| match object["kind"].as_str()? {
-        "Deployment" | "Job" => Some(&object["spec"]["template"]["metadata"]["labels"]),
-        "Pod" => Some(&object["metadata"]["labels"]),
-        _ => None,
-    });
+    let templates = objects
+        .iter()
+        .filter_map(|object| match object["kind"].as_str()? {
+            "Deployment" | "Job" => Some(&object["spec"]["template"]["metadata"]["labels"]),
+            "Pod" => Some(&object["metadata"]["labels"]),
+            _ => None,
+        });
     let component = |labels: &Value| labels["app.kubernetes.io/component"].as_str().unwrap().to_owned();
-    templates.map(|labels| (component(labels), labels.clone())).collect()
+    templates
+        .map(|labels| (component(labels), labels.clone()))
+        .collect()
 }
 
 /// The policies that select these labels.
@@ -23,7 +27,10 @@ fn policies<'a>(objects: &'a [Value], labels: &Value) -> Vec<&'a Value> {
         let wanted = policy["spec"]["podSelector"]["matchLabels"].as_object().unwrap();
         wanted.iter().all(|(key, value)| labels[key] == *value)
     };
-    of_kind(objects, "NetworkPolicy").into_iter().filter(selects).collect()
+    of_kind(objects, "NetworkPolicy")
+        .into_iter()
+        .filter(selects)
+        .collect()
 }
 
 /// The policy of a component.
@@ -36,14 +43,26 @@ fn every_pod_of_the_release_has_one_policy_for_both_directions() {
     for objects in installations() {
         let pods = labels_of_pods(&objects);
         let components: BTreeSet<&str> = pods.keys().map(String::as_str).collect();
-        for expected in ["proxy", "gateway", "operator", "webhook", "crds", "uninstall", "tests"] {
+        for expected in [
+            "proxy",
+            "gateway",
+            "operator",
+            "webhook",
+            "crds",
+            "uninstall",
+            "tests",
+        ] {
             assert!(components.contains(expected), "{components:?}");
         }
         for (component, labels) in &pods {
             let policies = policies(&objects, labels);
             assert_eq!(policies.len(), 1, "{component}");
             let spec = &policies[0]["spec"];
-            assert_eq!(strings(&spec["policyTypes"]), ["Ingress", "Egress"], "{component}");
+            assert_eq!(
+                strings(&spec["policyTypes"]),
+                ["Ingress", "Egress"],
+                "{component}"
+            );
             for rule in spec["egress"].as_array().unwrap() {
                 let bounded = rule["to"].is_array() || rule["ports"].is_array();
                 assert!(bounded, "{component}: {rule}");
@@ -97,7 +116,10 @@ fn identity_providers_are_reached_on_the_ports_of_their_urls_and_in_the_namespac
         let objects = with_values(values, &[]).unwrap();
         let rules = policy(&objects, "gateway")["egress"].as_array().unwrap().clone();
         let ports = |rule: &Value| rule["ports"].as_array().cloned().unwrap_or_default();
-        let world = rules.iter().find(|rule| rule["to"][0]["ipBlock"].is_object()).cloned();
+        let world = rules
+            .iter()
+            .find(|rule| rule["to"][0]["ipBlock"].is_object())
+            .cloned();
         let ports: Vec<i64> = world
             .iter()
             .flat_map(ports)
@@ -105,7 +127,9 @@ fn identity_providers_are_reached_on_the_ports_of_their_urls_and_in_the_namespac
             .collect();
         let inside = rules.iter().find_map(|rule| {
             let expression = &rule["to"][0]["namespaceSelector"]["matchExpressions"][0];
-            expression["values"].is_array().then(|| expression["values"].clone())
+            expression["values"]
+                .is_array()
+                .then(|| expression["values"].clone())
         });
         (ports, inside)
     };
