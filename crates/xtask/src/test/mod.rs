@@ -1,4 +1,11 @@
 //! `xtask test` -> every check and test in order; output as it comes, a summary, an exit code (IO).
+//!
+//! | file | what it does |
+//! |---|---|
+//! | `stream`, `harness` | runs a command and counts the tests that its output reports |
+//! | `tests`, `stages`, `pool`, `end_to_end` | which end-to-end tests run, in which order, how many at a time |
+//! | `python`, `promtool`, `traefik` | tools that tests need, installed when missing |
+//! | `durations`, `summary` | the tables and the text that end a run |
 
 mod durations;
 mod end_to_end;
