@@ -8,7 +8,7 @@
     {{- $around = kindIs "map" $around | ternary (pluck . (default dict $around) | first) nil -}}
   {{- end -}}
   {{- if and (kindIs "map" $around) (kindIs "invalid" (pluck (last $path) $around | first)) }}
-  - {{ . }}: empty (null): leave the key out, and it has its default
+  - {{ . }}: has no value (null): leave the key out for its default, or upgrade with --reset-then-reuse-values in place of --reuse-values
   {{- end -}}
 {{- end -}}
 {{- end }}

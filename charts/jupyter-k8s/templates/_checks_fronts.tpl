@@ -31,6 +31,8 @@
   - proxy.front.from[{{ $index }}]: {{ toJson $peer }} selects all pods of {{ hasKey $peer "namespaceSelector" | ternary "the cluster" "this release's namespace" }}: name the labels of the front's namespace or pods
 {{- else if has (default dict $peer.ipBlock).cidr (list "0.0.0.0/0" "::/0") }}
   - proxy.front.from[{{ $index }}].ipBlock.cidr: {{ quote $peer.ipBlock.cidr }} is everybody: name the networks of the front
+{{- else if and $peer.ipBlock (not (contains "/" (default "" $peer.ipBlock.cidr))) }}
+  - proxy.front.from[{{ $index }}].ipBlock.cidr: {{ default "" $peer.ipBlock.cidr | quote }} is no network: write one such as 10.1.2.0/28, and /32 behind a single address
 {{- end -}}
 {{- end -}}
 {{- /* Kinds are known from a cluster alone. */ -}}

@@ -77,7 +77,7 @@ fn a_needed_key_without_a_value_is_refused_by_a_sentence() {
         let reason = with_values(values, &[]).unwrap_err();
         for path in now {
             let line = format!(
-                "  - {}: empty (null): leave the key out, and it has its default",
+                "  - {}: has no value (null): leave the key out for its default",
                 path.join(".")
             );
             assert!(reason.contains(&line), "{line}: {reason}");
