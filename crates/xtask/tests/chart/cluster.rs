@@ -111,7 +111,7 @@ fn stored(change: impl FnOnce(&mut Value)) -> Vec<Value> {
 fn a_template_that_is_changed_under_its_name_is_refused_with_the_field_and_what_to_do() {
     for (setting, told) in [
         (
-            "templates.jupyterlab.primaryStorage.defaultSize=6Gi",
+            r#"templates.jupyterlab.primaryStorage.defaultSize="6Gi""#,
             r#"templates.jupyterlab.primaryStorage.defaultSize: "6Gi" is "5Gi" in the cluster"#,
         ),
         (
@@ -119,15 +119,18 @@ fn a_template_that_is_changed_under_its_name_is_refused_with_the_field_and_what_
             r#"templates.jupyterlab.allowCustomImages: "true" is not set in the cluster"#,
         ),
         (
-            "templates.jupyterlab.baseAnnotations[1].value=maybe",
+            r#"templates.jupyterlab.baseAnnotations=[
+                {"name": "cluster-autoscaler.kubernetes.io/safe-to-evict", "value": "false"},
+                {"name": "karpenter.sh/do-not-disrupt", "value": "maybe"}
+            ]"#,
             r#"templates.jupyterlab.baseAnnotations[1].value: "maybe" is "true" in the cluster"#,
         ),
         (
-            "templates.jupyterlab.allowedImages={uv}",
+            r#"templates.jupyterlab.allowedImages=["uv"]"#,
             "templates.jupyterlab.allowedImages: has 1 entries in place of 0 in the cluster",
         ),
     ] {
-        let reason = on(stored(|_| ()), &["--is-upgrade", "--set", setting]).unwrap_err();
+        let reason = on(stored(|_| ()), &["--is-upgrade", "--set-json", setting]).unwrap_err();
         let cure = ", and the spec of a template never changes: give the new one another name, such as jupyterlab-v2, and keep this entry";
         assert!(
             reason.contains(told) && reason.contains(cure),
