@@ -29,8 +29,8 @@ const OTHER: [u8; 4] = [127, 0, 0, 3];
 const BY_HTTPS: [(&str, &str); 2] = [("x-forwarded-proto", "https"), ("x-forwarded-for", CLIENT)];
 
 /// Says whose the request is by the gateway's own reading.
-async fn whose(headers: HeaderMap) -> String {
-    client(&headers)
+fn whose(headers: &HeaderMap) -> String {
+    client(headers)
         .map(|address| address.to_string())
         .unwrap_or_default()
 }
@@ -59,7 +59,8 @@ fn chart() -> Chart {
 async fn site() -> (Site, std::sync::Arc<std::sync::atomic::AtomicUsize>) {
     let (pod, seen) = pod().await;
     let behind = Behind::stub(Index::with(snapshot([running("lab", pod)])));
-    let behind = behind.signing_in_by(Router::new().route("/", get(whose)));
+    let behind = behind
+        .signing_in_by(Router::new().route("/", get(|headers: HeaderMap| async move { whose(&headers) })));
     let site = Site::as_charted(chart(), RoutingMode::Subdomain, behind).await;
     site.until("lab", &[TICKET], http::StatusCode::OK).await;
     (site, seen)

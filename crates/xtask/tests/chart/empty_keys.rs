@@ -18,7 +18,7 @@ fn paths(values: &Value) -> Vec<Vec<String>> {
     let mut at = 0;
     while at < found.len() {
         let inner = found[at].iter().fold(values, |value, key| &value[key]);
-        for key in inner.as_object().into_iter().flat_map(|map| map.keys()) {
+        for key in inner.as_object().into_iter().flat_map(serde_json::Map::keys) {
             let path = found[at].iter().chain([key]).cloned().collect();
             found.push(path);
         }
