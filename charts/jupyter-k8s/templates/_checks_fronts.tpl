@@ -5,6 +5,9 @@
 {{- if gt (len $fronts) 1 }}
   - proxy: {{ join ", " $fronts }} are enabled at once, and one front leads all hosts here: leave one of them enabled
 {{- end -}}
+{{- if and $fronts (not $proxy.enabled) }}
+  - proxy.{{ first $fronts }}.enabled: a front leads to the proxy, and proxy.enabled is false: set proxy.enabled to true, or leave the front out
+{{- end -}}
 {{- range list "tlsRoute" "httpRoute" -}}
 {{- $front := get $proxy . -}}
 {{- if and $front.enabled (not $front.parentRefs) }}

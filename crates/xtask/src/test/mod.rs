@@ -40,6 +40,8 @@ use crate::progress::Progress;
 
 /// Proxies other than Traefik that the gateway is tested behind.
 const PROXIES: [&str; 2] = ["nginx-light", "caddy"];
+/// A registry that releases are tested with, and what pushes to it.
+const REGISTRY: [&str; 2] = ["docker-registry", "skopeo"];
 
 /// One step: its name and what it does.
 type Step = (&'static str, fn(&mut Run<'_>) -> anyhow::Result<()>);
@@ -181,7 +183,7 @@ fn build_tests(run: &mut Run<'_>) -> anyhow::Result<()> {
 fn unit_tests(run: &mut Run<'_>) -> anyhow::Result<()> {
     let helm = helm::ensure(run.paths, &run.progress)?;
     let traefik = traefik::ensure(run.paths, &run.progress)?;
-    apt::ensure(&PROXIES, &run.progress)?;
+    apt::ensure(&[PROXIES, REGISTRY].concat(), &run.progress)?;
     let promtool = promtool::ensure(run.paths, &run.progress)?;
     run.cargo(
         &["test", "--workspace", "--no-fail-fast"],

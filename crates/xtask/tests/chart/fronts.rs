@@ -245,6 +245,10 @@ fn a_front_that_would_be_believed_too_much_or_cannot_be_is_refused_with_what_to_
             r#"proxy.front.from[0].ipBlock.cidr: "0.0.0.0/0" is everybody"#,
         ),
         (
+            r#"proxy={"enabled":false,"ingressRouteTCP":{"enabled":true}}"#.to_owned(),
+            "proxy.ingressRouteTCP.enabled: a front leads to the proxy, and proxy.enabled is false",
+        ),
+        (
             r#"proxy={"ingress":{"enabled":true},"front":{"from":[{"ipBlock":{"cidr":"10.1.2.3"}}]}}"#
                 .to_owned(),
             r#"proxy.front.from[0].ipBlock.cidr: "10.1.2.3" is no network"#,
