@@ -60,7 +60,7 @@
 {{- end -}}
 {{- end -}}
 {{- end -}}
-{{- $service := .Values.proxy.service -}}
+{{- $service := merge (dict "type" (include "jk8s.serviceType" .)) .Values.proxy.service -}}
 {{- if and (eq $service.type "ClusterIP") (not $service.externalIPs) (eq $service.externalTrafficPolicy "Local") }}
   - proxy.service.externalTrafficPolicy: Local is for a Service that is reached from outside, which type ClusterIP without externalIPs is not: leave it at Cluster, or choose another type
 {{- end -}}

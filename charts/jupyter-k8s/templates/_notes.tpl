@@ -129,10 +129,12 @@
 {{- $addresses = append $addresses (.ip | default .hostname) }}
 {{- end }}
 {{- $hosts := include "jk8s.certified" . }}
-{{- with $addresses }}
+{{- if include "jk8s.fronts" . | fromYamlArray }}
+   DNS           {{ $hosts }} must lead to {{ include "jk8s.entrance" . }}
+{{- else with $addresses }}
    DNS           {{ $hosts }} must lead to {{ join ", " . }}
 {{- else }}
-   DNS           {{ $hosts }} must lead to the address of this Service ({{ .Values.proxy.service.type }}):
+   DNS           {{ $hosts }} must lead to the address of this Service ({{ include "jk8s.serviceType" . }}):
                    kubectl get service {{ $name }} -n {{ .Release.Namespace }}
 {{- end }}
 {{- end }}

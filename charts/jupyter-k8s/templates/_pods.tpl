@@ -181,11 +181,13 @@ operator webhook
 
 {{/* The PriorityClass of a component's pods, or nothing: (list . "gateway") */}}
 {{- define "jk8s.priorityClass" -}}
+{{- $root := index . 0 -}}
 {{- $name := (include "jk8s.podValues" . | fromJson).priorityClassName -}}
-{{- /* Hooks do not wait for the chart's own class: it may not exist before an upgrade. */ -}}
-{{- if and (ne (toString $name) "none") (or $name (not (has (index . 1) (list "crds" "uninstall" "tests")))) -}}
-{{- $name | default (include "jk8s.name" (list (index . 0) "system")) -}}
-{{- end -}}
+{{- $own := include "jk8s.ownPriorityClass" $root -}}
+{{- /* This Job runs before the chart's own class is made: at an installation, and at an upgrade from a release without it. */ -}}
+{{- if and $own (eq (index . 1) "crds") (not (lookup "scheduling.k8s.io/v1" "PriorityClass" "" $own)) }}{{ $own = "" }}{{ end -}}
+{{- $name = $name | default $own -}}
+{{- if ne (toString $name) "none" }}{{ $name }}{{ end -}}
 {{- end }}
 
 {{/* The PriorityClass that this chart makes, if a component uses it. */}}

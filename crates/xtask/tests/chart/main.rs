@@ -6,13 +6,17 @@
     reason = "clippy exempts functions marked #[test], but not what they call"
 )]
 
+mod accounts;
 mod certificates;
 mod checks;
+mod cluster;
 mod contradictions;
 mod edge;
+mod empty_keys;
 mod examples;
 mod exposed_ports;
 mod fit;
+mod fronts;
 mod hooks;
 mod https_proxy;
 mod images;
@@ -20,6 +24,7 @@ mod install;
 mod installation;
 mod managers;
 mod monitoring;
+mod networks;
 mod notes;
 mod parts;
 mod pods;
