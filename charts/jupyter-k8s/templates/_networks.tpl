@@ -77,8 +77,10 @@ policyTypes: [Ingress]
 {{/* Egress rule to workspaces, wherever they are. */}}
 {{- define "jk8s.workspacesEgress" -}}
 - to:
-    - namespaceSelector: {}
-      podSelector:
+    - podSelector:
         matchExpressions:
           - {key: workspaces.jupyter.org/workspace, operator: Exists}
+      {{- if not (include "jk8s.inOneNamespace" .) }}
+      namespaceSelector: {}
+      {{- end }}
 {{- end }}

@@ -67,7 +67,7 @@ DNS          {{ if eq .Values.routing.mode "Path" }}{{ .Values.routing.baseDomai
 
 {{/* Secrets that the programs make themselves. */}}
 {{- define "jk8s.selfMade" -}}
-{{- range concat (ternary (list "gateway-ca" "gateway-keys" "proxy-client") list .Values.gateway.enabled) (list "operator-keys" "webhook-cert") }}
+{{- range concat (ternary (list "gateway-ca" "gateway-keys" "proxy-client") list .Values.gateway.enabled) (ternary (list "operator-keys") (list "operator-keys" "webhook-cert") (eq .Values.scope "Namespace")) }}
   Secret {{ include "jk8s.name" (list $ .) }}
 {{- end }}
 {{- with .Values.proxy.tls.certManager.issuerRef }}

@@ -6,7 +6,7 @@ use anyhow::Context as _;
 use api::names;
 use futures::{Stream, StreamExt as _, stream};
 use k8s_openapi::api::coordination::v1::Lease;
-use kit::{lease, process, readiness::Gate, readiness::Readiness};
+use kit::{lease, process, readiness::Gate, readiness::Readiness, scope::Scope};
 use kube::{
     Api,
     runtime::{
@@ -55,6 +55,7 @@ pub async fn run(args: Args) -> anyhow::Result<()> {
 pub async fn run_as(args: Args, build: Build) -> anyhow::Result<()> {
     let Args {
         namespace,
+        watch_namespace,
         pod_name,
         release_name,
         settings_file,
@@ -71,25 +72,28 @@ pub async fn run_as(args: Args, build: Build) -> anyhow::Result<()> {
     let shutdown = kit::shutdown::on_signal()?;
     let at_a_time = usize::from(concurrency).max(LEAST_AT_A_TIME);
     let client = kit::client::with_concurrency_limit(names::OPERATOR, at_a_time).await?;
+    let scope = Scope::of(watch_namespace);
     tracing::info!(
         version = env!("CARGO_PKG_VERSION"),
         namespace,
         pod = pod_name,
+        watches = %scope,
         "the operator starts"
     );
 
     let mut site = Site::new(namespace.clone(), release_name.clone(), &settings);
     site.build = build;
+    site.scope = scope.clone();
     let writers = Writers::default();
     let context = Context::new(client.clone(), writers.stores(), settings, site, pod_name.clone());
     let context = Arc::new(context);
     let audit = context.audit.open(std::io::stdout(), context.metrics.clone());
     let audit = audit.context("the audit log")?;
-    let routes = routes::start(&client, &context.settings.route_kinds, &context.stores);
+    let routes = routes::start(&client, &scope, &context.settings.route_kinds, &context.stores);
     let declared = with_other_definitions(&context);
     let told = stream::select_all([routes.boxed(), context.idle.triggers().boxed(), declared.boxed()]);
     let crowd = context.clone();
-    let triggers = watch::start(&client, writers, watch_page_size, move || {
+    let triggers = watch::start(&client, &scope, writers, watch_page_size, move || {
         crowd.debounce.is_crowded()
     });
     let triggers = stream::select(triggers, told.map(Ok));
@@ -117,7 +121,12 @@ pub async fn run_as(args: Args, build: Build) -> anyhow::Result<()> {
             report_filled(&context.stores, &caches),
             events::run(&context, &told),
             told.run_until_cancelled(assertion_keys::maintain(&context)),
-            told.run_until_cancelled(definitions::watch(&context, &remarks)),
+            told.run_until_cancelled(async {
+                // Nobody gave the right to read CRDs to an operator of one namespace.
+                if scope.is_cluster() {
+                    definitions::watch(&context, &remarks).await;
+                }
+            }),
             async {
                 work(&context, triggers, &pace, leading, &shutdown).await;
                 told.cancel();

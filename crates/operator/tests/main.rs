@@ -18,6 +18,7 @@ mod leaving;
 mod lifecycle;
 mod lost;
 mod managers;
+mod one_namespace;
 mod one_pod;
 mod orphans;
 mod outages;

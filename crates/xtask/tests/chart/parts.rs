@@ -304,7 +304,8 @@ fn kubectl_can_apply_the_one_file_installation_at_once() {
     );
     let at = |is_it: &dyn Fn(&Value) -> bool| objects.iter().position(is_it).unwrap();
     assert!(
-        at(&|object| object["kind"] == "Namespace") < at(&|object| !object["metadata"]["namespace"].is_null()),
+        at(&|object| object["kind"] == "Namespace")
+            < at(&|object| !object["metadata"]["namespace"].is_null()),
         "the namespace is made before anything is put into it"
     );
     let cluster_kinds = [
