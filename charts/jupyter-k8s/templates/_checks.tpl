@@ -81,6 +81,16 @@
   - gateway.bearer.{{ $key }}: {{ get $bearer $key | join ", " | quote }} counts for nothing while gateway.bearer.enabled is false: set that to true, or leave the list empty
 {{- end -}}
 {{- end -}}
+{{- $sources := dict -}}
+{{- range $index, $one := .Values.settings.imageMirrors -}}
+{{- if hasKey $sources $one.source }}
+  - settings.imageMirrors[{{ $index }}].source: {{ quote $one.source }} is named twice: keep one of them
+{{- end -}}
+{{- if regexMatch "^index\\.docker\\.io(/|$)" $one.source }}
+  - settings.imageMirrors[{{ $index }}].source: {{ quote $one.source }} matches nothing: write docker.io
+{{- end -}}
+{{- $_ := set $sources $one.source true -}}
+{{- end -}}
 {{- $aliases := .Values.settings.imageAliases -}}
 {{- range $alias, $image := $aliases -}}
 {{- if or (hasKey $aliases $image) (eq $image "uv") }}

@@ -18,8 +18,8 @@ use crate::{apt, definitions};
 /// What the browser tests need: Chromium, its driver, and certutil, by which it is told whom to trust.
 const BROWSER: [&str; 3] = ["chromium", "chromium-driver", "libnss3-tools"];
 
-/// Tests of a whole run that may fail if they pass alone. More than these are no accident.
-const MAX_RETRIED: usize = 3;
+/// Tests of a whole run that may fail if they pass alone. More than one is no accident.
+const MAX_RETRIED: usize = 1;
 
 /// Runs the tests whose path contains one of `wanted`, or all of them, on what `access_file` tells of.
 ///

@@ -352,6 +352,7 @@ fn every_namespaced_object_names_its_namespace() {
                 || [
                     "Namespace",
                     "PriorityClass",
+                    "StorageClass",
                     "WorkspaceManager",
                     "WorkspaceTemplate",
                     "MutatingWebhookConfiguration",

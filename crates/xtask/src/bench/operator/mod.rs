@@ -57,7 +57,8 @@ pub(crate) fn run(args: &BenchOperator, paths: &Paths) -> anyhow::Result<()> {
         component.ensure(paths, &progress)?;
     }
     let program = if let Some(program) = &args.program {
-        program.clone()
+        // The bench itself starts it from another folder.
+        std::path::absolute(program)?
     } else {
         progress.line("building the operator with optimisation");
         built(paths, &["--package", "operator", "--bin", "jupyter-k8s-operator"])?
