@@ -152,7 +152,10 @@ mod tests {
 
     #[test]
     fn only_an_allowed_review_grants_and_a_failed_authorizer_is_no_refusal() {
-        let read = |status: serde_json::Value| granted(serde_json::from_value(status).unwrap()).ok();
+        let read = |status: serde_json::Value| {
+            let status: Option<SubjectAccessReviewStatus> = serde_json::from_value(status).unwrap();
+            granted(status.as_ref()).ok()
+        };
         assert_eq!(read(json!({"allowed": true})), Some(true));
         assert_eq!(read(json!({"allowed": true, "denied": true})), Some(false));
         assert_eq!(read(json!({"allowed": false})), Some(false));
