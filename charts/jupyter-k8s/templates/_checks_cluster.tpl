@@ -1,6 +1,8 @@
 {{/* What the objects of the cluster exclude; one line per problem. Without a cluster, as in `helm template`, there are none. */}}
 {{- define "jk8s.clusterProblems" -}}
-{{- if .Release.IsInstall -}}
+{{- /* Who installs in one namespace may not read what the cluster has, and does not write it. */ -}}
+{{- if ne .Values.objects "Namespace" -}}
+{{- if and .Release.IsInstall (not (include "jk8s.inOneNamespace" .)) -}}
   {{- range (lookup "admissionregistration.k8s.io/v1" "ValidatingAdmissionPolicy" "" "").items -}}
     {{- $labels := default dict .metadata.labels -}}
     {{- $owner := default dict .metadata.annotations -}}
@@ -21,6 +23,7 @@
       {{- end -}}
     {{- end -}}
   {{- end -}}
+{{- end -}}
 {{- end -}}
 {{- end }}
 

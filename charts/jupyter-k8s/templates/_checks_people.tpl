@@ -34,7 +34,7 @@
   {{- end -}}
 {{- end -}}
 {{- $tests := .Values.tests.namespace -}}
-{{- if or (eq $tests .Release.Namespace) (eq $tests "kube-system") }}
+{{- if and (not (include "jk8s.inOneNamespace" .)) (or (eq $tests .Release.Namespace) (eq $tests "kube-system")) }}
   - tests.namespace: {{ quote $tests }} has no workspaces, and the webhook is not asked there: choose a namespace for workspaces
 {{- end -}}
 {{- range $number, $group := .Values.manager.authorization.adminGroups -}}

@@ -92,10 +92,12 @@ podSelector:
 {{/* Egress rule to workspaces, wherever they are. */}}
 {{- define "jk8s.workspacesEgress" -}}
 - to:
-    - namespaceSelector: {}
-      podSelector:
+    - podSelector:
         matchExpressions:
           - {key: workspaces.jupyter.org/workspace, operator: Exists}
+      {{- if not (include "jk8s.inOneNamespace" .) }}
+      namespaceSelector: {}
+      {{- end }}
 {{- end }}
 
 {{/* Begin of every component's policy: which pods it is about, and that nothing else is allowed them, in either direction. */}}

@@ -107,7 +107,7 @@
 {{- if and $.Values.proxy.enabled .name }}
 {{- $version := printf "%s/v1" .group }}
 {{- $found := dict }}
-{{- if and (eq .group "cert-manager.io") ($.Capabilities.APIVersions.Has (printf "%s/%s" $version .kind)) }}
+{{- if and (eq .group "cert-manager.io") ($.Capabilities.APIVersions.Has (printf "%s/%s" $version .kind)) (or (eq .kind "Issuer") (not (include "jk8s.inOneNamespace" $))) }}
 {{- $found = include "jk8s.lookup" (list $version .kind (eq .kind "Issuer" | ternary $.Release.Namespace "") .name) | fromJson }}
 {{- end }}
 {{- if $found }}
@@ -142,6 +142,17 @@
 {{/* The first workspace: of the first user of the first namespace, who creates it by the administrator's hand. */}}
 {{- define "jk8s.notes.workspace" -}}
 {{- $template := include "jk8s.tests.template" . }}
+{{- if include "jk8s.inOneNamespace" . }}
+   The annotation names its owner:
+     kubectl create -n {{ .Release.Namespace }} -f - <<'YAML'
+     apiVersion: workspaces.jupyter.org/v1alpha1
+     kind: Workspace
+     metadata: {name: my-notebook, annotations: {workspaces.jupyter.org/created-by: <your user name>}}
+     spec: {displayName: My notebook{{ with $template }}, templateRef: {{ . }}{{ end }}}
+     YAML
+     kubectl wait workspace/my-notebook -n {{ .Release.Namespace }} --for=condition=Available --timeout=5m
+     kubectl get workspace my-notebook -n {{ .Release.Namespace }} -o 'jsonpath={.status.url}{"\n"}'
+{{- else }}
 {{- $first := first (default (list (dict)) .Values.userNamespaces) }}
 {{- $user := first (concat (default list $first.users) (default list $first.adminUsers) (list "")) }}
 {{- $group := first (concat (default list $first.groups) (default list $first.adminGroups) (list "")) }}
@@ -164,6 +175,7 @@
      kubectl wait workspace/my-notebook -n {{ $first.name }} --for=condition=Available --timeout=5m
 {{- end }}
      kubectl get workspace my-notebook -n {{ $first.name }} -o 'jsonpath={.status.url}{"\n"}'
+{{- end }}
 {{- end }}
 {{- if and .Values.proxy.enabled .Values.proxy.tls.selfSigned }}
    Browsers warn of the self-signed certificate, unless they trust its authority:

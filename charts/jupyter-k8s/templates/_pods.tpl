@@ -168,7 +168,8 @@ nodeSelector tolerations affinity topologySpreadConstraints labels annotations e
 
 {{/* Components whose pods this release has. */}}
 {{- define "jk8s.components" -}}
-operator webhook
+operator
+{{- if not (include "jk8s.inOneNamespace" .) }} webhook{{ end -}}
 {{- if .Values.proxy.enabled }} proxy{{ end -}}
 {{- if .Values.gateway.enabled }} gateway{{ end -}}
 {{- if .Values.identity.enabled }} identity{{ end -}}
@@ -176,7 +177,7 @@ operator webhook
 
 {{/* The same, and the Jobs and the Pod that Helm runs. */}}
 {{- define "jk8s.componentsAndJobs" -}}
-{{ include "jk8s.components" . }} tests{{ if .Values.crds.upgrade }} crds{{ end }}{{ if .Values.uninstall.prepare }} uninstall{{ end }}
+{{ include "jk8s.components" . }} tests{{ if and .Values.crds.upgrade (not (include "jk8s.inOneNamespace" .)) }} crds{{ end }}{{ if .Values.uninstall.prepare }} uninstall{{ end }}
 {{- end }}
 
 {{/* The PriorityClass of a component's pods, or nothing: (list . "gateway") */}}
@@ -197,7 +198,7 @@ operator webhook
 {{- range splitList " " (include "jk8s.components" .) -}}
   {{- if not (include "jk8s.podValues" (list $ .) | fromJson).priorityClassName }}{{ $used = true }}{{ end -}}
 {{- end -}}
-{{- if $used }}{{ $own }}{{ end -}}
+{{- if and $used (not (include "jk8s.inOneNamespace" .)) }}{{ $own }}{{ end -}}
 {{- end }}
 
 {{/* Names of Secrets with registry credentials, as a YAML list. Entries of `global` are names, or objects with a name. */}}

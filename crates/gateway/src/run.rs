@@ -9,6 +9,7 @@ use api::GatewaySession;
 use futures::StreamExt as _;
 use futures::stream::FuturesUnordered;
 use kit::readiness::{self, Readiness};
+use kit::scope::Scope;
 use kube::{Api, Client};
 use prometheus_client::registry::Registry;
 use rustix::process::{Resource, getrlimit, setrlimit};
@@ -141,12 +142,14 @@ async fn serve(
     tasks.spawn(keys.maintain());
 
     let index = Arc::new(Index::default());
+    let scope = Scope::of(args.watch_namespace.clone());
     let manager = args.manager.clone().filter(|name| !name.is_empty());
     let freshness = Arc::new(Freshness::new(Duration::from_secs(args.max_staleness_seconds)));
     let follower = Follower::new(freshness.clone(), metrics.clone());
     tasks.spawn(heartbeat(args, &client, follower.clone())?.beat());
     tasks.spawn(watch::feed(
         client.clone(),
+        scope.clone(),
         manager,
         index.clone(),
         follower.clone(),
@@ -168,9 +171,9 @@ async fn serve(
 
     let strip =
         StripList::new(args.cookie_strip.iter().cloned()).with_headers(args.header_strip.iter().cloned());
-    let rights = Rights::new(client.clone(), metrics.clone());
+    let rights = Rights::new(client.clone(), scope.clone(), metrics.clone());
     tasks.spawn(rights.clone().renew(freshness.grace()));
-    tasks.spawn(rights.clone().follow_roles(client.clone()));
+    tasks.spawn(rights.clone().follow_roles(client.clone(), scope));
     let app = Arc::new(AppState {
         index: index.clone(),
         rights,

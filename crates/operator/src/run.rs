@@ -6,7 +6,7 @@ use anyhow::Context as _;
 use api::names;
 use futures::{Stream, StreamExt as _, stream};
 use k8s_openapi::api::coordination::v1::Lease;
-use kit::{lease, process, readiness::Gate, readiness::Readiness};
+use kit::{lease, process, readiness::Gate, readiness::Readiness, scope::Scope};
 use kube::{
     Api,
     runtime::{
@@ -26,12 +26,7 @@ use crate::{
         watch::{self, Trigger},
     },
     context::Context,
-    controllers::{
-        assertion_keys,
-        catalog::{self, CatalogState},
-        definitions, idle, orphans, resync, routes,
-        shares::{self, SharesState},
-    },
+    controllers::{self, assertion_keys, definitions, routes},
     plan::{Build, Site},
     reconcile::{error_policy, reconcile_when_filled},
     status::events,
@@ -60,6 +55,7 @@ pub async fn run(args: Args) -> anyhow::Result<()> {
 pub async fn run_as(args: Args, build: Build) -> anyhow::Result<()> {
     let Args {
         namespace,
+        watch_namespace,
         pod_name,
         release_name,
         settings_file,
@@ -76,25 +72,28 @@ pub async fn run_as(args: Args, build: Build) -> anyhow::Result<()> {
     let shutdown = kit::shutdown::on_signal()?;
     let at_a_time = usize::from(concurrency).max(MIN_CONCURRENCY);
     let client = kit::client::with_concurrency_limit(names::OPERATOR, at_a_time).await?;
+    let scope = Scope::of(watch_namespace);
     tracing::info!(
         version = env!("CARGO_PKG_VERSION"),
         namespace,
         pod = pod_name,
+        watches = %scope,
         "the operator starts"
     );
 
     let mut site = Site::new(namespace.clone(), release_name.clone(), &settings);
     site.build = build;
+    site.scope = scope.clone();
     let writers = Writers::default();
     let context = Context::new(client.clone(), writers.stores(), settings, site, pod_name.clone());
     let context = Arc::new(context);
     let audit = context.audit.open(std::io::stdout(), context.metrics.clone());
     let audit = audit.context("the audit log")?;
-    let routes = routes::start(&client, &context.settings.route_kinds, &context.stores);
+    let routes = routes::start(&client, &scope, &context.settings.route_kinds, &context.stores);
     let declared = with_other_definitions(&context);
     let others = stream::select_all([routes.boxed(), context.idle.triggers().boxed(), declared.boxed()]);
     let load = context.clone();
-    let triggers = watch::start(&client, writers, watch_page_size, move || {
+    let triggers = watch::start(&client, &scope, writers, watch_page_size, move || {
         load.debounce.is_loaded()
     });
     let triggers = stream::select(triggers, others.map(Ok));
@@ -122,7 +121,12 @@ pub async fn run_as(args: Args, build: Build) -> anyhow::Result<()> {
             report_filled(&context.stores, &caches),
             events::run(&context, &reconciled),
             reconciled.run_until_cancelled(assertion_keys::maintain(&context)),
-            reconciled.run_until_cancelled(definitions::watch(&context, &problems)),
+            reconciled.run_until_cancelled(async {
+                // Nobody gave the right to read CRDs to an operator of one namespace.
+                if scope.is_cluster() {
+                    definitions::watch(&context, &problems).await;
+                }
+            }),
             async {
                 work(&context, triggers, &pace, leading, &shutdown).await;
                 reconciled.cancel();
@@ -189,7 +193,7 @@ async fn work(
         tokio::select! {
             () = lead(context, &mut triggers, pace.clone(), shutdown) => return,
             // The controllers end only at shutdown. Then the last reconciles still have to finish.
-            () = async { run_controllers(context, shutdown).await; std::future::pending().await } => {}
+            () = async { controllers::run(context, shutdown).await; std::future::pending().await } => {}
             // Another replica may lead by now: what is in progress is dropped, not finished.
             () = lost => {}
         }
@@ -231,32 +235,6 @@ async fn lead(
             }
         })
         .await;
-}
-
-/// Once the caches are filled, reconciles catalog objects, shares, orphaned network policies and assertion keys, and stops idle
-/// workspaces.
-async fn run_controllers(context: &Context, shutdown: &CancellationToken) {
-    if context.stores.until_filled().await.is_err() {
-        return;
-    }
-    let asker = idle::Asker::over_http(context.now, context.keys.signer());
-    let (mut catalog, mut shares) = (CatalogState::default(), SharesState::default());
-    let changes = &context.stores.changes;
-    tokio::join!(
-        resync::run(changes, shutdown, async || {
-            Box::pin(catalog::reconcile(context, &mut catalog)).await
-        }),
-        resync::run(changes, shutdown, async || {
-            Box::pin(shares::reconcile(context, &mut shares)).await
-        }),
-        resync::run(changes, shutdown, async || {
-            Box::pin(orphans::reconcile(context)).await
-        }),
-        resync::run(changes, shutdown, async || {
-            Box::pin(assertion_keys::reconcile(context)).await
-        }),
-        idle::run(context, &asker, shutdown)
-    );
 }
 
 /// Drops all state of a workspace that is gone.

@@ -4,6 +4,7 @@ use std::{convert::Infallible, time::Duration};
 
 use futures::{Stream, StreamExt as _, stream::BoxStream};
 use k8s_openapi::api::{apps::v1::Deployment, core::v1::Pod, networking::v1::NetworkPolicy};
+use kit::scope::Scope;
 use kube::ResourceExt as _;
 use operator::{
     cache::{
@@ -30,7 +31,10 @@ async fn late(triggers: &mut (impl Stream + Unpin)) -> Duration {
 async fn triggers(is_loaded: bool) -> (Stage, BoxStream<'static, Result<Trigger, Infallible>>) {
     let stage = Stage::with_running_demo().await;
     let client = stage.server.connect(None);
-    let mut triggers = watch::start(&client, Writers::default(), 500, move || is_loaded).boxed();
+    let mut triggers = watch::start(&client, &Scope::Cluster, Writers::default(), 500, move || {
+        is_loaded
+    })
+    .boxed();
     calm(&mut triggers).await;
     (stage, triggers)
 }

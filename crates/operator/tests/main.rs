@@ -16,6 +16,7 @@ mod keys;
 mod lifecycle;
 mod load;
 mod managers;
+mod one_namespace;
 mod one_pod;
 mod orphans;
 mod outages;

@@ -40,10 +40,14 @@ pub(crate) fn begin(stage: &Stage) -> Process {
 
 /// An operator that reconciles workspaces, and the state that it shares with other controllers.
 pub(crate) fn begin_with_context(stage: &Stage) -> (Process, Arc<Context>) {
-    let client = stage.server.connect(None);
     let writers = Writers::default();
-    let context: Arc<Context> = operator(client.clone(), &writers, true);
-    let triggers = watch::start(&client, writers, 500, || false);
+    let context = operator(stage.server.connect(None), &writers, true);
+    begin_as(context, writers)
+}
+
+/// An operator with this state.
+pub(crate) fn begin_as(context: Arc<Context>, writers: Writers) -> (Process, Arc<Context>) {
+    let triggers = watch::start(&context.client, &context.site.scope, writers, 500, || false);
     let workspaces = context.stores.workspaces.clone();
     let reconcile = |object, context| Box::pin(reconcile_when_filled(object, context));
     let config = Config::default().concurrency(4);

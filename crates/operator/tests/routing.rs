@@ -8,6 +8,7 @@ use k8s_openapi::api::{
     core::v1::Pod,
     networking::v1::{Ingress, NetworkPolicy},
 };
+use kit::scope::Scope;
 use kube::{ResourceExt as _, api::ApiResource};
 use rules::routes::RouteKind;
 use serde_json::{Value, json};
@@ -474,6 +475,7 @@ async fn that_a_kind_is_not_installed_is_found_out_at_the_start() {
     let stores = &stage.context.stores;
     let mut triggers = std::pin::pin!(operator::controllers::routes::start(
         &stage.context.client,
+        &Scope::Cluster,
         &[ingress()],
         stores
     ));

@@ -9,6 +9,7 @@ use api::{
 use futures::StreamExt as _;
 use http::Method;
 use k8s_openapi::api::{apps::v1::Deployment, core::v1::Pod};
+use kit::scope::Scope;
 use kube::{CustomResourceExt, ResourceExt as _};
 use operator::cache::{
     stores::{Parsed, Writers, trim::Trim},
@@ -106,7 +107,7 @@ async fn a_status_of_another_client_triggers_and_our_own_does_not() {
     let writers = Writers::default();
     let own_writes = writers.own_writes.clone();
     let client = stage.server.connect(None);
-    let mut triggers = watch::start(&client, writers, 500, || false).boxed();
+    let mut triggers = watch::start(&client, &Scope::Cluster, writers, 500, || false).boxed();
     let calm = Duration::from_secs(2);
     while tokio::time::timeout(calm, triggers.next()).await.is_ok() {}
     let write = |phase: &str| {

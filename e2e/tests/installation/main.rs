@@ -1,5 +1,6 @@
 //! The whole release: its check, its CRDs at an upgrade, its removal and its return. A test binary of its own: nothing else runs meanwhile.
 
+mod one_namespace;
 mod teams;
 
 use api::{

@@ -18,6 +18,7 @@ use k8s_openapi::api::{
     apps::v1::Deployment,
     core::v1::Pod,
 };
+use kit::scope::Scope;
 use kube::{
     Api, Client, Resource, ResourceExt as _,
     api::{DeleteParams, ListParams, Patch},
@@ -59,6 +60,11 @@ pub struct Args {
     #[arg(long, env = "POD_NAMESPACE")]
     namespace: String,
 
+    /// The only namespace of the release's workspaces. The release has no webhook then, and no finalizers on templates and managers
+    /// [default: all namespaces].
+    #[arg(long, env = "WATCH_NAMESPACE")]
+    watch_namespace: Option<String>,
+
     /// Name of the Helm release.
     #[arg(long, env = "RELEASE_NAME", default_value = "jupyter-k8s")]
     release_name: String,
@@ -72,19 +78,27 @@ pub async fn run(args: Args) -> anyhow::Result<()> {
     let Args {
         namespace,
         release_name,
+        watch_namespace,
         ..
     } = args;
+    let scope = Scope::of(watch_namespace);
     let client = kit::client::new(MANAGER).await?;
     if !stop_operator(&client, &namespace, &release_name).await? {
         return Ok(());
     }
-    let webhook = format!("{release_name}-webhook");
-    delete::<ValidatingWebhookConfiguration>(&client, &webhook).await?;
-    delete::<MutatingWebhookConfiguration>(&client, &webhook).await?;
-    release::<Workspace>(&client).await?;
-    release::<WorkspaceTemplate>(&client).await?;
-    release::<WorkspaceManager>(&client).await?;
-    release::<WorkspaceExecutionProfile>(&client).await
+    if scope.is_cluster() {
+        release_cluster(&client, &format!("{release_name}-webhook")).await?;
+    }
+    release::<Workspace>(&client, &scope.api(client.clone())).await?;
+    release::<WorkspaceExecutionProfile>(&client, &scope.api(client.clone())).await
+}
+
+/// Deletes the webhook configurations, and removes our finalizers from objects of the cluster.
+async fn release_cluster(client: &Client, webhook: &str) -> anyhow::Result<()> {
+    delete::<ValidatingWebhookConfiguration>(client, webhook).await?;
+    delete::<MutatingWebhookConfiguration>(client, webhook).await?;
+    release::<WorkspaceTemplate>(client, &Api::all(client.clone())).await?;
+    release::<WorkspaceManager>(client, &Api::all(client.clone())).await
 }
 
 /// Scales the operator to 0 and waits until its pods have ended: a running operator would set the finalizers again. Returns false if
@@ -170,13 +184,13 @@ where
 
 /// Removes our finalizers from all objects of a kind. An API server may call the webhook for some time after its configuration was
 /// deleted, so that an object gets the finalizer back. So all objects are read again until none has one.
-async fn release<K>(client: &Client) -> anyhow::Result<()>
+async fn release<K>(client: &Client, all: &Api<K>) -> anyhow::Result<()>
 where
     K: Resource<DynamicType = ()> + Clone + DeserializeOwned + std::fmt::Debug,
 {
     let kind = K::kind(&());
     for _ in 0..PASSES {
-        let count = release_listed::<K>(client).await?;
+        let count = release_listed(client, all).await?;
         tracing::info!(%kind, count, "finalizers are removed");
         if count == 0 {
             return Ok(());
@@ -186,11 +200,10 @@ where
 }
 
 /// Removes our finalizers from the listed objects. Returns how many had some.
-async fn release_listed<K>(client: &Client) -> anyhow::Result<usize>
+async fn release_listed<K>(client: &Client, all: &Api<K>) -> anyhow::Result<usize>
 where
     K: Resource<DynamicType = ()> + Clone + DeserializeOwned + std::fmt::Debug,
 {
-    let all = Api::<K>::all(client.clone());
     let (mut count, mut params) = (0, ListParams::default().limit(PAGE));
     loop {
         let page = match all.list_metadata(&params).await {

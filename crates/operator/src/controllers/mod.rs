@@ -21,3 +21,34 @@ pub mod orphans;
 pub mod resync;
 pub mod routes;
 pub mod shares;
+
+use tokio_util::sync::CancellationToken;
+
+use self::{catalog::CatalogState, shares::SharesState};
+use crate::context::Context;
+
+/// Once the caches are filled, reconciles catalog objects, shares, orphaned network policies and assertion keys, and stops idle
+/// workspaces.
+pub async fn run(context: &Context, shutdown: &CancellationToken) {
+    if context.stores.until_filled().await.is_err() {
+        return;
+    }
+    let asker = idle::Asker::over_http(context.now, context.keys.signer());
+    let (mut catalog, mut shares) = (CatalogState::default(), SharesState::default());
+    let changes = &context.stores.changes;
+    tokio::join!(
+        resync::run(changes, shutdown, async || {
+            Box::pin(catalog::reconcile(context, &mut catalog)).await
+        }),
+        resync::run(changes, shutdown, async || {
+            Box::pin(shares::reconcile(context, &mut shares)).await
+        }),
+        resync::run(changes, shutdown, async || {
+            Box::pin(orphans::reconcile(context)).await
+        }),
+        resync::run(changes, shutdown, async || {
+            Box::pin(assertion_keys::reconcile(context)).await
+        }),
+        idle::run(context, &asker, shutdown)
+    );
+}

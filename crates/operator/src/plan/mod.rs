@@ -36,6 +36,7 @@ use k8s_openapi::{
     },
     apimachinery::pkg::{api::resource::Quantity, apis::meta::v1::ObjectMeta},
 };
+use kit::scope::Scope;
 use rules::{Settings, ValidWorkspace};
 
 pub use self::{
@@ -52,6 +53,8 @@ pub struct Site {
     pub system_namespace: String,
     /// Helm release of proxy and gateway.
     pub release: String,
+    /// Namespaces whose workspaces are reconciled.
+    pub scope: Scope,
     /// Images that are made to run with a read-only root file system: the installation's default and its aliases.
     pub own_images: BTreeSet<String>,
     /// Size limit of the emptyDir on `/tmp`.
@@ -61,9 +64,12 @@ pub struct Site {
 }
 
 impl Site {
-    /// Whether the operator ignores the workspaces of a namespace. No webhook validates workspaces there.
+    /// Whether the operator ignores the workspaces of a namespace. No webhook validates workspaces in the excluded ones.
     pub fn ignores(&self, namespace: &str) -> bool {
-        namespace == "kube-system" || namespace == self.system_namespace
+        match self.scope.namespace() {
+            Some(watched) => namespace != watched,
+            None => namespace == "kube-system" || namespace == self.system_namespace,
+        }
     }
 
     /// From the process's arguments and settings.
@@ -73,6 +79,7 @@ impl Site {
         Self {
             system_namespace,
             release,
+            scope: Scope::default(),
             own_images: aliases.chain([default]).collect(),
             scratch_limit: settings.ephemeral_home_size_limit.clone(),
             build: Build::default(),

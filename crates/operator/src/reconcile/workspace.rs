@@ -179,7 +179,7 @@ async fn settle(workspace: &Workspace, context: &Context) -> Result<Next, Error>
     });
     if let Ok(valid) = &validation
         && observed.wanted_pods() == 0
-        && !catalog::is_protected(valid, workspace, &references, &observed)
+        && !catalog::is_protected(&context.site.scope, valid, workspace, &references, &observed)
     {
         // The catalog controller sets the finalizer, and that triggers the next reconcile; one of a manager triggers many, one by one.
         stores.changes.send_replace(());

@@ -288,7 +288,7 @@ impl ApiServer {
             return Answer::Response(respond(Err(refusal)));
         }
         if let Some(judge) = &state.judge
-            && call.path.ends_with("/subjectaccessreviews")
+            && call.path.ends_with("subjectaccessreviews")
         {
             let mut review = call.body.clone();
             review["status"] = json!({ "allowed": judge(&call.body["spec"]) });

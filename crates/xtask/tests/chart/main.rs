@@ -33,6 +33,7 @@ mod release;
 mod render;
 mod rights;
 mod routes;
+mod scope;
 mod service;
 mod teams;
 mod values;

@@ -10,6 +10,7 @@ use std::{
 use api::names;
 use futures::{Stream, StreamExt as _, stream};
 use k8s_openapi::api::core::v1::{Event, Node as NodeObject, PersistentVolumeClaim as Claim};
+use kit::scope::Scope;
 use kube::{
     Api, Client, ResourceExt as _,
     core::PartialObjectMeta,
@@ -38,26 +39,38 @@ const NODES_PER_PAGE: u32 = 50;
 /// Fills `cluster_warnings` while the stream is polled, and yields which workspaces to reconcile. It never ends and never fails.
 pub(super) fn start(
     client: &Client,
+    scope: &Scope,
     cluster_warnings: &Arc<ClusterWarnings>,
     stores: &Stores,
 ) -> impl Stream<Item = Vec<Trigger>> + Send + use<> {
-    let claims = claims(client, cluster_warnings.clone(), stores.clone());
-    let nodes = nodes(client, cluster_warnings.clone(), stores.clone());
-    let warnings = warnings(client, cluster_warnings.clone(), stores.clone());
+    let claims = claims(
+        scope.api(client.clone()),
+        cluster_warnings.clone(),
+        stores.clone(),
+    );
+    let nodes = match scope {
+        Scope::Cluster => nodes(client, cluster_warnings.clone(), stores.clone()).boxed(),
+        Scope::Namespace(_) => stream::empty().boxed(),
+    };
+    let warnings = warnings(
+        scope.api(client.clone()),
+        cluster_warnings.clone(),
+        stores.clone(),
+    );
     stream::select(warnings, stream::select(nodes, claims))
 }
 
 /// Watches claims. Workspaces may mount any claim by its name. Of claims that are no workspace's disk, only those that are being deleted
 /// are kept.
 fn claims(
-    client: &Client,
+    claims: Api<PartialObjectMeta<Claim>>,
     cluster_warnings: Arc<ClusterWarnings>,
     stores: Stores,
 ) -> impl Stream<Item = Vec<Trigger>> + Send + use<> {
     let config = watcher::Config::default().labels(&format!("!{}", names::WORKSPACE_LABEL));
     let mut listed: HashSet<(String, String)> = HashSet::new();
     let is_terminating = |claim: &PartialObjectMeta<Claim>| claim.metadata.deletion_timestamp.is_some();
-    events(Api::<PartialObjectMeta<Claim>>::all(client.clone()), config).map(move |change| match change {
+    events(claims, config).map(move |change| match change {
         Change::Init => {
             listed.clear();
             Vec::new()
@@ -92,12 +105,12 @@ fn note_claim_change(
 }
 
 fn warnings(
-    client: &Client,
+    warnings: Api<Event>,
     cluster_warnings: Arc<ClusterWarnings>,
     stores: Stores,
 ) -> impl Stream<Item = Vec<Trigger>> + Send + use<> {
     let config = watcher::Config::default().fields(WARNINGS);
-    events(Api::<Event>::all(client.clone()), config).map(move |change| match change {
+    events(warnings, config).map(move |change| match change {
         Change::Apply(event) | Change::InitApply(event) if cluster_warnings.note(&event) => {
             workspace_of(&event, &stores).into_iter().collect()
         }

@@ -196,22 +196,25 @@ fn job(namespace: &str) -> Attempt {
 
 async fn put(context: &Context, namespace: &str, entries: Entries) -> Result<ConfigMap, kube::Error> {
     let objects = api(context, namespace);
-    let object = ConfigMap {
+    // The gateway's own object is the source: it is never deleted, and the gateway alone writes its entry.
+    let is_source = namespace == context.site.system_namespace;
+    let mut object = ConfigMap {
         metadata: ObjectMeta {
             name: Some(NAME.to_owned()),
             namespace: Some(namespace.to_owned()),
-            labels: Some(labels()),
+            labels: (!is_source).then(labels),
             ..ObjectMeta::default()
         },
-        data: Some(entries),
+        data: Some(entries.clone()),
         ..ConfigMap::default()
     };
+    if is_source {
+        object.data.get_or_insert_default().remove(names::GATEWAY_KEYS);
+    }
     let params = PatchParams::apply(names::OPERATOR).force();
-    // The gateway's own object is the source and is never deleted.
-    let is_source = namespace == context.site.system_namespace;
     match objects.patch(NAME, &params, &Patch::Apply(&object)).await {
         Ok(applied) if can_be_changed(&applied) || is_source => {
-            strip(context, &objects, &object, applied).await
+            strip(context, &objects, &entries, applied).await
         }
         Ok(applied) => recreate(context, &objects, &object, applied.metadata.uid).await,
         // The object is immutable or full: its foreign content cannot be corrected in place.
@@ -229,13 +232,14 @@ async fn put(context: &Context, namespace: &str, entries: Entries) -> Result<Con
 async fn strip(
     context: &Context,
     objects: &Api<ConfigMap>,
-    wanted: &ConfigMap,
+    wanted: &Entries,
     applied: ConfigMap,
 ) -> Result<ConfigMap, kube::Error> {
-    let ours = wanted.data.as_ref();
+    let is_source = objects.namespace() == Some(context.site.system_namespace.as_str());
+    let is_wanted = |key: &str| wanted.contains_key(key) || (is_source && key == names::GATEWAY_KEYS);
     let foreign = applied.data.iter().flatten();
     let foreign: serde_json::Map<String, Value> = foreign
-        .filter(|(key, _)| ours.is_none_or(|ours| !ours.contains_key(*key)))
+        .filter(|(key, _)| !is_wanted(key))
         .map(|(key, _)| (key.clone(), Value::Null))
         .collect();
     let is_text = applied.binary_data.as_ref().is_none_or(BTreeMap::is_empty);

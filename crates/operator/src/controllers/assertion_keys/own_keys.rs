@@ -64,9 +64,9 @@ pub async fn renew(context: &Context) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Watches the ConfigMaps of that name in all namespaces. A watch by name needs no rights on other ConfigMaps.
+/// Watches the ConfigMaps of that name in all watched namespaces. A watch by name needs no rights on other ConfigMaps.
 async fn follow(context: &Context) {
-    let objects: Api<ConfigMap> = Api::all(context.client.clone());
+    let objects: Api<ConfigMap> = context.site.scope.api(context.client.clone());
     let config = watcher::Config::default().fields(&format!("metadata.name={NAME}"));
     let mut events = events(objects, config).boxed();
     let mut listed = Vec::new();

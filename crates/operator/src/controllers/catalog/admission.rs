@@ -2,6 +2,7 @@
 
 use api::Workspace;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
+use kit::scope::Scope;
 use kube::ResourceExt as _;
 use rules::ValidWorkspace;
 
@@ -36,15 +37,18 @@ pub fn admit(
 }
 
 /// Whether all that the workspace begins to use has the in-use finalizer. Until then its first child is not made. The catalog
-/// controller sets the finalizer, and that change triggers a reconcile of the workspace.
+/// controller sets the finalizer, and that change triggers a reconcile of the workspace. An operator of one namespace sets none on
+/// templates and managers.
 pub fn is_protected(
+    scope: &Scope,
     valid: &ValidWorkspace,
     workspace: &Workspace,
     references: &References,
     observed: &Observed,
 ) -> bool {
     used(valid, references).all(|(kind, meta)| {
-        is_in_use(meta.finalizers.as_deref().unwrap_or_default())
+        (meta.namespace.is_none() && !scope.is_cluster())
+            || is_in_use(meta.finalizers.as_deref().unwrap_or_default())
             || uses(&Key::of(kind, meta), workspace, true, || has_started(observed))
     })
 }
@@ -126,7 +130,7 @@ mod tests {
         let ours = [api::names::IN_USE_FINALIZER];
         let judged = |references: &References, observed: &Observed| {
             let valid = crate::reconcile::admit::admit(&workspace, references, &testing::settings()).unwrap();
-            is_protected(&valid, &workspace, references, observed)
+            is_protected(&Scope::Cluster, &valid, &workspace, references, observed)
         };
         assert!(judged(&references(&ours, &ours), &nothing));
         assert!(!judged(&references(&ours, &[]), &nothing));

@@ -57,7 +57,11 @@ pub async fn reconcile(context: &Context, state: &mut CatalogState) -> Option<Du
 
     let usage = survey.usage(context);
     let (state, usage) = (&*state, &usage);
-    let objects = survey.objects.iter().map(|it| (it.0.key.namespace.clone(), it));
+    // An operator of one namespace reads the cluster's templates and managers, and writes none.
+    let scope = &context.site.scope;
+    let is_ours = |key: &Key| scope.is_cluster() || key.namespace.as_deref() == scope.namespace();
+    let objects = survey.objects.iter().filter(|it| is_ours(&it.0.key));
+    let objects = objects.map(|it| (it.0.key.namespace.clone(), it));
     resync::for_each(objects, |(subject, validation)| {
         let subject = state.with_pending_status(subject);
         let usage = usage.get(&subject.key).copied().unwrap_or_default();

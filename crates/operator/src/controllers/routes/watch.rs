@@ -8,7 +8,7 @@ use std::{collections::HashMap, sync::Arc, time::Duration};
 use api::names;
 use futures::{Stream, StreamExt as _, channel::mpsc, stream};
 use kube::{
-    Api, Client, ResourceExt as _,
+    Client, ResourceExt as _,
     api::{ApiResource, DynamicObject, GroupVersionKind},
     discovery::{self, Scope},
     runtime::{
@@ -36,6 +36,7 @@ const CHECK_INTERVAL: Duration = Duration::from_secs(30);
 /// Keeps the store of routes filled while the stream is polled. Yields which workspaces to reconcile.
 pub fn start(
     client: &Client,
+    scope: &kit::scope::Scope,
     kinds: &[RouteKind],
     stores: &Stores,
 ) -> impl Stream<Item = Trigger> + Send + use<> {
@@ -48,6 +49,7 @@ pub fn start(
     let follow = wanted.into_iter().map(|(kind, wanted)| {
         let follower = Follower {
             client: client.clone(),
+            scope: scope.clone(),
             stores: stores.clone(),
             sender: sender.clone(),
             kind,
@@ -69,6 +71,7 @@ struct Unusable {
 /// Watches one kind.
 struct Follower {
     client: Client,
+    scope: kit::scope::Scope,
     stores: Stores,
     sender: mpsc::UnboundedSender<Vec<Trigger>>,
     kind: RouteKind,
@@ -124,7 +127,7 @@ impl Follower {
 
     /// Watches until the kind is removed, and returns that reason.
     async fn watch(&self, resource: &ApiResource) -> Unusable {
-        let api: Api<DynamicObject> = Api::all_with(self.client.clone(), resource);
+        let api = self.scope.dynamic(self.client.clone(), resource);
         let config = watcher::Config::default().labels(names::WORKSPACE_LABEL);
         let mut events = std::pin::pin!(watcher(api, config).default_backoff());
         let mut listed = Vec::new();

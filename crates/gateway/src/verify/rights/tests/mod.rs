@@ -5,6 +5,7 @@ mod load;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use http::Method;
+use kit::scope::Scope;
 use testkit::api_server::{ApiServer, Disruption, Fault};
 use tokio::time::advance;
 
@@ -27,7 +28,7 @@ fn site() -> Site {
         counts.fetch_add(1, Ordering::Relaxed);
         grants.load(Ordering::Relaxed)
     });
-    let rights = Rights::new(client, Metrics::default());
+    let rights = Rights::new(client, Scope::Cluster, Metrics::default());
     tokio::spawn(rights.clone().renew(Duration::from_mins(2)));
     Site {
         server,
