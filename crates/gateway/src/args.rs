@@ -28,7 +28,7 @@ pub struct Args {
     #[arg(long, env = "RELEASE_NAME")]
     pub release_name: String,
 
-    /// The only namespace whose workspaces are served. Rights are then asked by LocalSubjectAccessReview, and scripts have no tokens: the
+    /// The only namespace whose workspaces are served. Rights are then asked by `LocalSubjectAccessReview`, and scripts have no tokens: the
     /// API server judges neither for an account without rights on the cluster [default: all namespaces].
     #[arg(long, env = "WATCH_NAMESPACE", conflicts_with = "bearer_enabled")]
     pub watch_namespace: Option<String>,

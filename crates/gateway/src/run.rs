@@ -125,8 +125,12 @@ async fn serve(
     let mut tasks = JoinSet::new();
     let stop = CancellationToken::new();
 
-    let (release, namespace) = (&args.release_name, &args.namespace);
-    let pki = Pki::new(secrets.clone(), release, namespace, metrics.clone());
+    let pki = Pki::new(
+        secrets.clone(),
+        &args.release_name,
+        &args.namespace,
+        metrics.clone(),
+    );
     let pki = pki.self_signing(&kit::process::non_empty(&args.self_signed_hosts));
     let (tls, own_authority, keep_certificates) = pki.open().await?;
     let sign_in = match own_authority {
@@ -162,12 +166,8 @@ async fn serve(
     let objects = Api::namespaced(client.clone(), &args.namespace);
     let observers = (audit.clone(), metrics.clone());
     let sessions = sessions(objects, ring.clone(), &sign_in, observers);
-    let (watching, sweeping, keeping) = (sessions.clone(), sessions.clone(), sessions.clone());
-    tasks.spawn(async move { watching.watch(&follower, || watched.open()).await });
-    tasks.spawn(async move { sweeping.cleanup().await });
-    let settled = stop.clone();
     let mut renewals = JoinSet::new();
-    renewals.spawn(async move { keeping.maintain(settled).await });
+    maintain(&sessions, (&mut tasks, &mut renewals), (follower, watched), &stop);
 
     let strip =
         StripList::new(args.cookie_strip.iter().cloned()).with_headers(args.header_strip.iter().cloned());
@@ -266,6 +266,20 @@ fn heartbeat(args: &Args, client: &Client, follower: Follower) -> anyhow::Result
         &replica[..16],
         follower,
     ))
+}
+
+/// Watches and removes sessions until the end of the process, and renews them until `stop`.
+fn maintain(
+    sessions: &Arc<Sessions>,
+    (tasks, renewals): (&mut JoinSet<()>, &mut JoinSet<()>),
+    (follower, watched): (Follower, readiness::Gate),
+    stop: &CancellationToken,
+) {
+    let (watching, sweeping, keeping) = (sessions.clone(), sessions.clone(), sessions.clone());
+    tasks.spawn(async move { watching.watch(&follower, || watched.open()).await });
+    tasks.spawn(async move { sweeping.cleanup().await });
+    let stop = stop.clone();
+    renewals.spawn(async move { keeping.maintain(stop).await });
 }
 
 fn sessions(

@@ -127,11 +127,9 @@ pub fn is_for(certificate_pem: &str, authority_pem: &str, dns_names: &[String]) 
     };
     let names = x509_parser::parse_x509_certificate(&certificate)
         .ok()
-        .and_then(|(_, leaf)| {
+        .map(|(_, leaf)| {
             let extension = leaf.subject_alternative_name().ok().flatten();
-            Some(names_of(
-                extension.iter().flat_map(|found| &found.value.general_names),
-            ))
+            names_of(extension.iter().flat_map(|found| &found.value.general_names))
         });
     names == Some(sorted(dns_names)) && is_signed_by(&certificate, authority_pem)
 }

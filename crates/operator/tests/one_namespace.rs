@@ -76,7 +76,7 @@ async fn beside_operator(stage: &Stage, scenario: impl Future<Output = ()>) {
     let mut context = operator(stage.server.connect(None), &writers, true);
     let site = &mut Arc::get_mut(&mut context).unwrap().site;
     site.scope = Scope::of(Some(NAMESPACE.to_owned()));
-    site.system_namespace = NAMESPACE.to_owned();
+    NAMESPACE.clone_into(&mut site.system_namespace);
     let (_reconciles, context) = begin_as(context, writers);
     let shutdown = CancellationToken::new();
     let controllers = async {

@@ -115,9 +115,9 @@ async fn a_workspace_starts_by_itself_once_all_that_it_refers_to_has_the_finaliz
     let (_process, context) = begin_with_context(&stage);
     let catalog = async {
         context.stores.until_filled().await.unwrap();
-        let mut state = CatalogState::default();
+        let mut memory = CatalogState::default();
         resync::run(&context.stores.changes, &CancellationToken::new(), async || {
-            catalog::reconcile(&context, &mut state).await
+            catalog::reconcile(&context, &mut memory).await
         })
         .await;
     };

@@ -48,14 +48,7 @@ const DRY_RUN_NAMESPACE: &str = "default";
 
 /// Checks a running installation, and prints a line for each check. Exits with 1 if one failed. Leaves nothing behind.
 #[derive(Debug, Clone, Parser)]
-#[command(
-    name = "jupyter-k8s-gateway",
-    version,
-    mut_arg("base_domain", optional),
-    mut_arg("routing_mode", optional),
-    mut_arg("oidc_issuer_url", optional),
-    mut_arg("oidc_client_id", optional)
-)]
+#[command(name = "jupyter-k8s-gateway", version, mut_args(optional))]
 pub struct Args {
     /// The command.
     #[arg(value_parser = [NAME])]
@@ -112,7 +105,10 @@ pub struct Args {
 
 /// clap would require what is required of hosts and providers, though their parts may be absent.
 fn optional(arg: Arg) -> Arg {
-    arg.required(false)
+    match arg.get_id().as_str() {
+        "base_domain" | "routing_mode" | "oidc_issuer_url" | "oidc_client_id" => arg.required(false),
+        _ => arg,
+    }
 }
 
 /// A part of the release that can be absent.

@@ -179,7 +179,7 @@ async fn settle(workspace: &Workspace, context: &Context) -> Result<Next, Error>
     });
     if let Ok(valid) = &validation
         && observed.wanted_pods() == 0
-        && !catalog::is_protected(&context.site.scope, valid, workspace, &references, &observed)
+        && !catalog::is_protected(&site.scope, valid, workspace, &references, &observed)
     {
         // The catalog controller sets the finalizer, and that triggers the next reconcile; one of a manager triggers many, one by one.
         stores.changes.send_replace(());
@@ -257,13 +257,18 @@ async fn settle(workspace: &Workspace, context: &Context) -> Result<Next, Error>
     let debounce = metrics.timed("publish", Box::pin(published)).await?;
     let again = sooner(recheck, debounce);
 
+    Ok(next(intent, safety, blocker.as_ref(), again))
+}
+
+/// When the next reconcile is, if nothing triggers one before.
+fn next(intent: Intent, safety: StartSafety, blocker: Option<&Blocker>, recheck: Option<Duration>) -> Next {
     let is_ending = matches!(intent, Intent::Stop | Intent::Await)
         || (intent == Intent::Rest && safety == StartSafety::Wait);
-    Ok(match blocker {
-        Some(blocker) if !blocker.ends_by_trigger() => Next::Blocked(again),
-        _ if is_ending => Next::Settled(sooner(Some(RECHECK_INTERVAL), again)),
-        _ => Next::Settled(again),
-    })
+    match blocker {
+        Some(blocker) if !blocker.ends_by_trigger() => Next::Blocked(recheck),
+        _ if is_ending => Next::Settled(sooner(Some(RECHECK_INTERVAL), recheck)),
+        _ => Next::Settled(recheck),
+    }
 }
 
 pub(super) fn sooner(one: Option<Duration>, other: Option<Duration>) -> Option<Duration> {

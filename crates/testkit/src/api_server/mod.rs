@@ -112,7 +112,7 @@ impl ApiServer {
                     };
                     match answer {
                         Answer::Response(response) if is_answered => respond.send_response(response),
-                        Answer::NoAnswer => std::future::pending().await,
+                        Answer::Silence => std::future::pending().await,
                         Answer::Response(_) | Answer::Error => respond.send_error("the connection is lost"),
                     }
                 });
@@ -270,10 +270,10 @@ impl ApiServer {
             Some(Disruption::Unanswered(span)) => {
                 tokio::time::sleep(span).await;
                 self.serve(&call);
-                Answer::NoAnswer
+                Answer::Silence
             }
             Some(Disruption::Lost) => Answer::Error,
-            Some(Disruption::NoAnswer) => Answer::NoAnswer,
+            Some(Disruption::NoAnswer) => Answer::Silence,
             Some(Disruption::Meanwhile(act)) => {
                 act(self);
                 self.serve(&call)
@@ -314,7 +314,7 @@ impl ApiServer {
 enum Answer {
     Response(Response<AnswerBody>),
     Error,
-    NoAnswer,
+    Silence,
 }
 
 impl State {

@@ -110,7 +110,7 @@ impl<'a> Listed<'a> {
         );
         Ok(Self {
             repository,
-            tag: tag.or(digest.is_none().then_some("latest")),
+            tag: tag.or_else(|| digest.is_none().then_some("latest")),
             digest,
         })
     }

@@ -85,7 +85,7 @@ fn of(objects: &[Value]) -> anyhow::Result<BTreeSet<String>> {
 fn texts(value: &Value) -> Vec<String> {
     let list = value
         .as_array()
-        .map_or(std::slice::from_ref(value), Vec::as_slice);
+        .map_or_else(|| std::slice::from_ref(value), Vec::as_slice);
     list.iter().filter_map(Value::as_str).map(str::to_owned).collect()
 }
 

@@ -1,4 +1,4 @@
-//! rendered NetworkPolicies -> every pod of the release reaches, and is reached by, what it needs alone (IO: runs `helm`).
+//! rendered network policies -> every pod of the release reaches, and is reached by, what it needs alone (IO: runs `helm`).
 
 use std::collections::{BTreeMap, BTreeSet};
 

@@ -93,7 +93,7 @@ fn references(value: &Value, found: &mut BTreeSet<(&'static str, String)>) {
             for (field, inner) in fields {
                 match field.as_str() {
                     "configMap" | "configMapKeyRef" | "configMapRef" => {
-                        refer(found, "ConfigMap", &inner["name"])
+                        refer(found, "ConfigMap", &inner["name"]);
                     }
                     "secretKeyRef" | "secretRef" => refer(found, "Secret", &inner["name"]),
                     "secret" => {
@@ -152,7 +152,9 @@ fn every_combination_of_parts_refers_to_existing_objects_or_is_refused() {
         rendered += 1;
         let made = made(&objects);
         let mut found = BTreeSet::new();
-        objects.iter().for_each(|object| references(object, &mut found));
+        for object in &objects {
+            references(object, &mut found);
+        }
         assert!(found.len() > 5, "{found:?}");
         for (kind, name) in found {
             let is_written = WRITTEN.iter().any(|one| name == format!("jupyter-k8s-{one}"));

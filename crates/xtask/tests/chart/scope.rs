@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use crate::render::{EXTERNAL, argument, container, named, of_kind, strings, template};
 
-/// Rules of Kubernetes' ClusterRole `admin`, with those of `edit` and `view` in it, that are about kinds of this chart: groups, resources.
+/// Rules of Kubernetes' role `admin`, with those of `edit` and `view` in it, that are about kinds of this chart: groups, resources.
 const ADMIN: [(&str, &str, &[&str]); 5] = [
     (
         "get list watch create update patch delete",

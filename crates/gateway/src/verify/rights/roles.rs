@@ -26,15 +26,15 @@ pub(super) async fn follow(
     metrics: &Metrics,
     changed: impl Fn(Option<&str>),
 ) {
-    let mut watches = vec![
+    let mut streams = vec![
         changes::<Role>(watched.api(client.clone()), "roles", metrics).boxed(),
         changes::<RoleBinding>(watched.api(client.clone()), "rolebindings", metrics).boxed(),
     ];
     if watched.is_cluster() {
-        watches.push(changes::<ClusterRole>(Api::all(client.clone()), "clusterroles", metrics).boxed());
-        watches.push(changes::<ClusterRoleBinding>(Api::all(client), "clusterrolebindings", metrics).boxed());
+        streams.push(changes::<ClusterRole>(Api::all(client.clone()), "clusterroles", metrics).boxed());
+        streams.push(changes::<ClusterRoleBinding>(Api::all(client), "clusterrolebindings", metrics).boxed());
     }
-    let mut events = pin!(stream::select_all(watches));
+    let mut events = pin!(stream::select_all(streams));
     while let Some(scope) = events.next().await {
         changed(scope.as_deref());
     }

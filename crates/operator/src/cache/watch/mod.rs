@@ -16,10 +16,11 @@ use std::{collections::HashSet, convert::Infallible, fmt::Debug, sync::Arc};
 
 use api::{Workspace, names};
 use futures::{Stream, StreamExt as _, stream, stream::BoxStream};
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
+use k8s_openapi::{api::storage::v1::StorageClass, apimachinery::pkg::apis::meta::v1::ObjectMeta};
 use kit::scope::Scope;
 use kube::{
     Api, Client, Resource,
+    core::NamespaceResourceScope,
     runtime::{
         WatchStreamExt as _,
         reflector::ObjectRef,
@@ -80,125 +81,54 @@ where
 {
     let stores = writers.stores();
     let cluster_warnings = warnings::start(client, scope, &writers.cluster_warnings, &stores);
-    let (notify, own_writes) = (writers.changes, writers.own_writes);
-    let ours = own_writes.clone();
-    let storage_classes = match scope {
-        Scope::Cluster => watch(
-            Api::all(client.clone()),
-            page_size,
-            &notify,
-            writers.storage_classes,
-            |change| Effect::of(change.is_of_class().then_some(Target::All)),
-        ),
-        // No class is known, so the API server decides whether a disk can grow.
-        Scope::Namespace(_) => {
-            let mut classes = writers.storage_classes;
-            classes.apply_watcher_event(&Event::Init);
-            classes.apply_watcher_event(&Event::InitDone);
-            stream::empty().boxed()
-        }
+    let watches = Watches {
+        client,
+        scope,
+        page_size,
+        notify: writers.changes,
+        own_writes: writers.own_writes,
     };
+    let ours = watches.own_writes.clone();
+    let notify = watches.notify.clone();
     let at_once: Vec<BoxStream<'static, Target>> = vec![
-        watch(
-            scope.api(client.clone()),
-            page_size,
-            &notify,
-            writers.workspaces,
-            move |change| {
-                // A status that another client wrote has to be corrected.
-                let is_ours = change
-                    .after
-                    .as_ref()
-                    .is_some_and(|after| ours.contains(after.meta()));
-                let meta = change.meta().filter(|_| change.is_any() && !is_ours);
-                Effect {
-                    target: meta.map(|meta| Target::One(trigger(meta, meta.name.as_deref()))),
-                    is_global: change.is_of_references(),
-                }
-            },
-        ),
-        watch(
-            Api::all(client.clone()),
-            page_size,
-            &notify,
-            writers.templates,
-            |change| {
-                let meta = change.meta().filter(|_| change.is_of_spec());
-                Effect::of(meta.and_then(|meta| meta.name.clone()).map(Target::Template))
-            },
-        ),
-        watch(
-            Api::all(client.clone()),
-            page_size,
-            &notify,
-            writers.managers,
-            |change| Effect::of(change.is_of_spec().then_some(Target::All)),
-        ),
-        watch(
-            scope.api(client.clone()),
-            page_size,
-            &notify,
-            writers.profiles,
-            |change| {
-                let meta = change.meta().filter(|_| change.is_of_spec());
-                Effect::of(
-                    meta.and_then(|meta| meta.namespace.clone())
-                        .map(Target::Namespace),
-                )
-            },
-        ),
-        watch(
-            scope.api(client.clone()),
-            page_size,
-            &notify,
-            writers.shares,
-            |_| Effect::of(None),
-        ),
-        storage_classes,
-        undebounced(children(
-            scope.api(client.clone()),
-            page_size,
-            &own_writes,
-            writers.claims,
-        )),
-        undebounced(children(
-            scope.api(client.clone()),
-            page_size,
-            &own_writes,
-            writers.services,
-        )),
+        watches.in_scope(writers.workspaces, move |change| {
+            // A status that another client wrote has to be corrected.
+            let after = change.after.as_ref();
+            let is_ours = after.is_some_and(|after| ours.contains(after.meta()));
+            let meta = change.meta().filter(|_| change.is_any() && !is_ours);
+            Effect {
+                target: meta.map(|meta| Target::One(trigger(meta, meta.name.as_deref()))),
+                is_global: change.is_of_references(),
+            }
+        }),
+        watches.of_cluster(writers.templates, |change| {
+            let meta = change.meta().filter(|_| change.is_of_spec());
+            Effect::of(meta.and_then(|meta| meta.name.clone()).map(Target::Template))
+        }),
+        watches.of_cluster(writers.managers, |change| {
+            Effect::of(change.is_of_spec().then_some(Target::All))
+        }),
+        watches.in_scope(writers.profiles, |change| {
+            let meta = change.meta().filter(|_| change.is_of_spec());
+            let namespace = meta.and_then(|meta| meta.namespace.clone());
+            Effect::of(namespace.map(Target::Namespace))
+        }),
+        watches.in_scope(writers.shares, |_| Effect::of(None)),
+        watches.storage_classes(writers.storage_classes),
+        undebounced(watches.children(writers.claims)),
+        undebounced(watches.children(writers.services)),
         // A network policy may outlive its workspace, and then no other event reports it.
-        undebounced(children(
-            scope.api(client.clone()),
-            page_size,
-            &own_writes,
-            writers.policies,
-        ))
-        .inspect(move |_| {
-            notify.send_replace(());
-        })
-        .boxed(),
-        undebounced(children(
-            scope.api(client.clone()),
-            page_size,
-            &own_writes,
-            writers.accounts,
-        )),
+        undebounced(watches.children(writers.policies))
+            .inspect(move |_| {
+                notify.send_replace(());
+            })
+            .boxed(),
+        undebounced(watches.children(writers.accounts)),
     ];
     let steps = stream::select_all([
-        children(
-            scope.api(client.clone()),
-            page_size,
-            &own_writes,
-            writers.deployments,
-        ),
-        children(
-            scope.api(client.clone()),
-            page_size,
-            &own_writes,
-            writers.replica_sets,
-        ),
-        children(scope.api(client.clone()), page_size, &own_writes, writers.pods),
+        watches.children(writers.deployments),
+        watches.children(writers.replica_sets),
+        watches.children(writers.pods),
     ]);
     let steps = debounced(steps, is_loaded).boxed();
     let targets =
@@ -211,66 +141,108 @@ pub fn all_workspaces(stores: &Stores) -> Vec<Trigger> {
     references_of(&stores.workspaces.state())
 }
 
-/// The watch of one kind that users write. It sends to `notify` on changes that matter to controllers that reconcile all objects.
-fn watch<K>(
-    api: Api<Parsed<K>>,
+/// What all watches of kinds that users write, and of children, have in common.
+struct Watches<'a> {
+    client: &'a Client,
+    scope: &'a Scope,
     page_size: u32,
-    notify: &Sender<()>,
-    mut writer: CacheWriter<K>,
-    effect: impl Fn(&Change<K>) -> Effect + Send + 'static,
-) -> BoxStream<'static, Target>
-where
-    K: Trim + Send + Sync + 'static,
-{
-    let notify = notify.clone();
-    events(api, watcher::Config::default().page_size(page_size))
-        .flat_map(move |event| {
-            let mut targets = HashSet::new();
-            let mut is_global = matches!(event, Event::InitDone);
-            for change in &changes::apply(&mut writer, &event) {
-                let effect = effect(change);
-                targets.extend(effect.target);
-                is_global |= effect.is_global;
-            }
-            if is_global {
-                notify.send_replace(());
-            }
-            stream::iter(targets)
-        })
-        .boxed()
+    /// Gets changes that matter to controllers that reconcile all objects.
+    notify: Sender<()>,
+    own_writes: OwnWrites,
 }
 
-/// The watch of one kind of child: which workspaces to reconcile, and whether that may be debounced. Changes of objects
-/// that are being deleted or are gone may not: their addresses are soon reused.
-fn children<K>(
-    api: Api<Parsed<K>>,
-    page_size: u32,
-    own_writes: &OwnWrites,
-    mut writer: ChildrenWriter<K>,
-) -> BoxStream<'static, (Target, bool)>
-where
-    K: Trim + Send + Sync + 'static,
-{
-    let config = watcher::Config::default()
-        .labels(names::WORKSPACE_LABEL)
-        .page_size(page_size);
-    let own_writes = own_writes.clone();
-    events(api, config)
-        .flat_map(move |event| {
-            let applied = match &event {
-                Event::Apply(object) => Some(object.meta()),
-                _ => None,
-            };
-            let is_own = applied.is_some_and(|meta| own_writes.contains(meta));
-            let may_wait = applied.is_some_and(|meta| meta.deletion_timestamp.is_none());
-            let parents = writer.apply(event).into_iter().filter(move |_| !is_own);
-            let targets = parents.map(move |(namespace, name)| {
-                let trigger = ObjectRef::new(&name).within(&namespace);
-                (Target::One(trigger), may_wait)
+impl Watches<'_> {
+    /// The watch of one kind that users write, in the namespaces of the scope.
+    fn in_scope<K>(
+        &self,
+        writer: CacheWriter<K>,
+        effect: impl Fn(&Change<K>) -> Effect + Send + 'static,
+    ) -> BoxStream<'static, Target>
+    where
+        K: Trim<Scope = NamespaceResourceScope> + Send + Sync + 'static,
+    {
+        self.of(self.scope.api(self.client.clone()), writer, effect)
+    }
+
+    /// The watch of one kind of the cluster.
+    fn of_cluster<K>(
+        &self,
+        writer: CacheWriter<K>,
+        effect: impl Fn(&Change<K>) -> Effect + Send + 'static,
+    ) -> BoxStream<'static, Target>
+    where
+        K: Trim + Send + Sync + 'static,
+    {
+        self.of(Api::all(self.client.clone()), writer, effect)
+    }
+
+    fn of<K>(
+        &self,
+        api: Api<Parsed<K>>,
+        mut writer: CacheWriter<K>,
+        effect: impl Fn(&Change<K>) -> Effect + Send + 'static,
+    ) -> BoxStream<'static, Target>
+    where
+        K: Trim + Send + Sync + 'static,
+    {
+        let notify = self.notify.clone();
+        events(api, watcher::Config::default().page_size(self.page_size))
+            .flat_map(move |event| {
+                let mut targets = HashSet::new();
+                let mut is_global = matches!(event, Event::InitDone);
+                for change in &changes::apply(&mut writer, &event) {
+                    let effect = effect(change);
+                    targets.extend(effect.target);
+                    is_global |= effect.is_global;
+                }
+                if is_global {
+                    notify.send_replace(());
+                }
+                stream::iter(targets)
+            })
+            .boxed()
+    }
+
+    /// In one namespace no class is known, so the API server decides whether a disk can grow.
+    fn storage_classes(&self, mut writer: CacheWriter<StorageClass>) -> BoxStream<'static, Target> {
+        if self.scope.is_cluster() {
+            return self.of_cluster(writer, |change| {
+                Effect::of(change.is_of_class().then_some(Target::All))
             });
-            stream::iter(targets)
-        })
-        .boxed()
+        }
+        writer.apply_watcher_event(&Event::Init);
+        writer.apply_watcher_event(&Event::InitDone);
+        stream::empty().boxed()
+    }
+
+    /// The watch of one kind of child: which workspaces to reconcile, and whether that may be debounced. Changes of objects
+    /// that are being deleted or are gone may not: their addresses are soon reused.
+    fn children<K>(&self, mut writer: ChildrenWriter<K>) -> BoxStream<'static, (Target, bool)>
+    where
+        K: Trim<Scope = NamespaceResourceScope> + Send + Sync + 'static,
+    {
+        let config = watcher::Config::default()
+            .labels(names::WORKSPACE_LABEL)
+            .page_size(self.page_size);
+        let own_writes = self.own_writes.clone();
+        let api: Api<Parsed<K>> = self.scope.api(self.client.clone());
+        events(api, config)
+            .flat_map(move |event| {
+                let applied = match &event {
+                    Event::Apply(object) => Some(object.meta()),
+                    _ => None,
+                };
+                let is_own = applied.is_some_and(|meta| own_writes.contains(meta));
+                let may_wait = applied.is_some_and(|meta| meta.deletion_timestamp.is_none());
+                let parents = writer.apply(event).into_iter().filter(move |_| !is_own);
+                let targets = parents.map(move |(namespace, name)| {
+                    let trigger = ObjectRef::new(&name).within(&namespace);
+                    (Target::One(trigger), may_wait)
+                });
+                stream::iter(targets)
+            })
+            .boxed()
+    }
 }
 
 /// The events of a watch, which is restarted with growing backoff when it fails.
