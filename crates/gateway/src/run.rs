@@ -125,12 +125,8 @@ async fn serve(
     let mut tasks = JoinSet::new();
     let stop = CancellationToken::new();
 
-    let pki = Pki::new(
-        secrets.clone(),
-        &args.release_name,
-        &args.namespace,
-        metrics.clone(),
-    );
+    let (release, namespace) = (&args.release_name, &args.namespace);
+    let pki = Pki::new(secrets.clone(), release, namespace, metrics.clone());
     let pki = pki.self_signing(&kit::process::non_empty(&args.self_signed_hosts));
     let (tls, own_authority, keep_certificates) = pki.open().await?;
     let sign_in = match own_authority {
@@ -138,7 +134,7 @@ async fn serve(
         None => sign_in,
     };
     tasks.spawn(keep_certificates);
-    let keys = secret_spec(&args.release_name, "gateway-keys", "Opaque");
+    let keys = secret_spec(release, "gateway-keys", "Opaque");
     let public = Api::namespaced(client.clone(), &args.namespace);
     let keys = KeyStore::open(secrets, keys, public, Clock::System, metrics.clone()).await?;
     let ring = keys.ring();
@@ -169,8 +165,7 @@ async fn serve(
     let mut renewals = JoinSet::new();
     maintain(&sessions, (&mut tasks, &mut renewals), (follower, watched), &stop);
 
-    let strip =
-        StripList::new(args.cookie_strip.iter().cloned()).with_headers(args.header_strip.iter().cloned());
+    let strip = strip_list(args);
     let rights = Rights::new(client.clone(), scope.clone(), metrics.clone());
     tasks.spawn(rights.clone().renew(freshness.grace()));
     tasks.spawn(rights.clone().follow_roles(client.clone(), scope));
@@ -294,6 +289,11 @@ fn sessions(
         .renewed_by(sign_in.providers.clone())
         .on_logout(move |session, user, by| audit.logout(session, user, by));
     Arc::new(sessions)
+}
+
+/// Cookies and headers of clients that never reach a workspace.
+fn strip_list(args: &Args) -> StripList {
+    StripList::new(args.cookie_strip.iter().cloned()).with_headers(args.header_strip.iter().cloned())
 }
 
 fn bearer_of(settings: bearer::Settings, sign_in: &SignIn, client: &Client, metrics: &Metrics) -> Bearer {
