@@ -31,12 +31,12 @@ mod tests {
     use clap::Parser as _;
 
     use super::*;
-    use crate::args::Args;
+    use crate::args::create::Args;
     use crate::object::manifest;
 
     fn combined(flags: &[&str]) -> Vec<String> {
         let args = Args::parse_from(["x", "demo"].iter().chain(flags));
-        let found = violations(&manifest(&args).unwrap());
+        let found = violations(&manifest(&args.flags, None).unwrap());
         found
             .iter()
             .flat_map(Violations::iter)

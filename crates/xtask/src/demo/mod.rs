@@ -29,9 +29,10 @@ pub(crate) mod values;
 mod workspace;
 
 use std::collections::BTreeMap;
-use std::env;
+use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+use std::{env, fs};
 
 use anyhow::{Context as _, anyhow, bail};
 
@@ -170,7 +171,10 @@ fn check_space(paths: &Paths) -> anyhow::Result<()> {
     cluster::check_space(vec![(paths.cache().to_owned(), IMAGES), (target, PROGRAMS)])
 }
 
-/// Builds `kubectl-create-workspace` and returns its path.
+/// Name by which kubectl calls the plugin for `kubectl create workspace`; the program acts by the name it is called by.
+const CREATE_PLUGIN: &str = "kubectl-create-workspace";
+
+/// Builds `kubectl-workspace`, links its other name beside it, and returns its path.
 fn build_plugin(paths: &Paths) -> anyhow::Result<PathBuf> {
     // Of all crates, which decide the features of dependencies: as this tool and the tests are built.
     let build = [
@@ -178,15 +182,23 @@ fn build_plugin(paths: &Paths) -> anyhow::Result<PathBuf> {
         "--quiet",
         "--workspace",
         "--bin",
-        "kubectl-create-workspace",
+        "kubectl-workspace",
         "--message-format",
         "json",
     ];
     let messages = Cmd::new(cargo()).args(build).dir(paths.clone_root()).output()?;
-    messages
+    let plugin = messages
         .lines()
         .find_map(executable)
-        .context("cargo built no program of the crate cli")
+        .context("cargo built no program of the crate cli")?;
+    let link = plugin.with_file_name(CREATE_PLUGIN);
+    if fs::read_link(&link).ok().as_deref() != plugin.file_name().map(Path::new) {
+        // A program of an earlier version may have the name.
+        let _ = fs::remove_file(&link);
+        symlink(plugin.file_name().unwrap_or_default(), &link)
+            .with_context(|| format!("cannot make {}", link.display()))?;
+    }
+    Ok(plugin)
 }
 
 /// The program that a message of cargo says it has built (pure).
@@ -258,12 +270,10 @@ mod tests {
     #[test]
     fn the_program_is_found_in_cargos_messages() {
         let library = r#"{"reason":"compiler-artifact","target":{"name":"api"},"executable":null}"#;
-        let program = r#"{"reason":"compiler-artifact","target":{"name":"x"},"executable":"/t/kubectl-create-workspace"}"#;
+        let program =
+            r#"{"reason":"compiler-artifact","target":{"name":"x"},"executable":"/t/kubectl-workspace"}"#;
         assert_eq!(executable(library), None);
         assert_eq!(executable("not json"), None);
-        assert_eq!(
-            executable(program),
-            Some(PathBuf::from("/t/kubectl-create-workspace"))
-        );
+        assert_eq!(executable(program), Some(PathBuf::from("/t/kubectl-workspace")));
     }
 }
