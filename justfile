@@ -67,8 +67,14 @@ bench-webhook *args:
 cluster *args:
     @{{ xtask }} cluster "$@"
 
-# Build the images whose sources have changed
+# Build the images whose sources have changed; `images list` and `images copy` are for images of an installation
 [no-exit-message]
 [group('cluster')]
 images *args:
     @{{ xtask }} images "$@"
+
+# Publish a version: images and chart to a registry, and files to install from
+[no-exit-message]
+[group('publish')]
+release *args:
+    @{{ xtask }} release "$@"

@@ -14,7 +14,7 @@ use k8s_openapi::{
 use kube::{
     Api, Client, Config, ResourceExt as _,
     api::{AttachParams, DeleteParams, ListParams, PostParams},
-    config::{KubeConfigOptions, Kubeconfig},
+    config::{AuthInfo, KubeConfigOptions, Kubeconfig},
 };
 use serde_json::json;
 use tokio::io::AsyncReadExt as _;
@@ -36,6 +36,17 @@ pub async fn admin() -> anyhow::Result<Client> {
 /// A client with the identity of `user`.
 pub async fn user(user: &str) -> anyhow::Result<Client> {
     client(&Environment::get()?.user(user)?.kubeconfig).await
+}
+
+/// A client with a bearer token, and without the certificate of the administrator.
+pub async fn with_token(token: &str) -> anyhow::Result<Client> {
+    let config = Kubeconfig::read_from(&Environment::get()?.kubeconfig)?;
+    let mut config = Config::from_custom_kubeconfig(config, &KubeConfigOptions::default()).await?;
+    config.auth_info = AuthInfo {
+        token: Some(token.to_owned().into()),
+        ..AuthInfo::default()
+    };
+    Ok(Client::try_from(config)?)
 }
 
 /// A client that impersonates `user` in `groups`, by the administrator's permission. The user need not exist.

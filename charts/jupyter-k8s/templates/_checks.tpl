@@ -8,16 +8,16 @@
 {{- if $without }}
   - image.registry: where the images were pushed, for example registry.example.com/jupyter-k8s
 {{- end -}}
-{{- if not .Values.routing.baseDomain }}
+{{- if and (or .Values.proxy.enabled .Values.gateway.enabled .Values.manager.enabled) (not .Values.routing.baseDomain) }}
   - routing.baseDomain: a domain used for nothing but workspaces
 {{- end -}}
-{{- if not (or .Values.proxy.tls.secretName .Values.proxy.tls.certManager.issuerRef.name) }}
+{{- if and .Values.proxy.enabled (not (or .Values.proxy.tls.secretName .Values.proxy.tls.certManager.issuerRef.name)) }}
   - proxy.tls.secretName: an existing Secret with tls.crt and tls.key for {{ if eq .Values.routing.mode "Path" }}<routing.baseDomain> and auth.<routing.baseDomain>{{ else }}*.<routing.baseDomain>{{ end }} (or proxy.tls.certManager.issuerRef.name, an issuer of cert-manager)
 {{- end -}}
 {{- if and .Values.identity.enabled (not .Values.identity.host) }}
   - identity.host: the host of the bundled identity provider
 {{- end -}}
-{{- if and (not .Values.identity.enabled) (not .Values.oidc.issuerUrl) }}
+{{- if and .Values.gateway.enabled (not .Values.identity.enabled) (not .Values.oidc.issuerUrl) }}
   - oidc.issuerUrl: the OpenID Connect provider that people sign in with (or, to try the product out, identity.enabled=true)
 {{- end -}}
 {{- end }}
@@ -81,6 +81,16 @@
   - gateway.bearer.{{ $key }}: {{ get $bearer $key | join ", " | quote }} counts for nothing while gateway.bearer.enabled is false: set that to true, or leave the list empty
 {{- end -}}
 {{- end -}}
+{{- $sources := dict -}}
+{{- range $index, $one := .Values.settings.imageMirrors -}}
+{{- if hasKey $sources $one.source }}
+  - settings.imageMirrors[{{ $index }}].source: {{ quote $one.source }} is named twice: keep one of them
+{{- end -}}
+{{- if regexMatch "^index\\.docker\\.io(/|$)" $one.source }}
+  - settings.imageMirrors[{{ $index }}].source: {{ quote $one.source }} matches nothing: write docker.io
+{{- end -}}
+{{- $_ := set $sources $one.source true -}}
+{{- end -}}
 {{- $aliases := .Values.settings.imageAliases -}}
 {{- range $alias, $image := $aliases -}}
 {{- if or (hasKey $aliases $image) (eq $image "uv") }}
@@ -113,7 +123,7 @@
 {{/* Names of templates whose workspaces are Public by default, which does not count in this routing mode; as JSON. */}}
 {{- define "jk8s.uncountedPublic" -}}
 {{- $names := list -}}
-{{- if and (eq .Values.routing.mode "Path") (eq .Values.routing.pathModeSharing "Refuse") -}}
+{{- if and .Values.manager.enabled (eq .Values.routing.mode "Path") (eq .Values.routing.pathModeSharing "Refuse") -}}
   {{- range $name, $spec := .Values.templates -}}
     {{- /* Another manager may have another mode. */ -}}
     {{- if and $spec (eq (default "" $spec.defaultAccessType) "Public") (eq (default $.Values.manager.name $spec.managerRef) $.Values.manager.name) -}}

@@ -24,6 +24,13 @@
   - gateway.bearer.audiences: {{ quote .clientId }} is the client that people sign in with ({{ $at }}.clientId), whose tokens must let nobody in: name the client of the scripts
   {{- end -}}
 {{- end -}}
+{{- with $root.Values.identity.kubectlClientId -}}
+  {{- if has . (list $root.Values.oidc.clientId "account" "account-console" "admin-cli" "broker" "realm-management" "security-admin-console") }}
+  - identity.kubectlClientId: {{ quote . }} is {{ eq . $root.Values.oidc.clientId | ternary "the client that people sign in with (oidc.clientId)" "a client of Keycloak's own" }}: choose another id, such as kubectl, or leave it empty
+  {{- else if has . $root.Values.gateway.bearer.audiences }}
+  - gateway.bearer.audiences: {{ quote . }} is the client of kubectl (identity.kubectlClientId), whose tokens the API server accepts: name another client for scripts
+  {{- end -}}
+{{- end -}}
 {{- range $number, $one := $all -}}
   {{- range $other := slice $all (int (add1 $number)) -}}
     {{- include "jk8s.overlaps" (list $one $other) -}}

@@ -60,7 +60,7 @@
 {{- define "jk8s.foreignManagers" -}}
 {{- $names := list -}}
 {{- range $name, $spec := .Values.templates -}}
-  {{- if and $spec $spec.managerRef (ne (default "" $spec.managerRef) $.Values.manager.name) -}}
+  {{- if and $spec $spec.managerRef (or (not $.Values.manager.enabled) (ne $spec.managerRef $.Values.manager.name)) -}}
     {{- $names = append $names (printf "%s (%s)" $name $spec.managerRef) -}}
   {{- end -}}
 {{- end -}}

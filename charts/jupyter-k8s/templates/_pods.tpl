@@ -10,6 +10,7 @@ apiVersion: apps/v1
 kind: Deployment
 metadata:
   name: {{ include "jk8s.name" . }}
+  namespace: {{ $root.Release.Namespace }}
   labels:
     {{- include "jk8s.labels" . | nindent 4 }}
 spec:
@@ -107,6 +108,7 @@ apiVersion: batch/v1
 kind: Job
 metadata:
   name: {{ include "jk8s.name" . }}
+  namespace: {{ $root.Release.Namespace }}
   labels:
     {{- include "jk8s.labels" . | nindent 4 }}
   annotations:
@@ -166,7 +168,10 @@ nodeSelector tolerations affinity topologySpreadConstraints labels annotations e
 
 {{/* Components whose pods this release has. */}}
 {{- define "jk8s.components" -}}
-proxy gateway operator webhook{{ if .Values.identity.enabled }} identity{{ end }}
+operator webhook
+{{- if .Values.proxy.enabled }} proxy{{ end -}}
+{{- if .Values.gateway.enabled }} gateway{{ end -}}
+{{- if .Values.identity.enabled }} identity{{ end -}}
 {{- end }}
 
 {{/* The same, and the Jobs and the Pod that Helm runs. */}}
@@ -262,6 +267,7 @@ apiVersion: v1
 kind: ServiceAccount
 metadata:
   name: {{ include "jk8s.accountName" . }}
+  namespace: {{ (index . 0).Release.Namespace }}
   labels:
     {{- include "jk8s.labels" . | nindent 4 }}
   {{- with include "jk8s.over" (list $account.annotations (gt (len .) 2 | ternary (last .) dict)) | fromJson }}
@@ -277,30 +283,6 @@ automountServiceAccountToken: false
 {{- (include "jk8s.podValues" . | fromJson).serviceAccount.name | default (include "jk8s.name" .) -}}
 {{- end }}
 
-{{/* Binds a component's account to the Role or ClusterRole of its name: (list . "gateway" "Role"), for a hook with its annotations. */}}
-{{- define "jk8s.binding" -}}
-{{- $root := index . 0 -}}
-{{- $kind := index . 2 -}}
-apiVersion: rbac.authorization.k8s.io/v1
-kind: {{ $kind }}Binding
-metadata:
-  name: {{ include "jk8s.name" . }}
-  labels:
-    {{- include "jk8s.labels" . | nindent 4 }}
-  {{- if gt (len .) 3 }}
-  annotations:
-    {{- toYaml (index . 3) | nindent 4 }}
-  {{- end }}
-roleRef:
-  apiGroup: rbac.authorization.k8s.io
-  kind: {{ $kind }}
-  name: {{ include "jk8s.name" . }}
-subjects:
-  - kind: ServiceAccount
-    name: {{ include "jk8s.accountName" . }}
-    namespace: {{ $root.Release.Namespace }}
-{{- end }}
-
 {{/* PodDisruptionBudget, where there is more than one replica: (list . "gateway" replicas) */}}
 {{- define "jk8s.disruptionBudget" -}}
 {{- if gt (int (index . 2)) 1 }}
@@ -309,6 +291,7 @@ apiVersion: policy/v1
 kind: PodDisruptionBudget
 metadata:
   name: {{ include "jk8s.name" . }}
+  namespace: {{ (index . 0).Release.Namespace }}
   labels:
     {{- include "jk8s.labels" . | nindent 4 }}
 spec:

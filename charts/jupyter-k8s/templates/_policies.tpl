@@ -3,6 +3,13 @@
 system:serviceaccount:{{ (index . 0).Release.Namespace }}:{{ include "jk8s.accountName" . }}
 {{- end }}
 
+{{/* CEL: user names of the accounts that policies of their own bound, with commas. */}}
+{{- define "jk8s.ownAccounts" -}}
+{{- $accounts := list (include "jk8s.account" (list . "operator")) -}}
+{{- if .Values.gateway.enabled }}{{ $accounts = append $accounts (include "jk8s.account" (list . "gateway")) }}{{ end -}}
+{{- include "jk8s.celStrings" $accounts -}}
+{{- end }}
+
 {{/* Begin of a ValidatingAdmissionPolicy that fails closed, and its binding before it: (list . "owners") */}}
 {{- define "jk8s.policy" -}}
 {{- $root := index . 0 -}}

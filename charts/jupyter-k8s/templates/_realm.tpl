@@ -54,6 +54,25 @@
     )
     "protocolMappers" (list $groupsMapper)
 -}}
+{{- $clients := list $client -}}
+{{- with .Values.identity.kubectlClientId -}}
+  {{- $clients = append $clients (dict
+      "clientId" .
+      "name" "kubectl"
+      "enabled" true
+      "protocol" "openid-connect"
+      "publicClient" true
+      "standardFlowEnabled" true
+      "implicitFlowEnabled" false
+      "directAccessGrantsEnabled" false
+      "serviceAccountsEnabled" false
+      "fullScopeAllowed" false
+      "redirectUris" (list "http://localhost:8000" "http://localhost:18000")
+      "webOrigins" list
+      "attributes" (dict "pkce.code.challenge.method" "S256")
+      "protocolMappers" (list $groupsMapper)
+  ) -}}
+{{- end -}}
 {{- /* In no sign-in does the provider ask for more than the password: where it stops to ask, a stranger who began the sign-in could
      take it over (CVE-2026-7507). A list that is given replaces Keycloak's own, so it names every action that Keycloak ships. */ -}}
 {{- $actions := list -}}
@@ -79,6 +98,6 @@
     "groups" (uniq $groups)
     "users" $users
     "requiredActions" $actions
-    "clients" (list $client $adminCli)
+    "clients" (append $clients $adminCli)
   | toPrettyJson -}}
 {{- end }}

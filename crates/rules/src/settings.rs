@@ -9,6 +9,7 @@ use k8s_openapi::apimachinery::pkg::api::resource::Quantity as RawQuantity;
 use serde::{Deserialize, Deserializer};
 
 use crate::checks::{self, resources};
+use crate::mirrors::{self, ImageMirror};
 use crate::routes::{self, RouteKind};
 use crate::violation::{Violation, Violations};
 
@@ -27,6 +28,14 @@ pub struct Settings {
     /// When nodes pull the images of workspaces. Default: `IfNotPresent`.
     #[serde(default)]
     pub image_pull_policy: ImagePullPolicy,
+    /// Names of Secrets with registry credentials, in each workspace's namespace. Every workspace's pod has them, besides those of its
+    /// execution profile. Default: none.
+    #[serde(default)]
+    pub image_pull_secrets: Vec<String>,
+    /// Registries that stand in for others in the images of workspaces. Rules judge images as they are written; pods get the mirror.
+    /// Not for workspaces whose execution profile has pull Secrets: those are for the registry as written. Default: none.
+    #[serde(default)]
+    pub image_mirrors: Vec<ImageMirror>,
     /// Requests and limits that are filled in, name by name. Default: requests 100m and 128Mi, limits 1 and 1Gi.
     #[serde(default = "built_in_resources", deserialize_with = "strict_resources")]
     pub default_resources: ResourceRequirements,
@@ -197,6 +206,11 @@ impl Settings {
                 found.push(Violation::new(field, image, "is itself an alias: name an image"));
             }
         }
+        for (index, secret) in self.image_pull_secrets.iter().enumerate() {
+            let field = format!("imagePullSecrets[{index}]");
+            found.extend(checks::syntax::object_name(field, secret, "Secret"));
+        }
+        found.extend(mirrors::violations("imageMirrors", &self.image_mirrors));
         found.extend(resources::shape("defaultResources", &self.default_resources));
         found.extend(checks::size("defaultStorage.size", &self.default_storage.size));
         found.extend(checks::mount_path(
@@ -262,6 +276,10 @@ unschedulableGraceSeconds: 300
                 "request",
             ),
             ("defaultImage: i\nimagePullPolicy: Sometimes", "Sometimes"),
+            (
+                "defaultImage: i\nimageMirrors: [{from: docker.io, mirror: r.example.com}]",
+                "from",
+            ),
         ] {
             let error = Settings::parse(text).unwrap_err().to_string();
             assert!(error.contains(key), "{error}");
@@ -274,6 +292,8 @@ unschedulableGraceSeconds: 300
             "
 defaultImage: ''
 imageAliases: {a: b, b: 'c d'}
+imagePullSecrets: [ok, Not_OK]
+imageMirrors: [{source: docker.io, mirror: 'https://r.example.com'}]
 defaultResources: {requests: {cpu: 2x}, limits: {memory: -1}}
 defaultStorage: {size: 0, mountPath: home}
 ephemeralHomeSizeLimit: many
@@ -287,6 +307,8 @@ routeKinds: [{apiVersion: v1, kind: Secret}]
             "defaultImage",
             "imageAliases.a",
             "imageAliases.b",
+            "imagePullSecrets[1]",
+            "imageMirrors[0].mirror",
             "defaultResources.requests.cpu",
             "defaultResources.limits.memory",
             "defaultStorage.size",

@@ -17,6 +17,7 @@ use kube::ResourceExt as _;
 use crate::defaults::{Effective, Home, PodShape, merged};
 use crate::given::{Given, canonical};
 use crate::idle::{self, Idle};
+use crate::mirrors::{self, ImageMirror};
 use crate::profile::{self, ExecutionProfile};
 use crate::references::References;
 use crate::routes::{self, Routes};
@@ -45,10 +46,14 @@ pub struct ValidWorkspace {
     pub last_updated_by: Option<String>,
     /// Whether another user set the owner, and so chose what runs in the owner's name.
     pub owner_is_assigned: bool,
-    /// Image, with aliases resolved.
+    /// Image, with aliases resolved, as users, template or settings name it. [`Self::pulled`] says where nodes get it.
     pub image: String,
     /// When nodes pull the image.
     pub image_pull_policy: ImagePullPolicy,
+    /// Pull Secrets of the installation.
+    pub image_pull_secrets: Vec<String>,
+    /// Mirrors of the installation.
+    pub image_mirrors: Vec<ImageMirror>,
     /// All requests and limits, in the canonical form of Kubernetes.
     pub resources: ResourceRequirements,
     /// The home directory, with sizes in canonical form.
@@ -171,6 +176,8 @@ pub(crate) fn resolve(
         routes,
         image,
         image_pull_policy: settings.image_pull_policy,
+        image_pull_secrets: settings.image_pull_secrets.clone(),
+        image_mirrors: settings.image_mirrors.clone(),
         resources,
         home,
         shm_size,
@@ -239,6 +246,35 @@ impl ValidWorkspace {
         self.resources.clone().into()
     }
 
+    /// The reference by which nodes pull an image of this workspace. With pull Secrets of its profile no mirror applies: the credentials
+    /// are for the registry as written.
+    pub fn pulled(&self, image: &str) -> String {
+        let mirrors = if self.own_pull_secrets().next().is_none() {
+            self.image_mirrors.as_slice()
+        } else {
+            &[]
+        };
+        mirrors::mirrored(image, mirrors)
+    }
+
+    /// Names of the pod's pull Secrets: those of its profile, then those of the installation, each once.
+    pub fn pull_secrets(&self) -> Vec<&str> {
+        let mut names = Vec::new();
+        let shared = self.image_pull_secrets.iter().map(String::as_str);
+        for name in self.own_pull_secrets().chain(shared) {
+            if !names.contains(&name) {
+                names.push(name);
+            }
+        }
+        names
+    }
+
+    fn own_pull_secrets(&self) -> impl Iterator<Item = &str> {
+        let profile = self.profile.iter();
+        let secrets = profile.flat_map(|profile| &profile.spec.image_pull_secrets);
+        secrets.map(|secret| secret.name.as_str())
+    }
+
     /// Maximum time of a start; `None`: unlimited.
     pub fn start_timeout(&self) -> Option<Duration> {
         self.limits.start_timeout_minutes.map(limits::span)
@@ -265,7 +301,7 @@ impl ValidWorkspace {
             }
         }
         Resolved {
-            image: Some(self.image.clone()),
+            image: Some(self.pulled(&self.image)),
             resources: Some(self.resources.clone()),
             storage: Some(storage),
             execution_profile: self.profile.as_ref().map(|profile| profile.name.clone()),

@@ -28,9 +28,9 @@ pub struct Args {
     #[arg(long, env = "OPERATOR_SERVICE_ACCOUNT", value_parser = service_account)]
     pub operator_service_account: String,
 
-    /// User name of the gateway's service account. It may start a stopped workspace and note for whom.
+    /// User name of the gateway's service account. It may start a stopped workspace and note for whom [default: there is no gateway].
     #[arg(long, env = "GATEWAY_SERVICE_ACCOUNT", value_parser = service_account)]
-    pub gateway_service_account: String,
+    pub gateway_service_account: Option<String>,
 
     /// User names of the cluster's own controllers (garbage collector, namespace controller), comma-separated. What
     /// they do is always admitted.

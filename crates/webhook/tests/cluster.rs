@@ -88,7 +88,7 @@ impl Cluster {
         };
         let accounts = Accounts {
             operator: OPERATOR.to_owned(),
-            gateway: GATEWAY.to_owned(),
+            gateway: Some(GATEWAY.to_owned()),
             controllers: vec![COLLECTOR.to_owned()],
         };
         let rules = Rules::new(settings, accounts, self.enforcement);

@@ -41,18 +41,10 @@ pub(crate) enum Command {
         #[arg(long)]
         check: bool,
     },
-    /// Build the images whose sources have changed, as archives in the cache folder
-    Images {
-        /// Only these
-        #[arg(long, value_name = "NAME", num_args = 1..)]
-        only: Vec<Name>,
-        /// Push them to this registry, such as registry.example.com/team
-        #[arg(long)]
-        registry: Option<String>,
-        /// Write values for the chart with just these images to this file: helm install -f FILE
-        #[arg(long, value_name = "FILE", conflicts_with = "only")]
-        values: Option<PathBuf>,
-    },
+    /// Images: build those whose sources have changed, as archives in the cache folder; list or copy those of an installation
+    Images(Images),
+    /// Publish a version: images and chart to a registry, and files to install from
+    Release(Release),
     /// Measure what a decision of the gateway costs, beside a bare server; writes docs/performance.md
     BenchGateway,
     /// Measure requests, websockets and changes of routes through Traefik, with the gateway and without; writes docs/performance.md
@@ -78,6 +70,64 @@ pub(crate) enum Command {
         #[arg(long, value_name = "FILE")]
         kubeconfig: PathBuf,
     },
+}
+
+/// What to do with images.
+#[derive(Debug, clap::Args)]
+#[command(args_conflicts_with_subcommands = true)]
+pub(crate) struct Images {
+    #[command(subcommand)]
+    pub(crate) command: Option<ImagesCommand>,
+    /// Only these
+    #[arg(long, value_name = "NAME", num_args = 1..)]
+    pub(crate) only: Vec<Name>,
+    /// Push them to this registry, such as registry.example.com/team. Servers are then built with cargo's release profile
+    #[arg(long)]
+    pub(crate) registry: Option<String>,
+    /// Write values for the chart with just these images to this file: helm install -f FILE
+    #[arg(long, value_name = "FILE", conflicts_with = "only")]
+    pub(crate) values: Option<PathBuf>,
+}
+
+/// What to do with the images of an installation.
+#[derive(Debug, Subcommand)]
+pub(crate) enum ImagesCommand {
+    /// Print the images that the chart renders: those of its pods, and those that workspaces run by settings and templates
+    List {
+        /// Values of the installation, as for helm. Without any: those of an installation with a provider of its own
+        #[arg(short = 'f', long, value_name = "FILE")]
+        values: Vec<PathBuf>,
+        /// A folder, a package or an oci:// reference [default: the chart of this checkout]
+        #[arg(long)]
+        chart: Option<String>,
+        /// Version of an oci:// reference
+        #[arg(long, requires = "chart")]
+        version: Option<String>,
+    },
+    /// Copy images between registries with their digests. Credentials are those of `docker login` or `skopeo login`
+    Copy {
+        /// Registry that gets them, such as registry.example.com/team; each image lies directly below it
+        #[arg(long, value_name = "REGISTRY")]
+        to: String,
+        /// File with a name per line, such as images.txt of a release; - is standard input
+        #[arg(value_name = "FILE", default_value = "dist/images.txt")]
+        list: PathBuf,
+    },
+}
+
+/// What to publish.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Release {
+    /// Registry that gets images and chart, such as registry.example.com/team. Credentials are those of `docker login` or `skopeo login`
+    #[arg(long)]
+    pub(crate) registry: String,
+    /// Tag of the images and version of the chart: the version of this checkout, or a pre-release of it. A tag that exists with other
+    /// content is an error
+    #[arg(long)]
+    pub(crate) version: String,
+    /// Folder that gets the files [default: dist in this checkout]
+    #[arg(long, value_name = "DIR")]
+    pub(crate) out: Option<PathBuf>,
 }
 
 /// What to run of the tests.

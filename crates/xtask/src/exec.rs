@@ -74,16 +74,26 @@ impl Cmd {
     /// # Errors
     /// As [`Cmd::run`].
     pub(crate) fn output(self) -> anyhow::Result<String> {
+        let stdout = self.bytes()?;
+        Ok(String::from_utf8_lossy(&stdout).trim_end().to_owned())
+    }
+
+    /// Runs to the end and returns standard output as it is.
+    ///
+    /// # Errors
+    /// As [`Cmd::run`].
+    pub(crate) fn bytes(self) -> anyhow::Result<Vec<u8>> {
         let (status, stdout, stderr, shown) = self.finish()?;
         if !status.success() {
+            let text = String::from_utf8_lossy(&stdout);
             let output = if stderr.trim().is_empty() {
-                &stdout
+                &text
             } else {
-                &stderr
+                stderr.as_str()
             };
             bail!(failure(&shown, status, output));
         }
-        Ok(stdout.trim_end().to_owned())
+        Ok(stdout)
     }
 
     /// Whether the program can be run and exits with 0; its output is dropped.
@@ -134,7 +144,7 @@ impl Cmd {
         Ok(())
     }
 
-    fn finish(mut self) -> anyhow::Result<(ExitStatus, String, String, String)> {
+    fn finish(mut self) -> anyhow::Result<(ExitStatus, Vec<u8>, String, String)> {
         let stdin = if self.stdin.is_some() {
             Stdio::piped()
         } else {
@@ -161,13 +171,8 @@ impl Cmd {
         if let Some(feeder) = feeder {
             let _ = feeder.join();
         }
-        let text = |bytes: Vec<u8>| String::from_utf8_lossy(&bytes).into_owned();
-        Ok((
-            output.status,
-            text(output.stdout),
-            text(output.stderr),
-            self.shown,
-        ))
+        let stderr = String::from_utf8_lossy(&output.stderr).into_owned();
+        Ok((output.status, output.stdout, stderr, self.shown))
     }
 }
 

@@ -14,6 +14,8 @@ mod images;
 mod netpol;
 mod paths;
 mod progress;
+mod registry;
+mod release;
 mod run;
 mod test;
 mod venv;

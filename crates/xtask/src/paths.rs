@@ -73,9 +73,14 @@ impl Paths {
         self.bin().join("kubectl")
     }
 
-    /// Images as oci-archives, `<name>.tar`.
+    /// Images of the local cluster as oci-archives, `<name>.tar`.
     pub(crate) fn images(&self) -> PathBuf {
         self.cache.join("images")
+    }
+
+    /// The same for registries, with servers that cargo has optimised.
+    pub(crate) fn release_images(&self) -> PathBuf {
+        self.cache.join("release-images")
     }
 
     /// Folders that Go components are built in.

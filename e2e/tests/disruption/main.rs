@@ -4,6 +4,7 @@ mod addresses;
 mod another_build;
 mod defaults;
 mod definitions;
+mod evictions;
 mod grace;
 mod keys;
 mod load;

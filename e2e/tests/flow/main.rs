@@ -10,6 +10,7 @@ mod home;
 mod hostile;
 mod idle;
 mod kernel;
+mod kubectl_sign_in;
 mod late_template;
 mod lifecycle;
 mod metrics;

@@ -1,5 +1,7 @@
 //! The whole release: its check, its CRDs at an upgrade, its removal and its return. A test binary of its own: nothing else runs meanwhile.
 
+mod teams;
+
 use api::{
     Workspace, WorkspaceManager,
     names::{CLEANUP_FINALIZER, CRD_VERSION, IN_USE_FINALIZER},

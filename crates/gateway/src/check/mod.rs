@@ -25,7 +25,7 @@ mod workspace;
 use std::time::Duration;
 
 use api::Workspace;
-use clap::Parser;
+use clap::{Parser, ValueEnum};
 use jiff::Timestamp;
 use kube::{Api, Client};
 use tokio_util::sync::CancellationToken;
@@ -60,13 +60,17 @@ pub struct Args {
     #[arg(long, env = "RELEASE_NAME")]
     release_name: String,
 
-    /// Hosts of the installation.
-    #[command(flatten)]
-    site: Site,
+    /// Parts that the release does not have (repeatable): what needs them is not checked.
+    #[arg(long, value_enum)]
+    without: Vec<Part>,
 
-    /// Identity providers, with the settings of the gateway.
+    /// Hosts of the installation; needed with proxy or gateway.
     #[command(flatten)]
-    oidc: Oidc,
+    site: Option<Site>,
+
+    /// Identity providers, with the settings of the gateway; needed with it.
+    #[command(flatten)]
+    oidc: Option<Oidc>,
 
     /// Port of the webhook's pods.
     #[arg(long, default_value_t = 9443)]
@@ -89,6 +93,30 @@ pub struct Args {
     timeout_seconds: u64,
 }
 
+/// A part of the release that can be switched off.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Part {
+    Proxy,
+    Gateway,
+}
+
+impl Args {
+    /// The hosts, if the release has this part, or why its checks are skipped.
+    fn site_of(&self, part: Part) -> Result<&Site, Verdict> {
+        let skip = |text: &str| Err(Verdict::Skip(text.to_owned()));
+        match (&self.site, part) {
+            (_, Part::Proxy) if self.without.contains(&part) => {
+                skip("needs the proxy: proxy.enabled is false")
+            }
+            (_, Part::Gateway) if self.without.contains(&part) => {
+                skip("needs the gateway: gateway.enabled is false")
+            }
+            (Some(site), _) => Ok(site),
+            (None, _) => skip("needs --base-domain and --routing-mode"),
+        }
+    }
+}
+
 /// Runs all checks in order.
 ///
 /// # Errors
@@ -106,11 +134,17 @@ pub async fn run(args: Args) -> anyhow::Result<()> {
 /// Checks what browsers reach.
 async fn proxy(args: &Args, report: &mut Report) -> std::io::Result<()> {
     let Args {
-        site,
         namespace,
         release_name,
         ..
     } = args;
+    let site = match args.site_of(Part::Proxy) {
+        Ok(site) => site,
+        Err(skip) => {
+            report.add("certificate", &skip)?;
+            return report.add("DNS", &skip);
+        }
+    };
     let service = format!("{release_name}-proxy");
     let address = (format!("{service}.{namespace}.svc"), site.port);
     match connect::certificate(address, &site.domain().auth_host()).await {
@@ -139,12 +173,22 @@ async fn proxy(args: &Args, report: &mut Report) -> std::io::Result<()> {
 }
 
 async fn providers(args: &Args, report: &mut Report) -> std::io::Result<()> {
-    let (list, clients) = match clients::of(&args.oidc) {
+    let site = match args.site_of(Part::Gateway) {
+        Ok(site) => site,
+        Err(skip) => return report.add("provider", &skip),
+    };
+    let Some(oidc) = &args.oidc else {
+        return report.add(
+            "provider",
+            &Verdict::Skip("needs --oidc-issuer-url and --oidc-client-id".to_owned()),
+        );
+    };
+    let (list, clients) = match clients::of(oidc) {
         Ok(found) => found,
         Err(wrong) => return report.add("provider", &Verdict::Fail(provider::in_values(&wrong, "oidc"))),
     };
     for (registered, client) in list.iter().zip(clients) {
-        let redirect_uri = args.site.domain().auth_origin() + &registered.callback;
+        let redirect_uri = site.domain().auth_origin() + &registered.callback;
         let verdict = provider::check(&registered.name, &redirect_uri, client, &Clock::System).await;
         report.add("provider", &verdict)?;
     }
@@ -243,6 +287,31 @@ mod tests {
         assert!(lines[0].starts_with("FAIL  admission    "), "{lines:?}");
         assert_eq!(lines[1..], ["skip  workspace    needs admission"]);
         assert_eq!(calls.len(), 1);
+    }
+
+    #[tokio::test]
+    async fn a_release_without_proxy_and_gateway_needs_no_hosts_and_skips_their_checks() {
+        let line = [
+            "gateway",
+            NAME,
+            "--namespace=system",
+            "--release-name=demo",
+            "--without=proxy",
+            "--without=gateway",
+        ];
+        let args = Args::try_parse_from(line).unwrap();
+        let mut report = Report::default();
+        proxy(&args, &mut report).await.unwrap();
+        providers(&args, &mut report).await.unwrap();
+        assert_eq!(
+            report.lines,
+            [
+                "skip  certificate  needs the proxy: proxy.enabled is false",
+                "skip  DNS          needs the proxy: proxy.enabled is false",
+                "skip  provider     needs the gateway: gateway.enabled is false",
+            ]
+        );
+        assert!(Args::try_parse_from(line.iter().chain(&["--oidc-client-id=c"])).is_err());
     }
 
     #[tokio::test]

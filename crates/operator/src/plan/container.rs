@@ -41,7 +41,7 @@ pub(super) fn application(
     );
     Container {
         name: APPLICATION_CONTAINER.to_owned(),
-        image: Some(workspace.image.clone()),
+        image: Some(workspace.pulled(&workspace.image)),
         image_pull_policy: Some(workspace.image_pull_policy.to_string()),
         command: some(&workspace.container.command),
         args: some(&workspace.container.args),
@@ -94,6 +94,7 @@ pub(super) fn init(
             (RUN_ID_VARIABLE, run_id.to_owned()),
         ];
         Container {
+            image: given.image.as_deref().map(|image| workspace.pulled(image)),
             image_pull_policy: Some(workspace.image_pull_policy.to_string()),
             env: Some(env(ours, given.env.as_deref().unwrap_or_default())),
             volume_mounts: Some(volumes.of_init(mounts, read_only)),
@@ -241,6 +242,50 @@ mod tests {
             json!(probe),
             json!({"periodSeconds": 1, "tcpSocket": {"port": "http"}})
         );
+    }
+
+    #[test]
+    fn a_mirrored_image_runs_with_the_security_of_the_image_that_was_named() {
+        let mut workspace = testing::valid();
+        let init = json!([{"name": "clone", "image": "git:1"}]);
+        workspace.pod.init_containers = serde_json::from_value(init).unwrap();
+        let named = application_of(&workspace).security_context;
+        workspace.image_mirrors = [
+            ("localhost", "r.example.com/ours"),
+            ("docker.io/library", "r.example.com/hub"),
+        ]
+        .map(|(source, mirror)| rules::ImageMirror {
+            source: source.to_owned(),
+            mirror: mirror.to_owned(),
+        })
+        .to_vec();
+        let application = application_of(&workspace);
+        let ours = "r.example.com/ours/jk8s-application-jupyter-uv:1";
+        assert_eq!(application.image.as_deref(), Some(ours));
+        assert_eq!(application.security_context, named);
+        assert_eq!(
+            workspace.resolved().image.as_deref(),
+            Some(ours),
+            "the status shows what runs"
+        );
+        let pod = crate::plan::run(&workspace, &testing::site(), "run1")
+            .spec
+            .unwrap()
+            .template
+            .spec
+            .unwrap();
+        assert_eq!(
+            pod.init_containers.unwrap()[0].image.as_deref(),
+            Some("r.example.com/hub/git:1")
+        );
+        // Credentials of a profile are for the registry as it is written.
+        let spec = json!({"imagePullSecrets": [{"name": "own"}]});
+        workspace.profile = Some(rules::ExecutionProfile {
+            name: "p".to_owned(),
+            spec: serde_json::from_value(spec).unwrap(),
+            service_account: None,
+        });
+        assert_eq!(application_of(&workspace).image.as_ref(), Some(&workspace.image));
     }
 
     #[test]

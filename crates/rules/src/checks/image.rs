@@ -5,19 +5,40 @@ const MAX_NAME: usize = 255;
 /// Maximum length of a tag, in characters.
 const MAX_TAG: usize = 128;
 
+/// An image reference in two parts.
+pub(crate) struct Parts<'a> {
+    /// `[registry[:port]/]name`.
+    pub(crate) name: &'a str,
+    /// `[:tag][@digest]`.
+    pub(crate) version: &'a str,
+}
+
+impl<'a> Parts<'a> {
+    pub(crate) fn of(image: &'a str) -> Self {
+        let digest = image.find('@').unwrap_or(image.len());
+        // A colon before the last slash separates a registry's port.
+        let last = image[..digest].rfind('/').map_or(0, |slash| slash + 1);
+        let end = image[last..digest].find(':').map_or(digest, |colon| last + colon);
+        let (name, version) = image.split_at(end);
+        Self { name, version }
+    }
+}
+
 /// Whether `image` is `[registry[:port]/]name[:tag][@digest]`.
 pub(super) fn is_reference(image: &str) -> bool {
-    let (rest, digest) = match image.split_once('@') {
-        Some((rest, digest)) => (rest, Some(digest)),
-        None => (image, None),
+    let Parts { name, version } = Parts::of(image);
+    let (tag, digest) = match version.split_once('@') {
+        Some((tag, digest)) => (tag, Some(digest)),
+        None => (version, None),
     };
-    // A colon before the last slash separates a registry's port.
-    let last = rest.rfind('/').map_or(0, |slash| slash + 1);
-    let (name, tag) = match rest[last..].split_once(':') {
-        Some((end, tag)) => (&rest[..last + end.len()], Some(tag)),
-        None => (rest, None),
-    };
-    digest.is_none_or(is_digest) && tag.is_none_or(is_tag) && name.len() <= MAX_NAME && is_name(name)
+    let is_version = digest.is_none_or(is_digest) && tag.strip_prefix(':').map_or(tag.is_empty(), is_tag);
+    is_version && name.len() <= MAX_NAME && is_name(name)
+}
+
+/// Whether the text is `registry[:port][/path]`, the beginning of references.
+pub(crate) fn is_repository_prefix(text: &str) -> bool {
+    let mut segments = text.split('/');
+    text.len() <= MAX_NAME && segments.next().is_some_and(is_registry) && segments.all(is_component)
 }
 
 fn is_name(name: &str) -> bool {

@@ -6,7 +6,7 @@
 //! - `resources`: requests and limits
 //! - `syntax`: names, keys and values of Kubernetes
 
-mod image;
+pub(crate) mod image;
 pub(crate) mod resources;
 pub(crate) mod syntax;
 

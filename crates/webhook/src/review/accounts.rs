@@ -9,8 +9,8 @@ use super::{Changes, Request};
 pub struct Accounts {
     /// The operator's service account.
     pub operator: String,
-    /// The gateway's service account.
-    pub gateway: String,
+    /// The gateway's service account. `None`: the release has no gateway.
+    pub gateway: Option<String>,
     /// Controllers of the cluster. All of their writes are admitted.
     pub controllers: Vec<String>,
 }
@@ -28,9 +28,8 @@ impl Accounts {
 
     /// Whether the user is the operator or the gateway.
     pub(crate) fn is_ours(&self, request: &Request) -> bool {
-        [&self.operator, &self.gateway]
-            .into_iter()
-            .any(|name| name == request.user_name())
+        let mut own = self.gateway.iter().chain([&self.operator]);
+        own.any(|name| name == request.user_name())
     }
 }
 

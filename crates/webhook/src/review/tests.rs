@@ -12,7 +12,7 @@ pub(crate) const COLLECTOR: &str = "system:serviceaccount:kube-system:generic-ga
 pub(crate) fn accounts() -> Accounts {
     Accounts {
         operator: OPERATOR.to_owned(),
-        gateway: GATEWAY.to_owned(),
+        gateway: Some(GATEWAY.to_owned()),
         controllers: vec![COLLECTOR.to_owned()],
     }
 }

@@ -2,8 +2,14 @@
 
 use std::path::PathBuf;
 
-use super::layout::{Layout, NODE_ADDRESS, POD_RANGE, SERVICE_RANGE};
+use super::layout::{IDENTITY_HOST, Layout, NODE_ADDRESS, POD_RANGE, SERVICE_RANGE};
 use super::process::{Network, Service};
+
+/// Which identity providers the API server trusts: none, until somebody replaces this file. It reads a changed file without a restart.
+pub(crate) const AUTHENTICATION: (&str, &str) = (
+    "authentication.json",
+    r#"{"apiVersion": "apiserver.config.k8s.io/v1", "kind": "AuthenticationConfiguration", "jwt": []}"#,
+);
 
 /// What the API server writes to its audit log: who called what, without bodies. Tests and benches count calls by it.
 pub(crate) const AUDIT_POLICY: &str = "\
@@ -13,6 +19,11 @@ omitStages: [RequestReceived]
 rules:
 - level: Metadata
 ";
+
+/// The API server's own `/etc/hosts`: it resolves no names but those of the machine, which does not know the identity provider.
+pub(crate) fn hosts() -> String {
+    format!("127.0.0.1 localhost\n::1 localhost\n{NODE_ADDRESS} {IDENTITY_HOST}\n")
+}
 
 /// A process in the node's network.
 pub(crate) fn service(name: &'static str, program: PathBuf, args: Vec<String>) -> Service {
@@ -71,6 +82,26 @@ pub(crate) fn apiserver(layout: &Layout) -> Service {
         "--audit-log-maxbackup=2".to_owned(),
     ];
     service("kube-apiserver", layout.file("bin/kube-apiserver"), args.to_vec())
+}
+
+/// The API server, which also trusts the identity providers of [`AUTHENTICATION`]. It runs in a mount namespace where `/etc/hosts` is
+/// [`hosts`]. The shell replaces itself by the program.
+pub(crate) fn apiserver_with_providers(layout: &Layout) -> Service {
+    let plain = apiserver(layout);
+    let mut args = vec![
+        "--mount".to_owned(),
+        "sh".to_owned(),
+        "-c".to_owned(),
+        r#"mount --bind "$0" /etc/hosts && exec "$@""#.to_owned(),
+        layout.text("hosts"),
+        plain.program.display().to_string(),
+    ];
+    args.extend(plain.args);
+    args.push(format!(
+        "--authentication-config={}",
+        layout.text(AUTHENTICATION.0)
+    ));
+    service(plain.name, PathBuf::from("unshare"), args)
 }
 
 /// The controller manager; its request limits are raised so that it never is what a scale test measures.

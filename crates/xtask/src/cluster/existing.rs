@@ -1,11 +1,9 @@
 //! Provider `existing`: the caller's KUBECONFIG -> a kubeconfig of our own, once it was seen to work (IO).
 
 use std::env;
-use std::path::Path;
 
 use anyhow::Context as _;
 
-use crate::apt;
 use crate::components::KUBECTL;
 use crate::exec::Cmd;
 use crate::paths::Paths;
@@ -46,41 +44,4 @@ pub(crate) fn up(paths: &Paths, again: bool, progress: &Progress) -> anyhow::Res
         .output()?;
     progress.line(format_args!("using the cluster of context `{context}`"));
     Ok(flat + "\n")
-}
-
-/// Pushes an archive's image to the registry under `name`. Credentials are those of `skopeo login` or `docker login`.
-pub(crate) fn push(archive: &Path, name: &str, progress: &Progress) -> anyhow::Result<()> {
-    apt::ensure(&["skopeo"], progress)?;
-    // A registry on this machine has no certificate, as with other tools.
-    let verify = format!("--dest-tls-verify={}", !is_local(name));
-    let source = format!("oci-archive:{}", archive.display());
-    Cmd::new("skopeo")
-        .args([
-            "copy",
-            "--quiet",
-            "--retry-times=3",
-            &verify,
-            &source,
-            &format!("docker://{name}"),
-        ])
-        .run()
-}
-
-/// Whether an image's registry is on this machine (pure).
-fn is_local(name: &str) -> bool {
-    let host = name.split(['/', ':']).next().unwrap_or_default();
-    host == "localhost" || host.starts_with("127.")
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn only_registries_of_this_machine_go_without_a_certificate() {
-        assert!(is_local("localhost:5000/operator:1") && is_local("127.0.0.1:5000/operator:1"));
-        assert!(
-            !is_local("registry.example.com/localhost/operator:1") && !is_local("localhost.example.com/a")
-        );
-    }
 }

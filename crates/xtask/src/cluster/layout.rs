@@ -12,6 +12,8 @@ pub(crate) const LINK: &str = "jk8s-node";
 pub(crate) const HOST_ADDRESS: &str = "10.250.0.1";
 /// The node's address: API server and host ports of pods.
 pub(crate) const NODE_ADDRESS: &str = "10.250.0.2";
+/// Host of the demo's identity provider, which the API server asks for keys. It is reached at the node's address.
+pub(crate) const IDENTITY_HOST: &str = "identity.localhost";
 /// Range of the link.
 pub(crate) const LINK_RANGE: &str = "10.250.0.0/24";
 /// Range that Services get their addresses from.

@@ -31,7 +31,7 @@ pub(crate) mod lock;
 mod machine;
 mod network;
 mod node;
-mod oci;
+pub(crate) mod oci;
 pub(crate) mod pki;
 mod plan;
 pub(crate) mod process;
@@ -47,7 +47,6 @@ use crate::args::{ClusterCommand, Provider};
 use crate::paths::Paths;
 use crate::progress::Progress;
 
-pub(crate) use existing::push as push_image;
 pub(crate) use kubeconfig::write_secret;
 pub(crate) use layout::NODE_ADDRESS;
 pub(crate) use leaks::check as leak_check;

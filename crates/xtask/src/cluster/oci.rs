@@ -2,8 +2,10 @@
 //!
 //! The node's own few images are made of static binaries, so neither a base image nor a build tool is needed.
 
+use std::io::{Read, Seek};
+
 use anyhow::Context as _;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::components::digest;
 
@@ -22,13 +24,8 @@ pub(crate) struct Image<'a> {
 /// The archive's bytes; the same input gives the same bytes.
 pub(crate) fn archive(image: &Image<'_>) -> anyhow::Result<Vec<u8>> {
     let layer = tar(&[(image.path, image.program, 0o755)])?;
-    let architecture = match std::env::consts::ARCH {
-        "x86_64" => "amd64",
-        "aarch64" => "arm64",
-        other => other,
-    };
     let config = serde_json::to_vec(&json!({
-        "architecture": architecture,
+        "architecture": architecture(),
         "os": "linux",
         "config": {"User": image.user, "Entrypoint": [format!("/{}", image.path)]},
         "rootfs": {"type": "layers", "diff_ids": [format!("sha256:{}", digest(&layer))]},
@@ -57,8 +54,36 @@ pub(crate) fn archive(image: &Image<'_>) -> anyhow::Result<Vec<u8>> {
     ])
 }
 
+/// This machine's architecture, by the name that images have for it.
+pub(crate) fn architecture() -> &'static str {
+    match std::env::consts::ARCH {
+        "x86_64" => "amd64",
+        "aarch64" => "arm64",
+        other => other,
+    }
+}
+
 /// Names of the images in an oci-archive.
-pub(crate) fn names(archive: impl std::io::Read + std::io::Seek) -> anyhow::Result<Vec<String>> {
+pub(crate) fn names(archive: impl Read + Seek) -> anyhow::Result<Vec<String>> {
+    let name = |manifest: &Value| {
+        let annotation = |key: &str| manifest["annotations"][key].as_str().map(str::to_owned);
+        annotation("io.containerd.image.name").or_else(|| annotation("org.opencontainers.image.ref.name"))
+    };
+    Ok(manifests(archive)?.iter().filter_map(name).collect())
+}
+
+/// Digest of the one image in an oci-archive, `sha256:…`.
+pub(crate) fn image_digest(archive: impl Read + Seek) -> anyhow::Result<String> {
+    let manifests = manifests(archive)?;
+    let [manifest] = manifests.as_slice() else {
+        anyhow::bail!("the archive has {} images, not one", manifests.len())
+    };
+    let digest = manifest["digest"].as_str().context("its image has no digest")?;
+    Ok(digest.to_owned())
+}
+
+/// The manifests that the index of an oci-archive lists.
+fn manifests(archive: impl Read + Seek) -> anyhow::Result<Vec<Value>> {
     // Skips over the layers instead of reading them.
     for entry in tar::Archive::new(archive).entries_with_seek()? {
         let entry = entry?;
@@ -66,15 +91,11 @@ pub(crate) fn names(archive: impl std::io::Read + std::io::Seek) -> anyhow::Resu
         if path.strip_prefix("./").unwrap_or(&path) != std::path::Path::new("index.json") {
             continue;
         }
-        let index: serde_json::Value = serde_json::from_reader(entry).context("its index.json")?;
-        let manifests = index["manifests"]
-            .as_array()
-            .context("its index.json has no manifests")?;
-        let name = |manifest: &serde_json::Value| {
-            let annotation = |key: &str| manifest["annotations"][key].as_str().map(str::to_owned);
-            annotation("io.containerd.image.name").or_else(|| annotation("org.opencontainers.image.ref.name"))
+        let mut index: Value = serde_json::from_reader(entry).context("its index.json")?;
+        let Value::Array(manifests) = index["manifests"].take() else {
+            anyhow::bail!("its index.json has no manifests")
         };
-        return Ok(manifests.iter().filter_map(name).collect());
+        return Ok(manifests);
     }
     anyhow::bail!("not an oci-archive: it has no index.json")
 }
@@ -93,8 +114,6 @@ fn tar(files: &[(&str, &[u8], u32)]) -> anyhow::Result<Vec<u8>> {
 
 #[cfg(test)]
 mod tests {
-    use std::io::Read as _;
-
     use super::*;
 
     const IMAGE: Image<'_> = Image {
@@ -115,7 +134,7 @@ mod tests {
             entry.read_to_end(&mut content).unwrap();
             blobs.insert(path, content);
         }
-        let read = |descriptor: &serde_json::Value| {
+        let read = |descriptor: &Value| {
             let hash = descriptor["digest"]
                 .as_str()
                 .unwrap()
@@ -126,15 +145,19 @@ mod tests {
             assert_eq!(descriptor["size"], content.len());
             content.clone()
         };
-        let index: serde_json::Value = serde_json::from_slice(&blobs["index.json"]).unwrap();
-        let manifest: serde_json::Value = serde_json::from_slice(&read(&index["manifests"][0])).unwrap();
-        let config: serde_json::Value = serde_json::from_slice(&read(&manifest["config"])).unwrap();
+        let index: Value = serde_json::from_slice(&blobs["index.json"]).unwrap();
+        let manifest: Value = serde_json::from_slice(&read(&index["manifests"][0])).unwrap();
+        let config: Value = serde_json::from_slice(&read(&manifest["config"])).unwrap();
         let layer = read(&manifest["layers"][0]);
         assert_eq!(
             config["rootfs"]["diff_ids"][0],
             format!("sha256:{}", digest(&layer))
         );
         assert_eq!(config["config"]["Entrypoint"][0], "/b");
+        assert_eq!(
+            image_digest(std::io::Cursor::new(&bytes)).unwrap(),
+            index["manifests"][0]["digest"]
+        );
     }
 
     #[test]

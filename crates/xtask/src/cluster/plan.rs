@@ -37,10 +37,15 @@ impl Plan {
             ("cni/10-pods.conflist", containerd::pod_network(layout)),
             ("kubelet.yaml", kubelet::config(layout)),
             ("audit-policy.yaml", control_plane::AUDIT_POLICY.to_owned()),
+            (
+                control_plane::AUTHENTICATION.0,
+                control_plane::AUTHENTICATION.1.to_owned(),
+            ),
+            ("hosts", control_plane::hosts()),
         ];
         let services = vec![
             control_plane::etcd(layout),
-            control_plane::apiserver(layout),
+            control_plane::apiserver_with_providers(layout),
             containerd::containerd(layout),
             control_plane::controllers(layout),
             control_plane::scheduler(layout),
@@ -125,6 +130,17 @@ mod tests {
             };
             let name = rest.trim_end_matches('}');
             assert!(files.iter().any(|(file, _)| file == name), "{text}");
+        }
+    }
+
+    #[test]
+    fn every_file_that_the_api_server_is_given_is_written() {
+        let plan = plan("/cache");
+        let api_server = plan.service("kube-apiserver").unwrap();
+        for name in ["hosts", "authentication.json", "audit-policy.yaml"] {
+            let path = format!("/cache/cluster/{name}");
+            assert!(api_server.args.iter().any(|arg| arg.ends_with(&path)), "{name}");
+            assert!(plan.files.iter().any(|(file, _)| *file == name), "{name}");
         }
     }
 

@@ -8,11 +8,12 @@ use anyhow::{Context as _, bail};
 use serde::{Deserialize, Serialize};
 
 use super::layout::Layout;
-use super::{existing, images, kind};
+use super::{images, kind};
 use crate::args::Provider;
 use crate::exec::Cmd;
 use crate::paths::Paths;
 use crate::progress::Progress;
+use crate::registry::Registries;
 
 /// A cluster that `up` made usable.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -134,7 +135,7 @@ impl Cluster {
             progress,
             |archive, names| match names.first() {
                 Some(first) if self.registry.is_some() => {
-                    existing::push(archive, &self.image(first), progress)
+                    Registries::default().push_archive(archive, &self.image(first), progress)
                 }
                 _ => kind::load(archive, names),
             },

@@ -4,6 +4,7 @@
 //! |---|---|
 //! | `site` | names of hosts, namespaces, people (pure) |
 //! | `authority`, `credentials` | what is made once per machine: certificates, passwords |
+//! | `authentication` | makes the API server trust the identity provider |
 //! | `values`, `helm`, `install` | the release of the chart |
 //! | `users`, `workspace` | kubeconfigs of people, the workspace of one of them |
 //! | `probe`, `reachability` | whether a browser would get there |
@@ -13,6 +14,7 @@
 //! Kept after `demo down`, in the cache folder: `ca/`, because browsers trust it, and `demo/credentials.json`.
 
 mod access;
+mod authentication;
 mod authority;
 mod credentials;
 pub(crate) mod diagnose;
@@ -42,7 +44,7 @@ use self::site::{ADDRESS, BASE_DOMAIN, IDENTITY_HOST, RELEASE, SYSTEM_NAMESPACE,
 use crate::args::{DemoCommand, Provider};
 use crate::cluster::{self, Cluster};
 use crate::exec::{Cmd, cargo};
-use crate::images;
+use crate::images::{self, PLUGIN, Purpose};
 use crate::paths::Paths;
 use crate::progress::Progress;
 
@@ -103,7 +105,7 @@ pub(crate) fn start(paths: &Paths) -> anyhow::Result<Cluster> {
 /// # Errors
 /// When an image cannot be built, or the release is refused or does not become ready.
 pub(crate) fn deploy(cluster: &Cluster, paths: &Paths, progress: &Progress) -> anyhow::Result<Deployed> {
-    let references = images::ensure(&[], paths, progress)?;
+    let references = images::ensure(&[], Purpose::Cluster, paths, progress)?;
     cluster::import_images(paths)?;
     let plugin = build_plugin(paths)?;
     let references: BTreeMap<String, String> = references
@@ -113,6 +115,7 @@ pub(crate) fn deploy(cluster: &Cluster, paths: &Paths, progress: &Progress) -> a
     progress.line("installing the chart");
     let installed = install::install(cluster, &references, paths, progress)?;
     progress.line("all pods of the release are ready");
+    authentication::trust(&installed.tls.authority, cluster, paths)?;
 
     let mut users = BTreeMap::new();
     for user in USERS {
@@ -182,7 +185,7 @@ fn build_plugin(paths: &Paths) -> anyhow::Result<PathBuf> {
         "--quiet",
         "--workspace",
         "--bin",
-        "kubectl-workspace",
+        PLUGIN,
         "--message-format",
         "json",
     ];

@@ -5,7 +5,9 @@ use std::net::{Ipv4Addr, SocketAddr};
 /// Domain that each workspace has a host under.
 pub(super) const BASE_DOMAIN: &str = "workspaces.localhost";
 /// Host of the identity provider.
-pub(super) const IDENTITY_HOST: &str = "identity.localhost";
+pub(super) use crate::cluster::layout::IDENTITY_HOST;
+/// Client of the identity provider for kubectl.
+pub(super) const KUBECTL_CLIENT: &str = "kubectl";
 /// HTTPS on this machine, and in every URL.
 pub(super) const ADDRESS: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::LOCALHOST), 8443);
 /// Page that the identity provider answers when it is up.

@@ -12,7 +12,8 @@ const HEAD: &str = "<!-- Generated from values.schema.json and values.yaml by `.
 
 # Values of the chart
 
-For administrators. [install.md](../../docs/install.md) shows what to set first, and `values.yaml` explains more. Show the defaults:
+For administrators. [install.md](../../docs/install.md) shows what to set first, [examples](examples) are complete values files, and
+`values.yaml` explains more. Show the defaults:
 
     helm show values charts/jupyter-k8s
 

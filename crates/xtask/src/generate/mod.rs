@@ -1,4 +1,11 @@
-//! contract, schema of values -> the files generated from them: CRDs of the chart, tables (IO).
+//! Types of the API, schema of the chart's values -> the files generated from them (IO).
+//!
+//! | file | writes |
+//! |---|---|
+//! | this one | the chart's CRDs |
+//! | `api_reference` | docs/api.md |
+//! | `reasons` | docs/reasons.md |
+//! | `chart_values` | the chart's README.md |
 
 mod api_reference;
 mod chart_values;

@@ -147,11 +147,16 @@ fn unzip(archive: &Path, to: &Path, step: &Step<'_>) -> anyhow::Result<()> {
         .logged(&step.log, |_| ())
 }
 
-/// Builds the servers with cargo, as the local cluster wants them, and returns the folder their programs are in.
+/// Builds programs of this repository with cargo, and returns the folder that they are in.
 ///
 /// # Errors
 /// When one of them does not compile.
-pub(crate) fn cargo(packages: &[&str], paths: &Paths, progress: &Progress) -> anyhow::Result<PathBuf> {
+pub(crate) fn cargo(
+    packages: &[&str],
+    profile: &str,
+    paths: &Paths,
+    progress: &Progress,
+) -> anyhow::Result<PathBuf> {
     let root = paths.clone_root();
     let metadata = Cmd::new("cargo")
         .args(["metadata", "--no-deps", "--format-version=1", "--locked"])
@@ -162,14 +167,14 @@ pub(crate) fn cargo(packages: &[&str], paths: &Paths, progress: &Progress) -> an
         .context("cargo metadata names no target folder")?;
     let (mut beat, mut crates) = (progress.beat(), 0);
     Cmd::new("cargo")
-        .args(["build", "--locked", "--profile", "local"])
+        .args(["build", "--locked", "--profile", profile])
         .args(packages.iter().flat_map(|package| ["--package", package]))
         .dir(root)
         .logged(&paths.logs().join("images-cargo.log"), |line| {
             crates += usize::from(line.trim_start().starts_with("Compiling"));
             beat.line(|| format!("  {}: {crates} crates compiled", packages.join(", ")));
         })?;
-    Ok(Path::new(target).join("local"))
+    Ok(Path::new(target).join(profile))
 }
 
 #[cfg(test)]

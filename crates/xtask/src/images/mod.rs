@@ -1,12 +1,14 @@
 //! Build files in `deploy/images` -> oci-archives in the cache folder, and the names of their images (IO).
 //!
 //! An image is built again only when something that goes into it has changed. A new archive takes the place of the old
-//! one in one step; when its build fails, the old one stays.
+//! one in one step; when its build fails, the old one stays. `list.rs` and `copy.rs` handle images of an installation.
 
 mod base;
+pub(crate) mod copy;
 mod debian;
 mod fetch;
-mod key;
+pub(crate) mod key;
+pub(crate) mod list;
 mod plan;
 mod record;
 mod step;
@@ -22,16 +24,45 @@ use anyhow::{Context as _, anyhow, bail};
 
 use self::base::BaseImage;
 use self::key::Key;
-pub(crate) use self::plan::Name;
 use self::plan::{Base, Recipe, Source};
+pub(crate) use self::plan::{Name, checked_registry};
 use self::record::Record;
 use self::step::Step;
 use self::store::{Build, Store};
 use crate::apt;
-use crate::cluster;
 use crate::demo;
 use crate::paths::Paths;
 use crate::progress::Progress;
+use crate::registry::Registries;
+
+/// Program of the kubectl plugin.
+pub(crate) const PLUGIN: &str = "kubectl-workspace";
+
+/// What images are for. The purpose decides how cargo builds the servers and where the archives are kept.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Purpose {
+    /// The local cluster: quick to build.
+    Cluster,
+    /// A registry, for others: optimised.
+    Registry,
+}
+
+impl Purpose {
+    fn profile(self) -> &'static str {
+        match self {
+            Self::Cluster => "local",
+            Self::Registry => "release",
+        }
+    }
+
+    /// Folder of the archives. The local cluster imports everything in its own.
+    pub(crate) fn folder(self, paths: &Paths) -> PathBuf {
+        match self {
+            Self::Cluster => paths.images(),
+            Self::Registry => paths.release_images(),
+        }
+    }
+}
 
 /// Builds what has changed, pushes it where a registry is given, and prints the images' names. `values`: a file that gets the
 /// chart's values for them.
@@ -46,10 +77,11 @@ pub(crate) fn run(
 ) -> anyhow::Result<ExitCode> {
     let progress = Progress::start();
     // A wrong name is told before the long part.
-    registry.map(|registry| plan::pushed(registry, "")).transpose()?;
-    let mut references = ensure(only, paths, &progress)?;
+    registry.map(checked_registry).transpose()?;
+    let purpose = registry.map_or(Purpose::Cluster, |_| Purpose::Registry);
+    let mut references = ensure(only, purpose, paths, &progress)?;
     if let Some(registry) = registry {
-        references = push(&references, registry, paths, &progress)?;
+        references = push(&references, registry, &purpose.folder(paths), &progress)?;
     }
     if let Some(file) = values {
         let text = serde_json::to_string_pretty(&demo::values::values(&references)?)?;
@@ -72,6 +104,7 @@ pub(crate) fn run(
 /// When an image cannot be built: names it, the step and the log. The others are built all the same.
 pub(crate) fn ensure(
     only: &[Name],
+    purpose: Purpose,
     paths: &Paths,
     progress: &Progress,
 ) -> anyhow::Result<BTreeMap<String, String>> {
@@ -79,10 +112,12 @@ pub(crate) fn ensure(
         .iter()
         .copied()
         .collect();
-    let mut record = Record::load(&paths.images())?;
+    // All builds share one store, so they share one lock.
     let _lock = lock(&paths.images(), progress)?;
+    let mut record = Record::load(&purpose.folder(paths))?;
     let builder = Builder {
         paths,
+        purpose,
         progress,
         deploy: paths.clone_root().join("deploy/images"),
         release: debian::release()?,
@@ -131,15 +166,15 @@ pub(crate) fn ensure(
     Ok(references)
 }
 
-/// Copies archives to a registry, each directly below it under the last part of its name, and returns the names there.
+/// Copies archives of a folder to a registry, each directly below it under the last part of its name, and returns the names there.
 /// Credentials are those of this machine's container tools (`skopeo login`).
 ///
 /// # Errors
 /// When the registry's name is not one, or it refuses an image.
-pub(crate) fn push(
+fn push(
     references: &BTreeMap<String, String>,
     registry: &str,
-    paths: &Paths,
+    folder: &Path,
     progress: &Progress,
 ) -> anyhow::Result<BTreeMap<String, String>> {
     let mut pushed = BTreeMap::new();
@@ -147,8 +182,9 @@ pub(crate) fn push(
         pushed.insert(name.clone(), plan::pushed(registry, reference)?);
     }
     for (name, target) in &pushed {
-        let archive = paths.images().join(format!("{name}.tar"));
-        cluster::push_image(&archive, target, progress).with_context(|| format!("image {name}: push"))?;
+        let archive = folder.join(format!("{name}.tar"));
+        let pushed = Registries::default().push_archive(&archive, target, progress);
+        pushed.with_context(|| format!("image {name}: push"))?;
         progress.line(format_args!("pushed {target}"));
     }
     Ok(pushed)
@@ -157,6 +193,7 @@ pub(crate) fn push(
 /// What all builds of one run share.
 struct Builder<'a> {
     paths: &'a Paths,
+    purpose: Purpose,
     progress: &'a Progress,
     /// Folder of the build files.
     deploy: PathBuf,
@@ -177,7 +214,7 @@ impl Builder<'_> {
         if packages.is_empty() {
             return Ok(None);
         }
-        let folder = fetch::cargo(&packages, self.paths, self.progress);
+        let folder = fetch::cargo(&packages, self.purpose.profile(), self.paths, self.progress);
         folder
             .map(Some)
             .with_context(|| format!("images {}: compile", packages.join(", ")))
@@ -297,6 +334,15 @@ impl Builder<'_> {
             .tidy(&keep)
             .context("tidying the build store")
     }
+}
+
+/// Compiles the kubectl plugin for others; returns the program.
+///
+/// # Errors
+/// When it does not compile.
+pub(crate) fn plugin(paths: &Paths, progress: &Progress) -> anyhow::Result<PathBuf> {
+    let folder = fetch::cargo(&["cli"], Purpose::Registry.profile(), paths, progress);
+    Ok(folder.context("kubectl plugin: compile")?.join(PLUGIN))
 }
 
 /// A compiled server.

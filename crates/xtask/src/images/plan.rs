@@ -188,18 +188,26 @@ pub(crate) fn packages(build_file: &str) -> Option<Vec<&str>> {
 /// A local name -> the name below a registry: its last part, which is what the chart expects there.
 ///
 /// # Errors
-/// When the registry is not one that names can be put below.
+/// As [`checked_registry`].
 pub(crate) fn pushed(registry: &str, reference: &str) -> anyhow::Result<String> {
+    let last = reference.rsplit('/').next().unwrap_or(reference);
+    Ok(format!("{}/{last}", checked_registry(registry)?))
+}
+
+/// The registry as it is given.
+///
+/// # Errors
+/// When it is not one that names can be put below.
+pub(crate) fn checked_registry(registry: &str) -> anyhow::Result<&str> {
     let wrong = registry.is_empty()
         || registry.contains("://")
         || registry.ends_with('/')
         || registry.contains(char::is_whitespace);
     anyhow::ensure!(
         !wrong,
-        "--registry `{registry}` must be a host and a path, without scheme and without slash at its end: registry.example.com/team"
+        "registry `{registry}` must be a host and a path, without scheme and without slash at its end: registry.example.com/team"
     );
-    let last = reference.rsplit('/').next().unwrap_or(reference);
-    Ok(format!("{registry}/{last}"))
+    Ok(registry)
 }
 
 #[cfg(test)]
@@ -318,7 +326,7 @@ mod tests {
     fn a_registry_with_scheme_or_slash_is_refused_with_its_value() {
         for registry in ["https://registry.example.com", "registry.example.com/", "", "a b"] {
             let error = pushed(registry, "localhost/a:1").unwrap_err().to_string();
-            assert!(error.contains(&format!("--registry `{registry}`")), "{error}");
+            assert!(error.contains(&format!("registry `{registry}`")), "{error}");
         }
     }
 }

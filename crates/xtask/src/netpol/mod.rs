@@ -4,6 +4,14 @@
 //! enforces nothing; this process adds what is missing for one node, by IPv4 only, for TCP and UDP ports. A new pod
 //! is covered once its address is in its status. When the process ends it leaves the rules as they are: they
 //! die with the node's network namespace.
+//!
+//! | file | what it does |
+//! |---|---|
+//! | `snapshot` | objects of the API server -> the facts that policies are decided from (pure) |
+//! | `select`, `cidr` | label selectors; differences of address ranges (pure) |
+//! | `allow` | facts -> which pods are isolated, and what each may exchange with whom (pure) |
+//! | `render`, `apply` | that -> the input of `iptables-restore`, and the call of it |
+//! | `cases`, `naive` | tests: a table of packets; random policies against a second reading of the API's text |
 
 mod allow;
 mod apply;

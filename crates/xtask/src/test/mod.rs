@@ -1,4 +1,11 @@
 //! `xtask test` -> every check and test in order; output as it comes, a summary, an exit code (IO).
+//!
+//! | file | what it does |
+//! |---|---|
+//! | `stream`, `harness` | runs a command and counts the tests that its output reports |
+//! | `tests`, `stages`, `pool`, `end_to_end` | which end-to-end tests run, in which order, how many at a time |
+//! | `python`, `promtool`, `traefik` | tools that tests need, installed when missing |
+//! | `durations`, `summary` | the tables and the text that end a run |
 
 mod durations;
 mod end_to_end;
@@ -33,6 +40,8 @@ use crate::progress::Progress;
 
 /// Proxies other than Traefik that the gateway is tested behind.
 const PROXIES: [&str; 2] = ["nginx-light", "caddy"];
+/// A registry that releases are tested with, and what pushes to it.
+const REGISTRY: [&str; 2] = ["docker-registry", "skopeo"];
 
 /// One step: its name and what it does.
 type Step = (&'static str, fn(&mut Run<'_>) -> anyhow::Result<()>);
@@ -174,7 +183,7 @@ fn build_tests(run: &mut Run<'_>) -> anyhow::Result<()> {
 fn unit_tests(run: &mut Run<'_>) -> anyhow::Result<()> {
     let helm = helm::ensure(run.paths, &run.progress)?;
     let traefik = traefik::ensure(run.paths, &run.progress)?;
-    apt::ensure(&PROXIES, &run.progress)?;
+    apt::ensure(&[PROXIES, REGISTRY].concat(), &run.progress)?;
     let promtool = promtool::ensure(run.paths, &run.progress)?;
     run.cargo(
         &["test", "--workspace", "--no-fail-fast"],

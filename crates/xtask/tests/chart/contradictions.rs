@@ -3,10 +3,12 @@
 
 use std::fs;
 
-use crate::render::{accepted, chart, refused};
+use serde_json::json;
+
+use crate::render::{accepted, chart, refused, with_values};
 
 /// Settings, and what their refusals must say.
-fn each_is_refused(cases: &[(&str, &str)]) {
+pub(crate) fn each_is_refused(cases: &[(&str, &str)]) {
     for (setting, expected) in cases {
         let reason = refused(setting);
         assert!(reason.contains(expected), "{setting}: {reason}");
@@ -42,6 +44,34 @@ fn an_address_to_dial_is_a_host_and_a_port_alone() {
     ] {
         accepted(&format!("oidc.connectTo={address:?}"));
     }
+}
+
+#[test]
+fn the_client_of_kubectl_is_another_than_those_that_the_gateway_and_the_provider_use() {
+    let with = |id: &str| format!(r#"identity.kubectlClientId="{id}""#);
+    each_is_refused(&[
+        (
+            &with("jupyter-k8s"),
+            "is the client that people sign in with (oidc.clientId): choose another id",
+        ),
+        (
+            &with("account"),
+            "is a client of Keycloak's own: choose another id",
+        ),
+        (
+            &with("a b"),
+            r#"identity.kubectlClientId: "a b" is no id of a client"#,
+        ),
+    ]);
+    let both = json!({
+        "identity": {"kubectlClientId": "kubectl"},
+        "gateway": {"bearer": {"enabled": true, "audiences": ["kubectl"]}},
+    });
+    let reason = with_values(both, &[]).unwrap_err();
+    let expected =
+        r#"gateway.bearer.audiences: "kubectl" is the client of kubectl (identity.kubectlClientId)"#;
+    assert!(reason.contains(expected), "{reason}");
+    accepted(&with("kubectl"));
 }
 
 #[test]

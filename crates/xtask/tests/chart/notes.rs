@@ -26,7 +26,7 @@ fn copy(from: &Path, to: &Path) {
 }
 
 /// `helm template` leaves the notes out: a copy of the chart has them in an object.
-fn notes(values: &[&str]) -> String {
+pub(crate) fn notes(values: &[&str]) -> String {
     let number = COPIES.fetch_add(1, Ordering::Relaxed);
     let folder = std::env::temp_dir().join(format!("chart-notes-{}-{number}", std::process::id()));
     copy(&chart(), &folder);
@@ -64,7 +64,7 @@ fn listed<'a>(notes: &'a str, kind: &str) -> BTreeSet<&'a str> {
 }
 
 /// Everything of that kind that pods mount or read in the release's namespace.
-fn used(objects: &[Value], keys: &[&str]) -> BTreeSet<String> {
+pub(crate) fn used(objects: &[Value], keys: &[&str]) -> BTreeSet<String> {
     fn collect(value: &Value, keys: &[&str], into: &mut BTreeSet<String>) {
         match value {
             Value::Object(map) => {

@@ -12,7 +12,7 @@ fn every_pod_fits_pod_security_restricted_and_is_bounded() {
         for (name, pod) in pods(&objects) {
             let security = &pod["securityContext"];
             assert_eq!(security["runAsNonRoot"], true, "{name}");
-            assert!(security["runAsUser"].as_u64().unwrap() > 0, "{name}");
+            assert_ne!(security["runAsUser"], 0, "{name}");
             assert_eq!(security["seccompProfile"]["type"], "RuntimeDefault", "{name}");
             for field in ["hostNetwork", "hostPID", "hostIPC"] {
                 assert!(pod[field].is_null(), "{name}: {field}");
@@ -56,6 +56,20 @@ fn every_pod_fits_pod_security_restricted_and_is_bounded() {
             for port in container["ports"].as_array().unwrap() {
                 assert!(port["hostPort"].is_null(), "{name}: {port}");
             }
+        }
+    }
+}
+
+#[test]
+fn pods_run_as_a_numeric_user_unless_the_platform_chooses_one() {
+    for values in [&EXTERNAL[..], &LOCAL[..]] {
+        for (name, pod) in pods(&template(values).unwrap()) {
+            assert!(pod["securityContext"]["runAsUser"].is_u64(), "{name}");
+        }
+    }
+    for (name, pod) in pods(&template(&["-f", "examples/openshift.yaml"]).unwrap()) {
+        for field in ["runAsUser", "runAsGroup", "fsGroup"] {
+            assert!(pod["securityContext"][field].is_null(), "{name}: {field}");
         }
     }
 }

@@ -3,6 +3,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
+use std::sync::OnceLock;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use serde_json::{Value, json};
@@ -72,9 +73,28 @@ pub(crate) fn template(values: &[&str]) -> Result<Vec<Value>, String> {
     Ok(objects.into_iter().filter(|object| !object.is_null()).collect())
 }
 
-/// What a good installation renders, both ways of signing in.
-pub(crate) fn installations() -> [Vec<Value>; 2] {
-    [template(&EXTERNAL).unwrap(), template(&LOCAL).unwrap()]
+/// Values files for others to begin with, by their names.
+pub(crate) fn examples() -> Vec<String> {
+    let files = fs::read_dir(chart().join("examples")).unwrap();
+    let mut names: Vec<String> = files
+        .map(|file| file.unwrap().file_name().into_string().unwrap())
+        .collect();
+    names.sort();
+    names
+}
+
+/// What a good installation renders: both ways of signing in, and every example.
+pub(crate) fn installations() -> Vec<Vec<Value>> {
+    static RENDERED: OnceLock<Vec<Vec<Value>>> = OnceLock::new();
+    let render = || {
+        let examples = examples().into_iter().map(|name| {
+            let file = format!("examples/{name}");
+            template(&["-f", &file]).unwrap_or_else(|reason| panic!("{file}: {reason}"))
+        });
+        let ways = [template(&EXTERNAL).unwrap(), template(&LOCAL).unwrap()];
+        ways.into_iter().chain(examples).collect()
+    };
+    RENDERED.get_or_init(render).clone()
 }
 
 /// Renders with one more setting, which must be refused; the reason.

@@ -236,7 +236,11 @@ fn the_bundled_provider_accepts_the_gateways_callback_alone_and_only_with_pkce()
         .filter(|client| client["publicClient"] == true)
         .map(|client| &client["clientId"])
         .collect();
-    assert_eq!(public, ["admin-cli"]);
+    assert_eq!(public, ["kubectl", "admin-cli"]);
+    let kubectl = &realm["clients"][1];
+    assert_eq!(kubectl["attributes"]["pkce.code.challenge.method"], "S256");
+    let loopback = ["http://localhost:8000", "http://localhost:18000"];
+    assert_eq!(strings(&kubectl["redirectUris"]), loopback);
     let gateway = container(&objects, "jupyter-k8s-gateway");
     let issuer = "https://identity.localhost:8443/realms/jupyter";
     assert_eq!(argument(gateway, "--oidc-issuer-url"), Some(issuer));

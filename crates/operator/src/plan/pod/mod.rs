@@ -26,16 +26,15 @@ pub(super) fn plan(workspace: &ValidWorkspace, site: &Site, run_id: &str) -> Pod
             account.is_some() && spec.is_some_and(|spec| spec.automount_token),
         ),
         service_account_name: account,
-        image_pull_secrets: spec.and_then(|spec| {
-            let secrets = spec.image_pull_secrets.iter();
-            some(
-                secrets
-                    .map(|secret| LocalObjectReference {
-                        name: secret.name.clone(),
-                    })
-                    .collect(),
-            )
-        }),
+        image_pull_secrets: some(
+            workspace
+                .pull_secrets()
+                .into_iter()
+                .map(|name| LocalObjectReference {
+                    name: name.to_owned(),
+                })
+                .collect(),
+        ),
         priority_class_name: spec.and_then(|spec| spec.priority_class_name.clone()),
         runtime_class_name: spec.and_then(|spec| spec.runtime_class_name.clone()),
         enable_service_links: Some(false),

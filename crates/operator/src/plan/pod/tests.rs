@@ -160,6 +160,26 @@ fn without_a_profile_no_token_no_identity_and_no_service_variables_reach_the_pod
 }
 
 #[test]
+fn every_pod_has_the_pull_secrets_of_the_installation_beside_those_of_its_profile_once() {
+    let shared = || vec!["shared".to_owned(), "both".to_owned()];
+    let names = |pod: PodSpec| json!(pod.image_pull_secrets);
+    assert_eq!(names(pod_with(|_| ())), json!(null));
+    assert_eq!(
+        names(pod_with(|workspace| workspace.image_pull_secrets = shared())),
+        json!([{"name": "shared"}, {"name": "both"}])
+    );
+    let spec = json!({"imagePullSecrets": [{"name": "both"}, {"name": "own"}]});
+    let pod = pod_with(|workspace| {
+        workspace.image_pull_secrets = shared();
+        workspace.profile = Some(profile(spec, None));
+    });
+    assert_eq!(
+        names(pod),
+        json!([{"name": "both"}, {"name": "own"}, {"name": "shared"}])
+    );
+}
+
+#[test]
 fn a_profile_gives_identity_secrets_priority_and_runtime_and_no_token_unless_it_says_so() {
     let spec = json!({
         "serviceAccount": {"name": "trainer"},

@@ -65,6 +65,8 @@ fn other_settings() -> Settings {
 defaultImage: code
 imageAliases: {uv: 'localhost/jk8s-application-jupyter-uv:2', code: 'localhost/code:7'}
 imagePullPolicy: Always
+imagePullSecrets: [registry]
+imageMirrors: [{source: localhost, mirror: r.example.com/ours}, {source: docker.io/library, mirror: r.example.com/hub}]
 defaultResources: {requests: {cpu: 300m, memory: 1Gi}, limits: {cpu: 3, memory: 3Gi}}
 defaultStorage: {size: 20Gi, mountPath: /home/other}
 ephemeralHomeSizeLimit: 1Gi

@@ -298,6 +298,9 @@ fn evidence(facts: &Facts<'_>, stand: Stand, before: &WorkspaceStatus) -> Eviden
             .unwrap_or(facts.grace),
         unavailable_since: unavailable.map(|it| it.last_transition_time.0),
         profile: valid.and_then(|valid| valid.profile.as_ref()),
+        shared_pull_secrets: valid
+            .map(|valid| valid.image_pull_secrets.as_slice())
+            .unwrap_or_default(),
         separated: is_separated(valid),
     };
     match stand {

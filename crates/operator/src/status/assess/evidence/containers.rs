@@ -1,5 +1,7 @@
 //! Container statuses -> the failing container, and how many are ready (pure). Init first.
 
+use std::fmt::Write as _;
+
 use api::{condition::reason, names::APPLICATION_CONTAINER};
 use jiff::Timestamp;
 use k8s_openapi::{
@@ -7,7 +9,6 @@ use k8s_openapi::{
     apimachinery::pkg::apis::meta::v1::Time,
 };
 use kube::ResourceExt as _;
-use rules::ExecutionProfile;
 
 use super::{Evidence, Judging, NONE, SLOW, condition, missing_source, remaining, trimmed};
 use crate::{
@@ -76,22 +77,33 @@ fn named<'a>(containers: impl IntoIterator<Item = &'a Container>, name: &str) ->
 }
 
 /// The names of the expected pull Secrets. The kubelet ignores a pull Secret that does not exist, so the message lists them.
-fn pull_secrets(profile: &ExecutionProfile) -> String {
-    let names: Vec<_> = profile
-        .spec
-        .image_pull_secrets
-        .iter()
-        .map(|it| it.name.as_str())
-        .collect();
-    if names.is_empty() {
-        return String::new();
+fn pull_secrets(judging: Judging<'_>) -> String {
+    let mut text = String::new();
+    let check = "check that they exist in this namespace and suit the registry";
+    if let Some(profile) = judging
+        .profile
+        .filter(|profile| !profile.spec.image_pull_secrets.is_empty())
+    {
+        let names: Vec<_> = profile
+            .spec
+            .image_pull_secrets
+            .iter()
+            .map(|it| it.name.as_str())
+            .collect();
+        text = format!(
+            " The execution profile {:?} has it pulled with {} (spec.imagePullSecrets): {check}.",
+            profile.name,
+            names.join(", ")
+        );
     }
-    format!(
-        " The execution profile {:?} has it pulled with {} (spec.imagePullSecrets): check that they exist in this namespace and \
-         suit the registry.",
-        profile.name,
-        names.join(", ")
-    )
+    if !judging.shared_pull_secrets.is_empty() {
+        let names = judging.shared_pull_secrets.join(", ");
+        let _ = write!(
+            text,
+            " The installation has it pulled with {names} (setting imagePullSecrets): {check}."
+        );
+    }
+    text
 }
 
 impl Subject<'_> {
@@ -105,7 +117,7 @@ impl Subject<'_> {
             waiting.reason.unwrap_or_default(),
             waiting.message.unwrap_or_default(),
         );
-        if let Some(known) = self.waiting(&why, &text, judging.profile) {
+        if let Some(known) = self.waiting(&why, &text, judging) {
             return known;
         }
         let ended = state
@@ -123,7 +135,7 @@ impl Subject<'_> {
     }
 
     /// The problem of a container that the kubelet does not run.
-    fn waiting(self, why: &str, text: &str, profile: Option<&ExecutionProfile>) -> Option<Evidence> {
+    fn waiting(self, why: &str, text: &str, judging: Judging<'_>) -> Option<Evidence> {
         match why {
             "ErrImagePull"
             | "ImagePullBackOff"
@@ -131,7 +143,7 @@ impl Subject<'_> {
             | "ErrImageNeverPull"
             | "ImageInspectError"
             | "RegistryUnavailable"
-            | "SignatureValidationFailed" => Some(self.image(text, profile)),
+            | "SignatureValidationFailed" => Some(self.image(text, judging)),
             "PostStartHookError" => Some(self.hook(text)),
             // While it ends a container with a failed hook, for the whole grace period, the kubelet reports that it creates it.
             "ContainerCreating" => self.hook_warning().map(|_| self.hook("")),
@@ -146,7 +158,7 @@ impl Subject<'_> {
         }
     }
 
-    fn image(self, text: &str, profile: Option<&ExecutionProfile>) -> Evidence {
+    fn image(self, text: &str, judging: Judging<'_>) -> Evidence {
         let image = self
             .spec
             .and_then(|spec| spec.image.as_deref())
@@ -171,7 +183,7 @@ impl Subject<'_> {
         let message = format!(
             "The image {image:?} cannot be pulled: {}. {advice}.{}",
             trimmed(text),
-            profile.map(pull_secrets).unwrap_or_default()
+            pull_secrets(judging)
         );
         Evidence::certain(reason::IMAGE_PULL_FAILED, message)
     }

@@ -114,6 +114,8 @@ pub(super) struct Judging<'a> {
     pub(super) unavailable_since: Option<Timestamp>,
     /// The execution profile, if there is one.
     pub(super) profile: Option<&'a ExecutionProfile>,
+    /// Pull Secrets of the installation.
+    pub(super) shared_pull_secrets: &'a [String],
     /// Whether the workspace itself requests anti-affinity to other pods.
     pub(super) separated: bool,
 }

@@ -1,0 +1,63 @@
+{{/* "true" where this release renders roles and bindings, else empty. */}}
+{{- define "jk8s.grants" -}}
+{{- if and .Values.enabled .Values.rbac.create }}true{{ end -}}
+{{- end }}
+
+{{/* Roles of a component and their bindings: (list . "gateway"), for a hook with its annotations. "jk8s.<component>.rules" are about kinds in
+     namespaces with workspaces, `clusterRules` about kinds of the cluster, `ownRules` about kinds in the release's namespace. */}}
+{{- define "jk8s.roles" -}}
+{{- $root := index . 0 -}}
+{{- $component := index . 1 -}}
+{{- $annotations := gt (len .) 2 | ternary (list (last .)) list -}}
+{{- $wide := list (include (printf "jk8s.%s.rules" $component) $root) (include (printf "jk8s.%s.clusterRules" $component) $root) -}}
+{{- $own := list (include (printf "jk8s.%s.ownRules" $component) $root) -}}
+{{- include "jk8s.role" (concat (list $root $component "ClusterRole" $wide) $annotations) -}}
+{{- include "jk8s.role" (concat (list $root $component "Role" $own) $annotations) -}}
+{{- end }}
+
+{{/* A role with these rules, each a YAML list, and its binding; nothing without rules: (list . "gateway" "Role" rules), for a hook with its
+     annotations. */}}
+{{- define "jk8s.role" -}}
+{{- $root := index . 0 -}}
+{{- $kind := index . 2 -}}
+{{- with without (index . 3) "" }}
+---
+apiVersion: rbac.authorization.k8s.io/v1
+kind: {{ $kind }}
+metadata:
+  name: {{ include "jk8s.name" $ }}
+  {{- if eq $kind "Role" }}
+  namespace: {{ $root.Release.Namespace }}
+  {{- end }}
+  labels:
+    {{- include "jk8s.labels" $ | nindent 4 }}
+  {{- if gt (len $) 4 }}
+  annotations:
+    {{- toYaml (last $) | nindent 4 }}
+  {{- end }}
+rules:
+  {{- join "\n" . | nindent 2 }}
+---
+apiVersion: rbac.authorization.k8s.io/v1
+kind: {{ $kind }}Binding
+metadata:
+  name: {{ include "jk8s.name" $ }}
+  {{- if eq $kind "Role" }}
+  namespace: {{ $root.Release.Namespace }}
+  {{- end }}
+  labels:
+    {{- include "jk8s.labels" $ | nindent 4 }}
+  {{- if gt (len $) 4 }}
+  annotations:
+    {{- toYaml (last $) | nindent 4 }}
+  {{- end }}
+roleRef:
+  apiGroup: rbac.authorization.k8s.io
+  kind: {{ $kind }}
+  name: {{ include "jk8s.name" $ }}
+subjects:
+  - kind: ServiceAccount
+    name: {{ include "jk8s.accountName" $ }}
+    namespace: {{ $root.Release.Namespace }}
+{{- end }}
+{{- end }}

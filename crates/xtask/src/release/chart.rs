@@ -1,0 +1,208 @@
+//! The chart, a registry, digests of images -> a package that has these as defaults, and the same as an OCI layout (IO).
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context as _, ensure};
+use serde_json::{Value, json};
+
+use super::{Image, Release, package};
+use crate::components::digest;
+
+/// Name of the chart.
+pub(super) const NAME: &str = "jupyter-k8s";
+
+/// A packaged chart as skopeo pushes it.
+pub(super) struct Layout {
+    pub(super) folder: PathBuf,
+    /// Of its manifest, `sha256:…`.
+    pub(super) digest: String,
+}
+
+/// Packages the chart; returns the file's name.
+///
+/// # Errors
+/// When the chart cannot be read, or has its defaults elsewhere than expected.
+pub(super) fn package(release: &Release<'_>, work: &Path) -> anyhow::Result<String> {
+    let folder = work.join(NAME);
+    copy(release.chart, &folder)?;
+    let edit = |name: &str, edit: &dyn Fn(&str) -> anyhow::Result<String>| {
+        let path = folder.join(name);
+        let text = fs::read_to_string(&path).with_context(|| format!("cannot read {}", path.display()))?;
+        let text = edit(&text).with_context(|| name.to_owned())?;
+        fs::write(&path, text).with_context(|| format!("cannot write {}", path.display()))
+    };
+    edit("Chart.yaml", &|text| versioned(text, release.version))?;
+    edit("values.yaml", &|text| {
+        with_defaults(text, release.registry, release.version, &release.images)
+    })?;
+    let name = format!("{NAME}-{}.tgz", release.version);
+    package::archive(work, &[NAME], &release.out.join(&name))?;
+    Ok(name)
+}
+
+/// Chart.yaml with another version.
+fn versioned(text: &str, version: &str) -> anyhow::Result<String> {
+    let line = |line: &str| match line.split(':').next() {
+        Some(key @ ("version" | "appVersion")) => format!("{key}: {}\n", json!(version)),
+        _ => format!("{line}\n"),
+    };
+    let changed: String = text.lines().map(line).collect();
+    let mut expected: Value = serde_saphyr::from_str(text)?;
+    expected["version"] = json!(version);
+    expected["appVersion"] = json!(version);
+    same(&changed, &expected)?;
+    Ok(changed)
+}
+
+/// values.yaml with other defaults: comments stay. The registry is `global.imageRegistry`, so that both that value of a parent chart and
+/// `image.registry` still replace it.
+fn with_defaults(
+    text: &str,
+    registry: &str,
+    version: &str,
+    images: &BTreeMap<String, Image>,
+) -> anyhow::Result<String> {
+    let mut expected: Value = serde_saphyr::from_str(text)?;
+    expected["global"]["imageRegistry"] = json!(registry);
+    for (name, image) in images {
+        expected["images"][name] =
+            json!({"repository": image.repository, "tag": version, "digest": image.digest});
+    }
+    let mut section = "";
+    let mut changed = String::new();
+    for line in text.lines() {
+        if line.starts_with(|c: char| c.is_ascii_alphabetic()) {
+            section = line.split(':').next().unwrap_or_default();
+        }
+        let key = line.strip_prefix("  ").and_then(|line| line.split(':').next());
+        let other = key.and_then(|key| match (section, images.get(key)) {
+            ("global", _) if key == "imageRegistry" => Some((key, json!(registry))),
+            ("images", Some(_)) => Some((key, expected["images"][key].clone())),
+            _ => None,
+        });
+        // JSON is YAML.
+        changed += &other.map_or_else(|| line.to_owned(), |(key, value)| format!("  {key}: {value}"));
+        changed.push('\n');
+    }
+    same(&changed, &expected)?;
+    Ok(changed)
+}
+
+fn same(changed: &str, expected: &Value) -> anyhow::Result<()> {
+    let found: Value = serde_saphyr::from_str(changed)?;
+    ensure!(
+        found == *expected,
+        "the defaults of a release could not be written: a key has its value on further lines"
+    );
+    Ok(())
+}
+
+fn copy(from: &Path, to: &Path) -> anyhow::Result<()> {
+    fs::create_dir(to).with_context(|| format!("cannot make {}", to.display()))?;
+    let entries = fs::read_dir(from).with_context(|| format!("cannot read {}", from.display()))?;
+    for entry in entries {
+        let (path, name) = entry.map(|entry| (entry.path(), entry.file_name()))?;
+        if path.is_dir() {
+            copy(&path, &to.join(name))?;
+        } else {
+            fs::copy(&path, to.join(name)).with_context(|| format!("cannot copy {}", path.display()))?;
+        }
+    }
+    Ok(())
+}
+
+/// The OCI layout of a packaged chart, as Helm itself would push it.
+///
+/// # Errors
+/// When a file cannot be read or written.
+pub(super) fn layout(package: &Path, chart: &Path, version: &str, folder: &Path) -> anyhow::Result<Layout> {
+    let blobs = folder.join("blobs/sha256");
+    fs::create_dir_all(&blobs)?;
+    let blob = |media: &str, bytes: &[u8]| -> anyhow::Result<Value> {
+        let digest = digest(bytes);
+        fs::write(blobs.join(&digest), bytes)?;
+        Ok(json!({"mediaType": media, "digest": format!("sha256:{digest}"), "size": bytes.len()}))
+    };
+    let about = fs::read_to_string(chart.join("Chart.yaml"))?;
+    let about: Value = serde_saphyr::from_str(&versioned(&about, version)?)?;
+    let content = fs::read(package).with_context(|| format!("cannot read {}", package.display()))?;
+    let media = "application/vnd.oci.image.manifest.v1+json";
+    let manifest = json!({
+        "schemaVersion": 2,
+        "mediaType": media,
+        "config": blob("application/vnd.cncf.helm.config.v1+json", about.to_string().as_bytes())?,
+        "layers": [blob("application/vnd.cncf.helm.chart.content.v1.tar+gzip", &content)?],
+        "annotations": {
+            "org.opencontainers.image.title": about["name"],
+            "org.opencontainers.image.version": about["version"],
+            "org.opencontainers.image.description": about["description"],
+        },
+    });
+    let mut entry = blob(media, manifest.to_string().as_bytes())?;
+    entry["annotations"] = json!({"org.opencontainers.image.ref.name": version});
+    fs::write(
+        folder.join("index.json"),
+        json!({"schemaVersion": 2, "manifests": [entry]}).to_string(),
+    )?;
+    fs::write(
+        folder.join("oci-layout"),
+        json!({"imageLayoutVersion": "1.0.0"}).to_string(),
+    )?;
+    let digest = entry["digest"].as_str().unwrap_or_default().to_owned();
+    Ok(Layout {
+        folder: folder.to_path_buf(),
+        digest,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn image() -> Image {
+        Image {
+            repository: "operator".to_owned(),
+            archive: PathBuf::new(),
+            digest: format!("sha256:{}", "0a".repeat(32)),
+        }
+    }
+
+    #[test]
+    fn defaults_change_where_they_are_and_comments_stay() {
+        let values = "# All.\nimages:\n  # Ours.\n  operator: {repository: o, tag: \"\"}\n  other: {tag: \"2\"}\nglobal:\n  imageRegistry: \"\"\n\
+                      operator:\n  imageRegistry: x\n";
+        let images = BTreeMap::from([("operator".to_owned(), image())]);
+        let changed = with_defaults(values, "r.example.com/team", "1.0.0", &images).unwrap();
+        assert!(changed.starts_with("# All.\nimages:\n  # Ours.\n"), "{changed}");
+        let read: Value = serde_saphyr::from_str(&changed).unwrap();
+        assert_eq!(read["global"]["imageRegistry"], "r.example.com/team");
+        assert_eq!(
+            read["images"]["operator"],
+            json!({"repository": "operator", "tag": "1.0.0", "digest": image().digest})
+        );
+        assert_eq!(read["images"]["other"]["tag"], "2");
+        assert_eq!(read["operator"]["imageRegistry"], "x");
+    }
+
+    #[test]
+    fn defaults_that_are_laid_out_in_another_way_are_an_error_and_not_left_as_they_are() {
+        let images = BTreeMap::from([("operator".to_owned(), image())]);
+        for values in [
+            "images:\n  operator:\n    tag: \"\"\nglobal:\n  imageRegistry: \"\"\n",
+            "images: {operator: {tag: \"\"}}\nglobal: {imageRegistry: \"\"}\n",
+        ] {
+            with_defaults(values, "r.example.com", "1.0.0", &images).unwrap_err();
+        }
+    }
+
+    #[test]
+    fn the_chart_s_version_changes_and_nothing_else_of_it() {
+        let text = "apiVersion: v2\nversion: 0.1.0\nappVersion: 0.1.0\nkubeVersion: \">=1.31.0-0\"\n";
+        assert_eq!(
+            versioned(text, "1.0.0-rc.1").unwrap(),
+            "apiVersion: v2\nversion: \"1.0.0-rc.1\"\nappVersion: \"1.0.0-rc.1\"\nkubeVersion: \">=1.31.0-0\"\n"
+        );
+    }
+}

@@ -1,0 +1,109 @@
+//! A namespace that exists already becomes a team's by an upgrade of the release, with a quota, limits and templates of its own.
+
+use anyhow::{Context as _, ensure};
+use api::Workspace;
+use e2e::{
+    cluster::{self, Scratch},
+    release, template, wait,
+};
+use k8s_openapi::api::core::v1::Pod;
+use kube::{
+    Api, Client,
+    api::{DeleteParams, PostParams},
+    runtime::{conditions::is_deleted, wait::await_condition},
+};
+use serde_json::json;
+
+#[tokio::test]
+async fn an_existing_namespace_gets_its_team_with_a_quota_limits_and_templates() -> anyhow::Result<()> {
+    let scratch = Scratch::bare("team", &[]).await?;
+    let team = |rest: &str| format!("userNamespaces[1].{rest}");
+    let set = [
+        team(&format!("name={}", scratch.namespace)),
+        team("create=false"),
+        team("users[0]=alice"),
+        team("templates[0]=jupyterlab"),
+        team("quota.workspaces=1"),
+        team(r"quota.requests\.cpu=4"),
+        team("limits.defaultRequest.cpu=100m"),
+        team("limits.default.memory=64Mi"),
+    ];
+    release::upgrade(&set.each_ref().map(String::as_str)).await?;
+    let outcome = Box::pin(as_a_member(&scratch)).await;
+    release::upgrade(&[]).await?;
+    outcome?;
+    template::finish(scratch).await
+}
+
+async fn as_a_member(scratch: &Scratch) -> anyhow::Result<()> {
+    let alice: Client = cluster::user("alice").await?;
+    let workspaces = Api::<Workspace>::namespaced(alice, &scratch.namespace);
+    let new = |name: &str| -> anyhow::Result<Workspace> {
+        let spec = json!({"displayName": name, "desiredStatus": "Stopped", "templateRef": "jupyterlab"});
+        Ok(Workspace::new(name, serde_json::from_value(spec)?))
+    };
+    let dry_run = PostParams {
+        dry_run: true,
+        ..PostParams::default()
+    };
+
+    // The quota controller counts within a moment; before that the API server does not refuse.
+    let first = new("first")?;
+    wait::until("the right to create workspaces", wait::USUAL, || async {
+        let created = workspaces.create(&PostParams::default(), &first).await;
+        created.map_err(|error| error.to_string())
+    })
+    .await?;
+    let second = new("second")?;
+    let refused = wait::until("the quota to refuse a second workspace", wait::USUAL, || async {
+        match workspaces.create(&dry_run, &second).await {
+            Ok(_) => Err("it is accepted".to_owned()),
+            Err(error) => Ok(error.to_string()),
+        }
+    })
+    .await?;
+    ensure!(
+        refused.contains("exceeded quota") && refused.contains("count/workspaces.workspaces.jupyter.org"),
+        "{refused}"
+    );
+    let first = workspaces.get("first").await?;
+    workspaces.delete("first", &DeleteParams::default()).await?;
+    let uid = first.metadata.uid.context("a workspace without UID")?;
+    let gone = await_condition(workspaces.clone(), "first", is_deleted(&uid));
+    tokio::time::timeout(wait::USUAL, gone).await??;
+    wait::until("room in the quota", wait::USUAL, || async {
+        let created = workspaces.create(&PostParams::default(), &second).await;
+        created.map_err(|error| error.to_string())
+    })
+    .await?;
+
+    // A template that exists, and is not this team's.
+    template::make(scratch, &json!({})).await?;
+    let foreign = template::workspace(scratch, "foreign", &json!({}))?;
+    let refusal = template::refusal(&workspaces, &foreign).await;
+    ensure!(
+        refusal.as_ref().is_some_and(|text| text.contains("use")),
+        "{refusal:?}"
+    );
+
+    // The quota demands requests of processor time; the limits fill them in.
+    let pod: Pod = serde_json::from_value(json!({
+        "metadata": {"name": "without-resources"},
+        "spec": {
+            "containers": [{
+                "name": "main",
+                "image": "example.test/never-pulled",
+                "securityContext": {"allowPrivilegeEscalation": false, "capabilities": {"drop": ["ALL"]}},
+            }],
+            "securityContext": {"runAsNonRoot": true, "runAsUser": 1000, "seccompProfile": {"type": "RuntimeDefault"}},
+        },
+    }))?;
+    let admitted = scratch.api::<Pod>().create(&dry_run, &pod).await?;
+    let spec = serde_json::to_value(&admitted.spec)?;
+    let resources = &spec["containers"][0]["resources"];
+    ensure!(
+        resources["requests"]["cpu"] == "100m" && resources["limits"]["memory"] == "64Mi",
+        "{resources}"
+    );
+    Ok(())
+}
