@@ -60,6 +60,9 @@ pub enum Failure {
         /// The last known state of the workspace.
         last: String,
     },
+    /// The explanation, which was shown, says that something is not as wanted.
+    #[error("not as wanted")]
+    Explained,
     /// Of several workspaces some failed; each failure was shown.
     #[error("{failed} of {all} failed")]
     Several {
@@ -80,7 +83,7 @@ impl Failure {
     pub fn code(&self) -> u8 {
         match self {
             Self::Usage(_) | Self::Invalid(_) => exit_code::USAGE,
-            Self::NotAsWanted { .. } => exit_code::NOT_AS_WANTED,
+            Self::NotAsWanted { .. } | Self::Explained => exit_code::NOT_AS_WANTED,
             Self::TimedOut { .. } => exit_code::TIMED_OUT,
             Self::Several { code, .. } => *code,
             Self::Other(_) | Self::Unreachable { .. } | Self::Refused(_) | Self::Output(_) => {

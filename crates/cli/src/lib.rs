@@ -1,11 +1,13 @@
 //! Command line -> requests and output: the plugin `kubectl workspace` and `kubectl create workspace` (IO).
 
 mod commands;
+pub mod complete;
 pub mod run;
 
 pub mod cluster;
 
 mod judge;
+mod lint;
 mod object;
 mod output;
 

@@ -11,11 +11,18 @@ use cli::{Failure, args, run};
 
 /// The name by which kubectl calls the plugin for `kubectl create workspace`.
 const CREATE: &str = "kubectl-create-workspace";
+/// The name by which kubectl asks for candidates of the shell's completion.
+const COMPLETE: &str = "kubectl_complete-workspace";
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> ExitCode {
     let called: OsString = std::env::args_os().next().unwrap_or_default();
     let name = Path::new(&called).file_stem().unwrap_or_default();
+    if name == COMPLETE {
+        let words: Vec<_> = std::env::args().skip(1).collect();
+        let completed = cli::complete::complete(&words, &mut io::stdout()).await;
+        return completed.map_or(ExitCode::FAILURE, |()| ExitCode::SUCCESS);
+    }
     let mut input = io::BufReader::new(io::stdin());
     let mut console = Console {
         out: &mut io::stdout(),
@@ -32,6 +39,8 @@ async fn main() -> ExitCode {
     match outcome {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) if failure.is_closed_pipe() => ExitCode::SUCCESS,
+        // What is wrong was shown as the result.
+        Err(failure @ Failure::Explained) => ExitCode::from(failure.code()),
         Err(failure) => fail(&failure),
     }
 }

@@ -4,6 +4,7 @@ use k8s_openapi::jiff::Timestamp;
 use serde_json::{Value, json};
 
 use crate::args::create::{DryRun, Format};
+use crate::args::{ListFormat, ObjectFormat};
 use crate::failure::Failure;
 
 /// A text from the cluster as one line without control characters, so that it cannot change what a terminal shows.
@@ -49,14 +50,12 @@ pub(crate) fn age(time: Option<&str>, now: Timestamp) -> String {
 
 /// Objects as one List, without the field managers, as kubectl prints it.
 pub(crate) fn list(objects: &[Value], format: Format) -> Result<String, Failure> {
-    match format {
-        Format::Name => Ok(objects.iter().map(|object| name(object) + "\n").collect()),
-        _ => {
-            let items: Vec<_> = objects.iter().map(without_managers).collect();
-            let list = json!({"apiVersion": "v1", "kind": "List", "items": items});
-            Ok(object(&list, format)? + "\n")
-        }
+    if format == Format::Name {
+        return Ok(objects.iter().map(|object| name(object) + "\n").collect());
     }
+    let items: Vec<_> = objects.iter().map(without_managers).collect();
+    let list = json!({"apiVersion": "v1", "kind": "List", "items": items});
+    Ok(object(&list, format)? + "\n")
 }
 
 fn without_managers(object: &Value) -> Value {
@@ -85,6 +84,25 @@ pub(crate) fn sentence(object: &Value, dry_run: DryRun) -> String {
         DryRun::Server => " (server dry run)",
     };
     format!("{} created{how}", name(object))
+}
+
+/// An object as JSON or YAML, with a line end.
+pub(crate) fn shaped(object: &Value, format: ObjectFormat) -> Result<String, Failure> {
+    let format = match format {
+        ObjectFormat::Json => Format::Json,
+        ObjectFormat::Yaml => Format::Yaml,
+    };
+    Ok(self::object(object, format)? + "\n")
+}
+
+/// The format of a list's objects; `None`: a table.
+pub(crate) fn of_list(format: Option<ListFormat>) -> Option<Format> {
+    match format {
+        None | Some(ListFormat::Wide) => None,
+        Some(ListFormat::Json) => Some(Format::Json),
+        Some(ListFormat::Yaml) => Some(Format::Yaml),
+        Some(ListFormat::Name) => Some(Format::Name),
+    }
 }
 
 /// The object in the given format, without a line end.

@@ -45,6 +45,14 @@ pub async fn workspace(cli: &Cli, console: &mut Console<'_>) -> Result<(), Failu
         };
         return create(&args, console).await;
     }
+    if let Command::Lint(args) = &cli.command {
+        return commands::lint(args, console);
+    }
+    if let Command::Explain(args) = &cli.command
+        && args.offline
+    {
+        return commands::explain_offline(args, console);
+    }
     let cluster = Cluster::connect(&cli.connection).await?;
     workspace_with(&cluster, cli, console).await
 }

@@ -2,6 +2,9 @@
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot be set up fails")]
 
+mod canned;
+mod explain;
+mod further;
 mod server;
 mod workspace;
 

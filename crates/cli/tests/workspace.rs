@@ -213,7 +213,7 @@ async fn files_are_deleted_only_after_a_yes() {
 async fn a_retained_disk_needs_no_yes() {
     let (server, client) = ApiServer::start();
     server.put(&with("demo", |object| {
-        object["spec"]["storage"]["retain"] = json!("Retain")
+        object["spec"]["storage"]["retain"] = json!("Retain");
     }));
     let ran = run(&client, "delete demo").await;
     assert_eq!(ran.code(), 0, "{:?}", ran.outcome);

@@ -5,9 +5,14 @@
 //! | `connection.rs` | cluster, namespace and user: flags of every command |
 //! | `create.rs` | `kubectl create workspace` and `kubectl workspace create` |
 //! | `targets.rs` | which workspaces a command is about |
+//! | `explain.rs`, `set.rs`, `sharing.rs`, `further.rs` | the commands of these names, and the shorter ones |
 
 mod connection;
 pub mod create;
+mod explain;
+mod further;
+mod set;
+mod sharing;
 mod targets;
 
 use std::time::Duration;
@@ -17,6 +22,10 @@ use clap::{Parser, Subcommand, ValueEnum};
 use crate::duration;
 
 pub use connection::Connection;
+pub use explain::Explain;
+pub use further::{Lint, Logs, Shown, Template, TemplateList, TemplateShow};
+pub use set::{Idle, Set};
+pub use sharing::{Share, Shares, Subjects, Unshare};
 pub use targets::Targets;
 
 const EXIT_CODES: &str = "\
@@ -27,7 +36,7 @@ Exit codes; of several workspaces, the highest counts:
   3  the workspace exists, and is not as wanted
   4  it was not as wanted in time";
 
-/// Work with workspaces: list, open, start, stop and delete them.
+/// Work with workspaces: create, list, open, start, stop, share and explain them.
 #[derive(Debug, Clone, Parser)]
 #[command(name = "kubectl-workspace", bin_name = "kubectl workspace", version, after_help = EXIT_CODES)]
 pub struct Cli {
@@ -59,10 +68,44 @@ pub enum Command {
     Restart(Change),
     /// Delete workspaces, with their disks unless these are retained
     Delete(Change),
+    /// Explain why a workspace does not run, was stopped, is refused, or who may open it
+    Explain(Explain),
+    /// Share a workspace with users, groups or service accounts
+    Share(Share),
+    /// End shares of a workspace
+    Unshare(Unshare),
+    /// List shares: with whom, whether they count, and when they end
+    Shares(Shares),
+    /// Change a workspace, and say what counts now and what at the next start
+    Set(Set),
+    /// Show the output of a workspace's pod
+    Logs(Logs),
+    /// Check manifests without a cluster, as API server and webhook would
+    Lint(Lint),
+    /// See templates
+    #[command(subcommand)]
+    Template(Template),
+    /// Show the versions of this plugin, the CRDs and the API server, and whether they fit
+    Version(Shown),
+    /// Show who you are for the API server
+    Whoami(Shown),
+}
+
+/// How an object is shown.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum ObjectFormat {
+    /// As JSON.
+    Json,
+    /// As YAML.
+    Yaml,
 }
 
 /// Which workspaces are listed, and how.
 #[derive(Debug, Clone, Default, clap::Args)]
+#[allow(
+    clippy::struct_excessive_bools,
+    reason = "flags of a command line are independent of each other"
+)]
 pub struct List {
     /// Of all namespaces
     #[arg(short = 'A', long)]

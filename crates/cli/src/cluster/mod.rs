@@ -16,7 +16,9 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, anyhow};
 use http_body_util::BodyExt as _;
-use kube::api::{DeleteParams, GetParams, ListParams, Patch, PatchParams, PostParams, Preconditions};
+use kube::api::{
+    DeleteParams, GetParams, ListParams, Patch, PatchParams, PostParams, Preconditions, ValidationDirective,
+};
 use kube::client::Body;
 use kube::core::{Request, Status};
 use kube::{Client, Resource};
@@ -169,6 +171,31 @@ impl Cluster {
         };
         let request = Request::new(K::url_path(&(), namespace));
         self.send(request.patch(name, &params, &Patch::Merge(change)))
+            .await
+    }
+
+    /// Asks the server whether it would take an object, new or changed. It keeps nothing.
+    pub(crate) async fn dry_run_apply<K: Resource<DynamicType = ()>>(
+        &self,
+        namespace: &str,
+        name: &str,
+        object: &Value,
+    ) -> Result<(), Failure> {
+        let params = PatchParams::apply(api::names::CLI).force().dry_run();
+        let params = PatchParams {
+            field_validation: Some(ValidationDirective::Strict),
+            ..params
+        };
+        let request = Request::new(K::url_path(&(), Some(namespace)));
+        self.send(request.patch(name, &params, &Patch::Apply(object)))
+            .await
+            .map(drop)
+    }
+
+    /// What a path of the API server answers.
+    pub(crate) async fn path(&self, path: &str) -> Result<Value, Failure> {
+        let request = http::Request::get(path).body(Vec::new());
+        self.send(request.map_err(kube::core::request::Error::BuildRequest))
             .await
     }
 

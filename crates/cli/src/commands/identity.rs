@@ -1,4 +1,4 @@
-//! The API server's answer to a SelfSubjectReview -> who asks (IO).
+//! The API server's answer to a `SelfSubjectReview` -> who asks (IO).
 
 use k8s_openapi::api::authentication::v1::{SelfSubjectReview, UserInfo};
 use serde_json::json;

@@ -46,12 +46,7 @@ pub(crate) async fn run(cluster: &Cluster, args: &List, console: &mut Console<'_
     let (mut found, filter) = futures::try_join!(listing, filter(cluster, args, namespace))?;
     cluster.show_notes(console.err)?;
     found.retain(|object| filter.shows(object));
-    let format = match args.output {
-        None | Some(ListFormat::Wide) => None,
-        Some(ListFormat::Json) => Some(Format::Json),
-        Some(ListFormat::Yaml) => Some(Format::Yaml),
-        Some(ListFormat::Name) => Some(Format::Name),
-    };
+    let format = output::of_list(args.output);
     if args.watch {
         return watch(cluster, args, namespace, &filter, format, console).await;
     }
@@ -92,14 +87,14 @@ fn shared_with(user: &UserInfo, shares: Vec<Value>) -> Vec<String> {
     let now = Timestamp::now().as_second();
     let opens = |share: WorkspaceShare| {
         let status = share.status.clone().unwrap_or_default();
-        let mut shared = Shared::default();
+        let mut subjects = Shared::default();
         for subject in &share.spec.subjects {
-            shared.add(subject, rules::shares::end(&share).map(Timestamp::as_second));
+            subjects.add(subject, rules::shares::end(&share).map(Timestamp::as_second));
         }
         let facts = Facts {
             owner: "",
             access: api::workspace::AccessType::OwnerOnly,
-            shared: &shared,
+            shared: &subjects,
         };
         let decision = access::connect(requester, facts, &Policy::default(), || Right::Missing, now);
         let counts = holds(&status.conditions, ACTIVE) && matches!(decision, Decision::Allow(_));

@@ -76,6 +76,9 @@ fn available_url(workspace: &Workspace, target: &Target) -> Result<String, Failu
 
 /// Asks the desktop to open the URL; `false`: it has no way to.
 fn launch(url: &str) -> bool {
+    if !url.starts_with("https://") && !url.starts_with("http://") {
+        return false;
+    }
     let program = if cfg!(target_os = "macos") {
         "open"
     } else {

@@ -98,7 +98,7 @@ pub(crate) fn documents(text: &str) -> Result<Vec<Value>, anyhow::Error> {
     Ok(found)
 }
 
-fn named_error(file: &Path, error: anyhow::Error) -> Failure {
+pub(crate) fn named_error(file: &Path, error: anyhow::Error) -> Failure {
     Failure::Other(error.context(format!("{} is no YAML or JSON", file.display())))
 }
 

@@ -174,10 +174,10 @@ fn check_space(paths: &Paths) -> anyhow::Result<()> {
     cluster::check_space(vec![(paths.cache().to_owned(), IMAGES), (target, PROGRAMS)])
 }
 
-/// Name by which kubectl calls the plugin for `kubectl create workspace`; the program acts by the name it is called by.
-const CREATE_PLUGIN: &str = "kubectl-create-workspace";
+/// Further names of the plugin: for `kubectl create workspace`, and for the shell's completion. The program acts by the name it is called by.
+const FURTHER_NAMES: [&str; 2] = ["kubectl-create-workspace", "kubectl_complete-workspace"];
 
-/// Builds `kubectl-workspace`, links its other name beside it, and returns its path.
+/// Builds `kubectl-workspace`, links its other names beside it, and returns its path.
 fn build_plugin(paths: &Paths) -> anyhow::Result<PathBuf> {
     // Of all crates, which decide the features of dependencies: as this tool and the tests are built.
     let build = [
@@ -194,12 +194,15 @@ fn build_plugin(paths: &Paths) -> anyhow::Result<PathBuf> {
         .lines()
         .find_map(executable)
         .context("cargo built no program of the crate cli")?;
-    let link = plugin.with_file_name(CREATE_PLUGIN);
-    if fs::read_link(&link).ok().as_deref() != plugin.file_name().map(Path::new) {
+    let program = plugin.file_name().unwrap_or_default();
+    for name in FURTHER_NAMES {
+        let link = plugin.with_file_name(name);
+        if fs::read_link(&link).is_ok_and(|to| to == program) {
+            continue;
+        }
         // A program of an earlier version may have the name.
         let _ = fs::remove_file(&link);
-        symlink(plugin.file_name().unwrap_or_default(), &link)
-            .with_context(|| format!("cannot make {}", link.display()))?;
+        symlink(program, &link).with_context(|| format!("cannot make {}", link.display()))?;
     }
     Ok(plugin)
 }
