@@ -153,7 +153,7 @@ fn an_idle_stop_is_told_from_that_of_a_user() {
     let spec = json!({"desiredStatus": "Stopped"});
     let mut status =
         json!({"phase": "Stopped", "conditions": [stopped], "resolved": {"idleTimeoutInMinutes": 60}});
-    let of = |status: &Value| super::workspace(&evidence(&workspace_with(spec.clone(), status.clone())));
+    let of = |status: &Value| workspace(&evidence(&workspace_with(spec.clone(), status.clone())));
     let by_user = of(&status);
     assert!(by_user.as_wanted);
     assert!(by_user.findings[0].what.starts_with("A user stopped it"));
