@@ -150,7 +150,7 @@ impl Scratch {
     }
 
     /// Waits until the API server applies the first permission of `rule` to `user`.
-    async fn holds(&self, user: &str, rule: &serde_json::Value) -> anyhow::Result<()> {
+    pub async fn holds(&self, user: &str, rule: &serde_json::Value) -> anyhow::Result<()> {
         let first = |list: &str| rule[list][0].as_str().unwrap_or_default();
         let review: SubjectAccessReview = serde_json::from_value(json!({
             "spec": {"user": user, "resourceAttributes": {

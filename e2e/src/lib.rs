@@ -11,6 +11,7 @@ pub mod cluster;
 pub mod command;
 pub mod component;
 pub mod environment;
+pub mod failures;
 pub mod finally;
 pub mod http;
 pub mod kernel;
@@ -27,7 +28,6 @@ mod teardown;
 pub mod template;
 pub mod terminal;
 pub mod wait;
-pub mod why;
 pub mod workspace;
 pub mod write_block;
 

@@ -45,6 +45,69 @@ pub async fn uninstall() -> anyhow::Result<()> {
     run(command, "helm uninstall").await
 }
 
+/// Renders the chart without its CRDs for `namespace`, with the values of the installation and with `set`, in the format of
+/// `helm template --set-json`. Returns YAML.
+///
+/// # Errors
+/// Helm refuses.
+pub async fn render(namespace: &str, set: &[&str]) -> anyhow::Result<String> {
+    let mut command = helm(Environment::get()?)?;
+    command.args(["template", "--no-hooks"]);
+    with_values(&mut command, namespace, set)?;
+    let done = command
+        .kill_on_drop(true)
+        .output()
+        .await
+        .context("helm does not start")?;
+    let output = String::from_utf8_lossy(&done.stderr);
+    anyhow::ensure!(done.status.success(), "helm template {set:?}: {output}");
+    Ok(String::from_utf8(done.stdout)?)
+}
+
+/// Installs a release of the same name in another namespace, as `user`. `set` as for [`render`]. Waits until the pods are ready.
+///
+/// # Errors
+/// Helm or the API server refuses, or pods do not become ready.
+pub async fn install_as(user: &str, namespace: &str, set: &[&str]) -> anyhow::Result<()> {
+    let mut command = helm(Environment::get()?)?;
+    command
+        .env("KUBECONFIG", &Environment::get()?.user(user)?.kubeconfig)
+        .args(["install", "--skip-crds"]);
+    with_values(&mut command, namespace, set)?;
+    run(command, &format!("helm install {set:?}")).await
+}
+
+/// Uninstalls what [`install_as`] installed, as `user`.
+///
+/// # Errors
+/// Helm fails, or a hook of the chart does.
+pub async fn uninstall_as(user: &str, namespace: &str) -> anyhow::Result<()> {
+    let environment = Environment::get()?;
+    let mut command = helm(environment)?;
+    command
+        .env("KUBECONFIG", &environment.user(user)?.kubeconfig)
+        .args(["uninstall", "--namespace", namespace])
+        .arg(&environment.release);
+    run(command, "helm uninstall").await
+}
+
+/// Adds release, chart, namespace and values.
+fn with_values(command: &mut Command, namespace: &str, set: &[&str]) -> anyhow::Result<()> {
+    let environment = Environment::get()?;
+    let chart = environment.chart.as_ref().context(MISSING_PATHS)?;
+    command
+        .args(["--namespace", namespace])
+        .arg(&environment.release)
+        .arg(chart);
+    for file in &environment.values {
+        command.arg("--values").arg(file);
+    }
+    for value in set {
+        command.args(["--set-json", value]);
+    }
+    Ok(())
+}
+
 /// Runs the release's test, as an administrator does. Returns its lines, also if it failed.
 ///
 /// # Errors

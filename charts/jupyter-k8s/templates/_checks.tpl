@@ -11,8 +11,11 @@
 {{- if and (or .Values.proxy.enabled .Values.gateway.enabled .Values.manager.enabled) (not .Values.routing.baseDomain) }}
   - routing.baseDomain: a domain used for nothing but workspaces
 {{- end -}}
-{{- if and .Values.proxy.enabled (not (or .Values.proxy.tls.secretName .Values.proxy.tls.certManager.issuerRef.name)) }}
-  - proxy.tls.secretName: an existing Secret with tls.crt and tls.key for {{ if eq .Values.routing.mode "Path" }}<routing.baseDomain> and auth.<routing.baseDomain>{{ else }}*.<routing.baseDomain>{{ end }} (or proxy.tls.certManager.issuerRef.name, an issuer of cert-manager)
+{{- if and .Values.proxy.enabled (not (include "jk8s.certificateSources" . | fromJsonArray)) }}
+  - proxy.tls: where the certificate for {{ include "jk8s.certified" . }} comes from; set one of
+      proxy.tls.certManager.issuerRef.name: an issuer of cert-manager
+      proxy.tls.secretName: an existing Secret with tls.crt and tls.key
+      proxy.tls.selfSigned: true, to try the product out or behind a load balancer with its own certificate; browsers warn
 {{- end -}}
 {{- if and .Values.identity.enabled (not .Values.identity.host) }}
   - identity.host: the host of the bundled identity provider
@@ -20,6 +23,16 @@
 {{- if and .Values.gateway.enabled (not .Values.identity.enabled) (not .Values.oidc.issuerUrl) }}
   - oidc.issuerUrl: the OpenID Connect provider that people sign in with (or, to try the product out, identity.enabled=true)
 {{- end -}}
+{{- end }}
+
+{{/* The values that say where the certificate of the proxy comes from, as a JSON list. */}}
+{{- define "jk8s.certificateSources" -}}
+{{- $tls := .Values.proxy.tls -}}
+{{- $sources := list -}}
+{{- with $tls.secretName }}{{ $sources = append $sources (printf "secretName (%q)" .) }}{{ end -}}
+{{- with $tls.certManager.issuerRef.name }}{{ $sources = append $sources (printf "certManager.issuerRef.name (%q)" .) }}{{ end -}}
+{{- if $tls.selfSigned }}{{ $sources = append $sources "selfSigned (true)" }}{{ end -}}
+{{- toJson $sources -}}
 {{- end }}
 
 {{/* Settings that exclude each other or cannot work together, apart from sign-in. */}}
@@ -47,7 +60,7 @@
 {{- end -}}
 {{- end -}}
 {{- end -}}
-{{- $service := .Values.proxy.service -}}
+{{- $service := merge (dict "type" (include "jk8s.serviceType" .)) .Values.proxy.service -}}
 {{- if and (eq $service.type "ClusterIP") (not $service.externalIPs) (eq $service.externalTrafficPolicy "Local") }}
   - proxy.service.externalTrafficPolicy: Local is for a Service that is reached from outside, which type ClusterIP without externalIPs is not: leave it at Cluster, or choose another type
 {{- end -}}
@@ -65,14 +78,28 @@
 {{- if and (gt (len (default list $service.ipFamilies)) 1) (or (not $service.ipFamilyPolicy) (eq $service.ipFamilyPolicy "SingleStack")) }}
   - proxy.service.ipFamilies: {{ join ", " $service.ipFamilies | quote }} are two, for which proxy.service.ipFamilyPolicy has to be PreferDualStack or RequireDualStack: set that, or name one family
 {{- end -}}
-{{- with .Values.proxy.tls.certManager.issuerRef.name -}}
-{{- if $.Values.proxy.tls.secretName }}
-  - proxy.tls.secretName: {{ quote $.Values.proxy.tls.secretName }} and proxy.tls.certManager.issuerRef.name ({{ quote . }}) exclude each other: leave one of them empty
+{{- $sources := include "jk8s.certificateSources" . | fromJsonArray -}}
+{{- if gt (len $sources) 1 }}
+  - proxy.tls: {{ join " and " $sources }} exclude each other: keep one of them
 {{- end -}}
+{{- with .Values.proxy.tls.certManager.issuerRef.name -}}
 {{- /* Kinds are known from a cluster alone. */ -}}
 {{- $kinds := $.Capabilities.APIVersions -}}
 {{- if and ($kinds.Has "apps/v1/Deployment") (not ($kinds.Has "cert-manager.io/v1/Certificate")) }}
-  - proxy.tls.certManager.issuerRef.name: {{ quote . }} needs cert-manager, and this cluster has no kind Certificate of cert-manager.io/v1: install cert-manager with its CRDs, or set proxy.tls.secretName in its place
+  - proxy.tls.certManager.issuerRef.name: {{ quote . }} needs cert-manager, and this cluster has no kind Certificate of cert-manager.io/v1: install cert-manager with its CRDs, or set proxy.tls.secretName or proxy.tls.selfSigned in its place
+{{- end -}}
+{{- end -}}
+{{- $proxy := .Values.gateway.httpsProxy -}}
+{{- if and $proxy.url $proxy.secretName }}
+  - gateway.httpsProxy: url ({{ quote $proxy.url }}) and secretName ({{ quote $proxy.secretName }}) exclude each other: keep url, or put the address into the Secret if it has a password
+{{- end -}}
+{{- $allowed := .Values.networkPolicy -}}
+{{- if and $proxy.url $allowed.enabled $allowed.apiServer.networks -}}
+{{- $port := int (regexFind "[0-9]+$" $proxy.url) -}}
+{{- $ports := list -}}
+{{- range $allowed.identityProviders.ports }}{{ $ports = append $ports (int .) }}{{ end -}}
+{{- if not (has $port $ports) }}
+  - gateway.httpsProxy.url: {{ quote $proxy.url }} is not reachable, because networkPolicy.identityProviders.ports ({{ join ", " $ports }}) does not list {{ $port }}: add it
 {{- end -}}
 {{- end -}}
 {{- $bearer := .Values.gateway.bearer -}}

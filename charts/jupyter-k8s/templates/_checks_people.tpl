@@ -20,13 +20,7 @@
   {{- if and (kindIs "slice" $one.templates) (not $root.Values.settings.requireTemplate) }}
   - {{ $at }}.templates: {{ join ", " $one.templates | quote }} bounds nobody while settings.requireTemplate is false, as a workspace without template has no bounds: set that to true, or leave templates out
   {{- end -}}
-  {{- range $key, $most := $one.quota -}}
-    {{- if and (regexMatch "^count/.*jupyter\\.org$" $key) (not (regexMatch "^count/workspace(s|shares|executionprofiles)\\.workspaces\\.jupyter\\.org$" $key)) }}
-  - {{ $at }}.quota: {{ quote $key }} counts nothing, as no kind has this name: write workspaces for the number of workspaces, or count/<plural>.workspaces.jupyter.org
-    {{- else if and (eq $key "workspaces") (hasKey $one.quota "count/workspaces.workspaces.jupyter.org") }}
-  - {{ $at }}.quota: workspaces and count/workspaces.workspaces.jupyter.org are the same: leave one of them out
-    {{- end -}}
-  {{- end -}}
+  {{- include "jk8s.quotaProblems" (list $at $one.quota) -}}
   {{- $limits := printf "%s.limits" $at -}}
   {{- range $pair := list (list "min" "defaultRequest") (list "min" "default") (list "defaultRequest" "default") (list "defaultRequest" "max") (list "default" "max") (list "min" "max") -}}
     {{- range $name, $_ := default dict (get (default dict $one.limits) (first $pair)) -}}
@@ -40,7 +34,7 @@
   {{- end -}}
 {{- end -}}
 {{- $tests := .Values.tests.namespace -}}
-{{- if or (eq $tests .Release.Namespace) (eq $tests "kube-system") }}
+{{- if and (not (include "jk8s.inOneNamespace" .)) (or (eq $tests .Release.Namespace) (eq $tests "kube-system")) }}
   - tests.namespace: {{ quote $tests }} has no workspaces, and the webhook is not asked there: choose a namespace for workspaces
 {{- end -}}
 {{- range $number, $group := .Values.manager.authorization.adminGroups -}}

@@ -16,7 +16,7 @@
 {{- $here := . -}}
 {{- if not .path -}}
   {{- if and (kindIs "string" .value) (not (regexMatch .format.pattern .value)) (or .value (not .optional)) }}
-  - {{ .shown }}: {{ .value | trunc 80 | quote }} {{ .format.rule }}
+  - {{ .shown }}: {{ ternary "the value" (.value | trunc 80 | quote) (default false .format.hidden) }} {{ .format.rule }}
   {{- end -}}
 {{- else -}}
   {{- $first := first .path -}}

@@ -69,9 +69,17 @@ helm.sh/chart: {{ .Chart.Name }}-{{ .Chart.Version }}
 https://{{ index . 1 }}{{ if ne $port 443 }}:{{ $port }}{{ end }}
 {{- end }}
 
-{{/* Secret with the certificate of the proxy: given, or ordered from cert-manager. */}}
+{{/* Secret with the certificate of the proxy: given, made by the gateway, or ordered from cert-manager. */}}
 {{- define "jk8s.tlsSecretName" -}}
-{{- .Values.proxy.tls.secretName | default (include "jk8s.name" (list . "proxy-tls")) -}}
+{{- $made := ternary "proxy-self-signed" "proxy-tls" .Values.proxy.tls.selfSigned -}}
+{{- .Values.proxy.tls.secretName | default (include "jk8s.name" (list . $made)) -}}
+{{- end }}
+
+{{/* What the certificate of the proxy is for. */}}
+{{- define "jk8s.certified" -}}
+{{- $base := .Values.routing.baseDomain | default "<routing.baseDomain>" -}}
+{{- ternary (printf "%s and auth.%s" $base $base) (printf "*.%s" $base) (eq .Values.routing.mode "Path") -}}
+{{- if .Values.identity.enabled }}, and {{ .Values.identity.host | default "<identity.host>" }}{{ end -}}
 {{- end }}
 
 {{/* Hosts that browsers open, as a YAML list. */}}

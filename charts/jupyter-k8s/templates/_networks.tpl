@@ -42,43 +42,68 @@ podSelector:
 {{ contains "/" . | ternary . (printf "%s/%s" . (contains ":" . | ternary "128" "32")) }}
 {{- end }}
 
-{{/* Begin of the policy of a part that talks to the API server: what it may connect to is known where the API server's addresses are. */}}
-{{- define "jk8s.policyTypes" -}}
-{{- if .Values.networkPolicy.apiServer.networks }}
-policyTypes: [Ingress, Egress]
-{{- else }}
-policyTypes: [Ingress]
-{{- end }}
-{{- end }}
-
-{{/* Egress rules of such a part, without those of its own. */}}
+{{/* Egress rules of a part that talks to the API server: names, and the API server. Without its networks, any address on its ports; no
+     network is written then, as some CNIs never match pods and nodes by one. */}}
 {{- define "jk8s.apiServerEgress" -}}
 {{- include "jk8s.dnsEgress" . }}
-- to:
-    {{- include "jk8s.networks" .Values.networkPolicy.apiServer.networks | nindent 4 }}
-  ports:
+- ports:
     {{- range .Values.networkPolicy.apiServer.ports }}
     - {port: {{ . }}, protocol: TCP}
     {{- end }}
+  {{- with .Values.networkPolicy.apiServer.networks }}
+  to:
+    {{- include "jk8s.networks" . | nindent 4 }}
+  {{- end }}
 {{- end }}
 
-{{/* Egress rule to identity providers that are not the bundled one. */}}
+{{/* Egress rules to identity providers that are not the bundled one. */}}
 {{- define "jk8s.providersEgress" -}}
-{{- with .Values.networkPolicy.identityProviders.networks -}}
+{{- $addresses := list -}}
+{{- if not .Values.identity.enabled -}}
+  {{- $addresses = append $addresses (dict "url" .Values.oidc.issuerUrl "dialled" .Values.oidc.connectTo) -}}
+{{- end -}}
+{{- range .Values.oidc.others }}{{ $addresses = append $addresses (dict "url" .issuerUrl "dialled" (default "" .connectTo)) }}{{ end -}}
+{{- with .Values.gateway.httpsProxy.url }}{{ $addresses = append $addresses (dict "url" . "dialled" "") }}{{ end -}}
+{{- $ports := .Values.networkPolicy.identityProviders.ports -}}
+{{- $namespaces := list -}}
+{{- range $addresses -}}
+  {{- $authority := .dialled | default (get (urlParse .url) "host") -}}
+  {{- with regexFind ":[0-9]+$" $authority }}{{ $ports = append $ports (trimPrefix ":" . | int) }}{{ end -}}
+  {{- $host := regexReplaceAll ":[0-9]+$" $authority "" -}}
+  {{- if regexMatch "^[^.]+\\.[^.]+\\.svc(\\..+)?$" $host }}{{ $namespaces = append $namespaces (index (splitList "." $host) 1) }}{{ end -}}
+{{- end -}}
+{{- with .Values.networkPolicy.identityProviders.networks }}
 - to:
     {{- include "jk8s.networks" . | nindent 4 }}
   ports:
-    {{- range $.Values.networkPolicy.identityProviders.ports }}
-    - {port: {{ . }}, protocol: TCP}
+    {{- range $ports | uniq }}
+    - {port: {{ int . }}, protocol: TCP}
     {{- end }}
+{{- end }}
+{{- with $namespaces | uniq }}
+# Providers behind a Service of this cluster, whose pods may have another port than it.
+- to:
+    - namespaceSelector:
+        matchExpressions:
+          - {key: kubernetes.io/metadata.name, operator: In, values: {{ toJson . }}}
 {{- end }}
 {{- end }}
 
 {{/* Egress rule to workspaces, wherever they are. */}}
 {{- define "jk8s.workspacesEgress" -}}
 - to:
-    - namespaceSelector: {}
-      podSelector:
+    - podSelector:
         matchExpressions:
           - {key: workspaces.jupyter.org/workspace, operator: Exists}
+      {{- if not (include "jk8s.inOneNamespace" .) }}
+      namespaceSelector: {}
+      {{- end }}
+{{- end }}
+
+{{/* Begin of every component's policy: which pods it is about, and that nothing else is allowed them, in either direction. */}}
+{{- define "jk8s.policyOf" -}}
+podSelector:
+  matchLabels:
+    {{- include "jk8s.selector" . | nindent 4 }}
+policyTypes: [Ingress, Egress]
 {{- end }}

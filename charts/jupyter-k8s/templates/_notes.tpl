@@ -1,18 +1,3 @@
-{{/* Where people find workspaces and sign in, and what DNS must lead where. */}}
-{{- define "jk8s.addresses" -}}
-{{- if .Values.manager.enabled }}
-Workspaces   {{ include "jk8s.workspaceAddress" . }}
-{{- end }}
-{{- if .Values.gateway.enabled }}
-Sign-in      {{ include "jk8s.url" (list . (include "jk8s.authHost" .)) }}/ with {{ include "jk8s.issuerUrl" . }}
-{{- range .Values.oidc.others }}, {{ .issuerUrl }}{{ end }}
-{{- end }}
-{{- if .Values.proxy.enabled }}
-DNS          {{ if eq .Values.routing.mode "Path" }}{{ .Values.routing.baseDomain }} and auth.{{ .Values.routing.baseDomain }}{{ else }}*.{{ .Values.routing.baseDomain }}{{ end }} must lead to the Service {{ include "jk8s.name" (list . "proxy") }} ({{ .Values.proxy.service.type }}):
-               kubectl get service {{ include "jk8s.name" (list . "proxy") }} -n {{ .Release.Namespace }}
-{{- end }}
-{{- end }}
-
 {{/* Where people find a workspace: an address with <workspace> and <namespace> left open. */}}
 {{- define "jk8s.workspaceAddress" -}}
 {{- if eq .Values.routing.mode "Path" -}}
@@ -22,73 +7,203 @@ DNS          {{ if eq .Values.routing.mode "Path" }}{{ .Values.routing.baseDomai
 {{- end -}}
 {{- end }}
 
-{{/* What somebody else must make before pods start, one line each. */}}
+{{/* A text as one argument in a shell. */}}
+{{- define "jk8s.shell" -}}
+{{- if regexMatch "^[A-Za-z0-9@%+=:,./_-]+$" . }}{{ . }}{{ else }}'{{ replace "'" "'\\''" . }}'{{ end -}}
+{{- end }}
+
+{{/* Secrets and ConfigMaps that somebody else must make before pods start, as a JSON list: kind, name, keys, what they are, and for the
+     command that makes them its type and its flags. */}}
 {{- define "jk8s.expected" -}}
-{{- $hosts := ternary (printf "%s and auth.%s" .Values.routing.baseDomain .Values.routing.baseDomain) (printf "*.%s" .Values.routing.baseDomain) (eq .Values.routing.mode "Path") -}}
-{{- if .Values.identity.enabled }}{{ $hosts = printf "%s, and %s" $hosts .Values.identity.host }}{{ end }}
-{{- if .Values.proxy.enabled }}
-{{- with .Values.proxy.tls.secretName }}
-  Secret {{ . }}: tls.crt, tls.key, a certificate for {{ $hosts }}
+{{- $all := list -}}
+{{- with ternary .Values.proxy.tls.secretName "" .Values.proxy.enabled -}}
+  {{- $all = append $all (dict "kind" "Secret" "name" . "keys" (list "tls.crt" "tls.key") "what" (printf "a certificate for %s" (include "jk8s.certified" $)) "type" "secret tls" "flags" "--cert=./fullchain.pem --key=./privkey.pem") -}}
+{{- end -}}
+{{- if .Values.gateway.enabled -}}
+{{- range $provider := include "jk8s.allProviders" . | fromJsonArray -}}
+  {{- $file := .name | default "client" -}}
+  {{- with empty .name | ternary (include "jk8s.oidcSecretName" $) .clientSecretName -}}
+    {{- $all = append $all (dict "kind" "Secret" "name" . "keys" (list "clientSecret") "what" (printf "the secret of the client %s at %s" $provider.clientId $provider.issuer) "type" "secret generic" "flags" (printf "--from-file=clientSecret=./%s-secret.txt" $file)) -}}
+  {{- end -}}
+  {{- $ca := printf "the authority of %s" .issuer -}}
+  {{- with .caSecretName -}}
+    {{- $all = append $all (dict "kind" "Secret" "name" . "keys" (list "ca.crt") "what" $ca "type" "secret generic" "flags" "--from-file=ca.crt=./ca.crt") -}}
+  {{- end -}}
+  {{- with .caConfigMapName -}}
+    {{- $all = append $all (dict "kind" "ConfigMap" "name" . "keys" (list "ca.crt") "what" $ca "type" "configmap" "flags" "--from-file=ca.crt=./ca.crt") -}}
+  {{- end -}}
+{{- end -}}
+{{- with .Values.gateway.httpsProxy.secretName -}}
+  {{- $all = append $all (dict "kind" "Secret" "name" . "keys" (list "url") "what" "the address of the proxy, http://user:password@host:port" "type" "secret generic" "flags" "--from-file=url=./proxy-url.txt") -}}
+{{- end -}}
+{{- with .Values.gateway.pages.logoConfigMap -}}
+  {{- if .name -}}
+    {{- $all = append $all (dict "kind" "ConfigMap" "name" .name "keys" (list .key) "what" "the logo" "type" "configmap" "flags" (printf "--from-file=%s=./logo.png" .key)) -}}
+  {{- end -}}
+{{- end -}}
+{{- end -}}
+{{- if and .Values.identity.enabled .Values.identity.accounts -}}
+  {{- $name := .Values.identity.passwordsSecretName | default (include "jk8s.name" (list . "identity")) -}}
+  {{- $keys := list -}}
+  {{- $files := list -}}
+  {{- range .Values.identity.accounts -}}
+    {{- $keys = append $keys .username -}}
+    {{- $files = append $files (printf "--from-file=%s=./%s.txt" .username .username) -}}
+  {{- end -}}
+  {{- $all = append $all (dict "kind" "Secret" "name" $name "keys" $keys "what" "a password of each account" "type" "secret generic" "flags" (join " " $files)) -}}
+{{- end -}}
+{{- range include "jk8s.pullSecrets" . | fromYamlArray -}}
+  {{- $all = append $all (dict "kind" "Secret" "name" . "keys" (list ".dockerconfigjson") "what" "credentials for the images" "type" "secret generic" "flags" "--type=kubernetes.io/dockerconfigjson --from-file=.dockerconfigjson=./config.json") -}}
+{{- end -}}
+{{- toJson ($all | uniq) -}}
 {{- end }}
+
+{{/* A line about each of these: "ok" if it is there with its keys, else the command that makes it. */}}
+{{- define "jk8s.notes.expected" -}}
+{{- range include "jk8s.expected" . | fromJsonArray }}
+{{- $found := include "jk8s.lookup" (list "v1" .kind $.Release.Namespace .name) | fromJson }}
+{{- $missing := list }}
+{{- range $key := .keys }}
+{{- if not (or (hasKey (default dict $found.data) $key) (hasKey (default dict $found.binaryData) $key)) }}{{ $missing = append $missing $key }}{{ end }}
 {{- end }}
-{{- if .Values.gateway.enabled }}
-  Secret {{ include "jk8s.oidcSecretName" . }}: clientSecret, of the client {{ .Values.oidc.clientId }} at the identity provider
-{{- with .Values.oidc.caSecretName }}
-  Secret {{ . }}: ca.crt, the issuer's certificate authority
+{{- if not $missing }}
+   ok    {{ .kind }} {{ .name }}
+{{- else if $found }}
+   todo  {{ .kind }} {{ .name }} lacks {{ join ", " $missing }}: {{ .what }}
+           kubectl create {{ .type }} {{ .name }} -n {{ $.Release.Namespace }} {{ .flags }} --dry-run=client -o yaml | kubectl apply --server-side -f -
+{{- else }}
+   todo  {{ .kind }} {{ .name }}: {{ .what }}
+           kubectl create {{ .type }} {{ .name }} -n {{ $.Release.Namespace }} {{ .flags }}
 {{- end }}
-{{- with .Values.oidc.caConfigMapName }}
-  ConfigMap {{ . }}: ca.crt, the issuer's certificate authority
-{{- end }}
-{{- range .Values.oidc.others }}
-{{- $of := printf "of the provider %s" .name }}
-{{- with .clientSecretName }}
-  Secret {{ . }}: clientSecret, {{ $of }}
-{{- end }}
-{{- with .caSecretName }}
-  Secret {{ . }}: ca.crt, {{ $of }}
-{{- end }}
-{{- with .caConfigMapName }}
-  ConfigMap {{ . }}: ca.crt, {{ $of }}
-{{- end }}
-{{- end }}
-{{- with .Values.gateway.pages.logoConfigMap }}
-{{- if .name }}
-  ConfigMap {{ .name }}: {{ .key }}, the logo
-{{- end }}
-{{- end }}
-{{- end }}
-{{- if .Values.identity.enabled }}
-  Secret {{ .Values.identity.passwordsSecretName | default (include "jk8s.name" (list . "identity")) }}: one password per account ({{ range $i, $a := .Values.identity.accounts }}{{ if $i }}, {{ end }}{{ $a.username }}{{ end }})
-{{- end }}
-{{- range include "jk8s.pullSecrets" . | fromYamlArray }}
-  Secret {{ . }}: .dockerconfigjson, for the images
 {{- end }}
 {{- end }}
 
-{{/* Secrets that the programs make themselves. */}}
-{{- define "jk8s.selfMade" -}}
-{{- range concat (ternary (list "gateway-ca" "gateway-keys" "proxy-client") list .Values.gateway.enabled) (list "operator-keys" "webhook-cert") }}
-  Secret {{ include "jk8s.name" (list $ .) }}
+{{/* ServiceAccounts that this release uses and does not make. */}}
+{{- define "jk8s.notes.accounts" -}}
+{{- range $component := splitList " " (include "jk8s.componentsAndJobs" .) }}
+{{- if not (include "jk8s.podValues" (list $ $component) | fromJson).serviceAccount.create }}
+{{- $name := include "jk8s.accountName" (list $ $component) }}
+{{- if include "jk8s.lookup" (list "v1" "ServiceAccount" $.Release.Namespace $name) | fromJson }}
+   ok    ServiceAccount {{ $name }}
+{{- else }}
+   todo  ServiceAccount {{ $name }}, for {{ $component }}
+           kubectl create serviceaccount {{ $name }} -n {{ $.Release.Namespace }}
 {{- end }}
+{{- end }}
+{{- end }}
+{{- end }}
+
+{{/* Roles that this release needs and does not make. */}}
+{{- define "jk8s.notes.roles" -}}
+{{- if not .Values.rbac.create }}
+   todo  roles of this release, by somebody who may give these rights (rbac.create is false):
+           helm template {{ .Release.Name }} <chart> -n {{ .Release.Namespace }} -f <values> --set rbac.create=true --show-only 'templates/rbac/*' | kubectl apply -f -
+{{- end }}
+{{- end }}
+
+{{/* The issuer of cert-manager. */}}
+{{- define "jk8s.notes.issuer" -}}
 {{- with .Values.proxy.tls.certManager.issuerRef }}
 {{- if and $.Values.proxy.enabled .name }}
-  Secret {{ include "jk8s.tlsSecretName" $ }}: by cert-manager, from the {{ .kind }} {{ .name }}
+{{- $version := printf "%s/v1" .group }}
+{{- $found := dict }}
+{{- if and (eq .group "cert-manager.io") ($.Capabilities.APIVersions.Has (printf "%s/%s" $version .kind)) (or (eq .kind "Issuer") (not (include "jk8s.inOneNamespace" $))) }}
+{{- $found = include "jk8s.lookup" (list $version .kind (eq .kind "Issuer" | ternary $.Release.Namespace "") .name) | fromJson }}
+{{- end }}
+{{- if $found }}
+   ok    {{ .kind }} {{ .name }}
+{{- else }}
+   todo  {{ .kind }} {{ .name }}, from which the certificate is ordered. Those that exist:
+           kubectl get issuers,clusterissuers --all-namespaces
+{{- end }}
 {{- end }}
 {{- end }}
 {{- end }}
 
-{{/* ConfigMaps of this chart in the release's namespace. */}}
-{{- define "jk8s.madeMaps" -}}
-{{- $names := list "settings" -}}
-{{- if .Values.proxy.enabled }}{{ $names = append $names "proxy" }}{{ end -}}
-{{- if .Values.gateway.enabled }}{{ $names = append $names "gateway-pages" }}{{ end -}}
-{{- if and .Values.gateway.enabled .Values.oidc.others }}{{ $names = append $names "gateway-providers" }}{{ end -}}
-{{- if .Values.identity.enabled }}{{ $names = append $names "identity" }}{{ end -}}
-{{- if .Values.monitoring.grafanaDashboard.enabled }}{{ $names = append $names "dashboard" }}{{ end -}}
-{{- range $names }}
-  ConfigMap {{ include "jk8s.name" (list $ .) }}
+{{/* Where the hosts must lead. */}}
+{{- define "jk8s.notes.dns" -}}
+{{- $name := include "jk8s.name" (list . "proxy") }}
+{{- $service := include "jk8s.lookup" (list "v1" "Service" .Release.Namespace $name) | fromJson }}
+{{- $addresses := list }}
+{{- range default list (default dict (default dict $service.status).loadBalancer).ingress }}
+{{- $addresses = append $addresses (.ip | default .hostname) }}
+{{- end }}
+{{- $hosts := include "jk8s.certified" . }}
+{{- if include "jk8s.fronts" . | fromYamlArray }}
+   DNS           {{ $hosts }} must lead to {{ include "jk8s.entrance" . }}
+{{- else with $addresses }}
+   DNS           {{ $hosts }} must lead to {{ join ", " . }}
+{{- else }}
+   DNS           {{ $hosts }} must lead to the address of this Service ({{ include "jk8s.serviceType" . }}):
+                   kubectl get service {{ $name }} -n {{ .Release.Namespace }}
+{{- end }}
+{{- end }}
+
+{{/* The first workspace: of the first user of the first namespace, who creates it by the administrator's hand. */}}
+{{- define "jk8s.notes.workspace" -}}
+{{- $template := include "jk8s.tests.template" . }}
+{{- if include "jk8s.inOneNamespace" . }}
+   The annotation names its owner:
+     kubectl create -n {{ .Release.Namespace }} -f - <<'YAML'
+     apiVersion: workspaces.jupyter.org/v1alpha1
+     kind: Workspace
+     metadata: {name: my-notebook, annotations: {workspaces.jupyter.org/created-by: <your user name>}}
+     spec: {displayName: My notebook{{ with $template }}, templateRef: {{ . }}{{ end }}}
+     YAML
+     kubectl wait workspace/my-notebook -n {{ .Release.Namespace }} --for=condition=Available --timeout=5m
+     kubectl get workspace my-notebook -n {{ .Release.Namespace }} -o 'jsonpath={.status.url}{"\n"}'
+{{- else }}
+{{- $first := first (default (list (dict)) .Values.userNamespaces) }}
+{{- $user := first (concat (default list $first.users) (default list $first.adminUsers) (list "")) }}
+{{- $group := first (concat (default list $first.groups) (default list $first.adminGroups) (list "")) }}
+{{- if not (or $user $group) }}
+   Nobody may create one yet: give a namespace and its users (values: userNamespaces), then run helm upgrade.
+{{- else }}
+{{- $found := dict }}
+{{- if .Capabilities.APIVersions.Has "workspaces.jupyter.org/v1alpha1/Workspace" }}
+{{- $found = include "jk8s.lookup" (list "workspaces.jupyter.org/v1alpha1" "Workspace" $first.name "my-notebook") | fromJson }}
+{{- end }}
+{{- if $found }}
+   ok    Workspace my-notebook in {{ $first.name }}
+{{- else }}
+{{- $as := printf "--as=%s" (include "jk8s.shell" ($user | default "<user>")) }}
+{{- if not $user }}{{ $as = printf "%s --as-group=%s" $as (include "jk8s.shell" $group) }}{{ end }}
+{{- $workspace := dict "apiVersion" "workspaces.jupyter.org/v1alpha1" "kind" "Workspace" "metadata" (dict "name" "my-notebook" "namespace" $first.name) "spec" (dict "displayName" "My notebook") }}
+{{- with $template }}{{ $_ := set $workspace.spec "templateRef" . }}{{ end }}
+   It belongs to {{ $user | default "<user>" }}, who alone opens it:
+     echo '{{ toJson $workspace }}' | kubectl create {{ $as }} -f -
+     kubectl wait workspace/my-notebook -n {{ $first.name }} --for=condition=Available --timeout=5m
+{{- end }}
+     kubectl get workspace my-notebook -n {{ $first.name }} -o 'jsonpath={.status.url}{"\n"}'
+{{- end }}
+{{- end }}
+{{- if and .Values.proxy.enabled .Values.proxy.tls.selfSigned }}
+   Browsers warn of the self-signed certificate, unless they trust its authority:
+     kubectl get secret {{ include "jk8s.tlsSecretName" . }} -n {{ .Release.Namespace }} -o 'go-template={{ "{{" }}index .data "ca.crt" | base64decode}}' >ca.crt
 {{- end }}
 {{- if .Values.gateway.enabled }}
-  ConfigMap jupyter-k8s-assertion-keys
+{{- range include "jk8s.allProviders" . | fromJsonArray }}
+{{- if eq (default "sub" .usernameClaim) "sub" }}
+   Users of {{ .issuer }} are called {{ .users }}<sub>. {{ include "jk8s.url" (list $ (include "jk8s.authHost" $)) }}/ shows users their name.
 {{- end }}
+{{- end }}
+{{- end }}
+{{- end }}
+
+{{/* Users of namespaces whose names no provider can give, each with its value; as JSON. */}}
+{{- define "jk8s.unknownUsers" -}}
+{{- $prefixes := list -}}
+{{- if .Values.gateway.enabled -}}
+{{- range include "jk8s.allProviders" . | fromJsonArray }}{{ $prefixes = append $prefixes .users }}{{ end -}}
+{{- end -}}
+{{- $unknown := list -}}
+{{- range .Values.userNamespaces -}}
+  {{- range concat (default list .users) (default list .adminUsers) -}}
+    {{- $user := . -}}
+    {{- $known := hasPrefix "system:" $user -}}
+    {{- range $prefixes }}{{ if hasPrefix . $user }}{{ $known = true }}{{ end }}{{ end -}}
+    {{- if and $.Values.gateway.enabled (not $known) }}{{ $unknown = append $unknown $user }}{{ end -}}
+  {{- end -}}
+{{- end -}}
+{{- toJson (uniq $unknown) -}}
 {{- end }}

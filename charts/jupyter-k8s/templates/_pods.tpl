@@ -168,7 +168,8 @@ nodeSelector tolerations affinity topologySpreadConstraints labels annotations e
 
 {{/* Components whose pods this release has. */}}
 {{- define "jk8s.components" -}}
-operator webhook
+operator
+{{- if not (include "jk8s.inOneNamespace" .) }} webhook{{ end -}}
 {{- if .Values.proxy.enabled }} proxy{{ end -}}
 {{- if .Values.gateway.enabled }} gateway{{ end -}}
 {{- if .Values.identity.enabled }} identity{{ end -}}
@@ -176,16 +177,18 @@ operator webhook
 
 {{/* The same, and the Jobs and the Pod that Helm runs. */}}
 {{- define "jk8s.componentsAndJobs" -}}
-{{ include "jk8s.components" . }} tests{{ if .Values.crds.upgrade }} crds{{ end }}{{ if .Values.uninstall.prepare }} uninstall{{ end }}
+{{ include "jk8s.components" . }} tests{{ if and .Values.crds.upgrade (not (include "jk8s.inOneNamespace" .)) }} crds{{ end }}{{ if .Values.uninstall.prepare }} uninstall{{ end }}
 {{- end }}
 
 {{/* The PriorityClass of a component's pods, or nothing: (list . "gateway") */}}
 {{- define "jk8s.priorityClass" -}}
+{{- $root := index . 0 -}}
 {{- $name := (include "jk8s.podValues" . | fromJson).priorityClassName -}}
-{{- /* Hooks do not wait for the chart's own class: it may not exist before an upgrade. */ -}}
-{{- if and (ne (toString $name) "none") (or $name (not (has (index . 1) (list "crds" "uninstall" "tests")))) -}}
-{{- $name | default (include "jk8s.name" (list (index . 0) "system")) -}}
-{{- end -}}
+{{- $own := include "jk8s.ownPriorityClass" $root -}}
+{{- /* This Job runs before the chart's own class is made: at an installation, and at an upgrade from a release without it. */ -}}
+{{- if and $own (eq (index . 1) "crds") (not (lookup "scheduling.k8s.io/v1" "PriorityClass" "" $own)) }}{{ $own = "" }}{{ end -}}
+{{- $name = $name | default $own -}}
+{{- if ne (toString $name) "none" }}{{ $name }}{{ end -}}
 {{- end }}
 
 {{/* The PriorityClass that this chart makes, if a component uses it. */}}
@@ -195,7 +198,7 @@ operator webhook
 {{- range splitList " " (include "jk8s.components" .) -}}
   {{- if not (include "jk8s.podValues" (list $ .) | fromJson).priorityClassName }}{{ $used = true }}{{ end -}}
 {{- end -}}
-{{- if $used }}{{ $own }}{{ end -}}
+{{- if and $used (not (include "jk8s.inOneNamespace" .)) }}{{ $own }}{{ end -}}
 {{- end }}
 
 {{/* Names of Secrets with registry credentials, as a YAML list. Entries of `global` are names, or objects with a name. */}}

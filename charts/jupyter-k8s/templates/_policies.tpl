@@ -22,6 +22,11 @@ metadata:
 spec:
   policyName: {{ include "jk8s.name" . }}
   validationActions: [Deny]
+  {{- if include "jk8s.inOneNamespace" $root }}
+  matchResources:
+    namespaceSelector:
+      matchLabels: {kubernetes.io/metadata.name: {{ $root.Release.Namespace }}}
+  {{- end }}
 ---
 apiVersion: admissionregistration.k8s.io/v1
 kind: ValidatingAdmissionPolicy

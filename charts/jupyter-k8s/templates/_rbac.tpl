@@ -1,17 +1,28 @@
-{{/* "true" where this release renders roles and bindings, else empty. */}}
+{{/* "true" where this release renders roles and bindings of namespaces, else empty. */}}
 {{- define "jk8s.grants" -}}
-{{- if and .Values.enabled .Values.rbac.create }}true{{ end -}}
+{{- if and (include "jk8s.namespaced" .) .Values.rbac.create }}true{{ end -}}
+{{- end }}
+
+{{/* The same for those of the cluster. */}}
+{{- define "jk8s.clusterGrants" -}}
+{{- if and (include "jk8s.clusterWide" .) .Values.rbac.create }}true{{ end -}}
 {{- end }}
 
 {{/* Roles of a component and their bindings: (list . "gateway"), for a hook with its annotations. "jk8s.<component>.rules" are about kinds in
-     namespaces with workspaces, `clusterRules` about kinds of the cluster, `ownRules` about kinds in the release's namespace. */}}
+     namespaces with workspaces, `clusterRules` about kinds of the cluster, `ownRules` about kinds in the release's namespace. In one
+     namespace there are no rules about the cluster: "jk8s.catalogReaders" may read templates and managers. */}}
 {{- define "jk8s.roles" -}}
 {{- $root := index . 0 -}}
 {{- $component := index . 1 -}}
 {{- $annotations := gt (len .) 2 | ternary (list (last .)) list -}}
-{{- $wide := list (include (printf "jk8s.%s.rules" $component) $root) (include (printf "jk8s.%s.clusterRules" $component) $root) -}}
+{{- $rules := include (printf "jk8s.%s.rules" $component) $root -}}
+{{- $wide := list $rules (include (printf "jk8s.%s.clusterRules" $component) $root) -}}
 {{- $own := list (include (printf "jk8s.%s.ownRules" $component) $root) -}}
+{{- if include "jk8s.inOneNamespace" $root -}}
+{{- $own = prepend $own $rules -}}
+{{- else -}}
 {{- include "jk8s.role" (concat (list $root $component "ClusterRole" $wide) $annotations) -}}
+{{- end -}}
 {{- include "jk8s.role" (concat (list $root $component "Role" $own) $annotations) -}}
 {{- end }}
 

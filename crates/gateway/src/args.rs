@@ -28,6 +28,11 @@ pub struct Args {
     #[arg(long, env = "RELEASE_NAME")]
     pub release_name: String,
 
+    /// The only namespace whose workspaces are served. Rights are then asked by LocalSubjectAccessReview, and scripts have no tokens: the
+    /// API server judges neither for an account without rights on the cluster [default: all namespaces].
+    #[arg(long, env = "WATCH_NAMESPACE", conflicts_with = "bearer_enabled")]
+    pub watch_namespace: Option<String>,
+
     /// WorkspaceManager whose workspaces are served [default: the one default manager].
     #[arg(long, env = "MANAGER")]
     pub manager: Option<String>,
@@ -55,6 +60,12 @@ pub struct Args {
     /// is not named here has no endpoint [default: none].
     #[arg(long, env = "FOREIGN_PROXIES", value_delimiter = ',')]
     pub foreign_proxies: Vec<ProxyKind>,
+
+    /// Hosts of the certificate that the proxy serves to browsers. This process then makes it, signs it with an authority of its own, and
+    /// keeps it in the Secret `<release>-proxy-self-signed` (repeatable; in the environment separated by commas) [default: none, the
+    /// certificate comes from elsewhere].
+    #[arg(long, env = "SELF_SIGNED_HOSTS", value_delimiter = ',')]
+    pub self_signed_hosts: Vec<String>,
 
     /// Address for the proxy's auth requests and for websockets (TLS).
     #[arg(long, env = "VERIFY_ADDRESS", default_value = "[::]:8443")]

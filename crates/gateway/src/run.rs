@@ -9,6 +9,7 @@ use api::GatewaySession;
 use futures::StreamExt as _;
 use futures::stream::FuturesUnordered;
 use kit::readiness::{self, Readiness};
+use kit::scope::Scope;
 use kube::{Api, Client};
 use prometheus_client::registry::Registry;
 use rustix::process::{Resource, getrlimit, setrlimit};
@@ -40,7 +41,8 @@ use crate::relay::Relay;
 use crate::router;
 use crate::router::{Entrance, Gate, RouteProvider};
 use crate::server::bounds::{self, Bounds, Most};
-use crate::server::certificates::{Pki, TlsConfigs, own_names, secret_spec};
+use crate::server::certificates::{Pki, TlsConfigs, own_names};
+use crate::server::pairs::secret_spec;
 use crate::server::throttle::Throttle;
 use crate::server::{Limits, Listener, Owners};
 use crate::session::Sessions;
@@ -125,7 +127,12 @@ async fn serve(
 
     let (release, namespace) = (&args.release_name, &args.namespace);
     let pki = Pki::new(secrets.clone(), release, namespace, metrics.clone());
-    let (tls, keep_certificates) = pki.open().await?;
+    let pki = pki.self_signing(&kit::process::non_empty(&args.self_signed_hosts));
+    let (tls, own_authority, keep_certificates) = pki.open().await?;
+    let sign_in = match own_authority {
+        Some(authority) => trusting(sign_in, args, authority)?,
+        None => sign_in,
+    };
     tasks.spawn(keep_certificates);
     let keys = secret_spec(&args.release_name, "gateway-keys", "Opaque");
     let public = Api::namespaced(client.clone(), &args.namespace);
@@ -135,12 +142,14 @@ async fn serve(
     tasks.spawn(keys.maintain());
 
     let index = Arc::new(Index::default());
+    let scope = Scope::of(args.watch_namespace.clone());
     let manager = args.manager.clone().filter(|name| !name.is_empty());
     let freshness = Arc::new(Freshness::new(Duration::from_secs(args.max_staleness_seconds)));
     let follower = Follower::new(freshness.clone(), metrics.clone());
     tasks.spawn(heartbeat(args, &client, follower.clone())?.beat());
     tasks.spawn(watch::feed(
         client.clone(),
+        scope.clone(),
         manager,
         index.clone(),
         follower.clone(),
@@ -162,9 +171,9 @@ async fn serve(
 
     let strip =
         StripList::new(args.cookie_strip.iter().cloned()).with_headers(args.header_strip.iter().cloned());
-    let rights = Rights::new(client.clone(), metrics.clone());
+    let rights = Rights::new(client.clone(), scope.clone(), metrics.clone());
     tasks.spawn(rights.clone().renew(freshness.grace()));
-    tasks.spawn(rights.clone().follow_roles(client.clone()));
+    tasks.spawn(rights.clone().follow_roles(client.clone(), scope));
     let app = Arc::new(AppState {
         index: index.clone(),
         rights,
@@ -214,6 +223,24 @@ async fn serve(
     tokio::task::spawn_blocking(|| log.finish()).await?;
     info!("gateway ended");
     Ok(())
+}
+
+/// The same settings, with `authority` (PEM) trusted for the main provider if it is behind the proxy whose certificate that authority
+/// signed. This is the bundled provider: any other one lies elsewhere.
+fn trusting(sign_in: SignIn, args: &Args, authority: String) -> Result<SignIn, WrongSetting> {
+    let main = sign_in
+        .clients
+        .first()
+        .map(|client| client.settings.issuer_host());
+    let is_behind_proxy = main
+        .transpose()?
+        .is_some_and(|host| args.self_signed_hosts.contains(&host));
+    if !is_behind_proxy || args.oidc.oidc_ca_file.is_some() {
+        return Ok(sign_in);
+    }
+    let mut oidc = args.oidc.clone();
+    oidc.own_authority = Some(authority);
+    SignIn::new(&oidc, &args.session, &args.limits)
 }
 
 /// Reads the present values of the gauges.

@@ -214,7 +214,14 @@ async fn nothing_secret_is_written_while_everything_that_libraries_trace_is_logg
             }
         }
     }
-    for name in ["demo-gateway-keys", "demo-gateway-ca", "demo-proxy-client"] {
+    let self_made = [
+        "demo-gateway-keys",
+        "demo-gateway-ca",
+        "demo-proxy-client",
+        "demo-proxy-ca",
+        "demo-proxy-self-signed",
+    ];
+    for name in self_made {
         for (entry, value) in whole.secret(name).data.unwrap() {
             let text = String::from_utf8(value.0.clone()).unwrap();
             if entry == "tls.key" {

@@ -10,6 +10,7 @@
 //! - `readiness`: conditions that a process waits for
 //! - `bind`: listening sockets
 //! - `client`: the Kubernetes client
+//! - `scope`: the watched namespace, or all
 //! - `retry`: the client's retries and concurrency limit
 //! - `audit`: an audit log
 //! - `lease`: leader election
@@ -36,6 +37,7 @@ pub mod process;
 pub mod readiness;
 mod retry;
 pub mod rotating_keys;
+pub mod scope;
 pub mod shared_secret;
 pub mod shutdown;
 pub mod telemetry;

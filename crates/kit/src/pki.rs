@@ -2,10 +2,12 @@
 
 use jiff::{SignedDuration, Timestamp};
 use rcgen::{
-    BasicConstraints, CertificateParams, DistinguishedName, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer,
-    KeyPair, KeyUsagePurpose,
+    BasicConstraints, CertificateParams, CidrSubnet, DistinguishedName, DnType, ExtendedKeyUsagePurpose,
+    GeneralSubtree, IsCa, Issuer, KeyPair, KeyUsagePurpose, NameConstraints,
 };
 use rustls::pki_types::{CertificateDer, pem::PemObject as _};
+use x509_parser::certificate::X509Certificate;
+use x509_parser::extensions::GeneralName;
 
 /// Validity of a certificate authority.
 pub const AUTHORITY_VALIDITY: SignedDuration = SignedDuration::from_hours(24 * 3650);
@@ -54,7 +56,26 @@ pub enum Purpose {
 
 /// Creates a new certificate authority.
 pub fn authority(common_name: &str, now: Timestamp) -> Result<Pair, Error> {
+    signing(common_name, None, now)
+}
+
+/// Creates a new certificate authority whose certificates are valid only for these domains and for hosts below them, so that a
+/// browser can trust it without trusting it for other sites.
+pub fn authority_of(common_name: &str, domains: &[String], now: Timestamp) -> Result<Pair, Error> {
+    let constraints = NameConstraints {
+        permitted_subtrees: domains.iter().cloned().map(GeneralSubtree::DnsName).collect(),
+        // A list of domains does not limit addresses.
+        excluded_subtrees: vec![
+            GeneralSubtree::IpAddress(CidrSubnet::V4([0; 4], [0; 4])),
+            GeneralSubtree::IpAddress(CidrSubnet::V6([0; 16], [0; 16])),
+        ],
+    };
+    signing(common_name, Some(constraints), now)
+}
+
+fn signing(common_name: &str, constraints: Option<NameConstraints>, now: Timestamp) -> Result<Pair, Error> {
     let mut params = params(common_name, &[], now, AUTHORITY_VALIDITY)?;
+    params.name_constraints = constraints;
     params.is_ca = IsCa::Ca(BasicConstraints::Constrained(0));
     params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
     let key = KeyPair::generate()?;
@@ -101,35 +122,60 @@ pub fn ends(certificate_pem: &str) -> i64 {
 
 /// Whether `authority` signed the certificate and its names are exactly `dns_names`.
 pub fn is_for(certificate_pem: &str, authority_pem: &str, dns_names: &[String]) -> bool {
-    let (Some(leaf), Some(authority)) = (der(certificate_pem), der(authority_pem)) else {
+    let Some(certificate) = der(certificate_pem) else {
         return false;
     };
-    let (Ok((_, leaf)), Ok((_, authority))) = (
-        x509_parser::parse_x509_certificate(&leaf),
-        x509_parser::parse_x509_certificate(&authority),
-    ) else {
-        return false;
-    };
-    let mut names: Vec<&str> = leaf
-        .subject_alternative_name()
+    let names = x509_parser::parse_x509_certificate(&certificate)
         .ok()
-        .flatten()
-        .map(|extension| {
-            extension
-                .value
-                .general_names
-                .iter()
-                .filter_map(|name| match name {
-                    x509_parser::extensions::GeneralName::DNSName(name) => Some(*name),
-                    _ => None,
-                })
-                .collect()
+        .and_then(|(_, leaf)| {
+            let extension = leaf.subject_alternative_name().ok().flatten();
+            Some(names_of(
+                extension.iter().flat_map(|found| &found.value.general_names),
+            ))
+        });
+    names == Some(sorted(dns_names)) && is_signed_by(&certificate, authority_pem)
+}
+
+/// Whether `authority` signed the certificate.
+pub fn is_signed_by(certificate: &CertificateDer<'_>, authority_pem: &str) -> bool {
+    let Some(authority) = der(authority_pem) else {
+        return false;
+    };
+    let parse = x509_parser::parse_x509_certificate;
+    let (Ok((_, leaf)), Ok((_, authority))) = (parse(certificate), parse(&authority)) else {
+        return false;
+    };
+    leaf.verify_signature(Some(authority.public_key())).is_ok()
+}
+
+/// Whether the authority is one of [`authority_of`] for exactly these domains.
+pub fn is_authority_of(authority_pem: &str, domains: &[String]) -> bool {
+    let permitted = |authority: &X509Certificate<'_>| {
+        let constraints = authority.name_constraints().ok().flatten()?;
+        let permitted = constraints.value.permitted_subtrees.as_ref()?;
+        Some(names_of(permitted.iter().map(|subtree| &subtree.base)))
+    };
+    der(authority_pem).is_some_and(|der| {
+        let parsed = x509_parser::parse_x509_certificate(&der).ok();
+        parsed.and_then(|(_, authority)| permitted(&authority)) == Some(sorted(domains))
+    })
+}
+
+/// The names of hosts among these, in order.
+fn names_of<'a>(names: impl Iterator<Item = &'a GeneralName<'a>>) -> Vec<String> {
+    let names: Vec<String> = names
+        .filter_map(|name| match name {
+            GeneralName::DNSName(name) => Some((*name).to_owned()),
+            _ => None,
         })
-        .unwrap_or_default();
-    let mut wanted: Vec<&str> = dns_names.iter().map(String::as_str).collect();
+        .collect();
+    sorted(&names)
+}
+
+fn sorted(names: &[String]) -> Vec<String> {
+    let mut names = names.to_vec();
     names.sort_unstable();
-    wanted.sort_unstable();
-    names == wanted && leaf.verify_signature(Some(authority.public_key())).is_ok()
+    names
 }
 
 fn params(
@@ -194,6 +240,49 @@ mod tests {
             &names(&["a.example"])
         ));
         assert!(!is_for("nonsense", &ours.certificate, &dns));
+    }
+
+    #[test]
+    fn an_authority_of_domains_is_believed_for_hosts_in_them_alone() {
+        use rustls::client::WebPkiServerVerifier;
+        use rustls::client::danger::ServerCertVerifier as _;
+        use rustls::pki_types::{ServerName, UnixTime};
+
+        let domains = names(&["ws.example", "id.example"]);
+        let authority = authority_of("ours", &domains, now()).unwrap();
+        assert!(is_authority_of(
+            &authority.certificate,
+            &names(&["id.example", "ws.example"])
+        ));
+        assert!(!is_authority_of(&authority.certificate, &names(&["ws.example"])));
+        assert!(!is_authority_of(
+            &super::authority("x", now()).unwrap().certificate,
+            &[]
+        ));
+
+        let mut roots = rustls::RootCertStore::empty();
+        roots.add(der(&authority.certificate).unwrap()).unwrap();
+        let provider = std::sync::Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+        let verifier = WebPkiServerVerifier::builder_with_provider(roots.into(), provider)
+            .build()
+            .unwrap();
+        let is_believed = |host: &'static str, certified: &[&str]| {
+            let pair = leaf(&authority, "proxy", &names(certified), Purpose::Server, now()).unwrap();
+            let at =
+                UnixTime::since_unix_epoch(std::time::Duration::from_secs(now().as_second().unsigned_abs()));
+            let certificate = der(&pair.certificate).unwrap();
+            assert!(is_signed_by(&certificate, &authority.certificate));
+            let host = ServerName::try_from(host).unwrap();
+            verifier
+                .verify_server_cert(&certificate, &[], &host, &[], at)
+                .is_ok()
+        };
+        let ours = ["ws.example", "*.ws.example", "id.example"];
+        for host in ["ws.example", "auth.ws.example", "id.example"] {
+            assert!(is_believed(host, &ours), "{host}");
+        }
+        assert!(!is_believed("bank.example", &["bank.example"]));
+        assert!(!is_believed("192.0.2.1", &["192.0.2.1"]));
     }
 
     #[test]

@@ -12,6 +12,11 @@ pub struct Args {
     #[arg(long, env = "POD_NAMESPACE")]
     pub namespace: String,
 
+    /// The only namespace whose workspaces are reconciled. Beyond it, templates and managers are read, and nothing is written. Their
+    /// finalizers and statuses are not set, and no webhook is expected [default: all namespaces].
+    #[arg(long, env = "WATCH_NAMESPACE")]
+    pub watch_namespace: Option<String>,
+
     /// Name of this pod: its identity in leader election, and the source of its events.
     #[arg(long, env = "POD_NAME")]
     pub pod_name: String,

@@ -3,11 +3,7 @@
 //! The leader writes each record once, after the status with the same content is stored. The next leader finds that status and does
 //! not write the record again. A replica that is killed in between does not write its record.
 
-use std::{
-    collections::HashMap,
-    io::Write,
-    sync::{Mutex, MutexGuard, OnceLock, PoisonError},
-};
+use std::{collections::HashMap, io::Write, sync::OnceLock};
 
 use api::{
     WorkspaceStatus,
@@ -17,6 +13,7 @@ use api::{
 };
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use kit::audit::{Counts, Log, Writer};
+use parking_lot::Mutex;
 use serde::Serialize;
 
 use crate::{cache::observed::Identity, metrics::Metrics};
@@ -58,30 +55,30 @@ pub struct About {
     #[serde(rename = "runID")]
     run_id: String,
     #[serde(flatten)]
-    people: People,
+    users: Users,
 }
 
 impl About {
-    fn new(identity: &Identity, people: &People, run_id: &str) -> Self {
+    fn new(identity: &Identity, users: &Users, run_id: &str) -> Self {
         Self {
             namespace: identity.namespace.clone(),
             workspace: identity.name.clone(),
             uid: identity.uid.clone(),
             run_id: run_id.to_owned(),
-            people: people.clone(),
+            users: users.clone(),
         }
     }
 }
 
-/// Kubernetes user names; empty where none is known.
+/// Kubernetes user names; empty where none is last.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
-pub struct People {
+pub struct Users {
     owner: String,
     last_updated_by: String,
 }
 
-impl People {
+impl Users {
     /// From the metadata of a stored workspace.
     pub fn of(meta: &ObjectMeta) -> Self {
         let annotation = |name| meta.annotations.as_ref()?.get(name).cloned();
@@ -148,7 +145,7 @@ fn records(before: &RunRecord, now: &RunRecord, status: &WorkspaceStatus, about:
 pub struct Audit {
     log: OnceLock<Log<Record>>,
     /// What was recorded last, by workspace.
-    told: Mutex<HashMap<String, RunRecord>>,
+    last: Mutex<HashMap<String, RunRecord>>,
 }
 
 struct Counted(Metrics);
@@ -185,51 +182,45 @@ impl Audit {
     pub fn stored(
         &self,
         identity: &Identity,
-        (people, last_run): (&People, Option<&str>),
+        (users, last_run): (&Users, Option<&str>),
         before: Option<&WorkspaceStatus>,
         now: &WorkspaceStatus,
     ) {
         let uid = &identity.uid;
-        let mut told = self.lock();
-        let known = told.remove(&identity.key()).filter(|known| known.uid == *uid);
-        let before = known.or_else(|| Some(RunRecord::of(uid, before?, "")));
+        let mut all = self.last.lock();
+        let last = all.remove(&identity.key()).filter(|last| last.uid == *uid);
+        let before = last.or_else(|| Some(RunRecord::of(uid, before?, "")));
         let before = before.unwrap_or_default();
         let current = RunRecord::of(uid, now, last_run.unwrap_or(&before.run_id));
-        let about = About::new(identity, people, &current.run_id);
+        let about = About::new(identity, users, &current.run_id);
         for record in records(&before, &current, now, &about) {
-            self.tell(record);
+            self.record(record);
         }
-        told.insert(identity.key(), current);
+        all.insert(identity.key(), current);
     }
 
     /// The workspace and its children are deleted.
-    pub fn deleted(&self, identity: &Identity, people: &People, last_run: Option<&str>) {
-        let known = self.lock().remove(&identity.key());
-        let known = known
-            .filter(|known| known.uid == identity.uid)
-            .unwrap_or_default();
-        let about = About::new(identity, people, last_run.unwrap_or(&known.run_id));
-        self.tell(Record::Deleted(about));
+    pub fn deleted(&self, identity: &Identity, users: &Users, last_run: Option<&str>) {
+        let last = self.last.lock().remove(&identity.key());
+        let last = last.filter(|last| last.uid == identity.uid).unwrap_or_default();
+        let about = About::new(identity, users, last_run.unwrap_or(&last.run_id));
+        self.record(Record::Deleted(about));
     }
 
     /// Drops the state of a workspace that is gone.
     pub fn forget(&self, workspace: &str) {
-        self.lock().remove(workspace);
+        self.last.lock().remove(workspace);
     }
 
     /// Drops all state, because another replica leads.
     pub fn clear(&self) {
-        self.lock().clear();
+        self.last.lock().clear();
     }
 
-    fn tell(&self, record: Record) {
+    fn record(&self, record: Record) {
         if let Some(log) = self.log.get() {
             log.record(record);
         }
-    }
-
-    fn lock(&self) -> MutexGuard<'_, HashMap<String, RunRecord>> {
-        self.told.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -276,13 +267,13 @@ mod tests {
         .collect()
     }
 
-    fn told(event: &str, run: &str, why: &str) -> (String, String, String) {
+    fn record(event: &str, run: &str, why: &str) -> (String, String, String) {
         (event.to_owned(), run.to_owned(), why.to_owned())
     }
 
     #[test]
     fn runs_stops_failures_and_the_deletion_are_written_once_with_their_run() {
-        let (about, people) = (testing::identity(), People::default());
+        let (about, users) = (testing::identity(), Users::default());
         let idle = json!({"rule": "Idle", "time": "2026-01-01T00:00:00Z"});
         let failed = |reason: &str| status(json!({"phase": "Failed", "reason": reason, "runID": "b"}));
         let way = [
@@ -299,55 +290,55 @@ mod tests {
         let records = written(|audit| {
             let mut before = None;
             for (now, run) in &way {
-                audit.stored(&about, (&people, *run), before, now);
+                audit.stored(&about, (&users, *run), before, now);
                 before = Some(now);
             }
-            audit.deleted(&about, &people, None);
+            audit.deleted(&about, &users, None);
         });
         assert_eq!(
             records,
             [
-                told("run_started", "a", ""),
-                told("stopped", "a", "idle"),
-                told("run_started", "b", ""),
-                told("failed", "b", "ImagePullFailed"),
-                told("failed", "b", "QuotaExceeded"),
-                told("stopped", "b", "requested"),
-                told("deleted", "b", ""),
+                record("run_started", "a", ""),
+                record("stopped", "a", "idle"),
+                record("run_started", "b", ""),
+                record("failed", "b", "ImagePullFailed"),
+                record("failed", "b", "QuotaExceeded"),
+                record("stopped", "b", "requested"),
+                record("deleted", "b", ""),
             ]
         );
     }
 
     #[test]
     fn the_next_leader_repeats_nothing_and_goes_on_with_the_run_of_the_deployment() {
-        let (about, people) = (testing::identity(), People::default());
+        let (about, users) = (testing::identity(), Users::default());
         let (runs, stops) = (running("a"), stopped(&Value::Null));
         let records = written(|audit| {
-            audit.stored(&about, (&people, Some("a")), Some(&runs), &runs);
+            audit.stored(&about, (&users, Some("a")), Some(&runs), &runs);
             audit.clear();
-            audit.stored(&about, (&people, Some("a")), Some(&stops), &stops);
+            audit.stored(&about, (&users, Some("a")), Some(&stops), &stops);
             audit.clear();
-            audit.stored(&about, (&people, Some("a")), Some(&runs), &stops);
+            audit.stored(&about, (&users, Some("a")), Some(&runs), &stops);
         });
-        assert_eq!(records, [told("stopped", "a", "requested")]);
+        assert_eq!(records, [record("stopped", "a", "requested")]);
     }
 
     #[test]
-    fn a_status_whose_write_got_no_answer_is_told_when_it_is_found() {
-        let (about, people) = (testing::identity(), People::default());
+    fn a_status_whose_write_got_no_answer_is_recorded_when_it_is_found() {
+        let (about, users) = (testing::identity(), Users::default());
         let (one, two) = (running("a"), running("b"));
         let records = written(|audit| {
-            audit.stored(&about, (&people, Some("a")), None, &one);
-            audit.stored(&about, (&people, Some("b")), Some(&two), &two);
+            audit.stored(&about, (&users, Some("a")), None, &one);
+            audit.stored(&about, (&users, Some("b")), Some(&two), &two);
         });
         assert_eq!(
             records,
-            [told("run_started", "a", ""), told("run_started", "b", "")]
+            [record("run_started", "a", ""), record("run_started", "b", "")]
         );
     }
 
     #[test]
-    fn a_workspace_that_never_ran_stops_without_a_record_and_people_are_named() {
+    fn a_workspace_that_never_ran_stops_without_a_record_and_users_are_named() {
         let about = testing::identity();
         let meta: ObjectMeta = serde_json::from_value(json!({"annotations": {
             names::CREATED_BY: "alice", names::LAST_UPDATED_BY: "bob",
@@ -356,8 +347,8 @@ mod tests {
         let paper = Paper::default();
         let audit = Audit::default();
         let writer = audit.open(paper.clone(), Metrics::default()).unwrap();
-        audit.stored(&about, (&People::of(&meta), None), None, &stopped(&Value::Null));
-        audit.deleted(&about, &People::of(&meta), None);
+        audit.stored(&about, (&Users::of(&meta), None), None, &stopped(&Value::Null));
+        audit.deleted(&about, &Users::of(&meta), None);
         writer.finish();
         let text = paper.text();
         let events: Vec<_> = text.lines().filter(|line| line.contains("\"uid\"")).collect();

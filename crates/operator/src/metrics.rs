@@ -1,17 +1,18 @@
 //! Reconciles, errors, workspaces -> metrics for `/metrics` (in memory).
 
 use std::{
+    borrow::Cow,
     collections::HashMap,
     sync::{
-        Arc, Mutex, PoisonError,
+        Arc,
         atomic::{AtomicBool, Ordering},
     },
     time::{Duration, Instant},
 };
 
 use api::workspace::Phase;
+use parking_lot::Mutex;
 use prometheus_client::{
-    encoding::{EncodeLabelSet, EncodeLabelValue, LabelValueEncoder},
     metrics::{counter::Counter, family::Family, gauge::Gauge, histogram::Histogram},
     registry::{Registry, Unit},
 };
@@ -19,71 +20,43 @@ use prometheus_client::{
 /// Upper bounds of the durations, in seconds.
 const BUCKETS: [f64; 10] = [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.1, 0.5, 2.5, 10.0];
 
-#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct StepLabel {
-    step: &'static str,
+/// Names and values of labels.
+type Labels<const N: usize> = [(&'static str, Cow<'static, str>); N];
+
+fn step_label(step: &'static str) -> Labels<1> {
+    [("step", step.into())]
 }
 
-#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct ErrorLabels {
-    step: &'static str,
-    reason: String,
+fn phase_label(phase: Phase) -> Labels<1> {
+    [("phase", format!("{phase:?}").into())]
 }
 
-#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct PhaseLabel {
-    phase: PhaseValue,
-}
-
-#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct WorkspaceLabels {
-    namespace: String,
-    workspace: String,
-    phase: PhaseValue,
-}
-
-impl WorkspaceLabels {
-    /// `key`: namespace and name.
-    fn new(key: &str, phase: Phase) -> Self {
-        let (namespace, workspace) = key.split_once('/').unwrap_or_default();
-        Self {
-            namespace: namespace.to_owned(),
-            workspace: workspace.to_owned(),
-            phase: PhaseValue(phase),
-        }
-    }
-}
-
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-struct PhaseValue(Phase);
-
-impl EncodeLabelValue for PhaseValue {
-    fn encode(&self, encoder: &mut LabelValueEncoder<'_>) -> Result<(), std::fmt::Error> {
-        format!("{:?}", self.0).as_str().encode(encoder)
-    }
+/// `key`: namespace and name.
+fn workspace_labels(key: &str, phase: Phase) -> Labels<3> {
+    let (namespace, workspace) = key.split_once('/').unwrap_or_default();
+    let [phase] = phase_label(phase);
+    [
+        ("namespace", namespace.to_owned().into()),
+        ("workspace", workspace.to_owned().into()),
+        phase,
+    ]
 }
 
 /// The metrics of the operator.
 #[derive(Clone)]
 pub struct Metrics {
-    steps: Family<StepLabel, Histogram, fn() -> Histogram>,
-    errors: Family<ErrorLabels, Counter>,
-    writes: Family<StepLabel, Counter>,
+    steps: Family<Labels<1>, Histogram, fn() -> Histogram>,
+    errors: Family<Labels<2>, Counter>,
+    writes: Family<Labels<1>, Counter>,
     unanswered: Counter,
-    by_phase: Family<PhaseLabel, Gauge>,
-    each: Family<WorkspaceLabels, Gauge>,
+    by_phase: Family<Labels<1>, Gauge>,
+    by_workspace: Family<Labels<3>, Gauge>,
     leading: Gauge,
     audit_records: Counter,
     audit_lost: Counter,
-    tells_each: Arc<AtomicBool>,
+    has_workspaces: Arc<AtomicBool>,
     undeclared: Gauge,
     phases: Arc<Mutex<HashMap<String, Phase>>>,
-}
-
-impl std::fmt::Debug for Metrics {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Metrics").finish_non_exhaustive()
-    }
 }
 
 impl Default for Metrics {
@@ -94,11 +67,11 @@ impl Default for Metrics {
             writes: Family::default(),
             unanswered: Counter::default(),
             by_phase: Family::default(),
-            each: Family::default(),
+            by_workspace: Family::default(),
             leading: Gauge::default(),
             audit_records: Counter::default(),
             audit_lost: Counter::default(),
-            tells_each: Arc::new(AtomicBool::new(true)),
+            has_workspaces: Arc::new(AtomicBool::new(true)),
             undeclared: Gauge::default(),
             phases: Arc::default(),
         }
@@ -130,7 +103,7 @@ impl Metrics {
         registry.register(
             "workspace_phase",
             "1 for each workspace and its phase",
-            self.each.clone(),
+            self.by_workspace.clone(),
         );
         registry.register(
             "audit_records",
@@ -168,19 +141,19 @@ impl Metrics {
 
     /// Records the duration of a step of a reconcile.
     pub fn step(&self, step: &'static str, took: Duration) {
-        self.steps
-            .get_or_create(&StepLabel { step })
-            .observe(took.as_secs_f64());
+        let histogram = self.steps.get_or_create(&step_label(step));
+        histogram.observe(took.as_secs_f64());
     }
 
     /// Counts a failure of a reconcile in this step.
     pub fn error(&self, step: &'static str, reason: String) {
-        self.errors.get_or_create(&ErrorLabels { step, reason }).inc();
+        let labels = [("step", step.into()), ("reason", reason.into())];
+        self.errors.get_or_create(&labels).inc();
     }
 
     /// Counts a write of this step.
     pub fn write(&self, step: &'static str) {
-        self.writes.get_or_create(&StepLabel { step }).inc();
+        self.writes.get_or_create(&step_label(step)).inc();
     }
 
     /// Counts a pod that did not report whether it is used. This is a problem of the pod, not an error of the operator.
@@ -192,15 +165,15 @@ impl Metrics {
     pub fn leading(&self, leads: bool) {
         self.leading.set(i64::from(leads));
         if !leads {
-            self.phases.lock().unwrap_or_else(PoisonError::into_inner).clear();
+            self.phases.lock().clear();
             self.by_phase.clear();
-            self.each.clear();
+            self.by_workspace.clear();
         }
     }
 
     /// Sets whether each workspace has a gauge of its own.
-    pub fn tell_each(&self, tells: bool) {
-        self.tells_each.store(tells, Ordering::Relaxed);
+    pub fn per_workspace(&self, has_workspaces: bool) {
+        self.has_workspaces.store(has_workspaces, Ordering::Relaxed);
     }
 
     /// Counts a written audit record.
@@ -220,7 +193,7 @@ impl Metrics {
 
     /// Sets the phase of the workspace `key`; `None`: the workspace is gone.
     pub fn phase(&self, key: &str, phase: Option<Phase>) {
-        let mut phases = self.phases.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut phases = self.phases.lock();
         let earlier = match phase {
             Some(phase) => phases.insert(key.to_owned(), phase),
             None => phases.remove(key),
@@ -228,24 +201,16 @@ impl Metrics {
         if earlier == phase {
             return;
         }
-        let tells_each = self.tells_each.load(Ordering::Relaxed);
         if let Some(earlier) = earlier {
-            self.each.remove(&WorkspaceLabels::new(key, earlier));
-            self.by_phase
-                .get_or_create(&PhaseLabel {
-                    phase: PhaseValue(earlier),
-                })
-                .dec();
+            self.by_workspace.remove(&workspace_labels(key, earlier));
+            self.by_phase.get_or_create(&phase_label(earlier)).dec();
         }
         if let Some(phase) = phase {
-            if tells_each {
-                self.each.get_or_create(&WorkspaceLabels::new(key, phase)).set(1);
+            if self.has_workspaces.load(Ordering::Relaxed) {
+                let gauge = self.by_workspace.get_or_create(&workspace_labels(key, phase));
+                gauge.set(1);
             }
-            self.by_phase
-                .get_or_create(&PhaseLabel {
-                    phase: PhaseValue(phase),
-                })
-                .inc();
+            self.by_phase.get_or_create(&phase_label(phase)).inc();
         }
     }
 }
@@ -301,7 +266,7 @@ mod tests {
         metrics.phase("team/a", None);
         assert!(!text_of(&metrics).contains("workspace=\"a\""));
 
-        metrics.tell_each(false);
+        metrics.per_workspace(false);
         metrics.phase("team/a", Some(Phase::Running));
         let text = text_of(&metrics);
         assert!(!text.contains("workspace=\"a\""), "{text}");

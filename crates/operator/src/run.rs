@@ -6,7 +6,7 @@ use anyhow::Context as _;
 use api::names;
 use futures::{Stream, StreamExt as _, stream};
 use k8s_openapi::api::coordination::v1::Lease;
-use kit::{lease, process, readiness::Gate, readiness::Readiness};
+use kit::{lease, process, readiness::Gate, readiness::Readiness, scope::Scope};
 use kube::{
     Api,
     runtime::{
@@ -26,17 +26,17 @@ use crate::{
         watch::{self, Trigger},
     },
     context::Context,
-    controllers::{assertion_keys, catalog, definitions, idle, orphans, routes, shares},
+    controllers::{self, assertion_keys, definitions, routes},
     plan::{Build, Site},
-    reconcile::{error_policy, informed},
+    reconcile::{error_policy, reconcile_when_filled},
     status::events,
     support::tasks,
 };
 
 /// Triggers that are buffered between the watches and the reconciles.
-const AHEAD: usize = 1024;
+const TRIGGER_BUFFER: usize = 1024;
 /// Fewest concurrent requests, however few workspaces are reconciled: other controllers send requests as well.
-const LEAST_AT_A_TIME: usize = 16;
+const MIN_CONCURRENCY: usize = 16;
 /// Longest time to release the lease.
 const SHUTDOWN_LIMIT: Duration = Duration::from_secs(5);
 
@@ -55,6 +55,7 @@ pub async fn run(args: Args) -> anyhow::Result<()> {
 pub async fn run_as(args: Args, build: Build) -> anyhow::Result<()> {
     let Args {
         namespace,
+        watch_namespace,
         pod_name,
         release_name,
         settings_file,
@@ -69,39 +70,42 @@ pub async fn run_as(args: Args, build: Build) -> anyhow::Result<()> {
         .debounce(Duration::from_millis(debounce_milliseconds.into()));
     let settings = process::file("settings-file", &settings_file, Settings::parse)?;
     let shutdown = kit::shutdown::on_signal()?;
-    let at_a_time = usize::from(concurrency).max(LEAST_AT_A_TIME);
+    let at_a_time = usize::from(concurrency).max(MIN_CONCURRENCY);
     let client = kit::client::with_concurrency_limit(names::OPERATOR, at_a_time).await?;
+    let scope = Scope::of(watch_namespace);
     tracing::info!(
         version = env!("CARGO_PKG_VERSION"),
         namespace,
         pod = pod_name,
+        watches = %scope,
         "the operator starts"
     );
 
     let mut site = Site::new(namespace.clone(), release_name.clone(), &settings);
     site.build = build;
+    site.scope = scope.clone();
     let writers = Writers::default();
     let context = Context::new(client.clone(), writers.stores(), settings, site, pod_name.clone());
     let context = Arc::new(context);
     let audit = context.audit.open(std::io::stdout(), context.metrics.clone());
     let audit = audit.context("the audit log")?;
-    let routes = routes::start(&client, &context.settings.route_kinds, &context.stores);
+    let routes = routes::start(&client, &scope, &context.settings.route_kinds, &context.stores);
     let declared = with_other_definitions(&context);
-    let told = stream::select_all([routes.boxed(), context.idle.triggers().boxed(), declared.boxed()]);
-    let crowd = context.clone();
-    let triggers = watch::start(&client, writers, watch_page_size, move || {
-        crowd.debounce.is_crowded()
+    let others = stream::select_all([routes.boxed(), context.idle.triggers().boxed(), declared.boxed()]);
+    let load = context.clone();
+    let triggers = watch::start(&client, &scope, writers, watch_page_size, move || {
+        load.debounce.is_loaded()
     });
-    let triggers = stream::select(triggers, told.map(Ok));
-    let triggers = tasks::ahead(triggers, AHEAD);
+    let triggers = stream::select(triggers, others.map(Ok));
+    let triggers = tasks::ahead(triggers, TRIGGER_BUFFER);
 
     let readiness = Readiness::default();
     let caches =
         readiness.gate("the watches of workspaces and their children (are the CRDs and the RBAC there?)");
     let mut registry = Registry::default();
-    context.metrics.tell_each(workspace_metrics);
+    context.metrics.per_workspace(workspace_metrics);
     context.metrics.register(&mut registry);
-    let remarks = readiness.clone();
+    let problems = readiness.clone();
     let admin = kit::admin::serve(admin_address, readiness, Arc::new(registry), shutdown.clone());
 
     // The lease is released only after the last reconcile has ended.
@@ -111,16 +115,21 @@ pub async fn run_as(args: Args, build: Build) -> anyhow::Result<()> {
     let leading = lease::campaign(leases, candidate, election.clone());
     let mut ended = leading.clone();
 
-    let told = CancellationToken::new();
+    let reconciled = CancellationToken::new();
     let work = async {
         tokio::join!(
             report_filled(&context.stores, &caches),
-            events::run(&context, &told),
-            told.run_until_cancelled(assertion_keys::maintain(&context)),
-            told.run_until_cancelled(definitions::watch(&context, &remarks)),
+            events::run(&context, &reconciled),
+            reconciled.run_until_cancelled(assertion_keys::maintain(&context)),
+            reconciled.run_until_cancelled(async {
+                // Nobody gave the right to read CRDs to an operator of one namespace.
+                if scope.is_cluster() {
+                    definitions::watch(&context, &problems).await;
+                }
+            }),
             async {
                 work(&context, triggers, &pace, leading, &shutdown).await;
-                told.cancel();
+                reconciled.cancel();
             }
         );
         election.cancel();
@@ -133,8 +142,8 @@ pub async fn run_as(args: Args, build: Build) -> anyhow::Result<()> {
     };
     tokio::try_join!(work, admin)?;
     // The election drops its sender once the lease is released.
-    let given_back = async { while ended.changed().await.is_ok() {} };
-    let _ = tokio::time::timeout(SHUTDOWN_LIMIT, given_back).await;
+    let released = async { while ended.changed().await.is_ok() {} };
+    let _ = tokio::time::timeout(SHUTDOWN_LIMIT, released).await;
     tokio::task::spawn_blocking(|| audit.finish()).await?;
     Ok(())
 }
@@ -184,7 +193,7 @@ async fn work(
         tokio::select! {
             () = lead(context, &mut triggers, pace.clone(), shutdown) => return,
             // The controllers end only at shutdown. Then the last reconciles still have to finish.
-            () = async { run_controllers(context, shutdown).await; std::future::pending().await } => {}
+            () = async { controllers::run(context, shutdown).await; std::future::pending().await } => {}
             // Another replica may lead by now: what is in progress is dropped, not finished.
             () = lost => {}
         }
@@ -204,23 +213,21 @@ async fn lead(
     pace: controller::Config,
     shutdown: &CancellationToken,
 ) {
-    let everybody = stream::iter(watch::all_workspaces(&context.stores)).map(Ok);
-    let queue = everybody
-        .chain(triggers)
-        .take_until(shutdown.clone().cancelled_owned());
-    let pass = |object, context| Box::pin(tasks::apart(informed(object, context)));
-    let passes = applier(
-        pass,
+    let all = stream::iter(watch::all_workspaces(&context.stores)).map(Ok);
+    let queue = all.chain(triggers).take_until(shutdown.clone().cancelled_owned());
+    let reconcile = |object, context| Box::pin(tasks::apart(reconcile_when_filled(object, context)));
+    let reconciles = applier(
+        reconcile,
         error_policy,
         context.clone(),
         context.stores.workspaces.clone(),
         queue,
         pace,
     );
-    passes
+    reconciles
         .for_each(|outcome| async {
             match outcome {
-                Ok((workspace, _)) => tracing::debug!(%workspace, "looked at"),
+                Ok((workspace, _)) => tracing::debug!(%workspace, "reconciled"),
                 Err(controller::Error::ObjectNotFound(workspace)) => forget(context, &workspace),
                 // `error_policy` logs and counts it, and decides when to try again.
                 Err(controller::Error::ReconcilerFailed(..)) => {}
@@ -228,21 +235,6 @@ async fn lead(
             }
         })
         .await;
-}
-
-/// Once the caches are filled, reconciles catalog objects, shares, orphaned network policies and assertion keys, and stops idle
-/// workspaces.
-async fn run_controllers(context: &Context, shutdown: &CancellationToken) {
-    let asker = idle::Asker::over_http(context.now, context.keys.signer());
-    if context.stores.until_filled().await.is_ok() {
-        tokio::join!(
-            catalog::run(context, shutdown),
-            shares::run(context, shutdown),
-            orphans::run(context, shutdown),
-            assertion_keys::run(context, shutdown),
-            idle::run(context, &asker, shutdown)
-        );
-    }
 }
 
 /// Drops all state of a workspace that is gone.

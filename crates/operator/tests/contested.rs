@@ -1,4 +1,4 @@
-//! Children that somebody else writes as well.
+//! Children that another client writes as well.
 
 use std::time::Duration;
 
@@ -15,7 +15,7 @@ use testkit::objects::NAMESPACE;
 
 use crate::stage::{CHILD, Stage};
 
-/// Somebody changes a child whenever it is put right, for so many seconds; how often the operator wrote it.
+/// Another client changes a child whenever it is corrected, for so many seconds. Returns how often the operator wrote it.
 async fn contest<K>(stage: &mut Stage, seconds: u32, change: fn(&mut Value)) -> usize
 where
     K: Resource<DynamicType = ()> + DeserializeOwned,
@@ -27,7 +27,7 @@ where
             child["metadata"]["managedFields"] =
                 json!([{"manager": "rival", "time": "2026-01-01T00:00:00Z"}]);
         });
-        let _ = stage.pass().await;
+        let _ = stage.reconcile().await;
         tokio::time::advance(Duration::from_millis(200)).await;
     }
     let calls = stage.server.take_calls();
@@ -62,13 +62,13 @@ where
     // The other one gives up.
     for _ in 0..3 {
         tokio::time::advance(Duration::from_mins(1)).await;
-        stage.pass().await.unwrap();
+        stage.reconcile().await.unwrap();
     }
     assert_eq!(degraded(&stage), None, "{kind}");
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_child_that_somebody_else_writes_as_well_costs_a_few_writes_a_minute_and_the_status_names_who() {
+async fn a_contested_child_costs_a_few_writes_a_minute_and_the_status_names_the_other_manager() {
     is_braked::<Service>(|child| child["spec"]["selector"]["app"] = json!("other")).await;
     is_braked::<NetworkPolicy>(|child| child["spec"]["ingress"] = json!([{}])).await;
     is_braked::<Deployment>(|child| {
@@ -78,7 +78,7 @@ async fn a_child_that_somebody_else_writes_as_well_costs_a_few_writes_a_minute_a
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_child_changed_by_hand_now_and_then_is_put_right_at_once() {
+async fn an_occasional_external_change_is_corrected_at_once() {
     let mut stage = Stage::with_running_demo().await;
     for _ in 0..10 {
         let writes = contest::<Service>(&mut stage, 0, |_| ()).await;
@@ -86,7 +86,7 @@ async fn a_child_changed_by_hand_now_and_then_is_put_right_at_once() {
         stage.server.edit::<Service>(Some(NAMESPACE), CHILD, |child| {
             child["spec"]["selector"]["app"] = json!("other");
         });
-        stage.pass().await.unwrap();
+        stage.reconcile().await.unwrap();
         assert_eq!(degraded(&stage), None);
         assert_eq!(stage.writes(), ["PATCH services/workspace-demo"]);
         tokio::time::advance(Duration::from_secs(40)).await;

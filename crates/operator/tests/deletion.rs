@@ -14,10 +14,10 @@ use testkit::objects::NAMESPACE;
 use crate::stage::{CHILD, Stage, short};
 
 #[tokio::test]
-async fn a_delete_takes_the_children_first_and_the_wall_after_the_last_pod() {
+async fn a_delete_removes_the_children_first_and_the_network_policy_after_the_last_pod() {
     let mut stage = Stage::with_running_demo().await;
     stage.delete_demo();
-    stage.pass().await.unwrap();
+    stage.reconcile().await.unwrap();
     let calls = stage.server.take_calls();
     let mut deleted: Vec<_> = calls
         .iter()
@@ -46,15 +46,15 @@ async fn a_delete_takes_the_children_first_and_the_wall_after_the_last_pod() {
     let status = stage.status();
     assert_eq!((status.phase, status.endpoint), (Some(Phase::Deleting), None));
 
-    stage.pass().await.unwrap();
+    stage.reconcile().await.unwrap();
     assert_eq!(
         stage.writes(),
         Vec::<String>::new(),
-        "nothing is deleted twice or told twice"
+        "nothing is deleted twice or reported twice"
     );
 
     stage.collect_garbage();
-    stage.pass().await.unwrap();
+    stage.reconcile().await.unwrap();
     assert_eq!(
         stage.writes(),
         ["DELETE networkpolicies/workspace-demo", "PATCH workspaces/demo"]
@@ -65,16 +65,16 @@ async fn a_delete_takes_the_children_first_and_the_wall_after_the_last_pod() {
 }
 
 #[tokio::test]
-async fn what_was_said_to_be_gone_is_not_deleted_or_asked_for_again_while_the_caches_lag() {
+async fn a_child_reported_gone_is_not_deleted_or_read_again_while_the_caches_lag() {
     let mut stage = Stage::with_running_demo().await;
     stage.delete_demo();
-    stage.pass().await.unwrap();
+    stage.reconcile().await.unwrap();
     stage.server.take_calls();
     // The caches show all children still.
-    stage.pass_unsynced("demo").await.unwrap();
+    stage.reconcile_unsynced("demo").await.unwrap();
     assert!(stage.server.take_calls().is_empty());
     stage.collect_garbage();
-    stage.pass().await.unwrap();
+    stage.reconcile().await.unwrap();
     let calls: Vec<String> = stage.server.take_calls().iter().map(short).collect();
     assert_eq!(
         calls,
@@ -94,17 +94,17 @@ async fn a_deployment_that_took_the_place_of_the_one_that_is_gone_is_deleted_as_
     let mut stage = Stage::with_running_demo().await;
     let first: Deployment = stage.child().unwrap();
     stage.delete_demo();
-    stage.pass().await.unwrap();
+    stage.reconcile().await.unwrap();
     let mut second = first;
     second.metadata.uid = Some("second".to_owned());
     second.metadata.resource_version = None;
     stage.server.put(&second);
     stage.collect_garbage();
-    stage.pass().await.unwrap();
+    stage.reconcile().await.unwrap();
     let second: Deployment = stage.child().unwrap();
     assert!(second.metadata.deletion_timestamp.is_some());
     stage.collect_garbage();
-    stage.pass().await.unwrap();
+    stage.reconcile().await.unwrap();
     assert!(stage.all::<Workspace>().is_empty());
 }
 
@@ -116,12 +116,12 @@ async fn a_status_written_meanwhile_does_not_hold_up_the_release_of_a_workspace_
     stage.server.edit::<Workspace>(Some(NAMESPACE), "demo", |object| {
         object["metadata"]["finalizers"] = json!([names::CLEANUP_FINALIZER, "example.com/other"]);
     });
-    stage.pass_unsynced("demo").await.unwrap_err();
+    stage.reconcile_unsynced("demo").await.unwrap_err();
     stage.sync();
     stage.server.edit::<Workspace>(Some(NAMESPACE), "demo", |object| {
         object["status"]["phase"] = json!("Deleting");
     });
-    stage.pass_unsynced("demo").await.unwrap();
+    stage.reconcile_unsynced("demo").await.unwrap();
     assert_eq!(stage.workspace().finalizers(), ["example.com/other"]);
 }
 
@@ -135,17 +135,17 @@ async fn a_deleted_workspace_that_only_anothers_finalizer_holds_does_not_run_on(
     stage.server.edit::<Workspace>(Some(NAMESPACE), "demo", |object| {
         object["metadata"]["finalizers"] = json!(["example.com/other"]);
     });
-    stage.pass().await.unwrap();
+    stage.reconcile().await.unwrap();
     assert_eq!(stage.writes(), ["DELETE deployments/workspace-demo"]);
     stage.collect_garbage();
     assert!(stage.all::<Pod>().is_empty());
-    stage.pass().await.unwrap();
+    stage.reconcile().await.unwrap();
     assert_eq!(stage.writes(), Vec::<String>::new());
     assert_eq!(stage.workspace().finalizers(), ["example.com/other"]);
     assert_eq!(
         stage.all::<NetworkPolicy>().len(),
         1,
-        "the wall stands until the workspace is gone"
+        "the policy stands until the workspace is gone"
     );
 }
 
@@ -153,7 +153,7 @@ async fn a_deleted_workspace_that_only_anothers_finalizer_holds_does_not_run_on(
 async fn a_workspace_that_never_had_children_goes_at_once() {
     let mut stage = Stage::with_demo();
     stage.delete_demo();
-    stage.pass().await.unwrap();
+    stage.reconcile().await.unwrap();
     assert_eq!(stage.writes(), ["PATCH workspaces/demo"]);
     assert!(stage.all::<Workspace>().is_empty());
 }
@@ -163,19 +163,19 @@ async fn propagation(prepare: impl FnOnce(&Stage)) -> serde_json::Value {
     let mut stage = Stage::with_running_demo().await;
     prepare(&stage);
     stage.delete_demo();
-    stage.pass().await.unwrap();
+    stage.reconcile().await.unwrap();
     let calls = stage.server.take_calls();
     let mut deleted = calls.iter().filter(|call| call.method == Method::DELETE);
     let deployment = deleted.find(|call| call.path.contains("deployments")).unwrap();
     let propagation = deployment.body["propagationPolicy"].clone();
     stage.collect_garbage();
-    stage.pass().await.unwrap();
+    stage.reconcile().await.unwrap();
     assert!(stage.all::<Workspace>().is_empty());
     propagation
 }
 
 #[tokio::test]
-async fn a_deployment_goes_after_what_it_made_unless_all_of_that_is_known() {
+async fn a_deployment_is_deleted_in_the_foreground_unless_all_its_objects_are_labelled() {
     assert_eq!(propagation(|_| {}).await, "Background");
     let unsettled = |stage: &Stage| {
         stage.server.edit::<Deployment>(Some("team"), CHILD, |object| {
@@ -228,18 +228,18 @@ async fn a_deployment_goes_after_what_it_made_unless_all_of_that_is_known() {
 }
 
 #[tokio::test]
-async fn a_replica_set_that_was_left_without_its_deployment_is_waited_for_and_named_with_the_way_out() {
+async fn an_orphaned_replica_set_is_waited_for_and_reported_with_a_remedy() {
     let mut stage = Stage::with_running_demo().await;
     stage.orphan();
     stage.delete_demo();
     for _ in 0..2 {
-        stage.pass().await.unwrap();
+        stage.reconcile().await.unwrap();
     }
     let message = stage.status().message.unwrap();
     let way_out = "kubectl delete -n team replicaset/workspace-demo-5d8f";
     assert!(message.contains(way_out), "{message}");
     assert_eq!(stage.all::<NetworkPolicy>().len(), 1, "its pod stays walled in");
     stage.collect_garbage();
-    stage.pass().await.unwrap();
+    stage.reconcile().await.unwrap();
     assert!(stage.all::<Workspace>().is_empty());
 }

@@ -1,4 +1,4 @@
-//! What people do to children by hand, and changes of a run that has not begun.
+//! External changes of children, and changes of a run that has not started.
 
 use api::{
     Workspace,
@@ -33,7 +33,7 @@ async fn with_volume() -> Stage {
     stage.server.edit::<Claim>(Some(NAMESPACE), CHILD, |claim| {
         claim["spec"]["volumeName"] = json!("pv-1");
     });
-    stage.pass().await.unwrap();
+    stage.reconcile().await.unwrap();
     stage.server.take_calls();
     stage
 }
@@ -45,63 +45,68 @@ fn degraded(stage: &Stage) -> Option<String> {
         .map(|it| it.reason.clone())
 }
 
-fn told(stage: &Stage, reason: &str) -> usize {
+fn reported(stage: &Stage, reason: &str) -> usize {
     stage.events().iter().filter(|it| *it == reason).count()
 }
 
 #[tokio::test]
-async fn a_disk_deleted_under_a_pod_is_told_and_so_is_the_empty_one_that_follows() {
+async fn a_disk_deleted_under_a_pod_is_reported_and_so_is_the_empty_one_that_follows() {
     for operators in 1..3 {
         let mut stage = with_volume().await;
         let first = stage.child::<Claim>().unwrap().uid();
         delete_disk(&stage);
         for _ in 0..3 {
-            stage.pass().await.unwrap();
+            stage.reconcile().await.unwrap();
         }
         assert_eq!(degraded(&stage).as_deref(), Some(reason::VOLUME_TERMINATING));
         assert_eq!(stage.status().phase, Some(Phase::Running), "what runs goes on");
-        assert_eq!(told(&stage, reason::VOLUME_TERMINATING), 1);
+        assert_eq!(reported(&stage, reason::VOLUME_TERMINATING), 1);
         stage.set(DesiredStatus::Stopped);
-        stage.pass().await.unwrap();
+        stage.reconcile().await.unwrap();
         stage.cluster();
         stage.end_pods();
         stage.server.remove::<Claim>(Some(NAMESPACE), CHILD);
         if operators == 2 {
             stage.replace_operator(None);
         }
-        stage.pass().await.unwrap();
+        stage.reconcile().await.unwrap();
         assert_eq!(stage.status().phase, Some(Phase::Stopped));
         assert_ne!(stage.child::<Claim>().unwrap().uid(), first);
-        assert_eq!(told(&stage, reason::VOLUME_REPLACED), 1, "{:?}", stage.events());
+        assert_eq!(
+            reported(&stage, reason::VOLUME_REPLACED),
+            1,
+            "{:?}",
+            stage.events()
+        );
         stage.set(DesiredStatus::Running);
-        stage.pass().await.unwrap();
+        stage.reconcile().await.unwrap();
         stage.cluster();
         stage.get_ready();
-        stage.pass().await.unwrap();
+        stage.reconcile().await.unwrap();
         let message = stage.status().message.unwrap();
         assert!(message.contains("new, empty one"), "{message}");
         assert_eq!(
-            (degraded(&stage), told(&stage, reason::VOLUME_REPLACED)),
+            (degraded(&stage), reported(&stage, reason::VOLUME_REPLACED)),
             (None, 1)
         );
         stage.set(DesiredStatus::Stopped);
-        stage.pass().await.unwrap();
+        stage.reconcile().await.unwrap();
         stage.cluster();
         stage.end_pods();
-        stage.pass().await.unwrap();
+        stage.reconcile().await.unwrap();
         let message = stage.status().message.unwrap();
         assert!(message.contains("the disk is kept"), "{message}");
     }
 }
 
 #[tokio::test]
-async fn a_disk_that_goes_with_its_pod_is_finished_off_by_no_change_but_by_who_asks_for_it() {
-    for begun in [true, false] {
+async fn a_terminating_disk_is_released_only_by_an_explicit_restart_or_stop() {
+    for started in [true, false] {
         let mut stage = with_volume().await;
-        if !begun {
+        if !started {
             stage.stop().await;
             stage.set(DesiredStatus::Running);
-            stage.pass().await.unwrap();
+            stage.reconcile().await.unwrap();
             stage.cluster();
         }
         delete_disk(&stage);
@@ -110,28 +115,28 @@ async fn a_disk_that_goes_with_its_pod_is_finished_off_by_no_change_but_by_who_a
             spec["port"] = json!(9000);
         });
         for _ in 0..3 {
-            stage.pass().await.unwrap();
+            stage.reconcile().await.unwrap();
         }
         let replicas = |stage: &Stage| stage.child::<Deployment>().unwrap().spec.unwrap().replicas;
-        assert_eq!(replicas(&stage), Some(1), "begun: {begun}");
+        assert_eq!(replicas(&stage), Some(1), "started: {started}");
         assert_eq!(stage.status().pending_update, ["spec.port"]);
         stage.server.edit::<Workspace>(Some(NAMESPACE), "demo", |object| {
             object["metadata"]["annotations"][names::RESTARTED_AT] = json!("2026-01-01T00:00:00Z");
         });
-        stage.pass().await.unwrap();
-        assert_eq!(replicas(&stage), Some(0), "begun: {begun}");
+        stage.reconcile().await.unwrap();
+        assert_eq!(replicas(&stage), Some(0), "started: {started}");
     }
 }
 
 #[tokio::test]
-async fn a_disk_restored_from_its_earlier_volume_is_not_told_to_be_lost() {
+async fn a_disk_restored_from_its_earlier_volume_is_not_reported_as_lost() {
     let mut stage = with_volume().await;
     stage.stop().await;
     stage.server.edit::<Claim>(Some(NAMESPACE), CHILD, |claim| {
         claim["metadata"]["uid"] = json!("made-anew");
     });
-    stage.pass().await.unwrap();
-    assert_eq!(told(&stage, reason::VOLUME_REPLACED), 0);
+    stage.reconcile().await.unwrap();
+    assert_eq!(reported(&stage, reason::VOLUME_REPLACED), 0);
     let disk = stage.status().disk.unwrap();
     assert_eq!(
         (disk.claim_uid.as_str(), disk.replaces_deleted),
@@ -142,14 +147,14 @@ async fn a_disk_restored_from_its_earlier_volume_is_not_told_to_be_lost() {
 #[tokio::test(start_paused = true)]
 async fn a_deployment_that_vanished_before_the_cache_showed_it_is_missed_soon() {
     let mut stage = Stage::with_demo();
-    stage.pass().await.unwrap();
+    stage.reconcile().await.unwrap();
     stage.server.remove::<Deployment>(Some(NAMESPACE), CHILD);
-    stage.pass().await.unwrap();
+    stage.reconcile().await.unwrap();
     assert_eq!(stage.all::<Deployment>().len(), 0, "it may only be late");
-    let again = seconds(&stage.pass().await.unwrap());
+    let again = seconds(&stage.reconcile().await.unwrap());
     assert!(again <= 5.0, "{again}");
     tokio::time::advance(std::time::Duration::from_secs(5)).await;
-    stage.pass().await.unwrap();
+    stage.reconcile().await.unwrap();
     assert_eq!(stage.all::<Deployment>().len(), 1);
 }
 
@@ -157,12 +162,12 @@ async fn a_deployment_that_vanished_before_the_cache_showed_it_is_missed_soon() 
 async fn a_run_in_which_nothing_has_started_takes_a_change_at_once() {
     let mut stage = Stage::with_demo();
     stage.edit_spec(|spec| spec["image"] = json!("example.com/typo:1"));
-    stage.pass().await.unwrap();
+    stage.reconcile().await.unwrap();
     stage.cluster();
-    stage.pass().await.unwrap();
+    stage.reconcile().await.unwrap();
     let first = run_id(&stage.child().unwrap());
     stage.edit_spec(|spec| spec["image"] = json!("example.com/right:1"));
-    stage.pass().await.unwrap();
+    stage.reconcile().await.unwrap();
     let deployment = stage.child::<Deployment>().unwrap();
     assert_eq!(
         deployment.spec.unwrap().replicas,
@@ -170,23 +175,23 @@ async fn a_run_in_which_nothing_has_started_takes_a_change_at_once() {
         "one pod per disk, always"
     );
     stage.cluster();
-    stage.pass().await.unwrap();
+    stage.reconcile().await.unwrap();
     assert_eq!(run_id(&stage.child().unwrap()), first, "the pod is not gone yet");
     stage.end_pods();
-    stage.pass().await.unwrap();
+    stage.reconcile().await.unwrap();
     let template = stage.child::<Deployment>().unwrap().spec.unwrap().template;
     let image = template.spec.unwrap().containers[0].image.clone();
     assert_eq!(image.as_deref(), Some("example.com/right:1"));
     assert_ne!(run_id(&stage.child().unwrap()), first);
     stage.cluster();
     stage.get_ready();
-    stage.pass().await.unwrap();
+    stage.reconcile().await.unwrap();
     assert_eq!(stage.status().phase, Some(Phase::Running));
     assert!(stage.status().started_at.is_some());
 }
 
 #[tokio::test]
-async fn a_run_that_has_begun_keeps_what_it_was_started_with_also_in_a_pod_made_anew() {
+async fn a_started_run_keeps_its_inputs_also_in_a_replaced_pod() {
     let mut stage = Stage::with_running_demo().await;
     let first = run_id(&stage.child().unwrap());
     stage.end_pods();
@@ -196,7 +201,7 @@ async fn a_run_that_has_begun_keeps_what_it_was_started_with_also_in_a_pod_made_
             stage.replace_operator(None);
         }
         stage.edit_spec(|spec| spec["port"] = json!(9000));
-        stage.pass().await.unwrap();
+        stage.reconcile().await.unwrap();
         assert_eq!(
             run_id(&stage.child().unwrap()),
             first,
@@ -208,17 +213,17 @@ async fn a_run_that_has_begun_keeps_what_it_was_started_with_also_in_a_pod_made_
 }
 
 #[tokio::test]
-async fn a_deployment_scaled_by_hand_is_scaled_back_at_once_and_that_is_told() {
+async fn an_externally_scaled_deployment_is_scaled_back_at_once_with_an_event() {
     let mut stage = Stage::with_running_demo().await;
     stage.server.edit::<Deployment>(Some(NAMESPACE), CHILD, |object| {
         object["spec"]["replicas"] = json!(3);
     });
-    stage.pass().await.unwrap();
+    stage.reconcile().await.unwrap();
     assert_eq!(
         stage.child::<Deployment>().unwrap().spec.unwrap().replicas,
         Some(1)
     );
-    assert_eq!(told(&stage, reason::REPLICAS_CORRECTED), 1);
+    assert_eq!(reported(&stage, reason::REPLICAS_CORRECTED), 1);
     let events = stage.all::<Event>();
     let note = events
         .iter()
@@ -226,8 +231,8 @@ async fn a_deployment_scaled_by_hand_is_scaled_back_at_once_and_that_is_told() {
         .and_then(|event| event.note.clone())
         .unwrap();
     assert!(note.contains("scaled to 3 pods"), "{note}");
-    stage.pass().await.unwrap();
-    assert_eq!(told(&stage, reason::REPLICAS_CORRECTED), 1);
+    stage.reconcile().await.unwrap();
+    assert_eq!(reported(&stage, reason::REPLICAS_CORRECTED), 1);
     let counted = |stage: &Stage| -> Vec<_> {
         let series = stage.all::<Event>().into_iter().filter_map(|event| event.series);
         series.map(|series| series.count).collect()
@@ -236,20 +241,20 @@ async fn a_deployment_scaled_by_hand_is_scaled_back_at_once_and_that_is_told() {
     stage.server.edit::<Deployment>(Some(NAMESPACE), CHILD, |object| {
         object["spec"]["replicas"] = json!(3);
     });
-    stage.pass().await.unwrap();
-    assert_eq!(told(&stage, reason::REPLICAS_CORRECTED), 1);
+    stage.reconcile().await.unwrap();
+    assert_eq!(reported(&stage, reason::REPLICAS_CORRECTED), 1);
     assert_eq!(counted(&stage), [2]);
 }
 
 #[tokio::test]
-async fn a_deployment_scaled_to_none_or_deleted_by_hand_is_told_once_and_a_new_run_begins() {
+async fn a_deployment_externally_scaled_to_zero_or_deleted_is_reported_once_and_a_new_run_starts() {
     let ours = json!({
         "manager": names::OPERATOR, "operation": "Apply", "fieldsType": "FieldsV1", "fieldsV1": {"f:spec": {"f:template": {}}},
     });
     let edited = json!({
         "manager": "kubectl", "operation": "Update", "fieldsType": "FieldsV1", "fieldsV1": {"f:spec": {"f:replicas": {}}},
     });
-    let hands = [
+    let changes = [
         (None, "was deleted"),
         (Some(json!([ours, edited])), "was scaled to no pod by \"kubectl\""),
         // What the scale subresource leaves of a number of 0.
@@ -258,7 +263,7 @@ async fn a_deployment_scaled_to_none_or_deleted_by_hand_is_told_once_and_a_new_r
             "was scaled to no pod, as `kubectl scale` does it",
         ),
     ];
-    for (scaled, words) in hands {
+    for (scaled, text) in changes {
         let mut stage = Stage::with_running_demo().await;
         let first = run_id(&stage.child().unwrap());
         if let Some(books) = scaled {
@@ -274,15 +279,15 @@ async fn a_deployment_scaled_to_none_or_deleted_by_hand_is_told_once_and_a_new_r
                     .remove::<ReplicaSet>(Some(NAMESPACE), &set.name_any());
             }
         }
-        stage.pass().await.unwrap();
+        stage.reconcile().await.unwrap();
         stage.end_pods();
         stage.cluster();
         for _ in 0..3 {
-            stage.pass().await.unwrap();
+            stage.reconcile().await.unwrap();
             stage.cluster();
         }
-        assert_ne!(run_id(&stage.child().unwrap()), first, "{words}");
-        assert_eq!(told(&stage, reason::DEPLOYMENT_RESTORED), 1, "{words}");
+        assert_ne!(run_id(&stage.child().unwrap()), first, "{text}");
+        assert_eq!(reported(&stage, reason::DEPLOYMENT_RESTORED), 1, "{text}");
         let events = stage.all::<Event>();
         let note = events
             .iter()
@@ -290,35 +295,35 @@ async fn a_deployment_scaled_to_none_or_deleted_by_hand_is_told_once_and_a_new_r
             .and_then(|event| event.note.clone())
             .unwrap();
         assert!(
-            note.contains(words) && note.contains("spec.desiredStatus"),
+            note.contains(text) && note.contains("spec.desiredStatus"),
             "{note}"
         );
     }
 }
 
 #[tokio::test]
-async fn a_restart_that_was_asked_for_is_not_told_as_somebody_s_deed() {
+async fn a_requested_restart_is_not_reported_as_an_external_change() {
     let mut stage = Stage::with_running_demo().await;
     stage.edit_spec(|spec| {
         spec["updatePolicy"] = json!("Always");
         spec["port"] = json!(9000);
     });
     for _ in 0..3 {
-        stage.pass().await.unwrap();
+        stage.reconcile().await.unwrap();
         stage.cluster();
         stage.end_pods();
     }
-    assert_eq!(told(&stage, reason::DEPLOYMENT_RESTORED), 0);
+    assert_eq!(reported(&stage, reason::DEPLOYMENT_RESTORED), 0);
 }
 
 #[tokio::test]
-async fn each_hand_over_is_an_event_with_its_own_names() {
+async fn each_change_of_owner_is_an_event_with_its_own_names() {
     let mut stage = Stage::with_running_demo().await;
     for owner in ["bob", "carol"] {
         stage.server.edit::<Workspace>(Some(NAMESPACE), "demo", |object| {
             object["metadata"]["annotations"][names::CREATED_BY] = json!(owner);
         });
-        stage.pass().await.unwrap();
+        stage.reconcile().await.unwrap();
     }
     let mut notes: Vec<_> = stage
         .all::<Event>()
@@ -335,27 +340,27 @@ async fn each_hand_over_is_an_event_with_its_own_names() {
 }
 
 #[tokio::test]
-async fn a_pod_template_changed_while_the_workspace_is_stopped_is_listed_and_told() {
+async fn a_pod_template_changed_while_the_workspace_is_stopped_is_pending_and_reported() {
     let mut stage = Stage::with_running_demo().await;
     stage.set(DesiredStatus::Stopped);
-    stage.pass().await.unwrap();
+    stage.reconcile().await.unwrap();
     stage.cluster();
     stage.end_pods();
-    stage.pass().await.unwrap();
+    stage.reconcile().await.unwrap();
     stage.server.edit::<Deployment>(Some(NAMESPACE), CHILD, |object| {
         object["metadata"]["managedFields"] = json!([{
             "manager": "kubectl-edit", "operation": "Update", "fieldsType": "FieldsV1",
             "fieldsV1": {"f:spec": {"f:template": {"f:spec": {"f:hostNetwork": {}}}}},
         }]);
     });
-    stage.pass().await.unwrap();
+    stage.reconcile().await.unwrap();
     assert_eq!(stage.status().pending_update, ["deployment.spec.template"]);
-    assert_eq!(told(&stage, reason::POD_TEMPLATE_CHANGED), 1);
+    assert_eq!(reported(&stage, reason::POD_TEMPLATE_CHANGED), 1);
     assert!(condition::find(&stage.status().conditions, AVAILABLE).is_some());
 }
 
 #[tokio::test]
-async fn a_run_whose_deployment_was_deleted_without_it_is_told_with_the_way_out_and_none_begins_beside_it() {
+async fn an_orphaned_run_is_reported_with_a_remedy_and_no_other_starts_beside_it() {
     for (desired, phase) in [
         (DesiredStatus::Running, Phase::Failed),
         (DesiredStatus::Stopped, Phase::Stopping),
@@ -364,7 +369,7 @@ async fn a_run_whose_deployment_was_deleted_without_it_is_told_with_the_way_out_
         stage.orphan();
         stage.set(desired);
         for _ in 0..3 {
-            stage.pass().await.unwrap();
+            stage.reconcile().await.unwrap();
         }
         let status = stage.status();
         assert_eq!(degraded(&stage).as_deref(), Some(reason::REPLICA_SET_ORPHANED));
@@ -372,8 +377,8 @@ async fn a_run_whose_deployment_was_deleted_without_it_is_told_with_the_way_out_
         let message = status.message.unwrap();
         let way_out = "kubectl delete -n team replicaset/workspace-demo-5d8f";
         assert!(message.contains(way_out), "{message}");
-        assert_eq!(told(&stage, reason::REPLICA_SET_ORPHANED), 1);
-        assert_eq!(told(&stage, reason::DEPLOYMENT_RESTORED), 0);
+        assert_eq!(reported(&stage, reason::REPLICA_SET_ORPHANED), 1);
+        assert_eq!(reported(&stage, reason::DEPLOYMENT_RESTORED), 0);
         assert_eq!(
             (stage.all::<Deployment>().len(), stage.all::<Pod>().len()),
             (0, 1)
@@ -383,7 +388,7 @@ async fn a_run_whose_deployment_was_deleted_without_it_is_told_with_the_way_out_
         if desired == DesiredStatus::Running {
             stage.run().await;
         } else {
-            stage.pass().await.unwrap();
+            stage.reconcile().await.unwrap();
             assert_eq!(stage.status().phase, Some(Phase::Stopped));
         }
         assert_eq!(degraded(&stage), None);

@@ -21,7 +21,7 @@ use operator::{
 use prometheus_client::{encoding::text::encode, registry::Registry};
 use serde_json::json;
 use testkit::{
-    api_server::Hindrance,
+    api_server::Disruption,
     objects::{self, NAMESPACE},
 };
 
@@ -45,8 +45,8 @@ async fn a_write_that_fails_is_tried_again_and_nothing_is_made_twice() {
             stage.fail(method.clone(), path, code, "not now", 1);
             // Somebody else wrote the workspace meanwhile: that is no failure.
             let is_everyday = (path, code) == ("status", 409);
-            assert_eq!(stage.pass().await.is_ok(), is_everyday, "{path} {code}");
-            stage.pass().await.unwrap();
+            assert_eq!(stage.reconcile().await.is_ok(), is_everyday, "{path} {code}");
+            stage.reconcile().await.unwrap();
             assert_eq!(stage.status().phase, Some(Phase::Starting), "{path} {code}");
             assert_eq!(stage.all::<Deployment>().len(), 1);
             let events = stage.events();
@@ -56,16 +56,16 @@ async fn a_write_that_fails_is_tried_again_and_nothing_is_made_twice() {
 }
 
 #[tokio::test]
-async fn no_pod_is_said_to_be_gone_while_pods_cannot_be_read() {
+async fn no_pod_is_reported_as_gone_while_pods_cannot_be_read() {
     let mut stage = Stage::with_running_demo().await;
     stage.edit_spec(|spec| spec["desiredStatus"] = "Stopped".into());
-    stage.pass().await.unwrap();
+    stage.reconcile().await.unwrap();
     stage.cluster();
     stage.end_pods();
     stage.fail(Method::GET, "pods", 500, "not now", 1);
-    stage.pass().await.unwrap_err();
+    stage.reconcile().await.unwrap_err();
     assert_eq!(stage.status().phase, Some(Phase::Stopping));
-    stage.pass().await.unwrap();
+    stage.reconcile().await.unwrap();
     assert_eq!(stage.status().phase, Some(Phase::Stopped));
 }
 
@@ -73,7 +73,7 @@ async fn no_pod_is_said_to_be_gone_while_pods_cannot_be_read() {
 async fn an_event_that_cannot_be_written_fails_nothing() {
     let mut stage = Stage::with_demo();
     stage.fail(Method::POST, "events", 500, "not now", 1);
-    stage.pass().await.unwrap();
+    stage.reconcile().await.unwrap();
     assert_eq!(stage.status().phase, Some(Phase::Starting));
     assert_eq!(lost_events(&stage), ["InternalError 1"]);
 }
@@ -91,9 +91,9 @@ async fn with_event_writer(stage: &Stage) -> (CancellationToken, JoinHandle<()>)
 async fn no_reconcile_waits_for_an_event_and_one_without_an_answer_is_lost() {
     let mut stage = Stage::with_demo();
     let (end, writer) = with_event_writer(&stage).await;
-    stage.server.hinder(Method::POST, "events", Hindrance::Silence);
+    stage.server.disrupt(Method::POST, "events", Disruption::NoAnswer);
     let begin = tokio::time::Instant::now();
-    stage.pass().await.unwrap();
+    stage.reconcile().await.unwrap();
     assert_eq!(begin.elapsed().as_secs(), 0);
     assert_eq!(stage.status().phase, Some(Phase::Starting));
     end.cancel();
@@ -126,7 +126,7 @@ fn lost_events(stage: &Stage) -> Vec<String> {
     of_events.collect()
 }
 
-/// For how many seconds the next pass over `demo` is put off because of this failure.
+/// For how many seconds the next reconcile over `demo` is put off because of this failure.
 fn debounce(stage: &Stage, failure: &Error) -> f64 {
     let object =
         operator::cache::stores::get_parsed(&stage.context.stores.workspaces, Some(NAMESPACE), "demo")
@@ -144,14 +144,14 @@ async fn a_workspace_waits_longer_after_each_of_its_failures_up_to_a_minute_and_
         let mut stage = Stage::with_demo();
         stage.fail(Method::PATCH, "persistentvolumeclaims", 500, "not now", FAILURES);
         for waits in &mut waits {
-            let failure = stage.pass().await.unwrap_err();
+            let failure = stage.reconcile().await.unwrap_err();
             waits.push(debounce(&stage, &failure));
         }
-        stage.pass().await.unwrap();
+        stage.reconcile().await.unwrap();
         stage.fail(Method::PATCH, "status", 500, "not now", 1);
         stage.cluster();
         stage.get_ready();
-        let failure = stage.pass().await.unwrap_err();
+        let failure = stage.reconcile().await.unwrap_err();
         assert!(debounce(&stage, &failure) <= 0.5, "a success starts anew");
     }
     let longest = [0.5, 1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 60.0, 60.0, 60.0, 60.0, 60.0];
@@ -180,11 +180,11 @@ async fn a_failing_workspace_does_not_hold_up_another_and_recovers_by_itself() {
     stage.sync();
     let triggers = ["demo", "other"].map(|name| Ok::<_, Infallible>(ObjectRef::new(name).within(NAMESPACE)));
     let queue = stream::iter(triggers).chain(stream::pending());
-    let pass = |object, context| Box::pin(reconcile(object, context));
+    let reconcile = |object, context| Box::pin(reconcile(object, context));
     let stores = stage.context.stores.clone();
     let config = Config::default().concurrency(1);
-    let passes = applier(
-        pass,
+    let reconciles = applier(
+        reconcile,
         error_policy,
         stage.context.clone(),
         stores.workspaces,
@@ -192,9 +192,9 @@ async fn a_failing_workspace_does_not_hold_up_another_and_recovers_by_itself() {
         config,
     );
     let mut order = Vec::new();
-    let mut passes = std::pin::pin!(passes);
+    let mut reconciles = std::pin::pin!(reconciles);
     while !order.contains(&"demo".to_owned()) {
-        if let Ok((workspace, _)) = passes.next().await.unwrap() {
+        if let Ok((workspace, _)) = reconciles.next().await.unwrap() {
             order.push(workspace.name);
         }
     }
@@ -203,11 +203,11 @@ async fn a_failing_workspace_does_not_hold_up_another_and_recovers_by_itself() {
 }
 
 #[tokio::test]
-async fn a_quota_is_told_and_the_workspace_starts_when_it_is_raised() {
+async fn a_quota_is_reported_and_the_workspace_starts_when_it_is_raised() {
     let mut stage = Stage::with_demo();
     let message = "persistentvolumeclaims \"workspace-demo\" is forbidden: exceeded quota: small";
     stage.fail(Method::PATCH, "persistentvolumeclaims", 403, message, 2);
-    let action = stage.pass().await.unwrap();
+    let action = stage.reconcile().await.unwrap();
     assert_ne!(
         action,
         Action::await_change(),
@@ -221,20 +221,24 @@ async fn a_quota_is_told_and_the_workspace_starts_when_it_is_raised() {
     assert!(status.message.unwrap().contains("exceeded quota: small"));
     assert!(stage.child::<Deployment>().is_none());
 
-    stage.pass().await.unwrap();
-    stage.pass().await.unwrap();
+    stage.reconcile().await.unwrap();
+    stage.reconcile().await.unwrap();
     assert_eq!(stage.status().phase, Some(Phase::Starting));
-    assert_eq!(stage.events(), [reason::QUOTA_EXCEEDED, "Starting"], "told once");
+    assert_eq!(
+        stage.events(),
+        [reason::QUOTA_EXCEEDED, "Starting"],
+        "reported once"
+    );
 }
 
 #[tokio::test]
-async fn a_disk_that_cannot_grow_is_told_and_the_pod_left_alone() {
+async fn a_disk_that_cannot_grow_is_reported_and_the_pod_left_alone() {
     let mut stage = Stage::with_running_demo().await;
     let message = "only dynamically provisioned pvc can be resized and the storageclass that provisions the pvc must \
                    support resize";
     stage.fail(Method::PATCH, "persistentvolumeclaims", 403, message, 1);
     stage.edit_spec(|spec| spec["storage"]["size"] = json!("2Gi"));
-    stage.pass().await.unwrap();
+    stage.reconcile().await.unwrap();
     let status = stage.status();
     assert_eq!(
         (status.phase, status.reason.as_deref()),
@@ -244,24 +248,24 @@ async fn a_disk_that_cannot_grow_is_told_and_the_pod_left_alone() {
 }
 
 #[tokio::test]
-async fn a_namespace_on_its_way_out_is_no_failure_of_the_workspace() {
+async fn a_terminating_namespace_is_no_failure_of_the_workspace() {
     let mut stage = Stage::with_demo();
     let message = "unable to create new content in namespace team because it is being terminated";
     stage.fail(Method::PATCH, "persistentvolumeclaims", 403, message, 1);
-    stage.pass().await.unwrap_err();
+    stage.reconcile().await.unwrap_err();
     assert_eq!(stage.workspace().status, None);
 }
 
 #[tokio::test]
-async fn a_workspace_that_does_not_parse_says_so_and_others_are_served() {
+async fn a_workspace_that_does_not_parse_is_reported_and_others_are_reconciled() {
     let mut stage = Stage::with_demo();
     stage.server.put(&objects::workspace("other"));
     stage.server.edit::<Workspace>(Some(NAMESPACE), "demo", |object| {
         object["spec"]["port"] = json!({"not": "a port"});
     });
-    stage.pass().await.unwrap();
+    stage.reconcile().await.unwrap();
     assert!(stage.all::<PersistentVolumeClaim>().is_empty());
-    stage.pass_unsynced("other").await.unwrap();
+    stage.reconcile_unsynced("other").await.unwrap();
     assert_eq!(stage.all::<Deployment>().len(), 1);
 
     stage.server.edit::<Workspace>(Some(NAMESPACE), "demo", |object| {
@@ -273,7 +277,7 @@ async fn a_workspace_that_does_not_parse_says_so_and_others_are_served() {
         (valid.status.as_str(), valid.reason.as_str()),
         ("False", reason::UNREADABLE)
     );
-    stage.pass().await.unwrap();
+    stage.reconcile().await.unwrap();
     assert_eq!(stage.status().phase, Some(Phase::Starting));
 }
 
@@ -290,7 +294,7 @@ async fn a_workspace_that_does_not_parse_can_be_deleted() {
             .get::<serde_free::Any>(Some(NAMESPACE), "demo")
             .is_some()
         {
-            stage.pass().await.unwrap();
+            stage.reconcile().await.unwrap();
             stage.collect_garbage();
         }
     }
@@ -323,7 +327,7 @@ async fn a_broken_template_is_not_called_absent() {
         .edit::<api::WorkspaceTemplate>(None, "broken", |object| {
             object["spec"]["defaultPort"] = json!("x");
         });
-    stage.pass().await.unwrap();
+    stage.reconcile().await.unwrap();
     assert_eq!(stage.status().reason.as_deref(), Some(reason::UNREADABLE));
     assert!(stage.status().message.unwrap().contains("broken"));
 }

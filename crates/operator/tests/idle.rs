@@ -1,4 +1,4 @@
-//! Workspaces that nobody uses are stopped, those that somebody uses are not, and silence says neither.
+//! Idle workspaces are stopped. Used ones and those without an answer are not.
 
 use std::{
     sync::{
@@ -38,7 +38,7 @@ fn now() -> Timestamp {
     ready + SignedDuration::try_from(passed).unwrap()
 }
 
-/// What the pod says, and how often it was asked.
+/// What the pod reports, and how often it was asked.
 #[derive(Clone)]
 struct Pod {
     says: Arc<Mutex<Option<Timestamp>>>,
@@ -80,7 +80,7 @@ impl Pod {
     }
 }
 
-/// `demo`, ready, with a timeout of ten minutes, and passes over it that know it.
+/// `demo`, ready, with a timeout of ten minutes, and reconciles over it that know it.
 async fn stage() -> Stage {
     let mut stage = Stage::with_demo();
     stage.set_clock(now);
@@ -94,11 +94,11 @@ async fn stage() -> Stage {
 }
 
 async fn settle(stage: &mut Stage) {
-    stage.pass().await.unwrap();
-    stage.pass().await.unwrap();
+    stage.reconcile().await.unwrap();
+    stage.reconcile().await.unwrap();
 }
 
-/// Lets the operator ask for so long, in steps after which its wakes are followed as the queue would.
+/// Lets the operator ask for so long, in steps after which its triggers are followed as the queue would.
 async fn ask_for(stage: &mut Stage, pod: &Pod, span: Duration) {
     let end = Instant::now() + span;
     while Instant::now() < end {
@@ -109,7 +109,7 @@ async fn ask_for(stage: &mut Stage, pod: &Pod, span: Duration) {
         let step = Duration::from_secs(7).min(end - Instant::now());
         let round = idle::run(&context, &asker, &shutdown);
         let _ = tokio::time::timeout(step, round).await;
-        stage.pass().await.unwrap();
+        stage.reconcile().await.unwrap();
     }
 }
 
@@ -120,7 +120,7 @@ fn desired(stage: &Stage) -> DesiredStatus {
 const MINUTE: Duration = Duration::from_mins(1);
 
 #[tokio::test(start_paused = true)]
-async fn who_does_not_use_a_workspace_finds_it_stopped_when_its_time_is_over_and_why() {
+async fn an_idle_workspace_is_stopped_after_its_timeout_with_the_reason() {
     let mut stage = stage().await;
     let pod = Pod::new();
     ask_for(&mut stage, &pod, MINUTE).await;
@@ -156,10 +156,10 @@ async fn who_does_not_use_a_workspace_finds_it_stopped_when_its_time_is_over_and
     settle(&mut stage).await;
     assert_eq!(stage.status().phase, Some(Phase::Stopped));
     assert!(stage.status().stopped_because.is_some());
-    let told = stage.status().message.unwrap_or_default();
+    let reported = stage.status().message.unwrap_or_default();
     assert!(
-        told.starts_with("Stopped at ") && told.contains("because nobody used it. No pod is left"),
-        "{told}"
+        reported.starts_with("Stopped at ") && reported.contains("because nobody used it. No pod is left"),
+        "{reported}"
     );
     stage.edit_spec(|spec| spec["desiredStatus"] = json!("Running"));
     settle(&mut stage).await;
@@ -167,7 +167,7 @@ async fn who_does_not_use_a_workspace_finds_it_stopped_when_its_time_is_over_and
 }
 
 #[tokio::test(start_paused = true)]
-async fn who_uses_it_keeps_it_and_that_costs_a_write_now_and_then() {
+async fn a_used_workspace_runs_on_with_few_status_writes() {
     let mut stage = stage().await;
     let pod = Pod::new();
     for _ in 0..30 {
@@ -194,18 +194,18 @@ async fn nothing_is_written_while_nothing_moves() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_pod_that_says_nothing_is_never_stopped_and_that_is_told_once() {
+async fn a_pod_that_does_not_answer_is_never_stopped_and_reported_once() {
     let mut stage = stage().await;
     let pod = Pod::new();
     pod.is_broken.store(true, Ordering::Relaxed);
     ask_for(&mut stage, &pod, MINUTE * 60).await;
     assert_eq!(desired(&stage), DesiredStatus::Running);
-    let told = stage
+    let reported = stage
         .events()
         .iter()
         .filter(|reason| *reason == "IdleCheckFailed")
         .count();
-    assert_eq!(told, 1);
+    assert_eq!(reported, 1);
     let status = stage.status();
     assert_eq!(status.stops_at, None);
     assert!(status.idle.unwrap().signals[0].error.is_some());
@@ -215,7 +215,7 @@ async fn a_pod_that_says_nothing_is_never_stopped_and_that_is_told_once() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_person_who_starts_it_at_the_same_moment_wins() {
+async fn a_user_who_starts_it_at_the_same_moment_wins() {
     let mut stage = stage().await;
     let pod = Pod::new();
     ask_for(&mut stage, &pod, MINUTE * 9).await;
@@ -241,7 +241,7 @@ async fn a_person_who_starts_it_at_the_same_moment_wins() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn another_operator_stops_nobody_early_and_knows_what_the_last_one_saw() {
+async fn a_new_leader_stops_no_workspace_early_and_continues_from_the_status() {
     let mut stage = stage().await;
     let pod = Pod::new();
     tokio::time::advance(MINUTE * 5).await;
@@ -259,7 +259,7 @@ async fn another_operator_stops_nobody_early_and_knows_what_the_last_one_saw() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn who_switches_it_off_is_not_stopped_and_restarts_nothing() {
+async fn disabling_the_idle_stop_restarts_nothing() {
     let mut stage = stage().await;
     let pod = Pod::new();
     ask_for(&mut stage, &pod, MINUTE * 9).await;
@@ -296,7 +296,7 @@ async fn a_short_timeout_announces_its_stop_once_a_minute_at_most() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn whose_disk_is_deleted_runs_until_a_person_stops_it() {
+async fn a_workspace_whose_disk_is_deleted_runs_until_a_user_stops_it() {
     let mut stage = stage().await;
     let pod = Pod::new();
     ask_for(&mut stage, &pod, MINUTE * 5).await;
@@ -329,7 +329,7 @@ async fn a_disk_deleted_an_instant_before_the_stop_is_kept_too() {
             claim["metadata"]["deletionTimestamp"] = json!("2026-01-01T00:09:00Z");
             claim["metadata"]["finalizers"] = json!(["kubernetes.io/pvc-protection"]);
         });
-    // The watch has told, and no pass has looked yet.
+    // The watch has reported, and no reconcile has followed yet.
     stage.sync();
     let (context, asker, shutdown) = (stage.context.clone(), pod.asker(), CancellationToken::new());
     let _ = tokio::time::timeout(MINUTE * 5, idle::run(&context, &asker, &shutdown)).await;
@@ -337,7 +337,7 @@ async fn a_disk_deleted_an_instant_before_the_stop_is_kept_too() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_stop_that_the_api_server_refuses_is_told_once_and_tried_again() {
+async fn a_stop_that_the_api_server_refuses_is_reported_once_and_retried() {
     let mut stage = stage().await;
     let pod = Pod::new();
     ask_for(&mut stage, &pod, MINUTE * 9).await;
@@ -345,17 +345,17 @@ async fn a_stop_that_the_api_server_refuses_is_told_once_and_tried_again() {
         Method::PATCH,
         "workspaces/demo",
         422,
-        "spec: a rule of somebody else is broken",
+        "spec: a rule of another product is broken",
         3,
     );
     ask_for(&mut stage, &pod, MINUTE * 4).await;
     assert_eq!(desired(&stage), DesiredStatus::Running);
-    let told: Vec<_> = stage
+    let reported: Vec<_> = stage
         .events()
         .into_iter()
         .filter(|it| it == "IdleStopRefused")
         .collect();
-    assert_eq!(told.len(), 1, "{:?}", stage.events());
+    assert_eq!(reported.len(), 1, "{:?}", stage.events());
     ask_for(&mut stage, &pod, MINUTE * 4).await;
     assert_eq!(desired(&stage), DesiredStatus::Stopped);
 }

@@ -1,4 +1,4 @@
-//! People, watches, controllers and dying operators in any order: never two pods on one disk, never one person's pod on
+//! Users, watches, controllers and dying operators in any order: never two pods on one disk, never one person's pod on
 //! another's files, and after all is quiet exactly the children that ought to be there.
 
 use api::{
@@ -19,8 +19,8 @@ use testkit::{
 };
 
 use crate::{
+    cluster::{self, Cluster},
     stage::Stage,
-    town::{self, Town},
 };
 
 /// Something that happens.
@@ -47,8 +47,8 @@ enum Step {
     StartPods,
     EndPods,
     Garbage,
-    /// The operator looks for walls that were left.
-    Sweep,
+    /// The operator looks for policies that were left.
+    Orphans,
 }
 
 fn steps() -> impl Strategy<Value = Vec<Step>> {
@@ -74,7 +74,7 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
         8 => Just(Step::StartPods),
         5 => Just(Step::EndPods),
         5 => Just(Step::Garbage),
-        4 => Just(Step::Sweep),
+        4 => Just(Step::Orphans),
     ];
     prop::collection::vec(step, 1..120)
 }
@@ -82,7 +82,7 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
 /// A stage, the rest of the cluster, and how many workspaces there were.
 struct Play {
     stage: Stage,
-    town: Town,
+    cluster: Cluster,
     made: usize,
 }
 
@@ -90,7 +90,7 @@ impl Play {
     fn new() -> Self {
         let mut play = Self {
             stage: Stage::new(),
-            town: Town::default(),
+            cluster: Cluster::default(),
             made: 0,
         };
         play.create("alice", Retain::Delete);
@@ -107,7 +107,7 @@ impl Play {
         }
         self.made += 1;
         let uid = format!("workspace-{}", self.made);
-        self.town.owners.insert(uid.clone(), owner.to_owned());
+        self.cluster.owners.insert(uid.clone(), owner.to_owned());
         let mut workspace = objects::workspace("demo");
         workspace.metadata.uid = Some(uid);
         let annotations = workspace.metadata.annotations.get_or_insert_default();
@@ -118,14 +118,14 @@ impl Play {
         self.stage.server.put(&workspace);
     }
 
-    async fn pass(&mut self) {
+    async fn reconcile(&mut self) {
         let cached = operator::cache::stores::get_parsed(
             &self.stage.context.stores.workspaces,
             Some(NAMESPACE),
             "demo",
         );
         if cached.is_some() {
-            let _ = self.stage.pass_unsynced("demo").await;
+            let _ = self.stage.reconcile_unsynced("demo").await;
         }
     }
 
@@ -153,41 +153,41 @@ impl Play {
             Step::Create(bob, retain) => self.create(if bob { "bob" } else { "alice" }, retain),
             Step::Round => {
                 self.stage.sync();
-                self.pass().await;
-                Town::deployments(&server);
-                self.town.replica_sets(&server);
-                Town::end_pods(&server);
-                self.town.start_pods(&server);
-                Town::garbage(&server);
+                self.reconcile().await;
+                Cluster::deployments(&server);
+                self.cluster.replica_sets(&server);
+                Cluster::end_pods(&server);
+                self.cluster.start_pods(&server);
+                Cluster::garbage(&server);
             }
             Step::Sync => self.stage.sync(),
             Step::SyncOne(watch) => self.stage.sync_one(watch),
-            Step::Pass => self.pass().await,
+            Step::Pass => self.reconcile().await,
             Step::Die(calls, last_is_done) => {
                 self.stage.replace_operator(Some(Life { calls, last_is_done }));
                 self.stage.sync();
-                self.pass().await;
-                self.pass().await;
+                self.reconcile().await;
+                self.reconcile().await;
                 self.stage.replace_operator(None);
                 self.stage.sync();
             }
-            Step::Deployments => Town::deployments(&server),
-            Step::ReplicaSets => self.town.replica_sets(&server),
-            Step::StartPods => self.town.start_pods(&server),
-            Step::EndPods => Town::end_pods(&server),
-            Step::Garbage => Town::garbage(&server),
-            Step::Sweep => drop(operator::controllers::orphans::reconcile(&self.stage.context).await),
+            Step::Deployments => Cluster::deployments(&server),
+            Step::ReplicaSets => self.cluster.replica_sets(&server),
+            Step::StartPods => self.cluster.start_pods(&server),
+            Step::EndPods => Cluster::end_pods(&server),
+            Step::Garbage => Cluster::garbage(&server),
+            Step::Orphans => drop(operator::controllers::orphans::reconcile(&self.stage.context).await),
         }
     }
 
     /// What must hold at any time.
     fn check(&self) -> Result<(), TestCaseError> {
-        let pods = town::live(&self.stage.server);
+        let pods = cluster::live(&self.stage.server);
         let names: Vec<_> = pods.iter().map(kube::ResourceExt::name_any).collect();
         prop_assert!(pods.len() <= 1, "two pods on one disk: {names:?}");
-        let walls = self.stage.all::<NetworkPolicy>().len();
-        prop_assert!(pods.is_empty() || walls == 1, "{names:?} without a wall");
-        for (disk, owners) in &self.town.files_of {
+        let policies = self.stage.all::<NetworkPolicy>().len();
+        prop_assert!(pods.is_empty() || policies == 1, "{names:?} without a policy");
+        for (disk, owners) in &self.cluster.files_of {
             prop_assert!(owners.len() == 1, "disk {disk} was seen by {owners:?}");
         }
         Ok(())
@@ -197,9 +197,9 @@ impl Play {
     async fn settle(&mut self) -> Result<(), TestCaseError> {
         for _ in 0..12 {
             self.stage.sync();
-            self.pass().await;
+            self.reconcile().await;
             for step in [
-                Step::Sweep,
+                Step::Orphans,
                 Step::Deployments,
                 Step::ReplicaSets,
                 Step::EndPods,
@@ -216,7 +216,7 @@ impl Play {
     /// What must be there in the end.
     fn check_end(&self) -> Result<(), TestCaseError> {
         let stage = &self.stage;
-        let pods = town::live(&stage.server).len();
+        let pods = cluster::live(&stage.server).len();
         let (claims, deployments) = (stage.all::<PersistentVolumeClaim>(), stage.all::<Deployment>());
         let others = (stage.all::<Service>().len(), stage.all::<NetworkPolicy>().len());
         if !self.exists() {

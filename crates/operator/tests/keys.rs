@@ -38,7 +38,7 @@ async fn a_namespace_gets_both_key_sets_before_its_first_pod_and_new_ones_when_t
     let mut stage = Stage::with_demo();
     publish(&stage, "first");
     assertion_keys::renew(&stage.context).await.unwrap();
-    stage.pass().await.unwrap();
+    stage.reconcile().await.unwrap();
     let writes = stage.writes();
     let at = |part: &str| writes.iter().position(|write| write.contains(part));
     assert!(
@@ -65,7 +65,7 @@ async fn a_namespace_gets_both_key_sets_before_its_first_pod_and_new_ones_when_t
 }
 
 #[tokio::test]
-async fn keys_go_with_the_last_workspace_and_a_stranger_s_object_of_that_name_stays() {
+async fn keys_are_deleted_with_the_last_workspace_and_a_foreign_object_of_that_name_stays() {
     let mut stage = Stage::with_demo();
     publish(&stage, "first");
     assertion_keys::renew(&stage.context).await.unwrap();
@@ -94,11 +94,11 @@ async fn keys_that_cannot_be_written_are_tried_again_and_hold_up_no_start() {
     let mut stage = Stage::with_demo();
     publish(&stage, "first");
     stage.fail(http::Method::PATCH, "configmaps", 403, "not now", 2);
-    stage.pass().await.unwrap();
+    stage.reconcile().await.unwrap();
     assert!(stage.writes().iter().any(|write| write.contains("deployments")));
     stage.server.take_calls();
     assert!(assertion_keys::reconcile(&stage.context).await.is_some());
-    stage.pass().await.unwrap();
+    stage.reconcile().await.unwrap();
     assert_eq!(stage.writes(), [""; 0], "it was tried a moment ago");
     tokio::time::advance(LONGEST_WAIT).await;
     assert!(
@@ -111,10 +111,10 @@ async fn keys_that_cannot_be_written_are_tried_again_and_hold_up_no_start() {
 }
 
 #[tokio::test]
-async fn a_gateway_s_object_that_is_not_known_yet_or_gone_for_a_moment_takes_nobody_s_keys_away() {
+async fn a_missing_object_of_the_gateway_removes_no_keys() {
     let mut stage = Stage::with_demo();
     assertion_keys::renew(&stage.context).await.unwrap();
-    stage.pass().await.unwrap();
+    stage.reconcile().await.unwrap();
     assert_eq!(assertion_keys::reconcile(&stage.context).await, None);
     assert!(copies(&stage).is_empty(), "nothing was listed yet");
     publish(&stage, "first");
@@ -128,7 +128,7 @@ async fn a_gateway_s_object_that_is_not_known_yet_or_gone_for_a_moment_takes_nob
 async fn without_keys_nothing_is_written() {
     let mut stage = Stage::with_demo();
     stage.context.keys.listed(&[]);
-    stage.pass().await.unwrap();
+    stage.reconcile().await.unwrap();
     assert_eq!(assertion_keys::reconcile(&stage.context).await, None);
     assert!(copies(&stage).is_empty());
 }
@@ -146,7 +146,7 @@ fn foreign(more: &serde_json::Value) -> ConfigMap {
 }
 
 #[tokio::test]
-async fn keys_that_others_put_beside_ours_are_taken_out_once_and_told() {
+async fn foreign_keys_are_removed_once_and_reported() {
     let mut stage = Stage::with_demo();
     let theirs =
         foreign(&json!({"data": {GATEWAY_KEYS: "theirs", "more.json": "x"}, "binaryData": {"b": "eA=="}}));
@@ -185,7 +185,7 @@ async fn keys_that_others_made_immutable_are_made_anew_before_a_pod_starts() {
                 1,
             );
         }
-        stage.pass().await.unwrap();
+        stage.reconcile().await.unwrap();
         let copy = &copies(&stage)[0];
         assert_eq!(copy.data.as_ref().unwrap()[GATEWAY_KEYS], "first");
         assert_eq!(copy.immutable, None);
@@ -203,33 +203,33 @@ async fn no_pod_starts_on_keys_of_others_that_cannot_be_put_right() {
     stage.server.put(&foreign(&json!({})));
     publish(&stage, "first");
     stage.fail(http::Method::PATCH, "configmaps", 403, "not now", 1);
-    assert!(stage.pass().await.is_err());
+    assert!(stage.reconcile().await.is_err());
     let writes = stage.writes();
     assert!(
         !writes.iter().any(|write| write.contains("deployments")),
         "{writes:?}"
     );
-    let error = stage.pass().await.unwrap_err().to_string();
+    let error = stage.reconcile().await.unwrap_err().to_string();
     assert!(error.contains("not now"), "{error}");
     assert_eq!(stage.writes(), [""; 0], "it was tried a moment ago");
     tokio::time::advance(LONGEST_WAIT).await;
-    stage.pass().await.unwrap();
+    stage.reconcile().await.unwrap();
     assert!(stage.writes().iter().any(|write| write.contains("deployments")));
 }
 
 #[tokio::test]
-async fn an_operator_that_begins_anew_without_the_gateway_s_object_takes_nobody_s_keys_away() {
+async fn a_restarted_operator_without_the_gateway_s_object_removes_no_keys() {
     let mut stage = Stage::with_demo();
     publish(&stage, "first");
     assertion_keys::renew(&stage.context).await.unwrap();
-    stage.pass().await.unwrap();
+    stage.reconcile().await.unwrap();
     let before = copies(&stage);
     stage.replace_operator(None);
     stage.sync();
     stage.context.keys.listed(&before);
     assertion_keys::renew(&stage.context).await.unwrap();
     assert_eq!(assertion_keys::reconcile(&stage.context).await, None);
-    stage.pass().await.unwrap();
+    stage.reconcile().await.unwrap();
     assert_eq!(copies(&stage)[0].data.as_ref().unwrap()[GATEWAY_KEYS], "first");
     publish(&stage, "second");
     assertion_keys::reconcile(&stage.context).await;

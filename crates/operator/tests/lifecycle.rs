@@ -26,11 +26,11 @@ fn start(stage: &Stage) {
 }
 
 #[tokio::test]
-async fn a_stop_keeps_the_disk_and_says_stopped_only_when_the_last_pod_is_gone() {
+async fn a_stop_keeps_the_disk_and_reports_stopped_only_when_the_last_pod_is_gone() {
     let mut stage = Stage::with_running_demo().await;
     let disk = stage.child::<PersistentVolumeClaim>().unwrap().uid();
     stop(&stage);
-    stage.pass().await.unwrap();
+    stage.reconcile().await.unwrap();
     let status = stage.status();
     assert_eq!((status.phase, status.endpoint), (Some(Phase::Stopping), None));
     assert_eq!(
@@ -39,7 +39,7 @@ async fn a_stop_keeps_the_disk_and_says_stopped_only_when_the_last_pod_is_gone()
     );
 
     stage.cluster();
-    stage.pass().await.unwrap();
+    stage.reconcile().await.unwrap();
     assert_eq!(
         stage.status().phase,
         Some(Phase::Stopping),
@@ -47,7 +47,7 @@ async fn a_stop_keeps_the_disk_and_says_stopped_only_when_the_last_pod_is_gone()
     );
 
     stage.end_pods();
-    stage.pass().await.unwrap();
+    stage.reconcile().await.unwrap();
     let status = stage.status();
     assert_eq!((status.phase, status.run_id), (Some(Phase::Stopped), None));
     assert!(condition::holds(&status.conditions, STOPPED));
@@ -78,7 +78,7 @@ async fn a_stop_writes_the_number_of_pods_and_not_the_pod_template() {
     let mut stage = Stage::with_running_demo().await;
     let before = stage.child::<Deployment>().unwrap();
     stop(&stage);
-    stage.pass().await.unwrap();
+    stage.reconcile().await.unwrap();
     let calls = stage.server.take_calls();
     let scale = calls
         .iter()
@@ -97,10 +97,10 @@ async fn a_resume_waits_for_the_last_pod_and_is_a_new_run_on_the_same_disk() {
     let first = run_id(&stage.child().unwrap());
     let disk = stage.child::<PersistentVolumeClaim>().unwrap().uid();
     stop(&stage);
-    stage.pass().await.unwrap();
+    stage.reconcile().await.unwrap();
     stage.cluster();
     start(&stage);
-    stage.pass().await.unwrap();
+    stage.reconcile().await.unwrap();
     assert_eq!(
         stage.child::<Deployment>().unwrap().spec.unwrap().replicas,
         Some(0),
@@ -113,7 +113,7 @@ async fn a_resume_waits_for_the_last_pod_and_is_a_new_run_on_the_same_disk() {
     assert_eq!(progressing, reason::STOPPING);
 
     stage.end_pods();
-    stage.pass().await.unwrap();
+    stage.reconcile().await.unwrap();
     let deployment = stage.child::<Deployment>().unwrap();
     assert_ne!(run_id(&deployment), first);
     assert_eq!(deployment.spec.unwrap().replicas, Some(1));
@@ -124,7 +124,7 @@ async fn a_resume_waits_for_the_last_pod_and_is_a_new_run_on_the_same_disk() {
 async fn a_start_waits_for_replica_sets_that_may_still_make_a_pod() {
     let mut stage = Stage::with_running_demo().await;
     stop(&stage);
-    stage.pass().await.unwrap();
+    stage.reconcile().await.unwrap();
     stage.cluster();
     stage.end_pods();
     let set = stage.all::<ReplicaSet>().remove(0);
@@ -134,7 +134,7 @@ async fn a_start_waits_for_replica_sets_that_may_still_make_a_pod() {
             object["status"]["observedGeneration"] = json!(0);
         });
     start(&stage);
-    stage.pass().await.unwrap();
+    stage.reconcile().await.unwrap();
     assert_eq!(
         stage.child::<Deployment>().unwrap().spec.unwrap().replicas,
         Some(0)
@@ -146,19 +146,19 @@ async fn a_change_while_running_is_a_pending_update_and_takes_effect_at_the_next
     let mut stage = Stage::with_running_demo().await;
     let before = stage.child::<Deployment>().unwrap();
     stage.edit_spec(|spec| spec["image"] = json!("example.com/other:1"));
-    stage.pass().await.unwrap();
+    stage.reconcile().await.unwrap();
     assert_eq!(stage.writes(), ["PATCH workspaces/demo/status"]);
     assert_eq!(stage.child::<Deployment>().unwrap(), before);
     assert_eq!(stage.status().pending_update, ["spec.image"]);
     assert_eq!(stage.status().phase, Some(Phase::Running));
 
     stop(&stage);
-    stage.pass().await.unwrap();
+    stage.reconcile().await.unwrap();
     stage.cluster();
     stage.end_pods();
-    stage.pass().await.unwrap();
+    stage.reconcile().await.unwrap();
     start(&stage);
-    stage.pass().await.unwrap();
+    stage.reconcile().await.unwrap();
     let template = stage.child::<Deployment>().unwrap().spec.unwrap().template;
     assert_eq!(
         template.spec.unwrap().containers[0].image.as_deref(),
@@ -171,7 +171,7 @@ async fn a_change_while_running_is_a_pending_update_and_takes_effect_at_the_next
 async fn a_disk_grows_in_place() {
     let mut stage = Stage::with_running_demo().await;
     stage.edit_spec(|spec| spec["storage"]["size"] = json!("2Gi"));
-    stage.pass().await.unwrap();
+    stage.reconcile().await.unwrap();
     let requests = stage
         .child::<PersistentVolumeClaim>()
         .unwrap()
@@ -191,13 +191,13 @@ async fn a_workspace_whose_template_arrives_later_starts_by_itself() {
     let mut workspace = objects::workspace("demo");
     workspace.spec.template_ref = Some("late".to_owned());
     stage.server.put(&workspace);
-    stage.pass().await.unwrap();
+    stage.reconcile().await.unwrap();
     assert_eq!(stage.status().reason.as_deref(), Some(reason::TEMPLATE_NOT_FOUND));
     assert!(stage.child::<PersistentVolumeClaim>().is_none());
     assert_eq!(stage.events(), [reason::TEMPLATE_NOT_FOUND]);
 
     stage.server.put(&objects::template("late"));
-    stage.pass().await.unwrap();
+    stage.reconcile().await.unwrap();
     assert_eq!(stage.status().phase, Some(Phase::Starting));
     assert!(stage.child::<Deployment>().is_some());
 }
@@ -211,7 +211,7 @@ async fn a_workspace_out_of_bounds_makes_nothing_and_names_every_violation() {
     workspace.spec.image = Some("example.com/other:1".to_owned());
     workspace.spec.storage.as_mut().unwrap().size = serde_json::from_value(json!("9Gi")).unwrap();
     stage.server.put(&workspace);
-    stage.pass().await.unwrap();
+    stage.reconcile().await.unwrap();
     let status = stage.status();
     assert_eq!(
         (status.phase, status.reason.as_deref()),
@@ -229,19 +229,19 @@ async fn a_workspace_out_of_bounds_makes_nothing_and_names_every_violation() {
 async fn a_running_workspace_that_became_invalid_keeps_its_pod_and_stops_on_request() {
     let mut stage = Stage::with_running_demo().await;
     stage.server.remove::<api::WorkspaceManager>(None, "main");
-    stage.pass().await.unwrap();
+    stage.reconcile().await.unwrap();
     let status = stage.status();
     assert_eq!(
         (status.phase, status.endpoint.is_some()),
         (Some(Phase::Running), true)
     );
     assert_eq!(status.reason.as_deref(), Some(reason::MANAGER_NOT_FOUND));
-    // The wall is kept around it.
+    // The policy is kept around it.
     stage.server.remove::<NetworkPolicy>(Some("team"), CHILD);
-    stage.pass().await.unwrap();
+    stage.reconcile().await.unwrap();
     assert!(stage.child::<NetworkPolicy>().is_some());
     stop(&stage);
-    stage.pass().await.unwrap();
+    stage.reconcile().await.unwrap();
     assert_eq!(
         stage.child::<Deployment>().unwrap().spec.unwrap().replicas,
         Some(0)
@@ -252,12 +252,12 @@ async fn a_running_workspace_that_became_invalid_keeps_its_pod_and_stops_on_requ
 async fn access_taken_back_counts_also_while_the_workspace_is_invalid() {
     let mut stage = Stage::with_running_demo().await;
     stage.edit_spec(|spec| spec["accessType"] = json!(AccessType::Public));
-    stage.pass().await.unwrap();
+    stage.reconcile().await.unwrap();
     let access = |stage: &Stage| stage.status().resolved.unwrap().access_type;
     assert_eq!(access(&stage), Some(AccessType::Public));
     stage.server.remove::<api::WorkspaceManager>(None, "main");
     stage.edit_spec(|spec| spec["accessType"] = serde_json::Value::Null);
-    stage.pass().await.unwrap();
+    stage.reconcile().await.unwrap();
     assert_eq!(access(&stage), Some(AccessType::OwnerOnly));
 }
 
@@ -267,7 +267,7 @@ async fn without_a_webhook_the_finalizer_is_set_before_the_first_child() {
     let mut workspace = objects::workspace("demo");
     workspace.metadata.finalizers = None;
     stage.server.put(&workspace);
-    stage.pass().await.unwrap();
+    stage.reconcile().await.unwrap();
     assert_eq!(
         stage.writes().first().map(String::as_str),
         Some("PATCH workspaces/demo")
@@ -279,7 +279,7 @@ async fn without_a_webhook_the_finalizer_is_set_before_the_first_child() {
 async fn a_dead_pod_is_no_reason_to_write_the_deployment() {
     let mut stage = Stage::with_running_demo().await;
     stage.end_pods();
-    stage.pass().await.unwrap();
+    stage.reconcile().await.unwrap();
     assert_eq!(stage.writes(), ["PATCH workspaces/demo/status", "POST events"]);
     assert_eq!(stage.events().last().map(String::as_str), Some(reason::POD_LOST));
     assert_eq!(
@@ -288,7 +288,7 @@ async fn a_dead_pod_is_no_reason_to_write_the_deployment() {
     );
     stage.cluster();
     stage.get_ready();
-    stage.pass().await.unwrap();
+    stage.reconcile().await.unwrap();
     assert_eq!(stage.status().phase, Some(Phase::Running));
     assert_eq!(stage.all::<Pod>().len(), 1);
 }

@@ -1,10 +1,10 @@
-//! Passes of the operator against an API server in memory: what is called, what is written, and what is not.
+//! Reconciles of the operator against an API server in memory: which calls are made.
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
+mod cluster;
 mod contested;
-mod crowds;
-mod deaths;
+mod crashes;
 mod debounced;
 mod deletion;
 mod disks;
@@ -13,11 +13,10 @@ mod faults;
 mod idle;
 mod interleaving;
 mod keys;
-mod late;
-mod leaving;
 mod lifecycle;
-mod lost;
+mod load;
 mod managers;
+mod one_namespace;
 mod one_pod;
 mod orphans;
 mod outages;
@@ -25,12 +24,14 @@ mod ownership;
 mod profiles;
 mod protection;
 mod races;
+mod required_template;
 mod restarts;
 mod retried;
 mod routing;
 mod settled;
 mod sharing;
 mod stage;
-mod status_words;
-mod strict;
-mod town;
+mod start_timeout;
+mod status_values;
+mod terminating;
+mod unanswered_status;

@@ -58,7 +58,7 @@ async fn with_several_default_managers_what_runs_keeps_its_manager_its_route_and
     let mut stage = ambiguous().await;
     let main: Ingress = stage.child().unwrap();
     let (before, pod) = (stage.status(), stage.child_pod());
-    stage.pass().await.unwrap();
+    stage.reconcile().await.unwrap();
     assert_eq!(stage.writes(), ["PATCH workspaces/demo/status", "POST events"]);
     let (holds, reason, message) = valid(&stage.workspace());
     assert!(!holds);
@@ -85,12 +85,12 @@ async fn with_several_default_managers_what_runs_keeps_its_manager_its_route_and
     // Nor does another operator know better than the status.
     stage.replace_operator(None);
     see(&stage);
-    stage.pass().await.unwrap();
+    stage.reconcile().await.unwrap();
     assert_eq!(stage.writes(), [""; 0]);
 
     // One default is left: nothing but the condition changes.
     make_default(&stage, "second", "false");
-    stage.pass().await.unwrap();
+    stage.reconcile().await.unwrap();
     assert_eq!(stage.writes(), ["PATCH workspaces/demo/status"]);
     assert!(valid(&stage.workspace()).0);
     assert_eq!(stage.child::<Ingress>(), Some(main));
@@ -98,14 +98,14 @@ async fn with_several_default_managers_what_runs_keeps_its_manager_its_route_and
 }
 
 #[tokio::test]
-async fn with_several_default_managers_nobody_starts_but_who_names_one() {
+async fn with_several_default_managers_only_workspaces_that_name_one_start() {
     let mut stage = ambiguous().await;
     let mut named = objects::workspace("named");
     named.spec.manager_ref = Some("second".to_owned());
     stage.server.put(&named);
     stage.server.put(&objects::workspace("late"));
     stage.set(DesiredStatus::Stopped);
-    stage.pass().await.unwrap();
+    stage.reconcile().await.unwrap();
     assert_eq!(
         stage.child::<Ingress>(),
         None,
@@ -116,7 +116,7 @@ async fn with_several_default_managers_nobody_starts_but_who_names_one() {
     stage.end_pods();
     for name in ["demo", "late", "named"] {
         stage.sync();
-        stage.pass_unsynced(name).await.unwrap();
+        stage.reconcile_unsynced(name).await.unwrap();
     }
     let status = stage.status();
     assert_eq!(
@@ -132,7 +132,7 @@ async fn with_several_default_managers_nobody_starts_but_who_names_one() {
     assert!(child_of::<Deployment>(&stage, "named").is_some());
 
     stage.set(DesiredStatus::Running);
-    stage.pass().await.unwrap();
+    stage.reconcile().await.unwrap();
     assert_eq!(stage.status().phase, Some(Phase::Invalid));
     assert_eq!(
         stage.child::<Deployment>().unwrap().spec.unwrap().replicas,
@@ -141,7 +141,7 @@ async fn with_several_default_managers_nobody_starts_but_who_names_one() {
     make_default(&stage, "main", "false");
     for name in ["demo", "late"] {
         stage.sync();
-        stage.pass_unsynced(name).await.unwrap();
+        stage.reconcile_unsynced(name).await.unwrap();
         let status = workspace(&stage, name).status.unwrap();
         assert_eq!(status.phase, Some(Phase::Starting), "{name}");
         assert_eq!(
@@ -155,7 +155,7 @@ async fn with_several_default_managers_nobody_starts_but_who_names_one() {
 #[tokio::test]
 async fn when_the_other_default_manager_is_the_one_that_stays_the_route_moves_and_the_pod_runs_on() {
     let mut stage = ambiguous().await;
-    stage.pass().await.unwrap();
+    stage.reconcile().await.unwrap();
     let pod = stage.child_pod();
     let hosts = |stage: &Stage| json!(stage.child::<Ingress>().unwrap().spec)["rules"][0]["host"].clone();
     assert!(
@@ -164,7 +164,7 @@ async fn when_the_other_default_manager_is_the_one_that_stays_the_route_moves_an
         hosts(&stage)
     );
     make_default(&stage, "main", "false");
-    stage.pass().await.unwrap();
+    stage.reconcile().await.unwrap();
     see(&stage);
     assert!(
         hosts(&stage).as_str().unwrap().ends_with(".second.localhost"),
@@ -210,7 +210,7 @@ async fn a_manager_that_no_gateway_serves_is_not_ready_and_its_workspaces_have_n
     stage.server.edit::<WorkspaceManager>(None, "second", |object| {
         object["metadata"]["annotations"] = json!({names::IS_DEFAULT: "true"});
     });
-    stage.pass().await.unwrap();
+    stage.reconcile().await.unwrap();
     let status = stage.status();
     assert!(condition::holds(&status.conditions, condition::AVAILABLE));
     assert!(status.url.is_some());
@@ -253,7 +253,7 @@ fn with_second(manifest: &Value) -> WorkspaceManager {
 }
 
 #[tokio::test]
-async fn what_gives_rights_holds_secrets_or_runs_is_never_made_for_a_manager_that_nobody_refused() {
+async fn rbac_secrets_and_pods_are_never_made_for_a_manager_that_no_webhook_refused() {
     let mut kinds: Vec<_> = FORBIDDEN
         .iter()
         .map(|(version, kind)| (*version, *kind, "can never be a route"))
@@ -264,7 +264,7 @@ async fn what_gives_rights_holds_secrets_or_runs_is_never_made_for_a_manager_tha
         "{kind}",
         "is not among the kinds that this installation allows",
     ));
-    for (version, kind, words) in kinds {
+    for (version, kind, text) in kinds {
         let mut stage = Stage::with_running_demo().await;
         stage.without_admission();
         stage.edit_spec(|spec| spec["variables"] = json!({"kind": "Secret"}));
@@ -274,7 +274,7 @@ async fn what_gives_rights_holds_secrets_or_runs_is_never_made_for_a_manager_tha
         stage.sync();
         stage.server.take_calls();
         for _ in 0..2 {
-            stage.pass().await.unwrap();
+            stage.reconcile().await.unwrap();
             see(&stage);
         }
         let writes = stage.writes();
@@ -289,7 +289,7 @@ async fn what_gives_rights_holds_secrets_or_runs_is_never_made_for_a_manager_tha
         );
         let (reason, message) = degraded(&stage);
         assert_eq!(reason, reason::ROUTE_FAILED, "{kind}");
-        let named = format!("spec.routing.custom.resources[1].kind: \"{version} {kind}\" {words}");
+        let named = format!("spec.routing.custom.resources[1].kind: \"{version} {kind}\" {text}");
         assert!(message.contains(&named), "{message}");
         assert_eq!(stage.status().phase, Some(Phase::Running), "its pod runs on");
 
@@ -308,12 +308,12 @@ async fn routes_of_before_stay_and_nothing_is_added_while_a_manager_names_what_i
     let route: Ingress = stage.child().unwrap();
     let binding = json!({"apiVersion": "rbac.authorization.k8s.io/v1", "kind": "RoleBinding"});
     stage.server.put(&with_second(&binding));
-    stage.pass().await.unwrap();
+    stage.reconcile().await.unwrap();
     assert_eq!(stage.writes(), ["PATCH workspaces/demo/status", "POST events"]);
     assert_eq!(stage.child::<Ingress>(), Some(route));
     let conditions = stage.status().conditions;
     assert!(
         condition::holds(&conditions, condition::AVAILABLE),
-        "people work on by that route"
+        "users work on by that route"
     );
 }

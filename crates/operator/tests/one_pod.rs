@@ -17,7 +17,7 @@ use testkit::objects::{self, NAMESPACE};
 
 use crate::stage::{CHILD, Stage, run_id, short};
 
-/// The scheduler's words for a pod that is kept off another one by its own rule.
+/// The scheduler's message for a pod that is kept off another one by its own rule.
 const APART: &str = "0/1 nodes are available: 1 node(s) didn't match pod anti-affinity rules.";
 
 /// The pod that the replica set makes in the place of one that it lost. The scheduler keeps it off the other one.
@@ -57,7 +57,7 @@ fn with_label(stage: &Stage, label: &str, value: &Value) -> String {
     name
 }
 
-fn told(stage: &Stage, reason: &str) -> usize {
+fn reported(stage: &Stage, reason: &str) -> usize {
     stage.events().iter().filter(|it| *it == reason).count()
 }
 
@@ -69,7 +69,7 @@ fn holds(stage: &Stage, type_: &str) -> Option<(String, String)> {
 }
 
 #[tokio::test]
-async fn a_pod_that_is_deleted_in_a_run_is_an_event_and_the_status_says_that_the_next_one_waits_for_it() {
+async fn a_pod_deleted_in_a_run_is_an_event_and_the_status_reports_that_the_next_one_waits_for_it() {
     let mut stage = Stage::with_running_demo().await;
     let lost = pod(&stage);
     stage.server.edit::<Pod>(Some(NAMESPACE), &lost, |pod| {
@@ -77,7 +77,7 @@ async fn a_pod_that_is_deleted_in_a_run_is_an_event_and_the_status_says_that_the
     });
     next_pod(&stage);
     for _ in 0..3 {
-        stage.pass().await.unwrap();
+        stage.reconcile().await.unwrap();
     }
     let (why, message) = holds(&stage, PROGRESSING).unwrap();
     assert_eq!(why, reason::PREDECESSOR_TERMINATING);
@@ -87,15 +87,15 @@ async fn a_pod_that_is_deleted_in_a_run_is_an_event_and_the_status_says_that_the
         (stage.status().phase, stage.status().endpoint),
         (Some(Phase::Starting), None)
     );
-    assert_eq!(told(&stage, reason::POD_LOST), 1);
+    assert_eq!(reported(&stage, reason::POD_LOST), 1);
     stage.server.remove::<Pod>(Some(NAMESPACE), &lost);
     // The scheduler has not looked again yet.
-    stage.pass().await.unwrap();
+    stage.reconcile().await.unwrap();
     assert_eq!(holds(&stage, DEGRADED), None);
     stage.get_ready();
-    stage.pass().await.unwrap();
+    stage.reconcile().await.unwrap();
     assert_eq!(stage.status().phase, Some(Phase::Running));
-    assert_eq!(told(&stage, reason::POD_LOST), 1);
+    assert_eq!(reported(&stage, reason::POD_LOST), 1);
     assert_eq!(
         stage
             .writes()
@@ -118,7 +118,7 @@ async fn a_pod_whose_label_was_removed_or_overwritten_is_named_and_neither_a_sta
         let mut stage = Stage::with_running_demo().await;
         let first = run_id(&stage.child().unwrap());
         let astray = with_label(&stage, label, &value);
-        stage.pass().await.unwrap();
+        stage.reconcile().await.unwrap();
         let named = |stage: &Stage| {
             let (why, message) = holds(stage, DEGRADED).unwrap();
             assert_eq!(why, reason::POD_NOT_MANAGED, "{label}");
@@ -128,11 +128,11 @@ async fn a_pod_whose_label_was_removed_or_overwritten_is_named_and_neither_a_sta
         named(&stage);
         next_pod(&stage);
         for _ in 0..2 {
-            stage.pass().await.unwrap();
+            stage.reconcile().await.unwrap();
             named(&stage);
         }
         stage.set(DesiredStatus::Stopped);
-        stage.pass().await.unwrap();
+        stage.reconcile().await.unwrap();
         stage.cluster();
         stage.server.remove::<Pod>(Some(NAMESPACE), "next");
         // No controller ends it.
@@ -140,12 +140,12 @@ async fn a_pod_whose_label_was_removed_or_overwritten_is_named_and_neither_a_sta
             pod["metadata"]["deletionTimestamp"] = Value::Null;
         });
         for _ in 0..2 {
-            stage.pass().await.unwrap();
+            stage.reconcile().await.unwrap();
             assert_eq!(stage.status().phase, Some(Phase::Stopping), "{label}");
             named(&stage);
         }
         stage.set(DesiredStatus::Running);
-        stage.pass().await.unwrap();
+        stage.reconcile().await.unwrap();
         assert_eq!(
             (stage.replicas(), run_id(&stage.child().unwrap())),
             (Some(0), first),
@@ -153,11 +153,11 @@ async fn a_pod_whose_label_was_removed_or_overwritten_is_named_and_neither_a_sta
         );
         named(&stage);
         stage.server.remove::<Pod>(Some(NAMESPACE), &astray);
-        stage.pass().await.unwrap();
+        stage.reconcile().await.unwrap();
         assert_eq!(stage.replicas(), Some(1), "{label}");
         assert_eq!(holds(&stage, DEGRADED), None);
         assert_eq!(
-            told(&stage, reason::POD_NOT_MANAGED),
+            reported(&stage, reason::POD_NOT_MANAGED),
             transitions,
             "{label}: {:?}",
             stage.events()
@@ -170,7 +170,7 @@ async fn a_pod_left_on_a_disk_keeps_the_deletion_waiting_by_its_name() {
     let mut stage = Stage::with_running_demo().await;
     let astray = without_label(&stage, names::WORKSPACE_LABEL);
     stage.delete_demo();
-    stage.pass().await.unwrap();
+    stage.reconcile().await.unwrap();
     stage.server.remove::<Deployment>(Some(NAMESPACE), CHILD);
     for set in stage.all::<ReplicaSet>() {
         stage
@@ -178,7 +178,7 @@ async fn a_pod_left_on_a_disk_keeps_the_deletion_waiting_by_its_name() {
             .remove::<ReplicaSet>(Some(NAMESPACE), &set.name_any());
     }
     stage.set_clock(|| "2026-01-01T00:02:00Z".parse().unwrap());
-    stage.pass().await.unwrap();
+    stage.reconcile().await.unwrap();
     assert!(
         stage.status().message.unwrap().contains(&format!("pod {astray}")),
         "{:?}",
@@ -208,7 +208,7 @@ async fn a_pod_left_on_a_kept_disk_is_waited_for_by_the_next_workspace_of_that_n
     second.metadata.uid = Some("second".to_owned());
     stage.server.put(&second);
     for _ in 0..2 {
-        stage.pass().await.unwrap();
+        stage.reconcile().await.unwrap();
         assert!(
             stage.all::<Deployment>().is_empty(),
             "its pod would be the second one"
@@ -216,18 +216,18 @@ async fn a_pod_left_on_a_kept_disk_is_waited_for_by_the_next_workspace_of_that_n
         assert_eq!(holds(&stage, DEGRADED).unwrap().0, reason::POD_NOT_MANAGED);
     }
     stage.server.remove::<Pod>(Some(NAMESPACE), &astray);
-    stage.pass().await.unwrap();
+    stage.reconcile().await.unwrap();
     assert_eq!(stage.all::<Deployment>().len(), 1);
 }
 
 #[tokio::test]
-async fn a_strategy_that_may_have_two_pods_is_put_back_at_once_and_that_is_told() {
+async fn a_strategy_that_allows_two_pods_is_restored_at_once_with_an_event() {
     let mut stage = Stage::with_running_demo().await;
     stage.server.edit::<Deployment>(Some(NAMESPACE), CHILD, |object| {
         object["spec"]["strategy"] = json!({"type": "RollingUpdate", "rollingUpdate": {"maxUnavailable": 0}});
         object["spec"]["minReadySeconds"] = json!(30);
     });
-    stage.pass().await.unwrap();
+    stage.reconcile().await.unwrap();
     let spec = stage.child::<Deployment>().unwrap().spec.unwrap();
     let strategy = json!(spec.strategy);
     assert_eq!(
@@ -235,9 +235,9 @@ async fn a_strategy_that_may_have_two_pods_is_put_back_at_once_and_that_is_told(
         (json!({"type": "Recreate"}), None)
     );
     assert_eq!(stage.status().phase, Some(Phase::Running));
-    assert_eq!(told(&stage, reason::DEPLOYMENT_RESTORED), 1);
+    assert_eq!(reported(&stage, reason::DEPLOYMENT_RESTORED), 1);
     stage.server.take_calls();
-    stage.pass().await.unwrap();
+    stage.reconcile().await.unwrap();
     assert_eq!(stage.writes(), [""; 0]);
 }
 
@@ -254,7 +254,7 @@ async fn a_deployment_that_was_paused_starts_with_the_pod_template_of_today() {
         spec["port"] = json!(9000);
     });
     for _ in 0..3 {
-        stage.pass().await.unwrap();
+        stage.reconcile().await.unwrap();
         stage.cluster();
     }
     let spec = stage.child::<Deployment>().unwrap().spec.unwrap();
@@ -264,7 +264,7 @@ async fn a_deployment_that_was_paused_starts_with_the_pod_template_of_today() {
 }
 
 #[tokio::test]
-async fn a_running_workspace_that_is_scaled_up_stays_ready_and_is_told_ready_once() {
+async fn a_running_workspace_that_is_scaled_up_stays_ready_with_one_event() {
     let mut stage = Stage::with_running_demo().await;
     let endpoint = stage.status().endpoint;
     next_pod(&stage);
@@ -272,29 +272,29 @@ async fn a_running_workspace_that_is_scaled_up_stays_ready_and_is_told_ready_onc
         stage.server.edit::<Deployment>(Some(NAMESPACE), CHILD, |object| {
             object["spec"]["replicas"] = json!(replicas);
         });
-        stage.pass().await.unwrap();
+        stage.reconcile().await.unwrap();
         let status = stage.status();
         assert_eq!(
             (status.phase, &status.endpoint),
             (Some(Phase::Running), &endpoint)
         );
     }
-    assert_eq!(told(&stage, reason::READY), 1);
-    assert_eq!(told(&stage, reason::POD_LOST), 0);
+    assert_eq!(reported(&stage, reason::READY), 1);
+    assert_eq!(reported(&stage, reason::POD_LOST), 0);
 }
 
 /// A workspace whose pod a quota refuses.
 async fn refused() -> Stage {
     let mut stage = Stage::with_demo();
     stage.set_clock(|| "2026-01-01T00:01:00Z".parse().unwrap());
-    stage.pass().await.unwrap();
+    stage.reconcile().await.unwrap();
     stage.server.edit::<Deployment>(Some(NAMESPACE), CHILD, |object| {
         object["status"]["conditions"] = json!([{
             "type": "ReplicaFailure", "status": "True", "reason": "FailedCreate", "lastTransitionTime": "2026-01-01T00:00:50Z",
             "message": "pods \"x\" is forbidden: exceeded quota: q, requested: pods=1, used: pods=2, limited: pods=2",
         }]);
     });
-    stage.pass().await.unwrap();
+    stage.reconcile().await.unwrap();
     stage.server.take_calls();
     stage
 }
@@ -329,7 +329,7 @@ async fn a_deployment_whose_pod_is_refused_is_touched_within_a_minute_again_unti
         stage.set_clock(now);
         tokio::time::advance(std::time::Duration::from_secs(10)).await;
         for _ in 0..2 {
-            stage.pass().await.unwrap();
+            stage.reconcile().await.unwrap();
         }
         assert_eq!(touches(&stage), expected, "{}", now());
     }
@@ -342,6 +342,6 @@ async fn a_deployment_whose_pod_is_refused_is_touched_within_a_minute_again_unti
     stage.cluster();
     stage.get_ready();
     stage.set_clock(|| "2026-01-01T00:30:00Z".parse().unwrap());
-    stage.pass().await.unwrap();
+    stage.reconcile().await.unwrap();
     assert_eq!((touches(&stage), stage.status().phase), (0, Some(Phase::Running)));
 }

@@ -1,4 +1,4 @@
-//! The wall stands until the last pod behind it is gone, whoever deletes what.
+//! A network policy stays until the last pod that it isolates is gone, whatever is deleted.
 
 use std::time::Duration;
 
@@ -51,13 +51,13 @@ fn collect_dependents(stage: &Stage) {
     }
 }
 
-async fn sweep(stage: &mut Stage) -> Option<Duration> {
+async fn reconcile_orphans(stage: &mut Stage) -> Option<Duration> {
     stage.sync();
     orphans::reconcile(&stage.context).await
 }
 
 #[tokio::test]
-async fn a_foreground_deletion_takes_the_wall_only_after_the_last_pod() {
+async fn a_foreground_deletion_removes_the_network_policy_only_after_the_last_pod() {
     let mut stage = Stage::with_running_demo().await;
     stage.delete_demo();
     stage.server.edit::<Workspace>(Some(NAMESPACE), "demo", |object| {
@@ -65,31 +65,31 @@ async fn a_foreground_deletion_takes_the_wall_only_after_the_last_pod() {
     });
     collect_dependents(&stage);
     assert!(stage.child::<Deployment>().is_none());
-    stage.pass().await.unwrap();
-    assert_eq!(sweep(&mut stage).await, None);
+    stage.reconcile().await.unwrap();
+    assert_eq!(reconcile_orphans(&mut stage).await, None);
     assert!(
         stage.child::<NetworkPolicy>().is_some(),
         "the pod is still ending"
     );
     stage.end_pods();
-    stage.pass().await.unwrap();
+    stage.reconcile().await.unwrap();
     assert!(stage.child::<NetworkPolicy>().is_none());
     assert_eq!(stage.workspace().finalizers(), ["foregroundDeletion"]);
 }
 
 #[tokio::test]
-async fn a_wall_whose_workspace_lost_its_finalizer_is_swept_after_the_last_pod() {
+async fn an_orphaned_network_policy_is_deleted_after_the_last_pod() {
     let mut stage = Stage::with_running_demo().await;
     stage.server.remove::<Workspace>(Some(NAMESPACE), "demo");
     collect_dependents(&stage);
-    assert!(sweep(&mut stage).await.is_some(), "it looks again");
+    assert!(reconcile_orphans(&mut stage).await.is_some(), "it looks again");
     assert!(
         stage.child::<NetworkPolicy>().is_some(),
         "the pod is still ending"
     );
     stage.end_pods();
     let identity = Identity::of(&objects::workspace("demo").metadata);
-    assert_eq!(sweep(&mut stage).await, None);
+    assert_eq!(reconcile_orphans(&mut stage).await, None);
     assert!(stage.child::<NetworkPolicy>().is_none());
     // Nothing of a workspace that is gone would ever be forgotten again.
     assert!(
@@ -101,7 +101,7 @@ async fn a_wall_whose_workspace_lost_its_finalizer_is_swept_after_the_last_pod()
 }
 
 #[tokio::test]
-async fn a_wall_left_behind_gives_way_to_the_next_workspace_of_the_name() {
+async fn an_orphaned_network_policy_is_replaced_by_that_of_the_next_workspace() {
     let mut stage = Stage::with_running_demo().await;
     stage.server.remove::<Workspace>(Some(NAMESPACE), "demo");
     collect_dependents(&stage);
@@ -109,16 +109,16 @@ async fn a_wall_left_behind_gives_way_to_the_next_workspace_of_the_name() {
     let mut next = objects::workspace("demo");
     next.metadata.uid = Some("uid-of-the-next".to_owned());
     stage.server.put(&next);
-    sweep(&mut stage).await;
-    stage.pass().await.unwrap();
-    let wall = stage.child::<NetworkPolicy>().unwrap();
-    assert_eq!(wall.annotations()[names::WORKSPACE_UID], "uid-of-the-next");
+    reconcile_orphans(&mut stage).await;
+    stage.reconcile().await.unwrap();
+    let policy = stage.child::<NetworkPolicy>().unwrap();
+    assert_eq!(policy.annotations()[names::WORKSPACE_UID], "uid-of-the-next");
 }
 
 #[tokio::test]
-async fn no_wall_is_swept_whose_workspace_is_there_or_that_is_not_ours() {
+async fn network_policies_with_a_workspace_and_foreign_ones_stay() {
     let mut stage = Stage::with_running_demo().await;
-    sweep(&mut stage).await;
+    reconcile_orphans(&mut stage).await;
     assert_eq!(stage.server.take_calls().len(), 0, "the cache shows it");
     stage.end_pods();
     stage.server.remove::<Workspace>(Some(NAMESPACE), "demo");
@@ -147,21 +147,24 @@ async fn no_wall_is_swept_whose_workspace_is_there_or_that_is_not_ours() {
 #[tokio::test]
 async fn an_owner_that_an_earlier_version_wrote_is_taken_away() {
     let mut stage = Stage::with_running_demo().await;
-    let mut wall = stage.child::<NetworkPolicy>().unwrap();
+    let mut policy = stage.child::<NetworkPolicy>().unwrap();
     let identity = Identity::of(&stage.workspace().metadata);
-    wall.metadata.owner_references = Some(vec![identity.owner_reference()]);
-    wall.metadata.managed_fields = None;
-    wall.metadata.resource_version = None;
-    let walls: Api<NetworkPolicy> = Api::namespaced(stage.context.client.clone(), NAMESPACE);
+    policy.metadata.owner_references = Some(vec![identity.owner_reference()]);
+    policy.metadata.managed_fields = None;
+    policy.metadata.resource_version = None;
+    let policies: Api<NetworkPolicy> = Api::namespaced(stage.context.client.clone(), NAMESPACE);
     let params = PatchParams::apply(names::OPERATOR).force();
-    walls.patch(CHILD, &params, &Patch::Apply(&wall)).await.unwrap();
+    policies
+        .patch(CHILD, &params, &Patch::Apply(&policy))
+        .await
+        .unwrap();
     assert_eq!(
         stage.child::<NetworkPolicy>().unwrap().owner_references().len(),
         1
     );
-    stage.pass().await.unwrap();
+    stage.reconcile().await.unwrap();
     assert_eq!(stage.child::<NetworkPolicy>().unwrap().owner_references(), []);
     stage.writes();
-    stage.pass().await.unwrap();
+    stage.reconcile().await.unwrap();
     assert_eq!(stage.writes(), Vec::<String>::new());
 }

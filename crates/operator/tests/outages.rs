@@ -17,10 +17,10 @@ use kube::runtime::controller::{Config, applier};
 use operator::{
     cache::{stores::Writers, watch},
     context::Context,
-    reconcile::{error_policy, informed},
+    reconcile::{error_policy, reconcile_when_filled},
 };
 use serde_json::json;
-use testkit::{api_server::Hindrance, objects};
+use testkit::{api_server::Disruption, objects};
 use tokio::task::JoinHandle;
 
 use crate::stage::{Stage, operator, run_id};
@@ -40,21 +40,32 @@ pub(crate) fn begin(stage: &Stage) -> Process {
 
 /// An operator that reconciles workspaces, and the state that it shares with other controllers.
 pub(crate) fn begin_with_context(stage: &Stage) -> (Process, Arc<Context>) {
-    let client = stage.server.connect(None);
     let writers = Writers::default();
-    let context: Arc<Context> = operator(client.clone(), &writers, true);
-    let triggers = watch::start(&client, writers, 500, || false);
+    let context = operator(stage.server.connect(None), &writers, true);
+    begin_as(context, writers)
+}
+
+/// An operator with this state.
+pub(crate) fn begin_as(context: Arc<Context>, writers: Writers) -> (Process, Arc<Context>) {
+    let triggers = watch::start(&context.client, &context.site.scope, writers, 500, || false);
     let workspaces = context.stores.workspaces.clone();
-    let pass = |object, context| Box::pin(informed(object, context));
+    let reconcile = |object, context| Box::pin(reconcile_when_filled(object, context));
     let config = Config::default().concurrency(4);
-    let passes = applier(pass, error_policy, context.clone(), workspaces, triggers, config);
+    let reconciles = applier(
+        reconcile,
+        error_policy,
+        context.clone(),
+        workspaces,
+        triggers,
+        config,
+    );
     let process = Process(tokio::spawn(async move {
-        futures::StreamExt::for_each(passes, |_| async {}).await;
+        futures::StreamExt::for_each(reconciles, |_| async {}).await;
     }));
     (process, context)
 }
 
-/// Lets time pass until something is the case, for at most this long.
+/// Lets time reconcile until something is the case, for at most this long.
 pub(crate) async fn within(what: &str, limit: Duration, holds: impl Fn() -> bool) {
     let watched = async {
         while !holds() {
@@ -95,7 +106,7 @@ fn made_once(stage: &Stage) {
     assert_eq!(stage.status().run_id, Some(run_id(&stage.child().unwrap())));
 }
 
-fn every_hindrance_was_met(stage: &Stage) {
+fn every_disruption_was_met(stage: &Stage) {
     assert_eq!(stage.server.unmet(), Vec::<String>::new());
 }
 
@@ -154,21 +165,21 @@ async fn an_operator_that_was_cut_off_goes_on_where_it_was() {
 async fn a_start_at_a_slow_server_is_made_once() {
     let stage = Stage::with_demo();
     for (method, path) in writes() {
-        let late = Hindrance::Late(Duration::from_secs(6));
-        stage.server.hinder(method, path, late);
+        let late = Disruption::Late(Duration::from_secs(6));
+        stage.server.disrupt(method, path, late);
     }
     let _process = begin(&stage);
     within("the start", Duration::from_mins(1), || {
         phase(&stage) == Some(Phase::Starting)
     })
     .await;
-    every_hindrance_was_met(&stage);
+    every_disruption_was_met(&stage);
     made_once(&stage);
     assert_eq!(stage.events(), ["Starting"]);
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_server_that_never_answers_a_call_holds_up_one_pass_and_no_more() {
+async fn a_server_that_never_answers_a_call_delays_one_reconcile_and_no_more() {
     for (method, path) in [
         (Method::PATCH, "persistentvolumeclaims/workspace-demo"),
         // A creation's path names no object: it is the one whose turn comes first that waits.
@@ -177,7 +188,7 @@ async fn a_server_that_never_answers_a_call_holds_up_one_pass_and_no_more() {
         (Method::PATCH, "demo/status"),
     ] {
         let stage = Stage::with_demo();
-        stage.server.hinder(method, path, Hindrance::Silence);
+        stage.server.disrupt(method, path, Disruption::NoAnswer);
         stage.server.put(&objects::workspace("other"));
         let _process = begin(&stage);
         let started = || {
@@ -189,7 +200,7 @@ async fn a_server_that_never_answers_a_call_holds_up_one_pass_and_no_more() {
             started() == 1
         })
         .await;
-        every_hindrance_was_met(&stage);
+        every_disruption_was_met(&stage);
         within("the next try", Duration::from_mins(1), || started() == 2).await;
         assert_eq!(stage.all::<Service>().len(), 2, "{path}");
         assert_eq!(stage.all::<Deployment>().len(), 2, "{path}");
@@ -204,17 +215,17 @@ async fn answers_that_are_lost_double_nothing() {
         for (method, path) in lost {
             stage
                 .server
-                .hinder(method.clone(), path, Hindrance::Unanswered(Duration::ZERO));
+                .disrupt(method.clone(), path, Disruption::Unanswered(Duration::ZERO));
         }
         let _process = begin(&stage);
         within("the start", Duration::from_mins(5), || {
-            let told = stage.workspace().status.and_then(|status| status.run_id);
-            told.is_some() && told == stage.child().map(|it| run_id(&it))
+            let reported = stage.workspace().status.and_then(|status| status.run_id);
+            reported.is_some() && reported == stage.child().map(|it| run_id(&it))
         })
         .await;
         // What was not answered is tried again, and says nothing twice.
         tokio::time::sleep(Duration::from_mins(5)).await;
-        every_hindrance_was_met(&stage);
+        every_disruption_was_met(&stage);
         made_once(&stage);
         // An Event follows a status that is known to be written: without that answer there is none rather than two.
         let events = stage.events();
@@ -226,7 +237,7 @@ async fn answers_that_are_lost_double_nothing() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_operator_that_begins_says_nothing_before_it_has_seen_everything() {
+async fn a_starting_operator_writes_nothing_before_its_caches_are_filled() {
     for late in [
         "workspacemanagers",
         "pods",
@@ -238,7 +249,7 @@ async fn an_operator_that_begins_says_nothing_before_it_has_seen_everything() {
         drop(process);
         stage
             .server
-            .hinder(Method::GET, late, Hindrance::Late(Duration::from_secs(8)));
+            .disrupt(Method::GET, late, Disruption::Late(Duration::from_secs(8)));
         stage.server.take_calls();
         let events = stage.all::<Event>().len();
         let _process = begin(&stage);
@@ -248,6 +259,6 @@ async fn an_operator_that_begins_says_nothing_before_it_has_seen_everything() {
         let written = stage.server.take_calls();
         let written: Vec<_> = written.iter().filter(|call| call.is_write()).collect();
         assert!(written.is_empty(), "{late}: {written:?}");
-        every_hindrance_was_met(&stage);
+        every_disruption_was_met(&stage);
     }
 }

@@ -24,12 +24,12 @@ fn foreign_service() -> Service {
 }
 
 /// The disk of an earlier workspace of the name.
-fn disk_of_predecessor(leaving: bool) -> PersistentVolumeClaim {
+fn disk_of_predecessor(terminating: bool) -> PersistentVolumeClaim {
     serde_json::from_value(json!({
         "metadata": {
             "name": CHILD, "namespace": NAMESPACE, "uid": "old-disk",
             "labels": {api::names::WORKSPACE_LABEL: "demo"},
-            "deletionTimestamp": leaving.then_some("2026-01-01T00:00:00Z"),
+            "deletionTimestamp": terminating.then_some("2026-01-01T00:00:00Z"),
             "finalizers": ["kubernetes.io/pvc-protection"],
             "ownerReferences": [{
                 "apiVersion": "workspaces.jupyter.org/v1alpha1", "kind": "Workspace", "name": "demo",
@@ -41,10 +41,10 @@ fn disk_of_predecessor(leaving: bool) -> PersistentVolumeClaim {
 }
 
 #[tokio::test]
-async fn a_foreign_object_of_our_name_is_left_alone_and_told() {
+async fn a_foreign_object_of_our_name_is_left_alone_and_reported() {
     let mut stage = Stage::with_demo();
     stage.server.put(&foreign_service());
-    stage.pass().await.unwrap();
+    stage.reconcile().await.unwrap();
     let status = stage.status();
     assert_eq!(
         (status.phase, status.reason.as_deref()),
@@ -60,15 +60,15 @@ async fn a_foreign_object_of_our_name_is_left_alone_and_told() {
     assert_eq!(service.metadata.owner_references, None);
 
     stage.server.remove::<Service>(Some(NAMESPACE), CHILD);
-    stage.pass().await.unwrap();
+    stage.reconcile().await.unwrap();
     assert_eq!(stage.status().phase, Some(Phase::Starting));
 }
 
 #[tokio::test]
-async fn a_predecessors_disk_on_its_way_out_is_waited_for() {
+async fn a_predecessor_s_terminating_disk_is_waited_for() {
     let mut stage = Stage::with_demo();
     stage.server.put(&disk_of_predecessor(true));
-    stage.pass().await.unwrap();
+    stage.reconcile().await.unwrap();
     let status = stage.status();
     assert_eq!(status.phase, Some(Phase::Starting));
     let progressing = condition::find(&status.conditions, PROGRESSING).unwrap();
@@ -78,7 +78,7 @@ async fn a_predecessors_disk_on_its_way_out_is_waited_for() {
     stage
         .server
         .remove::<PersistentVolumeClaim>(Some(NAMESPACE), CHILD);
-    stage.pass().await.unwrap();
+    stage.reconcile().await.unwrap();
     assert!(stage.child::<Deployment>().is_some());
     assert_ne!(
         stage
@@ -95,7 +95,7 @@ async fn a_predecessors_disk_on_its_way_out_is_waited_for() {
 async fn a_predecessors_disk_that_stays_is_a_conflict() {
     let mut stage = Stage::with_demo();
     stage.server.put(&disk_of_predecessor(false));
-    stage.pass().await.unwrap();
+    stage.reconcile().await.unwrap();
     assert_eq!(stage.status().reason.as_deref(), Some(reason::NAME_CONFLICT));
 }
 
@@ -104,11 +104,11 @@ async fn a_delete_leaves_foreign_objects_alone_and_does_not_wait_for_them() {
     let mut stage = Stage::with_demo();
     stage.server.put(&foreign_service());
     stage.server.put(&disk_of_predecessor(false));
-    stage.pass().await.unwrap();
+    stage.reconcile().await.unwrap();
     stage.delete_demo();
     for _ in 0..3 {
         if !stage.all::<Workspace>().is_empty() {
-            stage.pass().await.unwrap();
+            stage.reconcile().await.unwrap();
             stage.collect_garbage();
         }
     }

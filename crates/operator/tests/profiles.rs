@@ -38,7 +38,7 @@ fn set(stage: &Stage, spec: &Value) {
 async fn the_account_of_a_workspace_is_made_before_its_pod_and_goes_only_after_the_pod_that_runs_as_it() {
     let own = json!({"serviceAccount": {"perWorkspace": {"annotations": {"example.com/role": "{workspace.namespace}"}}}});
     let mut stage = stage(&own);
-    stage.pass().await.unwrap();
+    stage.reconcile().await.unwrap();
     let writes = stage.writes();
     let position = |line: &str| writes.iter().position(|write| write == line).unwrap();
     assert!(position(&format!("PATCH serviceaccounts/{ACCOUNT}")) < position("POST deployments"));
@@ -52,21 +52,21 @@ async fn the_account_of_a_workspace_is_made_before_its_pod_and_goes_only_after_t
     );
     stage.cluster();
     stage.get_ready();
-    stage.pass().await.unwrap();
+    stage.reconcile().await.unwrap();
     stage.writes();
-    stage.pass().await.unwrap();
+    stage.reconcile().await.unwrap();
     assert_eq!(stage.writes(), [""; 0], "a settled account is not written");
 
     set(&stage, &json!({}));
-    stage.pass().await.unwrap();
+    stage.reconcile().await.unwrap();
     let status = stage.status();
     assert_eq!(status.pending_update, ["executionProfile.spec.serviceAccount"]);
     assert!(account(&stage).is_some(), "the pod still runs as it");
     stage.edit_spec(|spec| spec["desiredStatus"] = "Stopped".into());
-    stage.pass().await.unwrap();
+    stage.reconcile().await.unwrap();
     stage.cluster();
     stage.end_pods();
-    stage.pass().await.unwrap();
+    stage.reconcile().await.unwrap();
     assert!(account(&stage).is_none());
 }
 
@@ -74,16 +74,16 @@ async fn the_account_of_a_workspace_is_made_before_its_pod_and_goes_only_after_t
 async fn an_annotation_that_the_profile_no_longer_names_goes() {
     let with = |annotations: Value| json!({"serviceAccount": {"perWorkspace": {"annotations": annotations}}});
     let mut stage = stage(&with(json!({"example.com/a": "1", "example.com/b": "2"})));
-    stage.pass().await.unwrap();
+    stage.reconcile().await.unwrap();
     set(&stage, &with(json!({"example.com/a": "1"})));
-    stage.pass().await.unwrap();
+    stage.reconcile().await.unwrap();
     let annotations = account(&stage).unwrap().annotations().clone();
     assert_eq!(annotations["example.com/a"], "1");
     assert!(!annotations.contains_key("example.com/b"), "{annotations:?}");
 }
 
 #[tokio::test]
-async fn an_account_that_somebody_made_under_the_name_is_never_taken_and_no_pod_runs() {
+async fn a_foreign_account_of_the_name_is_never_used_and_no_pod_runs() {
     for labelled in [false, true] {
         let mut stage = stage(&json!({"serviceAccount": {"perWorkspace": {}}}));
         let labels = if labelled {
@@ -97,8 +97,8 @@ async fn an_account_that_somebody_made_under_the_name_is_never_taken_and_no_pod_
         }}))
         .unwrap();
         stage.server.put(&forged);
-        stage.pass().await.unwrap();
-        stage.pass().await.unwrap();
+        stage.reconcile().await.unwrap();
+        stage.reconcile().await.unwrap();
         let status = stage.status();
         assert_eq!(
             status.reason.as_deref(),
@@ -115,14 +115,14 @@ async fn an_account_that_somebody_made_under_the_name_is_never_taken_and_no_pod_
 #[tokio::test]
 async fn an_account_that_lost_its_labels_gets_them_back() {
     let mut stage = stage(&json!({"serviceAccount": {"perWorkspace": {}}}));
-    stage.pass().await.unwrap();
+    stage.reconcile().await.unwrap();
     let before = account(&stage).unwrap();
     stage
         .server
         .edit::<ServiceAccount>(Some(NAMESPACE), ACCOUNT, |object| {
             object["metadata"]["labels"] = json!({});
         });
-    stage.pass().await.unwrap();
+    stage.reconcile().await.unwrap();
     assert_eq!(account(&stage).unwrap().labels(), before.labels());
 }
 
@@ -130,7 +130,7 @@ async fn an_account_that_lost_its_labels_gets_them_back() {
 async fn a_profile_that_does_not_exist_is_waited_for() {
     let mut stage = Stage::with_demo();
     stage.edit_spec(|spec| spec["executionProfileRef"] = "p".into());
-    stage.pass().await.unwrap();
+    stage.reconcile().await.unwrap();
     assert_eq!(stage.status().phase, Some(Phase::Invalid));
     assert_eq!(
         stage.status().reason.as_deref(),
@@ -140,7 +140,7 @@ async fn a_profile_that_does_not_exist_is_waited_for() {
         "p",
         &json!({"priorityClassName": "high"}),
     ));
-    stage.pass().await.unwrap();
+    stage.reconcile().await.unwrap();
     let template = stage.child::<Deployment>().unwrap().spec.unwrap().template;
     assert_eq!(
         template.spec.unwrap().priority_class_name.as_deref(),

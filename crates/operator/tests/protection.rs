@@ -9,10 +9,10 @@ use api::{
 use http::Method;
 use k8s_openapi::api::core::v1::Service;
 use kube::ResourceExt as _;
-use operator::controllers::{catalog, catalog::CatalogState};
+use operator::controllers::{catalog, catalog::CatalogState, resync};
 use serde_json::json;
 use testkit::{
-    api_server::Hindrance,
+    api_server::Disruption,
     objects::{self, NAMESPACE},
 };
 
@@ -51,7 +51,10 @@ fn delete_template(stage: &Stage) {
     });
 }
 
-async fn sweep(stage: &mut Stage, catalog_state: &mut CatalogState) -> Option<std::time::Duration> {
+async fn reconcile_catalog(
+    stage: &mut Stage,
+    catalog_state: &mut CatalogState,
+) -> Option<std::time::Duration> {
     stage.sync();
     catalog::reconcile(&stage.context, catalog_state).await
 }
@@ -59,15 +62,15 @@ async fn sweep(stage: &mut Stage, catalog_state: &mut CatalogState) -> Option<st
 /// Until nothing is due any more.
 async fn settle(stage: &mut Stage, catalog_state: &mut CatalogState) {
     for _ in 0..4 {
-        sweep(stage, catalog_state).await;
+        reconcile_catalog(stage, catalog_state).await;
     }
     stage.sync();
 }
 
-/// One pass over `demo`, without a catalog controller.
-async fn pass_alone(stage: &mut Stage) {
+/// One reconcile over `demo`, without a catalog controller.
+async fn reconcile_alone(stage: &mut Stage) {
     stage.sync();
-    stage.pass_unsynced("demo").await.unwrap();
+    stage.reconcile_unsynced("demo").await.unwrap();
 }
 
 #[tokio::test]
@@ -77,7 +80,7 @@ async fn no_child_is_made_before_the_cache_shows_the_finalizer_and_waiting_costs
     let beats = stage.context.stores.changes.subscribe();
     stage.server.take_calls();
     for _ in 0..2 {
-        pass_alone(&mut stage).await;
+        reconcile_alone(&mut stage).await;
     }
     assert_eq!(stage.server.take_calls().len(), 0);
     assert!(
@@ -88,13 +91,13 @@ async fn no_child_is_made_before_the_cache_shows_the_finalizer_and_waiting_costs
     catalog::reconcile(&stage.context, &mut catalog_state).await;
     assert!(is_held(&stage));
     stage.server.take_calls();
-    stage.pass_unsynced("demo").await.unwrap();
+    stage.reconcile_unsynced("demo").await.unwrap();
     assert_eq!(
         stage.server.take_calls().len(),
         0,
         "the cache does not show it yet"
     );
-    pass_alone(&mut stage).await;
+    reconcile_alone(&mut stage).await;
     assert!(stage.child::<Service>().is_some());
     let writes = stage.writes();
     assert!(
@@ -112,7 +115,11 @@ async fn a_workspace_starts_by_itself_once_all_that_it_refers_to_has_the_finaliz
     let (_process, context) = begin_with_context(&stage);
     let catalog = async {
         context.stores.until_filled().await.unwrap();
-        catalog::run(&context, &CancellationToken::new()).await;
+        let mut state = CatalogState::default();
+        resync::run(&context.stores.changes, &CancellationToken::new(), async || {
+            catalog::reconcile(&context, &mut state).await
+        })
+        .await;
     };
     let limit = std::time::Duration::from_secs(10);
     tokio::select! {
@@ -128,27 +135,27 @@ async fn a_workspace_starts_by_itself_once_all_that_it_refers_to_has_the_finaliz
 async fn a_finalizer_that_cannot_be_set_is_tried_again_and_no_child_is_made_before() {
     let (mut stage, mut catalog_state) = (with_template(), CatalogState::default());
     stage.fail(Method::PATCH, "workspacetemplates", 500, "not now", 1);
-    assert!(sweep(&mut stage, &mut catalog_state).await.is_some());
-    pass_alone(&mut stage).await;
+    assert!(reconcile_catalog(&mut stage, &mut catalog_state).await.is_some());
+    reconcile_alone(&mut stage).await;
     assert!(stage.child::<Service>().is_none());
     settle(&mut stage, &mut catalog_state).await;
-    pass_alone(&mut stage).await;
+    reconcile_alone(&mut stage).await;
     assert!(stage.child::<Service>().is_some() && is_held(&stage));
 }
 
 #[tokio::test]
 async fn a_template_that_vanishes_at_the_very_moment_gets_no_user() {
     let (mut stage, mut catalog_state) = (with_template(), CatalogState::default());
-    stage.server.hinder(
+    stage.server.disrupt(
         Method::PATCH,
         "workspacetemplates",
-        Hindrance::Meanwhile(Box::new(|server| {
+        Disruption::Meanwhile(Box::new(|server| {
             server.remove::<WorkspaceTemplate>(None, "t");
         })),
     );
-    sweep(&mut stage, &mut catalog_state).await;
+    reconcile_catalog(&mut stage, &mut catalog_state).await;
     assert!(template(&stage).is_none(), "it must not come back");
-    pass_alone(&mut stage).await;
+    reconcile_alone(&mut stage).await;
     assert!(stage.child::<Service>().is_none());
     assert_eq!(stage.status().reason.as_deref(), Some(reason::TEMPLATE_NOT_FOUND));
 }
@@ -157,8 +164,8 @@ async fn a_template_that_vanishes_at_the_very_moment_gets_no_user() {
 async fn a_template_that_is_deleted_during_a_first_start_stays_for_that_workspace() {
     let (mut stage, mut catalog_state) = (with_template(), CatalogState::default());
     settle(&mut stage, &mut catalog_state).await;
-    // The start passes its check, and meanwhile the template is deleted. The caches show no child and no status yet.
-    stage.pass_unsynced("demo").await.unwrap();
+    // The start reconciles its check, and meanwhile the template is deleted. The caches show no child and no status yet.
+    stage.reconcile_unsynced("demo").await.unwrap();
     delete_template(&stage);
     stage.sync_one(1);
     for _ in 0..2 {
@@ -167,7 +174,7 @@ async fn a_template_that_is_deleted_during_a_first_start_stays_for_that_workspac
     assert!(is_held(&stage));
     settle(&mut stage, &mut catalog_state).await;
     assert_eq!(template(&stage).unwrap().status.unwrap().in_use_by, Some(1));
-    stage.pass().await.unwrap();
+    stage.reconcile().await.unwrap();
     assert!(condition::holds(&stage.status().conditions, VALID));
 }
 
@@ -178,7 +185,7 @@ async fn a_template_that_is_deleted_before_a_first_start_goes_once_the_workspace
     delete_template(&stage);
     settle(&mut stage, &mut catalog_state).await;
     assert!(is_held(&stage), "the workspace is not rejected yet");
-    pass_alone(&mut stage).await;
+    reconcile_alone(&mut stage).await;
     assert_eq!(
         stage.status().reason.as_deref(),
         Some(reason::TEMPLATE_TERMINATING)
@@ -191,9 +198,9 @@ async fn a_template_that_is_deleted_before_a_first_start_goes_once_the_workspace
 #[tokio::test]
 async fn it_is_released_when_the_last_workspace_is_gone_and_not_when_it_stops() {
     let (mut stage, mut catalog_state) = (with_template(), CatalogState::default());
-    stage.pass().await.unwrap();
+    stage.reconcile().await.unwrap();
     stage.edit_spec(|spec| spec["desiredStatus"] = "Stopped".into());
-    stage.pass().await.unwrap();
+    stage.reconcile().await.unwrap();
     settle(&mut stage, &mut catalog_state).await;
     assert!(is_held(&stage));
     assert_eq!(template(&stage).unwrap().status.unwrap().in_use_by, Some(1));
@@ -207,18 +214,18 @@ async fn it_is_released_when_the_last_workspace_is_gone_and_not_when_it_stops() 
 }
 
 #[tokio::test]
-async fn a_deletion_waits_for_two_users_says_so_once_and_ends_with_the_last() {
+async fn a_deletion_waits_for_two_users_with_one_event_and_ends_with_the_last() {
     let (mut stage, mut catalog_state) = (with_template(), CatalogState::default());
     stage.server.put(&user("second"));
-    stage.pass().await.unwrap();
-    stage.pass_unsynced("second").await.unwrap();
+    stage.reconcile().await.unwrap();
+    stage.reconcile_unsynced("second").await.unwrap();
     delete_template(&stage);
     settle(&mut stage, &mut catalog_state).await;
-    let told = |stage: &Stage| {
+    let reported = |stage: &Stage| {
         let events = stage.events();
         events.iter().filter(|it| *it == reason::TEMPLATE_IN_USE).count()
     };
-    assert_eq!(told(&stage), 1);
+    assert_eq!(reported(&stage), 1);
     let conditions = template(&stage).unwrap().status.unwrap().conditions;
     let waiting = condition::find(&conditions, TERMINATING).unwrap();
     assert!(
@@ -233,17 +240,17 @@ async fn a_deletion_waits_for_two_users_says_so_once_and_ends_with_the_last() {
     stage.server.remove::<Workspace>(Some(NAMESPACE), "second");
     settle(&mut stage, &mut catalog_state).await;
     assert!(template(&stage).is_none());
-    assert_eq!(told(&stage), 1);
+    assert_eq!(reported(&stage), 1);
 }
 
 #[tokio::test]
-async fn one_that_is_being_deleted_takes_nobody_in_and_those_who_use_it_go_on() {
+async fn an_object_that_is_being_deleted_accepts_no_new_workspace_and_its_users_go_on() {
     let mut stage = with_template();
-    stage.pass().await.unwrap();
+    stage.reconcile().await.unwrap();
     delete_template(&stage);
     stage.server.put(&user("late"));
     stage.sync();
-    stage.pass_unsynced("late").await.unwrap();
+    stage.reconcile_unsynced("late").await.unwrap();
     let late: Workspace = stage.server.get(Some(NAMESPACE), "late").unwrap();
     let status = late.status.unwrap();
     assert_eq!(status.phase, Some(Phase::Invalid));
@@ -252,9 +259,9 @@ async fn one_that_is_being_deleted_takes_nobody_in_and_those_who_use_it_go_on() 
     let child = stage.server.get::<Service>(Some(NAMESPACE), "workspace-late");
     assert!(child.is_none());
 
-    stage.pass().await.unwrap();
+    stage.reconcile().await.unwrap();
     assert!(condition::holds(&stage.status().conditions, VALID));
-    // Whoever was turned away does not keep it.
+    // A rejected workspace does not keep it.
     stage.server.remove::<Workspace>(Some(NAMESPACE), "demo");
     settle(&mut stage, &mut CatalogState::default()).await;
     assert!(template(&stage).is_none());
@@ -265,17 +272,17 @@ async fn a_finalizer_that_was_removed_while_a_workspace_came_is_set_again() {
     let (mut stage, mut catalog_state) = (with_template(), CatalogState::default());
     stage.server.remove::<Workspace>(Some(NAMESPACE), "demo");
     stage.protect();
-    // The workspace comes after the catalog controller has read its caches. Its pass comes before they show the removal.
+    // The workspace comes after the catalog controller has read its caches. Its reconcile comes before they show the removal.
     stage.sync();
-    stage.server.hinder(
+    stage.server.disrupt(
         Method::PATCH,
         "workspacetemplates/t",
-        Hindrance::Meanwhile(Box::new(|server| server.put(&user("demo")))),
+        Disruption::Meanwhile(Box::new(|server| server.put(&user("demo")))),
     );
     catalog::reconcile(&stage.context, &mut catalog_state).await;
     assert!(!is_held(&stage));
     stage.sync_one(0);
-    stage.pass_unsynced("demo").await.unwrap();
+    stage.reconcile_unsynced("demo").await.unwrap();
     settle(&mut stage, &mut catalog_state).await;
     assert!(stage.child::<Service>().is_some() && is_held(&stage));
 }
@@ -283,19 +290,19 @@ async fn a_finalizer_that_was_removed_while_a_workspace_came_is_set_again() {
 #[tokio::test]
 async fn a_release_touches_no_finalizer_that_came_meanwhile() {
     let (mut stage, mut catalog_state) = (with_template(), CatalogState::default());
-    stage.pass().await.unwrap();
+    stage.reconcile().await.unwrap();
     settle(&mut stage, &mut catalog_state).await;
     stage.server.remove::<Workspace>(Some(NAMESPACE), "demo");
-    stage.server.hinder(
+    stage.server.disrupt(
         Method::PATCH,
         "workspacetemplates/t",
-        Hindrance::Meanwhile(Box::new(|server| {
+        Disruption::Meanwhile(Box::new(|server| {
             server.edit::<WorkspaceTemplate>(None, "t", |object| {
                 object["metadata"]["finalizers"] = json!([IN_USE_FINALIZER, "example.com/theirs"]);
             });
         })),
     );
-    sweep(&mut stage, &mut catalog_state).await;
+    reconcile_catalog(&mut stage, &mut catalog_state).await;
     assert_eq!(
         template(&stage).unwrap().finalizers(),
         [IN_USE_FINALIZER, "example.com/theirs"]
@@ -305,9 +312,9 @@ async fn a_release_touches_no_finalizer_that_came_meanwhile() {
 }
 
 #[tokio::test]
-async fn a_finalizer_that_somebody_took_away_comes_back() {
+async fn a_removed_finalizer_is_set_again() {
     let (mut stage, mut catalog_state) = (with_template(), CatalogState::default());
-    stage.pass().await.unwrap();
+    stage.reconcile().await.unwrap();
     settle(&mut stage, &mut catalog_state).await;
     stage.server.edit::<WorkspaceTemplate>(None, "t", |object| {
         object["metadata"]["finalizers"] = json!([]);
@@ -319,11 +326,14 @@ async fn a_finalizer_that_somebody_took_away_comes_back() {
 #[tokio::test]
 async fn a_settled_catalogue_causes_no_call_and_a_new_leader_none_either() {
     let (mut stage, mut catalog_state) = (with_template(), CatalogState::default());
-    stage.pass().await.unwrap();
+    stage.reconcile().await.unwrap();
     settle(&mut stage, &mut catalog_state).await;
     stage.server.take_calls();
-    assert_eq!(sweep(&mut stage, &mut catalog_state).await, None);
-    assert_eq!(sweep(&mut stage, &mut CatalogState::default()).await, None);
+    assert_eq!(reconcile_catalog(&mut stage, &mut catalog_state).await, None);
+    assert_eq!(
+        reconcile_catalog(&mut stage, &mut CatalogState::default()).await,
+        None
+    );
     assert_eq!(stage.server.take_calls().len(), 0);
     let manager: WorkspaceManager = stage.server.get(None, "main").unwrap();
     assert_eq!(manager.status.unwrap().workspaces, Some(1));
@@ -332,30 +342,30 @@ async fn a_settled_catalogue_causes_no_call_and_a_new_leader_none_either() {
 #[tokio::test(start_paused = true)]
 async fn the_number_of_users_is_written_every_ten_seconds_at_most() {
     let (mut stage, mut catalog_state) = (with_template(), CatalogState::default());
-    stage.pass().await.unwrap();
+    stage.reconcile().await.unwrap();
     settle(&mut stage, &mut catalog_state).await;
     stage.writes();
     for name in ["b", "c", "d"] {
         stage.server.put(&user(name));
         stage.sync();
-        stage.pass_unsynced(name).await.unwrap();
-        let again = sweep(&mut stage, &mut catalog_state).await.unwrap();
+        stage.reconcile_unsynced(name).await.unwrap();
+        let again = reconcile_catalog(&mut stage, &mut catalog_state).await.unwrap();
         assert!(again.as_secs() <= 10);
     }
-    let told = |stage: &Stage| {
+    let reported = |stage: &Stage| {
         let writes = stage.writes();
         let status = "workspacetemplates/t/status";
         writes.iter().filter(|it| it.contains(status)).count()
     };
-    assert_eq!(told(&stage), 0);
+    assert_eq!(reported(&stage), 0);
     tokio::time::advance(std::time::Duration::from_secs(11)).await;
-    sweep(&mut stage, &mut catalog_state).await;
-    assert_eq!(told(&stage), 1);
+    reconcile_catalog(&mut stage, &mut catalog_state).await;
+    assert_eq!(reported(&stage), 1);
     assert_eq!(template(&stage).unwrap().status.unwrap().in_use_by, Some(4));
 }
 
 #[tokio::test]
-async fn status_says_whether_templates_and_managers_are_as_they_should_be() {
+async fn status_reports_whether_templates_and_managers_are_valid() {
     let (mut stage, mut catalog_state) = (with_template(), CatalogState::default());
     stage.server.edit::<WorkspaceTemplate>(None, "t", |object| {
         object["spec"]["allowedImages"] = json!(["other:1"]);
@@ -378,18 +388,18 @@ async fn status_says_whether_templates_and_managers_are_as_they_should_be() {
 }
 
 #[tokio::test]
-async fn a_template_that_names_what_does_not_exist_says_so_until_it_does() {
+async fn a_template_reports_missing_references_until_they_exist() {
     let (mut stage, mut catalog_state) = (Stage::new(), CatalogState::default());
     let mut naming = objects::template("t");
     naming.spec.manager_ref = Some("edge".to_owned());
     stage.server.put(&naming);
-    let told = |stage: &Stage| {
+    let reported = |stage: &Stage| {
         let status = template(stage).unwrap().status.unwrap();
         let valid = condition::find(&status.conditions, VALID).unwrap().clone();
         (valid.status, valid.reason, valid.message)
     };
     settle(&mut stage, &mut catalog_state).await;
-    let (status, why, message) = told(&stage);
+    let (status, why, message) = reported(&stage);
     assert_eq!(
         (status.as_str(), why.as_str()),
         ("False", reason::MANAGER_NOT_FOUND)
@@ -400,5 +410,5 @@ async fn a_template_that_names_what_does_not_exist_says_so_until_it_does() {
     );
     stage.server.put(&objects::manager("edge"));
     settle(&mut stage, &mut catalog_state).await;
-    assert_eq!(told(&stage).0, "True");
+    assert_eq!(reported(&stage).0, "True");
 }

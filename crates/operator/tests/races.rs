@@ -17,7 +17,7 @@ use kube::{Resource, ResourceExt as _};
 use serde::{Serialize, de::DeserializeOwned};
 use serde_json::{Value, json};
 use testkit::{
-    api_server::Hindrance,
+    api_server::Disruption,
     objects::{self, NAMESPACE},
 };
 
@@ -46,12 +46,12 @@ where
     let mut stage = Stage::with_demo();
     let object: K = foreign(spec);
     let how_it_is_made = how_it_is_made(path);
-    stage.server.hinder(
+    stage.server.disrupt(
         how_it_is_made,
         path,
-        Hindrance::Meanwhile(Box::new(move |server| server.put(&object))),
+        Disruption::Meanwhile(Box::new(move |server| server.put(&object))),
     );
-    stage.pass().await.unwrap();
+    stage.reconcile().await.unwrap();
     let status = stage.status();
     assert_eq!(status.reason.as_deref(), Some(reason::NAME_CONFLICT), "{path}");
     let kept: K = stage.child().unwrap();
@@ -60,7 +60,7 @@ where
     assert_eq!(kept.meta().labels, None, "{path}");
     assert_eq!(stage.all::<Pod>().len(), 0, "{path}");
     stage.server.remove::<K>(Some(NAMESPACE), CHILD);
-    stage.pass().await.unwrap();
+    stage.reconcile().await.unwrap();
     assert_eq!(stage.status().phase, Some(Phase::Starting), "{path}");
 }
 
@@ -86,17 +86,17 @@ async fn a_child_replaced_between_look_and_write_is_left_alone() {
         service["spec"]["selector"] = json!({"app": "changed"});
     });
     let object: Service = foreign(&json!({"ports": [{"port": 80}]}));
-    stage.server.hinder(
+    stage.server.disrupt(
         Method::PATCH,
         "services",
-        Hindrance::Meanwhile(Box::new(move |server| {
+        Disruption::Meanwhile(Box::new(move |server| {
             server.remove::<Service>(Some(NAMESPACE), CHILD);
             server.put(&object);
         })),
     );
-    stage.pass().await.unwrap_err();
+    stage.reconcile().await.unwrap_err();
     assert_eq!(stage.child::<Service>().unwrap().metadata.owner_references, None);
-    stage.pass().await.unwrap();
+    stage.reconcile().await.unwrap();
     assert_eq!(stage.status().reason.as_deref(), Some(reason::NAME_CONFLICT));
 }
 
@@ -104,14 +104,14 @@ async fn a_child_replaced_between_look_and_write_is_left_alone() {
 async fn a_child_that_we_made_although_no_cache_shows_it_is_taken_as_it_is() {
     let mut stage = Stage::with_demo();
     stage.sync();
-    stage.pass_unsynced("demo").await.unwrap();
+    stage.reconcile_unsynced("demo").await.unwrap();
     let made = stage.child::<Service>().unwrap();
     // The answers to two calls are lost, and with them all memory of what was made.
     stage.replace_operator(None);
     stage
         .server
-        .hinder(Method::GET, "services/workspace-demo", Hindrance::Lost);
-    stage.pass().await.unwrap();
+        .disrupt(Method::GET, "services/workspace-demo", Disruption::Lost);
+    stage.reconcile().await.unwrap();
     assert_eq!(stage.child::<Service>().unwrap(), made);
 }
 
@@ -120,17 +120,17 @@ async fn a_start_that_lands_after_its_leader_was_replaced_brings_no_stopped_work
     let mut stage = Stage::with_running_demo().await;
     stage.stop().await;
     stage.set(DesiredStatus::Running);
-    stage.server.hinder(
+    stage.server.disrupt(
         Method::PATCH,
         "deployments",
-        Hindrance::Unanswered(Duration::from_secs(20)),
+        Disruption::Unanswered(Duration::from_secs(20)),
     );
-    // The old leader loses its lease in the middle of the write: the pass is dropped.
-    tokio::time::timeout(Duration::from_secs(5), stage.pass())
+    // The old leader loses its lease in the middle of the write: the reconcile is dropped.
+    tokio::time::timeout(Duration::from_secs(5), stage.reconcile())
         .await
         .unwrap_err();
     stage.replace_operator(None);
-    stage.pass().await.unwrap();
+    stage.reconcile().await.unwrap();
     let second = run_id(&stage.child().unwrap());
     stage.cluster();
     stage.get_ready();
@@ -150,27 +150,27 @@ async fn a_first_start_that_lands_twice_makes_one_of_each() {
         "networkpolicies",
         "deployments",
     ] {
-        stage.server.hinder(
+        stage.server.disrupt(
             how_it_is_made(path),
             path,
-            Hindrance::Unanswered(Duration::from_secs(20)),
+            Disruption::Unanswered(Duration::from_secs(20)),
         );
     }
-    tokio::time::timeout(Duration::from_secs(5), stage.pass())
+    tokio::time::timeout(Duration::from_secs(5), stage.reconcile())
         .await
         .unwrap_err();
     stage.replace_operator(None);
-    stage.server.hinder(
+    stage.server.disrupt(
         Method::POST,
         "deployments",
-        Hindrance::Late(Duration::from_secs(1)),
+        Disruption::Late(Duration::from_secs(1)),
     );
     for _ in 0..3 {
         // The late writes of the old leader land between these.
-        let _ = stage.pass().await;
+        let _ = stage.reconcile().await;
         tokio::time::sleep(Duration::from_secs(15)).await;
     }
-    stage.pass().await.unwrap();
+    stage.reconcile().await.unwrap();
     assert_eq!(stage.all::<PersistentVolumeClaim>().len(), 1);
     assert_eq!(stage.all::<Deployment>().len(), 1);
     let deployment = stage.child::<Deployment>().unwrap();
@@ -186,28 +186,28 @@ fn sync_without_pods(stage: &mut Stage) {
     }
 }
 
-/// Of a Deployment that somebody deleted a pod is left, which no cache shows.
+/// A pod of a deleted Deployment is left, which no cache shows.
 async fn no_second_pod_comes_beside_that_of_a_deployment_that_is_gone(stage: &mut Stage) {
     stage.server.remove::<Deployment>(Some(NAMESPACE), CHILD);
     sync_without_pods(stage);
-    stage.pass_unsynced("demo").await.unwrap();
+    stage.reconcile_unsynced("demo").await.unwrap();
     assert_eq!(
         stage.all::<Deployment>().len(),
         0,
         "its pod may still be at the disk"
     );
     stage.collect_garbage();
-    stage.pass().await.unwrap();
+    stage.reconcile().await.unwrap();
     assert_eq!(stage.all::<Deployment>().len(), 1);
 }
 
 #[tokio::test]
 async fn a_deployment_deleted_before_its_pod_is_shown_is_not_followed_by_one_with_a_second_pod() {
     let mut stage = Stage::with_demo();
-    stage.pass().await.unwrap();
+    stage.reconcile().await.unwrap();
     stage.cluster();
     sync_without_pods(&mut stage);
-    stage.pass_unsynced("demo").await.unwrap();
+    stage.reconcile_unsynced("demo").await.unwrap();
     no_second_pod_comes_beside_that_of_a_deployment_that_is_gone(&mut stage).await;
 }
 
@@ -217,12 +217,12 @@ async fn a_deployment_of_which_nothing_was_heard_and_that_is_gone_is_not_followe
         let mut stage = Stage::with_demo();
         if was_stopped {
             stage.set(DesiredStatus::Stopped);
-            stage.pass().await.unwrap();
+            stage.reconcile().await.unwrap();
             stage.set(DesiredStatus::Running);
         }
-        let unanswered = Hindrance::Unanswered(Duration::ZERO);
-        stage.server.hinder(Method::POST, "deployments", unanswered);
-        stage.pass().await.unwrap_err();
+        let unanswered = Disruption::Unanswered(Duration::ZERO);
+        stage.server.disrupt(Method::POST, "deployments", unanswered);
+        stage.reconcile().await.unwrap_err();
         stage.cluster();
         no_second_pod_comes_beside_that_of_a_deployment_that_is_gone(&mut stage).await;
     }
@@ -237,12 +237,12 @@ async fn a_workspace_recreated_under_a_stale_cache_gets_children_of_its_own() {
     let mut second = objects::workspace("demo");
     second.metadata.uid = Some("second".to_owned());
     stage.server.put(&second);
-    let _ = stage.pass_unsynced("demo").await;
+    let _ = stage.reconcile_unsynced("demo").await;
     // The garbage collector takes what belongs to nobody.
     for claim in stage.all::<PersistentVolumeClaim>() {
         assert_eq!(claim.owner_references()[0].uid, "uid-of-demo");
     }
-    stage.pass().await.unwrap();
+    stage.reconcile().await.unwrap();
     assert!(stage.all::<Pod>().is_empty());
     assert_ne!(stage.status().phase, Some(Phase::Running));
 }

@@ -44,7 +44,7 @@ fn service_ports(stage: &Stage) -> Vec<i32> {
 /// Passes and the rest of the cluster, until nothing is left to do.
 async fn settle(stage: &mut Stage) {
     for _ in 0..4 {
-        stage.pass().await.unwrap();
+        stage.reconcile().await.unwrap();
         stage.cluster();
         let deployment = stage.child::<Deployment>();
         if deployment.is_none_or(|deployment| deployment.spec.unwrap().replicas == Some(0)) {
@@ -53,7 +53,7 @@ async fn settle(stage: &mut Stage) {
             stage.get_ready();
         }
     }
-    stage.pass().await.unwrap();
+    stage.reconcile().await.unwrap();
 }
 
 #[tokio::test]
@@ -97,7 +97,7 @@ fn another_build() -> Build {
 }
 
 #[tokio::test]
-async fn a_build_that_plans_pods_otherwise_relabels_children_and_restarts_nobody_nor_does_the_way_back() {
+async fn a_build_that_plans_pods_otherwise_relabels_children_and_restarts_no_workspace_nor_does_a_rollback() {
     let relabelled = |stage: &Stage| {
         let labels = [
             stage.child::<Deployment>().unwrap().metadata.labels,
@@ -142,7 +142,7 @@ async fn a_build_that_plans_pods_otherwise_relabels_children_and_restarts_nobody
 }
 
 #[tokio::test]
-async fn a_service_changed_by_hand_is_as_planned_again_and_keeps_what_is_not_ours() {
+async fn an_externally_changed_service_is_corrected_and_keeps_foreign_metadata() {
     let mut stage = Stage::with_running_demo().await;
     let planned = stage.child::<Service>().unwrap();
     stage.server.edit::<Service>(Some(NAMESPACE), CHILD, |object| {
@@ -150,7 +150,7 @@ async fn a_service_changed_by_hand_is_as_planned_again_and_keeps_what_is_not_our
         object["spec"]["selector"]["a"] = json!("b");
         object["metadata"]["labels"]["example.com/theirs"] = json!("kept");
     });
-    stage.pass().await.unwrap();
+    stage.reconcile().await.unwrap();
     let service = stage.child::<Service>().unwrap();
     assert_eq!(service.spec, planned.spec);
     assert_eq!(service.metadata.labels.unwrap()["example.com/theirs"], "kept");
@@ -160,7 +160,7 @@ async fn a_service_changed_by_hand_is_as_planned_again_and_keeps_what_is_not_our
     );
     assert_eq!(stage.status().phase, Some(Phase::Running));
     stage.writes();
-    stage.pass().await.unwrap();
+    stage.reconcile().await.unwrap();
     assert_eq!(stage.writes(), [""; 0]);
 }
 
@@ -168,7 +168,7 @@ async fn a_service_changed_by_hand_is_as_planned_again_and_keeps_what_is_not_our
 async fn always_ends_the_pod_before_it_starts_the_next_one() {
     let mut stage = Stage::with_running_demo().await;
     stage.edit_spec(|spec| spec["updatePolicy"] = "Always".into());
-    stage.pass().await.unwrap();
+    stage.reconcile().await.unwrap();
     let first = run_id(&stage.child().unwrap());
     assert_eq!(
         stage.status().phase,
@@ -177,7 +177,7 @@ async fn always_ends_the_pod_before_it_starts_the_next_one() {
     );
     stage.writes();
     stage.edit_spec(|spec| spec["port"] = 9000.into());
-    stage.pass().await.unwrap();
+    stage.reconcile().await.unwrap();
     let writes = stage.writes();
     assert!(
         writes.contains(&"PATCH deployments/workspace-demo".to_owned()),
@@ -188,15 +188,15 @@ async fn always_ends_the_pod_before_it_starts_the_next_one() {
         Some(0)
     );
     stage.cluster();
-    stage.pass().await.unwrap();
+    stage.reconcile().await.unwrap();
     assert_eq!(port(&stage), 8888, "a pod is left: one pod per disk, always");
     stage.end_pods();
-    stage.pass().await.unwrap();
+    stage.reconcile().await.unwrap();
     assert_eq!(port(&stage), 9000);
     assert_ne!(run_id(&stage.child().unwrap()), first);
     settle(&mut stage).await;
     stage.writes();
-    stage.pass().await.unwrap();
+    stage.reconcile().await.unwrap();
     assert_eq!(stage.writes(), [""; 0], "it restarts once");
 }
 
@@ -218,14 +218,14 @@ async fn a_new_restarted_at_restarts_once_and_applies_what_is_pending() {
 }
 
 #[tokio::test]
-async fn a_new_operator_with_other_settings_writes_nothing_and_says_nothing() {
+async fn a_new_operator_with_other_settings_writes_nothing_and_sends_no_event() {
     for policy in ["OnStop", "Always"] {
         let mut stage = Stage::with_demo();
         stage.edit_spec(|spec| spec["updatePolicy"] = policy.into());
         settle(&mut stage).await;
         stage.server.take_calls();
         stage.set_up_anew(OTHER_SETTINGS);
-        stage.pass().await.unwrap();
+        stage.reconcile().await.unwrap();
         let writes = stage.writes();
         let only_status = writes.iter().all(|write| write == "PATCH workspaces/demo/status");
         assert!(only_status, "{policy}: {writes:?}");
@@ -235,7 +235,7 @@ async fn a_new_operator_with_other_settings_writes_nothing_and_says_nothing() {
 }
 
 #[tokio::test]
-async fn a_run_that_an_older_build_began_goes_on() {
+async fn a_run_of_an_older_build_goes_on() {
     const FIRST: &str = r#"{"spec":{"containerConfig":{},"image":"localhost/jk8s-application-jupyter-uv:0","port":8888,"resources":{"limits":{"cpu":"2","memory":"1Gi"},"requests":{"cpu":"100m","memory":"128Mi"}},"storage":{"mountPath":"/home/jovyan"}},"template":{"environmentVariables":[]}}"#;
     let mut stage = Stage::with_demo();
     stage.edit_spec(|spec| spec["updatePolicy"] = "Always".into());
@@ -253,15 +253,17 @@ async fn a_run_that_an_older_build_began_goes_on() {
 #[tokio::test]
 async fn an_external_change_of_the_pod_template_is_reported_and_reverted_at_the_next_start() {
     let mut stage = Stage::with_running_demo().await;
-    let by_hand = |object: &mut Value| {
+    let external_change = |object: &mut Value| {
         object["metadata"]["managedFields"] = json!([{
             "manager": "kubectl-edit", "operation": "Update", "fieldsType": "FieldsV1",
             "fieldsV1": {"f:spec": {"f:template": {"f:spec": {"f:hostNetwork": {}}}}},
         }]);
         object["spec"]["template"]["spec"]["hostNetwork"] = true.into();
     };
-    stage.server.edit::<Deployment>(Some(NAMESPACE), CHILD, by_hand);
-    stage.pass().await.unwrap();
+    stage
+        .server
+        .edit::<Deployment>(Some(NAMESPACE), CHILD, external_change);
+    stage.reconcile().await.unwrap();
     let status = stage.status();
     assert_eq!(status.pending_update, ["deployment.spec.template"]);
     assert!(

@@ -19,14 +19,14 @@ use crate::stage::{Stage, run_id};
 
 const CODES: [u16; 3] = [409, 429, 500];
 
-/// The next such write fails, and with it the pass; the pass after it succeeds.
+/// The next such write fails, and with it the reconcile; the reconcile after it succeeds.
 async fn fails_once(stage: &mut Stage, method: Method, path: &'static str, code: u16) {
     stage.fail(method, path, code, "not now", 1);
-    stage.pass().await.unwrap_err();
-    stage.pass().await.unwrap();
+    stage.reconcile().await.unwrap_err();
+    stage.reconcile().await.unwrap();
 }
 
-fn told(stage: &Stage, reason: &str) -> usize {
+fn reported(stage: &Stage, reason: &str) -> usize {
     stage.events().iter().filter(|it| *it == reason).count()
 }
 
@@ -53,12 +53,12 @@ async fn a_stop_that_cannot_be_written_ends_the_run_when_it_can() {
         let deployment: Deployment = stage.child().unwrap();
         stage.set(DesiredStatus::Stopped);
         stage.fail(Method::PATCH, "deployments", code, "not now", 1);
-        stage.pass().await.unwrap_err();
+        stage.reconcile().await.unwrap_err();
         assert_eq!(stage.replicas(), Some(1), "{code}");
         assert_eq!(
             stage.status().phase,
             Some(Phase::Running),
-            "{code}: what is not done is not said"
+            "{code}: what is not done is not reported"
         );
         stage.stop().await;
         assert_eq!(stage.replicas(), Some(0), "{code}");
@@ -76,7 +76,7 @@ async fn a_stop_that_cannot_be_written_ends_the_run_when_it_can() {
 }
 
 #[tokio::test]
-async fn a_restart_whose_writes_fail_ends_one_run_and_begins_one_on_the_same_disk() {
+async fn a_restart_whose_writes_fail_ends_one_run_and_starts_one_on_the_same_disk() {
     for code in CODES {
         let mut stage = Stage::with_running_demo().await;
         let disk = stage.child::<PersistentVolumeClaim>().unwrap().uid();
@@ -96,7 +96,7 @@ async fn a_restart_whose_writes_fail_ends_one_run_and_begins_one_on_the_same_dis
         assert_ne!(run_id(&second), run_id(&first), "{code}");
         stage.cluster();
         stage.get_ready();
-        stage.pass().await.unwrap();
+        stage.reconcile().await.unwrap();
         let status = stage.status();
         assert_eq!(
             (status.phase, status.run_id),
@@ -107,7 +107,7 @@ async fn a_restart_whose_writes_fail_ends_one_run_and_begins_one_on_the_same_dis
         assert_eq!(stage.all::<Pod>().len(), 1, "{code}");
         let events = stage.events();
         assert_eq!(
-            (told(&stage, "Starting"), told(&stage, "Ready")),
+            (reported(&stage, "Starting"), reported(&stage, "Ready")),
             (2, 2),
             "{events:?}"
         );
@@ -133,7 +133,7 @@ async fn a_child_whose_deletion_fails_goes_with_its_workspace_all_the_same() {
                     break;
                 }
                 // One of them fails.
-                let _ = stage.pass().await;
+                let _ = stage.reconcile().await;
                 let deployment = stage.child::<Deployment>();
                 if deployment.is_none_or(|it| it.metadata.deletion_timestamp.is_some()) {
                     stage.collect_garbage();
@@ -162,13 +162,13 @@ async fn a_workspace_that_cannot_be_let_go_of_is_let_go_of_later_and_nothing_is_
     for code in CODES {
         let mut stage = Stage::with_running_demo().await;
         stage.delete_demo();
-        stage.pass().await.unwrap();
+        stage.reconcile().await.unwrap();
         stage.collect_garbage();
         stage.fail(Method::PATCH, "workspaces/demo", code, "not now", 1);
-        stage.pass().await.unwrap_err();
+        stage.reconcile().await.unwrap_err();
         assert!(!stage.workspace().finalizers().is_empty(), "{code}");
         stage.server.take_calls();
-        stage.pass().await.unwrap();
+        stage.reconcile().await.unwrap();
         assert_eq!(stage.writes(), ["PATCH workspaces/demo"], "{code}");
         assert!(stage.all::<Workspace>().is_empty(), "{code}");
     }
@@ -179,9 +179,9 @@ async fn a_service_account_that_cannot_be_made_is_made_once_and_before_the_pod_t
     for code in CODES {
         let mut stage = with_profile();
         stage.fail(Method::PATCH, "serviceaccounts", code, "not now", 1);
-        stage.pass().await.unwrap_err();
+        stage.reconcile().await.unwrap_err();
         assert!(stage.child::<Deployment>().is_none(), "{code}");
-        stage.pass().await.unwrap();
+        stage.reconcile().await.unwrap();
         assert_eq!(stage.status().phase, Some(Phase::Starting), "{code}");
         let accounts = stage.all::<ServiceAccount>();
         assert_eq!(accounts.len(), 1, "{code}");
@@ -192,23 +192,23 @@ async fn a_service_account_that_cannot_be_made_is_made_once_and_before_the_pod_t
 }
 
 #[tokio::test]
-async fn a_service_account_that_nobody_asks_for_any_more_goes_although_its_deletion_failed() {
+async fn an_unused_service_account_is_removed_although_its_first_deletion_failed() {
     for code in CODES {
         let mut stage = with_account().await;
         stage
             .server
             .edit::<WorkspaceExecutionProfile>(Some(NAMESPACE), "p", |object| object["spec"] = json!({}));
         stage.set(DesiredStatus::Stopped);
-        stage.pass().await.unwrap();
+        stage.reconcile().await.unwrap();
         stage.cluster();
         stage.end_pods();
         stage.fail(Method::DELETE, "serviceaccounts", code, "not now", 1);
         // Fails, unless the answer says that another one is there by now.
-        let _ = stage.pass().await;
+        let _ = stage.reconcile().await;
         assert_eq!(stage.all::<ServiceAccount>().len(), 1, "{code}");
-        stage.pass().await.unwrap();
+        stage.reconcile().await.unwrap();
         assert_eq!(stage.all::<ServiceAccount>().len(), 0, "{code}");
         assert_eq!(stage.status().phase, Some(Phase::Stopped), "{code}");
-        assert_eq!(told(&stage, "Stopped"), 1, "{code}");
+        assert_eq!(reported(&stage, "Stopped"), 1, "{code}");
     }
 }

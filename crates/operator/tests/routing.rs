@@ -1,4 +1,4 @@
-//! Routes that are objects, and the wall, as managers want them.
+//! Routes that are objects, and the network policy, as managers want them.
 
 use std::time::Duration;
 
@@ -8,6 +8,7 @@ use k8s_openapi::api::{
     core::v1::Pod,
     networking::v1::{Ingress, NetworkPolicy},
 };
+use kit::scope::Scope;
 use kube::{ResourceExt as _, api::ApiResource};
 use rules::routes::RouteKind;
 use serde_json::{Value, json};
@@ -67,11 +68,11 @@ pub(crate) async fn routed() -> Stage {
     let mut stage = Stage::with_demo();
     stage.server.put(&custom("main", |_| {}));
     see(&stage);
-    stage.pass().await.unwrap();
+    stage.reconcile().await.unwrap();
     assert_eq!(stage.child::<Ingress>(), None, "no pod is ready");
     stage.cluster();
     stage.get_ready();
-    stage.pass().await.unwrap();
+    stage.reconcile().await.unwrap();
     see(&stage);
     stage.sync();
     stage.server.take_calls();
@@ -97,7 +98,7 @@ async fn a_route_is_made_with_the_first_ready_pod_and_causes_no_call_after_that(
     let status = stage.status();
     assert_eq!(status.phase, Some(Phase::Running));
     assert!(status.url.unwrap().ends_with(".custom.localhost/"));
-    stage.pass().await.unwrap();
+    stage.reconcile().await.unwrap();
     assert!(stage.server.take_calls().is_empty());
 }
 
@@ -105,18 +106,18 @@ async fn a_route_is_made_with_the_first_ready_pod_and_causes_no_call_after_that(
 async fn a_stop_takes_the_route_away_and_a_start_brings_it_back() {
     let mut stage = routed().await;
     stage.edit_spec(|spec| spec["desiredStatus"] = json!("Stopped"));
-    stage.pass().await.unwrap();
+    stage.reconcile().await.unwrap();
     assert_eq!(stage.child::<Ingress>(), None);
     see(&stage);
     stage.cluster();
     stage.end_pods();
-    stage.pass().await.unwrap();
+    stage.reconcile().await.unwrap();
     stage.edit_spec(|spec| spec["desiredStatus"] = json!("Running"));
-    stage.pass().await.unwrap();
+    stage.reconcile().await.unwrap();
     assert_eq!(stage.child::<Ingress>(), None);
     stage.cluster();
     stage.get_ready();
-    stage.pass().await.unwrap();
+    stage.reconcile().await.unwrap();
     assert!(stage.child::<Ingress>().is_some());
 }
 
@@ -129,7 +130,7 @@ async fn a_changed_or_deleted_route_is_put_right() {
         object["metadata"]["ownerReferences"] = json!([]);
     });
     see(&stage);
-    stage.pass().await.unwrap();
+    stage.reconcile().await.unwrap();
     let route: Ingress = stage.child().unwrap();
     let host = route.spec.as_ref().unwrap().rules.as_ref().unwrap()[0]
         .host
@@ -140,12 +141,12 @@ async fn a_changed_or_deleted_route_is_put_right() {
     assert_eq!(route.owner_references().len(), 1);
     stage.server.remove::<Ingress>(Some(NAMESPACE), CHILD);
     see(&stage);
-    stage.pass().await.unwrap();
+    stage.reconcile().await.unwrap();
     assert!(stage.child::<Ingress>().is_some());
 }
 
 #[tokio::test]
-async fn an_object_of_somebody_else_is_never_taken_over() {
+async fn a_foreign_object_is_never_taken_over() {
     let mut stage = Stage::with_running_demo().await;
     let foreign: Ingress =
         serde_json::from_value(json!({"metadata": {"name": CHILD, "namespace": NAMESPACE}})).unwrap();
@@ -157,7 +158,7 @@ async fn an_object_of_somebody_else_is_never_taken_over() {
         .stores
         .routes
         .set_available(&ingress(), &resource(), Vec::new());
-    stage.pass().await.unwrap();
+    stage.reconcile().await.unwrap();
     let (reason, message) = degraded(&stage);
     assert_eq!(reason, reason::NAME_CONFLICT, "{message}");
     assert!(stage.child::<Ingress>().unwrap().annotations().is_empty());
@@ -183,30 +184,30 @@ fn foreign_second() -> Ingress {
 }
 
 #[tokio::test]
-async fn no_route_is_made_while_an_object_that_it_may_refer_to_is_somebody_elses() {
+async fn no_route_is_made_while_an_object_that_it_may_refer_to_is_foreign() {
     let mut stage = Stage::with_running_demo().await;
     stage.server.put(&foreign_second());
     stage.server.put(&custom_of_two());
     let routes = &stage.context.stores.routes;
     routes.set_available(&ingress(), &resource(), Vec::new());
-    stage.pass().await.unwrap();
+    stage.reconcile().await.unwrap();
     assert_eq!(degraded(&stage).0, reason::NAME_CONFLICT);
     assert!(!stage.writes().iter().any(|write| write.contains("ingresses")));
     assert_eq!(stage.child::<Ingress>(), None);
 }
 
 #[tokio::test]
-async fn routes_go_when_an_object_that_they_may_refer_to_becomes_somebody_elses() {
+async fn routes_are_removed_when_an_object_that_they_may_refer_to_becomes_foreign() {
     let mut stage = Stage::with_running_demo().await;
     stage.server.put(&custom_of_two());
     see(&stage);
-    stage.pass().await.unwrap();
+    stage.reconcile().await.unwrap();
     see(&stage);
     assert_eq!(stage.all::<Ingress>().len(), 2);
     stage.server.remove::<Ingress>(Some(NAMESPACE), SECOND);
     stage.server.put(&foreign_second());
     see(&stage);
-    stage.pass().await.unwrap();
+    stage.reconcile().await.unwrap();
     assert_eq!(degraded(&stage).0, reason::NAME_CONFLICT);
     let left: Vec<_> = stage
         .all::<Ingress>()
@@ -228,11 +229,11 @@ async fn a_refused_object_takes_the_route_along_that_may_refer_to_it() {
         "admission webhook \"w\" denied the request: no",
         1,
     );
-    stage.pass().await.unwrap();
+    stage.reconcile().await.unwrap();
     assert_eq!(degraded(&stage).0, reason::ROUTE_FAILED);
     assert!(stage.all::<Ingress>().is_empty());
     see(&stage);
-    stage.pass().await.unwrap();
+    stage.reconcile().await.unwrap();
     assert_eq!(stage.all::<Ingress>().len(), 2);
 }
 
@@ -241,13 +242,13 @@ async fn a_switch_of_managers_moves_the_route_both_ways() {
     let mut stage = routed().await;
     let pod = stage.child_pod();
     stage.server.put(&objects::manager("main"));
-    stage.pass().await.unwrap();
+    stage.reconcile().await.unwrap();
     assert_eq!(stage.child::<Ingress>(), None, "the gateway feeds the proxy now");
     assert_eq!(stage.status().resolved.unwrap().manager.as_deref(), Some("main"));
     see(&stage);
     stage.server.put(&custom("other", |_| {}));
     stage.edit_spec(|spec| spec["managerRef"] = json!("other"));
-    stage.pass().await.unwrap();
+    stage.reconcile().await.unwrap();
     assert!(stage.child::<Ingress>().is_some());
     assert_eq!(stage.child_pod(), pod, "no restart");
 }
@@ -259,7 +260,7 @@ async fn a_manager_that_breaks_a_rule_or_is_gone_leaves_routes_as_they_are() {
         manager["spec"]["routing"]["custom"]["resources"] = json!([{"apiVersion": "v1", "kind": "Secret"}]);
     });
     stage.server.put(&broken);
-    stage.pass().await.unwrap();
+    stage.reconcile().await.unwrap();
     assert!(stage.child::<Ingress>().is_some());
     let (reason, message) = degraded(&stage);
     assert_eq!(reason, reason::ROUTE_FAILED);
@@ -268,15 +269,15 @@ async fn a_manager_that_breaks_a_rule_or_is_gone_leaves_routes_as_they_are() {
         "{message}"
     );
     stage.server.remove::<WorkspaceManager>(None, "main");
-    stage.pass().await.unwrap();
+    stage.reconcile().await.unwrap();
     assert!(stage.child::<Ingress>().is_some());
     stage.edit_spec(|spec| spec["desiredStatus"] = json!("Stopped"));
-    stage.pass().await.unwrap();
+    stage.reconcile().await.unwrap();
     assert_eq!(stage.child::<Ingress>(), None, "a stop needs no manager");
 }
 
 #[tokio::test]
-async fn a_kind_that_is_not_installed_is_told_and_the_route_follows_when_it_is() {
+async fn a_kind_that_is_not_installed_is_reported_and_the_route_follows_when_it_is() {
     let mut stage = Stage::with_running_demo().await;
     stage.server.put(&custom("main", |_| {}));
     stage
@@ -284,18 +285,18 @@ async fn a_kind_that_is_not_installed_is_told_and_the_route_follows_when_it_is()
         .stores
         .routes
         .set_unavailable(&ingress(), "Ingress is not installed: have it installed.");
-    stage.pass().await.unwrap();
+    stage.reconcile().await.unwrap();
     let (reason, message) = degraded(&stage);
     assert_eq!(reason, reason::ROUTE_FAILED);
     assert!(message.contains("not installed"), "{message}");
     see(&stage);
-    stage.pass().await.unwrap();
+    stage.reconcile().await.unwrap();
     assert!(stage.child::<Ingress>().is_some());
     assert_eq!(degraded(&stage).0, reason::AS_EXPECTED);
 }
 
 #[tokio::test]
-async fn a_refused_route_is_told_in_the_api_server_s_words_and_an_outage_is_tried_again() {
+async fn a_refused_route_is_reported_with_the_api_server_s_message_and_an_outage_is_retried() {
     let mut stage = Stage::with_running_demo().await;
     stage.server.put(&custom("main", |_| {}));
     see(&stage);
@@ -306,7 +307,7 @@ async fn a_refused_route_is_told_in_the_api_server_s_words_and_an_outage_is_trie
         "admission webhook \"w\" denied the request: no such class",
         1,
     );
-    stage.pass().await.unwrap();
+    stage.reconcile().await.unwrap();
     let (reason, message) = degraded(&stage);
     assert_eq!(reason, reason::ROUTE_FAILED);
     assert!(
@@ -314,8 +315,8 @@ async fn a_refused_route_is_told_in_the_api_server_s_words_and_an_outage_is_trie
         "{message}"
     );
     stage.fail(Method::PATCH, "ingresses", 503, "not now", 1);
-    assert!(stage.pass().await.is_err());
-    stage.pass().await.unwrap();
+    assert!(stage.reconcile().await.is_err());
+    stage.reconcile().await.unwrap();
     assert_eq!(degraded(&stage).0, reason::AS_EXPECTED);
 }
 
@@ -328,7 +329,7 @@ async fn a_deleted_workspace_takes_its_routes_along_before_it_is_let_go() {
     see(&stage);
     stage.delete_demo();
     for _ in 0..3 {
-        stage.pass().await.unwrap();
+        stage.reconcile().await.unwrap();
         see(&stage);
         stage.collect_garbage();
     }
@@ -343,7 +344,7 @@ async fn a_deleted_workspace_takes_its_routes_along_before_it_is_let_go() {
     );
     stage.server.remove::<Ingress>(Some(NAMESPACE), CHILD);
     see(&stage);
-    stage.pass().await.unwrap();
+    stage.reconcile().await.unwrap();
     assert!(
         stage
             .server
@@ -358,13 +359,13 @@ async fn a_new_operator_finds_routes_by_label_and_owner_alone() {
     stage.server.put(&objects::manager("main"));
     stage.replace_operator(None);
     stage.context.stores.routes.allow(&ingress());
-    stage.pass().await.unwrap();
+    stage.reconcile().await.unwrap();
     assert!(
         stage.child::<Ingress>().is_some(),
         "nobody knows yet what there is"
     );
     see(&stage);
-    stage.pass().await.unwrap();
+    stage.reconcile().await.unwrap();
     assert_eq!(stage.child::<Ingress>(), None);
 }
 
@@ -373,12 +374,12 @@ async fn a_new_operator_writes_nothing_to_routes_that_are_as_planned() {
     let mut stage = routed().await;
     stage.replace_operator(None);
     see(&stage);
-    stage.pass().await.unwrap();
+    stage.reconcile().await.unwrap();
     assert_eq!(stage.writes(), Vec::<String>::new());
 }
 
 #[tokio::test]
-async fn the_wall_follows_the_manager_at_once_and_restarts_nothing() {
+async fn the_network_policy_follows_the_manager_at_once_and_restarts_nothing() {
     let mut stage = Stage::with_running_demo().await;
     let pod = stage.child_pod();
     let walled = |settings: Value| {
@@ -387,16 +388,16 @@ async fn the_wall_follows_the_manager_at_once_and_restarts_nothing() {
         serde_json::from_value::<WorkspaceManager>(manager).unwrap()
     };
     stage.server.put(&walled(json!({"egress": "None"})));
-    stage.pass().await.unwrap();
+    stage.reconcile().await.unwrap();
     assert_eq!(stage.writes(), [format!("PATCH networkpolicies/{CHILD}")]);
     stage.server.put(&walled(json!({"enabled": false})));
-    stage.pass().await.unwrap();
+    stage.reconcile().await.unwrap();
     assert_eq!(stage.child::<NetworkPolicy>(), None);
     stage.server.take_calls();
-    stage.pass().await.unwrap();
-    assert!(stage.server.take_calls().is_empty(), "settled without a wall");
+    stage.reconcile().await.unwrap();
+    assert!(stage.server.take_calls().is_empty(), "settled without a policy");
     stage.server.put(&walled(Value::Null));
-    stage.pass().await.unwrap();
+    stage.reconcile().await.unwrap();
     assert_eq!(
         stage
             .child::<NetworkPolicy>()
@@ -412,7 +413,7 @@ async fn the_wall_follows_the_manager_at_once_and_restarts_nothing() {
 }
 
 #[tokio::test]
-async fn the_wall_of_an_invalid_running_workspace_stays_as_its_manager_wants_it() {
+async fn the_network_policy_of_an_invalid_running_workspace_stays_as_its_manager_wants_it() {
     let mut stage = Stage::with_running_demo().await;
     let mut manager = serde_json::to_value(objects::manager("main")).unwrap();
     manager["spec"]["networkPolicy"] = json!({"egress": "None"});
@@ -420,7 +421,7 @@ async fn the_wall_of_an_invalid_running_workspace_stays_as_its_manager_wants_it(
         .server
         .put(&serde_json::from_value::<WorkspaceManager>(manager).unwrap());
     stage.edit_spec(|spec| spec["image"] = json!("not an image"));
-    stage.pass().await.unwrap();
+    stage.reconcile().await.unwrap();
     let egress = |stage: &Stage| {
         stage
             .child::<NetworkPolicy>()
@@ -434,16 +435,16 @@ async fn the_wall_of_an_invalid_running_workspace_stays_as_its_manager_wants_it(
     assert_eq!(egress(&stage), 1);
     stage.server.remove::<WorkspaceManager>(None, "main");
     stage.server.remove::<NetworkPolicy>(Some(NAMESPACE), CHILD);
-    stage.pass().await.unwrap();
+    stage.reconcile().await.unwrap();
     assert_eq!(
         egress(&stage),
         2,
-        "the usual wall, where nobody knows the manager"
+        "the usual policy, where nobody knows the manager"
     );
 }
 
 #[tokio::test]
-async fn somebody_else_s_policy_of_that_name_is_not_deleted_where_none_is_wanted() {
+async fn a_foreign_policy_of_that_name_is_not_deleted_where_none_is_wanted() {
     let mut stage = Stage::with_running_demo().await;
     stage
         .server
@@ -456,7 +457,7 @@ async fn somebody_else_s_policy_of_that_name_is_not_deleted_where_none_is_wanted
     stage
         .server
         .put(&serde_json::from_value::<WorkspaceManager>(manager).unwrap());
-    stage.pass().await.unwrap();
+    stage.reconcile().await.unwrap();
     assert!(stage.child::<NetworkPolicy>().is_some());
 }
 
@@ -474,6 +475,7 @@ async fn that_a_kind_is_not_installed_is_found_out_at_the_start() {
     let stores = &stage.context.stores;
     let mut triggers = std::pin::pin!(operator::controllers::routes::start(
         &stage.context.client,
+        &Scope::Cluster,
         &[ingress()],
         stores
     ));

@@ -11,9 +11,9 @@ use kube::{ResourceExt as _, runtime::controller::Action};
 use crate::stage::{CHILD, Stage, run_id, seconds, short};
 
 #[tokio::test]
-async fn the_first_pass_makes_each_child_once_and_the_pod_last() {
+async fn the_first_reconcile_makes_each_child_once_and_the_pod_last() {
     let mut stage = Stage::with_demo();
-    stage.pass().await.unwrap();
+    stage.reconcile().await.unwrap();
     let mut writes = stage.writes();
     let position = |line: &str, writes: &[String]| writes.iter().position(|write| write == line).unwrap();
     let deployment = position("POST deployments", &writes);
@@ -42,17 +42,17 @@ async fn the_first_pass_makes_each_child_once_and_the_pod_last() {
 }
 
 #[tokio::test]
-async fn a_start_without_trouble_costs_two_status_writes_and_two_events() {
+async fn a_start_without_problems_costs_two_status_writes_and_two_events() {
     let mut stage = Stage::with_demo();
     let mut writes = Vec::new();
-    stage.pass().await.unwrap();
-    stage.pass().await.unwrap();
+    stage.reconcile().await.unwrap();
+    stage.reconcile().await.unwrap();
     stage.cluster();
-    stage.pass().await.unwrap();
-    stage.pass().await.unwrap();
+    stage.reconcile().await.unwrap();
+    stage.reconcile().await.unwrap();
     stage.get_ready();
-    stage.pass().await.unwrap();
-    stage.pass().await.unwrap();
+    stage.reconcile().await.unwrap();
+    stage.reconcile().await.unwrap();
     writes.extend(stage.writes());
     let count = |line: &str| writes.iter().filter(|write| *write == line).count();
     assert_eq!(count("PATCH workspaces/demo/status"), 2, "{writes:?}");
@@ -71,17 +71,17 @@ async fn nothing_is_read_at_a_start_and_pods_and_their_makers_once_at_a_stop() {
         let reads = calls.iter().filter(|call| call.method == http::Method::GET);
         reads.map(short).collect()
     };
-    stage.pass().await.unwrap();
+    stage.reconcile().await.unwrap();
     stage.cluster();
     stage.get_ready();
-    stage.pass().await.unwrap();
+    stage.reconcile().await.unwrap();
     assert_eq!(reads(&stage), Vec::<String>::new(), "first start");
     stage.edit_spec(|spec| spec["desiredStatus"] = "Stopped".into());
-    stage.pass().await.unwrap();
+    stage.reconcile().await.unwrap();
     stage.cluster();
-    stage.pass().await.unwrap();
+    stage.reconcile().await.unwrap();
     stage.end_pods();
-    stage.pass().await.unwrap();
+    stage.reconcile().await.unwrap();
     let mut stop = reads(&stage);
     stop.sort();
     assert_eq!(
@@ -96,15 +96,15 @@ async fn nothing_is_read_at_a_start_and_pods_and_their_makers_once_at_a_stop() {
 }
 
 #[tokio::test]
-async fn a_stop_that_another_began_reads_the_deployment_as_well() {
+async fn a_stop_by_another_leader_reads_the_deployment_as_well() {
     let mut stage = Stage::with_running_demo().await;
     stage.edit_spec(|spec| spec["desiredStatus"] = "Stopped".into());
-    stage.pass().await.unwrap();
+    stage.reconcile().await.unwrap();
     stage.cluster();
     stage.end_pods();
     stage.replace_operator(None);
     stage.server.take_calls();
-    stage.pass().await.unwrap();
+    stage.reconcile().await.unwrap();
     assert_eq!(stage.status().phase, Some(Phase::Stopped));
     let calls = stage.server.take_calls();
     let reads = calls.iter().filter(|call| call.method == http::Method::GET);
@@ -124,36 +124,36 @@ async fn a_stop_that_another_began_reads_the_deployment_as_well() {
 #[tokio::test]
 async fn a_settled_workspace_causes_no_call_at_all_whether_it_runs_or_is_stopped() {
     let mut stage = Stage::with_running_demo().await;
-    let action = stage.pass().await.unwrap();
+    let action = stage.reconcile().await.unwrap();
     assert_eq!(stage.server.take_calls().len(), 0);
     assert_ne!(action, Action::await_change());
 
     stage.edit_spec(|spec| spec["desiredStatus"] = "Stopped".into());
-    stage.pass().await.unwrap();
+    stage.reconcile().await.unwrap();
     stage.cluster();
     stage.end_pods();
-    stage.pass().await.unwrap();
+    stage.reconcile().await.unwrap();
     assert_eq!(stage.status().phase, Some(Phase::Stopped));
     stage.server.take_calls();
-    stage.pass().await.unwrap();
+    stage.reconcile().await.unwrap();
     assert_eq!(stage.server.take_calls().len(), 0);
 }
 
 #[tokio::test]
-async fn an_invalid_workspace_causes_no_call_once_it_is_told() {
+async fn an_invalid_workspace_causes_no_call_once_its_status_is_written() {
     let mut stage = Stage::new();
     let mut workspace = testkit::objects::workspace("demo");
     workspace.spec.template_ref = Some("absent".to_owned());
     stage.server.put(&workspace);
-    stage.pass().await.unwrap();
+    stage.reconcile().await.unwrap();
     assert_eq!(stage.status().phase, Some(Phase::Invalid));
     stage.server.take_calls();
-    stage.pass().await.unwrap();
+    stage.reconcile().await.unwrap();
     assert_eq!(stage.server.take_calls().len(), 0);
 }
 
 #[tokio::test]
-async fn a_workspace_where_no_webhook_judges_is_left_alone() {
+async fn a_workspace_in_an_ignored_namespace_is_left_alone() {
     let mut stage = Stage::new();
     let mut workspace = testkit::objects::workspace("demo");
     workspace.metadata.namespace = Some("kube-system".to_owned());
@@ -171,23 +171,23 @@ async fn a_workspace_where_no_webhook_judges_is_left_alone() {
 #[tokio::test]
 async fn caches_that_lag_behind_our_writes_cause_no_second_start_and_no_second_event() {
     let mut stage = Stage::with_demo();
-    stage.pass().await.unwrap();
+    stage.reconcile().await.unwrap();
     let first = run_id(&stage.child().unwrap());
     stage.writes();
-    // The caches still show nothing of the first pass.
-    stage.pass_unsynced("demo").await.unwrap();
+    // The caches still show nothing of the first reconcile.
+    stage.reconcile_unsynced("demo").await.unwrap();
     assert_eq!(stage.writes(), Vec::<String>::new());
     assert_eq!(run_id(&stage.child().unwrap()), first);
 }
 
 #[tokio::test]
-async fn children_deleted_or_changed_by_hand_come_back() {
+async fn externally_deleted_or_changed_children_come_back() {
     let mut stage = Stage::with_running_demo().await;
     stage.server.remove::<Service>(Some("team"), CHILD);
     stage.server.edit::<NetworkPolicy>(Some("team"), CHILD, |policy| {
         policy["spec"]["ingress"] = serde_json::json!([{}]);
     });
-    stage.pass().await.unwrap();
+    stage.reconcile().await.unwrap();
     let mut writes = stage.writes();
     writes.sort();
     assert_eq!(writes, ["PATCH networkpolicies/workspace-demo", "POST services"]);
@@ -207,7 +207,7 @@ async fn a_deployment_that_lost_owner_and_labels_gets_them_back_without_a_restar
             .unwrap()
             .remove("app.kubernetes.io/component");
     });
-    stage.pass().await.unwrap();
+    stage.reconcile().await.unwrap();
     assert_eq!(stage.writes(), ["PATCH deployments/workspace-demo"]);
     let after = stage.child::<Deployment>().unwrap();
     assert_eq!(after.owner_references(), before.owner_references());
@@ -218,6 +218,6 @@ async fn a_deployment_that_lost_owner_and_labels_gets_them_back_without_a_restar
 #[tokio::test]
 async fn a_settled_workspace_is_looked_at_again_within_half_an_hour() {
     let mut stage = Stage::with_running_demo().await;
-    let seconds = seconds(&stage.pass().await.unwrap());
+    let seconds = seconds(&stage.reconcile().await.unwrap());
     assert!((600.0..1800.0).contains(&seconds), "{seconds}");
 }

@@ -11,7 +11,7 @@ use kube::ResourceExt as _;
 use operator::controllers::shares::{self, SharesState};
 use serde_json::{Value, json};
 use testkit::{
-    api_server::Hindrance,
+    api_server::Disruption,
     objects::{self, NAMESPACE, OWNER},
 };
 
@@ -34,7 +34,7 @@ fn stored(stage: &Stage) -> Option<WorkspaceShare> {
 }
 
 /// Reason of the condition `Active`.
-fn told(stage: &Stage) -> String {
+fn reported(stage: &Stage) -> String {
     let status = stored(stage).unwrap().status.unwrap();
     condition::find(&status.conditions, ACTIVE)
         .unwrap()
@@ -52,7 +52,7 @@ async fn round(stage: &mut Stage, memory: &mut SharesState) -> Option<std::time:
 }
 
 #[tokio::test]
-async fn a_share_is_told_active_once_and_goes_with_its_workspace() {
+async fn a_share_becomes_active_with_one_event_and_is_deleted_with_its_workspace() {
     let (mut stage, mut memory) = (Stage::new(), SharesState::default());
     stage.server.put(&objects::workspace("demo"));
     put_share(&stage, &json!({"workspaceUID": "uid-of-demo"}));
@@ -66,7 +66,7 @@ async fn a_share_is_told_active_once_and_goes_with_its_workspace() {
             "PATCH workspaceshares/s"
         ]
     );
-    assert_eq!(told(&stage), reason::SHARED);
+    assert_eq!(reported(&stage), reason::SHARED);
     let owners = stored(&stage).unwrap().owner_references().to_vec();
     assert_eq!(owners[0].uid, "uid-of-demo");
     assert_eq!(round(&mut stage, &mut memory).await, None);
@@ -83,18 +83,18 @@ async fn an_early_share_waits_for_the_workspace_of_its_creator_alone() {
     let (mut stage, mut memory) = (Stage::new(), SharesState::default());
     put_share(&stage, &json!({}));
     round(&mut stage, &mut memory).await;
-    assert_eq!(told(&stage), reason::WORKSPACE_NOT_FOUND);
+    assert_eq!(reported(&stage), reason::WORKSPACE_NOT_FOUND);
     let mut foreign = objects::workspace("demo");
     let annotations = foreign.metadata.annotations.as_mut().unwrap();
     annotations.insert(CREATED_BY.to_owned(), "mallory".to_owned());
     stage.server.put(&foreign);
     round(&mut stage, &mut memory).await;
-    assert_eq!(told(&stage), reason::OWNER_CHANGED);
+    assert_eq!(reported(&stage), reason::OWNER_CHANGED);
     assert_eq!(stored(&stage).unwrap().status.unwrap().workspace_uid, None);
     stage.server.remove::<Workspace>(Some(NAMESPACE), "demo");
     stage.server.put(&objects::workspace("demo"));
     round(&mut stage, &mut memory).await;
-    assert_eq!(told(&stage), reason::SHARED);
+    assert_eq!(reported(&stage), reason::SHARED);
     let bound = stored(&stage).unwrap().status.unwrap().workspace_uid;
     assert_eq!(bound.as_deref(), Some("uid-of-demo"));
 }
@@ -108,7 +108,7 @@ async fn the_end_is_waited_for_and_the_object_removed_an_hour_later() {
     assert!((28..=30).contains(&again.as_secs()), "{again:?}");
     put_share(&stage, &json!({"expiresAt": from_now(-5)}));
     let again = round(&mut stage, &mut memory).await.unwrap();
-    assert_eq!(told(&stage), reason::EXPIRED);
+    assert_eq!(reported(&stage), reason::EXPIRED);
     assert!((3590..=3595).contains(&again.as_secs()), "{again:?}");
     put_share(&stage, &json!({"expiresAt": from_now(-3601)}));
     round(&mut stage, &mut memory).await;
@@ -120,10 +120,10 @@ async fn one_that_is_prolonged_at_the_last_moment_is_not_removed() {
     let (mut stage, mut memory) = (Stage::new(), SharesState::default());
     stage.server.put(&objects::workspace("demo"));
     put_share(&stage, &json!({"expiresAt": from_now(-3601)}));
-    stage.server.hinder(
+    stage.server.disrupt(
         Method::DELETE,
         "workspaceshares",
-        Hindrance::Meanwhile(Box::new(|server| {
+        Disruption::Meanwhile(Box::new(|server| {
             server.edit::<WorkspaceShare>(Some(NAMESPACE), "s", |share| {
                 share["spec"]["expiresAt"] = json!(from_now(60));
             });
@@ -131,7 +131,7 @@ async fn one_that_is_prolonged_at_the_last_moment_is_not_removed() {
     );
     assert!(round(&mut stage, &mut memory).await.is_some());
     round(&mut stage, &mut memory).await;
-    assert_eq!(told(&stage), reason::SHARED);
+    assert_eq!(reported(&stage), reason::SHARED);
 }
 
 #[tokio::test]
@@ -151,7 +151,7 @@ async fn a_share_of_a_workspace_that_is_gone_is_removed_and_not_while_a_cache_is
 }
 
 #[tokio::test]
-async fn a_hand_over_and_the_manager_end_shares_and_say_so() {
+async fn a_change_of_owner_and_the_manager_end_shares_with_an_event() {
     let (mut stage, mut memory) = (Stage::new(), SharesState::default());
     stage.server.put(&objects::workspace("demo"));
     put_share(&stage, &json!({"workspaceUID": "uid-of-demo"}));
@@ -160,14 +160,14 @@ async fn a_hand_over_and_the_manager_end_shares_and_say_so() {
         manager["spec"]["authorization"] = json!({"sharing": {"enabled": false}});
     });
     round(&mut stage, &mut memory).await;
-    assert_eq!(told(&stage), reason::SHARING_DISABLED);
+    assert_eq!(reported(&stage), reason::SHARING_DISABLED);
     stage
         .server
         .edit::<Workspace>(Some(NAMESPACE), "demo", |workspace| {
             workspace["metadata"]["annotations"][CREATED_BY] = json!("carol");
         });
     round(&mut stage, &mut memory).await;
-    assert_eq!(told(&stage), reason::OWNER_CHANGED);
+    assert_eq!(reported(&stage), reason::OWNER_CHANGED);
     assert_eq!(
         stage.events(),
         [reason::SHARED, reason::SHARING_DISABLED, reason::OWNER_CHANGED]
@@ -182,7 +182,7 @@ async fn a_write_that_conflicts_is_made_again() {
     stage.fail(Method::PATCH, "workspaceshares/s/status", 409, "modified", 1);
     assert!(round(&mut stage, &mut memory).await.is_some());
     round(&mut stage, &mut memory).await;
-    assert_eq!(told(&stage), reason::SHARED);
+    assert_eq!(reported(&stage), reason::SHARED);
 }
 
 #[tokio::test]
@@ -191,5 +191,5 @@ async fn without_a_webhook_nothing_is_shared() {
     stage.without_admission();
     put_share(&stage, &json!({}));
     round(&mut stage, &mut memory).await;
-    assert_eq!(told(&stage), reason::UNVOUCHED);
+    assert_eq!(reported(&stage), reason::UNVOUCHED);
 }

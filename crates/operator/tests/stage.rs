@@ -119,12 +119,12 @@ impl Stage {
         stage
     }
 
-    /// A start without trouble, from the first pass to the pod that is ready.
+    /// A start without problems, from the first reconcile to the pod that is ready.
     pub(crate) async fn run(&mut self) {
-        self.pass().await.unwrap();
+        self.reconcile().await.unwrap();
         self.cluster();
         self.get_ready();
-        self.pass().await.unwrap();
+        self.reconcile().await.unwrap();
         assert_eq!(self.status().phase, Some(Phase::Running));
     }
 
@@ -192,15 +192,15 @@ impl Stage {
         }
     }
 
-    /// Lets the catalog controller and the watches catch up, and makes one pass over `demo`.
-    pub(crate) async fn pass(&mut self) -> Result<Action, Error> {
+    /// Lets the catalog controller and the watches catch up, and makes one reconcile of `demo`.
+    pub(crate) async fn reconcile(&mut self) -> Result<Action, Error> {
         self.protect();
         self.sync();
-        self.pass_unsynced("demo").await
+        self.reconcile_unsynced("demo").await
     }
 
-    /// Makes one pass over a workspace with the caches as they are.
-    pub(crate) async fn pass_unsynced(&self, name: &str) -> Result<Action, Error> {
+    /// Makes one reconcile of a workspace with the caches as they are.
+    pub(crate) async fn reconcile_unsynced(&self, name: &str) -> Result<Action, Error> {
         let object =
             operator::cache::stores::get_parsed(&self.context.stores.workspaces, Some(NAMESPACE), name)
                 .unwrap();
@@ -334,10 +334,10 @@ impl Stage {
     /// Stops `demo`, and lets everybody do what that takes.
     pub(crate) async fn stop(&mut self) {
         self.set(DesiredStatus::Stopped);
-        self.pass().await.unwrap();
+        self.reconcile().await.unwrap();
         self.cluster();
         self.end_pods();
-        self.pass().await.unwrap();
+        self.reconcile().await.unwrap();
         assert_eq!(self.status().phase, Some(Phase::Stopped));
     }
 
@@ -409,7 +409,7 @@ fn operator_of(client: Client, writers: &Writers, settings: &str) -> Arc<Context
     ))
 }
 
-/// After how many seconds the next pass is asked for. Nothing but its debug text tells.
+/// After how many seconds the next reconcile is asked for. Nothing but its debug text tells.
 pub(crate) fn seconds(action: &Action) -> f64 {
     let text = format!("{action:?}");
     let span = text

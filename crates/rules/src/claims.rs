@@ -111,8 +111,8 @@ mod tests {
         ] {
             assert_eq!(message(fine.clone()), None, "{fine}");
         }
-        let words = r#"spec.storage.size: "10239Mi" is less than the disk has, 10Gi, and a disk does not shrink: keep 10Gi, or ask for more"#;
-        assert_eq!(message(json!({"size": "10239Mi"})).as_deref(), Some(words));
+        let text = r#"spec.storage.size: "10239Mi" is less than the disk has, 10Gi, and a disk does not shrink: keep 10Gi, or ask for more"#;
+        assert_eq!(message(json!({"size": "10239Mi"})).as_deref(), Some(text));
         let unknown = PersistentVolumeClaim::default();
         assert_eq!(
             shrinks(
@@ -144,12 +144,12 @@ mod tests {
             assert_eq!(message(fine.clone()), None, "{fine}");
         }
         let class = message(json!({"storageClassName": "fast"})).unwrap();
-        let words =
+        let text =
             r#"spec.storage.storageClassName: "fast" is not the class of the workspace's disk, "slow","#;
-        assert!(class.starts_with(words), "{class}");
+        assert!(class.starts_with(text), "{class}");
         let claim = message(json!({"claimName": "data"})).unwrap();
-        let words = r#"spec.storage.claimName: "data" is not the disk that the workspace has,"#;
-        assert!(claim.starts_with(words), "{claim}");
+        let text = r#"spec.storage.claimName: "data" is not the disk that the workspace has,"#;
+        assert!(claim.starts_with(text), "{claim}");
     }
 
     #[test]

@@ -44,6 +44,13 @@ pub fn not_served(manager: &WorkspaceManager, settings: &Settings) -> Option<Str
     manager.spec.authentication.gateway.as_ref()?;
     let serves = match &settings.gateway_manager {
         Some(name) if manager.metadata.name.as_deref() == Some(name) => return None,
+        Some(name) if name.is_empty() => {
+            return Some(format!(
+                "No gateway serves WorkspaceManager {:?}: this installation has no gateway. Have this one use routing.custom with \
+                 authentication.forwardAuth or none.",
+                manager.name_any()
+            ));
+        }
         Some(name) => format!("WorkspaceManager {name:?}"),
         None if is_default(manager) => return None,
         None => "the default WorkspaceManager".to_owned(),
@@ -72,6 +79,9 @@ mod tests {
             "{why}"
         );
         assert_eq!(not_served(&default, &unnamed), None);
+        let without_gateway = settings(", gatewayManager: ''");
+        let why = not_served(&default, &without_gateway).unwrap();
+        assert!(why.contains("this installation has no gateway"), "{why}");
         assert!(not_served(&other, &unnamed).is_some());
         let mut other_manager = other;
         other_manager.spec.authentication.gateway = None;

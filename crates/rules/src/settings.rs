@@ -59,7 +59,7 @@ pub struct Settings {
     /// Default: none; such managers are then not ready.
     #[serde(default)]
     pub gateway_address: Option<String>,
-    /// Name of the `WorkspaceManager` that the gateway serves. It serves exactly one.
+    /// Name of the `WorkspaceManager` that the gateway serves. It serves exactly one. Empty: there is no gateway.
     /// Default: none; the gateway then serves the default manager. Other managers with `authentication.gateway` are not ready.
     #[serde(default)]
     pub gateway_manager: Option<String>,

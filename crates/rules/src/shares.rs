@@ -120,8 +120,8 @@ fn is_for_owner(share: &WorkspaceShare, workspace: &Workspace) -> bool {
 
 /// The owner on whose behalf the share was made. The share is active while this user owns the workspace.
 pub fn sponsor(share: &WorkspaceShare) -> Option<&str> {
-    let vouched = share.annotations().get(SHARED_FOR).map(String::as_str);
-    vouched
+    let attested = share.annotations().get(SHARED_FOR).map(String::as_str);
+    attested
         .filter(|name| !name.is_empty())
         .or_else(|| names::owner(&share.metadata))
 }
@@ -243,7 +243,7 @@ mod tests {
         .unwrap()
     }
 
-    fn judged(share: &WorkspaceShare, workspace: Option<&Workspace>, sharing: Value) -> &'static str {
+    fn reason_of(share: &WorkspaceShare, workspace: Option<&Workspace>, sharing: Value) -> &'static str {
         let now = NOON.parse().unwrap();
         match live(share, workspace, Some(&manager(sharing)), now) {
             Ok(()) => "",
@@ -257,16 +257,19 @@ mod tests {
     #[test]
     fn the_owner_s_share_counts_until_the_very_second_of_its_end() {
         let lab = workspace("alice", "u-1");
-        assert_eq!(judged(&share(json!({})), Some(&lab), json!({})), "");
+        assert_eq!(reason_of(&share(json!({})), Some(&lab), json!({})), "");
         let ends = |at: &str| share(json!({"spec": {"expiresAt": at}}));
-        assert_eq!(judged(&ends("2026-01-01T12:00:01Z"), Some(&lab), json!({})), "");
-        assert_eq!(judged(&ends(NOON), Some(&lab), json!({})), reason::EXPIRED);
+        assert_eq!(
+            reason_of(&ends("2026-01-01T12:00:01Z"), Some(&lab), json!({})),
+            ""
+        );
+        assert_eq!(reason_of(&ends(NOON), Some(&lab), json!({})), reason::EXPIRED);
     }
 
     #[test]
     fn shares_are_inactive_in_path_mode_unless_the_risk_is_accepted() {
         let lab = workspace("alice", "u-1");
-        let judged = |path_mode_sharing| {
+        let reason_of = |path_mode_sharing| {
             let mut manager = manager(json!({}));
             manager.spec.routing.mode = api::manager::RoutingMode::Path;
             manager.spec.routing.path_mode_sharing = path_mode_sharing;
@@ -277,50 +280,50 @@ mod tests {
                 NOON.parse().unwrap(),
             )
         };
-        let refused = judged(api::manager::PathModeSharing::Refuse).unwrap_err();
+        let refused = reason_of(api::manager::PathModeSharing::Refuse).unwrap_err();
         assert_eq!(refused.reason(), reason::SHARING_DISABLED);
         assert!(
             refused.to_string().contains("routing.pathModeSharing"),
             "{refused}"
         );
-        assert_eq!(judged(api::manager::PathModeSharing::AcceptRisk), Ok(()));
+        assert_eq!(reason_of(api::manager::PathModeSharing::AcceptRisk), Ok(()));
     }
 
     #[test]
     fn a_recreated_workspace_of_the_same_name_is_not_shared() {
         let again = workspace("alice", "u-2");
         assert_eq!(
-            judged(&share(json!({})), Some(&again), json!({})),
+            reason_of(&share(json!({})), Some(&again), json!({})),
             reason::WORKSPACE_NOT_FOUND
         );
         assert_eq!(
-            judged(&share(json!({})), None, json!({})),
+            reason_of(&share(json!({})), None, json!({})),
             reason::WORKSPACE_NOT_FOUND
         );
         let mut leaving = workspace("alice", "u-1");
         leaving.metadata.deletion_timestamp = share(json!({})).metadata.creation_timestamp;
         assert_eq!(
-            judged(&share(json!({})), Some(&leaving), json!({})),
+            reason_of(&share(json!({})), Some(&leaving), json!({})),
             reason::WORKSPACE_NOT_FOUND
         );
     }
 
     #[test]
-    fn a_hand_over_ends_the_shares_of_the_old_owner_and_those_made_for_them() {
+    fn a_change_of_owner_ends_the_shares_of_the_old_owner_and_those_made_for_them() {
         let handed_over = workspace("carol", "u-1");
         let by_alice = share(json!({}));
         assert_eq!(
-            judged(&by_alice, Some(&handed_over), json!({})),
+            reason_of(&by_alice, Some(&handed_over), json!({})),
             reason::OWNER_CHANGED
         );
         let for_alice = |by: &str| {
             share(json!({"metadata": {"annotations": {names::CREATED_BY: by, SHARED_FOR: "alice"}}}))
         };
         let lab = workspace("alice", "u-1");
-        assert_eq!(judged(&for_alice("admin"), Some(&lab), json!({})), "");
+        assert_eq!(reason_of(&for_alice("admin"), Some(&lab), json!({})), "");
         for by in ["admin", "carol"] {
             assert_eq!(
-                judged(&for_alice(by), Some(&handed_over), json!({})),
+                reason_of(&for_alice(by), Some(&handed_over), json!({})),
                 reason::OWNER_CHANGED
             );
         }
@@ -331,7 +334,7 @@ mod tests {
         let nobody = share(json!({"metadata": {"annotations": null}}));
         let mut lab = workspace("alice", "u-1");
         lab.metadata.annotations = None;
-        assert_eq!(judged(&nobody, Some(&lab), json!({})), reason::OWNER_CHANGED);
+        assert_eq!(reason_of(&nobody, Some(&lab), json!({})), reason::OWNER_CHANGED);
     }
 
     #[test]
@@ -340,9 +343,9 @@ mod tests {
         assert_eq!(binding(&early, None), None);
         assert_eq!(binding(&early, Some(&workspace("mallory", "u-9"))), None);
         assert_eq!(binding(&early, Some(&workspace("alice", "u-1"))), Some("u-1"));
-        assert_eq!(judged(&early, Some(&workspace("alice", "u-1")), json!({})), "");
+        assert_eq!(reason_of(&early, Some(&workspace("alice", "u-1")), json!({})), "");
         assert_eq!(
-            judged(&early, Some(&workspace("mallory", "u-9")), json!({})),
+            reason_of(&early, Some(&workspace("mallory", "u-9")), json!({})),
             reason::OWNER_CHANGED
         );
         let recorded = share(json!({"spec": {"workspaceUID": null}, "status": {"workspaceUID": "u-1"}}));
@@ -354,26 +357,26 @@ mod tests {
         let lab = workspace("alice", "u-1");
         let plain = share(json!({}));
         assert_eq!(
-            judged(&plain, Some(&lab), json!({"enabled": false})),
+            reason_of(&plain, Some(&lab), json!({"enabled": false})),
             reason::SHARING_DISABLED
         );
         let bounded = json!({"maxDurationMinutes": 90});
         assert_eq!(
-            judged(&plain, Some(&lab), bounded.clone()),
+            reason_of(&plain, Some(&lab), bounded.clone()),
             reason::SHARE_OUT_OF_BOUNDS
         );
         let ends = |at: &str| share(json!({"spec": {"expiresAt": at}}));
         assert_eq!(
-            judged(&ends("2026-01-01T12:30:00Z"), Some(&lab), bounded.clone()),
+            reason_of(&ends("2026-01-01T12:30:00Z"), Some(&lab), bounded.clone()),
             ""
         );
         assert_eq!(
-            judged(&ends("2026-01-01T12:30:01Z"), Some(&lab), bounded),
+            reason_of(&ends("2026-01-01T12:30:01Z"), Some(&lab), bounded),
             reason::SHARE_OUT_OF_BOUNDS
         );
         let to_group = share(json!({"spec": {"subjects": [{"kind": "Group", "name": "g"}]}}));
         assert_eq!(
-            judged(&to_group, Some(&lab), json!({"allowGroups": false})),
+            reason_of(&to_group, Some(&lab), json!({"allowGroups": false})),
             reason::SHARE_OUT_OF_BOUNDS
         );
         let now = NOON.parse().unwrap();

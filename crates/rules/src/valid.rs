@@ -151,11 +151,8 @@ pub(crate) fn resolve(
         manager_ref: _,
         profile_ref: _,
     } = effective;
-    let amounts = resources
-        .requests
-        .values_mut()
-        .chain(resources.limits.values_mut());
-    amounts.chain(shm_size.as_mut()).for_each(canonical);
+    canonical_resources(&mut resources);
+    shm_size.iter_mut().for_each(canonical);
     canonical_home(&mut home);
     let profile = references
         .profile
@@ -215,6 +212,11 @@ pub(crate) fn resolve(
         name,
         uid,
     })
+}
+
+fn canonical_resources(resources: &mut ResourceRequirements) {
+    let amounts = resources.requests.values_mut();
+    amounts.chain(resources.limits.values_mut()).for_each(canonical);
 }
 
 fn canonical_home(home: &mut Home) {

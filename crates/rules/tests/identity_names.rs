@@ -155,7 +155,7 @@ fn invisible_or_invalid_owner_names_are_refused() {
 }
 
 #[test]
-fn every_workspace_has_the_address_that_the_record_says_and_no_other_has_it() {
+fn every_workspace_has_the_recorded_address_and_no_other_has_it() {
     let mut seen = BTreeSet::new();
     for row in record().workspaces {
         let Named { is, name, .. } = &row;
@@ -180,7 +180,7 @@ fn every_workspace_has_the_address_that_the_record_says_and_no_other_has_it() {
 }
 
 #[test]
-fn a_workspace_s_name_that_needed_escapes_anywhere_is_refused_and_says_why() {
+fn a_workspace_name_that_needs_escapes_is_refused_with_the_reason() {
     for Refused { is, name } in record().refused_workspaces {
         let refused = checks::name(&name);
         assert_eq!(refused.len(), 1, "{is}");

@@ -40,7 +40,7 @@ impl Fault {
 }
 
 /// A failure of one call.
-pub enum Hindrance {
+pub enum Disruption {
     /// The server processes the call and answers after this time.
     Late(Duration),
     /// The server processes the call after this time, but the caller has given up: there is no answer.
@@ -48,18 +48,18 @@ pub enum Hindrance {
     /// The call does not reach the server. The caller gets an error.
     Lost,
     /// The call does not reach the server, and the caller gets no error: the connection is dead.
-    Silence,
+    NoAnswer,
     /// Another client acts just before the server processes the call.
     Meanwhile(Box<dyn FnOnce(&ApiServer) + Send>),
 }
 
-impl fmt::Debug for Hindrance {
+impl fmt::Debug for Disruption {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::Late(_) => "Late",
             Self::Unanswered(_) => "Unanswered",
             Self::Lost => "Lost",
-            Self::Silence => "Silence",
+            Self::NoAnswer => "NoAnswer",
             Self::Meanwhile(_) => "Meanwhile",
         })
     }

@@ -9,12 +9,12 @@ use e2e::{
 use kube::{Api, api::PostParams};
 use serde_json::{Value, json};
 
-struct Scene {
+struct Fixture {
     scratch: Scratch,
     alice: Api<Workspace>,
 }
 
-impl Scene {
+impl Fixture {
     async fn new(prefix: &str, rest: Value) -> anyhow::Result<Self> {
         let scratch = Scratch::new(prefix, &["alice"]).await?;
         let mut spec = rest;
@@ -50,7 +50,7 @@ impl Scene {
 #[tokio::test]
 async fn an_idle_timeout_within_the_template_s_bounds_passes() -> anyhow::Result<()> {
     const FIELD: &str = "spec.idleShutdown.idleTimeoutInMinutes";
-    let scene = Scene::new(
+    let fixture = Fixture::new(
         "idle-bounds",
         json!({
             "defaultIdleShutdown": {"idleTimeoutInMinutes": 60},
@@ -59,30 +59,30 @@ async fn an_idle_timeout_within_the_template_s_bounds_passes() -> anyhow::Result
     )
     .await?;
     let minutes = |minutes: i32| json!({"idleTimeoutInMinutes": minutes});
-    scene.refuses(minutes(9), &[FIELD, "9", "minimum 10"]).await?;
-    scene
+    fixture.refuses(minutes(9), &[FIELD, "9", "minimum 10"]).await?;
+    fixture
         .refuses(minutes(121), &[FIELD, "121", "maximum 120"])
         .await?;
-    scene.admits(minutes(10)).await?;
-    scene.admits(minutes(120)).await?;
-    scene.admits(json!({"enabled": true})).await?;
-    scene.admits(json!({})).await?;
+    fixture.admits(minutes(10)).await?;
+    fixture.admits(minutes(120)).await?;
+    fixture.admits(json!({"enabled": true})).await?;
+    fixture.admits(json!({})).await?;
     let never = json!({"enabled": false});
-    scene
+    fixture
         .refuses(never, &["spec.idleShutdown.enabled", "false", "120"])
         .await?;
     // The definition's own bounds.
-    scene
+    fixture
         .refuses(minutes(0), &[FIELD, "\"0\" is less than the minimum 1"])
         .await?;
     let blind = json!({"detection": {"httpGet": {"path": "/healthz"}}});
-    scene.refuses(blind, &["lastActivityTimestamp"]).await?;
+    fixture.refuses(blind, &["lastActivityTimestamp"]).await?;
     // Bounds hold of what is there, too.
     let rest = json!({"desiredStatus": "Stopped", "idleShutdown": {"idleTimeoutInMinutes": 30}});
-    let lab = template::workspace(&scene.scratch, "lab", &rest)?;
-    scene.alice.create(&PostParams::default(), &lab).await?;
+    let lab = template::workspace(&fixture.scratch, "lab", &rest)?;
+    fixture.alice.create(&PostParams::default(), &lab).await?;
     let wider = e2e::workspace::set(
-        &scene.alice,
+        &fixture.alice,
         "lab",
         json!({"idleShutdown": {"idleTimeoutInMinutes": 600}}),
     );
@@ -92,12 +92,12 @@ async fn an_idle_timeout_within_the_template_s_bounds_passes() -> anyhow::Result
         .map(|error| format!("{error:#}"))
         .unwrap_or_default();
     assert!(message.contains("maximum 120"), "{message}");
-    template::finish(scene.scratch).await
+    template::finish(fixture.scratch).await
 }
 
 #[tokio::test]
 async fn a_template_without_overrides_refuses_differing_idle_settings() -> anyhow::Result<()> {
-    let scene = Scene::new(
+    let fixture = Fixture::new(
         "idle-kept",
         json!({
             "defaultIdleShutdown": {"idleTimeoutInMinutes": 60},
@@ -106,23 +106,23 @@ async fn a_template_without_overrides_refuses_differing_idle_settings() -> anyho
     )
     .await?;
     let allow = "idleShutdownOverrides.allow is false";
-    scene
+    fixture
         .refuses(
             json!({"idleTimeoutInMinutes": 61}),
             &["spec.idleShutdown.idleTimeoutInMinutes", "61", allow],
         )
         .await?;
-    scene
+    fixture
         .refuses(json!({"enabled": false}), &["spec.idleShutdown.enabled", allow])
         .await?;
     let elsewhere = json!({"detection": {"httpGet": {"port": 9000}}});
-    scene
+    fixture
         .refuses(elsewhere, &["spec.idleShutdown.detection", allow])
         .await?;
-    scene
+    fixture
         .admits(json!({"enabled": true, "idleTimeoutInMinutes": 60}))
         .await?;
-    template::finish(scene.scratch).await
+    template::finish(fixture.scratch).await
 }
 
 #[tokio::test]

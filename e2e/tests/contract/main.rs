@@ -2,6 +2,7 @@
 
 #![expect(clippy::needless_pass_by_value, reason = "literals of JSON are passed")]
 
+mod accounts;
 mod agreement;
 mod annotations;
 mod applied_again;

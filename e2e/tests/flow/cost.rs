@@ -15,18 +15,10 @@ use kube::{
 };
 
 /// Events are written after the status that is waited for.
-const LAST_WORDS: Duration = Duration::from_secs(5);
+const LAST_EVENTS: Duration = Duration::from_secs(5);
 
-/// A busy node may have no room at first, which is a Warning about the workspace; one of so many starts meets no trouble.
-const ATTEMPTS: usize = 4;
-/// What a start without trouble and without a disk costs.
-const UNTROUBLED: [(&str, usize); 5] = [
-    ("create events", 2),
-    ("create deployments", 1),
-    ("create networkpolicies", 1),
-    ("create services", 1),
-    ("patch workspaces/status", 2),
-];
+/// Starts that are measured.
+const STARTS: usize = 4;
 
 /// Creates a workspace, waits until it runs, and says what that cost.
 async fn start(
@@ -39,7 +31,7 @@ async fn start(
         .create(&PostParams::default(), &workspace::echo(name)?)
         .await?;
     workspace::reached(workspaces, name, Phase::Running).await?;
-    tokio::time::sleep(LAST_WORDS).await;
+    tokio::time::sleep(LAST_EVENTS).await;
     let calls = log.calls(|line| line.contains(&scratch.namespace))?;
     let own = calls
         .into_iter()
@@ -58,21 +50,28 @@ fn counted(calls: &[String]) -> BTreeMap<&str, usize> {
     counts
 }
 
-/// Whether a Warning about the workspace was told.
-async fn is_troubled(scratch: &Scratch, name: &str) -> anyhow::Result<bool> {
+/// Warning Events about the workspace: problems of its start, such as a node that has no room at first.
+async fn warnings(scratch: &Scratch, name: &str) -> anyhow::Result<usize> {
     let about = format!("type=Warning,regarding.kind=Workspace,regarding.name={name}");
     let events = scratch.api::<Event>();
     let warnings = events.list(&ListParams::default().fields(&about)).await?;
-    Ok(!warnings.items.is_empty())
+    Ok(warnings.items.len())
 }
 
-/// What is done more often than in a start without trouble. Among many starts some of it is done less often.
-fn superfluous<'a>(counts: &BTreeMap<&'a str, usize>) -> BTreeMap<&'a str, usize> {
-    let usual: BTreeMap<&str, usize> = UNTROUBLED.into();
-    let more = counts
-        .iter()
-        .filter(|(call, count)| **count > usual.get(*call).copied().unwrap_or(0));
-    more.map(|(call, count)| (*call, *count)).collect()
+/// What a start without a disk may cost. Each problem adds an Event, and a status write when it appears and when it is over. Under load
+/// the status that only reports the start is left out, and its Event with it.
+fn is_within_bound(counts: &BTreeMap<&str, usize>, warnings: usize) -> bool {
+    let bounds = [
+        ("create deployments", 1..=1),
+        ("create networkpolicies", 1..=1),
+        ("create services", 1..=1),
+        ("create events", 1..=2 + warnings),
+        ("patch workspaces/status", 1..=2 + 2 * warnings),
+    ];
+    counts.len() == bounds.len()
+        && bounds
+            .iter()
+            .all(|(call, bound)| counts.get(call).is_some_and(|count| bound.contains(count)))
 }
 
 #[tokio::test]
@@ -84,23 +83,16 @@ async fn a_start_costs_two_status_writes_and_two_events() -> anyhow::Result<()> 
     stopped.spec.desired_status = DesiredStatus::Stopped;
     alice.create(&PostParams::default(), &stopped).await?;
     workspace::reached(&alice, "stopped", Phase::Stopped).await?;
-    tokio::time::sleep(LAST_WORDS).await;
+    tokio::time::sleep(LAST_EVENTS).await;
 
-    let mut costs = Vec::new();
-    for attempt in 1..=ATTEMPTS {
-        let name = format!("running-{attempt}");
-        costs = start(&scratch, &alice, &name).await?;
-        if counted(&costs) == UNTROUBLED.into() {
-            break;
-        }
-        if !is_troubled(&scratch, &name).await? {
-            assert_eq!(
-                superfluous(&counted(&costs)),
-                BTreeMap::new(),
-                "attempt {attempt}"
-            );
-        }
+    for number in 1..=STARTS {
+        let name = format!("running-{number}");
+        let calls = start(&scratch, &alice, &name).await?;
+        let (counts, warnings) = (counted(&calls), warnings(&scratch, &name).await?);
+        assert!(
+            is_within_bound(&counts, warnings),
+            "start {number} with {warnings} Warnings: {counts:?}"
+        );
     }
-    assert_eq!(counted(&costs), UNTROUBLED.into());
     scratch.finish().await
 }

@@ -3,7 +3,8 @@
 use api::{Workspace, workspace::Phase};
 use e2e::{
     cluster::{self, Scratch},
-    command::kubectl,
+    command::{administer, kubectl, kubectl_as},
+    http::HttpSession,
     servers, workspace,
 };
 use kube::{Api, ResourceExt as _, api::PostParams};
@@ -38,6 +39,42 @@ async fn a_user_creates_a_running_workspace_that_is_hers() -> anyhow::Result<()>
         mine.status.as_ref().and_then(|status| status.owner.as_deref()),
         Some("alice")
     );
+    scratch.finish().await
+}
+
+#[tokio::test]
+async fn an_administrator_creates_a_workspace_for_a_user_by_impersonation() -> anyhow::Result<()> {
+    let scratch = Scratch::new("create-for", &["alice"]).await?;
+    let mut manifest = serde_json::to_value(workspace::echo("hers")?)?;
+    manifest["metadata"]["namespace"] = scratch.namespace.clone().into();
+    let created = kubectl_as("alice", &["create", "-f", "-"], &manifest).await?;
+    assert_eq!(created.code, 0, "{created:?}");
+    let namespace = format!("--namespace={}", scratch.namespace);
+    let waited = [
+        "wait",
+        "workspace/hers",
+        &namespace,
+        "--for=condition=Available",
+        "--timeout=2m",
+    ];
+    let waited = administer(&waited).await?;
+    assert_eq!(waited.code, 0, "{waited:?}");
+    let address = [
+        "get",
+        "workspace",
+        "hers",
+        &namespace,
+        "-o",
+        "jsonpath={.status.url}",
+    ];
+    let address = administer(&address).await?;
+    let hers = scratch.api::<Workspace>().get("hers").await?;
+    assert_eq!(address.stdout, workspace::url(&hers)?);
+    let annotation = |name: &str| hers.annotations().get(name).map(String::as_str);
+    assert_eq!(annotation(api::names::CREATED_BY), Some("alice"));
+    assert_eq!(annotation(api::names::ASSIGNED_BY), None);
+    let answer = HttpSession::new()?.enter(&address.stdout, "alice").await?;
+    assert!(answer.status().is_success(), "{}", answer.status());
     scratch.finish().await
 }
 

@@ -19,21 +19,21 @@ use kube::{
 use serde_json::{Value, json};
 
 /// A workspace of alice's, ready.
-struct Scene {
+struct Fixture {
     scratch: Scratch,
     alice: Api<Workspace>,
 }
 
-impl Scene {
+impl Fixture {
     async fn new(prefix: &str, policy: UpdatePolicy) -> anyhow::Result<Self> {
         let scratch = Scratch::new(prefix, &["alice"]).await?;
         let alice: Api<Workspace> = Api::namespaced(cluster::user("alice").await?, &scratch.namespace);
         let mut echo = workspace::echo("ws")?;
         echo.spec.update_policy = policy;
         alice.create(&PostParams::default(), &echo).await?;
-        let scene = Self { scratch, alice };
-        scene.reached(Phase::Running).await?;
-        Ok(scene)
+        let fixture = Self { scratch, alice };
+        fixture.reached(Phase::Running).await?;
+        Ok(fixture)
     }
 
     async fn reached(&self, phase: Phase) -> anyhow::Result<Workspace> {
@@ -85,9 +85,9 @@ fn colour(value: &str) -> Value {
     json!({"env": [{"name": "COLOUR", "value": value}]})
 }
 
-async fn pending(scene: &Scene, expected: &[&str]) -> anyhow::Result<()> {
+async fn pending(fixture: &Fixture, expected: &[&str]) -> anyhow::Result<()> {
     wait::until(&format!("{expected:?} to be pending"), wait::USUAL, || async {
-        let ws = scene.alice.get("ws").await.map_err(|error| error.to_string())?;
+        let ws = fixture.alice.get("ws").await.map_err(|error| error.to_string())?;
         let found = ws.status.unwrap_or_default().pending_update;
         if found == expected {
             Ok(())
@@ -100,35 +100,35 @@ async fn pending(scene: &Scene, expected: &[&str]) -> anyhow::Result<()> {
 
 #[tokio::test]
 async fn an_edit_is_pending_until_stop_and_start() -> anyhow::Result<()> {
-    let scene = Scene::new("onstop", UpdatePolicy::OnStop).await?;
-    let before = scene.pod().await?;
+    let fixture = Fixture::new("onstop", UpdatePolicy::OnStop).await?;
+    let before = fixture.pod().await?;
     let mut edit = colour("blue");
     edit["shmSize"] = json!("32Mi");
-    scene.set(edit).await?;
-    pending(&scene, &["spec.env", "spec.shmSize"]).await?;
-    scene.set(json!({"displayName": "another name"})).await?;
-    let ws = scene.reached(Phase::Running).await?;
+    fixture.set(edit).await?;
+    pending(&fixture, &["spec.env", "spec.shmSize"]).await?;
+    fixture.set(json!({"displayName": "another name"})).await?;
+    let ws = fixture.reached(Phase::Running).await?;
     assert_eq!(
         ws.status.unwrap_or_default().pending_update,
         ["spec.env", "spec.shmSize"]
     );
-    assert_eq!(scene.pod().await?, before, "nothing reached the pod");
-    let stopped = workspace::stop(&scene.alice, "ws").await?;
+    assert_eq!(fixture.pod().await?, before, "nothing reached the pod");
+    let stopped = workspace::stop(&fixture.alice, "ws").await?;
     assert_eq!(stopped.status.unwrap_or_default().pending_update, [""; 0]);
-    scene
+    fixture
         .set(json!({"desiredStatus": DesiredStatus::Running}))
         .await?;
-    scene.replaced(&before).await?;
-    assert_eq!(scene.colour().await?, "blue");
-    pending(&scene, &[]).await?;
-    scene.scratch.finish().await
+    fixture.replaced(&before).await?;
+    assert_eq!(fixture.colour().await?, "blue");
+    pending(&fixture, &[]).await?;
+    fixture.scratch.finish().await
 }
 
 #[tokio::test]
 async fn a_changed_port_is_the_service_s_after_the_next_start_and_one_changed_by_hand_is_put_right()
 -> anyhow::Result<()> {
-    let scene = Scene::new("port", UpdatePolicy::OnStop).await?;
-    let services = scene.scratch.api::<Service>();
+    let fixture = Fixture::new("port", UpdatePolicy::OnStop).await?;
+    let services = fixture.scratch.api::<Service>();
     let is = |port: i32| {
         let services = services.clone();
         wait::until("the port of the Service", wait::USUAL, move || {
@@ -158,9 +158,9 @@ async fn a_changed_port_is_the_service_s_after_the_next_start_and_one_changed_by
         .patch("workspace-ws", &PatchParams::default(), &by_hand)
         .await?;
     is(before).await?;
-    let first = scene.pod().await?;
-    workspace::stop(&scene.alice, "ws").await?;
-    scene
+    let first = fixture.pod().await?;
+    workspace::stop(&fixture.alice, "ws").await?;
+    fixture
         .set(json!({
             "port": 9000,
             // Where the application listens.
@@ -169,74 +169,74 @@ async fn a_changed_port_is_the_service_s_after_the_next_start_and_one_changed_by
         }))
         .await?;
     is(9000).await?;
-    scene.replaced(&first).await?;
-    let ws = scene.reached(Phase::Running).await?;
+    fixture.replaced(&first).await?;
+    let ws = fixture.reached(Phase::Running).await?;
     let status = ws.status.unwrap_or_default();
     assert_eq!(status.endpoint.map(|endpoint| endpoint.port), Some(9000));
     assert_eq!(status.pending_update, [""; 0]);
-    scene.scratch.finish().await
+    fixture.scratch.finish().await
 }
 
 #[tokio::test]
 async fn with_update_policy_always_an_edit_replaces_the_pod_at_once() -> anyhow::Result<()> {
-    let scene = Scene::new("always", UpdatePolicy::Always).await?;
-    let first = scene.pod().await?;
+    let fixture = Fixture::new("always", UpdatePolicy::Always).await?;
+    let first = fixture.pod().await?;
     let run = |ws: Workspace| ws.status.and_then(|status| status.run_id);
-    let first_run = run(scene.reached(Phase::Running).await?);
-    scene.set(colour("red")).await?;
-    let second = scene.replaced(&first).await?;
-    assert_eq!(scene.colour().await?, "red");
-    let ws = scene.reached(Phase::Running).await?;
+    let first_run = run(fixture.reached(Phase::Running).await?);
+    fixture.set(colour("red")).await?;
+    let second = fixture.replaced(&first).await?;
+    assert_eq!(fixture.colour().await?, "red");
+    let ws = fixture.reached(Phase::Running).await?;
     assert_ne!(run(ws), first_run);
-    pending(&scene, &[]).await?;
+    pending(&fixture, &[]).await?;
     // What does not shape the pod restarts nobody, also here.
-    scene
+    fixture
         .set(json!({"displayName": "another name", "accessType": "Public"}))
         .await?;
-    scene.reached(Phase::Running).await?;
-    assert_eq!(scene.pod().await?, second);
-    scene.scratch.finish().await
+    fixture.reached(Phase::Running).await?;
+    assert_eq!(fixture.pod().await?, second);
+    fixture.scratch.finish().await
 }
 
 #[tokio::test]
 async fn restarted_at_applies_what_is_pending_by_one_restart() -> anyhow::Result<()> {
-    let scene = Scene::new("restart", UpdatePolicy::OnStop).await?;
-    let first = scene.pod().await?;
-    scene.set(colour("green")).await?;
-    pending(&scene, &["spec.env"]).await?;
+    let fixture = Fixture::new("restart", UpdatePolicy::OnStop).await?;
+    let first = fixture.pod().await?;
+    fixture.set(colour("green")).await?;
+    pending(&fixture, &["spec.env"]).await?;
     let restart =
         |time: &str| Patch::Merge(json!({"metadata": {"annotations": {names::RESTARTED_AT: time}}}));
     let params = PatchParams::default();
-    scene
+    fixture
         .alice
         .patch("ws", &params, &restart("2026-01-01T10:00:00Z"))
         .await?;
-    let second = scene.replaced(&first).await?;
-    assert_eq!(scene.colour().await?, "green");
-    pending(&scene, &[]).await?;
+    let second = fixture.replaced(&first).await?;
+    assert_eq!(fixture.colour().await?, "green");
+    pending(&fixture, &[]).await?;
     // The same value again, and an edit after it: the restart has been had.
-    scene
+    fixture
         .alice
         .patch("ws", &params, &restart("2026-01-01T10:00:00Z"))
         .await?;
-    scene.set(colour("white")).await?;
-    pending(&scene, &["spec.env"]).await?;
-    assert_eq!(scene.pod().await?, second);
-    scene
+    fixture.set(colour("white")).await?;
+    pending(&fixture, &["spec.env"]).await?;
+    assert_eq!(fixture.pod().await?, second);
+    fixture
         .alice
         .patch("ws", &params, &restart("2026-01-01T11:00:00Z"))
         .await?;
-    scene.replaced(&second).await?;
-    assert_eq!(scene.colour().await?, "white");
-    scene.scratch.finish().await
+    fixture.replaced(&second).await?;
+    assert_eq!(fixture.colour().await?, "white");
+    fixture.scratch.finish().await
 }
 
 #[tokio::test]
 async fn an_external_change_of_the_pod_template_is_reported_and_reverted_at_the_next_start()
 -> anyhow::Result<()> {
-    let scene = Scene::new("byhand", UpdatePolicy::OnStop).await?;
-    let first = scene.pod().await?;
-    let deployments = scene.scratch.api::<Deployment>();
+    let fixture = Fixture::new("byhand", UpdatePolicy::OnStop).await?;
+    let first = fixture.pod().await?;
+    let deployments = fixture.scratch.api::<Deployment>();
     let change = json!({"spec": {"template": {"spec": {"containers": [
         {"name": "workspace", "env": [{"name": "COLOUR", "value": "grey"}]},
     ]}}}});
@@ -247,20 +247,20 @@ async fn an_external_change_of_the_pod_template_is_reported_and_reverted_at_the_
     deployments
         .patch("workspace-ws", &by_hand, &Patch::Strategic(change))
         .await?;
-    let second = scene.replaced(&first).await?;
-    assert_eq!(scene.colour().await?, "grey");
-    pending(&scene, &["deployment.spec.template"]).await?;
-    let ws = scene.reached(Phase::Running).await?;
+    let second = fixture.replaced(&first).await?;
+    assert_eq!(fixture.colour().await?, "grey");
+    pending(&fixture, &["deployment.spec.template"]).await?;
+    let ws = fixture.reached(Phase::Running).await?;
     let message = ws.status.and_then(|status| status.message).unwrap_or_default();
     assert!(message.contains("changed by \"somebody\""), "{message}");
-    workspace::stop(&scene.alice, "ws").await?;
-    scene
+    workspace::stop(&fixture.alice, "ws").await?;
+    fixture
         .set(json!({"desiredStatus": DesiredStatus::Running}))
         .await?;
-    scene.replaced(&second).await?;
-    assert_eq!(scene.colour().await?, "");
-    pending(&scene, &[]).await?;
-    scene.scratch.finish().await
+    fixture.replaced(&second).await?;
+    assert_eq!(fixture.colour().await?, "");
+    pending(&fixture, &[]).await?;
+    fixture.scratch.finish().await
 }
 
 #[tokio::test]
@@ -271,23 +271,23 @@ async fn a_workspace_stopped_while_it_starts_has_no_pod_and_an_edit_while_stoppe
     let mut never = workspace::of_image("ws", "localhost/there-is-no-such-image:1");
     never.spec.storage = Some(api::workspace::Storage::default());
     alice.create(&PostParams::default(), &never).await?;
-    let scene = Scene { scratch, alice };
+    let fixture = Fixture { scratch, alice };
     wait::until("a pod that does not start", wait::USUAL, || async {
-        let pods = scene.pods().await.map_err(|error| format!("{error:#}"))?;
+        let pods = fixture.pods().await.map_err(|error| format!("{error:#}"))?;
         (pods.len() == 1).then_some(()).ok_or_else(|| "no pod".to_owned())
     })
     .await?;
-    workspace::stop(&scene.alice, "ws").await?;
-    assert!(scene.pods().await?.is_empty());
+    workspace::stop(&fixture.alice, "ws").await?;
+    assert!(fixture.pods().await?.is_empty());
     let image = workspace::echo("ws")?.spec.image;
     let mut edit = colour("late");
     edit["image"] = json!(image);
     edit["resources"] = json!({"limits": {"cpu": "700m"}});
     edit["desiredStatus"] = json!(DesiredStatus::Running);
-    scene.set(edit).await?;
-    scene.replaced("none").await?;
-    assert_eq!(scene.colour().await?, "late");
-    let limits = json!(scene.pods().await?[0].spec)["containers"][0]["resources"]["limits"].clone();
+    fixture.set(edit).await?;
+    fixture.replaced("none").await?;
+    assert_eq!(fixture.colour().await?, "late");
+    let limits = json!(fixture.pods().await?[0].spec)["containers"][0]["resources"]["limits"].clone();
     assert_eq!(limits, json!({"cpu": "700m", "memory": "512Mi"}));
-    scene.scratch.finish().await
+    fixture.scratch.finish().await
 }

@@ -1,5 +1,6 @@
 //! The whole release: its check, its CRDs at an upgrade, its removal and its return. A test binary of its own: nothing else runs meanwhile.
 
+mod one_namespace;
 mod teams;
 
 use api::{
@@ -9,6 +10,7 @@ use api::{
 };
 use e2e::{
     cluster::{self, Scratch},
+    command::administer,
     http::HttpSession,
     release, wait, workspace,
 };
@@ -128,6 +130,43 @@ async fn helm_test_reports_that_the_installation_works_and_leaves_no_workspace()
         "{name} is left"
     );
     Ok(())
+}
+
+#[tokio::test]
+async fn a_self_signed_certificate_is_served_and_trusted_for_the_bundled_provider() -> anyhow::Result<()> {
+    let set = [
+        "proxy.tls.secretName=",
+        "proxy.tls.selfSigned=true",
+        "oidc.caSecretName=",
+    ];
+    release::upgrade(&set).await?;
+    let outcome = while_self_signed().await;
+    release::upgrade(&[]).await?;
+    outcome
+}
+
+/// The check and the gateway itself trust the certificate.
+async fn while_self_signed() -> anyhow::Result<()> {
+    let lines = release::test().await?;
+    let line = |check: &str| {
+        let found = lines.iter().find(|line| line.contains(&format!(" {check} ")));
+        found.cloned().unwrap_or_default()
+    };
+    let certificate = line("certificate");
+    anyhow::ensure!(
+        certificate.starts_with("ok ") && certificate.contains("self-signed by this installation"),
+        "{lines:#?}"
+    );
+    anyhow::ensure!(line("provider").starts_with("ok "), "{lines:#?}");
+    let namespace = format!("--namespace={}", e2e::Environment::get()?.system_namespace);
+    let component = "--selector=app.kubernetes.io/component=gateway";
+    wait::until("the gateway to find the provider", wait::USUAL, || async {
+        let logs = administer(&["logs", component, &namespace, "--tail=-1"]).await;
+        let logs = logs.map_err(|error| error.to_string())?.stdout;
+        let is_found = logs.contains("identity provider found");
+        is_found.then_some(()).ok_or(logs)
+    })
+    .await
 }
 
 /// The workspace runs without the product, another namespace with one can be deleted, and nobody asks the webhook.

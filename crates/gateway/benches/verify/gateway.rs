@@ -30,6 +30,7 @@ use gateway::verify::rights::Rights;
 use http::HeaderMap;
 use kit::assertion::Signer;
 use kit::rotating_keys::MasterKey;
+use kit::scope::Scope;
 use kube::Api;
 use rustls::ServerConfig;
 use testkit::api_server::ApiServer;
@@ -75,7 +76,13 @@ impl Gateway {
         let follower = Follower::new(freshness.clone(), metrics.clone());
         let index = Arc::new(Index::default());
         let mut changes = index.subscribe();
-        tokio::spawn(feed(client.clone(), None, index.clone(), follower.clone()));
+        tokio::spawn(feed(
+            client.clone(),
+            Scope::Cluster,
+            None,
+            index.clone(),
+            follower.clone(),
+        ));
         let sessions = Arc::new(Sessions::new(
             Api::namespaced(client.clone(), "system"),
             keys.clone(),
@@ -103,7 +110,7 @@ impl Gateway {
             active_from: 0,
             bytes: [1; 32].into(),
         }])?;
-        let rights = Rights::new(client.clone(), metrics.clone());
+        let rights = Rights::new(client.clone(), Scope::Cluster, metrics.clone());
         tokio::spawn(rights.clone().renew(Duration::from_mins(2)));
         let app = AppState {
             index: index.clone(),

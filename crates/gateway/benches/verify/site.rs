@@ -80,6 +80,7 @@ pub(crate) async fn serve(count: usize, pod: SocketAddr, folder: &Path) -> anyho
         project(&folder, 1, files);
         let addresses = Addresses {
             https: free_port().await?,
+            plain: free_port().await?,
             routes: free_port().await?,
             ping: free_port().await?,
         };

@@ -14,8 +14,14 @@ const LEFT: SignedDuration = SignedDuration::from_hours(24);
 /// What a `*` stands for: no certificate names this host itself.
 const ANY_LABEL: &str = "jupyter-k8s-check";
 
-/// Judges the certificate for these hosts, one of which may be a wildcard.
-pub(super) fn check(served: &CertificateDer<'_>, hosts: &[String], now: Timestamp) -> Verdict {
+/// Judges the certificate for these hosts, one of which may be a wildcard. `authority` (PEM) must have signed it, if this installation makes
+/// it.
+pub(super) fn check(
+    served: &CertificateDer<'_>,
+    hosts: &[String],
+    authority: Option<&str>,
+    now: Timestamp,
+) -> Verdict {
     let Ok((_, parsed)) = x509_parser::parse_x509_certificate(served) else {
         return Verdict::Fail(
             "the proxy serves a certificate that cannot be read: renew it (proxy.tls)".into(),
@@ -56,12 +62,20 @@ pub(super) fn check(served: &CertificateDer<'_>, hosts: &[String], now: Timestam
         ));
     }
     let issuer = issuer(&parsed);
+    let is_own = authority.map(|authority| kit::pki::is_signed_by(served, authority));
+    if is_own == Some(false) {
+        problems.push(
+            "it is not the one that this installation made: wait two minutes until the proxy has read it, then look at the proxy's \
+             log (proxy.tls.selfSigned)"
+                .to_owned(),
+        );
+    }
     if problems.is_empty() {
-        return Verdict::Ok(format!(
-            "{}, from {issuer}, until {}",
-            hosts.join(", "),
-            date(until)
-        ));
+        let origin = match is_own {
+            Some(_) => "self-signed by this installation, so browsers warn".to_owned(),
+            None => format!("from {issuer}"),
+        };
+        return Verdict::Ok(format!("{}, {origin}, until {}", hosts.join(", "), date(until)));
     }
     Verdict::Fail(format!(
         "the certificate of {issuer} that the proxy serves cannot be used: {}",
@@ -131,7 +145,7 @@ pub(super) mod tests {
         let now: Timestamp = "2026-11-20T12:00:00Z".parse().unwrap();
         let served = der(&certificate(hosts, now - age));
         let wanted: Vec<String> = wanted.iter().map(ToString::to_string).collect();
-        check(&served, &wanted, now)
+        check(&served, &wanted, None, now)
     }
 
     const NEW: SignedDuration = SignedDuration::ZERO;
@@ -175,6 +189,27 @@ pub(super) mod tests {
             };
             assert!(text.contains(missing), "{text}");
         }
+    }
+
+    #[test]
+    fn a_certificate_that_this_installation_made_passes_and_another_one_does_not() {
+        let now = Timestamp::now();
+        let hosts = ["*.ws.example".to_owned()];
+        let own = authority("own", now).unwrap();
+        let made = leaf(&own, "proxy", &hosts, Purpose::Server, now).unwrap();
+        let Verdict::Ok(text) = check(&der(&made), &hosts, Some(&own.certificate), now) else {
+            panic!("refused")
+        };
+        let start = "*.ws.example, self-signed by this installation, so browsers warn, until ";
+        assert!(text.starts_with(start), "{text}");
+        let other = authority("other", now).unwrap().certificate;
+        let Verdict::Fail(text) = check(&der(&made), &hosts, Some(&other), now) else {
+            panic!("accepted")
+        };
+        assert!(
+            text.contains("not the one that this installation made: wait"),
+            "{text}"
+        );
     }
 
     #[test]

@@ -14,11 +14,13 @@ use crate::tokens::random::random;
 const TIMEOUT: Duration = Duration::from_secs(10);
 
 /// How names are resolved, and how certificates are fetched.
-pub(super) struct Answers<L, C> {
+pub(super) struct Answers<L, C, F> {
     /// Host -> its addresses.
     pub(super) look_up: L,
     /// Address and host -> the certificate that is served there.
     pub(super) certificate: C,
+    /// Another certificate and a host -> whether a load balancer in front may serve it.
+    pub(super) may_be_in_front: F,
 }
 
 /// Addresses of a host, as pods see them.
@@ -31,15 +33,16 @@ pub(super) async fn look_up(host: String, port: u16) -> Result<Vec<SocketAddr>, 
 
 /// Checks that the sign-in host and hosts of workspaces lead to a server with the certificate that the Service serves. `target`
 /// names the Service.
-pub(super) async fn check<L, C>(
+pub(super) async fn check<L, C, F>(
     site: &Site,
     target: &str,
     served: &CertificateDer<'_>,
-    answers: Answers<L, C>,
+    answers: Answers<L, C, F>,
 ) -> Verdict
 where
     L: AsyncFn(String) -> Result<Vec<SocketAddr>, String>,
     C: AsyncFn(SocketAddr, String) -> Result<CertificateDer<'static>, String>,
+    F: Fn(&CertificateDer<'_>, &str) -> bool,
 {
     let mut reached = Reached::default();
     let shown = [site.domain().auth_host(), site.workspace_host()];
@@ -61,8 +64,12 @@ where
         none if none.is_empty() => none,
         some => format!("; from pods, {some} does not answer"),
     };
+    let in_front = match list(&reached.in_front) {
+        none if none.is_empty() => none,
+        some => format!("; {some} serves a certificate of its own, as a load balancer in front does"),
+    };
     Verdict::Ok(format!(
-        "{} lead to {target} ({}){silent}",
+        "{} lead to {target} ({}){in_front}{silent}",
         shown.join(" and "),
         list(&reached.same)
     ))
@@ -72,19 +79,21 @@ where
 #[derive(Default)]
 struct Reached {
     same: BTreeSet<IpAddr>,
+    in_front: BTreeSet<IpAddr>,
     silent: BTreeSet<IpAddr>,
 }
 
-async fn follow<L, C>(
+async fn follow<L, C, F>(
     shown: &str,
     host: &str,
     served: &CertificateDer<'_>,
-    answers: &Answers<L, C>,
+    answers: &Answers<L, C, F>,
     reached: &mut Reached,
 ) -> Result<(), String>
 where
     L: AsyncFn(String) -> Result<Vec<SocketAddr>, String>,
     C: AsyncFn(SocketAddr, String) -> Result<CertificateDer<'static>, String>,
+    F: Fn(&CertificateDer<'_>, &str) -> bool,
 {
     let asked = if shown == host {
         String::new()
@@ -102,6 +111,10 @@ where
     for address in addresses {
         match (answers.certificate)(address, host.to_owned()).await {
             Ok(found) if found == *served => same.insert(address.ip()),
+            Ok(found) if (answers.may_be_in_front)(&found, host) => {
+                reached.in_front.insert(address.ip());
+                same.insert(address.ip())
+            }
             Ok(_) => other.insert(address.ip()),
             Err(error) => {
                 why = error;
@@ -158,8 +171,10 @@ mod tests {
             certificate: async |address: SocketAddr, _| match address.to_string().as_str() {
                 "192.0.2.1:8443" => Ok(certificate(b"ours")),
                 "192.0.2.2:8443" => Ok(certificate(b"theirs")),
+                "192.0.2.4:8443" => Ok(certificate(b"load balancer")),
                 _ => Err("refused".to_owned()),
             },
+            may_be_in_front: |found: &CertificateDer<'_>, _: &str| found.as_ref() == b"load balancer",
         };
         check(
             &example(mode),
@@ -193,6 +208,14 @@ mod tests {
                     .into()
             )
         );
+    }
+
+    #[tokio::test]
+    async fn a_load_balancer_in_front_may_serve_a_certificate_of_its_own() {
+        let verdict = verdict(RoutingMode::Path, |_| vec!["192.0.2.4:8443"]).await;
+        let text = "auth.ws.example and ws.example lead to Service jupyter-k8s-proxy (192.0.2.4); 192.0.2.4 serves a certificate of its \
+                    own, as a load balancer in front does";
+        assert_eq!(verdict, Verdict::Ok(text.into()));
     }
 
     #[tokio::test]

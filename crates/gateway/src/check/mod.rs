@@ -22,12 +22,14 @@ mod report;
 mod site;
 mod workspace;
 
+use std::path::PathBuf;
 use std::time::Duration;
 
 use api::Workspace;
-use clap::{Parser, ValueEnum};
+use clap::{Arg, Parser, ValueEnum};
 use jiff::Timestamp;
 use kube::{Api, Client};
+use rustls::pki_types::CertificateDer;
 use tokio_util::sync::CancellationToken;
 
 use self::report::{Report, Verdict};
@@ -46,7 +48,14 @@ const DRY_RUN_NAMESPACE: &str = "default";
 
 /// Checks a running installation, and prints a line for each check. Exits with 1 if one failed. Leaves nothing behind.
 #[derive(Debug, Clone, Parser)]
-#[command(name = "jupyter-k8s-gateway", version)]
+#[command(
+    name = "jupyter-k8s-gateway",
+    version,
+    mut_arg("base_domain", optional),
+    mut_arg("routing_mode", optional),
+    mut_arg("oidc_issuer_url", optional),
+    mut_arg("oidc_client_id", optional)
+)]
 pub struct Args {
     /// The command.
     #[arg(value_parser = [NAME])]
@@ -63,6 +72,10 @@ pub struct Args {
     /// Parts that the release does not have (repeatable): what needs them is not checked.
     #[arg(long, value_enum)]
     without: Vec<Part>,
+
+    /// PEM file with the authority of the proxy's certificate, if the gateway made that certificate [default: it comes from elsewhere].
+    #[arg(long)]
+    self_signed_ca_file: Option<PathBuf>,
 
     /// Hosts of the installation; needed with proxy or gateway.
     #[command(flatten)]
@@ -84,6 +97,10 @@ pub struct Args {
     #[arg(long)]
     workspace_template: Option<String>,
 
+    /// User name of the account that this command runs as, where no webhook records who creates a workspace [default: the webhook does].
+    #[arg(long)]
+    workspace_owner: Option<String>,
+
     /// The template retains disks: the workspace asks for the deletion of its own.
     #[arg(long)]
     delete_disk: bool,
@@ -93,27 +110,38 @@ pub struct Args {
     timeout_seconds: u64,
 }
 
-/// A part of the release that can be switched off.
+/// clap would require what is required of hosts and providers, though their parts may be absent.
+fn optional(arg: Arg) -> Arg {
+    arg.required(false)
+}
+
+/// A part of the release that can be absent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 enum Part {
     Proxy,
     Gateway,
+    Webhook,
+}
+
+impl Part {
+    /// Why a check that needs an absent part is skipped.
+    fn skip(self) -> Verdict {
+        Verdict::Skip(match self {
+            Self::Proxy => "needs the proxy: proxy.enabled is false".to_owned(),
+            Self::Gateway => "needs the gateway: gateway.enabled is false".to_owned(),
+            Self::Webhook => "needs the webhook: scope is Namespace".to_owned(),
+        })
+    }
 }
 
 impl Args {
     /// The hosts, if the release has this part, or why its checks are skipped.
     fn site_of(&self, part: Part) -> Result<&Site, Verdict> {
-        let skip = |text: &str| Err(Verdict::Skip(text.to_owned()));
-        match (&self.site, part) {
-            (_, Part::Proxy) if self.without.contains(&part) => {
-                skip("needs the proxy: proxy.enabled is false")
-            }
-            (_, Part::Gateway) if self.without.contains(&part) => {
-                skip("needs the gateway: gateway.enabled is false")
-            }
-            (Some(site), _) => Ok(site),
-            (None, _) => skip("needs --base-domain and --routing-mode"),
+        if self.without.contains(&part) {
+            return Err(part.skip());
         }
+        let none = || Verdict::Skip("needs --base-domain and --routing-mode".to_owned());
+        self.site.as_ref().ok_or_else(none)
     }
 }
 
@@ -145,17 +173,30 @@ async fn proxy(args: &Args, report: &mut Report) -> std::io::Result<()> {
             return report.add("DNS", &skip);
         }
     };
+    let authority = match args.self_signed_ca_file.as_ref().map(std::fs::read_to_string) {
+        Some(Err(error)) => {
+            let unread = format!("the authority of the proxy's certificate cannot be read: {error}");
+            return report.add("certificate", &Verdict::Fail(unread));
+        }
+        Some(Ok(pem)) => Some(pem),
+        None => None,
+    };
+    let (authority, now) = (authority.as_deref(), Timestamp::now());
     let service = format!("{release_name}-proxy");
     let address = (format!("{service}.{namespace}.svc"), site.port);
     match connect::certificate(address, &site.domain().auth_host()).await {
         Ok(served) => {
             report.add(
                 "certificate",
-                &certificate::check(&served, &site.hosts(), Timestamp::now()),
+                &certificate::check(&served, &site.hosts(), authority, now),
             )?;
             let answers = dns::Answers {
                 look_up: async |host: String| dns::look_up(host, site.port).await,
                 certificate: async |address, host: String| connect::certificate(address, &host).await,
+                may_be_in_front: |found: &CertificateDer<'_>, host: &str| {
+                    let covers = || certificate::check(found, &[host.to_owned()], None, now);
+                    authority.is_some() && matches!(covers(), Verdict::Ok(_))
+                },
             };
             let target = format!("Service {service}");
             report.add("DNS", &dns::check(site, &target, &served, answers).await)
@@ -206,10 +247,15 @@ async fn workspaces(
     let trial = Trial {
         name: format!("{}-tests", args.release_name),
         template: args.workspace_template.clone(),
+        owner: args.workspace_owner.clone(),
         delete_disk: args.delete_disk,
         timeout: Duration::from_secs(args.timeout_seconds),
     };
-    let admission = admission::check(&api, &trial, args.webhook_port, &args.release_name).await;
+    let admission = if args.without.contains(&Part::Webhook) {
+        Part::Webhook.skip()
+    } else {
+        admission::check(&api, &trial, args.webhook_port, &args.release_name).await
+    };
     report.add("admission", &admission)?;
     if matches!(admission, Verdict::Fail(_)) {
         return report.add("workspace", &Verdict::Skip("needs admission".to_owned()));
@@ -338,6 +384,30 @@ mod tests {
         );
         assert_eq!(lines.len(), 2);
         assert!(calls.iter().any(|call| call.method == Method::DELETE));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn without_webhook_the_workspace_names_its_owner_and_admission_is_skipped() {
+        let (server, client) = ApiServer::start();
+        let more = [
+            "--workspace-namespace=team",
+            "--without=webhook",
+            "--workspace-owner=robot",
+        ];
+        let mut report = Report::default();
+        let end = CancellationToken::new();
+        workspaces(&args(&more), &client, &end, &mut report)
+            .await
+            .unwrap();
+        assert_eq!(
+            report.lines[0],
+            "skip  admission    needs the webhook: scope is Namespace"
+        );
+        let calls = server.take_calls();
+        let mut created = calls.iter().filter(|call| call.method == Method::POST);
+        let body = &created.next().unwrap().body;
+        assert_eq!(body["metadata"]["annotations"][api::names::CREATED_BY], "robot");
+        assert!(created.next().is_none(), "there is no dry run");
     }
 
     /// What an earlier check left, with these finalizers.

@@ -33,7 +33,7 @@ pub(super) async fn check(name: &str, redirect_uri: &str, client: Client, clock:
         Err(DiscoverError::NotUp(reason)) => {
             return Verdict::Fail(format!(
                 "{issuer} does not answer ({reason}): start it, and let the gateway's pods reach it \
-                 (networkPolicy.identityProviders, {at}.connectTo)"
+                 (networkPolicy.identityProviders, {at}.connectTo, gateway.httpsProxy)"
             ));
         }
         Err(DiscoverError::Doubtful(wrong) | DiscoverError::Wrong(wrong)) => {
@@ -101,6 +101,9 @@ pub(super) fn in_values(wrong: &WrongSetting, at: &str) -> String {
         "oidc-ca-file" => "caSecretName or caConfigMapName",
         "oidc-signing-algs" => "signingAlgs",
         "oidc-connect-to" => "connectTo",
+        "oidc-https-proxy" | "oidc-https-proxy-file" => {
+            return format!("gateway.httpsProxy: {}", wrong.problem);
+        }
         _ => return wrong.to_string(),
     };
     format!("{at}.{value}: {}", wrong.problem)
@@ -157,6 +160,7 @@ mod tests {
             client_id: "gateway".into(),
             client_secret: Some(Secret::new("s3cret".into())),
             scopes: Vec::new(),
+            optional_scopes: Vec::new(),
             signing_algs: vec!["RS256".parse().unwrap()],
         }
     }

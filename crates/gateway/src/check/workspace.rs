@@ -2,6 +2,7 @@
 
 use std::time::{Duration, Instant};
 
+use api::names::CREATED_BY;
 use api::workspace::{Retain, Storage, WorkspaceSpec};
 use api::{Workspace, condition};
 use kit::api_error::for_users;
@@ -23,6 +24,8 @@ pub(super) struct Trial {
     pub(super) name: String,
     /// Its template.
     pub(super) template: Option<String>,
+    /// Its owner, if no webhook records the user who creates it.
+    pub(super) owner: Option<String>,
     /// Whether the template would keep its disk.
     pub(super) delete_disk: bool,
     /// Time in which it must become available.
@@ -41,7 +44,12 @@ impl Trial {
             }),
             ..WorkspaceSpec::default()
         };
-        Workspace::new(&self.name, spec)
+        let mut workspace = Workspace::new(&self.name, spec);
+        workspace.metadata.annotations = self
+            .owner
+            .clone()
+            .map(|owner| [(CREATED_BY.to_owned(), owner)].into());
+        workspace
     }
 }
 
@@ -159,6 +167,7 @@ pub(super) mod tests {
         Trial {
             name: NAME.to_owned(),
             template: Some("jupyterlab".to_owned()),
+            owner: None,
             delete_disk: false,
             timeout: Duration::from_mins(4),
         }

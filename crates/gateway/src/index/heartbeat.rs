@@ -160,7 +160,7 @@ fn expired(lease: &PartialObjectMeta<Lease>, now: i64) -> Map<String, Value> {
 mod tests {
     use std::sync::Arc;
 
-    use testkit::api_server::{ApiServer, Fault, Hindrance};
+    use testkit::api_server::{ApiServer, Disruption, Fault};
     use testkit::lagging::Lag;
     use tokio::time::sleep;
 
@@ -217,8 +217,8 @@ mod tests {
     async fn an_api_server_that_is_slow_to_take_heartbeats_never_makes_the_index_late() {
         let (server, freshness) = site();
         for _ in 0..40 {
-            let slow = Hindrance::Late(Duration::from_millis(1400));
-            server.hinder(http::Method::PATCH, "leases", slow);
+            let slow = Disruption::Late(Duration::from_millis(1400));
+            server.disrupt(http::Method::PATCH, "leases", slow);
         }
         let mut oldest = Duration::ZERO;
         while !server.unmet().is_empty() {
@@ -314,7 +314,7 @@ mod tests {
     async fn a_stalled_watch_is_detected_although_heartbeats_are_accepted() {
         let (server, freshness) = site();
         sleep(Duration::from_secs(10)).await;
-        server.hinder(http::Method::GET, "leases", Hindrance::Silence);
+        server.disrupt(http::Method::GET, "leases", Disruption::NoAnswer);
         server.forget_history();
         sleep(Duration::from_secs(8)).await;
         assert_eq!(freshness.age(), Age::Late);

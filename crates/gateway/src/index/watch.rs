@@ -6,6 +6,7 @@ use std::pin::pin;
 use std::sync::Arc;
 
 use futures::{Stream, StreamExt as _, stream};
+use kit::scope::Scope;
 use kube::api::ObjectMeta;
 use kube::runtime::watcher;
 use kube::{Api, Client};
@@ -24,11 +25,17 @@ use crate::metrics::Metrics;
 const BATCH: usize = 512;
 
 /// Keeps `index` up to date forever. The first snapshot is published when all lists are complete.
-pub async fn feed(client: Client, wanted: Option<String>, index: Arc<Index>, follower: Follower) {
-    let workspaces = Api::<Partial<WorkspaceFacts>>::all(client.clone());
+pub async fn feed(
+    client: Client,
+    scope: Scope,
+    wanted: Option<String>,
+    index: Arc<Index>,
+    follower: Follower,
+) {
+    let workspaces = scope.api::<Partial<WorkspaceFacts>>(client.clone());
     let managers = Api::<Partial<ManagerFacts>>::all(client.clone());
-    let shares = Api::<Partial<Arc<ShareFacts>>>::all(client.clone());
-    let pods = Api::<Pod>::all(client);
+    let shares = scope.api::<Partial<Arc<ShareFacts>>>(client.clone());
+    let pods = scope.api::<Pod>(client);
     let all = watcher::Config::default;
     let (workspaces, of_workspaces) = follower.follow("workspaces", workspaces, all());
     let (managers, of_managers) = follower.follow("workspacemanagers", managers, all());
@@ -212,7 +219,7 @@ mod tests {
     use http::Method;
     use kube::core::DeserializeGuard;
     use serde_json::json;
-    use testkit::api_server::{ApiServer, Fault, Hindrance};
+    use testkit::api_server::{ApiServer, Disruption, Fault};
     use testkit::unknown::statuses;
     use tokio::time::sleep;
     use watcher::Event;
@@ -374,7 +381,7 @@ mod tests {
         server.put(&testkit::objects::manager("main"));
         let freshness = Arc::new(Freshness::new(Duration::from_mins(1)));
         let follower = Follower::new(freshness.clone(), Metrics::default());
-        tokio::spawn(feed(client, None, Arc::default(), follower));
+        tokio::spawn(feed(client, Scope::Cluster, None, Arc::default(), follower));
         sleep(Duration::from_secs(1)).await;
         (server, freshness)
     }
@@ -415,10 +422,10 @@ mod tests {
         sleep(Duration::from_secs(15)).await;
         assert_eq!(freshness.age(), Age::Late);
         // Heartbeats return before the shares do.
-        server.hinder(
+        server.disrupt(
             Method::GET,
             "/workspaceshares",
-            Hindrance::Late(Duration::from_secs(5)),
+            Disruption::Late(Duration::from_secs(5)),
         );
         freshness.seen(1);
         let beat = |number| {

@@ -148,7 +148,7 @@ impl Metrics {
         );
         registry.register_with_unit(
             "certificate_end_timestamp",
-            "Unix time at which a certificate ends that the gateway made: server, authority, proxy_client",
+            "Unix time at which a certificate ends that the gateway made: server, authority, proxy_client, self_signed, self_signed_authority",
             Unit::Seconds,
             self.certificate_ends.clone(),
         );

@@ -68,7 +68,8 @@ pub struct Oidc {
     #[arg(long, env = "OIDC_CA_FILE")]
     pub oidc_ca_file: Option<PathBuf>,
 
-    /// Scopes requested beside openid (repeatable; in the environment separated by commas).
+    /// Scopes requested beside openid (repeatable; in the environment separated by commas). Also requested is `email`, if the user name
+    /// or the admission depends on it, and `groups`, if that is the groups claim and the provider lists the scope.
     #[arg(long, env = "OIDC_SCOPES", value_delimiter = ',', default_value = "profile")]
     pub oidc_scopes: Vec<String>,
 
@@ -85,4 +86,18 @@ pub struct Oidc {
     /// that is reached through the proxy inside the cluster.
     #[arg(long, env = "OIDC_CONNECT_TO")]
     pub oidc_connect_to: Option<String>,
+
+    /// HTTP proxy for all requests to identity providers, such as `http://proxy.example.com:3128`, which must allow CONNECT. Not for
+    /// providers with --oidc-connect-to [default: none].
+    #[arg(long, env = "OIDC_HTTPS_PROXY", conflicts_with = "oidc_https_proxy_file")]
+    pub oidc_https_proxy: Option<String>,
+
+    /// File that holds the address of that proxy, with user and password: `http://user:password@proxy.example.com:3128`
+    /// [default: none].
+    #[arg(long, env = "OIDC_HTTPS_PROXY_FILE")]
+    pub oidc_https_proxy_file: Option<PathBuf>,
+
+    /// The authority (PEM) of the proxy's certificate, if this process made it and the issuer is behind that proxy.
+    #[arg(skip)]
+    pub own_authority: Option<String>,
 }

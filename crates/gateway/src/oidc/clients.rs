@@ -7,13 +7,19 @@ use kit::process::{WrongSetting, non_empty, non_empty_path};
 use crate::oidc::admission::Admission;
 use crate::oidc::args::Oidc;
 use crate::oidc::claims::Mapping;
-use crate::oidc::http::HttpClient;
+use crate::oidc::http::{HttpClient, Trusted};
+use crate::oidc::https_proxy::HttpsProxy;
 use crate::oidc::providers_file;
 use crate::oidc::{self, CALLBACK, MAIN, Registered};
 use crate::tokens::redacted::Secret;
 
 /// Flag of the file that lists further providers.
 const FILE: &str = "oidc-providers-file";
+
+/// Scope and claim of e-mail addresses (OpenID Connect Core 1.0, section 5.4).
+const EMAIL: &str = "email";
+/// Claim of groups, and the scope by which some providers give it. No standard defines it.
+const GROUPS: &str = "groups";
 
 /// This gateway as a client of a provider.
 pub(crate) struct Client {
@@ -28,7 +34,8 @@ pub(crate) struct Client {
 /// # Errors
 /// A setting cannot be used; the error names it.
 pub(crate) fn of(oidc: &Oidc) -> Result<(Vec<Registered>, Vec<Client>), WrongSetting> {
-    let (main, client) = one(MAIN, CALLBACK, oidc)?;
+    let proxy = https_proxy(oidc)?;
+    let (main, client) = one(MAIN, CALLBACK, oidc, proxy.as_ref())?;
     let (mut list, mut clients) = (vec![main], vec![client]);
     if let Some(file) = non_empty_path(oidc.oidc_providers_file.as_deref()) {
         for (name, further) in kit::process::file(FILE, file, providers_file::parse)? {
@@ -39,7 +46,7 @@ pub(crate) fn of(oidc: &Oidc) -> Result<(Vec<Registered>, Vec<Client>), WrongSet
                     format!("provider {name}: as --{}: {}", error.setting, error.problem),
                 )
             };
-            let (further, client) = one(&name, &callback, &further).map_err(of_entry)?;
+            let (further, client) = one(&name, &callback, &further, proxy.as_ref()).map_err(of_entry)?;
             list.push(further);
             clients.push(client);
         }
@@ -48,14 +55,38 @@ pub(crate) fn of(oidc: &Oidc) -> Result<(Vec<Registered>, Vec<Client>), WrongSet
     Ok((list, clients))
 }
 
-fn one(name: &str, callback: &str, oidc: &Oidc) -> Result<(Registered, Client), WrongSetting> {
+fn https_proxy(oidc: &Oidc) -> Result<Option<HttpsProxy>, WrongSetting> {
+    match non_empty_path(oidc.oidc_https_proxy_file.as_deref()) {
+        Some(file) => {
+            let setting = "oidc-https-proxy-file";
+            kit::process::file(setting, file, HttpsProxy::parse).map(Some)
+        }
+        None => {
+            let address = oidc.oidc_https_proxy.as_deref().filter(|text| !text.is_empty());
+            let wrong = |problem: String| WrongSetting::new("oidc-https-proxy", problem);
+            address.map(HttpsProxy::parse).transpose().map_err(wrong)
+        }
+    }
+}
+
+fn one(
+    name: &str,
+    callback: &str,
+    oidc: &Oidc,
+    proxy: Option<&HttpsProxy>,
+) -> Result<(Registered, Client), WrongSetting> {
     let settings = client_of(oidc)?;
     let host = settings.issuer_host()?;
     let connect_to = oidc
         .oidc_connect_to
         .as_deref()
         .filter(|address| !address.is_empty());
-    let http = HttpClient::over_tls(non_empty_path(oidc.oidc_ca_file.as_deref()), &host, connect_to)?;
+    let trusted = match (&oidc.own_authority, non_empty_path(oidc.oidc_ca_file.as_deref())) {
+        (Some(pem), _) => Trusted::Authority(pem),
+        (None, Some(file)) => Trusted::File(file),
+        (None, None) => Trusted::System,
+    };
+    let http = HttpClient::over_tls(trusted, &host, connect_to, proxy.cloned())?;
     let mapping = Mapping::new(
         &oidc.oidc_issuer_url,
         &oidc.oidc_username_claim,
@@ -107,9 +138,25 @@ fn client_of(oidc: &Oidc) -> Result<oidc::Settings, WrongSetting> {
         issuer_url: oidc.oidc_issuer_url.clone(),
         client_id: oidc.oidc_client_id.clone(),
         client_secret: secret,
-        scopes: non_empty(&oidc.oidc_scopes),
+        scopes: scopes(oidc),
+        // Others require it, but some providers refuse a scope that they do not know.
+        optional_scopes: match oidc.oidc_groups_claim.as_deref() {
+            Some(GROUPS) => vec![GROUPS.to_owned()],
+            _ => Vec::new(),
+        },
         signing_algs: algorithms,
     })
+}
+
+/// The scopes in the settings, and `email` if the user name or the admission depends on that claim.
+fn scopes(oidc: &Oidc) -> Vec<String> {
+    let mut scopes = non_empty(&oidc.oidc_scopes);
+    let needs_email =
+        oidc.oidc_username_claim == EMAIL || !non_empty(&oidc.oidc_allowed_email_domains).is_empty();
+    if needs_email && !scopes.iter().any(|scope| scope == EMAIL) {
+        scopes.push(EMAIL.to_owned());
+    }
+    scopes
 }
 
 fn client_secret(file: &Path) -> Result<Secret, WrongSetting> {
@@ -153,4 +200,66 @@ fn check_distinct(list: &[Registered]) -> Result<(), WrongSetting> {
 /// Whether two prefixes can lead to the same name.
 fn overlap((one, other): (&str, &str)) -> bool {
     one.starts_with(other) || other.starts_with(one)
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser as _;
+
+    use super::*;
+    use crate::args::Args;
+
+    /// The scopes that are always requested, and those if the provider lists them.
+    fn requested(changes: &[&str]) -> [String; 2] {
+        let line = [
+            "gateway",
+            "--namespace=system",
+            "--release-name=demo",
+            "--oidc-issuer-url=https://i.example",
+            "--oidc-client-id=c",
+        ];
+        let oidc = Args::try_parse_from(line.iter().chain(changes)).unwrap().oidc;
+        let settings = client_of(&oidc).unwrap();
+        [settings.scopes, settings.optional_scopes].map(|scopes| scopes.join(" "))
+    }
+
+    #[test]
+    fn a_claim_that_counts_brings_its_scope() {
+        for (changes, always, if_listed) in [
+            (&[][..], "profile", ""),
+            (&["--oidc-username-claim=email"], "profile email", ""),
+            (&["--oidc-allowed-email-domains=example.org"], "profile email", ""),
+            (
+                &[
+                    "--oidc-username-claim=email",
+                    "--oidc-scopes=email,offline_access",
+                ],
+                "email offline_access",
+                "",
+            ),
+            (&["--oidc-groups-claim=groups"], "profile", "groups"),
+            (&["--oidc-groups-claim=roles"], "profile", ""),
+        ] {
+            assert_eq!(requested(changes), [always, if_listed], "{changes:?}");
+        }
+    }
+
+    #[test]
+    fn a_wrong_address_of_the_proxy_is_named_without_its_password() {
+        let file = std::env::temp_dir().join(format!("https-proxy-{}", std::process::id()));
+        std::fs::write(&file, "https://me:s3cret@proxy.example").unwrap();
+        let mut oidc =
+            providers_file::parse(r#"[{"name":"x","issuerUrl":"https://i.example","clientId":"c"}]"#)
+                .unwrap()
+                .remove(0)
+                .1;
+        oidc.oidc_https_proxy_file = Some(file.clone());
+        let error = of(&oidc).err().unwrap();
+        std::fs::remove_file(file).unwrap();
+        assert_eq!(error.setting, "oidc-https-proxy-file");
+        assert!(!error.to_string().contains("s3cret"), "{error}");
+        oidc.oidc_https_proxy_file = None;
+        oidc.oidc_https_proxy = Some("proxy.example:3128".to_owned());
+        assert_eq!(of(&oidc).err().unwrap().setting, "oidc-https-proxy");
+    }
 }

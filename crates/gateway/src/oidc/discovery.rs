@@ -77,6 +77,7 @@ mod tests {
             client_id: "gateway".into(),
             client_secret: None,
             scopes: vec![],
+            optional_scopes: vec![],
             signing_algs: vec!["RS256".parse().unwrap()],
         }
     }

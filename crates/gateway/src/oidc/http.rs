@@ -6,28 +6,25 @@ use kit::process::WrongSetting;
 use std::error::Error as StdError;
 use std::future::Future;
 use std::path::Path;
-use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use futures::future::BoxFuture;
-use http::{Method, Request, Response, StatusCode, Uri};
+use http::{Method, Request, Response, StatusCode};
 use http_body_util::{BodyExt as _, Full, LengthLimitError, Limited};
 use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
 use hyper_util::client::legacy::Client;
-use hyper_util::rt::{TokioExecutor, TokioIo};
+use hyper_util::rt::TokioExecutor;
 use rustls::pki_types::{CertificateDer, pem::PemObject as _};
 use rustls::{ClientConfig, RootCertStore};
-use tokio::net::TcpStream;
 
 use crate::metrics::Metrics;
+use crate::oidc::dialer::{Dialer, parse_address};
+use crate::oidc::https_proxy::HttpsProxy;
 
 /// Timeout of a whole exchange.
 const TIMEOUT: Duration = Duration::from_secs(10);
-/// Timeout of the connection to the provider.
-const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 /// Maximum size of an answer, in bytes.
 const MAX_BODY: usize = 256 * 1024;
 
@@ -55,6 +52,17 @@ pub enum HttpError {
     TooLarge(String),
 }
 
+/// The authorities that may sign the provider's certificate.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Trusted<'a> {
+    /// Those of the system.
+    System,
+    /// Those in this PEM file alone.
+    File(&'a Path),
+    /// This one alone, PEM.
+    Authority(&'a str),
+}
+
 type Exchange =
     dyn Fn(Request<Vec<u8>>) -> BoxFuture<'static, Result<Response<Vec<u8>>, HttpError>> + Send + Sync;
 
@@ -76,25 +84,27 @@ fn call(request: &Request<Vec<u8>>) -> &'static str {
 pub struct HttpClient(Arc<Exchange>);
 
 impl HttpClient {
-    /// A client over HTTPS only. `ca_file`: PEM file whose authorities alone are trusted (`None`: those of the system).
-    /// `connect_to`: address `host:port` to connect to instead of `issuer_host`; TLS name and Host header stay the issuer's.
+    /// A client over HTTPS only. `connect_to`: address `host:port` to connect to instead of `issuer_host`; TLS name and Host header stay
+    /// the issuer's. `proxy`: the proxy through which all other connections go.
     ///
     /// # Errors
-    /// The file or the address cannot be used.
-    pub fn over_tls(
-        ca_file: Option<&Path>,
+    /// The authorities or the address cannot be used.
+    pub(crate) fn over_tls(
+        trusted: Trusted<'_>,
         issuer_host: &str,
         connect_to: Option<&str>,
+        proxy: Option<HttpsProxy>,
     ) -> Result<Self, WrongSetting> {
         let tls =
             ClientConfig::builder_with_provider(Arc::new(rustls::crypto::aws_lc_rs::default_provider()))
                 .with_safe_default_protocol_versions()
                 .map_err(|error| WrongSetting::new("oidc-ca-file", error.to_string()))?
-                .with_root_certificates(roots(ca_file)?)
+                .with_root_certificates(roots(trusted)?)
                 .with_no_client_auth();
         let dialer = Dialer {
             instead_of: issuer_host.to_ascii_lowercase(),
             address: connect_to.map(parse_address).transpose()?,
+            proxy,
         };
         let connector = HttpsConnectorBuilder::new()
             .with_tls_config(tls)
@@ -241,96 +251,28 @@ fn sources<'a>(error: &'a (dyn StdError + 'static)) -> impl Iterator<Item = &'a 
     })
 }
 
-fn roots(ca_file: Option<&Path>) -> Result<RootCertStore, WrongSetting> {
+fn roots(trusted: Trusted<'_>) -> Result<RootCertStore, WrongSetting> {
     let mut roots = RootCertStore::empty();
-    match ca_file {
-        Some(path) => {
-            let problem =
-                |reason: String| WrongSetting::new("oidc-ca-file", format!("{}: {reason}", path.display()));
-            let certificates =
-                CertificateDer::pem_file_iter(path).map_err(|error| problem(error.to_string()))?;
-            for certificate in certificates {
-                let certificate = certificate.map_err(|error| problem(error.to_string()))?;
-                roots
-                    .add(certificate)
-                    .map_err(|error| problem(error.to_string()))?;
-            }
-            if roots.is_empty() {
-                return Err(problem("holds no certificate; give PEM".into()));
-            }
-        }
-        None => {
+    let (pem, origin) = match trusted {
+        Trusted::System => {
             roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
+            return Ok(roots);
         }
+        Trusted::File(path) => (std::fs::read(path), path.display().to_string()),
+        Trusted::Authority(pem) => (Ok(pem.into()), "the authority of the proxy".to_owned()),
+    };
+    let problem = |reason: String| WrongSetting::new("oidc-ca-file", format!("{origin}: {reason}"));
+    let pem = pem.map_err(|error| problem(error.to_string()))?;
+    for certificate in CertificateDer::pem_slice_iter(&pem) {
+        let certificate = certificate.map_err(|error| problem(error.to_string()))?;
+        roots
+            .add(certificate)
+            .map_err(|error| problem(error.to_string()))?;
+    }
+    if roots.is_empty() {
+        return Err(problem("holds no certificate; give PEM".into()));
     }
     Ok(roots)
-}
-
-fn parse_address(text: &str) -> Result<(String, u16), WrongSetting> {
-    let parsed = text.rsplit_once(':').and_then(|(host, port)| {
-        let host = host.trim_start_matches('[').trim_end_matches(']');
-        Some((host.to_owned(), port.parse().ok().filter(|port| *port != 0)?))
-    });
-    parsed
-        .filter(|(host, _)| !host.is_empty() && !host.contains('/'))
-        .ok_or_else(|| {
-            WrongSetting::new(
-                "oidc-connect-to",
-                format!("{text:?} is not host:port, without scheme and path"),
-            )
-        })
-}
-
-/// Opens TCP connections, with a different address for one host.
-#[derive(Debug, Clone)]
-struct Dialer {
-    instead_of: String,
-    address: Option<(String, u16)>,
-}
-
-impl Dialer {
-    /// The host for messages, with the address that is used instead.
-    fn described(&self, uri: &Uri) -> String {
-        let host = uri.host().unwrap_or_default();
-        match &self.address {
-            Some((address, port)) if host.eq_ignore_ascii_case(&self.instead_of) => {
-                format!("{host} (oidc-connect-to {address}:{port})")
-            }
-            _ => host.to_owned(),
-        }
-    }
-
-    fn address(&self, uri: &Uri) -> (String, u16) {
-        let host = uri.host().unwrap_or_default();
-        match &self.address {
-            Some(address) if host.eq_ignore_ascii_case(&self.instead_of) => address.clone(),
-            _ => {
-                let host = host.trim_start_matches('[').trim_end_matches(']');
-                (host.to_owned(), uri.port_u16().unwrap_or(443))
-            }
-        }
-    }
-}
-
-impl tower::Service<Uri> for Dialer {
-    type Response = TokioIo<TcpStream>;
-    type Error = std::io::Error;
-    type Future = Pin<Box<dyn Future<Output = Result<Self::Response, Self::Error>> + Send>>;
-
-    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Self::Error>> {
-        Poll::Ready(Ok(()))
-    }
-
-    fn call(&mut self, uri: Uri) -> Self::Future {
-        let address = self.address(&uri);
-        Box::pin(async move {
-            let stream = tokio::time::timeout(CONNECT_TIMEOUT, TcpStream::connect(address))
-                .await
-                .map_err(|_| std::io::Error::from(std::io::ErrorKind::TimedOut))??;
-            stream.set_nodelay(true)?;
-            Ok(TokioIo::new(stream))
-        })
-    }
 }
 
 #[cfg(test)]
@@ -339,37 +281,18 @@ mod tests {
     use openidconnect::AsyncHttpClient as _;
     use std::io::Write as _;
 
-    fn dialer(connect_to: Option<&str>) -> Dialer {
-        Dialer {
-            instead_of: "identity.example".into(),
-            address: connect_to.map(|text| parse_address(text).unwrap()),
-        }
-    }
-
-    #[test]
-    fn only_the_issuers_host_is_dialled_elsewhere() {
-        let address = |dialer: &Dialer, uri: &str| dialer.address(&uri.parse().unwrap());
-        let elsewhere = dialer(Some("proxy.system.svc:8443"));
-        let issuer = "https://Identity.example:9443/token";
-        assert_eq!(address(&elsewhere, issuer), ("proxy.system.svc".into(), 8443));
-        assert_eq!(
-            address(&elsewhere, "https://keys.example/jwks"),
-            ("keys.example".into(), 443)
-        );
-        assert_eq!(address(&dialer(None), issuer), ("Identity.example".into(), 9443));
-        assert_eq!(address(&dialer(Some("[::1]:1")), issuer), ("::1".into(), 1));
-    }
-
     #[test]
     fn unusable_settings_are_named() {
         for wrong in ["proxy", "proxy:", ":443", "proxy:0", "proxy:http", "proxy:70000"] {
-            let error = HttpClient::over_tls(None, "identity.example", Some(wrong))
+            let error = HttpClient::over_tls(Trusted::System, "identity.example", Some(wrong), None)
                 .err()
                 .unwrap();
             assert_eq!(error.setting, "oidc-connect-to", "{wrong}");
         }
         let absent = Path::new("/does/not/exist.pem");
-        let error = HttpClient::over_tls(Some(absent), "x", None).err().unwrap();
+        let error = HttpClient::over_tls(Trusted::File(absent), "x", None, None)
+            .err()
+            .unwrap();
         assert!(
             error
                 .to_string()
@@ -378,7 +301,9 @@ mod tests {
         );
         let mut empty = tempfile();
         writeln!(empty.1, "no certificate").unwrap();
-        let error = HttpClient::over_tls(Some(&empty.0), "x", None).err().unwrap();
+        let error = HttpClient::over_tls(Trusted::File(&empty.0), "x", None, None)
+            .err()
+            .unwrap();
         assert!(error.to_string().contains("holds no certificate"), "{error}");
         std::fs::remove_file(empty.0).unwrap();
     }
@@ -410,7 +335,7 @@ mod tests {
             let (stream, _) = listener.accept().await.unwrap();
             acceptor.accept(stream).await.is_err()
         });
-        let client = HttpClient::over_tls(None, "localhost", Some(&address)).unwrap();
+        let client = HttpClient::over_tls(Trusted::System, "localhost", Some(&address), None).unwrap();
         let request = || Request::get("https://localhost/").body(Vec::new()).unwrap();
         let error = client.call(request()).await.unwrap_err();
         assert!(matches!(error, HttpError::Untrusted { .. }), "{error}");

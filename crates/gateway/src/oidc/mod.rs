@@ -1,11 +1,12 @@
 //! identity provider -> redirects, and authorization code -> verified claims (IO).
 //!
-//! - `discovery`: waits for the provider, reads its `metadata`. `http`: sends requests to it. `jwks`: its signing keys.
+//! - `discovery`: waits for the provider, reads its `metadata`. `http`: sends requests to it. `dialer`: opens connections. `jwks`: its signing keys.
 //! - `id_token`: verifies ID tokens. `claims`: maps them to Kubernetes names. `admission`: which users this site admits.
 //! - `renewal`: refresh tokens. `logout`: logout tokens. `end_session`: the provider's sign-out URL.
 //! - `bearer`: tokens of scripts. `other_tokens`: signatures of tokens that are no ID tokens.
 //! - `providers`: all providers that users may choose from.
 //! - Settings: `args` are the flags, `providers_file` lists further providers, `clients` makes a client for each.
+//! - `https_proxy`: a proxy between the gateway and all providers.
 //! - `settings` checks one provider. `shared_domains` warns where a workspace can set a provider's cookies.
 
 pub mod admission;
@@ -13,9 +14,11 @@ pub(crate) mod args;
 mod bearer;
 pub mod claims;
 pub(crate) mod clients;
+mod dialer;
 pub(crate) mod discovery;
 mod end_session;
 pub mod http;
+mod https_proxy;
 mod id_token;
 mod jwks;
 mod logout;
@@ -152,7 +155,11 @@ impl Provider {
     ///
     /// # Errors
     /// The provider does not answer, or does not fit the settings.
-    pub async fn discover(settings: Settings, http: HttpClient, clock: Clock) -> Result<Self, DiscoverError> {
+    pub async fn discover(
+        mut settings: Settings,
+        http: HttpClient,
+        clock: Clock,
+    ) -> Result<Self, DiscoverError> {
         settings.issuer_host().map_err(DiscoverError::Wrong)?;
         let issuer = IssuerUrl::new(settings.issuer_url.clone())
             .map_err(|error| DiscoverError::Wrong(WrongSetting::new("oidc-issuer-url", error.to_string())))?;
@@ -166,6 +173,13 @@ impl Provider {
             http.clone(),
             clock.clone(),
         );
+        let listed = metadata.scopes_supported().map_or(&[][..], Vec::as_slice);
+        let wanted = std::mem::take(&mut settings.optional_scopes).into_iter();
+        let is_new = |scope: &String, scopes: &[String]| {
+            !scopes.contains(scope) && listed.iter().any(|listed| **listed == *scope)
+        };
+        let wanted: Vec<_> = wanted.filter(|scope| is_new(scope, &settings.scopes)).collect();
+        settings.scopes.extend(wanted);
         let names_issuer = metadata
             .additional_metadata()
             .authorization_response_iss_parameter_supported;

@@ -100,6 +100,9 @@ impl From<Entry> for Oidc {
             oidc_scopes: entry.scopes,
             oidc_signing_algs: entry.signing_algs,
             oidc_connect_to: entry.connect_to,
+            oidc_https_proxy: None,
+            oidc_https_proxy_file: None,
+            own_authority: None,
         }
     }
 }

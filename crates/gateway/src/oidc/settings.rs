@@ -17,6 +17,8 @@ pub struct Settings {
     pub client_secret: Option<Secret>,
     /// `oidc-scopes`, besides `openid`.
     pub scopes: Vec<String>,
+    /// Scopes that are requested only if the provider lists them in its metadata.
+    pub optional_scopes: Vec<String>,
     /// `oidc-signing-algs`.
     pub signing_algs: Vec<SigningAlg>,
 }
@@ -83,6 +85,7 @@ mod tests {
             client_id: "gateway".into(),
             client_secret: Some(Secret::new("s3cret".into())),
             scopes: vec![],
+            optional_scopes: vec![],
             signing_algs: vec!["RS256".parse().unwrap()],
         }
     }

@@ -6,43 +6,24 @@ use std::time::Duration;
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::Secret;
 use kit::pki::{Pair, Purpose};
-use kit::shared_secret::{Data, Spec, agree};
 use kube::Api;
 use rustls::ServerConfig;
 use tokio::sync::watch;
 use tokio::time::sleep;
 use tracing::{info, warn};
 
+use super::pairs::{Error, secret_spec, shared_authority, shared_leaf};
+use super::self_signed::{self, SelfSigned};
 use crate::metrics::Metrics;
-
-/// Keys of the Secrets, as in Secrets of type `kubernetes.io/tls`.
-const CERTIFICATE: &str = "tls.crt";
-const KEY: &str = "tls.key";
-const AUTHORITY: &str = "ca.crt";
 
 /// Interval of expiry checks, and the shorter one after a failure.
 const CHECK_INTERVAL: Duration = Duration::from_hours(1);
+/// Time until the first one. A replica with earlier settings may have written its certificate again before it ended.
+const FIRST_CHECK: Duration = Duration::from_mins(10);
 const RETRY: Duration = Duration::from_mins(1);
 
 /// TLS settings for new connections, replaced when certificates are renewed.
 pub(crate) type TlsConfigs = watch::Receiver<Arc<ServerConfig>>;
-
-/// Why the listeners have no certificates.
-#[derive(Debug, thiserror::Error)]
-pub(crate) enum Error {
-    /// A Secret could not be read or written.
-    #[error(transparent)]
-    Secret(#[from] kit::shared_secret::Error),
-    /// Another replica stored unreadable content.
-    #[error("Secret {0:?}: its certificate or key cannot be read")]
-    Unreadable(String),
-    /// The server certificate could not be made.
-    #[error("server certificate: {0}")]
-    Leaf(#[from] kit::pki::Error),
-    /// The TLS settings could not be made.
-    #[error("TLS settings: {0}")]
-    Tls(#[from] kit::tls::Error),
-}
 
 /// The Secrets of the certificates, and the names in them.
 #[derive(Debug, Clone)]
@@ -50,6 +31,8 @@ pub(crate) struct Pki {
     secrets: Api<Secret>,
     release: String,
     namespace: String,
+    /// Hosts of the certificate that the proxy serves. None: it comes from elsewhere.
+    hosts: Vec<String>,
     metrics: Metrics,
 }
 
@@ -58,6 +41,7 @@ struct Made {
     config: Arc<ServerConfig>,
     authority: Pair,
     server: Pair,
+    self_signed: Option<SelfSigned>,
 }
 
 impl Pki {
@@ -67,12 +51,21 @@ impl Pki {
             secrets,
             release: release.to_owned(),
             namespace: namespace.to_owned(),
+            hosts: Vec::new(),
             metrics,
         }
     }
 
+    /// Also makes the certificate that the proxy serves to browsers, for these hosts, unless there are none.
+    #[must_use]
+    pub(crate) fn self_signing(mut self, hosts: &[String]) -> Self {
+        self.hosts = hosts.to_vec();
+        self
+    }
+
     /// Shares the authority and the proxy's certificate with the other replicas, and issues a server certificate. The receiver
-    /// holds the TLS settings for new connections. The future renews all certificates for as long as it runs.
+    /// holds the TLS settings for new connections. The text is the authority (PEM) that browsers must trust, if it is the gateway's own.
+    /// The future renews all certificates for as long as it runs.
     ///
     /// # Errors
     /// A Secret cannot be read or written, or has unusable content.
@@ -81,17 +74,20 @@ impl Pki {
     ) -> Result<
         (
             watch::Receiver<Arc<ServerConfig>>,
+            Option<String>,
             impl Future<Output = ()> + Send + 'static,
         ),
         Error,
     > {
         let made = self.make(None, Timestamp::now()).await?;
         let (configs, receiver) = watch::channel(Arc::clone(&made.config));
-        Ok((receiver, self.maintain(made, configs)))
+        let own = made.self_signed.as_ref();
+        let trusted = own.map(|own| own.authority.certificate.clone());
+        Ok((receiver, trusted, self.maintain(made, configs)))
     }
 
     async fn maintain(self, mut made: Made, configs: watch::Sender<Arc<ServerConfig>>) {
-        let mut pause = CHECK_INTERVAL;
+        let mut pause = FIRST_CHECK;
         loop {
             sleep(pause).await;
             match self.make(Some(&made), Timestamp::now()).await {
@@ -115,6 +111,10 @@ impl Pki {
         let made = self.made(before, now).await?;
         self.record_expiry("authority", &made.authority);
         self.record_expiry("server", &made.server);
+        if let Some(own) = &made.self_signed {
+            self.record_expiry("self_signed_authority", &own.authority);
+            self.record_expiry("self_signed", &own.leaf);
+        }
         Ok(made)
     }
 
@@ -126,6 +126,10 @@ impl Pki {
     async fn made(&self, before: Option<&Made>, now: Timestamp) -> Result<Made, Error> {
         let authority = self.authority(now).await?;
         self.proxy_client(&authority, now).await?;
+        let self_signed = match self.hosts.as_slice() {
+            [] => None,
+            hosts => Some(self_signed::agree(&self.secrets, &self.release, hosts, now).await?),
+        };
         let names = self.names();
         if let Some(before) = before
             && before.authority == authority
@@ -136,6 +140,7 @@ impl Pki {
                 config,
                 authority,
                 server,
+                self_signed,
             });
         }
         let server = kit::pki::leaf(&authority, &names[0], &names, Purpose::Server, now)?;
@@ -149,44 +154,22 @@ impl Pki {
             config,
             authority,
             server,
+            self_signed,
         })
     }
 
     /// The authority of this release's gateway; no other component holds its key.
     async fn authority(&self, now: Timestamp) -> Result<Pair, Error> {
         let spec = secret_spec(&self.release, "gateway-ca", "Opaque");
-        let data = agree(&self.secrets, &spec, |stored| {
-            if stored.and_then(pair).is_some_and(|stored| usable(&stored, now)) {
-                return Ok(None);
-            }
-            let made = kit::pki::authority(&format!("{} gateway", self.release), now)?;
-            Ok::<_, kit::pki::Error>(Some(data(&made, None)))
-        })
-        .await?;
-        pair(&data).ok_or(Error::Unreadable(spec.name))
+        let make = || kit::pki::authority(&format!("{} gateway", self.release), now);
+        shared_authority(&self.secrets, spec, |_| true, make, now).await
     }
 
     /// The client certificate of the proxy, mounted into the proxy's pod.
     async fn proxy_client(&self, authority: &Pair, now: Timestamp) -> Result<(), Error> {
         let spec = secret_spec(&self.release, "proxy-client", "kubernetes.io/tls");
-        let data = agree(&self.secrets, &spec, |stored| {
-            let fits = stored.is_some_and(|stored| {
-                stored.get(AUTHORITY).map(Vec::as_slice) == Some(authority.certificate.as_bytes())
-                    && pair(stored).is_some_and(|stored| {
-                        kit::pki::is_for(&stored.certificate, &authority.certificate, &[])
-                            && !kit::pki::needs_renewal(&stored.certificate, now)
-                    })
-            });
-            if fits {
-                return Ok(None);
-            }
-            let made = kit::pki::leaf(authority, &spec.name, &[], Purpose::Client, now)?;
-            Ok::<_, kit::pki::Error>(Some(data(&made, Some(&authority.certificate))))
-        })
-        .await?;
-        if let Some(stored) = pair(&data) {
-            self.record_expiry("proxy_client", &stored);
-        }
+        let stored = shared_leaf(&self.secrets, spec, authority, (&[], Purpose::Client), now).await?;
+        self.record_expiry("proxy_client", &stored);
         Ok(())
     }
 
@@ -202,49 +185,6 @@ pub(crate) fn own_names(release: &str, namespace: &str) -> Vec<String> {
     vec![format!("{service}.{namespace}.svc"), service]
 }
 
-/// The Secret `<release>-<suffix>`, apart from its content.
-pub(crate) fn secret_spec(release: &str, suffix: &str, type_: &'static str) -> Spec {
-    let labels = [
-        (api::names::APP_NAME_LABEL, api::names::PRODUCT),
-        (api::names::APP_COMPONENT_LABEL, "gateway"),
-        (api::names::APP_PART_OF_LABEL, api::names::PRODUCT),
-        (api::names::APP_MANAGED_BY_LABEL, api::names::GATEWAY),
-    ];
-    Spec {
-        name: format!("{release}-{suffix}"),
-        type_,
-        labels: labels
-            .map(|(key, value)| (key.to_owned(), value.to_owned()))
-            .into(),
-        manager: api::names::GATEWAY,
-    }
-}
-
-/// Whether the authority can still sign: its key matches, and its expiry is not near.
-fn usable(authority: &Pair, now: Timestamp) -> bool {
-    kit::pki::leaf(authority, "probe", &[], Purpose::Client, now).is_ok()
-        && !kit::pki::needs_renewal(&authority.certificate, now)
-}
-
-fn pair(data: &Data) -> Option<Pair> {
-    let text = |name: &str| String::from_utf8(data.get(name)?.clone()).ok();
-    Some(Pair {
-        certificate: text(CERTIFICATE)?,
-        key: text(KEY)?,
-    })
-}
-
-fn data(pair: &Pair, authority: Option<&str>) -> Data {
-    let mut data = Data::from([
-        (CERTIFICATE.to_owned(), pair.certificate.clone().into_bytes()),
-        (KEY.to_owned(), pair.key.clone().into_bytes()),
-    ]);
-    if let Some(authority) = authority {
-        data.insert(AUTHORITY.to_owned(), authority.as_bytes().to_vec());
-    }
-    data
-}
-
 #[cfg(test)]
 mod tests {
     use std::collections::BTreeMap;
@@ -252,7 +192,10 @@ mod tests {
     use jiff::SignedDuration;
     use testkit::api_server::ApiServer;
 
+    use kit::shared_secret::Data;
+
     use super::*;
+    use crate::server::pairs::{AUTHORITY, CERTIFICATE, KEY, pair};
 
     fn pki(client: kube::Client) -> Pki {
         let secrets = Api::namespaced(client, "system");

@@ -1,6 +1,7 @@
 //! connections on one port -> requests to a router, within limits of number, size, time (IO).
 //!
-//! - `certificates`: the private authority for mutual TLS between gateway and proxy.
+//! - `certificates`: the private authority for mutual TLS between gateway and proxy. `self_signed`: the certificate for browsers, if
+//!   the gateway makes it. `pairs`: Secrets with a certificate and its key.
 //! - `bounds`: limits of concurrent requests. `concurrency`: a limit shared fairly by holders. `throttle`: rate limits.
 //! - `oversized`: requests with too many headers. `body`: waits for bodies of forms.
 //! - `long_lived`: long-lived answers. `unvectored`: the stream that HTTP/2 writes to.
@@ -19,6 +20,8 @@ pub(crate) mod certificates;
 pub(crate) mod concurrency;
 mod long_lived;
 mod oversized;
+pub(crate) mod pairs;
+mod self_signed;
 pub mod throttle;
 mod unvectored;
 

@@ -392,3 +392,26 @@ async fn new_signing_keys_are_fetched_when_needed_and_at_most_once_a_minute() {
     assert!(fixture.browser("alice").open(&lab()).await.is_inside());
     assert_eq!(fetches(), 0);
 }
+
+#[tokio::test]
+async fn a_scope_that_only_some_providers_know_is_requested_where_it_is_listed() {
+    for (listed, expected) in [
+        (None, "openid profile"),
+        (Some(&["openid", "profile"][..]), "openid profile"),
+        (Some(&["openid", "groups"]), "openid profile groups"),
+    ] {
+        let fixture = Fixture::without_provider();
+        fixture.issuer.change(|issuer| issuer.scopes = listed);
+        fixture.find_provider().await;
+        let alice = fixture.browser("alice");
+        let landing = alice.open(&lab()).await;
+        assert!(landing.is_inside(), "{:?}", landing.trail);
+        let request = landing
+            .trail
+            .iter()
+            .find(|url| url.starts_with(&format!("{ISSUER}/authorize?")));
+        let (_, query) = request.unwrap().split_once('?').unwrap();
+        let scope = form_urlencoded::parse(query.as_bytes()).find(|(name, _)| name == "scope");
+        assert_eq!(scope.unwrap().1, expected, "{listed:?}");
+    }
+}

@@ -68,6 +68,33 @@ async fn an_owner_without_the_right_is_refused_and_the_answer_counts_for_its_tim
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_gateway_of_one_namespace_asks_about_rights_in_that_namespace() {
+    let fixture = Fixture::in_namespace("team").await;
+    // The API server refuses the other question to an account without rights on the cluster.
+    fixture.server.fail(Fault {
+        code: 403,
+        reason: "Forbidden",
+        ..Fault::internal(Method::POST, "/v1/subjectaccessreviews", usize::MAX)
+    });
+    fixture
+        .server
+        .review(|spec| spec["user"] == "alice" && spec["resourceAttributes"]["namespace"] == "team");
+    let alice = fixture.browser("alice");
+    assert!(alice.open(&lab()).await.is_inside());
+    let calls = fixture.server.take_calls().into_iter();
+    let asked: Vec<_> = calls
+        .map(|call| call.line())
+        .filter(|line| line.contains("accessreviews"))
+        .collect();
+    assert!(!asked.is_empty());
+    let local = "POST /apis/authorization.k8s.io/v1/namespaces/team/localsubjectaccessreviews";
+    assert!(asked.iter().all(|line| line == local), "{asked:?}");
+    fixture.server.review(|_| false);
+    seconds(30).await;
+    assert_eq!(status(&alice).await, StatusCode::FORBIDDEN);
+}
+
+#[tokio::test(start_paused = true)]
 async fn without_access_reviews_no_user_is_admitted_or_refused() {
     let (fixture, _, _) = fixture().await;
     let alice = fixture.browser("alice");

@@ -74,6 +74,11 @@ impl<D: Authorizer> Behind<D> {
         Self { limits, ..self }
     }
 
+    /// Answers on the sign-in host by this router.
+    pub(crate) fn signing_in_by(self, auth: Router) -> Self {
+        Self { auth, ..self }
+    }
+
     /// Answers these proxies as well.
     pub(crate) fn among(self, other_proxies: Vec<ProxyKind>) -> Self {
         Self {

@@ -24,6 +24,8 @@ pub(crate) struct Ports {
 #[derive(Clone, Copy)]
 pub(crate) struct Addresses {
     pub(crate) https: u16,
+    /// Without TLS, for a front that ends it; where the chart opens that port.
+    pub(crate) plain: u16,
     pub(crate) routes: u16,
     pub(crate) ping: u16,
 }
@@ -36,6 +38,11 @@ pub(crate) struct Chart {
 
 impl Chart {
     pub(crate) fn render(mode: RoutingMode) -> Self {
+        Self::render_with(mode, &[])
+    }
+
+    /// With further values, each as `--set-json` takes it.
+    pub(crate) fn render_with(mode: RoutingMode, values: &[&str]) -> Self {
         let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../charts/jupyter-k8s");
         let output = Command::new(tool("HELM", "helm/bin/helm"))
             .args(["template", RELEASE])
@@ -43,6 +50,7 @@ impl Chart {
             .args(["--namespace=system", "--values"])
             .arg(root.join("values-local.yaml"))
             .arg(format!("--set=routing.mode={mode:?}"))
+            .args(values.iter().map(|value| format!("--set-json={value}")))
             .args([
                 "--show-only=templates/routes.yaml",
                 "--show-only=templates/proxy.yaml",
@@ -109,6 +117,8 @@ impl Chart {
             );
             arguments = arguments.replace(from, &to);
         }
+        let plain = format!("address=127.0.0.1:{}", addresses.plain);
+        arguments = arguments.replace("address=:8001", &plain);
         in_folder(&arguments, folder).lines().map(str::to_owned).collect()
     }
 }

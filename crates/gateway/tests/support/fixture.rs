@@ -34,6 +34,7 @@ use http::header::HeaderMap;
 use http::{Method, Request, Response};
 use kit::assertion::Signer;
 use kit::rotating_keys::MasterKey;
+use kit::scope::Scope;
 use kube::Api;
 use rules::access::Policy;
 use serde_json::json;
@@ -167,15 +168,21 @@ impl Fixture {
     }
 
     pub(crate) fn without_provider() -> Self {
+        Self::within(Scope::Cluster)
+    }
+
+    /// A gateway that serves one namespace.
+    pub(crate) async fn in_namespace(namespace: &str) -> Self {
+        let fixture = Self::within(Scope::Namespace(namespace.to_owned()));
+        fixture.find_provider().await;
+        fixture
+    }
+
+    fn within(scope: Scope) -> Self {
         let clock = Clock::manual(NOW);
         let issuer = Issuer::new(ISSUER, "gateway", "s3cret", NOW);
-        Self::around(
-            ApiServer::start(),
-            issuer,
-            clock,
-            fixed_keys(),
-            (only_provider(), None),
-        )
+        let given = (only_provider(), None, scope);
+        Self::around(ApiServer::start(), issuer, clock, fixed_keys(), given)
     }
 
     /// The same gateway with these providers, none of them found.
@@ -183,7 +190,13 @@ impl Fixture {
         let clock = Clock::manual(NOW);
         let issuer = Issuer::new(ISSUER, "gateway", "s3cret", NOW);
         let providers = Arc::new(Providers::new(providers));
-        Self::around(ApiServer::start(), issuer, clock, fixed_keys(), (providers, None))
+        Self::around(
+            ApiServer::start(),
+            issuer,
+            clock,
+            fixed_keys(),
+            (providers, None, Scope::Cluster),
+        )
     }
 
     /// A gateway that takes tokens as these settings say, with this one provider, found.
@@ -191,7 +204,7 @@ impl Fixture {
         let clock = Clock::manual(NOW);
         let issuer = Issuer::new(ISSUER, "gateway", "s3cret", NOW);
         let providers = Arc::new(Providers::new(vec![provider]));
-        let taken = (providers, Some(settings));
+        let taken = (providers, Some(settings), Scope::Cluster);
         let fixture = Self::around(ApiServer::start(), issuer, clock, fixed_keys(), taken);
         fixture.find_provider().await;
         fixture.issuer.take_requests();
@@ -217,7 +230,7 @@ impl Fixture {
             self.issuer.clone(),
             self.clock.clone(),
             keys,
-            (only_provider(), None),
+            (only_provider(), None, Scope::Cluster),
         );
         replica.find_provider().await;
         replica
@@ -237,7 +250,7 @@ impl Fixture {
         issuer: Issuer,
         clock: Clock,
         keys: Arc<KeyRing>,
-        (providers, tokens): (Arc<Providers>, Option<bearer::Settings>),
+        (providers, tokens, scope): (Arc<Providers>, Option<bearer::Settings>, Scope),
     ) -> Self {
         let log = Log::default();
         let (audit, _) = Audit::to(log.clone(), Metrics::default()).unwrap();
@@ -261,7 +274,7 @@ impl Fixture {
         let strip = StripList::new(["SMSESSION".to_owned()]);
         let app = Arc::new(AppState {
             index: index.clone(),
-            rights: Rights::new(client.clone(), Metrics::default()),
+            rights: Rights::new(client.clone(), scope, Metrics::default()),
             freshness,
             audit,
             metrics: Metrics::default(),
@@ -329,6 +342,7 @@ impl Fixture {
             client_id: "gateway".into(),
             client_secret: Some(Secret::new("s3cret".into())),
             scopes: vec!["profile".into()],
+            optional_scopes: vec!["groups".into()],
             signing_algs: vec!["RS256".parse().unwrap()],
         };
         let (issuer, held, between) = (issuer.clone(), self.held.subscribe(), self.between.clone());

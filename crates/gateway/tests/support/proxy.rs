@@ -47,6 +47,8 @@ pub(crate) struct Site<D = FakeAuthorizer> {
     configs: watch::Sender<Arc<ServerConfig>>,
     edge: Pair,
     port: u16,
+    /// Port without TLS, for a front that ends it.
+    pub(crate) plain: u16,
     folder: PathBuf,
     proxy: Child,
 }
@@ -107,6 +109,7 @@ impl Site {
             configs,
             edge,
             port,
+            plain: 0,
             folder,
             proxy,
         };
@@ -141,6 +144,7 @@ impl<D: Authorizer> Site<D> {
         let folder = temporary_folder();
         let addresses = Addresses {
             https: free_port(),
+            plain: free_port(),
             routes: free_port(),
             ping: free_port(),
         };
@@ -166,6 +170,7 @@ impl<D: Authorizer> Site<D> {
             configs,
             edge,
             port: addresses.https,
+            plain: addresses.plain,
             folder,
             proxy,
         };

@@ -24,6 +24,7 @@ use hyper_util::rt::{TokioExecutor, TokioIo};
 use k8s_openapi::api::coordination::v1::Lease;
 use k8s_openapi::api::core::v1::{Pod, Secret};
 use kit::pki::{Purpose, authority, leaf};
+use kit::scope::Scope;
 use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
 use rustls::{ClientConfig, RootCertStore};
@@ -114,6 +115,7 @@ impl Whole {
                 format!("--oidc-client-secret-file={}", file("client-secret", "s3cret")),
                 "--oidc-username-claim=preferred_username".to_owned(),
                 "--oidc-username-prefix=-".to_owned(),
+                "--self-signed-hosts=ws.example,*.ws.example".to_owned(),
                 "--bearer-enabled".to_owned(),
                 "--bearer-audiences=scripts".to_owned(),
                 format!("--bearer-issuers={CLUSTER}"),
@@ -342,7 +344,13 @@ async fn places(server: &ApiServer) -> (String, String) {
         Arc::new(Freshness::new(Duration::from_mins(1))),
         Metrics::default(),
     );
-    let feeding = tokio::spawn(feed(server.connect(None), None, index.clone(), follower));
+    let feeding = tokio::spawn(feed(
+        server.connect(None),
+        Scope::Cluster,
+        None,
+        index.clone(),
+        follower,
+    ));
     while index.load().domain().is_none() || index.load().targets().next().is_none() {
         changes.changed().await.unwrap();
     }

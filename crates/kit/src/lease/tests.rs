@@ -1,7 +1,7 @@
 //! Candidates and an in-memory API server -> who leads, in paused time (tests).
 
 use http::Method;
-use testkit::api_server::{ApiServer, Call, Fault, Hindrance};
+use testkit::api_server::{ApiServer, Call, Disruption, Fault};
 use tokio::time::sleep;
 
 use super::*;
@@ -147,7 +147,7 @@ async fn a_renewal_that_hangs_after_failures_does_not_prolong_leadership() {
     // The lease is renewed at 0 s. Renewals at 3, 6 and 9 s fail at once, except for the last, which hangs.
     fail(2);
     sleep(period * 2 + period / 2).await;
-    server.hinder(Method::PATCH, "leases", Hindrance::Late(Duration::from_mins(1)));
+    server.disrupt(Method::PATCH, "leases", Disruption::Late(Duration::from_mins(1)));
     until(&mut leading, false).await;
     assert_eq!(begin.elapsed(), duration * 2 / 3);
 }
@@ -160,10 +160,10 @@ async fn a_renewal_counts_from_when_it_was_sent() {
     let Candidate { duration, period, .. } = candidate("a");
     let begin = Instant::now();
     let slow = Duration::from_secs(2);
-    server.hinder(Method::PATCH, "leases", Hindrance::Late(slow));
+    server.disrupt(Method::PATCH, "leases", Disruption::Late(slow));
     sleep(period + slow).await;
     assert_eq!(stored(&server).holder_identity.as_deref(), Some("a"));
-    server.hinder(Method::PATCH, "leases", Hindrance::Late(Duration::from_mins(1)));
+    server.disrupt(Method::PATCH, "leases", Disruption::Late(Duration::from_mins(1)));
     until(&mut leading, false).await;
     assert_eq!(begin.elapsed(), period + duration * 2 / 3);
 }

@@ -9,17 +9,13 @@ use std::sync::Arc;
 
 use api::names;
 use k8s_openapi::api::core::v1::ServiceAccount;
-use kube::{
-    Api,
-    api::{DeleteParams, Patch, PatchParams, Preconditions},
-};
 
 use super::{
     Error,
-    writes::{Kind, Outcome, expect, failed, get_live, is_conflict, leaving, patched, with_backoff},
+    writes::{Kind, Outcome, expect, get_live, is_conflict, remove, terminating, with_backoff, write},
 };
 use crate::{
-    blockers::{Blocker, refusal},
+    blockers::Blocker,
     cache::observed::{Observed, controller_uid, meta_covers},
     context::Context,
 };
@@ -29,9 +25,14 @@ pub(super) async fn account(
     observed: &Observed,
     planned: Option<ServiceAccount>,
 ) -> Result<Outcome<ServiceAccount>, Error> {
-    let live = observed.account.as_ref();
+    let (identity, live) = (&observed.identity, observed.account.as_ref());
     let Some(planned) = planned else {
-        return remove(context, observed).await;
+        let removable =
+            |live: &&Arc<_>| in_the_way(observed, live).is_none() && !observed.runs_as_own_account();
+        return match live.filter(removable) {
+            Some(unwanted) => remove(context, identity, unwanted.as_ref()).await,
+            None => Ok(Outcome::Is(live.cloned())),
+        };
     };
     let Some(live) = live else {
         return make(context, observed, planned).await;
@@ -45,8 +46,9 @@ pub(super) async fn account(
     }
     let mut intent = planned;
     intent.metadata.uid.clone_from(&live.metadata.uid);
-    let write = write(context, observed, &intent);
-    with_backoff(context, &observed.identity, &intent, live, write).await
+    let name = identity.account_name();
+    let write = write(context, identity, (names::OPERATOR, &name), &intent);
+    with_backoff(context, identity, &intent, live, write).await
 }
 
 /// Makes an absent account. If another client made one first, it is checked and never adopted.
@@ -55,12 +57,13 @@ async fn make(
     observed: &Observed,
     planned: ServiceAccount,
 ) -> Result<Outcome<ServiceAccount>, Error> {
+    let identity = &observed.identity;
+    let name = identity.account_name();
     let mut intent = planned;
     expect(&mut intent.metadata, None);
-    match write(context, observed, &intent).await {
+    match write(context, identity, (names::OPERATOR, &name), &intent).await {
         Err(error) if is_conflict(&error) => {
-            let name = observed.identity.account_name();
-            let found = get_live::<ServiceAccount>(context, &observed.identity.namespace, &name).await?;
+            let found = get_live::<ServiceAccount>(context, &identity.namespace, &name).await?;
             let Some(found) = found else { return Err(error) };
             if let Some(blocker) = in_the_way(observed, &found) {
                 return Ok(Outcome::Blocked(blocker));
@@ -68,32 +71,10 @@ async fn make(
             // It is ours, but without the label by which it is watched, or not yet in the cache.
             intent.metadata.uid.clone_from(&found.metadata.uid);
             intent.metadata.resource_version = None;
-            write(context, observed, &intent).await
+            write(context, identity, (names::OPERATOR, &name), &intent).await
         }
         made => made,
     }
-}
-
-/// Removes our account, unless a pod runs as it.
-async fn remove(context: &Context, observed: &Observed) -> Result<Outcome<ServiceAccount>, Error> {
-    let live = observed.account.as_ref();
-    let Some(unwanted) =
-        live.filter(|live| in_the_way(observed, live).is_none() && !observed.runs_as_own_account())
-    else {
-        return Ok(Outcome::Is(live.cloned()));
-    };
-    let accounts: Api<ServiceAccount> = Api::namespaced(context.client.clone(), &observed.identity.namespace);
-    let params = DeleteParams::default().preconditions(Preconditions {
-        uid: unwanted.metadata.uid.clone(),
-        resource_version: None,
-    });
-    match accounts.delete(&observed.identity.account_name(), &params).await {
-        // It is gone already, or a new object has its name.
-        Err(kube::Error::Api(status)) if matches!(status.code, 404 | 409) => {}
-        Err(source) => return Err(failed::<ServiceAccount>(source)),
-        Ok(_) => context.metrics.write("apply"),
-    }
-    Ok(Outcome::Is(None))
 }
 
 /// The reason why an account is not the workspace's. Unlike other children, its controller must be the workspace: an annotation is not
@@ -101,32 +82,11 @@ async fn remove(context: &Context, observed: &Observed) -> Result<Outcome<Servic
 fn in_the_way(observed: &Observed, live: &Arc<ServiceAccount>) -> Option<Blocker> {
     let name = observed.identity.account_name();
     if live.metadata.deletion_timestamp.is_some() {
-        return Some(leaving::<ServiceAccount>(&name));
+        return Some(terminating::<ServiceAccount>(&name));
     }
     let ours = controller_uid(&live.metadata) == Some(observed.identity.uid.as_str());
     (!ours).then(|| Blocker::Conflict {
         kind: ServiceAccount::KIND.to_owned(),
         name,
     })
-}
-
-async fn write(
-    context: &Context,
-    observed: &Observed,
-    intent: &ServiceAccount,
-) -> Result<Outcome<ServiceAccount>, Error> {
-    let identity = &observed.identity;
-    let params = PatchParams::apply(names::OPERATOR).force();
-    let patch = Patch::Apply(intent);
-    match patched::<ServiceAccount, _>(context, identity, &identity.account_name(), &params, &patch).await {
-        Ok(account) => Ok(Outcome::Is(Some(account))),
-        Err(Error {
-            kind,
-            source: kube::Error::Api(status),
-        }) => match refusal::of_answer(kind, status.code, &status.message) {
-            Some(refusal) => Ok(Outcome::Blocked(Blocker::Refused(refusal))),
-            None => Err(failed::<ServiceAccount>(kube::Error::Api(status))),
-        },
-        Err(error) => Err(error),
-    }
 }

@@ -6,12 +6,11 @@
 
 use std::sync::Arc;
 
-use api::{Workspace, names};
+use api::names;
 use k8s_openapi::api::core::v1::{PersistentVolumeClaim, Pod};
 use kube::{
     Api,
-    api::{ListParams, Patch, PatchParams},
-    core::PartialObjectMeta,
+    api::{ListParams, Patch},
 };
 use rules::ValidWorkspace;
 
@@ -21,9 +20,10 @@ use super::{
 };
 use crate::{
     blockers::{Blocker, DiskBlocker},
-    cache::observed::Identity,
+    cache::{observe, observed::Identity},
     context::Context,
     plan::disks::borrowed_claims::{self, Named},
+    support::send::patch_as,
 };
 
 type Claim = PersistentVolumeClaim;
@@ -67,10 +67,14 @@ async fn occupied(
     }
     match borrowed_claims::user(live) {
         Some((_, uid)) if uid == identity.uid => return Ok(None),
-        Some((name, uid)) if exists(context, &identity.namespace, name, uid).await? => {
-            return Ok(Some(format!("workspace {name}")));
+        Some((name, uid)) => {
+            let exists = observe::exists(&context.client, &identity.namespace, name, uid).await;
+            let kind = "Workspace";
+            if exists.map_err(|source| Error { kind, source })? {
+                return Ok(Some(format!("workspace {name}")));
+            }
         }
-        _ => {}
+        None => {}
     }
     if !named.home {
         return Ok(None);
@@ -115,22 +119,9 @@ async fn note(
     claim: &Claim,
     by: Option<&Identity>,
 ) -> Result<(), Error> {
-    let params = PatchParams {
-        field_manager: Some(names::OPERATOR.to_owned()),
-        ..PatchParams::default()
-    };
+    let params = patch_as(names::OPERATOR);
     let name = claim.metadata.name.as_deref().unwrap_or_default();
     let patch = Patch::Merge(borrowed_claims::note(claim, by));
     patched::<Claim, _>(context, identity, name, &params, &patch).await?;
     Ok(())
-}
-
-/// Whether the workspace with this UID still exists. The caches may not show it yet.
-async fn exists(context: &Context, namespace: &str, name: &str, uid: &str) -> Result<bool, Error> {
-    let workspaces: Api<PartialObjectMeta<Workspace>> = Api::namespaced(context.client.clone(), namespace);
-    let found = workspaces.get_metadata_opt(name).await.map_err(|source| Error {
-        kind: "Workspace",
-        source,
-    })?;
-    Ok(found.is_some_and(|found| found.metadata.uid.as_deref() == Some(uid)))
 }

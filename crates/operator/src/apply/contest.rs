@@ -6,11 +6,11 @@
 use std::{
     collections::HashMap,
     hash::{DefaultHasher, Hash as _, Hasher as _},
-    sync::{Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ManagedFieldsEntry, ObjectMeta};
+use parking_lot::Mutex;
 use serde::Serialize;
 use tokio::time::Instant;
 
@@ -20,7 +20,7 @@ use crate::{
 };
 
 /// Identical writes of one child within [`WINDOW`] that are allowed before it counts as contested.
-const FREE: u32 = 3;
+const FREE_WRITES: u32 = 3;
 /// A write that was not undone for this time counts as lasting.
 const WINDOW: Duration = Duration::from_mins(1);
 /// First backoff of a contested child. It doubles each time.
@@ -68,14 +68,14 @@ impl Contest {
     }
 
     fn backoff(&self) -> Duration {
-        let doublings = self.writes.saturating_sub(FREE);
+        let doublings = self.writes.saturating_sub(FREE_WRITES);
         FIRST_BACKOFF
             .saturating_mul(2_u32.saturating_pow(doublings))
             .min(MAX_BACKOFF)
     }
 
     fn is_over(&self, now: Instant) -> bool {
-        if self.writes < FREE {
+        if self.writes < FREE_WRITES {
             now - self.first > WINDOW
         } else {
             now - self.last > self.backoff() + WINDOW
@@ -87,7 +87,7 @@ impl Contests {
     /// What to do about a child that differs from `planned`.
     pub fn decide(&self, workspace: &Identity, child: Child<'_>, planned: &impl Serialize) -> Decision {
         let (now, planned) = (Instant::now(), digest(planned));
-        let mut all = self.lock();
+        let mut all = self.0.lock();
         let children = all.entry(workspace.key()).or_default();
         let contest = children
             .entry(name_of(child))
@@ -95,10 +95,10 @@ impl Contests {
         if contest.planned != planned || contest.is_over(now) {
             *contest = Contest::new(planned, now);
         }
-        if contest.writes >= FREE && now - contest.last < contest.backoff() {
+        if contest.writes >= FREE_WRITES && now - contest.last < contest.backoff() {
             return Decision::BackOff(contested(child, contest.manager.as_deref()));
         }
-        if contest.writes + 1 < FREE {
+        if contest.writes + 1 < FREE_WRITES {
             Decision::Write
         } else {
             Decision::WriteContested
@@ -107,7 +107,7 @@ impl Contests {
 
     /// Counts a write that succeeded. A write that failed, for example with a conflict because the cache was late, was undone by nobody.
     pub fn written(&self, workspace: &Identity, child: Child<'_>) {
-        let mut all = self.lock();
+        let mut all = self.0.lock();
         let children = all.get_mut(&workspace.key());
         if let Some(contest) = children.and_then(|children| children.get_mut(&name_of(child))) {
             contest.writes += 1;
@@ -118,7 +118,7 @@ impl Contests {
     /// Records the other field manager of a contested child. Returns the blocker that names it.
     pub fn name(&self, workspace: &Identity, child: Child<'_>, found: Option<&ObjectMeta>) -> Blocker {
         let manager = found.and_then(other_manager);
-        let mut all = self.lock();
+        let mut all = self.0.lock();
         let children = all.get_mut(&workspace.key());
         if let Some(contest) = children.and_then(|children| children.get_mut(&name_of(child))) {
             contest.manager.clone_from(&manager);
@@ -128,16 +128,12 @@ impl Contests {
 
     /// Forgets a workspace that is gone.
     pub fn forget(&self, workspace: &str) {
-        self.lock().remove(workspace);
+        self.0.lock().remove(workspace);
     }
 
     /// Forgets everything.
     pub fn clear(&self) {
-        self.lock().clear();
-    }
-
-    fn lock(&self) -> MutexGuard<'_, HashMap<String, HashMap<String, Contest>>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.0.lock().clear();
     }
 }
 
@@ -167,7 +163,7 @@ fn other_manager(found: &ObjectMeta) -> Option<String> {
     let others = entries.filter(|entry| {
         let (manager, subresource) = (entry.manager.as_deref(), entry.subresource.as_deref());
         // The autoscaler writes under the name of the controller that makes ReplicaSets.
-        let is_expected = manager.is_some_and(external_changes::is_known) && subresource != Some("scale");
+        let is_expected = manager.is_some_and(external_changes::is_expected) && subresource != Some("scale");
         !is_expected && subresource != Some("status")
     });
     let time = |entry: &&ManagedFieldsEntry| entry.time.as_ref().map(|time| time.0);
@@ -178,15 +174,11 @@ fn other_manager(found: &ObjectMeta) -> Option<String> {
 mod tests {
     use api::names;
     use serde_json::json;
-    use testkit::objects;
 
     use super::*;
+    use crate::testing::identity;
 
     const CHILD: Child<'_> = ("Service", "workspace-demo");
-
-    fn identity() -> Identity {
-        Identity::of(&objects::workspace("demo").metadata)
-    }
 
     fn writes(contests: &Contests, planned: &str) -> bool {
         let decision = contests.decide(&identity(), CHILD, &planned);
@@ -198,7 +190,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_child_that_does_not_last_is_written_ever_less_often_and_as_before_once_it_lasts() {
+    async fn a_contested_child_is_written_with_growing_backoff_until_a_write_lasts() {
         let contests = Contests::default();
         let begin = Instant::now();
         let mut written = Vec::new();
@@ -234,7 +226,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn the_last_of_the_others_is_named_and_forgotten_with_the_workspace() {
+    async fn the_last_other_manager_is_named_and_forgotten_with_the_workspace() {
         let contests = Contests::default();
         for _ in 0..3 {
             writes(&contests, "a");

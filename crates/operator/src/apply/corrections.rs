@@ -92,7 +92,7 @@ mod tests {
     use crate::testing;
 
     #[test]
-    fn a_correction_says_whether_a_second_pod_had_a_node() {
+    fn the_event_of_a_correction_reports_whether_a_second_pod_had_a_node() {
         let mut observed = testing::running();
         let on_node = |name: &str, node: Option<&str>, pod: &Pod| {
             let mut pod = pod.clone();
@@ -101,11 +101,11 @@ mod tests {
             pod.into()
         };
         let first = observed.pods[0].as_ref().clone();
-        let mut told = |second: Option<&str>| {
+        let mut note = |second: Option<&str>| {
             observed.pods = vec![on_node("a", Some("n1"), &first), on_node("b", second, &first)];
             corrected(&observed, 2, 1).note.unwrap_or_default()
         };
-        let (pending, placed) = (told(None), told(Some("n2")));
+        let (pending, placed) = (note(None), note(Some("n2")));
         assert!(pending.ends_with("when this was corrected."), "{pending}");
         assert!(placed.ends_with("may have used the disk."), "{placed}");
     }

@@ -3,20 +3,21 @@
 use k8s_openapi::{NamespaceResourceScope, apimachinery::pkg::apis::meta::v1::ObjectMeta};
 use kube::{
     Api, Resource, ResourceExt as _,
-    api::{DeleteParams, Preconditions, PropagationPolicy},
+    api::{DeleteParams, PropagationPolicy},
 };
 use serde::de::DeserializeOwned;
 
 use crate::{
     cache::observed::{Identity, Observed},
     context::Context,
+    support::send::delete_uid,
 };
 
 /// Name of the last maker of pods in messages.
 pub(crate) const DEPLOYMENT: &str = "Deployment";
 
 /// Whether the workspace has no pod and nothing that makes one.
-pub fn seems_bare(observed: &Observed) -> bool {
+pub fn has_no_pods(observed: &Observed) -> bool {
     makers(observed).is_empty()
 }
 
@@ -28,7 +29,7 @@ pub fn makers(observed: &Observed) -> Vec<String> {
     if let Some(orphan) = observed.orphans().next() {
         // No controller deletes it, and the operator has no right to.
         left.push(format!(
-            "ReplicaSet, left by whoever deleted its Deployment (kubectl delete -n {} replicaset/{})",
+            "ReplicaSet, left when its Deployment was deleted (kubectl delete -n {} replicaset/{})",
             observed.identity.namespace,
             orphan.name_any()
         ));
@@ -90,11 +91,7 @@ where
     let children: Api<K> = Api::namespaced(context.client.clone(), &identity.namespace);
     let params = DeleteParams {
         propagation_policy: Some(propagation),
-        preconditions: Some(Preconditions {
-            uid: live.meta().uid.clone(),
-            resource_version: None,
-        }),
-        ..DeleteParams::default()
+        ..delete_uid(live.uid())
     };
     match children.delete(&live.name_any(), &params).await {
         // An object that is only marked for deletion is returned with its deletion timestamp.

@@ -14,6 +14,7 @@ use serde_json::{Map, Value, json};
 use crate::{
     cache::observed::{Identity, meta_covers},
     plan,
+    support::send::pointer_token,
 };
 
 /// What to do about one child.
@@ -52,11 +53,11 @@ pub fn stance(identity: &Identity, live: &ObjectMeta) -> Step {
 /// How a child that differs is corrected. An apply would not release fields that were set by the original `POST`
 /// (docs/decisions/0064).
 #[derive(Clone, Debug, PartialEq)]
-pub enum Mending {
+pub enum Correction {
     /// By this merge patch, in which lists are replaced as a whole.
-    Merge(Value),
+    MergePatch(Value),
     /// By the operations of this JSON patch.
-    Renew(Vec<Value>),
+    JsonPatch(Vec<Value>),
 }
 
 /// A kind of child that is compared and written at any time.
@@ -66,7 +67,7 @@ pub trait Child: Resource<DynamicType = ()> {
     fn spec_covers(&self, planned: &Self) -> bool;
 
     /// The patch that makes `live` as planned. It applies only to the version of `live` that was read.
-    fn mending(&self, live: &Self) -> Mending;
+    fn correction(&self, live: &Self) -> Correction;
 }
 
 impl Child for Service {
@@ -86,7 +87,7 @@ impl Child for Service {
     }
 
     /// A merge patch, because an apply would add the port beside the existing one. Two ports of one name are refused.
-    fn mending(&self, live: &Self) -> Mending {
+    fn correction(&self, live: &Self) -> Correction {
         let planned = self.spec.clone().unwrap_or_default();
         let now = live.spec.as_ref();
         let unwanted = now.and_then(|spec| spec.selector.as_ref()).into_iter().flatten();
@@ -104,7 +105,7 @@ impl Child for Service {
         if now.and_then(|spec| spec.type_.as_deref()) == Some("ExternalName") {
             spec["clusterIP"] = json!(planned.cluster_ip);
         }
-        Mending::Merge(json!({
+        Correction::MergePatch(json!({
             "metadata": {
                 "resourceVersion": live.metadata.resource_version,
                 "labels": self.metadata.labels,
@@ -125,7 +126,7 @@ impl Child for NetworkPolicy {
     }
 
     /// The spec as a whole. Foreign labels and annotations stay.
-    fn mending(&self, live: &Self) -> Mending {
+    fn correction(&self, live: &Self) -> Correction {
         let with = |theirs: &Option<BTreeMap<String, String>>, ours: &Option<BTreeMap<String, String>>| {
             let mut all = theirs.clone().unwrap_or_default();
             all.extend(ours.clone().unwrap_or_default());
@@ -134,7 +135,7 @@ impl Child for NetworkPolicy {
         let (now, meta) = (&live.metadata, &self.metadata);
         let owners = now.owner_references.iter().flatten();
         let owners: Vec<_> = owners.filter(|owner| !is_workspace(owner)).collect();
-        Mending::Renew(vec![
+        Correction::JsonPatch(vec![
             put("/metadata/resourceVersion", &now.resource_version),
             put("/metadata/labels", with(&now.labels, &meta.labels)),
             put("/metadata/annotations", with(&now.annotations, &meta.annotations)),
@@ -154,10 +155,12 @@ fn is_workspace(owner: &OwnerReference) -> bool {
 pub fn next_run(live: &Deployment, planned: &Deployment) -> Vec<Value> {
     let mut steps = vec![put("/metadata/resourceVersion", &live.metadata.resource_version)];
     let record = planned.annotations().get_key_value(names::STARTED_FROM);
-    steps.extend(record.map(|(key, value)| put(&format!("/metadata/annotations/{}", token(key)), value)));
+    steps.extend(
+        record.map(|(key, value)| put(&format!("/metadata/annotations/{}", pointer_token(key)), value)),
+    );
     let spec = json!(planned.spec);
     let fields = spec.as_object().into_iter().flatten();
-    steps.extend(fields.map(|(field, value)| put(&format!("/spec/{}", token(field)), value)));
+    steps.extend(fields.map(|(field, value)| put(&format!("/spec/{}", pointer_token(field)), value)));
     steps
 }
 
@@ -166,12 +169,11 @@ pub fn next_run(live: &Deployment, planned: &Deployment) -> Vec<Value> {
 pub fn restored(live: &Deployment) -> Map<String, Value> {
     let mut patch = Map::new();
     let Some(spec) = &live.spec else { return patch };
-    if spec
+    let strategy = spec
         .strategy
         .as_ref()
-        .and_then(|strategy| strategy.type_.as_deref())
-        != Some(plan::RECREATE)
-    {
+        .and_then(|strategy| strategy.type_.as_deref());
+    if strategy != Some(plan::RECREATE) {
         let strategy = json!({"type": plan::RECREATE, "rollingUpdate": null});
         patch.insert("strategy".to_owned(), strategy);
     }
@@ -189,11 +191,6 @@ fn put(path: &str, value: impl Serialize) -> Value {
     json!({"op": "add", "path": path, "value": value})
 }
 
-/// A key as part of a JSON pointer.
-fn token(key: &str) -> String {
-    key.replace('~', "~0").replace('/', "~1")
-}
-
 #[cfg(test)]
 mod tests {
     use k8s_openapi::api::{
@@ -204,10 +201,6 @@ mod tests {
 
     use super::*;
     use crate::testing;
-
-    fn identity() -> Identity {
-        Identity::of(&testkit::objects::workspace("demo").metadata)
-    }
 
     fn planned() -> plan::Plan {
         plan::lasting(&testing::valid(), &testing::site())
@@ -232,13 +225,16 @@ mod tests {
     #[test]
     fn what_is_as_planned_is_kept() {
         let planned = planned();
-        assert_eq!(step(&identity(), &planned.service, &stored_service()), Step::Keep);
-        let wall = planned.policy.unwrap();
-        assert_eq!(step(&identity(), &wall, &wall), Step::Keep);
+        assert_eq!(
+            step(&testing::identity(), &planned.service, &stored_service()),
+            Step::Keep
+        );
+        let policy = planned.policy.unwrap();
+        assert_eq!(step(&testing::identity(), &policy, &policy), Step::Keep);
     }
 
     #[test]
-    fn a_child_changed_by_hand_is_written() {
+    fn an_externally_changed_child_is_written() {
         let planned = planned();
         let mut selector = stored_service();
         selector
@@ -254,10 +250,13 @@ mod tests {
         let mut owner = stored_service();
         owner.metadata.owner_references = None;
         for changed in [selector, label, owner] {
-            assert_eq!(step(&identity(), &planned.service, &changed), Step::Write);
+            assert_eq!(
+                step(&testing::identity(), &planned.service, &changed),
+                Step::Write
+            );
         }
-        let wall = planned.policy.unwrap();
-        let mut wider = wall.clone();
+        let policy = planned.policy.unwrap();
+        let mut wider = policy.clone();
         wider
             .spec
             .as_mut()
@@ -266,26 +265,26 @@ mod tests {
             .as_mut()
             .unwrap()
             .push(NetworkPolicyIngressRule::default());
-        assert_eq!(step(&identity(), &wall, &wider), Step::Write);
-        let mut bound = wall.clone();
-        bound.metadata.owner_references = Some(vec![identity().owner_reference()]);
-        assert_eq!(step(&identity(), &wall, &bound), Step::Write);
+        assert_eq!(step(&testing::identity(), &policy, &wider), Step::Write);
+        let mut bound = policy.clone();
+        bound.metadata.owner_references = Some(vec![testing::identity().owner_reference()]);
+        assert_eq!(step(&testing::identity(), &policy, &bound), Step::Write);
     }
 
     #[test]
-    fn a_service_that_was_made_a_name_of_something_outside_comes_back_without_an_address() {
+    fn a_service_changed_to_external_name_is_restored_as_headless() {
         let planned = planned().service;
-        let mended = |live: &Service| match planned.mending(live) {
-            Mending::Merge(patch) => patch["spec"].get("clusterIP").cloned(),
-            Mending::Renew(_) => panic!("a Service is mended by a merge"),
+        let corrected = |live: &Service| match planned.correction(live) {
+            Correction::MergePatch(patch) => patch["spec"].get("clusterIP").cloned(),
+            Correction::JsonPatch(_) => panic!("a Service is corrected by a merge patch"),
         };
         let mut outside = stored_service();
         let spec = outside.spec.as_mut().unwrap();
         spec.type_ = Some("ExternalName".to_owned());
         spec.cluster_ip = None;
-        assert_eq!(step(&identity(), &planned, &outside), Step::Write);
-        assert_eq!(mended(&outside), Some(json!("None")));
-        assert_eq!(mended(&stored_service()), None, "an address cannot be changed");
+        assert_eq!(step(&testing::identity(), &planned, &outside), Step::Write);
+        assert_eq!(corrected(&outside), Some(json!("None")));
+        assert_eq!(corrected(&stored_service()), None, "an address cannot be changed");
     }
 
     #[test]
@@ -293,18 +292,28 @@ mod tests {
         let planned = planned();
         let mut other = stored_service();
         other.metadata.owner_references.as_mut().unwrap()[0].uid = "another".to_owned();
-        assert_eq!(step(&identity(), &planned.service, &other), Step::Conflict);
+        assert_eq!(
+            step(&testing::identity(), &planned.service, &other),
+            Step::Conflict
+        );
         let mut nobodys = stored_service();
         nobodys.metadata.owner_references = None;
         nobodys.metadata.annotations = None;
-        assert_eq!(step(&identity(), &planned.service, &nobodys), Step::Conflict);
+        assert_eq!(
+            step(&testing::identity(), &planned.service, &nobodys),
+            Step::Conflict
+        );
     }
 
     #[test]
-    fn an_object_on_its_way_out_is_waited_for() {
-        let mut leaving = stored_service();
-        leaving.metadata.deletion_timestamp = serde_json::from_value(json!("2026-01-01T00:00:00Z")).unwrap();
-        assert_eq!(step(&identity(), &planned().service, &leaving), Step::Wait);
+    fn a_terminating_object_is_waited_for() {
+        let mut terminating = stored_service();
+        terminating.metadata.deletion_timestamp =
+            serde_json::from_value(json!("2026-01-01T00:00:00Z")).unwrap();
+        assert_eq!(
+            step(&testing::identity(), &planned().service, &terminating),
+            Step::Wait
+        );
     }
 
     /// The result of JSON patch operations on a stored object.
@@ -316,16 +325,16 @@ mod tests {
     }
 
     #[test]
-    fn a_wall_is_renewed_as_a_whole_and_keeps_what_others_noted_on_it() {
+    fn a_network_policy_is_replaced_as_a_whole_and_keeps_foreign_metadata() {
         let planned = planned().policy.unwrap();
         let mut live = planned.clone();
         live.metadata.resource_version = Some("7".to_owned());
         live.metadata.annotations = None;
         let foreign = [("example.com/foreign".to_owned(), "kept".to_owned())];
         live.metadata.labels = Some(foreign.clone().into());
-        let mut others = identity().owner_reference();
+        let mut others = testing::identity().owner_reference();
         others.kind = "Team".to_owned();
-        live.metadata.owner_references = Some(vec![identity().owner_reference(), others.clone()]);
+        live.metadata.owner_references = Some(vec![testing::identity().owner_reference(), others.clone()]);
         let spec = live.spec.as_mut().unwrap();
         spec.egress = Some(vec![NetworkPolicyEgressRule::default()]);
         let selector = spec.pod_selector.get_or_insert_default();
@@ -333,19 +342,19 @@ mod tests {
             .match_labels
             .get_or_insert_default()
             .extend(foreign.clone());
-        let Mending::Renew(steps) = planned.mending(&live) else {
+        let Correction::JsonPatch(steps) = planned.correction(&live) else {
             panic!("a merge would leave keys of the selector");
         };
         let renewed = patched(&live, steps);
         assert_eq!(renewed.spec, planned.spec);
-        assert_eq!(step(&identity(), &planned, &renewed), Step::Keep);
+        assert_eq!(step(&testing::identity(), &planned, &renewed), Step::Keep);
         assert_eq!(renewed.labels()["example.com/foreign"], "kept");
         assert_eq!(renewed.metadata.owner_references, Some(vec![others]));
         assert_eq!(renewed.metadata.resource_version.as_deref(), Some("7"));
     }
 
     #[test]
-    fn the_next_run_leaves_nothing_of_the_one_before_and_what_others_noted_on_the_deployment() {
+    fn the_next_run_replaces_the_whole_spec_and_keeps_foreign_metadata() {
         let planned = plan::run(&testing::valid(), &testing::site(), "run2");
         let mut live = plan::run(&testing::valid(), &testing::site(), "run1");
         live.metadata.resource_version = Some("7".to_owned());
@@ -372,7 +381,7 @@ mod tests {
     }
 
     #[test]
-    fn a_strategy_a_pause_and_a_wait_that_somebody_set_are_put_back_and_nothing_else() {
+    fn strategy_pause_and_min_ready_seconds_are_restored_and_nothing_else() {
         let ours = plan::run(&testing::valid(), &testing::site(), "run1");
         assert_eq!(restored(&ours), Map::new());
         let mut changed = ours;

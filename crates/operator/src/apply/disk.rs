@@ -7,14 +7,14 @@ use json_patch::Patch as JsonPatch;
 use k8s_openapi::api::core::v1::PersistentVolumeClaim;
 use kube::{
     Resource as _, ResourceExt as _,
-    api::{Patch, PatchParams},
+    api::Patch,
     runtime::events::{Event, EventType},
 };
 use rules::{Home, ValidWorkspace};
 
 use super::{
     Error,
-    writes::{self, Outcome, conflict, expect, get_live, is_conflict, leaving, write},
+    writes::{self, Outcome, conflict, expect, get_live, is_conflict, terminating, write},
 };
 use crate::{
     blockers::{Blocker, DiskBlocker},
@@ -30,6 +30,7 @@ use crate::{
         retention,
     },
     status::{publish, transitions},
+    support::send::patch_as,
 };
 
 type Claim = PersistentVolumeClaim;
@@ -77,9 +78,9 @@ async fn make(
     }
     let mut intent = planned.clone();
     expect(&mut intent.metadata, None);
-    match write(context, identity, OPERATOR, &intent).await {
+    match write(context, identity, (OPERATOR, &claim), &intent).await {
         Err(error) if is_conflict(&error) => {
-            let found = get_live(context, &identity.namespace, &identity.child_name()).await?;
+            let found = get_live(context, &identity.namespace, &claim).await?;
             let Some(found): Option<Arc<Claim>> = found else {
                 return Err(error);
             };
@@ -107,13 +108,13 @@ async fn settle(
     let owner = valid.owner.as_deref();
     let claimant = Claimant {
         owner,
-        vouched: context.settings.admission,
+        attested: context.settings.admission,
         assigned: valid.owner_is_assigned,
     };
     let standing = ownership(identity, claimant, &live.metadata);
     let mut live = live.clone();
     match standing {
-        Ownership::Leaving => return Ok(Outcome::Blocked(leaving::<Claim>(&live.name_any()))),
+        Ownership::Terminating => return Ok(Outcome::Blocked(terminating::<Claim>(&live.name_any()))),
         Ownership::Foreign => return Ok(Outcome::Blocked(conflict::<Claim>(identity))),
         Ownership::Withheld(why) => {
             let claim = live.name_any();
@@ -138,10 +139,11 @@ async fn settle(
     } else {
         intent.metadata.uid.clone_from(&live.metadata.uid);
     }
-    match write::<Claim>(context, identity, OPERATOR, &intent).await? {
+    let name = identity.child_name();
+    match write::<Claim>(context, identity, (OPERATOR, &name), &intent).await? {
         Outcome::Is(Some(written)) => {
             if standing == Ownership::Inherited {
-                tell_taken_over(context, identity, &written).await;
+                report_taken_over(context, identity, &written).await;
             }
             Ok(shortfall(written, growth))
         }
@@ -152,13 +154,7 @@ async fn settle(
 }
 
 fn is_to_be_retained(valid: &ValidWorkspace) -> bool {
-    matches!(
-        valid.home,
-        Home::Disk {
-            retain: Retain::Retain,
-            ..
-        }
-    )
+    matches!(valid.home, Home::Disk { retain, .. } if retain == Retain::Retain)
 }
 
 fn shortfall(claim: Arc<Claim>, growth: Growth) -> Outcome<Claim> {
@@ -188,16 +184,13 @@ pub async fn retain(
 ) -> Result<Arc<Claim>, kube::Error> {
     let steps = retention::retained(claim, identity, owner);
     let patch: JsonPatch = serde_json::from_value(steps).map_err(kube::Error::SerdeError)?;
-    let params = PatchParams {
-        field_manager: Some(OPERATOR.to_owned()),
-        ..PatchParams::default()
-    };
+    let params = patch_as(OPERATOR);
     let patch = Patch::Json::<()>(patch);
     let kept = writes::patched(context, identity, &claim.name_any(), &params, &patch).await;
     kept.map_err(|error| error.source)
 }
 
-async fn tell_taken_over(context: &Context, identity: &Identity, claim: &Claim) {
+async fn report_taken_over(context: &Context, identity: &Identity, claim: &Claim) {
     let note = format!(
         "The workspace goes on with the disk {} that an earlier workspace of its owner left.",
         claim.name_any()

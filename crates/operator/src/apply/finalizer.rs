@@ -7,21 +7,17 @@ use api::{
     names::{CLEANUP_FINALIZER, CREATED_BY, OPERATOR},
 };
 use json_patch::Patch as JsonPatch;
-use kube::{
-    Api, Resource, ResourceExt as _,
-    api::{Patch, PatchParams},
-    core::DeserializeGuard,
-};
+use kube::{Api, Resource, ResourceExt as _, api::Patch, core::DeserializeGuard};
 use serde_json::json;
 
-use crate::{context::Context, support::send::unchecked};
+use crate::{
+    context::Context,
+    support::send::{patch_as, pointer_token, unchecked},
+};
 
 /// Whether the finalizer is set, so that deletion waits for the workspace's children.
 pub fn is_held<K: Resource>(object: &K) -> bool {
-    object
-        .finalizers()
-        .iter()
-        .any(|finalizer| finalizer == CLEANUP_FINALIZER)
+    object.finalizers().iter().any(|it| it == CLEANUP_FINALIZER)
 }
 
 /// Sets the finalizer if no webhook has set it. Call it before the first child is made.
@@ -32,12 +28,8 @@ pub async fn hold(context: &Context, workspace: &Workspace) -> Result<(), kube::
     let mut finalizers = workspace.finalizers().to_vec();
     finalizers.push(CLEANUP_FINALIZER.to_owned());
     let version = &workspace.metadata.resource_version;
-    write(
-        context,
-        workspace,
-        &Patch::Merge(json!({"metadata": {"resourceVersion": version, "finalizers": finalizers}})),
-    )
-    .await
+    let patch = json!({"metadata": {"resourceVersion": version, "finalizers": finalizers}});
+    write(context, workspace, &Patch::Merge(patch)).await
 }
 
 /// Removes the finalizer. It fails if the finalizers changed since they were read. It also fails if the owner changed, which may have
@@ -57,7 +49,7 @@ where
         json!({"op": "test", "path": at, "value": object.finalizers()}),
     ];
     if let Some(owner) = object.annotations().get(CREATED_BY) {
-        let path = format!("/metadata/annotations/{}", CREATED_BY.replace('/', "~1"));
+        let path = format!("/metadata/annotations/{}", pointer_token(CREATED_BY));
         steps.push(json!({"op": "test", "path": path, "value": owner}));
     }
     steps.push(json!({"op": "replace", "path": at, "value": others}));
@@ -75,10 +67,7 @@ where
 {
     let namespace = object.meta().namespace.as_deref().unwrap_or_default();
     let workspaces: Api<DeserializeGuard<Workspace>> = Api::namespaced(context.client.clone(), namespace);
-    let params = unchecked(PatchParams {
-        field_manager: Some(OPERATOR.to_owned()),
-        ..PatchParams::default()
-    });
+    let params = unchecked(patch_as(OPERATOR));
     workspaces.patch(&object.name_any(), &params, patch).await?;
     context.metrics.write("finalizer");
     Ok(())

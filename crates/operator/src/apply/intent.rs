@@ -109,7 +109,7 @@ mod tests {
     }
 
     #[test]
-    fn an_evicted_pod_holds_no_disk_and_one_on_its_way_out_does_until_it_is_gone() {
+    fn an_evicted_pod_uses_no_disk_and_a_terminating_one_does_until_it_is_gone() {
         let mut observed = testing::scaled_to_zero();
         let mut pod = observed.pods[0].as_ref().clone();
         pod.status.as_mut().unwrap().phase = Some("Failed".to_owned());
@@ -123,7 +123,7 @@ mod tests {
     }
 
     #[test]
-    fn a_stranger_with_our_label_keeps_no_run_from_starting_unless_it_uses_the_disk() {
+    fn a_foreign_pod_with_our_label_blocks_a_start_only_if_it_uses_the_disk() {
         let mut observed = testing::scaled_to_zero();
         let mut stranger = observed.pods[0].as_ref().clone();
         stranger.metadata.annotations = None;

@@ -54,13 +54,13 @@ pub use self::{borrowed_claim::give_back, disk::retain, retry::Retries};
 use self::{
     scale::{scale, scaler},
     writes::{
-        Kind, Outcome, conflict, create, expect, get_live, is_conflict, leaving, mend, renew, with_backoff,
-        write,
+        Kind, Outcome, conflict, create, expect, failed, get_live, is_conflict, json_patch, merge_patch,
+        remove, terminating, with_backoff, write,
     },
 };
 use crate::{
     apply::{
-        diff::{Child, Mending, Step},
+        diff::{Child, Correction, Step},
         intent::Intent,
         start_safety::{Confirmed, StartSafety},
     },
@@ -145,7 +145,7 @@ pub async fn apply(
     } else if let Err(planned) = planned
         && runs
     {
-        let policy = network_policy(context, &applied.observed, planned.map(|wall| *wall)).await?;
+        let policy = network_policy(context, &applied.observed, planned.map(|policy| *policy)).await?;
         applied.blocker = policy.blocker();
         policy.settle(&mut applied.observed.policy);
     }
@@ -171,11 +171,8 @@ async fn free(
     identity: &Identity,
     safety: StartSafety,
 ) -> Result<(), Error> {
-    let claim = workspace
-        .spec
-        .storage
-        .as_ref()
-        .and_then(|storage| storage.claim_name.as_ref());
+    let storage = workspace.spec.storage.as_ref();
+    let claim = storage.and_then(|storage| storage.claim_name.as_ref());
     let status = workspace.status.as_ref();
     let is_stopped = status.is_some_and(|status| condition::holds(&status.conditions, STOPPED));
     match claim {
@@ -202,13 +199,13 @@ async fn lasting(
         account::account(context, observed, plan.account),
     );
     let (claim, policy, service, account) = (claim?, policy?, service?, account?);
-    let obstacles = [
+    let blockers = [
         claim.blocker(),
         policy.blocker(),
         service.blocker(),
         account.blocker(),
     ];
-    let first = |wanted: fn(&Blocker) -> bool| obstacles.iter().flatten().find(|it| wanted(it)).cloned();
+    let first = |wanted: fn(&Blocker) -> bool| blockers.iter().flatten().find(|it| wanted(it)).cloned();
     applied.blocker = first(Blocker::blocks).or_else(|| first(|_| true));
     claim.settle(&mut applied.observed.claim);
     policy.settle(&mut applied.observed.policy);
@@ -231,24 +228,7 @@ async fn network_policy(
     let Some(unwanted) = live.filter(ours) else {
         return Ok(Outcome::Is(live.cloned()));
     };
-    let walls: Api<NetworkPolicy> = Api::namespaced(context.client.clone(), &observed.identity.namespace);
-    let this_one = Preconditions {
-        uid: unwanted.metadata.uid.clone(),
-        resource_version: None,
-    };
-    let params = DeleteParams::default().preconditions(this_one);
-    match walls.delete(&observed.identity.child_name(), &params).await {
-        // It is gone already, or a new object has its name.
-        Err(kube::Error::Api(status)) if matches!(status.code, 404 | 409) => {}
-        Err(source) => {
-            return Err(Error {
-                kind: NetworkPolicy::KIND,
-                source,
-            });
-        }
-        Ok(_) => context.metrics.write("apply"),
-    }
-    Ok(Outcome::Is(None))
+    remove(context, &observed.identity, unwanted.as_ref()).await
 }
 
 /// Makes the child as planned, where the caches show `live`.
@@ -274,12 +254,8 @@ where
 {
     match create(context, &observed.identity, &planned).await {
         Err(error) if is_conflict(&error) => {
-            let now = get_live::<K>(
-                context,
-                &observed.identity.namespace,
-                &observed.identity.child_name(),
-            )
-            .await?;
+            let identity = &observed.identity;
+            let now = get_live::<K>(context, &identity.namespace, &identity.child_name()).await?;
             found(context, observed, &planned, &now.ok_or(error)?).await
         }
         made => made,
@@ -299,12 +275,16 @@ where
     match diff::step(&observed.identity, planned, live.as_ref()) {
         Step::Keep => Ok(Outcome::Is(Some(live.clone()))),
         Step::Conflict => Ok(Outcome::Blocked(conflict::<K>(&observed.identity))),
-        Step::Wait => Ok(Outcome::Blocked(leaving::<K>(&observed.identity.child_name()))),
+        Step::Wait => Ok(Outcome::Blocked(terminating::<K>(
+            &observed.identity.child_name(),
+        ))),
         Step::Write => {
             let write = async {
-                match planned.mending(live) {
-                    Mending::Merge(patch) => mend(context, &observed.identity, &patch).await,
-                    Mending::Renew(steps) => renew(context, &observed.identity, steps).await,
+                match planned.correction(live) {
+                    Correction::MergePatch(patch) => {
+                        merge_patch(context, &observed.identity, names::OPERATOR, &patch).await
+                    }
+                    Correction::JsonPatch(steps) => json_patch(context, &observed.identity, steps).await,
                 }
             };
             with_backoff(context, &observed.identity, planned, live, write).await
@@ -364,14 +344,15 @@ async fn next_run(
         None
     } else {
         expect(&mut marks.metadata, Some(&live.metadata));
-        match write::<Deployment>(context, identity, names::OPERATOR_SCALE, &marks).await? {
+        let name = identity.child_name();
+        match write::<Deployment>(context, identity, (names::OPERATOR_SCALE, &name), &marks).await? {
             Outcome::Is(Some(marked)) => Some(marked),
             refused => return Ok(refused),
         }
     };
     let steps = diff::next_run(marked.as_deref().unwrap_or(live), &planned);
     drop(planned);
-    renew(context, identity, steps).await
+    json_patch(context, identity, steps).await
 }
 
 /// Deletes a Deployment whose pod template was changed externally. Applying our template would keep the added fields. Without pods
@@ -384,22 +365,17 @@ async fn discard(context: &Context, identity: &Identity, live: &Deployment) -> R
     });
     match deployments.delete(&identity.child_name(), &params).await {
         Err(kube::Error::Api(status)) if status.code == 404 => {}
-        Err(source) => {
-            return Err(Error {
-                kind: Deployment::KIND,
-                source,
-            });
-        }
+        Err(source) => return Err(failed::<Deployment>(source)),
         Ok(_) => context.metrics.write("apply"),
     }
-    Ok(leaving::<Deployment>(&identity.child_name()))
+    Ok(terminating::<Deployment>(&identity.child_name()))
 }
 
 /// What blocks the write of an object, if it is not ours.
 fn in_the_way<K: Resource + Kind>(identity: &Identity, live: &K) -> Option<Blocker> {
     match diff::stance(identity, live.meta()) {
         Step::Conflict => Some(conflict::<K>(identity)),
-        Step::Wait => Some(leaving::<K>(&identity.child_name())),
+        Step::Wait => Some(terminating::<K>(&identity.child_name())),
         Step::Keep | Step::Write => None,
     }
 }

@@ -3,18 +3,16 @@
 //! The ReplicaSet controller retries with growing waits of up to 15 minutes. It gets no event when a quota is raised. The Deployment
 //! controller copies a new annotation to the ReplicaSet. That change makes the ReplicaSet controller retry at once.
 
-use std::{
-    sync::{Mutex, PoisonError},
-    time::Duration,
-};
+use std::time::Duration;
 
 use api::names::{OPERATOR, RETRIED_AT};
 use k8s_openapi::api::apps::v1::Deployment;
 use kube::ResourceExt as _;
+use parking_lot::Mutex;
 use serde_json::json;
 use tokio::time::Instant;
 
-use super::{Applied, Error, deployed, writes::mend_as};
+use super::{Applied, Error, deployed, writes::merge_patch};
 use crate::{cache::observed::Observed, context::Context, support::backoff::jitter};
 
 /// Time before the first touch of a Deployment. Each later period is as long as the refusal has lasted, so it doubles.
@@ -31,7 +29,7 @@ pub struct Retries(Mutex<Option<Instant>>);
 impl Retries {
     /// Whether a Deployment may be touched now. If so, the touch is counted.
     fn take(&self) -> bool {
-        let mut next = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut next = self.0.lock();
         let now = Instant::now();
         let is_due = next.is_none_or(|next| next <= now);
         if is_due {
@@ -56,7 +54,7 @@ pub(super) async fn retry(context: &Context, applied: &mut Applied) -> Result<Op
         let uid = applied.observed.deployment.as_ref().and_then(|live| live.uid());
         let now = (context.now)().to_string();
         let touch = json!({"metadata": {"uid": uid, "annotations": {RETRIED_AT: now}}});
-        let outcome = mend_as::<Deployment>(context, identity, OPERATOR, &touch).await?;
+        let outcome = merge_patch::<Deployment>(context, identity, OPERATOR, &touch).await?;
         deployed(context, outcome, applied);
     }
     Ok(Some(jitter(MIN_PERIOD)))

@@ -3,7 +3,7 @@
 //! It also restores what keeps two pods apart. The pod template is not changed.
 
 use api::names;
-use k8s_openapi::{Resource as _, api::apps::v1::Deployment};
+use k8s_openapi::api::apps::v1::Deployment;
 use kube::Api;
 use serde_json::json;
 
@@ -11,13 +11,13 @@ use super::{
     Applied, Error,
     corrections::{self, Scaler},
     deployed,
-    writes::{Outcome, expect, mend_as, with_backoff, write},
+    writes::{Outcome, expect, failed, merge_patch, with_backoff, write},
 };
 use crate::{
     apply::diff::{self, Step},
     cache::{
         external_changes,
-        observed::{Identity, Observed, meta_covers},
+        observed::{Observed, meta_covers},
     },
     context::Context,
     plan,
@@ -33,13 +33,9 @@ pub(super) async fn scaler(context: &Context, observed: &Observed) -> Result<Opt
         return Ok(Some(Scaler::Named(who)));
     }
     let deployments: Api<Deployment> = Api::namespaced(context.client.clone(), &observed.identity.namespace);
-    let now = deployments
-        .get_metadata_opt(&observed.identity.child_name())
-        .await;
-    let now = now.map_err(|source| Error {
-        kind: Deployment::KIND,
-        source,
-    })?;
+    let name = observed.identity.child_name();
+    let now = deployments.get_metadata_opt(&name).await;
+    let now = now.map_err(failed::<Deployment>)?;
     let same = now.filter(|now| now.metadata.uid == found.metadata.uid);
     let is_unnamed = same.is_some_and(|now| external_changes::have_replicas_no_manager(&now.metadata));
     Ok(is_unnamed.then_some(Scaler::Unnamed))
@@ -65,7 +61,10 @@ pub(super) async fn scale(context: &Context, replicas: i32, applied: &mut Applie
         let marked = if is_marked {
             live.clone()
         } else {
-            match mark(context, &identity, planned.clone(), &live).await? {
+            let mut marks = planned.clone();
+            expect(&mut marks.metadata, Some(&live.metadata));
+            let name = identity.child_name();
+            match write(context, &identity, (names::OPERATOR_SCALE, &name), &marks).await? {
                 Outcome::Is(Some(marked)) if !restored.is_empty() => marked,
                 outcome => return Ok(outcome),
             }
@@ -76,7 +75,7 @@ pub(super) async fn scale(context: &Context, replicas: i32, applied: &mut Applie
         // The write must not bring back a pod that was ended meanwhile, nor end a run that another leader has started.
         let patch =
             json!({"metadata": {"uid": meta.uid, "resourceVersion": meta.resource_version}, "spec": spec});
-        mend_as(context, &identity, names::OPERATOR_SCALE, &patch).await
+        merge_patch(context, &identity, names::OPERATOR_SCALE, &patch).await
     };
     let outcome = if replicas == 0 {
         // A stop is always written, even if other field managers write the Deployment.
@@ -95,26 +94,11 @@ pub(super) async fn scale(context: &Context, replicas: i32, applied: &mut Applie
         return Ok(());
     }
     if before > 1 {
-        publish::event(
-            context,
-            &identity,
-            corrections::corrected(&applied.observed, before, replicas),
-        )
-        .await;
+        let event = corrections::corrected(&applied.observed, before, replicas);
+        publish::event(context, &identity, event).await;
     }
     if !restored.is_empty() {
         publish::event(context, &identity, corrections::restored(&identity, &restored)).await;
     }
     Ok(())
-}
-
-/// Restores our labels, annotations and owner of a Deployment, and its number of pods.
-async fn mark(
-    context: &Context,
-    identity: &Identity,
-    mut planned: plan::Scale,
-    live: &Deployment,
-) -> Result<Outcome<Deployment>, Error> {
-    expect(&mut planned.metadata, Some(&live.metadata));
-    write(context, identity, names::OPERATOR_SCALE, &planned).await
 }

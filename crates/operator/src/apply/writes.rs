@@ -6,7 +6,7 @@ use api::names;
 use json_patch::Patch as JsonPatch;
 use k8s_openapi::{NamespaceResourceScope, apimachinery::pkg::apis::meta::v1::ObjectMeta};
 use kube::{
-    Api, Resource,
+    Api, Resource, ResourceExt as _,
     api::{Patch, PatchParams, PostParams},
     core::request::{self, Request},
 };
@@ -18,11 +18,12 @@ use crate::{
     apply::contest::Decision,
     blockers::{Blocker, refusal},
     cache::{
+        observe,
         observed::Identity,
         stores::{Parsed, trim::Trim},
     },
     context::Context,
-    support::send::{send, unchecked},
+    support::send::{delete_uid, patch_as, send, unchecked},
 };
 
 /// Result of writing a child.
@@ -86,16 +87,16 @@ pub(super) async fn get_live<K>(
 where
     K: Trim + Resource<Scope = NamespaceResourceScope> + Kind,
 {
-    let objects: Api<Parsed<K>> = Api::namespaced(context.client.clone(), namespace);
-    let found = objects.get_opt(name).await.map_err(failed::<K>)?;
-    found.map(Parsed::read).transpose().map_err(failed::<K>)
+    observe::get(&context.client, namespace, name)
+        .await
+        .map_err(failed::<K>)
 }
 
 /// Applies a child by force: every field in `intent` becomes ours.
 pub(super) async fn write<K>(
     context: &Context,
     identity: &Identity,
-    manager: &str,
+    (manager, name): (&str, &str),
     intent: &impl Serialize,
 ) -> Result<Outcome<K>, Error>
 where
@@ -103,7 +104,7 @@ where
 {
     let params = unchecked(PatchParams::apply(manager).force());
     let patch = Patch::Apply(intent);
-    outcome(patched::<K, _>(context, identity, &identity.child_name(), &params, &patch).await)
+    outcome(patched::<K, _>(context, identity, name, &params, &patch).await)
 }
 
 /// Makes a child, unless its name is taken.
@@ -155,19 +156,7 @@ where
 }
 
 /// Changes a child by a merge patch, in which lists are replaced as a whole.
-pub(super) async fn mend<K>(
-    context: &Context,
-    identity: &Identity,
-    patch: &Value,
-) -> Result<Outcome<K>, Error>
-where
-    K: Trim + Resource<Scope = NamespaceResourceScope> + Kind,
-{
-    mend_as(context, identity, names::OPERATOR, patch).await
-}
-
-/// The same under another field manager name.
-pub(super) async fn mend_as<K>(
+pub(super) async fn merge_patch<K>(
     context: &Context,
     identity: &Identity,
     manager: &str,
@@ -176,16 +165,12 @@ pub(super) async fn mend_as<K>(
 where
     K: Trim + Resource<Scope = NamespaceResourceScope> + Kind,
 {
-    let params = unchecked(PatchParams {
-        field_manager: Some(manager.to_owned()),
-        ..PatchParams::default()
-    });
-    let patch = Patch::Merge(patch);
+    let (params, patch) = (unchecked(patch_as(manager)), Patch::Merge(patch));
     outcome(patched::<K, _>(context, identity, &identity.child_name(), &params, &patch).await)
 }
 
 /// Changes a child by a JSON patch. Its `add` operations replace existing values.
-pub(super) async fn renew<K>(
+pub(super) async fn json_patch<K>(
     context: &Context,
     identity: &Identity,
     steps: Vec<Value>,
@@ -193,10 +178,7 @@ pub(super) async fn renew<K>(
 where
     K: Trim + Resource<Scope = NamespaceResourceScope> + Kind,
 {
-    let params = unchecked(PatchParams {
-        field_manager: Some(names::OPERATOR.to_owned()),
-        ..PatchParams::default()
-    });
+    let params = unchecked(patch_as(names::OPERATOR));
     // The patch holds the whole pod template of a run. It is dropped before the answer is awaited.
     let request = JsonPatch::deserialize(Value::Array(steps))
         .map_err(request::Error::SerializeBody)
@@ -222,6 +204,25 @@ fn outcome<K: Kind>(answer: Result<Arc<K>, Error>) -> Result<Outcome<K>, Error> 
         },
         Err(error) => Err(error),
     }
+}
+
+/// Deletes a child that is ours and not wanted any more. It may be gone already, or a new object may have its name.
+pub(super) async fn remove<K>(
+    context: &Context,
+    identity: &Identity,
+    unwanted: &K,
+) -> Result<Outcome<K>, Error>
+where
+    K: Trim + Resource<Scope = NamespaceResourceScope> + Kind,
+{
+    let objects: Api<K> = Api::namespaced(context.client.clone(), &identity.namespace);
+    let (name, uid) = (unwanted.name_any(), unwanted.uid());
+    match objects.delete(&name, &delete_uid(uid)).await {
+        Ok(_) => context.metrics.write("apply"),
+        Err(kube::Error::Api(status)) if matches!(status.code, 404 | 409) => {}
+        Err(source) => return Err(failed::<K>(source)),
+    }
+    Ok(Outcome::Is(None))
 }
 
 /// Sends any patch.
@@ -275,8 +276,8 @@ pub(super) fn conflict<K: Kind>(identity: &Identity) -> Blocker {
     }
 }
 
-pub(super) fn leaving<K: Kind>(name: &str) -> Blocker {
-    Blocker::Leaving {
+pub(super) fn terminating<K: Kind>(name: &str) -> Blocker {
+    Blocker::Terminating {
         kind: K::KIND.to_owned(),
         name: name.to_owned(),
     }

@@ -36,7 +36,7 @@ pub enum Blocker {
         name: String,
     },
     /// An object of its name is still being deleted.
-    Leaving {
+    Terminating {
         /// Kind of the object.
         kind: String,
         /// Its name.
@@ -117,7 +117,7 @@ impl Blocker {
             Self::Refused(refusal) => refusal.reason,
             Self::Conflict { .. } => reason::NAME_CONFLICT,
             Self::Contested { .. } => reason::CHILD_CONTESTED,
-            Self::Leaving { .. } => return None,
+            Self::Terminating { .. } => return None,
             Self::Disk(disk) => disk.reason(),
             Self::Route { reason, .. } => reason,
         };
@@ -135,7 +135,7 @@ impl Blocker {
             Self::Disk(DiskBlocker::Ungrowable { .. } | DiskBlocker::Unshrinkable { .. })
             | Self::Contested { .. }
             | Self::Route { .. } => false,
-            Self::Conflict { .. } | Self::Leaving { .. } | Self::Disk(_) => true,
+            Self::Conflict { .. } | Self::Terminating { .. } | Self::Disk(_) => true,
         }
     }
 
@@ -165,13 +165,13 @@ impl fmt::Display for Blocker {
                 "A {kind} named {name} exists and is not this workspace's. Delete it (an administrator can), or create the workspace \
                  under another name."
             ),
-            Self::Leaving { kind, name } => write!(f, "Waiting for an earlier {kind} {name} to be gone."),
+            Self::Terminating { kind, name } => write!(f, "Waiting for an earlier {kind} {name} to be gone."),
             Self::Contested { kind, name, manager } => {
                 write!(f, "The {kind} {name} does not stay as this workspace needs it: ")?;
                 match manager {
                     Some(manager) => write!(
                         f,
-                        "{manager:?} changes it again and again. Take it off whatever that is."
+                        "{manager:?} changes it again and again. Stop that client from writing it."
                     )?,
                     None => write!(
                         f,
@@ -179,7 +179,7 @@ impl fmt::Display for Blocker {
                         names::OPERATOR
                     )?,
                 }
-                f.write_str(" It is put right ever less often.")
+                f.write_str(" It is corrected with growing delays.")
             }
             Self::Disk(disk) => disk.fmt(f),
             Self::Route { message, .. } => f.write_str(message),
@@ -209,16 +209,16 @@ impl fmt::Display for DiskBlocker {
             } => write!(
                 f,
                 "The disk {claim} was kept from an earlier workspace of this name and belongs to another owner. Use \
-                 another name, or have somebody who may update the claim change its annotation {} or delete it.",
+                 another name, or have a user who may update the claim change its annotation {} or delete it.",
                 names::CREATED_BY
             ),
             Self::Withheld {
                 claim,
-                why: Withheld::Unvouched,
+                why: Withheld::Unattested,
             } => write!(
                 f,
-                "The disk {claim} was kept from an earlier workspace of this name, and no admission webhook vouches for \
-                 this one's owner. Have somebody who may update the claim set its annotation {} to this workspace's UID.",
+                "The disk {claim} was kept from an earlier workspace of this name, and no admission webhook attests \
+                 this one's owner. Have a user who may update the claim set its annotation {} to this workspace's UID.",
                 names::WORKSPACE_UID
             ),
             Self::Withheld {
@@ -226,8 +226,8 @@ impl fmt::Display for DiskBlocker {
                 why: Withheld::Assigned,
             } => write!(
                 f,
-                "The disk {claim} was kept from an earlier workspace of this name, and somebody else named this one's owner \
-                 and chose what runs in it. Have the owner create the workspace, or have somebody who may update the claim \
+                "The disk {claim} was kept from an earlier workspace of this name, and another user set this one's owner \
+                 and chose what runs in it. Have the owner create the workspace, or have a user who may update the claim \
                  set its annotation {} to this workspace's UID.",
                 names::WORKSPACE_UID
             ),

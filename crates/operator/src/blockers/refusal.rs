@@ -47,9 +47,9 @@ pub fn of_message(child: &str, message: &str) -> Refusal {
 /// The same for a pod with the settings of the execution profile of this name.
 pub fn of_pod(child: &str, message: &str, profile: Option<&str>) -> Refusal {
     if let Some(missing) = missing(message) {
-        return missing.told(profile);
+        return missing.refusal(profile);
     }
-    let is = |words: &[&str]| words.iter().any(|word| message.contains(word));
+    let is = |patterns: &[&str]| patterns.iter().any(|pattern| message.contains(pattern));
     let (reason, advice) = if is(&["exceeded quota", "failed quota"]) && child == "PersistentVolumeClaim" {
         // A stopped workspace keeps its disk.
         (
@@ -69,7 +69,7 @@ pub fn of_pod(child: &str, message: &str, profile: Option<&str>) -> Refusal {
     } else if is(&[FAILED_WEBHOOK]) {
         (
             reason::ADMISSION_DENIED,
-            "Somebody else's admission webhook does not answer; tell the administrator",
+            "An admission webhook of another product does not answer; tell the administrator",
         )
     } else if is(&[" usage per ", " max limit to request ratio per "]) {
         (
@@ -98,7 +98,7 @@ struct Missing<'a> {
 }
 
 impl Missing<'_> {
-    fn told(&self, profile: Option<&str>) -> Refusal {
+    fn refusal(&self, profile: Option<&str>) -> Refusal {
         let Self {
             kind,
             name,
@@ -227,22 +227,22 @@ mod tests {
 
     #[test]
     fn a_quota_on_storage_is_not_relieved_by_a_stop() {
-        let told = |child| {
+        let refused = |child| {
             let message = "x is forbidden: exceeded quota: q, requested: requests.storage=1Gi";
             of_answer(child, 403, message).unwrap().message
         };
-        let claim = told("PersistentVolumeClaim");
+        let claim = refused("PersistentVolumeClaim");
         assert!(
             claim.contains("delete another workspace or a retained disk"),
             "{claim}"
         );
         assert!(!claim.contains("stop another"), "{claim}");
-        assert!(told("Pod").contains("stop another workspace"));
+        assert!(refused("Pod").contains("stop another workspace"));
     }
 
     #[test]
-    fn what_a_profile_names_and_is_not_there_is_told_with_profile_and_field() {
-        for (message, expected, words) in [
+    fn a_missing_object_of_a_profile_is_reported_with_profile_and_field() {
+        for (message, expected, patterns) in [
             (
                 "error looking up service account team/runner: serviceaccount \"runner\" not found",
                 reason::SERVICE_ACCOUNT_NOT_FOUND,
@@ -261,27 +261,12 @@ mod tests {
         ] {
             let refusal = of_pod("Pod", message, Some("gpu"));
             assert_eq!(refusal.reason, expected);
-            assert!(refusal.message.starts_with(words), "{}", refusal.message);
+            assert!(refusal.message.starts_with(patterns), "{}", refusal.message);
         }
     }
 
     #[test]
-    fn a_missing_service_account_is_named() {
-        let message = "pods \"x-\" is forbidden: error looking up service account team/runner: serviceaccount \"runner\" \
-                       not found";
-        let refusal = of_message("Pod", message);
-        assert_eq!(refusal.reason, reason::SERVICE_ACCOUNT_NOT_FOUND);
-        assert!(
-            refusal
-                .message
-                .contains("ServiceAccount runner, which the execution profile names"),
-            "{}",
-            refusal.message
-        );
-    }
-
-    #[test]
-    fn a_webhook_that_does_not_answer_is_told_and_not_just_tried_again() {
+    fn a_webhook_that_does_not_answer_is_reported() {
         let message = "Internal error occurred: failed calling webhook \"w.example.com\": failed to call webhook: no route";
         let refusal = of_answer("Service", 500, message).unwrap();
         assert_eq!(refusal.reason, reason::ADMISSION_DENIED);
@@ -289,7 +274,7 @@ mod tests {
     }
 
     #[test]
-    fn attempts_under_different_names_are_worded_the_same() {
+    fn attempts_under_different_names_have_the_same_message() {
         let attempt =
             |name: &str| of_message("Pod", &format!("pods \"{name}\" is forbidden: exceeded quota: q"));
         assert_eq!(attempt("a-1"), attempt("a-2"));
@@ -315,7 +300,7 @@ mod tests {
         }
         let replaced = "Service \"a\" is invalid: metadata.uid: Invalid value: \"x\": field is immutable";
         assert_eq!(of_answer("Service", 422, replaced), None);
-        let leaving = "unable to create new content in namespace team because it is being terminated";
-        assert_eq!(of_answer("Service", 403, leaving), None);
+        let terminating = "unable to create new content in namespace team because it is being terminated";
+        assert_eq!(of_answer("Service", 403, terminating), None);
     }
 }

@@ -15,7 +15,7 @@ pub enum Rejected {
     /// A template, manager or profile exists but cannot be parsed.
     Unreadable(String),
     /// An object that it refers to is being deleted and accepts no new workspace.
-    Leaving {
+    Terminating {
         /// Kind of the object.
         kind: &'static str,
         /// Its name.
@@ -31,12 +31,12 @@ impl Rejected {
         match self {
             Self::Rules(rejection) => rejection.reason(),
             Self::Unreadable(_) => reason::UNREADABLE,
-            Self::Leaving { reason, .. } => reason,
+            Self::Terminating { reason, .. } => reason,
         }
     }
 
     /// The message, with the consequence for a workspace with this desired status.
-    pub fn told(&self, wanted: DesiredStatus) -> String {
+    pub fn message(&self, wanted: DesiredStatus) -> String {
         match self {
             Self::Rules(rejection) => rejection.message(wanted),
             other => other.to_string(),
@@ -50,7 +50,7 @@ impl Rejected {
             Self::Rules(Rejection::Violations(_)) => None,
             other => Some(Problem {
                 reason: other.reason(),
-                message: other.told(wanted),
+                message: other.message(wanted),
                 failed: true,
             }),
         }
@@ -62,7 +62,7 @@ impl fmt::Display for Rejected {
         match self {
             Self::Rules(rejection) => rejection.fmt(f),
             Self::Unreadable(what) => f.write_str(what),
-            Self::Leaving { kind, name, .. } => {
+            Self::Terminating { kind, name, .. } => {
                 write!(
                     f,
                     "{kind} {name:?} is being deleted and takes no new workspace: choose another one"

@@ -27,7 +27,7 @@ fn other_manager(meta: &ObjectMeta, field: &str) -> Option<String> {
         .iter()
         .flatten()
         .find(|entry| is_of_other(entry, field))?;
-    Some(entry.manager.clone().unwrap_or_else(|| "somebody".to_owned()))
+    Some(entry.manager.clone().unwrap_or_else(|| "unknown".to_owned()))
 }
 
 /// Whether `managedFields` exist but name no manager for the number of replicas. `kubectl scale --replicas=0` leaves them so, because
@@ -56,7 +56,7 @@ pub fn keep_others(meta: &mut ObjectMeta) {
 }
 
 fn is_of_other(entry: &ManagedFieldsEntry, field: &str) -> bool {
-    !entry.manager.as_deref().is_some_and(is_known)
+    !entry.manager.as_deref().is_some_and(is_expected)
         && entry.subresource.as_deref() != Some("status")
         && touches(entry, field)
 }
@@ -69,7 +69,7 @@ pub fn is_our_apply(entry: &ManagedFieldsEntry) -> bool {
 }
 
 /// Whether a field manager is expected on pod templates: the operator, and the controller that makes ReplicaSets.
-pub fn is_known(manager: &str) -> bool {
+pub fn is_expected(manager: &str) -> bool {
     [names::OPERATOR, names::OPERATOR_SCALE, "kube-controller-manager"].contains(&manager)
 }
 
@@ -104,17 +104,17 @@ mod tests {
             json!({"f:metadata": {"f:annotations": {}}, "f:status": {}}),
         );
         let scaled = entry("kubectl", json!({"f:spec": {"f:replicas": {}}}));
-        let mut nobody = written_by(json!([ours[0], ours[1], controllers, scaled]));
-        let mut somebody = written_by(json!([ours[0], entry("kubectl-edit", template)]));
-        assert_eq!(on_template(&nobody), None);
-        assert_eq!(on_template(&somebody).as_deref(), Some("kubectl-edit"));
-        for meta in [&mut nobody, &mut somebody] {
+        let mut unchanged = written_by(json!([ours[0], ours[1], controllers, scaled]));
+        let mut changed = written_by(json!([ours[0], entry("kubectl-edit", template)]));
+        assert_eq!(on_template(&unchanged), None);
+        assert_eq!(on_template(&changed).as_deref(), Some("kubectl-edit"));
+        for meta in [&mut unchanged, &mut changed] {
             keep_others(meta);
         }
-        assert_eq!(nobody.managed_fields.as_ref().map(Vec::len), Some(1));
-        assert_eq!(somebody.managed_fields.as_ref().map(Vec::len), Some(1));
-        assert_eq!(on_template(&nobody), None);
-        assert_eq!(on_template(&somebody).as_deref(), Some("kubectl-edit"));
+        assert_eq!(unchanged.managed_fields.as_ref().map(Vec::len), Some(1));
+        assert_eq!(changed.managed_fields.as_ref().map(Vec::len), Some(1));
+        assert_eq!(on_template(&unchanged), None);
+        assert_eq!(on_template(&changed).as_deref(), Some("kubectl-edit"));
     }
 
     #[test]

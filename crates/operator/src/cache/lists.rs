@@ -4,12 +4,7 @@
 //! stop at a time, that would be two lists per workspace, each over all pods of the namespace. So a caller that comes during lists of
 //! the namespace waits for the next ones, which serve all waiting callers. No caller gets an answer that is older than its request.
 
-use std::{
-    collections::HashMap,
-    fmt::Debug,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
-    time::Duration,
-};
+use std::{collections::HashMap, fmt::Debug, sync::Arc, time::Duration};
 
 use api::names;
 use k8s_openapi::{
@@ -17,6 +12,7 @@ use k8s_openapi::{
     api::{apps::v1::ReplicaSet, core::v1::Pod},
 };
 use kube::{Api, Client, Resource, api::ListParams};
+use parking_lot::Mutex;
 use tokio::{sync::oneshot, time::Instant};
 
 use crate::cache::stores::{Parsed, trim::Trim};
@@ -70,7 +66,7 @@ impl Lister {
         let queue = self.queue(namespace);
         loop {
             let (sender, mut answer) = oneshot::channel();
-            lock(&queue.waiting).push(Request {
+            queue.waiting.lock().push(Request {
                 workspace: workspace.to_owned(),
                 answer: sender,
             });
@@ -100,7 +96,7 @@ impl Lister {
 
     /// The queue of this namespace. Queues without a caller are dropped.
     fn queue(&self, namespace: &str) -> Arc<Queue> {
-        let mut queues = lock(&self.queues);
+        let mut queues = self.queues.lock();
         queues.retain(|_, queue| Arc::strong_count(queue) > 1);
         queues.entry(namespace.to_owned()).or_default().clone()
     }
@@ -110,7 +106,7 @@ impl Queue {
     /// Sends the request for the tasks that wait now, the longest-waiting first.
     async fn send_batch(&self, client: &Client, namespace: &str) {
         let batch: Vec<Request> = {
-            let mut waiting = lock(&self.waiting);
+            let mut waiting = self.waiting.lock();
             // Dropped callers need no answer.
             waiting.retain(|request| !request.answer.is_closed());
             let count = waiting.len().min(MAX_BATCH);
@@ -192,10 +188,6 @@ fn copy_of(error: &kube::Error) -> kube::Error {
     }
 }
 
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
 #[cfg(test)]
 mod tests {
     use http::Method;
@@ -247,7 +239,7 @@ mod tests {
         assert_eq!(server.take_calls().len(), 3);
         lister.queue("other");
         assert_eq!(
-            lock(&lister.queues).len(),
+            lister.queues.lock().len(),
             1,
             "queues without a caller are dropped"
         );

@@ -14,13 +14,14 @@ use k8s_openapi::{
 use kube::{
     Api, Client, Resource,
     api::{ApiResource, DynamicObject},
+    core::PartialObjectMeta,
 };
 use serde::de::Error as _;
 
 use crate::{
     cache::{
         lists::Lister,
-        observed::{Identity, Observed},
+        observed::{Identity, Observed, claims_of},
         references::References,
         stores::{self, Parsed, Stores, trim::Trim},
         warnings::ClusterWarnings,
@@ -100,24 +101,15 @@ fn add_warnings(observed: &mut Observed, cluster_warnings: &ClusterWarnings) {
     observed.warnings = uids
         .flat_map(|uid| cluster_warnings.about(namespace, uid))
         .collect();
-    let volumes = observed
-        .live_pods()
-        .filter_map(|pod| pod.spec.as_ref()?.volumes.as_ref());
-    let claims = volumes
-        .flatten()
-        .filter_map(|volume| Some(&volume.persistent_volume_claim.as_ref()?.claim_name));
-    let leaving: Vec<_> = claims
-        .filter(|claim| cluster_warnings.is_leaving(namespace, claim))
-        .cloned()
-        .collect();
-    observed.leaving = leaving;
+    let claims = observed.live_pods().flat_map(|pod| claims_of(pod.spec.as_ref()));
+    let terminating = claims.filter(|claim| cluster_warnings.is_terminating(namespace, claim));
+    observed.terminating = terminating.map(str::to_owned).collect();
     let nodes = observed
         .pods
         .iter()
         .filter_map(|pod| pod.spec.as_ref()?.node_name.clone());
     observed.nodes = nodes
-        .filter_map(|name| Some((cluster_warnings.node(&name)?, name)))
-        .map(|(node, name)| (name, node))
+        .filter_map(|name| Some((name.clone(), cluster_warnings.node(&name)?)))
         .collect();
 }
 
@@ -143,15 +135,16 @@ pub async fn reread(
     client: &Client,
     lister: &Lister,
 ) -> Result<Observed, Error> {
+    let (namespace, name) = (&known.identity.namespace, &known.identity.child_name());
     if scope == Scope::All {
         (known.claim, known.service, known.policy) = futures::try_join!(
-            get::<PersistentVolumeClaim>(client, &known.identity),
-            get::<Service>(client, &known.identity),
-            get::<NetworkPolicy>(client, &known.identity),
+            get::<PersistentVolumeClaim>(client, namespace, name),
+            get::<Service>(client, namespace, name),
+            get::<NetworkPolicy>(client, namespace, name),
         )?;
     }
     if scope != Scope::Pods {
-        known.deployment = get::<Deployment>(client, &known.identity).await?;
+        known.deployment = get::<Deployment>(client, namespace, name).await?;
     }
     reread_pods(known, client, lister).await
 }
@@ -198,13 +191,20 @@ pub async fn unreadable(
     Ok((object.metadata.resource_version, status))
 }
 
-async fn get<K>(client: &Client, identity: &Identity) -> Result<Option<Arc<K>>, kube::Error>
+/// Whether the workspace with this UID exists. The caches may not show it, or still show it.
+pub async fn exists(client: &Client, namespace: &str, name: &str, uid: &str) -> Result<bool, kube::Error> {
+    let workspaces: Api<PartialObjectMeta<Workspace>> = Api::namespaced(client.clone(), namespace);
+    let found = workspaces.get_metadata_opt(name).await?;
+    Ok(found.is_some_and(|found| found.metadata.uid.as_deref() == Some(uid)))
+}
+
+/// The object of this name in the API server, reduced to what reconciles read.
+pub async fn get<K>(client: &Client, namespace: &str, name: &str) -> Result<Option<Arc<K>>, kube::Error>
 where
     K: Trim + Resource<Scope = NamespaceResourceScope>,
 {
-    let api: Api<Parsed<K>> = Api::namespaced(client.clone(), &identity.namespace);
-    let found = api.get_opt(&identity.child_name()).await?;
-    found.map(Parsed::read).transpose()
+    let objects: Api<Parsed<K>> = Api::namespaced(client.clone(), namespace);
+    objects.get_opt(name).await?.map(Parsed::read).transpose()
 }
 
 #[cfg(test)]

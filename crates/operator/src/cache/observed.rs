@@ -6,7 +6,9 @@ use api::{Workspace, names};
 use k8s_openapi::{
     api::{
         apps::v1::{Deployment, DeploymentCondition, ReplicaSet},
-        core::v1::{PersistentVolumeClaim, Pod, Service, ServiceAccount},
+        core::v1::{
+            ContainerStatus, PersistentVolumeClaim, Pod, PodCondition, PodSpec, Service, ServiceAccount,
+        },
         networking::v1::NetworkPolicy,
         storage::v1::StorageClass,
     },
@@ -113,7 +115,7 @@ pub struct Observed {
     /// Warning Events about these pods and the disk.
     pub warnings: Vec<Warning>,
     /// Claims that these pods mount, that are no workspace's disk, and that are being deleted.
-    pub leaving: Vec<String>,
+    pub terminating: Vec<String>,
     /// The known state of the nodes of these pods, by name.
     pub nodes: BTreeMap<String, Node>,
 }
@@ -132,7 +134,7 @@ impl Observed {
             pods: Vec::new(),
             storage_classes: Vec::new(),
             warnings: Vec::new(),
-            leaving: Vec::new(),
+            terminating: Vec::new(),
             nodes: BTreeMap::new(),
         }
     }
@@ -182,11 +184,9 @@ impl Observed {
     /// name. Any user may add or remove a label, so labels do not decide.
     pub(crate) fn concerns(&self, pod: &Pod) -> bool {
         let disk = self.identity.child_name();
-        let volumes = pod.spec.iter().flat_map(|spec| spec.volumes.iter().flatten());
-        let mut claims = volumes.filter_map(|volume| volume.persistent_volume_claim.as_ref());
         self.identity.marked(&pod.metadata)
             || self.is_of_own_set(pod)
-            || claims.any(|claim| claim.claim_name == disk)
+            || claims_of(pod.spec.as_ref()).any(|claim| claim == disk)
     }
 
     /// Whether the JSON of an unparsable pod contains the name of the disk, the UID of the workspace, or the UID of one of its ReplicaSets.
@@ -243,13 +243,8 @@ impl Observed {
     /// The identifier of the Deployment's run.
     pub fn run_id(&self) -> Option<&str> {
         let template = &self.own_deployment()?.spec.as_ref()?.template;
-        template
-            .metadata
-            .as_ref()?
-            .labels
-            .as_ref()?
-            .get(names::RUN_ID_LABEL)
-            .map(String::as_str)
+        let labels = template.metadata.as_ref()?.labels.as_ref()?;
+        labels.get(names::RUN_ID_LABEL).map(String::as_str)
     }
 
     /// Every pod of the current run, including completed ones.
@@ -263,20 +258,21 @@ impl Observed {
 
     /// The Deployment condition that says that the pod of the run cannot be made.
     pub fn refusal(&self) -> Option<&DeploymentCondition> {
-        let conditions = self.own_deployment()?.status.as_ref()?.conditions.as_ref()?;
-        let refused = |it: &&DeploymentCondition| it.type_ == "ReplicaFailure" && it.status == "True";
-        conditions
-            .iter()
-            .find(refused)
-            .filter(|_| self.current_pod().is_none())
+        let mut conditions = self
+            .own_deployment()?
+            .status
+            .as_ref()?
+            .conditions
+            .as_ref()?
+            .iter();
+        let refused = conditions.find(|it| it.type_ == "ReplicaFailure" && it.status == "True");
+        refused.filter(|_| self.current_pod().is_none())
     }
 
     /// The record of what the Deployment's pod template was made from.
     pub fn started_from(&self) -> Option<&str> {
-        self.own_deployment()?
-            .annotations()
-            .get(names::STARTED_FROM)
-            .map(String::as_str)
+        let annotations = self.own_deployment()?.annotations();
+        annotations.get(names::STARTED_FROM).map(String::as_str)
     }
 
     /// Whether pods run, or may still start, as the workspace's own service account.
@@ -302,14 +298,9 @@ impl Observed {
     /// newest.
     pub fn current_pod(&self) -> Option<&Pod> {
         let deployment_uid = self.own_deployment()?.metadata.uid.as_deref()?;
-        let run_id = self.run_id()?;
-        self.live_pods()
+        self.pods_of_run()
+            .filter(|pod| self.concerns(pod) && !has_ended(pod))
             .filter(|pod| pod.metadata.deletion_timestamp.is_none())
-            .filter(|pod| {
-                pod.labels()
-                    .get(names::RUN_ID_LABEL)
-                    .is_some_and(|id| id == run_id)
-            })
             .filter(|pod| {
                 self.own_replica_sets().any(|set| {
                     controller_uid(&set.metadata) == Some(deployment_uid)
@@ -321,12 +312,29 @@ impl Observed {
     }
 }
 
+/// The condition of this type.
+pub fn pod_condition<'a>(pod: &'a Pod, type_: &str) -> Option<&'a PodCondition> {
+    let conditions = pod.status.as_ref()?.conditions.as_ref()?;
+    conditions.iter().find(|condition| condition.type_ == type_)
+}
+
 /// Whether a pod is ready.
 pub fn is_ready(pod: &Pod) -> bool {
-    let conditions = pod.status.iter().flat_map(|status| &status.conditions);
-    conditions
-        .flatten()
-        .any(|condition| condition.type_ == "Ready" && condition.status == "True")
+    pod_condition(pod, "Ready").is_some_and(|condition| condition.status == "True")
+}
+
+/// Statuses of the containers of a pod, init containers first.
+pub fn container_statuses(pod: &Pod) -> impl Iterator<Item = &ContainerStatus> {
+    pod.status.iter().flat_map(|status| {
+        let init = status.init_container_statuses.iter().flatten();
+        init.chain(status.container_statuses.iter().flatten())
+    })
+}
+
+/// Names of the claims that a pod mounts.
+pub fn claims_of(pod: Option<&PodSpec>) -> impl Iterator<Item = &str> {
+    let volumes = pod.into_iter().flat_map(|spec| spec.volumes.iter().flatten());
+    volumes.filter_map(|volume| Some(volume.persistent_volume_claim.as_ref()?.claim_name.as_str()))
 }
 
 /// Whether a pod is completed, and so uses no disk.
@@ -346,20 +354,14 @@ pub fn controller_uid(meta: &ObjectMeta) -> Option<&str> {
 /// The wanted replicas of a Deployment.
 pub(crate) fn wanted_replicas(deployment: &Deployment) -> i32 {
     // An absent number means 1.
-    deployment
-        .spec
-        .as_ref()
-        .and_then(|spec| spec.replicas)
-        .unwrap_or(1)
+    let spec = deployment.spec.as_ref();
+    spec.and_then(|spec| spec.replicas).unwrap_or(1)
 }
 
 fn deployment_is_settled(deployment: &Deployment) -> bool {
-    let observed = deployment
-        .status
-        .as_ref()
-        .and_then(|status| status.observed_generation)
-        .unwrap_or(0);
-    observed >= deployment.metadata.generation.unwrap_or(0)
+    let status = deployment.status.as_ref();
+    let observed = status.and_then(|status| status.observed_generation);
+    observed.unwrap_or(0) >= deployment.metadata.generation.unwrap_or(0)
 }
 
 /// Whether a ReplicaSet has no pod, and has observed that it should make none.

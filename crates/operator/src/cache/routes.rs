@@ -2,20 +2,22 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
-    sync::{Arc, PoisonError, RwLock},
+    sync::Arc,
 };
 
 use api::names;
 use kube::api::{ApiResource, DynamicObject};
+use parking_lot::RwLock;
 use rules::routes::RouteKind;
 use tokio::sync::Notify;
 
 use crate::cache::{external_changes::is_our_apply, observed::Identity, pending_writes::version_of};
 
 /// The known state of a kind.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub enum KindState {
     /// It was not looked up yet, or its objects are being listed.
+    #[default]
     Unknown,
     /// It cannot be used: the reason, and what to do.
     Unavailable(String),
@@ -38,22 +40,12 @@ pub struct RouteStore {
     kinds: RwLock<BTreeMap<RouteKind, OfKind>>,
 }
 
-#[derive(Debug)]
+#[derive(Debug, Default)]
 struct OfKind {
     state: KindState,
     /// By namespace and name.
     objects: BTreeMap<(String, String), Arc<DynamicObject>>,
     lookup: Arc<Notify>,
-}
-
-impl Default for OfKind {
-    fn default() -> Self {
-        Self {
-            state: KindState::Unknown,
-            objects: BTreeMap::new(),
-            lookup: Arc::default(),
-        }
-    }
 }
 
 impl RouteStore {
@@ -152,11 +144,11 @@ impl RouteStore {
     }
 
     fn read<T>(&self, query: impl FnOnce(&BTreeMap<RouteKind, OfKind>) -> T) -> T {
-        query(&self.kinds.read().unwrap_or_else(PoisonError::into_inner))
+        query(&self.kinds.read())
     }
 
     fn write<T>(&self, change: impl FnOnce(&mut BTreeMap<RouteKind, OfKind>) -> T) -> T {
-        change(&mut self.kinds.write().unwrap_or_else(PoisonError::into_inner))
+        change(&mut self.kinds.write())
     }
 
     fn change<T>(&self, kind: &RouteKind, change: impl FnOnce(&mut OfKind) -> T) -> T {

@@ -18,14 +18,17 @@ use k8s_openapi::api::{
     apps::v1::Deployment,
     core::v1::Pod,
 };
+use kit::scope::Scope;
 use kube::{
     Api, Client, Resource, ResourceExt as _,
-    api::{DeleteParams, ListParams, Patch, PatchParams},
+    api::{DeleteParams, ListParams, Patch},
     core::PartialObjectMeta,
     runtime::wait::await_condition,
 };
 use serde::de::DeserializeOwned;
 use serde_json::json;
+
+use crate::support::send::patch_as;
 
 /// Name of the command, as the first argument.
 pub const NAME: &str = "prepare-uninstall";
@@ -40,7 +43,7 @@ const ARGO_CD: &str = "argocd.argoproj.io/tracking-id";
 /// Objects per page of a list. Metadata of one may take half a MiB.
 const PAGE: u32 = 50;
 /// Concurrent writes.
-const AT_A_TIME: usize = 16;
+const CONCURRENCY: usize = 16;
 /// Most passes over all objects of a kind.
 const PASSES: usize = 10;
 
@@ -57,6 +60,11 @@ pub struct Args {
     #[arg(long, env = "POD_NAMESPACE")]
     namespace: String,
 
+    /// The only namespace of the release's workspaces. The release has no webhook then, and no finalizers on templates and managers
+    /// [default: all namespaces].
+    #[arg(long, env = "WATCH_NAMESPACE")]
+    watch_namespace: Option<String>,
+
     /// Name of the Helm release.
     #[arg(long, env = "RELEASE_NAME", default_value = "jupyter-k8s")]
     release_name: String,
@@ -70,27 +78,27 @@ pub async fn run(args: Args) -> anyhow::Result<()> {
     let Args {
         namespace,
         release_name,
+        watch_namespace,
         ..
     } = args;
+    let scope = Scope::of(watch_namespace);
     let client = kit::client::new(MANAGER).await?;
     if !stop_operator(&client, &namespace, &release_name).await? {
         return Ok(());
     }
-    let webhook = format!("{release_name}-webhook");
-    delete(
-        &Api::<ValidatingWebhookConfiguration>::all(client.clone()),
-        &webhook,
-    )
-    .await?;
-    delete(
-        &Api::<MutatingWebhookConfiguration>::all(client.clone()),
-        &webhook,
-    )
-    .await?;
-    release::<Workspace>(&client).await?;
-    release::<WorkspaceTemplate>(&client).await?;
-    release::<WorkspaceManager>(&client).await?;
-    release::<WorkspaceExecutionProfile>(&client).await
+    if scope.is_cluster() {
+        release_cluster(&client, &format!("{release_name}-webhook")).await?;
+    }
+    release::<Workspace>(&client, &scope.api(client.clone())).await?;
+    release::<WorkspaceExecutionProfile>(&client, &scope.api(client.clone())).await
+}
+
+/// Deletes the webhook configurations, and removes our finalizers from objects of the cluster.
+async fn release_cluster(client: &Client, webhook: &str) -> anyhow::Result<()> {
+    delete::<ValidatingWebhookConfiguration>(client, webhook).await?;
+    delete::<MutatingWebhookConfiguration>(client, webhook).await?;
+    release::<WorkspaceTemplate>(client, &Api::all(client.clone())).await?;
+    release::<WorkspaceManager>(client, &Api::all(client.clone())).await
 }
 
 /// Scales the operator to 0 and waits until its pods have ended: a running operator would set the finalizers again. Returns false if
@@ -112,7 +120,7 @@ async fn stop_operator(client: &Client, namespace: &str, release: &str) -> anyho
             return Ok(false);
         }
         deployments
-            .patch_scale(&name, &params(), &none)
+            .patch_scale(&name, &patch_as(MANAGER), &none)
             .await
             .with_context(context)?;
     }
@@ -158,12 +166,15 @@ fn has_ended(pod: Option<&Pod>) -> bool {
     pod.is_none() || phase.is_some_and(|phase| ["Succeeded", "Failed"].contains(&phase))
 }
 
-async fn delete<K>(api: &Api<K>, name: &str) -> anyhow::Result<()>
+async fn delete<K>(client: &Client, name: &str) -> anyhow::Result<()>
 where
     K: Resource<DynamicType = ()> + Clone + DeserializeOwned + std::fmt::Debug,
 {
     let kind = K::kind(&());
-    match api.delete(name, &DeleteParams::default()).await {
+    match Api::<K>::all(client.clone())
+        .delete(name, &DeleteParams::default())
+        .await
+    {
         Ok(_) => tracing::info!(%kind, name, "deleted"),
         Err(kube::Error::Api(status)) if status.code == 404 => {}
         Err(error) => return Err(error).with_context(|| format!("{kind} {name}")),
@@ -173,13 +184,13 @@ where
 
 /// Removes our finalizers from all objects of a kind. An API server may call the webhook for some time after its configuration was
 /// deleted, so that an object gets the finalizer back. So all objects are read again until none has one.
-async fn release<K>(client: &Client) -> anyhow::Result<()>
+async fn release<K>(client: &Client, all: &Api<K>) -> anyhow::Result<()>
 where
     K: Resource<DynamicType = ()> + Clone + DeserializeOwned + std::fmt::Debug,
 {
     let kind = K::kind(&());
     for _ in 0..PASSES {
-        let count = release_listed::<K>(client).await?;
+        let count = release_listed(client, all).await?;
         tracing::info!(%kind, count, "finalizers are removed");
         if count == 0 {
             return Ok(());
@@ -189,11 +200,10 @@ where
 }
 
 /// Removes our finalizers from the listed objects. Returns how many had some.
-async fn release_listed<K>(client: &Client) -> anyhow::Result<usize>
+async fn release_listed<K>(client: &Client, all: &Api<K>) -> anyhow::Result<usize>
 where
     K: Resource<DynamicType = ()> + Clone + DeserializeOwned + std::fmt::Debug,
 {
-    let all = Api::<K>::all(client.clone());
     let (mut count, mut params) = (0, ListParams::default().limit(PAGE));
     loop {
         let page = match all.list_metadata(&params).await {
@@ -203,7 +213,7 @@ where
         };
         let released: Vec<bool> = stream::iter(page.items)
             .map(|object| release_one(client, object))
-            .buffer_unordered(AT_A_TIME)
+            .buffer_unordered(CONCURRENCY)
             .try_collect()
             .await?;
         count += released.into_iter().filter(|released| *released).count();
@@ -225,7 +235,7 @@ where
     let name = object.name_any();
     let url = K::url_path(&(), object.namespace().as_deref());
     let request = kube::core::Request::new(url.as_str())
-        .patch_metadata(&name, &params(), &Patch::Json::<()>(patch))
+        .patch_metadata(&name, &patch_as(MANAGER), &Patch::Json::<()>(patch))
         .map_err(kube::Error::BuildRequest)?;
     match client.request::<PartialObjectMeta<K>>(request).await {
         Ok(_) => Ok(true),
@@ -251,13 +261,6 @@ fn without_ours<K>(object: &PartialObjectMeta<K>) -> Option<JsonPatch> {
         {"op": "replace", "path": at, "value": others},
     ]))
     .ok()
-}
-
-fn params() -> PatchParams {
-    PatchParams {
-        field_manager: Some(MANAGER.to_owned()),
-        ..PatchParams::default()
-    }
 }
 
 #[cfg(test)]

@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use crate::{
     context::Context,
-    controllers::resync::BREATH,
-    support::failure::{is_everyday, message_of, reason_of},
+    controllers::resync::DEBOUNCE,
+    support::failure::{is_expected, message_of, reason_of},
 };
 
 /// A piece of work, and how its failure is reported.
@@ -45,11 +45,11 @@ pub(crate) async fn attempt<T>(
     };
     context.metrics.error(what.step, reason_of(&error));
     let message = message_of(&error);
-    if is_everyday(&error) {
-        tracing::debug!(object = what.key, message, "looked at again");
+    if is_expected(&error) {
+        tracing::debug!(object = what.key, message, "will be retried");
     } else {
         tracing::warn!(object = what.key, message, "{}", what.complaint);
     }
-    let again = context.backoff.after_failure(&what.key).max(BREATH);
+    let again = context.backoff.after_failure(&what.key).max(DEBOUNCE);
     Err(Failed { again, error })
 }

@@ -3,11 +3,7 @@
 //! CRDs may be older than the operator, for example where Helm's hooks do not run. An API server refuses a status with an unknown
 //! field. An operator that is newer than its CRDs leaves out the missing fields and enum values, goes on working, and reports them.
 
-use std::{
-    collections::HashMap,
-    sync::{Mutex, MutexGuard, PoisonError},
-    time::Duration,
-};
+use std::{collections::HashMap, time::Duration};
 
 use api::names::VERSION;
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::{
@@ -15,6 +11,7 @@ use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::{
 };
 use kit::readiness::Readiness;
 use kube::{Api, Client};
+use parking_lot::Mutex;
 use serde::{Serialize, de::DeserializeOwned};
 use serde_json::{Map, Value};
 use tokio::sync::watch;
@@ -27,12 +24,12 @@ use crate::{
 /// CRDs are read at most this often.
 const PAUSE: Duration = Duration::from_secs(2);
 /// CRDs that lack something are read again after this time: they may have been upgraded.
-const AGAIN: Duration = Duration::from_secs(15);
+const RETRY_INTERVAL: Duration = Duration::from_secs(15);
 /// Most missing fields in a message.
-const MOST: usize = 5;
+const MAX_LISTED: usize = 5;
 
 /// What the CRDs in the cluster lack.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub struct Definitions {
     /// The status schema of each kind whose CRD lacks something.
     lacking: Mutex<HashMap<String, Box<JSONSchemaProps>>>,
@@ -41,20 +38,10 @@ pub struct Definitions {
     doubt: tokio::sync::Notify,
 }
 
-impl Default for Definitions {
-    fn default() -> Self {
-        Self {
-            lacking: Mutex::default(),
-            missing: watch::Sender::new(Vec::new()),
-            doubt: tokio::sync::Notify::new(),
-        }
-    }
-}
-
 impl Definitions {
     /// The status of an object of this kind, without what its CRD lacks.
     pub fn fit<S: Serialize + DeserializeOwned>(&self, kind: &str, status: S) -> S {
-        let lacking = self.lock();
+        let lacking = self.lacking.lock();
         let Some(schema) = lacking.get(kind) else {
             return status;
         };
@@ -104,17 +91,13 @@ impl Definitions {
                 lacking.insert(kind, Box::new(declared.clone()));
             }
         }
-        *self.lock() = lacking;
+        *self.lacking.lock() = lacking;
         self.missing.send_if_modified(|known| {
             let changed = *known != missing;
             known.clone_from(&missing);
             changed
         });
         missing
-    }
-
-    fn lock(&self) -> MutexGuard<'_, HashMap<String, Box<JSONSchemaProps>>> {
-        self.lacking.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -140,7 +123,7 @@ pub async fn watch(context: &Context, readiness: &Readiness) {
             if missing.is_empty() {
                 std::future::pending::<()>().await;
             }
-            tokio::time::sleep(AGAIN).await;
+            tokio::time::sleep(RETRY_INTERVAL).await;
         };
         tokio::select! {
             () = again => {}
@@ -154,7 +137,7 @@ fn message(missing: &[String]) -> Option<String> {
     (!missing.is_empty()).then(|| {
         format!(
             "the definitions in the cluster are older than this operator and lack {}: apply the CRDs of this release",
-            listed(missing, MOST)
+            listed(missing, MAX_LISTED)
         )
     })
 }
@@ -192,9 +175,9 @@ fn compare(ours: &JSONSchemaProps, theirs: &JSONSchemaProps, path: &str, missing
         compare(ours, theirs, &format!("{path}[]"), missing);
     }
     if let Some(declared) = &theirs.enum_ {
-        let words = ours.enum_.iter().flatten();
-        let unknown = words.filter(|word| !declared.contains(word));
-        missing.extend(unknown.map(|word| format!("{path} {}", word.0)));
+        let values = ours.enum_.iter().flatten();
+        let unknown = values.filter(|value| !declared.contains(value));
+        missing.extend(unknown.map(|value| format!("{path} {}", value.0)));
     }
 }
 
@@ -227,9 +210,9 @@ fn fit(value: Value, schema: &JSONSchemaProps) -> Option<Value> {
             Some(Value::Array(fitting))
         }
         (value, _) => {
-            let words = schema.enum_.as_ref();
-            words
-                .is_none_or(|words| words.iter().any(|word| word.0 == value))
+            let values = schema.enum_.as_ref();
+            values
+                .is_none_or(|values| values.iter().any(|declared| declared.0 == value))
                 .then_some(value)
         }
     }
@@ -243,7 +226,7 @@ mod tests {
     };
     use kube::{CustomResourceExt as _, core::Status};
     use serde_json::json;
-    use testkit::api_server::{ApiServer, Hindrance};
+    use testkit::api_server::{ApiServer, Disruption};
 
     use super::*;
 
@@ -326,12 +309,12 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn where_definitions_cannot_be_read_what_was_known_stays() {
+    async fn unreadable_definitions_keep_the_last_result() {
         let (server, client) = ApiServer::start();
         server.put(&older());
         let definitions = Definitions::default();
         let missing = definitions.read(&client).await;
-        server.hinder(http::Method::GET, "customresourcedefinitions", Hindrance::Lost);
+        server.disrupt(http::Method::GET, "customresourcedefinitions", Disruption::Lost);
         assert_eq!(definitions.read(&client).await, missing);
         assert_eq!(
             definitions.fit("Workspace", json!({"serviceName": "s"})),
@@ -340,7 +323,7 @@ mod tests {
     }
 
     #[test]
-    fn a_refusal_for_an_unknown_field_is_told_from_other_failures() {
+    fn a_refusal_for_an_unknown_field_is_distinguished_from_other_failures() {
         let answer =
             |code, message: &str| kube::Error::Api(Status::failure(message, "").with_code(code).boxed());
         let undeclared = "failed to create typed patch object (/p; workspaces.jupyter.org/v1alpha1, Kind=Workspace): .status.serviceName: field not declared in schema";
@@ -354,14 +337,14 @@ mod tests {
     }
 
     #[test]
-    fn a_long_list_is_told_in_part() {
+    fn a_long_list_is_shortened() {
         let missing: Vec<_> = (0..7)
             .map(|number| format!("Workspace.status.f{number}"))
             .collect();
-        let told = message(&missing).unwrap();
+        let text = message(&missing).unwrap();
         assert!(
-            told.contains("Workspace.status.f4 and 2 more: apply the CRDs"),
-            "{told}"
+            text.contains("Workspace.status.f4 and 2 more: apply the CRDs"),
+            "{text}"
         );
         assert_eq!(message(&[]), None);
     }

@@ -9,7 +9,7 @@
 //! | `assertion_keys` | public keys of gateway and operator -> a ConfigMap in each namespace with workspaces |
 //! | `orphans` | network policies without workspace or pod -> deleted |
 //! | `definitions` | CRDs in the cluster -> which status fields they lack |
-//! | `resync` | changes of what users write -> when controllers that reconcile all objects run |
+//! | `resync` | changes of what users write -> reconciles of all objects |
 //! | `attempt` | a failed attempt -> a metric, a log line and the wait before the next attempt |
 
 pub mod assertion_keys;
@@ -21,3 +21,34 @@ pub mod orphans;
 pub mod resync;
 pub mod routes;
 pub mod shares;
+
+use tokio_util::sync::CancellationToken;
+
+use self::{catalog::CatalogState, shares::SharesState};
+use crate::context::Context;
+
+/// Once the caches are filled, reconciles catalog objects, shares, orphaned network policies and assertion keys, and stops idle
+/// workspaces.
+pub async fn run(context: &Context, shutdown: &CancellationToken) {
+    if context.stores.until_filled().await.is_err() {
+        return;
+    }
+    let asker = idle::Asker::over_http(context.now, context.keys.signer());
+    let (mut catalog, mut shares) = (CatalogState::default(), SharesState::default());
+    let changes = &context.stores.changes;
+    tokio::join!(
+        resync::run(changes, shutdown, async || {
+            Box::pin(catalog::reconcile(context, &mut catalog)).await
+        }),
+        resync::run(changes, shutdown, async || {
+            Box::pin(shares::reconcile(context, &mut shares)).await
+        }),
+        resync::run(changes, shutdown, async || {
+            Box::pin(orphans::reconcile(context)).await
+        }),
+        resync::run(changes, shutdown, async || {
+            Box::pin(assertion_keys::reconcile(context)).await
+        }),
+        idle::run(context, &asker, shutdown)
+    );
+}

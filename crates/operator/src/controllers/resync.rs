@@ -7,35 +7,35 @@ use tokio::{sync::watch, time::Instant};
 use tokio_util::sync::CancellationToken;
 
 /// Changes within this time are merged into one reconcile.
-pub const BREATH: Duration = Duration::from_millis(200);
+pub const DEBOUNCE: Duration = Duration::from_millis(200);
 /// The rest after a reconcile is this many times its duration. Each reconcile checks all objects, and under load an object has always
 /// changed.
 const REST: u32 = 100;
 /// Longest rest: users wait until a share becomes active or an object may be deleted.
-const LONGEST_REST: Duration = Duration::from_secs(1);
+const MAX_REST: Duration = Duration::from_secs(1);
 /// Longest wait for a time of day, because clocks are adjusted now and then. A reconcile without due work costs no API call.
-const NAP: Duration = Duration::from_mins(10);
+const MAX_SLEEP: Duration = Duration::from_mins(10);
 
 /// Objects that are processed concurrently. One slow write does not delay the others.
-const AT_A_TIME: usize = 16;
+const CONCURRENCY: usize = 16;
 /// After this time a reconcile starts no more work. The next one lists again, and starts with the first object of each namespace.
-const LONGEST_ROUND: Duration = Duration::from_secs(2);
+const TIME_LIMIT: Duration = Duration::from_secs(2);
 
 /// Processes `items` round-robin by namespace, so that a namespace with many items does not delay others. Returns when one of them has
 /// to be checked again.
-pub async fn together<T, F>(
+pub async fn for_each<T, F>(
     items: impl IntoIterator<Item = (Option<String>, T)>,
     work: impl Fn(T) -> F,
 ) -> Option<Duration>
 where
     F: Future<Output = Option<Duration>>,
 {
-    let begun = Instant::now();
-    let mut left = in_turn(items).into_iter();
+    let started = Instant::now();
+    let mut left = round_robin(items).into_iter();
     let mut under_way = FuturesUnordered::new();
     let mut again: Option<Duration> = None;
     loop {
-        while under_way.len() < AT_A_TIME && begun.elapsed() < LONGEST_ROUND {
+        while under_way.len() < CONCURRENCY && started.elapsed() < TIME_LIMIT {
             let Some(item) = left.next() else { break };
             under_way.push(work(item));
         }
@@ -52,7 +52,7 @@ where
 }
 
 /// The first item of each namespace, then the second of each, and so on.
-fn in_turn<T>(items: impl IntoIterator<Item = (Option<String>, T)>) -> Vec<T> {
+fn round_robin<T>(items: impl IntoIterator<Item = (Option<String>, T)>) -> Vec<T> {
     let mut counts: BTreeMap<Option<String>, usize> = BTreeMap::new();
     let numbered = items.into_iter().map(|(namespace, item)| {
         let count = counts.entry(namespace).or_default();
@@ -65,20 +65,20 @@ fn in_turn<T>(items: impl IntoIterator<Item = (Option<String>, T)>) -> Vec<T> {
 }
 
 /// Reconciles until shutdown. A reconcile returns after which time work becomes due without any change.
-pub async fn make(
+pub async fn run(
     changes: &watch::Sender<()>,
     shutdown: &CancellationToken,
-    mut round: impl AsyncFnMut() -> Option<Duration>,
+    mut reconcile: impl AsyncFnMut() -> Option<Duration>,
 ) {
     let mut changes = changes.subscribe();
     loop {
         changes.mark_unchanged();
         let begin = Instant::now();
-        let again = round().await;
-        let rested = Instant::now() + (begin.elapsed() * REST).min(LONGEST_REST);
+        let again = reconcile().await;
+        let rested = Instant::now() + (begin.elapsed() * REST).min(MAX_REST);
         let later = async {
             match again {
-                Some(after) => tokio::time::sleep(after.min(NAP)).await,
+                Some(after) => tokio::time::sleep(after.min(MAX_SLEEP)).await,
                 None => std::future::pending().await,
             }
         };
@@ -86,7 +86,7 @@ pub async fn make(
             () = shutdown.cancelled() => return,
             () = later => {}
             received = changes.changed() => match received {
-                Ok(()) => tokio::time::sleep_until(rested.max(Instant::now() + BREATH)).await,
+                Ok(()) => tokio::time::sleep_until(rested.max(Instant::now() + DEBOUNCE)).await,
                 Err(_) => return,
             },
         }
@@ -100,12 +100,12 @@ mod tests {
     use super::*;
 
     #[tokio::test(start_paused = true)]
-    async fn neither_many_objects_of_one_namespace_nor_slow_ones_keep_others_waiting() {
+    async fn neither_many_objects_of_one_namespace_nor_slow_ones_delay_others() {
         let flood = (0..1000).map(|number| (Some("a".to_owned()), number));
         let other = [(Some("b".to_owned()), 5000), (None, 6000)];
         let begin = Instant::now();
         let done = std::sync::Mutex::new(Vec::new());
-        let again = together(flood.chain(other), |number| {
+        let again = for_each(flood.chain(other), |number| {
             let done = &done;
             async move {
                 // One of the items is stuck; a write takes 50 ms.
@@ -126,26 +126,26 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn what_is_due_soonest_says_when_to_look_again() {
+    async fn the_earliest_due_item_sets_the_next_reconcile() {
         let items = [3, 1, 2].map(|seconds| (None, seconds));
-        let again = together(items, async |seconds| Some(Duration::from_secs(seconds))).await;
+        let again = for_each(items, async |seconds| Some(Duration::from_secs(seconds))).await;
         assert_eq!(again, Some(Duration::from_secs(1)));
-        assert_eq!(together([(None, ())], async |()| None).await, None);
+        assert_eq!(for_each([(None, ())], async |()| None).await, None);
     }
 
     #[tokio::test(start_paused = true)]
-    async fn beats_that_come_together_are_one_round_and_silence_is_none() {
-        let (changes, shutdown, rounds) = (
+    async fn changes_within_the_debounce_time_are_one_reconcile_and_no_change_is_none() {
+        let (changes, shutdown, reconciles) = (
             watch::Sender::default(),
             CancellationToken::new(),
             AtomicUsize::new(0),
         );
-        let count = || rounds.load(Ordering::Relaxed);
-        let making = make(&changes, &shutdown, async || {
-            rounds.fetch_add(1, Ordering::Relaxed);
+        let count = || reconciles.load(Ordering::Relaxed);
+        let running = run(&changes, &shutdown, async || {
+            reconciles.fetch_add(1, Ordering::Relaxed);
             None
         });
-        let told = async {
+        let changing = async {
             tokio::time::sleep(Duration::from_hours(1)).await;
             assert_eq!(count(), 1);
             for _ in 0..5 {
@@ -156,34 +156,34 @@ mod tests {
             assert_eq!(count(), 2);
             shutdown.cancel();
         };
-        tokio::join!(making, told);
+        tokio::join!(running, changing);
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_round_that_takes_long_is_followed_by_a_rest() {
+    async fn a_long_reconcile_is_followed_by_a_rest() {
         let (changes, shutdown) = (watch::Sender::default(), CancellationToken::new());
-        let mut begun = Vec::new();
-        make(&changes, &shutdown, async || {
-            begun.push(Instant::now());
-            if begun.len() == 3 {
+        let mut started = Vec::new();
+        run(&changes, &shutdown, async || {
+            started.push(Instant::now());
+            if started.len() == 3 {
                 shutdown.cancel();
             }
-            let took = if begun.len() == 1 { 5 } else { 500 };
+            let took = if started.len() == 1 { 5 } else { 500 };
             tokio::time::sleep(Duration::from_millis(took)).await;
             changes.send_replace(());
             None
         })
         .await;
-        assert_eq!(begun[1] - begun[0], Duration::from_millis(5 + 500));
-        assert_eq!(begun[2] - begun[1], Duration::from_millis(500) + LONGEST_REST);
+        assert_eq!(started[1] - started[0], Duration::from_millis(5 + 500));
+        assert_eq!(started[2] - started[1], Duration::from_millis(500) + MAX_REST);
     }
 
     #[tokio::test(start_paused = true)]
-    async fn what_time_makes_due_is_looked_at_in_time() {
+    async fn due_times_trigger_a_reconcile() {
         let (changes, shutdown) = (watch::Sender::default(), CancellationToken::new());
         let begin = Instant::now();
         let mut due = Some(Duration::from_secs(5));
-        make(&changes, &shutdown, async || {
+        run(&changes, &shutdown, async || {
             let next = due.take();
             if next.is_none() {
                 assert_eq!(begin.elapsed().as_secs(), 5);

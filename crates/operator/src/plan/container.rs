@@ -47,7 +47,7 @@ pub(super) fn application(
         args: some(&workspace.container.args),
         env: Some(
             [
-                vouching(workspace.has_assertions).to_vec(),
+                assertion_variables(workspace.has_assertions).to_vec(),
                 env(ours, &workspace.env),
             ]
             .concat(),
@@ -136,7 +136,7 @@ fn env<'a>(ours: impl IntoIterator<Item = (&'a str, String)>, theirs: &[EnvVar])
 }
 
 /// The variables with which the application checks assertions: the audience, and the path of the keys.
-fn vouching(has_assertions: bool) -> [EnvVar; 2] {
+fn assertion_variables(has_assertions: bool) -> [EnvVar; 2] {
     let field = ObjectFieldSelector {
         field_path: format!("metadata.annotations['{WORKSPACE_UID}']"),
         api_version: None,
@@ -163,8 +163,8 @@ fn vouching(has_assertions: bool) -> [EnvVar; 2] {
     ]
 }
 
-fn some(words: &[String]) -> Option<Vec<String>> {
-    (!words.is_empty()).then(|| words.to_vec())
+fn some(items: &[String]) -> Option<Vec<String>> {
+    (!items.is_empty()).then(|| items.to_vec())
 }
 
 #[cfg(test)]
@@ -192,16 +192,16 @@ mod tests {
     }
 
     #[test]
-    fn the_application_is_told_the_path_under_which_it_is_asked_for() {
+    fn the_application_gets_its_base_path() {
         let mut workspace = testing::valid();
         assert_eq!(value_of(&application_of(&workspace), BASE_PATH_VARIABLE), None);
         workspace.base_path = Some("/workspaces/team/demo".to_owned());
-        let told = value_of(&application_of(&workspace), BASE_PATH_VARIABLE);
-        assert_eq!(told.as_deref(), Some("/workspaces/team/demo/"));
+        let path = value_of(&application_of(&workspace), BASE_PATH_VARIABLE);
+        assert_eq!(path.as_deref(), Some("/workspaces/team/demo/"));
     }
 
     #[test]
-    fn the_run_is_named_in_the_environment_and_nobody_can_forge_it() {
+    fn the_run_is_in_the_environment_and_cannot_be_overridden() {
         let mut workspace = testing::valid();
         let secret = json!({"name": "KEY", "valueFrom": {"secretKeyRef": {"name": "s", "key": "k"}}});
         workspace.env = serde_json::from_value(json!([
@@ -216,13 +216,13 @@ mod tests {
     }
 
     #[test]
-    fn the_application_knows_by_which_keys_to_check_who_asks_and_nobody_can_tell_it_otherwise() {
+    fn the_application_gets_the_path_of_the_assertion_keys_which_cannot_be_overridden() {
         let mut workspace = testing::valid();
         workspace.env = serde_json::from_value(json!([
             {"name": UID_VARIABLE, "value": "forged"}, {"name": ASSERTION_KEYS_VARIABLE, "value": "none"},
         ]))
         .unwrap();
-        let told = |workspace: &ValidWorkspace| {
+        let variables = |workspace: &ValidWorkspace| {
             let env = application_of(workspace).env.unwrap();
             let of = |name: &str| json!(env.iter().filter(|one| one.name == name).collect::<Vec<_>>());
             (of(UID_VARIABLE), of(ASSERTION_KEYS_VARIABLE))
@@ -230,9 +230,12 @@ mod tests {
         let field = "metadata.annotations['workspaces.jupyter.org/workspace-uid']";
         let uid = json!([{"name": "WORKSPACE_UID", "valueFrom": {"fieldRef": {"fieldPath": field}}}]);
         let keys = |value: &str| json!([{"name": "WORKSPACE_ASSERTION_KEYS", "value": value}]);
-        assert_eq!(told(&workspace), (uid.clone(), keys("/var/run/jupyter-k8s/keys")));
+        assert_eq!(
+            variables(&workspace),
+            (uid.clone(), keys("/var/run/jupyter-k8s/keys"))
+        );
         workspace.has_assertions = false;
-        assert_eq!(told(&workspace), (uid, keys("none")));
+        assert_eq!(variables(&workspace), (uid, keys("none")));
     }
 
     #[test]

@@ -27,7 +27,7 @@ mod volumes;
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use api::{manager::NetworkPolicySettings, names};
+use api::names;
 use k8s_openapi::{
     api::{
         apps::v1::Deployment,
@@ -36,11 +36,13 @@ use k8s_openapi::{
     },
     apimachinery::pkg::{api::resource::Quantity, apis::meta::v1::ObjectMeta},
 };
+use kit::scope::Scope;
 use rules::{Settings, ValidWorkspace};
 
 pub use self::{
     build::Build,
     deployment::{RECREATE, Scale},
+    network_policy::plan as network_policy,
 };
 use crate::cache::observed::Identity;
 
@@ -51,6 +53,8 @@ pub struct Site {
     pub system_namespace: String,
     /// Helm release of proxy and gateway.
     pub release: String,
+    /// Namespaces whose workspaces are reconciled.
+    pub scope: Scope,
     /// Images that are made to run with a read-only root file system: the installation's default and its aliases.
     pub own_images: BTreeSet<String>,
     /// Size limit of the emptyDir on `/tmp`.
@@ -60,9 +64,12 @@ pub struct Site {
 }
 
 impl Site {
-    /// Whether the operator ignores the workspaces of a namespace. No webhook validates workspaces there.
+    /// Whether the operator ignores the workspaces of a namespace. No webhook validates workspaces in the excluded ones.
     pub fn ignores(&self, namespace: &str) -> bool {
-        namespace == "kube-system" || namespace == self.system_namespace
+        match self.scope.namespace() {
+            Some(watched) => namespace != watched,
+            None => namespace == "kube-system" || namespace == self.system_namespace,
+        }
     }
 
     /// From the process's arguments and settings.
@@ -72,6 +79,7 @@ impl Site {
         Self {
             system_namespace,
             release,
+            scope: Scope::default(),
             own_images: aliases.chain([default]).collect(),
             scratch_limit: settings.ephemeral_home_size_limit.clone(),
             build: Build::default(),
@@ -97,22 +105,12 @@ pub fn lasting(workspace: &ValidWorkspace, site: &Site) -> Plan {
     let mut plan = Plan {
         claim: claim::plan(workspace),
         policy: network_policy(&identity(workspace), site, &workspace.network_policy)
-            .map(|wall| network_policy::with_idle_port(wall, site, workspace)),
+            .map(|policy| network_policy::with_idle_port(policy, site, workspace)),
         service: service::plan(workspace),
         account: service_account::plan(workspace),
     };
     site.build.lasting(&mut plan);
     plan
-}
-
-/// The network policy of a pod, unless its manager wants none. It depends on no field of the workspace. So the pod of a workspace that
-/// became invalid has one as well.
-pub fn network_policy(
-    identity: &Identity,
-    site: &Site,
-    settings: &NetworkPolicySettings,
-) -> Option<NetworkPolicy> {
-    network_policy::plan(identity, site, settings)
 }
 
 /// The complete Deployment of one run. A start applies it once.
@@ -158,7 +156,6 @@ fn identity(workspace: &ValidWorkspace) -> Identity {
 #[cfg(test)]
 mod tests {
     use api::workspace::{ContainerConfig, Storage};
-    use kube::ResourceExt as _;
     use proptest::prelude::*;
     use serde_json::Value;
 
@@ -229,12 +226,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn planning_is_deterministic(workspace in any_valid()) {
-            prop_assert_eq!(objects(&workspace), objects(&workspace));
-        }
-
-        #[test]
-        fn every_child_is_named_labelled_marked_and_all_but_the_wall_are_owned(workspace in any_valid()) {
+        fn every_child_is_named_labelled_marked_and_all_but_the_network_policy_are_owned(workspace in any_valid()) {
             for object in objects(&workspace) {
                 let meta: ObjectMeta = serde_json::from_value(object["metadata"].clone()).unwrap();
                 prop_assert!(is_name(meta.name.as_deref().unwrap()), "{:?}", meta.name);
@@ -263,12 +255,12 @@ mod tests {
         }
 
         #[test]
-        fn the_service_and_the_wall_select_the_pod(workspace in any_valid()) {
+        fn service_and_network_policy_select_the_pod(workspace in any_valid()) {
             let site = testing::site();
             let pod_labels = run(&workspace, &site, "run1").spec.unwrap().template.metadata.unwrap().labels.unwrap();
             let plan = lasting(&workspace, &site);
-            let wall = plan.policy.unwrap().spec.unwrap().pod_selector.unwrap().match_labels.unwrap();
-            for selector in [plan.service.spec.unwrap().selector.unwrap(), wall] {
+            let policy = plan.policy.unwrap().spec.unwrap().pod_selector.unwrap().match_labels.unwrap();
+            for selector in [plan.service.spec.unwrap().selector.unwrap(), policy] {
                 prop_assert!(!selector.is_empty());
                 prop_assert!(selector.iter().all(|(key, value)| pod_labels.get(key) == Some(value)));
             }
@@ -278,12 +270,6 @@ mod tests {
         fn a_scale_carries_no_pod_template(workspace in any_valid()) {
             let scale = serde_json::to_value(scale(&identity(&workspace), &testing::site(), 0)).unwrap();
             prop_assert_eq!(&scale["spec"], &serde_json::json!({"replicas": 0}));
-        }
-
-        #[test]
-        fn every_child_has_the_same_name(workspace in any_valid()) {
-            let plan = lasting(&workspace, &testing::site());
-            prop_assert_eq!(plan.policy.unwrap().name_any(), plan.service.name_any());
         }
     }
 }

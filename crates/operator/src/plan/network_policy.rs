@@ -55,12 +55,9 @@ const NOT_PUBLIC: [&str; 15] = [
 /// Public IPv6 ranges that lead to IPv4 addresses, private ones included.
 const IPV4_IN_IPV6: [&str; 2] = ["2001::/32", "2002::/16"];
 
-/// The network policy, or `None` if the manager wants none of ours.
-pub(super) fn plan(
-    identity: &Identity,
-    site: &Site,
-    settings: &NetworkPolicySettings,
-) -> Option<NetworkPolicy> {
+/// The network policy of a pod, unless its manager wants none. It depends on no field of the workspace. So the pod of a workspace that
+/// became invalid has one as well.
+pub fn plan(identity: &Identity, site: &Site, settings: &NetworkPolicySettings) -> Option<NetworkPolicy> {
     if !settings.enabled {
         return None;
     }
@@ -89,13 +86,13 @@ pub(super) fn plan(
 /// The same policy with ingress for the operator if the idle question has its own port. The callers that a manager names are not
 /// extended.
 pub(super) fn with_idle_port(
-    mut wall: NetworkPolicy,
+    mut policy: NetworkPolicy,
     site: &Site,
     workspace: &ValidWorkspace,
 ) -> NetworkPolicy {
     // Even if it is the port of the spec. The other rule follows the pod's port, which may still be different.
     let asked = workspace.idle.as_ref().and_then(|idle| idle.question.port);
-    let ingress = wall.spec.as_mut().and_then(|spec| spec.ingress.as_mut());
+    let ingress = policy.spec.as_mut().and_then(|spec| spec.ingress.as_mut());
     if let (Some(asked), Some(ingress)) = (asked, ingress)
         && workspace.network_policy.ingress_from.is_empty()
     {
@@ -104,7 +101,7 @@ pub(super) fn with_idle_port(
             ports: Some(vec![port("TCP", IntOrString::Int(i32::from(asked)))]),
         });
     }
-    wall
+    policy
 }
 
 /// The allowed callers. Never an empty list, which would allow all.
@@ -215,13 +212,13 @@ mod tests {
     use super::*;
     use crate::testing;
 
-    fn wall(settings: &NetworkPolicySettings) -> NetworkPolicySpec {
+    fn policy(settings: &NetworkPolicySettings) -> NetworkPolicySpec {
         let identity = super::super::identity(&testing::valid());
         plan(&identity, &testing::site(), settings).unwrap().spec.unwrap()
     }
 
     fn spec() -> NetworkPolicySpec {
-        wall(&NetworkPolicySettings::default())
+        policy(&NetworkPolicySettings::default())
     }
 
     #[test]
@@ -258,7 +255,7 @@ mod tests {
             ingress_from: vec![serde_json::from_value(proxy.clone()).unwrap()],
             ..NetworkPolicySettings::default()
         };
-        let rule = &wall(&settings).ingress.unwrap()[0];
+        let rule = &policy(&settings).ingress.unwrap()[0];
         assert_eq!(serde_json::to_value(&rule.from).unwrap(), json!([proxy]));
         assert_eq!(
             serde_json::to_value(&rule.ports).unwrap(),
@@ -267,7 +264,7 @@ mod tests {
     }
 
     #[test]
-    fn the_operator_alone_comes_in_where_it_asks_whether_the_workspace_is_used() {
+    fn only_the_operator_may_connect_to_the_port_of_idle_detection() {
         let ingress = |port: Option<i32>, ingress_from: serde_json::Value| {
             let mut workspace = testkit::objects::workspace("demo");
             workspace.spec.idle_shutdown =
@@ -299,7 +296,7 @@ mod tests {
     }
 
     #[test]
-    fn a_manager_that_wants_no_wall_gets_none() {
+    fn a_manager_can_disable_the_network_policy() {
         let none = NetworkPolicySettings {
             enabled: false,
             ..NetworkPolicySettings::default()
@@ -373,7 +370,7 @@ mod tests {
     #[test]
     fn networks_of_the_cluster_with_public_addresses_are_left_out_where_the_manager_names_them() {
         let cluster = ["30.1.2.3", "2600:1f14:aaaa::7"];
-        let named = wall(&NetworkPolicySettings {
+        let named = policy(&NetworkPolicySettings {
             not_public: vec!["30.0.0.0/8".to_owned(), "2600:1f14::/32".to_owned()],
             ..NetworkPolicySettings::default()
         });
@@ -389,7 +386,7 @@ mod tests {
     }
 
     #[test]
-    fn names_are_resolved_where_the_manager_says() {
+    fn dns_egress_follows_the_manager() {
         let node_local = json!([{"ipBlock": {"cidr": "169.254.20.10/32"}}]);
         for egress in [Egress::PublicInternet, Egress::None] {
             let of = |dns| {
@@ -398,7 +395,7 @@ mod tests {
                     dns: Some(serde_json::from_value(dns).unwrap()),
                     ..NetworkPolicySettings::default()
                 };
-                serde_json::to_value(&wall(&settings).egress.unwrap()[0]).unwrap()
+                serde_json::to_value(&policy(&settings).egress.unwrap()[0]).unwrap()
             };
             let moved = of(json!({"to": node_local}));
             assert_eq!(moved["to"], node_local);
@@ -419,9 +416,9 @@ mod tests {
     }
 
     #[test]
-    fn egress_is_all_or_dns_alone_where_the_manager_says_so() {
+    fn egress_is_all_or_dns_alone_as_the_manager_sets() {
         let of = |egress| {
-            wall(&NetworkPolicySettings {
+            policy(&NetworkPolicySettings {
                 egress,
                 ..NetworkPolicySettings::default()
             })

@@ -65,7 +65,7 @@ mod tests {
     }
 
     #[test]
-    fn annotations_come_from_the_profile_take_none_of_ours_away_and_their_set_is_told_by_a_hash() {
+    fn annotations_of_the_profile_replace_none_of_ours_and_are_hashed() {
         let with = |annotations: Value| {
             let spec = json!({"serviceAccount": {"perWorkspace": {"annotations": annotations}}});
             planned(spec).unwrap().metadata.annotations.unwrap()

@@ -332,7 +332,7 @@ mod tests {
     }
 
     #[test]
-    fn the_keys_are_mounted_where_the_gateway_vouches_and_a_pod_starts_without_them() {
+    fn the_assertion_keys_are_mounted_as_optional() {
         let volume =
             json!({"name": ASSERTION_KEYS_VOLUME, "configMap": {"name": ASSERTION_KEYS, "optional": true}});
         assert!(

@@ -13,10 +13,10 @@ pub fn admit(
     references: &References,
     settings: &Settings,
 ) -> Result<ValidWorkspace, Rejected> {
-    let judged_by = rules::References::managed_by(references.managers.iter().map(AsRef::as_ref))
+    let known = rules::References::managed_by(references.managers.iter().map(AsRef::as_ref))
         .with_template(references.template.as_deref())
         .with_profile(references.profile.as_deref());
-    let judged = rules::admit(workspace, &judged_by, settings);
+    let judged = rules::admit(workspace, &known, settings);
     judged.map_err(|rejection| match (&references.unreadable, rejection) {
         // An object that cannot be parsed looks absent. Report the real reason.
         (Some(what), Rejection::NotYet(_)) => Rejected::Unreadable(what.clone()),
@@ -52,7 +52,7 @@ mod tests {
     }
 
     #[test]
-    fn a_broken_rule_is_told_by_valid_alone_and_a_missing_object_by_degraded_too() {
+    fn a_broken_rule_is_in_valid_alone_and_a_missing_object_in_degraded_too() {
         let mut out_of_bounds = objects::workspace("demo");
         out_of_bounds.spec.image = Some("not an image".to_owned());
         let rejected = admit(&out_of_bounds, &references(), &testing::settings()).unwrap_err();

@@ -4,14 +4,16 @@ use api::{Workspace, WorkspaceStatus};
 use k8s_openapi::{Resource as _, api::apps::v1::Deployment};
 use kube::Resource as _;
 
-use super::workspace::{Error, Next, VIGIL, newest_status, newest_version, sooner, with_pending_status};
+use super::workspace::{
+    Error, Next, RECHECK_INTERVAL, newest_status, newest_version, sooner, with_pending_status,
+};
 use crate::{
     apply::{
-        delete::seems_bare,
+        delete::has_no_pods,
         finalizer,
         start_safety::{Cached, confirm},
     },
-    audit::People,
+    audit::Users,
     cache::{
         observe::{self, Scope},
         observed::{Identity, Observed},
@@ -19,7 +21,7 @@ use crate::{
     },
     context::Context,
     plan::disks::retention::retention,
-    reconcile::teardown::{self, LastWill},
+    reconcile::teardown::{self, DiskPolicy},
     status::{
         assess,
         publish::{self, StatusUpdate},
@@ -35,19 +37,19 @@ pub(super) async fn delete(object: &Parsed<Workspace>, context: &Context) -> Res
         return Ok(Next::Never);
     }
     let observed = what_is_left(context, &identity).await?;
-    let will = will(object, context).await?;
+    let disks = disk_policy(object, context).await?;
     let left = context
         .metrics
         .timed(
             "retire",
-            Box::pin(teardown::retire(context, object, &will, &observed)),
+            Box::pin(teardown::delete_children(context, object, &disks, &observed)),
         )
         .await?;
-    let people = People::of(object.meta());
+    let users = Users::of(object.meta());
     let Some(left) = left else {
         // If the finalizer was released before, the deletion was recorded then.
         if finalizer::is_held(object) {
-            context.audit.deleted(&identity, &people, observed.run_id());
+            context.audit.deleted(&identity, &users, observed.run_id());
         }
         context.pending_writes.released(&identity);
         return Ok(Next::Never);
@@ -57,18 +59,18 @@ pub(super) async fn delete(object: &Parsed<Workspace>, context: &Context) -> Res
         let written = newest_status(workspace, context);
         let own = with_pending_status(workspace, written.as_ref(), context);
         let workspace = own.as_deref().unwrap_or(workspace);
-        let status = assess::farewell(workspace, &left, (context.now)());
-        let news = StatusUpdate {
+        let status = assess::deleting(workspace, &left, (context.now)());
+        let update = StatusUpdate {
             status,
-            asked: true,
-            people,
+            is_end_requested: true,
+            users,
             run: observed.run_id().map(str::to_owned),
             ..StatusUpdate::default()
         };
         let seen = newest_version(&workspace.metadata, context);
-        debounce = publish::publish(context, &identity, seen, written.as_deref(), news).await?;
+        debounce = publish::publish(context, &identity, seen, written.as_deref(), update).await?;
     }
-    Ok(Next::Settled(sooner(Some(VIGIL), debounce)))
+    Ok(Next::Settled(sooner(Some(RECHECK_INTERVAL), debounce)))
 }
 
 /// Observed state of a deleted workspace. It is read from the API server once the cache shows no pod and nothing that makes pods.
@@ -87,12 +89,12 @@ async fn what_is_left(context: &Context, identity: &Identity) -> Result<Observed
         .is_deleted(identity, Deployment::KIND, shown)
     {
         let left = confirm(context, observed, Cached::default(), |observed, _| {
-            seems_bare(observed)
+            has_no_pods(observed)
         });
         return Ok(left.await?.observed);
     }
     observed.deployment = None;
-    if seems_bare(&observed) {
+    if has_no_pods(&observed) {
         let read = observe::reread(observed, Scope::Pods, &context.client, &context.lister);
         observed = context.metrics.timed("reread", Box::pin(read)).await?;
     }
@@ -100,12 +102,12 @@ async fn what_is_left(context: &Context, identity: &Identity) -> Result<Observed
 }
 
 /// What becomes of the disks of a deleted workspace. If its spec does not parse, its status decides.
-async fn will(object: &Parsed<Workspace>, context: &Context) -> Result<LastWill, Error> {
+async fn disk_policy(object: &Parsed<Workspace>, context: &Context) -> Result<DiskPolicy, Error> {
     let storage = |status: Option<&WorkspaceStatus>| status?.resolved.as_ref()?.storage.clone();
     let Ok(workspace) = &object.0 else {
         let (_, status) = observe::unreadable(&Identity::of(object.meta()), &context.client).await?;
         let last = storage(Some(&status));
-        return Ok(LastWill {
+        return Ok(DiskPolicy {
             retain: retention(None, None, last.as_ref()),
             borrowed: last.and_then(|last| last.claim_name),
         });
@@ -115,7 +117,7 @@ async fn will(object: &Parsed<Workspace>, context: &Context) -> Result<LastWill,
     let own = with_pending_status(workspace, written.as_ref(), context);
     let last = storage(own.as_deref().unwrap_or(workspace).status.as_ref());
     let given = workspace.spec.storage.as_ref();
-    Ok(LastWill {
+    Ok(DiskPolicy {
         retain: retention(
             Some(&workspace.spec),
             references.template.as_deref(),

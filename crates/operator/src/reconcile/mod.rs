@@ -12,4 +12,4 @@ mod delete;
 pub mod teardown;
 mod workspace;
 
-pub use self::workspace::{Error, error_policy, informed, reconcile};
+pub use self::workspace::{Error, error_policy, reconcile, reconcile_when_filled};

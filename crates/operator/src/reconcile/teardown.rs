@@ -16,7 +16,7 @@ use kube::{
 use crate::{
     apply::{
         self,
-        delete::{DEPLOYMENT, delete, makers, seems_bare},
+        delete::{DEPLOYMENT, delete, has_no_pods, makers},
         finalizer,
     },
     cache::observed::{Identity, Observed},
@@ -34,7 +34,7 @@ pub struct Error(#[from] pub kube::Error);
 
 /// What a deleted workspace says about its disk.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct LastWill {
+pub struct DiskPolicy {
     /// Whether its own disk is deleted or retained.
     pub retain: Retain,
     /// The claim that it uses as home but does not own, if its spec names one.
@@ -43,10 +43,10 @@ pub struct LastWill {
 
 /// Deletes the children of the workspace and returns what is left, as text for users. Nothing is left once the finalizer is released.
 /// `object` is the workspace, of which only metadata is read. `observed` is what the API server holds now.
-pub async fn retire<K>(
+pub async fn delete_children<K>(
     context: &Context,
     object: &K,
-    will: &LastWill,
+    disks: &DiskPolicy,
     observed: &Observed,
 ) -> Result<Option<String>, Error>
 where
@@ -74,7 +74,7 @@ where
         propagation(observed),
     );
     let claim = async {
-        match will.retain {
+        match disks.retain {
             Retain::Retain => retain_disk(context, identity, owner).await,
             Retain::Delete => {
                 let gone = delete(context, identity, observed.claim.as_deref(), background()).await?;
@@ -97,7 +97,7 @@ where
     };
     wait_for("disk", claim != Disk::Left);
     wait_for("Service", service);
-    if seems_bare(observed) {
+    if has_no_pods(observed) {
         // Last: a pod that is still ending stays isolated. No owner reference lets the garbage collector delete the policy first.
         let (policy, account) = futures::try_join!(
             delete(context, identity, observed.policy.as_deref(), background()),
@@ -110,7 +110,7 @@ where
     if !left.is_empty() {
         return Ok(Some(left.join(", ")));
     }
-    if let Some(claim) = &will.borrowed {
+    if let Some(claim) = &disks.borrowed {
         apply::give_back(context, identity, claim)
             .await
             .map_err(|error| error.source)?;
@@ -123,7 +123,7 @@ where
 }
 
 /// Longest name of an owner in an Event, in bytes.
-const LONGEST_OWNER: usize = 256;
+const MAX_OWNER: usize = 256;
 
 /// What has become of the disk.
 #[derive(PartialEq)]
@@ -166,7 +166,7 @@ async fn report_retained(
 ) {
     let (name, namespace) = (claim.name_any(), &identity.namespace);
     // A name may be longer than an Event note allows, and the instruction is at the end of the note.
-    let owner = brief(owner.unwrap_or("nobody"), LONGEST_OWNER);
+    let owner = brief(owner.unwrap_or("nobody"), MAX_OWNER);
     let text = format!(
         "The disk {name} ({}) is kept for {owner}. A new workspace {} of the same owner goes on with it. To be rid of it, make that \
          one with storage.retain Delete and delete it; or, with the right to delete claims: kubectl delete -n {namespace} pvc/{name}",

@@ -17,7 +17,7 @@ use crate::{
         intent::{Intent, intent},
         start_safety::{Cached, StartSafety, confirm, relies},
     },
-    audit::People,
+    audit::Users,
     blockers::Blocker,
     cache::{
         observe,
@@ -35,7 +35,7 @@ use crate::{
     },
     support::{
         backoff::jitter,
-        failure::{is_everyday, reason_of},
+        failure::{is_expected, reason_of},
     },
 };
 
@@ -44,7 +44,7 @@ const LIMIT: Duration = Duration::from_secs(30);
 /// A settled workspace is reconciled again after this time, in case a watch missed an event. It costs no API call.
 const RESYNC: Duration = Duration::from_mins(20);
 /// While pods or children are being deleted, the workspace is reconciled again after this time at the latest.
-pub(super) const VIGIL: Duration = Duration::from_secs(5);
+pub(super) const RECHECK_INTERVAL: Duration = Duration::from_secs(5);
 
 /// Why a reconcile failed. Every error here is transient; a lasting problem is reported in the status.
 #[derive(Debug, thiserror::Error)]
@@ -62,13 +62,13 @@ pub enum Error {
     #[error(transparent)]
     Publish(#[from] publish::Error),
     /// The `ConfigMap` with the assertion keys has foreign content and could not be corrected.
-    #[error("the ConfigMap with the keys of who asks is not right, so no pod starts: {}", crate::support::failure::message_of(.0))]
+    #[error("the ConfigMap with the assertion keys is wrong and cannot be corrected, so no pod starts: {}", crate::support::failure::message_of(.0))]
     Keys(#[source] kube::Error),
     /// The children could not be deleted.
     #[error(transparent)]
     Retire(#[from] teardown::Error),
     /// The reconcile took too long.
-    #[error("the pass took longer than {} s", LIMIT.as_secs())]
+    #[error("the reconcile took longer than {} s", LIMIT.as_secs())]
     Stuck,
 }
 
@@ -93,13 +93,16 @@ pub(super) enum Next {
     /// When something changes, or after this time, if that comes first.
     Settled(Option<Duration>),
     /// Soon, then with growing delays: a user has to act, and not every such action triggers a reconcile. After this time at the latest.
-    Hindered(Option<Duration>),
+    Blocked(Option<Duration>),
     /// Never: the workspace is gone, or a change will trigger a reconcile.
     Never,
 }
 
 /// Reconciles one workspace once every cache is filled. Before that, an object that is not cached yet looks deleted.
-pub async fn informed(object: Arc<Parsed<Workspace>>, context: Arc<Context>) -> Result<Action, Error> {
+pub async fn reconcile_when_filled(
+    object: Arc<Parsed<Workspace>>,
+    context: Arc<Context>,
+) -> Result<Action, Error> {
     // It fails only when the caches are no longer filled. Then the result of the reconcile is not used either.
     let _ = context.stores.until_filled().await;
     reconcile(object, context).await
@@ -112,7 +115,7 @@ pub async fn reconcile(object: Arc<Parsed<Workspace>>, context: Arc<Context>) ->
         Ok(result) => result?,
         Err(_) => return Err(Error::Stuck),
     };
-    if let Next::Hindered(latest) = next {
+    if let Next::Blocked(latest) = next {
         let wait = context.backoff.after_failure(&key).max(Duration::from_secs(1));
         return Ok(Action::requeue(latest.map_or(wait, |latest| latest.min(wait))));
     }
@@ -121,7 +124,7 @@ pub async fn reconcile(object: Arc<Parsed<Workspace>>, context: Arc<Context>) ->
         Next::Settled(after) => {
             Action::requeue(after.map_or_else(|| jitter(RESYNC), |after| after.min(RESYNC)))
         }
-        Next::Hindered(_) | Next::Never => Action::await_change(),
+        Next::Blocked(_) | Next::Never => Action::await_change(),
     })
 }
 
@@ -135,10 +138,10 @@ pub fn error_policy(object: Arc<Parsed<Workspace>>, error: &Error, context: Arc<
     let workspace = Identity::of(object.meta()).key();
     let wait = context.backoff.after_failure(&workspace);
     let retry_ms = wait.as_millis();
-    if source.is_some_and(is_everyday) {
-        tracing::debug!(%error, workspace, retry_ms, "the pass is made again");
+    if source.is_some_and(is_expected) {
+        tracing::debug!(%error, workspace, retry_ms, "the reconcile failed and is retried");
     } else {
-        tracing::warn!(%error, workspace, retry_ms, "the pass failed");
+        tracing::warn!(%error, workspace, retry_ms, "the reconcile failed and is retried");
     }
     Action::requeue(wait)
 }
@@ -170,27 +173,33 @@ async fn settle(workspace: &Workspace, context: &Context) -> Result<Next, Error>
 
     let references = metrics.measure("observe", || observe::references(workspace, stores));
     let observed = metrics.measure("observe", || observe::observed(&identity, stores));
-    let verdict = metrics.measure("admit", || {
+    let validation = metrics.measure("admit", || {
         admit(workspace, &references, settings)
             .and_then(|valid| catalog::admit(valid, workspace, &references, &observed))
     });
-    if let Ok(valid) = &verdict
+    if let Ok(valid) = &validation
         && observed.wanted_pods() == 0
-        && !catalog::is_protected(valid, workspace, &references, &observed)
+        && !catalog::is_protected(&context.site.scope, valid, workspace, &references, &observed)
     {
         // The catalog controller sets the finalizer, and that triggers the next reconcile; one of a manager triggers many, one by one.
         stores.changes.send_replace(());
-        return Ok(Next::Hindered(None));
+        return Ok(Next::Blocked(None));
     }
-    let planned = metrics.measure("plan", || match &verdict {
+    let planned = metrics.measure("plan", || match &validation {
         Ok(valid) => Ok((valid, Box::new(plan::lasting(valid, site)))),
         Err(_) => {
             Err(plan::network_policy(&identity, site, &references.last_network_policy(before)).map(Box::new))
         }
     });
     let decide = |observed: &Observed, safety| {
-        let restart = asks_for_restart(workspace, verdict.as_ref().ok(), observed);
-        intent(workspace.spec.desired_status, verdict.is_ok(), observed, safety).or_restart(restart)
+        let restart = asks_for_restart(workspace, validation.as_ref().ok(), observed);
+        intent(
+            workspace.spec.desired_status,
+            validation.is_ok(),
+            observed,
+            safety,
+        )
+        .or_restart(restart)
     };
     let cached = Cached {
         is_new: before.is_none(),
@@ -217,11 +226,11 @@ async fn settle(workspace: &Workspace, context: &Context) -> Result<Next, Error>
             Box::pin(apply::apply(context, workspace, planned, intent, confirmed)),
         )
         .await?;
-    let routed = route(context, workspace, verdict.as_ref().ok(), &observed);
+    let routed = route(context, workspace, validation.as_ref().ok(), &observed);
     let blocker = blocker.or(metrics.timed("routes", Box::pin(routed)).await?);
     let facts = Facts {
         workspace,
-        verdict: &verdict,
+        validation: &validation,
         observed: &observed,
         blocker: blocker.as_ref(),
         grace: settings.unschedulable_grace(),
@@ -231,28 +240,28 @@ async fn settle(workspace: &Workspace, context: &Context) -> Result<Next, Error>
     idle::attend(
         context,
         workspace,
-        verdict.as_ref().ok(),
+        validation.as_ref().ok(),
         &observed,
         &mut assessment.status,
     );
     let recheck = sooner(sooner(assessment.recheck, expected), retried);
-    let news = StatusUpdate {
+    let update = StatusUpdate {
         status: assessment.status,
-        news: assessment.news,
-        asked: workspace.spec.desired_status == DesiredStatus::Stopped,
-        people: People::of(&workspace.metadata),
+        events: assessment.events,
+        is_end_requested: workspace.spec.desired_status == DesiredStatus::Stopped,
+        users: Users::of(&workspace.metadata),
         run: observed.run_id().map(str::to_owned),
     };
     let seen = newest_version(&workspace.metadata, context);
-    let published = publish::publish(context, &identity, seen, written.as_deref(), news);
+    let published = publish::publish(context, &identity, seen, written.as_deref(), update);
     let debounce = metrics.timed("publish", Box::pin(published)).await?;
     let again = sooner(recheck, debounce);
 
-    let on_its_way_out = matches!(intent, Intent::Stop | Intent::Await)
+    let is_ending = matches!(intent, Intent::Stop | Intent::Await)
         || (intent == Intent::Rest && safety == StartSafety::Wait);
     Ok(match blocker {
-        Some(blocker) if !blocker.ends_by_trigger() => Next::Hindered(again),
-        _ if on_its_way_out => Next::Settled(sooner(Some(VIGIL), again)),
+        Some(blocker) if !blocker.ends_by_trigger() => Next::Blocked(again),
+        _ if is_ending => Next::Settled(sooner(Some(RECHECK_INTERVAL), again)),
         _ => Next::Settled(again),
     })
 }
@@ -270,7 +279,7 @@ fn asks_for_restart(workspace: &Workspace, valid: Option<&ValidWorkspace>, obser
     let goes = own.is_some_and(|claim| claim.metadata.deletion_timestamp.is_some());
     let stays_named = |valid| {
         let mut named = borrowed_claims::named(valid).into_iter();
-        named.any(|named| observed.leaving.contains(&named.claim))
+        named.any(|named| observed.terminating.contains(&named.claim))
     };
     let policy = if goes || valid.is_some_and(stays_named) {
         UpdatePolicy::OnStop
@@ -316,13 +325,13 @@ async fn explain(invalid: &Unreadable, context: &Context) -> Result<Next, Error>
     let (version, before) = observe::unreadable(&identity, &context.client).await?;
     let now = (context.now)();
     let status = assess::unreadable(before.clone(), invalid.metadata.generation, &invalid.error, now);
-    let news = StatusUpdate {
+    let update = StatusUpdate {
         status,
         ..StatusUpdate::default()
     };
-    publish::publish(context, &identity, version, Some(&before), news).await?;
+    publish::publish(context, &identity, version, Some(&before), update).await?;
     // Another version of the operator, or other CRDs, may be able to read it.
-    Ok(Next::Hindered(None))
+    Ok(Next::Blocked(None))
 }
 
 /// The `resourceVersion` on which a status is based: the cached one, or that of our last status if the cache does not show it yet.

@@ -3,23 +3,20 @@
 //! A status write costs the API server more than any other write of the operator. Under load, a status that only reports starting,
 //! stopping or deletion is delayed. It is dropped if the next one comes first.
 
-use std::{
-    collections::HashMap,
-    sync::{Mutex, MutexGuard, PoisonError},
-    time::Duration,
-};
+use std::{collections::HashMap, time::Duration};
 
 use api::WorkspaceStatus;
+use parking_lot::Mutex;
 use tokio::time::Instant;
 
 /// How long a status may be delayed under load.
-pub const LONGEST: Duration = Duration::from_secs(10);
+pub const MIN_DELAY: Duration = Duration::from_secs(10);
 /// Additional delay per workspace under high load: about the time that the cluster needs to start one.
-const EACH: Duration = Duration::from_millis(60);
+const DELAY_PER_WORKSPACE: Duration = Duration::from_millis(60);
 /// The longest delay. A workspace that takes longer no longer counts as load.
-const MOST: Duration = Duration::from_mins(1);
+const MAX_DELAY: Duration = Duration::from_mins(1);
 /// Load starts with this many workspaces that start, stop or are deleted.
-pub const MANY: usize = 16;
+pub const LOAD_THRESHOLD: usize = 16;
 
 /// Workspaces that start, stop or are deleted, and their delayed statuses.
 #[derive(Debug, Default)]
@@ -43,7 +40,7 @@ struct Moving {
 
 impl Load {
     fn recent(&self, now: Instant) -> impl Iterator<Item = &Moving> {
-        self.moving.values().filter(move |it| now - it.since < MOST)
+        self.moving.values().filter(move |it| now - it.since < MAX_DELAY)
     }
 
     fn delayed(&self, workspace: &str, uid: &str) -> Option<&WorkspaceStatus> {
@@ -55,7 +52,7 @@ impl Load {
 impl StatusDebounce {
     /// Delays a status that only reports starting, stopping or deletion. Returns the longest delay; `None`: write it now.
     pub fn debounce(&self, workspace: &str, uid: &str, status: &WorkspaceStatus) -> Option<Duration> {
-        let mut load = self.lock();
+        let mut load = self.load.lock();
         let now = Instant::now();
         let known = load.moving.get(workspace).filter(|it| it.uid == uid);
         let since = known.map_or(now, |it| it.since);
@@ -66,12 +63,16 @@ impl StatusDebounce {
         };
         load.moving.insert(workspace.to_owned(), moving);
         let recent = load.recent(now).count();
-        load.peak = if recent < MANY { 0 } else { recent.max(load.peak) };
+        load.peak = if recent < LOAD_THRESHOLD {
+            0
+        } else {
+            recent.max(load.peak)
+        };
         if load.peak == 0 {
             return None;
         }
-        let delay = EACH * u32::try_from(load.peak).unwrap_or(u32::MAX);
-        let left = delay.clamp(LONGEST, MOST).checked_sub(now - since);
+        let delay = DELAY_PER_WORKSPACE * u32::try_from(load.peak).unwrap_or(u32::MAX);
+        let left = delay.clamp(MIN_DELAY, MAX_DELAY).checked_sub(now - since);
         let left = left.filter(|left| !left.is_zero())?;
         if let Some(moving) = load.moving.get_mut(workspace) {
             moving.delayed = Some(Box::new(status.clone()));
@@ -80,32 +81,27 @@ impl StatusDebounce {
     }
 
     /// Whether statuses are delayed. It checks no more workspaces than it needs, because each change of a child calls it.
-    pub fn is_crowded(&self) -> bool {
-        self.lock().recent(Instant::now()).nth(MANY - 1).is_some()
+    pub fn is_loaded(&self) -> bool {
+        self.load
+            .lock()
+            .recent(Instant::now())
+            .nth(LOAD_THRESHOLD - 1)
+            .is_some()
     }
 
     /// The delayed status: the operator has computed it, but not written it yet.
     pub fn status(&self, workspace: &str, uid: &str) -> Option<WorkspaceStatus> {
-        self.lock().delayed(workspace, uid).cloned()
-    }
-
-    /// Whether a status is delayed.
-    pub fn has_put_off(&self, workspace: &str, uid: &str) -> bool {
-        self.lock().delayed(workspace, uid).is_some()
+        self.load.lock().delayed(workspace, uid).cloned()
     }
 
     /// Removes a workspace that has started or stopped, or is gone.
     pub fn forget(&self, workspace: &str) {
-        self.lock().moving.remove(workspace);
+        self.load.lock().moving.remove(workspace);
     }
 
     /// Drops everything, because another replica leads.
     pub fn clear(&self) {
-        *self.lock() = Load::default();
-    }
-
-    fn lock(&self) -> MutexGuard<'_, Load> {
-        self.load.lock().unwrap_or_else(PoisonError::into_inner)
+        *self.load.lock() = Load::default();
     }
 }
 
@@ -121,9 +117,9 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_status_is_put_off_where_many_are_on_their_way_and_not_for_long() {
+    async fn a_status_is_delayed_under_load_and_not_for_long() {
         let debounce = StatusDebounce::default();
-        for number in 1..MANY {
+        for number in 1..LOAD_THRESHOLD {
             let other = format!("team/other-{number}");
             assert_eq!(
                 debounce.debounce(&other, "u", &status("1")),
@@ -131,18 +127,21 @@ mod tests {
                 "few are on their way"
             );
         }
-        assert!(!debounce.is_crowded());
-        assert_eq!(debounce.debounce("team/a", "u", &status("1")), Some(LONGEST));
-        tokio::time::advance(LONGEST / 2).await;
-        assert_eq!(debounce.debounce("team/a", "u", &status("2")), Some(LONGEST / 2));
+        assert!(!debounce.is_loaded());
+        assert_eq!(debounce.debounce("team/a", "u", &status("1")), Some(MIN_DELAY));
+        tokio::time::advance(MIN_DELAY / 2).await;
+        assert_eq!(
+            debounce.debounce("team/a", "u", &status("2")),
+            Some(MIN_DELAY / 2)
+        );
         assert_eq!(debounce.status("team/a", "u"), Some(status("2")));
         assert_eq!(debounce.status("team/a", "another"), None);
-        assert!(debounce.is_crowded());
-        tokio::time::advance(LONGEST / 2).await;
+        assert!(debounce.is_loaded());
+        tokio::time::advance(MIN_DELAY / 2).await;
         assert_eq!(debounce.debounce("team/a", "u", &status("3")), None);
         assert_eq!(debounce.status("team/a", "u"), None, "it is written");
-        tokio::time::advance(MOST).await;
-        assert!(!debounce.is_crowded());
+        tokio::time::advance(MAX_DELAY).await;
+        assert!(!debounce.is_loaded());
         assert_eq!(
             debounce.debounce("team/b", "u", &status("1")),
             None,
@@ -151,41 +150,45 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn the_more_are_on_their_way_the_longer_it_is_put_off() {
+    async fn the_delay_grows_with_the_load() {
         let debounce = StatusDebounce::default();
         let last = |many: usize| {
             let put = (0..many).map(|number| debounce.debounce(&format!("team/{number}"), "u", &status("1")));
             put.last().flatten()
         };
-        assert_eq!(last(160), Some(LONGEST));
-        assert_eq!(last(500), Some(EACH * 500));
+        assert_eq!(last(160), Some(MIN_DELAY));
+        assert_eq!(last(500), Some(DELAY_PER_WORKSPACE * 500));
         for number in 0..400 {
             debounce.forget(&format!("team/{number}"));
         }
         let one_of_the_last = debounce.debounce("team/499", "u", &status("2"));
-        assert_eq!(one_of_the_last, Some(EACH * 500), "the first got there before it");
-        assert_eq!(last(2000), Some(MOST));
+        assert_eq!(
+            one_of_the_last,
+            Some(DELAY_PER_WORKSPACE * 500),
+            "the first got there before it"
+        );
+        assert_eq!(last(2000), Some(MAX_DELAY));
     }
 
     #[tokio::test(start_paused = true)]
-    async fn one_that_sets_out_again_or_is_made_anew_counts_once() {
+    async fn a_workspace_that_restarts_or_is_recreated_counts_once() {
         let debounce = StatusDebounce::default();
-        for turn in 0..2 * MANY {
+        for turn in 0..2 * LOAD_THRESHOLD {
             debounce.debounce("team/a", &format!("u{turn}"), &status("1"));
             debounce.forget("team/b");
             debounce.debounce("team/b", "u", &status("1"));
         }
-        let count = || debounce.lock().recent(Instant::now()).count();
+        let count = || debounce.load.lock().recent(Instant::now()).count();
         assert_eq!(count(), 2);
-        tokio::time::advance(MOST).await;
+        tokio::time::advance(MAX_DELAY).await;
         debounce.debounce("team/c", "u", &status("1"));
         assert_eq!(count(), 1);
     }
 
     #[test]
-    fn who_has_arrived_does_not_count() {
+    fn a_settled_workspace_does_not_count() {
         let debounce = StatusDebounce::default();
-        for number in 0..2 * MANY {
+        for number in 0..2 * LOAD_THRESHOLD {
             debounce.debounce(&format!("team/{number}"), "u", &status("1"));
             debounce.forget(&format!("team/{number}"));
         }

@@ -11,7 +11,7 @@ use tokio_util::sync::CancellationToken;
 use crate::{
     cache::observed::Identity,
     context::Context,
-    support::failure::{is_everyday, message_of, reason_of},
+    support::failure::{is_expected, message_of, reason_of},
 };
 
 /// The Recorder has no time limit of its own.
@@ -26,17 +26,14 @@ const SHUTDOWN_LIMIT: Duration = Duration::from_secs(3);
 pub struct EventQueue(OnceLock<mpsc::Sender<Queued>>);
 
 /// Events of one object, in order.
-struct Queued {
-    regarding: ObjectReference,
-    events: Vec<Event>,
-}
+type Queued = (ObjectReference, Vec<Event>);
 
 /// Queues Events of an object, in this order and after the pending ones. Events that cannot be written are logged, counted and lost.
 pub async fn publish(context: &Context, regarding: ObjectReference, events: Vec<Event>) {
     if events.is_empty() {
         return;
     }
-    let queued = Queued { regarding, events };
+    let queued = (regarding, events);
     match context.events.0.get() {
         None => write(context, &queued).await,
         Some(queue) => {
@@ -67,7 +64,7 @@ pub async fn run(context: &Context, end: &CancellationToken) {
     }
 }
 
-async fn write(context: &Context, Queued { regarding, events }: &Queued) {
+async fn write(context: &Context, (regarding, events): &Queued) {
     let write = async {
         for event in events {
             if let Err(error) = context.recorder.publish(event, regarding).await {
@@ -90,7 +87,7 @@ fn failed(context: &Context, regarding: &ObjectReference, error: &kube::Error) {
         ..
     } = regarding;
     let message = message_of(error);
-    if is_everyday(error) {
+    if is_expected(error) {
         tracing::debug!(kind, namespace, name, error = message, "an Event is lost");
     } else {
         tracing::warn!(kind, namespace, name, error = message, "an Event is lost");

@@ -12,7 +12,7 @@ use kube::{
 use serde_json::json;
 
 use crate::{
-    audit::People,
+    audit::Users,
     cache::{observed::Identity, stores},
     context::Context,
     status::{events, transitions},
@@ -30,20 +30,20 @@ pub struct StatusUpdate {
     /// Its status.
     pub status: WorkspaceStatus,
     /// Events besides those of the transition.
-    pub news: Vec<Event>,
+    pub events: Vec<Event>,
     /// Whether a stop or a deletion was requested, so that the gateway admits no user whatever the status says.
-    pub asked: bool,
+    pub is_end_requested: bool,
     /// The owner of the workspace and the user who changed it last.
-    pub people: People,
+    pub users: Users,
     /// The run of its Deployment.
     pub run: Option<String>,
 }
 
 /// When to reconcile a workspace again that another client wrote meanwhile, if the watch reports nothing before.
-const WRITTEN_MEANWHILE: Duration = Duration::from_secs(1);
+const CONFLICT_RETRY: Duration = Duration::from_secs(1);
 
 /// Writes the status of the workspace if it differs from `before`, the newest known status. Then queues the Events of the transition
-/// and of `update.news`. If the status write fails, no Event is queued.
+/// and of `update.events`. If the status write fails, no Event is queued.
 ///
 /// Returns how long the status is delayed, if it is. `seen`: the version of the workspace from which the status was computed. A leader
 /// that lost its lease without noticing has an old version, and nothing is written.
@@ -56,25 +56,25 @@ pub async fn publish(
 ) -> Result<Option<Duration>, Error> {
     let StatusUpdate {
         status,
-        news,
-        asked,
-        people,
+        events,
+        is_end_requested,
+        users,
         run,
     } = update;
-    let stored = (&people, run.as_deref());
+    let stored = (&users, run.as_deref());
     let key = identity.key();
     let kind = Workspace::kind(&());
     // A field that the cluster does not store would differ forever.
     let status = context.definitions.fit(&kind, status);
     context.metrics.phase(&key, status.phase);
     if before == Some(&status) {
-        if context.debounce.has_put_off(&key, &identity.uid) {
+        if context.debounce.status(&key, &identity.uid).is_some() {
             context.debounce.forget(&key);
         }
         context.audit.stored(identity, stored, before, &status);
         return Ok(None);
     }
-    let passes = news.is_empty() && transitions::is_passing(before, &status, asked);
+    let passes = events.is_empty() && transitions::is_passing(before, &status, is_end_requested);
     if passes && let Some(left) = context.debounce.debounce(&key, &identity.uid, &status) {
         return Ok(Some(left));
     }
@@ -96,8 +96,8 @@ pub async fn publish(
         // The object is gone, or a new one has its name.
         Err(kube::Error::Api(answer)) if answer.code == 404 => return Ok(None),
         Err(kube::Error::Api(answer)) if answer.code == 409 => {
-            tracing::debug!(workspace = key, "written meanwhile: it is looked at again");
-            return Ok(Some(WRITTEN_MEANWHILE));
+            tracing::debug!(workspace = key, "written meanwhile: it is reconciled again");
+            return Ok(Some(CONFLICT_RETRY));
         }
         Err(error) => {
             context.definitions.suspect(&error);
@@ -117,10 +117,10 @@ pub async fn publish(
     if !passes {
         context.debounce.forget(&key);
     }
-    let mut told = transitions::events(before, &status);
-    told.extend(news);
+    let mut all = transitions::events(before, &status);
+    all.extend(events);
     let regarding = events::regarding(identity, answer.meta().resource_version.clone());
-    events::publish(context, regarding, told).await;
+    events::publish(context, regarding, all).await;
     Ok(None)
 }
 

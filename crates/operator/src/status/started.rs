@@ -8,7 +8,7 @@ use k8s_openapi::{
     apimachinery::pkg::apis::meta::v1::Time,
 };
 
-use crate::cache::observed::Observed;
+use crate::cache::observed::{Observed, container_statuses};
 
 /// Whether a container of the current run has ever started. Its pod may be gone since; then only the status knows.
 pub fn has_started(before: Option<&WorkspaceStatus>, observed: &Observed) -> bool {
@@ -24,19 +24,18 @@ pub fn remembered<'a>(before: Option<&'a WorkspaceStatus>, observed: &Observed) 
 
 /// When the first container of the current run started, according to its pods.
 pub fn first_start(observed: &Observed) -> Option<Time> {
-    let begun = observed.pods_of_run().filter(|pod| has_run(observed, pod));
+    let pods = observed.pods_of_run().filter(|pod| has_run(observed, pod));
     // If a running pod reports no start time, its creation time is used: it is no younger than that.
-    begun
-        .filter_map(|pod| {
-            let told = containers(observed, pod).filter_map(started).min();
-            told.or_else(|| pod.metadata.creation_timestamp.clone())
-        })
-        .min()
+    pods.filter_map(|pod| {
+        let first = containers(observed, pod).filter_map(started).min();
+        first.or_else(|| pod.metadata.creation_timestamp.clone())
+    })
+    .min()
 }
 
 /// Whether a container of the workspace has ever started in the pod.
 pub fn has_run(observed: &Observed, pod: &Pod) -> bool {
-    if statuses(pod).next().is_some() {
+    if container_statuses(pod).next().is_some() {
         return containers(observed, pod).any(ran);
     }
     let phase = pod.status.as_ref().and_then(|status| status.phase.as_deref());
@@ -49,11 +48,11 @@ fn ran(container: &ContainerStatus) -> bool {
     let runs = states.clone().any(|state| state.running.is_some());
     let mut ends = states.filter_map(|state| state.terminated.as_ref()).peekable();
     let tried_again = container.restart_count > 0 && ends.peek().is_none();
-    runs || tried_again || ends.any(began)
+    runs || tried_again || ends.any(has_started_at)
 }
 
 /// The kubelet reports time 0 as the start of a container that ended without ever starting.
-fn began(end: &ContainerStateTerminated) -> bool {
+fn has_started_at(end: &ContainerStateTerminated) -> bool {
     end.started_at.as_ref().is_none_or(|time| time.0.as_second() > 0)
 }
 
@@ -62,7 +61,7 @@ fn containers<'a>(observed: &'a Observed, pod: &'a Pod) -> impl Iterator<Item = 
     let template = observed
         .own_deployment()
         .and_then(|own| own.spec.as_ref()?.template.spec.as_ref());
-    statuses(pod).filter(move |status| {
+    container_statuses(pod).filter(move |status| {
         let mut planned = template.iter().flat_map(|pod| {
             let init = pod.init_containers.iter().flatten();
             init.chain(&pod.containers)
@@ -71,19 +70,11 @@ fn containers<'a>(observed: &'a Observed, pod: &'a Pod) -> impl Iterator<Item = 
     })
 }
 
-fn statuses(pod: &Pod) -> impl Iterator<Item = &ContainerStatus> {
-    let status = pod.status.iter();
-    status.flat_map(|status| {
-        let init = status.init_container_statuses.iter().flatten();
-        init.chain(status.container_statuses.iter().flatten())
-    })
-}
-
 fn started(container: &ContainerStatus) -> Option<Time> {
     let of = |state: &Option<ContainerState>| {
         let state = state.as_ref()?;
         let running = state.running.as_ref().and_then(|it| it.started_at.clone());
-        let ended = state.terminated.as_ref().filter(|end| began(end));
+        let ended = state.terminated.as_ref().filter(|end| has_started_at(end));
         running.or_else(|| ended?.started_at.clone())
     };
     [of(&container.last_state), of(&container.state)]
@@ -114,7 +105,7 @@ mod tests {
     }
 
     #[test]
-    fn a_pod_that_waits_has_not_begun() {
+    fn a_waiting_pod_has_not_started() {
         for status in [
             json!({"phase": "Pending"}),
             container(&json!({"waiting": {"reason": "ImagePullBackOff"}}), 0),
@@ -129,7 +120,7 @@ mod tests {
     }
 
     #[test]
-    fn a_container_that_started_once_has_begun_whatever_became_of_it() {
+    fn a_container_that_ever_started_counts_as_started() {
         let time = "2026-01-01T00:00:04Z";
         for status in [
             container(&json!({"running": {"startedAt": time}}), 0),
@@ -143,7 +134,7 @@ mod tests {
     }
 
     #[test]
-    fn a_container_that_could_not_be_made_has_not_begun_however_often_it_was_tried() {
+    fn a_container_that_could_not_be_created_has_not_started() {
         let never = json!({"terminated": {"reason": "StartError", "exitCode": 128, "startedAt": "1970-01-01T00:00:00Z"}});
         let waiting = json!({"waiting": {"reason": "CrashLoopBackOff"}});
         let status = |state: &Value, last: &Value| {
@@ -160,12 +151,12 @@ mod tests {
             assert_eq!(first_start(&with(&status)), None);
         }
         let once = json!({"terminated": {"exitCode": 1, "startedAt": "2026-01-01T00:00:04Z"}});
-        let begun = with(&status(&never, &once));
-        assert!(has_started(None, &begun) && first_start(&begun).unwrap().0.as_second() > 0);
+        let started = with(&status(&never, &once));
+        assert!(has_started(None, &started) && first_start(&started).unwrap().0.as_second() > 0);
     }
 
     #[test]
-    fn a_sidecar_that_somebody_else_put_into_the_pod_begins_no_run() {
+    fn an_injected_sidecar_starts_no_run() {
         let time = "2026-01-01T00:00:04Z";
         let of = |name: &str, state: Value| json!({"name": name, "ready": true, "restartCount": 0, "image": "", "imageID": "", "state": state});
         let waiting = || json!({"waiting": {"reason": "ImagePullBackOff"}});
@@ -183,7 +174,7 @@ mod tests {
     }
 
     #[test]
-    fn what_was_told_of_this_run_counts_also_when_its_pod_is_gone_and_of_another_run_does_not() {
+    fn the_start_time_in_the_status_counts_for_this_run_only() {
         let mut observed = testing::started();
         observed.pods.clear();
         let status = |run: &str| WorkspaceStatus {

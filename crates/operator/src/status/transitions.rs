@@ -15,11 +15,8 @@ const MAX_NOTE: usize = 1024;
 
 /// Whether the home is lost at every stop.
 fn is_ephemeral(status: &WorkspaceStatus) -> bool {
-    let storage = status
-        .resolved
-        .as_ref()
-        .and_then(|resolved| resolved.storage.as_ref());
-    storage.is_some_and(|storage| storage.ephemeral)
+    let resolved = status.resolved.as_ref();
+    resolved.is_some_and(|resolved| resolved.storage.as_ref().is_some_and(|it| it.ephemeral))
 }
 
 /// Whether the disk is lost when the last pod ends.
@@ -80,10 +77,15 @@ pub fn events(before: Option<&WorkspaceStatus>, after: &WorkspaceStatus) -> Vec<
     // If a start is already over when it can be reported, the Event of its result reports it.
     if condition::holds(&after.conditions, AVAILABLE) {
         if begins || flipped(before, after, AVAILABLE) {
-            events.push(ready(after));
+            let url = after.url.as_deref().unwrap_or_default();
+            events.push(normal(
+                "Start",
+                reason::READY,
+                &format!("The workspace is ready: {url}"),
+            ));
         }
     } else if begins && !is_over {
-        events.push(starting());
+        events.push(normal("Start", reason::STARTING, "The pod is being started."));
     }
     let by_rule = after.stopped_because.is_some() && before.stopped_because != after.stopped_because;
     let stops = after.phase == Some(Phase::Stopping) && before.phase != Some(Phase::Stopping);
@@ -91,7 +93,7 @@ pub fn events(before: Option<&WorkspaceStatus>, after: &WorkspaceStatus) -> Vec<
         events.push(stopping(before, after, by_rule));
     }
     if known && flipped(before, after, STOPPED) {
-        events.push(stopped());
+        events.push(normal("Stop", reason::STOPPED, "No pod is left."));
     }
     if let (Some(former), Some(owner)) = (&before.owner, &after.owner)
         && former != owner
@@ -102,15 +104,6 @@ pub fn events(before: Option<&WorkspaceStatus>, after: &WorkspaceStatus) -> Vec<
     events.extend(causes(before, after).map(|(action, cause)| warning(action, cause)));
     events.extend(unanswered(before, after));
     events
-}
-
-fn starting() -> Event {
-    normal("Start", reason::STARTING, "The pod is being started.")
-}
-
-fn ready(status: &WorkspaceStatus) -> Event {
-    let url = status.url.as_deref().unwrap_or_default();
-    normal("Start", reason::READY, &format!("The workspace is ready: {url}"))
 }
 
 /// The Event of a stop. `by_rule`: a rule stops it, not a user.
@@ -130,10 +123,6 @@ fn stopping(before: &WorkspaceStatus, after: &WorkspaceStatus, by_rule: bool) ->
     }
 }
 
-fn stopped() -> Event {
-    normal("Stop", reason::STOPPED, "No pod is left.")
-}
-
 /// New problems, and the action during which each occurred.
 fn causes<'a>(
     before: &WorkspaceStatus,
@@ -150,16 +139,16 @@ fn causes<'a>(
 }
 
 /// Whether a status reports no more than that a pod starts or ends. Such a status may be delayed, and dropped if the next one comes
-/// first. `asked`: a stop or a deletion was requested. From then on the gateway admits no user. Without such a request, the endpoint of
+/// first. `is_end_requested`: a stop or a deletion was requested. From then on the gateway admits no user. Without such a request, the endpoint of
 /// an ending pod must leave the status at once, because another pod may soon get its address.
-pub fn is_passing(before: Option<&WorkspaceStatus>, after: &WorkspaceStatus, asked: bool) -> bool {
+pub fn is_passing(before: Option<&WorkspaceStatus>, after: &WorkspaceStatus, is_end_requested: bool) -> bool {
     let is_calm = |status: &WorkspaceStatus| {
         !condition::holds(&status.conditions, DEGRADED)
             && condition::find(&status.conditions, VALID).is_none_or(|it| it.status == "True")
     };
     let goes_on = match after.phase {
         Some(Phase::Starting) => before.is_none_or(|before| before.endpoint.is_none()),
-        Some(Phase::Stopping | Phase::Deleting) => asked,
+        Some(Phase::Stopping | Phase::Deleting) => is_end_requested,
         _ => false,
     };
     goes_on
@@ -234,7 +223,7 @@ mod tests {
     }
 
     #[test]
-    fn a_start_without_trouble_is_told_twice() {
+    fn a_start_without_problems_has_two_events() {
         let starting = status(&[condition(AVAILABLE, "False", reason::STARTING, "")], Some("a"));
         let running = status(&[condition(AVAILABLE, "True", reason::READY, "")], Some("a"));
         assert_eq!(reasons(None, &starting), [reason::STARTING]);
@@ -243,7 +232,7 @@ mod tests {
     }
 
     #[test]
-    fn a_beginning_that_is_over_when_it_can_be_told_is_told_by_what_followed() {
+    fn a_start_that_is_over_when_it_is_reported_has_only_the_event_of_its_result() {
         let ready = condition(AVAILABLE, "True", reason::READY, "");
         let run = |id: &str| status(std::slice::from_ref(&ready), Some(id));
         let ends = |id: &str, phase: Phase| WorkspaceStatus {
@@ -260,7 +249,7 @@ mod tests {
     }
 
     #[test]
-    fn a_cause_is_told_when_it_appears_and_when_it_changes_but_not_when_its_words_do() {
+    fn a_problem_has_an_event_per_reason_and_not_per_message() {
         let fine = status(&[condition(DEGRADED, "False", reason::AS_EXPECTED, "")], None);
         let quota = status(&[condition(DEGRADED, "True", reason::QUOTA_EXCEEDED, "a")], None);
         let worded = status(&[condition(DEGRADED, "True", reason::QUOTA_EXCEEDED, "b")], None);
@@ -274,15 +263,15 @@ mod tests {
     }
 
     #[test]
-    fn a_hand_over_is_told_and_a_first_owner_is_not() {
+    fn a_change_of_owner_has_an_event_and_a_first_owner_has_none() {
         let of = |owner: Option<&str>| WorkspaceStatus {
             owner: owner.map(str::to_owned),
             ..WorkspaceStatus::default()
         };
-        let told = events(Some(&of(Some("alice"))), &of(Some("bob")));
-        assert_eq!(told[0].reason, reason::HANDED_OVER);
+        let changes = events(Some(&of(Some("alice"))), &of(Some("bob")));
+        assert_eq!(changes[0].reason, reason::HANDED_OVER);
         assert_eq!(
-            told[0].note.as_deref(),
+            changes[0].note.as_deref(),
             Some(r#"The workspace belongs to "bob" now; it belonged to "alice"."#)
         );
         for (before, after) in [
@@ -295,7 +284,7 @@ mod tests {
     }
 
     #[test]
-    fn a_stop_for_idleness_says_so_in_place_of_a_plain_stop_and_once() {
+    fn a_stop_for_idleness_has_one_event_of_its_own() {
         let running: WorkspaceStatus = serde_json::from_value(serde_json::json!({
             "phase": "Running", "resolved": {"idleTimeoutInMinutes": 30}, "idle": {"lastActivity": "2026-01-01T00:00:00Z"},
         }))
@@ -307,11 +296,11 @@ mod tests {
             stopped_because: serde_json::from_value(because).unwrap(),
             ..running.clone()
         };
-        let told = events(Some(&running), &stopping);
-        assert_eq!(told.len(), 1);
-        assert_eq!(told[0].reason, reason::IDLE_STOPPED);
+        let changes = events(Some(&running), &stopping);
+        assert_eq!(changes.len(), 1);
+        assert_eq!(changes[0].reason, reason::IDLE_STOPPED);
         assert_eq!(
-            told[0].note.as_deref(),
+            changes[0].note.as_deref(),
             Some(
                 "Nobody used the workspace for 30 min (spec.idleShutdown); last activity about 2026-01-01T00:00:00Z. The pod is \
                  being stopped; the disk is kept."
@@ -326,7 +315,7 @@ mod tests {
     }
 
     #[test]
-    fn a_pod_that_does_not_say_whether_it_is_used_is_told_once() {
+    fn a_failing_idle_check_has_one_event() {
         let fine = WorkspaceStatus::default();
         let failing = |why: &str| WorkspaceStatus {
             idle: serde_json::from_value(serde_json::json!({"signals": [{"name": "server", "error": why}]}))
@@ -339,7 +328,7 @@ mod tests {
     }
 
     #[test]
-    fn a_missing_template_is_told_once() {
+    fn a_missing_template_has_one_event() {
         let missing = [
             condition(VALID, "False", reason::TEMPLATE_NOT_FOUND, "m"),
             condition(DEGRADED, "True", reason::TEMPLATE_NOT_FOUND, "m"),

@@ -1,10 +1,8 @@
 //! Failures in a row of an object -> wait before the next try, with full jitter (in memory).
 
-use std::{
-    collections::HashMap,
-    sync::{Mutex, MutexGuard, PoisonError},
-    time::Duration,
-};
+use std::{collections::HashMap, time::Duration};
+
+use parking_lot::Mutex;
 
 use crate::support::random;
 
@@ -15,15 +13,13 @@ const CAP: Duration = Duration::from_mins(1);
 
 /// Counts failures by object.
 #[derive(Debug, Default)]
-pub struct Backoff {
-    failures: Mutex<HashMap<String, u32>>,
-}
+pub struct Backoff(Mutex<HashMap<String, u32>>);
 
 impl Backoff {
     /// Counts a failure of `key` and returns the wait: random, up to a ceiling that doubles with each failure.
     pub fn after_failure(&self, key: &str) -> Duration {
         let count = {
-            let mut failures = self.lock();
+            let mut failures = self.0.lock();
             let count = failures.entry(key.to_owned()).or_insert(0);
             *count = count.saturating_add(1);
             *count
@@ -33,11 +29,7 @@ impl Backoff {
 
     /// Forgets the failures of `key`, because it succeeded or is gone.
     pub fn reset(&self, key: &str) {
-        self.lock().remove(key);
-    }
-
-    fn lock(&self) -> MutexGuard<'_, HashMap<String, u32>> {
-        self.failures.lock().unwrap_or_else(PoisonError::into_inner)
+        self.0.lock().remove(key);
     }
 }
 
@@ -82,7 +74,7 @@ mod tests {
     }
 
     #[test]
-    fn a_success_starts_anew() {
+    fn a_success_resets_the_wait() {
         let backoff = Backoff::default();
         for _ in 0..20 {
             backoff.after_failure("a");
@@ -92,7 +84,7 @@ mod tests {
     }
 
     #[test]
-    fn a_spread_stays_within_a_tenth() {
+    fn jitter_stays_within_a_tenth() {
         for _ in 0..100 {
             let spread = jitter(Duration::from_secs(100)).as_secs_f64();
             assert!((89.9..=110.1).contains(&spread), "{spread}");

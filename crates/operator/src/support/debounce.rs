@@ -4,79 +4,35 @@
 //! starting, each step triggers a reconcile at once. When many are starting, statuses do not report steps (see
 //! [`crate::status::debounce`]). Then all triggers within a short time are merged into one reconcile.
 
-use std::{
-    collections::{HashSet, VecDeque},
-    hash::Hash,
-    time::Duration,
-};
+use std::{hash::Hash, time::Duration};
 
-use futures::{Stream, StreamExt as _, stream};
-use tokio::time::{Instant, sleep_until};
+use futures::{Stream, StreamExt as _};
+use kube::runtime::scheduler::{ScheduleRequest, scheduler};
+use tokio::time::Instant;
 
 /// How long a trigger is delayed under load. A start takes seconds anyway.
-pub const HOLD: Duration = Duration::from_millis(250);
+pub const DELAY: Duration = Duration::from_millis(250);
 
-/// The same triggers. While `is_crowded`, triggers that may wait are delayed by at most [`HOLD`] and merged if they repeat meanwhile.
+/// The same triggers. While `is_loaded`, triggers that may wait are delayed by [`DELAY`]. A trigger that repeats meanwhile is merged into
+/// the earlier of the two.
 pub fn debounced<T>(
-    triggers: impl Stream<Item = (T, bool)> + Send + Unpin,
-    is_crowded: impl Fn() -> bool + Send,
+    triggers: impl Stream<Item = (T, bool)> + Send,
+    is_loaded: impl Fn() -> bool + Send,
 ) -> impl Stream<Item = T> + Send
 where
     T: Clone + Eq + Hash + Send,
 {
-    let held = Debounced {
-        queue: VecDeque::new(),
-        untold: HashSet::new(),
-    };
-    stream::unfold(
-        (triggers.fuse(), held, is_crowded),
-        |(mut triggers, mut held, is_crowded)| async move {
-            let trigger = loop {
-                tokio::select! {
-                    biased;
-                    Some(trigger) = held.next() => break trigger,
-                    Some((trigger, may_wait)) = triggers.next() => {
-                        if may_wait && is_crowded() {
-                            held.take(trigger);
-                        } else {
-                            // The delayed trigger is delivered with this one.
-                            held.untold.remove(&trigger);
-                            break trigger;
-                        }
-                    }
-                    else => return None,
-                }
-            };
-            Some((trigger, (triggers, held, is_crowded)))
-        },
-    )
-}
-
-/// Delayed triggers.
-struct Debounced<T> {
-    /// Triggers and when each is due, the earliest first.
-    queue: VecDeque<(Instant, T)>,
-    /// Triggers of the queue that are still to be delivered.
-    untold: HashSet<T>,
-}
-
-impl<T: Clone + Eq + Hash> Debounced<T> {
-    fn take(&mut self, trigger: T) {
-        if self.untold.insert(trigger.clone()) {
-            self.queue.push_back((Instant::now() + HOLD, trigger));
+    scheduler(triggers.map(move |(message, may_wait)| {
+        let delay = if may_wait && is_loaded() {
+            DELAY
+        } else {
+            Duration::ZERO
+        };
+        ScheduleRequest {
+            message,
+            run_at: Instant::now() + delay,
         }
-    }
-
-    /// The next trigger, once it is due; `None` if there is none. A call that is dropped before that takes nothing.
-    async fn next(&mut self) -> Option<T> {
-        loop {
-            sleep_until(self.queue.front()?.0).await;
-            let (_, trigger) = self.queue.pop_front()?;
-            if self.untold.remove(&trigger) {
-                return Some(trigger);
-            }
-        }
-    }
+    }))
 }
 
 #[cfg(test)]
@@ -84,36 +40,39 @@ mod tests {
     use std::sync::atomic::{AtomicBool, Ordering};
 
     use futures::channel::mpsc;
+    use tokio::time::{sleep, sleep_until};
 
     use super::*;
 
-    /// Delivery times of triggers that arrive at the given times, in milliseconds. With `!` a trigger may not wait. Load ends at `crowd`.
-    async fn told(comes: &[(u64, &'static str)], crowd: u64) -> Vec<(u64, &'static str)> {
+    /// Delivery times of triggers that arrive at the given times, in milliseconds. With `!` a trigger may not wait. Load ends at `end`.
+    async fn delivered(comes: &[(u64, &'static str)], end: u64) -> Vec<(u64, &'static str)> {
         let begin = Instant::now();
         let (sender, triggers) = mpsc::unbounded();
-        let is_crowded = AtomicBool::new(true);
+        let is_loaded = AtomicBool::new(true);
         let send = async {
             for (at, trigger) in comes {
                 sleep_until(begin + Duration::from_millis(*at)).await;
-                is_crowded.store(*at < crowd, Ordering::Relaxed);
+                is_loaded.store(*at < end, Ordering::Relaxed);
                 let item = (trigger.trim_end_matches('!'), !trigger.ends_with('!'));
                 sender.unbounded_send(item).unwrap();
             }
+            // The stream drops delayed triggers when its source ends, which watches never do.
+            sleep(2 * DELAY).await;
             drop(sender);
         };
-        let gathered = debounced(triggers, || is_crowded.load(Ordering::Relaxed));
-        let told = gathered.map(|trigger| (u64::try_from(begin.elapsed().as_millis()).unwrap(), trigger));
-        futures::join!(told.collect(), send).0
+        let debounced = debounced(triggers, || is_loaded.load(Ordering::Relaxed));
+        let times = debounced.map(|trigger| (u64::try_from(begin.elapsed().as_millis()).unwrap(), trigger));
+        futures::join!(times.collect(), send).0
     }
 
     #[tokio::test(start_paused = true)]
-    async fn where_few_are_on_their_way_every_wake_is_told_at_once() {
-        let comes = [(0, "a"), (10, "a"), (10, "b"), (20, "a")];
-        assert_eq!(told(&comes, 0).await, comes);
+    async fn without_load_every_trigger_is_delivered_at_once() {
+        let comes = [(0, "a"), (10, "a"), (11, "b"), (20, "a")];
+        assert_eq!(delivered(&comes, 0).await, comes);
     }
 
     #[tokio::test(start_paused = true)]
-    async fn where_many_are_wakes_of_one_within_a_moment_are_told_once_and_what_may_not_wait_at_once() {
+    async fn under_load_triggers_are_merged_and_those_that_may_not_wait_are_delivered_at_once() {
         let comes = [
             (0, "a"),
             (100, "b"),
@@ -123,18 +82,21 @@ mod tests {
             (900, "b"),
         ];
         let expected = [(210, "c"), (250, "a"), (350, "b"), (550, "a"), (1150, "b")];
-        assert_eq!(told(&comes, u64::MAX).await, expected);
+        assert_eq!(delivered(&comes, u64::MAX).await, expected);
     }
 
     #[tokio::test(start_paused = true)]
-    async fn the_last_of_many_is_told_at_once_and_not_again_for_what_was_held_back() {
+    async fn when_load_ends_a_trigger_is_delivered_at_once_and_its_delayed_one_dropped() {
         let comes = [(0, "a"), (10, "b"), (100, "a")];
-        assert_eq!(told(&comes, 100).await, [(100, "a"), (260, "b")]);
+        assert_eq!(delivered(&comes, 100).await, [(100, "a"), (260, "b")]);
     }
 
     #[tokio::test(start_paused = true)]
-    async fn what_was_told_at_once_and_comes_again_is_told_again() {
+    async fn a_trigger_that_repeats_after_its_delivery_is_delivered_again() {
         let comes = [(0, "a"), (50, "a!"), (100, "a"), (400, "a")];
-        assert_eq!(told(&comes, u64::MAX).await, [(50, "a"), (250, "a"), (650, "a")]);
+        assert_eq!(
+            delivered(&comes, u64::MAX).await,
+            [(50, "a"), (350, "a"), (650, "a")]
+        );
     }
 }

@@ -1,6 +1,6 @@
-//! An API error -> a word for metrics, a sentence for logs (pure).
+//! An API error -> a label for metrics, a message for logs (pure).
 
-/// A short word for an API error, for the label `reason`.
+/// The label `reason` of an API error in metrics.
 pub fn reason_of(error: &kube::Error) -> String {
     match error {
         kube::Error::Api(status) if !status.reason.is_empty() => status.reason.clone(),
@@ -28,7 +28,7 @@ pub fn listed<S: AsRef<str>>(items: &[S], most: usize) -> String {
 }
 
 /// Whether an error is expected in normal operation: a write conflict, or a namespace that is being deleted.
-pub fn is_everyday(error: &kube::Error) -> bool {
+pub fn is_expected(error: &kube::Error) -> bool {
     match error {
         kube::Error::Api(status) => {
             matches!(status.code, 404 | 409) || status.message.contains("because it is being terminated")
@@ -44,7 +44,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_answer_is_told_in_its_own_words() {
+    fn a_message_holds_the_answer_of_the_api_server() {
         let answer = Status::failure("the object has been modified", "Conflict")
             .with_code(409)
             .boxed();

@@ -7,7 +7,7 @@
 //! | `pace.rs` | triggers of many workspaces -> one by one |
 //! | `tasks.rs` | futures and streams -> tasks that end with their reader |
 //! | `send.rs` | a request -> its answer, parsed (IO) |
-//! | `failure.rs` | an API error -> a word for metrics, a sentence for logs |
+//! | `failure.rs` | an API error -> a label for metrics, a message for logs |
 //! | `random.rs` | random identifiers |
 
 pub mod backoff;

@@ -90,10 +90,10 @@ mod tests {
     use super::*;
 
     #[tokio::test(start_paused = true)]
-    async fn a_trigger_of_many_keeps_no_other_waiting_and_comes_once_for_each() {
+    async fn a_batch_delays_no_single_trigger_and_is_delivered_once() {
         let (sender, triggers) = mpsc::unbounded();
         let begin = Instant::now();
-        let told = paced(triggers).map(move |one: u32| (begin.elapsed(), one));
+        let delivered = paced(triggers).map(move |one: u32| (begin.elapsed(), one));
         let send = async {
             let send = |all: Vec<u32>| sender.unbounded_send(all).unwrap();
             send((0..1000).collect());
@@ -103,15 +103,18 @@ mod tests {
             send(vec![900]);
             drop(sender);
         };
-        let (told, ()) = futures::join!(told.collect::<Vec<_>>(), send);
+        let (delivered, ()) = futures::join!(delivered.collect::<Vec<_>>(), send);
         let at = |wanted: u32| {
-            let mut found = told.iter().filter(|(_, one)| *one == wanted).map(|(at, _)| *at);
+            let mut found = delivered
+                .iter()
+                .filter(|(_, one)| *one == wanted)
+                .map(|(at, _)| *at);
             (found.next().unwrap(), found.next())
         };
         let soon = Duration::from_millis(101);
         assert_eq!((at(0), at(1).0), ((Duration::ZERO, None), GAP));
         assert_eq!((at(5000), at(900)), ((soon, None), (soon, None)));
-        assert_eq!(told.len(), 1001);
-        assert!(told.last().unwrap().0 >= GAP * 990);
+        assert_eq!(delivered.len(), 1001);
+        assert!(delivered.last().unwrap().0 >= GAP * 990);
     }
 }

@@ -41,7 +41,7 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn a_task_ends_with_whoever_waits_for_it() {
+    async fn a_task_ends_with_its_caller() {
         let alive = Arc::new(());
         let held = alive.clone();
         let work = apart(async move {
@@ -57,7 +57,7 @@ mod tests {
 
     #[tokio::test]
     #[should_panic(expected = "as it was")]
-    async fn a_panic_reaches_whoever_waits() {
+    async fn a_panic_reaches_the_caller() {
         apart(async { panic!("as it was") }).await;
     }
 

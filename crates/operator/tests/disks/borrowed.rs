@@ -11,11 +11,11 @@ use kube::ResourceExt as _;
 use serde_json::{Value, json};
 use testkit::objects::{self, NAMESPACE};
 
-use super::{Claim, claim, depart, workspace};
+use super::{Claim, claim, delete_workspace, workspace};
 use crate::stage::Stage;
 
 #[tokio::test]
-async fn an_existing_claim_as_home_is_noted_while_in_use_and_never_deleted() {
+async fn an_existing_claim_as_home_is_marked_while_in_use_and_never_deleted() {
     let mut stage = Stage::new();
     stage.server.put(&claim("data", "ReadWriteOnce"));
     stage
@@ -28,14 +28,14 @@ async fn an_existing_claim_as_home_is_noted_while_in_use_and_never_deleted() {
     };
     assert_eq!(noted(&stage).as_deref(), Some("demo/first"));
     stage.server.take_calls();
-    stage.pass().await.unwrap();
+    stage.reconcile().await.unwrap();
     assert_eq!(stage.server.take_calls().len(), 0);
     stage.stop().await;
     assert_eq!(noted(&stage), None);
     stage.set(DesiredStatus::Running);
     stage.run().await;
     assert_eq!(noted(&stage).as_deref(), Some("demo/first"));
-    depart(&mut stage).await;
+    delete_workspace(&mut stage).await;
     assert_eq!(noted(&stage), None);
     assert!(stage.child::<Claim>().is_none(), "it never had one of its own");
 }
@@ -52,7 +52,7 @@ async fn two_on_one_claim(mode: &str) -> Stage {
     other.spec.storage = serde_json::from_value(json!({"claimName": "data"})).unwrap();
     stage.server.put(&other);
     stage.sync();
-    stage.pass_unsynced("other").await.unwrap();
+    stage.reconcile_unsynced("other").await.unwrap();
     stage
 }
 
@@ -71,24 +71,24 @@ async fn two_workspaces_on_one_claim_run_one_after_the_other() {
     assert!(status.message.unwrap().contains("workspace demo"));
     assert_eq!(stage.all::<Deployment>().len(), 1);
     // Nothing but its debug text tells when an action asks for.
-    let action = format!("{:?}", stage.pass_unsynced("other").await.unwrap());
+    let action = format!("{:?}", stage.reconcile_unsynced("other").await.unwrap());
     assert!(
         action.contains("Some(") && !action.contains("Some(5s)"),
         "ever later: {action}"
     );
 
     stage.stop().await;
-    stage.pass_unsynced("other").await.unwrap();
+    stage.reconcile_unsynced("other").await.unwrap();
     assert_eq!(stage.all::<Deployment>().len(), 2);
     stage.set(DesiredStatus::Running);
-    stage.pass().await.unwrap();
+    stage.reconcile().await.unwrap();
     let replicas = stage.child::<Deployment>().unwrap().spec.unwrap().replicas;
     assert_eq!(replicas, Some(0), "the first one waits now");
     assert_eq!(stage.status().reason.as_deref(), Some(reason::VOLUME_IN_USE));
 }
 
 #[tokio::test]
-async fn a_claim_that_somebody_deleted_is_told_until_there_is_one_again() {
+async fn a_deleted_claim_is_reported_until_there_is_one_again() {
     let mut stage = Stage::new();
     let mut data = claim("data", "ReadWriteOnce");
     data.metadata.deletion_timestamp = serde_json::from_value(json!("2026-01-01T00:00:00Z")).unwrap();
@@ -97,7 +97,7 @@ async fn a_claim_that_somebody_deleted_is_told_until_there_is_one_again() {
     stage
         .server
         .put(&workspace("first", "alice", &json!({"claimName": "data"})));
-    stage.pass().await.unwrap();
+    stage.reconcile().await.unwrap();
     let status = stage.status();
     assert_eq!(
         (status.phase, status.reason.as_deref()),
@@ -111,10 +111,10 @@ async fn a_claim_that_somebody_deleted_is_told_until_there_is_one_again() {
     );
     assert!(stage.child::<Deployment>().is_none());
     stage.server.remove::<Claim>(Some(NAMESPACE), "data");
-    stage.pass().await.unwrap();
+    stage.reconcile().await.unwrap();
     assert_eq!(stage.status().reason.as_deref(), Some(reason::VOLUME_UNBOUND));
     stage.server.put(&claim("data", "ReadWriteOnce"));
-    stage.pass().await.unwrap();
+    stage.reconcile().await.unwrap();
     assert!(stage.child::<Deployment>().is_some());
 }
 
@@ -125,7 +125,7 @@ async fn a_claim_for_many_serves_many() {
 }
 
 #[tokio::test]
-async fn two_starts_at_the_same_moment_meet_in_the_note() {
+async fn two_concurrent_starts_conflict_on_the_in_use_mark() {
     let mut stage = Stage::new();
     stage.server.put(&claim("data", "ReadWriteOnce"));
     stage
@@ -135,18 +135,21 @@ async fn two_starts_at_the_same_moment_meet_in_the_note() {
     second.spec.storage = serde_json::from_value(json!({"claimName": "data"})).unwrap();
     stage.server.put(&second);
     stage.sync();
-    let (one, two) = tokio::join!(stage.pass_unsynced("demo"), stage.pass_unsynced("other"));
+    let (one, two) = tokio::join!(
+        stage.reconcile_unsynced("demo"),
+        stage.reconcile_unsynced("other")
+    );
     assert!(one.is_ok() || two.is_ok());
     assert_eq!(stage.all::<Deployment>().len(), 1);
     for name in ["demo", "other"] {
         stage.sync();
-        let _ = stage.pass_unsynced(name).await;
+        let _ = stage.reconcile_unsynced(name).await;
     }
     assert_eq!(stage.all::<Deployment>().len(), 1);
 }
 
 #[tokio::test]
-async fn a_note_of_a_workspace_that_is_gone_holds_nobody_up_but_its_pod_does() {
+async fn the_mark_of_a_deleted_workspace_blocks_no_start_but_its_pod_does() {
     let mut stage = Stage::new();
     let mut data = claim("data", "ReadWriteOnce");
     let left_over = [(names::IN_USE_BY.to_owned(), "gone/gone".to_owned())];
@@ -162,11 +165,11 @@ async fn a_note_of_a_workspace_that_is_gone_holds_nobody_up_but_its_pod_does() {
     stage
         .server
         .put(&workspace("first", "alice", &json!({"claimName": "data"})));
-    stage.pass().await.unwrap();
+    stage.reconcile().await.unwrap();
     assert_eq!(stage.status().reason.as_deref(), Some(reason::VOLUME_IN_USE));
     assert!(stage.status().message.unwrap().contains("pod left-over"));
     stage.server.remove::<Pod>(Some(NAMESPACE), "left-over");
-    stage.pass().await.unwrap();
+    stage.reconcile().await.unwrap();
     assert!(stage.child::<Deployment>().is_some());
 }
 
@@ -198,11 +201,11 @@ async fn the_disk_of_another_workspace_is_mounted_neither_as_home_nor_as_volume(
                 reaching.spec.volumes = serde_json::from_value(volume).unwrap();
             }
             stage.server.put(&reaching);
-            stage.pass().await.unwrap();
+            stage.reconcile().await.unwrap();
             assert!(stage.child::<Deployment>().is_none(), "{name} as home {as_home}");
             assert_ne!(stage.status().phase, Some(Phase::Running));
-            let told = stage.status().message.unwrap();
-            assert!(told.contains(name), "{told}");
+            let reported = stage.status().message.unwrap();
+            assert!(reported.contains(name), "{reported}");
         }
     }
 }
@@ -213,16 +216,16 @@ async fn a_claim_that_does_not_exist_yet_is_waited_for_without_a_pod_that_could_
     stage
         .server
         .put(&workspace("first", "alice", &json!({"claimName": "data"})));
-    stage.pass().await.unwrap();
+    stage.reconcile().await.unwrap();
     assert_eq!(stage.status().reason.as_deref(), Some(reason::VOLUME_UNBOUND));
     assert!(stage.child::<Deployment>().is_none());
     stage.server.put(&claim("data", "ReadWriteOnce"));
-    stage.pass().await.unwrap();
+    stage.reconcile().await.unwrap();
     assert!(stage.child::<Deployment>().is_some());
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_claim_that_is_deleted_under_a_running_pod_is_told_and_nothing_is_restarted_on_it() {
+async fn a_claim_deleted_under_a_running_pod_is_reported_and_prevents_restarts() {
     let mut stage = Stage::new();
     stage.server.put(&claim("data", "ReadWriteOnce"));
     stage
@@ -233,7 +236,7 @@ async fn a_claim_that_is_deleted_under_a_running_pod_is_told_and_nothing_is_rest
     let before = run_of(&stage);
     let process = crate::outages::begin(&stage);
     let reason = |stage: &Stage| stage.status().reason;
-    let told = || reason(&stage).as_deref() == Some(reason::VOLUME_TERMINATING);
+    let reported = || reason(&stage).as_deref() == Some(reason::VOLUME_TERMINATING);
     let events = stage.events().len();
     stage.server.edit::<Claim>(Some(NAMESPACE), "data", |claim| {
         claim["metadata"]["deletionTimestamp"] = json!("2026-01-01T00:00:00Z");
@@ -242,7 +245,7 @@ async fn a_claim_that_is_deleted_under_a_running_pod_is_told_and_nothing_is_rest
     crate::outages::within(
         "what became of the claim",
         std::time::Duration::from_secs(5),
-        told,
+        reported,
     )
     .await;
     let status = stage.status();
@@ -300,7 +303,7 @@ async fn no_disk_is_made_under_a_name_for_which_a_deployment_of_another_is_to_ru
     .unwrap();
     stage.server.put(&refused);
     stage.server.put(&workspace("first", "alice", &json!({})));
-    stage.pass().await.unwrap();
+    stage.reconcile().await.unwrap();
     assert!(stage.child::<Claim>().is_none());
     assert_eq!(stage.status().reason.as_deref(), Some(reason::VOLUME_IN_USE));
     assert!(
@@ -315,7 +318,7 @@ async fn no_disk_is_made_under_a_name_for_which_a_deployment_of_another_is_to_ru
         .edit::<Deployment>(Some(NAMESPACE), "workspace-mallory", |object| {
             object["spec"]["replicas"] = json!(0);
         });
-    stage.pass().await.unwrap();
+    stage.reconcile().await.unwrap();
     assert!(stage.child::<Claim>().is_some());
 }
 
@@ -333,11 +336,11 @@ async fn no_disk_is_made_under_a_name_for_which_the_pod_of_another_waits() {
     .unwrap();
     stage.server.put(&waiting);
     stage.server.put(&workspace("first", "alice", &json!({})));
-    stage.pass().await.unwrap();
+    stage.reconcile().await.unwrap();
     assert!(stage.child::<Claim>().is_none());
     assert_eq!(stage.status().reason.as_deref(), Some(reason::VOLUME_IN_USE));
     assert!(stage.status().message.unwrap().contains("pod waiting"));
     stage.server.remove::<Pod>(Some(NAMESPACE), "waiting");
-    stage.pass().await.unwrap();
+    stage.reconcile().await.unwrap();
     assert!(stage.child::<Claim>().is_some());
 }

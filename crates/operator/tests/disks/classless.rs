@@ -43,7 +43,7 @@ fn nobody_provides(stage: &Stage) {
 }
 
 #[tokio::test]
-async fn a_disk_that_names_no_class_where_none_is_the_default_says_what_to_do_and_binds_once_one_is() {
+async fn a_disk_without_a_default_class_is_reported_with_a_remedy_and_binds_once_there_is_one() {
     for others in [&[][..], &["slow"]] {
         let mut stage = Stage::with_demo();
         stage.set_clock(soon);
@@ -51,12 +51,12 @@ async fn a_disk_that_names_no_class_where_none_is_the_default_says_what_to_do_an
         for other in others {
             stage.server.put(&class(other, false));
         }
-        stage.pass().await.unwrap();
+        stage.reconcile().await.unwrap();
         let claim: Claim = stage.child().unwrap();
         assert_eq!(claim.spec.unwrap().storage_class_name, None);
         nobody_provides(&stage);
         for _ in 0..3 {
-            stage.pass().await.unwrap();
+            stage.reconcile().await.unwrap();
         }
         assert_eq!(
             degraded(&stage),
@@ -75,7 +75,7 @@ async fn a_disk_that_names_no_class_where_none_is_the_default_says_what_to_do_an
 
         stage.writes();
         stage.server.put(&class("late", true));
-        stage.pass().await.unwrap();
+        stage.reconcile().await.unwrap();
         assert_eq!(degraded(&stage).0, reason::AS_EXPECTED, "it is on its way");
         assert_eq!(stage.status().phase, Some(Phase::Starting));
         // Kubernetes writes the class into claims that wait for one.
@@ -86,7 +86,7 @@ async fn a_disk_that_names_no_class_where_none_is_the_default_says_what_to_do_an
                 claim["status"] = json!({"phase": "Bound"});
             });
         stage.get_ready();
-        stage.pass().await.unwrap();
+        stage.reconcile().await.unwrap();
         assert_eq!(stage.status().phase, Some(Phase::Running));
         let writes = stage.writes();
         assert!(

@@ -10,15 +10,15 @@ use k8s_openapi::api::apps::v1::Deployment;
 use kube::ResourceExt as _;
 use serde_json::json;
 use testkit::{
-    api_server::Hindrance,
+    api_server::Disruption,
     objects::{self, NAMESPACE},
 };
 
-use super::{Claim, Phase, claim, depart, with_kept_disk, workspace};
+use super::{Claim, Phase, claim, delete_workspace, with_kept_disk, workspace};
 use crate::stage::{CHILD, Stage};
 
 #[tokio::test]
-async fn a_kept_disk_has_no_owner_and_says_whose_it_is() {
+async fn a_retained_disk_has_no_owner_reference_and_records_its_owner() {
     let stage = with_kept_disk().await;
     let disk = stage.child::<Claim>().unwrap();
     assert_eq!(disk.owner_references(), []);
@@ -35,25 +35,25 @@ async fn a_disk_to_be_kept_never_has_an_owner_that_a_foreground_deletion_could_t
     let mut stage = Stage::new();
     let storage = json!({"size": "1Gi", "retain": "Retain"});
     stage.server.put(&workspace("first", "alice", &storage));
-    stage.pass().await.unwrap();
+    stage.reconcile().await.unwrap();
     assert_eq!(stage.child::<Claim>().unwrap().owner_references(), []);
     // Should it go by hand, it comes back the same way; and it is not written for having no owner.
     stage.cluster();
     stage.get_ready();
-    stage.pass().await.unwrap();
+    stage.reconcile().await.unwrap();
     stage.server.take_calls();
-    stage.pass().await.unwrap();
+    stage.reconcile().await.unwrap();
     assert_eq!(stage.server.take_calls().len(), 0);
 }
 
 #[tokio::test]
-async fn its_owner_gets_a_kept_disk_back_with_one_write_and_is_told() {
+async fn its_owner_gets_a_retained_disk_back_with_one_write_and_an_event() {
     let mut stage = with_kept_disk().await;
     let kept = stage.child::<Claim>().unwrap();
     stage
         .server
         .put(&workspace("second", "alice", &json!({"size": "1Gi"})));
-    stage.pass().await.unwrap();
+    stage.reconcile().await.unwrap();
     let disk = stage.child::<Claim>().unwrap();
     assert_eq!(disk.uid(), kept.uid(), "the same files");
     assert_eq!(disk.owner_references()[0].uid, "second");
@@ -65,7 +65,7 @@ async fn its_owner_gets_a_kept_disk_back_with_one_write_and_is_told() {
     assert_eq!(to_disk.count(), 1, "{writes:?}");
     assert!(stage.events().contains(&reason::DISK_TAKEN_OVER.to_owned()));
     stage.run().await;
-    depart(&mut stage).await;
+    delete_workspace(&mut stage).await;
     assert!(
         stage.all::<Claim>().is_empty(),
         "the second one does not keep its disk"
@@ -73,14 +73,14 @@ async fn its_owner_gets_a_kept_disk_back_with_one_write_and_is_told() {
 }
 
 #[tokio::test]
-async fn nobody_else_gets_a_kept_disk_nor_a_new_one_until_somebody_who_may_says_so() {
+async fn another_owner_gets_neither_a_retained_nor_a_new_disk_until_the_claim_is_assigned() {
     let mut stage = with_kept_disk().await;
     let kept = stage.child::<Claim>().unwrap();
     stage
         .server
         .put(&workspace("second", "bob", &json!({"size": "1Gi"})));
     for _ in 0..3 {
-        stage.pass().await.unwrap();
+        stage.reconcile().await.unwrap();
     }
     let status = stage.status();
     assert_eq!(
@@ -101,7 +101,7 @@ async fn nobody_else_gets_a_kept_disk_nor_a_new_one_until_somebody_who_may_says_
     stage.server.edit::<Claim>(Some(NAMESPACE), CHILD, |claim| {
         claim["metadata"]["annotations"][names::CREATED_BY] = json!("bob");
     });
-    stage.pass().await.unwrap();
+    stage.reconcile().await.unwrap();
     assert_eq!(stage.status().phase, Some(Phase::Starting));
     assert_eq!(stage.child::<Claim>().unwrap().uid(), kept.uid());
 }
@@ -112,9 +112,9 @@ async fn a_kept_disk_that_is_deleted_makes_room_for_a_new_one() {
     stage
         .server
         .put(&workspace("second", "bob", &json!({"size": "1Gi"})));
-    stage.pass().await.unwrap();
+    stage.reconcile().await.unwrap();
     stage.server.remove::<Claim>(Some(NAMESPACE), CHILD);
-    stage.pass().await.unwrap();
+    stage.reconcile().await.unwrap();
     assert_eq!(stage.status().phase, Some(Phase::Starting));
     assert_eq!(
         stage.child::<Claim>().unwrap().owner_references()[0].uid,
@@ -129,8 +129,8 @@ async fn the_deletion_of_a_workspace_that_was_refused_a_disk_leaves_the_disk() {
     stage
         .server
         .put(&workspace("second", "bob", &json!({"size": "1Gi"})));
-    stage.pass().await.unwrap();
-    depart(&mut stage).await;
+    stage.reconcile().await.unwrap();
+    delete_workspace(&mut stage).await;
     assert_eq!(stage.child::<Claim>().unwrap(), kept);
 }
 
@@ -140,17 +140,17 @@ async fn a_disk_whose_owner_changes_at_the_last_moment_is_not_taken_over() {
     stage
         .server
         .put(&workspace("second", "alice", &json!({"size": "1Gi"})));
-    stage.server.hinder(
+    stage.server.disrupt(
         Method::PATCH,
         "persistentvolumeclaims",
-        Hindrance::Meanwhile(Box::new(|server| {
+        Disruption::Meanwhile(Box::new(|server| {
             server.edit::<Claim>(Some(NAMESPACE), CHILD, |claim| {
                 claim["metadata"]["annotations"][names::CREATED_BY] = json!("carol");
             });
         })),
     );
-    stage.pass().await.unwrap_err();
-    stage.pass().await.unwrap();
+    stage.reconcile().await.unwrap_err();
+    stage.reconcile().await.unwrap();
     assert_eq!(
         stage.status().reason.as_deref(),
         Some(reason::RETAINED_VOLUME_OF_ANOTHER_OWNER)
@@ -159,7 +159,7 @@ async fn a_disk_whose_owner_changes_at_the_last_moment_is_not_taken_over() {
 }
 
 #[tokio::test]
-async fn a_kept_disk_that_no_cache_shows_is_found_and_judged_all_the_same() {
+async fn a_retained_disk_that_no_cache_shows_is_found_and_checked() {
     let mut stage = with_kept_disk().await;
     stage
         .server
@@ -168,7 +168,7 @@ async fn a_kept_disk_that_no_cache_shows_is_found_and_judged_all_the_same() {
     stage.server.edit::<Claim>(Some(NAMESPACE), CHILD, |claim| {
         claim["metadata"]["labels"] = json!({});
     });
-    stage.pass().await.unwrap();
+    stage.reconcile().await.unwrap();
     assert_eq!(
         stage.status().reason.as_deref(),
         Some(reason::RETAINED_VOLUME_OF_ANOTHER_OWNER)
@@ -177,13 +177,13 @@ async fn a_kept_disk_that_no_cache_shows_is_found_and_judged_all_the_same() {
 }
 
 #[tokio::test]
-async fn where_no_admission_vouches_for_owners_a_kept_disk_waits_for_the_new_uid() {
+async fn without_admission_a_retained_disk_waits_for_the_new_uid() {
     let mut stage = with_kept_disk().await;
     stage.without_admission();
     stage
         .server
         .put(&workspace("second", "alice", &json!({"size": "1Gi"})));
-    stage.pass().await.unwrap();
+    stage.reconcile().await.unwrap();
     let status = stage.status();
     assert_eq!(
         status.reason.as_deref(),
@@ -193,12 +193,12 @@ async fn where_no_admission_vouches_for_owners_a_kept_disk_waits_for_the_new_uid
     stage.server.edit::<Claim>(Some(NAMESPACE), CHILD, |claim| {
         claim["metadata"]["annotations"][names::WORKSPACE_UID] = json!("second");
     });
-    stage.pass().await.unwrap();
+    stage.reconcile().await.unwrap();
     assert_eq!(stage.status().phase, Some(Phase::Starting));
 }
 
 #[tokio::test]
-async fn a_claim_made_in_advance_with_forged_marks_is_no_way_to_another_s_files() {
+async fn a_claim_with_forged_marks_gives_no_access_to_another_s_files() {
     // Marks of alice's running workspace on a claim of mallory's, whatever its name: hers stays as it is.
     let mut stage = Stage::with_running_demo().await;
     let disk = stage.child::<Claim>().unwrap();
@@ -206,16 +206,16 @@ async fn a_claim_made_in_advance_with_forged_marks_is_no_way_to_another_s_files(
     forged.metadata.annotations = disk.metadata.annotations.clone();
     forged.metadata.labels = disk.metadata.labels.clone();
     stage.server.put(&forged);
-    stage.pass().await.unwrap();
+    stage.reconcile().await.unwrap();
     assert_eq!(stage.child::<Claim>().unwrap(), disk);
     stage.delete_demo();
-    stage.pass().await.unwrap();
+    stage.reconcile().await.unwrap();
     let left = stage.server.get::<Claim>(Some(NAMESPACE), "workspace-mallory");
     assert!(left.is_some(), "it is not deleted with hers either");
 }
 
 #[tokio::test]
-async fn a_hand_over_reaches_the_disk_and_the_next_owner_gets_it() {
+async fn a_change_of_owner_reaches_the_disk_and_the_next_owner_gets_it() {
     let mut stage = Stage::new();
     let storage = json!({"size": "1Gi", "retain": "Retain"});
     stage.server.put(&workspace("first", "alice", &storage));
@@ -223,14 +223,14 @@ async fn a_hand_over_reaches_the_disk_and_the_next_owner_gets_it() {
     stage.server.edit::<Workspace>(Some(NAMESPACE), "demo", |object| {
         object["metadata"]["annotations"][names::CREATED_BY] = json!("bob");
     });
-    stage.pass().await.unwrap();
+    stage.reconcile().await.unwrap();
     assert_eq!(
         names::owner(&stage.child::<Claim>().unwrap().metadata),
         Some("bob")
     );
-    depart(&mut stage).await;
+    delete_workspace(&mut stage).await;
     stage.server.put(&workspace("second", "alice", &storage));
-    stage.pass().await.unwrap();
+    stage.reconcile().await.unwrap();
     assert_eq!(
         stage.status().reason.as_deref(),
         Some(reason::RETAINED_VOLUME_OF_ANOTHER_OWNER)
@@ -238,20 +238,20 @@ async fn a_hand_over_reaches_the_disk_and_the_next_owner_gets_it() {
 }
 
 #[tokio::test]
-async fn a_hand_over_that_the_cache_does_not_show_yet_holds_up_the_deletion() {
+async fn a_change_of_owner_that_the_cache_does_not_show_yet_delays_the_deletion() {
     let mut stage = Stage::new();
     let storage = json!({"size": "1Gi", "retain": "Retain"});
     stage.server.put(&workspace("first", "alice", &storage));
     stage.run().await;
     stage.delete_demo();
-    stage.pass().await.unwrap();
+    stage.reconcile().await.unwrap();
     stage.collect_garbage();
     stage.sync();
     stage.server.edit::<Workspace>(Some(NAMESPACE), "demo", |object| {
         object["metadata"]["annotations"][names::CREATED_BY] = json!("bob");
     });
-    stage.pass_unsynced("demo").await.unwrap_err();
-    stage.pass().await.unwrap();
+    stage.reconcile_unsynced("demo").await.unwrap_err();
+    stage.reconcile().await.unwrap();
     assert!(stage.all::<Workspace>().is_empty());
     assert_eq!(
         names::owner(&stage.child::<Claim>().unwrap().metadata),
@@ -269,9 +269,9 @@ async fn retain_counts_as_it_stands_at_the_deletion() {
             stage.run().await;
             stage.edit_spec(|spec| spec["storage"]["retain"] = json!(last));
             if seen {
-                stage.pass().await.unwrap();
+                stage.reconcile().await.unwrap();
             }
-            depart(&mut stage).await;
+            delete_workspace(&mut stage).await;
             assert_eq!(
                 stage.child::<Claim>().is_some(),
                 kept,
@@ -282,7 +282,7 @@ async fn retain_counts_as_it_stands_at_the_deletion() {
 }
 
 #[tokio::test]
-async fn a_template_keeps_the_disks_of_workspaces_that_do_not_say() {
+async fn a_template_retains_the_disks_of_workspaces_without_a_setting() {
     let mut stage = Stage::new();
     let mut template = objects::template("keeping");
     template.spec.primary_storage.as_mut().unwrap().retain = Some(api::workspace::Retain::Retain);
@@ -292,7 +292,7 @@ async fn a_template_keeps_the_disks_of_workspaces_that_do_not_say() {
     stage.server.put(&inheriting);
     stage.run().await;
     stage.server.remove::<api::WorkspaceTemplate>(None, "keeping");
-    depart(&mut stage).await;
+    delete_workspace(&mut stage).await;
     assert!(
         stage.child::<Claim>().is_some(),
         "also when the template is gone by then"
@@ -300,7 +300,7 @@ async fn a_template_keeps_the_disks_of_workspaces_that_do_not_say() {
 }
 
 #[tokio::test]
-async fn a_predecessor_s_disk_on_its_way_out_is_waited_for_and_never_taken_over() {
+async fn a_predecessor_s_terminating_disk_is_waited_for_and_never_taken_over() {
     let mut stage = with_kept_disk().await;
     stage.server.edit::<Claim>(Some(NAMESPACE), CHILD, |claim| {
         claim["metadata"]["deletionTimestamp"] = json!("2026-01-01T00:00:00Z");
@@ -309,12 +309,12 @@ async fn a_predecessor_s_disk_on_its_way_out_is_waited_for_and_never_taken_over(
     stage
         .server
         .put(&workspace("second", "alice", &json!({"size": "1Gi"})));
-    stage.pass().await.unwrap();
+    stage.reconcile().await.unwrap();
     let status = stage.status();
     let progressing = condition::find(&status.conditions, PROGRESSING).unwrap();
     assert_eq!(progressing.reason, reason::PREDECESSOR_TERMINATING);
     stage.server.remove::<Claim>(Some(NAMESPACE), CHILD);
-    stage.pass().await.unwrap();
+    stage.reconcile().await.unwrap();
     assert_eq!(
         stage.child::<Claim>().unwrap().owner_references()[0].uid,
         "second"

@@ -28,7 +28,7 @@ fn workspace(uid: &str, owner: &str, storage: &Value) -> Workspace {
     workspace
 }
 
-/// A claim that somebody in the namespace made, bound.
+/// A claim that a user of the namespace made, bound.
 fn claim(name: &str, mode: &str) -> Claim {
     serde_json::from_value(json!({
         "metadata": {"name": name, "namespace": NAMESPACE},
@@ -47,16 +47,16 @@ async fn with_kept_disk() -> Stage {
         &json!({"size": "1Gi", "retain": "Retain"}),
     ));
     stage.run().await;
-    depart(&mut stage).await;
+    delete_workspace(&mut stage).await;
     stage.server.take_calls();
     stage
 }
 
-async fn depart(stage: &mut Stage) {
+async fn delete_workspace(stage: &mut Stage) {
     stage.delete_demo();
     for _ in 0..6 {
         if !stage.all::<Workspace>().is_empty() {
-            stage.pass().await.unwrap();
+            stage.reconcile().await.unwrap();
             stage.collect_garbage();
         }
     }

@@ -128,7 +128,7 @@ impl Allowed {
         Self::Administrator,
     ];
 
-    /// A stable word for logs and metrics.
+    /// A stable label for logs and metrics.
     pub fn reason(self) -> &'static str {
         match self {
             Self::Owner => "owner",
@@ -150,7 +150,7 @@ impl Denied {
         Self::Unanswered,
     ];
 
-    /// A stable word for logs and metrics.
+    /// A stable label for logs and metrics.
     pub fn reason(self) -> &'static str {
         match self {
             Self::Anonymous => "anonymous",

@@ -156,13 +156,13 @@ pub(crate) fn shm_size(field: &str, raw: &RawQuantity) -> Option<Violation> {
 
 fn size_of(field: &str, raw: &RawQuantity, what: &str) -> Option<Violation> {
     const LEAST: Quantity = Quantity::units(1 << 20);
-    const MOST: Quantity = Quantity::units(1 << 50);
+    const MAX_QUANTITY: Quantity = Quantity::units(1 << 50);
     let rule = match Quantity::try_from(raw) {
         Ok(value) if value.is_negative() || value.is_zero() => "is no size: ask for more than 0".to_owned(),
         Ok(value) if value < LEAST => {
             format!("is smaller than any {what}: ask for at least 1Mi, and mind the unit, such as Gi")
         }
-        Ok(value) if value > MOST => format!("is larger than any {what}: ask for at most 1Pi"),
+        Ok(value) if value > MAX_QUANTITY => format!("is larger than any {what}: ask for at most 1Pi"),
         Ok(_) => return None,
         Err(error) => error.to_string(),
     };

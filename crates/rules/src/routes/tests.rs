@@ -114,7 +114,7 @@ fn managers_with_traefik_routing_have_no_route_objects() {
 
 #[test]
 fn only_allowed_kinds_are_routes_and_the_message_says_what_to_do() {
-    for (version, kind, says) in [
+    for (version, kind, text) in [
         ("v1", "Secret", "can never be a route"),
         (
             "rbac.authorization.k8s.io/v1",
@@ -133,7 +133,7 @@ fn only_allowed_kinds_are_routes_and_the_message_says_what_to_do() {
             found.starts_with("spec.routing.custom.resources[0].kind: "),
             "{found}"
         );
-        assert!(found.contains(says) && found.contains(kind), "{found}");
+        assert!(found.contains(text) && found.contains(kind), "{found}");
         assert!(matches!(
             rendered(&manager, &json!({})).unwrap(),
             Routes::Unknown(_)
@@ -247,12 +247,12 @@ fn a_url_template_replaces_the_usual_url() {
     let custom = manager.spec.routing.custom.as_mut().unwrap();
     custom.url_template = Some("https://hub.b.org/{workspace.namespace}/{workspace.name}/".to_owned());
     assert_eq!(now(&manager), "https://hub.b.org/team/demo/");
-    for (template, says) in [
+    for (template, text) in [
         ("ftp://x/{workspace.name}", "is no URL"),
         ("https://{workspace.nmae}/", "unknown variable"),
     ] {
         manager.spec.routing.custom.as_mut().unwrap().url_template = Some(template.to_owned());
-        assert!(faults(&manager).contains(says), "{template}");
+        assert!(faults(&manager).contains(text), "{template}");
     }
 }
 
@@ -303,7 +303,7 @@ fn a_host_or_path_shared_by_equal_names_in_two_namespaces_is_refused() {
 
 #[test]
 fn traefik_rules_gateway_api_rules_and_the_url_are_checked_for_collisions_alike() {
-    let says = "can be the same for workspaces of two namespaces";
+    let text = "can be the same for workspaces of two namespaces";
     let of = |kind: &str, version: &str, spec: Value| {
         let mut manifest = ingress();
         manifest["kind"] = json!(kind);
@@ -321,15 +321,15 @@ fn traefik_rules_gateway_api_rules_and_the_url_are_checked_for_collisions_alike(
         traefik("Host(`{workspace.name}.b.org`) && PathPrefix(`/{workspace.namespace}`)"),
         ""
     );
-    assert!(traefik("Host(`{workspace.name}.b.org`)").contains(says));
+    assert!(traefik("Host(`{workspace.name}.b.org`)").contains(text));
     let gateway = |host: &str, path: &str| {
         let matches = json!([{"path": {"type": "PathPrefix", "value": path}}]);
         let spec = json!({"hostnames": [host], "rules": [{"matches": matches, "backendRefs": [{"name": "{service.name}"}]}]});
         of("HTTPRoute", "gateway.networking.k8s.io/v1", spec)
     };
     assert_eq!(gateway("{workspace.host}", "/"), "");
-    assert!(gateway("{workspace.name}.b.org", "/").contains(says));
-    assert!(gateway("hub.b.org", "/{workspace.name}").contains(says));
+    assert!(gateway("{workspace.name}.b.org", "/").contains(text));
+    assert!(gateway("hub.b.org", "/{workspace.name}").contains(text));
     let url = |template: &str| {
         let mut manager = manager(&[ingress()], &forward());
         manager.spec.routing.custom.as_mut().unwrap().url_template = Some(template.to_owned());
@@ -340,7 +340,7 @@ fn traefik_rules_gateway_api_rules_and_the_url_are_checked_for_collisions_alike(
         ""
     );
     assert_eq!(url("https://{workspace.host}/{workspace.name}"), "");
-    assert!(url("https://{workspace.name}.b.org/").contains(says));
+    assert!(url("https://{workspace.name}.b.org/").contains(text));
 }
 
 proptest! {

@@ -4,6 +4,8 @@
 //! It does so before any other rule is checked.
 //! The rules stay in the schema: they hold without a webhook, and cost least there.
 //! The webhook runs before the schema check, and reports these violations readably, together with all others.
+//! This code stays beside the API server's own check: without it users would get patterns instead of remedies, and one round of errors
+//! after the other (docs/decisions/0058). `messageExpression` covers neither types, enums, sizes nor missing fields.
 
 mod fault;
 mod node;
@@ -23,7 +25,7 @@ use node::{Node, Shape};
 use path::Path;
 
 /// Maximum number of violations in one answer. The object's size is not limited at this point.
-const MOST: usize = 50;
+const MAX_FAULTS: usize = 50;
 /// Maximum length of a text, or of a map's key, in messages (characters).
 const SHOWN: usize = 100;
 
@@ -65,7 +67,7 @@ impl Schema {
             if !known.contains(&(std::ptr::from_ref(found.node), found.value)) {
                 faults.push(found.fault());
             }
-            if faults.len() < MOST {
+            if faults.len() < MAX_FAULTS {
                 ControlFlow::Continue(())
             } else {
                 ControlFlow::Break(())
@@ -125,7 +127,7 @@ impl Faults {
 
     /// Whether the list is complete. The search stops at the maximum.
     pub fn is_complete(&self) -> bool {
-        self.0.len() < MOST
+        self.0.len() < MAX_FAULTS
     }
 
     /// Replaces unreadable values in `spec` by readable ones, so that other rules can check the rest.

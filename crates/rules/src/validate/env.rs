@@ -228,7 +228,7 @@ mod tests {
     }
 
     #[test]
-    fn a_message_about_an_invalid_variable_name_says_what_to_write() {
+    fn a_message_about_an_invalid_variable_name_contains_the_remedy() {
         for (name, expected) in [
             (
                 "A B",

@@ -154,7 +154,7 @@ mod tests {
     }
 
     #[test]
-    fn any_image_is_allowed_where_the_template_says_so_but_never_a_broken_one() {
+    fn any_image_is_allowed_where_the_template_allows_it_but_never_a_malformed_one() {
         let open = WorkspaceTemplateSpec {
             allow_custom_images: true,
             ..template("uv", &["uv"])

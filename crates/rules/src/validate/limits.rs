@@ -100,8 +100,8 @@ mod tests {
         let free = bounded(json!(null), json!(null));
         for minutes in [0, -1, 525_601] {
             let message = found(json!({"startTimeoutMinutes": minutes}), &free);
-            let words = format!("\"{minutes}\" is no timeout: choose 1 to 525600 minutes");
-            assert_eq!(message, [format!("spec.limits.startTimeoutMinutes: {words}")]);
+            let text = format!("\"{minutes}\" is no timeout: choose 1 to 525600 minutes");
+            assert_eq!(message, [format!("spec.limits.startTimeoutMinutes: {text}")]);
         }
     }
 

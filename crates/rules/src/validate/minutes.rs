@@ -5,12 +5,12 @@ use api::template::MinutesRange;
 use crate::violation::Violation;
 
 /// A year.
-const MOST: i32 = 525_600;
+const MAX_MINUTES: i32 = 525_600;
 
 /// Checks that the number is a valid time limit. The schema has the same rule.
 pub(super) fn range(field: String, minutes: i32) -> Option<Violation> {
-    let rule = format!("is no timeout: choose 1 to {MOST} minutes");
-    (!(1..=MOST).contains(&minutes)).then(|| Violation::new(field, minutes.to_string(), rule))
+    let rule = format!("is no timeout: choose 1 to {MAX_MINUTES} minutes");
+    (!(1..=MAX_MINUTES).contains(&minutes)).then(|| Violation::new(field, minutes.to_string(), rule))
 }
 
 /// Formats `1 minute` or `2 minutes`.

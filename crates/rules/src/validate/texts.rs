@@ -6,7 +6,7 @@ use serde_json::Value;
 use crate::violation::Violation;
 
 /// Longest text that Linux passes to a program, in bytes: an argument, or a variable with its name (`MAX_ARG_STRLEN`).
-const LONGEST: usize = 128 * 1024 - 1;
+const MAX_BYTES: usize = 128 * 1024 - 1;
 
 /// Reports texts and keys in `spec` that contain a NUL byte or are too long. For the kernel, a NUL byte ends a text.
 /// A pod with such a text could be created, but would never start.
@@ -45,9 +45,9 @@ fn search(path: &str, value: &Value, found: &mut Vec<Violation>) {
 fn text_of(path: &str, text: &str) -> Option<Violation> {
     let rule = if text.contains('\0') {
         "holds a NUL character, which no container can have: leave it out".to_owned()
-    } else if text.len() > LONGEST {
+    } else if text.len() > MAX_BYTES {
         format!(
-            "has {} bytes, more than the maximum {LONGEST} that a program can be given: shorten it",
+            "has {} bytes, more than the maximum {MAX_BYTES} that a program can be given: shorten it",
             text.len()
         )
     } else {
@@ -87,8 +87,8 @@ mod tests {
 
     #[test]
     fn a_text_longer_than_a_process_argument_is_refused() {
-        assert_eq!(unusable(&json!({"a": "x".repeat(LONGEST)})), []);
-        let found = unusable(&json!({"a": "x".repeat(LONGEST + 1)}));
+        assert_eq!(unusable(&json!({"a": "x".repeat(MAX_BYTES)})), []);
+        let found = unusable(&json!({"a": "x".repeat(MAX_BYTES + 1)}));
         assert!(found[0].message.contains("131072 bytes"), "{found:?}");
     }
 }

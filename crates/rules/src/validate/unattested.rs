@@ -44,7 +44,7 @@ pub(crate) fn refused(
         .into_iter()
         .filter(|named| named.resource == Resource::Secret)
         .map(|named| {
-            let rule = "is a Secret for which nobody vouches, because no webhook judges workspaces here: leave it out, or have \
+            let rule = "is a Secret that no webhook has attested, because none validates workspaces here: leave it out, or have \
                         the administrator install the webhook or set allowUnvouchedReferences";
             Violation::new(named.field, named.name, rule)
         })

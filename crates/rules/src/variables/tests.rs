@@ -110,7 +110,7 @@ fn a_workspace_cannot_give_our_variables_other_values() {
 }
 
 #[test]
-fn an_unknown_variable_is_named_with_its_field_and_with_those_that_are_known() {
+fn an_unknown_variable_is_named_with_its_field_and_the_valid_ones() {
     let value = json!({"env": [{"value": "a"}, {"value": "x {no.such}"}], "labels": {"{nor.this}": "b"}});
     let faults = expand_value("spec", &value, &scope()).unwrap_err();
     let lines: Vec<_> = faults.iter().map(ToString::to_string).collect();

@@ -15,7 +15,7 @@ use serde::{Serialize, de::DeserializeOwned};
 use serde_json::{Value, json};
 use tower_test::mock;
 
-pub use crate::faults::{Fault, Hindrance, Life};
+pub use crate::faults::{Disruption, Fault, Life};
 use crate::{
     store::{Refusal, Store},
     watches::{self, Watch, Watches},
@@ -64,7 +64,7 @@ struct State {
     watches: Watches,
     calls: Vec<Call>,
     faults: Vec<Fault>,
-    hindrances: Vec<(Method, &'static str, Hindrance)>,
+    disruptions: Vec<(Method, &'static str, Disruption)>,
     partitioned: bool,
     judge: Option<Judge>,
     authenticator: Option<Authenticator>,
@@ -112,7 +112,7 @@ impl ApiServer {
                     };
                     match answer {
                         Answer::Response(response) if is_answered => respond.send_response(response),
-                        Answer::Silence => std::future::pending().await,
+                        Answer::NoAnswer => std::future::pending().await,
                         Answer::Response(_) | Answer::Error => respond.send_error("the connection is lost"),
                     }
                 });
@@ -180,15 +180,15 @@ impl ApiServer {
             .collect()
     }
 
-    /// The next call of this method whose path contains `path_part` gets this hindrance.
-    pub fn hinder(&self, method: Method, path_part: &'static str, hindrance: Hindrance) {
-        self.lock().hindrances.push((method, path_part, hindrance));
+    /// The next call of this method whose path contains `path_part` gets this disruption.
+    pub fn disrupt(&self, method: Method, path_part: &'static str, disruption: Disruption) {
+        self.lock().disruptions.push((method, path_part, disruption));
     }
 
-    /// Hindrances that no call has met, such as `POST services`. They show that a test did not test its failure.
+    /// Disruptions that no call has met, such as `POST services`. They show that a test did not test its failure.
     pub fn unmet(&self) -> Vec<String> {
         let state = self.lock();
-        let unmet = state.hindrances.iter();
+        let unmet = state.disruptions.iter();
         unmet
             .map(|(method, part, _)| format!("{method} {part}"))
             .collect()
@@ -253,28 +253,28 @@ impl ApiServer {
                 .to_owned(),
             body: serde_json::from_slice(&bytes).unwrap_or(Value::Null),
         };
-        let hindrance = {
+        let disruption = {
             let mut state = self.lock();
             if state.partitioned {
                 return Answer::Error;
             }
             state.calls.push(call.clone());
-            state.hindrance(&call)
+            state.disruption(&call)
         };
-        match hindrance {
+        match disruption {
             None => self.serve(&call),
-            Some(Hindrance::Late(span)) => {
+            Some(Disruption::Late(span)) => {
                 tokio::time::sleep(span).await;
                 self.serve(&call)
             }
-            Some(Hindrance::Unanswered(span)) => {
+            Some(Disruption::Unanswered(span)) => {
                 tokio::time::sleep(span).await;
                 self.serve(&call);
-                Answer::Silence
+                Answer::NoAnswer
             }
-            Some(Hindrance::Lost) => Answer::Error,
-            Some(Hindrance::Silence) => Answer::Silence,
-            Some(Hindrance::Meanwhile(act)) => {
+            Some(Disruption::Lost) => Answer::Error,
+            Some(Disruption::NoAnswer) => Answer::NoAnswer,
+            Some(Disruption::Meanwhile(act)) => {
                 act(self);
                 self.serve(&call)
             }
@@ -288,7 +288,7 @@ impl ApiServer {
             return Answer::Response(respond(Err(refusal)));
         }
         if let Some(judge) = &state.judge
-            && call.path.ends_with("/subjectaccessreviews")
+            && call.path.ends_with("subjectaccessreviews")
         {
             let mut review = call.body.clone();
             review["status"] = json!({ "allowed": judge(&call.body["spec"]) });
@@ -314,7 +314,7 @@ impl ApiServer {
 enum Answer {
     Response(Response<AnswerBody>),
     Error,
-    Silence,
+    NoAnswer,
 }
 
 impl State {
@@ -323,12 +323,12 @@ impl State {
         self.watches.notify(&self.store);
     }
 
-    fn hindrance(&mut self, call: &Call) -> Option<Hindrance> {
-        let hit = |(method, part, _): &(Method, &str, Hindrance)| {
+    fn disruption(&mut self, call: &Call) -> Option<Disruption> {
+        let hit = |(method, part, _): &(Method, &str, Disruption)| {
             *method == call.method && call.path.contains(part)
         };
-        let at = self.hindrances.iter().position(hit)?;
-        Some(self.hindrances.remove(at).2)
+        let at = self.disruptions.iter().position(hit)?;
+        Some(self.disruptions.remove(at).2)
     }
 
     fn matching_fault(&mut self, call: &Call) -> Option<(u16, Value)> {

@@ -48,6 +48,8 @@ pub struct Behaviour {
     pub claims_by_subject: HashMap<String, Option<Map<String, Value>>>,
     /// Whether the issuer supports ending its sessions.
     pub ends_sessions: bool,
+    /// Supported scopes in the metadata; `None`: the metadata omits the list.
+    pub scopes: Option<&'static [&'static str]>,
     /// Supported values of `prompt` in the metadata; `None`: the metadata omits the list.
     pub prompts: Option<&'static [&'static str]>,
 }
@@ -75,6 +77,7 @@ impl Behaviour {
             access_life: Some(300),
             claims_by_subject: HashMap::new(),
             ends_sessions: true,
+            scopes: None,
             prompts: None,
         }
     }

@@ -206,6 +206,7 @@ impl Issuer {
             "jwks_uri": format!("{url}/jwks"),
             "end_session_endpoint": behaviour.ends_sessions.then(|| format!("{url}/logout")),
             "prompt_values_supported": behaviour.prompts,
+            "scopes_supported": behaviour.scopes,
             "response_types_supported": ["code"],
             "subject_types_supported": ["public"],
             "id_token_signing_alg_values_supported": ["RS256"],

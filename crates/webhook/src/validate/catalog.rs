@@ -11,7 +11,7 @@ use kube::api::DynamicObject;
 use rules::{Settings, Violation};
 use serde::de::DeserializeOwned;
 
-use super::{profile_references, public_access, unreadable};
+use super::{profile_permissions, public_access, unreadable};
 use crate::lookups::{LookupError, Lookups};
 use crate::records::default_template;
 use crate::review::{Changes, Findings, Request};
@@ -89,7 +89,7 @@ pub(super) async fn profile(
     // No access review is requested for an object that is refused anyway.
     let is_refused = request.is_refused || !found.invalid.is_empty();
     if !is_refused && !by_us && !request.is_delete() && !changes.spec.is_empty() {
-        found.forbidden = profile_references::forbidden(request, lookups).await?;
+        found.forbidden = profile_permissions::forbidden(request, lookups).await?;
     }
     Ok(found)
 }

@@ -4,7 +4,7 @@
 //! - `ownership`: which users set an owner, change and delete a workspace
 //! - `use_permission`: the verb `use` on template, manager and profile
 //! - `references`: permissions for the Secrets, ConfigMaps and claims that a workspace names
-//! - `profile_references`: the same for an execution profile
+//! - `profile_permissions`: the same for an execution profile
 //! - `disks`: claims and sizes, compared with those of the cluster
 //! - `metadata`: reserved keys, invalid values, size
 //! - `public_access`: warning where `Public` has no effect
@@ -13,7 +13,7 @@ mod catalog;
 mod disks;
 mod metadata;
 mod ownership;
-mod profile_references;
+mod profile_permissions;
 mod public_access;
 mod references;
 mod shares;

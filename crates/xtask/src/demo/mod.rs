@@ -44,7 +44,7 @@ use self::site::{ADDRESS, BASE_DOMAIN, IDENTITY_HOST, RELEASE, SYSTEM_NAMESPACE,
 use crate::args::{DemoCommand, Provider};
 use crate::cluster::{self, Cluster};
 use crate::exec::{Cmd, cargo};
-use crate::images::{self, PLUGIN, Purpose};
+use crate::images::{self, Purpose};
 use crate::paths::Paths;
 use crate::progress::Progress;
 
@@ -185,7 +185,7 @@ fn build_plugin(paths: &Paths) -> anyhow::Result<PathBuf> {
         "--quiet",
         "--workspace",
         "--bin",
-        PLUGIN,
+        "kubectl-create-workspace",
         "--message-format",
         "json",
     ];

@@ -80,18 +80,22 @@ mod tests {
             } else {
                 &mut elsewhere
             };
-            some.test("why", &format!("why::t{index}"), Duration::from_secs(index));
+            some.test(
+                "failures",
+                &format!("failures::t{index}"),
+                Duration::from_secs(index),
+            );
         }
         durations.add(elsewhere);
         let text = durations.table();
         assert!(
             text.starts_with(
-                "\nsuites, by the sum of their tests' times\n   55.0 s  why (11 tests)\n    2.5 s  rules src/lib.rs (300 tests)\n\n\
-                 the slowest end-to-end tests\n   10.0 s  why::t10\n    9.0 s  why::t9\n"
+                "\nsuites, by the sum of their tests' times\n   55.0 s  failures (11 tests)\n    2.5 s  rules src/lib.rs (300 tests)\n\n\
+                 the slowest end-to-end tests\n   10.0 s  failures::t10\n    9.0 s  failures::t9\n"
             ),
             "{text}"
         );
-        assert!(text.ends_with("    1.0 s  why::t1\n"), "{text}");
+        assert!(text.ends_with("    1.0 s  failures::t1\n"), "{text}");
     }
 
     #[test]

@@ -149,9 +149,9 @@ mod tests {
     #[test]
     fn tests_that_ran_alone_count_too() {
         let mut count = Count::default();
-        count.ended("why::a", true);
-        count.ended("why::b", false);
-        assert_eq!((count.ran(), count.failures), (2, vec!["why::b".to_owned()]));
+        count.ended("failures::a", true);
+        count.ended("failures::b", false);
+        assert_eq!((count.ran(), count.failures), (2, vec!["failures::b".to_owned()]));
     }
 
     #[test]

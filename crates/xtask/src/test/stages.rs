@@ -31,7 +31,7 @@ pub(super) static STAGES: [Stage; 3] = [
             // Each stages six failures side by side, and is held to seconds.
             Group {
                 at_once: 2,
-                tests: &["why::"],
+                tests: &["failures::"],
             },
         ],
     },
@@ -65,7 +65,7 @@ pub(super) static STAGES: [Stage; 3] = [
         groups: &[Group {
             at_once: 1,
             tests: &[
-                "silence::",
+                "idle_calls::",
                 "disruption::",
                 "admission_down::",
                 "folders::",
@@ -139,7 +139,7 @@ mod unit {
     #[test]
     fn the_longest_prefix_determines_the_placement_of_a_test() {
         assert_eq!(stage("flow::access::a"), "as installed");
-        assert_eq!(stage("why::images::a"), "as installed");
+        assert_eq!(stage("failures::images::a"), "as installed");
         assert_eq!(stage("tokens::a_service_account"), "with other settings");
         assert_eq!(stage("disruption::workspaces_outlive"), "one at a time");
         assert_eq!(stage("disruption::keys::change"), "with other settings");
@@ -158,7 +158,7 @@ mod unit {
             "providers",
             "revocation",
             "short_tickets",
-            "silence",
+            "idle_calls",
             "tokens",
         ];
         for suite in suites {
@@ -171,11 +171,11 @@ mod unit {
 
     #[test]
     fn a_group_limits_its_tests_and_does_not_delay_others() {
-        let (why, flow) = (Placement::of("why::a"), Placement::of("flow::a"));
-        assert!(why.may_begin(&[], &[why, why]));
-        assert!(why.may_begin(&[why, flow], &[]));
-        assert!(!why.may_begin(&[why, why], &[]));
-        assert!(flow.may_begin(&[why, why, flow], &[]));
+        let (failure, flow) = (Placement::of("failures::a"), Placement::of("flow::a"));
+        assert!(failure.may_begin(&[], &[failure, failure]));
+        assert!(failure.may_begin(&[failure, flow], &[]));
+        assert!(!failure.may_begin(&[failure, failure], &[]));
+        assert!(flow.may_begin(&[failure, failure, flow], &[]));
     }
 
     #[test]

@@ -139,7 +139,7 @@ mod unit {
 
     #[test]
     fn test_binaries_are_found_among_the_messages_of_cargo() {
-        let messages = r#"{"reason":"compiler-artifact","target":{"name":"why"},"profile":{"test":true},"executable":"/t/why-1"}
+        let messages = r#"{"reason":"compiler-artifact","target":{"name":"failures"},"profile":{"test":true},"executable":"/t/failures-1"}
 {"reason":"compiler-artifact","target":{"name":"cleanup"},"profile":{"test":false},"executable":"/t/cleanup"}
 {"reason":"compiler-artifact","target":{"name":"e2e"},"profile":{"test":false},"executable":null}
 not JSON
@@ -149,7 +149,7 @@ not JSON
             .into_iter()
             .map(|suite| (suite.name, suite.program))
             .collect();
-        let expected = [("flow", "/t/flow-1"), ("why", "/t/why-1")];
+        let expected = [("flow", "/t/flow-1"), ("failures", "/t/failures-1")];
         assert_eq!(
             found,
             expected.map(|(name, program)| (name.into(), program.into()))
@@ -165,21 +165,35 @@ not JSON
 
     #[test]
     fn words_choose_tests_by_any_part_of_their_path() {
-        let all = || vec![test("why", "a::x"), test("flow", "a::y"), test("flow", "b::z")];
+        let all = || {
+            vec![
+                test("failures", "a::x"),
+                test("flow", "a::y"),
+                test("flow", "b::z"),
+            ]
+        };
         let choose = |words: &[&str]| {
             let words: Vec<_> = words.iter().map(|word| (*word).to_owned()).collect();
             chosen(all(), &words).map(|tests| paths(&tests))
         };
         assert_eq!(choose(&[]).unwrap().len(), 3);
         assert_eq!(choose(&["flow::"]).unwrap(), ["flow::a::y", "flow::b::z"]);
-        assert_eq!(choose(&["why::a", "z"]).unwrap(), ["why::a::x", "flow::b::z"]);
-        assert_eq!(choose(&["why", "typo"]), Err("typo".to_owned()));
+        assert_eq!(
+            choose(&["failures::a", "z"]).unwrap(),
+            ["failures::a::x", "flow::b::z"]
+        );
+        assert_eq!(choose(&["failures", "typo"]), Err("typo".to_owned()));
     }
 
     #[test]
     fn a_few_failed_tests_are_retried_and_many_are_not() {
         let mut retries = 3;
-        let some = |names: &[&str]| names.iter().map(|name| test("why", name)).collect::<Vec<_>>();
+        let some = |names: &[&str]| {
+            names
+                .iter()
+                .map(|name| test("failures", name))
+                .collect::<Vec<_>>()
+        };
         let (again, lost) = retried(some(&["a", "b"]), &mut retries);
         assert_eq!((again.len(), lost.len(), retries), (2, 0, 1));
         let (again, lost) = retried(some(&["c", "d"]), &mut retries);
@@ -193,14 +207,14 @@ not JSON
         let all = vec![
             test("contract", "short"),
             test("disruption", "kill"),
-            test("why", "long"),
+            test("failures", "long"),
             test("tokens", "count"),
             test("flow", "new"),
         ];
         let seconds = |path: &str, took| (path.to_owned(), Duration::from_secs(took));
         let times = Times::from([
             seconds("contract::short", 1),
-            seconds("why::long", 60),
+            seconds("failures::long", 60),
             seconds("disruption::kill", 300),
         ]);
         let stages = ordered(all, &times);
@@ -212,7 +226,10 @@ not JSON
         assert_eq!(
             reported,
             [
-                ("as installed", of(&["flow::new", "why::long", "contract::short"])),
+                (
+                    "as installed",
+                    of(&["flow::new", "failures::long", "contract::short"])
+                ),
                 ("with other settings", of(&["tokens::count"])),
                 ("one at a time", of(&["disruption::kill"])),
             ]
@@ -222,19 +239,19 @@ not JSON
     #[test]
     fn time_critical_tests_run_in_a_small_group_without_delaying_others() {
         let mut left = vec![
-            test("why", "a"),
-            test("why", "b"),
-            test("why", "c"),
+            test("failures", "a"),
+            test("failures", "b"),
+            test("failures", "c"),
             test("flow", "d"),
         ];
         let mut working = Vec::new();
         while let Some(next) = next(&mut left, &working.iter().collect::<Vec<_>>()) {
             working.push(next);
         }
-        assert_eq!(paths(&working), ["why::a", "why::b", "flow::d"]);
-        assert_eq!(paths(&left), ["why::c"]);
+        assert_eq!(paths(&working), ["failures::a", "failures::b", "flow::d"]);
+        assert_eq!(paths(&left), ["failures::c"]);
         working.remove(0);
         let next = next(&mut left, &working.iter().collect::<Vec<_>>());
-        assert_eq!(next.unwrap().path(), "why::c");
+        assert_eq!(next.unwrap().path(), "failures::c");
     }
 }

@@ -1,8 +1,8 @@
-//! `proxy.tls` -> an existing Secret, or a Certificate of cert-manager, and exactly one of them (IO: runs `helm`).
+//! `proxy.tls` -> an existing Secret, a Certificate of cert-manager, or one that the gateway makes, and exactly one of them (IO: runs `helm`).
 
 use serde_json::{Value, json};
 
-use crate::render::{named, of_kind, refused, with_values};
+use crate::render::{container, named, of_kind, refused, strings, with_values};
 
 /// Values with an issuer in place of the Secret.
 fn issuer(mut more: Value) -> Value {
@@ -57,20 +57,115 @@ fn a_secret_of_one_s_own_is_used_as_it_is() {
     assert_eq!(mounted(&objects), "tls");
 }
 
+/// Values by which the gateway makes the certificate.
+fn self_signed(mut more: Value) -> Value {
+    more["proxy"]["tls"] = json!({"secretName": "", "selfSigned": true});
+    more
+}
+
+#[test]
+fn the_gateway_makes_a_certificate_for_all_hosts_and_may_write_it_by_name_alone() {
+    let objects = with_values(self_signed(json!({})), &[]).unwrap();
+    assert!(of_kind(&objects, "Certificate").is_empty());
+    assert_eq!(mounted(&objects), "jupyter-k8s-proxy-self-signed");
+    let hosts = |objects: &[Value]| -> Vec<String> {
+        let flags = strings(&container(objects, "jupyter-k8s-gateway")["args"]);
+        let hosts = flags
+            .iter()
+            .filter_map(|flag| flag.strip_prefix("--self-signed-hosts="));
+        hosts.map(str::to_owned).collect()
+    };
+    assert_eq!(
+        hosts(&objects),
+        ["workspaces.example.org", "*.workspaces.example.org"]
+    );
+    let secrets = |objects: &[Value]| -> Vec<String> {
+        let rules = named(objects, "Role", "jupyter-k8s-gateway")["rules"].clone();
+        let rules = rules.as_array().unwrap().clone();
+        let of_secrets = rules
+            .into_iter()
+            .filter(|rule| rule["resources"] == json!(["secrets"]));
+        of_secrets
+            .flat_map(|rule| {
+                assert_eq!(rule["verbs"], json!(["get", "create", "patch"]));
+                strings(&rule["resourceNames"])
+                    .into_iter()
+                    .map(str::to_owned)
+                    .collect::<Vec<_>>()
+            })
+            .collect()
+    };
+    let own = [
+        "jupyter-k8s-gateway-ca",
+        "jupyter-k8s-gateway-keys",
+        "jupyter-k8s-proxy-client",
+    ];
+    let made = ["jupyter-k8s-proxy-ca", "jupyter-k8s-proxy-self-signed"];
+    assert_eq!(secrets(&objects), [&own[..], &made].concat());
+
+    let bundled = json!({"identity": {"enabled": true, "host": "id.example.net"}, "oidc": {"issuerUrl": ""}, "routing": {"mode": "Path"}});
+    let objects = with_values(self_signed(bundled), &[]).unwrap();
+    assert_eq!(
+        hosts(&objects),
+        [
+            "workspaces.example.org",
+            "auth.workspaces.example.org",
+            "id.example.net"
+        ]
+    );
+    let elsewhere = with_values(json!({}), &[]).unwrap();
+    assert!(hosts(&elsewhere).is_empty());
+    assert_eq!(secrets(&elsewhere), own);
+}
+
+#[test]
+fn the_check_trusts_the_self_signed_certificate_and_never_gets_its_key() {
+    let pod = |values: Value| {
+        let objects = with_values(values, &[]).unwrap();
+        named(&objects, "Pod", "jupyter-k8s-tests")["spec"].clone()
+    };
+    let bundled = json!({"identity": {"enabled": true, "host": "id.example.net"}, "oidc": {"issuerUrl": ""}});
+    for (values, trusts_provider) in [(json!({}), false), (bundled, true)] {
+        let spec = pod(self_signed(values));
+        let flags = strings(&spec["containers"][0]["args"]);
+        assert!(
+            flags.contains(&"--self-signed-ca-file=/etc/proxy-ca/ca.crt"),
+            "{flags:?}"
+        );
+        assert_eq!(
+            flags.contains(&"--oidc-ca-file=/etc/proxy-ca/ca.crt"),
+            trusts_provider,
+            "{flags:?}"
+        );
+        let volumes = spec["volumes"].as_array().unwrap();
+        let volume = volumes
+            .iter()
+            .find(|volume| volume["name"] == "proxy-ca")
+            .unwrap();
+        let expected = json!({"secretName": "jupyter-k8s-proxy-self-signed", "items": [{"key": "ca.crt", "path": "ca.crt"}]});
+        assert_eq!(volume["secret"], expected);
+    }
+    let spec = pod(json!({}));
+    assert!(!spec.to_string().contains("proxy-ca"), "{spec}");
+}
+
 #[test]
 fn two_sources_of_the_certificate_or_none_are_refused() {
     let both = refused(r#"proxy.tls.certManager={"issuerRef":{"name":"our-ca"}}"#);
-    let told = r#"proxy.tls.secretName: "tls" and proxy.tls.certManager.issuerRef.name ("our-ca") exclude each other: leave one of them empty"#;
+    let told = r#"proxy.tls: secretName ("tls") and certManager.issuerRef.name ("our-ca") exclude each other: keep one of them"#;
+    assert!(both.contains(told), "{both}");
+    let both = refused("proxy.tls.selfSigned=true");
+    let told = r#"proxy.tls: secretName ("tls") and selfSigned (true) exclude each other: keep one of them"#;
     assert!(both.contains(told), "{both}");
     let none = refused(r#"proxy.tls.secretName="""#);
-    assert!(
-        none.contains("proxy.tls.secretName: an existing Secret"),
-        "{none}"
-    );
-    assert!(
-        none.contains("(or proxy.tls.certManager.issuerRef.name, an issuer of cert-manager)"),
-        "{none}"
-    );
+    for told in [
+        "proxy.tls: where the certificate for *.workspaces.example.org comes from; set one of\n",
+        "      proxy.tls.certManager.issuerRef.name: an issuer of cert-manager\n",
+        "      proxy.tls.secretName: an existing Secret with tls.crt and tls.key\n",
+        "      proxy.tls.selfSigned: true, ",
+    ] {
+        assert!(none.contains(told), "{told}: {none}");
+    }
     let wrong = refused(r#"proxy.tls.certManager={"issuerRef":{"name":"Our CA"}}"#);
     assert!(
         wrong.contains(r#"issuerRef.name: "Our CA" is no name of a Kubernetes object"#),
@@ -88,7 +183,7 @@ fn a_cluster_without_cert_manager_is_told_what_to_install_and_without_a_cluster_
     // helm knows kinds of the cluster that it is connected to, and versions alone without one.
     let connected = ["--api-versions", "apps/v1/Deployment"];
     let reason = with_values(issuer(json!({})), &connected).unwrap_err();
-    let told = r#"proxy.tls.certManager.issuerRef.name: "our-ca" needs cert-manager, and this cluster has no kind Certificate of cert-manager.io/v1: install cert-manager with its CRDs, or set proxy.tls.secretName in its place"#;
+    let told = r#"proxy.tls.certManager.issuerRef.name: "our-ca" needs cert-manager, and this cluster has no kind Certificate of cert-manager.io/v1: install cert-manager with its CRDs, or set proxy.tls.secretName or proxy.tls.selfSigned in its place"#;
     assert!(reason.contains(told), "{reason}");
     let with_it = [
         &connected[..],

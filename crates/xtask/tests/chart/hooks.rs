@@ -40,7 +40,6 @@ fn crds_are_applied_before_an_upgrade_and_finalizers_are_removed_before_an_unins
         );
         assert_eq!(pod["serviceAccountName"], name.as_str());
         assert_eq!(pod["restartPolicy"], "Never");
-        assert!(pod.get("priorityClassName").is_none(), "{pod}");
     }
 }
 

@@ -41,7 +41,6 @@ fn only_the_pod_stays_after_a_test_and_everything_else_is_there_before_it() {
     let pod = &named(&objects, "Pod", NAME)["spec"];
     assert_eq!(pod["restartPolicy"], "Never");
     assert_eq!(pod["serviceAccountName"], NAME);
-    assert!(pod.get("priorityClassName").is_none(), "{pod}");
 }
 
 #[test]
@@ -218,7 +217,7 @@ fn it_reaches_what_the_gateway_reaches_the_proxy_and_where_dns_leads() {
     assert!(rules.contains(&anywhere), "{policy}");
     let open = objects(json!({}));
     let policy = &named(&open, "NetworkPolicy", NAME)["spec"];
-    assert_eq!(policy["policyTypes"], json!(["Ingress"]));
+    assert_eq!(policy["policyTypes"], json!(["Ingress", "Egress"]));
     let none = objects(json!({"networkPolicy": {"enabled": false}}));
     assert!(
         of_kind(&none, "NetworkPolicy").is_empty(),

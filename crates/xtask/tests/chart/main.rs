@@ -6,19 +6,25 @@
     reason = "clippy exempts functions marked #[test], but not what they call"
 )]
 
+mod accounts;
 mod certificates;
 mod checks;
+mod cluster;
 mod contradictions;
 mod edge;
+mod empty_keys;
 mod examples;
 mod exposed_ports;
 mod fit;
+mod fronts;
 mod hooks;
+mod https_proxy;
 mod images;
 mod install;
 mod installation;
 mod managers;
 mod monitoring;
+mod networks;
 mod notes;
 mod parts;
 mod pods;
@@ -27,6 +33,7 @@ mod release;
 mod render;
 mod rights;
 mod routes;
+mod scope;
 mod service;
 mod teams;
 mod values;

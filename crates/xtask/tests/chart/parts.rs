@@ -219,7 +219,7 @@ fn without_proxy_gateway_and_manager_only_the_registry_is_required() {
     assert_eq!(deployments, ["jupyter-k8s-operator", "jupyter-k8s-webhook"]);
     let settings = named(&objects, "ConfigMap", "jupyter-k8s-settings")["data"]["settings.yaml"].as_str();
     assert!(
-        !settings.unwrap().contains("gatewayManager"),
+        settings.unwrap().contains("gatewayManager: \"\"\n"),
         "no gateway serves a manager"
     );
     let check = &named(&objects, "Pod", "jupyter-k8s-tests")["spec"]["containers"][0];

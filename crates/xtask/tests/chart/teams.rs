@@ -135,6 +135,26 @@ fn a_team_that_cannot_be_is_refused_with_what_to_do() {
             r#"userNamespaces[0].quota: "count/workspaces.workspace.jupyter.org" counts nothing, as no kind has this name: write workspaces"#,
         ),
         (
+            r#""quota":{"cpus":5}"#,
+            r#"userNamespaces[0].quota: "cpus" is no name of a quota: write requests.cpu or limits.cpu"#,
+        ),
+        (
+            r#""quota":{"count/workspaces":5}"#,
+            r#"userNamespaces[0].quota: "count/workspaces" is no name of a quota: write workspaces"#,
+        ),
+        (
+            r#""quota":{"count/deployments":5}"#,
+            "as no kind of the core group has this name: add the group, such as count/deployments.apps",
+        ),
+        (
+            r#""quota":{"nvidia.com/gpu":1}"#,
+            r#"userNamespaces[0].quota: "nvidia.com/gpu" counts nothing, as quotas of such resources are about requests alone: write requests.nvidia.com/gpu"#,
+        ),
+        (
+            r#""quota":{"somethings":1}"#,
+            r#"userNamespaces[0].quota: "somethings" is no name of a quota: write one of workspaces, cpu, memory"#,
+        ),
+        (
             r#""quota":{"workspaces":5,"count/workspaces.workspaces.jupyter.org":5}"#,
             "are the same: leave one of them out",
         ),

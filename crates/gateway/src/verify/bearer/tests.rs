@@ -2,7 +2,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD as BASE64URL;
 use http::{HeaderValue, Method};
 use serde_json::{Value, json};
-use testkit::api_server::{ApiServer, Fault, Hindrance};
+use testkit::api_server::{ApiServer, Disruption, Fault};
 use tokio::task::yield_now;
 
 use super::*;
@@ -153,7 +153,7 @@ async fn a_failing_api_server_gives_neither_access_nor_a_refusal() {
 async fn an_api_server_that_says_nothing_is_waited_for_five_seconds() {
     let (rig, token) = (Rig::new(), token_of("robot", NOW + 3600));
     rig.server
-        .hinder(Method::POST, "tokenreviews", Hindrance::Silence);
+        .disrupt(Method::POST, "tokenreviews", Disruption::NoAnswer);
     let begun = tokio::time::Instant::now();
     assert_eq!(rig.judge(&token).await.unwrap_err(), Unfit::Unavailable);
     assert_eq!(begun.elapsed().as_secs(), 5);

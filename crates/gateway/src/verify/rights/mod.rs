@@ -18,7 +18,10 @@ use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 use std::time::Duration;
 
 use futures::FutureExt as _;
-use k8s_openapi::api::authorization::v1::SubjectAccessReview;
+use k8s_openapi::api::authorization::v1::{
+    LocalSubjectAccessReview, SubjectAccessReview, SubjectAccessReviewStatus,
+};
+use kit::scope::Scope;
 use kube::api::PostParams;
 use kube::{Api, Client};
 use rules::access::Right;
@@ -57,7 +60,8 @@ const MAX_ENTRIES: usize = 50_000;
 pub struct Rights(Arc<Inner>);
 
 struct Inner {
-    reviews: Api<SubjectAccessReview>,
+    client: Client,
+    scope: Scope,
     known: RwLock<Known>,
     flights: Flights,
     /// Hash keys of [`Rights::about`], of this process alone.
@@ -137,9 +141,10 @@ struct Wanted {
 
 impl Rights {
     /// A new instance with an empty cache.
-    pub fn new(client: Client, metrics: Metrics) -> Self {
+    pub fn new(client: Client, scope: Scope, metrics: Metrics) -> Self {
         Self(Arc::new(Inner {
-            reviews: Api::all(client),
+            client,
+            scope,
             known: RwLock::default(),
             flights: Flights::default(),
             hashes: RandomState::new(),
@@ -299,14 +304,36 @@ impl Rights {
     }
 
     async fn review(&self, review: &SubjectAccessReview) -> Option<bool> {
-        let answer = self.0.reviews.create(&PostParams::default(), review).await;
-        match answer.map(|review| question::granted(&review)) {
+        let status = self.asked(review).await;
+        match status.map(|status| question::granted(status.as_ref())) {
             Ok(Ok(granted)) => {
                 self.0.metrics.review(if granted { "granted" } else { "missing" });
                 Some(granted)
             }
             Ok(Err(error)) => self.failed(&error),
             Err(error) => self.failed(&error.to_string()),
+        }
+    }
+
+    /// The API server's answer. Who has no rights on the cluster may still ask about one namespace.
+    async fn asked(
+        &self,
+        review: &SubjectAccessReview,
+    ) -> Result<Option<SubjectAccessReviewStatus>, kube::Error> {
+        let (client, params) = (self.0.client.clone(), PostParams::default());
+        match &self.0.scope {
+            Scope::Cluster => {
+                let reviews = Api::<SubjectAccessReview>::all(client);
+                Ok(reviews.create(&params, review).await?.status)
+            }
+            Scope::Namespace(namespace) => {
+                let local = LocalSubjectAccessReview {
+                    spec: review.spec.clone(),
+                    ..LocalSubjectAccessReview::default()
+                };
+                let reviews = Api::<LocalSubjectAccessReview>::namespaced(client, namespace);
+                Ok(reviews.create(&params, &local).await?.status)
+            }
         }
     }
 
@@ -354,9 +381,9 @@ impl Rights {
     }
 
     /// Watches roles and their bindings forever. Affected answers are requested again.
-    pub async fn follow_roles(self, client: Client) {
+    pub async fn follow_roles(self, client: Client, scope: Scope) {
         let metrics = self.0.metrics.clone();
-        roles::follow(client, &metrics, |namespace| self.doubt(namespace)).await;
+        roles::follow(client, &scope, &metrics, |namespace| self.doubt(namespace)).await;
     }
 
     /// Marks answers as outdated after roles changed in a namespace (`None`: in the whole cluster).

@@ -20,13 +20,20 @@ type Scope = Option<String>;
 
 /// Calls `changed` at every change, forever. Objects that exist at the start are no change. A restarted watch may have missed some,
 /// so a restart counts as a change.
-pub(super) async fn follow(client: Client, metrics: &Metrics, changed: impl Fn(Option<&str>)) {
-    let watches = [
-        changes::<Role>(&client, "roles", metrics).boxed(),
-        changes::<RoleBinding>(&client, "rolebindings", metrics).boxed(),
-        changes::<ClusterRole>(&client, "clusterroles", metrics).boxed(),
-        changes::<ClusterRoleBinding>(&client, "clusterrolebindings", metrics).boxed(),
+pub(super) async fn follow(
+    client: Client,
+    watched: &kit::scope::Scope,
+    metrics: &Metrics,
+    changed: impl Fn(Option<&str>),
+) {
+    let mut watches = vec![
+        changes::<Role>(watched.api(client.clone()), "roles", metrics).boxed(),
+        changes::<RoleBinding>(watched.api(client.clone()), "rolebindings", metrics).boxed(),
     ];
+    if watched.is_cluster() {
+        watches.push(changes::<ClusterRole>(Api::all(client.clone()), "clusterroles", metrics).boxed());
+        watches.push(changes::<ClusterRoleBinding>(Api::all(client), "clusterrolebindings", metrics).boxed());
+    }
     let mut events = pin!(stream::select_all(watches));
     while let Some(scope) = events.next().await {
         changed(scope.as_deref());
@@ -34,7 +41,7 @@ pub(super) async fn follow(client: Client, metrics: &Metrics, changed: impl Fn(O
 }
 
 fn changes<K>(
-    client: &Client,
+    objects: Api<PartialObjectMeta<K>>,
     resource: &'static str,
     metrics: &Metrics,
 ) -> impl Stream<Item = Scope> + Send + use<K>
@@ -43,22 +50,19 @@ where
 {
     let mut started = false;
     let metrics = metrics.clone();
-    watcher(
-        Api::<PartialObjectMeta<K>>::all(client.clone()),
-        watcher::Config::default().timeout(LONGEST_WATCH),
-    )
-    .default_backoff()
-    .filter_map(move |event| {
-        let scope = match event {
-            Ok(event) => scope(event, &mut started),
-            Err(error) => {
-                metrics.watch_failed(resource);
-                tracing::warn!(resource, %error, "watch failed; it is tried again");
-                None
-            }
-        };
-        std::future::ready(scope)
-    })
+    watcher(objects, watcher::Config::default().timeout(LONGEST_WATCH))
+        .default_backoff()
+        .filter_map(move |event| {
+            let scope = match event {
+                Ok(event) => scope(event, &mut started),
+                Err(error) => {
+                    metrics.watch_failed(resource);
+                    tracing::warn!(resource, %error, "watch failed; it is tried again");
+                    None
+                }
+            };
+            std::future::ready(scope)
+        })
 }
 
 /// Where rights may have changed according to an event, if anywhere.

@@ -14,7 +14,7 @@ use gateway::session::content::{Content, id_of};
 use gateway::tokens::RandomId;
 use http::{Method, StatusCode};
 use serde_json::{Map, Value, json};
-use testkit::api_server::{Fault, Hindrance};
+use testkit::api_server::{Disruption, Fault};
 
 use crate::support::browser::Browser;
 use crate::support::fixture::{Fixture, ISSUER, LAB, origin};
@@ -204,10 +204,10 @@ async fn a_refresh_token_for_one_use_outlives_an_api_server_that_is_away() {
     fixture.issuer.change(|issuer| issuer.rotates = true);
     let alice = signed_in(&fixture).await;
     // From when the provider is asked on, nothing can be read for half a minute.
-    let away = Hindrance::Meanwhile(Box::new(|server| {
+    let away = Disruption::Meanwhile(Box::new(|server| {
         server.fail(Fault::internal(Method::GET, "gatewaysessions", 10));
     }));
-    fixture.server.hinder(Method::PATCH, "gatewaysessions", away);
+    fixture.server.disrupt(Method::PATCH, "gatewaysessions", away);
     for round in ["one", "two"] {
         say(&fixture, Some(claims(&json!([round]))));
         fixture.pass(5 * MINUTE);

@@ -5,25 +5,22 @@
 
 mod statuses;
 
-use std::{
-    collections::HashMap,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
-    time::Duration,
-};
+use std::{collections::HashMap, sync::Arc, time::Duration};
 
 use api::WorkspaceStatus;
 use k8s_openapi::{api::apps::v1::Deployment, apimachinery::pkg::apis::meta::v1::ObjectMeta};
 use kube::Resource;
+use parking_lot::Mutex;
 use tokio::time::Instant;
 
 pub(crate) use self::statuses::PendingStatuses;
 use crate::cache::{observed::Identity, stores::Packed};
 
 /// The cache usually shows a Deployment that we wrote within this time. Until then it counts as existing.
-const SOON: Duration = Duration::from_secs(5);
+const CACHE_LAG: Duration = Duration::from_secs(5);
 
 /// Pending statuses that are kept before they are checked against the cache.
-const SOME: usize = 64;
+const PRUNE_INTERVAL: usize = 64;
 
 /// Our last writes that no cache has shown yet, and confirmed facts, by workspace: `namespace/name`.
 #[derive(Debug, Default)]
@@ -119,7 +116,7 @@ impl PendingWrites {
                 deployment,
             })
         });
-        let mut deployments = lock(&self.deployments);
+        let mut deployments = self.deployments.lock();
         match written {
             Some(written) => deployments.insert(workspace.to_owned(), written),
             None => deployments.remove(workspace),
@@ -128,12 +125,14 @@ impl PendingWrites {
 
     /// The expected state of the Deployment, compared with the cached one. Once the cache has caught up, the expectation is dropped.
     pub fn deployment(&self, workspace: &str, cached: Option<&Deployment>) -> Expectation {
-        let mut deployments = lock(&self.deployments);
+        let mut deployments = self.deployments.lock();
         let Some(ours) = deployments.get(workspace) else {
             return Expectation::Fulfilled;
         };
         let Some(cached) = cached else {
-            let left = SOON.checked_sub(ours.at.elapsed()).filter(|left| !left.is_zero());
+            let left = CACHE_LAG
+                .checked_sub(ours.at.elapsed())
+                .filter(|left| !left.is_zero());
             let ours = left.and_then(|left| Some((ours.deployment.open()?, left)));
             return ours.map_or(Expectation::Expired, |(ours, left)| {
                 Expectation::Pending(ours, left)
@@ -155,12 +154,12 @@ impl PendingWrites {
 
     /// Expects a first Deployment, which may make a pod before a cache shows it. That no pod exists is no longer confirmed.
     pub fn expect_creation(&self, workspace: &str) {
-        lock(&self.scaled_down).remove(workspace);
+        self.scaled_down.lock().remove(workspace);
     }
 
     /// Records that we scaled this Deployment to 0, with the generation after that write.
     pub fn wrote_scale_down(&self, workspace: &str, answer: &Deployment) {
-        let mut all = lock(&self.scaled_down);
+        let mut all = self.scaled_down.lock();
         let generation = generation(Some(answer));
         if all
             .get(workspace)
@@ -177,7 +176,7 @@ impl PendingWrites {
     /// Whether the Deployment exists and still has the generation in which it wanted no pod. Then it needs no read.
     pub fn is_unchanged(&self, workspace: &str, deployment: Option<&Deployment>) -> bool {
         let now = generation(deployment);
-        let all = lock(&self.scaled_down);
+        let all = self.scaled_down.lock();
         now.is_some() && all.get(workspace).is_some_and(|known| known.generation == now)
     }
 
@@ -187,13 +186,13 @@ impl PendingWrites {
             generation: generation(deployment),
             is_confirmed: true,
         };
-        lock(&self.scaled_down).insert(workspace.to_owned(), scaled_down);
+        self.scaled_down.lock().insert(workspace.to_owned(), scaled_down);
     }
 
     /// Whether it was confirmed that no pod exists and none can be made, and the Deployment has not changed since. Without a new generation
     /// it makes no pod. After any change the confirmation is dropped for good: a Deployment that was made and deleted may have left a pod.
     pub fn is_confirmed(&self, workspace: &str, deployment: Option<&Deployment>) -> bool {
-        let mut all = lock(&self.scaled_down);
+        let mut all = self.scaled_down.lock();
         let Some(known) = all.get(workspace) else {
             return false;
         };
@@ -207,15 +206,17 @@ impl PendingWrites {
     /// Records the answer to a write of the workspace's status.
     pub fn wrote_status(&self, workspace: &str, answer: &ObjectMeta, status: WorkspaceStatus) {
         if let Some(version) = Version::of(answer) {
-            lock(&self.statuses).insert(workspace.to_owned(), (version, status));
+            self.statuses
+                .lock()
+                .insert(workspace.to_owned(), (version, status));
         }
     }
 
     /// Drops the statuses that the cache shows by now, each time some more were added. The event of our own status write triggers no
     /// reconcile in which they could be dropped.
     pub fn prune_statuses<K: Resource>(&self, cached: impl Fn(&str) -> Option<Arc<K>>) {
-        let mut statuses = lock(&self.statuses);
-        if statuses.len() >= SOME && statuses.len().is_multiple_of(SOME) {
+        let mut statuses = self.statuses.lock();
+        if statuses.len() >= PRUNE_INTERVAL && statuses.len().is_multiple_of(PRUNE_INTERVAL) {
             statuses.retain(|workspace, (version, _)| {
                 cached(workspace).is_some_and(|cached| version.is_newer_than(cached.meta()))
             });
@@ -224,7 +225,7 @@ impl PendingWrites {
 
     /// The status that we wrote, if the cached workspace does not have it yet. Once it has, the record is dropped.
     pub fn newer_status(&self, workspace: &str, cached: &ObjectMeta) -> Option<WorkspaceStatus> {
-        let mut statuses = lock(&self.statuses);
+        let mut statuses = self.statuses.lock();
         let (version, status) = statuses.get(workspace)?;
         if version.is_newer_than(cached) {
             return Some(status.clone());
@@ -235,7 +236,7 @@ impl PendingWrites {
 
     /// The newest known version of the workspace.
     pub fn newest_version(&self, workspace: &str, cached: &ObjectMeta) -> Option<String> {
-        let statuses = lock(&self.statuses);
+        let statuses = self.statuses.lock();
         let written = statuses.get(workspace).map(|(version, _)| version);
         match written.filter(|version| version.is_newer_than(cached)) {
             Some(version) => Some(version.number.to_string()),
@@ -245,19 +246,22 @@ impl PendingWrites {
 
     /// Records that the finalizer of the workspace was released.
     pub fn released(&self, workspace: &Identity) {
-        lock(&self.released).insert(workspace.key(), workspace.uid.clone());
+        self.released
+            .lock()
+            .insert(workspace.key(), workspace.uid.clone());
     }
 
     /// Whether the finalizer of the workspace was released.
     pub fn is_released(&self, workspace: &Identity) -> bool {
-        lock(&self.released)
+        self.released
+            .lock()
             .get(&workspace.key())
             .is_some_and(|uid| *uid == workspace.uid)
     }
 
     /// Records that the API server reported a child as gone.
     pub fn deleted(&self, workspace: &Identity, kind: &str, uid: &str) {
-        let mut all = lock(&self.deleted);
+        let mut all = self.deleted.lock();
         let deleted = all.entry(workspace.key()).or_default();
         if deleted.workspace_uid != workspace.uid {
             *deleted = Deleted {
@@ -273,7 +277,7 @@ impl PendingWrites {
 
     /// Whether the API server reported that the child of this kind with this UID is gone; `None`: any child of this kind.
     pub fn is_deleted(&self, workspace: &Identity, kind: &str, uid: Option<&str>) -> bool {
-        let all = lock(&self.deleted);
+        let all = self.deleted.lock();
         let deleted = all.get(&workspace.key());
         deleted
             .filter(|deleted| deleted.workspace_uid == workspace.uid)
@@ -285,30 +289,26 @@ impl PendingWrites {
 
     /// Drops everything: while another replica led, nothing of it stayed certain.
     pub fn clear(&self) {
-        lock(&self.deployments).clear();
-        lock(&self.scaled_down).clear();
-        lock(&self.statuses).clear();
-        lock(&self.released).clear();
-        lock(&self.deleted).clear();
+        self.deployments.lock().clear();
+        self.scaled_down.lock().clear();
+        self.statuses.lock().clear();
+        self.released.lock().clear();
+        self.deleted.lock().clear();
     }
 
     /// Drops the state of a workspace that is gone.
     pub fn forget(&self, workspace: &str) {
-        lock(&self.deployments).remove(workspace);
-        lock(&self.scaled_down).remove(workspace);
-        lock(&self.statuses).remove(workspace);
-        lock(&self.released).remove(workspace);
-        lock(&self.deleted).remove(workspace);
+        self.deployments.lock().remove(workspace);
+        self.scaled_down.lock().remove(workspace);
+        self.statuses.lock().remove(workspace);
+        self.released.lock().remove(workspace);
+        self.deleted.lock().remove(workspace);
     }
 }
 
 fn generation(deployment: Option<&Deployment>) -> Generation {
     let meta = &deployment?.metadata;
     Some((meta.uid.clone()?, meta.generation?))
-}
-
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 #[cfg(test)]

@@ -1,13 +1,9 @@
 //! Our last status of each object -> the valid one while a cache lags behind (in memory).
 
-use std::{
-    collections::HashMap,
-    hash::Hash,
-    sync::{Mutex, MutexGuard, PoisonError},
-    time::Duration,
-};
+use std::{collections::HashMap, hash::Hash, time::Duration};
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
+use parking_lot::Mutex;
 use tokio::time::Instant;
 
 use super::version_of;
@@ -38,27 +34,23 @@ impl<K: Eq + Hash, S: Clone> PendingStatuses<K, S> {
             version: version_of(answer),
             status,
         };
-        self.lock().insert(key, written);
+        self.0.lock().insert(key, written);
     }
 
     /// The status that we wrote, if the cached object is older.
     pub(crate) fn newer(&self, key: &K, cached: Option<u64>) -> Option<S> {
-        let all = self.lock();
+        let all = self.0.lock();
         let written = all.get(key)?;
         (cached? < written.version?).then(|| written.status.clone())
     }
 
     /// Time since our last write of it.
     pub(crate) fn age(&self, key: &K) -> Option<Duration> {
-        self.lock().get(key).map(|written| written.at.elapsed())
+        self.0.lock().get(key).map(|written| written.at.elapsed())
     }
 
     /// Drops all objects except these.
     pub(crate) fn retain(&self, keep: impl Fn(&K) -> bool) {
-        self.lock().retain(|key, _| keep(key));
-    }
-
-    fn lock(&self) -> MutexGuard<'_, HashMap<K, Written<S>>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.0.lock().retain(|key, _| keep(key));
     }
 }

@@ -26,7 +26,7 @@ fn a_cache_is_behind_until_it_has_seen_our_write() {
 }
 
 #[test]
-fn statuses_that_the_cache_shows_are_forgotten_although_nobody_asks() {
+fn statuses_that_the_cache_shows_are_pruned() {
     let pending = PendingWrites::default();
     let workspace = |version: &str| {
         Arc::new(Deployment {
@@ -34,12 +34,12 @@ fn statuses_that_the_cache_shows_are_forgotten_although_nobody_asks() {
             ..Deployment::default()
         })
     };
-    for number in 0..SOME {
+    for number in 0..PRUNE_INTERVAL {
         let status = WorkspaceStatus::default();
         pending.wrote_status(&format!("team/{number}"), &meta("u", "12"), status);
         pending.prune_statuses(|key| Some(workspace(if key == "team/7" { "9" } else { "12" })));
     }
-    assert_eq!(lock(&pending.statuses).len(), 1);
+    assert_eq!(pending.statuses.lock().len(), 1);
     assert!(pending.newer_status("team/7", &meta("u", "9")).is_some());
 }
 
@@ -57,9 +57,9 @@ async fn our_deployment_is_recalled_until_the_cache_shows_it_or_a_later_one() {
     let pending = PendingWrites::default();
     let ours = deployment("u", "12", 2);
     pending.expect_deployment("team/a", Some(&ours));
-    let expected = Expectation::Pending(ours.clone(), SOON);
+    let expected = Expectation::Pending(ours.clone(), CACHE_LAG);
     assert_eq!(pending.deployment("team/a", None), expected);
-    tokio::time::advance(SOON).await;
+    tokio::time::advance(CACHE_LAG).await;
     assert_eq!(pending.deployment("team/a", None), Expectation::Expired);
     let older = deployment("u", "11", 1);
     assert_eq!(
@@ -93,7 +93,7 @@ fn workspace(uid: &str) -> Identity {
 }
 
 #[test]
-fn a_workspace_whose_finalizer_was_released_is_told_from_its_successor() {
+fn a_released_workspace_is_distinguished_from_its_successor() {
     let pending = PendingWrites::default();
     pending.released(&workspace("u"));
     assert!(pending.is_released(&workspace("u")));
@@ -103,7 +103,7 @@ fn a_workspace_whose_finalizer_was_released_is_told_from_its_successor() {
 }
 
 #[test]
-fn a_child_that_is_gone_is_told_from_its_successor_and_from_other_kinds() {
+fn a_deleted_child_is_distinguished_from_its_successor_and_other_kinds() {
     let pending = PendingWrites::default();
     let (old, new) = (workspace("1"), workspace("2"));
     pending.deleted(&old, "Service", "u");
@@ -117,16 +117,6 @@ fn a_child_that_is_gone_is_told_from_its_successor_and_from_other_kinds() {
     assert!(!pending.is_deleted(&new, "Service", None));
     pending.forget("team/a");
     assert!(!pending.is_deleted(&new, "Deployment", None));
-}
-
-#[test]
-fn a_child_that_is_gone_is_remembered_once() {
-    let pending = PendingWrites::default();
-    let workspace = workspace("1");
-    for _ in 0..3 {
-        pending.deleted(&workspace, "Service", "u");
-    }
-    assert_eq!(lock(&pending.deleted)[&workspace.key()].children.len(), 1);
 }
 
 #[test]
@@ -146,7 +136,7 @@ fn nothing_is_certain_any_more_after_another_has_led() {
 }
 
 #[test]
-fn a_confirmation_lasts_until_the_deployment_is_another_or_has_another_spec() {
+fn a_confirmation_lasts_until_the_deployment_or_its_spec_changes() {
     let pending = PendingWrites::default();
     assert!(!pending.is_confirmed("team/a", None));
     pending.confirm_scaled_down("team/a", None);
@@ -173,7 +163,7 @@ fn a_confirmation_does_not_come_back_when_a_deployment_has_come_and_gone_or_was_
 }
 
 #[test]
-fn our_scale_down_holds_until_the_deployment_is_another_or_has_another_spec() {
+fn our_scale_down_counts_until_the_deployment_or_its_spec_changes() {
     let pending = PendingWrites::default();
     let ours = deployment("u", "12", 2);
     assert!(!pending.is_unchanged("team/a", Some(&ours)));

@@ -4,15 +4,17 @@
 
 use std::{
     collections::{HashMap, HashSet},
-    sync::{Arc, PoisonError, RwLock},
+    sync::Arc,
 };
 
 use api::names;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use kube::{Resource, runtime::watcher::Event};
+use parking_lot::RwLock;
 use tokio::sync::watch;
 
 use super::{packed::Packed, parsed::Parsed, trim::Trim};
+use crate::cache::observed::claims_of;
 
 /// The cache of one kind of child: objects with a workspace's label, trimmed, as text.
 #[derive(Debug)]
@@ -63,13 +65,11 @@ impl Keys {
         let annotations = object.meta().annotations.as_ref();
         let uid = annotations.and_then(|annotations| annotations.get(names::WORKSPACE_UID));
         let pod = object.pod_spec();
-        let volumes = pod.and_then(|pod| pod.volumes.as_ref()).into_iter().flatten();
-        let mounted = volumes.filter_map(|volume| volume.persistent_volume_claim.as_ref());
         Self {
             workspace: parent_of(object.meta()),
             workspace_uid: uid.map(|uid| uid.as_str().into()),
             node: pod.and_then(|pod| Some(pod.node_name.as_deref()?.into())),
-            claims: mounted.map(|claim| claim.claim_name.as_str().into()).collect(),
+            claims: claims_of(pod).map(Into::into).collect(),
         }
     }
 
@@ -164,7 +164,7 @@ impl<K> Children<K> {
     }
 
     fn read<T>(&self, query: impl FnOnce(&Index<K>) -> T) -> T {
-        query(&self.index.read().unwrap_or_else(PoisonError::into_inner))
+        query(&self.index.read())
     }
 }
 
@@ -190,7 +190,7 @@ impl<K: Trim> ChildrenWriter<K> {
             }
             Event::InitDone => {
                 let listed = std::mem::take(&mut self.listed);
-                let mut kept = self.index.write().unwrap_or_else(PoisonError::into_inner);
+                let mut kept = self.index.write();
                 let parents = listed.differing(&kept);
                 *kept = listed;
                 self.filled.send_replace(true);
@@ -199,7 +199,7 @@ impl<K: Trim> ChildrenWriter<K> {
             Event::Apply(object) => {
                 // An object that cannot be parsed counts as absent. A write to it gets the API server's answer.
                 let (name, object) = (name_of(object.meta()), readable(object));
-                let mut kept = self.index.write().unwrap_or_else(PoisonError::into_inner);
+                let mut kept = self.index.write();
                 let before = kept.remove(&name);
                 let same = match (&before, &object) {
                     (Some(before), Some(object)) => before.kept.is_same(&object.kept),
@@ -217,7 +217,7 @@ impl<K: Trim> ChildrenWriter<K> {
                 return parents;
             }
             Event::Delete(object) => {
-                let mut kept = self.index.write().unwrap_or_else(PoisonError::into_inner);
+                let mut kept = self.index.write();
                 kept.remove(&name_of(object.meta()));
                 return parent_of(object.meta()).into_iter().collect();
             }

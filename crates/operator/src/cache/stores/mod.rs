@@ -43,111 +43,90 @@ pub type Cache<K> = Store<Parsed<K>>;
 /// The writing end of a [`Cache`].
 pub type CacheWriter<K> = Writer<Parsed<K>>;
 
-/// Every cache.
-#[derive(Clone)]
-pub struct Stores {
-    /// All workspaces.
-    pub workspaces: Cache<Workspace>,
-    /// All templates.
-    pub templates: Cache<WorkspaceTemplate>,
-    /// All managers.
-    pub managers: Cache<WorkspaceManager>,
-    /// All execution profiles.
-    pub profiles: Cache<WorkspaceExecutionProfile>,
-    /// All shares.
-    pub shares: Cache<WorkspaceShare>,
-    /// All storage classes.
-    pub storage_classes: Cache<StorageClass>,
-    /// Claims with a workspace's label.
-    pub claims: Children<PersistentVolumeClaim>,
-    /// Deployments with a workspace's label.
-    pub deployments: Children<Deployment>,
-    /// Services with a workspace's label.
-    pub services: Children<Service>,
-    /// Network policies with a workspace's label.
-    pub policies: Children<NetworkPolicy>,
-    /// Service accounts with a workspace's label.
-    pub accounts: Children<ServiceAccount>,
-    /// ReplicaSets with a workspace's label.
-    pub replica_sets: Children<ReplicaSet>,
-    /// Pods with a workspace's label.
-    pub pods: Children<Pod>,
-    /// Warning Events and Nodes about these pods and claims.
-    pub cluster_warnings: Arc<ClusterWarnings>,
-    /// Objects that route to workspaces, of every kind that the settings allow.
-    pub routes: Arc<RouteStore>,
-    /// Triggers the controllers that reconcile all objects, when one that users write changes. Several changes count as one.
-    pub changes: watch::Sender<()>,
-    /// Our own writes of children, and of statuses of workspaces.
-    pub own_writes: OwnWrites,
-    /// Set when every cache has been filled once; see [`Stores::until_filled`].
-    filled: Arc<OnceCell<()>>,
-}
-
-/// The writing ends of [`Stores`].
-#[derive(Default)]
-pub struct Writers {
-    /// All workspaces.
-    pub workspaces: CacheWriter<Workspace>,
-    /// All templates.
-    pub templates: CacheWriter<WorkspaceTemplate>,
-    /// All managers.
-    pub managers: CacheWriter<WorkspaceManager>,
-    /// All execution profiles.
-    pub profiles: CacheWriter<WorkspaceExecutionProfile>,
-    /// All shares.
-    pub shares: CacheWriter<WorkspaceShare>,
-    /// All storage classes.
-    pub storage_classes: CacheWriter<StorageClass>,
-    /// Claims.
-    pub claims: ChildrenWriter<PersistentVolumeClaim>,
-    /// Deployments.
-    pub deployments: ChildrenWriter<Deployment>,
-    /// Services.
-    pub services: ChildrenWriter<Service>,
-    /// Network policies.
-    pub policies: ChildrenWriter<NetworkPolicy>,
-    /// Service accounts.
-    pub accounts: ChildrenWriter<ServiceAccount>,
-    /// ReplicaSets.
-    pub replica_sets: ChildrenWriter<ReplicaSet>,
-    /// Pods.
-    pub pods: ChildrenWriter<Pod>,
-    /// Warning Events and Nodes.
-    pub cluster_warnings: Arc<ClusterWarnings>,
-    /// Route objects.
-    pub routes: Arc<RouteStore>,
-    /// Triggers the controllers that reconcile all objects.
-    pub changes: watch::Sender<()>,
-    /// Our own writes of children, and of statuses of workspaces.
-    pub own_writes: OwnWrites,
-    filled: Arc<OnceCell<()>>,
-}
-
-impl Writers {
-    /// The reading ends.
-    pub fn stores(&self) -> Stores {
-        Stores {
-            workspaces: self.workspaces.as_reader(),
-            templates: self.templates.as_reader(),
-            managers: self.managers.as_reader(),
-            profiles: self.profiles.as_reader(),
-            shares: self.shares.as_reader(),
-            storage_classes: self.storage_classes.as_reader(),
-            claims: self.claims.as_reader(),
-            deployments: self.deployments.as_reader(),
-            services: self.services.as_reader(),
-            policies: self.policies.as_reader(),
-            accounts: self.accounts.as_reader(),
-            replica_sets: self.replica_sets.as_reader(),
-            pods: self.pods.as_reader(),
-            cluster_warnings: self.cluster_warnings.clone(),
-            routes: self.routes.clone(),
-            changes: self.changes.clone(),
-            own_writes: self.own_writes.clone(),
-            filled: self.filled.clone(),
+/// Defines [`Stores`] and [`Writers`] by one list of kinds.
+macro_rules! stores {
+    ($($(#[$doc:meta])* $name:ident: $reader:ident<$kind:ident>, $writer:ident;)*) => {
+        /// Every cache.
+        #[derive(Clone)]
+        pub struct Stores {
+            $($(#[$doc])* pub $name: $reader<$kind>,)*
+            /// Warning Events and Nodes about these pods and claims.
+            pub cluster_warnings: Arc<ClusterWarnings>,
+            /// Objects that route to workspaces, of every kind that the settings allow.
+            pub routes: Arc<RouteStore>,
+            /// Triggers the controllers that reconcile all objects, when one that users write changes. Several changes count as one.
+            pub changes: watch::Sender<()>,
+            /// Our own writes of children, and of statuses of workspaces.
+            pub own_writes: OwnWrites,
+            /// Set when every cache has been filled once; see [`Stores::until_filled`].
+            filled: Arc<OnceCell<()>>,
         }
-    }
+
+        /// The writing ends of [`Stores`].
+        #[derive(Default)]
+        pub struct Writers {
+            $($(#[$doc])* pub $name: $writer<$kind>,)*
+            /// Warning Events and Nodes.
+            pub cluster_warnings: Arc<ClusterWarnings>,
+            /// Route objects.
+            pub routes: Arc<RouteStore>,
+            /// Triggers the controllers that reconcile all objects.
+            pub changes: watch::Sender<()>,
+            /// Our own writes of children, and of statuses of workspaces.
+            pub own_writes: OwnWrites,
+            filled: Arc<OnceCell<()>>,
+        }
+
+        impl Writers {
+            /// The reading ends.
+            pub fn stores(&self) -> Stores {
+                Stores {
+                    $($name: self.$name.as_reader(),)*
+                    cluster_warnings: self.cluster_warnings.clone(),
+                    routes: self.routes.clone(),
+                    changes: self.changes.clone(),
+                    own_writes: self.own_writes.clone(),
+                    filled: self.filled.clone(),
+                }
+            }
+        }
+
+        impl Stores {
+            async fn until_each_is_filled(&self) -> anyhow::Result<()> {
+                $(self.$name.wait_until_ready().await?;)*
+                Ok(())
+            }
+        }
+    };
+}
+
+stores! {
+    /// All workspaces.
+    workspaces: Cache<Workspace>, CacheWriter;
+    /// All templates.
+    templates: Cache<WorkspaceTemplate>, CacheWriter;
+    /// All managers.
+    managers: Cache<WorkspaceManager>, CacheWriter;
+    /// All execution profiles.
+    profiles: Cache<WorkspaceExecutionProfile>, CacheWriter;
+    /// All shares.
+    shares: Cache<WorkspaceShare>, CacheWriter;
+    /// All storage classes.
+    storage_classes: Cache<StorageClass>, CacheWriter;
+    /// Claims with a workspace's label.
+    claims: Children<PersistentVolumeClaim>, ChildrenWriter;
+    /// Deployments with a workspace's label.
+    deployments: Children<Deployment>, ChildrenWriter;
+    /// Services with a workspace's label.
+    services: Children<Service>, ChildrenWriter;
+    /// Network policies with a workspace's label.
+    policies: Children<NetworkPolicy>, ChildrenWriter;
+    /// Service accounts with a workspace's label.
+    accounts: Children<ServiceAccount>, ChildrenWriter;
+    /// ReplicaSets with a workspace's label.
+    replica_sets: Children<ReplicaSet>, ChildrenWriter;
+    /// Pods with a workspace's label.
+    pods: Children<Pod>, ChildrenWriter;
 }
 
 impl Stores {
@@ -161,25 +140,6 @@ impl Stores {
     pub async fn until_filled(&self) -> anyhow::Result<()> {
         let filled = self.filled.get_or_try_init(|| self.until_each_is_filled());
         filled.await.copied()
-    }
-
-    async fn until_each_is_filled(&self) -> anyhow::Result<()> {
-        self.workspaces.wait_until_ready().await?;
-        self.templates.wait_until_ready().await?;
-        self.managers.wait_until_ready().await?;
-        self.profiles.wait_until_ready().await?;
-        self.shares.wait_until_ready().await?;
-        self.storage_classes.wait_until_ready().await?;
-        futures::try_join!(
-            self.claims.wait_until_ready(),
-            self.deployments.wait_until_ready(),
-            self.services.wait_until_ready(),
-            self.policies.wait_until_ready(),
-            self.accounts.wait_until_ready(),
-            self.replica_sets.wait_until_ready(),
-            self.pods.wait_until_ready(),
-        )?;
-        Ok(())
     }
 }
 
@@ -206,10 +166,10 @@ pub fn select<K>(cache: &Cache<K>, wanted: impl Fn(&K) -> bool) -> Vec<Arc<K>>
 where
     K: Resource<DynamicType = ()> + Clone + 'static,
 {
-    let guarded = cache.state_filter(|guarded| guarded.0.as_ref().is_ok_and(|object| wanted(object)));
-    guarded
+    let found = cache.state_filter(|parsed| parsed.0.as_ref().is_ok_and(|object| wanted(object)));
+    found
         .iter()
-        .filter_map(|guarded| guarded.0.as_ref().ok())
+        .filter_map(|parsed| parsed.0.as_ref().ok())
         .cloned()
         .collect()
 }

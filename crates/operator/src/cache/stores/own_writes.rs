@@ -1,14 +1,12 @@
 //! Versions of our own writes -> whether a watch event only repeats a known answer (in memory).
 
-use std::{
-    collections::VecDeque,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
-};
+use std::{collections::VecDeque, sync::Arc};
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
+use parking_lot::Mutex;
 
 /// Writes that are kept. A write whose watch event came before its answer is never looked up, so old ones are dropped.
-const MOST: usize = 1024;
+const CAPACITY: usize = 1024;
 
 /// Our recent writes: children, and statuses of workspaces. A reconcile has the answer to each of its writes. So a watch event with the
 /// same version triggers no other reconcile.
@@ -22,20 +20,16 @@ impl OwnWrites {
     /// Records the answer to a write.
     pub fn record(&self, answer: &ObjectMeta) {
         let Some(version) = version_of(answer) else { return };
-        let mut written = self.lock();
+        let mut written = self.0.lock();
         written.push_back(version);
-        if written.len() > MOST {
+        if written.len() > CAPACITY {
             written.pop_front();
         }
     }
 
     /// Whether a write of ours made this version.
     pub fn contains(&self, seen: &ObjectMeta) -> bool {
-        version_of(seen).is_some_and(|version| self.lock().contains(&version))
-    }
-
-    fn lock(&self) -> MutexGuard<'_, VecDeque<Version>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        version_of(seen).is_some_and(|version| self.0.lock().contains(&version))
     }
 }
 
@@ -70,11 +64,11 @@ mod tests {
     #[test]
     fn the_oldest_writes_are_forgotten() {
         let writes = OwnWrites::default();
-        for version in 0..=MOST {
+        for version in 0..=CAPACITY {
             writes.record(&meta(Some(&version.to_string())));
         }
         assert!(!writes.contains(&meta(Some("0"))));
         assert!(writes.contains(&meta(Some("1"))));
-        assert_eq!(writes.lock().len(), MOST);
+        assert_eq!(writes.0.lock().len(), CAPACITY);
     }
 }

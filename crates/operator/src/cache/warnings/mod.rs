@@ -5,15 +5,13 @@
 
 mod newest;
 
-use std::{
-    collections::{HashMap, HashSet},
-    sync::{PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard},
-};
+use std::collections::{HashMap, HashSet};
 
 use k8s_openapi::{
     api::core::v1::{Event, Node as NodeObject},
     apimachinery::pkg::apis::meta::v1::Time,
 };
+use parking_lot::RwLock;
 
 use self::newest::Warnings;
 
@@ -39,9 +37,9 @@ const TRANSIENT: [&str; 3] = [
     "no relationship found between node",
 ];
 /// Longest message that is kept, in bytes.
-const LONGEST_MESSAGE: usize = 1024;
+const MAX_MESSAGE: usize = 1024;
 /// Longest UID of an object whose warnings are kept, in bytes. Real UIDs are shorter, but an Event may contain any text as a UID.
-const LONGEST_UID: usize = 128;
+const MAX_UID: usize = 128;
 
 /// A warning Event about a pod or a claim.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -71,7 +69,7 @@ pub enum Node {
 
 /// Whether the kubelet's message is about a state that passes at once.
 pub fn is_transient(message: &str) -> bool {
-    TRANSIENT.iter().any(|words| message.contains(words))
+    TRANSIENT.iter().any(|part| message.contains(part))
 }
 
 /// The known warnings and nodes. The watches write it, and the reconciles read it.
@@ -81,33 +79,33 @@ pub struct ClusterWarnings {
     /// `None` until all nodes have been listed once: before that, no node counts as gone.
     nodes: RwLock<Option<HashMap<String, Node>>>,
     /// Claims that are no workspace's disk and are being deleted: namespace and name.
-    leaving: RwLock<HashSet<(String, String)>>,
+    terminating: RwLock<HashSet<(String, String)>>,
 }
 
 impl ClusterWarnings {
     /// Warnings about the object with this UID in this namespace.
     pub fn about(&self, namespace: &str, uid: &str) -> Vec<Warning> {
-        read(&self.warnings).about(namespace, uid).cloned().collect()
+        self.warnings.read().about(namespace, uid).cloned().collect()
     }
 
     /// The known state of a node; `None` before all nodes are listed.
     pub fn node(&self, name: &str) -> Option<Node> {
-        let nodes = read(&self.nodes);
+        let nodes = self.nodes.read();
         Some(nodes.as_ref()?.get(name).cloned().unwrap_or(Node::Gone))
     }
 
     /// Whether a claim that is no workspace's disk is being deleted.
-    pub fn is_leaving(&self, namespace: &str, claim: &str) -> bool {
-        let leaving = read(&self.leaving);
+    pub fn is_terminating(&self, namespace: &str, claim: &str) -> bool {
+        let terminating = self.terminating.read();
         // Usually there is none.
-        !leaving.is_empty() && leaving.contains(&(namespace.to_owned(), claim.to_owned()))
+        !terminating.is_empty() && terminating.contains(&(namespace.to_owned(), claim.to_owned()))
     }
 
     /// Records a claim. Returns whether its state changed.
-    pub(crate) fn note_claim(&self, namespace: &str, claim: &str, leaving: bool) -> bool {
+    pub(crate) fn note_claim(&self, namespace: &str, claim: &str, terminating: bool) -> bool {
         let key = (namespace.to_owned(), claim.to_owned());
-        let mut all = write(&self.leaving);
-        if leaving {
+        let mut all = self.terminating.write();
+        if terminating {
             all.insert(key)
         } else {
             all.remove(&key)
@@ -115,27 +113,27 @@ impl ClusterWarnings {
     }
 
     /// Replaces all claims that are being deleted, after a new list.
-    pub(crate) fn replace_leaving(&self, all: HashSet<(String, String)>) {
-        *write(&self.leaving) = all;
+    pub(crate) fn replace_terminating(&self, all: HashSet<(String, String)>) {
+        *self.terminating.write() = all;
     }
 
     /// Records an Event. Returns whether it is new. A transient one, for example about another volume, does not replace a lasting one.
     pub(crate) fn note(&self, event: &Event) -> bool {
         warning_of(event)
             .filter(|warning| !is_transient(&warning.message))
-            .is_some_and(|warning| write(&self.warnings).note(namespace_of(event), warning))
+            .is_some_and(|warning| self.warnings.write().note(namespace_of(event), warning))
     }
 
     /// Removes an Event that is gone: the API server keeps Events for about an hour.
     pub(crate) fn drop_event(&self, event: &Event) {
         if let Some(warning) = warning_of(event) {
-            write(&self.warnings).expire(namespace_of(event), &warning);
+            self.warnings.write().expire(namespace_of(event), &warning);
         }
     }
 
     /// Records a node. Returns whether its state changed.
     pub(crate) fn note_node(&self, name: &str, node: Option<Node>) -> bool {
-        let mut nodes = write(&self.nodes);
+        let mut nodes = self.nodes.write();
         let Some(nodes) = nodes.as_mut() else { return false };
         let is_new = nodes.get(name) != node.as_ref();
         match node {
@@ -147,7 +145,7 @@ impl ClusterWarnings {
 
     /// Replaces all nodes, after a new list.
     pub(crate) fn replace_nodes(&self, all: HashMap<String, Node>) {
-        *write(&self.nodes) = Some(all);
+        *self.nodes.write() = Some(all);
     }
 }
 
@@ -161,7 +159,7 @@ fn warning_of(event: &Event) -> Option<Warning> {
     let about = &event.involved_object;
     let is_kind_of_ours = [POD, CLAIM].contains(&about.kind.as_deref()?);
     let ours = is_kind_of_ours && about.name.as_deref()?.starts_with(&rules::names::child(""));
-    let uid = about.uid.as_deref().filter(|uid| uid.len() <= LONGEST_UID)?;
+    let uid = about.uid.as_deref().filter(|uid| uid.len() <= MAX_UID)?;
     let reason = event.reason.as_deref()?;
     let reason = REASONS.into_iter().find(|known| *known == reason)?;
     let message = event.message.as_deref().unwrap_or_default();
@@ -177,7 +175,7 @@ fn warning_of(event: &Event) -> Option<Warning> {
     ours.then(|| Warning {
         about: uid.to_owned(),
         reason,
-        message: message[..message.floor_char_boundary(LONGEST_MESSAGE)].to_owned(),
+        message: message[..message.floor_char_boundary(MAX_MESSAGE)].to_owned(),
         last: times.into_iter().flatten().next(),
     })
 }
@@ -207,14 +205,6 @@ pub(crate) fn node_state(node: &NodeObject) -> Node {
         "False" => Node::NotReady(message()),
         _ => Node::Silent(message()),
     }
-}
-
-fn read<T>(lock: &RwLock<T>) -> RwLockReadGuard<'_, T> {
-    lock.read().unwrap_or_else(PoisonError::into_inner)
-}
-
-fn write<T>(lock: &RwLock<T>) -> RwLockWriteGuard<'_, T> {
-    lock.write().unwrap_or_else(PoisonError::into_inner)
 }
 
 #[cfg(test)]
@@ -292,7 +282,7 @@ mod tests {
         let cluster_warnings = ClusterWarnings::default();
         assert!(cluster_warnings.note(&event("a", "FailedMount", &format!("1{}", "ä".repeat(2000)), 1)));
         let kept = cluster_warnings.about("team", "a").remove(0).message;
-        assert_eq!(kept.len(), LONGEST_MESSAGE - 1);
+        assert_eq!(kept.len(), MAX_MESSAGE - 1);
     }
 
     #[test]
@@ -317,9 +307,9 @@ mod tests {
             ]}}))
             .unwrap()
         };
-        let words = "R: Kubelet stopped posting node status".to_owned();
+        let message = "R: Kubelet stopped posting node status".to_owned();
         assert_eq!(node_state(&node("True")), Node::Ready);
-        assert_eq!(node_state(&node("False")), Node::NotReady(words.clone()));
-        assert_eq!(node_state(&node("Unknown")), Node::Silent(words));
+        assert_eq!(node_state(&node("False")), Node::NotReady(message.clone()));
+        assert_eq!(node_state(&node("Unknown")), Node::Silent(message));
     }
 }

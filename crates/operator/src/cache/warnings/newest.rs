@@ -6,7 +6,7 @@ use super::Warning;
 
 /// Warnings that are kept. Beyond it, the namespace with most warnings loses its oldest. So many problems, or a user who writes Events
 /// by hand, displace no warning of a namespace with few.
-const MOST: usize = 4096;
+const CAPACITY: usize = 4096;
 
 /// The kept warnings.
 #[derive(Debug, Default)]
@@ -43,7 +43,7 @@ impl Warnings {
         if known.insert(key, warning).is_none() {
             self.count += 1;
         }
-        if self.count > MOST {
+        if self.count > CAPACITY {
             self.remove_oldest();
         }
         is_new
@@ -115,32 +115,32 @@ mod tests {
         for index in 0..10 {
             warnings.note("quiet", warning(&format!("q-{index}"), 0));
         }
-        for index in 0..MOST + 100 {
+        for index in 0..CAPACITY + 100 {
             warnings.note("loud", warning(&format!("l-{index}"), 60 + index));
         }
-        assert_eq!(warnings.count, MOST);
+        assert_eq!(warnings.count, CAPACITY);
         assert_eq!(
             (count(&warnings, "quiet"), count(&warnings, "loud")),
-            (10, MOST - 10)
+            (10, CAPACITY - 10)
         );
         assert_eq!(warnings.about("loud", "l-109").count(), 0);
         assert_eq!(warnings.about("loud", "l-110").count(), 1);
         // A new namespace gets its warnings stored too, although all of them are older than the existing ones.
         warnings.note("late", warning("late", 1));
         assert_eq!(warnings.about("late", "late").count(), 1);
-        assert_eq!(count(&warnings, "loud"), MOST - 11);
+        assert_eq!(count(&warnings, "loud"), CAPACITY - 11);
     }
 
     #[test]
     fn among_namespaces_with_as_many_the_oldest_goes_first() {
         let mut warnings = Warnings::default();
-        for index in 0..=MOST {
+        for index in 0..=CAPACITY {
             let second = if index == 7 { 0 } else { 1 + index };
             warnings.note(&format!("n-{index}"), warning("u", second));
         }
-        assert_eq!(warnings.by_namespace.len(), MOST);
+        assert_eq!(warnings.by_namespace.len(), CAPACITY);
         assert_eq!(count(&warnings, "n-7"), 0);
-        assert_eq!(count(&warnings, &format!("n-{MOST}")), 1);
+        assert_eq!(count(&warnings, &format!("n-{CAPACITY}")), 1);
     }
 
     #[test]

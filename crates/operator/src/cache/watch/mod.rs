@@ -12,11 +12,12 @@
 mod changes;
 mod warnings;
 
-use std::{collections::HashSet, convert::Infallible, sync::Arc};
+use std::{collections::HashSet, convert::Infallible, fmt::Debug, sync::Arc};
 
 use api::{Workspace, names};
 use futures::{Stream, StreamExt as _, stream, stream::BoxStream};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
+use kit::scope::Scope;
 use kube::{
     Api, Client, Resource,
     runtime::{
@@ -25,11 +26,12 @@ use kube::{
         watcher::{self, Event, watcher},
     },
 };
+use serde::de::DeserializeOwned;
 use tokio::sync::watch::Sender;
 
 use self::changes::Change;
 use crate::{
-    cache::stores::{CacheWriter, ChildrenWriter, OwnWrites, Parent, Parsed, Stores, Writers, trim::Trim},
+    cache::stores::{CacheWriter, ChildrenWriter, OwnWrites, Parsed, Stores, Writers, trim::Trim},
     support::{debounce::debounced, pace::paced},
 };
 
@@ -68,6 +70,7 @@ impl Effect {
 /// stopping, so that triggers of Deployments, ReplicaSets and pods may be debounced.
 pub fn start<F>(
     client: &Client,
+    scope: &Scope,
     writers: Writers,
     page_size: u32,
     is_loaded: F,
@@ -76,54 +79,126 @@ where
     F: Fn() -> bool + Send + 'static,
 {
     let stores = writers.stores();
-    let cluster_warnings = warnings::start(client, &writers.cluster_warnings, &stores);
+    let cluster_warnings = warnings::start(client, scope, &writers.cluster_warnings, &stores);
     let (notify, own_writes) = (writers.changes, writers.own_writes);
     let ours = own_writes.clone();
+    let storage_classes = match scope {
+        Scope::Cluster => watch(
+            Api::all(client.clone()),
+            page_size,
+            &notify,
+            writers.storage_classes,
+            |change| Effect::of(change.is_of_class().then_some(Target::All)),
+        ),
+        // No class is known, so the API server decides whether a disk can grow.
+        Scope::Namespace(_) => {
+            let mut classes = writers.storage_classes;
+            classes.apply_watcher_event(&Event::Init);
+            classes.apply_watcher_event(&Event::InitDone);
+            stream::empty().boxed()
+        }
+    };
     let at_once: Vec<BoxStream<'static, Target>> = vec![
-        watch(client, page_size, &notify, writers.workspaces, move |change| {
-            // A status that another client wrote has to be corrected.
-            let is_ours = change
-                .after
-                .as_ref()
-                .is_some_and(|after| ours.contains(after.meta()));
-            let meta = change.meta().filter(|_| change.is_any() && !is_ours);
-            Effect {
-                target: meta.map(|meta| Target::One(trigger(meta, meta.name.as_deref()))),
-                is_global: change.is_of_references(),
-            }
-        }),
-        watch(client, page_size, &notify, writers.templates, |change| {
-            let meta = change.meta().filter(|_| change.is_of_spec());
-            Effect::of(meta.and_then(|meta| meta.name.clone()).map(Target::Template))
-        }),
-        watch(client, page_size, &notify, writers.managers, |change| {
-            Effect::of(change.is_of_spec().then_some(Target::All))
-        }),
-        watch(client, page_size, &notify, writers.profiles, |change| {
-            let meta = change.meta().filter(|_| change.is_of_spec());
-            Effect::of(
-                meta.and_then(|meta| meta.namespace.clone())
-                    .map(Target::Namespace),
-            )
-        }),
-        watch(client, page_size, &notify, writers.shares, |_| Effect::of(None)),
-        watch(client, page_size, &notify, writers.storage_classes, |change| {
-            Effect::of(change.is_of_class().then_some(Target::All))
-        }),
-        undebounced(children(client, page_size, &own_writes, writers.claims)),
-        undebounced(children(client, page_size, &own_writes, writers.services)),
+        watch(
+            scope.api(client.clone()),
+            page_size,
+            &notify,
+            writers.workspaces,
+            move |change| {
+                // A status that another client wrote has to be corrected.
+                let is_ours = change
+                    .after
+                    .as_ref()
+                    .is_some_and(|after| ours.contains(after.meta()));
+                let meta = change.meta().filter(|_| change.is_any() && !is_ours);
+                Effect {
+                    target: meta.map(|meta| Target::One(trigger(meta, meta.name.as_deref()))),
+                    is_global: change.is_of_references(),
+                }
+            },
+        ),
+        watch(
+            Api::all(client.clone()),
+            page_size,
+            &notify,
+            writers.templates,
+            |change| {
+                let meta = change.meta().filter(|_| change.is_of_spec());
+                Effect::of(meta.and_then(|meta| meta.name.clone()).map(Target::Template))
+            },
+        ),
+        watch(
+            Api::all(client.clone()),
+            page_size,
+            &notify,
+            writers.managers,
+            |change| Effect::of(change.is_of_spec().then_some(Target::All)),
+        ),
+        watch(
+            scope.api(client.clone()),
+            page_size,
+            &notify,
+            writers.profiles,
+            |change| {
+                let meta = change.meta().filter(|_| change.is_of_spec());
+                Effect::of(
+                    meta.and_then(|meta| meta.namespace.clone())
+                        .map(Target::Namespace),
+                )
+            },
+        ),
+        watch(
+            scope.api(client.clone()),
+            page_size,
+            &notify,
+            writers.shares,
+            |_| Effect::of(None),
+        ),
+        storage_classes,
+        undebounced(children(
+            scope.api(client.clone()),
+            page_size,
+            &own_writes,
+            writers.claims,
+        )),
+        undebounced(children(
+            scope.api(client.clone()),
+            page_size,
+            &own_writes,
+            writers.services,
+        )),
         // A network policy may outlive its workspace, and then no other event reports it.
-        undebounced(children(client, page_size, &own_writes, writers.policies))
-            .inspect(move |_| {
-                notify.send_replace(());
-            })
-            .boxed(),
-        undebounced(children(client, page_size, &own_writes, writers.accounts)),
+        undebounced(children(
+            scope.api(client.clone()),
+            page_size,
+            &own_writes,
+            writers.policies,
+        ))
+        .inspect(move |_| {
+            notify.send_replace(());
+        })
+        .boxed(),
+        undebounced(children(
+            scope.api(client.clone()),
+            page_size,
+            &own_writes,
+            writers.accounts,
+        )),
     ];
     let steps = stream::select_all([
-        children(client, page_size, &own_writes, writers.deployments),
-        children(client, page_size, &own_writes, writers.replica_sets),
-        children(client, page_size, &own_writes, writers.pods),
+        children(
+            scope.api(client.clone()),
+            page_size,
+            &own_writes,
+            writers.deployments,
+        ),
+        children(
+            scope.api(client.clone()),
+            page_size,
+            &own_writes,
+            writers.replica_sets,
+        ),
+        children(scope.api(client.clone()), page_size, &own_writes, writers.pods),
     ]);
     let steps = debounced(steps, is_loaded).boxed();
     let targets =
@@ -138,7 +213,7 @@ pub fn all_workspaces(stores: &Stores) -> Vec<Trigger> {
 
 /// The watch of one kind that users write. It sends to `notify` on changes that matter to controllers that reconcile all objects.
 fn watch<K>(
-    client: &Client,
+    api: Api<Parsed<K>>,
     page_size: u32,
     notify: &Sender<()>,
     mut writer: CacheWriter<K>,
@@ -147,21 +222,12 @@ fn watch<K>(
 where
     K: Trim + Send + Sync + 'static,
 {
-    let api: Api<Parsed<K>> = Api::all(client.clone());
     let notify = notify.clone();
-    watcher(api, watcher::Config::default().page_size(page_size))
-        .default_backoff()
+    events(api, watcher::Config::default().page_size(page_size))
         .flat_map(move |event| {
-            let changes = match &event {
-                Ok(event) => changes::apply(&mut writer, event),
-                Err(error) => {
-                    tracing::warn!(%error, kind = %K::kind(&()), "the watch broke and is begun anew");
-                    Vec::new()
-                }
-            };
             let mut targets = HashSet::new();
-            let mut is_global = matches!(event, Ok(Event::InitDone));
-            for change in &changes {
+            let mut is_global = matches!(event, Event::InitDone);
+            for change in &changes::apply(&mut writer, &event) {
                 let effect = effect(change);
                 targets.extend(effect.target);
                 is_global |= effect.is_global;
@@ -177,7 +243,7 @@ where
 /// The watch of one kind of child: which workspaces to reconcile, and whether that may be debounced. Changes of objects
 /// that are being deleted or are gone may not: their addresses are soon reused.
 fn children<K>(
-    client: &Client,
+    api: Api<Parsed<K>>,
     page_size: u32,
     own_writes: &OwnWrites,
     mut writer: ChildrenWriter<K>,
@@ -185,36 +251,39 @@ fn children<K>(
 where
     K: Trim + Send + Sync + 'static,
 {
-    let api: Api<Parsed<K>> = Api::all(client.clone());
     let config = watcher::Config::default()
         .labels(names::WORKSPACE_LABEL)
         .page_size(page_size);
     let own_writes = own_writes.clone();
-    watcher(api, config)
-        .default_backoff()
+    events(api, config)
         .flat_map(move |event| {
-            let targets = match event {
-                Ok(event) => {
-                    let is_own = matches!(&event, Event::Apply(object) if own_writes.contains(object.meta()));
-                    let may_wait =
-                        matches!(&event, Event::Apply(object) if object.meta().deletion_timestamp.is_none());
-                    let parents = writer.apply(event);
-                    if is_own {
-                        Vec::new()
-                    } else {
-                        let trigger = |(namespace, name): Parent| ObjectRef::new(&name).within(&namespace);
-                        let triggers = parents.into_iter().map(trigger);
-                        triggers.map(|trigger| (Target::One(trigger), may_wait)).collect()
-                    }
-                }
-                Err(error) => {
-                    tracing::warn!(%error, kind = %K::kind(&()), "the watch broke and is begun anew");
-                    Vec::new()
-                }
+            let applied = match &event {
+                Event::Apply(object) => Some(object.meta()),
+                _ => None,
             };
+            let is_own = applied.is_some_and(|meta| own_writes.contains(meta));
+            let may_wait = applied.is_some_and(|meta| meta.deletion_timestamp.is_none());
+            let parents = writer.apply(event).into_iter().filter(move |_| !is_own);
+            let targets = parents.map(move |(namespace, name)| {
+                let trigger = ObjectRef::new(&name).within(&namespace);
+                (Target::One(trigger), may_wait)
+            });
             stream::iter(targets)
         })
         .boxed()
+}
+
+/// The events of a watch, which is restarted with growing backoff when it fails.
+pub(crate) fn events<K>(api: Api<K>, config: watcher::Config) -> impl Stream<Item = Event<K>> + Send
+where
+    K: Resource<DynamicType = ()> + Clone + Debug + DeserializeOwned + Send + 'static,
+{
+    watcher(api, config).default_backoff().filter_map(|event| {
+        let event = event.inspect_err(|error| {
+            tracing::warn!(%error, kind = %K::kind(&()), "the watch failed and is restarted");
+        });
+        std::future::ready(event.ok())
+    })
 }
 
 /// All targets, whether they may be debounced or not.

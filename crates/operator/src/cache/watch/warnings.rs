@@ -10,19 +10,19 @@ use std::{
 use api::names;
 use futures::{Stream, StreamExt as _, stream};
 use k8s_openapi::api::core::v1::{Event, Node as NodeObject, PersistentVolumeClaim as Claim};
+use kit::scope::Scope;
 use kube::{
     Api, Client, ResourceExt as _,
     core::PartialObjectMeta,
     runtime::{
-        WatchStreamExt as _,
         reflector::ObjectRef,
-        watcher::{self, Event as Change, watcher},
+        watcher::{self, Event as Change},
     },
 };
 
-use super::{Trigger, all_workspaces};
+use super::{Trigger, all_workspaces, events};
 use crate::cache::{
-    stores::Stores,
+    stores::{Parent, Stores},
     warnings::{ClusterWarnings, Node, POD, node_state},
 };
 
@@ -39,61 +39,65 @@ const NODES_PER_PAGE: u32 = 50;
 /// Fills `cluster_warnings` while the stream is polled, and yields which workspaces to reconcile. It never ends and never fails.
 pub(super) fn start(
     client: &Client,
+    scope: &Scope,
     cluster_warnings: &Arc<ClusterWarnings>,
     stores: &Stores,
 ) -> impl Stream<Item = Vec<Trigger>> + Send + use<> {
-    let claims = claims(client, cluster_warnings.clone(), stores.clone());
-    let nodes = nodes(client, cluster_warnings.clone(), stores.clone());
-    let warnings = warnings(client, cluster_warnings.clone(), stores.clone());
+    let claims = claims(
+        scope.api(client.clone()),
+        cluster_warnings.clone(),
+        stores.clone(),
+    );
+    let nodes = match scope {
+        Scope::Cluster => nodes(client, cluster_warnings.clone(), stores.clone()).boxed(),
+        Scope::Namespace(_) => stream::empty().boxed(),
+    };
+    let warnings = warnings(
+        scope.api(client.clone()),
+        cluster_warnings.clone(),
+        stores.clone(),
+    );
     stream::select(warnings, stream::select(nodes, claims))
 }
 
 /// Watches claims. Workspaces may mount any claim by its name. Of claims that are no workspace's disk, only those that are being deleted
 /// are kept.
 fn claims(
-    client: &Client,
+    claims: Api<PartialObjectMeta<Claim>>,
     cluster_warnings: Arc<ClusterWarnings>,
     stores: Stores,
 ) -> impl Stream<Item = Vec<Trigger>> + Send + use<> {
     let config = watcher::Config::default().labels(&format!("!{}", names::WORKSPACE_LABEL));
     let mut listed: HashSet<(String, String)> = HashSet::new();
-    let is_leaving = |claim: &PartialObjectMeta<Claim>| claim.metadata.deletion_timestamp.is_some();
-    watcher(Api::<PartialObjectMeta<Claim>>::all(client.clone()), config)
-        .default_backoff()
-        .map(move |change| match change {
-            Ok(Change::Init) => {
-                listed.clear();
-                Vec::new()
+    let is_terminating = |claim: &PartialObjectMeta<Claim>| claim.metadata.deletion_timestamp.is_some();
+    events(claims, config).map(move |change| match change {
+        Change::Init => {
+            listed.clear();
+            Vec::new()
+        }
+        Change::InitApply(claim) => {
+            if is_terminating(&claim) {
+                listed.insert((claim.namespace().unwrap_or_default(), claim.name_any()));
             }
-            Ok(Change::InitApply(claim)) => {
-                if is_leaving(&claim) {
-                    listed.insert((claim.namespace().unwrap_or_default(), claim.name_any()));
-                }
-                Vec::new()
-            }
-            Ok(Change::InitDone) => {
-                cluster_warnings.replace_leaving(std::mem::take(&mut listed));
-                all_workspaces(&stores)
-            }
-            Ok(Change::Apply(claim)) => {
-                note_claim_change(&cluster_warnings, &stores, &claim, is_leaving(&claim))
-            }
-            Ok(Change::Delete(claim)) => note_claim_change(&cluster_warnings, &stores, &claim, false),
-            Err(error) => {
-                tracing::warn!(%error, kind = "PersistentVolumeClaim", "the watch broke and is begun anew");
-                Vec::new()
-            }
-        })
+            Vec::new()
+        }
+        Change::InitDone => {
+            cluster_warnings.replace_terminating(std::mem::take(&mut listed));
+            all_workspaces(&stores)
+        }
+        Change::Apply(claim) => note_claim_change(&cluster_warnings, &stores, &claim, is_terminating(&claim)),
+        Change::Delete(claim) => note_claim_change(&cluster_warnings, &stores, &claim, false),
+    })
 }
 
 fn note_claim_change(
     cluster_warnings: &ClusterWarnings,
     stores: &Stores,
     claim: &PartialObjectMeta<Claim>,
-    leaving: bool,
+    terminating: bool,
 ) -> Vec<Trigger> {
     let (namespace, name) = (claim.namespace().unwrap_or_default(), claim.name_any());
-    if cluster_warnings.note_claim(&namespace, &name, leaving) {
+    if cluster_warnings.note_claim(&namespace, &name, terminating) {
         workspaces_at(&namespace, &name, stores)
     } else {
         Vec::new()
@@ -101,31 +105,21 @@ fn note_claim_change(
 }
 
 fn warnings(
-    client: &Client,
+    warnings: Api<Event>,
     cluster_warnings: Arc<ClusterWarnings>,
     stores: Stores,
 ) -> impl Stream<Item = Vec<Trigger>> + Send + use<> {
     let config = watcher::Config::default().fields(WARNINGS);
-    watcher(Api::<Event>::all(client.clone()), config)
-        .default_backoff()
-        .filter_map(move |change| {
-            let trigger = match change {
-                Ok(Change::Apply(event) | Change::InitApply(event)) => cluster_warnings
-                    .note(&event)
-                    .then(|| workspace_of(&event, &stores))
-                    .flatten(),
-                Ok(Change::Delete(event)) => {
-                    cluster_warnings.drop_event(&event);
-                    None
-                }
-                Ok(Change::Init | Change::InitDone) => None,
-                Err(error) => {
-                    tracing::warn!(%error, kind = "Event", "the watch broke and is begun anew");
-                    None
-                }
-            };
-            std::future::ready(trigger.map(|trigger| vec![trigger]))
-        })
+    events(warnings, config).map(move |change| match change {
+        Change::Apply(event) | Change::InitApply(event) if cluster_warnings.note(&event) => {
+            workspace_of(&event, &stores).into_iter().collect()
+        }
+        Change::Delete(event) => {
+            cluster_warnings.drop_event(&event);
+            Vec::new()
+        }
+        Change::Apply(_) | Change::InitApply(_) | Change::Init | Change::InitDone => Vec::new(),
+    })
 }
 
 fn nodes(
@@ -135,34 +129,28 @@ fn nodes(
 ) -> impl Stream<Item = Vec<Trigger>> + Send + use<> {
     let config = watcher::Config::default().page_size(NODES_PER_PAGE);
     let mut listed: HashMap<String, Node> = HashMap::new();
-    watcher(Api::<NodeObject>::all(client.clone()), config)
-        .default_backoff()
-        .map(move |change| match change {
-            Ok(Change::Init) => {
-                listed.clear();
-                Vec::new()
-            }
-            Ok(Change::InitApply(node)) => {
-                listed.insert(node.name_any(), node_state(&node));
-                Vec::new()
-            }
-            Ok(Change::InitDone) => {
-                // No event reports nodes that vanished meanwhile.
-                cluster_warnings.replace_nodes(std::mem::take(&mut listed));
-                all_workspaces(&stores)
-            }
-            Ok(Change::Apply(node)) => note_node_change(
-                &cluster_warnings,
-                &stores,
-                &node.name_any(),
-                Some(node_state(&node)),
-            ),
-            Ok(Change::Delete(node)) => note_node_change(&cluster_warnings, &stores, &node.name_any(), None),
-            Err(error) => {
-                tracing::warn!(%error, kind = "Node", "the watch broke and is begun anew");
-                Vec::new()
-            }
-        })
+    events(Api::<NodeObject>::all(client.clone()), config).map(move |change| match change {
+        Change::Init => {
+            listed.clear();
+            Vec::new()
+        }
+        Change::InitApply(node) => {
+            listed.insert(node.name_any(), node_state(&node));
+            Vec::new()
+        }
+        Change::InitDone => {
+            // No event reports nodes that vanished meanwhile.
+            cluster_warnings.replace_nodes(std::mem::take(&mut listed));
+            all_workspaces(&stores)
+        }
+        Change::Apply(node) => note_node_change(
+            &cluster_warnings,
+            &stores,
+            &node.name_any(),
+            Some(node_state(&node)),
+        ),
+        Change::Delete(node) => note_node_change(&cluster_warnings, &stores, &node.name_any(), None),
+    })
 }
 
 fn note_node_change(
@@ -192,20 +180,17 @@ fn workspace_of(event: &Event, stores: &Stores) -> Option<Trigger> {
 
 /// The workspaces that have a pod on a node.
 fn workspaces_on(node: &str, stores: &Stores) -> Vec<Trigger> {
-    let parents = stores.pods.parents(|pod| pod.node.as_deref() == Some(node));
-    parents
-        .into_iter()
-        .map(|(namespace, workspace)| ObjectRef::new(&workspace).within(&namespace))
-        .collect()
+    triggers(stores.pods.parents(|pod| pod.node.as_deref() == Some(node)))
 }
 
 /// The workspaces of a namespace that have a pod which mounts a claim.
 fn workspaces_at(namespace: &str, claim: &str, stores: &Stores) -> Vec<Trigger> {
-    let parents = stores.pods.parents(|pod| pod.mounts(namespace, claim));
-    parents
-        .into_iter()
-        .map(|(namespace, workspace)| ObjectRef::new(&workspace).within(&namespace))
-        .collect()
+    triggers(stores.pods.parents(|pod| pod.mounts(namespace, claim)))
+}
+
+fn triggers(workspaces: Vec<Parent>) -> Vec<Trigger> {
+    let trigger = |(namespace, workspace): Parent| ObjectRef::new(&workspace).within(&namespace);
+    workspaces.into_iter().map(trigger).collect()
 }
 
 #[cfg(test)]

@@ -10,35 +10,26 @@ use futures::{StreamExt as _, stream};
 use k8s_openapi::{api::core::v1::ConfigMap, apimachinery::pkg::apis::meta::v1::ObjectMeta};
 use kube::{
     Api, Resource as _,
-    api::{DeleteParams, Patch, PatchParams, Preconditions},
+    api::{Patch, PatchParams},
     runtime::events::EventType,
 };
 use serde_json::{Value, json};
-use tokio_util::sync::CancellationToken;
 
 use super::{Entries, NAME};
 use crate::{
     context::Context,
-    controllers::{
-        attempt::{Attempt, Failed, attempt},
-        resync,
-    },
+    controllers::attempt::{Attempt, Failed, attempt},
     status::{events, transitions},
-    support::failure::message_of,
+    support::{
+        failure::message_of,
+        send::{delete_uid, patch_as},
+    },
 };
 
 /// A write that takes longer is stuck. It is cancelled and retried.
 const LIMIT: Duration = Duration::from_secs(10);
 /// Namespaces that are written concurrently.
-const AT_ONCE: usize = 8;
-
-/// Reconciles now and on every change, until shutdown. Start it when the caches are filled.
-pub async fn run(context: &Context, shutdown: &CancellationToken) {
-    resync::make(&context.stores.changes, shutdown, async || {
-        Box::pin(reconcile(context)).await
-    })
-    .await;
-}
+const CONCURRENCY: usize = 8;
 
 /// Makes sure that a namespace has the keys before a pod starts there. If the namespace has no object of that name, a failure is only
 /// logged and does not block the start: the pod rejects all assertions until the keys exist. A write that failed shortly before is not
@@ -52,12 +43,12 @@ pub async fn ensure(context: &Context, namespace: &str) -> Result<(), kube::Erro
         return Ok(());
     };
     // The common case. A task that removes keys records that before it checks for workspaces.
-    if keys.has_enough(namespace, &wanted) {
+    if keys.is_supplied(namespace, &wanted) {
         return Ok(());
     }
     let turn = keys.turn(namespace);
     let _turn = turn.lock().await;
-    if keys.has_enough(namespace, &wanted) {
+    if keys.is_supplied(namespace, &wanted) {
         return Ok(());
     }
     let written = match keys.failed_lately(namespace) {
@@ -77,24 +68,30 @@ pub async fn ensure(context: &Context, namespace: &str) -> Result<(), kube::Erro
 pub async fn reconcile(context: &Context) -> Option<Duration> {
     let keys = &context.keys;
     let wanted = &keys.wanted(&context.site.system_namespace)?;
-    let inhabited = inhabited(context);
-    keys.forget_failures(&inhabited);
-    let lacking = inhabited
+    let in_use = in_use(context);
+    keys.forget_failures(&in_use);
+    let lacking = in_use
         .iter()
-        .filter(|namespace| !keys.has_enough(namespace, wanted));
-    let written = lacking.map(|namespace| supply(context, namespace, wanted));
-    let left = keys.left(&inhabited).into_iter();
-    let deleted = left.map(|(namespace, uid)| withdraw(context, namespace, uid));
-    let written: Vec<_> = stream::iter(written).buffer_unordered(AT_ONCE).collect().await;
-    let deleted: Vec<_> = stream::iter(deleted).buffer_unordered(AT_ONCE).collect().await;
+        .filter(|namespace| !keys.is_supplied(namespace, wanted));
+    let written = lacking.map(|namespace| add_keys(context, namespace, wanted));
+    let left = keys.left(&in_use).into_iter();
+    let deleted = left.map(|(namespace, uid)| remove_keys(context, namespace, uid));
+    let written: Vec<_> = stream::iter(written)
+        .buffer_unordered(CONCURRENCY)
+        .collect()
+        .await;
+    let deleted: Vec<_> = stream::iter(deleted)
+        .buffer_unordered(CONCURRENCY)
+        .collect()
+        .await;
     written.into_iter().chain(deleted).flatten().min()
 }
 
 /// Writes the keys into a namespace that lacks them. Returns the wait before a retry.
-async fn supply(context: &Context, namespace: &str, wanted: &Entries) -> Option<Duration> {
+async fn add_keys(context: &Context, namespace: &str, wanted: &Entries) -> Option<Duration> {
     let turn = context.keys.turn(namespace);
     let _turn = turn.lock().await;
-    if context.keys.has_enough(namespace, wanted) {
+    if context.keys.is_supplied(namespace, wanted) {
         return None;
     }
     if let Some((left, _)) = context.keys.failed_lately(namespace) {
@@ -105,7 +102,7 @@ async fn supply(context: &Context, namespace: &str, wanted: &Entries) -> Option<
 }
 
 /// Deletes the keys of a namespace without workspaces. Returns the wait before a retry.
-async fn withdraw(context: &Context, namespace: String, uid: Option<String>) -> Option<Duration> {
+async fn remove_keys(context: &Context, namespace: String, uid: Option<String>) -> Option<Duration> {
     let turn = context.keys.turn(&namespace);
     let _turn = turn.lock().await;
     // Record the loss first, then check. A pod start at the same time is either seen here, or sees the loss and waits for this task.
@@ -115,33 +112,27 @@ async fn withdraw(context: &Context, namespace: String, uid: Option<String>) -> 
         ..ObjectMeta::default()
     });
     if has_workspaces(context, &namespace) {
-        keep(context, &namespace, noted);
+        context.keys.kept(&namespace, noted);
         return None;
     }
     let is_over =
         |error: &kube::Error| matches!(error, kube::Error::Api(status) if [404, 409].contains(&status.code));
     let objects = api(context, &namespace);
     let deleted = async {
-        match objects.delete(NAME, &only(uid)).await {
+        match objects.delete(NAME, &delete_uid(uid)).await {
             Err(error) if !is_over(&error) => Err(error),
             _ => Ok(()),
         }
     };
     let deleted = attempt(context, &job(&namespace), deleted).await;
     if deleted.is_err() {
-        keep(context, &namespace, noted);
+        context.keys.kept(&namespace, noted);
     }
     deleted.err().map(|failed| failed.again)
 }
 
-fn keep(context: &Context, namespace: &str, noted: Option<super::Seen>) {
-    if let Some(noted) = noted {
-        context.keys.kept(namespace, noted);
-    }
-}
-
 /// Namespaces with workspaces that this operator reconciles.
-fn inhabited(context: &Context) -> HashSet<String> {
+fn in_use(context: &Context) -> HashSet<String> {
     let mut namespaces = HashSet::new();
     for workspace in context.stores.workspaces.state() {
         let namespace = workspace.meta().namespace.as_deref().unwrap_or_default();
@@ -199,34 +190,37 @@ fn job(namespace: &str) -> Attempt {
         step: "keys",
         key: format!("keys of {namespace}"),
         limit: LIMIT,
-        complaint: "keys cannot be written: workspaces there cannot check who asks them",
+        complaint: "assertion keys cannot be written: workspaces there cannot verify who sends a request",
     }
 }
 
 async fn put(context: &Context, namespace: &str, entries: Entries) -> Result<ConfigMap, kube::Error> {
     let objects = api(context, namespace);
-    let object = ConfigMap {
+    // The gateway's own object is the source: it is never deleted, and the gateway alone writes its entry.
+    let is_source = namespace == context.site.system_namespace;
+    let mut object = ConfigMap {
         metadata: ObjectMeta {
             name: Some(NAME.to_owned()),
             namespace: Some(namespace.to_owned()),
-            labels: Some(labels()),
+            labels: (!is_source).then(labels),
             ..ObjectMeta::default()
         },
-        data: Some(entries),
+        data: Some(entries.clone()),
         ..ConfigMap::default()
     };
+    if is_source {
+        object.data.get_or_insert_default().remove(names::GATEWAY_KEYS);
+    }
     let params = PatchParams::apply(names::OPERATOR).force();
-    // The gateway's own object is the source and is never deleted.
-    let is_source = namespace == context.site.system_namespace;
     match objects.patch(NAME, &params, &Patch::Apply(&object)).await {
         Ok(applied) if can_be_changed(&applied) || is_source => {
-            strip(context, &objects, &object, applied).await
+            strip(context, &objects, &entries, applied).await
         }
-        Ok(applied) => anew(context, &objects, &object, applied.metadata.uid).await,
+        Ok(applied) => recreate(context, &objects, &object, applied.metadata.uid).await,
         // The object is immutable or full: its foreign content cannot be corrected in place.
         Err(kube::Error::Api(status)) if status.code == 422 && !is_source => {
             match context.keys.uid(namespace) {
-                Some(uid) => anew(context, &objects, &object, Some(uid)).await,
+                Some(uid) => recreate(context, &objects, &object, Some(uid)).await,
                 None => Err(kube::Error::Api(status)),
             }
         }
@@ -238,13 +232,14 @@ async fn put(context: &Context, namespace: &str, entries: Entries) -> Result<Con
 async fn strip(
     context: &Context,
     objects: &Api<ConfigMap>,
-    wanted: &ConfigMap,
+    wanted: &Entries,
     applied: ConfigMap,
 ) -> Result<ConfigMap, kube::Error> {
-    let ours = wanted.data.as_ref();
+    let is_source = objects.namespace() == Some(context.site.system_namespace.as_str());
+    let is_wanted = |key: &str| wanted.contains_key(key) || (is_source && key == names::GATEWAY_KEYS);
     let foreign = applied.data.iter().flatten();
     let foreign: serde_json::Map<String, Value> = foreign
-        .filter(|(key, _)| ours.is_none_or(|ours| !ours.contains_key(*key)))
+        .filter(|(key, _)| !is_wanted(key))
         .map(|(key, _)| (key.clone(), Value::Null))
         .collect();
     let is_text = applied.binary_data.as_ref().is_none_or(BTreeMap::is_empty);
@@ -252,22 +247,13 @@ async fn strip(
         return Ok(applied);
     }
     let patch = Patch::Merge(json!({"data": foreign, "binaryData": null}));
-    let params = PatchParams {
-        field_manager: Some(names::OPERATOR.to_owned()),
-        ..PatchParams::default()
-    };
-    let stripped = objects.patch(NAME, &params, &patch).await?;
-    tell(
-        context,
-        &stripped,
-        "Others had put more into it, which is taken out.",
-    )
-    .await;
+    let stripped = objects.patch(NAME, &patch_as(names::OPERATOR), &patch).await?;
+    report(context, &stripped, "Foreign entries were in it, and are removed.").await;
     Ok(stripped)
 }
 
 /// Deletes the existing object, if it still has this UID, and makes a new one.
-async fn anew(
+async fn recreate(
     context: &Context,
     objects: &Api<ConfigMap>,
     wanted: &ConfigMap,
@@ -280,40 +266,25 @@ async fn anew(
         Err(error) if !gone(&error) => return Err(error),
         _ => {}
     }
-    match objects.delete(NAME, &only(uid)).await {
+    match objects.delete(NAME, &delete_uid(uid)).await {
         Err(error) if !gone(&error) => return Err(error),
         _ => {}
     }
     // By apply: the operator may create ConfigMaps only under this name, and RBAC cannot restrict a POST by name.
     let params = PatchParams::apply(names::OPERATOR).force();
     let made = objects.patch(NAME, &params, &Patch::Apply(wanted)).await?;
-    tell(
-        context,
-        &made,
-        "It could not be changed, or held what cannot be, and was made anew.",
-    )
-    .await;
+    let what = "It could not be changed, or held what cannot be, and was made recreate.";
+    report(context, &made, what).await;
     Ok(made)
 }
 
 /// Reports that a foreign change was corrected: it may have been an attempt to impersonate users.
-async fn tell(context: &Context, object: &ConfigMap, what: &str) {
+async fn report(context: &Context, object: &ConfigMap, what: &str) {
     let text = format!(
-        "Workspaces here believe the keys in this ConfigMap about who asks them. {what} Find out who may write ConfigMaps here."
+        "Workspaces here verify users by the keys in this ConfigMap. {what} Find out who may write ConfigMaps here."
     );
     let event = transitions::event(EventType::Warning, "Replace", reason::KEYS_REPLACED, &text);
     events::publish(context, object.object_ref(&()), vec![event]).await;
-}
-
-/// Deletes the object with this UID and no other object of its name.
-fn only(uid: Option<String>) -> DeleteParams {
-    DeleteParams {
-        preconditions: Some(Preconditions {
-            uid,
-            resource_version: None,
-        }),
-        ..DeleteParams::default()
-    }
 }
 
 fn api(context: &Context, namespace: &str) -> Api<ConfigMap> {

@@ -15,17 +15,18 @@ mod own_keys;
 
 use std::{
     collections::{BTreeMap, HashMap, HashSet},
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::Arc,
     time::Duration,
 };
 
 use api::names::{ASSERTION_KEYS, GATEWAY_KEYS, OPERATOR_KEYS};
 use k8s_openapi::{api::core::v1::ConfigMap, apimachinery::pkg::apis::meta::v1::ObjectMeta};
 use kit::assertion::Signer;
+use parking_lot::Mutex;
 use tokio::time::Instant;
 
 pub use self::{
-    distribute::{ensure, reconcile, run},
+    distribute::{ensure, reconcile},
     own_keys::{maintain, renew},
 };
 
@@ -66,31 +67,31 @@ impl Keys {
         let seen = objects
             .iter()
             .map(|object| (namespace_of(&object.metadata), Seen::of(object)));
-        *self.seen() = Some(seen.collect());
+        *self.seen.lock() = Some(seen.collect());
     }
 
     /// Records an existing object. Returns whether it changed; our own writes are already known.
     pub fn saw(&self, object: &ConfigMap) -> bool {
         let (namespace, now) = (namespace_of(&object.metadata), Seen::of(object));
-        let mut seen = self.seen();
+        let mut seen = self.seen.lock();
         let Some(seen) = seen.as_mut() else { return false };
-        let is_news = seen.get(&namespace) != Some(&now);
+        let is_changed = seen.get(&namespace) != Some(&now);
         seen.insert(namespace, now);
-        is_news
+        is_changed
     }
 
     /// Records that an object is gone. Returns its last known state.
     fn lost(&self, object: &ObjectMeta) -> Option<Seen> {
         let namespace = namespace_of(object);
-        let mut seen = self.seen();
+        let mut seen = self.seen.lock();
         let seen = seen.as_mut()?;
         let is_it = seen.get(&namespace).is_some_and(|seen| seen.uid == object.uid);
         is_it.then(|| seen.remove(&namespace)).flatten()
     }
 
     /// Records that an object still exists, unless a newer state of that namespace is known.
-    fn kept(&self, namespace: &str, noted: Seen) {
-        if let Some(seen) = self.seen().as_mut() {
+    fn kept(&self, namespace: &str, noted: Option<Seen>) {
+        if let (Some(seen), Some(noted)) = (self.seen.lock().as_mut(), noted) {
             seen.entry(namespace.to_owned()).or_insert(noted);
         }
     }
@@ -98,9 +99,9 @@ impl Keys {
     /// The entries that each namespace needs: the gateway's keys from the installation's namespace, and the operator's own. `None` if
     /// neither exists, or before all objects were listed.
     fn wanted(&self, system_namespace: &str) -> Option<Entries> {
-        let source = self.seen().as_ref()?.get(system_namespace).cloned();
+        let source = self.seen.lock().as_ref()?.get(system_namespace).cloned();
         let source = source.and_then(|source| source.entries.get(GATEWAY_KEYS).cloned());
-        let mut gateway = lock(&self.gateway);
+        let mut gateway = self.gateway.lock();
         *gateway = source.or_else(|| gateway.take());
         let gateway = gateway.clone().map(|keys| (GATEWAY_KEYS.to_owned(), keys));
         let own = (!self.signer.is_empty()).then(|| (OPERATOR_KEYS.to_owned(), self.signer.key_set()));
@@ -109,13 +110,13 @@ impl Keys {
     }
 
     /// Whether nothing has to be written into a namespace.
-    fn has_enough(&self, namespace: &str, wanted: &Entries) -> bool {
+    fn is_supplied(&self, namespace: &str, wanted: &Entries) -> bool {
         self.is_right(namespace, wanted) || self.would_lose(namespace, wanted)
     }
 
     /// Whether a namespace has exactly the wanted entries.
     fn is_right(&self, namespace: &str, wanted: &Entries) -> bool {
-        let seen = self.seen();
+        let seen = self.seen.lock();
         let seen = seen.as_ref().and_then(|seen| seen.get(namespace));
         seen.is_some_and(|seen| seen.sound && seen.entries == *wanted)
     }
@@ -123,7 +124,7 @@ impl Keys {
     /// Whether a write would remove the gateway's keys from a copy, because after a restart their source was not seen yet. Pods would
     /// then reject all assertions.
     fn would_lose(&self, namespace: &str, wanted: &Entries) -> bool {
-        let seen = self.seen();
+        let seen = self.seen.lock();
         let copy = seen.as_ref().and_then(|seen| seen.get(namespace));
         !wanted.contains_key(GATEWAY_KEYS)
             && copy.is_some_and(|copy| {
@@ -135,56 +136,57 @@ impl Keys {
 
     /// Whether a namespace has an object of that name, correct or not.
     fn has_any(&self, namespace: &str) -> bool {
-        self.seen()
+        self.seen
+            .lock()
             .as_ref()
             .is_some_and(|seen| seen.contains_key(namespace))
     }
 
     /// UID of the object of that name in a namespace.
     fn uid(&self, namespace: &str) -> Option<String> {
-        self.seen().as_ref()?.get(namespace)?.uid.clone()
+        self.seen.lock().as_ref()?.get(namespace)?.uid.clone()
     }
 
-    /// The operator's objects in namespaces that are not in `inhabited`, with their UIDs.
-    fn left(&self, inhabited: &HashSet<String>) -> Vec<(String, Option<String>)> {
-        let seen = self.seen();
+    /// The operator's objects in namespaces that are not in `in_use`, with their UIDs.
+    fn left(&self, in_use: &HashSet<String>) -> Vec<(String, Option<String>)> {
+        let seen = self.seen.lock();
         let all = seen.iter().flatten();
-        let left = all.filter(|(namespace, seen)| seen.ours && !inhabited.contains(*namespace));
+        let left = all.filter(|(namespace, seen)| seen.ours && !in_use.contains(*namespace));
         left.map(|(namespace, seen)| (namespace.clone(), seen.uid.clone()))
             .collect()
     }
 
     /// The lock for writes and deletions in a namespace. Locks without waiting tasks are dropped.
     fn turn(&self, namespace: &str) -> Arc<tokio::sync::Mutex<()>> {
-        let mut turns = lock(&self.turns);
+        let mut turns = self.turns.lock();
         turns.retain(|_, turn| Arc::strong_count(turn) > 1);
         turns.entry(namespace.to_owned()).or_default().clone()
     }
 
     fn failed(&self, namespace: &str, again: Duration, why: &str) {
         let until = Instant::now() + again;
-        lock(&self.failures).insert(namespace.to_owned(), (until, why.to_owned()));
+        self.failures
+            .lock()
+            .insert(namespace.to_owned(), (until, why.to_owned()));
     }
 
     fn succeeded(&self, namespace: &str) {
-        lock(&self.failures).remove(namespace);
+        self.failures.lock().remove(namespace);
     }
 
     /// How long a failed write is still not retried, and why it failed.
     fn failed_lately(&self, namespace: &str) -> Option<(Duration, String)> {
-        let failures = lock(&self.failures);
+        let failures = self.failures.lock();
         let (until, why) = failures.get(namespace)?;
         let left = until.checked_duration_since(Instant::now())?;
         (!left.is_zero()).then(|| (left, why.clone()))
     }
 
-    /// Drops the failures of namespaces that are not in `inhabited`.
-    fn forget_failures(&self, inhabited: &HashSet<String>) {
-        lock(&self.failures).retain(|namespace, _| inhabited.contains(namespace));
-    }
-
-    fn seen(&self) -> MutexGuard<'_, Option<HashMap<String, Seen>>> {
-        lock(&self.seen)
+    /// Drops the failures of namespaces that are not in `in_use`.
+    fn forget_failures(&self, in_use: &HashSet<String>) {
+        self.failures
+            .lock()
+            .retain(|namespace, _| in_use.contains(namespace));
     }
 }
 
@@ -203,10 +205,6 @@ impl Seen {
             entries: object.data.clone().unwrap_or_default(),
         }
     }
-}
-
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 fn namespace_of(object: &ObjectMeta) -> String {

@@ -8,19 +8,16 @@ use k8s_openapi::api::{core::v1::ConfigMap, core::v1::Secret};
 use kit::rotating_keys;
 use kube::{
     Api,
-    runtime::{
-        WatchStreamExt as _,
-        watcher::{self, Event, watcher},
-    },
+    runtime::watcher::{self, Event},
 };
 
 use super::NAME;
-use crate::context::Context;
+use crate::{cache::watch::events, context::Context};
 
 /// How often the operator's keys are checked. New keys are stored an hour before they sign.
 const CHECK_INTERVAL: Duration = Duration::from_mins(5);
 /// Wait after a failure.
-const AGAIN: Duration = Duration::from_secs(15);
+const RETRY_INTERVAL: Duration = Duration::from_secs(15);
 
 /// Keeps the own keys and the list of ConfigMaps up to date until it is dropped.
 pub async fn maintain(context: &Context) {
@@ -33,7 +30,7 @@ async fn rotate(context: &Context) {
             Ok(()) => CHECK_INTERVAL,
             Err(error) => {
                 tracing::warn!(%error, "the operator's keys could not be renewed");
-                AGAIN
+                RETRY_INTERVAL
             }
         };
         tokio::time::sleep(wait).await;
@@ -67,35 +64,31 @@ pub async fn renew(context: &Context) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Watches the ConfigMaps of that name in all namespaces. A watch by name needs no rights on other ConfigMaps.
+/// Watches the ConfigMaps of that name in all watched namespaces. A watch by name needs no rights on other ConfigMaps.
 async fn follow(context: &Context) {
-    let objects: Api<ConfigMap> = Api::all(context.client.clone());
+    let objects: Api<ConfigMap> = context.site.scope.api(context.client.clone());
     let config = watcher::Config::default().fields(&format!("metadata.name={NAME}"));
-    let mut events = watcher(objects, config).default_backoff().boxed();
+    let mut events = events(objects, config).boxed();
     let mut listed = Vec::new();
     while let Some(event) = events.next().await {
-        let is_news = match event {
-            Ok(Event::Init) => {
+        let is_changed = match event {
+            Event::Init => {
                 listed.clear();
                 false
             }
-            Ok(Event::InitApply(object)) => {
+            Event::InitApply(object) => {
                 listed.push(object);
                 false
             }
-            Ok(Event::InitDone) => {
+            Event::InitDone => {
                 context.keys.listed(&std::mem::take(&mut listed));
                 true
             }
-            Ok(Event::Apply(object)) => context.keys.saw(&object),
-            Ok(Event::Delete(object)) => context.keys.lost(&object.metadata).is_some(),
-            Err(error) => {
-                tracing::warn!(%error, "the watch of keys broke and is begun anew");
-                false
-            }
+            Event::Apply(object) => context.keys.saw(&object),
+            Event::Delete(object) => context.keys.lost(&object.metadata).is_some(),
         };
         // Triggers every controller that reconciles all objects.
-        if is_news {
+        if is_changed {
             context.stores.changes.send_replace(());
         }
     }

@@ -2,6 +2,7 @@
 
 use api::Workspace;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
+use kit::scope::Scope;
 use kube::ResourceExt as _;
 use rules::ValidWorkspace;
 
@@ -23,9 +24,9 @@ pub fn admit(
 ) -> Result<ValidWorkspace, Rejected> {
     for (kind, meta) in used(&valid, references) {
         let key = Key::of(kind, meta);
-        let is_leaving = meta.deletion_timestamp.is_some();
-        if is_leaving && !uses(&key, workspace, true, || has_children(observed)) {
-            return Err(Rejected::Leaving {
+        let is_terminating = meta.deletion_timestamp.is_some();
+        if is_terminating && !uses(&key, workspace, true, || has_started(observed)) {
+            return Err(Rejected::Terminating {
                 kind: kind.name(),
                 name: key.name,
                 reason: kind.terminating(),
@@ -36,27 +37,20 @@ pub fn admit(
 }
 
 /// Whether all that the workspace begins to use has the in-use finalizer. Until then its first child is not made. The catalog
-/// controller sets the finalizer, and that change triggers a reconcile of the workspace.
+/// controller sets the finalizer, and that change triggers a reconcile of the workspace. An operator of one namespace sets none on
+/// templates and managers.
 pub fn is_protected(
+    scope: &Scope,
     valid: &ValidWorkspace,
     workspace: &Workspace,
     references: &References,
     observed: &Observed,
 ) -> bool {
     used(valid, references).all(|(kind, meta)| {
-        is_in_use(meta.finalizers.as_deref().unwrap_or_default())
-            || uses(&Key::of(kind, meta), workspace, true, || has_children(observed))
+        (meta.namespace.is_none() && !scope.is_cluster())
+            || is_in_use(meta.finalizers.as_deref().unwrap_or_default())
+            || uses(&Key::of(kind, meta), workspace, true, || has_started(observed))
     })
-}
-
-fn has_children(observed: &Observed) -> bool {
-    let children = [
-        observed.service.as_ref().map(|it| &it.metadata),
-        observed.policy.as_ref().map(|it| &it.metadata),
-        observed.claim.as_ref().map(|it| &it.metadata),
-        observed.deployment.as_ref().map(|it| &it.metadata),
-    ];
-    has_started(&observed.identity, children)
 }
 
 /// The objects that a valid workspace uses.
@@ -89,7 +83,7 @@ mod tests {
     use super::*;
     use crate::testing;
 
-    fn leaving() -> References {
+    fn terminating() -> References {
         let mut template = objects::template("t");
         template.metadata.deletion_timestamp = objects::workspace("any").metadata.creation_timestamp;
         References {
@@ -106,8 +100,8 @@ mod tests {
     }
 
     #[test]
-    fn a_template_that_is_being_deleted_takes_in_nobody_but_those_who_use_it_already() {
-        let (references, workspace) = (leaving(), workspace());
+    fn a_template_that_is_being_deleted_accepts_only_workspaces_that_use_it_already() {
+        let (references, workspace) = (terminating(), workspace());
         let valid = crate::reconcile::admit::admit(&workspace, &references, &testing::settings()).unwrap();
         let judged = |observed: &Observed| admit(valid.clone(), &workspace, &references, observed);
         let nothing = Observed::empty(testing::running().identity);
@@ -136,7 +130,7 @@ mod tests {
         let ours = [api::names::IN_USE_FINALIZER];
         let judged = |references: &References, observed: &Observed| {
             let valid = crate::reconcile::admit::admit(&workspace, references, &testing::settings()).unwrap();
-            is_protected(&valid, &workspace, references, observed)
+            is_protected(&Scope::Cluster, &valid, &workspace, references, observed)
         };
         assert!(judged(&references(&ours, &ours), &nothing));
         assert!(!judged(&references(&ours, &[]), &nothing));

@@ -40,14 +40,14 @@ pub(super) fn decide(
     now: Timestamp,
 ) -> Due {
     // The reasons for these conditions are in `in_use.rs`.
-    let is_needed = if subject.is_leaving {
+    let is_needed = if subject.is_terminating {
         usage.users > 0 || usage.is_undecided
     } else {
         usage.is_referenced
     };
     match (is_needed, subject.is_held()) {
         // The API server accepts no new finalizer on an object that is being deleted.
-        (true, false) if !subject.is_leaving => return Due::AddFinalizer,
+        (true, false) if !subject.is_terminating => return Due::AddFinalizer,
         (false, true) => return Due::RemoveFinalizer,
         _ => {}
     }
@@ -61,7 +61,7 @@ pub(super) fn decide(
     }
     let left = since.and_then(|since| PAUSE.checked_sub(since));
     match left {
-        Some(left) if says_the_same(before, &status) => Due::Nothing(Some(left)),
+        Some(left) if is_same(before, &status) => Due::Nothing(Some(left)),
         _ => Due::WriteStatus(status),
     }
 }
@@ -69,9 +69,9 @@ pub(super) fn decide(
 /// The Event for the change from one status to the next, if any.
 pub(super) fn event(kind: Kind, before: &CatalogStatus, after: &CatalogStatus) -> Option<Event> {
     let in_use = |status: &CatalogStatus| condition::holds(&status.conditions, TERMINATING);
-    let told = condition::find(&after.conditions, TERMINATING)?;
+    let terminating = condition::find(&after.conditions, TERMINATING)?;
     let is_new = in_use(after) && !in_use(before);
-    is_new.then(|| transitions::event(EventType::Warning, "Delete", kind.in_use(), &told.message))
+    is_new.then(|| transitions::event(EventType::Warning, "Delete", kind.in_use(), &terminating.message))
 }
 
 fn status(subject: &Subject, users: i32, validation: &Validation, now: Timestamp) -> CatalogStatus {
@@ -83,7 +83,7 @@ fn status(subject: &Subject, users: i32, validation: &Validation, now: Timestamp
         validation.reason,
         &validation.message,
     );
-    if subject.is_leaving && users > 0 {
+    if subject.is_terminating && users > 0 {
         conditions.set(TERMINATING, true, kind.in_use(), &in_use(subject, users));
     }
     CatalogStatus {
@@ -122,7 +122,7 @@ fn in_use(subject: &Subject, users: i32) -> String {
 }
 
 /// Whether two statuses differ only in numbers.
-fn says_the_same(one: &CatalogStatus, other: &CatalogStatus) -> bool {
+fn is_same(one: &CatalogStatus, other: &CatalogStatus) -> bool {
     let gist = |status: &CatalogStatus| -> Vec<(String, String, String)> {
         let gist = |it: &Condition| (it.type_.clone(), it.status.clone(), it.reason.clone());
         status.conditions.iter().map(gist).collect()
@@ -145,7 +145,7 @@ mod tests {
         }
     }
 
-    fn subject(is_held: bool, is_leaving: bool) -> Subject {
+    fn subject(is_held: bool, is_terminating: bool) -> Subject {
         Subject {
             key: Key {
                 kind: Kind::Template,
@@ -160,7 +160,7 @@ mod tests {
             } else {
                 Vec::new()
             },
-            is_leaving,
+            is_terminating,
             status: CatalogStatus::default(),
         }
     }
@@ -177,7 +177,7 @@ mod tests {
         Timestamp::from_second(second).unwrap()
     }
 
-    fn told(subject: &mut Subject, users: i32, second: i64) -> Option<Event> {
+    fn event_of(subject: &mut Subject, users: i32, second: i64) -> Option<Event> {
         let Due::WriteStatus(status) = decide(subject, used_by(users), Some(&fine()), None, at(second))
         else {
             panic!("a status is due")
@@ -222,7 +222,7 @@ mod tests {
     #[test]
     fn an_unchanged_object_is_not_written_again_whatever_time_it_is() {
         let mut subject = subject(true, false);
-        told(&mut subject, 2, 1);
+        event_of(&mut subject, 2, 1);
         assert_eq!(subject.status.users, Some(2));
         assert_eq!(subject.status.observed_generation, Some(3));
         assert_eq!(
@@ -234,27 +234,27 @@ mod tests {
     #[test]
     fn numbers_are_written_every_ten_seconds_at_most_and_what_matters_at_once() {
         let mut subject = subject(true, false);
-        told(&mut subject, 2, 1);
+        event_of(&mut subject, 2, 1);
         let due = |subject: &Subject, since| decide(subject, used_by(3), Some(&fine()), Some(since), at(5));
         let soon = Duration::from_secs(4);
         assert_eq!(due(&subject, soon), Due::Nothing(Some(Duration::from_secs(6))));
         assert!(matches!(due(&subject, PAUSE + soon), Due::WriteStatus(_)));
-        subject.is_leaving = true;
+        subject.is_terminating = true;
         assert!(matches!(due(&subject, soon), Due::WriteStatus(_)));
     }
 
     #[test]
-    fn a_deletion_in_use_is_told_once_with_the_number_and_the_way_to_find_them() {
+    fn a_deletion_in_use_is_reported_once_with_the_number_of_users_and_a_command() {
         let mut subject = subject(true, false);
-        assert!(told(&mut subject, 2, 1).is_none());
-        subject.is_leaving = true;
-        let event = told(&mut subject, 2, 2).unwrap();
+        assert!(event_of(&mut subject, 2, 1).is_none());
+        subject.is_terminating = true;
+        let event = event_of(&mut subject, 2, 2).unwrap();
         assert!(matches!(event.type_, EventType::Warning));
         assert_eq!(event.reason, reason::TEMPLATE_IN_USE);
         let note = event.note.unwrap();
         assert!(note.starts_with("2 workspaces use this template"), "{note}");
         assert!(note.ends_with("--field-selector spec.templateRef=t"), "{note}");
-        assert!(told(&mut subject, 1, 20).is_none());
+        assert!(event_of(&mut subject, 1, 20).is_none());
         let condition = condition::find(&subject.status.conditions, TERMINATING).unwrap();
         assert!(condition.message.starts_with("1 workspace uses"));
         assert_eq!(condition.last_transition_time.0, at(2));

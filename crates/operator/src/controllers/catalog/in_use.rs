@@ -26,7 +26,7 @@ use kube::api::{Patch, PatchParams};
 use serde_json::json;
 
 use super::subject::Subject;
-use crate::context::Context;
+use crate::{context::Context, support::send::patch_as};
 
 /// Adds our finalizer to the existing ones. The object's UID is a precondition.
 pub(super) async fn add_finalizer(context: &Context, subject: &Subject) -> Result<(), kube::Error> {
@@ -56,12 +56,9 @@ pub(super) async fn remove_finalizer(context: &Context, subject: &Subject) -> Re
         "resourceVersion": subject.resource_version,
         "finalizers": others,
     }});
-    let params = PatchParams {
-        field_manager: Some(OPERATOR.to_owned()),
-        ..PatchParams::default()
-    };
     let api = subject.key.api(&context.client);
-    match api.patch(&subject.key.name, &params, &Patch::Merge(&patch)).await {
+    let (params, patch) = (patch_as(OPERATOR), Patch::Merge(&patch));
+    match api.patch(&subject.key.name, &params, &patch).await {
         Ok(_) => context.metrics.write("protect"),
         // It is gone, or it has changed.
         Err(kube::Error::Api(status)) if matches!(status.code, 404 | 409) => {}

@@ -1,4 +1,4 @@
-//! Templates, managers, profiles, their users -> in-use finalizers and status (IO: [`run`]).
+//! Templates, managers, profiles, their users -> in-use finalizers and status (IO: [`reconcile`]).
 //!
 //! These objects stay while workspaces use them, and their status says how many do.
 //!
@@ -22,6 +22,6 @@ mod validation;
 
 pub use self::{
     admission::{admit, is_protected},
-    reconcile::{CatalogState, reconcile, run},
+    reconcile::{CatalogState, reconcile},
     subject::Kind,
 };

@@ -17,7 +17,6 @@ use kube::{
 };
 use rules::validate::{no_manager, no_profile};
 use serde_json::json;
-use tokio_util::sync::CancellationToken;
 
 use super::{
     decide::{Due, decide, event},
@@ -27,11 +26,7 @@ use super::{
     validation::{self, Validation},
 };
 use crate::{
-    cache::{
-        observed::Identity,
-        pending_writes::PendingStatuses,
-        stores::{Parsed, Stores},
-    },
+    cache::{observe, observed::Identity, pending_writes::PendingStatuses, stores::Parsed},
     context::Context,
     controllers::{
         attempt::{Attempt, attempt},
@@ -47,33 +42,27 @@ const LIMIT: Duration = Duration::from_secs(15);
 #[derive(Debug, Default)]
 pub struct CatalogState {
     statuses: PendingStatuses<Key, CatalogStatus>,
-    judged: Judged,
+    validations: Validations,
 }
 
 /// Validation results that depend only on the spec, by object and generation.
-type Judged = HashMap<Key, (Option<i64>, Validation)>;
-
-/// Reconciles all of them now and whenever something changed, until shutdown. Start it when the caches are filled.
-pub async fn run(context: &Context, shutdown: &CancellationToken) {
-    let mut state = CatalogState::default();
-    let changes = &context.stores.changes;
-    resync::make(changes, shutdown, async || {
-        Box::pin(reconcile(context, &mut state)).await
-    })
-    .await;
-}
+type Validations = HashMap<Key, (Option<i64>, Validation)>;
 
 /// Makes the writes that are due. Returns after which time a write becomes due without any change.
 pub async fn reconcile(context: &Context, state: &mut CatalogState) -> Option<Duration> {
-    let survey = survey(context, &mut state.judged);
+    let survey = survey(context, &mut state.validations);
     let keys: HashSet<&Key> = survey.objects.iter().map(|(subject, _)| &subject.key).collect();
     state.statuses.retain(|key| keys.contains(key));
-    state.judged.retain(|key, _| keys.contains(key));
+    state.validations.retain(|key, _| keys.contains(key));
 
     let usage = survey.usage(context);
     let (state, usage) = (&*state, &usage);
-    let objects = survey.objects.iter().map(|it| (it.0.key.namespace.clone(), it));
-    resync::together(objects, |(subject, validation)| {
+    // An operator of one namespace reads the cluster's templates and managers, and writes none.
+    let scope = &context.site.scope;
+    let is_ours = |key: &Key| scope.is_cluster() || key.namespace.as_deref() == scope.namespace();
+    let objects = survey.objects.iter().filter(|it| is_ours(&it.0.key));
+    let objects = objects.map(|it| (it.0.key.namespace.clone(), it));
+    resync::for_each(objects, |(subject, validation)| {
         let subject = state.with_pending_status(subject);
         let usage = usage.get(&subject.key).copied().unwrap_or_default();
         let since = state.statuses.age(&subject.key);
@@ -103,25 +92,22 @@ impl Survey {
         let index: Index = self.objects.iter().map(place).collect();
         let workspaces = self.workspaces.iter().map(AsRef::as_ref);
         usage_of(workspaces, &catalogue, &index, |workspace| {
-            has_children(workspace, &context.stores)
+            let identity = Identity::of(&workspace.metadata);
+            has_started(&observe::observed(&identity, &context.stores))
         })
     }
 }
 
-fn survey(context: &Context, judged: &mut Judged) -> Survey {
+fn survey(context: &Context, validations: &mut Validations) -> Survey {
     let (stores, settings) = (&context.stores, &context.settings);
     let mut objects = Vec::new();
-    let (known_managers, known_profiles) = (names(&stores.managers), names(&stores.profiles));
+    let (managers, profiles) = (names(&stores.managers), names(&stores.profiles));
     let missing = |template: &WorkspaceTemplate| {
         let spec = &template.spec;
-        let manager = spec
-            .manager_ref
-            .as_ref()
-            .filter(|name| !known_managers.contains(*name));
-        let profile = spec
-            .execution_profile_ref
-            .as_ref()
-            .filter(|name| !known_profiles.contains(*name));
+        let manager = spec.manager_ref.as_ref();
+        let manager = manager.filter(|name| !managers.contains(*name));
+        let profile = spec.execution_profile_ref.as_ref();
+        let profile = profile.filter(|name| !profiles.contains(*name));
         manager
             .map(|name| (reason::MANAGER_NOT_FOUND, no_manager(name)))
             .or_else(|| profile.map(|name| (reason::EXECUTION_PROFILE_NOT_FOUND, no_profile(name))))
@@ -131,7 +117,7 @@ fn survey(context: &Context, judged: &mut Judged) -> Survey {
         Kind::Template,
         &mut objects,
         |subject, template| {
-            let by_itself = once(judged, subject, || validation::template(template, settings));
+            let by_itself = once(validations, subject, || validation::template(template, settings));
             validation::naming(by_itself, missing(template))
         },
     );
@@ -142,7 +128,7 @@ fn survey(context: &Context, judged: &mut Judged) -> Survey {
         &stores.profiles,
         Kind::Profile,
         &mut objects,
-        |subject, profile| once(judged, subject, || validation::profile(profile, settings)),
+        |subject, profile| once(validations, subject, || validation::profile(profile, settings)),
     );
     let all = stores.workspaces.state();
     let watched = all
@@ -159,18 +145,14 @@ fn survey(context: &Context, judged: &mut Judged) -> Survey {
 
 /// Names of all objects of a kind, including those that cannot be parsed.
 fn names<K: Protected<DynamicType = ()> + Clone>(store: &Store<Parsed<K>>) -> HashSet<String> {
-    let name = |object: &Arc<Parsed<K>>| match &object.0 {
-        Ok(object) => Some(object.name_any()),
-        Err(invalid) => invalid.metadata.name.clone(),
-    };
-    store.state().iter().filter_map(name).collect()
+    store.state().iter().map(|object| object.name_any()).collect()
 }
 
 fn parsed<K>(
     store: &Store<Parsed<K>>,
     kind: Kind,
     objects: &mut Vec<(Subject, Option<Validation>)>,
-    mut judge: impl FnMut(&Subject, &K) -> Validation,
+    mut validate: impl FnMut(&Subject, &K) -> Validation,
 ) -> Vec<Arc<K>>
 where
     K: Protected<DynamicType = ()> + Clone,
@@ -180,7 +162,7 @@ where
         match &object.0 {
             Ok(object) => {
                 let subject = object.subject();
-                let validation = judge(&subject, object);
+                let validation = validate(&subject, object);
                 objects.push((subject, Some(validation)));
                 found.push(object.clone());
             }
@@ -194,41 +176,27 @@ where
 }
 
 /// The validation result of an object, computed once per generation of its spec.
-fn once(judged: &mut Judged, subject: &Subject, judge: impl FnOnce() -> Validation) -> Validation {
-    match judged.get(&subject.key) {
+fn once(
+    validations: &mut Validations,
+    subject: &Subject,
+    validate: impl FnOnce() -> Validation,
+) -> Validation {
+    match validations.get(&subject.key) {
         Some((generation, validation)) if *generation == subject.generation => validation.clone(),
         _ => {
-            let validation = judge();
-            judged.insert(subject.key.clone(), (subject.generation, validation.clone()));
+            let validation = validate();
+            validations.insert(subject.key.clone(), (subject.generation, validation.clone()));
             validation
         }
     }
-}
-
-/// Whether the caches hold any child of the workspace.
-fn has_children(workspace: &Workspace, stores: &Stores) -> bool {
-    let identity = Identity::of(&workspace.metadata);
-    let (namespace, name) = (&identity.namespace, identity.child_name());
-    let service = stores.services.get(namespace, &name);
-    let policy = stores.policies.get(namespace, &name);
-    let claim = stores.claims.get(namespace, &name);
-    let deployment = stores.deployments.get(namespace, &name);
-    let children = [
-        service.as_ref().map(|it| &it.metadata),
-        policy.as_ref().map(|it| &it.metadata),
-        claim.as_ref().map(|it| &it.metadata),
-        deployment.as_ref().map(|it| &it.metadata),
-    ];
-    has_started(&identity, children)
 }
 
 impl CatalogState {
     /// The cached object with the status that we wrote last, if the cache does not show it yet.
     fn with_pending_status(&self, cached: &Subject) -> Subject {
         let version = cached.resource_version.as_deref();
-        let newer = self
-            .statuses
-            .newer(&cached.key, version.and_then(|version| version.parse().ok()));
+        let version = version.and_then(|version| version.parse().ok());
+        let newer = self.statuses.newer(&cached.key, version);
         Subject {
             status: newer.unwrap_or_else(|| cached.status.clone()),
             ..cached.clone()
@@ -253,10 +221,8 @@ async fn act(context: &Context, state: &CatalogState, subject: &Subject, due: Du
         limit: LIMIT,
         complaint: "protection or status cannot be written",
     };
-    match attempt(context, &what, work).await {
-        Ok(again) => again,
-        Err(failed) => Some(failed.again),
-    }
+    let again = attempt(context, &what, work).await;
+    again.unwrap_or_else(|failed| Some(failed.again))
 }
 
 /// Writes the status and the Event of the transition. An Event that cannot be written is lost: the status says the same.

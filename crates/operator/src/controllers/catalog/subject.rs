@@ -122,6 +122,16 @@ pub(super) struct CatalogStatus {
     pub(super) conditions: Vec<Condition>,
 }
 
+impl CatalogStatus {
+    fn of(observed_generation: Option<i64>, users: Option<i32>, conditions: Vec<Condition>) -> Self {
+        Self {
+            observed_generation,
+            users,
+            conditions,
+        }
+    }
+}
+
 /// One object.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct Subject {
@@ -129,7 +139,7 @@ pub(super) struct Subject {
     pub(super) resource_version: Option<String>,
     pub(super) generation: Option<i64>,
     pub(super) finalizers: Vec<String>,
-    pub(super) is_leaving: bool,
+    pub(super) is_terminating: bool,
     pub(super) status: CatalogStatus,
 }
 
@@ -141,7 +151,7 @@ impl Subject {
             resource_version: meta.resource_version.clone(),
             generation: meta.generation,
             finalizers: meta.finalizers.clone().unwrap_or_default(),
-            is_leaving: meta.deletion_timestamp.is_some(),
+            is_terminating: meta.deletion_timestamp.is_some(),
             status,
         }
     }
@@ -165,11 +175,7 @@ pub(super) trait Protected: Resource {
 impl Protected for WorkspaceTemplate {
     fn subject(&self) -> Subject {
         let status = self.status.clone().unwrap_or_default();
-        let status = CatalogStatus {
-            observed_generation: status.observed_generation,
-            users: status.in_use_by,
-            conditions: status.conditions,
-        };
+        let status = CatalogStatus::of(status.observed_generation, status.in_use_by, status.conditions);
         Subject::of(Kind::Template, &self.metadata, status)
     }
 }
@@ -177,11 +183,7 @@ impl Protected for WorkspaceTemplate {
 impl Protected for WorkspaceManager {
     fn subject(&self) -> Subject {
         let status = self.status.clone().unwrap_or_default();
-        let status = CatalogStatus {
-            observed_generation: status.observed_generation,
-            users: status.workspaces,
-            conditions: status.conditions,
-        };
+        let status = CatalogStatus::of(status.observed_generation, status.workspaces, status.conditions);
         Subject::of(Kind::Manager, &self.metadata, status)
     }
 }
@@ -189,11 +191,7 @@ impl Protected for WorkspaceManager {
 impl Protected for WorkspaceExecutionProfile {
     fn subject(&self) -> Subject {
         let status = self.status.clone().unwrap_or_default();
-        let status = CatalogStatus {
-            observed_generation: status.observed_generation,
-            users: status.in_use_by,
-            conditions: status.conditions,
-        };
+        let status = CatalogStatus::of(status.observed_generation, status.in_use_by, status.conditions);
         Subject::of(Kind::Profile, &self.metadata, status)
     }
 }

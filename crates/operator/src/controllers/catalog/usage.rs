@@ -10,11 +10,11 @@ use api::{
     condition::{self, VALID},
     workspace::Resolved,
 };
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, ObjectMeta};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use kube::ResourceExt as _;
 
 use super::subject::{Key, Kind};
-use crate::cache::observed::Identity;
+use crate::cache::observed::Observed;
 
 /// Every object by kind, namespace (empty for cluster-scoped kinds) and name.
 pub(super) type Index = HashMap<(Kind, String, String), Key>;
@@ -65,10 +65,16 @@ pub(super) struct Usage {
     pub(super) is_undecided: bool,
 }
 
-/// Whether the workspace has any child. `children`: the Service, network policy, claim and Deployment of its name, if they exist. They
-/// may have another owner.
-pub(super) fn has_started(identity: &Identity, children: [Option<&ObjectMeta>; 4]) -> bool {
-    children.into_iter().flatten().any(|meta| identity.owns(meta))
+/// Whether the workspace has a Service, network policy, claim or Deployment of its own.
+pub(super) fn has_started(observed: &Observed) -> bool {
+    let children = [
+        observed.service.as_ref().map(|it| &it.metadata),
+        observed.policy.as_ref().map(|it| &it.metadata),
+        observed.claim.as_ref().map(|it| &it.metadata),
+        observed.deployment.as_ref().map(|it| &it.metadata),
+    ];
+    let mut children = children.into_iter().flatten();
+    children.any(|meta| observed.identity.owns(meta))
 }
 
 /// Whether a workspace uses the object. `named`: it refers to it now. `has_started`: it has children.
@@ -127,24 +133,19 @@ pub(super) fn usage_of<'a>(
     for workspace in workspaces {
         let namespace = workspace.namespace().unwrap_or_default();
         let named = catalogue.named(workspace);
-        let resolved = workspace
-            .status
-            .as_ref()
-            .and_then(|status| status.resolved.as_ref());
+        let status = workspace.status.as_ref();
+        let resolved = status.and_then(|status| status.resolved.as_ref());
         let recorded = [
             None,
             resolved.and_then(|resolved| resolved.manager.as_deref()),
             resolved.and_then(|resolved| resolved.execution_profile.as_deref()),
         ];
-        for (position, kind) in [Kind::Template, Kind::Manager, Kind::Profile]
-            .into_iter()
-            .enumerate()
-        {
-            let place = if kind == Kind::Profile {
-                namespace.as_str()
-            } else {
-                ""
-            };
+        let kinds = [
+            (Kind::Template, ""),
+            (Kind::Manager, ""),
+            (Kind::Profile, namespace.as_str()),
+        ];
+        for (position, (kind, place)) in kinds.into_iter().enumerate() {
             let other = recorded[position].filter(|name| named[position] != Some(*name));
             let candidates = [(named[position], true), (other, false)];
             for (name, is_named) in candidates {
@@ -200,16 +201,16 @@ mod tests {
         keys.iter().map(place).collect()
     }
 
-    fn usage(workspaces: &[Workspace], keys: &[Key], begun: bool) -> HashMap<Key, Usage> {
+    fn usage(workspaces: &[Workspace], keys: &[Key], has_children: bool) -> HashMap<Key, Usage> {
         let mut template = objects::template("t");
         template.spec.execution_profile_ref = Some("p".to_owned());
         let manager = objects::manager("main");
         let catalogue = Catalogue::new([&template], [&manager]);
-        usage_of(workspaces, &catalogue, &index(keys), |_| begun)
+        usage_of(workspaces, &catalogue, &index(keys), |_| has_children)
     }
 
-    fn count(workspaces: &[Workspace], keys: &[Key], begun: bool) -> Vec<(String, i32)> {
-        let all = usage(workspaces, keys, begun).into_iter();
+    fn count(workspaces: &[Workspace], keys: &[Key], has_children: bool) -> Vec<(String, i32)> {
+        let all = usage(workspaces, keys, has_children).into_iter();
         let used = all.filter(|(_, usage)| usage.users > 0);
         let mut users: Vec<_> = used.map(|(key, usage)| (key.name, usage.users)).collect();
         users.sort();
@@ -227,8 +228,7 @@ mod tests {
     }
 
     #[test]
-    fn running_stopped_and_just_begun_workspaces_use_what_they_refer_to_through_the_template_or_the_default()
-    {
+    fn running_stopped_and_starting_workspaces_use_what_they_refer_to_through_the_template_or_the_default() {
         let keys = [
             key(Kind::Template, "t"),
             key(Kind::Manager, "main"),
@@ -237,15 +237,15 @@ mod tests {
         let resolved = json!({"templateUID": "uid-of-t", "manager": "main", "executionProfile": "p"});
         let of_template = json!({"templateRef": "t"});
         let known = workspace("known", &of_template, &resolved);
-        let begun = workspace("begun", &of_template, &Value::Null);
+        let new = workspace("new", &of_template, &Value::Null);
         let all = [("main".to_owned(), 2), ("p".to_owned(), 2), ("t".to_owned(), 2)];
-        assert_eq!(count(&[known.clone(), begun.clone()], &keys, true), all);
+        assert_eq!(count(&[known.clone(), new.clone()], &keys, true), all);
         let one = all.map(|(name, _)| (name, 1));
-        assert_eq!(count(&[known, begun], &keys, false), one);
+        assert_eq!(count(&[known, new], &keys, false), one);
     }
 
     #[test]
-    fn a_successor_of_a_template_is_not_in_use_before_somebody_was_let_in() {
+    fn a_recreated_template_is_not_in_use_before_a_workspace_is_admitted() {
         let resolved = json!({"templateUID": "uid-of-the-first", "manager": "main"});
         let old = workspace("old", &json!({"templateRef": "t"}), &resolved);
         assert_eq!(
@@ -255,7 +255,7 @@ mod tests {
     }
 
     #[test]
-    fn a_manager_is_in_use_until_the_workspace_was_led_to_another() {
+    fn a_manager_is_in_use_until_the_workspace_has_resolved_another() {
         let moved = workspace(
             "moved",
             &json!({"managerRef": "main"}),
@@ -280,7 +280,7 @@ mod tests {
     }
 
     #[test]
-    fn whoever_was_turned_away_does_not_use_it_for_what_it_got_with_another() {
+    fn a_rejected_workspace_does_not_use_the_object_because_of_earlier_children() {
         let turned_away = |kind: Kind| {
             let mut user = workspace("user", &json!({"managerRef": "m"}), &Value::Null);
             rejected(&mut user, kind.terminating());

@@ -7,7 +7,7 @@
 //! | `subject.rs` | valid workspace, its ready pod -> which pod to ask what, and its timeout (pure) |
 //! | `tracker/` | subjects, answers -> which pod to ask next, and whether a workspace is idle: here the stop is decided |
 //! | `reconcile.rs` | tracker -> requests, a few at a time, by one task (IO) |
-//! | `ask/`, `tls.rs` | subject -> answer of its pod (IO) |
+//! | `ask/` | subject -> answer of its pod (IO) |
 //! | `read.rs` | bodies of answers -> times of last activity (pure) |
 //! | `status.rs` | known activity -> status (pure) |
 //! | `stop.rs` | an idle workspace -> `spec.desiredStatus: Stopped`, unless it has changed since (IO) |
@@ -21,7 +21,6 @@ mod reconcile;
 mod status;
 mod stop;
 mod subject;
-mod tls;
 mod tracker;
 
 use api::{
@@ -57,19 +56,16 @@ pub fn attend(
     status::complete(status, before, usage.as_ref());
     let earlier = before.map(|before| (before.idle.clone(), before.stops_at.clone()));
     if earlier.unwrap_or_default() != (status.idle.clone(), status.stops_at.clone()) {
-        context.idle.told(&key);
+        context.idle.status_written(&key);
     }
     status.stopped_because = stopped_because(workspace, observed);
-    say_why(status);
+    add_stop_reason(status);
 }
 
 /// Adds to the message beside the phase which rule stopped the workspace.
-fn say_why(status: &mut WorkspaceStatus) {
-    let Some(because) = status
-        .stopped_because
-        .as_ref()
-        .filter(|_| status.phase == Some(Phase::Stopped))
-    else {
+fn add_stop_reason(status: &mut WorkspaceStatus) {
+    let because = status.stopped_because.as_ref();
+    let Some(because) = because.filter(|_| status.phase == Some(Phase::Stopped)) else {
         return;
     };
     let why = match because.rule {

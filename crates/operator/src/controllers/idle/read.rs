@@ -8,7 +8,7 @@ use serde_json::Value;
 /// Seconds since 1970 beyond this (the year 5138) are milliseconds.
 const LARGEST_SECONDS: f64 = 1e11;
 /// Largest clock difference, in seconds. Beyond it one clock is so wrong that times of that pod are not used.
-const MOST_SKEW: i64 = 3600;
+const MAX_SKEW: i64 = 3600;
 
 /// One source of activity, and the latest activity that it reports, if any.
 #[derive(Clone, Debug, PartialEq)]
@@ -40,7 +40,7 @@ impl Clock {
     /// `now`: our time when the answer came. `theirs`: the pod's time from the answer's `Date` header, if any.
     pub(super) fn compare(now: Timestamp, theirs: Option<Timestamp>) -> Result<Self, String> {
         let skew = theirs.map_or(0, |theirs| now.as_second() - theirs.as_second());
-        if skew.abs() > MOST_SKEW {
+        if skew.abs() > MAX_SKEW {
             return Err(
                 "its clock, by the Date of the answer, and the operator's differ by more than an hour, so that one of them is wrong"
                     .to_owned(),
@@ -239,7 +239,7 @@ mod tests {
     }
 
     #[test]
-    fn seconds_and_milliseconds_are_told_by_their_size() {
+    fn seconds_and_milliseconds_are_distinguished_by_their_size() {
         let half_past_eleven = at("2026-01-01T11:30:00Z");
         let seconds = half_past_eleven.as_second();
         for body in [
@@ -260,7 +260,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_understood_is_an_error_and_repeats_nothing_of_the_answer() {
+    fn an_unknown_format_is_an_error_without_text_of_the_answer() {
         for (body, path, format) in [
             (json!({}), "a", TimestampFormat::Rfc3339),
             (json!({"a": null}), "a", TimestampFormat::Rfc3339),
@@ -291,7 +291,7 @@ mod tests {
     }
 
     #[test]
-    fn a_clock_that_goes_wrong_by_minutes_is_put_right_and_one_that_goes_wrong_by_hours_is_not_believed() {
+    fn a_skew_of_minutes_is_corrected_and_one_of_hours_is_refused() {
         let read = |theirs: &str| {
             let clock = Clock::compare(at(NOW), date(theirs))?;
             server(br#"{"last_activity": "2026-01-01T11:50:00Z"}"#, clock)
@@ -312,7 +312,7 @@ mod tests {
     }
 
     #[test]
-    fn a_server_that_nobody_has_used_yet_tells_of_no_activity() {
+    fn an_unused_server_reports_no_activity() {
         // The text that code-server returns.
         let body = br#"{"status":"expired","lastHeartbeat":0}"#;
         let path = ["lastHeartbeat".to_owned()];

@@ -13,14 +13,15 @@ use super::{
 use crate::{
     cache::stores,
     context::Context,
+    controllers::attempt::{Attempt, Failed, attempt},
     status::{publish, transitions},
-    support::failure::{is_everyday, message_of, reason_of},
+    support::failure::message_of,
 };
 
 /// Most pods that are asked concurrently.
-const AT_ONCE: usize = 32;
+const CONCURRENCY: usize = 32;
 /// Most pods of one namespace that are asked concurrently. Pods that never answer delay only pods of their own namespace.
-const AT_ONCE_IN_NAMESPACE: usize = 8;
+const CONCURRENCY_PER_NAMESPACE: usize = 8;
 /// A write that takes longer is stuck. It is cancelled and retried after the next answer.
 const LIMIT: Duration = Duration::from_secs(15);
 
@@ -31,7 +32,7 @@ pub async fn run(context: &Context, asker: &Asker, shutdown: &CancellationToken)
     let mut by_namespace = HashMap::<String, usize>::new();
     loop {
         let now = Instant::now();
-        while under_way.len() < AT_ONCE
+        while under_way.len() < CONCURRENCY
             && let Some(job) = tracker.take(now, |namespace| has_room(&by_namespace, namespace))
         {
             let namespace = job.subject.identity.namespace.clone();
@@ -42,7 +43,7 @@ pub async fn run(context: &Context, asker: &Asker, shutdown: &CancellationToken)
             }));
         }
         // At the limit, due pods wait for a request in progress to end.
-        let next = tracker.next(now).filter(|_| under_way.len() < AT_ONCE);
+        let next = tracker.next(now).filter(|_| under_way.len() < CONCURRENCY);
         let due = async {
             match next {
                 Some(due) => sleep_until(due).await,
@@ -64,7 +65,7 @@ pub async fn run(context: &Context, asker: &Asker, shutdown: &CancellationToken)
 
 fn has_room(by_namespace: &HashMap<String, usize>, namespace: &str) -> bool {
     let under_way = by_namespace.get(namespace);
-    under_way.is_none_or(|under_way| *under_way < AT_ONCE_IN_NAMESPACE)
+    under_way.is_none_or(|under_way| *under_way < CONCURRENCY_PER_NAMESPACE)
 }
 
 async fn check(context: &Context, asker: &Asker, job: Job) {
@@ -77,7 +78,7 @@ async fn check(context: &Context, asker: &Asker, job: Job) {
             workspace = job.key,
             signal = unanswered.name,
             why = unanswered.why,
-            "a pod does not say whether it is used"
+            "a pod does not report its activity"
         );
     }
     let now = (context.now)();
@@ -93,29 +94,19 @@ async fn check(context: &Context, asker: &Asker, job: Job) {
 
 /// Stops a workspace. A failed stop is retried when its pod has answered once more.
 async fn end(context: &Context, job: &Job, now: jiff::Timestamp) {
-    let stopped = tokio::time::timeout(LIMIT, stop::stop(context, &job.subject, now)).await;
-    let error = match stopped {
-        Ok(Ok(_)) => return,
-        Ok(Err(error)) => error,
-        Err(_) => kube::Error::Service("the API server does not answer".into()),
+    let what = Attempt {
+        step: "idle",
+        key: format!("idle stop of {}", job.key),
+        limit: LIMIT,
+        complaint: "the workspace is idle and cannot be stopped",
     };
-    context.metrics.error("idle", reason_of(&error));
-    let message = message_of(&error);
-    if stop::is_refusal(&error) && context.idle.is_first_refusal(job) {
-        publish::event(context, &job.subject.identity, transitions::not_stopped(&message)).await;
-    }
-    if is_everyday(&error) {
-        tracing::debug!(
-            workspace = job.key,
-            message,
-            "the workspace cannot be stopped yet"
-        );
-    } else {
-        tracing::warn!(
-            workspace = job.key,
-            message,
-            "nobody uses the workspace, and it cannot be stopped"
-        );
+    let stopped = attempt(context, &what, stop::stop(context, &job.subject, now)).await;
+    if let Err(Failed { error, .. }) = stopped
+        && stop::is_refusal(&error)
+        && context.idle.is_first_refusal(job)
+    {
+        let event = transitions::not_stopped(&message_of(&error));
+        publish::event(context, &job.subject.identity, event).await;
     }
 }
 

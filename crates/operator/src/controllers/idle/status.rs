@@ -38,7 +38,7 @@ fn fields(before: Option<&WorkspaceStatus>, usage: &Usage) -> (Option<IdleStatus
     let earlier_stop = before.and_then(|before| before.stops_at.clone());
     let same_rule = before.is_some_and(|before| timeout_of(before) == Some(usage.timeout));
     let had_failed = earlier.as_ref().is_some_and(has_error);
-    if usage.is_told && same_rule && earlier.is_some() {
+    if usage.is_recent && same_rule && earlier.is_some() {
         return (earlier, earlier_stop);
     }
     if let Some(failing) = &usage.failing {
@@ -125,7 +125,7 @@ mod tests {
             }],
             is_read: true,
             failing: None,
-            is_told: false,
+            is_recent: false,
         }
     }
 
@@ -154,7 +154,7 @@ mod tests {
     }
 
     #[test]
-    fn a_stop_is_announced_and_told_anew_only_when_it_moves_by_more_than_a_tenth() {
+    fn a_stop_is_announced_and_updated_only_when_it_moves_by_more_than_a_tenth() {
         let first = next(&running(10), &usage(0));
         assert_eq!(
             (stop(&first), first.stops_because),
@@ -168,18 +168,18 @@ mod tests {
     }
 
     #[test]
-    fn what_was_told_just_now_stands_however_far_it_moves() {
+    fn a_status_written_just_now_is_not_updated() {
         let first = next(&running(10), &usage(0));
         let again = Usage {
-            is_told: true,
+            is_recent: true,
             ..usage(500)
         };
         assert!(!differs(&first, &again));
-        assert!(differs(&running(10), &again), "somebody took it away");
+        assert!(differs(&running(10), &again), "another client removed it");
     }
 
     #[test]
-    fn another_timeout_is_told_at_once() {
+    fn another_timeout_is_reported_at_once() {
         let first = next(&running(10), &usage(0));
         let mut other = first.clone();
         other.resolved = running(11).resolved;
@@ -203,7 +203,7 @@ mod tests {
     }
 
     #[test]
-    fn a_new_leader_leaves_what_was_told_until_it_has_read_itself() {
+    fn a_new_leader_keeps_the_reported_activity_until_its_first_reading() {
         let before = next(&running(10), &usage(0));
         let unread = Usage {
             is_read: false,
@@ -213,7 +213,7 @@ mod tests {
     }
 
     #[test]
-    fn a_pod_that_tells_nothing_is_not_stopped_and_its_status_says_why_once() {
+    fn a_pod_without_answers_is_not_stopped_and_its_status_reports_why_once() {
         let before = next(&running(10), &usage(0));
         let failing = |why: &str| Usage {
             failing: Some(Unanswered {
@@ -228,13 +228,13 @@ mod tests {
         assert_eq!(signals[0].error.as_deref(), Some("the answer is 403"));
         assert!(
             !differs(&failed, &failing("no answer within 5 s")),
-            "other words for the same"
+            "another message for the same"
         );
         assert_eq!(stop(&next(&failed, &usage(0))), Some(600));
     }
 
     #[test]
-    fn who_is_not_asked_is_told_nothing() {
+    fn a_workspace_without_idle_rule_has_no_activity_in_its_status() {
         let before = next(&running(10), &usage(0));
         let mut status = before.clone();
         complete(&mut status, Some(&before), None);

@@ -10,17 +10,14 @@ use api::{
 use jiff::Timestamp;
 use json_patch::Patch as JsonPatch;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
-use kube::{
-    Api, ResourceExt as _,
-    api::{Patch, PatchParams},
-    core::PartialObjectMeta,
-};
+use kube::{Api, ResourceExt as _, api::Patch, core::PartialObjectMeta};
 use serde_json::json;
 
 use super::{Subject, subject::is_last_of_its_disk};
 use crate::{
     cache::{observe, observed::Observed, stores},
     context::Context,
+    support::send::{patch_as, pointer_token},
 };
 
 /// Which rule stopped which run, and when. The annotation has the form `Idle 2026-01-31T12:00:00Z <run>`.
@@ -47,16 +44,16 @@ impl FromStr for Because {
     type Err = ();
 
     fn from_str(text: &str) -> Result<Self, ()> {
-        let mut words = text.split(' ');
-        let mut word = || words.next().ok_or(());
-        let rule = match word()? {
+        let mut parts = text.split(' ');
+        let mut part = || parts.next().ok_or(());
+        let rule = match part()? {
             "Idle" => StopRule::Idle,
             _ => return Err(()),
         };
         Ok(Self {
             rule,
-            time: word()?.parse().map_err(drop)?,
-            run_id: word()?.to_owned(),
+            time: part()?.parse().map_err(drop)?,
+            run_id: part()?.to_owned(),
         })
     }
 }
@@ -90,14 +87,11 @@ pub(super) async fn stop(context: &Context, subject: &Subject, now: Timestamp) -
         run_id: subject.run_id.clone(),
     };
     let patch = patch(&workspace, &because).map_err(kube::Error::SerdeError)?;
-    let params = PatchParams {
-        field_manager: Some(OPERATOR.to_owned()),
-        ..PatchParams::default()
-    };
     let workspaces: Api<PartialObjectMeta<Workspace>> =
         Api::namespaced(context.client.clone(), &identity.namespace);
+    let patch = Patch::<()>::Json(patch);
     match workspaces
-        .patch(&identity.name, &params, &Patch::<()>::Json(patch))
+        .patch(&identity.name, &patch_as(OPERATOR), &patch)
         .await
     {
         Ok(_) => {
@@ -105,7 +99,7 @@ pub(super) async fn stop(context: &Context, subject: &Subject, now: Timestamp) -
             tracing::info!(
                 workspace = identity.key(),
                 run = subject.run_id,
-                "nobody uses the workspace: it is stopped"
+                "the workspace is idle and is stopped"
             );
             Ok(true)
         }
@@ -153,7 +147,7 @@ fn is_still(workspace: &Workspace, subject: &Subject) -> bool {
 
 /// Tests that the workspace has not changed since. A write that changes nothing is not stored, and cannot be seen.
 fn patch(workspace: &Workspace, because: &Because) -> Result<JsonPatch, serde_json::Error> {
-    let pointer = STOPPED_BECAUSE.replace('~', "~0").replace('/', "~1");
+    let pointer = pointer_token(STOPPED_BECAUSE);
     let because = because.to_string();
     let annotate = match &workspace.metadata.annotations {
         Some(_) => json!({"op": "add", "path": format!("/metadata/annotations/{pointer}"), "value": because}),
@@ -199,8 +193,8 @@ mod tests {
     }
 
     #[test]
-    fn a_stop_has_a_cause_if_a_rule_ended_this_run_and_nobody_has_started_it_since() {
-        let told = |desired: DesiredStatus, run: &str| {
+    fn a_stop_has_a_rule_if_the_rule_ended_this_run_and_no_user_started_it_since() {
+        let rule = |desired: DesiredStatus, run: &str| {
             let mut workspace = objects::workspace("demo");
             workspace.spec.desired_status = desired;
             workspace
@@ -208,12 +202,12 @@ mod tests {
                 .insert(STOPPED_BECAUSE.to_owned(), because(run).to_string());
             stopped_because(&workspace, &testing::scaled_to_zero())
         };
-        assert!(told(DesiredStatus::Stopped, "run1").is_some());
-        assert_eq!(told(DesiredStatus::Running, "run1"), None);
+        assert!(rule(DesiredStatus::Stopped, "run1").is_some());
+        assert_eq!(rule(DesiredStatus::Running, "run1"), None);
         assert_eq!(
-            told(DesiredStatus::Stopped, "run0"),
+            rule(DesiredStatus::Stopped, "run0"),
             None,
-            "people stopped the run after that"
+            "a user stopped the next run"
         );
     }
 }

@@ -8,7 +8,7 @@ use k8s_openapi::api::core::v1::Pod;
 use rules::{Question, ValidWorkspace};
 
 use crate::{
-    cache::observed::{Identity, Observed},
+    cache::observed::{Identity, Observed, pod_condition},
     plan::record,
 };
 
@@ -67,10 +67,8 @@ pub(super) fn of(
         return None;
     }
     let run_id = observed.run_id()?;
-    let told = workspace
-        .status
-        .as_ref()
-        .filter(|before| before.run_id.as_deref() == Some(run_id));
+    let before = workspace.status.as_ref();
+    let before = before.filter(|before| before.run_id.as_deref() == Some(run_id));
     Some(Subject {
         identity: observed.identity.clone(),
         generation: workspace.metadata.generation,
@@ -83,7 +81,7 @@ pub(super) fn of(
         question: question_of_run(valid, &idle.question, observed.started_from()),
         timeout: idle.timeout(),
         since: usable_since(observed.current_pod()?)?,
-        known: told.and_then(|told| Some(told.idle.as_ref()?.last_activity.as_ref()?.0)),
+        known: before.and_then(|before| Some(before.idle.as_ref()?.last_activity.as_ref()?.0)),
     })
 }
 
@@ -108,10 +106,8 @@ fn usable_since(pod: &Pod) -> Option<Timestamp> {
     let started = containers
         .find(|container| container.name == APPLICATION_CONTAINER)
         .and_then(|container| container.state.as_ref()?.running.as_ref()?.started_at.as_ref());
-    let mut conditions = status.conditions.iter().flatten();
-    let ready = conditions
-        .find(|condition| condition.type_ == "Ready" && condition.status == "True")
-        .and_then(|condition| condition.last_transition_time.as_ref());
+    let ready = pod_condition(pod, "Ready").filter(|ready| ready.status == "True");
+    let ready = ready.and_then(|ready| ready.last_transition_time.as_ref());
     started.into_iter().chain(ready).map(|time| time.0).max()
 }
 
@@ -136,10 +132,10 @@ pub(super) mod tests {
         });
         change(&mut workspace, &mut observed);
         let valid = testing::admit(&workspace);
-        let verdict = Ok(valid.clone());
+        let validation = Ok(valid.clone());
         let status = assess(&Facts {
             workspace: &workspace,
-            verdict: &verdict,
+            validation: &validation,
             observed: &observed,
             blocker: None,
             grace: Duration::from_mins(5),
@@ -166,7 +162,7 @@ pub(super) mod tests {
     }
 
     #[test]
-    fn nobody_is_asked_who_is_not_ready_is_being_stopped_or_is_never_stopped_for_that() {
+    fn pods_are_not_asked_if_not_ready_stopping_or_without_idle_rule() {
         assert_eq!(asked(|workspace, _| workspace.spec.idle_shutdown = None), None);
         assert_eq!(
             asked(|workspace, _| workspace.spec.desired_status = DesiredStatus::Stopped),
@@ -181,7 +177,7 @@ pub(super) mod tests {
     }
 
     #[test]
-    fn whose_disk_is_deleted_under_it_is_not_stopped_because_that_would_take_the_files() {
+    fn a_workspace_whose_disk_was_deleted_is_not_stopped() {
         let deleted = |observed: &mut Observed| {
             let mut claim = observed.claim.as_deref().unwrap().clone();
             claim.metadata.deletion_timestamp = Some(Time("2026-01-01T00:00:00Z".parse().unwrap()));
@@ -201,14 +197,14 @@ pub(super) mod tests {
     }
 
     #[test]
-    fn a_deleted_claim_that_is_not_the_workspace_s_own_keeps_nobody_from_being_stopped() {
+    fn a_deleted_foreign_claim_does_not_prevent_the_stop() {
         let with_scratch =
-            |_: &mut Workspace, observed: &mut Observed| observed.leaving = vec!["scratch".to_owned()];
+            |_: &mut Workspace, observed: &mut Observed| observed.terminating = vec!["scratch".to_owned()];
         assert_eq!(asked(with_scratch), Some(subject()));
     }
 
     #[test]
-    fn what_the_status_tells_counts_for_the_same_run_only() {
+    fn the_activity_in_the_status_counts_for_the_same_run_only() {
         let time: Timestamp = "2026-01-01T00:30:00Z".parse().unwrap();
         let known = |run: &str| {
             asked(|workspace, _| {
@@ -228,7 +224,7 @@ pub(super) mod tests {
     }
 
     #[test]
-    fn an_application_is_asked_in_the_folder_that_it_was_told_when_it_started() {
+    fn an_application_is_asked_under_the_base_path_of_its_start() {
         let (folder, bare) = ("/workspaces/team/demo", "/api/status");
         let on_its_own_host = r#"{"format":2,"spec":{}}"#.to_owned();
         let in_a_folder = format!(r#"{{"format":2,"manager":{{"basePath":"{folder}"}}}}"#);

@@ -6,8 +6,8 @@ use std::sync::Arc;
 
 use api::{condition::reason, names};
 use kube::{
-    Api,
-    api::{ApiResource, DeleteParams, DynamicObject, Patch, PatchParams, Preconditions},
+    Api, ResourceExt as _,
+    api::{ApiResource, DeleteParams, DynamicObject, Patch, PatchParams, PropagationPolicy},
     core::Status,
 };
 use rules::routes::{Route, RouteKind};
@@ -25,7 +25,7 @@ use crate::{
         routes::{KindState, Live},
     },
     context::Context,
-    support::failure::message_of,
+    support::{failure::message_of, send::delete_uid},
 };
 
 /// A route could not be written or deleted. The error is transient.
@@ -219,12 +219,8 @@ impl Writer<'_> {
         intent["metadata"]["resourceVersion"] = json!(kit::ABSENT);
         match self.apply(intent).await {
             Err(error) if is_conflict(&error) => {
-                let found = self
-                    .api()
-                    .get_opt(&self.route.name)
-                    .await
-                    .map_err(|error| self.error(error))?;
-                match found {
+                let found = self.api().get_opt(&self.route.name).await;
+                match found.map_err(|error| self.error(error))? {
                     Some(found) => self.put_right(planned, &found).await,
                     None => Err(error),
                 }
@@ -237,7 +233,7 @@ impl Writer<'_> {
         let (kind, name) = (self.route.kind.kind.clone(), self.route.name.clone());
         match stance(self.identity, &live.metadata) {
             Step::Conflict => Ok(Some(self.conflict())),
-            Step::Wait => Ok(Some(Blocker::Leaving { kind, name })),
+            Step::Wait => Ok(Some(Blocker::Terminating { kind, name })),
             Step::Keep | Step::Write if diff::is_as_planned(live, &planned) => Ok(None),
             Step::Keep | Step::Write => {
                 let child = (kind.as_str(), name.as_str());
@@ -264,11 +260,8 @@ impl Writer<'_> {
 
     async fn apply(&self, intent: Value) -> Result<Option<Blocker>, Error> {
         let params = PatchParams::apply(names::OPERATOR).force();
-        match self
-            .api()
-            .patch(&self.route.name, &params, &Patch::Apply(&intent))
-            .await
-        {
+        let api = self.api();
+        match api.patch(&self.route.name, &params, &Patch::Apply(&intent)).await {
             Ok(object) => {
                 self.context.metrics.write("apply");
                 self.context.stores.routes.update(&self.route.kind, object);
@@ -317,16 +310,13 @@ async fn delete(context: &Context, identity: &Identity, live: &Live) -> Result<(
         return Ok(());
     }
     let name = meta.name.as_deref().unwrap_or_default();
-    let this_one = Preconditions {
-        uid: meta.uid.clone(),
-        resource_version: None,
+    let params = DeleteParams {
+        propagation_policy: Some(PropagationPolicy::Background),
+        ..delete_uid(meta.uid.clone())
     };
     let api: Api<DynamicObject> =
         Api::namespaced_with(context.client.clone(), &identity.namespace, &resource);
-    match api
-        .delete(name, &DeleteParams::background().preconditions(this_one))
-        .await
-    {
+    match api.delete(name, &params).await {
         Ok(either) => {
             context.metrics.write("delete");
             match either.left() {
@@ -349,11 +339,7 @@ async fn delete(context: &Context, identity: &Identity, live: &Live) -> Result<(
 }
 
 fn is_held(object: &DynamicObject) -> bool {
-    object
-        .metadata
-        .finalizers
-        .as_ref()
-        .is_some_and(|held| !held.is_empty())
+    !object.finalizers().is_empty()
 }
 
 fn failed(message: String, missing: bool) -> Blocker {

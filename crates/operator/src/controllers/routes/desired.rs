@@ -6,7 +6,7 @@ use rules::{
     routes::{Route, Routes},
 };
 
-use crate::cache::observed::Observed;
+use crate::cache::observed::{Observed, is_ready};
 
 /// Which routes a workspace should have.
 #[derive(Clone, Debug, PartialEq)]
@@ -33,17 +33,11 @@ pub fn desired<'a>(
         _ if !on => Desired::None,
         Some(Routes::Fed) => Desired::None,
         Some(Routes::Unknown(why)) => Desired::AsTheyAre(Some(why)),
-        Some(Routes::Objects(routes)) if has || is_ready(observed) => Desired::These(routes),
+        Some(Routes::Objects(routes)) if has || observed.current_pod().is_some_and(is_ready) => {
+            Desired::These(routes)
+        }
         Some(Routes::Objects(_)) | None => Desired::AsTheyAre(None),
     }
-}
-
-fn is_ready(observed: &Observed) -> bool {
-    let status = observed.current_pod().and_then(|pod| pod.status.as_ref());
-    let mut conditions = status
-        .iter()
-        .flat_map(|status| status.conditions.iter().flatten());
-    conditions.any(|condition| condition.type_ == "Ready" && condition.status == "True")
 }
 
 #[cfg(test)]
@@ -86,7 +80,7 @@ mod tests {
     }
 
     #[test]
-    fn a_stop_takes_them_away_whatever_else_is_wrong() {
+    fn a_stop_removes_them_whatever_else_is_wrong() {
         let sound = valid(Routes::Objects(routes()));
         let unknown = valid(Routes::Unknown(Violation::new("f", "", "r").into()));
         for valid in [Some(&sound), Some(&unknown), None] {
@@ -112,7 +106,7 @@ mod tests {
     }
 
     #[test]
-    fn a_manager_whose_proxy_is_fed_wants_none() {
+    fn a_manager_with_the_built_in_proxy_wants_none() {
         assert_eq!(
             desired(Running, Some(&valid(Routes::Fed)), &testing::running(), true),
             Desired::None

@@ -149,7 +149,7 @@ mod tests {
     }
 
     #[test]
-    fn a_list_that_somebody_else_set_is_set_again_even_if_it_holds_all_that_is_planned() {
+    fn a_list_of_another_field_manager_is_written_even_if_it_is_complete() {
         let taken = |object: &mut Value| {
             object["spec"]["routes"][0]["priority"] = json!(1000);
             object["metadata"]["managedFields"][1]["fieldsV1"]["f:spec"] = json!({"f:tls": {}});
@@ -158,12 +158,12 @@ mod tests {
     }
 
     #[test]
-    fn what_the_manager_no_longer_asks_for_is_taken_back() {
+    fn a_field_that_the_manager_no_longer_has_is_removed() {
         let mut fewer = planned();
         fewer["spec"]["tls"] = Value::Null;
         assert!(!is_as_planned(&live(|_| {}), &fewer));
         let forgotten =
-            |object: &mut Value| object["metadata"]["managedFields"] = json!([{"manager": "somebody"}]);
+            |object: &mut Value| object["metadata"]["managedFields"] = json!([{"manager": "another"}]);
         assert!(!is_as_planned(&live(forgotten), &planned()));
     }
 }

@@ -43,8 +43,8 @@ mod tests {
     use crate::testing;
 
     #[test]
-    fn what_is_ours_wins_over_what_a_manager_says() {
-        let labels = json!({"a": "b", "app.kubernetes.io/managed-by": "somebody"});
+    fn our_metadata_wins_over_that_of_a_manager() {
+        let labels = json!({"a": "b", "app.kubernetes.io/managed-by": "another"});
         let route = Route {
             kind: RouteKind {
                 api_version: "networking.k8s.io/v1".to_owned(),

@@ -8,7 +8,7 @@ use std::{collections::HashMap, sync::Arc, time::Duration};
 use api::names;
 use futures::{Stream, StreamExt as _, channel::mpsc, stream};
 use kube::{
-    Api, Client, ResourceExt as _,
+    Client, ResourceExt as _,
     api::{ApiResource, DynamicObject, GroupVersionKind},
     discovery::{self, Scope},
     runtime::{
@@ -33,21 +33,14 @@ const PAUSE: Duration = Duration::from_secs(2);
 /// How often a kind that a manager names is looked up.
 const CHECK_INTERVAL: Duration = Duration::from_secs(30);
 
-/// Which workspaces to reconcile.
-type Calls = mpsc::UnboundedSender<Call>;
-
-enum Call {
-    One(Trigger),
-    Everybody,
-}
-
 /// Keeps the store of routes filled while the stream is polled. Yields which workspaces to reconcile.
 pub fn start(
     client: &Client,
+    scope: &kit::scope::Scope,
     kinds: &[RouteKind],
     stores: &Stores,
 ) -> impl Stream<Item = Trigger> + Send + use<> {
-    let (calls, heard) = mpsc::unbounded();
+    let (sender, receiver) = mpsc::unbounded();
     // All kinds at once: routes of a kind that is missing in the store would be reported as not watched.
     let wanted: HashMap<_, _> = kinds
         .iter()
@@ -56,19 +49,15 @@ pub fn start(
     let follow = wanted.into_iter().map(|(kind, wanted)| {
         let follower = Follower {
             client: client.clone(),
+            scope: scope.clone(),
             stores: stores.clone(),
-            calls: calls.clone(),
+            sender: sender.clone(),
             kind,
         };
         follower.run(wanted)
     });
     let work = stream::once(futures::future::join_all(follow)).filter_map(|_| std::future::ready(None));
-    let stores = stores.clone();
-    let heard = heard.map(move |call| match call {
-        Call::One(trigger) => vec![trigger],
-        Call::Everybody => all_workspaces(&stores),
-    });
-    stream::select(paced(heard), Box::pin(work))
+    stream::select(paced(receiver), Box::pin(work))
 }
 
 /// Why a kind cannot be used.
@@ -82,8 +71,9 @@ struct Unusable {
 /// Watches one kind.
 struct Follower {
     client: Client,
+    scope: kit::scope::Scope,
     stores: Stores,
-    calls: Calls,
+    sender: mpsc::UnboundedSender<Vec<Trigger>>,
     kind: RouteKind,
 }
 
@@ -96,7 +86,7 @@ impl Follower {
             };
             if self.stores.routes.set_unavailable(&self.kind, &unusable.why) {
                 tracing::info!(kind = %self.kind, why = unusable.why, "routes of this kind cannot be made");
-                self.call(Call::Everybody);
+                self.trigger_all();
             }
             tokio::time::sleep(PAUSE).await;
             if unusable.passes {
@@ -137,7 +127,7 @@ impl Follower {
 
     /// Watches until the kind is removed, and returns that reason.
     async fn watch(&self, resource: &ApiResource) -> Unusable {
-        let api: Api<DynamicObject> = Api::all_with(self.client.clone(), resource);
+        let api = self.scope.dynamic(self.client.clone(), resource);
         let config = watcher::Config::default().labels(names::WORKSPACE_LABEL);
         let mut events = std::pin::pin!(watcher(api, config).default_backoff());
         let mut listed = Vec::new();
@@ -145,7 +135,7 @@ impl Follower {
             match event {
                 Ok(event) => self.take(event, resource, &mut listed),
                 Err(error) if has_code(&error, 404) => break,
-                Err(error) => self.suffer(&error),
+                Err(error) => self.on_error(&error),
             }
         }
         Unusable {
@@ -155,8 +145,8 @@ impl Follower {
     }
 
     /// Handles a broken watch that is restarted. The earlier list still counts, unless rights are missing.
-    fn suffer(&self, error: &watcher::Error) {
-        tracing::warn!(%error, kind = %self.kind, "the watch of routes broke and is begun anew");
+    fn on_error(&self, error: &watcher::Error) {
+        tracing::warn!(%error, kind = %self.kind, "the watch failed and is restarted");
         let why = if has_code(error, 403) {
             not_allowed(&self.kind)
         } else if self.stores.routes.state(&self.kind) == Some(KindState::Unknown) {
@@ -165,7 +155,7 @@ impl Follower {
             return;
         };
         if self.stores.routes.set_unavailable(&self.kind, &why) {
-            self.call(Call::Everybody);
+            self.trigger_all();
         }
     }
 
@@ -176,7 +166,7 @@ impl Follower {
             Event::InitApply(object) => listed.push(object),
             Event::InitDone => {
                 store.set_available(kind, resource, std::mem::take(listed));
-                self.call(Call::Everybody);
+                self.trigger_all();
             }
             Event::Apply(object) => {
                 let namespace = object.namespace().unwrap_or_default();
@@ -185,25 +175,27 @@ impl Follower {
                 let triggers: Vec<_> = both.filter_map(trigger).collect();
                 store.update(kind, object);
                 for trigger in triggers {
-                    self.call(Call::One(trigger));
+                    self.trigger(vec![trigger]);
                 }
             }
             Event::Delete(object) => {
                 store.remove(kind, &object.namespace().unwrap_or_default(), &object.name_any());
                 if let Some(trigger) = trigger(&object) {
-                    self.call(Call::One(trigger));
+                    self.trigger(vec![trigger]);
                 }
             }
         }
     }
 
-    fn call(&self, call: Call) {
-        if matches!(call, Call::Everybody) {
-            // The status of managers that name the kind reports it as well.
-            self.stores.changes.send_replace(());
-        }
+    fn trigger_all(&self) {
+        // The status of managers that name the kind reports it as well.
+        self.stores.changes.send_replace(());
+        self.trigger(all_workspaces(&self.stores));
+    }
+
+    fn trigger(&self, triggers: Vec<Trigger>) {
         // There is no receiver only when the operator ends.
-        let _ = self.calls.unbounded_send(call);
+        let _ = self.sender.unbounded_send(triggers);
     }
 }
 

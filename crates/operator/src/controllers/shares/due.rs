@@ -30,7 +30,7 @@ pub(super) struct Facts<'a> {
     /// The manager that routes to that workspace.
     pub(super) manager: Option<&'a WorkspaceManager>,
     /// Whether a webhook attests the creators of shares and the owners of workspaces.
-    pub(super) is_vouched: bool,
+    pub(super) is_attested: bool,
     pub(super) now: Timestamp,
 }
 
@@ -57,7 +57,7 @@ pub(super) fn due(facts: &Facts<'_>) -> Due {
         workspace,
         unreadable,
         manager,
-        is_vouched,
+        is_attested,
         now,
     } = *facts;
     let end = shares::end(share);
@@ -71,15 +71,15 @@ pub(super) fn due(facts: &Facts<'_>) -> Due {
     {
         return Due::Collect;
     }
-    let judged = shares::live(share, workspace, manager, now);
+    let validation = shares::live(share, workspace, manager, now);
     let before = share.status.clone().unwrap_or_default();
     let mut conditions = Conditions::new(&before.conditions, share.metadata.generation, now);
-    match judged {
-        Ok(()) if !is_vouched => conditions.set(
+    match validation {
+        Ok(()) if !is_attested => conditions.set(
             ACTIVE,
             false,
             reason::UNVOUCHED,
-            "No webhook vouches for who made the share (the installation's setting admission).",
+            "No webhook attests who made the share (setting admission of the installation).",
         ),
         Ok(()) => conditions.set(
             ACTIVE,
@@ -89,7 +89,7 @@ pub(super) fn due(facts: &Facts<'_>) -> Due {
         ),
         Err(inactive) => conditions.set(ACTIVE, false, inactive.reason(), &inactive.to_string()),
     }
-    let binding = shares::binding(share, workspace.filter(|_| is_vouched));
+    let binding = shares::binding(share, workspace.filter(|_| is_attested));
     let next = [end, removal]
         .into_iter()
         .flatten()
@@ -99,7 +99,7 @@ pub(super) fn due(facts: &Facts<'_>) -> Due {
         owner: workspace
             .filter(|workspace| binding.is_some() && binding == workspace.metadata.uid.as_deref())
             .filter(|workspace| !is_owned_by(share, workspace))
-            .map(owner),
+            .and_then(|workspace| workspace.owner_ref(&())),
         status: WorkspaceShareStatus {
             observed_generation: share.metadata.generation,
             workspace_uid: binding.map(str::to_owned),
@@ -127,20 +127,8 @@ pub(super) fn event(before: Option<&WorkspaceShareStatus>, after: &WorkspaceShar
 
 fn is_owned_by(share: &WorkspaceShare, workspace: &Workspace) -> bool {
     let uid = workspace.metadata.uid.as_ref();
-    share
-        .owner_references()
-        .iter()
-        .any(|owner| Some(&owner.uid) == uid)
-}
-
-fn owner(workspace: &Workspace) -> OwnerReference {
-    OwnerReference {
-        api_version: Workspace::api_version(&()).into_owned(),
-        kind: Workspace::kind(&()).into_owned(),
-        name: workspace.name_any(),
-        uid: workspace.uid().unwrap_or_default(),
-        ..OwnerReference::default()
-    }
+    let mut owners = share.owner_references().iter();
+    owners.any(|owner| Some(&owner.uid) == uid)
 }
 
 #[cfg(test)]
@@ -169,13 +157,13 @@ mod tests {
         text.parse().unwrap()
     }
 
-    fn judged(share: &WorkspaceShare, workspace: Option<&Workspace>, now: &str) -> Due {
+    fn due_at(share: &WorkspaceShare, workspace: Option<&Workspace>, now: &str) -> Due {
         due(&Facts {
             share,
             workspace,
             unreadable: None,
             manager: Some(&objects::manager("main")),
-            is_vouched: true,
+            is_attested: true,
             now: at(now),
         })
     }
@@ -189,7 +177,7 @@ mod tests {
                 workspace: None,
                 unreadable,
                 manager: None,
-                is_vouched: true,
+                is_attested: true,
                 now: at("2026-01-01T01:00:00Z"),
             })
         };
@@ -213,11 +201,11 @@ mod tests {
     #[test]
     fn an_early_share_is_bound_and_owned_when_its_workspace_appears() {
         let early = share(&json!({}));
-        let (status, owner, again) = kept(judged(&early, None, "2026-01-01T01:00:00Z"));
+        let (status, owner, again) = kept(due_at(&early, None, "2026-01-01T01:00:00Z"));
         assert_eq!(reason_of(&status), reason::WORKSPACE_NOT_FOUND);
         assert_eq!((status.workspace_uid, owner, again), (None, None, None));
         let demo = objects::workspace("demo");
-        let (status, owner, _) = kept(judged(&early, Some(&demo), "2026-01-01T01:00:00Z"));
+        let (status, owner, _) = kept(due_at(&early, Some(&demo), "2026-01-01T01:00:00Z"));
         assert_eq!(reason_of(&status), reason::SHARED);
         assert_eq!(status.workspace_uid.as_deref(), Some("uid-of-demo"));
         assert_eq!(owner.unwrap().uid, "uid-of-demo");
@@ -227,17 +215,17 @@ mod tests {
     fn it_ends_to_the_second_and_is_removed_an_hour_later() {
         let demo = objects::workspace("demo");
         let brief = share(&json!({"workspaceUID": "uid-of-demo", "expiresAt": "2026-01-01T02:00:00Z"}));
-        let (status, _, again) = kept(judged(&brief, Some(&demo), "2026-01-01T01:59:50Z"));
+        let (status, _, again) = kept(due_at(&brief, Some(&demo), "2026-01-01T01:59:50Z"));
         assert_eq!(
             (reason_of(&status), again),
             (reason::SHARED, Some(Duration::from_secs(10)))
         );
-        let (status, _, again) = kept(judged(&brief, Some(&demo), "2026-01-01T02:00:00Z"));
+        let (status, _, again) = kept(due_at(&brief, Some(&demo), "2026-01-01T02:00:00Z"));
         assert_eq!(
             (reason_of(&status), again),
             (reason::EXPIRED, Some(Duration::from_hours(1)))
         );
-        assert_eq!(judged(&brief, Some(&demo), "2026-01-01T03:00:00Z"), Due::Remove);
+        assert_eq!(due_at(&brief, Some(&demo), "2026-01-01T03:00:00Z"), Due::Remove);
     }
 
     #[test]
@@ -245,19 +233,19 @@ mod tests {
         let bound = share(&json!({"workspaceUID": "uid-of-an-earlier-one"}));
         let demo = objects::workspace("demo");
         for workspace in [None, Some(&demo)] {
-            assert_eq!(judged(&bound, workspace, "2026-01-01T01:00:00Z"), Due::Collect);
+            assert_eq!(due_at(&bound, workspace, "2026-01-01T01:00:00Z"), Due::Collect);
         }
     }
 
     #[test]
-    fn nothing_is_shared_where_nobody_vouches_for_owners() {
+    fn no_share_is_active_where_no_webhook_attests_owners() {
         let (early, demo) = (share(&json!({})), objects::workspace("demo"));
         let (status, owner, _) = kept(due(&Facts {
             share: &early,
             workspace: Some(&demo),
             unreadable: None,
             manager: Some(&objects::manager("main")),
-            is_vouched: false,
+            is_attested: false,
             now: at("2026-01-01T01:00:00Z"),
         }));
         assert_eq!(reason_of(&status), reason::UNVOUCHED);
@@ -265,19 +253,19 @@ mod tests {
     }
 
     #[test]
-    fn each_transition_is_told_once() {
+    fn each_transition_has_one_event() {
         let demo = objects::workspace("demo");
         let mut plain = share(&json!({"workspaceUID": "uid-of-demo"}));
-        let (active, ..) = kept(judged(&plain, Some(&demo), "2026-01-01T01:00:00Z"));
+        let (active, ..) = kept(due_at(&plain, Some(&demo), "2026-01-01T01:00:00Z"));
         assert_eq!(event(None, &active).unwrap().reason, reason::SHARED);
         assert!(event(Some(&active), &active).is_none());
         plain.status = Some(active.clone());
         let mut handed_over = demo;
         let annotations = handed_over.metadata.annotations.as_mut().unwrap();
         annotations.insert(CREATED_BY.to_owned(), "carol".to_owned());
-        let (ended, ..) = kept(judged(&plain, Some(&handed_over), "2026-01-01T01:00:00Z"));
-        let told = event(Some(&active), &ended).unwrap();
-        assert_eq!(told.reason, reason::OWNER_CHANGED);
-        assert!(matches!(told.type_, EventType::Warning));
+        let (ended, ..) = kept(due_at(&plain, Some(&handed_over), "2026-01-01T01:00:00Z"));
+        let change = event(Some(&active), &ended).unwrap();
+        assert_eq!(change.reason, reason::OWNER_CHANGED);
+        assert!(matches!(change.type_, EventType::Warning));
     }
 }

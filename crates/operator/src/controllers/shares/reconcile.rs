@@ -10,7 +10,6 @@ use kube::{
 };
 use rules::shares;
 use serde_json::json;
-use tokio_util::sync::CancellationToken;
 
 use super::due::{Due, Facts, due, event};
 use crate::{
@@ -35,17 +34,7 @@ const GRACE: Duration = Duration::from_secs(5);
 /// State kept between reconciles: our last status of each share, by UID.
 #[derive(Debug, Default)]
 pub struct SharesState {
-    told: PendingStatuses<String, WorkspaceShareStatus>,
-}
-
-/// Reconciles until shutdown. Start it when the caches are filled.
-pub async fn run(context: &Context, shutdown: &CancellationToken) {
-    let mut state = SharesState::default();
-    let changes = &context.stores.changes;
-    resync::make(changes, shutdown, async || {
-        Box::pin(reconcile(context, &mut state)).await
-    })
-    .await;
+    statuses: PendingStatuses<String, WorkspaceShareStatus>,
 }
 
 /// Makes the writes that are due. Returns after which time a write becomes due without any change.
@@ -57,11 +46,11 @@ pub async fn reconcile(context: &Context, state: &mut SharesState) -> Option<Dur
         .filter(|share| share.metadata.deletion_timestamp.is_none())
         .collect();
     let uids: HashSet<_> = shares.iter().filter_map(|share| share.uid()).collect();
-    state.told.retain(|uid| uids.contains(uid));
+    state.statuses.retain(|uid| uids.contains(uid));
     let state = &*state;
     let shares = shares.into_iter().map(|share| (share.namespace(), share));
-    resync::together(shares, |share| {
-        let share = state.with_newest_status(share);
+    resync::for_each(shares, |share| {
+        let share = state.with_pending_status(share);
         Box::pin(async move { attend(context, state, &share).await })
     })
     .await
@@ -83,7 +72,7 @@ async fn attend(context: &Context, state: &SharesState, share: &WorkspaceShare) 
         workspace: workspace.map(AsRef::as_ref),
         unreadable: unreadable.and_then(|invalid| invalid.metadata.uid.as_deref()),
         manager: manager.as_deref(),
-        is_vouched: context.settings.admission,
+        is_attested: context.settings.admission,
         now: (context.now)(),
     });
     let what = Attempt {
@@ -92,10 +81,8 @@ async fn attend(context: &Context, state: &SharesState, share: &WorkspaceShare) 
         limit: LIMIT,
         complaint: "the share cannot be written",
     };
-    match attempt(context, &what, act(context, state, share, due)).await {
-        Ok(again) => again,
-        Err(failed) => Some(failed.again),
-    }
+    let again = attempt(context, &what, act(context, state, share, due)).await;
+    again.unwrap_or_else(|failed| Some(failed.again))
 }
 
 /// The manager that routes to a workspace, or will.
@@ -128,7 +115,7 @@ async fn act(
         Due::Collect => Ok(Some(GRACE)),
         Due::Keep { status, owner, again } => {
             if share.status.as_ref() != Some(&status) {
-                tell(context, state, share, status).await?;
+                write_status(context, state, share, status).await?;
             }
             if let Some(owner) = owner {
                 own(context, share, &owner).await?;
@@ -149,21 +136,18 @@ async fn is_orphan(context: &Context, share: &WorkspaceShare) -> Result<bool, ku
 
 /// Deletes the share only in the version that was checked: its end may have been moved meanwhile.
 async fn remove(context: &Context, share: &WorkspaceShare) -> Result<(), kube::Error> {
-    let params = DeleteParams {
-        preconditions: Some(Preconditions {
-            uid: share.uid(),
-            resource_version: share.resource_version(),
-        }),
-        ..DeleteParams::default()
-    };
+    let params = DeleteParams::default().preconditions(Preconditions {
+        uid: share.uid(),
+        resource_version: share.resource_version(),
+    });
     match api(context, share).delete(&share.name_any(), &params).await {
-        Err(kube::Error::Api(status)) if status.code == 404 => Ok(()),
-        Err(error) => Err(error),
-        Ok(_) => {
+        Err(kube::Error::Api(status)) if status.code == 404 => {}
+        deleted => {
+            deleted?;
             context.metrics.write("share");
-            Ok(())
         }
     }
+    Ok(())
 }
 
 /// Makes the workspace an owner of the share, so that the share is deleted with it.
@@ -178,7 +162,7 @@ async fn own(context: &Context, share: &WorkspaceShare, owner: &OwnerReference) 
 }
 
 /// Writes the status and the Event of the transition. An Event that cannot be written is lost: the status says the same.
-async fn tell(
+async fn write_status(
     context: &Context,
     state: &SharesState,
     share: &WorkspaceShare,
@@ -201,7 +185,7 @@ async fn tell(
         events::publish(context, regarding, vec![event]).await;
     }
     if let Some(uid) = share.uid() {
-        state.told.wrote(uid, answer.meta(), status);
+        state.statuses.wrote(uid, answer.meta(), status);
     }
     Ok(())
 }
@@ -224,9 +208,9 @@ fn api(context: &Context, share: &WorkspaceShare) -> Api<Parsed<WorkspaceShare>>
 
 impl SharesState {
     /// The cached share with the status that we wrote last, if the cache does not show it yet.
-    fn with_newest_status(&self, cached: &WorkspaceShare) -> WorkspaceShare {
+    fn with_pending_status(&self, cached: &WorkspaceShare) -> WorkspaceShare {
         let (uid, version) = (cached.metadata.uid.as_ref(), version_of(&cached.metadata));
-        let newer = uid.and_then(|uid| self.told.newer(uid, version));
+        let newer = uid.and_then(|uid| self.statuses.newer(uid, version));
         WorkspaceShare {
             status: newer.or_else(|| cached.status.clone()),
             ..cached.clone()

@@ -9,7 +9,7 @@ use kube::ResourceExt as _;
 use rules::{Home, ValidWorkspace};
 use serde_json::{Value, json};
 
-use crate::cache::observed::{Identity, has_ended, wanted_replicas};
+use crate::cache::observed::{Identity, claims_of, has_ended, wanted_replicas};
 
 /// Access modes with which several pods can use one claim.
 const SHARED: [&str; 2] = ["ReadWriteMany", "ReadOnlyMany"];
@@ -93,9 +93,7 @@ pub fn other_deployment<'a>(
 }
 
 fn mounts(pod: Option<&PodSpec>, claim: &str) -> bool {
-    let volumes = pod.into_iter().flat_map(|spec| spec.volumes.iter().flatten());
-    let mut claims = volumes.filter_map(|volume| volume.persistent_volume_claim.as_ref());
-    claims.any(|volume| volume.claim_name == claim)
+    claims_of(pod).any(|mounted| mounted == claim)
 }
 
 #[cfg(test)]
@@ -108,7 +106,7 @@ mod tests {
     }
 
     #[test]
-    fn a_disk_is_known_by_any_of_its_marks() {
+    fn a_disk_is_recognised_by_any_of_its_marks() {
         for metadata in [
             json!({"annotations": {names::WORKSPACE_UID: "u"}}),
             json!({"labels": {names::WORKSPACE_LABEL: "w"}}),
@@ -130,7 +128,7 @@ mod tests {
     }
 
     #[test]
-    fn a_note_names_its_workspace_and_is_taken_away_again() {
+    fn an_in_use_annotation_names_its_workspace_and_is_removed_again() {
         let identity = testing::identity();
         let mut object = serde_json::to_value(claim(&json!({"name": "c"}), &[])).unwrap();
         json_patch::merge(&mut object, &note(&claim(&json!({}), &[]), Some(&identity)));

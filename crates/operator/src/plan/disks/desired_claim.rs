@@ -80,8 +80,7 @@ pub fn class_of(claim: &PersistentVolumeClaim) -> Option<&str> {
 }
 
 fn requested(claim: &PersistentVolumeClaim) -> Option<Quantity> {
-    let requests = claim.spec.as_ref()?.resources.as_ref()?.requests.as_ref()?;
-    Quantity::try_from(requests.get("storage")?).ok()
+    size(claim)?.parse().ok()
 }
 
 #[cfg(test)]

@@ -16,7 +16,7 @@ pub enum Ownership {
     /// The workspace's disk.
     Ours,
     /// It is being deleted, whatever its owner: wait.
-    Leaving,
+    Terminating,
     /// Retained from an earlier workspace of this name and owner: to be taken over.
     Inherited,
     /// Retained from an earlier workspace of this name, and not to be taken over.
@@ -31,7 +31,7 @@ pub enum Withheld {
     /// It belongs to another owner, or its owner is unknown.
     OtherOwner,
     /// The owner's name is the same, but no admission webhook attests the owner of the workspace.
-    Unvouched,
+    Unattested,
     /// The owner is the same, but was set by another user, who chose what runs in the workspace.
     Assigned,
 }
@@ -42,7 +42,7 @@ pub struct Claimant<'a> {
     /// The owner that the workspace names.
     pub owner: Option<&'a str>,
     /// Whether admission checked that owner.
-    pub vouched: bool,
+    pub attested: bool,
     /// Whether another user set the owner.
     pub assigned: bool,
 }
@@ -50,7 +50,7 @@ pub struct Claimant<'a> {
 /// The relation of `claim` to the workspace.
 pub fn ownership(identity: &Identity, claimant: Claimant<'_>, claim: &ObjectMeta) -> Ownership {
     if claim.deletion_timestamp.is_some() {
-        return Ownership::Leaving;
+        return Ownership::Terminating;
     }
     if identity.owns(claim) {
         return Ownership::Ours;
@@ -63,9 +63,9 @@ pub fn ownership(identity: &Identity, claimant: Claimant<'_>, claim: &ObjectMeta
         return Ownership::Foreign;
     }
     let is_the_same = claimant.owner.is_some() && claimant.owner == names::owner(claim);
-    match (is_the_same, claimant.vouched, claimant.assigned) {
+    match (is_the_same, claimant.attested, claimant.assigned) {
         (false, ..) => Ownership::Withheld(Withheld::OtherOwner),
-        (true, false, _) => Ownership::Withheld(Withheld::Unvouched),
+        (true, false, _) => Ownership::Withheld(Withheld::Unattested),
         (true, true, true) => Ownership::Withheld(Withheld::Assigned),
         (true, true, false) => Ownership::Inherited,
     }
@@ -88,10 +88,10 @@ mod tests {
         }
     }
 
-    fn by(owner: Option<&str>, vouched: bool) -> Claimant<'_> {
+    fn by(owner: Option<&str>, attested: bool) -> Claimant<'_> {
         Claimant {
             owner,
-            vouched,
+            attested,
             assigned: false,
         }
     }
@@ -101,7 +101,7 @@ mod tests {
     }
 
     #[test]
-    fn who_was_made_an_owner_by_somebody_else_gets_a_kept_disk_only_by_a_word_on_the_claim() {
+    fn an_assigned_owner_gets_a_retained_disk_only_by_the_uid_on_the_claim() {
         let (identity, assigned) = (
             testing::identity(),
             Claimant {
@@ -117,7 +117,7 @@ mod tests {
     }
 
     #[test]
-    fn the_owner_of_a_kept_disk_gets_it_back_and_nobody_else() {
+    fn only_the_owner_of_a_retained_disk_gets_it_back() {
         assert_eq!(of(&kept("earlier", Some("alice"))), Ownership::Inherited);
         for other in [Some("bob"), Some("Alice"), Some(""), None] {
             let claim = kept("earlier", other);
@@ -133,7 +133,7 @@ mod tests {
     fn without_admission_a_name_proves_nothing_and_the_new_uid_on_the_claim_does() {
         let (identity, claim) = (testing::identity(), kept("earlier", Some("alice")));
         let unvouched = ownership(&identity, by(Some("alice"), false), &claim);
-        assert_eq!(unvouched, Ownership::Withheld(Withheld::Unvouched));
+        assert_eq!(unvouched, Ownership::Withheld(Withheld::Unattested));
         let named = kept(&identity.uid, Some("bob"));
         assert_eq!(
             ownership(&identity, by(Some("alice"), false), &named),
@@ -142,7 +142,7 @@ mod tests {
     }
 
     #[test]
-    fn a_claim_without_our_marks_or_with_another_controller_is_foreign_whatever_it_says() {
+    fn a_claim_without_our_marks_or_with_another_controller_is_foreign() {
         assert_eq!(of(&ObjectMeta::default()), Ownership::Foreign);
         let mut owner_only = kept("earlier", Some("alice"));
         owner_only
@@ -159,24 +159,24 @@ mod tests {
     }
 
     #[test]
-    fn whatever_is_on_its_way_out_is_waited_for() {
+    fn a_terminating_claim_is_waited_for() {
         let mut claim = kept(&testing::identity().uid, Some("alice"));
         claim.deletion_timestamp = serde_json::from_value("2026-01-01T00:00:00Z".into()).unwrap();
-        assert_eq!(of(&claim), Ownership::Leaving);
+        assert_eq!(of(&claim), Ownership::Terminating);
     }
 
     proptest! {
         #[test]
         fn no_claim_of_another_owner_is_ever_taken(
             uid in "[a-z0-9]{1,8}", kept_for in proptest::option::of("[a-z]{0,5}"), owner in proptest::option::of("[a-z]{0,5}"),
-            vouched: bool, assigned: bool,
+            attested: bool, assigned: bool,
         ) {
             let identity = testing::identity();
             prop_assume!(uid != identity.uid);
-            let claimant = Claimant { assigned, ..by(owner.as_deref(), vouched) };
+            let claimant = Claimant { assigned, ..by(owner.as_deref(), attested) };
             let judged = ownership(&identity, claimant, &kept(&uid, kept_for.as_deref()));
             let same = owner.is_some() && owner == kept_for && owner.as_deref() != Some("");
-            prop_assert_eq!(judged == Ownership::Inherited, vouched && !assigned && same);
+            prop_assert_eq!(judged == Ownership::Inherited, attested && !assigned && same);
             prop_assert_ne!(judged, Ownership::Ours);
         }
     }

@@ -11,7 +11,7 @@ use api::{
 use k8s_openapi::{api::core::v1::PersistentVolumeClaim, apimachinery::pkg::apis::meta::v1::ObjectMeta};
 use serde_json::{Value, json};
 
-use crate::cache::observed::Identity;
+use crate::{cache::observed::Identity, support::send::pointer_token};
 
 /// Whether the disk of a deleted workspace is retained. `spec` is `None` if it cannot be parsed. `template` is `None` if the named one
 /// does not exist or cannot be parsed. If that leaves it open, the last effective value decides. Without one the disk is retained: it
@@ -74,10 +74,7 @@ pub fn retained(claim: &PersistentVolumeClaim, identity: &Identity, owner: Optio
         steps.push(json!({"op": "add", "path": "/metadata/annotations", "value": {}}));
     }
     for (key, value) in marks(identity, owner) {
-        let path = format!(
-            "/metadata/annotations/{}",
-            key.replace('~', "~0").replace('/', "~1")
-        );
+        let path = format!("/metadata/annotations/{}", pointer_token(&key));
         steps.push(json!({"op": "add", "path": path, "value": value}));
     }
     Value::Array(steps)
@@ -151,7 +148,7 @@ mod tests {
     }
 
     #[test]
-    fn where_nobody_can_tell_the_disk_is_kept() {
+    fn in_doubt_the_disk_is_retained() {
         use Retain::{Delete, Retain as Keep};
         let lost = spec(None, Some("t"));
         assert_eq!(retention(Some(&lost), None, None), Keep);

@@ -180,7 +180,7 @@ fn every_pod_has_the_pull_secrets_of_the_installation_beside_those_of_its_profil
 }
 
 #[test]
-fn a_profile_gives_identity_secrets_priority_and_runtime_and_no_token_unless_it_says_so() {
+fn a_profile_sets_account_secrets_priority_runtime_and_a_token_only_on_request() {
     let spec = json!({
         "serviceAccount": {"name": "trainer"},
         "imagePullSecrets": [{"name": "registry"}],
@@ -297,7 +297,7 @@ proptest! {
 }
 
 #[test]
-fn a_pod_keeps_off_the_node_of_any_other_pod_of_its_workspace_and_keeps_the_affinity_that_was_asked_for() {
+fn a_pod_has_anti_affinity_to_other_pods_of_its_workspace_besides_the_requested_affinity() {
     let own = |affinity: &Value| {
         let terms = affinity["podAntiAffinity"]["requiredDuringSchedulingIgnoredDuringExecution"].clone();
         let terms: Vec<Value> = serde_json::from_value(terms).unwrap();

@@ -25,7 +25,7 @@ const FORMAT: u64 = 2;
 /// The path in a record that says which claim is the home.
 const CLAIM_NAME: &str = "spec.storage.claimName";
 /// The pending path if the record cannot be read: any field may be pending.
-const ANYTHING: &str = "spec";
+const WHOLE_SPEC: &str = "spec";
 
 /// The record of a workspace, as canonical JSON: keys sorted, no spaces.
 pub fn of(workspace: &ValidWorkspace) -> String {
@@ -51,7 +51,7 @@ pub fn pending(recorded: &str, workspace: &ValidWorkspace) -> Vec<String> {
             }
             paths
         }
-        None => vec![ANYTHING.to_owned()],
+        None => vec![WHOLE_SPEC.to_owned()],
     }
 }
 
@@ -114,15 +114,6 @@ fn today(workspace: &ValidWorkspace) -> Value {
 
 /// Everything that users wrote and that affects the pod.
 fn inputs(workspace: &ValidWorkspace) -> Value {
-    let mut inputs = written(workspace);
-    // Absent for a workspace with its own host, so that its record does not change.
-    if let (Some(path), Some(inputs)) = (&workspace.base_path, inputs.as_object_mut()) {
-        inputs.insert("manager".to_owned(), json!({"basePath": path}));
-    }
-    inputs
-}
-
-fn written(workspace: &ValidWorkspace) -> Value {
     let (given, pod) = (&workspace.given, &workspace.pod);
     let mut init_containers = pod.init_containers.clone();
     for (container, image) in init_containers.iter_mut().zip(&given.init_images) {
@@ -131,7 +122,7 @@ fn written(workspace: &ValidWorkspace) -> Value {
     for (container, resources) in init_containers.iter_mut().zip(&given.init_resources) {
         container.resources.clone_from(resources);
     }
-    json!({
+    let mut inputs = json!({
         "format": FORMAT,
         "restartedAt": workspace.restarted_at,
         "templateUID": workspace.template_uid,
@@ -161,7 +152,12 @@ fn written(workspace: &ValidWorkspace) -> Value {
         },
         "template": {"baseLabels": workspace.base_labels},
         "executionProfile": {"spec": workspace.profile.as_ref().map(|profile| &profile.spec)},
-    })
+    });
+    // Absent for a workspace with its own host, so that its record does not change.
+    if let Some(path) = &workspace.base_path {
+        inputs["manager"] = json!({"basePath": path});
+    }
+    inputs
 }
 
 /// The claim that is the home. If it changes, the kind of home changes.

@@ -175,7 +175,7 @@ fn no_setting_of_the_installation_is_a_pending_update() {
 }
 
 #[test]
-fn a_change_of_routing_mode_is_pending_and_restarts_who_wants_that() {
+fn a_change_of_routing_mode_is_pending_and_restarts_with_update_policy_always() {
     let mut workspace = valid(json!({}));
     let on_its_own_host = of(&workspace);
     workspace.base_path = Some("/workspaces/team-demo/demo".to_owned());
@@ -207,7 +207,7 @@ fn always_restarts_for_a_change_of_workspace_or_profile_and_on_stop_never() {
 }
 
 #[test]
-fn a_template_made_anew_under_its_name_is_pending_and_restarts_nobody() {
+fn a_recreated_template_is_pending_and_restarts_no_workspace() {
     let workspace = workspace(json!({"templateRef": "t"}));
     let mut template = objects::template("t");
     let settings = testing::settings();
@@ -253,7 +253,7 @@ fn a_record_of_the_first_format_is_no_difference_whatever_the_settings_are() {
 }
 
 #[test]
-fn what_a_record_of_the_first_format_tells_is_compared() {
+fn values_of_the_first_format_are_compared() {
     let after = valid(json!({
         "image": "example.com/other:1", "port": 9000, "resources": {"requests": {"cpu": "200m"}},
         "env": [{"name": "A", "value": "b"}], "shmSize": "64Mi",
@@ -283,7 +283,7 @@ fn what_another_build_recorded_besides_is_no_difference() {
 }
 
 #[test]
-fn a_record_stays_small_and_still_tells_a_difference() {
+fn a_record_stays_small_and_still_shows_a_difference() {
     let mut large = testing::valid();
     let variable =
         |number: usize, letter: &str| json!({"name": format!("V{number}"), "value": letter.repeat(300)});
@@ -299,10 +299,10 @@ fn a_record_stays_small_and_still_tells_a_difference() {
 }
 
 #[test]
-fn an_unreadable_record_hides_nothing_and_restarts_nobody() {
+fn an_unreadable_record_is_pending_and_restarts_no_workspace() {
     let workspace = testing::valid();
     for record in ["{broken", "7", r#"{"format": 99}"#, r#"{"spec": 7}"#] {
-        assert_eq!(pending(record, &workspace), [ANYTHING], "{record}");
+        assert_eq!(pending(record, &workspace), [WHOLE_SPEC], "{record}");
         assert!(!asks_for_restart(record, &workspace, UpdatePolicy::Always));
     }
 }

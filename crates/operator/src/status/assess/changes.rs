@@ -7,7 +7,7 @@ use api::{
 use k8s_openapi::api::core::v1::Pod;
 use kube::runtime::events::{Event, EventType};
 
-use super::CHANGED_BY_HAND;
+use super::CHANGED_EXTERNALLY;
 use crate::{cache::observed::Observed, status::transitions::event};
 
 /// Events for external changes of the workspace's children.
@@ -50,10 +50,10 @@ fn lost(before: &WorkspaceStatus, after: &WorkspaceStatus, observed: &Observed) 
     let goes_on = observed.wanted_pods() > 0 && before.run_id.as_deref() == observed.run_id();
     let stays =
         |pod: &Pod| pod.metadata.deletion_timestamp.is_none() && pod.metadata.name.as_ref() == Some(name);
-    let told = condition::find(&after.conditions, DEGRADED).is_some_and(|it| {
+    let is_reported = condition::find(&after.conditions, DEGRADED).is_some_and(|it| {
         it.status == "True" && [reason::EVICTED, reason::NODE_LOST].contains(&it.reason.as_str())
     });
-    if !goes_on || told || observed.live_pods().any(stays) {
+    if !goes_on || is_reported || observed.live_pods().any(stays) {
         return None;
     }
     let text = format!(
@@ -64,7 +64,12 @@ fn lost(before: &WorkspaceStatus, after: &WorkspaceStatus, observed: &Observed) 
 }
 
 fn changed(before: Option<&WorkspaceStatus>, after: &WorkspaceStatus, observed: &Observed) -> Option<Event> {
-    let lists = |status: &WorkspaceStatus| status.pending_update.iter().any(|path| path == CHANGED_BY_HAND);
+    let lists = |status: &WorkspaceStatus| {
+        status
+            .pending_update
+            .iter()
+            .any(|path| path == CHANGED_EXTERNALLY)
+    };
     if before.is_some_and(lists) || !lists(after) {
         return None;
     }

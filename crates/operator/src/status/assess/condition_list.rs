@@ -52,6 +52,14 @@ impl<'a> Conditions<'a> {
         });
     }
 
+    /// Adds the earlier conditions of these types.
+    pub(crate) fn keep(&mut self, wanted: impl Fn(&str) -> bool) {
+        for earlier in self.before.iter().filter(|earlier| wanted(&earlier.type_)) {
+            let holds = earlier.status == "True";
+            self.set(&earlier.type_, holds, &earlier.reason, &earlier.message);
+        }
+    }
+
     pub(crate) fn finish(self) -> Vec<Condition> {
         self.list
     }

@@ -9,7 +9,7 @@ use k8s_openapi::{api::core::v1::Pod, apimachinery::pkg::apis::meta::v1::Conditi
 use kube::ResourceExt;
 use rules::Home;
 
-use super::{Facts, Stand, condition_list::Conditions, evidence, is_separated};
+use super::{Facts, State, condition_list::Conditions, evidence, is_separated};
 use crate::{
     blockers::{Blocker, Problem},
     cache::observed::Observed,
@@ -21,7 +21,7 @@ const NEW_DISK: &str =
 
 pub(super) fn conditions(
     facts: &Facts<'_>,
-    stand: Stand,
+    state: State,
     problem: Option<&Problem>,
     disk: Option<&DiskStatus>,
     before: &WorkspaceStatus,
@@ -29,39 +29,39 @@ pub(super) fn conditions(
     let is_scaled_down = facts.observed.is_scaled_down();
     let new_disk = disk.is_some_and(|disk| disk.replaces_deleted);
     let mut set = Conditions::new(&before.conditions, facts.workspace.metadata.generation, facts.now);
-    match facts.verdict {
+    match facts.validation {
         Ok(_) => set.set(VALID, true, reason::ALL_RULES_HOLD, "Every rule holds."),
         Err(rejected) => {
-            let told = rejected.told(facts.workspace.spec.desired_status);
-            set.set(VALID, false, rejected.reason(), &told);
+            let message = rejected.message(facts.workspace.spec.desired_status);
+            set.set(VALID, false, rejected.reason(), &message);
         }
     }
-    let not_ready = format!("The pod is not ready yet.{}", by_hand(facts.observed));
-    let (why, available, progressing) = match stand {
-        Stand::Running => (reason::RUNNING, "The pod is ready.", "Nothing is left to do."),
-        Stand::Starting => (
+    let not_ready = format!("The pod is not ready yet.{}", external_change(facts.observed));
+    let (why, available, progressing) = match state {
+        State::Running => (reason::RUNNING, "The pod is ready.", "Nothing is left to do."),
+        State::Starting => (
             reason::STARTING,
             not_ready.as_str(),
             "Waiting for the pod to be ready.",
         ),
-        Stand::Stopping => (
+        State::Stopping => (
             reason::STOPPING,
             "The workspace is being stopped.",
             "Waiting for the pod to end.",
         ),
-        Stand::Stopped => (
+        State::Stopped => (
             reason::STOPPED,
             "The workspace is stopped.",
             "Nothing is left to do.",
         ),
-        Stand::Invalid => (
+        State::Invalid => (
             reason::INVALID,
             "The workspace is not valid.",
             "Waiting for the workspace to be valid.",
         ),
     };
-    match (stand, problem) {
-        (Stand::Running, Some(problem)) if is_unrouted(facts) => {
+    match (state, problem) {
+        (State::Running, Some(problem)) if is_unrouted(facts) => {
             set.set(
                 AVAILABLE,
                 false,
@@ -69,29 +69,29 @@ pub(super) fn conditions(
                 "The pod is ready, but no route leads to it.",
             );
         }
-        (Stand::Running, _) if is_not_served(facts) => {
-            let told = "The pod is ready, but no gateway serves its manager.";
-            set.set(AVAILABLE, false, reason::NOT_SERVED, told);
+        (State::Running, _) if is_not_served(facts) => {
+            let message = "The pod is ready, but no gateway serves its manager.";
+            set.set(AVAILABLE, false, reason::NOT_SERVED, message);
         }
-        (Stand::Running, _) => set.set(AVAILABLE, true, reason::READY, &ready(facts.observed, new_disk)),
-        (Stand::Starting, Some(problem)) => set.set(AVAILABLE, false, problem.reason, available),
+        (State::Running, _) => set.set(AVAILABLE, true, reason::READY, &ready(facts.observed, new_disk)),
+        (State::Starting, Some(problem)) => set.set(AVAILABLE, false, problem.reason, available),
         _ => set.set(AVAILABLE, false, why, available),
     }
     let previous = waits_for_previous(facts);
-    let under_way = matches!(stand, Stand::Starting | Stand::Stopping);
-    match (stand, facts.blocker) {
-        (Stand::Starting, Some(Blocker::Leaving { .. })) if facts.observed.wanted_pods() == 0 => {
+    let under_way = matches!(state, State::Starting | State::Stopping);
+    match (state, facts.blocker) {
+        (State::Starting, Some(Blocker::Terminating { .. })) if facts.observed.wanted_pods() == 0 => {
             let message = facts.blocker.map(ToString::to_string).unwrap_or_default();
             set.set(PROGRESSING, true, reason::PREDECESSOR_TERMINATING, &message);
         }
-        (Stand::Starting, _) if facts.observed.wanted_pods() == 0 && !is_scaled_down => {
+        (State::Starting, _) if facts.observed.wanted_pods() == 0 && !is_scaled_down => {
             set.set(PROGRESSING, true, reason::STOPPING, &waiting_for(facts.observed));
         }
-        (Stand::Starting, _) if previous.is_some() => {
+        (State::Starting, _) if previous.is_some() => {
             let message = previous.unwrap_or_default();
             set.set(PROGRESSING, true, reason::PREDECESSOR_TERMINATING, &message);
         }
-        (Stand::Starting, _) if problem.is_some_and(|problem| problem.failed) => {
+        (State::Starting, _) if problem.is_some_and(|problem| problem.failed) => {
             set.set(PROGRESSING, true, why, "Waiting for the cause to be removed.");
         }
         _ => set.set(PROGRESSING, under_way, why, progressing),
@@ -100,18 +100,18 @@ pub(super) fn conditions(
         Some(problem) => set.set(DEGRADED, true, problem.reason, &problem.message),
         None => set.set(DEGRADED, false, reason::AS_EXPECTED, "Nothing is wrong."),
     }
-    match (stand, is_scaled_down) {
-        (Stand::Stopped, _) if new_disk => {
+    match (state, is_scaled_down) {
+        (State::Stopped, _) if new_disk => {
             set.set(STOPPED, true, why, &format!("No pod is left. {NEW_DISK}"));
         }
-        (Stand::Stopped, _) if has_disk(facts.observed) => {
+        (State::Stopped, _) if has_disk(facts.observed) => {
             set.set(STOPPED, true, why, "No pod is left; the disk is kept.");
         }
-        (Stand::Stopped, _) if lost_files(facts) => {
-            let told = "No pod is left. Its files are gone: it has no disk.";
-            set.set(STOPPED, true, why, told);
+        (State::Stopped, _) if lost_files(facts) => {
+            let message = "No pod is left. Its files are gone: it has no disk.";
+            set.set(STOPPED, true, why, message);
         }
-        (Stand::Stopped, _) | (Stand::Invalid, true) => set.set(STOPPED, true, why, "No pod is left."),
+        (State::Stopped, _) | (State::Invalid, true) => set.set(STOPPED, true, why, "No pod is left."),
         _ => set.set(STOPPED, false, why, "A pod runs, or is on its way."),
     }
     set.finish()
@@ -123,31 +123,31 @@ fn is_unrouted(facts: &Facts<'_>) -> bool {
 }
 
 fn is_not_served(facts: &Facts<'_>) -> bool {
-    let valid = facts.verdict.as_ref().ok();
+    let valid = facts.validation.as_ref().ok();
     valid.is_some_and(|valid| valid.not_served.is_some())
 }
 
-pub(super) fn phase(stand: Stand, problem: Option<&Problem>) -> Phase {
-    match stand {
-        Stand::Starting if problem.is_some_and(|problem| problem.failed) => Phase::Failed,
-        Stand::Starting => Phase::Starting,
-        Stand::Running => Phase::Running,
-        Stand::Stopping => Phase::Stopping,
-        Stand::Stopped => Phase::Stopped,
-        Stand::Invalid => Phase::Invalid,
+pub(super) fn phase(state: State, problem: Option<&Problem>) -> Phase {
+    match state {
+        State::Starting if problem.is_some_and(|problem| problem.failed) => Phase::Failed,
+        State::Starting => Phase::Starting,
+        State::Running => Phase::Running,
+        State::Stopping => Phase::Stopping,
+        State::Stopped => Phase::Stopped,
+        State::Invalid => Phase::Invalid,
     }
 }
 
 /// The condition whose reason and message are copied beside the phase.
-pub(super) fn decisive(stand: Stand, problem: Option<&Problem>, rejected: bool) -> &'static str {
-    match stand {
-        Stand::Invalid => VALID,
+pub(super) fn decisive(state: State, problem: Option<&Problem>, rejected: bool) -> &'static str {
+    match state {
+        State::Invalid => VALID,
         // An invalid workspace would not start again. That is more important than "ready", or than that it is stopped as requested.
-        Stand::Running | Stand::Stopped if rejected => VALID,
+        State::Running | State::Stopped if rejected => VALID,
         _ if problem.is_some() => DEGRADED,
-        Stand::Starting | Stand::Stopping => PROGRESSING,
-        Stand::Running => AVAILABLE,
-        Stand::Stopped => STOPPED,
+        State::Starting | State::Stopping => PROGRESSING,
+        State::Running => AVAILABLE,
+        State::Stopped => STOPPED,
     }
 }
 
@@ -159,7 +159,7 @@ fn has_disk(observed: &Observed) -> bool {
 
 /// Whether a run has ended whose files were deleted with its pod.
 fn lost_files(facts: &Facts<'_>) -> bool {
-    let valid = facts.verdict.as_ref().ok();
+    let valid = facts.validation.as_ref().ok();
     let is_ephemeral = valid.is_some_and(|valid| matches!(valid.home, Home::Ephemeral { .. }));
     // A workspace that never ran has no Deployment.
     is_ephemeral && facts.observed.own_deployment().is_some()
@@ -171,11 +171,11 @@ fn ready(observed: &Observed, new_disk: bool) -> String {
         message.push(' ');
         message.push_str(NEW_DISK);
     }
-    message.push_str(&by_hand(observed));
+    message.push_str(&external_change(observed));
     message
 }
 
-fn by_hand(observed: &Observed) -> String {
+fn external_change(observed: &Observed) -> String {
     let who = observed.template_changed_by();
     who.map_or_else(String::new, |who| {
         format!(" Its template was changed by {who:?}, not by a change of the Workspace: the next start puts it right.")
@@ -189,7 +189,7 @@ fn waiting_for(observed: &Observed) -> String {
 
 /// The pods that keep the pod of this run from starting, if they are the reason.
 fn waits_for_previous(facts: &Facts<'_>) -> Option<String> {
-    let (observed, valid) = (facts.observed, facts.verdict.as_ref().ok());
+    let (observed, valid) = (facts.observed, facts.validation.as_ref().ok());
     let pod = observed.current_pod()?;
     evidence::waits_for_previous(observed, pod, is_separated(valid))
         .then(|| not_gone("Waiting for the previous pod to end", observed.previous_pods(pod)))

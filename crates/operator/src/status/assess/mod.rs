@@ -34,9 +34,9 @@ use kube::{ResourceExt, runtime::events::Event};
 use rules::ValidWorkspace;
 
 pub(crate) use self::evidence::is_kept_off;
-pub use self::rare::{farewell, unreadable};
+pub use self::rare::{deleting, unreadable};
 use self::{
-    evidence::{Evidence, Judging},
+    evidence::{Evidence, Inputs},
     timeout::{Earlier, Start},
 };
 use crate::{
@@ -47,22 +47,22 @@ use crate::{
 };
 
 /// Reasons that the kubelet reports with varying messages.
-const REWORDED: [&str; 2] = [reason::IMAGE_PULL_FAILED, reason::VOLUME_ATTACH_FAILED];
+const VARYING_MESSAGES: [&str; 2] = [reason::IMAGE_PULL_FAILED, reason::VOLUME_ATTACH_FAILED];
 
 /// Separator between a problem's message and the list of pending changes.
 const WAITING: &str = " Changes that take effect when the workspace is stopped and started: ";
 /// Most changes in a message.
-const MOST_PATHS: usize = 8;
+const MAX_PATHS: usize = 8;
 
 /// The pending change if the pod template was changed externally and not through the workspace. The next start corrects it.
-const CHANGED_BY_HAND: &str = "deployment.spec.template";
+const CHANGED_EXTERNALLY: &str = "deployment.spec.template";
 
 /// All inputs of a status.
 pub struct Facts<'a> {
     /// The workspace, with its earlier status.
     pub workspace: &'a Workspace,
     /// The validation result.
-    pub verdict: &'a Result<ValidWorkspace, Rejected>,
+    pub validation: &'a Result<ValidWorkspace, Rejected>,
     /// The state after the writes.
     pub observed: &'a Observed,
     /// What blocked the write of a child.
@@ -80,12 +80,12 @@ pub struct Assessment {
     /// When time alone may change it.
     pub recheck: Option<Duration>,
     /// Events besides the transitions of the conditions.
-    pub news: Vec<Event>,
+    pub events: Vec<Event>,
 }
 
 /// The state of the workspace.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Stand {
+enum State {
     Running,
     Starting,
     Stopping,
@@ -97,47 +97,47 @@ enum Stand {
 pub fn assess(facts: &Facts<'_>) -> Assessment {
     let before = facts.workspace.status.clone().unwrap_or_default();
     let endpoint = endpoint(facts);
-    let stand = stand(facts, endpoint.is_some());
-    let evidence = evidence(facts, stand, &before);
+    let state = state(facts, endpoint.is_some());
+    let evidence = evidence(facts, state, &before);
     let problem = facts
         .blocker
         .and_then(Blocker::problem)
         .or_else(|| {
-            let rejected = facts.verdict.as_ref().err()?;
+            let rejected = facts.validation.as_ref().err()?;
             rejected.problem(facts.workspace.spec.desired_status)
         })
         .or(evidence.problem)
         .or_else(|| not_served(facts));
     let alive = facts.observed.wanted_pods() > 0;
     let pending = pending(facts, alive);
-    let run_id = facts.observed.run_id().filter(|_| stand != Stand::Stopped);
-    let starting = run_id.filter(|_| match stand {
-        Stand::Starting => true,
+    let run_id = facts.observed.run_id().filter(|_| state != State::Stopped);
+    let starting = run_id.filter(|_| match state {
+        State::Starting => true,
         // A user may start it again before anything of it has ended.
-        Stand::Stopping => !facts.observed.current_pod().is_some_and(is_ready),
-        Stand::Running | Stand::Stopped | Stand::Invalid => false,
+        State::Stopping => !facts.observed.current_pod().is_some_and(is_ready),
+        State::Running | State::Stopped | State::Invalid => false,
     });
     let starting_since = timeout::since(&before, facts.observed, starting, facts.now);
-    let valid = facts.verdict.as_ref().ok();
-    let limited = starting_since.as_ref().filter(|_| stand == Stand::Starting);
+    let valid = facts.validation.as_ref().ok();
+    let limited = starting_since.as_ref().filter(|_| state == State::Starting);
     let start = Start::of(valid, limited);
     let left = start.as_ref().and_then(|start| start.left(facts.now));
     let earlier = earlier_reason(&before, facts.observed);
-    let problem = steady(problem, stand, earlier);
+    let problem = steady(problem, state, earlier);
     let problem = match &start {
         Some(start) if left.is_none() => Some(start.failed(problem, earlier, facts.observed)),
         _ => problem,
     };
-    let problem = problem.map(|problem| with_waiting(problem, &pending));
-    let disk = remembered::disk(&before, facts.observed, run_id, stand == Stand::Running);
-    let told = stand == Stand::Running || problem.is_some();
-    let started_at = run_id.and_then(|_| remembered::started_at(&before, facts.observed, told));
-    let conditions = conditions::conditions(facts, stand, problem.as_ref(), disk.as_ref(), &before);
-    let decisive = conditions::decisive(stand, problem.as_ref(), facts.verdict.is_err());
+    let problem = problem.map(|problem| with_pending(problem, &pending));
+    let disk = remembered::disk(&before, facts.observed, run_id, state == State::Running);
+    let is_written = state == State::Running || problem.is_some();
+    let started_at = run_id.and_then(|_| remembered::started_at(&before, facts.observed, is_written));
+    let conditions = conditions::conditions(facts, state, problem.as_ref(), disk.as_ref(), &before);
+    let decisive = conditions::decisive(state, problem.as_ref(), facts.validation.is_err());
     let decided_by = condition::find(&conditions, decisive).cloned();
     let status = WorkspaceStatus {
         observed_generation: facts.workspace.metadata.generation,
-        phase: Some(conditions::phase(stand, problem.as_ref())),
+        phase: Some(conditions::phase(state, problem.as_ref())),
         reason: decided_by.as_ref().map(|condition| condition.reason.clone()),
         message: decided_by.map(|condition| condition.message),
         // A running workspace that became invalid keeps the address under which users have it open.
@@ -168,7 +168,7 @@ pub fn assess(facts: &Facts<'_>) -> Assessment {
         conditions,
     };
     Assessment {
-        news: changes::events(facts.workspace.status.as_ref(), &status, facts.observed),
+        events: changes::events(facts.workspace.status.as_ref(), &status, facts.observed),
         status,
         recheck: evidence.recheck.into_iter().chain(left).min(),
     }
@@ -176,7 +176,7 @@ pub fn assess(facts: &Facts<'_>) -> Assessment {
 
 /// The problem if no gateway serves the workspace's manager.
 fn not_served(facts: &Facts<'_>) -> Option<Problem> {
-    let valid = facts.verdict.as_ref().ok()?;
+    let valid = facts.validation.as_ref().ok()?;
     let is_wanted = facts.workspace.spec.desired_status == DesiredStatus::Running;
     let message = valid.not_served.clone().filter(|_| is_wanted)?;
     Some(Problem {
@@ -205,14 +205,14 @@ fn with_access_of(started: Resolved, workspace: &Workspace) -> Resolved {
     }
 }
 
-fn stand(facts: &Facts<'_>, ready: bool) -> Stand {
+fn state(facts: &Facts<'_>, ready: bool) -> State {
     let wanted = facts.observed.wanted_pods() > 0;
     match facts.workspace.spec.desired_status {
-        DesiredStatus::Stopped if facts.observed.is_scaled_down() => Stand::Stopped,
-        DesiredStatus::Stopped => Stand::Stopping,
-        DesiredStatus::Running if ready => Stand::Running,
-        DesiredStatus::Running if facts.verdict.is_err() && !wanted => Stand::Invalid,
-        DesiredStatus::Running => Stand::Starting,
+        DesiredStatus::Stopped if facts.observed.is_scaled_down() => State::Stopped,
+        DesiredStatus::Stopped => State::Stopping,
+        DesiredStatus::Running if ready => State::Running,
+        DesiredStatus::Running if facts.validation.is_err() && !wanted => State::Invalid,
+        DesiredStatus::Running => State::Starting,
     }
 }
 
@@ -250,26 +250,29 @@ fn own_service_name(observed: &Observed) -> Option<String> {
 
 /// What the next start changes. An external change of the pod template is reported at any time.
 fn pending(facts: &Facts<'_>, alive: bool) -> Vec<String> {
-    let valid = facts.verdict.as_ref().ok().filter(|_| alive);
+    let valid = facts.validation.as_ref().ok().filter(|_| alive);
     let recorded = facts.observed.started_from().zip(valid);
     let mut pending = recorded.map_or_else(Vec::new, |(started, valid)| record::pending(started, valid));
     pending.extend(
         facts
             .observed
             .template_changed_by()
-            .map(|_| CHANGED_BY_HAND.to_owned()),
+            .map(|_| CHANGED_EXTERNALLY.to_owned()),
     );
     pending
 }
 
 /// The problem, with the pending changes in its message: a user who fixes the problem looks there.
-fn with_waiting(problem: Problem, pending: &[String]) -> Problem {
-    let paths: Vec<_> = pending.iter().filter(|path| *path != CHANGED_BY_HAND).collect();
+fn with_pending(problem: Problem, pending: &[String]) -> Problem {
+    let paths: Vec<_> = pending
+        .iter()
+        .filter(|path| *path != CHANGED_EXTERNALLY)
+        .collect();
     if paths.is_empty() {
         return problem;
     }
     Problem {
-        message: format!("{}{WAITING}{}.", problem.message, listed(&paths, MOST_PATHS)),
+        message: format!("{}{WAITING}{}.", problem.message, listed(&paths, MAX_PATHS)),
         ..problem
     }
 }
@@ -286,11 +289,11 @@ fn containers(observed: &Observed) -> Option<ContainerCounts> {
 }
 
 /// What the observed state shows, depending on the state of the workspace.
-fn evidence(facts: &Facts<'_>, stand: Stand, before: &WorkspaceStatus) -> Evidence {
+fn evidence(facts: &Facts<'_>, state: State, before: &WorkspaceStatus) -> Evidence {
     let available = condition::find(&before.conditions, AVAILABLE);
     let unavailable = available.filter(|available| available.status == "False");
-    let valid = facts.verdict.as_ref().ok();
-    let judging = Judging {
+    let valid = facts.validation.as_ref().ok();
+    let inputs = Inputs {
         now: facts.now,
         // The start timeout also limits how long the pod may wait for a node.
         grace: valid
@@ -303,11 +306,11 @@ fn evidence(facts: &Facts<'_>, stand: Stand, before: &WorkspaceStatus) -> Eviden
             .unwrap_or_default(),
         separated: is_separated(valid),
     };
-    match stand {
-        Stand::Starting => evidence::of_start(facts.observed, judging),
-        Stand::Running => evidence::of_run(facts.observed, facts.now),
-        Stand::Stopping => evidence::of_end(facts.observed, facts.now),
-        Stand::Stopped | Stand::Invalid => Evidence::default(),
+    match state {
+        State::Starting => evidence::of_start(facts.observed, inputs),
+        State::Running => evidence::of_run(facts.observed, facts.now),
+        State::Stopping => evidence::of_end(facts.observed, facts.now),
+        State::Stopped | State::Invalid => Evidence::default(),
     }
 }
 
@@ -323,32 +326,34 @@ fn earlier_reason<'a>(before: &'a WorkspaceStatus, observed: &Observed) -> Optio
     let earlier =
         condition::find(&before.conditions, DEGRADED).filter(|it| same_run && it.status == "True")?;
     let message = earlier.message.split(WAITING).next().unwrap_or_default();
-    Some(Earlier::told(&earlier.reason, message))
+    Some(Earlier::parse(&earlier.reason, message))
 }
 
 /// Keeps the reported message while the run and the reason are the same. The kubelet alternates between two messages for the same
 /// failing pull or mount. An evicted pod is soon gone, while the next pod is still starting.
-fn steady(problem: Option<Problem>, stand: Stand, earlier: Option<Earlier<'_>>) -> Option<Problem> {
+fn steady(problem: Option<Problem>, state: State, earlier: Option<Earlier<'_>>) -> Option<Problem> {
     let Some(earlier) = earlier else { return problem };
-    let words = || earlier.words.to_owned();
+    let message = || earlier.message.to_owned();
     match problem {
-        None if stand == Stand::Starting && earlier.reason == reason::EVICTED => Some(Problem {
+        None if state == State::Starting && earlier.reason == reason::EVICTED => Some(Problem {
             reason: reason::EVICTED,
-            message: words(),
+            message: message(),
             failed: false,
         }),
-        Some(now) if REWORDED.contains(&now.reason) && now.reason == earlier.reason => Some(Problem {
-            message: words(),
-            ..now
-        }),
+        Some(now) if VARYING_MESSAGES.contains(&now.reason) && now.reason == earlier.reason => {
+            Some(Problem {
+                message: message(),
+                ..now
+            })
+        }
         // The kubelet reports why a hook failed only for a moment. Afterwards it only reports that the hook failed.
         Some(now)
             if now.reason == reason::POST_START_HOOK_FAILED
                 && now.reason == earlier.reason
-                && words().len() > now.message.len() =>
+                && message().len() > now.message.len() =>
         {
             Some(Problem {
-                message: words(),
+                message: message(),
                 ..now
             })
         }

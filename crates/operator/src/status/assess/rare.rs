@@ -12,45 +12,25 @@ use jiff::Timestamp;
 use super::condition_list::Conditions;
 
 /// A deletion that takes longer reports what it waits for.
-const LONG_FAREWELL: Duration = Duration::from_secs(10);
+const LONG_DELETION: Duration = Duration::from_secs(10);
 
 /// The status of a workspace that is being deleted. `left` names what is left. It is reported only once the deletion takes long, so
 /// that a short deletion writes one status.
-pub fn farewell(workspace: &Workspace, left: &str, now: Timestamp) -> WorkspaceStatus {
+pub fn deleting(workspace: &Workspace, left: &str, now: Timestamp) -> WorkspaceStatus {
     let before = workspace.status.clone().unwrap_or_default();
     let since = workspace.metadata.deletion_timestamp.as_ref();
     let age = since.and_then(|since| Duration::try_from(now.duration_since(since.0)).ok());
     let message = match age {
-        Some(age) if age >= LONG_FAREWELL => format!("Waiting until these are gone: {left}."),
+        Some(age) if age >= LONG_DELETION => format!("Waiting until these are gone: {left}."),
         _ => "Waiting until everything that belongs to the workspace is gone.".to_owned(),
     };
     let mut conditions = Conditions::new(&before.conditions, workspace.metadata.generation, now);
-    for condition in before
-        .conditions
-        .iter()
-        .filter(|condition| condition.type_ == VALID)
-    {
-        conditions.set(
-            VALID,
-            condition.status == "True",
-            &condition.reason,
-            &condition.message,
-        );
-    }
-    conditions.set(
-        AVAILABLE,
-        false,
-        reason::DELETING,
-        "The workspace is being deleted.",
-    );
+    conditions.keep(|type_| type_ == VALID);
+    let is_deleted = "The workspace is being deleted.";
+    conditions.set(AVAILABLE, false, reason::DELETING, is_deleted);
     conditions.set(PROGRESSING, true, reason::DELETING, &message);
     conditions.set(DEGRADED, false, reason::AS_EXPECTED, "Nothing is wrong.");
-    conditions.set(
-        STOPPED,
-        false,
-        reason::DELETING,
-        "The workspace is being deleted.",
-    );
+    conditions.set(STOPPED, false, reason::DELETING, is_deleted);
     WorkspaceStatus {
         observed_generation: workspace.metadata.generation,
         phase: Some(Phase::Deleting),
@@ -79,18 +59,7 @@ pub fn unreadable(
     );
     let mut conditions = Conditions::new(&before.conditions, generation, now);
     conditions.set(VALID, false, reason::UNREADABLE, &message);
-    for condition in before
-        .conditions
-        .iter()
-        .filter(|condition| condition.type_ != VALID)
-    {
-        conditions.set(
-            &condition.type_,
-            condition.status == "True",
-            &condition.reason,
-            &condition.message,
-        );
-    }
+    conditions.keep(|type_| type_ != VALID);
     let conditions = conditions.finish();
     WorkspaceStatus {
         observed_generation: generation,

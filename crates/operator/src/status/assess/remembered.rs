@@ -59,10 +59,10 @@ fn replaced(earlier: Option<&DiskStatus>, same: bool, volume: Option<&String>) -
     )
 }
 
-/// Since when the run has had a container. It is not worth a write of its own: `told` is whether the status is written anyway.
-pub(super) fn started_at(before: &WorkspaceStatus, observed: &Observed, told: bool) -> Option<Time> {
+/// Since when the run has had a container. It is not worth a write of its own: `is_written` is whether the status is written anyway.
+pub(super) fn started_at(before: &WorkspaceStatus, observed: &Observed, is_written: bool) -> Option<Time> {
     let remembered = started::remembered(Some(before), observed).cloned();
-    remembered.or_else(|| started::first_start(observed).filter(|_| told))
+    remembered.or_else(|| started::first_start(observed).filter(|_| is_written))
 }
 
 #[cfg(test)]
@@ -106,7 +106,7 @@ mod tests {
     }
 
     #[test]
-    fn a_disk_in_the_place_of_one_that_was_used_is_told_until_its_first_run_has_ended() {
+    fn a_replaced_disk_is_reported_until_its_first_run_has_ended() {
         let used = DiskStatus {
             claim_uid: "a".to_owned(),
             volume_name: Some("v".to_owned()),
@@ -155,7 +155,7 @@ mod tests {
     }
 
     #[test]
-    fn the_lost_volume_is_known_until_it_is_back() {
+    fn the_lost_volume_is_remembered_until_it_is_back() {
         let next = |before: DiskStatus, observed: &Observed, ready| {
             disk(&status(Some(before), None), observed, None, ready).unwrap()
         };
@@ -167,15 +167,15 @@ mod tests {
         let again = next(empty.clone(), &on("c", None), false);
         assert!(again.replaces_deleted, "nobody used the one between");
         assert_eq!(again.replaced_volume_name.as_deref(), Some("v"));
-        let begun = next(empty, &on("b", Some("w")), true);
-        assert_eq!(begun.volume_name.as_deref(), Some("w"));
-        let back = next(begun, &on("c", Some("v")), false);
+        let replaced_again = next(empty, &on("b", Some("w")), true);
+        assert_eq!(replaced_again.volume_name.as_deref(), Some("w"));
+        let back = next(replaced_again, &on("c", Some("v")), false);
         assert!(!back.replaces_deleted);
         assert_eq!(back.replaced_volume_name.as_deref(), Some("w"));
     }
 
     #[test]
-    fn somebody_else_s_claim_is_not_the_disk() {
+    fn a_foreign_claim_is_not_the_disk() {
         let mut foreign = observed("b");
         let mut claim = foreign.claim.as_deref().unwrap().clone();
         claim.metadata.owner_references = None;
@@ -185,7 +185,7 @@ mod tests {
     }
 
     #[test]
-    fn the_beginning_of_a_run_is_written_only_with_something_else() {
+    fn the_start_time_is_written_only_with_another_change() {
         let running = testing::running();
         assert_eq!(started_at(&status(None, Some("run1")), &running, false), None);
         assert!(started_at(&status(None, Some("run1")), &running, true).is_some());

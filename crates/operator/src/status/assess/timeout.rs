@@ -11,7 +11,10 @@ use kube::ResourceExt as _;
 use rules::ValidWorkspace;
 
 use super::evidence::node_of;
-use crate::{blockers::Problem, cache::observed::Observed};
+use crate::{
+    blockers::Problem,
+    cache::observed::{Observed, container_statuses},
+};
 
 /// Text before the last problem. It is parsed again from the status, so that a problem keeps its message.
 const LAST: &str = " What was in its way last: ";
@@ -31,9 +34,9 @@ pub(super) fn since(
     let made = observed
         .pods_of_run()
         .filter_map(|pod| pod.metadata.creation_timestamp.as_ref());
-    let begun = made.map(|made| made.0).min().map_or(now, |made| made.min(now));
+    let start = made.map(|made| made.0).min().map_or(now, |made| made.min(now));
     // The API server keeps whole seconds.
-    Timestamp::from_second(begun.as_second()).ok().map(Time)
+    Timestamp::from_second(start.as_second()).ok().map(Time)
 }
 
 /// A start with a time limit.
@@ -90,26 +93,26 @@ pub(super) struct Earlier<'a> {
     /// Its reason, or the reason of the last problem if a start took too long.
     pub(super) reason: &'a str,
     /// Its message, likewise.
-    pub(super) words: &'a str,
+    pub(super) message: &'a str,
     /// Both, as reported when a start took too long.
     late: Option<&'a str>,
 }
 
 impl<'a> Earlier<'a> {
     /// Parses it from a condition.
-    pub(super) fn told(reason: &'a str, message: &'a str) -> Self {
+    pub(super) fn parse(reason: &'a str, message: &'a str) -> Self {
         let last = message.split_once(LAST).map(|(_, last)| last);
         let Some(last) = last.filter(|_| reason == reason::START_TIMEOUT) else {
             return Self {
                 reason,
-                words: message,
+                message,
                 late: None,
             };
         };
-        let (reason, words) = last.split_once(": ").unwrap_or(("", last));
+        let (reason, message) = last.split_once(": ").unwrap_or(("", last));
         Self {
             reason,
-            words,
+            message,
             late: Some(last),
         }
     }
@@ -135,10 +138,7 @@ fn progress(observed: &Observed) -> String {
 
 /// The first container that has not started, and why.
 fn waiting(pod: &Pod) -> Option<(&str, &str)> {
-    let status = pod.status.as_ref()?;
-    let init = status.init_container_statuses.iter().flatten();
-    let mut containers = init.chain(status.container_statuses.iter().flatten());
-    containers.find_map(|container| {
+    container_statuses(pod).find_map(|container| {
         let waiting = container.state.as_ref()?.waiting.as_ref()?;
         Some((container.name.as_str(), waiting.reason.as_deref()?))
     })

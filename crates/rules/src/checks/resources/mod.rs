@@ -16,7 +16,7 @@ use crate::violation::Violation;
 /// So a huge request would make a node look empty.
 pub(crate) const MAX_CPU: Quantity = Quantity::units(100_000);
 /// Maximum of any other resource, for example 1 PiB of memory.
-pub(crate) const MOST: Quantity = Quantity::units(1 << 50);
+pub(crate) const MAX_QUANTITY: Quantity = Quantity::units(1 << 50);
 /// Minimum memory: no container starts with less.
 pub(crate) const MIN_MEMORY: Quantity = Quantity::units(4 << 20);
 
@@ -206,7 +206,7 @@ impl Entry<'_> {
             }
         };
         let amount = value.unwrap_or(Quantity::ZERO);
-        let most = if name == "cpu" { MAX_CPU } else { MOST };
+        let most = if name == "cpu" { MAX_CPU } else { MAX_QUANTITY };
         if amount.is_negative() {
             found.push(self.violation("is negative: ask for 0 or more"));
         } else if amount > most {

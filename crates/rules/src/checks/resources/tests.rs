@@ -69,7 +69,7 @@ fn an_invalid_amount_is_reported_once_at_its_field() {
 
 #[test]
 fn amounts_that_forgot_their_unit_or_got_the_wrong_one_are_refused() {
-    for (given, word) in [
+    for (given, part) in [
         (json!({"limits": {"memory": "1"}}), "mind the unit"),
         (json!({"limits": {"memory": "512"}}), "at least 4Mi"),
         (json!({"limits": {"memory": "500m"}}), "m means thousandths"),
@@ -81,7 +81,7 @@ fn amounts_that_forgot_their_unit_or_got_the_wrong_one_are_refused() {
         (json!({"requests": {"cpu": "1u"}}), "finer than 1m"),
     ] {
         let found = lines(given.clone(), json!({}));
-        assert!(found.iter().any(|line| line.contains(word)), "{given}: {found:?}");
+        assert!(found.iter().any(|line| line.contains(part)), "{given}: {found:?}");
     }
     for fine in [
         json!({"limits": {"memory": "4Mi"}}),

@@ -9,7 +9,7 @@ use serde_json::json;
 use super::patterns::{RULES, rule_of};
 use super::*;
 
-mod words;
+mod messages;
 
 fn definitions() -> [CustomResourceDefinition; 5] {
     [
@@ -215,7 +215,7 @@ fn valid_values_are_not_reported() {
 fn the_number_of_reported_violations_is_limited() {
     let many = json!({"displayName": "d", "volumes": vec![json!({"mountPath": "x".repeat(1000)}); 1000]});
     let found = message(&Workspace::crd(), &many);
-    assert_eq!(found.len(), MOST);
+    assert_eq!(found.len(), MAX_FAULTS);
     assert!(found.iter().all(|line| line.len() < 400), "{}", found[0]);
     for (name, shown) in [
         ("x".repeat(1000), format!("limits.{}: ", "x".repeat(SHOWN))),
@@ -233,7 +233,7 @@ fn stored_invalid_values_are_not_reported() {
         let volumes: Vec<_> = paths.iter().map(|path| json!({"mountPath": path})).collect();
         json!({"volumes": volumes})
     };
-    let many: Vec<_> = (0..3 * MOST).map(|number| format!("x{number}")).collect();
+    let many: Vec<_> = (0..3 * MAX_FAULTS).map(|number| format!("x{number}")).collect();
     let stored = volumes(many.clone());
     let message = |paths: Vec<String>| {
         let found = schema.faults(&volumes(paths), Some(&stored));
@@ -243,7 +243,7 @@ fn stored_invalid_values_are_not_reported() {
             .filter(|field| field.ends_with("Path"))
             .collect::<Vec<_>>()
     };
-    let (first, last) = (many[0].clone(), many[3 * MOST - 1].clone());
+    let (first, last) = (many[0].clone(), many[3 * MAX_FAULTS - 1].clone());
     assert!(message(many.clone()).is_empty());
     assert!(message(many[1..].to_vec()).is_empty(), "one is mended");
     assert!(message([vec!["/new".to_owned()], many.clone()].concat()).is_empty());

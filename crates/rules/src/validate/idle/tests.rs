@@ -206,14 +206,14 @@ proptest! {
     fn admitted_idle_settings_are_within_the_bounds(
         (given, default, min, max) in (minutes(), minutes(), minutes(), minutes()),
         (on, default_on) in (any::<Option<bool>>(), any::<Option<bool>>()),
-        (says, says_default, allow) in (any::<bool>(), any::<bool>(), any::<bool>()),
+        (has_own, has_default, allow) in (any::<bool>(), any::<bool>(), any::<bool>()),
     ) {
-        let idle = |says: bool, on: Option<bool>, minutes: Value| if says {
+        let idle = |has_own: bool, on: Option<bool>, minutes: Value| if has_own {
             object(vec![("enabled", json!(on)), ("idleTimeoutInMinutes", minutes)])
         } else {
             json!(null)
         };
-        let (own, theirs) = (idle(says, on, given), idle(says_default, default_on, default));
+        let (own, theirs) = (idle(has_own, on, given), idle(has_default, default_on, default));
         let bounds = object(vec![
             ("allow", json!(allow)), ("minIdleTimeoutInMinutes", min), ("maxIdleTimeoutInMinutes", max),
         ]);

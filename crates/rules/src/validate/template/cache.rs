@@ -33,21 +33,21 @@ impl ValidTemplates {
         }))
     }
 
-    /// Returns the result of `judge`. Skips the call if the same spec had no violations with the same settings.
+    /// Returns the result of `validate`. Skips the call if the same spec had no violations with the same settings.
     pub(super) fn or<T>(
         &self,
         spec: &WorkspaceTemplateSpec,
         settings: &Settings,
-        judge: impl FnOnce() -> Vec<T>,
+        validate: impl FnOnce() -> Vec<T>,
     ) -> Vec<T> {
         let Ok(spec) = serde_json::to_vec(spec) else {
-            return judge();
+            return validate();
         };
         let spec = Sha256::digest(spec).into();
         if self.known(|known| known.by.as_ref() == Some(settings) && known.specs.contains(&spec)) {
             return Vec::new();
         }
-        let found = judge();
+        let found = validate();
         if found.is_empty() {
             self.known(|known| known.add(spec, settings));
         }
@@ -91,21 +91,21 @@ mod tests {
     #[test]
     fn only_templates_without_violations_are_cached() {
         let cache = ValidTemplates::new();
-        let mut judged = 0;
+        let mut validated = 0;
         for (port, faults) in [(1, 0), (1, 0), (2, 1), (2, 1), (2, 0), (2, 0)] {
             let found = cache.or(&spec(port), &settings("a:1"), || {
-                judged += 1;
+                validated += 1;
                 vec![(); faults]
             });
             assert_eq!(found.len(), faults);
         }
-        assert_eq!(judged, 4);
+        assert_eq!(validated, 4);
     }
 
     #[test]
     fn other_settings_invalidate_the_cache() {
         let cache = ValidTemplates::new();
-        let mut judged = Vec::new();
+        let mut validated = Vec::new();
         for (port, image) in [
             (1, "a:1"),
             (1, "a:2"),
@@ -115,12 +115,12 @@ mod tests {
             (1, "a:1"),
         ] {
             cache.or(&spec(port), &settings(image), || {
-                judged.push((port, image));
+                validated.push((port, image));
                 Vec::<()>::new()
             });
         }
         assert_eq!(
-            judged,
+            validated,
             [(1, "a:1"), (1, "a:2"), (2, "a:2"), (2, "a:1"), (1, "a:1")]
         );
     }

@@ -7,7 +7,7 @@ use api::names::{RESERVED_PREFIX, RUN_ID_VARIABLE};
 use api::template::{Bounds, ResourceBounds};
 use k8s_openapi::apimachinery::pkg::api::resource::Quantity as RawQuantity;
 
-use crate::checks::resources::{MAX_CPU, MIN_MEMORY, MOST};
+use crate::checks::resources::{MAX_CPU, MAX_QUANTITY, MIN_MEMORY};
 use crate::idle::{by_default, is_on};
 use crate::quantity::Quantity;
 use crate::resources::{GPU, is_gpu, may_overcommit};
@@ -39,7 +39,7 @@ pub(super) fn none(spec: &WorkspaceTemplateSpec) -> Vec<Violation> {
         found.extend(of_disk(
             "spec.primaryStorage.minSize",
             disk.min_size.as_ref(),
-            |size| size > MOST,
+            |size| size > MAX_QUANTITY,
         ));
     }
     for (index, it) in spec.label_requirements.iter().enumerate() {
@@ -106,7 +106,7 @@ fn all_of<'a>(bounds: &'a ResourceBounds, name: &str) -> Vec<Named<'a>> {
 
 fn of_resource(name: &str, bounds: &[Named<'_>]) -> Vec<Violation> {
     let mut found = Vec::new();
-    let most = if name == "cpu" { MAX_CPU } else { MOST };
+    let most = if name == "cpu" { MAX_CPU } else { MAX_QUANTITY };
     for (path, bounds) in bounds {
         if let Some((raw, max)) = end(bounds.max.as_ref()) {
             let rule = if max.is_negative() {

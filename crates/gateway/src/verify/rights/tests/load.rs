@@ -1,7 +1,7 @@
 //! Many concurrent requests, and slow reviews.
 
 use http::Method;
-use testkit::api_server::Hindrance;
+use testkit::api_server::Disruption;
 use tokio::time::advance;
 
 use super::*;
@@ -9,9 +9,9 @@ use super::*;
 /// Makes this many reviews take `late`.
 fn slow(site: &Site, questions: usize, late: f64) {
     for _ in 0..questions {
-        let hindrance = Hindrance::Late(seconds(late));
+        let disruption = Disruption::Late(seconds(late));
         site.server
-            .hinder(Method::POST, "subjectaccessreviews", hindrance);
+            .disrupt(Method::POST, "subjectaccessreviews", disruption);
     }
 }
 
@@ -135,7 +135,7 @@ async fn a_review_is_not_shared_across_other_groups_or_role_changes() {
     let lab = target("u");
     let silence = || {
         site.server
-            .hinder(Method::POST, "subjectaccessreviews", Hindrance::Silence);
+            .disrupt(Method::POST, "subjectaccessreviews", Disruption::NoAnswer);
     };
     silence();
     let (alice, joined) = (session(&["ml"]), session(&["ml", "new"]));

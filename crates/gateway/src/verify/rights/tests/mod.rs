@@ -5,7 +5,8 @@ mod load;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use http::Method;
-use testkit::api_server::{ApiServer, Fault, Hindrance};
+use kit::scope::Scope;
+use testkit::api_server::{ApiServer, Disruption, Fault};
 use tokio::time::advance;
 
 use super::*;
@@ -27,7 +28,7 @@ fn site() -> Site {
         counts.fetch_add(1, Ordering::Relaxed);
         grants.load(Ordering::Relaxed)
     });
-    let rights = Rights::new(client, Metrics::default());
+    let rights = Rights::new(client, Scope::Cluster, Metrics::default());
     tokio::spawn(rights.clone().renew(Duration::from_mins(2)));
     Site {
         server,
@@ -138,7 +139,7 @@ async fn an_error_is_no_answer_and_is_not_kept() {
 async fn a_silent_api_server_times_out() {
     let site = site();
     site.server
-        .hinder(Method::POST, "subjectaccessreviews", Hindrance::Silence);
+        .disrupt(Method::POST, "subjectaccessreviews", Disruption::NoAnswer);
     assert_eq!(
         site.rights.ask(&session(&[]), &target("u")).await,
         Right::Unanswered
@@ -286,7 +287,7 @@ async fn a_socket_whose_right_nobody_asked_about_waits_for_the_answer_and_not_fo
     let (alice, lab) = (session(&[]), target("u"));
     let held = || site.rights.held(&alice, &lab, seconds(120.0));
     site.server
-        .hinder(Method::POST, "subjectaccessreviews", Hindrance::Silence);
+        .disrupt(Method::POST, "subjectaccessreviews", Disruption::NoAnswer);
     assert_eq!(held(), Right::Granted);
     assert_eq!(
         site.rights.known(&alice, &lab),

@@ -133,7 +133,7 @@ fn absent(page: &str, line: &str) -> Option<String> {
 }
 
 #[tokio::test]
-async fn a_server_without_terminals_is_asked_all_the_same_and_one_that_hides_kernels_says_nothing() {
+async fn a_server_without_terminals_is_read_and_one_without_kernels_is_an_error() {
     let (port, _) = pod(|line| absent("terminals", line)).await;
     assert_eq!(ask(at(port)).await.unwrap().signals.len(), 2);
     let (port, _) = pod(|line| absent("kernels", line)).await;
@@ -145,7 +145,7 @@ async fn a_server_without_terminals_is_asked_all_the_same_and_one_that_hides_ker
 }
 
 #[tokio::test]
-async fn an_application_of_another_kind_tells_its_time_where_one_says() {
+async fn a_timestamp_is_read_at_the_configured_path() {
     let (port, seen) = pod(|_| Some(json(r#"{"status": "alive", "lastHeartbeat": 1767264600000}"#))).await;
     let signals = ask(endpoint(port)).await.unwrap().signals;
     let time = "2026-01-01T10:50:00Z".parse().unwrap();
@@ -195,7 +195,7 @@ async fn a_body_without_end_is_not_read_to_its_end() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_pod_that_is_silent_is_given_up_after_five_seconds() {
+async fn a_pod_that_does_not_answer_times_out_after_five_seconds() {
     assert_eq!(why(|_| None).await, "no answer within 5 s");
 }
 
@@ -231,7 +231,7 @@ fn dated(date: &str) -> String {
 }
 
 #[tokio::test]
-async fn a_pod_whose_clock_differs_by_hours_has_not_answered_and_one_by_minutes_says_by_how_many() {
+async fn clock_skew_of_minutes_is_corrected_and_of_hours_is_an_error() {
     let far = why(|_| Some(dated("Thu, 01 Jan 2026 10:00:00 GMT")));
     assert!(far.await.contains("differ by more than an hour"));
     let (port, _) = pod(|_| Some(dated("Thu, 01 Jan 2026 11:50:00 GMT"))).await;
@@ -239,7 +239,7 @@ async fn a_pod_whose_clock_differs_by_hours_has_not_answered_and_one_by_minutes_
 }
 
 #[tokio::test]
-async fn a_port_where_nobody_listens_is_named() {
+async fn a_closed_port_is_named() {
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
     let port = listener.local_addr().unwrap().port();
     drop(listener);
@@ -248,7 +248,7 @@ async fn a_port_where_nobody_listens_is_named() {
 }
 
 #[tokio::test]
-async fn over_tls_any_certificate_will_do_and_without_tls_nothing_is_asked() {
+async fn over_tls_any_certificate_is_accepted_and_a_plain_server_gets_no_request() {
     let certificate = Certificate::default();
     certificate
         .set(&kit::pki::authority("nobody knows", now()).unwrap())

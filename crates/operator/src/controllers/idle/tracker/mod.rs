@@ -2,13 +2,14 @@
 
 use std::{
     collections::{BTreeSet, HashMap},
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::Arc,
     time::Duration,
 };
 
 use futures::{Stream, stream};
 use jiff::Timestamp;
 use kube::runtime::reflector::ObjectRef;
+use parking_lot::Mutex;
 use tokio::{
     sync::{Notify, mpsc},
     time::Instant,
@@ -25,13 +26,13 @@ use crate::{
 };
 
 /// Failures in a row after which the status reports them.
-const FAILURES_TOLD: u32 = 3;
+const REPORTED_FAILURES: u32 = 3;
 /// Idle readings in a row before a workspace is stopped: a single one may be a mistake.
-const READINGS: u32 = 2;
+const IDLE_READINGS: u32 = 2;
 /// A pod that takes longer to answer is asked less often.
 const SLOW: Duration = Duration::from_secs(2);
 /// How often in a row a slow answer doubles the interval.
-const MOST_DOUBLED: u32 = 2;
+const MAX_DOUBLINGS: u32 = 2;
 /// Shortest time between two status writes about the activity of one workspace.
 const BETWEEN_WRITES: Duration = Duration::from_mins(1);
 
@@ -66,8 +67,8 @@ struct Entry {
     /// Slow answers in a row.
     slow: u32,
     /// When its status was last written about activity.
-    told: Option<Instant>,
-    refusal_is_told: bool,
+    written: Option<Instant>,
+    refusal_is_reported: bool,
     /// `None` while a request is in progress.
     due: Option<Instant>,
 }
@@ -93,7 +94,7 @@ pub(super) struct Usage {
     /// Why its pod has not answered for some time.
     pub(super) failing: Option<Unanswered>,
     /// Whether the status was just written about activity. Then it may be slightly out of date until the next write.
-    pub(super) is_told: bool,
+    pub(super) is_recent: bool,
 }
 
 impl Default for ActivityTracker {
@@ -123,8 +124,8 @@ impl Entry {
             failures: 0,
             failing: None,
             slow: 0,
-            told: None,
-            refusal_is_told: false,
+            written: None,
+            refusal_is_reported: false,
             due: None,
         }
     }
@@ -137,13 +138,15 @@ impl Entry {
             signals: self.signals.clone(),
             is_read: self.is_read,
             failing: self.failing.clone(),
-            is_told: self.told.is_some_and(|told| told.elapsed() < BETWEEN_WRITES),
+            is_recent: self
+                .written
+                .is_some_and(|written| written.elapsed() < BETWEEN_WRITES),
         }
     }
 
     /// The wait before the next request.
     fn interval(&self) -> Duration {
-        self.subject.interval() * 2_u32.pow(self.slow.min(MOST_DOUBLED))
+        self.subject.interval() * 2_u32.pow(self.slow.min(MAX_DOUBLINGS))
     }
 
     /// How long it may still be idle.
@@ -182,7 +185,7 @@ impl Entry {
             Err(unanswered) => {
                 self.idle_readings = 0;
                 self.failures = self.failures.saturating_add(1);
-                if self.failures >= FAILURES_TOLD {
+                if self.failures >= REPORTED_FAILURES {
                     self.failing = Some(unanswered);
                 }
             }
@@ -193,7 +196,7 @@ impl Entry {
 impl ActivityTracker {
     /// Starts or stops asking a workspace. Returns its known activity.
     pub(super) fn follow(&self, key: &str, subject: Option<Subject>, now: Timestamp) -> Option<Usage> {
-        let mut state = self.lock();
+        let mut state = self.state.lock();
         let Some(subject) = subject else {
             state.leave(key);
             return None;
@@ -220,19 +223,19 @@ impl ActivityTracker {
 
     /// Stops asking a workspace.
     pub fn forget(&self, key: &str) {
-        self.lock().leave(key);
+        self.state.lock().leave(key);
     }
 
     /// Stops asking all workspaces, because another replica leads.
     pub fn clear(&self) {
-        let mut state = self.lock();
+        let mut state = self.state.lock();
         state.entries.clear();
         state.due.clear();
     }
 
     /// When the next workspace that is not due at `now` is to be asked.
     pub(super) fn next(&self, now: Instant) -> Option<Instant> {
-        let state = self.lock();
+        let state = self.state.lock();
         let mut due = state.due.iter().map(|(due, _)| *due);
         due.find(|due| *due > now)
     }
@@ -244,7 +247,7 @@ impl ActivityTracker {
 
     /// The next due workspace, in a namespace that `has_room`.
     pub(super) fn take(&self, now: Instant, has_room: impl Fn(&str) -> bool) -> Option<Job> {
-        let mut state = self.lock();
+        let mut state = self.state.lock();
         let mut due = state.due.iter().take_while(|(due, _)| *due <= now);
         let is_next = |key: &str| {
             let entry = state.entries.get(key);
@@ -269,7 +272,7 @@ impl ActivityTracker {
         took: Duration,
         now: Timestamp,
     ) -> Option<(Usage, bool)> {
-        let mut state = self.lock();
+        let mut state = self.state.lock();
         let entry = state
             .entries
             .get_mut(&job.key)
@@ -288,27 +291,24 @@ impl ActivityTracker {
         } else {
             interval.min(left.max(Duration::from_secs(1)))
         };
-        let found = (entry.usage(), unused && entry.idle_readings >= READINGS);
+        let found = (entry.usage(), unused && entry.idle_readings >= IDLE_READINGS);
         state.set_due(&job.key, Instant::now() + wait);
         Some(found)
     }
 
     /// Records that the status of a workspace is being written with new activity.
-    pub(super) fn told(&self, key: &str) {
-        if let Some(entry) = self.lock().entries.get_mut(key) {
-            entry.told = Some(Instant::now());
+    pub(super) fn status_written(&self, key: &str) {
+        if let Some(entry) = self.state.lock().entries.get_mut(key) {
+            entry.written = Some(Instant::now());
         }
     }
 
     /// Whether this is the first time that the API server refuses the stop. True once.
     pub(super) fn is_first_refusal(&self, job: &Job) -> bool {
-        self.change(job, |entry| !std::mem::replace(&mut entry.refusal_is_told, true))
-    }
-
-    fn change(&self, job: &Job, change: impl FnOnce(&mut Entry) -> bool) -> bool {
-        let mut state = self.lock();
+        let mut state = self.state.lock();
         let entry = state.entries.get_mut(&job.key);
-        entry.filter(|it| it.number == job.number).is_some_and(change)
+        let entry = entry.filter(|it| it.number == job.number);
+        entry.is_some_and(|entry| !std::mem::replace(&mut entry.refusal_is_reported, true))
     }
 
     /// Triggers a reconcile of a workspace, so that its status is written.
@@ -321,19 +321,11 @@ impl ActivityTracker {
 
     /// Triggers of workspaces to reconcile. It can be called once.
     pub fn triggers(&self) -> impl Stream<Item = Trigger> + Send + use<> {
-        let triggers = self
-            .triggers
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .take();
+        let triggers = self.triggers.lock().take();
         stream::unfold(triggers, |triggers| async {
             let mut triggers = triggers?;
             triggers.recv().await.map(|trigger| (trigger, Some(triggers)))
         })
-    }
-
-    fn lock(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

@@ -11,7 +11,7 @@ fn at(second: i64) -> Timestamp {
 
 /// An answer of a pod whose clock is `skew` seconds behind. `time`: its last activity, by our clock.
 #[expect(clippy::unnecessary_wraps, reason = "an answer beside those that fail")]
-fn said_by_a_clock_behind(skew: i64, time: Timestamp) -> Answered {
+fn with_skew(skew: i64, time: Timestamp) -> Answered {
     let signals = vec![Signal {
         name: "server",
         last_activity: Some(time),
@@ -20,7 +20,7 @@ fn said_by_a_clock_behind(skew: i64, time: Timestamp) -> Answered {
 }
 
 fn used(time: Timestamp) -> Answered {
-    said_by_a_clock_behind(0, time)
+    with_skew(0, time)
 }
 
 fn nothing() -> Answered {
@@ -39,7 +39,7 @@ fn ask(tracker: &ActivityTracker, answer: Answered, now: Timestamp) -> (Usage, b
 
 /// When the first request is due.
 fn next(tracker: &ActivityTracker) -> Option<Instant> {
-    tracker.lock().due.first().map(|(due, _)| *due)
+    tracker.state.lock().due.first().map(|(due, _)| *due)
 }
 
 /// The next job, whenever it is due.
@@ -60,7 +60,7 @@ async fn it_takes_a_whole_timeout_and_two_readings() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_reading_that_shows_use_begins_the_count_anew() {
+async fn a_reading_that_shows_use_resets_the_count() {
     let tracker = ActivityTracker::default();
     tracker.follow(KEY, Some(subject()), at(0));
     assert!(!ask(&tracker, used(at(0)), at(300)).1);
@@ -70,20 +70,20 @@ async fn a_reading_that_shows_use_begins_the_count_anew() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn who_just_started_has_a_whole_timeout_by_the_clock_of_its_own_machine() {
+async fn a_new_run_has_a_whole_timeout_by_the_clock_of_its_node() {
     let tracker = ActivityTracker::default();
     // It became ready at this moment, by a clock that is 50 min behind ours.
     tracker.follow(KEY, Some(subject()), at(3000));
     for second in [3010, 3100, 3299] {
-        let (usage, stop) = ask(&tracker, said_by_a_clock_behind(3000, at(-90_000)), at(second));
+        let (usage, stop) = ask(&tracker, with_skew(3000, at(-90_000)), at(second));
         assert_eq!((usage.last_activity, stop), (at(3000), false));
     }
-    assert!(!ask(&tracker, said_by_a_clock_behind(3000, at(0)), at(3300)).1);
-    assert!(ask(&tracker, said_by_a_clock_behind(3000, at(0)), at(3330)).1);
+    assert!(!ask(&tracker, with_skew(3000, at(0)), at(3300)).1);
+    assert!(ask(&tracker, with_skew(3000, at(0)), at(3330)).1);
 }
 
 #[tokio::test(start_paused = true)]
-async fn who_just_started_has_a_whole_timeout_whatever_the_pod_says() {
+async fn a_new_run_has_a_whole_timeout_whatever_the_pod_reports() {
     let tracker = ActivityTracker::default();
     tracker.follow(KEY, Some(subject()), at(0));
     for second in [10, 100, 290] {
@@ -94,7 +94,7 @@ async fn who_just_started_has_a_whole_timeout_whatever_the_pod_says() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn silence_is_not_idleness_and_a_reading_before_it_does_not_count() {
+async fn a_failed_request_is_not_idleness_and_resets_the_count() {
     let tracker = ActivityTracker::default();
     tracker.follow(KEY, Some(subject()), at(0));
     ask(&tracker, used(at(0)), at(30));
@@ -132,7 +132,7 @@ async fn a_time_that_has_not_come_is_now() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_new_leader_goes_on_from_what_the_status_tells() {
+async fn a_new_leader_continues_from_the_status() {
     let tracker = ActivityTracker::default();
     let known = Subject {
         known: Some(at(400)),
@@ -179,7 +179,7 @@ async fn another_timeout_counts_at_once_and_another_run_anew() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_answer_of_what_is_not_followed_any_more_says_nothing() {
+async fn an_answer_of_a_removed_subject_is_ignored() {
     let tracker = ActivityTracker::default();
     tracker.follow(KEY, Some(subject()), at(0));
     let job = job(&tracker);
@@ -211,7 +211,7 @@ async fn the_next_question_comes_when_the_timeout_ends_if_that_is_sooner() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_pass_in_which_nothing_is_new_asks_nobody_sooner() {
+async fn a_reconcile_without_changes_schedules_no_earlier_request() {
     let tracker = ActivityTracker::default();
     tracker.follow(KEY, Some(subject()), at(0));
     let due = next(&tracker);
@@ -227,7 +227,7 @@ async fn a_pass_in_which_nothing_is_new_asks_nobody_sooner() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn who_answers_slowly_is_asked_less_often_until_it_answers_fast() {
+async fn a_slow_pod_is_asked_less_often_until_it_answers_fast() {
     let tracker = ActivityTracker::default();
     tracker.follow(KEY, Some(subject()), at(0));
     let wait_after = |seconds: u64| {
@@ -244,7 +244,7 @@ async fn who_answers_slowly_is_asked_less_often_until_it_answers_fast() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_namespace_without_room_keeps_nobody_else_waiting() {
+async fn a_namespace_at_its_limit_delays_no_other() {
     let tracker = ActivityTracker::default();
     for namespace in ["full", "free"] {
         let mut subject = subject();
@@ -259,16 +259,16 @@ async fn a_namespace_without_room_keeps_nobody_else_waiting() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_was_told_is_not_told_again_for_a_minute_and_a_refusal_only_once() {
+async fn activity_is_written_once_a_minute_and_a_refusal_is_reported_once() {
     let tracker = ActivityTracker::default();
     tracker.follow(KEY, Some(subject()), at(0));
-    let is_told = || tracker.follow(KEY, Some(subject()), at(0)).unwrap().is_told;
-    assert!(!is_told());
-    tracker.told(KEY);
+    let is_recent = || tracker.follow(KEY, Some(subject()), at(0)).unwrap().is_recent;
+    assert!(!is_recent());
+    tracker.status_written(KEY);
     tokio::time::advance(Duration::from_secs(59)).await;
-    assert!(is_told());
+    assert!(is_recent());
     tokio::time::advance(Duration::from_secs(1)).await;
-    assert!(!is_told());
+    assert!(!is_recent());
     let job = job(&tracker);
     assert!(tracker.is_first_refusal(&job) && !tracker.is_first_refusal(&job));
 }

@@ -10,16 +10,19 @@ use k8s_openapi::{
 };
 use kube::ResourceExt as _;
 
-use super::{Evidence, Judging, NONE, SLOW, condition, missing_source, remaining, trimmed};
+use super::{Evidence, Inputs, NONE, SLOW, missing_source, remaining, trimmed};
 use crate::{
-    cache::{observed::Observed, warnings::Warning},
+    cache::{
+        observed::{Observed, container_statuses, pod_condition},
+        warnings::Warning,
+    },
     status::assess::condition_list::brief,
 };
 
 /// The kubelet's Event reason for a failed hook.
 const FAILED_HOOK: &str = "FailedPostStartHook";
 /// Longest kubelet text about a hook, in bytes. That text holds all output of the hook.
-const LONGEST_HOOK: usize = 300;
+const MAX_HOOK: usize = 300;
 
 /// One container of the pod.
 #[derive(Clone, Copy)]
@@ -32,7 +35,7 @@ struct Subject<'a> {
 }
 
 /// What keeps the containers of this pod from being ready.
-pub(super) fn problem(observed: &Observed, pod: &Pod, judging: Judging<'_>) -> Evidence {
+pub(super) fn problem(observed: &Observed, pod: &Pod, inputs: Inputs<'_>) -> Evidence {
     let Some(status) = &pod.status else { return NONE };
     let spec = pod.spec.as_ref();
     let init = status
@@ -53,7 +56,7 @@ pub(super) fn problem(observed: &Observed, pod: &Pod, judging: Judging<'_>) -> E
         status,
         init: false,
     });
-    Evidence::first(init.chain(rest).map(|subject| subject.problem(judging)))
+    Evidence::first(init.chain(rest).map(|subject| subject.problem(inputs)))
 }
 
 /// How many containers are ready or completed, and the total: init containers and sidecars count.
@@ -63,11 +66,7 @@ pub(in crate::status::assess) fn count(
 ) -> Option<(usize, usize)> {
     let spec = pod.and_then(|pod| pod.spec.as_ref()).or(template)?;
     let total = spec.containers.len() + spec.init_containers.iter().flatten().count();
-    let status = pod.and_then(|pod| pod.status.as_ref());
-    let statuses = status.into_iter().flat_map(|status| {
-        let init = status.init_container_statuses.iter().flatten();
-        init.chain(status.container_statuses.iter().flatten())
-    });
+    let statuses = pod.into_iter().flat_map(container_statuses);
     // The kubelet marks a completed init container as ready, and a sidecar when its probe succeeds.
     Some((statuses.filter(|status| status.ready).count(), total))
 }
@@ -77,10 +76,10 @@ fn named<'a>(containers: impl IntoIterator<Item = &'a Container>, name: &str) ->
 }
 
 /// The names of the expected pull Secrets. The kubelet ignores a pull Secret that does not exist, so the message lists them.
-fn pull_secrets(judging: Judging<'_>) -> String {
+fn pull_secrets(inputs: Inputs<'_>) -> String {
     let mut text = String::new();
     let check = "check that they exist in this namespace and suit the registry";
-    if let Some(profile) = judging
+    if let Some(profile) = inputs
         .profile
         .filter(|profile| !profile.spec.image_pull_secrets.is_empty())
     {
@@ -96,8 +95,8 @@ fn pull_secrets(judging: Judging<'_>) -> String {
             names.join(", ")
         );
     }
-    if !judging.shared_pull_secrets.is_empty() {
-        let names = judging.shared_pull_secrets.join(", ");
+    if !inputs.shared_pull_secrets.is_empty() {
+        let names = inputs.shared_pull_secrets.join(", ");
         let _ = write!(
             text,
             " The installation has it pulled with {names} (setting imagePullSecrets): {check}."
@@ -107,7 +106,7 @@ fn pull_secrets(judging: Judging<'_>) -> String {
 }
 
 impl Subject<'_> {
-    fn problem(self, judging: Judging<'_>) -> Evidence {
+    fn problem(self, inputs: Inputs<'_>) -> Evidence {
         if self.status.ready {
             return NONE;
         }
@@ -117,7 +116,7 @@ impl Subject<'_> {
             waiting.reason.unwrap_or_default(),
             waiting.message.unwrap_or_default(),
         );
-        if let Some(known) = self.waiting(&why, &text, judging) {
+        if let Some(known) = self.waiting(&why, &text, inputs) {
             return known;
         }
         let ended = state
@@ -129,13 +128,13 @@ impl Subject<'_> {
             return self.exited(&ended);
         }
         match state.running {
-            Some(running) if !self.init => self.not_ready(running.started_at.as_ref(), judging.now),
+            Some(running) if !self.init => self.not_ready(running.started_at.as_ref(), inputs.now),
             _ => NONE,
         }
     }
 
     /// The problem of a container that the kubelet does not run.
-    fn waiting(self, why: &str, text: &str, judging: Judging<'_>) -> Option<Evidence> {
+    fn waiting(self, why: &str, text: &str, inputs: Inputs<'_>) -> Option<Evidence> {
         match why {
             "ErrImagePull"
             | "ImagePullBackOff"
@@ -143,7 +142,7 @@ impl Subject<'_> {
             | "ErrImageNeverPull"
             | "ImageInspectError"
             | "RegistryUnavailable"
-            | "SignatureValidationFailed" => Some(self.image(text, judging)),
+            | "SignatureValidationFailed" => Some(self.image(text, inputs)),
             "PostStartHookError" => Some(self.hook(text)),
             // While it ends a container with a failed hook, for the whole grace period, the kubelet reports that it creates it.
             "ContainerCreating" => self.hook_warning().map(|_| self.hook("")),
@@ -158,7 +157,7 @@ impl Subject<'_> {
         }
     }
 
-    fn image(self, text: &str, judging: Judging<'_>) -> Evidence {
+    fn image(self, text: &str, inputs: Inputs<'_>) -> Evidence {
         let image = self
             .spec
             .and_then(|spec| spec.image.as_deref())
@@ -174,7 +173,7 @@ impl Subject<'_> {
         let lower = text.to_ascii_lowercase();
         let advice = if lower.contains("pull policy of never") {
             "Nothing is pulled here (setting imagePullPolicy): have it put on the nodes, or name one that is there"
-        } else if private.iter().any(|word| lower.contains(word)) {
+        } else if private.iter().any(|part| lower.contains(part)) {
             "Check its name; if its registry wants credentials, have a Secret with them named in the execution \
              profile's imagePullSecrets"
         } else {
@@ -183,18 +182,18 @@ impl Subject<'_> {
         let message = format!(
             "The image {image:?} cannot be pulled: {}. {advice}.{}",
             trimmed(text),
-            pull_secrets(judging)
+            pull_secrets(inputs)
         );
         Evidence::certain(reason::IMAGE_PULL_FAILED, message)
     }
 
     fn hook(self, text: &str) -> Evidence {
-        let said = match trimmed(text) {
-            "" => "the kubelet does not say why".to_owned(),
-            text => brief(text, LONGEST_HOOK),
+        let cause = match trimmed(text) {
+            "" => "the kubelet reports no cause".to_owned(),
+            text => brief(text, MAX_HOOK),
         };
         let message = format!(
-            "The postStart hook of {} failed, so it is ended and started anew: {said}. Correct spec.lifecycle.postStart, \
+            "The postStart hook of {} failed, so it is ended and restarted: {cause}. Correct spec.lifecycle.postStart, \
              stop and start.",
             self.name().to_lowercase()
         );
@@ -203,8 +202,8 @@ impl Subject<'_> {
 
     /// Whether the kubelet ended the container because its hook failed. The kubelet reports it while that container lives.
     fn has_failed_hook(self, ended: &ContainerStateTerminated) -> bool {
-        let said = self.hook_warning();
-        said.is_some_and(|said| said.last.as_ref() >= ended.started_at.as_ref())
+        let warning = self.hook_warning();
+        warning.is_some_and(|warning| warning.last.as_ref() >= ended.started_at.as_ref())
     }
 
     fn hook_warning(&self) -> Option<&Warning> {
@@ -224,7 +223,7 @@ impl Subject<'_> {
 
     fn not_ready(self, started: Option<&Time>, now: Timestamp) -> Evidence {
         // For a container that was ready, time counts from when it became unready.
-        let unready = condition(self.pod, "Ready").filter(|ready| ready.status == "False");
+        let unready = pod_condition(self.pod, "Ready").filter(|ready| ready.status == "False");
         let since = started.max(unready.and_then(|ready| ready.last_transition_time.as_ref()));
         if let Some(rest) = remaining(since, SLOW, now) {
             return Evidence::later(rest);
@@ -276,7 +275,7 @@ impl Subject<'_> {
             }
             _ if self.ends() >= 2 => {
                 let message = format!(
-                    "{name} ends again and again, last with exit code {code}, and is restarted ever later. {hint}"
+                    "{name} ends again and again, last with exit code {code}, and is restarted with growing delays. {hint}"
                 );
                 Evidence::certain(reason::CRASH_LOOPING, message)
             }

@@ -16,10 +16,7 @@ use std::time::Duration;
 
 use api::condition::reason;
 use jiff::Timestamp;
-use k8s_openapi::{
-    api::core::v1::{Pod, PodCondition},
-    apimachinery::pkg::apis::meta::v1::Time,
-};
+use k8s_openapi::{api::core::v1::Pod, apimachinery::pkg::apis::meta::v1::Time};
 use kube::ResourceExt as _;
 use rules::ExecutionProfile;
 
@@ -27,11 +24,11 @@ pub(crate) use self::pod::is_kept_off;
 pub(super) use self::{containers::count, pod::waits_for_previous};
 use crate::{
     blockers::{Problem, refusal},
-    cache::observed::{Observed, replica_set_is_empty},
+    cache::observed::{Observed, pod_condition, replica_set_is_empty},
 };
 
 /// Evidence that is often transient is checked again after this time before it is reported.
-const DOUBT: Duration = Duration::from_secs(1);
+const CONFIRM_AFTER: Duration = Duration::from_secs(1);
 /// How long making a volume, or the time from started to ready, may take before it is reported.
 const SLOW: Duration = Duration::from_mins(1);
 
@@ -51,40 +48,31 @@ const NONE: Evidence = Evidence {
 };
 
 impl Evidence {
+    fn of(reason: &'static str, message: String, failed: bool, recheck: Option<Duration>) -> Self {
+        let problem = Problem {
+            reason,
+            message,
+            failed,
+        };
+        Self {
+            problem: Some(problem),
+            recheck,
+        }
+    }
+
     /// A problem that lasts until a user or administrator acts.
     fn certain(reason: &'static str, message: String) -> Self {
-        Self {
-            problem: Some(Problem {
-                reason,
-                message,
-                failed: true,
-            }),
-            recheck: None,
-        }
+        Self::of(reason, message, true, None)
     }
 
     /// A problem that may be transient. When `rest` is over it counts as failed.
     fn may_pass(reason: &'static str, message: String, rest: Option<Duration>) -> Self {
-        Self {
-            problem: Some(Problem {
-                reason,
-                message,
-                failed: rest.is_none(),
-            }),
-            recheck: rest,
-        }
+        Self::of(reason, message, rest.is_none(), rest)
     }
 
     /// A problem that is transient if nothing else goes wrong.
     fn hopeful(reason: &'static str, message: String) -> Self {
-        Self {
-            problem: Some(Problem {
-                reason,
-                message,
-                failed: false,
-            }),
-            recheck: None,
-        }
+        Self::of(reason, message, false, None)
     }
 
     fn later(after: Duration) -> Self {
@@ -105,7 +93,7 @@ impl Evidence {
 
 /// Other inputs for the evaluation, besides the observed state.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Judging<'a> {
+pub(super) struct Inputs<'a> {
     /// Now.
     pub(super) now: Timestamp,
     /// How long a pod without a node still counts as starting, because autoscalers need time.
@@ -121,8 +109,8 @@ pub(super) struct Judging<'a> {
 }
 
 /// What keeps the pod of the current run from being ready.
-pub(super) fn of_start(observed: &Observed, judging: Judging<'_>) -> Evidence {
-    let now = judging.now;
+pub(super) fn of_start(observed: &Observed, inputs: Inputs<'_>) -> Evidence {
+    let now = inputs.now;
     let pod = observed.current_pod();
     Evidence::first([
         orphaned(observed),
@@ -131,12 +119,12 @@ pub(super) fn of_start(observed: &Observed, judging: Judging<'_>) -> Evidence {
         node::lost(observed, observed.live_pods(), now),
         volumes::missing_class(observed, now),
         pod.map_or_else(
-            || no_pod(observed, judging),
-            |pod| pod::problem(observed, pod, judging),
+            || no_pod(observed, inputs),
+            |pod| pod::problem(observed, pod, inputs),
         ),
         pod.map_or(NONE, |pod| volumes::of_pod(observed, pod, now)),
         volumes::unbound(observed, now),
-        pod::ended(observed, judging),
+        pod::ended(observed, inputs),
         volumes::resize(observed),
     ])
 }
@@ -168,7 +156,7 @@ fn orphaned(observed: &Observed) -> Evidence {
         return NONE;
     };
     let message = format!(
-        "Somebody deleted the Deployment {} and left its ReplicaSet {left}, as --cascade=orphan has it. Its pod runs until the \
+        "The Deployment {} was deleted and its ReplicaSet {left} was left, as with --cascade=orphan. Its pod runs until the \
          ReplicaSet is deleted, and no other run begins before that: two pods must not write to one disk. Once nobody needs the \
          pod, have an administrator delete it: `kubectl delete -n {} replicaset/{left}`.",
         observed.identity.child_name(),
@@ -194,16 +182,16 @@ fn unmanaged(observed: &Observed) -> Evidence {
 }
 
 /// A pod that the Deployment cannot make. Quota, Pod Security and other admission rules are reported in the Deployment's status.
-fn no_pod(observed: &Observed, judging: Judging<'_>) -> Evidence {
-    let now = judging.now;
+fn no_pod(observed: &Observed, inputs: Inputs<'_>) -> Evidence {
+    let now = inputs.now;
     let Some(failure) = observed.refusal() else {
         return NONE;
     };
-    if let Some(rest) = remaining(failure.last_transition_time.as_ref(), DOUBT, now) {
+    if let Some(rest) = remaining(failure.last_transition_time.as_ref(), CONFIRM_AFTER, now) {
         return Evidence::later(rest);
     }
     let message = failure.message.as_deref().unwrap_or_default();
-    let refusal = refusal::of_pod("Pod", message, judging.profile.map(|it| it.name.as_str()));
+    let refusal = refusal::of_pod("Pod", message, inputs.profile.map(|it| it.name.as_str()));
     Evidence::certain(refusal.reason, refusal.message)
 }
 
@@ -228,28 +216,22 @@ fn missing_source(message: &str) -> Option<(&'static str, String)> {
         ("Secret", reason::SECRET_NOT_FOUND),
         ("ConfigMap", reason::CONFIG_MAP_NOT_FOUND),
     ] {
-        let told = |what: String| {
+        let message = |what: String| {
             format!("The {kind} {what}. Make it, and the pod starts by itself; or correct the name.")
         };
         if let Some(name) = quoted(&kind.to_ascii_lowercase()) {
-            return Some((reason, told(format!("{name} does not exist"))));
+            return Some((reason, message(format!("{name} does not exist"))));
         }
         if let Some(what) = key_of(kind) {
-            return Some((reason, told(what)));
+            return Some((reason, message(what)));
         }
     }
     None
 }
 
-/// The pod's condition of this type.
-fn condition<'a>(pod: &'a Pod, type_: &str) -> Option<&'a PodCondition> {
-    let conditions = pod.status.as_ref()?.conditions.as_ref()?;
-    conditions.iter().find(|condition| condition.type_ == type_)
-}
-
 /// Whether the pod's condition of this type is true.
 fn holds(pod: &Pod, type_: &str) -> bool {
-    condition(pod, type_).is_some_and(|condition| condition.status == "True")
+    pod_condition(pod, type_).is_some_and(|condition| condition.status == "True")
 }
 
 /// The name of the pod's node.

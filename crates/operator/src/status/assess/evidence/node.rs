@@ -9,8 +9,11 @@ use jiff::Timestamp;
 use k8s_openapi::api::core::v1::Pod;
 use kube::ResourceExt as _;
 
-use super::{Evidence, NONE, condition, holds, node_of, remaining};
-use crate::cache::{observed::Observed, warnings::Node};
+use super::{Evidence, NONE, holds, node_of, remaining};
+use crate::cache::{
+    observed::{Observed, pod_condition},
+    warnings::Node,
+};
 
 /// A joining node may appear in its watch later than its first pod appears in another watch.
 const JUST_BOUND: Duration = Duration::from_secs(1);
@@ -33,7 +36,7 @@ fn of_pod(observed: &Observed, pod: &Pod, now: Timestamp) -> Evidence {
         Some(Node::NotReady(why)) => format!("is not ready ({why})"),
         Some(Node::Silent(why)) => format!("does not answer ({why})"),
         Some(Node::Gone) => {
-            let bound = condition(pod, "PodScheduled").and_then(|it| it.last_transition_time.as_ref());
+            let bound = pod_condition(pod, "PodScheduled").and_then(|it| it.last_transition_time.as_ref());
             if let Some(rest) = remaining(bound, JUST_BOUND, now) {
                 return Evidence::later(rest);
             }

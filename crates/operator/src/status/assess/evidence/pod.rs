@@ -2,61 +2,60 @@
 
 use std::time::Duration;
 
-use api::{condition::reason, names};
+use api::condition::reason;
 use k8s_openapi::{api::core::v1::Pod, apimachinery::pkg::apis::meta::v1::Time};
-use kube::ResourceExt as _;
 
 use super::{
-    DOUBT, Evidence, Judging, NONE, SLOW, condition, containers, holds, node_of, remaining, trimmed, volumes,
+    CONFIRM_AFTER, Evidence, Inputs, NONE, SLOW, containers, holds, node_of, remaining, trimmed, volumes,
 };
-use crate::cache::observed::Observed;
+use crate::cache::observed::{Observed, pod_condition};
 
 /// The scheduler's message for a claim that waits for its volume.
 pub(super) const UNBOUND: &str = "unbound immediate PersistentVolumeClaims";
 /// The scheduler's message if anti-affinity rules of other pods exclude the pod.
-const KEPT_AWAY: &str = "existing pods anti-affinity rules";
+const OTHERS_ANTI_AFFINITY: &str = "existing pods anti-affinity rules";
 /// The scheduler's message if the pod's own rules exclude it. It precedes the message about the rules of other pods.
-const APART: &str = "didn't match pod anti-affinity rules";
+const OWN_ANTI_AFFINITY: &str = "didn't match pod anti-affinity rules";
 /// The kubelet's reason for an eviction.
 const EVICTED: &str = "Evicted";
 /// An eviction earlier than this before the workspace became unavailable is not the reason for it.
-const AFTERMATH: Duration = Duration::from_mins(1);
+const EVICTION_WINDOW: Duration = Duration::from_mins(1);
 
 /// What keeps this pod from being ready, from its own status.
-pub(super) fn problem(observed: &Observed, pod: &Pod, judging: Judging<'_>) -> Evidence {
-    match condition(pod, "PodScheduled") {
-        _ if waits_for_previous(observed, pod, judging.separated) => NONE,
+pub(super) fn problem(observed: &Observed, pod: &Pod, inputs: Inputs<'_>) -> Evidence {
+    match pod_condition(pod, "PodScheduled") {
+        _ if waits_for_previous(observed, pod, inputs.separated) => NONE,
         Some(scheduled) if scheduled.status == "False" => unscheduled(
             observed,
             scheduled.message.as_deref().unwrap_or_default(),
             scheduled.last_transition_time.as_ref(),
-            judging,
+            inputs,
         ),
-        _ => containers::problem(observed, pod, judging),
+        _ => containers::problem(observed, pod, inputs),
     }
 }
 
 /// Whether no node accepts the pod because another pod of the workspace still exists. `separated`: the workspace itself requests
 /// anti-affinity, so the message may be about other pods.
 pub(in crate::status::assess) fn waits_for_previous(observed: &Observed, pod: &Pod, separated: bool) -> bool {
-    let by_own_rule = !separated && scheduler_says(pod, APART);
+    let by_own_rule = !separated && scheduler_reports(pod, OWN_ANTI_AFFINITY);
     by_own_rule || (is_kept_off(pod) && observed.previous_pods(pod).next().is_some())
 }
 
 /// Whether the scheduler reports that anti-affinity keeps the pod away from another one. It may be the pod's own anti-affinity, or that of
 /// a pod of the workspace that lost its label.
 pub(crate) fn is_kept_off(pod: &Pod) -> bool {
-    scheduler_says(pod, APART) || scheduler_says(pod, KEPT_AWAY)
+    scheduler_reports(pod, OWN_ANTI_AFFINITY) || scheduler_reports(pod, OTHERS_ANTI_AFFINITY)
 }
 
-fn scheduler_says(pod: &Pod, words: &str) -> bool {
-    condition(pod, "PodScheduled").is_some_and(|scheduled| {
-        let says = scheduled.message.as_deref().is_some_and(|it| it.contains(words));
-        scheduled.status == "False" && says
+fn scheduler_reports(pod: &Pod, text: &str) -> bool {
+    pod_condition(pod, "PodScheduled").is_some_and(|scheduled| {
+        let reports = scheduled.message.as_deref().is_some_and(|it| it.contains(text));
+        scheduled.status == "False" && reports
     })
 }
 
-fn unscheduled(observed: &Observed, message: &str, since: Option<&Time>, judging: Judging<'_>) -> Evidence {
+fn unscheduled(observed: &Observed, message: &str, since: Option<&Time>, inputs: Inputs<'_>) -> Evidence {
     // The part about preemption changes every minute.
     let message = trimmed(message.split(" preemption:").next().unwrap_or(message));
     // The disk is being made, and its claim reports why it is not ready. The claim of another owner tells nothing.
@@ -64,31 +63,31 @@ fn unscheduled(observed: &Observed, message: &str, since: Option<&Time>, judging
         return NONE;
     }
     if message.contains(UNBOUND) {
-        let told = format!(
+        let message = format!(
             "A claim that the workspace mounts has no volume yet. See why: `kubectl describe pvc -n {}`.",
             observed.identity.namespace
         );
-        return match remaining(since, SLOW, judging.now) {
+        return match remaining(since, SLOW, inputs.now) {
             Some(rest) => Evidence::later(rest),
-            None => Evidence::certain(reason::VOLUME_UNBOUND, told),
+            None => Evidence::certain(reason::VOLUME_UNBOUND, message),
         };
     }
-    if let Some(rest) = remaining(since, DOUBT, judging.now) {
+    if let Some(rest) = remaining(since, CONFIRM_AFTER, inputs.now) {
         return Evidence::later(rest);
     }
     if let Some(claim) = missing_claim(message) {
-        let told = format!(
+        let message = format!(
             "The claim {claim} that the workspace mounts does not exist. Make it, and the pod starts by itself; or \
              correct its name."
         );
-        return Evidence::certain(reason::VOLUME_UNBOUND, told);
+        return Evidence::certain(reason::VOLUME_UNBOUND, message);
     }
-    let told = format!(
-        "No node can take the pod. {}. The scheduler's words: {message}.",
+    let message = format!(
+        "No node can take the pod. {}. The scheduler's message: {message}.",
         advice(message)
     );
-    let grace = remaining(since, judging.grace, judging.now);
-    Evidence::may_pass(reason::UNSCHEDULABLE, told, grace)
+    let grace = remaining(since, inputs.grace, inputs.now);
+    Evidence::may_pass(reason::UNSCHEDULABLE, message, grace)
 }
 
 /// `persistentvolumeclaim "x" not found`, or `could not find v1.PersistentVolumeClaim "team/x"`
@@ -125,14 +124,14 @@ fn advice(message: &str) -> String {
             "Stop another workspace, or have nodes added: these run as many pods as they may".to_owned(),
         );
     }
-    let own = message.replace(KEPT_AWAY, "");
+    let own = message.replace(OTHERS_ANTI_AFFINITY, "");
     if own.contains("node affinity/selector") || own.contains("affinity rules") {
         found.push(
             "No node fits spec.nodeSelector or spec.affinity: correct them, or have such a node added"
                 .to_owned(),
         );
     }
-    if message.contains(KEPT_AWAY) {
+    if message.contains(OTHERS_ANTI_AFFINITY) {
         found.push(
             "A pod that runs there keeps this one away by its own podAntiAffinity: stop it if it is yours, or tell the administrator"
                 .to_owned(),
@@ -158,17 +157,17 @@ fn resource(rest: &str) -> &str {
 }
 
 /// A node ended the last pod, is ending it or would not run it, and the next pod is not ready yet.
-pub(super) fn ended(observed: &Observed, judging: Judging<'_>) -> Evidence {
+pub(super) fn ended(observed: &Observed, inputs: Inputs<'_>) -> Evidence {
     let Some(pod) = last_ended(observed) else {
         return NONE;
     };
     let status = pod.status.clone().unwrap_or_default();
-    let disruption = condition(pod, "DisruptionTarget").filter(|it| it.status == "True");
+    let disruption = pod_condition(pod, "DisruptionTarget").filter(|it| it.status == "True");
     let since_then = disruption
         .and_then(|it| it.last_transition_time.as_ref())
-        .zip(judging.unavailable_since)
+        .zip(inputs.unavailable_since)
         .and_then(|(when, since)| Duration::try_from(since.duration_since(when.0)).ok());
-    if since_then.is_some_and(|time| time > AFTERMATH) {
+    if since_then.is_some_and(|time| time > EVICTION_WINDOW) {
         return NONE;
     }
     let why = status.message.or_else(|| disruption?.message.clone());
@@ -193,18 +192,11 @@ pub(super) fn ended(observed: &Observed, judging: Judging<'_>) -> Evidence {
 
 /// The newest pod of the current run that the cluster ended. Containers that exit by themselves are restarted in place.
 fn last_ended(observed: &Observed) -> Option<&Pod> {
-    let run_id = observed.run_id()?;
-    let pods = observed.pods.iter().map(AsRef::as_ref);
-    pods.filter(|pod| {
-        pod.labels()
-            .get(names::RUN_ID_LABEL)
-            .is_some_and(|id| id == run_id)
-    })
-    .filter(|pod| {
+    let ended = observed.pods_of_run().filter(|pod| {
         let status = pod.status.as_ref();
         let failed = status.and_then(|status| status.phase.as_deref()) == Some("Failed");
-        let told = status.is_some_and(|status| status.reason.is_some());
-        (failed && told) || holds(pod, "DisruptionTarget")
-    })
-    .max_by_key(|pod| pod.metadata.creation_timestamp.clone())
+        let has_reason = status.is_some_and(|status| status.reason.is_some());
+        (failed && has_reason) || holds(pod, "DisruptionTarget")
+    });
+    ended.max_by_key(|pod| pod.metadata.creation_timestamp.clone())
 }

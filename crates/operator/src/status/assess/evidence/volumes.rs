@@ -7,13 +7,14 @@ use kube::ResourceExt as _;
 use rules::Quantity;
 
 use super::{
-    DOUBT, Evidence, NONE, SLOW, condition, holds, missing_source, node_of, pod::UNBOUND, remaining, trimmed,
+    CONFIRM_AFTER, Evidence, NONE, SLOW, holds, missing_source, node_of, pod::UNBOUND, remaining, trimmed,
 };
 use crate::{
     cache::{
-        observed::Observed,
+        observed::{Observed, claims_of, pod_condition},
         warnings::{Warning, is_transient},
     },
+    plan::disks::desired_claim::{class_of, size},
     status::started::has_run,
 };
 
@@ -37,10 +38,7 @@ pub(super) fn missing_class(observed: &Observed, now: Timestamp) -> Evidence {
     let Some(claim) = pending_claim(observed) else {
         return NONE;
     };
-    let class = claim
-        .spec
-        .as_ref()
-        .and_then(|spec| spec.storage_class_name.as_deref());
+    let class = class_of(claim);
     let classes = &observed.storage_classes;
     let is_default = |class: &k8s_openapi::api::storage::v1::StorageClass| {
         class
@@ -61,7 +59,7 @@ pub(super) fn missing_class(observed: &Observed, now: Timestamp) -> Evidence {
         _ => return NONE,
     };
     // A pre-provisioned volume may name a class that has no object.
-    match remaining(claim.metadata.creation_timestamp.as_ref(), DOUBT, now) {
+    match remaining(claim.metadata.creation_timestamp.as_ref(), CONFIRM_AFTER, now) {
         Some(rest) => Evidence::later(rest),
         None => Evidence::certain(reason::STORAGE_CLASS_NOT_FOUND, message),
     }
@@ -74,22 +72,22 @@ pub(super) fn terminating(observed: &Observed) -> Evidence {
 
 /// A claim that the workspace names was deleted.
 fn named_terminating(observed: &Observed) -> Evidence {
-    let Some(claim) = observed.leaving.first() else {
+    let Some(claim) = observed.terminating.first() else {
         return NONE;
     };
-    let told = format!(
+    let message = format!(
         "Somebody deleted the claim {claim}, which the workspace mounts. It goes once no pod uses it, and its files with it, if its \
          volume is not kept; nobody can undo that: copy the files elsewhere before the workspace stops, for idleness or otherwise. \
          It starts again when another claim is named, or one of that name is made."
     );
-    Evidence::hopeful(reason::VOLUME_TERMINATING, told)
+    Evidence::hopeful(reason::VOLUME_TERMINATING, message)
 }
 
 fn own_terminating(observed: &Observed) -> Evidence {
-    let leaving = observed
+    let terminating = observed
         .own_claim()
         .filter(|claim| claim.metadata.deletion_timestamp.is_some());
-    let Some(claim) = leaving.filter(|_| observed.live_pods().next().is_some()) else {
+    let Some(claim) = terminating.filter(|_| observed.live_pods().next().is_some()) else {
         return NONE;
     };
     let volume = claim.spec.as_ref().and_then(|spec| spec.volume_name.as_deref());
@@ -99,22 +97,20 @@ fn own_terminating(observed: &Observed) -> Evidence {
              '{{\"spec\":{{\"persistentVolumeReclaimPolicy\":\"Retain\"}}}}'`."
         )
     });
-    let told = format!(
+    let message = format!(
         "Somebody deleted the disk {}. It goes for good when the workspace stops or is restarted, and its files with it; \
          the next start makes an empty disk. Nobody can undo a deletion: copy the files elsewhere before it stops. Until then it is not \
          stopped for idleness.{rescue}",
         claim.name_any()
     );
-    Evidence::hopeful(reason::VOLUME_TERMINATING, told)
+    Evidence::hopeful(reason::VOLUME_TERMINATING, message)
 }
 
 /// The claim has no volume, or lost it.
 pub(super) fn unbound(observed: &Observed, now: Timestamp) -> Evidence {
     let name = observed.identity.child_name();
-    let phase = observed
-        .claim
-        .as_ref()
-        .and_then(|claim| claim.status.as_ref()?.phase.as_deref());
+    let claim = observed.claim.as_ref();
+    let phase = claim.and_then(|claim| claim.status.as_ref()?.phase.as_deref());
     if phase == Some("Lost") {
         let message =
             format!("The volume of the disk {name} is gone. Restore it, or create the workspace anew.");
@@ -125,11 +121,11 @@ pub(super) fn unbound(observed: &Observed, now: Timestamp) -> Evidence {
     };
     let rest = remaining(pod.metadata.creation_timestamp.as_ref(), SLOW, now);
     // A class that does not exist is reported above, with its own message, once that is certain.
-    let told = warning(observed, claim.metadata.uid.as_deref(), "ProvisioningFailed");
-    if let Some(told) = told.filter(|told| !told.message.contains(MISSING_CLASS)) {
+    let message = warning(observed, claim.metadata.uid.as_deref(), "ProvisioningFailed");
+    if let Some(message) = message.filter(|message| !message.message.contains(MISSING_CLASS)) {
         let message = format!(
             "The volume of the disk {name} cannot be made: {}. It is tried again; if it lasts, tell the administrator.",
-            trimmed(&told.message)
+            trimmed(&message.message)
         );
         return Evidence::may_pass(reason::VOLUME_UNBOUND, message, rest);
     }
@@ -138,8 +134,8 @@ pub(super) fn unbound(observed: &Observed, now: Timestamp) -> Evidence {
     }
     let message = if waits_for_node(observed, claim, pod) {
         format!(
-            "The disk {name} is made once the pod has a node. The cluster's scheduler turned the pod away while the disk had no storage \
-             class, and has not looked at it since: it does within 5 min. Stop and start the workspace to have it look at once."
+            "The disk {name} is made once the pod has a node. The scheduler rejected the pod while the disk had no storage class, \
+             and tries it again within 5 min. Stop and start the workspace to have it tried at once."
         )
     } else {
         format!(
@@ -154,20 +150,15 @@ pub(super) fn unbound(observed: &Observed, now: Timestamp) -> Evidence {
 /// Whether the claim waits for the pod, because of its class, and the pod for the claim, according to the last scheduler message. The
 /// scheduler reports that for claims of such a class only until they are bound.
 fn waits_for_node(observed: &Observed, claim: &PersistentVolumeClaim, pod: &Pod) -> bool {
-    let name = claim
-        .spec
-        .as_ref()
-        .and_then(|spec| spec.storage_class_name.as_deref());
+    let name = class_of(claim);
     let mut classes = observed.storage_classes.iter();
     let class = classes.find(|class| class.metadata.name.as_deref() == name);
     let mode = class.and_then(|class| class.volume_binding_mode.as_deref());
-    let scheduled = condition(pod, "PodScheduled").and_then(|it| it.message.as_deref());
-    let volumes = pod.spec.iter().flat_map(|spec| spec.volumes.iter().flatten());
-    let claims = volumes.filter(|volume| volume.persistent_volume_claim.is_some());
+    let scheduled = pod_condition(pod, "PodScheduled").and_then(|it| it.message.as_deref());
     mode == Some("WaitForFirstConsumer")
-        && scheduled.is_some_and(|said| said.contains(UNBOUND))
+        && scheduled.is_some_and(|message| message.contains(UNBOUND))
         // With several claims, the message does not say which one.
-        && claims.count() == 1
+        && claims_of(pod.spec.as_ref()).count() == 1
 }
 
 /// The pod has a node, but a volume is not attached or mounted there.
@@ -178,38 +169,38 @@ pub(super) fn of_pod(observed: &Observed, pod: &Pod, now: Timestamp) -> Evidence
     else {
         return NONE;
     };
-    let said = |reason| {
+    let reported = |reason| {
         warning(observed, pod.metadata.uid.as_deref(), reason)
             .map(|warning| trimmed(&warning.message))
             .filter(|message| !is_transient(message))
     };
     let rest = remaining(pod.metadata.creation_timestamp.as_ref(), SLOW, now);
-    let mount = said("FailedMount").or_else(|| said("FailedMapVolume"));
+    let mount = reported("FailedMount").or_else(|| reported("FailedMapVolume"));
     if let Some((reason, message)) = mount.and_then(missing_source) {
         return Evidence::certain(reason, message);
     }
-    if let Some(message) = said("FailedAttachVolume") {
+    if let Some(message) = reported("FailedAttachVolume") {
         let advice = if message.contains("Multi-Attach") {
             "Another node still holds the disk; it passes when that node lets go of it. If the node is off, or another \
              pod uses the disk, see `kubectl get volumeattachments` and `kubectl get pods -o wide`"
         } else {
             "It is tried again; if it lasts, tell the administrator"
         };
-        let told = format!("The disk cannot be attached to the node {node}: {message}. {advice}.");
-        return Evidence::may_pass(reason::VOLUME_ATTACH_FAILED, told, rest);
+        let message = format!("The disk cannot be attached to the node {node}: {message}. {advice}.");
+        return Evidence::may_pass(reason::VOLUME_ATTACH_FAILED, message, rest);
     }
     if let Some(message) = mount {
-        let told = format!(
+        let message = format!(
             "A volume cannot be mounted on the node {node}: {message}. It is tried again; if it lasts, tell the \
              administrator."
         );
-        return Evidence::may_pass(reason::VOLUME_ATTACH_FAILED, told, rest);
+        return Evidence::may_pass(reason::VOLUME_ATTACH_FAILED, message, rest);
     }
-    if let Some(message) = said("FailedCreatePodSandBox") {
-        let told = format!(
+    if let Some(message) = reported("FailedCreatePodSandBox") {
+        let message = format!(
             "The node {node} cannot set up the pod: {message}. It is tried again; if it lasts, tell the administrator."
         );
-        return Evidence::may_pass(reason::CONTAINER_START_FAILED, told, rest);
+        return Evidence::may_pass(reason::CONTAINER_START_FAILED, message, rest);
     }
     NONE
 }
@@ -222,27 +213,22 @@ pub(super) fn resize(observed: &Observed) -> Evidence {
     let Some(why) = resize_failure(observed, claim) else {
         return NONE;
     };
-    let told = format!(
+    let message = format!(
         "The disk {} could not be grown to spec.storage.size: {}. What runs goes on at the old size; growing is tried \
          again. If it lasts, tell the administrator.",
         observed.identity.child_name(),
         trimmed(&why)
     );
-    Evidence::hopeful(reason::VOLUME_RESIZE_FAILED, told)
+    Evidence::hopeful(reason::VOLUME_RESIZE_FAILED, message)
 }
 
 fn is_to_grow(claim: &PersistentVolumeClaim) -> bool {
-    let size = |map: Option<
-        &std::collections::BTreeMap<String, k8s_openapi::apimachinery::pkg::api::resource::Quantity>,
-    >| { map?.get("storage")?.0.parse::<Quantity>().ok() };
-    let requests = claim
-        .spec
-        .as_ref()
-        .and_then(|spec| spec.resources.as_ref()?.requests.as_ref());
-    let capacity = claim.status.as_ref().and_then(|status| status.capacity.as_ref());
-    size(requests)
-        .zip(size(capacity))
-        .is_some_and(|(wanted, is)| wanted > is)
+    let quantity = |text: &str| text.parse::<Quantity>().ok();
+    let status = claim.status.as_ref();
+    let capacity = status.and_then(|status| status.capacity.as_ref()?.get("storage"));
+    let capacity = capacity.and_then(|capacity| quantity(&capacity.0));
+    let wanted = size(claim).and_then(quantity);
+    wanted.zip(capacity).is_some_and(|(wanted, is)| wanted > is)
 }
 
 /// Checks the claim's condition first, then the state of the resize, then Events of resizers that write neither.
@@ -267,10 +253,11 @@ fn resize_failure(observed: &Observed, claim: &PersistentVolumeClaim) -> Option<
     let event = events
         .into_iter()
         .find_map(|(uid, reason)| warning(observed, uid, reason));
-    let said = condition
+    let reported = condition
         .and_then(|it| it.message.clone())
         .filter(|message| !message.is_empty());
-    said.or_else(|| event.map(|event| event.message.clone()))
+    reported
+        .or_else(|| event.map(|event| event.message.clone()))
         .or_else(|| condition.map(|it| it.type_.clone()))
         .or_else(|| state.cloned())
 }

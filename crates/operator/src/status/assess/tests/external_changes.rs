@@ -6,7 +6,7 @@ use kube::runtime::events::EventType;
 use super::*;
 use crate::cache::warnings::Warning;
 
-impl Scene {
+impl Case {
     /// Its disk is on volume `pv-1`, and was deleted.
     fn deleted_disk(mut self) -> Self {
         let mut claim = self.observed.claim.as_deref().unwrap().clone();
@@ -32,7 +32,7 @@ impl Scene {
     /// The owner requests another image.
     fn edited(mut self) -> Self {
         self.workspace.spec.image = Some("example.com/other:1".to_owned());
-        self.verdict = Ok(testing::admit(&self.workspace));
+        self.validation = Ok(testing::admit(&self.workspace));
         self
     }
 
@@ -41,9 +41,10 @@ impl Scene {
         self
     }
 
-    fn news(&self) -> Vec<(EventType, String)> {
-        let news = self.assess().news;
-        news.into_iter()
+    fn events(&self) -> Vec<(EventType, String)> {
+        let events = self.assess().events;
+        events
+            .into_iter()
             .map(|event| (event.type_, event.reason))
             .collect()
     }
@@ -57,26 +58,26 @@ fn message(status: &WorkspaceStatus, type_: &str) -> String {
 }
 
 #[test]
-fn a_disk_that_was_deleted_under_a_pod_is_told_with_what_can_be_done_while_it_is_there() {
+fn a_disk_deleted_under_a_pod_is_reported_with_a_remedy() {
     for (observed, phase) in [
         (testing::running(), Phase::Running),
         (testing::started(), Phase::Starting),
     ] {
-        let scene = Scene::of(observed).deleted_disk();
-        let status = scene.status();
+        let case = Case::of(observed).deleted_disk();
+        let status = case.status();
         assert_eq!(condition(&status, DEGRADED), ("True", reason::VOLUME_TERMINATING));
         assert_eq!(status.phase, Some(phase));
-        let told = message(&status, DEGRADED);
-        for words in [
+        let reported = message(&status, DEGRADED);
+        for text in [
             "copy the files",
             "Nobody can undo",
             "kubectl patch pv pv-1",
             r#"{"spec":{"persistentVolumeReclaimPolicy":"Retain"}}"#,
         ] {
-            assert!(told.contains(words), "{told}");
+            assert!(reported.contains(text), "{reported}");
         }
     }
-    let stopping = Scene::of(testing::scaled_to_zero()).deleted_disk().stopped();
+    let stopping = Case::of(testing::scaled_to_zero()).deleted_disk().stopped();
     assert_eq!(
         cause(&stopping),
         (reason::VOLUME_TERMINATING.to_owned(), Phase::Stopping)
@@ -84,18 +85,18 @@ fn a_disk_that_was_deleted_under_a_pod_is_told_with_what_can_be_done_while_it_is
 }
 
 #[test]
-fn a_disk_on_its_way_out_that_no_pod_keeps_is_not_said_to_be_kept() {
+fn a_terminating_disk_without_a_pod_is_not_reported_as_kept() {
     let mut observed = testing::scaled_to_zero();
     observed.pods.clear();
-    let status = Scene::of(observed).deleted_disk().stopped().status();
+    let status = Case::of(observed).deleted_disk().stopped().status();
     assert_eq!(condition(&status, STOPPED), ("True", reason::STOPPED));
     assert!(!message(&status, STOPPED).contains("kept"));
     assert_eq!(condition(&status, DEGRADED).0, "False");
 }
 
 #[test]
-fn a_new_disk_in_the_place_of_a_deleted_one_is_told_once_as_an_event_and_during_its_first_run() {
-    let mut before = Scene::of(testing::running()).status();
+fn a_replaced_disk_is_one_event_and_reported_during_its_first_run() {
+    let mut before = Case::of(testing::running()).status();
     before.run_id = None;
     before.disk = Some(DiskStatus {
         claim_uid: "claim-1".to_owned(),
@@ -106,100 +107,103 @@ fn a_new_disk_in_the_place_of_a_deleted_one_is_told_once_as_an_event_and_during_
     let mut claim = observed.claim.as_deref().unwrap().clone();
     claim.metadata.uid = Some("claim-2".to_owned());
     observed.claim = Some(claim.into());
-    let scene = Scene::of(observed.clone()).after(before);
+    let case = Case::of(observed.clone()).after(before);
     assert_eq!(
-        scene.news(),
+        case.events(),
         [(EventType::Warning, reason::VOLUME_REPLACED.to_owned())]
     );
-    let note = scene.assess().news.remove(0).note.unwrap();
+    let note = case.assess().events.remove(0).note.unwrap();
     assert!(note.contains("pv-1") && note.contains("empty"), "{note}");
-    let status = scene.status();
+    let status = case.status();
     assert!(
         status.message.as_ref().unwrap().contains("new, empty one"),
         "{:?}",
         status.message
     );
-    assert_eq!(Scene::of(observed).after(status).news(), []);
+    assert_eq!(Case::of(observed).after(status).events(), []);
 }
 
 #[test]
-fn a_pod_template_changed_by_hand_is_listed_at_any_time_and_told_by_one_event() {
-    let scenes: [fn() -> Scene; 4] = [
-        || Scene::of(testing::running()),
-        || Scene::of(testing::started()),
-        || Scene::of(testing::running()).rejected(),
+fn an_externally_changed_pod_template_is_pending_and_one_event() {
+    let scenes: [fn() -> Case; 4] = [
+        || Case::of(testing::running()),
+        || Case::of(testing::started()),
+        || Case::of(testing::running()).rejected(),
         || {
             let mut observed = testing::scaled_to_zero();
             observed.pods.clear();
-            Scene::of(observed).stopped()
+            Case::of(observed).stopped()
         },
     ];
-    for scene in scenes {
-        let scene = scene().changed_by_hand();
-        let status = scene.status();
-        assert_eq!(status.pending_update, [CHANGED_BY_HAND], "{:?}", status.phase);
+    for case in scenes {
+        let case = case().changed_by_hand();
+        let status = case.status();
+        assert_eq!(status.pending_update, [CHANGED_EXTERNALLY], "{:?}", status.phase);
         assert_eq!(
-            scene.news(),
+            case.events(),
             [(EventType::Warning, reason::POD_TEMPLATE_CHANGED.to_owned())]
         );
         assert!(
-            scene.assess().news[0]
+            case.assess().events[0]
                 .note
                 .as_ref()
                 .unwrap()
                 .contains("by \"kubectl-edit\"")
         );
-        assert_eq!(scene.after(status).news(), []);
+        assert_eq!(case.after(status).events(), []);
     }
-    let starting = Scene::of(testing::started()).changed_by_hand().status();
+    let starting = Case::of(testing::started()).changed_by_hand().status();
     assert!(message(&starting, AVAILABLE).contains("changed by \"kubectl-edit\""));
 }
 
 #[test]
-fn a_cause_says_which_changes_wait_and_in_the_same_words_again() {
+fn a_problem_lists_pending_changes_and_keeps_its_message() {
     let pull = |why: &str, text: &str| {
         let waiting = json!({"waiting": {"reason": why, "message": text}});
-        Scene::of(testing::started()).container(&waiting, &json!({}), 0)
+        Case::of(testing::started()).container(&waiting, &json!({}), 0)
     };
     assert!(!message(&pull("ErrImagePull", "no such host").status(), DEGRADED).contains(WAITING));
     let first = pull("ErrImagePull", "no such host").edited().status();
-    let told = message(&first, DEGRADED);
-    assert!(told.ends_with("stopped and started: spec.image."), "{told}");
+    let reported = message(&first, DEGRADED);
+    assert!(
+        reported.ends_with("stopped and started: spec.image."),
+        "{reported}"
+    );
     let again = pull("ImagePullBackOff", "Back-off")
         .edited()
         .after(first)
         .status();
-    assert_eq!(message(&again, DEGRADED), told);
+    assert_eq!(message(&again, DEGRADED), reported);
 }
 
 #[test]
 fn a_command_in_a_message_can_be_copied_although_a_sentence_follows() {
     let ended = json!({"terminated": {"exitCode": 3}});
     let waiting = json!({"waiting": {"reason": "CrashLoopBackOff"}});
-    let status = Scene::of(testing::started())
+    let status = Case::of(testing::started())
         .container(&waiting, &ended, 3)
         .edited()
         .status();
     assert_eq!(condition(&status, DEGRADED), ("True", reason::CRASH_LOOPING));
-    let told = message(&status, DEGRADED);
+    let reported = message(&status, DEGRADED);
     assert!(
-        told.contains(" --previous` (needs the right to read logs: ask an administrator otherwise). Changes that take effect"),
-        "{told}"
+        reported.contains(" --previous` (needs the right to read logs: ask an administrator otherwise). Changes that take effect"),
+        "{reported}"
     );
 }
 
 #[test]
-fn a_hook_that_fails_is_named_and_keeps_the_words_that_say_why() {
+fn a_failing_hook_is_named_and_keeps_the_message_with_the_cause() {
     let hooked = |state: Value, ended: Value| {
-        let mut scene = Scene::of(testing::started()).container(&state, &json!({"terminated": ended}), 1);
-        let about = scene.observed.pods[0].metadata.uid.clone().unwrap_or_default();
-        scene.observed.warnings.push(Warning {
+        let mut case = Case::of(testing::started()).container(&state, &json!({"terminated": ended}), 1);
+        let about = case.observed.pods[0].metadata.uid.clone().unwrap_or_default();
+        case.observed.warnings.push(Warning {
             about,
             reason: "FailedPostStartHook",
             message: "PostStartHook failed".to_owned(),
             last: serde_json::from_value(json!("2026-01-01T00:00:04Z")).unwrap(),
         });
-        scene
+        case
     };
     let ended = |second: &str| json!({"exitCode": 137, "reason": "Error", "startedAt": format!("2026-01-01T00:00:{second}Z")});
     let why = json!({"waiting": {"reason": "PostStartHookError", "message": format!("command exited with 7{}", "ä".repeat(900))}});
@@ -208,12 +212,12 @@ fn a_hook_that_fails_is_named_and_keeps_the_words_that_say_why() {
         condition(&status, DEGRADED),
         ("True", reason::POST_START_HOOK_FAILED)
     );
-    let told = message(&status, DEGRADED);
+    let reported = message(&status, DEGRADED);
     assert!(
-        told.contains("exited with 7") && told.contains("spec.lifecycle.postStart"),
-        "{told}"
+        reported.contains("exited with 7") && reported.contains("spec.lifecycle.postStart"),
+        "{reported}"
     );
-    assert!(told.len() < 600, "{}", told.len());
+    assert!(reported.len() < 600, "{}", reported.len());
     // While the container is being ended, for its whole grace period, its state does not show the failure.
     let ending = hooked(json!({"waiting": {"reason": "ContainerCreating"}}), ended("03")).status();
     assert_eq!(condition(&ending, DEGRADED).1, reason::POST_START_HOOK_FAILED);
@@ -223,7 +227,7 @@ fn a_hook_that_fails_is_named_and_keeps_the_words_that_say_why() {
         condition(&later.status(), DEGRADED).1,
         reason::POST_START_HOOK_FAILED
     );
-    assert_eq!(message(&later.after(status).status(), DEGRADED), told);
+    assert_eq!(message(&later.after(status).status(), DEGRADED), reported);
     let other = hooked(back_off, ended("30"));
     assert_eq!(
         condition(&other.status(), DEGRADED).1,
@@ -235,7 +239,7 @@ fn a_hook_that_fails_is_named_and_keeps_the_words_that_say_why() {
 #[test]
 fn one_pod_is_not_gone_and_several_are_not() {
     let mut observed = testing::scaled_to_zero();
-    let one = Scene::of(observed.clone()).status();
+    let one = Case::of(observed.clone()).status();
     assert!(
         message(&one, PROGRESSING).ends_with("-abcde is not gone yet."),
         "{one:?}"
@@ -243,7 +247,7 @@ fn one_pod_is_not_gone_and_several_are_not() {
     let mut other = observed.pods[0].as_ref().clone();
     other.metadata.name = Some("second".to_owned());
     observed.pods.push(other.into());
-    let two = Scene::of(observed).status();
+    let two = Case::of(observed).status();
     assert!(
         message(&two, PROGRESSING).ends_with(", second are not gone yet."),
         "{two:?}"

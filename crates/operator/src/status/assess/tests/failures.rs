@@ -54,8 +54,8 @@ fn each_failure_of_the_pod_has_its_own_reason() {
         (ended("OOMKilled", 137), none.clone(), 0, reason::OOM_KILLED),
         (back_off.clone(), ended("OOMKilled", 137), 4, reason::OOM_KILLED),
     ] {
-        let scene = Scene::of(testing::started()).container(&state, &last, restarts);
-        assert_eq!(cause(&scene), (expected.to_owned(), Phase::Failed), "{state}");
+        let case = Case::of(testing::started()).container(&state, &last, restarts);
+        assert_eq!(cause(&case), (expected.to_owned(), Phase::Failed), "{state}");
     }
 }
 
@@ -79,16 +79,16 @@ fn a_container_that_flips_fast_has_ended_once_and_then_again_and_never_the_other
         (&running, &end, 2, again),
         (&end, &end, 2, again),
     ] {
-        let scene = Scene::of(testing::started()).container(state, last, restarts);
-        assert_eq!(cause(&scene).0, expected, "{state} after {restarts} restarts");
+        let case = Case::of(testing::started()).container(state, last, restarts);
+        assert_eq!(cause(&case).0, expected, "{state} after {restarts} restarts");
     }
 }
 
 #[test]
-fn a_crash_loop_is_worded_the_same_from_one_restart_to_the_next() {
+fn a_crash_loop_has_the_same_message_after_each_restart() {
     let last = json!({"terminated": {"reason": "Error", "exitCode": 1}});
     let message = |state: Value, restarts| {
-        Scene::of(testing::started())
+        Case::of(testing::started())
             .container(&state, &last, restarts)
             .status()
             .message
@@ -111,10 +111,10 @@ fn a_crash_loop_is_worded_the_same_from_one_restart_to_the_next() {
 }
 
 #[test]
-fn a_failing_pull_keeps_its_first_words_while_the_run_lasts() {
+fn a_failing_pull_keeps_its_first_message_while_the_run_lasts() {
     let pull = |why: &str, text: &str| {
         let state = json!({"waiting": {"reason": why, "message": text}});
-        Scene::of(testing::started()).container(&state, &json!({}), 0)
+        Case::of(testing::started()).container(&state, &json!({}), 0)
     };
     let first = pull("ErrImagePull", "not found").status();
     let mut second = pull("ImagePullBackOff", "Back-off pulling image");
@@ -124,9 +124,9 @@ fn a_failing_pull_keeps_its_first_words_while_the_run_lasts() {
 }
 
 #[test]
-fn a_pod_without_node_is_told_after_a_second_and_fails_after_the_grace_for_autoscalers() {
+fn a_pod_without_node_is_reported_after_a_second_and_fails_after_the_grace_for_autoscalers() {
     let unscheduled = || {
-        Scene::of(testing::started()).pod(json!({"phase": "Pending", "conditions": [{
+        Case::of(testing::started()).pod(json!({"phase": "Pending", "conditions": [{
             "type": "PodScheduled", "status": "False", "reason": "Unschedulable",
             "message": "0/1 nodes are available: 1 Insufficient cpu.",
             "lastTransitionTime": "2026-01-01T00:00:00Z",
@@ -146,21 +146,21 @@ fn a_pod_without_node_is_told_after_a_second_and_fails_after_the_grace_for_autos
 }
 
 #[test]
-fn a_container_that_never_gets_ready_is_told_after_a_minute() {
+fn a_container_that_never_gets_ready_is_reported_after_a_minute() {
     let state = json!({"running": {"startedAt": "2026-01-01T00:00:00Z"}});
-    let scene = |second| {
-        Scene::of(testing::started())
+    let case = |second| {
+        Case::of(testing::started())
             .container(&state, &json!({}), 0)
             .at(second)
     };
-    let early = scene(20).assess();
+    let early = case(20).assess();
     assert_eq!(condition(&early.status, DEGRADED).0, "False");
     assert_eq!(early.recheck, Some(Duration::from_secs(40)));
-    assert_eq!(cause(&scene(60)).0, reason::READINESS_FAILED);
+    assert_eq!(cause(&case(60)).0, reason::READINESS_FAILED);
 }
 
 #[test]
-fn what_refuses_the_pod_is_told_by_the_deployment() {
+fn a_refusal_of_the_pod_is_read_from_the_deployment() {
     for (message, expected) in [
         (
             "pods \"a\" is forbidden: exceeded quota: small, requested: cpu=1",
@@ -187,11 +187,10 @@ fn what_refuses_the_pod_is_told_by_the_deployment() {
         });
         observed.deployment = Some(deployment.into());
         observed.pods.clear();
-        let scene = Scene::of(observed);
-        assert_eq!(cause(&scene), (expected.to_owned(), Phase::Failed));
+        let case = Case::of(observed);
+        assert_eq!(cause(&case), (expected.to_owned(), Phase::Failed));
         assert!(
-            scene
-                .status()
+            case.status()
                 .message
                 .unwrap()
                 .contains(message.rsplit(" is forbidden: ").next().unwrap())
@@ -200,7 +199,7 @@ fn what_refuses_the_pod_is_told_by_the_deployment() {
 }
 
 #[test]
-fn a_disk_without_class_or_volume_is_told() {
+fn a_disk_without_class_or_volume_is_reported() {
     let pending = |class: Option<&str>, classes: Value| {
         let mut observed = testing::started();
         let mut claim = serde_json::to_value(observed.claim.as_deref().unwrap()).unwrap();
@@ -215,7 +214,7 @@ fn a_disk_without_class_or_volume_is_told() {
         let classes: Vec<k8s_openapi::api::storage::v1::StorageClass> =
             serde_json::from_value(classes).unwrap();
         observed.storage_classes = classes.into_iter().map(Into::into).collect();
-        Scene::of(observed)
+        Case::of(observed)
     };
     let class = json!([{"metadata": {"name": "fast", "annotations": {"storageclass.kubernetes.io/is-default-class": "true"}}, "provisioner": "p"}]);
     assert_eq!(
@@ -237,8 +236,8 @@ fn a_disk_without_class_or_volume_is_told() {
 }
 
 #[test]
-fn a_pod_that_the_scheduler_turned_away_before_its_disk_had_a_class_is_told_how_to_have_it_looked_at() {
-    let scene = |mode: &str, more: bool| {
+fn a_pod_that_was_unschedulable_before_its_disk_had_a_class_is_reported_with_a_remedy() {
+    let case = |mode: &str, more: bool| {
         let mut observed = testing::started();
         let mut claim = serde_json::to_value(observed.claim.as_deref().unwrap()).unwrap();
         claim["spec"]["storageClassName"] = json!("late");
@@ -263,20 +262,20 @@ fn a_pod_that_the_scheduler_turned_away_before_its_disk_had_a_class_is_told_how_
             "message": "0/1 nodes are available: pod has unbound immediate PersistentVolumeClaims. not found",
         }]});
         observed.pods = vec![serde_json::from_value::<Pod>(pod).unwrap().into()];
-        Scene::of(observed)
+        Case::of(observed)
     };
-    let early = scene("WaitForFirstConsumer", false).status();
+    let early = case("WaitForFirstConsumer", false).status();
     assert_eq!(condition(&early, DEGRADED).0, "False");
     for (mode, more, hinted) in [
         ("WaitForFirstConsumer", false, true),
         ("WaitForFirstConsumer", true, false),
         ("Immediate", false, false),
     ] {
-        let late = scene(mode, more).at(61);
+        let late = case(mode, more).at(61);
         assert_eq!(cause(&late).0, reason::VOLUME_UNBOUND);
         let message = late.status().message.unwrap();
         assert_eq!(
-            message.contains("Stop and start the workspace to have it look at once"),
+            message.contains("Stop and start the workspace to have it tried at once"),
             hinted,
             "{message}"
         );
@@ -285,23 +284,23 @@ fn a_pod_that_the_scheduler_turned_away_before_its_disk_had_a_class_is_told_how_
 }
 
 #[test]
-fn obstacles_are_told_and_a_predecessor_is_waited_for() {
-    let mut scene = Scene::of(testing::observed());
-    scene.blocker = Some(Blocker::Conflict {
+fn blockers_are_reported_and_a_terminating_predecessor_is_waited_for() {
+    let mut case = Case::of(testing::observed());
+    case.blocker = Some(Blocker::Conflict {
         kind: "Service".to_owned(),
         name: "workspace-demo".to_owned(),
     });
-    assert_eq!(cause(&scene), (reason::NAME_CONFLICT.to_owned(), Phase::Failed));
-    scene.blocker = Some(Blocker::Refused(Refusal {
+    assert_eq!(cause(&case), (reason::NAME_CONFLICT.to_owned(), Phase::Failed));
+    case.blocker = Some(Blocker::Refused(Refusal {
         reason: reason::QUOTA_EXCEEDED,
         message: "no room".to_owned(),
     }));
-    assert_eq!(scene.status().message.as_deref(), Some("no room"));
-    scene.blocker = Some(Blocker::Leaving {
+    assert_eq!(case.status().message.as_deref(), Some("no room"));
+    case.blocker = Some(Blocker::Terminating {
         kind: "disk".to_owned(),
         name: "workspace-demo".to_owned(),
     });
-    let status = scene.status();
+    let status = case.status();
     assert_eq!(status.phase, Some(Phase::Starting));
     assert_eq!(
         condition(&status, PROGRESSING),

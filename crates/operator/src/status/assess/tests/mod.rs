@@ -15,20 +15,20 @@ use crate::{blockers::refusal::Refusal, testing};
 /// 2026-01-01T00:00:00Z, the creation time in the fixtures.
 const EPOCH: i64 = 1_767_225_600;
 
-struct Scene {
+struct Case {
     workspace: Workspace,
     observed: Observed,
-    verdict: Result<ValidWorkspace, Rejected>,
+    validation: Result<ValidWorkspace, Rejected>,
     blocker: Option<Blocker>,
     /// Seconds after the fixtures' creation time.
     at: i64,
 }
 
-impl Scene {
+impl Case {
     fn of(observed: Observed) -> Self {
         let workspace = objects::workspace("demo");
         Self {
-            verdict: Ok(testing::admit(&workspace)),
+            validation: Ok(testing::admit(&workspace)),
             workspace,
             observed,
             blocker: None,
@@ -50,7 +50,7 @@ impl Scene {
             &testing::settings(),
         )
         .unwrap_err();
-        self.verdict = Err(Rejected::Rules(rejection));
+        self.validation = Err(Rejected::Rules(rejection));
         self
     }
 
@@ -82,7 +82,7 @@ impl Scene {
     fn assess(&self) -> Assessment {
         assess(&Facts {
             workspace: &self.workspace,
-            verdict: &self.verdict,
+            validation: &self.validation,
             observed: &self.observed,
             blocker: self.blocker.as_ref(),
             grace: testing::settings().unschedulable_grace(),
@@ -101,8 +101,8 @@ fn condition<'a>(status: &'a WorkspaceStatus, type_: &str) -> (&'a str, &'a str)
     (condition.status.as_str(), condition.reason.as_str())
 }
 
-fn cause(scene: &Scene) -> (String, Phase) {
-    let status = scene.status();
+fn cause(case: &Case) -> (String, Phase) {
+    let status = case.status();
     let (holds, reason) = condition(&status, DEGRADED);
     assert_eq!(holds, "True", "{status:?}");
     (reason.to_owned(), status.phase.unwrap())
@@ -113,10 +113,10 @@ fn the_class_that_is_shown_is_that_of_the_disk_and_not_the_one_that_is_named() {
     let shown = |observed: Observed| {
         let mut workspace = objects::workspace("demo");
         workspace.spec.storage = serde_json::from_value(json!({"storageClassName": "named"})).unwrap();
-        let mut scene = Scene::of(observed);
-        scene.verdict = Ok(testing::admit(&workspace));
-        scene.workspace = workspace;
-        scene.status().resolved.unwrap().storage.unwrap().class_name
+        let mut case = Case::of(observed);
+        case.validation = Ok(testing::admit(&workspace));
+        case.workspace = workspace;
+        case.status().resolved.unwrap().storage.unwrap().class_name
     };
     let mut observed = testing::started();
     let mut claim = observed.claim.as_deref().unwrap().clone();
@@ -128,7 +128,7 @@ fn the_class_that_is_shown_is_that_of_the_disk_and_not_the_one_that_is_named() {
 
 #[test]
 fn a_start_shows_url_and_run_but_no_endpoint() {
-    let status = Scene::of(testing::started()).status();
+    let status = Case::of(testing::started()).status();
     assert_eq!(status.phase, Some(Phase::Starting));
     assert_eq!(status.run_id.as_deref(), Some("run1"));
     assert!(
@@ -149,10 +149,10 @@ fn a_start_shows_url_and_run_but_no_endpoint() {
 
 #[test]
 fn nothing_that_happens_on_the_way_to_ready_changes_the_status() {
-    let first = Scene::of(testing::started()).status();
-    let container = |state: Value| Scene::of(testing::started()).container(&state, &json!({}), 0);
+    let first = Case::of(testing::started()).status();
+    let container = |state: Value| Case::of(testing::started()).container(&state, &json!({}), 0);
     let mut later = vec![
-        Scene::of(testing::started()).pod(json!({"phase": "Pending", "conditions": [{
+        Case::of(testing::started()).pod(json!({"phase": "Pending", "conditions": [{
             "type": "PodScheduled", "status": "False", "reason": "Unschedulable",
             "message": "pod has unbound immediate PersistentVolumeClaims",
             "lastTransitionTime": "2026-01-01T00:00:00Z",
@@ -161,18 +161,18 @@ fn nothing_that_happens_on_the_way_to_ready_changes_the_status() {
         container(json!({"waiting": {"reason": "PodInitializing"}})),
         container(json!({"running": {"startedAt": "2026-01-01T00:00:08Z"}})),
     ];
-    for scene in &mut later {
-        scene.workspace.status = Some(first.clone());
-        assert_eq!(scene.status(), first);
+    for case in &mut later {
+        case.workspace.status = Some(first.clone());
+        assert_eq!(case.status(), first);
     }
 }
 
 #[test]
 fn a_ready_pod_makes_it_running_at_the_port_that_the_pod_has() {
-    let mut scene = Scene::of(testing::running());
-    scene.workspace.spec.port = Some(9000);
-    scene.verdict = Ok(testing::admit(&scene.workspace));
-    let status = scene.status();
+    let mut case = Case::of(testing::running());
+    case.workspace.spec.port = Some(9000);
+    case.validation = Ok(testing::admit(&case.workspace));
+    let status = case.status();
     assert_eq!(status.phase, Some(Phase::Running));
     let endpoint = status.endpoint.clone().unwrap();
     assert_eq!((endpoint.pod_ip.as_str(), endpoint.port), ("10.0.0.9", 8888));
@@ -183,13 +183,13 @@ fn a_ready_pod_makes_it_running_at_the_port_that_the_pod_has() {
 }
 
 #[test]
-fn a_pod_that_is_not_ours_or_of_another_run_or_on_its_way_out_is_no_endpoint() {
+fn foreign_old_and_terminating_pods_are_no_endpoint() {
     let altered = |alter: &dyn Fn(&mut Pod)| {
         let mut observed = testing::running();
         let mut pod = observed.pods[0].as_ref().clone();
         alter(&mut pod);
         observed.pods = vec![pod.into()];
-        Scene::of(observed).status().endpoint
+        Case::of(observed).status().endpoint
     };
     assert!(altered(&|_| ()).is_some());
     assert_eq!(altered(&|pod| pod.metadata.owner_references = None), None);
@@ -216,15 +216,15 @@ fn a_pod_that_is_not_ours_or_of_another_run_or_on_its_way_out_is_no_endpoint() {
 }
 
 #[test]
-fn a_stopped_workspace_without_a_disk_says_that_its_files_are_gone() {
+fn a_stopped_workspace_without_a_disk_reports_that_its_files_are_gone() {
     let stopped = |storage: Value| {
         let mut world = testing::scaled_to_zero();
         world.pods.clear();
         world.claim = None;
-        let mut scene = Scene::of(world).stopped();
-        scene.workspace.spec.storage = serde_json::from_value(storage).unwrap();
-        scene.verdict = Ok(testing::admit(&scene.workspace));
-        scene.status().message.unwrap()
+        let mut case = Case::of(world).stopped();
+        case.workspace.spec.storage = serde_json::from_value(storage).unwrap();
+        case.validation = Ok(testing::admit(&case.workspace));
+        case.status().message.unwrap()
     };
     assert_eq!(
         stopped(Value::Null),
@@ -232,30 +232,30 @@ fn a_stopped_workspace_without_a_disk_says_that_its_files_are_gone() {
     );
     assert_eq!(stopped(json!({"size": "1Gi"})), "No pod is left.");
     assert_eq!(stopped(json!({"claimName": "shared"})), "No pod is left.");
-    let never_ran = Scene::of(testing::observed()).stopped().status();
+    let never_ran = Case::of(testing::observed()).stopped().status();
     assert_eq!(never_ran.message.unwrap(), "No pod is left.");
 }
 
 #[test]
-fn a_stop_takes_the_endpoint_away_at_once_and_stopped_waits_for_the_last_pod() {
-    let status = Scene::of(testing::running()).stopped().status();
+fn a_stop_removes_the_endpoint_at_once_and_stopped_waits_for_the_last_pod() {
+    let status = Case::of(testing::running()).stopped().status();
     assert_eq!(
         (status.phase, status.endpoint.is_none()),
         (Some(Phase::Stopping), true)
     );
     let mut observed = testing::scaled_to_zero();
-    let status = Scene::of(observed.clone()).stopped().status();
+    let status = Case::of(observed.clone()).stopped().status();
     assert_eq!(status.phase, Some(Phase::Stopping));
     assert_eq!(condition(&status, STOPPED), ("False", reason::STOPPING));
     observed.pods.clear();
-    let status = Scene::of(observed).stopped().status();
+    let status = Case::of(observed).stopped().status();
     assert_eq!((status.phase, status.run_id), (Some(Phase::Stopped), None));
     assert!(condition::holds(&status.conditions, STOPPED));
 }
 
 #[test]
-fn a_workspace_whose_template_is_missing_is_invalid_and_says_so() {
-    let status = Scene::of(testing::observed()).rejected().status();
+fn a_workspace_whose_template_is_missing_is_invalid() {
+    let status = Case::of(testing::observed()).rejected().status();
     assert_eq!(status.phase, Some(Phase::Invalid));
     assert_eq!(status.reason.as_deref(), Some(reason::TEMPLATE_NOT_FOUND));
     assert!(status.message.unwrap().contains("\"absent\""));
@@ -264,10 +264,10 @@ fn a_workspace_whose_template_is_missing_is_invalid_and_says_so() {
 
 #[test]
 fn a_running_workspace_that_became_invalid_keeps_its_url_and_endpoint() {
-    let mut scene = Scene::of(testing::running());
-    scene.workspace.status = Some(scene.status());
-    let before = scene.status();
-    let after = scene.rejected().status();
+    let mut case = Case::of(testing::running());
+    case.workspace.status = Some(case.status());
+    let before = case.status();
+    let after = case.rejected().status();
     assert_eq!(
         (after.phase, &after.url, &after.endpoint),
         (Some(Phase::Running), &before.url, &before.endpoint)
@@ -277,14 +277,14 @@ fn a_running_workspace_that_became_invalid_keeps_its_url_and_endpoint() {
 }
 
 #[test]
-fn a_workspace_on_its_way_out_says_what_is_left_if_that_takes_long() {
-    let mut scene = Scene::of(testing::running());
-    scene.workspace.status = Some(scene.status());
-    scene.workspace.metadata.deletion_timestamp =
+fn a_slow_deletion_reports_what_is_left() {
+    let mut case = Case::of(testing::running());
+    case.workspace.status = Some(case.status());
+    case.workspace.metadata.deletion_timestamp =
         serde_json::from_value(json!("2026-01-01T00:00:00Z")).unwrap();
     let at = |second, left| {
-        farewell(
-            &scene.workspace,
+        deleting(
+            &case.workspace,
             left,
             Timestamp::from_second(EPOCH + second).unwrap(),
         )
@@ -296,7 +296,7 @@ fn a_workspace_on_its_way_out_says_what_is_left_if_that_takes_long() {
 }
 
 #[test]
-fn nobody_who_leaves_or_cannot_be_read_announces_a_stop() {
+fn deleted_and_unreadable_workspaces_announce_no_stop() {
     let before = WorkspaceStatus {
         idle: Some(api::workspace::IdleStatus::default()),
         stops_at: serde_json::from_value(serde_json::json!("2026-01-01T00:00:04Z")).unwrap(),
@@ -307,7 +307,7 @@ fn nobody_who_leaves_or_cannot_be_read_announces_a_stop() {
     workspace.status = Some(before.clone());
     let now = Timestamp::UNIX_EPOCH;
     for after in [
-        farewell(&workspace, "disk", now),
+        deleting(&workspace, "disk", now),
         unreadable(before, Some(2), "spec: 7", now),
     ] {
         assert_eq!(
@@ -318,8 +318,8 @@ fn nobody_who_leaves_or_cannot_be_read_announces_a_stop() {
 }
 
 #[test]
-fn what_is_known_of_an_unreadable_workspace_stays() {
-    let before = Scene::of(testing::running()).status();
+fn an_unreadable_workspace_keeps_its_status() {
+    let before = Case::of(testing::running()).status();
     let now = Timestamp::from_second(EPOCH + 20).unwrap();
     let after = unreadable(before.clone(), Some(2), "spec: 7", now);
     assert_eq!((&after.endpoint, after.phase), (&before.endpoint, before.phase));
@@ -338,10 +338,10 @@ proptest! {
             2 => testing::running(),
             _ => testing::scaled_to_zero(),
         };
-        let mut scene = Scene::of(observed).at(seconds);
-        if stopped { scene = scene.stopped(); }
-        if rejected { scene = scene.rejected(); }
-        let status = scene.status();
+        let mut case = Case::of(observed).at(seconds);
+        if stopped { case = case.stopped(); }
+        if rejected { case = case.rejected(); }
+        let status = case.status();
         for type_ in [VALID, AVAILABLE, PROGRESSING, DEGRADED, STOPPED] {
             let condition = condition::find(&status.conditions, type_).unwrap();
             prop_assert!(condition.reason.chars().next().unwrap().is_ascii_uppercase());
@@ -350,8 +350,8 @@ proptest! {
             prop_assert_eq!(condition.observed_generation, Some(1));
         }
         prop_assert!(status.endpoint.is_none() || condition::holds(&status.conditions, AVAILABLE));
-        scene.workspace.status = Some(status.clone());
-        prop_assert_eq!(scene.at(seconds + 1).status(), status);
+        case.workspace.status = Some(status.clone());
+        prop_assert_eq!(case.at(seconds + 1).status(), status);
     }
 }
 
@@ -364,35 +364,35 @@ mod timeout;
 fn a_stopped_workspace_that_could_not_start_shows_why_beside_its_phase() {
     let mut observed = testing::scaled_to_zero();
     observed.pods.clear();
-    let healthy = Scene::of(observed.clone()).stopped().status();
+    let healthy = Case::of(observed.clone()).stopped().status();
     assert_eq!(healthy.reason.as_deref(), Some(reason::STOPPED));
-    let scene = Scene::of(observed).stopped().rejected();
-    let status = scene.status();
+    let case = Case::of(observed).stopped().rejected();
+    let status = case.status();
     assert_eq!(status.phase, Some(Phase::Stopped));
     assert_eq!(status.reason.as_deref(), Some(reason::TEMPLATE_NOT_FOUND));
     assert_eq!(condition(&status, DEGRADED), ("True", reason::TEMPLATE_NOT_FOUND));
     assert_eq!(condition(&status, STOPPED), ("True", reason::STOPPED));
     for type_ in [VALID, DEGRADED] {
-        let told = &condition::find(&status.conditions, type_).unwrap().message;
+        let reported = &condition::find(&status.conditions, type_).unwrap().message;
         assert!(
-            told.ends_with("does not exist: the workspace is stopped, and cannot start until it does"),
-            "{told}"
+            reported.ends_with("does not exist: the workspace is stopped, and cannot start until it does"),
+            "{reported}"
         );
     }
-    let waiting = Scene::of(testing::observed()).rejected().status();
+    let waiting = Case::of(testing::observed()).rejected().status();
     assert_eq!(waiting.phase, Some(Phase::Invalid));
-    let told = waiting.message.unwrap();
+    let reported = waiting.message.unwrap();
     assert!(
-        told.ends_with("the workspace starts as soon as it does"),
-        "{told}"
+        reported.ends_with("the workspace starts as soon as it does"),
+        "{reported}"
     );
 }
 
 #[test]
-fn a_container_that_somebody_else_put_first_or_last_hides_no_endpoint() {
+fn an_injected_container_hides_no_endpoint() {
     for first in [true, false] {
         let mut observed = testing::running();
-        let expected = Scene::of(observed.clone()).status().endpoint;
+        let expected = Case::of(observed.clone()).status().endpoint;
         assert!(expected.is_some());
         let mut pod = observed.pods[0].as_ref().clone();
         let containers = &mut pod.spec.as_mut().unwrap().containers;
@@ -401,7 +401,7 @@ fn a_container_that_somebody_else_put_first_or_last_hides_no_endpoint() {
         );
         containers.insert(usize::from(!first), mesh.unwrap());
         observed.pods = vec![pod.into()];
-        let status = Scene::of(observed).status();
+        let status = Case::of(observed).status();
         assert_eq!((status.endpoint, status.phase), (expected, Some(Phase::Running)));
     }
 }

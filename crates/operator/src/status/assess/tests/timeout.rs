@@ -5,13 +5,13 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 
 use super::*;
 
-impl Scene {
+impl Case {
     /// A start may take this many minutes.
     fn limited(mut self, minutes: i32) -> Self {
         self.workspace.spec.limits = Some(Limits {
             start_timeout_minutes: Some(minutes),
         });
-        self.verdict = Ok(testing::admit(&self.workspace));
+        self.validation = Ok(testing::admit(&self.workspace));
         self
     }
 
@@ -31,70 +31,70 @@ impl Scene {
 }
 
 /// The status of a workspace that just started.
-fn begun() -> WorkspaceStatus {
-    Scene::of(testing::started()).at(0).status()
+fn starting() -> WorkspaceStatus {
+    Case::of(testing::started()).at(0).status()
 }
 
-fn pulling(why: &str, message: &str) -> Scene {
-    let scene = Scene::of(testing::started()).limited(10).following(begun());
+fn pulling(why: &str, message: &str) -> Case {
+    let case = Case::of(testing::started()).limited(10).following(starting());
     let state = json!({"waiting": {"reason": why, "message": message}});
-    scene.container(&state, &json!({}), 0)
+    case.container(&state, &json!({}), 0)
 }
 
 #[test]
 fn a_start_counts_as_failed_when_its_time_is_over_and_not_before() {
-    let scene = |second| {
-        Scene::of(testing::started())
+    let case = |second| {
+        Case::of(testing::started())
             .limited(10)
-            .following(begun())
+            .following(starting())
             .at(second)
     };
-    let early = scene(599).assess();
+    let early = case(599).assess();
     assert_eq!(condition(&early.status, DEGRADED).0, "False");
     assert_eq!(
         early.recheck,
         Some(Duration::from_secs(1)),
         "one timer, to the end"
     );
-    let late = scene(600);
-    let told = late.told_late();
-    for words in [
+    let late = case(600);
+    let reported = late.told_late();
+    for text in [
         "not ready within 10 min of the beginning of its run at 2026-01-01T00:00:00Z",
         "goes on waiting",
         "spec.limits.startTimeoutMinutes",
         "last: nothing that the cluster tells; the pod workspace-demo-5d8f",
     ] {
-        assert!(told.contains(words), "{words}: {told}");
+        assert!(reported.contains(text), "{text}: {reported}");
     }
     assert_eq!(late.assess().recheck, None, "nothing more is due");
-    let again = scene(700).following(late.status());
+    let again = case(700).following(late.status());
     assert_eq!(again.status(), late.status(), "it is written once");
 }
 
 #[test]
-fn what_was_in_the_way_last_is_told_in_its_words_and_stays() {
+fn the_last_problem_keeps_its_message_after_the_timeout() {
     let failing = pulling("ImagePullBackOff", "back-off 5m0s pulling image \"x:1\"").at(300);
     assert_eq!(cause(&failing).0, reason::IMAGE_PULL_FAILED);
-    let words = failing.status().message.unwrap();
+    let text = failing.status().message.unwrap();
     let late = pulling("ErrImagePull", "x:1: not found")
         .following(failing.status())
         .at(600);
-    let told = late.told_late();
+    let reported = late.told_late();
     assert!(
-        told.ends_with(&format!("last: ImagePullFailed: {words}")),
-        "the kubelet's words by turns are one cause: {told}"
+        reported.ends_with(&format!("last: ImagePullFailed: {text}")),
+        "the kubelet's text by turns are one cause: {reported}"
     );
     let again = pulling("ImagePullBackOff", "back-off")
         .following(late.status())
         .at(900);
-    assert_eq!(again.told_late(), told);
-    let nothing = Scene::of(testing::started())
+    assert_eq!(again.told_late(), reported);
+    let nothing = Case::of(testing::started())
         .limited(10)
         .following(late.status())
         .at(901);
-    assert_eq!(nothing.told_late(), told, "the last cause was the last");
+    assert_eq!(nothing.told_late(), reported, "the last cause was the last");
     let other = json!({"terminated": {"exitCode": 3, "reason": "Error"}});
-    let other = Scene::of(testing::started())
+    let other = Case::of(testing::started())
         .limited(10)
         .following(late.status())
         .container(&other, &json!({}), 0)
@@ -104,13 +104,13 @@ fn what_was_in_the_way_last_is_told_in_its_words_and_stays() {
 }
 
 #[test]
-fn a_late_start_clears_when_the_pod_is_ready_the_limit_longer_or_the_workspace_stopped() {
-    let late = Scene::of(testing::started())
+fn a_timed_out_start_recovers_when_the_pod_is_ready_the_limit_longer_or_the_workspace_stopped() {
+    let late = Case::of(testing::started())
         .limited(10)
-        .following(begun())
+        .following(starting())
         .at(600);
     let status = late.status();
-    let ready = Scene::of(testing::running())
+    let ready = Case::of(testing::running())
         .limited(10)
         .following(status.clone())
         .at(601);
@@ -120,7 +120,7 @@ fn a_late_start_clears_when_the_pod_is_ready_the_limit_longer_or_the_workspace_s
         (ready.phase, &ready.starting_since),
         (Some(Phase::Running), &None)
     );
-    let longer = Scene::of(testing::started())
+    let longer = Case::of(testing::started())
         .limited(30)
         .following(status.clone())
         .at(601);
@@ -128,9 +128,9 @@ fn a_late_start_clears_when_the_pod_is_ready_the_limit_longer_or_the_workspace_s
     assert_eq!(condition(&longer.status, DEGRADED).0, "False");
     assert_eq!(longer.status.phase, Some(Phase::Starting));
     assert_eq!(longer.recheck, Some(Duration::from_secs(30 * 60 - 601)));
-    let unlimited = Scene::of(testing::started()).following(status.clone()).at(601);
+    let unlimited = Case::of(testing::started()).following(status.clone()).at(601);
     assert_eq!(condition(&unlimited.status(), DEGRADED).0, "False");
-    let stopped = Scene::of(testing::scaled_to_zero()).limited(10).stopped();
+    let stopped = Case::of(testing::scaled_to_zero()).limited(10).stopped();
     let stopped = stopped.following(status).at(601).status();
     assert_eq!(condition(&stopped, DEGRADED).0, "False");
     assert_eq!(stopped.starting_since, None);
@@ -138,15 +138,15 @@ fn a_late_start_clears_when_the_pod_is_ready_the_limit_longer_or_the_workspace_s
 
 #[test]
 fn every_run_has_its_whole_time() {
-    let mut of_before = Scene::of(testing::started())
+    let mut of_before = Case::of(testing::started())
         .limited(10)
-        .following(begun())
+        .following(starting())
         .at(600)
         .status();
     of_before.run_id = Some("run0".to_owned());
     let mut observed = testing::started();
     observed.pods.clear();
-    let next = Scene::of(observed)
+    let next = Case::of(observed)
         .limited(10)
         .following(of_before)
         .at(650)
@@ -157,18 +157,18 @@ fn every_run_has_its_whole_time() {
 
 #[test]
 fn a_run_that_was_ready_once_has_started() {
-    let ready = Scene::of(testing::running())
+    let ready = Case::of(testing::running())
         .limited(10)
-        .following(begun())
+        .following(starting())
         .at(20)
         .status();
-    let lost = Scene::of(testing::started())
+    let lost = Case::of(testing::started())
         .limited(10)
         .following(ready)
         .at(30)
         .assess();
     assert_eq!(lost.status.starting_since, None);
-    let later = Scene::of(testing::started())
+    let later = Case::of(testing::started())
         .limited(10)
         .following(lost.status)
         .at(6000);
@@ -176,8 +176,8 @@ fn a_run_that_was_ready_once_has_started() {
 }
 
 #[test]
-fn a_start_that_nobody_was_there_to_tell_of_began_with_its_first_pod() {
-    let seen = Scene::of(testing::started()).limited(10).at(599).assess();
+fn a_start_without_operator_counts_from_its_first_pod() {
+    let seen = Case::of(testing::started()).limited(10).at(599).assess();
     let since: Time = serde_json::from_value(json!("2026-01-01T00:00:00Z")).unwrap();
     assert_eq!(seen.status.starting_since, Some(since));
     assert_eq!(seen.recheck, Some(Duration::from_secs(1)));
@@ -185,54 +185,54 @@ fn a_start_that_nobody_was_there_to_tell_of_began_with_its_first_pod() {
 
 #[test]
 fn a_run_that_was_to_stop_when_it_was_first_seen_has_its_time_once_it_is_wanted_again() {
-    let stopping = Scene::of(testing::started()).limited(10).stopped().at(5);
+    let stopping = Case::of(testing::started()).limited(10).stopped().at(5);
     let stopping = stopping.assess();
     assert_eq!(stopping.status.phase, Some(Phase::Stopping));
     let since: Time = serde_json::from_value(json!("2026-01-01T00:00:00Z")).unwrap();
     assert_eq!(stopping.status.starting_since, Some(since));
-    let long_after = Scene::of(testing::started()).limited(10).stopped().at(700);
+    let long_after = Case::of(testing::started()).limited(10).stopped().at(700);
     let long_after = long_after.following(stopping.status.clone()).status();
     assert_eq!(condition(&long_after, DEGRADED).0, "False", "nobody waits for it");
-    let wanted = Scene::of(testing::started()).limited(10).at(600);
+    let wanted = Case::of(testing::started()).limited(10).at(600);
     wanted.following(stopping.status).told_late();
-    let ready = Scene::of(testing::running()).limited(10).stopped().status();
+    let ready = Case::of(testing::running()).limited(10).stopped().status();
     assert_eq!(ready.starting_since, None, "it has started");
 }
 
 #[test]
-fn no_node_is_waited_for_as_long_as_a_start_may_take() {
+fn a_pod_may_wait_for_a_node_as_long_as_a_start_may_take() {
     let unscheduled = |second| {
-        let scene = Scene::of(testing::started()).limited(10).following(begun());
+        let case = Case::of(testing::started()).limited(10).following(starting());
         let pod = json!({"phase": "Pending", "conditions": [{
             "type": "PodScheduled", "status": "False", "reason": "Unschedulable",
             "message": "0/1 nodes are available: 1 Insufficient cpu.",
             "lastTransitionTime": "2026-01-01T00:00:05Z",
         }]});
-        scene.pod(pod).at(second)
+        case.pod(pod).at(second)
     };
     let waits = unscheduled(400);
     assert_eq!(cause(&waits), (reason::UNSCHEDULABLE.to_owned(), Phase::Starting));
     assert_eq!(waits.assess().recheck, Some(Duration::from_secs(200)));
-    let told = unscheduled(600).told_late();
+    let reported = unscheduled(600).told_late();
     assert!(
-        told.contains("last: Unschedulable: No node can take the pod."),
-        "{told}"
+        reported.contains("last: Unschedulable: No node can take the pod."),
+        "{reported}"
     );
 }
 
 #[test]
-fn changes_that_wait_are_told_behind_the_last_cause_and_do_not_become_part_of_it() {
-    let mut scene = pulling("ErrImagePull", "x:1: not found").at(600);
-    let mut changed = scene.workspace.clone();
+fn pending_changes_follow_the_last_problem_and_are_no_part_of_it() {
+    let mut case = pulling("ErrImagePull", "x:1: not found").at(600);
+    let mut changed = case.workspace.clone();
     changed.spec.port = Some(9999);
-    scene.verdict = Ok(testing::admit(&changed));
-    let told = scene.told_late();
-    assert_eq!(told.matches(WAITING).count(), 1, "{told}");
-    let again = Scene {
-        workspace: scene.workspace.clone(),
+    case.validation = Ok(testing::admit(&changed));
+    let reported = case.told_late();
+    assert_eq!(reported.matches(WAITING).count(), 1, "{reported}");
+    let again = Case {
+        workspace: case.workspace.clone(),
         ..pulling("ErrImagePull", "x:1: not found")
     };
-    let mut again = again.following(scene.status()).at(700);
-    again.verdict = scene.verdict.clone();
-    assert_eq!(again.told_late(), told);
+    let mut again = again.following(case.status()).at(700);
+    again.validation = case.validation.clone();
+    assert_eq!(again.told_late(), reported);
 }

@@ -8,7 +8,7 @@ use k8s_openapi::api::core::v1::PersistentVolumeClaim;
 use super::*;
 use crate::cache::warnings::{Node, Warning};
 
-impl Scene {
+impl Case {
     /// Its pod is on a node in this state.
     fn on(mut self, node: Option<Node>) -> Self {
         let mut pod = self.observed.pods[0].as_ref().clone();
@@ -19,7 +19,7 @@ impl Scene {
     }
 
     /// A warning Event about its pod or disk.
-    fn said(mut self, about: Option<String>, reason: &'static str, message: &str) -> Self {
+    fn warned(mut self, about: Option<String>, reason: &'static str, message: &str) -> Self {
         self.observed.warnings.push(Warning {
             about: about.unwrap_or_default(),
             reason,
@@ -59,7 +59,7 @@ impl Scene {
     }
 
     /// Reason, message and phase of `Degraded`.
-    fn told(&self) -> (String, String, Phase) {
+    fn reported(&self) -> (String, String, Phase) {
         let status = self.status();
         let degraded = condition::find(&status.conditions, DEGRADED).unwrap();
         assert_eq!(degraded.status, "True", "{status:?}");
@@ -84,12 +84,12 @@ fn bound() -> Value {
     }]})
 }
 
-fn waits_on_node() -> Scene {
-    Scene::of(testing::started()).pod(bound()).on(Some(Node::Ready))
+fn waits_on_node() -> Case {
+    Case::of(testing::started()).pod(bound()).on(Some(Node::Ready))
 }
 
 #[test]
-fn each_thing_that_the_scheduler_misses_has_its_advice() {
+fn each_scheduler_message_has_its_advice() {
     for (message, advice) in [
         (
             "0/3 nodes are available: 3 Insufficient cpu.",
@@ -121,48 +121,49 @@ fn each_thing_that_the_scheduler_misses_has_its_advice() {
         ),
         ("something new", "tell the administrator"),
     ] {
-        let scene = Scene::of(testing::started()).pod(json!({"phase": "Pending", "conditions": [{
+        let case = Case::of(testing::started()).pod(json!({"phase": "Pending", "conditions": [{
             "type": "PodScheduled", "status": "False", "reason": "Unschedulable", "message": message,
             "lastTransitionTime": "2026-01-01T00:00:00Z",
         }]}));
-        let (reason, told, phase) = scene.told();
+        let (reason, reported, phase) = case.reported();
         assert_eq!((reason.as_str(), phase), (reason::UNSCHEDULABLE, Phase::Starting));
         assert!(
-            told.contains(advice) && !told.contains("preemption") && !told.contains(",."),
-            "{told}"
+            reported.contains(advice) && !reported.contains("preemption") && !reported.contains(",."),
+            "{reported}"
         );
     }
 }
 
 #[test]
-fn a_pod_that_others_keep_away_is_not_told_that_its_own_affinity_is_wrong() {
-    let told = |message: &str| {
-        let scene = Scene::of(testing::started()).pod(json!({"phase": "Pending", "conditions": [{
+fn anti_affinity_of_other_pods_is_not_reported_as_the_pod_s_own() {
+    let reported = |message: &str| {
+        let case = Case::of(testing::started()).pod(json!({"phase": "Pending", "conditions": [{
             "type": "PodScheduled", "status": "False", "reason": "Unschedulable", "message": message,
             "lastTransitionTime": "2026-01-01T00:00:00Z",
         }]}));
-        scene.told().1
+        case.reported().1
     };
-    let others = told("0/1 nodes are available: 1 node(s) didn't satisfy existing pods anti-affinity rules.");
+    let others =
+        reported("0/1 nodes are available: 1 node(s) didn't satisfy existing pods anti-affinity rules.");
     assert!(
         others.contains("keeps this one away") && !others.contains("spec.affinity"),
         "{others}"
     );
-    let mut scene = Scene::of(testing::started()).pod(json!({"phase": "Pending", "conditions": [{
+    let mut case = Case::of(testing::started()).pod(json!({"phase": "Pending", "conditions": [{
         "type": "PodScheduled", "status": "False", "reason": "Unschedulable",
         "message": "0/1 nodes are available: 1 node(s) didn't match pod anti-affinity rules.",
         "lastTransitionTime": "2026-01-01T00:00:00Z",
     }]}));
     assert_eq!(
-        condition(&scene.status(), DEGRADED).0,
+        condition(&case.status(), DEGRADED).0,
         "False",
         "it can only be kept off a pod of its own"
     );
     let asked = json!({"podAntiAffinity": {"requiredDuringSchedulingIgnoredDuringExecution": [
         {"topologyKey": "kubernetes.io/hostname", "labelSelector": {"matchLabels": {"a": "b"}}},
     ]}});
-    scene.verdict.as_mut().unwrap().pod.affinity = serde_json::from_value(asked).unwrap();
-    let own = scene.told().1;
+    case.validation.as_mut().unwrap().pod.affinity = serde_json::from_value(asked).unwrap();
+    let own = case.reported().1;
     assert!(
         own.contains("spec.affinity") && !own.contains("keeps this one away"),
         "{own}"
@@ -173,7 +174,7 @@ fn a_pod_that_others_keep_away_is_not_told_that_its_own_affinity_is_wrong() {
 fn a_missing_secret_or_config_map_is_named_wherever_the_kubelet_meets_it() {
     let waiting = |message: &str| {
         let state = json!({"waiting": {"reason": "CreateContainerConfigError", "message": message}});
-        Scene::of(testing::started()).container(&state, &json!({}), 0)
+        Case::of(testing::started()).container(&state, &json!({}), 0)
     };
     for (message, expected, named) in [
         (
@@ -197,24 +198,24 @@ fn a_missing_secret_or_config_map_is_named_wherever_the_kubelet_meets_it() {
             "runAsNonRoot",
         ),
     ] {
-        let (reason, told, _) = waiting(message).told();
+        let (reason, reported, _) = waiting(message).reported();
         assert_eq!(reason, expected);
-        assert!(told.contains(named), "{told}");
+        assert!(reported.contains(named), "{reported}");
     }
     assert!(waiting("failed to sync secret cache: timed out waiting for the condition").is_fine());
     let mounting = waits_on_node();
     let uid = mounting.pod_uid();
-    let mounting = mounting.said(
+    let mounting = mounting.warned(
         uid,
         "FailedMount",
         "MountVolume.SetUp failed for volume \"s\" : secret \"token\" not found",
     );
-    assert_eq!(mounting.told().0, reason::SECRET_NOT_FOUND);
+    assert_eq!(mounting.reported().0, reason::SECRET_NOT_FOUND);
 }
 
 #[test]
 fn a_failing_init_container_is_named() {
-    let scene = Scene::of(testing::started()).pod(json!({"phase": "Pending", "initContainerStatuses": [
+    let case = Case::of(testing::started()).pod(json!({"phase": "Pending", "initContainerStatuses": [
         {"name": "clone", "ready": true, "restartCount": 0, "image": "", "imageID": "",
          "state": {"terminated": {"exitCode": 0, "reason": "Completed"}}},
         {"name": "seed", "ready": false, "restartCount": 1, "image": "", "imageID": "",
@@ -224,13 +225,14 @@ fn a_failing_init_container_is_named() {
         "name": "workspace", "ready": false, "restartCount": 0, "image": "", "imageID": "",
         "state": {"waiting": {"reason": "PodInitializing"}},
     }]}));
-    let (reason, told, _) = scene.told();
+    let (reason, reported, _) = case.reported();
     assert_eq!(reason, reason::CONTAINER_EXITED);
     assert!(
-        told.contains("The init container \"seed\" ended with exit code 7") && told.contains("-c seed"),
-        "{told}"
+        reported.contains("The init container \"seed\" ended with exit code 7")
+            && reported.contains("-c seed"),
+        "{reported}"
     );
-    let counts = scene.status().containers.unwrap();
+    let counts = case.status().containers.unwrap();
     assert_eq!(
         (counts.ready, counts.total),
         (1, 1),
@@ -239,7 +241,7 @@ fn a_failing_init_container_is_named() {
 }
 
 #[test]
-fn private_images_and_images_that_nobody_pulls_have_their_own_advice() {
+fn private_images_and_the_pull_policy_never_have_their_own_advice() {
     for (text, advice) in [
         (
             "pull access denied, repository does not exist or may require authorization",
@@ -252,18 +254,18 @@ fn private_images_and_images_that_nobody_pulls_have_their_own_advice() {
         ("manifest unknown", "name and tag"),
     ] {
         let state = json!({"waiting": {"reason": "ErrImagePull", "message": text}});
-        let (reason, told, _) = Scene::of(testing::started())
+        let (reason, reported, _) = Case::of(testing::started())
             .container(&state, &json!({}), 0)
-            .told();
+            .reported();
         assert_eq!(reason, reason::IMAGE_PULL_FAILED);
-        assert!(told.contains(advice), "{told}");
+        assert!(reported.contains(advice), "{reported}");
     }
 }
 
 #[test]
 fn containers_are_counted_from_the_plan_until_there_is_a_pod() {
     let counts = |observed: Observed| {
-        Scene::of(observed)
+        Case::of(observed)
             .status()
             .containers
             .map(|counts| (counts.ready, counts.total))
@@ -287,15 +289,15 @@ fn a_custom_probe_that_fails_is_not_called_a_port_and_one_that_was_ready_counts_
             "state": {"running": {"startedAt": "2026-01-01T00:00:00Z"}},
         }]})
     };
-    let scene = |since| Scene::of(testing::started()).pod(status(since));
-    assert!(scene("2026-01-01T00:01:00Z").at(70).is_fine());
-    let (reason, told, _) = scene("2026-01-01T00:00:00Z").at(70).told();
+    let case = |since| Case::of(testing::started()).pod(status(since));
+    assert!(case("2026-01-01T00:01:00Z").at(70).is_fine());
+    let (reason, reported, _) = case("2026-01-01T00:00:00Z").at(70).reported();
     assert_eq!(reason, reason::READINESS_FAILED);
-    assert!(told.contains("nothing answers on its port"), "{told}");
-    let mut custom = scene("2026-01-01T00:00:00Z").at(70);
+    assert!(reported.contains("nothing answers on its port"), "{reported}");
+    let mut custom = case("2026-01-01T00:00:00Z").at(70);
     let mut pod = custom.observed.pods[0].as_ref().clone();
     let probe = json!({"httpGet": {"path": "/ready", "port": 8888}});
     pod.spec.as_mut().unwrap().containers[0].readiness_probe = serde_json::from_value(probe).unwrap();
     custom.observed.pods = vec![pod.into()];
-    assert!(custom.told().1.contains("spec.readinessProbe"));
+    assert!(custom.reported().1.contains("spec.readinessProbe"));
 }

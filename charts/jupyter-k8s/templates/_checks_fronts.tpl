@@ -1,0 +1,51 @@
+{{/* Fronts that cannot lead here, or would be believed too much; one line per problem. */}}
+{{- define "jk8s.frontProblems" -}}
+{{- $proxy := .Values.proxy -}}
+{{- $fronts := include "jk8s.fronts" . | fromYamlArray -}}
+{{- if gt (len $fronts) 1 }}
+  - proxy: {{ join ", " $fronts }} are enabled at once, and one front leads all hosts here: leave one of them enabled
+{{- end -}}
+{{- if and $fronts (not $proxy.enabled) }}
+  - proxy.{{ first $fronts }}.enabled: a front leads to the proxy, and proxy.enabled is false: set proxy.enabled to true, or leave the front out
+{{- end -}}
+{{- range list "tlsRoute" "httpRoute" -}}
+{{- $front := get $proxy . -}}
+{{- if and $front.enabled (not $front.parentRefs) }}
+  - proxy.{{ . }}.parentRefs: empty, and a route belongs to a Gateway: name one, such as [{name: edge, namespace: infra}]
+{{- end -}}
+{{- end -}}
+{{- with include "jk8s.frontWithTls" . -}}
+{{- if not $proxy.trustedProxies }}
+  - proxy.trustedProxies: empty, and proxy.{{ . }} ends TLS, so that only its word says that a request was https and whose it was: name the networks of its pods, such as [10.42.0.0/16]
+{{- end -}}
+{{- if not $proxy.front.from }}
+  - proxy.front.from: empty, and nobody could reach the port without TLS that proxy.{{ . }} leads to: name the front's pods, such as [{namespaceSelector: {matchLabels: {kubernetes.io/metadata.name: ingress-nginx}}}]
+{{- end -}}
+{{- if not $.Values.networkPolicy.enabled }}
+  - networkPolicy.enabled: false, and the port without TLS that proxy.{{ . }} leads to would be open to every pod of the cluster: set it to true, or let a front pass TLS through (proxy.ingressRouteTCP, proxy.tlsRoute)
+{{- end -}}
+{{- else -}}
+{{- if $proxy.front.from }}
+  - proxy.front.from: counts for nothing without a front that ends TLS: enable proxy.ingress or proxy.httpRoute, or leave it empty
+{{- end -}}
+{{- end -}}
+{{- range $index, $peer := $proxy.front.from -}}
+{{- if not (or $peer.ipBlock $peer.podSelector $peer.namespaceSelector) }}
+  - proxy.front.from[{{ $index }}]: {{ toJson $peer }} selects all pods of {{ hasKey $peer "namespaceSelector" | ternary "the cluster" "this release's namespace" }}: name the labels of the front's namespace or pods
+{{- else if has (default dict $peer.ipBlock).cidr (list "0.0.0.0/0" "::/0") }}
+  - proxy.front.from[{{ $index }}].ipBlock.cidr: {{ quote $peer.ipBlock.cidr }} is everybody: name the networks of the front
+{{- else if and $peer.ipBlock (not (contains "/" (default "" $peer.ipBlock.cidr))) }}
+  - proxy.front.from[{{ $index }}].ipBlock.cidr: {{ default "" $peer.ipBlock.cidr | quote }} is no network: write one such as 10.1.2.0/28, and /32 behind a single address
+{{- end -}}
+{{- end -}}
+{{- /* Kinds are known from a cluster alone. */ -}}
+{{- $kinds := .Capabilities.APIVersions -}}
+{{- if $kinds.Has "apps/v1/Deployment" -}}
+{{- range $key, $kind := dict "ingressRouteTCP" "IngressRouteTCP" "tlsRoute" "TLSRoute" "httpRoute" "HTTPRoute" -}}
+{{- $version := include "jk8s.frontVersion" (list $ $key) -}}
+{{- if and (has $key $fronts) (not ($kinds.Has (printf "%s/%s" $version $kind))) }}
+  - proxy.{{ $key }}.enabled: this cluster has no kind {{ $kind }} of {{ $version }}: install {{ ternary "Traefik" "the Gateway API" (eq $key "ingressRouteTCP") }} with its CRDs, or choose another front
+{{- end -}}
+{{- end -}}
+{{- end -}}
+{{- end }}

@@ -1,0 +1,38 @@
+{{/* "true" where this release renders objects of namespaces, else empty. */}}
+{{- define "jk8s.namespaced" -}}
+{{- if and .Values.enabled (ne .Values.objects "Cluster") }}true{{ end -}}
+{{- end }}
+
+{{/* "true" where this release renders objects of the cluster, else empty. */}}
+{{- define "jk8s.clusterWide" -}}
+{{- if and .Values.enabled (ne .Values.objects "Namespace") }}true{{ end -}}
+{{- end }}
+
+{{/* "true" where release and workspaces are in one namespace, else empty. */}}
+{{- define "jk8s.inOneNamespace" -}}
+{{- if eq .Values.scope "Namespace" }}true{{ end -}}
+{{- end }}
+
+{{/* What cannot be in one namespace, one line per problem. */}}
+{{- define "jk8s.scopeProblems" -}}
+{{- if include "jk8s.inOneNamespace" . -}}
+{{- $all := "set scope to Cluster, or" -}}
+{{- if .Values.userNamespaces }}
+  - userNamespaces: {{ (first .Values.userNamespaces).name | quote }} is another namespace, and scope is Namespace: workspaces are in {{ .Release.Namespace }} alone; {{ $all }} leave userNamespaces empty
+{{- end -}}
+{{- if not (has .Values.tests.namespace (list "" .Release.Namespace)) }}
+  - tests.namespace: {{ quote .Values.tests.namespace }} is another namespace, and scope is Namespace: {{ $all }} leave it empty
+{{- end -}}
+{{- if .Values.gateway.bearer.enabled }}
+  - gateway.bearer.enabled: whose a token is, the API server tells only accounts with rights on the cluster, and scope is Namespace: {{ $all }} gateway.bearer.enabled to false
+{{- end -}}
+{{- range $key, $default := dict "enforcement" "Refuse" "port" 9443 "apiServerNetworks" list -}}
+{{- $value := get $.Values.webhook $key -}}
+{{- if ne (toJson $value) (toJson $default) }}
+  - webhook.{{ $key }}: {{ toJson $value }} is for the webhook, which does not run where scope is Namespace: {{ $all }} leave it at {{ toJson $default }}
+{{- end -}}
+{{- end -}}
+{{- else if ne .Values.objects "All" }}
+  - objects: {{ .Values.objects }} is a half of an installation in one namespace, and scope is Cluster: set scope to Namespace, or objects to All
+{{- end -}}
+{{- end }}

@@ -1,0 +1,147 @@
+//! Hosts -> the certificate that the proxy serves to browsers, signed by this installation (IO).
+
+use jiff::Timestamp;
+use k8s_openapi::api::core::v1::Secret;
+use kit::pki::{Pair, Purpose};
+use kube::Api;
+
+use super::pairs::{Error, secret_spec, shared_authority, shared_leaf};
+
+/// The certificate of the proxy, and its authority.
+pub(super) struct SelfSigned {
+    pub(super) authority: Pair,
+    pub(super) leaf: Pair,
+}
+
+/// Shares the certificate with the other replicas. `hosts` may begin with `*.`. Other hosts give a new certificate, and other domains
+/// a new authority: who trusts it trusts it for these domains alone.
+pub(super) async fn agree(
+    secrets: &Api<Secret>,
+    release: &str,
+    hosts: &[String],
+    now: Timestamp,
+) -> Result<SelfSigned, Error> {
+    let domains = domains(hosts);
+    let make = || kit::pki::authority_of(&format!("{release} self-signed"), &domains, now);
+    let fits = |stored: &Pair| kit::pki::is_authority_of(&stored.certificate, &domains);
+    // Apart from the certificate, so that the proxy never holds the key of the authority.
+    let spec = secret_spec(release, "proxy-ca", "Opaque");
+    let authority = shared_authority(secrets, spec, fits, make, now).await?;
+    let spec = secret_spec(release, "proxy-self-signed", "kubernetes.io/tls");
+    let leaf = shared_leaf(secrets, spec, &authority, (hosts, Purpose::Server), now).await?;
+    Ok(SelfSigned { authority, leaf })
+}
+
+/// The domains of hosts, each once and without those below another one.
+fn domains(hosts: &[String]) -> Vec<String> {
+    let names = || hosts.iter().map(|host| host.trim_start_matches("*."));
+    let is_below =
+        |name: &str| names().any(|domain| name.strip_suffix(domain).is_some_and(|rest| rest.ends_with('.')));
+    let mut domains: Vec<String> = names()
+        .filter(|name| !is_below(name))
+        .map(str::to_owned)
+        .collect();
+    domains.sort_unstable();
+    domains.dedup();
+    domains
+}
+
+#[cfg(test)]
+mod tests {
+    use jiff::SignedDuration;
+    use testkit::api_server::{ApiServer, Call};
+
+    use super::*;
+
+    fn names(names: &[&str]) -> Vec<String> {
+        names.iter().map(ToString::to_string).collect()
+    }
+
+    fn start() -> (ApiServer, Api<Secret>) {
+        let (server, client) = ApiServer::start();
+        (server, Api::namespaced(client, "system"))
+    }
+
+    fn stored(server: &ApiServer, name: &str, key: &str) -> String {
+        let secret: Secret = server.get(Some("system"), name).unwrap();
+        String::from_utf8(secret.data.unwrap()[key].0.clone()).unwrap()
+    }
+
+    #[test]
+    fn an_authority_is_for_domains_without_those_below_another() {
+        for (hosts, expected) in [
+            (&["ws.example", "*.ws.example"][..], &["ws.example"][..]),
+            (
+                &["ws.example", "auth.ws.example", "id.example"],
+                &["id.example", "ws.example"],
+            ),
+            (&["a.example", "ba.example"], &["a.example", "ba.example"]),
+        ] {
+            assert_eq!(domains(&names(hosts)), names(expected), "{hosts:?}");
+        }
+    }
+
+    #[tokio::test]
+    async fn replicas_share_one_certificate_for_all_hosts_and_the_proxy_gets_no_key_of_the_authority() {
+        let (server, secrets) = start();
+        let (hosts, now) = (
+            names(&["ws.example", "*.ws.example", "id.example"]),
+            Timestamp::now(),
+        );
+        let replicas = (0..3).map(|_| agree(&secrets, "demo", &hosts, now));
+        let made = futures::future::try_join_all(replicas).await.unwrap();
+        let served = stored(&server, "demo-proxy-self-signed", "tls.crt");
+        let authority = stored(&server, "demo-proxy-ca", "tls.crt");
+        assert!(made.iter().all(|made| made.leaf.certificate == served));
+        assert!(kit::pki::is_for(&served, &authority, &hosts));
+        assert_eq!(stored(&server, "demo-proxy-self-signed", "ca.crt"), authority);
+        let secret: Secret = server.get(Some("system"), "demo-proxy-self-signed").unwrap();
+        assert_eq!(secret.type_.as_deref(), Some("kubernetes.io/tls"));
+        assert_eq!(secret.data.unwrap().len(), 3);
+        let key = stored(&server, "demo-proxy-self-signed", "tls.key");
+        assert_ne!(key, stored(&server, "demo-proxy-ca", "tls.key"));
+    }
+
+    #[tokio::test]
+    async fn a_certificate_is_renewed_in_its_last_third_by_the_same_authority() {
+        let (server, secrets) = start();
+        let (hosts, now) = (names(&["ws.example", "*.ws.example"]), Timestamp::now());
+        let first = agree(&secrets, "demo", &hosts, now).await.unwrap();
+        server.take_calls();
+        let early = now + kit::pki::LEAF_VALIDITY / 3 * 2 - SignedDuration::from_hours(1);
+        let same = agree(&secrets, "demo", &hosts, early).await.unwrap();
+        assert!(same.leaf == first.leaf && !server.take_calls().iter().any(Call::is_write));
+        let late = now + kit::pki::LEAF_VALIDITY / 3 * 2 + SignedDuration::from_hours(1);
+        let renewed = agree(&secrets, "demo", &hosts, late).await.unwrap();
+        assert_ne!(renewed.leaf, first.leaf);
+        assert_eq!(renewed.authority, first.authority);
+        assert_eq!(
+            stored(&server, "demo-proxy-self-signed", "tls.crt"),
+            renewed.leaf.certificate
+        );
+    }
+
+    #[tokio::test]
+    async fn other_hosts_give_a_new_certificate_and_other_domains_a_new_authority() {
+        let (_server, secrets) = start();
+        let now = Timestamp::now();
+        let subdomain = names(&["ws.example", "*.ws.example"]);
+        let first = agree(&secrets, "demo", &subdomain, now).await.unwrap();
+        let path = names(&["ws.example", "auth.ws.example"]);
+        let second = agree(&secrets, "demo", &path, now).await.unwrap();
+        assert_eq!(second.authority, first.authority);
+        assert!(kit::pki::is_for(
+            &second.leaf.certificate,
+            &second.authority.certificate,
+            &path
+        ));
+        let moved = names(&["other.example", "*.other.example"]);
+        let third = agree(&secrets, "demo", &moved, now).await.unwrap();
+        assert_ne!(third.authority, first.authority);
+        assert!(kit::pki::is_for(
+            &third.leaf.certificate,
+            &third.authority.certificate,
+            &moved
+        ));
+    }
+}

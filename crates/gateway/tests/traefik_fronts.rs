@@ -1,0 +1,187 @@
+//! A front that ends TLS before the chart's proxy: what it may say, and what nobody else may.
+
+use std::net::IpAddr;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use api::manager::RoutingMode;
+use axum::Router;
+use axum::routing::get;
+use gateway::index::Index;
+use gateway::server::throttle::{Rates, Throttle};
+use gateway::verify::request::forwarded::Forwarded;
+use http::HeaderMap;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::TcpSocket;
+use tokio::time::timeout;
+
+use crate::support::behind_proxy::Behind;
+use crate::support::chart::Chart;
+use crate::support::proxy::{BASE, Site, host, running, snapshot};
+use crate::traefik::{TICKET, pod};
+
+/// Address of the front, and of a client behind it.
+const FRONT: [u8; 4] = [127, 0, 0, 2];
+const CLIENT: &str = "203.0.113.7";
+/// Another pod, which is no front.
+const OTHER: [u8; 4] = [127, 0, 0, 3];
+/// What a front says of a client's https request.
+const BY_HTTPS: [(&str, &str); 2] = [("x-forwarded-proto", "https"), ("x-forwarded-for", CLIENT)];
+
+/// Says whose the request is by the gateway's own reading.
+fn whose(headers: &HeaderMap) -> String {
+    client(headers)
+        .map(|address| address.to_string())
+        .unwrap_or_default()
+}
+
+fn client(headers: &HeaderMap) -> Option<IpAddr> {
+    let rates = Rates {
+        trusted: vec!["127.0.0.2".parse().unwrap()],
+        ..Rates::unbounded()
+    };
+    Throttle::new(rates).client(headers)
+}
+
+fn chart() -> Chart {
+    Chart::render_with(
+        RoutingMode::Subdomain,
+        &[
+            "routing.port=443",
+            "proxy.ingress.enabled=true",
+            r#"proxy.trustedProxies=["127.0.0.2"]"#,
+            r#"proxy.front.from=[{"podSelector":{"matchLabels":{"app":"front"}}}]"#,
+        ],
+    )
+}
+
+/// A site with the workspace `lab`, whose pod has answered.
+async fn site() -> (Site, std::sync::Arc<std::sync::atomic::AtomicUsize>) {
+    let (pod, seen) = pod().await;
+    let behind = Behind::stub(Index::with(snapshot([running("lab", pod)])));
+    let behind = behind
+        .signing_in_by(Router::new().route("/", get(|headers: HeaderMap| async move { whose(&headers) })));
+    let site = Site::as_charted(chart(), RoutingMode::Subdomain, behind).await;
+    site.until("lab", &[TICKET], http::StatusCode::OK).await;
+    (site, seen)
+}
+
+/// The answer to a request that comes from this address without TLS.
+async fn ask(site: &Site, from: [u8; 4], label: &str, path: &str, headers: &[(&str, &str)]) -> String {
+    let socket = TcpSocket::new_v4().unwrap();
+    socket.bind((IpAddr::from(from), 0).into()).unwrap();
+    let mut stream = socket.connect(([127, 0, 0, 1], site.plain).into()).await.unwrap();
+    let mut request = format!("GET {path} HTTP/1.1\r\nhost: {}\r\n", host(label));
+    if !headers.iter().any(|(name, _)| *name == "connection") {
+        request.push_str("connection: close\r\n");
+    }
+    for (name, value) in headers {
+        request.extend([*name, ": ", *value, "\r\n"]);
+    }
+    request.push_str("\r\n");
+    stream.write_all(request.as_bytes()).await.unwrap();
+    let mut answer = Vec::new();
+    let _ = timeout(Duration::from_secs(5), stream.read_to_end(&mut answer)).await;
+    String::from_utf8_lossy(&answer).into_owned()
+}
+
+fn with<'a>(more: &[(&'a str, &'a str)]) -> Vec<(&'a str, &'a str)> {
+    [&BY_HTTPS, more].concat()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_trusted_front_opens_a_workspace_and_its_clients_are_told_apart() {
+    let (site, _) = site().await;
+    let answer = ask(&site, FRONT, "lab", "/lab?code=secret", &with(&[TICKET])).await;
+    assert!(answer.starts_with("HTTP/1.1 200"), "{answer} {}", site.log());
+    let asked = site.authorizer.asked.lock().unwrap().clone();
+    assert_eq!(client(&asked), CLIENT.parse().ok(), "{asked:?}");
+    // The pages of sign-in, which gateway.limits count.
+    let page = ask(&site, FRONT, "auth", "/", &BY_HTTPS).await;
+    assert!(
+        page.starts_with("HTTP/1.1 200") && page.ends_with(CLIENT),
+        "{page}"
+    );
+    let log = site.log();
+    let lines: Vec<&str> = log
+        .lines()
+        .filter(|line| line.contains("\"RequestPath\":\"/lab\""))
+        .collect();
+    let client = format!("\"ClientHost\":\"{CLIENT}\"");
+    assert!(lines.iter().any(|line| line.contains(&client)), "{lines:?}");
+    // Without a ticket, nobody is let in.
+    let answer = ask(&site, FRONT, "lab", "/lab", &BY_HTTPS).await;
+    assert!(answer.starts_with("HTTP/1.1 401"), "{answer}");
+    let upgrade = [
+        ("connection", "upgrade"),
+        ("upgrade", "websocket"),
+        ("x-forwarded-proto", "wss"),
+    ];
+    let answer = ask(&site, FRONT, "lab", "/api/kernels/1/channels", &upgrade).await;
+    assert!(
+        answer.starts_with("HTTP/1.1 4") && answer.contains("no-store"),
+        "{answer}"
+    );
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn nobody_else_is_answered_on_the_port_without_tls() {
+    let (site, seen) = site().await;
+    let before = seen.load(Ordering::Relaxed);
+    for label in ["lab", "auth", "", "unknown"] {
+        for path in ["/", "/_workspace/callback", "/traefik/config"] {
+            for headers in [&[][..], &with(&[TICKET])] {
+                let answer = ask(&site, OTHER, label, path, headers).await;
+                let refused = answer.starts_with("HTTP/1.1 403") || answer.starts_with("HTTP/1.1 404");
+                assert!(refused, "{label}{path} {headers:?}: {answer}");
+            }
+        }
+    }
+    assert_eq!(seen.load(Ordering::Relaxed), before);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_did_not_reach_the_front_by_https_is_sent_to_https() {
+    let (site, seen) = site().await;
+    let before = seen.load(Ordering::Relaxed);
+    for label in ["lab", "auth"] {
+        for proto in [&[][..], &[("x-forwarded-proto", "http")]] {
+            let headers = [proto, &[TICKET]].concat();
+            let answer = ask(&site, FRONT, label, "/a?b=c", &headers).await;
+            assert!(
+                answer.starts_with("HTTP/1.1 302") || answer.starts_with("HTTP/1.1 307"),
+                "{answer}"
+            );
+            let to = format!("\r\nLocation: https://{}/a?b=c\r\n", host(label));
+            assert!(answer.contains(&to), "{answer}");
+        }
+    }
+    assert_eq!(seen.load(Ordering::Relaxed), before);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_a_client_claims_through_the_front_does_not_count() {
+    let (site, _) = site().await;
+    let claimed = [
+        ("x-forwarded-host", "other.workspaces.localhost"),
+        ("x-forwarded-method", "HEAD"),
+        ("x-forwarded-uri", "/_workspace/callback"),
+        ("x-forwarded-prefix", "/x"),
+        ("x-real-ip", "192.0.2.1"),
+        TICKET,
+    ];
+    let answer = ask(&site, FRONT, "lab", "/lab", &with(&claimed)).await;
+    assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
+    let asked = site.authorizer.asked.lock().unwrap().clone();
+    let request = Forwarded::of(&asked).unwrap();
+    assert_eq!((request.method, request.uri), ("GET", "/lab"), "{asked:?}");
+    assert_eq!(request.authority, format!("lab.{BASE}"), "{asked:?}");
+    for claim in ["other.workspaces", "192.0.2.1", "x-forwarded-prefix"] {
+        assert!(!answer.contains(claim), "{claim}: {answer}");
+    }
+    // With TLS, an address that is not listed is the client itself, whatever it says.
+    site.get("lab", "/lab", &[BY_HTTPS[1], TICKET]).await;
+    let asked = site.authorizer.asked.lock().unwrap().clone();
+    assert_eq!(client(&asked), "127.0.0.1".parse().ok(), "{asked:?}");
+    assert!(Forwarded::of(&asked).is_ok());
+}

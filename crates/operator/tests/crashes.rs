@@ -1,0 +1,177 @@
+//! The operator dies at any of its calls; its successor finishes the work, and nothing is lost or doubled.
+
+use std::collections::BTreeSet;
+
+use api::{
+    WorkspaceExecutionProfile, WorkspaceManager, WorkspaceTemplate,
+    names::IN_USE_FINALIZER,
+    workspace::{DesiredStatus, Phase},
+};
+use k8s_openapi::api::{
+    apps::v1::{Deployment, ReplicaSet},
+    core::v1::{PersistentVolumeClaim, Pod, Service, ServiceAccount},
+    networking::v1::{Ingress, NetworkPolicy},
+};
+use kube::{Resource, ResourceExt};
+use operator::controllers::{catalog, catalog::CatalogState};
+use serde::de::DeserializeOwned;
+use serde_json::json;
+use testkit::{api_server::Life, objects};
+
+use crate::{
+    routing::{custom, see},
+    stage::{Stage, run_id},
+};
+
+/// More calls than any of the stories below takes.
+const MANY: usize = 60;
+
+fn uids<K>(stage: &Stage) -> BTreeSet<String>
+where
+    K: Resource<DynamicType = ()> + DeserializeOwned,
+{
+    stage.all::<K>().iter().filter_map(ResourceExt::uid).collect()
+}
+
+/// Passes and the cluster's own work by turns, until nothing moves. Passes may fail.
+async fn go_on(stage: &mut Stage) {
+    for _ in 0..8 {
+        let gone = stage.all::<api::Workspace>().is_empty();
+        if gone {
+            return;
+        }
+        see(stage);
+        stage.sync();
+        catalog::reconcile(&stage.context, &mut CatalogState::default()).await;
+        stage.sync();
+        let _ = stage.reconcile_unsynced("demo").await;
+        stage.cluster();
+        stage.get_ready();
+    }
+}
+
+/// `demo` with all that a start can take: a template, a manager whose route is an object, a profile with an account per workspace.
+fn with_all() -> Stage {
+    let stage = Stage::with_demo();
+    let own = json!({"serviceAccount": {"perWorkspace": {}}});
+    stage.server.put(&objects::template("t"));
+    stage.server.put(&custom("main", |_| {}));
+    stage.server.put(&objects::execution_profile("p", &own));
+    stage.edit_spec(|spec| {
+        spec["templateRef"] = json!("t");
+        spec["executionProfileRef"] = json!("p");
+    });
+    stage
+}
+
+/// How often the only object of this kind is held as in use.
+fn holds<K>(stage: &Stage) -> usize
+where
+    K: Resource<DynamicType = ()> + DeserializeOwned,
+{
+    let all = stage.all::<K>();
+    let finalizers = all.iter().flat_map(ResourceExt::finalizers);
+    finalizers.filter(|it| *it == IN_USE_FINALIZER).count()
+}
+
+/// Lets operators die at each call in turn, done or not, while they work on what `prepare` left them.
+async fn with_every_death<F: Future<Output = Stage>>(prepare: impl Fn() -> F, check: impl Fn(&Stage, Life)) {
+    for last_is_done in [false, true] {
+        for calls in 1..MANY {
+            let life = Life { calls, last_is_done };
+            let mut stage = prepare().await;
+            stage.server.take_calls();
+            stage.replace_operator(Some(life));
+            go_on(&mut stage).await;
+            let died = stage.server.take_calls().len() >= calls - usize::from(!last_is_done);
+            stage.replace_operator(None);
+            go_on(&mut stage).await;
+            check(&stage, life);
+            if !died {
+                break;
+            }
+            assert!(calls < MANY - 1, "the story takes more calls than expected");
+        }
+    }
+}
+
+#[tokio::test]
+async fn an_operator_that_dies_at_any_call_of_a_start_leaves_one_of_each_child() {
+    with_every_death(
+        || async { with_all() },
+        |stage, life| {
+            assert_eq!(holds::<WorkspaceTemplate>(stage), 1, "{life:?}");
+            assert_eq!(holds::<WorkspaceManager>(stage), 1, "{life:?}");
+            assert_eq!(holds::<WorkspaceExecutionProfile>(stage), 1, "{life:?}");
+            assert_eq!(uids::<ServiceAccount>(stage).len(), 1, "{life:?}");
+            assert_eq!(uids::<Ingress>(stage).len(), 1, "{life:?}");
+            assert_eq!(uids::<PersistentVolumeClaim>(stage).len(), 1, "{life:?}");
+            assert_eq!(uids::<Service>(stage).len(), 1, "{life:?}");
+            assert_eq!(uids::<NetworkPolicy>(stage).len(), 1, "{life:?}");
+            assert_eq!(uids::<Deployment>(stage).len(), 1, "{life:?}");
+            assert_eq!(stage.all::<Pod>().len(), 1, "{life:?}");
+            let status = stage.status();
+            assert_eq!(status.phase, Some(Phase::Running), "{life:?}");
+            assert_eq!(status.run_id, Some(run_id(&stage.child().unwrap())), "{life:?}");
+        },
+    )
+    .await;
+}
+
+#[tokio::test]
+async fn an_operator_that_dies_at_any_call_of_a_stop_and_start_keeps_the_disk_and_one_pod() {
+    let prepare = || async {
+        let mut stage = Stage::with_running_demo().await;
+        stage.edit_spec(|spec| spec["desiredStatus"] = json!(DesiredStatus::Stopped));
+        stage.reconcile().await.unwrap();
+        stage.cluster();
+        stage.end_pods();
+        stage.edit_spec(|spec| spec["desiredStatus"] = json!(DesiredStatus::Running));
+        stage
+    };
+    let disk = uids::<PersistentVolumeClaim>(&prepare().await);
+    with_every_death(prepare, |stage, life| {
+        assert_eq!(uids::<PersistentVolumeClaim>(stage), disk, "{life:?}");
+        assert_eq!(stage.all::<Pod>().len(), 1, "{life:?}");
+        assert_eq!(stage.all::<ReplicaSet>().len(), 1, "{life:?}");
+        assert_eq!(stage.status().phase, Some(Phase::Running), "{life:?}");
+        let replicas = stage.child::<Deployment>().unwrap().spec.unwrap().replicas;
+        assert_eq!(replicas, Some(1), "{life:?}");
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn an_operator_that_dies_at_any_call_of_a_deletion_leaves_nothing() {
+    for last_is_done in [false, true] {
+        for calls in 1..MANY {
+            let life = Life { calls, last_is_done };
+            let mut stage = Stage::with_running_demo().await;
+            stage.delete_demo();
+            stage.server.take_calls();
+            stage.replace_operator(Some(life));
+            delete_workspace(&mut stage).await;
+            let died = stage.server.take_calls().len() >= calls - usize::from(!last_is_done);
+            stage.replace_operator(None);
+            delete_workspace(&mut stage).await;
+            assert!(stage.all::<api::Workspace>().is_empty(), "{life:?}");
+            assert!(stage.all::<PersistentVolumeClaim>().is_empty(), "{life:?}");
+            assert!(stage.all::<NetworkPolicy>().is_empty(), "{life:?}");
+            assert!(stage.all::<Deployment>().is_empty(), "{life:?}");
+            if !died {
+                break;
+            }
+            assert!(calls < MANY - 1, "a deletion takes more calls than expected");
+        }
+    }
+}
+
+async fn delete_workspace(stage: &mut Stage) {
+    for _ in 0..6 {
+        if stage.all::<api::Workspace>().is_empty() {
+            return;
+        }
+        let _ = stage.reconcile().await;
+        stage.collect_garbage();
+    }
+}

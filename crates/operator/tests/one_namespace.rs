@@ -1,0 +1,184 @@
+//! An operator that watches one namespace, in which it is installed as well, and may do nothing beyond it.
+
+use std::{sync::Arc, time::Duration};
+
+use api::{
+    Workspace, WorkspaceManager, WorkspaceTemplate, names,
+    workspace::{DesiredStatus, Phase},
+};
+use http::Method;
+use k8s_openapi::api::core::v1::ConfigMap;
+use kit::scope::Scope;
+use kube::ResourceExt as _;
+use operator::{
+    cache::stores::Writers,
+    controllers::{self, assertion_keys},
+};
+use serde_json::json;
+use testkit::{
+    api_server::{Call, Fault},
+    objects::{self, NAMESPACE},
+};
+use tokio_util::sync::CancellationToken;
+
+use crate::{
+    outages::{begin_as, within},
+    stage::{Stage, is_protected, operator},
+};
+
+/// Lists and watches of all namespaces, by the ends of their paths, and kinds of the cluster.
+const FORBIDDEN: [&str; 15] = [
+    "/v1alpha1/workspaces",
+    "/v1alpha1/workspaceexecutionprofiles",
+    "/v1alpha1/workspaceshares",
+    "/v1/pods",
+    "/v1/services",
+    "/v1/serviceaccounts",
+    "/v1/configmaps",
+    "/v1/persistentvolumeclaims",
+    "/v1/events",
+    "/v1/deployments",
+    "/v1/replicasets",
+    "/v1/networkpolicies",
+    "/v1/nodes",
+    "/v1/storageclasses",
+    "/v1/customresourcedefinitions",
+];
+
+/// A cluster with a template and a workspace of it, in which the operator may list in one namespace alone.
+fn stage() -> Stage {
+    let stage = Stage::new();
+    for path_part in FORBIDDEN {
+        stage.server.fail(Fault {
+            code: 403,
+            reason: "Forbidden",
+            ..Fault::internal(Method::GET, path_part, usize::MAX)
+        });
+    }
+    let mut manager = objects::manager("main");
+    manager.metadata.finalizers = None;
+    stage.server.put(&manager);
+    stage.server.put(&objects::template("small"));
+    let mut demo = objects::workspace("demo");
+    demo.spec.template_ref = Some("small".to_owned());
+    stage.server.put(&demo);
+    let mut keys = ConfigMap::default();
+    keys.metadata.name = Some(names::ASSERTION_KEYS.to_owned());
+    keys.metadata.namespace = Some(NAMESPACE.to_owned());
+    keys.data = Some([(names::GATEWAY_KEYS.to_owned(), "{}".to_owned())].into());
+    stage.server.put(&keys);
+    stage
+}
+
+/// Plays a scenario beside the operator with all of its controllers.
+async fn beside_operator(stage: &Stage, scenario: impl Future<Output = ()>) {
+    let writers = Writers::default();
+    let mut context = operator(stage.server.connect(None), &writers, true);
+    let site = &mut Arc::get_mut(&mut context).unwrap().site;
+    site.scope = Scope::of(Some(NAMESPACE.to_owned()));
+    site.system_namespace = NAMESPACE.to_owned();
+    let (_reconciles, context) = begin_as(context, writers);
+    let shutdown = CancellationToken::new();
+    let controllers = async {
+        tokio::join!(
+            assertion_keys::maintain(&context),
+            controllers::run(&context, &shutdown),
+        );
+    };
+    tokio::select! {
+        () = Box::pin(controllers) => {}
+        () = scenario => {}
+    }
+}
+
+fn phase(stage: &Stage) -> Option<Phase> {
+    stage.workspace().status.and_then(|status| status.phase)
+}
+
+/// Whether a call stays in the namespace, or reads a kind of the cluster that is granted.
+fn is_allowed(call: &Call) -> bool {
+    let reads = ["/workspacetemplates", "/workspacemanagers"];
+    let is_granted = !call.is_write() && reads.iter().any(|kind| call.path.ends_with(kind));
+    is_granted || call.path.contains(&format!("/namespaces/{NAMESPACE}/"))
+}
+
+const SOON: Duration = Duration::from_secs(20);
+
+/// Starts the workspace, and waits until it runs.
+async fn started(stage: &Stage) {
+    within("a start", SOON, || stage.replicas() == Some(1)).await;
+    stage.cluster();
+    stage.get_ready();
+    within("a ready workspace", SOON, || phase(stage) == Some(Phase::Running)).await;
+}
+
+fn keys(stage: &Stage) -> ConfigMap {
+    stage.server.get(Some(NAMESPACE), names::ASSERTION_KEYS).unwrap()
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_workspace_starts_stops_and_is_deleted_without_a_call_beyond_the_namespace() {
+    let stage = stage();
+    beside_operator(&stage, async {
+        started(&stage).await;
+        let is_published = || {
+            keys(&stage)
+                .data
+                .is_some_and(|data| data.contains_key(names::OPERATOR_KEYS))
+        };
+        within("the operator's keys", SOON, is_published).await;
+
+        stage.set(DesiredStatus::Stopped);
+        within("a stop", SOON, || stage.replicas() == Some(0)).await;
+        stage.cluster();
+        stage.end_pods();
+        within("a stopped workspace", SOON, || {
+            phase(&stage) == Some(Phase::Stopped)
+        })
+        .await;
+
+        stage.delete_demo();
+        within("a deletion", SOON, || {
+            stage.collect_garbage();
+            stage.all::<Workspace>().is_empty()
+        })
+        .await;
+        // Longer than any debounce: a namespace without workspaces loses copies of keys, but not the gateway's own object.
+        tokio::time::sleep(Duration::from_mins(1)).await;
+    })
+    .await;
+    let left = keys(&stage);
+    assert_eq!(left.data.unwrap()[names::GATEWAY_KEYS], "{}");
+    assert_eq!(left.metadata.labels, None);
+
+    let calls = stage.server.take_calls();
+    assert!(calls.len() > 30, "{}", calls.len());
+    let beyond = calls.iter().filter(|call| !is_allowed(call));
+    assert_eq!(beyond.map(Call::line).collect::<Vec<_>>(), Vec::<String>::new());
+}
+
+#[tokio::test(start_paused = true)]
+async fn templates_and_managers_of_the_cluster_get_no_finalizer_and_no_status() {
+    let stage = stage();
+    beside_operator(&stage, started(&stage)).await;
+    let template: WorkspaceTemplate = stage.server.get(None, "small").unwrap();
+    let manager: WorkspaceManager = stage.server.get(None, "main").unwrap();
+    assert!(!is_protected(&template) && !is_protected(&manager));
+    assert!(template.status.is_none() && manager.status.is_none());
+    let workspace = stage.workspace();
+    assert!(
+        workspace
+            .finalizers()
+            .iter()
+            .any(|it| it == names::CLEANUP_FINALIZER)
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_workspace_beyond_its_template_is_stored_without_webhook_and_gets_no_pod() {
+    let stage = stage();
+    stage.edit_spec(|spec| spec["resources"] = json!({"limits": {"cpu": "64"}}));
+    let rejected = within("a rejection", SOON, || phase(&stage) == Some(Phase::Invalid));
+    beside_operator(&stage, rejected).await;
+    assert_eq!(stage.replicas(), None);
+}

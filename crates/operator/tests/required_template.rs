@@ -1,0 +1,91 @@
+//! An installation that begins to require templates.
+
+use api::{
+    Workspace,
+    condition::{self, VALID, reason},
+    workspace::{DesiredStatus, Phase, UpdatePolicy},
+};
+use k8s_openapi::api::{apps::v1::Deployment, core::v1::Service};
+use testkit::objects::{self, NAMESPACE};
+
+use crate::stage::Stage;
+
+fn require(stage: &mut Stage, required: bool) {
+    let image = "localhost/jk8s-application-jupyter-uv:1";
+    stage.set_up_anew(&format!(
+        "{{defaultImage: uv, imageAliases: {{uv: '{image}'}}, requireTemplate: {required}}}"
+    ));
+}
+
+#[tokio::test]
+async fn what_runs_without_a_template_runs_on_when_one_is_required_and_does_not_start_again() {
+    for policy in [UpdatePolicy::OnStop, UpdatePolicy::Always] {
+        let mut stage = Stage::with_running_demo().await;
+        stage.edit_spec(|spec| spec["updatePolicy"] = serde_json::json!(policy));
+        stage.reconcile().await.unwrap();
+        stage.server.take_calls();
+        let (before, pod) = (stage.status(), stage.child_pod());
+        require(&mut stage, true);
+        stage.reconcile().await.unwrap();
+        assert_eq!(
+            stage.writes(),
+            ["PATCH workspaces/demo/status", "POST events"],
+            "{policy:?}"
+        );
+        let status = stage.status();
+        assert_eq!(
+            (status.phase, status.reason.as_deref()),
+            (Some(Phase::Running), Some(reason::RULES_VIOLATED))
+        );
+        let text =
+            "spec.templateRef: is missing, and this installation admits no workspace without a template";
+        let valid = condition::find(&status.conditions, VALID).unwrap();
+        assert!(valid.message.contains(text), "{}", valid.message);
+        assert!(
+            valid.message.contains("must be deleted and created anew"),
+            "{}",
+            valid.message
+        );
+        assert_eq!((status.endpoint, status.url), (before.endpoint, before.url));
+        assert_eq!(status.resolved, before.resolved);
+        assert_eq!(status.pending_update, [""; 0]);
+        assert_eq!(stage.child_pod(), pod);
+        // Its pod dies, and there is another: nobody stopped it.
+        stage.end_pods();
+        stage.cluster();
+        stage.get_ready();
+        stage.reconcile().await.unwrap();
+        assert_eq!(stage.status().phase, Some(Phase::Running));
+
+        stage.stop().await;
+        stage.set(DesiredStatus::Running);
+        stage.reconcile().await.unwrap();
+        assert_eq!(
+            (stage.status().phase, stage.replicas()),
+            (Some(Phase::Invalid), Some(0))
+        );
+        require(&mut stage, false);
+        stage.reconcile().await.unwrap();
+        assert_eq!(
+            (stage.status().phase, stage.replicas()),
+            (Some(Phase::Starting), Some(1))
+        );
+    }
+}
+
+#[tokio::test]
+async fn where_a_template_is_required_only_workspaces_that_name_one_get_children() {
+    let mut stage = Stage::new();
+    require(&mut stage, true);
+    stage.server.put(&objects::template("t"));
+    stage.server.put(&objects::workspace("demo"));
+    let mut bounded = objects::workspace("bounded");
+    bounded.spec.template_ref = Some("t".to_owned());
+    stage.server.put(&bounded);
+    stage.reconcile().await.unwrap();
+    stage.reconcile_unsynced("bounded").await.unwrap();
+    assert_eq!(stage.status().phase, Some(Phase::Invalid));
+    assert!(stage.child::<Service>().is_none() && stage.child::<Deployment>().is_none());
+    let bounded: Workspace = stage.server.get(Some(NAMESPACE), "bounded").unwrap();
+    assert_eq!(bounded.status.unwrap().phase, Some(Phase::Starting));
+}

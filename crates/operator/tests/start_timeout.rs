@@ -1,0 +1,185 @@
+//! Starts that may take so long and no longer, on a clock that the tests move.
+
+use std::{sync::OnceLock, time::Duration};
+
+use api::workspace::Phase;
+use jiff::{SignedDuration, Timestamp};
+use k8s_openapi::api::{apps::v1::Deployment, core::v1::Pod};
+use kube::ResourceExt as _;
+use serde_json::{Value, json};
+use testkit::objects::NAMESPACE;
+use tokio::time::Instant;
+
+use crate::stage::{CHILD, Stage, run_id, seconds};
+
+/// When everything on the stage was made.
+const MADE: &str = "2026-01-01T00:00:00Z";
+const LIMIT: Duration = Duration::from_mins(10);
+
+/// The time of day goes as tokio's paused clock does, from that moment on.
+fn now() -> Timestamp {
+    thread_local!(static BEGIN: OnceLock<Instant> = const { OnceLock::new() });
+    let passed = BEGIN.with(|begin| begin.get_or_init(Instant::now).elapsed());
+    MADE.parse::<Timestamp>().unwrap() + SignedDuration::try_from(passed).unwrap()
+}
+
+/// `demo`, just started, with ten minutes to be ready.
+async fn stage() -> Stage {
+    let mut stage = Stage::with_demo();
+    stage.set_clock(now);
+    now();
+    stage.edit_spec(|spec| spec["limits"] = json!({"startTimeoutMinutes": 10}));
+    stage.reconcile().await.unwrap();
+    stage.cluster();
+    stage.reconcile().await.unwrap();
+    stage.server.take_calls();
+    stage
+}
+
+fn pods_are(stage: &Stage, status: &Value) {
+    for pod in stage.all::<Pod>() {
+        stage.server.edit::<Pod>(Some(NAMESPACE), &pod.name_any(), |pod| {
+            pod["status"] = status.clone();
+        });
+    }
+}
+
+/// As the kubelet reports a failing pull.
+fn failing_pull(stage: &Stage) {
+    pods_are(
+        stage,
+        &json!({"phase": "Pending", "conditions": [{"type": "PodScheduled", "status": "True"}], "containerStatuses": [{
+            "name": "workspace", "ready": false, "restartCount": 0, "image": "", "imageID": "",
+            "state": {"waiting": {"reason": "ImagePullBackOff", "message": "Back-off pulling image \"x\""}},
+        }]}),
+    );
+}
+
+async fn late() -> Stage {
+    let mut stage = stage().await;
+    tokio::time::advance(LIMIT).await;
+    stage.reconcile().await.unwrap();
+    assert_eq!(stage.status().reason.as_deref(), Some("StartTimeout"));
+    stage
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_start_timeout_is_reported_at_that_moment_by_one_timer_one_write_and_one_event() {
+    let mut stage = stage().await;
+    tokio::time::advance(Duration::from_mins(1)).await;
+    let waits = stage.reconcile().await.unwrap();
+    assert!((seconds(&waits) - 540.0).abs() < 0.01, "{waits:?}");
+    assert_eq!(stage.writes(), [""; 0], "nothing is written while it waits");
+    tokio::time::advance(Duration::from_mins(9)).await;
+    stage.reconcile().await.unwrap();
+    let status = stage.status();
+    assert_eq!(status.phase, Some(Phase::Failed));
+    assert_eq!(status.reason.as_deref(), Some("StartTimeout"));
+    let reported = status.message.unwrap();
+    assert!(
+        reported.contains("within 10 min of the beginning of its run at 2026-01-01T00:00:00Z"),
+        "{reported}"
+    );
+    assert_eq!(status.resolved.unwrap().start_timeout_minutes, Some(10));
+    let writes = stage.writes();
+    assert_eq!(
+        writes.iter().filter(|write| !write.contains("events")).count(),
+        1,
+        "{writes:?}"
+    );
+    for _ in 0..3 {
+        tokio::time::advance(LIMIT).await;
+        stage.reconcile().await.unwrap();
+    }
+    assert_eq!(stage.writes(), [""; 0], "it is reported once");
+    assert_eq!(stage.events(), ["Starting", "StartTimeout"]);
+    assert_eq!(stage.all::<Pod>().len(), 1, "the pod goes on waiting");
+    let deployment: Deployment = stage.child().unwrap();
+    assert_eq!(deployment.spec.unwrap().replicas, Some(1));
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_last_problem_is_reported_with_it() {
+    let mut stage = stage().await;
+    failing_pull(&stage);
+    stage.reconcile().await.unwrap();
+    let cause = stage.status().message.unwrap();
+    assert_eq!(stage.status().reason.as_deref(), Some("ImagePullFailed"));
+    tokio::time::advance(LIMIT).await;
+    stage.reconcile().await.unwrap();
+    let reported = stage.status().message.unwrap();
+    assert!(
+        reported.ends_with(&format!("last: ImagePullFailed: {cause}")),
+        "{reported}"
+    );
+    assert_eq!(stage.events(), ["Starting", "ImagePullFailed", "StartTimeout"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_pod_that_gets_ready_after_all_runs() {
+    let mut stage = late().await;
+    let run = run_id(&stage.child().unwrap());
+    stage.get_ready();
+    stage.reconcile().await.unwrap();
+    let status = stage.status();
+    assert_eq!(
+        (status.phase, status.starting_since),
+        (Some(Phase::Running), None)
+    );
+    assert_eq!(run_id(&stage.child().unwrap()), run, "the same run");
+    assert_eq!(stage.events().last().unwrap(), "Ready");
+    // What the pod does later is no start.
+    pods_are(&stage, &json!({"phase": "Pending"}));
+    stage.reconcile().await.unwrap();
+    tokio::time::advance(LIMIT * 2).await;
+    stage.reconcile().await.unwrap();
+    assert_ne!(stage.status().reason.as_deref(), Some("StartTimeout"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_longer_limit_gives_it_more_time_and_restarts_nothing() {
+    let mut stage = late().await;
+    let run = run_id(&stage.child().unwrap());
+    stage.edit_spec(|spec| spec["limits"]["startTimeoutMinutes"] = json!(30));
+    let waits = stage.reconcile().await.unwrap();
+    assert_eq!(stage.status().phase, Some(Phase::Starting));
+    assert!(seconds(&waits) <= 1200.0, "{waits:?}");
+    assert_eq!(stage.status().pending_update, [""; 0]);
+    tokio::time::advance(LIMIT * 2).await;
+    stage.reconcile().await.unwrap();
+    assert_eq!(stage.status().reason.as_deref(), Some("StartTimeout"));
+    assert_eq!(run_id(&stage.child().unwrap()), run);
+}
+
+#[tokio::test(start_paused = true)]
+async fn stop_and_start_gives_it_its_whole_time_again() {
+    let mut stage = late().await;
+    stage.stop().await;
+    let status = stage.status();
+    assert_eq!(
+        (status.starting_since, status.reason.as_deref()),
+        (None, Some("Stopped"))
+    );
+    stage.set(api::workspace::DesiredStatus::Running);
+    stage.reconcile().await.unwrap();
+    stage.cluster();
+    let waits = stage.reconcile().await.unwrap();
+    assert_eq!(stage.status().phase, Some(Phase::Starting));
+    // Pods of the stage are always made at the same time.
+    assert!(seconds(&waits) > 0.0, "{waits:?}");
+    assert_ne!(stage.status().reason.as_deref(), Some("StartTimeout"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_operator_that_takes_over_goes_by_the_time_of_the_start() {
+    let mut stage = stage().await;
+    tokio::time::advance(LIMIT / 2).await;
+    stage.replace_operator(None);
+    stage.set_clock(now);
+    let waits = stage.reconcile().await.unwrap();
+    assert!((seconds(&waits) - 300.0).abs() < 0.01, "{waits:?}");
+    tokio::time::advance(LIMIT / 2).await;
+    stage.reconcile().await.unwrap();
+    assert_eq!(stage.status().reason.as_deref(), Some("StartTimeout"));
+    assert!(stage.server.get::<Pod>(Some(NAMESPACE), CHILD).is_none());
+}

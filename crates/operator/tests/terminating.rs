@@ -1,0 +1,252 @@
+//! Managers and execution profiles that are being deleted: who uses one goes on and starts again, nobody else begins to.
+
+use api::{
+    Workspace, WorkspaceExecutionProfile, WorkspaceManager,
+    condition::{self, VALID, reason},
+    names::IN_USE_FINALIZER,
+    workspace::{DesiredStatus, Phase},
+};
+use k8s_openapi::api::{apps::v1::Deployment, core::v1::Service};
+use operator::controllers::{catalog, catalog::CatalogState};
+use serde_json::{Value, json};
+use testkit::objects::{self, NAMESPACE};
+
+use crate::stage::Stage;
+
+/// What is deleted: `x`, of this kind.
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Subject {
+    Manager,
+    Profile,
+}
+
+use Subject::{Manager, Profile};
+
+impl Subject {
+    fn put(self, stage: &Stage) {
+        match self {
+            Manager => {
+                let mut manager = objects::manager("x");
+                manager.metadata.annotations = None;
+                stage.server.put(&manager);
+            }
+            Profile => stage.server.put(&objects::execution_profile("x", &json!({}))),
+        }
+    }
+
+    fn field(self) -> &'static str {
+        match self {
+            Manager => "managerRef",
+            Profile => "executionProfileRef",
+        }
+    }
+
+    fn kind(self) -> &'static str {
+        match self {
+            Manager => "WorkspaceManager",
+            Profile => "WorkspaceExecutionProfile",
+        }
+    }
+
+    fn terminating(self) -> &'static str {
+        match self {
+            Manager => reason::MANAGER_TERMINATING,
+            Profile => reason::EXECUTION_PROFILE_TERMINATING,
+        }
+    }
+
+    fn missing(self) -> &'static str {
+        match self {
+            Manager => reason::MANAGER_NOT_FOUND,
+            Profile => reason::EXECUTION_PROFILE_NOT_FOUND,
+        }
+    }
+
+    fn edit(self, stage: &Stage, change: impl FnOnce(&mut Value)) {
+        match self {
+            Manager => stage.server.edit::<WorkspaceManager>(None, "x", change),
+            Profile => stage
+                .server
+                .edit::<WorkspaceExecutionProfile>(Some(NAMESPACE), "x", change),
+        }
+    }
+
+    /// Somebody deletes it, and its finalizers hold it.
+    fn delete(self, stage: &Stage) {
+        self.edit(stage, |object| {
+            object["metadata"]["deletionTimestamp"] = json!("2026-01-01T00:01:00Z");
+        });
+    }
+
+    fn finalizers(self, stage: &Stage) -> Option<Vec<String>> {
+        match self {
+            Manager => stage.server.get::<WorkspaceManager>(None, "x")?.metadata,
+            Profile => {
+                stage
+                    .server
+                    .get::<WorkspaceExecutionProfile>(Some(NAMESPACE), "x")?
+                    .metadata
+            }
+        }
+        .finalizers
+    }
+
+    fn remove(self, stage: &Stage) {
+        match self {
+            Manager => stage.server.remove::<WorkspaceManager>(None, "x"),
+            Profile => stage
+                .server
+                .remove::<WorkspaceExecutionProfile>(Some(NAMESPACE), "x"),
+        }
+    }
+
+    /// A workspace that refers to it.
+    fn user(self, name: &str, desired: DesiredStatus) -> Workspace {
+        let mut workspace = objects::workspace(name);
+        workspace.spec.desired_status = desired;
+        match self {
+            Manager => workspace.spec.manager_ref = Some("x".to_owned()),
+            Profile => workspace.spec.execution_profile_ref = Some("x".to_owned()),
+        }
+        workspace
+    }
+}
+
+async fn settle(stage: &mut Stage) {
+    let mut catalog_state = CatalogState::default();
+    for _ in 0..4 {
+        stage.sync();
+        catalog::reconcile(&stage.context, &mut catalog_state).await;
+    }
+    stage.sync();
+}
+
+/// The condition `Valid` of `demo`: its status, reason and message.
+fn valid(stage: &Stage) -> (String, String, String) {
+    let conditions = stage.status().conditions;
+    let valid = condition::find(&conditions, VALID).unwrap().clone();
+    (valid.status, valid.reason, valid.message)
+}
+
+#[tokio::test]
+async fn what_runs_with_a_manager_or_profile_that_is_being_deleted_runs_on_and_starts_again() {
+    for subject in [Manager, Profile] {
+        let mut stage = Stage::new();
+        subject.put(&stage);
+        stage.server.put(&subject.user("demo", DesiredStatus::Running));
+        stage.run().await;
+        settle(&mut stage).await;
+        assert_eq!(
+            subject.finalizers(&stage).as_deref(),
+            Some(&[IN_USE_FINALIZER.to_owned()][..])
+        );
+        let (before, pod) = (stage.status(), stage.child_pod());
+        subject.delete(&stage);
+        stage.server.take_calls();
+        stage.reconcile().await.unwrap();
+        assert_eq!(stage.server.take_calls().len(), 0, "{subject:?}: nothing changes");
+        assert_eq!((stage.status(), stage.child_pod()), (before, pod));
+
+        stage.stop().await;
+        // Neither a stop nor another operator makes it a new user.
+        stage.replace_operator(None);
+        stage.reconcile().await.unwrap();
+        assert_eq!(valid(&stage).0, "True", "{subject:?}");
+        stage.set(DesiredStatus::Running);
+        stage.run().await;
+        assert_eq!(valid(&stage).0, "True", "{subject:?}");
+        stage.server.remove::<Workspace>(Some(NAMESPACE), "demo");
+        settle(&mut stage).await;
+        assert_eq!(subject.finalizers(&stage), None, "{subject:?}: it is gone");
+    }
+}
+
+#[tokio::test]
+async fn a_stopped_workspace_that_never_used_it_does_not_start_and_reports_why() {
+    for subject in [Manager, Profile] {
+        let mut stage = Stage::new();
+        subject.put(&stage);
+        subject.edit(&stage, |object| {
+            object["metadata"]["finalizers"] = json!(["example.com/theirs"]);
+        });
+        subject.delete(&stage);
+        // Nobody refused it: no webhook was there, or it was deleted at that moment.
+        stage.server.put(&subject.user("demo", DesiredStatus::Stopped));
+        stage.reconcile().await.unwrap();
+        let status = stage.status();
+        assert_eq!(
+            (status.phase, status.reason.as_deref()),
+            (Some(Phase::Stopped), Some(subject.terminating()))
+        );
+        stage.set(DesiredStatus::Running);
+        for _ in 0..2 {
+            stage.reconcile().await.unwrap();
+        }
+        assert_eq!(stage.status().phase, Some(Phase::Invalid));
+        let reported = format!(
+            "{} \"x\" is being deleted and takes no new workspace: choose another one",
+            subject.kind()
+        );
+        assert_eq!(
+            valid(&stage),
+            ("False".to_owned(), subject.terminating().to_owned(), reported)
+        );
+        assert!(stage.child::<Service>().is_none() && stage.child::<Deployment>().is_none());
+        settle(&mut stage).await;
+        let theirs = ["example.com/theirs".to_owned()];
+        assert_eq!(
+            subject.finalizers(&stage).as_deref(),
+            Some(&theirs[..]),
+            "nor does it hold it"
+        );
+
+        subject.remove(&stage);
+        stage.reconcile().await.unwrap();
+        assert_eq!(valid(&stage).1, subject.missing());
+        subject.put(&stage);
+        stage.run().await;
+        let reported = stage.events();
+        let of = |reason: &str| reported.iter().filter(|it| *it == reason).count();
+        assert_eq!(
+            (of(subject.terminating()), of(subject.missing())),
+            (1, 1),
+            "{reported:?}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn a_stopped_workspace_with_a_disk_is_rejected_by_a_manager_that_is_being_deleted() {
+    for subject in [Manager, Profile] {
+        let mut stage = Stage::with_running_demo().await;
+        stage.stop().await;
+        subject.put(&stage);
+        subject.edit(&stage, |object| {
+            object["metadata"]["finalizers"] = json!(["example.com/theirs"]);
+        });
+        subject.delete(&stage);
+        stage.edit_spec(|spec| spec[subject.field()] = json!("x"));
+        for _ in 0..3 {
+            stage.reconcile().await.unwrap();
+            assert_eq!(valid(&stage).1, subject.terminating(), "{subject:?}");
+        }
+        stage.set(DesiredStatus::Running);
+        for _ in 0..3 {
+            stage.reconcile().await.unwrap();
+            assert_eq!(valid(&stage).1, subject.terminating(), "{subject:?}");
+        }
+        stage.replace_operator(None);
+        stage.reconcile().await.unwrap();
+        assert_eq!(valid(&stage).1, subject.terminating(), "{subject:?}");
+        assert_eq!(stage.replicas(), Some(0), "{subject:?}");
+        // A rejected workspace is not counted.
+        settle(&mut stage).await;
+        subject.edit(&stage, |object| {
+            object["metadata"]["finalizers"] = json!([IN_USE_FINALIZER]);
+        });
+        settle(&mut stage).await;
+        assert_eq!(subject.finalizers(&stage), None, "{subject:?}: nobody keeps it");
+        stage.edit_spec(|spec| spec[subject.field()] = Value::Null);
+        stage.run().await;
+    }
+}

@@ -1,0 +1,116 @@
+//! rendered roles and bindings -> what each account may do, held to files that are reviewed (IO: runs `helm`).
+//!
+//! The same files hold the accounts on a cluster: `e2e/tests/contract/accounts.rs`. `UPDATE_EXPECT=1` writes them.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use serde_json::Value;
+
+use crate::render::{LOCAL, of_kind, strings, template};
+
+const SYSTEM: &str = "jupyter-k8s-system";
+/// A namespace with workspaces.
+const TEAM: &str = "team-demo";
+
+/// Resource and perhaps the name of one object -> verbs.
+type Rights<'a> = BTreeMap<String, BTreeSet<&'a str>>;
+
+fn folder() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../../e2e/tests/contract/rights")
+}
+
+/// What the rules of a role allow.
+fn add<'a>(rights: &mut Rights<'a>, role: &'a Value) {
+    for rule in role["rules"].as_array().unwrap() {
+        let names = strings(&rule["resourceNames"]);
+        let names = if names.is_empty() { vec![""] } else { names };
+        for group in strings(&rule["apiGroups"]) {
+            for resource in strings(&rule["resources"]) {
+                for name in &names {
+                    let about = format!("{resource}.{group}");
+                    let about = format!("{} {name}", about.trim_end_matches('.'));
+                    let verbs = rights.entry(about.trim().to_owned()).or_default();
+                    verbs.extend(strings(&rule["verbs"]));
+                }
+            }
+        }
+    }
+}
+
+/// What the account may do in a namespace.
+fn rights<'a>(objects: &'a [Value], account: &str, namespace: &str) -> Rights<'a> {
+    let mut rights = Rights::new();
+    let bindings = [
+        of_kind(objects, "ClusterRoleBinding"),
+        of_kind(objects, "RoleBinding"),
+    ]
+    .concat();
+    for binding in bindings {
+        let place = binding["metadata"]["namespace"].as_str().unwrap_or(SYSTEM);
+        let bound = binding["subjects"].as_array().unwrap().iter().any(|subject| {
+            subject["kind"] == "ServiceAccount"
+                && subject["name"] == account
+                && subject["namespace"] == SYSTEM
+        });
+        if !bound || (binding["kind"] == "RoleBinding" && place != namespace) {
+            continue;
+        }
+        let reference = &binding["roleRef"];
+        let role = of_kind(objects, reference["kind"].as_str().unwrap())
+            .into_iter()
+            .find(|role| {
+                let of = role["metadata"]["namespace"].as_str().unwrap_or(SYSTEM);
+                role["metadata"]["name"] == reference["name"]
+                    && (role["kind"] == "ClusterRole" || of == place)
+            });
+        add(&mut rights, role.unwrap_or_else(|| panic!("no role {reference}")));
+    }
+    rights
+}
+
+fn text(objects: &[Value], account: &str) -> String {
+    let sections = [
+        ("its own namespace", SYSTEM),
+        ("a namespace with workspaces", TEAM),
+    ];
+    let sections = sections.map(|(title, namespace)| {
+        let lines = rights(objects, account, namespace)
+            .into_iter()
+            .map(|(about, verbs)| {
+                let verbs: Vec<&str> = verbs.into_iter().collect();
+                format!("{about}: {}\n", verbs.join(" "))
+            });
+        format!("# in {title}\n{}", lines.collect::<String>())
+    });
+    sections.join("\n")
+}
+
+#[test]
+fn each_account_has_the_rights_of_its_reviewed_file_and_no_others() {
+    let objects = template(&LOCAL).unwrap();
+    let mut files = BTreeSet::new();
+    for account in of_kind(&objects, "ServiceAccount") {
+        let account = account["metadata"]["name"].as_str().unwrap();
+        let file = format!("{}.txt", account.strip_prefix("jupyter-k8s-").unwrap());
+        let (path, now) = (folder().join(&file), text(&objects, account));
+        if std::env::var_os("UPDATE_EXPECT").is_some() {
+            fs::create_dir_all(folder()).unwrap();
+            fs::write(&path, &now).unwrap();
+        }
+        let reviewed = fs::read_to_string(&path).unwrap_or_default();
+        assert_eq!(
+            now, reviewed,
+            "{account}: if the change is wanted, write {file} by UPDATE_EXPECT=1 and have it reviewed"
+        );
+        files.insert(file);
+    }
+    let present = fs::read_dir(folder()).unwrap();
+    let present = present.map(|entry| entry.unwrap().file_name().into_string().unwrap());
+    assert_eq!(
+        present.collect::<BTreeSet<_>>(),
+        files,
+        "a file of an account that is gone"
+    );
+}

@@ -1,0 +1,85 @@
+//! `gateway.httpsProxy` -> flags and a Secret of the gateway and of the check, or a refusal (IO: runs `helm`).
+
+use serde_json::{Value, json};
+
+use crate::render::{accepted, named, refused, strings, with_values};
+
+/// Pods that ask identity providers.
+fn askers(values: Value) -> [Value; 2] {
+    let objects = with_values(values, &[]).unwrap();
+    let gateway = &named(&objects, "Deployment", "jupyter-k8s-gateway")["spec"]["template"];
+    [
+        gateway["spec"].clone(),
+        named(&objects, "Pod", "jupyter-k8s-tests")["spec"].clone(),
+    ]
+}
+
+#[test]
+fn the_gateway_and_the_check_reach_providers_through_the_proxy() {
+    let address = "http://proxy.example.com:3128";
+    for spec in askers(json!({"gateway": {"httpsProxy": {"url": address}}})) {
+        let flags = strings(&spec["containers"][0]["args"]);
+        assert!(
+            flags.contains(&"--oidc-https-proxy=http://proxy.example.com:3128"),
+            "{flags:?}"
+        );
+    }
+    for spec in askers(json!({"gateway": {"httpsProxy": {"secretName": "our-proxy"}}})) {
+        let flags = strings(&spec["containers"][0]["args"]);
+        assert!(
+            flags.contains(&"--oidc-https-proxy-file=/etc/oidc-proxy/url"),
+            "{flags:?}"
+        );
+        let volumes = spec["volumes"].as_array().unwrap();
+        let volume = volumes
+            .iter()
+            .find(|volume| volume["name"] == "oidc-proxy")
+            .unwrap();
+        assert_eq!(volume["secret"]["secretName"], "our-proxy");
+        assert_eq!(volume["secret"]["items"], json!([{"key": "url", "path": "url"}]));
+        let mounts = spec["containers"][0]["volumeMounts"].as_array().unwrap();
+        let mount = json!({"name": "oidc-proxy", "mountPath": "/etc/oidc-proxy", "readOnly": true});
+        assert!(mounts.contains(&mount), "{mounts:?}");
+    }
+    for spec in askers(json!({})) {
+        assert!(!spec.to_string().contains("proxy-file"), "{spec}");
+    }
+}
+
+#[test]
+fn a_proxy_with_a_password_in_the_values_or_out_of_reach_is_refused() {
+    for wrong in [
+        "http://me:s3cret@proxy.example.com:3128",
+        "https://proxy.example.com:3128",
+        "http://proxy.example.com",
+        "http://proxy.example.com:3128/",
+        "proxy.example.com:3128",
+    ] {
+        let reason = refused(&format!(r#"gateway.httpsProxy.url="{wrong}""#));
+        assert!(!reason.contains("s3cret"), "{reason}");
+        assert!(
+            reason.contains("gateway.httpsProxy.url: the value is no address of a proxy such as http://proxy.example.com:3128"),
+            "{reason}"
+        );
+        assert!(
+            reason.contains("one with user and password goes into a Secret (secretName)"),
+            "{reason}"
+        );
+    }
+    let reason = refused(r#"gateway.httpsProxy={"url":"http://p.example:3128","secretName":"our-proxy"}"#);
+    assert!(
+        reason.contains(r#"gateway.httpsProxy: url ("http://p.example:3128") and secretName ("our-proxy") exclude each other"#),
+        "{reason}"
+    );
+    let both = |ports: Value| {
+        json!({
+            "gateway": {"httpsProxy": {"url": "http://[2001:db8::1]:3128"}},
+            "networkPolicy": {"apiServer": {"networks": ["10.0.0.1"]}, "identityProviders": {"ports": ports}},
+        })
+    };
+    let reason = with_values(both(json!([443])), &[]).unwrap_err();
+    let told = r#"gateway.httpsProxy.url: "http://[2001:db8::1]:3128" is not reachable, because networkPolicy.identityProviders.ports (443) does not list 3128: add it"#;
+    assert!(reason.contains(told), "{reason}");
+    with_values(both(json!([443, 3128])), &[]).unwrap();
+    accepted(r#"gateway.httpsProxy.url="http://10.0.0.7:8080""#);
+}

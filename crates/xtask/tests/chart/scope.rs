@@ -1,0 +1,297 @@
+//! scope and objects -> halves that two people can apply, with no more rights than they hold (IO: runs `helm`).
+
+use std::collections::BTreeSet;
+
+use serde_json::{Value, json};
+
+use crate::render::{EXTERNAL, argument, container, named, of_kind, strings, template};
+
+/// Rules of Kubernetes' ClusterRole `admin`, with those of `edit` and `view` in it, that are about kinds of this chart: groups, resources.
+const ADMIN: [(&str, &str, &[&str]); 5] = [
+    (
+        "get list watch create update patch delete",
+        "",
+        &[
+            "configmaps",
+            "persistentvolumeclaims",
+            "pods",
+            "secrets",
+            "serviceaccounts",
+            "services",
+        ],
+    ),
+    ("get list watch", "", &["events"]),
+    (
+        "get list watch create update patch delete",
+        "apps",
+        &["deployments", "deployments/scale", "replicasets"],
+    ),
+    (
+        "get list watch create update patch delete",
+        "networking.k8s.io",
+        &["ingresses", "networkpolicies"],
+    ),
+    (
+        "get list watch create update patch delete",
+        "coordination.k8s.io",
+        &["leases"],
+    ),
+];
+/// The same of groups about rights.
+const ADMIN_RIGHTS: [(&str, &str, &[&str]); 2] = [
+    (
+        "get list watch create update patch delete",
+        "rbac.authorization.k8s.io",
+        &["roles", "rolebindings"],
+    ),
+    ("create", "authorization.k8s.io", &["localsubjectaccessreviews"]),
+];
+/// Kinds that `admin` may create in its namespace.
+const INSTALLED: [&str; 12] = [
+    "ConfigMap",
+    "Deployment",
+    "Job",
+    "Lease",
+    "NetworkPolicy",
+    "Pod",
+    "PodDisruptionBudget",
+    "Role",
+    "RoleBinding",
+    "Secret",
+    "Service",
+    "ServiceAccount",
+];
+
+fn half(objects: &str, more: &[&str]) -> Vec<Value> {
+    let scope = format!("scope=Namespace,objects={objects}");
+    template(&[&EXTERNAL[..], &["--set", &scope], more].concat()).unwrap()
+}
+
+/// A right: verb, group, resource, name (empty: all).
+type Right = (String, String, String, String);
+
+fn rights(role: &Value) -> BTreeSet<Right> {
+    let mut rights = BTreeSet::new();
+    for rule in role["rules"].as_array().unwrap() {
+        let names = strings(&rule["resourceNames"]);
+        let names = if names.is_empty() { vec![""] } else { names };
+        for group in strings(&rule["apiGroups"]) {
+            for resource in strings(&rule["resources"]) {
+                for verb in strings(&rule["verbs"]) {
+                    for name in &names {
+                        let right = [verb, group, resource, name].map(str::to_owned);
+                        rights.insert(right.into());
+                    }
+                }
+            }
+        }
+    }
+    rights
+}
+
+/// Rights of whoever has `admin` in a namespace, with the roles that the cluster half adds to it.
+fn of_admin(cluster: &[Value]) -> BTreeSet<Right> {
+    let built_in = ADMIN.iter().chain(&ADMIN_RIGHTS);
+    let rules = built_in.map(|(verbs, group, resources)| {
+        let verbs: Vec<_> = verbs.split(' ').collect();
+        json!({"apiGroups": [group], "resources": resources, "verbs": verbs})
+    });
+    let mut all = rights(&json!({"rules": rules.collect::<Vec<_>>()}));
+    for role in of_kind(cluster, "ClusterRole") {
+        let labels = &role["metadata"]["labels"];
+        let to = |role: &str| labels[format!("rbac.authorization.k8s.io/aggregate-to-{role}")] == "true";
+        if to("admin") || to("edit") {
+            all.extend(rights(role));
+        }
+    }
+    all
+}
+
+#[test]
+fn the_half_of_a_namespace_has_no_kind_of_the_cluster_and_stays_in_its_namespace() {
+    let objects = half("Namespace", &["--set", "operator.priorityLevel=workload-high"]);
+    assert!(objects.len() > 20, "{}", objects.len());
+    for object in &objects {
+        let kind = object["kind"].as_str().unwrap();
+        assert!(INSTALLED.contains(&kind), "{kind} {}", object["metadata"]["name"]);
+        assert_eq!(object["metadata"]["namespace"], "jupyter-k8s-system", "{kind}");
+        for subject in object["subjects"].as_array().into_iter().flatten() {
+            assert_eq!(subject["namespace"], "jupyter-k8s-system");
+        }
+        assert_ne!(object["roleRef"]["kind"], "ClusterRole", "{object}");
+    }
+    let pods: Vec<_> = of_kind(&objects, "Deployment")
+        .into_iter()
+        .filter_map(|it| it["metadata"]["name"].as_str())
+        .collect();
+    assert_eq!(
+        pods,
+        ["jupyter-k8s-gateway", "jupyter-k8s-operator", "jupyter-k8s-proxy"]
+    );
+    for component in ["operator", "gateway"] {
+        let container = container(&objects, &format!("jupyter-k8s-{component}"));
+        assert_eq!(
+            argument(container, "--watch-namespace"),
+            Some("jupyter-k8s-system"),
+            "{component}"
+        );
+    }
+    for deployment in of_kind(&objects, "Deployment") {
+        assert!(
+            deployment["spec"]["template"]["spec"]
+                .get("priorityClassName")
+                .is_none()
+        );
+    }
+    let uninstall =
+        &named(&objects, "Job", "jupyter-k8s-uninstall")["spec"]["template"]["spec"]["containers"][0];
+    assert_eq!(
+        strings(&uninstall["args"]),
+        ["prepare-uninstall", "--watch-namespace=jupyter-k8s-system"]
+    );
+    let check = &named(&objects, "Pod", "jupyter-k8s-tests")["spec"]["containers"][0];
+    assert!(strings(&check["args"]).contains(&"--without=webhook"));
+    let owner = "system:serviceaccount:jupyter-k8s-system:jupyter-k8s-tests";
+    assert_eq!(argument(check, "--workspace-owner"), Some(owner));
+}
+
+#[test]
+fn its_roles_hold_no_right_that_admin_lacks() {
+    let admin = of_admin(&half("Cluster", &[]));
+    let roles = half("Namespace", &[]);
+    let roles = of_kind(&roles, "Role");
+    assert!(roles.len() > 3, "{}", roles.len());
+    for role in roles {
+        for right in rights(role) {
+            let everywhere = (right.0.clone(), right.1.clone(), right.2.clone(), String::new());
+            assert!(
+                admin.contains(&right) || admin.contains(&everywhere),
+                "{}: {right:?}",
+                role["metadata"]["name"]
+            );
+        }
+    }
+    // What of the product is not in `admin` by itself is in a role of the cluster half, and a missing one is found.
+    let of_kubernetes = of_admin(&[]);
+    let needed = "workspaces/status";
+    assert!(
+        admin.iter().any(|right| right.2 == needed) && !of_kubernetes.iter().any(|right| right.2 == needed)
+    );
+}
+
+#[test]
+fn the_half_of_the_cluster_grants_two_accounts_to_read_the_catalog_and_bounds_one_namespace() {
+    let objects = half("Cluster", &[]);
+    assert!(
+        objects
+            .iter()
+            .all(|object| object["metadata"]["namespace"].is_null())
+    );
+    let kinds: BTreeSet<_> = objects
+        .iter()
+        .filter_map(|object| object["kind"].as_str())
+        .collect();
+    let expected = [
+        "ClusterRole",
+        "ClusterRoleBinding",
+        "ValidatingAdmissionPolicy",
+        "ValidatingAdmissionPolicyBinding",
+        "WorkspaceManager",
+        "WorkspaceTemplate",
+    ];
+    assert_eq!(kinds, BTreeSet::from(expected));
+    let bindings = of_kind(&objects, "ClusterRoleBinding");
+    assert_eq!(bindings.len(), 1);
+    let subjects = bindings[0]["subjects"].as_array().unwrap();
+    let names: Vec<_> = subjects
+        .iter()
+        .filter_map(|subject| subject["name"].as_str())
+        .collect();
+    assert_eq!(names, ["jupyter-k8s-operator", "jupyter-k8s-gateway"]);
+    let role = named(
+        &objects,
+        "ClusterRole",
+        bindings[0]["roleRef"]["name"].as_str().unwrap(),
+    );
+    assert_eq!(
+        role["rules"],
+        json!([{
+            "apiGroups": ["workspaces.jupyter.org"], "resources": ["workspacetemplates", "workspacemanagers"],
+            "verbs": ["get", "list", "watch"],
+        }])
+    );
+    let labels = json!({"kubernetes.io/metadata.name": "jupyter-k8s-system"});
+    for binding in of_kind(&objects, "ValidatingAdmissionPolicyBinding") {
+        let selector = &binding["spec"]["matchResources"]["namespaceSelector"];
+        assert_eq!(selector["matchLabels"], labels, "{binding}");
+    }
+    let owners = named(&objects, "ValidatingAdmissionPolicy", "jupyter-k8s-owners");
+    let text = owners["spec"]["validations"].to_string();
+    assert!(
+        text.contains("request.operation != 'CREATE' || variables.owner != ''"),
+        "{text}"
+    );
+    let operator = named(&objects, "ValidatingAdmissionPolicy", "jupyter-k8s-operator");
+    let text = operator["spec"]["validations"].to_string();
+    assert!(
+        !text.contains("'jupyter-k8s-system'"),
+        "it writes in its own namespace: {text}"
+    );
+}
+
+#[test]
+fn both_halves_are_the_whole() {
+    let (all, mut halves) = (half("All", &[]), half("Cluster", &[]));
+    halves.extend(half("Namespace", &[]));
+    assert_eq!(all.len(), halves.len());
+    for object in &all {
+        assert!(halves.contains(object), "{object}");
+    }
+    for absent in [
+        "MutatingWebhookConfiguration",
+        "ValidatingWebhookConfiguration",
+        "PriorityClass",
+        "FlowSchema",
+    ] {
+        assert!(of_kind(&all, absent).is_empty(), "{absent}");
+    }
+}
+
+#[test]
+fn settings_of_the_whole_cluster_are_refused_in_one_namespace() {
+    for (setting, told) in [
+        (
+            r#"userNamespaces=[{"name":"team-a"}]"#,
+            r#"userNamespaces: "team-a" is another namespace, and scope is Namespace"#,
+        ),
+        (
+            r#"gateway.bearer={"enabled":true}"#,
+            "gateway.bearer.enabled: whose a token is",
+        ),
+        (
+            r#"webhook.enforcement="Warn""#,
+            r#"webhook.enforcement: "Warn" is for the webhook, which does not run"#,
+        ),
+        ("webhook.port=10250", "webhook.port: 10250 is for the webhook"),
+        (
+            r#"webhook.apiServerNetworks=["10.0.0.1"]"#,
+            r#"webhook.apiServerNetworks: ["10.0.0.1"] is for the webhook"#,
+        ),
+        (
+            r#"tests.namespace="team-a""#,
+            r#"tests.namespace: "team-a" is another namespace"#,
+        ),
+    ] {
+        let arguments = [
+            &EXTERNAL[..],
+            &["--set", "scope=Namespace", "--set-json", setting],
+        ]
+        .concat();
+        let reason = template(&arguments).expect_err(setting);
+        assert!(reason.contains(told), "{setting}: {reason}");
+        assert!(reason.contains("set scope to Cluster, or"), "{reason}");
+    }
+    let reason = template(&[&EXTERNAL[..], &["--set", "objects=Namespace"]].concat()).unwrap_err();
+    let told = "objects: Namespace is a half of an installation in one namespace, and scope is Cluster";
+    assert!(reason.contains(told), "{reason}");
+}

@@ -1,0 +1,386 @@
+//! Failure -> its namespace, its workspace, and the product's reports about it (IO).
+
+use std::{
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
+
+use anyhow::Context as _;
+use api::{
+    Workspace,
+    condition::{self, AVAILABLE, reason},
+    workspace::Phase,
+};
+use jiff::{SignedDuration, Timestamp};
+use k8s_openapi::{
+    NamespaceResourceScope,
+    api::{
+        core::v1::{Event as CoreEvent, Pod},
+        events::v1::Event,
+    },
+};
+use kube::{
+    Api, Client, Resource, ResourceExt as _,
+    api::{DeleteParams, ListParams, Patch, PatchParams, PostParams},
+};
+use serde::{Serialize, de::DeserializeOwned};
+use serde_json::{Value, json};
+
+use super::{
+    checks::{self, degraded},
+    cleanup,
+    history::Histories,
+    moment::{Moment, Moments},
+    node::SilentNode,
+};
+use crate::{
+    Environment,
+    cluster::{self, Scratch},
+    wait, workspace,
+};
+
+/// Maximum time from evidence to status, by the API server's audit log.
+const MAX_DELAY: SignedDuration = SignedDuration::from_secs(2);
+/// Maximum time for a failure to appear at all.
+const TIMEOUT: Duration = Duration::from_secs(100);
+
+/// Observations of a row so far.
+#[derive(Debug, Default)]
+struct Seen {
+    reasons: Vec<String>,
+    findings: Vec<String>,
+    also: Vec<&'static str>,
+}
+
+/// The surroundings of one failure.
+pub struct Fixture {
+    /// Name of the workspace.
+    pub name: String,
+    /// Namespace of the workspace.
+    pub scratch: Scratch,
+    /// Client with the identity of an administrator.
+    pub admin: Client,
+    /// API client for the namespace's workspaces, as the user alice.
+    pub alice: Api<Workspace>,
+    /// Recorded versions of the objects.
+    pub histories: Histories,
+    moments: Moments,
+    nodes: Mutex<Vec<Arc<SilentNode>>>,
+    seen: Mutex<Seen>,
+}
+
+impl Fixture {
+    pub(super) async fn new(row: &str) -> anyhow::Result<Self> {
+        let name = row.replace('_', "-");
+        let scratch = Scratch::new(&format!("why-{name}"), &["alice"]).await?;
+        let admin = cluster::admin().await?;
+        Ok(Self {
+            alice: Api::namespaced(cluster::user("alice").await?, &scratch.namespace),
+            histories: Histories::of(&admin, &scratch.namespace),
+            moments: Moments::of(&scratch.namespace)?,
+            name,
+            scratch,
+            admin,
+            nodes: Mutex::default(),
+            seen: Mutex::new(Seen {
+                // The cluster is one small node. It may be full for a moment, and the product reports that, too.
+                also: vec![reason::UNSCHEDULABLE],
+                ..Seen::default()
+            }),
+        })
+    }
+
+    /// Name of the namespace.
+    pub fn namespace(&self) -> &str {
+        &self.scratch.namespace
+    }
+
+    /// Creates the workspace as alice: the echo server without a disk, with `rest` merged into its spec.
+    pub async fn create(&self, rest: Value) -> anyhow::Result<Option<Moment>> {
+        self.create_in(&self.alice, rest).await
+    }
+
+    /// The same as administrator, because the references need permissions that users do not have.
+    pub async fn create_as_admin(&self, rest: Value) -> anyhow::Result<Option<Moment>> {
+        self.create_in(&self.scratch.api(), rest).await
+    }
+
+    async fn create_in(&self, api: &Api<Workspace>, rest: Value) -> anyhow::Result<Option<Moment>> {
+        let mut spec = json!({
+            "displayName": self.name,
+            "image": Environment::get()?.images.echo,
+            "resources": {
+                "requests": {"cpu": "10m", "memory": "32Mi"},
+                "limits": {"cpu": "500m", "memory": "128Mi"},
+            },
+        });
+        merge(&mut spec, rest);
+        let workspace = Workspace::new(&self.name, serde_json::from_value(spec)?);
+        let made = api.create(&PostParams::default(), &workspace).await?;
+        Ok(Moment::written(&made))
+    }
+
+    /// Creates an object in the namespace, as administrator.
+    pub async fn make<K>(&self, object: Value) -> anyhow::Result<K>
+    where
+        K: Resource<DynamicType = (), Scope = NamespaceResourceScope>,
+        K: Clone + std::fmt::Debug + Serialize + DeserializeOwned,
+    {
+        let object: K = serde_json::from_value(object)?;
+        Ok(self
+            .scratch
+            .api::<K>()
+            .create(&PostParams::default(), &object)
+            .await?)
+    }
+
+    /// Deletes an object of the namespace, as administrator.
+    pub async fn delete<K>(&self, name: &str) -> anyhow::Result<()>
+    where
+        K: Resource<DynamicType = (), Scope = NamespaceResourceScope>,
+        K: Clone + std::fmt::Debug + DeserializeOwned,
+    {
+        self.scratch
+            .api::<K>()
+            .delete(name, &DeleteParams::default())
+            .await?;
+        Ok(())
+    }
+
+    /// Changes an object of the namespace by a merge patch, as administrator.
+    pub async fn change<K>(&self, name: &str, change: Value) -> anyhow::Result<K>
+    where
+        K: Resource<DynamicType = (), Scope = NamespaceResourceScope>,
+        K: Clone + std::fmt::Debug + DeserializeOwned,
+    {
+        let patch = Patch::Merge(change);
+        Ok(self
+            .scratch
+            .api::<K>()
+            .patch(name, &PatchParams::default(), &patch)
+            .await?)
+    }
+
+    /// A Node that only this row writes.
+    pub async fn silent_node(&self) -> anyhow::Result<Arc<SilentNode>> {
+        let node = Arc::new(SilentNode::new(&self.admin, self.namespace()).await?);
+        self.nodes
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .push(node.clone());
+        Ok(node)
+    }
+
+    /// The pod of the workspace, once it is bound to a node.
+    pub async fn bound_pod(&self) -> anyhow::Result<Pod> {
+        let pods = self.scratch.api::<Pod>();
+        wait::until("a pod to be bound", wait::USUAL, || async {
+            let all = pods
+                .list(&ListParams::default())
+                .await
+                .map_err(|error| error.to_string())?;
+            let live = all.items.into_iter().filter(|pod| {
+                let failed = pod
+                    .status
+                    .as_ref()
+                    .is_some_and(|status| status.phase.as_deref() == Some("Failed"));
+                pod.metadata.deletion_timestamp.is_none() && !failed
+            });
+            live.max_by_key(|pod| pod.metadata.creation_timestamp.clone())
+                .filter(|pod| pod.spec.as_ref().is_some_and(|spec| spec.node_name.is_some()))
+                .ok_or_else(|| "no pod is bound".to_owned())
+        })
+        .await
+    }
+
+    /// Writes a pod's status like its kubelet would. Returns when the API server accepted it.
+    pub async fn write_pod(&self, pod: &Pod, status: Value) -> anyhow::Result<Option<Moment>> {
+        let patch = Patch::Merge(json!({"status": status}));
+        let pods = self.scratch.api::<Pod>();
+        let written_pod = pods
+            .patch_status(&pod.name_any(), &PatchParams::default(), &patch)
+            .await?;
+        Ok(Moment::written(&written_pod))
+    }
+
+    /// Writes a Warning Event about an object, like its controller would. Returns when the API server accepted it.
+    pub async fn warn_about(
+        &self,
+        kind: &str,
+        name: &str,
+        uid: Option<String>,
+        reason: &str,
+        message: &str,
+    ) -> anyhow::Result<Option<Moment>> {
+        let time = Timestamp::now();
+        let now = time.strftime("%Y-%m-%dT%H:%M:%SZ").to_string();
+        let event: CoreEvent = self
+            .make(json!({
+                "metadata": {"name": format!("staged-{}", time.as_nanosecond())},
+                "involvedObject": {"apiVersion": "v1", "kind": kind, "namespace": self.namespace(), "name": name, "uid": uid},
+                "type": "Warning", "reason": reason, "message": message,
+                "source": {"component": "attachdetach-controller"},
+                "firstTimestamp": now, "lastTimestamp": now, "count": 1,
+            }))
+            .await?;
+        Ok(Moment::written(&event))
+    }
+
+    /// Waits until `Degraded` has this reason and a message with these words. Checks the maximum time since the evidence.
+    pub async fn reports(
+        &self,
+        reason: &'static str,
+        words: &[&str],
+        evidence: impl Fn(&Histories) -> Option<Moment>,
+    ) -> anyhow::Result<()> {
+        let first = wait::until(&format!("{reason} to be told"), TIMEOUT, || async {
+            let says = |workspace: &Workspace| degraded(workspace).is_some_and(|it| it.reason == reason);
+            self.histories.workspaces.first(says).ok_or_else(|| self.latest())
+        })
+        .await?;
+        let message = degraded(&first)
+            .map(|condition| condition.message.clone())
+            .unwrap_or_default();
+        for word in words {
+            anyhow::ensure!(message.contains(word), "{word:?} is missing in: {message}");
+        }
+        let reported = Moment::written(&first).context("no times on the workspace")?;
+        let held = evidence(&self.histories)
+            .with_context(|| format!("{reason} is told without evidence: {message}"))?;
+        let (evidence_at, reported) = (
+            self.moments.evidence(&held).await?,
+            self.moments.reported(&reported).await?,
+        );
+        let delay = reported.duration_since(evidence_at);
+        {
+            let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
+            seen.reasons.push(reason.to_owned());
+            seen.findings
+                .push(format!("{reason} after {:.3} s", delay.as_secs_f64()));
+        }
+        anyhow::ensure!(
+            delay <= MAX_DELAY,
+            "{reason} was told {delay:?} after the API server got the evidence, at {evidence_at}"
+        );
+        Ok(())
+    }
+
+    /// Waits for an Event with this reason.
+    pub async fn event(&self, reason: &str) -> anyhow::Result<Event> {
+        wait::until(&format!("an Event {reason}"), wait::USUAL, || async {
+            let events = self.scratch.api::<Event>().list(&ListParams::default()).await;
+            let events = events.map_err(|error| error.to_string())?.items;
+            let mut events = events.into_iter();
+            let found = events.find(|event| event.reason.as_deref() == Some(reason));
+            found.ok_or_else(|| "none yet".to_owned())
+        })
+        .await
+    }
+
+    /// Allows a reason that the product may report while the failure develops.
+    pub fn may_also_report(&self, reason: &'static str) {
+        self.seen
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .also
+            .push(reason);
+    }
+
+    /// Waits until the workspace is in `phase`.
+    pub async fn reached(&self, phase: Phase) -> anyhow::Result<Workspace> {
+        workspace::reached(&self.alice, &self.name, phase).await
+    }
+
+    /// Changes the spec and restarts the workspace.
+    pub async fn restart_with(&self, change: Value) -> anyhow::Result<()> {
+        let mut spec = change;
+        spec["desiredStatus"] = json!("Stopped");
+        let api = self.scratch.api();
+        workspace::set(&api, &self.name, spec).await?;
+        self.reached(Phase::Stopped).await?;
+        workspace::set(&api, &self.name, json!({"desiredStatus": "Running"})).await?;
+        Ok(())
+    }
+
+    /// Waits until no problem is reported, and checks that the failure was reported once and without a flood.
+    pub async fn wait_cleared(&self) -> anyhow::Result<()> {
+        wait::until("nothing to be wrong", wait::USUAL, || async {
+            let last = self.histories.workspaces.last();
+            let fine = last
+                .as_ref()
+                .is_some_and(|workspace| degraded(workspace).is_none());
+            if fine { Ok(()) } else { Err(self.latest()) }
+        })
+        .await?;
+        let events = self.scratch.api::<Event>().list(&ListParams::default()).await?;
+        let (reasons, also) = {
+            let seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
+            (seen.reasons.clone(), seen.also.clone())
+        };
+        checks::check_one_event_each(&events.items, &reasons, &also)?;
+        checks::check_condition_changes(&self.histories.workspaces.all())
+    }
+
+    /// Waits until it runs and no problem is reported.
+    pub async fn recovered(&self) -> anyhow::Result<()> {
+        self.reached(Phase::Running).await?;
+        self.wait_cleared().await
+    }
+
+    /// The reports, with their delays.
+    pub(super) fn findings(&self) -> Vec<String> {
+        self.seen
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .findings
+            .clone()
+    }
+
+    /// The last observations, for a row that fails.
+    pub(super) fn final_message(&self) -> String {
+        let pod = self.histories.pods.last().and_then(|pod| pod.status);
+        let pod = serde_json::to_string(&pod).unwrap_or_default();
+        format!("{}; pod: {pod}", self.latest())
+    }
+
+    fn latest(&self) -> String {
+        let Some(workspace) = self.histories.workspaces.last() else {
+            return "no workspace".to_owned();
+        };
+        let status = workspace.status.clone().unwrap_or_default();
+        let available = condition::find(&status.conditions, AVAILABLE).map(|it| it.reason.clone());
+        format!(
+            "phase {:?}, reason {:?}, message {:?}, Available {available:?}",
+            status.phase, status.reason, status.message
+        )
+    }
+
+    /// Deletes all objects. Pods on a node without a machine are deleted by force, because no kubelet ends them.
+    pub(super) async fn finish(self, keep: bool) -> anyhow::Result<()> {
+        let nodes = std::mem::take(&mut *self.nodes.lock().unwrap_or_else(PoisonError::into_inner));
+        let keep = keep && std::env::var_os("KEEP_FAILED").is_some();
+        if keep {
+            return Ok(());
+        }
+        let (admin, name) = (self.admin.clone(), self.scratch.namespace.clone());
+        cleanup::rules(&admin, &name).await?;
+        let pods = self.scratch.api::<Pod>();
+        let result = tokio::select! {
+            // A row with strict times counts as working until its end.
+            result = self.scratch.finish_at_work() => result,
+            () = cleanup::pods(&pods, &nodes) => Ok(()),
+        };
+        for node in &nodes {
+            node.delete().await?;
+        }
+        cleanup::rest(&admin, &name).await?;
+        result
+    }
+}
+
+/// Writes the keys of `over` over those of `base`.
+fn merge(base: &mut Value, over: Value) {
+    if let (Some(base), Value::Object(over)) = (base.as_object_mut(), over) {
+        base.extend(over);
+    }
+}

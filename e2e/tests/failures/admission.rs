@@ -1,0 +1,393 @@
+//! Quotas, ranges, Pod Security and other people's admission rules.
+
+use api::{WorkspaceManager, WorkspaceTemplate, condition::reason};
+use e2e::{
+    Environment,
+    failures::{Fixture, table},
+    row, wait,
+};
+use k8s_openapi::api::{
+    admissionregistration::v1::{
+        ValidatingAdmissionPolicy, ValidatingAdmissionPolicyBinding, ValidatingWebhookConfiguration,
+    },
+    apps::v1::Deployment,
+    core::v1::{Event, LimitRange, Namespace, Pod, ResourceQuota, Service},
+};
+use kube::{
+    Api, ResourceExt as _,
+    api::{DeleteParams, ListParams, Patch, PatchParams, PostParams},
+};
+use serde_json::{Value, json};
+
+use crate::evidence::{created, pod_ready, pod_refused};
+
+/// The name of quotas and ranges here.
+const RULE: &str = "e2e";
+
+async fn quota(fixture: &Fixture, hard: Value) -> anyhow::Result<()> {
+    let quota = json!({"metadata": {"name": RULE}, "spec": {"hard": hard}});
+    fixture.make::<ResourceQuota>(quota).await?;
+    // Until its usage is counted, the API server refuses with other words.
+    let quotas = fixture.scratch.api::<ResourceQuota>();
+    wait::until("the quota to be counted", wait::USUAL, || async {
+        let now = quotas.get(RULE).await.map_err(|error| error.to_string())?;
+        let counted = now
+            .status
+            .and_then(|status| status.used)
+            .is_some_and(|used| !used.is_empty());
+        if counted {
+            Ok(())
+        } else {
+            Err("not yet".to_owned())
+        }
+    })
+    .await
+}
+
+async fn raise(fixture: &Fixture, hard: Value) -> anyhow::Result<()> {
+    fixture
+        .change::<ResourceQuota>(RULE, json!({"spec": {"hard": hard}}))
+        .await?;
+    fixture.recovered().await
+}
+
+async fn quota_for_pods(fixture: &Fixture) -> anyhow::Result<()> {
+    quota(fixture, json!({"pods": "0"})).await?;
+    fixture.create(json!({})).await?;
+    let words = [
+        "The Pod was refused",
+        "exceeded quota: e2e",
+        "stop another workspace",
+    ];
+    fixture
+        .reports(reason::QUOTA_EXCEEDED, &words, pod_refused())
+        .await?;
+    raise(fixture, json!({"pods": "5"})).await
+}
+
+/// Its controller tries a refused pod ever less often; the operator has it try again after half a minute, then ever less often.
+async fn refused_pod_is_tried_again(fixture: &Fixture) -> anyhow::Result<()> {
+    quota(fixture, json!({"pods": "0"})).await?;
+    fixture.create(json!({})).await?;
+    let words = ["exceeded quota: e2e"];
+    fixture
+        .reports(reason::QUOTA_EXCEEDED, &words, pod_refused())
+        .await?;
+    let name = format!("workspace-{}", fixture.name);
+    let deployments = fixture.scratch.api::<Deployment>();
+    let touched = wait::until("the Deployment to be touched", wait::USUAL, || async {
+        let now = deployments.get(&name).await.map_err(|error| error.to_string())?;
+        let time = now.annotations().get(api::names::RETRIED_AT).cloned();
+        time.ok_or_else(|| "not yet".to_owned())
+    })
+    .await?;
+    let touched: jiff::Timestamp = touched.parse()?;
+    let events = fixture.scratch.api::<Event>();
+    wait::until("the pod to be tried again", wait::USUAL, || async {
+        let all = events
+            .list(&ListParams::default())
+            .await
+            .map_err(|error| error.to_string())?;
+        let tries = all
+            .items
+            .iter()
+            .filter(|event| event.reason.as_deref() == Some("FailedCreate"));
+        let last = tries
+            .filter_map(|event| event.last_timestamp.as_ref().map(|time| time.0))
+            .max();
+        // Events tell whole seconds.
+        let since = last.map(|last| last.as_second() - touched.as_second());
+        since
+            .filter(|since| (0..=5).contains(since))
+            .ok_or_else(|| format!("{since:?} s after it"))
+    })
+    .await?;
+    raise(fixture, json!({"pods": "5"})).await
+}
+
+async fn quota_for_cpu(fixture: &Fixture) -> anyhow::Result<()> {
+    quota(fixture, json!({"limits.cpu": "100m"})).await?;
+    fixture.create(json!({})).await?;
+    let words = ["exceeded quota: e2e", "limits.cpu=500m", "quota raised"];
+    fixture
+        .reports(reason::QUOTA_EXCEEDED, &words, pod_refused())
+        .await?;
+    raise(fixture, json!({"limits.cpu": "2"})).await
+}
+
+async fn quota_for_storage(fixture: &Fixture) -> anyhow::Result<()> {
+    quota(fixture, json!({"requests.storage": "100Mi"})).await?;
+    fixture.create(json!({"storage": {"size": "1Gi"}})).await?;
+    let words = ["The PersistentVolumeClaim was refused", "requests.storage=1Gi"];
+    fixture.reports(reason::QUOTA_EXCEEDED, &words, created()).await?;
+    raise(fixture, json!({"requests.storage": "5Gi"})).await
+}
+
+async fn range(fixture: &Fixture, limit: Value) -> anyhow::Result<()> {
+    fixture
+        .make::<LimitRange>(json!({"metadata": {"name": RULE}, "spec": {"limits": [limit]}}))
+        .await?;
+    Ok(())
+}
+
+async fn range_for_cpu(fixture: &Fixture) -> anyhow::Result<()> {
+    range(fixture, json!({"type": "Container", "max": {"cpu": "100m"}})).await?;
+    fixture.create(json!({})).await?;
+    let words = [
+        "maximum cpu usage per Container is 100m",
+        "LimitRange",
+        "spec.resources",
+    ];
+    fixture
+        .reports(reason::ADMISSION_DENIED, &words, pod_refused())
+        .await?;
+    fixture.delete::<LimitRange>(RULE).await?;
+    fixture.recovered().await
+}
+
+async fn range_for_storage(fixture: &Fixture) -> anyhow::Result<()> {
+    range(
+        fixture,
+        json!({"type": "PersistentVolumeClaim", "max": {"storage": "100Mi"}}),
+    )
+    .await?;
+    fixture.create(json!({"storage": {"size": "1Gi"}})).await?;
+    let words = [
+        "maximum storage usage per PersistentVolumeClaim is 100Mi",
+        "LimitRange",
+    ];
+    fixture
+        .reports(reason::ADMISSION_DENIED, &words, created())
+        .await?;
+    fixture.delete::<LimitRange>(RULE).await?;
+    fixture.recovered().await
+}
+
+/// A template may allow what the namespace forbids.
+async fn pod_security(fixture: &Fixture) -> anyhow::Result<()> {
+    let templates = Api::<WorkspaceTemplate>::all(fixture.admin.clone());
+    let template: WorkspaceTemplate = serde_json::from_value(json!({
+        "apiVersion": "workspaces.jupyter.org/v1alpha1", "kind": "WorkspaceTemplate",
+        "metadata": {"name": fixture.namespace()},
+        "spec": {
+            "displayName": "Root", "defaultImage": Environment::get()?.images.echo, "podSecurity": "Baseline",
+            "defaultPodSecurityContext": {"runAsUser": 0, "runAsNonRoot": false},
+        },
+    }))?;
+    templates.create(&PostParams::default(), &template).await?;
+    fixture
+        .create_as_admin(json!({"templateRef": fixture.namespace()}))
+        .await?;
+    let words = ["violates PodSecurity", "restricted", "Pod Security level"];
+    fixture
+        .reports(reason::POD_SECURITY_VIOLATION, &words, pod_refused())
+        .await?;
+    let label =
+        Patch::Merge(json!({"metadata": {"labels": {"pod-security.kubernetes.io/enforce": "baseline"}}}));
+    Api::<Namespace>::all(fixture.admin.clone())
+        .patch(fixture.namespace(), &PatchParams::default(), &label)
+        .await?;
+    fixture.recovered().await
+}
+
+/// Waits until a pod is refused with this word: rules take a moment to be known to the API server.
+async fn in_force(fixture: &Fixture, word: &str) -> anyhow::Result<()> {
+    let pods = fixture.scratch.api::<Pod>();
+    let pod: Pod = serde_json::from_value(json!({
+        "metadata": {"generateName": "probe-"},
+        "spec": {
+            "securityContext": {"runAsNonRoot": true, "runAsUser": 1000, "seccompProfile": {"type": "RuntimeDefault"}},
+            "containers": [{"name": "c", "image": "i", "securityContext": {
+                "allowPrivilegeEscalation": false, "capabilities": {"drop": ["ALL"]},
+            }}],
+        },
+    }))?;
+    let dry = PostParams {
+        dry_run: true,
+        ..PostParams::default()
+    };
+    wait::until("the rule to be in force", wait::USUAL, || async {
+        match pods.create(&dry, &pod).await {
+            Err(error) if error.to_string().contains(word) => Ok(()),
+            other => Err(format!("{:?}", other.map(|pod| pod.name_any()))),
+        }
+    })
+    .await
+}
+
+async fn foreign_policy(fixture: &Fixture) -> anyhow::Result<()> {
+    let name = fixture.namespace();
+    let policies = Api::<ValidatingAdmissionPolicy>::all(fixture.admin.clone());
+    let bindings = Api::<ValidatingAdmissionPolicyBinding>::all(fixture.admin.clone());
+    let policy = serde_json::from_value(json!({
+        "metadata": {"name": name, "labels": {"e2e.test/scratch": "true"}},
+        "spec": {
+            "failurePolicy": "Fail",
+            "matchConstraints": {"resourceRules": [
+                {"apiGroups": [""], "apiVersions": ["v1"], "operations": ["CREATE"], "resources": ["pods"]},
+            ]},
+            "validations": [{"expression": "false", "message": "every pod needs a cost centre"}],
+        },
+    }))?;
+    policies.create(&PostParams::default(), &policy).await?;
+    let binding = serde_json::from_value(json!({
+        "metadata": {"name": name, "labels": {"e2e.test/scratch": "true"}},
+        "spec": {
+            "policyName": name,
+            "validationActions": ["Deny"],
+            "matchResources": {"namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": name}}},
+        },
+    }))?;
+    bindings.create(&PostParams::default(), &binding).await?;
+    in_force(fixture, "cost centre").await?;
+    fixture.create(json!({})).await?;
+    let words = ["every pod needs a cost centre", "tell the administrator"];
+    fixture
+        .reports(reason::ADMISSION_DENIED, &words, pod_refused())
+        .await?;
+    bindings.delete(name, &DeleteParams::default()).await?;
+    policies.delete(name, &DeleteParams::default()).await?;
+    fixture.recovered().await
+}
+
+/// A webhook whose server is away, for these resources of the namespace.
+async fn dead_webhook(
+    fixture: &Fixture,
+    resource: &str,
+) -> anyhow::Result<Api<ValidatingWebhookConfiguration>> {
+    let hooks = Api::<ValidatingWebhookConfiguration>::all(fixture.admin.clone());
+    let hook = serde_json::from_value(json!({
+        "metadata": {"name": fixture.namespace(), "labels": {"e2e.test/scratch": "true"}},
+        "webhooks": [{
+            "name": "cost-centre.example.com",
+            "admissionReviewVersions": ["v1"],
+            "sideEffects": "None",
+            "failurePolicy": "Fail",
+            "timeoutSeconds": 1,
+            "clientConfig": {"service": {"namespace": fixture.namespace(), "name": "nobody"}},
+            "namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": fixture.namespace()}},
+            "rules": [{"apiGroups": [""], "apiVersions": ["v1"], "operations": ["CREATE", "UPDATE"], "resources": [resource]}],
+        }],
+    }))?;
+    hooks.create(&PostParams::default(), &hook).await?;
+    Ok(hooks)
+}
+
+async fn foreign_webhook_is_unavailable(fixture: &Fixture) -> anyhow::Result<()> {
+    let hooks = dead_webhook(fixture, "pods").await?;
+    in_force(fixture, "cost-centre").await?;
+    fixture.create(json!({})).await?;
+    let words = ["cost-centre.example.com", "does not answer"];
+    fixture
+        .reports(reason::ADMISSION_DENIED, &words, pod_refused())
+        .await?;
+    hooks
+        .delete(fixture.namespace(), &DeleteParams::default())
+        .await?;
+    fixture.recovered().await
+}
+
+async fn webhook_is_unavailable_for_our_writes(fixture: &Fixture) -> anyhow::Result<()> {
+    let hooks = dead_webhook(fixture, "services").await?;
+    let services = fixture.scratch.api::<Service>();
+    let probe: Service =
+        serde_json::from_value(json!({"metadata": {"name": "probe"}, "spec": {"ports": [{"port": 1}]}}))?;
+    let dry = PostParams {
+        dry_run: true,
+        ..PostParams::default()
+    };
+    wait::until("the webhook to be in force", wait::USUAL, || async {
+        match services.create(&dry, &probe).await {
+            Err(error) if error.to_string().contains("cost-centre") => Ok(()),
+            other => Err(format!("{other:?}")),
+        }
+    })
+    .await?;
+    fixture.create(json!({})).await?;
+    let words = [
+        "The Service was refused",
+        "cost-centre.example.com",
+        "does not answer",
+    ];
+    fixture
+        .reports(reason::ADMISSION_DENIED, &words, created())
+        .await?;
+    hooks
+        .delete(fixture.namespace(), &DeleteParams::default())
+        .await?;
+    fixture.recovered().await
+}
+
+async fn name_conflict(fixture: &Fixture) -> anyhow::Result<()> {
+    let name = format!("workspace-{}", fixture.name);
+    fixture
+        .make::<Service>(json!({"metadata": {"name": name}, "spec": {"ports": [{"port": 80}]}}))
+        .await?;
+    fixture.create(json!({})).await?;
+    fixture
+        .reports(
+            reason::NAME_CONFLICT,
+            &[&name, "Delete it (an administrator can)"],
+            created(),
+        )
+        .await?;
+    fixture.delete::<Service>(&name).await?;
+    fixture.recovered().await
+}
+
+/// A manager whose routes are Ingresses, in a namespace that may have none.
+async fn route_is_refused(fixture: &Fixture) -> anyhow::Result<()> {
+    let ingresses = "count/ingresses.networking.k8s.io";
+    quota(fixture, json!({ingresses: "0"})).await?;
+    let managers = Api::<WorkspaceManager>::all(fixture.admin.clone());
+    let service = json!({"name": "{service.name}", "port": {"name": "http"}});
+    let manager = serde_json::from_value(json!({
+        "apiVersion": "workspaces.jupyter.org/v1alpha1", "kind": "WorkspaceManager",
+        "metadata": {"name": fixture.namespace(), "labels": {"e2e.test/scratch": "true"}},
+        "spec": {
+            "routing": {
+                "baseDomain": format!("{}.test", fixture.namespace()),
+                "custom": {"resources": [{
+                    "apiVersion": "networking.k8s.io/v1", "kind": "Ingress",
+                    "spec": {"rules": [{"host": "{workspace.host}", "http": {"paths": [
+                        {"path": "/", "pathType": "Prefix", "backend": {"service": service}},
+                    ]}}]},
+                }]},
+            },
+            "authentication": {"none": {}},
+        },
+    }))?;
+    managers.create(&PostParams::default(), &manager).await?;
+    fixture
+        .create_as_admin(json!({"managerRef": fixture.namespace()}))
+        .await?;
+    let words = ["The Ingress", "exceeded quota: e2e", "routing.custom"];
+    fixture.reports(reason::ROUTE_FAILED, &words, pod_ready()).await?;
+    raise(fixture, json!({ingresses: "1"})).await
+}
+
+#[tokio::test]
+async fn quota_and_limit_range_refusals_are_reported_and_recover() -> anyhow::Result<()> {
+    let rows = [
+        row!(quota_for_pods),
+        row!(refused_pod_is_tried_again),
+        row!(quota_for_cpu),
+        row!(quota_for_storage),
+        row!(range_for_cpu),
+        row!(range_for_storage),
+    ];
+    table("quota", rows).await
+}
+
+#[tokio::test]
+async fn refusals_of_other_policies_and_webhooks_are_reported_with_their_message() -> anyhow::Result<()> {
+    let rows = [
+        row!(pod_security),
+        row!(foreign_policy),
+        row!(foreign_webhook_is_unavailable),
+        row!(webhook_is_unavailable_for_our_writes),
+        row!(name_conflict),
+        row!(route_is_refused),
+    ];
+    table("admission", rows).await
+}

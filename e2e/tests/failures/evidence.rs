@@ -1,0 +1,158 @@
+//! What a test waits for -> when the API server first held it.
+
+use std::time::Duration;
+
+use api::Workspace;
+use e2e::failures::{Fixture, Histories, Moment};
+use jiff::SignedDuration;
+use k8s_openapi::api::{
+    apps::v1::Deployment,
+    core::v1::{ContainerState, ContainerStatus, Pod},
+};
+
+/// When the evidence was held.
+pub(crate) trait When: Fn(&Histories) -> Option<Moment> {}
+impl<F: Fn(&Histories) -> Option<Moment>> When for F {}
+
+/// At a moment that is known.
+pub(crate) fn at(moment: Option<Moment>) -> impl When {
+    move |_| moment.clone()
+}
+
+/// Waits for an Event of this reason, which the kubelet writes and no status tells: when it was made.
+pub(crate) async fn event(fixture: &Fixture, reason: &str) -> anyhow::Result<impl When + use<>> {
+    Ok(at(Moment::created(&fixture.event(reason).await?)))
+}
+
+/// When a pod first was so.
+pub(crate) fn pod(holds: impl Fn(&Pod) -> bool) -> impl When {
+    move |histories| Moment::written(&histories.pods.first(&holds)?)
+}
+
+/// When a container first was so.
+pub(crate) fn container(holds: impl Fn(&ContainerStatus) -> bool) -> impl When {
+    pod(move |pod| {
+        let status = pod.status.as_ref();
+        status.is_some_and(|status| {
+            let init = status.init_container_statuses.iter().flatten();
+            init.chain(status.container_statuses.iter().flatten()).any(&holds)
+        })
+    })
+}
+
+/// When a container first waited for one of these reasons.
+pub(crate) fn waiting(reasons: &'static [&'static str]) -> impl When {
+    container(move |status| {
+        let why = |state: &ContainerState| state.waiting.clone()?.reason;
+        status
+            .state
+            .as_ref()
+            .and_then(why)
+            .is_some_and(|why| reasons.contains(&why.as_str()))
+    })
+}
+
+/// When a container first waited for this reason with a message that holds this word.
+pub(crate) fn waiting_for(reason: &'static str, word: &'static str) -> impl When {
+    container(move |status| {
+        let waiting = status.state.as_ref().and_then(|state| state.waiting.clone());
+        waiting.is_some_and(|waiting| {
+            waiting.reason.as_deref() == Some(reason) && waiting.message.unwrap_or_default().contains(word)
+        })
+    })
+}
+
+/// When a container had first ended.
+pub(crate) fn ended() -> impl When {
+    container(|status| {
+        let terminated =
+            |state: Option<&ContainerState>| state.is_some_and(|state| state.terminated.is_some());
+        terminated(status.state.as_ref()) || terminated(status.last_state.as_ref())
+    })
+}
+
+/// When a container had first ended twice.
+pub(crate) fn looping() -> impl When {
+    container(|status| {
+        let runs = status.state.as_ref().is_some_and(|state| state.running.is_some());
+        status.restart_count + i32::from(!runs) >= 2
+    })
+}
+
+/// So long after a container had first been started.
+pub(crate) fn after_start(time: Duration) -> impl When {
+    move |histories| {
+        let started = |pod: &Pod| {
+            let status = pod.status.as_ref()?.container_statuses.as_ref()?.first()?;
+            Some(status.state.as_ref()?.running.as_ref()?.started_at.as_ref()?.0)
+        };
+        let first = histories.pods.first(|pod| started(pod).is_some())?;
+        Some(Moment::At(started(&first)?.checked_add(time).ok()?))
+    }
+}
+
+/// So long after the first pod was made.
+pub(crate) fn after_pod(time: Duration) -> impl When {
+    move |histories| {
+        let first = histories.pods.first(|_| true)?;
+        let made = first.metadata.creation_timestamp?.0;
+        Some(Moment::At(made.checked_add(time).ok()?))
+    }
+}
+
+/// When the scheduler first said that no node can take the pod.
+pub(crate) fn unscheduled() -> impl When {
+    pod(|pod| {
+        let conditions = pod.status.as_ref().and_then(|status| status.conditions.as_ref());
+        conditions.is_some_and(|all| {
+            all.iter()
+                .any(|it| it.type_ == "PodScheduled" && it.status == "False")
+        })
+    })
+}
+
+/// When the time of a start was over, which the workspace limits to a minute.
+pub(crate) fn start_is_over() -> impl When {
+    |histories: &Histories| {
+        let started = |workspace: &Workspace| {
+            let status = workspace.status.as_ref();
+            status.and_then(|status| status.starting_since.clone())
+        };
+        let first = histories
+            .workspaces
+            .first(|workspace| started(workspace).is_some())?;
+        Some(Moment::At(started(&first)?.0 + SignedDuration::from_mins(1)))
+    }
+}
+
+/// When a pod was first ready.
+pub(crate) fn pod_ready() -> impl When {
+    pod(e2e::cluster::is_ready)
+}
+
+/// When the Deployment first said that its pod is refused.
+pub(crate) fn pod_refused() -> impl When {
+    move |histories| {
+        let refused = |deployment: &Deployment| {
+            let conditions = deployment
+                .status
+                .as_ref()
+                .and_then(|status| status.conditions.as_ref());
+            conditions.is_some_and(|all| {
+                all.iter()
+                    .any(|it| it.type_ == "ReplicaFailure" && it.status == "True")
+            })
+        };
+        Moment::written(&histories.deployments.first(refused)?)
+    }
+}
+
+/// When the workspace was made: what it lacks was lacking from the beginning.
+pub(crate) fn created() -> impl When {
+    move |histories| Moment::created(&histories.workspaces.first(|_| true)?)
+}
+
+/// When the claim was made.
+pub(crate) fn claimed() -> impl When {
+    move |histories| Moment::created(&histories.claims.first(|_| true)?)
+}

@@ -1,0 +1,381 @@
+//! What people do to a workspace's children by hand, and changes of one that has not begun.
+
+use anyhow::Context as _;
+use api::{Workspace, condition::reason, workspace::Phase};
+use e2e::{
+    Environment,
+    failures::{Fixture, Moment, table},
+    row, wait, workspace,
+};
+use k8s_openapi::api::{
+    apps::v1::Deployment,
+    core::v1::{PersistentVolumeClaim, Pod},
+    events::v1::Event,
+};
+use kube::{
+    ResourceExt as _,
+    api::{DeleteParams, ListParams, Patch, PatchParams},
+};
+use serde_json::json;
+
+use crate::evidence::{at, looping, unscheduled, waiting};
+
+fn child(fixture: &Fixture) -> String {
+    format!("workspace-{}", fixture.name)
+}
+
+/// Notes of the Warning Events of this reason about the workspace, once there is one.
+async fn warned(fixture: &Fixture, reason: &str) -> anyhow::Result<Vec<String>> {
+    let events = fixture.scratch.api::<Event>();
+    wait::until(&format!("an Event {reason}"), wait::USUAL, || async {
+        let all = events.list(&ListParams::default()).await;
+        let all = all.map_err(|error| error.to_string())?;
+        let of_reason = all.items.into_iter().filter(|event| {
+            event.reason.as_deref() == Some(reason) && event.type_.as_deref() == Some("Warning")
+        });
+        let notes: Vec<_> = of_reason.filter_map(|event| event.note).collect();
+        if notes.is_empty() {
+            Err("none yet".to_owned())
+        } else {
+            Ok(notes)
+        }
+    })
+    .await
+}
+
+async fn disk_deleted_under_a_pod(fixture: &Fixture) -> anyhow::Result<()> {
+    fixture.may_also_report(reason::VOLUME_UNBOUND);
+    fixture.create(json!({"storage": {"size": "100Mi"}})).await?;
+    fixture.reached(Phase::Running).await?;
+    let claims = fixture.scratch.api::<PersistentVolumeClaim>();
+    fixture.delete::<PersistentVolumeClaim>(&child(fixture)).await?;
+    let teardown = claims.get(&child(fixture)).await?;
+    let volume = teardown.spec.as_ref().and_then(|spec| spec.volume_name.clone());
+    let patch = format!("kubectl patch pv {}", volume.unwrap_or_default());
+    let words = ["copy the files elsewhere", "Nobody can undo", patch.as_str()];
+    let held = at(Moment::deleted(&teardown));
+    fixture.reports(reason::VOLUME_TERMINATING, &words, held).await?;
+    fixture.reached(Phase::Running).await?;
+    fixture.may_also_report(reason::VOLUME_REPLACED);
+    fixture.restart_with(json!({})).await?;
+    let again = fixture.reached(Phase::Running).await?;
+    let message = again.status.and_then(|status| status.message).unwrap_or_default();
+    anyhow::ensure!(message.contains("new, empty one"), "{message}");
+    let fresh = claims.get(&child(fixture)).await?;
+    anyhow::ensure!(fresh.uid() != teardown.uid(), "the same disk");
+    let notes = warned(fixture, reason::VOLUME_REPLACED).await?;
+    anyhow::ensure!(notes.len() == 1, "{notes:?}");
+    fixture.wait_cleared().await
+}
+
+/// The runs that there were, by what their pods say.
+fn runs(fixture: &Fixture) -> Vec<String> {
+    let pods = fixture.histories.pods.all();
+    let run = |pod: &Pod| pod.labels().get(api::names::RUN_ID_LABEL).cloned();
+    let mut runs: Vec<_> = pods.iter().filter_map(run).collect();
+    runs.sort();
+    runs.dedup();
+    runs
+}
+
+fn is_pending(workspace: &Workspace) -> bool {
+    let status = workspace.status.as_ref();
+    status.is_some_and(|status| !status.pending_update.is_empty())
+}
+
+async fn image_fixed_before_start(fixture: &Fixture) -> anyhow::Result<()> {
+    let disk = json!({"size": "100Mi"});
+    fixture
+        .create(json!({"image": "localhost/no-such-typo:1", "storage": disk}))
+        .await?;
+    let evidence = waiting(&["ErrImageNeverPull", "ErrImagePull"]);
+    fixture
+        .reports(reason::IMAGE_PULL_FAILED, &["no-such-typo"], evidence)
+        .await?;
+    // Its disk is made by a provisioner that may be slow.
+    fixture.may_also_report(reason::VOLUME_UNBOUND);
+    // No stop and no start.
+    let right = json!({"image": Environment::get()?.images.echo});
+    workspace::set(&fixture.alice, &fixture.name, right).await?;
+    fixture.recovered().await?;
+    let running = fixture.reached(Phase::Running).await?;
+    anyhow::ensure!(!is_pending(&running), "{:?}", running.status);
+    anyhow::ensure!(runs(fixture).len() == 2, "{:?}", runs(fixture));
+    Ok(())
+}
+
+async fn selector_fixed_before_start(fixture: &Fixture) -> anyhow::Result<()> {
+    fixture
+        .create(json!({"nodeSelector": {"e2e.test/zone": "nowhere"}}))
+        .await?;
+    fixture
+        .reports(reason::UNSCHEDULABLE, &["spec.nodeSelector"], unscheduled())
+        .await?;
+    workspace::set(&fixture.alice, &fixture.name, json!({"nodeSelector": null})).await?;
+    fixture.recovered().await
+}
+
+async fn change_of_a_started_run_waits(fixture: &Fixture) -> anyhow::Result<()> {
+    fixture.may_also_report(reason::CONTAINER_EXITED);
+    let fails = json!({"containerConfig": {"command": ["python3", "-c", "import sys; sys.exit(4)"]}});
+    fixture.create(fails).await?;
+    fixture
+        .reports(reason::CRASH_LOOPING, &["exit code 4"], looping())
+        .await?;
+    workspace::set(&fixture.alice, &fixture.name, json!({"containerConfig": null})).await?;
+    wait::until("the message to say what waits", wait::USUAL, || async {
+        let last = fixture.histories.workspaces.last().and_then(|it| it.status);
+        let message = last.and_then(|status| status.message).unwrap_or_default();
+        let words = "when the workspace is stopped and started: spec.containerConfig.command";
+        message.contains(words).then_some(()).ok_or(message)
+    })
+    .await?;
+    fixture.restart_with(json!({})).await?;
+    fixture.recovered().await
+}
+
+async fn deployment_scaled_manually(fixture: &Fixture) -> anyhow::Result<()> {
+    fixture.create(json!({})).await?;
+    fixture.reached(Phase::Running).await?;
+    fixture.may_also_report(reason::REPLICAS_CORRECTED);
+    let before = fixture.histories.workspaces.all().len();
+    let deployments = fixture.scratch.api::<Deployment>();
+    let three = Patch::Merge(json!({"spec": {"replicas": 3}}));
+    deployments
+        .patch_scale(&child(fixture), &PatchParams::default(), &three)
+        .await?;
+    let notes = warned(fixture, reason::REPLICAS_CORRECTED).await?;
+    anyhow::ensure!(notes[0].contains("scaled to 3 pods"), "{notes:?}");
+    wait::until("one pod to be left", wait::USUAL, || async {
+        let pods = fixture.scratch.api::<Pod>().list(&ListParams::default()).await;
+        let left = pods.map_err(|error| error.to_string())?.items.len();
+        (left == 1).then_some(()).ok_or_else(|| format!("{left} pods"))
+    })
+    .await?;
+    fixture.recovered().await?;
+    let phases = fixture.histories.workspaces.all().into_iter().skip(before);
+    let phases: Vec<_> = phases.filter_map(|it| it.status?.phase).collect();
+    anyhow::ensure!(phases.iter().all(|phase| *phase == Phase::Running), "{phases:?}");
+    let events = fixture
+        .scratch
+        .api::<Event>()
+        .list(&ListParams::default())
+        .await?;
+    let ready = events
+        .items
+        .iter()
+        .filter(|event| event.reason.as_deref() == Some(reason::READY));
+    anyhow::ensure!(ready.count() == 1, "more than one Ready");
+    Ok(())
+}
+
+async fn new_run_is_reported(fixture: &Fixture, first: Option<String>, words: &str) -> anyhow::Result<()> {
+    let notes = warned(fixture, reason::DEPLOYMENT_RESTORED).await?;
+    anyhow::ensure!(notes.len() == 1 && notes[0].contains(words), "{notes:?}");
+    wait::until("another run", wait::USUAL, || async {
+        let now = fixture
+            .alice
+            .get(&fixture.name)
+            .await
+            .map_err(|error| error.to_string())?;
+        let status = now.status.unwrap_or_default();
+        let again = status.phase == Some(Phase::Running) && status.run_id != first;
+        again.then_some(()).ok_or_else(|| format!("{status:?}"))
+    })
+    .await?;
+    fixture.recovered().await
+}
+
+async fn scaled_to_none(fixture: &Fixture, by_subresource: bool, words: &str) -> anyhow::Result<()> {
+    fixture.create(json!({})).await?;
+    let first = fixture
+        .reached(Phase::Running)
+        .await?
+        .status
+        .and_then(|status| status.run_id);
+    fixture.may_also_report(reason::DEPLOYMENT_RESTORED);
+    let by_hand = PatchParams {
+        field_manager: Some("somebody".to_owned()),
+        ..PatchParams::default()
+    };
+    let none = Patch::Merge(json!({"spec": {"replicas": 0}}));
+    let deployments = fixture.scratch.api::<Deployment>();
+    if by_subresource {
+        deployments.patch_scale(&child(fixture), &by_hand, &none).await?;
+    } else {
+        deployments.patch(&child(fixture), &by_hand, &none).await?;
+    }
+    new_run_is_reported(fixture, first, words).await
+}
+
+async fn deployment_scaled_to_zero_manually(fixture: &Fixture) -> anyhow::Result<()> {
+    scaled_to_none(fixture, false, "was scaled to no pod by \"somebody\"").await
+}
+
+/// There the API server keeps no name of who wants none.
+async fn deployment_scaled_to_zero_by_kubectl_scale(fixture: &Fixture) -> anyhow::Result<()> {
+    scaled_to_none(fixture, true, "was scaled to no pod, as `kubectl scale` does it").await
+}
+
+async fn deployment_deleted_manually(fixture: &Fixture) -> anyhow::Result<()> {
+    fixture.create(json!({})).await?;
+    let first = fixture
+        .reached(Phase::Running)
+        .await?
+        .status
+        .and_then(|status| status.run_id);
+    fixture.may_also_report(reason::DEPLOYMENT_RESTORED);
+    let deployments = fixture.scratch.api::<Deployment>();
+    deployments
+        .delete(&child(fixture), &DeleteParams::background())
+        .await?;
+    new_run_is_reported(fixture, first, "was deleted").await
+}
+
+/// A container as injectors add them.
+fn injected(name: &str) -> anyhow::Result<serde_json::Value> {
+    Ok(json!({
+        "name": name,
+        "image": Environment::get()?.images.echo,
+        "command": ["python3", "-c", "import time; time.sleep(3600)"],
+        "ports": [{"name": "http", "containerPort": 15090}],
+        "resources": {"requests": {"cpu": "5m", "memory": "16Mi"}, "limits": {"cpu": "100m", "memory": "64Mi"}},
+        "securityContext": {"allowPrivilegeEscalation": false, "capabilities": {"drop": ["ALL"]}},
+    }))
+}
+
+async fn pod_template_changed_manually(fixture: &Fixture) -> anyhow::Result<()> {
+    fixture.create(json!({})).await?;
+    let first = fixture.reached(Phase::Running).await?;
+    fixture.may_also_report(reason::POD_TEMPLATE_CHANGED);
+    fixture.may_also_report(reason::POD_LOST);
+    let by_hand = PatchParams {
+        field_manager: Some("somebody".to_owned()),
+        ..PatchParams::default()
+    };
+    let order = ["first", "workspace", "last"].map(|name| json!({"name": name}));
+    let change = json!({"spec": {"template": {"spec": {
+        "$setElementOrder/containers": order,
+        "containers": [injected("first")?, injected("last")?],
+    }}}});
+    fixture
+        .scratch
+        .api::<Deployment>()
+        .patch(&child(fixture), &by_hand, &Patch::Strategic(change))
+        .await?;
+    let notes = warned(fixture, reason::POD_TEMPLATE_CHANGED).await?;
+    anyhow::ensure!(
+        notes.len() == 1 && notes[0].contains("by \"somebody\""),
+        "{notes:?}"
+    );
+    is_endpoint(fixture, &first).await?;
+    fixture.restart_with(json!({})).await?;
+    fixture.recovered().await?;
+    let running = fixture.reached(Phase::Running).await?;
+    anyhow::ensure!(!is_pending(&running), "{:?}", running.status);
+    Ok(())
+}
+
+/// Waits until a pod with three containers, of which the application is the second, is reached at the application's port.
+async fn is_endpoint(fixture: &Fixture, first: &Workspace) -> anyhow::Result<()> {
+    let endpoint = |workspace: &Workspace| {
+        workspace
+            .status
+            .as_ref()
+            .and_then(|status| status.endpoint.clone())
+    };
+    let before = endpoint(first).context("no endpoint")?;
+    let now = wait::until("a pod of three containers to be served", wait::USUAL, || async {
+        let last = fixture
+            .histories
+            .workspaces
+            .last()
+            .unwrap_or_else(|| first.clone());
+        let total = last
+            .status
+            .as_ref()
+            .and_then(|status| Some(status.containers.as_ref()?.total));
+        match endpoint(&last).filter(|now| now.pod_name != before.pod_name && total == Some(3)) {
+            Some(endpoint) => Ok(endpoint),
+            None => Err(format!("{:?}", last.status)),
+        }
+    })
+    .await?;
+    let pod = fixture.scratch.api::<Pod>().get(&now.pod_name).await?;
+    let names = pod
+        .spec
+        .iter()
+        .flat_map(|spec| &spec.containers)
+        .map(|container| container.name.as_str());
+    let names: Vec<_> = names.collect();
+    anyhow::ensure!(names == ["first", "workspace", "last"], "{names:?}");
+    anyhow::ensure!(now.port == before.port, "{now:?}");
+    fixture.reached(Phase::Running).await.map(drop)
+}
+
+async fn strategy_changed_manually(fixture: &Fixture) -> anyhow::Result<()> {
+    fixture.create(json!({})).await?;
+    let first = fixture.reached(Phase::Running).await?;
+    fixture.may_also_report(reason::DEPLOYMENT_RESTORED);
+    let rolling = json!({"type": "RollingUpdate", "rollingUpdate": {"maxSurge": 1, "maxUnavailable": 0}});
+    let change = json!({"spec": {"strategy": rolling, "paused": true}});
+    fixture.change::<Deployment>(&child(fixture), change).await?;
+    let deployments = fixture.scratch.api::<Deployment>();
+    wait::until("the strategy to be put back", wait::USUAL, || async {
+        let now = deployments
+            .get(&child(fixture))
+            .await
+            .map_err(|error| error.to_string())?;
+        let spec = now.spec.unwrap_or_default();
+        let strategy = spec.strategy.and_then(|strategy| strategy.type_);
+        if strategy.as_deref() == Some("Recreate") && spec.paused != Some(true) {
+            Ok(())
+        } else {
+            Err(format!("{strategy:?}, paused {:?}", spec.paused))
+        }
+    })
+    .await?;
+    let notes = warned(fixture, reason::DEPLOYMENT_RESTORED).await?;
+    anyhow::ensure!(notes[0].contains("spec.strategy"), "{notes:?}");
+    let same = fixture.reached(Phase::Running).await?;
+    anyhow::ensure!(workspace::pod(&same)? == workspace::pod(&first)?, "another pod");
+    fixture.recovered().await
+}
+
+/// Without it the next start would wait for ever: a paused Deployment makes no ReplicaSet.
+async fn deployment_paused_while_stopped(fixture: &Fixture) -> anyhow::Result<()> {
+    fixture.create(json!({})).await?;
+    fixture.reached(Phase::Running).await?;
+    let (alice, name) = (&fixture.alice, fixture.name.as_str());
+    workspace::set(alice, name, json!({"desiredStatus": "Stopped"})).await?;
+    fixture.reached(Phase::Stopped).await?;
+    fixture
+        .change::<Deployment>(&child(fixture), json!({"spec": {"paused": true}}))
+        .await?;
+    let today = json!({"desiredStatus": "Running", "env": [{"name": "COLOUR", "value": "blue"}]});
+    workspace::set(alice, name, today).await?;
+    let running = fixture.reached(Phase::Running).await?;
+    let pod = workspace::pod(&running)?;
+    let out = e2e::cluster::exec(&fixture.scratch.api(), &pod, &["sh", "-c", "echo $COLOUR"]).await?;
+    anyhow::ensure!(out.trim() == "blue", "{out}");
+    fixture.recovered().await
+}
+
+#[tokio::test]
+async fn external_changes_are_reported_and_runs_that_never_started_are_changed_at_once() -> anyhow::Result<()>
+{
+    let rows = [
+        row!(disk_deleted_under_a_pod),
+        row!(image_fixed_before_start),
+        row!(selector_fixed_before_start),
+        row!(change_of_a_started_run_waits),
+        row!(deployment_scaled_manually),
+        row!(deployment_scaled_to_zero_manually),
+        row!(deployment_scaled_to_zero_by_kubectl_scale),
+        row!(deployment_deleted_manually),
+        row!(pod_template_changed_manually),
+        row!(strategy_changed_manually),
+        row!(deployment_paused_while_stopped),
+    ];
+    table("hands", rows).await
+}

@@ -1,0 +1,203 @@
+//! Images that cannot be had.
+
+use std::sync::OnceLock;
+
+use anyhow::Context as _;
+use api::condition::reason;
+use e2e::{
+    Environment,
+    failures::{Fixture, Place, Registry, table},
+    row,
+};
+use k8s_openapi::api::core::v1::Secret;
+use serde_json::{Value, json};
+
+use crate::{
+    evidence::{at, waiting},
+    references::make_profile,
+};
+
+/// A pod's status while its container waits.
+pub(crate) fn container_waits(reason: &str, message: &str) -> Value {
+    json!({
+        "phase": "Pending",
+        "containerStatuses": [{
+            "name": "workspace", "ready": false, "restartCount": 0, "image": "", "imageID": "", "started": false,
+            "state": {"waiting": {"reason": reason, "message": message}},
+        }],
+    })
+}
+
+/// A pod's status when all is well.
+pub(crate) fn container_runs() -> Value {
+    let now = jiff::Timestamp::now().strftime("%Y-%m-%dT%H:%M:%SZ").to_string();
+    let condition = |type_: &str| json!({"type": type_, "status": "True", "lastTransitionTime": now});
+    json!({
+        "phase": "Running",
+        "podIP": "10.255.255.1",
+        "podIPs": [{"ip": "10.255.255.1"}],
+        "conditions": [
+            condition("PodScheduled"), condition("Initialized"), condition("PodReadyToStartContainers"),
+            condition("ContainersReady"), condition("Ready"),
+        ],
+        "containerStatuses": [{
+            "name": "workspace", "ready": true, "restartCount": 0, "image": "", "imageID": "", "started": true,
+            "state": {"running": {"startedAt": now}},
+        }],
+    })
+}
+
+async fn bad_image(fixture: &Fixture) -> anyhow::Result<()> {
+    fixture
+        .create(json!({"image": "localhost/no-such-image:1"}))
+        .await?;
+    let evidence = waiting(&["ErrImagePull"]);
+    fixture
+        .reports(
+            reason::IMAGE_PULL_FAILED,
+            &["localhost/no-such-image:1", "Check its name and tag"],
+            evidence,
+        )
+        .await?;
+    fixture
+        .restart_with(json!({"image": Environment::get()?.images.echo}))
+        .await?;
+    fixture.recovered().await
+}
+
+/// The registry that asks for a password, while the test that started it runs.
+static REGISTRY: OnceLock<Place> = OnceLock::new();
+
+fn registry() -> anyhow::Result<&'static Place> {
+    REGISTRY.get().context("no registry was started")
+}
+
+/// A workspace of the private image, with that profile if one is named.
+async fn create_private(fixture: &Fixture, profile: Option<&str>) -> anyhow::Result<String> {
+    let place = registry()?;
+    let image = place.image(&fixture.name);
+    let spec = json!({"image": image, "nodeSelector": place.selected(), "executionProfileRef": profile});
+    fixture.create_as_admin(spec).await?;
+    Ok(image)
+}
+
+async fn private_image_without_secret(fixture: &Fixture) -> anyhow::Result<()> {
+    let image = create_private(fixture, None).await?;
+    let words = [
+        image.as_str(),
+        "401 Unauthorized",
+        "wants credentials",
+        "imagePullSecrets",
+    ];
+    let evidence = waiting(&["ErrImagePull"]);
+    fixture
+        .reports(reason::IMAGE_PULL_FAILED, &words, evidence)
+        .await?;
+    fixture
+        .make::<Secret>(registry()?.secret("credentials", true))
+        .await?;
+    make_profile(fixture, json!({"imagePullSecrets": [{"name": "credentials"}]})).await?;
+    fixture
+        .restart_with(json!({"executionProfileRef": "runner"}))
+        .await?;
+    fixture.recovered().await
+}
+
+/// The kubelet passes over a Secret that is not there.
+async fn private_image_whose_secret_is_missing(fixture: &Fixture) -> anyhow::Result<()> {
+    make_profile(fixture, json!({"imagePullSecrets": [{"name": "credentials"}]})).await?;
+    let image = create_private(fixture, Some("runner")).await?;
+    let words = [
+        image.as_str(),
+        "\"runner\" has it pulled with credentials (spec.imagePullSecrets): check that they exist in this namespace",
+    ];
+    let evidence = waiting(&["ErrImagePull"]);
+    fixture
+        .reports(reason::IMAGE_PULL_FAILED, &words, evidence)
+        .await?;
+    fixture
+        .make::<Secret>(registry()?.secret("credentials", true))
+        .await?;
+    fixture.recovered().await
+}
+
+async fn private_image_whose_password_is_wrong(fixture: &Fixture) -> anyhow::Result<()> {
+    fixture
+        .make::<Secret>(registry()?.secret("credentials", false))
+        .await?;
+    make_profile(fixture, json!({"imagePullSecrets": [{"name": "credentials"}]})).await?;
+    let image = create_private(fixture, Some("runner")).await?;
+    let words = [image.as_str(), "401 Unauthorized", "suit the registry"];
+    let evidence = waiting(&["ErrImagePull"]);
+    fixture
+        .reports(reason::IMAGE_PULL_FAILED, &words, evidence)
+        .await?;
+    let right = registry()?.secret("credentials", true);
+    let data = json!({"stringData": right["stringData"]});
+    fixture.change::<Secret>("credentials", data).await?;
+    fixture.recovered().await
+}
+
+/// The kubelet's part is written by the test: its words take turns, and that is no news.
+async fn alternating_messages(fixture: &Fixture) -> anyhow::Result<()> {
+    let node = fixture.silent_node().await?;
+    fixture.create(node.selected()).await?;
+    let pod = fixture.bound_pod().await?;
+    let words = "failed to pull and unpack image \"registry.example/team/lab:1\": pull access denied, repository does not \
+                 exist or may require authorization: authorization failed: no basic auth credentials";
+    let evidence = fixture
+        .write_pod(&pod, container_waits("ErrImagePull", words))
+        .await?;
+    fixture
+        .reports(
+            reason::IMAGE_PULL_FAILED,
+            &["access denied", "imagePullSecrets"],
+            at(evidence),
+        )
+        .await?;
+    fixture
+        .write_pod(
+            &pod,
+            container_waits("ImagePullBackOff", "Back-off pulling image"),
+        )
+        .await?;
+    fixture
+        .write_pod(&pod, container_waits("ErrImagePull", words))
+        .await?;
+    fixture.write_pod(&pod, container_runs()).await?;
+    fixture.recovered().await
+}
+
+async fn init_container_s_image_is_missing(fixture: &Fixture) -> anyhow::Result<()> {
+    let init = |image: &str| {
+        json!({"initContainers": [{
+            "name": "seed", "image": image, "command": ["python3", "-c", "pass"],
+            "resources": {"requests": {"cpu": "10m", "memory": "32Mi"}, "limits": {"cpu": "100m", "memory": "64Mi"}},
+        }]})
+    };
+    fixture.create(init("localhost/no-such-seed:1")).await?;
+    let evidence = waiting(&["ErrImagePull"]);
+    fixture
+        .reports(reason::IMAGE_PULL_FAILED, &["localhost/no-such-seed:1"], evidence)
+        .await?;
+    fixture
+        .restart_with(init(&Environment::get()?.images.echo))
+        .await?;
+    fixture.recovered().await
+}
+
+#[tokio::test]
+async fn images_that_cannot_be_pulled_are_reported() -> anyhow::Result<()> {
+    let registry = Registry::start().await?;
+    REGISTRY.get_or_init(|| registry.place());
+    let rows = [
+        row!(bad_image),
+        row!(private_image_without_secret),
+        row!(private_image_whose_secret_is_missing),
+        row!(private_image_whose_password_is_wrong),
+        row!(alternating_messages),
+        row!(init_container_s_image_is_missing),
+    ];
+    table("images", rows).await?;
+    registry.finish().await
+}

@@ -1,0 +1,115 @@
+//! Pods that no node can take.
+
+use api::{condition::reason, workspace::Phase};
+use e2e::{
+    failures::{Fixture, table},
+    row,
+};
+use serde_json::{Value, json};
+
+use crate::{
+    evidence::{start_is_over, unscheduled},
+    images::container_runs,
+};
+
+fn resources(name: &str, amount: &str) -> Value {
+    let mut map = json!({"cpu": "10m", "memory": "32Mi"});
+    map[name] = json!(amount);
+    json!({"requests": map, "limits": map})
+}
+
+/// It says so at once, and still counts as starting: an autoscaler may add a node.
+async fn reports(fixture: &Fixture, words: &[&str]) -> anyhow::Result<()> {
+    fixture
+        .reports(reason::UNSCHEDULABLE, words, unscheduled())
+        .await?;
+    fixture.reached(Phase::Starting).await?;
+    Ok(())
+}
+
+/// The pod that now has a node becomes ready, as its kubelet would say.
+async fn gets_ready(fixture: &Fixture) -> anyhow::Result<()> {
+    let pod = fixture.bound_pod().await?;
+    fixture.write_pod(&pod, container_runs()).await?;
+    fixture.recovered().await
+}
+
+async fn too_much_cpu(fixture: &Fixture) -> anyhow::Result<()> {
+    fixture
+        .create(json!({"resources": resources("cpu", "900")}))
+        .await?;
+    reports(fixture, &["Insufficient cpu", "Ask for less cpu"]).await?;
+    let modest =
+        json!({"requests": {"cpu": "10m", "memory": "32Mi"}, "limits": {"cpu": "500m", "memory": "128Mi"}});
+    fixture.restart_with(json!({"resources": modest})).await?;
+    fixture.recovered().await
+}
+
+async fn no_gpu(fixture: &Fixture) -> anyhow::Result<()> {
+    let node = fixture.silent_node().await?;
+    let mut spec = node.selected();
+    spec["resources"] = resources("nvidia.com/gpu", "1");
+    fixture.create(spec).await?;
+    reports(
+        fixture,
+        &["Insufficient nvidia.com/gpu", "Ask for fewer nvidia.com/gpu"],
+    )
+    .await?;
+    // Its device plugin reports.
+    node.give(json!({"nvidia.com/gpu": "1"})).await?;
+    gets_ready(fixture).await
+}
+
+async fn selector_that_no_node_fits(fixture: &Fixture) -> anyhow::Result<()> {
+    let node = fixture.silent_node().await?;
+    let mut spec = node.selected();
+    spec["nodeSelector"]["e2e.test/zone"] = json!("far-away");
+    fixture.create(spec).await?;
+    reports(fixture, &["node affinity/selector", "spec.nodeSelector"]).await?;
+    node.change(json!({"metadata": {"labels": {"e2e.test/zone": "far-away"}}}))
+        .await?;
+    gets_ready(fixture).await
+}
+
+async fn taint_that_is_not_tolerated(fixture: &Fixture) -> anyhow::Result<()> {
+    let node = fixture.silent_node().await?;
+    node.taint(Some("e2e.test/reserved")).await?;
+    fixture.create(node.selected()).await?;
+    reports(fixture, &["untolerated taint", "spec.tolerations"]).await?;
+    node.taint(None).await?;
+    gets_ready(fixture).await
+}
+
+/// Its time is over while it waits for a node. The node that then comes takes it all the same.
+async fn start_that_takes_too_long(fixture: &Fixture) -> anyhow::Result<()> {
+    let node = fixture.silent_node().await?;
+    let mut spec = node.selected();
+    spec["nodeSelector"]["e2e.test/zone"] = json!("late");
+    spec["limits"] = json!({"startTimeoutMinutes": 1});
+    fixture.create(spec).await?;
+    reports(fixture, &["spec.nodeSelector"]).await?;
+    let words = [
+        "not ready within 1 min of the beginning of its run at",
+        "spec.limits.startTimeoutMinutes",
+        "last: Unschedulable: No node can take the pod.",
+    ];
+    fixture
+        .reports(reason::START_TIMEOUT, &words, start_is_over())
+        .await?;
+    fixture.reached(Phase::Failed).await?;
+    node.change(json!({"metadata": {"labels": {"e2e.test/zone": "late"}}}))
+        .await?;
+    gets_ready(fixture).await
+}
+
+#[tokio::test]
+async fn unschedulable_pods_are_reported_and_start_when_a_node_fits() -> anyhow::Result<()> {
+    let rows = [
+        row!(too_much_cpu),
+        row!(no_gpu),
+        row!(selector_that_no_node_fits),
+        row!(taint_that_is_not_tolerated),
+        row!(start_that_takes_too_long),
+    ];
+    table("scheduling", rows).await
+}
