@@ -10,7 +10,7 @@ use cli::{Failure, exit_code};
 use http::Method;
 use kube::Client;
 use serde_json::{Value, json};
-use testkit::api_server::{ApiServer, Fault, Hindrance};
+use testkit::api_server::{ApiServer, Disruption, Fault};
 use testkit::objects::{NAMESPACE, workspace};
 
 /// Output, error output and outcome of `kubectl workspace <line>`.
@@ -139,7 +139,7 @@ async fn a_change_of_others_meanwhile_is_read_and_tried_again() {
             object["metadata"]["labels"] = json!({"by": "another"});
         });
     };
-    server.hinder(Method::PATCH, "demo", Hindrance::Meanwhile(Box::new(meanwhile)));
+    server.disrupt(Method::PATCH, "demo", Disruption::Meanwhile(Box::new(meanwhile)));
     assert_eq!(run(&client, "start demo").await.code(), 0);
     assert_eq!(
         lines(&server),

@@ -185,7 +185,7 @@ fn build_plugin(paths: &Paths) -> anyhow::Result<PathBuf> {
         "--quiet",
         "--workspace",
         "--bin",
-        "kubectl-create-workspace",
+        images::PLUGIN,
         "--message-format",
         "json",
     ];
