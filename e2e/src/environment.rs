@@ -27,7 +27,7 @@ pub struct Environment {
     pub ca_file: PathBuf,
     /// Path of kubectl.
     pub kubectl: PathBuf,
-    /// Path of the plugin `kubectl-create-workspace`.
+    /// Path of the plugin `kubectl-workspace`; `kubectl-create-workspace` is beside it.
     pub plugin: PathBuf,
     /// Accounts at the identity provider, by user name.
     pub users: BTreeMap<String, User>,

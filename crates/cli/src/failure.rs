@@ -5,12 +5,12 @@ use rules::Violations;
 
 /// Exit codes; 0 is success.
 pub mod exit_code {
-    /// The workspace could not be created: it was refused, or there is no connection or no permission.
+    /// The request was refused, or there is no connection or no permission.
     pub const FAILED: u8 = 1;
     /// The command line is wrong (clap uses the same code).
     pub const USAGE: u8 = 2;
-    /// `--wait`: the workspace cannot become available in its current state.
-    pub const NOT_AVAILABLE: u8 = 3;
+    /// The workspace exists, and is not as wanted.
+    pub const NOT_AS_WANTED: u8 = 3;
     /// `--wait`: the time of `--timeout` is over.
     pub const TIMED_OUT: u8 = 4;
 }
@@ -38,17 +38,19 @@ pub enum Failure {
     /// The API server refused the request.
     #[error("{}", refusal(.0))]
     Refused(Box<Status>),
-    /// The workspace exists, but cannot become available in its current state.
-    #[error("workspace {name:?} is not available: {reason}: {message}")]
-    NotAvailable {
+    /// The workspace exists, but will not become as wanted in its current state.
+    #[error("workspace {name:?} is not {wanted}: {reason}: {message}")]
+    NotAsWanted {
         /// Name of the workspace.
         name: String,
+        /// What it should be, such as `available`.
+        wanted: &'static str,
         /// Reason of the condition that reports it.
         reason: String,
         /// Message of that condition.
         message: String,
     },
-    /// The workspace exists, but was not available in time.
+    /// The workspace exists, but was not as wanted in time.
     #[error("timed out after {after} waiting for workspace {name:?}; last state: {last}")]
     TimedOut {
         /// Name of the workspace.
@@ -57,6 +59,19 @@ pub enum Failure {
         after: String,
         /// The last known state of the workspace.
         last: String,
+    },
+    /// The explanation, which was shown, says that something is not as wanted.
+    #[error("not as wanted")]
+    Explained,
+    /// Of several workspaces some failed; each failure was shown.
+    #[error("{failed} of {all} failed")]
+    Several {
+        /// How many failed.
+        failed: usize,
+        /// How many there are.
+        all: usize,
+        /// The highest exit code of them.
+        code: u8,
     },
     /// The output could not be written.
     #[error("the output cannot be written: {0}")]
@@ -68,23 +83,28 @@ impl Failure {
     pub fn code(&self) -> u8 {
         match self {
             Self::Usage(_) | Self::Invalid(_) => exit_code::USAGE,
-            Self::NotAvailable { .. } => exit_code::NOT_AVAILABLE,
+            Self::NotAsWanted { .. } | Self::Explained => exit_code::NOT_AS_WANTED,
             Self::TimedOut { .. } => exit_code::TIMED_OUT,
+            Self::Several { code, .. } => *code,
             Self::Other(_) | Self::Unreachable { .. } | Self::Refused(_) | Self::Output(_) => {
                 exit_code::FAILED
             }
         }
     }
 
-    /// Adds the address of the API server.
-    pub(crate) fn of_server(self, server: &str) -> Self {
-        match self {
-            Self::Unreachable { cause, .. } => Self::Unreachable {
-                address: Some(server.to_owned()),
-                cause,
-            },
-            other => other,
-        }
+    /// Whether the reader of the output has gone, such as `head`. It has what it wanted.
+    pub fn is_closed_pipe(&self) -> bool {
+        matches!(self, Self::Output(error) if error.kind() == std::io::ErrorKind::BrokenPipe)
+    }
+
+    /// Whether the API server has no such object, and no such namespace.
+    pub(crate) fn is_not_found(&self) -> bool {
+        matches!(self, Self::Refused(status) if status.code == 404 && status.reason == "NotFound")
+    }
+
+    /// Whether another client changed the object meanwhile.
+    pub(crate) fn is_conflict(&self) -> bool {
+        matches!(self, Self::Refused(status) if status.code == 409)
     }
 }
 
@@ -108,7 +128,8 @@ pub(crate) fn chain(error: &anyhow::Error) -> String {
 /// The API server's refusal. Each broken rule is on its own line, with the flag that sets the field.
 fn refusal(status: &Status) -> String {
     let missing = status.details.as_ref().map(|details| details.kind.as_str());
-    if status.code == 404 && missing != Some("namespaces") {
+    // An API server that does not know the kind answers without a reason.
+    if status.code == 404 && status.reason != "NotFound" && missing != Some("namespaces") {
         return "the cluster knows no Workspaces: is jupyter-k8s installed there?".to_owned();
     }
     let causes: Vec<String> = status

@@ -9,18 +9,29 @@ use serde_json::Value;
 use crate::failure::flag_of;
 
 /// Settings with a placeholder image where the cluster would choose one. The client does not know the cluster's image.
-const SETTINGS: &str = "{defaultImage: registry.example/image:1}";
+pub(crate) const SETTINGS: &str = "{defaultImage: registry.example/image:1}";
 
 /// All violations of what the flags say; `None`: there are none.
 pub(crate) fn violations(manifest: &Value) -> Option<Violations> {
+    // The other violations are about values that the cluster fills in.
+    of(manifest, |field| flag_of(field).is_some())
+}
+
+/// All violations of a manifest that hold whatever the cluster fills in: without a template, of all fields; with one, of those that
+/// flags set, too.
+pub(crate) fn violations_of_manifest(manifest: &Value) -> Option<Violations> {
+    let has_template = manifest["spec"]["templateRef"].is_string();
+    of(manifest, |field| !has_template || flag_of(field).is_some())
+}
+
+fn of(manifest: &Value, counts: impl Fn(&str) -> bool) -> Option<Violations> {
     let faults = Schema::of(&Workspace::crd()).faults(&manifest["spec"], None);
     let mut found: Vec<_> = faults.violations().cloned().collect();
     let workspace: Option<Workspace> = serde_json::from_value(manifest.clone()).ok();
     if let (Some(workspace), Ok(settings)) = (workspace, Settings::parse(SETTINGS)) {
         let judged = rules::judge(&workspace, &References::managed_by([]), &settings).violations;
         let judged = judged.iter().flat_map(Violations::iter);
-        // The other violations are about values that the cluster fills in.
-        let combined = judged.filter(|it| flag_of(&it.field).is_some() && !faults.covers(it));
+        let combined = judged.filter(|it| counts(&it.field) && !faults.covers(it));
         found.extend(combined.cloned());
     }
     Violations::of(found).map(Violations::in_order)
@@ -31,12 +42,12 @@ mod tests {
     use clap::Parser as _;
 
     use super::*;
-    use crate::args::Args;
+    use crate::args::create::Args;
     use crate::object::manifest;
 
     fn combined(flags: &[&str]) -> Vec<String> {
         let args = Args::parse_from(["x", "demo"].iter().chain(flags));
-        let found = violations(&manifest(&args).unwrap());
+        let found = violations(&manifest(&args.flags, None).unwrap());
         found
             .iter()
             .flat_map(Violations::iter)

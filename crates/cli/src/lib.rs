@@ -1,15 +1,20 @@
-//! Command line -> Workspace on the cluster: the plugin `kubectl create workspace` (IO).
+//! Command line -> requests and output: the plugin `kubectl workspace` and `kubectl create workspace` (IO).
 
-pub mod args;
-mod connect;
-mod create;
-mod duration;
-mod failure;
+mod commands;
+pub mod complete;
+pub mod run;
+
+pub mod cluster;
+
 mod judge;
+mod lint;
 mod object;
 mod output;
-pub mod run;
-mod wait;
-mod warning;
+
+mod consequence;
+mod failure;
+
+pub mod args;
+mod duration;
 
 pub use failure::{Failure, exit_code};

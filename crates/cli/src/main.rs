@@ -1,18 +1,51 @@
-//! Arguments -> a workspace, and output like kubectl's (IO).
+//! Name and arguments -> a command of the plugin, with output like kubectl's (IO).
 
+use std::ffi::OsString;
+use std::io::{self, IsTerminal as _};
+use std::path::Path;
 use std::process::ExitCode;
 
 use clap::Parser as _;
+use cli::run::Console;
+use cli::{Failure, args, run};
+
+/// The name by which kubectl calls the plugin for `kubectl create workspace`.
+const CREATE: &str = "kubectl-create-workspace";
+/// The name by which kubectl asks for candidates of the shell's completion.
+const COMPLETE: &str = "kubectl_complete-workspace";
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> ExitCode {
-    let args = cli::args::Args::parse();
-    let (mut out, mut err) = (std::io::stdout(), std::io::stderr());
-    match Box::pin(cli::run::run(&args, &mut out, &mut err)).await {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(failure) => {
-            eprintln!("error: {failure}");
-            ExitCode::from(failure.code())
-        }
+    let called: OsString = std::env::args_os().next().unwrap_or_default();
+    let name = Path::new(&called).file_stem().unwrap_or_default();
+    if name == COMPLETE {
+        let words: Vec<_> = std::env::args().skip(1).collect();
+        let completed = cli::complete::complete(&words, &mut io::stdout()).await;
+        return completed.map_or(ExitCode::FAILURE, |()| ExitCode::SUCCESS);
     }
+    let mut input = io::BufReader::new(io::stdin());
+    let mut console = Console {
+        out: &mut io::stdout(),
+        err: &mut io::stderr(),
+        answers: io::stdin().is_terminal().then_some(&mut input as _),
+    };
+    let outcome = if name == CREATE {
+        let args = args::create::Args::parse();
+        Box::pin(run::create(&args, &mut console)).await
+    } else {
+        let cli = args::Cli::parse();
+        Box::pin(run::workspace(&cli, &mut console)).await
+    };
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) if failure.is_closed_pipe() => ExitCode::SUCCESS,
+        // What is wrong was shown as the result.
+        Err(failure @ Failure::Explained) => ExitCode::from(failure.code()),
+        Err(failure) => fail(&failure),
+    }
+}
+
+fn fail(failure: &Failure) -> ExitCode {
+    eprintln!("error: {failure}");
+    ExitCode::from(failure.code())
 }

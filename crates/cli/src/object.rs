@@ -6,13 +6,13 @@ use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
 use kube::api::ObjectMeta;
 use serde_json::Value;
 
-use crate::args::Args;
+use crate::args::create::Flags;
 
 /// The manifest with exactly what the flags say. It has a namespace only if a flag names one, so that it fits any namespace.
 /// It omits `desiredStatus`, so that a manifest in Git does not start a workspace that a user stopped.
 /// It omits `updatePolicy`, because no flag sets it.
-pub(crate) fn manifest(args: &Args) -> serde_json::Result<Value> {
-    let mut manifest = serde_json::to_value(workspace(args))?;
+pub(crate) fn manifest(args: &Flags, namespace: Option<&str>) -> serde_json::Result<Value> {
+    let mut manifest = serde_json::to_value(workspace(args, namespace))?;
     if let Some(spec) = manifest["spec"].as_object_mut() {
         spec.remove("desiredStatus");
         spec.remove("updatePolicy");
@@ -20,7 +20,7 @@ pub(crate) fn manifest(args: &Args) -> serde_json::Result<Value> {
     Ok(manifest)
 }
 
-fn workspace(args: &Args) -> Workspace {
+fn workspace(args: &Flags, namespace: Option<&str>) -> Workspace {
     let amounts = [("cpu", &args.cpu), ("memory", &args.memory)]
         .into_iter()
         .filter_map(|(name, value)| Some((name.to_owned(), Quantity(value.clone()?))))
@@ -32,7 +32,7 @@ fn workspace(args: &Args) -> Workspace {
     Workspace {
         metadata: ObjectMeta {
             name: Some(args.name.clone()),
-            namespace: args.namespace.clone(),
+            namespace: namespace.map(str::to_owned),
             ..ObjectMeta::default()
         },
         spec: WorkspaceSpec {
@@ -56,10 +56,11 @@ mod tests {
     use serde_json::json;
 
     use super::*;
+    use crate::args::create::Args;
 
     fn object(line: &str) -> Value {
         let args = Args::parse_from(std::iter::once("x").chain(line.split_whitespace()));
-        manifest(&args).unwrap()
+        manifest(&args.flags, args.connection.namespace.as_deref()).unwrap()
     }
 
     #[test]

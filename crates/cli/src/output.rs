@@ -1,15 +1,74 @@
 //! Workspace and format -> text as kubectl prints it (pure).
 
-use api::Workspace;
-use kube::Resource as _;
-use serde_json::Value;
+use k8s_openapi::jiff::Timestamp;
+use serde_json::{Value, json};
 
-use crate::args::{DryRun, Format};
+use crate::args::create::{DryRun, Format};
+use crate::args::{ListFormat, ObjectFormat};
 use crate::failure::Failure;
 
+/// A text from the cluster as one line without control characters, so that it cannot change what a terminal shows.
+pub(crate) fn plain(text: &str) -> String {
+    text.chars()
+        .map(|character| if character.is_control() { ' ' } else { character })
+        .collect()
+}
+
+/// Columns as kubectl prints them: three spaces apart, without trailing spaces.
+pub(crate) fn table(rows: &[Vec<String>]) -> String {
+    let columns = rows.iter().map(Vec::len).max().unwrap_or(0);
+    let width = |column: usize| {
+        let cells = rows.iter().filter_map(|row| row.get(column));
+        cells.map(|cell| cell.chars().count()).max().unwrap_or(0)
+    };
+    let widths: Vec<_> = (0..columns).map(width).collect();
+    let mut text = String::new();
+    for row in rows {
+        let cells = row.iter().zip(&widths);
+        let line: Vec<_> = cells
+            .map(|(cell, width)| format!("{:<width$}", plain(cell)))
+            .collect();
+        text.push_str(line.join("   ").trim_end());
+        text.push('\n');
+    }
+    text
+}
+
+/// How long ago `time` was, in kubectl's short form; `<unknown>` if it is no time.
+pub(crate) fn age(time: Option<&str>, now: Timestamp) -> String {
+    let Some(then) = time.and_then(|time| time.parse::<Timestamp>().ok()) else {
+        return "<unknown>".to_owned();
+    };
+    let seconds = now.duration_since(then).as_secs().max(0);
+    match seconds {
+        0..120 => format!("{seconds}s"),
+        120..7200 => format!("{}m", seconds / 60),
+        7200..172_800 => format!("{}h", seconds / 3600),
+        _ => format!("{}d", seconds / 86_400),
+    }
+}
+
+/// Objects as one List, without the field managers, as kubectl prints it.
+pub(crate) fn list(objects: &[Value], format: Format) -> Result<String, Failure> {
+    if format == Format::Name {
+        return Ok(objects.iter().map(|object| name(object) + "\n").collect());
+    }
+    let items: Vec<_> = objects.iter().map(without_managers).collect();
+    let list = json!({"apiVersion": "v1", "kind": "List", "items": items});
+    Ok(object(&list, format)? + "\n")
+}
+
+fn without_managers(object: &Value) -> Value {
+    let mut shown = object.clone();
+    if let Some(metadata) = shown["metadata"].as_object_mut() {
+        metadata.remove("managedFields");
+    }
+    shown
+}
+
 /// The resource name, such as `workspace.workspaces.jupyter.org/demo`.
-fn name(object: &Value) -> String {
-    let kind = Workspace::kind(&()).to_lowercase();
+pub(crate) fn name(object: &Value) -> String {
+    let kind = object["kind"].as_str().unwrap_or("Workspace").to_lowercase();
     format!(
         "{kind}.{}/{}",
         api::names::GROUP,
@@ -27,26 +86,39 @@ pub(crate) fn sentence(object: &Value, dry_run: DryRun) -> String {
     format!("{} created{how}", name(object))
 }
 
+/// An object as JSON or YAML, with a line end.
+pub(crate) fn shaped(object: &Value, format: ObjectFormat) -> Result<String, Failure> {
+    let format = match format {
+        ObjectFormat::Json => Format::Json,
+        ObjectFormat::Yaml => Format::Yaml,
+    };
+    Ok(self::object(object, format)? + "\n")
+}
+
+/// The format of a list's objects; `None`: a table.
+pub(crate) fn of_list(format: Option<ListFormat>) -> Option<Format> {
+    match format {
+        None | Some(ListFormat::Wide) => None,
+        Some(ListFormat::Json) => Some(Format::Json),
+        Some(ListFormat::Yaml) => Some(Format::Yaml),
+        Some(ListFormat::Name) => Some(Format::Name),
+    }
+}
+
 /// The object in the given format, without a line end.
 pub(crate) fn object(object: &Value, format: Format) -> Result<String, Failure> {
-    let mut shown = object.clone();
-    // Like kubectl, the output omits the field managers.
-    if let Some(metadata) = shown["metadata"].as_object_mut() {
-        metadata.remove("managedFields");
-    }
+    let shown = without_managers(object);
     let text = match format {
         Format::Name => Ok(name(object)),
         Format::Json => serde_json::to_string_pretty(&shown).map_err(anyhow::Error::from),
         Format::Yaml => serde_saphyr::to_string(&shown).map_err(anyhow::Error::from),
     };
-    let text = text.map_err(|error| Failure::Other(error.context("the workspace cannot be printed")))?;
+    let text = text.map_err(|error| Failure::Other(error.context("the object cannot be printed")))?;
     Ok(text.trim_end().to_owned())
 }
 
 #[cfg(test)]
 mod tests {
-    use serde_json::json;
-
     use super::*;
 
     fn workspace() -> Value {
@@ -86,6 +158,28 @@ mod tests {
                 .remove("managedFields");
             let read: Value = serde_saphyr::from_str(&text).unwrap();
             assert_eq!(read, expected, "{format:?}: {text}");
+        }
+    }
+
+    #[test]
+    fn columns_are_aligned_and_free_of_control_characters() {
+        let rows = [["NAME", "REASON"], ["a-long-name", "a\u{1b}[31m"], ["b", ""]];
+        let rows = rows.map(|row| row.map(str::to_owned).to_vec());
+        assert_eq!(table(&rows), "NAME          REASON\na-long-name   a [31m\nb\n");
+    }
+
+    #[test]
+    fn an_age_has_one_unit() {
+        let now = "2026-01-10T00:00:00Z".parse().unwrap();
+        for (time, expected) in [
+            ("2026-01-09T23:59:01Z", "59s"),
+            ("2026-01-09T23:00:00Z", "60m"),
+            ("2026-01-09T00:00:00Z", "24h"),
+            ("2026-01-01T00:00:00Z", "9d"),
+            ("2026-01-10T00:00:05Z", "0s"),
+            ("yesterday", "<unknown>"),
+        ] {
+            assert_eq!(age(Some(time), now), expected, "{time}");
         }
     }
 }

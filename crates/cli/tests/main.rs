@@ -2,11 +2,16 @@
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot be set up fails")]
 
+mod canned;
+mod explain;
+mod further;
 mod server;
+mod workspace;
 
 use clap::Parser as _;
-use cli::args::Args;
-use cli::run::run_with;
+use cli::args::create::Args;
+use cli::cluster::Cluster;
+use cli::run::{Console, create, create_with};
 use cli::{Failure, exit_code};
 use serde_json::{Value, json};
 use server::Server;
@@ -31,11 +36,20 @@ impl Ran {
 async fn run(server: &Server, line: &str) -> Ran {
     let args = Args::parse_from(std::iter::once("kubectl-create-workspace").chain(line.split_whitespace()));
     let (mut out, mut err) = (Vec::new(), Vec::new());
-    let outcome = run_with(server.client(), "team", &args, &mut out, &mut err).await;
+    let cluster = Cluster::new(server.client(), "team");
+    let outcome = create_with(&cluster, &args, &mut console(&mut out, &mut err)).await;
     Ran {
         out: String::from_utf8(out).unwrap(),
         err: String::from_utf8(err).unwrap(),
         outcome,
+    }
+}
+
+fn console<'a>(out: &'a mut Vec<u8>, err: &'a mut Vec<u8>) -> Console<'a> {
+    Console {
+        out,
+        err,
+        answers: None,
     }
 }
 
@@ -175,7 +189,7 @@ async fn waiting_ends_early_with_the_reason() {
         let server = Server::default();
         server.state(json!({"conditions": [condition(type_, status, "ImagePullFailed", "no such image")]}));
         let ran = run(&server, "demo --wait").await;
-        assert_eq!(ran.code(), exit_code::NOT_AVAILABLE);
+        assert_eq!(ran.code(), exit_code::NOT_AS_WANTED);
         assert_eq!(
             ran.error(),
             r#"workspace "demo" is not available: ImagePullFailed: no such image"#
@@ -197,7 +211,7 @@ async fn waiting_for_a_deleted_workspace_ends() {
     let server = Server::default();
     server.deleted();
     let ran = run(&server, "demo --wait").await;
-    assert_eq!(ran.code(), exit_code::NOT_AVAILABLE);
+    assert_eq!(ran.code(), exit_code::NOT_AS_WANTED);
     assert_eq!(
         ran.error(),
         r#"workspace "demo" is not available: Deleting: somebody deleted it"#
@@ -241,7 +255,7 @@ async fn a_client_dry_run_needs_no_cluster() {
         "/nowhere",
     ]);
     let (mut out, mut err) = (Vec::new(), Vec::new());
-    cli::run::run(&args, &mut out, &mut err).await.unwrap();
+    create(&args, &mut console(&mut out, &mut err)).await.unwrap();
     let text = String::from_utf8(out).unwrap();
     assert!(
         text.contains("kind: Workspace") && text.contains("name: demo"),
@@ -265,7 +279,7 @@ async fn flags_that_break_a_rule_are_refused_without_a_request() {
             "/nowhere",
         ];
         let (mut out, mut err) = (Vec::new(), Vec::new());
-        let refused = cli::run::run(&Args::parse_from(line), &mut out, &mut err).await;
+        let refused = create(&Args::parse_from(line), &mut console(&mut out, &mut err)).await;
         let failure = refused.unwrap_err();
         assert_eq!(failure.code(), exit_code::USAGE);
         assert_eq!(
@@ -283,7 +297,7 @@ async fn flags_that_break_a_rule_are_refused_without_a_request() {
 #[tokio::test]
 async fn waiting_for_a_dry_run_is_refused() {
     let args = Args::parse_from(["x", "demo", "--dry-run=server", "--wait"]);
-    let failure = cli::run::run(&args, &mut Vec::new(), &mut Vec::new())
+    let failure = create(&args, &mut console(&mut Vec::new(), &mut Vec::new()))
         .await
         .unwrap_err();
     assert_eq!(failure.code(), exit_code::USAGE);
@@ -305,7 +319,7 @@ async fn a_server_that_cannot_be_reached_is_named() {
     });
     std::fs::write(&file, config.to_string()).unwrap();
     let args = Args::parse_from(["x", "demo", "--kubeconfig", file.to_str().unwrap()]);
-    let failure = cli::run::run(&args, &mut Vec::new(), &mut Vec::new())
+    let failure = create(&args, &mut console(&mut Vec::new(), &mut Vec::new()))
         .await
         .unwrap_err();
     std::fs::remove_file(&file).unwrap();
@@ -318,7 +332,7 @@ async fn a_server_that_cannot_be_reached_is_named() {
 #[tokio::test]
 async fn a_missing_kubeconfig_is_named() {
     let args = Args::parse_from(["x", "demo", "--kubeconfig", "/nowhere/config"]);
-    let failure = cli::run::run(&args, &mut Vec::new(), &mut Vec::new())
+    let failure = create(&args, &mut console(&mut Vec::new(), &mut Vec::new()))
         .await
         .unwrap_err();
     assert_eq!(failure.code(), exit_code::FAILED);

@@ -13,6 +13,7 @@ pub mod checks;
 pub mod claims;
 pub mod defaults;
 mod expand;
+pub mod explain;
 pub mod given;
 mod idle;
 pub mod judge;

@@ -15,6 +15,7 @@ mod late_template;
 mod lifecycle;
 mod metrics;
 mod pages;
+mod plugin;
 mod pod;
 mod ports;
 mod profiles;

@@ -9,7 +9,7 @@
 //! | `systemNamespace`, `release` | where the product's pods are, and what their names begin with |
 //! | `baseDomain`, `identityHost`, `port` | hosts of workspaces and of the identity provider, on 127.0.0.1 at this port |
 //! | `caFile` | certificate authority of these hosts, PEM |
-//! | `kubectl`, `plugin` | kubectl and its plugin `kubectl-create-workspace` |
+//! | `kubectl`, `plugin` | kubectl and its plugin `kubectl-workspace`, beside it `kubectl-create-workspace` |
 //! | `users` | user name -> `password` at the identity provider, `kubeconfig` that acts as them |
 //! | `images` | `echo` (answers with what it received) and `jupyter` (JupyterLab) as the cluster knows them |
 //! | `helm`, `chart`, `values` | helm, the chart and the values files that the release was installed from, the last one counts most |

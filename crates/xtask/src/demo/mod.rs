@@ -31,9 +31,10 @@ pub(crate) mod values;
 mod workspace;
 
 use std::collections::BTreeMap;
-use std::env;
+use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+use std::{env, fs};
 
 use anyhow::{Context as _, anyhow, bail};
 
@@ -173,7 +174,10 @@ fn check_space(paths: &Paths) -> anyhow::Result<()> {
     cluster::check_space(vec![(paths.cache().to_owned(), IMAGES), (target, PROGRAMS)])
 }
 
-/// Builds `kubectl-create-workspace` and returns its path.
+/// Further names of the plugin: for `kubectl create workspace`, and for the shell's completion. The program acts by the name it is called by.
+const FURTHER_NAMES: [&str; 2] = ["kubectl-create-workspace", "kubectl_complete-workspace"];
+
+/// Builds `kubectl-workspace`, links its other names beside it, and returns its path.
 fn build_plugin(paths: &Paths) -> anyhow::Result<PathBuf> {
     // Of all crates, which decide the features of dependencies: as this tool and the tests are built.
     let build = [
@@ -181,15 +185,26 @@ fn build_plugin(paths: &Paths) -> anyhow::Result<PathBuf> {
         "--quiet",
         "--workspace",
         "--bin",
-        "kubectl-create-workspace",
+        images::PLUGIN,
         "--message-format",
         "json",
     ];
     let messages = Cmd::new(cargo()).args(build).dir(paths.clone_root()).output()?;
-    messages
+    let plugin = messages
         .lines()
         .find_map(executable)
-        .context("cargo built no program of the crate cli")
+        .context("cargo built no program of the crate cli")?;
+    let program = plugin.file_name().unwrap_or_default();
+    for name in FURTHER_NAMES {
+        let link = plugin.with_file_name(name);
+        if fs::read_link(&link).is_ok_and(|to| to == program) {
+            continue;
+        }
+        // A program of an earlier version may have the name.
+        let _ = fs::remove_file(&link);
+        symlink(program, &link).with_context(|| format!("cannot make {}", link.display()))?;
+    }
+    Ok(plugin)
 }
 
 /// The program that a message of cargo says it has built (pure).
@@ -261,12 +276,10 @@ mod tests {
     #[test]
     fn the_program_is_found_in_cargos_messages() {
         let library = r#"{"reason":"compiler-artifact","target":{"name":"api"},"executable":null}"#;
-        let program = r#"{"reason":"compiler-artifact","target":{"name":"x"},"executable":"/t/kubectl-create-workspace"}"#;
+        let program =
+            r#"{"reason":"compiler-artifact","target":{"name":"x"},"executable":"/t/kubectl-workspace"}"#;
         assert_eq!(executable(library), None);
         assert_eq!(executable("not json"), None);
-        assert_eq!(
-            executable(program),
-            Some(PathBuf::from("/t/kubectl-create-workspace"))
-        );
+        assert_eq!(executable(program), Some(PathBuf::from("/t/kubectl-workspace")));
     }
 }

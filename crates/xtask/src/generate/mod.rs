@@ -9,6 +9,7 @@
 
 mod api_reference;
 mod chart_values;
+mod commands;
 mod reasons;
 
 use std::{fs, path::PathBuf};
@@ -61,6 +62,7 @@ fn files(paths: &Paths) -> anyhow::Result<Vec<(PathBuf, String)>> {
     let mut files = vec![
         ("docs/api.md".into(), api_reference::render(&crds)?),
         ("docs/reasons.md".into(), reasons::render()?),
+        ("docs/kubectl-workspace.md".into(), commands::render()?),
         (
             "charts/jupyter-k8s/README.md".into(),
             chart_values::render(&schema, &values)?,

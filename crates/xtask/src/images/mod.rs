@@ -36,7 +36,7 @@ use crate::progress::Progress;
 use crate::registry::Registries;
 
 /// Program of the kubectl plugin.
-pub(crate) const PLUGIN: &str = "kubectl-create-workspace";
+pub(crate) const PLUGIN: &str = "kubectl-workspace";
 
 /// What images are for. The purpose decides how cargo builds the servers and where the archives are kept.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

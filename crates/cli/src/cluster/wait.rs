@@ -1,29 +1,61 @@
-//! Workspace name -> available workspace, or the reason why it will not be (IO).
+//! Workspace -> the state that is waited for, or the reason why it will not come (IO).
 //!
 //! The decision itself is pure.
 
 use std::fmt;
 use std::io::Write;
+use std::time::Duration;
 
-use api::Workspace;
-use api::condition::{self, AVAILABLE, DEGRADED, VALID, reason};
-use api::workspace::Phase;
+use api::condition::{self, AVAILABLE, DEGRADED, STOPPED, VALID, reason};
+use api::workspace::{DesiredStatus, Phase};
+use api::{Workspace, WorkspaceStatus};
 use futures::StreamExt as _;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use kube::core::Status;
 use kube::runtime::{WatchStreamExt as _, watcher};
 use kube::{Api, Client, ResourceExt as _};
 
+use tokio::time::Instant;
+
 use crate::failure::{Failure, chain};
+use crate::output::plain;
 
 /// The phase of a workspace that the operator has not reconciled yet.
 const PENDING: &str = "Pending";
 
+/// What is waited for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Goal {
+    /// The URL serves a ready pod, of another run than this one.
+    Available {
+        /// Identifier of the run that does not count.
+        other_than: Option<String>,
+    },
+    /// No pod is left.
+    Stopped,
+    /// The workspace is deleted.
+    Gone,
+}
+
+impl Goal {
+    /// A ready pod of any run.
+    pub(crate) const AVAILABLE: Self = Self::Available { other_than: None };
+
+    /// What the workspace then is.
+    fn adjective(&self) -> &'static str {
+        match self {
+            Self::Available { .. } => "available",
+            Self::Stopped => "stopped",
+            Self::Gone => "deleted",
+        }
+    }
+}
+
 /// Progress of a workspace.
 #[derive(Debug, Clone, PartialEq)]
 enum Progress {
-    /// The problem that an available workspace has, if any.
-    Available {
+    /// The problem that the workspace has nevertheless, if any.
+    Done {
         warning: Option<String>,
     },
     NotYet(String),
@@ -52,28 +84,70 @@ impl fmt::Display for LastState {
     }
 }
 
-/// Watches until the workspace is available. Each new state is a line on `err`, and `seen` holds the last one.
-/// While the watch fails, `err` and `seen` also get the reason. The watch is retried unless the API server refuses it.
-pub(crate) async fn until_available(
+/// Waits until the workspace is as wanted, at most until `deadline`, which is `limit` after the begin.
+pub(crate) async fn until(
     client: Client,
-    created: &Workspace,
-    err: &mut impl Write,
+    object: &Workspace,
+    goal: &Goal,
+    deadline: Deadline,
+    err: &mut dyn Write,
+) -> Result<Workspace, Failure> {
+    let mut seen = LastState::default();
+    let waiting = watch(client, object, goal, err, &mut seen);
+    match tokio::time::timeout_at(deadline.end, waiting).await {
+        Ok(outcome) => outcome,
+        Err(_) => Err(Failure::TimedOut {
+            name: object.name_any(),
+            after: format!("{:?}", deadline.limit),
+            last: seen.to_string(),
+        }),
+    }
+}
+
+/// When a wait ends.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Deadline {
+    end: Instant,
+    limit: Duration,
+}
+
+impl Deadline {
+    /// `limit` from now.
+    pub(crate) fn after(limit: Duration) -> Self {
+        Self {
+            end: Instant::now() + limit,
+            limit,
+        }
+    }
+}
+
+/// Each new state is a line on `err`, and `seen` holds the last one.
+/// While the watch fails, `err` and `seen` also get the reason. The watch is retried unless the API server refuses it.
+async fn watch(
+    client: Client,
+    object: &Workspace,
+    goal: &Goal,
+    err: &mut dyn Write,
     seen: &mut LastState,
 ) -> Result<Workspace, Failure> {
-    let name = created.name_any();
-    let namespace = created.namespace().unwrap_or_default();
+    let name = object.name_any();
+    let namespace = object.namespace().unwrap_or_default();
     let mut events = std::pin::pin!(
         watcher::watch_object(Api::<Workspace>::namespaced(client, &namespace), &name).default_backoff()
     );
-    let gone = || Failure::NotAvailable {
-        name: name.clone(),
-        reason: reason::DELETING.to_owned(),
-        message: "somebody deleted it".to_owned(),
+    let gone = || match goal {
+        Goal::Gone => Ok(object.clone()),
+        _ => Err(Failure::NotAsWanted {
+            name: name.clone(),
+            wanted: goal.adjective(),
+            reason: reason::DELETING.to_owned(),
+            message: "somebody deleted it".to_owned(),
+        }),
     };
     while let Some(state) = events.next().await {
         let workspace = match state {
-            Ok(Some(workspace)) if workspace.uid() == created.uid() => workspace,
-            Ok(_) => return Err(gone()),
+            Ok(Some(workspace)) if workspace.uid() == object.uid() => workspace,
+            Ok(_) => return gone(),
             Err(error) => {
                 if let Some(status) = refusal(&error) {
                     return Err(Failure::Refused(Box::new(status.clone())));
@@ -83,32 +157,33 @@ pub(crate) async fn until_available(
             }
         };
         seen.watch_error = None;
-        match progress(&workspace) {
-            Progress::Available { warning } => {
+        match progress(&workspace, goal) {
+            Progress::Done { warning } => {
                 if let Some(warning) = warning {
                     writeln!(err, "Warning: {warning}")?;
                 }
                 return Ok(workspace);
             }
             Progress::Failed { reason, message } => {
-                return Err(Failure::NotAvailable {
+                return Err(Failure::NotAsWanted {
                     name,
+                    wanted: goal.adjective(),
                     reason,
                     message,
                 });
             }
             Progress::NotYet(state) if seen.state.as_ref() != Some(&state) => {
-                writeln!(err, "{state}")?;
+                writeln!(err, "{}", plain(&state))?;
                 seen.state = Some(state);
             }
             Progress::NotYet(_) => {}
         }
     }
-    Err(gone())
+    gone()
 }
 
 /// A refusal that a retry does not change: the user is unknown or has no permission to watch.
-fn refusal(error: &watcher::Error) -> Option<&Status> {
+pub(crate) fn refusal(error: &watcher::Error) -> Option<&Status> {
     answer(error).filter(|status| matches!(status.code, 401 | 403))
 }
 
@@ -124,15 +199,15 @@ fn answer(error: &watcher::Error) -> Option<&Status> {
 }
 
 /// The API server's message, if there is one.
-fn error_message(error: watcher::Error) -> String {
+pub(crate) fn error_message(error: watcher::Error) -> String {
     let message = answer(&error).map(|status| status.message.clone());
     message
         .filter(|message| !message.is_empty())
         .unwrap_or_else(|| chain(&error.into()))
 }
 
-fn progress(workspace: &Workspace) -> Progress {
-    if workspace.metadata.deletion_timestamp.is_some() {
+fn progress(workspace: &Workspace, goal: &Goal) -> Progress {
+    if workspace.metadata.deletion_timestamp.is_some() && *goal != Goal::Gone {
         return Progress::Failed {
             reason: reason::DELETING.to_owned(),
             message: "somebody deletes it".to_owned(),
@@ -146,12 +221,35 @@ fn progress(workspace: &Workspace) -> Progress {
             .filter(|condition| condition.status == value && condition.observed_generation >= generation)
     };
     let (invalid, degraded) = (find(VALID, "False"), find(DEGRADED, "True"));
+    match goal {
+        Goal::Available { .. } => {}
+        Goal::Stopped if workspace.spec.desired_status == DesiredStatus::Running => {
+            return Progress::Failed {
+                reason: reason::STARTING.to_owned(),
+                message: "somebody started it".to_owned(),
+            };
+        }
+        Goal::Stopped if find(STOPPED, "True").is_some() => return Progress::Done { warning: None },
+        Goal::Stopped | Goal::Gone => return not_yet(status),
+    }
+    if workspace.spec.desired_status == DesiredStatus::Stopped {
+        return Progress::Failed {
+            reason: reason::STOPPED.to_owned(),
+            message: "somebody stopped it".to_owned(),
+        };
+    }
+    let is_new = match goal {
+        Goal::Available {
+            other_than: Some(run),
+        } => status.run_id.as_ref() != Some(run),
+        _ => true,
+    };
     // A workspace can be available and degraded at once, for example while its disk cannot grow.
-    if find(AVAILABLE, "True").is_some() && status.url.is_some() {
+    if is_new && find(AVAILABLE, "True").is_some() && status.url.is_some() {
         let warning = invalid
             .or(degraded)
             .map(|condition| format!("{}: {}", condition.reason, condition.message));
-        return Progress::Available { warning };
+        return Progress::Done { warning };
     }
     // A transient problem keeps the workspace in phase `Starting`, for example a pod that waits for a new node.
     let failed = degraded.filter(|_| status.phase != Some(Phase::Starting));
@@ -161,6 +259,10 @@ fn progress(workspace: &Workspace) -> Progress {
             message: condition.message.clone(),
         };
     }
+    not_yet(status)
+}
+
+fn not_yet(status: WorkspaceStatus) -> Progress {
     let phase = status
         .phase
         .map_or_else(|| PENDING.to_owned(), |phase| format!("{phase:?}"));
@@ -186,7 +288,7 @@ mod tests {
             "metadata": {"name": "demo", "generation": generation}, "spec": {"displayName": "d"}
         });
         object["status"] = status;
-        progress(&serde_json::from_value(object).unwrap())
+        progress(&serde_json::from_value(object).unwrap(), &Goal::AVAILABLE)
     }
 
     fn condition(type_: &str, status: &str, generation: i64) -> Value {
@@ -222,7 +324,7 @@ mod tests {
     #[test]
     fn available_needs_its_condition_for_this_generation_and_a_url() {
         let with = |generation, url: Option<&str>| json!({"url": url, "conditions": [condition(AVAILABLE, "True", generation)]});
-        let available = Progress::Available { warning: None };
+        let available = Progress::Done { warning: None };
         assert_eq!(state(2, with(2, Some("https://x"))), available);
         assert_ne!(state(2, with(1, Some("https://x"))), available);
         assert_ne!(state(2, with(2, None)), available);
@@ -237,12 +339,12 @@ mod tests {
                 json!({"phase": "Running", "url": "https://x", "conditions": conditions}),
             )
         };
-        let warned = Progress::Available {
+        let warned = Progress::Done {
             warning: Some("Because: of this".into()),
         };
         assert_eq!(with(DEGRADED, "True"), warned);
         assert_eq!(with(VALID, "False"), warned);
-        assert_eq!(with(DEGRADED, "False"), Progress::Available { warning: None });
+        assert_eq!(with(DEGRADED, "False"), Progress::Done { warning: None });
     }
 
     #[test]
@@ -282,5 +384,35 @@ mod tests {
             state(2, json!({"conditions": [condition(DEGRADED, "True", 1)]})),
             failed
         );
+    }
+
+    #[test]
+    fn a_restart_is_done_when_another_run_is_available() {
+        let status =
+            json!({"url": "https://x", "runID": "one", "conditions": [condition(AVAILABLE, "True", 1)]});
+        let object = json!({"metadata": {"name": "demo", "generation": 1}, "spec": {"displayName": "d"}, "status": status});
+        let workspace = serde_json::from_value(object).unwrap();
+        let of = |run: &str| Goal::Available {
+            other_than: Some(run.into()),
+        };
+        assert!(matches!(progress(&workspace, &of("one")), Progress::NotYet(_)));
+        assert_eq!(
+            progress(&workspace, &of("none")),
+            Progress::Done { warning: None }
+        );
+    }
+
+    #[test]
+    fn a_stop_is_done_without_pods_and_fails_after_a_start() {
+        let of = |desired: &str, value: &str| {
+            let object = json!({
+                "metadata": {"name": "demo", "generation": 1}, "spec": {"displayName": "d", "desiredStatus": desired},
+                "status": {"phase": "Stopping", "conditions": [condition(STOPPED, value, 1)]},
+            });
+            progress(&serde_json::from_value(object).unwrap(), &Goal::Stopped)
+        };
+        assert_eq!(of("Stopped", "True"), Progress::Done { warning: None });
+        assert_eq!(of("Stopped", "False"), Progress::NotYet("Stopping".into()));
+        assert!(matches!(of("Running", "False"), Progress::Failed { .. }));
     }
 }

@@ -1,14 +1,14 @@
-//! Command line -> arguments, each validated on its own (pure).
+//! The command line of `create`, each value validated on its own (pure).
 
-use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::{Parser, ValueEnum};
 use rules::Quantity;
 
+use super::{Connection, accept, name};
 use crate::duration;
 
-const EXIT_CODES: &str = "\
+pub(super) const EXIT_CODES: &str = "\
 Exit codes:
   0  the workspace was created (with --wait: and is available; a warning names what is wrong with it)
   1  it could not be created: refused, no connection, no right
@@ -29,6 +29,18 @@ Examples:
 #[derive(Debug, Clone, Parser)]
 #[command(name = "kubectl-create-workspace", bin_name = "kubectl create workspace", version, after_help = EXIT_CODES)]
 pub struct Args {
+    /// What is created.
+    #[command(flatten)]
+    pub flags: Flags,
+
+    /// Where it is created, and as whom.
+    #[command(flatten)]
+    pub connection: Connection,
+}
+
+/// What is created, and what is shown of it.
+#[derive(Debug, Clone, clap::Args)]
+pub struct Flags {
     /// Name of the workspace: at most 50 lower-case letters, digits and '-'
     #[arg(value_name = "NAME", value_parser = name)]
     pub name: String,
@@ -57,10 +69,6 @@ pub struct Args {
     #[arg(long, value_name = "TEXT", value_parser = clap::builder::NonEmptyStringValueParser::new())]
     pub display_name: Option<String>,
 
-    /// Namespace [default: the one of the kubeconfig context]
-    #[arg(short, long, value_name = "NAMESPACE", value_parser = namespace)]
-    pub namespace: Option<String>,
-
     /// client: only print what would be sent; server: let the server judge it without keeping it
     #[arg(long, value_enum, value_name = "STRATEGY", default_value_t = DryRun::None)]
     pub dry_run: DryRun,
@@ -76,14 +84,6 @@ pub struct Args {
     /// How long to wait
     #[arg(long, value_name = "DURATION", default_value = "5m", value_parser = duration::parse)]
     pub timeout: Duration,
-
-    /// Path of the kubeconfig file [default: $KUBECONFIG, else ~/.kube/config]
-    #[arg(long, value_name = "FILE")]
-    pub kubeconfig: Option<PathBuf>,
-
-    /// Context of the kubeconfig to use
-    #[arg(long, value_name = "CONTEXT")]
-    pub context: Option<String>,
 }
 
 /// Whether anything is kept.
@@ -108,26 +108,11 @@ pub enum Format {
     Name,
 }
 
-fn name(text: &str) -> Result<String, String> {
-    accept(text, rules::checks::name(text).first())
-}
-
-fn namespace(text: &str) -> Result<String, String> {
-    accept(
-        text,
-        rules::checks::namespace("metadata.namespace", text).as_ref(),
-    )
-}
-
-fn image(text: &str) -> Result<String, String> {
+pub(super) fn image(text: &str) -> Result<String, String> {
     accept(text, rules::checks::image_syntax("spec.image", text).as_ref())
 }
 
-fn accept(text: &str, violation: Option<&rules::Violation>) -> Result<String, String> {
-    violation.map_or_else(|| Ok(text.to_owned()), |violation| Err(violation.message.clone()))
-}
-
-fn positive(text: &str) -> Result<String, String> {
+pub(super) fn positive(text: &str) -> Result<String, String> {
     let value: Quantity = text
         .parse()
         .map_err(|error: rules::quantity::QuantityError| error.to_string())?;
@@ -158,6 +143,7 @@ mod tests {
         let args =
             parse("demo --template t --cpu 500m --memory 2Gi --storage 1e9 --dry-run=server -o yaml -n team")
                 .unwrap();
+        let args = args.flags;
         assert_eq!(args.name, "demo");
         assert_eq!(args.dry_run, DryRun::Server);
         assert_eq!(args.output, Some(Format::Yaml));

@@ -1,0 +1,38 @@
+//! The command line of `explain` (pure).
+
+use std::path::PathBuf;
+
+use super::{ObjectFormat, name};
+
+/// What is explained.
+#[derive(Debug, Clone, clap::Args)]
+#[command(group = clap::ArgGroup::new("what").required(true).args(["name", "filename"]))]
+pub struct Explain {
+    /// Name of the workspace: why it does not run, starts slowly, was stopped, or is still there
+    #[arg(value_name = "NAME", value_parser = name)]
+    pub name: Option<String>,
+
+    /// Why the workspaces of these manifests would be refused: by the rules, then by a server dry run; - is standard input
+    #[arg(short, long, value_name = "FILE")]
+    pub filename: Vec<PathBuf>,
+
+    /// With --filename: by the rules alone, without a cluster
+    #[arg(long, requires = "filename")]
+    pub offline: bool,
+
+    /// Why somebody may or may not open it, rule by rule [default: you]
+    #[arg(long, requires = "name")]
+    pub access: bool,
+
+    /// With --access: this user, as Kubernetes knows it, such as oidc:bob
+    #[arg(long, value_name = "USER", requires = "access")]
+    pub user: Option<String>,
+
+    /// With --access: a group of the user; may be given several times
+    #[arg(long, value_name = "GROUP", requires = "access")]
+    pub group: Vec<String>,
+
+    /// The same as an object, in place of text
+    #[arg(short, long, value_enum, value_name = "FORMAT")]
+    pub output: Option<ObjectFormat>,
+}

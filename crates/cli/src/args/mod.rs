@@ -1,0 +1,272 @@
+//! Command line -> arguments, each validated on its own (pure).
+//!
+//! | file | holds |
+//! |---|---|
+//! | `connection.rs` | cluster, namespace and user: flags of every command |
+//! | `create.rs` | `kubectl create workspace` and `kubectl workspace create` |
+//! | `targets.rs` | which workspaces a command is about |
+//! | `explain.rs`, `set.rs`, `sharing.rs`, `further.rs` | the commands of these names, and the shorter ones |
+
+mod connection;
+pub mod create;
+mod explain;
+mod further;
+mod set;
+mod sharing;
+mod targets;
+
+use std::time::Duration;
+
+use clap::{Parser, Subcommand, ValueEnum};
+
+use crate::duration;
+
+pub use connection::Connection;
+pub use explain::Explain;
+pub use further::{Lint, Logs, Shown, Template, TemplateList, TemplateShow};
+pub use set::{Idle, Set};
+pub use sharing::{Share, Shares, Subjects, Unshare};
+pub use targets::Targets;
+
+const EXIT_CODES: &str = "\
+Exit codes; of several workspaces, the highest counts:
+  0  done
+  1  refused, or no connection
+  2  the command line is wrong
+  3  the workspace exists, and is not as wanted
+  4  it was not as wanted in time";
+
+/// Work with workspaces: create, list, open, start, stop, share and explain them.
+#[derive(Debug, Clone, Parser)]
+#[command(name = "kubectl-workspace", bin_name = "kubectl workspace", version, after_help = EXIT_CODES)]
+pub struct Cli {
+    /// Where, and as whom.
+    #[command(flatten)]
+    pub connection: Connection,
+
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// What to do.
+#[derive(Debug, Clone, Subcommand)]
+pub enum Command {
+    /// Create a workspace, as `kubectl create workspace` does
+    #[command(after_help = create::EXIT_CODES)]
+    Create(Box<create::Flags>),
+    /// List workspaces: state, reason, URL and when a rule stops them
+    #[command(visible_alias = "ls")]
+    List(List),
+    /// Open a workspace in the browser
+    Open(Open),
+    /// Start workspaces
+    Start(Change),
+    /// Stop workspaces. Kernels and terminals end; the disk is kept
+    Stop(Change),
+    /// Restart running workspaces, which applies changes that wait for a restart
+    Restart(Change),
+    /// Delete workspaces, with their disks unless these are retained
+    Delete(Change),
+    /// Explain why a workspace does not run, was stopped, is refused, or who may open it
+    Explain(Explain),
+    /// Share a workspace with users, groups or service accounts
+    Share(Share),
+    /// End shares of a workspace
+    Unshare(Unshare),
+    /// List shares: with whom, whether they count, and when they end
+    Shares(Shares),
+    /// Change a workspace, and say what counts now and what at the next start
+    Set(Set),
+    /// Show the output of a workspace's pod
+    Logs(Logs),
+    /// Check manifests without a cluster, as API server and webhook would
+    Lint(Lint),
+    /// See templates
+    #[command(subcommand)]
+    Template(Template),
+    /// Show the versions of this plugin, the CRDs and the API server, and whether they fit
+    Version(Shown),
+    /// Show who you are for the API server
+    Whoami(Shown),
+}
+
+/// How an object is shown.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum ObjectFormat {
+    /// As JSON.
+    Json,
+    /// As YAML.
+    Yaml,
+}
+
+/// Which workspaces are listed, and how.
+#[derive(Debug, Clone, Default, clap::Args)]
+#[allow(
+    clippy::struct_excessive_bools,
+    reason = "flags of a command line are independent of each other"
+)]
+pub struct List {
+    /// Of all namespaces
+    #[arg(short = 'A', long)]
+    pub all_namespaces: bool,
+
+    /// Only those with these labels, such as course=ml
+    #[arg(short = 'l', long, value_name = "SELECTOR")]
+    pub selector: Option<String>,
+
+    /// Only those that you own
+    #[arg(long)]
+    pub mine: bool,
+
+    /// Only those that others share with you
+    #[arg(long, conflicts_with = "mine")]
+    pub shared: bool,
+
+    /// Then show each change, until interrupted
+    #[arg(short, long)]
+    pub watch: bool,
+
+    /// In place of the table: the objects or their names; wide: more columns
+    #[arg(short, long, value_enum, value_name = "FORMAT")]
+    pub output: Option<ListFormat>,
+}
+
+/// How a list is shown.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum ListFormat {
+    /// The objects, as JSON.
+    Json,
+    /// The objects, as YAML.
+    Yaml,
+    /// Kind and name of each.
+    Name,
+    /// The table with template, owner and message.
+    Wide,
+}
+
+/// Which workspace is opened, and how.
+#[derive(Debug, Clone, clap::Args)]
+pub struct Open {
+    /// Name of the workspace
+    #[arg(value_name = "NAME", value_parser = name)]
+    pub name: String,
+
+    /// Only print the URL
+    #[arg(long)]
+    pub print: bool,
+
+    /// Start it first, and wait until it is available
+    #[arg(long)]
+    pub start: bool,
+
+    /// How long to wait with --start
+    #[arg(long, value_name = "DURATION", default_value = "5m", value_parser = duration::parse)]
+    pub timeout: Duration,
+}
+
+/// Which workspaces are changed, and whether to wait.
+#[derive(Debug, Clone, clap::Args)]
+pub struct Change {
+    /// Which workspaces.
+    #[command(flatten)]
+    pub targets: Targets,
+
+    /// Wait until they are as wanted
+    #[arg(long)]
+    pub wait: bool,
+
+    /// How long to wait for all of them
+    #[arg(long, value_name = "DURATION", default_value = "5m", value_parser = duration::parse)]
+    pub timeout: Duration,
+
+    /// Ask nothing, also where files are deleted
+    #[arg(short, long)]
+    pub yes: bool,
+
+    /// name: print only kind and name of each workspace
+    #[arg(short, long, value_enum, value_name = "FORMAT")]
+    pub output: Option<NameFormat>,
+}
+
+/// How a changed workspace is reported.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum NameFormat {
+    /// Its kind and name.
+    Name,
+}
+
+fn name(text: &str) -> Result<String, String> {
+    accept(text, rules::checks::name(text).first())
+}
+
+fn accept(text: &str, violation: Option<&rules::Violation>) -> Result<String, String> {
+    violation.map_or_else(|| Ok(text.to_owned()), |violation| Err(violation.message.clone()))
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory as _;
+
+    use super::*;
+
+    fn parse(line: &str) -> Result<Cli, String> {
+        Cli::try_parse_from(std::iter::once("x").chain(line.split_whitespace()))
+            .map_err(|error| error.to_string())
+    }
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn flags_of_the_connection_stand_before_or_after_the_command() {
+        for line in [
+            "-n team --as bob --as-group a --as-group b list",
+            "list -n team --as bob --as-group a --as-group b",
+        ] {
+            let connection = parse(line).unwrap().connection;
+            assert_eq!(connection.namespace.as_deref(), Some("team"), "{line}");
+            assert_eq!(connection.act_as.as_deref(), Some("bob"), "{line}");
+            assert_eq!(connection.as_group, ["a", "b"], "{line}");
+        }
+        let connection = parse("--user admin -v 6 --request-timeout 5s list")
+            .unwrap()
+            .connection;
+        assert_eq!(connection.kubeconfig_user.as_deref(), Some("admin"));
+        assert_eq!(
+            (connection.verbosity, connection.timeout()),
+            (6, Some(Duration::from_secs(5)))
+        );
+        assert_eq!(
+            parse("list --request-timeout 0").unwrap().connection.timeout(),
+            None
+        );
+    }
+
+    #[test]
+    fn a_command_about_no_or_contradictory_workspaces_is_refused() {
+        for (line, part) in [
+            ("start", "NAME"),
+            ("stop demo --all", "cannot be used with"),
+            ("stop demo -l a=b", "cannot be used with"),
+            ("delete -f file --all", "cannot be used with"),
+            ("delete Demo", "NAME"),
+            ("list --mine --shared", "cannot be used with"),
+            ("list -o text", "--output"),
+            ("open", "NAME"),
+        ] {
+            let error = parse(line).unwrap_err();
+            assert!(error.contains(part), "{line}: {error}");
+        }
+    }
+
+    #[test]
+    fn create_takes_the_flags_of_kubectl_create_workspace() {
+        let Command::Create(flags) = parse("create demo --template t --wait -n team").unwrap().command else {
+            unreachable!()
+        };
+        assert_eq!((flags.name.as_str(), flags.wait), ("demo", true));
+    }
+}

@@ -1,0 +1,338 @@
+//! Kubeconfig, context and namespace -> a client and the namespace to use (IO).
+
+use std::collections::BTreeMap;
+use std::env;
+use std::ffi::OsStr;
+use std::io::ErrorKind;
+
+use anyhow::{Context as _, bail};
+use http::{HeaderName, HeaderValue};
+use kube::config::{
+    Cluster, Context, KubeConfigOptions, Kubeconfig, KubeconfigError, NamedCluster, NamedContext,
+};
+use kube::{Client, Config};
+
+use crate::args::Connection;
+
+const VARIABLE: &str = "KUBECONFIG";
+/// Name of the cluster and context that `--server` makes where no kubeconfig has one.
+const ON_COMMAND_LINE: &str = "--server";
+
+/// A client, and what it was made for.
+pub(super) struct Connected {
+    pub(super) client: Client,
+    pub(super) namespace: String,
+    /// Address of the API server.
+    pub(super) server: String,
+}
+
+/// Connects like kubectl: with the given file, else those of `$KUBECONFIG`, else `~/.kube/config`, else the pod's service account.
+pub(super) async fn connect(flags: &Connection) -> anyhow::Result<Connected> {
+    // It fails only if a provider is already installed, which is fine.
+    let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
+    let mut config = configuration(flags).await?;
+    for (name, value) in headers(flags, &config)? {
+        config.headers.push((name, value));
+    }
+    let namespace = flags
+        .namespace
+        .clone()
+        .unwrap_or_else(|| config.default_namespace.clone());
+    let server = config.cluster_url.to_string();
+    let client = Client::try_from(config).context("the cluster's configuration cannot be used")?;
+    Ok(Connected {
+        client,
+        namespace,
+        server,
+    })
+}
+
+async fn configuration(flags: &Connection) -> anyhow::Result<Config> {
+    const UNUSABLE: &str = "the kubeconfig cannot be used";
+    let files = match &flags.kubeconfig {
+        Some(file) => {
+            Some(Kubeconfig::read_from(file).with_context(|| format!("--kubeconfig {}", file.display()))?)
+        }
+        None => env::var_os(VARIABLE)
+            .map(|list| listed(&list))
+            .transpose()?
+            .flatten(),
+    };
+    let options = KubeConfigOptions {
+        context: flags.context.clone(),
+        cluster: flags.cluster.clone(),
+        user: flags.kubeconfig_user.clone(),
+    };
+    let chooses = flags.context.is_some() || flags.cluster.is_some() || flags.kubeconfig_user.is_some();
+    let changes = flags.server.is_some()
+        || flags.insecure_skip_tls_verify
+        || flags.certificate_authority.is_some()
+        || flags.tls_server_name.is_some();
+    if files.is_none() && !chooses && !changes {
+        return Config::infer()
+            .await
+            .context("no cluster is configured: set --kubeconfig or $KUBECONFIG");
+    }
+    let mut kubeconfig = match files {
+        Some(files) => files,
+        None => match Kubeconfig::read() {
+            Ok(files) => files,
+            Err(_) if flags.server.is_some() => Kubeconfig::default(),
+            Err(error) => return Err(error).context(UNUSABLE),
+        },
+    };
+    if changes {
+        change(&mut kubeconfig, flags);
+    }
+    Config::from_custom_kubeconfig(kubeconfig, &options)
+        .await
+        .context(UNUSABLE)
+}
+
+/// Applies the flags to the chosen cluster, as kubectl does.
+fn change(kubeconfig: &mut Kubeconfig, flags: &Connection) {
+    if kubeconfig.contexts.is_empty() && flags.server.is_some() {
+        let name = ON_COMMAND_LINE.to_owned();
+        kubeconfig.current_context = Some(name.clone());
+        kubeconfig.clusters.push(NamedCluster {
+            name: name.clone(),
+            cluster: Some(Cluster::default()),
+            other: BTreeMap::new(),
+        });
+        kubeconfig.contexts.push(NamedContext {
+            name: name.clone(),
+            context: Some(Context {
+                cluster: name,
+                ..Context::default()
+            }),
+            other: BTreeMap::new(),
+        });
+    }
+    let context = flags.context.as_ref().or(kubeconfig.current_context.as_ref());
+    let of_context = kubeconfig
+        .contexts
+        .iter()
+        .find(|named| Some(&named.name) == context)
+        .and_then(|named| Some(named.context.as_ref()?.cluster.clone()));
+    let chosen = flags.cluster.clone().or(of_context);
+    let named = kubeconfig
+        .clusters
+        .iter_mut()
+        .find(|named| Some(&named.name) == chosen.as_ref());
+    let Some(cluster) = named.and_then(|named| named.cluster.as_mut()) else {
+        return;
+    };
+    if let Some(server) = &flags.server {
+        cluster.server = Some(server.clone());
+    }
+    if flags.insecure_skip_tls_verify {
+        cluster.insecure_skip_tls_verify = Some(true);
+    }
+    if let Some(file) = &flags.certificate_authority {
+        cluster.certificate_authority = Some(file.display().to_string());
+        cluster.certificate_authority_data = None;
+    }
+    if let Some(name) = &flags.tls_server_name {
+        cluster.tls_server_name = Some(name.clone());
+    }
+}
+
+/// The client's name, and whom it acts as: by flags, else by the kubeconfig.
+fn headers(flags: &Connection, config: &Config) -> anyhow::Result<Vec<(HeaderName, HeaderValue)>> {
+    let user = &config.auth_info;
+    let act_as = flags.act_as.as_ref().or(user.impersonate.as_ref());
+    let groups = match (&flags.act_as, &user.impersonate_groups) {
+        (None, Some(groups)) if flags.as_group.is_empty() => groups,
+        _ => &flags.as_group,
+    };
+    let uid = match flags.act_as {
+        None => flags.as_uid.as_ref().or(user.impersonate_uid.as_ref()),
+        Some(_) => flags.as_uid.as_ref(),
+    };
+    if act_as.is_none() && (uid.is_some() || !groups.is_empty()) {
+        bail!("--as-group and --as-uid need --as: name the user to act as");
+    }
+    let mut headers = vec![(
+        http::header::USER_AGENT,
+        HeaderValue::from_static(api::names::CLI),
+    )];
+    let groups = groups.iter().map(|group| ("impersonate-group", group));
+    let parts = act_as
+        .map(|user| ("impersonate-user", user))
+        .into_iter()
+        .chain(uid.map(|uid| ("impersonate-uid", uid)))
+        .chain(groups);
+    for (name, value) in parts {
+        let text = HeaderValue::from_str(value)
+            .with_context(|| format!("{value:?} cannot be acted as: use printable ASCII"))?;
+        headers.push((HeaderName::from_static(name), text));
+    }
+    Ok(headers)
+}
+
+/// Merges the files of a list such as `$KUBECONFIG`. Like kubectl, it skips missing files. `None`: the list is empty.
+fn listed(list: &OsStr) -> anyhow::Result<Option<Kubeconfig>> {
+    let mut is_empty = true;
+    let mut merged: Option<Kubeconfig> = None;
+    for file in env::split_paths(list).filter(|file| !file.as_os_str().is_empty()) {
+        is_empty = false;
+        let next = match Kubeconfig::read_from(&file) {
+            Ok(next) => next,
+            Err(KubeconfigError::ReadConfig(error, _)) if error.kind() == ErrorKind::NotFound => continue,
+            Err(error) => return Err(error).with_context(|| format!("${VARIABLE}: {}", file.display())),
+        };
+        merged = Some(match merged {
+            Some(earlier) => earlier
+                .merge(next)
+                .with_context(|| format!("${VARIABLE}: {} does not fit those before it", file.display()))?,
+            None => next,
+        });
+    }
+    if merged.is_none() && !is_empty {
+        bail!("no file of ${VARIABLE} exists: {}", list.display());
+    }
+    Ok(merged)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::ffi::OsString;
+    use std::fs;
+    use std::path::PathBuf;
+
+    use super::*;
+
+    /// A temporary folder with one file per text. Dropping it removes the folder.
+    struct Folder(PathBuf);
+
+    impl Folder {
+        fn with(test: &str, files: &[(&str, &str)]) -> Self {
+            let folder = env::temp_dir().join(format!("cli-connect-{}-{test}", std::process::id()));
+            fs::create_dir_all(&folder).unwrap();
+            for (name, text) in files {
+                fs::write(folder.join(name), text).unwrap();
+            }
+            Self(folder)
+        }
+
+        fn list(&self, names: &[&str]) -> OsString {
+            env::join_paths(names.iter().map(|name| self.0.join(name))).unwrap()
+        }
+    }
+
+    impl Drop for Folder {
+        fn drop(&mut self) {
+            let _ = fs::remove_dir_all(&self.0);
+        }
+    }
+
+    #[test]
+    fn missing_kubeconfig_files_are_skipped_and_the_first_value_wins() {
+        let folder = Folder::with(
+            "merged",
+            &[
+                ("a", "{apiVersion: v1, kind: Config, current-context: first}"),
+                (
+                    "b",
+                    "{apiVersion: v1, kind: Config, current-context: second, contexts: [{name: second}]}",
+                ),
+            ],
+        );
+        let merged = listed(&folder.list(&["missing", "a", "absent", "b"]))
+            .unwrap()
+            .unwrap();
+        assert_eq!(merged.current_context.as_deref(), Some("first"));
+        assert_eq!(merged.contexts.len(), 1);
+    }
+
+    #[test]
+    fn flags_change_the_chosen_cluster() {
+        let mut kubeconfig = Kubeconfig::from_yaml(
+            "{apiVersion: v1, kind: Config, current-context: a, contexts: [{name: a, context: {cluster: one}}, {name: b, context: {cluster: two}}], \
+             clusters: [{name: one, cluster: {server: 'https://one', certificate-authority-data: eA==}}, {name: two, cluster: {server: 'https://two'}}]}",
+        )
+        .unwrap();
+        let flags = Connection {
+            server: Some("https://other".into()),
+            certificate_authority: Some("ca.pem".into()),
+            tls_server_name: Some("kubernetes".into()),
+            insecure_skip_tls_verify: true,
+            ..Connection::default()
+        };
+        change(&mut kubeconfig, &flags);
+        let one = kubeconfig.clusters[0].cluster.as_ref().unwrap();
+        assert_eq!(one.server.as_deref(), Some("https://other"));
+        assert_eq!(one.certificate_authority.as_deref(), Some("ca.pem"));
+        assert_eq!(one.certificate_authority_data, None);
+        assert_eq!(one.insecure_skip_tls_verify, Some(true));
+        let two = kubeconfig.clusters[1].cluster.as_ref().unwrap();
+        assert_eq!(two.server.as_deref(), Some("https://two"));
+
+        let mut none = Kubeconfig::default();
+        change(&mut none, &flags);
+        assert_eq!(
+            none.clusters[0].cluster.as_ref().unwrap().server.as_deref(),
+            Some("https://other")
+        );
+    }
+
+    #[test]
+    fn the_user_to_act_as_comes_from_flags_else_from_the_kubeconfig() {
+        let mut config = Config::new("https://x".parse().unwrap());
+        config.auth_info.impersonate = Some("carol".into());
+        config.auth_info.impersonate_groups = Some(vec!["ops".into()]);
+        let of = |flags: &Connection, config: &Config| {
+            let headers = headers(flags, config).unwrap();
+            let shown = headers.iter().skip(1);
+            shown
+                .map(|(name, value)| format!("{name}: {}", value.to_str().unwrap()))
+                .collect::<Vec<_>>()
+        };
+        assert_eq!(
+            of(&Connection::default(), &config),
+            ["impersonate-user: carol", "impersonate-group: ops"]
+        );
+        let flags = Connection {
+            act_as: Some("bob".into()),
+            as_group: vec!["a".into(), "b".into()],
+            ..Connection::default()
+        };
+        assert_eq!(
+            of(&flags, &config),
+            [
+                "impersonate-user: bob",
+                "impersonate-group: a",
+                "impersonate-group: b"
+            ]
+        );
+        let alone = Connection {
+            as_group: vec!["a".into()],
+            ..Connection::default()
+        };
+        let error = headers(&alone, &Config::new("https://x".parse().unwrap())).unwrap_err();
+        assert!(error.to_string().contains("need --as"), "{error}");
+    }
+
+    #[test]
+    fn a_list_of_missing_files_and_an_unreadable_file_are_named() {
+        let folder = Folder::with("named", &[("broken", "[")]);
+        let missing = listed(&folder.list(&["missing"])).unwrap_err().to_string();
+        assert!(
+            missing.starts_with("no file of $KUBECONFIG exists: ") && missing.ends_with("/missing"),
+            "{missing}"
+        );
+        let broken = listed(&folder.list(&["missing", "broken"]))
+            .unwrap_err()
+            .to_string();
+        assert!(
+            broken.starts_with("$KUBECONFIG: ") && broken.ends_with("/broken"),
+            "{broken}"
+        );
+    }
+
+    #[test]
+    fn an_empty_kubeconfig_list_names_no_file() {
+        assert!(listed(OsStr::new("")).unwrap().is_none());
+        assert!(listed(OsStr::new(":")).unwrap().is_none());
+    }
+}

@@ -1,0 +1,125 @@
+//! Who asks, and which versions meet (IO).
+
+use api::names::CRD_VERSION;
+use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
+use serde_json::json;
+
+use super::identity::who_asks;
+use crate::args::Shown;
+use crate::cluster::Cluster;
+use crate::failure::Failure;
+use crate::output;
+use crate::run::Console;
+
+/// Version of this plugin.
+const OWN: &str = env!("CARGO_PKG_VERSION");
+
+/// Shows the user as the API server knows them.
+pub(crate) async fn whoami(
+    cluster: &Cluster,
+    args: &Shown,
+    console: &mut Console<'_>,
+) -> Result<(), Failure> {
+    let user = who_asks(cluster).await?;
+    if let Some(format) = args.output {
+        let mut object = json!({"apiVersion": "authentication.k8s.io/v1", "kind": "SelfSubjectReview"});
+        object["status"]["userInfo"] =
+            serde_json::to_value(&user).map_err(|error| Failure::Other(error.into()))?;
+        return Ok(write!(console.out, "{}", output::shaped(&object, format)?)?);
+    }
+    let rows = [
+        ("User:", user.username.unwrap_or_default()),
+        ("Groups:", user.groups.unwrap_or_default().join(", ")),
+        ("UID:", user.uid.unwrap_or_default()),
+    ];
+    let rows: Vec<_> = rows
+        .into_iter()
+        .filter(|(_, value)| !value.is_empty())
+        .map(|(name, value)| vec![name.to_owned(), value])
+        .collect();
+    write!(console.out, "{}", output::table(&rows))?;
+    writeln!(
+        console.err,
+        "Workspaces know you by this user name. The page https://auth.<baseDomain>/ shows the name by which the gateway does; \
+         if they differ, see docs/sign-in.md, Names."
+    )?;
+    Ok(())
+}
+
+/// Shows versions, and fails with code 3 if the CRDs do not fit the plugin.
+pub(crate) async fn version(
+    cluster: &Cluster,
+    args: &Shown,
+    console: &mut Console<'_>,
+) -> Result<(), Failure> {
+    let name = "workspaces.workspaces.jupyter.org";
+    let (server, crd) = futures::join!(
+        cluster.path("/version"),
+        cluster.get::<CustomResourceDefinition>(None, name)
+    );
+    let server = server?["gitVersion"].as_str().unwrap_or_default().to_owned();
+    let (crds, fit) = match crd {
+        Ok(crd) => {
+            let version = crd["metadata"]["annotations"][CRD_VERSION]
+                .as_str()
+                .unwrap_or_default();
+            (Some(version.to_owned()), fits(version))
+        }
+        Err(Failure::Refused(status)) if status.code == 403 => (None, None),
+        Err(failure) if failure.is_not_found() => {
+            return Err(Failure::Other(anyhow::anyhow!(
+                "the cluster has no CRD {name}: is jupyter-k8s installed there?"
+            )));
+        }
+        Err(failure) => return Err(failure),
+    };
+    if let Some(format) = args.output {
+        let object = json!({
+            "apiVersion": format!("cli.{}/v1alpha1", api::names::GROUP), "kind": "Versions",
+            "plugin": OWN, "crds": crds, "kubernetes": server, "fit": fit,
+        });
+        write!(console.out, "{}", output::shaped(&object, format)?)?;
+    } else {
+        let crds = crds.unwrap_or_else(|| "not known: you may not read CustomResourceDefinitions".to_owned());
+        let rows = [
+            ("Plugin:", OWN.to_owned()),
+            ("CRDs:", crds),
+            ("Kubernetes:", server),
+        ];
+        let rows: Vec<_> = rows.map(|(name, value)| vec![name.to_owned(), value]).to_vec();
+        write!(console.out, "{}", output::table(&rows))?;
+        if fit == Some(false) {
+            writeln!(
+                console.out,
+                "They do not fit: use the plugin of the installation's version."
+            )?;
+        }
+    }
+    match fit {
+        Some(false) => Err(Failure::Explained),
+        _ => Ok(()),
+    }
+}
+
+/// Whether the CRDs are of the plugin's release: before 1.0 the same minor version, then the same major one. `None`: they say no version.
+fn fits(crds: &str) -> Option<bool> {
+    let release = |version: &str| {
+        let mut parts = version.split('.').map(str::to_owned);
+        let major = parts.next()?;
+        let minor = parts.next()?;
+        Some(if major == "0" { format!("0.{minor}") } else { major })
+    };
+    Some(release(crds)? == release(OWN)?)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn crds_of_the_same_release_fit() {
+        assert_eq!(fits(OWN), Some(true));
+        assert_eq!(fits("77.1.0"), Some(false));
+        assert_eq!(fits(""), None);
+    }
+}

@@ -1,0 +1,132 @@
+//! A workspace and a user -> why the user may or may not connect (IO).
+
+use api::{Workspace, WorkspaceManager, WorkspaceShare};
+use k8s_openapi::api::authorization::v1::{SelfSubjectAccessReview, SubjectAccessReview};
+use k8s_openapi::jiff::Timestamp;
+use rules::access::Requester;
+use rules::explain::Read;
+use rules::explain::access::{AccessEvidence, explain};
+use serde_json::{Value, json};
+
+use super::super::change::missing;
+use super::super::identity::who_asks;
+use super::super::targets::{Target, parse};
+use super::{read_all, read_one, show, text};
+use crate::args::Explain;
+use crate::cluster::Cluster;
+use crate::failure::Failure;
+use crate::run::Console;
+
+/// The group of all signed-in users, which the gateway adds.
+const SIGNED_IN: &str = "system:authenticated";
+
+/// Explains access of the named user, else of whoever asks.
+pub(super) async fn run(
+    cluster: &Cluster,
+    args: &Explain,
+    target: &Target,
+    console: &mut Console<'_>,
+) -> Result<(), Failure> {
+    let namespace = Some(target.namespace.as_str());
+    let (workspace, user) = futures::join!(
+        cluster.get::<Workspace>(namespace, &target.name),
+        requester(cluster, args)
+    );
+    let workspace = parse(workspace.map_err(|failure| missing(failure, target))?)?;
+    let (user, groups) = user?;
+    let resolved = workspace
+        .status
+        .as_ref()
+        .and_then(|status| status.resolved.as_ref());
+    let manager = resolved.and_then(|resolved| resolved.manager.as_deref());
+    let (shares, manager, right) = futures::join!(
+        cluster.list::<WorkspaceShare>(namespace, None, None),
+        manager_of(cluster, manager),
+        right(cluster, args, target, &user, &groups)
+    );
+    let explanation = explain(&AccessEvidence {
+        requester: Requester {
+            user: &user,
+            groups: &groups,
+        },
+        workspace: &workspace,
+        shares: read_all(shares),
+        manager,
+        right,
+        now: Timestamp::now(),
+    });
+    show(
+        args,
+        "AccessExplanation",
+        &explanation,
+        &text::access(&explanation),
+        console,
+    )?;
+    if explanation.allowed == Some(true) {
+        return Ok(());
+    }
+    Err(Failure::Explained)
+}
+
+async fn requester(cluster: &Cluster, args: &Explain) -> Result<(String, Vec<String>), Failure> {
+    if let Some(user) = &args.user {
+        let signed_in = Some(SIGNED_IN.to_owned());
+        return Ok((
+            user.clone(),
+            args.group.iter().cloned().chain(signed_in).collect(),
+        ));
+    }
+    if !args.group.is_empty() {
+        return Err(Failure::Usage(
+            "--group needs --user: a group alone does not connect".to_owned(),
+        ));
+    }
+    let user = who_asks(cluster).await?;
+    Ok((user.username.unwrap_or_default(), user.groups.unwrap_or_default()))
+}
+
+async fn manager_of(cluster: &Cluster, name: Option<&str>) -> Read<WorkspaceManager> {
+    let Some(name) = name else {
+        return Read::Unread("status.resolved.manager is not set yet".to_owned());
+    };
+    match read_one(cluster.get::<WorkspaceManager>(None, name).await) {
+        Read::Known(Some(manager)) => Read::Known(manager),
+        Read::Known(None) => Read::Unread(format!("{name} does not exist")),
+        Read::Unread(why) => Read::Unread(why),
+    }
+}
+
+/// Whether the user may create `workspaces/connect`. One's own rights may always be asked for, those of others need a right.
+async fn right(
+    cluster: &Cluster,
+    args: &Explain,
+    target: &Target,
+    user: &str,
+    groups: &[String],
+) -> Read<bool> {
+    let attributes = json!({
+        "group": api::names::GROUP, "resource": "workspaces", "subresource": "connect", "verb": "create",
+        "namespace": target.namespace, "name": target.name,
+    });
+    let answer = if args.user.is_some() {
+        let spec = json!({"user": user, "groups": groups, "resourceAttributes": attributes});
+        let review = review("SubjectAccessReview", &spec);
+        cluster.create::<SubjectAccessReview>(None, &review, false).await
+    } else {
+        let review = review(
+            "SelfSubjectAccessReview",
+            &json!({"resourceAttributes": attributes}),
+        );
+        cluster
+            .create::<SelfSubjectAccessReview>(None, &review, false)
+            .await
+    };
+    match answer {
+        Ok(review) => Read::Known(review["status"]["allowed"] == true),
+        Err(failure) => Read::Unread(failure.to_string()),
+    }
+}
+
+fn review(kind: &str, spec: &Value) -> Value {
+    json!({"apiVersion": "authorization.k8s.io/v1", "kind": kind, "spec": spec})
+}

@@ -1,0 +1,133 @@
+//! A workspace or manifests -> an explanation (IO).
+//!
+//! | file | explains |
+//! |---|---|
+//! | `access.rs` | why somebody may or may not connect |
+//! | `manifest.rs` | why manifests would be refused |
+//! | `text.rs` | explanation -> text |
+
+mod access;
+mod manifest;
+mod text;
+
+use api::Workspace;
+use k8s_openapi::api::core::v1::{Event, PersistentVolumeClaim, Pod, ResourceQuota};
+use k8s_openapi::jiff::Timestamp;
+use kube::Resource;
+use rules::explain::{self, Evidence, Read};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use serde_json::{Value, json};
+
+use super::change::missing;
+use super::targets::{Target, parse};
+use crate::args::Explain;
+use crate::cluster::Cluster;
+use crate::failure::Failure;
+use crate::output;
+use crate::run::Console;
+
+pub(crate) use manifest::offline;
+
+/// Explains a workspace, its access, or manifests.
+pub(crate) async fn run(cluster: &Cluster, args: &Explain, console: &mut Console<'_>) -> Result<(), Failure> {
+    let Some(name) = &args.name else {
+        return manifest::run(cluster, args, console).await;
+    };
+    let target = Target {
+        namespace: cluster.namespace().to_owned(),
+        name: name.clone(),
+        listed: None,
+    };
+    if args.access {
+        return access::run(cluster, args, &target, console).await;
+    }
+    state(cluster, args, &target, console).await
+}
+
+/// Reads the workspace and what belongs to it side by side, and explains it.
+async fn state(
+    cluster: &Cluster,
+    args: &Explain,
+    target: &Target,
+    console: &mut Console<'_>,
+) -> Result<(), Failure> {
+    let namespace = Some(target.namespace.as_str());
+    let name = target.name.as_str();
+    let label = format!("{}={name}", api::names::WORKSPACE_LABEL);
+    let regarding = format!("involvedObject.kind=Workspace,involvedObject.name={name}");
+    let claim = rules::names::child(name);
+    let (workspace, events, pods, claim, quotas) = futures::join!(
+        cluster.get::<Workspace>(namespace, name),
+        cluster.list::<Event>(namespace, None, Some(&regarding)),
+        cluster.list::<Pod>(namespace, Some(&label), None),
+        cluster.get::<PersistentVolumeClaim>(namespace, &claim),
+        cluster.list::<ResourceQuota>(namespace, None, None),
+    );
+    let workspace = parse(workspace.map_err(|failure| missing(failure, target))?)?;
+    let claim = match claim {
+        Err(failure) if failure.is_not_found() => Read::Known(None),
+        claim => read_one::<PersistentVolumeClaim>(claim),
+    };
+    let explanation = explain::workspace(&Evidence {
+        workspace: &workspace,
+        events: read_all(events),
+        pods: read_all(pods),
+        claim,
+        quotas: read_all(quotas),
+        now: Timestamp::now(),
+    });
+    show(
+        args,
+        "WorkspaceExplanation",
+        &explanation,
+        &text::explanation(&explanation),
+        console,
+    )?;
+    if explanation.as_wanted {
+        return Ok(());
+    }
+    Err(Failure::Explained)
+}
+
+/// Prints the text, or the same as an object.
+fn show(
+    args: &Explain,
+    kind: &str,
+    explanation: &impl Serialize,
+    text: &str,
+    console: &mut Console<'_>,
+) -> Result<(), Failure> {
+    let Some(format) = args.output else {
+        return Ok(write!(console.out, "{text}")?);
+    };
+    let mut object = json!({"apiVersion": format!("cli.{}/v1alpha1", api::names::GROUP), "kind": kind});
+    let fields = serde_json::to_value(explanation).map_err(|error| Failure::Other(error.into()))?;
+    if let (Some(object), Value::Object(fields)) = (object.as_object_mut(), fields) {
+        object.extend(fields);
+    }
+    Ok(write!(console.out, "{}", output::shaped(&object, format)?)?)
+}
+
+/// What was read, without what this version cannot parse.
+fn read_all<K: Resource + DeserializeOwned>(answer: Result<Vec<Value>, Failure>) -> Read<Vec<K>> {
+    match answer {
+        Ok(objects) => {
+            let objects = objects.into_iter();
+            Read::Known(
+                objects
+                    .filter_map(|object| serde_json::from_value(object).ok())
+                    .collect(),
+            )
+        }
+        Err(failure) => Read::Unread(failure.to_string()),
+    }
+}
+
+fn read_one<K: DeserializeOwned>(answer: Result<Value, Failure>) -> Read<Option<K>> {
+    match answer.map(serde_json::from_value) {
+        Ok(Ok(object)) => Read::Known(Some(object)),
+        Ok(Err(error)) => Read::Unread(error.to_string()),
+        Err(failure) => Read::Unread(failure.to_string()),
+    }
+}

@@ -1,0 +1,79 @@
+//! Explanation -> text (pure).
+
+use std::fmt::Write as _;
+
+use rules::explain::access::{AccessExplanation, Rule};
+use rules::explain::{Cause, Cure, Explanation, Unread, Who};
+
+use crate::output::plain;
+
+/// Each finding with what shows it and what to do.
+pub(super) fn explanation(explanation: &Explanation) -> String {
+    let mut text = String::new();
+    for finding in &explanation.findings {
+        let reason = finding.reason.iter().map(|reason| format!(" [{reason}]"));
+        let reason: String = reason.collect();
+        line(&mut text, &format!("{}{reason}", finding.what));
+        causes(&mut text, "  because ", &finding.because);
+        cures(&mut text, &finding.cures);
+    }
+    unread(&mut text, &explanation.unread);
+    text
+}
+
+/// The decision, then each rule.
+pub(super) fn access(explanation: &AccessExplanation) -> String {
+    let mut text = String::new();
+    line(
+        &mut text,
+        &format!("{} (user {:?})", explanation.what, explanation.user),
+    );
+    for Rule { rule, holds, because } in &explanation.rules {
+        let holds = match holds {
+            Some(true) => "yes",
+            Some(false) => "no",
+            None => "not known",
+        };
+        line(&mut text, &format!("  {rule}: {holds}"));
+        causes(&mut text, "    because ", because);
+    }
+    cures(&mut text, &explanation.cures);
+    unread(&mut text, &explanation.unread);
+    text
+}
+
+fn line(text: &mut String, content: &str) {
+    text.push_str(plain(content).trim_end());
+    text.push('\n');
+}
+
+fn causes(text: &mut String, begin: &str, causes: &[Cause]) {
+    for Cause {
+        object,
+        field,
+        value,
+        time,
+    } in causes
+    {
+        let time = time.as_ref().map(|time| format!(" ({time})")).unwrap_or_default();
+        line(text, &format!("{begin}{object}, {field}: {value}{time}"));
+    }
+}
+
+fn cures(text: &mut String, cures: &[Cure]) {
+    for Cure { who, what } in cures {
+        let who = match who {
+            Who::Owner => "the owner can",
+            Who::Administrator => "an administrator can",
+        };
+        line(text, &format!("  {who}: {what}"));
+    }
+}
+
+fn unread(text: &mut String, unread: &[Unread]) {
+    for Unread { what, why } in unread {
+        let mut shown = String::new();
+        let _ = write!(shown, "Not read, so causes may be missing: {what}: {why}");
+        line(text, &shown);
+    }
+}

@@ -1,0 +1,212 @@
+//! Workspaces -> a table, or the objects, and then each change (IO).
+
+use api::condition::{ACTIVE, holds};
+use api::names::CREATED_BY;
+use api::{Workspace, WorkspaceShare};
+use futures::TryStreamExt as _;
+use k8s_openapi::api::authentication::v1::UserInfo;
+use k8s_openapi::jiff::Timestamp;
+use kube::Api;
+use kube::runtime::{WatchStreamExt as _, watcher};
+use rules::access::{self, Decision, Facts, Policy, Requester, Right, Shared};
+use serde_json::Value;
+
+use super::identity::who_asks;
+use crate::args::create::Format;
+use crate::args::{List, ListFormat};
+use crate::cluster::Cluster;
+use crate::cluster::wait;
+use crate::failure::Failure;
+use crate::output;
+use crate::run::Console;
+
+/// Which of the listed workspaces are shown.
+enum Filter {
+    All,
+    /// Those of this owner.
+    OwnedBy(String),
+    /// Those with these UIDs.
+    Shared(Vec<String>),
+}
+
+impl Filter {
+    fn shows(&self, object: &Value) -> bool {
+        match self {
+            Self::All => true,
+            Self::OwnedBy(owner) => object["metadata"]["annotations"][CREATED_BY] == owner.as_str(),
+            Self::Shared(uids) => uids.iter().any(|uid| object["metadata"]["uid"] == uid.as_str()),
+        }
+    }
+}
+
+/// Lists workspaces.
+pub(crate) async fn run(cluster: &Cluster, args: &List, console: &mut Console<'_>) -> Result<(), Failure> {
+    let namespace = (!args.all_namespaces).then(|| cluster.namespace());
+    let listing = cluster.list::<Workspace>(namespace, args.selector.as_deref(), None);
+    let (mut found, filter) = futures::try_join!(listing, filter(cluster, args, namespace))?;
+    cluster.show_notes(console.err)?;
+    found.retain(|object| filter.shows(object));
+    let format = output::of_list(args.output);
+    if args.watch {
+        return watch(cluster, args, namespace, &filter, format, console).await;
+    }
+    if let Some(format) = format {
+        return Ok(write!(console.out, "{}", output::list(&found, format)?)?);
+    }
+    if found.is_empty() {
+        let place = namespace.map(|namespace| format!(" in namespace {namespace}"));
+        writeln!(console.err, "No workspaces found{}.", place.unwrap_or_default())?;
+        return Ok(());
+    }
+    let now = Timestamp::now();
+    let rows = found.iter().map(|object| row(object, args, now));
+    let rows: Vec<_> = std::iter::once(header(args)).chain(rows).collect();
+    Ok(write!(console.out, "{}", output::table(&rows))?)
+}
+
+async fn filter(cluster: &Cluster, args: &List, namespace: Option<&str>) -> Result<Filter, Failure> {
+    if args.mine {
+        let user = who_asks(cluster).await?;
+        return Ok(Filter::OwnedBy(user.username.unwrap_or_default()));
+    }
+    if args.shared {
+        let shares = cluster.list::<WorkspaceShare>(namespace, None, None);
+        let (user, shares) = futures::try_join!(who_asks(cluster), shares)?;
+        return Ok(Filter::Shared(shared_with(&user, shares)));
+    }
+    Ok(Filter::All)
+}
+
+/// UIDs of the workspaces that active shares open to the user.
+fn shared_with(user: &UserInfo, shares: Vec<Value>) -> Vec<String> {
+    let groups = user.groups.clone().unwrap_or_default();
+    let requester = Requester {
+        user: user.username.as_deref().unwrap_or_default(),
+        groups: &groups,
+    };
+    let now = Timestamp::now().as_second();
+    let opens = |share: WorkspaceShare| {
+        let status = share.status.clone().unwrap_or_default();
+        let mut subjects = Shared::default();
+        for subject in &share.spec.subjects {
+            subjects.add(subject, rules::shares::end(&share).map(Timestamp::as_second));
+        }
+        let facts = Facts {
+            owner: "",
+            access: api::workspace::AccessType::OwnerOnly,
+            shared: &subjects,
+        };
+        let decision = access::connect(requester, facts, &Policy::default(), || Right::Missing, now);
+        let counts = holds(&status.conditions, ACTIVE) && matches!(decision, Decision::Allow(_));
+        counts
+            .then(|| rules::shares::bound(&share).map(str::to_owned))
+            .flatten()
+    };
+    let shares = shares.into_iter();
+    shares
+        .filter_map(|share| serde_json::from_value(share).ok())
+        .filter_map(opens)
+        .collect()
+}
+
+/// Shows the present state and then each change, until the user interrupts.
+async fn watch(
+    cluster: &Cluster,
+    args: &List,
+    namespace: Option<&str>,
+    filter: &Filter,
+    format: Option<Format>,
+    console: &mut Console<'_>,
+) -> Result<(), Failure> {
+    let client = cluster.client();
+    let workspaces: Api<Workspace> = match namespace {
+        Some(namespace) => Api::namespaced(client, namespace),
+        None => Api::all(client),
+    };
+    let config = watcher::Config {
+        label_selector: args.selector.clone(),
+        ..watcher::Config::default()
+    };
+    let mut changes = std::pin::pin!(watcher(workspaces, config).default_backoff());
+    if format.is_none() {
+        write!(console.out, "{}", output::table(&[header(args)]))?;
+    }
+    loop {
+        let event = match changes.try_next().await {
+            Ok(None) => return Ok(()),
+            Ok(Some(event)) => event,
+            Err(error) => {
+                if let Some(status) = wait::refusal(&error) {
+                    return Err(Failure::Refused(Box::new(status.clone())));
+                }
+                writeln!(
+                    console.err,
+                    "Warning: {}",
+                    output::plain(&wait::error_message(error))
+                )?;
+                continue;
+            }
+        };
+        let (watcher::Event::InitApply(workspace) | watcher::Event::Apply(workspace)) = event else {
+            continue;
+        };
+        let object = serde_json::to_value(workspace).map_err(|error| Failure::Other(error.into()))?;
+        if !filter.shows(&object) {
+            continue;
+        }
+        match format {
+            Some(format) => writeln!(console.out, "{}", output::object(&object, format)?)?,
+            None => write!(
+                console.out,
+                "{}",
+                output::table(&[row(&object, args, Timestamp::now())])
+            )?,
+        }
+        console.out.flush()?;
+    }
+}
+
+fn header(args: &List) -> Vec<String> {
+    let namespace = args.all_namespaces.then_some("NAMESPACE");
+    let wide: &[&str] = match args.output {
+        Some(ListFormat::Wide) => &["TEMPLATE", "OWNER", "MESSAGE"],
+        _ => &[],
+    };
+    let names = ["NAME", "STATE", "REASON", "URL", "STOPS AT", "AGE"];
+    let all = namespace.into_iter().chain(names).chain(wide.iter().copied());
+    all.map(str::to_owned).collect()
+}
+
+/// The cells are read from the object as it is, so that an object that is not readable in full is listed, too.
+fn row(object: &Value, args: &List, now: Timestamp) -> Vec<String> {
+    let text = |path: &str| {
+        let value = object.pointer(path).and_then(Value::as_str);
+        value.unwrap_or_default().to_owned()
+    };
+    let state = match text("/status/phase") {
+        empty if empty.is_empty() => "Pending".to_owned(),
+        phase => phase,
+    };
+    // A reason that equals the state is shown once.
+    let reason = Some(text("/status/reason")).filter(|reason| *reason != state);
+    let created = text("/metadata/creationTimestamp");
+    let mut row = vec![
+        text("/metadata/name"),
+        state,
+        reason.unwrap_or_default(),
+        text("/status/url"),
+        text("/status/stopsAt"),
+        output::age(Some(&created), now),
+    ];
+    if args.all_namespaces {
+        row.insert(0, text("/metadata/namespace"));
+    }
+    if args.output == Some(ListFormat::Wide) {
+        row.extend([
+            text("/spec/templateRef"),
+            text("/status/owner"),
+            text("/status/message"),
+        ]);
+    }
+    row
+}

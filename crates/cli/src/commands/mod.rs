@@ -1,0 +1,62 @@
+//! Arguments of one command -> its requests and output (IO).
+//!
+//! | file | command |
+//! |---|---|
+//! | `create.rs` | `create` |
+//! | `list.rs` | `list` |
+//! | `open.rs` | `open` |
+//! | `change.rs` | `start`, `stop`, `restart`, `delete` |
+//! | `explain/` | `explain` |
+//! | `sharing.rs` | `share`, `unshare`, `shares` |
+//! | `set.rs`, `lint.rs`, `logs.rs`, `template.rs` | `set`, `lint`, `logs`, `template` |
+//! | `about.rs` | `version`, `whoami` |
+//! | `targets.rs` | which workspaces a command is about -> these workspaces |
+//! | `identity.rs` | who asks, as the API server knows them |
+
+mod about;
+mod change;
+pub(crate) mod create;
+mod explain;
+mod identity;
+mod lint;
+mod list;
+mod logs;
+mod open;
+mod set;
+mod sharing;
+mod targets;
+mod template;
+
+use crate::args::{Cli, Command};
+use crate::cluster::Cluster;
+use crate::consequence::Action;
+use crate::failure::Failure;
+use crate::run::Console;
+
+pub(crate) use explain::offline as explain_offline;
+pub(crate) use lint::run as lint;
+
+/// Runs the command.
+pub(crate) async fn run(cluster: &Cluster, cli: &Cli, console: &mut Console<'_>) -> Result<(), Failure> {
+    match &cli.command {
+        Command::Create(flags) => {
+            create::run(cluster, flags, cli.connection.namespace.as_deref(), console).await
+        }
+        Command::List(args) => list::run(cluster, args, console).await,
+        Command::Open(args) => Box::pin(open::run(cluster, args, console)).await,
+        Command::Start(args) => change::run(cluster, Action::Start, args, console).await,
+        Command::Stop(args) => change::run(cluster, Action::Stop, args, console).await,
+        Command::Restart(args) => change::run(cluster, Action::Restart, args, console).await,
+        Command::Delete(args) => change::run(cluster, Action::Delete, args, console).await,
+        Command::Explain(args) => explain::run(cluster, args, console).await,
+        Command::Share(args) => sharing::share(cluster, args, console).await,
+        Command::Unshare(args) => sharing::unshare(cluster, args, console).await,
+        Command::Shares(args) => sharing::list(cluster, args, console).await,
+        Command::Set(args) => set::run(cluster, args, console).await,
+        Command::Lint(args) => lint::run(args, console),
+        Command::Logs(args) => logs::run(cluster, args, console).await,
+        Command::Template(args) => template::run(cluster, args, console).await,
+        Command::Version(args) => about::version(cluster, args, console).await,
+        Command::Whoami(args) => about::whoami(cluster, args, console).await,
+    }
+}

@@ -1,0 +1,258 @@
+//! A workspace and subjects -> shares made, ended and listed (IO).
+
+use api::share::{Subject, SubjectKind};
+use api::{Workspace, WorkspaceManager, WorkspaceShare, WorkspaceShareSpec};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
+use k8s_openapi::jiff::{SignedDuration, Timestamp};
+use kube::ResourceExt as _;
+use kube::api::ObjectMeta;
+use rules::shares::Extent;
+use serde_json::{Value, json};
+
+use super::change::missing;
+use super::targets::{Target, parse};
+use crate::args::{Share, Shares, Subjects, Unshare};
+use crate::cluster::Cluster;
+use crate::failure::Failure;
+use crate::output;
+use crate::run::Console;
+
+/// Shares a workspace. What its manager does not allow is refused before anything is sent, if the manager can be read.
+pub(crate) async fn share(cluster: &Cluster, args: &Share, console: &mut Console<'_>) -> Result<(), Failure> {
+    let subjects = subjects(&args.subjects);
+    if subjects.is_empty() {
+        return Err(Failure::Usage(
+            "with whom? Name a --user, --group or --serviceaccount".to_owned(),
+        ));
+    }
+    let now = Timestamp::now();
+    let end = end(args, now)?;
+    let namespace = cluster.namespace();
+    let workspace = workspace(cluster, &args.name).await?;
+    let share = WorkspaceShare {
+        metadata: ObjectMeta {
+            name: Some(format!("{}-{:x}", args.name, now.as_millisecond())),
+            namespace: Some(namespace.to_owned()),
+            ..ObjectMeta::default()
+        },
+        spec: WorkspaceShareSpec {
+            workspace_ref: args.name.clone(),
+            workspace_uid: workspace.metadata.uid.clone(),
+            subjects,
+            role: api::share::ShareRole::default(),
+            expires_at: end.map(Time),
+            reason: args.reason.clone(),
+        },
+        status: None,
+    };
+    check(cluster, &workspace, &share, now, console).await?;
+    let object = serde_json::to_value(&share).map_err(|error| Failure::Other(error.into()))?;
+    let made = cluster
+        .create::<WorkspaceShare>(Some(namespace), &object, false)
+        .await?;
+    writeln!(console.out, "{} created", output::name(&made))?;
+    let until = end.map_or_else(|| "it is deleted".to_owned(), |end| end.to_string());
+    writeln!(
+        console.err,
+        "It lasts until {until}. To end it: kubectl workspace unshare {} -n {namespace} --all",
+        args.name
+    )?;
+    Ok(())
+}
+
+async fn workspace(cluster: &Cluster, name: &str) -> Result<Workspace, Failure> {
+    let target = Target {
+        namespace: cluster.namespace().to_owned(),
+        name: name.to_owned(),
+        listed: None,
+    };
+    let found = cluster.get::<Workspace>(Some(&target.namespace), name).await;
+    parse(found.map_err(|failure| missing(failure, &target))?)
+}
+
+/// When the share ends, to the second as Kubernetes keeps it.
+fn end(args: &Share, now: Timestamp) -> Result<Option<Timestamp>, Failure> {
+    let lasts = args.lasts.and_then(|lasts| SignedDuration::try_from(lasts).ok());
+    let end = args
+        .until
+        .or_else(|| lasts.and_then(|lasts| now.checked_add(lasts).ok()));
+    let end = end.and_then(|end| Timestamp::from_second(end.as_second()).ok());
+    match end {
+        Some(end) if end <= now => Err(Failure::Usage(format!("--until {end} is in the past"))),
+        end => Ok(end),
+    }
+}
+
+async fn check(
+    cluster: &Cluster,
+    workspace: &Workspace,
+    share: &WorkspaceShare,
+    now: Timestamp,
+    console: &mut Console<'_>,
+) -> Result<(), Failure> {
+    let resolved = workspace
+        .status
+        .as_ref()
+        .and_then(|status| status.resolved.as_ref());
+    let Some(name) = resolved.and_then(|resolved| resolved.manager.as_deref()) else {
+        return Ok(());
+    };
+    let manager: WorkspaceManager = match cluster.get::<WorkspaceManager>(None, name).await {
+        Ok(manager) => serde_json::from_value(manager).map_err(|error| Failure::Other(error.into()))?,
+        Err(Failure::Refused(status)) => {
+            writeln!(
+                console.err,
+                "Not checked, because WorkspaceManager {name} could not be read: {}",
+                output::plain(&status.message)
+            )?;
+            return Ok(());
+        }
+        Err(failure) => return Err(failure),
+    };
+    let extent = Extent {
+        begin: Some(now),
+        ..Extent::of(share)
+    };
+    extent.within(&manager).map_err(|inactive| {
+        Failure::Usage(format!(
+            "{inactive} Set the end by --for or --until, and leave out what is not allowed."
+        ))
+    })
+}
+
+fn subjects(flags: &Subjects) -> Vec<Subject> {
+    let named = |kind, name: &String| Subject {
+        kind,
+        name: name.clone(),
+        ..Subject::default()
+    };
+    let users = flags.user.iter().map(|name| named(SubjectKind::User, name));
+    let groups = flags.group.iter().map(|name| named(SubjectKind::Group, name));
+    let accounts = flags.serviceaccount.iter().map(|(namespace, name)| Subject {
+        namespace: Some(namespace.clone()),
+        ..named(SubjectKind::ServiceAccount, name)
+    });
+    users.chain(groups).chain(accounts).collect()
+}
+
+/// Ends shares: of all, or takes the subjects out of the shares that name them.
+pub(crate) async fn unshare(
+    cluster: &Cluster,
+    args: &Unshare,
+    console: &mut Console<'_>,
+) -> Result<(), Failure> {
+    let ending = subjects(&args.subjects);
+    if ending.is_empty() && !args.all {
+        return Err(Failure::Usage(
+            "whose access ends? Name a --user, --group or --serviceaccount, or --all".to_owned(),
+        ));
+    }
+    let namespace = Some(cluster.namespace());
+    let mut any = false;
+    for object in cluster.list::<WorkspaceShare>(namespace, None, None).await? {
+        let share: WorkspaceShare =
+            serde_json::from_value(object.clone()).map_err(|error| Failure::Other(error.into()))?;
+        if share.spec.workspace_ref != args.name {
+            continue;
+        }
+        let is_same = |one: &Subject, other: &Subject| {
+            (one.kind, &one.name, &one.namespace) == (other.kind, &other.name, &other.namespace)
+        };
+        let all = share.spec.subjects.len();
+        let left: Vec<_> = share
+            .spec
+            .subjects
+            .iter()
+            .filter(|subject| !args.all && !ending.iter().any(|it| is_same(it, subject)))
+            .collect();
+        if left.len() == all {
+            continue;
+        }
+        any = true;
+        let name = share.name_any();
+        if left.is_empty() {
+            cluster
+                .delete::<WorkspaceShare>(namespace, &name, share.metadata.uid.as_deref())
+                .await?;
+            writeln!(console.out, "{} deleted", output::name(&object))?;
+        } else {
+            let change = json!({
+                "metadata": {"resourceVersion": share.metadata.resource_version}, "spec": {"subjects": left},
+            });
+            cluster.merge::<WorkspaceShare>(namespace, &name, &change).await?;
+            writeln!(console.out, "{} changed", output::name(&object))?;
+        }
+    }
+    if any {
+        return Ok(());
+    }
+    Err(Failure::Other(anyhow::anyhow!(
+        "no share of workspace {:?} names them: see kubectl workspace shares {} -n {}",
+        args.name,
+        args.name,
+        cluster.namespace()
+    )))
+}
+
+/// Lists shares.
+pub(crate) async fn list(cluster: &Cluster, args: &Shares, console: &mut Console<'_>) -> Result<(), Failure> {
+    let namespace = (!args.all_namespaces).then(|| cluster.namespace());
+    let mut found = cluster.list::<WorkspaceShare>(namespace, None, None).await?;
+    let is_wanted = |share: &Value| match &args.name {
+        None => true,
+        Some(name) => share["spec"]["workspaceRef"] == name.as_str(),
+    };
+    found.retain(is_wanted);
+    if let Some(format) = output::of_list(args.output) {
+        return Ok(write!(console.out, "{}", output::list(&found, format)?)?);
+    }
+    if found.is_empty() {
+        writeln!(console.err, "No shares found.")?;
+        return Ok(());
+    }
+    let names = [
+        "NAME",
+        "WORKSPACE",
+        "SUBJECTS",
+        "ACTIVE",
+        "REASON",
+        "EXPIRES",
+        "AGE",
+    ];
+    let namespace = args.all_namespaces.then_some("NAMESPACE");
+    let header = namespace.into_iter().chain(names).map(str::to_owned).collect();
+    let now = Timestamp::now();
+    let rows = found.iter().map(|share| row(share, args, now));
+    let rows: Vec<_> = std::iter::once(header).chain(rows).collect();
+    Ok(write!(console.out, "{}", output::table(&rows))?)
+}
+
+fn row(share: &Value, args: &Shares, now: Timestamp) -> Vec<String> {
+    let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+    let subjects = share["spec"]["subjects"].as_array().into_iter().flatten();
+    let subjects: Vec<_> = subjects
+        .map(|subject| match subject["namespace"].as_str() {
+            Some(namespace) => format!(
+                "{} {namespace}:{}",
+                text(&subject["kind"]),
+                text(&subject["name"])
+            ),
+            None => format!("{} {}", text(&subject["kind"]), text(&subject["name"])),
+        })
+        .collect();
+    let mut conditions = share["status"]["conditions"].as_array().into_iter().flatten();
+    let active = conditions.find(|it| it["type"] == api::condition::ACTIVE);
+    let active = active.unwrap_or(&Value::Null);
+    let metadata = &share["metadata"];
+    let row = [
+        text(&metadata["name"]),
+        text(&share["spec"]["workspaceRef"]),
+        subjects.join(", "),
+        text(&active["status"]),
+        text(&active["reason"]),
+        text(&share["spec"]["expiresAt"]),
+        output::age(metadata["creationTimestamp"].as_str(), now),
+    ];
+    let namespace = args.all_namespaces.then(|| text(&metadata["namespace"]));
+    namespace.into_iter().chain(row).collect()
+}

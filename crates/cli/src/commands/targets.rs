@@ -1,0 +1,141 @@
+//! Flags that name workspaces -> these workspaces (IO).
+
+use std::io::Read as _;
+use std::path::Path;
+
+use anyhow::Context as _;
+use api::Workspace;
+use serde_json::Value;
+
+use crate::args::Targets;
+use crate::cluster::Cluster;
+use crate::failure::Failure;
+
+/// A workspace that a command is about.
+#[derive(Debug)]
+pub(crate) struct Target {
+    pub(crate) namespace: String,
+    pub(crate) name: String,
+    /// The object, if a list had it.
+    pub(crate) listed: Option<Workspace>,
+}
+
+/// The workspaces, in the given order.
+pub(crate) async fn resolve(cluster: &Cluster, targets: &Targets) -> Result<Vec<Target>, Failure> {
+    let namespace = cluster.namespace();
+    if targets.all || targets.selector.is_some() {
+        let found = cluster
+            .list::<Workspace>(Some(namespace), targets.selector.as_deref(), None)
+            .await?;
+        return found.into_iter().map(from_list).collect();
+    }
+    let named = targets.names.iter().map(|name| Target {
+        namespace: namespace.to_owned(),
+        name: name.clone(),
+        listed: None,
+    });
+    let mut all: Vec<_> = named.collect();
+    for file in &targets.filename {
+        for document in documents(&read(file)?).map_err(|error| named_error(file, error))? {
+            all.extend(of_manifest(&document, namespace));
+        }
+    }
+    Ok(all)
+}
+
+fn from_list(object: Value) -> Result<Target, Failure> {
+    let workspace = parse(object)?;
+    Ok(Target {
+        namespace: workspace.metadata.namespace.clone().unwrap_or_default(),
+        name: workspace.metadata.name.clone().unwrap_or_default(),
+        listed: Some(workspace),
+    })
+}
+
+/// A workspace as the API server sent it.
+pub(crate) fn parse(object: Value) -> Result<Workspace, Failure> {
+    serde_json::from_value(object)
+        .context("the stored object cannot be parsed; this plugin may be older than the cluster's CRDs")
+        .map_err(Failure::Other)
+}
+
+/// The text of a file, or of standard input for `-`.
+pub(crate) fn read(file: &Path) -> Result<String, Failure> {
+    let text = if file == Path::new("-") {
+        let mut text = String::new();
+        std::io::stdin().read_to_string(&mut text).map(|_| text)
+    } else {
+        std::fs::read_to_string(file)
+    };
+    text.with_context(|| format!("{} cannot be read", file.display()))
+        .map_err(Failure::Other)
+}
+
+/// The documents of a YAML or JSON text, and the items of Lists. Empty documents are left out.
+pub(crate) fn documents(text: &str) -> Result<Vec<Value>, anyhow::Error> {
+    let all: Vec<Value> = serde_saphyr::from_multiple(text)?;
+    let mut found = Vec::new();
+    for mut document in all {
+        match document["items"].take() {
+            Value::Array(items)
+                if document["kind"]
+                    .as_str()
+                    .is_some_and(|kind| kind.ends_with("List")) =>
+            {
+                found.extend(items);
+            }
+            _ if document.is_null() => {}
+            items => {
+                if !items.is_null() {
+                    document["items"] = items;
+                } else if let Some(fields) = document.as_object_mut() {
+                    fields.remove("items");
+                }
+                found.push(document);
+            }
+        }
+    }
+    Ok(found)
+}
+
+pub(crate) fn named_error(file: &Path, error: anyhow::Error) -> Failure {
+    Failure::Other(error.context(format!("{} is no YAML or JSON", file.display())))
+}
+
+fn of_manifest(document: &Value, namespace: &str) -> Option<Target> {
+    let metadata = &document["metadata"];
+    let is_ours = document["kind"] == "Workspace"
+        && document["apiVersion"]
+            .as_str()
+            .is_some_and(|version| version.starts_with(api::names::GROUP));
+    is_ours.then(|| Target {
+        namespace: metadata["namespace"].as_str().unwrap_or(namespace).to_owned(),
+        name: metadata["name"].as_str().unwrap_or_default().to_owned(),
+        listed: None,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn workspaces_of_manifests_and_lists_are_found_and_other_kinds_are_not() {
+        let text = "---\napiVersion: workspaces.jupyter.org/v1alpha1\nkind: Workspace\nmetadata: {name: a}\n---\n---\n\
+                    apiVersion: v1\nkind: List\nitems:\n- {apiVersion: workspaces.jupyter.org/v1alpha1, kind: Workspace, metadata: {name: b, namespace: other}}\n\
+                    - {apiVersion: v1, kind: ConfigMap, metadata: {name: c}}\n";
+        let found = documents(text).unwrap();
+        let targets: Vec<_> = found
+            .iter()
+            .filter_map(|document| of_manifest(document, "team"))
+            .map(|target| (target.namespace, target.name))
+            .collect();
+        assert_eq!(
+            targets,
+            [
+                ("team".to_owned(), "a".to_owned()),
+                ("other".to_owned(), "b".to_owned())
+            ]
+        );
+    }
+}

@@ -1,0 +1,203 @@
+//! `kubectl workspace explain`: evidence -> text and JSON, and what is not read.
+
+use std::collections::BTreeSet;
+
+use api::condition::reason;
+use api::{Workspace, WorkspaceManager};
+use cli::exit_code;
+use http::Method;
+use k8s_openapi::api::core::v1::Pod;
+use serde_json::{Value, json};
+use testkit::api_server::{ApiServer, Fault};
+use testkit::objects::{NAMESPACE, manager, workspace};
+
+use crate::workspace::{in_phase, run};
+
+fn failed() -> Workspace {
+    let mut object = serde_json::to_value(workspace("demo")).unwrap();
+    object["status"] = json!({"phase": "Failed", "observedGeneration": 1, "reason": reason::IMAGE_PULL_FAILED, "conditions": [{
+        "type": "Degraded", "status": "True", "reason": reason::IMAGE_PULL_FAILED, "message": "The image none:1 cannot be pulled.",
+        "observedGeneration": 1, "lastTransitionTime": "2026-01-01T00:00:00Z",
+    }]});
+    serde_json::from_value(object).unwrap()
+}
+
+fn pod() -> Pod {
+    serde_json::from_value(json!({
+        "metadata": {"name": "workspace-demo-x", "namespace": NAMESPACE, "labels": {api::names::WORKSPACE_LABEL: "demo"}},
+        "status": {"containerStatuses": [{
+            "name": "workspace", "ready": false, "restartCount": 0, "image": "", "imageID": "",
+            "state": {"waiting": {"reason": "ErrImagePull", "message": "no such image"}},
+        }]},
+    }))
+    .unwrap()
+}
+
+#[tokio::test]
+async fn a_failed_start_is_explained_with_cause_and_remedy_in_at_most_eight_calls() {
+    let (server, client) = ApiServer::start();
+    server.put(&failed());
+    server.put(&pod());
+    let ran = run(&client, "explain demo").await;
+    assert_eq!(ran.code(), exit_code::NOT_AS_WANTED);
+    let remedy = reason::ALL
+        .iter()
+        .find(|it| it.name == reason::IMAGE_PULL_FAILED)
+        .unwrap()
+        .remedy;
+    let expected = format!(
+        "The image none:1 cannot be pulled. [ImagePullFailed]\n  \
+           because Workspace demo, status.conditions[Degraded]: True, reason ImagePullFailed (2026-01-01T00:00:00Z)\n  \
+           because Pod workspace-demo-x, status.containerStatuses[workspace].state.waiting: ErrImagePull: no such image\n  \
+           the owner can: {remedy}\n"
+    );
+    assert_eq!(ran.out, expected);
+    let calls = server.take_calls();
+    assert!(
+        calls.len() <= 8 && calls.iter().all(|call| !call.is_write()),
+        "{calls:?}"
+    );
+
+    let json: Value = serde_json::from_str(&run(&client, "explain demo -o json").await.out).unwrap();
+    assert_eq!(json["kind"], "WorkspaceExplanation");
+    assert_eq!(
+        json["findings"][0]["because"][1]["object"],
+        "Pod workspace-demo-x"
+    );
+    assert_eq!(json["asWanted"], false);
+}
+
+#[tokio::test]
+async fn what_may_not_be_read_is_named_and_the_rest_is_explained() {
+    let (server, client) = ApiServer::start();
+    server.put(&failed());
+    for part in ["/pods", "/events", "/resourcequotas", "/persistentvolumeclaims"] {
+        server.fail(Fault {
+            method: Method::GET,
+            path_part: part,
+            code: 403,
+            reason: "Forbidden",
+            message: format!("{part} is forbidden"),
+            times: 1,
+        });
+    }
+    let ran = run(&client, "explain demo").await;
+    assert!(ran.out.starts_with("The image none:1"), "{}", ran.out);
+    let unread: BTreeSet<_> = ran
+        .out
+        .lines()
+        .filter(|line| line.starts_with("Not read"))
+        .collect();
+    assert_eq!(unread.len(), 4, "{}", ran.out);
+    assert!(ran.out.contains("pods: /pods is forbidden"), "{}", ran.out);
+}
+
+#[tokio::test]
+async fn a_workspace_that_is_as_wanted_ends_with_zero_and_a_missing_one_with_one() {
+    let (server, client) = ApiServer::start();
+    let mut stopped = in_phase("demo", "Stopped", "Stopped");
+    if let Some(status) = &mut stopped.status {
+        status.observed_generation = Some(9);
+    }
+    server.put(&stopped);
+    let ran = run(&client, "explain demo").await;
+    assert_eq!(ran.code(), 0, "{}", ran.out);
+    assert!(
+        ran.out.contains("kubectl workspace start demo -n team"),
+        "{}",
+        ran.out
+    );
+    let ran = run(&client, "explain none").await;
+    assert_eq!(ran.code(), exit_code::FAILED);
+    assert!(
+        ran.error().contains("does not exist in namespace \"team\""),
+        "{}",
+        ran.error()
+    );
+}
+
+#[tokio::test]
+async fn access_of_another_user_is_explained_and_a_missing_right_to_ask_is_named() {
+    let (server, client) = ApiServer::start();
+    let mut workspace = in_phase("demo", "Running", "Running");
+    if let Some(status) = &mut workspace.status {
+        status.resolved = Some(serde_json::from_value(json!({"manager": "main"})).unwrap());
+    }
+    server.put(&workspace);
+    server.put::<WorkspaceManager>(&manager("main"));
+    server.review(|_| true);
+    let ran = run(&client, "explain demo --access --user alice").await;
+    assert_eq!(
+        (ran.code(), ran.out.lines().next()),
+        (0, Some("The user may connect, as the owner. (user \"alice\")"))
+    );
+    let ran = run(&client, "explain demo --access --user bob --group ml").await;
+    assert_eq!(ran.code(), exit_code::NOT_AS_WANTED);
+    assert!(ran.out.contains("no rule admits the user"), "{}", ran.out);
+    assert!(
+        ran.out
+            .contains("kubectl workspace share demo -n team --user bob"),
+        "{}",
+        ran.out
+    );
+    server.fail(Fault {
+        method: Method::POST,
+        path_part: "subjectaccessreviews",
+        code: 403,
+        reason: "Forbidden",
+        message: "you may not ask".to_owned(),
+        times: 1,
+    });
+    let ran = run(&client, "explain demo --access --user alice").await;
+    assert!(
+        ran.out
+            .contains("the right to create workspaces/connect: you may not ask"),
+        "{}",
+        ran.out
+    );
+    assert_eq!(ran.code(), exit_code::NOT_AS_WANTED);
+}
+
+#[tokio::test]
+async fn a_manifest_is_refused_by_the_rules_first_and_then_by_the_server() {
+    let (server, client) = ApiServer::start();
+    let write = |name: &str, spec: Value| {
+        let file = std::env::temp_dir().join(format!("cli-explain-{}-{name}", std::process::id()));
+        let object = json!({
+            "apiVersion": "workspaces.jupyter.org/v1alpha1", "kind": "Workspace", "metadata": {"name": name}, "spec": spec,
+        });
+        std::fs::write(&file, object.to_string()).unwrap();
+        file
+    };
+    let wrong = write("wrong", json!({"displayName": "a\nb"}));
+    let ran = run(&client, &format!("explain -f {}", wrong.display())).await;
+    assert_eq!(ran.code(), exit_code::NOT_AS_WANTED);
+    assert!(ran.out.contains("spec.displayName"), "{}", ran.out);
+    assert!(server.take_calls().is_empty());
+
+    let good = write("good", json!({"displayName": "d"}));
+    let ran = run(&client, &format!("explain -f {}", good.display())).await;
+    assert_eq!(
+        (ran.code(), ran.out.as_str()),
+        (0, "good: nothing found (by server)\n")
+    );
+    let calls = server.take_calls();
+    assert!(
+        calls[0].query.contains("dryRun=All") && calls[0].query.contains("fieldValidation=Strict"),
+        "{calls:?}"
+    );
+    server.fail(Fault {
+        method: Method::PATCH,
+        path_part: "good",
+        code: 422,
+        reason: "Invalid",
+        message: "more than the template's maximum".to_owned(),
+        times: 1,
+    });
+    let ran = run(&client, &format!("explain -f {}", good.display())).await;
+    assert_eq!(ran.code(), exit_code::NOT_AS_WANTED);
+    assert_eq!(ran.out, "good: more than the template's maximum\n");
+    for file in [wrong, good] {
+        std::fs::remove_file(file).unwrap();
+    }
+}

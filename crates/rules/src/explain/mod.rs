@@ -1,0 +1,244 @@
+//! A workspace and what belongs to it -> what is so, because of what, what to do and who can (pure).
+//!
+//! | file | answers |
+//! |---|---|
+//! | `state.rs` | why it does not run, why it starts slowly, why its deletion takes long |
+//! | `evidence.rs` | pod, claim, quotas, Events -> the causes that they show |
+//! | `stop.rs` | why it was stopped, when a rule stops it, what waits for a restart |
+//! | `access.rs` | why a user may or may not connect, rule by rule |
+//!
+//! Meanings and remedies are those of [`api::condition::reason`]: there is no second wording.
+
+pub mod access;
+mod evidence;
+mod state;
+mod stop;
+
+use api::Workspace;
+use api::condition::reason::{self, Reason};
+use k8s_openapi::api::core::v1::{Event, PersistentVolumeClaim, Pod, ResourceQuota};
+use k8s_openapi::jiff::Timestamp;
+use kube::ResourceExt as _;
+use serde::Serialize;
+
+/// What was read, or why it was not.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Read<T> {
+    /// The answer.
+    Known(T),
+    /// Why it could not be read, such as a missing right.
+    Unread(String),
+}
+
+impl<T> Read<T> {
+    /// The answer, if there is one.
+    pub fn known(&self) -> Option<&T> {
+        match self {
+            Self::Known(value) => Some(value),
+            Self::Unread(_) => None,
+        }
+    }
+}
+
+/// Everything that an explanation may draw on.
+#[derive(Debug)]
+pub struct Evidence<'a> {
+    /// The workspace.
+    pub workspace: &'a Workspace,
+    /// Events about it.
+    pub events: Read<Vec<Event>>,
+    /// Its pods.
+    pub pods: Read<Vec<Pod>>,
+    /// The claim of its own disk, if there is one.
+    pub claim: Read<Option<PersistentVolumeClaim>>,
+    /// Quotas of the namespace.
+    pub quotas: Read<Vec<ResourceQuota>>,
+    /// The present time.
+    pub now: Timestamp,
+}
+
+/// What is so, and what could not be read.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Explanation {
+    /// Whether the workspace is as its spec wants it, and nothing is wrong.
+    pub as_wanted: bool,
+    /// What is so, the most important first.
+    pub findings: Vec<Finding>,
+    /// What could not be read, so that the findings may lack causes.
+    pub unread: Vec<Unread>,
+}
+
+/// One thing that is so.
+#[derive(Debug, Clone, Default, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Finding {
+    /// What is so.
+    pub what: String,
+    /// The reason of the contract, if it has one (docs/reasons.md).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
+    /// What shows it.
+    pub because: Vec<Cause>,
+    /// What to do.
+    pub cures: Vec<Cure>,
+}
+
+/// A field that shows something.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Cause {
+    /// Kind and name, such as `Pod workspace-demo-5d8f`.
+    pub object: String,
+    /// Path in the object.
+    pub field: String,
+    /// Its value.
+    pub value: String,
+    /// Since when, or when, if known (RFC 3339).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub time: Option<String>,
+}
+
+/// What to do, and who can.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Cure {
+    /// Who can do it.
+    pub who: Who,
+    /// What to do.
+    pub what: String,
+}
+
+/// Who can do something.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub enum Who {
+    /// The owner, and holders of the verb `administer`.
+    Owner,
+    /// Administrators of the namespace or the cluster.
+    Administrator,
+}
+
+/// Something that could not be read.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Unread {
+    /// Such as `pods`.
+    pub what: String,
+    /// Why.
+    pub why: String,
+}
+
+/// Reasons that only an administrator can do something about: their remedies change what users have no rights on.
+const ADMINISTRATORS: [&str; 16] = [
+    reason::MANAGER_NOT_FOUND,
+    reason::MANAGER_AMBIGUOUS,
+    reason::SERVICE_ACCOUNT_NOT_FOUND,
+    reason::PRIORITY_CLASS_NOT_FOUND,
+    reason::RUNTIME_CLASS_NOT_FOUND,
+    reason::EXECUTION_PROFILE_NOT_FOUND,
+    reason::NODE_LOST,
+    reason::STORAGE_CLASS_NOT_FOUND,
+    reason::REPLICA_SET_ORPHANED,
+    reason::CHILD_CONTESTED,
+    reason::NAME_CONFLICT,
+    reason::POD_SECURITY_VIOLATION,
+    reason::ROUTE_FAILED,
+    reason::ROUTE_KIND_UNAVAILABLE,
+    reason::NOT_SERVED,
+    reason::PREDECESSOR_TERMINATING,
+];
+
+/// Explains the workspace.
+pub fn workspace(evidence: &Evidence<'_>) -> Explanation {
+    let (as_wanted, mut findings) = state::findings(evidence);
+    findings.extend(stop::findings(evidence));
+    let unread = [
+        ("Events", why(&evidence.events)),
+        ("pods", why(&evidence.pods)),
+        ("the disk's PersistentVolumeClaim", why(&evidence.claim)),
+        ("ResourceQuotas", why(&evidence.quotas)),
+    ];
+    let unread = unread.into_iter().filter_map(|(what, why)| {
+        Some(Unread {
+            what: what.to_owned(),
+            why: why?,
+        })
+    });
+    Explanation {
+        as_wanted,
+        findings,
+        unread: unread.collect(),
+    }
+}
+
+fn why<T>(read: &Read<T>) -> Option<String> {
+    match read {
+        Read::Known(_) => None,
+        Read::Unread(why) => Some(why.clone()),
+    }
+}
+
+/// The contract's words for a reason.
+fn documented(name: &str) -> Option<&'static Reason> {
+    reason::ALL.iter().find(|reason| reason.name == name)
+}
+
+/// What the contract says to do about a reason, if anything is to be done.
+fn cure(name: &str) -> Option<Cure> {
+    let remedy = documented(name)?.remedy;
+    let who = if ADMINISTRATORS.contains(&name) {
+        Who::Administrator
+    } else {
+        Who::Owner
+    };
+    (!remedy.is_empty()).then(|| Cure {
+        who,
+        what: remedy.to_owned(),
+    })
+}
+
+/// What the owner can do by a command of the plugin.
+fn command(workspace: &Workspace, verb: &str) -> Cure {
+    Cure {
+        who: Who::Owner,
+        what: format!(
+            "kubectl workspace {verb} {} -n {}",
+            workspace.name_any(),
+            workspace.namespace().unwrap_or_default()
+        ),
+    }
+}
+
+/// A field of the workspace.
+fn of_workspace(
+    workspace: &Workspace,
+    field: &str,
+    value: impl Into<String>,
+    time: Option<Timestamp>,
+) -> Cause {
+    Cause {
+        object: format!("Workspace {}", workspace.name_any()),
+        field: field.to_owned(),
+        value: value.into(),
+        time: time.map(written),
+    }
+}
+
+/// A time to the second, as Kubernetes writes it.
+fn written(time: Timestamp) -> String {
+    time.strftime("%Y-%m-%dT%H:%M:%SZ").to_string()
+}
+
+/// How long ago a time is, in words such as `12 min`.
+fn ago(time: Timestamp, now: Timestamp) -> String {
+    match now.duration_since(time).as_secs().max(0) {
+        seconds @ 0..120 => format!("{seconds} s"),
+        seconds @ 120..7200 => format!("{} min", seconds / 60),
+        seconds @ 7200..172_800 => format!("{} h", seconds / 3600),
+        seconds => format!("{} days", seconds / 86_400),
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,327 @@
+use api::condition::reason;
+use serde_json::{Value, json};
+
+use super::access::{AccessEvidence, explain};
+use super::*;
+use crate::access::Requester;
+
+const NOW: &str = "2026-01-01T12:00:00Z";
+
+fn from<T: serde::de::DeserializeOwned>(value: Value) -> T {
+    serde_json::from_value(value).unwrap()
+}
+
+fn condition(type_: &str, status: &str, reason: &str, message: &str) -> Value {
+    json!({
+        "type": type_, "status": status, "reason": reason, "message": message, "observedGeneration": 1,
+        "lastTransitionTime": "2026-01-01T11:50:00Z",
+    })
+}
+
+fn workspace_with(spec: Value, status: Value) -> Workspace {
+    let mut spec = spec;
+    spec["displayName"] = json!("d");
+    let mut status = status;
+    status["observedGeneration"] = json!(1);
+    from(json!({
+        "metadata": {"name": "demo", "namespace": "team", "generation": 1, "annotations": {
+            "workspaces.jupyter.org/created-by": "alice", "workspaces.jupyter.org/last-updated-by": "alice",
+        }},
+        "spec": spec, "status": status,
+    }))
+}
+
+fn evidence(workspace: &Workspace) -> Evidence<'_> {
+    Evidence {
+        workspace,
+        events: Read::Known(Vec::new()),
+        pods: Read::Known(Vec::new()),
+        claim: Read::Known(None),
+        quotas: Read::Known(Vec::new()),
+        now: NOW.parse().unwrap(),
+    }
+}
+
+fn values(finding: &Finding) -> Vec<&str> {
+    finding.because.iter().map(|cause| cause.value.as_str()).collect()
+}
+
+#[test]
+fn a_failed_start_has_the_reason_the_remedy_and_what_the_pod_shows() {
+    let message = "The image cannot be pulled.";
+    let degraded = condition("Degraded", "True", reason::IMAGE_PULL_FAILED, message);
+    let workspace = workspace_with(json!({}), json!({"phase": "Failed", "conditions": [degraded]}));
+    let mut evidence = evidence(&workspace);
+    evidence.pods = Read::Known(vec![from(json!({
+        "metadata": {"name": "workspace-demo-1"},
+        "status": {"containerStatuses": [{
+            "name": "workspace", "ready": false, "restartCount": 0, "image": "", "imageID": "",
+            "state": {"waiting": {"reason": "ErrImagePull", "message": "not found"}},
+        }]},
+    }))]);
+    evidence.events = Read::Known(vec![from(json!({
+        "metadata": {}, "involvedObject": {}, "type": "Warning", "reason": "ImagePullFailed", "message": "of the Event",
+        "lastTimestamp": "2026-01-01T11:55:00Z",
+    }))]);
+    let explanation = super::workspace(&evidence);
+    assert!(!explanation.as_wanted);
+    let finding = &explanation.findings[0];
+    assert_eq!(finding.what, message);
+    assert_eq!(finding.reason.as_deref(), Some(reason::IMAGE_PULL_FAILED));
+    assert_eq!(
+        values(finding),
+        [
+            "True, reason ImagePullFailed",
+            "ErrImagePull: not found",
+            "of the Event"
+        ]
+    );
+    assert_eq!(finding.because[1].object, "Pod workspace-demo-1");
+    assert_eq!(
+        finding.because[1].field,
+        "status.containerStatuses[workspace].state.waiting"
+    );
+    assert_eq!(finding.because[2].time.as_deref(), Some("2026-01-01T11:55:00Z"));
+    let remedy = documented(reason::IMAGE_PULL_FAILED).unwrap().remedy;
+    assert_eq!(
+        finding.cures,
+        [Cure {
+            who: Who::Owner,
+            what: remedy.to_owned()
+        }]
+    );
+}
+
+#[test]
+fn what_may_not_be_read_is_named() {
+    let workspace = workspace_with(
+        json!({}),
+        json!({"conditions": [condition("Available", "True", "Ready", "")]}),
+    );
+    let mut evidence = evidence(&workspace);
+    evidence.pods = Read::Unread("pods is forbidden".to_owned());
+    let explanation = super::workspace(&evidence);
+    assert!(explanation.as_wanted);
+    let unread = Unread {
+        what: "pods".to_owned(),
+        why: "pods is forbidden".to_owned(),
+    };
+    assert_eq!(explanation.unread, [unread]);
+}
+
+#[test]
+fn a_full_quota_shows_its_amounts() {
+    let message = "exceeded quota: team";
+    let degraded = condition("Degraded", "True", reason::QUOTA_EXCEEDED, message);
+    let workspace = workspace_with(json!({}), json!({"conditions": [degraded]}));
+    let mut evidence = evidence(&workspace);
+    let quota = |name: &str| {
+        from(
+            json!({"metadata": {"name": name}, "status": {"hard": {"limits.cpu": "4"}, "used": {"limits.cpu": "4"}}}),
+        )
+    };
+    evidence.quotas = Read::Known(vec![quota("team"), quota("other")]);
+    let finding = &super::workspace(&evidence).findings[0];
+    assert_eq!(values(finding)[1..], ["4 of 4"]);
+    assert_eq!(finding.because[1].object, "ResourceQuota team");
+}
+
+#[test]
+fn a_slow_start_names_the_step_that_takes_long() {
+    let progressing = condition("Progressing", "True", reason::STARTING, "Pulling image");
+    let status =
+        json!({"phase": "Starting", "startingSince": "2026-01-01T11:50:00Z", "conditions": [progressing]});
+    let workspace = workspace_with(json!({}), status);
+    let mut evidence = evidence(&workspace);
+    evidence.pods = Read::Known(vec![from(json!({
+        "metadata": {"name": "p"},
+        "status": {"conditions": [
+            {"type": "PodScheduled", "status": "True", "lastTransitionTime": "2026-01-01T11:51:00Z"},
+            {"type": "Ready", "status": "False", "lastTransitionTime": "2026-01-01T11:51:00Z"},
+        ]},
+    }))]);
+    let explanation = super::workspace(&evidence);
+    let finding = &explanation.findings[0];
+    assert_eq!(finding.what, "It has been starting for 10 min: Pulling image");
+    assert_eq!(values(finding)[1..], ["True, after 60 s", "False, for 9 min"]);
+    assert!(!explanation.as_wanted);
+}
+
+#[test]
+fn an_idle_stop_is_told_from_that_of_a_user() {
+    let stopped = condition("Stopped", "True", reason::STOPPED, "");
+    let spec = json!({"desiredStatus": "Stopped"});
+    let mut status =
+        json!({"phase": "Stopped", "conditions": [stopped], "resolved": {"idleTimeoutInMinutes": 60}});
+    let of = |status: &Value| workspace(&evidence(&workspace_with(spec.clone(), status.clone())));
+    let by_user = of(&status);
+    assert!(by_user.as_wanted);
+    assert!(by_user.findings[0].what.starts_with("A user stopped it"));
+    assert_eq!(
+        by_user.findings[0].cures[0].what,
+        "kubectl workspace start demo -n team"
+    );
+    status["stoppedBecause"] = json!({"rule": "Idle", "time": "2026-01-01T11:00:00Z"});
+    let idle = of(&status);
+    assert_eq!(
+        idle.findings[0].what,
+        "It was stopped 60 min ago, because nobody used it."
+    );
+    assert_eq!(values(&idle.findings[0]), ["Idle", "60"]);
+}
+
+#[test]
+fn a_running_workspace_says_when_it_stops_and_what_waits_for_a_restart() {
+    let status = json!({
+        "phase": "Running", "conditions": [condition("Available", "True", reason::READY, "")],
+        "resolved": {"idleTimeoutInMinutes": 30}, "stopsAt": "2026-01-01T12:20:00Z", "pendingUpdate": ["spec.image"],
+        "idle": {"signals": [{"name": "server", "lastActivity": "2026-01-01T11:50:00Z"}, {"name": "kernels", "error": "no answer"}]},
+    });
+    let workspace = workspace_with(json!({}), status);
+    let explanation = super::workspace(&evidence(&workspace));
+    assert!(explanation.as_wanted);
+    let whats: Vec<_> = explanation.findings.iter().map(|it| it.what.as_str()).collect();
+    assert_eq!(
+        whats,
+        [
+            "It runs.",
+            "It is not stopped as idle while its use cannot be found out.",
+            "It is stopped after 30 min without use, not before the time in status.stopsAt.",
+            "Changes wait for a restart.",
+        ]
+    );
+    assert_eq!(values(&explanation.findings[3]), ["spec.image"]);
+}
+
+#[test]
+fn a_deletion_that_takes_long_names_what_holds_it() {
+    let mut workspace = workspace_with(json!({}), json!({}));
+    workspace.metadata.deletion_timestamp = from(json!("2026-01-01T11:30:00Z"));
+    workspace.metadata.finalizers = Some(vec![api::names::CLEANUP_FINALIZER.to_owned()]);
+    let mut evidence = evidence(&workspace);
+    evidence.pods = Read::Known(vec![from(
+        json!({"metadata": {"name": "p", "deletionTimestamp": "2026-01-01T11:31:00Z", "finalizers": ["example.org/hold"]}}),
+    )]);
+    let explanation = super::workspace(&evidence);
+    let finding = &explanation.findings[0];
+    assert_eq!(finding.what, "It has been being deleted for 30 min.");
+    assert!(values(finding).contains(&"example.org/hold"));
+    assert!(finding.cures[0].what.starts_with("Wait: "));
+    workspace.metadata.finalizers = Some(vec!["example.org/own".to_owned()]);
+    let cure = &super::workspace(&self::evidence(&workspace)).findings[0].cures[0];
+    assert_eq!(cure.who, Who::Administrator);
+}
+
+#[test]
+fn a_change_that_the_operator_has_not_seen_is_said() {
+    let mut workspace = workspace_with(
+        json!({}),
+        json!({"conditions": [condition("Available", "True", reason::READY, "")]}),
+    );
+    workspace.metadata.generation = Some(2);
+    let explanation = super::workspace(&evidence(&workspace));
+    assert!(!explanation.as_wanted);
+    assert_eq!(values(&explanation.findings[0]), ["2", "1"]);
+}
+
+#[test]
+fn administrators_are_asked_only_for_reasons_with_a_remedy() {
+    for name in ADMINISTRATORS {
+        assert!(
+            cure(name).is_some_and(|cure| cure.who == Who::Administrator),
+            "{name}"
+        );
+    }
+}
+
+fn share(name: &str, subject: Value, active: Option<(&str, &str)>) -> api::WorkspaceShare {
+    let conditions: Vec<_> = active
+        .into_iter()
+        .map(|(status, reason)| condition("Active", status, reason, "why"))
+        .collect();
+    from(json!({
+        "metadata": {"name": name}, "spec": {"workspaceRef": "demo", "subjects": [subject]}, "status": {"conditions": conditions},
+    }))
+}
+
+#[test]
+fn access_is_explained_rule_by_rule() {
+    let workspace = workspace_with(json!({}), json!({}));
+    let groups = ["ml".to_owned()];
+    let manager = |spec: Value| {
+        let mut all = json!({"routing": {"baseDomain": "example.org"}, "authentication": {"gateway": {}}});
+        all["authorization"] = spec;
+        from::<api::WorkspaceManager>(json!({"metadata": {"name": "m"}, "spec": all}))
+    };
+    let of = |user: &str, shares: Vec<api::WorkspaceShare>, authorization: Value, right: Read<bool>| {
+        explain(&AccessEvidence {
+            requester: Requester {
+                user,
+                groups: &groups,
+            },
+            workspace: &workspace,
+            shares: Read::Known(shares),
+            manager: Read::Known(manager(authorization)),
+            right,
+            now: NOW.parse().unwrap(),
+        })
+    };
+    let granted = || Read::Known(true);
+    assert_eq!(of("alice", vec![], json!({}), granted()).allowed, Some(true));
+    let without_right = of("alice", vec![], json!({}), Read::Known(false));
+    assert_eq!(without_right.allowed, Some(false));
+    assert!(
+        without_right.what.contains("workspaces/connect"),
+        "{}",
+        without_right.what
+    );
+    assert_eq!(without_right.cures[0].who, Who::Administrator);
+
+    let unknown = of("alice", vec![], json!({}), Read::Unread("no right".to_owned()));
+    assert_eq!((unknown.allowed, unknown.unread.len()), (None, 1));
+
+    let user = json!({"kind": "User", "name": "bob"});
+    let inactive = share("old", user.clone(), Some(("False", "OwnerChanged")));
+    let denied = of("bob", vec![inactive], json!({}), granted());
+    assert_eq!(denied.allowed, Some(false));
+    let rule = denied.rules.iter().find(|rule| rule.rule == "share").unwrap();
+    assert_eq!(rule.because[1].value, "OwnerChanged: why");
+    assert!(
+        denied.cures[0]
+            .what
+            .contains("kubectl workspace share demo -n team --user bob")
+    );
+
+    let active = share("now", user, Some(("True", "Shared")));
+    assert_eq!(of("bob", vec![active], json!({}), granted()).allowed, Some(true));
+    let group = share(
+        "group",
+        json!({"kind": "Group", "name": "ml"}),
+        Some(("True", "Shared")),
+    );
+    assert!(
+        of("eve", vec![group], json!({}), granted())
+            .what
+            .contains("group")
+    );
+    let administrator = of("eve", vec![], json!({"adminGroups": ["ml"]}), granted());
+    assert_eq!(administrator.what, "The user may connect, as an administrator.");
+}
+
+#[test]
+fn access_is_not_guessed_without_the_manager() {
+    let workspace = workspace_with(json!({"accessType": "Public"}), json!({}));
+    let explanation = explain(&AccessEvidence {
+        requester: Requester {
+            user: "bob",
+            groups: &[],
+        },
+        workspace: &workspace,
+        shares: Read::Known(vec![]),
+        manager: Read::Unread("no right".to_owned()),
+        right: Read::Known(true),
+        now: NOW.parse().unwrap(),
+    });
+    assert_eq!(explanation.allowed, None);
+    assert_eq!(explanation.unread[0].what, "the WorkspaceManager");
+}

@@ -1,0 +1,139 @@
+//! `kubectl workspace`: each command's output and exit code on the cluster.
+
+use api::{Workspace, WorkspaceShare, workspace::Phase};
+use e2e::{
+    cluster::{self, Scratch},
+    command::{Outcome, administer, kubectl},
+    workspace,
+};
+use kube::api::{ListParams, PostParams};
+use serde_json::Value;
+
+/// Runs `kubectl workspace <line> -n <namespace>` as alice.
+async fn plugin(scratch: &Scratch, line: &str) -> anyhow::Result<Outcome> {
+    plugin_of("alice", scratch, line).await
+}
+
+async fn plugin_of(user: &str, scratch: &Scratch, line: &str) -> anyhow::Result<Outcome> {
+    kubectl(user, &arguments(scratch, line)).await
+}
+
+fn arguments<'a>(scratch: &'a Scratch, line: &'a str) -> Vec<&'a str> {
+    let words = ["workspace"].into_iter().chain(line.split_whitespace());
+    words.chain(["-n", scratch.namespace.as_str()]).collect()
+}
+
+#[tokio::test]
+async fn the_plugin_stops_starts_restarts_and_deletes() -> anyhow::Result<()> {
+    let scratch = Scratch::new("plugin", &["alice", "bob"]).await?;
+    let alice = kube::Api::<Workspace>::namespaced(cluster::user("alice").await?, &scratch.namespace);
+    alice
+        .create(&PostParams::default(), &workspace::echo("demo")?)
+        .await?;
+    let running = workspace::reached(&scratch.api(), "demo", Phase::Running).await?;
+
+    let listed = plugin(&scratch, "list --mine").await?;
+    assert_eq!(listed.code, 0, "{listed:?}");
+    assert!(listed.stdout.contains(&workspace::url(&running)?), "{listed:?}");
+    let opened = plugin(&scratch, "open demo --print").await?;
+    assert_eq!(opened.stdout.trim(), workspace::url(&running)?, "{opened:?}");
+    let explained = plugin(&scratch, "explain demo").await?;
+    assert_eq!(explained.code, 0, "{explained:?}");
+    assert!(explained.stdout.starts_with("It runs."), "{explained:?}");
+
+    let first = workspace::run_id(&running)?;
+    let restarted = plugin(&scratch, "restart demo --wait --yes").await?;
+    assert_eq!(restarted.code, 0, "{restarted:?}");
+    let second = workspace::reached(&scratch.api(), "demo", Phase::Running).await?;
+    assert_ne!(workspace::run_id(&second)?, first, "{restarted:?}");
+
+    let stopped = plugin(&scratch, "stop demo --wait --yes").await?;
+    assert_eq!(stopped.code, 0, "{stopped:?}");
+    assert!(
+        stopped.stderr.contains("kernels and terminals end"),
+        "{stopped:?}"
+    );
+    let closed = plugin(&scratch, "open demo --print").await?;
+    assert_eq!((closed.code, closed.stdout.as_str()), (3, ""), "{closed:?}");
+    let refused = plugin_of("bob", &scratch, "start demo").await?;
+    assert_eq!(refused.code, 1, "only the owner starts it: {refused:?}");
+    let started = plugin(&scratch, "start demo --wait").await?;
+    assert_eq!(started.code, 0, "{started:?}");
+
+    let unasked = plugin(&scratch, "delete demo").await?;
+    assert_eq!(unasked.code, 2, "files are deleted only after a yes: {unasked:?}");
+    let deleted = plugin(&scratch, "delete demo --yes --wait").await?;
+    assert_eq!(deleted.code, 0, "{deleted:?}");
+    assert!(scratch.api::<Workspace>().get_opt("demo").await?.is_none());
+    scratch.finish().await
+}
+
+#[tokio::test]
+async fn the_plugin_explains_a_failed_start_and_a_refused_manifest() -> anyhow::Result<()> {
+    let scratch = Scratch::new("pluginwhy", &["alice"]).await?;
+    let created = plugin(&scratch, "create broken --image localhost/no-such-image:1 --wait").await?;
+    assert_eq!(created.code, 3, "{created:?}");
+    let explained = plugin(&scratch, "explain broken -o json").await?;
+    assert_eq!(explained.code, 3, "{explained:?}");
+    let object: Value = serde_json::from_str(&explained.stdout)?;
+    let finding = &object["findings"][0];
+    assert_eq!(finding["reason"], "ImagePullFailed", "{object}");
+    let because = finding["because"].to_string();
+    assert!(because.contains("localhost/no-such-image:1"), "{object}");
+    assert!(finding["cures"][0]["what"].as_str().is_some(), "{object}");
+    let logs = plugin(&scratch, "logs broken").await?;
+    assert_eq!(logs.code, 1, "{logs:?}");
+    scratch.finish().await
+}
+
+#[tokio::test]
+async fn the_plugin_acts_as_another_user_and_names_missing_rights() -> anyhow::Result<()> {
+    let scratch = Scratch::new("pluginas", &["alice"]).await?;
+    let acting = administer(&arguments(
+        &scratch,
+        "whoami --as someone-else --as-group crew -o json",
+    ))
+    .await?;
+    assert_eq!(acting.code, 0, "{acting:?}");
+    let object: Value = serde_json::from_str(&acting.stdout)?;
+    let user = &object["status"]["userInfo"];
+    assert_eq!(user["username"], "someone-else", "{object}");
+    assert!(user["groups"].to_string().contains("crew"), "{object}");
+    let refused = administer(&arguments(&scratch, "list --as someone-else")).await?;
+    assert_eq!(refused.code, 1, "{refused:?}");
+    assert!(refused.stderr.contains("cannot list resource"), "{refused:?}");
+    let missing = plugin(&scratch, "start none").await?;
+    assert_eq!(missing.code, 1, "{missing:?}");
+    assert!(
+        missing.stderr.contains("does not exist in namespace"),
+        "{missing:?}"
+    );
+    let version = administer(&["workspace", "version"]).await?;
+    assert_eq!(version.code, 0, "{version:?}");
+    scratch.finish().await
+}
+
+#[tokio::test]
+async fn the_plugin_shares_a_workspace_and_ends_the_share() -> anyhow::Result<()> {
+    let scratch = Scratch::new("pluginshare", &["alice"]).await?;
+    let alice = kube::Api::<Workspace>::namespaced(cluster::user("alice").await?, &scratch.namespace);
+    alice
+        .create(&PostParams::default(), &workspace::echo("mine")?)
+        .await?;
+    workspace::reached(&scratch.api(), "mine", Phase::Running).await?;
+    let shared = plugin(&scratch, "share mine --user bob --for 1h").await?;
+    assert_eq!(shared.code, 0, "{shared:?}");
+    let listed = plugin(&scratch, "shares mine").await?;
+    assert!(listed.stdout.contains("User bob"), "{listed:?}");
+    let set = plugin(&scratch, "set mine --idle never").await?;
+    assert_eq!(set.code, 0, "{set:?}");
+    assert!(set.stderr.contains("Counts now: spec.idleShutdown"), "{set:?}");
+    let ended = plugin(&scratch, "unshare mine --user bob").await?;
+    assert_eq!(ended.code, 0, "{ended:?}");
+    let left = scratch
+        .api::<WorkspaceShare>()
+        .list(&ListParams::default())
+        .await?;
+    assert!(left.items.is_empty(), "{ended:?}");
+    scratch.finish().await
+}
