@@ -131,8 +131,8 @@
 {{- $hosts := include "jk8s.certified" . }}
 {{- if include "jk8s.fronts" . | fromYamlArray }}
    DNS           {{ $hosts }} must lead to {{ include "jk8s.entrance" . }}
-{{- else with $addresses }}
-   DNS           {{ $hosts }} must lead to {{ join ", " . }}
+{{- else if $addresses }}
+   DNS           {{ $hosts }} must lead to {{ join ", " $addresses }}
 {{- else }}
    DNS           {{ $hosts }} must lead to the address of this Service ({{ include "jk8s.serviceType" . }}):
                    kubectl get service {{ $name }} -n {{ .Release.Namespace }}

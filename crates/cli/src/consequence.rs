@@ -100,7 +100,7 @@ mod tests {
 
     use super::*;
 
-    fn of(action: Action, spec: Value, storage: Value) -> Option<(String, bool)> {
+    fn of(action: Action, spec: Value, storage: &Value) -> Option<(String, bool)> {
         let mut spec = spec;
         spec["displayName"] = json!("d");
         let object =
@@ -112,17 +112,17 @@ mod tests {
     #[test]
     fn a_stop_keeps_a_disk_and_deletes_files_without_one() {
         let disk = json!({"mountPath": "/home", "size": "1Gi"});
-        let (text, loses) = of(Action::Stop, json!({}), disk.clone()).unwrap();
+        let (text, loses) = of(Action::Stop, json!({}), &disk).unwrap();
         assert_eq!(text, "demo: kernels and terminals end; its disk is kept");
         assert!(!loses);
         let (text, loses) = of(
             Action::Stop,
             json!({}),
-            json!({"mountPath": "/home", "ephemeral": true}),
+            &json!({"mountPath": "/home", "ephemeral": true}),
         )
         .unwrap();
         assert!(loses && text.contains("its files are deleted"), "{text}");
-        assert_eq!(of(Action::Stop, json!({"desiredStatus": "Stopped"}), disk), None);
+        assert_eq!(of(Action::Stop, json!({"desiredStatus": "Stopped"}), &disk), None);
     }
 
     #[test]
@@ -145,7 +145,7 @@ mod tests {
             ),
             (json!({"mountPath": "/h", "ephemeral": true}), "has no disk", true),
         ] {
-            let (text, loses) = of(Action::Delete, json!({"desiredStatus": "Stopped"}), storage).unwrap();
+            let (text, loses) = of(Action::Delete, json!({"desiredStatus": "Stopped"}), &storage).unwrap();
             assert!(text.contains(part), "{text}");
             assert!(!text.contains("kernels"), "{text}");
             assert_eq!(loses, expected, "{text}");

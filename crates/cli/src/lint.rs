@@ -257,7 +257,7 @@ mod tests {
 
     use super::*;
 
-    fn document(kind: &str, name: &str, spec: Value) -> Document {
+    fn document(kind: &str, name: &str, spec: &Value) -> Document {
         Document {
             file: "a.yaml".to_owned(),
             number: 1,
@@ -282,7 +282,7 @@ mod tests {
     #[test]
     fn unknown_fields_and_schema_violations_are_found() {
         let spec = json!({"displayName": "a\nb", "colour": "red", "storage": {"sise": "1Gi"}, "env": [{"name": "A", "vlaue": "x"}]});
-        let report = checked(&[document("Workspace", "demo", spec)]);
+        let report = checked(&[document("Workspace", "demo", &spec)]);
         let found = lines(&report);
         for expected in [
             "spec.colour is an unknown field",
@@ -303,8 +303,8 @@ mod tests {
             "displayName": "t", "defaultImage": "uv", "resourceBounds": {"cpu": {"min": "100m", "max": "2"}},
         });
         let spec = json!({"displayName": "d", "templateRef": "t", "resources": {"limits": {"cpu": "5"}}});
-        let workspace = document("Workspace", "demo", spec);
-        let report = checked(&[document("WorkspaceTemplate", "t", template), workspace.clone()]);
+        let workspace = document("Workspace", "demo", &spec);
+        let report = checked(&[document("WorkspaceTemplate", "t", &template), workspace.clone()]);
         assert!(
             lines(&report)
                 .iter()
@@ -323,7 +323,7 @@ mod tests {
 
     #[test]
     fn objects_of_other_kinds_are_counted_and_skipped() {
-        let mut other = document("Workspace", "demo", json!({}));
+        let mut other = document("Workspace", "demo", &json!({}));
         other.object["apiVersion"] = json!("example.org/v1");
         let report = checked(&[other]);
         assert_eq!((report.checked, report.skipped), (0, 1));

@@ -83,7 +83,7 @@ async fn text(account: &str) -> anyhow::Result<String> {
 #[tokio::test]
 async fn each_account_of_the_release_has_the_rights_of_its_reviewed_file_and_no_others() -> anyhow::Result<()>
 {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/contract/rights");
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/contract/account_rights");
     let release = &Environment::get()?.release;
     let mut wrong = Vec::new();
     for component in LASTING {

@@ -18,7 +18,7 @@ const TEAM: &str = "team-demo";
 type Rights<'a> = BTreeMap<String, BTreeSet<&'a str>>;
 
 fn folder() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("../../e2e/tests/contract/rights")
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../../e2e/tests/contract/account_rights")
 }
 
 /// What the rules of a role allow.
