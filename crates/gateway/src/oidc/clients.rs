@@ -56,17 +56,12 @@ pub(crate) fn of(oidc: &Oidc) -> Result<(Vec<Registered>, Vec<Client>), WrongSet
 }
 
 fn https_proxy(oidc: &Oidc) -> Result<Option<HttpsProxy>, WrongSetting> {
-    match non_empty_path(oidc.oidc_https_proxy_file.as_deref()) {
-        Some(file) => {
-            let setting = "oidc-https-proxy-file";
-            kit::process::file(setting, file, HttpsProxy::parse).map(Some)
-        }
-        None => {
-            let address = oidc.oidc_https_proxy.as_deref().filter(|text| !text.is_empty());
-            let wrong = |problem: String| WrongSetting::new("oidc-https-proxy", problem);
-            address.map(HttpsProxy::parse).transpose().map_err(wrong)
-        }
+    if let Some(file) = non_empty_path(oidc.oidc_https_proxy_file.as_deref()) {
+        return kit::process::file("oidc-https-proxy-file", file, HttpsProxy::parse).map(Some);
     }
+    let address = oidc.oidc_https_proxy.as_deref().filter(|text| !text.is_empty());
+    let wrong = |problem: String| WrongSetting::new("oidc-https-proxy", problem);
+    address.map(HttpsProxy::parse).transpose().map_err(wrong)
 }
 
 fn one(
