@@ -8,6 +8,7 @@ use anyhow::{Context as _, bail};
 use api::GatewaySession;
 use futures::StreamExt as _;
 use futures::stream::FuturesUnordered;
+use k8s_openapi::api::core::v1::Secret;
 use kit::readiness::{self, Readiness};
 use kit::scope::Scope;
 use kube::{Api, Client};
@@ -125,14 +126,8 @@ async fn serve(
     let mut tasks = JoinSet::new();
     let stop = CancellationToken::new();
 
-    let (release, namespace) = (&args.release_name, &args.namespace);
-    let pki = Pki::new(secrets.clone(), release, namespace, metrics.clone());
-    let pki = pki.self_signing(&kit::process::non_empty(&args.self_signed_hosts));
-    let (tls, own_authority, keep_certificates) = pki.open().await?;
-    let sign_in = match own_authority {
-        Some(authority) => trusting(sign_in, args, authority)?,
-        None => sign_in,
-    };
+    let (tls, own_authority, keep_certificates) = pki(args, &secrets, &metrics).open().await?;
+    let sign_in = trusting(sign_in, args, own_authority)?;
     tasks.spawn(keep_certificates);
     let keys = secret_spec(release, "gateway-keys", "Opaque");
     let public = Api::namespaced(client.clone(), &args.namespace);
@@ -220,9 +215,15 @@ async fn serve(
     Ok(())
 }
 
+fn pki(args: &Args, secrets: &Api<Secret>, metrics: &Metrics) -> Pki {
+    let (release, namespace) = (&args.release_name, &args.namespace);
+    let pki = Pki::new(secrets.clone(), release, namespace, metrics.clone());
+    pki.self_signing(&kit::process::non_empty(&args.self_signed_hosts))
+}
+
 /// The same settings, with `authority` (PEM) trusted for the main provider if it is behind the proxy whose certificate that authority
 /// signed. This is the bundled provider: any other one lies elsewhere.
-fn trusting(sign_in: SignIn, args: &Args, authority: String) -> Result<SignIn, WrongSetting> {
+fn trusting(sign_in: SignIn, args: &Args, authority: Option<String>) -> Result<SignIn, WrongSetting> {
     let main = sign_in
         .clients
         .first()
@@ -230,11 +231,11 @@ fn trusting(sign_in: SignIn, args: &Args, authority: String) -> Result<SignIn, W
     let is_behind_proxy = main
         .transpose()?
         .is_some_and(|host| args.self_signed_hosts.contains(&host));
-    if !is_behind_proxy || args.oidc.oidc_ca_file.is_some() {
+    if authority.is_none() || !is_behind_proxy || args.oidc.oidc_ca_file.is_some() {
         return Ok(sign_in);
     }
     let mut oidc = args.oidc.clone();
-    oidc.own_authority = Some(authority);
+    oidc.own_authority = authority;
     SignIn::new(&oidc, &args.session, &args.limits)
 }
 

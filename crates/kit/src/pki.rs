@@ -125,12 +125,11 @@ pub fn is_for(certificate_pem: &str, authority_pem: &str, dns_names: &[String]) 
     let Some(certificate) = der(certificate_pem) else {
         return false;
     };
-    let names = x509_parser::parse_x509_certificate(&certificate)
-        .ok()
-        .map(|(_, leaf)| {
-            let extension = leaf.subject_alternative_name().ok().flatten();
-            names_of(extension.iter().flat_map(|found| &found.value.general_names))
-        });
+    let parsed = x509_parser::parse_x509_certificate(&certificate).ok();
+    let names = parsed.map(|(_, leaf)| {
+        let extension = leaf.subject_alternative_name().ok().flatten();
+        names_of(extension.iter().flat_map(|found| &found.value.general_names))
+    });
     names == Some(sorted(dns_names)) && is_signed_by(&certificate, authority_pem)
 }
 

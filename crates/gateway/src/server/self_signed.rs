@@ -90,10 +90,10 @@ mod tests {
         );
         let replicas = (0..3).map(|_| agree(&secrets, "demo", &hosts, now));
         let made = futures::future::try_join_all(replicas).await.unwrap();
-        let leaf = stored(&server, "demo-proxy-self-signed", "tls.crt");
+        let certificate = stored(&server, "demo-proxy-self-signed", "tls.crt");
         let authority = stored(&server, "demo-proxy-ca", "tls.crt");
-        assert!(made.iter().all(|made| made.leaf.certificate == leaf));
-        assert!(kit::pki::is_for(&leaf, &authority, &hosts));
+        assert!(made.iter().all(|made| made.leaf.certificate == certificate));
+        assert!(kit::pki::is_for(&certificate, &authority, &hosts));
         assert_eq!(stored(&server, "demo-proxy-self-signed", "ca.crt"), authority);
         let object: Secret = server.get(Some("system"), "demo-proxy-self-signed").unwrap();
         assert_eq!(object.type_.as_deref(), Some("kubernetes.io/tls"));

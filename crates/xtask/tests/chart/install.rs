@@ -100,7 +100,8 @@ fn every_image_of_others_that_builds_and_pods_need_is_listed_for_mirrors() {
 #[test]
 fn the_command_of_the_guide_installs_and_its_secrets_are_those_that_pods_wait_for() {
     let page = read("docs/install.md");
-    let command = page.split("helm install jupyter-k8s").nth(1).unwrap();
+    let step = page.split("## Step 4").nth(1).unwrap();
+    let command = step.split("helm install jupyter-k8s").nth(1).unwrap();
     let command = command.split("\n\n").next().unwrap();
     let settings: Vec<&str> = command
         .split("--set ")
