@@ -2,7 +2,7 @@
 {{- define "jk8s.clusterProblems" -}}
 {{- /* Who installs in one namespace may not read what the cluster has, and does not write it. */ -}}
 {{- if ne .Values.objects "Namespace" -}}
-{{- if and .Release.IsInstall (not (include "jk8s.inOneNamespace" .)) -}}
+{{- if .Release.IsInstall -}}
   {{- range (lookup "admissionregistration.k8s.io/v1" "ValidatingAdmissionPolicy" "" "").items -}}
     {{- $labels := default dict .metadata.labels -}}
     {{- $owner := default dict .metadata.annotations -}}
@@ -11,6 +11,9 @@
     {{- $own := and (eq $release $.Release.Name) (eq $namespace $.Release.Namespace) -}}
     {{- if and (eq (toString (get $labels "app.kubernetes.io/name")) "jupyter-k8s") $release (not $own) (hasSuffix "-status" .metadata.name) }}
   - release: this cluster has {{ quote $release }} in the namespace {{ quote $namespace }} already, and each would stop the other's status writes: upgrade that release, or uninstall it first
+    {{- /* An installation in one namespace: <release>-status.<namespace>. */ -}}
+    {{- else if and (eq (toString (get $labels "app.kubernetes.io/name")) "jupyter-k8s") (not (include "jk8s.inOneNamespace" $)) (regexMatch "-status\\.[^.]+$" .metadata.name) }}
+  - scope: the namespace {{ splitList "." .metadata.name | last | quote }} of this cluster has an installation of its own, and with scope: Cluster both would work on its workspaces: remove that one first (docs/one-namespace.md)
     {{- end -}}
   {{- end -}}
 {{- end -}}

@@ -2,7 +2,8 @@
 {{- define "jk8s.peopleProblems" -}}
 {{- $root := . -}}
 {{- $seen := dict -}}
-{{- range $index, $one := .Values.userNamespaces -}}
+{{- /* In one namespace, entries are refused as a whole. */ -}}
+{{- range $index, $one := ternary list .Values.userNamespaces (eq .Values.scope "Namespace") -}}
   {{- $at := printf "userNamespaces[%d]" $index -}}
   {{- if hasKey $seen $one.name }}
   - {{ $at }}.name: {{ quote $one.name }} is also the name of {{ get $seen $one.name }}: put users and groups of both into one entry

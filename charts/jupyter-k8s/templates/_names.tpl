@@ -4,6 +4,12 @@
 {{ $root.Release.Name }}-{{ index . 1 }}
 {{- end }}
 
+{{/* Name of an object of the cluster: <release>-status, in one namespace <release>-status.<namespace>, so that releases of the same name in
+     several namespaces share none. A namespace has no dot, so no two of them give the same name: (list . "status") */}}
+{{- define "jk8s.clusterName" -}}
+{{ include "jk8s.name" . }}{{ if include "jk8s.inOneNamespace" (index . 0) }}.{{ (index . 0).Release.Namespace }}{{ end }}
+{{- end }}
+
 {{/* Labels that select a component's pods; never changed, because selectors are immutable. */}}
 {{- define "jk8s.selector" -}}
 {{- $root := index . 0 -}}

@@ -143,6 +143,8 @@
 {{- define "jk8s.notes.workspace" -}}
 {{- $template := include "jk8s.tests.template" . }}
 {{- if include "jk8s.inOneNamespace" . }}
+   First give users of the namespace the role:
+     kubectl create rolebinding workspaces -n {{ .Release.Namespace }} --clusterrole={{ include "jk8s.clusterName" (list . "workspace-user") }} --group=<group>
    The annotation names its owner:
      kubectl create -n {{ .Release.Namespace }} -f - <<'YAML'
      apiVersion: workspaces.jupyter.org/v1alpha1

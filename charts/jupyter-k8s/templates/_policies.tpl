@@ -16,11 +16,11 @@ system:serviceaccount:{{ (index . 0).Release.Namespace }}:{{ include "jk8s.accou
 apiVersion: admissionregistration.k8s.io/v1
 kind: ValidatingAdmissionPolicyBinding
 metadata:
-  name: {{ include "jk8s.name" . }}
+  name: {{ include "jk8s.clusterName" . }}
   labels:
     {{- include "jk8s.commonLabels" $root | nindent 4 }}
 spec:
-  policyName: {{ include "jk8s.name" . }}
+  policyName: {{ include "jk8s.clusterName" . }}
   validationActions: [Deny]
   {{- if include "jk8s.inOneNamespace" $root }}
   matchResources:
@@ -31,9 +31,14 @@ spec:
 apiVersion: admissionregistration.k8s.io/v1
 kind: ValidatingAdmissionPolicy
 metadata:
-  name: {{ include "jk8s.name" . }}
+  name: {{ include "jk8s.clusterName" . }}
   labels:
     {{- include "jk8s.commonLabels" $root | nindent 4 }}
+{{- end }}
+
+{{/* Scope of a rule about kinds of any scope. The selector of a binding leaves no object of the cluster out. */}}
+{{- define "jk8s.ruleScope" -}}
+{{ if include "jk8s.inOneNamespace" . }}Namespaced{{ else }}"*"{{ end }}
 {{- end }}
 
 {{/* CEL: two maps are the same but for some keys: (list "after" "before" "'a', 'b'") */}}

@@ -18,7 +18,7 @@
 {{- if include "jk8s.inOneNamespace" . -}}
 {{- $all := "set scope to Cluster, or" -}}
 {{- if .Values.userNamespaces }}
-  - userNamespaces: {{ (first .Values.userNamespaces).name | quote }} is another namespace, and scope is Namespace: workspaces are in {{ .Release.Namespace }} alone; {{ $all }} leave userNamespaces empty
+  - userNamespaces: {{ (first .Values.userNamespaces).name | quote }} is for scope: Cluster, and scope is Namespace: leave userNamespaces empty, and bind the role (docs/one-namespace.md, step 2)
 {{- end -}}
 {{- if not (has .Values.tests.namespace (list "" .Release.Namespace)) }}
   - tests.namespace: {{ quote .Values.tests.namespace }} is another namespace, and scope is Namespace: {{ $all }} leave it empty

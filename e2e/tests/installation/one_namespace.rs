@@ -1,6 +1,10 @@
 //! A user with the ClusterRole `admin` in one namespace installs the product there, works with it, and removes it.
 
-use api::{Workspace, names::CREATED_BY, workspace::Phase};
+use api::{
+    Workspace,
+    names::{ATTESTED_TEMPLATE, CREATED_BY},
+    workspace::Phase,
+};
 use e2e::{
     Environment,
     cluster::{self, Scratch},
@@ -17,6 +21,8 @@ use serde_json::json;
 
 /// The user who installs, and who works there.
 const INSTALLER: &str = "alice";
+/// A user to whom the installer gives the role of users.
+const USER: &str = "bob";
 /// What the values of the local cluster set for a whole cluster, and one namespace does not have.
 const SET: [&str; 3] = [
     "scope=\"Namespace\"",
@@ -55,16 +61,13 @@ async fn installed(scratch: &Scratch) -> anyhow::Result<()> {
 
 /// Installs as the user, works with a workspace, and uninstalls.
 async fn used(scratch: &Scratch) -> anyhow::Result<()> {
-    let binding: RoleBinding = serde_json::from_value(json!({
-        "metadata": {"name": "administrators"},
-        "roleRef": {"kind": "ClusterRole", "apiGroup": "rbac.authorization.k8s.io", "name": "admin"},
-        "subjects": [{"kind": "User", "apiGroup": "rbac.authorization.k8s.io", "name": INSTALLER}],
-    }))?;
-    scratch
-        .api::<RoleBinding>()
-        .create(&PostParams::default(), &binding)
-        .await?;
-    // The roles of the half of the cluster are added to `admin` by a controller.
+    let installer = format!("{}-installer.{}", Environment::get()?.release, scratch.namespace);
+    for (name, role) in [("administrators", "admin"), ("installers", installer.as_str())] {
+        let bindings = scratch.api::<RoleBinding>();
+        bindings
+            .create(&PostParams::default(), &binding(name, role, INSTALLER)?)
+            .await?;
+    }
     let added = json!({"apiGroups": ["workspaces.jupyter.org"], "resources": ["workspaces/finalizers"], "verbs": ["update"]});
     scratch.holds(INSTALLER, &added).await?;
     let half = [&SET[..], &["objects=\"Namespace\""]].concat();
@@ -83,8 +86,8 @@ async fn used(scratch: &Scratch) -> anyhow::Result<()> {
 }
 
 async fn worked_with(scratch: &Scratch) -> anyhow::Result<()> {
+    owners_are_true(&user_of(scratch).await?).await?;
     let alice = Api::<Workspace>::namespaced(cluster::user(INSTALLER).await?, &scratch.namespace);
-    owners_are_true(&alice).await?;
     let wanted = owned_by(INSTALLER)?;
     alice.create(&PostParams::default(), &wanted).await?;
     let running = workspace::reached(&alice, "demo", Phase::Running).await?;
@@ -104,20 +107,49 @@ async fn worked_with(scratch: &Scratch) -> anyhow::Result<()> {
     .await
 }
 
-/// Without webhook, a policy of the cluster keeps owners true. It takes effect some time after it was applied.
-async fn owners_are_true(alice: &Api<Workspace>) -> anyhow::Result<()> {
+/// Workspaces as a user sees them, to whom the installer has given the role of users.
+async fn user_of(scratch: &Scratch) -> anyhow::Result<Api<Workspace>> {
+    let role = format!(
+        "{}-workspace-user.{}",
+        Environment::get()?.release,
+        scratch.namespace
+    );
+    let bindings = Api::<RoleBinding>::namespaced(cluster::user(INSTALLER).await?, &scratch.namespace);
+    bindings
+        .create(&PostParams::default(), &binding("workspaces", &role, USER)?)
+        .await?;
+    let create =
+        json!({"apiGroups": ["workspaces.jupyter.org"], "resources": ["workspaces"], "verbs": ["create"]});
+    scratch.holds(USER, &create).await?;
+    Ok(Api::namespaced(cluster::user(USER).await?, &scratch.namespace))
+}
+
+fn binding(name: &str, role: &str, user: &str) -> anyhow::Result<RoleBinding> {
+    Ok(serde_json::from_value(json!({
+        "metadata": {"name": name},
+        "roleRef": {"kind": "ClusterRole", "apiGroup": "rbac.authorization.k8s.io", "name": role},
+        "subjects": [{"kind": "User", "apiGroup": "rbac.authorization.k8s.io", "name": user}],
+    }))?)
+}
+
+/// Without webhook, a policy of the cluster keeps owners and attestations true. It takes effect some time after it was applied.
+async fn owners_are_true(workspaces: &Api<Workspace>) -> anyhow::Result<()> {
     let dry_run = PostParams {
         dry_run: true,
         ..PostParams::default()
     };
-    let mut unnamed = owned_by(INSTALLER)?;
+    let mut unnamed = owned_by(USER)?;
     unnamed.metadata.annotations = None;
+    let mut attested = owned_by(USER)?;
+    let annotations = attested.metadata.annotations.get_or_insert_default();
+    annotations.insert(ATTESTED_TEMPLATE.to_owned(), "forged".to_owned());
     for (wrong, told) in [
         (unnamed, "no webhook fills it in here"),
-        (owned_by("bob")?, "is another owner"),
+        (owned_by(INSTALLER)?, "is another owner"),
+        (attested, "only a webhook writes it"),
     ] {
-        wait::until("a false owner to be refused", wait::USUAL, || async {
-            match alice.create(&dry_run, &wrong).await {
+        wait::until("what is false to be refused", wait::USUAL, || async {
+            match workspaces.create(&dry_run, &wrong).await {
                 Err(kube::Error::Api(status)) if status.code == 403 && status.message.contains(told) => {
                     Ok(())
                 }

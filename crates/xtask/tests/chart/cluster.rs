@@ -195,6 +195,22 @@ fn a_second_release_in_a_cluster_is_refused() {
 }
 
 #[test]
+fn a_release_of_the_cluster_and_an_installation_in_one_namespace_exclude_each_other() {
+    let in_one = ["--set", "scope=Namespace,objects=Cluster"];
+    let reason = on(vec![policy("other", "elsewhere")], &in_one).unwrap_err();
+    let told = r#"release: this cluster has "other" in the namespace "elsewhere" already"#;
+    assert!(reason.contains(told), "{reason}");
+    // Applied by kubectl, so without annotations of helm.
+    let mut alone = policy("jupyter-k8s", "team-a");
+    alone["metadata"]["name"] = json!("jupyter-k8s-status.team-a");
+    alone["metadata"]["annotations"] = json!({});
+    let reason = on(vec![alone.clone()], &[]).unwrap_err();
+    let told = r#"scope: the namespace "team-a" of this cluster has an installation of its own"#;
+    assert!(reason.contains(told), "{reason}");
+    on(vec![alone], &in_one).unwrap();
+}
+
+#[test]
 fn the_crd_job_has_the_chart_s_priority_class_once_it_exists() {
     let class = |objects: Vec<Value>| {
         let rendered = on(objects, &["--is-upgrade"]).unwrap();

@@ -335,6 +335,19 @@ fn the_first_workspace_is_of_the_first_user_of_the_first_namespace() {
 }
 
 #[test]
+fn in_one_namespace_the_notes_bind_the_role_of_users_before_the_first_workspace() {
+    let text = notes(&[&EXTERNAL[..], &["--set", "scope=Namespace,objects=Namespace"]].concat());
+    let command = "     kubectl create rolebinding workspaces -n jupyter-k8s-system --clusterrole=jupyter-k8s-workspace-user.jupyter-k8s-system --group=<group>\n";
+    let (_, after) = text
+        .split_once(command)
+        .unwrap_or_else(|| panic!("{command}: {text}"));
+    assert!(
+        after.contains("kubectl create -n jupyter-k8s-system -f -"),
+        "{text}"
+    );
+}
+
+#[test]
 fn a_user_name_that_no_provider_gives_is_named_and_where_users_see_theirs_is_said() {
     let text = with_four_lines(notes);
     assert!(!text.contains("WARNING") && !text.contains("<sub>"), "{text}");

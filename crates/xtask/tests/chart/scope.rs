@@ -89,8 +89,13 @@ fn rights(role: &Value) -> BTreeSet<Right> {
     rights
 }
 
-/// Rights of whoever has `admin` in a namespace, with the roles that the cluster half adds to it.
-fn of_admin(cluster: &[Value]) -> BTreeSet<Right> {
+/// Name of an object of the cluster half.
+fn of_cluster(name: &str) -> String {
+    format!("jupyter-k8s-{name}.jupyter-k8s-system")
+}
+
+/// Rights of whoever has `admin` in a namespace, and the role that the cluster half has for installers.
+fn of_installer(cluster: &[Value]) -> BTreeSet<Right> {
     let built_in = ADMIN.iter().chain(&ADMIN_RIGHTS);
     let rules = built_in.map(|(verbs, group, resources)| {
         let verbs: Vec<_> = verbs.split(' ').collect();
@@ -98,13 +103,20 @@ fn of_admin(cluster: &[Value]) -> BTreeSet<Right> {
     });
     let mut all = rights(&json!({"rules": rules.collect::<Vec<_>>()}));
     for role in of_kind(cluster, "ClusterRole") {
-        let labels = &role["metadata"]["labels"];
-        let to = |role: &str| labels[format!("rbac.authorization.k8s.io/aggregate-to-{role}")] == "true";
-        if to("admin") || to("edit") {
+        if role["metadata"]["name"] == of_cluster("installer") {
             all.extend(rights(role));
         }
     }
     all
+}
+
+/// Rights among these that the installer lacks, and so cannot give to anybody.
+fn beyond<'a>(installer: &BTreeSet<Right>, wanted: &'a BTreeSet<Right>) -> Vec<&'a Right> {
+    let lacks = |right: &&Right| {
+        let everywhere = (right.0.clone(), right.1.clone(), right.2.clone(), String::new());
+        !installer.contains(*right) && !installer.contains(&everywhere)
+    };
+    wanted.iter().filter(lacks).collect()
 }
 
 #[test]
@@ -156,27 +168,127 @@ fn the_half_of_a_namespace_has_no_kind_of_the_cluster_and_stays_in_its_namespace
 }
 
 #[test]
-fn its_roles_hold_no_right_that_admin_lacks() {
-    let admin = of_admin(&half("Cluster", &[]));
+fn its_roles_hold_no_right_that_admin_and_the_installer_s_role_lack() {
+    let installer = of_installer(&half("Cluster", &[]));
     let roles = half("Namespace", &[]);
     let roles = of_kind(&roles, "Role");
     assert!(roles.len() > 3, "{}", roles.len());
     for role in roles {
-        for right in rights(role) {
-            let everywhere = (right.0.clone(), right.1.clone(), right.2.clone(), String::new());
-            assert!(
-                admin.contains(&right) || admin.contains(&everywhere),
-                "{}: {right:?}",
-                role["metadata"]["name"]
-            );
-        }
+        let wanted = rights(role);
+        let lacking = beyond(&installer, &wanted);
+        assert!(lacking.is_empty(), "{}: {lacking:?}", role["metadata"]["name"]);
     }
     // What of the product is not in `admin` by itself is in a role of the cluster half, and a missing one is found.
-    let of_kubernetes = of_admin(&[]);
+    let of_kubernetes = of_installer(&[]);
     let needed = "workspaces/status";
     assert!(
-        admin.iter().any(|right| right.2 == needed) && !of_kubernetes.iter().any(|right| right.2 == needed)
+        installer.iter().any(|right| right.2 == needed)
+            && !of_kubernetes.iter().any(|right| right.2 == needed)
     );
+}
+
+#[test]
+fn roles_of_the_cluster_half_give_nobody_a_right_until_they_are_bound_and_the_installer_may_bind_them() {
+    let objects = half("Cluster", &[]);
+    let installer = of_installer(&objects);
+    for role in of_kind(&objects, "ClusterRole") {
+        let labels = role["metadata"]["labels"].to_string();
+        assert!(!labels.contains("aggregate-to-"), "{labels}");
+        if role["metadata"]["name"] != of_cluster("catalog-viewer") {
+            let wanted = rights(role);
+            let lacking = beyond(&installer, &wanted);
+            assert!(lacking.is_empty(), "{}: {lacking:?}", role["metadata"]["name"]);
+        }
+    }
+}
+
+#[test]
+fn without_a_webhook_only_installers_write_execution_profiles() {
+    let writes = |objects: &[Value], role: &str| {
+        let role = rights(named(objects, "ClusterRole", role));
+        ["create", "update", "patch", "delete"].map(|verb| {
+            role.iter()
+                .any(|right| right.0 == verb && right.2 == "workspaceexecutionprofiles")
+        })
+    };
+    let objects = half("Cluster", &[]);
+    for role in ["workspace-user", "workspace-admin"] {
+        assert_eq!(writes(&objects, &of_cluster(role)), [false; 4], "{role}");
+    }
+    assert_eq!(writes(&objects, &of_cluster("installer")), [true; 4]);
+    let whole = template(&EXTERNAL).unwrap();
+    assert_eq!(writes(&whole, "jupyter-k8s-workspace-admin"), [true; 4]);
+}
+
+#[test]
+fn objects_of_the_cluster_have_the_namespace_in_their_names() {
+    let names = |namespace: &str| {
+        let (more, end) = (["--namespace", namespace], format!(".{namespace}"));
+        let mut names = BTreeSet::new();
+        for object in half("Cluster", &more) {
+            let kind = object["kind"].as_str().unwrap().to_owned();
+            // These two have names of their own in the values.
+            if !["WorkspaceManager", "WorkspaceTemplate"].contains(&kind.as_str()) {
+                names.insert((kind, object["metadata"]["name"].as_str().unwrap().to_owned()));
+            }
+            for reference in [&object["roleRef"]["name"], &object["spec"]["policyName"]] {
+                let outside = reference.as_str().is_some_and(|name| !name.ends_with(&end));
+                assert!(!outside, "{object}");
+            }
+        }
+        names
+    };
+    let (ours, theirs) = (names("team-a"), names("team-b"));
+    assert!(ours.len() > 20, "{ours:?}");
+    assert!(ours.is_disjoint(&theirs));
+    for (kind, name) in &ours {
+        assert!(name.ends_with(".team-a"), "{kind} {name}");
+    }
+    for object in template(&EXTERNAL).unwrap() {
+        let name = object["metadata"]["name"].as_str().unwrap();
+        assert!(!name.contains('.'), "{name}");
+    }
+}
+
+#[test]
+fn policies_of_one_namespace_leave_templates_and_managers_alone() {
+    for (objects, scope) in [
+        (half("Cluster", &[]), "Namespaced"),
+        (template(&EXTERNAL).unwrap(), "*"),
+    ] {
+        let policies = of_kind(&objects, "ValidatingAdmissionPolicy");
+        let rules = policies.iter().flat_map(|policy| {
+            let rules = &policy["spec"]["matchConstraints"]["resourceRules"];
+            rules.as_array().into_iter().flatten()
+        });
+        let of_any_kind: Vec<_> = rules
+            .filter(|rule| strings(&rule["resources"]).iter().any(|it| it.starts_with('*')))
+            .collect();
+        assert_eq!(of_any_kind.len(), 4);
+        for rule in of_any_kind {
+            assert_eq!(rule["scope"], scope, "{rule}");
+        }
+    }
+}
+
+#[test]
+fn without_a_webhook_nobody_writes_that_one_attested_a_template() {
+    let rule = |objects: &[Value], policy: &str| {
+        let policy = named(objects, "ValidatingAdmissionPolicy", policy);
+        let rules = policy["spec"]["validations"].as_array().unwrap();
+        let about = rules.iter().find(|rule| {
+            let message = rule["message"].as_str().unwrap_or_default();
+            message.starts_with("metadata.annotations[workspaces.jupyter.org/vouched-template]")
+        });
+        about.unwrap()["expression"].as_str().unwrap().to_owned()
+    };
+    let alone = rule(&half("Cluster", &[]), &of_cluster("owners"));
+    assert!(
+        alone.starts_with("variables.annotations[?'workspaces.jupyter.org/vouched-template']"),
+        "also at creation: {alone}"
+    );
+    let whole = rule(&template(&EXTERNAL).unwrap(), "jupyter-k8s-owners");
+    assert_eq!(whole, format!("request.operation != 'UPDATE' || {alone}"));
 }
 
 #[test]
@@ -225,13 +337,13 @@ fn the_half_of_the_cluster_grants_two_accounts_to_read_the_catalog_and_bounds_on
         let selector = &binding["spec"]["matchResources"]["namespaceSelector"];
         assert_eq!(selector["matchLabels"], labels, "{binding}");
     }
-    let owners = named(&objects, "ValidatingAdmissionPolicy", "jupyter-k8s-owners");
+    let owners = named(&objects, "ValidatingAdmissionPolicy", &of_cluster("owners"));
     let text = owners["spec"]["validations"].to_string();
     assert!(
         text.contains("request.operation != 'CREATE' || variables.owner != ''"),
         "{text}"
     );
-    let operator = named(&objects, "ValidatingAdmissionPolicy", "jupyter-k8s-operator");
+    let operator = named(&objects, "ValidatingAdmissionPolicy", &of_cluster("operator"));
     let text = operator["spec"]["validations"].to_string();
     assert!(
         !text.contains("'jupyter-k8s-system'"),
@@ -261,10 +373,6 @@ fn both_halves_are_the_whole() {
 fn settings_of_the_whole_cluster_are_refused_in_one_namespace() {
     for (setting, told) in [
         (
-            r#"userNamespaces=[{"name":"team-a"}]"#,
-            r#"userNamespaces: "team-a" is another namespace, and scope is Namespace"#,
-        ),
-        (
             r#"gateway.bearer={"enabled":true}"#,
             "gateway.bearer.enabled: whose a token is",
         ),
@@ -290,6 +398,18 @@ fn settings_of_the_whole_cluster_are_refused_in_one_namespace() {
         let reason = template(&arguments).expect_err(setting);
         assert!(reason.contains(told), "{setting}: {reason}");
         assert!(reason.contains("set scope to Cluster, or"), "{reason}");
+    }
+    // Also the namespace of the release: one sentence, which says what to do.
+    for name in ["team-a", "jupyter-k8s-system"] {
+        let setting = format!(r#"userNamespaces=[{{"name":"{name}"}}]"#);
+        let arguments = ["--set", "scope=Namespace", "--set-json", &setting];
+        let reason = template(&[&EXTERNAL[..], &arguments].concat()).unwrap_err();
+        let told = format!(
+            "userNamespaces: \"{name}\" is for scope: Cluster, and scope is Namespace: leave userNamespaces empty, and bind the role \
+             (docs/one-namespace.md, step 2)"
+        );
+        assert!(reason.contains(&told), "{reason}");
+        assert_eq!(reason.matches("\n  - ").count(), 1, "{reason}");
     }
     let reason = template(&[&EXTERNAL[..], &["--set", "objects=Namespace"]].concat()).unwrap_err();
     let told = "objects: Namespace is a half of an installation in one namespace, and scope is Cluster";
