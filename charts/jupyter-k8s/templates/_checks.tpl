@@ -52,10 +52,7 @@
 {{- end -}}
 {{- range $at, $networks := dict "proxy.trustedProxies" .Values.proxy.trustedProxies "proxy.proxyProtocol.trustedIPs" .Values.proxy.proxyProtocol.trustedIPs -}}
 {{- range $index, $network := $networks -}}
-{{- $bits := 128 -}}
-{{- if contains "/" $network }}{{ $bits = int (splitList "/" $network | last) }}{{ end -}}
-{{- /* ::ffff:0:0/96 is all of IPv4 once more. */ -}}
-{{- if or (lt $bits (ternary 16 8 (contains ":" $network))) (regexMatch "(?i)^[0:]*:ffff:" $network) }}
+{{- if include "jk8s.tooWide" $network }}
   - {{ $at }}[{{ $index }}]: {{ quote $network }} is too wide, so clients could claim to be others: name only the networks of your load balancers (IPv4: /8 or longer, not as ::ffff:…; IPv6: /16 or longer), or none
 {{- end -}}
 {{- end -}}
@@ -92,15 +89,6 @@
 {{- $proxy := .Values.gateway.httpsProxy -}}
 {{- if and $proxy.url $proxy.secretName }}
   - gateway.httpsProxy: url ({{ quote $proxy.url }}) and secretName ({{ quote $proxy.secretName }}) exclude each other: keep url, or put the address into the Secret if it has a password
-{{- end -}}
-{{- $allowed := .Values.networkPolicy -}}
-{{- if and $proxy.url $allowed.enabled $allowed.apiServer.networks -}}
-{{- $port := int (regexFind "[0-9]+$" $proxy.url) -}}
-{{- $ports := list -}}
-{{- range $allowed.identityProviders.ports }}{{ $ports = append $ports (int .) }}{{ end -}}
-{{- if not (has $port $ports) }}
-  - gateway.httpsProxy.url: {{ quote $proxy.url }} is not reachable, because networkPolicy.identityProviders.ports ({{ join ", " $ports }}) does not list {{ $port }}: add it
-{{- end -}}
 {{- end -}}
 {{- $bearer := .Values.gateway.bearer -}}
 {{- range $key := list "audiences" "issuers" -}}

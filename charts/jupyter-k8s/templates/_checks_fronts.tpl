@@ -16,7 +16,7 @@
 {{- end -}}
 {{- with include "jk8s.frontWithTls" . -}}
 {{- if not $proxy.trustedProxies }}
-  - proxy.trustedProxies: empty, and proxy.{{ . }} ends TLS, so that only its word says that a request was https and whose it was: name the networks of its pods, such as [10.42.0.0/16]
+  - proxy.trustedProxies: empty, and proxy.{{ . }} ends TLS, so that only its word says that a request was https and whose it was: name the networks of its pods or nodes and nothing else, such as [10.42.3.0/28]
 {{- end -}}
 {{- if not $proxy.front.from }}
   - proxy.front.from: empty, and nobody could reach the port without TLS that proxy.{{ . }} leads to: name the front's pods, such as [{namespaceSelector: {matchLabels: {kubernetes.io/metadata.name: ingress-nginx}}}]
@@ -30,10 +30,17 @@
 {{- end -}}
 {{- end -}}
 {{- range $index, $peer := $proxy.front.from -}}
-{{- if not (or $peer.ipBlock $peer.podSelector $peer.namespaceSelector) }}
-  - proxy.front.from[{{ $index }}]: {{ toJson $peer }} selects all pods of {{ hasKey $peer "namespaceSelector" | ternary "the cluster" "this release's namespace" }}: name the labels of the front's namespace or pods
-{{- else if has (default dict $peer.ipBlock).cidr (list "0.0.0.0/0" "::/0") }}
-  - proxy.front.from[{{ $index }}].ipBlock.cidr: {{ quote $peer.ipBlock.cidr }} is everybody: name the networks of the front
+{{- $names := dict -}}
+{{- range $key := list "namespaceSelector" "podSelector" -}}
+{{- $selector := default dict (get $peer $key) -}}
+{{- if or $selector.matchLabels $selector.matchExpressions }}{{ $_ := set $names $key true }}{{ end -}}
+{{- end -}}
+{{- if and (hasKey $peer "namespaceSelector") (not $names.namespaceSelector) }}
+  - proxy.front.from[{{ $index }}]: {{ toJson $peer }} selects {{ hasKey $names "podSelector" | ternary "these pods of every namespace, and anybody can give a pod these labels" "all pods of the cluster" }}: name labels of the front's namespace (matchLabels or matchExpressions)
+{{- else if not (or $peer.ipBlock $names.namespaceSelector $names.podSelector) }}
+  - proxy.front.from[{{ $index }}]: {{ toJson $peer }} selects all pods of this release's namespace: name labels of the front's pods or namespace (matchLabels or matchExpressions)
+{{- else if and $peer.ipBlock (include "jk8s.tooWide" (toString $peer.ipBlock.cidr)) }}
+  - proxy.front.from[{{ $index }}].ipBlock.cidr: {{ quote $peer.ipBlock.cidr }} is too wide, so others than the front would reach the port without TLS: name only the networks of the front (IPv4: /8 or longer, not as ::ffff:…; IPv6: /16 or longer)
 {{- else if and $peer.ipBlock (not (contains "/" (default "" $peer.ipBlock.cidr))) }}
   - proxy.front.from[{{ $index }}].ipBlock.cidr: {{ default "" $peer.ipBlock.cidr | quote }} is no network: write one such as 10.1.2.0/28, and /32 behind a single address
 {{- end -}}

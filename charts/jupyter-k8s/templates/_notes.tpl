@@ -179,7 +179,7 @@
      kubectl get workspace my-notebook -n {{ $first.name }} -o 'jsonpath={.status.url}{"\n"}'
 {{- end }}
 {{- end }}
-{{- if and .Values.proxy.enabled .Values.proxy.tls.selfSigned }}
+{{- if and .Values.proxy.enabled .Values.proxy.tls.selfSigned (not (include "jk8s.frontWithTls" .)) }}
    Browsers warn of the self-signed certificate, unless they trust its authority:
      kubectl get secret {{ include "jk8s.tlsSecretName" . }} -n {{ .Release.Namespace }} -o 'go-template={{ "{{" }}index .data "ca.crt" | base64decode}}' >ca.crt
 {{- end }}
@@ -190,6 +190,12 @@
 {{- end }}
 {{- end }}
 {{- end }}
+{{- end }}
+
+{{/* "yes" where the gateway's policy may not open the port of the proxy to identity providers. */}}
+{{- define "jk8s.unknownProxyPort" -}}
+{{- $policy := .Values.networkPolicy -}}
+{{- if and .Values.gateway.enabled .Values.gateway.httpsProxy.secretName $policy.enabled (eq (join "," $policy.identityProviders.ports) "443") }}yes{{ end -}}
 {{- end }}
 
 {{/* Users of namespaces whose names no provider can give, each with its value; as JSON. */}}

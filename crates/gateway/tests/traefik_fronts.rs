@@ -43,13 +43,13 @@ fn client(headers: &HeaderMap) -> Option<IpAddr> {
     Throttle::new(rates).client(headers)
 }
 
-fn chart() -> Chart {
+fn chart(trusted: &str) -> Chart {
     Chart::render_with(
         RoutingMode::Subdomain,
         &[
             "routing.port=443",
             "proxy.ingress.enabled=true",
-            r#"proxy.trustedProxies=["127.0.0.2"]"#,
+            &format!("proxy.trustedProxies={trusted}"),
             r#"proxy.front.from=[{"podSelector":{"matchLabels":{"app":"front"}}}]"#,
         ],
     )
@@ -57,11 +57,15 @@ fn chart() -> Chart {
 
 /// A site with the workspace `lab`, whose pod has answered.
 async fn site() -> (Site, std::sync::Arc<std::sync::atomic::AtomicUsize>) {
+    site_trusting(r#"["127.0.0.2"]"#).await
+}
+
+async fn site_trusting(trusted: &str) -> (Site, std::sync::Arc<std::sync::atomic::AtomicUsize>) {
     let (pod, seen) = pod().await;
     let behind = Behind::stub(Index::with(snapshot([running("lab", pod)])));
     let behind = behind
         .signing_in_by(Router::new().route("/", get(|headers: HeaderMap| async move { whose(&headers) })));
-    let site = Site::as_charted(chart(), RoutingMode::Subdomain, behind).await;
+    let site = Site::as_charted(chart(trusted), RoutingMode::Subdomain, behind).await;
     site.until("lab", &[TICKET], http::StatusCode::OK).await;
     (site, seen)
 }
@@ -122,6 +126,26 @@ async fn a_trusted_front_opens_a_workspace_and_its_clients_are_told_apart() {
         answer.starts_with("HTTP/1.1 4") && answer.contains("no-store"),
         "{answer}"
     );
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_front_that_appends_to_what_clients_claim_is_believed_about_its_own_entry() {
+    let (site, _) = site().await;
+    let appended = [("x-forwarded-for", "192.0.2.1, 203.0.113.7"), BY_HTTPS[0], TICKET];
+    let answer = ask(&site, FRONT, "lab", "/lab", &appended).await;
+    assert!(answer.starts_with("HTTP/1.1 200"), "{answer} {}", site.log());
+    let asked = site.authorizer.asked.lock().unwrap().clone();
+    assert_eq!(client(&asked), CLIENT.parse().ok(), "{asked:?}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn with_tls_a_listed_address_is_not_believed_behind_a_front_that_ends_it() {
+    let (site, _) = site_trusting(r#"["127.0.0.2","127.0.0.1"]"#).await;
+    let uri = ("x-forwarded-uri", "/_workspace/callback");
+    site.get("lab", "/lab", &[BY_HTTPS[1], uri, TICKET]).await;
+    let asked = site.authorizer.asked.lock().unwrap().clone();
+    assert_eq!(asked["x-forwarded-for"], "127.0.0.1", "{asked:?}");
+    assert_eq!(Forwarded::of(&asked).unwrap().uri, "/lab", "{asked:?}");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -17,7 +17,7 @@ fn proxy(front: &str, mut settings: Value) -> Value {
     settings["enabled"] = json!(true);
     let mut proxy = json!({ front: settings });
     if ["ingress", "httpRoute"].contains(&front) {
-        proxy["trustedProxies"] = json!(["10.42.0.0/16"]);
+        proxy["trustedProxies"] = json!(["10.42.3.0/28"]);
         proxy["front"] = json!({"from": [serde_json::from_str::<Value>(FRONT).unwrap()]});
     }
     proxy
@@ -44,7 +44,7 @@ fn a_traefik_in_front_passes_tls_through_for_all_hosts_by_one_object() {
     });
     assert_eq!(route["spec"], expected);
     let mut values = proxy("ingressRouteTCP", json!({"entryPoints": ["tls"]}));
-    values["proxyProtocol"] = json!({"trustedIPs": ["10.42.0.0/16"]});
+    values["proxyProtocol"] = json!({"trustedIPs": ["10.42.3.0/28"]});
     let path = json!({"proxy": values, "routing": {"mode": "Path", "port": 8443}});
     let objects = with_values(path, &[]).unwrap();
     let route = &named(&objects, "IngressRouteTCP", NAME)["spec"];
@@ -121,7 +121,7 @@ fn a_front_that_ends_tls_leads_to_a_service_of_its_own() {
         assert_eq!(service["ports"][0]["targetPort"], "plain");
         let open = json!({
             "from": [serde_json::from_str::<Value>(FRONT).unwrap()],
-            "ports": [{"port": 8001, "protocol": "TCP"}],
+            "ports": [{"port": 8001, "protocol": "TCP"}, {"port": 8080, "protocol": "TCP"}],
         });
         let policy = &named(&objects, "NetworkPolicy", NAME)["spec"]["ingress"];
         assert!(policy.as_array().unwrap().contains(&open), "{policy}");
@@ -144,8 +144,12 @@ fn the_port_without_tls_has_the_limits_of_the_other_and_trusts_listed_networks_a
         });
         kept.collect::<Vec<_>>()
     };
-    assert_eq!(of("plain"), of("https"));
-    assert!(of("plain").contains(&"forwardedheaders.trustedips=10.42.0.0/16"));
+    // The port with TLS is open to every pod, also to one in these networks: what it says there does not count.
+    let trusted = "forwardedheaders.trustedips=10.42.3.0/28";
+    let (believed, plain): (Vec<_>, Vec<_>) =
+        of("plain").into_iter().partition(|argument| *argument == trusted);
+    assert_eq!(believed, [trusted]);
+    assert_eq!(plain, of("https"));
     assert_eq!(
         argument(proxy, "--entrypoints.plain.http.middlewares"),
         Some("from-front@file,ended-tls@file,forwarded@file")
@@ -159,7 +163,7 @@ fn the_port_without_tls_has_the_limits_of_the_other_and_trusts_listed_networks_a
     let middlewares = &routes["http"]["middlewares"];
     assert_eq!(
         middlewares["from-front"]["ipAllowList"]["sourceRange"],
-        json!(["10.42.0.0/16"])
+        json!(["10.42.3.0/28"])
     );
     assert_eq!(middlewares["ended-tls"]["redirectScheme"]["scheme"], "https");
     // What a front hands on of a client's claims about the request itself is removed, or the gateway would believe it.
@@ -211,7 +215,7 @@ fn the_host_of_the_bundled_provider_is_led_here_as_well() {
 fn a_front_that_would_be_believed_too_much_or_cannot_be_is_refused_with_what_to_do() {
     let ends_tls = |more: &str| {
         format!(
-            r#"proxy={{"ingress":{{"enabled":true}},"trustedProxies":["10.42.0.0/16"],"front":{{"from":[{FRONT}]}}{more}}}"#
+            r#"proxy={{"ingress":{{"enabled":true}},"trustedProxies":["10.42.3.0/28"],"front":{{"from":[{FRONT}]}}{more}}}"#
         )
     };
     for (setting, told) in [
@@ -220,7 +224,7 @@ fn a_front_that_would_be_believed_too_much_or_cannot_be_is_refused_with_what_to_
             "proxy.trustedProxies: empty, and proxy.ingress ends TLS",
         ),
         (
-            r#"proxy={"ingress":{"enabled":true},"trustedProxies":["10.42.0.0/16"]}"#.to_owned(),
+            r#"proxy={"ingress":{"enabled":true},"trustedProxies":["10.42.3.0/28"]}"#.to_owned(),
             "proxy.front.from: empty, and nobody could reach the port without TLS",
         ),
         (
@@ -238,11 +242,6 @@ fn a_front_that_would_be_believed_too_much_or_cannot_be_is_refused_with_what_to_
         (
             r#"proxy={"ingress":{"enabled":true},"front":{"from":[{"namespaceSelector":{}}]}}"#.to_owned(),
             r#"proxy.front.from[0]: {"namespaceSelector":{}} selects all pods of the cluster"#,
-        ),
-        (
-            r#"proxy={"ingress":{"enabled":true},"front":{"from":[{"ipBlock":{"cidr":"0.0.0.0/0"}}]}}"#
-                .to_owned(),
-            r#"proxy.front.from[0].ipBlock.cidr: "0.0.0.0/0" is everybody"#,
         ),
         (
             r#"proxy={"enabled":false,"ingressRouteTCP":{"enabled":true}}"#.to_owned(),
@@ -268,6 +267,114 @@ fn a_front_that_would_be_believed_too_much_or_cannot_be_is_refused_with_what_to_
         reason.contains("networkPolicy.enabled: false, and the port without TLS"),
         "{reason}"
     );
+}
+
+/// An installation behind an Ingress, whose front is these peers.
+fn behind_peers(peers: &Value) -> Result<Vec<Value>, String> {
+    let mut values = proxy("ingress", json!({}));
+    values["front"] = json!({ "from": peers });
+    with_values(json!({ "proxy": values }), &[])
+}
+
+#[test]
+fn peers_that_select_everybody_or_have_an_unknown_key_are_refused() {
+    for (peer, told) in [
+        (
+            json!({"namespaceSelector": {"matchLabels": {}}}),
+            r#"proxy.front.from[0]: {"namespaceSelector":{"matchLabels":{}}} selects all pods of the cluster: name labels"#,
+        ),
+        (
+            json!({"namespaceSelector": {"matchExpressions": []}}),
+            r#"{"namespaceSelector":{"matchExpressions":[]}} selects all pods of the cluster"#,
+        ),
+        (
+            json!({"namespaceSelector": {}, "podSelector": {}}),
+            "selects all pods of the cluster",
+        ),
+        (
+            json!({"namespaceSelector": {}, "podSelector": {"matchLabels": {"app": "front"}}}),
+            "selects these pods of every namespace, and anybody can give a pod these labels",
+        ),
+        (
+            json!({"podSelector": {"matchLabels": {}, "matchExpressions": []}}),
+            "selects all pods of this release's namespace",
+        ),
+        (
+            json!({"ipBlock": {"cidr": "0.0.0.0/0"}}),
+            r#"proxy.front.from[0].ipBlock.cidr: "0.0.0.0/0" is too wide"#,
+        ),
+        (
+            json!({"ipBlock": {"cidr": "0.0.0.0/1"}}),
+            r#""0.0.0.0/1" is too wide"#,
+        ),
+        (
+            json!({"ipBlock": {"cidr": "2000::/3"}}),
+            r#""2000::/3" is too wide"#,
+        ),
+        (
+            json!({"ipBlock": {"cidr": "::ffff:0:0/96"}}),
+            r#""::ffff:0:0/96" is too wide"#,
+        ),
+        // A misspelt key of a selector would select everybody.
+        (
+            json!({"namespaceSelector": {"matchLabel": {"app": "front"}}}),
+            "Additional property matchLabel is not allowed",
+        ),
+        (
+            json!({"podSelector": {"app": "front"}}),
+            "Additional property app is not allowed",
+        ),
+        (
+            json!({"ipBlock": {"cidr": "10.1.2.0/28", "excepted": []}}),
+            "Additional property excepted is not allowed",
+        ),
+        (json!({"ipBlock": {}}), "cidr is required"),
+    ] {
+        let reason = behind_peers(&json!([peer])).unwrap_err();
+        assert!(reason.contains(told), "{peer}: {reason}");
+    }
+    let expressions = json!([{"key": "app", "operator": "In", "values": ["front"]}]);
+    for peer in [
+        json!({"podSelector": {"matchExpressions": expressions}}),
+        json!({"namespaceSelector": {"matchLabels": {"team": "edge"}}, "podSelector": {}}),
+        json!({"ipBlock": {"cidr": "130.211.0.0/22", "except": ["130.211.1.0/24"]}}),
+        json!({"ipBlock": {"cidr": "2600:2d00:1:b029::/64"}}),
+    ] {
+        let objects = behind_peers(&json!([peer])).unwrap();
+        let policy = named(&objects, "NetworkPolicy", NAME).to_string();
+        assert!(policy.contains(&peer.to_string()), "{policy}");
+    }
+}
+
+#[test]
+fn a_gateway_is_named_by_known_keys() {
+    let with_parent = |parent: Value| {
+        let values = proxy("httpRoute", json!({"parentRefs": [parent]}));
+        with_values(json!({ "proxy": values }), &[])
+    };
+    let full = json!({"name": "edge", "namespace": "infra", "sectionName": "https", "port": 443});
+    let objects = with_parent(full.clone()).unwrap();
+    assert_eq!(
+        named(&objects, "HTTPRoute", NAME)["spec"]["parentRefs"],
+        json!([full])
+    );
+    for (parent, told) in [
+        (
+            json!({"name": "edge", "namspace": "infra"}),
+            "Additional property namspace is not allowed",
+        ),
+        (
+            json!({"name": "edge", "namespace": "Infra"}),
+            r#"proxy.httpRoute.parentRefs[0].namespace: "Infra" is no name of a namespace"#,
+        ),
+        (
+            json!({"name": "edge", "sectionName": "a b"}),
+            r#"proxy.httpRoute.parentRefs[0].sectionName: "a b" is no name"#,
+        ),
+    ] {
+        let reason = with_parent(parent).unwrap_err();
+        assert!(reason.contains(told), "{reason}");
+    }
 }
 
 #[test]

@@ -2,7 +2,8 @@
 
 use serde_json::{Value, json};
 
-use crate::render::{accepted, named, refused, strings, with_values};
+use crate::notes::notes;
+use crate::render::{EXTERNAL, accepted, named, refused, strings, with_values};
 
 /// Pods that ask identity providers.
 fn askers(values: Value) -> [Value; 2] {
@@ -47,7 +48,7 @@ fn the_gateway_and_the_check_reach_providers_through_the_proxy() {
 }
 
 #[test]
-fn a_proxy_with_a_password_in_the_values_or_out_of_reach_is_refused() {
+fn a_proxy_with_a_password_in_the_values_is_refused() {
     for wrong in [
         "http://me:s3cret@proxy.example.com:3128",
         "https://proxy.example.com:3128",
@@ -71,15 +72,39 @@ fn a_proxy_with_a_password_in_the_values_or_out_of_reach_is_refused() {
         reason.contains(r#"gateway.httpsProxy: url ("http://p.example:3128") and secretName ("our-proxy") exclude each other"#),
         "{reason}"
     );
-    let both = |ports: Value| {
-        json!({
-            "gateway": {"httpsProxy": {"url": "http://[2001:db8::1]:3128"}},
-            "networkPolicy": {"apiServer": {"networks": ["10.0.0.1"]}, "identityProviders": {"ports": ports}},
-        })
-    };
-    let reason = with_values(both(json!([443])), &[]).unwrap_err();
-    let told = r#"gateway.httpsProxy.url: "http://[2001:db8::1]:3128" is not reachable, because networkPolicy.identityProviders.ports (443) does not list 3128: add it"#;
-    assert!(reason.contains(told), "{reason}");
-    with_values(both(json!([443, 3128])), &[]).unwrap();
     accepted(r#"gateway.httpsProxy.url="http://10.0.0.7:8080""#);
+}
+
+#[test]
+fn the_port_of_the_proxy_is_open_by_its_address() {
+    let values = json!({
+        "gateway": {"httpsProxy": {"url": "http://[2001:db8::1]:3128"}},
+        "networkPolicy": {"apiServer": {"networks": ["10.0.0.1"]}},
+    });
+    let objects = with_values(values, &[]).unwrap();
+    for name in ["jupyter-k8s-gateway", "jupyter-k8s-tests"] {
+        let egress = named(&objects, "NetworkPolicy", name)["spec"]["egress"].clone();
+        let open = json!({"port": 3128, "protocol": "TCP"});
+        let ports = egress.as_array().unwrap().iter();
+        let mut ports = ports.filter_map(|rule| rule["ports"].as_array());
+        assert!(ports.any(|ports| ports.contains(&open)), "{name}: {egress}");
+    }
+}
+
+#[test]
+fn the_notes_warn_of_a_proxy_in_a_secret_whose_port_nobody_opened() {
+    let warning =
+        "WARNING: gateway.httpsProxy.secretName is set, and the chart cannot know the port of that proxy.";
+    let with = |setting: &str| notes(&[&EXTERNAL[..], &["--set", setting]].concat());
+    let secret = "gateway.httpsProxy.secretName=our-proxy";
+    let text = with(secret);
+    assert!(text.contains(warning), "{text}");
+    for quiet in [
+        "gateway.httpsProxy.url=http://proxy.example.com:3128".to_owned(),
+        format!("{secret},networkPolicy.identityProviders.ports={{443,3128}}"),
+        format!("{secret},networkPolicy.enabled=false"),
+    ] {
+        let text = with(&quiet);
+        assert!(!text.contains(warning), "{quiet}: {text}");
+    }
 }

@@ -143,6 +143,7 @@ fn identity_providers_are_reached_on_the_ports_of_their_urls_and_in_the_namespac
     }});
     let (ports, inside) = providers(inside_the_cluster);
     assert_eq!(ports, [443, 8443]);
+    // Without ports: policies see those of pods, which may be others than those of the Service.
     assert_eq!(inside, Some(json!(["identity", "partners"])));
     let (ports, inside) = providers(json!({"oidc": {"issuerUrl": "https://id.example.com:8444/realm"}}));
     assert_eq!((ports, inside), (vec![443, 8444], None));
