@@ -90,8 +90,8 @@
 {{- end -}}
 {{- end -}}
 {{- with .Values.proxy.tls.certManager.issuerRef -}}
-{{- if and .name (eq (toString .group) "cert-manager.io") (not (has .kind (list "Issuer" "ClusterIssuer"))) }}
-  - proxy.tls.certManager.issuerRef.kind: {{ toString .kind | quote }} is no kind of issuers of the group cert-manager.io: write Issuer or ClusterIssuer, or set proxy.tls.certManager.issuerRef.group to the group of that kind
+{{- if and .name (eq (default "cert-manager.io" .group) "cert-manager.io") (not (has .kind (list "Issuer" "ClusterIssuer"))) }}
+  - proxy.tls.certManager.issuerRef.kind: {{ default "" .kind | quote }} is no kind of issuers of the group cert-manager.io: write Issuer or ClusterIssuer, or set proxy.tls.certManager.issuerRef.group to the group of that kind
 {{- end -}}
 {{- end -}}
 {{- $proxy := .Values.gateway.httpsProxy -}}
