@@ -86,6 +86,11 @@
   - proxy.tls.certManager.issuerRef.name: {{ quote . }} needs cert-manager, and this cluster has no kind Certificate of cert-manager.io/v1: install cert-manager with its CRDs, or set proxy.tls.secretName or proxy.tls.selfSigned in its place
 {{- end -}}
 {{- end -}}
+{{- with .Values.proxy.tls.certManager.issuerRef -}}
+{{- if and .name (eq (default "cert-manager.io" .group) "cert-manager.io") (not (has .kind (list "Issuer" "ClusterIssuer"))) }}
+  - proxy.tls.certManager.issuerRef.kind: {{ default "" .kind | quote }} is no kind of issuers of the group cert-manager.io: write Issuer or ClusterIssuer, or set proxy.tls.certManager.issuerRef.group to the group of that kind
+{{- end -}}
+{{- end -}}
 {{- $proxy := .Values.gateway.httpsProxy -}}
 {{- if and $proxy.url $proxy.secretName }}
   - gateway.httpsProxy: url ({{ quote $proxy.url }}) and secretName ({{ quote $proxy.secretName }}) exclude each other: keep url, or put the address into the Secret if it has a password

@@ -19,6 +19,9 @@
   {{- if and $root.Values.routing.baseDomain (include "jk8s.underBaseDomain" (list $root $host)) }}
   - {{ .issuerAt }}: host {{ $host }} must lie outside routing.baseDomain ({{ $root.Values.routing.baseDomain }}), which is for workspaces alone: a workspace could set cookies for it
   {{- end -}}
+  {{- if regexMatch "/\\.well-known/openid-configuration/?$" .issuer }}
+  - {{ .issuerAt }}: {{ quote .issuer }} ends in /.well-known/openid-configuration, which the gateway adds itself: leave it out, and write the issuer as that document names it ("issuer")
+  {{- end -}}
   {{- include "jk8s.groupProblems" . -}}
   {{- if has .clientId $root.Values.gateway.bearer.audiences }}
   - gateway.bearer.audiences: {{ quote .clientId }} is the client that people sign in with ({{ $at }}.clientId), whose tokens must let nobody in: name the client of the scripts

@@ -1,6 +1,10 @@
 {{/* What contradicts itself in the templates, one line per problem. The API server refuses the same (the CRD's rules), but when helm
      has made half of the release. */}}
 {{- define "jk8s.templateProblems" -}}
+{{- $made := include "jk8s.templates" . | fromYamlArray -}}
+{{- if and $made .Values.defaultTemplate (not (has .Values.defaultTemplate $made)) }}
+  - defaultTemplate: {{ quote .Values.defaultTemplate }} is no entry of templates, and so the default of no workspace: write one of {{ join ", " $made }}, or "" for none
+{{- end -}}
 {{- range $name, $spec := .Values.templates -}}
   {{- if $spec -}}
     {{- $at := printf "templates.%s" $name -}}

@@ -84,7 +84,7 @@ https://{{ index . 1 }}{{ if ne $port 443 }}:{{ $port }}{{ end }}
 {{/* What the certificate of the proxy is for. */}}
 {{- define "jk8s.certified" -}}
 {{- $base := .Values.routing.baseDomain | default "<routing.baseDomain>" -}}
-{{- ternary (printf "%s and auth.%s" $base $base) (printf "*.%s" $base) (eq .Values.routing.mode "Path") -}}
+{{- ternary (printf "%s and auth.%s" $base $base) (printf "*.%s and %s" $base $base) (eq .Values.routing.mode "Path") -}}
 {{- if .Values.identity.enabled }}, and {{ .Values.identity.host | default "<identity.host>" }}{{ end -}}
 {{- end }}
 

@@ -115,6 +115,9 @@
 {{- else }}
    todo  {{ .kind }} {{ .name }}, from which the certificate is ordered. Those that exist:
            kubectl get issuers,clusterissuers --all-namespaces
+{{- if and (eq .group "cert-manager.io") (eq .kind "Issuer") }}
+         If it is a ClusterIssuer, set proxy.tls.certManager.issuerRef.kind to ClusterIssuer and run helm upgrade.
+{{- end }}
 {{- end }}
 {{- end }}
 {{- end }}
@@ -142,6 +145,10 @@
 {{/* The first workspace: of the first user of the first namespace, who creates it by the administrator's hand. */}}
 {{- define "jk8s.notes.workspace" -}}
 {{- $template := include "jk8s.tests.template" . }}
+{{- if and (not $template) .Values.settings.requireTemplate }}
+{{- $template = "my-template" }}
+   There is no template: make one first (docs/catalogue.md), here with the name my-template.
+{{- end }}
 {{- if include "jk8s.inOneNamespace" . }}
    First give users of the namespace the role:
      kubectl create rolebinding workspaces -n {{ .Release.Namespace }} --clusterrole={{ include "jk8s.clusterName" (list . "workspace-user") }} --group=<group>
@@ -211,6 +218,24 @@
     {{- $known := hasPrefix "system:" $user -}}
     {{- range $prefixes }}{{ if hasPrefix . $user }}{{ $known = true }}{{ end }}{{ end -}}
     {{- if and $.Values.gateway.enabled (not $known) }}{{ $unknown = append $unknown $user }}{{ end -}}
+  {{- end -}}
+{{- end -}}
+{{- toJson (uniq $unknown) -}}
+{{- end }}
+
+{{/* Groups of namespaces whose names no provider can give, each with its value; as JSON. */}}
+{{- define "jk8s.unknownGroups" -}}
+{{- $prefixes := list -}}
+{{- if .Values.gateway.enabled -}}
+{{- range include "jk8s.allProviders" . | fromJsonArray }}{{ if .groupsClaim }}{{ $prefixes = append $prefixes .groups }}{{ end }}{{ end -}}
+{{- end -}}
+{{- $unknown := list -}}
+{{- range .Values.userNamespaces -}}
+  {{- range concat (default list .groups) (default list .adminGroups) -}}
+    {{- $group := . -}}
+    {{- $known := hasPrefix "system:" $group -}}
+    {{- range $prefixes }}{{ if hasPrefix . $group }}{{ $known = true }}{{ end }}{{ end -}}
+    {{- if and $.Values.gateway.enabled (not $known) }}{{ $unknown = append $unknown $group }}{{ end -}}
   {{- end -}}
 {{- end -}}
 {{- toJson (uniq $unknown) -}}

@@ -201,10 +201,10 @@ operator
 {{- if and $used (not (include "jk8s.inOneNamespace" .)) }}{{ $own }}{{ end -}}
 {{- end }}
 
-{{/* Names of Secrets with registry credentials, as a YAML list. Entries of `global` are names, or objects with a name. */}}
+{{/* Names of Secrets with registry credentials, as a YAML list. Entries of both values are names, or objects with a name. */}}
 {{- define "jk8s.pullSecrets" -}}
-{{- $names := .Values.image.pullSecrets -}}
-{{- range (default dict .Values.global).imagePullSecrets -}}
+{{- $names := list -}}
+{{- range concat .Values.image.pullSecrets (default list (default dict .Values.global).imagePullSecrets) -}}
   {{- $names = append $names (kindIs "map" . | ternary (get (kindIs "map" . | ternary . dict) "name") .) -}}
 {{- end -}}
 {{- toYaml (uniq $names) -}}

@@ -43,6 +43,17 @@ fn configuration(authority: &str) -> Value {
                 "username": {"claim": "preferred_username", "prefix": ""},
                 "groups": {"claim": "groups", "prefix": "oidc:"},
             },
+            // As the gateway: without a prefix, a user could otherwise be called `system:admin`.
+            "userValidationRules": [
+                {
+                    "expression": "!user.username.startsWith('system:')",
+                    "message": "user names that begin with system: are reserved",
+                },
+                {
+                    "expression": "user.groups.all(group, !group.startsWith('system:'))",
+                    "message": "groups that begin with system: are reserved",
+                },
+            ],
         }],
     })
 }
@@ -71,5 +82,28 @@ mod tests {
             values["identity"]["kubectlClientId"]
         );
         assert_eq!(authenticator["issuer"]["certificateAuthority"], "PEM");
+    }
+
+    #[test]
+    fn nobody_becomes_a_user_or_group_of_the_system_here_or_by_the_guide() {
+        let page = Paths::from_env()
+            .unwrap()
+            .clone_root()
+            .join("docs/kubectl-sign-in.md");
+        let page = fs::read_to_string(page).unwrap();
+        let (_, guide) = page.split_once("```yaml\n").unwrap();
+        let guide: Value = serde_saphyr::from_str(guide.split("```").next().unwrap()).unwrap();
+        let rules = json!([
+            {
+                "expression": "!user.username.startsWith('system:')",
+                "message": "user names that begin with system: are reserved",
+            },
+            {
+                "expression": "user.groups.all(group, !group.startsWith('system:'))",
+                "message": "groups that begin with system: are reserved",
+            },
+        ]);
+        assert_eq!(configuration("PEM")["jwt"][0]["userValidationRules"], rules);
+        assert_eq!(guide["jwt"][0]["userValidationRules"], rules);
     }
 }

@@ -159,7 +159,7 @@ fn two_sources_of_the_certificate_or_none_are_refused() {
     assert!(both.contains(told), "{both}");
     let none = refused(r#"proxy.tls.secretName="""#);
     for told in [
-        "proxy.tls: where the certificate for *.workspaces.example.org comes from; set one of\n",
+        "proxy.tls: where the certificate for *.workspaces.example.org and workspaces.example.org comes from; set one of\n",
         "      proxy.tls.certManager.issuerRef.name: an issuer of cert-manager\n",
         "      proxy.tls.secretName: an existing Secret with tls.crt and tls.key\n",
         "      proxy.tls.selfSigned: true, ",
@@ -176,6 +176,25 @@ fn two_sources_of_the_certificate_or_none_are_refused() {
         wrong.contains(r#"issuerRef.kind: "cluster issuer" is no kind"#),
         "{wrong}"
     );
+}
+
+#[test]
+fn an_issuer_of_cert_manager_s_own_group_is_of_one_of_its_two_kinds() {
+    let of = |kind: &str, group: &str| {
+        let issuer = json!({"name": "our-ca", "kind": kind, "group": group});
+        let tls = json!({"secretName": "", "certManager": {"issuerRef": issuer}});
+        with_values(json!({"proxy": {"tls": tls}}), &[])
+    };
+    let reason = of("Clusterissuer", "cert-manager.io").unwrap_err();
+    let told = r#"proxy.tls.certManager.issuerRef.kind: "Clusterissuer" is no kind of issuers of the group cert-manager.io: write Issuer or ClusterIssuer, or set proxy.tls.certManager.issuerRef.group to the group of that kind"#;
+    assert!(reason.contains(told), "{reason}");
+    for (kind, group) in [
+        ("Issuer", "cert-manager.io"),
+        ("ClusterIssuer", "cert-manager.io"),
+        ("AWSPCAClusterIssuer", "awspca.cert-manager.io"),
+    ] {
+        of(kind, group).unwrap();
+    }
 }
 
 #[test]

@@ -86,6 +86,10 @@ fn an_invalid_text_is_refused_with_field_value_and_rule() {
             r#"image.pullSecrets[0]: "" is no name of a Kubernetes object"#,
         ),
         (
+            r#"image.pullSecrets=["ours",{"name":"Theirs"}]"#,
+            r#"image.pullSecrets[1].name: "Theirs" is no name of a Kubernetes object"#,
+        ),
+        (
             r#"images.gateway.tag="sha256:abc""#,
             r#"images.gateway.tag: "sha256:abc" is no tag"#,
         ),
@@ -137,6 +141,14 @@ fn an_invalid_text_is_refused_with_field_value_and_rule() {
             r#"userNamespaces[0].name: "Team" is no name of a namespace"#,
         ),
         (
+            r#"userNamespaces=[{"name":"team","users":["alice","bob "]}]"#,
+            r#"userNamespaces[0].users[1]: "bob " has a space at one of its ends"#,
+        ),
+        (
+            r#"userNamespaces=[{"name":"team","adminGroups":[" oidc:staff"]}]"#,
+            r#"userNamespaces[0].adminGroups[0]: " oidc:staff" has a space at one of its ends"#,
+        ),
+        (
             r#"proxy.service.externalIPs=["host"]"#,
             r#"proxy.service.externalIPs[0]: "host" is no IP address"#,
         ),
@@ -152,6 +164,30 @@ fn an_invalid_text_is_refused_with_field_value_and_rule() {
         "{both}"
     );
     accepted(r#"oidc.issuerUrl="https://[2001:db8::1]:8443/realms/a%20b""#);
+    accepted(r#"userNamespaces=[{"name":"team","users":["Alice Smith"],"groups":["a,b c"]}]"#);
+}
+
+#[test]
+fn the_address_of_the_discovery_document_is_no_issuer() {
+    let document = "/.well-known/openid-configuration";
+    for end in ["", "/"] {
+        let reason = refused(&format!(
+            r#"oidc.issuerUrl="https://id.example.com/realms/a{document}{end}""#
+        ));
+        let expected =
+            format!(r#"oidc.issuerUrl: "https://id.example.com/realms/a{document}{end}" ends in {document}"#);
+        assert!(
+            reason.contains(&expected) && reason.contains("leave it out"),
+            "{reason}"
+        );
+    }
+    let reason = refused(&format!(
+        r#"oidc.others=[{{"name":"p","clientId":"c","issuerUrl":"https://p.example{document}"}}]"#
+    ));
+    assert!(
+        reason.contains("oidc.others[0] (p).issuerUrl: ") && reason.contains("leave it out"),
+        "{reason}"
+    );
 }
 
 #[test]

@@ -270,6 +270,28 @@ fn ranges_of_a_template_are_not_empty_and_contain_its_defaults() {
 }
 
 #[test]
+fn the_default_template_is_one_of_the_templates() {
+    let reason = refused(r#"defaultTemplate="jupyter-lab""#);
+    let expected = r#"defaultTemplate: "jupyter-lab" is no entry of templates, and so the default of no workspace: write one of jupyterlab, or "" for none"#;
+    assert!(reason.contains(expected), "{reason}");
+    let other =
+        json!({"templates": {"jupyterlab": null, "prod": {"displayName": "P", "defaultImage": "uv"}}});
+    let reason = with_values(other.clone(), &[]).unwrap_err();
+    assert!(
+        reason.contains(r#"defaultTemplate: "jupyterlab" is no entry of templates"#)
+            && reason.contains("write one of prod, or"),
+        "{reason}"
+    );
+    for default in ["prod", ""] {
+        let mut values = other.clone();
+        values["defaultTemplate"] = json!(default);
+        with_values(values, &[]).unwrap();
+    }
+    // Without templates the notes say that there are none.
+    accepted(r#"templates={"jupyterlab":null}"#);
+}
+
+#[test]
 fn colours_with_low_contrast_are_refused() {
     each_is_refused(&[
         (

@@ -237,11 +237,11 @@ fn what_is_there_already_gets_one_line_and_what_lacks_a_key_is_named() {
         "--api-versions",
         "workspaces.jupyter.org/v1alpha1/Workspace",
     ];
-    let cluster_wide = ["--set", "proxy.tls.certManager.issuerRef.kind=ClusterIssuer"];
-    for (more, issuer) in [(&[][..], "Issuer"), (&cluster_wide[..], "ClusterIssuer")] {
+    let own = ["--set", "proxy.tls.certManager.issuerRef.kind=Issuer"];
+    for (more, issuer) in [(&[][..], "ClusterIssuer"), (&own[..], "Issuer")] {
         let text = with_four_lines(|values| notes_in(&there, &[values, &known, more].concat()));
         for line in [
-            "   DNS           *.workspaces.example.org must lead to 203.0.113.7",
+            "   DNS           *.workspaces.example.org and workspaces.example.org must lead to 203.0.113.7",
             "   ok    Secret jupyter-k8s-oidc",
             &format!("   ok    {issuer} letsencrypt-dns"),
             "   ok    Workspace my-notebook in notebooks",
@@ -253,12 +253,14 @@ fn what_is_there_already_gets_one_line_and_what_lacks_a_key_is_named() {
             "{text}"
         );
     }
-    // Without the kind, nothing is looked up.
-    let text = with_four_lines(|values| notes_in(&there, values));
-    assert!(
-        text.contains("   todo  Issuer letsencrypt-dns, from which"),
-        "{text}"
-    );
+    // Without the kind, nothing is looked up. Who has left out the kind of a ClusterIssuer is told about it.
+    let hint = "If it is a ClusterIssuer, set proxy.tls.certManager.issuerRef.kind to ClusterIssuer";
+    for (more, issuer) in [(&[][..], "ClusterIssuer"), (&own[..], "Issuer")] {
+        let text = with_four_lines(|values| notes_in(&there, &[values, more].concat()));
+        let todo = format!("   todo  {issuer} letsencrypt-dns, from which");
+        assert!(text.contains(&todo), "{text}");
+        assert_eq!(text.contains(hint), issuer == "Issuer", "{text}");
+    }
     let empty = json!({"Secret/jupyter-k8s-system/jupyter-k8s-oidc": {"data": {"secret": "eA=="}}});
     let text = with_four_lines(|values| notes_in(&empty, values));
     let lacks = "   todo  Secret jupyter-k8s-oidc lacks clientSecret: the secret of the client";
@@ -324,14 +326,51 @@ fn the_first_workspace_is_of_the_first_user_of_the_first_namespace() {
     }
     let text = notes(&EXTERNAL);
     assert!(text.contains("Nobody may create one yet"), "{text}");
+}
+
+#[test]
+fn a_release_without_templates_says_that_one_is_needed_first() {
+    let missing =
+        "   There is no template: make one first (docs/catalogue.md), here with the name my-template.\n";
     let none = r#"templates={"jupyterlab":null}"#;
-    let text = with_four_lines(|values| {
-        notes(&[values, &["--set-json", none, "--set", "defaultTemplate="]].concat())
-    });
-    assert_eq!(
-        first_workspace(&text).1["spec"],
-        json!({"displayName": "My notebook"})
-    );
+    for (settings, is_needed) in [
+        ("settings.requireTemplate=true", true),
+        ("settings.requireTemplate=false", false),
+    ] {
+        let arguments = ["--set-json", none, "--set", settings];
+        let text = with_four_lines(|values| notes(&[values, &arguments].concat()));
+        assert_eq!(text.contains(missing), is_needed, "{text}");
+        let mut expected = json!({"displayName": "My notebook"});
+        if is_needed {
+            expected["templateRef"] = json!("my-template");
+        }
+        assert_eq!(first_workspace(&text).1["spec"], expected);
+    }
+    let text = with_four_lines(|values| notes(&[values, &["--set", "templates=null"]].concat()));
+    assert!(text.contains(missing), "{text}");
+    assert!(!with_four_lines(notes).contains(missing));
+}
+
+#[test]
+fn groups_of_namespaces_that_no_provider_gives_are_named() {
+    let warning = "WARNING: no identity provider gives these groups of userNamespaces: ";
+    let teams = r#"userNamespaces=[{"name":"team-a","groups":["oidc:team-a","system:authenticated"],"adminGroups":["staff"]}]"#;
+    let others = r#"oidc.others=[{"name":"p","issuerUrl":"https://p.example","clientId":"c","groupsClaim":"groups","groupsPrefix":"oidc:"}]"#;
+    for (more, expected) in [
+        (&[][..], Some("oidc:team-a, staff. Name the claim")),
+        (
+            &["--set", "oidc.groupsClaim=groups,oidc.groupsPrefix=oidc:"][..],
+            Some("staff. Name"),
+        ),
+        (&["--set", "oidc.groupsClaim=groups"][..], None),
+        (&["--set-json", others][..], Some("staff. Name")),
+    ] {
+        let text = notes(&[&EXTERNAL[..], &["--set-json", teams], more].concat());
+        match expected {
+            Some(names) => assert!(text.contains(&format!("{warning}{names}")), "{text}"),
+            None => assert!(!text.contains(warning), "{text}"),
+        }
+    }
 }
 
 #[test]
@@ -364,7 +403,7 @@ fn each_routing_mode_has_its_addresses() {
     let text = notes(&EXTERNAL);
     for part in [
         "https://<workspace>-<hash>.workspaces.example.org/. ",
-        "   todo  Secret tls: a certificate for *.workspaces.example.org\n",
+        "   todo  Secret tls: a certificate for *.workspaces.example.org and workspaces.example.org\n",
         "     helm test jupyter-k8s -n jupyter-k8s-system --logs\n",
     ] {
         assert!(text.contains(part), "{part}: {text}");

@@ -37,7 +37,7 @@ fn common_labels_are_on_every_object_and_pod_and_in_no_selector() {
 fn images_come_from_their_own_registry_else_the_installation_s_else_the_global_one() {
     let digest = format!("sha256:{}", "0a".repeat(32));
     let objects = with(json!({
-        "image": {"registry": "", "pullSecrets": ["ours", "both"]},
+        "image": {"registry": "", "pullSecrets": ["ours", {"name": "both"}]},
         "images": {
             "proxy": {"registry": "docker.io/library", "tag": "v3.7.15"},
             "gateway": {"digest": digest},
