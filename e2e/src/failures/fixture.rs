@@ -43,6 +43,8 @@ use crate::{
 const MAX_DELAY: SignedDuration = SignedDuration::from_secs(2);
 /// Maximum time for a failure to appear at all.
 const TIMEOUT: Duration = Duration::from_secs(100);
+/// Maximum time from a status to its Events.
+const EVENTS_LIMIT: Duration = Duration::from_secs(10);
 
 /// Observations of a row so far.
 #[derive(Debug, Default)]
@@ -312,12 +314,20 @@ impl Fixture {
             if fine { Ok(()) } else { Err(self.latest()) }
         })
         .await?;
-        let events = self.scratch.api::<Event>().list(&ListParams::default()).await?;
         let (reasons, also) = {
             let seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
             (seen.reasons.clone(), seen.also.clone())
         };
-        checks::check_one_event_each(&events.items, &reasons, &also)?;
+        // Events are written after the status, one after the other.
+        let events = self.scratch.api::<Event>();
+        wait::until("one Event for each reason", EVENTS_LIMIT, || async {
+            let listed = events
+                .list(&ListParams::default())
+                .await
+                .map_err(|error| error.to_string())?;
+            checks::check_one_event_each(&listed.items, &reasons, &also).map_err(|error| error.to_string())
+        })
+        .await?;
         checks::check_condition_changes(&self.histories.workspaces.all())
     }
 

@@ -35,17 +35,15 @@ async fn each_pod_of_the_release_is_evicted_in_turn_and_no_request_and_no_write_
     session.enter(&url, "alice").await?;
     settled().await?;
 
-    for component in ["operator", "webhook", "gateway", "proxy"] {
-        let load = Load::begin(&session, &format!("{url}alive"), PAUSE);
-        let writes = Writes::begin(alice.clone())?;
-        let fault = load.begin.elapsed();
-        let evicted = evict_each(component).await;
-        let failed_writes = writes.end().await?;
-        let report = load.end(&format!("{component} evicted"), fault).await?;
-        evicted?;
-        ensure!(report.failed == 0, "{component}: {report:?}");
-        ensure!(failed_writes.is_empty(), "{component}: {failed_writes:?}");
-    }
+    let load = Load::begin(&session, &format!("{url}alive"), PAUSE);
+    let writes = Writes::begin(alice.clone())?;
+    let fault = load.begin.elapsed();
+    let evicted = evict_all(&["operator", "webhook", "gateway", "proxy"]).await;
+    let failed_writes = writes.end().await?;
+    let report = load.end("evictions", fault).await?;
+    evicted?;
+    ensure!(report.failed == 0, "{report:?}");
+    ensure!(failed_writes.is_empty(), "{failed_writes:?}");
 
     // The operator that leads now works, and the workspace is the same run.
     alice
@@ -55,6 +53,13 @@ async fn each_pod_of_the_release_is_evicted_in_turn_and_no_request_and_no_write_
     let after = alice.get("ws").await?;
     assert_eq!(workspace::run_id(&after)?, workspace::run_id(&before)?);
     scratch.finish().await
+}
+
+async fn evict_all(components: &[&str]) -> anyhow::Result<()> {
+    for component in components {
+        evict_each(component).await?;
+    }
+    Ok(())
 }
 
 /// Evicts the pods of a component one after the other. The next one goes when the component is complete again.

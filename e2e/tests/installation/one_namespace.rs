@@ -14,7 +14,7 @@ use e2e::{
 };
 use k8s_openapi::api::{apps::v1::Deployment, core::v1::Secret, rbac::v1::RoleBinding};
 use kube::{
-    Api, ResourceExt as _,
+    Api,
     api::{ListParams, PostParams},
 };
 use serde_json::json;

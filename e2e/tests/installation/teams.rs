@@ -23,6 +23,7 @@ async fn an_existing_namespace_gets_its_team_with_a_quota_limits_and_templates()
         team("create=false"),
         team("users[0]=alice"),
         team("templates[0]=jupyterlab"),
+        "settings.requireTemplate=true".to_owned(),
         team("quota.workspaces=1"),
         team(r"quota.requests\.cpu=4"),
         team("limits.defaultRequest.cpu=100m"),
