@@ -129,7 +129,7 @@ async fn serve(
     let (tls, own_authority, keep_certificates) = pki(args, &secrets, &metrics).open().await?;
     let sign_in = trusting(sign_in, args, own_authority)?;
     tasks.spawn(keep_certificates);
-    let keys = secret_spec(release, "gateway-keys", "Opaque");
+    let keys = secret_spec(&args.release_name, "gateway-keys", "Opaque");
     let public = Api::namespaced(client.clone(), &args.namespace);
     let keys = KeyStore::open(secrets, keys, public, Clock::System, metrics.clone()).await?;
     let ring = keys.ring();

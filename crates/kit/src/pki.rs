@@ -6,7 +6,6 @@ use rcgen::{
     GeneralSubtree, IsCa, Issuer, KeyPair, KeyUsagePurpose, NameConstraints,
 };
 use rustls::pki_types::{CertificateDer, pem::PemObject as _};
-use x509_parser::certificate::X509Certificate;
 use x509_parser::extensions::GeneralName;
 
 /// Validity of a certificate authority.
@@ -59,8 +58,8 @@ pub fn authority(common_name: &str, now: Timestamp) -> Result<Pair, Error> {
     signing(common_name, None, now)
 }
 
-/// Creates a new certificate authority whose certificates are valid only for these domains and for hosts below them, so that a
-/// browser can trust it without trusting it for other sites.
+/// Creates a new certificate authority whose certificates are valid only for TLS servers in these domains and for hosts below them, so
+/// that a browser can trust it without trusting it for other sites, for e-mail or for programs.
 pub fn authority_of(common_name: &str, domains: &[String], now: Timestamp) -> Result<Pair, Error> {
     let constraints = NameConstraints {
         permitted_subtrees: domains.iter().cloned().map(GeneralSubtree::DnsName).collect(),
@@ -75,6 +74,9 @@ pub fn authority_of(common_name: &str, domains: &[String], now: Timestamp) -> Re
 
 fn signing(common_name: &str, constraints: Option<NameConstraints>, now: Timestamp) -> Result<Pair, Error> {
     let mut params = params(common_name, &[], now, AUTHORITY_VALIDITY)?;
+    if constraints.is_some() {
+        params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth];
+    }
     params.name_constraints = constraints;
     params.is_ca = IsCa::Ca(BasicConstraints::Constrained(0));
     params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
@@ -122,15 +124,23 @@ pub fn ends(certificate_pem: &str) -> i64 {
 
 /// Whether `authority` signed the certificate and its names are exactly `dns_names`.
 pub fn is_for(certificate_pem: &str, authority_pem: &str, dns_names: &[String]) -> bool {
-    let Some(certificate) = der(certificate_pem) else {
-        return false;
-    };
-    let parsed = x509_parser::parse_x509_certificate(&certificate).ok();
-    let names = parsed.map(|(_, leaf)| {
-        let extension = leaf.subject_alternative_name().ok().flatten();
-        names_of(extension.iter().flat_map(|found| &found.value.general_names))
-    });
-    names == Some(sorted(dns_names)) && is_signed_by(&certificate, authority_pem)
+    hosts(certificate_pem) == Some(sorted(dns_names))
+        && der(certificate_pem).is_some_and(|certificate| is_signed_by(&certificate, authority_pem))
+}
+
+/// Whether the certificate can be read and has other names than these.
+pub fn is_for_others(certificate_pem: &str, dns_names: &[String]) -> bool {
+    hosts(certificate_pem).is_some_and(|hosts| hosts != sorted(dns_names))
+}
+
+/// The names of a certificate, in order. None: it cannot be read.
+fn hosts(certificate_pem: &str) -> Option<Vec<String>> {
+    let der = der(certificate_pem)?;
+    let (_, leaf) = x509_parser::parse_x509_certificate(&der).ok()?;
+    let extension = leaf.subject_alternative_name().ok()?;
+    Some(names_of(
+        extension.iter().flat_map(|found| &found.value.general_names),
+    ))
 }
 
 /// Whether `authority` signed the certificate.
@@ -147,15 +157,21 @@ pub fn is_signed_by(certificate: &CertificateDer<'_>, authority_pem: &str) -> bo
 
 /// Whether the authority is one of [`authority_of`] for exactly these domains.
 pub fn is_authority_of(authority_pem: &str, domains: &[String]) -> bool {
-    let permitted = |authority: &X509Certificate<'_>| {
-        let constraints = authority.name_constraints().ok().flatten()?;
-        let permitted = constraints.value.permitted_subtrees.as_ref()?;
-        Some(names_of(permitted.iter().map(|subtree| &subtree.base)))
-    };
-    der(authority_pem).is_some_and(|der| {
-        let parsed = x509_parser::parse_x509_certificate(&der).ok();
-        parsed.and_then(|(_, authority)| permitted(&authority)) == Some(sorted(domains))
-    })
+    permitted(authority_pem) == Some(sorted(domains))
+}
+
+/// Whether the authority is one of [`authority_of`] for other domains than these.
+pub fn is_authority_of_others(authority_pem: &str, domains: &[String]) -> bool {
+    permitted(authority_pem).is_some_and(|permitted| permitted != sorted(domains))
+}
+
+/// The domains of an authority, in order. None: it has no limits, or cannot be read.
+fn permitted(authority_pem: &str) -> Option<Vec<String>> {
+    let der = der(authority_pem)?;
+    let (_, authority) = x509_parser::parse_x509_certificate(&der).ok()?;
+    let constraints = authority.name_constraints().ok().flatten()?;
+    let permitted = constraints.value.permitted_subtrees.as_ref()?;
+    Some(names_of(permitted.iter().map(|subtree| &subtree.base)))
 }
 
 /// The names of hosts among these, in order.
@@ -237,6 +253,25 @@ mod tests {
             &names(&["a.example"])
         ));
         assert!(!is_for("nonsense", &ours.certificate, &dns));
+        assert!(is_for_others(&pair.certificate, &names(&["a.example"])));
+        assert!(!is_for_others(&pair.certificate, &dns) && !is_for_others("nonsense", &dns));
+    }
+
+    #[test]
+    fn an_authority_of_domains_may_sign_for_servers_alone() {
+        let usages = |authority: Pair| {
+            let der = der(&authority.certificate).unwrap();
+            let (_, parsed) = x509_parser::parse_x509_certificate(&der).unwrap();
+            let usage = parsed.extended_key_usage().unwrap()?.value.clone();
+            Some((
+                usage.server_auth,
+                usage.any || usage.client_auth || usage.code_signing || usage.email_protection,
+            ))
+        };
+        let limited = authority_of("ours", &names(&["ws.example"]), now()).unwrap();
+        assert_eq!(usages(limited), Some((true, false)));
+        // It also signs certificates of clients.
+        assert_eq!(usages(authority("ours", now()).unwrap()), None);
     }
 
     #[test]
@@ -252,6 +287,12 @@ mod tests {
             &names(&["id.example", "ws.example"])
         ));
         assert!(!is_authority_of(&authority.certificate, &names(&["ws.example"])));
+        assert!(is_authority_of_others(
+            &authority.certificate,
+            &names(&["ws.example"])
+        ));
+        assert!(!is_authority_of_others(&authority.certificate, &domains));
+        assert!(!is_authority_of_others("nonsense", &domains));
         assert!(!is_authority_of(
             &super::authority("x", now()).unwrap().certificate,
             &[]

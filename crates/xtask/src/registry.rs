@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context as _, ensure};
+use anyhow::{Context as _, bail, ensure};
 
 use crate::apt;
 use crate::components;
@@ -10,13 +10,7 @@ use crate::exec::Cmd;
 use crate::progress::Progress;
 
 /// What the error texts of registries say of a name that they do not have, in lower case.
-const ABSENT: [&str; 5] = [
-    "manifest unknown",
-    "name unknown",
-    "repository name not known",
-    "not found",
-    "statuscode: 404",
-];
+const ABSENT: [&str; 3] = ["manifest unknown", "name unknown", "statuscode: 404"];
 
 /// Something to be put into a registry under a name.
 #[derive(Debug, PartialEq, Eq)]
@@ -29,6 +23,24 @@ pub(crate) struct Upload {
     pub(crate) target: String,
 }
 
+/// What a registry has under the name of an upload.
+enum Found {
+    Nothing,
+    Same,
+    /// A sentence about both.
+    Other(String),
+}
+
+impl Upload {
+    fn found(&self, digest: Option<String>) -> Found {
+        match digest {
+            None => Found::Nothing,
+            Some(same) if same == self.digest => Found::Same,
+            Some(other) => Found::Other(format!("{} is {other}, not {}", self.target, self.digest)),
+        }
+    }
+}
+
 /// Access to registries.
 #[derive(Debug, Default)]
 pub(crate) struct Registries {
@@ -39,6 +51,7 @@ pub(crate) struct Registries {
 
 impl Registries {
     /// Puts all of it into registries, in this order. Nothing is written unless all names are free or have the same content already.
+    /// Each name is asked for again directly before its push, and after it: others may push in the meantime.
     ///
     /// # Errors
     /// When a name has other content, or a registry refuses something.
@@ -46,12 +59,10 @@ impl Registries {
         apt::ensure(&["skopeo"], progress)?;
         let (mut absent, mut taken) = (Vec::new(), Vec::new());
         for upload in uploads {
-            match self.digest(&upload.target)? {
-                None => absent.push(upload),
-                Some(same) if same == upload.digest => {
-                    progress.line(format_args!("{} is there already", upload.target));
-                }
-                Some(other) => taken.push(format!("{} is {other}, not {}", upload.target, upload.digest)),
+            match upload.found(self.digest(&upload.target)?) {
+                Found::Nothing => absent.push(upload),
+                Found::Same => progress.line(format_args!("{} is there already", upload.target)),
+                Found::Other(difference) => taken.push(difference),
             }
         }
         ensure!(
@@ -60,9 +71,34 @@ impl Registries {
             taken.join("\n  ")
         );
         for upload in absent {
-            self.copy(&upload.source, &upload.target)
-                .with_context(|| format!("cannot push {}", upload.target))?;
-            progress.line(format_args!("pushed {}", upload.target));
+            self.push(upload, progress)?;
+        }
+        Ok(())
+    }
+
+    /// Puts it into a registry that did not have the name a moment ago.
+    ///
+    /// # Errors
+    /// As [`Registries::upload`].
+    pub(crate) fn push(&self, upload: &Upload, progress: &Progress) -> anyhow::Result<()> {
+        match upload.found(self.digest(&upload.target)?) {
+            Found::Nothing => {}
+            Found::Same => return Ok(()),
+            Found::Other(difference) => bail!(
+                "another push was faster, and tags are not overwritten: choose another version or registry, or delete the tag\n  {difference}"
+            ),
+        }
+        self.copy(&upload.source, &upload.target)
+            .with_context(|| format!("cannot push {}", upload.target))?;
+        match upload.found(self.digest(&upload.target)?) {
+            Found::Same => progress.line(format_args!("pushed {}", upload.target)),
+            Found::Nothing => bail!(
+                "{} was pushed, and the registry does not have it: look into the registry's log, then repeat the command",
+                upload.target
+            ),
+            Found::Other(difference) => bail!(
+                "a tag was pushed by somebody else at the same time: choose another version, and make tags immutable in the registry\n  {difference}"
+            ),
         }
         Ok(())
     }
@@ -109,7 +145,8 @@ impl Registries {
             .run()
     }
 
-    fn skopeo(&self) -> Cmd {
+    /// skopeo with these credentials.
+    pub(crate) fn skopeo(&self) -> Cmd {
         let skopeo = Cmd::new("skopeo");
         match &self.auth_file {
             Some(file) => skopeo.env("REGISTRY_AUTH_FILE", file),
@@ -129,10 +166,16 @@ fn is_local(name: &str) -> bool {
     host == "localhost" || host.starts_with("127.")
 }
 
-/// Whether a registry has just not got it: anything else it may say is an error.
+/// Whether a registry has just not got it: anything else it may say is an error, such as a program that is "not found".
 fn is_absent(error: &str) -> bool {
     let error = error.to_lowercase();
-    ABSENT.iter().any(|text| error.contains(text))
+    // Harbor has an error code of its own: `reading manifest 1 in r/a: unknown: artifact a:1 not found`.
+    let has_unknown_code = |line: &str| {
+        let answer = line.split_once("reading manifest ");
+        let message = answer.and_then(|(_, answer)| answer.split_once(": unknown: "));
+        message.is_some_and(|(_, message)| message.contains("not found"))
+    };
+    ABSENT.iter().any(|text| error.contains(text)) || error.lines().any(has_unknown_code)
 }
 
 #[cfg(test)]
@@ -151,13 +194,19 @@ mod tests {
 
     #[test]
     fn a_registry_that_refuses_or_is_silent_is_not_one_without_the_image() {
-        assert!(is_absent(
-            "reading manifest 1 in r/a: manifest unknown: manifest unknown"
-        ));
-        assert!(is_absent(
-            "reading manifest 1 in r/a: name unknown: The repository does not exist"
-        ));
+        for absent in [
+            "reading manifest 1 in r/a: manifest unknown: manifest unknown",
+            "reading manifest 1 in r/a: name unknown: The repository does not exist",
+            "reading manifest 1 in r/a: StatusCode: 404, \"<html>\"",
+            "`skopeo inspect` failed (exit status: 1)\n  level=fatal msg=\"reading manifest 1 in r/a: unknown: artifact a:1 not found\"",
+        ] {
+            assert!(is_absent(absent), "{absent}");
+        }
         for other in [
+            "exec: \"docker-credential-ecr-login\": executable file not found in $PATH",
+            "reading manifest 1 in r/a: unauthorized: project a not found",
+            "reading manifest 1 in r/a: unknown: quota exceeded",
+            "authentication file not found",
             "unauthorized: authentication required",
             "requested access to the resource is denied",
             "dial tcp 192.0.2.1:443: i/o timeout",

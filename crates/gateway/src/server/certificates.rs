@@ -18,8 +18,9 @@ use crate::metrics::Metrics;
 
 /// Interval of expiry checks, and the shorter one after a failure.
 const CHECK_INTERVAL: Duration = Duration::from_hours(1);
-/// Time until the first one. A replica with earlier settings may have written its certificate again before it ended.
-const FIRST_CHECK: Duration = Duration::from_mins(10);
+/// Time until the first one, and until the next one after the certificate for browsers was left to a replica with other hosts. A rollout
+/// is over or given up by then (`progressDeadlineSeconds`), and a replica with earlier settings that restarted meanwhile has ended.
+const ROLLOUT: Duration = Duration::from_mins(10);
 const RETRY: Duration = Duration::from_mins(1);
 
 /// TLS settings for new connections, replaced when certificates are renewed.
@@ -87,7 +88,7 @@ impl Pki {
     }
 
     async fn maintain(self, mut made: Made, configs: watch::Sender<Arc<ServerConfig>>) {
-        let mut pause = FIRST_CHECK;
+        let mut pause = ROLLOUT;
         loop {
             sleep(pause).await;
             match self.make(Some(&made), Timestamp::now()).await {
@@ -97,7 +98,8 @@ impl Pki {
                         configs.send_replace(Arc::clone(&next.config));
                     }
                     made = next;
-                    pause = CHECK_INTERVAL;
+                    let gave_way = made.self_signed.as_ref().is_some_and(|own| own.gave_way);
+                    pause = if gave_way { ROLLOUT } else { CHECK_INTERVAL };
                 }
                 Err(error) => {
                     warn!(%error, "certificates could not be looked after; it is tried again");
@@ -126,9 +128,12 @@ impl Pki {
     async fn made(&self, before: Option<&Made>, now: Timestamp) -> Result<Made, Error> {
         let authority = self.authority(now).await?;
         self.proxy_client(&authority, now).await?;
-        let self_signed = match self.hosts.as_slice() {
-            [] => None,
-            hosts => Some(self_signed::agree(&self.secrets, &self.release, hosts, now).await?),
+        let (secrets, release) = (&self.secrets, &self.release);
+        let own = before.and_then(|before| before.self_signed.as_ref());
+        let self_signed = match (self.hosts.as_slice(), own) {
+            ([], _) => None,
+            (hosts, None) => Some(self_signed::agree(secrets, release, hosts, now).await?),
+            (hosts, Some(own)) => Some(self_signed::look_after(secrets, release, hosts, own, now).await?),
         };
         let names = self.names();
         if let Some(before) = before
@@ -298,6 +303,20 @@ mod tests {
         assert_ne!(renewed.server, made.server);
         assert!(!Arc::ptr_eq(&renewed.config, &made.config));
         assert_ne!(stored(&server, "demo-proxy-client"), proxy);
+    }
+
+    #[tokio::test]
+    async fn the_certificate_for_browsers_is_replaced_by_a_replica_that_starts_and_not_by_one_that_runs() {
+        let (server, client) = ApiServer::start();
+        let now = Timestamp::now();
+        let pki = |host: &str| pki(client.clone()).self_signing(&[host.to_owned()]);
+        let (old, new) = (pki("old.example"), pki("new.example"));
+        let before = old.make(None, now).await.unwrap();
+        new.make(None, now).await.unwrap();
+        let certificate = stored(&server, "demo-proxy-self-signed");
+        let left = old.make(Some(&before), now).await.unwrap();
+        assert!(left.self_signed.is_some_and(|own| own.gave_way));
+        assert_eq!(stored(&server, "demo-proxy-self-signed"), certificate);
     }
 
     #[tokio::test]

@@ -92,7 +92,7 @@ pub(super) async fn shared_leaf(
 }
 
 /// Whether the authority can still sign: its key matches, and its expiry is not near.
-fn usable(authority: &Pair, now: Timestamp) -> bool {
+pub(super) fn usable(authority: &Pair, now: Timestamp) -> bool {
     kit::pki::leaf(authority, "probe", &[], Purpose::Client, now).is_ok()
         && !kit::pki::needs_renewal(&authority.certificate, now)
 }

@@ -41,7 +41,7 @@ pub(super) async fn delete(object: &Parsed<Workspace>, context: &Context) -> Res
     let left = context
         .metrics
         .timed(
-            "retire",
+            "delete",
             Box::pin(teardown::delete_children(context, object, &disks, &observed)),
         )
         .await?;

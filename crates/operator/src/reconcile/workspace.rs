@@ -66,7 +66,7 @@ pub enum Error {
     Keys(#[source] kube::Error),
     /// The children could not be deleted.
     #[error(transparent)]
-    Retire(#[from] teardown::Error),
+    Delete(#[from] teardown::Error),
     /// The reconcile took too long.
     #[error("the reconcile took longer than {} s", LIMIT.as_secs())]
     Stuck,
@@ -81,7 +81,7 @@ impl Error {
             Self::Routes(error) => ("routes", Some(&error.source)),
             Self::Publish(error) => ("publish", Some(&error.0)),
             Self::Keys(error) => ("keys", Some(error)),
-            Self::Retire(error) => ("retire", Some(&error.0)),
+            Self::Delete(error) => ("delete", Some(&error.0)),
             Self::Stuck => ("all", None),
         }
     }

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context as _, ensure};
 use serde_json::{Value, json};
 
-use super::{Image, Release, package};
+use super::{Image, Release, checkout, package};
 use crate::components::digest;
 
 /// Name of the chart.
@@ -20,7 +20,7 @@ pub(super) struct Layout {
     pub(super) digest: String,
 }
 
-/// Packages the chart; returns the file's name.
+/// Packages the chart, which is then in [`NAME`] below `work`; returns the file's name.
 ///
 /// # Errors
 /// When the chart cannot be read, or has its defaults elsewhere than expected.
@@ -99,25 +99,31 @@ fn same(changed: &str, expected: &Value) -> anyhow::Result<()> {
     Ok(())
 }
 
+/// Copies the files of a folder that git has, and nothing else that lies there.
 fn copy(from: &Path, to: &Path) -> anyhow::Result<()> {
-    fs::create_dir(to).with_context(|| format!("cannot make {}", to.display()))?;
-    let entries = fs::read_dir(from).with_context(|| format!("cannot read {}", from.display()))?;
-    for entry in entries {
-        let (path, name) = entry.map(|entry| (entry.path(), entry.file_name()))?;
-        if path.is_dir() {
-            copy(&path, &to.join(name))?;
-        } else {
-            fs::copy(&path, to.join(name)).with_context(|| format!("cannot copy {}", path.display()))?;
-        }
+    let files = checkout::files(from)?;
+    ensure!(!files.is_empty(), "git has no file of {}", from.display());
+    for file in files {
+        let (path, copy) = (from.join(&file), to.join(&file));
+        let about = fs::symlink_metadata(&path).with_context(|| format!("cannot read {}", path.display()))?;
+        ensure!(
+            about.is_file(),
+            "{} must be a regular file: put its content in place of the link",
+            path.display()
+        );
+        let folder = copy.parent().unwrap_or(to);
+        fs::create_dir_all(folder).with_context(|| format!("cannot make {}", folder.display()))?;
+        fs::copy(&path, &copy).with_context(|| format!("cannot copy {}", path.display()))?;
     }
     Ok(())
 }
 
-/// The OCI layout of a packaged chart, as Helm itself would push it.
+/// The OCI layout of a packaged chart, as Helm itself would push it, and with the commit that it was made from.
 ///
 /// # Errors
 /// When a file cannot be read or written.
-pub(super) fn layout(package: &Path, chart: &Path, version: &str, folder: &Path) -> anyhow::Result<Layout> {
+pub(super) fn layout(release: &Release<'_>, package: &Path, folder: &Path) -> anyhow::Result<Layout> {
+    let version = release.version;
     let blobs = folder.join("blobs/sha256");
     fs::create_dir_all(&blobs)?;
     let blob = |media: &str, bytes: &[u8]| -> anyhow::Result<Value> {
@@ -125,7 +131,7 @@ pub(super) fn layout(package: &Path, chart: &Path, version: &str, folder: &Path)
         fs::write(blobs.join(&digest), bytes)?;
         Ok(json!({"mediaType": media, "digest": format!("sha256:{digest}"), "size": bytes.len()}))
     };
-    let about = fs::read_to_string(chart.join("Chart.yaml"))?;
+    let about = fs::read_to_string(release.chart.join("Chart.yaml"))?;
     let about: Value = serde_saphyr::from_str(&versioned(&about, version)?)?;
     let content = fs::read(package).with_context(|| format!("cannot read {}", package.display()))?;
     let media = "application/vnd.oci.image.manifest.v1+json";
@@ -138,6 +144,7 @@ pub(super) fn layout(package: &Path, chart: &Path, version: &str, folder: &Path)
             "org.opencontainers.image.title": about["name"],
             "org.opencontainers.image.version": about["version"],
             "org.opencontainers.image.description": about["description"],
+            "org.opencontainers.image.revision": release.commit,
         },
     });
     let mut entry = blob(media, manifest.to_string().as_bytes())?;
@@ -167,6 +174,32 @@ mod tests {
             archive: PathBuf::new(),
             digest: format!("sha256:{}", "0a".repeat(32)),
         }
+    }
+
+    #[test]
+    fn a_copy_has_the_files_that_git_has_and_no_link() {
+        let repository = checkout::testing::Repository::new("chart");
+        let (chart, to) = (
+            repository.folder().join("chart"),
+            repository.folder().join("copy"),
+        );
+        repository.write("chart/values.yaml", "a: 1");
+        repository.write("chart/templates/a.yaml", "b");
+        repository.commit();
+        repository.write("chart/my-values.yaml", "password: hush");
+        copy(&chart, &to).unwrap();
+        assert_eq!(fs::read_to_string(to.join("templates/a.yaml")).unwrap(), "b");
+        let names = fs::read_dir(&to).unwrap().map(|entry| entry.unwrap().file_name());
+        let mut names: Vec<_> = names.collect();
+        names.sort();
+        assert_eq!(names, ["templates", "values.yaml"]);
+
+        std::os::unix::fs::symlink("/etc/passwd", chart.join("link")).unwrap();
+        repository.commit();
+        let error = copy(&chart, &repository.folder().join("other"))
+            .unwrap_err()
+            .to_string();
+        assert!(error.contains("chart/link must be a regular file"), "{error}");
     }
 
     #[test]

@@ -2,12 +2,14 @@
 //!
 //! | file | input -> output |
 //! |---|---|
+//! | `checkout.rs` | the checkout -> its commit, if it is just that, and the files that git has |
 //! | `version.rs` | text -> a version that this checkout may be released as (pure) |
 //! | `chart.rs` | the chart, a registry, digests -> a package that has these as defaults, and the same as an OCI layout |
 //! | `manifests.rs` | a packaged chart -> `crds.yaml` and `install.yaml` for kubectl |
 //! | `package.rs` | folder -> archive that has the same bytes each time |
 
 mod chart;
+mod checkout;
 mod manifests;
 mod package;
 #[cfg(test)]
@@ -20,7 +22,7 @@ use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use anyhow::Context as _;
+use anyhow::{Context as _, ensure};
 
 use crate::args;
 use crate::cluster::oci;
@@ -46,6 +48,8 @@ pub(crate) const IMAGE_LIST: &str = "images.txt";
 struct Release<'a> {
     registry: &'a str,
     version: &'a str,
+    /// Commit of this checkout.
+    commit: &'a str,
     /// Folder that gets the files.
     out: &'a Path,
     /// The chart in this checkout.
@@ -70,20 +74,28 @@ struct Image {
 /// Builds everything with cargo's release profile and publishes it.
 ///
 /// # Errors
-/// When something cannot be built, a name in the registry has other content, or the registry refuses a push.
+/// When the checkout differs from its commit, something cannot be built, a name in the registry has other content, or the registry refuses
+/// a push.
 pub(crate) fn run(args: &args::Release, paths: &Paths) -> anyhow::Result<ExitCode> {
     let progress = Progress::start();
     // A wrong word is told before the long part.
     images::checked_registry(&args.registry)?;
     version::check(&args.version, env!("CARGO_PKG_VERSION"))?;
+    let root = paths.clone_root();
+    let out = args.out.clone().unwrap_or_else(|| root.join("dist"));
+    let commit = checkout::commit(root, &out)?;
     let helm = helm::ensure(paths, &progress)?;
     let references = images::ensure(&IMAGES, Purpose::Registry, paths, &progress)?;
     let plugin = images::plugin(paths, &progress)?;
-    let root = paths.clone_root();
+    ensure!(
+        checkout::commit(root, &out)? == commit,
+        "another commit was checked out during the build: repeat the command"
+    );
     let release = Release {
         registry: &args.registry,
         version: &args.version,
-        out: &args.out.clone().unwrap_or_else(|| root.join("dist")),
+        commit: &commit,
+        out: &out,
         chart: &root.join("charts/jupyter-k8s"),
         license: &root.join("LICENSE"),
         helm: &helm,
@@ -147,7 +159,7 @@ impl Release<'_> {
     fn write(&self, work: &Path) -> anyhow::Result<chart::Layout> {
         let package = chart::package(self, work)?;
         let (crds, install) = ("crds.yaml", "install.yaml");
-        self.text(crds, &manifests::crds(self.chart)?)?;
+        self.text(crds, &manifests::crds(&work.join(chart::NAME))?)?;
         self.text(
             install,
             &manifests::install(self.helm, &self.out.join(&package), self.chart)?,
@@ -164,12 +176,7 @@ impl Release<'_> {
             let _ = writeln!(sums, "{sum}  {file}");
         }
         self.text("SHA256SUMS", &sums)?;
-        chart::layout(
-            &self.out.join(&package),
-            self.chart,
-            self.version,
-            &work.join("layout"),
-        )
+        chart::layout(self, &self.out.join(&package), &work.join("layout"))
     }
 
     /// The kubectl plugin and its licence; returns the archive's name.

@@ -16,6 +16,7 @@ const ACCOUNT: &str = "release:$2b$04$Ba1dUmA7Zrxc0WjMBw2X.OCu/ho.T5Kf1YfxdnbZMH
 /// base64 of `release:not-a-secret`.
 const LOGIN: &str = "cmVsZWFzZTpub3QtYS1zZWNyZXQ=";
 const VERSION: &str = "0.1.0-rc.1";
+const COMMIT: &str = "0123456789abcdef0123456789abcdef01234567";
 
 /// A registry with a password, on a free port of this machine.
 struct Registry {
@@ -112,6 +113,7 @@ impl Registry {
         let release = Release {
             registry: &self.registry(),
             version: VERSION,
+            commit: COMMIT,
             out: &self.out(),
             chart: &root.join("charts/jupyter-k8s"),
             license: &root.join("LICENSE"),
@@ -179,6 +181,17 @@ fn the_published_chart_has_the_registry_and_the_digests_that_it_was_published_wi
             Some(digest)
         );
     }
+    let chart = format!("docker://{}/jupyter-k8s:{VERSION}", registry.registry());
+    let manifest = registry.registries().skopeo();
+    let manifest = manifest
+        .args(["inspect", "--raw", "--tls-verify=false", &chart])
+        .output()
+        .unwrap();
+    let manifest: Value = serde_json::from_str(&manifest).unwrap();
+    assert_eq!(
+        manifest["annotations"]["org.opencontainers.image.revision"],
+        COMMIT
+    );
     let chart = format!("oci://{}/jupyter-k8s", registry.registry());
     let pull = ["pull", "--plain-http", &chart, "--version", VERSION];
     registry.helm().args(pull).run().unwrap();
@@ -280,6 +293,43 @@ fn a_tag_with_other_content_is_refused_before_anything_is_pushed() {
     );
     assert!(error.contains("tags are not overwritten"), "{error}");
     assert_eq!(registry.registries().digest(&tag).unwrap(), Some(before));
+}
+
+#[test]
+fn a_tag_that_somebody_else_pushed_in_the_meantime_stays() {
+    let registry = Registry::start("faster");
+    let references = registry.write_images("one");
+    let archive = |name: &str| format!("oci-archive:{}", registry.images().join(name).display());
+    let target = format!("{}/proxy:1", registry.registry());
+    let images = built(&references, &registry.images()).unwrap();
+    let upload = |name: &str| Upload {
+        source: archive(&format!("{name}.tar")),
+        digest: images[name].digest.clone(),
+        target: target.clone(),
+    };
+    let (registries, progress) = (registry.registries(), Progress::start());
+    registries.push(&upload("proxy"), &progress).unwrap();
+    registries.push(&upload("proxy"), &progress).unwrap();
+    let error = registries
+        .push(&upload("gateway"), &progress)
+        .unwrap_err()
+        .to_string();
+    assert!(
+        error.contains("another push was faster") && error.contains(&format!("{target} is sha256:")),
+        "{error}"
+    );
+    assert_eq!(
+        registries.digest(&target).unwrap().as_ref(),
+        Some(&images["proxy"].digest)
+    );
+    // What arrives is compared with what was meant.
+    let wrong = Upload {
+        digest: images["gateway"].digest.clone(),
+        target: format!("{}/proxy:2", registry.registry()),
+        ..upload("proxy")
+    };
+    let error = registries.push(&wrong, &progress).unwrap_err().to_string();
+    assert!(error.contains("pushed by somebody else"), "{error}");
 }
 
 #[test]
