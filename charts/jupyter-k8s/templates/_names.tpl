@@ -77,7 +77,7 @@ https://{{ index . 1 }}{{ if ne $port 443 }}:{{ $port }}{{ end }}
 
 {{/* Secret with the certificate of the proxy: given, made by the gateway, or ordered from cert-manager. */}}
 {{- define "jk8s.tlsSecretName" -}}
-{{- $made := ternary "proxy-self-signed" "proxy-tls" .Values.proxy.tls.selfSigned -}}
+{{- $made := ternary "proxy-self-signed" "proxy-tls" (not (not .Values.proxy.tls.selfSigned)) -}}
 {{- .Values.proxy.tls.secretName | default (include "jk8s.name" (list . $made)) -}}
 {{- end }}
 

@@ -21,11 +21,16 @@ fn labels_of_pods(objects: &[Value]) -> BTreeMap<String, Value> {
         .collect()
 }
 
-/// The policies that select these labels.
+/// The policies of the release that select these labels. Examples add policies for other namespaces.
 fn policies<'a>(objects: &'a [Value], labels: &Value) -> Vec<&'a Value> {
     let selects = |policy: &&Value| {
-        let wanted = policy["spec"]["podSelector"]["matchLabels"].as_object().unwrap();
-        wanted.iter().all(|(key, value)| labels[key] == *value)
+        let wanted = &policy["spec"]["podSelector"]["matchLabels"];
+        policy["metadata"]["labels"]["app.kubernetes.io/name"] == "jupyter-k8s"
+            && wanted
+                .as_object()
+                .unwrap()
+                .iter()
+                .all(|(key, value)| labels[key] == *value)
     };
     of_kind(objects, "NetworkPolicy")
         .into_iter()
