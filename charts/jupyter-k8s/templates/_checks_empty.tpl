@@ -14,7 +14,7 @@
 {{- end }}
 
 {{- define "jk8s.neededKeys" -}}
-enabled rbac rbac.create proxy.enabled gateway.enabled manager.enabled
+enabled scope objects rbac rbac.create proxy.enabled gateway.enabled manager.enabled
 image image.pullSecrets images pods pods.extraEnv pods.extraArgs pods.extraVolumes pods.extraVolumeMounts pods.serviceAccount logLevel
 routing oidc
 proxy proxy.tls proxy.tls.certManager proxy.tls.certManager.issuerRef proxy.service proxy.proxyProtocol proxy.resources
