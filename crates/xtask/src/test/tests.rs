@@ -149,7 +149,7 @@ not JSON
             .into_iter()
             .map(|suite| (suite.name, suite.program))
             .collect();
-        let expected = [("flow", "/t/flow-1"), ("failures", "/t/failures-1")];
+        let expected = [("failures", "/t/failures-1"), ("flow", "/t/flow-1")];
         assert_eq!(
             found,
             expected.map(|(name, program)| (name.into(), program.into()))
