@@ -107,7 +107,8 @@ async fn each_account_of_the_release_has_the_rights_of_its_reviewed_file_and_no_
 #[tokio::test]
 async fn accounts_of_jobs_have_no_rights_while_no_job_runs() -> anyhow::Result<()> {
     let release = &Environment::get()?.release;
-    for component in PASSING {
+    // Helm keeps the rights of a `helm test` that failed until the next one.
+    for component in PASSING.into_iter().filter(|component| *component != "tests") {
         let account = format!("{release}-{component}");
         for namespace in [Environment::get()?.system_namespace.as_str(), TEAM] {
             let rights = beyond_others(&account, namespace).await?;
