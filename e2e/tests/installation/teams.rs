@@ -79,7 +79,7 @@ async fn as_a_member(scratch: &Scratch) -> anyhow::Result<()> {
     .await?;
 
     // A template that exists, and is not this team's.
-    template::make(scratch, &json!({})).await?;
+    template::make(scratch, &json!({"defaultImage": "example.test/never-pulled"})).await?;
     let foreign = template::workspace(scratch, "foreign", &json!({}))?;
     let refusal = template::refusal(&workspaces, &foreign).await;
     ensure!(
