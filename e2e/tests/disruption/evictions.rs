@@ -1,5 +1,5 @@
 //! Each pod of operator, webhook and gateway evicted in turn, as `kubectl drain` does it, while a user works and kubectl writes. The
-//! local cluster has one proxy, which has no PodDisruptionBudget.
+//! local cluster has one proxy, which has no disruption budget.
 
 use std::{collections::BTreeMap, time::Duration};
 

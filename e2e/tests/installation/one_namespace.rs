@@ -1,4 +1,4 @@
-//! A user with the ClusterRole `admin` in one namespace installs the product there, works with it, and removes it.
+//! A user with the role `admin` in one namespace installs the product there, works with it, and removes it.
 
 use api::{
     Workspace,
@@ -61,8 +61,8 @@ async fn installed(scratch: &Scratch) -> anyhow::Result<()> {
 
 /// Installs as the user, works with a workspace, and uninstalls.
 async fn used(scratch: &Scratch) -> anyhow::Result<()> {
-    let installer = format!("{}-installer.{}", Environment::get()?.release, scratch.namespace);
-    for (name, role) in [("administrators", "admin"), ("installers", installer.as_str())] {
+    let role = format!("{}-installer.{}", Environment::get()?.release, scratch.namespace);
+    for (name, role) in [("administrators", "admin"), ("installers", role.as_str())] {
         let bindings = scratch.api::<RoleBinding>();
         bindings
             .create(&PostParams::default(), &binding(name, role, INSTALLER)?)
@@ -86,7 +86,7 @@ async fn used(scratch: &Scratch) -> anyhow::Result<()> {
 }
 
 async fn worked_with(scratch: &Scratch) -> anyhow::Result<()> {
-    owners_are_true(&user_of(scratch).await?).await?;
+    Box::pin(owners_are_true(&user_of(scratch).await?)).await?;
     let alice = Api::<Workspace>::namespaced(cluster::user(INSTALLER).await?, &scratch.namespace);
     let wanted = owned_by(INSTALLER)?;
     alice.create(&PostParams::default(), &wanted).await?;
