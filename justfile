@@ -61,6 +61,12 @@ bench-operator *args:
 bench-webhook *args:
     @{{ xtask }} bench-webhook "$@"
 
+# Measure what the portal and the plugin cost with many workspaces; writes docs/performance.md
+[no-exit-message]
+[group('develop')]
+bench-portal *args:
+    @{{ xtask }} bench-portal "$@"
+
 # The local cluster: up, down, status, import (new images), kubeconfig (of a user), kwok up|down (fake nodes), leak-check
 [no-exit-message]
 [group('cluster')]

@@ -13,6 +13,9 @@ use serde_json::Value;
 
 use crate::Environment;
 
+/// What addresses of pods of the local cluster begin with.
+const POD_NETWORK: &str = "10.244.";
+
 /// The log, read from the moment of opening.
 #[derive(Debug)]
 pub struct Log {
@@ -26,6 +29,8 @@ pub struct Log {
 pub struct Call {
     /// User name of the caller.
     pub user: String,
+    /// User name of whom the caller impersonates, and the rule by which it may, such as `impersonate:user-info`; empty if there is none.
+    pub impersonates: (String, String),
     /// The pod of the caller, if its token names one.
     pub pod: Option<String>,
     /// Verb, such as `patch`.
@@ -38,6 +43,10 @@ pub struct Call {
     pub name: String,
     /// Status code of the answer.
     pub code: u64,
+    /// Whether the authorizers refused the call. Admission refuses with the same status code.
+    pub is_forbidden: bool,
+    /// Whether the call came from the network of pods, and not from the node or the tests.
+    pub is_from_pod: bool,
     /// Time at which the API server received the call.
     pub received: Timestamp,
     /// Time at which the API server had answered.
@@ -71,18 +80,36 @@ impl Log {
     /// The log cannot be read.
     pub fn calls(&mut self, wanted: impl Fn(&str) -> bool) -> anyhow::Result<Vec<Call>> {
         let mut calls = Vec::new();
+        self.lines(wanted, |line| calls.extend(call(line)))?;
+        Ok(calls)
+    }
+
+    /// Like [`Self::calls`], with everything that the log holds of answered calls.
+    ///
+    /// # Errors
+    /// The log cannot be read.
+    pub fn events(&mut self, wanted: impl Fn(&str) -> bool) -> anyhow::Result<Vec<Value>> {
+        let mut events = Vec::new();
+        self.lines(wanted, |line| {
+            let event = serde_json::from_str::<Value>(line).ok();
+            events.extend(event.filter(|event| event["stage"] == "ResponseComplete"));
+        })?;
+        Ok(events)
+    }
+
+    fn lines(&mut self, wanted: impl Fn(&str) -> bool, mut each: impl FnMut(&str)) -> anyhow::Result<()> {
         loop {
             // This check comes first: all lines before the rotation are then in the current file.
             let next = self.next()?;
             while self.reader.read_line(&mut self.line)? > 0 && self.line.ends_with('\n') {
                 if wanted(&self.line) {
-                    calls.extend(call(&self.line));
+                    each(&self.line);
                 }
                 self.line.clear();
             }
             match next {
                 Some(next) => self.reader = BufReader::new(next),
-                None => return Ok(calls),
+                None => return Ok(()),
             }
         }
     }
@@ -115,6 +142,29 @@ impl Call {
     }
 }
 
+/// Calls `each` with every call in the log since the start of the API server, from lines that are `wanted`, in files that the API server
+/// has moved aside, too.
+///
+/// # Errors
+/// The cluster's log cannot be read from here.
+pub fn whole(wanted: impl Fn(&str) -> bool, mut each: impl FnMut(Call)) -> anyhow::Result<()> {
+    let path = Environment::get()?.audit_log.clone();
+    let path = path.context("the API server's audit log can be read on the local node only")?;
+    let folder = path.parent().context("the audit log has no folder")?;
+    for file in std::fs::read_dir(folder)? {
+        let file = file?.path();
+        let reader =
+            BufReader::new(File::open(&file).with_context(|| format!("cannot read {}", file.display()))?);
+        for line in reader.lines() {
+            let line = line?;
+            if wanted(&line) {
+                call(&line).into_iter().for_each(&mut each);
+            }
+        }
+    }
+    Ok(())
+}
+
 /// The user name of a component of the product at the API server.
 ///
 /// # Errors
@@ -142,6 +192,10 @@ fn call(line: &str) -> Option<Call> {
     };
     Some(Call {
         user: text(&user["username"]),
+        impersonates: (
+            text(&event["impersonatedUser"]["username"]),
+            text(&event["authenticationMetadata"]["impersonationConstraint"]),
+        ),
         pod: user["extra"]["authentication.kubernetes.io/pod-name"][0]
             .as_str()
             .map(str::to_owned),
@@ -150,6 +204,10 @@ fn call(line: &str) -> Option<Call> {
         namespace: text(&target["namespace"]),
         name: text(&target["name"]),
         code: event["responseStatus"]["code"].as_u64().unwrap_or_default(),
+        is_forbidden: event["annotations"]["authorization.k8s.io/decision"] == "forbid",
+        is_from_pod: event["sourceIPs"][0]
+            .as_str()
+            .is_some_and(|ip| ip.starts_with(POD_NETWORK)),
         received: event["requestReceivedTimestamp"].as_str()?.parse().ok()?,
         answered: event["stageTimestamp"].as_str()?.parse().ok()?,
     })

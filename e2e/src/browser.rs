@@ -57,6 +57,7 @@ impl Browser {
             "--disable-sync",
             "--no-proxy-server",
             "--window-size=1400,1000",
+            &format!("--host-resolver-rules={}", loopback()?),
             &format!("--user-data-dir={}", home.path().join("profile").display()),
         ];
         let capabilities: Capabilities =
@@ -205,15 +206,32 @@ impl Browser {
 /// Killing chromedriver does not end the browser.
 impl Drop for Browser {
     fn drop(&mut self) {
-        let Some(driver) = self.driver.id() else { return };
-        let children = fs::read_to_string(format!("/proc/{driver}/task/{driver}/children"));
-        let children = children.unwrap_or_default();
-        for child in children.split_whitespace().filter_map(|child| child.parse().ok()) {
-            if let Some(browser) = Pid::from_raw(child) {
-                let _ = kill_process(browser, Signal::KILL);
-            }
+        for child in self.driver.id().map(children).unwrap_or_default() {
+            let _ = kill_process(child, Signal::KILL);
         }
     }
+}
+
+/// Rules by which the installation's hosts are on this machine, also if their names do not end with `.localhost`.
+fn loopback() -> anyhow::Result<String> {
+    let environment = Environment::get()?;
+    let (base, identity) = (&environment.base_domain, &environment.identity_host);
+    let rules =
+        [base.clone(), format!("*.{base}"), identity.clone()].map(|host| format!("MAP {host} 127.0.0.1"));
+    Ok(rules.join(","))
+}
+
+/// The child processes of all threads of a process: chromedriver starts the browser in a thread.
+fn children(process: u32) -> Vec<Pid> {
+    let threads = fs::read_dir(format!("/proc/{process}/task"))
+        .into_iter()
+        .flatten()
+        .flatten();
+    let lists = threads.filter_map(|thread| fs::read_to_string(thread.path().join("children")).ok());
+    lists
+        .flat_map(|list| list.split_whitespace().map(str::to_owned).collect::<Vec<_>>())
+        .filter_map(|child| Pid::from_raw(child.parse().ok()?))
+        .collect()
 }
 
 /// Adds the certificate authority to the profile's certificate store, which Chromium on Linux reads.
@@ -244,4 +262,25 @@ async fn port(driver: &mut Child) -> anyhow::Result<u16> {
         }
     }
     anyhow::bail!("chromedriver ended before it listened")
+}
+
+#[cfg(test)]
+mod tests {
+    use std::process::Command as StdCommand;
+
+    use super::*;
+
+    #[test]
+    fn children_of_every_thread_are_found() {
+        let process = std::process::id();
+        let in_a_thread = std::thread::spawn(move || {
+            let mut own = StdCommand::new("sleep").arg("60").spawn().unwrap();
+            let pid = Pid::from_raw(own.id().try_into().unwrap()).unwrap();
+            let found = children(process).contains(&pid);
+            own.kill().unwrap();
+            own.wait().unwrap();
+            found
+        });
+        assert!(in_a_thread.join().unwrap());
+    }
 }

@@ -87,7 +87,7 @@ impl Scratch {
 
     /// Creates a namespace whose name starts with `prefix`. There, `users` have the permissions of the chart's role.
     pub async fn bare(prefix: &str, users: &[&str]) -> anyhow::Result<Self> {
-        let (environment, client) = (Environment::get()?, admin().await?);
+        let client = admin().await?;
         let namespace: Namespace = serde_json::from_value(json!({
             "metadata": {
                 "generateName": format!("{prefix}-"),
@@ -104,31 +104,36 @@ impl Scratch {
             .await?
             .name_any();
         teardown::started();
-        let subjects: Vec<_> = users
-            .iter()
-            .map(|user| json!({"kind": "User", "apiGroup": "rbac.authorization.k8s.io", "name": user}))
-            .collect();
-        let binding: RoleBinding = serde_json::from_value(json!({
-            "metadata": {"name": "workspace-users"},
-            "roleRef": {
-                "kind": "ClusterRole",
-                "apiGroup": "rbac.authorization.k8s.io",
-                "name": format!("{}-workspace-user", environment.release),
-            },
-            "subjects": subjects,
-        }))?;
-        Api::<RoleBinding>::namespaced(client.clone(), &name)
-            .create(&PostParams::default(), &binding)
-            .await?;
         let scratch = Self {
             namespace: name,
             client,
         };
+        scratch.bind("workspace-user", users).await?;
         let create = json!({"apiGroups": ["workspaces.jupyter.org"], "resources": ["workspaces"], "verbs": ["create"]});
         for user in users {
             scratch.holds(user, &create).await?;
         }
         Ok(scratch)
+    }
+
+    /// Binds a role of the chart, which is named without the release, to `users` in this namespace.
+    pub async fn bind(&self, role: &str, users: &[&str]) -> anyhow::Result<()> {
+        let subjects: Vec<_> = users
+            .iter()
+            .map(|user| json!({"kind": "User", "apiGroup": "rbac.authorization.k8s.io", "name": user}))
+            .collect();
+        let binding: RoleBinding = serde_json::from_value(json!({
+            "metadata": {"name": format!("{role}s")},
+            "roleRef": {
+                "kind": "ClusterRole",
+                "apiGroup": "rbac.authorization.k8s.io",
+                "name": format!("{}-{role}", Environment::get()?.release),
+            },
+            "subjects": subjects,
+        }))?;
+        let bindings = self.api::<RoleBinding>();
+        bindings.create(&PostParams::default(), &binding).await?;
+        Ok(())
     }
 
     /// Grants `user` the `rules` of a Role in this namespace. `name` is the name of that Role.
@@ -276,6 +281,12 @@ pub fn is_ready(pod: &Pod) -> bool {
     let conditions = pod.status.as_ref().and_then(|status| status.conditions.as_ref());
     pod.metadata.deletion_timestamp.is_none()
         && conditions.is_some_and(|all| all.iter().any(|one| one.type_ == "Ready" && one.status == "True"))
+}
+
+/// Whether all containers of a pod have ended for good. The pod is listed until somebody deletes it.
+pub fn has_ended(pod: &Pod) -> bool {
+    let phase = pod.status.as_ref().and_then(|status| status.phase.as_deref());
+    matches!(phase, Some("Failed" | "Succeeded"))
 }
 
 /// The pods of one of the product's components.

@@ -44,6 +44,16 @@ pub async fn administer_with(arguments: &[&str], yaml: &str) -> anyhow::Result<O
     run_with(&Environment::get()?.kubeconfig, arguments, Some(yaml)).await
 }
 
+/// The same, for a command that must succeed: what it prints.
+///
+/// # Errors
+/// It fails.
+pub async fn administered(arguments: &[&str], yaml: &str) -> anyhow::Result<String> {
+    let outcome = administer_with(arguments, yaml).await?;
+    anyhow::ensure!(outcome.code == 0, "kubectl {arguments:?}: {}", outcome.stderr);
+    Ok(outcome.stdout)
+}
+
 /// Runs kubectl as a user that need not exist, by the administrator's permission to impersonate.
 pub async fn kubectl_as(user: &str, arguments: &[&str], manifest: &Value) -> anyhow::Result<Outcome> {
     let acting = format!("--as={user}");

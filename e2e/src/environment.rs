@@ -47,6 +47,23 @@ pub struct Environment {
     /// The API server's audit log, if it can be read.
     #[serde(default)]
     pub audit_log: Option<PathBuf>,
+    /// The published version, if the cluster is empty beside a registry.
+    #[serde(default)]
+    pub published: Option<Published>,
+}
+
+/// What a registry has.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Published {
+    /// The chart, `oci://…`.
+    pub chart: String,
+    /// Its version.
+    pub version: String,
+    /// Host and port of the registry, for nodes and for this machine. It has no certificate.
+    pub registry: String,
+    /// File with credentials, as `docker login` writes it.
+    pub credentials: PathBuf,
 }
 
 /// An account of a user.
@@ -75,6 +92,8 @@ pub struct Images {
     pub echo: String,
     /// JupyterLab.
     pub jupyter: String,
+    /// `PostgreSQL`.
+    pub database: String,
 }
 
 impl Environment {
@@ -104,6 +123,15 @@ impl Environment {
         self.users.get(name).with_context(|| format!("no account {name}"))
     }
 
+    /// The published version.
+    ///
+    /// # Errors
+    /// There is no registry: only the stage "from a registry" has one.
+    pub fn published(&self) -> anyhow::Result<&Published> {
+        let published = self.published.as_ref();
+        published.context("no registry: `./justw test e2e registry::` starts one")
+    }
+
     /// `https://<host>:<port>`, as browsers write it.
     pub fn origin(&self, host: &str) -> String {
         if self.port == 443 {
@@ -111,6 +139,11 @@ impl Environment {
         } else {
             format!("https://{host}:{}", self.port)
         }
+    }
+
+    /// The host of the portal.
+    pub fn portal_host(&self) -> String {
+        format!("portal.{}", self.base_domain)
     }
 
     /// The host of the sign-in pages.

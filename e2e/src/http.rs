@@ -27,6 +27,8 @@ pub struct HttpSession {
     client: Client,
     recorder: Arc<CookieRecorder>,
     redirects: bool,
+    /// Certificate authorities beside that of the installation, PEM.
+    authorities: String,
 }
 
 /// Cookies, and all secrets that passed through this client and could give access.
@@ -99,16 +101,23 @@ impl Resolve for Loopback {
 impl HttpSession {
     /// A client that follows redirects and is not signed in.
     pub fn new() -> anyhow::Result<Self> {
-        Self::with(Arc::default(), true)
+        Self::with(Arc::default(), true, String::new())
+    }
+
+    /// The same user in a client that also trusts this certificate authority (PEM). It opens connections of its own.
+    pub fn trusting(&self, authority: &str) -> anyhow::Result<Self> {
+        let authorities = format!("{}\n{authority}", self.authorities);
+        Self::with(self.recorder.clone(), self.redirects, authorities)
     }
 
     /// The same user in a client that does not follow redirects.
     pub fn without_redirects(&self) -> anyhow::Result<Self> {
-        Self::with(self.recorder.clone(), false)
+        Self::with(self.recorder.clone(), false, self.authorities.clone())
     }
 
-    fn with(recorder: Arc<CookieRecorder>, redirects: bool) -> anyhow::Result<Self> {
-        let ca = fs::read(&Environment::get()?.ca_file)?;
+    fn with(recorder: Arc<CookieRecorder>, redirects: bool, authorities: String) -> anyhow::Result<Self> {
+        let own = fs::read_to_string(&Environment::get()?.ca_file)?;
+        let trusted = format!("{own}\n{authorities}");
         let notes = recorder.clone();
         let follow = redirect::Policy::custom(move |attempt| {
             notes.record_address(attempt.url());
@@ -118,7 +127,7 @@ impl HttpSession {
             attempt.follow()
         });
         let client = Client::builder()
-            .tls_certs_only(Certificate::from_pem_bundle(&ca)?)
+            .tls_certs_only(Certificate::from_pem_bundle(trusted.as_bytes())?)
             .dns_resolver(Arc::new(Loopback))
             .cookie_provider(recorder.clone())
             .redirect(if redirects {
@@ -134,6 +143,7 @@ impl HttpSession {
             client,
             recorder,
             redirects,
+            authorities,
         })
     }
 

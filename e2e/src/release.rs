@@ -21,7 +21,15 @@ const TEST_TIMEOUT: &str = "5m";
 /// # Errors
 /// Helm refuses, or pods do not become ready.
 pub async fn upgrade(set: &[&str]) -> anyhow::Result<()> {
-    run_helm(set, None).await
+    run_helm(("--set", set), None).await
+}
+
+/// Like [`upgrade`], with `set` in the format of `helm upgrade --set-json`.
+///
+/// # Errors
+/// Helm refuses, or pods do not become ready.
+pub async fn upgrade_with_json(set: &[&str]) -> anyhow::Result<()> {
+    run_helm(("--set-json", set), None).await
 }
 
 /// Like [`upgrade`]. `program` edits the manifests between its standard input and standard output.
@@ -29,7 +37,7 @@ pub async fn upgrade(set: &[&str]) -> anyhow::Result<()> {
 /// # Errors
 /// Helm or the program refuses, or pods do not become ready.
 pub async fn upgrade_with_post_renderer(set: &[&str], program: &Path) -> anyhow::Result<()> {
-    run_helm(set, Some(program)).await
+    run_helm(("--set", set), Some(program)).await
 }
 
 /// Uninstalls the release, as an administrator does.
@@ -38,11 +46,7 @@ pub async fn upgrade_with_post_renderer(set: &[&str], program: &Path) -> anyhow:
 /// Helm fails, or a hook of the chart does.
 pub async fn uninstall() -> anyhow::Result<()> {
     let environment = Environment::get()?;
-    let mut command = helm(environment)?;
-    command
-        .args(["uninstall", "--namespace", &environment.system_namespace])
-        .arg(&environment.release);
-    run(command, "helm uninstall").await
+    run_uninstall(helm(environment)?, &environment.system_namespace).await
 }
 
 /// Renders the chart without its CRDs for `namespace`, with the values of the installation and with `set`, in the format of
@@ -53,14 +57,33 @@ pub async fn uninstall() -> anyhow::Result<()> {
 pub async fn render(namespace: &str, set: &[&str]) -> anyhow::Result<String> {
     let mut command = helm(Environment::get()?)?;
     command.args(["template", "--no-hooks"]);
-    with_values(&mut command, namespace, set)?;
+    with_values(&mut command, namespace, ("--set-json", set))?;
+    output(command, &format!("helm template {set:?}")).await
+}
+
+/// Renders these templates of the chart, also those of hooks, with the values of the installation. Returns YAML.
+///
+/// # Errors
+/// Helm refuses.
+pub async fn render_files(files: &[&str]) -> anyhow::Result<String> {
+    let mut command = helm(Environment::get()?)?;
+    command.arg("template");
+    with_values(
+        &mut command,
+        &Environment::get()?.system_namespace,
+        ("--show-only", files),
+    )?;
+    output(command, &format!("helm template {files:?}")).await
+}
+
+async fn output(mut command: Command, name: &str) -> anyhow::Result<String> {
     let done = command
         .kill_on_drop(true)
         .output()
         .await
         .context("helm does not start")?;
     let output = String::from_utf8_lossy(&done.stderr);
-    anyhow::ensure!(done.status.success(), "helm template {set:?}: {output}");
+    anyhow::ensure!(done.status.success(), "{name}: {output}");
     Ok(String::from_utf8(done.stdout)?)
 }
 
@@ -73,7 +96,7 @@ pub async fn install_as(user: &str, namespace: &str, set: &[&str]) -> anyhow::Re
     command
         .env("KUBECONFIG", &Environment::get()?.user(user)?.kubeconfig)
         .args(["install", "--skip-crds"]);
-    with_values(&mut command, namespace, set)?;
+    with_values(&mut command, namespace, ("--set-json", set))?;
     run(command, &format!("helm install {set:?}")).await
 }
 
@@ -84,15 +107,19 @@ pub async fn install_as(user: &str, namespace: &str, set: &[&str]) -> anyhow::Re
 pub async fn uninstall_as(user: &str, namespace: &str) -> anyhow::Result<()> {
     let environment = Environment::get()?;
     let mut command = helm(environment)?;
+    command.env("KUBECONFIG", &environment.user(user)?.kubeconfig);
+    run_uninstall(command, namespace).await
+}
+
+async fn run_uninstall(mut command: Command, namespace: &str) -> anyhow::Result<()> {
     command
-        .env("KUBECONFIG", &environment.user(user)?.kubeconfig)
         .args(["uninstall", "--namespace", namespace])
-        .arg(&environment.release);
+        .arg(&Environment::get()?.release);
     run(command, "helm uninstall").await
 }
 
-/// Adds release, chart, namespace and values.
-fn with_values(command: &mut Command, namespace: &str, set: &[&str]) -> anyhow::Result<()> {
+/// Adds release, chart, namespace and the values of the installation, then `set` by the option `option`.
+fn with_values(command: &mut Command, namespace: &str, (option, set): (&str, &[&str])) -> anyhow::Result<()> {
     let environment = Environment::get()?;
     let chart = environment.chart.as_ref().context(MISSING_PATHS)?;
     command
@@ -103,7 +130,7 @@ fn with_values(command: &mut Command, namespace: &str, set: &[&str]) -> anyhow::
         command.arg("--values").arg(file);
     }
     for value in set {
-        command.args(["--set-json", value]);
+        command.args([option, value]);
     }
     Ok(())
 }
@@ -162,25 +189,11 @@ async fn run(mut command: Command, name: &str) -> anyhow::Result<()> {
     Ok(())
 }
 
-async fn run_helm(set: &[&str], program: Option<&Path>) -> anyhow::Result<()> {
+async fn run_helm((option, set): (&str, &[&str]), program: Option<&Path>) -> anyhow::Result<()> {
     let environment = Environment::get()?;
-    let chart = environment.chart.as_ref().context(MISSING_PATHS)?;
     let mut command = helm(environment)?;
-    command
-        .args([
-            "upgrade",
-            "--install",
-            "--namespace",
-            &environment.system_namespace,
-        ])
-        .arg(&environment.release)
-        .arg(chart);
-    for file in &environment.values {
-        command.arg("--values").arg(file);
-    }
-    for value in set {
-        command.args(["--set", value]);
-    }
+    command.args(["upgrade", "--install"]);
+    with_values(&mut command, &environment.system_namespace, (option, set))?;
     if let Some(program) = program {
         command.arg("--post-renderer").arg(program);
     }
@@ -204,7 +217,7 @@ async fn run_helm(set: &[&str], program: Option<&Path>) -> anyhow::Result<()> {
 async fn terminating_pods() -> anyhow::Result<Vec<String>> {
     let client = cluster::admin().await?;
     let mut names = Vec::new();
-    for component in ["gateway", "operator", "proxy", "webhook"] {
+    for component in ["gateway", "operator", "portal", "proxy", "webhook"] {
         let pods = cluster::component_pods(client.clone(), component).await?;
         let gone = pods
             .iter()

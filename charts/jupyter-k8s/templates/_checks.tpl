@@ -1,4 +1,5 @@
-{{/* Each of these gives one line per problem ("\n  - field: ..."), or nothing. */}}
+{{/* Each of these gives one line per problem ("\n  - field: ..."), or nothing.
+     Here: missing settings, contradictions that belong to no topic with a file of its own, resources. `values/checks.yaml` calls all. */}}
 
 {{- define "jk8s.missing" -}}
 {{- $without := false -}}
@@ -23,16 +24,6 @@
 {{- if and .Values.gateway.enabled (not .Values.identity.enabled) (not .Values.oidc.issuerUrl) }}
   - oidc.issuerUrl: the OpenID Connect provider that people sign in with (or, to try the product out, identity.enabled=true)
 {{- end -}}
-{{- end }}
-
-{{/* The values that say where the certificate of the proxy comes from, as a JSON list. */}}
-{{- define "jk8s.certificateSources" -}}
-{{- $tls := .Values.proxy.tls -}}
-{{- $sources := list -}}
-{{- with $tls.secretName }}{{ $sources = append $sources (printf "secretName (%q)" .) }}{{ end -}}
-{{- with $tls.certManager.issuerRef.name }}{{ $sources = append $sources (printf "certManager.issuerRef.name (%q)" .) }}{{ end -}}
-{{- if $tls.selfSigned }}{{ $sources = append $sources "selfSigned (true)" }}{{ end -}}
-{{- toJson $sources -}}
 {{- end }}
 
 {{/* Settings that exclude each other or cannot work together, apart from sign-in. */}}
@@ -75,22 +66,6 @@
 {{- if and (gt (len (default list $service.ipFamilies)) 1) (or (not $service.ipFamilyPolicy) (eq $service.ipFamilyPolicy "SingleStack")) }}
   - proxy.service.ipFamilies: {{ join ", " $service.ipFamilies | quote }} are two, for which proxy.service.ipFamilyPolicy has to be PreferDualStack or RequireDualStack: set that, or name one family
 {{- end -}}
-{{- $sources := include "jk8s.certificateSources" . | fromJsonArray -}}
-{{- if gt (len $sources) 1 }}
-  - proxy.tls: {{ join " and " $sources }} exclude each other: keep one of them
-{{- end -}}
-{{- with .Values.proxy.tls.certManager.issuerRef.name -}}
-{{- /* Kinds are known from a cluster alone. */ -}}
-{{- $kinds := $.Capabilities.APIVersions -}}
-{{- if and ($kinds.Has "apps/v1/Deployment") (not ($kinds.Has "cert-manager.io/v1/Certificate")) }}
-  - proxy.tls.certManager.issuerRef.name: {{ quote . }} needs cert-manager, and this cluster has no kind Certificate of cert-manager.io/v1: install cert-manager with its CRDs, or set proxy.tls.secretName or proxy.tls.selfSigned in its place
-{{- end -}}
-{{- end -}}
-{{- with .Values.proxy.tls.certManager.issuerRef -}}
-{{- if and .name (eq (default "cert-manager.io" .group) "cert-manager.io") (not (has .kind (list "Issuer" "ClusterIssuer"))) }}
-  - proxy.tls.certManager.issuerRef.kind: {{ default "" .kind | quote }} is no kind of issuers of the group cert-manager.io: write Issuer or ClusterIssuer, or set proxy.tls.certManager.issuerRef.group to the group of that kind
-{{- end -}}
-{{- end -}}
 {{- $proxy := .Values.gateway.httpsProxy -}}
 {{- if and $proxy.url $proxy.secretName }}
   - gateway.httpsProxy: url ({{ quote $proxy.url }}) and secretName ({{ quote $proxy.secretName }}) exclude each other: keep url, or put the address into the Secret if it has a password
@@ -121,7 +96,7 @@
 
 {{/* Requests that are more than their limits, wherever the chart's values have both. */}}
 {{- define "jk8s.resourceProblems" -}}
-{{- range list "proxy" "gateway" "operator" "webhook" "identity" "crds" "uninstall" "tests" -}}
+{{- range list "proxy" "gateway" "portal" "operator" "webhook" "identity" "crds" "uninstall" "tests" -}}
 {{- include "jk8s.requestsBeyondLimits" (list (printf "%s.resources" .) (get $.Values .).resources) -}}
 {{- end -}}
 {{- include "jk8s.requestsBeyondLimits" (list "settings.defaultResources" .Values.settings.defaultResources) -}}

@@ -21,8 +21,8 @@
   {{- range $name, $spec := .Values.templates -}}
     {{- $live := lookup "workspaces.jupyter.org/v1alpha1" "WorkspaceTemplate" "" $name -}}
     {{- if and $spec $live -}}
-      {{- with include "jk8s.difference" (list (printf "templates.%s" $name) $spec $live.spec) | trim }}
-  - {{ splitList "\n" . | first }}, and the spec of a template never changes: give the new one another name, such as {{ $name }}-v2, and keep this entry as it is while workspaces use it
+      {{- with include "jk8s.difference" (list (printf "templates.%s" $name) (omit $spec "presentation") $live.spec) | trim }}
+  - {{ splitList "\n" . | first }}, and the spec of a template, except its presentation, never changes: give the new one another name, such as {{ $name }}-v2, and keep this entry as it is while workspaces use it
       {{- end -}}
     {{- end -}}
   {{- end -}}

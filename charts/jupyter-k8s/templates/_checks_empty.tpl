@@ -14,7 +14,7 @@
 {{- end }}
 
 {{- define "jk8s.neededKeys" -}}
-enabled scope objects rbac rbac.create proxy.enabled gateway.enabled manager.enabled
+enabled scope objects rbac rbac.create proxy.enabled gateway.enabled portal portal.enabled portal.impersonation manager.enabled
 image image.pullSecrets images pods pods.extraEnv pods.extraArgs pods.extraVolumes pods.extraVolumeMounts pods.serviceAccount logLevel
 routing oidc
 proxy proxy.tls proxy.tls.certManager proxy.tls.certManager.issuerRef proxy.service proxy.proxyProtocol proxy.resources
@@ -22,7 +22,7 @@ proxy.ingressRouteTCP proxy.tlsRoute proxy.ingress proxy.ingress.tls proxy.httpR
 gateway gateway.stripHeaders gateway.bearer gateway.session gateway.pages gateway.pages.logoConfigMap gateway.limits gateway.audit gateway.httpsProxy
 operator operator.forbiddenNamespaces webhook settings settings.imageAliases tests crds uninstall
 manager manager.authorization manager.networkPolicy
-identity identity.enabled
+identity identity.enabled identity.database identity.database.networks identity.brokers
 monitoring monitoring.podMonitor monitoring.prometheusRule monitoring.grafanaDashboard
 networkPolicy networkPolicy.enabled networkPolicy.apiServer networkPolicy.apiServer.ports
 networkPolicy.identityProviders networkPolicy.identityProviders.ports

@@ -84,7 +84,13 @@ https://{{ index . 1 }}{{ if ne $port 443 }}:{{ $port }}{{ end }}
 {{/* What the certificate of the proxy is for. */}}
 {{- define "jk8s.certified" -}}
 {{- $base := .Values.routing.baseDomain | default "<routing.baseDomain>" -}}
-{{- ternary (printf "%s and auth.%s" $base $base) (printf "*.%s and %s" $base $base) (eq .Values.routing.mode "Path") -}}
+{{- if ne .Values.routing.mode "Path" -}}
+{{ printf "*.%s and %s" $base $base }}
+{{- else if .Values.portal.enabled -}}
+{{ printf "%s, auth.%s and portal.%s" $base $base $base }}
+{{- else -}}
+{{ printf "%s and auth.%s" $base $base }}
+{{- end -}}
 {{- if .Values.identity.enabled }}, and {{ .Values.identity.host | default "<identity.host>" }}{{ end -}}
 {{- end }}
 
@@ -92,12 +98,17 @@ https://{{ index . 1 }}{{ if ne $port 443 }}:{{ $port }}{{ end }}
 {{- define "jk8s.hosts" -}}
 - {{ .Values.routing.baseDomain | quote }}
 - {{ ternary (include "jk8s.authHost" .) (printf "*.%s" .Values.routing.baseDomain) (eq .Values.routing.mode "Path") | quote }}
+{{- if and .Values.portal.enabled (eq .Values.routing.mode "Path") }}
+- {{ include "jk8s.portalHost" . | quote }}
+{{- end }}
 {{- if .Values.identity.enabled }}
 - {{ .Values.identity.host | quote }}
 {{- end }}
 {{- end }}
 
 {{- define "jk8s.authHost" -}}auth.{{ .Values.routing.baseDomain }}{{- end }}
+
+{{- define "jk8s.portalHost" -}}portal.{{ .Values.routing.baseDomain }}{{- end }}
 
 {{/* The issuer: given, or the bundled provider's realm. */}}
 {{- define "jk8s.issuerUrl" -}}

@@ -72,15 +72,53 @@ podSelector:
 {{- end -}}
 {{- range .Values.oidc.others }}{{ $addresses = append $addresses (dict "url" .issuerUrl "dialled" (default "" .connectTo)) }}{{ end -}}
 {{- with .Values.gateway.httpsProxy.url }}{{ $addresses = append $addresses (dict "url" . "dialled" "") }}{{ end -}}
-{{- $ports := .Values.networkPolicy.identityProviders.ports -}}
+{{- include "jk8s.egressTo" (list . $addresses) -}}
+{{- end }}
+
+{{/* Egress rules of the bundled provider to those whose users sign in through it. */}}
+{{- define "jk8s.brokersEgress" -}}
+{{- $addresses := list -}}
+{{- range .Values.identity.brokers -}}
+  {{- range list .tokenUrl .jwksUrl }}{{ $addresses = append $addresses (dict "url" (default "" .) "dialled" "") }}{{ end -}}
+{{- end -}}
+{{- if $addresses }}{{ include "jk8s.egressTo" (list . $addresses) }}{{ end -}}
+{{- end }}
+
+{{/* Egress rule of the bundled provider to its database. */}}
+{{- define "jk8s.databaseEgress" -}}
+{{- $database := .Values.identity.database -}}
+{{- with include "jk8s.namespaceOf" $database.host }}
+# A Service of this cluster. Its pods may have another port than it, and policies see that of pods: no port is named.
+- to:
+    - namespaceSelector:
+        matchLabels: {kubernetes.io/metadata.name: {{ . }}}
+{{- else }}
+{{- with $database.networks }}
+- to:
+    {{- include "jk8s.networks" . | nindent 4 }}
+  ports:
+    - {port: {{ int $database.port }}, protocol: TCP}
+{{- end }}
+{{- end }}
+{{- end }}
+
+{{/* The namespace of a host that is a Service of this cluster, or nothing. */}}
+{{- define "jk8s.namespaceOf" -}}
+{{- if regexMatch "^[^.]+\\.[^.]+\\.svc(\\..+)?$" . }}{{ index (splitList "." .) 1 }}{{ end -}}
+{{- end }}
+
+{{/* Egress rules to identity providers: (list . addresses), each with `url` and `dialled`. */}}
+{{- define "jk8s.egressTo" -}}
+{{- $providers := (index . 0).Values.networkPolicy.identityProviders -}}
+{{- $ports := $providers.ports -}}
 {{- $namespaces := list -}}
-{{- range $addresses -}}
+{{- range index . 1 -}}
   {{- $authority := .dialled | default (get (urlParse .url) "host") -}}
   {{- with regexFind ":[0-9]+$" $authority }}{{ $ports = append $ports (trimPrefix ":" . | int) }}{{ end -}}
   {{- $host := regexReplaceAll ":[0-9]+$" $authority "" -}}
-  {{- if regexMatch "^[^.]+\\.[^.]+\\.svc(\\..+)?$" $host }}{{ $namespaces = append $namespaces (index (splitList "." $host) 1) }}{{ end -}}
+  {{- with include "jk8s.namespaceOf" $host }}{{ $namespaces = append $namespaces . }}{{ end -}}
 {{- end -}}
-{{- with .Values.networkPolicy.identityProviders.networks }}
+{{- with $providers.networks }}
 - to:
     {{- include "jk8s.networks" . | nindent 4 }}
   ports:

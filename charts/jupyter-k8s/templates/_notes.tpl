@@ -23,7 +23,7 @@
 {{- range $provider := include "jk8s.allProviders" . | fromJsonArray -}}
   {{- $file := .name | default "client" -}}
   {{- with empty .name | ternary (include "jk8s.oidcSecretName" $) .clientSecretName -}}
-    {{- $all = append $all (dict "kind" "Secret" "name" . "keys" (list "clientSecret") "what" (printf "the secret of the client %s at %s" $provider.clientId $provider.issuer) "type" "secret generic" "flags" (printf "--from-file=clientSecret=./%s-secret.txt" $file)) -}}
+    {{- $all = append $all (dict "kind" "Secret" "name" . "keys" (list "clientSecret") "what" (ternary "any random text, by which the gateway and the bundled provider know each other, without a line break" (printf "the secret of the client %s at %s" $provider.clientId $provider.issuer) (and (empty $provider.name) $.Values.identity.enabled)) "type" "secret generic" "flags" (printf "--from-file=clientSecret=./%s-secret.txt" $file)) -}}
   {{- end -}}
   {{- $ca := printf "the authority of %s" .issuer -}}
   {{- with .caSecretName -}}
@@ -50,10 +50,13 @@
     {{- $keys = append $keys .username -}}
     {{- $files = append $files (printf "--from-file=%s=./%s.txt" .username .username) -}}
   {{- end -}}
-  {{- $all = append $all (dict "kind" "Secret" "name" $name "keys" $keys "what" "a password of each account" "type" "secret generic" "flags" (join " " $files)) -}}
+  {{- $all = append $all (dict "kind" "Secret" "name" $name "keys" $keys "what" "a password of each account, without a line break" "type" "secret generic" "flags" (join " " $files)) -}}
+{{- end -}}
+{{- if .Values.identity.enabled -}}
+  {{- $all = concat $all (include "jk8s.expectedOfIdentity" . | fromJsonArray) -}}
 {{- end -}}
 {{- range include "jk8s.pullSecrets" . | fromYamlArray -}}
-  {{- $all = append $all (dict "kind" "Secret" "name" . "keys" (list ".dockerconfigjson") "what" "credentials for the images" "type" "secret generic" "flags" "--type=kubernetes.io/dockerconfigjson --from-file=.dockerconfigjson=./config.json") -}}
+  {{- $all = append $all (include "jk8s.pullSecret" (list . "credentials for the images") | fromJson) -}}
 {{- end -}}
 {{- toJson ($all | uniq) -}}
 {{- end }}
@@ -61,19 +64,60 @@
 {{/* A line about each of these: "ok" if it is there with its keys, else the command that makes it. */}}
 {{- define "jk8s.notes.expected" -}}
 {{- range include "jk8s.expected" . | fromJsonArray }}
-{{- $found := include "jk8s.lookup" (list "v1" .kind $.Release.Namespace .name) | fromJson }}
+{{- include "jk8s.notes.object" (list $.Release.Namespace . "") }}
+{{- end }}
+{{- end }}
+
+{{/* The same of the Ingress's certificate, unless cert-manager orders it or the proxy has the same. */}}
+{{- define "jk8s.notes.expectedOfFront" -}}
+{{- $ingress := .Values.proxy.ingress }}
+{{- $annotations := default dict $ingress.annotations }}
+{{- $ordered := or (hasKey $annotations "cert-manager.io/cluster-issuer") (hasKey $annotations "cert-manager.io/issuer") }}
+{{- if and .Values.proxy.enabled $ingress.enabled $ingress.tls.secretName (not $ordered) (ne $ingress.tls.secretName (include "jk8s.tlsSecretName" .)) }}
+{{- $secret := dict "kind" "Secret" "name" $ingress.tls.secretName "keys" (list "tls.crt" "tls.key") "what" (printf "the Ingress's certificate for %s" (include "jk8s.certified" .)) "type" "secret tls" "flags" "--cert=./fullchain.pem --key=./privkey.pem" }}
+{{- include "jk8s.notes.object" (list .Release.Namespace $secret "") }}
+{{- if .Values.proxy.tls.certManager.issuerRef.name }}
+         To use the one that cert-manager orders for the proxy, set proxy.ingress.tls.secretName to {{ include "jk8s.tlsSecretName" . }}.
+{{- end }}
+{{- end }}
+{{- end }}
+
+{{/* The same of the Secrets with which pods of workspaces pull their images. */}}
+{{- define "jk8s.notes.expectedOfWorkspaces" -}}
+{{- $namespaces := list -}}
+{{- if include "jk8s.inOneNamespace" . }}{{ $namespaces = list .Release.Namespace }}{{ end -}}
+{{- range .Values.userNamespaces }}{{ $namespaces = append $namespaces .name }}{{ end -}}
+{{- range $namespace := $namespaces }}
+{{- range $.Values.settings.imagePullSecrets }}
+{{- $secret := include "jk8s.pullSecret" (list . "credentials for the images of workspaces") | fromJson }}
+{{- include "jk8s.notes.object" (list $namespace $secret (print " in " $namespace)) }}
+{{- end }}
+{{- end }}
+{{- end }}
+
+{{/* What is expected of a Secret with credentials: (list name what), as JSON. */}}
+{{- define "jk8s.pullSecret" -}}
+{{- dict "kind" "Secret" "name" (index . 0) "keys" (list ".dockerconfigjson") "what" (index . 1) "type" "secret generic" "flags" "--type=kubernetes.io/dockerconfigjson --from-file=.dockerconfigjson=./config.json" | toJson -}}
+{{- end }}
+
+{{/* A line about an expected object of a namespace: (list namespace object words-behind-its-name). */}}
+{{- define "jk8s.notes.object" -}}
+{{- $namespace := index . 0 }}
+{{- $in := index . 2 }}
+{{- with index . 1 }}
+{{- $found := include "jk8s.lookup" (list "v1" .kind $namespace .name) | fromJson }}
 {{- $missing := list }}
 {{- range $key := .keys }}
 {{- if not (or (hasKey (default dict $found.data) $key) (hasKey (default dict $found.binaryData) $key)) }}{{ $missing = append $missing $key }}{{ end }}
 {{- end }}
 {{- if not $missing }}
-   ok    {{ .kind }} {{ .name }}
+   ok    {{ .kind }} {{ .name }}{{ $in }}
 {{- else if $found }}
-   todo  {{ .kind }} {{ .name }} lacks {{ join ", " $missing }}: {{ .what }}
-           kubectl create {{ .type }} {{ .name }} -n {{ $.Release.Namespace }} {{ .flags }} --dry-run=client -o yaml | kubectl apply --server-side -f -
+   todo  {{ .kind }} {{ .name }}{{ $in }} lacks {{ join ", " $missing }}: {{ .what }}
+           kubectl create {{ .type }} {{ .name }} -n {{ $namespace }} {{ .flags }} --dry-run=client -o yaml | kubectl apply --server-side -f -
 {{- else }}
-   todo  {{ .kind }} {{ .name }}: {{ .what }}
-           kubectl create {{ .type }} {{ .name }} -n {{ $.Release.Namespace }} {{ .flags }}
+   todo  {{ .kind }} {{ .name }}{{ $in }}: {{ .what }}
+           kubectl create {{ .type }} {{ .name }} -n {{ $namespace }} {{ .flags }}
 {{- end }}
 {{- end }}
 {{- end }}
@@ -239,4 +283,48 @@
   {{- end -}}
 {{- end -}}
 {{- toJson (uniq $unknown) -}}
+{{- end }}
+
+{{/* "yes" where the API server is too old for how the portal acts for people. Only a cluster has a version that counts. */}}
+{{- define "jk8s.readingPortal" -}}
+{{- if and .Values.portal.enabled (eq .Values.portal.impersonation "Constrained") (.Capabilities.APIVersions.Has "apps/v1/Deployment") (semverCompare "<1.36-0" .Capabilities.KubeVersion.Version) }}yes{{ end -}}
+{{- end }}
+
+{{/* The same of the bundled provider's database, administrator and brokers. */}}
+{{- define "jk8s.expectedOfIdentity" -}}
+{{- $identity := .Values.identity -}}
+{{- $all := list -}}
+{{- $ca := printf "the authority of %s" $identity.database.host -}}
+{{- with $identity.database.passwordSecretName -}}
+  {{- $all = append $all (dict "kind" "Secret" "name" . "keys" (list "password") "what" (printf "the password of %s at %s" $identity.database.user $identity.database.host) "type" "secret generic" "flags" "--from-file=password=./database-password.txt") -}}
+{{- end -}}
+{{- with $identity.database.caSecretName -}}
+  {{- $all = append $all (dict "kind" "Secret" "name" . "keys" (list "ca.crt") "what" $ca "type" "secret generic" "flags" "--from-file=ca.crt=./ca.crt") -}}
+{{- end -}}
+{{- with $identity.database.caConfigMapName -}}
+  {{- $all = append $all (dict "kind" "ConfigMap" "name" . "keys" (list "ca.crt") "what" $ca "type" "configmap" "flags" "--from-file=ca.crt=./ca.crt") -}}
+{{- end -}}
+{{- with $identity.adminSecretName -}}
+  {{- $all = append $all (dict "kind" "Secret" "name" . "keys" (list "username" "password") "what" "Keycloak's first administrator" "type" "secret generic" "flags" "--from-literal=username=admin --from-file=password=./admin-password.txt") -}}
+{{- end -}}
+{{- range $identity.brokers -}}
+  {{- $all = append $all (dict "kind" "Secret" "name" .clientSecretName "keys" (list "clientSecret") "what" (printf "the secret of the client %s at %s" .clientId .name) "type" "secret generic" "flags" (printf "--from-file=clientSecret=./%s-secret.txt" .name)) -}}
+{{- end -}}
+{{- toJson $all -}}
+{{- end }}
+
+{{/* Brokers through which everybody in the world can sign in, as JSON. */}}
+{{- define "jk8s.openBrokers" -}}
+{{- $open := list -}}
+{{- if and .Values.identity.enabled (not .Values.oidc.allowedEmailDomains) -}}
+  {{- range .Values.identity.brokers -}}
+    {{- $restricted := not (empty $.Values.oidc.allowedGroups) -}}
+    {{- range .groups -}}
+      {{- /* A group that each of its users is in restricts nobody. */ -}}
+      {{- if has (print $.Values.oidc.groupsPrefix .) $.Values.oidc.allowedGroups }}{{ $restricted = false }}{{ end -}}
+    {{- end -}}
+    {{- if and (not $restricted) (or (eq .type "GitHub") (and (eq .type "Google") (not .hostedDomain))) }}{{ $open = append $open (.displayName | default .type) }}{{ end -}}
+  {{- end -}}
+{{- end -}}
+{{- toJson $open -}}
 {{- end }}

@@ -14,7 +14,7 @@ metadata:
   labels:
     {{- include "jk8s.labels" . | nindent 4 }}
 spec:
-  replicas: {{ $values.replicas | default 1 }}
+  replicas: {{ include "jk8s.replicas" . }}
   revisionHistoryLimit: {{ $pod.revisionHistoryLimit | int }}
   {{- $rollout := default dict $own.deployment }}
   {{- if and $pod.strategy (not $rollout.strategy) }}{{ $_ := set $rollout "strategy" $pod.strategy }}{{ end }}
@@ -26,6 +26,12 @@ spec:
       {{- include "jk8s.selector" . | nindent 6 }}
   template:
     {{- include "jk8s.podTemplate" (list $root $component $own) | nindent 4 }}
+{{- end }}
+
+{{/* Pods of a component: (list . "gateway"). The bundled provider without a database has its data in its one pod. */}}
+{{- define "jk8s.replicas" -}}
+{{- $values := get (index . 0).Values (index . 1) -}}
+{{- if and (eq (index . 1) "identity") (not $values.database.host) }}1{{ else }}{{ $values.replicas | default 1 }}{{ end -}}
 {{- end }}
 
 {{/* A pod template: (list . "gateway" own), with what is the component's own as in "jk8s.deployment". `image` names another component whose
@@ -172,6 +178,7 @@ operator
 {{- if not (include "jk8s.inOneNamespace" .) }} webhook{{ end -}}
 {{- if .Values.proxy.enabled }} proxy{{ end -}}
 {{- if .Values.gateway.enabled }} gateway{{ end -}}
+{{- if .Values.portal.enabled }} portal{{ end -}}
 {{- if .Values.identity.enabled }} identity{{ end -}}
 {{- end }}
 

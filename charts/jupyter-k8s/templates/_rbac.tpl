@@ -72,3 +72,35 @@ subjects:
     namespace: {{ $root.Release.Namespace }}
 {{- end }}
 {{- end }}
+
+{{/* A role with these rules in another namespace than the release's, and its binding: (list . "portal" namespace "rules") */}}
+{{- define "jk8s.roleIn" -}}
+{{- $root := index . 0 -}}
+{{- $namespace := index . 2 }}
+---
+apiVersion: rbac.authorization.k8s.io/v1
+kind: Role
+metadata:
+  name: {{ include "jk8s.name" . }}
+  namespace: {{ $namespace }}
+  labels:
+    {{- include "jk8s.labels" . | nindent 4 }}
+rules:
+  {{- index . 3 | nindent 2 }}
+---
+apiVersion: rbac.authorization.k8s.io/v1
+kind: RoleBinding
+metadata:
+  name: {{ include "jk8s.name" . }}
+  namespace: {{ $namespace }}
+  labels:
+    {{- include "jk8s.labels" . | nindent 4 }}
+roleRef:
+  apiGroup: rbac.authorization.k8s.io
+  kind: Role
+  name: {{ include "jk8s.name" . }}
+subjects:
+  - kind: ServiceAccount
+    name: {{ include "jk8s.accountName" . }}
+    namespace: {{ $root.Release.Namespace }}
+{{- end }}

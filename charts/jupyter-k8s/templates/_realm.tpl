@@ -12,17 +12,21 @@
   {{- /* A fixed id keeps the subject the same in a new pod, though the data goes with the old one. */ -}}
   {{- $hash := sha256sum (printf "jupyter-k8s account %s" $account.username) -}}
   {{- $id := printf "%s-%s-%s-%s-%s" (substr 0 8 $hash) (substr 8 12 $hash) (substr 12 16 $hash) (substr 16 20 $hash) (substr 20 32 $hash) -}}
-  {{- $users = append $users (dict
+  {{- $user := dict
       "id" $id
       "username" $account.username
       "enabled" true
-      "email" (printf "%s@example.com" $account.username)
-      "emailVerified" true
-      "firstName" (title $account.username)
-      "lastName" "Demo"
       "groups" $paths
       "credentials" (list (dict "type" "password" "temporary" false "value" (printf "${ACCOUNT_%d_PASSWORD}" $index)))
-  ) -}}
+  -}}
+  {{- /* A verified address that nobody has is for trials. */ -}}
+  {{- if not $.Values.identity.database.host -}}
+    {{- $user = merge $user (dict "email" (printf "%s@example.com" $account.username) "emailVerified" true "firstName" (title $account.username) "lastName" "Demo") -}}
+  {{- end -}}
+  {{- $users = append $users $user -}}
+{{- end -}}
+{{- range .Values.identity.brokers -}}
+  {{- range .groups }}{{ $groups = append $groups (dict "name" .) }}{{ end -}}
 {{- end -}}
 {{- $groupsMapper := dict
     "name" "groups"
@@ -88,7 +92,7 @@
     "standardFlowEnabled" false
     "directAccessGrantsEnabled" false
 -}}
-{{- dict
+{{- $realm := dict
     "realm" "jupyter"
     "displayName" "Workspaces"
     "enabled" true
@@ -99,5 +103,72 @@
     "users" $users
     "requiredActions" $actions
     "clients" (append $clients $adminCli)
-  | toPrettyJson -}}
+-}}
+{{- if .Values.identity.brokers }}{{ $realm = merge $realm (include "jk8s.realm.brokers" . | fromJson) }}{{ end -}}
+{{- toPrettyJson $realm -}}
+{{- end }}
+
+{{/* The part of the realm that is about providers whose users sign in through it, as JSON. */}}
+{{- define "jk8s.realm.brokers" -}}
+{{- /* A first sign-in makes an account or fails: it asks nothing, and never joins an account that exists already. */ -}}
+{{- $flow := "first sign-in through a broker" -}}
+{{- $providers := list -}}
+{{- $mappers := list -}}
+{{- range $broker := .Values.identity.brokers -}}
+  {{- $config := dict "clientId" .clientId "clientSecret" (printf "${vault.%s}" .name) "syncMode" "IMPORT" -}}
+  {{- $kind := lower .type -}}
+  {{- $verified := false -}}
+  {{- if eq .type "GitHub" -}}
+    {{- $config = merge $config (dict "defaultScope" "read:user user:email") -}}
+  {{- else if eq .type "Google" -}}
+    {{- $verified = true -}}
+    {{- $config = merge $config (dict "defaultScope" "openid profile email" "useJwksUrl" "true") -}}
+    {{- with .hostedDomain }}{{ $config = merge $config (dict "hostedDomain" .) }}{{ end -}}
+  {{- else -}}
+    {{- $kind = "oidc" -}}
+    {{- $verified = default false .trustEmail -}}
+    {{- $config = merge $config (dict
+        "issuer" .issuerUrl
+        "authorizationUrl" .authorizationUrl
+        "tokenUrl" .tokenUrl
+        "jwksUrl" .jwksUrl
+        "useJwksUrl" "true"
+        "validateSignature" "true"
+        "disableUserInfo" "true"
+        "clientAuthMethod" "client_secret_basic"
+        "defaultScope" "openid profile email"
+        "pkceEnabled" "true"
+        "pkceMethod" "S256"
+    ) -}}
+  {{- end -}}
+  {{- $providers = append $providers (dict
+      "alias" .name
+      "displayName" (.displayName | default (eq .type "OpenIDConnect" | ternary .name .type))
+      "providerId" $kind
+      "enabled" true
+      "trustEmail" $verified
+      "storeToken" false
+      "firstBrokerLoginFlowAlias" $flow
+      "config" $config
+  ) -}}
+  {{- range $number, $group := .groups -}}
+    {{- $mappers = append $mappers (dict
+        "name" (printf "group %d" $number)
+        "identityProviderAlias" $broker.name
+        "identityProviderMapper" "oidc-hardcoded-group-idp-mapper"
+        "config" (dict "syncMode" "IMPORT" "group" (printf "/%s" $group))
+    ) -}}
+  {{- end -}}
+{{- end -}}
+{{- dict
+    "identityProviders" $providers
+    "identityProviderMappers" $mappers
+    "authenticationFlows" (list (dict
+      "alias" $flow
+      "providerId" "basic-flow"
+      "topLevel" true
+      "builtIn" false
+      "authenticationExecutions" (list (dict "authenticator" "idp-create-user-if-unique" "requirement" "REQUIRED" "priority" 10 "autheticatorFlow" false))
+    ))
+  | toJson -}}
 {{- end }}

@@ -46,7 +46,7 @@ use crate::{lenient::lenient, schema};
 #[serde(rename_all = "camelCase")]
 #[x_kube(
     validation = Rule::new("!(has(self.automountToken) && self.automountToken) && (!has(self.projectedTokens) || self.projectedTokens.size() == 0) || has(self.serviceAccount)")
-        .message("automountToken and projectedTokens need a serviceAccount: a token is somebody's; name one, or leave the tokens out")
+        .message("automountToken and projectedTokens need a serviceAccount: a token belongs to an account; name one, or leave the tokens out")
 )]
 pub struct WorkspaceExecutionProfileSpec {
     /// Service account of the pod. Unset: the namespace's `default`, without a token.

@@ -263,7 +263,7 @@ impl Default for Sharing {
     }
 }
 
-/// The wall around each pod. Network policies add up: further ones that select the label
+/// The network policy of each pod. Network policies add up: further ones that select the label
 /// `workspaces.jupyter.org/workspace` widen it.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]

@@ -95,6 +95,8 @@ pub const ASSERTION_KEYS_VOLUME: &str = "jupyter-k8s-keys";
 pub const ASSERTION_KEYS_PATH: &str = "/var/run/jupyter-k8s/keys";
 /// Header of a request to a workspace: who asks, as whoever sends it vouches.
 pub const ASSERTION_HEADER: &str = "workspace-assertion";
+/// Audience of assertions for the portal, and the first label of its host.
+pub const PORTAL_AUDIENCE: &str = "portal";
 /// Volume of the home directory.
 pub const HOME_VOLUME: &str = "workspace-storage";
 /// Volume of [`SCRATCH_PATH`].
@@ -152,6 +154,8 @@ pub const OPERATOR_SHARES: &str = "jupyter-k8s-operator-shares";
 pub const WEBHOOK: &str = "jupyter-k8s-webhook";
 /// Field manager and user agent of the gateway.
 pub const GATEWAY: &str = "jupyter-k8s-gateway";
+/// Field manager and user agent of the portal.
+pub const PORTAL: &str = "jupyter-k8s-portal";
 /// Field manager and user agent of the command line.
 pub const CLI: &str = "kubectl-create-workspace";
 

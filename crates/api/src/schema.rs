@@ -137,6 +137,34 @@ pub(crate) fn immutable(field: &str, why: &str) -> Rule {
         .field_path(format!(".{field}"))
 }
 
+/// Rule of a template: no field of its spec, of type `T`, is added, changed or removed, except `free`.
+pub(crate) fn spec_is_immutable_but<T: JsonSchema>(free: &str) -> Rule {
+    let schema = T::json_schema(&mut SchemaGenerator::default());
+    let required: Vec<&str> = schema
+        .get("required")
+        .and_then(Value::as_array)
+        .map_or_else(Vec::new, |names| names.iter().filter_map(Value::as_str).collect());
+    let fields = schema.get("properties").and_then(Value::as_object);
+    let names = fields
+        .into_iter()
+        .flat_map(Map::keys)
+        .filter(|name| *name != free);
+    let same = names.map(|name| {
+        let (new, old) = (format!("self.spec.{name}"), format!("oldSelf.spec.{name}"));
+        if required.contains(&name.as_str()) {
+            format!("{new} == {old}")
+        } else {
+            format!("has({new}) == has({old}) && (!has({new}) || {new} == {old})")
+        }
+    });
+    Rule::new(same.collect::<Vec<_>>().join(" && "))
+        .message(Message::Expression(format!(
+            "'template spec is immutable after creation: leave ' + self.metadata.name + ' as it is, and create the other under a new \
+             name; only {free} may change'"
+        )))
+        .field_path(".spec")
+}
+
 /// Rule: the path `field` holds no `..` between its slashes.
 pub(crate) fn no_way_up(field: &str) -> Rule {
     let path = format!("self.{field}");
@@ -264,6 +292,18 @@ fn default_within(default: &str, field: &str, [least, most]: [&str; 2], bounds: 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn every_field_of_a_template_but_its_presentation_is_immutable() {
+        let rule = spec_is_immutable_but::<crate::WorkspaceTemplateSpec>("presentation").rule;
+        let schema = crate::WorkspaceTemplateSpec::json_schema(&mut SchemaGenerator::default());
+        let fields = schema.get("properties").and_then(Value::as_object).unwrap();
+        assert!(fields.len() > 40, "{fields:?}");
+        for name in fields.keys() {
+            let is_compared = rule.contains(&format!("self.spec.{name} == oldSelf.spec.{name}"));
+            assert_eq!(is_compared, name != "presentation", "{name}");
+        }
+    }
 
     #[test]
     fn quantity_schema_is_int_or_string_and_bounded() {

@@ -79,7 +79,7 @@ pub struct WorkspaceShareSpec {
         .message(Message::Expression("'a workspace cannot be shared with ' + strings.quote(self.name) + ', a group of the system: name system:serviceaccounts:<namespace>, or groups of people'".to_owned()))
         .field_path(".name"),
     validation = Rule::new("self.kind != 'User' || self.name != 'system:anonymous'")
-        .message("a workspace cannot be shared with whoever has not signed in: name people")
+        .message("a workspace cannot be shared with users who are not signed in: name users")
         .field_path(".name")
 )]
 pub struct Subject {
@@ -96,6 +96,20 @@ pub struct Subject {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 63))]
     pub namespace: Option<String>,
+}
+
+impl Subject {
+    /// The name under which the API server knows the user or service account; `None` for a group.
+    pub fn user_name(&self) -> Option<String> {
+        match self.kind {
+            SubjectKind::User => Some(self.name.clone()),
+            SubjectKind::Group => None,
+            SubjectKind::ServiceAccount => {
+                let namespace = self.namespace.as_deref().unwrap_or_default();
+                Some(format!("system:serviceaccount:{namespace}:{}", self.name))
+            }
+        }
+    }
 }
 
 /// Kinds of subjects.

@@ -5,14 +5,20 @@
 
 use std::io::Write;
 
-use api::Workspace;
-use clap::{Command, CommandFactory as _, FromArgMatches as _};
+use api::{Workspace, WorkspaceExecutionProfile, WorkspaceTemplate};
+use clap::{Arg, Command, CommandFactory as _, FromArgMatches as _};
+use k8s_openapi::api::core::v1::Namespace;
+use kube::Resource;
+use kube::config::Kubeconfig;
+use serde_json::Value;
 
-use crate::args::{Cli, Connection};
+use crate::args::{Cli, Connection, JSONPATH};
 use crate::cluster::Cluster;
 
 /// Cobra's directive: offer no file names.
 const NO_FILES: &str = ":4";
+/// Cobra's directive: offer no file names, and add no space.
+const NO_SPACE: &str = ":6";
 /// Cobra's directive: offer file names.
 const FILES: &str = ":0";
 
@@ -20,9 +26,24 @@ const FILES: &str = ":0";
 #[derive(Debug, PartialEq, Eq)]
 enum Candidates {
     Words(Vec<String>),
-    /// Names of workspaces.
-    Names,
+    Names(Names),
     Files,
+}
+
+/// Names that the cluster or the kubeconfig has.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Names {
+    Workspaces,
+    Templates,
+    /// Or files.
+    TemplatesOrFiles,
+    Profiles,
+    /// That templates allow.
+    Images,
+    Namespaces,
+    Contexts,
+    Clusters,
+    Users,
 }
 
 /// Writes the candidates. Without a connection there are no names.
@@ -30,13 +51,19 @@ pub async fn complete(words: &[String], out: &mut dyn Write) -> std::io::Result<
     let last = words.last().map(String::as_str).unwrap_or_default();
     let (candidates, directive) = match candidates(words) {
         Candidates::Words(words) => (words, NO_FILES),
-        Candidates::Names => (names(words).await, NO_FILES),
+        Candidates::Names(kind) if kind == Names::TemplatesOrFiles => (names(kind, words).await, FILES),
+        Candidates::Names(kind) => (names(kind, words).await, NO_FILES),
         Candidates::Files => (Vec::new(), FILES),
     };
-    for candidate in candidates.iter().filter(|candidate| candidate.starts_with(last)) {
+    let fitting: Vec<_> = candidates
+        .iter()
+        .filter(|candidate| candidate.starts_with(last))
+        .collect();
+    for candidate in &fitting {
         writeln!(out, "{candidate}")?;
     }
-    writeln!(out, "{directive}")
+    let is_open = fitting.len() == 1 && fitting[0] == JSONPATH;
+    writeln!(out, "{}", if is_open { NO_SPACE } else { directive })
 }
 
 fn candidates(words: &[String]) -> Candidates {
@@ -47,40 +74,69 @@ fn candidates(words: &[String]) -> Candidates {
         None => ("", words),
     };
     let mut command: &Command = &root;
+    // Words that are no command, no flag and no flag's value.
+    let mut given = 0;
+    let mut previous: Option<&Arg> = None;
     for word in before {
-        command = command.find_subcommand(word).unwrap_or(command);
+        if previous.take().is_some() {
+            continue;
+        }
+        if word.starts_with('-') {
+            previous = flag(command, word).filter(|flag| flag.get_action().takes_values());
+        } else if let Some(inner) = command.find_subcommand(word) {
+            command = inner;
+        } else {
+            given += 1;
+        }
+    }
+    if let Some(flag) = previous {
+        return of_value(flag);
     }
     if last.starts_with('-') {
-        let flags = command.get_arguments().filter_map(clap::Arg::get_long);
+        let flags = command.get_arguments().filter(|flag| !flag.is_hide_set());
+        let flags = flags.filter_map(Arg::get_long);
         return Candidates::Words(flags.map(|flag| format!("--{flag}")).collect());
     }
-    let previous = before
-        .last()
-        .filter(|word| word.starts_with('-') && !word.contains('='));
-    if let Some(flag) = previous.and_then(|word| flag(command, word))
-        && flag.get_action().takes_values()
-    {
-        let values = flag.get_possible_values();
-        let names = values.iter().map(|value| value.get_name().to_owned());
-        return if values.is_empty() {
-            Candidates::Files
-        } else {
-            Candidates::Words(names.collect())
-        };
-    }
     if command.has_subcommands() {
-        let names = command.get_subcommands().map(|inner| inner.get_name().to_owned());
-        return Candidates::Words(names.collect());
+        let inner = command.get_subcommands();
+        return Candidates::Words(inner.map(|inner| inner.get_name().to_owned()).collect());
     }
-    let positional = command.get_positionals().next();
-    match positional.map(|it| it.get_id().as_str()) {
-        Some("name" | "names") => Candidates::Names,
-        Some("paths") => Candidates::Files,
-        _ => Candidates::Words(Vec::new()),
+    let positionals: Vec<_> = command.get_positionals().collect();
+    let repeated = positionals
+        .last()
+        .filter(|last| last.get_num_args().is_some_and(|number| number.max_values() > 1));
+    match positionals.get(given).or(repeated) {
+        // A new workspace has a new name.
+        Some(_) if command.get_name() == "create" => Candidates::Words(Vec::new()),
+        Some(positional) => of_value(positional),
+        None => Candidates::Words(Vec::new()),
     }
 }
 
-fn flag<'a>(command: &'a Command, word: &str) -> Option<&'a clap::Arg> {
+/// What the value of a flag or a positional argument may be.
+fn of_value(argument: &Arg) -> Candidates {
+    let values = argument.get_possible_values();
+    if !values.is_empty() {
+        return Candidates::Words(values.iter().map(|value| value.get_name().to_owned()).collect());
+    }
+    let value_name = argument.get_value_names().and_then(|names| names.first());
+    let takes_path = value_name.is_some_and(|name| matches!(name.as_str(), "FILE" | "PATH"));
+    Candidates::Names(match argument.get_id().as_str() {
+        _ if takes_path => return Candidates::Files,
+        "name" | "names" => Names::Workspaces,
+        "template" | "explained_template" => Names::Templates,
+        "old" | "new" => Names::TemplatesOrFiles,
+        "profile" => Names::Profiles,
+        "image" => Names::Images,
+        "namespace" | "in_namespace" => Names::Namespaces,
+        "context" => Names::Contexts,
+        "cluster" => Names::Clusters,
+        "kubeconfig_user" => Names::Users,
+        _ => return Candidates::Words(Vec::new()),
+    })
+}
+
+fn flag<'a>(command: &'a Command, word: &str) -> Option<&'a Arg> {
     command.get_arguments().find(|flag| {
         let long = flag.get_long().map(|long| format!("--{long}"));
         let short = flag.get_short().map(|short| format!("-{short}"));
@@ -88,22 +144,78 @@ fn flag<'a>(command: &'a Command, word: &str) -> Option<&'a clap::Arg> {
     })
 }
 
-async fn names(words: &[String]) -> Vec<String> {
+async fn names(kind: Names, words: &[String]) -> Vec<String> {
     let line = std::iter::once("kubectl-workspace".to_owned()).chain(words.iter().cloned());
     let matches = Cli::command().ignore_errors(true).try_get_matches_from(line);
     let connection = matches
         .ok()
-        .and_then(|matches| Connection::from_arg_matches(&matches).ok());
-    let Ok(cluster) = Cluster::connect(&connection.unwrap_or_default()).await else {
+        .and_then(|matches| Connection::from_arg_matches(&matches).ok())
+        .unwrap_or_default();
+    if matches!(kind, Names::Contexts | Names::Clusters | Names::Users) {
+        return of_kubeconfig(kind, &connection);
+    }
+    let Ok(cluster) = Cluster::connect(&connection).await else {
         return Vec::new();
     };
-    let found = cluster
-        .list::<Workspace>(Some(cluster.namespace()), None, None)
-        .await;
+    if kind == Names::Images {
+        return images(&cluster, words).await;
+    }
+    of_cluster(kind, &cluster).await
+}
+
+/// Images of the template that the line names, else of all templates.
+async fn images(cluster: &Cluster, words: &[String]) -> Vec<String> {
+    let template = words
+        .windows(2)
+        .find(|pair| pair[0] == "--template")
+        .map(|pair| &pair[1]);
+    let found = cluster.list::<WorkspaceTemplate>(None, None, None).await;
+    let mut images: Vec<_> = found
+        .unwrap_or_default()
+        .iter()
+        .filter(|object| template.is_none_or(|name| object["metadata"]["name"] == name.as_str()))
+        .flat_map(|object| {
+            let allowed = object["spec"]["allowedImages"].as_array().into_iter().flatten();
+            let all = std::iter::once(&object["spec"]["defaultImage"]).chain(allowed);
+            all.filter_map(Value::as_str)
+                .map(str::to_owned)
+                .collect::<Vec<_>>()
+        })
+        .collect();
+    images.sort();
+    images.dedup();
+    images
+}
+
+async fn of_cluster(kind: Names, cluster: &Cluster) -> Vec<String> {
+    let namespace = Some(cluster.namespace());
+    match kind {
+        Names::Templates | Names::TemplatesOrFiles => listed::<WorkspaceTemplate>(cluster, None).await,
+        Names::Profiles => listed::<WorkspaceExecutionProfile>(cluster, namespace).await,
+        Names::Namespaces => listed::<Namespace>(cluster, None).await,
+        _ => listed::<Workspace>(cluster, namespace).await,
+    }
+}
+
+async fn listed<K: Resource<DynamicType = ()>>(cluster: &Cluster, namespace: Option<&str>) -> Vec<String> {
+    let found = cluster.list::<K>(namespace, None, None).await;
     let found = found.unwrap_or_default().into_iter();
     found
-        .filter_map(|workspace| Some(workspace["metadata"]["name"].as_str()?.to_owned()))
+        .filter_map(|object| Some(object["metadata"]["name"].as_str()?.to_owned()))
         .collect()
+}
+
+fn of_kubeconfig(kind: Names, connection: &Connection) -> Vec<String> {
+    let read = match &connection.kubeconfig {
+        Some(file) => Kubeconfig::read_from(file),
+        None => Kubeconfig::read(),
+    };
+    let config = read.unwrap_or_default();
+    match kind {
+        Names::Contexts => config.contexts.into_iter().map(|named| named.name).collect(),
+        Names::Clusters => config.clusters.into_iter().map(|named| named.name).collect(),
+        _ => config.auth_infos.into_iter().map(|named| named.name).collect(),
+    }
 }
 
 #[cfg(test)]
@@ -124,7 +236,25 @@ mod tests {
             unreachable!()
         };
         assert!(flags.contains(&"--wait".to_owned()) && flags.contains(&"--namespace".to_owned()));
-        assert_eq!(of("stop -n team de"), Candidates::Names);
+        assert_eq!(of("stop -n team de"), Candidates::Names(Names::Workspaces));
+        assert_eq!(of("stop one -n team two "), Candidates::Names(Names::Workspaces));
+        assert_eq!(of("create "), Candidates::Words(Vec::new()));
+        for (line, kind) in [
+            ("create demo --template ", Names::Templates),
+            ("create demo --profile ", Names::Profiles),
+            ("create demo --image ", Names::Images),
+            ("template show ", Names::Templates),
+            ("template compare ", Names::TemplatesOrFiles),
+            ("template compare a ", Names::TemplatesOrFiles),
+            ("explain template ", Names::Templates),
+            ("list -n ", Names::Namespaces),
+            ("--context ", Names::Contexts),
+            ("--user ", Names::Users),
+        ] {
+            assert_eq!(of(line), Candidates::Names(kind), "{line}");
+        }
+        assert_eq!(of("lint --template "), Candidates::Files);
+        assert_eq!(of("open demo "), Candidates::Words(Vec::new()));
         assert_eq!(of("lint "), Candidates::Files);
         assert_eq!(of("stop -f "), Candidates::Files);
         let Candidates::Words(formats) = of("list -o ") else {
@@ -135,5 +265,9 @@ mod tests {
             unreachable!()
         };
         assert!(inner.contains(&"show".to_owned()), "{inner:?}");
+        let Candidates::Words(shells) = of("completion ") else {
+            unreachable!()
+        };
+        assert!(shells.contains(&"fish".to_owned()), "{shells:?}");
     }
 }

@@ -12,7 +12,8 @@ const UNITS: [(&str, Duration); 4] = [
 
 /// Parses a sequence of whole numbers with units `h`, `m`, `s` and `ms`. The maximum is a year.
 pub(crate) fn parse(text: &str) -> Result<Duration, String> {
-    const RULE: &str = "expected whole numbers with units, such as 90s, 5m or 1h30m";
+    const RULE: &str =
+        "expected whole numbers with the units s, m or h, such as 90s, 5m or 1h30m; 7 days is 168h";
     const LONGEST: Duration = Duration::from_hours(24 * 365);
     let mut rest = text;
     let mut sum = Duration::ZERO;

@@ -176,6 +176,11 @@ pub(crate) fn flag_of(field: &str) -> Option<&'static str> {
         "spec.resources.requests.cpu" | "spec.resources.limits.cpu" => "--cpu",
         "spec.resources.requests.memory" | "spec.resources.limits.memory" => "--memory",
         "spec.storage.size" => "--storage",
+        "spec.executionProfileRef" => "--profile",
+        "spec.idleShutdown.idleTimeoutInMinutes" => "--idle",
+        field if field.starts_with("spec.env[") => "--env",
+        field if field.starts_with("spec.variables[") => "--variable",
+        field if field.starts_with("spec.resources.") && field.contains("[nvidia.com/") => "--gpu",
         _ => return None,
     })
 }

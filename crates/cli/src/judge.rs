@@ -27,7 +27,10 @@ pub(crate) fn violations_of_manifest(manifest: &Value) -> Option<Violations> {
 fn of(manifest: &Value, counts: impl Fn(&str) -> bool) -> Option<Violations> {
     let faults = Schema::of(&Workspace::crd()).faults(&manifest["spec"], None);
     let mut found: Vec<_> = faults.violations().cloned().collect();
-    let workspace: Option<Workspace> = serde_json::from_value(manifest.clone()).ok();
+    // What cannot be parsed is replaced, so that the other rules are checked, too.
+    let mut readable = manifest.clone();
+    faults.make_readable(&mut readable["spec"]);
+    let workspace: Option<Workspace> = serde_json::from_value(readable).ok();
     if let (Some(workspace), Ok(settings)) = (workspace, Settings::parse(SETTINGS)) {
         let judged = rules::judge(&workspace, &References::managed_by([]), &settings).violations;
         let judged = judged.iter().flat_map(Violations::iter);

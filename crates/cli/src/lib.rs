@@ -10,11 +10,12 @@ mod judge;
 mod lint;
 mod object;
 mod output;
+mod template;
 
-mod consequence;
 mod failure;
 
 pub mod args;
 mod duration;
+mod jsonpath;
 
 pub use failure::{Failure, exit_code};

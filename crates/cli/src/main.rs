@@ -5,7 +5,7 @@ use std::io::{self, IsTerminal as _};
 use std::path::Path;
 use std::process::ExitCode;
 
-use clap::Parser as _;
+use clap::Parser;
 use cli::run::Console;
 use cli::{Failure, args, run};
 
@@ -13,13 +13,18 @@ use cli::{Failure, args, run};
 const CREATE: &str = "kubectl-create-workspace";
 /// The name by which kubectl asks for candidates of the shell's completion.
 const COMPLETE: &str = "kubectl_complete-workspace";
+/// The first word of the same question, from the program that `completion kubectl` prints.
+const ASKS: &str = "__complete";
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> ExitCode {
     let called: OsString = std::env::args_os().next().unwrap_or_default();
     let name = Path::new(&called).file_stem().unwrap_or_default();
-    if name == COMPLETE {
-        let words: Vec<_> = std::env::args().skip(1).collect();
+    let mut words = std::env::args_os().skip(1);
+    if name == COMPLETE || words.next().is_some_and(|first| first == ASKS) {
+        // A half-typed command line is read as it is, not as flags of this call.
+        let words = std::env::args_os().skip(if name == COMPLETE { 1 } else { 2 });
+        let words: Vec<_> = words.map(|word| word.to_string_lossy().into_owned()).collect();
         let completed = cli::complete::complete(&words, &mut io::stdout()).await;
         return completed.map_or(ExitCode::FAILURE, |()| ExitCode::SUCCESS);
     }
@@ -30,10 +35,10 @@ async fn main() -> ExitCode {
         answers: io::stdin().is_terminal().then_some(&mut input as _),
     };
     let outcome = if name == CREATE {
-        let args = args::create::Args::parse();
+        let args = parsed::<args::create::Args>();
         Box::pin(run::create(&args, &mut console)).await
     } else {
-        let cli = args::Cli::parse();
+        let cli = parsed::<args::Cli>();
         Box::pin(run::workspace(&cli, &mut console)).await
     };
     match outcome {
@@ -43,6 +48,10 @@ async fn main() -> ExitCode {
         Err(failure @ Failure::Explained) => ExitCode::from(failure.code()),
         Err(failure) => fail(&failure),
     }
+}
+
+fn parsed<P: Parser>() -> P {
+    P::try_parse().unwrap_or_else(|error| args::tips::fitting(error, &P::command()).exit())
 }
 
 fn fail(failure: &Failure) -> ExitCode {

@@ -1,11 +1,15 @@
 //! Arguments -> the manifest to create (pure).
 
-use api::workspace::{ResourceRequirements, Storage};
+use std::collections::BTreeMap;
+
+use api::workspace::{IdleShutdown, ResourceRequirements, Storage};
 use api::{Workspace, WorkspaceSpec};
+use k8s_openapi::api::core::v1::EnvVar;
 use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
 use kube::api::ObjectMeta;
 use serde_json::Value;
 
+use crate::args::Idle;
 use crate::args::create::Flags;
 
 /// The manifest with exactly what the flags say. It has a namespace only if a flag names one, so that it fits any namespace.
@@ -21,10 +25,13 @@ pub(crate) fn manifest(args: &Flags, namespace: Option<&str>) -> serde_json::Res
 }
 
 fn workspace(args: &Flags, namespace: Option<&str>) -> Workspace {
+    let gpu = args.gpu.as_ref();
+    let gpu = gpu.map(|gpu| (gpu.resource.clone(), Quantity(gpu.number.to_string())));
     let amounts = [("cpu", &args.cpu), ("memory", &args.memory)]
         .into_iter()
         .filter_map(|(name, value)| Some((name.to_owned(), Quantity(value.clone()?))))
-        .collect::<std::collections::BTreeMap<_, _>>();
+        .chain(gpu)
+        .collect::<BTreeMap<_, _>>();
     let resources = (!amounts.is_empty()).then(|| ResourceRequirements {
         requests: amounts.clone(),
         limits: amounts.clone(),
@@ -40,6 +47,10 @@ fn workspace(args: &Flags, namespace: Option<&str>) -> Workspace {
             template_ref: args.template.clone(),
             image: args.image.clone(),
             resources,
+            execution_profile_ref: args.profile.clone(),
+            env: args.env.iter().map(variable).collect(),
+            idle_shutdown: args.idle.map(idle_shutdown),
+            variables: args.variable.iter().cloned().collect(),
             storage: args.storage.clone().map(|size| Storage {
                 size: Some(Quantity(size)),
                 ..Storage::default()
@@ -47,6 +58,28 @@ fn workspace(args: &Flags, namespace: Option<&str>) -> Workspace {
             ..WorkspaceSpec::default()
         },
         status: None,
+    }
+}
+
+fn variable((name, value): &(String, String)) -> EnvVar {
+    EnvVar {
+        name: name.clone(),
+        value: Some(value.clone()),
+        ..EnvVar::default()
+    }
+}
+
+fn idle_shutdown(idle: Idle) -> IdleShutdown {
+    match idle {
+        Idle::After(minutes) => IdleShutdown {
+            enabled: Some(true),
+            idle_timeout_in_minutes: i32::try_from(minutes).ok(),
+            ..IdleShutdown::default()
+        },
+        Idle::Never => IdleShutdown {
+            enabled: Some(false),
+            ..IdleShutdown::default()
+        },
     }
 }
 
@@ -78,8 +111,8 @@ mod tests {
 
     #[test]
     fn every_flag_sets_its_field() {
-        let line =
-            "demo --template t --image uv --cpu 2 --memory 4Gi --storage 10Gi --display-name Demo -n team";
+        let line = "demo --template t --image uv --cpu 2 --memory 4Gi --storage 10Gi --display-name Demo -n team --gpu 1 --profile gpu \
+             --env A=b=c --env B= --idle 90m --variable project=x";
         assert_eq!(
             object(line),
             json!({
@@ -91,8 +124,13 @@ mod tests {
                     "templateRef": "t",
                     "image": "uv",
                     "resources": {
-                        "requests": {"cpu": "2", "memory": "4Gi"}, "limits": {"cpu": "2", "memory": "4Gi"}
+                        "requests": {"cpu": "2", "memory": "4Gi", "nvidia.com/gpu": "1"},
+                        "limits": {"cpu": "2", "memory": "4Gi", "nvidia.com/gpu": "1"},
                     },
+                    "executionProfileRef": "gpu",
+                    "env": [{"name": "A", "value": "b=c"}, {"name": "B", "value": ""}],
+                    "idleShutdown": {"enabled": true, "idleTimeoutInMinutes": 90},
+                    "variables": {"project": "x"},
                     "storage": {"size": "10Gi"},
                 },
             })

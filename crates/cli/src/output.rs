@@ -3,8 +3,8 @@
 use k8s_openapi::jiff::Timestamp;
 use serde_json::{Value, json};
 
-use crate::args::create::{DryRun, Format};
-use crate::args::{ListFormat, ObjectFormat};
+use crate::args::Format;
+use crate::args::create::DryRun;
 use crate::failure::Failure;
 
 /// A text from the cluster as one line without control characters, so that it cannot change what a terminal shows.
@@ -49,18 +49,18 @@ pub(crate) fn age(time: Option<&str>, now: Timestamp) -> String {
 }
 
 /// Objects as one List, without the field managers, as kubectl prints it.
-pub(crate) fn list(objects: &[Value], format: Format) -> Result<String, Failure> {
-    if format == Format::Name {
+pub(crate) fn list(objects: &[Value], format: &Format) -> Result<String, Failure> {
+    if *format == Format::Name {
         return Ok(objects.iter().map(|object| name(object) + "\n").collect());
     }
     let items: Vec<_> = objects.iter().map(without_managers).collect();
     let list = json!({"apiVersion": "v1", "kind": "List", "items": items});
-    Ok(object(&list, format)? + "\n")
+    object(&list, format)
 }
 
 fn without_managers(object: &Value) -> Value {
     let mut shown = object.clone();
-    if let Some(metadata) = shown["metadata"].as_object_mut() {
+    if let Some(Value::Object(metadata)) = shown.get_mut("metadata") {
         metadata.remove("managedFields");
     }
     shown
@@ -86,35 +86,17 @@ pub(crate) fn sentence(object: &Value, dry_run: DryRun) -> String {
     format!("{} created{how}", name(object))
 }
 
-/// An object as JSON or YAML, with a line end.
-pub(crate) fn shaped(object: &Value, format: ObjectFormat) -> Result<String, Failure> {
-    let format = match format {
-        ObjectFormat::Json => Format::Json,
-        ObjectFormat::Yaml => Format::Yaml,
-    };
-    Ok(self::object(object, format)? + "\n")
-}
-
-/// The format of a list's objects; `None`: a table.
-pub(crate) fn of_list(format: Option<ListFormat>) -> Option<Format> {
-    match format {
-        None | Some(ListFormat::Wide) => None,
-        Some(ListFormat::Json) => Some(Format::Json),
-        Some(ListFormat::Yaml) => Some(Format::Yaml),
-        Some(ListFormat::Name) => Some(Format::Name),
-    }
-}
-
-/// The object in the given format, without a line end.
-pub(crate) fn object(object: &Value, format: Format) -> Result<String, Failure> {
+/// The object in the given format, with a line end. A template has its own line ends.
+pub(crate) fn object(object: &Value, format: &Format) -> Result<String, Failure> {
     let shown = without_managers(object);
     let text = match format {
         Format::Name => Ok(name(object)),
         Format::Json => serde_json::to_string_pretty(&shown).map_err(anyhow::Error::from),
         Format::Yaml => serde_saphyr::to_string(&shown).map_err(anyhow::Error::from),
+        Format::Jsonpath(template) => return template.render(object).map_err(Failure::Usage),
     };
     let text = text.map_err(|error| Failure::Other(error.context("the object cannot be printed")))?;
-    Ok(text.trim_end().to_owned())
+    Ok(text.trim_end().to_owned() + "\n")
 }
 
 #[cfg(test)]
@@ -150,7 +132,7 @@ mod tests {
     #[test]
     fn yaml_and_json_read_back_as_the_same_object() {
         for format in [Format::Yaml, Format::Json] {
-            let text = object(&workspace(), format).unwrap();
+            let text = object(&workspace(), &format).unwrap();
             let mut expected = workspace();
             expected["metadata"]
                 .as_object_mut()

@@ -53,7 +53,22 @@ pub async fn workspace(cli: &Cli, console: &mut Console<'_>) -> Result<(), Failu
     {
         return commands::explain_offline(args, console);
     }
-    let cluster = Cluster::connect(&cli.connection).await?;
+    if let Command::Template(args) = &cli.command
+        && let Some(outcome) = commands::template_offline(args, console).await
+    {
+        return outcome;
+    }
+    if let Command::Version(args) = &cli.command
+        && args.client
+    {
+        return commands::version_of_client(args, console);
+    }
+    if let Command::Completion(args) = &cli.command {
+        return commands::completion(args, console);
+    }
+    commands::check(&cli.command)?;
+    let connected = Cluster::connect(&cli.connection).await;
+    let cluster = connected.map_err(|failure| commands::unconnected(&cli.command, failure))?;
     workspace_with(&cluster, cli, console).await
 }
 

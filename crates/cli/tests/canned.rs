@@ -14,7 +14,7 @@ use serde_json::{Value, json};
 use crate::workspace::run;
 
 /// A client, and the paths with queries that were asked for.
-fn canned(answer: fn(&str, &str) -> Value) -> (Client, Arc<Mutex<Vec<String>>>) {
+pub(crate) fn canned(answer: fn(&str, &str) -> Value) -> (Client, Arc<Mutex<Vec<String>>>) {
     let calls = Arc::new(Mutex::new(Vec::new()));
     let seen = calls.clone();
     let service = tower::service_fn(move |request: Request<Body>| {

@@ -231,10 +231,20 @@ async fn lint_needs_no_cluster_and_finds_nothing_in_the_samples() {
     assert!(err.contains("Not judged: "), "{err}");
 
     let file = std::env::temp_dir().join(format!("cli-lint-{}.yaml", std::process::id()));
-    let text = "apiVersion: workspaces.jupyter.org/v1alpha1\nkind: Workspace\nmetadata: {name: demo}\nspec: {displayName: d, colour: red}\n";
-    std::fs::write(&file, text).unwrap();
-    let (code, out, _) = lint(&file).await;
-    std::fs::remove_file(&file).unwrap();
-    assert_eq!(code, exit_code::NOT_AS_WANTED);
-    assert!(out.ends_with("(object 1, Workspace demo): spec.colour: is an unknown field: see docs/api.md, or kubectl explain\n"), "{out}");
+    for (text, expected) in [
+        (
+            "apiVersion: workspaces.jupyter.org/v1alpha1\nkind: Workspac\nmetadata: {name: demo}\n",
+            ":2:7: Workspac demo: kind: \"Workspac\" is no kind of workspaces.jupyter.org: write Workspace\n",
+        ),
+        (
+            "apiVersion: workspaces.jupyter.org/v1alpha1\nkind: Workspace\nmetadata: {name: demo}\nspec: {displayName: d, colour: red}\n",
+            ":4:24: Workspace demo: spec.colour: is an unknown field: see docs/api.md, or kubectl explain\n",
+        ),
+    ] {
+        std::fs::write(&file, text).unwrap();
+        let (code, out, _) = lint(&file).await;
+        std::fs::remove_file(&file).unwrap();
+        assert_eq!(code, exit_code::NOT_AS_WANTED);
+        assert!(out.ends_with(expected), "{out}");
+    }
 }

@@ -4,8 +4,11 @@
 
 mod canned;
 mod explain;
+mod failures;
 mod further;
+mod process;
 mod server;
+mod template;
 mod workspace;
 
 use clap::Parser as _;
@@ -214,7 +217,7 @@ async fn waiting_for_a_deleted_workspace_ends() {
     assert_eq!(ran.code(), exit_code::NOT_AS_WANTED);
     assert_eq!(
         ran.error(),
-        r#"workspace "demo" is not available: Deleting: somebody deleted it"#
+        r#"workspace "demo" is not available: Deleting: it was deleted"#
     );
 }
 

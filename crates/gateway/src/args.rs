@@ -67,6 +67,11 @@ pub struct Args {
     #[arg(long, env = "SELF_SIGNED_HOSTS", value_delimiter = ',')]
     pub self_signed_hosts: Vec<String>,
 
+    /// Whether there is a portal: the host `portal.<base domain>` is then open to every signed-in user, and this process makes the
+    /// certificate by which the portal serves the proxy, in the Secret `<release>-portal-tls`.
+    #[arg(long, env = "PORTAL_ENABLED")]
+    pub portal_enabled: bool,
+
     /// Address for the proxy's auth requests and for websockets (TLS).
     #[arg(long, env = "VERIFY_ADDRESS", default_value = "[::]:8443")]
     pub verify_address: SocketAddr,

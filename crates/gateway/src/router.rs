@@ -130,8 +130,8 @@ pub fn provider(provider: RouteProvider) -> Router {
         .fallback(nothing)
 }
 
-/// 8445: `auth` answers on `auth.<base>`, and `own_paths` under `/_workspace/` on a workspace's host. All other requests get the
-/// page about the workspace's state, if `authorizer` admits the user.
+/// 8445: `auth` answers on `auth.<base>`, and `own_paths` under `/_workspace/` on the hosts of workspaces and portal. All other
+/// requests of a workspace's host get the page about its state, if `authorizer` admits the user.
 pub fn pages<D: Authorizer>(
     index: Arc<Index>,
     authorizer: Arc<D>,
@@ -289,7 +289,9 @@ async fn answer<D: Authorizer>(hosts: &Hosts<D>, request: Request) -> Response {
     });
     let router = match &destination {
         Destination::Auth => &hosts.auth,
-        Destination::Workspace(site) if site.within(request.uri().path()).starts_with("/_workspace/") => {
+        Destination::Workspace(site) | Destination::Portal(site)
+            if site.within(request.uri().path()).starts_with("/_workspace/") =>
+        {
             &hosts.own_paths
         }
         // Reserved in a lenient reading of the path, but not as written. A proxy with the lenient reading has sent no auth request
@@ -297,6 +299,8 @@ async fn answer<D: Authorizer>(hosts: &Hosts<D>, request: Request) -> Response {
         Destination::Workspace(site) if is_reserved(site.within(request.uri().path())) => {
             return nothing().await;
         }
+        // The proxy's route leads to the portal itself.
+        Destination::Portal(_) => return pages::unavailable(),
         Destination::Workspace(site) => {
             let state = hosts.authorizer.state(site, request.method(), request.headers());
             return tokio::time::timeout(ANSWER_TIMEOUT, state)
@@ -320,12 +324,12 @@ async fn answer<D: Authorizer>(hosts: &Hosts<D>, request: Request) -> Response {
 /// Timeout of the routes that call others. Their bodies are already read. The timeout layer of `tower-http` would answer without
 /// the gateway's page.
 fn bounded(router: Router) -> Router {
-    let patience = async |request: Request, next: Next| {
+    let with_timeout = async |request: Request, next: Next| {
         tokio::time::timeout(ANSWER_TIMEOUT, next.run(request))
             .await
             .unwrap_or_else(|_| pages::unavailable())
     };
-    router.layer(from_fn(patience))
+    router.layer(from_fn(with_timeout))
 }
 
 async fn nothing() -> Response {

@@ -23,12 +23,12 @@ use tracing::{error, info, warn};
 use crate::args::Args;
 use crate::audit::Audit;
 use crate::clock::Clock;
-use crate::index::Index;
 use crate::index::following::Follower;
 use crate::index::freshness::Freshness;
 use crate::index::heartbeat::Heartbeat;
 use crate::index::traefik::Routes;
 use crate::index::watch;
+use crate::index::{Index, Served};
 use crate::login;
 use crate::login::progress;
 use crate::login::settings::SignIn;
@@ -145,7 +145,10 @@ async fn serve(
     tasks.spawn(watch::feed(
         client.clone(),
         scope.clone(),
-        manager,
+        Served {
+            manager,
+            has_portal: args.portal_enabled,
+        },
         index.clone(),
         follower.clone(),
     ));
@@ -219,6 +222,7 @@ fn pki(args: &Args, secrets: &Api<Secret>, metrics: &Metrics) -> Pki {
     let (release, namespace) = (&args.release_name, &args.namespace);
     let pki = Pki::new(secrets.clone(), release, namespace, metrics.clone());
     pki.self_signing(&kit::process::non_empty(&args.self_signed_hosts))
+        .with_portal(args.portal_enabled)
 }
 
 /// The same settings, with `authority` (PEM) trusted for the main provider if it is behind the proxy whose certificate that authority

@@ -1,4 +1,4 @@
-//! namespace and name of a workspace -> its host, its folder and its cookies' names (pure).
+//! host or folder of a workspace, host of the portal -> paths and names of its cookies (pure).
 //!
 //! Every classification of a request by workspace calls `index::Domain::destination` and continues with a [`Site`].
 

@@ -95,7 +95,7 @@ async fn a_workspace_is_called_by_its_display_name_and_the_one_in_its_address() 
         display_name: Some("Waves & <quakes>".into()),
         ..target(Phase::Stopped, "Stopped", "")
     };
-    let shown = page(pages::not_running(
+    let shown = page(pages::workspace_page(
         &domain(),
         &stopped,
         Audience::OwnerOrAdmin,
@@ -117,7 +117,7 @@ async fn titles_differ_from_state_to_state() {
         Phase::Invalid,
         Phase::Deleting,
     ] {
-        let html = page(pages::not_running(
+        let html = page(pages::workspace_page(
             &domain(),
             &target(phase, "", ""),
             Audience::OwnerOrAdmin,
@@ -144,7 +144,7 @@ async fn titles_differ_from_state_to_state() {
 #[tokio::test]
 async fn what_a_user_wrote_is_shown_as_text() {
     let hostile = "<img src=x onerror=alert(1)> & 'more' \"x\" </script> `<b>`";
-    let html = page(pages::not_running(
+    let html = page(pages::workspace_page(
         &domain(),
         &target(Phase::Failed, "ImagePullFailed", hostile),
         Audience::OwnerOrAdmin,
@@ -177,7 +177,13 @@ async fn the_page_of_a_user_sends_forms_to_itself_and_the_provider_only() {
 #[tokio::test]
 async fn owners_see_the_blocker_of_a_start_and_other_users_that_there_is_one() {
     let stuck = target(Phase::Starting, "ImagePullFailed", NO_IMAGE);
-    let keeper = page(pages::not_running(&domain(), &stuck, Audience::OwnerOrAdmin, NOW)).await;
+    let keeper = page(pages::workspace_page(
+        &domain(),
+        &stuck,
+        Audience::OwnerOrAdmin,
+        NOW,
+    ))
+    .await;
     for message in [
         "ImagePullFailed",
         "registry.example/lab:v9",
@@ -201,7 +207,7 @@ async fn owners_see_the_blocker_of_a_start_and_other_users_that_there_is_one() {
             .collect()
     };
     assert_eq!(steps(&keeper), ["done", "done", "stuck", "next", "next", "next"]);
-    let guest = page(pages::not_running(&domain(), &stuck, Audience::Viewer, NOW)).await;
+    let guest = page(pages::workspace_page(&domain(), &stuck, Audience::Viewer, NOW)).await;
     assert!(
         guest.contains("The start is blocked.") && guest.contains("The owner sees"),
         "{guest}"
@@ -210,7 +216,7 @@ async fn owners_see_the_blocker_of_a_start_and_other_users_that_there_is_one() {
         !guest.contains("registry.example") && !guest.contains("ImagePullFailed"),
         "{guest}"
     );
-    let fetched = json(pages::not_running(&domain(), &stuck, Audience::Viewer, NOW))
+    let fetched = json(pages::workspace_page(&domain(), &stuck, Audience::Viewer, NOW))
         .await
         .to_string();
     assert!(
@@ -220,9 +226,15 @@ async fn owners_see_the_blocker_of_a_start_and_other_users_that_there_is_one() {
     let runs = with(target(Phase::Starting, "Starting", ""), |status_detail| {
         status_detail.started = true;
     });
-    let html = page(pages::not_running(&domain(), &runs, Audience::OwnerOrAdmin, NOW)).await;
+    let html = page(pages::workspace_page(
+        &domain(),
+        &runs,
+        Audience::OwnerOrAdmin,
+        NOW,
+    ))
+    .await;
     assert_eq!(steps(&html), ["done", "done", "done", "done", "now", "next"]);
-    let ready = page(pages::not_running(
+    let ready = page(pages::workspace_page(
         &domain(),
         &target(Phase::Running, "", ""),
         Audience::Viewer,
@@ -236,7 +248,7 @@ async fn owners_see_the_blocker_of_a_start_and_other_users_that_there_is_one() {
 async fn a_workspace_that_does_not_run_gives_503_and_a_stable_page() {
     let at = |message: &str, now| {
         let stuck = target(Phase::Starting, "ImagePullFailed", message);
-        pages::not_running(&domain(), &stuck, Audience::OwnerOrAdmin, now)
+        pages::workspace_page(&domain(), &stuck, Audience::OwnerOrAdmin, now)
     };
     let first = render(at("one", NOW), Reader::Browser);
     assert_eq!(first.status(), StatusCode::SERVICE_UNAVAILABLE);
@@ -268,12 +280,12 @@ async fn a_workspace_that_does_not_run_gives_503_and_a_stable_page() {
 #[tokio::test]
 async fn a_stopped_workspace_says_why_and_leads_to_the_form_on_the_auth_host() {
     let stopped = target(Phase::Stopped, "Stopped", "No pod is left; the disk is kept.");
-    let starter = page(pages::not_running(&domain(), &stopped, Audience::Starter, NOW)).await;
+    let starter = page(pages::workspace_page(&domain(), &stopped, Audience::Starter, NOW)).await;
     assert!(
         starter.contains("Stopped.") && starter.contains("/start\""),
         "{starter}"
     );
-    let guest = page(pages::not_running(&domain(), &stopped, Audience::Viewer, NOW)).await;
+    let guest = page(pages::workspace_page(&domain(), &stopped, Audience::Viewer, NOW)).await;
     assert!(
         !guest.contains("/start\"") && guest.contains("Only its owner and administrators may start it."),
         "{guest}"
@@ -284,7 +296,7 @@ async fn a_stopped_workspace_says_why_and_leads_to_the_form_on_the_auth_host() {
             "the status's own words: {page}"
         );
     }
-    let html = page(pages::not_running(
+    let html = page(pages::workspace_page(
         &domain(),
         &stopped,
         Audience::OwnerOrAdmin,
@@ -303,7 +315,7 @@ async fn a_stopped_workspace_says_why_and_leads_to_the_form_on_the_auth_host() {
     let idle = with(stopped.clone(), |status_detail| {
         status_detail.idle = Some(Some(60));
     });
-    let html = page(pages::not_running(&domain(), &idle, Audience::Viewer, NOW)).await;
+    let html = page(pages::workspace_page(&domain(), &idle, Audience::Viewer, NOW)).await;
     assert!(html.contains("Stopped after 60 minutes without use"), "{html}");
 
     let form = render(pages::start_form(&domain(), &stopped, "alice"), Reader::Browser);

@@ -377,14 +377,14 @@ async fn a_workspace_s_answer_signs_nobody_out_and_gives_no_service_worker_more_
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn the_base_domain_redirects_to_the_home_page() {
+async fn the_base_domain_redirects_to_the_portal() {
     let (site, _, _) = site().await;
     for path in ["/", "/lab?x=https://evil.example/"] {
         let (status, headers, _) = site.get("", path, &[]).await;
         assert_eq!(status, StatusCode::FOUND, "{path}: {}", site.log());
         let location = headers["location"].to_str().unwrap();
         assert!(
-            location.starts_with(&format!("https://auth.{BASE}")),
+            location.starts_with(&format!("https://portal.{BASE}")),
             "{location}"
         );
         assert!(

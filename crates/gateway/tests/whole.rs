@@ -243,7 +243,7 @@ async fn nothing_secret_is_written_while_everything_that_libraries_trace_is_logg
     secrets.retain(|secret| !secret.is_empty());
     assert!(secrets.len() > 12, "{}", secrets.len());
     let (errors, output) = (whole.errors(), whole.output());
-    assert!(errors.contains("\"level\":\"TRACE\"") && errors.contains("somebody signed in"));
+    assert!(errors.contains("\"level\":\"TRACE\"") && errors.contains("a user signed in"));
     assert!(
         output.contains("\"login\"") && output.contains("\"opened\""),
         "{output}"

@@ -9,13 +9,14 @@
 //! - `admin`: `/livez`, `/readyz`, `/metrics`
 //! - `readiness`: conditions that a process waits for
 //! - `bind`: listening sockets
+//! - `access_review`: what a user may do
 //! - `client`: the Kubernetes client
 //! - `scope`: the watched namespace, or all
 //! - `retry`: the client's retries and concurrency limit
 //! - `audit`: an audit log
 //! - `lease`: leader election
 //! - `telemetry`: the log
-//! - `assertion`: JSON Web Tokens that name the calling user
+//! - `assertion`: JSON Web Tokens that name the calling user, signed and checked
 //! - `rotating_keys`: key sets that are renewed daily
 //! - `shared_secret`: a Secret that replicas agree on
 //! - `api_error`: errors of the API server without their content
@@ -23,6 +24,7 @@
 //! - `shutdown`: signals
 //! - `allocator`: jemalloc
 
+pub mod access_review;
 pub mod admin;
 mod allocator;
 pub mod api_error;

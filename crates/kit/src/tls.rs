@@ -51,6 +51,11 @@ impl Certificate {
         self.current.store(Some(Arc::new(certified)));
         Ok(())
     }
+
+    /// Serves from now on what `other` serves at this moment.
+    pub fn follow(&self, other: &Self) {
+        self.current.store(other.current.load_full());
+    }
 }
 
 impl ResolvesServerCert for Certificate {

@@ -35,7 +35,7 @@ pub struct Context {
     /// Reads pods; many reconciles share its requests.
     pub lister: Lister,
     /// Status writes that are delayed under load.
-    pub debounce: StatusDebounce,
+    pub status_debounce: StatusDebounce,
     /// The audit log.
     pub audit: Audit,
     /// What is measured.
@@ -73,7 +73,7 @@ impl Context {
             settings,
             site,
             lister: Lister::default(),
-            debounce: StatusDebounce::default(),
+            status_debounce: StatusDebounce::default(),
             audit: Audit::default(),
             metrics: Metrics::default(),
             backoff: Backoff::default(),

@@ -94,7 +94,7 @@ pub async fn run_as(args: Args, build: Build) -> anyhow::Result<()> {
     let others = stream::select_all([routes.boxed(), context.idle.triggers().boxed(), declared.boxed()]);
     let load = context.clone();
     let triggers = watch::start(&client, &scope, writers, watch_page_size, move || {
-        load.debounce.is_loaded()
+        load.status_debounce.is_loaded()
     });
     let triggers = stream::select(triggers, others.map(Ok));
     let triggers = tasks::ahead(triggers, TRIGGER_BUFFER);
@@ -201,7 +201,7 @@ async fn work(
         context.pending_writes.clear();
         context.contests.clear();
         context.idle.clear();
-        context.debounce.clear();
+        context.status_debounce.clear();
         context.audit.clear();
     }
 }
@@ -249,6 +249,6 @@ fn forget(context: &Context, workspace: &ObjectRef<kube::api::DynamicObject>) {
     context.pending_writes.forget(&key);
     context.contests.forget(&key);
     context.idle.forget(&key);
-    context.debounce.forget(&key);
+    context.status_debounce.forget(&key);
     context.audit.forget(&key);
 }

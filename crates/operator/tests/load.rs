@@ -16,7 +16,7 @@ fn add_load(context: &Context) {
     for number in 0..LOAD_THRESHOLD {
         let other = format!("team/other-{number}");
         context
-            .debounce
+            .status_debounce
             .debounce(&other, "u", &WorkspaceStatus::default());
     }
 }

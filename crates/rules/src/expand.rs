@@ -2,12 +2,16 @@
 //!
 //! Bounds are never expanded, because no workspace may change them. For the same reason, images know only built-in variables.
 
+use std::collections::BTreeSet;
+
 use api::WorkspaceTemplateSpec;
 use k8s_openapi::api::core::v1::Container;
 use serde::Serialize;
 use serde_json::Value;
 
-use crate::variables::{Budget, Scope, VariableError, expand_value_within, expand_within};
+use crate::variables::{
+    Budget, Scope, VariableError, expand_value_within, expand_within, is_built_in, names_in,
+};
 use crate::violation::Violation;
 
 /// Fields that are expanded first, because the others may name the claims.
@@ -33,6 +37,32 @@ pub(crate) fn has_variables(part: &impl Serialize) -> bool {
     let json = serde_json::to_vec(part).unwrap_or_default();
     json.windows(2)
         .any(|pair| pair[0] == b'{' && (pair[1].is_ascii_alphabetic() || b"_{".contains(&pair[1])))
+}
+
+/// The names of the variables in `spec`, without those that the operator sets. A word in braces may also be meant literally.
+pub(crate) fn names(spec: &WorkspaceTemplateSpec) -> BTreeSet<String> {
+    let mut found = BTreeSet::new();
+    let json = serde_json::to_value(spec).unwrap_or_default();
+    for field in DISKS.iter().chain(&PARTS).chain(&[INIT_CONTAINERS]) {
+        collect(&json[*field], &mut found);
+    }
+    found
+}
+
+fn collect(value: &Value, found: &mut BTreeSet<String>) {
+    let mut add = |text: &str| {
+        let names = names_in(text, &|_| true).into_iter();
+        found.extend(names.filter(|name| !is_built_in(name)).map(str::to_owned));
+    };
+    match value {
+        Value::String(text) => add(text),
+        Value::Array(items) => items.iter().for_each(|item| collect(item, found)),
+        Value::Object(fields) => {
+            fields.keys().for_each(|key| add(key));
+            fields.values().for_each(|value| collect(value, found));
+        }
+        Value::Null | Value::Bool(_) | Value::Number(_) => {}
+    }
 }
 
 /// Replaces the variables in the disks of `spec`.

@@ -1,4 +1,14 @@
 //! Objects and settings -> decisions (pure): defaults, validation, names and access, for all callers.
+//!
+//! | modules | decide |
+//! |---|---|
+//! | `judge`, `rejection`, `valid` | whether a workspace may run |
+//! | `defaults`, `given`; `idle`, `limits`, `resources`, `profile` | effective values, and those of one topic |
+//! | `validate`, `checks`, `schema`, `violation` | which rules an object breaks: by itself, one field alone, by its schema, in words |
+//! | `managers`, `routes`, `names`, `networks`, `mirrors`, `claims` | what a workspace's objects are called and contain |
+//! | `variables`, `expand`, `quantity`, `settings`, `references` | the values that rules read |
+//! | `access`, `shares` | who may connect |
+//! | `form`, `manifest`, `explain`, `progress`, `consequence` | what portal and command line show |
 
 #![cfg_attr(
     test,
@@ -11,18 +21,22 @@
 pub mod access;
 pub mod checks;
 pub mod claims;
+pub mod consequence;
 pub mod defaults;
 mod expand;
 pub mod explain;
+pub mod form;
 pub mod given;
 mod idle;
 pub mod judge;
 mod limits;
 pub mod managers;
+pub mod manifest;
 mod mirrors;
 pub mod names;
 pub mod networks;
 mod profile;
+pub mod progress;
 pub mod quantity;
 mod references;
 pub mod rejection;
@@ -45,6 +59,7 @@ pub use profile::ExecutionProfile;
 pub use quantity::Quantity;
 pub use references::References;
 pub use rejection::{NotYet, Rejection};
+pub use resources::{GPU, SHARED_GPU, is_gpu};
 pub use settings::Settings;
 pub use valid::ValidWorkspace;
 pub use violation::{Violation, Violations};

@@ -9,13 +9,13 @@ use k8s_openapi::apimachinery::pkg::api::resource::Quantity as RawQuantity;
 use crate::quantity::Quantity;
 
 /// The resource of a bound on `gpu` when a workspace requests none of these resources.
-pub(crate) const GPU: &str = "nvidia.com/gpu";
+pub const GPU: &str = "nvidia.com/gpu";
 const MIG_PREFIX: &str = "nvidia.com/mig-";
 /// The same GPUs under the name that the device plugin uses for time-sharing.
-const SHARED_GPU: &str = "nvidia.com/gpu.shared";
+pub const SHARED_GPU: &str = "nvidia.com/gpu.shared";
 
 /// Whether a bound on `gpu` applies to the resource `name`.
-pub(crate) fn is_gpu(name: &str) -> bool {
+pub fn is_gpu(name: &str) -> bool {
     name == GPU || name == SHARED_GPU || name.starts_with(MIG_PREFIX)
 }
 

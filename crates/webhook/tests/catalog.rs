@@ -42,6 +42,28 @@ async fn a_template_that_contradicts_itself_is_refused() {
 }
 
 #[tokio::test]
+async fn a_presentation_is_judged_whenever_it_is_written_and_the_stored_rest_is_not() {
+    let webhook = Cluster::default().webhook();
+    let presented = |image: &str, rest: Value| {
+        let mut spec = rest;
+        spec["presentation"] = json!({"icon": "code", "images": [{"image": image, "displayName": "Lab"}]});
+        template(spec)
+    };
+    let (good, bad) = (presented("uv", json!({})), presented("other:1", json!({})));
+    assert!(webhook.validate_create("root", &good).await.allowed);
+    let refused = webhook.validate_create("root", &bad).await;
+    assert_eq!(refused.code, 422);
+    let expected = "spec.presentation.images[0].image: \"other:1\" is not an image that the template allows: choose one of uv";
+    assert!(refused.message.contains(expected), "{refused:?}");
+    assert_eq!(webhook.validate_update("root", &good, &bad).await.code, 422);
+    // Rules that a newer build has do not keep people from correcting a name.
+    let old = json!({"resourceBounds": {"cpu": {"min": "3", "max": "2"}}});
+    let (before, after) = (template(old.clone()), presented("uv", old));
+    let allowed = webhook.validate_update("root", &before, &after).await;
+    assert!(allowed.allowed, "{allowed:?}");
+}
+
+#[tokio::test]
 async fn a_template_that_admits_no_workspace_is_refused_and_a_bound_for_few_gives_a_warning() {
     let webhook = Cluster::default().webhook();
     for (spec, field) in [

@@ -231,7 +231,7 @@ async fn a_template_that_comes_later_gets_no_secret_that_the_workspace_chose() {
     assert!(
         refused
             .message
-            .contains("was not there when the workspace was made, as far as is noted"),
+            .contains("nothing records that it existed when the workspace was created"),
         "{refused:?}"
     );
     // Where bounds only warn, what nobody was asked for is asked for.

@@ -55,6 +55,8 @@ pub(crate) enum Command {
     /// Measure what an admission review costs the webhook, beside a bare server, on an API server of its own; writes
     /// docs/performance.md
     BenchWebhook(BenchWebhook),
+    /// Measure what the portal and the plugin cost with many workspaces, on an API server of its own; writes docs/performance.md
+    BenchPortal(BenchPortal),
     /// Part of the local cluster: carry TCP connections from a local address into the node's network
     Forward {
         /// Address to listen on
@@ -199,6 +201,41 @@ pub(crate) struct BenchWebhook {
     /// Set by itself: the measured core
     #[arg(long, hide = true, default_value_t = 0)]
     pub(crate) processor: usize,
+}
+
+/// What to measure.
+#[derive(Debug, clap::Args)]
+pub(crate) struct BenchPortal {
+    /// Workspaces, and shares; fewer to try something out
+    #[arg(long, value_name = "NUMBER", default_value_t = 5_000)]
+    pub(crate) workspaces: usize,
+    /// Namespaces that they are in
+    #[arg(long, value_name = "NUMBER", default_value_t = 200)]
+    pub(crate) namespaces: usize,
+    /// Open lists
+    #[arg(long, value_name = "NUMBER", default_value_t = 200)]
+    pub(crate) streams: usize,
+    /// Seconds for which lists are open without changes, and then with changes
+    #[arg(long, value_name = "SECONDS", default_value_t = 20)]
+    pub(crate) seconds: u64,
+    /// Rounds per page
+    #[arg(long, value_name = "NUMBER", default_value_t = 3)]
+    pub(crate) rounds: usize,
+    /// Measure this program in place of a release build made now
+    #[arg(long, value_name = "FILE")]
+    pub(crate) program: Option<PathBuf>,
+    /// Measure this plugin in place of a release build made now
+    #[arg(long, value_name = "FILE")]
+    pub(crate) plugin: Option<PathBuf>,
+    /// Use this build of the portal's benches in place of a release build made now
+    #[arg(long, value_name = "FILE")]
+    pub(crate) generator: Option<PathBuf>,
+    /// Print only; leave docs/performance.md as it is
+    #[arg(long)]
+    pub(crate) dry_run: bool,
+    /// Set by itself, once it is in a network of its own
+    #[arg(long, hide = true)]
+    pub(crate) inside: bool,
 }
 
 /// What to do with the demo.

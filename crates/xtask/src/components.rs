@@ -16,9 +16,9 @@ use crate::paths::Paths;
 use crate::progress::Progress;
 
 /// Kubernetes' version; the modules in `components/` are pinned to it.
-pub(crate) const KUBERNETES: &str = "v1.34.4";
+pub(crate) const KUBERNETES: &str = "v1.36.3";
 /// Oldest Go that the modules can be built with.
-const GO: (u32, u32) = (1, 24);
+const GO: (u32, u32) = (1, 26);
 
 /// A program built from Go modules.
 #[derive(Debug, Clone, Copy)]
@@ -86,6 +86,22 @@ pub(crate) const KWOK: Component = Component {
     package: "sigs.k8s.io/kwok/cmd/kwok",
     kubernetes: false,
     files: files!("kwok": "go.mod", "go.sum"),
+};
+
+/// cert-manager's controllers, which some end-to-end tests run.
+pub(crate) const CERT_MANAGER: Component = Component {
+    name: "cert-manager",
+    package: ".",
+    kubernetes: false,
+    files: files!("cert-manager": "go.mod", "go.sum", "main.go"),
+};
+
+/// The newest Helm, for tests. Other tools and users of the oldest supported one have version 3 (`demo::helm`).
+pub(crate) const HELM4: Component = Component {
+    name: "helm4",
+    package: "helm.sh/helm/v4/cmd/helm",
+    kubernetes: false,
+    files: files!("helm4": "go.mod", "go.sum"),
 };
 
 impl Component {
@@ -187,7 +203,7 @@ impl Component {
                     ("gitMinor", minor),
                     ("gitCommit", "0000000000000000000000000000000000000000"),
                     ("gitTreeState", "clean"),
-                    ("buildDate", "2026-02-10T00:00:00Z"),
+                    ("buildDate", "2026-07-22T00:00:00Z"),
                 ] {
                     let _ = write!(flags, " -X {package}.{name}={value}");
                 }
@@ -222,7 +238,7 @@ pub(crate) fn short_digest(bytes: &[u8]) -> String {
 
 /// Go must be there and new enough; asked in the module's folder, where it may switch to another version by itself.
 fn check_go(folder: &Path) -> anyhow::Result<()> {
-    let how = "get Go 1.24 or newer from https://go.dev/dl/ and put its bin folder on PATH";
+    let how = "get Go 1.26 or newer from https://go.dev/dl/ and put its bin folder on PATH";
     let Ok(output) = Cmd::new("go").arg("version").dir(folder).output() else {
         bail!("Go is not installed, or too old for the modules; {how}");
     };
@@ -232,7 +248,7 @@ fn check_go(folder: &Path) -> anyhow::Result<()> {
     }
 }
 
-/// Major and minor version from `go version go1.24.3 linux/amd64`; none for a development build.
+/// Major and minor version from `go version go1.26.3 linux/amd64`; none for a development build.
 fn go_version(output: &str) -> Option<(u32, u32)> {
     let version = output.split_whitespace().nth(2)?.strip_prefix("go")?;
     let mut parts = version.split(['.', '-']);
@@ -249,7 +265,7 @@ mod tests {
 
     #[test]
     fn go_versions_are_read_from_releases_and_candidates() {
-        assert_eq!(go_version("go version go1.24.3 linux/amd64"), Some((1, 24)));
+        assert_eq!(go_version("go version go1.26.3 linux/amd64"), Some((1, 26)));
         assert_eq!(go_version("go version go1.26rc1 linux/amd64"), Some((1, 26)));
         assert_eq!(go_version("go version devel +abc linux/amd64"), None);
         assert!(go_version("go version go1.19.8 linux/amd64") < Some(GO));
@@ -290,7 +306,7 @@ mod tests {
         };
         assert!(text(&HYPERKUBE).contains(&format!("k8s.io/kubernetes {KUBERNETES}\n")));
         assert!(text(&KUBECTL).contains(&KUBERNETES.replace("v1.", "k8s.io/kubectl v0.")));
-        assert!(HYPERKUBE.linker_flags().contains("version.gitMinor=34 "));
+        assert!(HYPERKUBE.linker_flags().contains("version.gitMinor=36 "));
     }
 
     #[test]

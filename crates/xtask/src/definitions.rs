@@ -3,7 +3,10 @@
 //! | file | what it defines |
 //! |---|---|
 //! | `traefik.yaml` | every kind of Traefik's; its provider waits until all of them are there |
-//! | `httproutes.yaml` | the Gateway API's HTTPRoute |
+//! | `httproutes.yaml` | the Gateway API's HTTPRoute alone |
+//! | `gateways.yaml` | every kind of the Gateway API that Traefik waits for |
+//! | `cert-manager.yaml` | cert-manager's certificates, their requests and issuers |
+//! | `podmonitors.yaml`, `prometheusrules.yaml` | the Prometheus operator's kinds |
 
 use std::fmt::Write as _;
 use std::fs;
@@ -16,7 +19,7 @@ use crate::exec::Cmd;
 use crate::paths::Paths;
 use crate::progress::Progress;
 
-/// A file of a Go module.
+/// Files of a Go module.
 struct Definition {
     /// Name in the cache folder.
     name: &'static str,
@@ -24,22 +27,80 @@ struct Definition {
     module: &'static str,
     /// Go's hash of the module's content.
     sum: &'static str,
-    /// The file in it.
-    file: &'static str,
+    /// The folder in it.
+    folder: &'static str,
+    /// The files in that.
+    files: &'static [&'static str],
 }
 
-const ALL: [Definition; 2] = [
+const GATEWAY_API: (&str, &str) = (
+    "sigs.k8s.io/gateway-api@v1.6.1",
+    "h1:mock6phZbI6rvZerwrVNk7hVNymQgHo+6sJ81Ia7ftY=",
+);
+const CERT_MANAGER: (&str, &str) = (
+    "github.com/cert-manager/cert-manager@v1.21.2",
+    "h1:UWgoYM+KLNtRlqmoWOKjKBOBUPVHeepQ6/ac3ERJW68=",
+);
+const PROMETHEUS_OPERATOR: (&str, &str) = (
+    "github.com/prometheus-operator/prometheus-operator@v0.85.0",
+    "h1:M5xLCLEoaW2IJfnuCwFzzpL+jSVQu3KGT84Pye+fW8s=",
+);
+
+const ALL: [Definition; 6] = [
     Definition {
         name: "traefik.yaml",
         module: "github.com/traefik/traefik/v3@v3.7.13",
         sum: "h1:T8wy9KuaFzCkmXCqAzDy7t73pBDR1DHrJe3pqXpNXTw=",
-        file: "docs/content/reference/dynamic-configuration/kubernetes-crd-definition-v1.yml",
+        folder: "docs/content/reference/dynamic-configuration",
+        files: &["kubernetes-crd-definition-v1.yml"],
     },
     Definition {
         name: "httproutes.yaml",
-        module: "sigs.k8s.io/gateway-api@v1.4.0",
-        sum: "h1:ZwlNM6zOHq0h3WUX2gfByPs2yAEsy/EenYJB78jpQfQ=",
-        file: "config/crd/standard/gateway.networking.k8s.io_httproutes.yaml",
+        module: GATEWAY_API.0,
+        sum: GATEWAY_API.1,
+        folder: "config/crd/standard",
+        files: &["gateway.networking.k8s.io_httproutes.yaml"],
+    },
+    Definition {
+        name: "gateways.yaml",
+        module: GATEWAY_API.0,
+        sum: GATEWAY_API.1,
+        folder: "config/crd/standard",
+        files: &[
+            "gateway.networking.k8s.io_backendtlspolicies.yaml",
+            "gateway.networking.k8s.io_gatewayclasses.yaml",
+            "gateway.networking.k8s.io_gateways.yaml",
+            "gateway.networking.k8s.io_grpcroutes.yaml",
+            "gateway.networking.k8s.io_httproutes.yaml",
+            "gateway.networking.k8s.io_referencegrants.yaml",
+            "gateway.networking.k8s.io_tlsroutes.yaml",
+        ],
+    },
+    Definition {
+        name: "cert-manager.yaml",
+        module: CERT_MANAGER.0,
+        sum: CERT_MANAGER.1,
+        folder: "deploy/crds",
+        files: &[
+            "cert-manager.io_certificaterequests.yaml",
+            "cert-manager.io_certificates.yaml",
+            "cert-manager.io_clusterissuers.yaml",
+            "cert-manager.io_issuers.yaml",
+        ],
+    },
+    Definition {
+        name: "podmonitors.yaml",
+        module: PROMETHEUS_OPERATOR.0,
+        sum: PROMETHEUS_OPERATOR.1,
+        folder: "example/prometheus-operator-crd",
+        files: &["monitoring.coreos.com_podmonitors.yaml"],
+    },
+    Definition {
+        name: "prometheusrules.yaml",
+        module: PROMETHEUS_OPERATOR.0,
+        sum: PROMETHEUS_OPERATOR.1,
+        folder: "example/prometheus-operator-crd",
+        files: &["monitoring.coreos.com_prometheusrules.yaml"],
     },
 ];
 
@@ -68,7 +129,7 @@ pub(crate) fn ensure(paths: &Paths, progress: &Progress) -> anyhow::Result<PathB
     Ok(folder)
 }
 
-fn fetch(definition: &Definition, paths: &Paths) -> anyhow::Result<Vec<u8>> {
+fn fetch(definition: &Definition, paths: &Paths) -> anyhow::Result<String> {
     fs::create_dir_all(paths.go())?;
     let download = Cmd::new("go").args(["mod", "download", "-json", definition.module]);
     let output = download.env("GOWORK", "off").dir(paths.go()).output()?;
@@ -79,16 +140,24 @@ fn fetch(definition: &Definition, paths: &Paths) -> anyhow::Result<Vec<u8>> {
         "its hash is {sum:?}, not {:?}",
         definition.sum
     );
-    let file = PathBuf::from(output["Dir"].as_str().unwrap_or_default()).join(definition.file);
-    fs::read(&file).with_context(|| format!("cannot read {}", file.display()))
+    let folder = PathBuf::from(output["Dir"].as_str().unwrap_or_default()).join(definition.folder);
+    let read = |name: &&str| {
+        let file = folder.join(name);
+        fs::read_to_string(&file).with_context(|| format!("cannot read {}", file.display()))
+    };
+    let texts: anyhow::Result<Vec<_>> = definition.files.iter().map(read).collect();
+    Ok(texts?.join("\n---\n"))
 }
 
 fn sums() -> String {
     ALL.iter().fold(String::new(), |mut text, definition| {
         let _ = writeln!(
             text,
-            "{} {} {}",
-            definition.name, definition.module, definition.sum
+            "{} {} {} {}",
+            definition.name,
+            definition.module,
+            definition.sum,
+            definition.files.join(",")
         );
         text
     })

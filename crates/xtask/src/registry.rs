@@ -97,7 +97,7 @@ impl Registries {
                 upload.target
             ),
             Found::Other(difference) => bail!(
-                "a tag was pushed by somebody else at the same time: choose another version, and make tags immutable in the registry\n  {difference}"
+                "another client pushed a tag at the same time: choose another version, and make tags immutable in the registry\n  {difference}"
             ),
         }
         Ok(())

@@ -18,6 +18,7 @@ pub(crate) fn run(args: Args) -> anyhow::Result<ExitCode> {
         Command::BenchProxy(args) => bench::proxy::run(&args, &paths).map(|()| ExitCode::SUCCESS),
         Command::BenchOperator(args) => bench::operator::run(&args, &paths).map(|()| ExitCode::SUCCESS),
         Command::BenchWebhook(args) => bench::webhook::run(&args, &paths).map(|()| ExitCode::SUCCESS),
+        Command::BenchPortal(args) => bench::portal::run(&args, &paths).map(|()| ExitCode::SUCCESS),
         Command::Forward { listen, to } => block_on(forward::run(listen, to)),
         Command::Gen { check } => generate::run(&paths, check).map(|()| ExitCode::SUCCESS),
         Command::Images(Images {

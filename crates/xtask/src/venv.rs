@@ -1,6 +1,7 @@
 //! Wheels -> a Python environment of their own in the cache folder, for the programs in them (IO).
 
 use std::ffi::OsStr;
+use std::fs;
 use std::path::Path;
 
 use anyhow::Context as _;
@@ -8,6 +9,29 @@ use anyhow::Context as _;
 use crate::apt;
 use crate::exec::Cmd;
 use crate::progress::Progress;
+
+/// The environment with the wheels that `requirements` lists with their hashes. It is made anew if the list is another one, or if its
+/// Python is gone.
+///
+/// # Errors
+/// When the list cannot be read, or pip cannot install it.
+pub(crate) fn ensure(folder: &Path, requirements: &Path, progress: &Progress) -> anyhow::Result<()> {
+    let installed = folder.join("requirements.txt");
+    let wanted = fs::read(requirements).with_context(|| format!("cannot read {}", requirements.display()))?;
+    if fs::read(&installed).is_ok_and(|present| present == wanted) && folder.join("bin/python").exists() {
+        return Ok(());
+    }
+    let wheels = [
+        OsStr::new("--require-hashes"),
+        OsStr::new("--no-deps"),
+        OsStr::new("--requirement"),
+        requirements.as_os_str(),
+    ];
+    install(folder, wheels, progress)?;
+    // Last, so that it stands for the whole.
+    fs::write(&installed, wanted)?;
+    Ok(())
+}
 
 /// Makes the environment anew and lets pip install into it, with pip's own arguments.
 ///

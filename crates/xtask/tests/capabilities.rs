@@ -20,7 +20,10 @@ fn kind(path: &str) -> &'static str {
     let is_of = |folder: &str| path.starts_with(folder);
     if is_of("e2e/tests/") {
         "live"
-    } else if is_of("crates/gateway/tests/") || is_of("crates/webhook/tests/") {
+    } else if ["gateway", "webhook", "portal"]
+        .iter()
+        .any(|of| is_of(&format!("crates/{of}/tests/")))
+    {
         "router"
     } else if is_of("crates/operator/tests/") {
         "in memory"

@@ -1,6 +1,7 @@
 //! Failure -> its namespace, its workspace, and the product's reports about it (IO).
 
 use std::{
+    collections::BTreeMap,
     sync::{Arc, Mutex, PoisonError},
     time::Duration,
 };
@@ -9,6 +10,7 @@ use anyhow::Context as _;
 use api::{
     Workspace,
     condition::{self, AVAILABLE, reason},
+    names,
     workspace::Phase,
 };
 use jiff::{SignedDuration, Timestamp};
@@ -29,6 +31,7 @@ use serde_json::{Value, json};
 use super::{
     checks::{self, degraded},
     cleanup,
+    explained::{self, OWNER, Readings},
     history::Histories,
     moment::{Moment, Moments},
     node::SilentNode,
@@ -36,11 +39,15 @@ use super::{
 use crate::{
     Environment,
     cluster::{self, Scratch},
+    portal::Portal,
     wait, workspace,
 };
 
 /// Maximum time from evidence to status, by the API server's audit log.
-const MAX_DELAY: SignedDuration = SignedDuration::from_secs(2);
+pub(super) const MAX_DELAY: SignedDuration = SignedDuration::from_secs(2);
+/// The same for one report of a table: on a busy machine the API server itself may take a second, and so may the audit log's whole
+/// seconds.
+const MAX_DELAY_OF_ONE: SignedDuration = SignedDuration::from_secs(4);
 /// Maximum time for a failure to appear at all.
 const TIMEOUT: Duration = Duration::from_secs(100);
 /// Maximum time from a status to its Events.
@@ -49,8 +56,8 @@ const EVENTS_LIMIT: Duration = Duration::from_secs(10);
 /// Observations of a row so far.
 #[derive(Debug, Default)]
 struct Seen {
-    reasons: Vec<String>,
-    findings: Vec<String>,
+    /// Reported reasons, with their delays since the evidence.
+    delays: Vec<(&'static str, SignedDuration)>,
     also: Vec<&'static str>,
 }
 
@@ -62,24 +69,26 @@ pub struct Fixture {
     pub scratch: Scratch,
     /// Client with the identity of an administrator.
     pub admin: Client,
-    /// API client for the namespace's workspaces, as the user alice.
+    /// API client for the namespace's workspaces, as the user alice, who owns the workspace.
     pub alice: Api<Workspace>,
     /// Recorded versions of the objects.
     pub histories: Histories,
     moments: Moments,
+    readings: Readings,
     nodes: Mutex<Vec<Arc<SilentNode>>>,
     seen: Mutex<Seen>,
 }
 
 impl Fixture {
-    pub(super) async fn new(row: &str) -> anyhow::Result<Self> {
+    pub(super) async fn new(row: &str, portal: Portal) -> anyhow::Result<Self> {
         let name = row.replace('_', "-");
-        let scratch = Scratch::new(&format!("why-{name}"), &["alice"]).await?;
+        let scratch = Scratch::new(&format!("why-{name}"), &[OWNER]).await?;
         let admin = cluster::admin().await?;
         Ok(Self {
-            alice: Api::namespaced(cluster::user("alice").await?, &scratch.namespace),
+            alice: Api::namespaced(cluster::user(OWNER).await?, &scratch.namespace),
             histories: Histories::of(&admin, &scratch.namespace),
             moments: Moments::of(&scratch.namespace)?,
+            readings: Readings::new(portal, &scratch.namespace, &name),
             name,
             scratch,
             admin,
@@ -99,15 +108,21 @@ impl Fixture {
 
     /// Creates the workspace as alice: the echo server without a disk, with `rest` merged into its spec.
     pub async fn create(&self, rest: Value) -> anyhow::Result<Option<Moment>> {
-        self.create_in(&self.alice, rest).await
+        self.create_in(&self.alice, rest, BTreeMap::new()).await
     }
 
-    /// The same as administrator, because the references need permissions that users do not have.
+    /// The same as administrator, for alice, because the references need permissions that users do not have.
     pub async fn create_as_admin(&self, rest: Value) -> anyhow::Result<Option<Moment>> {
-        self.create_in(&self.scratch.api(), rest).await
+        let owner = (names::CREATED_BY.to_owned(), OWNER.to_owned());
+        self.create_in(&self.scratch.api(), rest, [owner].into()).await
     }
 
-    async fn create_in(&self, api: &Api<Workspace>, rest: Value) -> anyhow::Result<Option<Moment>> {
+    async fn create_in(
+        &self,
+        api: &Api<Workspace>,
+        rest: Value,
+        annotations: BTreeMap<String, String>,
+    ) -> anyhow::Result<Option<Moment>> {
         let mut spec = json!({
             "displayName": self.name,
             "image": Environment::get()?.images.echo,
@@ -117,7 +132,8 @@ impl Fixture {
             },
         });
         merge(&mut spec, rest);
-        let workspace = Workspace::new(&self.name, serde_json::from_value(spec)?);
+        let mut workspace = Workspace::new(&self.name, serde_json::from_value(spec)?);
+        workspace.annotations_mut().extend(annotations);
         let made = api.create(&PostParams::default(), &workspace).await?;
         Ok(Moment::written(&made))
     }
@@ -228,7 +244,8 @@ impl Fixture {
         Ok(Moment::written(&event))
     }
 
-    /// Waits until `Degraded` has this reason and a message with these words. Checks the maximum time since the evidence.
+    /// Waits until `Degraded` has this reason and a message with these words. Checks the maximum time since the evidence, and then that
+    /// portal and plugin explain it with the same words.
     pub async fn reports(
         &self,
         reason: &'static str,
@@ -256,15 +273,33 @@ impl Fixture {
         let delay = reported.duration_since(evidence_at);
         {
             let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
-            seen.reasons.push(reason.to_owned());
-            seen.findings
-                .push(format!("{reason} after {:.3} s", delay.as_secs_f64()));
+            seen.delays.push((reason, delay));
         }
         anyhow::ensure!(
-            delay <= MAX_DELAY,
+            delay <= MAX_DELAY_OF_ONE,
             "{reason} was told {delay:?} after the API server got the evidence, at {evidence_at}"
         );
-        Ok(())
+        let statements = || {
+            let versions = self.histories.workspaces.all();
+            let of_reason = versions.iter().filter_map(|it| explained::statements(it, reason));
+            of_reason.collect()
+        };
+        self.readings.tell(statements).await
+    }
+
+    /// Waits until portal and plugin explain what the status says without `Degraded`.
+    pub async fn explained(&self, reason: &str, message: &str) -> anyhow::Result<()> {
+        let statement = (reason.to_owned(), message.to_owned());
+        self.readings.tell(|| vec![vec![statement.clone()]]).await
+    }
+
+    /// Waits until portal and plugin no longer tell what was reported.
+    pub async fn no_longer_explained(&self) -> anyhow::Result<()> {
+        let reasons = self.reasons();
+        if reasons.is_empty() {
+            return Ok(());
+        }
+        self.readings.no_longer_tell(&reasons).await
     }
 
     /// Waits for an Event with this reason.
@@ -314,9 +349,11 @@ impl Fixture {
             if fine { Ok(()) } else { Err(self.latest()) }
         })
         .await?;
-        let (reasons, also) = {
+        self.no_longer_explained().await?;
+        let reasons = self.reasons();
+        let also = {
             let seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
-            (seen.reasons.clone(), seen.also.clone())
+            seen.also.clone()
         };
         // Events are written after the status, one after the other.
         let events = self.scratch.api::<Event>();
@@ -337,13 +374,18 @@ impl Fixture {
         self.wait_cleared().await
     }
 
-    /// The reports, with their delays.
-    pub(super) fn findings(&self) -> Vec<String> {
+    /// The reported reasons, with their delays since the evidence.
+    pub(super) fn delays(&self) -> Vec<(&'static str, SignedDuration)> {
         self.seen
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
-            .findings
+            .delays
             .clone()
+    }
+
+    fn reasons(&self) -> Vec<String> {
+        let delays = self.delays();
+        delays.into_iter().map(|(reason, _)| reason.to_owned()).collect()
     }
 
     /// The last observations, for a row that fails.

@@ -1,11 +1,17 @@
 //! Staged failures -> what the product reports about them, and when (IO).
 //!
-//! A row creates one failure in its own namespace, and then repairs it. The test also checks that the report ends.
+//! A row creates one failure in its own namespace, and then repairs it. The test also checks that the report ends, and that portal and
+//! `kubectl workspace explain` tell its owner the same, with the remedy. They are read after the time of the report is known.
+//!
+//! What only an Event reports (`ReplicasCorrected`, `DeploymentRestored`, `PodTemplateChanged`) is over when it is written, and the status
+//! does not have its reason: it is not looked for in the two. No row stages a workspace that admission refuses: there is none to explain.
+//!
 //! Times come from the API server's audit log: when it received the evidence, and when it stored the status about it.
 //! Without that log, they are the whole seconds in the objects.
 
 mod checks;
 mod cleanup;
+mod explained;
 mod fixture;
 mod history;
 mod moment;
@@ -15,7 +21,9 @@ mod registry;
 use std::time::{Duration, Instant};
 
 use futures::{FutureExt as _, StreamExt as _, future::BoxFuture, stream};
+use jiff::SignedDuration;
 
+use self::explained::OWNER;
 pub use self::{
     fixture::Fixture,
     history::Histories,
@@ -23,6 +31,7 @@ pub use self::{
     node::SilentNode,
     registry::{Place, Registry},
 };
+use crate::portal::Portal;
 
 /// Maximum number of concurrent rows: the cluster is one small node.
 const AT_ONCE: usize = 6;
@@ -34,6 +43,9 @@ pub type Stage = fn(&Fixture) -> BoxFuture<'_, anyhow::Result<()>>;
 
 /// A failure: its name, which is also the workspace's, and the function that creates, checks and repairs it.
 pub type Row = (&'static str, Stage);
+
+/// Reported reasons, with their delays since the evidence.
+type Delays = Vec<(&'static str, SignedDuration)>;
 
 /// `row!(function)` is a [`Row`] of that name.
 #[macro_export]
@@ -51,15 +63,26 @@ macro_rules! row {
 /// Runs all rows concurrently, and fails with the names of the failed rows.
 ///
 /// # Errors
-/// A row failed. The message says what each failed row observed.
+/// A row failed, more than one report came late, or nobody could sign in to the portal. The message says what each failed row observed.
 pub async fn table(family: &str, rows: impl IntoIterator<Item = Row>) -> anyhow::Result<()> {
+    let portal = Portal::enter(OWNER).await?;
     let rows: Vec<_> = stream::iter(rows)
-        .map(run)
+        .map(|row| run(row, portal.clone()))
         .buffer_unordered(AT_ONCE)
         .collect()
         .await;
-    let mut failed = Vec::new();
-    for (name, took, findings, result) in rows {
+    let (mut failed, mut late) = (Vec::new(), Vec::new());
+    for (name, took, delays, result) in rows {
+        let delay =
+            |(reason, delay): &(&str, SignedDuration)| format!("{reason} after {:.3} s", delay.as_secs_f64());
+        let is_late = |(_, delay): &&(&str, SignedDuration)| *delay > fixture::MAX_DELAY;
+        late.extend(
+            delays
+                .iter()
+                .filter(is_late)
+                .map(|it| format!("{name}: {}", delay(it))),
+        );
+        let findings: Vec<_> = delays.iter().map(delay).collect();
         let outcome = if result.is_ok() { "ok" } else { "FAILED" };
         println!(
             "{family:<10} {name:<34} {:>5.1} s  {outcome}  {}",
@@ -71,12 +94,17 @@ pub async fn table(family: &str, rows: impl IntoIterator<Item = Row>) -> anyhow:
         }
     }
     anyhow::ensure!(failed.is_empty(), "{}", failed.join("\n\n"));
+    anyhow::ensure!(
+        late.len() <= 1,
+        "more than one report came after {:?}: {late:?}",
+        fixture::MAX_DELAY
+    );
     Ok(())
 }
 
-async fn run((name, stage): Row) -> (&'static str, Duration, Vec<String>, anyhow::Result<()>) {
+async fn run((name, stage): Row, portal: Portal) -> (&'static str, Duration, Delays, anyhow::Result<()>) {
     let begin = Instant::now();
-    let fixture = match Fixture::new(name).await {
+    let fixture = match Fixture::new(name, portal).await {
         Ok(fixture) => fixture,
         Err(error) => return (name, begin.elapsed(), Vec::new(), Err(error)),
     };
@@ -90,7 +118,7 @@ async fn run((name, stage): Row) -> (&'static str, Duration, Vec<String>, anyhow
         Err(_) => Err(anyhow::anyhow!("it panicked, see above")),
     };
     let result = result.map_err(|error| error.context(fixture.final_message()));
-    let findings = fixture.findings();
+    let delays = fixture.delays();
     let left = fixture.finish(result.is_err()).await;
-    (name, begin.elapsed(), findings, result.and(left))
+    (name, begin.elapsed(), delays, result.and(left))
 }

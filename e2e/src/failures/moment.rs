@@ -165,12 +165,15 @@ mod tests {
         let time = |text: &str| format!("2026-11-21T01:02:{text}Z").parse().unwrap();
         Call {
             user: "kubelet".to_owned(),
+            impersonates: Default::default(),
             pod: None,
             verb: "patch".to_owned(),
             resource: resource.to_owned(),
             namespace: "team".to_owned(),
             name: name.to_owned(),
             code: 200,
+            is_forbidden: false,
+            is_from_pod: true,
             received: time(received),
             answered: time(answered),
         }

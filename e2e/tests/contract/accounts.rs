@@ -15,9 +15,9 @@ use serde_json::json;
 /// A namespace with workspaces, in which no other test changes rights of service accounts.
 const TEAM: &str = "team-demo";
 /// Accounts that are there all the time.
-const LASTING: [&str; 5] = ["gateway", "identity", "operator", "proxy", "webhook"];
-/// Accounts of Jobs and of `helm test`, which exist only while these run.
-const PASSING: [&str; 3] = ["crds", "tests", "uninstall"];
+const LASTING: [&str; 6] = ["gateway", "identity", "operator", "portal", "proxy", "webhook"];
+/// Accounts of Jobs, which exist only while these run. That of `helm test` stays until the next one if a check failed.
+const OF_JOBS: [&str; 2] = ["crds", "uninstall"];
 
 /// Resource and perhaps the name of one object -> verbs.
 type Rights = BTreeMap<String, BTreeSet<String>>;
@@ -107,8 +107,7 @@ async fn each_account_of_the_release_has_the_rights_of_its_reviewed_file_and_no_
 #[tokio::test]
 async fn accounts_of_jobs_have_no_rights_while_no_job_runs() -> anyhow::Result<()> {
     let release = &Environment::get()?.release;
-    // Helm keeps the rights of a `helm test` that failed until the next one.
-    for component in PASSING.into_iter().filter(|component| *component != "tests") {
+    for component in OF_JOBS {
         let account = format!("{release}-{component}");
         for namespace in [Environment::get()?.system_namespace.as_str(), TEAM] {
             let rights = beyond_others(&account, namespace).await?;

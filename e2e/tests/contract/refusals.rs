@@ -180,7 +180,7 @@ async fn an_unsatisfiable_template_and_an_empty_share_are_refused() -> anyhow::R
     for (name, words) in [
         (
             "system:anonymous",
-            "cannot be shared with whoever has not signed in",
+            "cannot be shared with users who are not signed in",
         ),
         (
             "bob ",

@@ -94,35 +94,39 @@ async fn immutable_fields_cannot_change() -> anyhow::Result<()> {
     });
     let object = serde_json::from_value(of_kind("Workspace", "fixed", spec))?;
     workspaces.create(&PostParams::default(), &object).await?;
-    for (change, part) in [
+    for (change, path, message) in [
         (
             json!({"templateRef": "other"}),
-            r#"spec.templateRef: Invalid value: "object": templateRef is immutable, it is "none-such" and cannot become "other": delete"#,
+            "spec.templateRef: Invalid value: ",
+            r#"templateRef is immutable, it is "none-such" and cannot become "other": delete"#,
         ),
         (
             json!({"templateRef": null}),
+            "spec",
             r#"templateRef is immutable, it is "none-such" and cannot become unset"#,
         ),
-        (json!({"storage": null}), "storage cannot be removed"),
+        (json!({"storage": null}), "spec", "storage cannot be removed"),
         (
             json!({"storage": {"storageClassName": "fast"}}),
+            "spec.storage",
             r#"storageClassName is immutable, it is "standard" and cannot become "fast": a disk cannot move"#,
         ),
         (
             json!({"storage": {"size": "1Gi"}}),
-            "spec.storage.size: Invalid value: \"object\": size can only grow, from 2Gi it cannot become 1Gi: a disk does not shrink",
+            "spec.storage.size: Invalid value: ",
+            "size can only grow, from 2Gi it cannot become 1Gi: a disk does not shrink",
         ),
         (
             json!({"storage": {"size": null}}),
+            "spec.storage",
             "size cannot be unset once set, it is 2Gi: leave it",
         ),
     ] {
-        let error = workspace::set(&workspaces, "fixed", change.clone())
-            .await
-            .err()
-            .map(|error| error.to_string());
+        let outcome = workspace::set(&workspaces, "fixed", change.clone()).await;
+        let error = outcome.err().map(|error| error.to_string()).unwrap_or_default();
+        // Before 1.36, the API server writes the type of the value between both.
         assert!(
-            error.as_ref().is_some_and(|text| text.contains(part)),
+            error.contains(path) && error.contains(message),
             "{change}: {error:?}"
         );
     }

@@ -52,13 +52,6 @@ async fn kill(component: &str) -> anyhow::Result<Vec<String>> {
     Ok(killed)
 }
 
-/// Whether a pod has ended and just lies there. A kubelet turns a pod away, and another is made for it, while what was killed
-/// without grace still holds the room on a node that is nearly full.
-fn has_ended(pod: &Pod) -> bool {
-    let phase = pod.status.as_ref().and_then(|status| status.phase.as_deref());
-    matches!(phase, Some("Failed" | "Succeeded"))
-}
-
 /// Waits until other pods of the component are ready.
 async fn replaced(component: &str, killed: &[String]) -> anyhow::Result<()> {
     wait::until(&format!("new {component} pods"), wait::USUAL, || async {
@@ -68,7 +61,7 @@ async fn replaced(component: &str, killed: &[String]) -> anyhow::Result<()> {
             .map_err(|error| format!("{error:#}"))?;
         let fresh: Vec<_> = pods
             .iter()
-            .filter(|pod| !killed.contains(&pod.name_any()) && !has_ended(pod))
+            .filter(|pod| !killed.contains(&pod.name_any()) && !cluster::has_ended(pod))
             .collect();
         if !fresh.is_empty() && fresh.iter().all(|pod| cluster::is_ready(pod)) {
             return Ok(());

@@ -1,14 +1,13 @@
 //! The API server stands still: for how long the gateway decides on what it knows, and how it comes back.
 
 use std::{
-    fs,
     process::{Child, Command},
     time::{Duration, Instant},
 };
 
 use anyhow::{Context as _, ensure};
 use e2e::{
-    Environment, cluster::Scratch, finally::always, http::HttpSession, release, socket, wait, workspace,
+    api_server, cluster::Scratch, finally::always, http::HttpSession, release, socket, wait, workspace,
 };
 use futures::StreamExt as _;
 use reqwest::{Method, StatusCode, Url, header};
@@ -40,17 +39,7 @@ struct Stopped {
 
 impl Stopped {
     fn now() -> anyhow::Result<Self> {
-        let log = Environment::get()?.audit_log.as_ref();
-        let log = log.context("the API server is a process of this machine on the local node only")?;
-        let argument = format!("--audit-log-path={}", log.display());
-        let process = fs::read_dir("/proc")?
-            .filter_map(|entry| entry.ok()?.file_name().to_str()?.parse::<u32>().ok())
-            .find(|process| {
-                let line = fs::read(format!("/proc/{process}/cmdline")).unwrap_or_default();
-                line.split(|byte| *byte == 0)
-                    .any(|one| one == argument.as_bytes())
-            })
-            .context("no API server runs here")?;
+        let process = api_server::process()?;
         let later = format!("sleep {RECOVERY_TIMEOUT}; kill -CONT {process}");
         let guard = Command::new("sh").args(["-c", &later]).spawn()?;
         let stopped = Self { process, guard };

@@ -35,7 +35,7 @@ use kube::{
 use serde::de::DeserializeOwned;
 use serde_json::json;
 
-use super::{has_ended, kill, replaced};
+use super::{kill, replaced};
 
 /// How often the API server's log is looked at.
 const POLL: Duration = Duration::from_millis(200);
@@ -167,7 +167,10 @@ async fn children(scratch: &Scratch) -> anyhow::Result<Children> {
         ("replicasets", uids::<ReplicaSet>(scratch, &own, |_| true).await?),
         ("ingresses", uids::<Ingress>(scratch, &own, |_| true).await?),
         // One that its kubelet turned away lies there beside its successor.
-        ("pods", uids::<Pod>(scratch, &own, |pod| !has_ended(pod)).await?),
+        (
+            "pods",
+            uids::<Pod>(scratch, &own, |pod| !cluster::has_ended(pod)).await?,
+        ),
     ]
     .into();
     Ok(all.into_iter().filter(|(_, uids)| !uids.is_empty()).collect())

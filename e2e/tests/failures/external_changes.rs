@@ -61,6 +61,7 @@ async fn disk_deleted_under_a_pod(fixture: &Fixture) -> anyhow::Result<()> {
     let again = fixture.reached(Phase::Running).await?;
     let message = again.status.and_then(|status| status.message).unwrap_or_default();
     anyhow::ensure!(message.contains("new, empty one"), "{message}");
+    fixture.explained(reason::VOLUME_REPLACED, &message).await?;
     let fresh = claims.get(&child(fixture)).await?;
     anyhow::ensure!(fresh.uid() != teardown.uid(), "the same disk");
     let notes = warned(fixture, reason::VOLUME_REPLACED).await?;
@@ -186,14 +187,16 @@ async fn new_run_is_reported(fixture: &Fixture, first: Option<String>, words: &s
     fixture.recovered().await
 }
 
-async fn scaled_to_none(fixture: &Fixture, by_subresource: bool, words: &str) -> anyhow::Result<()> {
+/// Starts the workspace, whose Deployment is changed next. Returns its run.
+async fn first_run(fixture: &Fixture) -> anyhow::Result<Option<String>> {
     fixture.create(json!({})).await?;
-    let first = fixture
-        .reached(Phase::Running)
-        .await?
-        .status
-        .and_then(|status| status.run_id);
+    let running = fixture.reached(Phase::Running).await?;
     fixture.may_also_report(reason::DEPLOYMENT_RESTORED);
+    Ok(running.status.and_then(|status| status.run_id))
+}
+
+async fn scaled_to_none(fixture: &Fixture, by_subresource: bool, words: &str) -> anyhow::Result<()> {
+    let first = first_run(fixture).await?;
     let by_hand = PatchParams {
         field_manager: Some("somebody".to_owned()),
         ..PatchParams::default()
@@ -218,13 +221,7 @@ async fn deployment_scaled_to_zero_by_kubectl_scale(fixture: &Fixture) -> anyhow
 }
 
 async fn deployment_deleted_manually(fixture: &Fixture) -> anyhow::Result<()> {
-    fixture.create(json!({})).await?;
-    let first = fixture
-        .reached(Phase::Running)
-        .await?
-        .status
-        .and_then(|status| status.run_id);
-    fixture.may_also_report(reason::DEPLOYMENT_RESTORED);
+    let first = first_run(fixture).await?;
     let deployments = fixture.scratch.api::<Deployment>();
     deployments
         .delete(&child(fixture), &DeleteParams::background())

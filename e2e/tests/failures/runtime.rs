@@ -28,9 +28,10 @@ fn repaired() -> Value {
 
 async fn exit_code(fixture: &Fixture) -> anyhow::Result<()> {
     fixture.may_also_report(reason::CRASH_LOOPING);
-    // It ends once for some seconds: a kubelet that is busy may show the second end first of one that ends at once.
+    // It ends once for some seconds: a kubelet that is busy may show the second end first of one that ends at once. Portal and plugin are
+    // read in between, too.
     fixture
-        .create(runs("import sys, time; time.sleep(5); sys.exit(3)"))
+        .create(runs("import sys, time; time.sleep(15); sys.exit(3)"))
         .await?;
     fixture
         .reports(

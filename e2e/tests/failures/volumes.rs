@@ -85,7 +85,8 @@ async fn claim_stays_unbound(fixture: &Fixture) -> anyhow::Result<()> {
         .await?;
     volume(fixture).await?;
     fixture.may_also_report(reason::VOLUME_ATTACH_FAILED);
-    wait_until_bound(fixture).await
+    wait_until_bound(fixture).await?;
+    fixture.no_longer_explained().await
 }
 
 async fn wait_until_bound(fixture: &Fixture) -> anyhow::Result<()> {

@@ -7,9 +7,8 @@ use e2e::{
     cluster::{self, Scratch},
     command,
     http::HttpSession,
-    workspace,
+    notebook, workspace,
 };
-use fantoccini::key::Key;
 use serde_json::json;
 
 /// Alice opens her workspace's URL, is sent to the identity provider, signs in, lands in JupyterLab and computes `6*7` in a
@@ -37,17 +36,7 @@ async fn alice_signs_in_and_runs_a_cell_in_jupyterlab() -> anyhow::Result<()> {
     let lab = workspace::reached(&workspaces, "lab", Phase::Running).await?;
     let browser = Browser::start().await?;
     browser.enter(&lab, "alice").await?;
-    browser
-        .click(".jp-LauncherCard[data-category='Notebook']")
-        .await?;
-    // Cells that are run before the kernel is connected, over the websocket, are not run at all.
-    browser.sees("#jp-main-statusbar", "| Idle").await?;
-    browser.click(".jp-Notebook .jp-Cell .cm-content").await?;
-    let cell = browser.find(".jp-Notebook .jp-Cell .cm-content").await?;
-    cell.send_keys("6*7").await?;
-    cell.send_keys(&format!("{}{}", char::from(Key::Shift), char::from(Key::Enter)))
-        .await?;
-    browser.sees(".jp-OutputArea-output pre", "42").await?;
+    notebook::run_a_cell(&browser).await?;
     browser.screenshot("alice-runs-a-cell").await?;
     browser.close().await?;
     scratch.finish().await

@@ -72,7 +72,7 @@ async fn a_template_created_later_does_not_expose_unchecked_secrets() -> anyhow:
     .await?;
     for words in [
         "spec.templateRef",
-        "was not there when the workspace was made",
+        "nothing records that it existed when the workspace was created",
         "create it anew",
     ] {
         assert!(reported.contains(words), "{words}: {reported}");

@@ -173,7 +173,7 @@ async fn manually_deleted_children_are_restored() -> anyhow::Result<()> {
                 return Err(format!("{owners:?}"));
             }
         }
-        // The wall has no owner, so that it outlives the last pod.
+        // The network policy has no owner reference, so it outlives the last pod.
         if policy.annotations().get(api::names::WORKSPACE_UID) != ws.metadata.uid.as_ref() {
             return Err(format!("{:?}", policy.annotations()));
         }

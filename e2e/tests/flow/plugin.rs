@@ -137,3 +137,23 @@ async fn the_plugin_shares_a_workspace_and_ends_the_share() -> anyhow::Result<()
     assert!(left.items.is_empty(), "{ended:?}");
     scratch.finish().await
 }
+
+#[tokio::test]
+async fn kubectl_completes_names_of_the_cluster() -> anyhow::Result<()> {
+    let scratch = Scratch::new("plugincomplete", &["alice"]).await?;
+    let made = plugin(
+        &scratch,
+        "create named --image localhost/no-such-image:1 --idle 90m --env A=b -o jsonpath={.spec.env[0].value}",
+    )
+    .await?;
+    assert_eq!((made.code, made.stdout.as_str()), (0, "b"), "{made:?}");
+    let words = ["__complete", "workspace", "stop", "-n", &scratch.namespace, "nam"];
+    let names = kubectl("alice", &words).await?;
+    assert!(names.stdout.starts_with("named\n"), "{names:?}");
+    let missing = plugin(&scratch, "explain template none").await?;
+    assert_eq!(missing.code, 1, "{missing:?}");
+    assert!(missing.stderr.contains("template list"), "{missing:?}");
+    let deleted = plugin(&scratch, "delete named --yes --wait").await?;
+    assert_eq!(deleted.code, 0, "{deleted:?}");
+    scratch.finish().await
+}

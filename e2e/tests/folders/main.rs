@@ -175,11 +175,11 @@ async fn on_hosts_again(site: &Site, before: &Workspace) -> anyhow::Result<()> {
         text.contains("jupyter-config-data"),
         "{url} is no JupyterLab: {text}"
     );
-    // Nobody is at the old address: the domain itself leads to the first page.
+    // Nobody is at the old address: the domain itself leads to the portal.
     let gone = alice.open(&site.url("before")?).await?;
     assert_eq!(
         gone.url().host_str(),
-        Some(Environment::get()?.auth_host().as_str())
+        Some(Environment::get()?.portal_host().as_str())
     );
     Ok(())
 }

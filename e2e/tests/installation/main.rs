@@ -1,5 +1,7 @@
 //! The whole release: its check, its CRDs at an upgrade, its removal and its return. A test binary of its own: nothing else runs meanwhile.
 
+mod check;
+mod older_api_server;
 mod one_namespace;
 mod teams;
 

@@ -5,7 +5,7 @@ mod realm;
 
 use std::{fs, time::Duration};
 
-use anyhow::ensure;
+use anyhow::{Context as _, ensure};
 use api::{Workspace, workspace::Phase};
 use e2e::{
     Environment,
@@ -156,23 +156,20 @@ async fn with_both(scratch: &Scratch, partners: &Partners, edit: &Edit) -> anyho
 
 /// Signs in with a provider, as soon as the gateway has found it, and waits until the workspace's own pod answers.
 async fn enters(session: &HttpSession, url: &str, title: &str, account: (&str, &str)) -> anyhow::Result<()> {
-    // The bundled provider has just begun anew, with other keys: a user whose first sign-in fails tries again.
+    let link = choice(session, url, title).await?;
+    let page = session.sign_in_with(&link, account.0, account.1).await?;
     wait::until(&format!("{url} to answer"), wait::USUAL, || async {
         let page = session.open(url).await.map_err(|error| format!("{error:#}"))?;
         let (status, at) = (page.status(), page.url().to_string());
         let text = page.text().await.unwrap_or_default();
         if status.is_success() && text.contains("\"path\"") {
-            return Ok(());
+            Ok(())
+        } else {
+            Err(format!("{status} {at} {text}"))
         }
-        let signed_in = async {
-            let link = choice(session, url, title).await?;
-            let page = session.sign_in_with(&link, account.0, account.1).await?;
-            let (status, at) = (page.status(), page.url().to_string());
-            anyhow::Ok(format!("{status} {at} {}", page.text().await?))
-        };
-        Err(format!("{status} {at} {text}; sign-in: {:?}", signed_in.await))
     })
     .await
+    .with_context(|| format!("after {}", page.url()))
 }
 
 /// Address that the choice of a provider leads to, on the page that asks somebody who wants to open `url`.

@@ -1,16 +1,14 @@
 //! A second proxy with Kubernetes providers, a service that decides about requests, and a client, in a namespace of their own
 //! (IO).
 
-use std::{process::Stdio, time::Duration};
+use std::time::Duration;
 
 use anyhow::Context as _;
-use e2e::{Environment, cluster, process, wait};
+pub(crate) use e2e::command::administered as kubectl;
+use e2e::{Environment, cluster, definitions, traefik, wait};
 use k8s_openapi::api::core::v1::Pod;
 use kube::{Api, ResourceExt};
 use serde_json::{Value, json};
-use tokio::{io::AsyncWriteExt as _, process::Command};
-
-use crate::definitions;
 
 /// Says yes, and who it is, to whoever knows the token; no to everybody else.
 const DECIDE: &str = r#"
@@ -61,11 +59,7 @@ impl Edge {
         )
         .await?;
         let admin = cluster::admin().await?;
-        let proxies = cluster::component_pods(admin.clone(), "proxy").await?;
-        let image = proxies
-            .first()
-            .and_then(|pod| pod.spec.as_ref()?.containers.first()?.image.clone());
-        let image = image.context("the chart's proxy has no pod")?;
+        let image = traefik::image().await?;
         let name = format!("edge-{namespace}");
         let objects =
             json!({"apiVersion": "v1", "kind": "List", "items": manifests(&name, namespace, &image)?});
@@ -228,19 +222,8 @@ fn manifests(name: &str, workspaces: &str, image: &str) -> anyhow::Result<Vec<Va
             ])
         ),
     ]);
-    Ok(vec![
-        json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name, "labels": {"e2e.test/scratch": "true", process::LABEL: process::own()?}}}),
-        json!({"apiVersion": "v1", "kind": "ServiceAccount", "metadata": {"name": name, "namespace": name}}),
-        json!({"apiVersion": "rbac.authorization.k8s.io/v1", "kind": "ClusterRole", "metadata": {"name": name}, "rules": rules}),
-        json!({
-            "apiVersion": "rbac.authorization.k8s.io/v1", "kind": "ClusterRoleBinding", "metadata": {"name": name},
-            "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": name},
-            "subjects": [{"kind": "ServiceAccount", "name": name, "namespace": name}],
-        }),
-        json!({
-            "apiVersion": "networking.k8s.io/v1", "kind": "IngressClass", "metadata": {"name": name},
-            "spec": {"controller": "traefik.io/ingress-controller"},
-        }),
+    let mut objects = traefik::surroundings(name, &rules)?;
+    objects.extend([
         pod("traefik", image, json!(null), args, 8443),
         service("traefik", 8443),
         pod(
@@ -252,30 +235,8 @@ fn manifests(name: &str, workspaces: &str, image: &str) -> anyhow::Result<Vec<Va
         ),
         service("auth", 8888),
         pod("client", echo, json!(null), json!(null), 8888),
-    ])
-}
-
-/// Runs kubectl as administrator.
-pub(crate) async fn kubectl(arguments: &[&str], input: &str) -> anyhow::Result<String> {
-    let environment = Environment::get()?;
-    let mut child = Command::new(&environment.kubectl)
-        .args(arguments)
-        .env("KUBECONFIG", &environment.kubeconfig)
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .kill_on_drop(true)
-        .spawn()?;
-    let mut stdin = child.stdin.take().context("no standard input")?;
-    stdin.write_all(input.as_bytes()).await?;
-    drop(stdin);
-    let output = child.wait_with_output().await?;
-    anyhow::ensure!(
-        output.status.success(),
-        "kubectl {arguments:?}: {}",
-        String::from_utf8_lossy(&output.stderr)
-    );
-    Ok(String::from_utf8(output.stdout)?)
+    ]);
+    Ok(objects)
 }
 
 /// A WorkspaceManager of the repository's samples, fitted to this edge.

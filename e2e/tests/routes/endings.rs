@@ -1,11 +1,11 @@
-//! The wall around a pod that does not want to end.
+//! The network policy of a pod that ignores its termination.
 
 use api::{Workspace, workspace::Phase};
 use e2e::{
     Environment, cluster,
     cluster::Scratch,
     command,
-    link_local::{self, Listener},
+    node_network::{self, NodeNetwork},
     wait, workspace,
 };
 use k8s_openapi::api::{core::v1::Pod, networking::v1::NetworkPolicy};
@@ -39,11 +39,12 @@ async fn a_terminating_pod_has_no_egress_during_foreground_deletion() -> anyhow:
         .await?;
     let ws = workspace::reached(&alice, "ws", Phase::Running).await?;
     let pod = workspace::pod(&ws)?;
-    let listener = Listener::start().await?;
+    let link_local = node_network::link_local_address();
+    let servers = NodeNetwork::start(&[format!("{link_local}:{}", node_network::PORT)]).await?;
     let out = [
         (other_workspace.as_str(), 8888),
         ("kubernetes.default.svc", 443),
-        (listener.address.as_str(), link_local::PORT),
+        (link_local.as_str(), node_network::PORT),
     ];
     // The controls: without a policy all of these are reached.
     for (to, port) in [(other_user.as_str(), 8888), out[1], out[2]] {
@@ -105,6 +106,6 @@ async fn a_terminating_pod_has_no_egress_during_foreground_deletion() -> anyhow:
         }
     })
     .await?;
-    listener.finish().await?;
+    servers.finish().await?;
     scratch.finish().await
 }

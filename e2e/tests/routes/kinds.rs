@@ -4,16 +4,16 @@ use api::{Workspace, workspace::Phase};
 use e2e::{
     audit::{self, Call, Log},
     cluster::{self, Scratch},
-    wait, workspace,
+    definitions, wait, workspace,
 };
 use kube::{Api, api::PostParams};
 use serde_json::json;
 use tokio::sync::Mutex;
 
-use crate::{
-    definitions::{self, HTTP_ROUTES},
-    edge::{self, Edge, kubectl, labelled},
-};
+use crate::edge::{self, Edge, kubectl, labelled};
+
+/// The Gateway API's routes, which one test alone installs and removes.
+const HTTP_ROUTES: &str = "httproutes.gateway.networking.k8s.io";
 
 /// Waits until the manager's condition Ready reads so.
 async fn ready(manager: &str, wanted: &str) -> anyhow::Result<()> {

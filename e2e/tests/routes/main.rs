@@ -1,4 +1,4 @@
-//! Managers with routes of their own, and the walls that managers want: a second proxy, a service that decides, and a client,
+//! Managers with routes of their own, and the network policies that managers set: a second proxy, a service that decides, and a client,
 //! each of them a pod of its own.
 
 #![allow(
@@ -7,7 +7,6 @@
     reason = "clippy exempts functions marked #[test], but not what they call"
 )]
 
-mod definitions;
 mod edge;
 mod endings;
 mod examples;

@@ -1,4 +1,4 @@
-//! The wall around a pod, as its manager wants it.
+//! The network policy of a pod, as its manager sets it.
 
 use std::time::Duration;
 
@@ -6,7 +6,7 @@ use api::{Workspace, workspace::Phase};
 use e2e::{
     Environment, cluster,
     cluster::Scratch,
-    link_local::{self, Listener},
+    node_network::{self, NodeNetwork},
     wait, workspace,
 };
 use k8s_openapi::api::{core::v1::Pod, networking::v1::NetworkPolicy};
@@ -49,7 +49,7 @@ async fn becomes(pods: &Api<Pod>, from: &str, address: &str, port: i32, wanted: 
 
 #[tokio::test]
 async fn the_network_policy_follows_its_manager_without_a_restart() -> anyhow::Result<()> {
-    let scratch = Scratch::new("walls", &["alice"]).await?;
+    let scratch = Scratch::new("netpol", &["alice"]).await?;
     let alice: Api<Workspace> = Api::namespaced(cluster::user("alice").await?, &scratch.namespace);
     let (pods, policies) = (scratch.api::<Pod>(), scratch.api::<NetworkPolicy>());
     let other_workspace = cluster::run_pod(&pods, "neighbour", &Environment::get()?.images.echo).await?;
@@ -57,7 +57,7 @@ async fn the_network_policy_follows_its_manager_without_a_restart() -> anyhow::R
         .status
         .and_then(|status| status.pod_ip)
         .unwrap_or_default();
-    let name = format!("walls-{}", scratch.namespace);
+    let name = format!("netpol-{}", scratch.namespace);
     let base_domain = format!("{}.test", scratch.namespace);
     let manager = async |network_policy: Value| {
         let manager = json!({
@@ -80,11 +80,12 @@ async fn the_network_policy_follows_its_manager_without_a_restart() -> anyhow::R
     let (pod, address) = (endpoint.pod_name.as_str(), endpoint.pod_ip.as_str());
     let uid = edge::pod_uid(&pods, "ws").await?;
 
-    let listener = Listener::start().await?;
+    let link_local = node_network::link_local_address();
+    let servers = NodeNetwork::start(&[format!("{link_local}:{}", node_network::PORT)]).await?;
     let blocked = [
         (other_workspace.as_str(), 8888),
         ("kubernetes.default.svc", 443),
-        (listener.address.as_str(), link_local::PORT),
+        (link_local.as_str(), node_network::PORT),
     ];
 
     // By default DNS, but neither neighbours nor the API server nor link-local addresses, which metadata services have.
@@ -130,7 +131,7 @@ async fn the_network_policy_follows_its_manager_without_a_restart() -> anyhow::R
     becomes(&pods, "neighbour", address, 8888, true).await?;
     assert_eq!(edge::pod_uid(&pods, "ws").await?, uid);
     workspace::delete(&alice, "ws").await?;
-    listener.finish().await?;
+    servers.finish().await?;
     edge::forget(&[&name]).await?;
     scratch.finish().await
 }

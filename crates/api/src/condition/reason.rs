@@ -124,16 +124,16 @@ reasons! {
 
     IMAGE_PULL_FAILED = "ImagePullFailed", "Degraded=True",
         "The image cannot be pulled: it does not exist, its registry does not answer or needs credentials, or the pull policy forbids a pull.",
-        "Correct name and tag: a pod that never started is replaced at once. For a private registry, have its Secret added to the execution profile's imagePullSecrets.";
+        "Correct name and tag: a pod that never started is replaced at once. For a private registry, have the installation's Secret (setting imagePullSecrets) created in this namespace, or one named in the execution profile's imagePullSecrets.";
     CONTAINER_START_FAILED = "ContainerStartFailed", "Degraded=True",
         "A container cannot be created, or its command cannot run.",
         "Correct spec.containerConfig, the image or what the message names.";
     CONTAINER_EXITED = "ContainerExited", "Degraded=True",
         "A container ended and is restarted. The message gives the exit code.",
-        "See its output: `kubectl logs --previous` (needs the right to read logs: ask an administrator otherwise).";
+        "See its output: `kubectl workspace logs NAME --previous` (needs the right to read logs: ask an administrator otherwise).";
     CRASH_LOOPING = "CrashLooping", "Degraded=True",
         "A container ends repeatedly and is restarted with growing delays. The message gives the exit code.",
-        "See its output: `kubectl logs --previous` (needs the right to read logs: ask an administrator otherwise). After a change, stop and start the workspace.";
+        "See its output: `kubectl workspace logs NAME --previous` (needs the right to read logs: ask an administrator otherwise). After a change, stop and start the workspace.";
     OOM_KILLED = "OOMKilled", "Degraded=True",
         "A container used more memory than its limit.",
         "Raise spec.resources.limits.memory, stop and start.";
@@ -142,7 +142,7 @@ reasons! {
         "Correct spec.lifecycle.postStart, stop and start.";
     READINESS_FAILED = "ReadinessFailed", "Degraded=True",
         "The container has run for over 60 s without success of its readiness probe.",
-        "Check that the application listens on 0.0.0.0 and on spec.port, or answers spec.readinessProbe. See its output: `kubectl logs` (needs the right to read logs: ask an administrator otherwise).";
+        "Check that the application listens on 0.0.0.0 and on spec.port, or answers spec.readinessProbe. See its output: `kubectl workspace logs NAME` (needs the right to read logs: ask an administrator otherwise).";
 
     START_TIMEOUT = "StartTimeout", "Degraded=True",
         "The pod was not ready within status.resolved.startTimeoutMinutes. It continues to wait; the message gives the last obstacle.",

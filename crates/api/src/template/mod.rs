@@ -3,6 +3,7 @@
 mod bounds;
 mod idle;
 mod limits;
+mod presentation;
 
 use std::collections::BTreeMap;
 
@@ -17,6 +18,7 @@ use serde::{Deserialize, Serialize};
 pub use bounds::{Bounds, PrimaryStorage, Requirement, ResourceBounds};
 pub use idle::IdleShutdownOverrides;
 pub use limits::{LimitBounds, MinutesRange};
+pub use presentation::{Icon, Presentation, PresentedImage};
 
 use crate::{
     lenient::lenient,
@@ -27,7 +29,7 @@ use crate::{
     },
 };
 
-/// Defaults and bounds for the workspaces that refer to it. Immutable: a new version is a new object.
+/// Defaults and bounds for the workspaces that refer to it. Immutable but for `presentation`: a new version is a new object.
 #[derive(CustomResource, KubeSchema, Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[kube(
     group = "workspaces.jupyter.org",
@@ -40,9 +42,7 @@ use crate::{
     derive = "PartialEq",
     derive = "Default",
     doc = "Default settings of workspaces and the bounds within which they may vary.",
-    validation = Rule::new("self.spec == oldSelf.spec")
-        .message(Message::Expression("'template spec is immutable after creation: leave ' + self.metadata.name + ' as it is, and create the other under a new name'".to_owned()))
-        .field_path(".spec"),
+    validation = schema::spec_is_immutable_but::<WorkspaceTemplateSpec>("presentation"),
     printcolumn(name = "Display name", type_ = "string", json_path = ".spec.displayName"),
     printcolumn(name = "Image", type_ = "string", json_path = ".spec.defaultImage"),
     printcolumn(name = "Valid", type_ = "string", json_path = ".status.conditions[?(@.type==\"Valid\")].status"),
@@ -270,6 +270,10 @@ pub struct WorkspaceTemplateSpec {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 253), regex(pattern = schema::OBJECT_NAME))]
     pub execution_profile_ref: Option<String>,
+
+    /// How the template is shown. It decides nothing. It may change; no other field of the spec may.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub presentation: Option<Presentation>,
 }
 
 fn yes() -> bool {

@@ -80,6 +80,10 @@ pub struct RequestTimeout(Option<Duration>);
 fn request_timeout(text: &str) -> Result<RequestTimeout, String> {
     match text {
         "0" | "0s" => Ok(RequestTimeout(None)),
+        // Like kubectl: a number alone is of seconds.
+        text if text.bytes().all(|byte| byte.is_ascii_digit()) => {
+            duration::parse(&format!("{text}s")).map(|limit| RequestTimeout(Some(limit)))
+        }
         text => duration::parse(text).map(|limit| RequestTimeout(Some(limit))),
     }
 }

@@ -5,14 +5,16 @@ use std::time::Duration;
 use clap::{Parser, ValueEnum};
 use rules::Quantity;
 
-use super::{Connection, accept, name};
+use super::format::Formats;
+use super::set::{self, Idle};
+use super::{Connection, Format, accept, name};
 use crate::duration;
 
 pub(super) const EXIT_CODES: &str = "\
 Exit codes:
   0  the workspace was created (with --wait: and is available; a warning names what is wrong with it)
   1  it could not be created: refused, no connection, no right
-  2  the command line is wrong
+  2  the command line is wrong, or breaks a rule that holds in every cluster: nothing was sent, also with --dry-run=client
   3  with --wait: it was created, but cannot become available as it is
   4  with --wait: it was created, but was not available in time
 
@@ -65,6 +67,26 @@ pub struct Flags {
     #[arg(long, value_name = "QUANTITY", value_parser = positive, allow_hyphen_values = true)]
     pub storage: Option<String>,
 
+    /// GPUs: how many of nvidia.com/gpu, or a resource and its number, such as nvidia.com/mig-1g.5gb=1
+    #[arg(long, value_name = "GPUS", value_parser = gpu, allow_hyphen_values = true)]
+    pub gpu: Option<Gpu>,
+
+    /// WorkspaceExecutionProfile of the namespace: the account and settings that the pod runs with
+    #[arg(long, value_name = "PROFILE", value_parser = clap::builder::NonEmptyStringValueParser::new())]
+    pub profile: Option<String>,
+
+    /// Environment variable; may be given several times. Everyone who may read the workspace sees it: no secrets
+    #[arg(long, value_name = "NAME=VALUE", value_parser = pair)]
+    pub env: Vec<(String, String)>,
+
+    /// Stop it after this time without use, such as 90m; never: do not stop it
+    #[arg(long, value_name = "DURATION", value_parser = set::idle)]
+    pub idle: Option<Idle>,
+
+    /// Value of a variable of the template; may be given several times
+    #[arg(long, value_name = "NAME=VALUE", value_parser = pair)]
+    pub variable: Vec<(String, String)>,
+
     /// Name shown to people [default: NAME]
     #[arg(long, value_name = "TEXT", value_parser = clap::builder::NonEmptyStringValueParser::new())]
     pub display_name: Option<String>,
@@ -73,8 +95,8 @@ pub struct Flags {
     #[arg(long, value_enum, value_name = "STRATEGY", default_value_t = DryRun::None)]
     pub dry_run: DryRun,
 
-    /// Print the object, or its name, in place of a sentence
-    #[arg(short, long, value_enum, value_name = "FORMAT")]
+    /// Print the object, its name, or what a `JSONPath` template says, in place of a sentence
+    #[arg(short, long, value_name = "FORMAT", value_parser = Formats::OBJECT)]
     pub output: Option<Format>,
 
     /// Wait until the workspace is available and print its URL
@@ -97,17 +119,6 @@ pub enum DryRun {
     Server,
 }
 
-/// What is printed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub enum Format {
-    /// The object as YAML.
-    Yaml,
-    /// The object as JSON.
-    Json,
-    /// Its kind and name.
-    Name,
-}
-
 pub(super) fn image(text: &str) -> Result<String, String> {
     accept(text, rules::checks::image_syntax("spec.image", text).as_ref())
 }
@@ -120,6 +131,38 @@ pub(super) fn positive(text: &str) -> Result<String, String> {
         return Err("must be more than 0".to_owned());
     }
     Ok(text.to_owned())
+}
+
+/// How many GPUs of which resource.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Gpu {
+    /// Name of the extended resource.
+    pub resource: String,
+    /// How many.
+    pub number: u16,
+}
+
+fn gpu(text: &str) -> Result<Gpu, String> {
+    let (resource, number) = text.split_once('=').unwrap_or((rules::GPU, text));
+    match number.parse() {
+        Ok(number) if number > 0 && rules::is_gpu(resource) => Ok(Gpu {
+            resource: resource.to_owned(),
+            number,
+        }),
+        Ok(number) if number > 0 => Err(format!(
+            "{resource:?} is no resource of GPUs: use {}, {} or nvidia.com/mig-…",
+            rules::GPU,
+            rules::SHARED_GPU
+        )),
+        _ => Err("expected a whole number more than 0, such as 1".to_owned()),
+    }
+}
+
+fn pair(text: &str) -> Result<(String, String), String> {
+    match text.split_once('=') {
+        Some((name, value)) if !name.is_empty() => Ok((name.to_owned(), value.to_owned())),
+        _ => Err("expected NAME=VALUE".to_owned()),
+    }
 }
 
 #[cfg(test)]
@@ -167,6 +210,14 @@ mod tests {
             ("demo --image=", "--image"),
             ("demo --display-name=", "--display-name"),
             ("demo --namespace=", "--namespace"),
+            ("demo --gpu 0", "--gpu"),
+            ("demo --gpu 1.5", "--gpu"),
+            ("demo --gpu cpu=1", "is no resource of GPUs"),
+            ("demo --env A", "expected NAME=VALUE"),
+            ("demo --env =b", "expected NAME=VALUE"),
+            ("demo --variable project", "expected NAME=VALUE"),
+            ("demo --idle 90s", "--idle"),
+            ("demo --profile=", "--profile"),
             ("demo -n Team_A", "--namespace"),
             ("", "NAME"),
         ] {

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use super::{ObjectFormat, name};
+use super::{Format, Formats, name};
 
 /// What is explained.
 #[derive(Debug, Clone, clap::Args)]
@@ -11,6 +11,14 @@ pub struct Explain {
     /// Name of the workspace: why it does not run, starts slowly, was stopped, or is still there
     #[arg(value_name = "NAME", value_parser = name)]
     pub name: Option<String>,
+
+    /// After the word template: why you may not use this template, or why it is not gone
+    #[arg(value_name = "TEMPLATE", requires = "name", conflicts_with_all = ["access", "filename"])]
+    pub explained_template: Option<String>,
+
+    /// With a template: in this namespace [default: that of --namespace]
+    #[arg(long = "for", value_name = "NAMESPACE", requires = "explained_template")]
+    pub in_namespace: Option<String>,
 
     /// Why the workspaces of these manifests would be refused: by the rules, then by a server dry run; - is standard input
     #[arg(short, long, value_name = "FILE")]
@@ -33,6 +41,6 @@ pub struct Explain {
     pub group: Vec<String>,
 
     /// The same as an object, in place of text
-    #[arg(short, long, value_enum, value_name = "FORMAT")]
-    pub output: Option<ObjectFormat>,
+    #[arg(short, long, value_name = "FORMAT", value_parser = Formats::REPORT)]
+    pub output: Option<Format>,
 }

@@ -1,11 +1,11 @@
-//! The command lines of `lint`, `logs`, `template`, `version` and `whoami` (pure).
+//! The command lines of `lint`, `logs`, `completion`, `version` and `whoami` (pure).
 
 use std::path::PathBuf;
 use std::time::Duration;
 
-use clap::Subcommand;
+use clap::ValueEnum;
 
-use super::{ListFormat, ObjectFormat, name};
+use super::{Format, Formats, name};
 use crate::duration;
 
 /// Which manifests are checked, and how.
@@ -19,9 +19,75 @@ pub struct Lint {
     #[arg(long, value_name = "FILE")]
     pub settings: Option<PathBuf>,
 
-    /// The report as an object, in place of text
-    #[arg(short, long, value_enum, value_name = "FORMAT")]
-    pub output: Option<ObjectFormat>,
+    /// Templates and profiles that workspaces of the files refer to: a file or folder; may be given several times
+    #[arg(long, value_name = "PATH")]
+    pub template: Vec<PathBuf>,
+
+    /// Managers that workspaces of the files refer to: a file or folder; may be given several times
+    #[arg(long, value_name = "PATH")]
+    pub manager: Vec<PathBuf>,
+
+    /// How the report is written; sarif is for code scanning, junit for test reports
+    #[arg(short, long, value_enum, value_name = "FORMAT", default_value_t = ReportFormat::Text)]
+    pub output: ReportFormat,
+}
+
+/// How a report about files is written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum ReportFormat {
+    /// For people.
+    Text,
+    /// An object as JSON.
+    Json,
+    /// An object as YAML.
+    Yaml,
+    /// SARIF 2.1.0.
+    Sarif,
+    /// `JUnit`'s XML.
+    Junit,
+}
+
+impl ReportFormat {
+    /// The format of its object.
+    pub(crate) fn as_object(self) -> Format {
+        match self {
+            Self::Yaml => Format::Yaml,
+            _ => Format::Json,
+        }
+    }
+}
+
+/// For which shell completion is written.
+#[derive(Debug, Clone, clap::Args)]
+pub struct Completion {
+    /// Shell, or kubectl: the program by which kubectl completes `kubectl workspace` with names of the cluster
+    #[arg(value_enum, value_name = "SHELL")]
+    pub shell: Shell,
+}
+
+/// A shell, or kubectl.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Shell {
+    /// bash.
+    Bash,
+    /// zsh.
+    Zsh,
+    /// fish.
+    Fish,
+    /// kubectl's completion of plugins.
+    Kubectl,
+}
+
+/// Which versions are shown, and how.
+#[derive(Debug, Clone, clap::Args)]
+pub struct Version {
+    /// Only the plugin's, without asking the cluster
+    #[arg(long)]
+    pub client: bool,
+
+    /// How they are shown.
+    #[command(flatten)]
+    pub shown: Shown,
 }
 
 /// Which output of a workspace's pod is shown.
@@ -52,39 +118,10 @@ pub struct Logs {
     pub container: String,
 }
 
-/// What is shown of templates.
-#[derive(Debug, Clone, Subcommand)]
-pub enum Template {
-    /// List the templates, and whether you may use them
-    List(TemplateList),
-    /// Show a template: its images, amounts and what workspaces may change
-    Show(TemplateShow),
-}
-
-/// How templates are listed.
-#[derive(Debug, Clone, clap::Args)]
-pub struct TemplateList {
-    /// In place of the table: the objects or their names
-    #[arg(short, long, value_enum, value_name = "FORMAT")]
-    pub output: Option<ListFormat>,
-}
-
-/// Which template is shown.
-#[derive(Debug, Clone, clap::Args)]
-pub struct TemplateShow {
-    /// Name of the template
-    #[arg(value_name = "TEMPLATE")]
-    pub template: String,
-
-    /// The object, in place of text
-    #[arg(short, long, value_enum, value_name = "FORMAT")]
-    pub output: Option<ObjectFormat>,
-}
-
 /// How versions or the user are shown.
 #[derive(Debug, Clone, clap::Args)]
 pub struct Shown {
     /// As an object, in place of text
-    #[arg(short, long, value_enum, value_name = "FORMAT")]
-    pub output: Option<ObjectFormat>,
+    #[arg(short, long, value_name = "FORMAT", value_parser = Formats::REPORT)]
+    pub output: Option<Format>,
 }

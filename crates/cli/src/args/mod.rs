@@ -5,36 +5,54 @@
 //! | `connection.rs` | cluster, namespace and user: flags of every command |
 //! | `create.rs` | `kubectl create workspace` and `kubectl workspace create` |
 //! | `targets.rs` | which workspaces a command is about |
-//! | `explain.rs`, `set.rs`, `sharing.rs`, `further.rs` | the commands of these names, and the shorter ones |
+//! | `format.rs` | `-o` |
+//! | `tips.rs` | what an error about a command line proposes |
+//! | `explain.rs`, `set.rs`, `sharing.rs`, `template.rs`, `further.rs` | the commands of these names, and the shorter ones |
 
 mod connection;
 pub mod create;
 mod explain;
+mod format;
 mod further;
 mod set;
 mod sharing;
 mod targets;
+mod template;
+pub mod tips;
 
 use std::time::Duration;
 
-use clap::{Parser, Subcommand, ValueEnum};
+use clap::{Parser, Subcommand};
 
 use crate::duration;
 
 pub use connection::Connection;
 pub use explain::Explain;
-pub use further::{Lint, Logs, Shown, Template, TemplateList, TemplateShow};
+pub(crate) use format::JSONPATH;
+pub use format::{Format, ListFormat};
+use format::{Formats, ListFormats};
+pub use further::{Completion, Lint, Logs, ReportFormat, Shell, Shown, Version};
 pub use set::{Idle, Set};
 pub use sharing::{Share, Shares, Subjects, Unshare};
 pub use targets::Targets;
+pub use template::{Template, TemplateCompare, TemplateList, TemplateShow, TemplateTest, TestFormat};
 
 const EXIT_CODES: &str = "\
 Exit codes; of several workspaces, the highest counts:
   0  done
-  1  refused, or no connection
-  2  the command line is wrong
-  3  the workspace exists, and is not as wanted
-  4  it was not as wanted in time";
+  1  the cluster refused it, or there is no connection, no right, or no such object; or a file cannot be read
+  2  the command line is wrong; or it breaks a rule that holds in every cluster, so create sent nothing; or the question was not answered with yes
+  3  not as wanted: the workspace exists, but will not become so; or explain, lint, template test, template compare or version found a problem
+  4  the workspace was not as wanted in time";
+
+const COMPLETION: &str = "\
+Examples:
+  # For `kubectl workspace`, after kubectl's own completion: a program of this name in the PATH
+  kubectl workspace completion kubectl > ~/.local/bin/kubectl_complete-workspace
+  chmod +x ~/.local/bin/kubectl_complete-workspace
+
+  # For calls as `kubectl-workspace`
+  source <(kubectl-workspace completion bash)";
 
 /// Work with workspaces: create, list, open, start, stop, share and explain them.
 #[derive(Debug, Clone, Parser)]
@@ -68,7 +86,7 @@ pub enum Command {
     Restart(Change),
     /// Delete workspaces, with their disks unless these are retained
     Delete(Change),
-    /// Explain why a workspace does not run, was stopped, is refused, or who may open it
+    /// Explain why a workspace does not run, was stopped, is refused, or who may open it; or a template: explain template NAME
     Explain(Explain),
     /// Share a workspace with users, groups or service accounts
     Share(Share),
@@ -82,22 +100,16 @@ pub enum Command {
     Logs(Logs),
     /// Check manifests without a cluster, as API server and webhook would
     Lint(Lint),
-    /// See templates
+    /// See, check, test and compare templates
     #[command(subcommand)]
     Template(Template),
     /// Show the versions of this plugin, the CRDs and the API server, and whether they fit
-    Version(Shown),
+    Version(Version),
     /// Show who you are for the API server
     Whoami(Shown),
-}
-
-/// How an object is shown.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub enum ObjectFormat {
-    /// As JSON.
-    Json,
-    /// As YAML.
-    Yaml,
+    /// Print a script that completes commands, flags and names in a shell
+    #[command(after_help = COMPLETION)]
+    Completion(Completion),
 }
 
 /// Which workspaces are listed, and how.
@@ -128,21 +140,8 @@ pub struct List {
     pub watch: bool,
 
     /// In place of the table: the objects or their names; wide: more columns
-    #[arg(short, long, value_enum, value_name = "FORMAT")]
+    #[arg(short, long, value_name = "FORMAT", value_parser = ListFormats)]
     pub output: Option<ListFormat>,
-}
-
-/// How a list is shown.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub enum ListFormat {
-    /// The objects, as JSON.
-    Json,
-    /// The objects, as YAML.
-    Yaml,
-    /// Kind and name of each.
-    Name,
-    /// The table with template, owner and message.
-    Wide,
 }
 
 /// Which workspace is opened, and how.
@@ -184,16 +183,9 @@ pub struct Change {
     #[arg(short, long)]
     pub yes: bool,
 
-    /// name: print only kind and name of each workspace
-    #[arg(short, long, value_enum, value_name = "FORMAT")]
-    pub output: Option<NameFormat>,
-}
-
-/// How a changed workspace is reported.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub enum NameFormat {
-    /// Its kind and name.
-    Name,
+    /// The changed objects, their names, or what a `JSONPath` template says, in place of sentences
+    #[arg(short, long, value_name = "FORMAT", value_parser = Formats::OBJECT)]
+    pub output: Option<Format>,
 }
 
 fn name(text: &str) -> Result<String, String> {
@@ -239,6 +231,8 @@ mod tests {
             (connection.verbosity, connection.timeout()),
             (6, Some(Duration::from_secs(5)))
         );
+        let seconds = parse("list --request-timeout 7").unwrap().connection.timeout();
+        assert_eq!(seconds, Some(Duration::from_secs(7)));
         assert_eq!(
             parse("list --request-timeout 0").unwrap().connection.timeout(),
             None

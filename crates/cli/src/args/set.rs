@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::{create, name};
+use super::{Format, Formats, create, name};
 use crate::duration;
 
 /// Which fields of a workspace change.
@@ -37,6 +37,10 @@ pub struct Set {
     /// Stop it after this time without use, such as 90m; never: do not stop it
     #[arg(long, value_name = "DURATION", value_parser = idle)]
     pub idle: Option<Idle>,
+
+    /// The changed object, its name, or what a `JSONPath` template says, in place of a sentence
+    #[arg(short, long, value_name = "FORMAT", value_parser = Formats::OBJECT)]
+    pub output: Option<Format>,
 }
 
 /// When an unused workspace stops.
@@ -48,11 +52,11 @@ pub enum Idle {
     Never,
 }
 
-fn idle(text: &str) -> Result<Idle, String> {
+pub(super) fn idle(text: &str) -> Result<Idle, String> {
     if text == "never" {
         return Ok(Idle::Never);
     }
-    let time: Duration = duration::parse(text)?;
+    let time: Duration = duration::parse(text).map_err(|rule| format!("{rule}; or never"))?;
     match time.as_secs() {
         seconds if seconds > 0 && seconds % 60 == 0 => Ok(Idle::After(seconds / 60)),
         _ => Err("expected whole minutes, such as 90m, or never".to_owned()),

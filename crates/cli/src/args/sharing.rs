@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use k8s_openapi::jiff::Timestamp;
 
-use super::{ListFormat, name};
+use super::{Format, Formats, ListFormat, ListFormats, name};
 use crate::duration;
 
 /// Users, groups and service accounts.
@@ -40,12 +40,16 @@ pub struct Share {
     pub lasts: Option<Duration>,
 
     /// When the share ends, such as 2026-12-31T18:00:00Z
-    #[arg(long, value_name = "TIME", conflicts_with = "lasts")]
+    #[arg(long, value_name = "TIME", value_parser = time, conflicts_with = "lasts")]
     pub until: Option<Timestamp>,
 
     /// Why, for people
     #[arg(long, value_name = "TEXT")]
     pub reason: Option<String>,
+
+    /// The share, its name, or what a `JSONPath` template says, in place of a sentence
+    #[arg(short, long, value_name = "FORMAT", value_parser = Formats::OBJECT)]
+    pub output: Option<Format>,
 }
 
 /// Whose access ends.
@@ -76,8 +80,13 @@ pub struct Shares {
     pub all_namespaces: bool,
 
     /// In place of the table: the objects or their names
-    #[arg(short, long, value_enum, value_name = "FORMAT")]
+    #[arg(short, long, value_name = "FORMAT", value_parser = ListFormats)]
     pub output: Option<ListFormat>,
+}
+
+fn time(text: &str) -> Result<Timestamp, String> {
+    text.parse()
+        .map_err(|_| "expected a time with date and zone, such as 2026-12-31T18:00:00Z".to_owned())
 }
 
 fn account(text: &str) -> Result<(String, String), String> {

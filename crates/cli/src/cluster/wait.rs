@@ -141,7 +141,7 @@ async fn watch(
             name: name.clone(),
             wanted: goal.adjective(),
             reason: reason::DELETING.to_owned(),
-            message: "somebody deleted it".to_owned(),
+            message: "it was deleted".to_owned(),
         }),
     };
     while let Some(state) = events.next().await {
@@ -210,7 +210,7 @@ fn progress(workspace: &Workspace, goal: &Goal) -> Progress {
     if workspace.metadata.deletion_timestamp.is_some() && *goal != Goal::Gone {
         return Progress::Failed {
             reason: reason::DELETING.to_owned(),
-            message: "somebody deletes it".to_owned(),
+            message: "it is being deleted".to_owned(),
         };
     }
     let generation = workspace.metadata.generation;
@@ -226,7 +226,7 @@ fn progress(workspace: &Workspace, goal: &Goal) -> Progress {
         Goal::Stopped if workspace.spec.desired_status == DesiredStatus::Running => {
             return Progress::Failed {
                 reason: reason::STARTING.to_owned(),
-                message: "somebody started it".to_owned(),
+                message: "it was started".to_owned(),
             };
         }
         Goal::Stopped if find(STOPPED, "True").is_some() => return Progress::Done { warning: None },
@@ -235,7 +235,7 @@ fn progress(workspace: &Workspace, goal: &Goal) -> Progress {
     if workspace.spec.desired_status == DesiredStatus::Stopped {
         return Progress::Failed {
             reason: reason::STOPPED.to_owned(),
-            message: "somebody stopped it".to_owned(),
+            message: "it was stopped".to_owned(),
         };
     }
     let is_new = match goal {

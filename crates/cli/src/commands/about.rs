@@ -5,7 +5,7 @@ use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomRe
 use serde_json::json;
 
 use super::identity::who_asks;
-use crate::args::Shown;
+use crate::args::{Shown, Version};
 use crate::cluster::Cluster;
 use crate::failure::Failure;
 use crate::output;
@@ -21,11 +21,11 @@ pub(crate) async fn whoami(
     console: &mut Console<'_>,
 ) -> Result<(), Failure> {
     let user = who_asks(cluster).await?;
-    if let Some(format) = args.output {
+    if let Some(format) = &args.output {
         let mut object = json!({"apiVersion": "authentication.k8s.io/v1", "kind": "SelfSubjectReview"});
         object["status"]["userInfo"] =
             serde_json::to_value(&user).map_err(|error| Failure::Other(error.into()))?;
-        return Ok(write!(console.out, "{}", output::shaped(&object, format)?)?);
+        return Ok(write!(console.out, "{}", output::object(&object, format)?)?);
     }
     let rows = [
         ("User:", user.username.unwrap_or_default()),
@@ -73,12 +73,12 @@ pub(crate) async fn version(
         }
         Err(failure) => return Err(failure),
     };
-    if let Some(format) = args.output {
+    if let Some(format) = &args.output {
         let object = json!({
             "apiVersion": format!("cli.{}/v1alpha1", api::names::GROUP), "kind": "Versions",
             "plugin": OWN, "crds": crds, "kubernetes": server, "fit": fit,
         });
-        write!(console.out, "{}", output::shaped(&object, format)?)?;
+        write!(console.out, "{}", output::object(&object, format)?)?;
     } else {
         let crds = crds.unwrap_or_else(|| "not known: you may not read CustomResourceDefinitions".to_owned());
         let rows = [
@@ -99,6 +99,21 @@ pub(crate) async fn version(
         Some(false) => Err(Failure::Explained),
         _ => Ok(()),
     }
+}
+
+/// Shows the plugin's version alone.
+pub(crate) fn version_of_client(args: &Version, console: &mut Console<'_>) -> Result<(), Failure> {
+    let text = match &args.shown.output {
+        None => format!("Plugin:   {OWN}\n"),
+        Some(format) => {
+            let api_version = format!("cli.{}/v1alpha1", api::names::GROUP);
+            output::object(
+                &json!({"apiVersion": api_version, "kind": "Versions", "plugin": OWN}),
+                format,
+            )?
+        }
+    };
+    Ok(write!(console.out, "{text}")?)
 }
 
 /// Whether the CRDs are of the plugin's release: before 1.0 the same minor version, then the same major one. `None`: they say no version.

@@ -8,13 +8,13 @@ use k8s_openapi::jiff::Timestamp;
 use serde_json::{Value, json};
 
 use super::targets::{Target, parse, resolve};
-use crate::args::{Change, NameFormat};
+use crate::args::{Change, Format};
 use crate::cluster::Cluster;
 use crate::cluster::wait::{self, Deadline, Goal};
-use crate::consequence::{Action, Consequence};
 use crate::failure::Failure;
 use crate::output;
 use crate::run::Console;
+use rules::consequence::{Action, Consequence};
 
 /// Requests at the same time.
 const AT_ONCE: usize = 8;
@@ -32,6 +32,16 @@ pub(super) struct Done {
     goal: Goal,
 }
 
+/// Checks the command line alone.
+pub(crate) fn check(action: Action, args: &Change) -> Result<(), Failure> {
+    if action == Action::Delete && !matches!(args.output, None | Some(Format::Name)) {
+        return Err(Failure::Usage(
+            "delete prints names at most: use -o name, or list -o before it".to_owned(),
+        ));
+    }
+    Ok(())
+}
+
 /// Changes all workspaces that the arguments name. Each is a line, and the highest exit code counts.
 pub(crate) async fn run(
     cluster: &Cluster,
@@ -39,6 +49,7 @@ pub(crate) async fn run(
     args: &Change,
     console: &mut Console<'_>,
 ) -> Result<(), Failure> {
+    check(action, args)?;
     let deadline = Deadline::after(args.timeout);
     let mut targets = resolve(cluster, &args.targets).await?;
     if targets.is_empty() {
@@ -63,11 +74,12 @@ pub(crate) async fn run(
         cluster.show_notes(console.err)?;
         match outcome {
             Ok(done) => {
-                let object =
-                    serde_json::to_value(&done.workspace).map_err(|error| Failure::Other(error.into()))?;
-                match args.output {
-                    Some(NameFormat::Name) => writeln!(console.out, "{}", output::name(&object))?,
+                let object = object(&done.workspace)?;
+                match &args.output {
                     None => writeln!(console.out, "{} {}", output::name(&object), done.what)?,
+                    Some(Format::Name) => writeln!(console.out, "{}", output::name(&object))?,
+                    // Whole objects are printed once, in their final state.
+                    Some(_) => {}
                 }
                 waiting.push((target, done));
             }
@@ -75,7 +87,7 @@ pub(crate) async fn run(
         }
     }
     console.out.flush()?;
-    for (target, done) in waiting.iter().filter(|_| args.wait) {
+    for (target, done) in waiting.iter_mut().filter(|_| args.wait) {
         let waited = wait::until(
             cluster.client(),
             &done.workspace,
@@ -84,9 +96,20 @@ pub(crate) async fn run(
             console.err,
         )
         .await;
-        if let Err(failure) = waited {
-            report(target, failure, all, &mut failed, console)?;
+        match waited {
+            Ok(workspace) => done.workspace = workspace,
+            Err(failure) => report(target, failure, all, &mut failed, console)?,
         }
+    }
+    let format = args.output.as_ref().filter(|format| **format != Format::Name);
+    if let Some(format) = format.filter(|_| !waiting.is_empty()) {
+        let objects = waiting.iter().map(|(_, done)| object(&done.workspace));
+        let objects = objects.collect::<Result<Vec<_>, _>>()?;
+        let text = match objects.as_slice() {
+            [only] if all == 1 => output::object(only, format)?,
+            objects => output::list(objects, format)?,
+        };
+        write!(console.out, "{text}")?;
     }
     match (failed.pop(), failed.iter().map(Failure::code).max()) {
         (None, _) => Ok(()),
@@ -97,6 +120,10 @@ pub(crate) async fn run(
             code: last.code().max(others.unwrap_or(0)),
         }),
     }
+}
+
+fn object(workspace: &Workspace) -> Result<Value, Failure> {
+    serde_json::to_value(workspace).map_err(|error| Failure::Other(error.into()))
 }
 
 /// Shows the failure at once if there are several workspaces; a single one is the command's failure.
@@ -125,7 +152,7 @@ async fn read_all(
     let reads = stream::iter(targets.drain(..)).map(|target| async move {
         let workspace = match target.listed.clone() {
             Some(workspace) => Ok(workspace),
-            None => read(cluster, &target).await,
+            None => target.read(cluster).await,
         };
         (target, workspace)
     });
@@ -169,13 +196,6 @@ fn announce(action: Action, targets: &[Target], yes: bool, console: &mut Console
     }
 }
 
-async fn read(cluster: &Cluster, target: &Target) -> Result<Workspace, Failure> {
-    let found = cluster
-        .get::<Workspace>(Some(&target.namespace), &target.name)
-        .await;
-    parse(found.map_err(|failure| missing(failure, target))?)
-}
-
 /// Reads a workspace, unless a list had it, and changes it if it is still as read. If others change it meanwhile, it is read again.
 pub(super) async fn one(cluster: &Cluster, action: Action, target: &Target) -> Result<Done, Failure> {
     let mut known = target.listed.clone();
@@ -183,11 +203,11 @@ pub(super) async fn one(cluster: &Cluster, action: Action, target: &Target) -> R
     loop {
         let workspace = match known.take() {
             Some(workspace) => workspace,
-            None => read(cluster, target).await?,
+            None => target.read(cluster).await?,
         };
         match change(cluster, action, target, workspace).await {
             Err(failure) if failure.is_conflict() && attempt < ATTEMPTS => attempt += 1,
-            outcome => return outcome.map_err(|failure| missing(failure, target)),
+            outcome => return outcome.map_err(|failure| target.missing(failure)),
         }
     }
 }
@@ -252,17 +272,4 @@ async fn change(
 
 fn desires(status: &str) -> Value {
     json!({"spec": {"desiredStatus": status}})
-}
-
-/// A missing workspace is named, with the command that lists those that exist.
-pub(super) fn missing(failure: Failure, target: &Target) -> Failure {
-    if !failure.is_not_found() {
-        return failure;
-    }
-    Failure::Other(anyhow::anyhow!(
-        "workspace {:?} does not exist in namespace {:?}: see kubectl workspace list -n {}",
-        target.name,
-        target.namespace,
-        target.namespace
-    ))
 }

@@ -4,7 +4,8 @@ use api::Workspace;
 use serde::Serialize;
 use serde_json::Value;
 
-use crate::args::create::{DryRun, Flags, Format};
+use crate::args::Format;
+use crate::args::create::{DryRun, Flags};
 use crate::cluster::Cluster;
 use crate::cluster::wait::{self, Deadline, Goal};
 use crate::commands::targets::parse;
@@ -42,7 +43,7 @@ pub(crate) async fn run(
         console.err,
     )
     .await?;
-    match args.output {
+    match &args.output {
         None => writeln!(
             console.out,
             "{}",
@@ -82,9 +83,9 @@ fn manifest(args: &Flags, namespace: Option<&str>) -> Result<Value, Failure> {
 
 fn print(object: &impl Serialize, args: &Flags, console: &mut Console<'_>) -> Result<(), Failure> {
     let object = &serde_json::to_value(object).map_err(|error| Failure::Other(error.into()))?;
-    let text = match args.output {
-        None => output::sentence(object, args.dry_run),
+    let text = match &args.output {
+        None => output::sentence(object, args.dry_run) + "\n",
         Some(format) => output::object(object, format)?,
     };
-    Ok(writeln!(console.out, "{text}")?)
+    Ok(write!(console.out, "{text}")?)
 }

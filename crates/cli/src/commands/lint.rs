@@ -4,70 +4,128 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
 use rules::Settings;
+use rules::manifest::documents;
 use serde_json::json;
 
-use super::targets::{documents, named_error, read};
-use crate::args::Lint;
+use super::targets::read;
+use crate::args::{Format, Lint, ReportFormat};
 use crate::failure::Failure;
 use crate::judge::SETTINGS;
-use crate::lint::{Document, Problem, lint};
+use crate::lint::{Document, Problem, Report, junit, lint, sarif};
 use crate::output;
 use crate::run::Console;
 
-/// Checks the manifests without a cluster.
+/// Checks manifests of all our kinds without a cluster.
 pub(crate) fn run(args: &Lint, console: &mut Console<'_>) -> Result<(), Failure> {
-    let settings = match &args.settings {
-        None => SETTINGS.to_owned(),
-        Some(file) => read(file)?,
-    };
-    let settings = Settings::parse(&settings)
-        .context("--settings")
-        .map_err(Failure::Other)?;
-    let mut all = Vec::new();
-    for path in &args.paths {
-        for file in files(path)? {
-            let found = documents(&read(&file)?).map_err(|error| named_error(&file, error))?;
-            all.extend(found.into_iter().enumerate().map(|(index, object)| Document {
-                file: file.display().to_string(),
-                number: index + 1,
-                object,
-            }));
-        }
+    checked(args, None, console)
+}
+
+/// Checks templates alone.
+pub(crate) fn templates(args: &Lint, console: &mut Console<'_>) -> Result<(), Failure> {
+    checked(args, Some("WorkspaceTemplate"), console)
+}
+
+fn checked(args: &Lint, only: Option<&str>, console: &mut Console<'_>) -> Result<(), Failure> {
+    let settings = settings(args.settings.as_deref())?;
+    let mut unread = Vec::new();
+    let documents = all(&args.paths, &mut unread)?;
+    let references = all(args.template.iter().chain(&args.manager), &mut unread)?;
+    let mut report = lint(&documents, &references, only, &settings);
+    report.problems.extend(unread);
+    report.sort();
+    if let (Some(kind), 0, true) = (only, report.checked, report.problems.is_empty()) {
+        return Err(Failure::Usage(format!("the files hold no {kind}")));
     }
-    let report = lint(&all, &settings);
-    if let Some(format) = args.output {
-        let mut object = serde_json::to_value(&report).map_err(|error| Failure::Other(error.into()))?;
-        object["apiVersion"] = json!(format!("cli.{}/v1alpha1", api::names::GROUP));
-        object["kind"] = json!("LintReport");
-        write!(console.out, "{}", output::shaped(&object, format)?)?;
-    } else {
-        for Problem {
-            file,
-            document,
-            object,
-            field,
-            message,
-            ..
-        } in &report.problems
-        {
-            let line = format!("{file} (object {document}, {object}): {field}: {message}");
-            writeln!(console.out, "{}", output::plain(&line))?;
+    match args.output {
+        ReportFormat::Text => text(&report, console)?,
+        ReportFormat::Sarif => {
+            write!(
+                console.out,
+                "{}",
+                output::object(&sarif::render(&report), &Format::Json)?
+            )?;
         }
-        writeln!(
-            console.err,
-            "{} objects checked, {} of other kinds skipped, {} problems.",
-            report.checked,
-            report.skipped,
-            report.problems.len()
-        )?;
-        for line in &report.not_judged {
-            writeln!(console.err, "Not judged: {line}.")?;
+        ReportFormat::Junit => {
+            let cases = junit::of_report(&report);
+            write!(console.out, "{}", junit::render("kubectl workspace lint", &cases))?;
+        }
+        ReportFormat::Json | ReportFormat::Yaml => {
+            let mut object = serde_json::to_value(&report).map_err(|error| Failure::Other(error.into()))?;
+            object["apiVersion"] = json!(format!("cli.{}/v1alpha1", api::names::GROUP));
+            object["kind"] = json!("LintReport");
+            write!(
+                console.out,
+                "{}",
+                output::object(&object, &args.output.as_object())?
+            )?;
         }
     }
     if report.problems.is_empty() {
         return Ok(());
     }
     Err(Failure::Explained)
+}
+
+fn text(report: &Report, console: &mut Console<'_>) -> std::io::Result<()> {
+    for problem in &report.problems {
+        let line = format!(
+            "{}:{}:{}: {}",
+            problem.file,
+            problem.line,
+            problem.column,
+            problem.text()
+        );
+        writeln!(console.out, "{}", output::plain(&line))?;
+    }
+    writeln!(
+        console.err,
+        "{} objects checked, {} of other kinds skipped, {} problems.",
+        report.checked,
+        report.skipped,
+        report.problems.len()
+    )?;
+    for line in &report.not_judged {
+        writeln!(console.err, "Not judged: {line}.")?;
+    }
+    Ok(())
+}
+
+/// The installation's settings, or built-in values with a placeholder image.
+pub(super) fn settings(file: Option<&Path>) -> Result<Settings, Failure> {
+    let text = match file {
+        None => SETTINGS.to_owned(),
+        Some(file) => read(file)?,
+    };
+    let settings = Settings::parse(&text);
+    settings.context("--settings").map_err(Failure::Other)
+}
+
+/// The objects of these files and folders, and the texts that cannot be read.
+fn all<'a>(
+    paths: impl IntoIterator<Item = &'a PathBuf>,
+    unread: &mut Vec<Problem>,
+) -> Result<Vec<Document>, Failure> {
+    let mut all = Vec::new();
+    for path in paths {
+        let mut holds_any = false;
+        for file in files(path)? {
+            let name = file.display().to_string();
+            match documents(&read(&file)?) {
+                Ok(parsed) => {
+                    holds_any |= parsed.iter().any(|document| document.value.is_object());
+                    all.extend(Document::of(&name, parsed));
+                }
+                Err(finding) => {
+                    holds_any = true;
+                    unread.push(Problem::of_text(&name, finding));
+                }
+            }
+        }
+        if !holds_any {
+            unread.push(Problem::of_nothing(&path.display().to_string()));
+        }
+    }
+    Ok(all)
 }
 
 /// The file, or the YAML and JSON files below the folder, in order.

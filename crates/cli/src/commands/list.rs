@@ -12,8 +12,7 @@ use rules::access::{self, Decision, Facts, Policy, Requester, Right, Shared};
 use serde_json::Value;
 
 use super::identity::who_asks;
-use crate::args::create::Format;
-use crate::args::{List, ListFormat};
+use crate::args::{Format, List, ListFormat};
 use crate::cluster::Cluster;
 use crate::cluster::wait;
 use crate::failure::Failure;
@@ -46,7 +45,7 @@ pub(crate) async fn run(cluster: &Cluster, args: &List, console: &mut Console<'_
     let (mut found, filter) = futures::try_join!(listing, filter(cluster, args, namespace))?;
     cluster.show_notes(console.err)?;
     found.retain(|object| filter.shows(object));
-    let format = output::of_list(args.output);
+    let format = ListFormat::objects(args.output.as_ref());
     if args.watch {
         return watch(cluster, args, namespace, &filter, format, console).await;
     }
@@ -115,7 +114,7 @@ async fn watch(
     args: &List,
     namespace: Option<&str>,
     filter: &Filter,
-    format: Option<Format>,
+    format: Option<&Format>,
     console: &mut Console<'_>,
 ) -> Result<(), Failure> {
     let client = cluster.client();
@@ -155,7 +154,7 @@ async fn watch(
             continue;
         }
         match format {
-            Some(format) => writeln!(console.out, "{}", output::object(&object, format)?)?,
+            Some(format) => write!(console.out, "{}", output::object(&object, format)?)?,
             None => write!(
                 console.out,
                 "{}",

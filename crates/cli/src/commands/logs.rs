@@ -8,8 +8,7 @@ use k8s_openapi::api::core::v1::Pod;
 use kube::Api;
 use kube::api::LogParams;
 
-use super::change::missing;
-use super::targets::{Target, parse};
+use super::targets::Target;
 use crate::args::Logs;
 use crate::cluster::Cluster;
 use crate::failure::Failure;
@@ -17,18 +16,14 @@ use crate::run::Console;
 
 /// Shows the output of the workspace's newest pod.
 pub(crate) async fn run(cluster: &Cluster, args: &Logs, console: &mut Console<'_>) -> Result<(), Failure> {
-    let target = Target {
-        namespace: cluster.namespace().to_owned(),
-        name: args.name.clone(),
-        listed: None,
-    };
+    let target = Target::named(cluster, &args.name);
     let namespace = Some(target.namespace.as_str());
     let label = format!("{}={}", api::names::WORKSPACE_LABEL, target.name);
     let (workspace, pods) = futures::join!(
-        cluster.get::<Workspace>(namespace, &target.name),
+        target.read(cluster),
         cluster.list::<Pod>(namespace, Some(&label), None)
     );
-    let workspace = parse(workspace.map_err(|failure| missing(failure, &target))?)?;
+    let workspace = workspace?;
     let mut pods = pods.map_err(|failure| without_right(failure, &workspace, &target))?;
     pods.sort_by_key(|pod| pod["metadata"]["creationTimestamp"].to_string());
     let newest = pods.last().and_then(|pod| pod["metadata"]["name"].as_str());

@@ -8,13 +8,15 @@
 //! | `change.rs` | `start`, `stop`, `restart`, `delete` |
 //! | `explain/` | `explain` |
 //! | `sharing.rs` | `share`, `unshare`, `shares` |
-//! | `set.rs`, `lint.rs`, `logs.rs`, `template.rs` | `set`, `lint`, `logs`, `template` |
+//! | `template/` | `template` |
+//! | `set.rs`, `lint.rs`, `logs.rs`, `completion.rs` | `set`, `lint`, `logs`, `completion` |
 //! | `about.rs` | `version`, `whoami` |
 //! | `targets.rs` | which workspaces a command is about -> these workspaces |
 //! | `identity.rs` | who asks, as the API server knows them |
 
 mod about;
 mod change;
+mod completion;
 pub(crate) mod create;
 mod explain;
 mod identity;
@@ -29,12 +31,35 @@ mod template;
 
 use crate::args::{Cli, Command};
 use crate::cluster::Cluster;
-use crate::consequence::Action;
 use crate::failure::Failure;
 use crate::run::Console;
+use rules::consequence::Action;
 
+pub(crate) use about::version_of_client;
+pub(crate) use completion::run as completion;
 pub(crate) use explain::offline as explain_offline;
 pub(crate) use lint::run as lint;
+pub(crate) use template::offline as template_offline;
+
+/// Checks what the command line alone tells, before a cluster is asked.
+pub(crate) fn check(command: &Command) -> Result<(), Failure> {
+    match command {
+        Command::Delete(args) => change::check(Action::Delete, args),
+        Command::Explain(args) => explain::check(args),
+        Command::Share(args) => sharing::check_share(args),
+        Command::Unshare(args) => sharing::check_unshare(args),
+        Command::Template(args) => template::check(args),
+        _ => Ok(()),
+    }
+}
+
+/// Without a connection: why the command needs one, where that may surprise.
+pub(crate) fn unconnected(command: &Command, failure: Failure) -> Failure {
+    match command {
+        Command::Template(args) => template::unconnected(args, failure),
+        _ => failure,
+    }
+}
 
 /// Runs the command.
 pub(crate) async fn run(cluster: &Cluster, cli: &Cli, console: &mut Console<'_>) -> Result<(), Failure> {
@@ -56,7 +81,8 @@ pub(crate) async fn run(cluster: &Cluster, cli: &Cli, console: &mut Console<'_>)
         Command::Lint(args) => lint::run(args, console),
         Command::Logs(args) => logs::run(cluster, args, console).await,
         Command::Template(args) => template::run(cluster, args, console).await,
-        Command::Version(args) => about::version(cluster, args, console).await,
+        Command::Version(args) => about::version(cluster, &args.shown, console).await,
         Command::Whoami(args) => about::whoami(cluster, args, console).await,
+        Command::Completion(args) => completion::run(args, console),
     }
 }

@@ -5,41 +5,32 @@ use std::process::{Command, Stdio};
 use api::Workspace;
 use api::condition::{AVAILABLE, holds};
 
-use super::change::{self, missing};
-use super::targets::{Target, parse};
+use super::change;
+use super::targets::Target;
 use crate::args::Open;
 use crate::cluster::Cluster;
 use crate::cluster::wait::{self, Deadline, Goal};
-use crate::consequence::Action;
 use crate::failure::Failure;
 use crate::run::Console;
+use rules::consequence::Action;
 
 /// Opens the URL of a workspace that is available.
 pub(crate) async fn run(cluster: &Cluster, args: &Open, console: &mut Console<'_>) -> Result<(), Failure> {
     let deadline = Deadline::after(args.timeout);
-    let target = Target {
-        namespace: cluster.namespace().to_owned(),
-        name: args.name.clone(),
-        listed: None,
-    };
-    let mut workspace = if args.start {
-        change::one(cluster, Action::Start, &target).await?.workspace
-    } else {
-        let found = cluster
-            .get::<Workspace>(Some(&target.namespace), &target.name)
-            .await;
-        parse(found.map_err(|failure| missing(failure, &target))?)?
-    };
-    if args.start {
-        workspace = wait::until(
+    let target = Target::named(cluster, &args.name);
+    let workspace = if args.start {
+        let started = change::one(cluster, Action::Start, &target).await?.workspace;
+        wait::until(
             cluster.client(),
-            &workspace,
+            &started,
             &Goal::AVAILABLE,
             deadline,
             console.err,
         )
-        .await?;
-    }
+        .await?
+    } else {
+        target.read(cluster).await?
+    };
     let url = available_url(&workspace, &target)?;
     if !args.print && launch(&url) {
         writeln!(console.err, "Opening {url}")?;

@@ -4,7 +4,6 @@ use api::Workspace;
 use api::workspace::{DesiredStatus, UpdatePolicy};
 use serde_json::{Value, json};
 
-use super::change::missing;
 use super::targets::{Target, parse};
 use crate::args::{Idle, Set};
 use crate::cluster::Cluster;
@@ -17,18 +16,17 @@ const WITHOUT_RESTART: [&str; 3] = ["spec.storage.size", "spec.idleShutdown", "s
 
 /// Changes the workspace by one patch, and says what counts now and what at the next start.
 pub(crate) async fn run(cluster: &Cluster, args: &Set, console: &mut Console<'_>) -> Result<(), Failure> {
-    let target = Target {
-        namespace: cluster.namespace().to_owned(),
-        name: args.name.clone(),
-        listed: None,
-    };
+    let target = Target::named(cluster, &args.name);
     let (spec, fields) = change(args);
     let patched = cluster
         .merge::<Workspace>(Some(&target.namespace), &target.name, &json!({ "spec": spec }))
         .await;
     cluster.show_notes(console.err)?;
-    let object = patched.map_err(|failure| missing(failure, &target))?;
-    writeln!(console.out, "{} changed", output::name(&object))?;
+    let object = patched.map_err(|failure| target.missing(failure))?;
+    match &args.output {
+        None => writeln!(console.out, "{} changed", output::name(&object))?,
+        Some(format) => write!(console.out, "{}", output::object(&object, format)?)?,
+    }
     for line in effects(&parse(object)?, &fields, &target) {
         writeln!(console.err, "{line}")?;
     }

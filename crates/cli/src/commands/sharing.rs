@@ -9,26 +9,41 @@ use kube::api::ObjectMeta;
 use rules::shares::Extent;
 use serde_json::{Value, json};
 
-use super::change::missing;
-use super::targets::{Target, parse};
-use crate::args::{Share, Shares, Subjects, Unshare};
+use super::targets::Target;
+use crate::args::{ListFormat, Share, Shares, Subjects, Unshare};
 use crate::cluster::Cluster;
 use crate::failure::Failure;
 use crate::output;
 use crate::run::Console;
 
-/// Shares a workspace. What its manager does not allow is refused before anything is sent, if the manager can be read.
-pub(crate) async fn share(cluster: &Cluster, args: &Share, console: &mut Console<'_>) -> Result<(), Failure> {
-    let subjects = subjects(&args.subjects);
-    if subjects.is_empty() {
+/// Checks the command line of `share` alone.
+pub(crate) fn check_share(args: &Share) -> Result<(), Failure> {
+    if subjects(&args.subjects).is_empty() {
         return Err(Failure::Usage(
             "with whom? Name a --user, --group or --serviceaccount".to_owned(),
         ));
     }
+    end(args, Timestamp::now()).map(|_| ())
+}
+
+/// Checks the command line of `unshare` alone.
+pub(crate) fn check_unshare(args: &Unshare) -> Result<(), Failure> {
+    if subjects(&args.subjects).is_empty() && !args.all {
+        return Err(Failure::Usage(
+            "whose access ends? Name a --user, --group or --serviceaccount, or --all".to_owned(),
+        ));
+    }
+    Ok(())
+}
+
+/// Shares a workspace. What its manager does not allow is refused before anything is sent, if the manager can be read.
+pub(crate) async fn share(cluster: &Cluster, args: &Share, console: &mut Console<'_>) -> Result<(), Failure> {
+    check_share(args)?;
+    let subjects = subjects(&args.subjects);
     let now = Timestamp::now();
     let end = end(args, now)?;
     let namespace = cluster.namespace();
-    let workspace = workspace(cluster, &args.name).await?;
+    let workspace = Target::named(cluster, &args.name).read(cluster).await?;
     let share = WorkspaceShare {
         metadata: ObjectMeta {
             name: Some(format!("{}-{:x}", args.name, now.as_millisecond())),
@@ -50,7 +65,10 @@ pub(crate) async fn share(cluster: &Cluster, args: &Share, console: &mut Console
     let made = cluster
         .create::<WorkspaceShare>(Some(namespace), &object, false)
         .await?;
-    writeln!(console.out, "{} created", output::name(&made))?;
+    match &args.output {
+        None => writeln!(console.out, "{} created", output::name(&made))?,
+        Some(format) => write!(console.out, "{}", output::object(&made, format)?)?,
+    }
     let until = end.map_or_else(|| "it is deleted".to_owned(), |end| end.to_string());
     writeln!(
         console.err,
@@ -58,16 +76,6 @@ pub(crate) async fn share(cluster: &Cluster, args: &Share, console: &mut Console
         args.name
     )?;
     Ok(())
-}
-
-async fn workspace(cluster: &Cluster, name: &str) -> Result<Workspace, Failure> {
-    let target = Target {
-        namespace: cluster.namespace().to_owned(),
-        name: name.to_owned(),
-        listed: None,
-    };
-    let found = cluster.get::<Workspace>(Some(&target.namespace), name).await;
-    parse(found.map_err(|failure| missing(failure, &target))?)
 }
 
 /// When the share ends, to the second as Kubernetes keeps it.
@@ -141,12 +149,8 @@ pub(crate) async fn unshare(
     args: &Unshare,
     console: &mut Console<'_>,
 ) -> Result<(), Failure> {
+    check_unshare(args)?;
     let ending = subjects(&args.subjects);
-    if ending.is_empty() && !args.all {
-        return Err(Failure::Usage(
-            "whose access ends? Name a --user, --group or --serviceaccount, or --all".to_owned(),
-        ));
-    }
     let namespace = Some(cluster.namespace());
     let mut any = false;
     for object in cluster.list::<WorkspaceShare>(namespace, None, None).await? {
@@ -203,7 +207,7 @@ pub(crate) async fn list(cluster: &Cluster, args: &Shares, console: &mut Console
         Some(name) => share["spec"]["workspaceRef"] == name.as_str(),
     };
     found.retain(is_wanted);
-    if let Some(format) = output::of_list(args.output) {
+    if let Some(format) = ListFormat::objects(args.output.as_ref()) {
         return Ok(write!(console.out, "{}", output::list(&found, format)?)?);
     }
     if found.is_empty() {
@@ -220,7 +224,12 @@ pub(crate) async fn list(cluster: &Cluster, args: &Shares, console: &mut Console
         "AGE",
     ];
     let namespace = args.all_namespaces.then_some("NAMESPACE");
-    let header = namespace.into_iter().chain(names).map(str::to_owned).collect();
+    let wide: &[&str] = match args.output {
+        Some(ListFormat::Wide) => &["CREATED BY", "NOTE"],
+        _ => &[],
+    };
+    let header = namespace.into_iter().chain(names).chain(wide.iter().copied());
+    let header = header.map(str::to_owned).collect();
     let now = Timestamp::now();
     let rows = found.iter().map(|share| row(share, args, now));
     let rows: Vec<_> = std::iter::once(header).chain(rows).collect();
@@ -254,5 +263,10 @@ fn row(share: &Value, args: &Shares, now: Timestamp) -> Vec<String> {
         output::age(metadata["creationTimestamp"].as_str(), now),
     ];
     let namespace = args.all_namespaces.then(|| text(&metadata["namespace"]));
-    namespace.into_iter().chain(row).collect()
+    let mut row: Vec<_> = namespace.into_iter().chain(row).collect();
+    if args.output == Some(ListFormat::Wide) {
+        row.push(text(&metadata["annotations"][api::names::CREATED_BY]));
+        row.push(text(&share["spec"]["reason"]));
+    }
+    row
 }

@@ -20,6 +20,36 @@ pub(crate) struct Target {
     pub(crate) listed: Option<Workspace>,
 }
 
+impl Target {
+    /// The workspace of this name in the namespace of the command.
+    pub(crate) fn named(cluster: &Cluster, name: &str) -> Self {
+        Self {
+            namespace: cluster.namespace().to_owned(),
+            name: name.to_owned(),
+            listed: None,
+        }
+    }
+
+    /// Reads the workspace.
+    pub(crate) async fn read(&self, cluster: &Cluster) -> Result<Workspace, Failure> {
+        let found = cluster.get::<Workspace>(Some(&self.namespace), &self.name).await;
+        parse(found.map_err(|failure| self.missing(failure))?)
+    }
+
+    /// A missing workspace is named, with the command that lists those that exist.
+    pub(crate) fn missing(&self, failure: Failure) -> Failure {
+        if !failure.is_not_found() {
+            return failure;
+        }
+        Failure::Other(anyhow::anyhow!(
+            "workspace {:?} does not exist in namespace {:?}: see kubectl workspace list -n {}",
+            self.name,
+            self.namespace,
+            self.namespace
+        ))
+    }
+}
+
 /// The workspaces, in the given order.
 pub(crate) async fn resolve(cluster: &Cluster, targets: &Targets) -> Result<Vec<Target>, Failure> {
     let namespace = cluster.namespace();
@@ -29,11 +59,7 @@ pub(crate) async fn resolve(cluster: &Cluster, targets: &Targets) -> Result<Vec<
             .await?;
         return found.into_iter().map(from_list).collect();
     }
-    let named = targets.names.iter().map(|name| Target {
-        namespace: namespace.to_owned(),
-        name: name.clone(),
-        listed: None,
-    });
+    let named = targets.names.iter().map(|name| Target::named(cluster, name));
     let mut all: Vec<_> = named.collect();
     for file in &targets.filename {
         for document in documents(&read(file)?).map_err(|error| named_error(file, error))? {

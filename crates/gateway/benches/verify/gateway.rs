@@ -9,7 +9,7 @@ use gateway::audit::Audit;
 use gateway::clock::Clock;
 use gateway::index::following::Follower;
 use gateway::index::freshness::Freshness;
-use gateway::index::{Index, feed};
+use gateway::index::{Index, Served, feed};
 use gateway::metrics::Metrics;
 use gateway::oidc::Tokens;
 use gateway::oidc::claims::Identity;
@@ -79,7 +79,7 @@ impl Gateway {
         tokio::spawn(feed(
             client.clone(),
             Scope::Cluster,
-            None,
+            Served::default(),
             index.clone(),
             follower.clone(),
         ));

@@ -12,6 +12,7 @@ use std::io::Write;
 use std::net::IpAddr;
 use std::sync::{Arc, Mutex, PoisonError};
 
+use api::names::PORTAL_AUDIENCE;
 use kit::audit::{Counts, Log};
 use rules::access::Allowed;
 use serde::Serialize;
@@ -238,6 +239,18 @@ impl Audit {
         });
         if rule == Allowed::Administrator {
             self.administered(session, target, 1, request);
+        }
+    }
+
+    /// A user was admitted to the portal: recorded once per session.
+    pub(crate) fn portal_opened(&self, session: &Session) {
+        let visits = &self.inner.visits;
+        // The portal has one rule, which is the one of public workspaces.
+        if visits.visit(session.id, PORTAL_AUDIENCE, Allowed::Public, Instant::now()) == Visit::New {
+            self.record(Record::PortalOpened {
+                who: who(session),
+                request: request_id::current(),
+            });
         }
     }
 

@@ -71,6 +71,14 @@ pub enum Record {
         /// Identifies the request.
         request: String,
     },
+    /// A session was admitted to the portal for the first time.
+    PortalOpened {
+        /// The user and session.
+        #[serde(flatten)]
+        who: Actor,
+        /// Identifies the request.
+        request: String,
+    },
     /// A user started a stopped workspace with the gateway's button.
     Started {
         /// The user and session.

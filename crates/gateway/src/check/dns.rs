@@ -45,7 +45,8 @@ where
     F: Fn(&CertificateDer<'_>, &str) -> bool,
 {
     let mut reached = Reached::default();
-    let shown = [site.domain().auth_host(), site.workspace_host()];
+    let mut shown = vec![site.domain().auth_host(), site.workspace_host()];
+    shown.extend(site.portal_host());
     let mut problems = Vec::new();
     for shown in &shown {
         let host = match any_label() {
@@ -58,7 +59,14 @@ where
     }
     if !problems.is_empty() {
         let cure = format!("let its DNS record lead to the address of {target}");
-        return Verdict::Fail(format!("{}: {cure}", problems.join("; ")));
+        let or = match list(&reached.other) {
+            none if none.is_empty() => none,
+            some => format!(
+                ". Or, if {some} is the address of a front that ends TLS: set proxy.tls.selfSigned, with which any valid certificate of the \
+                 front passes, or let front and proxy (proxy.tls) use the same Secret"
+            ),
+        };
+        return Verdict::Fail(format!("{}: {cure}{or}", problems.join("; ")));
     }
     let silent = match list(&reached.silent) {
         none if none.is_empty() => none,
@@ -80,6 +88,7 @@ where
 struct Reached {
     same: BTreeSet<IpAddr>,
     in_front: BTreeSet<IpAddr>,
+    other: BTreeSet<IpAddr>,
     silent: BTreeSet<IpAddr>,
 }
 
@@ -123,10 +132,12 @@ where
         };
     }
     if !other.is_empty() {
-        return Err(format!(
+        let problem = format!(
             "{shown}{asked} leads to {}, where another certificate is served",
             list(&other)
-        ));
+        );
+        reached.other.append(&mut other);
+        return Err(problem);
     }
     if same.is_empty() {
         return Err(format!(
@@ -245,7 +256,11 @@ mod tests {
             };
             assert!(text.contains(part), "{text}");
             let cure = ": let its DNS record lead to the address of Service jupyter-k8s-proxy";
-            assert!(text.ends_with(cure), "{text}");
+            let front = ". Or, if 192.0.2.2 is the address of a front that ends TLS: set proxy.tls.selfSigned, with which any valid certificate of \
+                         the front passes, or let front and proxy (proxy.tls) use the same Secret";
+            let is_other = part.contains("another certificate");
+            let end = format!("{cure}{}", if is_other { front } else { "" });
+            assert!(text.ends_with(&end), "{text}");
         }
     }
 }

@@ -19,6 +19,10 @@ pub(super) struct Site {
     #[arg(long, default_value_t = 443)]
     pub(super) port: u16,
 
+    /// Whether there is a portal, at `portal.<base domain>`.
+    #[arg(long)]
+    pub(super) portal_enabled: bool,
+
     /// Host of the bundled identity provider [default: there is none].
     #[arg(long)]
     pub(super) identity_host: Option<String>,
@@ -31,7 +35,9 @@ fn mode(text: &str) -> Result<RoutingMode, String> {
 impl Site {
     /// The domain, as requests are routed by it.
     pub(super) fn domain(&self) -> Domain {
-        Domain::new(&self.base_domain, self.port).in_mode(self.routing_mode)
+        Domain::new(&self.base_domain, self.port)
+            .in_mode(self.routing_mode)
+            .with_portal(self.portal_enabled)
     }
 
     /// Hosts of workspaces: all below the domain, or the domain itself.
@@ -42,12 +48,19 @@ impl Site {
         }
     }
 
+    /// Host of the portal, where the hosts of workspaces do not include it.
+    pub(super) fn portal_host(&self) -> Option<String> {
+        let portal = self.domain().portal()?;
+        (self.routing_mode == RoutingMode::Path).then(|| portal.to_string())
+    }
+
     /// Hosts that the proxy's certificate must cover.
     pub(super) fn hosts(&self) -> Vec<String> {
         let mut hosts = vec![self.workspace_host()];
         if self.routing_mode == RoutingMode::Path {
             hosts.push(self.domain().auth_host());
         }
+        hosts.extend(self.portal_host());
         hosts.extend(self.identity_host.clone());
         hosts
     }
@@ -59,6 +72,7 @@ pub(super) fn example(routing_mode: RoutingMode) -> Site {
         base_domain: "ws.example".into(),
         routing_mode,
         port: 8443,
+        portal_enabled: false,
         identity_host: None,
     }
 }
@@ -75,6 +89,11 @@ mod tests {
         site.routing_mode = mode("Path").unwrap();
         site.identity_host = Some("id.example".into());
         assert_eq!(site.hosts(), ["ws.example", "auth.ws.example", "id.example"]);
+        site.portal_enabled = true;
+        let hosts = ["ws.example", "auth.ws.example", "portal.ws.example", "id.example"];
+        assert_eq!(site.hosts(), hosts);
+        site.routing_mode = mode("Subdomain").unwrap();
+        assert_eq!(site.hosts(), ["*.ws.example", "id.example"]);
         site.port = 443;
         assert_eq!(site.domain().origin("ws.example"), "https://ws.example");
         mode("path").unwrap_err();

@@ -24,6 +24,7 @@ pub(super) type Key = (String, String);
 #[derive(Debug, Default)]
 pub(super) struct Observed {
     wanted: Option<String>,
+    has_portal: bool,
     serving: Option<(String, ManagerFacts)>,
     managers: HashMap<Key, ManagerFacts>,
     workspaces: HashMap<Key, WorkspaceFacts>,
@@ -63,6 +64,11 @@ impl Observed {
             wanted,
             ..Self::default()
         }
+    }
+
+    /// The same. `has_portal`: whether the domain has the portal's host.
+    pub(super) fn with_portal(self, has_portal: bool) -> Self {
+        Self { has_portal, ..self }
     }
 
     /// All known managers by key.
@@ -119,7 +125,8 @@ impl Observed {
             workspace.resolve_endpoint(&self.pods);
             workspace.resolve(&manager.domain)
         });
-        Snapshot::new(Some(manager.domain.clone()), targets).under(manager.policy.clone())
+        let domain = manager.domain.clone().with_portal(self.has_portal);
+        Snapshot::new(Some(domain), targets).under(manager.policy.clone())
     }
 
     fn choose(&self) -> Option<(String, ManagerFacts)> {

@@ -57,7 +57,7 @@ impl Follower {
         K: Resource + Clone + DeserializeOwned + Debug + Send + 'static,
     {
         let watched = Arc::new(self.freshness.watch());
-        self.metrics.watch_is_whole(resource, false);
+        self.metrics.set_watch_complete(resource, false);
         let config = config.timeout(LONGEST_WATCH);
         let following = Following {
             events: watcher(api.clone(), config.clone()).boxed(),
@@ -90,7 +90,7 @@ where
                     Some(Ok(event)) => {
                         if matches!(event, Event::InitDone) {
                             self.pause = FIRST_PAUSE;
-                            self.metrics.watch_is_whole(self.resource, true);
+                            self.metrics.set_watch_complete(self.resource, true);
                         }
                         return event;
                     }
@@ -107,8 +107,8 @@ where
     }
 
     fn begin_after(&mut self, pause: Duration) {
-        self.watched.is_broken();
-        self.metrics.watch_is_whole(self.resource, false);
+        self.watched.mark_broken();
+        self.metrics.set_watch_complete(self.resource, false);
         let (api, config) = (self.api.clone(), self.config.clone());
         let events = sleep(pause).map(|()| watcher(api, config)).flatten_stream();
         self.events = events.boxed();

@@ -179,13 +179,13 @@ impl Freshness {
 
 impl Watched {
     /// The watch may have missed events. It is complete only up to the last heartbeat that returned.
-    pub fn is_broken(&self) {
+    pub fn mark_broken(&self) {
         let now = self.freshness.now();
         self.set(|broken, back| broken.or_else(|| Some(back.map_or(now, |at| at.min(now)))));
     }
 
     /// The watch is complete, and the index contains its objects.
-    pub fn is_whole(&self) {
+    pub fn mark_complete(&self) {
         self.set(|_, _| None);
     }
 
@@ -266,26 +266,26 @@ mod tests {
     async fn the_longest_broken_watch_determines_the_age() {
         let freshness = Arc::new(Freshness::new(seconds(60)));
         let (one, two) = (freshness.watch(), freshness.watch());
-        one.is_whole();
-        two.is_whole();
+        one.mark_complete();
+        two.mark_complete();
         assert_eq!(freshness.age(), Age::Fresh);
-        one.is_broken();
+        one.mark_broken();
         for number in 1..=30 {
             freshness.sent(number);
             advance(seconds(2)).await;
             freshness.seen(number);
         }
-        two.is_broken();
-        one.is_broken();
+        two.mark_broken();
+        one.mark_broken();
         assert_eq!((freshness.age(), freshness.lag()), (Age::Stale, seconds(60)));
-        one.is_whole();
+        one.mark_complete();
         // The other watch is known only up to the sending of the last returned heartbeat, before it broke.
         assert_eq!((freshness.age(), freshness.lag()), (Age::Fresh, seconds(2)));
         advance(seconds(1)).await;
         freshness.sent(31);
         freshness.seen(31);
         assert_eq!((freshness.age(), freshness.lag()), (Age::Late, seconds(3)));
-        two.is_whole();
+        two.mark_complete();
         assert_eq!(freshness.age(), Age::Fresh);
     }
 
@@ -293,7 +293,7 @@ mod tests {
     async fn after_a_long_silence_every_watch_is_restarted() {
         let freshness = Arc::new(Freshness::new(seconds(60)));
         let watched = freshness.watch();
-        watched.is_whole();
+        watched.mark_complete();
         let renewals = freshness.renewals();
         let count = || *renewals.borrow();
         freshness.sent(1);
@@ -309,7 +309,7 @@ mod tests {
         freshness.taken();
         freshness.seen(3);
         assert_eq!((count(), freshness.lag()), (1, seconds(70)));
-        watched.is_whole();
+        watched.mark_complete();
         assert_eq!(freshness.age(), Age::Fresh);
         // Not repeated while a restart is in progress.
         freshness.sent(4);

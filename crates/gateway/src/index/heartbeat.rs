@@ -121,7 +121,7 @@ impl Heartbeat {
         while let Some(event) = events.next().await {
             match event {
                 watcher::Event::Apply(lease) | watcher::Event::InitApply(lease) => self.observe(&lease).await,
-                watcher::Event::InitDone => watched.is_whole(),
+                watcher::Event::InitDone => watched.mark_complete(),
                 watcher::Event::Init | watcher::Event::Delete(_) => {}
             }
         }

@@ -1,9 +1,10 @@
 //! watched Workspaces, shares and managers -> a snapshot by host, read without locks (pure).
 //!
 //! - `watch`: watches -> `facts` of each object; `sharing` of shares, `pods` of pods. `partial`: parses only what is needed.
-//! - `traefik`: the proxy's routes.
+//! - `domain`: host and path of a request -> where it leads. `traefik`: the proxy's routes.
 //! - `following`: one watch. `heartbeat`: measures the age of the index. `freshness`: what that age allows.
 
+mod domain;
 mod facts;
 pub mod following;
 pub mod freshness;
@@ -18,14 +19,14 @@ use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use api::manager::{Routing, RoutingMode};
 use api::workspace::{AccessType, Phase};
 use arc_swap::{ArcSwap, Guard};
 use rules::access::{Policy, Shared};
 use tokio::sync::watch::{Receiver, Sender};
 
+pub use self::domain::{Destination, Domain};
 pub use self::watch::feed;
-use crate::site::{self, Folder, Site};
+use crate::site::Site;
 
 /// The known facts of one workspace: enough to decide, to route and to explain.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -108,161 +109,13 @@ pub struct StatusDetail {
     pub idle: Option<Option<i32>>,
 }
 
-/// The domain that the gateway serves, from the WorkspaceManager.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Domain {
-    base: String,
-    port: u16,
-    mode: RoutingMode,
-}
-
-/// What a request's authority and path lead to.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Destination {
-    /// `auth.<base>`.
-    Auth,
-    /// The site of a workspace, which may not exist.
-    Workspace(Site),
-    /// The folder of a workspace without the `/` at the end of its name.
-    Folder(Site),
-    /// The shared host of all workspaces, outside every workspace's folder.
-    Nowhere,
-    /// The shared host of all workspaces, and a path that servers may read in more than one way.
-    Unclear,
-    /// Any other authority. This includes the bare base domain, unless workspaces have folders there.
-    Outside,
-}
-
-impl Domain {
-    /// `base`: domain name; `port`: the port that browsers use (443 is omitted from URLs).
-    pub fn new(base: &str, port: u16) -> Self {
-        Self {
-            base: base.trim_end_matches('.').to_ascii_lowercase(),
-            port,
-            mode: RoutingMode::Subdomain,
-        }
-    }
-
-    /// The domain in a manager's routing.
-    pub fn of(routing: &Routing) -> Self {
-        Self::new(&routing.base_domain, routing.external_port()).in_mode(routing.mode)
-    }
-
-    /// The same domain in another mode.
-    #[must_use]
-    pub fn in_mode(self, mode: RoutingMode) -> Self {
-        Self { mode, ..self }
-    }
-
-    /// Whether workspaces have hosts or folders.
-    pub fn mode(&self) -> RoutingMode {
-        self.mode
-    }
-
-    /// The site of a workspace.
-    pub fn site(&self, namespace: &str, name: &str, uid: &str) -> Site {
-        match self.mode {
-            RoutingMode::Subdomain => rules::names::host(namespace, name, uid, &self.base).into(),
-            RoutingMode::Path => (self.base.clone() + &rules::names::folder(namespace, name)).into(),
-        }
-    }
-
-    /// Whether a site made by [`Domain::site`] belongs to this domain.
-    pub(crate) fn covers(&self, site: &Site) -> bool {
-        let (host, is_folder) = (site.host(), !site.prefix().is_empty());
-        match self.mode {
-            RoutingMode::Subdomain => {
-                !is_folder && host.split_once('.').is_some_and(|(_, base)| base == self.base)
-            }
-            RoutingMode::Path => is_folder && host == self.base,
-        }
-    }
-
-    /// Base domain in lower case, without port.
-    pub fn base(&self) -> &str {
-        &self.base
-    }
-
-    /// Port that browsers use.
-    pub fn port(&self) -> u16 {
-        self.port
-    }
-
-    /// `auth.<base>`, without port.
-    pub fn auth_host(&self) -> String {
-        format!("auth.{}", self.base)
-    }
-
-    /// `https://auth.<base>`, with the port unless it is 443.
-    pub fn auth_origin(&self) -> String {
-        self.origin(&self.auth_host())
-    }
-
-    /// `https://<host>` of a site, with the port unless it is 443.
-    pub fn origin_of(&self, site: &Site) -> String {
-        self.origin(site.host())
-    }
-
-    /// URL of a site without a final `/`: the prefix of the workspace's own paths.
-    pub fn address(&self, site: &Site) -> String {
-        self.origin_of(site) + site.prefix()
-    }
-
-    /// `https://<host>`, with the port unless it is 443. `host` comes without port.
-    pub fn origin(&self, host: &str) -> String {
-        match self.port {
-            443 => format!("https://{host}"),
-            port => format!("https://{host}:{port}"),
-        }
-    }
-
-    /// Whether a workspace may be at this site.
-    pub fn has(&self, site: &Site) -> bool {
-        let origin = self.origin_of(site);
-        let folder = format!("{}/", site.prefix());
-        self.destination(origin.trim_start_matches("https://"), &folder)
-            == Destination::Workspace(site.clone())
-    }
-
-    /// Classifies a request by its authority (`host` or `host:port`, as in a Host header) and its path with or without query, not
-    /// decoded. Another port than the domain's is outside.
-    pub fn destination(&self, authority: &str, uri: &str) -> Destination {
-        let (host, port) = match authority.rsplit_once(':') {
-            Some((host, port)) => (host, port_of(port)),
-            None => (authority, Some(443)),
-        };
-        if port != Some(self.port) {
-            return Destination::Outside;
-        }
-        let host = host.to_ascii_lowercase();
-        if self.mode == RoutingMode::Path && host == self.base {
-            return match site::folder(&host, uri) {
-                Folder::In(site) => Destination::Workspace(site),
-                Folder::At(site) => Destination::Folder(site),
-                Folder::Outside => Destination::Nowhere,
-                Folder::Unclear => Destination::Unclear,
-            };
-        }
-        let Some(label) = host
-            .strip_suffix(&self.base)
-            .and_then(|rest| rest.strip_suffix('.'))
-        else {
-            return Destination::Outside;
-        };
-        match label {
-            "auth" => Destination::Auth,
-            "" => Destination::Outside,
-            // Browsers interpret other characters specially: `#` ends a host, `%2e` is a dot.
-            label if !site::is_name(label) || self.mode == RoutingMode::Path => Destination::Outside,
-            _ => Destination::Workspace(host.into()),
-        }
-    }
-}
-
-/// A port in its usual form: without sign and leading zeros.
-fn port_of(text: &str) -> Option<u16> {
-    let plain = text.starts_with(|first| matches!(first, '1'..='9'));
-    text.parse().ok().filter(|_| plain)
+/// What a gateway serves.
+#[derive(Debug, Clone, Default)]
+pub struct Served {
+    /// The WorkspaceManager; `None`: the one default manager.
+    pub manager: Option<String>,
+    /// Whether its domain has the portal's host.
+    pub has_portal: bool,
 }
 
 /// The state of the index at one moment. Immutable: a change makes a new snapshot.
@@ -363,57 +216,6 @@ impl Index {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn places_exactly_one_label_under_the_base_domain() {
-        let domain = Domain::new("Workspaces.Example.", 8443);
-        assert_eq!(
-            domain.destination("auth.workspaces.example:8443", "/"),
-            Destination::Auth
-        );
-        assert_eq!(
-            domain.destination("WS1.workspaces.example:8443", "/"),
-            Destination::Workspace("ws1.workspaces.example".into())
-        );
-        for outside in [
-            "workspaces.example:8443",
-            "a.b.workspaces.example:8443",
-            "ws1workspaces.example:8443",
-            "ws1.workspaces.example",
-            "ws1.workspaces.example:443",
-            "ws1.workspaces.example:08443",
-            "ws1.workspaces.example:+8443",
-            "ws1.workspaces.example.:8443",
-            ".workspaces.example:8443",
-            "ws1.workspaces.example.evil.example:8443",
-            "evil%2eexample#.workspaces.example:8443",
-            "evil%2eexample?.workspaces.example:8443",
-            "evil%2eexample\\.workspaces.example:8443",
-            "evil%2eexample/.workspaces.example:8443",
-            "user@ws1.workspaces.example:8443",
-            "ws_1.workspaces.example:8443",
-            "",
-            ":8443",
-        ] {
-            assert_eq!(
-                domain.destination(outside, "/"),
-                Destination::Outside,
-                "{outside}"
-            );
-        }
-    }
-
-    #[test]
-    fn default_port_is_left_out_of_origins_and_authorities() {
-        let domain = Domain::new("ws.example", 443);
-        assert_eq!(domain.auth_origin(), "https://auth.ws.example");
-        assert_eq!(domain.destination("auth.ws.example", "/"), Destination::Auth);
-        assert_eq!(domain.destination("auth.ws.example:443", "/"), Destination::Auth);
-        assert_eq!(
-            Domain::new("ws.example", 8443).auth_origin(),
-            "https://auth.ws.example:8443"
-        );
-    }
 
     #[test]
     fn equal_snapshots_are_not_published_except_the_first() {

@@ -12,26 +12,20 @@ use kube::runtime::watcher;
 use kube::{Api, Client};
 use tracing::warn;
 
-use crate::index::Index;
 use crate::index::facts::{Key, ManagerFacts, Observed, WorkspaceFacts};
 use crate::index::following::Follower;
 use crate::index::freshness::Watched;
 use crate::index::partial::Partial;
 use crate::index::pods::{Pod, PodFacts};
 use crate::index::sharing::ShareFacts;
+use crate::index::{Index, Served};
 use crate::metrics::Metrics;
 
 /// Maximum number of waiting changes that are applied together, so that a burst makes one snapshot.
 const BATCH: usize = 512;
 
 /// Keeps `index` up to date forever. The first snapshot is published when all lists are complete.
-pub async fn feed(
-    client: Client,
-    scope: Scope,
-    wanted: Option<String>,
-    index: Arc<Index>,
-    follower: Follower,
-) {
+pub async fn feed(client: Client, scope: Scope, served: Served, index: Arc<Index>, follower: Follower) {
     let workspaces = scope.api::<Partial<WorkspaceFacts>>(client.clone());
     let managers = Api::<Partial<ManagerFacts>>::all(client.clone());
     let shares = scope.api::<Partial<Arc<ShareFacts>>>(client.clone());
@@ -61,7 +55,7 @@ pub async fn feed(
     Box::pin(take_in(
         changes,
         listings,
-        Observed::new(wanted),
+        Observed::new(served.manager).with_portal(served.has_portal),
         &index,
         &follower.metrics,
     ))
@@ -148,7 +142,7 @@ impl<T> Listing<T> {
 
     fn is_published(&mut self) {
         if std::mem::take(&mut self.ended) {
-            self.watched.is_whole();
+            self.watched.mark_complete();
         }
     }
 
@@ -381,7 +375,13 @@ mod tests {
         server.put(&testkit::objects::manager("main"));
         let freshness = Arc::new(Freshness::new(Duration::from_mins(1)));
         let follower = Follower::new(freshness.clone(), Metrics::default());
-        tokio::spawn(feed(client, Scope::Cluster, None, Arc::default(), follower));
+        tokio::spawn(feed(
+            client,
+            Scope::Cluster,
+            Served::default(),
+            Arc::default(),
+            follower,
+        ));
         sleep(Duration::from_secs(1)).await;
         (server, freshness)
     }

@@ -86,7 +86,7 @@ async fn judged(app: &AppState, headers: &HeaderMap, body: &[u8]) -> Result<(), 
     match app.sessions.end_all(selection, "provider").await {
         Ok(ended) => {
             app.sessions.mark_handled(provider.issuer(), &logout.jti).await;
-            tracing::info!(ended, "the identity provider signed somebody out");
+            tracing::info!(ended, "the identity provider signed a user out");
             app.audit.provider_logout(logout.subject.as_deref(), ended);
             Ok(())
         }

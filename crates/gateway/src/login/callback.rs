@@ -154,7 +154,7 @@ async fn complete(
     let lineage = before.map_or(attempt.lineage, |cookie| cookie.lineage);
     let content = content.in_browser(lineage);
     let session = app.sessions.create(&content).await.map_err(Failure::from)?;
-    tracing::info!(?session, "somebody signed in");
+    tracing::info!(?session, "a user signed in");
     app.audit
         .login(session, &content.user_name, &content.groups, content.end);
 

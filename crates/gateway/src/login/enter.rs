@@ -37,8 +37,8 @@ async fn proceed(app: &AppState, uri: &Uri, headers: &HeaderMap) -> Result<Respo
     if enter.site == home::site(&domain) {
         return Ok(redirect(StatusCode::FOUND, &address(&domain, &enter)));
     }
-    let allow = match app.decide(&enter.site, None, &session).await {
-        Ok(allow) => allow,
+    let admitted = match app.decide_at(&enter.site, None, &session).await {
+        Ok(admitted) => admitted,
         Err(refusal) => {
             return home::refuse(app, &domain, (refusal, &session), headers, &sealed);
         }
@@ -48,7 +48,7 @@ async fn proceed(app: &AppState, uri: &Uri, headers: &HeaderMap) -> Result<Respo
     let code = Code {
         id: RandomId::new()?,
         session: session.id,
-        uid: allow.target().uid.clone(),
+        uid: admitted.uid().to_owned(),
         enter: Enter {
             expires: now + CODE_LIFE,
             ..enter
@@ -58,9 +58,10 @@ async fn proceed(app: &AppState, uri: &Uri, headers: &HeaderMap) -> Result<Respo
     Ok(redirect(StatusCode::FOUND, &format!("{callback}?code={code}")))
 }
 
-/// Whether the link leads to a site of the present domain, or to the first page of its auth host. The base domain may have changed.
+/// Whether the link leads to a site of the present domain, to its portal, or to the first page of its auth host. The base domain may
+/// have changed.
 pub(super) fn is_ours(domain: &Domain, enter: &Enter) -> bool {
-    domain.has(&enter.site) || enter.site == home::site(domain)
+    domain.has(&enter.site) || domain.is_portal(&enter.site) || enter.site == home::site(domain)
 }
 
 /// The workspace's address that the link leads back to.

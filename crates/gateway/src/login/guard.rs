@@ -8,6 +8,7 @@ use axum::response::Response;
 use http::{HeaderMap, Method, StatusCode, Uri};
 
 use crate::login::home::SIGN_IN;
+use crate::login::sign_out;
 use crate::pages;
 use crate::pages::accepts_html;
 use crate::server::throttle::{Caller, Endpoint};
@@ -50,7 +51,11 @@ fn own_source(app: &AppState, request: &Request) -> Result<(), Box<Response>> {
     }
     let domain = app.domain().map_err(refused)?;
     let is_form = request.method() == Method::POST;
-    if is_form && !source.is_unnamed_or_from(|| domain.auth_origin()) {
+    let sender = match request.uri().path() {
+        sign_out::AT_PORTAL => domain.portal_origin(),
+        _ => None,
+    };
+    if is_form && !source.is_unnamed_or_from(|| sender.unwrap_or_else(|| domain.auth_origin())) {
         return Err(Box::new(wrong_source()));
     }
     Ok(())
@@ -65,7 +70,7 @@ fn endpoint(path: &str) -> Endpoint {
     match path {
         "/enter" | SIGN_IN => Endpoint::Enter,
         "/start" => Endpoint::Start,
-        "/sign-out" => Endpoint::SignOut,
+        "/sign-out" | sign_out::AT_PORTAL => Endpoint::SignOut,
         "/backchannel-logout" => Endpoint::Backchannel,
         path if path.ends_with("/callback") || path.starts_with("/callback/") => Endpoint::Callback,
         _ => Endpoint::Page,
@@ -84,8 +89,11 @@ fn caller(app: &AppState, endpoint: Endpoint, uri: &Uri, headers: &HeaderMap) ->
 
 fn cookie(app: &AppState, headers: &HeaderMap) -> Option<Caller> {
     let domain = app.domain().ok()?;
-    let cookie = app.session_cookie(&domain, headers).ok()??;
-    Some(Caller::Session(cookie.session))
+    let session = match app.session_cookie(&domain, headers).ok()? {
+        Some(cookie) => cookie.session,
+        None => app.ticket_session(&domain.portal()?, headers).ok()??,
+    };
+    Some(Caller::Session(session))
 }
 
 /// On a workspace's host only the one-time code identifies the session. It counts only in the browser that it was made for. Codes

@@ -84,7 +84,7 @@ pub fn auth(app: Arc<AppState>) -> Router {
         .with_state(app)
 }
 
-/// Everything under `/_workspace/` of workspaces.
+/// Everything under `/_workspace/` of workspaces and of the portal.
 pub fn workspace(app: Arc<AppState>) -> Router {
     Router::new()
         .route("/_workspace/callback", get(workspace_callback))
@@ -98,6 +98,7 @@ pub fn workspace(app: Arc<AppState>) -> Router {
             get(sign_in_again),
         )
         .route("/_workspace/enter", get(workspace_enter))
+        .route(sign_out::AT_PORTAL, get(portal_sign_out).post(portal_sign_out))
         .route_layer(from_fn_with_state(app.clone(), guard::guard))
         .with_state(app)
 }
@@ -129,7 +130,7 @@ async fn callback(
 }
 
 async fn workspace_callback(State(app): State<Arc<AppState>>, request: Request) -> Response {
-    match workspace_of(&app, &request) {
+    match site_of(&app, &request) {
         Ok(site) => {
             workspace_callback::workspace_callback(&app, &site, request.uri(), request.headers()).await
         }
@@ -138,28 +139,40 @@ async fn workspace_callback(State(app): State<Arc<AppState>>, request: Request) 
 }
 
 async fn workspace_enter(State(app): State<Arc<AppState>>, request: Request) -> Response {
-    match workspace_of(&app, &request) {
+    match site_of(&app, &request) {
         Ok(site) => workspace_enter::workspace_enter(&app, site, request.uri(), request.headers()),
         Err(refusal) => *refusal,
     }
 }
 
-/// The workspace of a page load.
-fn workspace_of(app: &AppState, request: &Request) -> Result<Site, Box<Response>> {
+async fn portal_sign_out(State(app): State<Arc<AppState>>, request: Request) -> Response {
+    match any_site_of(&app, &request) {
+        Ok(site) => sign_out::at_portal(&app, &site, request.method(), request.headers()).await,
+        Err(refusal) => *refusal,
+    }
+}
+
+/// The site of a page load: a workspace's or the portal's.
+fn site_of(app: &AppState, request: &Request) -> Result<Site, Box<Response>> {
     if request.method() != Method::GET {
         return Err(Box::new(only_get()));
     }
+    any_site_of(app, request)
+}
+
+/// The site of a request: a workspace's or the portal's.
+fn any_site_of(app: &AppState, request: &Request) -> Result<Site, Box<Response>> {
     let domain = app.domain().map_err(|failure| Box::new(failure.answer()))?;
     let destination =
         request::authority(request).map(|authority| domain.destination(authority, request.uri().path()));
     match destination {
-        Some(Destination::Workspace(site)) => Ok(site),
+        Some(Destination::Workspace(site) | Destination::Portal(site)) => Ok(site),
         _ => Err(Box::new(Failure::Misdirected.answer())),
     }
 }
 
 async fn sign_in_again(State(app): State<Arc<AppState>>, request: Request) -> Response {
-    match workspace_of(&app, &request) {
+    match site_of(&app, &request) {
         Ok(site) => again::again(&app, site, request.uri(), request.headers()),
         Err(refusal) => *refusal,
     }

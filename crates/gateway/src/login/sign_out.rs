@@ -3,17 +3,22 @@
 use std::sync::Arc;
 
 use axum::response::Response;
-use http::StatusCode;
 use http::header::HeaderMap;
+use http::{Method, StatusCode};
 
 use crate::index::Domain;
 use crate::login::home;
+use crate::pages;
 use crate::session::Ended;
+use crate::site::Site;
 use crate::tokens::cookies;
 use crate::verify::AppState;
 use crate::verify::answers::{Failure, redirect, wrong_source};
 use crate::verify::request::source_rule::Source;
 use crate::verify::request::{is_form, one_of};
+
+/// Path of the sign-out on the portal's host.
+pub(super) const AT_PORTAL: &str = "/_workspace/sign-out";
 
 /// Answers `POST https://auth.<base>/sign-out`. `body`: the form, at most [`super::start::MAX_FORM`] bytes.
 pub(super) async fn sign_out(app: &AppState, headers: &HeaderMap, body: &[u8]) -> Response {
@@ -37,6 +42,38 @@ pub(super) async fn sign_out(app: &AppState, headers: &HeaderMap, body: &[u8]) -
     answer.await.unwrap_or_else(Failure::answer)
 }
 
+/// Answers `POST https://portal.<base>/_workspace/sign-out`, the button of the portal's pages. The session's cookie stays on the auth
+/// host, so the ticket names the session. Without a valid ticket the first page of the auth host has a button.
+pub(super) async fn at_portal(app: &AppState, site: &Site, method: &Method, headers: &HeaderMap) -> Response {
+    let answer = async {
+        let domain = app.domain()?;
+        if !domain.is_portal(site) {
+            return Ok(pages::bare(StatusCode::NOT_FOUND));
+        }
+        let home = format!("{}/", domain.auth_origin());
+        if method != Method::POST {
+            return Ok(redirect(StatusCode::FOUND, &home));
+        }
+        if !Source::of(headers)?.is_from(&domain.origin_of(site)) {
+            return Ok(wrong_source());
+        }
+        let Some(session) = app.ticket_session(site, headers)? else {
+            return Ok(pages::signing_out(&home));
+        };
+        let ended = Arc::clone(&app.sessions).sign_out(session, None, false).await?;
+        let mut response = pages::signing_out(&next(app, &domain, ended.as_ref(), None));
+        cookies::set_at(
+            response.headers_mut(),
+            &site.cookie_path(),
+            site.ticket(),
+            "",
+            Some(0),
+        );
+        Ok(response)
+    };
+    answer.await.unwrap_or_else(Failure::answer)
+}
+
 /// Ends the sessions of this browser, and on request all sessions of the user.
 async fn end(
     app: &AppState,
@@ -49,7 +86,7 @@ async fn end(
     };
     let sessions = Arc::clone(&app.sessions);
     Ok(sessions
-        .sign_out(cookie.session, cookie.lineage, everywhere)
+        .sign_out(cookie.session, Some(cookie.lineage), everywhere)
         .await?)
 }
 

@@ -1,4 +1,4 @@
-//! one-time code at a workspace's address -> the ticket for that workspace (IO).
+//! one-time code at the address of a workspace or of the portal -> the ticket for that site (IO).
 
 use axum::response::Response;
 use http::header::HeaderMap;
@@ -48,8 +48,8 @@ async fn receive(app: &AppState, site: &Site, uri: &Uri, headers: &HeaderMap) ->
     let Some(session) = app.sessions.find(code.session).await? else {
         return again(app, &domain, headers, code.enter).await;
     };
-    let allow = match app.decide(site, Some(&code.uid), &session).await {
-        Ok(allow) => allow,
+    let admitted = match app.decide_at(site, Some(&code.uid), &session).await {
+        Ok(admitted) => admitted,
         Err(refusal) => return Ok(refuse_page(refusal, &domain)),
     };
     if !app.may_issue() {
@@ -62,7 +62,7 @@ async fn receive(app: &AppState, site: &Site, uri: &Uri, headers: &HeaderMap) ->
     let expires = (now + app.sessions.limits().ticket).min(session.end);
     let ticket = Ticket {
         session: session.id,
-        uid: &allow.target().uid,
+        uid: admitted.uid(),
         site: site.as_str(),
         browser: site.ticket_needs_browser().then_some(code.enter.browser.as_str()),
         issued: now,

@@ -172,6 +172,12 @@ impl Metrics {
         }
     }
 
+    /// A user was admitted to the portal.
+    pub fn portal_allowed(&self) {
+        let labels = [("result", "allowed"), ("rule", "portal")];
+        self.decisions.get_or_create(&labels).inc();
+    }
+
     /// A user was refused.
     pub fn denied(&self, rule: &'static str) {
         let labels = [("result", "denied"), ("rule", rule)];
@@ -251,7 +257,7 @@ impl Metrics {
     }
 
     /// Whether a watch is complete, or restarting.
-    pub fn watch_is_whole(&self, resource: &'static str, whole: bool) {
+    pub fn set_watch_complete(&self, resource: &'static str, whole: bool) {
         let gauge = self.watch_whole.get_or_create_owned(&[("resource", resource)]);
         gauge.set(i64::from(whole));
     }

@@ -148,7 +148,7 @@ impl Metrics {
         );
         registry.register_with_unit(
             "certificate_end_timestamp",
-            "Unix time at which a certificate ends that the gateway made: server, authority, proxy_client, self_signed, self_signed_authority",
+            "Unix time at which a certificate ends that the gateway made: server, authority, proxy_client, portal, self_signed, self_signed_authority",
             Unit::Seconds,
             self.certificate_ends.clone(),
         );
@@ -204,7 +204,7 @@ mod tests {
         metrics.review("granted");
         metrics.bearer("person", "kept");
         metrics.upgrade("opened");
-        metrics.watch_is_whole("workspaces", true);
+        metrics.set_watch_complete("workspaces", true);
         metrics.watch_failed("workspaces");
         metrics.certificate_ends("server", 1);
         metrics.poll("changed");

@@ -26,7 +26,7 @@ pub enum JwtError {
     #[error("signed with an unknown key; keys are not fetched again so soon")]
     KeysLater,
     /// The algorithm is not among the configured ones.
-    #[error("signed with an algorithm that the --oidc-signing-algs does not name")]
+    #[error("signed with an algorithm that --oidc-signing-algs does not list")]
     Algorithm,
     /// There is no signature.
     #[error("not signed")]

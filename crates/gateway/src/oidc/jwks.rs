@@ -11,8 +11,10 @@ use tokio::sync::Mutex;
 use crate::clock::Clock;
 use crate::oidc::http::HttpClient;
 
-/// Minimum time between two fetches, in seconds, whatever the tokens name.
+/// Minimum time between two fetches for tokens that any client can send, in seconds, whatever the tokens name.
 const INTERVAL: i64 = 60;
+/// The same for ID tokens. The provider itself sent them, so an unknown key is new: the provider rotated keys, or restarted with others.
+const LOGIN_INTERVAL: i64 = 5;
 
 /// The provider's signing keys. Clones share them.
 #[derive(Clone)]
@@ -25,10 +27,10 @@ struct Inner {
     current: ArcSwap<CoreJsonWebKeySet>,
     /// Time of the last successful fetch, Unix seconds.
     last_fetch: AtomicI64,
-    /// The last fetch for each cause. The lock is held during a fetch.
-    login: Mutex<Last>,
-    logout: Mutex<Last>,
-    bearer: Mutex<Last>,
+    /// The last fetch for each cause, if there was one since discovery. The lock is held during a fetch.
+    login: Mutex<Option<Last>>,
+    logout: Mutex<Option<Last>>,
+    bearer: Mutex<Option<Last>>,
 }
 
 /// A fetch.
@@ -39,14 +41,25 @@ struct Last {
     failed: bool,
 }
 
+impl Last {
+    /// Whether it is too early for another fetch.
+    fn blocks(self, cause: For, now: i64) -> bool {
+        let interval = match cause {
+            For::Login => LOGIN_INTERVAL,
+            For::Logout | For::Bearer => INTERVAL,
+        };
+        now < self.at + interval
+    }
+}
+
 /// The result of a requested fetch.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Fetched {
     /// All keys were replaced.
     Anew,
-    /// The same cause fetched keys within the last minute, and may not do so again.
+    /// The same cause fetched keys just now, and may not do so again.
     TooSoon,
-    /// The provider did not answer, now or within the last minute: the old keys stay.
+    /// The provider did not answer, now or just now: the old keys stay.
     Failed,
 }
 
@@ -70,17 +83,13 @@ impl Keys {
         http: HttpClient,
         clock: Clock,
     ) -> Self {
-        let last = Last {
-            at: clock.now(),
-            failed: false,
-        };
         Self(Arc::new(Inner {
             url,
             http,
-            last_fetch: AtomicI64::new(last.at),
-            login: Mutex::new(last),
-            logout: Mutex::new(last),
-            bearer: Mutex::new(last),
+            last_fetch: AtomicI64::new(clock.now()),
+            login: Mutex::default(),
+            logout: Mutex::default(),
+            bearer: Mutex::default(),
             clock,
             current: ArcSwap::from_pointee(first),
         }))
@@ -100,7 +109,7 @@ impl Keys {
     pub(super) fn renew(&self) {
         let now = self.0.clock.now();
         let last = self.0.bearer.try_lock();
-        if last.is_ok_and(|last| now >= last.at + INTERVAL) {
+        if last.is_ok_and(|last| !last.is_some_and(|last| last.blocks(For::Bearer, now))) {
             let keys = self.clone();
             tokio::spawn(async move { keys.0.fetch(For::Bearer).await });
         }
@@ -122,16 +131,20 @@ impl Inner {
             For::Bearer => self.bearer.lock().await,
         };
         let now = self.clock.now();
-        if now < last.at + INTERVAL {
+        if let Some(last) = *last
+            && last.blocks(cause, now)
+        {
             return if last.failed {
                 Fetched::Failed
             } else {
                 Fetched::TooSoon
             };
         }
-        last.at = now;
         let fetched = JsonWebKeySet::fetch_async(&self.url, &self.http).await;
-        last.failed = fetched.is_err();
+        *last = Some(Last {
+            at: now,
+            failed: fetched.is_err(),
+        });
         match fetched {
             Ok(keys) => {
                 self.current.store(Arc::new(keys));

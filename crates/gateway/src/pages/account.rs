@@ -36,12 +36,19 @@ pub struct Shelf<'a> {
 
 /// The page for a signed-in user. `shelf`: `None` when the user's access is not known at the moment.
 pub fn signed_in(domain: &Domain, account: Account<'_>, shelf: Option<Shelf<'_>>) -> Response {
-    let mut parts = match shelf {
+    let portal = domain.portal_origin().map(|origin| {
+        Part::Actions(vec![Action::Link {
+            to: format!("{origin}/"),
+            text: "Open the portal".to_owned(),
+        }])
+    });
+    let mut parts: Vec<Part> = portal.into_iter().collect();
+    parts.extend(match shelf {
         Some(shelf) => listed(domain, shelf),
         None => vec![Part::Soft(
             "Your workspaces cannot be listed at the moment. Reload this page in a few seconds.".to_owned(),
         )],
-    };
+    });
     parts.push(Part::Actions(vec![
         sign_out("Sign out", false),
         sign_out("Sign out everywhere", true),
@@ -125,19 +132,35 @@ impl Account<'_> {
 /// For a user who signed out to return as another user. `to`: path of the gateway that begins the login. It is not a redirect,
 /// because browsers apply the policy of the form's page to all following redirects, and a provider may redirect anywhere.
 pub fn on_to_another(to: &str) -> Response {
-    let text = "Sign in".to_owned();
+    let message = Message::new(
+        "SignedOut",
+        "You are signed out",
+        "You can sign in as another user now.",
+    );
+    passing(message, to, "Sign in")
+}
+
+/// For a user who signed out in the portal. `to`: the provider's sign-out, or the first page of the sign-in host. It is not a redirect,
+/// because browsers apply the policy of the portal's page to it.
+pub fn signing_out(to: &str) -> Response {
+    let message = Message::new(
+        "SigningOut",
+        "Signing out",
+        "Your browser goes on by itself. Running workspaces go on running.",
+    );
+    passing(message, to, "Continue")
+}
+
+/// A page from which the browser loads `to` at once. `text`: that of a link, for browsers that do not.
+fn passing(message: Message, to: &str, text: &str) -> Response {
     let link = Action::Link {
         to: to.to_owned(),
-        text,
+        text: text.to_owned(),
     };
     let mut response = Message {
         kind: "Account",
         parts: vec![Part::Actions(vec![link])],
-        ..Message::new(
-            "SignedOut",
-            "You are signed out",
-            "You can sign in as somebody else now.",
-        )
+        ..message
     }
     .respond(StatusCode::OK);
     if let Ok(next) = HeaderValue::try_from(format!("0;url={to}")) {

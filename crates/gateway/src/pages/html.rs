@@ -299,10 +299,15 @@ fn action(html: &mut String, action: &Action) {
                 escape(button)
             );
         }
-        Action::Link { to, text } => {
+        Action::Link { to, text } | Action::NewTab { to, text } => {
+            let target = if matches!(action, Action::NewTab { .. }) {
+                " target=\"_blank\" rel=\"noopener\""
+            } else {
+                ""
+            };
             let _ = write!(
                 html,
-                "<a class=\"button\" href=\"{}\">{}</a>",
+                "<a class=\"button\" href=\"{}\"{target}>{}</a>",
                 escape(to),
                 escape(text)
             );
@@ -319,7 +324,7 @@ fn footer(html: &mut String, message: &Message, theme: &Theme, request: Option<&
             escape(origin)
         );
     }
-    if let Some((url, text)) = &theme.help {
+    if let Some(look::Help { url, text }) = &theme.help {
         let _ = write!(
             html,
             "<p><a href=\"{}\" rel=\"noreferrer\">{}</a></p>",

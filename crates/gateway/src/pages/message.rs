@@ -109,6 +109,8 @@ pub(super) enum Action {
     },
     /// A link that looks like a button.
     Link { to: String, text: String },
+    /// The same, opened in a new tab.
+    NewTab { to: String, text: String },
 }
 
 /// How a page polls.

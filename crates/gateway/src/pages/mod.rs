@@ -1,18 +1,19 @@
 //! message to a user or a script -> a page or JSON that is safe from injection (pure).
 //!
-//! `message` is the content of an answer. `render` makes a page of it (`html`, with the installation's `theme`) or JSON. `not_running`
-//! shows workspaces, `account` and `identity` users. `escaping` makes text safe in HTML, `settings` reads the theme's files.
+//! `message` is the content of an answer. `render` makes a page of it (`html`, with the installation's `theme`) or JSON. `workspace_page`
+//! is the page in place of a workspace that is starting, stopped or failed; `start_events` is what its event stream sends. `account` and
+//! `identity` show users. `escaping` makes text safe in HTML, `settings` reads the theme's files.
 
 mod account;
 mod escaping;
 mod html;
 mod identity;
 mod message;
-mod not_running;
-mod progress;
 mod render;
 pub(crate) mod settings;
+mod start_events;
 mod theme;
+mod workspace_page;
 
 use std::borrow::Cow;
 use std::time::Duration;
@@ -20,17 +21,20 @@ use std::time::Duration;
 use axum::response::Response;
 use http::StatusCode;
 use http::header::{ACCEPT, HeaderMap, RETRY_AFTER};
+use kit::assertion::IdentityError;
 use serde_json::Value;
 
-pub use self::account::{Account, Another, SHARED, Shelf, denied_to, on_to_another, signed_in, signed_out};
+pub use self::account::{
+    Account, Another, SHARED, Shelf, denied_to, on_to_another, signed_in, signed_out, signing_out,
+};
 pub use self::identity::{Offer, choice, not_admitted, unreachable};
 pub(crate) use self::message::NOT_READY;
 use self::message::{Action, Message, Part, Tone};
-pub(crate) use self::not_running::ONLY_OWNERS_START;
-pub use self::not_running::not_running;
-pub use self::progress::{End, Progress, before, progress};
 pub use self::render::{REQUEST_ID, Reader, render};
-pub use self::theme::{MAX_LOGO, Theme, ThemeSettings};
+pub use self::start_events::{End, Progress, before, progress};
+pub use self::theme::Theme;
+pub(crate) use self::workspace_page::ONLY_OWNERS_START;
+pub use self::workspace_page::workspace_page;
 use crate::index::{Domain, Target};
 
 /// The refusal. It is the same for a workspace that does not exist, so it reveals nothing. It links to the sign-out, for a return
@@ -44,8 +48,7 @@ pub fn denied(domain: &Domain) -> Response {
     .respond(StatusCode::FORBIDDEN)
 }
 
-const HOW_TO_GET_IN: &str =
-    "If you were sent its address, ask whoever sent it to share the workspace with you.";
+const HOW_TO_GET_IN: &str = "If you were sent its address, ask the sender to share the workspace with you.";
 
 fn refusal(domain: &Domain) -> Message {
     Message {
@@ -57,6 +60,23 @@ fn refusal(domain: &Domain) -> Message {
             "There is no such workspace, or you may not open it.",
         )
     }
+}
+
+/// The portal cannot act as the signed-in user.
+pub fn unusable_identity(domain: &Domain, error: &IdentityError) -> Response {
+    let what_now = "Ask your administrator: the identity provider or the sign-in's settings must give other names. Your workspaces open \
+                    at their own addresses.";
+    Message {
+        tone: Tone::Bad,
+        account: Some(domain.auth_origin()),
+        parts: vec![Part::Soft(what_now.to_owned())],
+        ..Message::new(
+            "UnusableIdentity",
+            "The portal cannot act as you",
+            format!("Kubernetes would not receive your names as they are: {error}."),
+        )
+    }
+    .respond(StatusCode::FORBIDDEN)
 }
 
 /// The gateway cannot decide at the moment.
@@ -74,7 +94,7 @@ pub fn sign_in_required(login_url: String) -> Response {
     let base = Message::new(
         "SignInRequired",
         "You are not signed in",
-        "Sign in by opening the address of the workspace in a browser tab, then try again.",
+        "Sign in by opening the address of this site in a browser tab, then try again.",
     );
     let more = [("loginUrl".to_owned(), login_url.clone().into())];
     let link = Action::Link {
@@ -84,6 +104,33 @@ pub fn sign_in_required(login_url: String) -> Response {
     Message {
         more: more.into_iter().collect(),
         parts: vec![Part::Actions(vec![link])],
+        ..base
+    }
+    .respond(StatusCode::UNAUTHORIZED)
+}
+
+/// For a form of the portal that was sent without a session. The proxy keeps the body to itself, so only the browser has what was
+/// typed.
+pub fn form_not_sent(login_url: &str) -> Response {
+    let link = Action::NewTab {
+        to: login_url.to_owned(),
+        text: "Sign in (new tab)".to_owned(),
+    };
+    let base = Message::new(
+        "SignInRequired",
+        "You are signed out, and nothing was saved",
+        "Your session ended before you sent the form. Your browser still has what you typed.",
+    );
+    Message {
+        more: [("loginUrl".to_owned(), login_url.into())].into_iter().collect(),
+        parts: vec![
+            Part::Soft(
+                "Sign in in a new tab. Then come back to this tab, go back one page with your browser, and send the form again. Do not \
+                 reload this page."
+                    .to_owned(),
+            ),
+            Part::Actions(vec![link]),
+        ],
         ..base
     }
     .respond(StatusCode::UNAUTHORIZED)

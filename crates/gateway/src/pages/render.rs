@@ -197,7 +197,7 @@ mod tests {
 
     use super::*;
     use crate::index::Target;
-    use crate::pages::not_running;
+    use crate::pages::workspace_page;
     use rules::access::Audience;
 
     /// The log output of an answer.
@@ -223,7 +223,7 @@ mod tests {
                     ..Target::lab()
                 };
                 assert_eq!(
-                    logged(not_running(&domain, &target, audience, 0)),
+                    logged(workspace_page(&domain, &target, audience, 0)),
                     "",
                     "{phase:?} {audience:?}"
                 );

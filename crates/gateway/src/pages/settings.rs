@@ -2,29 +2,17 @@
 
 use std::path::Path;
 
-use kit::process::{WrongSetting, non_empty_path};
+use kit::process::WrongSetting;
 
-use super::{Theme, ThemeSettings};
+use super::Theme;
 
 /// The theme of pages.
 ///
 /// # Errors
 /// A file cannot be read, or has a value that cannot be shown; the error names it.
 pub(crate) fn theme(file: Option<&Path>, logo: Option<&Path>) -> Result<Theme, WrongSetting> {
-    let read = |setting, path: &Path| {
-        std::fs::read(path).map_err(|error| {
-            WrongSetting::new(setting, format!("{} cannot be read: {error}", path.display()))
-        })
-    };
-    let theme = match non_empty_path(file) {
-        None => ThemeSettings::default(),
-        Some(path) => serde_json::from_slice(&read("pages-file", path)?)
-            .map_err(|error| WrongSetting::new("pages-file", format!("{}: {error}", path.display())))?,
-    };
-    let logo = non_empty_path(logo)
-        .map(|path| read("pages-logo-file", path))
-        .transpose()?;
-    Theme::new(&theme, logo.as_deref()).map_err(|error| WrongSetting::new("pages-file", error.to_string()))
+    let theme = look::read(file, logo).map_err(|wrong| WrongSetting::new(wrong.setting, wrong.problem))?;
+    Ok(theme.into())
 }
 
 #[cfg(test)]

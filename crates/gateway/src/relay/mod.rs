@@ -158,6 +158,9 @@ impl<D: Authorizer> Relay<D> {
             Some(Destination::Unclear | Destination::Folder(_) | Destination::Nowhere) => {
                 return Err(HandshakeError::Malformed("the path leads to no workspace"));
             }
+            Some(Destination::Portal(_)) => {
+                return Err(HandshakeError::Malformed("the portal has no websockets"));
+            }
             Some(Destination::Auth | Destination::Outside) | None => return Err(HandshakeError::Misdirected),
         };
         if forwarded::is_reserved(site.within(path(&request))) {

@@ -34,6 +34,7 @@ pub(crate) struct Pki {
     namespace: String,
     /// Hosts of the certificate that the proxy serves. None: it comes from elsewhere.
     hosts: Vec<String>,
+    has_portal: bool,
     metrics: Metrics,
 }
 
@@ -53,6 +54,7 @@ impl Pki {
             release: release.to_owned(),
             namespace: namespace.to_owned(),
             hosts: Vec::new(),
+            has_portal: false,
             metrics,
         }
     }
@@ -62,6 +64,12 @@ impl Pki {
     pub(crate) fn self_signing(mut self, hosts: &[String]) -> Self {
         self.hosts = hosts.to_vec();
         self
+    }
+
+    /// Also makes the portal's certificate, if there is a portal.
+    #[must_use]
+    pub(crate) fn with_portal(self, has_portal: bool) -> Self {
+        Self { has_portal, ..self }
     }
 
     /// Shares the authority and the proxy's certificate with the other replicas, and issues a server certificate. The receiver
@@ -128,6 +136,9 @@ impl Pki {
     async fn made(&self, before: Option<&Made>, now: Timestamp) -> Result<Made, Error> {
         let authority = self.authority(now).await?;
         self.proxy_client(&authority, now).await?;
+        if self.has_portal {
+            self.portal(&authority, now).await?;
+        }
         let (secrets, release) = (&self.secrets, &self.release);
         let own = before.and_then(|before| before.self_signed.as_ref());
         let self_signed = match (self.hosts.as_slice(), own) {
@@ -178,6 +189,16 @@ impl Pki {
         Ok(())
     }
 
+    /// The certificate by which the portal serves the proxy, mounted into the portal's pods. Its authority is also that of the proxy's
+    /// client certificate.
+    async fn portal(&self, authority: &Pair, now: Timestamp) -> Result<(), Error> {
+        let spec = secret_spec(&self.release, "portal-tls", "kubernetes.io/tls");
+        let names = service_names(&self.release, "portal", &self.namespace);
+        let stored = shared_leaf(&self.secrets, spec, authority, (&names, Purpose::Server), now).await?;
+        self.record_expiry("portal", &stored);
+        Ok(())
+    }
+
     /// Names under which the proxy reaches this process.
     fn names(&self) -> Vec<String> {
         own_names(&self.release, &self.namespace)
@@ -186,7 +207,11 @@ impl Pki {
 
 /// The gateway's names inside the cluster: those of its Service.
 pub(crate) fn own_names(release: &str, namespace: &str) -> Vec<String> {
-    let service = format!("{release}-gateway");
+    service_names(release, "gateway", namespace)
+}
+
+fn service_names(release: &str, component: &str, namespace: &str) -> Vec<String> {
+    let service = format!("{release}-{component}");
     vec![format!("{service}.{namespace}.svc"), service]
 }
 
@@ -267,6 +292,39 @@ mod tests {
                 &names
             ));
         }
+    }
+
+    #[tokio::test]
+    async fn the_portal_has_a_certificate_for_its_service_which_is_renewed_and_only_while_it_is_on() {
+        let (server, client) = ApiServer::start();
+        let now = Timestamp::now();
+        pki(client.clone()).make(None, now).await.unwrap();
+        assert!(server.get::<Secret>(Some("system"), "demo-portal-tls").is_none());
+        let pki = pki(client).with_portal(true);
+        let made = pki.make(None, now).await.unwrap();
+        let first = stored(&server, "demo-portal-tls");
+        let names = ["demo-portal.system.svc".to_owned(), "demo-portal".to_owned()];
+        let authority = &made.authority.certificate;
+        assert_eq!(first[AUTHORITY], authority.as_bytes());
+        assert!(kit::pki::is_for(
+            &pair(&first).unwrap().certificate,
+            authority,
+            &names
+        ));
+        assert!(
+            !first
+                .values()
+                .any(|value| *value == made.authority.key.as_bytes())
+        );
+        let soon = now + SignedDuration::from_hours(24);
+        let made = pki.make(Some(&made), soon).await.unwrap();
+        assert_eq!(stored(&server, "demo-portal-tls"), first);
+        let late = now + kit::pki::LEAF_VALIDITY / 3 * 2 + SignedDuration::from_hours(1);
+        pki.make(Some(&made), late).await.unwrap();
+        let renewed = stored(&server, "demo-portal-tls");
+        assert_ne!(renewed[CERTIFICATE], first[CERTIFICATE]);
+        let end = (late + kit::pki::LEAF_VALIDITY).as_second();
+        assert!(metric_lines(&pki).contains(&format!("certificate=\"portal\"}} {end}")));
     }
 
     #[tokio::test]

@@ -19,9 +19,9 @@ use crate::tokens::redacted::Secret;
 /// Label: fingerprint of issuer and subject.
 const USER_LABEL: &str = "gateway.workspaces.jupyter.org/person";
 /// Label: fingerprint of the browser.
-const BROWSER: &str = "gateway.workspaces.jupyter.org/browser";
+const BROWSER_LABEL: &str = "gateway.workspaces.jupyter.org/browser";
 /// Label: fingerprint of issuer and the provider's session.
-const SID: &str = "gateway.workspaces.jupyter.org/provider-session";
+const SID_LABEL: &str = "gateway.workspaces.jupyter.org/provider-session";
 /// Maximum number of concurrent deletions for one sign-out.
 const MAX_PARALLEL: usize = 8;
 /// Maximum number of sessions of one user, in all browsers. This bounds what one user can store.
@@ -83,12 +83,14 @@ impl SessionSelector<'_> {
     fn selector(&self) -> String {
         match self {
             Self::User { issuer, subject } => format!("{USER_LABEL}={}", fingerprint(issuer, subject)),
-            Self::Browser(lineage) => format!("{BROWSER}={}", fingerprint("browser", &lineage.to_string())),
-            Self::ProviderSession { issuer, sid } => format!("{SID}={}", fingerprint(issuer, sid)),
+            Self::Browser(lineage) => {
+                format!("{BROWSER_LABEL}={}", fingerprint("browser", &lineage.to_string()))
+            }
+            Self::ProviderSession { issuer, sid } => format!("{SID_LABEL}={}", fingerprint(issuer, sid)),
             Self::ProviderLogout { issuer, logout } => match (&logout.subject, &logout.sid) {
                 (Some(subject), _) => format!("{USER_LABEL}={}", fingerprint(issuer, subject)),
                 (None, sid) => format!(
-                    "{SID}={}",
+                    "{SID_LABEL}={}",
                     fingerprint(issuer, sid.as_deref().unwrap_or_default())
                 ),
             },
@@ -118,16 +120,18 @@ impl SessionSelector<'_> {
 }
 
 impl Sessions {
-    /// Signs a browser out of the session `id`. Ends all sessions that this browser began, and all of the same session of the
-    /// provider; with `everywhere` all of the user. The session `id` comes last, so that the user can retry after an error. A
-    /// client that disconnects does not stop the others from ending. `None`: the session does not exist any more.
+    /// Signs a browser out of the session `id`. `lineage`: the browser; `None`: that of the session.
+    ///
+    /// Ends all sessions that this browser began, and all of the same session of the provider; with `everywhere` all of the user. The
+    /// session `id` comes last, so that the user can retry after an error. A client that disconnects does not stop the others from
+    /// ending. `None`: the session does not exist any more.
     ///
     /// # Errors
     /// The API server does not answer; some of the sessions remain.
     pub async fn sign_out(
         self: Arc<Self>,
         id: RandomId,
-        lineage: RandomId,
+        lineage: Option<RandomId>,
         everywhere: bool,
     ) -> Result<Option<Ended>, Unavailable> {
         let ending = async move { self.end_browsers(id, lineage, everywhere).await };
@@ -137,14 +141,15 @@ impl Sessions {
     async fn end_browsers(
         &self,
         id: RandomId,
-        lineage: RandomId,
+        lineage: Option<RandomId>,
         everywhere: bool,
     ) -> Result<Option<Ended>, Unavailable> {
         let by = if everywhere { "person_everywhere" } else { "person" };
         let name = object_name(id);
         let own = self.get(&name, super::TIMEOUT).await?;
         let own = own.and_then(|object| Content::open(&self.keys, &name, &object.spec.sealed));
-        let mut selected = vec![SessionSelector::Browser(lineage)];
+        let lineage = lineage.or_else(|| own.as_ref().and_then(|content| content.lineage));
+        let mut selected: Vec<_> = lineage.map(SessionSelector::Browser).into_iter().collect();
         if let Some(Content {
             issuer, subject, sid, ..
         }) = &own
@@ -220,12 +225,18 @@ impl Sessions {
     pub(super) async fn make_room(&self, content: &Content) -> Result<(), Unavailable> {
         let Content { issuer, subject, .. } = content;
         let selection = SessionSelector::User { issuer, subject };
-        let browser = labels(content).remove(BROWSER);
+        let browser = labels(content).remove(BROWSER_LABEL);
         let params = ListParams::default().labels(&selection.selector());
         let mut objects = within(self.api.list(&params)).await?.items;
         objects.sort_by_key(|object| {
-            let is_of_others = object.labels().get(BROWSER) != browser.as_ref();
-            (browser.is_none() || is_of_others, object.spec.expires_at.0)
+            let is_of_others = object.labels().get(BROWSER_LABEL) != browser.as_ref();
+            let created = object.metadata.creation_timestamp.as_ref().map(|time| time.0);
+            // Where lifetimes were shortened, the newest would end first.
+            (
+                browser.is_none() || is_of_others,
+                created,
+                object.spec.expires_at.0,
+            )
         });
         let excess = (objects.len() + 1).saturating_sub(MAX);
         for object in objects.iter().take(excess) {
@@ -288,10 +299,13 @@ pub(super) fn labels(content: &Content) -> BTreeMap<String, String> {
     let Content { issuer, subject, .. } = content;
     let mut labels = BTreeMap::from([(USER_LABEL.to_owned(), fingerprint(issuer, subject))]);
     if let Some(sid) = &content.sid {
-        labels.insert(SID.to_owned(), fingerprint(issuer, sid));
+        labels.insert(SID_LABEL.to_owned(), fingerprint(issuer, sid));
     }
     if let Some(lineage) = content.lineage {
-        labels.insert(BROWSER.to_owned(), fingerprint("browser", &lineage.to_string()));
+        labels.insert(
+            BROWSER_LABEL.to_owned(),
+            fingerprint("browser", &lineage.to_string()),
+        );
     }
     labels
 }

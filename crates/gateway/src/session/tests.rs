@@ -243,6 +243,31 @@ async fn the_oldest_session_of_a_user_with_too_many_makes_room_for_a_new_one() {
 }
 
 #[tokio::test]
+async fn a_session_that_began_later_makes_no_room_though_it_ends_first() {
+    let (server, client) = ApiServer::start();
+    let clock = Clock::manual(1000);
+    let sessions = replica(&client, &clock);
+    let mut ids = Vec::new();
+    for number in 0..ending::MAX {
+        let id = sessions.create(&content(&clock)).await.unwrap();
+        // The first was created last, with a shorter lifetime.
+        let created = if number == 0 {
+            "2026-01-02T00:00:00Z"
+        } else {
+            "2026-01-01T00:00:00Z"
+        };
+        server.edit::<GatewaySession>(Some(NAMESPACE), &object_name(id), |object| {
+            object["metadata"]["creationTimestamp"] = created.into();
+        });
+        ids.push(id);
+        clock.advance(1);
+    }
+    sessions.create(&content(&clock)).await.unwrap();
+    assert!(sessions.find(ids[0]).await.unwrap().is_some());
+    assert_eq!(sessions.find(ids[1]).await.unwrap(), None);
+}
+
+#[tokio::test]
 async fn many_logins_in_one_browser_end_no_session_of_another() {
     let (server, client) = ApiServer::start();
     let clock = Clock::manual(1000);

@@ -29,7 +29,7 @@ impl Sessions {
             let complete = matches!(event, watcher::Event::InitDone);
             self.apply(event).await;
             if complete {
-                watched.is_whole();
+                watched.mark_complete();
                 synced();
             }
         }

@@ -12,16 +12,18 @@ use crate::clock::Clock;
 
 /// An assertion that is valid for less than this many seconds is not used again.
 const MIN_REMAINING: i64 = LIFE / 2;
-/// Maximum number of cached assertions.
-const MAX: u64 = 20_000;
+/// Maximum size of cached assertions and the groups in them, in bytes.
+const MAX_BYTES: u64 = 16 * 1024 * 1024;
 
-/// The user and workspace that the gateway attests.
+/// The user, and the workspace or portal that the gateway attests the user to.
 #[derive(Clone, Copy, Debug)]
 pub struct AssertionInput<'a> {
-    /// UID of the workspace.
+    /// Audience: UID of the workspace, or the portal's name.
     pub uid: &'a str,
     /// Kubernetes user name of the user.
     pub user: &'a str,
+    /// The user's groups, if the audience receives them.
+    pub groups: Option<&'a [String]>,
     /// End of the session, Unix seconds; `None` for a user who sends a token instead.
     pub session_end: Option<i64>,
     /// Whether the request has a bearer token instead of the gateway's cookie.
@@ -35,14 +37,23 @@ pub struct Assertions {
     cache: Cache<Key, Signed>,
 }
 
-/// UID of the workspace, user name, and whether a token authenticated: a user may alternate between cookie and token.
+/// Audience, user name, and whether a token authenticated: a user may alternate between cookie and token.
 type Key = (String, String, bool);
 
 #[derive(Clone)]
 struct Signed {
     value: HeaderValue,
     ends: i64,
+    groups: Option<Arc<[String]>>,
     session_end: Option<i64>,
+}
+
+impl Signed {
+    fn bytes(&self) -> usize {
+        let groups = self.groups.iter().flat_map(|groups| groups.iter());
+        let groups: usize = groups.map(|group| size_of::<String>() + group.len()).sum();
+        size_of::<Self>() + self.value.len() + groups
+    }
 }
 
 impl fmt::Debug for Assertions {
@@ -55,7 +66,11 @@ impl Assertions {
     /// New assertions signed by `signer`.
     pub fn new(signer: Arc<Signer>, clock: Clock) -> Self {
         let cache = Cache::builder()
-            .max_capacity(MAX)
+            .max_capacity(MAX_BYTES)
+            .weigher(|key: &Key, signed: &Signed| {
+                let bytes = size_of::<Key>() + key.0.len() + key.1.len() + signed.bytes();
+                u32::try_from(bytes).unwrap_or(u32::MAX)
+            })
             .time_to_live(Duration::from_secs(LIFE.unsigned_abs()))
             .build();
         Self { signer, clock, cache }
@@ -77,10 +92,14 @@ impl Assertions {
         let is_fresh = |signed: &Signed| (now + MIN_REMAINING..=now + LIFE).contains(&signed.ends);
         let key = (input.uid.to_owned(), input.user.to_owned(), input.bearer);
         let found = self.cache.get(&key).filter(is_fresh);
-        if let Some(found) = found.filter(|signed| signed.session_end == input.session_end) {
+        let is_same = |signed: &Signed| {
+            signed.session_end == input.session_end && signed.groups.as_deref() == input.groups
+        };
+        if let Some(found) = found.filter(is_same) {
             return Ok(found.value);
         }
         let claims = Claims {
+            groups: input.groups,
             session_end: input.session_end,
             bearer: input.bearer,
             ..Claims::new(api::names::GATEWAY, input.uid, input.user, now)
@@ -90,6 +109,7 @@ impl Assertions {
         let made = Signed {
             value: value.clone(),
             ends: claims.ends,
+            groups: input.groups.map(Arc::from),
             session_end: input.session_end,
         };
         self.cache.insert(key, made);
@@ -120,6 +140,7 @@ mod tests {
         AssertionInput {
             uid,
             user: "alice",
+            groups: None,
             session_end: Some(9000),
             bearer: false,
         }
@@ -169,6 +190,31 @@ mod tests {
     }
 
     #[test]
+    fn groups_are_stated_to_the_audience_that_receives_them_and_stated_anew_when_they_change() {
+        let clock = Clock::manual(1000);
+        let assertions = assertions(&clock);
+        let with = |groups: &[String]| {
+            let input = AssertionInput {
+                groups: Some(groups),
+                ..alice("portal")
+            };
+            claims(&assertions.of(input).unwrap())["groups"].clone()
+        };
+        for groups in [
+            vec![],
+            vec!["users".to_owned()],
+            vec!["admins".to_owned(), "users".to_owned()],
+        ] {
+            assert_eq!(with(&groups), serde_json::json!(groups));
+        }
+        assert!(
+            claims(&assertions.of(alice("portal")).unwrap())
+                .get("groups")
+                .is_none()
+        );
+    }
+
+    #[test]
     fn an_assertion_verifies_for_its_workspace_until_it_expires() {
         let clock = Clock::manual(1000);
         let assertions = assertions(&clock);
@@ -184,13 +230,21 @@ mod tests {
     }
 
     #[test]
-    fn the_number_of_cached_assertions_is_bounded() {
+    fn the_size_of_cached_assertions_is_bounded() {
         let assertions = assertions(&Clock::manual(1000));
-        for number in 0..MAX + 10 {
-            assertions.of(alice(&number.to_string())).unwrap();
+        let groups = vec!["g".repeat(1024); 64];
+        for number in 0..400 {
+            let user = number.to_string();
+            let input = AssertionInput {
+                user: &user,
+                groups: Some(&groups),
+                ..alice("portal")
+            };
+            assertions.of(input).unwrap();
         }
         assertions.cache.run_pending_tasks();
-        assert!(assertions.cache.entry_count() <= MAX);
+        let size = assertions.cache.weighted_size();
+        assert!((MAX_BYTES / 2..=MAX_BYTES).contains(&size), "{size}");
     }
 
     #[test]

@@ -7,9 +7,9 @@ use std::sync::Arc;
 use axum::response::Response;
 use http::{HeaderMap, HeaderValue, Method};
 
+use super::admit::AppState;
 use super::bearer::{self, SocketToken};
-use super::decision::Allow;
-use super::state::AppState;
+use super::decision::{Admitted, Allow};
 use crate::index::{Domain, Target};
 use crate::session::Session;
 use crate::site::Site;
@@ -134,10 +134,13 @@ impl AppState {
             return Err(wrong_source());
         }
         match self.admit(site, ticket, headers).await {
-            Ok(admission) => {
-                let grant = Grant::of(&admission.allow, None);
-                Ok((admission.allow, grant))
-            }
+            Ok(admission) => match admission.admitted {
+                Admitted::Workspace(allow) => {
+                    let grant = Grant::of(&allow, None);
+                    Ok((allow, grant))
+                }
+                Admitted::Portal(_) => Err(refuse(Refusal::Denied, &domain, site)),
+            },
             Err(refusal @ Refusal::NotSignedIn) => {
                 Err(bearer::challenged(self, &domain, refuse(refusal, &domain, site)))
             }

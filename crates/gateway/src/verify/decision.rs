@@ -1,13 +1,14 @@
 //! session and index -> may this user connect? (pure)
 //!
-//! [`Allow`] has one constructor, which is private to this decision. No other code can let a request pass.
+//! [`Allow`] and [`PortalAllow`] have one constructor each, which is private to this decision. No other code can let a request pass.
 
 use std::sync::Arc;
 
+use api::names::PORTAL_AUDIENCE;
 use rules::access::{self, Allowed, Audience, Decision, Facts, Requester, Right};
 
 use crate::index::{Snapshot, Target};
-use crate::session::Session;
+use crate::session::{Credential, Session};
 use crate::site::Site;
 
 /// A user may connect to a workspace.
@@ -19,17 +20,33 @@ pub struct Allow {
     audience: Audience,
 }
 
+/// A signed-in user may use the portal.
+#[derive(Debug, Clone)]
+pub struct PortalAllow {
+    site: Site,
+    session: Arc<Session>,
+}
+
+/// What a user may use at a site.
+#[derive(Debug, Clone)]
+pub enum Admitted {
+    /// The workspace there.
+    Workspace(Allow),
+    /// The portal.
+    Portal(PortalAllow),
+}
+
 /// Why a user may not connect, or not yet.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum No {
+pub(crate) enum NotAllowed {
     /// No workspace exists at that site. To the user this looks like a workspace without access.
-    Nothing,
+    NoWorkspace,
     /// The rules deny access.
     Denied(Arc<Target>, access::Denied),
     /// The site now belongs to another workspace than the one that the user was admitted to.
-    Another,
+    OtherWorkspace,
     /// The user's right must be requested from the API server first.
-    Ask(Arc<Target>),
+    RightUnknown(Arc<Target>),
 }
 
 impl Allow {
@@ -54,6 +71,68 @@ impl Allow {
     }
 }
 
+impl PortalAllow {
+    /// The portal's site.
+    pub fn site(&self) -> &Site {
+        &self.site
+    }
+
+    /// The session of the user.
+    pub fn session(&self) -> &Arc<Session> {
+        &self.session
+    }
+}
+
+impl Admitted {
+    /// The site.
+    pub fn site(&self) -> &Site {
+        match self {
+            Self::Workspace(allow) => &allow.target.site,
+            Self::Portal(allow) => &allow.site,
+        }
+    }
+
+    /// What a ticket for the site names: the workspace's UID. The portal's name is no UID.
+    pub fn uid(&self) -> &str {
+        match self {
+            Self::Workspace(allow) => &allow.target.uid,
+            Self::Portal(_) => PORTAL_AUDIENCE,
+        }
+    }
+
+    /// The session of the user.
+    pub fn session(&self) -> &Arc<Session> {
+        match self {
+            Self::Workspace(allow) => &allow.session,
+            Self::Portal(allow) => &allow.session,
+        }
+    }
+}
+
+/// Decides about the portal at `site`, which is open to every user who signed in with a browser. `uid`: what a ticket names.
+///
+/// # Errors
+/// It is not the portal's site, or the user did not sign in there.
+pub(crate) fn decide_portal(
+    snapshot: &Snapshot,
+    site: &Site,
+    uid: Option<&str>,
+    session: &Arc<Session>,
+) -> Result<PortalAllow, NotAllowed> {
+    let is_portal = snapshot.domain().is_some_and(|domain| domain.is_portal(site));
+    let is_user = session.credential == Credential::Login && !session.identity.user_name.is_empty();
+    if !is_portal || !is_user {
+        return Err(NotAllowed::NoWorkspace);
+    }
+    if uid.is_some_and(|uid| uid != PORTAL_AUDIENCE) {
+        return Err(NotAllowed::OtherWorkspace);
+    }
+    Ok(PortalAllow {
+        site: site.clone(),
+        session: session.clone(),
+    })
+}
+
 /// Decides about the workspace at `site` at `now` (Unix seconds). `uid`: the workspace that it must be. `right`: what is known of
 /// the user's right to connect.
 ///
@@ -66,10 +145,10 @@ pub(crate) fn decide(
     session: &Arc<Session>,
     now: i64,
     right: impl FnOnce(&Arc<Target>) -> Right,
-) -> Result<Allow, No> {
-    let target = snapshot.target(site).ok_or(No::Nothing)?;
+) -> Result<Allow, NotAllowed> {
+    let target = snapshot.target(site).ok_or(NotAllowed::NoWorkspace)?;
     if uid.is_some_and(|uid| uid != target.uid) {
-        return Err(No::Another);
+        return Err(NotAllowed::OtherWorkspace);
     }
     let requester = Requester {
         user: &session.identity.user_name,
@@ -87,8 +166,8 @@ pub(crate) fn decide(
             rule,
             audience: snapshot.policy().audience(requester, &target.owner),
         }),
-        Decision::Deny(why) => Err(No::Denied(target.clone(), why)),
-        Decision::Ask => Err(No::Ask(target.clone())),
+        Decision::Deny(why) => Err(NotAllowed::Denied(target.clone(), why)),
+        Decision::Ask => Err(NotAllowed::RightUnknown(target.clone())),
     }
 }
 
@@ -124,7 +203,7 @@ mod tests {
         })
     }
 
-    fn decided(snapshot: &Snapshot, site: &str, uid: Option<&str>, user: &str) -> Result<Allow, No> {
+    fn decided(snapshot: &Snapshot, site: &str, uid: Option<&str>, user: &str) -> Result<Allow, NotAllowed> {
         decide(snapshot, &site.into(), uid, &session(user), 0, |_| Right::Granted)
     }
 
@@ -132,13 +211,13 @@ mod tests {
     fn unknown_users_are_denied_alike_for_existing_and_missing_workspaces() {
         let private = snapshot(AccessType::OwnerOnly);
         let denied = |user: &str| match decided(&private, "lab.ws.example", None, user) {
-            Err(No::Denied(_, why)) => why,
+            Err(NotAllowed::Denied(_, why)) => why,
             other => panic!("{other:?}"),
         };
         assert_eq!(denied("bob"), Denied::NotOwner);
         assert_eq!(denied(""), Denied::Anonymous);
         let nothing = decided(&private, "none.ws.example", None, "bob").err();
-        assert_eq!(nothing, Some(No::Nothing));
+        assert_eq!(nothing, Some(NotAllowed::NoWorkspace));
         let allow = decided(&private, "lab.ws.example", None, "alice").unwrap();
         assert_eq!(
             (allow.target().name.as_str(), allow.rule()),
@@ -192,7 +271,55 @@ mod tests {
         let private = snapshot(AccessType::OwnerOnly);
         let of = |uid| decided(&private, "lab.ws.example", Some(uid), "alice");
         assert!(of("u").is_ok());
-        assert_eq!(of("an-earlier-one").err(), Some(No::Another));
+        assert_eq!(of("an-earlier-one").err(), Some(NotAllowed::OtherWorkspace));
+    }
+
+    #[test]
+    fn the_portal_is_open_to_users_who_signed_in_and_to_no_script() {
+        let domain = Domain::new("ws.example", 443);
+        let on = Snapshot::new(Some(domain.clone().with_portal(true)), [Target::lab()]);
+        let off = Snapshot::new(Some(domain), [Target::lab()]);
+        let decide = |snapshot: &Snapshot, site: &str, uid: Option<&str>, session: &Arc<Session>| {
+            decide_portal(snapshot, &site.into(), uid, session).map(|allow| allow.session().clone())
+        };
+        let alice = session("alice");
+        let site = "portal.ws.example";
+        for uid in [None, Some("portal")] {
+            assert_eq!(decide(&on, site, uid, &alice).unwrap().id, alice.id);
+            assert_eq!(
+                decide(&off, site, uid, &alice).unwrap_err(),
+                NotAllowed::NoWorkspace
+            );
+        }
+        assert_eq!(
+            decide(&on, site, Some("u"), &alice).unwrap_err(),
+            NotAllowed::OtherWorkspace
+        );
+        for other in ["lab.ws.example", "auth.ws.example", "portal.ws.example/x"] {
+            assert_eq!(
+                decide(&on, other, None, &alice).unwrap_err(),
+                NotAllowed::NoWorkspace,
+                "{other}"
+            );
+        }
+        assert_eq!(
+            decide(&on, site, None, &session("")).unwrap_err(),
+            NotAllowed::NoWorkspace
+        );
+        let script = Arc::new(Session {
+            id: alice.id,
+            identity: alice.identity.clone(),
+            end: 0,
+            credential: Credential::User,
+        });
+        assert_eq!(
+            decide(&on, site, None, &script).unwrap_err(),
+            NotAllowed::NoWorkspace
+        );
+        assert_eq!(
+            decided(&on, site, None, "alice").unwrap_err(),
+            NotAllowed::NoWorkspace
+        );
     }
 
     #[test]
@@ -208,14 +335,14 @@ mod tests {
                 |_| right,
             )
         };
-        assert!(matches!(decide(Right::Unknown), Err(No::Ask(_))));
+        assert!(matches!(decide(Right::Unknown), Err(NotAllowed::RightUnknown(_))));
         assert!(matches!(
             decide(Right::Unanswered),
-            Err(No::Denied(_, Denied::Unanswered))
+            Err(NotAllowed::Denied(_, Denied::Unanswered))
         ));
         assert!(matches!(
             decide(Right::Missing),
-            Err(No::Denied(_, Denied::NoRight))
+            Err(NotAllowed::Denied(_, Denied::NoRight))
         ));
     }
 }

@@ -1,20 +1,22 @@
 //! proxy headers -> 200 with headers for the pod, or the browser's answer (IO for unknown rights).
 //!
-//! - `state`: everything that an answer needs; checks tickets.
+//! - `admit`: opens and checks tickets; holds all that an answer needs.
 //! - `bearer`: checks tokens. `pre_cookie`: ties a sign-in to one browser.
+//! - `portal`: the answer for the portal.
 //! - `decision`: applies `rules::access`. `rights`: what the cluster's roles allow.
 //! - `authorizer`: the trait that the listeners use.
 //! - `request`: reads a request. `answers`: refusals and redirects. `adapters`: nginx, Envoy, Caddy.
 
 pub mod adapters;
+mod admit;
 pub(crate) mod answers;
 mod authorizer;
 pub mod bearer;
 pub(crate) mod decision;
+mod portal;
 pub(crate) mod pre_cookie;
 pub mod request;
 pub mod rights;
-mod state;
 
 use api::manager::Start;
 use axum::response::Response;
@@ -22,12 +24,12 @@ use http::header::HeaderMap;
 use http::{Method, StatusCode};
 use rules::access::Audience;
 
+use self::admit::Admission;
+pub use self::admit::AppState;
 pub use self::authorizer::Authorizer;
 pub(crate) use self::authorizer::Grant;
 use self::bearer::Bearer;
-use self::decision::Allow;
-use self::state::Admission;
-pub use self::state::AppState;
+use self::decision::{Admitted, Allow};
 use crate::index::{Destination, Domain};
 use crate::pages;
 use crate::pages::accepts_html;
@@ -52,7 +54,7 @@ async fn judge(app: &AppState, headers: &HeaderMap) -> Result<Response, Failure>
     let source = Source::of(headers)?;
     let domain = app.domain()?;
     let site = match domain.destination(request.authority, request.uri) {
-        Destination::Workspace(site) => site,
+        Destination::Workspace(site) | Destination::Portal(site) => site,
         Destination::Folder(site) => return Ok(into_folder(&domain, &site, request.method)),
         Destination::Nowhere => return Ok(nowhere()),
         Destination::Unclear => return Err(Failure::BadRequest),
@@ -65,6 +67,10 @@ async fn judge(app: &AppState, headers: &HeaderMap) -> Result<Response, Failure>
             "The gateway answers this path itself.",
         ));
     }
+    let is_portal = domain.is_portal(&site);
+    if headers.contains_key("service-worker") && is_portal {
+        return Ok(portal::no_service_worker());
+    }
     if headers.contains_key("service-worker") && is_at_the_top(site.within(request.uri)) {
         return Ok(pages::problem(
             StatusCode::FORBIDDEN,
@@ -73,8 +79,9 @@ async fn judge(app: &AppState, headers: &HeaderMap) -> Result<Response, Failure>
         ));
     }
     let token = match &app.bearer {
-        Some(bearer) => bearer::of(headers)?.map(|token| (bearer, token)),
-        None => None,
+        Some(bearer) if !is_portal => bearer::of(headers)?.map(|token| (bearer, token)),
+        // The portal is for browsers alone.
+        _ => None,
     };
     let refusal = match cookies::find(headers, site.ticket())? {
         None => match token {
@@ -86,11 +93,12 @@ async fn judge(app: &AppState, headers: &HeaderMap) -> Result<Response, Failure>
             return Ok(wrong_source());
         }
         Some(ticket) => match app.admit(&site, ticket, headers).await {
-            Ok(admission) if !admission.allow.target().may_run() => {
-                return Ok(not_running(app, &domain, &admission));
-            }
             Ok(admission) => {
-                let mut response = forward(app, headers, &admission.allow)?;
+                let mut response = match &admission.admitted {
+                    Admitted::Workspace(allow) if allow.target().may_run() => forward(app, headers, allow)?,
+                    Admitted::Workspace(allow) => not_running(app, &domain, allow),
+                    Admitted::Portal(allow) => portal::forward(app, &domain, allow, headers)?,
+                };
                 renew(app, &mut response, &admission);
                 return Ok(response);
             }
@@ -100,6 +108,10 @@ async fn judge(app: &AppState, headers: &HeaderMap) -> Result<Response, Failure>
     let page_load = source.is_page_load(request.method, accepts_html(headers));
     match refusal {
         Refusal::NotSignedIn if page_load => sign_in(app, &domain, site, headers, request.uri),
+        Refusal::NotSignedIn if is_portal && source.is_form(request.method, accepts_html(headers)) => {
+            Ok(pages::form_not_sent(&format!("{}/", domain.address(&site))))
+        }
+        Refusal::NotSignedIn if is_portal => Ok(sign_in_elsewhere(&domain, &site)),
         Refusal::NotSignedIn => Ok(bearer::challenged(
             app,
             &domain,
@@ -124,12 +136,7 @@ async fn by_token(
     if allow.target().may_run() {
         forward(app, headers, &allow)
     } else {
-        Ok(pages::not_running(
-            domain,
-            allow.target(),
-            allow.audience(),
-            app.clock.now(),
-        ))
+        Ok(not_running(app, domain, &allow))
     }
 }
 
@@ -154,7 +161,14 @@ async fn state_page(
             return Ok(wrong_source());
         }
         return Ok(match app.admit(site, ticket, headers).await {
-            Ok(admission) => not_running(app, &domain, &admission),
+            Ok(admission) => {
+                let mut response = match &admission.admitted {
+                    Admitted::Workspace(allow) => not_running(app, &domain, allow),
+                    Admitted::Portal(_) => pages::unavailable(),
+                };
+                renew(app, &mut response, &admission);
+                response
+            }
             Err(refusal) => refuse_page(refusal, &domain),
         });
     }
@@ -173,18 +187,15 @@ async fn state_page(
             } else {
                 Audience::Viewer
             };
-            pages::not_running(&domain, target, audience, app.clock.now())
+            pages::workspace_page(&domain, target, audience, app.clock.now())
         }
         None => pages::denied(&domain),
     })
 }
 
 /// The page for an admitted user while the workspace does not run.
-fn not_running(app: &AppState, domain: &Domain, admission: &Admission) -> Response {
-    let allow = &admission.allow;
-    let mut response = pages::not_running(domain, allow.target(), allow.audience(), app.clock.now());
-    renew(app, &mut response, admission);
-    response
+fn not_running(app: &AppState, domain: &Domain, allow: &Allow) -> Response {
+    pages::workspace_page(domain, allow.target(), allow.audience(), app.clock.now())
 }
 
 /// Adds a new ticket when the present one expires soon.
@@ -194,7 +205,7 @@ fn renew(app: &AppState, response: &mut Response, admission: &Admission) {
         let issued = issue(app, admission, now);
         // If no new ticket can be issued, the old one stays valid for minutes.
         if let Some((ticket, life)) = issued {
-            let site = &admission.allow.target().site;
+            let site = admission.admitted.site();
             let (path, name) = (site.cookie_path(), site.ticket());
             cookies::set_at(response.headers_mut(), &path, name, &ticket, Some(life));
         }
@@ -203,15 +214,15 @@ fn renew(app: &AppState, response: &mut Response, admission: &Admission) {
 
 /// A ticket that expires later than the present one, and its lifetime in seconds.
 fn issue(app: &AppState, admission: &Admission, now: i64) -> Option<(String, i64)> {
-    let session = admission.allow.session();
+    let session = admission.admitted.session();
     let expires = (now + app.sessions.limits().ticket).min(session.end);
     if expires <= admission.expires {
         return None;
     }
     let ticket = Ticket {
         session: session.id,
-        uid: &admission.allow.target().uid,
-        site: admission.allow.target().site.as_str(),
+        uid: admission.admitted.uid(),
+        site: admission.admitted.site().as_str(),
         browser: admission.browser.as_deref(),
         issued: now,
         expires,

@@ -279,6 +279,17 @@ async fn a_new_key_is_fetched_and_a_provider_that_does_not_answer_refuses_nobody
 #[tokio::test]
 async fn a_key_that_is_newer_than_the_last_fetch_refuses_nobody() {
     let tokens = Tokens::new().await;
+    let signature = |signature| {
+        tokens
+            .fixture
+            .issuer
+            .change(|issuer| issuer.signature = signature);
+    };
+    signature(Signature::UnknownKeyId);
+    let unknown = tokens.user_token("alice", &json!({"exp": NOW + 3600}));
+    let answer = get(&tokens.fixture, LAB, with(&unknown)).await;
+    assert_eq!(answer.status, StatusCode::UNAUTHORIZED, "fetched now");
+    signature(Signature::Valid);
     tokens.fixture.issuer.change(|issuer| issuer.second_key = true);
     let token = tokens.user_token("alice", &json!({"exp": NOW + 3600}));
     let answer = get(&tokens.fixture, LAB, with(&token)).await;

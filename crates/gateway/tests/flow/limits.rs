@@ -12,10 +12,10 @@ use crate::support::browser::{Answer, NAVIGATION, headers};
 use crate::support::fixture::{AUTH, Fixture, LAB, origin};
 
 /// Two at once of everything.
-const FEW: u32 = 4;
+pub(super) const FEW: u32 = 4;
 
 /// A fixture whose sign-in pages keep to these rates.
-async fn fixture(rates: Rates) -> Fixture {
+pub(super) async fn fixture(rates: Rates) -> Fixture {
     let mut fixture = Fixture::new().await;
     let before = Arc::clone(&fixture.app);
     let app = Arc::new(AppState {
@@ -39,7 +39,7 @@ async fn fixture(rates: Rates) -> Fixture {
     fixture
 }
 
-fn few() -> Rates {
+pub(super) fn few() -> Rates {
     Rates {
         address: Rate::per_minute(FEW),
         session: Rate::per_minute(FEW),

@@ -22,6 +22,7 @@ mod matrix;
 mod no_store;
 mod other_proxies;
 mod pages;
+mod portal;
 mod pre_cookie;
 mod progress;
 mod provider;

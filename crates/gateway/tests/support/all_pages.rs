@@ -92,7 +92,7 @@ pub(crate) const NO_IMAGE: &str =
 #[expect(clippy::too_many_lines, reason = "a list")]
 pub(crate) fn all() -> Vec<(&'static str, Response)> {
     let domain = domain();
-    let state = |target: Target, audience| pages::not_running(&domain, &target, audience, NOW);
+    let state = |target: Target, audience| pages::workspace_page(&domain, &target, audience, NOW);
     let keeper = |target| state(target, Audience::OwnerOrAdmin);
     let failed = || target(Phase::Starting, "ImagePullFailed", NO_IMAGE);
     let stopped = || target(Phase::Stopped, "Stopped", "No pod is left; the disk is kept.");

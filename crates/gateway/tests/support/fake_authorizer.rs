@@ -82,7 +82,7 @@ impl Authorizer for FakeAuthorizer {
                 .get(ASSERTION)
                 .is_some_and(|message| message == "attested");
         match self.index.load().target(site) {
-            Some(target) if known => pages::not_running(&domain, target, Audience::Starter, 0),
+            Some(target) if known => pages::workspace_page(&domain, target, Audience::Starter, 0),
             _ => pages::denied(&domain),
         }
     }

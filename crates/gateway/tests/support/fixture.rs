@@ -117,8 +117,17 @@ fn only_provider() -> Arc<Providers> {
     Arc::new(Providers::new(vec![Registered::only(ISSUER, mapping())]))
 }
 
+/// The public keys of every fixture.
+pub(crate) fn key_set() -> String {
+    signer().key_set()
+}
+
 /// Says to applications who asks.
 pub(crate) fn assertions(clock: &Clock) -> Arc<Assertions> {
+    Arc::new(Assertions::new(Arc::new(signer()), clock.clone()))
+}
+
+fn signer() -> Signer {
     let signer = Signer::default();
     let key = MasterKey {
         id: "0101010101010101".into(),
@@ -126,7 +135,7 @@ pub(crate) fn assertions(clock: &Clock) -> Arc<Assertions> {
         bytes: [1; 32].into(),
     };
     signer.replace(&[key]).unwrap();
-    Arc::new(Assertions::new(Arc::new(signer), clock.clone()))
+    signer
 }
 
 fn snapshot() -> Snapshot {

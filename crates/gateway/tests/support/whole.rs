@@ -12,7 +12,7 @@ use axum::body::Body;
 use bytes::Bytes;
 use gateway::index::following::Follower;
 use gateway::index::freshness::Freshness;
-use gateway::index::{Index, feed};
+use gateway::index::{Index, Served, feed};
 use gateway::metrics::Metrics;
 use http::{HeaderMap, Method, Request, Response, StatusCode};
 use http_body_util::{BodyExt as _, Full};
@@ -347,7 +347,7 @@ async fn places(server: &ApiServer) -> (String, String) {
     let feeding = tokio::spawn(feed(
         server.connect(None),
         Scope::Cluster,
-        None,
+        Served::default(),
         index.clone(),
         follower,
     ));

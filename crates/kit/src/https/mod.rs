@@ -38,6 +38,9 @@ const IDLE: Duration = Duration::from_mins(2);
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Peer(pub IpAddr);
 
+/// Largest size of a request's headers, in bytes. An assertion with a thousand groups has up to 175 KiB.
+const HEADERS: u32 = 256 * 1024;
+
 /// Limits of connections.
 #[derive(Clone, Copy, Debug)]
 struct Bounds {
@@ -120,7 +123,8 @@ async fn answer(
     server
         .http2()
         .timer(TokioTimer::new())
-        .keep_alive_interval(Some(Duration::from_secs(30)));
+        .keep_alive_interval(Some(Duration::from_secs(30)))
+        .max_header_list_size(HEADERS);
     let activity = permit.activity();
     let requests = activity.clone();
     let service = tower::service_fn(move |mut request: Request<Incoming>| {

@@ -16,7 +16,7 @@ use tokio::time::Instant;
 
 use crate::{
     blockers::Blocker,
-    cache::{external_changes, observed::Identity},
+    cache::{field_managers, observed::Identity},
 };
 
 /// Identical writes of one child within [`WINDOW`] that are allowed before it counts as contested.
@@ -105,7 +105,7 @@ impl Contests {
         }
     }
 
-    /// Counts a write that succeeded. A write that failed, for example with a conflict because the cache was late, was undone by nobody.
+    /// Counts a write that succeeded. Failed writes, for example conflicts because the cache lagged, are not counted.
     pub fn written(&self, workspace: &Identity, child: Child<'_>) {
         let mut all = self.0.lock();
         let children = all.get_mut(&workspace.key());
@@ -163,7 +163,7 @@ fn other_manager(found: &ObjectMeta) -> Option<String> {
     let others = entries.filter(|entry| {
         let (manager, subresource) = (entry.manager.as_deref(), entry.subresource.as_deref());
         // The autoscaler writes under the name of the controller that makes ReplicaSets.
-        let is_expected = manager.is_some_and(external_changes::is_expected) && subresource != Some("scale");
+        let is_expected = manager.is_some_and(field_managers::is_expected) && subresource != Some("scale");
         !is_expected && subresource != Some("status")
     });
     let time = |entry: &&ManagedFieldsEntry| entry.time.as_ref().map(|time| time.0);

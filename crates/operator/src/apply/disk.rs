@@ -111,9 +111,9 @@ async fn settle(
         attested: context.settings.admission,
         assigned: valid.owner_is_assigned,
     };
-    let standing = ownership(identity, claimant, &live.metadata);
+    let ownership = ownership(identity, claimant, &live.metadata);
     let mut live = live.clone();
-    match standing {
+    match ownership {
         Ownership::Terminating => return Ok(Outcome::Blocked(terminating::<Claim>(&live.name_any()))),
         Ownership::Foreign => return Ok(Outcome::Blocked(conflict::<Claim>(identity))),
         Ownership::Withheld(why) => {
@@ -133,7 +133,7 @@ async fn settle(
     let Some(mut intent) = desired_claim::update(planned, &live, growth) else {
         return Ok(shortfall(live, growth));
     };
-    if standing == Ownership::Inherited {
+    if ownership == Ownership::Inherited {
         // The ownership was decided for this version.
         expect(&mut intent.metadata, Some(&live.metadata));
     } else {
@@ -142,7 +142,7 @@ async fn settle(
     let name = identity.child_name();
     match write::<Claim>(context, identity, (OPERATOR, &name), &intent).await? {
         Outcome::Is(Some(written)) => {
-            if standing == Ownership::Inherited {
+            if ownership == Ownership::Inherited {
                 report_taken_over(context, identity, &written).await;
             }
             Ok(shortfall(written, growth))

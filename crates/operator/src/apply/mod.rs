@@ -16,21 +16,21 @@
 //! | `finalizer.rs` | a workspace -> its finalizer, set and released |
 //! | `delete.rs` | a child -> deleted; a run -> what is left of its pods |
 //! | `contest.rs` | repeated writes of a child -> backoff, if another client writes it as well |
-//! | `corrections.rs` | a corrected Deployment -> the Event that reports it (pure) |
-//! | `retry.rs` | a Deployment whose pod is refused -> the pod is tried again |
+//! | `correction_events.rs` | a corrected Deployment -> the Event that reports it (pure) |
+//! | `touch_refused.rs` | a Deployment whose pod is refused -> the pod is tried again |
 
 mod account;
 mod borrowed_claim;
 pub mod contest;
-mod corrections;
+mod correction_events;
 pub mod delete;
 pub mod diff;
 mod disk;
 pub mod finalizer;
 pub mod intent;
-mod retry;
 mod scale;
 pub mod start_safety;
+mod touch_refused;
 mod writes;
 
 use std::{fmt::Debug, sync::Arc, time::Duration};
@@ -50,7 +50,7 @@ use kube::{
 };
 use rules::ValidWorkspace;
 
-pub use self::{borrowed_claim::give_back, disk::retain, retry::Retries};
+pub use self::{borrowed_claim::give_back, disk::retain, touch_refused::Retries};
 use self::{
     scale::{scale, scaler},
     writes::{
@@ -117,9 +117,9 @@ pub async fn apply(
         blocker: None,
         recheck: None,
     };
-    let undone = if corrections::seems_undone(workspace, intent) {
+    let undone = if correction_events::seems_undone(workspace, intent) {
         let scaler = scaler(context, &applied.observed).await?;
-        corrections::undone(&applied.observed, scaler)
+        correction_events::undone(&applied.observed, scaler)
     } else {
         None
     };
@@ -153,7 +153,7 @@ pub async fn apply(
         Intent::Stop => scale(context, 0, &mut applied).await?,
         Intent::Keep => {
             scale(context, 1, &mut applied).await?;
-            applied.recheck = retry::retry(context, &mut applied).await?;
+            applied.recheck = touch_refused::touch(context, &mut applied).await?;
         }
         Intent::Rest => free(context, workspace, &applied.observed.identity, safety).await?,
         Intent::Start | Intent::Await => {}

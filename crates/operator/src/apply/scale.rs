@@ -9,14 +9,14 @@ use serde_json::json;
 
 use super::{
     Applied, Error,
-    corrections::{self, Scaler},
+    correction_events::{self, Scaler},
     deployed,
     writes::{Outcome, expect, failed, merge_patch, with_backoff, write},
 };
 use crate::{
     apply::diff::{self, Step},
     cache::{
-        external_changes,
+        field_managers,
         observed::{Observed, meta_covers},
     },
     context::Context,
@@ -37,7 +37,7 @@ pub(super) async fn scaler(context: &Context, observed: &Observed) -> Result<Opt
     let now = deployments.get_metadata_opt(&name).await;
     let now = now.map_err(failed::<Deployment>)?;
     let same = now.filter(|now| now.metadata.uid == found.metadata.uid);
-    let is_unnamed = same.is_some_and(|now| external_changes::have_replicas_no_manager(&now.metadata));
+    let is_unnamed = same.is_some_and(|now| field_managers::have_replicas_no_manager(&now.metadata));
     Ok(is_unnamed.then_some(Scaler::Unnamed))
 }
 
@@ -94,11 +94,16 @@ pub(super) async fn scale(context: &Context, replicas: i32, applied: &mut Applie
         return Ok(());
     }
     if before > 1 {
-        let event = corrections::corrected(&applied.observed, before, replicas);
+        let event = correction_events::corrected(&applied.observed, before, replicas);
         publish::event(context, &identity, event).await;
     }
     if !restored.is_empty() {
-        publish::event(context, &identity, corrections::restored(&identity, &restored)).await;
+        publish::event(
+            context,
+            &identity,
+            correction_events::restored(&identity, &restored),
+        )
+        .await;
     }
     Ok(())
 }

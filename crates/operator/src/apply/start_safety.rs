@@ -71,7 +71,7 @@ pub struct Confirmed {
 }
 
 /// Completes the cached state by our last write where the caches do not show it yet. Where that is not enough, reads the API server.
-/// `relies`: whether the next step relies on what the caches may miss.
+/// `needs_reread`: whether the next step needs what the caches may miss.
 ///
 /// # Errors
 /// A request to the API server failed.
@@ -79,7 +79,7 @@ pub async fn confirm(
     context: &Context,
     mut observed: Observed,
     cached: Cached,
-    relies: impl Fn(&Observed, StartSafety) -> bool,
+    needs_reread: impl Fn(&Observed, StartSafety) -> bool,
 ) -> Result<Confirmed, observe::Error> {
     let (pending, key) = (&context.pending_writes, observed.identity.key());
     let expectation = pending.deployment(&key, observed.deployment.as_deref());
@@ -100,7 +100,7 @@ pub async fn confirm(
     let deployment = observed.deployment.as_deref();
     let is_confirmed = (cached.is_new && has_nothing(&observed)) || pending.is_confirmed(&key, deployment);
     let mut safety = StartSafety::of(&observed, is_confirmed);
-    if is_missing || relies(&observed, safety) {
+    if is_missing || needs_reread(&observed, safety) {
         let scope = if is_missing {
             Scope::All
         } else if pending.is_unchanged(&key, deployment) {
@@ -132,9 +132,9 @@ fn has_nothing(observed: &Observed) -> bool {
     observed.deployment.is_none() && observed.claim.is_none()
 }
 
-/// Whether the next step of a workspace relies on what the caches may miss: a start, the statement `Stopped=True`, or a run whose pod
+/// Whether the next step of a workspace needs what the caches may miss: a start, the statement `Stopped=True`, or a run whose pod
 /// has vanished. Nothing else does: a child that is absent in the caches is made by a write that fails if one exists.
-pub fn relies(
+pub fn needs_reread(
     intent: Intent,
     safety: StartSafety,
     before: Option<&WorkspaceStatus>,
@@ -196,10 +196,13 @@ mod tests {
     fn a_settled_workspace_needs_no_read() {
         let (running, nothing) = (testing::running(), testing::observed());
         for intent in [Intent::Keep, Intent::Stop, Intent::Await, Intent::Rest] {
-            assert!(!relies(intent, StartSafety::Wait, None, &running), "{intent:?}");
+            assert!(
+                !needs_reread(intent, StartSafety::Wait, None, &running),
+                "{intent:?}"
+            );
         }
         let stopped = stopped();
-        assert!(!relies(
+        assert!(!needs_reread(
             Intent::Rest,
             StartSafety::Reread,
             Some(&stopped),
@@ -211,19 +214,19 @@ mod tests {
     fn that_no_pod_is_left_is_read_once_before_it_is_reported_or_a_run_starts() {
         let nothing = testing::observed();
         let stopped = stopped();
-        assert!(relies(
+        assert!(needs_reread(
             Intent::Await,
             StartSafety::Reread,
             Some(&stopped),
             &nothing
         ));
-        assert!(relies(Intent::Rest, StartSafety::Reread, None, &nothing));
-        assert!(!relies(
+        assert!(needs_reread(Intent::Rest, StartSafety::Reread, None, &nothing));
+        assert!(!needs_reread(
             Intent::Start,
             StartSafety::Safe,
             Some(&stopped),
             &nothing
         ));
-        assert!(!relies(Intent::Rest, StartSafety::Safe, None, &nothing));
+        assert!(!needs_reread(Intent::Rest, StartSafety::Safe, None, &nothing));
     }
 }

@@ -244,7 +244,7 @@ impl fmt::Display for DiskBlocker {
             ),
             Self::Terminating { claim } => write!(
                 f,
-                "Somebody deleted the claim {claim}, which the workspace names. It goes once no pod uses it, and its files with it, if \
+                "A user deleted the claim {claim}, which the workspace names. It goes once no pod uses it, and its files with it, if \
                  its volume is not kept; nobody can undo that. Name another claim; or have one of that name made when it is gone, and \
                  the workspace starts by itself."
             ),

@@ -11,9 +11,9 @@
 //! | `observe.rs` | caches and lists -> references and observed state of one workspace |
 //! | `observed.rs` | the observed state of one workspace (pure) |
 //! | `references.rs` | what a workspace refers to (pure) |
-//! | `external_changes.rs` | field managers -> which other client changed a child (pure) |
+//! | `field_managers.rs` | `managedFields` -> which other client changed a child (pure) |
 
-pub mod external_changes;
+pub mod field_managers;
 pub mod lists;
 pub mod observe;
 pub mod observed;

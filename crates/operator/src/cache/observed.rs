@@ -17,7 +17,7 @@ use k8s_openapi::{
 use kube::{Resource as _, ResourceExt as _};
 
 use crate::cache::{
-    external_changes,
+    field_managers,
     warnings::{Node, Warning},
 };
 
@@ -286,12 +286,12 @@ impl Observed {
 
     /// The field manager that changed the pod template since it was applied, if any. Then the template differs from its record.
     pub fn template_changed_by(&self) -> Option<String> {
-        external_changes::on_template(&self.own_deployment()?.metadata)
+        field_managers::on_template(&self.own_deployment()?.metadata)
     }
 
     /// The other field manager that scaled the Deployment.
     pub fn scaled_by(&self) -> Option<String> {
-        external_changes::on_count(&self.own_deployment()?.metadata)
+        field_managers::on_count(&self.own_deployment()?.metadata)
     }
 
     /// The pod of the current run: controlled by a ReplicaSet of the Deployment and not being deleted. Of several, a ready one, then the

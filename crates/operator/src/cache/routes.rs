@@ -11,7 +11,7 @@ use parking_lot::RwLock;
 use rules::routes::RouteKind;
 use tokio::sync::Notify;
 
-use crate::cache::{external_changes::is_our_apply, observed::Identity, pending_writes::version_of};
+use crate::cache::{field_managers::is_our_apply, observed::Identity, pending_writes::version_of};
 
 /// The known state of a kind.
 #[derive(Clone, Debug, Default, PartialEq)]

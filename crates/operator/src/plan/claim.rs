@@ -21,7 +21,7 @@ pub(super) fn plan(workspace: &ValidWorkspace) -> Option<PersistentVolumeClaim> 
     let identity = super::identity(workspace);
     let mut metadata = super::meta(&identity, COMPONENT);
     if *retain == Retain::Retain {
-        retention::keepable(&mut metadata, &identity, workspace.owner.as_deref());
+        retention::mark_retained(&mut metadata, &identity, workspace.owner.as_deref());
     }
     Some(PersistentVolumeClaim {
         metadata,

@@ -15,7 +15,7 @@ use crate::{
     apply::{
         self, Applied,
         intent::{Intent, intent},
-        start_safety::{Cached, StartSafety, confirm, relies},
+        start_safety::{Cached, StartSafety, confirm, needs_reread},
     },
     audit::Users,
     blockers::Blocker,
@@ -206,7 +206,7 @@ async fn settle(workspace: &Workspace, context: &Context) -> Result<Next, Error>
         has_lasting_children: planned.as_ref().is_ok_and(|(_, plan)| has_all(plan, &observed)),
     };
     let confirmed = confirm(context, observed, cached, |observed, safety| {
-        relies(decide(observed, safety), safety, before, observed)
+        needs_reread(decide(observed, safety), safety, before, observed)
     })
     .await?;
     let (safety, expected) = (confirmed.safety, confirmed.recheck);
@@ -233,7 +233,7 @@ async fn settle(workspace: &Workspace, context: &Context) -> Result<Next, Error>
         validation: &validation,
         observed: &observed,
         blocker: blocker.as_ref(),
-        grace: settings.unschedulable_grace(),
+        unschedulable_grace: settings.unschedulable_grace(),
         now: (context.now)(),
     };
     let mut assessment = metrics.measure("assess", || assess(&facts));
@@ -364,7 +364,10 @@ pub(super) fn with_pending_status(
     context: &Context,
 ) -> Option<Box<Workspace>> {
     let identity = Identity::of(&cached.metadata);
-    let own = match (context.debounce.status(&identity.key(), &identity.uid), newest) {
+    let own = match (
+        context.status_debounce.status(&identity.key(), &identity.uid),
+        newest,
+    ) {
         (Some(debounce), _) => debounce,
         (None, Some(Cow::Owned(newer))) => newer.clone(),
         (None, _) => return None,

@@ -5,7 +5,11 @@
 
 use std::{collections::HashMap, time::Duration};
 
-use api::WorkspaceStatus;
+use api::{
+    WorkspaceStatus,
+    condition::{self, DEGRADED, VALID},
+    workspace::Phase,
+};
 use parking_lot::Mutex;
 use tokio::time::Instant;
 
@@ -103,6 +107,30 @@ impl StatusDebounce {
     pub fn clear(&self) {
         *self.load.lock() = Load::default();
     }
+}
+
+/// Whether a status reports no more than that a pod starts or ends.
+///
+/// `is_end_requested`: a stop or a deletion was requested. From then on the gateway admits no user. Without such a request, the endpoint
+/// of an ending pod must leave the status at once, because another pod may soon get its address.
+pub fn may_be_delayed(
+    before: Option<&WorkspaceStatus>,
+    after: &WorkspaceStatus,
+    is_end_requested: bool,
+) -> bool {
+    let is_calm = |status: &WorkspaceStatus| {
+        !condition::holds(&status.conditions, DEGRADED)
+            && condition::find(&status.conditions, VALID).is_none_or(|it| it.status == "True")
+    };
+    let goes_on = match after.phase {
+        Some(Phase::Starting) => before.is_none_or(|before| before.endpoint.is_none()),
+        Some(Phase::Stopping | Phase::Deleting) => is_end_requested,
+        _ => false,
+    };
+    goes_on
+        && is_calm(after)
+        && before.is_none_or(is_calm)
+        && before.is_none_or(|before| before.owner == after.owner)
 }
 
 #[cfg(test)]

@@ -15,7 +15,7 @@ use crate::{
     audit::Users,
     cache::{observed::Identity, stores},
     context::Context,
-    status::{events, transitions},
+    status::{debounce, events, transitions},
     support::{failure::message_of, send::unchecked},
 };
 
@@ -68,14 +68,14 @@ pub async fn publish(
     let status = context.definitions.fit(&kind, status);
     context.metrics.phase(&key, status.phase);
     if before == Some(&status) {
-        if context.debounce.status(&key, &identity.uid).is_some() {
-            context.debounce.forget(&key);
+        if context.status_debounce.status(&key, &identity.uid).is_some() {
+            context.status_debounce.forget(&key);
         }
         context.audit.stored(identity, stored, before, &status);
         return Ok(None);
     }
-    let passes = events.is_empty() && transitions::is_passing(before, &status, is_end_requested);
-    if passes && let Some(left) = context.debounce.debounce(&key, &identity.uid, &status) {
+    let passes = events.is_empty() && debounce::may_be_delayed(before, &status, is_end_requested);
+    if passes && let Some(left) = context.status_debounce.debounce(&key, &identity.uid, &status) {
         return Ok(Some(left));
     }
     // Only the version of the answer is used.
@@ -115,7 +115,7 @@ pub async fn publish(
     context.metrics.write("publish");
     context.audit.stored(identity, stored, before, &status);
     if !passes {
-        context.debounce.forget(&key);
+        context.status_debounce.forget(&key);
     }
     let mut all = transitions::events(before, &status);
     all.extend(events);

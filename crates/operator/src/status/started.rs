@@ -25,7 +25,7 @@ pub fn remembered<'a>(before: Option<&'a WorkspaceStatus>, observed: &Observed) 
 /// When the first container of the current run started, according to its pods.
 pub fn first_start(observed: &Observed) -> Option<Time> {
     let pods = observed.pods_of_run().filter(|pod| has_run(observed, pod));
-    // If a running pod reports no start time, its creation time is used: it is no younger than that.
+    // If a running pod reports no start time, its creation time is used: the pod cannot have started before it.
     pods.filter_map(|pod| {
         let first = containers(observed, pod).filter_map(started).min();
         first.or_else(|| pod.metadata.creation_timestamp.clone())

@@ -138,25 +138,6 @@ fn causes<'a>(
         .chain(invalid.map(|cause| ("Validate", cause)))
 }
 
-/// Whether a status reports no more than that a pod starts or ends. Such a status may be delayed, and dropped if the next one comes
-/// first. `is_end_requested`: a stop or a deletion was requested. From then on the gateway admits no user. Without such a request, the endpoint of
-/// an ending pod must leave the status at once, because another pod may soon get its address.
-pub fn is_passing(before: Option<&WorkspaceStatus>, after: &WorkspaceStatus, is_end_requested: bool) -> bool {
-    let is_calm = |status: &WorkspaceStatus| {
-        !condition::holds(&status.conditions, DEGRADED)
-            && condition::find(&status.conditions, VALID).is_none_or(|it| it.status == "True")
-    };
-    let goes_on = match after.phase {
-        Some(Phase::Starting) => before.is_none_or(|before| before.endpoint.is_none()),
-        Some(Phase::Stopping | Phase::Deleting) => is_end_requested,
-        _ => false,
-    };
-    goes_on
-        && is_calm(after)
-        && before.is_none_or(is_calm)
-        && before.is_none_or(|before| before.owner == after.owner)
-}
-
 /// Whether a condition has become true.
 fn flipped(before: &WorkspaceStatus, after: &WorkspaceStatus, type_: &str) -> bool {
     let holds = |status: &WorkspaceStatus| condition::holds(&status.conditions, type_);

@@ -1,4 +1,4 @@
-//! Triggers of one or many workspaces -> the same, one by one: single triggers first (in memory).
+//! Batches of triggers -> single triggers with gaps; a trigger that came alone goes first (in memory).
 //!
 //! A manager or a storage class triggers every workspace of the cluster. These triggers are spaced out. They must not delay the
 //! trigger of a single workspace that a user is starting.

@@ -103,12 +103,7 @@ async fn a_deleted_claim_is_reported_until_there_is_one_again() {
         (status.phase, status.reason.as_deref()),
         (Some(Phase::Starting), Some(reason::VOLUME_TERMINATING))
     );
-    assert!(
-        status
-            .message
-            .unwrap()
-            .contains("Somebody deleted the claim data")
-    );
+    assert!(status.message.unwrap().contains("A user deleted the claim data"));
     assert!(stage.child::<Deployment>().is_none());
     stage.server.remove::<Claim>(Some(NAMESPACE), "data");
     stage.reconcile().await.unwrap();

@@ -186,7 +186,8 @@ impl Policy {
         }
     }
 
-    fn is_administrator(&self, requester: Requester<'_>) -> bool {
+    /// Whether the user is in one of the administrator groups.
+    pub fn is_administrator(&self, requester: Requester<'_>) -> bool {
         !self.admin_groups.is_empty()
             && requester
                 .groups

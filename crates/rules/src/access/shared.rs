@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use api::share::{Subject, SubjectKind};
+use api::share::Subject;
 
 use super::{Allowed, Requester};
 
@@ -17,14 +17,9 @@ pub struct Shared {
 impl Shared {
     /// Adds the subject of a share that ends at `end` (Unix seconds; `None`: never). The latest end of a subject wins.
     pub fn add(&mut self, subject: &Subject, end: Option<i64>) {
-        let (names, name) = match subject.kind {
-            SubjectKind::User => (&mut self.users, subject.name.clone()),
-            SubjectKind::Group => (&mut self.groups, subject.name.clone()),
-            SubjectKind::ServiceAccount => {
-                let namespace = subject.namespace.as_deref().unwrap_or_default();
-                let user = format!("system:serviceaccount:{namespace}:{}", subject.name);
-                (&mut self.users, user)
-            }
+        let (names, name) = match subject.user_name() {
+            Some(user) => (&mut self.users, user),
+            None => (&mut self.groups, subject.name.clone()),
         };
         let end = end.unwrap_or(i64::MAX);
         let known = names.entry(name).or_insert(end);
@@ -32,7 +27,7 @@ impl Shared {
     }
 
     /// The kind of share that includes the user at `now` (Unix seconds).
-    pub(super) fn with(&self, requester: Requester<'_>, now: i64) -> Option<Allowed> {
+    pub fn with(&self, requester: Requester<'_>, now: i64) -> Option<Allowed> {
         let lives = |end: Option<&i64>| end.is_some_and(|end| now < *end);
         if lives(self.users.get(requester.user)) {
             return Some(Allowed::Share);
@@ -46,6 +41,7 @@ impl Shared {
 
 #[cfg(test)]
 mod tests {
+    use api::share::SubjectKind;
     use proptest::prelude::*;
     use serde_json::json;
 

@@ -4,7 +4,6 @@
 
 use api::condition::{ACTIVE, find};
 use api::manager::Rbac;
-use api::share::SubjectKind;
 use api::workspace::AccessType;
 use api::{Workspace, WorkspaceManager, WorkspaceShare, names};
 use k8s_openapi::jiff::Timestamp;
@@ -261,14 +260,14 @@ fn of_shares(evidence: &AccessEvidence<'_>) -> Vec<Rule> {
 }
 
 fn names_requester(share: &WorkspaceShare, requester: Requester<'_>) -> bool {
-    share.spec.subjects.iter().any(|subject| match subject.kind {
-        SubjectKind::User => subject.name == requester.user,
-        SubjectKind::Group => requester.groups.contains(&subject.name),
-        SubjectKind::ServiceAccount => {
-            let namespace = subject.namespace.as_deref().unwrap_or_default();
-            requester.user == format!("system:serviceaccount:{namespace}:{}", subject.name)
-        }
-    })
+    share
+        .spec
+        .subjects
+        .iter()
+        .any(|subject| match subject.user_name() {
+            Some(user) => user == requester.user,
+            None => requester.groups.contains(&subject.name),
+        })
 }
 
 fn of_manager(evidence: &AccessEvidence<'_>) -> Vec<Rule> {

@@ -3,16 +3,18 @@
 //! | file | answers |
 //! |---|---|
 //! | `state.rs` | why it does not run, why it starts slowly, why its deletion takes long |
-//! | `evidence.rs` | pod, claim, quotas, Events -> the causes that they show |
+//! | `causes.rs` | pod, claim, quotas, Events -> the causes that they show |
 //! | `stop.rs` | why it was stopped, when a rule stops it, what waits for a restart |
 //! | `access.rs` | why a user may or may not connect, rule by rule |
+//! | `template.rs` | why a template may not be used, and why its deletion takes long |
 //!
 //! Meanings and remedies are those of [`api::condition::reason`]: there is no second wording.
 
 pub mod access;
-mod evidence;
+mod causes;
 mod state;
 mod stop;
+pub mod template;
 
 use api::Workspace;
 use api::condition::reason::{self, Reason};
@@ -130,7 +132,7 @@ pub struct Unread {
 }
 
 /// Reasons that only an administrator can do something about: their remedies change what users have no rights on.
-const ADMINISTRATORS: [&str; 16] = [
+const ADMINISTRATORS: [&str; 17] = [
     reason::MANAGER_NOT_FOUND,
     reason::MANAGER_AMBIGUOUS,
     reason::SERVICE_ACCOUNT_NOT_FOUND,
@@ -139,6 +141,7 @@ const ADMINISTRATORS: [&str; 16] = [
     reason::EXECUTION_PROFILE_NOT_FOUND,
     reason::NODE_LOST,
     reason::STORAGE_CLASS_NOT_FOUND,
+    reason::VOLUME_REPLACED,
     reason::REPLICA_SET_ORPHANED,
     reason::CHILD_CONTESTED,
     reason::NAME_CONFLICT,
@@ -148,6 +151,11 @@ const ADMINISTRATORS: [&str; 16] = [
     reason::NOT_SERVED,
     reason::PREDECESSOR_TERMINATING,
 ];
+
+/// Whether the operator has not seen the last change, which is so new that this is usual: nothing is to be explained yet.
+pub fn is_applying(workspace: &Workspace, now: Timestamp) -> bool {
+    state::is_applying(workspace, now)
+}
 
 /// Explains the workspace.
 pub fn workspace(evidence: &Evidence<'_>) -> Explanation {
@@ -159,17 +167,22 @@ pub fn workspace(evidence: &Evidence<'_>) -> Explanation {
         ("the disk's PersistentVolumeClaim", why(&evidence.claim)),
         ("ResourceQuotas", why(&evidence.quotas)),
     ];
-    let unread = unread.into_iter().filter_map(|(what, why)| {
+    Explanation {
+        as_wanted,
+        findings,
+        unread: all_unread(unread),
+    }
+}
+
+/// Those of these things that have a reason why they could not be read.
+fn all_unread(things: impl IntoIterator<Item = (&'static str, Option<String>)>) -> Vec<Unread> {
+    let unread = things.into_iter().filter_map(|(what, why)| {
         Some(Unread {
             what: what.to_owned(),
             why: why?,
         })
     });
-    Explanation {
-        as_wanted,
-        findings,
-        unread: unread.collect(),
-    }
+    unread.collect()
 }
 
 fn why<T>(read: &Read<T>) -> Option<String> {

@@ -5,13 +5,26 @@ use api::condition::{AVAILABLE, DEGRADED, PROGRESSING, STOPPED, VALID, find, hol
 use api::names::CLEANUP_FINALIZER;
 use api::workspace::DesiredStatus;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
+use k8s_openapi::jiff::{SignedDuration, Timestamp};
 
-use super::{Cure, Evidence, Finding, Who, ago, cure, documented, evidence, of_workspace};
+use super::{Cure, Evidence, Finding, Who, ago, causes, cure, documented, of_workspace};
+
+/// The operator usually sees a change within a second. Only what takes longer is worth a look.
+const APPLYING: SignedDuration = SignedDuration::from_secs(5);
+/// A deletion usually ends before that.
+const LONG_DELETION: SignedDuration = SignedDuration::from_secs(60);
 
 /// Whether the workspace is as wanted, and what the conditions say.
 pub(super) fn findings(evidence: &Evidence<'_>) -> (bool, Vec<Finding>) {
     let workspace = evidence.workspace;
     if let Some(finding) = deletion(evidence) {
+        return (false, vec![finding]);
+    }
+    if is_applying(workspace, evidence.now) {
+        let finding = Finding {
+            what: "The operator is applying the last change.".to_owned(),
+            ..Finding::default()
+        };
         return (false, vec![finding]);
     }
     if let Some(finding) = unobserved(workspace) {
@@ -41,6 +54,9 @@ pub(super) fn findings(evidence: &Evidence<'_>) -> (bool, Vec<Finding>) {
             ..Finding::default()
         });
     }
+    if reached {
+        found.extend(replaced_disk(workspace, if runs { AVAILABLE } else { STOPPED }));
+    }
     (as_wanted, found)
 }
 
@@ -64,19 +80,44 @@ fn condition_cause(workspace: &Workspace, type_: &str) -> Option<super::Cause> {
 /// A condition that says what is wrong, with what pod, claim, quotas and Events show of it.
 fn of_condition(evidence: &Evidence<'_>, condition: &Condition) -> Finding {
     let workspace = evidence.workspace;
-    let meaning = documented(&condition.reason).map(|known| known.meaning);
-    let what = match (condition.message.as_str(), meaning) {
-        ("", Some(meaning)) => meaning.to_owned(),
-        (message, _) => message.to_owned(),
-    };
     let mut because: Vec<_> = condition_cause(workspace, &condition.type_).into_iter().collect();
-    because.extend(evidence::causes(evidence, &condition.reason, &condition.message));
+    because.extend(causes::causes(evidence, &condition.reason, &condition.message));
     Finding {
-        what,
+        what: words(&condition.message, &condition.reason),
         reason: Some(condition.reason.clone()),
         because,
         cures: cure(&condition.reason).into_iter().collect(),
     }
+}
+
+/// The message of a condition, or what its reason means.
+fn words(message: &str, reason: &str) -> String {
+    let meaning = documented(reason).map(|known| known.meaning);
+    match (message, meaning) {
+        ("", Some(meaning)) => meaning.to_owned(),
+        (message, _) => message.to_owned(),
+    }
+}
+
+/// A new, empty disk in place of a deleted one. Only the message of the condition that is reached says so.
+fn replaced_disk(workspace: &Workspace, reached: &str) -> Option<Finding> {
+    let disk = workspace.status.as_ref()?.disk.as_ref();
+    let disk = disk.filter(|disk| disk.replaces_deleted)?;
+    let condition = find(conditions(workspace), reached)?;
+    let volume = disk.replaced_volume_name.as_ref();
+    let fields = [
+        ("status.disk.replacesDeleted", Some("true")),
+        ("status.disk.replacedVolumeName", volume.map(String::as_str)),
+    ];
+    let because = fields
+        .into_iter()
+        .filter_map(|(field, value)| Some(of_workspace(workspace, field, value?, None)));
+    Some(Finding {
+        what: words(&condition.message, reason::VOLUME_REPLACED),
+        reason: Some(reason::VOLUME_REPLACED.to_owned()),
+        because: because.collect(),
+        cures: cure(reason::VOLUME_REPLACED).into_iter().collect(),
+    })
 }
 
 /// A start or stop that is not done and not wrong: how long it takes, and which step is the slow one.
@@ -97,9 +138,9 @@ fn under_way(evidence: &Evidence<'_>, runs: bool) -> Finding {
     };
     let mut because: Vec<_> = condition_cause(workspace, PROGRESSING).into_iter().collect();
     if runs {
-        because.extend(evidence::steps(evidence, since));
+        because.extend(causes::steps(evidence, since));
     }
-    because.extend(evidence::causes(evidence, "", ""));
+    because.extend(causes::causes(evidence, "", ""));
     let reason = progressing.map(|it| it.reason.clone());
     Finding {
         what: match message {
@@ -112,19 +153,42 @@ fn under_way(evidence: &Evidence<'_>, runs: bool) -> Finding {
     }
 }
 
+/// Whether the operator has not seen the last change, which is so new that this is usual.
+pub(super) fn is_applying(workspace: &Workspace, now: Timestamp) -> bool {
+    let is_leaving = workspace.metadata.deletion_timestamp.is_some();
+    let is_new = |time| now.duration_since(time) < APPLYING;
+    !is_leaving && !is_observed(workspace) && changed_at(workspace).is_some_and(is_new)
+}
+
+/// When anybody but the operator's status writes changed the object last, if the API server's record of it was read.
+fn changed_at(workspace: &Workspace) -> Option<Timestamp> {
+    let records = workspace.metadata.managed_fields.iter().flatten();
+    let of_object = records.filter(|record| record.subresource.as_deref().unwrap_or_default().is_empty());
+    of_object
+        .filter_map(|record| record.time.as_ref())
+        .map(|time| time.0)
+        .max()
+}
+
+fn observed_generation(workspace: &Workspace) -> Option<i64> {
+    workspace.status.as_ref()?.observed_generation
+}
+
+fn is_observed(workspace: &Workspace) -> bool {
+    let generation = workspace.metadata.generation.unwrap_or_default();
+    match observed_generation(workspace) {
+        Some(observed) => observed >= generation,
+        None => !conditions(workspace).is_empty(),
+    }
+}
+
 /// The operator has not seen the object, or not its last change.
 fn unobserved(workspace: &Workspace) -> Option<Finding> {
-    let generation = workspace.metadata.generation.unwrap_or_default();
-    let observed = workspace
-        .status
-        .as_ref()
-        .and_then(|status| status.observed_generation);
-    let conditions = conditions(workspace);
-    if observed.is_some_and(|observed| observed >= generation)
-        || (observed.is_none() && !conditions.is_empty())
-    {
+    if is_observed(workspace) {
         return None;
     }
+    let generation = workspace.metadata.generation.unwrap_or_default();
+    let observed = observed_generation(workspace);
     Some(Finding {
         what: "The operator has not seen the last change of the workspace yet.".to_owned(),
         reason: None,
@@ -139,9 +203,7 @@ fn unobserved(workspace: &Workspace) -> Option<Finding> {
         ],
         cures: vec![Cure {
             who: Who::Administrator,
-            what:
-                "If this lasts more than a few seconds: see whether the operator's pods run, and their log."
-                    .to_owned(),
+            what: "See whether the operator's pods run, and their log.".to_owned(),
         }],
     })
 }
@@ -164,13 +226,16 @@ fn deletion(evidence: &Evidence<'_>) -> Option<Finding> {
             .iter()
             .map(|finalizer| of_workspace(workspace, "metadata.finalizers", finalizer, None)),
     );
-    because.extend(evidence::left(evidence));
+    because.extend(causes::left(evidence));
     let foreign: Vec<_> = finalizers
         .iter()
         .filter(|finalizer| *finalizer != CLEANUP_FINALIZER)
         .cloned()
         .collect();
-    let cures = if foreign.is_empty() {
+    let lasts = evidence.now.duration_since(since) >= LONG_DELETION;
+    let cures = if !lasts {
+        Vec::new()
+    } else if foreign.is_empty() {
         vec![Cure {
             who: Who::Owner,
             what: format!(
@@ -186,13 +251,13 @@ fn deletion(evidence: &Evidence<'_>) -> Option<Finding> {
             ),
         }]
     };
+    let time = ago(since, evidence.now);
+    let left = causes::names_left(evidence);
     Some(Finding {
-        what: match message {
-            Some(message) => format!(
-                "It has been being deleted for {}: {message}",
-                ago(since, evidence.now)
-            ),
-            None => format!("It has been being deleted for {}.", ago(since, evidence.now)),
+        what: match (message, left.as_slice()) {
+            (Some(message), _) => format!("Deleting for {time}: {message}"),
+            (None, []) => format!("Deleting for {time}."),
+            (None, left) => format!("Deleting for {time}. Still there: {}.", left.join(", ")),
         },
         reason: Some(reason::DELETING.to_owned()),
         because,

@@ -7,7 +7,7 @@ use api::workspace::{DesiredStatus, Phase, StopRule, WorkspaceStatus};
 use k8s_openapi::jiff::Timestamp;
 use kube::ResourceExt as _;
 
-use super::{Cause, Cure, Evidence, Finding, Who, ago, command, cure, evidence, of_workspace};
+use super::{Cause, Cure, Evidence, Finding, Who, ago, causes, command, cure, of_workspace};
 
 /// Why it was stopped, when a rule stops it, and what waits for a restart.
 pub(super) fn findings(evidence: &Evidence<'_>) -> Vec<Finding> {
@@ -89,7 +89,7 @@ fn event_time(evidence: &Evidence<'_>, reasons: &[&str]) -> Option<Timestamp> {
     let events = evidence.events.known()?.iter();
     events
         .filter(|event| event.reason.as_deref().is_some_and(|it| reasons.contains(&it)))
-        .filter_map(evidence::time_of)
+        .filter_map(causes::time_of)
         .max()
 }
 

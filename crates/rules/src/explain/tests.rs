@@ -194,6 +194,24 @@ fn a_running_workspace_says_when_it_stops_and_what_waits_for_a_restart() {
 }
 
 #[test]
+fn a_new_disk_in_place_of_a_deleted_one_is_told_while_it_runs_and_while_it_is_stopped() {
+    let message = "It is ready. Its disk is a new, empty one.";
+    let disk = json!({"claimUID": "b", "replacesDeleted": true, "replacedVolumeName": "pvc-1"});
+    for (desired, type_) in [("Running", "Available"), ("Stopped", "Stopped")] {
+        let conditions = [condition(type_, "True", reason::READY, message)];
+        let status = json!({"phase": desired, "disk": disk, "conditions": conditions});
+        let workspace = workspace_with(json!({"desiredStatus": desired}), status);
+        let explanation = super::workspace(&evidence(&workspace));
+        assert!(explanation.as_wanted, "{desired}");
+        let is_its = |it: &&Finding| it.reason.as_deref() == Some(reason::VOLUME_REPLACED);
+        let finding = explanation.findings.iter().find(is_its).unwrap();
+        assert_eq!(finding.what, message, "{desired}");
+        assert_eq!(values(finding), ["true", "pvc-1"], "{desired}");
+        assert_eq!(finding.cures[0].who, Who::Administrator);
+    }
+}
+
+#[test]
 fn a_deletion_that_takes_long_names_what_holds_it() {
     let mut workspace = workspace_with(json!({}), json!({}));
     workspace.metadata.deletion_timestamp = from(json!("2026-01-01T11:30:00Z"));
@@ -204,12 +222,99 @@ fn a_deletion_that_takes_long_names_what_holds_it() {
     )]);
     let explanation = super::workspace(&evidence);
     let finding = &explanation.findings[0];
-    assert_eq!(finding.what, "It has been being deleted for 30 min.");
+    assert_eq!(finding.what, "Deleting for 30 min. Still there: Pod p.");
     assert!(values(finding).contains(&"example.org/hold"));
     assert!(finding.cures[0].what.starts_with("Wait: "));
     workspace.metadata.finalizers = Some(vec!["example.org/own".to_owned()]);
     let cure = &super::workspace(&self::evidence(&workspace)).findings[0].cures[0];
     assert_eq!(cure.who, Who::Administrator);
+}
+
+#[test]
+fn a_deletion_that_just_began_asks_for_nothing() {
+    let mut workspace = workspace_with(json!({}), json!({}));
+    workspace.metadata.deletion_timestamp = from(json!("2026-01-01T11:59:50Z"));
+    workspace.metadata.finalizers = Some(vec![api::names::CLEANUP_FINALIZER.to_owned()]);
+    let mut evidence = evidence(&workspace);
+    evidence.claim = Read::Known(Some(from(
+        json!({"metadata": {"name": "workspace-demo", "deletionTimestamp": "2026-01-01T11:59:51Z"}}),
+    )));
+    let finding = &super::workspace(&evidence).findings[0];
+    assert_eq!(
+        finding.what,
+        "Deleting for 10 s. Still there: PersistentVolumeClaim workspace-demo."
+    );
+    assert_eq!(finding.cures, []);
+}
+
+#[test]
+fn steps_of_a_restart_are_those_of_its_own_pod() {
+    let progressing = condition("Progressing", "True", reason::STARTING, "Pulling image");
+    let status = json!({"phase": "Starting", "runID": "two", "startingSince": "2026-01-01T11:50:00Z", "conditions": [progressing]});
+    let workspace = workspace_with(json!({}), status);
+    let pod = |name: &str, run: &str, leaving: bool, at: &str| -> Pod {
+        let mut pod = json!({
+            "metadata": {"name": name, "labels": {api::names::RUN_ID_LABEL: run}, "creationTimestamp": at},
+            "status": {"conditions": [{"type": "PodScheduled", "status": "True", "lastTransitionTime": at}]},
+        });
+        if leaving {
+            pod["metadata"]["deletionTimestamp"] = json!(at);
+        }
+        from(pod)
+    };
+    let time = "2026-01-01T11:51:00Z";
+    let pods = vec![
+        pod("earlier-run", "one", false, time),
+        pod("leaving", "two", true, time),
+        pod("evicted", "two", false, "2026-01-01T11:50:30Z"),
+        pod("current", "two", false, time),
+    ];
+    let mut evidence = evidence(&workspace);
+    evidence.pods = Read::Known(pods);
+    let finding = &super::workspace(&evidence).findings[0];
+    let of_pods = finding
+        .because
+        .iter()
+        .filter(|cause| cause.field.contains("PodScheduled"));
+    let objects: Vec<_> = of_pods.map(|cause| cause.object.as_str()).collect();
+    assert_eq!(objects, ["Pod current"]);
+    evidence.pods = Read::Known(vec![pod("earlier-run", "one", false, time)]);
+    let finding = &super::workspace(&evidence).findings[0];
+    assert!(
+        finding
+            .because
+            .iter()
+            .all(|cause| !cause.object.starts_with("Pod")),
+        "{finding:?}"
+    );
+}
+
+#[test]
+fn a_change_of_the_last_seconds_is_being_applied_and_no_finding_of_a_slow_operator() {
+    let mut workspace = workspace_with(
+        json!({}),
+        json!({"conditions": [condition("Available", "True", reason::READY, "")]}),
+    );
+    workspace.metadata.generation = Some(2);
+    let mut changed = |time: &str, subresource: &str| {
+        workspace.metadata.managed_fields = Some(from(json!([
+            {"manager": "kubectl", "time": time, "subresource": subresource},
+            {"manager": "operator", "time": NOW, "subresource": "status"},
+        ])));
+        let explanation = super::workspace(&evidence(&workspace));
+        (
+            is_applying(&workspace, NOW.parse().unwrap()),
+            explanation.findings[0].clone(),
+        )
+    };
+    let (is_applying, finding) = changed("2026-01-01T11:59:57Z", "");
+    assert!(is_applying);
+    assert_eq!(finding.what, "The operator is applying the last change.");
+    assert!(finding.cures.is_empty() && finding.because.is_empty());
+    let (is_applying, finding) = changed("2026-01-01T11:59:54Z", "");
+    assert!(!is_applying);
+    assert_eq!(values(&finding), ["2", "1"]);
+    assert!(!changed(NOW, "status").0, "writes of the status change nothing");
 }
 
 #[test]

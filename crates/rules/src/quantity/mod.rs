@@ -59,6 +59,22 @@ impl Quantity {
         }
     }
 
+    /// A number of thousandths.
+    pub const fn thousandths(number: u64) -> Self {
+        Self {
+            nano: number as i128 * (NANO / 1000),
+            format: Format::DecimalSi,
+        }
+    }
+
+    /// A number of `2^power` units, such as bytes: 20 for MiB.
+    pub const fn binary(number: u64, power: u32) -> Self {
+        Self {
+            nano: ((number as i128) << power) * NANO,
+            format: Format::BinarySi,
+        }
+    }
+
     /// Whether the value is below zero. No resource may be negative.
     pub fn is_negative(self) -> bool {
         self.nano < 0
@@ -86,6 +102,24 @@ impl Quantity {
             nano: self.nano.saturating_add(other.nano),
             format: if self.nano == 0 { other.format } else { self.format },
         }
+    }
+
+    /// The difference.
+    #[must_use]
+    pub fn minus(self, other: Self) -> Self {
+        Self {
+            nano: self.nano.saturating_sub(other.nano),
+            format: self.format,
+        }
+    }
+
+    /// How many whole `unit`s it holds, and whether nothing is left. 0 for a negative value.
+    pub fn count(self, unit: Self) -> (u64, bool) {
+        if unit.nano <= 0 || self.nano < 0 {
+            return (0, false);
+        }
+        let count = u64::try_from(self.nano / unit.nano).unwrap_or(u64::MAX);
+        (count, self.nano % unit.nano == 0)
     }
 
     /// The canonical form as the type that objects use.

@@ -43,7 +43,8 @@ pub(super) fn workspace(
     found
 }
 
-fn refused(
+/// Checks that the template admits an image.
+pub(super) fn refused(
     field: String,
     image: &str,
     template: &WorkspaceTemplateSpec,
@@ -64,7 +65,7 @@ fn refused(
 }
 
 /// The images or aliases that workspaces of a template may name.
-pub(super) fn allowed(template: &WorkspaceTemplateSpec) -> impl Iterator<Item = &str> {
+pub fn allowed(template: &WorkspaceTemplateSpec) -> impl Iterator<Item = &str> {
     let only_default = template
         .allowed_images
         .is_empty()

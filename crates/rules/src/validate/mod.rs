@@ -53,13 +53,14 @@ use api::{Workspace, WorkspaceExecutionProfile, WorkspaceTemplate};
 use kube::ResourceExt;
 
 pub use idle::may_switch_idle_off;
+pub use image::allowed as allowed_images;
 pub use manager::manager;
 pub use named::{Named, Part, Requester, Resource, named_by_author};
 pub use profile::profile;
 pub use share::share;
 pub use size::spec_size;
 pub(crate) use template::unexpanded;
-pub use template::{no_manager, no_profile, template, template_advice};
+pub use template::{no_manager, no_profile, presentation, template, template_advice};
 pub use unattested::is_attested;
 pub(crate) use unattested::refused as unattested;
 pub use unbounded::without_template;
@@ -169,7 +170,7 @@ fn within(case: &Case<'_>, bounds: &api::WorkspaceTemplateSpec) -> Vec<Violation
     found.extend(idle::within(given, effective.idle.as_ref(), bounds));
     found.extend(limits::within(given, effective.limits, bounds));
     found.extend(totals::beyond(
-        "spec.initContainers",
+        (!given.init_containers.is_empty()).then_some("spec.initContainers"),
         &effective.resources,
         &effective.pod.init_containers,
         bounds.resource_bounds.as_ref(),

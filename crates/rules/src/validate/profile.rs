@@ -26,7 +26,8 @@ pub fn profile(spec: &WorkspaceExecutionProfileSpec, settings: &Settings) -> Vec
         found.extend(service_account(account));
     }
     if spec.service_account.is_none() && (spec.automount_token || !spec.projected_tokens.is_empty()) {
-        let rule = "is missing: automountToken and projectedTokens need it, because a token is somebody's";
+        let rule =
+            "is missing: automountToken and projectedTokens need it, because a token belongs to an account";
         found.push(Violation::new("spec.serviceAccount", "", rule));
     }
     found.extend(tokens(&spec.projected_tokens));

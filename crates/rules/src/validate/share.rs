@@ -45,7 +45,7 @@ fn subject(at: &str, subject: &Subject) -> Vec<Violation> {
         found.extend(checks::user_name(&format!("{at}.name"), name));
     }
     if subject.kind == SubjectKind::User && name == ANONYMOUS {
-        let rule = "is whoever has not signed in: name people, or set spec.accessType of the workspace to Public for everybody who may \
+        let rule = "means users who are not signed in: name users, or set spec.accessType of the workspace to Public for everybody who may \
                     connect";
         found.push(Violation::new(format!("{at}.name"), name, rule));
     }

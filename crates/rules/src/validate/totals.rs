@@ -7,7 +7,7 @@ use api::workspace::ResourceRequirements;
 use k8s_openapi::api::core::v1::Container;
 use k8s_openapi::apimachinery::pkg::api::resource::Quantity as RawQuantity;
 
-use crate::checks::resources::of_container;
+use crate::checks::resources::{field, of_container};
 use crate::quantity::Quantity;
 use crate::resources::{bounds_of, may_overcommit};
 use crate::violation::Violation;
@@ -15,9 +15,10 @@ use crate::violation::Violation;
 type Amounts = BTreeMap<String, RawQuantity>;
 
 /// Checks the pod's effective requests and limits, which the scheduler reserves: the maximum of what runs at the same time.
-/// `path` holds the init containers. Other checks report what the application alone exceeds.
+/// `path` holds the init containers; `None`: a workspace does not set them, and its own amounts are reported. Other checks report what the
+/// application alone exceeds.
 pub(super) fn beyond(
-    path: &str,
+    path: Option<&str>,
     application: &ResourceRequirements,
     init: &[Container],
     bounds: Option<&ResourceBounds>,
@@ -46,7 +47,8 @@ pub(super) fn beyond(
         };
         let names: BTreeSet<String> = init.iter().flat_map(|(_, it)| amounts(it).into_keys()).collect();
         for name in &names {
-            let own = amount(&amounts(application), name);
+            let applied = amounts(application);
+            let own = amount(&applied, name);
             let total = together(
                 own,
                 init.iter()
@@ -61,7 +63,11 @@ pub(super) fn beyond(
                     "makes the pod's {map} of {name} {total} in all, more than the template's maximum {most}: ask for less in \
                      resources.{map} of the init containers, where what is unset is filled in, or of the workspace"
                 );
-                found.push(Violation::new(path, "", rule));
+                let written = || applied.get(name).map(|raw| raw.0.clone()).unwrap_or_default();
+                found.push(match path {
+                    Some(path) => Violation::new(path, "", rule),
+                    None => Violation::new(field("spec.resources", map, name), written(), rule),
+                });
             }
         }
     }
@@ -122,7 +128,7 @@ mod tests {
             serde_json::from_value(json!({"requests": {"cpu": "1"}, "limits": {"cpu": "2"}})).unwrap();
         let init: Vec<Container> = serde_json::from_value(init).unwrap();
         let bounds: ResourceBounds = serde_json::from_value(bounds).unwrap();
-        beyond("spec.initContainers", &application, &init, Some(&bounds))
+        beyond(Some("spec.initContainers"), &application, &init, Some(&bounds))
             .iter()
             .map(ToString::to_string)
             .collect()

@@ -60,8 +60,8 @@ fn unchecked_references(
     match chosen_by_author(Requester::Other, workspace, template, manager, settings) {
         Ok(chosen) if chosen.is_empty() => Vec::new(),
         Ok(_) => {
-            let rule = "names Secrets, ConfigMaps or claims by what the workspace chooses and was not there when the workspace \
-                        was made, as far as is noted, so that nobody was asked for them: delete the workspace and create it anew; \
+            let rule = "names Secrets, ConfigMaps or claims by values that the workspace chooses, and nothing records that it \
+                        existed when the workspace was created, so nobody checked the right to them: delete the workspace and create it anew; \
                         first set spec.storage.retain: Retain, or its disk is deleted with it";
             vec![Violation::new("spec.templateRef", template.name_any(), rule)]
         }

@@ -37,12 +37,21 @@ pub struct Call {
     pub content_type: String,
     /// Body; `Null` if there is none.
     pub body: Value,
+    /// The impersonated user (`Impersonate-User`); `None`: the client itself.
+    pub as_user: Option<String>,
+    /// The impersonated groups (`Impersonate-Group`).
+    pub as_groups: Vec<String>,
 }
 
 impl Call {
     /// Whether the call writes, or would write.
     pub fn is_write(&self) -> bool {
         self.method != Method::GET
+    }
+
+    /// Whether the call asks for a dry run.
+    pub fn is_dry_run(&self) -> bool {
+        self.query.split('&').any(|pair| pair == "dryRun=All")
     }
 
     /// Method and path, such as `PATCH /apis/…`.
@@ -68,7 +77,15 @@ struct State {
     partitioned: bool,
     judge: Option<Judge>,
     authenticator: Option<Authenticator>,
+    admission: Option<Admission>,
+    logs: Option<Logs>,
 }
+
+/// Returns the output of a container for the query of a request.
+type Logs = Box<dyn Fn(&str) -> String + Send>;
+
+/// Returns the `Status` that refuses a write after which the object is so; `None`: the write is admitted.
+type Admission = Box<dyn Fn(&Value) -> Option<Value> + Send>;
 
 /// Decides whether an access review is allowed.
 type Judge = Box<dyn Fn(&Value) -> bool + Send>;
@@ -220,6 +237,17 @@ impl ApiServer {
         self.lock().authenticator = Some(Box::new(status));
     }
 
+    /// Judges writes from now on, as an admission webhook does: `judge` returns the `Status` of a refusal for the object after the
+    /// write. A dry run is judged, too.
+    pub fn admit(&self, judge: impl Fn(&Value) -> Option<Value> + Send + 'static) {
+        self.lock().admission = Some(Box::new(judge));
+    }
+
+    /// Answers requests for the output of pods from now on: `logs` returns the text for a query.
+    pub fn write_logs(&self, logs: impl Fn(&str) -> String + Send + 'static) {
+        self.lock().logs = Some(Box::new(logs));
+    }
+
     /// Answers matching calls with this fault from now on, as often as the fault says.
     pub fn fail(&self, fault: Fault) {
         self.lock().faults.push(fault);
@@ -241,7 +269,14 @@ impl ApiServer {
             .await
             .map(http_body_util::Collected::to_bytes)
             .unwrap_or_default();
+        let texts = |name: &str| {
+            let values = head.headers.get_all(name).iter();
+            let texts = values.map(|value| String::from_utf8_lossy(value.as_bytes()).into_owned());
+            texts.collect::<Vec<_>>()
+        };
         let call = Call {
+            as_user: texts("impersonate-user").pop(),
+            as_groups: texts("impersonate-group"),
             method: head.method,
             path: head.uri.path().to_owned(),
             query: head.uri.query().unwrap_or_default().to_owned(),
@@ -301,10 +336,28 @@ impl ApiServer {
             review["status"] = authenticator(&call.body["spec"]);
             return Answer::Response(respond(Ok(review)));
         }
+        if let Some(logs) = &state.logs
+            && call.path.contains("/pods/")
+            && call.path.ends_with("/log")
+        {
+            let text = Full::new(Bytes::from(logs(&call.query)));
+            return Answer::Response(Response::new(text.boxed_unsync()));
+        }
         if let Some(watch) = Watch::requested(&call.path, &call.query) {
             return Answer::Response(Response::new(state.watches.open(watch, &state.store)));
         }
-        let outcome = state.store.serve(call);
+        let mut after = state.store.clone();
+        let outcome = after.serve(call);
+        let judge = state.admission.as_ref().filter(|_| call.is_write());
+        if let (Some(judge), Ok(object)) = (judge, &outcome)
+            && let Some(refusal) = judge(object)
+        {
+            let code = refusal["code"].as_u64().and_then(|code| u16::try_from(code).ok());
+            return Answer::Response(respond(Err((code.unwrap_or(422), refusal))));
+        }
+        if !call.is_dry_run() {
+            state.store = after;
+        }
         state.notify();
         Answer::Response(respond(outcome))
     }

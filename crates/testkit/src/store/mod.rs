@@ -61,7 +61,7 @@ struct Stored {
 }
 
 /// All objects by path.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub struct Store {
     objects: BTreeMap<String, Stored>,
     history: Vec<Change>,

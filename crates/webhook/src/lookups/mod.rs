@@ -1,10 +1,8 @@
 //! Names -> objects and permissions, from watched stores or the API server (IO).
-//!
-//! - `access_review`: permissions, with a short cache
-
-mod access_review;
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::time::Duration;
 
 use api::names::DEFAULT_TEMPLATE_LABEL;
 use api::workspace::Phase;
@@ -19,9 +17,15 @@ use kube::{Api, Client, ResourceExt};
 
 use crate::review::{Kind, Request};
 
-use access_review::AccessReviews;
-pub(crate) use access_review::Right;
+pub(crate) use kit::access_review::Right;
+use kit::access_review::{AccessReviews, Lifetimes};
+use kit::scope::Scope;
 
+/// How long access reviews are cached. A refusal is cached shorter, because users try again when they have just got the permission.
+const RIGHTS: Lifetimes = Lifetimes {
+    granted: Duration::from_secs(10),
+    refused: Duration::from_secs(2),
+};
 /// Page size for counting workspaces.
 const PAGE: u32 = 500;
 
@@ -43,14 +47,14 @@ pub type Cache<K> = Store<DeserializeGuard<K>>;
 #[error("{what} cannot be read: {source}")]
 pub struct LookupError {
     what: String,
-    source: Box<kube::Error>,
+    source: Arc<kube::Error>,
 }
 
 impl LookupError {
-    pub(crate) fn new(what: impl Into<String>, source: kube::Error) -> Self {
+    pub(crate) fn new(what: impl Into<String>, source: impl Into<Arc<kube::Error>>) -> Self {
         Self {
             what: what.into(),
-            source: Box::new(source),
+            source: source.into(),
         }
     }
 }
@@ -64,7 +68,7 @@ impl Lookups {
         profiles: Cache<WorkspaceExecutionProfile>,
     ) -> Self {
         Self {
-            rights: AccessReviews::new(client.clone()),
+            rights: AccessReviews::new(client.clone(), Scope::Cluster, RIGHTS),
             client,
             templates,
             managers,
@@ -257,6 +261,7 @@ impl Lookups {
         let right = Right {
             verb,
             group: api::names::GROUP,
+            version: api::names::VERSION,
             resource: Kind::Workspace.plural(),
             namespace: request.namespace.clone(),
             name: name.to_owned(),
@@ -266,7 +271,8 @@ impl Lookups {
 
     /// Whether the user has the permission `right`.
     pub(crate) async fn has_right(&self, request: &Request, right: &Right) -> Result<bool, LookupError> {
-        self.rights.is_granted(&request.user, right).await
+        let granted = self.rights.is_granted(&request.user, right).await;
+        granted.map_err(|error| LookupError::new(format!("the right to {}", right.verb), error))
     }
 }
 

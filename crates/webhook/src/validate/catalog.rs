@@ -27,7 +27,12 @@ pub(super) fn template(
     lookups: &Lookups,
 ) -> Findings {
     let mut found = written(request, changes, |template: &WorkspaceTemplate| {
-        rules::validate::template(&template.spec, settings)
+        let mut found = rules::validate::presentation(&template.spec, settings);
+        // The rest was judged when it was written, by the rules of that time, and cannot change.
+        if request.is_create() || changes.spec.iter().any(|field| field != "presentation") {
+            found.extend(rules::validate::template(&template.spec, settings));
+        }
+        found
     });
     let is_new = request.is_create() && found.invalid.is_empty() && !request.is_refused;
     let template = is_new.then(|| request.object.clone().try_parse::<WorkspaceTemplate>());

@@ -58,6 +58,7 @@ fn right(request: &Request, resource: &str, name: String) -> Right {
     Right {
         verb: if resource == TOKENS { "create" } else { "get" },
         group: "",
+        version: "v1",
         resource: resource.to_owned(),
         namespace: request.namespace.clone(),
         name,

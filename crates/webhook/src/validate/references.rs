@@ -178,6 +178,7 @@ fn right(request: &Request, resource: Resource, name: &str) -> Right {
     Right {
         verb,
         group: "",
+        version: "v1",
         resource: resource.to_owned(),
         namespace: request.namespace.clone(),
         name: name.to_owned(),

@@ -56,6 +56,7 @@ pub(super) async fn refused(
         let right = Right {
             verb: USE_VERB,
             group: GROUP,
+            version: names::VERSION,
             resource: reference.kind.plural(),
             namespace: request.namespace.clone(),
             name: reference.name.to_owned(),

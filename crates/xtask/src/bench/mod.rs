@@ -1,11 +1,13 @@
 //! `xtask bench-gateway` -> what a decision costs, beside a bare server: JSON under target/bench, table in the docs (IO).
 //!
-//! `xtask bench-proxy` is in `proxy`, `xtask bench-operator` in `operator`, `xtask bench-webhook` in `webhook`.
+//! `xtask bench-proxy` is in `proxy`, `xtask bench-operator` in `operator`, `xtask bench-webhook` in `webhook`, `xtask bench-portal` in
+//! `portal`.
 
 mod figures;
 mod load;
 mod namespaced;
 pub(crate) mod operator;
+pub(crate) mod portal;
 pub(crate) mod proxy;
 mod report;
 mod server;

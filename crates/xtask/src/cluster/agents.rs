@@ -54,7 +54,7 @@ pub(crate) fn ensure(layout: &Layout, paths: &Paths, progress: &Progress) -> any
         }
         process::stop(current.as_slice(), Duration::from_secs(5))?;
         if let Some(why) = (agent.network == Network::Host)
-            .then(network::port_taken)
+            .then(|| network::port_taken(PROXY_PORT))
             .flatten()
         {
             bail!("{why}; free it and run this again");
@@ -93,18 +93,15 @@ pub(crate) fn services(layout: &Layout, program: &Path) -> [Service; 2] {
             Network::Node,
             vec!["netpol-enforce".to_owned(), "--kubeconfig".to_owned(), kubeconfig],
         ),
-        service(
-            NAMES[1],
-            Network::Host,
-            vec![
-                "forward".to_owned(),
-                "--listen".to_owned(),
-                listen,
-                "--to".to_owned(),
-                to,
-            ],
-        ),
+        service(NAMES[1], Network::Host, forward(&listen, &to)),
     ]
+}
+
+/// Arguments of a forwarder (pure).
+pub(crate) fn forward(listen: &str, to: &str) -> Vec<String> {
+    ["forward", "--listen", listen, "--to", to]
+        .map(str::to_owned)
+        .into()
 }
 
 /// Copies this program into the cache folder: the checkout may be rebuilt or removed while the node runs.

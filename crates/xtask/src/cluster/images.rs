@@ -163,6 +163,50 @@ pub(crate) fn prune(layout: &Layout, folder: &Path) -> anyhow::Result<()> {
     save(&record_file, &record)
 }
 
+/// Forgets all images but the node's own, whether pods use them or not. A later [`import`] delivers the others again.
+pub(crate) fn keep_own(layout: &Layout, folder: &Path) -> anyhow::Result<()> {
+    let mut own = Vec::new();
+    for archive in archives(folder)?.iter().filter(|archive| is_of_node(archive)) {
+        own.extend(names(archive)?);
+    }
+    let record_file = node_record(layout);
+    let mut record = load(&record_file);
+    record.retain(|file, _| file.starts_with(NODE_PREFIX));
+    save(&record_file, &record)?;
+    let listed = ctr(layout).args(["images", "list"]).output()?;
+    let others = others(&listed, &own);
+    if !others.is_empty() {
+        ctr(layout)
+            .args(["images", "remove", "--sync"])
+            .args(others)
+            .run()?;
+    }
+    Ok(())
+}
+
+/// Names in containerd's table of images, `REF TYPE DIGEST …`, whose image has none of our own names. An image has several names, one of
+/// them its ID (`sha256:…`).
+fn others<'a>(listed: &'a str, own: &[String]) -> Vec<&'a str> {
+    let rows: Vec<(&str, &str)> = listed
+        .lines()
+        .skip(1)
+        .filter_map(|line| {
+            let mut columns = line.split_whitespace();
+            Some((columns.next()?, columns.nth(1)?))
+        })
+        .collect();
+    let is_own = |name: &str| own.iter().any(|own| own == name);
+    let kept: Vec<&str> = rows
+        .iter()
+        .filter(|(name, _)| is_own(name))
+        .map(|(_, digest)| *digest)
+        .collect();
+    rows.into_iter()
+        .filter(|(_, digest)| !kept.contains(digest))
+        .map(|(name, _)| name)
+        .collect()
+}
+
 /// Names that are neither kept nor containerd's own second names (`sha256:…`) of images that are.
 fn stale<'a>(known: impl Iterator<Item = &'a str>, kept: &[&str]) -> Vec<&'a str> {
     known
@@ -239,6 +283,19 @@ mod tests {
     fn an_image_no_archive_provides_is_stale_and_content_names_are_not() {
         let known = ["localhost/a:1", "localhost/a:2", "sha256:0f"];
         assert_eq!(stale(known.into_iter(), &["localhost/a:2"]), ["localhost/a:1"]);
+    }
+
+    #[test]
+    fn images_of_others_are_removed_by_every_name_and_own_ones_keep_theirs() {
+        let listed = "REF TYPE DIGEST SIZE PLATFORMS LABELS\n\
+                      localhost/own:1 application/x sha256:aa 1.7 MiB linux/amd64 -\n\
+                      sha256:01 application/x sha256:aa 1.7 MiB linux/amd64 -\n\
+                      r.example.com/a@sha256:bb application/x sha256:bb 9.0 MiB linux/amd64 -\n\
+                      sha256:02 application/x sha256:bb 9.0 MiB linux/amd64 -\n";
+        assert_eq!(
+            others(listed, &["localhost/own:1".to_owned()]),
+            ["r.example.com/a@sha256:bb", "sha256:02"]
+        );
     }
 
     fn folder(name: &str) -> PathBuf {

@@ -5,10 +5,11 @@
 //! | `node` | provider `node`: nothing, or the remains of a node -> a running one |
 //! | `existing`, `kind` | the other two providers |
 //! | `layout` | every path and address |
-//! | `plan` | what a node is, from: |
-//! | `control_plane`, `kubelet`, `containerd`, `addons`, `pki`, `kubeconfig` | configuration, pure |
+//! | `plan` | all files and processes of a node |
+//! | `control_plane`, `kubelet`, `containerd`, `addons`, `pki`, `kubeconfig` | their configuration and command lines (pure); `node` starts them |
 //! | `agents` | the node's processes that run this tool |
 //! | `kwok` | fake nodes, on request |
+//! | `registry` | a registry in the node's network, for a test |
 //! | `network`, `cgroup`, `process`, `settings`, `images`, `oci`, `machine` | what the start is made of |
 //! | `state`, `lock`, `clean` | what was started, by whom, and how it goes again |
 //! | `status`, `leaks`, `users` | questions and checks |
@@ -35,6 +36,7 @@ pub(crate) mod oci;
 pub(crate) mod pki;
 mod plan;
 pub(crate) mod process;
+pub(crate) mod registry;
 mod settings;
 mod state;
 mod status;
@@ -176,6 +178,16 @@ pub(crate) fn import_images(paths: &Paths) -> anyhow::Result<()> {
     let progress = Progress::start();
     let _lock = lock::acquire(paths, "import images", &progress)?;
     Cluster::current(paths)?.deliver_images(paths, &progress)
+}
+
+/// Removes all images but the node's own from the local node, for a test that pulls them. The node is of no use to others then.
+///
+/// # Errors
+/// When containerd refuses.
+pub(crate) fn remove_images(paths: &Paths) -> anyhow::Result<()> {
+    let progress = Progress::start();
+    let _lock = lock::acquire(paths, "remove images", &progress)?;
+    images::keep_own(&layout::Layout::new(paths), &paths.images())
 }
 
 /// This moment in UTC, RFC 3339, in whole seconds.

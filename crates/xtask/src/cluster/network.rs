@@ -80,22 +80,22 @@ pub(crate) fn taken() -> anyhow::Result<Vec<String>> {
         })
     };
     let mut found = conflicts(&ask("route")?, &ask("address")?);
-    found.extend(port_taken());
+    found.extend(port_taken(PROXY_PORT));
     Ok(found)
 }
 
-/// Why the proxy's port on the host's loopback cannot be used, if it cannot.
-pub(crate) fn port_taken() -> Option<String> {
-    let error = TcpListener::bind((Ipv4Addr::LOCALHOST, PROXY_PORT)).err()?;
+/// Why a port on the host's loopback cannot be used, if it cannot.
+pub(crate) fn port_taken(port: u16) -> Option<String> {
+    let error = TcpListener::bind((Ipv4Addr::LOCALHOST, port)).err()?;
     let sockets = Cmd::new("ss")
-        .args(["-Hltnp", &format!("sport = :{PROXY_PORT}")])
+        .args(["-Hltnp", &format!("sport = :{port}")])
         .output()
         .unwrap_or_default();
     let holder = holder(&sockets)
         .map(|holder| format!("; held by {holder}"))
         .unwrap_or_default();
     Some(format!(
-        "port {PROXY_PORT} of 127.0.0.1 cannot be used: {error}{holder}"
+        "port {port} of 127.0.0.1 cannot be used: {error}{holder}"
     ))
 }
 

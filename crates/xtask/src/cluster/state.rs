@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use super::layout::Layout;
 use super::process::Process;
+use super::registry;
 
 /// What is known of a node, from its first step until its state folder is removed.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -125,6 +126,8 @@ impl State {
             Some(format!("not running: {}", dead.join(", ")))
         } else if !ready {
             Some("its API server or node is not ready".to_owned())
+        } else if self.process(registry::NAMES[0]).is_some() {
+            Some("a test emptied it, to install from a registry".to_owned())
         } else {
             None
         }
@@ -139,7 +142,7 @@ mod tests {
     fn state() -> State {
         State {
             config: "c1".to_owned(),
-            version: "v1.34.4".to_owned(),
+            version: "v1.36.3".to_owned(),
             boot: "b1".to_owned(),
             since: "2026-01-01T00:00:00Z".to_owned(),
             checkout: PathBuf::from("/clone"),
@@ -186,6 +189,14 @@ mod tests {
             (found(|_| (), &["etcd", "kubelet"], false), "etcd, kubelet"),
             (found(|_| (), &[], false), "not ready"),
             (found(|state| state.config = "c0".to_owned(), &[], true), "differ"),
+            (
+                found(
+                    |state| registry::NAMES[0].clone_into(&mut state.processes[0].name),
+                    &[],
+                    true,
+                ),
+                "emptied",
+            ),
         ];
         for (found, reason) in cases {
             let decision = found.decide("c1", "b1");

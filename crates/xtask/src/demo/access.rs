@@ -11,7 +11,7 @@
 //! | `caFile` | certificate authority of these hosts, PEM |
 //! | `kubectl`, `plugin` | kubectl and its plugin `kubectl-workspace`, beside it `kubectl-create-workspace` |
 //! | `users` | user name -> `password` at the identity provider, `kubeconfig` that acts as them |
-//! | `images` | `echo` (answers with what it received) and `jupyter` (JupyterLab) as the cluster knows them |
+//! | `images` | `echo` (answers with what it received), `jupyter` (JupyterLab) and `database` (PostgreSQL) as the cluster knows them |
 //! | `helm`, `chart`, `values` | helm, the chart and the values files that the release was installed from, the last one counts most |
 //! | `artefacts` | folder for screenshots |
 //! | `auditLog` | the API server's log of all calls, where it can be read |
@@ -57,6 +57,7 @@ pub(super) struct User {
 pub(super) struct Images {
     pub(super) echo: String,
     pub(super) jupyter: String,
+    pub(super) database: String,
 }
 
 impl std::fmt::Debug for User {

@@ -148,6 +148,7 @@ pub(crate) fn deploy(cluster: &Cluster, paths: &Paths, progress: &Progress) -> a
         images: Images {
             echo: image("echo"),
             jupyter: image("application"),
+            database: image("database"),
         },
         helm: installed.helm.clone(),
         chart: installed.chart.clone(),
@@ -178,7 +179,7 @@ fn check_space(paths: &Paths) -> anyhow::Result<()> {
 const FURTHER_NAMES: [&str; 2] = ["kubectl-create-workspace", "kubectl_complete-workspace"];
 
 /// Builds `kubectl-workspace`, links its other names beside it, and returns its path.
-fn build_plugin(paths: &Paths) -> anyhow::Result<PathBuf> {
+pub(crate) fn build_plugin(paths: &Paths) -> anyhow::Result<PathBuf> {
     // Of all crates, which decide the features of dependencies: as this tool and the tests are built.
     let build = [
         "build",

@@ -6,10 +6,11 @@ use anyhow::{Context as _, ensure};
 use serde_json::{Value, json};
 
 /// Components of the chart that have an image, and `application`.
-const IMAGES: [&str; 6] = [
+const IMAGES: [&str; 7] = [
     "operator",
     "webhook",
     "gateway",
+    "portal",
     "application",
     "proxy",
     "identity",
@@ -72,7 +73,7 @@ mod tests {
     use super::*;
 
     fn references(registry: &str, application: &str) -> BTreeMap<String, String> {
-        let own = ["operator", "webhook", "gateway", "proxy", "identity"];
+        let own = ["operator", "webhook", "gateway", "portal", "proxy", "identity"];
         let mut all: BTreeMap<_, _> = own
             .iter()
             .map(|name| ((*name).to_owned(), format!("{registry}/{name}:dev-1")))

@@ -17,8 +17,8 @@ For administrators. [install.md](../../docs/install.md) shows what to set first,
 
     helm show values charts/jupyter-k8s
 
-`proxy`, `gateway`, `operator`, `webhook`, `identity`, `crds`, `uninstall` and `tests` also have the keys of [`pods`](#pods), for their own
-pods. `identity` has no `strategy`, and `crds`, `uninstall` and `tests` have neither `strategy` nor `revisionHistoryLimit`. `[]` marks list
+`proxy`, `gateway`, `portal`, `operator`, `webhook`, `identity`, `crds`, `uninstall` and `tests` also have the keys of [`pods`](#pods), for
+their own pods. `identity` has no `strategy`, and `crds`, `uninstall` and `tests` have neither `strategy` nor `revisionHistoryLimit`. `[]` marks list
 items, `<name>` the keys of a map. Bounds are in brackets.
 ";
 

@@ -12,7 +12,7 @@ pub(crate) fn render() -> anyhow::Result<String> {
     let mut page = String::from(
         "<!-- Generated from crates/cli by `./justw gen`; do not edit. -->\n\n# kubectl workspace\n\n\
          For users who work with workspaces on a command line. List yours:\n\n    kubectl workspace list --mine\n\n\
-         `kubectl workspace COMMAND --help` shows the same. To install the plugin, see [using.md](using.md#create).\n",
+         `kubectl workspace COMMAND --help` shows the same. To install the plugin, see [using.md](using.md#install-the-plugin).\n",
     );
     page.push_str("\n| exit code | meaning |\n|---|---|\n");
     let codes = root.get_after_help().map(ToString::to_string).unwrap_or_default();

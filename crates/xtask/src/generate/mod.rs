@@ -4,6 +4,7 @@
 //! |---|---|
 //! | this one | the chart's CRDs |
 //! | `api_reference` | docs/api.md |
+//! | `commands` | docs/kubectl-workspace.md |
 //! | `reasons` | docs/reasons.md |
 //! | `chart_values` | the chart's README.md |
 

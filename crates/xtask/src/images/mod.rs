@@ -1,7 +1,16 @@
 //! Build files in `deploy/images` -> oci-archives in the cache folder, and the names of their images (IO).
 //!
+//! | file | holds |
+//! |---|---|
+//! | `plan` | what each image is made of |
+//! | `base`, `debian` | base images from Debian packages |
+//! | `fetch` | sources that take the place of build stages |
+//! | `store` | calls of buildah |
+//! | `step`, `record`, `key` | one build, what was built, and from which inputs |
+//! | `list`, `copy` | `./justw images list` and `copy` |
+//!
 //! An image is built again only when something that goes into it has changed. A new archive takes the place of the old
-//! one in one step; when its build fails, the old one stays. `list.rs` and `copy.rs` handle images of an installation.
+//! one in one step; when its build fails, the old one stays.
 
 mod base;
 pub(crate) mod copy;
@@ -164,6 +173,25 @@ pub(crate) fn ensure(
     let mut references = record.references().clone();
     references.retain(|name, _| wanted.iter().any(|wanted| wanted.text() == name));
     Ok(references)
+}
+
+/// Full names on the local cluster of images that are built already, by the names that the chart's values use for them.
+///
+/// # Errors
+/// When one of them is not.
+pub(crate) fn built(
+    names: &[Name],
+    purpose: Purpose,
+    paths: &Paths,
+) -> anyhow::Result<BTreeMap<String, String>> {
+    let record = Record::load(&purpose.folder(paths))?;
+    let reference = |name: &Name| {
+        let reference = record.references().get(name.text());
+        let reference = reference
+            .with_context(|| format!("the image {} is not built: run `./justw demo`", name.text()))?;
+        Ok((name.text().to_owned(), reference.clone()))
+    };
+    names.iter().map(reference).collect()
 }
 
 /// Copies archives of a folder to a registry, each directly below it under the last part of its name, and returns the names there.

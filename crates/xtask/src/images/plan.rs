@@ -11,6 +11,8 @@ pub(crate) enum Name {
     Webhook,
     /// The gateway
     Gateway,
+    /// The portal
+    Portal,
     /// JupyterLab and uv, what workspaces run by default
     Application,
     /// Traefik
@@ -19,6 +21,8 @@ pub(crate) enum Name {
     Identity,
     /// What the end-to-end tests run as a workspace
     Echo,
+    /// `PostgreSQL`, which end-to-end tests give to the identity provider
+    Database,
 }
 
 /// How an image is made.
@@ -88,10 +92,12 @@ impl Name {
             Self::Operator => "operator",
             Self::Webhook => "webhook",
             Self::Gateway => "gateway",
+            Self::Portal => "portal",
             Self::Application => "application",
             Self::Proxy => "proxy",
             Self::Identity => "identity",
             Self::Echo => "echo",
+            Self::Database => "database",
         }
     }
 
@@ -109,6 +115,7 @@ impl Name {
             Self::Operator => server("localhost/jupyter-k8s/operator", "operator"),
             Self::Webhook => server("localhost/jupyter-k8s/webhook", "webhook"),
             Self::Gateway => server("localhost/jupyter-k8s/gateway", "gateway"),
+            Self::Portal => server("localhost/jupyter-k8s/portal", "portal"),
             Self::Application => Recipe {
                 folder: "jupyter-uv",
                 base: Base::Packages("jupyter-uv"),
@@ -151,6 +158,14 @@ impl Name {
                 base: Base::Packages("jupyter-uv"),
                 source: None,
                 repository: "localhost/jupyter-k8s/echo",
+                version: None,
+                aliases: &[],
+            },
+            Self::Database => Recipe {
+                folder: "postgres",
+                base: Base::Packages("postgres"),
+                source: None,
+                repository: "localhost/jupyter-k8s/postgres",
                 version: None,
                 aliases: &[],
             },

@@ -42,7 +42,15 @@ pub(super) fn commit(root: &Path, out: &Path) -> anyhow::Result<String> {
         root.display(),
         changed.join("\n  ")
     );
-    git(&root).args(["rev-parse", "HEAD"]).output()
+    head(&root)
+}
+
+/// The commit that is checked out, whatever was changed since.
+///
+/// # Errors
+/// When this is no checkout.
+pub(super) fn head(root: &Path) -> anyhow::Result<String> {
+    git(root).args(["rev-parse", "HEAD"]).output()
 }
 
 /// The files of a folder that git has, from there.

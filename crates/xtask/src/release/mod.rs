@@ -5,11 +5,13 @@
 //! | `checkout.rs` | the checkout -> its commit, if it is just that, and the files that git has |
 //! | `version.rs` | text -> a version that this checkout may be released as (pure) |
 //! | `chart.rs` | the chart, a registry, digests -> a package that has these as defaults, and the same as an OCI layout |
+//! | `krew.rs` | archives of the plugin -> krew's manifest (pure) |
 //! | `manifests.rs` | a packaged chart -> `crds.yaml` and `install.yaml` for kubectl |
 //! | `package.rs` | folder -> archive that has the same bytes each time |
 
 mod chart;
 mod checkout;
+mod krew;
 mod manifests;
 mod package;
 #[cfg(test)]
@@ -32,11 +34,12 @@ use crate::paths::Paths;
 use crate::progress::Progress;
 use crate::registry::{Registries, Upload};
 
-/// Images of the chart. The tests' echo server is not released.
-const IMAGES: [Name; 6] = [
+/// Images of the chart. Those of the tests are not released.
+const IMAGES: [Name; 7] = [
     Name::Operator,
     Name::Webhook,
     Name::Gateway,
+    Name::Portal,
     Name::Application,
     Name::Proxy,
     Name::Identity,
@@ -111,6 +114,37 @@ pub(crate) fn run(args: &args::Release, paths: &Paths) -> anyhow::Result<ExitCod
     Ok(ExitCode::SUCCESS)
 }
 
+/// Publishes the images that the local cluster runs, and the chart of this checkout as it is, to a registry of a test; `plugin` is the built
+/// kubectl plugin. Returns the chart and its version.
+///
+/// # Errors
+/// When the local cluster's images were not built, or the registry refuses a push.
+pub(crate) fn publish_local(
+    registry: &str,
+    plugin: &Path,
+    out: &Path,
+    registries: &Registries,
+    paths: &Paths,
+    progress: &Progress,
+) -> anyhow::Result<(String, &'static str)> {
+    let root = paths.clone_root();
+    let references = images::built(&IMAGES, Purpose::Cluster, paths)?;
+    let (helm, version) = (helm::ensure(paths, progress)?, env!("CARGO_PKG_VERSION"));
+    let release = Release {
+        registry,
+        version,
+        commit: &checkout::head(root)?,
+        out,
+        chart: &root.join("charts/jupyter-k8s"),
+        license: &root.join("LICENSE"),
+        helm: &helm,
+        plugin,
+        images: built(&references, &Purpose::Cluster.folder(paths))?,
+    };
+    release.publish(registries, progress)?;
+    Ok((format!("oci://{}", release.chart_repository()), version))
+}
+
 /// What is in the archives of these images.
 fn built(references: &BTreeMap<String, String>, folder: &Path) -> anyhow::Result<BTreeMap<String, Image>> {
     let image = |(name, reference): (&String, &String)| {
@@ -170,8 +204,22 @@ impl Release<'_> {
         });
         self.text(IMAGE_LIST, &names.collect::<Vec<_>>().concat())?;
         let plugin = self.plugin_archive(work)?;
+        let archive = krew::Archive {
+            file: &plugin,
+            os: std::env::consts::OS,
+            architecture: oci::architecture(),
+            sha256: &key::of_file(&self.out.join(&plugin))?,
+        };
+        self.text(krew::FILE, &krew::manifest(self.version, &[archive])?)?;
         let mut sums = String::new();
-        for file in [crds, IMAGE_LIST, install, package.as_str(), plugin.as_str()] {
+        for file in [
+            crds,
+            IMAGE_LIST,
+            install,
+            package.as_str(),
+            plugin.as_str(),
+            krew::FILE,
+        ] {
             let sum = key::of_file(&self.out.join(file))?;
             let _ = writeln!(sums, "{sum}  {file}");
         }

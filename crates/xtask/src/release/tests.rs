@@ -8,13 +8,10 @@ use std::thread;
 use serde_json::{Value, json};
 
 use super::*;
+use crate::cluster::registry::{credentials, write_settings};
 use crate::exec::Cmd;
 use crate::images::copy;
 
-/// Of the account `release` with the password `not-a-secret`, by bcrypt.
-const ACCOUNT: &str = "release:$2b$04$Ba1dUmA7Zrxc0WjMBw2X.OCu/ho.T5Kf1YfxdnbZMH8apEwRoWbbe\n";
-/// base64 of `release:not-a-secret`.
-const LOGIN: &str = "cmVsZWFzZTpub3QtYS1zZWNyZXQ=";
 const VERSION: &str = "0.1.0-rc.1";
 const COMMIT: &str = "0123456789abcdef0123456789abcdef01234567";
 
@@ -30,17 +27,10 @@ impl Registry {
         let folder = std::env::temp_dir().join(format!("xtask-release-{name}-{}", std::process::id()));
         let _ = fs::remove_dir_all(&folder);
         fs::create_dir_all(folder.join(".docker")).unwrap();
-        fs::write(folder.join("accounts"), ACCOUNT).unwrap();
-        let settings = json!({
-            "version": "0.1",
-            "storage": {"filesystem": {"rootdirectory": folder.join("data")}},
-            "http": {"addr": "127.0.0.1:0"},
-            "auth": {"htpasswd": {"realm": "tests", "path": folder.join("accounts")}},
-        });
-        fs::write(folder.join("registry.yml"), settings.to_string()).unwrap();
+        let settings = write_settings(&folder, "127.0.0.1:0").unwrap();
         let mut process = Command::new("docker-registry")
             .arg("serve")
-            .arg(folder.join("registry.yml"))
+            .arg(settings)
             .stdout(Stdio::null())
             .stderr(Stdio::piped())
             .spawn()
@@ -62,7 +52,7 @@ impl Registry {
         // It blocks when nobody reads what it writes.
         thread::spawn(move || lines.for_each(drop));
         let address = format!("127.0.0.1:{port}");
-        let login = json!({"auths": {&address: {"auth": LOGIN}}});
+        let login = credentials(&[&address]);
         fs::write(folder.join(".docker/config.json"), login.to_string()).unwrap();
         Self {
             process,
@@ -273,6 +263,12 @@ fn a_release_can_be_repeated_and_its_files_have_the_sums_that_it_lists() {
         .output()
         .unwrap();
     assert_eq!(content.lines().collect::<Vec<_>>(), [PLUGIN, "LICENSE"]);
+    let krew: Value = serde_saphyr::from_str(&registry.file("workspace.yaml")).unwrap();
+    let platform = &krew["spec"]["platforms"][0];
+    assert_eq!(krew["spec"]["version"], format!("v{VERSION}"));
+    let sum = format!("{}  {plugin}", platform["sha256"].as_str().unwrap());
+    assert!(sums.lines().any(|line| line == sum), "{sum} is not among {sums}");
+    assert!(platform["uri"].as_str().unwrap().ends_with(plugin), "{platform}");
     registry.publish("one", &registry.registries()).unwrap();
     assert_eq!(registry.file("SHA256SUMS"), sums);
 }
@@ -296,7 +292,7 @@ fn a_tag_with_other_content_is_refused_before_anything_is_pushed() {
 }
 
 #[test]
-fn a_tag_that_somebody_else_pushed_in_the_meantime_stays() {
+fn a_tag_that_another_client_pushed_in_the_meantime_stays() {
     let registry = Registry::start("faster");
     let references = registry.write_images("one");
     let archive = |name: &str| format!("oci-archive:{}", registry.images().join(name).display());
@@ -329,7 +325,7 @@ fn a_tag_that_somebody_else_pushed_in_the_meantime_stays() {
         ..upload("proxy")
     };
     let error = registries.push(&wrong, &progress).unwrap_err().to_string();
-    assert!(error.contains("pushed by somebody else"), "{error}");
+    assert!(error.contains("another client pushed"), "{error}");
 }
 
 #[test]
@@ -380,7 +376,7 @@ fn without_credentials_nothing_is_published_and_the_error_says_so() {
 fn copied_images_keep_their_digests_and_replace_none() {
     let (from, to) = (Registry::start("from"), Registry::start("to"));
     from.publish("one", &from.registries()).unwrap();
-    let both = json!({"auths": {&from.address: {"auth": LOGIN}, &to.address: {"auth": LOGIN}}});
+    let both = credentials(&[&from.address, &to.address]);
     let file = from.folder.join("both.json");
     fs::write(&file, both.to_string()).unwrap();
     let registries = Registries {

@@ -7,16 +7,22 @@ use std::time::Duration;
 use anyhow::{Context as _, bail};
 
 use super::Run;
+use super::axe;
+use super::from_registry;
 use super::pool::{self, Ended, RunContext};
-use super::stages::Stage;
+use super::stages::{self, Stage};
 use super::tests::{self, Test, Times};
 use crate::cluster;
+use crate::components::{CERT_MANAGER, HELM4};
 use crate::exec::{Cmd, cargo};
 use crate::paths::Paths;
 use crate::{apt, definitions};
 
 /// What the browser tests need: Chromium, its driver, and certutil, by which it is told whom to trust.
 const BROWSER: [&str; 3] = ["chromium", "chromium-driver", "libnss3-tools"];
+
+/// The suite that runs cert-manager, which takes minutes to build the first time.
+const WITH_CERT_MANAGER: &str = "certificates::";
 
 /// Tests of a whole run that may fail if they pass alone. More than one is no accident.
 const MAX_RETRIED: usize = 1;
@@ -31,18 +37,10 @@ pub(super) fn run(run: &mut Run<'_>, access_file: &Path, wanted: &[String]) -> a
     if cluster::is_node_here(paths)? {
         cluster::kwok::up(paths, 0, &run.progress)?;
     }
-    let definitions = definitions::ensure(paths, &run.progress)?;
-    let another = another_operator(run)?;
-    let env = [
-        ("JUPYTER_K8S_E2E", access_file),
-        ("JUPYTER_K8S_DEFINITIONS", definitions.as_path()),
-        ("JUPYTER_K8S_ANOTHER_OPERATOR", another.as_path()),
-    ];
     let messages = programs(run)?;
-    let (cleanup, release) = (
-        program(&messages, "bin", "cleanup")?,
-        program(&messages, "bin", "release")?,
-    );
+    let [cleanup, release, remove] =
+        ["cleanup", "release", "remove"].map(|name| program(&messages, "bin", name));
+    let (cleanup, release, remove) = (cleanup?, release?, remove?.display().to_string());
     let mut all = Vec::new();
     for suite in tests::suites(&messages) {
         let listed = Cmd::new(&suite.program)
@@ -50,53 +48,118 @@ pub(super) fn run(run: &mut Run<'_>, access_file: &Path, wanted: &[String]) -> a
             .output()?;
         all.extend(tests::tests(&suite, &listed));
     }
-    let chosen = tests::chosen(all, wanted)
+    let mut chosen = tests::chosen(all, wanted)
         .map_err(|word| anyhow::anyhow!("no end-to-end test's path contains `{word}`"))?;
+    if wanted.is_empty() {
+        chosen.retain(|test| !stages::empties_the_node(&test.path()));
+    }
+    let needs_cert_manager = chosen
+        .iter()
+        .any(|test| test.path().starts_with(WITH_CERT_MANAGER));
+    let tools = Tools {
+        definitions: definitions::ensure(paths, &run.progress)?,
+        axe: axe::ensure(paths, &run.progress)?,
+        helm4: HELM4.ensure(paths, &run.progress)?,
+        another_operator: another_operator(run)?,
+        cert_manager: if needs_cert_manager {
+            CERT_MANAGER.ensure(paths, &run.progress)?
+        } else {
+            CERT_MANAGER.path(paths)
+        },
+    };
 
     let _alone = cluster::lock::of_tests(paths, &run.progress)?;
     let cleanup = cleanup.display().to_string();
-    run.stream(&cleanup, &[], &env)?;
+    let installed = tools.env(access_file);
+    run.stream(&cleanup, &[], &installed)?;
     let file = paths.cache().join("test-times.json");
     let mut times = read(&file);
+    let folder = paths.clone_root().join("e2e");
+    let logs = paths.logs().join("e2e");
     let context = RunContext {
-        env: &env,
-        folder: &paths.clone_root().join("e2e"),
-        logs: &paths.logs().join("e2e"),
+        env: &installed,
+        folder: &folder,
+        logs: &logs,
     };
-    println!("what each test prints is in {}", context.logs.display());
+    println!("what each test prints is in {}", logs.display());
     let before = run.count.failed;
     let mut release = Release {
         program: release.display().to_string(),
-        env: &env,
+        env: &installed,
         values: Some(&[]),
     };
     // Whoever chooses tests by a word looks at them.
     let mut retries = if wanted.is_empty() { MAX_RETRIED } else { 0 };
-    let mut outcome = Ok(());
+    let (mut outcome, mut is_emptied) = (Ok(()), false);
     for (stage, some) in tests::ordered(chosen, &times) {
         println!("{}: {} tests, {} at once", stage.name, some.len(), stage.at_once);
-        outcome = release
-            .set(run, stage.values)
-            .and_then(|()| all_of(run, &context, &mut times, &mut retries, stage, some))
-            .and_then(|was_unsteady| {
-                // What an unsteady test left would disturb those of the next stage; what failed for good is looked at.
-                if was_unsteady && run.count.failed == before {
-                    run.stream(&cleanup, &[], &env)?;
-                }
-                Ok(())
-            });
+        outcome = match stage.release {
+            stages::Release::Installed(values) => release
+                .set(run, values)
+                .and_then(|()| all_of(run, &context, &mut times, &mut retries, stage, some))
+                .and_then(|was_unsteady| {
+                    // What an unsteady test left would disturb those of the next stage; what failed for good is looked at.
+                    if was_unsteady && run.count.failed == before {
+                        run.stream(&cleanup, &[], &installed)?;
+                    }
+                    Ok(())
+                }),
+            stages::Release::InRegistry if run.count.failed > before => {
+                println!("left out: it would remove what the failed tests left");
+                break;
+            }
+            stages::Release::InRegistry => {
+                is_emptied = true;
+                let access_file =
+                    from_registry::begin(run, access_file, |run| run.stream(&remove, &[], &installed));
+                let tested = access_file.and_then(|file| {
+                    let env = tools.env(&file);
+                    let context = RunContext { env: &env, ..context };
+                    // Each test begins by emptying the cluster, so what one leaves disturbs no other.
+                    all_of(run, &context, &mut times, &mut retries, stage, some).map(drop)
+                });
+                let ok = tested.is_ok() && run.count.failed == before;
+                let ended = from_registry::end(run, ok);
+                tested.and(ended)
+            }
+        };
         if outcome.is_err() {
             break;
         }
     }
     // In any case: other runs follow.
-    let back = release.set(run, &[]);
+    let back = if is_emptied { Ok(()) } else { release.set(run, &[]) };
     outcome.and(back)?;
     // Only the order of the next run depends on it.
     let _ = fs::write(&file, written(&times));
     match run.count.failed - before {
         0 => Ok(()),
         failed => bail!("{failed} end-to-end tests failed"),
+    }
+}
+
+/// What tests use beside the cluster.
+struct Tools {
+    /// Folder with definitions of other projects' kinds.
+    definitions: PathBuf,
+    /// Script of axe-core.
+    axe: PathBuf,
+    helm4: PathBuf,
+    another_operator: PathBuf,
+    cert_manager: PathBuf,
+}
+
+impl Tools {
+    /// Environment of tests of the installation that `access_file` tells of.
+    fn env<'a>(&'a self, access_file: &'a Path) -> [(&'static str, &'a Path); 6] {
+        [
+            ("JUPYTER_K8S_E2E", access_file),
+            ("JUPYTER_K8S_DEFINITIONS", self.definitions.as_path()),
+            ("JUPYTER_K8S_ANOTHER_OPERATOR", self.another_operator.as_path()),
+            ("JUPYTER_K8S_HELM4", self.helm4.as_path()),
+            ("JUPYTER_K8S_AXE", self.axe.as_path()),
+            ("JUPYTER_K8S_CERT_MANAGER", self.cert_manager.as_path()),
+        ]
     }
 }
 

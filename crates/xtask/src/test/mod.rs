@@ -4,11 +4,14 @@
 //! |---|---|
 //! | `stream`, `harness` | runs a command and counts the tests that its output reports |
 //! | `tests`, `stages`, `pool`, `end_to_end` | which end-to-end tests run, in which order, how many at a time |
-//! | `python`, `promtool`, `traefik` | tools that tests need, installed when missing |
+//! | `from_registry` | empties the cluster for the tests that install from a registry |
+//! | `axe`, `python`, `promtool`, `traefik` | tools that tests need, installed when missing |
 //! | `durations`, `summary` | the tables and the text that end a run |
 
+mod axe;
 mod durations;
 mod end_to_end;
+mod from_registry;
 mod harness;
 mod pool;
 mod promtool;

@@ -29,7 +29,7 @@ pub(super) struct Ended {
 }
 
 /// What the processes share.
-#[derive(Debug)]
+#[derive(Debug, Clone, Copy)]
 pub(super) struct RunContext<'a> {
     pub(super) env: &'a [(&'a str, &'a Path)],
     /// Where they run.

@@ -1,9 +1,6 @@
 //! The application image's own Python -> its tests, with the packages that the image has (IO).
 
-use std::ffi::OsStr;
 use std::path::PathBuf;
-
-use anyhow::Context as _;
 
 use crate::paths::Paths;
 use crate::progress::Progress;
@@ -20,21 +17,6 @@ pub(super) const TESTS: &str = "deploy/images/jupyter-uv/tests/run.py";
 /// When pip cannot install one of them on this machine.
 pub(super) fn ensure(paths: &Paths, progress: &Progress) -> anyhow::Result<PathBuf> {
     let folder = paths.cache().join("application-tests");
-    let requirements = paths.clone_root().join(REQUIREMENTS);
-    let installed = folder.join("requirements.txt");
-    let python = folder.join("bin/python");
-    let wanted =
-        std::fs::read(&requirements).with_context(|| format!("cannot read {}", requirements.display()))?;
-    if std::fs::read(&installed).is_ok_and(|present| present == wanted) && python.exists() {
-        return Ok(python);
-    }
-    let packages = [
-        OsStr::new("--require-hashes"),
-        OsStr::new("--no-deps"),
-        OsStr::new("--requirement"),
-        requirements.as_os_str(),
-    ];
-    venv::install(&folder, packages, progress)?;
-    std::fs::write(&installed, wanted)?;
-    Ok(python)
+    venv::ensure(&folder, &paths.clone_root().join(REQUIREMENTS), progress)?;
+    Ok(folder.join("bin/python"))
 }

@@ -5,11 +5,20 @@
 pub(super) struct Stage {
     /// What the run calls it.
     pub(super) name: &'static str,
-    /// Values of the chart beside those that it was installed with, as `helm --set` takes them.
-    pub(super) values: &'static [&'static str],
+    /// What the tests find on the cluster.
+    pub(super) release: Release,
     /// Tests at work at the same time, on a machine of two cores.
     pub(super) at_once: usize,
     groups: &'static [Group],
+}
+
+/// What is on the cluster while a stage runs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Release {
+    /// The release, with these values of the chart beside those that it was installed with, as `helm --set` takes them.
+    Installed(&'static [&'static str]),
+    /// Nothing, beside a registry to install from. No other stage can follow.
+    InRegistry,
 }
 
 /// Tests of a stage of which fewer run at the same time.
@@ -20,11 +29,11 @@ struct Group {
     tests: &'static [&'static str],
 }
 
-/// All of them. Where several beginnings fit a path, the longest counts; what fits none is of the first stage, in no lane.
-pub(super) static STAGES: [Stage; 3] = [
+/// All stages. If several prefixes match a path, the longest counts. A test that matches none runs in the first stage, in no group.
+pub(super) static STAGES: [Stage; 4] = [
     Stage {
         name: "as installed",
-        values: &[],
+        release: Release::Installed(&[]),
         // They wait more than they work; with more of them the cluster is what they wait for.
         at_once: 6,
         groups: &[
@@ -38,13 +47,13 @@ pub(super) static STAGES: [Stage; 3] = [
     Stage {
         name: "with other settings",
         // Tickets and sessions that end soon, tokens in place of a browser's cookie, bounds that only warn, guests who start.
-        values: &[
+        release: Release::Installed(&[
             "gateway.session.ticketSeconds=60",
             "gateway.session.lifetimeMinutes=11",
             "gateway.bearer.enabled=true",
             "webhook.enforcement=Warn",
             "manager.authorization.start=Connectors",
-        ],
+        ]),
         at_once: 5,
         groups: &[
             Group {
@@ -60,45 +69,68 @@ pub(super) static STAGES: [Stage; 3] = [
     },
     Stage {
         name: "one at a time",
-        values: &[],
+        release: Release::Installed(&[]),
         at_once: 1,
         groups: &[Group {
             at_once: 1,
             tests: &[
+                // They start their own API servers. These use CPU time, so tests that measure time would fail beside them.
+                "contract::impersonation::",
+                "rendered::",
                 "idle_calls::",
                 "disruption::",
                 "admission_down::",
                 "folders::",
                 "providers::",
+                "identity::",
                 "installation::",
+                "certificates::",
+                "fronts::",
+                // It judges the calls that all others caused.
+                "rights_in_use::",
             ],
         }],
     },
+    Stage {
+        name: "from a registry",
+        release: Release::InRegistry,
+        at_once: 1,
+        groups: &[Group {
+            at_once: 1,
+            // The second finds the images that the first one pulled.
+            tests: &["registry::helm_3", "registry::helm_4", "registry::"],
+        }],
+    },
 ];
+
+/// Whether the test's stage removes everything from the node. Such tests run only when they are named.
+pub(super) fn empties_the_node(path: &str) -> bool {
+    STAGES[Placement::of(path).stage].release == Release::InRegistry
+}
 
 /// Where a test belongs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct Placement {
     /// Its stage in [`STAGES`].
     pub(super) stage: usize,
-    /// Its lane there, and its turn in that.
+    /// Its group there, and its position in that group.
     group: Option<(usize, usize)>,
 }
 
 impl Placement {
     /// Of the test with this path, `suite::module::name`.
     pub(super) fn of(path: &str) -> Self {
-        let of_lane = |stage, group, tests: &'static [&'static str]| {
-            let place = move |turn| Self {
+        let of_group = |stage, group, tests: &'static [&'static str]| {
+            let place = move |position| Self {
                 stage,
-                group: Some((group, turn)),
+                group: Some((group, position)),
             };
             let each = tests.iter().enumerate();
-            each.map(move |(turn, begin)| (*begin, place(turn)))
+            each.map(move |(position, begin)| (*begin, place(position)))
         };
         let of_stage = |(number, stage): (usize, &'static Stage)| {
             let groups = stage.groups.iter().enumerate();
-            groups.flat_map(move |(group, it)| of_lane(number, group, it.tests))
+            groups.flat_map(move |(group, it)| of_group(number, group, it.tests))
         };
         STAGES
             .iter()
@@ -117,14 +149,14 @@ impl Placement {
 
     /// Whether a test may begin that belongs here, while some of its stage are at work and others are still to come.
     pub(super) fn may_begin(self, working: &[Self], left: &[Self]) -> bool {
-        let Some((number, turn)) = self.group else {
+        let Some((number, position)) = self.group else {
             return true;
         };
         let group = &STAGES[self.stage].groups[number];
-        let of_lane = |other: &&Self| other.group.is_some_and(|(other, _)| other == number);
-        let is_before = |other: &Self| other.group.is_some_and(|(_, other)| other < turn);
-        working.iter().filter(of_lane).count() < group.at_once
-            && (group.at_once > 1 || !left.iter().filter(of_lane).any(is_before))
+        let of_group = |other: &&Self| other.group.is_some_and(|(other, _)| other == number);
+        let is_before = |other: &Self| other.group.is_some_and(|(_, other)| other < position);
+        working.iter().filter(of_group).count() < group.at_once
+            && (group.at_once > 1 || !left.iter().filter(of_group).any(is_before))
     }
 }
 
@@ -153,20 +185,34 @@ mod unit {
         let suites = [
             "admission_down",
             "bounds_warn",
+            "certificates",
             "disruption",
             "folders",
+            "fronts",
             "providers",
             "revocation",
             "short_tickets",
             "idle_calls",
             "tokens",
+            "rendered",
+            "registry",
         ];
         for suite in suites {
             assert!(Placement::of(&format!("{suite}::a")).stage > 0, "{suite}");
         }
-        assert!(STAGES[0].values.is_empty(), "the first is as it was installed");
-        let last = STAGES.last().unwrap();
-        assert_eq!((last.at_once, last.groups.len()), (1, 1));
+        assert_eq!(STAGES[0].release, Release::Installed(&[]), "as it was installed");
+        for stage in &STAGES[2..] {
+            assert_eq!((stage.at_once, stage.groups.len()), (1, 1), "{}", stage.name);
+        }
+    }
+
+    #[test]
+    fn only_the_last_stage_empties_the_cluster() {
+        let empty = STAGES.iter().map(|stage| stage.release == Release::InRegistry);
+        assert_eq!(empty.collect::<Vec<_>>(), [false, false, false, true]);
+        assert_eq!(stage("registry::helm_4_installs"), "from a registry");
+        assert!(empties_the_node("registry::helm_4_installs") && !empties_the_node("installation::check::a"));
+        assert_eq!(stage("installation::check::a"), "one at a time");
     }
 
     #[test]
@@ -193,7 +239,7 @@ mod unit {
         assert!(!bounds.may_begin(&[logs], &[revocation]));
         assert!(bounds.may_begin(&[tickets], &[revocation, bounds]));
         assert!(revocation.may_begin(&[tickets], &[]));
-        // Two of the same turn: whichever comes first.
+        // Two of the same position: whichever comes first.
         assert!(logs.may_begin(&[], &[logs, revocation]));
     }
 }

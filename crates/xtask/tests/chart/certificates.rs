@@ -32,7 +32,12 @@ fn an_issuer_gives_a_certificate_for_all_hosts_that_browsers_open() {
         ),
         (
             path,
-            vec![domain, "auth.workspaces.example.org", "id.example.net"],
+            vec![
+                domain,
+                "auth.workspaces.example.org",
+                "portal.workspaces.example.org",
+                "id.example.net",
+            ],
         ),
     ] {
         let objects = with_values(issuer(values), &[]).unwrap();
@@ -99,6 +104,7 @@ fn the_gateway_makes_a_certificate_for_all_hosts_and_may_write_it_by_name_alone(
         "jupyter-k8s-gateway-ca",
         "jupyter-k8s-gateway-keys",
         "jupyter-k8s-proxy-client",
+        "jupyter-k8s-portal-tls",
     ];
     let made = ["jupyter-k8s-proxy-ca", "jupyter-k8s-proxy-self-signed"];
     assert_eq!(secrets(&objects), [&own[..], &made].concat());
@@ -110,6 +116,7 @@ fn the_gateway_makes_a_certificate_for_all_hosts_and_may_write_it_by_name_alone(
         [
             "workspaces.example.org",
             "auth.workspaces.example.org",
+            "portal.workspaces.example.org",
             "id.example.net"
         ]
     );

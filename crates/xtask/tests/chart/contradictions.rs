@@ -147,7 +147,7 @@ fn a_request_is_never_more_than_its_limit() {
             r#"{at}.requests.cpu: "3" is more than {at}.limits.cpu ("2"): lower the one or raise the other"#
         )
     };
-    for program in ["proxy", "gateway", "operator", "webhook", "identity"] {
+    for program in ["proxy", "gateway", "portal", "operator", "webhook", "identity"] {
         let at = format!("{program}.resources");
         let reason = refused(&format!(
             r#"{at}={{"requests":{{"cpu":"3"}},"limits":{{"cpu":"2"}}}}"#
@@ -333,7 +333,7 @@ fn contrast_is_computed_as_in_the_gateway() {
     for (value, light) in (0..).zip(table) {
         assert_eq!(light.to_string(), linear(value), "{value}");
     }
-    let theme = fs::read_to_string(chart().join("../../crates/gateway/src/pages/theme.rs")).unwrap();
+    let theme = fs::read_to_string(chart().join("../../crates/look/src/colour.rs")).unwrap();
     assert!(theme.contains("[Colour([255, 255, 255]), Colour([0x1b, 0x20, 0x28])]"));
     assert!(theme.contains("const READABLE: f64 = 4.5;"));
 }

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use crate::render::{argument, chart, container, named, of_kind, refused, strings, with_values};
 
-pub(crate) const COMPONENTS: [&str; 5] = ["proxy", "gateway", "operator", "webhook", "identity"];
+pub(crate) const COMPONENTS: [&str; 6] = ["proxy", "gateway", "portal", "operator", "webhook", "identity"];
 /// Jobs that Helm runs, and the Pod of `helm test`.
 const HOOKS: [&str; 3] = ["crds", "uninstall", "tests"];
 

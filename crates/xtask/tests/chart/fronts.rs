@@ -49,7 +49,7 @@ fn a_traefik_in_front_passes_tls_through_for_all_hosts_by_one_object() {
     let objects = with_values(path, &[]).unwrap();
     let route = &named(&objects, "IngressRouteTCP", NAME)["spec"];
     assert_eq!(strings(&route["entryPoints"]), ["tls"]);
-    let hosts = "HostSNI(`workspaces.example.org`) || HostSNI(`auth.workspaces.example.org`)";
+    let hosts = "HostSNI(`workspaces.example.org`) || HostSNI(`auth.workspaces.example.org`) || HostSNI(`portal.workspaces.example.org`)";
     assert_eq!(route["routes"][0]["match"], hosts);
     let service = json!({"name": NAME, "port": 8443, "proxyProtocol": {"version": 2}});
     assert_eq!(route["routes"][0]["services"][0], service);

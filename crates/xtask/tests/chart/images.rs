@@ -7,7 +7,8 @@ use std::process::Command;
 use serde_json::{Value, json};
 
 use crate::contradictions::each_is_refused;
-use crate::render::{named, with_values};
+use crate::notes::{notes, notes_in};
+use crate::render::{EXTERNAL, named, with_values};
 
 /// What the command prints for these values.
 fn listed(values: &Value) -> BTreeSet<String> {
@@ -60,6 +61,7 @@ fn the_list_of_images_is_what_the_chart_renders_and_all_of_it_follows_one_regist
     let names = [
         "operator",
         "webhook",
+        "portal",
         "traefik",
         "keycloak",
         "jk8s-application-jupyter-uv",
@@ -134,4 +136,40 @@ fn pull_secrets_and_mirrors_that_cannot_work_are_refused() {
             r#"settings.imageMirrors[0].source: "index.docker.io/library" matches nothing: write docker.io"#,
         ),
     ]);
+}
+
+#[test]
+fn the_notes_name_the_pull_secret_of_workspaces_in_each_of_their_namespaces() {
+    let command = |namespace: &str| {
+        format!("kubectl create secret generic pull -n {namespace} --type=kubernetes.io/dockerconfigjson")
+    };
+    let secret = ["--set", "settings.imagePullSecrets={pull}"];
+    let teams = [
+        "--set",
+        "userNamespaces[0].name=team-a,userNamespaces[1].name=team-b",
+    ];
+    let values = [&EXTERNAL[..], &secret, &teams].concat();
+    let text = notes(&values);
+    assert!(
+        text.contains(&command("team-a")) && text.contains(&command("team-b")),
+        "{text}"
+    );
+    let there = json!({"Secret/team-a/pull": {"data": {".dockerconfigjson": "e30="}}});
+    let text = notes_in(&there, &values);
+    assert!(text.contains("   ok    Secret pull in team-a\n"), "{text}");
+    assert!(
+        !text.contains(&command("team-a")) && text.contains(&command("team-b")),
+        "{text}"
+    );
+    let text = notes(
+        &[
+            &EXTERNAL[..],
+            &secret,
+            &["--set", "scope=Namespace,objects=Namespace"],
+        ]
+        .concat(),
+    );
+    assert!(text.contains(&command("jupyter-k8s-system")), "{text}");
+    let text = notes(&[&EXTERNAL[..], &teams].concat());
+    assert!(!text.contains("imagePullSecrets"), "{text}");
 }

@@ -58,7 +58,7 @@ fn every_image_of_the_chart_is_listed_with_its_tag_and_nothing_else_is() {
     for (_, image) in &expected {
         let pushed = format!("$R/{}", image.trim_matches('`'));
         let in_loop = page.contains("$R/$bin:")
-            && ["operator", "webhook", "gateway"]
+            && ["operator", "webhook", "gateway", "portal"]
                 .iter()
                 .any(|bin| image.contains(bin));
         assert!(

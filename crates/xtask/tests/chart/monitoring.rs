@@ -69,7 +69,7 @@ fn questions(dashboard: &Value) -> Vec<String> {
 fn names(text: &str) -> BTreeSet<String> {
     let words = text.split(|character: char| !(character.is_ascii_alphanumeric() || character == '_'));
     let ours = words.filter(|word| {
-        ["gateway", "operator", "webhook"]
+        ["gateway", "operator", "portal", "webhook"]
             .iter()
             .any(|part| word.starts_with(&format!("jupyter_k8s_{part}_")))
     });
@@ -207,6 +207,11 @@ fn monitoring_is_off_until_it_is_switched_on() {
     assert_eq!(rule["spec"], plain, "what is installed is the plain file");
     let scraped = &named(&on, "PodMonitor", "jupyter-k8s")["spec"];
     assert_eq!(scraped["podMetricsEndpoints"][0]["port"], "admin");
+    let components = &scraped["selector"]["matchExpressions"][0]["values"];
+    assert_eq!(
+        *components,
+        serde_json::json!(["gateway", "operator", "portal", "webhook"])
+    );
     let dashboard = named(&on, "ConfigMap", "jupyter-k8s-dashboard");
     assert_eq!(dashboard["metadata"]["labels"]["grafana_dashboard"], "1");
     let text = dashboard["data"]["jupyter-k8s.json"].as_str().unwrap();

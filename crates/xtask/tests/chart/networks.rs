@@ -51,6 +51,7 @@ fn every_pod_of_the_release_has_one_policy_for_both_directions() {
         for expected in [
             "proxy",
             "gateway",
+            "portal",
             "operator",
             "webhook",
             "crds",
@@ -88,7 +89,7 @@ fn nobody_reaches_a_hook_or_the_test_and_only_monitoring_reaches_the_operator() 
     }
     let values = json!({"networkPolicy": {"metricsNamespaces": ["monitoring"]}});
     let objects = with_values(values, &[]).unwrap();
-    for component in ["operator", "webhook", "gateway"] {
+    for component in ["operator", "webhook", "gateway", "portal"] {
         let ingress = policy(&objects, component)["ingress"].clone();
         let metrics = ingress.as_array().unwrap().last().unwrap().clone();
         assert_eq!(metrics["ports"], json!([{"port": 9090, "protocol": "TCP"}]));
@@ -100,7 +101,15 @@ fn nobody_reaches_a_hook_or_the_test_and_only_monitoring_reaches_the_operator() 
 #[test]
 fn until_the_api_server_s_networks_are_known_its_ports_are_open_at_any_address_and_nothing_else_is() {
     let objects = template(&EXTERNAL).unwrap();
-    for component in ["operator", "webhook", "gateway", "crds", "uninstall", "tests"] {
+    for component in [
+        "operator",
+        "webhook",
+        "gateway",
+        "portal",
+        "crds",
+        "uninstall",
+        "tests",
+    ] {
         let egress = policy(&objects, component)["egress"].clone();
         let rules = egress.as_array().unwrap();
         assert_eq!(rules[0]["ports"][0]["port"], 53, "{component}");

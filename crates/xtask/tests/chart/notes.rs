@@ -30,9 +30,16 @@ pub(crate) fn notes(values: &[&str]) -> String {
     notes_in(&json!({}), values)
 }
 
-/// The notes in a cluster with these objects, each under `kind/namespace/name`. `helm template` leaves notes out, and looks nothing up: a copy
-/// of the chart has them in an object, and the objects in place of the lookup.
-fn notes_in(objects: &Value, values: &[&str]) -> String {
+/// The notes in a cluster with these objects, each under `kind/namespace/name`. `helm template` leaves notes out: a copy of the chart has them
+/// in an object.
+pub(crate) fn notes_in(objects: &Value, values: &[&str]) -> String {
+    let object = rendered_in(objects, "shown.yaml", values).remove(0);
+    object["text"].as_str().unwrap().to_owned()
+}
+
+/// What a template renders in a cluster with these objects. `helm template` looks nothing up: a copy of the chart has the objects in place of
+/// the lookup.
+pub(crate) fn rendered_in(objects: &Value, file: &str, values: &[&str]) -> Vec<Value> {
     let number = COPIES.fetch_add(1, Ordering::Relaxed);
     let folder = std::env::temp_dir().join(format!("chart-notes-{}-{number}", std::process::id()));
     copy(&chart(), &folder);
@@ -52,7 +59,7 @@ fn notes_in(objects: &Value, values: &[&str]) -> String {
             "--namespace",
             "jupyter-k8s-system",
         ])
-        .args(["--show-only", "templates/shown.yaml"])
+        .args(["--show-only", &format!("templates/{file}")])
         .args(values)
         .output()
         .unwrap();
@@ -62,8 +69,9 @@ fn notes_in(objects: &Value, values: &[&str]) -> String {
         "{}",
         String::from_utf8_lossy(&output.stderr)
     );
-    let object: Value = serde_saphyr::from_str(&String::from_utf8(output.stdout).unwrap()).unwrap();
-    object["text"].as_str().unwrap().to_owned()
+    let objects: Vec<Value> =
+        serde_saphyr::from_multiple(&String::from_utf8(output.stdout).unwrap()).unwrap();
+    objects.into_iter().filter(|object| !object.is_null()).collect()
 }
 
 /// Names of this kind that are to do.
@@ -103,7 +111,8 @@ pub(crate) fn used(objects: &[Value], keys: &[&str]) -> BTreeSet<String> {
 }
 
 /// Secrets that the programs make, as docs/install.md lists them.
-const SELF_MADE: [&str; 4] = [
+const SELF_MADE: [&str; 5] = [
+    "jupyter-k8s-portal-tls",
     "jupyter-k8s-proxy-client",
     "jupyter-k8s-proxy-self-signed",
     "jupyter-k8s-operator-keys",
@@ -190,6 +199,51 @@ fn the_notes_name_every_secret_and_config_map_that_pods_wait_for() {
         "   Redirect URI  https://auth.workspaces.example.org/callback/p of the client c at https://p.example",
     ] {
         assert!(notes_text.lines().any(|one| one == line), "{line}: {notes_text}");
+    }
+}
+
+#[test]
+fn the_notes_name_the_certificate_of_an_ingress_unless_somebody_else_makes_it() {
+    let front = r#"proxy.front.from=[{"podSelector":{"matchLabels":{"app":"front"}}}]"#;
+    let of = |more: &[&str]| {
+        let on = "proxy.ingress.enabled=true,proxy.trustedProxies={10.42.3.0/28},proxy.ingress.tls.secretName=front-tls";
+        notes(&[&EXTERNAL[..], &["--set-json", front, "--set", on], more].concat())
+    };
+    let command = "           kubectl create secret tls front-tls -n jupyter-k8s-system --cert=./fullchain.pem --key=./privkey.pem\n";
+    let ordered = "proxy.tls.secretName=,proxy.tls.certManager.issuerRef.name=our-ca";
+    let hint = "set proxy.ingress.tls.secretName to jupyter-k8s-proxy-tls.";
+    for (more, is_named, is_hinted) in [
+        (&[][..], true, false),
+        (&["--set", ordered][..], true, true),
+        (
+            &[
+                "--set",
+                ordered,
+                "--set",
+                "proxy.ingress.tls.secretName=jupyter-k8s-proxy-tls",
+            ][..],
+            false,
+            false,
+        ),
+        (&["--set", "proxy.ingress.tls.secretName=tls"][..], false, false),
+        (&["--set", "proxy.ingress.tls.secretName="][..], false, false),
+        (
+            &[
+                "--set",
+                r"proxy.ingress.annotations.cert-manager\.io/cluster-issuer=our-ca",
+            ][..],
+            false,
+            false,
+        ),
+    ] {
+        let text = of(more);
+        assert_eq!(text.contains(command), is_named, "{more:?}: {text}");
+        assert_eq!(
+            text.contains("(proxy.ingress.tls.secretName)"),
+            is_named,
+            "{more:?}: {text}"
+        );
+        assert_eq!(text.contains(hint), is_hinted, "{more:?}: {text}");
     }
 }
 
@@ -411,7 +465,7 @@ fn each_routing_mode_has_its_addresses() {
     let text = notes(&[&LOCAL[..], &["--set", "routing.mode=Path"]].concat());
     for part in [
         "https://workspaces.localhost:8443/workspaces/<namespace>/<workspace>/. ",
-        "a certificate for workspaces.localhost and auth.workspaces.localhost, and identity.localhost",
+        "a certificate for workspaces.localhost, auth.workspaces.localhost and portal.workspaces.localhost, and identity.localhost",
     ] {
         assert!(text.contains(part), "{part}: {text}");
     }
@@ -443,13 +497,6 @@ fn templates_of_a_manager_that_the_release_does_not_make_are_named() {
         let notes_text = notes(values);
         assert!(!notes_text.contains("does not make: "), "{notes_text}");
     }
-}
-
-#[test]
-fn the_notes_say_that_the_bundled_provider_is_for_evaluation() {
-    let warning = "WARNING: the bundled identity provider is for trying the product out.";
-    assert!(notes(&LOCAL).contains(warning));
-    assert!(!notes(&EXTERNAL).contains(warning));
 }
 
 #[test]

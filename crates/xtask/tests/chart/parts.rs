@@ -10,18 +10,20 @@ use crate::render::{EXTERNAL, argument, named, of_kind, run, strings, template, 
 type Names = BTreeMap<&'static str, BTreeSet<String>>;
 
 /// Switches that combine freely, as values.
-const SWITCHES: [&str; 5] = [
+const SWITCHES: [&str; 6] = [
     "proxy.enabled",
     "gateway.enabled",
     "manager.enabled",
     "identity.enabled",
+    "portal.enabled",
     "rbac.create",
 ];
 /// Objects that the components write when they run; docs/install.md lists them.
-const WRITTEN: [&str; 5] = [
+const WRITTEN: [&str; 6] = [
     "gateway-ca",
     "gateway-keys",
     "proxy-client",
+    "portal-tls",
     "operator-keys",
     "webhook-cert",
 ];
@@ -61,6 +63,8 @@ fn works(off: &[&str]) -> bool {
         && needs("manager.enabled", "gateway.enabled")
         && needs("identity.enabled", "gateway.enabled")
         && needs("identity.enabled", "proxy.enabled")
+        && needs("portal.enabled", "gateway.enabled")
+        && needs("portal.enabled", "proxy.enabled")
 }
 
 fn made(objects: &[Value]) -> Names {
@@ -174,7 +178,7 @@ fn every_combination_of_parts_refers_to_existing_objects_or_is_refused() {
     }
     assert_eq!(
         rendered,
-        2 * (1 + 4 + 2),
+        2 * (1 + 8 + 2),
         "combinations that work, with roles and without"
     );
 }
@@ -211,7 +215,7 @@ fn without_proxy_gateway_and_manager_only_the_registry_is_required() {
         "--set",
         "image.registry=registry.example.com",
         "--set",
-        "proxy.enabled=false,gateway.enabled=false,manager.enabled=false",
+        "proxy.enabled=false,gateway.enabled=false,portal.enabled=false,manager.enabled=false",
     ];
     let objects = template(&values).unwrap();
     let deployments = of_kind(&objects, "Deployment").into_iter();
@@ -251,6 +255,7 @@ fn alerts_about_missing_metrics_of_the_gateway_need_a_gateway() {
     let off = [
         "proxy.enabled",
         "gateway.enabled",
+        "portal.enabled",
         "manager.enabled",
         "identity.enabled",
     ];

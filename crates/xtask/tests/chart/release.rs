@@ -134,7 +134,7 @@ fn the_chart_can_be_a_dependency_with_a_condition_and_nulls_of_its_parent_count(
     let objects = rendered(&[]);
     let off = rendered(&["--set", "jupyter-k8s.enabled=false"]);
     fs::remove_dir_all(&folder).unwrap();
-    assert_eq!(of_kind(&objects, "Deployment").len(), 4);
+    assert_eq!(of_kind(&objects, "Deployment").len(), 5);
     let pod = &deployment(&objects, "gateway")["spec"]["template"]["spec"];
     assert_eq!(pod["containers"][0]["image"], "global.example.com/gateway:0.1.0");
     assert!(pod["securityContext"].get("fsGroup").is_none(), "{pod}");

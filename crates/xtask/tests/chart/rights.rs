@@ -48,6 +48,8 @@ fn users_get_workspaces_of_their_namespace_and_read_the_catalogue() {
         ("workspaceexecutionprofiles", "get list", ""),
         ("events", "get list watch", ""),
         ("pods,persistentvolumeclaims", "get list watch", ""),
+        ("resourcequotas,limitranges", "list", ""),
+        ("pods", "list", ""),
         ("workspacetemplates", "use", "jupyterlab"),
         ("workspacemanagers", "use", "default"),
     ];
@@ -65,6 +67,10 @@ fn users_get_workspaces_of_their_namespace_and_read_the_catalogue() {
     assert_eq!(
         namespace["metadata"]["labels"]["pod-security.kubernetes.io/enforce"],
         "restricted"
+    );
+    assert_eq!(
+        namespace["metadata"]["labels"]["workspaces.jupyter.org/workspaces"], "true",
+        "the portal asks there who may create workspaces"
     );
     assert_eq!(
         namespace["metadata"]["annotations"]["helm.sh/resource-policy"],

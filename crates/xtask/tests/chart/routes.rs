@@ -135,7 +135,9 @@ fn the_gateway_answers_no_other_proxy_than_the_charts_own_unless_it_is_named() {
 
 #[test]
 fn in_path_mode_the_same_routes_exist_for_the_one_host() {
-    let values: Vec<_> = LOCAL.into_iter().chain(["--set=routing.mode=Path"]).collect();
+    // With the portal, its host is a second one: `portal.rs`.
+    let path = ["--set=routing.mode=Path,portal.enabled=false"];
+    let values: Vec<_> = LOCAL.into_iter().chain(path).collect();
     let objects = template(&values).unwrap();
     let text = named(&objects, "ConfigMap", "jupyter-k8s-proxy")["data"]["routes.yaml"]
         .as_str()

@@ -138,9 +138,14 @@ fn the_half_of_a_namespace_has_no_kind_of_the_cluster_and_stays_in_its_namespace
         .collect();
     assert_eq!(
         pods,
-        ["jupyter-k8s-gateway", "jupyter-k8s-operator", "jupyter-k8s-proxy"]
+        [
+            "jupyter-k8s-gateway",
+            "jupyter-k8s-operator",
+            "jupyter-k8s-portal",
+            "jupyter-k8s-proxy"
+        ]
     );
-    for component in ["operator", "gateway"] {
+    for component in ["operator", "gateway", "portal"] {
         let container = container(&objects, &format!("jupyter-k8s-{component}"));
         assert_eq!(
             argument(container, "--watch-namespace"),
@@ -194,7 +199,9 @@ fn roles_of_the_cluster_half_give_nobody_a_right_until_they_are_bound_and_the_in
     for role in of_kind(&objects, "ClusterRole") {
         let labels = role["metadata"]["labels"].to_string();
         assert!(!labels.contains("aggregate-to-"), "{labels}");
-        if role["metadata"]["name"] != of_cluster("catalog-viewer") {
+        // The two that the cluster's half binds itself.
+        let bound = ["catalog-viewer", "portal"].map(of_cluster);
+        if !bound.iter().any(|name| role["metadata"]["name"] == *name) {
             let wanted = rights(role);
             let lacking = beyond(&installer, &wanted);
             assert!(lacking.is_empty(), "{}: {lacking:?}", role["metadata"]["name"]);
@@ -292,7 +299,7 @@ fn without_a_webhook_nobody_writes_that_one_attested_a_template() {
 }
 
 #[test]
-fn the_half_of_the_cluster_grants_two_accounts_to_read_the_catalog_and_bounds_one_namespace() {
+fn the_half_of_the_cluster_grants_three_accounts_to_read_the_catalog_and_bounds_one_namespace() {
     let objects = half("Cluster", &[]);
     assert!(
         objects
@@ -313,13 +320,25 @@ fn the_half_of_the_cluster_grants_two_accounts_to_read_the_catalog_and_bounds_on
     ];
     assert_eq!(kinds, BTreeSet::from(expected));
     let bindings = of_kind(&objects, "ClusterRoleBinding");
-    assert_eq!(bindings.len(), 1);
+    // The other is the portal's: `portal.rs`.
+    assert_eq!(bindings.len(), 2);
+    let bindings: Vec<_> = bindings
+        .into_iter()
+        .filter(|binding| binding["metadata"]["name"] == of_cluster("catalog-viewer"))
+        .collect();
     let subjects = bindings[0]["subjects"].as_array().unwrap();
     let names: Vec<_> = subjects
         .iter()
         .filter_map(|subject| subject["name"].as_str())
         .collect();
-    assert_eq!(names, ["jupyter-k8s-operator", "jupyter-k8s-gateway"]);
+    assert_eq!(
+        names,
+        [
+            "jupyter-k8s-operator",
+            "jupyter-k8s-gateway",
+            "jupyter-k8s-portal"
+        ]
+    );
     let role = named(
         &objects,
         "ClusterRole",

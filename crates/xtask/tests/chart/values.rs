@@ -132,6 +132,7 @@ fn every_default_is_in_the_schema_and_every_setting_has_a_default() {
     for component in [
         "proxy",
         "gateway",
+        "portal",
         "operator",
         "webhook",
         "identity",

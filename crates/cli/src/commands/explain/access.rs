@@ -1,6 +1,6 @@
 //! A workspace and a user -> why the user may or may not connect (IO).
 
-use api::{Workspace, WorkspaceManager, WorkspaceShare};
+use api::{WorkspaceManager, WorkspaceShare};
 use k8s_openapi::api::authorization::v1::{SelfSubjectAccessReview, SubjectAccessReview};
 use k8s_openapi::jiff::Timestamp;
 use rules::access::Requester;
@@ -8,9 +8,8 @@ use rules::explain::Read;
 use rules::explain::access::{AccessEvidence, explain};
 use serde_json::{Value, json};
 
-use super::super::change::missing;
 use super::super::identity::who_asks;
-use super::super::targets::{Target, parse};
+use super::super::targets::Target;
 use super::{read_all, read_one, show, text};
 use crate::args::Explain;
 use crate::cluster::Cluster;
@@ -28,11 +27,8 @@ pub(super) async fn run(
     console: &mut Console<'_>,
 ) -> Result<(), Failure> {
     let namespace = Some(target.namespace.as_str());
-    let (workspace, user) = futures::join!(
-        cluster.get::<Workspace>(namespace, &target.name),
-        requester(cluster, args)
-    );
-    let workspace = parse(workspace.map_err(|failure| missing(failure, target))?)?;
+    let (workspace, user) = futures::join!(target.read(cluster), requester(cluster, args));
+    let workspace = workspace?;
     let (user, groups) = user?;
     let resolved = workspace
         .status

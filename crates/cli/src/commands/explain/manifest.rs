@@ -42,6 +42,12 @@ pub(super) async fn run(cluster: &Cluster, args: &Explain, console: &mut Console
 
 /// Checks each workspace by the rules alone.
 pub(crate) fn offline(args: &Explain, console: &mut Console<'_>) -> Result<(), Failure> {
+    if let (Some(name), true) = (&args.name, args.filename.is_empty()) {
+        return Err(Failure::Usage(format!(
+            "--offline needs -f FILE: without a cluster only manifests can be explained, not {name:?}. Add -f FILE in its place, or \
+             leave out --offline"
+        )));
+    }
     let mut found = Vec::new();
     for manifest in workspaces(args)? {
         let name = manifest["metadata"]["name"].as_str().unwrap_or_default();
@@ -87,7 +93,7 @@ fn workspaces(args: &Explain) -> Result<Vec<Value>, Failure> {
 }
 
 fn report(args: &Explain, found: &[Checked], note: &str, console: &mut Console<'_>) -> Result<(), Failure> {
-    if let Some(format) = args.output {
+    if let Some(format) = &args.output {
         let items: Vec<_> = found
             .iter()
             .map(|it| json!({"name": it.name, "refused": it.problem, "by": it.by}))
@@ -95,7 +101,7 @@ fn report(args: &Explain, found: &[Checked], note: &str, console: &mut Console<'
         let object = json!({
             "apiVersion": format!("cli.{}/v1alpha1", api::names::GROUP), "kind": "ManifestExplanation", "manifests": items,
         });
-        write!(console.out, "{}", output::shaped(&object, format)?)?;
+        write!(console.out, "{}", output::object(&object, format)?)?;
     } else {
         for Checked { name, problem, by } in found {
             match problem {

@@ -4,10 +4,14 @@
 //! |---|---|
 //! | `access.rs` | why somebody may or may not connect |
 //! | `manifest.rs` | why manifests would be refused |
+//! | `template.rs` | why a template may not be used, or is not gone |
 //! | `text.rs` | explanation -> text |
 
 mod access;
+#[cfg(test)]
+mod golden;
 mod manifest;
+mod template;
 mod text;
 
 use api::Workspace;
@@ -19,7 +23,6 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
-use super::change::missing;
 use super::targets::{Target, parse};
 use crate::args::Explain;
 use crate::cluster::Cluster;
@@ -29,20 +32,33 @@ use crate::run::Console;
 
 pub(crate) use manifest::offline;
 
+/// The word before the name of a template.
+const TEMPLATE: &str = "template";
+
 /// Explains a workspace, its access, or manifests.
 pub(crate) async fn run(cluster: &Cluster, args: &Explain, console: &mut Console<'_>) -> Result<(), Failure> {
     let Some(name) = &args.name else {
         return manifest::run(cluster, args, console).await;
     };
-    let target = Target {
-        namespace: cluster.namespace().to_owned(),
-        name: name.clone(),
-        listed: None,
-    };
+    check(args)?;
+    if let Some(template) = &args.explained_template {
+        return template::run(cluster, args, template, console).await;
+    }
+    let target = Target::named(cluster, name);
     if args.access {
         return access::run(cluster, args, &target, console).await;
     }
     state(cluster, args, &target, console).await
+}
+
+/// Checks the command line alone.
+pub(crate) fn check(args: &Explain) -> Result<(), Failure> {
+    match (&args.name, &args.explained_template) {
+        (Some(name), Some(template)) if name != TEMPLATE => Err(Failure::Usage(format!(
+            "one workspace at a time: {name} or {template}? For a template: kubectl workspace explain template {template}"
+        ))),
+        _ => Ok(()),
+    }
 }
 
 /// Reads the workspace and what belongs to it side by side, and explains it.
@@ -64,7 +80,17 @@ async fn state(
         cluster.get::<PersistentVolumeClaim>(namespace, &claim),
         cluster.list::<ResourceQuota>(namespace, None, None),
     );
-    let workspace = parse(workspace.map_err(|failure| missing(failure, target))?)?;
+    let workspace = match workspace {
+        // The word is meant, not a workspace of that name.
+        Err(failure) if name == TEMPLATE && failure.is_not_found() => {
+            return Err(Failure::Usage(format!(
+                "which template? Write kubectl workspace explain template NAME, with a name of kubectl workspace template list \
+                 (namespace {:?} has no workspace \"template\", either)",
+                target.namespace
+            )));
+        }
+        workspace => parse(workspace.map_err(|failure| target.missing(failure))?)?,
+    };
     let claim = match claim {
         Err(failure) if failure.is_not_found() => Read::Known(None),
         claim => read_one::<PersistentVolumeClaim>(claim),
@@ -77,13 +103,17 @@ async fn state(
         quotas: read_all(quotas),
         now: Timestamp::now(),
     });
-    show(
-        args,
-        "WorkspaceExplanation",
-        &explanation,
-        &text::explanation(&explanation),
-        console,
-    )?;
+    conclude(args, "WorkspaceExplanation", &explanation, console)
+}
+
+/// Shows the explanation. What is not as wanted is the exit code's.
+fn conclude(
+    args: &Explain,
+    kind: &str,
+    explanation: &explain::Explanation,
+    console: &mut Console<'_>,
+) -> Result<(), Failure> {
+    show(args, kind, explanation, &text::explanation(explanation), console)?;
     if explanation.as_wanted {
         return Ok(());
     }
@@ -98,7 +128,7 @@ fn show(
     text: &str,
     console: &mut Console<'_>,
 ) -> Result<(), Failure> {
-    let Some(format) = args.output else {
+    let Some(format) = &args.output else {
         return Ok(write!(console.out, "{text}")?);
     };
     let mut object = json!({"apiVersion": format!("cli.{}/v1alpha1", api::names::GROUP), "kind": kind});
@@ -106,7 +136,7 @@ fn show(
     if let (Some(object), Value::Object(fields)) = (object.as_object_mut(), fields) {
         object.extend(fields);
     }
-    Ok(write!(console.out, "{}", output::shaped(&object, format)?)?)
+    Ok(write!(console.out, "{}", output::object(&object, format)?)?)
 }
 
 /// What was read, without what this version cannot parse.

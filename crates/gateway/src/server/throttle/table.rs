@@ -1,8 +1,8 @@
 //! client and its rate -> allowed, or the time to wait; the number of clients is bounded (pure).
 //!
 //! A cell is one number: when its client has the whole allowance back (the generic cell rate algorithm). A client with the whole
-//! allowance need not be remembered. A full table removes the clients nearest to that. So a flood of strangers causes no refusals
-//! for others, and the clients with the most requests are remembered the longest.
+//! allowance need not be remembered. A full table removes the clients whose allowance is restored soonest. So a flood
+//! of strangers causes no refusals for others, and the clients with the most requests are remembered the longest.
 
 use std::collections::{BTreeSet, HashMap};
 use std::time::Duration;

@@ -10,10 +10,10 @@ use crate::index::Domain;
 use crate::pages;
 use crate::server::throttle::{Caller, Endpoint};
 use crate::site::Site;
+use crate::verify::admit::AppState;
 use crate::verify::answers::{Failure, refuse, wrong_source};
 use crate::verify::decision::Allow;
 use crate::verify::request::source_rule::Source;
-use crate::verify::state::AppState;
 
 /// Checks a token for `site`. A script sends a token on purpose, so no page can make a browser send it. But a page that sends one
 /// states its origin, and pages of other origins are refused.

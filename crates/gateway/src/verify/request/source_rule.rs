@@ -51,6 +51,16 @@ impl<'a> Source<'a> {
         }
     }
 
+    /// Whether a user sends a form whose answer the browser shows as a page.
+    pub fn is_form(&self, method: &str, accepts_html: bool) -> bool {
+        let is_shown = if self.has_fetch_metadata() {
+            self.is_navigation()
+        } else {
+            accepts_html
+        };
+        is_shown && !is_read(method)
+    }
+
     /// Whether a cookie may be used for this request to `origin` (`https://host[:port]`, computed only when needed).
     pub fn may_use_cookie(&self, method: &str, origin: impl FnOnce() -> String) -> bool {
         let read = is_read(method);
@@ -152,6 +162,29 @@ mod tests {
         Source::of(&headers)
             .unwrap()
             .may_use_cookie(fields[0], || OWN.to_owned())
+    }
+
+    #[test]
+    fn a_form_is_what_the_browser_shows_the_answer_of() {
+        let form = [("sec-fetch-mode", "navigate"), ("sec-fetch-dest", "document")];
+        let is_form = |lines: &[_], method: &str, html: bool| {
+            let headers = source(lines);
+            Source::of(&headers).unwrap().is_form(method, html)
+        };
+        assert!(is_form(&form, "POST", false));
+        assert!(is_form(&[], "POST", true));
+        assert!(!is_form(&form, "GET", true));
+        assert!(!is_form(&[], "POST", false));
+        assert!(!is_form(
+            &[("sec-fetch-mode", "cors"), ("sec-fetch-dest", "empty")],
+            "POST",
+            true
+        ));
+        assert!(!is_form(
+            &[("sec-fetch-mode", "navigate"), ("sec-fetch-dest", "iframe")],
+            "POST",
+            true
+        ));
     }
 
     #[test]

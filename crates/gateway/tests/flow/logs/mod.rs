@@ -370,14 +370,14 @@ async fn no_line_of_any_level_and_no_audit_record_holds_a_piece_of_anything_secr
 
     let (log, audit) = (log.text(), site.fixture().log.text());
     for message in [
-        "somebody signed in",
+        "a user signed in",
         "a session ended",
         "a login failed",
         "a session could not be renewed",
         "the ID token of a renewal is refused",
         "signing keys of the identity provider could not be fetched",
         "a logout token is refused",
-        "the identity provider signed somebody out",
+        "the identity provider signed a user out",
         "the API server does not know a token",
         "nobody can say whose a token is",
         "no decision without sessions",

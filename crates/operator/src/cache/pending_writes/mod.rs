@@ -1,7 +1,7 @@
 //! Our last writes -> whether a cached object is older than our write (in memory).
 //!
-//! Watches lag behind. So the operator keeps what its writes proved until the caches show it, as the "expectations" of Kubernetes'
-//! ReplicaSet controller do. It is dropped with the leadership, because another leader may have written meanwhile.
+//! Watches lag behind. So the operator keeps the API server's answers to its writes until the caches show them, as the "expectations" of
+//! Kubernetes' ReplicaSet controller do. They are cleared when leadership is lost, because another leader may have written meanwhile.
 
 mod statuses;
 

@@ -21,7 +21,7 @@ use k8s_openapi::{
 use kube::Resource;
 use serde::{Serialize, de::DeserializeOwned};
 
-use crate::cache::{external_changes, observed::replica_set_is_empty};
+use crate::cache::{field_managers, observed::replica_set_is_empty};
 
 /// Prefix of the annotations that mark the default storage class.
 const CLASS_PREFIX: &str = "storageclass.";
@@ -131,7 +131,7 @@ impl Trim for Deployment {
     /// Of the pod template, keeps only labels, the service account, claims and the names of containers: its inputs are recorded in an
     /// annotation. Of `managedFields`, keeps only entries of other managers of the template or of the number of replicas.
     fn trim(&mut self) {
-        external_changes::keep_others(&mut self.metadata);
+        field_managers::keep_others(&mut self.metadata);
         if let Some(annotations) = &mut self.metadata.annotations {
             annotations.retain(|key, _| key.starts_with(names::RESERVED_PREFIX));
         }

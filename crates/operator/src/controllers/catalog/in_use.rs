@@ -11,8 +11,8 @@
 //! Why that is enough, although starts take no lock and remember nothing:
 //!
 //! - The object is deleted after the check of a start, and before the caches show a child. The workspace is not rejected, so the
-//!   finalizer stays until its status says what became of it. Only a status that said "rejected" before can be wrong about that: the
-//!   rule that rejected it was mended at this moment, without a change of the workspace.
+//!   finalizer stays until its status says what became of it. One case remains: the status still says
+//!   "rejected", but the rule was relaxed a moment ago and the workspace did not change.
 //! - The finalizer of an unused object is removed while the first workspace that refers to it arrives. The next reconcile sets it
 //!   again. Only a deletion between these two writes succeeds.
 //! - Another replica leads. It keeps nothing in memory, and a write of the former leader fails if the object has changed. Its cache of

@@ -138,7 +138,7 @@ pub(super) mod tests {
             validation: &validation,
             observed: &observed,
             blocker: None,
-            grace: Duration::from_mins(5),
+            unschedulable_grace: Duration::from_mins(5),
             now: "2026-01-01T00:01:00Z".parse().unwrap(),
         })
         .status;

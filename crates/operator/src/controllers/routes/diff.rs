@@ -8,7 +8,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::ManagedFieldsEntry;
 use kube::api::DynamicObject;
 use serde_json::Value;
 
-use crate::cache::external_changes::is_our_apply;
+use crate::cache::field_managers::is_our_apply;
 
 /// Whether nothing has to be written.
 pub(super) fn is_as_planned(live: &DynamicObject, planned: &Value) -> bool {

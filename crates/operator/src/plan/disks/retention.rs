@@ -40,7 +40,7 @@ pub fn retention(
 }
 
 /// Adds the annotations by which the owner gets the disk back, and removes its owner reference.
-pub fn keepable(claim: &mut ObjectMeta, identity: &Identity, owner: Option<&str>) {
+pub fn mark_retained(claim: &mut ObjectMeta, identity: &Identity, owner: Option<&str>) {
     claim.owner_references = None;
     let annotations = claim.annotations.get_or_insert_default();
     annotations.extend(marks(identity, owner));
@@ -185,7 +185,7 @@ mod tests {
     fn a_disk_planned_to_be_kept_is() {
         let identity = testing::identity();
         let mut claim = plan::lasting(&testing::valid(), &testing::site()).claim.unwrap();
-        keepable(&mut claim.metadata, &identity, Some("alice"));
+        mark_retained(&mut claim.metadata, &identity, Some("alice"));
         assert!(is_retained(&claim.metadata, &identity, Some("alice")));
         assert!(
             !is_retained(&claim.metadata, &identity, Some("bob")),

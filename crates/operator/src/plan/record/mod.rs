@@ -191,4 +191,6 @@ fn digest(value: &Value) -> Value {
 }
 
 #[cfg(test)]
+mod form_tests;
+#[cfg(test)]
 mod tests;

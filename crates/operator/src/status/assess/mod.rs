@@ -68,7 +68,7 @@ pub struct Facts<'a> {
     /// What blocked the write of a child.
     pub blocker: Option<&'a Blocker>,
     /// How long a pod without a node still counts as starting, if the workspace has no start timeout.
-    pub grace: Duration,
+    pub unschedulable_grace: Duration,
     /// Now.
     pub now: Timestamp,
 }
@@ -296,9 +296,9 @@ fn evidence(facts: &Facts<'_>, state: State, before: &WorkspaceStatus) -> Eviden
     let inputs = Inputs {
         now: facts.now,
         // The start timeout also limits how long the pod may wait for a node.
-        grace: valid
+        unschedulable_grace: valid
             .and_then(ValidWorkspace::start_timeout)
-            .unwrap_or(facts.grace),
+            .unwrap_or(facts.unschedulable_grace),
         unavailable_since: unavailable.map(|it| it.last_transition_time.0),
         profile: valid.and_then(|valid| valid.profile.as_ref()),
         shared_pull_secrets: valid

@@ -140,7 +140,7 @@ fn check_name(
 }
 
 /// Keys with dots and slashes are in brackets, as in messages of Kubernetes.
-fn field(path: &str, map: &str, name: &str) -> String {
+pub(crate) fn field(path: &str, map: &str, name: &str) -> String {
     if name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-') {
         format!("{path}.{map}.{name}")
     } else {

@@ -10,7 +10,7 @@ use crate::references::References;
 use crate::rejection::Rejection;
 use crate::{admit, judge};
 
-mod objects;
+pub(crate) mod objects;
 
 use objects::{manager, profile, settings, template, template_spec, workspace, workspace_spec};
 

@@ -309,11 +309,11 @@ fn spec_of(fields: Vec<Field>, base: Value, wild: bool) -> impl Strategy<Value =
     })
 }
 
-pub(super) fn workspace_spec(wild: bool) -> impl Strategy<Value = Value> {
+pub(crate) fn workspace_spec(wild: bool) -> impl Strategy<Value = Value> {
     spec_of(workspace_fields(), json!({"displayName": "d"}), wild)
 }
 
-pub(super) fn template_spec(wild: bool) -> impl Strategy<Value = Value> {
+pub(crate) fn template_spec(wild: bool) -> impl Strategy<Value = Value> {
     let mut base = json!({"displayName": "t", "defaultImage": "uv"});
     for name in OPEN {
         base[name] = json!(true);
@@ -328,11 +328,11 @@ pub(super) fn template_spec(wild: bool) -> impl Strategy<Value = Value> {
     })
 }
 
-pub(super) fn settings() -> Settings {
+pub(crate) fn settings() -> Settings {
     Settings::parse("{defaultImage: uv, imageAliases: {uv: r/jupyter:1}, admission: true}").unwrap()
 }
 
-pub(super) fn workspace(spec: Value, refers: bool) -> Workspace {
+pub(crate) fn workspace(spec: Value, refers: bool) -> Workspace {
     let mut spec = spec;
     if refers {
         spec["templateRef"] = json!("t");
@@ -347,11 +347,11 @@ pub(super) fn workspace(spec: Value, refers: bool) -> Workspace {
     .unwrap()
 }
 
-pub(super) fn template(spec: &Value) -> WorkspaceTemplate {
+pub(crate) fn template(spec: &Value) -> WorkspaceTemplate {
     serde_json::from_value(json!({"metadata": {"name": "t", "uid": "t-1"}, "spec": spec})).unwrap()
 }
 
-pub(super) fn manager() -> WorkspaceManager {
+pub(crate) fn manager() -> WorkspaceManager {
     serde_json::from_value(json!({
         "metadata": {"name": "main", "annotations": {api::names::IS_DEFAULT: "true"}},
         "spec": {"routing": {"baseDomain": "b.org", "traefik": {}}, "authentication": {"gateway": {}}},
@@ -359,7 +359,7 @@ pub(super) fn manager() -> WorkspaceManager {
     .unwrap()
 }
 
-pub(super) fn profile() -> WorkspaceExecutionProfile {
+pub(crate) fn profile() -> WorkspaceExecutionProfile {
     serde_json::from_value(json!({
         "metadata": {"name": "id"},
         "spec": {"serviceAccount": {"name": "runner"}, "env": [{"name": "P", "value": "1"}], "secretMounts": [{"secretName": "s", "mountPath": "/s"}]},

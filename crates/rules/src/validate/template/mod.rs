@@ -1,6 +1,7 @@
 //! WorkspaceTemplate -> contradictions in it (pure).
 
 mod cache;
+mod presentation;
 mod satisfiable;
 
 use api::template::{Bounds, PrimaryStorage, ResourceBounds};
@@ -23,6 +24,7 @@ use crate::variables::Scope;
 use crate::violation::{Violation, Violations};
 use cache::ValidTemplates;
 
+pub use presentation::presentation;
 pub use satisfiable::advice as template_advice;
 
 /// All contradictions in a template. Range ends may be invalid or in the wrong order.
@@ -215,7 +217,7 @@ fn together(spec: &WorkspaceTemplateSpec, settings: &Settings) -> Vec<Violation>
         ));
     }
     found.extend(totals::beyond(
-        "spec.defaultInitContainers",
+        Some("spec.defaultInitContainers"),
         &effective.resources,
         &effective.pod.init_containers,
         spec.resource_bounds.as_ref(),

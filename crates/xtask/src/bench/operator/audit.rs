@@ -8,11 +8,11 @@ use std::path::PathBuf;
 use serde_json::Value;
 
 /// How often what was called: `patch workspaces/status` -> number.
-pub(super) type Calls = BTreeMap<String, usize>;
+pub(in crate::bench) type Calls = BTreeMap<String, usize>;
 
 /// The log, read from where it was left off.
 #[derive(Debug)]
-pub(super) struct Log {
+pub(in crate::bench) struct Log {
     path: PathBuf,
     /// Whose calls are counted.
     user: String,
@@ -20,7 +20,7 @@ pub(super) struct Log {
 }
 
 impl Log {
-    pub(super) fn new(path: PathBuf, user: &str) -> Self {
+    pub(in crate::bench) fn new(path: PathBuf, user: &str) -> Self {
         Self {
             path,
             user: user.to_owned(),
@@ -29,7 +29,7 @@ impl Log {
     }
 
     /// Counts what was added since the last time.
-    pub(super) fn calls(&mut self) -> anyhow::Result<Calls> {
+    pub(in crate::bench) fn calls(&mut self) -> anyhow::Result<Calls> {
         let mut calls = Calls::new();
         if fs::metadata(&self.path)?.len() < self.read {
             // A new one was begun.
@@ -83,7 +83,7 @@ fn call(line: &str, user: &str) -> Option<String> {
 }
 
 /// Calls that a settled installation may make: leases are renewed, watches begun anew.
-pub(super) fn is_upkeep(call: &str) -> bool {
+pub(in crate::bench) fn is_upkeep(call: &str) -> bool {
     call.starts_with("watch ") || call.contains(" leases")
 }
 

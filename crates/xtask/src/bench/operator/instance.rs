@@ -27,13 +27,15 @@ use crate::paths::Paths;
 pub(super) const OPERATOR: &str = "system:serviceaccount:jupyter-k8s-system:jupyter-k8s-operator";
 /// The webhook's user, for the same reason.
 pub(in crate::bench) const WEBHOOK: &str = "system:serviceaccount:jupyter-k8s-system:bench-webhook";
+/// The portal's user, as the chart names it in a release called `bench`.
+pub(in crate::bench) const PORTAL: &str = "system:serviceaccount:jupyter-k8s-system:bench-portal";
 /// Whoever makes the load, and its administrator. Not held back by priority and fairness.
 const LOAD: &str = "bench-load";
 
 /// Makes what the operator makes, without it: as a service account, for the same reason.
 pub(super) const MAKER: &str = "system:serviceaccount:jupyter-k8s-system:bench-maker";
 
-/// The operator's calls are counted; whoever stands in for it has its calls written down as well, so that neither has that for nothing.
+/// The operator's calls and the portal's are counted; whoever stands in for it has its calls written down as well, so that neither has that for nothing.
 const AUDIT: &str = "\
 apiVersion: audit.k8s.io/v1
 kind: Policy
@@ -43,6 +45,7 @@ rules:
   users:
   - system:serviceaccount:jupyter-k8s-system:jupyter-k8s-operator
   - system:serviceaccount:jupyter-k8s-system:bench-maker
+  - system:serviceaccount:jupyter-k8s-system:bench-portal
 - level: None
 ";
 
@@ -137,7 +140,7 @@ impl Instance {
     }
 
     /// Ends a process.
-    pub(super) fn stop(&mut self, name: &str) {
+    pub(in crate::bench) fn stop(&mut self, name: &str) {
         self.processes.retain_mut(|(of, child)| {
             if of == name {
                 let _ = child.kill();
@@ -147,13 +150,25 @@ impl Instance {
         });
     }
 
+    /// Keeps all processes, and this one, on a processor.
+    pub(in crate::bench) fn pin(&self, processor: usize) -> anyhow::Result<()> {
+        let own = std::process::id();
+        for pid in self.processes.iter().map(|(_, child)| child.id()).chain([own]) {
+            Cmd::new("taskset")
+                .args(["--all-tasks", "--cpu-list", "--pid"])
+                .args([processor.to_string(), pid.to_string()])
+                .run()?;
+        }
+        Ok(())
+    }
+
     /// Where everything lies.
     pub(in crate::bench) fn layout(&self) -> &Layout {
         &self.layout
     }
 
-    /// The API server's log of the operator's calls.
-    pub(super) fn audit_log(&self) -> PathBuf {
+    /// The API server's log of the calls that are counted.
+    pub(in crate::bench) fn audit_log(&self) -> PathBuf {
         self.layout.file("audit/audit.log")
     }
 
@@ -241,6 +256,7 @@ fn write_keys(layout: &Layout) -> anyhow::Result<()> {
         ("load", LOAD, "system:masters"),
         ("operator", OPERATOR, "system:serviceaccounts"),
         ("webhook", WEBHOOK, "system:serviceaccounts"),
+        ("portal", PORTAL, "system:serviceaccounts"),
         ("maker", MAKER, "system:serviceaccounts"),
     ];
     let files = pki::generate_with(&clients)?;
@@ -252,7 +268,8 @@ fn write_keys(layout: &Layout) -> anyhow::Result<()> {
         found.map(|(_, text)| text.clone()).context(name.to_owned())
     };
     let cluster = kubeconfig::cluster(&api_url(), &text("ca.crt")?);
-    for client in ["load", "operator", "webhook", "maker", "controllers", "scheduler"] {
+    let of_benches = clients.map(|(client, ..)| client);
+    for client in of_benches.into_iter().chain(["controllers", "scheduler"]) {
         let pair = pki::Pair {
             certificate: text(&format!("{client}.crt"))?,
             key: text(&format!("{client}.key"))?,
@@ -290,7 +307,7 @@ mod tests {
     }
 
     #[test]
-    fn the_audit_log_is_of_the_operators_user_and_of_who_stands_in_for_it() {
-        assert!(AUDIT.contains(OPERATOR) && AUDIT.contains(MAKER));
+    fn the_audit_log_is_of_the_measured_users_and_of_who_stands_in_for_the_operator() {
+        assert!([OPERATOR, PORTAL, MAKER].iter().all(|user| AUDIT.contains(user)));
     }
 }

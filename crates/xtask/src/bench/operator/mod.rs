@@ -5,7 +5,7 @@
 //! local cluster, fake nodes, the operator, and the load. Nothing else of the machine is touched, and all of it is gone
 //! when the bench ends, however it ends.
 
-mod audit;
+pub(super) mod audit;
 pub(super) mod instance;
 mod model;
 pub(super) mod objects;

@@ -32,7 +32,7 @@ const SET_BY_SERVER: [&str; 6] = [
 /// What one workspace comes to.
 #[derive(Debug)]
 pub(super) struct Model {
-    /// Wall, Service and Deployment, in the order in which they are made.
+    /// Network policy, Service and Deployment, in the order in which they are made.
     children: Vec<Value>,
     /// What its status says while it runs, and when it has stopped.
     running: Value,

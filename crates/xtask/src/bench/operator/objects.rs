@@ -8,10 +8,10 @@ pub(super) const NAMESPACE: &str = "bench";
 /// Namespace of the bare objects.
 pub(super) const REFERENCE: &str = "reference";
 /// Namespace that the operator runs in.
-pub(super) const SYSTEM: &str = "jupyter-k8s-system";
+pub(in crate::bench) const SYSTEM: &str = "jupyter-k8s-system";
 
 /// What every workspace refers to: a template and the default manager.
-pub(super) fn shared() -> [Value; 2] {
+pub(in crate::bench) fn shared() -> [Value; 2] {
     [
         json!({
             "apiVersion": "workspaces.jupyter.org/v1alpha1",

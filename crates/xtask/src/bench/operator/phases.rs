@@ -18,7 +18,7 @@ use super::model::{Model, child_name};
 use super::objects::{NAMESPACE, REFERENCE, event, workspace};
 
 /// Requests of the load under way at a time.
-const PARALLEL: usize = 32;
+pub(in crate::bench) const PARALLEL: usize = 32;
 /// A phase that takes longer has got stuck.
 const LIMIT: Duration = Duration::from_mins(20);
 
@@ -331,7 +331,11 @@ pub(super) async fn make_stopped(client: &Client, count: usize) -> anyhow::Resul
     Ok(begin.elapsed())
 }
 
-pub(super) fn api(client: &Client, resource: &ApiResource, namespace: Option<&str>) -> Api<DynamicObject> {
+pub(in crate::bench) fn api(
+    client: &Client,
+    resource: &ApiResource,
+    namespace: Option<&str>,
+) -> Api<DynamicObject> {
     match namespace {
         Some(namespace) => Api::namespaced_with(client.clone(), namespace, resource),
         None => Api::all_with(client.clone(), resource),
@@ -339,6 +343,6 @@ pub(super) fn api(client: &Client, resource: &ApiResource, namespace: Option<&st
 }
 
 /// The resource of a kind; plurals are guessed, which is right for all used here.
-pub(super) fn resource(kind: &GroupVersionKind) -> ApiResource {
+pub(in crate::bench) fn resource(kind: &GroupVersionKind) -> ApiResource {
     ApiResource::from_gvk(kind)
 }

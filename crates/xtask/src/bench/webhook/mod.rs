@@ -59,7 +59,8 @@ const SERVER: &str = "webhook";
 const REFERENCE: &str = "reference";
 const LISTEN: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::LOCALHOST), 9443);
 const BARE: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::LOCALHOST), 9444);
-const ADMIN: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::LOCALHOST), 9090);
+/// Where the measured server says that it is ready, and what it counted.
+pub(super) const ADMIN: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::LOCALHOST), 9090);
 
 /// Measures, writes both files and prints the table.
 ///
@@ -283,7 +284,7 @@ async fn prepare(client: &Client, paths: &Paths) -> anyhow::Result<()> {
 }
 
 /// A process on the measured core.
-fn service(name: &'static str, processor: usize, program: &Path, args: Vec<String>) -> Service {
+pub(super) fn service(name: &'static str, processor: usize, program: &Path, args: Vec<String>) -> Service {
     let mut all = vec![
         "--cpu-list".to_owned(),
         processor.to_string(),
@@ -335,8 +336,8 @@ async fn certificate(client: &Client, instance: &Instance, authority: &Path) -> 
     Ok(plan.display().to_string())
 }
 
-/// What the webhook says of itself; an error unless it is 200.
-fn get(path: &str) -> anyhow::Result<String> {
+/// What the measured server says of itself; an error unless it is 200.
+pub(super) fn get(path: &str) -> anyhow::Result<String> {
     let mut stream = TcpStream::connect(ADMIN)?;
     stream.set_read_timeout(Some(Duration::from_secs(5)))?;
     write!(

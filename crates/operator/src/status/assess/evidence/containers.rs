@@ -148,7 +148,7 @@ impl Subject<'_> {
             "ContainerCreating" => self.hook_warning().map(|_| self.hook("")),
             "CreateContainerConfigError" | "CreateContainerError" | "RunContainerError" => {
                 if let Some((reason, message)) = missing_source(text) {
-                    return Some(Evidence::certain(reason, message));
+                    return Some(Evidence::failed(reason, message));
                 }
                 // The kubelet's own cache was not filled yet; it retries at once.
                 (!text.contains("failed to sync")).then(|| self.cannot_start(text))
@@ -171,8 +171,11 @@ impl Subject<'_> {
             "no basic auth",
         ];
         let lower = text.to_ascii_lowercase();
+        let secrets = pull_secrets(inputs);
         let advice = if lower.contains("pull policy of never") {
             "Nothing is pulled here (setting imagePullPolicy): have it put on the nodes, or name one that is there"
+        } else if private.iter().any(|part| lower.contains(part)) && !secrets.is_empty() {
+            "Check its name; its registry wants credentials"
         } else if private.iter().any(|part| lower.contains(part)) {
             "Check its name; if its registry wants credentials, have a Secret with them named in the execution \
              profile's imagePullSecrets"
@@ -180,11 +183,10 @@ impl Subject<'_> {
             "Check its name and tag, and that the cluster may pull it"
         };
         let message = format!(
-            "The image {image:?} cannot be pulled: {}. {advice}.{}",
-            trimmed(text),
-            pull_secrets(inputs)
+            "The image {image:?} cannot be pulled: {}. {advice}.{secrets}",
+            trimmed(text)
         );
-        Evidence::certain(reason::IMAGE_PULL_FAILED, message)
+        Evidence::failed(reason::IMAGE_PULL_FAILED, message)
     }
 
     fn hook(self, text: &str) -> Evidence {
@@ -197,7 +199,7 @@ impl Subject<'_> {
              stop and start.",
             self.name().to_lowercase()
         );
-        Evidence::certain(reason::POST_START_HOOK_FAILED, message)
+        Evidence::failed(reason::POST_START_HOOK_FAILED, message)
     }
 
     /// Whether the kubelet ended the container because its hook failed. The kubelet reports it while that container lives.
@@ -218,7 +220,7 @@ impl Subject<'_> {
             self.name(),
             trimmed(text)
         );
-        Evidence::certain(reason::CONTAINER_START_FAILED, message)
+        Evidence::failed(reason::CONTAINER_START_FAILED, message)
     }
 
     fn not_ready(self, started: Option<&Time>, now: Timestamp) -> Evidence {
@@ -226,7 +228,7 @@ impl Subject<'_> {
         let unready = pod_condition(self.pod, "Ready").filter(|ready| ready.status == "False");
         let since = started.max(unready.and_then(|ready| ready.last_transition_time.as_ref()));
         if let Some(rest) = remaining(since, SLOW, now) {
-            return Evidence::later(rest);
+            return Evidence::recheck_after(rest);
         }
         let probe = self.spec.and_then(|spec| spec.readiness_probe.as_ref());
         let advice = match probe {
@@ -241,7 +243,7 @@ impl Subject<'_> {
             SLOW.as_secs(),
             self.logs("")
         );
-        Evidence::certain(reason::READINESS_FAILED, message)
+        Evidence::failed(reason::READINESS_FAILED, message)
     }
 
     /// How often it has ended: the restarts that the kubelet counts, plus the last end that no restart has followed yet. The number only
@@ -267,7 +269,7 @@ impl Subject<'_> {
                     "{name} used more memory than its limit{limit}. Raise spec.resources.limits.memory, stop and \
                      start. {hint}"
                 );
-                Evidence::certain(reason::OOM_KILLED, message)
+                Evidence::failed(reason::OOM_KILLED, message)
             }
             _ if self.has_failed_hook(ended) => self.hook(""),
             Some("StartError" | "ContainerCannotRun") => {
@@ -277,9 +279,9 @@ impl Subject<'_> {
                 let message = format!(
                     "{name} ends again and again, last with exit code {code}, and is restarted with growing delays. {hint}"
                 );
-                Evidence::certain(reason::CRASH_LOOPING, message)
+                Evidence::failed(reason::CRASH_LOOPING, message)
             }
-            _ => Evidence::certain(
+            _ => Evidence::failed(
                 reason::CONTAINER_EXITED,
                 format!("{name} ended with exit code {code} and is restarted. {hint}"),
             ),

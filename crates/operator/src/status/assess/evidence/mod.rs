@@ -61,21 +61,21 @@ impl Evidence {
     }
 
     /// A problem that lasts until a user or administrator acts.
-    fn certain(reason: &'static str, message: String) -> Self {
+    fn failed(reason: &'static str, message: String) -> Self {
         Self::of(reason, message, true, None)
     }
 
     /// A problem that may be transient. When `rest` is over it counts as failed.
-    fn may_pass(reason: &'static str, message: String, rest: Option<Duration>) -> Self {
+    fn failed_after(reason: &'static str, message: String, rest: Option<Duration>) -> Self {
         Self::of(reason, message, rest.is_none(), rest)
     }
 
     /// A problem that is transient if nothing else goes wrong.
-    fn hopeful(reason: &'static str, message: String) -> Self {
+    fn waiting(reason: &'static str, message: String) -> Self {
         Self::of(reason, message, false, None)
     }
 
-    fn later(after: Duration) -> Self {
+    fn recheck_after(after: Duration) -> Self {
         Self {
             problem: None,
             recheck: Some(after),
@@ -97,7 +97,7 @@ pub(super) struct Inputs<'a> {
     /// Now.
     pub(super) now: Timestamp,
     /// How long a pod without a node still counts as starting, because autoscalers need time.
-    pub(super) grace: Duration,
+    pub(super) unschedulable_grace: Duration,
     /// When the workspace became unavailable, if it is.
     pub(super) unavailable_since: Option<Timestamp>,
     /// The execution profile, if there is one.
@@ -163,7 +163,7 @@ fn orphaned(observed: &Observed) -> Evidence {
         observed.identity.namespace,
         left = left.name_any(),
     );
-    Evidence::certain(reason::REPLICA_SET_ORPHANED, message)
+    Evidence::failed(reason::REPLICA_SET_ORPHANED, message)
 }
 
 /// A pod on the disk that no change of the workspace ends.
@@ -178,7 +178,7 @@ fn unmanaged(observed: &Observed) -> Evidence {
         observed.identity.namespace,
         name = pod.name_any(),
     );
-    Evidence::certain(reason::POD_NOT_MANAGED, message)
+    Evidence::failed(reason::POD_NOT_MANAGED, message)
 }
 
 /// A pod that the Deployment cannot make. Quota, Pod Security and other admission rules are reported in the Deployment's status.
@@ -188,11 +188,11 @@ fn no_pod(observed: &Observed, inputs: Inputs<'_>) -> Evidence {
         return NONE;
     };
     if let Some(rest) = remaining(failure.last_transition_time.as_ref(), CONFIRM_AFTER, now) {
-        return Evidence::later(rest);
+        return Evidence::recheck_after(rest);
     }
     let message = failure.message.as_deref().unwrap_or_default();
     let refusal = refusal::of_pod("Pod", message, inputs.profile.map(|it| it.name.as_str()));
-    Evidence::certain(refusal.reason, refusal.message)
+    Evidence::failed(refusal.reason, refusal.message)
 }
 
 /// The Secret or ConfigMap that a kubelet message reports as missing.

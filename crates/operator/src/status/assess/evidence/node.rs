@@ -38,7 +38,7 @@ fn of_pod(observed: &Observed, pod: &Pod, now: Timestamp) -> Evidence {
         Some(Node::Gone) => {
             let bound = pod_condition(pod, "PodScheduled").and_then(|it| it.last_transition_time.as_ref());
             if let Some(rest) = remaining(bound, JUST_BOUND, now) {
-                return Evidence::later(rest);
+                return Evidence::recheck_after(rest);
             }
             let message = format!(
                 "The node {name} of the pod {} no longer exists. The cluster removes the pod by itself in a minute or \
@@ -46,7 +46,7 @@ fn of_pod(observed: &Observed, pod: &Pod, now: Timestamp) -> Evidence {
                 pod.name_any(),
                 observed.identity.namespace,
             );
-            return Evidence::certain(reason::NODE_LOST, message);
+            return Evidence::failed(reason::NODE_LOST, message);
         }
     };
     let message = format!(
@@ -55,5 +55,5 @@ fn of_pod(observed: &Observed, pod: &Pod, now: Timestamp) -> Evidence {
          node {name} node.kubernetes.io/out-of-service=nodeshutdown:NoExecute`.",
         pod.name_any()
     );
-    Evidence::certain(reason::NODE_LOST, message)
+    Evidence::failed(reason::NODE_LOST, message)
 }

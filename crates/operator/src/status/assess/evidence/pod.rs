@@ -68,26 +68,26 @@ fn unscheduled(observed: &Observed, message: &str, since: Option<&Time>, inputs:
             observed.identity.namespace
         );
         return match remaining(since, SLOW, inputs.now) {
-            Some(rest) => Evidence::later(rest),
-            None => Evidence::certain(reason::VOLUME_UNBOUND, message),
+            Some(rest) => Evidence::recheck_after(rest),
+            None => Evidence::failed(reason::VOLUME_UNBOUND, message),
         };
     }
     if let Some(rest) = remaining(since, CONFIRM_AFTER, inputs.now) {
-        return Evidence::later(rest);
+        return Evidence::recheck_after(rest);
     }
     if let Some(claim) = missing_claim(message) {
         let message = format!(
             "The claim {claim} that the workspace mounts does not exist. Make it, and the pod starts by itself; or \
              correct its name."
         );
-        return Evidence::certain(reason::VOLUME_UNBOUND, message);
+        return Evidence::failed(reason::VOLUME_UNBOUND, message);
     }
     let message = format!(
         "No node can take the pod. {}. The scheduler's message: {message}.",
         advice(message)
     );
-    let grace = remaining(since, inputs.grace, inputs.now);
-    Evidence::may_pass(reason::UNSCHEDULABLE, message, grace)
+    let grace = remaining(since, inputs.unschedulable_grace, inputs.now);
+    Evidence::failed_after(reason::UNSCHEDULABLE, message, grace)
 }
 
 /// `persistentvolumeclaim "x" not found`, or `could not find v1.PersistentVolumeClaim "team/x"`
@@ -174,13 +174,13 @@ pub(super) fn ended(observed: &Observed, inputs: Inputs<'_>) -> Evidence {
     let why = trimmed(why.as_deref().unwrap_or("no reason is given"));
     let node = node_of(pod).unwrap_or_default();
     match status.reason {
-        Some(reason) if disruption.is_none() && reason != EVICTED => Evidence::certain(
+        Some(reason) if disruption.is_none() && reason != EVICTED => Evidence::failed(
             reason::UNSCHEDULABLE,
             format!(
                 "The node {node} would not run the pod ({reason}): {why}. Ask for less, or tell the administrator."
             ),
         ),
-        _ => Evidence::hopeful(
+        _ => Evidence::waiting(
             reason::EVICTED,
             format!(
                 "The pod was evicted from the node {node}: {why}. A new pod is on its way; the disk is kept. If it \

@@ -60,8 +60,8 @@ pub(super) fn missing_class(observed: &Observed, now: Timestamp) -> Evidence {
     };
     // A pre-provisioned volume may name a class that has no object.
     match remaining(claim.metadata.creation_timestamp.as_ref(), CONFIRM_AFTER, now) {
-        Some(rest) => Evidence::later(rest),
-        None => Evidence::certain(reason::STORAGE_CLASS_NOT_FOUND, message),
+        Some(rest) => Evidence::recheck_after(rest),
+        None => Evidence::failed(reason::STORAGE_CLASS_NOT_FOUND, message),
     }
 }
 
@@ -76,11 +76,11 @@ fn named_terminating(observed: &Observed) -> Evidence {
         return NONE;
     };
     let message = format!(
-        "Somebody deleted the claim {claim}, which the workspace mounts. It goes once no pod uses it, and its files with it, if its \
+        "A user deleted the claim {claim}, which the workspace mounts. It goes once no pod uses it, and its files with it, if its \
          volume is not kept; nobody can undo that: copy the files elsewhere before the workspace stops, for idleness or otherwise. \
          It starts again when another claim is named, or one of that name is made."
     );
-    Evidence::hopeful(reason::VOLUME_TERMINATING, message)
+    Evidence::waiting(reason::VOLUME_TERMINATING, message)
 }
 
 fn own_terminating(observed: &Observed) -> Evidence {
@@ -98,12 +98,12 @@ fn own_terminating(observed: &Observed) -> Evidence {
         )
     });
     let message = format!(
-        "Somebody deleted the disk {}. It goes for good when the workspace stops or is restarted, and its files with it; \
+        "A user deleted the disk {}. It goes for good when the workspace stops or is restarted, and its files with it; \
          the next start makes an empty disk. Nobody can undo a deletion: copy the files elsewhere before it stops. Until then it is not \
          stopped for idleness.{rescue}",
         claim.name_any()
     );
-    Evidence::hopeful(reason::VOLUME_TERMINATING, message)
+    Evidence::waiting(reason::VOLUME_TERMINATING, message)
 }
 
 /// The claim has no volume, or lost it.
@@ -114,7 +114,7 @@ pub(super) fn unbound(observed: &Observed, now: Timestamp) -> Evidence {
     if phase == Some("Lost") {
         let message =
             format!("The volume of the disk {name} is gone. Restore it, or create the workspace anew.");
-        return Evidence::certain(reason::VOLUME_UNBOUND, message);
+        return Evidence::failed(reason::VOLUME_UNBOUND, message);
     }
     let (Some(claim), Some(pod)) = (pending_claim(observed), observed.current_pod()) else {
         return NONE;
@@ -127,10 +127,10 @@ pub(super) fn unbound(observed: &Observed, now: Timestamp) -> Evidence {
             "The volume of the disk {name} cannot be made: {}. It is tried again; if it lasts, tell the administrator.",
             trimmed(&message.message)
         );
-        return Evidence::may_pass(reason::VOLUME_UNBOUND, message, rest);
+        return Evidence::failed_after(reason::VOLUME_UNBOUND, message, rest);
     }
     if let Some(rest) = rest {
-        return Evidence::later(rest);
+        return Evidence::recheck_after(rest);
     }
     let message = if waits_for_node(observed, claim, pod) {
         format!(
@@ -144,7 +144,7 @@ pub(super) fn unbound(observed: &Observed, now: Timestamp) -> Evidence {
             observed.identity.namespace
         )
     };
-    Evidence::certain(reason::VOLUME_UNBOUND, message)
+    Evidence::failed(reason::VOLUME_UNBOUND, message)
 }
 
 /// Whether the claim waits for the pod, because of its class, and the pod for the claim, according to the last scheduler message. The
@@ -177,7 +177,7 @@ pub(super) fn of_pod(observed: &Observed, pod: &Pod, now: Timestamp) -> Evidence
     let rest = remaining(pod.metadata.creation_timestamp.as_ref(), SLOW, now);
     let mount = reported("FailedMount").or_else(|| reported("FailedMapVolume"));
     if let Some((reason, message)) = mount.and_then(missing_source) {
-        return Evidence::certain(reason, message);
+        return Evidence::failed(reason, message);
     }
     if let Some(message) = reported("FailedAttachVolume") {
         let advice = if message.contains("Multi-Attach") {
@@ -187,20 +187,20 @@ pub(super) fn of_pod(observed: &Observed, pod: &Pod, now: Timestamp) -> Evidence
             "It is tried again; if it lasts, tell the administrator"
         };
         let message = format!("The disk cannot be attached to the node {node}: {message}. {advice}.");
-        return Evidence::may_pass(reason::VOLUME_ATTACH_FAILED, message, rest);
+        return Evidence::failed_after(reason::VOLUME_ATTACH_FAILED, message, rest);
     }
     if let Some(message) = mount {
         let message = format!(
             "A volume cannot be mounted on the node {node}: {message}. It is tried again; if it lasts, tell the \
              administrator."
         );
-        return Evidence::may_pass(reason::VOLUME_ATTACH_FAILED, message, rest);
+        return Evidence::failed_after(reason::VOLUME_ATTACH_FAILED, message, rest);
     }
     if let Some(message) = reported("FailedCreatePodSandBox") {
         let message = format!(
             "The node {node} cannot set up the pod: {message}. It is tried again; if it lasts, tell the administrator."
         );
-        return Evidence::may_pass(reason::CONTAINER_START_FAILED, message, rest);
+        return Evidence::failed_after(reason::CONTAINER_START_FAILED, message, rest);
     }
     NONE
 }
@@ -219,7 +219,7 @@ pub(super) fn resize(observed: &Observed) -> Evidence {
         observed.identity.child_name(),
         trimmed(&why)
     );
-    Evidence::hopeful(reason::VOLUME_RESIZE_FAILED, message)
+    Evidence::waiting(reason::VOLUME_RESIZE_FAILED, message)
 }
 
 fn is_to_grow(claim: &PersistentVolumeClaim) -> bool {

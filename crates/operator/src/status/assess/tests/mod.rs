@@ -85,7 +85,7 @@ impl Case {
             validation: &self.validation,
             observed: &self.observed,
             blocker: self.blocker.as_ref(),
-            grace: testing::settings().unschedulable_grace(),
+            unschedulable_grace: testing::settings().unschedulable_grace(),
             now: Timestamp::from_second(EPOCH + self.at).unwrap(),
         })
     }

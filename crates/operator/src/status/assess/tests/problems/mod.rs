@@ -263,6 +263,19 @@ fn private_images_and_the_pull_policy_never_have_their_own_advice() {
 }
 
 #[test]
+fn where_the_installation_has_a_pull_secret_it_is_the_first_to_look_for() {
+    let state = json!({"waiting": {"reason": "ErrImagePull", "message": "401 Unauthorized"}});
+    let mut case = Case::of(testing::started()).container(&state, &json!({}), 0);
+    case.validation.as_mut().unwrap().image_pull_secrets = vec!["registry".to_owned()];
+    let (_, reported, _) = case.reported();
+    let advice = "wants credentials. The installation has it pulled with registry (setting imagePullSecrets): check that they exist";
+    assert!(
+        reported.contains(advice) && !reported.contains("profile"),
+        "{reported}"
+    );
+}
+
+#[test]
 fn containers_are_counted_from_the_plan_until_there_is_a_pod() {
     let counts = |observed: Observed| {
         Case::of(observed)

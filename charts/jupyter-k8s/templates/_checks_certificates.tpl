@@ -1,0 +1,29 @@
+{{/* The values that say where the certificate of the proxy comes from, as a JSON list. */}}
+{{- define "jk8s.certificateSources" -}}
+{{- $tls := .Values.proxy.tls -}}
+{{- $sources := list -}}
+{{- with $tls.secretName }}{{ $sources = append $sources (printf "secretName (%q)" .) }}{{ end -}}
+{{- with $tls.certManager.issuerRef.name }}{{ $sources = append $sources (printf "certManager.issuerRef.name (%q)" .) }}{{ end -}}
+{{- if $tls.selfSigned }}{{ $sources = append $sources "selfSigned (true)" }}{{ end -}}
+{{- toJson $sources -}}
+{{- end }}
+
+{{/* More than one source of the certificate, or one that this cluster does not have. */}}
+{{- define "jk8s.certificateProblems" -}}
+{{- $sources := include "jk8s.certificateSources" . | fromJsonArray -}}
+{{- if gt (len $sources) 1 }}
+  - proxy.tls: {{ join " and " $sources }} exclude each other: keep one of them
+{{- end -}}
+{{- with .Values.proxy.tls.certManager.issuerRef.name -}}
+{{- /* Kinds are known from a cluster alone. */ -}}
+{{- $kinds := $.Capabilities.APIVersions -}}
+{{- if and ($kinds.Has "apps/v1/Deployment") (not ($kinds.Has "cert-manager.io/v1/Certificate")) }}
+  - proxy.tls.certManager.issuerRef.name: {{ quote . }} needs cert-manager, and this cluster has no kind Certificate of cert-manager.io/v1: install cert-manager with its CRDs, or set proxy.tls.secretName or proxy.tls.selfSigned in its place
+{{- end -}}
+{{- end -}}
+{{- with .Values.proxy.tls.certManager.issuerRef -}}
+{{- if and .name (eq (default "cert-manager.io" .group) "cert-manager.io") (not (has .kind (list "Issuer" "ClusterIssuer"))) }}
+  - proxy.tls.certManager.issuerRef.kind: {{ default "" .kind | quote }} is no kind of issuers of the group cert-manager.io: write Issuer or ClusterIssuer, or set proxy.tls.certManager.issuerRef.group to the group of that kind
+{{- end -}}
+{{- end -}}
+{{- end }}

@@ -1,0 +1,81 @@
+//! A template and a namespace -> why it may not be used there, and why it is not gone (IO).
+
+use api::{Workspace, WorkspaceExecutionProfile, WorkspaceTemplate};
+use k8s_openapi::api::authorization::v1::SelfSubjectAccessReview;
+use k8s_openapi::jiff::Timestamp;
+use rules::explain::Read;
+use rules::explain::template::{TemplateEvidence, explain};
+use serde_json::json;
+
+use super::super::template::find;
+use super::{conclude, read_all};
+use crate::args::Explain;
+use crate::cluster::Cluster;
+use crate::failure::Failure;
+use crate::run::Console;
+
+/// Explains the template for the namespace of `--for`, else for that of the command.
+pub(super) async fn run(
+    cluster: &Cluster,
+    args: &Explain,
+    name: &str,
+    console: &mut Console<'_>,
+) -> Result<(), Failure> {
+    let namespace = args
+        .in_namespace
+        .as_deref()
+        .unwrap_or_else(|| cluster.namespace());
+    let template: WorkspaceTemplate =
+        serde_json::from_value(find(cluster, name).await?).map_err(|error| Failure::Other(error.into()))?;
+    let users = format!("spec.templateRef={name}");
+    let is_deleted = template.metadata.deletion_timestamp.is_some();
+    let (right, profile, workspaces) = futures::join!(
+        right(cluster, name, namespace),
+        profile(cluster, template.spec.execution_profile_ref.as_deref(), namespace),
+        // Only a deletion depends on who uses it.
+        async {
+            if is_deleted {
+                read_all(cluster.list::<Workspace>(None, None, Some(&users)).await)
+            } else {
+                Read::Known(Vec::new())
+            }
+        },
+    );
+    let explanation = explain(&TemplateEvidence {
+        template: &template,
+        namespace,
+        right,
+        profile,
+        workspaces,
+        now: Timestamp::now(),
+    });
+    conclude(args, "TemplateExplanation", &explanation, console)
+}
+
+async fn right(cluster: &Cluster, name: &str, namespace: &str) -> Read<bool> {
+    let review = json!({
+        "apiVersion": "authorization.k8s.io/v1", "kind": "SelfSubjectAccessReview",
+        "spec": {"resourceAttributes": {
+            "verb": api::names::USE_VERB, "group": api::names::GROUP, "resource": "workspacetemplates",
+            "name": name, "namespace": namespace,
+        }},
+    });
+    match cluster
+        .create::<SelfSubjectAccessReview>(None, &review, false)
+        .await
+    {
+        Ok(review) => Read::Known(review["status"]["allowed"] == true),
+        Err(failure) => Read::Unread(failure.to_string()),
+    }
+}
+
+async fn profile(cluster: &Cluster, name: Option<&str>, namespace: &str) -> Option<Read<bool>> {
+    let found = cluster
+        .get::<WorkspaceExecutionProfile>(Some(namespace), name?)
+        .await;
+    Some(match found {
+        Ok(_) => Read::Known(true),
+        Err(failure) if failure.is_not_found() => Read::Known(false),
+        Err(failure) => Read::Unread(failure.to_string()),
+    })
+}

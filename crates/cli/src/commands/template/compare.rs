@@ -1,0 +1,167 @@
+//! Two templates, files or names in the cluster -> what differs, and which workspaces the second would refuse (IO).
+
+use std::path::Path;
+
+use anyhow::Context as _;
+use api::{Workspace, WorkspaceExecutionProfile, WorkspaceManager, WorkspaceTemplate};
+use serde::de::DeserializeOwned;
+use serde_json::{Value, json};
+
+use super::super::lint::settings;
+use super::cases;
+use crate::args::TemplateCompare;
+use crate::cluster::Cluster;
+use crate::failure::Failure;
+use crate::output;
+use crate::run::Console;
+use crate::template::compare::{Comparison, Others, differences, refused};
+
+/// Whether both templates are files, so that no cluster is asked.
+pub(crate) fn is_offline(args: &TemplateCompare) -> bool {
+    is_file(&args.old) && is_file(&args.new)
+}
+
+/// Checks that the files are there. It does not read them: a pipe can be read only once.
+pub(super) fn check(args: &TemplateCompare) -> Result<(), Failure> {
+    let files = [&args.old, &args.new].into_iter().filter(|word| is_file(word));
+    for word in files.filter(|word| *word != "-") {
+        let metadata = std::fs::metadata(word)
+            .with_context(|| format!("{word} cannot be read"))
+            .map_err(Failure::Other)?;
+        if metadata.is_dir() {
+            return Err(Failure::Usage(format!(
+                "{word} is a folder: name a file with one WorkspaceTemplate"
+            )));
+        }
+    }
+    Ok(())
+}
+
+/// Without a connection: the words that are no files need one.
+pub(super) fn unconnected(args: &TemplateCompare, failure: Failure) -> Failure {
+    let Failure::Other(error) = failure else {
+        return failure;
+    };
+    let names = [&args.old, &args.new].into_iter().filter(|word| !is_file(word));
+    let names: Vec<_> = names.map(|word| format!("{word:?}")).collect();
+    Failure::Other(error.context(format!(
+        "no file is called {}, so the cluster is asked for a template of that name",
+        names.join(" or ")
+    )))
+}
+
+/// Compares; without a cluster, only the templates.
+pub(crate) async fn run(
+    cluster: Option<&Cluster>,
+    args: &TemplateCompare,
+    console: &mut Console<'_>,
+) -> Result<(), Failure> {
+    let settings = settings(args.settings.as_deref())?;
+    let (old, new) = futures::try_join!(find(cluster, &args.old), find(cluster, &args.new))?;
+    let value = |template: &WorkspaceTemplate| {
+        serde_json::to_value(template).map_err(|error| Failure::Other(error.into()))
+    };
+    let mut comparison = Comparison {
+        differences: differences(&value(&old)?, &value(&new)?),
+        workspaces: None,
+        refused: Vec::new(),
+    };
+    if let Some(cluster) = cluster.filter(|_| !is_file(&args.old)) {
+        let of_old = format!("spec.templateRef={}", args.old);
+        let (workspaces, managers, profiles) = futures::join!(
+            cluster.list::<Workspace>(None, None, Some(&of_old)),
+            cluster.list::<WorkspaceManager>(None, None, None),
+            cluster.list::<WorkspaceExecutionProfile>(None, None, None),
+        );
+        let workspaces = match workspaces {
+            Err(Failure::Refused(status)) if status.code == 403 => {
+                let namespace = cluster.namespace();
+                writeln!(
+                    console.err,
+                    "Only workspaces of namespace {namespace}: you may not list all."
+                )?;
+                cluster
+                    .list::<Workspace>(Some(namespace), None, Some(&of_old))
+                    .await?
+            }
+            workspaces => workspaces?,
+        };
+        let users: Vec<_> = parsed::<Workspace>(workspaces)
+            .into_iter()
+            .filter(|workspace| workspace.spec.template_ref.as_deref() == Some(args.old.as_str()))
+            .collect();
+        let others = Others {
+            managers: parsed(managers.unwrap_or_default()),
+            profiles: parsed(profiles.unwrap_or_default()),
+        };
+        comparison.workspaces = Some(users.len());
+        comparison.refused = refused(&users, &old, &new, &others, &settings);
+    }
+    show(args, &comparison, console)?;
+    if comparison.refused.is_empty() {
+        return Ok(());
+    }
+    Err(Failure::Explained)
+}
+
+fn show(args: &TemplateCompare, comparison: &Comparison, console: &mut Console<'_>) -> Result<(), Failure> {
+    if let Some(format) = &args.output {
+        let mut object = serde_json::to_value(comparison).map_err(|error| Failure::Other(error.into()))?;
+        object["apiVersion"] = json!(format!("cli.{}/v1alpha1", api::names::GROUP));
+        object["kind"] = json!("TemplateComparison");
+        return Ok(write!(console.out, "{}", output::object(&object, format)?)?);
+    }
+    for difference in &comparison.differences {
+        let line = format!("{} {}", difference.field, difference.what);
+        writeln!(console.out, "{}", output::plain(&line))?;
+    }
+    if comparison.differences.is_empty() {
+        writeln!(console.out, "Nothing differs.")?;
+    }
+    for workspace in &comparison.refused {
+        writeln!(
+            console.out,
+            "{} would refuse workspace {} of namespace {}:",
+            args.new, workspace.name, workspace.namespace
+        )?;
+        for violation in &workspace.violations {
+            writeln!(console.out, "  {}", output::plain(violation))?;
+        }
+    }
+    match comparison.workspaces {
+        None => writeln!(
+            console.err,
+            "No workspaces were judged: for those of a template in the cluster, give its name as OLD."
+        )?,
+        Some(all) => writeln!(
+            console.err,
+            "{} of {all} workspaces of {} would be refused.",
+            comparison.refused.len(),
+            args.old
+        )?,
+    }
+    Ok(())
+}
+
+/// A path has a slash, a dot or a file; names of templates may have dots, so an existing file decides there.
+fn is_file(word: &str) -> bool {
+    let path = Path::new(word);
+    let has_extension = path
+        .extension()
+        .is_some_and(|extension| ["yaml", "yml", "json"].iter().any(|known| extension == *known));
+    word == "-" || word.contains('/') || has_extension || path.is_file()
+}
+
+async fn find(cluster: Option<&Cluster>, word: &str) -> Result<WorkspaceTemplate, Failure> {
+    let Some(cluster) = cluster.filter(|_| !is_file(word)) else {
+        return cases::template(Path::new(word));
+    };
+    let found = super::find(cluster, word).await?;
+    serde_json::from_value(found).map_err(|error| Failure::Other(error.into()))
+}
+
+/// Objects without those that this version cannot parse.
+fn parsed<K: DeserializeOwned>(objects: Vec<Value>) -> Vec<K> {
+    let objects = objects.into_iter().map(serde_json::from_value);
+    objects.filter_map(Result::ok).collect()
+}

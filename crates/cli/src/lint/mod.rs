@@ -1,0 +1,356 @@
+//! Manifests -> broken rules, as API server and webhook would report them, and what only a cluster can judge (pure).
+//!
+//! | file | holds |
+//! |---|---|
+//! | `kinds.rs` | apiVersion and kind -> is it one of ours? |
+//! | `sarif.rs` | report -> SARIF 2.1.0, for code scanning |
+//! | `junit.rs` | names and failures -> JUnit's XML, for test reports |
+
+pub(crate) mod junit;
+mod kinds;
+pub(crate) mod sarif;
+
+use std::collections::BTreeSet;
+use std::rc::Rc;
+
+use api::{Workspace, WorkspaceExecutionProfile, WorkspaceManager, WorkspaceShare, WorkspaceTemplate};
+use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
+use kube::ResourceExt as _;
+use rules::manifest::{self, Place};
+use rules::schema::Schema;
+use rules::{References, Settings, Violation, Violations, validate};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use serde_json::Value;
+
+use self::kinds::Kind;
+
+/// One object of a file.
+#[derive(Debug, Clone)]
+pub(crate) struct Document {
+    pub(crate) file: String,
+    /// Place in the file, from 1.
+    pub(crate) number: usize,
+    pub(crate) object: Value,
+    /// The text that it is in.
+    pub(crate) text: Rc<manifest::Document>,
+    /// Path of the object in its text, such as `items[0].`.
+    pub(crate) at: String,
+}
+
+impl Document {
+    /// The objects of a text.
+    #[cfg(test)]
+    fn all(file: &str, text: &str) -> Result<Vec<Self>, manifest::Finding> {
+        Ok(Self::of(file, manifest::documents(text)?))
+    }
+
+    /// The objects of a parsed text; the items of Lists are objects of their own.
+    pub(crate) fn of(file: &str, parsed: Vec<manifest::Document>) -> Vec<Self> {
+        let mut all = Vec::new();
+        for mut document in parsed {
+            let is_list = document.value["kind"]
+                .as_str()
+                .is_some_and(|kind| kind.ends_with("List"));
+            let items = match document.value.get_mut("items") {
+                Some(Value::Array(items)) if is_list => Some(std::mem::take(items)),
+                _ => None,
+            };
+            let text = Rc::new(document);
+            let objects = match items {
+                None => vec![(String::new(), text.value.clone())],
+                Some(items) => {
+                    let items = items.into_iter().enumerate();
+                    items.map(|(at, item)| (format!("items[{at}]."), item)).collect()
+                }
+            };
+            all.extend(objects.into_iter().map(|(at, object)| (at, object, text.clone())));
+        }
+        let objects = all.into_iter().enumerate();
+        objects
+            .map(|(index, (at, object, text))| Self {
+                file: file.to_owned(),
+                number: index + 1,
+                object,
+                text,
+                at,
+            })
+            .collect()
+    }
+
+    /// Where the value is; of a field that is unknown or missing, where its key is, or the closest part of its path.
+    fn place(&self, violation: &Violation) -> Place {
+        let field = format!("{}{}", self.at, violation.field);
+        if violation.value.is_empty() {
+            return self.text.key_place(&field);
+        }
+        self.text.place(&field)
+    }
+}
+
+/// One broken rule.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub(crate) struct Problem {
+    pub(crate) file: String,
+    /// Place of the object in its file, from 1.
+    pub(crate) document: usize,
+    /// Kind and name.
+    pub(crate) object: String,
+    /// Place in the file, from 1.
+    pub(crate) line: usize,
+    pub(crate) column: usize,
+    pub(crate) field: String,
+    pub(crate) value: String,
+    pub(crate) message: String,
+}
+
+impl Problem {
+    /// A text that cannot be read.
+    pub(crate) fn of_text(file: &str, finding: manifest::Finding) -> Self {
+        Self {
+            file: file.to_owned(),
+            document: 0,
+            object: YAML.to_owned(),
+            line: finding.place.line,
+            column: finding.place.column,
+            field: finding.field,
+            value: finding.value,
+            message: finding.message,
+        }
+    }
+
+    /// A file or folder without any object.
+    pub(crate) fn of_nothing(path: &str) -> Self {
+        let finding = manifest::Finding {
+            place: Place { line: 1, column: 1 },
+            field: String::new(),
+            value: String::new(),
+            message: "holds no object: write a manifest, or leave this path out".to_owned(),
+        };
+        Self::of_text(path, finding)
+    }
+
+    /// Object, field and rule in one line.
+    pub(crate) fn text(&self) -> String {
+        let parts = [self.object.as_str(), self.field.as_str(), self.message.as_str()];
+        let parts: Vec<_> = parts.into_iter().filter(|part| !part.is_empty()).collect();
+        parts.join(": ")
+    }
+}
+
+/// What stands in place of kind and name where a text cannot be read.
+const YAML: &str = "YAML";
+
+/// What a check found.
+#[derive(Debug, Default, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct Report {
+    pub(crate) problems: Vec<Problem>,
+    /// Objects that were checked; the reports for machines list them.
+    #[serde(skip)]
+    pub(crate) objects: Vec<Checked>,
+    /// Objects of our kinds.
+    pub(crate) checked: usize,
+    /// Objects of other kinds.
+    pub(crate) skipped: usize,
+    /// What only a cluster can judge.
+    pub(crate) not_judged: BTreeSet<String>,
+}
+
+/// An object that was checked.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Checked {
+    pub(crate) file: String,
+    pub(crate) document: usize,
+    pub(crate) object: String,
+}
+
+/// What is never judged without a cluster.
+const NEVER_JUDGED: [&str; 4] = [
+    "rights of who applies the objects",
+    "whether Secrets, ConfigMaps, claims and storage classes exist",
+    "validation rules in CEL of the CRDs, and changes of objects that are stored already",
+    "admission by other products, quotas and LimitRanges",
+];
+
+/// Placeholder for the owner, whom only the cluster knows.
+const SOME_OWNER: &str = "owner";
+
+/// Checks all objects of our kinds, or those of one kind. Templates, managers and profiles of the same files and of `references` count
+/// for workspaces that name them.
+pub(crate) fn lint(
+    documents: &[Document],
+    references: &[Document],
+    only: Option<&str>,
+    settings: &Settings,
+) -> Report {
+    let crds = api::crds();
+    let all = Known::of(documents.iter().chain(references));
+    let mut report = Report::default();
+    for document in documents {
+        let is_asked = |crd: &CustomResourceDefinition| only.is_none_or(|only| only == crd.spec.names.kind);
+        let found = match kinds::of(&document.object, &crds) {
+            Kind::Known(crd) if is_asked(crd) => {
+                check(&document.object, crd, &all, settings, &mut report.not_judged)
+            }
+            Kind::Wrong { meant, violation } if is_asked(meant) => vec![violation],
+            Kind::Known(_) | Kind::Wrong { .. } | Kind::Other => {
+                report.skipped += 1;
+                continue;
+            }
+        };
+        report.checked += 1;
+        report.objects.push(Checked {
+            file: document.file.clone(),
+            document: document.number,
+            object: named(&document.object),
+        });
+        report.problems.extend(found.into_iter().map(|violation| {
+            let place = document.place(&violation);
+            Problem {
+                file: document.file.clone(),
+                document: document.number,
+                object: named(&document.object),
+                line: place.line,
+                column: place.column,
+                field: violation.field.clone(),
+                message: violation.detail(),
+                value: violation.value,
+            }
+        }));
+    }
+    if report.checked > 0 {
+        report.not_judged.extend(NEVER_JUDGED.map(str::to_owned));
+    }
+    report.sort();
+    report
+}
+
+impl Report {
+    /// Orders the problems as they stand in the files.
+    pub(crate) fn sort(&mut self) {
+        let place = |problem: &Problem| (problem.file.clone(), problem.line, problem.column);
+        self.problems.sort_by_cached_key(place);
+    }
+}
+
+/// Kind and name, such as `Workspace demo`.
+fn named(object: &Value) -> String {
+    let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+    format!("{} {}", text(&object["kind"]), text(&object["metadata"]["name"]))
+}
+
+/// The objects that workspaces refer to.
+#[derive(Debug, Default)]
+pub(crate) struct Known {
+    pub(crate) templates: Vec<WorkspaceTemplate>,
+    pub(crate) managers: Vec<WorkspaceManager>,
+    pub(crate) profiles: Vec<WorkspaceExecutionProfile>,
+}
+
+impl Known {
+    fn of<'a>(documents: impl Iterator<Item = &'a Document> + Clone) -> Self {
+        fn all<'a, K: DeserializeOwned>(documents: impl Iterator<Item = &'a Document>, kind: &str) -> Vec<K> {
+            let documents = documents.filter(|document| document.object["kind"] == kind);
+            let objects = documents.map(|document| serde_json::from_value(document.object.clone()));
+            objects.filter_map(Result::ok).collect()
+        }
+        Self {
+            templates: all(documents.clone(), "WorkspaceTemplate"),
+            managers: all(documents.clone(), "WorkspaceManager"),
+            profiles: all(documents, "WorkspaceExecutionProfile"),
+        }
+    }
+}
+
+/// All violations of one object, in the order of its fields.
+pub(crate) fn check(
+    object: &Value,
+    crd: &CustomResourceDefinition,
+    known: &Known,
+    settings: &Settings,
+    not_judged: &mut BTreeSet<String>,
+) -> Vec<Violation> {
+    let mut found = manifest::unknown_fields(object, crd);
+    let faults = Schema::of(crd).faults(&object["spec"], None);
+    found.extend(faults.violations().cloned());
+    // What cannot be parsed is replaced, so that the other rules are checked, too.
+    let mut readable = object.clone();
+    faults.make_readable(&mut readable["spec"]);
+    let object = &readable;
+    let by_rules = match crd.spec.names.kind.as_str() {
+        "Workspace" => parsed(object).map(|it| of_workspace(&it, known, settings, not_judged)),
+        "WorkspaceTemplate" => {
+            parsed(object).map(|it: WorkspaceTemplate| validate::template(&it.spec, settings))
+        }
+        "WorkspaceManager" => parsed(object).map(|it: WorkspaceManager| validate::manager(&it, settings)),
+        "WorkspaceExecutionProfile" => {
+            parsed(object).map(|it: WorkspaceExecutionProfile| validate::profile(&it.spec, settings))
+        }
+        "WorkspaceShare" => parsed(object).map(|it: WorkspaceShare| validate::share(&it.spec)),
+        _ => Ok(Vec::new()),
+    };
+    match by_rules {
+        Ok(violations) => found.extend(violations.into_iter().filter(|it| !faults.covers(it))),
+        // What the schema refuses cannot be parsed; then that is the message.
+        Err(error) if faults.is_empty() => found.push(Violation::new("spec", "", error)),
+        Err(_) => {}
+    }
+    match Violations::of(found) {
+        None => Vec::new(),
+        Some(violations) => violations.in_order().iter().cloned().collect(),
+    }
+}
+
+fn parsed<K: DeserializeOwned>(object: &Value) -> Result<K, String> {
+    serde_json::from_value(object.clone()).map_err(|error| error.to_string())
+}
+
+fn of_workspace(
+    workspace: &Workspace,
+    known: &Known,
+    settings: &Settings,
+    not_judged: &mut BTreeSet<String>,
+) -> Vec<Violation> {
+    let template = workspace.spec.template_ref.as_deref().and_then(|name| {
+        let found = known
+            .templates
+            .iter()
+            .find(|template| template.name_any() == name);
+        if found.is_none() {
+            not_judged.insert(format!(
+                "bounds of WorkspaceTemplate {name}, which is not among the files"
+            ));
+        }
+        found
+    });
+    let profile = rules::profile_name(&workspace.spec, template.map(|template| &template.spec));
+    let profile = profile.and_then(|name| {
+        let found = known.profiles.iter().find(|profile| profile.name_any() == name);
+        if found.is_none() {
+            not_judged.insert(format!(
+                "WorkspaceExecutionProfile {name}, which is not among the files"
+            ));
+        }
+        found
+    });
+    let references = References::managed_by(&known.managers)
+        .with_template(template)
+        .with_profile(profile);
+    // The webhook names the owner at creation; templates may have variables of the owner.
+    let judged = rules::judge(&owned(workspace), &references, settings).violations;
+    judged.iter().flat_map(Violations::iter).cloned().collect()
+}
+
+/// The workspace with a placeholder for the owner, if it names none.
+pub(crate) fn owned(workspace: &Workspace) -> Workspace {
+    let mut owned = workspace.clone();
+    let annotations = owned.annotations_mut();
+    annotations
+        .entry(api::names::CREATED_BY.to_owned())
+        .or_insert_with(|| SOME_OWNER.to_owned());
+    owned
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,471 @@
+//! `template test|compare|lint`, `lint -o`, `explain template`, and `-o jsonpath`, from files and an API server in memory.
+
+use std::path::PathBuf;
+
+use api::{Workspace, WorkspaceTemplate};
+use clap::Parser as _;
+use cli::args::Cli;
+use cli::exit_code;
+use cli::run::{Console, workspace as run_command};
+use http::Method;
+use serde_json::{Value, json};
+use testkit::api_server::{ApiServer, Fault};
+use testkit::objects::{NAMESPACE, template, workspace};
+
+use crate::workspace::{Ran, in_phase, run};
+
+/// A folder of files that goes with the test.
+struct Folder(PathBuf);
+
+impl Folder {
+    fn with(test: &str, files: &[(&str, String)]) -> Self {
+        let folder = std::env::temp_dir().join(format!("cli-template-{}-{test}", std::process::id()));
+        std::fs::create_dir_all(&folder).unwrap();
+        for (name, text) in files {
+            std::fs::write(folder.join(name), text).unwrap();
+        }
+        Self(folder)
+    }
+
+    fn path(&self, name: &str) -> String {
+        self.0.join(name).display().to_string()
+    }
+}
+
+impl Drop for Folder {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_dir_all(&self.0);
+    }
+}
+
+/// Runs a command that must not ask a cluster: there is none.
+async fn offline(line: &str) -> Ran {
+    let words = ["kubectl-workspace", "--kubeconfig", "/nonexistent"];
+    let cli = Cli::parse_from(words.into_iter().chain(line.split_whitespace()));
+    let (mut out, mut err) = (Vec::new(), Vec::new());
+    let mut console = Console {
+        out: &mut out,
+        err: &mut err,
+        answers: None,
+    };
+    let outcome = run_command(&cli, &mut console).await;
+    Ran {
+        out: String::from_utf8(out).unwrap(),
+        err: String::from_utf8(err).unwrap(),
+        outcome,
+    }
+}
+
+fn yaml(template: &WorkspaceTemplate) -> String {
+    serde_json::to_string(template).unwrap()
+}
+
+/// The template with other bounds on CPUs.
+fn bounded(name: &str, max: &str) -> WorkspaceTemplate {
+    let mut object = template(name);
+    let bounds = json!({"cpu": {"min": "100m", "max": max}, "memory": {"min": "128Mi", "max": "2Gi"}});
+    object.spec.resource_bounds = serde_json::from_value(bounds).unwrap();
+    object
+}
+
+const CASES: &str = "
+template: t.yaml
+cases:
+- {name: five cores are too many, workspace: {resources: {limits: {cpu: '5'}}}, refused: [{field: spec.resources.limits.cpu, message: '*at most 2*'}]}
+- {name: saying nothing is enough, workspace: {}, admitted: {storage: {size: 1Gi}}}
+";
+
+#[tokio::test]
+async fn cases_that_hold_end_with_zero_and_name_what_no_case_notices() {
+    let folder = Folder::with(
+        "cases",
+        &[("t.yaml", yaml(&template("t"))), ("c.yaml", CASES.to_owned())],
+    );
+    let ran = offline(&format!("template test {}", folder.path("c.yaml"))).await;
+    assert_eq!(ran.code(), 0, "{:?} {}", ran.outcome, ran.out);
+    assert_eq!(
+        ran.out,
+        "ok    five cores are too many\nok    saying nothing is enough\n"
+    );
+    assert!(ran.err.contains("2 cases, 0 failed"), "{}", ran.err);
+    assert!(
+        ran.err.contains("No case notices spec.resourceBounds.memory"),
+        "{}",
+        ran.err
+    );
+    assert!(!ran.err.contains("spec.resourceBounds.cpu.max"), "{}", ran.err);
+}
+
+#[tokio::test]
+async fn a_case_that_does_not_hold_ends_with_three_in_each_format() {
+    let files = [("t.yaml", yaml(&bounded("t", "8"))), ("c.yaml", CASES.to_owned())];
+    let folder = Folder::with("failing", &files);
+    let line = format!("template test {}", folder.path("c.yaml"));
+    let ran = offline(&line).await;
+    assert_eq!(ran.code(), exit_code::NOT_AS_WANTED);
+    let expected = "FAIL  five cores are too many\n      spec.resources.limits.cpu: expected to be refused with \"*at most 2*\"\n";
+    assert!(ran.out.starts_with(expected), "{}", ran.out);
+    let junit = offline(&format!("{line} -o junit")).await;
+    assert!(junit.out.contains("tests=\"2\" failures=\"1\""), "{}", junit.out);
+    let report: Value = serde_json::from_str(&offline(&format!("{line} -o json")).await.out).unwrap();
+    assert_eq!(report["kind"], "TemplateTestReport");
+    assert_eq!(report["files"][0]["cases"][1]["problems"], json!([]));
+}
+
+#[tokio::test]
+async fn a_file_of_cases_that_cannot_be_used_is_refused_with_what_is_wrong() {
+    let mut invalid = template("t");
+    invalid.spec.allowed_images = vec!["other".to_owned()];
+    for (name, cases, object, part) in [
+        (
+            "expects-nothing",
+            "{template: t.yaml, cases: [{name: a}]}",
+            template("t"),
+            "says not what it expects",
+        ),
+        (
+            "typo",
+            "{template: t.yaml, cases: [{name: a, admited: {}}]}",
+            template("t"),
+            "admited",
+        ),
+        (
+            "no-template",
+            "{template: none.yaml, cases: [{name: a, admitted: {}}]}",
+            template("t"),
+            "none.yaml cannot be read",
+        ),
+        (
+            "invalid",
+            "{template: t.yaml, cases: [{name: a, admitted: {}}]}",
+            invalid,
+            "breaks rules itself: spec.defaultImage",
+        ),
+    ] {
+        let folder = Folder::with(name, &[("t.yaml", yaml(&object)), ("c.yaml", cases.to_owned())]);
+        let ran = offline(&format!("template test {}", folder.path("c.yaml"))).await;
+        assert!(ran.error().contains(part), "{name}: {}", ran.error());
+        assert!(
+            matches!(ran.code(), exit_code::FAILED | exit_code::USAGE),
+            "{name}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn two_files_are_compared_without_a_cluster() {
+    let files = [
+        ("old.yaml", yaml(&template("old"))),
+        ("new.yaml", yaml(&bounded("new", "1"))),
+    ];
+    let folder = Folder::with("compare", &files);
+    let (old, new) = (folder.path("old.yaml"), folder.path("new.yaml"));
+    let ran = offline(&format!("template compare {old} {new}")).await;
+    assert_eq!(ran.code(), 0, "{:?}", ran.outcome);
+    assert_eq!(
+        ran.out,
+        "spec.displayName was old, is new\nspec.resourceBounds.cpu.max was 2, is 1 (allows less)\n"
+    );
+    assert!(ran.err.starts_with("No workspaces were judged"), "{}", ran.err);
+    assert_eq!(
+        offline(&format!("template compare {old} {old}")).await.out,
+        "Nothing differs.\n"
+    );
+}
+
+fn using(name: &str, template: &str, cpu: &str) -> Workspace {
+    let mut object = serde_json::to_value(workspace(name)).unwrap();
+    object["spec"]["templateRef"] = json!(template);
+    object["spec"]["resources"] = json!({"limits": {"cpu": cpu}});
+    serde_json::from_value(object).unwrap()
+}
+
+#[tokio::test]
+async fn workspaces_that_the_new_template_would_refuse_are_named_with_the_reason() {
+    let (server, client) = ApiServer::start();
+    server.put(&template("old"));
+    server.put(&using("small", "old", "1"));
+    server.put(&using("large", "old", "2"));
+    server.put(&using("other", "another", "2"));
+    let folder = Folder::with("cluster", &[("new.yaml", yaml(&bounded("new", "1")))]);
+    let line = format!("template compare old {}", folder.path("new.yaml"));
+    let ran = run(&client, &line).await;
+    assert_eq!(ran.code(), exit_code::NOT_AS_WANTED, "{:?}", ran.outcome);
+    assert!(
+        ran.out
+            .contains("would refuse workspace large of namespace team:\n  spec.resources.limits.cpu: \"2\""),
+        "{}",
+        ran.out
+    );
+    assert!(
+        !ran.out.contains("small") && !ran.out.contains("workspace other"),
+        "{}",
+        ran.out
+    );
+    assert_eq!(ran.err, "1 of 2 workspaces of old would be refused.\n");
+    // Without the right to list all, those of the namespace count.
+    server.fail(Fault {
+        method: Method::GET,
+        path_part: "v1alpha1/workspaces",
+        code: 403,
+        reason: "Forbidden",
+        message: "no right".to_owned(),
+        times: 1,
+    });
+    let ran = run(&client, &line).await;
+    assert!(
+        ran.err.starts_with("Only workspaces of namespace team"),
+        "{}",
+        ran.err
+    );
+    assert_eq!(ran.code(), exit_code::NOT_AS_WANTED);
+    let missing = run(&client, "template compare none old").await;
+    assert!(
+        missing.error().contains("\"none\" does not exist"),
+        "{}",
+        missing.error()
+    );
+}
+
+#[tokio::test]
+async fn lint_writes_reports_for_people_and_machines() {
+    let object = |image: &str| {
+        json!({
+            "apiVersion": "workspaces.jupyter.org/v1alpha1", "kind": "Workspace", "metadata": {"name": "demo"},
+            "spec": {"displayName": "d", "templateRef": "t", "image": image},
+        })
+    };
+    let folder = Folder::with(
+        "lint",
+        &[
+            ("w.yaml", format!("{}\n---\n{}", object("none"), object("uv"))),
+            ("t.yaml", yaml(&template("t"))),
+        ],
+    );
+    let line = format!(
+        "lint {} --template {}",
+        folder.path("w.yaml"),
+        folder.path("t.yaml")
+    );
+    let ran = offline(&line).await;
+    assert_eq!(ran.code(), exit_code::NOT_AS_WANTED);
+    assert_eq!(ran.out.lines().count(), 1, "{}", ran.out);
+    assert!(
+        ran.out.contains("Workspace demo: spec.image: \"none\""),
+        "{}",
+        ran.out
+    );
+    assert!(
+        ran.err.starts_with("2 objects checked"),
+        "the reference is not checked: {}",
+        ran.err
+    );
+    let sarif: Value = serde_json::from_str(&offline(&format!("{line} -o sarif")).await.out).unwrap();
+    let result = &sarif["runs"][0]["results"][0];
+    assert_eq!(result["ruleId"], "Workspace/spec.image");
+    let uri = &result["locations"][0]["physicalLocation"]["artifactLocation"]["uri"];
+    assert_eq!(uri, &json!(format!("file://{}", folder.path("w.yaml"))));
+    let junit = offline(&format!("{line} -o junit")).await.out;
+    assert!(
+        junit.contains("tests=\"2\" failures=\"1\"") && junit.contains("(object 2)"),
+        "{junit}"
+    );
+    let report: Value = serde_json::from_str(&offline(&format!("{line} -o json")).await.out).unwrap();
+    assert_eq!(
+        (&report["kind"], &report["problems"][0]["field"]),
+        (&json!("LintReport"), &json!("spec.image"))
+    );
+}
+
+#[tokio::test]
+async fn lint_reports_all_at_once_and_a_path_without_any_object() {
+    let wrong = "apiVersion: workspaces.jupyter.org/v1alpha1\nkind: Workspace\nmetadata: {name: My_Lab}\nspec:\n  desiredStatus: On\n  \
+                 displayName: 1\n  colour: red\n  image: 'a b'\n  port: many\n";
+    let files = [
+        ("w.yaml", wrong.to_owned()),
+        ("empty.yaml", String::new()),
+        ("comment.yaml", "# nothing\n---\n".to_owned()),
+        ("list.yaml", "{apiVersion: v1, kind: List, items: []}".to_owned()),
+    ];
+    let folder = Folder::with("lint-all", &files);
+    let ran = offline(&format!("lint {}", folder.path("w.yaml"))).await;
+    assert_eq!(ran.code(), exit_code::NOT_AS_WANTED);
+    for part in [
+        "metadata.name: \"My_Lab\" is not a valid name",
+        "spec.desiredStatus: ",
+        "spec.displayName: ",
+        "spec.colour: is an unknown field",
+        "spec.image: \"a b\"",
+        "spec.port: ",
+    ] {
+        assert_eq!(ran.out.matches(part).count(), 1, "{part}: {}", ran.out);
+    }
+    let offline_explained = offline(&format!("explain --offline -f {}", folder.path("w.yaml"))).await;
+    assert!(
+        offline_explained
+            .out
+            .contains("* metadata.name (NAME): \"My_Lab\""),
+        "{}",
+        offline_explained.out
+    );
+    for name in ["empty.yaml", "comment.yaml"] {
+        let path = folder.path(name);
+        for command in ["lint", "template lint"] {
+            let ran = offline(&format!("{command} {path}")).await;
+            assert_eq!(ran.code(), exit_code::NOT_AS_WANTED, "{command} {name}");
+            assert_eq!(
+                ran.out,
+                format!("{path}:1:1: YAML: holds no object: write a manifest, or leave this path out\n")
+            );
+        }
+    }
+    // A list may be empty, and a folder may have empty files beside others.
+    assert_eq!(
+        offline(&format!("lint {}", folder.path("list.yaml")))
+            .await
+            .code(),
+        0
+    );
+    let ran = offline(&format!("lint {}", folder.0.display())).await;
+    assert!(!ran.out.contains("holds no object"), "{}", ran.out);
+}
+
+#[tokio::test]
+async fn template_lint_checks_templates_alone() {
+    let mut wrong = template("t");
+    wrong.spec.allowed_images = vec!["other".to_owned()];
+    let files = [
+        ("t.yaml", yaml(&wrong)),
+        ("w.yaml", serde_json::to_string(&workspace("demo")).unwrap()),
+    ];
+    let folder = Folder::with("template-lint", &files);
+    let ran = offline(&format!("template lint {}", folder.0.display())).await;
+    assert_eq!(ran.code(), exit_code::NOT_AS_WANTED);
+    assert!(ran.out.contains("spec.defaultImage"), "{}", ran.out);
+    assert!(
+        ran.err.starts_with("1 objects checked, 1 of other kinds"),
+        "{}",
+        ran.err
+    );
+    let ran = offline(&format!("template lint {}", folder.path("w.yaml"))).await;
+    assert_eq!(ran.code(), exit_code::USAGE);
+    assert!(ran.error().contains("no WorkspaceTemplate"), "{}", ran.error());
+}
+
+#[tokio::test]
+async fn a_template_is_explained_for_a_namespace() {
+    let (server, client) = ApiServer::start();
+    let mut object = template("production");
+    object.spec.execution_profile_ref = Some("gpu".to_owned());
+    server.put(&object);
+    server.put(&testkit::objects::execution_profile("gpu", &json!({})));
+    server.review(|review| review["resourceAttributes"]["namespace"] == NAMESPACE);
+    let ran = run(&client, "explain template production").await;
+    assert_eq!(ran.code(), 0, "{}", ran.out);
+    assert!(
+        ran.out.starts_with("You may use it in namespace team.\n"),
+        "{}",
+        ran.out
+    );
+    let ran = run(&client, "explain template production --for other").await;
+    assert_eq!(ran.code(), exit_code::NOT_AS_WANTED);
+    assert!(
+        ran.out.starts_with("You may not use it in namespace other.\n"),
+        "{}",
+        ran.out
+    );
+    assert!(
+        ran.out
+            .contains("Namespace other has no WorkspaceExecutionProfile gpu"),
+        "{}",
+        ran.out
+    );
+    let reason = run(
+        &client,
+        "explain template production --for other -o jsonpath={.findings[1].reason}",
+    )
+    .await;
+    assert_eq!(reason.out, "ExecutionProfileNotFound");
+    let none = run(&client, "explain template none").await;
+    assert!(
+        none.error().contains("\"none\" does not exist"),
+        "{}",
+        none.error()
+    );
+    let unnamed = run(&client, "explain template").await;
+    assert_eq!(unnamed.code(), exit_code::USAGE);
+    let usage = "which template? Write kubectl workspace explain template NAME";
+    assert!(unnamed.error().starts_with(usage), "{}", unnamed.error());
+    server.put(&in_phase("template", "Running", "Running"));
+    assert_eq!(run(&client, "explain template").await.code(), 0);
+    let wrong = run(&client, "explain demo production").await;
+    assert_eq!(wrong.code(), exit_code::USAGE);
+    assert!(
+        wrong
+            .error()
+            .contains("kubectl workspace explain template production"),
+        "{}",
+        wrong.error()
+    );
+}
+
+#[tokio::test]
+async fn objects_come_out_in_each_format_wherever_they_do() {
+    let (server, client) = ApiServer::start();
+    server.put(&in_phase("a", "Stopped", "Stopped"));
+    server.put(&in_phase("b", "Running", "Running"));
+    server.put(&template("t"));
+    let name = "workspace.workspaces.jupyter.org/a";
+    for (line, expected) in [
+        ("list -o jsonpath={.items[*].metadata.name}", "a b".to_owned()),
+        ("start a -o jsonpath={.spec.desiredStatus}", "Running".to_owned()),
+        (
+            "stop a b -o jsonpath={.items[*].spec.desiredStatus}",
+            "Stopped Stopped".to_owned(),
+        ),
+        ("stop a -o name", format!("{name}\n")),
+        ("set a --image uv -o jsonpath={.spec.image}", "uv".to_owned()),
+        ("set a --image uv -o name", format!("{name}\n")),
+        (
+            "share a --user bob -o jsonpath={.spec.subjects[0].name}",
+            "bob".to_owned(),
+        ),
+        ("shares -o jsonpath={.items[0].spec.workspaceRef}", "a".to_owned()),
+        (
+            "template list -o name",
+            "workspacetemplate.workspaces.jupyter.org/t\n".to_owned(),
+        ),
+        (
+            "template show t -o name",
+            "workspacetemplate.workspaces.jupyter.org/t\n".to_owned(),
+        ),
+        ("create c --image uv -o jsonpath={.metadata.name}", "c".to_owned()),
+    ] {
+        let ran = run(&client, line).await;
+        assert_eq!(ran.out, expected, "{line}: {:?}", ran.outcome);
+    }
+    let refused = run(&client, "restart b --yes -o json").await;
+    assert_eq!(
+        (refused.code(), refused.out.as_str()),
+        (exit_code::NOT_AS_WANTED, "")
+    );
+    for (line, columns) in [
+        ("shares -o wide", "CREATED BY   NOTE"),
+        ("template list -o wide", "IN USE BY   DESCRIPTION"),
+        ("list -o wide", "TEMPLATE   OWNER   MESSAGE"),
+    ] {
+        let out = run(&client, line).await.out;
+        let header = out
+            .lines()
+            .next()
+            .unwrap_or_default()
+            .split_whitespace()
+            .collect::<Vec<_>>()
+            .join(" ");
+        let columns = columns.split_whitespace().collect::<Vec<_>>().join(" ");
+        assert!(header.ends_with(&columns), "{line}: {out}");
+    }
+    let refused = run(&client, "delete a --yes -o json").await;
+    assert_eq!(refused.code(), exit_code::USAGE);
+    assert!(server.get::<Workspace>(Some(NAMESPACE), "a").is_some());
+}

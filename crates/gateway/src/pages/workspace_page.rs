@@ -1,0 +1,282 @@
+//! workspace without a route -> its page: state, progress, blocker, next step (pure).
+
+use api::condition::reason;
+use api::workspace::Phase;
+use axum::response::Response;
+use http::StatusCode;
+use rules::access::Audience;
+pub(super) use rules::progress::PREPARED;
+use rules::progress::{self as progress_of, STEPS};
+
+use super::message::{Action, Message, NOT_READY, Part, Step, Tone, Watch};
+use super::start_events;
+use crate::index::{Domain, Target};
+
+/// Text for users who may connect and not start.
+pub(crate) const ONLY_OWNERS_START: &str = "Only its owner and administrators may start it.";
+
+/// Number of steps that the operator reports; the last one is the proxy's.
+pub(super) const ANSWERS: usize = 5;
+
+/// The page in place of the workspace. The status is always 503, because the request did not reach the workspace. `now`: Unix
+/// seconds.
+pub fn workspace_page(domain: &Domain, target: &Target, audience: Audience, now: i64) -> Response {
+    message(domain, target, audience, now).respond(StatusCode::SERVICE_UNAVAILABLE)
+}
+
+pub(super) fn message(domain: &Domain, target: &Target, audience: Audience, now: i64) -> Message {
+    let name = target.called();
+    let base = |kind, title: String, text: &str, tone| Message {
+        kind,
+        tone,
+        account: Some(domain.auth_origin()),
+        retry: Some(1),
+        ..Message::new(NOT_READY, title, text)
+    };
+    let details = details(domain, target, audience);
+    match target.phase {
+        Phase::Running => Message {
+            parts: vec![start_events::bar(target), steps(ANSWERS, None)],
+            watch: watch(1_000, Some(1)),
+            stream: Some(stream(target)),
+            ..base(
+                "Starting",
+                format!("{name} is ready"),
+                "This page opens the workspace in a moment.",
+                Tone::Wait,
+            )
+        },
+        Phase::Starting => Message {
+            parts: starting(target, audience, now),
+            watch: watch(2_000, Some(2)),
+            stream: Some(stream(target)),
+            ..base(
+                "Starting",
+                format!("{name} is starting"),
+                &lead(target, audience),
+                Tone::Wait,
+            )
+        },
+        Phase::Stopping => Message {
+            watch: watch(2_000, Some(2)),
+            ..base(
+                "Stopping",
+                format!("{name} is stopping"),
+                "The workspace can be started again when it is stopped.",
+                Tone::Calm,
+            )
+        },
+        Phase::Stopped => stopped(
+            domain,
+            target,
+            (audience, details),
+            base("Stopped", format!("{name} is stopped"), "", Tone::Calm),
+        ),
+        Phase::Failed => Message {
+            parts: with_details(vec![blocker_part(target, audience), steps_of(target)], details),
+            watch: watch(5_000, Some(15)),
+            ..base(
+                "Failed",
+                format!("{name} cannot run"),
+                when_solved(target, audience),
+                Tone::Bad,
+            )
+        },
+        Phase::Invalid => Message {
+            parts: with_details(vec![blocker_part(target, audience)], details),
+            watch: watch(5_000, Some(15)),
+            ..base(
+                "Not valid",
+                format!("{name} is not valid"),
+                "The workspace starts when this is corrected.",
+                Tone::Bad,
+            )
+        },
+        Phase::Deleting => Message {
+            watch: watch(5_000, Some(15)),
+            ..base(
+                "Deleted",
+                format!("{name} is being deleted"),
+                "The workspace cannot be opened, and its address will not work any more.",
+                Tone::Calm,
+            )
+        },
+    }
+}
+
+#[expect(clippy::unnecessary_wraps, reason = "what a notice holds")]
+fn watch(pause: u32, reload: Option<u32>) -> Option<Watch> {
+    Some(Watch { pause, reload })
+}
+
+/// Path of the start's events, on the workspace's own origin.
+fn stream(target: &Target) -> String {
+    format!("{}/_workspace/progress", target.site.prefix())
+}
+
+/// The first sentence about a start.
+fn lead(target: &Target, audience: Audience) -> String {
+    match blocker(target) {
+        None => "This page opens the workspace when it is ready.".to_owned(),
+        Some(_) => format!("The start is blocked. {}", when_solved(target, audience)),
+    }
+}
+
+/// What follows when the blocker is removed. Only owner and administrators see the reason.
+fn when_solved(target: &Target, audience: Audience) -> &'static str {
+    let needs_restart = [
+        reason::CONTAINER_EXITED,
+        reason::CRASH_LOOPING,
+        reason::OOM_KILLED,
+        reason::POST_START_HOOK_FAILED,
+    ];
+    match blocker(target) {
+        Some(word) if audience == Audience::OwnerOrAdmin && needs_restart.contains(&word) => {
+            "After a change, stop and start the workspace."
+        }
+        _ => "This page opens the workspace when the problem is solved.",
+    }
+}
+
+fn starting(target: &Target, audience: Audience, now: i64) -> Vec<Part> {
+    let since = target
+        .status_detail
+        .as_deref()
+        .and_then(|status_detail| status_detail.since);
+    let elapsed = since.map(|since| Part::Elapsed(now - since));
+    let rest = [
+        blocker_part(target, audience),
+        start_events::bar(target),
+        steps_of(target),
+    ];
+    elapsed.into_iter().chain(rest).collect()
+}
+
+/// A link to the workspace's page in the portal, for users who may read and change the workspace.
+fn details(domain: &Domain, target: &Target, audience: Audience) -> Option<Action> {
+    let origin = domain
+        .portal_origin()
+        .filter(|_| audience == Audience::OwnerOrAdmin)?;
+    Some(Action::Link {
+        to: format!("{origin}/w/{}/{}", target.namespace, target.name),
+        text: "Details".to_owned(),
+    })
+}
+
+fn with_details(mut parts: Vec<Part>, details: Option<Action>) -> Vec<Part> {
+    parts.extend(details.map(|link| Part::Actions(vec![link])));
+    parts
+}
+
+/// Why it is stopped, and how to start it. Only users who may read the status see its texts.
+fn stopped(
+    domain: &Domain,
+    target: &Target,
+    (audience, details): (Audience, Option<Action>),
+    base: Message,
+) -> Message {
+    let idle = target
+        .status_detail
+        .as_deref()
+        .and_then(|status_detail| status_detail.idle);
+    let why = match idle {
+        Some(Some(1)) => "Stopped after 1 minute without use.".to_owned(),
+        Some(Some(minutes)) => format!("Stopped after {minutes} minutes without use."),
+        Some(None) => "Stopped because it was not used.".to_owned(),
+        None => "Stopped.".to_owned(),
+    };
+    let message = match audience {
+        Audience::OwnerOrAdmin => target.message.clone(),
+        Audience::Starter | Audience::Viewer => String::new(),
+    };
+    let button = Action::Form {
+        get: true,
+        to: format!("{}/start", domain.auth_origin()),
+        fields: vec![("host", target.site.as_str().to_owned())],
+        button: "Start".to_owned(),
+        plain: false,
+    };
+    let (who, parts, forms_to) = if audience.may_start() {
+        let actions = std::iter::once(button).chain(details).collect();
+        ("", vec![Part::Actions(actions)], Some(domain.auth_origin()))
+    } else {
+        (ONLY_OWNERS_START, Vec::new(), None)
+    };
+    Message {
+        text: vec![why, message, who.to_owned()]
+            .into_iter()
+            .filter(|text| !text.is_empty())
+            .collect(),
+        parts,
+        forms_to,
+        watch: watch(5_000, None),
+        ..base
+    }
+}
+
+/// The blocker; empty if there is none.
+fn blocker_part(target: &Target, audience: Audience) -> Part {
+    let blocker = blocker(target);
+    let (cause, message, remedy) = match (blocker, audience) {
+        (None, _) => <(String, String, String)>::default(),
+        (Some(_), Audience::Starter | Audience::Viewer) => (
+            "The start is blocked.".to_owned(),
+            String::new(),
+            "The owner sees the reason and what to do on this page.".to_owned(),
+        ),
+        (Some(word), Audience::OwnerOrAdmin) => {
+            let known = reason::ALL.iter().find(|reason| reason.name == word);
+            let remedy = known.map_or("", |reason| reason.remedy);
+            (format!("{word}:"), target.message.clone(), remedy.to_owned())
+        }
+    };
+    Part::Cause {
+        cause,
+        message,
+        remedy,
+    }
+}
+
+/// The reason that keeps the workspace from running, if there is one.
+pub(super) fn blocker(target: &Target) -> Option<&str> {
+    progress_of::blocker(target.phase, reason_of(target))
+}
+
+fn reason_of(target: &Target) -> &str {
+    target
+        .status_detail
+        .as_deref()
+        .map_or("", |status_detail| status_detail.reason.as_str())
+}
+
+fn steps_of(target: &Target) -> Part {
+    let (done, stuck) = steps_done(target);
+    steps(done, stuck)
+}
+
+/// Number of completed steps, and the step that is blocked.
+pub(super) fn steps_done(target: &Target) -> (usize, Option<usize>) {
+    let has_started = target
+        .status_detail
+        .as_deref()
+        .is_some_and(|status_detail| status_detail.started);
+    let known = progress_of::by_status(target.phase, reason_of(target), has_started);
+    (known.done, known.stuck)
+}
+
+/// `done` steps are complete. Before the application runs, the step in progress is unknown: it may be any of the rest.
+fn steps(done: usize, stuck: Option<usize>) -> Part {
+    let step = |at: usize| match at {
+        _ if Some(at) == stuck => Step::Stuck,
+        _ if at < done => Step::Done,
+        _ if at == done && stuck.is_none() => Step::Now,
+        _ => Step::Next,
+    };
+    Part::Steps(
+        STEPS
+            .iter()
+            .enumerate()
+            .map(|(at, what)| (*what, step(at)))
+            .collect(),
+    )
+}

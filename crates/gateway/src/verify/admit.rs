@@ -1,0 +1,341 @@
+//! ticket -> user and workspace, or a refusal (IO for unknown sessions and rights).
+//!
+//! `/verify`, the relay and the auth host share this state.
+
+use std::sync::Arc;
+
+use http::header::{HeaderMap, HeaderValue};
+
+use api::names::PORTAL_AUDIENCE;
+use rules::access::{Denied, Right};
+
+use super::bearer::Bearer;
+use super::decision::{Admitted, Allow, NotAllowed, PortalAllow, decide, decide_portal};
+use super::pre_cookie;
+use super::rights::Rights;
+use crate::audit::Audit;
+use crate::clock::Clock;
+use crate::index::freshness::{Age, Freshness};
+use crate::index::{Domain, Index, Target};
+use crate::metrics::Metrics;
+use crate::oidc::Providers;
+use crate::server::throttle::Throttle;
+use crate::session::{Credential, Session, Sessions};
+use crate::site::Site;
+use crate::tokens::assertion::{AssertionInput, Assertions};
+use crate::tokens::cookies::{self, StripList};
+use crate::tokens::seal::{KeyRing, Purpose};
+use crate::tokens::{RandomId, SessionCookie, Ticket, Token as _};
+use crate::verify::answers::{Failure, Refusal};
+
+/// Audit rule of a denial: no workspace exists there.
+const NO_WORKSPACE: &str = "no_workspace";
+/// Audit rule of a denial: the index is too old.
+const STALE: &str = "stale";
+
+/// Everything that an answer needs.
+pub struct AppState {
+    /// Workspaces by site.
+    pub index: Arc<Index>,
+    /// What the cluster's roles allow users to do.
+    pub rights: Rights,
+    /// How old the index is and may be.
+    pub freshness: Arc<Freshness>,
+    /// Records who was admitted and who was refused.
+    pub audit: Audit,
+    /// Counts decisions.
+    pub metrics: Metrics,
+    /// Rate limits.
+    pub throttle: Arc<Throttle>,
+    /// The sessions of signed-in users.
+    pub sessions: Arc<Sessions>,
+    /// Checks tokens; `None` when tokens are not accepted.
+    pub bearer: Option<Bearer>,
+    /// Sealing keys.
+    pub keys: Arc<KeyRing>,
+    /// The identity providers; each becomes available after its discovery.
+    pub providers: Arc<Providers>,
+    /// Attests the user to workspaces' applications.
+    pub assertions: Arc<Assertions>,
+    /// Cookies that never reach a pod.
+    pub strip: StripList,
+    /// Starts workspaces.
+    pub client: kube::Client,
+    /// Current time.
+    pub clock: Clock,
+}
+
+/// A valid ticket.
+#[derive(Debug)]
+pub struct Admission {
+    /// What the user may use.
+    pub admitted: Admitted,
+    /// Fingerprint of the browser that the ticket was issued for, where the site needs one.
+    pub browser: Option<String>,
+    /// Expiry of the ticket, Unix seconds.
+    pub expires: i64,
+}
+
+impl AppState {
+    /// Answers a request with these headers, so that records about it can name the client.
+    pub(crate) async fn about<F: Future>(&self, headers: &HeaderMap, answer: F) -> F::Output {
+        self.audit.about(|| self.throttle.client(headers), answer).await
+    }
+
+    /// The ticket in `opened`, if it is for `site`, of this browser and not expired.
+    fn valid_ticket<'a>(&self, opened: &'a [u8], site: &Site, headers: &HeaderMap) -> Option<Ticket<'a>> {
+        let ticket = Ticket::read(opened, site.as_str(), self.clock.now())?;
+        is_of_browser(&ticket, site, headers).then_some(ticket)
+    }
+
+    /// Checks a ticket for `site`. `headers`: the headers of the same request, which identify the browser.
+    ///
+    /// # Errors
+    /// The ticket does not admit.
+    pub async fn admit(&self, site: &Site, ticket: &str, headers: &HeaderMap) -> Result<Admission, Refusal> {
+        let opened = self
+            .keys
+            .open_bytes(Purpose::Ticket, "", ticket)
+            .ok_or(Refusal::NotSignedIn)?;
+        let ticket = self
+            .valid_ticket(&opened, site, headers)
+            .ok_or(Refusal::NotSignedIn)?;
+        let session = match self.sessions.peek(ticket.session) {
+            Some(session) => session,
+            // This future is large and rarely needed. Boxing keeps it out of the common path.
+            None => Box::pin(self.find(ticket.session)).await?,
+        };
+        let admitted = self.decide_at(site, Some(ticket.uid), &session).await?;
+        // Recorded here and not during the sign-in: only now does the user receive a page or a socket.
+        if let Admitted::Workspace(allow) = &admitted {
+            self.audit.allowed(&session, allow.target(), allow.rule());
+        }
+        Ok(Admission {
+            admitted,
+            browser: ticket.browser.map(str::to_owned),
+            expires: ticket.expires,
+        })
+    }
+
+    /// Whether the user of `session` may use what is at `site`: the portal, or a workspace. `uid`: what a ticket or code names.
+    ///
+    /// # Errors
+    /// As [`AppState::decide`].
+    pub(crate) async fn decide_at(
+        &self,
+        site: &Site,
+        uid: Option<&str>,
+        session: &Arc<Session>,
+    ) -> Result<Admitted, Refusal> {
+        let is_portal = |domain: &Arc<Domain>| domain.is_portal(site);
+        if !self.index.load().domain().is_some_and(is_portal) {
+            return self.decide(site, uid, session).await.map(Admitted::Workspace);
+        }
+        self.is_current()?;
+        match decide_portal(&self.index.load(), site, uid, session) {
+            Ok(allow) => {
+                self.metrics.portal_allowed();
+                Ok(Admitted::Portal(allow))
+            }
+            Err(no) => Err(self.refused(&no, site, session)),
+        }
+    }
+
+    /// Whether the index is recent enough for a decision.
+    fn is_current(&self) -> Result<(), Refusal> {
+        if self.freshness.age() >= Age::Stale {
+            self.metrics.denied(STALE);
+            return Err(Refusal::Unavailable);
+        }
+        Ok(())
+    }
+
+    /// Whether the user of `session` may connect to the workspace at `site`. `uid`: the workspace that it must be.
+    ///
+    /// # Errors
+    /// The user may not connect, or the right is unknown. [`Refusal::NotSignedIn`] when it is another workspace.
+    pub(crate) async fn decide(
+        &self,
+        site: &Site,
+        uid: Option<&str>,
+        session: &Arc<Session>,
+    ) -> Result<Allow, Refusal> {
+        self.is_current()?;
+        let known = |target: &Arc<Target>| self.rights.known(session, target);
+        let mut decided = decide(&self.index.load(), site, uid, session, self.clock.now(), known);
+        if let Err(NotAllowed::RightUnknown(target)) = decided {
+            let answer = Box::pin(self.rights.ask(session, &target)).await;
+            // The host may lead to another workspace by now. The answer is not about that one.
+            let asked = |now: &Arc<Target>| {
+                if now.uid == target.uid {
+                    answer
+                } else {
+                    Right::Unanswered
+                }
+            };
+            decided = decide(&self.index.load(), site, uid, session, self.clock.now(), asked);
+        }
+        match decided {
+            Ok(allow) => {
+                self.metrics.allowed(allow.rule());
+                Ok(allow)
+            }
+            Err(no) => Err(self.refused(&no, site, session)),
+        }
+    }
+
+    /// Records that a signed-in user was refused by `rule`.
+    pub(super) fn record_refusal(&self, session: &Session, site: &Site, rule: &'static str) {
+        self.metrics.denied(rule);
+        self.audit.denied(session, site.as_str(), None, rule);
+    }
+
+    fn refused(&self, no: &NotAllowed, site: &Site, session: &Session) -> Refusal {
+        let (target, rule) = match no {
+            NotAllowed::OtherWorkspace => return Refusal::NotSignedIn,
+            NotAllowed::Denied(_, Denied::Unanswered) | NotAllowed::RightUnknown(_) => {
+                self.metrics.denied(Denied::Unanswered.reason());
+                return Refusal::Unavailable;
+            }
+            NotAllowed::NoWorkspace => (None, NO_WORKSPACE),
+            NotAllowed::Denied(target, why) => (Some(&**target), why.reason()),
+        };
+        self.metrics.denied(rule);
+        self.audit.denied(session, site.as_str(), target, rule);
+        Refusal::Denied
+    }
+
+    /// The header that attests the user to a workspace's application.
+    ///
+    /// # Errors
+    /// No key is active. Without the assertion nothing may pass.
+    pub(super) fn attest(&self, target: &Target, session: &Session) -> Result<HeaderValue, Failure> {
+        self.signed(AssertionInput {
+            uid: &target.uid,
+            user: &session.identity.user_name,
+            groups: None,
+            session_end: Some(session.end),
+            bearer: session.credential != Credential::Login,
+        })
+    }
+
+    /// The header that attests the user and the user's groups to the portal.
+    ///
+    /// # Errors
+    /// As [`AppState::attest`].
+    pub(super) fn attest_to_portal(&self, allow: &PortalAllow) -> Result<HeaderValue, Failure> {
+        let session = allow.session();
+        self.signed(AssertionInput {
+            uid: PORTAL_AUDIENCE,
+            user: &session.identity.user_name,
+            groups: Some(&session.identity.groups),
+            session_end: Some(session.end),
+            bearer: false,
+        })
+    }
+
+    fn signed(&self, input: AssertionInput<'_>) -> Result<HeaderValue, Failure> {
+        self.assertions.of(input).map_err(|error| {
+            tracing::error!(%error, "no assertion can be signed");
+            Failure::Unavailable
+        })
+    }
+
+    /// Whether tickets may be issued: not while the index may be out of date.
+    pub(crate) fn may_issue(&self) -> bool {
+        self.freshness.age() < Age::Late
+    }
+
+    /// The rule that still admits a user of the workspace `uid` at `site`, if one does. Reads memory only.
+    pub(super) fn stay(&self, site: &Site, uid: &str, session: &Arc<Session>) -> Option<Allow> {
+        if self.freshness.age() >= Age::Lost {
+            return None;
+        }
+        let held = |target: &Arc<Target>| self.rights.held(session, target, self.freshness.grace());
+        decide(
+            &self.index.load(),
+            site,
+            Some(uid),
+            session,
+            self.clock.now(),
+            held,
+        )
+        .ok()
+    }
+
+    async fn find(&self, id: RandomId) -> Result<Arc<Session>, Refusal> {
+        match self.sessions.find(id).await {
+            Ok(found) => found.ok_or(Refusal::NotSignedIn),
+            Err(error) => {
+                tracing::warn!(%error, "a session could not be looked up");
+                Err(Refusal::Unavailable)
+            }
+        }
+    }
+
+    /// The session of a browser on the auth host.
+    ///
+    /// # Errors
+    /// The cookie came twice, or the API server could not be asked.
+    pub async fn signed_in(
+        &self,
+        domain: &Domain,
+        headers: &HeaderMap,
+    ) -> Result<Option<Arc<Session>>, Failure> {
+        match self.session_cookie(domain, headers)? {
+            Some(cookie) => Ok(self.sessions.find(cookie.session).await?),
+            None => Ok(None),
+        }
+    }
+
+    /// The session cookie of a browser on the auth host, whether its session still exists or not.
+    ///
+    /// # Errors
+    /// The cookie came twice.
+    pub(crate) fn session_cookie(
+        &self,
+        domain: &Domain,
+        headers: &HeaderMap,
+    ) -> Result<Option<SessionCookie>, cookies::Duplicate> {
+        let cookie = cookies::find(headers, cookies::SESSION)?;
+        let cookie = cookie.and_then(|cookie| SessionCookie::open(&self.keys, cookie, self.clock.now()));
+        Ok(cookie.filter(|cookie| cookie.host == domain.auth_host()))
+    }
+
+    /// The session that a browser's valid ticket for `site` names, whether it still exists or not.
+    ///
+    /// # Errors
+    /// The cookie came twice.
+    pub(crate) fn ticket_session(
+        &self,
+        site: &Site,
+        headers: &HeaderMap,
+    ) -> Result<Option<RandomId>, cookies::Duplicate> {
+        let Some(sealed) = cookies::find(headers, site.ticket())? else {
+            return Ok(None);
+        };
+        let Some(opened) = self.keys.open_bytes(Purpose::Ticket, "", sealed) else {
+            return Ok(None);
+        };
+        let ticket = self.valid_ticket(&opened, site, headers);
+        Ok(ticket.map(|ticket| ticket.session))
+    }
+
+    /// The domain served.
+    ///
+    /// # Errors
+    /// None is known yet.
+    pub fn domain(&self) -> Result<Arc<Domain>, Failure> {
+        self.index.load().domain().cloned().ok_or(Failure::Unavailable)
+    }
+}
+
+/// Whether the ticket came with the browser cookie that it names, at sites where another user could plant a ticket.
+fn is_of_browser(ticket: &Ticket<'_>, site: &Site, headers: &HeaderMap) -> bool {
+    if !site.ticket_needs_browser() {
+        return true;
+    }
+    ticket
+        .browser
+        .is_some_and(|browser| pre_cookie::is_of_browser(headers, site, browser) == Ok(true))
+}

@@ -1,0 +1,327 @@
+//! User and audience -> JSON Web Token that is valid for a minute, and its public key set (pure).
+//!
+//! The algorithm is `EdDSA` with Ed25519. A pod needs no secret to check a token: it uses the public keys.
+//! Public keys are published before they are used.
+//!
+//! - `verifier`: published key set -> checks of assertions
+//! - `identity`: names that an assertion of the portal may hold
+
+mod identity;
+mod verifier;
+
+use arc_swap::ArcSwap;
+use aws_lc_rs::hkdf;
+use aws_lc_rs::signature::{Ed25519KeyPair, KeyPair as _};
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD as BASE64URL;
+use jsonwebtoken::{Algorithm, DecodingKey, EncodingKey, Header, Validation, decode, encode};
+use serde::Serialize;
+use serde_json::{Value, json};
+use std::fmt;
+use std::sync::Arc;
+use zeroize::Zeroizing;
+
+pub use identity::{IdentityError, MAX_GROUP_BYTES, MAX_GROUPS, Name, NameError, check_identity};
+pub use verifier::{InvalidAssertion, InvalidKeySet, VerifiedClaims, Verifier};
+
+use crate::rotating_keys::MasterKey;
+
+/// Lifetime of an assertion, in seconds.
+pub const LIFE: i64 = 60;
+const SALT: &[u8] = b"jupyter-k8s assertion v1";
+
+/// Claims of an assertion.
+#[derive(Clone, Copy, Debug, Serialize)]
+pub struct Claims<'a> {
+    /// Issuer.
+    #[serde(rename = "iss")]
+    pub issuer: &'a str,
+    /// Audience: no other recipient may accept the token.
+    #[serde(rename = "aud")]
+    pub audience: &'a str,
+    /// Subject: the user.
+    #[serde(rename = "sub")]
+    pub subject: &'a str,
+    /// Not valid before, in Unix seconds.
+    #[serde(rename = "nbf")]
+    pub begins: i64,
+    /// Issued at, in Unix seconds.
+    #[serde(rename = "iat")]
+    pub issued: i64,
+    /// Expiry, in Unix seconds.
+    #[serde(rename = "exp")]
+    pub ends: i64,
+    /// The user's groups, sorted; `None`: the audience does not receive them.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub groups: Option<&'a [String]>,
+    /// Time at which the user's session ends in any case, in Unix seconds; `None`: never.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub session_end: Option<i64>,
+    /// Whether the request itself carried a token. A browser never adds such a token to a page's requests on its own.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub bearer: bool,
+}
+
+impl<'a> Claims<'a> {
+    /// Claims of `issuer` about `subject`, for `audience`, valid from `now` (Unix seconds).
+    pub fn new(issuer: &'a str, audience: &'a str, subject: &'a str, now: i64) -> Self {
+        Self {
+            issuer,
+            audience,
+            subject,
+            begins: now,
+            issued: now,
+            ends: now + LIFE,
+            groups: None,
+            session_end: None,
+            bearer: false,
+        }
+    }
+}
+
+/// No assertion was signed, because no key is active.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("no signing key is active, or the crypto library refused to use it")]
+pub struct SigningError;
+
+struct SigningKey {
+    id: String,
+    active_from: i64,
+    /// The key as it is published.
+    public: Value,
+    signs: EncodingKey,
+    checks: DecodingKey,
+}
+
+impl SigningKey {
+    fn derive(key: &MasterKey) -> Result<Self, SigningError> {
+        let secret = hkdf::Salt::new(hkdf::HKDF_SHA256, SALT).extract(&*key.bytes);
+        let mut seed = Zeroizing::new([0; 32]);
+        secret
+            .expand(&[b"ed25519"], hkdf::HKDF_SHA256)
+            .and_then(|okm| okm.fill(seed.as_mut()))
+            .map_err(|_| SigningError)?;
+        let pair = Ed25519KeyPair::from_seed_unchecked(seed.as_ref()).map_err(|_| SigningError)?;
+        let private = pair.to_pkcs8().map_err(|_| SigningError)?;
+        let x = BASE64URL.encode(pair.public_key());
+        Ok(Self {
+            id: key.id.clone(),
+            active_from: key.active_from,
+            public: json!({"kty": "OKP", "crv": "Ed25519", "alg": "EdDSA", "use": "sig", "kid": key.id, "x": x}),
+            signs: EncodingKey::from_ed_der(private.as_ref()),
+            checks: DecodingKey::from_ed_der(pair.public_key().as_ref()),
+        })
+    }
+}
+
+/// Signs assertions with the active keys.
+#[derive(Default)]
+pub struct Signer(ArcSwap<Vec<SigningKey>>);
+
+impl fmt::Debug for Signer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_list()
+            .entries(self.0.load().iter().map(|key| &key.id))
+            .finish()
+    }
+}
+
+impl Signer {
+    /// Replaces all keys with `keys`.
+    ///
+    /// # Errors
+    /// One of the keys cannot be used. The signer then keeps its old keys.
+    pub fn replace(&self, keys: &[MasterKey]) -> Result<(), SigningError> {
+        let keys = keys.iter().map(SigningKey::derive).collect::<Result<_, _>>()?;
+        self.0.store(Arc::new(keys));
+        Ok(())
+    }
+
+    /// Whether the signer has no keys.
+    pub fn is_empty(&self) -> bool {
+        self.0.load().is_empty()
+    }
+
+    /// Signs the claims.
+    ///
+    /// # Errors
+    /// No key is active at the start of the claims' validity.
+    pub fn sign(&self, claims: &Claims<'_>) -> Result<String, SigningError> {
+        let keys = self.0.load();
+        let usable = keys.iter().filter(|key| key.active_from <= claims.begins);
+        let key = usable.max_by_key(|key| key.active_from).ok_or(SigningError)?;
+        let header = Header {
+            kid: Some(key.id.clone()),
+            ..Header::new(Algorithm::EdDSA)
+        };
+        encode(&header, claims, &key.signs).map_err(|_| SigningError)
+    }
+
+    /// Returns the user if the token is valid at `now` (Unix seconds).
+    /// One of the keys must have signed it, with this `issuer` and this `audience`.
+    pub fn subject(&self, token: &str, issuer: &str, audience: &str, now: i64) -> Option<String> {
+        let mut expected = Validation::new(Algorithm::EdDSA);
+        expected.set_issuer(&[issuer]);
+        expected.set_audience(&[audience]);
+        expected.set_required_spec_claims(&["iss", "aud", "exp"]);
+        // The caller's clock decides below, without leeway.
+        expected.validate_exp = false;
+        let counts = |claims: &Value| claims["exp"].as_i64().is_some_and(|ends| now < ends);
+        self.0
+            .load()
+            .iter()
+            .filter_map(|key| decode::<Value>(token, &key.checks, &expected).ok())
+            .find(|token| counts(&token.claims))
+            .and_then(|token| token.claims["sub"].as_str().map(str::to_owned))
+    }
+
+    /// The public keys as a JSON Web Key Set: keys that sign now, will sign, or signed recently.
+    pub fn key_set(&self) -> String {
+        let keys: Vec<Value> = self.0.load().iter().map(|key| key.public.clone()).collect();
+        json!({ "keys": keys }).to_string()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use aws_lc_rs::signature::{ED25519, UnparsedPublicKey};
+
+    use super::*;
+
+    fn master(id: &str, active_from: i64, byte: u8) -> MasterKey {
+        MasterKey {
+            id: id.to_owned(),
+            active_from,
+            bytes: Zeroizing::new([byte; 32]),
+        }
+    }
+
+    fn signer() -> Signer {
+        let signer = Signer::default();
+        let keys = [
+            master("old", 100, 1),
+            master("active", 200, 2),
+            master("next", 300, 3),
+        ];
+        signer.replace(&keys).unwrap();
+        signer
+    }
+
+    fn parts(token: &str) -> (Value, Value, Vec<u8>) {
+        let parts: Vec<_> = token
+            .split('.')
+            .map(|part| BASE64URL.decode(part).unwrap())
+            .collect();
+        let read = |bytes: &[u8]| serde_json::from_slice(bytes).unwrap();
+        (read(&parts[0]), read(&parts[1]), parts[2].clone())
+    }
+
+    #[test]
+    fn an_assertion_has_issuer_audience_user_and_expiry_and_is_signed_by_the_active_key() {
+        let signer = signer();
+        let token = signer
+            .sign(&Claims::new("gateway", "uid-1", "alice", 250))
+            .unwrap();
+        let (header, claims, signature) = parts(&token);
+        assert_eq!(header, json!({"alg": "EdDSA", "typ": "JWT", "kid": "active"}));
+        let expected =
+            json!({"iss": "gateway", "aud": "uid-1", "sub": "alice", "nbf": 250, "iat": 250, "exp": 310});
+        assert_eq!(claims, expected);
+        let set: Value = serde_json::from_str(&signer.key_set()).unwrap();
+        let key = set["keys"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .find(|key| key["kid"] == "active");
+        let key = BASE64URL.decode(key.unwrap()["x"].as_str().unwrap()).unwrap();
+        let content = token.rsplit_once('.').unwrap().0;
+        UnparsedPublicKey::new(&ED25519, key)
+            .verify(content.as_bytes(), &signature)
+            .unwrap();
+    }
+
+    #[test]
+    fn an_assertion_is_plain_ascii_and_names_exactly_one_user() {
+        let long = "a".repeat(500);
+        let names = [
+            "alice",
+            "Alice",
+            "a-b",
+            "a.b",
+            "DOMAIN\\alice",
+            "alice@example.org",
+            "Zo\u{eb}",
+            "Zoe\u{308}",
+            "\u{430}lice",
+            "alice\r\nX-Forwarded-User: root",
+            "a\0b",
+            "a\", \"aud\": \"other",
+            "alice\u{202e}",
+            &long,
+            "",
+        ];
+        for name in names {
+            let token = signer()
+                .sign(&Claims::new("gateway", "uid-1", name, 250))
+                .unwrap();
+            let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte);
+            assert!(token.bytes().all(plain), "{name:?}: {token}");
+            let (_, claims, _) = parts(&token);
+            assert_eq!((&claims["sub"], &claims["aud"]), (&json!(name), &json!("uid-1")));
+        }
+    }
+
+    #[test]
+    fn keys_are_published_before_they_sign_and_hold_nothing_private() {
+        let set: Value = serde_json::from_str(&signer().key_set()).unwrap();
+        let keys = set["keys"].as_array().unwrap();
+        assert_eq!(keys.len(), 3);
+        for key in keys {
+            let names: Vec<_> = key.as_object().unwrap().keys().map(String::as_str).collect();
+            assert_eq!(names, ["alg", "crv", "kid", "kty", "use", "x"]);
+        }
+    }
+
+    #[test]
+    fn an_assertion_verifies_for_its_issuer_and_audience_until_it_expires() {
+        let signer = signer();
+        let claims = Claims::new("gateway", "uid-1", "alice", 250);
+        let token = signer.sign(&claims).unwrap();
+        let known = |token: &str, issuer, audience, now| {
+            let subject = signer.subject(token, issuer, audience, now);
+            subject.as_deref() == Some("alice")
+        };
+        assert!(known(&token, "gateway", "uid-1", 250) && known(&token, "gateway", "uid-1", 309));
+        assert!(!known(&token, "gateway", "uid-1", 310), "ended");
+        assert!(!known(&token, "operator", "uid-1", 250), "of another issuer");
+        assert!(!known(&token, "gateway", "uid-2", 250), "for another audience");
+        let [header, claims, signature] = [0, 1, 2].map(|part| token.split('.').nth(part).unwrap());
+        let none = BASE64URL.encode(r#"{"alg":"none","typ":"JWT"}"#);
+        let hmac = BASE64URL.encode(r#"{"alg":"HS256","typ":"JWT","kid":"active"}"#);
+        for forged in [
+            format!("{none}.{claims}."),
+            format!("{none}.{claims}.{signature}"),
+            format!("{hmac}.{claims}.{signature}"),
+            format!("{header}.{claims}."),
+            format!("{header}.{claims}.{}", &signature[..80]),
+            format!("{header}.{claims}.{signature}.{signature}"),
+            format!(
+                "{header}.{}.{signature}",
+                BASE64URL.encode(r#"{"iss":"gateway","aud":"uid-1","exp":9999}"#)
+            ),
+            String::new(),
+        ] {
+            assert!(!known(&forged, "gateway", "uid-1", 250), "{forged}");
+        }
+        let other_signer = Signer::default();
+        other_signer.replace(&[master("active", 200, 9)]).unwrap();
+        assert_eq!(other_signer.subject(&token, "gateway", "uid-1", 250), None);
+    }
+
+    #[test]
+    fn without_an_active_key_nothing_is_signed() {
+        let claims = Claims::new("gateway", "uid-1", "alice", 99);
+        assert_eq!(signer().sign(&claims), Err(SigningError));
+        assert_eq!(Signer::default().sign(&claims), Err(SigningError));
+    }
+}

@@ -1,0 +1,400 @@
+// Keeps a page current and saves clicks. Every page works without it.
+// Parts of pages come from the server as HTML and replace the parts of the same id; all text of others has been escaped there.
+
+const root = document.documentElement;
+root.classList.add("js");
+const $ = (id) => document.getElementById(id);
+const trusted = window.trustedTypes
+  ? window.trustedTypes.createPolicy("portal", { createHTML: (text) => text })
+  : { createHTML: (text) => text };
+
+// --- Times: in the reader's zone and language.
+
+const UNITS = [["year", 31536000], ["month", 2592000], ["day", 86400], ["hour", 3600], ["minute", 60]];
+const distance = new Intl.RelativeTimeFormat("en", { numeric: "auto", style: "short" });
+const exact = new Intl.DateTimeFormat(undefined, { dateStyle: "medium", timeStyle: "short" });
+
+function ago(moment) {
+  const seconds = (moment - Date.now()) / 1000;
+  for (const [unit, size] of UNITS) {
+    if (Math.abs(seconds) >= size) return distance.format(Math.trunc(seconds / size), unit);
+  }
+  return seconds < 0 ? "just now" : "in less than a minute";
+}
+
+function times(within = document) {
+  for (const time of within.querySelectorAll("time[datetime]")) {
+    const moment = Date.parse(time.dateTime);
+    if (Number.isNaN(moment)) continue;
+    const local = exact.format(moment);
+    const text = time.hasAttribute("data-short") ? ago(moment) : `${local} (${ago(moment)})`;
+    if (time.textContent !== text) time.textContent = text;
+    if (time.title !== local) time.title = local;
+  }
+}
+
+// --- Parts: what the reader does stays, such as focus, typed text, open menus.
+
+const isControl = (node) =>
+  node instanceof HTMLInputElement || node instanceof HTMLTextAreaElement || node instanceof HTMLSelectElement;
+
+/** Gives the new control what the reader has typed or chosen in the old one. */
+function keepTyped(old, fresh) {
+  if (!isControl(old) || old.type === "hidden" || !isControl(fresh)) return;
+  if (old.type === "checkbox" || old.type === "radio") {
+    fresh.checked = old.checked;
+    fresh.toggleAttribute("checked", old.checked);
+  } else if (old instanceof HTMLSelectElement) {
+    for (const option of fresh.options) option.toggleAttribute("selected", option.value === old.value);
+    fresh.value = old.value;
+  } else {
+    fresh.value = old.value;
+    if (old instanceof HTMLInputElement) fresh.setAttribute("value", old.value);
+    else fresh.textContent = old.value;
+  }
+}
+
+const MORPH = {
+  morphStyle: "outerHTML",
+  ignoreActiveValue: true,
+  callbacks: {
+    beforeNodeMorphed: (old, fresh) => keepTyped(old, fresh) ?? true,
+    // `open` of menus, sections and dialogs is the reader's.
+    beforeAttributeUpdated: (name) => name !== "open",
+  },
+};
+
+/** Replaces parts of the page by those of the same id; parts that the page does not have are ignored. */
+function patch(html) {
+  const template = document.createElement("template");
+  template.innerHTML = trusted.createHTML(html);
+  for (const fresh of [...template.content.children]) {
+    const old = fresh.id && $(fresh.id);
+    if (!old) continue;
+    times(fresh.parentNode);
+    window.Idiomorph.morph(old, fresh, MORPH);
+  }
+  placeSliders();
+}
+
+// --- Announcements: polite, and at most one in five seconds.
+
+let spoken = 0;
+let unspoken = [];
+
+function announce(text) {
+  unspoken.push(text);
+  if (unspoken.length > 1) return;
+  setTimeout(() => {
+    spoken = Date.now();
+    $("announce").textContent = unspoken.slice(-3).join(" ");
+    unspoken = [];
+  }, Math.max(0, spoken + 5000 - Date.now()));
+}
+
+// --- Live: the stream of changes.
+
+const show = (id, shown) => ($(id).hidden = !shown);
+
+/** Whether the session is over, which the page then says: every address answers 401, or leads to the sign-in. Null: no answer. */
+async function isGone() {
+  const { href } = document.querySelector("link[rel=stylesheet]");
+  const signal = AbortSignal.timeout(10000);
+  const answer = fetch(href, { method: "HEAD", redirect: "manual", cache: "no-store", signal });
+  const out = await answer.then(({ type, status }) => type === "opaqueredirect" || status === 401, () => null);
+  show("gone", out === true);
+  return out;
+}
+
+let stream = null;
+let pause = 2000;
+
+function connect(address) {
+  if (stream) stream.close();
+  stream = new EventSource(address);
+  stream.onopen = () => {
+    show("still", false);
+    show("gone", false);
+  };
+  stream.addEventListener("patch", (event) => {
+    pause = 2000;
+    show("ended", false);
+    patch(event.data);
+  });
+  stream.addEventListener("announce", (event) => announce(event.data));
+  // What the page shows is gone, or the reader may no longer see it. It may come back.
+  stream.addEventListener("end", () => {
+    stream.close();
+    show("ended", true);
+    again(address);
+  });
+  stream.onerror = () => {
+    // Otherwise the browser asks again by itself.
+    if (stream.readyState === EventSource.CLOSED) stopped(address);
+  };
+}
+
+async function stopped(address) {
+  show("still", !(await isGone()));
+  again(address);
+}
+
+/** Connects after a pause, which grows until something comes. */
+function again(address) {
+  setTimeout(() => whenVisible(() => connect(address)), pause);
+  pause = Math.min(pause * 2, 60000);
+}
+
+function whenVisible(act) {
+  if (!document.hidden) return act();
+  document.addEventListener("visibilitychange", () => whenVisible(act), { once: true });
+}
+
+// --- Forms: judged by the server while somebody types.
+
+let checking = null;
+let due = 0;
+
+function check(form) {
+  clearTimeout(due);
+  due = setTimeout(async () => {
+    checking?.abort();
+    checking = new AbortController();
+    try {
+      const answer = await fetch(form.dataset.check, {
+        method: "POST",
+        body: new URLSearchParams(new FormData(form)),
+        headers: { Accept: "text/html" },
+        redirect: "manual",
+        signal: checking.signal,
+      });
+      if (answer.ok) patch(await answer.text());
+      else isGone();
+    } catch {
+      // Superseded, or no connection: the form itself is judged when it is sent.
+    }
+  }, 300);
+}
+
+// --- Sending: not while the session is over, because the answer would take the place of what was typed.
+
+const [asked, sure] = [new WeakSet(), new WeakSet()];
+
+async function send(event) {
+  const form = event.target;
+  if (form.method !== "post" || sure.delete(form)) return;
+  event.preventDefault();
+  if (asked.has(form)) return;
+  asked.add(form);
+  const out = await isGone();
+  asked.delete(form);
+  show("away", out === null);
+  if (out === false) {
+    sure.add(form);
+    return form.requestSubmit(event.submitter);
+  }
+  form.closest("dialog")?.close();
+  $(out ? "gone" : "away").focus();
+}
+
+// --- Sliders: beside a text field, never alone. Both show one value: what is typed between two steps gets a place of its own.
+
+const FACTORS = { m: 1, "": 1e3, k: 1e6, M: 1e9, G: 1e12, T: 1e15, P: 1e18 };
+for (const [power, unit] of ["Ki", "Mi", "Gi", "Ti", "Pi"].entries()) FACTORS[unit] = 1000 * 1024 ** (power + 1);
+
+/** The amount of a quantity such as `4Gi`, in thousandths; NaN if it is none. */
+function amount(text) {
+  const [, number, unit] = /^(\d*\.?\d+)([a-zA-Z]*)$/.exec(text) ?? [];
+  return Number(number) * FACTORS[unit];
+}
+
+/** Puts the slider where its field is; an empty field has its default. */
+function place(slider) {
+  const field = $(slider.dataset.for);
+  const text = field.value.trim() || field.placeholder;
+  const wanted = amount(text);
+  const steps = slider.dataset.values.split(" ");
+  if (wanted >= 0 && !steps.some((step) => amount(step) === wanted)) {
+    const after = steps.findIndex((step) => amount(step) > wanted);
+    steps.splice(after < 0 ? steps.length : after, 0, text);
+  }
+  slider.steps = steps;
+  slider.max = steps.length - 1;
+  if (wanted >= 0) slider.value = steps.findIndex((step) => amount(step) === wanted);
+  slider.classList.toggle("unset", !(wanted >= 0));
+  slider.setAttribute("aria-valuetext", wanted >= 0 ? text : "no value");
+}
+
+const placeSliders = () => document.querySelectorAll("input[data-for]").forEach(place);
+
+// --- Dialogs: a page that asks, shown over this one.
+
+async function ask(link) {
+  let page;
+  try {
+    const answer = await fetch(link.href, { headers: { Accept: "text/html" }, redirect: "manual" });
+    if (!answer.ok) throw new Error(String(answer.status));
+    page = new DOMParser().parseFromString(trusted.createHTML(await answer.text()), "text/html");
+    if (!page.getElementById("confirm")) throw new Error("no question");
+  } catch {
+    location.assign(link.href);
+    return;
+  }
+  const dialog = document.createElement("dialog");
+  const title = document.createElement("h2");
+  title.id = "dialog-title";
+  title.textContent = page.querySelector("h1")?.textContent ?? "";
+  dialog.setAttribute("aria-labelledby", title.id);
+  dialog.append(title, document.adoptNode(page.getElementById("confirm")));
+  dialog.addEventListener("close", () => {
+    dialog.remove();
+    // The link may have been replaced meanwhile: then one to the same address.
+    const back = link.isConnected ? link : [...document.links].find((other) => other.href === link.href);
+    back?.closest("details.menu:not([open])")?.querySelector("summary").focus();
+    if (document.activeElement === document.body) back?.focus();
+  });
+  document.body.append(dialog);
+  times(dialog);
+  dialog.showModal();
+  const first = dialog.querySelector("input:not([type=hidden])") ?? dialog.querySelector("[data-close]");
+  first?.focus();
+}
+
+// --- Copy buttons.
+
+async function copy(button) {
+  try {
+    await navigator.clipboard.writeText(button.dataset.copy);
+  } catch {
+    const code = button.parentElement.querySelector("code");
+    if (code) getSelection().selectAllChildren(code);
+    announce("Select and copy the marked text.");
+    return;
+  }
+  const label = button.firstChild;
+  const before = label.data;
+  label.data = "Copied";
+  announce("Copied.");
+  setTimeout(() => (label.data = before), 2000);
+}
+
+// --- Logs: further lines while the tab is visible.
+
+const MAX_LINES = 5000;
+
+function follow(log) {
+  const box = $("follow");
+  const status = $("following");
+  const isOn = () => !box || box.checked;
+  let source = null;
+  let last = `&after=${log.dataset.last}`;
+  let waiting = [];
+  let lines = log.textContent.split("\n").length;
+  const flush = () => {
+    if (waiting.length === 0) return;
+    const isAtEnd = log.scrollHeight - log.scrollTop - log.clientHeight < 40;
+    log.append(waiting.join("\n") + "\n");
+    lines += waiting.length;
+    waiting = [];
+    while (lines > MAX_LINES && log.firstChild !== log.lastChild) {
+      lines -= log.firstChild.textContent.split("\n").length - 1;
+      log.firstChild.remove();
+    }
+    if (isAtEnd) log.scrollTop = log.scrollHeight;
+  };
+  const stop = (text) => {
+    source?.close();
+    source = null;
+    status.textContent = text;
+  };
+  const start = () => {
+    if (source || !isOn() || document.hidden) return;
+    source = new EventSource(log.dataset.stream + last);
+    status.textContent = "Following.";
+    source.addEventListener("line", (event) => {
+      last = `&after=${event.lastEventId}`;
+      if (waiting.push(event.data) === 1) setTimeout(flush, 100);
+    });
+    source.addEventListener("done", () => {
+      flush();
+      stop("The container has ended.");
+      log.removeAttribute("data-stream");
+    });
+    source.onerror = () => {
+      if (source?.readyState !== EventSource.CLOSED) return;
+      stop("Not following: reload the page.");
+      isGone();
+    };
+  };
+  const turn = () => {
+    if (!log.dataset.stream) return;
+    if (isOn() && !document.hidden) start();
+    else stop(isOn() ? "" : "Not following.");
+  };
+  box?.addEventListener("change", turn);
+  document.addEventListener("visibilitychange", turn);
+  log.scrollTop = log.scrollHeight;
+  turn();
+}
+
+// --- The page.
+
+const leave = (at) => document.querySelectorAll("details.menu[open]").forEach((menu) => (menu.open &&= menu.contains(at)));
+document.addEventListener("focusin", (event) => leave(event.target));
+document.addEventListener("click", (event) => {
+  const target = event.target instanceof Element ? event.target : null;
+  if (!target) return;
+  leave(target);
+  const button = target.closest("button[data-copy]");
+  if (button) return void copy(button);
+  const plain = event.button === 0 && !event.metaKey && !event.ctrlKey && !event.shiftKey && !event.altKey;
+  const link = target.closest("a[data-dialog], a[data-close], a[data-offset], #summary a");
+  if (!link || !plain) return;
+  if (link.matches("[data-dialog]")) {
+    event.preventDefault();
+    link.closest("details.menu")?.removeAttribute("open");
+    ask(link);
+  } else if (link.matches("[data-close]")) {
+    const dialog = link.closest("dialog");
+    if (!dialog) return;
+    event.preventDefault();
+    dialog.close();
+  } else {
+    const field = $(decodeURIComponent(link.hash.slice(1)));
+    if (!field) return;
+    event.preventDefault();
+    field.closest("details")?.setAttribute("open", "");
+    field.focus();
+    const offset = Number(link.dataset.offset);
+    if (link.hasAttribute("data-offset")) field.setSelectionRange(offset, offset);
+    else field.scrollIntoView({ block: "center" });
+  }
+});
+
+document.addEventListener("submit", send);
+document.addEventListener("visibilitychange", () => {
+  if (!document.hidden && !$("gone").hidden) isGone();
+});
+
+document.addEventListener("keydown", (event) => {
+  if (event.key !== "Escape") return;
+  const menu = document.activeElement?.closest("details.menu[open]");
+  if (!menu) return;
+  menu.open = false;
+  menu.querySelector("summary").focus();
+});
+
+document.addEventListener("input", (event) => {
+  const control = event.target;
+  if (control.matches("input[data-for]")) $(control.dataset.for).value = control.steps[control.value];
+  placeSliders();
+  const form = control.form;
+  if (form?.dataset.check) check(form);
+});
+
+times();
+setInterval(times, 30000, document);
+placeSliders();
+if (document.body.dataset.live) connect(document.body.dataset.live);
+if ($("log")?.dataset.stream) follow($("log"));
+if ($("summary")?.matches(".note")) $("summary").focus();

@@ -1,0 +1,425 @@
+//! Forms, questions, YAML (pure).
+
+use portal::views::*;
+
+use super::basics::*;
+use super::{Foreign, Page};
+
+pub(super) fn fields(f: Foreign<'_>) -> Vec<Section> {
+    let field = |name: &str, label: &str, input| Field {
+        name: s(name),
+        label: f(label),
+        input,
+        ..Field::default()
+    };
+    let card = |value: &str, title: &str, icon| Card {
+        value: f(value),
+        icon,
+        title: f(title),
+        text: f("Python 3.13, SciPy, PyTorch"),
+        exact: f(value),
+    };
+    let cell = |name: &str, label: &str, choices: Vec<(String, String)>| Cell {
+        name: s(name),
+        label: s(label),
+        value: f("x"),
+        choices,
+    };
+    let from = || {
+        vec![
+            (s("value"), s("Value")),
+            (s("secret"), s("Secret")),
+            (s("configMap"), s("ConfigMap")),
+        ]
+    };
+    vec![
+        Section {
+            title: s(""),
+            folded: false,
+            fields: vec![
+                Field {
+                    help: s("Shown in lists."),
+                    hint: s("at most 100 characters"),
+                    required: true,
+                    ..field(
+                        "spec.displayName",
+                        "Display name",
+                        Input::Text {
+                            value: f("Thesis"),
+                            suggestions: vec![],
+                        },
+                    )
+                },
+                Field {
+                    errors: vec![f("metadata.name: `Thesis` must be lower case: write thesis")],
+                    ..field(
+                        "metadata.name",
+                        "Name",
+                        Input::Text {
+                            value: f("Thesis"),
+                            suggestions: vec![f("thesis-2")],
+                        },
+                    )
+                },
+            ],
+        },
+        Section {
+            title: s("Image"),
+            folded: false,
+            fields: vec![Field {
+                takes_effect: s("at the next start"),
+                ..field(
+                    "spec.image",
+                    "Image",
+                    Input::Cards {
+                        value: f("scipy:1"),
+                        cards: vec![
+                            card("scipy:1", "Science", Icon::Python),
+                            card("r:1", "R", Icon::R),
+                            card("code:1", "Editor", Icon::Code),
+                        ],
+                        other: Some((s("Other image"), f(""))),
+                    },
+                )
+            }],
+        },
+        Section {
+            title: s("Size"),
+            folded: false,
+            fields: vec![
+                Field {
+                    hint: s("1Gi to 8Gi, default 2Gi"),
+                    placeholder: f("2Gi"),
+                    ..field(
+                        "spec.resources.limits.memory",
+                        "Memory",
+                        Input::Number {
+                            value: s("4Gi"),
+                            slider: Some(Slider {
+                                values: ["1Gi", "2Gi", "4Gi", "8Gi"].map(s).to_vec(),
+                                at: 2,
+                            }),
+                        },
+                    )
+                },
+                field(
+                    "spec.resources.limits[nvidia.com/gpu]",
+                    "GPUs",
+                    Input::Choice {
+                        value: s("1"),
+                        choices: vec![
+                            Choice {
+                                value: s("0"),
+                                label: f("None"),
+                                disabled: s(""),
+                            },
+                            Choice {
+                                value: s("1"),
+                                label: s("One"),
+                                disabled: s(""),
+                            },
+                            Choice {
+                                value: s("8"),
+                                label: s("Eight"),
+                                disabled: f("quota"),
+                            },
+                        ],
+                    },
+                ),
+                Field {
+                    fixed: f("A disk does not move to another class."),
+                    ..field(
+                        "spec.storage.storageClassName",
+                        "Storage class",
+                        Input::Text {
+                            value: f("fast"),
+                            suggestions: vec![],
+                        },
+                    )
+                },
+            ],
+        },
+        Section {
+            title: s("More"),
+            folded: true,
+            fields: vec![
+                Field {
+                    errors: vec![f("spec.env[0].name: is taken")],
+                    ..field(
+                        "spec.env",
+                        "Environment variables",
+                        Input::Rows {
+                            rows: vec![
+                                vec![
+                                    cell("spec.env[0].name", "Name", vec![]),
+                                    cell("spec.env[0].from", "From", from()),
+                                    cell("spec.env[0].value", "Value", vec![]),
+                                ],
+                                vec![
+                                    cell("spec.env[1].name", "Name", vec![]),
+                                    cell("spec.env[1].from", "From", from()),
+                                    cell("spec.env[1].value", "Value", vec![]),
+                                ],
+                            ],
+                            add: s("Another row"),
+                        },
+                    )
+                },
+                field("notes", "Notes", Input::Long { value: f("one\ntwo") }),
+                field("keep", "Keep the disk", Input::Switch { on: true }),
+            ],
+        },
+    ]
+}
+
+pub(super) fn form(f: Foreign<'_>) -> Form {
+    let problem = |field: &str, label: &str| Problem {
+        field: s(field),
+        label: f(label),
+        text: f("must be lower case"),
+    };
+    Form {
+        to: s("/new"),
+        check: s("/new/check"),
+        hidden: vec![(s("template"), f("jupyterlab"))],
+        summary: Summary {
+            title: s(""),
+            problems: vec![
+                problem("metadata.name", "Name"),
+                problem("spec.env", "Environment variables"),
+                problem("", "spec.tolerations"),
+            ],
+            good: s(""),
+        },
+        sections: fields(f),
+        buttons: vec![
+            (s("do"), s("create"), s("Create and start")),
+            (s("do"), s("create-stopped"), s("Create")),
+        ],
+        yaml: true,
+        cancel: s("/"),
+        command: s(""),
+    }
+}
+
+pub(super) fn confirm(f: Foreign<'_>) -> Confirm {
+    let fate = |lost, what: &str, fate: &str| Consequence {
+        lost,
+        what: f(what),
+        fate: f(fate),
+    };
+    Confirm {
+        layout: within(f, &f("Delete Thesis?")),
+        text: vec![f("It is deleted at once. This cannot be undone.")],
+        consequences: vec![
+            fate(true, "Disk workspace-thesis", "10 GiB with all files"),
+            fate(true, "2 shares", "they end"),
+            fate(false, "Claim datasets", "it is not its own"),
+        ],
+        names: vec![],
+        to: s("/w/team/thesis/delete"),
+        hidden: vec![(s("uid"), s("u1")), (s("resourceVersion"), s("4711"))],
+        typed: f("thesis"),
+        error: f("`x` is not the name."),
+        button: s("Delete workspace"),
+        danger: true,
+        cancel: s("/w/team/thesis"),
+        command: s(""),
+        note: None,
+    }
+}
+
+pub(super) fn yaml(f: Foreign<'_>) -> Yaml {
+    let text = f(
+        "apiVersion: workspaces.jupyter.org/v1alpha1\nkind: Workspace\nmetadata:\n  name: thesis\nspec:\n  displayName: Thesis\n  # image: scipy  (default)\n",
+    );
+    Yaml {
+        layout: within(f, "YAML"),
+        to: s("/new"),
+        check: s("/new/check"),
+        hidden: vec![(s("template"), f("jupyterlab"))],
+        text,
+        marks: Marks {
+            marks: vec![
+                Mark {
+                    line: 6,
+                    column: 16,
+                    offset: 98,
+                    path: f("spec.displayName"),
+                    text: f("is too long"),
+                },
+                Mark {
+                    text: f("cannot be read"),
+                    ..Mark::default()
+                },
+            ],
+            good: s(""),
+        },
+        buttons: vec![(s("do"), s("create"), s("Create"))],
+        form: true,
+        cancel: s("/"),
+        kept: vec![f("spec.tolerations")],
+        command: s(""),
+        note: None,
+    }
+}
+
+/// These pages in their states.
+pub(super) fn pages(f: Foreign<'_>) -> Vec<Page> {
+    let plain_fields = || {
+        fields(f)
+            .into_iter()
+            .map(|mut section| {
+                section.fields.iter_mut().for_each(|field| field.errors.clear());
+                section
+            })
+            .collect()
+    };
+    vec![
+        (
+            "choose",
+            html(&Choose {
+                layout: layout(f, "New workspace", Nav::New),
+                namespaces: vec![
+                    (f("team"), s("/new?namespace=team")),
+                    (f("other"), s("/new?namespace=other")),
+                ],
+                namespace: f("team"),
+                offers: offers(f),
+                empty: None,
+                quotas: Some(quotas(f)),
+            }),
+        ),
+        (
+            "choose-none",
+            html(&Choose {
+                layout: layout(f, "New workspace", Nav::New),
+                empty: Some(empty(f)),
+                ..Choose::default()
+            }),
+        ),
+        (
+            "new",
+            html(&New {
+                layout: layout(f, "New workspace", Nav::New),
+                template: f("jupyterlab"),
+                change_template: s("/new?namespace=team"),
+                quotas: Some(quotas(f)),
+                form: Form {
+                    summary: Summary {
+                        good: s("The API server would accept this."),
+                        ..Summary::default()
+                    },
+                    sections: plain_fields(),
+                    ..form(f)
+                },
+                kept: vec![f("spec.tolerations")],
+            }),
+        ),
+        (
+            "new-wrong",
+            html(&New {
+                layout: layout(f, "New workspace", Nav::New),
+                template: f("jupyterlab"),
+                quotas: Some(Quotas {
+                    namespace: f("team"),
+                    absent: f("You may not list quotas."),
+                    ..Quotas::default()
+                }),
+                form: form(f),
+                ..New::default()
+            }),
+        ),
+        (
+            "new-read-only",
+            html(&New {
+                layout: Layout {
+                    read_only: s(READ_ONLY),
+                    ..layout(f, "New workspace", Nav::New)
+                },
+                form: Form {
+                    command: f("kubectl create workspace thesis"),
+                    sections: plain_fields(),
+                    summary: Summary::default(),
+                    ..form(f)
+                },
+                ..New::default()
+            }),
+        ),
+        (
+            "edit",
+            html(&Edit {
+                layout: within(f, &f("Edit Thesis")),
+                quotas: None,
+                form: Form {
+                    buttons: vec![
+                        (s("do"), s("save"), s("Save")),
+                        (s("do"), s("restart"), s("Save and restart")),
+                    ],
+                    ..form(f)
+                },
+                kept: vec![],
+            }),
+        ),
+        (
+            "conflict",
+            html(&Conflict {
+                layout: within(f, "Somebody else changed it"),
+                what: f("bob@example.com changed Thesis meanwhile."),
+                differences: vec![Difference {
+                    label: f("Memory"),
+                    before: f("2Gi"),
+                    theirs: f("4Gi"),
+                    yours: f("8Gi"),
+                }],
+                to: s("/w/team/thesis/edit"),
+                hidden: vec![(s("spec.resources.limits.memory"), f("8Gi"))],
+                keep: s("Save mine"),
+                actions: vec![link("Back to the form", "/e"), link("Drop mine", "/w")],
+                note: Some(note(Tone::Calm, f("The other fields are the same."))),
+            }),
+        ),
+        ("yaml", html(&yaml(f))),
+        (
+            "yaml-read",
+            html(&Yaml {
+                to: s(""),
+                marks: Marks::default(),
+                note: Some(note(Tone::Calm, s("As it is stored."))),
+                ..yaml(f)
+            }),
+        ),
+        ("delete", html(&confirm(f))),
+        (
+            "stop",
+            html(&Confirm {
+                layout: within(f, &f("Stop Thesis?")),
+                text: vec![s("Kernels end, and the disk stays.")],
+                to: s("/w/team/thesis/stop"),
+                hidden: vec![(s("uid"), s("u1"))],
+                button: s("Stop"),
+                cancel: s("/w/team/thesis"),
+                ..Confirm::default()
+            }),
+        ),
+        (
+            "stop-many",
+            html(&Confirm {
+                layout: within(f, "Stop 40 workspaces?"),
+                names: (0..40).map(|n| f(&format!("team/thesis-{n}"))).collect(),
+                to: s("/stop"),
+                button: s("Stop 40 workspaces"),
+                cancel: s("/"),
+                ..Confirm::default()
+            }),
+        ),
+        (
+            "stop-read-only",
+            html(&Confirm {
+                command: f("kubectl workspace stop thesis"),
+                typed: s(""),
+                ..confirm(f)
+            }),
+        ),
+    ]
+}

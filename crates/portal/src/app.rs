@@ -1,0 +1,207 @@
+//! What every page needs, and the request that it answers (pure).
+
+use std::sync::Arc;
+
+use arc_swap::ArcSwap;
+use axum::extract::FromRequestParts;
+use futures::future::BoxFuture;
+use http::header::ACCEPT;
+use http::request::Parts as Head;
+use jiff::Timestamp;
+use kit::readiness::Readiness;
+use kit::scope::Scope;
+use kube::Client;
+use look::Theme;
+use rules::Settings;
+use tower_http::request_id::RequestId;
+
+use crate::cluster::{AsUser, Mode};
+use crate::index::{Index, Served};
+use crate::limits::Limits;
+use crate::metrics::Metrics;
+use crate::pace::Pace;
+use crate::user::{Authenticator, User};
+use crate::visible::{self, AccessLevel, Rights, Seen};
+
+/// What every page needs.
+pub struct App {
+    /// Objects in memory.
+    pub(crate) index: Index,
+    /// What users may do. Pages use those of their [`Context`].
+    rights: Rights,
+    /// The portal's own client.
+    pub(crate) client: Client,
+    /// Whether requests can be sent as the user.
+    pub(crate) mode: Arc<ArcSwap<Mode>>,
+    /// Checks assertions.
+    pub(crate) keys: Arc<dyn Authenticator>,
+    /// The installation's defaults for workspaces.
+    pub(crate) settings: Settings,
+    /// Name, logo, help and notice of the installation.
+    pub(crate) theme: Theme,
+    pub(crate) limits: Limits,
+    pub(crate) metrics: Metrics,
+    /// How often users have their forms checked.
+    pub(crate) checks: Pace,
+}
+
+/// What an [`App`] is made of.
+pub struct Parts {
+    /// The portal's own client.
+    pub client: Client,
+    /// Namespaces whose workspaces are shown.
+    pub scope: Scope,
+    /// The manager that names the base domain; `None`: the one default manager.
+    pub manager: Option<String>,
+    /// Whether requests can be sent as the user.
+    pub mode: Arc<ArcSwap<Mode>>,
+    /// Checks assertions.
+    pub keys: Arc<dyn Authenticator>,
+    /// The installation's defaults for workspaces.
+    pub settings: Settings,
+    /// Name, logo, help and notice of the installation.
+    pub theme: Theme,
+    /// Counts answers and changes.
+    pub metrics: Metrics,
+}
+
+impl App {
+    /// The application, and the watches that keep it up to date. Each opens a gate of `readiness` after its first list.
+    pub fn new(parts: Parts, readiness: &Readiness) -> (Arc<Self>, BoxFuture<'static, ()>) {
+        let Parts {
+            client,
+            scope,
+            manager,
+            mode,
+            keys,
+            settings,
+            theme,
+            metrics,
+        } = parts;
+        let (index, watches) = Index::new(&client, &scope, manager, readiness);
+        let app = Self {
+            index,
+            rights: Rights::new(&client, &scope),
+            client,
+            mode,
+            keys,
+            settings,
+            theme,
+            limits: Limits::default(),
+            metrics,
+            checks: Pace::default(),
+        };
+        (Arc::new(app), watches)
+    }
+}
+
+impl std::fmt::Debug for App {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("App").finish_non_exhaustive()
+    }
+}
+
+/// One request of a signed-in user.
+#[derive(Debug, Clone)]
+pub(crate) struct Context {
+    pub(crate) app: Arc<App>,
+    pub(crate) user: Arc<User>,
+    /// What users may do.
+    pub(crate) rights: Rights,
+    pub(crate) served: Served,
+    /// Identifier of the request, for logs and error pages.
+    pub(crate) request: String,
+    /// Path and query.
+    pub(crate) address: String,
+    /// Whether the view model is wanted as JSON. For tests: it is no contract.
+    pub(crate) is_json: bool,
+    pub(crate) now: Timestamp,
+}
+
+impl Context {
+    /// Requests as the user of this request.
+    pub(crate) fn as_user(&self) -> AsUser {
+        AsUser::new(self.app.client.clone(), self.user.clone())
+    }
+
+    /// A line of the log about a change. The audit log of the API server has the whole of it.
+    pub(crate) fn log(&self, action: &str, namespace: &str, name: &str, result: &'static str) {
+        self.app.metrics.changed(action, result);
+        let user = &*self.user.name;
+        tracing::info!(
+            user,
+            action,
+            namespace,
+            name,
+            result,
+            request = self.request,
+            "change"
+        );
+    }
+
+    /// The workspace of that name, if the user sees it.
+    pub(crate) async fn seen(&self, namespace: &str, name: &str) -> Option<Seen> {
+        visible::one(&self.app.index, &self.rights, &self.user, (namespace, name)).await
+    }
+
+    /// The workspace of that name, if the user sees all of it.
+    pub(crate) async fn readable(&self, namespace: &str, name: &str) -> Option<Seen> {
+        let seen = self.seen(namespace, name).await;
+        seen.filter(|seen| !matches!(seen.level, AccessLevel::Guest { .. }))
+    }
+
+    /// Whether the user is known to have the verb. Without an answer of the API server they are not.
+    pub(crate) async fn may(&self, verb: &'static str, resource: &str, namespace: &str, name: &str) -> bool {
+        let answer = self.rights.may(&self.user, verb, resource, namespace, name).await;
+        answer == Some(true)
+    }
+
+    /// The same for all of a namespace. One answer about all namespaces serves each of them.
+    pub(crate) async fn may_in(&self, verb: &'static str, resource: &str, namespace: &str) -> bool {
+        self.rights.may_in(&self.user, verb, resource, namespace).await
+    }
+
+    /// Why nothing can be changed here; `None` if it can.
+    pub(crate) fn read_only(&self) -> Option<String> {
+        match &**self.app.mode.load() {
+            Mode::AsUser => None,
+            Mode::ReadOnly(why) => Some(why.clone()),
+        }
+    }
+}
+
+impl FromRequestParts<Arc<App>> for Context {
+    type Rejection = std::convert::Infallible;
+
+    /// The router has checked user and addresses before.
+    async fn from_request_parts(parts: &mut Head, app: &Arc<App>) -> Result<Self, Self::Rejection> {
+        let known = parts.extensions.get::<(Arc<User>, Served)>().cloned();
+        #[expect(
+            clippy::expect_used,
+            reason = "the router's layer inserts it for every route with this extractor"
+        )]
+        let (user, served) = known.expect("the layer `authenticate` is above every page");
+        let id = parts.extensions.get::<RequestId>();
+        let id = id
+            .and_then(|id| id.header_value().to_str().ok())
+            .unwrap_or_default();
+        let accepts = |mime: &str| {
+            let accepted = parts.headers.get(ACCEPT).and_then(|value| value.to_str().ok());
+            accepted.is_some_and(|accepted| accepted.starts_with(mime))
+        };
+        Ok(Self {
+            app: app.clone(),
+            rights: app.rights.clone(),
+            user,
+            served,
+            request: id.to_owned(),
+            address: parts
+                .uri
+                .path_and_query()
+                .map_or("/", |address| address.as_str())
+                .to_owned(),
+            is_json: accepts("application/json"),
+            now: Timestamp::now(),
+        })
+    }
+}

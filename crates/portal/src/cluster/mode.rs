@@ -1,0 +1,145 @@
+//! Setting and API server -> whether requests can be sent as the user (IO).
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use arc_swap::ArcSwap;
+use k8s_openapi::api::authentication::v1::SelfSubjectReview;
+use kube::Client;
+
+use super::{AsUser, Failure};
+use crate::args::Impersonation;
+use crate::user::User;
+
+/// How often the API server is asked again: an upgrade may bring the feature.
+const INTERVAL: Duration = Duration::from_mins(10);
+/// How soon it is asked again after it did not answer.
+const RETRY: Duration = Duration::from_secs(10);
+/// A name that nobody has. It has no rights, and asks only who it is.
+const NOBODY: &str = "jupyter-k8s-portal-check";
+
+/// Whether requests can be sent as the user.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Mode {
+    /// They can.
+    AsUser,
+    /// They cannot, and why. Pages then show commands in place of buttons.
+    ReadOnly(String),
+}
+
+/// Keeps `mode` up to date, forever.
+pub async fn follow(client: Client, impersonation: Impersonation, mode: Arc<ArcSwap<Mode>>) {
+    loop {
+        let pause = match found(&client, impersonation).await {
+            Some(found) => {
+                if **mode.load() != found {
+                    tracing::info!(mode = ?found, "how requests are sent");
+                    mode.store(Arc::new(found));
+                }
+                INTERVAL
+            }
+            None => RETRY,
+        };
+        tokio::time::sleep(pause).await;
+    }
+}
+
+/// The mode; `None` if the API server did not answer.
+async fn found(client: &Client, impersonation: Impersonation) -> Option<Mode> {
+    if impersonation == Impersonation::Off {
+        return Some(Mode::ReadOnly(
+            "An administrator switched changes off here (portal.impersonation: Off).".to_owned(),
+        ));
+    }
+    let nobody = User {
+        name: NOBODY.to_owned(),
+        groups: Vec::new(),
+        session_end: None,
+        assertion_end: i64::MAX,
+    };
+    let as_nobody = AsUser::new(client.clone(), Arc::new(nobody));
+    let asked = SelfSubjectReview::default();
+    match as_nobody.create::<SelfSubjectReview>(None, &asked, false).await {
+        Ok(answer) => {
+            let user = answer.status.and_then(|status| status.user_info);
+            let is_nobody = user.and_then(|user| user.username).as_deref() == Some(NOBODY);
+            Some(if is_nobody {
+                Mode::AsUser
+            } else {
+                Mode::ReadOnly("The API server ignores for whom the portal asks.".to_owned())
+            })
+        }
+        Err(Failure::Refused(status)) if status.code == 403 => Some(Mode::ReadOnly(refused(impersonation))),
+        Err(failure) => {
+            tracing::warn!(%failure, "the API server does not say whether requests can be sent as the user");
+            None
+        }
+    }
+}
+
+fn refused(impersonation: Impersonation) -> String {
+    match impersonation {
+        Impersonation::Any => "The portal's account lacks the right to impersonate users (portal.rbac).".to_owned(),
+        _ => "This cluster has no constrained impersonation (Kubernetes 1.36), so the portal changes nothing here.".to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use http::{Response, StatusCode};
+    use serde_json::json;
+
+    use super::*;
+
+    fn client(status: StatusCode, body: serde_json::Value) -> Client {
+        let service = tower::service_fn(move |request: http::Request<kube::client::Body>| {
+            let body = body.clone();
+            async move {
+                assert_eq!(request.headers()["impersonate-user"], NOBODY);
+                assert!(request.uri().path().ends_with("/selfsubjectreviews"));
+                let body = kube::client::Body::from(body.to_string().into_bytes());
+                let mut response = Response::new(body);
+                *response.status_mut() = status;
+                Ok::<_, std::convert::Infallible>(response)
+            }
+        });
+        Client::new(service, "default")
+    }
+
+    fn forbidden() -> serde_json::Value {
+        json!({"kind": "Status", "status": "Failure", "reason": "Forbidden", "code": 403, "message": "no"})
+    }
+
+    #[tokio::test]
+    async fn requests_are_sent_as_users_where_the_api_server_takes_them_for_that_user() {
+        let answer = |name: &str| json!({"metadata": {}, "status": {"userInfo": {"username": name}}});
+        let asked = |name: &str| client(StatusCode::CREATED, answer(name));
+        assert_eq!(
+            found(&asked(NOBODY), Impersonation::Constrained).await,
+            Some(Mode::AsUser)
+        );
+        let ignored = found(&asked("system:serviceaccount:a:portal"), Impersonation::Any).await;
+        assert!(matches!(ignored, Some(Mode::ReadOnly(_))));
+    }
+
+    #[tokio::test]
+    async fn without_constrained_impersonation_or_switched_off_the_portal_only_reads() {
+        let client_ = client(StatusCode::FORBIDDEN, forbidden());
+        for (setting, part) in [
+            (Impersonation::Constrained, "1.36"),
+            (Impersonation::Any, "lacks the right"),
+            (Impersonation::Off, "switched"),
+        ] {
+            match found(&client_, setting).await {
+                Some(Mode::ReadOnly(why)) => assert!(why.contains(part), "{why}"),
+                other => panic!("{other:?}"),
+            }
+        }
+    }
+
+    #[tokio::test]
+    async fn an_api_server_that_fails_is_asked_again() {
+        let broken = client(StatusCode::INTERNAL_SERVER_ERROR, json!("down"));
+        assert_eq!(found(&broken, Impersonation::Constrained).await, None);
+    }
+}

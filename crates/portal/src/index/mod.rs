@@ -1,0 +1,269 @@
+//! Watches -> the objects in memory, how old they are, and a signal when they change (IO).
+//!
+//! | file | holds |
+//! |---|---|
+//! | `watch.rs` | one watch and its store |
+//! | `served.rs` | the manager of this installation, and its addresses |
+//! | `snapshot.rs` | the objects after a change, found by owner, namespace and share |
+
+mod served;
+mod snapshot;
+mod watch;
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use api::{Workspace, WorkspaceManager, WorkspaceShare, WorkspaceTemplate};
+use futures::FutureExt as _;
+use futures::future::{BoxFuture, join_all};
+use jiff::Timestamp;
+use k8s_openapi::api::core::v1::Namespace;
+use kit::readiness::Readiness;
+use kit::scope::Scope;
+use kube::core::PartialObjectMeta;
+use kube::runtime::reflector::{ObjectRef, Store};
+use kube::runtime::watcher;
+use kube::{Api, Client, ResourceExt as _};
+use tokio::sync::watch as signal;
+
+pub use served::Served;
+use snapshot::Latest;
+pub(crate) use snapshot::{Snapshot, access_type};
+use watch::{Health, Watch};
+
+/// Longest wait for a change that the API server confirmed.
+const CATCH_UP: std::time::Duration = std::time::Duration::from_secs(1);
+/// Longest interruption of a watch during which pages are shown.
+const MAX_STALENESS: std::time::Duration = std::time::Duration::from_mins(1);
+/// Label of namespaces in which people make workspaces (docs/portal.md).
+pub const NAMESPACE_LABEL: &str = "workspaces.jupyter.org/workspaces";
+
+/// The objects in memory.
+#[derive(Debug, Clone)]
+pub struct Index {
+    scope: Scope,
+    wanted_manager: Option<String>,
+    workspaces: Store<Workspace>,
+    templates: Store<WorkspaceTemplate>,
+    managers: Store<WorkspaceManager>,
+    shares: Store<WorkspaceShare>,
+    /// Labelled ones; in one-namespace mode none.
+    namespaces: Store<PartialObjectMeta<Namespace>>,
+    health: Arc<Health>,
+    changes: signal::Sender<u64>,
+    snapshot: Arc<Latest>,
+}
+
+impl Index {
+    /// The index, and the watches that fill it. Each opens a gate of `readiness` after its first list.
+    pub fn new(
+        client: &Client,
+        scope: &Scope,
+        wanted_manager: Option<String>,
+        readiness: &Readiness,
+    ) -> (Self, BoxFuture<'static, ()>) {
+        let health = Arc::new(Health::default());
+        let changes = signal::Sender::new(0);
+        let of = Watch {
+            readiness,
+            health: &health,
+            changes: &changes,
+        };
+        let all = watcher::Config::default;
+        let (workspaces, one) = of.objects(scope.api(client.clone()), "workspaces");
+        let (templates, two) = of.objects(Api::all(client.clone()), "templates");
+        let (managers, three) = of.objects(Api::all(client.clone()), "managers");
+        let (shares, four) = of.objects(scope.api(client.clone()), "shares");
+        let labelled = Api::<PartialObjectMeta<Namespace>>::all(client.clone());
+        let (namespaces, five) = if scope.is_cluster() {
+            of.metadata(labelled, all().labels(NAMESPACE_LABEL), "namespaces")
+        } else {
+            (
+                kube::runtime::reflector::store().0,
+                std::future::pending().boxed(),
+            )
+        };
+        let index = Self {
+            scope: scope.clone(),
+            wanted_manager,
+            workspaces,
+            templates,
+            managers,
+            shares,
+            namespaces,
+            health,
+            changes,
+            snapshot: Arc::default(),
+        };
+        (index, join_all([one, two, three, four, five]).map(drop).boxed())
+    }
+
+    /// The objects as they are now.
+    pub(crate) fn snapshot(&self) -> Arc<Snapshot> {
+        self.snapshot.get(self)
+    }
+
+    /// Workspaces, in no order.
+    pub fn workspaces(&self) -> Vec<Arc<Workspace>> {
+        self.workspaces.state()
+    }
+
+    /// The workspace of that name.
+    pub fn workspace(&self, namespace: &str, name: &str) -> Option<Arc<Workspace>> {
+        self.workspaces.get(&ObjectRef::new(name).within(namespace))
+    }
+
+    /// Templates by name, without those that are being deleted.
+    pub fn templates(&self) -> Vec<Arc<WorkspaceTemplate>> {
+        let mut all = self.templates.state();
+        all.retain(|template| template.metadata.deletion_timestamp.is_none());
+        all.sort_by_key(|template| template.name_any());
+        all
+    }
+
+    /// UID and generation of all templates, those that are being deleted too, by name.
+    fn generations_of_templates(&self) -> Vec<(Option<String>, Option<i64>)> {
+        let mut all = self.templates.state();
+        all.sort_by_key(|template| template.name_any());
+        let metadata = all.iter().map(|template| &template.metadata);
+        metadata.map(|it| (it.uid.clone(), it.generation)).collect()
+    }
+
+    /// The template of that name.
+    pub fn template(&self, name: &str) -> Option<Arc<WorkspaceTemplate>> {
+        self.templates.get(&ObjectRef::new(name))
+    }
+
+    /// The manager of that name.
+    pub fn manager(&self, name: &str) -> Option<Arc<WorkspaceManager>> {
+        self.managers.get(&ObjectRef::new(name))
+    }
+
+    /// All managers.
+    pub fn managers(&self) -> Vec<Arc<WorkspaceManager>> {
+        self.managers.state()
+    }
+
+    /// The manager that routes to the workspace.
+    pub fn manager_of(&self, workspace: &Workspace) -> Option<Arc<WorkspaceManager>> {
+        match manager_name(workspace) {
+            Some(name) => self.manager(name),
+            None => self.default_manager(),
+        }
+    }
+
+    /// Shares that name the workspace, counting or not.
+    pub fn shares_of(&self, workspace: &Workspace) -> Vec<Arc<WorkspaceShare>> {
+        let (namespace, name) = (&workspace.metadata.namespace, workspace.metadata.name.as_deref());
+        let mut shares = self.shares.state();
+        shares.retain(|share| {
+            share.metadata.namespace == *namespace && Some(&*share.spec.workspace_ref) == name
+        });
+        shares
+    }
+
+    /// The share with this UID.
+    pub fn share(&self, uid: Option<&str>) -> Option<Arc<WorkspaceShare>> {
+        let mut shares = self.shares.state().into_iter();
+        shares.find(|share| share.metadata.uid.as_deref() == uid)
+    }
+
+    /// All shares.
+    pub fn shares(&self) -> Vec<Arc<WorkspaceShare>> {
+        self.shares.state()
+    }
+
+    /// Namespaces that hold workspaces or carry [`NAMESPACE_LABEL`].
+    pub fn namespaces(&self) -> BTreeSet<String> {
+        self.namespaces_with(&self.workspaces())
+    }
+
+    /// The same, if these are all workspaces.
+    pub fn namespaces_with(&self, workspaces: &[Arc<Workspace>]) -> BTreeSet<String> {
+        if let Some(namespace) = self.scope.namespace() {
+            return [namespace.to_owned()].into();
+        }
+        let labelled = self
+            .namespaces
+            .state()
+            .into_iter()
+            .map(|namespace| namespace.name_any());
+        let used = workspaces
+            .iter()
+            .filter_map(|workspace| workspace.metadata.namespace.as_deref());
+        let used: BTreeSet<_> = used.collect();
+        labelled.chain(used.into_iter().map(str::to_owned)).collect()
+    }
+
+    /// Whether the webhook judges what is written. In one-namespace mode there is none (docs/one-namespace.md).
+    pub fn has_webhook(&self) -> bool {
+        self.scope.is_cluster()
+    }
+
+    /// The addresses of this installation, once its manager is known.
+    pub fn served(&self) -> Option<Served> {
+        let manager = match &self.wanted_manager {
+            Some(name) => self.manager(name),
+            None => self.default_manager(),
+        };
+        manager.map(|manager| Served::of(&manager))
+    }
+
+    /// The one default manager.
+    pub fn default_manager(&self) -> Option<Arc<WorkspaceManager>> {
+        let mut defaults = self.managers.state();
+        defaults.retain(|manager| rules::managers::is_default(manager));
+        let mut defaults = defaults.into_iter();
+        match (defaults.next(), defaults.next()) {
+            (Some(manager), None) => Some(manager),
+            _ => None,
+        }
+    }
+
+    /// Since when a watch is interrupted, so that pages may be out of date.
+    pub fn interrupted_since(&self) -> Option<Timestamp> {
+        self.health.interrupted_since()
+    }
+
+    /// Whether a watch is interrupted for so long that its objects must not be shown any more.
+    pub fn is_too_old(&self) -> bool {
+        self.health.is_interrupted_for(MAX_STALENESS)
+    }
+
+    /// Signals each change.
+    pub fn changes(&self) -> signal::Receiver<u64> {
+        self.changes.subscribe()
+    }
+
+    /// Waits until the workspace is in memory in this version or a later one, so that the next page shows it; a second at most.
+    pub async fn caught_up(&self, namespace: &str, name: &str, version: &str) {
+        let is_known = || {
+            let Some(known) = self.workspace(namespace, name) else {
+                return false;
+            };
+            let known = known.metadata.resource_version.clone();
+            // Versions of one kind are comparable as numbers since Kubernetes 1.35. Elsewhere the time limit counts.
+            match (
+                known.and_then(|known| known.parse::<u64>().ok()),
+                version.parse::<u64>().ok(),
+            ) {
+                (Some(known), Some(version)) => known >= version,
+                _ => true,
+            }
+        };
+        let mut changes = self.changes.subscribe();
+        let wait = async { while !is_known() && changes.changed().await.is_ok() {} };
+        let _ = tokio::time::timeout(CATCH_UP, wait).await;
+    }
+}
+
+/// The name of the manager that routes to the workspace; `None`: the default one.
+pub(crate) fn manager_name(workspace: &Workspace) -> Option<&str> {
+    let resolved = workspace
+        .status
+        .as_ref()
+        .and_then(|status| status.resolved.as_ref());
+    resolved
+        .and_then(|resolved| resolved.manager.as_deref())
+        .or(workspace.spec.manager_ref.as_deref())
+}

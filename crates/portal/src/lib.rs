@@ -1,0 +1,45 @@
+//! HTTP request of a signed-in user -> a page, or a change that the API server makes as that user (IO).
+//!
+//! The modules, from top to bottom. Each imports only modules below it:
+//!
+//! - `run`: starts all parts of the process
+//! - `router`: one table of routes, and what holds for every request
+//! - `pages`: one file per page or action: request -> view
+//! - `app`: what every page needs, and the request that it answers
+//! - `visible`: user and index -> the workspaces that the user sees
+//! - `index`: watched objects in memory
+//! - `cluster`: requests to the API server as the user; access reviews
+//! - `pace`: how often a user may ask
+//! - `limits`: requests of each user
+//! - `metrics`: counts
+//! - `keys`: the gateway's public keys
+//! - `source`: may this request change something?
+//! - `user`: assertion -> the signed-in user
+//! - `views`: what each page shows -> HTML
+//! - `args`: command line
+//! - `assets`: style sheet, scripts, their hashed names
+
+#![cfg_attr(
+    test,
+    allow(
+        clippy::needless_pass_by_value,
+        reason = "a case in JSON is written where it is used"
+    )
+)]
+
+pub mod app;
+pub mod args;
+pub mod assets;
+pub mod cluster;
+pub mod index;
+pub mod keys;
+mod limits;
+pub mod metrics;
+mod pace;
+mod pages;
+pub mod router;
+pub mod run;
+mod source;
+pub mod user;
+pub mod views;
+mod visible;

@@ -1,0 +1,135 @@
+//! User and kind of request -> may it be answered now? (pure, but for the clock)
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::Duration;
+
+use moka::sync::Cache;
+use tokio::sync::{Semaphore, SemaphorePermit};
+
+/// Most users that are counted at the same time.
+const USERS: u64 = 20_000;
+/// Time for which requests are counted.
+const WINDOW: Duration = Duration::from_mins(1);
+/// Most pages of a user in that time.
+const PAGES: u32 = 600;
+/// Most changes of a user in that time.
+const CHANGES: u32 = 60;
+/// Most open streams of a user. Each open page has one.
+const STREAMS: u32 = 8;
+/// Most open streams of all users: each is a connection of the proxy, of which `kit::https` takes 1,024.
+const ALL_STREAMS: u32 = 700;
+/// Most outputs of containers in memory at the same time, each up to 2 MiB and five times that as HTML.
+const OUTPUTS: usize = 4;
+
+/// What a request is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(crate) enum Kind {
+    /// A page, or the check of a form.
+    Page,
+    /// A change.
+    Change,
+}
+
+/// Counts the requests of each user.
+#[derive(Debug)]
+pub(crate) struct Limits {
+    requests: Cache<(String, Kind), Arc<AtomicU32>>,
+    streams: Cache<String, Arc<AtomicU32>>,
+    all_streams: Arc<AtomicU32>,
+    /// Outputs of containers that are in memory at the same time.
+    outputs: Semaphore,
+}
+
+/// One open stream. It counts until it is dropped.
+#[derive(Debug)]
+pub(crate) struct Permit(Vec<Arc<AtomicU32>>);
+
+impl Drop for Permit {
+    fn drop(&mut self) {
+        for count in &self.0 {
+            count.fetch_sub(1, Ordering::Relaxed);
+        }
+    }
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            requests: Cache::builder().max_capacity(USERS).time_to_live(WINDOW).build(),
+            streams: Cache::builder()
+                .max_capacity(USERS)
+                .time_to_idle(Duration::from_hours(1))
+                .build(),
+            all_streams: Arc::default(),
+            outputs: Semaphore::new(OUTPUTS),
+        }
+    }
+}
+
+impl Limits {
+    /// Counts the request, and says whether it is within the user's limit.
+    pub(crate) fn allows(&self, user: &str, kind: Kind) -> bool {
+        let most = match kind {
+            Kind::Page => PAGES,
+            Kind::Change => CHANGES,
+        };
+        let count = self.requests.get_with((user.to_owned(), kind), Arc::default);
+        count.fetch_add(1, Ordering::Relaxed) < most
+    }
+
+    /// A permit for a stream of this user, if one is left.
+    pub(crate) fn stream(&self, user: &str) -> Option<Permit> {
+        let own = self.streams.get_with(user.to_owned(), Arc::default);
+        let mut permit = Permit(Vec::with_capacity(2));
+        for (count, most) in [(own, STREAMS), (self.all_streams.clone(), ALL_STREAMS)] {
+            let taken = count.fetch_add(1, Ordering::Relaxed);
+            permit.0.push(count);
+            if taken >= most {
+                return None;
+            }
+        }
+        Some(permit)
+    }
+
+    /// Waits until another output of a container fits into memory.
+    pub(crate) async fn output(&self) -> Option<SemaphorePermit<'_>> {
+        self.outputs.acquire().await.ok()
+    }
+
+    /// Open streams of all users.
+    pub(crate) fn open_streams(&self) -> u32 {
+        self.all_streams.load(Ordering::Relaxed)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn changes_are_limited_for_each_user_and_apart_from_pages() {
+        let limits = Limits::default();
+        for _ in 0..CHANGES {
+            assert!(limits.allows("alice", Kind::Change));
+        }
+        assert!(!limits.allows("alice", Kind::Change));
+        assert!(limits.allows("alice", Kind::Page));
+        assert!(limits.allows("bob", Kind::Change));
+    }
+
+    #[test]
+    fn a_user_has_a_few_streams_and_a_closed_one_makes_room() {
+        let limits = Limits::default();
+        let mut open: Vec<_> = (0..STREAMS).map(|_| limits.stream("alice").unwrap()).collect();
+        assert!(limits.stream("alice").is_none());
+        assert!(limits.stream("bob").is_some());
+        assert_eq!(
+            limits.open_streams(),
+            STREAMS,
+            "refused and closed ones do not count"
+        );
+        open.pop();
+        assert!(limits.stream("alice").is_some());
+    }
+}

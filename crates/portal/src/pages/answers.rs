@@ -1,0 +1,212 @@
+//! View, message or redirect -> HTTP answer (IO: waits for changes).
+
+use std::time::Duration;
+
+use askama::Template;
+use axum::Json;
+use axum::response::{Html, IntoResponse as _, Response};
+use http::header::{CONTENT_TYPE, LOCATION};
+use http::{HeaderValue, StatusCode};
+use serde::{Deserialize, Serialize};
+
+use crate::app::Context;
+use crate::cluster::Failure;
+use crate::index::Index;
+use crate::views::{Action, Age, Layout, Message, Nav, Note, Tone, Way};
+
+use super::words::moment;
+
+/// Longest wait for a change that the API server confirmed.
+const CATCH_UP: Duration = Duration::from_secs(1);
+
+impl Context {
+    /// What surrounds a page of this title.
+    pub(super) fn layout(&self, title: impl Into<String>, nav: Nav) -> Layout {
+        let theme = &self.app.theme;
+        Layout {
+            title: title.into(),
+            product: theme.name.clone(),
+            logo: theme.logo.clone(),
+            help: theme
+                .help
+                .as_ref()
+                .map(|help| (help.url.clone(), help.text.clone())),
+            notice: theme.notice.clone(),
+            user: self.user.name.clone(),
+            nav,
+            read_only: self.read_only().unwrap_or_default(),
+            request: self.request.clone(),
+            ..Layout::default()
+        }
+    }
+
+    /// The same with data of this moment, which a stream at `live` keeps up to date.
+    pub(super) fn live_layout(&self, title: impl Into<String>, nav: Nav, live: String) -> Layout {
+        Layout {
+            live,
+            age: Some(self.age()),
+            ..self.layout(title, nav)
+        }
+    }
+
+    /// How old the objects in memory are.
+    pub(super) fn age(&self) -> Age {
+        let since = self.app.index.interrupted_since();
+        Age {
+            moment: moment(since.unwrap_or(self.now)),
+            reload: self.address.clone(),
+            stale: match since {
+                Some(_) => "The API server does not answer, so this may be out of date.".to_owned(),
+                None => String::new(),
+            },
+        }
+    }
+
+    /// Waits until the objects in memory have a change that the API server confirmed, so that the next page shows it.
+    pub(super) async fn until(&self, has_change: impl Fn(&Index) -> bool) {
+        let index = &self.app.index;
+        let mut changes = index.changes();
+        let wait = async { while !has_change(index) && changes.changed().await.is_ok() {} };
+        // Afterwards the page shows what is known.
+        let _ = tokio::time::timeout(CATCH_UP, wait).await;
+    }
+
+    /// The page.
+    pub(super) fn page(&self, view: &(impl Template + Serialize)) -> Response {
+        self.page_with(StatusCode::OK, view)
+    }
+
+    /// The page with a status.
+    pub(super) fn page_with(&self, status: StatusCode, view: &(impl Template + Serialize)) -> Response {
+        if self.is_json {
+            return (status, Json(view)).into_response();
+        }
+        match view.render() {
+            Ok(html) => (status, Html(html)).into_response(),
+            Err(error) => {
+                tracing::error!(%error, "a page cannot be rendered");
+                plain(
+                    StatusCode::INTERNAL_SERVER_ERROR,
+                    "This page cannot be shown. Tell an administrator.",
+                )
+            }
+        }
+    }
+
+    /// The same answer for what does not exist and for what the user may not see.
+    pub(super) fn not_found(&self) -> Response {
+        let message = Message {
+            layout: self.layout("There is nothing here for you", Nav::None),
+            kind: "Not found".to_owned(),
+            why: vec!["No workspace with this name exists, or you may not see it.".to_owned()],
+            now: vec!["Check the name in the address, or ask its owner to share it with you.".to_owned()],
+            actions: vec![link("Your workspaces", "/")],
+            ..Message::default()
+        };
+        self.page_with(StatusCode::NOT_FOUND, &message)
+    }
+
+    /// A message about a failed change or read, in the API server's words.
+    pub(super) fn failed(&self, what: &str, failure: &Failure, back: &str) -> Response {
+        let (kind, now) = match failure.code() {
+            401 | 403 => (
+                "Not allowed",
+                "Ask an administrator of the namespace, and name the right in the message above.",
+            ),
+            404 => ("Gone", "It was deleted meanwhile. Go back to your workspaces."),
+            409 => ("Changed meanwhile", "Go back, look at it, and try again."),
+            422 => ("Refused", "Go back and change what the message names."),
+            429 => ("Too busy", "Try again in some seconds."),
+            _ => ("No answer", "Nothing was queued. Try again in a minute."),
+        };
+        let message = Message {
+            layout: self.layout(what, Nav::None),
+            tone: Tone::Bad,
+            kind: kind.to_owned(),
+            server: failure.to_string(),
+            now: vec![now.to_owned()],
+            actions: vec![link("Back", back)],
+            ..Message::default()
+        };
+        let status = StatusCode::from_u16(failure.code()).unwrap_or(StatusCode::BAD_GATEWAY);
+        self.page_with(status, &message)
+    }
+
+    /// The answer to a form that was sent although nothing can be changed here; `None` if it can.
+    pub(super) fn read_only_answer(&self, back: &str) -> Option<Response> {
+        let why = self.read_only()?;
+        Some(self.bad_request(&why, "Use the command on the page before.", back))
+    }
+
+    /// A message about a request that cannot be answered.
+    pub(super) fn bad_request(&self, why: &str, now: &str, back: &str) -> Response {
+        let message = Message {
+            layout: self.layout("This request cannot be answered", Nav::None),
+            tone: Tone::Bad,
+            kind: "Bad request".to_owned(),
+            why: vec![why.to_owned()],
+            now: vec![now.to_owned()],
+            actions: vec![link("Back", back)],
+            ..Message::default()
+        };
+        self.page_with(StatusCode::BAD_REQUEST, &message)
+    }
+}
+
+/// Part of an address after a redirect: what was just done.
+#[derive(Debug, Deserialize)]
+pub(crate) struct Done {
+    #[serde(default)]
+    pub(super) done: String,
+}
+
+/// A link to another page.
+pub(super) fn link(label: &str, to: &str) -> Action {
+    Action {
+        label: label.to_owned(),
+        way: Way::Link { to: to.to_owned() },
+        ..Action::default()
+    }
+}
+
+/// A note of one sentence.
+pub(super) fn note(tone: Tone, text: impl Into<String>) -> Note {
+    Note {
+        tone,
+        text: text.into(),
+        ..Note::default()
+    }
+}
+
+/// After a change: the browser loads `to` by GET, so that a reload changes nothing.
+pub(super) fn see_other(to: &str) -> Response {
+    match HeaderValue::from_str(to) {
+        Ok(to) => (StatusCode::SEE_OTHER, [(LOCATION, to)]).into_response(),
+        Err(_) => plain(
+            StatusCode::INTERNAL_SERVER_ERROR,
+            "The next page has no valid address.",
+        ),
+    }
+}
+
+/// A page that does not exist, for everybody.
+pub(crate) async fn lost(context: Context) -> Response {
+    let message = Message {
+        layout: context.layout("The portal has no such page", Nav::None),
+        kind: "Not found".to_owned(),
+        why: vec!["The address may be mistyped, or the link may be of an earlier version.".to_owned()],
+        now: vec!["Start from one of these pages.".to_owned()],
+        actions: vec![
+            link("Your workspaces", "/"),
+            link("New workspace", "/new"),
+            link("Templates", "/templates"),
+        ],
+        ..Message::default()
+    };
+    context.page_with(StatusCode::NOT_FOUND, &message)
+}
+
+/// A sentence without a page, for requests that no page is made for.
+pub(crate) fn plain(status: StatusCode, text: &'static str) -> Response {
+    (status, [(CONTENT_TYPE, "text/plain; charset=utf-8")], text).into_response()
+}

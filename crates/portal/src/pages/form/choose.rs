@@ -1,0 +1,102 @@
+//! Namespaces and templates -> where a new workspace may be, and from what (IO for rights).
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use api::WorkspaceTemplate;
+use axum::response::Response;
+use http::StatusCode;
+use kube::ResourceExt as _;
+
+use super::proposal::Address;
+use crate::app::Context;
+use crate::pages::answers::link;
+use crate::pages::templates::offer;
+use crate::views::{Choose, Empty, Nav};
+
+/// The page that asks from which template.
+pub(super) fn templates(
+    context: &Context,
+    namespaces: &BTreeSet<String>,
+    address: &Address,
+    templates: &[Arc<WorkspaceTemplate>],
+) -> Choose {
+    let offers = templates.iter().map(|template| {
+        let to = Address {
+            template: template.name_any(),
+            ..address.clone()
+        };
+        offer(template, to.text())
+    });
+    Choose {
+        layout: context.layout("New workspace", Nav::New),
+        namespaces: addresses(namespaces, address),
+        namespace: address.namespace.clone(),
+        offers: offers.collect(),
+        empty: templates
+            .is_empty()
+            .then(|| no_template(context, &address.namespace)),
+        quotas: None,
+    }
+}
+
+/// This page for each namespace. The template stays chosen: where the user may not use it, the page says so.
+fn addresses(namespaces: &BTreeSet<String>, address: &Address) -> Vec<(String, String)> {
+    let of = |namespace: &String| {
+        let to = Address {
+            namespace: namespace.clone(),
+            template: String::new(),
+            ..address.clone()
+        };
+        (namespace.clone(), to.text())
+    };
+    namespaces.iter().map(of).collect()
+}
+
+fn no_template(context: &Context, namespace: &str) -> Empty {
+    Empty {
+        title: "There is no template that you may use".to_owned(),
+        text: vec![format!(
+            "Ask an administrator for the verb `use` on a WorkspaceTemplate in the namespace `{namespace}`, and give this name:"
+        )],
+        copy: context.user.name.clone(),
+        ..Empty::default()
+    }
+}
+
+/// The user may create nowhere.
+pub(super) fn nowhere(context: &Context) -> Response {
+    context.page(&Choose {
+        layout: context.layout("New workspace", Nav::New),
+        empty: Some(Empty {
+            title: "There is no namespace in which you may create workspaces".to_owned(),
+            text: vec![
+                "Ask an administrator for the chart's role of users in a namespace, or for the verb `create` on workspaces \
+                 there, and give this name:"
+                    .to_owned(),
+            ],
+            copy: context.user.name.clone(),
+            ..Empty::default()
+        }),
+        ..Choose::default()
+    })
+}
+
+/// The user may not create in the namespace, or it does not exist.
+pub(super) fn not_there(context: &Context, namespaces: &BTreeSet<String>, address: &Address) -> Response {
+    let choose = Choose {
+        layout: context.layout("New workspace", Nav::New),
+        namespaces: addresses(namespaces, address),
+        empty: Some(Empty {
+            title: "You may not create workspaces in this namespace".to_owned(),
+            text: vec![
+                "Choose another namespace, or ask an administrator for the verb `create` on workspaces there, and give this name:"
+                    .to_owned(),
+            ],
+            copy: context.user.name.clone(),
+            actions: vec![link("Where you may", "/new")],
+        }),
+        ..Choose::default()
+    };
+    context.page_with(StatusCode::FORBIDDEN, &choose)
+}

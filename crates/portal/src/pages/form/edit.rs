@@ -1,0 +1,293 @@
+//! `/w/<namespace>/<name>/edit` and `…/yaml`: form or YAML -> a change that the API server makes as the user (IO).
+//!
+//! Only what the user changed is sent. If somebody else changed the workspace meanwhile, a page shows both changes first.
+
+use api::Workspace;
+use axum::extract::Path;
+use axum::response::Response;
+use http::StatusCode;
+use kube::ResourceExt as _;
+use rules::manifest;
+
+use super::changes::Editable;
+use super::checks::{self, GOOD, Parts};
+use super::draft::{Draft, Hidden, View};
+use super::editing::{Editing, Sending, Then, layout};
+use super::fields::Shown;
+use super::problems::Problems;
+use super::{Body, fields, wrong_fields};
+use crate::app::Context;
+use crate::cluster::Failure;
+use crate::pages::answers::{link, see_other};
+use crate::pages::summary::{May, path};
+use crate::views;
+use crate::views::{Message, Tone};
+use crate::visible::Seen;
+
+/// How often a change is tried on a workspace whose status changes meanwhile.
+const ATTEMPTS: usize = 5;
+
+/// Answers `GET /w/<namespace>/<name>/edit`.
+pub(crate) async fn page(context: Context, Path((namespace, name)): Path<(String, String)>) -> Response {
+    match changeable(&context, &namespace, &name).await {
+        Ok(seen) => {
+            let editing = Editing::of(&context, (*seen.workspace).clone(), None).await;
+            let draft = Draft::of(editing.form.clone(), editing.stored.clone());
+            let yours = editing.stored.clone();
+            editing
+                .shown(&context, StatusCode::OK, &draft, &yours, &Problems::default())
+                .await
+        }
+        Err(answer) => answer,
+    }
+}
+
+/// Answers `GET /w/<namespace>/<name>/yaml`. Who may not change the workspace sees the text alone.
+pub(crate) async fn text(context: Context, Path((namespace, name)): Path<(String, String)>) -> Response {
+    let seen = match readable(&context, &namespace, &name).await {
+        Ok(seen) => seen,
+        Err(answer) => return answer,
+    };
+    let may = May::of(&context, &namespace).await.with(&seen);
+    let editing = Editing::of(&context, (*seen.workspace).clone(), None).await;
+    let text = manifest::yaml(&editing.form, &editing.stored);
+    if !may.change {
+        return context.page(&views::Yaml {
+            layout: layout(&context, &editing.stored),
+            text,
+            cancel: path(&editing.stored),
+            ..views::Yaml::default()
+        });
+    }
+    let draft = Draft::of_text(editing.form.clone(), text, &[]);
+    let yours = editing.stored.clone();
+    editing
+        .shown(&context, StatusCode::OK, &draft, &yours, &Problems::default())
+        .await
+}
+
+/// Answers `POST` of both.
+pub(crate) async fn save(
+    context: Context,
+    Path((namespace, name)): Path<(String, String)>,
+    body: Body,
+) -> Response {
+    let mut sending = match sent(&context, (&namespace, &name), body).await {
+        Ok(sending) => sending,
+        Err(answer) => return answer,
+    };
+    let nothing_wrong = Problems::default();
+    if !sending.draft.is_readable() {
+        let problems = sending.draft.problems.clone();
+        return sending
+            .shown(&context, StatusCode::UNPROCESSABLE_ENTITY, &problems)
+            .await;
+    }
+    match sending.next {
+        Some(View::Yaml) => {
+            let text = sending.draft.to_text();
+            sending.draft = Draft::of_text(sending.editing.form.clone(), text, &[]);
+            return sending.shown(&context, StatusCode::OK, &nothing_wrong).await;
+        }
+        Some(View::Form) => {
+            sending.draft.written = View::Form;
+            return sending.shown(&context, StatusCode::OK, &nothing_wrong).await;
+        }
+        None => {}
+    }
+    if context.read_only().is_some() {
+        let problems = sending.judged(&context);
+        return sending.shown(&context, StatusCode::OK, &problems).await;
+    }
+    for attempt in 1.. {
+        if sending.is_conflict() {
+            return sending.conflict(&context);
+        }
+        let broken = sending.judged(&context);
+        if !broken.is_empty() {
+            return sending
+                .shown(&context, StatusCode::UNPROCESSABLE_ENTITY, &broken)
+                .await;
+        }
+        let failure = match sending.write(&context, false).await {
+            Ok(changed) => {
+                context.log("edit", &namespace, &name, "done");
+                let version = changed.and_then(|changed| changed.metadata.resource_version);
+                context
+                    .app
+                    .index
+                    .caught_up(&namespace, &name, &version.unwrap_or_default())
+                    .await;
+                return see_other(&format!("{}?done=edit", path(&sending.editing.stored)));
+            }
+            Err(failure) => failure,
+        };
+        // A patch for another version is refused as invalid. Whether that is so tells the stored object.
+        if attempt < ATTEMPTS && matches!(failure.code(), 409 | 422) {
+            match sending.renewed(&context).await {
+                Ok(true) => continue,
+                Ok(false) => {}
+                Err(answer) => return answer,
+            }
+        }
+        context.log("edit", &namespace, &name, "failed");
+        let status = StatusCode::from_u16(failure.code()).unwrap_or(StatusCode::BAD_GATEWAY);
+        return sending
+            .shown(&context, status, &Problems::of_failure(&failure))
+            .await;
+    }
+    unreachable!("the last attempt returns")
+}
+
+/// Answers `POST /w/<namespace>/<name>/edit/check`: what the API server would say.
+pub(crate) async fn check(
+    context: Context,
+    Path((namespace, name)): Path<(String, String)>,
+    body: Body,
+) -> Response {
+    if let Some(answer) = checks::too_soon(&context) {
+        return answer;
+    }
+    let sending = match sent(&context, (&namespace, &name), body).await {
+        Ok(sending) => sending,
+        Err(answer) => return answer,
+    };
+    let judged = async {
+        if !sending.draft.is_readable() {
+            return sending.draft.problems.clone();
+        }
+        let broken = sending.judged(&context);
+        if !broken.is_empty() || context.read_only().is_some() {
+            return broken;
+        }
+        let dry = sending.write(&context, true).await;
+        dry.err()
+            .map(|failure| Problems::of_failure(&failure))
+            .unwrap_or_default()
+    };
+    let is_judged = context.read_only().is_none();
+    if sending.draft.written == View::Yaml {
+        let mut marks = sending.draft.marks(&judged.await);
+        if marks.marks.is_empty() && is_judged {
+            GOOD.clone_into(&mut marks.good);
+        }
+        let parts = Parts {
+            marks: Some(marks),
+            ..Parts::default()
+        };
+        return parts.answer(&context);
+    }
+    let (problems, quotas) = futures::join!(judged, sending.editing.quotas(&context, &sending.yours));
+    let mut summary = problems.summary(&sending.draft.form);
+    if problems.is_empty() && is_judged {
+        GOOD.clone_into(&mut summary.good);
+    }
+    let before = sending.editing.values_before();
+    let shown = Shown {
+        form: &sending.draft.form,
+        values: &sending.draft.values,
+        before: Some(&before),
+        problems: &problems,
+    };
+    let parts = Parts {
+        summary: Some(summary),
+        fields: shown.fields(),
+        quotas,
+        ..Parts::default()
+    };
+    parts.answer(&context)
+}
+
+/// The workspace, if the user sees its values.
+async fn readable(context: &Context, namespace: &str, name: &str) -> Result<Seen, Response> {
+    let seen = context.readable(namespace, name).await;
+    seen.ok_or_else(|| context.not_found())
+}
+
+/// The workspace, if the user may change it.
+async fn changeable(context: &Context, namespace: &str, name: &str) -> Result<Seen, Response> {
+    let seen = readable(context, namespace, name).await?;
+    if May::of(context, namespace).await.with(&seen).change {
+        return Ok(seen);
+    }
+    let message = Message {
+        layout: layout(context, &seen.workspace),
+        tone: Tone::Warn,
+        kind: "Not allowed".to_owned(),
+        why: vec![
+            "You may not change this workspace. Its owner and administrators of the namespace may."
+                .to_owned(),
+        ],
+        now: vec!["Ask one of them, or ask for the verb `patch` on workspaces.".to_owned()],
+        actions: vec![
+            link("Back", &path(&seen.workspace)),
+            link("Show it as YAML", &format!("{}/yaml", path(&seen.workspace))),
+        ],
+        ..Message::default()
+    };
+    Err(context.page_with(StatusCode::FORBIDDEN, &message))
+}
+
+/// The form or text that was sent, with the workspace as it is stored now. The API server decides whether the user may change it.
+async fn sent(context: &Context, (namespace, name): (&str, &str), body: Body) -> Result<Sending, Response> {
+    let seen = readable(context, namespace, name).await?;
+    let back = format!("{}/edit", path(&seen.workspace));
+    let mut sent = fields(context, body, &back).map_err(|answer| *answer)?;
+    let wrong = |why: String| wrong_fields(context, &why, &back);
+    let again = sent.0.clone();
+    let hidden = Hidden::take(&mut sent).map_err(wrong)?;
+    let uid = sent.take("uid").map_err(wrong)?;
+    let then = match &*sent.take("do").map_err(wrong)? {
+        "" | "save" => Then::Nothing,
+        "start" => Then::Start,
+        "restart" => Then::Restart,
+        other => {
+            return Err(wrong(format!(
+                "There is no action {other:?}: it is save, start or restart."
+            )));
+        }
+    };
+    let before = sent.take("before").map_err(wrong)?;
+    let shown = sent.take("seen").map_err(wrong)?;
+    let of_page = |text: &str| {
+        let parsed = Editable::parse(text).filter(|editable| editable.over(&seen.workspace).is_some());
+        parsed.ok_or_else(|| "The values that the form was opened with cannot be read.".to_owned())
+    };
+    let before = of_page(&before).map_err(wrong)?;
+    let shown = if shown.is_empty() {
+        None
+    } else {
+        Some(of_page(&shown).map_err(wrong)?)
+    };
+    let stored = stored(context, &seen, &uid, &back).await?;
+    let editing = Editing::of(context, stored, Some(before)).await;
+    let (draft, yours) = editing.draft(&hidden, sent).map_err(wrong)?;
+    Ok(Sending {
+        editing,
+        draft,
+        yours,
+        next: hidden.next,
+        then,
+        seen: shown,
+        again,
+    })
+}
+
+/// The workspace as it is stored now, read as the user.
+async fn stored(context: &Context, seen: &Seen, uid: &str, back: &str) -> Result<Workspace, Response> {
+    let workspace = &seen.workspace;
+    let (namespace, name) = (workspace.namespace().unwrap_or_default(), workspace.name_any());
+    let stored = if context.read_only().is_some() {
+        (**workspace).clone()
+    } else {
+        let read = context.as_user().get::<Workspace>(Some(&namespace), &name).await;
+        read.map_err(|failure| context.failed(&format!("{name} cannot be read"), &failure, back))?
+    };
+    if stored.metadata.uid.as_deref() == Some(uid) {
+        return Ok(stored);
+    }
+    let failure = Failure::conflict(
+        "The workspace was deleted and another one of the same name was created since this page was loaded.",
+    );
+    Err(context.failed(&format!("{name} was not changed"), &failure, back))
+}

@@ -1,0 +1,354 @@
+//! Form model and values -> the fields of a page (pure).
+
+use rules::Quantity;
+use rules::form::{Bound, By, Change, Choice, EnvRule, Field, Form, Group, ImageChoice, Kind, Scale, Values};
+
+use super::problems::Problems;
+use super::sent::OTHER;
+use crate::views;
+
+/// A larger maximum is no bound in practice: minutes of a year.
+const BOUNDED: i32 = 65_535;
+/// Most steps of a slider. A text field is beside it for what lies between.
+const MOST_STEPS: u64 = 100;
+
+/// What is shown in a form.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Shown<'a> {
+    pub(super) form: &'a Form,
+    /// Values of the controls.
+    pub(super) values: &'a Values,
+    /// What an existing workspace has, to tell what changes.
+    pub(super) before: Option<&'a Values>,
+    pub(super) problems: &'a Problems,
+}
+
+impl Shown<'_> {
+    /// The sections of the page. What few people need is in the last one, folded.
+    pub(super) fn sections(&self) -> Vec<views::Section> {
+        let mut sections: Vec<(Group, views::Section)> = Vec::new();
+        let mut more = Vec::new();
+        for field in &self.form.fields {
+            let shown = self.field(field);
+            if field.is_further {
+                more.push(shown);
+                continue;
+            }
+            match sections.iter_mut().find(|(group, _)| *group == field.group) {
+                Some((_, section)) => section.fields.push(shown),
+                None => sections.push((
+                    field.group,
+                    views::Section {
+                        title: title(field.group).to_owned(),
+                        folded: false,
+                        fields: vec![shown],
+                    },
+                )),
+            }
+        }
+        let mut sections: Vec<_> = sections.into_iter().map(|(_, section)| section).collect();
+        if !more.is_empty() {
+            sections.push(views::Section {
+                title: "More".to_owned(),
+                folded: true,
+                fields: more,
+            });
+        }
+        sections
+    }
+
+    /// All fields, as one list.
+    pub(super) fn fields(&self) -> Vec<views::Field> {
+        self.sections()
+            .into_iter()
+            .flat_map(|section| section.fields)
+            .collect()
+    }
+
+    fn value(&self, path: &str) -> &str {
+        self.values.get(path).unwrap_or_default()
+    }
+
+    fn field(&self, field: &Field) -> views::Field {
+        views::Field {
+            name: field.path.clone(),
+            label: field.label.clone(),
+            hint: hint(field),
+            help: match &field.kind {
+                Kind::Env { rules, .. } => env_help(rules),
+                _ => field.help.to_owned(),
+            },
+            input: self.input(field),
+            placeholder: match field.kind {
+                Kind::Text { .. } | Kind::Quantity { .. } | Kind::Number { .. } => {
+                    field.default.clone().unwrap_or_default()
+                }
+                _ => String::new(),
+            },
+            required: field.is_required && field.change == Change::New,
+            fixed: match &field.change {
+                Change::Refused(why) => format!("{} {why}.", field.label),
+                _ => String::new(),
+            },
+            takes_effect: self.takes_effect(field),
+            errors: self.problems.at(self.form, &field.path),
+        }
+    }
+
+    fn input(&self, field: &Field) -> views::Input {
+        let value = self.value(&field.path);
+        match &field.kind {
+            Kind::Text { .. } => text(value),
+            Kind::Quantity { scale, min, max, .. } => views::Input::Number {
+                value: value.to_owned(),
+                slider: scale.map(|scale| {
+                    let value = Some(value.trim()).filter(|it| !it.is_empty());
+                    slider(scale, [min, max], value.or(field.default.as_deref()))
+                }),
+            },
+            Kind::Number { .. } => views::Input::Number {
+                value: value.to_owned(),
+                slider: None,
+            },
+            Kind::Choice(choices) => choice(field, value, choices),
+            Kind::Toggle { values } => {
+                let choices: Vec<_> = values.iter().map(|value| yes_or_no(*value)).collect();
+                choice(field, value, &choices)
+            }
+            Kind::Image { choices, .. } if choices.is_empty() => text(value),
+            Kind::Image { choices, custom } => cards(value, choices, *custom),
+            Kind::Env { rules, max } => self.env_rows(rules, *max),
+            Kind::Volumes { max } => self.disk_rows(*max),
+        }
+    }
+
+    /// When a change counts, for a field that changes.
+    fn takes_effect(&self, field: &Field) -> String {
+        if !self
+            .before
+            .is_some_and(|before| is_changed(field, before, self.values))
+        {
+            return String::new();
+        }
+        match &field.change {
+            Change::New | Change::Refused(_) => "",
+            Change::Now => "at once, without a restart",
+            Change::NextStart => "at the next start",
+            Change::RestartsNow => "at once: the workspace restarts now",
+        }
+        .to_owned()
+    }
+}
+
+/// A slider that stands at the value. Bounds and the value have places of their own beside the steps, so that field and slider always
+/// show the same.
+fn slider(scale: Scale, bounds: [&Bound; 2], value: Option<&str>) -> views::Slider {
+    let value = value.and_then(|value| value.parse::<Quantity>().ok());
+    let bounds = bounds.into_iter().filter(|bound| bound.by != By::Nature);
+    let count = (scale.max - scale.min) / scale.step;
+    let step = scale.step * (count / MOST_STEPS + 1);
+    let steps = (scale.min..=scale.max).step_by(usize::try_from(step).unwrap_or(usize::MAX));
+    let mut amounts: Vec<Quantity> = steps
+        .filter_map(|number| scale.text(number).parse().ok())
+        .chain(bounds.map(|bound| bound.value))
+        .chain(value)
+        .collect();
+    amounts.sort_unstable();
+    amounts.dedup();
+    views::Slider {
+        at: value
+            .and_then(|value| amounts.iter().position(|amount| *amount == value))
+            .unwrap_or_default(),
+        values: amounts.iter().map(ToString::to_string).collect(),
+    }
+}
+
+/// Whether the values of a field differ. An absent control is one that was not sent: its value stays.
+pub(super) fn is_changed(field: &Field, before: &Values, now: &Values) -> bool {
+    match field.kind {
+        Kind::Env { .. } | Kind::Volumes { .. } => {
+            let rows = |values: &Values| -> Vec<(String, String)> {
+                let own = |name: &&String| {
+                    name.strip_prefix(&*field.path)
+                        .is_some_and(|rest| rest.starts_with('['))
+                };
+                let own = values.0.iter().filter(|(name, _)| own(name));
+                own.map(|(name, value)| (name.clone(), value.trim().to_owned()))
+                    .collect()
+            };
+            now.get(&field.path).is_some() && rows(before) != rows(now)
+        }
+        _ => now
+            .get(&field.path)
+            .is_some_and(|now| now.trim() != before.get(&field.path).unwrap_or_default()),
+    }
+}
+
+fn text(value: &str) -> views::Input {
+    views::Input::Text {
+        value: value.to_owned(),
+        suggestions: Vec::new(),
+    }
+}
+
+fn title(group: Group) -> &'static str {
+    match group {
+        Group::General | Group::Image => "",
+        Group::Resources => "Size",
+        Group::Storage => "Disk",
+        Group::Lifetime => "Stop",
+        Group::Runtime => "Environment",
+        Group::Access => "Access",
+    }
+}
+
+fn yes_or_no(value: bool) -> Choice {
+    Choice {
+        value: value.to_string(),
+        label: if value { "Yes" } else { "No" }.to_owned(),
+        help: String::new(),
+    }
+}
+
+/// A choice with the default as its first value, unless a value is required.
+fn choice(field: &Field, value: &str, choices: &[Choice]) -> views::Input {
+    let label = |choice: &Choice| match &*choice.help {
+        "" => choice.label.clone(),
+        help => format!("{}. {help}", choice.label),
+    };
+    let of_default = field.default.as_deref().map(|default| {
+        let known = choices.iter().find(|choice| choice.value == default);
+        let known = known.map_or_else(|| word(default), |choice| choice.label.clone());
+        format!("Default: {known}")
+    });
+    let default = views::Choice {
+        label: of_default.unwrap_or_else(|| "Default".to_owned()),
+        ..views::Choice::default()
+    };
+    let mut shown = if field.is_required {
+        Vec::new()
+    } else {
+        vec![default]
+    };
+    shown.extend(choices.iter().map(|choice| views::Choice {
+        value: choice.value.clone(),
+        label: label(choice),
+        disabled: String::new(),
+    }));
+    if shown.iter().all(|choice| choice.value != value) {
+        shown.push(views::Choice {
+            value: value.to_owned(),
+            label: value.to_owned(),
+            disabled: String::new(),
+        });
+    }
+    views::Input::Choice {
+        value: value.to_owned(),
+        choices: shown,
+    }
+}
+
+fn word(value: &str) -> String {
+    match value {
+        "true" => "Yes".to_owned(),
+        "false" => "No".to_owned(),
+        other => other.to_owned(),
+    }
+}
+
+/// The default image is sent as no image, so that a later default of the template counts.
+fn cards(value: &str, choices: &[ImageChoice], custom: bool) -> views::Input {
+    let cards = choices.iter().map(|choice| views::Card {
+        value: if choice.is_default && value != choice.image {
+            String::new()
+        } else {
+            choice.image.clone()
+        },
+        icon: crate::pages::templates::of(choice.icon),
+        title: choice.display_name.clone(),
+        text: choice.description.clone().unwrap_or_default(),
+        exact: choice.image.clone(),
+    });
+    let cards: Vec<_> = cards.collect();
+    let is_other = cards.iter().all(|card| card.value != value);
+    views::Input::Cards {
+        value: if is_other && custom { OTHER } else { value }.to_owned(),
+        cards,
+        other: custom.then(|| {
+            (
+                "Another image".to_owned(),
+                if is_other { value.to_owned() } else { String::new() },
+            )
+        }),
+    }
+}
+
+/// Bounds, unit, rule and default, for the label.
+fn hint(field: &Field) -> String {
+    let with_unit = |text: String, unit: &str| {
+        if unit.is_empty() {
+            text
+        } else {
+            format!("{text} {unit}")
+        }
+    };
+    let range = match &field.kind {
+        Kind::Quantity { min, max, .. } => {
+            let of = |bound: &Bound| (bound.by != By::Nature).then(|| bound.value.to_string());
+            match (of(min), of(max)) {
+                (Some(min), Some(max)) => format!("{min} to {max}"),
+                (Some(min), None) => format!("at least {min}"),
+                (None, Some(max)) => format!("at most {max}"),
+                (None, None) => String::new(),
+            }
+        }
+        Kind::Number { min, max, unit } => match (*min > 1, *max <= BOUNDED) {
+            (_, true) => with_unit(format!("{min} to {max}"), unit),
+            (true, false) => with_unit(format!("at least {min}"), unit),
+            (false, false) => (*unit).to_owned(),
+        },
+        Kind::Text { rule, .. } => rule.clone().unwrap_or_default(),
+        _ => String::new(),
+    };
+    let default = match (&field.kind, field.default.as_deref()) {
+        (Kind::Number { unit, .. }, Some(default)) => with_unit(default.to_owned(), unit),
+        (Kind::Text { .. } | Kind::Quantity { .. }, Some(default)) => default.to_owned(),
+        // Choices and cards show their default themselves.
+        _ => String::new(),
+    };
+    match (&*range, &*default) {
+        ("", "") => String::new(),
+        (range, "") => range.to_owned(),
+        ("", default) => format!("default {default}"),
+        (range, default) => format!("{range}, default {default}"),
+    }
+}
+
+fn env_help(rules: &[EnvRule]) -> String {
+    let rule = |rule: &EnvRule| {
+        let pattern = rule
+            .pattern
+            .as_ref()
+            .map(|pattern| format!(", which must match `{pattern}`"));
+        let default = rule
+            .default
+            .as_ref()
+            .map(|default| format!(", default `{default}`"));
+        let is_required = if rule.is_required { " (required)" } else { "" };
+        format!(
+            "`{}`{is_required}{}{}",
+            rule.name,
+            pattern.unwrap_or_default(),
+            default.unwrap_or_default()
+        )
+    };
+    let asked: Vec<_> = rules.iter().map(rule).collect();
+    if asked.is_empty() {
+        String::new()
+    } else {
+        format!("The template asks for {}.", asked.join("; "))
+    }
+}
+
+#[cfg(test)]
+mod tests;

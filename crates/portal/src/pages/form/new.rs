@@ -1,0 +1,211 @@
+//! `/new`: form or YAML -> a workspace that the API server creates as the user (IO).
+
+use std::time::Duration;
+
+use api::Workspace;
+use axum::extract::Query;
+use axum::extract::rejection::QueryRejection;
+use axum::response::Response;
+use http::StatusCode;
+use kube::ResourceExt as _;
+
+use super::checks::{self, GOOD, Parts};
+use super::draft::{Draft, Hidden, View};
+use super::fields::Shown;
+use super::problems::{Problems, is_taken};
+use super::proposal::{Address, New};
+use super::quotas::Asked;
+use super::{Body, fields, wrong_fields};
+use crate::app::Context;
+use crate::cluster::Failure;
+use crate::pages::answers::see_other;
+
+/// How long after its creation a workspace counts as made by the same form, sent twice.
+const JUST_MADE: Duration = Duration::from_mins(2);
+/// Answers `GET /new`.
+pub(crate) async fn page(context: Context, address: Result<Query<Address>, QueryRejection>) -> Response {
+    let address = match address {
+        Ok(Query(address)) => address,
+        Err(error) => {
+            return context.bad_request(
+                &error.body_text(),
+                "Open the page again without these parameters.",
+                "/new",
+            );
+        }
+    };
+    let new = match New::of(&context, &address).await {
+        Ok(new) => new,
+        Err(answer) => return answer,
+    };
+    let form = new.place.form(&context, None);
+    let draft = Draft::of(form, new.proposed(&context));
+    new.shown(&context, StatusCode::OK, &draft, &Problems::default())
+        .await
+}
+
+/// Answers `POST /new`.
+pub(crate) async fn create(context: Context, body: Body) -> Response {
+    let (new, draft, next) = match sent(&context, body).await {
+        Ok(sent) => sent,
+        Err(answer) => return answer,
+    };
+    if !draft.is_readable() {
+        return new
+            .shown(
+                &context,
+                StatusCode::UNPROCESSABLE_ENTITY,
+                &draft,
+                &draft.problems,
+            )
+            .await;
+    }
+    match next {
+        Some(View::Yaml) => {
+            let text = draft.to_text();
+            let form = new.place.form(&context, None);
+            let draft = Draft::of_text(form, text, &[]);
+            return new
+                .shown(&context, StatusCode::OK, &draft, &Problems::default())
+                .await;
+        }
+        Some(View::Form) => {
+            let draft = Draft {
+                written: View::Form,
+                ..draft
+            };
+            return new
+                .shown(&context, StatusCode::OK, &draft, &Problems::default())
+                .await;
+        }
+        None => {}
+    }
+    let wanted = new.complete(&context, &draft.workspace);
+    let broken = new.judged(&context, &wanted);
+    if context.read_only().is_some() {
+        return new.shown(&context, StatusCode::OK, &draft, &broken).await;
+    }
+    if !broken.is_empty() {
+        return new
+            .shown(&context, StatusCode::UNPROCESSABLE_ENTITY, &draft, &broken)
+            .await;
+    }
+    let name = wanted.name_any();
+    let namespace = &*new.place.namespace;
+    match made(&context, namespace, &wanted).await {
+        Ok(created) => {
+            context.log("new", namespace, &name, "done");
+            let version = created.metadata.resource_version.unwrap_or_default();
+            context.app.index.caught_up(namespace, &name, &version).await;
+            see_other(&format!("/w/{namespace}/{name}?done=new"))
+        }
+        Err(failure) => {
+            context.log("new", namespace, &name, "failed");
+            let status = StatusCode::from_u16(failure.code()).unwrap_or(StatusCode::BAD_GATEWAY);
+            new.shown(&context, status, &draft, &Problems::of_failure(&failure))
+                .await
+        }
+    }
+}
+
+/// Answers `POST /new/check`: what the API server would say.
+pub(crate) async fn check(context: Context, body: Body) -> Response {
+    if let Some(answer) = checks::too_soon(&context) {
+        return answer;
+    }
+    let (new, draft, _) = match sent(&context, body).await {
+        Ok(sent) => sent,
+        Err(answer) => return answer,
+    };
+    let namespace = &*new.place.namespace;
+    let wanted = new.complete(&context, &draft.workspace);
+    let asked = Asked::of(&new.place.effective(&context, &wanted));
+    let judged = async {
+        if !draft.is_readable() {
+            return draft.problems.clone();
+        }
+        let broken = new.judged(&context, &wanted);
+        if !broken.is_empty() || context.read_only().is_some() {
+            return broken;
+        }
+        let dry = context
+            .as_user()
+            .create::<Workspace>(Some(namespace), &wanted, true)
+            .await;
+        dry.err()
+            .map(|failure| Problems::of_failure(&failure))
+            .unwrap_or_default()
+    };
+    if draft.written == View::Yaml {
+        let mut marks = draft.marks(&judged.await);
+        if marks.marks.is_empty() {
+            GOOD.clone_into(&mut marks.good);
+        }
+        let parts = Parts {
+            marks: Some(marks),
+            ..Parts::default()
+        };
+        return parts.answer(&context);
+    }
+    let (problems, quotas) = futures::join!(judged, checks::quotas(&context, namespace, Some(&asked), None));
+    let mut summary = problems.summary(&draft.form);
+    if problems.is_empty() && context.read_only().is_none() {
+        GOOD.clone_into(&mut summary.good);
+    }
+    let shown = Shown {
+        form: &draft.form,
+        values: &draft.values,
+        before: None,
+        problems: &problems,
+    };
+    let parts = Parts {
+        summary: Some(summary),
+        fields: shown.fields(),
+        quotas,
+        ..Parts::default()
+    };
+    parts.answer(&context)
+}
+
+/// The form or text that was sent, and the page that it asks for.
+async fn sent(context: &Context, body: Body) -> Result<(New, Draft, Option<View>), Response> {
+    let mut sent = fields(context, body, "/new").map_err(|answer| *answer)?;
+    let wrong = |why: String| wrong_fields(context, &why, "/new");
+    let hidden = Hidden::take(&mut sent).map_err(wrong)?;
+    let address = Address {
+        namespace: sent.take("namespace").map_err(wrong)?,
+        template: sent.take("template").map_err(wrong)?,
+        from: String::new(),
+    };
+    if address.namespace.is_empty() || address.template.is_empty() {
+        return Err(wrong("The form names no namespace or no template.".to_owned()));
+    }
+    let new = New::of(context, &address).await?;
+    let draft = new.draft(context, &hidden, sent).map_err(wrong)?;
+    Ok((new, draft, hidden.next))
+}
+
+/// Creates the workspace. A form that is sent twice makes one: the second time it leads to what the first one made.
+async fn made(context: &Context, namespace: &str, wanted: &Workspace) -> Result<Workspace, Failure> {
+    let as_user = context.as_user();
+    let failure = match as_user.create::<Workspace>(Some(namespace), wanted, false).await {
+        Err(failure) if is_taken(&failure) => failure,
+        answer => return answer,
+    };
+    let stored = as_user
+        .get::<Workspace>(Some(namespace), &wanted.name_any())
+        .await;
+    match stored {
+        Ok(stored) if is_just_made(context, &stored, wanted) => Ok(stored),
+        _ => Err(failure),
+    }
+}
+
+/// Whether the user has just made this workspace from the same values.
+fn is_just_made(context: &Context, stored: &Workspace, wanted: &Workspace) -> bool {
+    let made = stored.metadata.creation_timestamp.as_ref().map(|time| time.0);
+    let age = made.map(|made| context.now.duration_since(made).unsigned_abs());
+    api::names::owner(&stored.metadata) == Some(&*context.user.name)
+        && age.is_some_and(|age| age < JUST_MADE)
+        && stored.spec == wanted.spec
+}

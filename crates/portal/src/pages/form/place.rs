@@ -1,0 +1,132 @@
+//! User, namespace, template -> what a form offers there (IO: profiles and rights as the user).
+
+use std::sync::Arc;
+
+use api::names::USE_VERB;
+use api::{Workspace, WorkspaceExecutionProfile, WorkspaceTemplate};
+use futures::{StreamExt as _, stream};
+use kube::ResourceExt as _;
+use kube::api::ListParams;
+use rules::form::{Form, Offer, form};
+use rules::{References, Violation, judge};
+
+use crate::app::Context;
+
+/// Rights that are asked about at the same time.
+const AT_ONCE: usize = 16;
+
+/// Where a workspace is, and from which template.
+#[derive(Debug, Clone)]
+pub(super) struct Place {
+    pub(super) namespace: String,
+    /// `None`: the workspace has none, or it does not exist any more.
+    pub(super) template: Option<Arc<WorkspaceTemplate>>,
+    /// Those that the user may use.
+    profiles: Vec<WorkspaceExecutionProfile>,
+}
+
+impl Place {
+    pub(super) async fn of(
+        context: &Context,
+        namespace: &str,
+        template: Option<Arc<WorkspaceTemplate>>,
+    ) -> Self {
+        Self {
+            namespace: namespace.to_owned(),
+            template,
+            profiles: profiles(context, namespace).await,
+        }
+    }
+
+    /// The form of a new workspace (`None`), or of an existing one.
+    pub(super) fn form(&self, context: &Context, workspace: Option<&Workspace>) -> Form {
+        let profiles: Vec<_> = self.profiles.iter().collect();
+        let offer = Offer {
+            template: self.template.as_deref(),
+            profiles: &profiles,
+            settings: &context.app.settings,
+        };
+        form(&offer, workspace)
+    }
+
+    /// Name of the template; empty if there is none.
+    pub(super) fn template_name(&self) -> String {
+        self.template
+            .as_ref()
+            .map(|template| template.name_any())
+            .unwrap_or_default()
+    }
+
+    /// What the rules say where no webhook says it.
+    pub(super) fn judged(&self, context: &Context, workspace: &Workspace) -> Vec<Violation> {
+        let name = rules::profile_name(
+            &workspace.spec,
+            self.template.as_deref().map(|template| &template.spec),
+        );
+        let profile = self
+            .profiles
+            .iter()
+            .find(|profile| Some(&*profile.name_any()) == name);
+        let references = References::default()
+            .with_template(self.template.as_deref())
+            .with_profile(profile);
+        let judgement = judge(workspace, &references, &context.app.settings);
+        judgement
+            .violations
+            .iter()
+            .flat_map(|all| all.iter().cloned())
+            .collect()
+    }
+
+    /// The effective values of a workspace here.
+    pub(super) fn effective(&self, context: &Context, workspace: &Workspace) -> rules::Effective {
+        let template = self.template.as_deref().map(|template| &template.spec);
+        rules::effective(&workspace.spec, template, &context.app.settings)
+    }
+}
+
+/// Templates that the user may use in the namespace, deprecated ones last.
+pub(super) async fn templates(context: &Context, namespace: &str) -> Vec<Arc<WorkspaceTemplate>> {
+    let asked = stream::iter(context.app.index.templates()).map(async |template| {
+        let may = context
+            .may(USE_VERB, "workspacetemplates", namespace, &template.name_any())
+            .await;
+        may.then_some(template)
+    });
+    let found = asked.buffered(AT_ONCE).filter_map(std::future::ready);
+    let mut found: Vec<_> = found.collect().await;
+    found.sort_by_key(|template| is_deprecated(template));
+    found
+}
+
+fn is_deprecated(template: &WorkspaceTemplate) -> bool {
+    !crate::pages::templates::deprecation(template).is_empty()
+}
+
+/// Profiles that the user may list and use. Without the right to list them, none is offered.
+async fn profiles(context: &Context, namespace: &str) -> Vec<WorkspaceExecutionProfile> {
+    if context.read_only().is_some() {
+        return Vec::new();
+    }
+    let all = ListParams::default();
+    let listed = context
+        .as_user()
+        .list::<WorkspaceExecutionProfile>(namespace, &all)
+        .await;
+    let asked = stream::iter(listed.unwrap_or_default()).map(async |profile| {
+        let may = context
+            .may(
+                USE_VERB,
+                "workspaceexecutionprofiles",
+                namespace,
+                &profile.name_any(),
+            )
+            .await;
+        may.then_some(profile)
+    });
+    asked
+        .buffered(AT_ONCE)
+        .filter_map(std::future::ready)
+        .collect()
+        .await
+}

@@ -1,0 +1,191 @@
+//! Violations, and refusals of the API server -> what is wrong with which field (pure).
+
+use rules::Violation;
+use rules::form::{Change, Form};
+
+use crate::cluster::Failure;
+use crate::views;
+
+/// What is wrong, with the path of the field; an empty path: with none of them.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(super) struct Problems(pub(super) Vec<(String, String)>);
+
+impl Problems {
+    /// Violations of rules, in their own words.
+    pub(super) fn of_violations<'a>(violations: impl IntoIterator<Item = &'a Violation>) -> Self {
+        let of = |violation: &Violation| (violation.field.clone(), violation.detail());
+        Self(violations.into_iter().map(of).collect())
+    }
+
+    /// What the API server said.
+    pub(super) fn of_failure(failure: &Failure) -> Self {
+        if is_taken(failure) {
+            let message = "is taken: a workspace of this name exists in this namespace; choose another name";
+            return Self(vec![("metadata.name".to_owned(), message.to_owned())]);
+        }
+        let causes = failure.causes();
+        if causes.is_empty() {
+            return Self(vec![(String::new(), failure.to_string())]);
+        }
+        Self(causes)
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// What is wrong with the field of this path.
+    pub(super) fn at(&self, form: &Form, path: &str) -> Vec<String> {
+        let of_field = self.0.iter().filter(|(place, _)| {
+            let field = form.field_of(place);
+            field.is_some_and(|field| field.path == path)
+        });
+        of_field.map(|(place, text)| within(path, place, text)).collect()
+    }
+
+    /// All of them, in the order of the fields; those of no field come last.
+    pub(super) fn summary(&self, form: &Form) -> views::Summary {
+        let rank = |place: &str| {
+            let field = form.field_of(place);
+            let at = field.and_then(|field| form.fields.iter().position(|other| other.path == field.path));
+            at.unwrap_or(form.fields.len())
+        };
+        let mut all: Vec<_> = self.0.iter().collect();
+        all.sort_by_key(|(place, _)| rank(place));
+        let problem = |(place, text): &(String, String)| match form.field_of(place) {
+            Some(field) => views::Problem {
+                // The control of a field that cannot change is not there, so no link leads to it.
+                field: match field.change {
+                    Change::Refused(_) => String::new(),
+                    _ => field.path.clone(),
+                },
+                label: field.label.clone(),
+                text: within(&field.path, place, text),
+            },
+            None => views::Problem {
+                field: String::new(),
+                label: place.clone(),
+                text: text.clone(),
+            },
+        };
+        views::Summary {
+            problems: all.into_iter().map(problem).collect(),
+            ..views::Summary::default()
+        }
+    }
+}
+
+/// Whether an object of that name exists already.
+pub(super) fn is_taken(failure: &Failure) -> bool {
+    matches!(failure, Failure::Refused(status) if status.code == 409 && status.reason == "AlreadyExists")
+}
+
+/// The text, with the place inside of the field, such as the third row.
+fn within(field: &str, place: &str, text: &str) -> String {
+    match place.strip_prefix(field).map(|rest| rest.trim_start_matches('.')) {
+        None | Some("") => text.to_owned(),
+        Some(rest) => format!("`{rest}`: {text}"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use rules::form::{Field, Group, Kind, Source};
+    use serde_json::json;
+
+    use super::*;
+
+    fn form() -> Form {
+        let field = |path: &str, label: &str, change| Field {
+            path: path.to_owned(),
+            group: Group::General,
+            is_further: false,
+            label: label.to_owned(),
+            help: "",
+            kind: Kind::Text {
+                max_length: 50,
+                rule: None,
+            },
+            default: None,
+            default_from: Source::Template,
+            is_required: false,
+            change,
+        };
+        Form {
+            template: None,
+            fields: vec![
+                field(
+                    "metadata.name",
+                    "Name",
+                    Change::Refused("cannot change".to_owned()),
+                ),
+                field("spec.image", "Image", Change::New),
+                field("spec.env", "Environment variables", Change::New),
+            ],
+        }
+    }
+
+    fn refused(code: u16, reason: &str, causes: &[(&str, &str)]) -> Failure {
+        let cause = |(field, message): &(&str, &str)| json!({"field": field, "message": message});
+        let status = json!({
+            "status": "Failure", "code": code, "reason": reason, "message": "the whole message",
+            "details": {"causes": causes.iter().map(cause).collect::<Vec<_>>()},
+        });
+        Failure::Refused(Box::new(serde_json::from_value(status).unwrap()))
+    }
+
+    #[test]
+    fn each_cause_stands_at_its_field_in_the_words_of_the_api_server() {
+        let failure = refused(
+            422,
+            "Invalid",
+            &[
+                ("spec.env[2].value", "is too long"),
+                ("spec.affinity", "is not allowed"),
+                ("spec.image", "\"x\" is not allowed"),
+            ],
+        );
+        let problems = Problems::of_failure(&failure);
+        let form = form();
+        assert_eq!(problems.at(&form, "spec.image"), ["\"x\" is not allowed"]);
+        assert_eq!(problems.at(&form, "spec.env"), ["`[2].value`: is too long"]);
+        assert!(problems.at(&form, "metadata.name").is_empty());
+        let summary = problems.summary(&form);
+        let places: Vec<_> = summary
+            .problems
+            .iter()
+            .map(|it| (&*it.field, &*it.label))
+            .collect();
+        assert_eq!(
+            places,
+            [
+                ("spec.image", "Image"),
+                ("spec.env", "Environment variables"),
+                ("", "spec.affinity")
+            ]
+        );
+    }
+
+    #[test]
+    fn an_answer_without_causes_is_shown_whole() {
+        let problems = Problems::of_failure(&refused(403, "Forbidden", &[]));
+        let summary = problems.summary(&form());
+        assert_eq!(summary.problems.len(), 1);
+        assert_eq!(summary.problems[0].text, "the whole message");
+        assert_eq!(summary.problems[0].field, "");
+    }
+
+    #[test]
+    fn a_name_that_is_taken_is_said_at_the_name() {
+        let problems = Problems::of_failure(&refused(409, "AlreadyExists", &[]));
+        assert_eq!(problems.0[0].0, "metadata.name");
+        let conflict = Problems::of_failure(&refused(409, "Conflict", &[]));
+        assert_eq!(conflict.0[0].0, "");
+    }
+
+    #[test]
+    fn nothing_links_to_a_field_that_cannot_change() {
+        let problems = Problems(vec![("metadata.name".to_owned(), "cannot change".to_owned())]);
+        assert_eq!(problems.summary(&form()).problems[0].field, "");
+    }
+}

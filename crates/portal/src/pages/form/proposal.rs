@@ -1,0 +1,443 @@
+//! Address of `/new` -> where a new workspace may be, what its form proposes and shows (IO: rights and quotas as the user).
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use api::Workspace;
+use api::names::{CREATED_BY, RESERVED_PREFIX};
+use api::workspace::DesiredStatus;
+use axum::response::Response;
+use http::StatusCode;
+use kube::ResourceExt as _;
+use serde::{Deserialize, Serialize};
+
+use super::draft::{Draft, Hidden, View};
+use super::fields::Shown;
+use super::place::{self, Place};
+use super::problems::Problems;
+use super::quotas::Asked;
+use super::sent::Sent;
+use super::{apply_command, checks, choose};
+use crate::app::Context;
+use crate::pages::answers::{link, note};
+use crate::pages::templates::deprecation;
+use crate::views;
+use crate::views::{Nav, Tone};
+use crate::visible::AccessLevel;
+
+/// Buttons of the form.
+const CREATE: &str = "Create";
+const SHOW: &str = "Show the manifest";
+
+/// Numbers of proposed names.
+const FIRST_NUMBER: u32 = 2;
+const LAST_NUMBER: u32 = 999;
+
+/// The address of the page.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(crate) struct Address {
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub(super) namespace: String,
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub(super) template: String,
+    /// `<namespace>/<name>` of a workspace whose values are copied.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub(super) from: String,
+}
+
+impl Address {
+    pub(super) fn text(&self) -> String {
+        match serde_urlencoded::to_string(self).unwrap_or_default() {
+            query if query.is_empty() => "/new".to_owned(),
+            query => format!("/new?{query}"),
+        }
+    }
+}
+
+/// What the address leads to.
+pub(super) struct New {
+    pub(super) place: Place,
+    /// Address of the choice of another template or namespace; empty if there is no other.
+    others: String,
+    /// The workspace whose values are copied.
+    from: Option<Arc<Workspace>>,
+}
+
+impl New {
+    /// What the address leads to, or the page that asks for the rest of it.
+    pub(super) async fn of(context: &Context, address: &Address) -> Result<Self, Response> {
+        let namespaces = context
+            .rights
+            .to_create(&context.user, &context.app.index, &address.namespace)
+            .await;
+        if namespaces.is_empty() {
+            return Err(choose::nowhere(context));
+        }
+        let from = match address.from.split_once('/') {
+            None if address.from.is_empty() => None,
+            None => return Err(context.not_found()),
+            Some(of) => Some(copied(context, of).await.ok_or_else(|| context.not_found())?),
+        };
+        let (namespace, is_chosen) = namespace(context, address, from.as_deref(), &namespaces);
+        let address = Address {
+            namespace,
+            ..address.clone()
+        };
+        if !namespaces.contains(&address.namespace) {
+            return Err(choose::not_there(context, &namespaces, &address));
+        }
+        let templates = place::templates(context, &address.namespace).await;
+        let wanted = match &*address.template {
+            "" => from
+                .as_ref()
+                .and_then(|from| from.spec.template_ref.clone())
+                .unwrap_or_default(),
+            name => name.to_owned(),
+        };
+        let found = match (&*wanted, &*templates) {
+            ("", [one]) if is_chosen => Some(one.clone()),
+            ("", _) => {
+                let choose = choose::templates(context, &namespaces, &address, &templates);
+                return Err(context.page(&choose));
+            }
+            (name, all) => all.iter().find(|template| template.name_any() == name).cloned(),
+        };
+        let others = Address {
+            namespace: if namespaces.len() > 1 {
+                String::new()
+            } else {
+                address.namespace.clone()
+            },
+            template: String::new(),
+            ..address.clone()
+        };
+        let Some(template) = found else {
+            return Err(not_usable(context, &wanted, &address.namespace, &others));
+        };
+        let has_others = namespaces.len() > 1 || templates.len() > 1;
+        Ok(Self {
+            place: Place::of(context, &address.namespace, Some(template)).await,
+            others: if has_others { others.text() } else { String::new() },
+            from,
+        })
+    }
+
+    /// The workspace that the empty form shows.
+    pub(super) fn proposed(&self, context: &Context) -> Workspace {
+        let mut workspace = Workspace::default();
+        if let Some(from) = &self.from {
+            workspace.spec = from.spec.clone();
+            workspace.spec.desired_status = DesiredStatus::Running;
+            // Two workspaces do not share a home.
+            if let Some(storage) = &mut workspace.spec.storage {
+                storage.claim_name = None;
+            }
+            let own = from
+                .labels()
+                .iter()
+                .filter(|(name, _)| !name.starts_with(RESERVED_PREFIX));
+            let own: BTreeMap<_, _> = own.map(|(name, value)| (name.clone(), value.clone())).collect();
+            workspace.metadata.labels = (!own.is_empty()).then_some(own);
+        } else if let Some(template) = &self.place.template {
+            workspace
+                .spec
+                .display_name
+                .clone_from(&template.spec.display_name);
+        }
+        let is_free = |name: &str| context.app.index.workspace(&self.place.namespace, name).is_none();
+        workspace.metadata.name = Some(match &self.from {
+            Some(from) => copy_name(&from.name_any(), is_free),
+            None => proposed_name(&context.user.name, &self.place.template_name(), is_free),
+        });
+        workspace.metadata.namespace = Some(self.place.namespace.clone());
+        workspace.spec.template_ref = Some(self.place.template_name());
+        workspace
+    }
+
+    /// What was sent, over what the form has no field for.
+    pub(super) fn draft(&self, context: &Context, hidden: &Hidden, sent: Sent) -> Result<Draft, String> {
+        let form = self.place.form(context, None);
+        let template = self.place.template_name();
+        let fixed = [
+            ("metadata.namespace", &*self.place.namespace),
+            ("spec.templateRef", &*template),
+        ];
+        if hidden.written == View::Yaml {
+            if let Some((name, _)) = sent.0.first() {
+                return Err(format!("A text is sent alone, without the field {name:?}."));
+            }
+            return Ok(Draft::of_text(form, hidden.text.clone(), &fixed));
+        }
+        let text = (!hidden.text.is_empty()).then(|| hidden.text.clone());
+        let base = match &text {
+            None => Workspace::default(),
+            // The page made it, or checked it before.
+            Some(text) => {
+                super::text::read(text, &fixed)
+                    .map_err(|_| "The values that the form has no field for cannot be read.".to_owned())?
+                    .workspace
+            }
+        };
+        let base = self.complete(context, &base);
+        Draft::of_form(form, &base, text, sent)
+    }
+
+    /// With what the page decides.
+    pub(super) fn complete(&self, context: &Context, workspace: &Workspace) -> Workspace {
+        let mut workspace = workspace.clone();
+        workspace.metadata.namespace = Some(self.place.namespace.clone());
+        workspace.spec.template_ref = Some(self.place.template_name());
+        if !context.app.index.has_webhook() {
+            // Nobody else writes it there, and a policy lets users name only themselves.
+            let owner = (CREATED_BY.to_owned(), context.user.name.clone());
+            workspace
+                .metadata
+                .annotations
+                .get_or_insert_default()
+                .extend([owner]);
+        }
+        workspace
+    }
+
+    /// What the rules say, where the API server does not say it.
+    pub(super) fn judged(&self, context: &Context, workspace: &Workspace) -> Problems {
+        let is_judged = context.app.index.has_webhook() && context.read_only().is_none();
+        if is_judged {
+            Problems::default()
+        } else {
+            Problems::of_violations(&self.place.judged(context, workspace))
+        }
+    }
+
+    /// The page with form or text.
+    pub(super) async fn shown(
+        &self,
+        context: &Context,
+        status: StatusCode,
+        draft: &Draft,
+        problems: &Problems,
+    ) -> Response {
+        let wanted = self.complete(context, &draft.workspace);
+        let mut hidden = vec![
+            ("namespace".to_owned(), self.place.namespace.clone()),
+            ("template".to_owned(), self.place.template_name()),
+        ];
+        let read_only = context.read_only().is_some();
+        let button = if read_only { SHOW } else { CREATE };
+        let buttons = vec![(String::new(), String::new(), button.to_owned())];
+        let mut layout = context.layout("New workspace", Nav::New);
+        if let Some(deprecated) = self.place.template.as_deref().map(deprecation)
+            && !deprecated.is_empty()
+        {
+            layout.notes.push(note(Tone::Warn, deprecated));
+        }
+        let manifest = || match draft.written {
+            View::Yaml => draft.text.clone().unwrap_or_default(),
+            View::Form => {
+                let name = wanted.metadata.name.clone().unwrap_or_default();
+                let draft = Draft::of(draft.form.clone(), wanted.clone());
+                if name.is_empty() {
+                    String::new()
+                } else {
+                    draft.to_text()
+                }
+            }
+        };
+        let command = if read_only {
+            apply_command(&manifest())
+        } else {
+            String::new()
+        };
+        if draft.written == View::Yaml {
+            hidden.push(("written".to_owned(), "yaml".to_owned()));
+            let view = views::Yaml {
+                layout,
+                to: "/new".to_owned(),
+                check: "/new/check".to_owned(),
+                hidden,
+                text: draft.text.clone().unwrap_or_default(),
+                marks: draft.marks(problems),
+                buttons,
+                form: true,
+                cancel: "/".to_owned(),
+                kept: draft.not_shown(),
+                command,
+                note: None,
+            };
+            return context.page_with(status, &view);
+        }
+        hidden.push(("written".to_owned(), "form".to_owned()));
+        hidden.extend(draft.carried().map(|text| ("yaml".to_owned(), text)));
+        let asked = Asked::of(&self.place.effective(context, &wanted));
+        let shown = Shown {
+            form: &draft.form,
+            values: &draft.values,
+            before: None,
+            problems,
+        };
+        let view = views::New {
+            layout,
+            template: self.place.template_name(),
+            change_template: self.others.clone(),
+            quotas: checks::quotas(context, &self.place.namespace, Some(&asked), None).await,
+            form: views::Form {
+                to: "/new".to_owned(),
+                check: "/new/check".to_owned(),
+                hidden,
+                summary: problems.summary(&draft.form),
+                sections: shown.sections(),
+                buttons,
+                yaml: true,
+                cancel: "/".to_owned(),
+                command,
+            },
+            kept: draft.not_shown(),
+        };
+        context.page_with(status, &view)
+    }
+}
+
+/// The workspace to copy, if the user sees its values.
+async fn copied(context: &Context, of: (&str, &str)) -> Option<Arc<Workspace>> {
+    let seen = context.seen(of.0, of.1).await?;
+    (!matches!(seen.level, AccessLevel::Guest { .. })).then_some(seen.workspace)
+}
+
+/// The namespace, and whether the user chose it or there is no other.
+fn namespace(
+    context: &Context,
+    address: &Address,
+    from: Option<&Workspace>,
+    namespaces: &BTreeSet<String>,
+) -> (String, bool) {
+    if !address.namespace.is_empty() {
+        return (address.namespace.clone(), true);
+    }
+    let of_copied = from
+        .and_then(kube::ResourceExt::namespace)
+        .filter(|of| namespaces.contains(of));
+    if let Some(namespace) = of_copied {
+        return (namespace, true);
+    }
+    let workspaces = context.app.index.workspaces();
+    let own = workspaces
+        .iter()
+        .filter(|it| api::names::owner(&it.metadata) == Some(&*context.user.name));
+    let used = own
+        .filter_map(|it| it.namespace())
+        .filter(|of| namespaces.contains(of))
+        .min();
+    let first = used.or_else(|| namespaces.first().cloned()).unwrap_or_default();
+    (first, namespaces.len() == 1)
+}
+
+fn not_usable(context: &Context, template: &str, namespace: &str, others: &Address) -> Response {
+    let message = views::Message {
+        layout: context.layout("There is no such template for you", Nav::New),
+        kind: "Not found".to_owned(),
+        why: vec![format!(
+            "No template of this name exists, or you may not use it in this namespace. The name was {template:?}, the namespace \
+             {namespace:?}."
+        )],
+        now: vec!["Choose another template, or ask an administrator for the verb `use` on it.".to_owned()],
+        actions: vec![link("Choose a template", &others.text())],
+        ..views::Message::default()
+    };
+    context.page_with(StatusCode::NOT_FOUND, &message)
+}
+
+/// A free name of the user's and the template's name, such as `alice-jupyterlab-2`.
+fn proposed_name(user: &str, template: &str, is_free: impl Fn(&str) -> bool) -> String {
+    // Of `oidc:alice@example.org` the part between.
+    let user = user.rsplit(':').next().unwrap_or(user);
+    let user = user.split('@').next().unwrap_or(user);
+    let mut base = String::new();
+    for character in format!("{user}-{template}").chars() {
+        match character.to_ascii_lowercase() {
+            letter @ 'a'..='z' => base.push(letter),
+            digit @ '0'..='9' if !base.is_empty() => base.push(digit),
+            _ if !base.is_empty() && !base.ends_with('-') => base.push('-'),
+            _ => {}
+        }
+    }
+    let base = with_room(&base);
+    if is_free(base) {
+        return base.to_owned();
+    }
+    numbered(base, FIRST_NUMBER, is_free)
+}
+
+/// A free name for a copy: `lab-2` of `lab`, `lab-3` of `lab-2`.
+fn copy_name(original: &str, is_free: impl Fn(&str) -> bool) -> String {
+    let split = original.rsplit_once('-');
+    let numbered_before = split.and_then(|(base, number)| Some((base, number.parse::<u32>().ok()?)));
+    match numbered_before.filter(|(_, number)| (FIRST_NUMBER..LAST_NUMBER).contains(number)) {
+        Some((base, number)) => numbered(with_room(base), number + 1, is_free),
+        None => numbered(with_room(original), FIRST_NUMBER, is_free),
+    }
+}
+
+/// The beginning of the name that leaves room for a number.
+fn with_room(base: &str) -> &str {
+    // Names are ASCII, as the API server and the loop above have it.
+    let base = base.get(..api::names::MAX_WORKSPACE_NAME - 4).unwrap_or(base);
+    match base.trim_end_matches('-') {
+        "" => "workspace",
+        base => base,
+    }
+}
+
+/// The name with the first number from this one on that is free.
+fn numbered(base: &str, first: u32, is_free: impl Fn(&str) -> bool) -> String {
+    let mut names = (first..=LAST_NUMBER).map(|number| format!("{base}-{number}"));
+    names.find(|name| is_free(name)).unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_proposed_name_is_valid_and_free() {
+        let taken = ["alice-jupyterlab", "alice-jupyterlab-2"];
+        let name = |user: &str, template: &str| proposed_name(user, template, |name| !taken.contains(&name));
+        assert_eq!(name("oidc:alice@example.org", "jupyterlab"), "alice-jupyterlab-3");
+        assert_eq!(name("Zoë Müller", "r"), "zo-m-ller-r");
+        assert_eq!(name("42", "vs-code"), "vs-code");
+        assert_eq!(name("", ""), "workspace");
+        let long = name(&"u".repeat(80), "jupyterlab");
+        assert_eq!(long.len(), 46);
+        for name in [name("-a", "b."), long, name("007", "4x")] {
+            assert!(rules::checks::name(&name).is_empty(), "{name}");
+        }
+    }
+
+    #[test]
+    fn a_copy_has_the_name_of_its_original_with_the_next_free_number() {
+        let taken = ["lab", "lab-2", "data-2024", "week-7"];
+        let name = |of: &str| copy_name(of, |name| !taken.contains(&name));
+        assert_eq!(name("lab"), "lab-3");
+        assert_eq!(name("lab-2"), "lab-3");
+        assert_eq!(name("week-7"), "week-8");
+        assert_eq!(name("data-2024"), "data-2024-2", "a year is no number of a copy");
+        let long = name(&"a".repeat(api::names::MAX_WORKSPACE_NAME));
+        assert!(
+            rules::checks::name(&long).is_empty() && long.ends_with("-2"),
+            "{long}"
+        );
+    }
+
+    #[test]
+    fn an_address_names_only_what_is_chosen() {
+        let address = Address {
+            namespace: "a b".to_owned(),
+            template: "t".to_owned(),
+            from: String::new(),
+        };
+        assert_eq!(address.text(), "/new?namespace=a+b&template=t");
+        assert_eq!(Address::default().text(), "/new");
+        assert!(serde_urlencoded::from_str::<Address>("tmplate=x").is_err());
+        assert!(serde_urlencoded::from_str::<Address>("template=x&template=y").is_err());
+    }
+}

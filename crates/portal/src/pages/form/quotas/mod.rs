@@ -1,0 +1,328 @@
+//! Quotas and limit ranges of a namespace, and a workspace -> what fits (pure).
+
+use std::collections::BTreeMap;
+
+use api::workspace::ResourceRequirements;
+use k8s_openapi::api::core::v1::{Container, LimitRange, LimitRangeItem, ResourceQuota, ResourceQuotaSpec};
+use k8s_openapi::apimachinery::pkg::api::resource::Quantity as RawQuantity;
+use kube::ResourceExt as _;
+use rules::{Effective, Home, Quantity};
+
+use crate::pages::answers::note;
+use crate::pages::words::amount;
+use crate::views::{Note, QuotaLine, Quotas, Tone};
+
+/// Objects that each workspace has once, besides pod and claim.
+const OBJECTS: [&str; 6] = [
+    "services",
+    "count/services",
+    "count/deployments.apps",
+    "count/replicasets.apps",
+    "count/networkpolicies.networking.k8s.io",
+    "count/workspaces.workspaces.jupyter.org",
+];
+
+/// What was read as the user, or why it was not.
+#[derive(Debug, Clone)]
+pub(super) struct Known {
+    pub(super) quotas: Result<Vec<ResourceQuota>, String>,
+    pub(super) ranges: Result<Vec<LimitRange>, String>,
+}
+
+/// What a workspace takes, by the names that quotas use.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Asked {
+    /// While it runs.
+    pod: BTreeMap<String, Quantity>,
+    /// Also while it is stopped.
+    kept: BTreeMap<String, Quantity>,
+    requests: BTreeMap<String, RawQuantity>,
+    limits: BTreeMap<String, RawQuantity>,
+    disk: Option<RawQuantity>,
+}
+
+impl Asked {
+    /// What a workspace with these values takes.
+    pub(super) fn of(effective: &Effective) -> Self {
+        let init = &effective.pod.init_containers;
+        let requests = of_pod(&effective.resources.requests, init, |resources| {
+            &resources.requests
+        });
+        let limits = of_pod(&effective.resources.limits, init, |resources| &resources.limits);
+        let mut asked = Self {
+            requests: effective.resources.requests.clone(),
+            limits: effective.resources.limits.clone(),
+            ..Self::default()
+        };
+        for (name, quantity) in &requests {
+            asked.pod.insert(format!("requests.{name}"), *quantity);
+            asked.pod.insert(name.clone(), *quantity);
+        }
+        for (name, quantity) in &limits {
+            asked.pod.insert(format!("limits.{name}"), *quantity);
+            // Of devices, request and limit are one amount.
+            asked.pod.entry(format!("requests.{name}")).or_insert(*quantity);
+        }
+        for name in ["pods", "count/pods"] {
+            asked.pod.insert(name.to_owned(), Quantity::units(1));
+        }
+        for name in OBJECTS {
+            asked.kept.insert(name.to_owned(), Quantity::units(1));
+        }
+        if let Home::Disk { size, class, .. } = &effective.home {
+            asked.disk = Some(size.clone());
+            let amounts = [
+                (
+                    "requests.storage",
+                    Quantity::try_from(size).unwrap_or(Quantity::ZERO),
+                ),
+                ("persistentvolumeclaims", Quantity::units(1)),
+            ];
+            for (name, quantity) in amounts {
+                asked.kept.insert(name.to_owned(), quantity);
+                let of_class = class
+                    .iter()
+                    .map(|class| format!("{class}.storageclass.storage.k8s.io/{name}"));
+                asked.kept.extend(of_class.map(|name| (name, quantity)));
+            }
+            asked
+                .kept
+                .insert("count/persistentvolumeclaims".to_owned(), Quantity::units(1));
+        }
+        asked
+    }
+
+    /// What it takes more than the same workspace does now; `runs`: its pod counts already.
+    #[must_use]
+    pub(super) fn beyond(mut self, now: &Self, runs: bool) -> Self {
+        let less = |all: &mut BTreeMap<String, Quantity>, by: &BTreeMap<String, Quantity>| {
+            for (name, amount) in all {
+                let counted = by.get(name).copied().unwrap_or(Quantity::ZERO);
+                *amount = amount.minus(counted);
+            }
+        };
+        less(&mut self.kept, &now.kept);
+        if runs {
+            less(&mut self.pod, &now.pod);
+        }
+        self
+    }
+
+    fn amount(&self, resource: &str) -> Option<Quantity> {
+        let found = self.pod.get(resource).or_else(|| self.kept.get(resource));
+        found
+            .copied()
+            .filter(|amount| !amount.is_zero() && !amount.is_negative())
+    }
+}
+
+/// What a pod takes: its containers that run together, or a larger one that runs before them.
+fn of_pod(
+    own: &BTreeMap<String, RawQuantity>,
+    init: &[Container],
+    part: fn(&ResourceRequirements) -> &BTreeMap<String, RawQuantity>,
+) -> BTreeMap<String, Quantity> {
+    let quantity = |raw: &RawQuantity| Quantity::try_from(raw).unwrap_or(Quantity::ZERO);
+    let mut sum: BTreeMap<String, Quantity> = own
+        .iter()
+        .map(|(name, raw)| (name.clone(), quantity(raw)))
+        .collect();
+    let amounts = |container: &Container| {
+        let resources = container.resources.clone().unwrap_or_default();
+        let resources = ResourceRequirements {
+            requests: resources.requests.unwrap_or_default(),
+            limits: resources.limits.unwrap_or_default(),
+        };
+        part(&resources).clone()
+    };
+    let stays = |container: &&Container| container.restart_policy.as_deref() == Some("Always");
+    for container in init.iter().filter(stays) {
+        for (name, raw) in amounts(container) {
+            let before = sum.get(&name).copied().unwrap_or(Quantity::ZERO);
+            sum.insert(name, before.plus(quantity(&raw)));
+        }
+    }
+    for container in init.iter().filter(|container| !stays(container)) {
+        for (name, raw) in amounts(container) {
+            let before = sum.get(&name).copied().unwrap_or(Quantity::ZERO);
+            sum.insert(name, before.max(quantity(&raw)));
+        }
+    }
+    sum
+}
+
+/// Every line of every quota, and what limit ranges say. `asked`: nothing is asked for yet if it is `None`.
+pub(super) fn quotas(namespace: &str, known: &Known, asked: Option<&Asked>) -> Quotas {
+    let quotas = match &known.quotas {
+        Ok(quotas) => quotas,
+        Err(why) => {
+            return Quotas {
+                namespace: namespace.to_owned(),
+                absent: format!("Quotas cannot be read: {why}"),
+                ..Quotas::default()
+            };
+        }
+    };
+    let ranges = known.ranges.as_deref().unwrap_or_default();
+    Quotas {
+        namespace: namespace.to_owned(),
+        lines: quotas.iter().flat_map(|quota| lines(quota, asked)).collect(),
+        notes: asked.map(|asked| of_ranges(ranges, asked)).unwrap_or_default(),
+        ..Quotas::default()
+    }
+}
+
+/// Whether something does not fit.
+pub(super) fn is_short(quotas: &Quotas) -> bool {
+    quotas.lines.iter().any(|line| line.tone == Tone::Bad)
+}
+
+/// Whether the quota counts a workspace's pod; `None`: that is not known here.
+fn counts(spec: &ResourceQuotaSpec) -> Option<bool> {
+    let scopes = spec.scopes.iter().flatten().map(String::as_str);
+    let selected = spec
+        .scope_selector
+        .iter()
+        .flat_map(|selector| selector.match_expressions.iter().flatten());
+    let all: Vec<&str> = scopes.chain(selected.map(|it| it.scope_name.as_str())).collect();
+    if all
+        .iter()
+        .any(|scope| ["Terminating", "BestEffort", "CrossNamespacePodAffinity"].contains(scope))
+    {
+        return Some(false);
+    }
+    let is_known = all
+        .iter()
+        .all(|scope| ["NotTerminating", "NotBestEffort"].contains(scope));
+    is_known.then_some(true)
+}
+
+fn lines(quota: &ResourceQuota, asked: Option<&Asked>) -> Vec<QuotaLine> {
+    let spec = quota.spec.clone().unwrap_or_default();
+    let status = quota.status.clone().unwrap_or_default();
+    let hard = status.hard.or_else(|| spec.hard.clone()).unwrap_or_default();
+    let used = status.used.unwrap_or_default();
+    let does_count = counts(&spec);
+    let line = |(resource, hard): (&String, &RawQuantity)| {
+        let used = used
+            .get(resource)
+            .cloned()
+            .unwrap_or_else(|| RawQuantity("0".to_owned()));
+        let wanted = asked
+            .and_then(|asked| asked.amount(resource))
+            .filter(|_| does_count == Some(true));
+        let (tone, word) = match (wanted, Quantity::try_from(hard), Quantity::try_from(&used)) {
+            (Some(wanted), Ok(hard), Ok(used)) => {
+                let after = used.plus(wanted);
+                if after > hard {
+                    let too_much = shown(resource, &after.minus(hard).to_raw());
+                    (Tone::Bad, format!("Does not fit: {too_much} too much"))
+                } else {
+                    (Tone::Good, "Fits".to_owned())
+                }
+            }
+            _ if does_count.is_none() => (Tone::Calm, "Counts some pods only".to_owned()),
+            _ => (Tone::Calm, String::new()),
+        };
+        QuotaLine {
+            quota: quota.name_any(),
+            resource: resource.clone(),
+            used: shown(resource, &used),
+            asked: wanted
+                .map(|wanted| shown(resource, &wanted.to_raw()))
+                .unwrap_or_default(),
+            hard: shown(resource, hard),
+            tone,
+            word,
+        }
+    };
+    hard.iter().map(line).collect()
+}
+
+/// An amount of a quota's resource in words.
+fn shown(resource: &str, quantity: &RawQuantity) -> String {
+    let name = resource
+        .rsplit_once("storageclass.storage.k8s.io/")
+        .map_or(resource, |(_, name)| name);
+    let of = name
+        .strip_prefix("requests.")
+        .or_else(|| name.strip_prefix("limits."))
+        .unwrap_or(name);
+    match of {
+        "cpu" | "memory" | "storage" | "ephemeral-storage" => amount(of, quantity),
+        _ => quantity.0.clone(),
+    }
+}
+
+/// What limit ranges refuse.
+fn of_ranges(ranges: &[LimitRange], asked: &Asked) -> Vec<Note> {
+    let items = ranges.iter().flat_map(|range| {
+        let items = range.spec.iter().flat_map(|spec| &spec.limits);
+        items.map(move |item| (range.name_any(), item))
+    });
+    items
+        .flat_map(|(name, item)| of_range(&name, item, asked))
+        .collect()
+}
+
+fn of_range(name: &str, item: &LimitRangeItem, asked: &Asked) -> Vec<Note> {
+    let is_over = |amount: &RawQuantity, bound: &RawQuantity| matches!((Quantity::try_from(amount), Quantity::try_from(bound)), (Ok(amount), Ok(bound)) if amount > bound);
+    let mut notes = Vec::new();
+    let mut say = |resource: &str, wanted: &RawQuantity, word: &str, bound: &RawQuantity| {
+        notes.push(note(
+            Tone::Bad,
+            format!(
+                "LimitRange `{name}` admits {word} {} for a {}; this asks for {}.",
+                amount(resource, bound),
+                item.type_,
+                amount(resource, wanted),
+            ),
+        ));
+    };
+    match &*item.type_ {
+        "Container" | "Pod" => {
+            for (resource, most) in item.max.iter().flatten() {
+                let wanted = asked
+                    .limits
+                    .get(resource)
+                    .or_else(|| asked.requests.get(resource));
+                if let Some(wanted) = wanted.filter(|wanted| is_over(wanted, most)) {
+                    say(resource, wanted, "at most", most);
+                }
+            }
+            for (resource, least) in item.min.iter().flatten() {
+                let wanted = asked
+                    .requests
+                    .get(resource)
+                    .or_else(|| asked.limits.get(resource));
+                if let Some(wanted) = wanted.filter(|wanted| is_over(least, wanted)) {
+                    say(resource, wanted, "at least", least);
+                }
+            }
+        }
+        "PersistentVolumeClaim" => {
+            let Some(disk) = &asked.disk else { return notes };
+            if let Some(most) = item
+                .max
+                .as_ref()
+                .and_then(|max| max.get("storage"))
+                .filter(|most| is_over(disk, most))
+            {
+                say("storage", disk, "at most", most);
+            }
+            if let Some(least) = item
+                .min
+                .as_ref()
+                .and_then(|min| min.get("storage"))
+                .filter(|least| is_over(least, disk))
+            {
+                say("storage", disk, "at least", least);
+            }
+        }
+        _ => {}
+    }
+    notes
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,246 @@
+//! Body of a form -> values of its controls, or what is wrong with the body (pure).
+
+use std::collections::BTreeMap;
+
+use rules::form::{Form, Kind, Values};
+
+/// The value of the card for another image.
+pub(super) const OTHER: &str = "other";
+/// Parts of a row of environment variables, as the controls name them.
+const ENV: [&str; 4] = ["name", "from", "value", "key"];
+/// Parts of a row of disks.
+const DISK: [&str; 4] = ["name", "persistentVolumeClaimName", "mountPath", "readOnly"];
+
+/// A form as the browser sent it: names and values in order.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(super) struct Sent(pub(super) Vec<(String, String)>);
+
+impl Sent {
+    /// Takes out a field that is no control, such as `namespace`. Empty if it was not sent.
+    pub(super) fn take(&mut self, name: &str) -> Result<String, String> {
+        let mut found = self
+            .0
+            .extract_if(.., |(sent, _)| sent == name)
+            .map(|(_, value)| value);
+        let first = found.next();
+        if found.next().is_some() {
+            return Err(repeated(name));
+        }
+        Ok(first.unwrap_or_default())
+    }
+
+    /// The values of the controls.
+    pub(super) fn values(self, form: &Form) -> Result<Values, String> {
+        let mut values = BTreeMap::new();
+        for (name, value) in self.0 {
+            if !is_control(form, &name) {
+                return Err(format!(
+                    "This form has no field {name:?}. The template may have changed since the form was opened."
+                ));
+            }
+            if values.insert(name.clone(), value).is_some() {
+                return Err(repeated(&name));
+            }
+        }
+        other_images(form, &mut values);
+        references(&mut values);
+        Ok(Values(values))
+    }
+}
+
+fn repeated(name: &str) -> String {
+    format!("The field {name:?} was sent more than once.")
+}
+
+fn is_control(form: &Form, name: &str) -> bool {
+    if form.field(name).is_some() {
+        return true;
+    }
+    let is_other_image = name
+        .strip_suffix(".other")
+        .and_then(|path| form.field(path))
+        .is_some_and(|field| matches!(field.kind, Kind::Image { custom: true, .. }));
+    let (list, part) = row(name).unwrap_or_default();
+    let parts = match form.field(list).map(|field| &field.kind) {
+        Some(Kind::Env { .. }) => ENV,
+        Some(Kind::Volumes { .. }) => DISK,
+        _ => return is_other_image,
+    };
+    parts.contains(&part)
+}
+
+/// `spec.env[0].name` -> the list and the part of a row.
+fn row(name: &str) -> Option<(&str, &str)> {
+    let (list, rest) = name.split_once('[')?;
+    let (number, part) = rest.split_once("].")?;
+    number.parse::<usize>().ok().map(|_| (list, part))
+}
+
+/// The text counts if the card for another image is chosen.
+fn other_images(form: &Form, values: &mut BTreeMap<String, String>) {
+    for field in form
+        .fields
+        .iter()
+        .filter(|field| matches!(field.kind, Kind::Image { .. }))
+    {
+        let typed = values.remove(&format!("{}.other", field.path));
+        if let (Some(value), Some(typed)) = (values.get_mut(&field.path), typed)
+            && value == OTHER
+        {
+            *value = typed;
+        }
+    }
+}
+
+/// The rows of variables as the form model names their parts: a value, or a key of a Secret or ConfigMap.
+fn references(values: &mut BTreeMap<String, String>) {
+    let rows: Vec<String> = values
+        .keys()
+        .filter_map(|name| {
+            Some(name.strip_suffix(".name")?.to_owned()).filter(|row| row.starts_with("spec.env["))
+        })
+        .collect();
+    for row in rows {
+        let mut take = |part: &str| values.remove(&format!("{row}.{part}")).unwrap_or_default();
+        let (from, value, key) = (take("from"), take("value"), take("key"));
+        let mut put = |part: &str, value: String| values.insert(format!("{row}.{part}"), value);
+        match &*from {
+            "secretKeyRef" | "configMapKeyRef" => {
+                put(&format!("valueFrom.{from}.name"), value);
+                put(&format!("valueFrom.{from}.key"), key);
+            }
+            // It has no control, and is kept.
+            OTHER => {}
+            _ => {
+                put("value", value);
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use rules::form::{Change, Field, Group, Source};
+
+    use super::*;
+
+    fn field(path: &str, kind: Kind) -> Field {
+        Field {
+            path: path.to_owned(),
+            group: Group::General,
+            is_further: false,
+            label: path.to_owned(),
+            help: "",
+            kind,
+            default: None,
+            default_from: Source::Template,
+            is_required: false,
+            change: Change::New,
+        }
+    }
+
+    fn form() -> Form {
+        let text = Kind::Text {
+            max_length: 50,
+            rule: None,
+        };
+        let image = Kind::Image {
+            choices: Vec::new(),
+            custom: true,
+        };
+        let env = Kind::Env {
+            max: 64,
+            rules: Vec::new(),
+        };
+        Form {
+            template: None,
+            fields: vec![
+                field("metadata.name", text),
+                field("spec.image", image),
+                field("spec.env", env),
+                field("spec.volumes", Kind::Volumes { max: 16 }),
+            ],
+        }
+    }
+
+    fn sent(pairs: &[(&str, &str)]) -> Sent {
+        let owned = |(name, value): &(&str, &str)| ((*name).to_owned(), (*value).to_owned());
+        Sent(pairs.iter().map(owned).collect())
+    }
+
+    fn values(pairs: &[(&str, &str)]) -> Result<Values, String> {
+        sent(pairs).values(&form())
+    }
+
+    #[test]
+    fn a_field_that_the_form_lacks_or_that_comes_twice_is_refused() {
+        for name in [
+            "spec.hostNetwork",
+            "metadata.name.other",
+            "spec.env[0].valueFrom",
+            "spec.env[x].name",
+            "spec.tolerations[0].key",
+        ] {
+            let unknown = values(&[(name, "true")]).unwrap_err();
+            assert!(unknown.contains(&format!("{name:?}")), "{unknown}");
+        }
+        let twice = values(&[("metadata.name", "a"), ("metadata.name", "b")]).unwrap_err();
+        assert!(twice.contains("more than once"), "{twice}");
+        let mut twice = sent(&[("namespace", "a"), ("namespace", "b")]);
+        assert!(twice.take("namespace").is_err());
+    }
+
+    #[test]
+    fn a_field_beside_the_controls_is_taken_out() {
+        let mut sent = sent(&[("namespace", "team"), ("metadata.name", "a")]);
+        assert_eq!(sent.take("namespace").unwrap(), "team");
+        assert_eq!(sent.take("template").unwrap(), "");
+        assert_eq!(sent.0.len(), 1);
+    }
+
+    #[test]
+    fn the_text_for_another_image_counts_if_its_card_is_chosen() {
+        let image = |chosen| {
+            let values = values(&[("spec.image", chosen), ("spec.image.other", "r/other:1")]).unwrap();
+            assert_eq!(values.0.len(), 1);
+            values.get("spec.image").unwrap().to_owned()
+        };
+        assert_eq!(image("uv"), "uv");
+        assert_eq!(image(""), "");
+        assert_eq!(image(OTHER), "r/other:1");
+    }
+
+    #[test]
+    fn a_variable_has_a_value_or_a_key_of_another_object() {
+        let mut pairs = vec![("spec.env".to_owned(), String::new())];
+        for (index, parts) in [
+            ["A", "value", "1", ""],
+            ["B", "secretKeyRef", "tokens", "b"],
+            ["C", OTHER, "", ""],
+        ]
+        .iter()
+        .enumerate()
+        {
+            let named = ENV.iter().zip(parts);
+            pairs.extend(named.map(|(part, text)| (format!("spec.env[{index}].{part}"), (*text).to_owned())));
+        }
+        let values = Sent(pairs).values(&form()).unwrap();
+        let shown: Vec<_> = values
+            .0
+            .iter()
+            .map(|(name, value)| format!("{name}={value}"))
+            .collect();
+        assert_eq!(
+            shown,
+            [
+                "spec.env=",
+                "spec.env[0].name=A",
+                "spec.env[0].value=1",
+                "spec.env[1].name=B",
+                "spec.env[1].valueFrom.secretKeyRef.key=b",
+                "spec.env[1].valueFrom.secretKeyRef.name=tokens",
+                "spec.env[2].name=C",
+            ]
+        );
+    }
+}

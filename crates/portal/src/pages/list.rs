@@ -1,0 +1,397 @@
+//! `/`: what the user sees -> rows, search, filters, sort, counts (IO for rights).
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use axum::extract::Query;
+use axum::response::Response;
+use futures::future::join_all;
+use kube::ResourceExt as _;
+
+use super::answers::{link, note};
+use super::search::{STATES, Search};
+use super::summary::{self, May};
+use crate::app::Context;
+use crate::views::{
+    Action, Bulk, Column, Count, Counts, Empty, List, Nav, Note, Pages, Row, Rows, Select, Sort, Tone, Way,
+};
+use crate::visible::{self, AccessLevel, Seen, Visible};
+
+/// Rows of one page.
+const PAGE: usize = 50;
+
+/// Answers `GET /`.
+pub(crate) async fn page(
+    context: Context,
+    search: Result<Query<Search>, axum::extract::rejection::QueryRejection>,
+) -> Response {
+    match search {
+        Ok(Query(search)) => {
+            let visible = visible::all(&context.app.index, &context.rights, &context.user).await;
+            let page = Page::of(&context, &search, &visible).await;
+            let mut view = list(&context, &search, &visible, page);
+            view.layout
+                .notes
+                .extend(after_deletion(&context, &search.deleted).await);
+            let is_given = search.done == "owner";
+            let given = "The workspace has its new owner. You do not see it any more.";
+            view.layout
+                .notes
+                .extend(is_given.then(|| note(Tone::Good, given)));
+            context.page(&view)
+        }
+        Err(error) => context.bad_request(
+            &error.body_text(),
+            "Open the list again without these parameters.",
+            "/",
+        ),
+    }
+}
+
+/// What became of a deletion, as far as the user can see it: anybody can make a link with a name.
+async fn after_deletion(context: &Context, deleted: &str) -> Option<Note> {
+    let (namespace, name) = deleted.split_once('/')?;
+    let is_name = rules::names::is_dns_1123_subdomain;
+    if !is_name(namespace) || !is_name(name) {
+        return None;
+    }
+    match context.seen(namespace, name).await {
+        Some(seen) if seen.workspace.metadata.deletion_timestamp.is_some() => Some(note(
+            Tone::Good,
+            format!("{name} in namespace {namespace} is being deleted."),
+        )),
+        Some(_) => None,
+        None => Some(note(
+            Tone::Good,
+            format!("There is no {name} in namespace {namespace} any more."),
+        )),
+    }
+}
+
+/// One page of what a search finds.
+pub(super) struct Page<'a> {
+    shown: Vec<&'a Seen>,
+    /// What the user may do in the namespaces of these.
+    pub(super) rights: Rights,
+    /// From 1.
+    number: usize,
+    pages: usize,
+    /// How many are found.
+    total: usize,
+}
+
+impl<'a> Page<'a> {
+    pub(super) async fn of(context: &Context, search: &Search, visible: &'a Visible) -> Self {
+        let mut found: Vec<&Seen> = visible
+            .workspaces
+            .iter()
+            .filter(|seen| search.matches(seen))
+            .collect();
+        sort(&mut found, &search.sort);
+        let pages = found.len().div_ceil(PAGE).max(1);
+        let number = search.page.clamp(1, pages);
+        let first = (number - 1) * PAGE;
+        let shown: Vec<_> = found.iter().skip(first).take(PAGE).copied().collect();
+        Self {
+            rights: rights_of(context, &shown).await,
+            shown,
+            number,
+            pages,
+            total: found.len(),
+        }
+    }
+}
+
+/// The page.
+pub(super) fn list(context: &Context, search: &Search, visible: &Visible, page: Page<'_>) -> List {
+    let Page {
+        shown,
+        rights,
+        number: page,
+        pages,
+        total,
+    } = page;
+    let first = (page - 1) * PAGE;
+    let mut rows = rows_of(context, &shown, &rights);
+    let at = |page: usize| {
+        let search = Search {
+            page,
+            ..search.clone()
+        };
+        search.address("/")
+    };
+    let is_single = visible.workspaces.len() == 1 && rows.len() == 1;
+    let selectable = make_selectable(context, &mut rows, is_single);
+    let live = Search {
+        page,
+        ..search.clone()
+    }
+    .address("/events");
+    let live = format!("{live}{}view=list", if live.contains('?') { "&" } else { "?" });
+    List {
+        layout: context.live_layout("Workspaces", Nav::Workspaces, live),
+        search: search.q.clone(),
+        filters: filters(search, &visible.workspaces),
+        keep: keep(search),
+        clear: if search.has_filter() {
+            "/".to_owned()
+        } else {
+            String::new()
+        },
+        counts: counts(search, &visible.workspaces),
+        bulk: selectable.then(|| Bulk {
+            to: "/stop".to_owned(),
+            label: "Stop chosen…".to_owned(),
+            ..Bulk::default()
+        }),
+        rows: Rows {
+            caption: "Workspaces".to_owned(),
+            empty: rows
+                .is_empty()
+                .then(|| empty(context, search, &visible.workspaces)),
+            // One row has no order.
+            columns: if is_single {
+                <[Column; 4]>::default()
+            } else {
+                columns(search)
+            },
+            single: is_single,
+            select: selectable,
+            pages: Pages {
+                first: first + 1,
+                last: first + rows.len(),
+                total,
+                previous: if page > 1 { at(page - 1) } else { String::new() },
+                next: if page < pages { at(page + 1) } else { String::new() },
+            },
+            rows,
+            waiting: if visible.is_partial {
+                "The API server did not say in time what else you may see. Load the page again.".to_owned()
+            } else {
+                String::new()
+            },
+        },
+    }
+}
+
+/// What the user may do, by namespace.
+pub(super) type Rights = BTreeMap<String, May>;
+
+/// What the user may do in the namespaces of these workspaces.
+pub(super) async fn rights_of(context: &Context, shown: &[&Seen]) -> Rights {
+    let namespaces: BTreeSet<_> = shown
+        .iter()
+        .map(|seen| seen.workspace.namespace().unwrap_or_default())
+        .collect();
+    let asked = namespaces
+        .into_iter()
+        .map(async |namespace| (May::of(context, &namespace).await, namespace));
+    let answers = join_all(asked).await.into_iter();
+    answers.map(|(may, of)| (of, may)).collect()
+}
+
+/// The rows with what the user may do.
+pub(super) fn rows_of(context: &Context, shown: &[&Seen], rights: &Rights) -> Vec<Row> {
+    let may = |seen: &Seen| {
+        let namespace = seen.workspace.namespace().unwrap_or_default();
+        rights.get(&namespace).copied().unwrap_or_default()
+    };
+    shown
+        .iter()
+        .map(|seen| summary::row(context, seen, may(seen)))
+        .collect()
+}
+
+/// Whether there is a column of boxes: if one of the rows can be chosen.
+pub(super) fn make_selectable(context: &Context, rows: &mut [Row], is_single: bool) -> bool {
+    let is_choosable = |row: &Row| row.select.as_ref().is_some_and(|value| !value.is_empty());
+    let selectable = !is_single && context.read_only().is_none() && rows.iter().any(is_choosable);
+    if !selectable {
+        for row in rows {
+            row.select = None;
+        }
+    }
+    selectable
+}
+
+fn sort(found: &mut [&Seen], by: &str) {
+    let key = by.trim_start_matches('-');
+    // The order tells nothing that guests do not see.
+    let known =
+        |seen: &&Seen| (!matches!(seen.level, AccessLevel::Guest { .. })).then(|| seen.workspace.clone());
+    match key {
+        "state" => found.sort_by_cached_key(|seen| summary::state(&seen.workspace).word),
+        "image" => {
+            found.sort_by_cached_key(|seen| known(seen).and_then(|workspace| workspace.spec.image.clone()));
+        }
+        "since" => found.sort_by_cached_key(|seen| {
+            let started = known(seen).and_then(|workspace| workspace.status.clone()?.started_at);
+            std::cmp::Reverse(started.map(|time| time.0))
+        }),
+        "name" => found.sort_by_cached_key(|seen| name(seen)),
+        // One's own first.
+        _ => found.sort_by_cached_key(|seen| (seen.level != AccessLevel::Owner, name(seen))),
+    }
+    if by.starts_with('-') {
+        found.reverse();
+    }
+}
+
+fn name(seen: &Seen) -> (String, String) {
+    (
+        seen.workspace.spec.display_name.to_lowercase(),
+        seen.workspace.namespace().unwrap_or_default(),
+    )
+}
+
+fn columns(search: &Search) -> [Column; 4] {
+    let column = |key: &str| {
+        let descending = format!("-{key}");
+        let (sort, next) = match &*search.sort {
+            now if now == key => (Sort::Ascending, descending),
+            now if now == descending => (Sort::Descending, key.to_owned()),
+            _ => (Sort::None, key.to_owned()),
+        };
+        let next = Search {
+            sort: next,
+            page: 1,
+            ..search.clone()
+        };
+        Column {
+            to: next.address("/"),
+            sort,
+        }
+    };
+    ["name", "state", "image", "since"].map(column)
+}
+
+fn filters(search: &Search, all: &[Seen]) -> Vec<Select> {
+    let namespaces: BTreeSet<_> = all.iter().filter_map(|seen| seen.workspace.namespace()).collect();
+    let known = all
+        .iter()
+        .filter(|seen| !matches!(seen.level, AccessLevel::Guest { .. }));
+    let templates: BTreeSet<_> = known
+        .filter_map(|seen| seen.workspace.spec.template_ref.clone())
+        .collect();
+    let named = |any: &str, names: BTreeSet<String>| {
+        let any = (String::new(), any.to_owned());
+        std::iter::once(any)
+            .chain(names.into_iter().map(|name| (name.clone(), name)))
+            .collect()
+    };
+    let owned = |(value, label): (&str, &str)| (value.to_owned(), label.to_owned());
+    let select = |name: &str, label: &str, options: Vec<(String, String)>, value: &str| Select {
+        name: name.to_owned(),
+        label: label.to_owned(),
+        options,
+        value: value.to_owned(),
+    };
+    let mut filters = vec![select(
+        "state",
+        "State",
+        STATES.map(owned).to_vec(),
+        &search.state,
+    )];
+    if all.iter().any(|seen| seen.level != AccessLevel::Owner) {
+        let of = [
+            ("", "Everybody's"),
+            ("mine", "Mine"),
+            ("shared", "Shared with me"),
+        ];
+        filters.push(select("of", "Owner", of.map(owned).to_vec(), &search.of));
+    }
+    if namespaces.len() > 1 || !search.namespace.is_empty() {
+        filters.push(select(
+            "namespace",
+            "Namespace",
+            named("Any namespace", namespaces),
+            &search.namespace,
+        ));
+    }
+    if templates.len() > 1 || !search.template.is_empty() {
+        filters.push(select(
+            "template",
+            "Template",
+            named("Any template", templates),
+            &search.template,
+        ));
+    }
+    filters
+}
+
+/// What a search keeps: the order.
+fn keep(search: &Search) -> Vec<(String, String)> {
+    let sort = ("sort".to_owned(), search.sort.clone());
+    if search.sort.is_empty() {
+        Vec::new()
+    } else {
+        vec![sort]
+    }
+}
+
+fn counts(search: &Search, all: &[Seen]) -> Counts {
+    let counts = STATES.iter().map(|(value, label)| {
+        let of = Search {
+            state: (*value).to_owned(),
+            page: 1,
+            ..search.clone()
+        };
+        Count {
+            label: if value.is_empty() {
+                "All".to_owned()
+            } else {
+                (*label).to_owned()
+            },
+            count: all.iter().filter(|seen| of.matches(seen)).count(),
+            to: of.address("/"),
+            current: *value == search.state,
+        }
+    });
+    Counts {
+        counts: counts.collect(),
+    }
+}
+
+fn empty(context: &Context, search: &Search, all: &[Seen]) -> Empty {
+    if search.has_filter() && !all.is_empty() {
+        return Empty {
+            title: "No workspace is like that".to_owned(),
+            text: vec!["Search for less, or clear the filters.".to_owned()],
+            actions: vec![link("Clear filters", "/")],
+            ..Empty::default()
+        };
+    }
+    let new = Action {
+        label: "New workspace".to_owned(),
+        way: Way::Link {
+            to: "/new".to_owned(),
+        },
+        primary: true,
+        ..Action::default()
+    };
+    Empty {
+        title: "You have no workspace yet".to_owned(),
+        text: vec!["A workspace is a JupyterLab or an editor with its own disk.".to_owned()],
+        copy: context.user.name.clone(),
+        actions: vec![new],
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_second_choice_of_a_column_turns_its_order() {
+        let by = |sort: &str| {
+            columns(&Search {
+                sort: sort.to_owned(),
+                ..Search::default()
+            })
+        };
+        assert_eq!(by("")[0].to, "/?sort=name");
+        assert_eq!(by("name")[0].to, "/?sort=-name");
+        assert_eq!(by("name")[0].sort, Sort::Ascending);
+        assert_eq!(by("-name")[0].sort, Sort::Descending);
+        assert_eq!(by("-name")[1].sort, Sort::None);
+    }
+}

@@ -1,0 +1,393 @@
+//! `/events`: parts of a page, sent again when they change (IO).
+//!
+//! A list is made again when something changed that its user sees. A page about one workspace is read from the API server, so only its own
+//! objects count.
+//! A stream ends with the assertion of its request, after a minute at most. The browser then asks again, and the gateway decides again
+//! whether the user is signed in.
+
+use std::collections::{HashMap, VecDeque};
+use std::convert::Infallible;
+use std::hash::{DefaultHasher, Hash as _, Hasher as _};
+use std::time::Duration;
+
+use askama::Template as _;
+use axum::extract::RawQuery;
+use axum::response::sse::{Event, KeepAlive, Sse};
+use axum::response::{IntoResponse as _, Response};
+use futures::stream;
+use http::StatusCode;
+use jiff::Timestamp;
+use kube::api::ObjectMeta;
+use serde::Deserialize;
+use tokio::sync::watch;
+use tokio::time::{Instant, sleep, sleep_until, timeout_at};
+
+use super::answers::plain;
+use super::list::{self, Page};
+use super::search::Search;
+use super::workspace;
+use crate::app::Context;
+use crate::index::{Index, Snapshot};
+use crate::limits::Permit;
+use crate::visible::{self, AccessLevel, Reach, Seen, Visible};
+
+/// Changes within this time are sent together.
+const DEBOUNCE: Duration = Duration::from_millis(250);
+/// How often a page about one workspace is read again while something happens that is not in memory: Events and pods.
+const INTERVAL: Duration = Duration::from_secs(5);
+/// Least time between two reads of such a page, whatever changes.
+const READ_PAUSE: Duration = Duration::from_secs(2);
+/// How long an open list keeps what is known about its user's rights in namespaces. Then it is read again.
+const REACH: Duration = Duration::from_secs(10);
+/// How soon the browser asks again after the end of a stream.
+const RETRY: Duration = Duration::from_secs(1);
+
+/// Which page is open.
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum View {
+    List(Search),
+    Workspace { namespace: String, name: String },
+}
+
+#[derive(Debug, Deserialize)]
+struct OfWorkspace {
+    namespace: String,
+    name: String,
+}
+
+impl View {
+    fn parse(query: &str) -> Option<Self> {
+        let mut pairs: Vec<(String, String)> = serde_urlencoded::from_str(query).ok()?;
+        let at = pairs.iter().position(|(name, _)| name == "view")?;
+        let (_, view) = pairs.remove(at);
+        let rest = serde_urlencoded::to_string(pairs).ok()?;
+        match &*view {
+            "list" => serde_urlencoded::from_str(&rest).ok().map(Self::List),
+            "workspace" => {
+                let OfWorkspace { namespace, name } = serde_urlencoded::from_str(&rest).ok()?;
+                Some(Self::Workspace { namespace, name })
+            }
+            _ => None,
+        }
+    }
+
+    /// Address of the page.
+    fn page(&self) -> String {
+        match self {
+            Self::List(search) => search.address("/"),
+            Self::Workspace { namespace, name } => format!("/w/{namespace}/{name}"),
+        }
+    }
+
+    /// When it is read again without a change in memory, and how much time lies between two reads.
+    fn pace(&self) -> (Duration, Duration) {
+        match self {
+            Self::List(_) => (REACH, DEBOUNCE),
+            Self::Workspace { .. } => (INTERVAL, READ_PAUSE),
+        }
+    }
+
+    /// Versions of the objects in memory that the page shows. `None`: any may matter.
+    fn versions(&self, index: &Index) -> Option<Vec<String>> {
+        let Self::Workspace { namespace, name } = self else {
+            return None;
+        };
+        let version = |metadata: &ObjectMeta| metadata.resource_version.clone().unwrap_or_default();
+        let Some(workspace) = index.workspace(namespace, name) else {
+            return Some(Vec::new());
+        };
+        let shares = index.shares_of(&workspace);
+        let mut versions: Vec<_> = shares.iter().map(|share| version(&share.metadata)).collect();
+        versions.sort();
+        versions.push(version(&workspace.metadata));
+        versions.extend(
+            index
+                .manager_of(&workspace)
+                .map(|manager| version(&manager.metadata)),
+        );
+        Some(versions)
+    }
+}
+
+/// What an open page shows.
+struct Shown {
+    /// Its parts by their ids.
+    parts: Vec<(&'static str, String)>,
+    /// State of the user's own workspaces by UID, in a sentence.
+    own: HashMap<String, String>,
+}
+
+impl Shown {
+    fn list(context: &Context, search: &Search, visible: &Visible, page: Page<'_>) -> askama::Result<Self> {
+        let list = list::list(context, search, visible, page);
+        let own = list.rows.rows.iter().filter(|row| row.owner.is_empty());
+        let own = own.map(|row| (row.uid.clone(), format!("{}: {}.", row.display, row.state.word)));
+        Ok(Self {
+            parts: vec![("rows", list.rows.render()?), ("counts", list.counts.render()?)],
+            own: own.collect(),
+        })
+    }
+
+    async fn workspace(context: &Context, seen: &Seen) -> askama::Result<Self> {
+        let view = workspace::view(context, seen).await;
+        let mut parts = vec![
+            ("head", view.head.render()?),
+            ("explanation", view.explanation.render()?),
+            ("progress", view.progress.render()?),
+            ("pending", view.pending.render()?),
+        ];
+        let optional = [
+            ("facts", view.facts.map(|part| part.render())),
+            ("usage", view.usage.map(|part| part.render())),
+            ("access", view.access.map(|part| part.render())),
+            ("events", view.events.map(|part| part.render())),
+        ];
+        for (id, part) in optional {
+            if let Some(html) = part.transpose()? {
+                parts.push((id, html));
+            }
+        }
+        let uid = seen.workspace.metadata.uid.clone().unwrap_or_default();
+        let text = format!("{}: {}.", seen.workspace.spec.display_name, view.head.state.word);
+        let own = (seen.level == AccessLevel::Owner).then_some((uid, text));
+        Ok(Self {
+            parts,
+            own: own.into_iter().collect(),
+        })
+    }
+}
+
+/// What became of a page.
+enum Read {
+    /// Nothing that it is made of has changed.
+    Same,
+    /// There is nothing for this user any more.
+    Gone,
+    Shown(Shown),
+}
+
+/// Answers `GET /events?view=…`.
+pub(crate) async fn stream(mut context: Context, RawQuery(query): RawQuery) -> Response {
+    let Some(view) = View::parse(query.as_deref().unwrap_or_default()) else {
+        return context.bad_request("This stream has no such view.", "Load the page again.", "/");
+    };
+    let Some(permit) = context.app.limits.stream(&context.user.name) else {
+        return plain(
+            StatusCode::TOO_MANY_REQUESTS,
+            "Too many open pages are kept up to date: close some. This page can be loaded again.",
+        );
+    };
+    context.app.metrics.streams(context.app.limits.open_streams());
+    // Links in parts lead to the page and not to its stream.
+    context.address = view.page();
+    context.rights = context.rights.of_open_page();
+    let left = context.user.assertion_end - Timestamp::now().as_second();
+    let end = Instant::now() + Duration::from_secs(left.clamp(0, 60).unsigned_abs());
+    let follow = Follow {
+        changes: context.app.index.changes(),
+        context,
+        view,
+        end,
+        read: None,
+        reach: None,
+        made_of: None,
+        sent: HashMap::new(),
+        own: HashMap::new(),
+        waiting: VecDeque::new(),
+        is_gone: false,
+        _permit: permit,
+    };
+    let events = stream::unfold(follow, |mut follow| async move {
+        let event = follow.next().await?;
+        Some((Ok::<_, Infallible>(event), follow))
+    });
+    Sse::new(events)
+        .keep_alive(KeepAlive::new().interval(Duration::from_secs(15)))
+        .into_response()
+}
+
+/// One open page.
+struct Follow {
+    context: Context,
+    view: View,
+    changes: watch::Receiver<u64>,
+    end: Instant,
+    /// When the page was read last, and from which versions.
+    read: Option<(Instant, Option<Vec<String>>)>,
+    /// Of a list: where the user sees workspaces of others, and when that was asked.
+    reach: Option<(Instant, Reach)>,
+    /// Of a list: a hash of what it was made of last.
+    made_of: Option<u64>,
+    /// Hashes of the parts as they were sent last.
+    sent: HashMap<&'static str, u64>,
+    /// The sentences about own workspaces.
+    own: HashMap<String, String>,
+    /// Events to send next.
+    waiting: VecDeque<Event>,
+    /// There is nothing more to show.
+    is_gone: bool,
+    _permit: Permit,
+}
+
+impl Drop for Follow {
+    fn drop(&mut self) {
+        let app = &self.context.app;
+        // Its own permit is given back after this.
+        app.metrics.streams(app.limits.open_streams().saturating_sub(1));
+    }
+}
+
+impl Follow {
+    /// The next event; `None` when the stream ends. After the assertion's end nothing is sent, even to a client that reads late.
+    async fn next(&mut self) -> Option<Event> {
+        loop {
+            if Instant::now() >= self.end {
+                return None;
+            }
+            if let Some(event) = self.waiting.pop_front() {
+                return Some(event);
+            }
+            if self.is_gone {
+                return None;
+            }
+            let end = self.end;
+            timeout_at(end, self.wait()).await.ok()??;
+            self.context.now = Timestamp::now();
+            self.changes.borrow_and_update();
+            let versions = self.view.versions(&self.context.app.index);
+            let read = timeout_at(end, self.read()).await.ok()?;
+            self.read = Some((Instant::now(), versions));
+            match read.ok()? {
+                Read::Same => {}
+                Read::Shown(shown) => self.take(shown)?,
+                Read::Gone => {
+                    self.is_gone = true;
+                    self.waiting.push_back(Event::default().event("end").data("gone"));
+                }
+            }
+        }
+    }
+
+    /// What the page shows now.
+    async fn read(&mut self) -> askama::Result<Read> {
+        match &self.view {
+            View::List(search) => {
+                let search = search.clone();
+                let snapshot = self.context.app.index.snapshot();
+                let visible = self.visible(&snapshot).await;
+                let page = Page::of(&self.context, &search, &visible).await;
+                let mut hasher = DefaultHasher::new();
+                (snapshot.templates(), self.context.read_only(), &page.rights).hash(&mut hasher);
+                visible.hash_versions(&mut hasher);
+                let now = Some(hasher.finish());
+                if std::mem::replace(&mut self.made_of, now) == now {
+                    return Ok(Read::Same);
+                }
+                Shown::list(&self.context, &search, &visible, page)
+            }
+            View::Workspace { namespace, name } => {
+                let Some(seen) = self.context.seen(namespace, name).await else {
+                    return Ok(Read::Gone);
+                };
+                Shown::workspace(&self.context, &seen).await
+            }
+        }
+        .map(Read::Shown)
+    }
+
+    async fn visible(&mut self, snapshot: &Snapshot) -> Visible {
+        let Context { rights, user, .. } = &self.context;
+        let known = self.reach.take();
+        let known = known.filter(|(asked, reach)| asked.elapsed() < REACH && reach.is_whole(snapshot));
+        let (asked, reach) = match known {
+            Some(known) => known,
+            None => (Instant::now(), Reach::of(snapshot, rights, user).await),
+        };
+        let visible = visible::within(snapshot, user, &reach);
+        self.reach = Some((asked, reach));
+        visible
+    }
+
+    /// Waits until the page is to be read again; `None` when the portal ends.
+    async fn wait(&mut self) -> Option<()> {
+        let Some((read, versions)) = &self.read else {
+            return Some(());
+        };
+        let (interval, pause) = self.view.pace();
+        let again = sleep_until(*read + interval);
+        let signal = &mut self.changes;
+        let change = async {
+            loop {
+                signal.changed().await.ok()?;
+                sleep(DEBOUNCE).await;
+                signal.borrow_and_update();
+                let now = self.view.versions(&self.context.app.index);
+                if now.is_none() || now != *versions {
+                    sleep_until(*read + pause).await;
+                    return Some(());
+                }
+            }
+        };
+        tokio::select! {
+            result = change => result,
+            () = again => Some(()),
+        }
+    }
+
+    /// Keeps what is news as events to send.
+    fn take(&mut self, shown: Shown) -> Option<()> {
+        let is_first = self.sent.is_empty();
+        let news: Vec<_> = shown
+            .parts
+            .into_iter()
+            .filter(|(id, html)| self.is_news(id, html))
+            .collect();
+        if !news.is_empty() {
+            let mut html: String = news.into_iter().map(|(_, html)| html).collect();
+            html.push_str(&self.context.age().render().ok()?);
+            self.waiting
+                .push_back(Event::default().event("patch").retry(RETRY).data(html));
+        }
+        for (uid, text) in shown.own {
+            let before = self.own.insert(uid, text.clone());
+            if !is_first && before.as_ref() != Some(&text) {
+                self.waiting
+                    .push_back(Event::default().event("announce").data(text));
+            }
+        }
+        Some(())
+    }
+
+    fn is_news(&mut self, id: &'static str, html: &str) -> bool {
+        let mut hasher = DefaultHasher::new();
+        html.hash(&mut hasher);
+        let hash = hasher.finish();
+        self.sent.insert(id, hash) != Some(hash)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_address_says_which_page_is_open() {
+        let parsed = View::parse("q=x&page=2&view=list");
+        let search = Search {
+            q: "x".to_owned(),
+            page: 2,
+            ..Search::default()
+        };
+        assert_eq!(parsed, Some(View::List(search)));
+        assert_eq!(
+            View::parse("view=workspace&namespace=team&name=lab"),
+            Some(View::Workspace {
+                namespace: "team".to_owned(),
+                name: "lab".to_owned(),
+            })
+        );
+        for wrong in ["", "view=other", "view=workspace&name=lab", "view=list&what=1"] {
+            assert_eq!(View::parse(wrong), None, "{wrong}");
+        }
+    }
+}

@@ -1,0 +1,45 @@
+//! Request -> view (IO: reads and changes as the user).
+//!
+//! | file | answers |
+//! |---|---|
+//! | `list.rs` | `/`; `search.rs`: its address |
+//! | `workspace.rs` | `/w/<namespace>/<name>`; `facts.rs`, `happened.rs`, `usage.rs`: its parts |
+//! | `actions.rs` | start, stop, restart, delete |
+//! | `form/` | `/new`, `/w/<namespace>/<name>/edit` and `…/yaml` |
+//! | `sharing/` | shares of a workspace |
+//! | `short_form.rs` | fields of forms that are not of a whole workspace |
+//! | `owner.rs` | another owner of a workspace |
+//! | `logs/` | output of a container |
+//! | `stopping.rs` | stop of many |
+//! | `namespace.rs` | `/namespaces/<name>` |
+//! | `templates.rs` | `/templates` |
+//! | `account.rs` | `/account` |
+//! | `live.rs` | `/events`, the stream of changes |
+//! | `assets.rs` | scripts and styles |
+//! | `outdated.rs` | everything, while the API server is away for long |
+//! | `answers.rs` | pages, messages, redirects |
+//! | `summary.rs` | workspace -> its state, size and actions in words (pure) |
+//! | `words.rs` | times and amounts in words (pure) |
+
+pub(crate) mod account;
+pub(crate) mod actions;
+pub(crate) mod answers;
+pub(crate) mod assets;
+mod facts;
+pub(crate) mod form;
+mod happened;
+pub(crate) mod list;
+pub(crate) mod live;
+pub(crate) mod logs;
+pub(crate) mod namespace;
+pub(crate) mod outdated;
+pub(crate) mod owner;
+mod search;
+pub(crate) mod sharing;
+mod short_form;
+pub(crate) mod stopping;
+mod summary;
+pub(crate) mod templates;
+mod usage;
+mod words;
+pub(crate) mod workspace;

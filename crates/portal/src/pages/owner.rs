@@ -1,0 +1,138 @@
+//! `/w/<namespace>/<name>/owner`: another owner of a workspace, written as the user (IO).
+
+use std::collections::HashMap;
+
+use api::Workspace;
+use api::names::{CREATED_BY, owner};
+use axum::Form;
+use axum::extract::Path;
+use axum::response::Response;
+use http::StatusCode;
+use kube::ResourceExt as _;
+use serde_json::json;
+
+use super::answers::{note, see_other};
+use super::sharing::name_problem;
+use super::short_form::{NAME_HELP, field, section, summary, text};
+use super::summary::{above, path};
+use crate::app::Context;
+use crate::cluster::Failure;
+use crate::views::{Edit, Field, Form as FormView, Nav, Tone};
+
+/// Answers `GET`.
+pub(crate) async fn ask(context: Context, Path((namespace, name)): Path<(String, String)>) -> Response {
+    match context.readable(&namespace, &name).await {
+        Some(seen) => context.page(&view(&context, &seen.workspace, "", None)),
+        None => context.not_found(),
+    }
+}
+
+/// The form with what was typed and what is wrong with it.
+fn view(context: &Context, workspace: &Workspace, typed: &str, wrong: Option<&str>) -> Edit {
+    let present = owner(&workspace.metadata).unwrap_or_default();
+    let mut layout = context.layout(
+        format!("Hand over {}", workspace.spec.display_name),
+        Nav::Workspaces,
+    );
+    layout.above = above(workspace);
+    let shares = match context.app.index.shares_of(workspace).len() {
+        0 => String::new(),
+        1 => " Its share ends.".to_owned(),
+        several => format!(" Its {several} shares end."),
+    };
+    layout.notes.push(note(
+        Tone::Warn,
+        format!(
+            "The owner is `{present}`. Only the new owner and administrators open, change and delete it afterwards, with all files on its \
+             disk.{shares} A running workspace goes on."
+        ),
+    ));
+    let wrong: Vec<_> = wrong.map(|text| ("owner", text.to_owned())).into_iter().collect();
+    let fields = vec![Field {
+        required: true,
+        help: NAME_HELP.to_owned(),
+        ..field("owner", "New owner", text(typed), &wrong)
+    }];
+    let command = context.read_only().map(|_| {
+        format!(
+            "kubectl annotate --overwrite workspace {} -n {} {CREATED_BY}=NAME",
+            workspace.name_any(),
+            workspace.namespace().unwrap_or_default()
+        )
+    });
+    Edit {
+        layout,
+        form: FormView {
+            to: format!("{}/owner", path(workspace)),
+            hidden: vec![
+                (
+                    "uid".to_owned(),
+                    workspace.metadata.uid.clone().unwrap_or_default(),
+                ),
+                ("before".to_owned(), present.to_owned()),
+            ],
+            summary: summary(&fields, &wrong),
+            sections: section(fields),
+            buttons: vec![(String::new(), String::new(), "Hand over".to_owned())],
+            cancel: path(workspace),
+            command: command.unwrap_or_default(),
+            ..FormView::default()
+        },
+        ..Edit::default()
+    }
+}
+
+/// Answers `POST`.
+pub(crate) async fn change(
+    context: Context,
+    Path((namespace, name)): Path<(String, String)>,
+    Form(fields): Form<HashMap<String, String>>,
+) -> Response {
+    let Some(seen) = context.readable(&namespace, &name).await else {
+        return context.not_found();
+    };
+    let workspace = &*seen.workspace;
+    let back = path(workspace);
+    if let Some(answer) = context.read_only_answer(&back) {
+        return answer;
+    }
+    let text = |name: &str| fields.get(name).map(String::as_str).unwrap_or_default();
+    let (uid, wanted) = (text("uid"), text("owner"));
+    let present = owner(&workspace.metadata).unwrap_or_default();
+    if workspace.metadata.uid.as_deref() != Some(uid) || present != text("before") {
+        let failure =
+            Failure::conflict("The workspace has changed hands or was made anew since this page was loaded.");
+        return context.failed("The owner stays as it was", &failure, &back);
+    }
+    let wrong = if wanted == present {
+        Some(format!(
+            "{wanted:?} owns the workspace already: type another name."
+        ))
+    } else {
+        name_problem(wanted)
+    };
+    if let Some(wrong) = wrong {
+        let view = view(&context, workspace, wanted, Some(&wrong));
+        return context.page_with(StatusCode::UNPROCESSABLE_ENTITY, &view);
+    }
+    let patch = json!({"metadata": {"uid": uid, "annotations": {CREATED_BY: wanted}}});
+    let as_user = context.as_user();
+    let changed = as_user.merge::<Workspace>(&namespace, &name, &patch, false).await;
+    let result = if changed.is_ok() { "done" } else { "failed" };
+    context.log("hand over", &namespace, &name, result);
+    match changed {
+        Ok(changed) => {
+            let version = changed.metadata.resource_version.unwrap_or_default();
+            context.app.index.caught_up(&namespace, &name, &version).await;
+            match context.seen(&namespace, &name).await {
+                Some(_) => see_other(&format!("{back}?done=owner")),
+                None => see_other("/?done=owner"),
+            }
+        }
+        Err(failure) if failure.code() == 422 => {
+            let view = view(&context, workspace, wanted, Some(&failure.to_string()));
+            context.page_with(StatusCode::UNPROCESSABLE_ENTITY, &view)
+        }
+        Err(failure) => context.failed("The owner stays as it was", &failure, &back),
+    }
+}

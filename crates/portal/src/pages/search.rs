@@ -1,0 +1,145 @@
+//! The address of a list -> which workspaces it shows (pure).
+
+use api::workspace::Phase;
+use kube::ResourceExt as _;
+use serde::{Deserialize, Serialize};
+
+use super::summary;
+use crate::visible::{AccessLevel, Seen};
+
+/// Labels of the filter `state`, which name phases.
+pub(super) const STATES: [(&str, &str); 5] = [
+    ("", "Any state"),
+    ("running", "Running"),
+    ("starting", "Starting"),
+    ("stopped", "Stopped"),
+    ("attention", "Needs attention"),
+];
+
+/// The address of a list.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, rename_all = "camelCase", deny_unknown_fields)]
+pub(crate) struct Search {
+    /// Part of a name, display name or owner.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub(super) q: String,
+    /// `mine` or `shared`.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub(super) of: String,
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub(super) namespace: String,
+    /// See [`STATES`].
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub(super) state: String,
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub(super) template: String,
+    /// Key of a column, with `-` before it for the largest first.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub(super) sort: String,
+    /// From 1.
+    #[serde(skip_serializing_if = "is_first")]
+    pub(super) page: usize,
+    /// `<namespace>/<name>` that was just deleted. Links of the page do not repeat it.
+    #[serde(skip_serializing)]
+    pub(super) deleted: String,
+    /// `owner`: a workspace was just handed over, and is on the list no more.
+    #[serde(skip_serializing)]
+    pub(super) done: String,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde calls it")]
+fn is_first(page: &usize) -> bool {
+    *page <= 1
+}
+
+impl Search {
+    /// The address of the list at `path`.
+    pub(super) fn address(&self, path: &str) -> String {
+        let query = serde_urlencoded::to_string(self).unwrap_or_default();
+        if query.is_empty() {
+            path.to_owned()
+        } else {
+            format!("{path}?{query}")
+        }
+    }
+
+    pub(super) fn has_filter(&self) -> bool {
+        let Self {
+            q,
+            of,
+            namespace,
+            state,
+            template,
+            ..
+        } = self;
+        [q, of, namespace, state, template]
+            .iter()
+            .any(|it| !it.is_empty())
+    }
+
+    pub(super) fn matches(&self, seen: &Seen) -> bool {
+        let workspace = &*seen.workspace;
+        let is = |wanted: &str, found: &str| wanted.is_empty() || wanted == found;
+        let of = match &*self.of {
+            "mine" => seen.level == AccessLevel::Owner,
+            "shared" => seen.is_shared,
+            _ => true,
+        };
+        // Guests learn neither the template nor what is wrong.
+        let is_guest = matches!(seen.level, AccessLevel::Guest { .. });
+        let template = workspace.spec.template_ref.as_deref().unwrap_or_default();
+        of && is(&self.namespace, &workspace.namespace().unwrap_or_default())
+            && (self.template.is_empty() || !is_guest && self.template == template)
+            && (self.state.is_empty() || state_of(seen) == self.state)
+            && self.finds(workspace)
+    }
+
+    fn finds(&self, workspace: &api::Workspace) -> bool {
+        let wanted = self.q.trim().to_lowercase();
+        let owner = api::names::owner(&workspace.metadata).unwrap_or_default();
+        wanted.is_empty()
+            || [&*workspace.name_any(), &*workspace.spec.display_name, owner]
+                .iter()
+                .any(|text| text.to_lowercase().contains(&wanted))
+    }
+}
+
+/// The value of the filter `state` that finds the workspace.
+fn state_of(seen: &Seen) -> &'static str {
+    let is_guest = matches!(seen.level, AccessLevel::Guest { .. });
+    if !is_guest && summary::trouble(&seen.workspace).is_some() {
+        return "attention";
+    }
+    match summary::phase(&seen.workspace) {
+        Phase::Running => "running",
+        Phase::Starting => "starting",
+        Phase::Stopped | Phase::Stopping => "stopped",
+        Phase::Failed | Phase::Invalid => "attention",
+        Phase::Deleting => "",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_address_names_only_what_is_chosen() {
+        assert_eq!(Search::default().address("/"), "/");
+        let search = Search {
+            q: "a b&c".to_owned(),
+            sort: "-since".to_owned(),
+            page: 2,
+            ..Search::default()
+        };
+        assert_eq!(search.address("/"), "/?q=a+b%26c&sort=-since&page=2");
+        let read: Search = serde_urlencoded::from_str("q=a+b%26c&sort=-since&page=2").unwrap();
+        assert_eq!(read, search);
+    }
+
+    #[test]
+    fn unknown_parameters_are_refused() {
+        assert!(serde_urlencoded::from_str::<Search>("qq=1").is_err());
+        assert!(serde_urlencoded::from_str::<Search>("page=x").is_err());
+    }
+}

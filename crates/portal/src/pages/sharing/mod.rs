@@ -1,0 +1,314 @@
+//! `/w/<namespace>/<name>/share`: who is in by a share, and a new one as the user (IO).
+//!
+//! | file | holds |
+//! |---|---|
+//! | `form.rs` | what can be chosen (pure) |
+//! | `typed.rs` | what was typed into the form -> a share (pure) |
+//! | `until.rs` | another end of a share |
+
+mod form;
+mod typed;
+pub(crate) mod until;
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use api::{Workspace, WorkspaceManager, WorkspaceShare};
+use axum::Form;
+use axum::extract::{Path, Query};
+use axum::response::Response;
+use http::StatusCode;
+use jiff::Timestamp;
+use kube::ResourceExt as _;
+use rules::shares::{self, Extent};
+
+use self::form::{end_path, form};
+use self::typed::Typed;
+pub(super) use self::typed::name_problem;
+use super::answers::{Done, note, see_other};
+use super::summary::{MayBeside, MayEnd, above, path};
+use super::words::{moment, short};
+use crate::app::Context;
+use crate::views::{Action, Confirm, Nav, Note, Share, ShareList, Shares, State, Tone, Way};
+use crate::visible::Seen;
+
+/// Answers `GET /w/<namespace>/<name>/share`.
+pub(crate) async fn page(
+    context: Context,
+    Path((namespace, name)): Path<(String, String)>,
+    done: Query<Done>,
+) -> Response {
+    let Some(seen) = context.readable(&namespace, &name).await else {
+        return context.not_found();
+    };
+    let may = MayBeside::of(&context, &seen).await;
+    let mut view = view(&context, &seen.workspace, may, &Typed::default(), &[]);
+    let text = match &*done.done {
+        "share" if !view.list.shares.is_empty() => Some("It is shared. Send the link below."),
+        "end" => Some("The share is ended."),
+        "until" => Some("The end is changed."),
+        _ => None,
+    };
+    view.layout.notes.extend(text.map(|text| note(Tone::Good, text)));
+    context.page(&view)
+}
+
+fn view(
+    context: &Context,
+    workspace: &Workspace,
+    may: MayBeside,
+    typed: &Typed,
+    wrong: &[(&str, String)],
+) -> Shares {
+    let manager = context.app.index.manager_of(workspace);
+    let title = format!("Share {}", workspace.spec.display_name);
+    let mut layout = context.layout(title, Nav::Workspaces);
+    layout.above = above(workspace);
+    let blocked = manager.as_deref().and_then(blocked);
+    let url = workspace.status.as_ref().and_then(|status| status.url.clone());
+    Shares {
+        layout,
+        list: list(context, workspace, may, manager.as_deref()),
+        form: (blocked.is_none() && may.share)
+            .then(|| form(context, workspace, manager.as_deref(), typed, wrong)),
+        note: blocked,
+        link: url.unwrap_or_default(),
+    }
+}
+
+/// Why nothing can be shared, in the words of the rule.
+fn blocked(manager: &WorkspaceManager) -> Option<Note> {
+    let nobody = Extent {
+        subjects: &[],
+        begin: Some(Timestamp::UNIX_EPOCH),
+        end: Some(Timestamp::UNIX_EPOCH),
+    };
+    let why = nobody.within(manager).err()?;
+    Some(note(Tone::Warn, why.to_string()))
+}
+
+fn list(
+    context: &Context,
+    workspace: &Workspace,
+    may: MayBeside,
+    manager: Option<&WorkspaceManager>,
+) -> ShareList {
+    let mut found = context.app.index.shares_of(workspace);
+    found.sort_by_key(|share| (shares::end(share).is_none(), shares::end(share), share.name_any()));
+    let mut all = Vec::new();
+    for share in found {
+        let live = shares::live(&share, Some(workspace), manager, context.now);
+        let ask = format!("{}/share/{}/end", path(workspace), share.name_any());
+        let end = match context.read_only() {
+            None => Way::Dialog { to: ask },
+            Some(_) => Way::Command {
+                command: format!(
+                    "kubectl delete workspaceshare {} -n {}",
+                    share.name_any(),
+                    share.namespace().unwrap_or_default()
+                ),
+            },
+        };
+        let another_end = match context.read_only() {
+            None => Way::Link {
+                to: end_path(workspace, &share),
+            },
+            Some(_) => Way::Command {
+                command: format!(
+                    "kubectl patch workspaceshare {} -n {} --type merge -p '{{\"spec\":{{\"expiresAt\":\"TIME\"}}}}'",
+                    share.name_any(),
+                    share.namespace().unwrap_or_default()
+                ),
+            },
+        };
+        let is_own = api::names::owner(&share.metadata) == Some(&*context.user.name);
+        let may_end = match may.end {
+            MayEnd::All => true,
+            MayEnd::Own => is_own,
+            MayEnd::None => false,
+        };
+        for subject in &share.spec.subjects {
+            let action = |label: &str, way: &Way| Action {
+                label: label.to_owned(),
+                of: subject.name.clone(),
+                way: way.clone(),
+                ..Action::default()
+            };
+            let another_end = may.prolong.then(|| action("Change end…", &another_end));
+            let end = may_end.then(|| Action {
+                danger: true,
+                ..action("End", &end)
+            });
+            all.push(Share {
+                name: share.name_any(),
+                kind: format!("{:?}", subject.kind),
+                with: match &subject.namespace {
+                    Some(namespace) => format!("{namespace}:{}", subject.name),
+                    None => subject.name.clone(),
+                },
+                state: match &live {
+                    Ok(()) => State {
+                        tone: Tone::Good,
+                        word: "Active".to_owned(),
+                    },
+                    Err(_) => State {
+                        tone: Tone::Warn,
+                        word: "Does not count".to_owned(),
+                    },
+                },
+                why: live.as_ref().err().map(ToString::to_string).unwrap_or_default(),
+                until: shares::end(&share).map(short),
+                reason: share.spec.reason.clone().unwrap_or_default(),
+                actions: another_end.into_iter().chain(end).collect(),
+            });
+        }
+    }
+    ShareList { shares: all }
+}
+
+/// Answers `POST /w/<namespace>/<name>/share`.
+pub(crate) async fn share(
+    context: Context,
+    Path((namespace, name)): Path<(String, String)>,
+    Form(fields): Form<HashMap<String, String>>,
+) -> Response {
+    let Some(seen) = context.readable(&namespace, &name).await else {
+        return context.not_found();
+    };
+    let workspace = &*seen.workspace;
+    let back = format!("{}/share", path(workspace));
+    if let Some(answer) = context.read_only_answer(&back) {
+        return answer;
+    }
+    if fields.get("uid").map(String::as_str) != workspace.metadata.uid.as_deref() {
+        let why = "The workspace was deleted and another one of the same name was created since the page was loaded.";
+        return context.bad_request(
+            why,
+            "Load the page again, and share the new one if you want that.",
+            &back,
+        );
+    }
+    let typed = Typed::of(&fields);
+    // Whoever sent the form sees it again: the API server decides.
+    let may = MayBeside {
+        share: true,
+        ..MayBeside::of(&context, &seen).await
+    };
+    let again = |wrong: &[(&str, String)]| {
+        let view = view(&context, workspace, may, &typed, wrong);
+        context.page_with(StatusCode::UNPROCESSABLE_ENTITY, &view)
+    };
+    let share = match typed.share(workspace, context.now) {
+        Ok(share) => share,
+        Err(wrong) => return again(&wrong),
+    };
+    if let Some(manager) = context.app.index.manager_of(workspace) {
+        let extent = Extent {
+            begin: Some(context.now),
+            ..Extent::of(&share)
+        };
+        if let Err(inactive) = extent.within(&manager) {
+            return again(&[("until", inactive.to_string())]);
+        }
+    }
+    let made = context
+        .as_user()
+        .create::<WorkspaceShare>(Some(&namespace), &share, false)
+        .await;
+    context.log(
+        "share",
+        &namespace,
+        &name,
+        if made.is_ok() { "done" } else { "failed" },
+    );
+    match made {
+        Ok(made) => {
+            let uid = made.metadata.uid.as_deref();
+            context.until(|index| index.share(uid).is_some()).await;
+            see_other(&format!("{back}?done=share"))
+        }
+        Err(failure) if failure.code() == 422 => again(&[("name", failure.to_string())]),
+        Err(failure) => context.failed("It is not shared", &failure, &back),
+    }
+}
+
+/// Namespace, workspace and share of an address.
+type Address = (String, String, String);
+
+/// The share and its workspace, if the user sees them.
+async fn found(
+    context: &Context,
+    (namespace, name, share): &Address,
+) -> Option<(Arc<Workspace>, Arc<WorkspaceShare>)> {
+    let Seen { workspace, .. } = context.readable(namespace, name).await?;
+    let mut all = context.app.index.shares_of(&workspace).into_iter();
+    let share = all.find(|it| it.name_any() == *share)?;
+    Some((workspace, share))
+}
+
+/// Answers `GET /w/<namespace>/<name>/share/<share>/end`.
+pub(crate) async fn ask_end(context: Context, Path(address): Path<Address>) -> Response {
+    let Some((workspace, share)) = found(&context, &address).await else {
+        return context.not_found();
+    };
+    let names = share
+        .spec
+        .subjects
+        .iter()
+        .map(|subject| format!("{:?} {}", subject.kind, subject.name));
+    let end = shares::end(&share).map(moment);
+    context.page(&Confirm {
+        layout: context.layout("End this share?", Nav::Workspaces),
+        text: vec![match end {
+            Some(end) => format!(
+                "It would end at {}. Open pages of these users are closed within seconds.",
+                end.text
+            ),
+            None => "Open pages of these users are closed within seconds.".to_owned(),
+        }],
+        names: names.collect(),
+        to: format!("{}/share/{}/end", path(&workspace), share.name_any()),
+        hidden: vec![("uid".to_owned(), share.metadata.uid.clone().unwrap_or_default())],
+        button: "End the share".to_owned(),
+        danger: true,
+        cancel: format!("{}/share", path(&workspace)),
+        ..Confirm::default()
+    })
+}
+
+/// Answers `POST /w/<namespace>/<name>/share/<share>/end`.
+pub(crate) async fn end(
+    context: Context,
+    Path(address): Path<Address>,
+    Form(fields): Form<HashMap<String, String>>,
+) -> Response {
+    if found(&context, &address).await.is_none() {
+        return context.not_found();
+    }
+    let (namespace, name, share) = address;
+    let back = format!("/w/{namespace}/{name}/share");
+    if let Some(answer) = context.read_only_answer(&back) {
+        return answer;
+    }
+    let uid = fields.get("uid").map(String::as_str).unwrap_or_default();
+    let ended = context
+        .as_user()
+        .delete::<WorkspaceShare>(&namespace, &share, uid, None)
+        .await;
+    context.log(
+        "end share",
+        &namespace,
+        &share,
+        if ended.is_ok() { "done" } else { "failed" },
+    );
+    match ended {
+        Ok(()) => {
+            let is_leaving = |share: &WorkspaceShare| share.metadata.deletion_timestamp.is_some();
+            context
+                .until(|index| index.share(Some(uid)).is_none_or(|share| is_leaving(&share)))
+                .await;
+            see_other(&format!("{back}?done=end"))
+        }
+        Err(failure) => context.failed("The share goes on", &failure, &back),
+    }
+}

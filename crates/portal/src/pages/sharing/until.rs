@@ -1,0 +1,124 @@
+//! `/w/<namespace>/<name>/share/<share>/until`: another end of a share, written as the user (IO).
+
+use std::collections::HashMap;
+
+use api::{Workspace, WorkspaceShare};
+use axum::Form;
+use axum::extract::Path;
+use axum::response::Response;
+use http::StatusCode;
+use rules::shares::{self, Extent};
+use serde_json::json;
+
+use super::form::end_form;
+use super::typed::Typed;
+use super::{Address, found};
+use crate::app::Context;
+use crate::cluster::Failure;
+use crate::pages::answers::{note, see_other};
+use crate::pages::short_form::Wrong;
+use crate::pages::summary::{above, path};
+use crate::pages::words::moment;
+use crate::views::{Edit, Nav, Tone};
+
+/// Answers `GET`.
+pub(crate) async fn ask(context: Context, Path(address): Path<Address>) -> Response {
+    match found(&context, &address).await {
+        Some((workspace, share)) => {
+            let view = view(&context, (&workspace, &share), &Typed::default(), &[]);
+            context.page(&view)
+        }
+        None => context.not_found(),
+    }
+}
+
+fn view(context: &Context, of: (&Workspace, &WorkspaceShare), typed: &Typed, wrong: Wrong<'_>) -> Edit {
+    let (workspace, share) = of;
+    let mut layout = context.layout("Change the end of a share", Nav::Workspaces);
+    layout.above = above(workspace);
+    layout.above.push((
+        format!("Share {}", workspace.spec.display_name),
+        format!("{}/share", path(workspace)),
+    ));
+    let subjects = share.spec.subjects.iter();
+    let names: Vec<_> = subjects
+        .map(|subject| format!("{:?} {}", subject.kind, subject.name))
+        .collect();
+    let end = shares::end(share).map_or_else(|| "never".to_owned(), |end| moment(end).text);
+    layout.notes.push(note(
+        Tone::Calm,
+        format!("{}. It ends now: {end}.", names.join(", ")),
+    ));
+    let manager = context.app.index.manager_of(workspace);
+    Edit {
+        layout,
+        form: end_form(context, of, manager.as_deref(), typed, wrong),
+        ..Edit::default()
+    }
+}
+
+/// Answers `POST`.
+pub(crate) async fn change(
+    context: Context,
+    Path(address): Path<Address>,
+    Form(fields): Form<HashMap<String, String>>,
+) -> Response {
+    let Some((workspace, share)) = found(&context, &address).await else {
+        return context.not_found();
+    };
+    let (namespace, _, name) = &address;
+    let back = format!("{}/share", path(&workspace));
+    if let Some(answer) = context.read_only_answer(&back) {
+        return answer;
+    }
+    let text = |name: &str| fields.get(name).map(String::as_str).unwrap_or_default();
+    let stored = shares::end(&share).map(|end| end.to_string()).unwrap_or_default();
+    if share.metadata.uid.as_deref() != Some(text("uid")) || stored != text("before") {
+        let failure = Failure::conflict("Somebody else changed this share since the page was loaded.");
+        return context.failed(
+            "The end stays as it was",
+            &failure,
+            &super::form::end_path(&workspace, &share),
+        );
+    }
+    let typed = Typed::of(&fields);
+    let again = |wrong: Wrong<'_>| {
+        let view = view(&context, (&workspace, &share), &typed, wrong);
+        context.page_with(StatusCode::UNPROCESSABLE_ENTITY, &view)
+    };
+    let end = match typed.end(context.now) {
+        Ok(end) => end,
+        Err(wrong) => return again(&[wrong]),
+    };
+    if let Some(manager) = context.app.index.manager_of(&workspace) {
+        let extent = Extent {
+            end,
+            ..Extent::of(&share)
+        };
+        if let Err(inactive) = extent.within(&manager) {
+            return again(&[("until", inactive.to_string())]);
+        }
+    }
+    let patch = json!({
+        "metadata": {"uid": text("uid")},
+        "spec": {"expiresAt": end.map(|end| end.to_string())},
+    });
+    let as_user = context.as_user();
+    let changed = as_user
+        .merge::<WorkspaceShare>(namespace, name, &patch, false)
+        .await;
+    let result = if changed.is_ok() { "done" } else { "failed" };
+    context.log("change share", namespace, name, result);
+    match changed {
+        Ok(changed) => {
+            let wanted = shares::end(&changed);
+            let uid = changed.metadata.uid.as_deref();
+            context
+                .until(|index| index.share(uid).is_none_or(|share| shares::end(&share) == wanted))
+                .await;
+            see_other(&format!("{back}?done=until"))
+        }
+        Err(failure) if failure.code() == 422 => again(&[("until", failure.to_string())]),
+        Err(failure) => context.failed("The end stays as it was", &failure, &back),
+    }
+}

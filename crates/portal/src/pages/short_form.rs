@@ -1,0 +1,53 @@
+//! What was typed into a short form, and what is wrong with it -> its fields (pure).
+
+use crate::views::{Field, Input, Problem, Section, Summary};
+
+/// Help of a field for another user's name.
+pub(super) const NAME_HELP: &str = "Exactly as the other person's account page shows it, with prefixes.";
+
+/// What is wrong with which field.
+pub(super) type Wrong<'a> = &'a [(&'a str, String)];
+
+pub(super) fn text(value: &str) -> Input {
+    Input::Text {
+        value: value.to_owned(),
+        suggestions: Vec::new(),
+    }
+}
+
+pub(super) fn field(name: &str, label: &str, input: Input, wrong: Wrong<'_>) -> Field {
+    let own = wrong.iter().filter(|(of, _)| *of == name);
+    Field {
+        name: name.to_owned(),
+        label: label.to_owned(),
+        input,
+        errors: own.map(|(_, text)| text.clone()).collect(),
+        ..Field::default()
+    }
+}
+
+/// What is wrong, with the labels of its fields.
+pub(super) fn summary(fields: &[Field], wrong: Wrong<'_>) -> Summary {
+    let label = |of: &str| {
+        fields
+            .iter()
+            .find(|field| field.name == of)
+            .map(|field| field.label.clone())
+    };
+    let problem = |(of, text): &(&str, String)| Problem {
+        field: (*of).to_owned(),
+        label: label(of).unwrap_or_default(),
+        text: text.clone(),
+    };
+    Summary {
+        problems: wrong.iter().map(problem).collect(),
+        ..Summary::default()
+    }
+}
+
+pub(super) fn section(fields: Vec<Field>) -> Vec<Section> {
+    vec![Section {
+        fields,
+        ..Section::default()
+    }]
+}

@@ -1,0 +1,209 @@
+//! `/templates`: what there is to choose from, in words (IO for rights).
+
+use std::sync::Arc;
+
+use api::WorkspaceTemplate;
+use api::names::{DEPRECATED, REPLACED_BY, USE_VERB};
+use axum::extract::Path;
+use axum::response::Response;
+use futures::{StreamExt as _, stream};
+use kube::ResourceExt as _;
+use rules::form::{self, Kind};
+
+use super::answers::link;
+use crate::app::Context;
+use crate::views::{Bounds, Card, Empty, Fact, Icon, Nav, Offer, Template, Templates};
+
+/// Templates that are asked about at the same time.
+const AT_ONCE: usize = 8;
+
+/// Whether the user may use the template somewhere.
+async fn is_offered(context: &Context, template: &WorkspaceTemplate, namespaces: &[String]) -> bool {
+    let name = template.name_any();
+    let may = async |namespace: &str| {
+        context
+            .may(USE_VERB, "workspacetemplates", namespace, &name)
+            .await
+    };
+    if may("").await {
+        return true;
+    }
+    for namespace in namespaces {
+        if may(namespace).await {
+            return true;
+        }
+    }
+    false
+}
+
+/// The templates that the user may use somewhere, deprecated ones last.
+async fn offered(context: &Context) -> Vec<Arc<WorkspaceTemplate>> {
+    let to_create = context
+        .rights
+        .to_create(&context.user, &context.app.index, "")
+        .await;
+    let namespaces: Vec<_> = to_create.into_iter().collect();
+    let asked = stream::iter(context.app.index.templates()).map(|template| {
+        let namespaces = &namespaces;
+        async move {
+            is_offered(context, &template, namespaces)
+                .await
+                .then_some(template)
+        }
+    });
+    let mut found: Vec<_> = asked
+        .buffered(AT_ONCE)
+        .filter_map(std::future::ready)
+        .collect()
+        .await;
+    found.sort_by_key(|template| (is_deprecated(template), template.name_any()));
+    found
+}
+
+fn is_deprecated(template: &WorkspaceTemplate) -> bool {
+    template.annotations().contains_key(DEPRECATED)
+}
+
+/// Why not to use it, and what replaces it; empty if it is current.
+pub(super) fn deprecation(template: &WorkspaceTemplate) -> String {
+    let annotations = template.annotations();
+    let Some(why) = annotations.get(DEPRECATED) else {
+        return String::new();
+    };
+    match annotations.get(REPLACED_BY) {
+        Some(other) => format!("Deprecated: {why}. Use {other} instead."),
+        None => format!("Deprecated: {why}"),
+    }
+}
+
+/// The template as a choice that leads to `to`.
+pub(super) fn offer(template: &WorkspaceTemplate, to: String) -> Offer {
+    Offer {
+        to,
+        icon: icon(template),
+        title: template.spec.display_name.clone(),
+        text: template.spec.description.clone().unwrap_or_default(),
+        name: template.name_any(),
+        deprecated: deprecation(template),
+    }
+}
+
+fn icon(template: &WorkspaceTemplate) -> Icon {
+    let presentation = template.spec.presentation.as_ref();
+    let named = presentation.and_then(|it| it.icon);
+    named.map_or(Icon::Generic, of)
+}
+
+/// The sign of the contract's icon.
+pub(super) fn of(icon: api::template::Icon) -> Icon {
+    let name = serde_json::to_value(icon).ok();
+    Icon::named(name.as_ref().and_then(|name| name.as_str()).unwrap_or_default())
+}
+
+/// Answers `GET /templates`.
+pub(crate) async fn page(context: Context) -> Response {
+    let found = offered(&context).await;
+    let offers: Vec<_> = found
+        .iter()
+        .map(|template| offer(template, format!("/templates/{}", template.name_any())))
+        .collect();
+    context.page(&Templates {
+        layout: context.layout("Templates", Nav::Templates),
+        empty: offers.is_empty().then(|| Empty {
+            title: "There is no template that you may use".to_owned(),
+            text: vec![
+                "Ask an administrator for the right to `use` a WorkspaceTemplate, and give this name:"
+                    .to_owned(),
+            ],
+            copy: context.user.name.clone(),
+            ..Empty::default()
+        }),
+        offers,
+    })
+}
+
+/// Answers `GET /templates/<name>`.
+pub(crate) async fn one(context: Context, Path(name): Path<String>) -> Response {
+    let found = offered(&context).await;
+    let Some(template) = found.iter().find(|template| template.name_any() == name) else {
+        return context.not_found();
+    };
+    let form = form::form(
+        &form::Offer {
+            template: Some(template),
+            profiles: &[],
+            settings: &context.app.settings,
+        },
+        None,
+    );
+    let mut layout = context.layout(template.spec.display_name.clone(), Nav::Templates);
+    layout.above = vec![("Templates".to_owned(), "/templates".to_owned())];
+    let users = context
+        .app
+        .index
+        .workspaces()
+        .iter()
+        .filter(|workspace| workspace.spec.template_ref.as_deref() == Some(&*name))
+        .count();
+    context.page(&Template {
+        layout,
+        icon: icon(template),
+        text: template.spec.description.clone().unwrap_or_default(),
+        name: name.clone(),
+        deprecated: deprecation(template),
+        images: form.fields.iter().flat_map(images).collect(),
+        bounds: form.fields.iter().filter_map(bounds).collect(),
+        facts: vec![Fact {
+            label: "Workspaces that use it".to_owned(),
+            text: users.to_string(),
+        }],
+        actions: vec![link(
+            "New workspace from this template",
+            &format!("/new?template={name}"),
+        )],
+    })
+}
+
+fn images(field: &form::Field) -> Vec<Card> {
+    let Kind::Image { choices, .. } = &field.kind else {
+        return Vec::new();
+    };
+    let card = |choice: &form::ImageChoice| Card {
+        value: choice.image.clone(),
+        icon: of(choice.icon),
+        title: choice.display_name.clone(),
+        text: choice.description.clone().unwrap_or_default(),
+        exact: choice.image.clone(),
+    };
+    choices.iter().map(card).collect()
+}
+
+/// What a template allows for one value, where it says something.
+fn bounds(field: &form::Field) -> Option<Bounds> {
+    let by_template = |bound: &form::Bound| bound.by == form::By::Template;
+    let allowed = match &field.kind {
+        Kind::Quantity { min, max, .. } => match (by_template(min), by_template(max)) {
+            (true, true) => format!("{} to {}", min.value, max.value),
+            (true, false) => format!("at least {}", min.value),
+            (false, true) => format!("at most {}", max.value),
+            (false, false) => return None,
+        },
+        Kind::Number { min, max, unit } => format!("{min} to {max} {unit}"),
+        Kind::Choice(choices) => {
+            let labels: Vec<_> = choices.iter().map(|choice| choice.label.as_str()).collect();
+            labels.join(", ")
+        }
+        Kind::Text { .. }
+        | Kind::Toggle { .. }
+        | Kind::Image { .. }
+        | Kind::Env { .. }
+        | Kind::Volumes { .. } => {
+            return None;
+        }
+    };
+    Some(Bounds {
+        label: field.label.clone(),
+        allowed,
+        default: field.default.clone().unwrap_or_default(),
+    })
+}

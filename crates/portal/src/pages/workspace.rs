@@ -1,0 +1,355 @@
+//! `/w/<namespace>/<name>`: one workspace, starting and running alike (IO: reads as the user).
+
+use std::collections::BTreeSet;
+
+use api::Workspace;
+use api::names::RESTARTED_AT;
+use api::workspace::Phase;
+use axum::extract::{Path, Query};
+use axum::response::Response;
+use futures::future::try_join_all;
+use futures::join;
+use jiff::{SignedDuration, Timestamp};
+use k8s_openapi::api::core::v1::{Event, PersistentVolumeClaim, Pod, ResourceQuota};
+use kube::ResourceExt;
+use kube::api::ListParams;
+use rules::access::{Policy, Requester};
+use rules::consequence::is_ephemeral;
+use rules::explain::{self, Evidence, Read};
+
+use super::answers::{Done, link, note};
+use super::facts;
+use super::happened;
+use super::summary::{self, May, MayBeside, path};
+use super::usage;
+use super::words::{moment, short_of};
+use crate::app::Context;
+use crate::cluster::Failure;
+use crate::views::{Action, Head, Nav, Pending, Tone, Way, Workspace as View};
+use crate::visible::{AccessLevel, Seen};
+
+/// A start that takes longer is explained, beside its steps.
+const USUAL_START: SignedDuration = SignedDuration::from_secs(60);
+/// How long a restart is news.
+const RECENT: SignedDuration = SignedDuration::from_secs(60);
+
+/// Answers `GET /w/<namespace>/<name>`.
+pub(crate) async fn page(
+    context: Context,
+    Path((namespace, name)): Path<(String, String)>,
+    done: Query<Done>,
+) -> Response {
+    let seen = context.seen(&namespace, &name).await;
+    let Some(seen) = seen else {
+        return context.not_found();
+    };
+    let mut view = view(&context, &seen).await;
+    view.layout
+        .notes
+        .extend(after(&done.done, &seen, context.now).map(|text| note(Tone::Good, text)));
+    context.page(&view)
+}
+
+/// What was just done, if the workspace shows it: anybody can make a link to this page.
+fn after(done: &str, seen: &Seen, now: Timestamp) -> Option<&'static str> {
+    let workspace = &*seen.workspace;
+    let is_guest = matches!(seen.level, AccessLevel::Guest { .. });
+    let restarted = workspace
+        .annotations()
+        .get(RESTARTED_AT)
+        .and_then(|time| time.parse().ok());
+    let is_recent = |time: Timestamp| now.duration_since(time) < RECENT;
+    Some(match (done, summary::phase(workspace)) {
+        ("start", Phase::Starting) => "The workspace is being started.",
+        ("new", Phase::Starting) => "The workspace was created and is being started.",
+        ("stop", Phase::Stopping) if is_guest => "The workspace is being stopped.",
+        ("stop", Phase::Stopping) if is_ephemeral(workspace) => {
+            "The workspace is being stopped. It has no disk: its files are deleted."
+        }
+        ("stop", Phase::Stopping) => "The workspace is being stopped. Its disk is kept.",
+        ("restart", _) if restarted.is_some_and(is_recent) => "The workspace is being restarted.",
+        ("edit", _) => "The changes are stored.",
+        ("owner", _) => "The workspace has its new owner.",
+        _ => return None,
+    })
+}
+
+/// The page.
+pub(super) async fn view(context: &Context, seen: &Seen) -> View {
+    let workspace = &*seen.workspace;
+    let (namespace, name) = (workspace.namespace().unwrap_or_default(), workspace.name_any());
+    let may = May::of(context, &namespace).await;
+    let live = format!("/events?view=workspace&namespace={namespace}&name={name}");
+    let mut layout = context.live_layout(workspace.spec.display_name.clone(), Nav::Workspaces, live);
+    layout.above = vec![("Workspaces".to_owned(), "/".to_owned())];
+    if let AccessLevel::Guest { .. } = seen.level {
+        return View {
+            layout,
+            head: head(context, seen, may, MayBeside::default()),
+            ..View::default()
+        };
+    }
+    let beside = MayBeside::of(context, seen).await;
+    let evidence = read(context, &namespace, &name).await;
+    let explained = explain::workspace(&Evidence {
+        workspace,
+        events: evidence.events,
+        pods: evidence.pods,
+        claim: evidence.claim,
+        quotas: evidence.quotas,
+        now: context.now,
+    });
+    let usage = usage::usage(context, workspace).await;
+    let (events, pods) = (evidence.happened, evidence.found);
+    let is_usual = explain::is_applying(workspace, context.now) || is_usual_start(workspace, context.now);
+    View {
+        layout,
+        explanation: happened::explanation(&explained, is_usual),
+        progress: happened::progress(workspace, &pods, events.as_deref().unwrap_or_default()),
+        pending: pending(context, seen, may),
+        facts: Some(facts::facts(workspace)),
+        usage,
+        access: Some(facts::access(context, seen, beside)),
+        events: Some(happened::events(events)),
+        head: head(context, seen, may, beside),
+    }
+}
+
+/// Whether it has been starting for less than a minute: its steps say enough.
+fn is_usual_start(workspace: &Workspace, now: Timestamp) -> bool {
+    let status = workspace.status.as_ref();
+    let since = status.and_then(|status| status.starting_since.as_ref());
+    summary::phase(workspace) == Phase::Starting
+        && since.is_some_and(|since| now.duration_since(since.0) < USUAL_START)
+}
+
+/// What was read as the user.
+struct Known {
+    events: Read<Vec<Event>>,
+    pods: Read<Vec<Pod>>,
+    claim: Read<Option<PersistentVolumeClaim>>,
+    quotas: Read<Vec<ResourceQuota>>,
+    happened: Result<Vec<Event>, String>,
+    found: Vec<Pod>,
+}
+
+async fn read(context: &Context, namespace: &str, name: &str) -> Known {
+    if let Some(why) = context.read_only() {
+        return Known {
+            events: Read::Unread(why.clone()),
+            pods: Read::Unread(why.clone()),
+            claim: Read::Unread(why.clone()),
+            quotas: Read::Unread(why.clone()),
+            happened: Err(why),
+            found: Vec::new(),
+        };
+    }
+    let as_user = context.as_user();
+    let labelled = ListParams::default().labels(&format!("{}={name}", api::names::WORKSPACE_LABEL));
+    let all = ListParams::default();
+    let child = rules::names::child(name);
+    let pods = async {
+        let pods = as_user.list::<Pod>(namespace, &labelled).await;
+        let events = events(context, namespace, name, pods.as_deref().unwrap_or_default()).await;
+        (pods, events)
+    };
+    let ((pods, events), claim, quotas) = join!(
+        pods,
+        as_user.get::<PersistentVolumeClaim>(Some(namespace), &child),
+        as_user.list::<ResourceQuota>(namespace, &all),
+    );
+    let claim = match claim {
+        Err(failure) if failure.is_not_found() => Read::Known(None),
+        Err(failure) => Read::Unread(failure.to_string()),
+        Ok(claim) => Read::Known(Some(claim)),
+    };
+    let found = pods.as_ref().cloned().unwrap_or_default();
+    let events = events.map(|events| happened::about(events, name, &found));
+    let happened = events.as_ref().cloned().map_err(ToString::to_string);
+    let of_workspace = events.map(|events| {
+        let is_its = |event: &Event| event.involved_object.kind.as_deref() == Some("Workspace");
+        events.into_iter().filter(is_its).collect()
+    });
+    Known {
+        events: known(of_workspace),
+        pods: known(pods),
+        claim,
+        quotas: known(quotas),
+        happened,
+        found,
+    }
+}
+
+/// Events of the workspace, its disk and Deployment, its pods and their ReplicaSets: the API server selects them by name.
+async fn events(context: &Context, namespace: &str, name: &str, pods: &[Pod]) -> Result<Vec<Event>, Failure> {
+    let as_user = context.as_user();
+    let owners = pods
+        .iter()
+        .flat_map(ResourceExt::owner_references)
+        .map(|owner| owner.name.clone());
+    let objects = [name.to_owned(), rules::names::child(name)].into_iter();
+    let objects: BTreeSet<_> = objects
+        .chain(pods.iter().map(Pod::name_any))
+        .chain(owners)
+        .collect();
+    let mut selectors: Vec<_> = objects
+        .iter()
+        .map(|name| format!("involvedObject.name={name}"))
+        .collect();
+    if pods.is_empty() {
+        // Why there is none is said about a ReplicaSet, whose name is not known then.
+        selectors.push("involvedObject.kind=ReplicaSet,type=Warning".to_owned());
+    }
+    let reads = selectors
+        .iter()
+        .map(|selector| ListParams::default().fields(selector));
+    let reads = reads.map(async |params| as_user.list::<Event>(namespace, &params).await);
+    let events = try_join_all(reads).await?;
+    Ok(events.into_iter().flatten().collect())
+}
+
+fn known<T>(answer: Result<T, Failure>) -> Read<T> {
+    match answer {
+        Ok(found) => Read::Known(found),
+        Err(failure) => Read::Unread(failure.to_string()),
+    }
+}
+
+/// State, and what can be done.
+fn head(context: &Context, seen: &Seen, may: May, beside: MayBeside) -> Head {
+    let workspace = &*seen.workspace;
+    let status = workspace.status.as_ref();
+    let at = path(workspace);
+    let mut actions = summary::actions(context, seen, may);
+    let mut more = Vec::new();
+    let is_guest = matches!(seen.level, AccessLevel::Guest { .. });
+    if !is_guest {
+        let may = may.with(seen);
+        if may.change {
+            more.push(link("Change…", &format!("{at}/edit")));
+        }
+        if beside.share {
+            more.push(link("Share…", &format!("{at}/share")));
+        }
+        if beside.logs {
+            more.push(link("Logs", &format!("{at}/logs")));
+        }
+        more.push(link("YAML", &format!("{at}/yaml")));
+        let from = format!(
+            "{}/{}",
+            workspace.namespace().unwrap_or_default(),
+            workspace.name_any()
+        );
+        more.push(link("Copy…", &format!("/new?from={from}")));
+        // As the webhook has it: the owner, or who may administer it.
+        let is_theirs = seen.level == AccessLevel::Owner || may.administer;
+        if may.change && beside.assign && is_theirs {
+            more.push(link("Hand over…", &format!("{at}/owner")));
+        }
+    }
+    let url = status.and_then(|status| status.url.clone()).unwrap_or_default();
+    if is_guest && starts_at_its_address(context, seen) && !url.is_empty() {
+        actions.push(Action {
+            label: "Open and start".to_owned(),
+            way: Way::Link { to: url.clone() },
+            primary: true,
+            ..Action::default()
+        });
+    }
+    let (delete, rest): (Vec<_>, Vec<_>) = actions.drain(..).partition(|action: &Action| action.danger);
+    more.extend(delete);
+    let template = workspace
+        .spec
+        .template_ref
+        .as_deref()
+        .and_then(|name| context.app.index.template(name));
+    let (_, icon) = summary::image(workspace, template.as_deref());
+    let base = Head {
+        state: summary::state(workspace),
+        sentence: sentence(context, seen, may),
+        applying: explain::is_applying(workspace, context.now),
+        object: format!(
+            "{}/{}",
+            workspace.namespace().unwrap_or_default(),
+            workspace.name_any()
+        ),
+        owner: api::names::owner(&workspace.metadata)
+            .unwrap_or_default()
+            .to_owned(),
+        url,
+        actions: rest,
+        more,
+        ..Head::default()
+    };
+    if let AccessLevel::Guest { until } = seen.level {
+        return Head {
+            shared: until.map(moment),
+            ..base
+        };
+    }
+    let idle = status.and_then(|status| status.idle.as_ref());
+    Head {
+        icon,
+        since: short_of(status.and_then(|status| status.started_at.as_ref())),
+        stops: short_of(status.and_then(|status| status.stops_at.as_ref())),
+        used: short_of(idle.and_then(|idle| idle.last_activity.as_ref())),
+        ..base
+    }
+}
+
+/// Whether the user may start the stopped workspace on the page that its address shows.
+fn starts_at_its_address(context: &Context, seen: &Seen) -> bool {
+    let workspace = &*seen.workspace;
+    let manager = context.app.index.manager_of(workspace);
+    let policy = manager.as_deref().map(Policy::of).unwrap_or_default();
+    let requester = Requester {
+        user: &context.user.name,
+        groups: &context.user.groups,
+    };
+    let owner = api::names::owner(&workspace.metadata).unwrap_or_default();
+    summary::phase(workspace) == Phase::Stopped && policy.audience(requester, owner).may_start()
+}
+
+/// One sentence about a stopped workspace.
+fn sentence(context: &Context, seen: &Seen, may: May) -> String {
+    let workspace = &*seen.workspace;
+    let status = workspace.status.clone().unwrap_or_default();
+    let is_guest = matches!(seen.level, AccessLevel::Guest { .. });
+    let files = if is_ephemeral(workspace) {
+        "It has no disk: its files were deleted."
+    } else {
+        "Files are kept."
+    };
+    match summary::phase(workspace) {
+        Phase::Stopped if is_guest && may.with(seen).change => String::new(),
+        Phase::Stopped if is_guest && starts_at_its_address(context, seen) => {
+            "You may start it at its address.".to_owned()
+        }
+        Phase::Stopped if is_guest => "Only its owner and administrators may start it.".to_owned(),
+        Phase::Stopped if status.stopped_because.is_some() => {
+            let minutes = status
+                .resolved
+                .and_then(|resolved| resolved.idle_timeout_in_minutes);
+            match minutes {
+                Some(minutes) => format!("Stopped after {minutes} min without use. {files}"),
+                None => format!("Stopped because nobody used it. {files}"),
+            }
+        }
+        Phase::Stopped => files.to_owned(),
+        Phase::Deleting if is_guest => "It is being deleted.".to_owned(),
+        _ => String::new(),
+    }
+}
+
+fn pending(context: &Context, seen: &Seen, may: May) -> Pending {
+    let workspace = &*seen.workspace;
+    let fields = workspace
+        .status
+        .as_ref()
+        .map(|status| status.pending_update.clone())
+        .unwrap_or_default();
+    let can = may.with(seen).change && !fields.is_empty();
+    let to = format!("{}/restart", path(workspace));
+    let action = can.then(|| summary::button(context, workspace, "restart", Way::Dialog { to }));
+    Pending { fields, action }
+}

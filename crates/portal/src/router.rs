@@ -1,0 +1,195 @@
+//! One table of routes, and what holds for every request (IO by the pages).
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Router;
+use axum::extract::{DefaultBodyLimit, FromRequestParts as _, Request, State};
+use axum::middleware::{Next, from_fn, from_fn_with_state};
+use axum::response::Response;
+use axum::routing::{get, post};
+use http::header::{CACHE_CONTROL, HeaderName, RETRY_AFTER, VARY};
+use http::{HeaderValue, Method, StatusCode};
+use jiff::Timestamp;
+use tower::ServiceBuilder;
+use tower::util::MapRequestLayer;
+use tower_http::catch_panic::CatchPanicLayer;
+use tower_http::request_id::{MakeRequestUuid, SetRequestIdLayer};
+use tower_http::timeout::RequestBodyDeadlineLayer;
+
+use crate::app::{App, Context};
+use crate::limits::Kind;
+use crate::pages;
+use crate::source;
+use crate::user::{NoUser, User};
+
+/// Maximum size of a form, in bytes.
+const MAX_FORM: usize = 256 * 1024;
+/// Timeout for reading a form.
+const READ_TIME: Duration = Duration::from_secs(10);
+
+/// Headers of every answer. Scripts, styles and images come from this host alone, and nothing may embed a page.
+const HEADERS: [(&str, &str); 6] = [
+    (
+        "content-security-policy",
+        "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; form-action 'self'; \
+         base-uri 'none'; frame-ancestors 'none'; require-trusted-types-for 'script'; trusted-types portal",
+    ),
+    ("cross-origin-opener-policy", "same-origin"),
+    ("cross-origin-resource-policy", "same-origin"),
+    ("referrer-policy", "same-origin"),
+    ("x-content-type-options", "nosniff"),
+    ("strict-transport-security", "max-age=31536000"),
+];
+
+/// All pages. Tests use it without a socket.
+pub fn router(app: Arc<App>) -> Router {
+    let pages = Router::new()
+        .route("/", get(pages::list::page))
+        .route("/account", get(pages::account::page))
+        .route("/events", get(pages::live::stream))
+        .route("/namespaces/{name}", get(pages::namespace::page))
+        .route("/new", get(pages::form::new::page).post(pages::form::new::create))
+        .route("/new/check", post(pages::form::new::check))
+        .route("/stop", get(pages::stopping::ask).post(pages::stopping::act))
+        .route("/templates", get(pages::templates::page))
+        .route("/templates/{name}", get(pages::templates::one))
+        .route("/w/{namespace}/{name}", get(pages::workspace::page))
+        .route(
+            "/w/{namespace}/{name}/edit",
+            get(pages::form::edit::page).post(pages::form::edit::save),
+        )
+        .route("/w/{namespace}/{name}/edit/check", post(pages::form::edit::check))
+        .route(
+            "/w/{namespace}/{name}/yaml",
+            get(pages::form::edit::text).post(pages::form::edit::save),
+        )
+        .route("/w/{namespace}/{name}/logs", get(pages::logs::page))
+        .route("/w/{namespace}/{name}/logs/file", get(pages::logs::file))
+        .route("/w/{namespace}/{name}/logs/stream", get(pages::logs::follow))
+        .route(
+            "/w/{namespace}/{name}/share",
+            get(pages::sharing::page).post(pages::sharing::share),
+        )
+        .route(
+            "/w/{namespace}/{name}/share/{share}/end",
+            get(pages::sharing::ask_end).post(pages::sharing::end),
+        )
+        .route(
+            "/w/{namespace}/{name}/share/{share}/until",
+            get(pages::sharing::until::ask).post(pages::sharing::until::change),
+        )
+        .route(
+            "/w/{namespace}/{name}/owner",
+            get(pages::owner::ask).post(pages::owner::change),
+        )
+        .route(
+            "/w/{namespace}/{name}/{action}",
+            get(pages::actions::ask).post(pages::actions::act),
+        )
+        .fallback(pages::answers::lost)
+        .with_state(app.clone())
+        .layer(from_fn_with_state(app, authenticate));
+    let all = ServiceBuilder::new()
+        .layer(MapRequestLayer::new(without_request_id))
+        .layer(SetRequestIdLayer::x_request_id(MakeRequestUuid))
+        .layer(from_fn(headers))
+        .layer(CatchPanicLayer::new())
+        .layer(DefaultBodyLimit::max(MAX_FORM))
+        .layer(RequestBodyDeadlineLayer::new(READ_TIME));
+    Router::new()
+        .route("/assets/{file}", get(pages::assets::file))
+        .merge(pages)
+        .layer(all)
+}
+
+/// Lets a request pass that names a user, and that changes something only from a page of this origin.
+async fn authenticate(State(app): State<Arc<App>>, mut request: Request, next: Next) -> Response {
+    let now = Timestamp::now().as_second();
+    let user = match User::of(request.headers(), &*app.keys, now) {
+        Ok(user) => user,
+        Err(NoUser::NotSignedIn) => {
+            return pages::answers::plain(
+                StatusCode::UNAUTHORIZED,
+                "Sign in again: open this page by its address.",
+            );
+        }
+        Err(NoUser::Unusable(why)) => return pages::answers::plain(StatusCode::FORBIDDEN, why),
+    };
+    let Some(served) = app.index.served() else {
+        return pages::answers::plain(
+            StatusCode::SERVICE_UNAVAILABLE,
+            "The portal does not know its addresses yet: no WorkspaceManager is the default one. Try again in a minute, or ask an administrator.",
+        );
+    };
+    if !source::is_allowed(request.method(), request.headers(), &served.origin()) {
+        return pages::answers::plain(
+            StatusCode::FORBIDDEN,
+            "This change did not come from a page of the portal, so nothing was changed. Open the portal and try again.",
+        );
+    }
+    let (user_name, method, path) = (
+        user.name.clone(),
+        request.method().to_string(),
+        request.uri().path().to_owned(),
+    );
+    let id = request
+        .headers()
+        .get("x-request-id")
+        .and_then(|id| id.to_str().ok())
+        .unwrap_or_default()
+        .to_owned();
+    let is_change = request.method() == Method::POST;
+    // A check stores nothing, and has a limit of its own.
+    let is_check = request.uri().path().ends_with("/check");
+    let kind = if is_change && !is_check {
+        Kind::Change
+    } else {
+        Kind::Page
+    };
+    let response = if app.limits.allows(&user.name, kind) {
+        request.extensions_mut().insert((user, served));
+        if app.index.is_too_old() {
+            let (mut parts, _) = request.into_parts();
+            let Ok(context) = Context::from_request_parts(&mut parts, &app).await;
+            pages::outdated::page(&context)
+        } else {
+            next.run(request).await
+        }
+    } else {
+        let mut response = pages::answers::plain(
+            StatusCode::TOO_MANY_REQUESTS,
+            "You sent too many requests: 600 pages and 60 changes a minute are allowed. Nothing was changed. Try again in a minute.",
+        );
+        response
+            .headers_mut()
+            .insert(RETRY_AFTER, HeaderValue::from_static("60"));
+        response
+    };
+    if response.status().is_client_error() || response.status().is_server_error() {
+        let status = response.status().as_u16();
+        tracing::info!(user = user_name, status, method, path, request = id, "refused");
+    }
+    app.metrics.answered(is_change, response.status());
+    response
+}
+
+/// A browser does not choose the identifier that the log names.
+fn without_request_id(mut request: Request) -> Request {
+    request.headers_mut().remove("x-request-id");
+    request
+}
+
+async fn headers(request: Request, next: Next) -> Response {
+    let mut response = next.run(request).await;
+    let headers = response.headers_mut();
+    for (name, value) in HEADERS {
+        headers.insert(HeaderName::from_static(name), HeaderValue::from_static(value));
+    }
+    let cached = headers.contains_key(CACHE_CONTROL);
+    if !cached {
+        headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+        headers.insert(VARY, HeaderValue::from_static("cookie, accept"));
+    }
+    response
+}

@@ -1,0 +1,111 @@
+//! A new workspace and changes of one: template, form, conflict (pure).
+
+use askama::Template;
+use serde::Serialize;
+
+use super::form::{Form, Quotas};
+use super::layout::Layout;
+use super::parts::{Action, Empty, Icon, Note};
+use super::text::filters;
+
+/// The page `/new`: where, and from which template.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Template)]
+#[template(path = "choose.html")]
+pub struct Choose {
+    /// What surrounds it.
+    pub layout: Layout,
+    /// Namespaces in which the reader may create: name and address of this page for it.
+    pub namespaces: Vec<(String, String)>,
+    /// The chosen one. Empty: none yet.
+    pub namespace: String,
+    /// Templates that the reader may use there; deprecated ones last.
+    pub offers: Vec<Offer>,
+    /// In place of the offers.
+    pub empty: Option<Empty>,
+    /// Quotas of the namespace.
+    pub quotas: Option<Quotas>,
+}
+
+/// A template that can be used.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+pub struct Offer {
+    /// Address of its form.
+    pub to: String,
+    /// Sign.
+    pub icon: Icon,
+    /// Name for users.
+    pub title: String,
+    /// Sentence. Empty: none.
+    pub text: String,
+    /// Name of the object.
+    pub name: String,
+    /// Why not to use it, and what replaces it. Empty: it is current.
+    pub deprecated: String,
+}
+
+/// The page `/new?template=…`.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Template)]
+#[template(path = "new.html")]
+pub struct New {
+    /// What surrounds it.
+    pub layout: Layout,
+    /// Name of the template. Empty: none.
+    pub template: String,
+    /// Address of the choice of another.
+    pub change_template: String,
+    /// Quotas, before anything is typed.
+    pub quotas: Option<Quotas>,
+    /// The form.
+    pub form: Form,
+    /// Values that the form has no field for, which are kept.
+    pub kept: Vec<String>,
+}
+
+/// The page `…/edit`.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Template)]
+#[template(path = "edit.html")]
+pub struct Edit {
+    /// What surrounds it.
+    pub layout: Layout,
+    /// Quotas.
+    pub quotas: Option<Quotas>,
+    /// The form.
+    pub form: Form,
+    /// Values that the form has no field for, which are kept.
+    pub kept: Vec<String>,
+}
+
+/// Somebody else changed the workspace meanwhile.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Template)]
+#[template(path = "conflict.html")]
+pub struct Conflict {
+    /// What surrounds it.
+    pub layout: Layout,
+    /// Who changed it, and when; text between two backticks is shown as code.
+    pub what: String,
+    /// Each field that differs.
+    pub differences: Vec<Difference>,
+    /// Where the reader's own values go once more, with the new resourceVersion.
+    pub to: String,
+    /// The reader's own values.
+    pub hidden: Vec<(String, String)>,
+    /// Sends the reader's values.
+    pub keep: String,
+    /// Other ways: back to the form, drop one's own.
+    pub actions: Vec<Action>,
+    /// Something to say beside.
+    pub note: Option<Note>,
+}
+
+/// A field that differs.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+pub struct Difference {
+    /// Label or path.
+    pub label: String,
+    /// Before both.
+    pub before: String,
+    /// What is stored.
+    pub theirs: String,
+    /// What the reader wrote.
+    pub yours: String,
+}

@@ -1,0 +1,126 @@
+//! Why a workspace is as it is: causes, cures, steps of a start (pure).
+
+use askama::Template;
+use serde::Serialize;
+
+use super::parts::{Action, Moment, Tone, part};
+use super::text::filters;
+
+/// Why a workspace is as it is (`id="explanation"`).
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Template)]
+#[template(path = "parts/explanation.html")]
+pub struct Explanation {
+    /// The most important first. Empty: the part is empty but there, so that a stream can fill it.
+    pub findings: Vec<Finding>,
+    /// What could not be read, and why.
+    pub unread: Vec<String>,
+}
+
+/// One thing that is so.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+pub struct Finding {
+    /// Its colour and sign.
+    pub tone: Tone,
+    /// What is so; text between two backticks is shown as code.
+    pub what: String,
+    /// The reason of the contract, such as `ImagePullFailed`. Empty: none.
+    pub reason: String,
+    /// Since when.
+    pub since: Option<Moment>,
+    /// What shows it.
+    pub causes: Vec<Cause>,
+    /// What to do.
+    pub cures: Vec<Cure>,
+}
+
+/// A field that shows something.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+pub struct Cause {
+    /// Kind and name, such as `Pod workspace-demo-5d8f`.
+    pub object: String,
+    /// Path in the object.
+    pub field: String,
+    /// Its value.
+    pub value: String,
+    /// Since when, or when.
+    pub time: Option<Moment>,
+}
+
+/// What to do, and who can.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+pub struct Cure {
+    /// Such as `You` or `An administrator`.
+    pub who: String,
+    /// What to do; text between two backticks is shown as code.
+    pub what: String,
+    /// The button that does it.
+    pub action: Option<Action>,
+    /// A command that does it. Empty: none.
+    pub command: String,
+    /// Text to send to an administrator. Empty: none.
+    pub send: String,
+}
+
+/// Steps of a start (`id="progress"`).
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Template)]
+#[template(path = "parts/progress.html")]
+pub struct Progress {
+    /// In order. Empty: it does not start.
+    pub steps: Vec<Step>,
+    /// 0 to 100.
+    pub percent: u8,
+    /// When the start began.
+    pub since: Option<Moment>,
+    /// A sentence, such as `This page opens the workspace when it is ready.` Empty: none.
+    pub text: String,
+}
+
+/// One step.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+pub struct Step {
+    /// Such as `Pulling image`.
+    pub what: String,
+    /// How far it is.
+    pub state: StepState,
+    /// Such as `3 of 5 layers`. Empty: none.
+    pub detail: String,
+}
+
+/// How far a step is.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub enum StepState {
+    /// Done.
+    Done,
+    /// Under way.
+    Now,
+    /// Does not go on.
+    Stuck,
+    /// Not begun.
+    #[default]
+    Next,
+}
+
+impl StepState {
+    /// The class in the style sheet.
+    pub fn class(self) -> &'static str {
+        match self {
+            Self::Done => "done",
+            Self::Now => "now",
+            Self::Stuck => "stuck",
+            Self::Next => "next",
+        }
+    }
+
+    /// For screen readers, the words of the gateway's page.
+    pub fn words(self) -> &'static str {
+        match self {
+            Self::Done => " (done)",
+            Self::Now => " (under way)",
+            Self::Stuck => " (does not go on)",
+            Self::Next => "",
+        }
+    }
+}
+
+part!(Explanation, Progress);

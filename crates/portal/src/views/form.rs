@@ -1,0 +1,350 @@
+//! Fields of a form, what is wrong with them, quotas (pure).
+
+use askama::Template;
+use serde::Serialize;
+
+use super::parts::{Action, Icon, Note, Tone, part};
+use super::text::filters;
+
+/// A form.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Template)]
+#[template(path = "parts/form.html")]
+#[serde(rename_all = "camelCase")]
+pub struct Form {
+    /// Where it goes, by POST.
+    pub to: String,
+    /// Where a script sends it after each change (`/new/check`); the answer is a list of parts with ids. Empty: nowhere.
+    pub check: String,
+    /// Hidden fields, such as `resourceVersion`, `uid`.
+    pub hidden: Vec<(String, String)>,
+    /// What is wrong.
+    pub summary: Summary,
+    /// The fields, in sections.
+    pub sections: Vec<Section>,
+    /// Buttons: name, value and label. The first is the one of the Enter key.
+    pub buttons: Vec<(String, String, String)>,
+    /// It has a button that shows the same as YAML; it sends `view=yaml` to the same address.
+    pub yaml: bool,
+    /// Where `Cancel` leads.
+    pub cancel: String,
+    /// In place of the buttons, where nothing can be changed: a manifest or a command. Empty: the buttons.
+    pub command: String,
+}
+
+/// Fields under one heading.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Section {
+    /// Such as `Size`. Empty: no heading.
+    pub title: String,
+    /// Folded until somebody opens it. Open all the same where a field of it has an error.
+    pub folded: bool,
+    /// In order.
+    pub fields: Vec<Field>,
+}
+
+impl Section {
+    /// Whether the section is shown open.
+    pub fn is_open(&self) -> bool {
+        !self.folded || self.fields.iter().any(|field| !field.errors.is_empty())
+    }
+}
+
+/// One field (`id="field-<name>"`). The `id` of its control is `f-<name>`: errors link there.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Template)]
+#[template(path = "parts/field.html")]
+pub struct Field {
+    /// Name in the form, unique in it: without spaces, such as `spec.resources.limits[nvidia.com/gpu]`.
+    pub name: String,
+    /// Such as `Memory`.
+    pub label: String,
+    /// Bound, unit and default, in the label: `1 to 8 GiB, default 2 GiB`. Empty: none.
+    pub hint: String,
+    /// A sentence. Empty: none.
+    pub help: String,
+    /// What it is, with its value.
+    pub input: Input,
+    /// What counts if it is empty, shown in the empty control. Empty: nothing.
+    pub placeholder: String,
+    /// Whether it must be filled.
+    pub required: bool,
+    /// Why it cannot be changed. Empty: it can.
+    pub fixed: String,
+    /// When a change takes effect: `at the next start`, `restarts now`. Empty: it is not changed.
+    pub takes_effect: String,
+    /// What is wrong with it, in the webhook's words.
+    pub errors: Vec<String>,
+}
+
+/// What a field is, with its value.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub enum Input {
+    /// One line.
+    Text {
+        /// The value.
+        value: String,
+        /// Values that the browser proposes.
+        suggestions: Vec<String>,
+    },
+    /// Several lines.
+    Long {
+        /// The value.
+        value: String,
+    },
+    /// A number or a quantity with its unit, such as `4Gi`.
+    Number {
+        /// The value. It is sent as it was typed.
+        value: String,
+        /// `None`: no useful one.
+        slider: Option<Slider>,
+    },
+    /// One of few or many.
+    Choice {
+        /// The chosen value.
+        value: String,
+        /// In order.
+        choices: Vec<Choice>,
+    },
+    /// One of few, with signs and descriptions.
+    Cards {
+        /// The chosen value.
+        value: String,
+        /// In order.
+        cards: Vec<Card>,
+        /// Label and text of a further card for another value: the radio button sends `other`, the text `<name>.other`. `None`: no other.
+        other: Option<(String, String)>,
+    },
+    /// Yes or no; sent as `true`, absent for no.
+    Switch {
+        /// The value.
+        on: bool,
+    },
+    /// Rows of controls, such as environment variables. An empty hidden control of the field's name is sent beside them, so that no
+    /// rows are told from absent ones.
+    Rows {
+        /// The rows; the last ones may be empty, for further values.
+        rows: Vec<Vec<Cell>>,
+        /// Label of a button that asks for another empty row (it sends `add=<name>`). Empty: none.
+        add: String,
+    },
+}
+
+impl Default for Input {
+    fn default() -> Self {
+        Self::Text {
+            value: String::new(),
+            suggestions: Vec::new(),
+        }
+    }
+}
+
+/// A slider beside a field. It has a place for each of these texts of the field; a script adds one for another text that is typed.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+pub struct Slider {
+    /// Texts of the field, by their amounts; at least one.
+    pub values: Vec<String>,
+    /// Which of them it stands at: that of the field, or of its default.
+    pub at: usize,
+}
+
+/// One control of a row.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+pub struct Cell {
+    /// Name in the form, such as `spec.env[0].name`.
+    pub name: String,
+    /// Such as `Name`.
+    pub label: String,
+    /// The value.
+    pub value: String,
+    /// Values and texts of a choice. Empty: one line of text.
+    pub choices: Vec<(String, String)>,
+}
+
+/// One of several.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+pub struct Choice {
+    /// Value in the form.
+    pub value: String,
+    /// Text.
+    pub label: String,
+    /// Why it cannot be chosen. Empty: it can.
+    pub disabled: String,
+}
+
+/// One of several, with sign and description.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+pub struct Card {
+    /// Value in the form.
+    pub value: String,
+    /// Sign.
+    pub icon: Icon,
+    /// Name for users.
+    pub title: String,
+    /// Sentence. Empty: none.
+    pub text: String,
+    /// Exact value, such as the image. Empty: not shown.
+    pub exact: String,
+}
+
+/// Everything that is wrong (`id="summary"`).
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Template)]
+#[template(path = "parts/summary.html")]
+pub struct Summary {
+    /// Heading; empty for the usual one.
+    pub title: String,
+    /// In the order of the fields. Empty: nothing is wrong; the part is there all the same.
+    pub problems: Vec<Problem>,
+    /// What holds, such as `The API server would accept this.` Empty: not asked yet.
+    pub good: String,
+}
+
+/// One thing that is wrong.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+pub struct Problem {
+    /// Name of the field. Empty: of none.
+    pub field: String,
+    /// Its label, or path.
+    pub label: String,
+    /// In the webhook's words.
+    pub text: String,
+}
+
+/// Quotas of a namespace (`id="quotas"`).
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Template)]
+#[template(path = "parts/quotas.html")]
+pub struct Quotas {
+    /// Of this namespace.
+    pub namespace: String,
+    /// One for each line of each `ResourceQuota`.
+    pub lines: Vec<QuotaLine>,
+    /// Why they are not known. Empty: they are.
+    pub absent: String,
+    /// One's own running workspaces, where something does not fit.
+    pub running: Vec<Running>,
+    /// What only the pod will meet, such as limit ranges.
+    pub notes: Vec<Note>,
+}
+
+/// A line of a quota.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+pub struct QuotaLine {
+    /// Name of the `ResourceQuota`.
+    pub quota: String,
+    /// Such as `requests.memory`.
+    pub resource: String,
+    /// What is used.
+    pub used: String,
+    /// What this workspace asks for. Empty: nothing.
+    pub asked: String,
+    /// The bound.
+    pub hard: String,
+    /// Fits: `Good`, does not: `Bad`.
+    pub tone: Tone,
+    /// Such as `Does not fit: 2 GiB too much`.
+    pub word: String,
+}
+
+/// A running workspace that could be stopped.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+pub struct Running {
+    /// Its name for users.
+    pub name: String,
+    /// Address of its page.
+    pub to: String,
+    /// What it uses.
+    pub size: String,
+    /// The stop.
+    pub action: Action,
+}
+
+/// What a label says besides the name.
+#[derive(Template)]
+#[template(path = "parts/hints.html")]
+struct Hints<'a> {
+    hint: &'a str,
+    required: bool,
+}
+
+/// Help and errors of a field.
+#[derive(Template)]
+#[template(path = "parts/about.html")]
+struct About<'a> {
+    name: &'a str,
+    help: &'a str,
+    takes_effect: &'a str,
+    errors: &'a [String],
+}
+
+/// Attributes that tie a control to its help and errors.
+#[derive(Template)]
+#[template(path = "parts/attributes.html")]
+struct Attributes<'a> {
+    name: &'a str,
+    placeholder: &'a str,
+    required: bool,
+    wrong: bool,
+}
+
+impl Field {
+    fn is_group(&self) -> bool {
+        matches!(self.input, Input::Cards { .. } | Input::Rows { .. })
+    }
+
+    /// The value as text, for a field that cannot be changed.
+    fn value(&self) -> String {
+        match &self.input {
+            Input::Text { value, .. } | Input::Long { value } | Input::Number { value, .. } => value.clone(),
+            Input::Choice { value, choices } => {
+                let chosen = choices.iter().find(|choice| choice.value == *value);
+                chosen.map_or_else(|| value.clone(), |choice| choice.label.clone())
+            }
+            Input::Cards { value, cards, .. } => {
+                let chosen = cards.iter().find(|card| card.value == *value);
+                chosen.map_or_else(|| value.clone(), |card| card.title.clone())
+            }
+            Input::Switch { on } => if *on { "yes" } else { "no" }.to_owned(),
+            Input::Rows { rows, .. } => {
+                let row = |cells: &Vec<Cell>| {
+                    let values = cells.iter().map(|cell| cell.value.as_str());
+                    values
+                        .filter(|value| !value.is_empty())
+                        .collect::<Vec<_>>()
+                        .join(" ")
+                };
+                rows.iter()
+                    .map(row)
+                    .filter(|row| !row.is_empty())
+                    .collect::<Vec<_>>()
+                    .join(", ")
+            }
+        }
+    }
+
+    fn hints(&self) -> Hints<'_> {
+        Hints {
+            hint: &self.hint,
+            required: self.required,
+        }
+    }
+
+    fn about(&self) -> About<'_> {
+        About {
+            name: &self.name,
+            help: &self.help,
+            takes_effect: &self.takes_effect,
+            errors: &self.errors,
+        }
+    }
+
+    fn attributes(&self) -> Attributes<'_> {
+        Attributes {
+            name: &self.name,
+            placeholder: &self.placeholder,
+            required: self.required,
+            wrong: !self.errors.is_empty(),
+        }
+    }
+}
+
+part!(Form, Field, Summary, Quotas, Hints<'_>, About<'_>, Attributes<'_>);

@@ -1,0 +1,198 @@
+//! The list of workspaces: rows, search, filters, sort, counts (pure).
+
+use askama::Template;
+use serde::Serialize;
+
+use super::layout::Layout;
+use super::parts::{Action, Empty, Icon, Menu, Moment, Note, State, part};
+use super::text::filters;
+
+/// The page `/`.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Template)]
+#[template(path = "list.html")]
+#[serde(rename_all = "camelCase")]
+pub struct List {
+    /// What surrounds it.
+    pub layout: Layout,
+    /// Text of the search field.
+    pub search: String,
+    /// Filters beside the search field.
+    pub filters: Vec<Select>,
+    /// Parts of the address that a search keeps, such as the sort.
+    pub keep: Vec<(String, String)>,
+    /// Address without search and filters. Empty: there are none to clear.
+    pub clear: String,
+    /// Numbers of workspaces, each a filter.
+    pub counts: Counts,
+    /// The rows.
+    pub rows: Rows,
+    /// Stop of several. `None`: nobody may, or there are no scripts of ours for it.
+    pub bulk: Option<Bulk>,
+}
+
+/// A filter.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+pub struct Select {
+    /// Name in the address.
+    pub name: String,
+    /// Such as `State`.
+    pub label: String,
+    /// Value and text; the value of `any` is empty.
+    pub options: Vec<(String, String)>,
+    /// The chosen value.
+    pub value: String,
+}
+
+/// Numbers of workspaces (`id="counts"`).
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Template)]
+#[template(path = "parts/counts.html")]
+pub struct Counts {
+    /// In order.
+    pub counts: Vec<Count>,
+}
+
+/// A number of workspaces that is a filter.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+pub struct Count {
+    /// Such as `Running`.
+    pub label: String,
+    /// How many.
+    pub count: usize,
+    /// Address of the list of these.
+    pub to: String,
+    /// The list shows these.
+    pub current: bool,
+}
+
+/// The table with its caption and pages (`id="rows"`). A stream sends it whole where rows come, go or move.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Template)]
+#[template(path = "parts/rows.html")]
+#[serde(rename_all = "camelCase")]
+pub struct Rows {
+    /// Such as `Your workspaces`.
+    pub caption: String,
+    /// Sort of the columns: name, state, image, times.
+    pub columns: [Column; 4],
+    /// The rows of this page.
+    pub rows: Vec<Row>,
+    /// In place of the table.
+    pub empty: Option<Empty>,
+    /// Shown large: the only workspace that there is.
+    pub single: bool,
+    /// There is a column of boxes; the page must have a [`Bulk`], and each row a `select`.
+    pub select: bool,
+    /// Other pages.
+    pub pages: Pages,
+    /// What is not known yet, such as rights in further namespaces. Empty: everything is.
+    pub waiting: String,
+}
+
+/// Head of a column.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+pub struct Column {
+    /// Address of the list sorted by it. Empty: it cannot be.
+    pub to: String,
+    /// Whether the list is.
+    pub sort: Sort,
+}
+
+/// Order of a column.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub enum Sort {
+    /// Not sorted by it.
+    #[default]
+    None,
+    /// Smallest first.
+    Ascending,
+    /// Largest first.
+    Descending,
+}
+
+impl Sort {
+    /// The value of `aria-sort`.
+    pub fn aria(self) -> &'static str {
+        match self {
+            Self::None => "none",
+            Self::Ascending => "ascending",
+            Self::Descending => "descending",
+        }
+    }
+}
+
+/// One workspace (`id="row-<uid>"`).
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Template)]
+#[template(path = "parts/row.html")]
+#[serde(rename_all = "camelCase")]
+pub struct Row {
+    /// Its UID.
+    pub uid: String,
+    /// Its namespace.
+    pub namespace: String,
+    /// Its name.
+    pub name: String,
+    /// Its name for users.
+    pub display: String,
+    /// Address of its page.
+    pub to: String,
+    /// Its owner, unless it is the reader. Empty: it is.
+    pub owner: String,
+    /// State in words and sign.
+    pub state: State,
+    /// What is wrong, in one line. Empty: nothing.
+    pub reason: String,
+    /// What to do about it. Empty: nothing.
+    pub cure: String,
+    /// Sign of its image.
+    pub icon: Icon,
+    /// Its image, by the name for users.
+    pub image: String,
+    /// Such as `2 CPU`, `4 GiB`, `1 GPU`.
+    pub size: Vec<String>,
+    /// Since when it runs.
+    pub since: Option<Moment>,
+    /// When a rule stops it.
+    pub stops: Option<Moment>,
+    /// How a guest sees it: `Shared until`, with the end.
+    pub shared: Option<Moment>,
+    /// What fits now.
+    pub action: Option<Action>,
+    /// Everything else.
+    pub more: Vec<Action>,
+    /// Value of the box that chooses it; empty: this one cannot be chosen. `None`: the table has no column of boxes.
+    pub select: Option<String>,
+}
+
+/// Where in the list the page is.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+pub struct Pages {
+    /// Number of the first row, from 1.
+    pub first: usize,
+    /// Number of the last row.
+    pub last: usize,
+    /// Number of all rows.
+    pub total: usize,
+    /// Address of the page before. Empty: none.
+    pub previous: String,
+    /// Address of the page after. Empty: none.
+    pub next: String,
+}
+
+/// The form that holds the boxes of the rows; it leads to a page that asks.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Template)]
+#[template(path = "parts/bulk_form.html")]
+pub struct Bulk {
+    /// Where it goes, by GET.
+    pub to: String,
+    /// Such as `Stop chosen…`.
+    pub label: String,
+    /// Hidden fields.
+    pub hidden: Vec<(String, String)>,
+    /// A sentence, if it cannot be done here.
+    pub note: Option<Note>,
+}
+
+/// Names of [`Rows::columns`].
+const COLUMNS: [&str; 4] = ["Name", "State", "Image", "Running"];
+
+part!(Counts, Rows, Row, Bulk);

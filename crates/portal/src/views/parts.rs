@@ -1,0 +1,246 @@
+//! What many pages hold: times, states, actions, notes (pure).
+
+use std::fmt;
+
+use askama::Template;
+use serde::Serialize;
+
+use super::text::filters;
+/// A time. Scripts show it in the reader's zone.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Template)]
+#[template(path = "parts/moment.html")]
+pub struct Moment {
+    /// RFC 3339, in UTC, such as `2026-11-22T16:02:00Z`.
+    pub exact: String,
+    /// Without scripts, such as `22 Nov 2026, 16:02 UTC`.
+    pub text: String,
+    /// Scripts show the distance only (`3 h ago`); else the local time and the distance.
+    pub short: bool,
+}
+
+/// How something is, for its colour and sign. Words always say it too.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub enum Tone {
+    /// Nothing to do.
+    #[default]
+    Calm,
+    /// As wanted.
+    Good,
+    /// Under way.
+    Wait,
+    /// Something is to be done soon.
+    Warn,
+    /// Something is wrong.
+    Bad,
+}
+
+impl Tone {
+    /// The class in the style sheet.
+    pub fn class(self) -> &'static str {
+        match self {
+            Self::Calm => "calm",
+            Self::Good => "good",
+            Self::Wait => "wait",
+            Self::Warn => "warn",
+            Self::Bad => "bad",
+        }
+    }
+}
+
+/// The state of a workspace in words and sign.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Template)]
+#[template(path = "parts/state.html")]
+pub struct State {
+    /// Colour and sign.
+    pub tone: Tone,
+    /// Such as `Running`.
+    pub word: String,
+}
+
+/// One thing that can be done.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Template)]
+#[template(path = "parts/action.html")]
+pub struct Action {
+    /// Such as `Start`.
+    pub label: String,
+    /// Name of the object, for screen readers, where a page has many buttons with this label. Empty: none.
+    pub of: String,
+    /// How.
+    pub way: Way,
+    /// It is what most people want now.
+    pub primary: bool,
+    /// It deletes something.
+    pub danger: bool,
+}
+
+/// How something is done.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub enum Way {
+    /// Goes to another page.
+    Link {
+        /// Its address.
+        to: String,
+    },
+    /// Goes to a page that asks; with scripts, shown as a dialog. The page must be a [`super::Confirm`].
+    Dialog {
+        /// Its address.
+        to: String,
+    },
+    /// Changes something.
+    Post {
+        /// Where the form goes.
+        to: String,
+        /// Hidden fields, such as `resourceVersion`.
+        hidden: Vec<(String, String)>,
+    },
+    /// Cannot be done here; this command does it.
+    Command {
+        /// For a shell.
+        command: String,
+    },
+    /// Must not be done by this user.
+    #[default]
+    Nobody,
+    /// Shown, but disabled.
+    Disabled {
+        /// Why, and who may.
+        why: String,
+    },
+}
+
+/// A sentence in a box.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Template)]
+#[template(path = "parts/note.html")]
+pub struct Note {
+    /// Its colour and sign.
+    pub tone: Tone,
+    /// What; text between two backticks is shown as code.
+    pub text: String,
+    /// What to do next.
+    pub actions: Vec<Action>,
+}
+
+/// In place of a list that is empty.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Template)]
+#[template(path = "parts/empty.html")]
+pub struct Empty {
+    /// Such as `You have no workspace yet`.
+    pub title: String,
+    /// Sentences; text between two backticks is shown as code.
+    pub text: Vec<String>,
+    /// Something to copy, such as one's exact name. Empty: nothing.
+    pub copy: String,
+    /// What to do next.
+    pub actions: Vec<Action>,
+}
+
+/// A sign of the built-in set.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub enum Icon {
+    /// JupyterLab.
+    Jupyterlab,
+    /// A code editor.
+    Code,
+    /// Python.
+    Python,
+    /// R.
+    R,
+    /// Julia.
+    Julia,
+    /// A terminal.
+    Terminal,
+    /// A GPU.
+    Gpu,
+    /// Anything else.
+    #[default]
+    Generic,
+}
+
+impl Icon {
+    /// The class in the style sheet.
+    pub fn class(self) -> &'static str {
+        match self {
+            Self::Jupyterlab => "i-jupyterlab",
+            Self::Code => "i-code",
+            Self::Python => "i-python",
+            Self::R => "i-r",
+            Self::Julia => "i-julia",
+            Self::Terminal => "i-terminal",
+            Self::Gpu => "i-gpu",
+            Self::Generic => "i-generic",
+        }
+    }
+
+    /// The icon of a template's `presentation`; unknown names are the generic one.
+    pub fn named(name: &str) -> Self {
+        match name {
+            "jupyterlab" => Self::Jupyterlab,
+            "code" => Self::Code,
+            "python" => Self::Python,
+            "r" => Self::R,
+            "julia" => Self::Julia,
+            "terminal" => Self::Terminal,
+            "gpu" => Self::Gpu,
+            _ => Self::Generic,
+        }
+    }
+}
+
+impl fmt::Display for Icon {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            f,
+            "<span class=\"icon {}\" aria-hidden=\"true\"></span>",
+            self.class()
+        )
+    }
+}
+
+/// The name of an object in a button's label, for screen readers.
+#[derive(Template)]
+#[template(path = "parts/aside.html")]
+pub(super) struct Aside<'a> {
+    of: &'a str,
+}
+
+impl Action {
+    fn aside(&self) -> Aside<'_> {
+        Aside { of: &self.of }
+    }
+
+    /// Classes of the button.
+    fn class(&self) -> &'static str {
+        match (self.danger, self.primary) {
+            (true, _) => "danger",
+            (false, true) => "primary",
+            (false, false) => "plain",
+        }
+    }
+}
+
+/// Further actions behind a button.
+#[derive(Template)]
+#[template(path = "parts/menu.html")]
+pub(super) struct Menu<'a> {
+    more: &'a [Action],
+    of: &'a str,
+    id: &'a str,
+}
+
+impl<'a> Menu<'a> {
+    /// `of`: the name of the object, if the page has several; `id`: what is unique on the page.
+    pub(super) fn of(more: &'a [Action], of: &'a str, id: &'a str) -> Self {
+        Self { more, of, id }
+    }
+}
+
+/// Parts render as markup inside of pages: their own templates have escaped everything.
+macro_rules! part {
+    ($($name:ty),+ $(,)?) => { $(impl askama::filters::HtmlSafe for $name {})+ };
+}
+pub(super) use part;
+
+part!(Moment, State, Action, Note, Empty, Icon, Aside<'_>, Menu<'_>);

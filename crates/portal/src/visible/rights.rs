@@ -1,0 +1,199 @@
+//! User, verb and object -> whether the user has the right, by access reviews (IO).
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use futures::{StreamExt as _, stream};
+use kit::access_review::{AccessReviews, Lifetimes, Right};
+use kit::scope::Scope;
+use kube::Client;
+use tokio::time::timeout;
+
+use crate::index::Index;
+use crate::user::User;
+
+/// How long access reviews are cached when a page is loaded.
+const LIFETIMES: Lifetimes = Lifetimes {
+    granted: Duration::from_secs(30),
+    refused: Duration::from_secs(30),
+};
+/// For how long a refusal counts on an open page: it asks about every namespace, and most people have a right in few.
+const REFUSED_ON_OPEN_PAGE: Duration = Duration::from_mins(5);
+/// Concurrent access reviews of one page.
+const CONCURRENCY: usize = 16;
+/// Timeout of one question, and of all about namespaces. Namespaces without answer are left out, and the page says so.
+const TIMEOUT: Duration = Duration::from_secs(2);
+/// The group that the API server gives to every authenticated user.
+const EVERYBODY: &str = "system:authenticated";
+
+/// Namespaces of a user.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Namespaces {
+    /// All of them.
+    pub(super) all: bool,
+    /// These.
+    pub(super) named: BTreeSet<String>,
+    /// Whether the API server did not say in time of some.
+    pub(super) is_partial: bool,
+}
+
+impl Namespaces {
+    pub(super) fn holds(&self, namespace: &str) -> bool {
+        self.all || self.named.contains(namespace)
+    }
+}
+
+/// Asks what users may do.
+#[derive(Debug, Clone)]
+pub(crate) struct Rights {
+    reviews: AccessReviews,
+    scope: Scope,
+    /// For how long a refusal counts.
+    refused: Duration,
+}
+
+/// The user as access reviews name them.
+fn info(user: &User) -> k8s_openapi::api::authentication::v1::UserInfo {
+    let mut groups = user.groups.clone();
+    if !groups.iter().any(|group| group == EVERYBODY) {
+        groups.push(EVERYBODY.to_owned());
+    }
+    k8s_openapi::api::authentication::v1::UserInfo {
+        username: Some(user.name.clone()),
+        groups: Some(groups),
+        ..Default::default()
+    }
+}
+
+impl Rights {
+    pub(crate) fn new(client: &Client, scope: &Scope) -> Self {
+        Self {
+            reviews: AccessReviews::new(client.clone(), scope.clone(), LIFETIMES),
+            scope: scope.clone(),
+            refused: LIFETIMES.refused,
+        }
+    }
+
+    /// The same for a page that is open and not loaded: a new right shows up later there, in exchange for few access reviews.
+    pub(crate) fn of_open_page(&self) -> Self {
+        Self {
+            refused: REFUSED_ON_OPEN_PAGE,
+            ..self.clone()
+        }
+    }
+
+    /// Whether the user has `verb` on `resource` of our group, in a namespace, or in all if that is empty. `None`: no answer in time.
+    /// Nobody has a right on what no object can be called, or outside of the scope.
+    pub(crate) async fn may(
+        &self,
+        user: &User,
+        verb: &'static str,
+        resource: &str,
+        namespace: &str,
+        name: &str,
+    ) -> Option<bool> {
+        let in_scope = self.scope.namespace().is_none_or(|only| only == namespace);
+        let is_namespace = namespace.is_empty() || rules::checks::namespace("namespace", namespace).is_none();
+        let is_name = name.is_empty() || rules::names::is_dns_1123_subdomain(name);
+        if !in_scope || !is_namespace || !is_name {
+            return Some(false);
+        }
+        let right = Right {
+            verb,
+            group: if is_core(resource) { "" } else { api::names::GROUP },
+            version: if is_core(resource) {
+                "v1"
+            } else {
+                api::names::VERSION
+            },
+            resource: resource.to_owned(),
+            namespace: namespace.to_owned(),
+            name: name.to_owned(),
+        };
+        let user = info(user);
+        match timeout(
+            TIMEOUT,
+            self.reviews.is_granted_within(&user, &right, self.refused),
+        )
+        .await
+        {
+            Ok(Ok(granted)) => Some(granted),
+            Ok(Err(error)) => {
+                tracing::warn!(%error, "an access review is not answered");
+                None
+            }
+            Err(_) => {
+                tracing::warn!("an access review is not answered in time");
+                None
+            }
+        }
+    }
+
+    /// Whether the user has the right in the namespace. The question about all namespaces comes first: its answer serves every namespace.
+    pub(crate) async fn may_in(
+        &self,
+        user: &User,
+        verb: &'static str,
+        resource: &str,
+        namespace: &str,
+    ) -> bool {
+        match self.may(user, verb, resource, "", "").await {
+            Some(false) => self.may(user, verb, resource, namespace, "").await == Some(true),
+            // Without an answer in time another question would only take as long.
+            answer => answer == Some(true),
+        }
+    }
+
+    /// Those of the `candidates` in which the user has the right. One question about all namespaces comes first.
+    pub(super) async fn namespaces(
+        &self,
+        user: &User,
+        (verb, resource): (&'static str, &str),
+        candidates: impl IntoIterator<Item = String>,
+    ) -> Namespaces {
+        let mut deadline = std::pin::pin!(tokio::time::sleep(TIMEOUT));
+        if self.may(user, verb, resource, "", "").await == Some(true) {
+            return Namespaces {
+                all: true,
+                ..Namespaces::default()
+            };
+        }
+        let answers = stream::iter(candidates).map(|namespace| async move {
+            (self.may(user, verb, resource, &namespace, "").await, namespace)
+        });
+        let mut answers = std::pin::pin!(answers.buffer_unordered(CONCURRENCY));
+        let mut found = Namespaces::default();
+        loop {
+            tokio::select! {
+                answer = answers.next() => match answer {
+                    None => return found,
+                    Some((Some(true), namespace)) => { found.named.insert(namespace); }
+                    Some((Some(false), _)) => {}
+                    Some((None, _)) => found.is_partial = true,
+                },
+                () = &mut deadline => {
+                    found.is_partial = true;
+                    return found;
+                }
+            }
+        }
+    }
+
+    /// Namespaces in which the user may create workspaces, by name: of those that the index knows, and of the `named` one, if it is not empty.
+    pub(crate) async fn to_create(&self, user: &User, index: &Index, named: &str) -> BTreeSet<String> {
+        let mut candidates = index.namespaces();
+        candidates.extend(Some(named.to_owned()).filter(|named| !named.is_empty()));
+        let found = self
+            .namespaces(user, ("create", "workspaces"), candidates.clone())
+            .await;
+        candidates
+            .into_iter()
+            .filter(|namespace| found.holds(namespace))
+            .collect()
+    }
+}
+
+/// Whether the resource is Kubernetes' own.
+fn is_core(resource: &str) -> bool {
+    resource.starts_with("pods")
+}

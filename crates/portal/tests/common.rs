@@ -1,0 +1,185 @@
+//! A portal without sockets, whose users are named by their assertion: `alice|group,group`, in which `~` stands for `ë`.
+
+use std::sync::Arc;
+
+use arc_swap::ArcSwap;
+use axum::Router;
+use axum::body::Body;
+use http::{Method, Request, StatusCode};
+use http_body_util::BodyExt as _;
+use kit::readiness::Readiness;
+use kit::scope::Scope;
+use portal::app::{App, Parts};
+use portal::cluster::Mode;
+use portal::user::{Authenticator, NoUser, User};
+use serde_json::Value;
+use testkit::api_server::{ApiServer, Call};
+use tower::ServiceExt as _;
+
+pub(crate) const ORIGIN: &str = "https://portal.workspaces.localhost:8443";
+
+struct Names;
+
+impl Authenticator for Names {
+    fn user(&self, assertion: &str, now: i64) -> Result<User, NoUser> {
+        let (name, groups) = assertion.split_once('|').ok_or(NoUser::NotSignedIn)?;
+        // `alice@2|` is valid for two seconds.
+        let (name, seconds) = name.split_once('@').unwrap_or((name, "60"));
+        let seconds: i64 = seconds.parse().map_err(|_| NoUser::NotSignedIn)?;
+        let groups = groups.replace('~', "ë");
+        let groups = groups.split(',').filter(|group| !group.is_empty());
+        Ok(User {
+            name: name.to_owned(),
+            groups: groups.map(str::to_owned).collect(),
+            session_end: Some(now + 3600),
+            assertion_end: now + seconds,
+        })
+    }
+}
+
+/// An answer, read.
+#[derive(Debug)]
+pub(crate) struct Answer {
+    pub(crate) status: StatusCode,
+    pub(crate) headers: http::HeaderMap,
+    pub(crate) text: String,
+}
+
+impl Answer {
+    pub(crate) fn json(&self) -> Value {
+        serde_json::from_str(&self.text).unwrap_or_else(|error| panic!("{error}: {}", self.text))
+    }
+
+    pub(crate) fn location(&self) -> &str {
+        self.headers["location"].to_str().unwrap()
+    }
+}
+
+pub(crate) struct Portal {
+    pub(crate) server: ApiServer,
+    pub(crate) mode: Arc<ArcSwap<Mode>>,
+    router: Router,
+}
+
+impl Portal {
+    /// Serves what `prepare` puts into the API server, and the default manager. Nobody has rights until [`Self::grant`].
+    pub(crate) async fn start(prepare: impl FnOnce(&ApiServer)) -> Self {
+        Self::start_in(Scope::Cluster, prepare).await
+    }
+
+    /// The same for workspaces of all namespaces, or of one.
+    pub(crate) async fn start_in(scope: Scope, prepare: impl FnOnce(&ApiServer)) -> Self {
+        let (server, client) = ApiServer::start();
+        server.put(&testkit::objects::manager("main"));
+        server.review(|_| false);
+        prepare(&server);
+        let mode = Arc::new(ArcSwap::from_pointee(Mode::AsUser));
+        let parts = Parts {
+            client,
+            scope,
+            manager: None,
+            mode: mode.clone(),
+            keys: Arc::new(Names),
+            settings: rules::Settings::parse("{defaultImage: uv, imageAliases: {uv: r/jupyter:1}}").unwrap(),
+            theme: look::Theme::default(),
+            metrics: portal::metrics::Metrics::default(),
+        };
+        let readiness = Readiness::default();
+        let (app, watches) = App::new(parts, &readiness);
+        tokio::spawn(watches);
+        while !readiness.missing().is_empty() {
+            tokio::time::sleep(std::time::Duration::from_millis(5)).await;
+        }
+        server.take_calls();
+        Self {
+            server,
+            mode,
+            router: portal::router::router(app),
+        }
+    }
+
+    /// Grants these rights: user, verb, resource (with subresource), namespace or `*` for all.
+    pub(crate) fn grant(&self, rights: &'static [(&str, &str, &str, &str)]) {
+        self.server.review(move |spec| {
+            let asked = &spec["resourceAttributes"];
+            let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+            let mut resource = text(&asked["resource"]);
+            if let Some(sub) = asked["subresource"].as_str() {
+                resource = format!("{resource}/{sub}");
+            }
+            let namespace = text(&asked["namespace"]);
+            rights.iter().any(|(user, verb, of, place)| {
+                spec["user"] == *user
+                    && asked["verb"] == *verb
+                    && resource == *of
+                    && (*place == "*" || !namespace.is_empty() && namespace == *place)
+            })
+        });
+    }
+
+    pub(crate) async fn send(&self, request: Request<Body>) -> Answer {
+        let response = self.router.clone().oneshot(request).await.unwrap();
+        let (head, body) = response.into_parts();
+        let bytes = body.collect().await.unwrap().to_bytes();
+        Answer {
+            status: head.status,
+            headers: head.headers,
+            text: String::from_utf8_lossy(&bytes).into_owned(),
+        }
+    }
+
+    /// The open answer, for streams.
+    pub(crate) async fn open(&self, user: &str, path: &str) -> Body {
+        let response = self.router.clone().oneshot(get(user, path)).await.unwrap();
+        assert_eq!(response.status(), StatusCode::OK);
+        response.into_body()
+    }
+
+    /// The same for an assertion that ends in some seconds.
+    pub(crate) async fn open_for(&self, user: &str, path: &str, seconds: u32) -> Body {
+        self.open(&format!("{user}@{seconds}|"), path).await
+    }
+
+    pub(crate) async fn get(&self, user: &str, path: &str) -> Answer {
+        self.send(get(user, path)).await
+    }
+
+    pub(crate) async fn json(&self, user: &str, path: &str) -> Value {
+        let mut request = get(user, path);
+        let json = http::HeaderValue::from_static("application/json");
+        request.headers_mut().insert("accept", json);
+        self.send(request).await.json()
+    }
+
+    pub(crate) async fn post(&self, user: &str, path: &str, form: &str) -> Answer {
+        let request = Request::builder()
+            .method(Method::POST)
+            .uri(path)
+            .header("workspace-assertion", format!("{user}|"))
+            .header("origin", ORIGIN)
+            .header("content-type", "application/x-www-form-urlencoded")
+            .body(Body::from(form.to_owned()))
+            .unwrap();
+        self.send(request).await
+    }
+
+    /// Calls of others than the portal itself.
+    pub(crate) fn calls_as_users(&self) -> Vec<Call> {
+        let mut calls = self.server.take_calls();
+        calls.retain(|call| call.as_user.is_some());
+        calls
+    }
+}
+
+pub(crate) fn get(user: &str, path: &str) -> Request<Body> {
+    let assertion = if user.contains('|') {
+        user.to_owned()
+    } else {
+        format!("{user}|")
+    };
+    Request::builder()
+        .uri(path)
+        .header("workspace-assertion", assertion)
+        .body(Body::empty())
+        .unwrap()
+}

@@ -1,0 +1,397 @@
+//! Changes of a workspace by form and by YAML: only what changed is sent, and nothing of others is lost.
+
+use std::sync::Arc;
+
+use api::Workspace;
+use api::names::{LAST_UPDATED_BY, RESTARTED_AT};
+use api::workspace::DesiredStatus;
+use http::{Method, StatusCode};
+use portal::cluster::Mode;
+use serde_json::{Value, json};
+use testkit::api_server::{ApiServer, Disruption};
+use testkit::objects::{template, workspace};
+
+use crate::common::Portal;
+use crate::typing::{Typed, field};
+
+const ALICE: &[(&str, &str, &str, &str)] = &[
+    ("alice", "patch", "workspaces", "team"),
+    ("bob", "list", "workspaces", "team"),
+];
+const EDIT: &str = "/w/team/lab/edit";
+const YAML: &str = "/w/team/lab/yaml";
+const MEMORY: &str = "spec.resources.limits.memory";
+
+fn lab() -> Workspace {
+    let mut lab = workspace("lab");
+    lab.spec.template_ref = Some("jupyterlab".to_owned());
+    lab.spec.app_type = Some("jupyterlab".to_owned());
+    lab
+}
+
+async fn portal() -> Portal {
+    let portal = Portal::start(|server: &ApiServer| {
+        server.put(&template("jupyterlab"));
+        server.put(&lab());
+    })
+    .await;
+    portal.grant(ALICE);
+    portal.judge_by(template("jupyterlab"));
+    portal
+}
+
+fn stored(portal: &Portal) -> Workspace {
+    portal.server.get(Some("team"), "lab").unwrap()
+}
+
+fn change(portal: &Portal, path: &'static str, value: Value) {
+    portal.server.edit::<Workspace>(Some("team"), "lab", |object| {
+        *object.pointer_mut(path).unwrap() = value;
+    });
+}
+
+async fn opened(portal: &Portal) -> Typed {
+    Typed::of(&portal.json("alice", EDIT).await)
+}
+
+#[tokio::test]
+async fn only_what_was_changed_is_sent_for_the_version_that_is_stored() {
+    let portal = portal().await;
+    let typed = opened(&portal).await.with("spec.displayName", "Seminar");
+    portal.server.take_calls();
+    let answer = portal.sent("alice", EDIT, &typed).await;
+    assert_eq!(answer.status, StatusCode::SEE_OTHER, "{}", answer.text);
+    assert_eq!(answer.location(), "/w/team/lab?done=edit");
+    let calls = portal.calls_as_users();
+    let patch = calls.iter().find(|call| call.method == Method::PATCH).unwrap();
+    assert_eq!(patch.as_user.as_deref(), Some("alice"));
+    let operations = patch.body.as_array().unwrap();
+    assert_eq!(operations[0]["path"], "/metadata/resourceVersion");
+    assert_eq!(
+        operations[1..],
+        [json!({"op": "replace", "path": "/spec/displayName", "value": "Seminar"})]
+    );
+    assert_eq!(stored(&portal).spec.app_type.as_deref(), Some("jupyterlab"));
+}
+
+#[tokio::test]
+async fn a_form_that_changes_nothing_writes_nothing() {
+    let portal = portal().await;
+    let typed = opened(&portal).await;
+    portal.server.take_calls();
+    assert_eq!(
+        portal.sent("alice", EDIT, &typed).await.status,
+        StatusCode::SEE_OTHER
+    );
+    assert!(portal.calls_as_users().iter().all(|call| !call.is_write()));
+}
+
+#[tokio::test]
+async fn two_who_edit_lose_nothing() {
+    let portal = portal().await;
+    let mine = opened(&portal).await.with("spec.displayName", "Mine");
+    portal.server.edit::<Workspace>(Some("team"), "lab", |object| {
+        object["spec"]["displayName"] = json!("Theirs");
+        object["spec"]["image"] = json!("uv");
+        object["metadata"]["annotations"][LAST_UPDATED_BY] = json!("bob");
+    });
+    let answer = portal.sent("alice", EDIT, &mine).await;
+    assert_eq!(answer.status, StatusCode::CONFLICT);
+    assert_eq!(
+        stored(&portal).spec.display_name,
+        "Theirs",
+        "nothing is overwritten"
+    );
+    let page = answer.json();
+    assert!(page["what"].as_str().unwrap().contains("bob"));
+    let row = |label: &str| {
+        let rows = page["differences"].as_array().unwrap();
+        rows.iter()
+            .find(|row| row["label"] == label)
+            .unwrap_or_else(|| panic!("{rows:#?}"))
+            .clone()
+    };
+    let name = row("Display name");
+    assert_eq!(
+        [&name["before"], &name["theirs"], &name["yours"]],
+        ["lab", "Theirs", "Mine"]
+    );
+    assert_eq!(row("Image")["yours"], "not changed");
+    // Going on stores mine where I changed something, and theirs elsewhere.
+    let mut again: Vec<(String, String)> = serde_json::from_value(page["hidden"].clone()).unwrap();
+    let body = serde_urlencoded::to_string(&again).unwrap();
+    let done = portal.post("alice", page["to"].as_str().unwrap(), &body).await;
+    assert_eq!(done.status, StatusCode::SEE_OTHER, "{}", done.text);
+    let merged = stored(&portal);
+    assert_eq!(merged.spec.display_name, "Mine");
+    assert_eq!(merged.spec.image.as_deref(), Some("uv"));
+    // A third change since then is a conflict again.
+    change(&portal, "/spec/displayName", json!("Third"));
+    again.retain(|(name, _)| name != "nothing");
+    let body = serde_urlencoded::to_string(&again).unwrap();
+    assert_eq!(
+        portal.post("alice", EDIT, &body).await.status,
+        StatusCode::CONFLICT
+    );
+}
+
+#[tokio::test]
+async fn a_status_a_stop_or_a_start_is_no_conflict() {
+    let portal = portal().await;
+    let mine = opened(&portal).await.with("spec.displayName", "Mine");
+    portal.server.edit::<Workspace>(Some("team"), "lab", |object| {
+        object["status"] = json!({"phase": "Stopped"});
+        object["spec"]["desiredStatus"] = json!("Stopped");
+        object["metadata"]["annotations"]["workspaces.jupyter.org/stopped-because"] = json!("idle");
+    });
+    assert_eq!(
+        portal.sent("alice", EDIT, &mine).await.status,
+        StatusCode::SEE_OTHER
+    );
+    assert_eq!(
+        stored(&portal).spec.desired_status,
+        DesiredStatus::Stopped,
+        "it stays stopped"
+    );
+    // Also between the last read and the patch.
+    let mine = opened(&portal).await.with("spec.displayName", "Again");
+    portal.server.disrupt(
+        Method::PATCH,
+        "/workspaces/lab",
+        Disruption::Meanwhile(Box::new(|server| {
+            server.edit::<Workspace>(Some("team"), "lab", |object| {
+                object["status"] = json!({"phase": "Stopping"});
+            });
+        })),
+    );
+    assert_eq!(
+        portal.sent("alice", EDIT, &mine).await.status,
+        StatusCode::SEE_OTHER
+    );
+    assert!(portal.server.unmet().is_empty());
+    assert_eq!(stored(&portal).spec.display_name, "Again");
+}
+
+#[tokio::test]
+async fn a_change_of_another_user_between_read_and_patch_is_a_conflict() {
+    let portal = portal().await;
+    let mine = opened(&portal).await.with("spec.displayName", "Mine");
+    portal.server.disrupt(
+        Method::PATCH,
+        "/workspaces/lab",
+        Disruption::Meanwhile(Box::new(|server| {
+            server.edit::<Workspace>(Some("team"), "lab", |object| {
+                object["spec"]["displayName"] = json!("Theirs");
+            });
+        })),
+    );
+    assert_eq!(
+        portal.sent("alice", EDIT, &mine).await.status,
+        StatusCode::CONFLICT
+    );
+    assert_eq!(stored(&portal).spec.display_name, "Theirs");
+}
+
+#[tokio::test]
+async fn another_workspace_of_the_same_name_is_not_changed() {
+    let portal = portal().await;
+    let mine = opened(&portal).await.with("spec.displayName", "Mine");
+    change(&portal, "/metadata/uid", json!("another"));
+    assert_eq!(
+        portal.sent("alice", EDIT, &mine).await.status,
+        StatusCode::CONFLICT
+    );
+    assert_eq!(stored(&portal).spec.display_name, "lab");
+}
+
+#[tokio::test]
+async fn save_and_restart_or_start_is_one_patch() {
+    let portal = portal().await;
+    let page = portal.json("alice", EDIT).await;
+    let labels = |page: &Value| -> Vec<String> {
+        let buttons: Vec<(String, String, String)> =
+            serde_json::from_value(page["form"]["buttons"].clone()).unwrap();
+        buttons.into_iter().map(|(_, _, label)| label).collect()
+    };
+    assert_eq!(labels(&page), ["Save", "Save and restart"]);
+    portal.server.take_calls();
+    let typed = Typed::of(&page).with(MEMORY, "1Gi").by("do", "restart");
+    assert_eq!(
+        portal.sent("alice", EDIT, &typed).await.status,
+        StatusCode::SEE_OTHER
+    );
+    assert_eq!(
+        portal
+            .calls_as_users()
+            .iter()
+            .filter(|call| call.is_write())
+            .count(),
+        1
+    );
+    let restarted = stored(&portal);
+    assert!(restarted.metadata.annotations.unwrap().contains_key(RESTARTED_AT));
+    assert_eq!(restarted.spec.resources.unwrap().limits["memory"].0, "1Gi");
+    change(&portal, "/spec/desiredStatus", json!("Stopped"));
+    while portal.json("alice", EDIT).await["form"]["buttons"][1][2] != "Save and start" {
+        tokio::task::yield_now().await;
+    }
+    let typed = opened(&portal).await.by("do", "start");
+    assert_eq!(
+        portal.sent("alice", EDIT, &typed).await.status,
+        StatusCode::SEE_OTHER
+    );
+    assert_eq!(stored(&portal).spec.desired_status, DesiredStatus::Running);
+    let wrong = opened(&portal).await.by("do", "explode");
+    assert_eq!(
+        portal.sent("alice", EDIT, &wrong).await.status,
+        StatusCode::BAD_REQUEST
+    );
+}
+
+#[tokio::test]
+async fn a_changed_field_says_when_it_counts_and_a_refused_one_why() {
+    let portal = portal().await;
+    portal.server.edit::<Workspace>(Some("team"), "lab", |object| {
+        object["status"] = json!({"startedAt": "2026-01-01T00:00:00Z", "phase": "Running"});
+    });
+    while portal.json("alice", "/w/team/lab").await["head"]["state"]["word"] != "Running" {
+        tokio::task::yield_now().await;
+    }
+    let typed = opened(&portal)
+        .await
+        .with(MEMORY, "4Gi")
+        .with("spec.displayName", "Mine");
+    let parts = portal
+        .sent("alice", "/w/team/lab/edit/check", &typed)
+        .await
+        .json();
+    let part = |name: &str| {
+        let fields = parts["fields"].as_array().unwrap();
+        fields.iter().find(|field| field["name"] == name).unwrap().clone()
+    };
+    assert_eq!(part(MEMORY)["takes_effect"], "at the next start");
+    assert!(part(MEMORY)["errors"][0].as_str().unwrap().contains("2Gi"));
+    assert_eq!(
+        part("spec.displayName")["takes_effect"],
+        "at once, without a restart"
+    );
+    assert_eq!(part("spec.image")["takes_effect"], "", "it is not changed");
+    assert!(!part("metadata.name")["fixed"].as_str().unwrap().is_empty());
+    assert_eq!(stored(&portal).spec.display_name, "lab", "a check stores nothing");
+}
+
+#[tokio::test]
+async fn a_change_by_yaml_keeps_what_the_text_does_not_show() {
+    let portal = portal().await;
+    let page = portal.json("alice", YAML).await;
+    let text = page["text"].as_str().unwrap().to_owned();
+    assert!(
+        text.contains("appType: jupyterlab") && !text.contains("created-by"),
+        "{text}"
+    );
+    let changed = text.replace("appType: jupyterlab", "appType: code-editor");
+    let answer = portal
+        .sent("alice", YAML, &Typed::of(&page).with("yaml", &changed))
+        .await;
+    assert_eq!(answer.status, StatusCode::SEE_OTHER, "{}", answer.text);
+    let after = stored(&portal);
+    assert_eq!(after.spec.app_type.as_deref(), Some("code-editor"));
+    assert_eq!(api::names::owner(&after.metadata), Some("alice"));
+    assert_eq!(after.metadata.finalizers, lab().metadata.finalizers);
+    // Another name is a finding with its line.
+    let page = portal.json("alice", YAML).await;
+    let renamed = page["text"].as_str().unwrap().replace("name: lab", "name: other");
+    let answer = portal
+        .sent("alice", YAML, &Typed::of(&page).with("yaml", &renamed))
+        .await;
+    assert_eq!(answer.status, StatusCode::UNPROCESSABLE_ENTITY);
+    let mark = &answer.json()["marks"]["marks"][0];
+    assert_eq!(
+        (&mark["path"], &mark["line"]),
+        (&json!("metadata.name"), &json!(4))
+    );
+}
+
+#[tokio::test]
+async fn values_go_from_yaml_to_the_form_and_are_stored_from_there() {
+    let portal = portal().await;
+    let page = portal.json("alice", YAML).await;
+    let text = page["text"]
+        .as_str()
+        .unwrap()
+        .replace("appType: jupyterlab", "appType: code-editor");
+    let text = text.replace("displayName: lab", "displayName: Mine");
+    let typed = Typed::of(&page).with("yaml", &text).by("view", "form");
+    let form = portal.sent("alice", YAML, &typed).await.json();
+    assert_eq!(field(&form, "spec.displayName")["input"]["text"]["value"], "Mine");
+    assert_eq!(form["kept"], json!(["spec.appType"]));
+    let typed = Typed::of(&form);
+    let back = portal
+        .sent("alice", EDIT, &typed.clone().by("view", "yaml"))
+        .await
+        .json();
+    assert_eq!(back["text"], text);
+    assert_eq!(
+        portal.sent("alice", EDIT, &typed).await.status,
+        StatusCode::SEE_OTHER
+    );
+    let after = stored(&portal);
+    assert_eq!(after.spec.app_type.as_deref(), Some("code-editor"));
+    assert_eq!(after.spec.display_name, "Mine");
+}
+
+#[tokio::test]
+async fn who_may_not_change_it_sees_why_and_the_text() {
+    let portal = portal().await;
+    assert_eq!(portal.get("bob", EDIT).await.status, StatusCode::FORBIDDEN);
+    let yaml = portal.json("bob", YAML).await;
+    assert_eq!(yaml["to"], "");
+    assert!(yaml["text"].as_str().unwrap().contains("name: lab"));
+    for path in [EDIT, YAML, "/w/team/nothing/edit", "/w/%3Cb%3E/lab/yaml"] {
+        let page = portal.get("eve", path).await;
+        assert_eq!(page.status, StatusCode::NOT_FOUND, "{path}");
+        assert!(!page.text.contains("<b>/"), "{}", page.text);
+        assert_eq!(
+            portal.post("eve", EDIT, "uid=uid-of-lab").await.status,
+            StatusCode::NOT_FOUND
+        );
+    }
+}
+
+#[tokio::test]
+async fn a_form_whose_own_fields_were_changed_is_refused() {
+    let portal = portal().await;
+    let typed = opened(&portal).await;
+    for before in [
+        "",
+        "7",
+        "{\"spec\": {}, \"metadata\": {\"labels\": {}, \"annotations\": {}}}",
+    ] {
+        let answer = portal
+            .sent("alice", EDIT, &typed.clone().with("before", before))
+            .await;
+        assert_eq!(answer.status, StatusCode::BAD_REQUEST, "{before}");
+    }
+    let answer = portal
+        .sent("alice", EDIT, &typed.by("spec.hostNetwork", "true"))
+        .await;
+    assert_eq!(answer.status, StatusCode::BAD_REQUEST);
+}
+
+#[tokio::test]
+async fn where_nothing_can_be_changed_the_form_shows_the_command() {
+    let portal = portal().await;
+    portal
+        .mode
+        .store(Arc::new(Mode::ReadOnly("no impersonation".to_owned())));
+    let page = portal.json("alice", EDIT).await;
+    assert_eq!(page["form"]["command"], "kubectl edit workspace lab -n team");
+    portal.server.take_calls();
+    let typed = Typed::of(&page).with("spec.displayName", "Alice's");
+    let page = portal.sent("alice", EDIT, &typed).await.json();
+    assert_eq!(
+        page["form"]["command"],
+        r#"kubectl patch workspace lab -n team --type=merge -p '{"spec":{"displayName":"Alice'\''s"}}'"#
+    );
+    assert!(portal.calls_as_users().is_empty());
+}

@@ -1,0 +1,394 @@
+//! A new workspace by form and by YAML: what is offered, what is created, and what is refused where.
+
+use api::Workspace;
+use api::names::CREATED_BY;
+use http::{Method, StatusCode};
+use k8s_openapi::api::core::v1::{Namespace, ResourceQuota};
+use kit::scope::Scope;
+use serde_json::{Value, json};
+use testkit::api_server::ApiServer;
+use testkit::faults::Fault;
+use testkit::objects::{template, workspace};
+
+use crate::common::Portal;
+use crate::typing::{Typed, field};
+
+pub(crate) const ALICE: &[(&str, &str, &str, &str)] = &[
+    ("alice", "create", "workspaces", "team"),
+    ("alice", "patch", "workspaces", "team"),
+    ("alice", "use", "workspacetemplates", "team"),
+];
+pub(crate) const NEW: &str = "/new?namespace=team&template=jupyterlab";
+pub(crate) const MEMORY: &str = "spec.resources.limits.memory";
+
+pub(crate) fn prepare(server: &ApiServer) {
+    server.put(&template("jupyterlab"));
+    let namespace =
+        json!({"metadata": {"name": "team", "labels": {"workspaces.jupyter.org/workspaces": "true"}}});
+    server.put(&serde_json::from_value::<Namespace>(namespace).unwrap());
+}
+
+pub(crate) async fn portal() -> Portal {
+    let portal = Portal::start(prepare).await;
+    portal.grant(ALICE);
+    portal.judge_by(template("jupyterlab"));
+    portal
+}
+
+pub(crate) fn writes(portal: &Portal) -> Vec<testkit::api_server::Call> {
+    let mut calls = portal.calls_as_users();
+    calls.retain(|call| call.is_write() && !call.is_dry_run());
+    calls
+}
+
+pub(crate) fn stored(portal: &Portal, name: &str) -> Option<Workspace> {
+    portal.server.get(Some("team"), name)
+}
+
+#[tokio::test]
+async fn a_form_offers_what_the_template_admits_and_creates_that() {
+    let portal = portal().await;
+    let page = portal.json("alice", NEW).await;
+    let memory = field(&page, MEMORY);
+    assert!(
+        memory["hint"].as_str().unwrap().starts_with("128Mi to 2Gi"),
+        "{memory:#}"
+    );
+    let typed = Typed::of(&page);
+    assert_eq!(typed.get("metadata.name"), Some("alice-jupyterlab"));
+    assert_eq!(typed.get("spec.displayName"), Some("jupyterlab"));
+    portal.server.take_calls();
+    let answer = portal.sent("alice", "/new", &typed.with(MEMORY, "1536Mi")).await;
+    assert_eq!(answer.status, StatusCode::SEE_OTHER, "{}", answer.text);
+    assert_eq!(answer.location(), "/w/team/alice-jupyterlab?done=new");
+    let writes = writes(&portal);
+    assert_eq!(writes.len(), 1);
+    assert_eq!(writes[0].method, Method::POST);
+    assert_eq!(writes[0].as_user.as_deref(), Some("alice"));
+    assert!(
+        writes[0].query.contains("fieldValidation=Strict"),
+        "{}",
+        writes[0].query
+    );
+    let created = stored(&portal, "alice-jupyterlab").unwrap();
+    assert_eq!(created.spec.template_ref.as_deref(), Some("jupyterlab"));
+    assert_eq!(created.spec.image, None, "the template's default counts");
+    assert_eq!(created.spec.storage, None);
+    assert_eq!(created.spec.resources.unwrap().limits["memory"].0, "1536Mi");
+    assert_eq!(created.metadata.annotations, None, "the webhook names the owner");
+}
+
+#[tokio::test]
+async fn a_page_without_scripts_has_the_whole_form() {
+    let portal = portal().await;
+    let page = portal.get("alice", NEW).await;
+    assert_eq!(page.status, 200);
+    for part in [
+        "name=\"metadata.name\" value=\"alice-jupyterlab\"",
+        "name=\"spec.resources.limits.memory\"",
+        "name=\"spec.volumes[0].persistentVolumeClaimName\"",
+        "data-check=\"/new/check\"",
+        "name=\"view\" value=\"yaml\"",
+    ] {
+        assert!(page.text.contains(part), "{part}\n{}", page.text);
+    }
+}
+
+#[tokio::test]
+async fn a_refusal_stands_at_its_field_in_the_api_server_s_words() {
+    let portal = portal().await;
+    let typed = Typed::of(&portal.json("alice", NEW).await).with(MEMORY, "4Gi");
+    for path in ["/new", "/new/check"] {
+        let answer = portal.sent("alice", path, &typed).await;
+        let page = answer.json();
+        let (memory, summary) = if path == "/new" {
+            assert_eq!(answer.status, StatusCode::UNPROCESSABLE_ENTITY);
+            (field(&page, MEMORY), page["form"]["summary"].clone())
+        } else {
+            assert_eq!(answer.status, StatusCode::OK);
+            let fields = page["fields"].as_array().unwrap();
+            let memory = fields.iter().find(|field| field["name"] == MEMORY).unwrap();
+            (memory.clone(), page["summary"].clone())
+        };
+        let error = memory["errors"][0].as_str().unwrap();
+        assert!(error.starts_with("\"4Gi\"") && error.contains("2Gi"), "{error}");
+        assert_eq!(memory["input"]["number"]["value"], "4Gi", "what was typed stays");
+        let problems = summary["problems"].as_array().unwrap();
+        assert!(
+            problems
+                .iter()
+                .any(|it| it["field"] == MEMORY && it["text"] == error),
+            "{summary:#}"
+        );
+    }
+    assert_eq!(portal.server.all::<Workspace>().len(), 0);
+}
+
+#[tokio::test]
+async fn a_refusal_without_fields_is_shown_whole() {
+    let portal = portal().await;
+    let typed = Typed::of(&portal.json("alice", NEW).await);
+    portal.server.fail(Fault {
+        method: Method::POST,
+        path_part: "/workspaces",
+        code: 403,
+        reason: "Forbidden",
+        message: "exceeded quota: count/workspaces".to_owned(),
+        times: 1,
+    });
+    let answer = portal.sent("alice", "/new", &typed).await;
+    assert_eq!(answer.status, StatusCode::FORBIDDEN);
+    let problem = &answer.json()["form"]["summary"]["problems"][0];
+    assert_eq!(problem["field"], "");
+    assert!(
+        problem["text"]
+            .as_str()
+            .unwrap()
+            .contains("exceeded quota: count/workspaces"),
+        "{problem}"
+    );
+}
+
+#[tokio::test]
+async fn a_check_is_a_dry_run_and_shows_parts_of_the_page() {
+    let portal = portal().await;
+    let typed = Typed::of(&portal.json("alice", NEW).await);
+    portal.server.take_calls();
+    let parts = portal.post("alice", "/new/check", &typed.body()).await;
+    assert_eq!(parts.status, 200);
+    for id in ["id=\"summary\"", "id=\"field-metadata.name\"", "id=\"quotas\""] {
+        assert!(parts.text.contains(id), "{id}\n{}", parts.text);
+    }
+    assert!(parts.text.contains("The API server would accept this."));
+    let calls = portal.calls_as_users();
+    let dry: Vec<_> = calls.iter().filter(|call| call.is_write()).collect();
+    assert!(dry.len() == 1 && dry[0].is_dry_run() && dry[0].as_user.as_deref() == Some("alice"));
+    assert!(stored(&portal, "alice-jupyterlab").is_none());
+}
+
+#[tokio::test]
+async fn checks_are_limited_for_each_user() {
+    let portal = portal().await;
+    portal.grant(&[
+        ("alice", "create", "workspaces", "team"),
+        ("alice", "use", "workspacetemplates", "team"),
+        ("bob", "create", "workspaces", "team"),
+        ("bob", "use", "workspacetemplates", "team"),
+    ]);
+    let typed = Typed::of(&portal.json("alice", NEW).await);
+    let mut last = StatusCode::OK;
+    // More than can pass however slow this machine is would need a clock; fifty in less than nine seconds are too many.
+    for _ in 0..50 {
+        let answer = portal.sent("alice", "/new/check", &typed).await;
+        last = answer.status;
+        if last == StatusCode::TOO_MANY_REQUESTS {
+            assert_eq!(answer.headers["retry-after"], "1");
+            break;
+        }
+    }
+    assert_eq!(last, StatusCode::TOO_MANY_REQUESTS);
+    assert_eq!(
+        portal.sent("bob", "/new/check", &typed).await.status,
+        StatusCode::OK
+    );
+}
+
+#[tokio::test]
+async fn a_form_that_is_sent_twice_makes_one_workspace() {
+    let portal = portal().await;
+    let typed = Typed::of(&portal.json("alice", NEW).await);
+    assert_eq!(
+        portal.sent("alice", "/new", &typed).await.status,
+        StatusCode::SEE_OTHER
+    );
+    // As the API server and the webhook store it.
+    let now = jiff::Timestamp::now().strftime("%Y-%m-%dT%H:%M:%SZ").to_string();
+    portal
+        .server
+        .edit::<Workspace>(Some("team"), "alice-jupyterlab", |object| {
+            object["metadata"]["annotations"] = json!({CREATED_BY: "alice"});
+            object["metadata"]["creationTimestamp"] = json!(now);
+        });
+    let again = portal.sent("alice", "/new", &typed).await;
+    assert_eq!(again.status, StatusCode::SEE_OTHER, "{}", again.text);
+    assert_eq!(again.location(), "/w/team/alice-jupyterlab?done=new");
+    assert_eq!(portal.server.all::<Workspace>().len(), 1);
+    // Other values, or somebody else's workspace: the name is taken.
+    let other = typed.clone().with("spec.displayName", "Another");
+    let refused = portal.sent("alice", "/new", &other).await;
+    assert_eq!(refused.status, StatusCode::CONFLICT);
+    assert_eq!(
+        field(&refused.json(), "metadata.name")["errors"]
+            .as_array()
+            .unwrap()
+            .len(),
+        1
+    );
+    portal
+        .server
+        .edit::<Workspace>(Some("team"), "alice-jupyterlab", |object| {
+            object["metadata"]["annotations"] = json!({CREATED_BY: "bob"});
+        });
+    assert_eq!(
+        portal.sent("alice", "/new", &typed).await.status,
+        StatusCode::CONFLICT
+    );
+}
+
+#[tokio::test]
+async fn the_way_to_the_form_asks_only_what_is_open() {
+    let portal = portal().await;
+    // One namespace and one template: straight to the form.
+    assert_eq!(portal.json("alice", "/new").await["template"], "jupyterlab");
+    let mut old = template("old");
+    let notes = [
+        ("workspaces.jupyter.org/deprecated", "too old"),
+        ("workspaces.jupyter.org/replaced-by", "jupyterlab"),
+    ];
+    old.metadata.annotations = Some(
+        notes
+            .map(|(name, text)| (name.to_owned(), text.to_owned()))
+            .into(),
+    );
+    let portal = Portal::start(|server| {
+        prepare(server);
+        server.put(&old);
+        server.put(&template("a-new"));
+    })
+    .await;
+    portal.grant(ALICE);
+    let choose = portal.json("alice", "/new").await;
+    let offers = choose["offers"].as_array().unwrap();
+    let names: Vec<_> = offers
+        .iter()
+        .map(|offer| offer["name"].as_str().unwrap())
+        .collect();
+    assert_eq!(names, ["a-new", "jupyterlab", "old"], "deprecated ones come last");
+    assert!(offers[2]["deprecated"].as_str().unwrap().contains("jupyterlab"));
+    assert_eq!(offers[1]["to"], NEW);
+}
+
+#[tokio::test]
+async fn a_user_who_may_create_nowhere_learns_their_name_and_what_to_ask_for() {
+    let portal = portal().await;
+    let page = portal.get("eve", "/new").await;
+    assert!(
+        page.text.contains("eve") && page.text.contains("<code>create</code>"),
+        "{}",
+        page.text
+    );
+    portal.grant(&[("mallory", "create", "workspaces", "team")]);
+    let page = portal.get("mallory", "/new").await;
+    assert!(
+        page.text.contains("mallory") && page.text.contains("<code>use</code>"),
+        "{}",
+        page.text
+    );
+    // A template that is there and one that is not get the same answer.
+    let answer = async |name: &str| {
+        let page = portal
+            .json("mallory", &format!("/new?namespace=team&template={name}"))
+            .await;
+        page.to_string()
+            .replace(name, "NAME")
+            .replace(page["layout"]["request"].as_str().unwrap(), "")
+    };
+    assert_eq!(answer("jupyterlab").await, answer("nothing-here").await);
+    let other = portal.get("mallory", "/new?namespace=%3Cscript%3E").await;
+    assert_eq!(other.status, StatusCode::FORBIDDEN);
+    assert!(!other.text.contains("<script>"), "{}", other.text);
+}
+
+#[tokio::test]
+async fn a_body_that_is_no_form_of_this_page_gets_a_sentence() {
+    let portal = portal().await;
+    let typed = Typed::of(&portal.json("alice", NEW).await);
+    let body = typed.body();
+    for (body, part) in [
+        (format!("{body}&spec.hostNetwork=true"), "no field"),
+        (format!("{body}&metadata.name=b"), "more than once"),
+        (format!("{body}&namespace=b"), "more than once"),
+        (format!("{body}&view=picture"), "no view"),
+        ("metadata.name=a".to_owned(), "no namespace"),
+    ] {
+        for path in ["/new", "/new/check"] {
+            let answer = portal.post("alice", path, &body).await;
+            if path == "/new/check" && answer.status == StatusCode::TOO_MANY_REQUESTS {
+                continue;
+            }
+            assert_eq!(answer.status, StatusCode::BAD_REQUEST, "{part}");
+            assert!(answer.text.contains(part), "{part}\n{}", answer.text);
+        }
+    }
+    let long = format!("{body}&x={}", "y".repeat(257 * 1024));
+    assert_eq!(
+        portal.post("alice", "/new", &long).await.status,
+        StatusCode::PAYLOAD_TOO_LARGE
+    );
+    for query in ["tmplate=x", "template=a&template=b"] {
+        assert_eq!(
+            portal.get("alice", &format!("/new?{query}")).await.status,
+            StatusCode::BAD_REQUEST
+        );
+    }
+    assert!(writes(&portal).is_empty());
+}
+
+#[tokio::test]
+async fn in_one_namespace_the_owner_is_written_and_the_rules_are_checked_before() {
+    let portal = Portal::start_in(Scope::Namespace("team".to_owned()), prepare).await;
+    portal.grant(ALICE);
+    let typed = Typed::of(&portal.json("alice", "/new").await);
+    let refused = portal
+        .sent("alice", "/new", &typed.clone().with(MEMORY, "4Gi"))
+        .await;
+    assert_eq!(refused.status, StatusCode::UNPROCESSABLE_ENTITY);
+    assert_eq!(
+        field(&refused.json(), MEMORY)["errors"].as_array().unwrap().len(),
+        1
+    );
+    assert!(writes(&portal).is_empty());
+    let answer = portal.sent("alice", "/new", &typed).await;
+    assert_eq!(answer.status, StatusCode::SEE_OTHER, "{}", answer.text);
+    let created = stored(&portal, "alice-jupyterlab").unwrap();
+    assert_eq!(api::names::owner(&created.metadata), Some("alice"));
+    assert_eq!(created.spec.template_ref.as_deref(), Some("jupyterlab"));
+}
+
+#[tokio::test]
+async fn what_does_not_fit_is_said_first_with_what_could_be_stopped() {
+    let quota: Value = json!({
+        "metadata": {"name": "small", "namespace": "team"},
+        "spec": {"hard": {"pods": "1"}},
+        "status": {"hard": {"pods": "1"}, "used": {"pods": "1"}},
+    });
+    let portal = Portal::start(|server| {
+        prepare(server);
+        server.put(&serde_json::from_value::<ResourceQuota>(quota).unwrap());
+        server.put(&workspace("running"));
+        let mut of_bob = workspace("of-bob");
+        of_bob.metadata.annotations = Some([(CREATED_BY.to_owned(), "bob".to_owned())].into());
+        server.put(&of_bob);
+    })
+    .await;
+    portal.grant(ALICE);
+    let page = portal.json("alice", NEW).await;
+    let quotas = &page["quotas"];
+    assert_eq!(
+        quotas["lines"][0]["word"], "Does not fit: 1 too much",
+        "{quotas:#}"
+    );
+    let running: Vec<_> = quotas["running"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|it| it["name"].clone())
+        .collect();
+    assert_eq!(running, ["running"], "only one's own");
+    let of_alice = portal.calls_as_users();
+    assert!(
+        of_alice
+            .iter()
+            .any(|call| call.path.ends_with("/namespaces/team/resourcequotas"))
+    );
+}

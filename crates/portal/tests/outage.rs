@@ -1,0 +1,180 @@
+//! What pages say and do while the API server does not answer.
+
+use std::time::Duration;
+
+use http::Method;
+use kit::scope::Scope;
+use testkit::faults::{Disruption, Fault};
+use testkit::objects::workspace;
+use tokio::time::{Instant, advance, sleep};
+
+use crate::common::Portal;
+
+const STALE: &str = "does not answer, so this may be out of date";
+
+/// Loads the list until it says that it may be out of date, or that it is not.
+async fn until_stale(portal: &Portal, is_stale: bool) {
+    for _ in 0..200 {
+        if portal.get("alice", "/").await.text.contains(STALE) == is_stale {
+            return;
+        }
+        sleep(Duration::from_millis(100)).await;
+    }
+    panic!("the list does not become stale: {is_stale}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn after_one_interruption_pages_are_current_again_though_nothing_changes() {
+    let portal = Portal::start(|server| server.put(&workspace("lab"))).await;
+    assert!(!portal.get("alice", "/").await.text.contains(STALE));
+    portal.server.partition(true);
+    until_stale(&portal, true).await;
+    portal.server.partition(false);
+    until_stale(&portal, false).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_list_that_fails_stays_interrupted_until_it_is_whole() {
+    let portal = Portal::start(|server| server.put(&workspace("lab"))).await;
+    portal
+        .server
+        .fail(Fault::internal(Method::GET, "workspacetemplates", 5));
+    portal.server.forget_history();
+    until_stale(&portal, true).await;
+    let start = Instant::now();
+    until_stale(&portal, false).await;
+    assert!(start.elapsed() > Duration::from_secs(5), "{:?}", start.elapsed());
+}
+
+#[tokio::test(start_paused = true)]
+async fn beyond_a_minute_of_interruption_nothing_is_shown_but_that() {
+    let portal = Portal::start(|server| server.put(&workspace("lab"))).await;
+    portal.server.partition(true);
+    until_stale(&portal, true).await;
+    advance(Duration::from_secs(61)).await;
+    for path in ["/", "/w/team/lab", "/events?view=list"] {
+        let answer = portal.get("alice", path).await;
+        assert_eq!(answer.status, 503, "{path}");
+        assert!(
+            answer.text.contains("has not answered for more than a minute"),
+            "{path}: {}",
+            answer.text
+        );
+        assert!(!answer.text.contains("team/lab"), "{path}: {}", answer.text);
+    }
+    assert_eq!(portal.post("alice", "/w/team/lab/stop", "").await.status, 503);
+    portal.server.partition(false);
+    for _ in 0..200 {
+        if portal.get("alice", "/").await.status == 200 {
+            return;
+        }
+        sleep(Duration::from_millis(100)).await;
+    }
+    panic!("the list does not come back");
+}
+
+#[tokio::test(start_paused = true)]
+async fn pages_come_within_seconds_though_access_reviews_are_not_answered() {
+    let portal = Portal::start(|server| server.put(&workspace("lab"))).await;
+    for _ in 0..50 {
+        portal
+            .server
+            .disrupt(Method::POST, "subjectaccessreviews", Disruption::NoAnswer);
+    }
+    let start = Instant::now();
+    let list = portal.get("alice", "/").await;
+    assert!(
+        list.text.contains("did not say in time what else you may see"),
+        "{}",
+        list.text
+    );
+    assert!(list.text.contains("/w/team/lab"));
+    assert!(start.elapsed() < Duration::from_secs(5), "{:?}", start.elapsed());
+    let start = Instant::now();
+    assert_eq!(portal.get("dave", "/w/team/lab").await.status, 404);
+    assert!(start.elapsed() < Duration::from_secs(5), "{:?}", start.elapsed());
+}
+
+/// Namespace and name of each access review since the last call, and whether it is a local one.
+fn reviews(portal: &Portal) -> Vec<(String, String, bool)> {
+    let calls = portal.server.take_calls();
+    let reviews = calls
+        .iter()
+        .filter(|call| call.path.ends_with("subjectaccessreviews"));
+    let text = |value: &serde_json::Value| value.as_str().unwrap_or_default().to_owned();
+    reviews
+        .map(|call| {
+            let asked = &call.body["spec"]["resourceAttributes"];
+            (
+                text(&asked["namespace"]),
+                text(&asked["name"]),
+                call.path.contains("/namespaces/"),
+            )
+        })
+        .collect()
+}
+
+#[tokio::test]
+async fn in_one_namespace_only_that_one_is_asked_about() {
+    let portal = Portal::start_in(Scope::Namespace("team".to_owned()), |server| {
+        server.put(&workspace("lab"));
+    })
+    .await;
+    for path in [
+        "/",
+        "/templates",
+        "/account",
+        "/w/team/none",
+        "/w/other/x",
+        "/namespaces/other",
+    ] {
+        portal.get("bob", path).await;
+    }
+    let reviews = reviews(&portal);
+    assert!(reviews.iter().any(|(_, name, _)| name == "none"), "{reviews:?}");
+    assert!(
+        reviews
+            .iter()
+            .all(|(namespace, _, is_local)| namespace == "team" && *is_local),
+        "{reviews:?}"
+    );
+}
+
+#[tokio::test]
+async fn names_that_no_object_can_have_are_not_asked_about() {
+    let portal = Portal::start(|server| server.put(&workspace("lab"))).await;
+    let long = "x".repeat(64);
+    for path in [
+        format!("/w/{long}/lab"),
+        format!("/namespaces/{long}"),
+        "/w/te%20am/lab".to_owned(),
+        "/namespaces/Team".to_owned(),
+    ] {
+        assert_eq!(portal.get("dave", &path).await.status, 404, "{path}");
+    }
+    assert_eq!(reviews(&portal), []);
+}
+
+#[tokio::test]
+async fn the_same_is_asked_about_a_workspace_of_others_and_about_none() {
+    let portal = Portal::start(|server| {
+        server.put(&workspace("lab"));
+        let mut public = workspace("open");
+        public.spec.access_type = Some(api::workspace::AccessType::Public);
+        server.put(&public);
+    })
+    .await;
+    for name in ["lab", "open", "none"] {
+        // Each is another user, so that nothing is cached.
+        assert_eq!(
+            portal
+                .get(&format!("dave-{name}"), &format!("/w/team/{name}"))
+                .await
+                .status,
+            404
+        );
+        let expected = [("team", "", false), ("team", name, false)]
+            .map(|(namespace, name, is_local)| (namespace.to_owned(), name.to_owned(), is_local));
+        assert_eq!(reviews(&portal), expected, "{name}");
+    }
+}

@@ -1,0 +1,217 @@
+//! Shares: made and ended as the user, with findings at their fields.
+
+use api::WorkspaceShare;
+use http::{Method, StatusCode};
+use testkit::objects::workspace;
+
+use crate::common::Portal;
+
+async fn portal() -> Portal {
+    Portal::start(|server| server.put(&workspace("lab"))).await
+}
+
+#[tokio::test]
+async fn a_share_is_made_and_ended_as_the_user() {
+    let portal = portal().await;
+    let form = "uid=uid-of-lab&kind=User&name=oidc%3Abob&until=8h&date=&reason=review";
+    let answer = portal.post("alice", "/w/team/lab/share", form).await;
+    assert_eq!(answer.status, StatusCode::SEE_OTHER, "{}", answer.text);
+    let shares: Vec<WorkspaceShare> = portal.server.all();
+    let [share] = &*shares else { panic!("{shares:?}") };
+    assert_eq!(share.spec.workspace_uid.as_deref(), Some("uid-of-lab"));
+    assert_eq!(share.spec.subjects[0].name, "oidc:bob");
+    let calls = portal.calls_as_users();
+    assert_eq!(calls.len(), 1);
+    assert_eq!(
+        (calls[0].method.clone(), calls[0].as_user.as_deref()),
+        (Method::POST, Some("alice"))
+    );
+    let name = share.metadata.name.clone().unwrap();
+    let page = portal.get("alice", "/w/team/lab/share").await;
+    assert!(
+        page.text.contains("oidc:bob") && page.text.contains(&name),
+        "{}",
+        page.text
+    );
+    let uid = share.metadata.uid.clone().unwrap_or_default();
+    let end = portal
+        .post(
+            "alice",
+            &format!("/w/team/lab/share/{name}/end"),
+            &format!("uid={uid}"),
+        )
+        .await;
+    assert_eq!(end.status, StatusCode::SEE_OTHER, "{}", end.text);
+    assert!(portal.server.all::<WorkspaceShare>().is_empty());
+}
+
+#[tokio::test]
+async fn a_new_share_is_on_the_next_page_and_an_ended_one_is_not() {
+    let portal = portal().await;
+    let form = "uid=uid-of-lab&kind=User&name=bob&until=8h";
+    for round in 0..5 {
+        let made = portal.post("alice", "/w/team/lab/share", form).await;
+        let page = portal.json("alice", made.location()).await;
+        let shares = page["list"]["shares"].as_array().unwrap().clone();
+        assert_eq!(shares.len(), 1, "{round}");
+        let share = portal.server.all::<WorkspaceShare>().remove(0);
+        let (name, uid) = (
+            share.metadata.name.unwrap(),
+            share.metadata.uid.unwrap_or_default(),
+        );
+        let end = format!("/w/team/lab/share/{name}/end");
+        let ended = portal.post("alice", &end, &format!("uid={uid}")).await;
+        let page = portal.json("alice", ended.location()).await;
+        assert_eq!(page["list"]["shares"], serde_json::json!([]), "{round}");
+    }
+}
+
+#[tokio::test]
+async fn the_end_of_a_share_is_changed_as_the_user() {
+    let portal = portal().await;
+    portal.grant(&[
+        ("alice", "create", "workspaceshares", "team"),
+        ("alice", "patch", "workspaceshares", "team"),
+    ]);
+    let form = "uid=uid-of-lab&kind=User&name=bob&until=1h";
+    portal.post("alice", "/w/team/lab/share", form).await;
+    let page = portal.json("alice", "/w/team/lab/share").await;
+    let action = page["list"]["shares"][0]["actions"][0].clone();
+    assert_eq!(action["label"], "Change end…", "{page:#}");
+    let until = action["way"]["link"]["to"].as_str().unwrap().to_owned();
+    let stored = |portal: &Portal| portal.server.all::<WorkspaceShare>().remove(0);
+    let share = stored(&portal);
+    let before = share.spec.expires_at.clone().unwrap();
+    let form = portal.json("alice", &until).await["form"].clone();
+    assert_eq!(form["to"], until);
+    let hidden = |form: &serde_json::Value| {
+        let hidden: Vec<(String, String)> = serde_json::from_value(form["hidden"].clone()).unwrap();
+        serde_urlencoded::to_string(hidden).unwrap()
+    };
+    portal.server.take_calls();
+    let body = format!("{}&until=7d&date=", hidden(&form));
+    let answer = portal.post("alice", &until, &body).await;
+    assert_eq!(answer.status, StatusCode::SEE_OTHER, "{}", answer.text);
+    let later = stored(&portal).spec.expires_at.unwrap();
+    assert!(later.0.duration_since(before.0).as_hours() >= 166, "{later:?}");
+    let calls = portal.calls_as_users();
+    assert_eq!(
+        (calls.len(), calls[0].method.clone(), calls[0].as_user.as_deref()),
+        (1, Method::PATCH, Some("alice"))
+    );
+    let again = portal.post("alice", &until, &body).await;
+    assert_eq!(
+        again.status,
+        StatusCode::CONFLICT,
+        "the end is another one by now"
+    );
+    let form = portal.json("alice", &until).await["form"].clone();
+    let body = format!("{}&until=never&date=", hidden(&form));
+    assert_eq!(
+        portal.post("alice", &until, &body).await.status,
+        StatusCode::SEE_OTHER
+    );
+    assert_eq!(stored(&portal).spec.expires_at, None);
+}
+
+#[tokio::test]
+async fn the_manager_s_longest_time_counts_from_the_start_of_a_share() {
+    let portal = Portal::start(|server| {
+        server.put(&workspace("lab"));
+        let mut manager = testkit::objects::manager("main");
+        let sharing = serde_json::json!({"sharing": {"enabled": true, "maxDurationMinutes": 600}});
+        manager.spec.authorization = Some(serde_json::from_value(sharing).unwrap());
+        server.put(&manager);
+        let made = jiff::Timestamp::now() - jiff::SignedDuration::from_hours(5);
+        let share = serde_json::json!({
+            "metadata": {"name": "lab-1", "namespace": "team", "uid": "s", "creationTimestamp": made.to_string(),
+                "annotations": {api::names::CREATED_BY: "alice"}},
+            "spec": {"workspaceRef": "lab", "workspaceUID": "uid-of-lab", "subjects": [{"kind": "User", "name": "bob"}],
+                "expiresAt": "2126-01-01T00:00:00Z"},
+        });
+        server.put(&serde_json::from_value::<WorkspaceShare>(share).unwrap());
+    })
+    .await;
+    let page = portal.json("alice", "/w/team/lab/share/lab-1/until").await;
+    let ends = page["form"]["sections"][0]["fields"][0]["input"]["choice"]["choices"].clone();
+    let ends: Vec<_> = ends
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|end| end["value"].clone())
+        .collect();
+    assert_eq!(
+        ends,
+        ["1h", "date"],
+        "8 hours would be 13 in all, and without end is too long"
+    );
+    let form = "uid=s&before=2126-01-01T00%3A00%3A00Z&until=8h&date=";
+    let answer = portal.post("alice", "/w/team/lab/share/lab-1/until", form).await;
+    assert_eq!(answer.status, StatusCode::UNPROCESSABLE_ENTITY, "{}", answer.text);
+    assert!(answer.text.contains("600"), "{}", answer.text);
+    assert!(portal.calls_as_users().is_empty());
+}
+
+#[tokio::test]
+async fn form_and_buttons_are_there_for_those_who_may_use_them() {
+    let portal = portal().await;
+    portal.grant(&[
+        ("alice", "create", "workspaceshares", "team"),
+        ("alice", "delete", "workspaceshares", "team"),
+        ("erin", "list", "workspaces", "team"),
+        ("erin", "create", "workspaceshares", "team"),
+        ("erin", "delete", "workspaceshares", "team"),
+        ("frank", "list", "workspaces", "team"),
+        ("frank", "create", "workspaceshares", "team"),
+        ("frank", "delete", "workspaceshares", "team"),
+        ("frank", "share", "workspaces", "team"),
+        ("frank", "get", "pods/log", "team"),
+    ]);
+    portal
+        .post(
+            "alice",
+            "/w/team/lab/share",
+            "uid=uid-of-lab&kind=User&name=bob&until=8h",
+        )
+        .await;
+    // Erin owns neither the workspace nor the share, and has no verb for those of others.
+    for (user, may) in [("alice", true), ("erin", false), ("frank", true)] {
+        let page = portal.json(user, "/w/team/lab/share").await;
+        assert_eq!(page["form"].is_object(), may, "{user}");
+        let ends = page["list"]["shares"][0]["actions"].as_array().unwrap();
+        assert_eq!(!ends.is_empty(), may, "{user}");
+        let workspace = portal.json(user, "/w/team/lab").await;
+        assert_eq!(workspace["access"]["share"] != "", may, "{user}");
+        let more = workspace["head"]["more"].as_array().unwrap();
+        let has = |label: &str| more.iter().any(|action| action["label"] == label);
+        assert_eq!(has("Share…"), may, "{user}");
+        assert_eq!(has("Logs"), user == "frank", "{user}");
+    }
+}
+
+#[tokio::test]
+async fn what_is_wrong_stands_at_its_field_and_what_was_typed_stays() {
+    let portal = portal().await;
+    let form = "uid=uid-of-lab&kind=User&name=%20bob&until=date&date=tomorrow&reason=because";
+    let answer = portal.post("alice", "/w/team/lab/share", form).await;
+    assert_eq!(answer.status, StatusCode::UNPROCESSABLE_ENTITY);
+    for part in ["has spaces at an end", "is no date", "because"] {
+        assert!(answer.text.contains(part), "{part}: {}", answer.text);
+    }
+    assert!(portal.calls_as_users().is_empty());
+}
+
+#[tokio::test]
+async fn strangers_and_guests_do_not_see_shares() {
+    let portal = portal().await;
+    assert_eq!(portal.get("bob", "/w/team/lab/share").await.status, 404);
+    let forced = portal
+        .post(
+            "bob",
+            "/w/team/lab/share",
+            "uid=uid-of-lab&kind=User&name=bob&until=8h",
+        )
+        .await;
+    assert_eq!(forced.status, 404);
+    assert!(portal.calls_as_users().is_empty());
+}

@@ -1,0 +1,202 @@
+//! What the page of a workspace says of its state: nothing alarming where nothing is wrong.
+
+use api::Workspace;
+use api::names::{RUN_ID_LABEL, WORKSPACE_LABEL};
+use jiff::{SignedDuration, Timestamp};
+use k8s_openapi::api::core::v1::{PersistentVolumeClaim, Pod};
+use serde_json::{Value, json};
+use testkit::objects::workspace;
+
+use crate::common::Portal;
+
+fn seconds_ago(seconds: i64) -> String {
+    let time = Timestamp::now() - SignedDuration::from_secs(seconds);
+    time.strftime("%Y-%m-%dT%H:%M:%SZ").to_string()
+}
+
+fn lab(metadata: &Value, spec: &Value, status: &Value) -> Workspace {
+    let mut object = serde_json::to_value(workspace("lab")).unwrap();
+    for (part, change) in [("metadata", metadata), ("spec", spec), ("status", status)] {
+        json_patch::merge(&mut object[part], change);
+    }
+    serde_json::from_value(object).unwrap()
+}
+
+fn condition(type_: &str, status: &str, reason: &str, message: &str) -> Value {
+    json!({
+        "type": type_, "status": status, "reason": reason, "message": message, "observedGeneration": 1,
+        "lastTransitionTime": "2026-01-01T00:00:00Z",
+    })
+}
+
+fn running() -> Value {
+    json!({
+        "phase": "Running", "observedGeneration": 1, "runID": "two", "resolved": {"idleTimeoutInMinutes": 60},
+        "pendingUpdate": ["spec.image"], "conditions": [condition("Available", "True", "Ready", "")],
+    })
+}
+
+fn pod(name: &str, run: &str, conditions: &[&str]) -> Pod {
+    let conditions = conditions.iter();
+    let conditions: Vec<_> = conditions
+        .map(|type_| json!({"type": type_, "status": "True"}))
+        .collect();
+    serde_json::from_value(json!({
+        "metadata": {
+            "name": name, "namespace": "team", "uid": format!("uid-of-{name}"), "creationTimestamp": seconds_ago(30),
+            "labels": {WORKSPACE_LABEL: "lab", RUN_ID_LABEL: run},
+        },
+        "status": {"conditions": conditions},
+    }))
+    .unwrap()
+}
+
+/// The page of a workspace and these pods.
+async fn page(workspace: &Workspace, pods: &[Pod]) -> Value {
+    let portal = Portal::start(|server| {
+        server.put(workspace);
+        for pod in pods {
+            server.put(pod);
+        }
+    })
+    .await;
+    portal.json("alice", "/w/team/lab").await
+}
+
+fn findings(page: &Value) -> Vec<(&str, &str)> {
+    let findings = page["explanation"]["findings"].as_array().unwrap().iter();
+    findings
+        .map(|finding| {
+            (
+                finding["tone"].as_str().unwrap(),
+                finding["what"].as_str().unwrap(),
+            )
+        })
+        .collect()
+}
+
+#[tokio::test]
+async fn a_workspace_that_is_as_wanted_has_no_box() {
+    let page_of = async |spec, status| page(&lab(&json!({}), &spec, &status), &[]).await;
+    let runs = page_of(json!({}), running()).await;
+    assert_eq!(findings(&runs), []);
+    assert_eq!(
+        runs["pending"]["fields"],
+        json!(["spec.image"]),
+        "it has a part of its own"
+    );
+    let stopped = json!({
+        "phase": "Stopped", "observedGeneration": 1, "conditions": [condition("Stopped", "True", "Stopped", "")],
+    });
+    let stopped = page_of(json!({"desiredStatus": "Stopped"}), stopped).await;
+    assert_eq!(findings(&stopped), []);
+    assert_eq!(stopped["head"]["sentence"], "Files are kept.");
+}
+
+#[tokio::test]
+async fn a_problem_of_a_running_workspace_has_a_box() {
+    let mut status = running();
+    status["idle"] = json!({"signals": [{"name": "server", "error": "no answer"}]});
+    let idle = page(&lab(&json!({}), &json!({}), &status), &[]).await;
+    assert_eq!(
+        findings(&idle),
+        [(
+            "warn",
+            "It is not stopped as idle while its use cannot be found out."
+        )]
+    );
+    let mut status = running();
+    status["conditions"] = json!([condition(
+        "Degraded",
+        "True",
+        "CrashLooping",
+        "It ends again and again."
+    )]);
+    let degraded = page(&lab(&json!({}), &json!({}), &status), &[]).await;
+    assert_eq!(findings(&degraded), [("bad", "It ends again and again.")]);
+}
+
+#[tokio::test]
+async fn a_change_is_being_applied_and_only_a_slow_operator_is_a_finding() {
+    let changed = |seconds: i64| {
+        let records = json!([
+            {"manager": "kubectl", "operation": "Update", "time": seconds_ago(seconds), "fieldsV1": {"f:spec": {}}},
+            {"manager": "operator", "operation": "Apply", "time": seconds_ago(0), "subresource": "status"},
+        ]);
+        lab(
+            &json!({"generation": 2, "managedFields": records}),
+            &json!({}),
+            &running(),
+        )
+    };
+    let new = page(&changed(1), &[]).await;
+    assert_eq!((findings(&new), &new["head"]["applying"]), (vec![], &json!(true)));
+    let portal = Portal::start(|server| server.put(&changed(1))).await;
+    let html = portal.get("alice", "/w/team/lab").await.text;
+    assert!(html.contains("Applying…"), "{html}");
+    let old = page(&changed(20), &[]).await;
+    assert_eq!(
+        findings(&old),
+        [(
+            "warn",
+            "The operator has not seen the last change of the workspace yet."
+        )]
+    );
+    assert_eq!(old["head"]["applying"], json!(false));
+}
+
+#[tokio::test]
+async fn a_deletion_says_what_is_left_and_alarms_nobody() {
+    let metadata = json!({"deletionTimestamp": seconds_ago(10)});
+    let leaving = lab(&metadata, &json!({}), &running());
+    let claim: PersistentVolumeClaim = serde_json::from_value(json!({
+        "metadata": {"name": "workspace-lab", "namespace": "team", "deletionTimestamp": seconds_ago(5)},
+    }))
+    .unwrap();
+    let portal = Portal::start(|server| {
+        server.put(&leaving);
+        server.put(&claim);
+        server.put(&pod("workspace-lab-1", "two", &[]));
+    })
+    .await;
+    let page = portal.json("alice", "/w/team/lab").await;
+    let [(tone, what)] = *findings(&page) else {
+        panic!("{page:#}")
+    };
+    assert_eq!(tone, "wait");
+    assert!(
+        what.starts_with("Deleting for ")
+            && what.ends_with("Still there: Pod workspace-lab-1, PersistentVolumeClaim workspace-lab."),
+        "{what}"
+    );
+    assert_eq!(page["explanation"]["findings"][0]["cures"], json!([]));
+}
+
+#[tokio::test]
+async fn steps_of_a_restart_are_those_of_the_new_pod() {
+    let starting = json!({
+        "phase": "Starting", "observedGeneration": 1, "runID": "two", "startingSince": seconds_ago(20),
+        "conditions": [condition("Progressing", "True", "Starting", "")],
+    });
+    let restarted = lab(&json!({}), &json!({}), &starting);
+    let old = pod(
+        "workspace-lab-old",
+        "one",
+        &["PodScheduled", "PodReadyToStartContainers", "Ready"],
+    );
+    let mut leaving = pod("workspace-lab-leaving", "two", &["PodScheduled", "Ready"]);
+    leaving.metadata.deletion_timestamp = serde_json::from_value(json!(seconds_ago(10))).unwrap();
+    let states = |page: &Value| -> Vec<String> {
+        let steps = page["progress"]["steps"].as_array().unwrap().iter();
+        steps
+            .map(|step| step["state"].as_str().unwrap().to_owned())
+            .take(2)
+            .collect()
+    };
+    let without = page(&restarted, &[old.clone(), leaving.clone()]).await;
+    assert_eq!(states(&without), ["now", "next"], "its pod is not there yet");
+    assert_eq!(findings(&without), [], "a usual start needs no explanation");
+    let new = pod("workspace-lab-new", "two", &["PodScheduled"]);
+    let with = page(&restarted, &[old, leaving, new]).await;
+    assert_eq!(states(&with), ["done", "now"]);
+}

@@ -1,0 +1,173 @@
+//! A new workspace as YAML, as a manifest, and as a copy.
+
+use std::sync::Arc;
+
+use api::Workspace;
+use http::StatusCode;
+use portal::cluster::Mode;
+use serde_json::json;
+use testkit::objects::workspace;
+
+use crate::common::Portal;
+use crate::forms::{ALICE, MEMORY, NEW, portal, prepare, stored, writes};
+use crate::typing::{Typed, field, fields_of};
+
+#[tokio::test]
+async fn findings_in_yaml_have_their_line() {
+    let portal = portal().await;
+    let typed = Typed::of(&portal.json("alice", NEW).await).by("view", "yaml");
+    let page = portal.sent("alice", "/new", &typed).await.json();
+    let text = page["text"].as_str().unwrap().to_owned();
+    assert!(
+        text.contains("name: alice-jupyterlab") && text.contains("# "),
+        "{text}"
+    );
+    let line = |wanted: &str, text: &str| text.lines().position(|line| line.contains(wanted)).unwrap() + 1;
+    // A field that does not exist is found here.
+    let unknown = format!("{text}  hostNetwork: true\n");
+    let answer = portal
+        .sent("alice", "/new", &Typed::of(&page).with("yaml", &unknown))
+        .await;
+    assert_eq!(answer.status, StatusCode::UNPROCESSABLE_ENTITY);
+    let mark = answer.json()["marks"]["marks"][0].clone();
+    assert_eq!(mark["line"], line("hostNetwork", &unknown), "{mark}");
+    assert_eq!(mark["column"], 3);
+    assert_eq!(answer.json()["text"], unknown, "the text stays as it was typed");
+    // What the API server refuses is placed in the text.
+    let large = format!("{text}  resources: {{limits: {{memory: 4Gi}}}}  # mine\n");
+    for path in ["/new", "/new/check"] {
+        let answer = portal
+            .sent("alice", path, &Typed::of(&page).with("yaml", &large))
+            .await;
+        let marks = answer.json()["marks"]["marks"].as_array().unwrap().clone();
+        let mark = marks
+            .iter()
+            .find(|mark| mark["path"] == MEMORY)
+            .unwrap_or_else(|| panic!("{marks:?}"));
+        assert_eq!(mark["line"], line("4Gi", &large));
+        let before: Vec<u16> = large
+            .encode_utf16()
+            .take(mark["offset"].as_u64().unwrap().try_into().unwrap())
+            .collect();
+        assert!(String::from_utf16(&before).unwrap().ends_with("memory: "));
+    }
+    assert_eq!(portal.server.all::<Workspace>().len(), 0);
+}
+
+#[tokio::test]
+async fn what_the_form_has_no_field_for_survives_the_way_through_it() {
+    let portal = portal().await;
+    let typed = Typed::of(&portal.json("alice", NEW).await).by("view", "yaml");
+    let yaml = portal.sent("alice", "/new", &typed).await.json();
+    let text = format!(
+        "# for the seminar\n{}  appType: jupyterlab\n",
+        yaml["text"].as_str().unwrap()
+    );
+    let typed = Typed::of(&yaml).with("yaml", &text).by("view", "form");
+    let form = portal.sent("alice", "/new", &typed).await.json();
+    assert_eq!(form["kept"], json!(["spec.appType"]));
+    // Back without a change: the text is as it was.
+    let back = portal
+        .sent("alice", "/new", &Typed::of(&form).by("view", "yaml"))
+        .await
+        .json();
+    assert_eq!(back["text"], text);
+    let typed = Typed::of(&form).with("spec.displayName", "Seminar");
+    let answer = portal.sent("alice", "/new", &typed).await;
+    assert_eq!(answer.status, StatusCode::SEE_OTHER, "{}", answer.text);
+    let created = stored(&portal, "alice-jupyterlab").unwrap();
+    assert_eq!(created.spec.app_type.as_deref(), Some("jupyterlab"));
+    assert_eq!(created.spec.display_name, "Seminar");
+}
+
+#[tokio::test]
+async fn a_text_cannot_leave_the_namespace_or_template_of_its_page() {
+    let portal = portal().await;
+    let typed = Typed::of(&portal.json("alice", NEW).await).by("view", "yaml");
+    let yaml = portal.sent("alice", "/new", &typed).await.json();
+    let text = yaml["text"]
+        .as_str()
+        .unwrap()
+        .replace("namespace: team", "namespace: other");
+    let answer = portal
+        .sent("alice", "/new", &Typed::of(&yaml).with("yaml", &text))
+        .await;
+    assert_eq!(answer.status, StatusCode::UNPROCESSABLE_ENTITY);
+    assert_eq!(answer.json()["marks"]["marks"][0]["path"], "metadata.namespace");
+    assert!(writes(&portal).is_empty());
+}
+
+#[tokio::test]
+async fn where_nothing_can_be_changed_the_form_shows_the_manifest() {
+    let portal = portal().await;
+    portal
+        .mode
+        .store(Arc::new(Mode::ReadOnly("no impersonation".to_owned())));
+    let page = portal.json("alice", NEW).await;
+    let typed = Typed::of(&page)
+        .with("spec.displayName", "Seminar")
+        .with(MEMORY, "4Gi");
+    portal.server.take_calls();
+    let answer = portal.sent("alice", "/new", &typed).await;
+    assert_eq!(answer.status, StatusCode::OK);
+    let page = answer.json();
+    let command = page["form"]["command"].as_str().unwrap();
+    assert!(
+        command.starts_with("kubectl apply -f - <<'EOF'\napiVersion:") && command.ends_with("\nEOF"),
+        "{command}"
+    );
+    assert!(
+        command.contains("displayName: Seminar") && command.contains("memory: 4Gi"),
+        "{command}"
+    );
+    assert_eq!(
+        field(&page, MEMORY)["errors"].as_array().unwrap().len(),
+        1,
+        "the rules are known without the API server"
+    );
+    assert!(portal.calls_as_users().is_empty());
+}
+
+#[tokio::test]
+async fn a_copy_has_the_values_of_its_original_under_another_name() {
+    let portal = Portal::start(|server| {
+        prepare(server);
+        let mut original = workspace("alice-jupyterlab");
+        original.spec.template_ref = Some("jupyterlab".to_owned());
+        original.spec.app_type = Some("jupyterlab".to_owned());
+        original.spec.display_name = "Seminar".to_owned();
+        original.spec.desired_status = api::workspace::DesiredStatus::Stopped;
+        server.put(&original);
+    })
+    .await;
+    portal.grant(ALICE);
+    let page = portal.json("alice", "/new?from=team/alice-jupyterlab").await;
+    let typed = Typed::of(&page);
+    assert_eq!(typed.get("metadata.name"), Some("alice-jupyterlab-2"));
+    assert_eq!(typed.get("spec.displayName"), Some("Seminar"));
+    assert_eq!(
+        portal.sent("alice", "/new", &typed).await.status,
+        StatusCode::SEE_OTHER
+    );
+    let copy = stored(&portal, "alice-jupyterlab-2").unwrap();
+    assert_eq!(
+        copy.spec.app_type.as_deref(),
+        Some("jupyterlab"),
+        "also what the form has no field for"
+    );
+    assert_eq!(copy.spec.desired_status, api::workspace::DesiredStatus::Running);
+    // Nobody copies what they do not see.
+    portal.grant(&[
+        ("eve", "create", "workspaces", "team"),
+        ("eve", "use", "workspacetemplates", "team"),
+    ]);
+    assert_eq!(
+        portal.get("eve", "/new?from=team/alice-jupyterlab").await.status,
+        StatusCode::NOT_FOUND
+    );
+    assert_eq!(
+        portal.get("eve", "/new?from=team/nothing").await.status,
+        StatusCode::NOT_FOUND
+    );
+    assert!(!fields_of(&portal.json("eve", NEW).await).is_empty());
+}

@@ -1,0 +1,136 @@
+//! A page with a form, as JSON -> what a browser sends; the rules as the API server's admission.
+
+use api::{Workspace, WorkspaceTemplate};
+use rules::{References, Settings};
+use serde_json::{Value, json};
+
+use crate::common::{Answer, Portal};
+
+/// Fields of a form.
+#[derive(Debug, Clone)]
+pub(crate) struct Typed(Vec<(String, String)>);
+
+impl Typed {
+    /// What a browser sends of a page whose form nobody changed.
+    pub(crate) fn of(page: &Value) -> Self {
+        let mut fields: Vec<(String, String)> = serde_json::from_value(hidden(page).clone()).unwrap();
+        if let Some(text) = page["text"].as_str() {
+            fields.push(("yaml".to_owned(), text.to_owned()));
+            return Self(fields);
+        }
+        for field in fields_of(page) {
+            let name = field["name"].as_str().unwrap();
+            if field["fixed"] != "" {
+                continue;
+            }
+            let (kind, input) = field["input"].as_object().unwrap().iter().next().unwrap();
+            let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+            let mut put = |part: &str, value: String| fields.push((format!("{name}{part}"), value));
+            match &**kind {
+                "rows" => {
+                    put("", String::new());
+                    for cell in input["rows"]
+                        .as_array()
+                        .unwrap()
+                        .iter()
+                        .flat_map(|row| row.as_array().unwrap())
+                    {
+                        fields.push((text(&cell["name"]), text(&cell["value"])));
+                    }
+                }
+                "cards" => {
+                    put("", text(&input["value"]));
+                    if let Some(other) = input["other"].as_array() {
+                        put(".other", text(&other[1]));
+                    }
+                }
+                "text" | "long" | "number" | "choice" => put("", text(&input["value"])),
+                other => panic!("{name} has a control of an unknown kind: {other}"),
+            }
+        }
+        Self(fields)
+    }
+
+    /// The same with another value in a control, which must be there.
+    pub(crate) fn with(mut self, name: &str, value: &str) -> Self {
+        let control = self.0.iter_mut().find(|(known, _)| known == name);
+        value.clone_into(&mut control.unwrap_or_else(|| panic!("there is no control {name}")).1);
+        self
+    }
+
+    /// The same by another button.
+    pub(crate) fn by(mut self, name: &str, value: &str) -> Self {
+        self.0.push((name.to_owned(), value.to_owned()));
+        self
+    }
+
+    pub(crate) fn get(&self, name: &str) -> Option<&str> {
+        self.0
+            .iter()
+            .find(|(known, _)| known == name)
+            .map(|(_, value)| value.as_str())
+    }
+
+    pub(crate) fn body(&self) -> String {
+        serde_urlencoded::to_string(&self.0).unwrap()
+    }
+}
+
+fn hidden(page: &Value) -> &Value {
+    if page["form"].is_object() {
+        &page["form"]["hidden"]
+    } else {
+        &page["hidden"]
+    }
+}
+
+/// The fields of a form page.
+pub(crate) fn fields_of(page: &Value) -> Vec<Value> {
+    let sections = page["form"]["sections"]
+        .as_array()
+        .unwrap_or_else(|| panic!("no form: {page:#}"));
+    sections
+        .iter()
+        .flat_map(|section| section["fields"].as_array().unwrap().clone())
+        .collect()
+}
+
+/// The field of that name.
+pub(crate) fn field(page: &Value, name: &str) -> Value {
+    let found = fields_of(page).into_iter().find(|field| field["name"] == name);
+    found.unwrap_or_else(|| panic!("there is no field {name}"))
+}
+
+impl Portal {
+    /// Sends a form, and reads the answer as JSON.
+    pub(crate) async fn sent(&self, user: &str, path: &str, typed: &Typed) -> Answer {
+        let request = http::Request::builder()
+            .method(http::Method::POST)
+            .uri(path)
+            .header("workspace-assertion", format!("{user}|"))
+            .header("origin", crate::common::ORIGIN)
+            .header("accept", "application/json")
+            .header("content-type", "application/x-www-form-urlencoded")
+            .body(axum::body::Body::from(typed.body()))
+            .unwrap();
+        self.send(request).await
+    }
+
+    /// Lets the API server refuse what breaks the rules of the template, as the webhook does, and name the owner.
+    pub(crate) fn judge_by(&self, template: WorkspaceTemplate) {
+        self.server.admit(move |object| {
+            let workspace: Workspace = serde_json::from_value(object.clone()).ok()?;
+            let references = References::default().with_template(Some(&template));
+            let judgement = rules::judge(&workspace, &references, &Settings::parse("{defaultImage: uv, imageAliases: {uv: r/jupyter:1}}").unwrap());
+            let violations = judgement.violations?;
+            let cause = |violation: &rules::Violation| {
+                json!({"reason": "FieldValueInvalid", "field": violation.field, "message": violation.detail()})
+            };
+            Some(json!({
+                "kind": "Status", "apiVersion": "v1", "status": "Failure", "code": 422, "reason": "Invalid",
+                "message": format!("Workspace is invalid: {violations}"),
+                "details": {"causes": violations.iter().map(cause).collect::<Vec<_>>()},
+            }))
+        });
+    }
+}

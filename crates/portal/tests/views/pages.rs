@@ -1,0 +1,329 @@
+//! Every page -> what people and their tools need of it.
+
+use std::collections::BTreeSet;
+
+use askama::Template as _;
+use portal::views::{Action, Age, Field, Icon, Layout, Message, Row, Rows, State, StepState, Tone, Way};
+use scraper::{ElementRef, Html, Selector};
+
+use crate::samples;
+
+fn all() -> Vec<(&'static str, Html)> {
+    let pages = samples::pages(&str::to_owned);
+    pages
+        .into_iter()
+        .map(|(name, html)| (name, Html::parse_document(&html)))
+        .collect()
+}
+
+fn select<'a>(html: &'a Html, selector: &str) -> Vec<ElementRef<'a>> {
+    html.select(&Selector::parse(selector).unwrap()).collect()
+}
+
+fn text(element: &ElementRef<'_>) -> String {
+    element.text().collect::<String>().trim().to_owned()
+}
+
+fn has(html: &Html, id: &str) -> bool {
+    html.tree.nodes().any(|node| {
+        node.value()
+            .as_element()
+            .is_some_and(|element| element.id() == Some(id))
+    })
+}
+
+#[test]
+fn a_page_has_a_language_a_title_one_heading_and_landmarks() {
+    for (name, html) in all() {
+        assert_eq!(select(&html, "html[lang=en]").len(), 1, "{name}");
+        assert_eq!(select(&html, "h1").len(), 1, "{name}");
+        assert!(!text(&select(&html, "h1")[0]).is_empty(), "{name}");
+        assert!(text(&select(&html, "title")[0]).len() > 3, "{name}");
+        for landmark in [
+            "body>header",
+            "main#main",
+            "body>footer",
+            "nav[aria-label=Main]",
+            "a.skip[href='#main']",
+            "#announce[role=status]",
+        ] {
+            assert_eq!(select(&html, landmark).len(), 1, "{name}: {landmark}");
+        }
+    }
+}
+
+#[test]
+fn the_parser_has_nothing_to_repair() {
+    for (name, html) in all() {
+        let serious: Vec<_> = html
+            .errors
+            .iter()
+            .filter(|error| !error.contains("doctype"))
+            .collect();
+        assert!(serious.is_empty(), "{name}: {serious:?}");
+    }
+}
+
+#[test]
+fn no_id_is_twice_on_a_page() {
+    for (name, html) in all() {
+        let mut seen = BTreeSet::new();
+        for element in select(&html, "[id]") {
+            let id = element.value().id().unwrap();
+            assert!(
+                !id.is_empty() && !id.contains(char::is_whitespace),
+                "{name}: {id:?}"
+            );
+            assert!(seen.insert(id.to_owned()), "{name}: {id} is there twice");
+        }
+    }
+}
+
+#[test]
+fn a_control_has_a_label_and_knows_its_help_and_errors() {
+    for (name, html) in all() {
+        for control in select(&html, "input:not([type=hidden]), select, textarea") {
+            let value = control.value();
+            let by_id = value.id().is_some_and(|id| {
+                let labels = select(&html, "label[for]");
+                labels
+                    .iter()
+                    .any(|label| label.value().attr("for") == Some(id) && !text(label).is_empty())
+            });
+            let mut above = control.ancestors().filter_map(ElementRef::wrap);
+            let inside = above.any(|above| above.value().name() == "label" && !text(&above).is_empty());
+            let own = value.attr("aria-label").is_some_and(|label| !label.is_empty());
+            assert!(by_id || inside || own, "{name}: {} has no label", control.html());
+        }
+        for (attribute, several) in [
+            ("aria-describedby", true),
+            ("aria-labelledby", true),
+            ("for", false),
+            ("list", false),
+            ("form", false),
+            ("data-for", false),
+        ] {
+            for element in select(&html, &format!("[{attribute}]")) {
+                let ids = element.value().attr(attribute).unwrap();
+                let ids: Vec<_> = if several {
+                    ids.split(' ').collect()
+                } else {
+                    vec![ids]
+                };
+                for id in ids {
+                    assert!(has(&html, id), "{name}: {attribute} names {id}");
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn the_summary_of_errors_leads_to_fields_that_say_the_error_too() {
+    let (_, html) = all().into_iter().find(|(name, _)| *name == "new-wrong").unwrap();
+    let links = select(&html, "#summary a");
+    assert_eq!(links.len(), 2);
+    for link in links {
+        let id = link.value().attr("href").unwrap().trim_start_matches('#');
+        assert!(has(&html, id), "{id}");
+        let errors = id.replacen("f-", "e-", 1);
+        let errors = select(&html, ".errors")
+            .into_iter()
+            .find(|element| element.value().id() == Some(&errors))
+            .unwrap();
+        assert!(text(&errors).starts_with("Error:"), "{id}");
+    }
+    let wrong = select(&html, "[aria-invalid=true]");
+    assert_eq!(wrong.len(), 1);
+    assert_eq!(
+        wrong[0].value().attr("aria-describedby"),
+        Some("d-metadata.name e-metadata.name")
+    );
+    assert!(
+        !select(&html, "details.section[open]").is_empty(),
+        "a section with an error is open"
+    );
+}
+
+#[test]
+fn nothing_on_a_page_is_style_or_script() {
+    for (name, html) in all() {
+        for element in select(&html, "*") {
+            let value = element.value();
+            for (attribute, text) in value.attrs() {
+                assert!(
+                    !attribute.starts_with("on") && attribute != "style",
+                    "{name}: {attribute}"
+                );
+                assert!(
+                    !text.trim_start().to_ascii_lowercase().starts_with("javascript:"),
+                    "{name}: {text}"
+                );
+            }
+            assert_ne!(value.name(), "style", "{name}");
+            if value.name() == "script" {
+                assert!(
+                    value.attr("src").unwrap().starts_with("/assets/") && text(&element).is_empty(),
+                    "{name}"
+                );
+            }
+        }
+        let loaded = select(&html, "link[rel=stylesheet], script, img, link[rel=icon]");
+        let requests = loaded
+            .iter()
+            .filter(|element| !element.html().contains("\"data:"));
+        assert_eq!(requests.count(), 3, "{name}: with the page itself, 4 requests");
+    }
+}
+
+#[test]
+fn tables_have_captions_and_heads_and_say_how_they_are_sorted() {
+    let mut tables = 0;
+    for (name, html) in all() {
+        for table in select(&html, "table") {
+            let caption = table.select(&Selector::parse("caption").unwrap()).next();
+            assert!(
+                caption.is_some_and(|caption| !text(&caption).is_empty()),
+                "{name}"
+            );
+            assert!(
+                table.select(&Selector::parse("th[scope=col]").unwrap()).count() > 1,
+                "{name}"
+            );
+            tables += 1;
+        }
+        for button in select(&html, "button, a, summary") {
+            assert!(!text(&button).is_empty(), "{name}: {}", button.html());
+        }
+    }
+    assert!(tables > 10);
+    let (_, list) = all().into_iter().find(|(name, _)| *name == "list").unwrap();
+    let sorted = select(&list, "th[aria-sort]");
+    assert_eq!(sorted.len(), 1);
+    assert_eq!(sorted[0].value().attr("aria-sort"), Some("ascending"));
+}
+
+#[test]
+fn every_change_is_a_post_without_scripts() {
+    for (name, html) in all() {
+        for form in select(&html, "form") {
+            let method = form.value().attr("method");
+            assert!(matches!(method, Some("get" | "post")), "{name}: {method:?}");
+            let submit = form
+                .select(&Selector::parse("button[type=submit]").unwrap())
+                .count();
+            // A form without a button, only where nothing can be changed.
+            assert!(
+                submit > 0 || name.ends_with("read-only"),
+                "{name}: {}",
+                form.html()
+            );
+        }
+        assert!(select(&html, "button:not([type])").is_empty(), "{name}");
+    }
+}
+
+#[test]
+fn a_read_only_page_shows_commands_and_no_button_that_changes() {
+    for (name, html) in all().into_iter().filter(|(name, _)| name.ends_with("read-only")) {
+        assert!(html.html().contains("kubectl "), "{name}");
+        // A form shows its command anew for what is typed; nothing else can be sent.
+        let posts = select(
+            &html,
+            "main form[method=post]:not([data-check]) button[type=submit]:not([name=add])",
+        );
+        assert!(
+            posts.is_empty(),
+            "{name}: {:?}",
+            posts.iter().map(text).collect::<Vec<_>>()
+        );
+    }
+}
+
+#[test]
+fn a_part_for_the_stream_is_the_part_of_the_page() {
+    let row = Row {
+        uid: "u1".to_owned(),
+        name: "thesis".to_owned(),
+        display: "Thesis".to_owned(),
+        ..Row::default()
+    };
+    let part = row.render().unwrap();
+    let page = Rows {
+        rows: vec![row],
+        ..Rows::default()
+    }
+    .render()
+    .unwrap();
+    assert!(part.starts_with("<tr role=\"row\" id=\"row-u1\""), "{part}");
+    assert!(page.contains(&part), "{page}");
+    assert!(page.starts_with("<div id=\"rows\">"), "{page}");
+    let field = Field {
+        name: "spec.image".to_owned(),
+        ..Field::default()
+    };
+    assert!(
+        field
+            .render()
+            .unwrap()
+            .starts_with("<div id=\"field-spec.image\"")
+    );
+    assert!(Age::default().render().unwrap().starts_with("<p id=\"age\""));
+}
+
+#[test]
+fn an_action_is_what_it_says() {
+    let action = |way| {
+        Action {
+            label: "Stop".to_owned(),
+            way,
+            ..Action::default()
+        }
+        .render()
+        .unwrap()
+    };
+    let hidden = vec![("resourceVersion".to_owned(), "7".to_owned())];
+    let post = action(Way::Post {
+        to: "/w/a/b/stop".to_owned(),
+        hidden,
+    });
+    assert!(post.starts_with("<form method=\"post\" action=\"/w/a/b/stop\"><input type=\"hidden\" name=\"resourceVersion\" value=\"7\">"), "{post}");
+    let disabled = action(Way::Disabled {
+        why: "Only bob may.".to_owned(),
+    });
+    assert!(
+        disabled.contains(" disabled>") && disabled.contains("Only bob may."),
+        "{disabled}"
+    );
+    assert!(action(Way::Dialog { to: "/x".to_owned() }).contains("href=\"/x\" data-dialog"));
+    assert_eq!(action(Way::Nobody), "");
+}
+
+#[test]
+fn a_state_is_said_in_words_and_an_unknown_icon_is_the_generic_one() {
+    let state = State {
+        tone: Tone::Bad,
+        word: "Failed".to_owned(),
+    };
+    assert_eq!(
+        state.render().unwrap(),
+        "<span class=\"state bad\"><bdi>Failed</bdi></span>"
+    );
+    assert_eq!(Icon::named("https://example.com/x.png"), Icon::Generic);
+    assert_eq!(StepState::Stuck.words(), " (does not go on)");
+}
+
+#[test]
+fn an_error_names_the_request_and_its_model_is_json() {
+    let message = Message {
+        layout: Layout {
+            title: "Not found".to_owned(),
+            request: "r-1".to_owned(),
+            ..Layout::default()
+        },
+        ..Message::default()
+    };
+    assert!(message.render().unwrap().contains("data-copy=\"r-1\""));
+    let json = serde_json::to_value(&message).unwrap();
+    assert_eq!(json["layout"]["title"], "Not found");
+}

@@ -1,0 +1,221 @@
+//! Text -> one workspace, or everything that is wrong with its form (pure).
+//!
+//! Rules of templates and of the webhook are not checked here: a dry run does that, and [`Document::finding`] places its answer.
+
+use std::sync::LazyLock;
+
+use api::Workspace;
+use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
+use kube::CustomResourceExt as _;
+use serde_json::{Map, Value};
+
+use super::document::{Document, Finding, Place};
+use super::parse::{MAX_BYTES, Syntax, parse};
+use super::unknown::{unknown, unknown_fields};
+use crate::schema::Schema;
+use crate::violation::Violation;
+
+const API_VERSION: &str = "workspaces.jupyter.org/v1alpha1";
+const KIND: &str = "Workspace";
+/// What a line of a message shows of a value, in characters.
+const SHOWN: usize = 100;
+/// The fields of Kubernetes' `ObjectMeta`.
+const METADATA: [&str; 15] = [
+    "annotations",
+    "creationTimestamp",
+    "deletionGracePeriodSeconds",
+    "deletionTimestamp",
+    "finalizers",
+    "generateName",
+    "generation",
+    "labels",
+    "managedFields",
+    "name",
+    "namespace",
+    "ownerReferences",
+    "resourceVersion",
+    "selfLink",
+    "uid",
+];
+
+static DEFINITION: LazyLock<(CustomResourceDefinition, Schema)> = LazyLock::new(|| {
+    let definition = Workspace::crd();
+    let schema = Schema::of(&definition);
+    (definition, schema)
+});
+
+/// A text that holds one workspace.
+#[derive(Debug, Clone)]
+pub struct Manifest {
+    /// The workspace. A `status` in the text is left out.
+    pub workspace: Workspace,
+    /// The document, which knows the places of its fields.
+    pub document: Document,
+}
+
+/// Reads one workspace. Findings are in the order of the text; there is at least one.
+pub fn workspace(text: &str) -> Result<Manifest, Vec<Finding>> {
+    if text.len() > MAX_BYTES {
+        return Err(vec![too_long(text)]);
+    }
+    let mut documents = parse(text, Syntax::Plain)?;
+    if documents.len() > 1 {
+        let second = documents[1].start();
+        let message =
+            "begins a second document, and one workspace is read here: leave out what follows the line ---";
+        return Err(vec![Finding::new(second, "", message)]);
+    }
+    let Some(document) = documents.pop() else {
+        let message = format!("the text is empty: write a {KIND}, beginning with apiVersion: {API_VERSION}");
+        return Err(vec![Finding::new(Place { line: 1, column: 1 }, "", message)]);
+    };
+    let Some(fields) = document.value.as_object() else {
+        let message =
+            format!("is no object: write fields as name: value, beginning with apiVersion: {API_VERSION}");
+        return Err(vec![Finding::new(document.start(), "", message)]);
+    };
+    let mut findings = of_kind(fields, &document);
+    findings.extend(of_metadata(fields, &document));
+    if findings.iter().all(|finding| finding.field != "kind") {
+        findings.extend(of_spec(&document));
+    }
+    findings.sort_by_key(|finding| finding.place);
+    if !findings.is_empty() {
+        return Err(findings);
+    }
+    let mut value = document.value.clone();
+    if let Some(fields) = value.as_object_mut() {
+        fields.remove("status");
+    }
+    match serde_json::from_value(value) {
+        Ok(workspace) => Ok(Manifest { workspace, document }),
+        Err(error) => {
+            let message = format!("cannot be read as a {KIND}: {error}");
+            Err(vec![Finding::new(document.start(), "", message)])
+        }
+    }
+}
+
+fn too_long(text: &str) -> Finding {
+    let end = text.floor_char_boundary(MAX_BYTES);
+    let before = &text[..end];
+    let start = before.rfind('\n').map_or(0, |at| at + 1);
+    let place = Place {
+        line: before.matches('\n').count() + 1,
+        column: before[start..].chars().count() + 1,
+    };
+    let message = format!(
+        "the text has {} bytes, more than the maximum {MAX_BYTES}, which ends here: shorten it",
+        text.len()
+    );
+    Finding::new(place, "", message)
+}
+
+fn of_kind(fields: &Map<String, Value>, document: &Document) -> Vec<Finding> {
+    [("apiVersion", API_VERSION), ("kind", KIND)]
+        .into_iter()
+        .filter_map(|(name, expected)| {
+            let violation = match fields.get(name) {
+                None | Some(Value::Null) => {
+                    Violation::new(name, "", format!("is missing: write {name}: {expected}"))
+                }
+                Some(value) if value == expected => return None,
+                Some(value) => Violation::new(
+                    name,
+                    shown(value),
+                    format!("is not {expected}: write {name}: {expected}"),
+                ),
+            };
+            Some(document.finding(&violation))
+        })
+        .collect()
+}
+
+fn of_metadata(fields: &Map<String, Value>, document: &Document) -> Vec<Finding> {
+    const NO_NAME: &str = "is missing: name the workspace, such as name: my-lab";
+    let metadata = match fields.get("metadata") {
+        None | Some(Value::Null) => {
+            return vec![document.finding(&Violation::new("metadata.name", "", NO_NAME))];
+        }
+        Some(Value::Object(metadata)) => metadata,
+        Some(value) => {
+            let rule = "is no map: write fields below it, such as name: my-lab";
+            return vec![document.finding(&Violation::new("metadata", shown(value), rule))];
+        }
+    };
+    let mut findings = Vec::new();
+    for name in metadata.keys().filter(|name| !METADATA.contains(&name.as_str())) {
+        findings.push(key_finding(document, &unknown(format!("metadata.{name}"))));
+    }
+    let text = |path: String, value: &Value| {
+        let rule = "is not text: put it in quotes";
+        document.finding(&Violation::new(path, shown(value), rule))
+    };
+    match metadata.get("name") {
+        None | Some(Value::Null) => {
+            findings.push(document.finding(&Violation::new("metadata.name", "", NO_NAME)));
+        }
+        Some(Value::String(name)) => {
+            findings.extend(
+                crate::checks::name(name)
+                    .iter()
+                    .map(|violation| document.finding(violation)),
+            );
+        }
+        Some(value) => findings.push(text("metadata.name".to_owned(), value)),
+    }
+    if let Some(value) = metadata
+        .get("namespace")
+        .filter(|value| !value.is_string() && !value.is_null())
+    {
+        findings.push(text("metadata.namespace".to_owned(), value));
+    }
+    for map in ["labels", "annotations"] {
+        match metadata.get(map) {
+            None | Some(Value::Null) => {}
+            Some(Value::Object(entries)) => {
+                let wrong = entries.iter().filter(|(_, value)| !value.is_string());
+                findings.extend(wrong.map(|(key, value)| text(format!("metadata.{map}[{key}]"), value)));
+            }
+            Some(value) => {
+                let rule = "is no map: write keys and texts below it";
+                findings.push(document.finding(&Violation::new(
+                    format!("metadata.{map}"),
+                    shown(value),
+                    rule,
+                )));
+            }
+        }
+    }
+    findings
+}
+
+fn of_spec(document: &Document) -> Vec<Finding> {
+    let (definition, schema) = &*DEFINITION;
+    let mut object = document.value.clone();
+    if let Some(fields) = object.as_object_mut() {
+        fields.remove("status");
+    }
+    let faults = schema.faults(&object["spec"], None);
+    // Parts of a value of the wrong type are not reported too.
+    let unknown = unknown_fields(&object, definition)
+        .into_iter()
+        .filter(|it| !faults.covers(it));
+    let mut findings: Vec<_> = unknown
+        .map(|violation| key_finding(document, &violation))
+        .collect();
+    findings.extend(faults.violations().map(|violation| document.finding(violation)));
+    findings
+}
+
+fn key_finding(document: &Document, violation: &Violation) -> Finding {
+    Finding {
+        place: document.key_place(&violation.field),
+        ..document.finding(violation)
+    }
+}
+
+fn shown(value: &Value) -> String {
+    let text = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
+    text.chars().take(SHOWN).collect()
+}

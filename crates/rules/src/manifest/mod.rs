@@ -1,0 +1,27 @@
+//! YAML -> objects with the place of each field, or findings; workspace and form -> commented YAML (pure).
+//!
+//! - `document`: a document and the places of its fields
+//! - `parse`: text -> documents
+//! - `check`: document -> workspace, or what is wrong with it
+//! - `unknown`: fields that a kind's schema does not have
+//! - `edit`: text and changed workspace -> text with its comments
+//! - `write`: workspace and form -> commented YAML
+//!
+//! The parser is that of `serde-saphyr`, which reads YAML everywhere else: both agree on every document (docs/decisions/0121).
+
+mod check;
+mod document;
+mod edit;
+mod parse;
+mod unknown;
+mod write;
+
+pub use check::{Manifest, workspace};
+pub use document::{Document, Finding, Place};
+pub use edit::edited;
+pub use parse::{MAX_BYTES, documents};
+pub use unknown::unknown_fields;
+pub use write::yaml;
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,343 @@
+//! Text -> YAML documents with the places of their fields (pure).
+
+use granit_parser::{Event, Marker, Options, Parser, Span, StrInput, StructureStyle};
+use serde_json::Value;
+
+use super::document::{Document, Entry, Finding, Inner, Node, Place};
+
+/// Largest manifest of one workspace, in bytes. Its spec has the same limit.
+pub const MAX_BYTES: usize = 64 * 1024;
+/// Deepest nesting. The deepest field of a workspace is half as deep.
+const MAX_DEPTH: usize = 64;
+/// Most values and keys in one text. A file of 1 MiB has about 100,000.
+const MAX_NODES: usize = 200_000;
+/// Most findings in one text.
+const MAX_FINDINGS: usize = 50;
+const MERGE: &str = "<<";
+
+/// What a text may hold.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Syntax {
+    /// One workspace: no aliases, anchors, tags and merge keys.
+    Plain,
+    /// Files with any YAML.
+    Full,
+}
+
+/// All documents of a text that are not empty. Anchors and aliases are allowed, and expanded within bounds.
+pub fn documents(text: &str) -> Result<Vec<Document>, Finding> {
+    parse(text, Syntax::Full).map_err(|mut findings| findings.swap_remove(0))
+}
+
+/// All documents, or everything that is wrong, in its order.
+pub(super) fn parse(text: &str, syntax: Syntax) -> Result<Vec<Document>, Vec<Finding>> {
+    let mut reader = Reader {
+        text,
+        syntax,
+        open: Vec::new(),
+        roots: Vec::new(),
+        nodes: 0,
+        findings: Vec::new(),
+    };
+    reader.read();
+    let Reader {
+        roots, mut findings, ..
+    } = reader;
+    if !findings.is_empty() {
+        findings.sort_by_key(|finding| finding.place);
+        return Err(findings);
+    }
+    let mut documents = Vec::new();
+    for (index, (start, root)) in roots.iter().enumerate() {
+        let end = roots.get(index + 1).map_or(text.len(), |(next, _)| next.byte);
+        let value =
+            value(text.get(start.byte..end).unwrap_or_default(), start.line).map_err(|error| vec![error])?;
+        if !value.is_null() {
+            let root = root.clone();
+            documents.push(Document { value, root });
+        }
+    }
+    Ok(documents)
+}
+
+/// The value of one document. The scanner has found its syntax right.
+fn value(text: &str, line: usize) -> Result<Value, Finding> {
+    serde_saphyr::from_str(text).map_err(|error| {
+        let error = error.without_snippet();
+        let place = error.location().map_or(Place { line, column: 1 }, |at| Place {
+            line: line - 1 + usize::try_from(at.line()).unwrap_or(1).max(1),
+            column: usize::try_from(at.column()).unwrap_or(1).max(1),
+        });
+        let words = error.to_string();
+        let words = words.lines().next().unwrap_or_default();
+        let words = words.split(" at line ").next().unwrap_or_default();
+        Finding::new(place, "", format!("cannot be read: {words}"))
+    })
+}
+
+/// Where a document begins.
+#[derive(Debug, Clone, Copy)]
+struct Start {
+    byte: usize,
+    line: usize,
+}
+
+/// A collection that has begun.
+struct Open {
+    place: Place,
+    start: usize,
+    /// Whether it ends with a bracket.
+    is_flow: bool,
+    parts: Parts,
+}
+
+enum Parts {
+    List(Vec<Node>),
+    /// The last part is a key that waits for its value.
+    Map(Vec<Entry>, Option<Key>),
+}
+
+/// A key that waits for its value.
+struct Key {
+    name: String,
+    place: Place,
+    start: usize,
+}
+
+struct Reader<'t> {
+    text: &'t str,
+    syntax: Syntax,
+    open: Vec<Open>,
+    roots: Vec<(Start, Node)>,
+    nodes: usize,
+    findings: Vec<Finding>,
+}
+
+fn place(mark: &Marker) -> Place {
+    Place {
+        line: mark.line().max(1),
+        column: mark.col() + 1,
+    }
+}
+
+impl<'t> Reader<'t> {
+    fn read(&mut self) {
+        let mut options = Options::default();
+        options.set_emit_comments(false);
+        options.flow_nesting_limit = MAX_DEPTH;
+        options.block_nesting_limit = MAX_DEPTH;
+        options.disallow_directives = self.syntax == Syntax::Plain;
+        options.emit_unresolved_aliases = true;
+        let mut parser: Parser<'t, StrInput<'t>> = Parser::new_from_str_with_options(self.text, options);
+        while let Some(event) = parser.next_event() {
+            match event {
+                Ok((event, span)) => self.take(event, &span),
+                Err(error) => {
+                    let at = place(error.marker());
+                    let words = self.words(at, &error.info());
+                    self.found(at, words);
+                    return;
+                }
+            }
+            if self.nodes > MAX_NODES || self.findings.len() >= MAX_FINDINGS {
+                if self.nodes > MAX_NODES {
+                    let at = self.text.lines().count().max(1);
+                    let words = format!("the text has more than {MAX_NODES} values: split it");
+                    self.found(Place { line: at, column: 1 }, words);
+                }
+                return;
+            }
+        }
+    }
+
+    /// What the scanner says, and what to do.
+    fn words(&self, at: Place, info: &str) -> String {
+        let line = self.text.lines().nth(at.line - 1).unwrap_or_default();
+        if line.chars().take_while(|c| c.is_whitespace()).any(|c| c == '\t') {
+            return "is no YAML: a tab cannot indent a line; use spaces".to_owned();
+        }
+        let info = info.lines().next().unwrap_or_default();
+        format!(
+            "is no YAML: {info}; check the indentation, the colons and the quotes here and in the line above"
+        )
+    }
+
+    fn found(&mut self, place: Place, message: impl Into<String>) {
+        self.findings.push(Finding::new(place, self.path(), message));
+    }
+
+    /// Path of the value that is being read.
+    fn path(&self) -> String {
+        let steps = self.open.iter().map(|open| match &open.parts {
+            Parts::List(items) => format!("[{}]", items.len()),
+            Parts::Map(_, Some(key)) => format!(".{}", key.name),
+            Parts::Map(_, None) => String::new(),
+        });
+        let path = steps.collect::<Vec<_>>().concat();
+        path.strip_prefix('.').unwrap_or(&path).to_owned()
+    }
+
+    fn take(&mut self, event: Event<'t>, span: &Span) {
+        let at = place(&span.start);
+        let bytes = span.byte_range().map_or((0, 0), |range| (range.start, range.end));
+        let leaf = |inner| Node {
+            place: at,
+            bytes,
+            inner,
+        };
+        self.marks(&event, span);
+        match event {
+            Event::DocumentStart(..) => {
+                let is_first = self.roots.is_empty();
+                let start = Start {
+                    byte: if is_first { 0 } else { bytes.0 },
+                    line: if is_first { 1 } else { at.line },
+                };
+                self.roots.push((start, leaf(Inner::Leaf)));
+            }
+            Event::Scalar(text, ..) => {
+                let Some(Open {
+                    parts: Parts::Map(entries, waiting @ None),
+                    ..
+                }) = self.open.last_mut()
+                else {
+                    self.close(leaf(Inner::Leaf));
+                    return;
+                };
+                let is_twice = entries.iter().any(|entry| entry.key == *text);
+                let is_merge = text == MERGE && self.syntax == Syntax::Plain;
+                *waiting = Some(Key {
+                    name: text.into_owned(),
+                    place: at,
+                    start: bytes.0,
+                });
+                self.nodes += 1;
+                if is_twice {
+                    self.found(at, "is set twice: leave one out");
+                } else if is_merge {
+                    self.found(at, "is a merge key, which is not read here: write the fields out");
+                }
+            }
+            Event::Alias(_) | Event::UnresolvedAlias(_) => self.close(leaf(Inner::Leaf)),
+            Event::SequenceStart(style, ..) => self.begin(at, bytes.0, style, Parts::List(Vec::new())),
+            Event::MappingStart(style, ..) => self.begin(at, bytes.0, style, Parts::Map(Vec::new(), None)),
+            Event::SequenceEnd | Event::MappingEnd => self.end(bytes.1),
+            _ => {}
+        }
+    }
+
+    /// A list or map ends, in brackets at `end`, else with its last part.
+    fn end(&mut self, end: usize) {
+        let Some(Open {
+            place,
+            start,
+            is_flow,
+            parts,
+        }) = self.open.pop()
+        else {
+            return;
+        };
+        let inner = match parts {
+            Parts::List(items) => Inner::List(items),
+            Parts::Map(entries, _) => Inner::Map(entries),
+        };
+        let last = match &inner {
+            Inner::List(items) => items.last(),
+            Inner::Map(entries) => entries.last().map(|entry| &entry.node),
+            Inner::Leaf => None,
+        };
+        let end = if is_flow {
+            end
+        } else {
+            last.map_or(start, |last| last.bytes.1)
+        };
+        self.close(Node {
+            place,
+            bytes: (start, end),
+            inner,
+        });
+    }
+
+    /// Reports what a plain text must not hold.
+    fn marks(&mut self, event: &Event<'t>, span: &Span) {
+        let at = place(&span.start);
+        if let Event::UnresolvedAlias(name) = event
+            && self.syntax == Syntax::Full
+        {
+            self.found(
+                at,
+                format!(
+                    "*{name} names an anchor that does not exist: write &{name} at the value it stands for"
+                ),
+            );
+        }
+        if self.syntax == Syntax::Full {
+            return;
+        }
+        if matches!(event, Event::Alias(_) | Event::UnresolvedAlias(_)) {
+            self.found(at, "is an alias (*), which is not read here: write the value out");
+        }
+        if event.anchor_id().is_some() {
+            self.found(at, "has an anchor (&), which is not read here: leave it out");
+        }
+        if event.tag().is_some() {
+            let at = span.tag_start().map_or(at, |mark| place(&mark));
+            self.found(
+                at,
+                "has a tag (!), which is not read here: leave it out, and put text in quotes",
+            );
+        }
+    }
+
+    fn begin(&mut self, place: Place, start: usize, style: StructureStyle, parts: Parts) {
+        if let Some(Open {
+            parts: Parts::Map(_, waiting @ None),
+            ..
+        }) = self.open.last_mut()
+        {
+            // Its end is then taken for the value of the key; the finding stops the rest.
+            *waiting = Some(Key {
+                name: String::new(),
+                place,
+                start,
+            });
+            self.found(place, "is a list or map in place of a key: write text as key");
+        }
+        self.nodes += 1;
+        let is_flow = style == StructureStyle::Flow;
+        self.open.push(Open {
+            place,
+            start,
+            is_flow,
+            parts,
+        });
+    }
+
+    /// A value is complete.
+    fn close(&mut self, node: Node) {
+        self.nodes += 1;
+        match self.open.last_mut().map(|open| &mut open.parts) {
+            None => {
+                if let Some((_, root)) = self.roots.last_mut() {
+                    *root = node;
+                }
+            }
+            Some(Parts::List(items)) => items.push(node),
+            Some(Parts::Map(entries, waiting)) => {
+                if let Some(Key {
+                    name: key,
+                    place,
+                    start,
+                }) = waiting.take()
+                {
+                    entries.push(Entry {
+                        key,
+                        place,
+                        start,
+                        node,
+                    });
+                }
+            }
+        }
+    }
+}

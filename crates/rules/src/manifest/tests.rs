@@ -1,0 +1,407 @@
+//! Broken documents -> line, column and words; written manifests -> the same workspace (tests).
+
+use proptest::prelude::*;
+use serde_json::json;
+
+use super::parse::{Syntax, parse};
+use super::*;
+use crate::form::{Offer, form};
+use crate::judge::properties::objects;
+use crate::violation::Violation;
+use crate::{References, judge};
+
+const HEAD: &str = "apiVersion: workspaces.jupyter.org/v1alpha1\nkind: Workspace\n";
+const NAMED: &str = "apiVersion: workspaces.jupyter.org/v1alpha1\nkind: Workspace\nmetadata:\n  name: demo\n";
+
+fn lines(text: &str) -> Vec<String> {
+    match workspace(text) {
+        Ok(manifest) => panic!("{text} is read as {:?}", manifest.workspace),
+        Err(findings) => findings
+            .iter()
+            .map(|it| format!("{}:{} {}", it.place.line, it.place.column, it.violation()))
+            .collect(),
+    }
+}
+
+/// After a head of four lines: text, then what each finding begins with and a word of its message.
+const BROKEN: [(&str, &[(&str, &str)]); 34] = [
+    // No YAML.
+    ("spec: {displayName: a", &[("5:7", "unclosed bracket")]),
+    ("spec: [a, b", &[("5:7", "unclosed bracket")]),
+    ("spec:\n  displayName: \"a\n", &[("7:1", "is no YAML")]),
+    ("spec:\n  displayName: 'a\n", &[("7:1", "is no YAML")]),
+    ("spec:\n  displayName: a\n image: b\n", &[("7:2", "is no YAML")]),
+    ("spec:\n\tdisplayName: a\n", &[("6:2", "a tab cannot indent")]),
+    ("spec:\n  displayName a\n  image: b\n", &[("7:8", "is no YAML")]),
+    ("spec: a: b\n", &[("5:8", "is no YAML")]),
+    ("spec:\n  displayName: @a\n", &[("6:16", "is no YAML")]),
+    ("spec:\n  displayName: a\n}\n", &[("7:1", "is no YAML")]),
+    (
+        "spec:\n  displayName: \"\\q\"\n",
+        &[("6:16", "unknown escape character")],
+    ),
+    // YAML that is not read.
+    (
+        "spec:\n  displayName: &a Demo\n  image: *a\n",
+        &[("6:19", "has an anchor"), ("7:10", "is an alias")],
+    ),
+    ("spec:\n  displayName: *gone\n", &[("6:16", "is an alias")]),
+    ("spec:\n  displayName: !!str 5\n", &[("6:16", "has a tag")]),
+    ("spec: !custom\n  displayName: a\n", &[("5:7", "has a tag")]),
+    (
+        "spec:\n  <<: {image: a}\n  displayName: a\n",
+        &[("6:3", "is a merge key")],
+    ),
+    (
+        "spec:\n  displayName: a\n  displayName: b\n",
+        &[("7:3", "is set twice")],
+    ),
+    ("spec:\n  ? [a]\n  : b\n", &[("6:5", "in place of a key")]),
+    (
+        "spec:\n  displayName: a\n---\nkind: Workspace\n",
+        &[("8:1", "second document")],
+    ),
+    // Missing.
+    ("", &[("1:1", "spec: is missing")]),
+    ("spec:\n", &[("5:5", "spec: is missing")]),
+    ("spec:\n  image: uv\n", &[("5:1", "spec.displayName: is missing")]),
+    // Unknown.
+    (
+        "colour: red\nspec:\n  displayName: a\n",
+        &[("5:1", "colour: is an unknown field")],
+    ),
+    (
+        "spec:\n  displayName: a\n  imagee: b\n",
+        &[("7:3", "spec.imagee: is an unknown field")],
+    ),
+    (
+        "spec:\n  displayName: a\n  storage:\n    sise: 1Gi\n",
+        &[("8:5", "spec.storage.sise: is an unknown field")],
+    ),
+    (
+        "spec:\n  displayName: a\n  env:\n  - name: A\n    value: b\n  - name: B\n    vlaue: c\n",
+        &[("11:5", "spec.env[1].vlaue: is an unknown field")],
+    ),
+    // Wrong types and values.
+    ("spec: text\n", &[("5:7", "spec: \"text\"")]),
+    (
+        "spec:\n  displayName: 5\n",
+        &[("6:16", "spec.displayName: \"5\"")],
+    ),
+    (
+        "spec:\n  displayName: a\n  port: http\n",
+        &[("7:9", "spec.port: \"http\"")],
+    ),
+    (
+        "spec:\n  displayName: a\n  port: 80\n",
+        &[("7:9", "spec.port: \"80\"")],
+    ),
+    (
+        "spec:\n  displayName: a\n  storage: 5Gi\n",
+        &[("7:12", "spec.storage: \"5Gi\"")],
+    ),
+    (
+        "spec:\n  displayName: a\n  resources:\n    limits: {cpu: 2x}\n",
+        &[("8:19", "spec.resources.limits.cpu: \"2x\"")],
+    ),
+    (
+        "spec:\n  displayName: a\n  accessType: Everybody\n",
+        &[("7:15", "spec.accessType: \"Everybody\"")],
+    ),
+    (
+        "spec:\n  displayName: a\n  env: {A: b}\n  idleShutdown: {enabled: sometimes}\n",
+        &[
+            ("7:3", "spec.env"),
+            ("8:27", "spec.idleShutdown.enabled: \"sometimes\""),
+        ],
+    ),
+];
+
+#[test]
+fn every_broken_document_is_found_at_its_line_and_column() {
+    let mut wrong = Vec::new();
+    for (text, expected) in BROKEN {
+        let found = lines(&format!("{NAMED}{text}"));
+        let fits = found.len() == expected.len()
+            && found.iter().zip(expected).all(|(line, (place, words))| {
+                line.strip_prefix(place)
+                    .is_some_and(|rest| rest.starts_with(' ') && rest.contains(words))
+            });
+        if !fits {
+            wrong.push(format!("{text:?}\n  expected {expected:?}\n  found {found:#?}"));
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+#[test]
+fn what_names_the_object_is_checked_too() {
+    let spec = "spec:\n  displayName: a\n";
+    for (head, place, words) in [
+        (
+            String::new(),
+            "1:1",
+            "apiVersion: is missing: write apiVersion: workspaces.jupyter.org/v1alpha1",
+        ),
+        (
+            "apiVersion: v1\nkind: Workspace\nmetadata: {name: a}\n".to_owned(),
+            "1:13",
+            "apiVersion: \"v1\" is not",
+        ),
+        (
+            HEAD.to_owned() + "metadata: {}\n",
+            "3:1",
+            "metadata.name: is missing",
+        ),
+        (HEAD.to_owned(), "1:1", "metadata.name: is missing"),
+        (
+            HEAD.to_owned() + "metadata: a\n",
+            "3:11",
+            "metadata: \"a\" is no map",
+        ),
+        (
+            HEAD.to_owned() + "metadata:\n  name: Demo\n",
+            "4:9",
+            "metadata.name: \"Demo\" is not a valid name",
+        ),
+        (
+            HEAD.to_owned() + "metadata:\n  name: 5\n",
+            "4:9",
+            "metadata.name: \"5\" is not text",
+        ),
+        (
+            HEAD.to_owned() + "metadata:\n  nmae: a\n  name: a\n",
+            "4:3",
+            "metadata.nmae: is an unknown field",
+        ),
+        (
+            HEAD.to_owned() + "metadata:\n  name: a\n  labels:\n    x.org/course: 5\n",
+            "6:19",
+            "metadata.labels[x.org/course]: \"5\" is not text",
+        ),
+        (
+            HEAD.replace("Workspace", "Pod") + "metadata: {name: a}\n",
+            "2:7",
+            "kind: \"Pod\" is not Workspace",
+        ),
+    ] {
+        let found = lines(&format!("{head}{spec}"));
+        assert!(
+            found
+                .iter()
+                .any(|line| line.starts_with(&format!("{place} {words}"))),
+            "{head}: {found:#?}"
+        );
+    }
+    for text in ["", "---\n", "# only a comment\n", "null\n"] {
+        assert!(lines(text)[0].contains("the text is empty"), "{text:?}");
+    }
+    assert!(
+        lines("- a\n")[0].starts_with("1:1 : is no object"),
+        "{:?}",
+        lines("- a\n")
+    );
+}
+
+#[test]
+fn a_text_that_is_too_long_is_refused_where_the_limit_is() {
+    let text = format!("{NAMED}spec:\n  displayName: {}\n", "é".repeat(MAX_BYTES));
+    let found = lines(&text);
+    assert_eq!(found.len(), 1);
+    assert!(
+        found[0].starts_with("6:") && found[0].contains("more than the maximum 65536"),
+        "{found:?}"
+    );
+    let fits = format!("{NAMED}spec:\n  displayName: a\n# {}", "x".repeat(MAX_BYTES));
+    assert!(workspace(&fits[..MAX_BYTES]).is_ok());
+}
+
+#[test]
+fn bombs_are_refused_within_bounds() {
+    // Each alias stands for nine of those before: 9^9 values, of which none is expanded.
+    let level = |level: usize| {
+        let aliases = vec![format!("*a{}", level - 1); 9].join(", ");
+        format!("a{level}: &a{level} [{aliases}]\n")
+    };
+    let bomb = "a0: &a0 [x]\n".to_owned() + &(1..10).map(level).collect::<Vec<_>>().concat();
+    let found = lines(&bomb);
+    assert!(
+        found.len() <= 50
+            && found
+                .iter()
+                .all(|line| line.contains("anchor") || line.contains("alias")),
+        "{found:?}"
+    );
+    let refused = documents(&bomb).unwrap_err();
+    assert!(refused.message.contains("cannot be read"), "{refused:?}");
+    for deep in ["[".repeat(30_000), "- ".repeat(30_000), "{a: ".repeat(15_000)] {
+        let found = lines(&deep);
+        assert!(found.len() == 1 && found[0].contains("is no YAML"), "{found:?}");
+    }
+    let steps = |text: &str| {
+        let documents = parse(text, Syntax::Plain).map(|found| found.len());
+        documents.map_err(|found| found.len())
+    };
+    let many = format!("[{}]", "a,".repeat(200_001));
+    assert_eq!(steps(&many), Err(1), "more values than are counted");
+    let tags = "- !t a\n".repeat(10_000);
+    assert_eq!(steps(&tags), Err(50), "no more findings than somebody reads");
+}
+
+#[test]
+fn violations_and_causes_are_placed_by_their_paths() {
+    let text = format!(
+        "{NAMED}  labels: {{a.b/c: x}}\nspec:\n  displayName: a\n  resources:\n    limits:\n      nvidia.com/gpu: 1\n      cpu: 2\n  \
+         env:\n    - name: A\n    - {{name: B, value: c}}\n  variables:\n    a.b: c\n"
+    );
+    let document = workspace(&text).unwrap().document;
+    let at = |field: &str| {
+        let place = document.place(field);
+        format!("{}:{}", place.line, place.column)
+    };
+    for (field, place) in [
+        ("spec.displayName", "7:16"),
+        ("spec.resources.limits[nvidia.com/gpu]", "10:23"),
+        ("spec.resources.limits.nvidia.com/gpu", "10:23"),
+        ("spec.resources.limits.cpu", "11:12"),
+        ("spec.resources.limits", "9:5"),
+        ("spec.resources.requests.cpu", "8:3"),
+        ("spec.env[1].value", "14:24"),
+        ("spec.env[0].value", "13:7"),
+        ("spec.env[7]", "12:3"),
+        ("spec.variables[a.b]", "16:10"),
+        ("metadata.labels[a.b/c]", "5:19"),
+        ("spec.image", "6:1"),
+        ("nothing", "1:1"),
+        ("", "1:1"),
+    ] {
+        assert_eq!(at(field), place, "{field}");
+    }
+    let finding = document.finding(&Violation::new("spec.displayName", "a", "is refused"));
+    assert_eq!(
+        (finding.place.line, finding.violation().to_string()),
+        (7, "spec.displayName: \"a\" is refused".to_owned())
+    );
+}
+
+#[test]
+fn files_may_hold_several_documents_and_aliases() {
+    let text = "%YAML 1.2\n---\na: &x 1\nb: *x\n---\n---\n# nothing\n...\n---\nc:\n  d: yes\n";
+    let found = documents(text).unwrap();
+    let values: Vec<_> = found.iter().map(|document| document.value.clone()).collect();
+    assert_eq!(values.len(), 2, "{values:?}");
+    assert_eq!(values[0], json!({"a": 1, "b": 1}));
+    assert_eq!(found[1].place("c.d").line, 11);
+    let list = documents("kind: List\nitems:\n- {kind: A, spec: {a: 1}}\n- kind: B\n  spec:\n    b: 2\n")
+        .unwrap()
+        .remove(0)
+        .items();
+    assert_eq!(
+        (list.len(), &list[1].value),
+        (2, &json!({"kind": "B", "spec": {"b": 2}}))
+    );
+    assert_eq!(
+        (list[0].place("spec.a").column, list[1].place("spec.b").line),
+        (23, 6)
+    );
+    let broken = documents("a: 1\n---\nb: [\n").unwrap_err();
+    assert!(broken.place.line >= 3, "{broken:?}");
+}
+
+#[test]
+fn comments_and_order_stay_when_the_form_changes_a_value() {
+    let text = format!(
+        "# my lab\n{NAMED}spec:\n  # how fast\n  resources:\n    limits: {{cpu: 2}} # two\n  image: uv   # the usual\n  displayName: 'A'\n  env:\n  # of mine\n  - name: A\n    value: b\n  affinity: {{}}\n"
+    );
+    let settings = objects::settings();
+    let before = workspace(&text).unwrap().workspace;
+    let form = form(
+        &Offer {
+            template: None,
+            profiles: &[],
+            settings: &settings,
+        },
+        None,
+    );
+    let values = [
+        ("spec.image", "r/b:1"),
+        ("spec.displayName", "B: c"),
+        ("spec.resources.limits.cpu", "3"),
+        ("spec.port", "9000"),
+        ("spec.shmSize", ""),
+    ];
+    let mut all = crate::form::values(&form, &before);
+    all.0
+        .extend(values.map(|(name, value)| (name.to_owned(), value.to_owned())));
+    let after = crate::form::filled(&form, &all, Some(&before)).workspace;
+    assert_eq!(
+        edited(&text, &form, &after).unwrap(),
+        text.replace("image: uv ", "image: r/b:1 ")
+            .replace("'A'", "\"B: c\"")
+            .replace("{cpu: 2}", "{cpu: \"3\"}")
+            .replace("spec:\n", "spec:\n  port: 9000\n")
+    );
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(96))]
+
+    #[test]
+    fn a_written_manifest_is_read_as_the_same_workspace(
+        spec in objects::workspace_spec(false), of_template in objects::template_spec(false), refers: bool
+    ) {
+        let (workspace_, template, settings) = (objects::workspace(spec, refers), objects::template(&of_template), objects::settings());
+        let offer = Offer { template: refers.then_some(&template), profiles: &[], settings: &settings };
+        let form = form(&offer, Some(&workspace_));
+        let text = yaml(&form, &workspace_);
+        let read = workspace(&text);
+        prop_assert!(read.is_ok(), "{}\n{:?}", text, read.err());
+        prop_assert_eq!(&read.unwrap().workspace.spec, &workspace_.spec, "{}", text);
+    }
+
+    #[test]
+    fn defaults_in_comments_are_admitted_when_they_are_uncommented(of_template in objects::template_spec(false)) {
+        let (template, settings) = (objects::template(&of_template), objects::settings());
+        let blank = objects::workspace(json!({"displayName": "d"}), true);
+        let offer = Offer { template: Some(&template), profiles: &[], settings: &settings };
+        let text = yaml(&form(&offer, None), &blank);
+        prop_assert!(text.contains("# "), "{}", text);
+        let all: String = text
+            .lines()
+            .map(|line| if line.trim_start().starts_with("# ") { line.replacen("# ", "", 1) } else { line.to_owned() } + "\n")
+            .collect();
+        let read = workspace(&all);
+        prop_assert!(read.is_ok(), "{}\n{:?}", all, read.err());
+        let mut read = read.unwrap().workspace;
+        read.metadata = blank.metadata.clone();
+        let manager = objects::manager();
+        let references = References::managed_by([&manager]).with_template(Some(&template));
+        let found = judge(&read, &references, &settings).violations;
+        prop_assert_eq!(found.map(|found| found.to_string()), None, "{}", all);
+    }
+
+    #[test]
+    fn an_edited_text_says_what_the_form_says(
+        spec in objects::workspace_spec(false), other in objects::workspace_spec(false), of_template in objects::template_spec(false)
+    ) {
+        let (before, template, settings) = (objects::workspace(spec, true), objects::template(&of_template), objects::settings());
+        let offer = Offer { template: Some(&template), profiles: &[], settings: &settings };
+        let form = form(&offer, Some(&before));
+        let others = crate::form::values(&form, &objects::workspace(other, true));
+        let after = crate::form::filled(&form, &others, Some(&before)).workspace;
+        let text = yaml(&form, &before).replace("spec:\n", "spec: # mine\n");
+        if let Some(edited) = edited(&text, &form, &after) {
+            prop_assert!(edited.contains("spec: # mine"));
+            prop_assert_eq!(workspace(&edited).unwrap().workspace.spec, after.spec);
+        }
+    }
+
+    #[test]
+    fn no_text_makes_the_reader_panic(text in "[-a-z:\\[\\]{}&*!#|>\"' \n\t]{0,80}", cut in 0_usize..400) {
+        let _ = (workspace(&text), documents(&text));
+        let form = form(&Offer { template: None, profiles: &[], settings: &objects::settings() }, None);
+        let whole = yaml(&form, &objects::workspace(json!({"displayName": "d", "env": [{"name": "A", "value": "b"}]}), false));
+        let cut = whole.floor_char_boundary(cut.min(whole.len()));
+        let _ = workspace(&(whole[..cut].to_owned() + &text + &whole[cut..]));
+    }
+}

@@ -1,0 +1,99 @@
+//! Presentation of a template -> images in it that the template does not admit (pure).
+
+use api::WorkspaceTemplateSpec;
+
+use super::image;
+use crate::checks;
+use crate::settings::Settings;
+use crate::violation::Violation;
+
+/// Checks each presented image when the template is written. The presentation decides nothing, so workspaces are not judged by it.
+pub fn presentation(spec: &WorkspaceTemplateSpec, settings: &Settings) -> Vec<Violation> {
+    let images = spec.presentation.as_ref().map_or(&[][..], |it| &it.images);
+    let mut found = Vec::new();
+    for (index, presented) in images.iter().enumerate() {
+        let field = format!("spec.presentation.images[{index}].image");
+        let name = presented.image.as_str();
+        if images[..index].iter().any(|other| other.image == name) {
+            let rule = "is presented twice: leave one out";
+            found.push(Violation::new(field, name, rule));
+        } else if !image::allowed(spec).any(|allowed| allowed == name) {
+            // A template's own image may contain variables, so the text is compared first.
+            found.extend(
+                checks::image_syntax(&field, name).or_else(|| image::refused(field, name, spec, settings)),
+            );
+        }
+    }
+    found
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::*;
+
+    fn lines(template: Value, images: &[&str]) -> Vec<String> {
+        let settings = Settings::parse("{defaultImage: d:1, imageAliases: {uv: r/jupyter:1}}").unwrap();
+        let mut template = template;
+        template["displayName"] = json!("t");
+        let images: Vec<_> = images
+            .iter()
+            .map(|image| json!({"image": image, "displayName": "An image"}))
+            .collect();
+        template["presentation"] = json!({ "images": images });
+        let spec = serde_json::from_value(template).unwrap();
+        let found = presentation(&spec, &settings);
+        found.iter().map(ToString::to_string).collect()
+    }
+
+    #[test]
+    fn each_presented_image_must_be_one_that_the_template_admits() {
+        let template = json!({"defaultImage": "uv", "allowedImages": ["uv", "r/code:1"]});
+        assert!(lines(template.clone(), &["uv", "r/code:1"]).is_empty());
+        assert!(
+            lines(template.clone(), &["r/jupyter:1"]).is_empty(),
+            "an alias's image"
+        );
+        assert_eq!(
+            lines(template.clone(), &["uv", "r/other:1"]),
+            [
+                "spec.presentation.images[1].image: \"r/other:1\" is not an image that the template allows: choose one of uv, r/code:1"
+            ]
+        );
+        let twice = lines(template, &["uv", "uv"]);
+        assert!(
+            twice[0].starts_with("spec.presentation.images[1].image: \"uv\" is presented twice"),
+            "{twice:?}"
+        );
+    }
+
+    #[test]
+    fn without_allowed_images_only_the_default_one_is_presented() {
+        let template = json!({"defaultImage": "r/{workspace.namespace}:1"});
+        assert!(lines(template.clone(), &["r/{workspace.namespace}:1"]).is_empty());
+        assert_eq!(lines(template, &["r/a:1"]).len(), 1);
+    }
+
+    #[test]
+    fn with_custom_images_any_name_of_an_image_is_presented() {
+        let template = json!({"defaultImage": "uv", "allowCustomImages": true});
+        assert!(lines(template.clone(), &["r/other:1"]).is_empty());
+        let wrong = lines(template, &["a b"]);
+        assert!(
+            wrong[0].starts_with("spec.presentation.images[0].image: \"a b\" has characters"),
+            "{wrong:?}"
+        );
+    }
+
+    #[test]
+    fn workspaces_are_not_judged_by_it() {
+        let spec: WorkspaceTemplateSpec = serde_json::from_value(json!({
+            "displayName": "t", "defaultImage": "uv", "presentation": {"images": [{"image": "x:1", "displayName": "x"}]},
+        }))
+        .unwrap();
+        let settings = Settings::parse("defaultImage: d:1").unwrap();
+        assert_eq!(super::super::template(&spec, &settings), Vec::new());
+        assert_eq!(presentation(&spec, &settings).len(), 1);
+    }
+}

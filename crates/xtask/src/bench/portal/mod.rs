@@ -1,0 +1,469 @@
+//! `xtask bench-portal` -> what the portal and the plugin cost with many workspaces: JSON under target/bench, tables in the docs (IO).
+//!
+//! All of it runs in network and process namespaces of its own, as `bench-webhook` does: the portal and a bare server on one core,
+//! etcd, API server and load on another. Rights are those of the chart. The load is part of the portal's benches.
+//!
+//! - `objects`: what is in that cluster, and who looks at it
+//! - `prepare`: puts it there, with the files that the portal reads
+//! - `report`: figures to text
+
+mod objects;
+mod prepare;
+mod report;
+
+use std::fs;
+use std::net::{Ipv4Addr, SocketAddr, TcpStream};
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context as _, ensure};
+use serde_json::{Value, json};
+
+use self::objects::Kind;
+use self::prepare::{prepare, write_files};
+use self::report::{First, Lists, Page, Report, Usage};
+use super::figures::{Round, summary};
+use super::load::{generate, read};
+use super::namespaced::{NamespacedBench, require_root};
+use super::operator::audit::{Log, is_upkeep};
+use super::operator::instance::{Instance, PORTAL};
+use super::server::Process;
+use super::webhook::{ADMIN, get, service};
+use super::{built, processor, target, two_processors};
+use crate::args::BenchPortal;
+use crate::cluster::process::wait_until;
+use crate::components::{ETCD, HYPERKUBE};
+use crate::demo::helm;
+use crate::exec::Cmd;
+use crate::paths::Paths;
+use crate::progress::Progress;
+
+const SERVER: &str = "portal";
+const REFERENCE: &str = "reference";
+const LISTEN: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::LOCALHOST), 8443);
+const BARE: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::LOCALHOST), 8444);
+/// Pages a second, and how many in a round: less than one person's limit.
+const RATE: u32 = 25;
+const COUNT: u32 = 100;
+/// The same of people whose rights are not known: each takes an access review for each namespace.
+const COLD: (u32, u32) = (4, 20);
+/// Changes a second.
+const CHANGES: u32 = 20;
+/// Rows of the first page of a list.
+const ROWS: usize = 50;
+/// Calls of the plugin, per command.
+const CALLS: usize = 5;
+
+/// Measures, writes both files and prints the tables.
+///
+/// # Errors
+/// When this is not root on Linux with two processors, a build fails, or a page is not answered as it ought to be.
+pub(crate) fn run(args: &BenchPortal, paths: &Paths) -> anyhow::Result<()> {
+    let progress = Progress::start();
+    if args.inside {
+        return inside(args, paths, &progress);
+    }
+    require_root()?;
+    ensure!(
+        args.namespaces > 0
+            && args.streams > 0
+            && args.rounds > 0
+            && args.workspaces >= 4 * args.namespaces.max(ROWS),
+        "--workspaces {}: at least {} are needed, four in each namespace; and of everything else one",
+        args.workspaces,
+        4 * args.namespaces.max(ROWS)
+    );
+    two_processors()?;
+    for component in [&ETCD, &HYPERKUBE] {
+        component.ensure(paths, &progress)?;
+    }
+    helm::ensure(paths, &progress)?;
+    let program = |given: &Option<PathBuf>, target: &[&str]| {
+        if let Some(program) = given {
+            return Ok(std::path::absolute(program)?);
+        }
+        progress.line(format_args!("building {} with optimisation", target[3]));
+        built(paths, target)
+    };
+    let portal = program(
+        &args.program,
+        &["--package", "portal", "--bin", "jupyter-k8s-portal"],
+    )?;
+    let plugin = program(&args.plugin, &["--package", "cli", "--bin", "kubectl-workspace"])?;
+    let generator = program(&args.generator, &["--package", "portal", "--bench", "pages"])?;
+    let mut inner = Vec::new();
+    for (name, number) in [
+        ("--workspaces", args.workspaces),
+        ("--namespaces", args.namespaces),
+        ("--streams", args.streams),
+        ("--seconds", usize::try_from(args.seconds)?),
+        ("--rounds", args.rounds),
+    ] {
+        inner.extend([name.into(), number.to_string().into()]);
+    }
+    for (name, program) in [
+        ("--program", portal),
+        ("--plugin", plugin),
+        ("--generator", generator),
+    ] {
+        inner.extend([name.into(), program.into()]);
+    }
+    let namespaced = NamespacedBench {
+        name: SERVER,
+        // Making so many objects takes both; what is measured has one.
+        processor: None,
+        args: inner,
+        dry_run: args.dry_run,
+    };
+    namespaced.run(paths)
+}
+
+fn inside(args: &BenchPortal, paths: &Paths, progress: &Progress) -> anyhow::Result<()> {
+    let folder = target(paths).join("bench");
+    let state = folder.join("portal-instance");
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()?;
+    let mut bench = runtime.block_on(Bench::start(args, paths, &state, progress))?;
+    let report = bench.measure(progress);
+    drop(bench);
+    let report = report?;
+    let _ = fs::remove_dir_all(&state);
+    fs::write(folder.join("portal.json"), report.json())?;
+    fs::write(folder.join("portal.md"), report.table())?;
+    Ok(())
+}
+
+struct Bench<'a> {
+    args: &'a BenchPortal,
+    instance: Instance,
+    generator: &'a Path,
+    /// The core of the servers, and that of everything else.
+    processors: (usize, usize),
+    /// From the portal's start until it is ready.
+    ready: Duration,
+    calls: Log,
+}
+
+impl<'a> Bench<'a> {
+    async fn start(
+        args: &'a BenchPortal,
+        paths: &Paths,
+        folder: &Path,
+        progress: &Progress,
+    ) -> anyhow::Result<Self> {
+        let processors = two_processors()?;
+        let mut instance = Instance::bare(paths, folder).await?;
+        let client = instance.client().await?;
+        let settings = prepare(&client, args, paths, progress).await?;
+        let generator = args.generator.as_deref().context("no load generator")?;
+        let program = args.program.as_deref().context("no program to measure")?;
+        write_files(&instance, &settings, &Cmd::new(generator).arg("keys").output()?)?;
+        let text = |name: &str| instance.layout().file(name).display().to_string();
+        let arguments = vec![
+            "--namespace=jupyter-k8s-system".to_owned(),
+            "--release-name=bench".to_owned(),
+            format!("--settings-file={}", text("settings.yaml")),
+            format!("--assertion-keys-file={}", text("jwks.json")),
+            format!("--tls-dir={}", text("tls")),
+            format!("--listen-address={LISTEN}"),
+            format!("--admin-address={ADMIN}"),
+        ];
+        instance.pin(processors.1)?;
+        let begin = Instant::now();
+        instance.launch_as(&service(SERVER, processors.0, program, arguments), "portal")?;
+        ensure!(
+            wait_until(Duration::from_mins(1), || get("/readyz").is_ok()),
+            "the portal does not get ready; see {}",
+            instance.layout().log(SERVER).display()
+        );
+        let ready = begin.elapsed();
+        progress.line(format_args!(
+            "the portal is ready after {:.2} s",
+            ready.as_secs_f64()
+        ));
+        Ok(Self {
+            args,
+            calls: Log::new(instance.audit_log(), PORTAL),
+            processors,
+            instance,
+            generator,
+            ready,
+        })
+    }
+
+    fn measure(&mut self, progress: &Progress) -> anyhow::Result<Report> {
+        let first = self.first(&self.person(Kind::Member, "/"))?;
+        let started = self.instance.memory(SERVER)?;
+        let pages = self.pages(progress)?;
+        let mut lists = Vec::new();
+        for (kind, what) in [
+            (Kind::Member, "people who see few workspaces"),
+            (Kind::Admin, "administrators who see all"),
+        ] {
+            let measured = self.lists(kind, what)?;
+            progress.line(format_args!("open lists of {what}: {}", measured.line()));
+            lists.push(measured);
+        }
+        Ok(Report {
+            processor: processor(),
+            counts: [self.args.workspaces, self.args.namespaces, self.args.streams],
+            ready: self.ready,
+            first,
+            pages,
+            lists,
+            memory: [started, self.instance.peak_memory(SERVER)?],
+            plugin: self.plugin()?,
+        })
+    }
+
+    /// The first person of a kind, who opens `path`; in their own namespace there is a workspace of theirs.
+    fn person(&self, kind: Kind, path: &str) -> Value {
+        kind.person(0, self.args.namespaces, path)
+    }
+
+    fn first(&self, person: &Value) -> anyhow::Result<First> {
+        let plan = self.plan(&self.requests(LISTEN, std::slice::from_ref(person), (1, 1), true))?;
+        let (process, first) = Process::announced(self.generator, &["first", &plan], self.processors.1)?;
+        process.finish()?;
+        Ok(first)
+    }
+
+    fn pages(&mut self, progress: &Progress) -> anyhow::Result<Vec<Page>> {
+        let (namespace, name) = objects::named(self.args.namespaces, self.args.namespaces);
+        let own = format!("/w/{namespace}/{name}");
+        let known = [
+            ("list of an owner of 3", Kind::Owner, "/", 30.0),
+            (
+                "list of the same owner with the role in a namespace",
+                Kind::Member,
+                "/",
+                30.0,
+            ),
+            ("list of an administrator of all", Kind::Admin, "/", 30.0),
+            ("page of a workspace, its owner", Kind::Member, &own, 20.0),
+            ("page of a workspace, an administrator", Kind::Admin, &own, 20.0),
+        ];
+        let mut pages = Vec::new();
+        for (name, kind, path, limit) in known {
+            let people = [self.person(kind, path)];
+            pages.push(self.page(name, &people, (RATE, COUNT), Some(limit))?);
+        }
+        // Each asks once: whoever asked less than 30 s ago is known.
+        let (rate, count) = COLD;
+        let strangers: Vec<_> = (1..=usize::try_from(count)? * self.args.rounds)
+            .map(|number| Kind::Member.person(number, self.args.namespaces, "/"))
+            .collect();
+        pages.push(self.page(
+            "list of people with that role who did not ask for 30 s",
+            &strangers,
+            (rate, count),
+            None,
+        )?);
+        for page in &pages {
+            progress.line(format_args!(
+                "{}: p99 {:.1} ms",
+                page.name, page.portal.p99_millis
+            ));
+        }
+        Ok(pages)
+    }
+
+    /// One page, beside a bare server that answers as many bytes; both take turns.
+    fn page(
+        &mut self,
+        name: &'static str,
+        people: &[Value],
+        (rate, count): (u32, u32),
+        limit: Option<f64>,
+    ) -> anyhow::Result<Page> {
+        let bytes = self.first(&people[0])?.page;
+        self.bare(bytes)?;
+        let (mut portal, mut bare) = (Vec::new(), Vec::new());
+        for number in 0..self.args.rounds {
+            let each = people.len().div_ceil(self.args.rounds).max(1);
+            let people = people.chunks(each).cycle().nth(number).unwrap_or_default();
+            let known = people.len() == 1;
+            portal.push(self.round(SERVER, LISTEN, people, (rate, count), known)?);
+            bare.push(self.round(REFERENCE, BARE, people, (rate, count), known)?);
+        }
+        self.instance.stop(REFERENCE);
+        Ok(Page {
+            name,
+            bytes,
+            portal: summary(portal),
+            bare: summary(bare),
+            limit,
+        })
+    }
+
+    /// Starts the bare server.
+    fn bare(&mut self, bytes: usize) -> anyhow::Result<()> {
+        let tls = self.instance.layout().file("tls").display().to_string();
+        let args = ["bare".to_owned(), BARE.to_string(), tls, bytes.to_string()];
+        let bare = service(REFERENCE, self.processors.0, self.generator, args.into());
+        self.instance.launch_as(&bare, SERVER)?;
+        ensure!(
+            wait_until(Duration::from_mins(1), || TcpStream::connect(BARE).is_ok()),
+            "the bare server does not listen"
+        );
+        Ok(())
+    }
+
+    fn round(
+        &self,
+        name: &str,
+        address: SocketAddr,
+        people: &[Value],
+        (rate, count): (u32, u32),
+        known: bool,
+    ) -> anyhow::Result<Round> {
+        let plan = self.requests(address, people, (rate, count), known);
+        let before = self.instance.cpu(name)?;
+        generate((self.generator, "requests"), &plan, self.processors.1)?;
+        let cpu = self.instance.cpu(name)?.saturating_sub(before);
+        let answers = read(&self.log())?;
+        let other = answers.iter().find(|answer| answer.status != 200);
+        ensure!(other.is_none(), "{name} answered {other:?}");
+        ensure!(
+            answers.len() == count as usize,
+            "{} of {count} answers",
+            answers.len()
+        );
+        Ok(Round { cpu, answers })
+    }
+
+    fn requests(
+        &self,
+        server: SocketAddr,
+        people: &[Value],
+        (rate, count): (u32, u32),
+        known: bool,
+    ) -> Value {
+        let server = self.instance.layout().kubeconfig(&server.port().to_string());
+        json!({
+            "server": server, "people": people, "rate": rate, "count": count, "known": known, "log": self.log(),
+        })
+    }
+
+    fn log(&self) -> PathBuf {
+        self.instance.layout().file("load.tsv")
+    }
+
+    fn plan(&self, plan: &Value) -> anyhow::Result<String> {
+        let file = self.instance.layout().file("load.json");
+        fs::write(&file, plan.to_string())?;
+        Ok(file.display().to_string())
+    }
+
+    /// Lists that are open without changes, and with changes.
+    fn lists(&mut self, kind: Kind, name: &'static str) -> anyhow::Result<Lists> {
+        let BenchPortal {
+            workspaces,
+            namespaces,
+            streams,
+            seconds,
+            ..
+        } = *self.args;
+        let people: Vec<_> = (0..streams)
+            .map(|number| kind.person(number, namespaces, "/events?view=list"))
+            .collect();
+        let running = |numbers: std::ops::Range<usize>| -> Vec<_> {
+            numbers
+                .filter(|number| objects::runs(*number))
+                .map(|number| objects::named(number, namespaces))
+                .collect()
+        };
+        // Somebody of each namespace looks; administrators see the first rows of all.
+        let (shown, others, year) = match kind {
+            Kind::Admin => (running(0..ROWS), running(workspaces / 2..workspaces), 2132),
+            _ => (running(0..workspaces), vec![], 2131),
+        };
+        let layout = self.instance.layout();
+        let plan = self.plan(&json!({
+            "server": layout.kubeconfig(&LISTEN.port().to_string()), "api_server": layout.kubeconfig("load"),
+            "people": people, "shown": shown, "others": others, "year": year, "rate": CHANGES,
+            "seconds": [seconds, seconds], "log": self.log(),
+        }))?;
+        let mut generator = Process::held(self.generator, &["streams", &plan], self.processors.1)?;
+        let mut samples = Vec::new();
+        for expected in ["open", "idle", "changed"] {
+            let line = generator.line()?;
+            ensure!(
+                line == expected,
+                "the load generator said {line:?} in place of {expected}"
+            );
+            samples.push((Instant::now(), self.cpu()?, self.calls()?));
+        }
+        generator.finish()?;
+        let usage = |from: usize| {
+            let ((begin, cpu, _), (end, used, calls)) = (&samples[from], &samples[from + 1]);
+            let seconds = end.duration_since(*begin).as_secs_f64();
+            let share = |of: usize| used[of].saturating_sub(cpu[of]).as_secs_f64() / seconds;
+            #[expect(clippy::cast_precision_loss, reason = "counts are far below 2^52")]
+            let calls_per_second = *calls as f64 / seconds;
+            Usage {
+                portal_cores: share(0),
+                api_server_cores: share(1),
+                calls_per_second,
+            }
+        };
+        let answers = read(&self.log())?;
+        let mut millis: Vec<f64> = answers.iter().map(|answer| answer.millis()).collect();
+        millis.sort_by(f64::total_cmp);
+        Ok(Lists {
+            name,
+            idle: usage(0),
+            changing: usage(1),
+            millis,
+            lost: answers.iter().filter(|answer| answer.status != 200).count(),
+            memory: self.instance.memory(SERVER)?,
+        })
+    }
+
+    fn cpu(&self) -> anyhow::Result<[Duration; 2]> {
+        Ok([self.instance.cpu(SERVER)?, self.instance.cpu("kube-apiserver")?])
+    }
+
+    /// Calls of the portal since the last time, without watches.
+    fn calls(&mut self) -> anyhow::Result<usize> {
+        let calls = self.calls.calls()?;
+        let others = calls.iter().filter(|(call, _)| !is_upkeep(call));
+        Ok(others.map(|(_, number)| number).sum())
+    }
+
+    /// Commands of the plugin: name in the table, limit in seconds, and seconds that each call took.
+    fn plugin(&self) -> anyhow::Result<Vec<report::Command>> {
+        let program = self.args.plugin.as_deref().context("no plugin")?;
+        let (namespace, name) = objects::named(1, self.args.namespaces);
+        let explain = ["explain", &name, "-n", &namespace];
+        let commands: [(&str, &[&str], f64); 3] = [
+            ("version --client", &["version", "--client"], 0.03),
+            ("list --all-namespaces", &["list", "--all-namespaces"], 1.5),
+            ("explain", &explain, 2.0),
+        ];
+        let mut measured = Vec::new();
+        for (command, args, limit) in commands {
+            let mut seconds = Vec::new();
+            for _ in 0..CALLS {
+                let call = Cmd::new(program)
+                    .args(args)
+                    .env("KUBECONFIG", self.instance.layout().kubeconfig("load"));
+                let begin = Instant::now();
+                let text = call.output()?;
+                seconds.push(begin.elapsed().as_secs_f64());
+                let rows = text.lines().count();
+                ensure!(
+                    args[0] != "list" || rows > self.args.workspaces,
+                    "the plugin listed {rows} rows"
+                );
+            }
+            measured.push(report::Command {
+                name: command,
+                seconds,
+                limit,
+            });
+        }
+        Ok(measured)
+    }
+}

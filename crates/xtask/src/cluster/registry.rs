@@ -1,0 +1,135 @@
+//! The local node -> a registry with a password in its network, for a test (IO); its settings (pure).
+//!
+//! Node and machine know it by the same name: containerd uses plain HTTP for a loopback address, and a forwarder carries the machine's
+//! connections to that port into the node's network.
+
+use std::fs;
+use std::net::{Ipv4Addr, SocketAddr, TcpStream};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use anyhow::{Context as _, bail, ensure};
+use serde_json::{Value, json};
+
+use super::kubeconfig::write_secret;
+use super::layout::{Layout, NODE_ADDRESS};
+use super::process::{self, Network, Service, wait_until};
+use super::state::State;
+use super::{agents, lock, network};
+use crate::paths::Paths;
+use crate::progress::Progress;
+
+/// The registry and what leads to it from the machine.
+pub(crate) const NAMES: [&str; 2] = ["registry", "registry-forwarder"];
+/// Its port, in the node's network and on the machine's loopback.
+pub(crate) const PORT: u16 = 8500;
+/// The account `release` with the password `not-a-secret`, by bcrypt. The registry is reached from this machine alone, holds what anybody
+/// can build, and lives as long as a test.
+const ACCOUNT: &str = "release:$2b$04$Ba1dUmA7Zrxc0WjMBw2X.OCu/ho.T5Kf1YfxdnbZMH8apEwRoWbbe\n";
+/// base64 of `release:not-a-secret`.
+const LOGIN: &str = "cmVsZWFzZTpub3QtYS1zZWNyZXQ=";
+
+/// A registry that runs.
+pub(crate) struct Running {
+    /// Host and port.
+    pub(crate) address: String,
+    /// File with credentials for it, as `docker login` writes it.
+    pub(crate) credentials: PathBuf,
+}
+
+/// Writes settings and accounts of a registry that listens on `address` and keeps everything in `folder`; returns the settings' file.
+///
+/// # Errors
+/// When a file cannot be written.
+pub(crate) fn write_settings(folder: &Path, address: &str) -> anyhow::Result<PathBuf> {
+    fs::create_dir_all(folder).with_context(|| format!("cannot make {}", folder.display()))?;
+    let accounts = folder.join("accounts");
+    write_secret(&accounts, ACCOUNT)?;
+    let settings = json!({
+        "version": "0.1",
+        "storage": {"filesystem": {"rootdirectory": folder.join("data")}},
+        "http": {"addr": address},
+        "auth": {"htpasswd": {"realm": "tests", "path": accounts}},
+    });
+    let file = folder.join("registry.yml");
+    fs::write(&file, settings.to_string()).with_context(|| format!("cannot write {}", file.display()))?;
+    Ok(file)
+}
+
+/// Credentials for registries with that account, as `docker login` writes them (pure).
+pub(crate) fn credentials(addresses: &[&str]) -> Value {
+    let auths: serde_json::Map<_, _> = addresses
+        .iter()
+        .map(|address| ((*address).to_owned(), json!({"auth": LOGIN})))
+        .collect();
+    json!({"auths": auths})
+}
+
+/// Starts an empty registry on the local node, in place of one of an earlier test.
+///
+/// A node with one is replaced by the next `up`: the test takes away what others need.
+///
+/// # Errors
+/// When no local node is up, the port is taken, or the registry does not listen.
+pub(crate) fn start(paths: &Paths, progress: &Progress) -> anyhow::Result<Running> {
+    let _lock = lock::acquire(paths, "registry", progress)?;
+    let layout = Layout::new(paths);
+    let mut state = State::load(&layout)?.context("no local node is up; run `./justw cluster up`")?;
+    let (earlier, others): (Vec<_>, Vec<_>) = state
+        .processes
+        .into_iter()
+        .partition(|process| NAMES.contains(&process.name.as_str()));
+    state.processes = others;
+    process::stop(&earlier, Duration::from_secs(5))?;
+    let folder = layout.file(NAMES[0]);
+    let _ = fs::remove_dir_all(&folder);
+    if let Some(why) = network::port_taken(PORT) {
+        bail!("{why}; free it and run this again");
+    }
+    let settings = write_settings(&folder, &format!(":{PORT}"))?;
+    let forwarder = state
+        .process(agents::NAMES[1])
+        .context("the node has no forwarder")?;
+    for service in services(&settings, &forwarder.program.clone()) {
+        state.processes.push(service.start(&layout)?);
+        state.save(&layout)?;
+    }
+    let node: Ipv4Addr = NODE_ADDRESS.parse()?;
+    for address in [
+        SocketAddr::from((node, PORT)),
+        SocketAddr::from((Ipv4Addr::LOCALHOST, PORT)),
+    ] {
+        ensure!(
+            wait_until(Duration::from_secs(10), || TcpStream::connect(address).is_ok()),
+            "the registry does not listen on {address}; see {} and {}",
+            layout.log(NAMES[0]).display(),
+            layout.log(NAMES[1]).display()
+        );
+    }
+    let address = format!("127.0.0.1:{PORT}");
+    let file = folder.join("config.json");
+    write_secret(&file, &credentials(&[&address]).to_string())?;
+    progress.line(format_args!("started a registry at {address}"));
+    Ok(Running {
+        address,
+        credentials: file,
+    })
+}
+
+/// The two processes (pure).
+fn services(settings: &Path, forwarder: &Path) -> [Service; 2] {
+    [
+        Service {
+            name: NAMES[0],
+            program: "docker-registry".into(),
+            args: vec!["serve".to_owned(), settings.display().to_string()],
+            network: Network::Node,
+        },
+        Service {
+            name: NAMES[1],
+            program: forwarder.to_path_buf(),
+            args: agents::forward(&format!("127.0.0.1:{PORT}"), &format!("{NODE_ADDRESS}:{PORT}")),
+            network: Network::Host,
+        },
+    ]
+}

@@ -1,0 +1,131 @@
+//! A local node with the product -> an empty one beside a registry that has it, for the stage of that name; and back (IO).
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context as _, bail};
+use serde_json::{Value, json};
+
+use super::Run;
+use crate::args::Provider;
+use crate::cluster::registry::{self, Running};
+use crate::cluster::{self, Cluster, write_secret};
+use crate::registry::Registries;
+use crate::{apt, demo, release};
+
+/// Domain of the workspaces, which the cluster's DNS is told of, and host of the identity provider.
+const HOSTS: (&str, &str) = ("workspaces.test", "identity.test");
+/// Part of the images' names behind the registry.
+const TEAM: &str = "team";
+
+/// Publishes what the cluster runs to a registry in the node's network, then takes everything off the cluster: the release, its CRDs and
+/// namespaces, with `remove`, and all images but the node's own. Returns the file that tells the tests about all this.
+///
+/// # Errors
+/// When the cluster is not a local node, a push fails, or something stays.
+pub(super) fn begin(
+    run: &mut Run<'_>,
+    access_file: &Path,
+    remove: impl FnOnce(&mut Run<'_>) -> anyhow::Result<()>,
+) -> anyhow::Result<PathBuf> {
+    let paths = run.paths;
+    if Cluster::current(paths)?.provider() != Provider::Node {
+        bail!("the stage `from a registry` empties the cluster: it needs the local node (`./justw demo`)");
+    }
+    apt::ensure(&super::REGISTRY, &run.progress)?;
+    let plugin = demo::build_plugin(paths)?;
+    let registry = registry::start(paths, &run.progress)?;
+    let out = paths.cluster().join("release");
+    let _ = fs::remove_dir_all(&out);
+    let registries = Registries {
+        auth_file: Some(registry.credentials.clone()),
+    };
+    let prefix = format!("{}/{TEAM}", registry.address);
+    let (chart, version) = release::publish_local(&prefix, &plugin, &out, &registries, paths, &run.progress)?;
+    remove(run)?;
+    cluster::remove_images(paths)?;
+    run.progress.line("the cluster is empty");
+
+    let text =
+        fs::read_to_string(access_file).with_context(|| format!("cannot read {}", access_file.display()))?;
+    let authority = paths.cluster().join("registry-ca.crt");
+    let _ = fs::remove_file(&authority);
+    let access = access(
+        serde_json::from_str(&text)?,
+        &chart,
+        version,
+        &registry,
+        &authority,
+    );
+    let file = paths.cluster().join("access-registry.json");
+    write_secret(&file, &serde_json::to_string_pretty(&access)?)?;
+    Ok(file)
+}
+
+/// What the tests of the stage are told in place of what holds of the installed release (pure).
+fn access(mut access: Value, chart: &str, version: &str, registry: &Running, authority: &Path) -> Value {
+    access["baseDomain"] = json!(HOSTS.0);
+    access["identityHost"] = json!(HOSTS.1);
+    // Written by the tests, once the installation has made it.
+    access["caFile"] = json!(authority);
+    access["published"] = json!({
+        "chart": chart,
+        "version": version,
+        "registry": registry.address,
+        "credentials": registry.credentials,
+    });
+    access
+}
+
+/// Replaces the node by one with the product, where one was there before the run. Otherwise the run takes it down.
+///
+/// # Errors
+/// When the product cannot be installed again.
+pub(super) fn end(run: &mut Run<'_>, ok: bool) -> anyhow::Result<()> {
+    if !run.cluster_was_there {
+        return Ok(());
+    }
+    let paths = run.paths;
+    if !ok && let Some(file) = demo::diagnose::collect(&Cluster::current(paths)?, paths) {
+        println!("what pods and events say is in {}", file.display());
+    }
+    run.progress.line("replacing the emptied cluster");
+    cluster::down(paths)?;
+    let cluster = demo::start(paths)?;
+    demo::deploy(&cluster, paths, &run.progress)?;
+    run.cluster = Some(cluster);
+    Ok(())
+}
+
+#[cfg(test)]
+mod unit {
+    use super::*;
+
+    #[test]
+    fn tests_of_the_stage_are_told_of_the_registry_and_keep_the_accounts_of_users() {
+        let registry = Running {
+            address: "127.0.0.1:1".to_owned(),
+            credentials: "/state/config.json".into(),
+        };
+        let before = json!({"baseDomain": "workspaces.localhost", "users": {"alice": {"password": "p"}}});
+        let told = access(
+            before,
+            "oci://127.0.0.1:1/team/c",
+            "1.0.0",
+            &registry,
+            Path::new("/state/ca.crt"),
+        );
+        assert_eq!(told["users"]["alice"]["password"], "p");
+        assert_eq!(
+            (&told["baseDomain"], &told["caFile"]),
+            (&json!(HOSTS.0), &json!("/state/ca.crt"))
+        );
+        assert_eq!(
+            told["published"],
+            json!({
+                "chart": "oci://127.0.0.1:1/team/c", "version": "1.0.0", "registry": "127.0.0.1:1",
+                "credentials": "/state/config.json",
+            })
+        );
+    }
+}

@@ -1,0 +1,237 @@
+//! Workspace with a problem -> what portal and plugin tell its owner about it (IO).
+//!
+//! Both must tell it as the status does, and with the remedy of [`reason::ALL`].
+
+use std::time::Duration;
+
+use anyhow::{Context as _, anyhow, ensure};
+use api::{
+    Workspace,
+    condition::reason::{self, Reason},
+};
+use scraper::{ElementRef, Html, Selector};
+use serde_json::Value;
+use tokio::sync::Mutex;
+
+use super::checks::degraded;
+use crate::{command::kubectl, portal::Portal, wait};
+
+/// The user who owns all staged workspaces.
+pub(super) const OWNER: &str = "alice";
+/// Maximum time from a status until portal and plugin tell it. The portal reads from memory, up to a second late.
+const LIMIT: Duration = Duration::from_secs(20);
+/// Exit codes of `kubectl workspace explain` with an explanation: all is as wanted, or it is not.
+const EXPLAINED: [i32; 2] = [0, 3];
+
+/// Held while the plugin runs: the times of other rows are measured on the same machine.
+static PLUGIN: Mutex<()> = Mutex::const_new(());
+
+/// A reason, and the words about it.
+pub(super) type Statement = (String, String);
+
+/// One thing that is told.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Finding {
+    what: String,
+    reason: String,
+    cures: Vec<String>,
+}
+
+/// Where the owner of a workspace reads what is wrong with it.
+#[derive(Debug)]
+pub(super) struct Readings {
+    portal: Portal,
+    namespace: String,
+    name: String,
+}
+
+impl Readings {
+    pub(super) fn new(portal: Portal, namespace: &str, name: &str) -> Self {
+        Self {
+            portal,
+            namespace: namespace.to_owned(),
+            name: name.to_owned(),
+        }
+    }
+
+    /// Waits until portal and plugin both tell all statements of one of the `alternatives`, each with its remedy.
+    pub(super) async fn tell(&self, alternatives: impl Fn() -> Vec<Vec<Statement>>) -> anyhow::Result<()> {
+        self.both("explain it like the status", |found| {
+            let alternatives = alternatives();
+            let are_told = |all: &Vec<Statement>| all.iter().all(|statement| is_told(found, statement));
+            if alternatives.iter().any(are_told) {
+                Ok(())
+            } else {
+                Err(format!("{found:?}, but the status says {alternatives:?}"))
+            }
+        })
+        .await
+    }
+
+    /// Waits until neither portal nor plugin tells one of these reasons.
+    pub(super) async fn no_longer_tell(&self, reasons: &[String]) -> anyhow::Result<()> {
+        self.both(&format!("no longer tell {reasons:?}"), |found| {
+            if found.iter().any(|finding| reasons.contains(&finding.reason)) {
+                Err(format!("{found:?}"))
+            } else {
+                Ok(())
+            }
+        })
+        .await
+    }
+
+    async fn both(&self, what: &str, check: impl Fn(&[Finding]) -> Result<(), String>) -> anyhow::Result<()> {
+        let portal = format!("the portal to {what}");
+        let portal = wait::until(&portal, LIMIT, || async {
+            check(&self.on_page().await.map_err(|error| format!("{error:#}"))?)
+        });
+        let plugin = format!("kubectl workspace explain to {what}");
+        let plugin = wait::until(&plugin, LIMIT, || async {
+            check(&self.by_plugin().await.map_err(|error| format!("{error:#}"))?)
+        });
+        portal.await?;
+        let _turn = PLUGIN.lock().await;
+        plugin.await
+    }
+
+    /// What the workspace's page shows. The owner signs in again if another test ended the session.
+    async fn on_page(&self) -> anyhow::Result<Vec<Finding>> {
+        let url = self.portal.at(&format!("/w/{}/{}", self.namespace, self.name));
+        let answer = self.portal.http.sign_in(&url, OWNER).await?;
+        ensure!(answer.status().is_success(), "{url}: {}", answer.status());
+        of_page(&answer.text().await?).with_context(|| url)
+    }
+
+    async fn by_plugin(&self) -> anyhow::Result<Vec<Finding>> {
+        let arguments = [
+            "workspace",
+            "explain",
+            &self.name,
+            "-n",
+            &self.namespace,
+            "-o",
+            "json",
+        ];
+        let outcome = kubectl(OWNER, &arguments).await?;
+        ensure!(EXPLAINED.contains(&outcome.code), "{outcome:?}");
+        of_object(&serde_json::from_str(&outcome.stdout)?)
+    }
+}
+
+/// What the status says while `Degraded` has this reason: the condition, and what stands beside the phase.
+pub(super) fn statements(workspace: &Workspace, reason: &str) -> Option<Vec<Statement>> {
+    let condition = degraded(workspace).filter(|condition| condition.reason == reason)?;
+    let status = workspace.status.clone()?;
+    let beside_phase = status.reason.zip(status.message);
+    let of_condition = (condition.reason.clone(), condition.message.clone());
+    Some([of_condition].into_iter().chain(beside_phase).collect())
+}
+
+/// Whether one of the findings has the reason, the words and the remedy.
+fn is_told(found: &[Finding], (reason, words): &Statement) -> bool {
+    let documented: Option<&Reason> = reason::ALL.iter().find(|known| known.name == reason);
+    let Some(remedy) = documented.map(|known| plain(known.remedy)) else {
+        return false;
+    };
+    found.iter().any(|finding| {
+        (finding.reason.as_str(), &finding.what) == (reason, &plain(words))
+            // The page says first who can do it.
+            && finding.cures.iter().any(|cure| cure.ends_with(&remedy))
+    })
+}
+
+/// The explanation on the page of a workspace.
+fn of_page(page: &str) -> anyhow::Result<Vec<Finding>> {
+    let page = Html::parse_document(page);
+    let parts = select(page.root_element(), "#explanation")?;
+    let part = parts.first().context("no explanation on the page")?;
+    let is_hidden = part.attr("hidden").is_some();
+    let notes = select(*part, ".note")?;
+    ensure!(!is_hidden || notes.is_empty(), "the explanation is hidden");
+    let findings = notes.into_iter().map(|note| {
+        let texts = |selector: &str| {
+            let elements = select(note, selector)?.into_iter();
+            let texts = elements.map(|element| plain(&element.text().collect::<String>()));
+            anyhow::Ok(texts.collect::<Vec<_>>())
+        };
+        Ok(Finding {
+            what: texts("h2")?.concat(),
+            reason: texts("p.soft > code")?.concat(),
+            cures: texts(".cures p")?,
+        })
+    });
+    findings.collect()
+}
+
+fn select<'a>(element: ElementRef<'a>, selector: &str) -> anyhow::Result<Vec<ElementRef<'a>>> {
+    let selector = Selector::parse(selector).map_err(|error| anyhow!("{error}"))?;
+    Ok(element.select(&selector).collect())
+}
+
+/// The explanation that the plugin prints as JSON.
+fn of_object(object: &Value) -> anyhow::Result<Vec<Finding>> {
+    let text = |value: &Value| plain(value.as_str().unwrap_or_default());
+    let findings = object["findings"].as_array().context("no findings")?;
+    let findings = findings.iter().map(|finding| Finding {
+        what: text(&finding["what"]),
+        reason: text(&finding["reason"]),
+        cures: finding["cures"]
+            .as_array()
+            .into_iter()
+            .flatten()
+            .map(|cure| text(&cure["what"]))
+            .collect(),
+    });
+    Ok(findings.collect())
+}
+
+/// Without the marks by which texts show code, which pages show otherwise, and without the line breaks of markup.
+fn plain(text: &str) -> String {
+    let text = text.replace('`', "");
+    text.split_whitespace().collect::<Vec<_>>().join(" ")
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    const PAGE: &str = r#"<main><section id="explanation" aria-label="Why it is so">
+        <div class="note bad"><h2>The image &quot;a&lt;b&quot; is missing.</h2>
+        <p class="soft"><code>VolumeUnbound</code> since <time>now</time></p>
+        <details><summary>What shows it</summary><ul class="causes"><li>Event <code>Failed</code>: other</li></ul></details>
+        <h3>What to do</h3><ul class="cures"><li><p><strong>You:</strong> Do what the message says; see also <code>kubectl describe pvc</code>.</p></li></ul>
+        </div></section></main>"#;
+
+    fn statement(words: &str) -> Statement {
+        (reason::VOLUME_UNBOUND.to_owned(), words.to_owned())
+    }
+
+    #[test]
+    fn a_page_tells_reason_words_and_remedy_as_text() {
+        let found = of_page(PAGE).unwrap();
+        assert!(
+            is_told(&found, &statement("The image \"a<b\" is missing.")),
+            "{found:?}"
+        );
+        assert!(!is_told(&found, &statement("other")), "{found:?}");
+        assert!(of_page("<main></main>").is_err());
+        let hidden = PAGE.replace("id=\"explanation\"", "id=\"explanation\" hidden");
+        assert!(of_page(&hidden).is_err());
+    }
+
+    #[test]
+    fn the_plugin_tells_reason_words_and_remedy() {
+        let remedy = "Do what the message says; see also `kubectl describe pvc`.";
+        let of = |remedy: &str| {
+            let finding =
+                json!({"what": "It waits.", "reason": "VolumeUnbound", "cures": [{"what": remedy}]});
+            of_object(&json!({"findings": [finding]})).unwrap()
+        };
+        assert!(is_told(&of(remedy), &statement("It waits.")));
+        assert!(!is_told(&of("Wait."), &statement("It waits.")));
+        let other = (reason::UNSCHEDULABLE.to_owned(), "It waits.".to_owned());
+        assert!(!is_told(&of(remedy), &other));
+    }
+}

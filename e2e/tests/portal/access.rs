@@ -1,0 +1,208 @@
+//! Pages in a browser, for users of keyboards, screen readers, large text and other colours.
+
+use std::time::Instant;
+
+use api::Workspace;
+use e2e::axe::Axe;
+use e2e::browser::Browser;
+use e2e::cluster::{self, Scratch};
+use e2e::devtools::Preference;
+use e2e::{Environment, template, wait};
+use fantoccini::key::Key;
+use kube::api::ListParams;
+use kube::{Api, ResourceExt as _};
+use serde_json::json;
+
+use crate::layout;
+use crate::states::{Site, State};
+use e2e::portal::address;
+
+/// Width of a laptop, and of one at 400 % zoom.
+const WIDTHS: [u32; 2] = [1400, 320];
+const HEIGHT: u32 = 1000;
+
+#[tokio::test]
+async fn every_page_in_every_state_passes_axe() -> anyhow::Result<()> {
+    let axe = Axe::load()?;
+    let (site, browser) = futures::try_join!(Site::make("portal-axe"), Browser::start())?;
+    browser.sign_in(&address("/account")?, "alice").await?;
+    let mut violations = Vec::new();
+    for state in site.states() {
+        violations.extend(violations_of(&axe, &browser, &state).await?);
+    }
+    browser.change_user(&address("/account")?, "bob").await?;
+    for state in site.of_guest() {
+        violations.extend(violations_of(&axe, &browser, &state).await?);
+    }
+    assert!(violations.is_empty(), "{violations:#?}");
+    browser.close().await?;
+    site.finish().await
+}
+
+/// What breaks a rule, in both themes and widths.
+async fn violations_of(axe: &Axe, browser: &Browser, state: &State) -> anyhow::Result<Vec<String>> {
+    let start = Instant::now();
+    state.show(browser).await?;
+    let mut found = Vec::new();
+    for width in WIDTHS {
+        browser.resize(width, HEIGHT).await?;
+        for theme in [Preference::Light, Preference::Dark] {
+            browser.prefer(&[theme]).await?;
+            let violations = axe.violations(browser).await?;
+            let place = format!("{}, {theme:?}, {width} px", state.name);
+            found.extend(violations.into_iter().map(|text| format!("{place}: {text}")));
+        }
+    }
+    println!(
+        "{}: {} ms, {} violations",
+        state.name,
+        start.elapsed().as_millis(),
+        found.len()
+    );
+    Ok(found)
+}
+
+#[tokio::test]
+async fn zoom_and_text_size_hold() -> anyhow::Result<()> {
+    let (site, browser) = futures::try_join!(Site::make("portal-zoom"), Browser::start())?;
+    browser.sign_in(&address("/account")?, "alice").await?;
+    let mut found = Vec::new();
+    for state in site.states() {
+        state.show(&browser).await?;
+        // A laptop at 400 %; then text of twice the size, on a laptop and on half of its screen.
+        for (width, text) in [(320, 16), (1280, 32), (640, 32)] {
+            browser.resize(width, HEIGHT).await?;
+            browser.text_size(text).await?;
+            let faults = layout::faults(&browser, text).await?;
+            let place = format!("{}, {width} px, text of {text} px", state.name);
+            found.extend(faults.into_iter().map(|fault| format!("{place}: {fault}")));
+            // Nothing that can have the focus is cut off or covered there.
+            if width == 320
+                && let Err(fault) = browser.tab_through().await
+            {
+                found.push(format!("{place}: {fault:#}"));
+            }
+        }
+        browser.text_size(16).await?;
+        browser
+            .prefer(&[Preference::ForcedColors, Preference::ReducedMotion])
+            .await?;
+        let faults = layout::hidden(&browser).await?;
+        found.extend(
+            faults
+                .into_iter()
+                .map(|fault| format!("{}, forced colours: {fault}", state.name)),
+        );
+        browser.prefer(&[]).await?;
+        if state.name == "blocked" {
+            assert!(
+                layout::moves(&browser).await?,
+                "without the preference something turns"
+            );
+        }
+    }
+    assert!(found.is_empty(), "{found:#?}");
+    browser.close().await?;
+    site.finish().await
+}
+
+#[tokio::test]
+async fn everything_is_done_by_keyboard_alone() -> anyhow::Result<()> {
+    let scratch = Scratch::new("portal-keys", &["alice"]).await?;
+    let image = &Environment::get()?.images.echo;
+    template::make(&scratch, &json!({"defaultImage": image})).await?;
+    let own = &scratch.namespace;
+    let browser = Browser::start().await?;
+    browser
+        .sign_in(
+            &address(&format!("/new?namespace={own}&template={own}"))?,
+            "alice",
+        )
+        .await?;
+
+    // The first key leads past the navigation.
+    browser.find("main form").await?;
+    browser.press([Key::Tab]).await?;
+    let skip = browser.focus(".skip").await?;
+    assert!(skip.matches && skip.fault.is_none(), "{skip:?}");
+    browser.press([Key::Enter]).await?;
+    browser.focused("main").await?;
+    let all = browser.tab_through().await?;
+    assert!(all.len() > 15, "{all:#?}");
+
+    browser.tab_to("#f-spec\\.displayName").await?;
+    browser.type_text("By keys").await?;
+    browser.tab_to("main form .actions button:first-child").await?;
+    browser.press([Key::Enter]).await?;
+    browser.sees("#head", "Running").await?;
+    let alice: Api<Workspace> = Api::namespaced(cluster::user("alice").await?, own);
+    let made = alice.list(&ListParams::default()).await?;
+    let [made] = &*made.items else {
+        anyhow::bail!("{:?}", made.items);
+    };
+    assert_eq!(made.spec.display_name, "By keys");
+    let at = format!("/w/{own}/{}", made.name_any());
+    browser.page.goto(&address(&at)?).await?;
+    browser.tab_through().await?;
+
+    question(&browser, &format!("a[href='{at}/stop']")).await?;
+    browser.back_tab().await?;
+    browser.focused("dialog[open] button[type=submit]").await?;
+    browser.press([Key::Space]).await?;
+    browser.sees("#head", "Stopped").await?;
+
+    menu(&browser, &format!("a[href='{at}/share']")).await?;
+    browser.tab_to("#f-name").await?;
+    browser.type_text("bob").await?;
+    browser.tab_to("main form .actions button[type=submit]").await?;
+    browser.press([Key::Space]).await?;
+    browser.sees("#shares", "bob").await?;
+    question(&browser, "#shares a[data-dialog][href$='/end']").await?;
+    browser.back_tab().await?;
+    browser.focused("dialog[open] button[type=submit]").await?;
+    browser.press([Key::Enter]).await?;
+    browser.sees("#shares", "nobody").await?;
+
+    browser.page.goto(&address(&at)?).await?;
+    menu(&browser, &format!("a[href='{at}/delete']")).await?;
+    browser.focused("dialog[open] #typed").await?;
+    browser.press([Key::Escape]).await?;
+    browser.focused("#head details.menu > summary").await?;
+    browser.press([Key::Enter]).await?;
+    browser.tab_to(&format!("a[href='{at}/delete']")).await?;
+    browser.press([Key::Enter]).await?;
+    browser.focused("dialog[open] #typed").await?;
+    browser.type_text(&made.name_any()).await?;
+    browser.press([Key::Enter]).await?;
+    browser.sees("main", &made.name_any()).await?;
+    wait::until("the workspace to be gone", wait::USUAL, || async {
+        match alice.get_opt(&made.name_any()).await {
+            Ok(None) => Ok(()),
+            other => Err(format!("{other:?}")),
+        }
+    })
+    .await?;
+    browser.close().await?;
+    template::finish(scratch).await
+}
+
+/// Opens the question behind a link, leaves it, and opens it again. The first that it offers is to leave.
+async fn question(browser: &Browser, link: &str) -> anyhow::Result<()> {
+    browser.tab_to(link).await?;
+    browser.press([Key::Enter]).await?;
+    browser.focused("dialog[open] [data-close]").await?;
+    browser.press([Key::Escape]).await?;
+    browser.focused(link).await?;
+    browser.press([Key::Enter]).await?;
+    browser.focused("dialog[open] [data-close]").await?;
+    Ok(())
+}
+
+/// Follows a link in the menu of a workspace's page.
+async fn menu(browser: &Browser, link: &str) -> anyhow::Result<()> {
+    browser.tab_to("#head details.menu > summary").await?;
+    browser.press([Key::Enter]).await?;
+    browser.tab_to(link).await?;
+    browser.press([Key::Enter]).await?;
+    Ok(())
+}

@@ -1,0 +1,270 @@
+//! Output, YAML, deletion and many stops, where a kubelet runs and disks are real.
+
+use api::workspace::{DesiredStatus, Phase};
+use api::{Workspace, names};
+use e2e::browser::Browser;
+use e2e::cluster::{self, Scratch};
+use e2e::{wait, workspace};
+use k8s_openapi::api::core::v1::{PersistentVolumeClaim, Pod};
+use kube::api::PostParams;
+use kube::{Api, ResourceExt as _};
+use serde_json::{Value, json};
+
+use e2e::portal::{Portal, address};
+
+#[tokio::test]
+async fn lines_come_to_the_open_page_of_logs_while_the_container_writes_them() -> anyhow::Result<()> {
+    let scratch = Scratch::new("portal-logs", &["alice"]).await?;
+    let running = workspace::running(&scratch, "ws").await?;
+    let logs = format!("/w/{}/ws/logs", scratch.namespace);
+    let portal = Portal::enter("alice").await?;
+    // The chart's role has no right to them.
+    let (_, page) = portal.open(&format!("/w/{}/ws", scratch.namespace)).await?;
+    assert!(!page.contains(&format!("href=\"{logs}\"")), "{page}");
+    let (_, page) = portal.open(&logs).await?;
+    assert!(
+        page.contains("Ask an administrator of the namespace") && page.contains("pods/log"),
+        "{page}"
+    );
+    assert!(!page.contains("listening on port"), "{page}");
+
+    let rules = json!([{"apiGroups": [""], "resources": ["pods/log"], "verbs": ["get"]}]);
+    scratch.grant("logs", "alice", &rules).await?;
+    let (pods, pod): (Api<Pod>, _) = (scratch.api(), workspace::pod(&running)?);
+    let write = async |line: &str| {
+        let line = format!("open('/proc/1/fd/1', 'w').write({} + chr(10))", json!(line));
+        cluster::exec(&pods, &pod, &["python3", "-c", &line]).await
+    };
+    let browser = Browser::start().await?;
+    browser.sign_in(&address(&logs)?, "alice").await?;
+    wait::until("the page to show the output", wait::USUAL, || async {
+        let text = browser.text().await.map_err(|error| format!("{error:#}"))?;
+        if text.contains("listening on port") {
+            return Ok(());
+        }
+        browser.page.refresh().await.map_err(|error| error.to_string())?;
+        Err(text)
+    })
+    .await?;
+    browser.sees("#following", "Following").await?;
+    write("one <b>bold</b> line").await?;
+    browser.sees("#log", "one <b>bold</b> line").await?;
+    browser.click("#follow").await?;
+    browser.sees("#following", "Not following").await?;
+    write("two").await?;
+    // It was written, and the open page did not get it.
+    let (_, page) = portal.open(&logs).await?;
+    assert!(page.contains("\ntwo\n"), "{page}");
+    let shown = browser.find("#log").await?.text().await?;
+    assert!(!shown.contains("two"), "{shown}");
+    browser.click("#follow").await?;
+    browser.sees("#following", "Following").await?;
+    write("three").await?;
+    browser.sees("#log", "three").await?;
+    let (_, file) = portal.open(&format!("{logs}/file")).await?;
+    for line in ["listening on port 8888", "one <b>bold</b> line", "two", "three"] {
+        assert_eq!(file.lines().filter(|it| *it == line).count(), 1, "{line}: {file}");
+    }
+    browser.close().await?;
+    scratch.finish().await
+}
+
+#[tokio::test]
+async fn yaml_is_stored_as_it_was_typed_and_a_fault_is_named_with_its_line() -> anyhow::Result<()> {
+    let scratch = Scratch::new("portal-yaml", &["alice"]).await?;
+    let alice: Api<Workspace> = Api::namespaced(cluster::user("alice").await?, &scratch.namespace);
+    let mut new = workspace::echo("ws")?;
+    new.spec.desired_status = DesiredStatus::Stopped;
+    alice.create(&PostParams::default(), &new).await?;
+    workspace::reached(&alice, "ws", Phase::Stopped).await?;
+    let browser = Browser::start().await?;
+    let at = format!("/w/{}/ws", scratch.namespace);
+    browser.sign_in(&address(&format!("{at}/yaml"))?, "alice").await?;
+    let yaml = async || -> anyhow::Result<String> {
+        let text = browser
+            .run("return document.getElementById('yaml').value", Vec::new())
+            .await?;
+        Ok(text.as_str().unwrap_or_default().to_owned())
+    };
+    let typed = async |text: &str| {
+        let script = "const yaml = document.getElementById('yaml'); yaml.value = arguments[0]; \
+                      yaml.dispatchEvent(new InputEvent('input', { bubbles: true }))";
+        browser.run(script, vec![text.into()]).await
+    };
+    let first = yaml().await?;
+
+    // A fault is named while one types, and its link leads there.
+    let wrong = format!("{}\n  port: many\n", first.trim_end());
+    let line = wrong.lines().count();
+    typed(&wrong).await?;
+    browser.sees("#summary", &format!("Line {line}, column")).await?;
+    browser.click("#summary a[data-offset]").await?;
+    let caret = "const yaml = document.getElementById('yaml'); return [document.activeElement === yaml, yaml.value.slice(yaml.selectionStart)]";
+    let caret = browser.run(caret, Vec::new()).await?;
+    assert_eq!(caret[0], Value::Bool(true), "{caret}");
+    let rest = caret[1].as_str().unwrap_or_default();
+    assert!(rest.starts_with("many") || rest.starts_with("port"), "{caret}");
+    // The API server's own refusal has a line, too.
+    let negative = format!("{}\n  port: 80\n", first.trim_end());
+    typed(&negative).await?;
+    browser.sees("#summary", "spec.port").await?;
+    browser.sees("#summary", &format!("Line {line}, column")).await?;
+    assert_eq!(alice.get("ws").await?.spec.port, None, "a check stores nothing");
+
+    // A comment stays on the way to the form and back, and what is stored is what was typed.
+    let right = format!(
+        "# for the seminar\n{}\n  port: 8888 # as the image has it\n",
+        first.trim_end()
+    );
+    typed(&right).await?;
+    browser.click("button[name=view][value=form]").await?;
+    browser.find("#f-spec\\.displayName").await?;
+    browser.click("button[name=view][value=yaml]").await?;
+    browser.find("#yaml").await?;
+    assert_eq!(yaml().await?.trim_end(), right.trim_end());
+    browser.click("main form .actions button[value=save]").await?;
+    browser.sees("main", "The changes are stored").await?;
+    assert_eq!(alice.get("ws").await?.spec.port, Some(8888));
+    browser.close().await?;
+    scratch.finish().await
+}
+
+/// Creates a running workspace with a disk of its own as alice.
+async fn with_disk(scratch: &Scratch, name: &str, retain: &str) -> anyhow::Result<()> {
+    let alice: Api<Workspace> = Api::namespaced(cluster::user("alice").await?, &scratch.namespace);
+    let mut new = serde_json::to_value(workspace::echo(name)?)?;
+    new["spec"]["storage"] = json!({"size": "1Gi", "retain": retain});
+    alice
+        .create(&PostParams::default(), &serde_json::from_value(new)?)
+        .await?;
+    workspace::reached(&alice, name, Phase::Running).await?;
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_deleted_workspace_leaves_the_open_list_and_its_disk_stays_only_if_it_says_so() -> anyhow::Result<()>
+{
+    let scratch = Scratch::new("portal-delete", &["alice"]).await?;
+    futures::try_join!(
+        with_disk(&scratch, "kept", "Retain"),
+        with_disk(&scratch, "lost", "Delete")
+    )?;
+    let workspaces: Api<Workspace> = scratch.api();
+    let claims: Api<PersistentVolumeClaim> = scratch.api();
+    let portal = Portal::enter("alice").await?;
+    let browser = Browser::start().await?;
+    let list = address(&format!("/?namespace={}", scratch.namespace))?;
+    browser.sign_in(&list, "alice").await?;
+    for (name, says, other, is_kept) in [
+        ("lost", "deleted with all files", "kept", false),
+        ("kept", "kept", "lost", true),
+    ] {
+        let at = format!("/w/{}/{name}/delete", scratch.namespace);
+        let question = portal.json(&at).await?;
+        let fates = question["consequences"].as_array().cloned().unwrap_or_default();
+        let disk = fates
+            .iter()
+            .find(|it| it["what"].as_str().is_some_and(|what| what.starts_with("Disk ")));
+        let fate = disk.and_then(|disk| disk["fate"].as_str()).unwrap_or_default();
+        assert!(fate.ends_with(says), "{question}");
+        // Where files are lost, the name must be typed.
+        assert_eq!(question["typed"] == name, !is_kept, "{question}");
+        let uid = workspaces.get(name).await?.uid().unwrap_or_default();
+        let right = [("uid", &*uid), ("name", if is_kept { "" } else { name })];
+        if !is_kept {
+            let wrong = portal.post(&at, &[("uid", &uid), ("name", other)]).await?;
+            assert_eq!(wrong.status(), 422);
+            assert!(workspaces.get(name).await?.metadata.deletion_timestamp.is_none());
+        }
+        browser.sees("#rows", name).await?;
+        let answer = portal.post(&at, &right).await?;
+        assert_eq!(answer.status(), 303, "{}", answer.text().await?);
+        wait::until("the row to leave the open list", wait::USUAL, || async {
+            let text = browser.text().await.map_err(|error| format!("{error:#}"))?;
+            let link = format!("{}/{name}", scratch.namespace);
+            if text.contains(&link) { Err(text) } else { Ok(()) }
+        })
+        .await?;
+        assert!(
+            workspaces.get_opt(name).await?.is_none(),
+            "{name} was shown as gone too early"
+        );
+    }
+    wait::until("only the kept disk to be there", wait::USUAL, || async {
+        let all = claims
+            .list(&kube::api::ListParams::default())
+            .await
+            .map_err(|error| vec![error.to_string()])?;
+        let left: Vec<_> = all
+            .iter()
+            .filter(|claim| claim.metadata.deletion_timestamp.is_none())
+            .map(kube::ResourceExt::name_any)
+            .collect();
+        if left == ["workspace-kept"] {
+            Ok(())
+        } else {
+            Err(left)
+        }
+    })
+    .await?;
+    browser.close().await?;
+    scratch.finish().await
+}
+
+#[tokio::test]
+async fn of_many_that_are_stopped_at_once_the_one_that_refuses_is_named_with_its_reason() -> anyhow::Result<()>
+{
+    let scratch = Scratch::new("portal-bulk", &["alice", "bob"]).await?;
+    let bobs: Api<Workspace> = Api::namespaced(cluster::user("bob").await?, &scratch.namespace);
+    let create = async {
+        bobs.create(&PostParams::default(), &workspace::echo("of-bob")?)
+            .await?;
+        workspace::reached(&bobs, "of-bob", Phase::Running).await
+    };
+    let (_, _, of_bob) = futures::try_join!(
+        workspace::running(&scratch, "first"),
+        workspace::running(&scratch, "second"),
+        create
+    )?;
+    assert_eq!(names::owner(&of_bob.metadata), Some("bob"));
+    let browser = Browser::start().await?;
+    let page = address(&format!("/namespaces/{}", scratch.namespace))?;
+    browser.sign_in(&page, "alice").await?;
+    browser
+        .click("main a[href*='/stop?'], main form[action='/stop'] button")
+        .await?;
+    browser.sees("#confirm", "of-bob").await?;
+    browser.click("#confirm button[type=submit]").await?;
+    browser.sees("#bulk", "2 are being stopped, 1 are not.").await?;
+    let results = browser.find("#bulk ul").await?.text().await?;
+    let named = results
+        .lines()
+        .find(|line| line.contains("of-bob"))
+        .unwrap_or_default();
+    let patch = json!({"spec": {"desiredStatus": "Stopped"}});
+    let alice: Api<Workspace> = Api::namespaced(cluster::user("alice").await?, &scratch.namespace);
+    let by_kubectl = alice
+        .patch(
+            "of-bob",
+            &kube::api::PatchParams::default(),
+            &kube::api::Patch::Merge(&patch),
+        )
+        .await;
+    let Err(kube::Error::Api(refusal)) = by_kubectl else {
+        anyhow::bail!("{by_kubectl:?}");
+    };
+    let words = refusal.message.replace('`', "");
+    assert!(
+        !named.is_empty() && results.contains(words.lines().next().unwrap_or_default()),
+        "{words} in {results}"
+    );
+    for name in ["first", "second"] {
+        workspace::reached(&alice, name, Phase::Stopped).await?;
+    }
+    assert_eq!(
+        bobs.get("of-bob").await?.spec.desired_status,
+        DesiredStatus::Running
+    );
+    browser.close().await?;
+    scratch.finish().await
+}

@@ -1,0 +1,12 @@
+//! The portal, through the proxy, on a real cluster: what people do there, and what nobody can.
+
+mod access;
+mod account;
+mod acting;
+mod changes;
+mod hostile;
+mod layout;
+mod matrix;
+mod pages;
+mod states;
+mod texts;

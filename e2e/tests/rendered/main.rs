@@ -1,0 +1,7 @@
+//! What both Helms render of the chart -> a real API server without anything else, which takes every object.
+
+mod catalogue;
+mod files;
+mod judge;
+mod renderings;
+mod server;

@@ -1,0 +1,176 @@
+//! The API server's audit log of a whole test run -> which rights of the release's accounts were used, and what was forbidden.
+//!
+//! `tests/contract/account_rights` lists the rights of each account. A right that no test uses is either superfluous, or listed in
+//! `unused.txt` with a reason. This test runs last, because it judges what the other tests made the components do.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fs,
+    path::Path,
+};
+
+use anyhow::Context as _;
+use e2e::audit::{self, Call};
+
+/// Component, resource (with `/subresource`, without group) and verb.
+type Right = (String, String, String);
+
+/// What begins the verbs of constrained impersonation: the rest is the verb of the impersonated user.
+const AS_USER: &str = "impersonate-on:user-info:";
+const CONSTRAINT: &str = "impersonate:user-info";
+
+/// Calls of pods that have not ended yet when an uninstall has already removed their roles.
+const AFTER_UNINSTALL: [&str; 2] = ["gateway: patch leases", "webhook: get secrets"];
+
+/// The rights in a file of `account_rights` (pure).
+fn granted(component: &str, text: &str) -> BTreeSet<Right> {
+    let lines = text.lines().filter(|line| !line.starts_with('#'));
+    let rules = lines.filter_map(|line| line.rsplit_once(": "));
+    rules
+        .flat_map(|(about, verbs)| {
+            let resource = about.split([' ', '.']).next().unwrap_or_default();
+            verbs
+                .split(' ')
+                .map(|verb| (component.to_owned(), resource.to_owned(), verb.to_owned()))
+                .collect::<Vec<_>>()
+        })
+        .collect()
+}
+
+/// The rights that a call shows to be in use (pure).
+fn used(component: &str, call: &Call) -> Vec<Right> {
+    let right = |resource: &str, verb: &str| (component.to_owned(), resource.to_owned(), verb.to_owned());
+    if !call.impersonates.0.is_empty() {
+        return vec![
+            right("users", CONSTRAINT),
+            right("groups", CONSTRAINT),
+            right(&call.resource, &format!("{AS_USER}{}", call.verb)),
+        ];
+    }
+    let mut rights = vec![right(&call.resource, &call.verb)];
+    // An apply that creates the object needs both.
+    if call.verb == "patch" && call.code == 201 {
+        rights.push(right(&call.resource, "create"));
+    }
+    // A watch that begins with the list needs both.
+    if call.verb == "watch" {
+        rights.push(right(&call.resource, "list"));
+    }
+    rights
+}
+
+/// `component resource: verb, verb -- reason` for each line (pure).
+fn excused(text: &str) -> anyhow::Result<BTreeMap<Right, String>> {
+    let mut all = BTreeMap::new();
+    for line in text
+        .lines()
+        .filter(|line| !line.is_empty() && !line.starts_with('#'))
+    {
+        let (rule, reason) = line
+            .split_once(" -- ")
+            .with_context(|| format!("no reason: {line}"))?;
+        let (about, verbs) = rule
+            .split_once(": ")
+            .with_context(|| format!("no verbs: {line}"))?;
+        let (component, resource) = about
+            .split_once(' ')
+            .with_context(|| format!("no resource: {line}"))?;
+        for verb in verbs.split(", ") {
+            let right = (component.to_owned(), resource.to_owned(), verb.to_owned());
+            all.insert(right, reason.to_owned());
+        }
+    }
+    Ok(all)
+}
+
+#[tokio::test]
+async fn each_right_of_an_account_was_used_or_has_a_reason_and_no_call_was_forbidden() -> anyhow::Result<()> {
+    let tests = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests");
+    let mut components = BTreeMap::new();
+    let mut granted_rights = BTreeSet::new();
+    for file in fs::read_dir(tests.join("contract/account_rights"))? {
+        let path = file?.path();
+        let component = path
+            .file_stem()
+            .context("no name")?
+            .to_string_lossy()
+            .into_owned();
+        granted_rights.extend(granted(&component, &fs::read_to_string(&path)?));
+        components.insert(audit::user_of(&component)?, component);
+    }
+    anyhow::ensure!(
+        granted_rights.len() > 100,
+        "only {} rights were read",
+        granted_rights.len()
+    );
+
+    let (mut used_rights, mut forbidden) = (BTreeSet::new(), BTreeSet::new());
+    audit::whole(
+        |line| components.keys().any(|user| line.contains(user.as_str())),
+        |call| {
+            let Some(component) = components.get(&call.user) else {
+                return;
+            };
+            // A test may use a component's token from outside. What an impersonated user may not do is that user's affair.
+            if call.is_forbidden && call.impersonates.0.is_empty() && call.is_from_pod {
+                let what = format!("{component}: {}", call.what());
+                if !AFTER_UNINSTALL.contains(&&*what) {
+                    forbidden.insert(format!("{what} in {:?}", call.namespace));
+                }
+            } else if !call.is_forbidden {
+                used_rights.extend(used(component, &call));
+            }
+        },
+    )?;
+
+    let excused = excused(&fs::read_to_string(tests.join("rights_in_use/unused.txt"))?)?;
+    let unknown: Vec<_> = excused
+        .keys()
+        .filter(|right| !granted_rights.contains(*right))
+        .collect();
+    anyhow::ensure!(
+        unknown.is_empty(),
+        "unused.txt lists rights that nobody has: {unknown:#?}"
+    );
+    let unused: Vec<_> = granted_rights
+        .difference(&used_rights)
+        .filter(|right| !excused.contains_key(*right))
+        .map(|(component, resource, verb)| format!("{component} {resource}: {verb}"))
+        .collect();
+    anyhow::ensure!(
+        unused.is_empty(),
+        "no test of this run used these rights: take them away, or list them with a reason in unused.txt \
+         (the log holds the calls since the cluster was started: run all tests before this one)\n{}",
+        unused.join("\n")
+    );
+    anyhow::ensure!(
+        forbidden.is_empty(),
+        "calls of our components were forbidden: {forbidden:#?}"
+    );
+    Ok(())
+}
+
+#[test]
+fn rights_are_read_without_group_and_name() {
+    let text = "# in its own namespace\nsecrets jupyter-k8s-keys: create get\nworkspaces/status.workspaces.jupyter.org: patch\n";
+    let all = granted("operator", text);
+    let expected = [
+        ("secrets", "create"),
+        ("secrets", "get"),
+        ("workspaces/status", "patch"),
+    ];
+    let expected =
+        expected.map(|(resource, verb)| ("operator".to_owned(), resource.to_owned(), verb.to_owned()));
+    assert_eq!(all, expected.into());
+}
+
+#[test]
+fn an_unused_right_needs_a_reason() {
+    assert_eq!(
+        excused("# comment\n\noperator leases: create -- why\n")
+            .unwrap()
+            .len(),
+        1
+    );
+    assert!(excused("operator leases: create\n").is_err());
+}
