@@ -54,12 +54,13 @@ impl Site {
         (self.routing_mode == RoutingMode::Path).then(|| portal.to_string())
     }
 
-    /// Hosts that the proxy's certificate must cover.
+    /// Hosts that the proxy's certificate must cover. A wildcard does not cover the domain itself, from which the proxy redirects.
     pub(super) fn hosts(&self) -> Vec<String> {
-        let mut hosts = vec![self.workspace_host()];
-        if self.routing_mode == RoutingMode::Path {
-            hosts.push(self.domain().auth_host());
-        }
+        let other = match self.routing_mode {
+            RoutingMode::Subdomain => self.base_domain.clone(),
+            RoutingMode::Path => self.domain().auth_host(),
+        };
+        let mut hosts = vec![self.workspace_host(), other];
         hosts.extend(self.portal_host());
         hosts.extend(self.identity_host.clone());
         hosts
@@ -84,7 +85,7 @@ mod tests {
     #[test]
     fn the_hosts_of_each_routing_mode_are_those_of_the_certificate() {
         let mut site = example(mode("Subdomain").unwrap());
-        assert_eq!(site.hosts(), ["*.ws.example"]);
+        assert_eq!(site.hosts(), ["*.ws.example", "ws.example"]);
         assert_eq!(site.domain().auth_origin(), "https://auth.ws.example:8443");
         site.routing_mode = mode("Path").unwrap();
         site.identity_host = Some("id.example".into());
@@ -93,7 +94,7 @@ mod tests {
         let hosts = ["ws.example", "auth.ws.example", "portal.ws.example", "id.example"];
         assert_eq!(site.hosts(), hosts);
         site.routing_mode = mode("Subdomain").unwrap();
-        assert_eq!(site.hosts(), ["*.ws.example", "id.example"]);
+        assert_eq!(site.hosts(), ["*.ws.example", "ws.example", "id.example"]);
         site.port = 443;
         assert_eq!(site.domain().origin("ws.example"), "https://ws.example");
         mode("path").unwrap_err();

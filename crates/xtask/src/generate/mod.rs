@@ -71,7 +71,11 @@ fn files(paths: &Paths) -> anyhow::Result<Vec<(PathBuf, String)>> {
     ];
     for crd in crds {
         let path = format!("charts/jupyter-k8s/crds/{}.yaml", crd.spec.names.plural);
-        files.push((path.into(), format!("{HEADER}{}", serde_saphyr::to_string(&crd)?)));
+        // `helm show crds` writes the files one after the other.
+        files.push((
+            path.into(),
+            format!("{HEADER}---\n{}", serde_saphyr::to_string(&crd)?),
+        ));
     }
     Ok(files)
 }

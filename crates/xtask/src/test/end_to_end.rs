@@ -283,11 +283,11 @@ fn programs(run: &mut Run<'_>) -> anyhow::Result<String> {
 /// Runs cargo, and returns its messages about what is there then.
 fn built(run: &mut Run<'_>, build: &[&str]) -> anyhow::Result<String> {
     run.cargo(build, &[])?;
-    Cmd::new(cargo())
-        .args(build)
-        .arg("--message-format=json")
-        .dir(run.paths.clone_root())
-        .output()
+    let mut command = Cmd::new(cargo()).args(build).arg("--message-format=json");
+    for (name, value) in &run.compiler {
+        command = command.env(name, value);
+    }
+    command.dir(run.paths.clone_root()).output()
 }
 
 /// The program of this kind and name among the messages of cargo.

@@ -3,12 +3,14 @@
 //! | file | what it does |
 //! |---|---|
 //! | `stream`, `harness` | runs a command and counts the tests that its output reports |
+//! | `compiler` | clippy as the compiler of a run |
 //! | `tests`, `stages`, `pool`, `end_to_end` | which end-to-end tests run, in which order, how many at a time |
 //! | `from_registry` | empties the cluster for the tests that install from a registry |
 //! | `axe`, `python`, `promtool`, `traefik` | tools that tests need, installed when missing |
 //! | `durations`, `summary` | the tables and the text that end a run |
 
 mod axe;
+mod compiler;
 mod durations;
 mod end_to_end;
 mod from_registry;
@@ -58,7 +60,7 @@ const ALL: &[Part] = &[
     &[&[("generated files", generated_files), ("format", format)]],
     // The cluster waits much where compilers work. Tests run later: the check for leaks looks at all processes of the machine.
     &[
-        &[("lints", lints), ("tests are built", build_tests)],
+        &[("lints and build of the tests", build_tests)],
         &[
             ("the cluster leaves nothing behind", leak_check),
             ("cluster, images and chart", deploy),
@@ -91,22 +93,29 @@ struct Run<'a> {
     cluster: Option<Cluster>,
     /// The file that tells end-to-end tests where everything is.
     access_file: PathBuf,
+    /// Environment of cargo.
+    compiler: Vec<(&'static str, PathBuf)>,
 }
 
 /// Runs everything that must pass, or the tests that are named. The cluster is left as it was found: down if it was down.
 pub(crate) fn test(command: Option<&TestCommand>, paths: &Paths) -> anyhow::Result<ExitCode> {
     match command {
-        None => run(ALL, &[], paths),
-        Some(TestCommand::E2e { names }) => run(END_TO_END, names, paths),
+        None => run(ALL, &[], compiler::clippy(paths)?, paths),
+        Some(TestCommand::E2e { names }) => run(END_TO_END, names, Vec::new(), paths),
     }
 }
 
 /// Runs the checks that need no cluster, and those of the dependencies, whose tool takes minutes to build the first time.
 pub(crate) fn check(paths: &Paths) -> anyhow::Result<ExitCode> {
-    run(CHECKS, &[], paths)
+    run(CHECKS, &[], Vec::new(), paths)
 }
 
-fn run(parts: &[Part], wanted: &[String], paths: &Paths) -> anyhow::Result<ExitCode> {
+fn run(
+    parts: &[Part],
+    wanted: &[String],
+    compiler: Vec<(&'static str, PathBuf)>,
+    paths: &Paths,
+) -> anyhow::Result<ExitCode> {
     let start = Instant::now();
     let mut run = Run {
         paths,
@@ -117,6 +126,7 @@ fn run(parts: &[Part], wanted: &[String], paths: &Paths) -> anyhow::Result<ExitC
         cluster_was_there: cluster::is_node_here(paths)?,
         cluster: None,
         access_file: PathBuf::new(),
+        compiler,
     };
     let mut done = Vec::new();
     for part in parts {
@@ -279,6 +289,7 @@ impl Run<'_> {
             cluster_was_there: self.cluster_was_there,
             cluster: self.cluster.clone(),
             access_file: self.access_file.clone(),
+            compiler: self.compiler.clone(),
         }
     }
 
@@ -293,7 +304,10 @@ impl Run<'_> {
     }
 
     fn cargo(&mut self, args: &[&str], env: &[(&str, &Path)]) -> anyhow::Result<()> {
-        self.stream(&cargo(), args, env)
+        let compiler = self.compiler.clone();
+        let compiler = compiler.iter().map(|(name, value)| (*name, value.as_path()));
+        let env: Vec<_> = compiler.chain(env.iter().copied()).collect();
+        self.stream(&cargo(), args, &env)
     }
 
     fn stream(&mut self, program: &str, args: &[&str], env: &[(&str, &Path)]) -> anyhow::Result<()> {
@@ -344,6 +358,7 @@ mod unit {
             cluster_was_there: true,
             cluster: None,
             access_file: PathBuf::new(),
+            compiler: Vec::new(),
         };
         let mut done = Vec::new();
         run.part(part, &mut done);
@@ -380,8 +395,7 @@ mod unit {
             [
                 "generated files",
                 "format",
-                "lints",
-                "tests are built",
+                "lints and build of the tests",
                 "the cluster leaves nothing behind",
                 "cluster, images and chart",
                 "unit, property and router tests",
