@@ -289,6 +289,8 @@ function follow(log) {
   let source = null;
   let last = `&after=${log.dataset.last}`;
   let waiting = [];
+  let retry = 0;
+  let delay = 2000;
   let lines = log.textContent.split("\n").length;
   const flush = () => {
     if (waiting.length === 0) return;
@@ -303,6 +305,7 @@ function follow(log) {
     if (isAtEnd) log.scrollTop = log.scrollHeight;
   };
   const stop = (text) => {
+    clearTimeout(retry);
     source?.close();
     source = null;
     status.textContent = text;
@@ -310,8 +313,9 @@ function follow(log) {
   const start = () => {
     if (source || !isOn() || document.hidden) return;
     source = new EventSource(log.dataset.stream + last);
-    status.textContent = "Following.";
+    source.onopen = () => (status.textContent = "Following.");
     source.addEventListener("line", (event) => {
+      delay = 2000;
       last = `&after=${event.lastEventId}`;
       if (waiting.push(event.data) === 1) setTimeout(flush, 100);
     });
@@ -322,8 +326,10 @@ function follow(log) {
     });
     source.onerror = () => {
       if (source?.readyState !== EventSource.CLOSED) return;
-      stop("Not following: reload the page.");
+      stop("Not following. Trying again.");
       isGone();
+      retry = setTimeout(start, delay);
+      delay = Math.min(delay * 2, 60000);
     };
   };
   const turn = () => {
