@@ -126,7 +126,7 @@ function connect(address) {
   stream.addEventListener("end", () => {
     stream.close();
     show("ended", true);
-    again(address);
+    later(() => connect(address));
   });
   stream.onerror = () => {
     // Otherwise the browser asks again by itself.
@@ -136,12 +136,12 @@ function connect(address) {
 
 async function stopped(address) {
   show("still", !(await isGone()));
-  again(address);
+  later(() => connect(address));
 }
 
-/** Connects after a pause, which grows until something comes. */
-function again(address) {
-  setTimeout(() => whenVisible(() => connect(address)), pause);
+/** Acts after a pause, which grows until something comes. */
+function later(act) {
+  setTimeout(() => whenVisible(act), pause);
   pause = Math.min(pause * 2, 60000);
 }
 
@@ -283,14 +283,11 @@ async function copy(button) {
 const MAX_LINES = 5000;
 
 function follow(log) {
-  const box = $("follow");
-  const status = $("following");
+  const [box, status] = [$("follow"), $("following")];
   const isOn = () => !box || box.checked;
   let source = null;
   let last = `&after=${log.dataset.last}`;
   let waiting = [];
-  let retry = 0;
-  let delay = 2000;
   let lines = log.textContent.split("\n").length;
   const flush = () => {
     if (waiting.length === 0) return;
@@ -305,9 +302,7 @@ function follow(log) {
     if (isAtEnd) log.scrollTop = log.scrollHeight;
   };
   const stop = (text) => {
-    clearTimeout(retry);
-    source?.close();
-    source = null;
+    source = source?.close();
     status.textContent = text;
   };
   const start = () => {
@@ -315,7 +310,7 @@ function follow(log) {
     source = new EventSource(log.dataset.stream + last);
     source.onopen = () => (status.textContent = "Following.");
     source.addEventListener("line", (event) => {
-      delay = 2000;
+      pause = 2000;
       last = `&after=${event.lastEventId}`;
       if (waiting.push(event.data) === 1) setTimeout(flush, 100);
     });
@@ -328,8 +323,7 @@ function follow(log) {
       if (source?.readyState !== EventSource.CLOSED) return;
       stop("Not following. Trying again.");
       isGone();
-      retry = setTimeout(start, delay);
-      delay = Math.min(delay * 2, 60000);
+      later(start);
     };
   };
   const turn = () => {
