@@ -1,6 +1,7 @@
 //! Components die while people work. Stages of their own run these tests (`crates/xtask/src/test/stages.rs`).
 
 mod another_build;
+mod before_release;
 mod definitions;
 mod evictions;
 mod grace;
@@ -8,9 +9,7 @@ mod keys;
 mod load;
 mod opened;
 mod operator_down;
-mod outage;
 mod replicas;
-mod starts;
 mod storage_class;
 
 use std::time::Duration;

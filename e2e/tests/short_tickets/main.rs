@@ -41,9 +41,9 @@ async fn an_open_jupyterlab_saves_a_file_after_the_end_of_its_first_ticket() -> 
         .sign_in(&format!("{url}lab/tree/note.txt"), "alice")
         .await?;
     browser.arrived(&host).await?;
-    browser.sees(EDITOR, "begin").await?;
     let mut last = ticket(&browser).await.map_err(anyhow::Error::msg)?;
     let begin = std::time::Instant::now();
+    browser.sees(EDITOR, "begin").await?;
     // The ticket that was just read is not younger, so it has ended when this has.
     while begin.elapsed() <= LIFETIME {
         last = wait::until("another ticket", LONG, || async {

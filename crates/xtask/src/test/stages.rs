@@ -39,18 +39,6 @@ struct Group {
     tests: &'static [&'static str],
 }
 
-/// Tickets and sessions that end soon, an API server that is missed soon, pods without a node that fail soon, tokens in place of a
-/// browser's cookie, bounds that only warn, guests who start.
-const OTHER_SETTINGS: Release = Release::Installed(&[
-    "gateway.session.ticketSeconds=60",
-    "gateway.session.lifetimeMinutes=11",
-    "gateway.maxStalenessSeconds=10",
-    "gateway.bearer.enabled=true",
-    "webhook.enforcement=Warn",
-    "manager.authorization.start=Connectors",
-    "settings.unschedulableGraceSeconds=10",
-]);
-
 /// All stages. If several prefixes match a path, the longest counts. A test that matches none runs in the first stage, in no group.
 pub(super) static STAGES: [Stage; 7] = [
     Stage {
@@ -80,42 +68,28 @@ pub(super) static STAGES: [Stage; 7] = [
     Stage {
         name: "with other settings",
         run: When::Always,
-        release: OTHER_SETTINGS,
-        // Most wait for the end of a minute. The renderings use the processor meanwhile.
-        at_once: 6,
+        // Tickets and sessions that end soon, tokens in place of a browser's cookie, bounds that only warn, guests who start, pods without a
+        // node that fail soon.
+        release: Release::Installed(&[
+            "gateway.session.ticketSeconds=60",
+            "gateway.session.lifetimeMinutes=11",
+            "gateway.bearer.enabled=true",
+            "webhook.enforcement=Warn",
+            "manager.authorization.start=Connectors",
+            "settings.unschedulableGraceSeconds=10",
+        ]),
+        at_once: 5,
         groups: &[
             Group {
                 at_once: 4,
                 tests: &["bounds_warn::", "short_tickets::", "tokens::"],
             },
-            // The first reads the logs of pods that have just begun. The last two stop the operator, or change what it relies on, when the
-            // workspaces beside them run.
+            // The first reads the logs of pods that have just begun, the last measures milliseconds when the others only wait.
             Group {
                 at_once: 1,
-                tests: &[
-                    "tokens::no_credential",
-                    "disruption::grace::",
-                    "disruption::operator_down::",
-                    "disruption::definitions::",
-                ],
-            },
-            // They start their own API servers.
-            Group {
-                at_once: 1,
-                tests: &["rendered::"],
+                tests: &["tokens::no_credential", "disruption::grace::", "revocation::"],
             },
         ],
-    },
-    Stage {
-        name: "alone with other settings",
-        run: When::Always,
-        release: OTHER_SETTINGS,
-        at_once: 1,
-        groups: &[Group {
-            at_once: 1,
-            // The first measures milliseconds. The second stops the API server.
-            tests: &["revocation::", "disruption::outage::"],
-        }],
     },
     Stage {
         name: "components stop",
@@ -123,7 +97,7 @@ pub(super) static STAGES: [Stage; 7] = [
         release: Release::Installed(&[]),
         at_once: 2,
         groups: &[
-            // It stops replicas of the gateway, for minutes.
+            // It kills a replica of the gateway.
             Group {
                 at_once: 1,
                 tests: &["disruption::replicas::"],
@@ -133,10 +107,27 @@ pub(super) static STAGES: [Stage; 7] = [
                 at_once: 1,
                 tests: &[
                     "disruption::another_build::",
+                    "disruption::definitions::",
                     "disruption::storage_class::",
                     "admission_down::",
-                    "disruption::starts::",
                 ],
+            },
+        ],
+    },
+    Stage {
+        name: "nothing happens",
+        run: When::Always,
+        release: Release::Installed(&[]),
+        at_once: 2,
+        groups: &[
+            Group {
+                at_once: 1,
+                tests: &["idle_calls::"],
+            },
+            // They start their own API servers, of which the servers of the release know nothing.
+            Group {
+                at_once: 1,
+                tests: &["rendered::"],
             },
         ],
     },
@@ -150,7 +141,6 @@ pub(super) static STAGES: [Stage; 7] = [
             tests: &[
                 "disruption::",
                 "upgrade::",
-                "idle_calls::",
                 // It judges the calls that all others caused.
                 "rights_in_use::",
             ],
@@ -163,7 +153,7 @@ pub(super) static STAGES: [Stage; 7] = [
         at_once: 1,
         groups: &[Group {
             at_once: 1,
-            tests: &["before_release::"],
+            tests: &["before_release::", "disruption::before_release::"],
         }],
     },
     Stage {
@@ -305,6 +295,7 @@ mod unit {
         for (path, expected) in [
             ("registry::helm_4_installs", false),
             ("before_release::identity::a", false),
+            ("disruption::before_release::outage::a", false),
             ("installation::check::a", true),
             ("rights_in_use::a", true),
         ] {
@@ -323,20 +314,20 @@ mod unit {
 
     #[test]
     fn a_group_of_one_runs_in_order() {
-        let [replicas, another, webhook, starts] = [
+        let [replicas, another, definitions, webhook] = [
             "disruption::replicas::a",
             "disruption::another_build::a",
+            "disruption::definitions::a",
             "admission_down::a",
-            "disruption::starts::a",
         ]
         .map(Placement::of);
-        let left = [starts, webhook, replicas, another];
+        let left = [webhook, definitions, replicas, another];
         assert!(replicas.may_begin(&[], &left) && another.may_begin(&[], &left));
-        assert!(!webhook.may_begin(&[], &left) && !starts.may_begin(&[], &left));
-        assert!(!webhook.may_begin(&[another], &[starts]));
-        assert!(webhook.may_begin(&[replicas], &[starts, webhook]));
-        assert!(starts.may_begin(&[replicas], &[]));
+        assert!(!definitions.may_begin(&[], &left) && !webhook.may_begin(&[], &left));
+        assert!(!definitions.may_begin(&[another], &[webhook]));
+        assert!(definitions.may_begin(&[replicas], &[webhook, definitions]));
+        assert!(webhook.may_begin(&[replicas], &[]));
         // Two of the same position: whichever comes first.
-        assert!(webhook.may_begin(&[], &[webhook, starts]));
+        assert!(definitions.may_begin(&[], &[definitions, webhook]));
     }
 }

@@ -1,5 +1,4 @@
-//! The API server stands still: for how long the gateway decides on what it knows, and how it comes back. The run of the tests sets the
-//! former (stage "alone with other settings").
+//! The API server stands still: for how long the gateway decides on what it knows, and how it comes back.
 
 use std::{
     process::{Child, Command},
@@ -7,12 +6,14 @@ use std::{
 };
 
 use anyhow::{Context as _, ensure};
-use e2e::{api_server, cluster::Scratch, http::HttpSession, socket, wait, workspace};
+use e2e::{
+    api_server, cluster::Scratch, finally::always, http::HttpSession, release, socket, wait, workspace,
+};
 use futures::StreamExt as _;
 use reqwest::{Method, StatusCode, Url, header};
 use tokio::{task::JoinHandle, time::sleep};
 
-/// `gateway.maxStalenessSeconds`, the shortest time that can be set.
+/// The shortest time that can be set.
 const MAX_STALENESS: u64 = 10;
 /// An index that is so old issues no tickets.
 const NO_TICKETS: f64 = 3.0;
@@ -109,11 +110,12 @@ async fn open_socket(
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn decisions_stay_valid_for_the_documented_time_without_an_api_server() -> anyhow::Result<()> {
-    let _exclusive = super::EXCLUSIVE.lock().await;
+    let _exclusive = crate::EXCLUSIVE.lock().await;
     let scratch = Scratch::new("outage", &["alice"]).await?;
     let url = workspace::url(&workspace::running(&scratch, "ws").await?)?;
     let other = workspace::url(&workspace::running(&scratch, "other").await?)?;
-    Box::pin(outlasts(&url, &other)).await?;
+    release::upgrade(&[&format!("gateway.maxStalenessSeconds={MAX_STALENESS}")]).await?;
+    always(Box::pin(outlasts(&url, &other)), release::upgrade(&[])).await?;
     scratch.finish().await
 }
 
