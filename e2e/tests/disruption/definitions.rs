@@ -1,24 +1,18 @@
-//! Definitions of another release than the operator's: with a word that nobody here knows, and without a field that it writes. Nothing
-//! else runs meanwhile.
+//! Definitions of an older release than the operator's, without a field that it writes.
 
-use api::{Workspace, WorkspaceStatus, workspace::Phase};
+use api::{Workspace, workspace::Phase};
 use e2e::{
     Environment,
     cluster::{self, Scratch},
-    component,
     finally::always,
-    http::HttpSession,
     wait, workspace,
 };
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
 use kube::{
-    Api, Client, ResourceExt as _,
+    Api, ResourceExt as _,
     api::{Patch, PatchParams, PostParams},
 };
-use reqwest::StatusCode;
 use serde_json::{Value, json};
-
-use super::fetch;
 
 const DEFINITION: &str = "workspaces.workspaces.jupyter.org";
 const UNDECLARED: &str = "jupyter_k8s_operator_undeclared_status_fields";
@@ -42,102 +36,10 @@ async fn with_schema(
     Box::pin(always(work, back)).await
 }
 
-/// The operator's account: nobody else writes statuses.
-async fn as_operator() -> anyhow::Result<Client> {
-    let Environment {
-        system_namespace,
-        release,
-        ..
-    } = Environment::get()?;
-    let name = format!("system:serviceaccount:{system_namespace}:{release}-operator");
-    let all = format!("system:serviceaccounts:{system_namespace}");
-    cluster::acting_as(&name, &["system:serviceaccounts", &all]).await
-}
-
-/// Writes `status.stopsBecause` as an operator would that knows a word more.
-async fn write_unknown_word(namespace: &str, name: &str) -> anyhow::Result<()> {
-    let workspaces = Api::<Workspace>::namespaced(as_operator().await?, namespace);
-    let word = Patch::Merge(json!({"status": {"stopsBecause": "MaxAge"}}));
-    wait::until("the definition to have the word", wait::USUAL, || async {
-        let written = workspaces
-            .patch_status(name, &PatchParams::default(), &word)
-            .await;
-        written.map_err(|error| error.to_string())
-    })
-    .await?;
-    Ok(())
-}
-
 async fn raw(workspaces: &Api<Workspace>, name: &str) -> anyhow::Result<Value> {
     let request = http::Request::get(format!("{}/{name}", workspaces.resource_url()));
     let client = workspaces.clone().into_client();
     Ok(client.request(request.body(Vec::new())?).await?)
-}
-
-/// What must outlive a word of another version.
-fn stored_fields(workspace: &Workspace) -> Value {
-    let status = workspace.status.clone().unwrap_or_default();
-    let WorkspaceStatus {
-        phase,
-        endpoint,
-        run_id,
-        started_at,
-        resolved,
-        url,
-        disk,
-        ..
-    } = status;
-    json!({"phase": phase, "endpoint": endpoint, "run": run_id, "started": started_at, "resolved": resolved, "url": url, "disk": disk})
-}
-
-#[tokio::test]
-async fn an_unknown_status_value_does_not_end_access() -> anyhow::Result<()> {
-    let _exclusive = super::EXCLUSIVE.lock().await;
-    let scratch = Scratch::new("word", &["alice"]).await?;
-    let alice: Api<Workspace> = Api::namespaced(cluster::user("alice").await?, &scratch.namespace);
-    let before = workspace::running(&scratch, "word").await?;
-    let url = workspace::url(&before)?;
-    let session = HttpSession::new()?;
-    session.enter(&url, "alice").await?;
-    let add = |schema: &mut Value| {
-        if let Some(words) = schema["properties"]["stopsBecause"]["enum"].as_array_mut() {
-            words.push(json!("MaxAge"));
-        }
-    };
-    let replicas = component::scale("operator", 0).await?;
-    let work = async {
-        write_unknown_word(&scratch.namespace, "word").await?;
-        // The word stands as long as no operator is there.
-        assert_eq!(fetch(&session, &url).await?, StatusCode::OK, "who is in stays in");
-        HttpSession::new()?.enter(&url, "alice").await?;
-        let label = Patch::Merge(json!({"metadata": {"labels": {"e2e.test/word": "unknown"}}}));
-        alice.patch("word", &PatchParams::default(), &label).await?;
-        let stop = Patch::Merge(json!({"spec": {"desiredStatus": "Stopped"}}));
-        alice
-            .patch("word", &PatchParams::default().dry_run(), &stop)
-            .await?;
-        let stored = raw(&alice, "word").await?;
-        assert_eq!(stored["status"]["stopsBecause"], "MaxAge");
-
-        // The operator that was there before the word was known comes back. It reads the word as absent, so it has nothing to write.
-        component::scale("operator", replicas).await?;
-        assert_eq!(stored_fields(&alice.get("word").await?), stored_fields(&before));
-        assert_eq!(fetch(&session, &url).await?, StatusCode::OK);
-
-        // And beside one that runs, whoever wrote it.
-        write_unknown_word(&scratch.namespace, "word").await?;
-        workspace::stop(&alice, "word").await?;
-        let again = workspace::start(&alice, "word").await?;
-        assert_ne!(workspace::run_id(&again)?, workspace::run_id(&before)?);
-        Ok(())
-    };
-    let work = with_schema(add, work);
-    let back = async {
-        component::scale("operator", replicas).await?;
-        Ok(())
-    };
-    Box::pin(always(work, back)).await?;
-    scratch.finish().await
 }
 
 /// What a page of each of the operator's pods says.
@@ -199,8 +101,7 @@ async fn an_operator_newer_than_its_crds_works_and_reports_it() -> anyhow::Resul
         alice
             .create(&PostParams::default(), &workspace::echo("new")?)
             .await?;
-        let new = workspace::reached(&alice, "new", Phase::Running).await?;
-        HttpSession::new()?.enter(&workspace::url(&new)?, "alice").await?;
+        workspace::reached(&alice, "new", Phase::Running).await?;
         workspace::stop(&alice, "runs").await?;
         let again = workspace::start(&alice, "runs").await?;
         assert_ne!(workspace::run_id(&again)?, workspace::run_id(&before)?);

@@ -1,5 +1,5 @@
-//! Each pod of operator, webhook and gateway evicted in turn, as `kubectl drain` does it, while a user works and kubectl writes. The
-//! local cluster has one proxy, which has no disruption budget.
+//! The pods of operator, webhook and gateway evicted, one of each at a time, as `kubectl drain` does it, while a user works and kubectl
+//! writes. The local cluster has one proxy, which has no disruption budget.
 
 use std::{collections::BTreeMap, time::Duration};
 
@@ -10,14 +10,16 @@ use e2e::{
     http::HttpSession,
     wait, workspace,
 };
+use futures::future::try_join_all;
 use k8s_openapi::api::core::v1::Pod;
 use kube::{
     Api, ResourceExt as _,
     api::{EvictParams, PostParams},
 };
+use reqwest::StatusCode;
 use tokio::{sync::watch, task::JoinHandle, time::interval};
 
-use crate::{load::Load, replicas::settled};
+use super::{fetch, kill, load::Load, replaced, replicas::settled};
 
 /// One request of a page every 5 ms.
 const PAUSE: Duration = Duration::from_millis(5);
@@ -39,7 +41,7 @@ async fn each_pod_of_our_servers_is_evicted_in_turn_and_no_request_and_no_write_
     let load = Load::begin(&session, &format!("{url}alive"), PAUSE);
     let writes = Writes::begin(alice.clone())?;
     let fault = load.begin.elapsed();
-    let evicted = evict_all(&["operator", "webhook", "gateway"]).await;
+    let evicted = try_join_all(["operator", "webhook", "gateway"].map(evict_each)).await;
     let failed_writes = writes.end().await?;
     let report = load.end("evictions", fault).await?;
     evicted?;
@@ -50,17 +52,32 @@ async fn each_pod_of_our_servers_is_evicted_in_turn_and_no_request_and_no_write_
     alice
         .create(&PostParams::default(), &workspace::echo("after")?)
         .await?;
-    workspace::reached(&alice, "after", Phase::Running).await?;
+    let new = workspace::reached(&alice, "after", Phase::Running).await?;
     let after = alice.get("ws").await?;
     assert_eq!(workspace::run_id(&after)?, workspace::run_id(&before)?);
-    scratch.finish().await
-}
 
-async fn evict_all(components: &[&str]) -> anyhow::Result<()> {
-    for component in components {
-        evict_each(component).await?;
-    }
-    Ok(())
+    // With all replicas gone at once nobody signs in anew either: ticket and session count at the next ones.
+    let killed = kill("gateway").await?;
+    replaced("gateway", &killed).await?;
+    wait::until("the gateway to honour the ticket", wait::USUAL, || async {
+        match fetch(&session, &url).await {
+            Ok(StatusCode::OK) => Ok(()),
+            other => Err(format!("{other:?}")),
+        }
+    })
+    .await?;
+    let other = workspace::url(&new)?;
+    wait::until("the session to open another workspace", wait::USUAL, || async {
+        let page = session.open(&other).await.map_err(|error| format!("{error:#}"))?;
+        let (status, at) = (page.status(), page.url().to_string());
+        if status.is_success() && at == other {
+            Ok(())
+        } else {
+            Err(format!("{status} at {at}"))
+        }
+    })
+    .await?;
+    scratch.finish().await
 }
 
 /// Evicts the pods of a component one after the other. The next one goes when the component is complete again.

@@ -1,9 +1,11 @@
-//! A pod that no node takes: for the grace that the settings leave to autoscalers it counts as starting, and after that as failed.
+//! A pod that no node takes: for the grace that the settings leave to autoscalers it counts as starting, and after that as failed. The run
+//! of the tests sets the grace (stage "with other settings").
 
 use anyhow::Context as _;
 use api::{
     Workspace,
     condition::{self, DEGRADED, reason},
+    names,
     workspace::Phase,
 };
 use e2e::{
@@ -12,18 +14,16 @@ use e2e::{
     wait, workspace,
 };
 use jiff::{SignedDuration, Timestamp};
-use k8s_openapi::api::core::v1::Node;
+use k8s_openapi::api::core::v1::{Node, Pod};
 use kube::{
     Api, ResourceExt as _,
-    api::{Patch, PatchParams, PostParams},
+    api::{ListParams, Patch, PatchParams, PostParams},
 };
 use serde_json::{Value, json};
 
-use super::upgrade::{pod, settle_on, usual, with};
-
 /// What a node has to be labelled with to take the pod.
 const ZONE: &str = "e2e.test/zone";
-/// The grace: long enough to be seen on a busy machine.
+/// `settings.unschedulableGraceSeconds`: long enough to be seen on a busy machine.
 const GRACE: SignedDuration = SignedDuration::from_secs(10);
 
 /// Waits until the workspace is in this phase because no node takes its pod.
@@ -42,9 +42,16 @@ async fn unschedulable(workspaces: &Api<Workspace>, phase: Phase) -> anyhow::Res
     .await
 }
 
+async fn pod(scratch: &Scratch) -> anyhow::Result<Pod> {
+    let of = ListParams::default().labels(&format!("{}=lab", names::WORKSPACE_LABEL));
+    let mut pods = scratch.api::<Pod>().list(&of).await?.items;
+    anyhow::ensure!(pods.len() == 1, "{} pods", pods.len());
+    Ok(pods.remove(0))
+}
+
 /// Since when the scheduler has found no node for the workspace's pod.
 async fn unscheduled(scratch: &Scratch) -> anyhow::Result<Timestamp> {
-    let pod = pod(scratch, "lab").await?;
+    let pod = pod(scratch).await?;
     let conditions = pod.status.and_then(|status| status.conditions);
     let mut conditions = conditions.into_iter().flatten();
     let failed_at = conditions.find(|it| it.type_ == "PodScheduled" && it.status == "False");
@@ -67,9 +74,8 @@ async fn label(node: &str, zone: Value) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// The operator with this grace finds no node for the pod, until `node` is labelled.
-async fn waits_for_a_node(scratch: &Scratch, settings: &str, node: &str) -> anyhow::Result<()> {
-    settle_on(settings).await?;
+/// The operator finds no node for the pod, until `node` is labelled.
+async fn waits_for_a_node(scratch: &Scratch, node: &str) -> anyhow::Result<()> {
     let workspaces = scratch.api::<Workspace>();
     let mut lab = json!(workspace::echo("lab")?);
     lab["spec"]["nodeSelector"] = json!({ZONE: scratch.namespace});
@@ -77,7 +83,7 @@ async fn waits_for_a_node(scratch: &Scratch, settings: &str, node: &str) -> anyh
         .create(&PostParams::default(), &serde_json::from_value(lab)?)
         .await?;
     unschedulable(&workspaces, Phase::Starting).await?;
-    let before = pod(scratch, "lab").await?.uid();
+    let before = pod(scratch).await?.uid();
     let failed = unschedulable(&workspaces, Phase::Failed).await?;
     let (since, failed_at) = (unscheduled(scratch).await?, failed_at(&failed)?);
     anyhow::ensure!(
@@ -89,23 +95,17 @@ async fn waits_for_a_node(scratch: &Scratch, settings: &str, node: &str) -> anyh
     let running = workspace::reached(&workspaces, "lab", Phase::Running).await?;
     let conditions = running.status.unwrap_or_default().conditions;
     anyhow::ensure!(!condition::holds(&conditions, DEGRADED), "{conditions:?}");
-    anyhow::ensure!(pod(scratch, "lab").await?.uid() == before, "another pod");
+    anyhow::ensure!(pod(scratch).await?.uid() == before, "another pod");
     Ok(())
 }
 
 #[tokio::test]
 async fn an_unschedulable_pod_fails_after_the_grace_period_and_runs_once_a_node_fits() -> anyhow::Result<()> {
-    let _exclusive = super::EXCLUSIVE.lock().await;
     let scratch = Scratch::new("grace", &[]).await?;
     let operators = cluster::component_pods(cluster::admin().await?, "operator").await?;
     let node = operators.into_iter().find_map(|pod| pod.spec?.node_name);
     let node = node.context("no operator has a node")?;
-    let usual = usual().await?;
-    let short = with(&usual, "unschedulableGraceSeconds", &json!(GRACE.as_secs()));
-    let restore = async {
-        label(&node, Value::Null).await?;
-        settle_on(&usual).await
-    };
-    always(Box::pin(waits_for_a_node(&scratch, &short, &node)), restore).await?;
+    let restore = label(&node, Value::Null);
+    always(Box::pin(waits_for_a_node(&scratch, &node)), restore).await?;
     scratch.finish().await
 }

@@ -27,8 +27,8 @@ use tokio::time::sleep;
 
 use crate::{load::Load, replicas::settled};
 
-/// A hundred requests a second.
-const PAUSE: Duration = Duration::from_millis(10);
+/// Twenty requests a second, for minutes.
+const PAUSE: Duration = Duration::from_millis(50);
 /// Replicas look for new keys every 45 s.
 const SEEN: Duration = Duration::from_secs(90);
 /// For so many seconds a replica hands out an assertion that it made.

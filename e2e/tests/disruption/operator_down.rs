@@ -1,4 +1,4 @@
-//! The operator is away: what is in use stays, and what came to its end meanwhile goes when it is back.
+//! The operator is away: what runs is served, what is in use stays, and what came to its end meanwhile goes when it is back.
 
 use std::time::Duration;
 
@@ -18,6 +18,8 @@ use kube::{
     api::{DeleteParams, PostParams},
 };
 use serde_json::json;
+
+use super::opened::Opened;
 
 /// A template, a manager and a profile, and a stopped workspace of this name that uses all of them.
 async fn used(scratch: &Scratch, user: &str) -> anyhow::Result<Vec<CatalogObject>> {
@@ -52,10 +54,10 @@ async fn meanwhile(
 }
 
 #[tokio::test]
-async fn objects_in_use_stay_while_the_operator_is_down_and_are_cleaned_up_afterwards() -> anyhow::Result<()>
+async fn while_the_operator_is_down_routes_end_with_their_pods_and_objects_in_use_stay() -> anyhow::Result<()>
 {
     let _exclusive = super::EXCLUSIVE.lock().await;
-    let scratch = Scratch::new("away", &[]).await?;
+    let scratch = Scratch::new("away", &["alice"]).await?;
     let (workspaces, shares) = (scratch.api::<Workspace>(), scratch.api::<WorkspaceShare>());
     let ended = used(&scratch, "ended").await?;
     let lasting = used(&scratch, "lasting").await?;
@@ -64,6 +66,7 @@ async fn objects_in_use_stay_while_the_operator_is_down_and_are_cleaned_up_after
     workspaces.create(&PostParams::default(), &other).await?;
     workspace::reached(&workspaces, "shared", Phase::Stopped).await?;
     let deleted = workspaces.get("ended").await?.uid().unwrap_or_default();
+    let opened = Opened::new(&scratch).await?;
 
     let replicas = component::scale("operator", 0).await?;
     let happened = meanwhile(&workspaces, &ended, &lasting).await;
@@ -76,11 +79,14 @@ async fn objects_in_use_stay_while_the_operator_is_down_and_are_cleaned_up_after
         },
     }))?;
     let made = shares.create(&PostParams::default(), &share).await;
+    let served = opened.is_served_as_long_as_its_pod_is_there(&scratch).await;
     let left = Duration::try_from(end.duration_since(Timestamp::now())).unwrap_or_default();
     tokio::time::sleep(left).await;
     component::scale("operator", replicas).await?;
     happened?;
     made?;
+    served?;
+    opened.is_reached().await?;
 
     for catalog_object in &ended {
         catalog_object.gone().await?;

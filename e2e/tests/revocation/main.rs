@@ -139,15 +139,21 @@ async fn share_removed(site: &Site) -> anyhow::Result<Row> {
 }
 
 async fn share_expired(site: &Site) -> anyhow::Result<Row> {
-    let end = Timestamp::from_second(Timestamp::now().as_second() + 25)?;
-    site.share(json!({"expiresAt": end.to_string()})).await?;
+    let in_seconds = |seconds| Timestamp::from_second(Timestamp::now().as_second() + seconds);
+    site.share(json!({"expiresAt": in_seconds(3600)?.to_string()}))
+        .await?;
     let (_, watch) = site.inside("kept", "bob").await?;
+    // Soon, but to come when the gateway reads it.
+    let end = in_seconds(5)?;
+    let sooner = Patch::Merge(json!({"spec": {"expiresAt": end.to_string()}}));
+    let shares = site.shares().await?;
+    shares.patch("s", &PatchParams::default(), &sooner).await?;
     let left = Duration::try_from(end.duration_since(Timestamp::now()));
-    let left = left.map_err(|_| anyhow::anyhow!("the share ended before bob was inside"))?;
+    let left = left.map_err(|_| anyhow::anyhow!("the share ended before it was written"))?;
     let ends = Instant::now() + left;
     tokio::time::sleep_until(ends.into()).await;
     let row = watch.end(ends).await?;
-    site.shares().await?.delete("s", &DeleteParams::default()).await?;
+    shares.delete("s", &DeleteParams::default()).await?;
     Ok(row)
 }
 

@@ -12,11 +12,15 @@ use fantoccini::Locator;
 const LINE: &str = "#jupyter-k8s-sign-in-again";
 const EDITOR: &str = ".jp-FileEditor .cm-content";
 const TEXT: &str = "written before the end";
-/// The session lasts for eleven minutes. The page warns for the last ten of them, and asks once a minute until when it lasts.
+/// The session lasts for eleven minutes. The page warns for the last ten of them. It asks until when the session lasts once a minute, and when
+/// it gets the focus.
 const POLL: Duration = Duration::from_secs(150);
 
-/// Whether the page warns at the moment.
+/// Whether the page warns at the moment, which has the focus.
 async fn line(browser: &Browser) -> Option<String> {
+    let focus = "window.dispatchEvent(new Event('focus'))";
+    // A page that is being loaded has no window.
+    let _ = browser.page.execute(focus, Vec::new()).await;
     let line = browser.page.find(Locator::Css(LINE)).await.ok()?;
     line.text().await.ok()
 }

@@ -22,7 +22,7 @@ use crate::{apt, definitions};
 const BROWSER: [&str; 3] = ["chromium", "chromium-driver", "libnss3-tools"];
 
 /// The suite that runs cert-manager, which takes minutes to build the first time.
-const WITH_CERT_MANAGER: &str = "certificates::";
+const WITH_CERT_MANAGER: &str = "before_release::certificates::";
 
 /// Tests of a whole run that may fail if they pass alone. More than one is no accident.
 const MAX_RETRIED: usize = 1;
@@ -51,7 +51,7 @@ pub(super) fn run(run: &mut Run<'_>, access_file: &Path, wanted: &[String]) -> a
     let mut chosen = tests::chosen(all, wanted)
         .map_err(|word| anyhow::anyhow!("no end-to-end test's path contains `{word}`"))?;
     if wanted.is_empty() {
-        chosen.retain(|test| !stages::empties_the_node(&test.path()));
+        chosen.retain(|test| stages::is_in_whole_runs(&test.path()));
     }
     let needs_cert_manager = chosen
         .iter()

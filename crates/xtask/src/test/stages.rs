@@ -5,11 +5,21 @@
 pub(super) struct Stage {
     /// What the run calls it.
     pub(super) name: &'static str,
+    run: When,
     /// What the tests find on the cluster.
     pub(super) release: Release,
     /// Tests at work at the same time, on a machine of two cores.
     pub(super) at_once: usize,
     groups: &'static [Group],
+}
+
+/// In which runs a stage is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum When {
+    /// In whole runs, and where a word chooses its tests.
+    Always,
+    /// Where a word chooses its tests: they take long, and change what seldom changes (docs/decisions/0135).
+    Named,
 }
 
 /// What is on the cluster while a stage runs.
@@ -30,9 +40,10 @@ struct Group {
 }
 
 /// All stages. If several prefixes match a path, the longest counts. A test that matches none runs in the first stage, in no group.
-pub(super) static STAGES: [Stage; 4] = [
+pub(super) static STAGES: [Stage; 7] = [
     Stage {
         name: "as installed",
+        run: When::Always,
         release: Release::Installed(&[]),
         // They wait more than they work; with more of them the cluster is what they wait for.
         at_once: 6,
@@ -42,57 +53,112 @@ pub(super) static STAGES: [Stage; 4] = [
                 at_once: 2,
                 tests: &["failures::"],
             },
+            // `helm test` gives an account rights, and the first test finds accounts of jobs without any.
+            Group {
+                at_once: 1,
+                tests: &["contract::accounts::", "installation::"],
+            },
+            // It waits for minutes, in which keys change and no request fails.
+            Group {
+                at_once: 1,
+                tests: &["disruption::keys::"],
+            },
         ],
     },
     Stage {
         name: "with other settings",
-        // Tickets and sessions that end soon, tokens in place of a browser's cookie, bounds that only warn, guests who start.
+        run: When::Always,
+        // Tickets and sessions that end soon, tokens in place of a browser's cookie, bounds that only warn, guests who start, pods without a
+        // node that fail soon.
         release: Release::Installed(&[
             "gateway.session.ticketSeconds=60",
             "gateway.session.lifetimeMinutes=11",
             "gateway.bearer.enabled=true",
             "webhook.enforcement=Warn",
             "manager.authorization.start=Connectors",
+            "settings.unschedulableGraceSeconds=10",
         ]),
         at_once: 5,
         groups: &[
             Group {
                 at_once: 4,
-                tests: &["disruption::keys::", "short_tickets::", "tokens::"],
+                tests: &["bounds_warn::", "short_tickets::", "tokens::"],
             },
             // The first reads the logs of pods that have just begun, the last measures milliseconds when the others only wait.
             Group {
                 at_once: 1,
-                tests: &["tokens::no_credential", "bounds_warn::", "revocation::"],
+                tests: &["tokens::no_credential", "disruption::grace::", "revocation::"],
+            },
+        ],
+    },
+    Stage {
+        name: "components stop",
+        run: When::Always,
+        release: Release::Installed(&[]),
+        at_once: 2,
+        groups: &[
+            // It kills a replica of the gateway.
+            Group {
+                at_once: 1,
+                tests: &["disruption::replicas::"],
+            },
+            // They stop operator and webhook, or change what these rely on, and open no workspace.
+            Group {
+                at_once: 1,
+                tests: &[
+                    "disruption::another_build::",
+                    "disruption::definitions::",
+                    "disruption::storage_class::",
+                    "admission_down::",
+                ],
+            },
+        ],
+    },
+    Stage {
+        name: "nothing happens",
+        run: When::Always,
+        release: Release::Installed(&[]),
+        at_once: 2,
+        groups: &[
+            Group {
+                at_once: 1,
+                tests: &["idle_calls::"],
+            },
+            // They start their own API servers, of which the servers of the release know nothing.
+            Group {
+                at_once: 1,
+                tests: &["rendered::"],
             },
         ],
     },
     Stage {
         name: "one at a time",
+        run: When::Always,
         release: Release::Installed(&[]),
         at_once: 1,
         groups: &[Group {
             at_once: 1,
             tests: &[
-                // They start their own API servers. These use CPU time, so tests that measure time would fail beside them.
-                "contract::impersonation::",
-                "rendered::",
-                "idle_calls::",
                 "disruption::",
-                "admission_down::",
-                "folders::",
-                "providers::",
-                "identity::",
-                "installation::",
-                "certificates::",
-                "fronts::",
+                "upgrade::",
                 // It judges the calls that all others caused.
                 "rights_in_use::",
             ],
         }],
     },
     Stage {
+        name: "before a release",
+        run: When::Named,
+        release: Release::Installed(&[]),
+        at_once: 1,
+        groups: &[Group {
+            at_once: 1,
+            tests: &["before_release::", "disruption::before_release::"],
+        }],
+    },
+    Stage {
         name: "from a registry",
+        run: When::Named,
         release: Release::InRegistry,
         at_once: 1,
         groups: &[Group {
@@ -103,9 +169,9 @@ pub(super) static STAGES: [Stage; 4] = [
     },
 ];
 
-/// Whether the test's stage removes everything from the node. Such tests run only when they are named.
-pub(super) fn empties_the_node(path: &str) -> bool {
-    STAGES[Placement::of(path).stage].release == Release::InRegistry
+/// Whether a whole run has the test with this path. The others run only where a word chooses them.
+pub(super) fn is_in_whole_runs(path: &str) -> bool {
+    STAGES[Placement::of(path).stage].run == When::Always
 }
 
 /// Where a test belongs.
@@ -173,8 +239,9 @@ mod unit {
         assert_eq!(stage("flow::access::a"), "as installed");
         assert_eq!(stage("failures::images::a"), "as installed");
         assert_eq!(stage("tokens::a_service_account"), "with other settings");
-        assert_eq!(stage("disruption::workspaces_outlive"), "one at a time");
-        assert_eq!(stage("disruption::keys::change"), "with other settings");
+        assert_eq!(stage("disruption::evictions::a"), "one at a time");
+        assert_eq!(stage("disruption::replicas::a"), "components stop");
+        assert_eq!(stage("disruption::keys::change"), "as installed");
         // A suite whose name only begins like another's is another one.
         assert_eq!(stage("why_not::a"), "as installed");
         assert_eq!(Placement::of("why_not::a").group, None);
@@ -184,35 +251,56 @@ mod unit {
     fn tests_that_change_settings_or_stop_components_run_in_later_stages() {
         let suites = [
             "admission_down",
+            "before_release",
             "bounds_warn",
-            "certificates",
             "disruption",
-            "folders",
-            "fronts",
-            "providers",
             "revocation",
             "short_tickets",
             "idle_calls",
             "tokens",
             "rendered",
             "registry",
+            "upgrade",
         ];
         for suite in suites {
             assert!(Placement::of(&format!("{suite}::a")).stage > 0, "{suite}");
         }
         assert_eq!(STAGES[0].release, Release::Installed(&[]), "as it was installed");
-        for stage in &STAGES[2..] {
-            assert_eq!((stage.at_once, stage.groups.len()), (1, 1), "{}", stage.name);
+        // What a stage runs beside each other is in groups of one, or only waits.
+        for stage in STAGES.iter().skip(2) {
+            assert_eq!(stage.at_once, stage.groups.len(), "{}", stage.name);
+            assert!(
+                stage.groups.iter().all(|group| group.at_once == 1),
+                "{}",
+                stage.name
+            );
         }
     }
 
     #[test]
-    fn only_the_last_stage_empties_the_cluster() {
+    fn the_values_of_the_release_change_twice_in_a_whole_run() {
+        let stages = || STAGES.iter().filter(|stage| stage.run == When::Always);
+        let changes = stages().zip(stages().skip(1));
+        let changes = changes.filter(|(before, after)| before.release != after.release);
+        assert_eq!(changes.count(), 2);
+    }
+
+    #[test]
+    fn stages_of_named_tests_come_last_and_only_the_last_one_empties_the_cluster() {
+        let named = STAGES.iter().map(|stage| stage.run == When::Named);
+        assert!(named.is_sorted());
         let empty = STAGES.iter().map(|stage| stage.release == Release::InRegistry);
-        assert_eq!(empty.collect::<Vec<_>>(), [false, false, false, true]);
-        assert_eq!(stage("registry::helm_4_installs"), "from a registry");
-        assert!(empties_the_node("registry::helm_4_installs") && !empties_the_node("installation::check::a"));
-        assert_eq!(stage("installation::check::a"), "one at a time");
+        assert_eq!(empty.filter(|empty| *empty).count(), 1);
+        assert_eq!(stage("registry::helm_4_installs"), STAGES[STAGES.len() - 1].name);
+        for (path, expected) in [
+            ("registry::helm_4_installs", false),
+            ("before_release::identity::a", false),
+            ("disruption::before_release::outage::a", false),
+            ("installation::check::a", true),
+            ("rights_in_use::a", true),
+        ] {
+            assert_eq!(is_in_whole_runs(path), expected, "{path}");
+        }
     }
 
     #[test]
@@ -226,20 +314,20 @@ mod unit {
 
     #[test]
     fn a_group_of_one_runs_in_order() {
-        let [tickets, logs, bounds, revocation] = [
-            "short_tickets::a",
-            "tokens::no_credential_is_in_a_log",
-            "bounds_warn::a",
-            "revocation::a",
+        let [replicas, another, definitions, webhook] = [
+            "disruption::replicas::a",
+            "disruption::another_build::a",
+            "disruption::definitions::a",
+            "admission_down::a",
         ]
         .map(Placement::of);
-        let left = [revocation, bounds, tickets, logs];
-        assert!(logs.may_begin(&[], &left) && tickets.may_begin(&[], &left));
-        assert!(!bounds.may_begin(&[], &left) && !revocation.may_begin(&[], &left));
-        assert!(!bounds.may_begin(&[logs], &[revocation]));
-        assert!(bounds.may_begin(&[tickets], &[revocation, bounds]));
-        assert!(revocation.may_begin(&[tickets], &[]));
+        let left = [webhook, definitions, replicas, another];
+        assert!(replicas.may_begin(&[], &left) && another.may_begin(&[], &left));
+        assert!(!definitions.may_begin(&[], &left) && !webhook.may_begin(&[], &left));
+        assert!(!definitions.may_begin(&[another], &[webhook]));
+        assert!(definitions.may_begin(&[replicas], &[webhook, definitions]));
+        assert!(webhook.may_begin(&[replicas], &[]));
         // Two of the same position: whichever comes first.
-        assert!(logs.may_begin(&[], &[logs, revocation]));
+        assert!(definitions.may_begin(&[], &[definitions, webhook]));
     }
 }

@@ -1,5 +1,4 @@
-//! The bundled identity provider with a database: its pods and the database's are replaced, and users notice nothing. A test binary of its
-//! own: the installation is changed meanwhile.
+//! The bundled identity provider with a database: its pods and the database's are replaced, and users notice nothing.
 
 mod connections;
 mod database;

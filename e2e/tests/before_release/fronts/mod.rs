@@ -1,5 +1,4 @@
-//! The release behind an existing front of the cluster, of each kind that the chart knows. A test binary of its own: the installation is
-//! changed meanwhile.
+//! The release behind an existing front of the cluster, of each kind that the chart knows.
 
 mod client;
 mod front;

@@ -1,5 +1,4 @@
-//! Sources of the proxy's certificate: cert-manager, the gateway and a Secret, one after the other, while a user works. A test binary of
-//! its own: the installation is changed meanwhile.
+//! Sources of the proxy's certificate: cert-manager, the gateway and a Secret, one after the other, while a user works.
 
 mod cert_manager;
 mod served;
@@ -283,5 +282,22 @@ async fn sources(site: &Site, session: &HttpSession) -> anyhow::Result<()> {
         page.status() == StatusCode::OK && page.url().as_str() == site.url,
         "{page:?}"
     );
-    site.lets_in(&authority).await
+    site.lets_in(&authority).await?;
+    check_trusts_it().await
+}
+
+/// `helm test` names the source of the certificate, and reaches the bundled provider by it.
+async fn check_trusts_it() -> anyhow::Result<()> {
+    let lines = release::test().await?;
+    let line = |check: &str| {
+        let found = lines.iter().find(|line| line.contains(&format!(" {check} ")));
+        found.cloned().unwrap_or_default()
+    };
+    let certificate = line("certificate");
+    ensure!(
+        certificate.starts_with("ok ") && certificate.contains("self-signed by this installation"),
+        "{lines:#?}"
+    );
+    ensure!(line("provider").starts_with("ok "), "{lines:#?}");
+    Ok(())
 }

@@ -10,7 +10,7 @@ use e2e::{
 use k8s_openapi::api::core::v1::{Pod, Service};
 use kube::Api;
 
-use crate::PROVIDER;
+use super::PROVIDER;
 
 /// By which the replicas find each other, and detect that one is gone.
 const BETWEEN_REPLICAS: [u16; 2] = [7800, 57_800];

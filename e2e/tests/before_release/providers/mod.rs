@@ -1,5 +1,4 @@
-//! A second identity provider beside the first: people of both sign in side by side, and none is taken for another. A test binary of
-//! its own: the installation is changed meanwhile.
+//! A second identity provider beside the first: people of both sign in side by side, and none is taken for another.
 
 mod realm;
 

@@ -1,10 +1,11 @@
 //! A namespace that exists already becomes a team's by an upgrade of the release, with a quota, limits and templates of its own.
+//! The release requires a template from then on.
 
 use anyhow::{Context as _, ensure};
 use api::Workspace;
 use e2e::{
     cluster::{self, Scratch},
-    release, template, wait,
+    template, wait, workspace,
 };
 use k8s_openapi::api::core::v1::Pod;
 use kube::{
@@ -14,26 +15,41 @@ use kube::{
 };
 use serde_json::json;
 
-#[tokio::test]
-async fn an_existing_namespace_gets_its_team_with_a_quota_limits_and_templates() -> anyhow::Result<()> {
-    let scratch = Scratch::bare("team", &[]).await?;
-    let team = |rest: &str| format!("userNamespaces[1].{rest}");
-    let set = [
-        team(&format!("name={}", scratch.namespace)),
-        team("create=false"),
-        team("users[0]=alice"),
-        team("templates[0]=jupyterlab"),
-        "settings.requireTemplate=true".to_owned(),
-        team("quota.workspaces=1"),
-        team(r"quota.requests\.cpu=4"),
-        team("limits.defaultRequest.cpu=100m"),
-        team("limits.default.memory=64Mi"),
-    ];
-    release::upgrade(&set.each_ref().map(String::as_str)).await?;
-    let outcome = Box::pin(as_a_member(&scratch)).await;
-    release::upgrade(&[]).await?;
-    outcome?;
-    template::finish(scratch).await
+/// What the API server says of a workspace without one.
+const RULE: &str =
+    "spec.templateRef: is missing, and this installation admits no workspace without a template";
+
+/// The namespace.
+pub(crate) struct Team(Scratch);
+
+impl Team {
+    pub(crate) async fn new() -> anyhow::Result<Self> {
+        Ok(Self(Scratch::bare("team", &[]).await?))
+    }
+
+    /// The values of the chart by which it becomes a team's.
+    pub(crate) fn values(&self) -> Vec<String> {
+        let team = |rest: &str| format!("userNamespaces[1].{rest}");
+        vec![
+            team(&format!("name={}", self.0.namespace)),
+            team("create=false"),
+            team("users[0]=alice"),
+            team("templates[0]=jupyterlab"),
+            "settings.requireTemplate=true".to_owned(),
+            team("quota.workspaces=1"),
+            team(r"quota.requests\.cpu=4"),
+            team("limits.defaultRequest.cpu=100m"),
+            team("limits.default.memory=64Mi"),
+        ]
+    }
+
+    pub(crate) async fn works(&self) -> anyhow::Result<()> {
+        Box::pin(as_a_member(&self.0)).await
+    }
+
+    pub(crate) async fn finish(self) -> anyhow::Result<()> {
+        template::finish(self.0).await
+    }
 }
 
 async fn as_a_member(scratch: &Scratch) -> anyhow::Result<()> {
@@ -77,6 +93,12 @@ async fn as_a_member(scratch: &Scratch) -> anyhow::Result<()> {
         created.map_err(|error| error.to_string())
     })
     .await?;
+
+    let refusal = template::refusal(&workspaces, &workspace::of_image("free", "uv")).await;
+    ensure!(
+        refusal.as_ref().is_some_and(|text| text.contains(RULE)),
+        "{refusal:?}"
+    );
 
     // A template that exists, and is not this team's.
     template::make(scratch, &json!({"defaultImage": "example.test/never-pulled"})).await?;

@@ -110,7 +110,7 @@ async fn open_socket(
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn decisions_stay_valid_for_the_documented_time_without_an_api_server() -> anyhow::Result<()> {
-    let _exclusive = super::EXCLUSIVE.lock().await;
+    let _exclusive = crate::EXCLUSIVE.lock().await;
     let scratch = Scratch::new("outage", &["alice"]).await?;
     let url = workspace::url(&workspace::running(&scratch, "ws").await?)?;
     let other = workspace::url(&workspace::running(&scratch, "other").await?)?;

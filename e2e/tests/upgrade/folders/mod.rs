@@ -1,23 +1,21 @@
-//! The installation with workspaces in folders of one host (routing mode Path), and back. A test binary of its own: nothing else
-//! runs meanwhile.
+//! The installation with workspaces in folders of one host (routing mode Path), and back.
 
 mod lab;
 mod paths;
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use anyhow::ensure;
 use api::{
-    Workspace, WorkspaceSpec, names,
+    Workspace, names,
     workspace::{IdleShutdown, Phase},
 };
 use e2e::{
     Environment,
     browser::Browser,
     cluster::{self, Scratch},
-    finally::always,
     http::HttpSession,
-    release, wait, workspace,
+    template, wait, workspace,
 };
 use jiff::Timestamp;
 use kube::{
@@ -32,7 +30,42 @@ const BASE_PATH: &str = "manager.basePath";
 /// From helm's end until every address has changed, on a busy machine.
 const SWITCHED: Duration = Duration::from_secs(30);
 
-/// Workspaces of two people.
+/// Workspaces of two people, and one that runs before the switch.
+pub(crate) struct Folders {
+    site: Site,
+    before: Workspace,
+}
+
+impl Folders {
+    pub(crate) async fn new() -> anyhow::Result<Self> {
+        let scratch = Scratch::new("folders", &["alice", "bob"]).await?;
+        let any_image = json!({"defaultImage": Environment::get()?.images.echo, "allowCustomImages": true});
+        template::make(&scratch, &any_image).await?;
+        let site = Site {
+            alice: Api::namespaced(cluster::user("alice").await?, &scratch.namespace),
+            bob: Api::namespaced(cluster::user("bob").await?, &scratch.namespace),
+            scratch,
+        };
+        let wanted = site.templated(workspace::echo("before")?);
+        site.alice.create(&PostParams::default(), &wanted).await?;
+        let before = workspace::reached(&site.alice, "before", Phase::Running).await?;
+        Ok(Self { site, before })
+    }
+
+    pub(crate) async fn work(&self) -> anyhow::Result<()> {
+        Box::pin(in_folders(&self.site, &self.before)).await
+    }
+
+    /// What docs/routing-modes.md says of a switch, the other way round.
+    pub(crate) async fn on_hosts_again(&self) -> anyhow::Result<()> {
+        Box::pin(on_hosts_again(&self.site, &self.before)).await
+    }
+
+    pub(crate) async fn finish(self) -> anyhow::Result<()> {
+        template::finish(self.site.scratch).await
+    }
+}
+
 struct Site {
     scratch: Scratch,
     alice: Api<Workspace>,
@@ -40,6 +73,12 @@ struct Site {
 }
 
 impl Site {
+    /// The same with the template that its image needs where one is required.
+    fn templated(&self, mut workspace: Workspace) -> Workspace {
+        workspace.spec.template_ref = Some(self.scratch.namespace.clone());
+        workspace
+    }
+
     /// Address of a workspace while it is in a folder.
     fn url(&self, name: &str) -> anyhow::Result<String> {
         let environment = Environment::get()?;
@@ -72,52 +111,22 @@ impl Site {
     }
 }
 
-#[tokio::test]
-async fn path_mode_and_the_switch_back_to_subdomain_mode_work() -> anyhow::Result<()> {
-    let scratch = Scratch::new("folders", &["alice", "bob"]).await?;
-    let site = Site {
-        alice: Api::namespaced(cluster::user("alice").await?, &scratch.namespace),
-        bob: Api::namespaced(cluster::user("bob").await?, &scratch.namespace),
-        scratch,
-    };
-    let before = workspace::running(&site.scratch, "before").await?;
-    let back = async {
-        let begin = Instant::now();
-        release::upgrade(&[]).await?;
-        println!("back on hosts after {:?}", begin.elapsed());
-        Ok(())
-    };
-    always(Box::pin(in_folders(&site, &before)), back).await?;
-    on_hosts_again(&site, &before).await?;
-    site.scratch.finish().await
-}
-
 async fn in_folders(site: &Site, before: &Workspace) -> anyhow::Result<()> {
-    let begin = Instant::now();
-    release::upgrade(&["routing.mode=Path"]).await?;
-    println!("in folders after {:?}", begin.elapsed());
     let old = site.url("before")?;
     site.moved("before", |url| url == old, &[BASE_PATH]).await?;
-    println!("a running workspace has its folder after {:?}", begin.elapsed());
 
-    let idle = IdleShutdown {
+    let mut lab = site.templated(workspace::of_image("ws1", "uv"));
+    lab.spec.resources = None;
+    lab.spec.idle_shutdown = Some(IdleShutdown {
         idle_timeout_in_minutes: Some(3),
         ..IdleShutdown::default()
-    };
-    let spec = WorkspaceSpec {
-        display_name: "ws1".to_owned(),
-        idle_shutdown: Some(idle),
-        ..WorkspaceSpec::default()
-    };
-    site.alice
-        .create(&PostParams::default(), &Workspace::new("ws1", spec))
-        .await?;
-    site.alice
-        .create(&PostParams::default(), &workspace::echo("ws10")?)
-        .await?;
-    site.bob
-        .create(&PostParams::default(), &workspace::echo("bobs")?)
-        .await?;
+    });
+    let [ws10, bobs] = ["ws10", "bobs"].map(workspace::echo);
+    let (ws10, bobs) = (site.templated(ws10?), site.templated(bobs?));
+    for wanted in [&lab, &ws10] {
+        site.alice.create(&PostParams::default(), wanted).await?;
+    }
+    site.bob.create(&PostParams::default(), &bobs).await?;
     for name in ["ws1", "ws10", "bobs"] {
         let made = workspace::reached(&site.scratch.api(), name, Phase::Running).await?;
         assert_eq!(workspace::url(&made)?, site.url(name)?);
@@ -146,7 +155,6 @@ async fn in_folders(site: &Site, before: &Workspace) -> anyhow::Result<()> {
     lab::reports_idle_state(site).await
 }
 
-/// What docs/routing-modes.md says of a switch, the other way round.
 async fn on_hosts_again(site: &Site, before: &Workspace) -> anyhow::Result<()> {
     let (old, base) = (
         workspace::url(before)?,

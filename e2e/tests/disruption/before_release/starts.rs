@@ -35,7 +35,7 @@ use kube::{
 use serde::de::DeserializeOwned;
 use serde_json::json;
 
-use super::{kill, replaced};
+use crate::{kill, replaced};
 
 /// How often the API server's log is looked at.
 const POLL: Duration = Duration::from_millis(200);
@@ -355,7 +355,7 @@ impl Blocked {
 
 #[tokio::test]
 async fn an_operator_killed_at_each_step_of_a_start_leaves_one_of_each_child() -> anyhow::Result<()> {
-    let _exclusive = super::EXCLUSIVE.lock().await;
+    let _exclusive = crate::EXCLUSIVE.lock().await;
     let (mut log, operator) = (Log::open()?, audit::user_of("operator")?);
     let mut blocked: Vec<Blocked> = try_join_all(STEPS.iter().map(begin)).await?;
     let by_operator = |call: &Call| call.user == operator;

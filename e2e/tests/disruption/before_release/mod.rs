@@ -1,0 +1,11 @@
+//! Faults that take minutes, or that tests without a cluster show at every call: tests that run before a release, when they are named.
+//!
+//! | module | fault |
+//! |---|---|
+//! | `outage` | the API server stands still |
+//! | `silent` | a replica of the gateway stands still, or cannot be reached |
+//! | `starts` | the operator is killed at each step of a start |
+
+mod outage;
+mod silent;
+mod starts;

@@ -1,0 +1,53 @@
+//! Two replicas of the gateway while one of them stands still or cannot be reached: which requests of a user fail, and for how long.
+
+use std::time::Duration;
+
+use e2e::{cluster::Scratch, http::HttpSession, workspace};
+use tokio::time::sleep;
+
+use crate::{
+    load::Load,
+    replicas::{Replica, check, settled},
+};
+
+/// One request every 5 ms.
+const PAUSE: Duration = Duration::from_millis(5);
+/// How long users are watched: longer than the proxy waits for an answer (30 s), and than the kubelet for a probe (40 s).
+const WATCHED: Duration = Duration::from_secs(50);
+/// And then.
+const AFTERWARDS: Duration = Duration::from_secs(5);
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_user_s_requests_survive_a_replica_that_stalls_or_cannot_be_reached() -> anyhow::Result<()> {
+    let _exclusive = crate::EXCLUSIVE.lock().await;
+    let scratch = Scratch::new("silent", &["alice"]).await?;
+    let url = workspace::url(&workspace::running(&scratch, "ws").await?)?;
+    let session = HttpSession::new()?;
+    session.enter(&url, "alice").await?;
+    settled().await?;
+
+    let load = Load::begin(&session, &format!("{url}alive"), PAUSE);
+    let replica = Replica::busiest().await?;
+    let fault = load.begin.elapsed();
+    replica.signal("STOP")?;
+    sleep(WATCHED).await;
+    // Whoever ended it meanwhile did right.
+    let _ = replica.signal("CONT");
+    sleep(AFTERWARDS).await;
+    let stopped = load.end("SIGSTOP", fault).await?;
+    settled().await?;
+
+    let load = Load::begin(&session, &format!("{url}alive"), PAUSE);
+    let replica = Replica::busiest().await?;
+    let fault = load.begin.elapsed();
+    replica.drop_packets("-I").await?;
+    sleep(WATCHED).await;
+    let repaired = replica.drop_packets("-D").await;
+    sleep(AFTERWARDS).await;
+    let dropped = load.end("dropped packets", fault).await?;
+    repaired?;
+
+    check(&stopped, 15)?;
+    check(&dropped, 35)?;
+    scratch.finish().await
+}

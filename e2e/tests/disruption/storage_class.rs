@@ -1,0 +1,93 @@
+//! An administrator leaves the cluster without a default storage class.
+
+use api::{
+    Workspace,
+    condition::{DEGRADED, reason},
+    workspace::Phase,
+};
+use e2e::{
+    cluster::{self, Scratch},
+    finally::always,
+    wait, workspace,
+};
+use k8s_openapi::api::{core::v1::PersistentVolumeClaim, storage::v1::StorageClass};
+use kube::{
+    Api, ResourceExt,
+    api::{ListParams, Patch, PatchParams, PostParams},
+};
+use serde_json::json;
+
+const IS_DEFAULT_CLASS: &str = "storageclass.kubernetes.io/is-default-class";
+
+/// Waits until a condition of the workspace has this status and reason; its message.
+async fn says(
+    workspaces: &Api<Workspace>,
+    name: &str,
+    type_: &str,
+    wanted: (&str, &str),
+) -> anyhow::Result<String> {
+    wait::until(&format!("{name} to be {wanted:?}"), wait::USUAL, || async {
+        let found = workspaces.get(name).await.map_err(|error| error.to_string())?;
+        match workspace::condition(&found, type_) {
+            Some((status, why, message)) if (status.as_str(), why.as_str()) == wanted => Ok(message),
+            _ => Err(format!("{:?}", found.status)),
+        }
+    })
+    .await
+}
+
+#[tokio::test]
+async fn a_disk_without_default_storage_class_is_reported_and_binds_later() -> anyhow::Result<()> {
+    let _exclusive = super::EXCLUSIVE.lock().await;
+    let scratch = Scratch::new("classless", &["alice"]).await?;
+    let workspaces = scratch.api::<Workspace>();
+    let classes = Api::<StorageClass>::all(cluster::admin().await?);
+    let all = classes.list(&ListParams::default()).await?;
+    let is_default = |class: &&StorageClass| {
+        let annotation = class.annotations().get(IS_DEFAULT_CLASS);
+        annotation.is_some_and(|value| value == "true")
+    };
+    let usual: Vec<_> = all.iter().filter(is_default).map(ResourceExt::name_any).collect();
+    anyhow::ensure!(usual.len() == 1, "{usual:?}");
+    let set = async |value: &str| {
+        let patch = Patch::Merge(json!({"metadata": {"annotations": {IS_DEFAULT_CLASS: value}}}));
+        classes.patch(&usual[0], &PatchParams::default(), &patch).await?;
+        anyhow::Ok(())
+    };
+    set("false").await?;
+    let meanwhile = async {
+        let mut wanted = workspace::echo("ws")?;
+        wanted.spec.storage = serde_json::from_value(json!({"size": "100Mi"}))?;
+        let alice: Api<Workspace> = Api::namespaced(cluster::user("alice").await?, &scratch.namespace);
+        alice.create(&PostParams::default(), &wanted).await?;
+        let missing = ("True", reason::STORAGE_CLASS_NOT_FOUND);
+        let reported = says(&workspaces, "ws", DEGRADED, missing).await?;
+        assert_eq!(
+            reported,
+            "The disk names no storage class and the cluster has no default one. Have a default made. Or delete the \
+             workspace and create it anew with spec.storage.storageClassName: the disk was never made, so no files are lost."
+        );
+        workspace::reached(&workspaces, "ws", Phase::Failed).await?;
+        Ok(())
+    };
+    Box::pin(always(meanwhile, set("true"))).await?;
+    says(&workspaces, "ws", DEGRADED, ("False", reason::AS_EXPECTED)).await?;
+    let claims = scratch.api::<PersistentVolumeClaim>();
+    wait::until("the claim to have the class", wait::USUAL, || async {
+        let claim = claims.get("workspace-ws").await;
+        let class = claim
+            .map_err(|error| error.to_string())?
+            .spec
+            .and_then(|spec| spec.storage_class_name);
+        if class.as_ref() == usual.first() {
+            Ok(())
+        } else {
+            Err(format!("{class:?}"))
+        }
+    })
+    .await?;
+    // The scheduler looks again after five minutes at a pod whose claim had no class; at a new pod, at once.
+    workspace::stop(&workspaces, "ws").await?;
+    workspace::start(&workspaces, "ws").await?;
+    scratch.finish().await
+}

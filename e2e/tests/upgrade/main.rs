@@ -1,0 +1,50 @@
+//! One upgrade with other values while users work, and the way back. All that needs a change of the whole release is here, because a change
+//! takes half a minute.
+//!
+//! | module | what the upgrade changes |
+//! |---|---|
+//! | `definitions` | CRDs of another version |
+//! | `folders` | routing mode: workspaces in folders of one host |
+//! | `team` | a namespace that exists becomes a team's; a template is required |
+
+mod definitions;
+mod folders;
+mod team;
+
+use std::time::Instant;
+
+use e2e::{finally::always, release};
+
+use definitions::Definitions;
+use folders::Folders;
+use team::Team;
+
+#[tokio::test]
+async fn an_upgrade_and_the_way_back_move_running_workspaces_set_up_a_team_and_update_older_crds()
+-> anyhow::Result<()> {
+    let (folders, team) = tokio::try_join!(Folders::new(), Team::new())?;
+    let definitions = Definitions::of_other_versions().await?;
+    let back = async {
+        definitions.have_no_version().await?;
+        let begin = Instant::now();
+        release::upgrade(&[]).await?;
+        println!("back after {:?}", begin.elapsed());
+        Ok(())
+    };
+    always(Box::pin(upgraded(&folders, &team, &definitions)), back).await?;
+    definitions.are_ours().await?;
+    folders.on_hosts_again().await?;
+    team.finish().await?;
+    folders.finish().await
+}
+
+async fn upgraded(folders: &Folders, team: &Team, definitions: &Definitions) -> anyhow::Result<()> {
+    let mut values = team.values();
+    values.push("routing.mode=Path".to_owned());
+    let values: Vec<&str> = values.iter().map(String::as_str).collect();
+    let begin = Instant::now();
+    release::upgrade(&values).await?;
+    println!("upgraded after {:?}", begin.elapsed());
+    definitions.are_upgraded().await?;
+    tokio::try_join!(Box::pin(folders.work()), Box::pin(team.works())).map(drop)
+}
