@@ -71,22 +71,33 @@ pub struct Scratch {
 impl Scratch {
     /// Creates a namespace whose name starts with `prefix`. There, `users` may also use every template, manager and profile.
     pub async fn new(prefix: &str, users: &[&str]) -> anyhow::Result<Self> {
-        let scratch = Self::bare(prefix, users).await?;
+        let scratch = Self::named_by(prefix).await?;
+        if users.is_empty() {
+            return Ok(scratch);
+        }
+        scratch.bind("workspace-user", users).await?;
         let everything = json!([{
             "apiGroups": ["workspaces.jupyter.org"],
             "resources": ["workspacetemplates", "workspacemanagers", "workspaceexecutionprofiles"],
             "verbs": ["use"],
         }]);
-        for user in users {
-            scratch
-                .grant(&format!("{user}-uses-everything"), user, &everything)
-                .await?;
-        }
+        // The API server learns of bindings in their order: with this one it has the one above.
+        scratch.grant_all("use-everything", users, &everything).await?;
         Ok(scratch)
     }
 
     /// Creates a namespace whose name starts with `prefix`. There, `users` have the permissions of the chart's role.
     pub async fn bare(prefix: &str, users: &[&str]) -> anyhow::Result<Self> {
+        let scratch = Self::named_by(prefix).await?;
+        if let Some(user) = users.first() {
+            scratch.bind("workspace-user", users).await?;
+            let create = json!({"apiGroups": ["workspaces.jupyter.org"], "resources": ["workspaces"], "verbs": ["create"]});
+            scratch.holds(user, &create).await?;
+        }
+        Ok(scratch)
+    }
+
+    async fn named_by(prefix: &str) -> anyhow::Result<Self> {
         let client = admin().await?;
         let namespace: Namespace = serde_json::from_value(json!({
             "metadata": {
@@ -104,24 +115,14 @@ impl Scratch {
             .await?
             .name_any();
         teardown::started();
-        let scratch = Self {
+        Ok(Self {
             namespace: name,
             client,
-        };
-        scratch.bind("workspace-user", users).await?;
-        let create = json!({"apiGroups": ["workspaces.jupyter.org"], "resources": ["workspaces"], "verbs": ["create"]});
-        for user in users {
-            scratch.holds(user, &create).await?;
-        }
-        Ok(scratch)
+        })
     }
 
     /// Binds a role of the chart, which is named without the release, to `users` in this namespace.
     pub async fn bind(&self, role: &str, users: &[&str]) -> anyhow::Result<()> {
-        let subjects: Vec<_> = users
-            .iter()
-            .map(|user| json!({"kind": "User", "apiGroup": "rbac.authorization.k8s.io", "name": user}))
-            .collect();
         let binding: RoleBinding = serde_json::from_value(json!({
             "metadata": {"name": format!("{role}s")},
             "roleRef": {
@@ -129,7 +130,7 @@ impl Scratch {
                 "apiGroup": "rbac.authorization.k8s.io",
                 "name": format!("{}-{role}", Environment::get()?.release),
             },
-            "subjects": subjects,
+            "subjects": subjects(users),
         }))?;
         let bindings = self.api::<RoleBinding>();
         bindings.create(&PostParams::default(), &binding).await?;
@@ -138,18 +139,26 @@ impl Scratch {
 
     /// Grants `user` the `rules` of a Role in this namespace. `name` is the name of that Role.
     pub async fn grant(&self, name: &str, user: &str, rules: &serde_json::Value) -> anyhow::Result<()> {
+        self.grant_all(name, &[user], rules).await
+    }
+
+    /// The same to several users.
+    async fn grant_all(&self, name: &str, users: &[&str], rules: &serde_json::Value) -> anyhow::Result<()> {
         let role: Role = serde_json::from_value(json!({"metadata": {"name": name}, "rules": rules}))?;
         self.api::<Role>().create(&PostParams::default(), &role).await?;
         let binding: RoleBinding = serde_json::from_value(json!({
             "metadata": {"name": name},
             "roleRef": {"kind": "Role", "apiGroup": "rbac.authorization.k8s.io", "name": name},
-            "subjects": [{"kind": "User", "apiGroup": "rbac.authorization.k8s.io", "name": user}],
+            "subjects": subjects(users),
         }))?;
         self.api::<RoleBinding>()
             .create(&PostParams::default(), &binding)
             .await?;
-        for rule in rules.as_array().into_iter().flatten() {
-            self.holds(user, rule).await?;
+        // One binding is for all of them.
+        if let Some(user) = users.first() {
+            for rule in rules.as_array().into_iter().flatten() {
+                self.holds(user, rule).await?;
+            }
         }
         Ok(())
     }
@@ -209,15 +218,20 @@ impl Scratch {
 
     async fn gone(&self) -> anyhow::Result<()> {
         let namespaces = Api::<Namespace>::all(self.client.clone());
-        wait::until("the namespace to be gone", wait::USUAL, || async {
+        let gone = || async {
             match namespaces.get_opt(&self.namespace).await {
                 Ok(None) => Ok(()),
                 Ok(Some(namespace)) => Err(format!("{:?}", namespace.status)),
                 Err(error) => Err(error.to_string()),
             }
-        })
-        .await
+        };
+        wait::checked_every(wait::SELDOM, "the namespace to be gone", wait::USUAL, gone).await
     }
+}
+
+fn subjects(users: &[&str]) -> serde_json::Value {
+    let subject = |user| json!({"kind": "User", "apiGroup": "rbac.authorization.k8s.io", "name": user});
+    users.iter().map(subject).collect()
 }
 
 /// Runs a command in a pod's first container and returns its output.

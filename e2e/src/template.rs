@@ -16,10 +16,15 @@ use crate::{
 
 /// Creates a template with the name of the namespace of `scratch`, a display name, and the fields of `rest`.
 pub async fn make(scratch: &Scratch, rest: &Value) -> anyhow::Result<()> {
+    make_named(&scratch.namespace, rest).await
+}
+
+/// Creates a further template. Its name must contain the namespace's name.
+pub async fn make_named(name: &str, rest: &Value) -> anyhow::Result<()> {
     let mut spec = json!({"displayName": "Template of a test"});
     merge(&mut spec, rest);
     let template: WorkspaceTemplate =
-        serde_json::from_value(json!({"metadata": {"name": scratch.namespace}, "spec": spec}))?;
+        serde_json::from_value(json!({"metadata": {"name": name}, "spec": spec}))?;
     let templates = Api::<WorkspaceTemplate>::all(cluster::admin().await?);
     templates.create(&PostParams::default(), &template).await?;
     Ok(())
@@ -46,10 +51,15 @@ pub async fn refusal(workspaces: &Api<Workspace>, workspace: &Workspace) -> Opti
 pub async fn finish(scratch: Scratch) -> anyhow::Result<()> {
     let name = scratch.namespace.clone();
     scratch.finish().await?;
+    forget(&name).await
+}
+
+/// Deletes a template, and waits until nothing refers to it.
+pub async fn forget(name: &str) -> anyhow::Result<()> {
     let templates = Api::<WorkspaceTemplate>::all(cluster::admin().await?);
-    templates.delete(&name, &DeleteParams::default()).await?;
+    templates.delete(name, &DeleteParams::default()).await?;
     wait::until("the template to be gone", wait::USUAL, || async {
-        match templates.get_opt(&name).await {
+        match templates.get_opt(name).await {
             Ok(None) => Ok(()),
             Ok(Some(template)) => Err(format!("{:?}", template.metadata.finalizers)),
             Err(error) => Err(error.to_string()),

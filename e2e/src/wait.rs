@@ -7,6 +7,8 @@ use tokio::time::{Instant, sleep};
 
 /// Interval between checks of a condition.
 const PERIOD: Duration = Duration::from_millis(200);
+/// Interval between checks of a condition that nothing else in the test depends on.
+pub(crate) const SELDOM: Duration = Duration::from_secs(1);
 /// Deadline of conditions that take seconds on a quiet machine.
 pub const USUAL: Duration = Duration::from_mins(2);
 
@@ -15,6 +17,16 @@ pub const USUAL: Duration = Duration::from_mins(2);
 /// # Errors
 /// `deadline` passes. The message contains the last `Err`.
 pub async fn until<T, E: Debug, F: Future<Output = Result<T, E>>>(
+    what: &str,
+    deadline: Duration,
+    probe: impl FnMut() -> F,
+) -> anyhow::Result<T> {
+    checked_every(PERIOD, what, deadline, probe).await
+}
+
+/// Like [`until`], with this interval between the checks.
+pub(crate) async fn checked_every<T, E: Debug, F: Future<Output = Result<T, E>>>(
+    period: Duration,
     what: &str,
     deadline: Duration,
     mut probe: impl FnMut() -> F,
@@ -26,7 +38,7 @@ pub async fn until<T, E: Debug, F: Future<Output = Result<T, E>>>(
             Err(missing) if Instant::now() >= end => {
                 bail!("waited {deadline:?} for {what}; last: {missing:?}")
             }
-            Err(_) => sleep(PERIOD).await,
+            Err(_) => sleep(period).await,
         }
     }
 }

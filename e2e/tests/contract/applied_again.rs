@@ -88,39 +88,56 @@ fn owned(object: &DynamicObject) -> Vec<Value> {
         .collect()
 }
 
-/// Writes the manifest in each of the ways, under a name of its own: the first time, again, and again.
-async fn each_way(client: &kube::Client, manifest: &Value) -> anyhow::Result<()> {
-    let objects = api_of(client.clone(), manifest);
-    let written = WAYS.map(|(way, first, again)| {
-        let (objects, mut manifest) = (objects.clone(), manifest.clone());
-        async move {
-            let base = manifest["metadata"]["name"].as_str().unwrap_or_default();
-            let name = format!("{base}-{way}");
-            manifest["metadata"]["name"] = json!(name);
-            write(first, &manifest).await?;
-            let mut versions = vec![settled(&objects, &name).await?];
-            for _ in 0..2 {
-                write(again, &manifest).await?;
-                versions.push(settled(&objects, &name).await?);
-            }
-            let of = format!("{} {way}", manifest["kind"]);
-            let made = &versions[0];
-            for after in &versions[1..] {
-                assert_eq!(after.metadata.labels, made.metadata.labels, "{of}");
-                assert_eq!(after.metadata.generation, made.metadata.generation, "{of}");
-                assert_eq!(after.data["spec"], made.data["spec"], "{of}");
-            }
-            let same = &versions[writes_until_the_same(first, again) - 1..];
-            for pair in same.windows(2) {
-                assert_eq!(owned(&pair[1]), owned(&pair[0]), "{of}");
-                assert_eq!(pair[1].data["status"], pair[0].data["status"], "{of}");
-                assert_eq!(pair[1].resource_version(), pair[0].resource_version(), "{of}");
-            }
-            anyhow::Ok((objects, name))
+/// The manifests with names of this way's own, with their API clients and names.
+fn named_for(
+    client: &kube::Client,
+    manifests: &[Value],
+    way: &str,
+) -> (Value, Vec<(Api<DynamicObject>, String)>) {
+    let mut items = manifests.to_vec();
+    let mut objects = Vec::new();
+    for manifest in &mut items {
+        let base = manifest["metadata"]["name"].as_str().unwrap_or_default();
+        let name = format!("{base}-{way}");
+        manifest["metadata"]["name"] = json!(name);
+        objects.push((api_of(client.clone(), manifest), name));
+    }
+    let list = json!({"apiVersion": "v1", "kind": "List", "items": items});
+    (list, objects)
+}
+
+/// Writes the manifests together in one of the ways: the first time, and again until nothing may change any more.
+async fn written(
+    client: &kube::Client,
+    manifests: &[Value],
+    (way, first, again): (&str, &[&str], &[&str]),
+) -> anyhow::Result<()> {
+    let (list, objects) = named_for(client, manifests, way);
+    let settled = || try_join_all(objects.iter().map(|(api, name)| settled(api, name)));
+    write(first, &list).await?;
+    let mut versions = vec![settled().await?];
+    for _ in 0..writes_until_the_same(first, again) {
+        write(again, &list).await?;
+        versions.push(settled().await?);
+    }
+    for (index, (_, name)) in objects.iter().enumerate() {
+        let made = &versions[0][index];
+        for after in versions[1..].iter().map(|version| &version[index]) {
+            assert_eq!(after.metadata.labels, made.metadata.labels, "{name}");
+            assert_eq!(after.metadata.generation, made.metadata.generation, "{name}");
+            assert_eq!(after.data["spec"], made.data["spec"], "{name}");
         }
-    });
-    for (objects, name) in try_join_all(written).await? {
-        objects.delete(&name, &DeleteParams::default()).await?;
+        let [.., before, after] = versions.as_slice() else {
+            anyhow::bail!("{name} was written once");
+        };
+        let (before, after) = (&before[index], &after[index]);
+        assert_eq!(owned(after), owned(before), "{name}");
+        assert_eq!(after.data["status"], before.data["status"], "{name}");
+        assert_eq!(after.resource_version(), before.resource_version(), "{name}");
+    }
+    // What the others use goes last.
+    for (api, name) in objects.iter().rev() {
+        api.delete(name, &DeleteParams::default()).await?;
     }
     Ok(())
 }
@@ -137,14 +154,14 @@ fn manifest(kind: &str, name: &str, namespace: Option<&str>, spec: Value) -> Val
 }
 
 #[tokio::test]
-async fn reapplied_templates_managers_profiles_and_shares_do_not_change() -> anyhow::Result<()> {
+async fn reapplied_objects_of_each_kind_do_not_change() -> anyhow::Result<()> {
     let scratch = Scratch::new("again", &["alice"]).await?;
     let (client, namespace) = (cluster::admin().await?, scratch.namespace.as_str());
-    let mut shared = workspace::of_image("shared", "uv");
-    shared.spec.desired_status = api::workspace::DesiredStatus::Stopped;
+    let mut stopped = workspace::of_image("shared", "uv");
+    stopped.spec.desired_status = api::workspace::DesiredStatus::Stopped;
     let workspaces = scratch.api::<Workspace>();
     workspaces
-        .create(&kube::api::PostParams::default(), &shared)
+        .create(&kube::api::PostParams::default(), &stopped)
         .await?;
     let uid = workspace::reached(&workspaces, "shared", Phase::Stopped)
         .await?
@@ -187,8 +204,9 @@ async fn reapplied_templates_managers_profiles_and_shares_do_not_change() -> any
             Some(namespace),
             json!({"workspaceRef": "shared", "subjects": subjects}),
         ),
+        manifest("Workspace", "lab", Some(namespace), json!(stopped.spec)),
     ];
-    try_join_all(manifests.iter().map(|manifest| each_way(&client, manifest))).await?;
+    try_join_all(WAYS.map(|way| written(&client, &manifests, way))).await?;
     let share = &manifests[3];
     write(&["apply", "--server-side", "-f", "-"], share).await?;
     let bound = settled(&api_of(client, share), "share").await?;
@@ -219,22 +237,13 @@ async fn a_reapplied_running_workspace_does_not_change() -> anyhow::Result<()> {
         }),
     );
     let (objects, workspaces) = (api_of(client, &workspace), scratch.api::<Workspace>());
-    for (flags, name) in [
-        (["apply", "-f", "-"].as_slice(), "client"),
-        (&["apply", "--server-side", "-f", "-"], "server"),
-    ] {
-        let mut workspace = workspace.clone();
-        workspace["metadata"]["name"] = json!(name);
-        write(flags, &workspace).await?;
-        workspace::reached(&workspaces, name, Phase::Running).await?;
-        let before = settled(&objects, name).await?;
-        write(flags, &workspace).await?;
-        let after = settled(&objects, name).await?;
-        assert_eq!(after.resource_version(), before.resource_version(), "{name}");
-        assert_eq!(
-            after.data["status"], before.data["status"],
-            "the same run: {name}"
-        );
-    }
+    let flags = ["apply", "-f", "-"];
+    write(&flags, &workspace).await?;
+    workspace::reached(&workspaces, "lab", Phase::Running).await?;
+    let before = settled(&objects, "lab").await?;
+    write(&flags, &workspace).await?;
+    let after = settled(&objects, "lab").await?;
+    assert_eq!(after.resource_version(), before.resource_version());
+    assert_eq!(after.data["status"], before.data["status"], "the same run");
     template::finish(scratch).await
 }

@@ -53,15 +53,45 @@ async fn finish(scratch: Scratch) -> anyhow::Result<()> {
 }
 
 #[tokio::test]
-async fn every_violation_is_reported_and_values_equal_to_a_bound_pass() -> anyhow::Result<()> {
-    let scratch = Scratch::new("bounds", &["alice"]).await?;
+async fn a_workspace_starts_when_its_template_arrives_and_every_violation_of_its_bounds_is_reported()
+-> anyhow::Result<()> {
+    let scratch = Scratch::new("order", &["alice"]).await?;
     let templates = Api::<WorkspaceTemplate>::all(cluster::admin().await?);
+    let alice: Api<Workspace> = Api::namespaced(cluster::user("alice").await?, &scratch.namespace);
+    alice
+        .create(
+            &PostParams::default(),
+            &of_template(&scratch, "early", json!({}))?,
+        )
+        .await?;
+    let waiting = workspace::reached(&alice, "early", Phase::Invalid).await?;
+    let (status, reason, message) = workspace::condition(&waiting, VALID).unwrap_or_default();
+    assert_eq!(
+        (status.as_str(), reason.as_str()),
+        ("False", reason::TEMPLATE_NOT_FOUND)
+    );
+    assert!(message.contains(&scratch.namespace), "{message}");
+    let pods: Api<k8s_openapi::api::core::v1::Pod> = scratch.api();
+    assert!(
+        pods.list(&kube::api::ListParams::default())
+            .await?
+            .items
+            .is_empty()
+    );
     templates
         .create(&PostParams::default(), &template(&scratch)?)
         .await?;
-    let alice: Api<Workspace> = Api::namespaced(cluster::user("alice").await?, &scratch.namespace);
+    workspace::reached(&alice, "early", Phase::Running).await?;
+    every_violation_is_reported_and_values_equal_to_a_bound_pass(&scratch, &alice).await?;
+    finish(scratch).await
+}
+
+async fn every_violation_is_reported_and_values_equal_to_a_bound_pass(
+    scratch: &Scratch,
+    alice: &Api<Workspace>,
+) -> anyhow::Result<()> {
     let greedy = of_template(
-        &scratch,
+        scratch,
         "greedy",
         json!({
             "image": "registry.example/other:1",
@@ -95,7 +125,7 @@ async fn every_violation_is_reported_and_values_equal_to_a_bound_pass() -> anyho
     }
     // A limit of 0 would be none at all.
     let unlimited = of_template(
-        &scratch,
+        scratch,
         "unlimited",
         json!({"resources": {"limits": {"cpu": "0", "memory": 0}}}),
     )?;
@@ -106,46 +136,19 @@ async fn every_violation_is_reported_and_values_equal_to_a_bound_pass() -> anyho
         "{refusal}"
     );
     let at_the_bound = of_template(
-        &scratch,
+        scratch,
         "equal",
         json!({
             "resources": {"requests": {"cpu": "50m", "memory": "512Mi"}, "limits": {"cpu": "1000m", "memory": "0.5Gi"}},
-            "storage": {"size": "2Gi"},
+            "storage": {"size": "2Gi"}, "desiredStatus": "Stopped",
         }),
     )?;
     alice.create(&PostParams::default(), &at_the_bound).await?;
-    workspace::reached(&alice, "equal", Phase::Running).await?;
-    finish(scratch).await
-}
-
-#[tokio::test]
-async fn a_workspace_waits_for_its_template_and_starts_when_it_arrives() -> anyhow::Result<()> {
-    let scratch = Scratch::new("order", &["alice"]).await?;
-    let templates = Api::<WorkspaceTemplate>::all(cluster::admin().await?);
-    let alice: Api<Workspace> = Api::namespaced(cluster::user("alice").await?, &scratch.namespace);
-    alice
-        .create(
-            &PostParams::default(),
-            &of_template(&scratch, "early", json!({}))?,
-        )
-        .await?;
-    let waiting = workspace::reached(&alice, "early", Phase::Invalid).await?;
-    let (status, reason, message) = workspace::condition(&waiting, VALID).unwrap_or_default();
-    assert_eq!(
-        (status.as_str(), reason.as_str()),
-        ("False", reason::TEMPLATE_NOT_FOUND)
-    );
-    assert!(message.contains(&scratch.namespace), "{message}");
-    let pods: Api<k8s_openapi::api::core::v1::Pod> = scratch.api();
+    let equal = workspace::reached(alice, "equal", Phase::Stopped).await?;
+    let valid = workspace::condition(&equal, VALID);
     assert!(
-        pods.list(&kube::api::ListParams::default())
-            .await?
-            .items
-            .is_empty()
+        valid.as_ref().is_some_and(|(status, ..)| status == "True"),
+        "{valid:?}"
     );
-    templates
-        .create(&PostParams::default(), &template(&scratch)?)
-        .await?;
-    workspace::reached(&alice, "early", Phase::Running).await?;
-    finish(scratch).await
+    Ok(())
 }

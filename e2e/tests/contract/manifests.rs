@@ -1,7 +1,17 @@
-//! Manifests with what people get wrong in them, by `kubectl apply`: each fault is a line with field, value, rule and what to do, and all of
-//! them come at once.
+//! Manifests with what people get wrong in them: each fault is a line with field, value, rule and what to do, and all of them come at once.
+//! `kubectl apply` shows the same lines.
 
-use e2e::{cluster::Scratch, command::kubectl_with, template};
+use api::names::GROUP;
+use e2e::{
+    cluster::{self, Scratch},
+    command::kubectl_with,
+    template,
+};
+use kube::{
+    Api,
+    api::{ApiResource, DynamicObject, PostParams},
+    core::GroupVersionKind,
+};
 use serde_json::{Value, json};
 
 /// What the API server says by itself, where nobody has said it in a sentence before.
@@ -10,23 +20,47 @@ const RAW_SCHEMA_WORDS: [&str; 4] = ["Invalid value", "must be of type", "should
 /// A wrong manifest, and how the lines about it begin.
 type Case = (Value, &'static [&'static str]);
 
-/// The lines of a refusal, without what kubectl puts before them.
-fn lines(message: &str) -> Vec<String> {
-    let (_, causes) = message.split_once(" is invalid: ").unwrap_or_default();
-    let lines = causes.lines().map(|line| line.trim().trim_start_matches("* "));
-    lines.filter(|line| !line.is_empty()).map(str::to_owned).collect()
-}
-
-async fn refusal(manifest: &Value) -> anyhow::Result<String> {
+/// The lines of a refusal by kubectl, without what it puts before them.
+async fn lines_of_kubectl(manifest: &Value) -> anyhow::Result<Vec<String>> {
     let outcome = kubectl_with("alice", &["apply", "--dry-run=server", "-f", "-"], manifest).await?;
     anyhow::ensure!(outcome.code == 1, "{manifest}: {outcome:?}");
-    Ok(outcome.stderr)
+    let (_, causes) = outcome.stderr.split_once(" is invalid: ").unwrap_or_default();
+    let lines = causes.lines().map(|line| line.trim().trim_start_matches("* "));
+    Ok(lines.filter(|line| !line.is_empty()).map(str::to_owned).collect())
+}
+
+/// The causes of the API server's refusal, as kubectl writes them.
+async fn lines(manifest: &Value) -> anyhow::Result<Vec<String>> {
+    let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+    let resource = ApiResource::from_gvk(&GroupVersionKind::gvk(
+        GROUP,
+        "v1alpha1",
+        &text(&manifest["kind"]),
+    ));
+    let namespace = text(&manifest["metadata"]["namespace"]);
+    let alice = Api::<DynamicObject>::namespaced_with(cluster::user("alice").await?, &namespace, &resource);
+    let dry = PostParams {
+        dry_run: true,
+        ..PostParams::default()
+    };
+    let made = alice
+        .create(&dry, &serde_json::from_value(manifest.clone())?)
+        .await;
+    match made {
+        Err(kube::Error::Api(status)) if status.reason == "Invalid" => {
+            let causes = status.details.iter().flat_map(|details| &details.causes);
+            Ok(causes
+                .map(|cause| format!("{}: {}", cause.field, cause.message))
+                .collect())
+        }
+        other => anyhow::bail!("{manifest}: {other:?}"),
+    }
 }
 
 async fn each(cases: impl IntoIterator<Item = (Value, Case)>) -> anyhow::Result<()> {
     for (manifest, (spec, expected)) in cases {
-        let message = refusal(&manifest).await?;
-        let found = lines(&message);
+        let found = lines(&manifest).await?;
+        let message = found.join("\n");
         assert_eq!(found.len(), expected.len(), "{spec}: {message}");
         for (line, beginning) in found.iter().zip(expected) {
             assert!(line.starts_with(beginning), "{spec}: {beginning}: {message}");
@@ -196,7 +230,7 @@ fn lists() -> Vec<Case> {
 }
 
 #[tokio::test]
-async fn each_fault_of_a_workspace_is_a_line_that_says_what_to_write() -> anyhow::Result<()> {
+async fn each_fault_of_a_workspace_or_a_share_is_a_line_that_says_what_to_write() -> anyhow::Result<()> {
     let scratch = Scratch::new("manifests", &["alice"]).await?;
     let bounds = json!({
         "defaultImage": "uv",
@@ -205,20 +239,24 @@ async fn each_fault_of_a_workspace_is_a_line_that_says_what_to_write() -> anyhow
     });
     template::make(&scratch, &bounds).await?;
     let cases = [types(), amounts(), lists()].concat();
-    let of_workspace = cases.into_iter().map(|(rest, expected)| {
+    let of_workspace = |(rest, expected): Case| {
         let mut spec = json!({"displayName": "d", "templateRef": scratch.namespace});
         for (name, value) in rest.as_object().into_iter().flatten() {
             spec[name] = value.clone();
         }
         (manifest(&scratch, "Workspace", "wrong", &spec), (rest, expected))
-    });
-    each(of_workspace).await?;
+    };
+    let cases: Vec<_> = cases.into_iter().map(of_workspace).collect();
+    // The last one has the most faults.
+    if let Some((manifest, _)) = cases.last() {
+        assert_eq!(lines_of_kubectl(manifest).await?, lines(manifest).await?);
+    }
+    each(cases).await?;
+    names_and_shares(&scratch).await?;
     template::finish(scratch).await
 }
 
-#[tokio::test]
-async fn each_fault_of_a_name_or_a_share_is_a_line_that_says_what_to_write() -> anyhow::Result<()> {
-    let scratch = Scratch::new("manifests", &["alice"]).await?;
+async fn names_and_shares(scratch: &Scratch) -> anyhow::Result<()> {
     let fine = json!({"displayName": "d"});
     let long = "n".repeat(51);
     for (name, beginning) in [
@@ -233,7 +271,7 @@ async fn each_fault_of_a_name_or_a_share_is_a_line_that_says_what_to_write() -> 
         (&long, r#"metadata.name: "nnn"#),
     ] {
         let of_name = (json!(name), &*vec![beginning].leak());
-        each([(manifest(&scratch, "Workspace", name, &fine), of_name)]).await?;
+        each([(manifest(scratch, "Workspace", name, &fine), of_name)]).await?;
     }
     let shares: [Case; 2] = [
         (
@@ -253,9 +291,8 @@ async fn each_fault_of_a_name_or_a_share_is_a_line_that_says_what_to_write() -> 
         ),
     ];
     let of_share = shares.into_iter().map(|(spec, expected)| {
-        let manifest = manifest(&scratch, "WorkspaceShare", "wrong", &spec);
+        let manifest = manifest(scratch, "WorkspaceShare", "wrong", &spec);
         (manifest, (spec, expected))
     });
-    each(of_share).await?;
-    scratch.finish().await
+    each(of_share).await
 }

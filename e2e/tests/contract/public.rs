@@ -139,14 +139,17 @@ async fn a_template_makes_its_workspaces_public_and_a_start_needs_the_right_to_u
     scratch.grant("alice-uses-it", "alice", &uses).await?;
     let (alice, bob) = (of(&scratch, "alice").await?, of(&scratch, "bob").await?);
     let ours = template::workspace(&scratch, "ours", &json!({}))?;
-    let mine = template::workspace(&scratch, "mine", &json!({"ownershipType": "OwnerOnly"}))?;
+    let mine = template::workspace(
+        &scratch,
+        "mine",
+        &json!({"ownershipType": "OwnerOnly", "desiredStatus": "Stopped"}),
+    )?;
     for new in [&ours, &mine] {
         alice.create(&PostParams::default(), new).await?;
-        workspace::reached(&alice, &new.name_any(), Phase::Running).await?;
     }
-    let stop = merge(json!({"spec": {"desiredStatus": "Stopped"}}));
+    let rename = merge(json!({"spec": {"displayName": "His"}}));
     refused(
-        bob.patch("mine", &PatchParams::default(), &stop).await,
+        bob.patch("mine", &PatchParams::default(), &rename).await,
         "only by its owner",
     )?;
     workspace::stop(&bob, "ours").await?;

@@ -11,7 +11,8 @@ use serde_json::json;
 use crate::rules::judged;
 
 #[tokio::test]
-async fn fields_reserved_to_templates_and_invalid_pod_fields_are_refused_at_once() -> anyhow::Result<()> {
+async fn fields_reserved_to_templates_invalid_pod_fields_and_large_specs_are_refused_at_once()
+-> anyhow::Result<()> {
     let scratch = Scratch::new("kept", &["alice"]).await?;
     // Rights are asked before the rest is judged.
     let claims = json!([{"apiGroups": [""], "resources": ["persistentvolumeclaims"], "verbs": ["use"]}]);
@@ -58,32 +59,6 @@ async fn fields_reserved_to_templates_and_invalid_pod_fields_are_refused_at_once
         "spec.variables[owner.name]",
     ];
     judged(&scratch, [(everything, words)]).await?;
-    template::finish(scratch).await?;
-
-    // A template may lower the level, and what it opens is open, but only as far as that level goes.
-    let scratch = Scratch::new("kept", &["alice"]).await?;
-    let rest = json!({"defaultImage": "uv", "podSecurity": "Baseline", "allowCustomSecurityContext": true});
-    template::make(&scratch, &rest).await?;
-    let root = json!({"podSecurityContext": {"runAsUser": 0}});
-    let privileged = json!({"containerSecurityContext": {"privileged": true}});
-    judged(
-        &scratch,
-        [
-            (root, vec![]),
-            (
-                privileged,
-                vec!["containerSecurityContext.privileged", "Pod Security baseline"],
-            ),
-        ],
-    )
-    .await?;
-    template::finish(scratch).await
-}
-
-#[tokio::test]
-async fn a_spec_of_more_than_64_kib_is_refused() -> anyhow::Result<()> {
-    let scratch = Scratch::new("size", &["alice"]).await?;
-    template::make(&scratch, &json!({"defaultImage": "uv"})).await?;
     let env = |bytes: usize| {
         json!({"env": [
             {"name": "A", "value": "x".repeat(bytes / 2)}, {"name": "B", "value": "x".repeat(bytes / 2)},
@@ -97,6 +72,25 @@ async fn a_spec_of_more_than_64_kib_is_refused() -> anyhow::Result<()> {
         ],
     )
     .await?;
+
+    // A template may lower the level, and what it opens is open, but only as far as that level goes.
+    let open = format!("{}-open", scratch.namespace);
+    let rest = json!({"defaultImage": "uv", "podSecurity": "Baseline", "allowCustomSecurityContext": true});
+    template::make_named(&open, &rest).await?;
+    let root = json!({"templateRef": open, "podSecurityContext": {"runAsUser": 0}});
+    let privileged = json!({"templateRef": open, "containerSecurityContext": {"privileged": true}});
+    judged(
+        &scratch,
+        [
+            (root, vec![]),
+            (
+                privileged,
+                vec!["containerSecurityContext.privileged", "Pod Security baseline"],
+            ),
+        ],
+    )
+    .await?;
+    template::forget(&open).await?;
     template::finish(scratch).await
 }
 

@@ -1,6 +1,9 @@
 //! What templates decide and bound, as people meet it: through the API server.
 
-use api::{Workspace, workspace::Phase};
+use api::{
+    Workspace,
+    workspace::{DesiredStatus, Phase},
+};
 use e2e::{
     Environment,
     cluster::{self, Scratch},
@@ -9,7 +12,7 @@ use e2e::{
 use k8s_openapi::api::core::v1::{PersistentVolumeClaim, Pod};
 use kube::{
     Api,
-    api::{ListParams, PostParams},
+    api::{ListParams, Patch, PatchParams, PostParams},
 };
 use serde_json::{Value, json};
 
@@ -152,6 +155,10 @@ async fn only_images_that_the_template_lists_are_admitted_by_name_or_alias() -> 
                     "choose one of uv, registry.example/a:1",
                 ],
             ),
+            (
+                json!({"image": "x/registry.example/a:1"}),
+                vec!["spec.image", "x/registry.example/a:1"],
+            ),
             (init("registry.example/a:1"), vec![]),
             (
                 init("registry.example/b:1"),
@@ -160,14 +167,13 @@ async fn only_images_that_the_template_lists_are_admitted_by_name_or_alias() -> 
         ],
     )
     .await?;
-    template::finish(scratch).await?;
-    let scratch = Scratch::new("images", &["alice"]).await?;
-    template::make(
-        &scratch,
-        &json!({"defaultImage": "uv", "allowCustomImages": true}),
-    )
-    .await?;
-    judged(&scratch, [(json!({"image": "registry.example/b:1"}), vec![])]).await?;
+    // Another template opens all, beside those that it lists.
+    let open = format!("{}-open", scratch.namespace);
+    let opening = json!({"defaultImage": "uv", "allowedImages": ["uv"], "allowCustomImages": true});
+    template::make_named(&open, &opening).await?;
+    let other = json!({"templateRef": open, "image": "registry.example/b:1"});
+    judged(&scratch, [(other, vec![])]).await?;
+    template::forget(&open).await?;
     template::finish(scratch).await
 }
 
@@ -347,5 +353,18 @@ async fn required_variables_and_labels_must_be_there_and_match_as_a_whole() -> a
         refusal.contains("spec.initContainers[0].env[0].value"),
         "{refusal}"
     );
+    // Labels are judged when nothing else changes, too.
+    let mut stored = fine.clone();
+    stored.spec.desired_status = DesiredStatus::Stopped;
+    workspaces.create(&PostParams::default(), &stored).await?;
+    let relabel = Patch::Merge(json!({"metadata": {"labels": {"example.org/cost": "12"}}}));
+    let relabelled = workspaces
+        .patch("labelled", &PatchParams::default(), &relabel)
+        .await;
+    let refusal = relabelled
+        .err()
+        .map(|error| error.to_string())
+        .unwrap_or_default();
+    assert!(refusal.contains("metadata.labels[example.org/cost]"), "{refusal}");
     template::finish(scratch).await
 }

@@ -1,6 +1,5 @@
 //! Pods and their namespaces.
 
-use api::workspace::Phase;
 use e2e::{
     Environment,
     cluster::{self, Scratch},
@@ -18,17 +17,16 @@ use serde_json::{Value, json};
 
 const ENFORCE: &str = "pod-security.kubernetes.io/enforce";
 
-/// Namespaces enforce `restricted`, and every pod in them would be admitted again as it stands.
+/// Namespaces enforce `restricted`, and every pod in them would be admitted again as it stands. No service account token is mounted.
 #[tokio::test]
-async fn every_pod_fits_pod_security_restricted_enforced() -> anyhow::Result<()> {
+async fn every_pod_fits_pod_security_restricted_and_a_workspace_s_has_no_token() -> anyhow::Result<()> {
     let environment = Environment::get()?;
     let admin = cluster::admin().await?;
     let scratch = Scratch::new("restricted", &["alice"]).await?;
-    let alice: Api<api::Workspace> = Api::namespaced(cluster::user("alice").await?, &scratch.namespace);
-    alice
-        .create(&PostParams::default(), &workspace::of_image("lab", "uv"))
-        .await?;
-    workspace::reached(&alice, "lab", Phase::Running).await?;
+    let pod = workspace::pod(&workspace::running(&scratch, "ws").await?)?;
+    let list = ["sh", "-c", "ls /var/run/secrets 2>&1; true"];
+    let listing = cluster::exec(&scratch.api(), &pod, &list).await?;
+    assert!(listing.contains("No such file"), "{listing}");
 
     let namespaces = Api::<Namespace>::all(admin.clone());
     for name in [environment.system_namespace.as_str(), scratch.namespace.as_str()] {
@@ -114,18 +112,4 @@ async fn no_deployment_is_warned_about(admin: &Client, scratch: &Scratch) -> any
         anyhow::ensure!(made.stderr.contains("Warning") == is_warned, "{made:?}");
     }
     Ok(())
-}
-
-#[tokio::test]
-async fn a_workspace_s_pod_has_no_service_account_token() -> anyhow::Result<()> {
-    let scratch = Scratch::new("token", &["alice"]).await?;
-    let pod = workspace::pod(&workspace::running(&scratch, "ws").await?)?;
-    let listing = cluster::exec(
-        &scratch.api(),
-        &pod,
-        &["sh", "-c", "ls /var/run/secrets 2>&1; true"],
-    )
-    .await?;
-    assert!(listing.contains("No such file"), "{listing}");
-    scratch.finish().await
 }

@@ -3,7 +3,12 @@
 use std::path::Path;
 
 use anyhow::Context as _;
-use api::{Workspace, condition::reason, names, workspace::Phase};
+use api::{
+    Workspace,
+    condition::reason,
+    names,
+    workspace::{DesiredStatus, Phase},
+};
 use e2e::{
     cluster::{self, Scratch},
     command, workspace,
@@ -74,13 +79,17 @@ async fn the_disk_of_another_workspace_cannot_be_mounted_by_name() -> anyhow::Re
     let rules =
         json!([{"apiGroups": [""], "resources": ["persistentvolumeclaims"], "verbs": ["use", "get"]}]);
     scratch.grant("uses-claims", "bob", &rules).await?;
-    alice
-        .create(
-            &PostParams::default(),
-            &with_storage("hers", &json!({"size": "100Mi"}))?,
-        )
-        .await?;
-    workspace::reached(&alice, "hers", Phase::Running).await?;
+    // A stopped workspace has its disk, too.
+    let create_stopped = async |name: &str| {
+        let mut stopped = with_storage(name, &json!({"size": "100Mi"}))?;
+        stopped.spec.desired_status = DesiredStatus::Stopped;
+        alice.create(&PostParams::default(), &stopped).await?;
+        workspace::reached(&alice, name, Phase::Stopped).await?;
+        let uid = super::uid_of_claim(&scratch, &format!("workspace-{name}")).await?;
+        anyhow::ensure!(uid.is_some(), "{name} has no disk");
+        anyhow::Ok(())
+    };
+    create_stopped("hers").await?;
 
     // The one exists, the other is the disk that a workspace gets later: nobody waits for it with a pod.
     for (name, target) in [("now", "workspace-hers"), ("later", "workspace-tomorrow")] {
@@ -99,9 +108,7 @@ async fn the_disk_of_another_workspace_cannot_be_mounted_by_name() -> anyhow::Re
             }
         }
     }
-    let tomorrow = with_storage("tomorrow", &json!({"size": "100Mi"}))?;
-    alice.create(&PostParams::default(), &tomorrow).await?;
-    workspace::reached(&alice, "tomorrow", Phase::Running).await?;
+    create_stopped("tomorrow").await?;
     for waiting in ["home-later", "volume-later"] {
         degraded(&bob, waiting, reason::VOLUME_OF_ANOTHER_WORKSPACE).await?;
         assert_eq!(pods_of(&scratch, waiting).await?, Vec::<String>::new());

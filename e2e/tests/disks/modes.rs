@@ -1,6 +1,6 @@
 //! Each kind of home, and what a disk may become.
 
-use api::{Workspace, workspace::Phase};
+use api::Workspace;
 use e2e::{
     cluster::{self, Scratch},
     workspace,
@@ -16,7 +16,8 @@ async fn alice(scratch: &Scratch) -> anyhow::Result<Api<Workspace>> {
 }
 
 #[tokio::test]
-async fn a_home_is_a_disk_of_the_requested_size_or_ephemeral_storage() -> anyhow::Result<()> {
+async fn a_home_is_a_disk_that_only_grows_or_ephemeral_storage_and_another_path_is_a_pending_update()
+-> anyhow::Result<()> {
     let scratch = Scratch::new("modes", &["alice"]).await?;
     let alice = alice(&scratch).await?;
     let disk =
@@ -28,8 +29,8 @@ async fn a_home_is_a_disk_of_the_requested_size_or_ephemeral_storage() -> anyhow
         .create(&PostParams::default(), &with_storage("none", &Value::Null)?)
         .await?;
 
-    let pod = pod_of(&alice, "disk").await?;
-    shell(&scratch, &pod, "echo here > /data/f").await?;
+    let first = pod_of(&alice, "disk").await?;
+    shell(&scratch, &first, "echo here > /data/f").await?;
     let claim = scratch
         .api::<PersistentVolumeClaim>()
         .get("workspace-disk")
@@ -48,18 +49,12 @@ async fn a_home_is_a_disk_of_the_requested_size_or_ephemeral_storage() -> anyhow
     assert!(room.is_some(), "{volumes:?}");
     let claims = scratch.api::<PersistentVolumeClaim>();
     assert!(claims.get_opt("workspace-none").await?.is_none());
+    a_disk_can_only_grow_and_keeps_its_class(&alice).await?;
+    another_mount_path_is_a_pending_update(&alice, &first).await?;
     scratch.finish().await
 }
 
-#[tokio::test]
-async fn a_disk_can_only_grow_and_keeps_its_class() -> anyhow::Result<()> {
-    let scratch = Scratch::new("grows", &["alice"]).await?;
-    let alice = alice(&scratch).await?;
-    let storage = json!({"size": "200Mi", "storageClassName": "standard"});
-    alice
-        .create(&PostParams::default(), &with_storage("ws", &storage)?)
-        .await?;
-    workspace::reached(&alice, "ws", Phase::Running).await?;
+async fn a_disk_can_only_grow_and_keeps_its_class(alice: &Api<Workspace>) -> anyhow::Result<()> {
     for (change, words) in [
         (json!({"storage": {"size": "100Mi"}}), "size can only grow"),
         // The class of this cluster cannot grow disks.
@@ -69,52 +64,31 @@ async fn a_disk_can_only_grow_and_keeps_its_class() -> anyhow::Result<()> {
             "storageClassName is immutable",
         ),
     ] {
-        match workspace::set(&alice, "ws", change).await {
+        match workspace::set(alice, "disk", change).await {
             Err(error) => assert!(format!("{error:#}").contains(words), "{error:#}"),
             Ok(stored) => anyhow::bail!("{:?}", stored.spec.storage),
         }
     }
-    let reported = workspace::reached(&alice, "ws", Phase::Running).await?;
-    // A stop and a start at the old size.
-    workspace::stop(&alice, "ws").await?;
-    let again = workspace::start(&alice, "ws").await?;
-    let run = |workspace: &Workspace| workspace.status.as_ref().and_then(|status| status.run_id.clone());
-    assert_ne!(run(&reported), run(&again));
-    scratch.finish().await
+    Ok(())
 }
 
-#[tokio::test]
-async fn another_mount_path_is_a_pending_update() -> anyhow::Result<()> {
-    let scratch = Scratch::new("moves", &["alice"]).await?;
-    let alice = alice(&scratch).await?;
-    alice
-        .create(
-            &PostParams::default(),
-            &with_storage("ws", &json!({"size": "100Mi"}))?,
-        )
-        .await?;
-    let first = pod_of(&alice, "ws").await?;
-    workspace::set(
-        &alice,
-        "ws",
-        json!({"storage": {"mountPath": "/home/other", "subPath": "deep"}}),
-    )
-    .await?;
+async fn another_mount_path_is_a_pending_update(alice: &Api<Workspace>, pod: &str) -> anyhow::Result<()> {
+    let moved = json!({"storage": {"mountPath": "/home/other", "subPath": "deep"}});
+    workspace::set(alice, "disk", moved).await?;
     let pending = e2e::wait::until("the pending update", e2e::wait::USUAL, || async {
-        let found = alice.get("ws").await.map_err(|error| error.to_string())?;
+        let found = alice.get("disk").await.map_err(|error| error.to_string())?;
         let pending = found
             .status
             .map(|status| status.pending_update)
             .unwrap_or_default();
         if pending.is_empty() {
-            Err("none")
+            Err("none".to_owned())
         } else {
             Ok(pending)
         }
-        .map_err(str::to_owned)
     })
     .await?;
     assert_eq!(pending, ["spec.storage.mountPath", "spec.storage.subPath"]);
-    assert_eq!(pod_of(&alice, "ws").await?, first, "no surprise restart");
-    scratch.finish().await
+    assert_eq!(pod_of(alice, "disk").await?, pod, "no surprise restart");
+    Ok(())
 }

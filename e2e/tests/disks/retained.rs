@@ -1,6 +1,10 @@
 //! Who gets the disk of a deleted workspace.
 
-use api::{condition::reason, names};
+use api::{
+    condition::reason,
+    names,
+    workspace::{DesiredStatus, Phase},
+};
 use e2e::{
     cluster::{self, Scratch},
     wait, workspace,
@@ -88,16 +92,33 @@ async fn a_retained_disk_is_used_again_only_by_its_owner() -> anyhow::Result<()>
     scratch.finish().await
 }
 
+/// The UID of the disk that a deleted workspace of alice left. The workspace was never started.
+async fn retained(
+    scratch: &Scratch,
+    alice: &Api<api::Workspace>,
+    keeping: &api::Workspace,
+) -> anyhow::Result<Option<String>> {
+    let mut stopped = keeping.clone();
+    stopped.spec.desired_status = DesiredStatus::Stopped;
+    alice.create(&PostParams::default(), &stopped).await?;
+    let disk = wait::until("the claim", wait::USUAL, || async {
+        let disk = uid_of_claim(scratch, DISK).await;
+        disk.map_err(|error| format!("{error:#}"))?
+            .ok_or_else(|| "none".to_owned())
+    })
+    .await?;
+    workspace::reached(alice, "lab", Phase::Stopped).await?;
+    workspace::delete(alice, "lab").await?;
+    Ok(Some(disk))
+}
+
 #[tokio::test]
 async fn a_user_who_may_update_the_claim_can_assign_a_retained_disk() -> anyhow::Result<()> {
     let scratch = Scratch::new("handed", &["alice", "bob"]).await?;
     let alice: Api<api::Workspace> = Api::namespaced(cluster::user("alice").await?, &scratch.namespace);
     let bob: Api<api::Workspace> = Api::namespaced(cluster::user("bob").await?, &scratch.namespace);
     let keeping = with_storage("lab", &json!({"size": "100Mi", "retain": "Retain"}))?;
-    alice.create(&PostParams::default(), &keeping).await?;
-    pod_of(&alice, "lab").await?;
-    let disk = uid_of_claim(&scratch, DISK).await?;
-    workspace::delete(&alice, "lab").await?;
+    let disk = retained(&scratch, &alice, &keeping).await?;
     bob.create(&PostParams::default(), &keeping).await?;
     degraded(&bob, "lab", reason::RETAINED_VOLUME_OF_ANOTHER_OWNER).await?;
     let owner = json!({"metadata": {"annotations": {names::CREATED_BY: "bob"}}});
@@ -115,10 +136,7 @@ async fn setting_another_owner_gives_no_access_to_that_owner_s_retained_disk() -
     let scratch = Scratch::new("appointed", &["alice"]).await?;
     let alice: Api<api::Workspace> = Api::namespaced(cluster::user("alice").await?, &scratch.namespace);
     let keeping = with_storage("lab", &json!({"size": "100Mi", "retain": "Retain"}))?;
-    alice.create(&PostParams::default(), &keeping).await?;
-    pod_of(&alice, "lab").await?;
-    let disk = uid_of_claim(&scratch, DISK).await?;
-    workspace::delete(&alice, "lab").await?;
+    let disk = retained(&scratch, &alice, &keeping).await?;
 
     let mut for_her = keeping.clone();
     for_her

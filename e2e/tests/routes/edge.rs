@@ -7,7 +7,10 @@ use anyhow::Context as _;
 pub(crate) use e2e::command::administered as kubectl;
 use e2e::{Environment, cluster, definitions, traefik, wait};
 use k8s_openapi::api::core::v1::Pod;
-use kube::{Api, ResourceExt};
+use kube::{
+    Api, ResourceExt as _,
+    api::{ApiResource, DynamicObject, GroupVersionKind, ListParams},
+};
 use serde_json::{Value, json};
 
 /// Says yes, and who it is, to whoever knows the token; no to everybody else.
@@ -26,14 +29,21 @@ class Handler(http.server.BaseHTTPRequestHandler):
 http.server.ThreadingHTTPServer(("", 8888), Handler).serve_forever()
 "#;
 
-/// Asks `argv[1]` for the page of host `argv[2]`, with the headers in `argv[3]`; prints status and body.
+/// Asks `argv[1]` for the page of host `argv[2]`, with the headers in `argv[3]`, until the status is `argv[4]` if that is not 0, for
+/// ten seconds at most; prints the last status and body.
 const ASK: &str = r#"
-import http.client, json, ssl, sys
+import http.client, json, ssl, sys, time
 context = ssl._create_unverified_context()
-connection = http.client.HTTPSConnection(sys.argv[1], 8443, timeout=10, context=context)
-connection.request("GET", "/page", headers={"Host": sys.argv[2], **json.loads(sys.argv[3])})
-answer = connection.getresponse()
-print(json.dumps({"status": answer.status, "body": answer.read().decode("utf-8", "replace")}))
+end = time.monotonic() + 10
+while True:
+    connection = http.client.HTTPSConnection(sys.argv[1], 8443, timeout=10, context=context)
+    connection.request("GET", "/page", headers={"Host": sys.argv[2], **json.loads(sys.argv[3])})
+    answer = connection.getresponse()
+    body = answer.read().decode("utf-8", "replace")
+    if int(sys.argv[4]) in (0, answer.status) or time.monotonic() > end:
+        break
+    time.sleep(0.2)
+print(json.dumps({"status": answer.status, "body": body}))
 "#;
 
 /// The second proxy and its company.
@@ -50,14 +60,23 @@ pub(crate) struct Answer {
     pub(crate) body: String,
 }
 
+/// The proxy's kinds of routes.
+pub(crate) async fn install_definitions() -> anyhow::Result<()> {
+    let kinds = ["ingressroutes.traefik.io", "middlewares.traefik.io"];
+    definitions::install("traefik.yaml", &kinds).await
+}
+
 impl Edge {
+    /// Only the names, of a proxy that does not run.
+    pub(crate) async fn absent(namespace: &str) -> anyhow::Result<Self> {
+        let name = format!("edge-{namespace}");
+        let pods = Api::namespaced(cluster::admin().await?, &name);
+        Ok(Self { name, pods })
+    }
+
     /// Everything up, for workspaces in `namespace`.
     pub(crate) async fn new(namespace: &str) -> anyhow::Result<Self> {
-        definitions::install(
-            "traefik.yaml",
-            &["ingressroutes.traefik.io", "middlewares.traefik.io"],
-        )
-        .await?;
+        install_definitions().await?;
         let admin = cluster::admin().await?;
         let image = traefik::image().await?;
         let name = format!("edge-{namespace}");
@@ -84,8 +103,21 @@ impl Edge {
 
     /// Asks for a page of `host`.
     pub(crate) async fn ask(&self, host: &str, headers: Value) -> anyhow::Result<Answer> {
+        self.ask_until(host, headers, 0).await
+    }
+
+    /// Asks until the status is this one, for a few seconds; 0: once.
+    async fn ask_until(&self, host: &str, headers: Value, status: u64) -> anyhow::Result<Answer> {
         let proxy = format!("traefik.{}.svc", self.name);
-        let command = ["python3", "-c", ASK, &proxy, host, &headers.to_string()];
+        let command = [
+            "python3",
+            "-c",
+            ASK,
+            &proxy,
+            host,
+            &headers.to_string(),
+            &status.to_string(),
+        ];
         let message: Value = serde_json::from_str(&cluster::exec(&self.pods, "client", &command).await?)?;
         Ok(Answer {
             status: message["status"].as_u64().context("no status")?,
@@ -100,7 +132,7 @@ impl Edge {
             Duration::from_mins(1),
             || async {
                 let answer = self
-                    .ask(host, known())
+                    .ask_until(host, known(), status)
                     .await
                     .map_err(|error| format!("{error:#}"))?;
                 if answer.status == status {
@@ -303,15 +335,63 @@ pub(crate) async fn allow(namespace: &str, names: &[&str]) -> anyhow::Result<()>
     Ok(())
 }
 
-/// Names of the objects of a kind that carry the workspace's label, sorted.
-pub(crate) async fn labelled(namespace: &str, kinds: &str, workspace: &str) -> anyhow::Result<Vec<String>> {
-    let selector = format!("{}={workspace}", api::names::WORKSPACE_LABEL);
-    let listed = kubectl(
-        &["get", kinds, "-n", namespace, "-l", &selector, "-o", "name"],
-        "",
-    )
-    .await?;
-    let mut names: Vec<_> = listed.lines().map(str::to_owned).collect();
+/// A kind of routes.
+#[derive(Debug)]
+pub(crate) struct Kind {
+    group: &'static str,
+    version: &'static str,
+    name: &'static str,
+    plural: &'static str,
+}
+
+pub(crate) const INGRESS: Kind = Kind {
+    group: "networking.k8s.io",
+    version: "v1",
+    name: "Ingress",
+    plural: "ingresses",
+};
+pub(crate) const INGRESS_ROUTE: Kind = Kind {
+    group: "traefik.io",
+    version: "v1alpha1",
+    name: "IngressRoute",
+    plural: "ingressroutes",
+};
+pub(crate) const MIDDLEWARE: Kind = Kind {
+    group: "traefik.io",
+    version: "v1alpha1",
+    name: "Middleware",
+    plural: "middlewares",
+};
+pub(crate) const HTTP_ROUTE: Kind = Kind {
+    group: "gateway.networking.k8s.io",
+    version: "v1",
+    name: "HTTPRoute",
+    plural: "httproutes",
+};
+
+impl Kind {
+    pub(crate) fn resource(&self) -> ApiResource {
+        let kind = GroupVersionKind::gvk(self.group, self.version, self.name);
+        ApiResource::from_gvk_with_plural(&kind, self.plural)
+    }
+}
+
+/// Names of the objects of these kinds that carry the workspace's label, as kubectl writes them, sorted.
+pub(crate) async fn labelled(
+    namespace: &str,
+    kinds: &[Kind],
+    workspace: &str,
+) -> anyhow::Result<Vec<String>> {
+    let client = cluster::admin().await?;
+    let of_workspace = ListParams::default().labels(&format!("{}={workspace}", api::names::WORKSPACE_LABEL));
+    let mut names = Vec::new();
+    for kind in kinds {
+        let all = Api::<DynamicObject>::namespaced_with(client.clone(), namespace, &kind.resource());
+        let prefix = format!("{}.{}", kind.name.to_lowercase(), kind.group);
+        for object in all.list(&of_workspace).await? {
+            names.push(format!("{prefix}/{}", object.name_any()));
+        }
+    }
     names.sort();
     Ok(names)
 }
@@ -319,8 +399,6 @@ pub(crate) async fn labelled(namespace: &str, kinds: &str, workspace: &str) -> a
 /// UID of the workspace's pod.
 pub(crate) async fn pod_uid(pods: &Api<Pod>, workspace: &str) -> anyhow::Result<Option<String>> {
     let selector = format!("{}={workspace}", api::names::WORKSPACE_LABEL);
-    let pods = pods
-        .list(&kube::api::ListParams::default().labels(&selector))
-        .await?;
-    Ok(pods.items.first().and_then(ResourceExt::uid))
+    let pods = pods.list(&ListParams::default().labels(&selector)).await?;
+    Ok(pods.items.first().and_then(kube::ResourceExt::uid))
 }

@@ -1,6 +1,10 @@
 //! Kinds of routes: allowed, installed, and as the API server knows them.
 
-use api::{Workspace, workspace::Phase};
+use api::{
+    Workspace, WorkspaceManager,
+    condition::{self, READY},
+    workspace::Phase,
+};
 use e2e::{
     audit::{self, Call, Log},
     cluster::{self, Scratch},
@@ -17,11 +21,13 @@ const HTTP_ROUTES: &str = "httproutes.gateway.networking.k8s.io";
 
 /// Waits until the manager's condition Ready reads so.
 async fn ready(manager: &str, wanted: &str) -> anyhow::Result<()> {
-    let path = r#"jsonpath={.status.conditions[?(@.type=="Ready")].status} {.status.conditions[?(@.type=="Ready")].reason}"#;
+    let managers = Api::<WorkspaceManager>::all(cluster::admin().await?);
     wait::until("the manager to say so", wait::USUAL, || async {
-        let read = kubectl(&["get", "workspacemanager", manager, "-o", path], "").await;
-        match read {
-            Ok(actual) if actual == wanted => Ok(()),
+        let found = managers.get(manager).await.map_err(|error| error.to_string())?;
+        let conditions = found.status.unwrap_or_default().conditions;
+        let ready = condition::find(&conditions, READY);
+        match ready.map(|ready| format!("{} {}", ready.status, ready.reason)) {
+            Some(actual) if actual == wanted => Ok(()),
             other => Err(format!("{other:?}")),
         }
     })
@@ -59,7 +65,9 @@ async fn wait_for_statuses(log: Log, namespace: &str, statuses: usize) -> anyhow
 async fn a_missing_kind_is_reported_and_the_route_is_created_once_it_is_installed() -> anyhow::Result<()> {
     definitions::remove(HTTP_ROUTES).await?;
     let scratch = Scratch::new("httproute", &["alice"]).await?;
-    let edge = Edge::new(&scratch.namespace).await?;
+    // Nobody asks for the workspace: its routes are read from the API server.
+    edge::install_definitions().await?;
+    let edge = Edge::absent(&scratch.namespace).await?;
     let alice: Api<Workspace> = Api::namespaced(cluster::user("alice").await?, &scratch.namespace);
     let manager = edge::manager("httproute", &edge).await?;
     edge::allow(&scratch.namespace, &[&manager]).await?;
@@ -89,7 +97,7 @@ async fn a_missing_kind_is_reported_and_the_route_is_created_once_it_is_installe
     degraded("False", "").await?;
     ready(&manager, "True AllRulesHold").await?;
     workspace::reached(&alice, "ws", Phase::Running).await?;
-    let routes = labelled(&scratch.namespace, HTTP_ROUTES, "ws").await?;
+    let routes = labelled(&scratch.namespace, &[edge::HTTP_ROUTE], "ws").await?;
     assert_eq!(routes, ["httproute.gateway.networking.k8s.io/workspace-ws"]);
     // The API server has the port as a number, and our record of the route agrees with what it made of it.
     let read = ["get", HTTP_ROUTES, "workspace-ws", "-n", &scratch.namespace, "-o"];
@@ -115,10 +123,13 @@ async fn a_missing_kind_is_reported_and_the_route_is_created_once_it_is_installe
     assert_eq!(of_route.count(), 1, "it is made, and that is all: {writes:?}");
     assert_eq!(version().await?, before);
     workspace::delete(&alice, "ws").await?;
-    assert!(labelled(&scratch.namespace, HTTP_ROUTES, "ws").await?.is_empty());
+    assert!(
+        labelled(&scratch.namespace, &[edge::HTTP_ROUTE], "ws")
+            .await?
+            .is_empty()
+    );
     definitions::remove(HTTP_ROUTES).await?;
     edge::forget(&[&manager]).await?;
-    edge.finish().await?;
     scratch.finish().await
 }
 
@@ -179,7 +190,7 @@ async fn removing_a_route_from_the_manager_deletes_it_without_a_restart() -> any
     workspace::reached(&workspaces, "ws", Phase::Running).await?;
     let routes = |wanted: &'static [&'static str]| async move {
         wait::until("the routes to be those of the list", wait::USUAL, || async {
-            match labelled(namespace, "ingresses", "ws").await {
+            match labelled(namespace, &[edge::INGRESS], "ws").await {
                 Ok(found) if found == wanted => Ok(()),
                 other => Err(format!("{other:?}")),
             }

@@ -67,13 +67,11 @@ where
     Ok(())
 }
 
-#[tokio::test]
-async fn crd_and_webhook_agree_on_managers() -> anyhow::Result<()> {
-    let scratch = Scratch::new("agreement", &[]).await?;
+pub(super) async fn agree_on_managers(scratch: &Scratch) -> anyhow::Result<()> {
     let client = cluster::admin().await?;
     let api = Api::all_with(unasked().await?, &ApiResource::erase::<WorkspaceManager>(&()));
     let mut chance = Chance::new(0x5eed_0005);
-    let all = 150;
+    let all = cases(50)?;
     let route = json!({
         "apiVersion": "networking.k8s.io/v1", "kind": "Ingress",
         "spec": {"rules": [{"host": "{workspace.host}"}]},
@@ -143,18 +141,15 @@ async fn crd_and_webhook_agree_on_managers() -> anyhow::Result<()> {
         "spec": {"routing": {"baseDomain": "stored.example.org", "custom": {"resources": [route]}}, "authentication": {"none": {}}},
     });
     let admitted = agree_on_creations_and_changes::<WorkspaceManager>(&api, &client, &stored, specs).await?;
-    both_came_up(admitted, all);
-    scratch.finish().await
+    both_came_up(admitted, all)
 }
 
-#[tokio::test]
-async fn crd_and_webhook_agree_on_profiles() -> anyhow::Result<()> {
-    let scratch = Scratch::new("agreement", &[]).await?;
+pub(super) async fn agree_on_profiles(scratch: &Scratch) -> anyhow::Result<()> {
     let client = cluster::admin().await?;
     let resource = ApiResource::erase::<WorkspaceExecutionProfile>(&());
     let api = Api::namespaced_with(unasked().await?, &scratch.namespace, &resource);
     let mut chance = Chance::new(0x5eed_0006);
-    let all = 150;
+    let all = cases(50)?;
     let accounts = vec![
         json!({"name": "batch"}),
         json!({"perWorkspace": {}}),
@@ -184,6 +179,5 @@ async fn crd_and_webhook_agree_on_profiles() -> anyhow::Result<()> {
     });
     let admitted =
         agree_on_creations_and_changes::<WorkspaceExecutionProfile>(&api, &client, &stored, specs).await?;
-    both_came_up(admitted, all);
-    scratch.finish().await
+    both_came_up(admitted, all)
 }

@@ -4,9 +4,7 @@ use api::WorkspaceShare;
 
 use super::*;
 
-#[tokio::test]
-async fn crd_and_webhook_agree_on_shares() -> anyhow::Result<()> {
-    let scratch = Scratch::new("agreement", &[]).await?;
+pub(super) async fn agree(scratch: &Scratch) -> anyhow::Result<()> {
     let client = cluster::admin().await?;
     let resource = ApiResource::erase::<WorkspaceShare>(&());
     let api = Api::namespaced_with(unasked().await?, &scratch.namespace, &resource);
@@ -23,7 +21,7 @@ async fn crd_and_webhook_agree_on_shares() -> anyhow::Result<()> {
         "system:serviceaccounts:a:b",
     ]
     .map(Value::from);
-    let all = 100;
+    let all = cases(50)?;
     let mut objects = Vec::new();
     for _ in 0..all {
         let subjects: Vec<_> = (0..chance.below(3))
@@ -47,6 +45,5 @@ async fn crd_and_webhook_agree_on_shares() -> anyhow::Result<()> {
         objects.push(object);
     }
     let admitted = all_agree::<WorkspaceShare>(&api, &client, objects).await?;
-    both_came_up(admitted, all);
-    scratch.finish().await
+    both_came_up(admitted, all)
 }

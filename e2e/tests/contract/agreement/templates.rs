@@ -7,20 +7,24 @@ use super::{
     *,
 };
 
+pub(super) async fn agree() -> anyhow::Result<()> {
+    agree_on_fields().await?;
+    agree_on_idle_and_start_limits().await?;
+    agree_on_amounts_beyond_float_precision().await
+}
+
 /// Has so many templates judged, whose specs this makes.
-async fn agree(usual: u64, all: usize, spec: impl Fn(&mut Chance) -> Value) -> anyhow::Result<()> {
+async fn agree_on(usual: u64, all: usize, spec: impl Fn(&mut Chance) -> Value) -> anyhow::Result<()> {
     let client = cluster::admin().await?;
     let api = Api::all_with(unasked().await?, &ApiResource::erase::<WorkspaceTemplate>(&()));
     let mut chance = Chance::new(usual);
     let object = |_| json!({"metadata": {"name": "e2e-agreement"}, "spec": spec(&mut chance)});
     let objects = (0..all).map(object).collect();
     let admitted = all_agree::<WorkspaceTemplate>(&api, &client, objects).await?;
-    both_came_up(admitted, all);
-    Ok(())
+    both_came_up(admitted, all)
 }
 
-#[tokio::test]
-async fn crd_and_webhook_agree_on_templates() -> anyhow::Result<()> {
+async fn agree_on_fields() -> anyhow::Result<()> {
     let cpu = ["500m", "0.5", "1", "1000m", "1500m", "2", "2e0"]
         .map(Value::from)
         .to_vec();
@@ -28,7 +32,7 @@ async fn crd_and_webhook_agree_on_templates() -> anyhow::Result<()> {
         .map(Value::from)
         .to_vec();
     let gpus = vec![json!(0), json!(1), json!("2")];
-    agree(0x5eed_0001, 150, |chance| {
+    agree_on(0x5eed_0001, cases(50)?, |chance| {
         let mut spec = chance.object(&[
             (
                 "allowedImages",
@@ -78,9 +82,8 @@ async fn crd_and_webhook_agree_on_templates() -> anyhow::Result<()> {
     .await
 }
 
-#[tokio::test]
-async fn crd_and_webhook_agree_on_idle_and_start_limits_of_templates() -> anyhow::Result<()> {
-    agree(0x5eed_000c, 300, |chance| {
+async fn agree_on_idle_and_start_limits() -> anyhow::Result<()> {
+    agree_on(0x5eed_000c, cases(100)?, |chance| {
         let mut spec = json!({"displayName": "Agreement", "defaultImage": "a"});
         if chance.below(3) > 0 {
             spec["defaultIdleShutdown"] = idle_shutdown(chance);
@@ -105,8 +108,7 @@ async fn crd_and_webhook_agree_on_idle_and_start_limits_of_templates() -> anyhow
 }
 
 /// Equal amounts in all notations, and neighbours that are one number to a float.
-#[tokio::test]
-async fn crd_and_webhook_agree_on_amounts_beyond_float_precision() -> anyhow::Result<()> {
+async fn agree_on_amounts_beyond_float_precision() -> anyhow::Result<()> {
     let cpu = [
         "1k",
         "1e3",
@@ -137,7 +139,7 @@ async fn crd_and_webhook_agree_on_amounts_beyond_float_precision() -> anyhow::Re
     let range = |chance: &mut Chance, values: &Vec<Value>| {
         chance.object(&[("min", values.clone()), ("max", values.clone())])
     };
-    agree(0x5eed_000d, 200, |chance| {
+    agree_on(0x5eed_000d, cases(80)?, |chance| {
         let mut spec = json!({"displayName": "Agreement", "defaultImage": "a"});
         if chance.below(2) == 0 {
             let (of_cpu, of_memory) = (range(chance, &cpu), range(chance, &bytes));

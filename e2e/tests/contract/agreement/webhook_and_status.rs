@@ -337,9 +337,8 @@ fn of_workspaces() -> Fields {
     ]
 }
 
-#[tokio::test]
-async fn webhook_and_status_agree_on_workspaces() -> anyhow::Result<()> {
-    let scratch = Scratch::new("told", &[]).await?;
+/// The template that it makes is of the caller to remove.
+pub(super) async fn agree_on_workspaces(scratch: &Scratch) -> anyhow::Result<()> {
     let bounds = json!({
         "defaultImage": "r/lab:1",
         "allowedImages": ["r/lab:1", "r/lab:2"],
@@ -350,17 +349,17 @@ async fn webhook_and_status_agree_on_workspaces() -> anyhow::Result<()> {
         "allowedPodAnnotations": ["team.org/"],
         "idleShutdownOverrides": {"allow": true, "minIdleTimeoutInMinutes": 10, "maxIdleTimeoutInMinutes": 60},
     });
-    template::make(&scratch, &bounds).await?;
+    template::make(scratch, &bounds).await?;
     let mut chance = Chance::new(0x5eed_0007);
     let base = json!({"displayName": "x", "desiredStatus": "Stopped", "templateRef": scratch.namespace});
-    let specs = specs(&mut chance, 120, &of_workspaces(), &base);
-    let api = past_the_webhook::<Workspace>(&scratch).await?;
-    let stored = store::<Workspace>(&api, objects(&scratch, specs)).await?;
+    let specs = specs(&mut chance, cases(20)?, &of_workspaces(), &base);
+    let api = past_the_webhook::<Workspace>(scratch).await?;
+    let stored = store::<Workspace>(&api, objects(scratch, specs)).await?;
     let judged = judged(&api, VALID, &stored).await?;
     let (valid, fields) = compare(&stored, &judged)?;
-    both_came_up(valid, stored.len());
-    assert!(fields >= 15, "only {fields} fields were said to be wrong");
-    template::finish(scratch).await
+    both_came_up(valid, stored.len())?;
+    anyhow::ensure!(fields >= 15, "only {fields} fields were said to be wrong");
+    Ok(())
 }
 
 fn of_profiles() -> Fields {
@@ -405,18 +404,16 @@ fn of_profiles() -> Fields {
     ]
 }
 
-#[tokio::test]
-async fn webhook_and_status_agree_on_profiles() -> anyhow::Result<()> {
-    let scratch = Scratch::new("told", &[]).await?;
+pub(super) async fn agree_on_profiles(scratch: &Scratch) -> anyhow::Result<()> {
     let mut chance = Chance::new(0x5eed_0008);
     // Tokens need an account.
     let base = json!({"serviceAccount": {"name": "batch"}});
-    let specs = specs(&mut chance, 80, &of_profiles(), &base);
-    let api = past_the_webhook::<WorkspaceExecutionProfile>(&scratch).await?;
-    let stored = store::<WorkspaceExecutionProfile>(&api, objects(&scratch, specs)).await?;
+    let specs = specs(&mut chance, cases(15)?, &of_profiles(), &base);
+    let api = past_the_webhook::<WorkspaceExecutionProfile>(scratch).await?;
+    let stored = store::<WorkspaceExecutionProfile>(&api, objects(scratch, specs)).await?;
     let judged = judged(&api, VALID, &stored).await?;
     let (valid, fields) = compare(&stored, &judged)?;
-    both_came_up(valid, stored.len());
-    assert!(fields >= 6, "only {fields} fields were said to be wrong");
-    scratch.finish().await
+    both_came_up(valid, stored.len())?;
+    anyhow::ensure!(fields >= 6, "only {fields} fields were said to be wrong");
+    Ok(())
 }

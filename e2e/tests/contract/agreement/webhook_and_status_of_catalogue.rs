@@ -129,15 +129,13 @@ fn of_templates() -> Fields {
     ]
 }
 
-#[tokio::test]
-async fn webhook_and_status_agree_on_templates() -> anyhow::Result<()> {
-    let scratch = Scratch::new("told", &[]).await?;
+pub(super) async fn agree_on_templates(scratch: &Scratch) -> anyhow::Result<()> {
     let base = json!({"displayName": "Told", "defaultImage": "r/lab:1"});
-    let specs = specs(&mut Chance::new(0x5eed_0009), 80, &of_templates(), &base);
-    let (valid, all, fields) = compared::<WorkspaceTemplate>(&scratch, VALID, specs).await?;
-    both_came_up(valid, all);
-    assert!(fields >= 6, "only {fields} fields were said to be wrong");
-    scratch.finish().await
+    let specs = specs(&mut Chance::new(0x5eed_0009), cases(15)?, &of_templates(), &base);
+    let (valid, all, fields) = compared::<WorkspaceTemplate>(scratch, VALID, specs).await?;
+    both_came_up(valid, all)?;
+    anyhow::ensure!(fields >= 6, "only {fields} fields were said to be wrong");
+    Ok(())
 }
 
 /// A manager's routing: one manifest, with what makes it wrong or not.
@@ -159,13 +157,24 @@ fn of_manifests() -> Vec<Value> {
     ]
 }
 
-#[tokio::test]
-async fn webhook_and_status_agree_on_managers() -> anyhow::Result<()> {
-    let scratch = Scratch::new("told", &[]).await?;
+pub(super) async fn agree_on_managers(scratch: &Scratch) -> anyhow::Result<()> {
     let manifests = of_manifests();
     let mut chance = Chance::new(0x5eed_000a);
-    let mut specs = Vec::new();
-    for _ in 0..60 {
+    let urls = ["https://{workspace.host}/", "https://{no.such}/", "no URL"].map(Value::from);
+    let spec = |resources: &[Value], url: Option<&Value>| {
+        let mut custom = json!({"resources": resources});
+        if let Some(url) = url {
+            custom["urlTemplate"] = url.clone();
+        }
+        json!({
+            "routing": {"baseDomain": "told.example.org", "custom": custom}, "authentication": {"none": {}},
+        })
+    };
+    // Each by itself, and then as many by chance.
+    let of_manifests = manifests.chunks(1).map(|manifest| spec(manifest, None));
+    let of_urls = urls.iter().map(|url| spec(&manifests[..1], Some(url)));
+    let mut specs: Vec<_> = of_manifests.chain(of_urls).collect();
+    for _ in 0..cases(15)? {
         let right = &manifests[..2];
         let from = if chance.below(3) == 0 {
             &manifests[..]
@@ -176,17 +185,11 @@ async fn webhook_and_status_agree_on_managers() -> anyhow::Result<()> {
         if chance.below(4) == 0 {
             resources.push(chance.of(&manifests).clone());
         }
-        let mut custom = json!({"resources": resources});
-        if chance.below(4) == 0 {
-            let templates = ["https://{workspace.host}/", "https://{no.such}/", "no URL"];
-            custom["urlTemplate"] = chance.of(&templates.map(Value::from)).clone();
-        }
-        specs.push(json!({
-            "routing": {"baseDomain": "told.example.org", "custom": custom}, "authentication": {"none": {}},
-        }));
+        let url = (chance.below(4) == 0).then(|| chance.of(&urls));
+        specs.push(spec(&resources, url));
     }
-    let (valid, all, fields) = compared::<WorkspaceManager>(&scratch, READY, specs).await?;
-    both_came_up(valid, all);
-    assert!(fields >= 5, "only {fields} fields were said to be wrong");
-    scratch.finish().await
+    let (valid, all, fields) = compared::<WorkspaceManager>(scratch, READY, specs).await?;
+    both_came_up(valid, all)?;
+    anyhow::ensure!(fields >= 5, "only {fields} fields were said to be wrong");
+    Ok(())
 }

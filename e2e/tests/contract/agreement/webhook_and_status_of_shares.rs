@@ -20,7 +20,7 @@ use super::{
 /// What the webhook says of an end that has passed.
 const PASSED: &str = "has passed";
 
-async fn manager(scratch: &Scratch) -> anyhow::Result<Api<WorkspaceManager>> {
+async fn manager(scratch: &Scratch) -> anyhow::Result<()> {
     let managers = Api::<WorkspaceManager>::all(cluster::admin().await?);
     let bounds = json!({"maxDurationMinutes": 60, "allowGroups": false});
     let manager = json!({
@@ -33,7 +33,7 @@ async fn manager(scratch: &Scratch) -> anyhow::Result<Api<WorkspaceManager>> {
     managers
         .create(&PostParams::default(), &serde_json::from_value(manager)?)
         .await?;
-    Ok(managers)
+    Ok(())
 }
 
 /// A workspace of the manager that belongs to whoever is asked about.
@@ -62,7 +62,8 @@ async fn lab(scratch: &Scratch) -> anyhow::Result<Workspace> {
     .await
 }
 
-fn specs(uid: &str, now: Timestamp) -> Vec<Value> {
+/// Each end and each subject by itself, and then as many by chance.
+fn specs(uid: &str, now: Timestamp) -> anyhow::Result<Vec<Value>> {
     let mut chance = Chance::new(0x5eed_000b);
     let minutes = |minutes| json!((now + SignedDuration::from_mins(minutes)).to_string());
     let ends = [minutes(30), minutes(-5), minutes(600), Value::Null];
@@ -73,7 +74,19 @@ fn specs(uid: &str, now: Timestamp) -> Vec<Value> {
         json!({"kind": "Group", "name": "ml"}),
         json!({"kind": "ServiceAccount", "name": "No Account", "namespace": "ci"}),
     ];
-    let one = |chance: &mut Chance| {
+    let spec = |subject: &Value, end: &Value| {
+        let mut spec = json!({"workspaceRef": "lab", "workspaceUID": uid, "subjects": [subject]});
+        if !end.is_null() {
+            spec["expiresAt"] = end.clone();
+        }
+        spec
+    };
+    let mut specs = Vec::new();
+    for subject in &subjects[..2] {
+        specs.extend(ends.iter().map(|end| spec(subject, end)));
+    }
+    specs.extend(subjects[2..].iter().map(|subject| spec(subject, &ends[0])));
+    for _ in 0..cases(15)? {
         let from = if chance.below(3) == 0 {
             &subjects[..]
         } else {
@@ -84,29 +97,20 @@ fn specs(uid: &str, now: Timestamp) -> Vec<Value> {
         } else {
             chance.of(&ends)
         };
-        let mut spec = json!({
-            "workspaceRef": "lab", "workspaceUID": uid, "subjects": [chance.of(from)], "expiresAt": end,
-        });
-        if end.is_null()
-            && let Some(spec) = spec.as_object_mut()
-        {
-            spec.remove("expiresAt");
-        }
-        spec
-    };
-    (0..60).map(|_| one(&mut chance)).collect()
+        specs.push(spec(chance.of(from), end));
+    }
+    Ok(specs)
 }
 
-#[tokio::test]
-async fn webhook_and_status_agree_on_the_end_and_bounds_of_shares() -> anyhow::Result<()> {
-    let scratch = Scratch::new("told", &[]).await?;
-    let managers = manager(&scratch).await?;
-    let uid = lab(&scratch).await?.uid().unwrap_or_default();
-    let specs = specs(&uid, Timestamp::now()).into_iter().enumerate();
+/// The manager that it makes is of the caller to remove, by [`forget`].
+pub(super) async fn agree(scratch: &Scratch) -> anyhow::Result<()> {
+    manager(scratch).await?;
+    let uid = lab(scratch).await?.uid().unwrap_or_default();
+    let specs = specs(&uid, Timestamp::now())?.into_iter().enumerate();
     let objects = specs.map(|(number, spec)| {
         json!({"metadata": {"name": format!("of-chance-{number}"), "namespace": scratch.namespace}, "spec": spec})
     });
-    let api = past_the_webhook::<WorkspaceShare>(&scratch).await?;
+    let api = past_the_webhook::<WorkspaceShare>(scratch).await?;
     let stored = store::<WorkspaceShare>(&api, objects.collect()).await?;
     let webhook_and_status = judged(&api, ACTIVE, &stored).await?;
 
@@ -141,11 +145,15 @@ async fn webhook_and_status_agree_on_the_end_and_bounds_of_shares() -> anyhow::R
     }
     let all = [counting - nobody, nobody, over, beyond];
     assert!(all.iter().all(|count| *count >= 2), "{all:?}");
-    let name = scratch.namespace.clone();
-    scratch.finish().await?;
-    managers.delete(&name, &DeleteParams::default()).await?;
+    Ok(())
+}
+
+/// Deletes the manager, and waits until nothing refers to it.
+pub(super) async fn forget(name: &str) -> anyhow::Result<()> {
+    let managers = Api::<WorkspaceManager>::all(cluster::admin().await?);
+    managers.delete(name, &DeleteParams::default()).await?;
     wait::until("the manager to be gone", wait::USUAL, || async {
-        match managers.get_opt(&name).await {
+        match managers.get_opt(name).await {
             Ok(None) => Ok(()),
             other => Err(format!("{other:?}")),
         }

@@ -7,15 +7,18 @@ use super::{
     *,
 };
 
-#[tokio::test]
-async fn crd_and_webhook_agree_on_workspaces() -> anyhow::Result<()> {
-    let scratch = Scratch::new("agreement", &[]).await?;
+pub(super) async fn agree(scratch: &Scratch) -> anyhow::Result<()> {
+    agree_on_fields(scratch).await?;
+    agree_on_idle_and_start_limits(scratch).await
+}
+
+async fn agree_on_fields(scratch: &Scratch) -> anyhow::Result<()> {
     let client = cluster::admin().await?;
     let resource = ApiResource::erase::<Workspace>(&());
     let api = Api::namespaced_with(unasked().await?, &scratch.namespace, &resource);
     let mut chance = Chance::new(0x5eed_0002);
     let names = ["lab", "Lab", "1lab", "lab-", "a"].map(Value::from);
-    let all = 150;
+    let all = cases(50)?;
     let mut objects = Vec::new();
     for _ in 0..all {
         let mut spec = chance.object(&[
@@ -89,18 +92,15 @@ async fn crd_and_webhook_agree_on_workspaces() -> anyhow::Result<()> {
         objects.push(object);
     }
     let admitted = all_agree::<Workspace>(&api, &client, objects).await?;
-    both_came_up(admitted, all);
-    scratch.finish().await
+    both_came_up(admitted, all)
 }
 
-#[tokio::test]
-async fn crd_and_webhook_agree_on_idle_and_start_limits_of_workspaces() -> anyhow::Result<()> {
-    let scratch = Scratch::new("agreement", &[]).await?;
+async fn agree_on_idle_and_start_limits(scratch: &Scratch) -> anyhow::Result<()> {
     let client = cluster::admin().await?;
     let resource = ApiResource::erase::<Workspace>(&());
     let api = Api::namespaced_with(unasked().await?, &scratch.namespace, &resource);
     let mut chance = Chance::new(0x5eed_000e);
-    let all = 150;
+    let all = cases(50)?;
     let mut objects = Vec::new();
     for _ in 0..all {
         let mut spec = json!({"displayName": "Agreement", "idleShutdown": idle_shutdown(&mut chance)});
@@ -111,6 +111,5 @@ async fn crd_and_webhook_agree_on_idle_and_start_limits_of_workspaces() -> anyho
         objects.push(object);
     }
     let admitted = all_agree::<Workspace>(&api, &client, objects).await?;
-    both_came_up(admitted, all);
-    scratch.finish().await
+    both_came_up(admitted, all)
 }

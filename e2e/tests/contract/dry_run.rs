@@ -1,11 +1,10 @@
-//! A manifest that is written again in the same way changes nothing.
+//! A dry run is judged as a write is, and stores nothing.
 
 use api::{Workspace, workspace::Phase};
 use e2e::{
     cluster::{self, Scratch},
     command, wait, workspace,
 };
-use futures::future::try_join_all;
 use kube::{Api, ResourceExt as _};
 use serde_json::{Value, json};
 use tokio::sync::Mutex;
@@ -39,51 +38,6 @@ async fn write(flags: &[&str], manifest: &Value) -> anyhow::Result<()> {
     let outcome = command::kubectl_with("alice", flags, manifest).await?;
     anyhow::ensure!(outcome.code == 0, "{flags:?}: {outcome:?}");
     Ok(())
-}
-
-/// Writes the manifest in these ways, one after the other, and then once more in the last. In between the operator writes, too: a
-/// replacement whose version is out of date would be refused.
-async fn second_time(
-    scratch: &Scratch,
-    alice: &Api<Workspace>,
-    name: &str,
-    way: &[&[&str]],
-) -> anyhow::Result<()> {
-    let manifest = manifest(scratch, name);
-    let mut before = None;
-    for flags in way {
-        write(flags, &manifest).await?;
-        before = Some(settled(alice, name).await?);
-    }
-    let (Some(last), Some(before)) = (way.last(), before) else {
-        return Ok(());
-    };
-    write(last, &manifest).await?;
-    let after = settled(alice, name).await?;
-    assert_eq!(after.resource_version(), before.resource_version(), "{name}");
-    assert_eq!(after.metadata.generation, Some(1), "{name}");
-    assert_eq!(
-        after.metadata.managed_fields, before.metadata.managed_fields,
-        "{name}"
-    );
-    Ok(())
-}
-
-#[tokio::test]
-async fn create_apply_and_replace_change_nothing_the_second_time() -> anyhow::Result<()> {
-    let scratch = Scratch::new("twice", &["alice"]).await?;
-    let alice: Api<Workspace> = Api::namespaced(cluster::user("alice").await?, &scratch.namespace);
-    let ways: [(&str, &[&[&str]]); 4] = [
-        ("client-side", &[&["apply", "-f", "-"]]),
-        ("server-side", &[&["apply", "--server-side", "-f", "-"]]),
-        ("replaced", &[&["create", "-f", "-"], &["replace", "-f", "-"]]),
-        (
-            "saved",
-            &[&["create", "--save-config", "-f", "-"], &["apply", "-f", "-"]],
-        ),
-    ];
-    try_join_all(ways.map(|(name, way)| second_time(&scratch, &alice, name, way))).await?;
-    scratch.finish().await
 }
 
 #[tokio::test]
