@@ -22,8 +22,7 @@ const PAGE: Duration = Duration::from_mins(2);
 
 /// The address bar's suggestions are pages of their own, which the browser loads at its start. They take as much of the processor as the
 /// start itself.
-const WITHOUT: &str =
-    "--disable-features=WebUIOmniboxPopup,WebUIOmniboxAimPopup,WebUIOmniboxFullPopup";
+const WITHOUT: &str = "--disable-features=WebUIOmniboxPopup,WebUIOmniboxAimPopup,WebUIOmniboxFullPopup";
 
 /// A running browser. Dropping it ends the browser.
 #[derive(Debug)]

@@ -266,10 +266,28 @@ async fn pod_template_changed_manually(fixture: &Fixture) -> anyhow::Result<()> 
         "{notes:?}"
     );
     is_endpoint(fixture, &first).await?;
+    wait::until("the status to name the change", wait::USUAL, || async {
+        let now = fixture.histories.workspaces.last().and_then(|it| it.status);
+        let now = now.unwrap_or_default();
+        let is_named = now.pending_update == ["deployment.spec.template"]
+            && now
+                .message
+                .as_ref()
+                .is_some_and(|it| it.contains("changed by \"somebody\""));
+        is_named.then_some(()).ok_or_else(|| format!("{now:?}"))
+    })
+    .await?;
     fixture.restart_with(json!({})).await?;
     fixture.recovered().await?;
     let running = fixture.reached(Phase::Running).await?;
     anyhow::ensure!(!is_pending(&running), "{:?}", running.status);
+    let pod = fixture
+        .scratch
+        .api::<Pod>()
+        .get(&workspace::pod(&running)?)
+        .await?;
+    let containers = pod.spec.map_or(0, |spec| spec.containers.len());
+    anyhow::ensure!(containers == 1, "{containers} containers: it was not reverted");
     Ok(())
 }
 

@@ -6,7 +6,6 @@ mod browser;
 mod cost;
 mod create;
 mod edge;
-mod home;
 mod hostile;
 mod idle;
 mod kernel;
