@@ -23,5 +23,4 @@ mod sharing;
 mod sign_in_again;
 mod sign_out;
 mod starting;
-mod terminal;
 mod updates;
