@@ -20,6 +20,10 @@ use crate::{Environment, sign_in_lock, wait, workspace};
 /// Timeout of a page.
 const PAGE: Duration = Duration::from_mins(2);
 
+/// The address bar's suggestions are pages of their own, which the browser loads at its start. They take as much of the processor as the
+/// start itself.
+const WITHOUT: &str = "--disable-features=WebUIOmniboxPopup,WebUIOmniboxAimPopup,WebUIOmniboxFullPopup";
+
 /// A running browser. Dropping it ends the browser.
 #[derive(Debug)]
 pub struct Browser {
@@ -55,6 +59,7 @@ impl Browser {
             "--disable-background-networking",
             "--disable-component-update",
             "--disable-sync",
+            WITHOUT,
             "--no-proxy-server",
             "--window-size=1400,1000",
             &format!("--host-resolver-rules={}", loopback()?),

@@ -5,7 +5,7 @@ use reqwest::header::{ACCEPT, ORIGIN};
 use reqwest::{Method, Response};
 use serde_json::Value;
 
-use crate::{Environment, http::HttpSession};
+use crate::{Environment, http::HttpSession, wait};
 
 /// The address of a page.
 ///
@@ -49,6 +49,21 @@ impl Portal {
     pub async fn open(&self, path: &str) -> anyhow::Result<(u16, String)> {
         let answer = self.http.open(&self.at(path)).await?;
         Ok((answer.status().as_u16(), answer.text().await?))
+    }
+
+    /// Waits until the portal shows a page: it reads from memory, which follows the cluster.
+    ///
+    /// # Errors
+    /// It does not show it in time.
+    pub async fn knows(&self, path: &str) -> anyhow::Result<()> {
+        wait::until(&format!("the portal to show {path}"), wait::USUAL, || async {
+            match self.open(path).await {
+                Ok((200, _)) => Ok(()),
+                Ok((status, text)) => Err(format!("{status} {text}")),
+                Err(error) => Err(format!("{error:#}")),
+            }
+        })
+        .await
     }
 
     /// What a page shows, as JSON.

@@ -90,6 +90,15 @@ pub async fn running(scratch: &Scratch, name: &str) -> anyhow::Result<Workspace>
     Box::pin(made(scratch, &echo(name)?)).await
 }
 
+/// Creates a stopped workspace of the echo server as `user`, and waits until its status says so. It has an address and no pod.
+pub async fn stopped(scratch: &Scratch, user: &str, name: &str) -> anyhow::Result<Workspace> {
+    let workspaces: Api<Workspace> = Api::namespaced(cluster::user(user).await?, &scratch.namespace);
+    let mut wanted = echo(name)?;
+    wanted.spec.desired_status = DesiredStatus::Stopped;
+    workspaces.create(&PostParams::default(), &wanted).await?;
+    reached(&workspaces, name, Phase::Stopped).await
+}
+
 /// Creates a workspace with only a name as alice, which runs JupyterLab. Waits until it runs.
 pub async fn lab(scratch: &Scratch) -> anyhow::Result<Workspace> {
     let spec = WorkspaceSpec {

@@ -56,7 +56,7 @@ impl Readings {
 
     /// Waits until portal and plugin both tell all statements of one of the `alternatives`, each with its remedy.
     pub(super) async fn tell(&self, alternatives: impl Fn() -> Vec<Vec<Statement>>) -> anyhow::Result<()> {
-        self.both("explain it like the status", |found| {
+        let check = |found: &[Finding]| {
             let alternatives = alternatives();
             let are_told = |all: &Vec<Statement>| all.iter().all(|statement| is_told(found, statement));
             if alternatives.iter().any(are_told) {
@@ -64,13 +64,20 @@ impl Readings {
             } else {
                 Err(format!("{found:?}, but the status says {alternatives:?}"))
             }
+        };
+        self.page("the portal to explain it like the status", check)
+            .await?;
+        let _turn = PLUGIN.lock().await;
+        let what = "kubectl workspace explain to explain it like the status";
+        wait::until(what, LIMIT, || async {
+            check(&self.by_plugin().await.map_err(|error| format!("{error:#}"))?)
         })
         .await
     }
 
-    /// Waits until neither portal nor plugin tells one of these reasons.
+    /// Waits until the portal no longer tells one of these reasons. It reads from memory; the plugin reads the status itself.
     pub(super) async fn no_longer_tell(&self, reasons: &[String]) -> anyhow::Result<()> {
-        self.both(&format!("no longer tell {reasons:?}"), |found| {
+        self.page(&format!("the portal to no longer tell {reasons:?}"), |found| {
             if found.iter().any(|finding| reasons.contains(&finding.reason)) {
                 Err(format!("{found:?}"))
             } else {
@@ -80,18 +87,11 @@ impl Readings {
         .await
     }
 
-    async fn both(&self, what: &str, check: impl Fn(&[Finding]) -> Result<(), String>) -> anyhow::Result<()> {
-        let portal = format!("the portal to {what}");
-        let portal = wait::until(&portal, LIMIT, || async {
+    async fn page(&self, what: &str, check: impl Fn(&[Finding]) -> Result<(), String>) -> anyhow::Result<()> {
+        wait::until(what, LIMIT, || async {
             check(&self.on_page().await.map_err(|error| format!("{error:#}"))?)
-        });
-        let plugin = format!("kubectl workspace explain to {what}");
-        let plugin = wait::until(&plugin, LIMIT, || async {
-            check(&self.by_plugin().await.map_err(|error| format!("{error:#}"))?)
-        });
-        portal.await?;
-        let _turn = PLUGIN.lock().await;
-        plugin.await
+        })
+        .await
     }
 
     /// What the workspace's page shows. The owner signs in again if another test ended the session.

@@ -293,7 +293,7 @@ impl Fixture {
         self.readings.tell(|| vec![vec![statement.clone()]]).await
     }
 
-    /// Waits until portal and plugin no longer tell what was reported.
+    /// Waits until the portal no longer tells what was reported.
     pub async fn no_longer_explained(&self) -> anyhow::Result<()> {
         let reasons = self.reasons();
         if reasons.is_empty() {

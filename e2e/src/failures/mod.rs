@@ -1,7 +1,8 @@
 //! Staged failures -> what the product reports about them, and when (IO).
 //!
 //! A row creates one failure in its own namespace, and then repairs it. The test also checks that the report ends, and that portal and
-//! `kubectl workspace explain` tell its owner the same, with the remedy. They are read after the time of the report is known.
+//! `kubectl workspace explain` tell its owner the same, with the remedy, and that the portal stops doing so. They are read after the time of
+//! the report is known.
 //!
 //! What only an Event reports (`ReplicasCorrected`, `DeploymentRestored`, `PodTemplateChanged`) is over when it is written, and the status
 //! does not have its reason: it is not looked for in the two. No row stages a workspace that admission refuses: there is none to explain.

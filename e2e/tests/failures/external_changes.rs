@@ -91,7 +91,11 @@ async fn image_fixed_before_start(fixture: &Fixture) -> anyhow::Result<()> {
         .await?;
     let evidence = waiting(&["ErrImageNeverPull", "ErrImagePull"]);
     fixture
-        .reports(reason::IMAGE_PULL_FAILED, &["no-such-typo"], evidence)
+        .reports(
+            reason::IMAGE_PULL_FAILED,
+            &["localhost/no-such-typo:1", "Check its name and tag"],
+            evidence,
+        )
         .await?;
     // Its disk is made by a provisioner that may be slow.
     fixture.may_also_report(reason::VOLUME_UNBOUND);
@@ -121,8 +125,24 @@ async fn change_of_a_started_run_waits(fixture: &Fixture) -> anyhow::Result<()> 
     let fails = json!({"containerConfig": {"command": ["python3", "-c", "import sys; sys.exit(4)"]}});
     fixture.create(fails).await?;
     fixture
-        .reports(reason::CRASH_LOOPING, &["exit code 4"], looping())
+        .reports(
+            reason::CRASH_LOOPING,
+            &["exit code 4", "again and again", "--previous"],
+            looping(),
+        )
         .await?;
+    // The next restart says nothing new.
+    let restarts = |pod: &Pod| {
+        let status = pod
+            .status
+            .as_ref()
+            .and_then(|status| status.container_statuses.as_ref()?.first());
+        status.is_some_and(|status| status.restart_count >= 2)
+    };
+    wait::until("another restart", wait::USUAL, || async {
+        fixture.histories.pods.first(restarts).map(drop).ok_or("not yet")
+    })
+    .await?;
     workspace::set(&fixture.alice, &fixture.name, json!({"containerConfig": null})).await?;
     wait::until("the message to say what waits", wait::USUAL, || async {
         let last = fixture.histories.workspaces.last().and_then(|it| it.status);
@@ -135,7 +155,7 @@ async fn change_of_a_started_run_waits(fixture: &Fixture) -> anyhow::Result<()> 
     fixture.recovered().await
 }
 
-async fn deployment_scaled_manually(fixture: &Fixture) -> anyhow::Result<()> {
+async fn deployment_scaled_and_its_strategy_changed_manually(fixture: &Fixture) -> anyhow::Result<()> {
     fixture.create(json!({})).await?;
     fixture.reached(Phase::Running).await?;
     fixture.may_also_report(reason::REPLICAS_CORRECTED);
@@ -167,7 +187,7 @@ async fn deployment_scaled_manually(fixture: &Fixture) -> anyhow::Result<()> {
         .iter()
         .filter(|event| event.reason.as_deref() == Some(reason::READY));
     anyhow::ensure!(ready.count() == 1, "more than one Ready");
-    Ok(())
+    strategy_changed_manually(fixture).await
 }
 
 async fn new_run_is_reported(fixture: &Fixture, first: Option<String>, words: &str) -> anyhow::Result<()> {
@@ -195,29 +215,16 @@ async fn first_run(fixture: &Fixture) -> anyhow::Result<Option<String>> {
     Ok(running.status.and_then(|status| status.run_id))
 }
 
-async fn scaled_to_none(fixture: &Fixture, by_subresource: bool, words: &str) -> anyhow::Result<()> {
-    let first = first_run(fixture).await?;
-    let by_hand = PatchParams {
-        field_manager: Some("somebody".to_owned()),
-        ..PatchParams::default()
-    };
-    let none = Patch::Merge(json!({"spec": {"replicas": 0}}));
-    let deployments = fixture.scratch.api::<Deployment>();
-    if by_subresource {
-        deployments.patch_scale(&child(fixture), &by_hand, &none).await?;
-    } else {
-        deployments.patch(&child(fixture), &by_hand, &none).await?;
-    }
-    new_run_is_reported(fixture, first, words).await
-}
-
-async fn deployment_scaled_to_zero_manually(fixture: &Fixture) -> anyhow::Result<()> {
-    scaled_to_none(fixture, false, "was scaled to no pod by \"somebody\"").await
-}
-
 /// There the API server keeps no name of who wants none.
 async fn deployment_scaled_to_zero_by_kubectl_scale(fixture: &Fixture) -> anyhow::Result<()> {
-    scaled_to_none(fixture, true, "was scaled to no pod, as `kubectl scale` does it").await
+    let first = first_run(fixture).await?;
+    let none = Patch::Merge(json!({"spec": {"replicas": 0}}));
+    fixture
+        .scratch
+        .api::<Deployment>()
+        .patch_scale(&child(fixture), &PatchParams::default(), &none)
+        .await?;
+    new_run_is_reported(fixture, first, "was scaled to no pod, as `kubectl scale` does it").await
 }
 
 async fn deployment_deleted_manually(fixture: &Fixture) -> anyhow::Result<()> {
@@ -266,10 +273,28 @@ async fn pod_template_changed_manually(fixture: &Fixture) -> anyhow::Result<()> 
         "{notes:?}"
     );
     is_endpoint(fixture, &first).await?;
+    wait::until("the status to name the change", wait::USUAL, || async {
+        let now = fixture.histories.workspaces.last().and_then(|it| it.status);
+        let now = now.unwrap_or_default();
+        let is_named = now.pending_update == ["deployment.spec.template"]
+            && now
+                .message
+                .as_ref()
+                .is_some_and(|it| it.contains("changed by \"somebody\""));
+        is_named.then_some(()).ok_or_else(|| format!("{now:?}"))
+    })
+    .await?;
     fixture.restart_with(json!({})).await?;
     fixture.recovered().await?;
     let running = fixture.reached(Phase::Running).await?;
     anyhow::ensure!(!is_pending(&running), "{:?}", running.status);
+    let pod = fixture
+        .scratch
+        .api::<Pod>()
+        .get(&workspace::pod(&running)?)
+        .await?;
+    let containers = pod.spec.map_or(0, |spec| spec.containers.len());
+    anyhow::ensure!(containers == 1, "{containers} containers: it was not reverted");
     Ok(())
 }
 
@@ -311,7 +336,6 @@ async fn is_endpoint(fixture: &Fixture, first: &Workspace) -> anyhow::Result<()>
 }
 
 async fn strategy_changed_manually(fixture: &Fixture) -> anyhow::Result<()> {
-    fixture.create(json!({})).await?;
     let first = fixture.reached(Phase::Running).await?;
     fixture.may_also_report(reason::DEPLOYMENT_RESTORED);
     let rolling = json!({"type": "RollingUpdate", "rollingUpdate": {"maxSurge": 1, "maxUnavailable": 0}});
@@ -366,12 +390,10 @@ async fn external_changes_are_reported_and_runs_that_never_started_are_changed_a
         row!(image_fixed_before_start),
         row!(selector_fixed_before_start),
         row!(change_of_a_started_run_waits),
-        row!(deployment_scaled_manually),
-        row!(deployment_scaled_to_zero_manually),
+        row!(deployment_scaled_and_its_strategy_changed_manually),
         row!(deployment_scaled_to_zero_by_kubectl_scale),
         row!(deployment_deleted_manually),
         row!(pod_template_changed_manually),
-        row!(strategy_changed_manually),
         row!(deployment_paused_while_stopped),
     ];
     table("hands", rows).await

@@ -47,24 +47,6 @@ pub(crate) fn container_runs() -> Value {
     })
 }
 
-async fn bad_image(fixture: &Fixture) -> anyhow::Result<()> {
-    fixture
-        .create(json!({"image": "localhost/no-such-image:1"}))
-        .await?;
-    let evidence = waiting(&["ErrImagePull"]);
-    fixture
-        .reports(
-            reason::IMAGE_PULL_FAILED,
-            &["localhost/no-such-image:1", "Check its name and tag"],
-            evidence,
-        )
-        .await?;
-    fixture
-        .restart_with(json!({"image": Environment::get()?.images.echo}))
-        .await?;
-    fixture.recovered().await
-}
-
 /// The registry that asks for a password, while the test that started it runs.
 static REGISTRY: OnceLock<Place> = OnceLock::new();
 
@@ -72,41 +54,19 @@ fn registry() -> anyhow::Result<&'static Place> {
     REGISTRY.get().context("no registry was started")
 }
 
-/// A workspace of the private image, with that profile if one is named.
-async fn create_private(fixture: &Fixture, profile: Option<&str>) -> anyhow::Result<String> {
+/// A workspace of the private image, with the profile `runner`.
+async fn create_private(fixture: &Fixture) -> anyhow::Result<String> {
     let place = registry()?;
     let image = place.image(&fixture.name);
-    let spec = json!({"image": image, "nodeSelector": place.selected(), "executionProfileRef": profile});
+    let spec = json!({"image": image, "nodeSelector": place.selected(), "executionProfileRef": "runner"});
     fixture.create_as_admin(spec).await?;
     Ok(image)
-}
-
-async fn private_image_without_secret(fixture: &Fixture) -> anyhow::Result<()> {
-    let image = create_private(fixture, None).await?;
-    let words = [
-        image.as_str(),
-        "401 Unauthorized",
-        "wants credentials",
-        "imagePullSecrets",
-    ];
-    let evidence = waiting(&["ErrImagePull"]);
-    fixture
-        .reports(reason::IMAGE_PULL_FAILED, &words, evidence)
-        .await?;
-    fixture
-        .make::<Secret>(registry()?.secret("credentials", true))
-        .await?;
-    make_profile(fixture, json!({"imagePullSecrets": [{"name": "credentials"}]})).await?;
-    fixture
-        .restart_with(json!({"executionProfileRef": "runner"}))
-        .await?;
-    fixture.recovered().await
 }
 
 /// The kubelet passes over a Secret that is not there.
 async fn private_image_whose_secret_is_missing(fixture: &Fixture) -> anyhow::Result<()> {
     make_profile(fixture, json!({"imagePullSecrets": [{"name": "credentials"}]})).await?;
-    let image = create_private(fixture, Some("runner")).await?;
+    let image = create_private(fixture).await?;
     let words = [
         image.as_str(),
         "\"runner\" has it pulled with credentials (spec.imagePullSecrets): check that they exist in this namespace",
@@ -126,7 +86,7 @@ async fn private_image_whose_password_is_wrong(fixture: &Fixture) -> anyhow::Res
         .make::<Secret>(registry()?.secret("credentials", false))
         .await?;
     make_profile(fixture, json!({"imagePullSecrets": [{"name": "credentials"}]})).await?;
-    let image = create_private(fixture, Some("runner")).await?;
+    let image = create_private(fixture).await?;
     let words = [image.as_str(), "401 Unauthorized", "suit the registry"];
     let evidence = waiting(&["ErrImagePull"]);
     fixture
@@ -191,8 +151,6 @@ async fn images_that_cannot_be_pulled_are_reported() -> anyhow::Result<()> {
     let registry = Registry::start().await?;
     REGISTRY.get_or_init(|| registry.place());
     let rows = [
-        row!(bad_image),
-        row!(private_image_without_secret),
         row!(private_image_whose_secret_is_missing),
         row!(private_image_whose_password_is_wrong),
         row!(alternating_messages),

@@ -153,24 +153,6 @@ fn env(source: &str, name: &str, key: &str) -> Value {
     json!({"env": [{"name": "TOKEN", "valueFrom": {source: {"name": name, "key": key}}}]})
 }
 
-async fn secret_in_env(fixture: &Fixture) -> anyhow::Result<()> {
-    fixture
-        .create_as_admin(env("secretKeyRef", "token", "value"))
-        .await?;
-    let evidence = waiting_for("CreateContainerConfigError", "token");
-    fixture
-        .reports(
-            reason::SECRET_NOT_FOUND,
-            &["The Secret token does not exist", "Make it"],
-            evidence,
-        )
-        .await?;
-    fixture
-        .make::<Secret>(json!({"metadata": {"name": "token"}, "stringData": {"value": "x"}}))
-        .await?;
-    fixture.recovered().await
-}
-
 async fn key_of_secret_in_env(fixture: &Fixture) -> anyhow::Result<()> {
     fixture
         .make::<Secret>(json!({"metadata": {"name": "token"}, "stringData": {"other": "x"}}))
@@ -260,7 +242,6 @@ async fn missing_references_are_reported_and_waited_for() -> anyhow::Result<()> 
         row!(service_account),
         row!(priority_class),
         row!(runtime_class),
-        row!(secret_in_env),
         row!(key_of_secret_in_env),
         row!(config_map_in_env),
         row!(secret_that_a_profile_mounts),

@@ -13,7 +13,7 @@ use kube::{ResourceExt as _, api::DeleteParams};
 use serde_json::{Value, json};
 
 use crate::{
-    evidence::{after_start, at, container, ended, event, looping, waiting},
+    evidence::{after_start, at, container, ended, event, waiting},
     images::container_runs,
 };
 
@@ -40,32 +40,6 @@ async fn exit_code(fixture: &Fixture) -> anyhow::Result<()> {
             ended(),
         )
         .await?;
-    fixture.restart_with(repaired()).await?;
-    fixture.recovered().await
-}
-
-async fn crash_loop(fixture: &Fixture) -> anyhow::Result<()> {
-    fixture.may_also_report(reason::CONTAINER_EXITED);
-    fixture.create(runs("import sys; sys.exit(1)")).await?;
-    fixture
-        .reports(
-            reason::CRASH_LOOPING,
-            &["exit code 1", "again and again", "--previous"],
-            looping(),
-        )
-        .await?;
-    // The next restart says nothing new.
-    let restarts = |pod: &Pod| {
-        let status = pod
-            .status
-            .as_ref()
-            .and_then(|status| status.container_statuses.as_ref()?.first());
-        status.is_some_and(|status| status.restart_count >= 2)
-    };
-    e2e::wait::until("another restart", e2e::wait::USUAL, || async {
-        fixture.histories.pods.first(restarts).map(drop).ok_or("not yet")
-    })
-    .await?;
     fixture.restart_with(repaired()).await?;
     fixture.recovered().await
 }
@@ -279,7 +253,6 @@ async fn pod_terminates_forever_on_a_lost_node(fixture: &Fixture) -> anyhow::Res
 async fn failing_containers_are_reported_with_their_cause() -> anyhow::Result<()> {
     let rows = [
         row!(readiness_never_true),
-        row!(crash_loop),
         row!(exit_code),
         row!(out_of_memory),
         row!(command_that_does_not_exist),

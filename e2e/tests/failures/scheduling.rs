@@ -60,17 +60,6 @@ async fn no_gpu(fixture: &Fixture) -> anyhow::Result<()> {
     gets_ready(fixture).await
 }
 
-async fn selector_that_no_node_fits(fixture: &Fixture) -> anyhow::Result<()> {
-    let node = fixture.silent_node().await?;
-    let mut spec = node.selected();
-    spec["nodeSelector"]["e2e.test/zone"] = json!("far-away");
-    fixture.create(spec).await?;
-    reports(fixture, &["node affinity/selector", "spec.nodeSelector"]).await?;
-    node.change(json!({"metadata": {"labels": {"e2e.test/zone": "far-away"}}}))
-        .await?;
-    gets_ready(fixture).await
-}
-
 async fn taint_that_is_not_tolerated(fixture: &Fixture) -> anyhow::Result<()> {
     let node = fixture.silent_node().await?;
     node.taint(Some("e2e.test/reserved")).await?;
@@ -87,7 +76,7 @@ async fn start_that_takes_too_long(fixture: &Fixture) -> anyhow::Result<()> {
     spec["nodeSelector"]["e2e.test/zone"] = json!("late");
     spec["limits"] = json!({"startTimeoutMinutes": 1});
     fixture.create(spec).await?;
-    reports(fixture, &["spec.nodeSelector"]).await?;
+    reports(fixture, &["node affinity/selector", "spec.nodeSelector"]).await?;
     let words = [
         "not ready within 1 min of the beginning of its run at",
         "spec.limits.startTimeoutMinutes",
@@ -107,7 +96,6 @@ async fn unschedulable_pods_are_reported_and_start_when_a_node_fits() -> anyhow:
     let rows = [
         row!(too_much_cpu),
         row!(no_gpu),
-        row!(selector_that_no_node_fits),
         row!(taint_that_is_not_tolerated),
         row!(start_that_takes_too_long),
     ];

@@ -180,20 +180,6 @@ async fn multi_attach(fixture: &Fixture) -> anyhow::Result<()> {
     goes_on(fixture).await
 }
 
-async fn mount_fails(fixture: &Fixture) -> anyhow::Result<()> {
-    let message =
-        "MountVolume.MountDevice failed for volume \"pvc-1\" : rpc error: wrong fs type, bad superblock";
-    let (_node, evidence) = warned(fixture, "FailedMount", message).await?;
-    fixture
-        .reports(
-            reason::VOLUME_ATTACH_FAILED,
-            &["bad superblock", "cannot be mounted"],
-            at(evidence),
-        )
-        .await?;
-    goes_on(fixture).await
-}
-
 async fn growth_that_the_class_refuses(fixture: &Fixture) -> anyhow::Result<()> {
     let node = fixture.silent_node().await?;
     let classes = class(fixture).await?;
@@ -303,7 +289,6 @@ async fn disk_failures_are_reported() -> anyhow::Result<()> {
         row!(storage_class_that_does_not_exist),
         row!(volume_cannot_be_made),
         row!(multi_attach),
-        row!(mount_fails),
         row!(growth_that_the_class_refuses),
         row!(growth_that_fails_midway),
     ];

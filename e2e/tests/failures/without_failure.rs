@@ -61,28 +61,6 @@ async fn start_stop_start(fixture: &Fixture) -> anyhow::Result<()> {
     fixture.wait_cleared().await
 }
 
-/// Each start is one write when it begins and one when it is ready, and conditions move once each.
-async fn a_start_moves_each_condition_once(fixture: &Fixture) -> anyhow::Result<()> {
-    fixture.create(json!({})).await?;
-    fixture.reached(Phase::Running).await?;
-    fixture.wait_cleared().await?;
-    let statuses: Vec<_> = fixture
-        .histories
-        .workspaces
-        .all()
-        .into_iter()
-        .filter_map(|it| it.status)
-        .collect();
-    let mut distinct = statuses.clone();
-    distinct.dedup();
-    anyhow::ensure!(
-        distinct.len() <= 2,
-        "{} versions of the status: {distinct:?}",
-        distinct.len()
-    );
-    Ok(())
-}
-
 async fn init_containers_and_sidecars_are_counted(fixture: &Fixture) -> anyhow::Result<()> {
     let image = &e2e::Environment::get()?.images.echo;
     let resources =
@@ -106,7 +84,6 @@ async fn init_containers_and_sidecars_are_counted(fixture: &Fixture) -> anyhow::
 async fn successful_starts_and_stops_are_reported_once_and_in_order() -> anyhow::Result<()> {
     let rows = [
         row!(start_stop_start),
-        row!(a_start_moves_each_condition_once),
         row!(init_containers_and_sidecars_are_counted),
     ];
     table("quiet", rows).await

@@ -12,11 +12,8 @@ use e2e::{
     service_account, socket, wait, workspace,
 };
 use futures::StreamExt as _;
-use k8s_openapi::api::core::v1::Service;
-use kube::{
-    Api,
-    api::{ListParams, PostParams},
-};
+use k8s_openapi::api::core::v1::{Pod, Service};
+use kube::{Api, api::ListParams};
 use reqwest::{Method, StatusCode, header};
 use serde_json::{Value, json};
 
@@ -68,58 +65,43 @@ async fn anonymous_fetches_get_401_and_page_loads_are_redirected_to_sign_in() ->
     scratch.finish().await
 }
 
-/// Where they count is said in the suite `tokens`.
+/// What an answer says without the parts of its own: each says which request it is for, and leads another account to the address that was
+/// asked for, which is sealed.
+async fn answer_text(answer: reqwest::Response) -> anyhow::Result<String> {
+    let request = answer.headers()["x-request-id"].to_str()?.to_owned();
+    let page = answer.text().await?.replace(&request, "");
+    let (before, sealed) = page
+        .split_once("name=\"then\" value=\"")
+        .context("a way for another account")?;
+    let (_, after) = sealed.split_once('"').context("a sealed address")?;
+    Ok(format!("{before}{after}"))
+}
+
+/// Where tokens count is said in the suite `tokens`.
 #[tokio::test]
-async fn bearer_tokens_are_refused_by_default() -> anyhow::Result<()> {
-    let scratch = Scratch::new("tokens-off", &["alice"]).await?;
+async fn a_private_workspace_answers_as_a_missing_one_and_a_public_one_lets_connecting_users_in_but_no_tokens()
+-> anyhow::Result<()> {
+    let environment = Environment::get()?;
+    let scratch = Scratch::new("public", &["alice", "bob"]).await?;
+    let url = workspace::url(&workspace::running(&scratch, "ws").await?)?;
+    let absent = environment.origin(&format!("ws-aaaaaaaaaaaaaaaa.{}", environment.base_domain));
+    let bob = HttpSession::new()?;
+    let refused = bob.sign_in(&url, "bob").await?;
+    let nothing = bob.open(&absent).await?;
+    assert_eq!(refused.status(), StatusCode::FORBIDDEN);
+    assert_eq!(nothing.status(), StatusCode::FORBIDDEN);
+    assert_eq!(answer_text(refused).await?, answer_text(nothing).await?);
+
     let alice: Api<Workspace> = Api::namespaced(cluster::user("alice").await?, &scratch.namespace);
-    let mut echo = workspace::echo("echo")?;
-    echo.spec.access_type = Some(AccessType::Public);
-    alice.create(&PostParams::default(), &echo).await?;
-    let url = workspace::url(&workspace::reached(&alice, "echo", Phase::Running).await?)?;
+    workspace::set(&alice, "ws", json!({"accessType": AccessType::Public})).await?;
+    bob.enter(&url, "bob").await?;
     service_account::make(&scratch).await?;
     let token = service_account::token(&scratch, Some(&service_account::audience()?)).await?;
     let answer = service_account::send(&url, &token).await?;
     assert_eq!(answer.status(), StatusCode::UNAUTHORIZED);
     assert!(!answer.headers().contains_key(header::WWW_AUTHENTICATE));
-    scratch.finish().await
-}
 
-#[tokio::test]
-async fn a_forbidden_workspace_and_a_missing_one_have_the_same_answer() -> anyhow::Result<()> {
-    let environment = Environment::get()?;
-    let scratch = Scratch::new("bob", &["alice"]).await?;
-    let private = workspace::running(&scratch, "ws").await?;
-    let absent = environment.origin(&format!("ws-aaaaaaaaaaaaaaaa.{}", environment.base_domain));
-    let bob = HttpSession::new()?;
-    let refused = bob.sign_in(&workspace::url(&private)?, "bob").await?;
-    let nothing = bob.open(&absent).await?;
-    assert_eq!(refused.status(), StatusCode::FORBIDDEN);
-    assert_eq!(nothing.status(), StatusCode::FORBIDDEN);
-    // Each says which request it is for, leads another account to the address that was asked for, which is sealed, and
-    // has nothing else of its own.
-    let answer_text = async |answer: reqwest::Response| -> anyhow::Result<String> {
-        let request = answer.headers()["x-request-id"].to_str()?.to_owned();
-        let page = answer.text().await?.replace(&request, "");
-        let (before, sealed) = page
-            .split_once("name=\"then\" value=\"")
-            .context("a way for another account")?;
-        let (_, after) = sealed.split_once('"').context("a sealed address")?;
-        Ok(format!("{before}{after}"))
-    };
-    assert_eq!(answer_text(refused).await?, answer_text(nothing).await?);
-    scratch.finish().await
-}
-
-#[tokio::test]
-async fn users_with_the_connect_permission_enter_a_public_workspace() -> anyhow::Result<()> {
-    let scratch = Scratch::new("public", &["alice", "bob"]).await?;
-    let url = workspace::url(&workspace::running(&scratch, "ws").await?)?;
-    let alice: Api<Workspace> = Api::namespaced(cluster::user("alice").await?, &scratch.namespace);
-    workspace::set(&alice, "ws", json!({"accessType": "Public"})).await?;
-    let bob = HttpSession::new()?;
-    bob.enter(&url, "bob").await?;
-    workspace::set(&alice, "ws", json!({"accessType": "OwnerOnly"})).await?;
+    workspace::set(&alice, "ws", json!({"accessType": AccessType::OwnerOnly})).await?;
     wait::until("bob to be shut out", wait::USUAL, || async {
         let status = bob
             .open(&url)
@@ -213,11 +195,18 @@ async fn another_pod_cannot_call_the_workspace_s_pod_directly() -> anyhow::Resul
         .ok_or_else(|| anyhow::anyhow!("no endpoint"))?;
     let image = &Environment::get()?.images.echo;
     let elsewhere = Scratch::new("neighbour", &[]).await?;
-    let open = cluster::run_pod(&elsewhere.api(), "open", image).await?;
-    let open_ip = open.status.and_then(|status| status.pod_ip).unwrap_or_default();
-    for from in [&scratch, &elsewhere] {
-        let pods = from.api();
-        cluster::run_pod(&pods, "caller", image).await?;
+    let (here, there) = (scratch.api(), elsewhere.api());
+    let (near, far) = futures::try_join!(
+        cluster::run_pod(&here, "caller", image),
+        cluster::run_pod(&there, "caller", image)
+    )?;
+    let ip = |pod: &Pod| {
+        pod.status
+            .clone()
+            .and_then(|status| status.pod_ip)
+            .unwrap_or_default()
+    };
+    for (from, other) in [(&here, &far), (&there, &near)] {
         let call = |ip: &str| {
             format!(
                 "import socket\ntry:\n  socket.create_connection(('{ip}', 8888), 3); print('connected')\n\
@@ -225,10 +214,10 @@ async fn another_pod_cannot_call_the_workspace_s_pod_directly() -> anyhow::Resul
             )
         };
         // The control: a pod without policy is reachable from the very same place.
-        let control = cluster::exec(&pods, "caller", &["python3", "-c", &call(&open_ip)]).await?;
+        let control = cluster::exec(from, "caller", &["python3", "-c", &call(&ip(other))]).await?;
         assert!(control.starts_with("connected"), "{control}");
-        let direct = cluster::exec(&pods, "caller", &["python3", "-c", &call(&endpoint.pod_ip)]).await?;
-        assert!(direct.starts_with("refused"), "from {}: {direct}", from.namespace);
+        let direct = cluster::exec(from, "caller", &["python3", "-c", &call(&endpoint.pod_ip)]).await?;
+        assert!(direct.starts_with("refused"), "{direct}");
     }
     elsewhere.finish().await?;
     scratch.finish().await

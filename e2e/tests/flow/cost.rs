@@ -18,7 +18,7 @@ use kube::{
 const LAST_EVENTS: Duration = Duration::from_secs(5);
 
 /// Starts that are measured.
-const STARTS: usize = 4;
+const STARTS: usize = 2;
 
 /// Creates a workspace, waits until it runs, and says what that cost.
 async fn start(

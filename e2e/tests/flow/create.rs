@@ -1,46 +1,13 @@
 //! `kubectl create workspace`, as a user.
 
-use api::{Workspace, workspace::Phase};
+use api::Workspace;
 use e2e::{
-    cluster::{self, Scratch},
+    cluster::Scratch,
     command::{administer, kubectl, kubectl_as},
     http::HttpSession,
     servers, workspace,
 };
-use kube::{Api, ResourceExt as _, api::PostParams};
-
-#[tokio::test]
-async fn a_user_creates_a_running_workspace_that_is_hers() -> anyhow::Result<()> {
-    let scratch = Scratch::new("create", &["alice"]).await?;
-    let namespace = scratch.namespace.as_str();
-    let created = kubectl(
-        "alice",
-        &[
-            "create",
-            "workspace",
-            "mine",
-            "-n",
-            namespace,
-            "--image",
-            "uv",
-            "--wait",
-        ],
-    )
-    .await?;
-    assert_eq!(created.code, 0, "{created:?}");
-    let workspaces = scratch.api();
-    let mine = workspace::reached(&workspaces, "mine", Phase::Running).await?;
-    assert!(created.stdout.contains(&workspace::url(&mine)?), "{created:?}");
-    assert_eq!(
-        mine.annotations().get(api::names::CREATED_BY).map(String::as_str),
-        Some("alice")
-    );
-    assert_eq!(
-        mine.status.as_ref().and_then(|status| status.owner.as_deref()),
-        Some("alice")
-    );
-    scratch.finish().await
-}
+use kube::{Api, ResourceExt as _};
 
 #[tokio::test]
 async fn an_administrator_creates_a_workspace_for_a_user_by_impersonation() -> anyhow::Result<()> {
@@ -75,63 +42,6 @@ async fn an_administrator_creates_a_workspace_for_a_user_by_impersonation() -> a
     assert_eq!(annotation(api::names::ASSIGNED_BY), None);
     let answer = HttpSession::new()?.enter(&address.stdout, "alice").await?;
     assert!(answer.status().is_success(), "{}", answer.status());
-    scratch.finish().await
-}
-
-#[tokio::test]
-async fn nobody_writes_created_by_by_hand() -> anyhow::Result<()> {
-    let scratch = Scratch::new("forge", &["alice", "bob"]).await?;
-    let bob: Api<Workspace> = Api::namespaced(cluster::user("bob").await?, &scratch.namespace);
-    let mut forged = workspace::echo("forged")?;
-    forged
-        .annotations_mut()
-        .insert(api::names::CREATED_BY.into(), "alice".into());
-    let refused = bob
-        .create(&PostParams::default(), &forged)
-        .await
-        .err()
-        .map(|error| error.to_string());
-    assert!(
-        refused
-            .as_deref()
-            .is_some_and(|text| text.contains(api::names::CREATED_BY)),
-        "{refused:?}"
-    );
-
-    bob.create(&PostParams::default(), &workspace::echo("own")?)
-        .await?;
-    let stolen = kubectl(
-        "bob",
-        &[
-            "annotate",
-            "workspace",
-            "own",
-            "-n",
-            &scratch.namespace,
-            "--overwrite",
-            &format!("{}=alice", api::names::CREATED_BY),
-        ],
-    )
-    .await?;
-    assert_ne!(stolen.code, 0, "{stolen:?}");
-    let removed = kubectl(
-        "bob",
-        &[
-            "annotate",
-            "workspace",
-            "own",
-            "-n",
-            &scratch.namespace,
-            &format!("{}-", api::names::CREATED_BY),
-        ],
-    )
-    .await?;
-    let own = bob.get("own").await?;
-    assert_eq!(
-        own.annotations().get(api::names::CREATED_BY).map(String::as_str),
-        Some("bob"),
-        "{removed:?}"
-    );
     scratch.finish().await
 }
 

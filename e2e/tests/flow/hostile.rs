@@ -4,7 +4,7 @@
 use anyhow::Context as _;
 use api::{
     Workspace, names,
-    workspace::{AccessType, DesiredStatus, Phase},
+    workspace::{AccessType, DesiredStatus},
 };
 use e2e::{
     Environment,
@@ -13,7 +13,7 @@ use e2e::{
     http::HttpSession,
     workspace,
 };
-use kube::{Api, ResourceExt as _, api::PostParams};
+use kube::{Api, ResourceExt as _};
 use reqwest::{StatusCode, header};
 use serde_json::{Value, json};
 
@@ -89,13 +89,26 @@ const ATTEMPTS: [(&str, &str, &str); 10] = [
 ];
 
 #[tokio::test]
-async fn a_hostile_page_gets_nothing_of_another_workspace_or_of_the_sign_in_host() -> anyhow::Result<()> {
+async fn a_hostile_page_gets_nothing_of_other_hosts_and_its_cookies_neither_sign_in_nor_lock_out_a_user()
+-> anyhow::Result<()> {
     let scratch = Scratch::new("hostile", &["alice"]).await?;
-    let victim = workspace::running(&scratch, "victim").await?;
+    let (victim, hostile) = futures::try_join!(
+        workspace::running(&scratch, "victim"),
+        workspace::running(&scratch, "hostile")
+    )?;
     let victim_url = workspace::url(&victim)?;
-    let hostile = workspace::running(&scratch, "hostile").await?;
     let browser = Browser::start().await?;
     browser.enter(&victim, "alice").await?;
+    browser.sees("body", "\"path\"").await?;
+    let headers = browser.text().await?.to_lowercase();
+    assert!(
+        !headers.contains("code=") && !headers.contains("__host-"),
+        "{headers}"
+    );
+    // The control: the victim's own page reaches it with the ticket.
+    let own = "fetch(target, {credentials: 'include'}).then(r => done(r.status), () => done('nothing'))";
+    let own = tries(&browser, own, &format!("{victim_url}own-page")).await?;
+    assert_eq!(own, json!(200), "the ticket works from the workspace's own page");
     browser.visit(&hostile).await?;
 
     let environment = Environment::get()?;
@@ -127,20 +140,20 @@ async fn a_hostile_page_gets_nothing_of_another_workspace_or_of_the_sign_in_host
     browser.page.goto(&auth).await?;
     browser.sees("body", "alice").await?;
     let seen = workspace::asked(&scratch, &victim).await?;
-    assert!(!seen.contains("stolen"), "{seen}");
+    assert!(seen.contains("own-page") && !seen.contains("stolen"), "{seen}");
+    planted_cookies_count_nothing(&browser, &victim, &hostile).await?;
     browser.close().await?;
     scratch.finish().await
 }
 
-#[tokio::test]
-async fn cookies_planted_by_a_hostile_page_neither_sign_in_nor_lock_out_a_user() -> anyhow::Result<()> {
-    let scratch = Scratch::new("tossing", &["alice"]).await?;
-    let victim = workspace::running(&scratch, "victim").await?;
-    let hostile = workspace::running(&scratch, "hostile").await?;
-    let browser = Browser::start().await?;
-    browser.enter(&victim, "alice").await?;
-    browser.visit(&hostile).await?;
-    let base = workspace::host(&victim)?
+/// Cookies that the hostile page plants neither sign in nor lock out alice.
+async fn planted_cookies_count_nothing(
+    browser: &Browser,
+    victim: &Workspace,
+    hostile: &Workspace,
+) -> anyhow::Result<()> {
+    browser.visit(hostile).await?;
+    let base = workspace::host(victim)?
         .split_once('.')
         .context("no base")?
         .1
@@ -149,9 +162,9 @@ async fn cookies_planted_by_a_hostile_page_neither_sign_in_nor_lock_out_a_user()
     let plant = "for (const name of ['__Host-ws', '__Host-ws-pre', '__Host-session', '__Host-login-0', '__host-WS', 'plain']) \
                 for (const path of ['/', '/sign-out', '/_workspace/']) \
                 document.cookie = `${name}=tossed; Domain=${target}; Path=${path}; Secure`; done(document.cookie)";
-    let remaining = tries(&browser, plant, &base).await?;
+    let remaining = tries(browser, plant, &base).await?;
     assert_eq!(remaining, json!("plain=tossed"), "the control, and nothing else");
-    browser.visit(&victim).await?;
+    browser.visit(victim).await?;
     browser.sees("body", "\"path\"").await?;
     let text = browser.text().await?.to_lowercase();
     assert!(
@@ -161,9 +174,7 @@ async fn cookies_planted_by_a_hostile_page_neither_sign_in_nor_lock_out_a_user()
     let environment = Environment::get()?;
     let auth = environment.origin(&environment.auth_host());
     browser.page.goto(&auth).await?;
-    browser.sees("body", "alice").await?;
-    browser.close().await?;
-    scratch.finish().await
+    browser.sees("body", "alice").await
 }
 
 /// It would answer in place of the pod whatever its page asks for, and outlives the pod.
@@ -225,7 +236,8 @@ async fn a_service_worker_of_a_deleted_workspace_has_no_power_over_its_namesake(
 #[tokio::test]
 async fn no_foreign_page_or_form_starts_a_stopped_workspace() -> anyhow::Result<()> {
     let scratch = Scratch::new("starting", &["alice", "bob"]).await?;
-    let (bobs, hers) = (asleep(&scratch, "bob").await?, asleep(&scratch, "alice").await?);
+    let bobs = workspace::stopped(&scratch, "bob", "bob").await?;
+    let hers = workspace::stopped(&scratch, "alice", "alice").await?;
     let hostile = workspace::running(&scratch, "hostile").await?;
     let alice: Api<Workspace> = Api::namespaced(cluster::user("alice").await?, &scratch.namespace);
     workspace::set(&alice, "hostile", json!({"accessType": AccessType::Public})).await?;
@@ -275,7 +287,8 @@ async fn no_foreign_page_or_form_starts_a_stopped_workspace() -> anyhow::Result<
     // The control: the very form, sent by his own browser about his own.
     let (status, page) = press(&bobs).await?;
     assert_eq!(status, StatusCode::SEE_OTHER, "{page}");
-    let started = workspace::reached(&scratch.api(), &bobs.name_any(), Phase::Running).await?;
+    let started = scratch.api::<Workspace>().get(&bobs.name_any()).await?;
+    assert_eq!(started.spec.desired_status, DesiredStatus::Running);
     assert_eq!(
         started.annotations().get(names::STARTED_BY).map(String::as_str),
         Some("bob")
@@ -342,13 +355,4 @@ async fn the_opener_of_a_sign_in_cannot_read_its_code() -> anyhow::Result<()> {
     assert!(!seen.iter().any(|address| address.contains("code=")), "{seen:?}");
     browser.close().await?;
     scratch.finish().await
-}
-
-/// A stopped workspace of `user`, which bears their name.
-async fn asleep(scratch: &Scratch, user: &str) -> anyhow::Result<Workspace> {
-    let own: Api<Workspace> = Api::namespaced(cluster::user(user).await?, &scratch.namespace);
-    let mut wanted = workspace::echo(user)?;
-    wanted.spec.desired_status = DesiredStatus::Stopped;
-    own.create(&PostParams::default(), &wanted).await?;
-    workspace::reached(&own, user, Phase::Stopped).await
 }

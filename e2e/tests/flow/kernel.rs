@@ -4,7 +4,7 @@ use api::{Workspace, WorkspaceSpec, workspace::Phase};
 use e2e::{
     cluster::{self, Scratch},
     http::HttpSession,
-    kernel, workspace,
+    kernel, terminal, workspace,
 };
 use kube::{Api, api::PostParams};
 
@@ -12,7 +12,8 @@ use kube::{Api, api::PostParams};
 const TEMPLATE: &str = "jupyterlab";
 
 #[tokio::test]
-async fn a_workspace_with_only_a_template_and_one_with_only_a_name_run_a_kernel() -> anyhow::Result<()> {
+async fn a_workspace_with_only_a_template_and_one_with_only_a_name_run_a_kernel_and_a_terminal()
+-> anyhow::Result<()> {
     let scratch = Scratch::new("least", &["alice"]).await?;
     let alice: Api<Workspace> = Api::namespaced(cluster::user("alice").await?, &scratch.namespace);
     let session = HttpSession::new()?;
@@ -29,6 +30,8 @@ async fn a_workspace_with_only_a_template_and_one_with_only_a_name_run_a_kernel(
         session.enter(&url, "alice").await?;
         let answer = kernel::compute(&session, &url, "6*7").await?;
         assert_eq!(answer, "42", "{name}");
+        // A terminal is a websocket of its own.
+        terminal::types(&session, &url, "echo $((6*7))", "42").await?;
         workspace::delete(&alice, name).await?;
     }
     scratch.finish().await

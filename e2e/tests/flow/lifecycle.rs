@@ -4,7 +4,6 @@ use std::collections::BTreeSet;
 
 use api::workspace::{DesiredStatus, Phase, Storage};
 use e2e::{
-    Environment,
     cluster::{self, Scratch},
     http::HttpSession,
     servers, wait, workspace,
@@ -51,7 +50,8 @@ async fn children(scratch: &Scratch, name: &str) -> anyhow::Result<BTreeSet<Stri
 }
 
 #[tokio::test]
-async fn files_survive_stop_and_start_and_nothing_survives_deletion() -> anyhow::Result<()> {
+async fn files_and_labels_of_others_survive_stop_and_start_and_nothing_survives_deletion()
+-> anyhow::Result<()> {
     let scratch = Scratch::new("lifecycle", &["alice"]).await?;
     let alice: Api<api::Workspace> = Api::namespaced(cluster::user("alice").await?, &scratch.namespace);
     let mut wanted = workspace::echo("disk")?;
@@ -69,6 +69,11 @@ async fn files_survive_stop_and_start_and_nothing_survives_deletion() -> anyhow:
     cluster::exec(&pods, &pod, &["sh", "-c", "echo precious > /home/jovyan/notes"]).await?;
     let claim = claims.list(&of("disk")).await?.items;
     assert_eq!(claim.len(), 1);
+    let child = "workspace-disk";
+    mark::<PersistentVolumeClaim>(&scratch, child).await?;
+    mark::<Service>(&scratch, child).await?;
+    mark::<NetworkPolicy>(&scratch, child).await?;
+    mark::<Deployment>(&scratch, child).await?;
 
     let stopped = workspace::stop(&alice, "disk").await?;
     assert!(pods.list(&of("disk")).await?.items.is_empty());
@@ -89,7 +94,10 @@ async fn files_survive_stop_and_start_and_nothing_survives_deletion() -> anyhow:
     })
     .await?;
 
-    let again = workspace::start(&alice, "disk").await?;
+    // The Deployment is written at the stop and at the start.
+    let change = json!({"desiredStatus": DesiredStatus::Running, "displayName": "again"});
+    workspace::set(&alice, "disk", change).await?;
+    let again = workspace::reached(&alice, "disk", Phase::Running).await?;
     assert_ne!(workspace::run_id(&again)?, workspace::run_id(&first)?);
     assert_eq!(claims.list(&of("disk")).await?.items[0].uid(), claim[0].uid());
     let pod = workspace::pod(&again)?;
@@ -99,6 +107,16 @@ async fn files_survive_stop_and_start_and_nothing_survives_deletion() -> anyhow:
             .trim(),
         "precious"
     );
+    let unmarked: Vec<_> = [
+        unmarked::<PersistentVolumeClaim>(&scratch, child).await?,
+        unmarked::<Service>(&scratch, child).await?,
+        unmarked::<NetworkPolicy>(&scratch, child).await?,
+        unmarked::<Deployment>(&scratch, child).await?,
+    ]
+    .into_iter()
+    .flatten()
+    .collect();
+    assert_eq!(unmarked, Vec::<String>::new());
 
     assert!(!children(&scratch, "disk").await?.is_empty());
     workspace::delete(&alice, "disk").await?;
@@ -115,35 +133,6 @@ async fn files_survive_stop_and_start_and_nothing_survives_deletion() -> anyhow:
         records.iter().all(|record| record["owner"] == "alice"),
         "{records:?}"
     );
-    scratch.finish().await
-}
-
-#[tokio::test]
-async fn the_page_of_a_stopped_workspace_starts_it() -> anyhow::Result<()> {
-    let scratch = Scratch::new("startpage", &["alice"]).await?;
-    let alice: Api<api::Workspace> = Api::namespaced(cluster::user("alice").await?, &scratch.namespace);
-    let mut wanted = workspace::echo("asleep")?;
-    wanted.spec.desired_status = DesiredStatus::Stopped;
-    alice.create(&PostParams::default(), &wanted).await?;
-    let stopped = workspace::reached(&alice, "asleep", Phase::Stopped).await?;
-    let browser = e2e::browser::Browser::start().await?;
-    browser.enter(&stopped, "alice").await?;
-    // The workspace's own origin changes nothing: its button leads to the sign-in host, which asks.
-    browser.find("form button").await?.click().await?;
-    browser.arrived(&Environment::get()?.auth_host()).await?;
-    browser.find("form[method=post] button").await?.click().await?;
-    workspace::reached(&alice, "asleep", Phase::Running).await?;
-    browser.sees("body", "\"path\"").await?;
-    assert_eq!(
-        alice
-            .get("asleep")
-            .await?
-            .annotations()
-            .get(api::names::STARTED_BY)
-            .map(String::as_str),
-        Some("alice")
-    );
-    browser.close().await?;
     scratch.finish().await
 }
 
@@ -218,36 +207,4 @@ where
         && object.annotations().get("example.com/cost").map(String::as_str) == Some("42")
         && object.annotations().get("tools.k8s.io/seen").map(String::as_str) == Some("yes");
     Ok((!is_unchanged).then(|| K::kind(&()).into_owned()))
-}
-
-#[tokio::test]
-async fn labels_and_annotations_of_others_stay_on_every_child_through_changes_a_stop_and_a_start()
--> anyhow::Result<()> {
-    let scratch = Scratch::new("foreign", &["alice"]).await?;
-    let alice: Api<api::Workspace> = Api::namespaced(cluster::user("alice").await?, &scratch.namespace);
-    let mut wanted = workspace::echo("ws")?;
-    wanted.spec.storage = serde_json::from_value(json!({"size": "100Mi"}))?;
-    alice.create(&PostParams::default(), &wanted).await?;
-    workspace::reached(&alice, "ws", Phase::Running).await?;
-    let child = "workspace-ws";
-    mark::<PersistentVolumeClaim>(&scratch, child).await?;
-    mark::<Service>(&scratch, child).await?;
-    mark::<NetworkPolicy>(&scratch, child).await?;
-    mark::<Deployment>(&scratch, child).await?;
-    // The Deployment is written at the stop and at the start.
-    workspace::stop(&alice, "ws").await?;
-    let restart = json!({"desiredStatus": DesiredStatus::Running, "displayName": "again"});
-    workspace::set(&alice, "ws", restart).await?;
-    workspace::reached(&alice, "ws", Phase::Running).await?;
-    let unmarked: Vec<_> = [
-        unmarked::<PersistentVolumeClaim>(&scratch, child).await?,
-        unmarked::<Service>(&scratch, child).await?,
-        unmarked::<NetworkPolicy>(&scratch, child).await?,
-        unmarked::<Deployment>(&scratch, child).await?,
-    ]
-    .into_iter()
-    .flatten()
-    .collect();
-    assert_eq!(unmarked, Vec::<String>::new());
-    scratch.finish().await
 }

@@ -14,42 +14,6 @@ use kube::{Api, ResourceExt as _, api::PostParams};
 use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
 
-/// Alice's workspace names an image that is nowhere. Its page says so, with the message and the step at which it stands; when she has
-/// corrected the image, the page becomes the workspace without her doing.
-#[tokio::test]
-async fn a_blocked_start_shows_the_reason_and_opens_when_it_is_solved() -> anyhow::Result<()> {
-    let scratch = Scratch::new("progress", &["alice"]).await?;
-    let alice: Api<api::Workspace> = Api::namespaced(cluster::user("alice").await?, &scratch.namespace);
-    let wanted = workspace::of_image("absent", "registry.invalid/nothing/there:v9");
-    alice.create(&PostParams::default(), &wanted).await?;
-    let stuck = wait::until("the image to be missed", wait::USUAL, || async {
-        let workspace = alice.get("absent").await.map_err(|error| error.to_string())?;
-        let status = workspace.status.clone().unwrap_or_default();
-        let is_reported = status.reason.as_deref() == Some(reason::IMAGE_PULL_FAILED) && status.url.is_some();
-        if is_reported {
-            Ok(workspace)
-        } else {
-            Err(format!("{status:?}"))
-        }
-    })
-    .await?;
-    let browser = Browser::start().await?;
-    browser.enter(&stuck, "alice").await?;
-    browser.sees("#cause", reason::IMAGE_PULL_FAILED).await?;
-    browser
-        .sees("#message", "registry.invalid/nothing/there:v9")
-        .await?;
-    browser.sees("li.stuck", "Pulling image").await?;
-    browser.screenshot("a-start-that-does-not-get-on").await?;
-
-    let image = &Environment::get()?.images.echo;
-    workspace::set(&alice, "absent", json!({"image": image})).await?;
-    browser.sees("body", "\"path\"").await?;
-    workspace::reached(&alice, "absent", Phase::Running).await?;
-    browser.close().await?;
-    scratch.finish().await
-}
-
 /// The events that a start is told by, as the workspace's own page asks for them, until they end: name and data of each.
 async fn stream(session: &HttpSession, url: &str) -> anyhow::Result<Vec<(String, Value)>> {
     let answer = session
@@ -84,72 +48,98 @@ async fn stream_of_start(session: &HttpSession, url: &str) -> anyhow::Result<Vec
     .await
 }
 
-#[tokio::test]
-async fn a_start_is_streamed_in_order_until_it_is_ready_or_fails() -> anyhow::Result<()> {
-    let scratch = Scratch::new("stream", &["alice"]).await?;
+/// Checks that a start was told in order, from nothing to its end. Returns what was told last.
+fn told_in_order(events: &[(String, Value)]) -> anyhow::Result<&(String, Value)> {
+    let (last, way) = events.split_last().context("nothing was told")?;
+    assert!(
+        !way.is_empty() && way.iter().all(|(event, _)| event == "progress"),
+        "{events:?}"
+    );
+    let percents: Vec<_> = events
+        .iter()
+        .filter_map(|(_, data)| data["percent"].as_u64())
+        .collect();
+    assert!(
+        percents.len() == events.len() && percents.is_sorted(),
+        "{events:?}"
+    );
+    Ok(last)
+}
+
+/// A stopped workspace of alice's that would run `image`, and her session, to which its stop is told.
+async fn stopped(scratch: &Scratch, image: &str) -> anyhow::Result<(api::Workspace, HttpSession)> {
     let alice: Api<api::Workspace> = Api::namespaced(cluster::user("alice").await?, &scratch.namespace);
+    let mut wanted = workspace::of_image("ws", image);
+    wanted.spec.desired_status = DesiredStatus::Stopped;
+    alice.create(&PostParams::default(), &wanted).await?;
+    let stopped = workspace::reached(&alice, "ws", Phase::Stopped).await?;
+    let url = workspace::url(&stopped)?;
     let session = HttpSession::new()?;
-    for (mut wanted, end) in [
-        (workspace::echo("good")?, "ready"),
-        (
-            workspace::of_image("absent", "registry.invalid/nothing/there:v9"),
-            "failed",
-        ),
-    ] {
-        let name = wanted.name_any();
-        wanted.spec.desired_status = DesiredStatus::Stopped;
-        alice.create(&PostParams::default(), &wanted).await?;
-        let url = workspace::url(&workspace::reached(&alice, &name, Phase::Stopped).await?)?;
-        session.sign_in(&url, "alice").await?;
-        let before = stream(&session, &url).await?;
-        assert!(
-            matches!(before.as_slice(), [(event, _)] if event == "stopped"),
-            "{before:?}"
-        );
-        workspace::set(&alice, &name, json!({"desiredStatus": DesiredStatus::Running})).await?;
-        let events = stream_of_start(&session, &url).await?;
-        let (last, way) = events.split_last().context("nothing was told")?;
-        assert_eq!(last.0, end, "{events:?}");
-        assert!(
-            !way.is_empty() && way.iter().all(|(event, _)| event == "progress"),
-            "{events:?}"
-        );
-        let percents: Vec<_> = events
-            .iter()
-            .filter_map(|(_, data)| data["percent"].as_u64())
-            .collect();
-        assert!(
-            percents.len() == events.len() && percents.is_sorted(),
-            "{events:?}"
-        );
-        if end == "ready" {
-            assert_eq!(percents.last(), Some(&100));
-        } else {
-            assert_eq!(last.1["reason"], reason::IMAGE_PULL_FAILED);
-        }
-    }
+    session.sign_in(&url, "alice").await?;
+    let before = stream(&session, &url).await?;
+    assert!(
+        matches!(before.as_slice(), [(event, _)] if event == "stopped"),
+        "{before:?}"
+    );
+    Ok((stopped, session))
+}
+
+/// Alice's workspace names an image that is nowhere. Its page says so, with the message and the step at which it stands; when she has
+/// corrected the image, the page becomes the workspace without her doing.
+#[tokio::test]
+async fn a_blocked_start_is_streamed_shows_the_reason_and_opens_when_it_is_solved() -> anyhow::Result<()> {
+    let scratch = Scratch::new("progress", &["alice"]).await?;
+    let alice: Api<api::Workspace> = Api::namespaced(cluster::user("alice").await?, &scratch.namespace);
+    let absent = "registry.invalid/nothing/there:v9";
+    let (blocked, session) = stopped(&scratch, absent).await?;
+    workspace::set(&alice, "ws", json!({"desiredStatus": DesiredStatus::Running})).await?;
+    let events = stream_of_start(&session, &workspace::url(&blocked)?).await?;
+    let (end, data) = told_in_order(&events)?;
+    assert_eq!(end, "failed", "{events:?}");
+    assert_eq!(data["reason"], reason::IMAGE_PULL_FAILED);
+
+    let browser = Browser::start().await?;
+    browser.enter(&blocked, "alice").await?;
+    browser.sees("#cause", reason::IMAGE_PULL_FAILED).await?;
+    browser.sees("#message", absent).await?;
+    browser.sees("li.stuck", "Pulling image").await?;
+    browser.screenshot("a-start-that-does-not-get-on").await?;
+
+    let image = &Environment::get()?.images.echo;
+    workspace::set(&alice, "ws", json!({"image": image})).await?;
+    browser.sees("body", "\"path\"").await?;
+    workspace::reached(&alice, "ws", Phase::Running).await?;
+    browser.close().await?;
     scratch.finish().await
 }
 
-/// A stopped JupyterLab: two clicks, and she is in it without loading a page by hand.
+/// A stopped workspace: two clicks, and she is in it without loading a page by hand.
 #[tokio::test]
-async fn the_button_of_a_stopped_workspace_ends_in_jupyterlab() -> anyhow::Result<()> {
+async fn the_button_of_a_stopped_workspace_starts_it_and_ends_in_it_and_the_start_is_streamed()
+-> anyhow::Result<()> {
     let scratch = Scratch::new("button", &["alice"]).await?;
-    let alice: Api<api::Workspace> = Api::namespaced(cluster::user("alice").await?, &scratch.namespace);
-    let mut wanted = workspace::of_image("lab", "uv");
-    wanted.spec.desired_status = DesiredStatus::Stopped;
-    alice.create(&PostParams::default(), &wanted).await?;
-    let stopped = workspace::reached(&alice, "lab", Phase::Stopped).await?;
+    let (stopped, session) = stopped(&scratch, &Environment::get()?.images.echo).await?;
+    let url = workspace::url(&stopped)?;
     let browser = Browser::start().await?;
     browser.enter(&stopped, "alice").await?;
-    browser.sees("h1", "lab is stopped").await?;
+    browser.sees("h1", "ws is stopped").await?;
+    // The workspace's own origin changes nothing: its button leads to the sign-in host, which asks.
     browser.click("form button").await?;
     browser.arrived(&Environment::get()?.auth_host()).await?;
     browser.sees("body", "You are signed in as alice").await?;
-    browser.click("form[method=post] button").await?;
+    let (events, ()) = futures::try_join!(
+        stream_of_start(&session, &url),
+        browser.click("form[method=post] button")
+    )?;
+    let (end, data) = told_in_order(&events)?;
+    assert_eq!(end, "ready", "{events:?}");
+    assert_eq!(data["percent"], 100);
     browser.arrived(&workspace::host(&stopped)?).await?;
-    browser.find(".jp-LauncherCard[data-category='Notebook']").await?;
+    browser.sees("body", "\"path\"").await?;
     browser.screenshot("started-by-the-button").await?;
+    let started = scratch.api::<api::Workspace>().get("ws").await?;
+    let by = started.annotations().get(api::names::STARTED_BY);
+    assert_eq!(by.map(String::as_str), Some("alice"));
     browser.close().await?;
     scratch.finish().await
 }

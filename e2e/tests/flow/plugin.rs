@@ -24,7 +24,7 @@ fn arguments<'a>(scratch: &'a Scratch, line: &'a str) -> Vec<&'a str> {
 }
 
 #[tokio::test]
-async fn the_plugin_stops_starts_restarts_and_deletes() -> anyhow::Result<()> {
+async fn the_plugin_shares_stops_starts_restarts_and_deletes() -> anyhow::Result<()> {
     let scratch = Scratch::new("plugin", &["alice", "bob"]).await?;
     let alice = kube::Api::<Workspace>::namespaced(cluster::user("alice").await?, &scratch.namespace);
     alice
@@ -40,6 +40,21 @@ async fn the_plugin_stops_starts_restarts_and_deletes() -> anyhow::Result<()> {
     let explained = plugin(&scratch, "explain demo").await?;
     assert_eq!(explained.code, 0, "{explained:?}");
     assert!(explained.stdout.starts_with("It runs."), "{explained:?}");
+
+    let shared = plugin(&scratch, "share demo --user bob --for 1h").await?;
+    assert_eq!(shared.code, 0, "{shared:?}");
+    let listed = plugin(&scratch, "shares demo").await?;
+    assert!(listed.stdout.contains("User bob"), "{listed:?}");
+    let set = plugin(&scratch, "set demo --idle never").await?;
+    assert_eq!(set.code, 0, "{set:?}");
+    assert!(set.stderr.contains("Counts now: spec.idleShutdown"), "{set:?}");
+    let ended = plugin(&scratch, "unshare demo --user bob").await?;
+    assert_eq!(ended.code, 0, "{ended:?}");
+    let left = scratch
+        .api::<WorkspaceShare>()
+        .list(&ListParams::default())
+        .await?;
+    assert!(left.items.is_empty(), "{ended:?}");
 
     let first = workspace::run_id(&running)?;
     let restarted = plugin(&scratch, "restart demo --wait --yes").await?;
@@ -110,31 +125,6 @@ async fn the_plugin_acts_as_another_user_and_names_missing_rights() -> anyhow::R
     );
     let version = administer(&["workspace", "version"]).await?;
     assert_eq!(version.code, 0, "{version:?}");
-    scratch.finish().await
-}
-
-#[tokio::test]
-async fn the_plugin_shares_a_workspace_and_ends_the_share() -> anyhow::Result<()> {
-    let scratch = Scratch::new("pluginshare", &["alice"]).await?;
-    let alice = kube::Api::<Workspace>::namespaced(cluster::user("alice").await?, &scratch.namespace);
-    alice
-        .create(&PostParams::default(), &workspace::echo("mine")?)
-        .await?;
-    workspace::reached(&scratch.api(), "mine", Phase::Running).await?;
-    let shared = plugin(&scratch, "share mine --user bob --for 1h").await?;
-    assert_eq!(shared.code, 0, "{shared:?}");
-    let listed = plugin(&scratch, "shares mine").await?;
-    assert!(listed.stdout.contains("User bob"), "{listed:?}");
-    let set = plugin(&scratch, "set mine --idle never").await?;
-    assert_eq!(set.code, 0, "{set:?}");
-    assert!(set.stderr.contains("Counts now: spec.idleShutdown"), "{set:?}");
-    let ended = plugin(&scratch, "unshare mine --user bob").await?;
-    assert_eq!(ended.code, 0, "{ended:?}");
-    let left = scratch
-        .api::<WorkspaceShare>()
-        .list(&ListParams::default())
-        .await?;
-    assert!(left.items.is_empty(), "{ended:?}");
     scratch.finish().await
 }
 

@@ -8,10 +8,7 @@ use e2e::{
     cluster::{self, Scratch},
     wait, workspace,
 };
-use k8s_openapi::api::{
-    apps::v1::Deployment,
-    core::v1::{Pod, Service},
-};
+use k8s_openapi::api::core::v1::{Pod, Service};
 use kube::{
     Api, ResourceExt,
     api::{ListParams, Patch, PatchParams, PostParams},
@@ -100,10 +97,55 @@ async fn pending(fixture: &Fixture, expected: &[&str]) -> anyhow::Result<()> {
     .await
 }
 
+/// Waits until the Service has this port alone.
+async fn has_port(services: &Api<Service>, port: i32) -> anyhow::Result<()> {
+    wait::until("the port of the Service", wait::USUAL, || async {
+        let service = services
+            .get("workspace-ws")
+            .await
+            .map_err(|error| error.to_string())?;
+        let ports = service.spec.and_then(|spec| spec.ports).unwrap_or_default();
+        let ports: Vec<_> = ports.iter().map(|port| port.port).collect();
+        if ports == [port] {
+            Ok(())
+        } else {
+            Err(format!("{ports:?}"))
+        }
+    })
+    .await
+}
+
+/// A workspace that was stopped while it started has no pod. What was edited meanwhile is used by the first pod, what is edited while that
+/// runs by the second after a restart, and what is edited then by the third after a stop and a start.
 #[tokio::test]
-async fn an_edit_is_pending_until_stop_and_start() -> anyhow::Result<()> {
-    let fixture = Fixture::new("onstop", UpdatePolicy::OnStop).await?;
-    let before = fixture.pod().await?;
+async fn edits_of_stopped_workspaces_count_and_others_are_pending_until_a_restart_or_a_stop_and_start()
+-> anyhow::Result<()> {
+    let scratch = Scratch::new("onstop", &["alice"]).await?;
+    let alice: Api<Workspace> = Api::namespaced(cluster::user("alice").await?, &scratch.namespace);
+    let mut never = workspace::of_image("ws", "localhost/there-is-no-such-image:1");
+    never.spec.update_policy = UpdatePolicy::OnStop;
+    never.spec.storage = Some(api::workspace::Storage::default());
+    alice.create(&PostParams::default(), &never).await?;
+    let fixture = Fixture { scratch, alice };
+    wait::until("a pod that does not start", wait::USUAL, || async {
+        let pods = fixture.pods().await.map_err(|error| format!("{error:#}"))?;
+        (pods.len() == 1).then_some(()).ok_or_else(|| "no pod".to_owned())
+    })
+    .await?;
+    workspace::stop(&fixture.alice, "ws").await?;
+    assert!(fixture.pods().await?.is_empty());
+    let image = workspace::echo("ws")?.spec.image;
+    let mut edit = colour("late");
+    edit["image"] = json!(image);
+    edit["resources"] = json!({"limits": {"cpu": "700m"}});
+    edit["desiredStatus"] = json!(DesiredStatus::Running);
+    fixture.set(edit).await?;
+    let first = fixture.replaced("none").await?;
+    assert_eq!(fixture.colour().await?, "late");
+    let limits = json!(fixture.pods().await?[0].spec)["containers"][0]["resources"]["limits"].clone();
+    assert_eq!(limits, json!({"cpu": "700m", "memory": "512Mi"}));
+    fixture.reached(Phase::Running).await?;
+
     let mut edit = colour("blue");
     edit["shmSize"] = json!("32Mi");
     fixture.set(edit).await?;
@@ -114,64 +156,39 @@ async fn an_edit_is_pending_until_stop_and_start() -> anyhow::Result<()> {
         ws.status.unwrap_or_default().pending_update,
         ["spec.env", "spec.shmSize"]
     );
-    assert_eq!(fixture.pod().await?, before, "nothing reached the pod");
-    let stopped = workspace::stop(&fixture.alice, "ws").await?;
-    assert_eq!(stopped.status.unwrap_or_default().pending_update, [""; 0]);
-    fixture
-        .set(json!({"desiredStatus": DesiredStatus::Running}))
-        .await?;
-    fixture.replaced(&before).await?;
+    assert_eq!(fixture.pod().await?, first, "nothing reached the pod");
+
+    let restart =
+        Patch::Merge(json!({"metadata": {"annotations": {names::RESTARTED_AT: "2026-01-01T10:00:00Z"}}}));
+    let params = PatchParams::default();
+    fixture.alice.patch("ws", &params, &restart).await?;
+    let second = fixture.replaced(&first).await?;
     assert_eq!(fixture.colour().await?, "blue");
     pending(&fixture, &[]).await?;
-    fixture.scratch.finish().await
-}
+    // The same value again, and an edit after it: the restart has been had.
+    fixture.alice.patch("ws", &params, &restart).await?;
+    fixture.set(colour("white")).await?;
+    pending(&fixture, &["spec.env"]).await?;
+    assert_eq!(fixture.pod().await?, second);
 
-#[tokio::test]
-async fn a_changed_port_is_the_service_s_after_the_next_start_and_one_changed_by_hand_is_put_right()
--> anyhow::Result<()> {
-    let fixture = Fixture::new("port", UpdatePolicy::OnStop).await?;
     let services = fixture.scratch.api::<Service>();
-    let is = |port: i32| {
-        let services = services.clone();
-        wait::until("the port of the Service", wait::USUAL, move || {
-            let services = services.clone();
-            async move {
-                let service = services
-                    .get("workspace-ws")
-                    .await
-                    .map_err(|error| error.to_string())?;
-                let ports = service.spec.and_then(|spec| spec.ports).unwrap_or_default();
-                let ports: Vec<_> = ports.iter().map(|port| port.port).collect();
-                if ports == [port] {
-                    Ok(())
-                } else {
-                    Err(format!("{ports:?}"))
-                }
-            }
-        })
-    };
-    let service = services.get("workspace-ws").await?;
-    let ports = service.spec.and_then(|spec| spec.ports).unwrap_or_default();
-    anyhow::ensure!(ports.len() == 1, "{ports:?}");
-    let before = ports[0].port;
+    has_port(&services, 8888).await?;
     let other = json!({"name": "http", "port": 9001, "protocol": "TCP", "targetPort": "http"});
     let by_hand = Patch::Merge(json!({"spec": {"ports": [other]}}));
-    services
-        .patch("workspace-ws", &PatchParams::default(), &by_hand)
-        .await?;
-    is(before).await?;
-    let first = fixture.pod().await?;
-    workspace::stop(&fixture.alice, "ws").await?;
-    fixture
-        .set(json!({
-            "port": 9000,
-            // Where the application listens.
-            "env": [{"name": "PORT", "value": "9000"}],
-            "desiredStatus": DesiredStatus::Running,
-        }))
-        .await?;
-    is(9000).await?;
-    fixture.replaced(&first).await?;
+    services.patch("workspace-ws", &params, &by_hand).await?;
+    has_port(&services, 8888).await?;
+    let stopped = workspace::stop(&fixture.alice, "ws").await?;
+    assert_eq!(stopped.status.unwrap_or_default().pending_update, [""; 0]);
+    let port = json!({
+        "port": 9000,
+        // Where the application listens.
+        "env": [{"name": "PORT", "value": "9000"}, {"name": "COLOUR", "value": "white"}],
+        "desiredStatus": DesiredStatus::Running,
+    });
+    fixture.set(port).await?;
+    has_port(&services, 9000).await?;
+    fixture.replaced(&second).await?;
+    assert_eq!(fixture.colour().await?, "white");
     let ws = fixture.reached(Phase::Running).await?;
     let status = ws.status.unwrap_or_default();
     assert_eq!(status.endpoint.map(|endpoint| endpoint.port), Some(9000));
@@ -197,99 +214,5 @@ async fn with_update_policy_always_an_edit_replaces_the_pod_at_once() -> anyhow:
         .await?;
     fixture.reached(Phase::Running).await?;
     assert_eq!(fixture.pod().await?, second);
-    fixture.scratch.finish().await
-}
-
-#[tokio::test]
-async fn restarted_at_applies_what_is_pending_by_one_restart() -> anyhow::Result<()> {
-    let fixture = Fixture::new("restart", UpdatePolicy::OnStop).await?;
-    let first = fixture.pod().await?;
-    fixture.set(colour("green")).await?;
-    pending(&fixture, &["spec.env"]).await?;
-    let restart =
-        |time: &str| Patch::Merge(json!({"metadata": {"annotations": {names::RESTARTED_AT: time}}}));
-    let params = PatchParams::default();
-    fixture
-        .alice
-        .patch("ws", &params, &restart("2026-01-01T10:00:00Z"))
-        .await?;
-    let second = fixture.replaced(&first).await?;
-    assert_eq!(fixture.colour().await?, "green");
-    pending(&fixture, &[]).await?;
-    // The same value again, and an edit after it: the restart has been had.
-    fixture
-        .alice
-        .patch("ws", &params, &restart("2026-01-01T10:00:00Z"))
-        .await?;
-    fixture.set(colour("white")).await?;
-    pending(&fixture, &["spec.env"]).await?;
-    assert_eq!(fixture.pod().await?, second);
-    fixture
-        .alice
-        .patch("ws", &params, &restart("2026-01-01T11:00:00Z"))
-        .await?;
-    fixture.replaced(&second).await?;
-    assert_eq!(fixture.colour().await?, "white");
-    fixture.scratch.finish().await
-}
-
-#[tokio::test]
-async fn an_external_change_of_the_pod_template_is_reported_and_reverted_at_the_next_start()
--> anyhow::Result<()> {
-    let fixture = Fixture::new("byhand", UpdatePolicy::OnStop).await?;
-    let first = fixture.pod().await?;
-    let deployments = fixture.scratch.api::<Deployment>();
-    let change = json!({"spec": {"template": {"spec": {"containers": [
-        {"name": "workspace", "env": [{"name": "COLOUR", "value": "grey"}]},
-    ]}}}});
-    let by_hand = PatchParams {
-        field_manager: Some("somebody".to_owned()),
-        ..PatchParams::default()
-    };
-    deployments
-        .patch("workspace-ws", &by_hand, &Patch::Strategic(change))
-        .await?;
-    let second = fixture.replaced(&first).await?;
-    assert_eq!(fixture.colour().await?, "grey");
-    pending(&fixture, &["deployment.spec.template"]).await?;
-    let ws = fixture.reached(Phase::Running).await?;
-    let message = ws.status.and_then(|status| status.message).unwrap_or_default();
-    assert!(message.contains("changed by \"somebody\""), "{message}");
-    workspace::stop(&fixture.alice, "ws").await?;
-    fixture
-        .set(json!({"desiredStatus": DesiredStatus::Running}))
-        .await?;
-    fixture.replaced(&second).await?;
-    assert_eq!(fixture.colour().await?, "");
-    pending(&fixture, &[]).await?;
-    fixture.scratch.finish().await
-}
-
-#[tokio::test]
-async fn a_workspace_stopped_while_it_starts_has_no_pod_and_an_edit_while_stopped_is_used()
--> anyhow::Result<()> {
-    let scratch = Scratch::new("midway", &["alice"]).await?;
-    let alice: Api<Workspace> = Api::namespaced(cluster::user("alice").await?, &scratch.namespace);
-    let mut never = workspace::of_image("ws", "localhost/there-is-no-such-image:1");
-    never.spec.storage = Some(api::workspace::Storage::default());
-    alice.create(&PostParams::default(), &never).await?;
-    let fixture = Fixture { scratch, alice };
-    wait::until("a pod that does not start", wait::USUAL, || async {
-        let pods = fixture.pods().await.map_err(|error| format!("{error:#}"))?;
-        (pods.len() == 1).then_some(()).ok_or_else(|| "no pod".to_owned())
-    })
-    .await?;
-    workspace::stop(&fixture.alice, "ws").await?;
-    assert!(fixture.pods().await?.is_empty());
-    let image = workspace::echo("ws")?.spec.image;
-    let mut edit = colour("late");
-    edit["image"] = json!(image);
-    edit["resources"] = json!({"limits": {"cpu": "700m"}});
-    edit["desiredStatus"] = json!(DesiredStatus::Running);
-    fixture.set(edit).await?;
-    fixture.replaced("none").await?;
-    assert_eq!(fixture.colour().await?, "late");
-    let limits = json!(fixture.pods().await?[0].spec)["containers"][0]["resources"]["limits"].clone();
-    assert_eq!(limits, json!({"cpu": "700m", "memory": "512Mi"}));
     fixture.scratch.finish().await
 }

@@ -21,12 +21,13 @@ fn code(change: &Value) -> u64 {
 #[tokio::test]
 async fn the_api_server_names_the_user_and_the_portal_in_every_change() -> anyhow::Result<()> {
     let scratch = Scratch::new("portal-audit", &["alice"]).await?;
-    let running = workspace::running(&scratch, "ws").await?;
+    let stopped = workspace::stopped(&scratch, "alice", "ws").await?;
     let portal = Portal::enter("alice").await?;
     let mut log = Log::open()?;
     let at = format!("/w/{}/ws", scratch.namespace);
-    let uid = uid(&running);
-    for action in ["stop", "start", "restart"] {
+    let uid = uid(&stopped);
+    portal.knows(&at).await?;
+    for action in ["start", "restart", "stop"] {
         let answer = portal.post(&format!("{at}/{action}"), &[("uid", &uid)]).await?;
         assert_eq!(answer.status(), 303, "{action}: {}", answer.text().await?);
     }
@@ -53,14 +54,16 @@ async fn the_api_server_names_the_user_and_the_portal_in_every_change() -> anyho
         assert!([200, 409].contains(&code(&change)), "{change}");
     }
     let alice: Api<Workspace> = Api::namespaced(cluster::user("alice").await?, &scratch.namespace);
-    workspace::reached(&alice, "ws", Phase::Running).await?;
+    workspace::reached(&alice, "ws", Phase::Stopped).await?;
     scratch.finish().await
 }
 
 #[tokio::test]
 async fn strangers_cannot_tell_a_workspace_from_none() -> anyhow::Result<()> {
     let scratch = Scratch::new("portal-stranger", &["alice"]).await?;
-    workspace::running(&scratch, "ws").await?;
+    workspace::stopped(&scratch, "alice", "ws").await?;
+    let alice = Portal::enter("alice").await?;
+    alice.knows(&format!("/w/{}/ws", scratch.namespace)).await?;
     let bob = Portal::enter("bob").await?;
     let mut answers = Vec::new();
     for name in ["ws", "none"] {
