@@ -53,6 +53,11 @@ pub(super) static STAGES: [Stage; 7] = [
                 at_once: 2,
                 tests: &["failures::"],
             },
+            // Beside more browsers, pages wait so long that tests run into their timeouts.
+            Group {
+                at_once: 2,
+                tests: &["portal::"],
+            },
             // `helm test` gives an account rights, and the first test finds accounts of jobs without any.
             Group {
                 at_once: 1,
