@@ -12,7 +12,7 @@ use e2e::{
     service_account, socket, wait, workspace,
 };
 use futures::StreamExt as _;
-use k8s_openapi::api::core::v1::{Pod, Service};
+use k8s_openapi::api::core::v1::Service;
 use kube::{Api, api::ListParams};
 use reqwest::{Method, StatusCode, header};
 use serde_json::{Value, json};
@@ -181,44 +181,5 @@ async fn a_websocket_needs_the_ticket_and_the_workspace_s_own_origin_and_ends_as
     workspace::reached(&workspaces, "ws", Phase::Stopped).await?;
     let again = socket::connect(&target, &cookies, Some(&origin)).await?;
     assert!(again.is_err(), "a stopped workspace was reached");
-    scratch.finish().await
-}
-
-/// Another pod that knows the address is refused by the NetworkPolicy, whichever namespace it is in.
-#[tokio::test]
-async fn another_pod_cannot_call_the_workspace_s_pod_directly() -> anyhow::Result<()> {
-    let scratch = Scratch::new("direct", &["alice"]).await?;
-    let ws = workspace::running(&scratch, "ws").await?;
-    let endpoint = ws
-        .status
-        .and_then(|status| status.endpoint)
-        .ok_or_else(|| anyhow::anyhow!("no endpoint"))?;
-    let image = &Environment::get()?.images.echo;
-    let elsewhere = Scratch::new("neighbour", &[]).await?;
-    let (here, there) = (scratch.api(), elsewhere.api());
-    let (near, far) = futures::try_join!(
-        cluster::run_pod(&here, "caller", image),
-        cluster::run_pod(&there, "caller", image)
-    )?;
-    let ip = |pod: &Pod| {
-        pod.status
-            .clone()
-            .and_then(|status| status.pod_ip)
-            .unwrap_or_default()
-    };
-    for (from, other) in [(&here, &far), (&there, &near)] {
-        let call = |ip: &str| {
-            format!(
-                "import socket\ntry:\n  socket.create_connection(('{ip}', 8888), 3); print('connected')\n\
-                 except OSError as e: print('refused', e)"
-            )
-        };
-        // The control: a pod without policy is reachable from the very same place.
-        let control = cluster::exec(from, "caller", &["python3", "-c", &call(&ip(other))]).await?;
-        assert!(control.starts_with("connected"), "{control}");
-        let direct = cluster::exec(from, "caller", &["python3", "-c", &call(&endpoint.pod_ip)]).await?;
-        assert!(direct.starts_with("refused"), "{direct}");
-    }
-    elsewhere.finish().await?;
     scratch.finish().await
 }

@@ -1,24 +1,20 @@
 //! A workspace's own server answers whom the gateway vouches for, and nobody else who gets at its address.
 
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use api::{Workspace, names};
 use e2e::{
     Environment,
     cluster::{self, Scratch},
     http::HttpSession,
-    wait, workspace,
+    workspace,
 };
 use k8s_openapi::api::core::v1::Secret;
 use kit::{
     assertion::{Claims, Signer},
     rotating_keys::{self, MasterKey},
 };
-use kube::{
-    Api, Client, ResourceExt as _,
-    api::{Patch, PatchParams},
-    client::Body,
-};
+use kube::{Api, Client, ResourceExt as _, client::Body};
 use reqwest::Method;
 use serde_json::{Value, json};
 
@@ -156,43 +152,5 @@ async fn jupyterlab_shows_the_user_of_the_assertion_and_answers_401_to_requests_
     let name = name.split(':').next().unwrap_or_default();
     let seen = cluster::exec(&scratch.api(), name, &["python3", "-c", inside]).await?;
     assert_eq!(seen.trim(), "401");
-    scratch.finish().await
-}
-
-/// What the gateway publishes reaches a namespace with workspaces at once, and pods that run as the kubelet looks at it again.
-#[tokio::test]
-async fn deleted_assertion_keys_are_restored() -> anyhow::Result<()> {
-    use k8s_openapi::api::core::v1::ConfigMap;
-
-    let scratch = Scratch::new("keys", &["alice"]).await?;
-    workspace::running(&scratch, "ws").await?;
-    let keys: Api<ConfigMap> = scratch.api();
-    let before = keys.get(names::ASSERTION_KEYS).await?.data.unwrap_or_default();
-    assert!(before.contains_key(names::GATEWAY_KEYS) && before.contains_key(names::OPERATOR_KEYS));
-    let forged = json!({"data": {names::GATEWAY_KEYS: r#"{"keys":[]}"#}});
-    let params = PatchParams::default();
-    keys.patch(names::ASSERTION_KEYS, &params, &Patch::Merge(forged))
-        .await?;
-    wait::until("the keys to be as they were", wait::USUAL, || async {
-        let now = keys
-            .get(names::ASSERTION_KEYS)
-            .await
-            .map_err(|error| error.to_string())?;
-        if now.data.as_ref() == Some(&before) {
-            Ok(())
-        } else {
-            Err(format!("{:?}", now.data))
-        }
-    })
-    .await?;
-    let workspaces: Api<Workspace> = scratch.api();
-    workspace::delete(&workspaces, "ws").await?;
-    wait::until("the keys to be gone", Duration::from_secs(30), || async {
-        match keys.get_opt(names::ASSERTION_KEYS).await {
-            Ok(None) => Ok(()),
-            other => Err(format!("{other:?}")),
-        }
-    })
-    .await?;
     scratch.finish().await
 }

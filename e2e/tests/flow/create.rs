@@ -5,13 +5,41 @@ use e2e::{
     cluster::Scratch,
     command::{administer, kubectl, kubectl_as},
     http::HttpSession,
-    servers, workspace,
+    workspace,
 };
 use kube::{Api, ResourceExt as _};
 
 #[tokio::test]
-async fn an_administrator_creates_a_workspace_for_a_user_by_impersonation() -> anyhow::Result<()> {
+async fn a_dry_run_creates_nothing_and_an_administrator_creates_for_a_user_by_impersonation()
+-> anyhow::Result<()> {
     let scratch = Scratch::new("create-for", &["alice"]).await?;
+    for mode in ["client", "server"] {
+        let dry = format!("--dry-run={mode}");
+        let printed = kubectl(
+            "alice",
+            &[
+                "create",
+                "workspace",
+                "dry",
+                "-n",
+                &scratch.namespace,
+                "--cpu",
+                "200m",
+                &dry,
+                "-o",
+                "yaml",
+            ],
+        )
+        .await?;
+        assert_eq!(printed.code, 0, "{printed:?}");
+        assert!(
+            printed.stdout.contains("kind: Workspace") && printed.stdout.contains("200m"),
+            "{printed:?}"
+        );
+    }
+    let workspaces: Api<Workspace> = scratch.api();
+    assert!(workspaces.get_opt("dry").await?.is_none());
+
     let mut manifest = serde_json::to_value(workspace::echo("hers")?)?;
     manifest["metadata"]["namespace"] = scratch.namespace.clone().into();
     let created = kubectl_as("alice", &["create", "-f", "-"], &manifest).await?;
@@ -42,66 +70,5 @@ async fn an_administrator_creates_a_workspace_for_a_user_by_impersonation() -> a
     assert_eq!(annotation(api::names::ASSIGNED_BY), None);
     let answer = HttpSession::new()?.enter(&address.stdout, "alice").await?;
     assert!(answer.status().is_success(), "{}", answer.status());
-    scratch.finish().await
-}
-
-#[tokio::test]
-async fn waiting_ends_early_with_the_reason_when_the_image_does_not_exist() -> anyhow::Result<()> {
-    let scratch = Scratch::new("noimage", &["alice"]).await?;
-    let outcome = kubectl(
-        "alice",
-        &[
-            "create",
-            "workspace",
-            "broken",
-            "-n",
-            &scratch.namespace,
-            "--image",
-            "localhost/no-such-image:1",
-            "--wait",
-        ],
-    )
-    .await?;
-    assert_ne!(outcome.code, 0, "{outcome:?}");
-    assert!(outcome.stderr.contains("ImagePullFailed"), "{outcome:?}");
-    let broken = scratch.api::<Workspace>().get("broken").await?;
-    let run = workspace::run_id(&broken)?;
-    let way = [
-        ("run_started", run.as_str(), ""),
-        ("failed", &run, "ImagePullFailed"),
-    ];
-    servers::wait_for_records(&broken.uid().unwrap_or_default(), &way).await?;
-    scratch.finish().await
-}
-
-#[tokio::test]
-async fn dry_runs_print_the_object_and_create_nothing() -> anyhow::Result<()> {
-    let scratch = Scratch::new("dry", &["alice"]).await?;
-    for mode in ["client", "server"] {
-        let dry = format!("--dry-run={mode}");
-        let printed = kubectl(
-            "alice",
-            &[
-                "create",
-                "workspace",
-                "dry",
-                "-n",
-                &scratch.namespace,
-                "--cpu",
-                "200m",
-                &dry,
-                "-o",
-                "yaml",
-            ],
-        )
-        .await?;
-        assert_eq!(printed.code, 0, "{printed:?}");
-        assert!(
-            printed.stdout.contains("kind: Workspace") && printed.stdout.contains("200m"),
-            "{printed:?}"
-        );
-    }
-    let workspaces: Api<Workspace> = scratch.api();
-    assert!(workspaces.get_opt("dry").await?.is_none());
     scratch.finish().await
 }

@@ -1,6 +1,6 @@
 //! Start, stop, resume, delete.
 
-use std::collections::BTreeSet;
+use std::{collections::BTreeSet, time::Duration};
 
 use api::workspace::{DesiredStatus, Phase, Storage};
 use e2e::{
@@ -11,7 +11,7 @@ use e2e::{
 use k8s_openapi::{
     api::{
         apps::v1::Deployment,
-        core::v1::{PersistentVolumeClaim, Pod, Service},
+        core::v1::{ConfigMap, PersistentVolumeClaim, Pod, Service},
         networking::v1::NetworkPolicy,
     },
     apimachinery::pkg::api::resource::Quantity,
@@ -137,7 +137,7 @@ async fn files_and_labels_of_others_survive_stop_and_start_and_nothing_survives_
 }
 
 #[tokio::test]
-async fn manually_deleted_children_are_restored() -> anyhow::Result<()> {
+async fn manually_deleted_children_and_changed_assertion_keys_are_restored() -> anyhow::Result<()> {
     let scratch = Scratch::new("heal", &["alice"]).await?;
     let ws = workspace::running(&scratch, "ws").await?;
     let (policies, services) = (scratch.api::<NetworkPolicy>(), scratch.api::<Service>());
@@ -177,6 +177,40 @@ async fn manually_deleted_children_are_restored() -> anyhow::Result<()> {
             Ok(())
         } else {
             Err(format!("{ready} ready pods"))
+        }
+    })
+    .await?;
+
+    // What the gateway publishes reaches a namespace with workspaces at once, and pods that run as the kubelet looks at it again.
+    let keys: Api<ConfigMap> = scratch.api();
+    let before = keys
+        .get(api::names::ASSERTION_KEYS)
+        .await?
+        .data
+        .unwrap_or_default();
+    assert!(before.contains_key(api::names::GATEWAY_KEYS) && before.contains_key(api::names::OPERATOR_KEYS));
+    let forged = json!({"data": {api::names::GATEWAY_KEYS: r#"{"keys":[]}"#}});
+    let params = PatchParams::default();
+    keys.patch(api::names::ASSERTION_KEYS, &params, &Patch::Merge(forged))
+        .await?;
+    wait::until("the keys to be as they were", wait::USUAL, || async {
+        let now = keys
+            .get(api::names::ASSERTION_KEYS)
+            .await
+            .map_err(|error| error.to_string())?;
+        if now.data.as_ref() == Some(&before) {
+            Ok(())
+        } else {
+            Err(format!("{:?}", now.data))
+        }
+    })
+    .await?;
+    let workspaces: Api<api::Workspace> = scratch.api();
+    workspace::delete(&workspaces, "ws").await?;
+    wait::until("the keys to be gone", Duration::from_secs(30), || async {
+        match keys.get_opt(api::names::ASSERTION_KEYS).await {
+            Ok(None) => Ok(()),
+            other => Err(format!("{other:?}")),
         }
     })
     .await?;

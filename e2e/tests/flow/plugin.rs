@@ -4,9 +4,12 @@ use api::{Workspace, WorkspaceShare, workspace::Phase};
 use e2e::{
     cluster::{self, Scratch},
     command::{Outcome, administer, kubectl},
-    workspace,
+    servers, workspace,
 };
-use kube::api::{ListParams, PostParams};
+use kube::{
+    ResourceExt as _,
+    api::{ListParams, PostParams},
+};
 use serde_json::Value;
 
 /// Runs `kubectl workspace <line> -n <namespace>` as alice.
@@ -88,6 +91,7 @@ async fn the_plugin_explains_a_failed_start_and_a_refused_manifest() -> anyhow::
     let scratch = Scratch::new("pluginwhy", &["alice"]).await?;
     let created = plugin(&scratch, "create broken --image localhost/no-such-image:1 --wait").await?;
     assert_eq!(created.code, 3, "{created:?}");
+    assert!(created.stderr.contains("ImagePullFailed"), "{created:?}");
     let explained = plugin(&scratch, "explain broken -o json").await?;
     assert_eq!(explained.code, 3, "{explained:?}");
     let object: Value = serde_json::from_str(&explained.stdout)?;
@@ -98,6 +102,13 @@ async fn the_plugin_explains_a_failed_start_and_a_refused_manifest() -> anyhow::
     assert!(finding["cures"][0]["what"].as_str().is_some(), "{object}");
     let logs = plugin(&scratch, "logs broken").await?;
     assert_eq!(logs.code, 1, "{logs:?}");
+    let broken = scratch.api::<Workspace>().get("broken").await?;
+    let run = workspace::run_id(&broken)?;
+    let way = [
+        ("run_started", run.as_str(), ""),
+        ("failed", &run, "ImagePullFailed"),
+    ];
+    servers::wait_for_records(&broken.uid().unwrap_or_default(), &way).await?;
     scratch.finish().await
 }
 

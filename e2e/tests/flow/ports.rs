@@ -35,20 +35,49 @@ async fn no_replica_of_the_gateway_answers_without_the_certificate_of_the_proxy(
     Ok(())
 }
 
-/// Who may write Services in a namespace bends that of a workspace to another pod: people still get to the workspace.
+/// Another pod that knows the address is refused by the NetworkPolicy, whichever namespace it is in. Who may write Services in a namespace
+/// bends that of a workspace to it: people still get to the workspace.
 #[tokio::test]
-async fn a_manipulated_service_does_not_redirect_requests() -> anyhow::Result<()> {
+async fn another_pod_neither_calls_the_workspace_s_pod_nor_gets_its_requests_by_a_manipulated_service()
+-> anyhow::Result<()> {
     let scratch = Scratch::new("bent", &["alice"]).await?;
     let (pods, services) = (scratch.api::<Pod>(), scratch.api::<Service>());
     let image = &Environment::get()?.images.echo;
-    let impostor = cluster::run_pod(&pods, "impostor", image).await?;
+    let elsewhere = Scratch::new("neighbour", &[]).await?;
+    let there = elsewhere.api();
+    let (impostor, far) = futures::try_join!(
+        cluster::run_pod(&pods, "caller", image),
+        cluster::run_pod(&there, "caller", image)
+    )?;
     let params = PatchParams::default();
     let mark = json!({"metadata": {"labels": {"bent": "here"}}});
-    pods.patch("impostor", &params, &Patch::Merge(mark)).await?;
+    pods.patch("caller", &params, &Patch::Merge(mark)).await?;
     let ws = workspace::running(&scratch, "ws").await?;
     let url = workspace::url(&ws)?;
     let session = HttpSession::new()?;
     session.enter(&url, "alice").await?;
+    let endpoint = ws.status.as_ref().and_then(|status| status.endpoint.as_ref());
+    let endpoint = &endpoint.context("no endpoint")?.pod_ip;
+    let ip = |pod: &Pod| {
+        pod.status
+            .clone()
+            .and_then(|status| status.pod_ip)
+            .unwrap_or_default()
+    };
+    for (from, other) in [(&pods, &far), (&there, &impostor)] {
+        let call = |ip: &str| {
+            format!(
+                "import socket\ntry:\n  socket.create_connection(('{ip}', 8888), 3); print('connected')\n\
+                 except OSError as e: print('refused', e)"
+            )
+        };
+        // The control: a pod without policy is reachable from the very same place.
+        let control = cluster::exec(from, "caller", &["python3", "-c", &call(&ip(other))]).await?;
+        assert!(control.starts_with("connected"), "{control}");
+        let direct = cluster::exec(from, "caller", &["python3", "-c", &call(endpoint)]).await?;
+        assert!(direct.starts_with("refused"), "{direct}");
+    }
+    elsewhere.finish().await?;
 
     let service = "workspace-ws";
     let selector = json!([{"op": "replace", "path": "/spec/selector", "value": {"bent": "here"}}]);
@@ -77,13 +106,13 @@ async fn a_manipulated_service_does_not_redirect_requests() -> anyhow::Result<()
             .request(Method::GET, &path)
             .header("Sec-Fetch-Site", "same-origin")
     };
-    for sign_in_lock in 0..50 {
-        let answer = mine(format!("{url}mine-{sign_in_lock}")).send().await?;
+    for number in 0..50 {
+        let answer = mine(format!("{url}mine-{number}")).send().await?;
         assert_eq!(answer.status(), StatusCode::OK);
     }
     let seen = workspace::asked(&scratch, &ws).await?;
     assert!(seen.contains("/mine-0") && seen.contains("/mine-49"), "{seen}");
-    let log = workspace::asked_of(&scratch, "impostor").await?;
+    let log = workspace::asked_of(&scratch, "caller").await?;
     assert!(!log.contains("mine-"), "{log}");
     // And the Service becomes what it was.
     wait::until("the Service to be as it was", wait::USUAL, || async {

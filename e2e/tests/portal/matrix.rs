@@ -82,11 +82,7 @@ const ROWS: [(Role, &str, &[Whose]); 5] = [
         "bob",
         &[Whose::Own, Whose::Others, Whose::OthersPublic],
     ),
-    (
-        Role::Viewer,
-        "alice",
-        &[Whose::Own, Whose::Others, Whose::OthersPublic],
-    ),
+    (Role::Viewer, "alice", &[Whose::Own, Whose::Others]),
     (Role::Administrator, "bob", &[Whose::Own, Whose::Others]),
     (Role::Guest, "alice", &[Whose::Others]),
     (Role::Stranger, "alice", &[Whose::Own, Whose::Others]),
