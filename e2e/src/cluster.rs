@@ -225,7 +225,7 @@ impl Scratch {
                 Err(error) => Err(error.to_string()),
             }
         };
-        wait::checked_every(wait::SELDOM, "the namespace to be gone", wait::USUAL, gone).await
+        wait::until_checked_each_second("the namespace to be gone", wait::USUAL, gone).await
     }
 }
 
