@@ -1,6 +1,10 @@
 //! Names and objects -> requests to the cluster (IO).
 
-use std::path::Path;
+use std::{
+    collections::BTreeMap,
+    path::{Path, PathBuf},
+    sync::{Mutex, PoisonError},
+};
 
 use anyhow::Context as _;
 use k8s_openapi::{
@@ -30,12 +34,25 @@ pub async fn client(kubeconfig: &Path) -> anyhow::Result<Client> {
 
 /// A client with the identity of an administrator.
 pub async fn admin() -> anyhow::Result<Client> {
-    client(&Environment::get()?.kubeconfig).await
+    shared(&Environment::get()?.kubeconfig).await
 }
 
 /// A client with the identity of `user`.
 pub async fn user(user: &str) -> anyhow::Result<Client> {
-    client(&Environment::get()?.user(user)?.kubeconfig).await
+    shared(&Environment::get()?.user(user)?.kubeconfig).await
+}
+
+/// One client per kubeconfig: a handshake costs CPU time on both sides. A test is a process with one runtime, which the client belongs to.
+async fn shared(kubeconfig: &Path) -> anyhow::Result<Client> {
+    static CLIENTS: Mutex<BTreeMap<PathBuf, Client>> = Mutex::new(BTreeMap::new());
+    let known = || CLIENTS.lock().unwrap_or_else(PoisonError::into_inner);
+    let found = known().get(kubeconfig).cloned();
+    if let Some(client) = found {
+        return Ok(client);
+    }
+    let client = Box::pin(client(kubeconfig)).await?;
+    known().insert(kubeconfig.to_owned(), client.clone());
+    Ok(client)
 }
 
 /// A client with a bearer token, and without the certificate of the administrator.
@@ -225,7 +242,7 @@ impl Scratch {
                 Err(error) => Err(error.to_string()),
             }
         };
-        wait::checked_every(wait::SELDOM, "the namespace to be gone", wait::USUAL, gone).await
+        wait::until_checked_each_second("the namespace to be gone", wait::USUAL, gone).await
     }
 }
 

@@ -7,8 +7,6 @@ use tokio::time::{Instant, sleep};
 
 /// Interval between checks of a condition.
 const PERIOD: Duration = Duration::from_millis(200);
-/// Interval between checks of a condition that nothing else in the test depends on.
-pub(crate) const SELDOM: Duration = Duration::from_secs(1);
 /// Deadline of conditions that take seconds on a quiet machine.
 pub const USUAL: Duration = Duration::from_mins(2);
 
@@ -24,8 +22,19 @@ pub async fn until<T, E: Debug, F: Future<Output = Result<T, E>>>(
     checked_every(PERIOD, what, deadline, probe).await
 }
 
-/// Like [`until`], with this interval between the checks.
-pub(crate) async fn checked_every<T, E: Debug, F: Future<Output = Result<T, E>>>(
+/// Like [`until`], but with one check a second: for checks that cost the cluster much, and conditions that take long.
+///
+/// # Errors
+/// `deadline` passes. The message contains the last `Err`.
+pub async fn until_checked_each_second<T, E: Debug, F: Future<Output = Result<T, E>>>(
+    what: &str,
+    deadline: Duration,
+    probe: impl FnMut() -> F,
+) -> anyhow::Result<T> {
+    checked_every(Duration::from_secs(1), what, deadline, probe).await
+}
+
+async fn checked_every<T, E: Debug, F: Future<Output = Result<T, E>>>(
     period: Duration,
     what: &str,
     deadline: Duration,

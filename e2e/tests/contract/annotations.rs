@@ -14,7 +14,7 @@ use serde_json::{Value, json};
 use crate::rules::{alice, judged};
 
 #[tokio::test]
-async fn a_workspace_sets_annotations_that_its_template_allows_and_none_that_direct_the_cluster()
+async fn a_workspace_sets_only_annotations_that_its_template_allows_and_its_last_user_cannot_be_forged()
 -> anyhow::Result<()> {
     let scratch = Scratch::new("annotated", &["alice"]).await?;
     let rest = json!({"defaultImage": "uv", "allowedPodAnnotations": ["example.org/", "kubernetes"]});
@@ -46,6 +46,7 @@ async fn a_workspace_sets_annotations_that_its_template_allows_and_none_that_dir
         ],
     )
     .await?;
+    the_last_user_of_a_workspace_is_recorded_and_cannot_be_forged(&scratch).await?;
     template::finish(scratch).await
 }
 
@@ -90,10 +91,10 @@ async fn a_template_s_annotations_keep_autoscalers_away_and_weaken_no_security()
     Ok(())
 }
 
-#[tokio::test]
-async fn the_last_user_of_a_workspace_is_recorded_and_cannot_be_forged() -> anyhow::Result<()> {
-    let scratch = Scratch::new("updaters", &["alice"]).await?;
-    let hers = alice(&scratch).await?;
+async fn the_last_user_of_a_workspace_is_recorded_and_cannot_be_forged(
+    scratch: &Scratch,
+) -> anyhow::Result<()> {
+    let hers = alice(scratch).await?;
     let mut made = workspace::echo("lab")?;
     made.spec.desired_status = api::workspace::DesiredStatus::Stopped;
     made.annotations_mut()
@@ -119,5 +120,5 @@ async fn the_last_user_of_a_workspace_is_recorded_and_cannot_be_forged() -> anyh
     let labelled = patch(json!({"labels": {"a": "b"}}));
     hers_too.patch("lab", &PatchParams::default(), &labelled).await?;
     assert_eq!(last().await?, "carol");
-    scratch.finish().await
+    Ok(())
 }

@@ -49,7 +49,7 @@ async fn nothing_of_any_kind_is_left_of_a_deleted_workspace() -> anyhow::Result<
         "metadata": {"name": "p"}, "spec": {"serviceAccount": {"perWorkspace": {}}},
     }))?;
     scratch.api().create(&PostParams::default(), &profile).await?;
-    wait::until("the namespace's own objects", wait::USUAL, || async {
+    wait::until_checked_each_second("the namespace's own objects", wait::USUAL, || async {
         let found = everything(&scratch.namespace)
             .await
             .map_err(|error| format!("{error:#}"))?;
@@ -90,7 +90,7 @@ async fn nothing_of_any_kind_is_left_of_a_deleted_workspace() -> anyhow::Result<
     assert!(alive.len() > before.len() + 6, "{alive:?}");
 
     workspace::delete(&workspaces, "ws").await?;
-    wait::until("the namespace to be as it was", wait::USUAL, || async {
+    wait::until_checked_each_second("the namespace to be as it was", wait::USUAL, || async {
         let now = everything(&scratch.namespace)
             .await
             .map_err(|error| format!("{error:#}"))?;

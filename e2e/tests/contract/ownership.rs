@@ -151,16 +151,24 @@ async fn an_owner_that_is_left_out_or_removed_is_put_back(scratch: &Scratch) -> 
 }
 
 #[tokio::test]
-async fn the_assign_permission_allows_only_to_change_the_owner() -> anyhow::Result<()> {
+async fn owners_are_assigned_by_permission_alone_and_ownership_decides_who_edits_and_deletes()
+-> anyhow::Result<()> {
     let scratch = Scratch::new("handover", &["alice", "bob"]).await?;
+    Box::pin(the_assign_permission_allows_only_to_change_the_owner(&scratch)).await?;
+    Box::pin(manifests_kept_in_git_are_applied_again_with_and_without_their_owner(&scratch)).await?;
+    Box::pin(owner_only_workspaces_are_edited_by_owners_and_public_ones_by_all_users(&scratch)).await?;
+    scratch.finish().await
+}
+
+async fn the_assign_permission_allows_only_to_change_the_owner(scratch: &Scratch) -> anyhow::Result<()> {
     scratch.grant("hub", "hub", &rights(&[ASSIGN_OWNER_VERB])).await?;
     let both = rights(&[ASSIGN_OWNER_VERB, ADMINISTER_VERB]);
     scratch.grant("chief", "chief", &both).await?;
     let (alice, bob, hub, chief) = (
-        of(&scratch, "alice").await?,
-        of(&scratch, "bob").await?,
-        of(&scratch, "hub").await?,
-        of(&scratch, "chief").await?,
+        of(scratch, "alice").await?,
+        of(scratch, "bob").await?,
+        of(scratch, "hub").await?,
+        of(scratch, "chief").await?,
     );
     let made = hub.create(&PostParams::default(), &named("lab", "alice")).await?;
     assert_eq!(owner(&made), "alice");
@@ -216,15 +224,15 @@ async fn the_assign_permission_allows_only_to_change_the_owner() -> anyhow::Resu
         Err(format!("{owner:?} {reported:?}"))
     })
     .await?;
-    scratch.finish().await
+    Ok(())
 }
 
-#[tokio::test]
-async fn manifests_kept_in_git_are_applied_again_with_and_without_their_owner() -> anyhow::Result<()> {
-    let scratch = Scratch::new("gitops", &["alice"]).await?;
+async fn manifests_kept_in_git_are_applied_again_with_and_without_their_owner(
+    scratch: &Scratch,
+) -> anyhow::Result<()> {
     let verbs = [ASSIGN_OWNER_VERB, ADMINISTER_VERB];
     scratch.grant("argo", "argo", &rights(&verbs)).await?;
-    let alice = of(&scratch, "alice").await?;
+    let alice = of(scratch, "alice").await?;
     for (name, manifest) in [("named", named("named", "alice")), ("bare", stopped("bare"))] {
         let mut manifest = json!(manifest);
         manifest["metadata"]["namespace"] = json!(scratch.namespace);
@@ -241,19 +249,19 @@ async fn manifests_kept_in_git_are_applied_again_with_and_without_their_owner() 
             }
         }
     }
-    scratch.finish().await
+    Ok(())
 }
 
-#[tokio::test]
-async fn owner_only_workspaces_are_edited_by_owners_and_public_ones_by_all_users() -> anyhow::Result<()> {
-    let scratch = Scratch::new("edit", &["alice", "bob"]).await?;
+async fn owner_only_workspaces_are_edited_by_owners_and_public_ones_by_all_users(
+    scratch: &Scratch,
+) -> anyhow::Result<()> {
     scratch
         .grant("boss", "carol", &rights(&[ADMINISTER_VERB]))
         .await?;
     let (alice, bob, carol) = (
-        of(&scratch, "alice").await?,
-        of(&scratch, "bob").await?,
-        of(&scratch, "carol").await?,
+        of(scratch, "alice").await?,
+        of(scratch, "bob").await?,
+        of(scratch, "carol").await?,
     );
     for (name, ownership) in [("mine", None), ("ours", Some(OwnershipType::Public))] {
         let mut new = stopped(name);
@@ -292,11 +300,11 @@ async fn owner_only_workspaces_are_edited_by_owners_and_public_ones_by_all_users
         .api::<RoleBinding>()
         .create(&PostParams::default(), &binding)
         .await?;
-    let dave = of(&scratch, "dave").await?;
+    let dave = of(scratch, "dave").await?;
     wait::until("dave to administer", wait::USUAL, || async {
         let deleted = dave.delete("mine", &DeleteParams::default()).await;
         deleted.map(drop).map_err(|error| error.to_string())
     })
     .await?;
-    scratch.finish().await
+    Ok(())
 }

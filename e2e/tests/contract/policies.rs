@@ -58,7 +58,7 @@ async fn account(component: &str) -> anyhow::Result<Client> {
 }
 
 fn stopped(name: &str, annotations: Value, spec: Value) -> anyhow::Result<Workspace> {
-    let mut new = json!(workspace::of_image(name, "uv"));
+    let mut new = json!(workspace::echo(name)?);
     new["metadata"]["annotations"] = annotations;
     new["spec"]["desiredStatus"] = json!(DesiredStatus::Stopped);
     for (field, value) in spec.as_object().into_iter().flatten() {
@@ -76,9 +76,29 @@ async fn lab(scratch: &Scratch) -> anyhow::Result<()> {
 }
 
 #[tokio::test]
-async fn the_gateways_account_starts_workspaces_and_changes_nothing_else() -> anyhow::Result<()> {
-    let scratch = Scratch::new("gateway-writes", &["alice"]).await?;
+async fn gateway_and_operator_change_only_their_own_fields_and_users_forge_nothing_without_the_webhook()
+-> anyhow::Result<()> {
+    let scratch = Scratch::new("policies", &["alice"]).await?;
     lab(&scratch).await?;
+    let checks = [
+        Box::pin(the_operator_s_account_changes_only_its_own_fields_of_user_objects(&scratch)).await,
+        Box::pin(only_the_operator_writes_statuses_whatever_roles_grant(&scratch)).await,
+        Box::pin(without_the_webhook_no_user_forges_an_owner_or_uses_forbidden_objects(&scratch)).await,
+        // The last one: it starts the workspace.
+        Box::pin(the_gateways_account_starts_workspaces_and_changes_nothing_else(
+            &scratch,
+        ))
+        .await,
+    ];
+    for check in checks {
+        check?;
+    }
+    scratch.finish().await
+}
+
+async fn the_gateways_account_starts_workspaces_and_changes_nothing_else(
+    scratch: &Scratch,
+) -> anyhow::Result<()> {
     let gateway: Api<Workspace> = Api::namespaced(account("gateway").await?, &scratch.namespace);
     let patch = async |change: Value| gateway.patch("lab", &dry_patch(), &Patch::Merge(change)).await;
     let annotated = |key: &str| json!({"metadata": {"annotations": {key: "x"}}});
@@ -109,13 +129,12 @@ async fn the_gateways_account_starts_workspaces_and_changes_nothing_else() -> an
         patch(json!({"spec": {"desiredStatus": "Stopped"}})).await,
         "does not stop",
     );
-    scratch.finish().await
+    Ok(())
 }
 
-#[tokio::test]
-async fn the_operator_s_account_changes_only_its_own_fields_of_user_objects() -> anyhow::Result<()> {
-    let scratch = Scratch::new("operator-writes", &["alice"]).await?;
-    lab(&scratch).await?;
+async fn the_operator_s_account_changes_only_its_own_fields_of_user_objects(
+    scratch: &Scratch,
+) -> anyhow::Result<()> {
     let operator = account("operator").await?;
     let workspaces: Api<Workspace> = Api::namespaced(operator.clone(), &scratch.namespace);
     let patch = async |change: Value| workspaces.patch("lab", &dry_patch(), &Patch::Merge(change)).await;
@@ -144,13 +163,10 @@ async fn the_operator_s_account_changes_only_its_own_fields_of_user_objects() ->
         managers.patch("default", &dry_patch(), &Patch::Merge(evil)).await,
         "the operator's account",
     );
-    scratch.finish().await
+    Ok(())
 }
 
-#[tokio::test]
-async fn only_the_operator_writes_statuses_whatever_roles_grant() -> anyhow::Result<()> {
-    let scratch = Scratch::new("status", &["alice"]).await?;
-    lab(&scratch).await?;
+async fn only_the_operator_writes_statuses_whatever_roles_grant(scratch: &Scratch) -> anyhow::Result<()> {
     let rules = json!([{
         "apiGroups": ["workspaces.jupyter.org"], "resources": ["workspaces/status"], "verbs": ["get", "patch"],
     }]);
@@ -166,13 +182,12 @@ async fn only_the_operator_writes_statuses_whatever_roles_grant() -> anyhow::Res
     // Whoever may do everything may mend it.
     let admin = scratch.api::<Workspace>();
     admin.patch_status("lab", &dry_patch(), &elsewhere).await?;
-    scratch.finish().await
+    Ok(())
 }
 
-#[tokio::test]
-async fn without_the_webhook_no_user_forges_an_owner_or_uses_forbidden_objects() -> anyhow::Result<()> {
-    let scratch = Scratch::new("past", &["alice"]).await?;
-    lab(&scratch).await?;
+async fn without_the_webhook_no_user_forges_an_owner_or_uses_forbidden_objects(
+    scratch: &Scratch,
+) -> anyhow::Result<()> {
     let rules = json!([
         {"apiGroups": ["workspaces.jupyter.org"], "resources": ["workspaces", "workspaceshares"], "verbs": ["create", "patch", "delete"]},
     ]);
@@ -223,5 +238,5 @@ async fn without_the_webhook_no_user_forges_an_owner_or_uses_forbidden_objects()
         }))?;
         refused(shares.create(&dry(), &share).await, expected);
     }
-    scratch.finish().await
+    Ok(())
 }

@@ -86,8 +86,9 @@ async fn stays_until_its_last_user_is_deleted(
     scratch: &Scratch,
     elsewhere: &Scratch,
 ) -> anyhow::Result<()> {
-    let object = CatalogObject::of(kind, scratch, &scratch.namespace).await?;
-    let named = |user: &str| format!("{}-{user}", kind.field().to_lowercase());
+    let field = kind.field().to_lowercase();
+    let object = CatalogObject::of(kind, scratch, &format!("{}-{field}", scratch.namespace)).await?;
+    let named = |user: &str| format!("{field}-{user}");
     let [one, two, three] = ["one", "two", "three"].map(named);
     let here = scratch.api::<Workspace>();
     let there = if kind.is_cluster_scoped() {

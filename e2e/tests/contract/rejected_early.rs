@@ -116,9 +116,32 @@ fn pod(message: &Value) -> anyhow::Result<Pod> {
 }
 
 #[tokio::test]
-async fn pod_fields_that_kubernetes_refuses_are_refused_in_a_workspace() -> anyhow::Result<()> {
+async fn pod_fields_that_kubernetes_refuses_or_no_workspace_can_run_with_are_refused() -> anyhow::Result<()> {
     let scratch = Scratch::new("later", &["alice"]).await?;
+    // Rights are asked before the rest is judged.
+    let claims = json!([{"apiGroups": [""], "resources": ["persistentvolumeclaims"], "verbs": ["use"]}]);
+    scratch.grant("claims", "alice", &claims).await?;
     let workspaces = alice(&scratch).await?;
+    pod_fields_that_kubernetes_refuses(&scratch, &workspaces).await?;
+    pod_fields_that_no_workspace_can_run_with(&workspaces).await?;
+    a_text_that_no_container_can_have(&scratch).await?;
+    a_restart_is_asked_for_by_a_time_and_an_owner_is_named_in_letters(&workspaces).await?;
+    template::finish(scratch).await
+}
+
+#[tokio::test]
+async fn secrets_out_of_reach_and_disks_of_other_workspaces_are_refused_when_they_are_named()
+-> anyhow::Result<()> {
+    let scratch = Scratch::new("later", &["alice"]).await?;
+    the_author_of_a_profile_needs_read_access_to_its_pull_secrets(&scratch).await?;
+    a_claim_that_was_the_disk_of_another_workspace(&scratch).await?;
+    scratch.finish().await
+}
+
+async fn pod_fields_that_kubernetes_refuses(
+    scratch: &Scratch,
+    workspaces: &Api<Workspace>,
+) -> anyhow::Result<()> {
     let dry = PostParams {
         dry_run: true,
         ..PostParams::default()
@@ -128,7 +151,7 @@ async fn pod_fields_that_kubernetes_refuses_are_refused_in_a_workspace() -> anyh
         let mut spec = message.clone();
         spec["displayName"] = json!("later");
         let workspace = Workspace::new("later", serde_json::from_value(spec)?);
-        let refusal = template::refusal(&workspaces, &workspace).await;
+        let refusal = template::refusal(workspaces, &workspace).await;
         assert_eq!(
             by_kubernetes.is_some(),
             !field.is_empty(),
@@ -142,16 +165,10 @@ async fn pod_fields_that_kubernetes_refuses_are_refused_in_a_workspace() -> anyh
             ),
         }
     }
-    scratch.finish().await
+    Ok(())
 }
 
-#[tokio::test]
-async fn pod_fields_that_no_workspace_can_run_with_are_refused() -> anyhow::Result<()> {
-    let scratch = Scratch::new("later", &["alice"]).await?;
-    // Rights are asked before the rest is judged.
-    let claims = json!([{"apiGroups": [""], "resources": ["persistentvolumeclaims"], "verbs": ["use"]}]);
-    scratch.grant("claims", "alice", &claims).await?;
-    let workspaces = alice(&scratch).await?;
+async fn pod_fields_that_no_workspace_can_run_with(workspaces: &Api<Workspace>) -> anyhow::Result<()> {
     for (message, words) in [
         (
             json!({"readinessProbe": {"httpGet": {"port": "web"}}}),
@@ -231,7 +248,7 @@ async fn pod_fields_that_no_workspace_can_run_with_are_refused() -> anyhow::Resu
         let mut spec = message.clone();
         spec["displayName"] = json!("later");
         let workspace = Workspace::new("later", serde_json::from_value(spec)?);
-        let refusal = template::refusal(&workspaces, &workspace)
+        let refusal = template::refusal(workspaces, &workspace)
             .await
             .unwrap_or_default();
         for word in words {
@@ -241,13 +258,12 @@ async fn pod_fields_that_no_workspace_can_run_with_are_refused() -> anyhow::Resu
             );
         }
     }
-    scratch.finish().await
+    Ok(())
 }
 
-#[tokio::test]
-async fn a_restart_is_asked_for_by_a_time_and_an_owner_is_named_in_letters() -> anyhow::Result<()> {
-    let scratch = Scratch::new("later", &["alice"]).await?;
-    let workspaces = alice(&scratch).await?;
+async fn a_restart_is_asked_for_by_a_time_and_an_owner_is_named_in_letters(
+    workspaces: &Api<Workspace>,
+) -> anyhow::Result<()> {
     let mut stopped = workspace::echo("lab")?;
     stopped.spec.desired_status = api::workspace::DesiredStatus::Stopped;
     workspaces.create(&PostParams::default(), &stopped).await?;
@@ -269,12 +285,12 @@ async fn a_restart_is_asked_for_by_a_time_and_an_owner_is_named_in_letters() -> 
         .await
         .unwrap_or_default();
     assert!(refused.contains("characters that cannot be seen"), "{refused}");
-    scratch.finish().await
+    Ok(())
 }
 
-#[tokio::test]
-async fn the_author_of_a_profile_needs_read_access_to_its_pull_secrets() -> anyhow::Result<()> {
-    let scratch = Scratch::new("later", &["alice"]).await?;
+async fn the_author_of_a_profile_needs_read_access_to_its_pull_secrets(
+    scratch: &Scratch,
+) -> anyhow::Result<()> {
     let profiles = json!([{
         "apiGroups": ["workspaces.jupyter.org"], "resources": ["workspaceexecutionprofiles"], "verbs": ["create"],
     }]);
@@ -298,12 +314,10 @@ async fn the_author_of_a_profile_needs_read_access_to_its_pull_secrets() -> anyh
         made.map(|_| ()).map_err(|error| error.to_string())
     })
     .await?;
-    scratch.finish().await
+    Ok(())
 }
 
-#[tokio::test]
-async fn a_claim_that_was_the_disk_of_another_workspace_is_refused_when_it_is_named() -> anyhow::Result<()> {
-    let scratch = Scratch::new("later", &["alice"]).await?;
+async fn a_claim_that_was_the_disk_of_another_workspace(scratch: &Scratch) -> anyhow::Result<()> {
     let claims: Api<PersistentVolumeClaim> = scratch.api();
     for (name, annotations) in [
         ("kept", json!({names::WORKSPACE_UID: "u-9"})),
@@ -317,7 +331,7 @@ async fn a_claim_that_was_the_disk_of_another_workspace_is_refused_when_it_is_na
     }
     let uses = json!([{"apiGroups": [""], "resources": ["persistentvolumeclaims"], "verbs": ["use"]}]);
     scratch.grant("claims", "alice", &uses).await?;
-    let workspaces = alice(&scratch).await?;
+    let workspaces = alice(scratch).await?;
     for (claim, is_refused) in [("kept", true), ("data", false)] {
         let spec = json!({"displayName": "x", "storage": {"claimName": claim}});
         let workspace = Workspace::new("later", serde_json::from_value(spec)?);
@@ -331,14 +345,13 @@ async fn a_claim_that_was_the_disk_of_another_workspace_is_refused_when_it_is_na
             "{claim}: {refusal:?}"
         );
     }
-    scratch.finish().await
+    Ok(())
 }
 
-#[tokio::test]
-async fn a_text_that_no_container_can_have_is_refused_when_it_is_written() -> anyhow::Result<()> {
-    let scratch = Scratch::new("nul", &["alice"]).await?;
+/// The template that it makes is of the caller to remove.
+async fn a_text_that_no_container_can_have(scratch: &Scratch) -> anyhow::Result<()> {
     template::make(
-        &scratch,
+        scratch,
         &json!({"defaultImage": "uv", "allowCustomInitContainers": true, "allowedPodAnnotations": ["x"]}),
     )
     .await?;
@@ -359,7 +372,7 @@ async fn a_text_that_no_container_can_have_is_refused_when_it_is_written() -> an
             "spec.initContainers[0].command[1]",
         ),
     ];
-    crate::rules::judged(&scratch, cases.map(|(spec, field)| (spec, vec![field, reported]))).await?;
+    crate::rules::judged(scratch, cases.map(|(spec, field)| (spec, vec![field, reported]))).await?;
     let profile: WorkspaceExecutionProfile = serde_json::from_value(
         json!({"metadata": {"name": "nul"}, "spec": {"env": [{"name": "A", "value": "\0"}]}}),
     )?;
@@ -373,5 +386,5 @@ async fn a_text_that_no_container_can_have_is_refused_when_it_is_written() -> an
         refused.contains("spec.env[0].value") && refused.contains(reported),
         "{refused}"
     );
-    template::finish(scratch).await
+    Ok(())
 }

@@ -69,8 +69,8 @@ async fn forget(templates: &[&String]) -> anyhow::Result<()> {
 }
 
 #[tokio::test]
-async fn templates_are_used_by_those_to_whom_roles_grant_them_by_name() -> anyhow::Result<()> {
-    let scratch = Scratch::bare("use", &["alice"]).await?;
+async fn templates_are_used_by_the_users_and_groups_to_whom_roles_grant_them_by_name() -> anyhow::Result<()> {
+    let scratch = Scratch::bare("use", &["alice", "carol"]).await?;
     let (open, closed) = (
         template(&scratch, "open").await?,
         template(&scratch, "closed").await?,
@@ -104,25 +104,24 @@ async fn templates_are_used_by_those_to_whom_roles_grant_them_by_name() -> anyho
     alice
         .create(&dry(), &of(json!({"templateRef": "jupyterlab"}))?)
         .await?;
+    a_template_that_is_granted_to_a_group_is_its_members_to_use(&scratch, &closed).await?;
     scratch.finish().await?;
     forget(&[&open, &closed]).await
 }
 
-#[tokio::test]
-async fn a_template_that_is_granted_to_a_group_is_its_members_to_use_and_nobody_else_s() -> anyhow::Result<()>
-{
-    let scratch = Scratch::bare("group", &["carol"]).await?;
-    let (name, group) = (
-        template(&scratch, "t").await?,
-        format!("{}-team", scratch.namespace),
-    );
+/// And nobody else's. Carol asks here for the first time.
+async fn a_template_that_is_granted_to_a_group_is_its_members_to_use(
+    scratch: &Scratch,
+    name: &str,
+) -> anyhow::Result<()> {
+    let group = format!("{}-team", scratch.namespace);
     let role: Role = serde_json::from_value(
-        json!({"metadata": {"name": "use"}, "rules": using("workspacetemplates", &name)}),
+        json!({"metadata": {"name": "use-of-group"}, "rules": using("workspacetemplates", name)}),
     )?;
     scratch.api().create(&PostParams::default(), &role).await?;
     let binding: RoleBinding = serde_json::from_value(json!({
-        "metadata": {"name": "use"},
-        "roleRef": {"kind": "Role", "apiGroup": "rbac.authorization.k8s.io", "name": "use"},
+        "metadata": {"name": "use-of-group"},
+        "roleRef": {"kind": "Role", "apiGroup": "rbac.authorization.k8s.io", "name": "use-of-group"},
         "subjects": [{"kind": "Group", "apiGroup": "rbac.authorization.k8s.io", "name": group}],
     }))?;
     scratch.api().create(&PostParams::default(), &binding).await?;
@@ -143,8 +142,7 @@ async fn a_template_that_is_granted_to_a_group_is_its_members_to_use_and_nobody_
         let refused = refusal(carol_of(groups).await?.create(&dry(), &wanted).await)?;
         assert!(refused.contains("you may not use it"), "{groups:?}: {refused}");
     }
-    scratch.finish().await?;
-    forget(&[&name]).await
+    Ok(())
 }
 
 #[tokio::test]
@@ -196,13 +194,26 @@ async fn a_user_without_the_use_permission_may_stop_but_not_start() -> anyhow::R
 }
 
 #[tokio::test]
-async fn managers_and_profiles_that_a_workspace_names_need_the_use_permission() -> anyhow::Result<()> {
+async fn managers_profiles_accounts_secrets_config_maps_and_claims_are_named_by_those_with_access_alone()
+-> anyhow::Result<()> {
     let scratch = Scratch::bare("named", &["alice"]).await?;
+    managers_and_profiles_that_a_workspace_names_need_the_use_permission(&scratch).await?;
+    Box::pin(only_users_with_access_name_secrets_config_maps_and_claims(
+        &scratch,
+    ))
+    .await?;
+    a_profile_names_a_service_account_only_for_those_who_may_make_its_token(&scratch).await?;
+    scratch.finish().await
+}
+
+async fn managers_and_profiles_that_a_workspace_names_need_the_use_permission(
+    scratch: &Scratch,
+) -> anyhow::Result<()> {
     let profile: WorkspaceExecutionProfile = serde_json::from_value(
         json!({"metadata": {"name": "strong"}, "spec": {"priorityClassName": "system"}}),
     )?;
     scratch.api().create(&PostParams::default(), &profile).await?;
-    let alice = alice(&scratch).await?;
+    let alice = alice(scratch).await?;
     for (spec, field) in [
         (json!({"managerRef": "other"}), "spec.managerRef"),
         (
@@ -223,12 +234,12 @@ async fn managers_and_profiles_that_a_workspace_names_need_the_use_permission() 
         Api::namespaced(cluster::user("alice").await?, &scratch.namespace);
     let written = profiles.create(&PostParams::default(), &profile).await;
     assert!(written.is_err_and(|error| error.to_string().contains("cannot create resource")));
-    scratch.finish().await
+    Ok(())
 }
 
-#[tokio::test]
-async fn a_profile_names_a_service_account_only_for_those_who_may_make_its_token() -> anyhow::Result<()> {
-    let scratch = Scratch::bare("accounts", &["alice"]).await?;
+async fn a_profile_names_a_service_account_only_for_those_who_may_make_its_token(
+    scratch: &Scratch,
+) -> anyhow::Result<()> {
     let writes = json!([{
         "apiGroups": ["workspaces.jupyter.org"], "resources": ["workspaceexecutionprofiles"], "verbs": ["create"],
     }]);
@@ -262,13 +273,11 @@ async fn a_profile_names_a_service_account_only_for_those_who_may_make_its_token
         let refused = refused.err().map(|error| error.to_string()).unwrap_or_default();
         assert!(refused.contains(&words), "{refused}");
     }
-    scratch.finish().await
+    Ok(())
 }
 
-#[tokio::test]
-async fn only_users_with_access_name_secrets_config_maps_and_claims() -> anyhow::Result<()> {
-    let scratch = Scratch::bare("reach", &["alice"]).await?;
-    let alice = alice(&scratch).await?;
+async fn only_users_with_access_name_secrets_config_maps_and_claims(scratch: &Scratch) -> anyhow::Result<()> {
+    let alice = alice(scratch).await?;
     let reading = |kind: &str, name: &str| json!({"env": [{"name": "V", "valueFrom": {kind: {"name": name, "key": "k"}}}]});
     let cases = [
         (
@@ -321,5 +330,5 @@ async fn only_users_with_access_name_secrets_config_maps_and_claims() -> anyhow:
     workspace::set(&alice, "lab", json!({"displayName": "Still mine", "port": 9999})).await?;
     let other = Patch::Merge(json!({"spec": reading("secretKeyRef", "third")}));
     refusal(alice.patch("lab", &PatchParams::default(), &other).await)?;
-    scratch.finish().await
+    Ok(())
 }

@@ -273,7 +273,8 @@ async fn disk_sizes_are_bounded_to_the_byte_and_the_default_size_is_in_the_claim
         ],
     )
     .await?;
-    let plain = template::workspace(&scratch, "plain", &json!({}))?;
+    // A stopped workspace has its disk, too.
+    let plain = template::workspace(&scratch, "plain", &json!({"desiredStatus": "Stopped"}))?;
     alice(&scratch)
         .await?
         .create(&PostParams::default(), &plain)

@@ -266,7 +266,7 @@ async fn arrive(samples: &[String]) -> anyhow::Result<()> {
     let order = shuffled(renamed(&samples, &scratch.namespace));
     let kinds: Vec<_> = order.iter().map(kind).collect();
     apply(&scratch, &order).await?;
-    let arrived = wait::until("the samples to arrive", LONG, || async {
+    let arrived = wait::until_checked_each_second("the samples to arrive", LONG, || async {
         match missing(&scratch).await {
             Ok(missing) if missing.is_empty() => Ok(()),
             Ok(missing) => Err(missing),

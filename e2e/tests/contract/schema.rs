@@ -30,9 +30,17 @@ fn of_kind(kind: &str, name: &str, spec: Value) -> Value {
 }
 
 #[tokio::test]
-async fn malformed_workspaces_are_refused_with_the_field_s_path() -> anyhow::Result<()> {
-    let scratch = Scratch::new("schema", &["alice"]).await?;
+async fn malformed_workspaces_and_changes_of_immutable_fields_are_refused_with_the_field_s_path()
+-> anyhow::Result<()> {
+    let scratch = Scratch::new("schema", &[]).await?;
     let workspaces: Api<Workspace> = scratch.api();
+    malformed_workspaces_are_refused(&workspaces).await?;
+    quoted_values_in_messages_are_escaped_and_truncated(&workspaces).await?;
+    immutable_fields_cannot_change(&workspaces).await?;
+    scratch.finish().await
+}
+
+async fn malformed_workspaces_are_refused(workspaces: &Api<Workspace>) -> anyhow::Result<()> {
     let cases = [
         ("ok", json!({"displayName": "fine"}), None),
         ("Upper", json!({"displayName": "x"}), Some("metadata.name")),
@@ -72,7 +80,7 @@ async fn malformed_workspaces_are_refused_with_the_field_s_path() -> anyhow::Res
         ),
     ];
     for (name, spec, expected) in cases {
-        let refused = refusal(&workspaces, of_kind("Workspace", name, spec)).await?;
+        let refused = refusal(workspaces, of_kind("Workspace", name, spec)).await?;
         match expected {
             None => assert_eq!(refused, None, "{name}"),
             Some(part) => assert!(
@@ -81,13 +89,10 @@ async fn malformed_workspaces_are_refused_with_the_field_s_path() -> anyhow::Res
             ),
         }
     }
-    scratch.finish().await
+    Ok(())
 }
 
-#[tokio::test]
-async fn immutable_fields_cannot_change() -> anyhow::Result<()> {
-    let scratch = Scratch::new("immutable", &["alice"]).await?;
-    let workspaces: Api<Workspace> = scratch.api();
+async fn immutable_fields_cannot_change(workspaces: &Api<Workspace>) -> anyhow::Result<()> {
     let spec = json!({
         "displayName": "x", "desiredStatus": "Stopped", "templateRef": "none-such",
         "storage": {"size": "2Gi", "storageClassName": "standard"},
@@ -122,7 +127,7 @@ async fn immutable_fields_cannot_change() -> anyhow::Result<()> {
             "size cannot be unset once set, it is 2Gi: leave it",
         ),
     ] {
-        let outcome = workspace::set(&workspaces, "fixed", change.clone()).await;
+        let outcome = workspace::set(workspaces, "fixed", change.clone()).await;
         let error = outcome.err().map(|error| error.to_string()).unwrap_or_default();
         // Before 1.36, the API server writes the type of the value between both.
         assert!(
@@ -130,7 +135,7 @@ async fn immutable_fields_cannot_change() -> anyhow::Result<()> {
             "{change}: {error:?}"
         );
     }
-    workspace::set(&workspaces, "fixed", json!({"storage": {"size": "3072Mi"}})).await?;
+    workspace::set(workspaces, "fixed", json!({"storage": {"size": "3072Mi"}})).await?;
 
     let bare = of_kind(
         "Workspace",
@@ -140,7 +145,7 @@ async fn immutable_fields_cannot_change() -> anyhow::Result<()> {
     workspaces
         .create(&PostParams::default(), &serde_json::from_value(bare)?)
         .await?;
-    let added = workspace::set(&workspaces, "bare", json!({"templateRef": "other"})).await;
+    let added = workspace::set(workspaces, "bare", json!({"templateRef": "other"})).await;
     let part = r#"templateRef is immutable, it is unset and cannot become "other": delete"#;
     assert!(
         added
@@ -148,7 +153,7 @@ async fn immutable_fields_cannot_change() -> anyhow::Result<()> {
             .is_err_and(|error| error.to_string().contains(part)),
         "{added:?}"
     );
-    scratch.finish().await
+    Ok(())
 }
 
 #[tokio::test]
@@ -264,8 +269,14 @@ async fn omitted_fields_read_back_defaulted_and_status_is_written_through_its_su
     let workspaces: Api<Workspace> = Api::namespaced(cluster::user("alice").await?, &scratch.namespace);
     let mut wanted = workspace::echo("ws")?;
     wanted.status = serde_json::from_value(json!({"phase": "Running", "url": "https://elsewhere.example/"}))?;
-    let stored = workspaces.create(&PostParams::default(), &wanted).await?;
+    let dry = PostParams {
+        dry_run: true,
+        ..PostParams::default()
+    };
+    let stored = workspaces.create(&dry, &wanted).await?;
     assert_eq!(serde_json::to_value(&stored.spec)?["desiredStatus"], "Running");
+    wanted.spec.desired_status = api::workspace::DesiredStatus::Stopped;
+    let stored = workspaces.create(&PostParams::default(), &wanted).await?;
     assert_eq!(stored.status, None, "a status in the main resource is ignored");
     let patch = kube::api::Patch::Merge(json!({"status": {"url": "https://elsewhere.example/"}}));
     let forged = workspaces
@@ -278,25 +289,24 @@ async fn omitted_fields_read_back_defaulted_and_status_is_written_through_its_su
     scratch.finish().await
 }
 
-#[tokio::test]
-async fn quoted_values_in_messages_are_escaped_and_truncated() -> anyhow::Result<()> {
-    let scratch = Scratch::new("quoted", &["alice"]).await?;
-    let workspaces: Api<Workspace> = scratch.api();
+async fn quoted_values_in_messages_are_escaped_and_truncated(
+    workspaces: &Api<Workspace>,
+) -> anyhow::Result<()> {
     let mount = format!("/a\"\n{}/../b", "x".repeat(200));
     let spec = json!({"displayName": "x", "storage": {"mountPath": mount}});
-    let refused = refusal(&workspaces, of_kind("Workspace", "w", spec)).await?;
+    let refused = refusal(workspaces, of_kind("Workspace", "w", spec)).await?;
     let message = refused.unwrap_or_default();
     let shown = format!(
         r#"mountPath must not hold "..", it is "/a\"\n{}..."#,
         "x".repeat(96)
     );
     assert!(message.contains(&shown), "{message}");
-    scratch.finish().await
+    Ok(())
 }
 
-#[tokio::test]
-async fn kubectl_get_shows_whether_templates_managers_and_profiles_are_valid() -> anyhow::Result<()> {
-    let scratch = Scratch::new("columns", &[]).await?;
+async fn kubectl_get_shows_whether_templates_managers_and_profiles_are_valid(
+    scratch: &Scratch,
+) -> anyhow::Result<()> {
     for (kind, columns) in [
         ("wst", ["VALID", "REASON"]),
         ("wsep", ["VALID", "REASON"]),
@@ -322,7 +332,7 @@ async fn kubectl_get_shows_whether_templates_managers_and_profiles_are_valid() -
             );
         }
     }
-    scratch.finish().await
+    Ok(())
 }
 
 #[tokio::test]
@@ -345,5 +355,6 @@ async fn kubectl_get_shows_status_reason_readiness_and_url() -> anyhow::Result<(
     ] {
         assert!(table.stdout.contains(column), "{column}: {table:?}");
     }
+    kubectl_get_shows_whether_templates_managers_and_profiles_are_valid(&scratch).await?;
     scratch.finish().await
 }

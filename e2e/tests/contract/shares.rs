@@ -128,7 +128,8 @@ async fn a_share_is_active_until_its_exact_end_and_has_events() -> anyhow::Resul
 }
 
 #[tokio::test]
-async fn a_share_created_first_is_bound_to_its_creator_s_workspace() -> anyhow::Result<()> {
+async fn a_share_created_first_is_bound_to_its_creator_s_workspace_and_ends_with_a_hand_over()
+-> anyhow::Result<()> {
     let scratch = Scratch::new("share-early", &["alice", "bob"]).await?;
     let (hers, shares) = apis(&scratch, "alice").await?;
     let (his, _) = apis(&scratch, "bob").await?;
@@ -149,24 +150,24 @@ async fn a_share_created_first_is_bound_to_its_creator_s_workspace() -> anyhow::
     wait_gone(&shares).await?;
     make(&hers, "lab", None).await?;
     assert!(shares.list(&ListParams::default()).await?.items.is_empty());
+    a_hand_over_ends_the_shares_of_the_old_owner(&scratch, &shares).await?;
     scratch.finish().await
 }
 
-#[tokio::test]
-async fn a_hand_over_ends_the_shares_of_the_old_owner() -> anyhow::Result<()> {
-    let scratch = Scratch::new("share-over", &["alice", "bob"]).await?;
-    let (workspaces, shares) = apis(&scratch, "alice").await?;
-    make(&workspaces, "lab", None).await?;
+async fn a_hand_over_ends_the_shares_of_the_old_owner(
+    scratch: &Scratch,
+    shares: &Api<WorkspaceShare>,
+) -> anyhow::Result<()> {
     shares
         .create(&PostParams::default(), &share("lab", json!({}))?)
         .await?;
-    wait_for_reason(&shares, reason::SHARED).await?;
+    wait_for_reason(shares, reason::SHARED).await?;
     let to = |owner: &str| Patch::Merge(json!({"metadata": {"annotations": {CREATED_BY: owner}}}));
     let all = scratch.api::<Workspace>();
     all.patch("lab", &PatchParams::default(), &to("bob")).await?;
-    let ended = wait_for_reason(&shares, reason::OWNER_CHANGED).await?;
+    let ended = wait_for_reason(shares, reason::OWNER_CHANGED).await?;
     assert_eq!(active(&ended).map(|active| active.status.as_str()), Some("False"));
-    scratch.finish().await
+    Ok(())
 }
 
 #[tokio::test]

@@ -11,7 +11,8 @@ use kube::{Api, ResourceExt as _, api::PostParams};
 use serde_json::{Value, json};
 
 #[tokio::test]
-async fn variables_are_expanded_in_template_fields_but_not_in_workspace_fields() -> anyhow::Result<()> {
+async fn variables_are_expanded_in_template_fields_alone_and_unknown_ones_are_refused_by_name()
+-> anyhow::Result<()> {
     let scratch = Scratch::new("variables", &["alice"]).await?;
     let image = &Environment::get()?.images.echo;
     let rest = json!({
@@ -98,22 +99,25 @@ async fn variables_are_expanded_in_template_fields_but_not_in_workspace_fields()
     );
     assert_eq!(spec["initContainers"][0]["resources"]["limits"]["cpu"], "50m");
     assert_eq!(container["readinessProbe"]["tcpSocket"]["port"], json!(9999));
+    unknown_variables_and_illegal_values_are_refused_by_name(&scratch, &workspaces).await?;
     template::finish(scratch).await
 }
 
-#[tokio::test]
-async fn unknown_variables_and_illegal_values_are_refused_by_name() -> anyhow::Result<()> {
-    let scratch = Scratch::new("variables", &["alice"]).await?;
+async fn unknown_variables_and_illegal_values_are_refused_by_name(
+    scratch: &Scratch,
+    workspaces: &Api<Workspace>,
+) -> anyhow::Result<()> {
+    let wrong = format!("{}-wrong", scratch.namespace);
     let rest = json!({
         "defaultImage": "uv",
         "environmentVariables": [{"name": "A", "value": "{team.name}"}],
         "baseLabels": [{"name": "example.org/course", "value": "{course}"}],
     });
-    template::make(&scratch, &rest).await?;
-    let workspaces: Api<Workspace> = Api::namespaced(cluster::user("alice").await?, &scratch.namespace);
+    template::make_named(&wrong, &rest).await?;
     let refusal = async |variables: Value| {
-        let lab = template::workspace(&scratch, "lab", &json!({"variables": variables}));
-        Ok::<_, anyhow::Error>(template::refusal(&workspaces, &lab?).await.unwrap_or_default())
+        let spec = json!({"templateRef": wrong, "variables": variables});
+        let judged = template::workspace(scratch, "judged", &spec)?;
+        anyhow::Ok(template::refusal(workspaces, &judged).await.unwrap_or_default())
     };
     let unknown = refusal(json!({"course": "ml"})).await?;
     for word in [
@@ -128,5 +132,5 @@ async fn unknown_variables_and_illegal_values_are_refused_by_name() -> anyhow::R
         assert!(illegal.contains(word), "{word:?} is missing in {illegal:?}");
     }
     assert_eq!(refusal(json!({"course": "ml", "team.name": "a"})).await?, "");
-    template::finish(scratch).await
+    template::forget(&wrong).await
 }

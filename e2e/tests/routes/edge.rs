@@ -300,19 +300,13 @@ pub(crate) async fn manager(sample: &str, edge: &Edge) -> anyhow::Result<String>
 
 /// Deletes managers once nobody uses them.
 pub(crate) async fn forget(names: &[&str]) -> anyhow::Result<()> {
-    for name in names {
-        kubectl(
-            &[
-                "delete",
-                "workspacemanager",
-                name,
-                "--ignore-not-found",
-                "--timeout=60s",
-            ],
-            "",
-        )
-        .await?;
-    }
+    let delete = [
+        "delete",
+        "workspacemanager",
+        "--ignore-not-found",
+        "--timeout=60s",
+    ];
+    kubectl(&[&delete[..], names].concat(), "").await?;
     Ok(())
 }
 

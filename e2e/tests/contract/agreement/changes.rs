@@ -23,12 +23,10 @@ const SIZES: [(&str, u64); 10] = [
     ("2e9", 2_000_000_000),
 ];
 
-#[tokio::test]
-async fn exactly_changes_of_immutable_fields_are_refused() -> anyhow::Result<()> {
-    let scratch = Scratch::new("agreement", &[]).await?;
-    Box::pin(of_chance(&scratch)).await?;
-    Box::pin(within_float_precision(&scratch)).await?;
-    scratch.finish().await
+/// Exactly changes of immutable fields are refused.
+pub(super) async fn agree(scratch: &Scratch) -> anyhow::Result<()> {
+    Box::pin(of_chance(scratch)).await?;
+    Box::pin(within_float_precision(scratch)).await
 }
 
 async fn of_chance(scratch: &Scratch) -> anyhow::Result<()> {

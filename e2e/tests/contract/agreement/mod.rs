@@ -196,6 +196,9 @@ async fn crd_and_webhook_agree_on_objects_of_every_kind() -> anyhow::Result<()> 
     Box::pin(workspaces::agree(&scratch))
         .await
         .context("workspaces")?;
+    Box::pin(changes::agree(&scratch))
+        .await
+        .context("changes of workspaces")?;
     Box::pin(shares::agree(&scratch)).await.context("shares")?;
     Box::pin(catalogue::agree_on_managers(&scratch))
         .await

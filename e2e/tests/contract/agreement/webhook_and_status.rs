@@ -126,7 +126,7 @@ pub(super) async fn judged(
     type_: &str,
     stored: &[Stored],
 ) -> anyhow::Result<Vec<(String, Condition)>> {
-    wait::until("the operator to have judged all", wait::USUAL, || async {
+    wait::until_checked_each_second("the operator to have judged all", wait::USUAL, || async {
         let all = api.list(&ListParams::default()).await;
         let all = all.map_err(|error| error.to_string())?.items;
         let judged_object = |object: DynamicObject| {
