@@ -155,7 +155,7 @@ async fn change_of_a_started_run_waits(fixture: &Fixture) -> anyhow::Result<()> 
     fixture.recovered().await
 }
 
-async fn deployment_scaled_and_its_strategy_changed_manually(fixture: &Fixture) -> anyhow::Result<()> {
+async fn replicas_and_strategy_changed_manually(fixture: &Fixture) -> anyhow::Result<()> {
     fixture.create(json!({})).await?;
     fixture.reached(Phase::Running).await?;
     fixture.may_also_report(reason::REPLICAS_CORRECTED);
@@ -390,7 +390,7 @@ async fn external_changes_are_reported_and_runs_that_never_started_are_changed_a
         row!(image_fixed_before_start),
         row!(selector_fixed_before_start),
         row!(change_of_a_started_run_waits),
-        row!(deployment_scaled_and_its_strategy_changed_manually),
+        row!(replicas_and_strategy_changed_manually),
         row!(deployment_scaled_to_zero_by_kubectl_scale),
         row!(deployment_deleted_manually),
         row!(pod_template_changed_manually),

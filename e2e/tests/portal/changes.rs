@@ -37,12 +37,16 @@ async fn lines_come_to_the_open_page_of_logs_while_the_container_writes_them() -
     };
     let browser = Browser::start().await?;
     browser.sign_in(&address(&logs)?, "alice").await?;
-    wait::until("the page to show the output", wait::USUAL, || async {
+    // The API server's authorizer knows the right a moment later, and the page says then that it must be reloaded.
+    wait::until("the page to follow the output", wait::USUAL, || async {
         let text = browser.text().await.map_err(|error| format!("{error:#}"))?;
-        if text.contains("listening on port") {
+        let is_shown = text.contains("listening on port");
+        if is_shown && text.contains("Following") {
             return Ok(());
         }
-        browser.page.refresh().await.map_err(|error| error.to_string())?;
+        if !is_shown || text.contains("reload the page") {
+            browser.page.refresh().await.map_err(|error| error.to_string())?;
+        }
         Err(text)
     })
     .await?;
