@@ -6,7 +6,8 @@ use e2e::browser::Browser;
 use e2e::cluster::{self, Scratch};
 use e2e::{wait, workspace};
 use k8s_openapi::api::core::v1::{PersistentVolumeClaim, Pod};
-use kube::api::PostParams;
+use k8s_openapi::api::rbac::v1::{Role, RoleBinding};
+use kube::api::{DeleteParams, PostParams};
 use kube::{Api, ResourceExt as _};
 use serde_json::{Value, json};
 
@@ -37,16 +38,12 @@ async fn lines_come_to_the_open_page_of_logs_while_the_container_writes_them() -
     };
     let browser = Browser::start().await?;
     browser.sign_in(&address(&logs)?, "alice").await?;
-    // The API server's authorizer knows the right a moment later, and the page says then that it must be reloaded.
-    wait::until("the page to follow the output", wait::USUAL, || async {
+    wait::until("the page to show the output", wait::USUAL, || async {
         let text = browser.text().await.map_err(|error| format!("{error:#}"))?;
-        let is_shown = text.contains("listening on port");
-        if is_shown && text.contains("Following") {
+        if text.contains("listening on port") {
             return Ok(());
         }
-        if !is_shown || text.contains("reload the page") {
-            browser.page.refresh().await.map_err(|error| error.to_string())?;
-        }
+        browser.page.refresh().await.map_err(|error| error.to_string())?;
         Err(text)
     })
     .await?;
@@ -61,7 +58,22 @@ async fn lines_come_to_the_open_page_of_logs_while_the_container_writes_them() -
     assert!(page.contains("\ntwo\n"), "{page}");
     let shown = browser.find("#log").await?.text().await?;
     assert!(!shown.contains("two"), "{shown}");
+    // While the stream is refused, the page asks for it again.
+    let delete = DeleteParams::default();
+    scratch.api::<Role>().delete("logs", &delete).await?;
+    scratch.api::<RoleBinding>().delete("logs", &delete).await?;
+    wait::until("the right to be gone", wait::USUAL, || async {
+        let (_, page) = portal.open(&logs).await.map_err(|error| format!("{error:#}"))?;
+        if page.contains("Ask an administrator of the namespace") {
+            Ok(())
+        } else {
+            Err(page)
+        }
+    })
+    .await?;
     browser.click("#follow").await?;
+    browser.sees("#following", "Trying again").await?;
+    scratch.grant("logs", "alice", &rules).await?;
     browser.sees("#following", "Following").await?;
     write("three").await?;
     browser.sees("#log", "three").await?;
