@@ -22,7 +22,8 @@ const PAGE: Duration = Duration::from_mins(2);
 
 /// The address bar's suggestions are pages of their own, which the browser loads at its start. They take as much of the processor as the
 /// start itself.
-const WITHOUT: &str = "--disable-features=WebUIOmniboxPopup,WebUIOmniboxAimPopup,WebUIOmniboxFullPopup";
+const NO_SUGGESTIONS: &str =
+    "--disable-features=WebUIOmniboxPopup,WebUIOmniboxAimPopup,WebUIOmniboxFullPopup";
 
 /// A running browser. Dropping it ends the browser.
 #[derive(Debug)]
@@ -59,7 +60,7 @@ impl Browser {
             "--disable-background-networking",
             "--disable-component-update",
             "--disable-sync",
-            WITHOUT,
+            NO_SUGGESTIONS,
             "--no-proxy-server",
             "--window-size=1400,1000",
             &format!("--host-resolver-rules={}", loopback()?),

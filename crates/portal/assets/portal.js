@@ -283,7 +283,8 @@ async function copy(button) {
 const MAX_LINES = 5000;
 
 function follow(log) {
-  const [box, status] = [$("follow"), $("following")];
+  const box = $("follow");
+  const status = $("following");
   const isOn = () => !box || box.checked;
   let source = null;
   let last = `&after=${log.dataset.last}`;
@@ -302,15 +303,18 @@ function follow(log) {
     if (isAtEnd) log.scrollTop = log.scrollHeight;
   };
   const stop = (text) => {
-    source = source?.close();
+    source?.close();
+    source = null;
     status.textContent = text;
   };
   const start = () => {
-    if (source || !isOn() || document.hidden) return;
+    if (source || !log.dataset.stream || !isOn() || document.hidden) return;
     source = new EventSource(log.dataset.stream + last);
-    source.onopen = () => (status.textContent = "Following.");
-    source.addEventListener("line", (event) => {
+    source.onopen = () => {
       pause = 2000;
+      status.textContent = "Following.";
+    };
+    source.addEventListener("line", (event) => {
       last = `&after=${event.lastEventId}`;
       if (waiting.push(event.data) === 1) setTimeout(flush, 100);
     });

@@ -6,7 +6,9 @@
 async fn main() -> anyhow::Result<()> {
     let values: Vec<String> = std::env::args().skip(1).collect();
     let mut values: Vec<_> = values.iter().map(String::as_str).collect();
-    // The CRDs are those of the release, and the Job that would look takes seconds.
-    values.push("crds.upgrade=false");
+    if !values.is_empty() {
+        // The CRDs are those of the release, and the Job that would look takes seconds.
+        values.push("crds.upgrade=false");
+    }
     e2e::release::upgrade(&values).await
 }

@@ -112,8 +112,8 @@ async fn quick_stops_and_starts_never_put_two_pods_on_one_disk() -> anyhow::Resu
     observed
         .wait_for(|observed| observed.names.contains(&first))
         .await?;
-    let sign_in_lock = [DesiredStatus::Stopped, DesiredStatus::Running];
-    for (round, desired) in sign_in_lock.into_iter().cycle().take(8).enumerate() {
+    let states = [DesiredStatus::Stopped, DesiredStatus::Running];
+    for (round, desired) in states.into_iter().cycle().take(8).enumerate() {
         workspace::set(&alice, "ws", json!({"desiredStatus": desired})).await?;
         // Between the two, anything from nothing to a pod that is half up.
         let until = 60 * u64::try_from(round * round).unwrap_or(0);

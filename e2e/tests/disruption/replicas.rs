@@ -113,14 +113,15 @@ pub(crate) async fn settled() -> anyhow::Result<()> {
     .await
 }
 
-/// Whether few of the requests failed or were held up, and nobody waited for longer than this. Generous: the machine is shared, also with
+/// Whether few of the requests failed or were held up, nobody waited for longer than `gap` seconds, and later fewer than one request in
+/// `one_in` failed. Generous: the machine is shared, also with
 /// other tests. docs/performance.md has what is measured.
-pub(crate) fn check(report: &Report, gap: u64) -> anyhow::Result<()> {
+pub(crate) fn check(report: &Report, gap: u64, one_in: usize) -> anyhow::Result<()> {
     let lost = report.failed + report.delayed;
     ensure!(lost * 10 < report.asked, "{report:?}");
     ensure!(report.gap < Duration::from_secs(gap), "{report:?}");
     // Later only those few fail that meet a replica in the moment in which its kubelet ends it.
-    ensure!(report.late.len() * 20 < report.asked, "{report:?}");
+    ensure!(report.late.len() * one_in < report.asked, "{report:?}");
     ensure!(report.slowest < Duration::from_secs(38), "{report:?}");
     Ok(())
 }
@@ -139,7 +140,7 @@ async fn a_user_s_requests_survive_a_killed_replica() -> anyhow::Result<()> {
     let fault = load.begin.elapsed();
     replica.signal("KILL")?;
     sleep(WATCHED).await;
-    check(&load.end("SIGKILL", fault).await?, 5)?;
+    check(&load.end("SIGKILL", fault).await?, 5, 20)?;
     settled().await?;
     scratch.finish().await
 }

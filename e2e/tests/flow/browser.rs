@@ -3,8 +3,8 @@
 use api::workspace::Phase;
 use e2e::{browser::Browser, cluster::Scratch, command, notebook, workspace};
 
-/// Alice creates a workspace with kubectl, which waits and prints its URL. She opens it, is sent to the identity provider, signs in, lands in JupyterLab and computes `6*7` in a
-/// kernel over the websocket.
+/// Alice creates a workspace with kubectl, which waits and prints its URL. She opens it and signs in at the identity provider. In JupyterLab
+/// she computes `6*7` in a kernel, over the websocket.
 #[tokio::test]
 async fn a_user_creates_a_workspace_that_is_hers_signs_in_and_runs_a_cell_in_jupyterlab() -> anyhow::Result<()>
 {

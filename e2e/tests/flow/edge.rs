@@ -108,7 +108,7 @@ async fn a_pod_sees_no_credentials_no_forged_headers_and_no_prefetches_and_its_h
         .request(Method::POST, &format!("{url}posted"))
         .header(
             header::COOKIE,
-            format!("{}; __HOST-WS=case; __Host-alice=x", alice.cookies(&url)?),
+            format!("{}; __HOST-WS=case; __Host-session=x", alice.cookies(&url)?),
         )
         .header("Sec-Fetch-Site", "same-origin")
         .header(header::ORIGIN, url.trim_end_matches('/'))

@@ -18,7 +18,7 @@ async fn no_page_of_another_origin_changes_anything_and_no_ticket_of_a_workspace
     let alice: Api<Workspace> = Api::namespaced(cluster::user("alice").await?, &scratch.namespace);
     let generation = alice.get("ws").await?.metadata.generation;
     portal.knows(&format!("/w/{}/ws", scratch.namespace)).await?;
-    let path = format!("/w/{}/ws/stop", scratch.namespace);
+    let path = format!("/w/{}/ws/start", scratch.namespace);
     let of_workspace = Environment::get()?.origin(&workspace::host(&stopped)?);
     for origin in [&*of_workspace, "https://attacker.example", "null"] {
         let answer = portal.post_from(origin, &path, &[("uid", &uid)]).await?;

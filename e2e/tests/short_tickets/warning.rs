@@ -1,4 +1,5 @@
-//! A session that is about to end under an open JupyterLab: the page says so before, and a new sign-in takes the warning away.
+//! A session that is about to end under an open JupyterLab: the page says so before, and a new sign-in takes the warning away. The page is
+//! given the focus, so that it asks at once; what it asks once a minute is not shown here.
 
 use std::time::Duration;
 

@@ -13,6 +13,7 @@ mod team;
 
 use std::time::Instant;
 
+use anyhow::Context as _;
 use e2e::{finally::always, release};
 
 use definitions::Definitions;
@@ -25,16 +26,16 @@ async fn an_upgrade_and_the_way_back_move_running_workspaces_set_up_a_team_and_u
     let (folders, team) = tokio::try_join!(Folders::new(), Team::new())?;
     let definitions = Definitions::of_other_versions().await?;
     let back = async {
-        definitions.have_no_version().await?;
+        let labelled = definitions.have_no_version().await;
         let begin = Instant::now();
         release::upgrade(&[]).await?;
         println!("back after {:?}", begin.elapsed());
-        Ok(())
+        labelled
     };
     always(Box::pin(upgraded(&folders, &team, &definitions)), back).await?;
-    definitions.are_ours().await?;
-    folders.on_hosts_again().await?;
-    team.finish().await?;
+    definitions.are_ours().await.context("CRDs")?;
+    folders.on_hosts_again().await.context("folders")?;
+    team.finish().await.context("team")?;
     folders.finish().await
 }
 
@@ -45,6 +46,8 @@ async fn upgraded(folders: &Folders, team: &Team, definitions: &Definitions) -> 
     let begin = Instant::now();
     release::upgrade(&values).await?;
     println!("upgraded after {:?}", begin.elapsed());
-    definitions.are_upgraded().await?;
-    tokio::try_join!(Box::pin(folders.work()), Box::pin(team.works())).map(drop)
+    definitions.are_upgraded().await.context("CRDs")?;
+    let folders = async { folders.work().await.context("folders") };
+    let team = async { team.works().await.context("team") };
+    tokio::try_join!(Box::pin(folders), Box::pin(team)).map(drop)
 }

@@ -189,7 +189,7 @@ fn dependencies(run: &mut Run<'_>) -> anyhow::Result<()> {
 
 /// All tests, those of the cluster too, and what they use.
 fn build_tests(run: &mut Run<'_>) -> anyhow::Result<()> {
-    run.cargo(&["test", "--workspace", "--no-run"], &[])?;
+    run.cargo(&["test", "--workspace", "--all-targets", "--no-run"], &[])?;
     end_to_end::build(run)
 }
 

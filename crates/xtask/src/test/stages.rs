@@ -66,7 +66,7 @@ pub(super) static STAGES: [Stage; 7] = [
             // It waits for minutes, in which keys change and no request fails.
             Group {
                 at_once: 1,
-                tests: &["disruption::keys::"],
+                tests: &["disruption::keys::", "flow::lifecycle::manually_deleted"],
             },
         ],
     },

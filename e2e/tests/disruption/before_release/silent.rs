@@ -47,7 +47,7 @@ async fn a_user_s_requests_survive_a_replica_that_stalls_or_cannot_be_reached() 
     let dropped = load.end("dropped packets", fault).await?;
     repaired?;
 
-    check(&stopped, 15)?;
-    check(&dropped, 35)?;
+    check(&stopped, 15, 100)?;
+    check(&dropped, 35, 100)?;
     scratch.finish().await
 }
