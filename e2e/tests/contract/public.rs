@@ -147,6 +147,8 @@ async fn a_template_makes_its_workspaces_public_and_a_start_needs_the_right_to_u
     for new in [&ours, &mine] {
         alice.create(&PostParams::default(), new).await?;
     }
+    // The operator writes into the status what the template says of owners.
+    workspace::reached(&alice, "ours", Phase::Running).await?;
     let rename = merge(json!({"spec": {"displayName": "His"}}));
     refused(
         bob.patch("mine", &PatchParams::default(), &rename).await,

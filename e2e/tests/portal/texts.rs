@@ -42,7 +42,8 @@ document.addEventListener('securitypolicyviolation', (event) => {
 /// All kinds of elements, each with those around it and the names of its attributes; and what a hostile text might have done.
 const TREE: &str = r"
 const kinds = new Set();
-for (const element of document.querySelectorAll('*')) {
+// What tells of the connection is shown and hidden at any time.
+for (const element of document.querySelectorAll('*:not(#still, #gone, #ended)')) {
   const path = [];
   for (let at = element; at; at = at.parentElement) path.unshift(at.localName);
   const names = [...element.attributes].map((attribute) => attribute.name).sort();
