@@ -10,7 +10,8 @@ use k8s_openapi::{
     ClusterResourceScope,
     api::{
         admissionregistration::v1::{
-            ValidatingAdmissionPolicy, ValidatingAdmissionPolicyBinding, ValidatingWebhookConfiguration,
+            MutatingWebhookConfiguration, ValidatingAdmissionPolicy, ValidatingAdmissionPolicyBinding,
+            ValidatingWebhookConfiguration,
         },
         core::v1::{Namespace, Node, PersistentVolume, Pod},
         networking::v1::IngressClass,
@@ -20,7 +21,7 @@ use k8s_openapi::{
 };
 use kube::{
     Api, Client, Resource, ResourceExt as _,
-    api::{DeleteParams, ListParams, Patch, PatchParams},
+    api::{ApiResource, DeleteParams, DynamicObject, GroupVersionKind, ListParams, Patch, PatchParams},
 };
 use serde::de::DeserializeOwned;
 use serde_json::json;
@@ -51,6 +52,8 @@ pub async fn cleanup() -> anyhow::Result<Vec<String>> {
     // Admission policies come first, because they could block other deletions.
     remove::<ValidatingAdmissionPolicyBinding>(&admin, &left).await?;
     remove::<ValidatingAdmissionPolicy>(&admin, &left).await?;
+    remove_mutating_policies(&admin, &left).await?;
+    remove::<MutatingWebhookConfiguration>(&admin, &left).await?;
     remove::<ValidatingWebhookConfiguration>(&admin, &left).await?;
     let nodes = remove::<Node>(&admin, &left).await?;
     for name in &left {
@@ -79,10 +82,29 @@ where
     K: Resource<DynamicType = (), Scope = ClusterResourceScope>,
     K: Clone + Debug + DeserializeOwned,
 {
-    let objects = Api::<K>::all(client.clone());
+    remove_of(&Api::<K>::all(client.clone()), namespaces).await
+}
+
+/// Deletes mutating admission policies and their bindings. API servers before Kubernetes 1.36 need not serve these.
+async fn remove_mutating_policies(client: &Client, namespaces: &[String]) -> anyhow::Result<()> {
+    for kind in ["MutatingAdmissionPolicyBinding", "MutatingAdmissionPolicy"] {
+        let kind = GroupVersionKind::gvk("admissionregistration.k8s.io", "v1", kind);
+        let objects = Api::<DynamicObject>::all_with(client.clone(), &ApiResource::from_gvk(&kind));
+        match objects.list_metadata(&ListParams::default().limit(1)).await {
+            Err(kube::Error::Api(answer)) if answer.code == 404 => {}
+            _ => drop(remove_of(&objects, namespaces).await?),
+        }
+    }
+    Ok(())
+}
+
+async fn remove_of<K>(objects: &Api<K>, namespaces: &[String]) -> anyhow::Result<Vec<String>>
+where
+    K: Clone + Debug + DeserializeOwned,
+{
     let mut names = Vec::new();
     for object in objects.list_metadata(&ListParams::default()).await? {
-        let name = object.name_any();
+        let name = object.metadata.name.unwrap_or_default();
         if namespaces.iter().any(|namespace| name.contains(namespace)) {
             done(objects.delete(&name, &DeleteParams::default()).await.map(drop))?;
             names.push(name);

@@ -160,7 +160,12 @@ impl Scratch {
     }
 
     /// The same to several users.
-    async fn grant_all(&self, name: &str, users: &[&str], rules: &serde_json::Value) -> anyhow::Result<()> {
+    pub async fn grant_all(
+        &self,
+        name: &str,
+        users: &[&str],
+        rules: &serde_json::Value,
+    ) -> anyhow::Result<()> {
         let role: Role = serde_json::from_value(json!({"metadata": {"name": name}, "rules": rules}))?;
         self.api::<Role>().create(&PostParams::default(), &role).await?;
         let binding: RoleBinding = serde_json::from_value(json!({
@@ -253,9 +258,13 @@ fn subjects(users: &[&str]) -> serde_json::Value {
 
 /// Runs a command in a pod's first container and returns its output.
 pub async fn exec(pods: &Api<Pod>, pod: &str, command: &[&str]) -> anyhow::Result<String> {
-    let mut process = pods
-        .exec(pod, command.to_vec(), &AttachParams::default().stderr(true))
-        .await?;
+    let attached = AttachParams::default().stderr(true);
+    let begin = || pods.exec(pod, command.to_vec(), &attached);
+    let mut process = match begin().await {
+        // The API server closed a kept connection just when it was taken again. The command did not begin.
+        Err(kube::Error::Service(_)) => begin().await?,
+        started => started?,
+    };
     let (mut out, mut err) = (String::new(), String::new());
     let mut stdout = process.stdout().context("no standard output")?;
     let mut stderr = process.stderr().context("no standard error")?;

@@ -62,6 +62,8 @@ pub struct Published {
     pub version: String,
     /// Host and port of the registry, for nodes and for this machine. It has no certificate.
     pub registry: String,
+    /// Folder of the registry with a copy of the image that workspaces run.
+    pub copies: String,
     /// File with credentials, as `docker login` writes it.
     pub credentials: PathBuf,
 }

@@ -20,9 +20,7 @@ const REQUEST: &str = "the-request";
 
 /// Starts a kernel at the workspace's URL, runs `code` in it and returns the text of its result.
 pub async fn compute(session: &HttpSession, url: &str, code: &str) -> anyhow::Result<String> {
-    // The page sets the cookie that must be repeated in a header.
-    let page = session.open(&format!("{url}lab")).await?;
-    anyhow::ensure!(page.status().is_success(), "{url}lab: {}", page.status());
+    load_page(session, url).await?;
     computed(&Caller::Page(session), url, code).await
 }
 
@@ -33,6 +31,42 @@ pub async fn compute_with_token(token: &str, url: &str, code: &str) -> anyhow::R
     let cookies = script.cookies(url)?;
     anyhow::ensure!(cookies.is_empty(), "a script was given cookies: {cookies}");
     Ok(result)
+}
+
+/// A kernel that runs until its workspace stops, and keeps what was computed in it.
+#[derive(Debug)]
+pub struct Kernel {
+    session: HttpSession,
+    url: String,
+    id: String,
+}
+
+impl Kernel {
+    /// Starts one at the workspace's URL.
+    pub async fn start(session: &HttpSession, url: &str) -> anyhow::Result<Self> {
+        load_page(session, url).await?;
+        Ok(Self {
+            session: session.clone(),
+            url: url.to_owned(),
+            id: start(&Caller::Page(session), url).await?,
+        })
+    }
+
+    /// Runs `code` over a websocket of its own, and returns the text of its result.
+    pub async fn compute(&self, code: &str) -> anyhow::Result<String> {
+        tokio::time::timeout(
+            LIMIT,
+            run(&Caller::Page(&self.session), &self.url, &self.id, code),
+        )
+        .await?
+    }
+}
+
+/// Loads the page, which sets the cookie that must be repeated in a header.
+async fn load_page(session: &HttpSession, url: &str) -> anyhow::Result<()> {
+    let page = session.open(&format!("{url}lab")).await?;
+    anyhow::ensure!(page.status().is_success(), "{url}lab: {}", page.status());
+    Ok(())
 }
 
 /// The caller of the kernel.
@@ -63,7 +97,8 @@ impl Caller<'_> {
     }
 }
 
-async fn computed(caller: &Caller<'_>, url: &str, code: &str) -> anyhow::Result<String> {
+/// Starts a kernel and returns its name.
+async fn start(caller: &Caller<'_>, url: &str) -> anyhow::Result<String> {
     let started = caller
         .request(Method::POST, url, "api/kernels")?
         .json(&json!({"name": "python3"}))
@@ -76,7 +111,12 @@ async fn computed(caller: &Caller<'_>, url: &str, code: &str) -> anyhow::Result<
     );
     let kernel: Value = serde_json::from_str(&kernel)?;
     let id = kernel["id"].as_str().context("a kernel without a name")?;
-    let result = tokio::time::timeout(LIMIT, run(caller, url, id, code)).await??;
+    Ok(id.to_owned())
+}
+
+async fn computed(caller: &Caller<'_>, url: &str, code: &str) -> anyhow::Result<String> {
+    let id = start(caller, url).await?;
+    let result = tokio::time::timeout(LIMIT, run(caller, url, &id, code)).await??;
     let ended = caller
         .request(Method::DELETE, url, &format!("api/kernels/{id}"))?
         .send()

@@ -79,12 +79,20 @@ impl Browser {
     /// # Errors
     /// The browser does not answer.
     pub async fn back_tab(&self) -> anyhow::Result<()> {
-        let (shift, tab) = (char::from(Key::Shift), char::from(Key::Tab));
+        self.chord(Key::Shift, Key::Tab).await
+    }
+
+    /// Presses a key while another one is held.
+    ///
+    /// # Errors
+    /// The browser does not answer.
+    pub async fn chord(&self, held: Key, key: Key) -> anyhow::Result<()> {
+        let (held, key) = (char::from(held), char::from(key));
         let keys = [
-            KeyAction::Down { value: shift },
-            KeyAction::Down { value: tab },
-            KeyAction::Up { value: tab },
-            KeyAction::Up { value: shift },
+            KeyAction::Down { value: held },
+            KeyAction::Down { value: key },
+            KeyAction::Up { value: key },
+            KeyAction::Up { value: held },
         ];
         let none = KeyActions::new("keyboard".to_owned());
         let actions = keys.into_iter().fold(none, KeyActions::then);

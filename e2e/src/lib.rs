@@ -3,11 +3,14 @@
 //! Tests find the installation through a file; see [`environment`]. Every wait is for a condition. Its deadline is
 //! long because machines may be slow, and its error contains the last observation.
 
+pub mod accessibility;
 pub mod api_server;
+pub mod attested;
 pub mod audit;
 pub mod axe;
 pub mod browser;
 pub mod catalog_object;
+pub mod check;
 pub mod cleanup;
 pub mod cluster;
 pub mod command;
@@ -17,9 +20,11 @@ pub mod devtools;
 pub mod environment;
 pub mod failures;
 pub mod finally;
+pub mod hostile_page;
 pub mod http;
 pub mod kernel;
 pub mod keyboard;
+pub mod load;
 pub mod node_network;
 pub mod notebook;
 pub mod portal;

@@ -57,6 +57,16 @@ pub async fn signed_in(session: &HttpSession) -> anyhow::Result<Tokens> {
 /// # Errors
 /// The provider refuses the tokens.
 pub async fn subject(session: &HttpSession, tokens: &Tokens) -> anyhow::Result<String> {
+    let claims = claims(session, tokens).await?;
+    let subject = claims["sub"].as_str().context("no subject")?;
+    Ok(subject.to_owned())
+}
+
+/// The claims about the user, which the provider itself tells.
+///
+/// # Errors
+/// The provider refuses the tokens.
+pub async fn claims(session: &HttpSession, tokens: &Tokens) -> anyhow::Result<Value> {
     let access = tokens.0["access_token"].as_str().context("no access token")?;
     let answer = session
         .request(Method::GET, &endpoint("userinfo")?)
@@ -64,9 +74,7 @@ pub async fn subject(session: &HttpSession, tokens: &Tokens) -> anyhow::Result<S
         .send()
         .await?;
     ensure!(answer.status() == StatusCode::OK, "{}", answer.status());
-    let user: Value = answer.json().await?;
-    let subject = user["sub"].as_str().context("no subject")?;
-    Ok(subject.to_owned())
+    Ok(answer.json().await?)
 }
 
 fn endpoint(name: &str) -> anyhow::Result<String> {

@@ -2,7 +2,10 @@
 //!
 //! Only for test binaries that run alone on the cluster.
 
-use std::{path::Path, time::Duration};
+use std::{
+    path::{Path, PathBuf},
+    time::Duration,
+};
 
 use anyhow::Context as _;
 use kube::ResourceExt;
@@ -40,6 +43,53 @@ pub async fn upgrade_with_post_renderer(set: &[&str], program: &Path) -> anyhow:
     run_helm(("--set", set), Some(program)).await
 }
 
+/// Makes the release one of another chart, with these values files alone and without the chart's hooks. Waits as [`upgrade`] does.
+///
+/// # Errors
+/// Helm refuses, or pods do not become ready.
+pub async fn replace_by(chart: &Path, values: &[PathBuf]) -> anyhow::Result<()> {
+    let environment = Environment::get()?;
+    let mut command = helm(environment)?;
+    command
+        .args([
+            "upgrade",
+            "--no-hooks",
+            "--namespace",
+            &environment.system_namespace,
+        ])
+        .arg(&environment.release)
+        .arg(chart);
+    for file in values {
+        command.arg("--values").arg(file);
+    }
+    run(command, &format!("helm upgrade {}", chart.display())).await?;
+    earlier_pods_are_gone().await
+}
+
+/// Takes the release back to what it was before the last upgrade. Waits as [`upgrade`] does.
+///
+/// # Errors
+/// Helm refuses, or pods do not become ready.
+pub async fn roll_back() -> anyhow::Result<()> {
+    let environment = Environment::get()?;
+    let mut command = helm(environment)?;
+    command
+        .args(["rollback", "--namespace", &environment.system_namespace])
+        .arg(&environment.release);
+    run(command, "helm rollback").await?;
+    earlier_pods_are_gone().await
+}
+
+/// What `helm show` prints of a chart: its `values` or `crds`.
+///
+/// # Errors
+/// Helm cannot read the chart.
+pub async fn show(part: &str, chart: &Path) -> anyhow::Result<String> {
+    let mut command = helm(Environment::get()?)?;
+    command.args(["show", part]).arg(chart);
+    output(command, &format!("helm show {part} {}", chart.display())).await
+}
+
 /// Uninstalls the release, as an administrator does.
 ///
 /// # Errors
@@ -47,6 +97,17 @@ pub async fn upgrade_with_post_renderer(set: &[&str], program: &Path) -> anyhow:
 pub async fn uninstall() -> anyhow::Result<()> {
     let environment = Environment::get()?;
     run_uninstall(helm(environment)?, &environment.system_namespace).await
+}
+
+/// Uninstalls the release without the chart's hooks.
+///
+/// # Errors
+/// Helm fails.
+pub async fn uninstall_without_hooks() -> anyhow::Result<()> {
+    let environment = Environment::get()?;
+    let mut command = helm(environment)?;
+    command.arg("--no-hooks");
+    run_uninstall(command, &environment.system_namespace).await
 }
 
 /// Renders the chart without its CRDs for `namespace`, with the values of the installation and with `set`, in the format of
@@ -100,6 +161,39 @@ pub async fn install_as(user: &str, namespace: &str, set: &[&str]) -> anyhow::Re
     run(command, &format!("helm install {set:?}")).await
 }
 
+/// Installs a release of the same name in another namespace by this values file alone, with the images of the installation. `set` as for
+/// [`render`]. Waits until the pods are ready.
+///
+/// # Errors
+/// Helm or the API server refuses, or pods do not become ready.
+pub async fn install_by(file: &Path, namespace: &str, set: &[&str]) -> anyhow::Result<()> {
+    let environment = Environment::get()?;
+    let mut command = helm(environment)?;
+    command
+        .args(["install", "--skip-crds", "--namespace", namespace])
+        .arg(&environment.release)
+        .arg(environment.chart.as_ref().context(MISSING_PATHS)?);
+    // The first file describes the local cluster; the others name images.
+    for images in environment.values.iter().skip(1) {
+        command.arg("--values").arg(images);
+    }
+    command.arg("--values").arg(file);
+    for value in set {
+        command.args(["--set-json", value]);
+    }
+    run(command, &format!("helm install {set:?}")).await
+}
+
+/// Uninstalls the release of another namespace, if there is one, as an administrator does.
+///
+/// # Errors
+/// Helm fails, or a hook of the chart does.
+pub async fn uninstall_from(namespace: &str) -> anyhow::Result<()> {
+    let mut command = helm(Environment::get()?)?;
+    command.arg("--ignore-not-found");
+    run_uninstall(command, namespace).await
+}
+
 /// Uninstalls what [`install_as`] installed, as `user`.
 ///
 /// # Errors
@@ -140,10 +234,18 @@ fn with_values(command: &mut Command, namespace: &str, (option, set): (&str, &[&
 /// # Errors
 /// Helm does not start, or shows no lines.
 pub async fn test() -> anyhow::Result<Vec<String>> {
+    test_in(&Environment::get()?.system_namespace).await
+}
+
+/// Like [`test`], of the release in another namespace.
+///
+/// # Errors
+/// Helm does not start, or shows no lines.
+pub async fn test_in(namespace: &str) -> anyhow::Result<Vec<String>> {
     let environment = Environment::get()?;
     let done = helm(environment)?
         .args(["test", "--logs", "--timeout", TEST_TIMEOUT])
-        .args(["--namespace", &environment.system_namespace])
+        .args(["--namespace", namespace])
         .arg(&environment.release)
         .kill_on_drop(true)
         .output()
@@ -198,7 +300,11 @@ async fn run_helm((option, set): (&str, &[&str]), program: Option<&Path>) -> any
         command.arg("--post-renderer").arg(program);
     }
     run(command, &format!("helm upgrade {set:?}")).await?;
-    // Until the old pods are gone, they answer, too.
+    earlier_pods_are_gone().await
+}
+
+/// Waits until no pod of the release is being deleted: until then, they answer, too.
+async fn earlier_pods_are_gone() -> anyhow::Result<()> {
     wait::until(
         "the pods of before to be gone",
         Duration::from_mins(2),

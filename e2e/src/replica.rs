@@ -1,4 +1,4 @@
-//! Requests -> answers of one replica of the gateway (IO).
+//! Requests -> answers of one replica of the gateway, or of the portal (IO).
 //!
 //! Like the proxy, these clients use the proxy's certificate. No other replica can answer instead.
 
@@ -25,14 +25,14 @@ use tokio_tungstenite::WebSocketStream;
 
 use crate::{Environment, cluster, kernel::origin, socket};
 
-/// The gateway's port for the proxy.
+/// Their port for the proxy.
 const PORT: u16 = 8443;
 
 /// The stream of a forwarded port.
 pub trait Stream: AsyncRead + AsyncWrite + Send + Unpin {}
 impl<S: AsyncRead + AsyncWrite + Send + Unpin> Stream for S {}
 
-/// One pod of the gateway.
+/// One pod of the gateway, or of the portal.
 #[derive(Clone)]
 pub struct Replica {
     /// Name of the pod.
@@ -46,8 +46,13 @@ pub struct Replica {
 }
 
 impl Replica {
-    /// All replicas.
+    /// All replicas of the gateway.
     pub async fn all() -> anyhow::Result<Vec<Self>> {
+        Self::of("gateway").await
+    }
+
+    /// All replicas of a component that answers the proxy.
+    pub(crate) async fn of(component: &str) -> anyhow::Result<Vec<Self>> {
         let environment = Environment::get()?;
         let (namespace, release) = (&environment.system_namespace, &environment.release);
         let admin: Client = cluster::admin().await?;
@@ -72,19 +77,20 @@ impl Replica {
             .with_root_certificates(roots)
             .with_client_auth_cert(own, key)?;
         let (config, config_without_certificate) = (Arc::new(config), Arc::new(config_without_certificate));
-        let pods = cluster::component_pods(admin.clone(), "gateway").await?;
+        let pods = cluster::component_pods(admin.clone(), component).await?;
         let live = pods.iter().filter(|pod| cluster::is_ready(pod));
         let replicas = live.map(|pod| Self {
             name: pod.name_any(),
             pods: Api::namespaced(admin.clone(), namespace),
-            service: format!("{release}-gateway.{namespace}.svc"),
+            service: format!("{release}-{component}.{namespace}.svc"),
             config: Arc::clone(&config),
             config_without_certificate: Arc::clone(&config_without_certificate),
         });
         Ok(replicas.collect())
     }
 
-    async fn connect(&self) -> anyhow::Result<TlsStream<Box<dyn Stream>>> {
+    /// Opens a connection with the proxy's certificate.
+    pub(crate) async fn connect(&self) -> anyhow::Result<TlsStream<Box<dyn Stream>>> {
         let stream = self.forward(PORT).await?;
         let name = ServerName::try_from(self.service.clone())?;
         Ok(TlsConnector::from(Arc::clone(&self.config))

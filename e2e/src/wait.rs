@@ -3,6 +3,8 @@
 use std::{fmt::Debug, future::Future, time::Duration};
 
 use anyhow::bail;
+use kube::ResourceExt;
+use tokio::sync::Mutex;
 use tokio::time::{Instant, sleep};
 
 /// Interval between checks of a condition.
@@ -32,6 +34,29 @@ pub async fn until_checked_each_second<T, E: Debug, F: Future<Output = Result<T,
     probe: impl FnMut() -> F,
 ) -> anyhow::Result<T> {
     checked_every(Duration::from_secs(1), what, deadline, probe).await
+}
+
+/// Waits until five reads in a row after the first return the same version of an object. `Err` says what is still missing.
+///
+/// # Errors
+/// [`USUAL`] passes.
+pub async fn settled<K: ResourceExt, F: Future<Output = Result<K, String>>>(
+    name: &str,
+    read: impl Fn() -> F,
+) -> anyhow::Result<K> {
+    let seen = Mutex::new((0, None));
+    until(&format!("{name} to settle"), USUAL, || async {
+        let now = read().await?;
+        let mut seen = seen.lock().await;
+        let same = seen.1 == now.resource_version();
+        *seen = (if same { seen.0 + 1 } else { 0 }, now.resource_version());
+        if seen.0 >= 5 {
+            Ok(now)
+        } else {
+            Err(format!("{seen:?}"))
+        }
+    })
+    .await
 }
 
 async fn checked_every<T, E: Debug, F: Future<Output = Result<T, E>>>(

@@ -15,9 +15,7 @@
   - proxy.tls: {{ join " and " $sources }} exclude each other: keep one of them
 {{- end -}}
 {{- with .Values.proxy.tls.certManager.issuerRef.name -}}
-{{- /* Kinds are known from a cluster alone. */ -}}
-{{- $kinds := $.Capabilities.APIVersions -}}
-{{- if and ($kinds.Has "apps/v1/Deployment") (not ($kinds.Has "cert-manager.io/v1/Certificate")) }}
+{{- if include "jk8s.lacksKind" (list $ "cert-manager.io/v1" "Certificate") }}
   - proxy.tls.certManager.issuerRef.name: {{ quote . }} needs cert-manager, and this cluster has no kind Certificate of cert-manager.io/v1: install cert-manager with its CRDs, or set proxy.tls.secretName or proxy.tls.selfSigned in its place
 {{- end -}}
 {{- end -}}

@@ -20,7 +20,7 @@ routing oidc
 proxy proxy.tls proxy.tls.certManager proxy.tls.certManager.issuerRef proxy.service proxy.proxyProtocol proxy.resources
 proxy.ingressRouteTCP proxy.tlsRoute proxy.ingress proxy.ingress.tls proxy.httpRoute proxy.front
 gateway gateway.stripHeaders gateway.bearer gateway.session gateway.pages gateway.pages.logoConfigMap gateway.limits gateway.audit gateway.httpsProxy
-operator operator.forbiddenNamespaces webhook settings settings.imageAliases tests crds uninstall
+operator operator.forbiddenNamespaces webhook settings settings.imageAliases settings.podSecurityContext tests crds uninstall
 manager manager.authorization manager.networkPolicy
 identity identity.enabled identity.database identity.database.networks identity.brokers
 monitoring monitoring.podMonitor monitoring.prometheusRule monitoring.grafanaDashboard

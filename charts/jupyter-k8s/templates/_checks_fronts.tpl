@@ -45,14 +45,10 @@
   - proxy.front.from[{{ $index }}].ipBlock.cidr: {{ default "" $peer.ipBlock.cidr | quote }} is no network: write one such as 10.1.2.0/28, and /32 behind a single address
 {{- end -}}
 {{- end -}}
-{{- /* Kinds are known from a cluster alone. */ -}}
-{{- $kinds := .Capabilities.APIVersions -}}
-{{- if $kinds.Has "apps/v1/Deployment" -}}
 {{- range $key, $kind := dict "ingressRouteTCP" "IngressRouteTCP" "tlsRoute" "TLSRoute" "httpRoute" "HTTPRoute" -}}
 {{- $version := include "jk8s.frontVersion" (list $ $key) -}}
-{{- if and (has $key $fronts) (not ($kinds.Has (printf "%s/%s" $version $kind))) }}
+{{- if and (has $key $fronts) (include "jk8s.lacksKind" (list $ $version $kind)) }}
   - proxy.{{ $key }}.enabled: this cluster has no kind {{ $kind }} of {{ $version }}: install {{ ternary "Traefik" "the Gateway API" (eq $key "ingressRouteTCP") }} with its CRDs, or choose another front
-{{- end -}}
 {{- end -}}
 {{- end -}}
 {{- end }}

@@ -24,6 +24,14 @@ pub enum Failure {
     /// The flags break rules that hold in every cluster.
     #[error("{}", refused(.0))]
     Invalid(Violations),
+    /// A manifest breaks rules.
+    #[error("{}", listed(.lines))]
+    Manifest {
+        /// Each broken rule with its place in the file.
+        lines: Vec<String>,
+        /// Whether the API server found them, else the plugin did before it sent anything.
+        by_server: bool,
+    },
     /// The client cannot connect to a cluster.
     #[error("{}", chain(.0))]
     Other(anyhow::Error),
@@ -82,13 +90,15 @@ impl Failure {
     /// The exit code of the process.
     pub fn code(&self) -> u8 {
         match self {
-            Self::Usage(_) | Self::Invalid(_) => exit_code::USAGE,
+            Self::Usage(_) | Self::Invalid(_) | Self::Manifest { by_server: false, .. } => exit_code::USAGE,
             Self::NotAsWanted { .. } | Self::Explained => exit_code::NOT_AS_WANTED,
             Self::TimedOut { .. } => exit_code::TIMED_OUT,
             Self::Several { code, .. } => *code,
-            Self::Other(_) | Self::Unreachable { .. } | Self::Refused(_) | Self::Output(_) => {
-                exit_code::FAILED
-            }
+            Self::Other(_)
+            | Self::Unreachable { .. }
+            | Self::Refused(_)
+            | Self::Manifest { .. }
+            | Self::Output(_) => exit_code::FAILED,
         }
     }
 
@@ -128,8 +138,20 @@ pub(crate) fn chain(error: &anyhow::Error) -> String {
 /// The API server's refusal. Each broken rule is on its own line, with the flag that sets the field.
 fn refusal(status: &Status) -> String {
     let missing = status.details.as_ref().map(|details| details.kind.as_str());
+    if let (404, Some("namespaces"), Some(details)) = (status.code, missing, &status.details) {
+        return format!(
+            "namespace {:?} does not exist: correct it, or choose another with -n; kubectl get namespaces lists them",
+            details.name
+        );
+    }
+    if status.message.contains("strict decoding error: unknown field") {
+        return format!(
+            "{}: the cluster's CRDs may be older than this plugin: see kubectl workspace version",
+            status.message
+        );
+    }
     // An API server that does not know the kind answers without a reason.
-    if status.code == 404 && status.reason != "NotFound" && missing != Some("namespaces") {
+    if status.code == 404 && status.reason != "NotFound" {
         return "the cluster knows no Workspaces: is jupyter-k8s installed there?".to_owned();
     }
     let causes: Vec<String> = status
@@ -243,11 +265,23 @@ mod tests {
 
     #[test]
     fn a_missing_namespace_is_named() {
-        let message = "namespaces \"x\" not found";
         let details = json!({"kind": "namespaces", "name": "x"});
+        let text = refused(
+            json!({"code": 404, "reason": "NotFound", "message": "namespaces \"x\" not found", "details": details}),
+        );
         assert_eq!(
-            refused(json!({"code": 404, "message": message, "details": details})),
-            message
+            text,
+            "namespace \"x\" does not exist: correct it, or choose another with -n; kubectl get namespaces lists them"
+        );
+    }
+
+    #[test]
+    fn a_field_that_the_cluster_does_not_know_hints_at_older_crds() {
+        let message = "Workspace in version \"v1alpha1\" cannot be handled as a Workspace: strict decoding error: unknown field \"spec.variables\"";
+        let text = refused(json!({"code": 400, "reason": "BadRequest", "message": message}));
+        assert!(
+            text.starts_with(message) && text.ends_with("see kubectl workspace version"),
+            "{text}"
         );
     }
 }

@@ -8,6 +8,7 @@ pub mod cluster;
 
 mod judge;
 mod lint;
+mod manifest;
 mod object;
 mod output;
 mod template;

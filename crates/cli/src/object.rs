@@ -36,14 +36,15 @@ fn workspace(args: &Flags, namespace: Option<&str>) -> Workspace {
         requests: amounts.clone(),
         limits: amounts.clone(),
     });
+    let name = args.name.clone().unwrap_or_default();
     Workspace {
         metadata: ObjectMeta {
-            name: Some(args.name.clone()),
+            name: Some(name.clone()),
             namespace: namespace.map(str::to_owned),
             ..ObjectMeta::default()
         },
         spec: WorkspaceSpec {
-            display_name: args.display_name.clone().unwrap_or_else(|| args.name.clone()),
+            display_name: args.display_name.clone().unwrap_or(name),
             template_ref: args.template.clone(),
             image: args.image.clone(),
             resources,

@@ -6,6 +6,7 @@ use crate::args::create::{Args, DryRun};
 use crate::args::{Cli, Command};
 use crate::cluster::Cluster;
 use crate::commands;
+use crate::commands::create::Wanted;
 use crate::failure::Failure;
 
 /// Where output goes, and whom to ask.
@@ -20,19 +21,19 @@ pub struct Console<'a> {
 
 /// Runs `kubectl create workspace`.
 pub async fn create(args: &Args, console: &mut Console<'_>) -> Result<(), Failure> {
-    let namespace = args.connection.namespace.as_deref();
-    commands::create::check(&args.flags, namespace)?;
+    let wanted = Wanted::of(&args.flags, args.connection.namespace.as_deref())?;
     if args.flags.dry_run == DryRun::Client {
-        return commands::create::print_manifest(&args.flags, namespace, console);
+        return commands::create::print_manifest(&args.flags, &wanted, console);
     }
     let cluster = Cluster::connect(&args.connection).await?;
-    create_with(&cluster, args, console).await
+    let outcome = commands::create::run(&cluster, &args.flags, &wanted, console).await;
+    finish(&cluster, outcome, console)
 }
 
-/// The part of [`create`] that talks to a cluster.
+/// The same, with a cluster that is connected.
 pub async fn create_with(cluster: &Cluster, args: &Args, console: &mut Console<'_>) -> Result<(), Failure> {
-    let namespace = args.connection.namespace.as_deref();
-    let outcome = commands::create::run(cluster, &args.flags, namespace, console).await;
+    let wanted = Wanted::of(&args.flags, args.connection.namespace.as_deref())?;
+    let outcome = commands::create::run(cluster, &args.flags, &wanted, console).await;
     finish(cluster, outcome, console)
 }
 

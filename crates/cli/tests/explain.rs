@@ -4,9 +4,12 @@ use std::collections::BTreeSet;
 
 use api::condition::reason;
 use api::{Workspace, WorkspaceManager};
+use clap::Parser as _;
+use cli::args::Cli;
 use cli::exit_code;
 use http::Method;
 use k8s_openapi::api::core::v1::Pod;
+use rules::explain::Action;
 use serde_json::{Value, json};
 use testkit::api_server::{ApiServer, Fault};
 use testkit::objects::{NAMESPACE, manager, workspace};
@@ -49,7 +52,8 @@ async fn a_failed_start_is_explained_with_cause_and_remedy_in_at_most_eight_call
         "The image none:1 cannot be pulled. [ImagePullFailed]\n  \
            because Workspace demo, status.conditions[Degraded]: True, reason ImagePullFailed (2026-01-01T00:00:00Z)\n  \
            because Pod workspace-demo-x, status.containerStatuses[workspace].state.waiting: ErrImagePull: no such image\n  \
-           the owner can: {remedy}\n"
+           the owner can: {remedy}\n    \
+           kubectl workspace set demo -n team --image IMAGE\n"
     );
     assert_eq!(ran.out, expected);
     let calls = server.take_calls();
@@ -199,5 +203,53 @@ async fn a_manifest_is_refused_by_the_rules_first_and_then_by_the_server() {
     assert_eq!(ran.out, "good: more than the template's maximum\n");
     for file in [wrong, good] {
         std::fs::remove_file(file).unwrap();
+    }
+}
+
+/// The plugin reads each command of an explanation, once its words in capitals have a value.
+#[test]
+fn each_command_of_an_explanation_is_one_of_the_plugin() {
+    let text = |text: &str| text.to_owned();
+    let edit = |field: &str| Action::Edit { field: text(field) };
+    for action in [
+        Action::Start,
+        Action::Stop,
+        Action::Restart,
+        Action::Delete,
+        Action::Copy,
+        Action::StopOther,
+        Action::Logs { previous: true },
+        Action::Logs { previous: false },
+        Action::Create {
+            template: text("gpu"),
+        },
+        Action::Share {
+            user: text("oidc:bob"),
+            minutes: 90,
+        },
+        edit("spec.image"),
+        edit("spec.displayName"),
+        edit("spec.storage.size"),
+        edit("spec.resources.limits.cpu"),
+        edit("spec.resources.requests.memory"),
+        edit("spec.idleShutdown.idleTimeoutInMinutes"),
+    ] {
+        let command = action.command("demo", "team");
+        let values = [
+            ("QUANTITY", "2"),
+            ("IMAGE", "uv"),
+            ("DURATION", "90m"),
+            ("TEMPLATE", "gpu"),
+            ("NEW-NAME", "new"),
+            ("OTHER-NAME", "other"),
+            ("TEXT", "Lab"),
+        ];
+        let filled = values.iter().fold(command.clone(), |command, (word, value)| {
+            command.replace(word, value)
+        });
+        let words = filled.strip_prefix("kubectl workspace ").unwrap();
+        let line = std::iter::once("kubectl-workspace").chain(words.split(' '));
+        let parsed = Cli::try_parse_from(line);
+        assert!(parsed.is_ok(), "{command}: {:?}", parsed.err());
     }
 }

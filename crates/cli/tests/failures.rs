@@ -91,3 +91,48 @@ async fn a_missing_right_is_said_in_the_words_of_the_api_server() {
         assert_eq!(ran.out, "", "{line}");
     }
 }
+
+#[tokio::test]
+async fn a_namespace_that_does_not_exist_is_named_with_what_to_do() {
+    let (client, _) = canned(|_, _| {
+        json!({
+            "kind": "Status", "code": 404, "reason": "NotFound", "message": "namespaces \"team\" not found",
+            "details": {"name": "team", "kind": "namespaces"},
+        })
+    });
+    let ran = run(&client, "create demo").await;
+    assert_eq!(ran.code(), exit_code::FAILED);
+    assert_eq!(
+        ran.error(),
+        "namespace \"team\" does not exist: correct it, or choose another with -n; kubectl get namespaces lists them"
+    );
+}
+
+#[tokio::test]
+async fn a_field_that_older_crds_do_not_have_is_refused_and_not_dropped() {
+    let (client, calls) = canned(|_, _| {
+        json!({
+            "kind": "Status", "code": 400, "reason": "BadRequest",
+            "message": "Workspace in version \"v1alpha1\" cannot be handled as a Workspace: strict decoding error: unknown field \"spec.variables\"",
+        })
+    });
+    for line in ["create demo --variable a=b", "set demo --variable a=b"] {
+        let ran = run(&client, line).await;
+        assert_eq!(ran.code(), exit_code::FAILED, "{line}");
+        assert!(
+            ran.error().contains("unknown field \"spec.variables\""),
+            "{}",
+            ran.error()
+        );
+        assert!(
+            ran.error().ends_with("see kubectl workspace version"),
+            "{}",
+            ran.error()
+        );
+    }
+    let calls = calls.lock().unwrap().clone();
+    assert!(
+        calls.iter().all(|call| call.contains("fieldValidation=Strict")),
+        "{calls:?}"
+    );
+}

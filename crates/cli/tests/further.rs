@@ -122,14 +122,25 @@ async fn unsharing_takes_out_subjects_and_deletes_shares_without_any() {
     assert!(server.all::<WorkspaceShare>().is_empty());
 }
 
-#[tokio::test]
-async fn a_change_says_what_counts_now_and_what_at_the_next_start() {
-    let (server, client) = ApiServer::start();
-    let mut workspace = in_phase("demo", "Running", "Running");
+/// A workspace whose container runs, on a disk or without one.
+fn started(name: &str, has_disk: bool) -> Workspace {
+    let mut workspace = in_phase(name, "Running", "Running");
     if let Some(status) = &mut workspace.status {
         status.started_at = serde_json::from_value(json!("2026-01-01T00:00:00Z")).unwrap();
+        status.disk = has_disk.then(|| serde_json::from_value(json!({"claimUID": "u"})).unwrap());
     }
-    server.put(&workspace);
+    workspace
+}
+
+fn stored(server: &ApiServer) -> Value {
+    let stored: Workspace = server.get(Some(NAMESPACE), "demo").unwrap();
+    serde_json::to_value(&stored.spec).unwrap()
+}
+
+#[tokio::test]
+async fn a_change_says_what_takes_effect_now_and_what_at_the_next_start() {
+    let (server, client) = ApiServer::start();
+    server.put(&started("demo", true));
     let ran = run(&client, "set demo --cpu 2 --image uv --idle 90m --storage 2Gi").await;
     assert_eq!(
         ran.out, "workspace.workspaces.jupyter.org/demo changed\n",
@@ -138,22 +149,168 @@ async fn a_change_says_what_counts_now_and_what_at_the_next_start() {
     );
     assert_eq!(
         ran.err,
-        "Counts now: spec.storage.size, spec.idleShutdown\n\
-         Counts at the next start: spec.image, spec.resources (cpu). To restart now: kubectl workspace restart demo -n team\n"
+        "Takes effect now: spec.idleShutdown\n\
+         Takes effect now, if the disk's storage class lets disks grow: spec.storage.size\n\
+         Takes effect at the next start: spec.image, spec.resources (cpu). To restart now: kubectl workspace restart demo -n team\n"
     );
     let calls = server.take_calls();
     assert_eq!(calls.len(), 1);
-    let stored: Workspace = server.get(Some(NAMESPACE), "demo").unwrap();
-    let spec = serde_json::to_value(&stored.spec).unwrap();
+    assert!(
+        calls[0].query.contains("fieldValidation=Strict"),
+        "{}",
+        calls[0].query
+    );
+    let spec = stored(&server);
     assert_eq!(spec["resources"]["limits"]["cpu"], "2");
     assert_eq!(
         spec["idleShutdown"],
         json!({"enabled": true, "idleTimeoutInMinutes": 90})
     );
     let ran = run(&client, "set demo --idle never").await;
-    assert_eq!(ran.err, "Counts now: spec.idleShutdown\n");
-    let stored: Workspace = server.get(Some(NAMESPACE), "demo").unwrap();
-    assert_eq!(stored.spec.idle_shutdown.unwrap().enabled, Some(false));
+    assert_eq!(ran.err, "Takes effect now: spec.idleShutdown\n");
+    assert_eq!(stored(&server)["idleShutdown"]["enabled"], false);
+
+    // Without a disk there is nothing that grows.
+    server.put(&started("demo", false));
+    let ran = run(&client, "set demo --storage 2Gi").await;
+    assert!(
+        ran.err
+            .starts_with("Takes effect at the next start: spec.storage.size. To restart"),
+        "{}",
+        ran.err
+    );
+}
+
+#[tokio::test]
+async fn one_kind_of_gpus_is_changed_and_none_are_none_of_any_kind() {
+    let (server, client) = ApiServer::start();
+    let mut lab = template("lab");
+    lab.spec.default_resources =
+        serde_json::from_value(json!({"limits": {"nvidia.com/gpu.shared": "2"}})).unwrap();
+    server.put(&lab);
+    let mut workspace = started("demo", true);
+    workspace.spec.template_ref = Some("lab".to_owned());
+    let own = json!({"requests": {"cpu": "1", "nvidia.com/gpu": "1"}, "limits": {"cpu": "1", "nvidia.com/gpu": "1"}});
+    workspace.spec.resources = serde_json::from_value(own).unwrap();
+    server.put(&workspace);
+
+    let ran = run(&client, "set demo --gpu nvidia.com/mig-1g.5gb=2").await;
+    assert_eq!(ran.code(), 0, "{:?}", ran.outcome);
+    assert_eq!(server.take_calls().len(), 1);
+    let amounts = json!({"cpu": "1", "nvidia.com/gpu": "1", "nvidia.com/mig-1g.5gb": "2"});
+    assert_eq!(
+        stored(&server)["resources"],
+        json!({"requests": amounts, "limits": amounts})
+    );
+    assert!(
+        ran.err
+            .starts_with("Takes effect at the next start: spec.resources (nvidia.com/mig-1g.5gb)."),
+        "{}",
+        ran.err
+    );
+
+    let ran = run(&client, "set demo --gpu 0").await;
+    assert_eq!(ran.code(), 0, "{:?}", ran.outcome);
+    let amounts = json!({"cpu": "1", "nvidia.com/gpu.shared": "0"});
+    assert_eq!(
+        stored(&server)["resources"],
+        json!({"requests": amounts, "limits": amounts})
+    );
+
+    // A template that may not be read may set any kind.
+    server.fail(Fault {
+        method: Method::GET,
+        path_part: "workspacetemplates",
+        code: 403,
+        reason: "Forbidden",
+        message: "no right".to_owned(),
+        times: 1,
+    });
+    let ran = run(&client, "set demo --gpu nvidia.com/gpu=0").await;
+    assert_eq!(ran.code(), 0, "{:?}", ran.outcome);
+    assert_eq!(stored(&server)["resources"]["limits"]["nvidia.com/gpu"], "0");
+}
+
+#[tokio::test]
+async fn variables_are_set_and_removed_one_by_one() {
+    let (server, client) = ApiServer::start();
+    let mut workspace = started("demo", true);
+    let env = json!([{"name": "A", "value": "1"}, {"name": "B", "value": "2"}, {"name": "C", "value": "3"}]);
+    workspace.spec.env = serde_json::from_value(env).unwrap();
+    workspace.spec.variables = [("team".to_owned(), "x".to_owned())].into();
+    server.put(&workspace);
+    let ran = run(
+        &client,
+        "set demo --env B=b=c --env A- --env D= --env E- --variable team- --variable project=y --profile gpu",
+    )
+    .await;
+    assert_eq!(ran.code(), 0, "{:?}", ran.outcome);
+    let spec = stored(&server);
+    assert_eq!(
+        spec["env"],
+        json!([{"name": "B", "value": "b=c"}, {"name": "C", "value": "3"}, {"name": "D", "value": ""}])
+    );
+    assert_eq!(spec["variables"], json!({"project": "y"}));
+    assert_eq!(spec["executionProfileRef"], "gpu");
+    assert_eq!(
+        ran.err,
+        "spec.env has no E, so nothing is removed. A variable of the template stays.\n\
+         Takes effect at the next start: spec.executionProfileRef, spec.env (B), spec.env (A), spec.env (D), \
+         spec.variables (team), spec.variables (project). To restart now: kubectl workspace restart demo -n team\n"
+    );
+}
+
+#[tokio::test]
+async fn flags_that_change_nothing_send_no_patch_and_say_so() {
+    let (server, client) = ApiServer::start();
+    server.put(&started("demo", true));
+    for (line, notes) in [
+        ("set demo --gpu 0", "The workspace has no GPUs.\n"),
+        (
+            "set demo --gpu nvidia.com/gpu=0",
+            "The workspace has no nvidia.com/gpu.\n",
+        ),
+        (
+            "set demo --env X-",
+            "spec.env has no X, so nothing is removed. A variable of the template stays.\n",
+        ),
+    ] {
+        let ran = run(&client, line).await;
+        assert_eq!(ran.code(), 0, "{line}: {:?}", ran.outcome);
+        assert_eq!(
+            ran.out, "workspace.workspaces.jupyter.org/demo unchanged\n",
+            "{line}"
+        );
+        assert_eq!(ran.err, notes, "{line}");
+        let methods: Vec<_> = server.take_calls().into_iter().map(|call| call.method).collect();
+        assert_eq!(methods, [Method::GET], "{line}");
+    }
+    let ran = run(&client, "set demo --env X- -o jsonpath={.kind}/{.metadata.name}").await;
+    assert_eq!(ran.out.trim_end(), "Workspace/demo", "{:?}", ran.outcome);
+
+    // What another flag changes is sent.
+    let ran = run(&client, "set demo --env X- --image uv").await;
+    assert!(ran.out.ends_with("/demo changed\n"), "{}", ran.out);
+    assert_eq!(stored(&server)["image"], "uv");
+}
+
+#[tokio::test]
+async fn a_list_that_another_client_changed_meanwhile_is_read_again() {
+    let (server, client) = ApiServer::start();
+    server.put(&started("demo", true));
+    server.fail(Fault {
+        method: Method::PATCH,
+        path_part: "/workspaces",
+        code: 409,
+        reason: "Conflict",
+        message: "the object has been modified".to_owned(),
+        times: 1,
+    });
+    let ran = run(&client, "set demo --env A=1").await;
+    assert_eq!(ran.code(), 0, "{:?}", ran.outcome);
+    assert_eq!(stored(&server)["env"], json!([{"name": "A", "value": "1"}]));
+    let methods: Vec<_> = server.take_calls().into_iter().map(|call| call.method).collect();
+    assert_eq!(methods, [Method::GET, Method::PATCH, Method::GET, Method::PATCH]);
 }
 
 #[tokio::test]

@@ -2,10 +2,12 @@
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot be set up fails")]
 
+mod access;
 mod canned;
 mod explain;
 mod failures;
 mod further;
+mod input;
 mod process;
 mod server;
 mod template;
@@ -73,7 +75,7 @@ async fn a_created_workspace_is_reported_as_by_kubectl() {
     let (uri, body) = server.created();
     assert_eq!(
         uri,
-        "/apis/workspaces.jupyter.org/v1alpha1/namespaces/team/workspaces?&fieldManager=kubectl-create-workspace"
+        "/apis/workspaces.jupyter.org/v1alpha1/namespaces/team/workspaces?&fieldManager=kubectl-create-workspace&fieldValidation=Strict"
     );
     assert_eq!(body["spec"]["templateRef"], "prod");
     assert_eq!(body["spec"]["resources"]["limits"]["cpu"], "2");

@@ -2,12 +2,12 @@
 
 use std::io::Read as _;
 use std::net::TcpListener;
-use std::os::unix::process::ExitStatusExt as _;
+use std::os::unix::process::CommandExt as _;
 use std::process::{Command, Output, Stdio};
 
 use serde_json::json;
 
-fn plugin() -> Command {
+pub(crate) fn plugin() -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_kubectl-workspace"));
     command
         .env_remove("KUBECONFIG")
@@ -16,11 +16,11 @@ fn plugin() -> Command {
     command
 }
 
-fn run(words: &[&str]) -> Output {
+pub(crate) fn run(words: &[&str]) -> Output {
     plugin().args(words).output().unwrap()
 }
 
-fn out(output: &Output) -> String {
+pub(crate) fn out(output: &Output) -> String {
     String::from_utf8(output.stdout.clone()).unwrap()
 }
 
@@ -165,7 +165,10 @@ fn tips_name_the_nearest_command_and_no_flag_that_means_something_else() {
             &["creat", "demo"][..],
             Some("a similar subcommand exists: 'create'"),
         ),
-        (&["set", "demo", "--gpu", "1"], Some("--gpu is a flag of create")),
+        (
+            &["start", "demo", "--gpu", "1"],
+            Some("--gpu is a flag of create, set"),
+        ),
         (
             &["open", "demo", "--wait"],
             Some("--wait is a flag of create, start, stop, restart, delete"),
@@ -212,26 +215,45 @@ fn a_reader_that_has_gone_is_no_failure() {
 }
 
 #[test]
-fn an_interrupt_ends_a_command_that_waits_for_the_server() {
-    let server = TcpListener::bind("127.0.0.1:0").unwrap();
-    let address = format!("http://{}", server.local_addr().unwrap());
-    let mut child = plugin()
-        .args(["list", "--server", &address])
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn()
-        .unwrap();
-    // It has asked, and gets no answer.
-    let (mut connection, _) = server.accept().unwrap();
-    let mut first = [0; 1];
-    connection.read_exact(&mut first).unwrap();
+fn an_interrupt_ends_a_command_that_waits_for_the_server_with_130_and_nothing_is_reported_as_done() {
     let (name, number) = interrupt();
-    let kill = Command::new("kill")
-        .args([name, &child.id().to_string()])
-        .status()
-        .unwrap();
-    assert!(kill.success());
-    assert_eq!(child.wait().unwrap().signal(), Some(number));
+    for words in [
+        &["list"][..],
+        &["create", "demo", "--wait"],
+        &["set", "demo", "--cpu", "1"],
+        &["stop", "demo", "--yes"],
+    ] {
+        let server = TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = format!("http://{}", server.local_addr().unwrap());
+        // The shell gets the same signal, as from a terminal, and shows the exit code that scripts see.
+        let child = plugin_below_shell("trap : INT TERM; \"$@\"; echo \"code $?\"")
+            .args(words)
+            .args(["--server", &address])
+            .process_group(0)
+            .stdout(Stdio::piped())
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap();
+        // It has asked, and gets no answer.
+        let (mut connection, _) = server.accept().unwrap();
+        let mut first = [0; 1];
+        connection.read_exact(&mut first).unwrap();
+        let group = format!("-{}", child.id());
+        let kill = Command::new("kill").args([name, "--", &group]).status().unwrap();
+        assert!(kill.success());
+        let output = child.wait_with_output().unwrap();
+        assert_eq!(out(&output), format!("code {}\n", 128 + number), "{words:?}");
+    }
+}
+
+/// A shell that runs `script`, whose arguments are the plugin and its words.
+fn plugin_below_shell(script: &str) -> Command {
+    let mut command = Command::new("sh");
+    command
+        .args(["-c", script, "sh", env!("CARGO_BIN_EXE_kubectl-workspace")])
+        .env_remove("KUBECONFIG")
+        .env("HOME", "/nonexistent");
+    command
 }
 
 /// The signal of Ctrl-C. A run in the background ignores it, and so do all its children: there, the signal of `kill`.

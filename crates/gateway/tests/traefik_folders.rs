@@ -202,7 +202,7 @@ async fn a_renewed_ticket_of_a_folder_reaches_the_browser_with_its_path() {
     let (_, headers, _) = site.get("", "/workspaces/team/ws1/", &[TICKET]).await;
     let lines = headers.get_all("set-cookie").iter();
     let lines: Vec<_> = lines.map(|line| line.to_str().unwrap()).collect();
-    // The other one is the portal's, which has a host of its own in this mode, too.
+    // The answer also sets the portal's cookie. The portal has its own host in this mode, too.
     let tickets: Vec<_> = lines
         .iter()
         .filter(|line| line.starts_with("__Secure-"))

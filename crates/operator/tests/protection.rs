@@ -324,7 +324,7 @@ async fn a_removed_finalizer_is_set_again() {
 }
 
 #[tokio::test]
-async fn a_settled_catalogue_causes_no_call_and_a_new_leader_none_either() {
+async fn a_settled_catalog_causes_no_call_and_a_new_leader_none_either() {
     let (mut stage, mut catalog_state) = (with_template(), CatalogState::default());
     stage.reconcile().await.unwrap();
     settle(&mut stage, &mut catalog_state).await;

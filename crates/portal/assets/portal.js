@@ -58,7 +58,8 @@ const MORPH = {
   morphStyle: "outerHTML",
   ignoreActiveValue: true,
   callbacks: {
-    beforeNodeMorphed: (old, fresh) => keepTyped(old, fresh) ?? true,
+    // What is the same needs no look at its parts: most rows of a list do not change.
+    beforeNodeMorphed: (old, fresh) => !old.isEqualNode(fresh) && (keepTyped(old, fresh) ?? true),
     // `open` of menus, sections and dialogs is the reader's.
     beforeAttributeUpdated: (name) => name !== "open",
   },
@@ -96,14 +97,19 @@ function announce(text) {
 
 const show = (id, shown) => ($(id).hidden = !shown);
 
-/** Whether the session is over, which the page then says: every address answers 401, or leads to the sign-in. Null: no answer. */
-async function isGone() {
-  const { href } = document.querySelector("link[rel=stylesheet]");
+/** Whether the status says that what the page shows is gone, or that the reader may no longer see it. */
+const isEnd = (status) => [403, 404, 409].includes(status);
+
+/** Whether the session is `out` (401 or the way to the sign-in; null: no answer), and whether what is shown has `ended`. The page says both. */
+async function isGone(address = document.querySelector("link[rel=stylesheet]").href) {
   const signal = AbortSignal.timeout(10000);
-  const answer = fetch(href, { method: "HEAD", redirect: "manual", cache: "no-store", signal });
-  const out = await answer.then(({ type, status }) => type === "opaqueredirect" || status === 401, () => null);
+  const answer = fetch(address, { method: "HEAD", redirect: "manual", cache: "no-store", signal });
+  const { type, status } = await answer.catch(() => ({}));
+  const out = type ? type === "opaqueredirect" || status === 401 : null;
   show("gone", out === true);
-  return out;
+  const ended = isEnd(status);
+  if (ended) show("ended", true);
+  return { out, ended };
 }
 
 let stream = null;
@@ -113,12 +119,10 @@ function connect(address) {
   if (stream) stream.close();
   stream = new EventSource(address);
   stream.onopen = () => {
-    show("still", false);
-    show("gone", false);
+    for (const id of ["still", "gone", "ended"]) show(id, false);
   };
   stream.addEventListener("patch", (event) => {
     pause = 2000;
-    show("ended", false);
     patch(event.data);
   });
   stream.addEventListener("announce", (event) => announce(event.data));
@@ -135,8 +139,9 @@ function connect(address) {
 }
 
 async function stopped(address) {
-  show("still", !(await isGone()));
-  later(() => connect(address));
+  const { out, ended } = await isGone(address);
+  show("still", !out);
+  if (!ended) later(() => connect(address));
 }
 
 /** Acts after a pause, which grows until something comes. */
@@ -168,8 +173,9 @@ function check(form) {
         redirect: "manual",
         signal: checking.signal,
       });
+      show("ended", isEnd(answer.status));
       if (answer.ok) patch(await answer.text());
-      else isGone();
+      else if (!isEnd(answer.status)) isGone();
     } catch {
       // Superseded, or no connection: the form itself is judged when it is sent.
     }
@@ -186,7 +192,7 @@ async function send(event) {
   event.preventDefault();
   if (asked.has(form)) return;
   asked.add(form);
-  const out = await isGone();
+  const { out } = await isGone();
   asked.delete(form);
   show("away", out === null);
   if (out === false) {

@@ -1,9 +1,11 @@
 //! What every page needs, and the request that it answers (pure).
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use axum::extract::FromRequestParts;
+use futures::FutureExt as _;
 use futures::future::BoxFuture;
 use http::header::ACCEPT;
 use http::request::Parts as Head;
@@ -22,6 +24,9 @@ use crate::metrics::Metrics;
 use crate::pace::Pace;
 use crate::user::{Authenticator, User};
 use crate::visible::{self, AccessLevel, Rights, Seen};
+
+/// How often the lag of the index is measured.
+const MEASURE: Duration = Duration::from_secs(1);
 
 /// What every page needs.
 pub struct App {
@@ -91,7 +96,23 @@ impl App {
             metrics,
             checks: Pace::default(),
         };
-        (Arc::new(app), watches)
+        let app = Arc::new(app);
+        let measured = app.clone();
+        let follow = async move {
+            tokio::select! {
+                () = watches => {}
+                () = measured.measure() => {}
+            }
+        };
+        (app, follow.boxed())
+    }
+
+    /// Keeps the metric of the index's lag up to date, forever.
+    async fn measure(&self) {
+        loop {
+            self.metrics.index_lag(self.index.lag());
+            tokio::time::sleep(MEASURE).await;
+        }
     }
 }
 
@@ -121,7 +142,7 @@ pub(crate) struct Context {
 impl Context {
     /// Requests as the user of this request.
     pub(crate) fn as_user(&self) -> AsUser {
-        AsUser::new(self.app.client.clone(), self.user.clone())
+        AsUser::new(self.app.client.clone(), self.user.clone()).counted(self.app.metrics.clone())
     }
 
     /// A line of the log about a change. The audit log of the API server has the whole of it.

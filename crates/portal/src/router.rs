@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
-use axum::extract::{DefaultBodyLimit, FromRequestParts as _, Request, State};
+use axum::extract::{DefaultBodyLimit, FromRequestParts as _, MatchedPath, Request, State};
 use axum::middleware::{Next, from_fn, from_fn_with_state};
 use axum::response::Response;
 use axum::routing::{get, post};
@@ -140,6 +140,7 @@ async fn authenticate(State(app): State<Arc<App>>, mut request: Request, next: N
         .unwrap_or_default()
         .to_owned();
     let is_change = request.method() == Method::POST;
+    let page = request.extensions().get::<MatchedPath>().cloned();
     // A check stores nothing, and has a limit of its own.
     let is_check = request.uri().path().ends_with("/check");
     let kind = if is_change && !is_check {
@@ -170,7 +171,8 @@ async fn authenticate(State(app): State<Arc<App>>, mut request: Request, next: N
         let status = response.status().as_u16();
         tracing::info!(user = user_name, status, method, path, request = id, "refused");
     }
-    app.metrics.answered(is_change, response.status());
+    let page = page.as_ref().map_or("none", MatchedPath::as_str);
+    app.metrics.answered(page, is_change, response.status());
     response
 }
 

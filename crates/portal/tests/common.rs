@@ -12,6 +12,7 @@ use kit::scope::Scope;
 use portal::app::{App, Parts};
 use portal::cluster::Mode;
 use portal::user::{Authenticator, NoUser, User};
+use prometheus_client::registry::Registry;
 use serde_json::Value;
 use testkit::api_server::{ApiServer, Call};
 use tower::ServiceExt as _;
@@ -59,6 +60,7 @@ pub(crate) struct Portal {
     pub(crate) server: ApiServer,
     pub(crate) mode: Arc<ArcSwap<Mode>>,
     router: Router,
+    registry: Registry,
 }
 
 impl Portal {
@@ -74,6 +76,9 @@ impl Portal {
         server.review(|_| false);
         prepare(&server);
         let mode = Arc::new(ArcSwap::from_pointee(Mode::AsUser));
+        let metrics = portal::metrics::Metrics::default();
+        let mut registry = Registry::default();
+        metrics.register(&mut registry);
         let parts = Parts {
             client,
             scope,
@@ -82,7 +87,7 @@ impl Portal {
             keys: Arc::new(Names),
             settings: rules::Settings::parse("{defaultImage: uv, imageAliases: {uv: r/jupyter:1}}").unwrap(),
             theme: look::Theme::default(),
-            metrics: portal::metrics::Metrics::default(),
+            metrics,
         };
         let readiness = Readiness::default();
         let (app, watches) = App::new(parts, &readiness);
@@ -95,6 +100,7 @@ impl Portal {
             server,
             mode,
             router: portal::router::router(app),
+            registry,
         }
     }
 
@@ -161,6 +167,13 @@ impl Portal {
             .body(Body::from(form.to_owned()))
             .unwrap();
         self.send(request).await
+    }
+
+    /// The portal's metrics.
+    pub(crate) fn metrics(&self) -> String {
+        let mut text = String::new();
+        prometheus_client::encoding::text::encode(&mut text, &self.registry).unwrap();
+        text
     }
 
     /// Calls of others than the portal itself.

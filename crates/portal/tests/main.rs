@@ -8,14 +8,21 @@
 
 mod acting;
 mod common;
+mod counting;
+mod cures;
 mod editing;
 mod forms;
 mod identity;
 mod listing;
 mod live;
 mod logs;
+mod lost;
+mod namespaces;
+mod not_offered;
 mod outage;
 mod owner;
+mod reads;
+mod room;
 mod sending;
 mod sharing;
 mod states;

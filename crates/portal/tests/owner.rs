@@ -4,6 +4,7 @@ use api::Workspace;
 use api::names::CREATED_BY;
 use http::{Method, StatusCode};
 use serde_json::Value;
+use testkit::api_server::Disruption;
 use testkit::objects::workspace;
 
 use crate::common::Portal;
@@ -41,7 +42,7 @@ async fn the_owner_and_administrators_with_the_verb_are_offered_it() {
 }
 
 #[tokio::test]
-async fn a_hand_over_is_one_patch_as_the_user_who_may_not_see_it_afterwards() {
+async fn a_hand_over_reads_and_patches_as_the_user_who_may_not_see_it_afterwards() {
     let portal = portal().await;
     let page = portal.get("alice", "/w/team/lab/owner").await;
     assert!(
@@ -55,12 +56,16 @@ async fn a_hand_over_is_one_patch_as_the_user_who_may_not_see_it_afterwards() {
     assert_eq!(answer.status, StatusCode::SEE_OTHER, "{}", answer.text);
     assert_eq!(owner(&portal), "oidc:bob");
     let calls = portal.calls_as_users();
-    assert_eq!(calls.len(), 1, "{calls:#?}");
-    assert_eq!(
-        (calls[0].method.clone(), calls[0].as_user.as_deref()),
-        (Method::PATCH, Some("alice"))
+    let [read, patch] = &*calls else {
+        panic!("{calls:#?}")
+    };
+    assert_eq!((&read.method, &patch.method), (&Method::GET, &Method::PATCH));
+    assert!(calls.iter().all(|call| call.as_user.as_deref() == Some("alice")));
+    assert!(
+        patch.body["metadata"]["resourceVersion"].is_string(),
+        "{}",
+        patch.body
     );
-    assert_eq!(calls[0].body["metadata"]["uid"], "uid-of-lab");
     assert_eq!(answer.location(), "/?done=owner");
     let list = portal.get("alice", answer.location()).await;
     assert!(list.text.contains("has its new owner"), "{}", list.text);
@@ -97,4 +102,32 @@ async fn a_wrong_name_is_refused_at_its_field_and_a_change_meanwhile_is_said() {
     assert_eq!(strange.status, StatusCode::NOT_FOUND);
     assert_eq!(owner(&portal), "alice");
     assert!(portal.calls_as_users().iter().all(|call| !call.is_write()));
+}
+
+#[tokio::test]
+async fn another_owner_between_read_and_write_stays_and_another_change_does_not_matter() {
+    for (path, owner_then, status) in [
+        ("/spec/displayName", "oidc:bob", StatusCode::SEE_OTHER),
+        ("/metadata/annotations", "carol", StatusCode::CONFLICT),
+    ] {
+        let portal = portal().await;
+        portal.server.disrupt(
+            Method::PATCH,
+            "/workspaces/lab",
+            Disruption::Meanwhile(Box::new(move |server| {
+                let mut now = workspace("lab");
+                if path == "/spec/displayName" {
+                    now.spec.display_name = "Another".to_owned();
+                } else {
+                    let annotations = now.metadata.annotations.get_or_insert_default();
+                    annotations.insert(CREATED_BY.to_owned(), "carol".to_owned());
+                }
+                server.put(&now);
+            })),
+        );
+        let form = "uid=uid-of-lab&before=alice&owner=oidc%3Abob";
+        let answer = portal.post("alice", "/w/team/lab/owner", form).await;
+        assert_eq!(answer.status, status, "{path}: {}", answer.text);
+        assert_eq!(owner(&portal), owner_then, "{path}");
+    }
 }

@@ -3,7 +3,7 @@
 use api::Workspace;
 use api::names::{RUN_ID_LABEL, WORKSPACE_LABEL};
 use jiff::{SignedDuration, Timestamp};
-use k8s_openapi::api::core::v1::{PersistentVolumeClaim, Pod};
+use k8s_openapi::api::core::v1::{Event, PersistentVolumeClaim, Pod};
 use serde_json::{Value, json};
 use testkit::objects::workspace;
 
@@ -199,4 +199,41 @@ async fn steps_of_a_restart_are_those_of_the_new_pod() {
     let new = pod("workspace-lab-new", "two", &["PodScheduled"]);
     let with = page(&restarted, &[old, leaving, new]).await;
     assert_eq!(states(&with), ["done", "now"]);
+}
+
+#[tokio::test]
+async fn a_slow_pull_says_since_when_the_image_is_being_pulled() {
+    let starting = json!({
+        "phase": "Starting", "observedGeneration": 1, "runID": "two", "startingSince": seconds_ago(300),
+        "conditions": [condition("Progressing", "True", "Starting", "")],
+    });
+    let since = seconds_ago(240);
+    let pulling: Event = serde_json::from_value(json!({
+        "metadata": {"name": "pulling", "namespace": "team"}, "reason": "Pulling", "firstTimestamp": since,
+        "involvedObject": {"kind": "Pod", "name": "workspace-lab-1", "namespace": "team", "uid": "uid-of-workspace-lab-1", "fieldPath": "spec.containers{workspace}"},
+    }))
+    .unwrap();
+    let portal = Portal::start(|server| {
+        server.put(&lab(&json!({}), &json!({}), &starting));
+        server.put(&pod("workspace-lab-1", "two", &["PodScheduled"]));
+        server.put(&pulling);
+    })
+    .await;
+    let page = portal.json("alice", "/w/team/lab").await;
+    let steps = page["progress"]["steps"].as_array().unwrap();
+    let shown = |step: &Value| (step["state"].clone(), step["since"]["exact"].clone());
+    assert_eq!(
+        steps[..4].iter().map(shown).collect::<Vec<_>>(),
+        [
+            (json!("done"), Value::Null),
+            (json!("done"), Value::Null),
+            (json!("now"), json!(since)),
+            (json!("next"), Value::Null),
+        ]
+    );
+    let html = portal.get("alice", "/w/team/lab").await.text;
+    assert!(
+        html.contains(&format!("since <time datetime=\"{since}\"")),
+        "{html}"
+    );
 }

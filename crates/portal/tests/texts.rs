@@ -129,6 +129,30 @@ async fn where_nothing_can_be_changed_the_form_shows_the_manifest() {
 }
 
 #[tokio::test]
+async fn where_nothing_can_be_changed_no_check_speaks_for_the_api_server() {
+    let portal = portal().await;
+    let form = Typed::of(&portal.json("alice", NEW).await);
+    let yaml = portal
+        .sent("alice", "/new", &form.clone().by("view", "yaml"))
+        .await;
+    let yaml = Typed::of(&yaml.json());
+    portal
+        .mode
+        .store(Arc::new(Mode::ReadOnly("no impersonation".to_owned())));
+    portal.server.take_calls();
+    for typed in [form, yaml] {
+        let parts = portal.post("alice", "/new/check", &typed.body()).await;
+        assert_eq!(parts.status, StatusCode::OK);
+        assert!(
+            !parts.text.contains("The API server would accept this."),
+            "{}",
+            parts.text
+        );
+    }
+    assert!(writes(&portal).is_empty());
+}
+
+#[tokio::test]
 async fn a_copy_has_the_values_of_its_original_under_another_name() {
     let portal = Portal::start(|server| {
         prepare(server);

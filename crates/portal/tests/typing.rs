@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use crate::common::{Answer, Portal};
 
 /// Fields of a form.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Default)]
 pub(crate) struct Typed(Vec<(String, String)>);
 
 impl Typed {
@@ -69,6 +69,12 @@ impl Typed {
             .iter()
             .find(|(known, _)| known == name)
             .map(|(_, value)| value.as_str())
+    }
+
+    /// Controls with a value, by name.
+    pub(crate) fn controls(&self) -> impl Iterator<Item = (&str, &str)> {
+        let all = self.0.iter().map(|(name, value)| (&**name, &**value));
+        all.filter(|(name, value)| name.contains('.') && !value.is_empty())
     }
 
     pub(crate) fn body(&self) -> String {

@@ -60,6 +60,6 @@ pub use quantity::Quantity;
 pub use references::References;
 pub use rejection::{NotYet, Rejection};
 pub use resources::{GPU, SHARED_GPU, is_gpu};
-pub use settings::Settings;
+pub use settings::{PodIdentifiers, Settings};
 pub use valid::ValidWorkspace;
 pub use violation::{Violation, Violations};

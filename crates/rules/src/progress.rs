@@ -1,10 +1,11 @@
 //! Status, pod and Events of a starting workspace -> its steps (pure).
 
 use api::condition::reason;
-use api::names::RUN_ID_LABEL;
+use api::names::{APPLICATION_CONTAINER, RUN_ID_LABEL};
 use api::workspace::Phase;
 use api::{Workspace, WorkspaceStatus};
 use k8s_openapi::api::core::v1::{Event, Pod};
+use k8s_openapi::jiff::Timestamp;
 use kube::ResourceExt as _;
 
 /// The steps of a start, in order.
@@ -26,6 +27,8 @@ pub struct Progress {
     pub done: usize,
     /// The step that does not go on.
     pub stuck: Option<usize>,
+    /// When the first step that is not done began, as far as the pod shows it.
+    pub since: Option<Timestamp>,
 }
 
 impl Progress {
@@ -61,7 +64,11 @@ pub fn by_status(phase: Phase, reason: &str, started: bool) -> Progress {
         None if started => PREPARED,
         None => 0,
     };
-    Progress { done, stuck }
+    Progress {
+        done,
+        stuck,
+        since: None,
+    }
 }
 
 /// The pod of the present run: the newest one that is not being deleted. Pods of earlier runs carry another run's label.
@@ -96,41 +103,66 @@ pub fn by_pod(workspace: &Workspace, pod: Option<&Pod>, events: &[Event]) -> Pro
     let Some(pod) = pod else {
         return known;
     };
-    let of_pod = |event: &&Event| event.involved_object.uid == pod.metadata.uid;
+    // Init containers and sidecars have images and states of their own.
+    let container = format!("spec.containers{{{APPLICATION_CONTAINER}}}");
+    let of_application = |event: &&Event| {
+        let object = &event.involved_object;
+        object.uid == pod.metadata.uid && object.field_path.as_deref() == Some(&*container)
+    };
     let happened = |name: &str| {
-        events
-            .iter()
-            .filter(of_pod)
-            .any(|event| event.reason.as_deref() == Some(name))
+        let of_name = events.iter().filter(of_application);
+        of_name
+            .filter(|event| event.reason.as_deref() == Some(name))
+            .map(first_time)
+            .max()
     };
     let conditions = pod
         .status
         .iter()
         .flat_map(|status| status.conditions.iter().flatten());
     let is = |type_: &str| {
-        conditions
+        let condition = conditions
             .clone()
-            .any(|it| it.type_ == type_ && it.status == "True")
+            .find(|it| it.type_ == type_ && it.status == "True");
+        condition.map(|it| it.last_transition_time.as_ref().map(|time| time.0))
     };
-    let containers = || {
-        pod.status
-            .iter()
-            .flat_map(|status| status.container_statuses.iter().flatten())
-    };
-    let runs = containers().any(|it| it.state.as_ref().is_some_and(|state| state.running.is_some()));
+    let runs = pod
+        .status
+        .iter()
+        .flat_map(|status| status.container_statuses.iter().flatten())
+        .filter(|it| it.name == APPLICATION_CONTAINER)
+        .find_map(|it| it.state.as_ref()?.running.as_ref())
+        .map(|running| running.started_at.as_ref().map(|time| time.0));
+    let pulled = happened("Pulled");
+    // Each step's end, with its time where that is known.
     let steps = [
         is("PodScheduled"),
-        is("PodReadyToStartContainers") || happened("Pulling") || happened("Pulled") || runs,
-        happened("Pulled") || runs,
+        happened("Pulling")
+            .or_else(|| is("PodReadyToStartContainers"))
+            .or(pulled)
+            .or(runs),
+        pulled.or(runs),
         runs,
         is("Ready"),
-        is("Ready") && endpoint.is_some(),
+        is("Ready").filter(|_| endpoint.is_some()),
     ];
-    let by_pod = steps.iter().rposition(|done| *done).map_or(0, |at| at + 1);
+    let by_pod = steps.iter().rposition(Option::is_some).map_or(0, |at| at + 1);
+    let done = known.done.max(by_pod).min(known.stuck.unwrap_or(STEPS.len()));
+    let created = pod.metadata.creation_timestamp.as_ref().map(|time| time.0);
     Progress {
-        done: known.done.max(by_pod).min(known.stuck.unwrap_or(STEPS.len())),
+        done,
         stuck: known.stuck,
+        since: match done.checked_sub(1) {
+            None => created,
+            Some(before) => steps[before].flatten(),
+        },
     }
+}
+
+/// When what an Event tells happened for the first time.
+fn first_time(event: &Event) -> Option<Timestamp> {
+    let precise = event.event_time.as_ref().map(|time| time.0);
+    event.first_timestamp.as_ref().map(|time| time.0).or(precise)
 }
 
 /// Whether a reason that blocks the disk's step occurs before the pod has a node.
@@ -195,11 +227,12 @@ mod tests {
         let pod = json!({
             "metadata": {"uid": "p"},
             "status": {"conditions": conditions, "containerStatuses": [
+                {"name": "sidecar", "image": "i", "imageID": "", "ready": true, "restartCount": 0, "state": {"running": {}}},
                 {"name": "workspace", "image": "i", "imageID": "", "ready": false, "restartCount": 0, "state": state}]},
         });
         let pod: Pod = serde_json::from_value(pod).unwrap();
         let event = |reason: &&str| {
-            let event = json!({"metadata": {}, "involvedObject": {"uid": "p"}, "reason": reason});
+            let event = json!({"metadata": {}, "involvedObject": {"uid": "p", "fieldPath": "spec.containers{workspace}"}, "reason": reason});
             serde_json::from_value::<Event>(event).unwrap()
         };
         let events: Vec<_> = events.iter().map(event).collect();
@@ -237,11 +270,41 @@ mod tests {
     }
 
     #[test]
+    fn a_step_begins_when_the_step_before_it_ended() {
+        let time = |second: i64| Timestamp::from_second(second).unwrap();
+        let event = |reason: &str, container: &str, second| {
+            let object = json!({"uid": "p", "fieldPath": format!("spec.{container}")});
+            let event = json!({"metadata": {}, "involvedObject": object, "reason": reason, "firstTimestamp": time(second)});
+            serde_json::from_value::<Event>(event).unwrap()
+        };
+        let (own, init) = ("containers{workspace}", "initContainers{seed}");
+        let status = json!({"phase": "Starting", "reason": "Starting"});
+        let workspace = json!({"metadata": {"name": "w"}, "spec": {"displayName": "w"}, "status": status});
+        let workspace: Workspace = serde_json::from_value(workspace).unwrap();
+        let since = |conditions: Value, events: &[Event]| {
+            let metadata = json!({"uid": "p", "creationTimestamp": time(1)});
+            let pod = json!({"metadata": metadata, "status": {"conditions": conditions}});
+            by_pod(&workspace, Some(&serde_json::from_value(pod).unwrap()), events).since
+        };
+        let scheduled = json!([{"type": "PodScheduled", "status": "True", "lastTransitionTime": time(2)}]);
+        assert_eq!(since(json!([]), &[]), Some(time(1)), "no node yet");
+        assert_eq!(since(scheduled.clone(), &[]), Some(time(2)), "on a node");
+        let mut events = vec![event("Pulling", init, 3), event("Pulled", init, 4)];
+        assert_eq!(since(scheduled.clone(), &events), Some(time(2)), "another image");
+        events.push(event("Pulling", own, 9));
+        assert_eq!(since(scheduled.clone(), &events), Some(time(9)), "pulling");
+        events.push(event("Pulling", own, 12));
+        assert_eq!(since(scheduled.clone(), &events), Some(time(12)), "once more");
+        events.push(event("Pulled", own, 15));
+        assert_eq!(since(scheduled, &events), Some(time(15)), "pulled");
+    }
+
+    #[test]
     fn percent_goes_from_none_to_all() {
         assert_eq!(Progress::default().percent(), 0);
         let all = Progress {
             done: STEPS.len(),
-            stuck: None,
+            ..Progress::default()
         };
         assert_eq!(all.percent(), 100);
     }

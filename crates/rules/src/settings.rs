@@ -42,6 +42,9 @@ pub struct Settings {
     /// Defaults for a workspace's disk. Default: 10Gi at `/home/jovyan`.
     #[serde(default)]
     pub default_storage: DefaultStorage,
+    /// User and groups of pods, where neither workspace nor template sets them. Default: 1000 for each.
+    #[serde(default)]
+    pub pod_security_context: PodIdentifiers,
     /// Size limit of homes without a disk. Default: 5Gi.
     #[serde(default = "built_in_ephemeral_size")]
     pub ephemeral_home_size_limit: RawQuantity,
@@ -119,6 +122,50 @@ impl Default for DefaultStorage {
             size: RawQuantity("10Gi".into()),
             mount_path: "/home/jovyan".into(),
         }
+    }
+}
+
+/// User and groups of a pod. One that is unset is chosen by the platform, or else by the image.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct PodIdentifiers {
+    /// User of the processes.
+    pub run_as_user: Option<i64>,
+    /// Group of the processes.
+    pub run_as_group: Option<i64>,
+    /// Group of the disks.
+    pub fs_group: Option<i64>,
+}
+
+impl Default for PodIdentifiers {
+    /// The `jovyan` of Jupyter's images.
+    fn default() -> Self {
+        let jovyan = Some(1000);
+        Self {
+            run_as_user: jovyan,
+            run_as_group: jovyan,
+            fs_group: jovyan,
+        }
+    }
+}
+
+impl PodIdentifiers {
+    fn violations(self, path: &str) -> Vec<Violation> {
+        let numbers = [
+            ("runAsUser", self.run_as_user),
+            ("runAsGroup", self.run_as_group),
+            ("fsGroup", self.fs_group),
+        ];
+        let mut found: Vec<_> = numbers
+            .into_iter()
+            .filter_map(|(field, number)| checks::id(path, field, number))
+            .collect();
+        if self.run_as_user == Some(0) {
+            let rule =
+                "is root, and pods run as another user unless their template allows root: set 1 or more";
+            found.push(Violation::new(format!("{path}.runAsUser"), "0", rule));
+        }
+        found
     }
 }
 
@@ -217,6 +264,7 @@ impl Settings {
             "defaultStorage.mountPath",
             &self.default_storage.mount_path,
         ));
+        found.extend(self.pod_security_context.violations("podSecurityContext"));
         found.extend(checks::size(
             "ephemeralHomeSizeLimit",
             &self.ephemeral_home_size_limit,
@@ -267,6 +315,19 @@ unschedulableGraceSeconds: 300
     }
 
     #[test]
+    fn an_identifier_that_is_left_out_is_nobody_s_default() {
+        let parse = |text: &str| Settings::parse(&format!("defaultImage: i\n{text}"));
+        assert_eq!(parse("").unwrap().pod_security_context, PodIdentifiers::default());
+        let given = parse("podSecurityContext: {runAsGroup: 0, fsGroup: null}").unwrap();
+        let expected = PodIdentifiers {
+            run_as_user: None,
+            run_as_group: Some(0),
+            fs_group: None,
+        };
+        assert_eq!(given.pod_security_context, expected);
+    }
+
+    #[test]
     fn an_unknown_key_is_named() {
         for (text, key) in [
             ("defaultImage: i\ndefaultImag: j", "defaultImag"),
@@ -276,6 +337,10 @@ unschedulableGraceSeconds: 300
                 "request",
             ),
             ("defaultImage: i\nimagePullPolicy: Sometimes", "Sometimes"),
+            (
+                "defaultImage: i\npodSecurityContext: {runAsUsers: 1}",
+                "runAsUsers",
+            ),
             (
                 "defaultImage: i\nimageMirrors: [{from: docker.io, mirror: r.example.com}]",
                 "from",
@@ -296,6 +361,7 @@ imagePullSecrets: [ok, Not_OK]
 imageMirrors: [{source: docker.io, mirror: 'https://r.example.com'}]
 defaultResources: {requests: {cpu: 2x}, limits: {memory: -1}}
 defaultStorage: {size: 0, mountPath: home}
+podSecurityContext: {runAsUser: 0, runAsGroup: -1, fsGroup: 2147483648}
 ephemeralHomeSizeLimit: many
 unschedulableGraceSeconds: 86401
 routeKinds: [{apiVersion: v1, kind: Secret}]
@@ -313,6 +379,9 @@ routeKinds: [{apiVersion: v1, kind: Secret}]
             "defaultResources.limits.memory",
             "defaultStorage.size",
             "defaultStorage.mountPath",
+            "podSecurityContext.runAsUser",
+            "podSecurityContext.runAsGroup",
+            "podSecurityContext.fsGroup",
             "ephemeralHomeSizeLimit",
             "unschedulableGraceSeconds",
             "routeKinds[0]",

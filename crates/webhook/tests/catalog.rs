@@ -142,7 +142,7 @@ async fn a_restart_is_asked_for_by_a_time() {
 }
 
 #[tokio::test]
-async fn our_operator_protects_the_catalogue() {
+async fn our_operator_protects_the_catalog() {
     let webhook = Cluster::default().webhook();
     for old in [
         template(json!({})),

@@ -164,7 +164,7 @@ pub(crate) struct BenchOperator {
     /// Print only; leave docs/performance.md as it is
     #[arg(long)]
     pub(crate) dry_run: bool,
-    /// Set by itself, once it is in a network of its own
+    /// Set by the benchmark when it runs itself again in its own network namespace
     #[arg(long, hide = true)]
     pub(crate) inside: bool,
 }
@@ -192,7 +192,7 @@ pub(crate) struct BenchWebhook {
     /// Print only; leave docs/performance.md as it is
     #[arg(long)]
     pub(crate) dry_run: bool,
-    /// Set by itself, once it is in a network of its own
+    /// Set by the benchmark when it runs itself again in its own network namespace
     #[arg(long, hide = true)]
     pub(crate) inside: bool,
     /// Set by itself: the load generator
@@ -230,12 +230,30 @@ pub(crate) struct BenchPortal {
     /// Use this build of the portal's benches in place of a release build made now
     #[arg(long, value_name = "FILE")]
     pub(crate) generator: Option<PathBuf>,
+    /// Measure this part alone
+    #[arg(long, value_enum, value_name = "PART", requires = "dry_run")]
+    pub(crate) only: Option<BenchPortalPart>,
     /// Print only; leave docs/performance.md as it is
     #[arg(long)]
     pub(crate) dry_run: bool,
-    /// Set by itself, once it is in a network of its own
+    /// Set by the benchmark when it runs itself again in its own network namespace
     #[arg(long, hide = true)]
     pub(crate) inside: bool,
+}
+
+/// A part of what is measured of the portal.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub(crate) enum BenchPortalPart {
+    /// The server's part of pages
+    Pages,
+    /// Checks of a form
+    Forms,
+    /// Lists in a browser
+    Browser,
+    /// Many open lists
+    Lists,
+    /// The plugin
+    Plugin,
 }
 
 /// What to do with the demo.

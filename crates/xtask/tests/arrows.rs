@@ -146,6 +146,30 @@ fn files_and_folders_that_the_architecture_names_are_there() {
 }
 
 #[test]
+fn files_in_the_table_of_a_crate_are_in_that_crate() {
+    let page = fs::read_to_string(root().join("docs/architecture.md")).unwrap();
+    let (mut files, mut seen, mut missing) = (Vec::new(), 0, Vec::new());
+    for line in page.lines() {
+        if let Some((name, _)) = line.strip_prefix("**").and_then(|line| line.split_once("**")) {
+            files = below(&root().join("crates").join(name));
+            assert!(!files.is_empty(), "{name} is no crate");
+        } else if line.starts_with("## ") {
+            files.clear();
+        }
+        if files.is_empty() || !line.starts_with("| `") {
+            continue;
+        }
+        let quoted = line.split('`').skip(1).step_by(2);
+        for name in quoted.filter(|name| Path::new(name).extension().is_some_and(|end| end == "rs")) {
+            seen += 1;
+            missing.extend((!files.iter().any(|path| path.ends_with(name))).then_some(name));
+        }
+    }
+    assert!(missing.is_empty(), "docs/architecture.md names {missing:?}");
+    assert!(seen > 40, "the tables were read: {seen}");
+}
+
+#[test]
 fn a_module_with_submodules_is_a_folder_with_mod_rs() {
     let all = [below(&root().join("crates")), below(&root().join("e2e"))].concat();
     let is_beside_its_folder =

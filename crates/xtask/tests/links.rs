@@ -21,6 +21,7 @@ fn pages() -> Vec<PathBuf> {
         "docs/decisions",
         "deploy/images",
         "charts/jupyter-k8s",
+        "charts/released",
     ];
     folders.into_iter().flat_map(in_folder).collect()
 }

@@ -1,7 +1,9 @@
-//! A user with the role `admin` in one namespace installs the product there, works with it, and removes it.
+//! A user with the role `admin` in one namespace installs the product there, works with it, and removes it. Another namespace meanwhile
+//! has another installation.
 
+use anyhow::ensure;
 use api::{
-    Workspace,
+    Workspace, WorkspaceManager,
     names::{ATTESTED_TEMPLATE, CREATED_BY},
     workspace::Phase,
 };
@@ -12,10 +14,14 @@ use e2e::{
     http::HttpSession,
     release, wait, workspace,
 };
-use k8s_openapi::api::{apps::v1::Deployment, core::v1::Secret, rbac::v1::RoleBinding};
+use k8s_openapi::api::{
+    apps::v1::Deployment,
+    core::v1::{Pod, ResourceQuota, Secret},
+    rbac::v1::RoleBinding,
+};
 use kube::{
-    Api,
-    api::{ListParams, PostParams},
+    Api, ResourceExt as _,
+    api::{DeleteParams, ListParams, PostParams},
 };
 use serde_json::json;
 
@@ -30,59 +36,188 @@ const SET: [&str; 3] = [
     "webhook.apiServerNetworks=[]",
 ];
 
+/// Domain of the second installation. Nothing leads to its proxy.
+const OTHER_DOMAIN: &str = "second.localhost";
+
+/// An installation in one namespace: its values beside those of [`SET`].
+struct Alone<'a> {
+    scratch: &'a Scratch,
+    values: Vec<String>,
+}
+
 #[tokio::test]
 async fn an_administrator_of_one_namespace_installs_there_and_a_workspace_starts_opens_and_stops()
 -> anyhow::Result<()> {
     let scratch = Scratch::bare("alone", &[]).await?;
-    copy_secrets(&scratch).await?;
+    let other = Scratch::bare("other", &[]).await?;
+    for scratch in [&scratch, &other] {
+        demand_requests_and_limits(scratch).await?;
+        copy_secrets(scratch).await?;
+    }
     release::uninstall().await?;
-    let outcome = Box::pin(installed(&scratch)).await;
+    let first = Alone {
+        scratch: &scratch,
+        values: Vec::new(),
+    };
+    let work = async {
+        Box::pin(worked_with(&scratch)).await?;
+        Box::pin(beside(&scratch, &other)).await
+    };
+    let outcome = Box::pin(first.installed(work)).await;
     release::upgrade(&[]).await?;
     outcome?;
+    other.finish().await?;
     scratch.finish().await
 }
 
-/// Applies the half of the cluster, and removes it whatever becomes of the other one.
-async fn installed(scratch: &Scratch) -> anyhow::Result<()> {
-    let half = [&SET[..], &["objects=\"Cluster\""]].concat();
-    let cluster_half = release::render(&scratch.namespace, &half).await?;
-    let applied = command::administer_with(&["apply", "--server-side", "-f", "-"], &cluster_half).await?;
-    let outcome = if applied.code == 0 {
-        Box::pin(used(scratch)).await
-    } else {
-        Err(anyhow::anyhow!("{}", applied.stderr))
-    };
-    let removed =
-        command::administer_with(&["delete", "--ignore-not-found", "-f", "-"], &cluster_half).await?;
-    outcome?;
-    anyhow::ensure!(removed.code == 0, "{}", removed.stderr);
+/// With such a quota, the API server refuses pods with a container that lacks a request or a limit.
+async fn demand_requests_and_limits(scratch: &Scratch) -> anyhow::Result<()> {
+    let hard =
+        json!({"requests.cpu": "16", "requests.memory": "32Gi", "limits.cpu": "64", "limits.memory": "64Gi"});
+    let quota = json!({"metadata": {"name": "all"}, "spec": {"hard": hard}});
+    let quotas = scratch.api::<ResourceQuota>();
+    quotas
+        .create(&PostParams::default(), &serde_json::from_value(quota)?)
+        .await?;
     Ok(())
 }
 
-/// Installs as the user, works with a workspace, and uninstalls.
-async fn used(scratch: &Scratch) -> anyhow::Result<()> {
-    let role = format!("{}-installer.{}", Environment::get()?.release, scratch.namespace);
-    for (name, role) in [("administrators", "admin"), ("installers", role.as_str())] {
-        let bindings = scratch.api::<RoleBinding>();
-        bindings
-            .create(&PostParams::default(), &binding(name, role, INSTALLER)?)
-            .await?;
+impl Alone<'_> {
+    fn half<'a>(&'a self, objects: &'a str) -> Vec<&'a str> {
+        let own = self.values.iter().map(String::as_str);
+        SET.into_iter().chain(own).chain([objects]).collect()
     }
-    let added = json!({"apiGroups": ["workspaces.jupyter.org"], "resources": ["workspaces/finalizers"], "verbs": ["update"]});
-    scratch.holds(INSTALLER, &added).await?;
-    let half = [&SET[..], &["objects=\"Namespace\""]].concat();
-    let installed = release::install_as(INSTALLER, &scratch.namespace, &half).await;
-    let outcome = match installed {
-        Ok(()) => Box::pin(worked_with(scratch)).await,
-        failed => failed,
+
+    /// Applies the half of the cluster, installs that of the namespace as the user, works, and removes both whatever becomes of it.
+    async fn installed(&self, work: impl Future<Output = anyhow::Result<()>>) -> anyhow::Result<()> {
+        let half = self.half("objects=\"Cluster\"");
+        let cluster_half = release::render(&self.scratch.namespace, &half).await?;
+        let applied = command::administer_with(&["apply", "--server-side", "-f", "-"], &cluster_half).await?;
+        let outcome = if applied.code == 0 {
+            Box::pin(self.used(work)).await
+        } else {
+            Err(anyhow::anyhow!("{}", applied.stderr))
+        };
+        let removed =
+            command::administer_with(&["delete", "--ignore-not-found", "-f", "-"], &cluster_half).await?;
+        outcome?;
+        ensure!(removed.code == 0, "{}", removed.stderr);
+        Ok(())
+    }
+
+    async fn used(&self, work: impl Future<Output = anyhow::Result<()>>) -> anyhow::Result<()> {
+        let scratch = self.scratch;
+        let role = format!("{}-installer.{}", Environment::get()?.release, scratch.namespace);
+        for (name, role) in [("administrators", "admin"), ("installers", role.as_str())] {
+            let bindings = scratch.api::<RoleBinding>();
+            bindings
+                .create(&PostParams::default(), &binding(name, role, INSTALLER)?)
+                .await?;
+        }
+        let added = json!({"apiGroups": ["workspaces.jupyter.org"], "resources": ["workspaces/finalizers"], "verbs": ["update"]});
+        scratch.holds(INSTALLER, &added).await?;
+        let half = self.half("objects=\"Namespace\"");
+        let installed = release::install_as(INSTALLER, &scratch.namespace, &half).await;
+        let outcome = match installed {
+            Ok(()) => Box::pin(work).await,
+            failed => failed,
+        };
+        let uninstalled = release::uninstall_as(INSTALLER, &scratch.namespace).await;
+        outcome?;
+        uninstalled?;
+        let left = scratch.api::<Deployment>().list(&ListParams::default()).await?;
+        let left: Vec<_> = left.items.iter().map(kube::ResourceExt::name_any).collect();
+        ensure!(left.is_empty(), "{left:?}");
+        Ok(())
+    }
+}
+
+/// While a workspace runs, another namespace gets an installation of its own, with its own manager. Each works on its own workspaces
+/// alone, and the first one works on after the second one is removed.
+async fn beside(scratch: &Scratch, other: &Scratch) -> anyhow::Result<()> {
+    let alice = Api::<Workspace>::namespaced(cluster::user(INSTALLER).await?, &scratch.namespace);
+    alice
+        .create(&PostParams::default(), &owned_by(INSTALLER)?)
+        .await?;
+    let running = workspace::reached(&alice, "demo", Phase::Running).await?;
+    let pod = pod(scratch).await?;
+    let environment = Environment::get()?;
+    let issuer = environment.origin(&environment.identity_host) + "/realms/jupyter";
+    let proxy = format!(
+        "{}-proxy.{}.svc:{}",
+        environment.release, scratch.namespace, environment.port
+    );
+    let second = Alone {
+        scratch: other,
+        values: vec![
+            "manager.enabled=false".to_owned(),
+            format!("manager.name=\"{}\"", other.namespace),
+            "templates.jupyterlab=null".to_owned(),
+            format!("routing.baseDomain=\"{OTHER_DOMAIN}\""),
+            "identity.enabled=false".to_owned(),
+            format!("oidc.issuerUrl=\"{issuer}\""),
+            format!("oidc.connectTo=\"{proxy}\""),
+            "proxy.service.externalIPs=[]".to_owned(),
+        ],
     };
-    let uninstalled = release::uninstall_as(INSTALLER, &scratch.namespace).await;
+    let managers = Api::<WorkspaceManager>::all(cluster::admin().await?);
+    let mut manager = managers.get("default").await?;
+    manager.metadata = cluster::named(&other.namespace);
+    OTHER_DOMAIN.clone_into(&mut manager.spec.routing.base_domain);
+    managers.create(&PostParams::default(), &manager).await?;
+    let outcome = Box::pin(second.installed(apart(scratch, other))).await;
+    managers
+        .delete(&other.namespace, &DeleteParams::default())
+        .await?;
     outcome?;
-    uninstalled?;
-    let left = scratch.api::<Deployment>().list(&ListParams::default()).await?;
-    let left: Vec<_> = left.items.iter().map(kube::ResourceExt::name_any).collect();
-    anyhow::ensure!(left.is_empty(), "{left:?}");
-    Ok(())
+    ensure!(self::pod(scratch).await? == pod, "the pod was replaced");
+    let answer = HttpSession::new()?
+        .enter(&workspace::url(&running)?, INSTALLER)
+        .await?;
+    ensure!(answer.status().is_success(), "{}", answer.status());
+    removed(&alice).await
+}
+
+/// A workspace of the second installation runs. The first one neither shows it, nor do its roles count there.
+async fn apart(scratch: &Scratch, other: &Scratch) -> anyhow::Result<()> {
+    let everything = json!([{
+        "apiGroups": ["workspaces.jupyter.org"], "resources": ["workspacemanagers"], "verbs": ["use"],
+    }]);
+    other.grant("use-everything", INSTALLER, &everything).await?;
+    let alice = Api::<Workspace>::namespaced(cluster::user(INSTALLER).await?, &other.namespace);
+    let mut wanted = owned_by(INSTALLER)?;
+    wanted.spec.manager_ref = Some(other.namespace.clone());
+    alice.create(&PostParams::default(), &wanted).await?;
+    let running = workspace::reached(&alice, "demo", Phase::Running).await?;
+    let url = workspace::url(&running)?;
+    ensure!(url.contains(OTHER_DOMAIN), "{url}");
+    // The first proxy has the address that all names lead to. Its certificate is for its own hosts.
+    let opened = HttpSession::new()?.open(&url).await;
+    let is_shown = opened.as_ref().is_ok_and(|answer| answer.status().is_success());
+    ensure!(!is_shown, "{opened:?}");
+    let bob = Api::<Workspace>::namespaced(cluster::user(USER).await?, &other.namespace);
+    let refused = bob.list(&ListParams::default()).await;
+    ensure!(
+        matches!(&refused, Err(kube::Error::Api(status)) if status.code == 403),
+        "{refused:?}"
+    );
+    let both = Api::<Workspace>::namespaced(cluster::admin().await?, &scratch.namespace);
+    let first = both.get("demo").await?;
+    ensure!(
+        !workspace::url(&first)?.contains(OTHER_DOMAIN),
+        "{:?}",
+        first.status
+    );
+    removed(&alice).await
+}
+
+/// Name and UID of the pod of the workspace.
+async fn pod(scratch: &Scratch) -> anyhow::Result<Vec<(String, Option<String>)>> {
+    let of_workspaces = ListParams::default().labels("workspaces.jupyter.org/workspace");
+    let pods = scratch.api::<Pod>().list(&of_workspaces).await?;
+    let pods: Vec<_> = pods.iter().map(|pod| (pod.name_any(), pod.uid())).collect();
+    ensure!(pods.len() == 1, "{pods:?}");
+    Ok(pods)
 }
 
 async fn worked_with(scratch: &Scratch) -> anyhow::Result<()> {
@@ -94,9 +229,14 @@ async fn worked_with(scratch: &Scratch) -> anyhow::Result<()> {
     let answer = HttpSession::new()?
         .enter(&workspace::url(&running)?, INSTALLER)
         .await?;
-    anyhow::ensure!(answer.status().is_success(), "{}", answer.status());
+    ensure!(answer.status().is_success(), "{}", answer.status());
     workspace::stop(&alice, "demo").await?;
-    alice.delete("demo", &kube::api::DeleteParams::default()).await?;
+    removed(&alice).await
+}
+
+/// Deletes the workspace, and waits until it is gone.
+async fn removed(alice: &Api<Workspace>) -> anyhow::Result<()> {
+    alice.delete("demo", &DeleteParams::default()).await?;
     wait::until("the workspace to be gone", wait::USUAL, || async {
         match alice.get_opt("demo").await {
             Ok(None) => Ok(()),
@@ -168,7 +308,7 @@ fn owned_by(user: &str) -> anyhow::Result<Workspace> {
 }
 
 /// Secrets that the chart does not make.
-async fn copy_secrets(scratch: &Scratch) -> anyhow::Result<()> {
+pub(crate) async fn copy_secrets(scratch: &Scratch) -> anyhow::Result<()> {
     let environment = Environment::get()?;
     let (release, system) = (&environment.release, &environment.system_namespace);
     let ours = Api::<Secret>::namespaced(cluster::admin().await?, system);

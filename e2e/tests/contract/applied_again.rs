@@ -13,7 +13,6 @@ use kube::{
     core::GroupVersionKind,
 };
 use serde_json::{Value, json};
-use tokio::sync::Mutex;
 
 /// Ways to write a manifest: the first time, and again.
 const WAYS: [(&str, &[&str], &[&str]); 4] = [
@@ -48,8 +47,7 @@ fn api_of(client: kube::Client, manifest: &Value) -> Api<DynamicObject> {
 
 /// Once the operator has said what it thinks of this generation, and five looks in a row see the same version.
 async fn settled(objects: &Api<DynamicObject>, name: &str) -> anyhow::Result<DynamicObject> {
-    let seen = Mutex::new((0, None));
-    wait::until(&format!("{name} to settle"), wait::USUAL, || async {
+    wait::settled(name, || async {
         let now = objects.get(name).await.map_err(|error| error.to_string())?;
         let status = &now.data["status"];
         let conditions = status["conditions"].as_array();
@@ -58,14 +56,7 @@ async fn settled(objects: &Api<DynamicObject>, name: &str) -> anyhow::Result<Dyn
         {
             return Err(status.to_string());
         }
-        let mut seen = seen.lock().await;
-        let same = seen.1 == now.resource_version();
-        *seen = (if same { seen.0 + 1 } else { 0 }, now.resource_version());
-        if seen.0 >= 5 {
-            Ok(now)
-        } else {
-            Err(format!("{seen:?}"))
-        }
+        Ok(now)
     })
     .await
 }

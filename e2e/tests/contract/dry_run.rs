@@ -7,7 +7,6 @@ use e2e::{
 };
 use kube::{Api, ResourceExt as _};
 use serde_json::{Value, json};
-use tokio::sync::Mutex;
 
 fn manifest(scratch: &Scratch, name: &str) -> Value {
     let mut manifest = json!(workspace::of_image(name, "uv"));
@@ -19,19 +18,8 @@ fn manifest(scratch: &Scratch, name: &str) -> Value {
 /// Once nothing writes it any more: five looks in a row see the same version.
 async fn settled(workspaces: &Api<Workspace>, name: &str) -> anyhow::Result<Workspace> {
     workspace::reached(workspaces, name, Phase::Stopped).await?;
-    let seen = Mutex::new((0, None));
-    wait::until("the workspace to settle", wait::USUAL, || async {
-        let now = workspaces.get(name).await.map_err(|error| error.to_string())?;
-        let mut seen = seen.lock().await;
-        let same = seen.1 == now.resource_version();
-        *seen = (if same { seen.0 + 1 } else { 0 }, now.resource_version());
-        if seen.0 >= 5 {
-            Ok(now)
-        } else {
-            Err(format!("{seen:?}"))
-        }
-    })
-    .await
+    let read = async || workspaces.get(name).await.map_err(|error| error.to_string());
+    wait::settled(name, read).await
 }
 
 async fn write(flags: &[&str], manifest: &Value) -> anyhow::Result<()> {

@@ -9,7 +9,7 @@ mod applied_again;
 mod attested_template;
 mod being_deleted;
 mod bounds;
-mod catalogue;
+mod catalog;
 mod connections;
 mod default_template;
 mod disks;

@@ -1,6 +1,9 @@
 //! Manifests with what people get wrong in them: each fault is a line with field, value, rule and what to do, and all of them come at once.
-//! `kubectl apply` shows the same lines.
+//! `kubectl apply` shows the same lines, and so does `kubectl workspace lint` without a cluster.
 
+use std::path::Path;
+
+use anyhow::Context as _;
 use api::names::GROUP;
 use e2e::{
     cluster::{self, Scratch},
@@ -57,9 +60,58 @@ async fn lines(manifest: &Value) -> anyhow::Result<Vec<String>> {
     }
 }
 
-async fn each(cases: impl IntoIterator<Item = (Value, Case)>) -> anyhow::Result<()> {
+/// What lint finds without a cluster, in the order of the file.
+async fn lines_of_lint(manifest: &Value, template: Option<&Path>) -> anyhow::Result<Vec<String>> {
+    let mut arguments = vec!["workspace", "lint", "-", "--output", "json"];
+    if let Some(template) = template {
+        let file = template.to_str().context("a path that is no text")?;
+        arguments.extend(["--template", file]);
+    }
+    let outcome = kubectl_with("alice", &arguments, manifest).await?;
+    let report: Value = serde_json::from_str(&outcome.stdout).with_context(|| format!("{outcome:?}"))?;
+    anyhow::ensure!(report["checked"] == 1, "{report}");
+    let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+    let problems = report["problems"].as_array().into_iter().flatten();
+    let lines = problems.map(|problem| format!("{}: {}", text(&problem["field"]), text(&problem["message"])));
+    Ok(lines.collect())
+}
+
+/// What the API server refuses and lint does not judge: labels and annotations by Kubernetes' own rules.
+fn not_judged_by_lint() -> [(Value, &'static str); 3] {
+    [
+        (
+            json!({"labels": {"course": "machine learning"}}),
+            "metadata.labels",
+        ),
+        (json!({"labels": {"my course": "ml"}}), "metadata.labels"),
+        (json!({"annotations": {"my note": "x"}}), "metadata.annotations"),
+    ]
+}
+
+async fn only_the_server_judges(scratch: &Scratch) -> anyhow::Result<()> {
+    for (metadata, field) in not_judged_by_lint() {
+        let mut manifest = manifest(scratch, "Workspace", "wrong", &json!({"displayName": "d"}));
+        for (name, value) in metadata.as_object().into_iter().flatten() {
+            manifest["metadata"][name] = value.clone();
+        }
+        let refused = lines(&manifest).await?;
+        assert!(
+            refused.iter().any(|line| line.starts_with(field)),
+            "{metadata}: {refused:?}"
+        );
+        assert_eq!(lines_of_lint(&manifest, None).await?, [""; 0], "{metadata}");
+    }
+    Ok(())
+}
+
+/// Compares the API server's words with those that are expected, and lint's fields and words with the API server's.
+async fn each(cases: impl IntoIterator<Item = (Value, Case)>, template: Option<&Path>) -> anyhow::Result<()> {
     for (manifest, (spec, expected)) in cases {
         let found = lines(&manifest).await?;
+        let (mut by_server, mut by_lint) = (found.clone(), lines_of_lint(&manifest, template).await?);
+        by_server.sort();
+        by_lint.sort();
+        assert_eq!(by_lint, by_server, "{spec}: lint differs from the API server");
         let message = found.join("\n");
         assert_eq!(found.len(), expected.len(), "{spec}: {message}");
         for (line, beginning) in found.iter().zip(expected) {
@@ -238,6 +290,12 @@ async fn each_fault_of_a_workspace_or_a_share_is_a_line_that_says_what_to_write(
         "primaryStorage": {"minSize": "1Gi", "maxSize": "2Gi", "defaultSize": "1Gi"},
     });
     template::make(&scratch, &bounds).await?;
+    let mut template = json!({
+        "apiVersion": "workspaces.jupyter.org/v1alpha1", "kind": "WorkspaceTemplate", "metadata": {"name": scratch.namespace}, "spec": bounds,
+    });
+    template["spec"]["displayName"] = json!("Template of a test");
+    let file = std::env::temp_dir().join(format!("{}.json", scratch.namespace));
+    std::fs::write(&file, template.to_string())?;
     let cases = [types(), amounts(), lists()].concat();
     let of_workspace = |(rest, expected): Case| {
         let mut spec = json!({"displayName": "d", "templateRef": scratch.namespace});
@@ -251,8 +309,10 @@ async fn each_fault_of_a_workspace_or_a_share_is_a_line_that_says_what_to_write(
     if let Some((manifest, _)) = cases.last() {
         assert_eq!(lines_of_kubectl(manifest).await?, lines(manifest).await?);
     }
-    each(cases).await?;
+    each(cases, Some(&file)).await?;
+    std::fs::remove_file(&file)?;
     names_and_shares(&scratch).await?;
+    only_the_server_judges(&scratch).await?;
     template::finish(scratch).await
 }
 
@@ -271,7 +331,7 @@ async fn names_and_shares(scratch: &Scratch) -> anyhow::Result<()> {
         (&long, r#"metadata.name: "nnn"#),
     ] {
         let of_name = (json!(name), &*vec![beginning].leak());
-        each([(manifest(scratch, "Workspace", name, &fine), of_name)]).await?;
+        each([(manifest(scratch, "Workspace", name, &fine), of_name)], None).await?;
     }
     let shares: [Case; 2] = [
         (
@@ -294,5 +354,5 @@ async fn names_and_shares(scratch: &Scratch) -> anyhow::Result<()> {
         let manifest = manifest(scratch, "WorkspaceShare", "wrong", &spec);
         (manifest, (spec, expected))
     });
-    each(of_share).await
+    each(of_share, None).await
 }

@@ -1,5 +1,5 @@
-//! The pods of operator, webhook and gateway evicted, one of each at a time, as `kubectl drain` does it, while a user works and kubectl
-//! writes. The local cluster has one proxy, which has no disruption budget.
+//! The pods of each of our servers and of the proxy evicted, one of each at a time, as `kubectl drain` does it, while a user works and
+//! kubectl writes.
 
 use std::{collections::BTreeMap, time::Duration};
 
@@ -7,8 +7,11 @@ use anyhow::ensure;
 use api::{Workspace, workspace::Phase};
 use e2e::{
     cluster::{self, Scratch},
+    finally::always,
     http::HttpSession,
-    wait, workspace,
+    load::{Load, Report, Writes},
+    portal::Portal,
+    release, wait, workspace,
 };
 use futures::future::try_join_all;
 use k8s_openapi::api::core::v1::Pod;
@@ -17,36 +20,59 @@ use kube::{
     api::{EvictParams, PostParams},
 };
 use reqwest::StatusCode;
-use tokio::{sync::watch, task::JoinHandle, time::interval};
 
-use super::{fetch, kill, load::Load, replaced, replicas::settled};
+use super::{fetch, kill, replaced, replicas::settled};
 
 /// One request of a page every 5 ms.
 const PAUSE: Duration = Duration::from_millis(5);
-/// One write to the API server, which asks the webhook, every 100 ms.
-const WRITE_PAUSE: Duration = Duration::from_millis(100);
+/// One request of a page of the portal every 20 ms: it reads much more.
+const PORTAL_PAUSE: Duration = Duration::from_millis(20);
+/// The local cluster has one of each, without a disruption budget.
+const REPLICAS: [&str; 2] = ["portal.replicas=2", "proxy.replicas=2"];
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn each_pod_of_our_servers_is_evicted_in_turn_and_no_request_and_no_write_fails() -> anyhow::Result<()>
 {
     let _exclusive = super::EXCLUSIVE.lock().await;
     let scratch = Scratch::new("evictions", &["alice"]).await?;
+    let work = async {
+        release::upgrade(&REPLICAS).await?;
+        Box::pin(evicted(&scratch)).await
+    };
+    always(work, release::upgrade(&[])).await?;
+    scratch.finish().await
+}
+
+async fn evicted(scratch: &Scratch) -> anyhow::Result<()> {
     let alice: Api<Workspace> = Api::namespaced(cluster::user("alice").await?, &scratch.namespace);
-    let before = workspace::running(&scratch, "ws").await?;
+    let before = workspace::running(scratch, "ws").await?;
     let url = workspace::url(&before)?;
     let session = HttpSession::new()?;
     session.enter(&url, "alice").await?;
+    let portal = Portal::enter("alice").await?;
     settled().await?;
 
+    let pages = Load::begin(&portal.http, &portal.at("/"), PORTAL_PAUSE);
     let load = Load::begin(&session, &format!("{url}alive"), PAUSE);
     let writes = Writes::begin(alice.clone())?;
     let fault = load.begin.elapsed();
-    let evicted = try_join_all(["operator", "webhook", "gateway"].map(evict_each)).await;
+    let servers = ["operator", "webhook", "gateway", "portal"];
+    let evicted = try_join_all(servers.map(evict_each)).await;
     let failed_writes = writes.end().await?;
-    let report = load.end("evictions", fault).await?;
+    let report = load.end("evictions of servers", fault).await?;
+    let seen = pages.end("pages of the portal meanwhile", fault).await?;
     evicted?;
-    ensure!(report.failed == 0, "{report:?}");
+    is_whole(&report)?;
+    is_whole(&seen)?;
     ensure!(failed_writes.is_empty(), "{failed_writes:?}");
+
+    // Connections end with a proxy. The next request has another one.
+    let load = Load::begin(&session, &format!("{url}alive"), PAUSE);
+    let fault = load.begin.elapsed();
+    let evicted = evict_each("proxy").await;
+    let report = load.end("evictions of proxies", fault).await?;
+    evicted?;
+    is_whole(&report)?;
 
     // The operator that leads now works, and the workspace is the same run.
     alice
@@ -76,8 +102,13 @@ async fn each_pod_of_our_servers_is_evicted_in_turn_and_no_request_and_no_write_
             Err(format!("{status} at {at}"))
         }
     })
-    .await?;
-    scratch.finish().await
+    .await
+}
+
+/// Whether no request failed.
+fn is_whole(report: &Report) -> anyhow::Result<()> {
+    ensure!(report.failed == 0, "{report:?}");
+    Ok(())
 }
 
 /// Evicts the pods of a component one after the other. The next one goes when the component is complete again.
@@ -122,38 +153,4 @@ async fn evict_each(component: &str) -> anyhow::Result<()> {
         .await?;
     }
     Ok(())
-}
-
-/// Creations of a workspace that the API server validates, the webhook included, and does not store.
-struct Writes {
-    stop: watch::Sender<bool>,
-    task: JoinHandle<Vec<String>>,
-}
-
-impl Writes {
-    fn begin(workspaces: Api<Workspace>) -> anyhow::Result<Self> {
-        let new = workspace::echo("dry-run")?;
-        let (stop, stopped) = watch::channel(false);
-        let task = tokio::spawn(async move {
-            let (mut ticks, mut failed) = (interval(WRITE_PAUSE), Vec::new());
-            let dry_run = PostParams {
-                dry_run: true,
-                ..PostParams::default()
-            };
-            while !*stopped.borrow() {
-                ticks.tick().await;
-                if let Err(error) = workspaces.create(&dry_run, &new).await {
-                    failed.push(error.to_string());
-                }
-            }
-            failed
-        });
-        Ok(Self { stop, task })
-    }
-
-    /// Errors of the writes that failed.
-    async fn end(self) -> anyhow::Result<Vec<String>> {
-        self.stop.send_replace(true);
-        Ok(self.task.await?)
-    }
 }

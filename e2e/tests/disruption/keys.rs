@@ -12,6 +12,7 @@ use e2e::{
     Environment,
     cluster::{self, Scratch},
     http::HttpSession,
+    load::Load,
     wait, workspace,
 };
 use jiff::Timestamp;
@@ -25,7 +26,7 @@ use reqwest::Url;
 use serde_json::{Value, json};
 use tokio::time::sleep;
 
-use crate::{load::Load, replicas::settled};
+use crate::replicas::settled;
 
 /// Twenty requests a second, for minutes.
 const PAUSE: Duration = Duration::from_millis(50);

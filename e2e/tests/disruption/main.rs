@@ -6,7 +6,6 @@ mod definitions;
 mod evictions;
 mod grace;
 mod keys;
-mod load;
 mod opened;
 mod operator_down;
 mod replicas;

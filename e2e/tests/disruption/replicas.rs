@@ -6,12 +6,11 @@ use anyhow::{Context as _, ensure};
 use e2e::{
     cluster::{self, Scratch},
     http::HttpSession,
+    load::{Load, Report},
     wait, workspace,
 };
 use kube::ResourceExt as _;
 use tokio::time::sleep;
-
-use crate::load::{Load, Report};
 
 /// One request every 5 ms.
 const PAUSE: Duration = Duration::from_millis(5);
@@ -113,6 +112,16 @@ pub(crate) async fn settled() -> anyhow::Result<()> {
     .await
 }
 
+/// Alice's namespace, her session in a workspace there, and its URL, while all replicas of the gateway are ready.
+pub(crate) async fn user_at_work(prefix: &str) -> anyhow::Result<(Scratch, HttpSession, String)> {
+    let scratch = Scratch::new(prefix, &["alice"]).await?;
+    let url = workspace::url(&workspace::running(&scratch, "ws").await?)?;
+    let session = HttpSession::new()?;
+    session.enter(&url, "alice").await?;
+    settled().await?;
+    Ok((scratch, session, url))
+}
+
 /// Whether few of the requests failed or were held up, nobody waited for longer than `gap` seconds, and later fewer than one request in
 /// `one_in` failed. Generous: the machine is shared, also with
 /// other tests. docs/performance.md has what is measured.
@@ -129,11 +138,7 @@ pub(crate) fn check(report: &Report, gap: u64, one_in: usize) -> anyhow::Result<
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_user_s_requests_survive_a_killed_replica() -> anyhow::Result<()> {
     let _exclusive = super::EXCLUSIVE.lock().await;
-    let scratch = Scratch::new("replicas", &["alice"]).await?;
-    let url = workspace::url(&workspace::running(&scratch, "ws").await?)?;
-    let session = HttpSession::new()?;
-    session.enter(&url, "alice").await?;
-    settled().await?;
+    let (scratch, session, url) = user_at_work("replicas").await?;
 
     let load = Load::begin(&session, &format!("{url}alive"), PAUSE);
     let replica = Replica::busiest().await?;

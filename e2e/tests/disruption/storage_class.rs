@@ -6,6 +6,7 @@ use api::{
     workspace::Phase,
 };
 use e2e::{
+    check::{ChangedPod, Check},
     cluster::{self, Scratch},
     finally::always,
     wait, workspace,
@@ -54,8 +55,8 @@ async fn a_disk_without_default_storage_class_is_reported_and_binds_later() -> a
         classes.patch(&usual[0], &PatchParams::default(), &patch).await?;
         anyhow::Ok(())
     };
-    set("false").await?;
     let meanwhile = async {
+        set("false").await?;
         let mut wanted = workspace::echo("ws")?;
         wanted.spec.storage = serde_json::from_value(json!({"size": "100Mi"}))?;
         let alice: Api<Workspace> = Api::namespaced(cluster::user("alice").await?, &scratch.namespace);
@@ -68,7 +69,7 @@ async fn a_disk_without_default_storage_class_is_reported_and_binds_later() -> a
              workspace and create it anew with spec.storage.storageClassName: the disk was never made, so no files are lost."
         );
         workspace::reached(&workspaces, "ws", Phase::Failed).await?;
-        Ok(())
+        is_found_by_helm_test().await
     };
     Box::pin(always(meanwhile, set("true"))).await?;
     says(&workspaces, "ws", DEGRADED, ("False", reason::AS_EXPECTED)).await?;
@@ -89,5 +90,30 @@ async fn a_disk_without_default_storage_class_is_reported_and_binds_later() -> a
     // The scheduler looks again after five minutes at a pod whose claim had no class; at a new pod, at once.
     workspace::stop(&workspaces, "ws").await?;
     workspace::start(&workspaces, "ws").await?;
+    scratch.finish().await
+}
+
+/// The release's test creates a workspace with a disk, says why it does not start, and deletes it.
+async fn is_found_by_helm_test() -> anyhow::Result<()> {
+    let check = Check::new().await?;
+    let scratch = Scratch::new("check", &[&check.user()?]).await?;
+    let namespace = format!("--workspace-namespace={}", scratch.namespace);
+    let work = async {
+        let change = |pod: &mut ChangedPod| {
+            pod.without_workspace()?;
+            pod.set(&[&namespace, "--delete-disk", "--timeout-seconds=20"])
+        };
+        let lines = check.failure("class", change).await?;
+        let parts = [
+            "is not available after 20 s",
+            reason::STORAGE_CLASS_NOT_FOUND,
+            "the cluster has no default one. Have a default made",
+        ];
+        lines.say("FAIL", "workspace", &parts)
+    };
+    Box::pin(always(work, check.remove())).await?;
+    let claims = scratch.api::<PersistentVolumeClaim>();
+    let left = claims.list(&ListParams::default()).await?.items;
+    anyhow::ensure!(left.is_empty(), "{left:?}");
     scratch.finish().await
 }

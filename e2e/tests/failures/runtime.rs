@@ -68,7 +68,10 @@ async fn command_that_does_not_exist(fixture: &Fixture) -> anyhow::Result<()> {
         .await?;
     let evidence = container(|status| {
         let state = status.state.clone().unwrap_or_default();
+        // Each later attempt moves the end of the one before into the last state.
+        let last = status.last_state.as_ref();
         state.terminated.is_some()
+            || last.is_some_and(|last| last.terminated.is_some())
             || state
                 .waiting
                 .is_some_and(|it| it.reason.as_deref() == Some("RunContainerError"))

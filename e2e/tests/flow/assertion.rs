@@ -1,46 +1,16 @@
 //! A workspace's own server answers whom the gateway vouches for, and nobody else who gets at its address.
 
-use std::time::{SystemTime, UNIX_EPOCH};
-
 use api::{Workspace, names};
 use e2e::{
-    Environment,
+    attested::{keys, now, signer},
     cluster::{self, Scratch},
     http::HttpSession,
     workspace,
 };
-use k8s_openapi::api::core::v1::Secret;
-use kit::{
-    assertion::{Claims, Signer},
-    rotating_keys::{self, MasterKey},
-};
-use kube::{Api, Client, ResourceExt as _, client::Body};
+use kit::{assertion::Claims, rotating_keys::MasterKey};
+use kube::{Client, ResourceExt as _, client::Body};
 use reqwest::Method;
 use serde_json::{Value, json};
-
-fn now() -> i64 {
-    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    i64::try_from(now.as_secs()).unwrap_or_default()
-}
-
-/// The keys of a component, as its Secret has them.
-async fn keys(component: &str) -> anyhow::Result<Vec<MasterKey>> {
-    let environment = Environment::get()?;
-    let secrets: Api<Secret> = Api::namespaced(cluster::admin().await?, &environment.system_namespace);
-    let spec = kit::shared_secret::Spec {
-        name: format!("{}-{component}-keys", environment.release),
-        type_: "Opaque",
-        labels: [].into(),
-        manager: "e2e",
-    };
-    Ok(rotating_keys::agree(&secrets, &spec, now()).await?)
-}
-
-fn signer(keys: &[MasterKey]) -> anyhow::Result<Signer> {
-    let signer = Signer::default();
-    signer.replace(keys)?;
-    Ok(signer)
-}
 
 /// A pod at its own address, reached through the API server and its node, with no part of ours in between.
 struct Pod {

@@ -10,19 +10,13 @@ use e2e::{
     Environment,
     browser::Browser,
     cluster::{self, Scratch},
+    hostile_page::{ATTEMPTS, tries},
     http::HttpSession,
     workspace,
 };
 use kube::{Api, ResourceExt as _};
 use reqwest::{StatusCode, header};
 use serde_json::{Value, json};
-
-/// Runs a hostile page's script: `done` tells how it ended; nothing for five seconds is `silence`.
-async fn tries(browser: &Browser, script: &str, target: &str) -> anyhow::Result<Value> {
-    let script =
-        format!("const [target, done] = arguments; setTimeout(() => done('silence'), 5000); {script}");
-    Ok(browser.page.execute_async(&script, vec![target.into()]).await?)
-}
 
 /// Submits a form with these fields from a hostile page, and waits until the browser is at what it answered.
 async fn submits(browser: &Browser, fields: &str, target: &str) -> anyhow::Result<()> {
@@ -32,61 +26,6 @@ async fn submits(browser: &Browser, fields: &str, target: &str) -> anyhow::Resul
     tries(browser, &script, target).await?;
     browser.at(target, |url| url.as_str() == target).await
 }
-
-/// What a page can do without leaving, and what tells it that it got nothing. `target` ends in what the pod's log is searched for.
-const ATTEMPTS: [(&str, &str, &str); 10] = [
-    (
-        "fetch",
-        "fetch(target, {credentials: 'include'}).then(() => done('got'), () => done('nothing'))",
-        "nothing",
-    ),
-    (
-        "post",
-        "fetch(target, {method: 'POST', credentials: 'include', mode: 'no-cors', body: 'x'}).then(r => done(r.type), () => done('nothing'))",
-        "opaque",
-    ),
-    (
-        "preflight",
-        "fetch(target, {method: 'DELETE', credentials: 'include'}).then(() => done('got'), () => done('nothing'))",
-        "nothing",
-    ),
-    (
-        "script",
-        "const s = document.createElement('script'); s.src = target; s.onload = () => done('got'); s.onerror = () => done('nothing'); document.body.append(s)",
-        "nothing",
-    ),
-    (
-        "image",
-        "const i = new Image(); i.src = target; i.onload = () => done('got'); i.onerror = () => done('nothing')",
-        "nothing",
-    ),
-    (
-        "frame",
-        "const f = document.createElement('iframe'); f.src = target; f.onload = () => { let seen = 'nothing'; try { seen = f.contentDocument ? 'got' : 'nothing' } catch {} done(seen) }; document.body.append(f)",
-        "nothing",
-    ),
-    (
-        "form-in-frame",
-        "const f = document.createElement('iframe'); f.name = 'inner'; document.body.append(f); const form = document.createElement('form'); form.method = 'post'; form.action = target; form.target = 'inner'; document.body.append(form); f.onload = () => done('nothing'); form.submit()",
-        "nothing",
-    ),
-    (
-        "socket",
-        "const s = new WebSocket(target.replace('https', 'wss')); s.onopen = () => done('got'); s.onerror = () => done('nothing')",
-        "nothing",
-    ),
-    (
-        "worker",
-        "navigator.serviceWorker.register(target).then(() => done('got'), () => done('nothing'))",
-        "nothing",
-    ),
-    // The browser fetches the page ahead, as if somebody had typed its address, and tells nobody.
-    (
-        "speculation",
-        "const s = document.createElement('script'); s.type = 'speculationrules'; s.textContent = JSON.stringify({prefetch: [{urls: [target], eagerness: 'immediate'}]}); document.body.append(s)",
-        "silence",
-    ),
-];
 
 #[tokio::test]
 async fn a_hostile_page_gets_nothing_of_other_hosts_and_its_cookies_neither_sign_in_nor_lock_out_a_user()

@@ -50,7 +50,10 @@ async fn the_plugin_shares_stops_starts_restarts_and_deletes() -> anyhow::Result
     assert!(listed.stdout.contains("User bob"), "{listed:?}");
     let set = plugin(&scratch, "set demo --idle never").await?;
     assert_eq!(set.code, 0, "{set:?}");
-    assert!(set.stderr.contains("Counts now: spec.idleShutdown"), "{set:?}");
+    assert!(
+        set.stderr.contains("Takes effect now: spec.idleShutdown"),
+        "{set:?}"
+    );
     let ended = plugin(&scratch, "unshare demo --user bob").await?;
     assert_eq!(ended.code, 0, "{ended:?}");
     let left = scratch

@@ -1,167 +1,191 @@
 //! The command of `helm test` where one thing is wrong: its line says what, and what to do.
 
-use anyhow::{Context as _, ensure};
-use e2e::{Environment, cluster, command::administer_with, finally::always, release, wait};
+use anyhow::Context as _;
+use api::Workspace;
+use e2e::{
+    Environment,
+    check::{ChangedPod, Check},
+    cluster::{self, Scratch},
+    finally::always,
+};
 use k8s_openapi::api::core::v1::{Pod, Secret};
 use kube::{
-    Api,
-    api::{DeleteParams, LogParams, PostParams},
+    Api, ResourceExt as _,
+    api::{DeleteParams, ListParams, PostParams},
 };
-use serde_json::{Deserializer, Value, json};
+use serde_json::json;
 
-/// What a check with access to all but workspaces leaves out.
-const WITHOUT_WORKSPACE: [&str; 4] = [
-    "--workspace-namespace=",
-    "--workspace-template=",
-    "--delete-disk",
-    "--webhook-port=",
-];
+use crate::{stand_in::StandIn, unreached::Unreached};
 
-/// The Pod of `helm test`, with the objects that it needs.
-struct Check {
-    pod: Value,
-    objects: String,
+/// A domain that no DNS server knows (RFC 6761).
+const NOWHERE: &str = "nowhere.invalid";
+
+/// One thing that is wrong.
+struct Fault<'a> {
+    name: &'a str,
+    change: Change<'a>,
+    /// The check that fails, and parts of its line.
+    failures: &'a [(&'a str, &'a [&'a str])],
 }
 
-impl Check {
-    /// Creates what the Pod needs.
-    async fn new() -> anyhow::Result<Self> {
-        let files = ["templates/tests/check.yaml", "templates/rbac/tests.yaml"];
-        let yaml = release::render_files(&files).await?;
-        let json = administer_with(
-            &["create", "--dry-run=client", "--output=json", "--filename=-"],
-            &yaml,
-        )
-        .await?;
-        ensure!(json.code == 0, "{}", json.stderr);
-        let parsed: Vec<Value> = Deserializer::from_str(&json.stdout)
-            .into_iter()
-            .collect::<Result<_, _>>()?;
-        let all = parsed
-            .into_iter()
-            .flat_map(|object| match object["items"].as_array().cloned() {
-                Some(items) => items,
-                None => vec![object],
-            });
-        let (pods, others): (Vec<Value>, Vec<Value>) = all.partition(|object| object["kind"] == "Pod");
-        let check = Self {
-            pod: pods
-                .into_iter()
-                .next()
-                .context("the chart has no Pod for helm test")?,
-            objects: json!({"apiVersion": "v1", "kind": "List", "items": others}).to_string(),
-        };
-        let applied = administer_with(&["apply", "--filename=-"], &check.objects).await?;
-        ensure!(applied.code == 0, "{}", applied.stderr);
-        Ok(check)
+/// What is wrong.
+enum Change<'a> {
+    /// The domain has no DNS records, and the certificate does not cover it.
+    Domain,
+    /// The sign-in host leads to this address.
+    SignInHost(&'a str),
+    /// The identity provider is asked at this address.
+    Provider(&'a str),
+    /// The same, by an authority of its own in this Secret.
+    StandIn(&'a str, &'a str),
+    /// The Secret of the client is this one.
+    ClientSecret(&'a str),
+}
+
+impl Change<'_> {
+    fn apply(&self, pod: &mut ChangedPod) -> anyhow::Result<()> {
+        pod.without_admission()?;
+        match self {
+            Self::Domain => pod.set(&[&format!("--base-domain={NOWHERE}")]),
+            Self::SignInHost(address) => {
+                pod.resolve(&Environment::get()?.auth_host(), address);
+                Ok(())
+            }
+            Self::Provider(address) => pod.set(&[&format!("--oidc-connect-to={address}")]),
+            Self::StandIn(address, authority) => {
+                pod.mount("oidc-ca", authority)?;
+                pod.set(&[&format!("--oidc-connect-to={address}")])
+            }
+            Self::ClientSecret(secret) => pod.mount("oidc-client", secret),
+        }
     }
-
-    /// The line about `check` of a Pod with this change, and its status at the end.
-    async fn line(&self, check: &str, change: impl FnOnce(&mut Value)) -> anyhow::Result<String> {
-        let name = format!("{}-check-{check}", Environment::get()?.release);
-        let mut pod = self.pod.clone();
-        pod["metadata"]["name"] = json!(name);
-        pod["metadata"]["annotations"] = Value::Null;
-        change(&mut pod);
-        let pods: Api<Pod> = system().await?;
-        pods.create(&PostParams::default(), &serde_json::from_value(pod)?)
-            .await?;
-        let ended = wait::until(&format!("{name} to end"), wait::USUAL, || async {
-            let pod = pods.get(&name).await.map_err(|error| error.to_string())?;
-            let phase = pod.status.and_then(|status| status.phase).unwrap_or_default();
-            ["Succeeded", "Failed"]
-                .contains(&phase.as_str())
-                .then(|| phase.clone())
-                .ok_or(phase)
-        })
-        .await;
-        let log = pods.logs(&name, &LogParams::default()).await;
-        pods.delete(&name, &DeleteParams::default()).await?;
-        let (ended, log) = (ended?, log?);
-        ensure!(ended == "Failed", "the check passes: {log}");
-        let found = log.lines().find(|line| line.contains(&format!(" {check} ")));
-        Ok(found
-            .with_context(|| format!("no line about {check}: {log}"))?
-            .to_owned())
-    }
-
-    async fn remove(&self) -> anyhow::Result<()> {
-        let gone = administer_with(&["delete", "--ignore-not-found", "--filename=-"], &self.objects).await?;
-        ensure!(gone.code == 0, "{}", gone.stderr);
-        Ok(())
-    }
-}
-
-async fn system<K>() -> anyhow::Result<Api<K>>
-where
-    K: kube::Resource<Scope = k8s_openapi::NamespaceResourceScope>,
-    K::DynamicType: Default,
-{
-    let namespace = &Environment::get()?.system_namespace;
-    Ok(Api::namespaced(cluster::admin().await?, namespace))
-}
-
-fn arguments(pod: &mut Value) -> anyhow::Result<&mut Vec<Value>> {
-    let arguments = pod["spec"]["containers"][0]["args"].as_array_mut();
-    arguments.context("the Pod has no arguments")
-}
-
-/// Adds an argument, in place of the one of the same flag, and leaves the workspace out.
-fn with(pod: &mut Value, argument: &str) {
-    let Ok(all) = arguments(pod) else { return };
-    let flag = argument
-        .split_once('=')
-        .map_or(argument, |(flag, _)| flag)
-        .to_owned()
-        + "=";
-    all.retain(|one| {
-        let one = one.as_str().unwrap_or_default();
-        !one.starts_with(&flag) && !WITHOUT_WORKSPACE.iter().any(|left_out| one.starts_with(left_out))
-    });
-    all.extend([json!(argument), json!("--without=webhook")]);
 }
 
 #[tokio::test]
-async fn each_line_of_helm_test_fails_for_its_own_reason() -> anyhow::Result<()> {
-    let check = Check::new().await?;
-    always(Box::pin(failures(&check)), check.remove()).await
-}
-
-async fn failures(check: &Check) -> anyhow::Result<()> {
-    let line = check
-        .line("certificate", |pod| with(pod, "--base-domain=elsewhere.example"))
-        .await?;
-    for part in ["FAIL", "and not *.elsewhere.example", "(proxy.tls)"] {
-        ensure!(line.contains(part), "{line}");
-    }
-    // A port on which nothing listens.
-    let line = check
-        .line("provider", |pod| with(pod, "--oidc-connect-to=127.0.0.1:9"))
-        .await?;
-    for part in ["FAIL", "does not answer", "start it"] {
-        ensure!(line.contains(part), "{line}");
-    }
-
-    let secrets: Api<Secret> = system().await?;
-    let name = format!("{}-check-wrong", Environment::get()?.release);
-    let wrong = json!({"metadata": {"name": name}, "stringData": {"clientSecret": "wrong"}});
+async fn each_line_of_helm_test_fails_for_its_own_reason_and_nothing_is_left() -> anyhow::Result<()> {
+    let scratch = Scratch::new("check", &[]).await?;
+    let stand_in = StandIn::start(&scratch).await?;
+    let secrets = Api::<Secret>::namespaced(cluster::admin().await?, &Environment::get()?.system_namespace);
+    let wrong = json!({
+        "metadata": {"name": scratch.namespace, "labels": {"e2e.test/scratch": "true"}},
+        "stringData": {"clientSecret": "wrong", "ca.crt": stand_in.authority},
+    });
     secrets
         .create(&PostParams::default(), &serde_json::from_value(wrong)?)
         .await?;
-    let line = check
-        .line("provider", |pod| {
-            with(pod, "--routing-mode=Subdomain");
-            for volume in pod["spec"]["volumes"].as_array_mut().into_iter().flatten() {
-                if volume["name"] == "oidc-client" {
-                    volume["secret"]["secretName"] = json!(name);
-                }
-            }
-        })
-        .await;
-    secrets.delete(&name, &DeleteParams::default()).await?;
-    let line = line?;
-    for part in ["FAIL", "refuses the client", "clientSecretName"] {
-        ensure!(line.contains(part), "{line}");
+    let check = Check::new().await?;
+    let back = async {
+        secrets
+            .delete(&scratch.namespace, &DeleteParams::default())
+            .await?;
+        check.remove().await
+    };
+    Box::pin(always(failures(&check, &stand_in, &scratch.namespace), back)).await?;
+    let pods = Api::<Pod>::namespaced(cluster::admin().await?, &Environment::get()?.system_namespace);
+    let all = pods.list(&ListParams::default()).await?;
+    let beginning = format!("{}-check-", Environment::get()?.release);
+    let of_the_test =
+        |pod: &&Pod| pod.name_any().starts_with(&beginning) && pod.metadata.deletion_timestamp.is_none();
+    let left: Vec<_> = all
+        .iter()
+        .filter(of_the_test)
+        .map(kube::ResourceExt::name_any)
+        .collect();
+    anyhow::ensure!(left.is_empty(), "{left:?}");
+    scratch.finish().await
+}
+
+async fn failures(check: &Check, stand_in: &StandIn, secret: &str) -> anyhow::Result<()> {
+    let environment = Environment::get()?;
+    let (release, host) = (&environment.release, environment.auth_host());
+    let service = format!("let its DNS record lead to the address of Service {release}-proxy");
+    let covered = format!("and not *.{NOWHERE}");
+    let unknown = format!("auth.{NOWHERE} does not resolve in pods (");
+    let elsewhere = format!(
+        "{host} leads to {}, where another certificate is served",
+        stand_in.address
+    );
+    let front = format!("if {} is the address of a front that ends TLS", stand_in.address);
+    let provider = format!("{}:{}", stand_in.address, environment.port);
+    let faults = [
+        Fault {
+            name: "nowhere",
+            change: Change::Domain,
+            failures: &[
+                ("certificate", &[&covered, "(proxy.tls)"]),
+                ("DNS", &[&unknown, &service]),
+            ],
+        },
+        Fault {
+            name: "elsewhere",
+            change: Change::SignInHost(&stand_in.address),
+            failures: &[("DNS", &[&elsewhere, &service, &front])],
+        },
+        // A port on which nothing listens.
+        Fault {
+            name: "silent",
+            change: Change::Provider("127.0.0.1:9"),
+            failures: &[("provider", &["does not answer", "start it", "oidc.connectTo"])],
+        },
+        Fault {
+            name: "clock",
+            change: Change::StandIn(&provider, secret),
+            failures: &[(
+                "provider",
+                &[
+                    "its clock is 3",
+                    "s ahead of the clock of this pod's node: set both by a time server",
+                ],
+            )],
+        },
+        Fault {
+            name: "secret",
+            change: Change::ClientSecret(secret),
+            failures: &[(
+                "provider",
+                &["refuses the client", "compare oidc.clientId", "clientSecretName"],
+            )],
+        },
+    ];
+    for fault in faults {
+        let lines = check.failure(fault.name, |pod| fault.change.apply(pod)).await?;
+        for (check, parts) in fault.failures {
+            lines
+                .say("FAIL", check, parts)
+                .with_context(|| fault.name.to_owned())?;
+        }
     }
     Ok(())
+}
+
+#[tokio::test]
+async fn where_the_api_server_does_not_reach_the_webhook_helm_test_says_so_and_creates_nothing()
+-> anyhow::Result<()> {
+    let check = Check::new().await?;
+    let scratch = Scratch::new("check", &[&check.user()?]).await?;
+    let unreached = Unreached::new(&scratch).await?;
+    let work = async {
+        unreached.ask().await?;
+        let namespace = format!("--workspace-namespace={}", scratch.namespace);
+        let change = |pod: &mut ChangedPod| {
+            pod.without_workspace()?;
+            pod.set(&[&namespace])
+        };
+        let lines = check.failure("webhook", change).await?;
+        let cure = [
+            "does not reach port",
+            "open it (firewall, webhook.apiServerNetworks)",
+            "webhook.port",
+        ];
+        lines.say("FAIL", "admission", &cure)?;
+        lines.say("skip", "workspace", &["needs admission"])
+    };
+    let back = async {
+        unreached.end().await?;
+        check.remove().await
+    };
+    Box::pin(always(work, back)).await?;
+    let left = scratch.api::<Workspace>().list(&ListParams::default()).await?;
+    anyhow::ensure!(left.items.is_empty(), "{:?}", left.items);
+    scratch.finish().await
 }

@@ -1,6 +1,8 @@
 //! The command of `helm test`, where everything works and where one thing is wrong.
 
 mod check;
+mod stand_in;
+mod unreached;
 
 use api::Workspace;
 use e2e::{Environment, cluster, release};

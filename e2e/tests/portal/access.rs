@@ -2,12 +2,15 @@
 
 use std::time::Instant;
 
+use anyhow::Context as _;
 use api::Workspace;
+use api::workspace::Phase;
+use e2e::accessibility::Node;
 use e2e::axe::Axe;
 use e2e::browser::Browser;
 use e2e::cluster::{self, Scratch};
 use e2e::devtools::Preference;
-use e2e::{Environment, template, wait};
+use e2e::{Environment, template, wait, workspace};
 use fantoccini::key::Key;
 use kube::api::ListParams;
 use kube::{Api, ResourceExt as _};
@@ -33,6 +36,10 @@ async fn every_page_in_every_state_passes_axe_and_holds_at_every_zoom_and_text_s
     for (state, looks) in site.states().iter().zip(LOOKS.iter().cycle()) {
         let start = Instant::now();
         state.show(&browser).await?;
+        if state.is_as_loaded() {
+            let shifts = layout::shifts(&browser).await?.into_iter();
+            found.extend(shifts.map(|shift| format!("{}, moves while it loads: {shift}", state.name)));
+        }
         found.extend(violations_of(&axe, &browser, state, looks).await?);
         found.extend(faults_of(&browser, state).await?);
         println!("{}: {} ms", state.name, start.elapsed().as_millis());
@@ -161,6 +168,13 @@ async fn everything_is_done_by_keyboard_alone() -> anyhow::Result<()> {
     browser.press([Key::Enter]).await?;
     browser.sees("#shares", "nobody").await?;
 
+    yaml_by_keys(&browser, &at).await?;
+    assert_eq!(alice.get(&made.name_any()).await?.spec.display_name, "By YAML");
+    workspace::start(&alice, &made.name_any()).await?;
+    bulk_stop_by_keys(&browser, own).await?;
+    workspace::reached(&alice, &made.name_any(), Phase::Stopped).await?;
+    roles_and_names(&browser, own, &at).await?;
+
     browser.page.goto(&address(&at)?).await?;
     menu(&browser, &format!("a[href='{at}/delete']")).await?;
     browser.focused("dialog[open] #typed").await?;
@@ -182,6 +196,112 @@ async fn everything_is_done_by_keyboard_alone() -> anyhow::Result<()> {
     .await?;
     browser.close().await?;
     template::finish(scratch).await
+}
+
+/// Writes another display name into the YAML of a workspace, and saves it.
+async fn yaml_by_keys(browser: &Browser, at: &str) -> anyhow::Result<()> {
+    browser.page.goto(&address(at)?).await?;
+    menu(browser, &format!("a[href='{at}/yaml']")).await?;
+    browser.find("#yaml").await?;
+    browser.tab_to("#yaml").await?;
+    let line = "return document.getElementById('yaml').value.split('\\n').findIndex((line) => line.startsWith('  displayName:'))";
+    let line = browser.run(line, Vec::new()).await?;
+    let line = line.as_u64().context("the YAML has no display name")?;
+    browser.chord(Key::Control, Key::Home).await?;
+    for _ in 0..line {
+        browser.press([Key::Down]).await?;
+    }
+    browser.press([Key::Home]).await?;
+    browser.chord(Key::Shift, Key::End).await?;
+    browser.type_text("  displayName: By YAML").await?;
+    browser.tab_to("main form .actions button[value=save]").await?;
+    browser.press([Key::Enter]).await?;
+    browser.sees("main", "The changes are stored").await
+}
+
+/// Chooses the only workspace that runs in a list, and stops what is chosen.
+async fn bulk_stop_by_keys(browser: &Browser, namespace: &str) -> anyhow::Result<()> {
+    let list = address(&format!("/?namespace={namespace}"))?;
+    browser.page.goto(&list).await?;
+    browser.sees("#rows", "Running").await?;
+    browser.tab_to("#rows input[type=checkbox]").await?;
+    browser.press([Key::Space]).await?;
+    browser.tab_to("#bulk-form button").await?;
+    browser.press([Key::Enter]).await?;
+    browser.find("main #confirm").await?;
+    browser.tab_to("#confirm button[type=submit]").await?;
+    browser.press([Key::Enter]).await?;
+    browser.sees("#bulk", "All 1 are being stopped.").await
+}
+
+/// What the accessibility tree of the browser has: names for all that can be used, and one place whose changes are announced.
+async fn roles_and_names(browser: &Browser, own: &str, at: &str) -> anyhow::Result<()> {
+    let list = [
+        ("navigation", "Main"),
+        ("searchbox", "Search"),
+        ("button", "Show"),
+        ("table", "Workspaces"),
+        ("columnheader", "State"),
+        ("rowheader", "By YAML"),
+        ("link", "By YAML"),
+        ("button", "Start"),
+    ];
+    let form = [
+        ("heading", "New workspace"),
+        ("textbox", "Display name"),
+        ("button", "Create"),
+        ("button", "Edit as YAML"),
+    ];
+    let page = [
+        ("navigation", "Breadcrumb"),
+        ("heading", "By YAML"),
+        ("region", "State and actions"),
+        ("region", "Access"),
+        ("button", "Start"),
+    ];
+    for (path, expected) in [
+        (format!("/?namespace={own}"), &list[..]),
+        (format!("/new?namespace={own}&template={own}"), &form),
+        (at.to_owned(), &page),
+    ] {
+        browser.page.goto(&address(&path)?).await?;
+        browser.find("main h1, main h2").await?;
+        let nodes = browser.accessibility().await?;
+        for (role, name) in expected {
+            let is_there = |node: &Node| node.role == *role && node.name.starts_with(name);
+            assert!(
+                nodes.iter().any(is_there),
+                "{path}: no {role} {name:?}: {nodes:#?}"
+            );
+        }
+        let usable = [
+            "button",
+            "link",
+            "textbox",
+            "searchbox",
+            "combobox",
+            "slider",
+            "checkbox",
+            "radio",
+        ];
+        let nameless = |node: &&Node| usable.contains(&&*node.role) && node.name.is_empty();
+        let nameless: Vec<_> = nodes.iter().filter(nameless).collect();
+        assert!(nameless.is_empty(), "{path}: {nameless:?}");
+        // Rows and parts change without a word: other users' changes are silent. The user's own come to the status alone.
+        let announces = |node: &&Node| !node.live.is_empty();
+        let quiet = ["table", "row", "rowheader", "cell", "columnheader", "region"];
+        let spoken: Vec<_> = nodes.iter().filter(announces).collect();
+        let loud: Vec<_> = spoken
+            .iter()
+            .filter(|node| quiet.contains(&&*node.role))
+            .collect();
+        assert!(loud.is_empty(), "{path}: {loud:?}");
+        let has_place = spoken
+            .iter()
+            .any(|node| node.role == "status" && node.live == "polite");
+        assert!(has_place, "{path}: {nodes:#?}");
+    }
+    Ok(())
 }
 
 /// Opens the question behind a link, leaves it, and opens it again. The first that it offers is to leave.

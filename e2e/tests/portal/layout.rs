@@ -65,6 +65,19 @@ for (const moving of document.getAnimations()) faults.push(`moves: ${moving.anim
 return faults.slice(0, 10);
 ";
 
+/// Each move of what was shown since the page was loaded, without what a user did.
+const SHIFTS: &str = r"
+const observer = new PerformanceObserver(() => {});
+observer.observe({ type: 'layout-shift', buffered: true });
+const shifts = observer.takeRecords().filter((shift) => !shift.hadRecentInput);
+return shifts.map(({ value, sources }) => `${value}: ${sources.map(({ node }) => (node?.outerHTML ?? node?.data)?.slice(0, 120))}`);
+";
+
+/// What has moved since the page was loaded.
+pub(crate) async fn shifts(browser: &Browser) -> anyhow::Result<Vec<String>> {
+    list(&browser.run(SHIFTS, Vec::new()).await?)
+}
+
 /// What cannot be read without a horizontal scroll bar of the page, or not at all, where text has this size.
 pub(crate) async fn faults(browser: &Browser, text: u32) -> anyhow::Result<Vec<String>> {
     list(&browser.run(FAULTS, vec![text.into()]).await?)

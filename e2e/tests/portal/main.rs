@@ -3,10 +3,13 @@
 mod access;
 mod account;
 mod acting;
+mod bulk;
 mod changes;
 mod hostile;
 mod layout;
+mod live;
 mod matrix;
 mod pages;
 mod states;
 mod texts;
+mod usage;

@@ -34,6 +34,11 @@ pub(crate) struct State {
 }
 
 impl State {
+    /// Whether nothing is done after the page is loaded.
+    pub(crate) fn is_as_loaded(&self) -> bool {
+        self.act.is_empty()
+    }
+
     /// Shows it.
     pub(crate) async fn show(&self, browser: &Browser) -> anyhow::Result<()> {
         browser.page.goto(&address(&self.path)?).await?;

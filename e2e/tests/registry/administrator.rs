@@ -10,6 +10,8 @@ use serde_json::json;
 pub(crate) const NAMESPACE: &str = "notebooks";
 /// The workspace that the notes create.
 pub(crate) const WORKSPACE: &str = "my-notebook";
+/// Registry that does not exist, with a path. The values have a mirror for it.
+pub(crate) const MIRRORED: &str = "mirrored.invalid/hub";
 /// Kubernetes name of alice: the address that the bundled provider gives her.
 const ALICE: &str = "alice@example.com";
 /// Longest time in which the pods of the release pull their images and become ready.
@@ -31,7 +33,7 @@ impl Administrator {
     pub(crate) fn new(shell: Shell) -> anyhow::Result<Self> {
         let environment = Environment::get()?;
         let published = environment.published()?;
-        shell.write("values.yaml", values(environment))?;
+        shell.write("values.yaml", values(environment, &published.copies))?;
         // Helm and the nodes log in to the registry with the same file.
         let credentials = fs::read(&published.credentials)?;
         shell.write("config.json", &credentials)?;
@@ -183,8 +185,8 @@ impl Administrator {
     }
 }
 
-/// The four blocks of docs/install.md, with the bundled provider, a certificate of its own, and the registry's Secret.
-fn values(environment: &Environment) -> String {
+/// The four blocks of docs/install.md, with the bundled provider, a certificate of its own, the registry's Secret, and a mirror.
+fn values(environment: &Environment, copies: &str) -> String {
     let (base, identity, port) = (
         &environment.base_domain,
         &environment.identity_host,
@@ -197,7 +199,7 @@ identity: {{enabled: true, host: {identity}, accounts: [{{username: alice}}]}}
 proxy: {{tls: {{selfSigned: true}}}}
 userNamespaces: [{{name: {NAMESPACE}, users: [{ALICE}]}}]
 image: {{pullSecrets: [registry]}}
-settings: {{imagePullSecrets: [registry]}}
+settings: {{imagePullSecrets: [registry], imageMirrors: [{{source: {MIRRORED}, mirror: '{copies}'}}]}}
 "
     )
 }

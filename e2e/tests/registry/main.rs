@@ -25,7 +25,8 @@ async fn helm_3_installs_from_a_registry_alone_and_alice_runs_a_cell() -> anyhow
     let administrator = installed(Helm::Three).await?;
     pulls::release_pulled_by_digest().await?;
     Box::pin(alice_runs_a_cell(&administrator)).await?;
-    let image = pulls::workspace_pulled_by_digest().await?;
+    let image = pulls::workspace_pulled_by_digest(WORKSPACE).await?;
+    pulls::copy_pulled_through_a_mirror(&image).await?;
     pulls::refused_without_password(&image).await
 }
 

@@ -1,7 +1,8 @@
 //! Pods -> whether the registry gave them their images, by digest and for a password (IO).
 
 use anyhow::{Context as _, ensure};
-use e2e::{Environment, cluster, wait};
+use api::{Workspace, workspace::Phase};
+use e2e::{Environment, cluster, template, wait, workspace};
 use k8s_openapi::api::core::v1::{Event, Pod};
 use kube::{
     Api, ResourceExt as _,
@@ -9,7 +10,10 @@ use kube::{
 };
 use serde_json::json;
 
-use super::administrator::{NAMESPACE, WORKSPACE};
+use super::administrator::{MIRRORED, NAMESPACE};
+
+/// Name of a workspace and its template.
+const COPIED: &str = "copied";
 
 /// Every pod of the release.
 pub(crate) async fn release_pulled_by_digest() -> anyhow::Result<()> {
@@ -35,10 +39,10 @@ pub(crate) async fn release_pulled_by_digest() -> anyhow::Result<()> {
     Ok(())
 }
 
-/// The pod of the first workspace; its image.
-pub(crate) async fn workspace_pulled_by_digest() -> anyhow::Result<String> {
+/// The pod of a workspace; its image.
+pub(crate) async fn workspace_pulled_by_digest(workspace: &str) -> anyhow::Result<String> {
     let pods = Api::<Pod>::namespaced(cluster::admin().await?, NAMESPACE);
-    let of_it = ListParams::default().labels(&format!("{}={WORKSPACE}", api::names::WORKSPACE_LABEL));
+    let of_it = ListParams::default().labels(&format!("{}={workspace}", api::names::WORKSPACE_LABEL));
     let pods = pods.list(&of_it).await?.items;
     ensure!(pods.len() == 1, "{} pods of the workspace", pods.len());
     let image = by_digest(&pods[0])?;
@@ -50,6 +54,25 @@ pub(crate) async fn workspace_pulled_by_digest() -> anyhow::Result<String> {
     ensure!(secrets == ["registry"], "{secrets:?}");
     pulled(NAMESPACE, &image).await?;
     Ok(image)
+}
+
+/// A workspace whose template names an image of a registry that does not exist. A mirror leads to the copy of `image`, which
+/// `./justw images copy` made.
+pub(crate) async fn copy_pulled_through_a_mirror(image: &str) -> anyhow::Result<()> {
+    let (_, name) = image.rsplit_once('/').context("an image without a registry")?;
+    let named = format!("{MIRRORED}/{name}");
+    template::make_named(COPIED, &json!({"defaultImage": named})).await?;
+    let workspaces = Api::<Workspace>::namespaced(cluster::admin().await?, NAMESPACE);
+    let spec = json!({"displayName": COPIED, "templateRef": COPIED});
+    let wanted = Workspace::new(COPIED, serde_json::from_value(spec)?);
+    workspaces.create(&PostParams::default(), &wanted).await?;
+    let running = workspace::reached(&workspaces, COPIED, Phase::Running).await?;
+    let pulled = workspace_pulled_by_digest(COPIED).await?;
+    let copy = format!("{}/{name}", Environment::get()?.published()?.copies);
+    ensure!(pulled == copy, "{pulled} is not {copy}");
+    let resolved = running.status.and_then(|status| status.resolved?.image);
+    ensure!(resolved.as_ref() == Some(&copy), "{resolved:?} is not {copy}");
+    Ok(())
 }
 
 /// The image of a pod's only container, which is of the registry and named by digest.

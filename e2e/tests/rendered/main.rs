@@ -1,6 +1,6 @@
 //! What both Helms render of the chart -> a real API server without anything else, which takes every object.
 
-mod catalogue;
+mod catalog;
 mod files;
 mod judge;
 mod renderings;

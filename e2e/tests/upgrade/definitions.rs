@@ -42,22 +42,11 @@ impl Definitions {
 
     /// The older one is the release's again, and the newer one as it was.
     pub(crate) async fn are_upgraded(&self) -> anyhow::Result<()> {
-        let upgraded = self.crds.get(OLDER).await?;
-        ensure!(
-            upgraded.annotations()[CRD_VERSION] == self.ours,
-            "{:?}",
-            upgraded.annotations()
-        );
+        let upgraded = self.has_version(OLDER, &self.ours).await?;
         let schema = serde_json::to_value(&upgraded.spec.versions[0].schema)?;
         let count = &schema["openAPIV3Schema"]["properties"]["status"]["properties"]["inUseBy"];
         ensure!(count["type"] == "integer", "{count}");
-        let newer = self.crds.get(NEWER).await?;
-        ensure!(
-            newer.annotations()[CRD_VERSION] == LATER,
-            "{:?}",
-            newer.annotations()
-        );
-        Ok(())
+        self.has_version(NEWER, LATER).await.map(drop)
     }
 
     /// Takes the version off the newer one.
@@ -67,13 +56,18 @@ impl Definitions {
 
     /// One without version is the release's after an upgrade, too.
     pub(crate) async fn are_ours(&self) -> anyhow::Result<()> {
-        let back = self.crds.get(NEWER).await?;
+        self.has_version(NEWER, &self.ours).await.map(drop)
+    }
+
+    /// The CRD, which must have this version.
+    async fn has_version(&self, name: &str, version: &str) -> anyhow::Result<CustomResourceDefinition> {
+        let crd = self.crds.get(name).await?;
         ensure!(
-            back.annotations()[CRD_VERSION] == self.ours,
+            crd.annotations()[CRD_VERSION] == version,
             "{:?}",
-            back.annotations()
+            crd.annotations()
         );
-        Ok(())
+        Ok(crd)
     }
 
     /// Sets the version of a CRD, or removes it.

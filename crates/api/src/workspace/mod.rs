@@ -160,7 +160,7 @@ pub struct WorkspaceSpec {
     pub tolerations: Vec<core::Toleration>,
 
     /// Security settings of the pod, within Pod Security. With a template: only if it allows custom security contexts. Unset: the
-    /// template's, else user and group 1000.
+    /// template's, else those of the installation (user and group 1000).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(schema_with = "schema::embedded::<core::PodSecurityContext>")]
     pub pod_security_context: Option<core::PodSecurityContext>,

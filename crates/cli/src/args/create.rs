@@ -1,5 +1,6 @@
 //! The command line of `create`, each value validated on its own (pure).
 
+use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::{Parser, ValueEnum};
@@ -23,7 +24,10 @@ Examples:
   kubectl create workspace demo --template jupyterlab --wait
 
   # Only show the manifest
-  kubectl create workspace demo --cpu 2 --memory 4Gi --dry-run=client -o yaml";
+  kubectl create workspace demo --cpu 2 --memory 4Gi --dry-run=client -o yaml
+
+  # From a manifest, whose errors are shown with their lines
+  kubectl create workspace -f demo.yaml";
 
 /// Create a workspace: JupyterLab, or another application, with its own disk and URL.
 ///
@@ -44,8 +48,12 @@ pub struct Args {
 #[derive(Debug, Clone, clap::Args)]
 pub struct Flags {
     /// Name of the workspace: at most 50 lower-case letters, digits and '-'
-    #[arg(value_name = "NAME", value_parser = name)]
-    pub name: String,
+    #[arg(value_name = "NAME", value_parser = name, required_unless_present = "filename")]
+    pub name: Option<String>,
+
+    /// Manifest of one workspace, in place of NAME and the flags of its fields; - is standard input
+    #[arg(short, long, value_name = "FILE", conflicts_with_all = ["name", "template", "image", "cpu", "memory", "storage", "gpu", "profile", "env", "idle", "variable", "display_name"])]
+    pub filename: Option<PathBuf>,
 
     /// WorkspaceTemplate that supplies defaults and bounds; it cannot be changed later [default: the namespace's, else the cluster's]
     #[arg(long, value_name = "TEMPLATE", value_parser = clap::builder::NonEmptyStringValueParser::new())]
@@ -143,22 +151,32 @@ pub struct Gpu {
 }
 
 fn gpu(text: &str) -> Result<Gpu, String> {
-    let (resource, number) = text.split_once('=').unwrap_or((rules::GPU, text));
-    match number.parse() {
-        Ok(number) if number > 0 && rules::is_gpu(resource) => Ok(Gpu {
-            resource: resource.to_owned(),
-            number,
-        }),
-        Ok(number) if number > 0 => Err(format!(
-            "{resource:?} is no resource of GPUs: use {}, {} or nvidia.com/mig-…",
-            rules::GPU,
-            rules::SHARED_GPU
-        )),
+    match any_gpu(text)? {
+        gpu if gpu.number > 0 => Ok(gpu),
         _ => Err("expected a whole number more than 0, such as 1".to_owned()),
     }
 }
 
-fn pair(text: &str) -> Result<(String, String), String> {
+/// How many GPUs of which resource, also none.
+pub(super) fn any_gpu(text: &str) -> Result<Gpu, String> {
+    let (resource, number) = text.split_once('=').unwrap_or((rules::GPU, text));
+    let number = number
+        .parse()
+        .map_err(|_| "expected a whole number, such as 1".to_owned())?;
+    if rules::is_gpu(resource) {
+        return Ok(Gpu {
+            resource: resource.to_owned(),
+            number,
+        });
+    }
+    Err(format!(
+        "{resource:?} is no resource of GPUs: use {}, {} or nvidia.com/mig-…",
+        rules::GPU,
+        rules::SHARED_GPU
+    ))
+}
+
+pub(super) fn pair(text: &str) -> Result<(String, String), String> {
     match text.split_once('=') {
         Some((name, value)) if !name.is_empty() => Ok((name.to_owned(), value.to_owned())),
         _ => Err("expected NAME=VALUE".to_owned()),
@@ -187,7 +205,7 @@ mod tests {
             parse("demo --template t --cpu 500m --memory 2Gi --storage 1e9 --dry-run=server -o yaml -n team")
                 .unwrap();
         let args = args.flags;
-        assert_eq!(args.name, "demo");
+        assert_eq!(args.name.as_deref(), Some("demo"));
         assert_eq!(args.dry_run, DryRun::Server);
         assert_eq!(args.output, Some(Format::Yaml));
         assert_eq!(args.timeout, Duration::from_mins(5));
@@ -220,6 +238,8 @@ mod tests {
             ("demo --profile=", "--profile"),
             ("demo -n Team_A", "--namespace"),
             ("", "NAME"),
+            ("demo -f demo.yaml", "cannot be used with"),
+            ("-f demo.yaml --cpu 2", "cannot be used with"),
         ] {
             let error = parse(line).unwrap_err();
             assert!(error.contains(part), "{line}: {error}");

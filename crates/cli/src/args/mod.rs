@@ -32,7 +32,7 @@ pub(crate) use format::JSONPATH;
 pub use format::{Format, ListFormat};
 use format::{Formats, ListFormats};
 pub use further::{Completion, Lint, Logs, ReportFormat, Shell, Shown, Version};
-pub use set::{Idle, Set};
+pub use set::{Assignment, Gpus, Idle, Set};
 pub use sharing::{Share, Shares, Subjects, Unshare};
 pub use targets::Targets;
 pub use template::{Template, TemplateCompare, TemplateList, TemplateShow, TemplateTest, TestFormat};
@@ -43,7 +43,8 @@ Exit codes; of several workspaces, the highest counts:
   1  the cluster refused it, or there is no connection, no right, or no such object; or a file cannot be read
   2  the command line is wrong; or it breaks a rule that holds in every cluster, so create sent nothing; or the question was not answered with yes
   3  not as wanted: the workspace exists, but will not become so; or explain, lint, template test, template compare or version found a problem
-  4  the workspace was not as wanted in time";
+  4  the workspace was not as wanted in time
+  130  interrupted (Ctrl-C). What was reported as done is done; the last request may be done, too";
 
 const COMPLETION: &str = "\
 Examples:
@@ -94,7 +95,7 @@ pub enum Command {
     Unshare(Unshare),
     /// List shares: with whom, whether they count, and when they end
     Shares(Shares),
-    /// Change a workspace, and say what counts now and what at the next start
+    /// Change a workspace, and say what takes effect now and what at the next start
     Set(Set),
     /// Show the output of a workspace's pod
     Logs(Logs),
@@ -261,6 +262,6 @@ mod tests {
         let Command::Create(flags) = parse("create demo --template t --wait -n team").unwrap().command else {
             unreachable!()
         };
-        assert_eq!((flags.name.as_str(), flags.wait), ("demo", true));
+        assert_eq!((flags.name.as_deref(), flags.wait), (Some("demo"), true));
     }
 }

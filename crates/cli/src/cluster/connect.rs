@@ -17,6 +17,8 @@ use crate::args::Connection;
 const VARIABLE: &str = "KUBECONFIG";
 /// Name of the cluster and context that `--server` makes where no kubeconfig has one.
 const ON_COMMAND_LINE: &str = "--server";
+const UNUSABLE: &str = "the kubeconfig cannot be used";
+const REMEDY: &str = "set --kubeconfig or $KUBECONFIG";
 
 /// A client, and what it was made for.
 pub(super) struct Connected {
@@ -48,7 +50,6 @@ pub(super) async fn connect(flags: &Connection) -> anyhow::Result<Connected> {
 }
 
 async fn configuration(flags: &Connection) -> anyhow::Result<Config> {
-    const UNUSABLE: &str = "the kubeconfig cannot be used";
     let files = match &flags.kubeconfig {
         Some(file) => {
             Some(Kubeconfig::read_from(file).with_context(|| format!("--kubeconfig {}", file.display()))?)
@@ -58,35 +59,89 @@ async fn configuration(flags: &Connection) -> anyhow::Result<Config> {
             .transpose()?
             .flatten(),
     };
-    let options = KubeConfigOptions {
-        context: flags.context.clone(),
-        cluster: flags.cluster.clone(),
-        user: flags.kubeconfig_user.clone(),
-    };
     let chooses = flags.context.is_some() || flags.cluster.is_some() || flags.kubeconfig_user.is_some();
     let changes = flags.server.is_some()
         || flags.insecure_skip_tls_verify
         || flags.certificate_authority.is_some()
         || flags.tls_server_name.is_some();
-    if files.is_none() && !chooses && !changes {
-        return Config::infer()
-            .await
-            .context("no cluster is configured: set --kubeconfig or $KUBECONFIG");
-    }
-    let mut kubeconfig = match files {
+    let mut kubeconfig = match files.map_or_else(of_home, |files| Ok(Some(files)))? {
         Some(files) => files,
-        None => match Kubeconfig::read() {
-            Ok(files) => files,
-            Err(_) if flags.server.is_some() => Kubeconfig::default(),
-            Err(error) => return Err(error).context(UNUSABLE),
-        },
+        None if flags.server.is_some() => Kubeconfig::default(),
+        None if chooses || changes => bail!("there is no kubeconfig: {REMEDY}"),
+        None => {
+            let inferred = Config::infer().await;
+            return inferred.with_context(|| format!("no cluster is configured: {REMEDY}"));
+        }
     };
     if changes {
         change(&mut kubeconfig, flags);
     }
+    check(&kubeconfig, flags).context(UNUSABLE)?;
+    let options = KubeConfigOptions {
+        context: flags.context.clone(),
+        cluster: flags.cluster.clone(),
+        user: flags.kubeconfig_user.clone(),
+    };
     Config::from_custom_kubeconfig(kubeconfig, &options)
         .await
         .context(UNUSABLE)
+}
+
+/// The kubeconfig in the home folder; `None`: there is none, or it has no contexts.
+fn of_home() -> anyhow::Result<Option<Kubeconfig>> {
+    match Kubeconfig::read() {
+        Ok(found) => Ok(Some(found).filter(|found| !found.contexts.is_empty())),
+        Err(KubeconfigError::FindPath) => Ok(None),
+        Err(KubeconfigError::ReadConfig(error, _)) if error.kind() == ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(error).context(UNUSABLE),
+    }
+}
+
+/// Names the part of a kubeconfig that does not exist, and those that do.
+fn check(kubeconfig: &Kubeconfig, flags: &Connection) -> anyhow::Result<()> {
+    let contexts = kubeconfig.contexts.iter().map(|named| named.name.as_str());
+    let current = kubeconfig
+        .current_context
+        .as_ref()
+        .filter(|name| !name.is_empty());
+    let Some(name) = flags.context.as_ref().or(current) else {
+        bail!(
+            "it has no current context: choose one with --context, or with kubectl config use-context ({})",
+            one_of(contexts)
+        );
+    };
+    let context = kubeconfig.contexts.iter().find(|named| named.name == *name);
+    let Some(context) = context.and_then(|named| named.context.as_ref()) else {
+        bail!(
+            "context {name:?} does not exist: choose another with --context ({})",
+            one_of(contexts)
+        );
+    };
+    let clusters = kubeconfig.clusters.iter().map(|named| named.name.as_str());
+    let cluster = flags.cluster.as_ref().unwrap_or(&context.cluster);
+    if !clusters.clone().any(|known| known == cluster) {
+        bail!(
+            "context {name:?} names cluster {cluster:?}, which does not exist: choose another with --cluster ({})",
+            one_of(clusters)
+        );
+    }
+    let users = kubeconfig.auth_infos.iter().map(|named| named.name.as_str());
+    let user = flags.kubeconfig_user.as_ref().or(context.user.as_ref());
+    match user.filter(|user| !user.is_empty()) {
+        Some(user) if !users.clone().any(|known| known == user) => bail!(
+            "context {name:?} names user {user:?}, who does not exist: choose another with kubectl workspace --user ({})",
+            one_of(users)
+        ),
+        _ => Ok(()),
+    }
+}
+
+/// Names to choose from.
+fn one_of<'a>(names: impl Iterator<Item = &'a str>) -> String {
+    match names.collect::<Vec<_>>().join(", ") {
+        names if names.is_empty() => "there is none".to_owned(),
+        names => format!("there is {names}"),
+    }
 }
 
 /// Applies the flags to the chosen cluster, as kubectl does.
@@ -274,6 +329,46 @@ mod tests {
             none.clusters[0].cluster.as_ref().unwrap().server.as_deref(),
             Some("https://other")
         );
+    }
+
+    #[test]
+    fn missing_parts_of_a_kubeconfig_are_named_with_those_that_exist() {
+        let kubeconfig = |current: &str| {
+            let text = format!(
+                "{{apiVersion: v1, kind: Config, current-context: {current}, contexts: [{{name: a, context: {{cluster: one, user: u}}}}, \
+                 {{name: b, context: {{cluster: gone, user: u}}}}, {{name: c, context: {{cluster: one, user: eve}}}}], \
+                 clusters: [{{name: one, cluster: {{server: 'https://one'}}}}], users: [{{name: u, user: {{}}}}]}}"
+            );
+            Kubeconfig::from_yaml(&text).unwrap()
+        };
+        assert!(check(&kubeconfig("a"), &Connection::default()).is_ok());
+        for (current, expected) in [
+            (
+                "''",
+                "it has no current context: choose one with --context, or with kubectl config use-context (there is a, b, c)",
+            ),
+            (
+                "x",
+                "context \"x\" does not exist: choose another with --context (there is a, b, c)",
+            ),
+            (
+                "b",
+                "context \"b\" names cluster \"gone\", which does not exist: choose another with --cluster (there is one)",
+            ),
+            (
+                "c",
+                "context \"c\" names user \"eve\", who does not exist: choose another with kubectl workspace --user (there is u)",
+            ),
+        ] {
+            let error = check(&kubeconfig(current), &Connection::default()).unwrap_err();
+            assert_eq!(error.to_string(), expected, "{current}");
+        }
+        let flags = Connection {
+            context: Some("c".into()),
+            kubeconfig_user: Some("u".into()),
+            ..Connection::default()
+        };
+        assert!(check(&kubeconfig("''"), &flags).is_ok());
     }
 
     #[test]

@@ -57,6 +57,16 @@ impl std::fmt::Debug for DebugClient {
 /// A request without its body's type.
 type Prepared = Result<http::Request<Vec<u8>>, kube::core::request::Error>;
 
+/// The request, with unknown fields refused. `PostParams` cannot say so.
+fn strict(request: http::Request<Vec<u8>>) -> Prepared {
+    let (mut head, body) = request.into_parts();
+    let uri = format!("{}&fieldValidation=Strict", head.uri);
+    head.uri = uri
+        .parse()
+        .map_err(|error: http::uri::InvalidUri| kube::core::request::Error::BuildRequest(error.into()))?;
+    Ok(http::Request::from_parts(head, body))
+}
+
 impl Cluster {
     /// A cluster that `client` reaches.
     pub fn new(client: Client, namespace: &str) -> Self {
@@ -142,7 +152,7 @@ impl Cluster {
         Ok(found)
     }
 
-    /// Creates an object; with `dry_run` the server only checks it.
+    /// Creates an object; with `dry_run` the server only checks it. A field that the server does not know is refused.
     pub(crate) async fn create<K: Resource<DynamicType = ()>>(
         &self,
         namespace: Option<&str>,
@@ -154,11 +164,11 @@ impl Cluster {
             field_manager: Some(api::names::CLI.to_owned()),
         };
         let request = Request::new(K::url_path(&(), namespace));
-        self.send(request.create(&params, object.to_string().into_bytes()))
-            .await
+        let prepared = request.create(&params, object.to_string().into_bytes());
+        self.send(prepared.and_then(strict)).await
     }
 
-    /// Changes an object by a merge patch.
+    /// Changes an object by a merge patch. A field that the server does not know is refused.
     pub(crate) async fn merge<K: Resource<DynamicType = ()>>(
         &self,
         namespace: Option<&str>,
@@ -167,6 +177,7 @@ impl Cluster {
     ) -> Result<Value, Failure> {
         let params = PatchParams {
             field_manager: Some(api::names::CLI.to_owned()),
+            field_validation: Some(ValidationDirective::Strict),
             ..PatchParams::default()
         };
         let request = Request::new(K::url_path(&(), namespace));

@@ -19,7 +19,7 @@ use rules::consequence::{Action, Consequence};
 /// Requests at the same time.
 const AT_ONCE: usize = 8;
 /// How often a change is tried on an object that others change meanwhile.
-const ATTEMPTS: usize = 5;
+pub(super) const ATTEMPTS: usize = 5;
 
 /// What became of one workspace.
 #[derive(Debug)]

@@ -1,4 +1,4 @@
-//! Flags -> the created workspace, and output as by kubectl (IO).
+//! Flags or a manifest -> the created workspace, and output as by kubectl (IO).
 
 use api::Workspace;
 use serde::Serialize;
@@ -8,25 +8,67 @@ use crate::args::Format;
 use crate::args::create::{DryRun, Flags};
 use crate::cluster::Cluster;
 use crate::cluster::wait::{self, Deadline, Goal};
-use crate::commands::targets::parse;
+use crate::commands::targets::{parse, read};
 use crate::failure::Failure;
+use crate::manifest::Manifest;
 use crate::run::Console;
 use crate::{judge, object, output};
+
+/// What is sent.
+pub(crate) struct Wanted {
+    object: Value,
+    /// The manifest that it was read from.
+    manifest: Option<Manifest>,
+}
+
+impl Wanted {
+    /// What flags or manifest say, if it fits the rules that hold in every cluster.
+    pub(crate) fn of(args: &Flags, namespace: Option<&str>) -> Result<Self, Failure> {
+        if args.wait && args.dry_run != DryRun::None {
+            return Err(Failure::Usage(
+                "--wait makes no sense with --dry-run: nothing would ever be available".into(),
+            ));
+        }
+        if let Some(file) = &args.filename {
+            let manifest = Manifest::read(&file.display().to_string(), &read(file)?)?;
+            manifest.check_namespace(namespace)?;
+            let object = manifest.object();
+            return Ok(Self {
+                object,
+                manifest: Some(manifest),
+            });
+        }
+        let object = object::manifest(args, namespace).map_err(|error| Failure::Other(error.into()))?;
+        match judge::violations(&object) {
+            Some(violations) => Err(Failure::Invalid(violations)),
+            None => Ok(Self {
+                object,
+                manifest: None,
+            }),
+        }
+    }
+}
 
 /// Creates the workspace. The result goes to `out`, as kubectl prints it. Warnings and progress go to `err`.
 pub(crate) async fn run(
     cluster: &Cluster,
     args: &Flags,
-    namespace: Option<&str>,
+    wanted: &Wanted,
     console: &mut Console<'_>,
 ) -> Result<(), Failure> {
     let deadline = Deadline::after(args.timeout);
-    let wanted = manifest(args, namespace)?;
-    let sent =
-        cluster.create::<Workspace>(Some(cluster.namespace()), &wanted, args.dry_run == DryRun::Server);
+    let namespace = wanted.object["metadata"]["namespace"]
+        .as_str()
+        .unwrap_or_else(|| cluster.namespace());
+    let is_dry_run = args.dry_run == DryRun::Server;
+    let sent = cluster.create::<Workspace>(Some(namespace), &wanted.object, is_dry_run);
     let outcome = sent.await;
     cluster.show_notes(console.err)?;
-    let created = parse(outcome?)?;
+    let created = outcome.map_err(|failure| match &wanted.manifest {
+        None => failure,
+        Some(manifest) => manifest.placed(failure),
+    });
+    let created = parse(created?)?;
     if !args.wait {
         return print(&created, args, console);
     }
@@ -58,27 +100,10 @@ pub(crate) async fn run(
 /// Prints what would be created, without a cluster.
 pub(crate) fn print_manifest(
     args: &Flags,
-    namespace: Option<&str>,
+    wanted: &Wanted,
     console: &mut Console<'_>,
 ) -> Result<(), Failure> {
-    print(&manifest(args, namespace)?, args, console)
-}
-
-/// Checks the flags by the rules that hold in every cluster.
-pub(crate) fn check(args: &Flags, namespace: Option<&str>) -> Result<(), Failure> {
-    if args.wait && args.dry_run != DryRun::None {
-        return Err(Failure::Usage(
-            "--wait makes no sense with --dry-run: nothing would ever be available".into(),
-        ));
-    }
-    match judge::violations(&manifest(args, namespace)?) {
-        Some(violations) => Err(Failure::Invalid(violations)),
-        None => Ok(()),
-    }
-}
-
-fn manifest(args: &Flags, namespace: Option<&str>) -> Result<Value, Failure> {
-    object::manifest(args, namespace).map_err(|error| Failure::Other(error.into()))
+    print(&wanted.object, args, console)
 }
 
 fn print(object: &impl Serialize, args: &Flags, console: &mut Console<'_>) -> Result<(), Failure> {

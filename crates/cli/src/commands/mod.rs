@@ -65,7 +65,8 @@ pub(crate) fn unconnected(command: &Command, failure: Failure) -> Failure {
 pub(crate) async fn run(cluster: &Cluster, cli: &Cli, console: &mut Console<'_>) -> Result<(), Failure> {
     match &cli.command {
         Command::Create(flags) => {
-            create::run(cluster, flags, cli.connection.namespace.as_deref(), console).await
+            let wanted = create::Wanted::of(flags, cli.connection.namespace.as_deref())?;
+            create::run(cluster, flags, &wanted, console).await
         }
         Command::List(args) => list::run(cluster, args, console).await,
         Command::Open(args) => Box::pin(open::run(cluster, args, console)).await,

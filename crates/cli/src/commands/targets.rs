@@ -3,8 +3,9 @@
 use std::io::Read as _;
 use std::path::Path;
 
-use anyhow::Context as _;
+use anyhow::{Context as _, anyhow};
 use api::Workspace;
+use rules::manifest::{self, Finding};
 use serde_json::Value;
 
 use crate::args::Targets;
@@ -41,7 +42,7 @@ impl Target {
         if !failure.is_not_found() {
             return failure;
         }
-        Failure::Other(anyhow::anyhow!(
+        Failure::Other(anyhow!(
             "workspace {:?} does not exist in namespace {:?}: see kubectl workspace list -n {}",
             self.name,
             self.namespace,
@@ -62,9 +63,12 @@ pub(crate) async fn resolve(cluster: &Cluster, targets: &Targets) -> Result<Vec<
     let named = targets.names.iter().map(|name| Target::named(cluster, name));
     let mut all: Vec<_> = named.collect();
     for file in &targets.filename {
-        for document in documents(&read(file)?).map_err(|error| named_error(file, error))? {
+        for document in documents(&read(file)?).map_err(|error| named_error(file, &error))? {
             all.extend(of_manifest(&document, namespace));
         }
+    }
+    if all.is_empty() {
+        return Err(Failure::Usage("the files hold no Workspace".to_owned()));
     }
     Ok(all)
 }
@@ -87,45 +91,40 @@ pub(crate) fn parse(object: Value) -> Result<Workspace, Failure> {
 
 /// The text of a file, or of standard input for `-`.
 pub(crate) fn read(file: &Path) -> Result<String, Failure> {
-    let text = if file == Path::new("-") {
-        let mut text = String::new();
-        std::io::stdin().read_to_string(&mut text).map(|_| text)
+    let bytes = if file == Path::new("-") {
+        let mut bytes = Vec::new();
+        std::io::stdin().read_to_end(&mut bytes).map(|_| bytes)
     } else {
-        std::fs::read_to_string(file)
+        std::fs::read(file)
     };
-    text.with_context(|| format!("{} cannot be read", file.display()))
-        .map_err(Failure::Other)
+    let bytes = bytes
+        .with_context(|| format!("{} cannot be read", file.display()))
+        .map_err(Failure::Other)?;
+    String::from_utf8(bytes).map_err(|error| {
+        let before = String::from_utf8_lossy(&error.as_bytes()[..error.utf8_error().valid_up_to()]);
+        let line = before.matches('\n').count() + 1;
+        Failure::Other(anyhow!(
+            "{} cannot be read: line {line} is not UTF-8: save the file in this encoding",
+            file.display()
+        ))
+    })
 }
 
 /// The documents of a YAML or JSON text, and the items of Lists. Empty documents are left out.
-pub(crate) fn documents(text: &str) -> Result<Vec<Value>, anyhow::Error> {
-    let all: Vec<Value> = serde_saphyr::from_multiple(text)?;
-    let mut found = Vec::new();
-    for mut document in all {
-        match document["items"].take() {
-            Value::Array(items)
-                if document["kind"]
-                    .as_str()
-                    .is_some_and(|kind| kind.ends_with("List")) =>
-            {
-                found.extend(items);
-            }
-            _ if document.is_null() => {}
-            items => {
-                if !items.is_null() {
-                    document["items"] = items;
-                } else if let Some(fields) = document.as_object_mut() {
-                    fields.remove("items");
-                }
-                found.push(document);
-            }
-        }
-    }
-    Ok(found)
+pub(crate) fn documents(text: &str) -> Result<Vec<Value>, Finding> {
+    let documents = manifest::documents(text)?.into_iter();
+    let items = documents.flat_map(manifest::Document::items);
+    Ok(items.map(|document| document.value).collect())
 }
 
-pub(crate) fn named_error(file: &Path, error: anyhow::Error) -> Failure {
-    Failure::Other(error.context(format!("{} is no YAML or JSON", file.display())))
+pub(crate) fn named_error(file: &Path, finding: &Finding) -> Failure {
+    let Finding { place, message, .. } = finding;
+    Failure::Other(anyhow!(
+        "{}:{}:{}: {message}",
+        file.display(),
+        place.line,
+        place.column
+    ))
 }
 
 fn of_manifest(document: &Value, namespace: &str) -> Option<Target> {

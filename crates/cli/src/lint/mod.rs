@@ -166,7 +166,8 @@ pub(crate) struct Checked {
 }
 
 /// What is never judged without a cluster.
-const NEVER_JUDGED: [&str; 4] = [
+const NEVER_JUDGED: [&str; 5] = [
+    "labels and annotations by Kubernetes' own rules",
     "rights of who applies the objects",
     "whether Secrets, ConfigMaps, claims and storage classes exist",
     "validation rules in CEL of the CRDs, and changes of objects that are stored already",

@@ -114,7 +114,7 @@ impl Default for Metrics {
         for listener in ["verify", "routes", "pages"] {
             drop(malformed.get_or_create(&[("listener", listener)]));
         }
-        for outcome in ["vouched", "ended", "unanswered"] {
+        for outcome in ["confirmed", "ended", "unanswered"] {
             drop(renewals.get_or_create(&[("outcome", outcome)]));
         }
         Self {

@@ -1,9 +1,8 @@
 //! claims of a verified ID token -> Kubernetes user name and groups, as kube-apiserver does (pure).
 
+use rules::access::MAX_GROUPS;
 use serde_json::{Map, Value};
 
-/// Maximum number of groups of a user.
-pub const MAX_GROUPS: usize = 1000;
 /// Maximum total size of their names, in bytes.
 pub const MAX_GROUP_BYTES: usize = 64 * 1024;
 /// Longest user name, in bytes.

@@ -25,7 +25,7 @@ use crate::site::Site;
 use crate::tokens::random::{NoRandomness, random};
 use crate::tokens::seal::{KeyRing, Purpose, SealError};
 
-/// Default lifetime of a ticket, in seconds.
+/// Lifetime of a ticket where no setting says otherwise, in seconds. `session/settings.rs` reads the setting.
 pub const TICKET_LIFE: i64 = 15 * 60;
 /// Lifetime of the redirect to the auth host and of a login in progress, in seconds.
 pub const ENTER_LIFE: i64 = 10 * 60;

@@ -241,7 +241,10 @@ where
         Ok(_) => Ok(true),
         // Gone, or changed: 422 of a failed test.
         Err(kube::Error::Api(status)) if [404, 409, 422].contains(&status.code) => Ok(true),
-        Err(error) => Err(error).with_context(|| format!("{} {name}", K::kind(&()))),
+        Err(error) => Err(error).with_context(|| match object.namespace() {
+            Some(namespace) => format!("{} {namespace}/{name}", K::kind(&())),
+            None => format!("{} {name}", K::kind(&())),
+        }),
     }
 }
 

@@ -37,7 +37,7 @@ use k8s_openapi::{
     apimachinery::pkg::{api::resource::Quantity, apis::meta::v1::ObjectMeta},
 };
 use kit::scope::Scope;
-use rules::{Settings, ValidWorkspace};
+use rules::{PodIdentifiers, Settings, ValidWorkspace};
 
 pub use self::{
     build::Build,
@@ -59,6 +59,8 @@ pub struct Site {
     pub own_images: BTreeSet<String>,
     /// Size limit of the emptyDir on `/tmp`.
     pub scratch_limit: Quantity,
+    /// User and groups of pods that set none.
+    pub identifiers: PodIdentifiers,
     /// The changes of this build to the plan.
     pub build: Build,
 }
@@ -82,6 +84,7 @@ impl Site {
             scope: Scope::default(),
             own_images: aliases.chain([default]).collect(),
             scratch_limit: settings.ephemeral_home_size_limit.clone(),
+            identifiers: settings.pod_security_context,
             build: Build::default(),
         }
     }

@@ -138,7 +138,7 @@ fn caller(site: &Site, component: &str) -> NetworkPolicyPeer {
     }
 }
 
-/// Neither list is ever empty, which would allow all peers or all ports.
+/// Egress to DNS. `to` and `ports` always have entries: an empty list would allow all peers or all ports.
 fn dns(settings: &NetworkPolicySettings) -> NetworkPolicyEgressRule {
     let given = settings.dns.clone().unwrap_or_default();
     let usual = || NetworkPolicyPeer {

@@ -1,22 +1,21 @@
 //! Security settings of workspace and template -> those of pod and containers (pure).
 //!
-//! Unset values get defaults. Every image runs as user and group 1000, and that group can write to the disk. The user is a number,
-//! because `runAsNonRoot` refuses images that set their user by name. It is always the same, because the files on the disk outlive the
-//! image. Values that are set stay: the rules have checked them against the Pod Security level of the template.
+//! Unset values get defaults. User and groups are those of the settings, else 1000, and that group can write to the disk. The user is a
+//! number, because `runAsNonRoot` refuses images that set their user by name. It is the same for every image, because the files on the disk
+//! outlive the image. Settings that leave it out leave the choice to the platform, such as `OpenShift` with the range of the namespace.
+//! Values that are set stay: the rules have checked them against the Pod Security level of the template.
 
 use k8s_openapi::api::core::v1::{Capabilities, PodSecurityContext, SeccompProfile, SecurityContext};
+use rules::PodIdentifiers;
 
-/// User, group and group of the disk: the `jovyan` of Jupyter's images.
-const USER: i64 = 1000;
-
-pub(super) fn pod(given: Option<&PodSecurityContext>) -> PodSecurityContext {
+pub(super) fn pod(given: Option<&PodSecurityContext>, default: PodIdentifiers) -> PodSecurityContext {
     let mut context = given.cloned().unwrap_or_default();
     // Pod Security `baseline` lets templates allow root. Then `runAsUser: 0` is enough.
     let root = context.run_as_user == Some(0);
     context.run_as_non_root.get_or_insert(!root);
-    context.run_as_user.get_or_insert(USER);
-    context.run_as_group.get_or_insert(USER);
-    context.fs_group.get_or_insert(USER);
+    context.run_as_user = context.run_as_user.or(default.run_as_user);
+    context.run_as_group = context.run_as_group.or(default.run_as_group);
+    context.fs_group = context.fs_group.or(default.fs_group);
     // The kubelet does not walk through a large disk at every start.
     context
         .fs_group_change_policy
@@ -55,14 +54,39 @@ mod tests {
             supplemental_groups: Some(vec![7]),
             ..PodSecurityContext::default()
         };
-        let context = pod(Some(&given));
+        let context = pod(Some(&given), PodIdentifiers::default());
         assert_eq!(
-            (context.run_as_user, context.run_as_group),
-            (Some(5000), Some(USER))
+            (context.run_as_user, context.run_as_group, context.fs_group),
+            (Some(5000), Some(1000), Some(1000))
         );
         assert_eq!(context.supplemental_groups, Some(vec![7]));
         assert_eq!(context.run_as_non_root, Some(true));
         assert_eq!(context.seccomp_profile.unwrap().type_, "RuntimeDefault");
+    }
+
+    #[test]
+    fn what_the_settings_leave_out_is_left_to_the_platform() {
+        let identifiers = PodIdentifiers {
+            run_as_user: None,
+            run_as_group: Some(0),
+            fs_group: None,
+        };
+        let context = pod(None, identifiers);
+        assert_eq!(
+            (context.run_as_user, context.run_as_group, context.fs_group),
+            (None, Some(0), None)
+        );
+        assert_eq!(context.run_as_non_root, Some(true));
+        let given = PodSecurityContext {
+            run_as_user: Some(7),
+            fs_group: Some(8),
+            ..PodSecurityContext::default()
+        };
+        let context = pod(Some(&given), identifiers);
+        assert_eq!(
+            (context.run_as_user, context.run_as_group, context.fs_group),
+            (Some(7), Some(0), Some(8))
+        );
     }
 
     #[test]
@@ -87,7 +111,10 @@ mod tests {
             run_as_user: Some(0),
             ..PodSecurityContext::default()
         };
-        assert_eq!(pod(Some(&given)).run_as_non_root, Some(false));
+        assert_eq!(
+            pod(Some(&given), PodIdentifiers::default()).run_as_non_root,
+            Some(false)
+        );
         let given = SecurityContext {
             run_as_user: Some(0),
             ..SecurityContext::default()

@@ -3,11 +3,15 @@
 //! - `keys`: the key set that the portal reads
 //! - `bare ADDRESS FOLDER BYTES`: a server behind the portal's own TLS listener that always answers a page of that size
 //! - `first FILE`: what a browser loads for a page
-//! - `requests FILE`: pages at a steady rate, and a line about each: when it was due in microseconds, status, microseconds that it took
+//! - `front FILE`: what proxy and gateway are for browsers
+//! - `changes FILE`: statuses of workspaces that change at a steady rate
+//! - `requests FILE`: pages and other requests at a steady rate, and a line about each: when it was due in microseconds, status, microseconds that it took
 //! - `streams FILE`: open lists, and changes of workspaces; a line about each sighting of a change, in the same columns
 //!
-//! FILE is JSON, see [`requests::Plan`] and [`streams::Plan`].
+//! FILE is JSON, see the `Plan` of each part.
 
+mod changes;
+mod front;
 mod person;
 mod requests;
 mod streams;
@@ -20,6 +24,7 @@ use std::sync::Arc;
 use anyhow::Context as _;
 use axum::Router;
 use kit::pki::Pair;
+use kit::tls::Certificate;
 use serde::de::DeserializeOwned;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
@@ -40,6 +45,8 @@ fn main() -> anyhow::Result<()> {
         ["bare", address, folder, bytes] => {
             runtime.block_on(bare(address.parse()?, folder.as_ref(), bytes.parse()?))
         }
+        ["front", plan] => runtime.block_on(front::run(read(plan)?)),
+        ["changes", plan] => runtime.block_on(changes::run(read(plan)?)),
         ["first", plan] => runtime.block_on(requests::first(read(plan)?)),
         ["requests", plan] => runtime.block_on(requests::run(read(plan)?)),
         ["streams", plan] => runtime.block_on(streams::run(read(plan)?)),
@@ -58,16 +65,25 @@ fn read<T: DeserializeOwned>(file: &str) -> anyhow::Result<T> {
 
 /// Serves until the process is killed.
 async fn bare(address: SocketAddr, folder: &Path, bytes: usize) -> anyhow::Result<()> {
-    let text = |name: &str| fs::read_to_string(folder.join(name)).with_context(|| name.to_owned());
-    let certificate = kit::tls::Certificate::default();
-    certificate.set(&Pair {
-        certificate: text("tls.crt")?,
-        key: text("tls.key")?,
-    })?;
-    let config = kit::tls::server_config(certificate, Some(&text("ca.crt")?))?;
+    let authority = file(folder, "ca.crt")?;
+    let config = kit::tls::server_config(certificate(folder)?, Some(&authority))?;
     let page = axum::body::Bytes::from(vec![b'a'; bytes]);
     let router = Router::new().fallback(move || std::future::ready(page.clone()));
     let listener = TcpListener::bind(address).await?;
     kit::https::serve(listener, Arc::new(config), router, CancellationToken::new()).await;
     Ok(())
+}
+
+/// The serving certificate in a folder.
+fn certificate(folder: &Path) -> anyhow::Result<Certificate> {
+    let certificate = Certificate::default();
+    certificate.set(&Pair {
+        certificate: file(folder, "tls.crt")?,
+        key: file(folder, "tls.key")?,
+    })?;
+    Ok(certificate)
+}
+
+fn file(folder: &Path, name: &str) -> anyhow::Result<String> {
+    fs::read_to_string(folder.join(name)).with_context(|| name.to_owned())
 }

@@ -1,4 +1,4 @@
-//! A plan -> pages at a steady rate, or all that a browser loads for a first page (IO).
+//! A plan -> pages and other requests at a steady rate, or all that a browser loads for a first page (IO).
 //!
 //! A request is due at its place in the schedule, and its time counts from then: a server that stalls is not asked less often for it.
 
@@ -30,6 +30,9 @@ pub(crate) struct Plan {
     count: usize,
     /// Whether all of them asked shortly before.
     known: bool,
+    /// A part of every answer.
+    #[serde(default)]
+    says: String,
     /// Where the lines go.
     log: PathBuf,
 }
@@ -52,13 +55,14 @@ pub(crate) async fn run(plan: Plan) -> anyhow::Result<()> {
         #[expect(clippy::cast_precision_loss, reason = "counts are far below 2^52")]
         let due = begin + Duration::from_secs_f64(number as f64 / plan.rate);
         sleep_until(due.into()).await;
-        let (status, ..) = answer(&client, request).await?;
-        writeln!(
-            lines,
-            "{}\t{status}\t{}",
-            (due - begin).as_micros(),
-            due.elapsed().as_micros()
-        )?;
+        let (status, _, text) = answer(&client, request).await?;
+        let took = due.elapsed().as_micros();
+        ensure!(
+            text.contains(&plan.says),
+            "an answer does not say {:?}: {text}",
+            plan.says
+        );
+        writeln!(lines, "{}\t{status}\t{took}", (due - begin).as_micros())?;
     }
     fs::write(&plan.log, lines).with_context(|| plan.log.display().to_string())
 }

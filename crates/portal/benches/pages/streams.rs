@@ -1,7 +1,6 @@
 //! A plan -> open lists that are asked for again when they end, as browsers do, and changes that show on them (IO).
 //!
-//! A change is a new `status.startedAt`, by which it is known again on a list. Standard output says `open` some time after every list was
-//! sent, `idle` after the time without changes, `changed` after the last change.
+//! Standard output says `open` some time after every list was sent, `idle` after the time without changes, `changed` after the last change.
 
 use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
@@ -12,17 +11,15 @@ use std::rc::Rc;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, bail, ensure};
-use api::Workspace;
 use http_body_util::BodyExt as _;
 use jiff::Timestamp;
 use kit::assertion::{LIFE, Signer};
-use kube::api::{Patch, PatchParams};
-use kube::{Api, Client};
+use kube::Client;
 use serde::Deserialize;
-use serde_json::json;
 use tokio::task::LocalSet;
 use tokio::time::{interval, sleep, timeout};
 
+use crate::changes::{MARK, change, mark};
 use crate::person::{Person, client, signer};
 
 /// How soon a browser asks again, as the portal tells it.
@@ -33,8 +30,6 @@ const SETTLE: Duration = Duration::from_secs(35);
 const REST: Duration = Duration::from_secs(3);
 /// Lists that are not there after this never will be.
 const LIMIT: Duration = Duration::from_mins(1);
-/// What a mark looks like.
-const MARK: &str = "2131-01-01T00:00:00Z";
 
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -140,12 +135,8 @@ async fn course(plan: &Plan, shared: &Shared) -> anyhow::Result<()> {
         if other.is_none() {
             shared.seen.borrow_mut().sent.insert(mark.clone(), Instant::now());
         }
-        let (namespace, name) = other.or_else(|| shown.next()).context("nothing to change")?;
-        let phase = ["Starting", "Running"][number / 7 % 2];
-        let patch = json!({"status": {"phase": phase, "startedAt": mark}});
-        Api::<Workspace>::namespaced(writer.clone(), namespace)
-            .patch_status(name, &PatchParams::default(), &Patch::Merge(patch))
-            .await?;
+        let workspace = other.or_else(|| shown.next()).context("nothing to change")?;
+        change(&writer, workspace, number, &mark).await?;
     }
     println!("changed");
     sleep(REST).await;
@@ -154,12 +145,6 @@ async fn course(plan: &Plan, shared: &Shared) -> anyhow::Result<()> {
         bail!(error.context("a list failed"));
     }
     Ok(())
-}
-
-/// The time by which a change is known again.
-fn mark(year: u16, number: usize) -> String {
-    let (minute, second) = (number / 60, number % 60);
-    format!("{year}-01-01T{:02}:{:02}:{second:02}Z", minute / 60, minute % 60)
 }
 
 /// Keeps one list open.

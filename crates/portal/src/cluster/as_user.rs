@@ -8,20 +8,29 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures::AsyncBufRead;
-use http::{HeaderName, HeaderValue};
+use http::{HeaderName, HeaderValue, StatusCode};
+use http_body_util::{BodyExt as _, Limited};
 use kube::api::{
     DeleteParams, ListParams, LogParams, Patch, PatchParams, PostParams, Preconditions, ValidationDirective,
 };
-use kube::core::{ObjectList, Request};
+use kube::client::Body;
+use kube::core::{ObjectList, Request, Status};
 use kube::{Client, Resource};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
+use tokio::time::timeout;
 
 use super::Failure;
+use crate::metrics::Metrics;
 use crate::user::User;
 
 /// Timeout of a request. Following a log has none.
 const TIMEOUT: Duration = Duration::from_secs(10);
+
+/// Largest answer that is read, in bytes. Others may write large objects, such as Events, which users then see.
+const LARGEST: usize = 16 << 20;
+/// How often a change is tried on an object that others change meanwhile.
+const ATTEMPTS: usize = 5;
 
 const USER: HeaderName = HeaderName::from_static("impersonate-user");
 const GROUP: HeaderName = HeaderName::from_static("impersonate-group");
@@ -31,6 +40,8 @@ const GROUP: HeaderName = HeaderName::from_static("impersonate-group");
 pub struct AsUser {
     client: Client,
     user: Arc<User>,
+    /// Where requests of users are counted. The portal's own questions are not.
+    metrics: Option<Metrics>,
 }
 
 impl fmt::Debug for AsUser {
@@ -42,7 +53,20 @@ impl fmt::Debug for AsUser {
 impl AsUser {
     /// Sends by `client` as `user`.
     pub fn new(client: Client, user: Arc<User>) -> Self {
-        Self { client, user }
+        Self {
+            client,
+            user,
+            metrics: None,
+        }
+    }
+
+    /// The same, counted.
+    #[must_use]
+    pub(crate) fn counted(self, metrics: Metrics) -> Self {
+        Self {
+            metrics: Some(metrics),
+            ..self
+        }
     }
 
     /// The object of that name.
@@ -52,6 +76,25 @@ impl AsUser {
     {
         self.send(of::<K>(namespace).get(name, &kube::api::GetParams::default()))
             .await
+    }
+
+    /// The objects that the selectors choose, as the API server has them in its cache. The cache may lack changes, and one of several
+    /// API servers may be behind another. A `limit` has no effect.
+    ///
+    /// Any other list of a cached kind waits until the cache is as new as etcd: up to 100 ms after a change of any other kind.
+    pub fn list_cached<K>(
+        &self,
+        namespace: &str,
+        params: ListParams,
+    ) -> impl Future<Output = Result<Vec<K>, Failure>> + use<'_, K>
+    where
+        K: Resource<DynamicType = ()> + DeserializeOwned + Clone,
+    {
+        let request = of::<K>(Some(namespace)).list(&params.match_any());
+        async move {
+            let list: ObjectList<K> = self.send(request).await?;
+            Ok(list.items)
+        }
     }
 
     /// The objects that the selectors choose, at most `limit`.
@@ -80,6 +123,31 @@ impl AsUser {
         let body = serde_json::to_vec(object).map_err(kube::Error::SerdeError)?;
         self.send(of::<K>(namespace).create(&params, body).map(strict))
             .await
+    }
+
+    /// Reads the object and merges what `patch` makes of it, for the version that was read. It starts again if others wrote in between,
+    /// such as the operator its status. `None`: there is nothing to change. The object as it is then.
+    pub async fn change<K>(
+        &self,
+        namespace: &str,
+        name: &str,
+        patch: impl Fn(&K) -> Result<Option<serde_json::Value>, Failure>,
+    ) -> Result<K, Failure>
+    where
+        K: Resource<DynamicType = ()> + DeserializeOwned,
+    {
+        for attempt in 1.. {
+            let current: K = self.get(Some(namespace), name).await?;
+            let Some(mut patch) = patch(&current)? else {
+                return Ok(current);
+            };
+            patch["metadata"]["resourceVersion"] = current.meta().resource_version.clone().into();
+            match self.merge(namespace, name, &patch, false).await {
+                Err(failure) if failure.is_conflict() && attempt < ATTEMPTS => {}
+                changed => return changed,
+            }
+        }
+        unreachable!("the last attempt returns")
     }
 
     /// Merges the patch, which should name the resourceVersion that it was made for.
@@ -114,20 +182,14 @@ impl AsUser {
             .await
     }
 
-    /// Deletes the object if it is still this one, in this version.
-    pub async fn delete<K>(
-        &self,
-        namespace: &str,
-        name: &str,
-        uid: &str,
-        version: Option<&str>,
-    ) -> Result<(), Failure>
+    /// Deletes the object if it is still this one.
+    pub async fn delete<K>(&self, namespace: &str, name: &str, uid: &str) -> Result<(), Failure>
     where
         K: Resource<DynamicType = ()>,
     {
         let params = DeleteParams::default().preconditions(Preconditions {
             uid: Some(uid.to_owned()),
-            resource_version: version.map(str::to_owned),
+            resource_version: None,
         });
         let _: serde_json::Value = self.send(of::<K>(Some(namespace)).delete(name, &params)).await?;
         Ok(())
@@ -154,20 +216,47 @@ impl AsUser {
     ) -> Result<impl AsyncBufRead + Send + use<>, Failure> {
         let request = Request::new(k8s_openapi::api::core::v1::Pod::url_path(&(), Some(namespace)));
         let request = self.signed(request.logs(pod, params))?;
-        Ok(self.client.request_stream(request).await?)
+        let opened = self.client.request_stream(request).await;
+        let opened = opened.map_err(Failure::from);
+        self.count(false, opened.as_ref().err());
+        opened
     }
 
     async fn send<T: DeserializeOwned>(
         &self,
         request: Result<http::Request<Vec<u8>>, kube::core::request::Error>,
     ) -> Result<T, Failure> {
-        let answer = self.client.request(self.signed(request)?);
-        match tokio::time::timeout(TIMEOUT, answer).await {
-            Ok(answer) => Ok(answer?),
-            Err(_) => Err(Failure::Unanswered(format!(
+        let request = self.signed(request)?.map(Body::from);
+        let is_dry_run = is_dry_run(&request);
+        let answer = async {
+            let (parts, body) = self.client.send(request).await?.into_parts();
+            let body = Limited::new(body, LARGEST).collect().await;
+            let body =
+                body.map_err(|error| Failure::Unanswered(format!("its answer cannot be read: {error}")))?;
+            read(parts.status, &body.to_bytes())
+        };
+        let answer = timeout(TIMEOUT, answer).await.unwrap_or_else(|_| {
+            Err(Failure::Unanswered(format!(
                 "the API server did not answer within {} seconds",
                 TIMEOUT.as_secs()
-            ))),
+            )))
+        });
+        self.count(is_dry_run, answer.as_ref().err());
+        answer
+    }
+
+    /// Counts a dry run, and a refusal that is about the portal's account.
+    fn count(&self, is_dry_run: bool, failure: Option<&Failure>) {
+        let Some(metrics) = &self.metrics else { return };
+        if is_dry_run {
+            metrics.dry_run(match failure {
+                None => "accepted",
+                Some(Failure::Refused(_)) => "refused",
+                Some(Failure::Unanswered(_)) => "unanswered",
+            });
+        }
+        if failure.is_some_and(Failure::is_of_impersonation) {
+            metrics.impersonation_refused();
         }
     }
 
@@ -189,6 +278,24 @@ impl AsUser {
         }
         Ok(request)
     }
+}
+
+fn read<T: DeserializeOwned>(code: StatusCode, body: &[u8]) -> Result<T, Failure> {
+    if code.is_success() {
+        return Ok(serde_json::from_slice(body).map_err(kube::Error::SerdeError)?);
+    }
+    let failure = match serde_json::from_slice::<Status>(body) {
+        Ok(status) => kube::Error::Api(Box::new(status)).into(),
+        // A group or version that is not served: the API server answers 404 with a line of text.
+        Err(_) if code == StatusCode::NOT_FOUND => Failure::Refused(Box::new(Status {
+            code: code.as_u16(),
+            reason: "NotFound".to_owned(),
+            message: "the API server does not serve this kind".to_owned(),
+            ..Status::default()
+        })),
+        Err(_) => Failure::Unanswered(format!("the API server answered {code}")),
+    };
+    Err(failure)
 }
 
 fn of<K: Resource<DynamicType = ()>>(namespace: Option<&str>) -> Request {
@@ -219,24 +326,59 @@ fn strict(request: http::Request<Vec<u8>>) -> http::Request<Vec<u8>> {
     http::Request::from_parts(parts, body)
 }
 
+fn is_dry_run<B>(request: &http::Request<B>) -> bool {
+    let query = request.uri().query().unwrap_or_default();
+    query.split('&').any(|pair| pair == "dryRun=All")
+}
+
 #[cfg(test)]
 mod tests {
     use api::Workspace;
 
     use super::*;
 
-    #[tokio::test(start_paused = true)]
-    async fn a_request_without_answer_fails_after_ten_seconds() {
-        let silent = tower::service_fn(|_: http::Request<kube::client::Body>| {
-            std::future::pending::<Result<http::Response<kube::client::Body>, std::convert::Infallible>>()
-        });
+    fn as_alice(client: Client) -> AsUser {
         let user = User {
             name: "alice".to_owned(),
             groups: Vec::new(),
             session_end: None,
             assertion_end: i64::MAX,
         };
-        let as_alice = AsUser::new(Client::new(silent, "default"), Arc::new(user));
+        AsUser::new(client, Arc::new(user))
+    }
+
+    #[tokio::test]
+    async fn an_answer_larger_than_any_page_needs_is_not_read() {
+        let large = tower::service_fn(|_: http::Request<Body>| async {
+            let body = http_body_util::Full::from(vec![b' '; LARGEST + 1]);
+            Ok::<_, std::convert::Infallible>(http::Response::new(body))
+        });
+        let as_alice = as_alice(Client::new(large, "default"));
+        let failure = as_alice.get::<Workspace>(Some("team"), "lab").await.unwrap_err();
+        assert_eq!(failure.code(), 503);
+        assert!(failure.to_string().contains("cannot be read"), "{failure}");
+    }
+
+    #[tokio::test]
+    async fn a_kind_that_is_not_served_is_not_found_and_other_answers_without_status_are_no_answer() {
+        for (answered, code) in [(404, 404), (502, 503)] {
+            let plain = tower::service_fn(move |_: http::Request<Body>| async move {
+                let body = http_body_util::Full::from("404 page not found\n");
+                let answer = http::Response::builder().status(answered).body(body).unwrap();
+                Ok::<_, std::convert::Infallible>(answer)
+            });
+            let as_alice = as_alice(Client::new(plain, "default"));
+            let failure = as_alice.get::<Workspace>(Some("team"), "lab").await.unwrap_err();
+            assert_eq!(failure.code(), code);
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_request_without_answer_fails_after_ten_seconds() {
+        let silent = tower::service_fn(|_: http::Request<Body>| {
+            std::future::pending::<Result<http::Response<Body>, std::convert::Infallible>>()
+        });
+        let as_alice = as_alice(Client::new(silent, "default"));
         let start = tokio::time::Instant::now();
         let failure = as_alice.get::<Workspace>(Some("team"), "lab").await.unwrap_err();
         assert_eq!(failure.code(), 503);

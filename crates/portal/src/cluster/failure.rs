@@ -49,6 +49,11 @@ impl Failure {
         self.code() == 404
     }
 
+    /// Whether the API server refused to take the portal's request for the user's, as it words that.
+    pub fn is_of_impersonation(&self) -> bool {
+        self.code() == 403 && self.to_string().contains("cannot impersonate")
+    }
+
     /// Whether the object was changed meanwhile.
     pub fn is_conflict(&self) -> bool {
         self.code() == 409

@@ -12,6 +12,7 @@ mod watch;
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
+use std::time::Duration;
 
 use api::{Workspace, WorkspaceManager, WorkspaceShare, WorkspaceTemplate};
 use futures::FutureExt as _;
@@ -32,9 +33,9 @@ pub(crate) use snapshot::{Snapshot, access_type};
 use watch::{Health, Watch};
 
 /// Longest wait for a change that the API server confirmed.
-const CATCH_UP: std::time::Duration = std::time::Duration::from_secs(1);
+const CATCH_UP: Duration = Duration::from_secs(1);
 /// Longest interruption of a watch during which pages are shown.
-const MAX_STALENESS: std::time::Duration = std::time::Duration::from_mins(1);
+const MAX_STALENESS: Duration = Duration::from_mins(1);
 /// Label of namespaces in which people make workspaces (docs/portal.md).
 pub const NAMESPACE_LABEL: &str = "workspaces.jupyter.org/workspaces";
 
@@ -227,7 +228,12 @@ impl Index {
 
     /// Whether a watch is interrupted for so long that its objects must not be shown any more.
     pub fn is_too_old(&self) -> bool {
-        self.health.is_interrupted_for(MAX_STALENESS)
+        self.lag() > MAX_STALENESS
+    }
+
+    /// How old the objects in memory may be: how long the oldest interrupted watch has been so.
+    pub fn lag(&self) -> Duration {
+        self.health.lag()
     }
 
     /// Signals each change.

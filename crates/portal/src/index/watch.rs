@@ -38,9 +38,11 @@ impl Health {
         self.0.lock().values().map(|(since, _)| *since).min()
     }
 
-    /// Whether a watch is interrupted for longer than this.
-    pub(super) fn is_interrupted_for(&self, time: Duration) -> bool {
-        self.0.lock().values().any(|(_, since)| since.elapsed() > time)
+    /// How long the oldest interruption lasts; zero if there is none.
+    pub(super) fn lag(&self) -> Duration {
+        let all = self.0.lock();
+        let lags = all.values().map(|(_, since)| since.elapsed());
+        lags.max().unwrap_or_default()
     }
 
     fn interrupted(&self, kind: &'static str) {

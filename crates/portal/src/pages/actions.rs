@@ -22,9 +22,6 @@ use crate::index::Index;
 use crate::views::{Confirm, Consequence as Shown, Nav};
 use crate::visible::{AccessLevel, Seen};
 
-/// How often a change is tried on an object that others change meanwhile.
-const ATTEMPTS: usize = 5;
-
 /// What a user asks for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Action {
@@ -280,53 +277,47 @@ async fn change(
     action: Action,
 ) -> Result<Option<Workspace>, Failure> {
     let as_user = context.as_user();
-    for attempt in 1.. {
-        let current: Workspace = as_user.get(Some(namespace), name).await?;
-        if current.metadata.uid.as_deref() != Some(uid) {
-            return Err(Failure::conflict(
-                "The workspace was deleted and another one of the same name was created since this page was loaded.",
-            ));
-        }
-        let changed = match patch(&current, action, context.now) {
-            None if action == Action::Delete => {
-                let version = current.metadata.resource_version.as_deref();
-                as_user
-                    .delete::<Workspace>(namespace, name, uid, version)
-                    .await
-                    .map(|()| None)
+    if action == Action::Delete {
+        // Like kubectl's, a deletion needs no right to read. Its precondition is the UID.
+        let deleted = as_user.delete::<Workspace>(namespace, name, uid).await;
+        return deleted.map(|()| None).map_err(|failure| {
+            if failure.is_conflict() {
+                another_one()
+            } else {
+                failure
             }
-            None => return Ok(Some(current)),
-            Some(patch) => as_user.merge(namespace, name, &patch, false).await.map(Some),
-        };
-        match changed {
-            Err(failure) if failure.is_conflict() && attempt < ATTEMPTS => {}
-            changed => return changed,
-        }
+        });
     }
-    unreachable!("the last attempt returns")
+    let wanted = |current: &Workspace| {
+        if current.metadata.uid.as_deref() != Some(uid) {
+            return Err(another_one());
+        }
+        Ok(patch(current, action, context.now))
+    };
+    as_user.change(namespace, name, wanted).await.map(Some)
+}
+
+fn another_one() -> Failure {
+    Failure::conflict(
+        "The workspace was deleted and another one of the same name was created since this page was loaded.",
+    )
 }
 
 /// The patch of the action; `None` if nothing is to be patched.
 fn patch(current: &Workspace, action: Action, now: jiff::Timestamp) -> Option<Value> {
-    let version = &current.metadata.resource_version;
     let wanted = match action {
         Action::Start => DesiredStatus::Running,
         Action::Stop => DesiredStatus::Stopped,
         Action::Restart => {
             let now = now.strftime("%Y-%m-%dT%H:%M:%SZ").to_string();
             return Some(json!({
-                "metadata": {"resourceVersion": version, "annotations": {RESTARTED_AT: now}},
+                "metadata": {"annotations": {RESTARTED_AT: now}},
                 "spec": {"desiredStatus": DesiredStatus::Running},
             }));
         }
         Action::Delete => return None,
     };
-    (current.spec.desired_status != wanted).then(|| {
-        json!({
-            "metadata": {"resourceVersion": version},
-            "spec": {"desiredStatus": wanted},
-        })
-    })
+    (current.spec.desired_status != wanted).then(|| json!({"spec": {"desiredStatus": wanted}}))
 }
 
 #[cfg(test)]
@@ -342,14 +333,11 @@ mod tests {
     }
 
     #[test]
-    fn a_change_names_the_version_it_was_made_for() {
+    fn a_change_writes_what_was_asked_for_alone() {
         let now = "2026-01-01T00:00:00Z".parse().unwrap();
         let patched = |desired, action| patch(&workspace(desired), action, now);
         let stop = patched("Running", Action::Stop).unwrap();
-        assert_eq!(
-            stop,
-            json!({"metadata": {"resourceVersion": "7"}, "spec": {"desiredStatus": "Stopped"}})
-        );
+        assert_eq!(stop, json!({"spec": {"desiredStatus": "Stopped"}}));
         let restart = patched("Running", Action::Restart).unwrap();
         assert_eq!(
             restart["metadata"]["annotations"][RESTARTED_AT],

@@ -95,15 +95,19 @@ impl Context {
 
     /// The same answer for what does not exist and for what the user may not see.
     pub(super) fn not_found(&self) -> Response {
-        let message = Message {
+        self.page_with(StatusCode::NOT_FOUND, &self.absent())
+    }
+
+    /// What it says.
+    pub(super) fn absent(&self) -> Message {
+        Message {
             layout: self.layout("There is nothing here for you", Nav::None),
             kind: "Not found".to_owned(),
             why: vec!["No workspace with this name exists, or you may not see it.".to_owned()],
             now: vec!["Check the name in the address, or ask its owner to share it with you.".to_owned()],
             actions: vec![link("Your workspaces", "/")],
             ..Message::default()
-        };
-        self.page_with(StatusCode::NOT_FOUND, &message)
+        }
     }
 
     /// A message about a failed change or read, in the API server's words.

@@ -3,8 +3,9 @@
 use api::Workspace;
 use api::workspace::{AccessType, OwnershipType, Retain, UpdatePolicy};
 use jiff::Timestamp;
+use kube::ResourceExt as _;
 
-use super::answers::note;
+use super::answers::{link, note};
 use super::summary::{MayBeside, path};
 use super::words::{amount, bytes, short};
 use crate::app::Context;
@@ -176,12 +177,19 @@ pub(super) fn access(context: &Context, seen: &Seen, may: MayBeside) -> Access {
     let now = Timestamp::now();
     for share in context.app.index.shares_of(workspace) {
         let live = rules::shares::live(&share, Some(workspace), manager.as_deref(), now);
+        let prolong = may.prolong && matches!(live, Err(rules::shares::Inactive::Expired(_)));
         for subject in &share.spec.subjects {
             rules.push(AccessRule {
                 who: format!("{:?} {}", subject.kind, subject.name),
                 rule: "Share".to_owned(),
                 until: rules::shares::end(&share).map(short),
                 inactive: live.as_ref().err().map(ToString::to_string).unwrap_or_default(),
+                action: prolong.then(|| {
+                    link(
+                        "Prolong…",
+                        &format!("{}/share/{}/until", path(workspace), share.name_any()),
+                    )
+                }),
             });
         }
     }

@@ -11,10 +11,11 @@ use kube::ResourceExt as _;
 use rules::explain::{self, Who};
 use rules::progress::{self, STEPS};
 
+use super::cures::Cures;
 use super::summary::phase;
 use super::words::{moment, parsed, short};
 use crate::views::{
-    Cause, Cure, Event as EventView, Events, Explanation, Finding, Progress, Step, StepState, Tone,
+    Cause, Event as EventView, Events, Explanation, Finding, Progress, Step, StepState, Tone,
 };
 
 /// Most events that are shown.
@@ -56,7 +57,7 @@ const GOES_WELL: [&str; 6] = [
 
 /// Why the workspace is not as wanted, in the words of `kubectl workspace explain`. Empty where nothing is wrong: state, stop and
 /// pending changes have parts of their own. `is_usual`: what is under way has not taken long, so only problems are shown.
-pub(super) fn explanation(explained: &explain::Explanation, is_usual: bool) -> Explanation {
+pub(super) fn explanation(explained: &explain::Explanation, is_usual: bool, can: &Cures<'_>) -> Explanation {
     let is_problem = |finding: &explain::Finding| {
         let reason = finding.reason.as_deref();
         reason.is_some_and(|name| !GOES_WELL.contains(&name))
@@ -82,7 +83,7 @@ pub(super) fn explanation(explained: &explain::Explanation, is_usual: bool) -> E
                 .first()
                 .and_then(|cause| parsed(cause.time.as_deref()?)),
             causes: finding.because.iter().map(cause).collect(),
-            cures: finding.cures.iter().map(cure).collect(),
+            cures: finding.cures.iter().map(|cure| can.cure(finding, cure)).collect(),
         }
     };
     let unread = explained.unread.iter().filter(|_| !findings.is_empty());
@@ -103,27 +104,6 @@ fn cause(cause: &explain::Cause) -> Cause {
     }
 }
 
-fn cure(cure: &explain::Cure) -> Cure {
-    let is_command = cure.what.starts_with("kubectl ");
-    Cure {
-        who: match cure.who {
-            Who::Owner => "You, the owner, or who may administer it".to_owned(),
-            Who::Administrator => "An administrator".to_owned(),
-        },
-        what: if is_command {
-            String::new()
-        } else {
-            cure.what.clone()
-        },
-        command: if is_command {
-            cure.what.clone()
-        } else {
-            String::new()
-        },
-        ..Cure::default()
-    }
-}
-
 /// Steps of a start, from its own pod. Empty while it does not start.
 pub(super) fn progress(workspace: &Workspace, pods: &[Pod], events: &[Event]) -> Progress {
     let phase = phase(workspace);
@@ -140,7 +120,10 @@ pub(super) fn progress(workspace: &Workspace, pods: &[Pod], events: &[Event]) ->
             _ if at == known.done && known.stuck.is_none() => StepState::Now,
             _ => StepState::Next,
         },
-        detail: String::new(),
+        since: known
+            .since
+            .filter(|_| at == known.done && known.stuck.is_none_or(|stuck| stuck == at))
+            .map(moment),
     };
     let since = workspace
         .status

@@ -86,7 +86,7 @@ impl<'a> Page<'a> {
             .iter()
             .filter(|seen| search.matches(seen))
             .collect();
-        sort(&mut found, &search.sort);
+        sort(&mut found, search.order());
         let pages = found.len().div_ceil(PAGE).max(1);
         let number = search.page.clamp(1, pages);
         let first = (number - 1) * PAGE;
@@ -117,23 +117,22 @@ pub(super) fn list(context: &Context, search: &Search, visible: &Visible, page: 
             page,
             ..search.clone()
         };
-        search.address("/")
+        search.page_address()
     };
-    let is_single = visible.workspaces.len() == 1 && rows.len() == 1;
+    let is_single = search.place.is_empty() && visible.workspaces.len() == 1 && rows.len() == 1;
     let selectable = make_selectable(context, &mut rows, is_single);
     let live = Search {
         page,
         ..search.clone()
     }
-    .address("/events");
-    let live = format!("{live}{}view=list", if live.contains('?') { "&" } else { "?" });
+    .live_address();
     List {
         layout: context.live_layout("Workspaces", Nav::Workspaces, live),
         search: search.q.clone(),
         filters: filters(search, &visible.workspaces),
         keep: keep(search),
         clear: if search.has_filter() {
-            "/".to_owned()
+            search.path()
         } else {
             String::new()
         },
@@ -144,7 +143,10 @@ pub(super) fn list(context: &Context, search: &Search, visible: &Visible, page: 
             ..Bulk::default()
         }),
         rows: Rows {
-            caption: "Workspaces".to_owned(),
+            caption: match &*search.place {
+                "" => "Workspaces".to_owned(),
+                place => format!("Workspaces in {place}"),
+            },
             empty: rows
                 .is_empty()
                 .then(|| empty(context, search, &visible.workspaces)),
@@ -177,7 +179,7 @@ pub(super) fn list(context: &Context, search: &Search, visible: &Visible, page: 
 pub(super) type Rights = BTreeMap<String, May>;
 
 /// What the user may do in the namespaces of these workspaces.
-pub(super) async fn rights_of(context: &Context, shown: &[&Seen]) -> Rights {
+async fn rights_of(context: &Context, shown: &[&Seen]) -> Rights {
     let namespaces: BTreeSet<_> = shown
         .iter()
         .map(|seen| seen.workspace.namespace().unwrap_or_default())
@@ -190,7 +192,7 @@ pub(super) async fn rights_of(context: &Context, shown: &[&Seen]) -> Rights {
 }
 
 /// The rows with what the user may do.
-pub(super) fn rows_of(context: &Context, shown: &[&Seen], rights: &Rights) -> Vec<Row> {
+fn rows_of(context: &Context, shown: &[&Seen], rights: &Rights) -> Vec<Row> {
     let may = |seen: &Seen| {
         let namespace = seen.workspace.namespace().unwrap_or_default();
         rights.get(&namespace).copied().unwrap_or_default()
@@ -202,7 +204,7 @@ pub(super) fn rows_of(context: &Context, shown: &[&Seen], rights: &Rights) -> Ve
 }
 
 /// Whether there is a column of boxes: if one of the rows can be chosen.
-pub(super) fn make_selectable(context: &Context, rows: &mut [Row], is_single: bool) -> bool {
+fn make_selectable(context: &Context, rows: &mut [Row], is_single: bool) -> bool {
     let is_choosable = |row: &Row| row.select.as_ref().is_some_and(|value| !value.is_empty());
     let selectable = !is_single && context.read_only().is_none() && rows.iter().any(is_choosable);
     if !selectable {
@@ -246,7 +248,7 @@ fn name(seen: &Seen) -> (String, String) {
 fn columns(search: &Search) -> [Column; 4] {
     let column = |key: &str| {
         let descending = format!("-{key}");
-        let (sort, next) = match &*search.sort {
+        let (sort, next) = match search.order() {
             now if now == key => (Sort::Ascending, descending),
             now if now == descending => (Sort::Descending, key.to_owned()),
             _ => (Sort::None, key.to_owned()),
@@ -257,7 +259,7 @@ fn columns(search: &Search) -> [Column; 4] {
             ..search.clone()
         };
         Column {
-            to: next.address("/"),
+            to: next.page_address(),
             sort,
         }
     };
@@ -342,7 +344,7 @@ fn counts(search: &Search, all: &[Seen]) -> Counts {
                 (*label).to_owned()
             },
             count: all.iter().filter(|seen| of.matches(seen)).count(),
-            to: of.address("/"),
+            to: of.page_address(),
             current: *value == search.state,
         }
     });
@@ -352,11 +354,17 @@ fn counts(search: &Search, all: &[Seen]) -> Counts {
 }
 
 fn empty(context: &Context, search: &Search, all: &[Seen]) -> Empty {
-    if search.has_filter() && !all.is_empty() {
+    if search.has_filter() && all.iter().any(|seen| search.covers(seen)) {
         return Empty {
             title: "No workspace is like that".to_owned(),
             text: vec!["Search for less, or clear the filters.".to_owned()],
-            actions: vec![link("Clear filters", "/")],
+            actions: vec![link("Clear filters", &search.path())],
+            ..Empty::default()
+        };
+    }
+    if !search.place.is_empty() {
+        return Empty {
+            title: "This namespace has no workspaces".to_owned(),
             ..Empty::default()
         };
     }

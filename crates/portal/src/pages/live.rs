@@ -1,6 +1,6 @@
 //! `/events`: parts of a page, sent again when they change (IO).
 //!
-//! A list is made again when something changed that its user sees. A page about one workspace is read from the API server, so only its own
+//! A list, or that of a namespace, is made again when something changed that its user sees. A page about one workspace is read from the API server, so only its own
 //! objects count.
 //! A stream ends with the assertion of its request, after a minute at most. The browser then asks again, and the gateway decides again
 //! whether the user is signed in.
@@ -23,12 +23,15 @@ use tokio::sync::watch;
 use tokio::time::{Instant, sleep, sleep_until, timeout_at};
 
 use super::answers::plain;
+use super::form::used_quotas;
 use super::list::{self, Page};
 use super::search::Search;
-use super::workspace;
+use super::summary::May;
+use super::{namespace, workspace};
 use crate::app::Context;
 use crate::index::{Index, Snapshot};
 use crate::limits::Permit;
+use crate::views::{Counts, Quotas, Rows};
 use crate::visible::{self, AccessLevel, Reach, Seen, Visible};
 
 /// Changes within this time are sent together.
@@ -63,6 +66,7 @@ impl View {
         let rest = serde_urlencoded::to_string(pairs).ok()?;
         match &*view {
             "list" => serde_urlencoded::from_str(&rest).ok().map(Self::List),
+            "namespace" => of_namespace(&rest).map(Self::List),
             "workspace" => {
                 let OfWorkspace { namespace, name } = serde_urlencoded::from_str(&rest).ok()?;
                 Some(Self::Workspace { namespace, name })
@@ -74,7 +78,7 @@ impl View {
     /// Address of the page.
     fn page(&self) -> String {
         match self {
-            Self::List(search) => search.address("/"),
+            Self::List(search) => search.page_address(),
             Self::Workspace { namespace, name } => format!("/w/{namespace}/{name}"),
         }
     }
@@ -109,6 +113,19 @@ impl View {
     }
 }
 
+/// The list of one namespace, which `in` names.
+fn of_namespace(query: &str) -> Option<Search> {
+    let mut pairs: Vec<(String, String)> = serde_urlencoded::from_str(query).ok()?;
+    let at = pairs.iter().position(|(name, _)| name == "in")?;
+    let (_, namespace) = pairs.remove(at);
+    let rest = serde_urlencoded::to_string(pairs).ok()?;
+    let search: Search = serde_urlencoded::from_str(&rest).ok()?;
+    (!namespace.is_empty()).then(|| search.within(&namespace))
+}
+
+/// What the page about a namespace shows beside its rows.
+type Beside = (May, Option<Quotas>);
+
 /// What an open page shows.
 struct Shown {
     /// Its parts by their ids.
@@ -118,12 +135,31 @@ struct Shown {
 }
 
 impl Shown {
-    fn list(context: &Context, search: &Search, visible: &Visible, page: Page<'_>) -> askama::Result<Self> {
-        let list = list::list(context, search, visible, page);
-        let own = list.rows.rows.iter().filter(|row| row.owner.is_empty());
+    fn list(
+        context: &Context,
+        search: &Search,
+        visible: &Visible,
+        page: Page<'_>,
+        beside: Option<Beside>,
+    ) -> askama::Result<Self> {
+        let Some(beside) = beside else {
+            let list = list::list(context, search, visible, page);
+            return Self::rows(&list.rows, &list.counts);
+        };
+        let view = namespace::view(context, search, visible, page, beside);
+        let mut shown = Self::rows(&view.rows, &view.counts)?;
+        shown.parts.push(("actions", view.actions.render()?));
+        if let Some(quotas) = view.quotas {
+            shown.parts.push(("quotas", quotas.render()?));
+        }
+        Ok(shown)
+    }
+
+    fn rows(rows: &Rows, counts: &Counts) -> askama::Result<Self> {
+        let own = rows.rows.iter().filter(|row| row.owner.is_empty());
         let own = own.map(|row| (row.uid.clone(), format!("{}: {}.", row.display, row.state.word)));
         Ok(Self {
-            parts: vec![("rows", list.rows.render()?), ("counts", list.counts.render()?)],
+            parts: vec![("rows", rows.render()?), ("counts", counts.render()?)],
             own: own.collect(),
         })
     }
@@ -190,6 +226,7 @@ pub(crate) async fn stream(mut context: Context, RawQuery(query): RawQuery) -> R
         end,
         read: None,
         reach: None,
+        quotas: None,
         made_of: None,
         sent: HashMap::new(),
         own: HashMap::new(),
@@ -216,6 +253,8 @@ struct Follow {
     read: Option<(Instant, Option<Vec<String>>)>,
     /// Of a list: where the user sees workspaces of others, and when that was asked.
     reach: Option<(Instant, Reach)>,
+    /// Of the page about a namespace: its quotas, and when they were read.
+    quotas: Option<(Instant, Option<Quotas>)>,
     /// Of a list: a hash of what it was made of last.
     made_of: Option<u64>,
     /// Hashes of the parts as they were sent last.
@@ -273,26 +312,52 @@ impl Follow {
         match &self.view {
             View::List(search) => {
                 let search = search.clone();
+                let beside = match &*search.place {
+                    "" => None,
+                    place => match namespace::may_see(&self.context, place).await {
+                        Some(true) => Some(self.beside(place).await),
+                        Some(false) => return Ok(Read::Gone),
+                        // Without an answer the page stays as it is.
+                        None => return Ok(Read::Same),
+                    },
+                };
                 let snapshot = self.context.app.index.snapshot();
                 let visible = self.visible(&snapshot).await;
                 let page = Page::of(&self.context, &search, &visible).await;
                 let mut hasher = DefaultHasher::new();
                 (snapshot.templates(), self.context.read_only(), &page.rights).hash(&mut hasher);
                 visible.hash_versions(&mut hasher);
+                if let Some((may, quotas)) = &beside {
+                    may.hash(&mut hasher);
+                    let quotas = quotas.as_ref().map(Quotas::render).transpose()?;
+                    quotas.hash(&mut hasher);
+                }
                 let now = Some(hasher.finish());
                 if std::mem::replace(&mut self.made_of, now) == now {
                     return Ok(Read::Same);
                 }
-                Shown::list(&self.context, &search, &visible, page)
+                Shown::list(&self.context, &search, &visible, page, beside)
             }
             View::Workspace { namespace, name } => {
                 let Some(seen) = self.context.seen(namespace, name).await else {
-                    return Ok(Read::Gone);
+                    let Context { rights, user, .. } = &self.context;
+                    let is_known = visible::is_known(rights, user, (namespace, name)).await;
+                    return Ok(if is_known { Read::Gone } else { Read::Same });
                 };
                 Shown::workspace(&self.context, &seen).await
             }
         }
         .map(Read::Shown)
+    }
+
+    async fn beside(&mut self, place: &str) -> Beside {
+        let known = self.quotas.take().filter(|(read, _)| read.elapsed() < INTERVAL);
+        let (read, quotas) = match known {
+            Some(known) => known,
+            None => (Instant::now(), used_quotas(&self.context, place).await),
+        };
+        self.quotas = Some((read, quotas.clone()));
+        (May::of(&self.context, place).await, quotas)
     }
 
     async fn visible(&mut self, snapshot: &Snapshot) -> Visible {
@@ -386,7 +451,15 @@ mod tests {
                 name: "lab".to_owned(),
             })
         );
-        for wrong in ["", "view=other", "view=workspace&name=lab", "view=list&what=1"] {
+        let of_team = Search::default().within("team");
+        assert_eq!(View::parse("view=namespace&in=team"), Some(View::List(of_team)));
+        for wrong in [
+            "",
+            "view=other",
+            "view=namespace",
+            "view=workspace&name=lab",
+            "view=list&what=1",
+        ] {
             assert_eq!(View::parse(wrong), None, "{wrong}");
         }
     }

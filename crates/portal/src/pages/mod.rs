@@ -4,6 +4,7 @@
 //! |---|---|
 //! | `list.rs` | `/`; `search.rs`: its address |
 //! | `workspace.rs` | `/w/<namespace>/<name>`; `facts.rs`, `happened.rs`, `usage.rs`: its parts |
+//! | `cures.rs` | what the user can do about a finding of an explanation |
 //! | `actions.rs` | start, stop, restart, delete |
 //! | `form/` | `/new`, `/w/<namespace>/<name>/edit` and `…/yaml` |
 //! | `sharing/` | shares of a workspace |
@@ -25,6 +26,7 @@ pub(crate) mod account;
 pub(crate) mod actions;
 pub(crate) mod answers;
 pub(crate) mod assets;
+mod cures;
 mod facts;
 pub(crate) mod form;
 mod happened;

@@ -1,90 +1,93 @@
-//! `/namespaces/<name>`: all workspaces of a namespace, for users who may list them (IO).
+//! `/namespaces/<name>`: all workspaces of a namespace and its quotas, for users who may list them (IO: reads as the user).
 
 use api::workspace::DesiredStatus;
-use axum::extract::Path;
+use axum::extract::rejection::QueryRejection;
+use axum::extract::{Path, Query};
 use axum::response::Response;
-use kube::ResourceExt as _;
 
-use super::list::{make_selectable, rights_of, rows_of};
-use super::summary;
+use super::form::used_quotas;
+use super::list::{self, Page};
+use super::search::Search;
+use super::summary::May;
 use crate::app::Context;
-use crate::views::{Action, Bulk, Count, Counts, Empty, Namespace, Nav, Pages, Rows, Way};
-use crate::visible;
-
-/// Most rows. The list has filters for the rest.
-const MAX: usize = 200;
+use crate::views::{Action, Actions, Namespace, Quotas, Way};
+use crate::visible::{self, Visible};
 
 /// Answers `GET /namespaces/<name>`.
-pub(crate) async fn page(context: Context, Path(name): Path<String>) -> Response {
-    if !context.may("list", "workspaces", &name, "").await {
+pub(crate) async fn page(
+    context: Context,
+    Path(name): Path<String>,
+    search: Result<Query<Search>, QueryRejection>,
+) -> Response {
+    if may_see(&context, &name).await != Some(true) {
         return context.not_found();
     }
-    let mut seen = visible::all(&context.app.index, &context.rights, &context.user)
-        .await
-        .workspaces;
-    seen.retain(|seen| seen.workspace.namespace().as_deref() == Some(&*name));
-    seen.sort_by_key(|seen| seen.workspace.name_any());
-    let running = seen
-        .iter()
-        .filter(|seen| seen.workspace.spec.desired_status == DesiredStatus::Running)
-        .count();
-    let shown: Vec<_> = seen.iter().take(MAX).collect();
-    let mut rows = rows_of(&context, &shown, &rights_of(&context, &shown).await);
-    let may_stop = make_selectable(&context, &mut rows, false);
-    let of_list = |state: &str| format!("/?namespace={name}&state={state}");
-    let count = |label: &str, count: usize, state: &str| Count {
-        label: label.to_owned(),
-        count,
-        to: of_list(state),
-        current: false,
+    let search = match search {
+        Ok(Query(search)) => search.within(&name),
+        Err(error) => {
+            let back = format!("/namespaces/{name}");
+            let now = "Open the page again without these parameters.";
+            return context.bad_request(&error.body_text(), now, &back);
+        }
     };
-    let troubled = seen
+    let visible = visible::all(&context.app.index, &context.rights, &context.user).await;
+    let page = Page::of(&context, &search, &visible).await;
+    let quotas = used_quotas(&context, &name).await;
+    let may = May::of(&context, &name).await;
+    context.page(&view(&context, &search, &visible, page, (may, quotas)))
+}
+
+/// Whether the user may see the page. `None`: the API server did not answer in time.
+pub(super) async fn may_see(context: &Context, name: &str) -> Option<bool> {
+    let Context { rights, user, .. } = context;
+    rights.may(user, "list", "workspaces", name, "").await
+}
+
+/// The page.
+pub(super) fn view(
+    context: &Context,
+    search: &Search,
+    visible: &Visible,
+    page: Page<'_>,
+    (may, quotas): (May, Option<Quotas>),
+) -> Namespace {
+    let list = list::list(context, search, visible, page);
+    let mut layout = list.layout;
+    layout.title = format!("Namespace {}", search.place);
+    let mut bulk = list.bulk;
+    if let Some(bulk) = &mut bulk {
+        bulk.hidden = vec![("from".to_owned(), search.place.clone())];
+    }
+    Namespace {
+        layout,
+        counts: list.counts,
+        rows: list.rows,
+        bulk,
+        actions: stop_all(context, search, visible, may),
+        quotas,
+    }
+}
+
+/// The stop of all that run in the namespace and that the user may stop, whichever rows are shown.
+fn stop_all(context: &Context, search: &Search, visible: &Visible, may: May) -> Actions {
+    let running = visible
+        .workspaces
         .iter()
-        .filter(|seen| summary::trouble(&seen.workspace).is_some())
+        .filter(|seen| {
+            let runs = seen.workspace.spec.desired_status == DesiredStatus::Running;
+            runs && search.covers(seen) && may.with(seen).change
+        })
         .count();
-    let stop_all = Action {
+    let stop = Action {
         label: format!("Stop all {running}…"),
         way: Way::Dialog {
-            to: format!("/stop?namespace={name}"),
+            to: format!("/stop?namespace={0}&from={0}", search.place),
         },
         danger: true,
         ..Action::default()
     };
-    context.page(&Namespace {
-        layout: context.layout(format!("Namespace {name}"), Nav::Workspaces),
-        counts: Counts {
-            counts: vec![
-                count("All", seen.len(), ""),
-                count("Running", running, "running"),
-                count("Needs attention", troubled, "attention"),
-            ],
-        },
-        empty: rows.is_empty().then(|| Empty {
-            title: "This namespace has no workspaces".to_owned(),
-            ..Empty::default()
-        }),
-        rows: Rows {
-            caption: format!("Workspaces in {name}"),
-            pages: Pages {
-                first: 1,
-                last: rows.len(),
-                total: seen.len(),
-                ..Pages::default()
-            },
-            rows,
-            select: may_stop,
-            ..Rows::default()
-        },
-        bulk: may_stop.then(|| Bulk {
-            to: "/stop".to_owned(),
-            label: "Stop chosen…".to_owned(),
-            ..Bulk::default()
-        }),
-        actions: if running > 0 && may_stop {
-            vec![stop_all]
-        } else {
-            Vec::new()
-        },
-        ..Namespace::default()
-    })
+    let is_offered = running > 0 && context.read_only().is_none();
+    Actions {
+        actions: is_offered.then_some(stop).into_iter().collect(),
+    }
 }

@@ -19,6 +19,9 @@ use crate::app::Context;
 use crate::cluster::Failure;
 use crate::views::{Edit, Field, Form as FormView, Nav, Tone};
 
+/// Title of the page after a failed change.
+const UNCHANGED: &str = "The owner stays as it was";
+
 /// Answers `GET`.
 pub(crate) async fn ask(context: Context, Path((namespace, name)): Path<(String, String)>) -> Response {
     match context.readable(&namespace, &name).await {
@@ -91,20 +94,15 @@ pub(crate) async fn change(
     let Some(seen) = context.readable(&namespace, &name).await else {
         return context.not_found();
     };
-    let workspace = &*seen.workspace;
-    let back = path(workspace);
+    let back = path(&seen.workspace);
     if let Some(answer) = context.read_only_answer(&back) {
         return answer;
     }
     let text = |name: &str| fields.get(name).map(String::as_str).unwrap_or_default();
     let (uid, wanted) = (text("uid"), text("owner"));
-    let present = owner(&workspace.metadata).unwrap_or_default();
-    if workspace.metadata.uid.as_deref() != Some(uid) || present != text("before") {
-        let failure =
-            Failure::conflict("The workspace has changed hands or was made anew since this page was loaded.");
-        return context.failed("The owner stays as it was", &failure, &back);
-    }
-    let wrong = if wanted == present {
+    let as_user = context.as_user();
+    let (before, workspace) = (text("before"), &*seen.workspace);
+    let wrong = if wanted == before {
         Some(format!(
             "{wanted:?} owns the workspace already: type another name."
         ))
@@ -115,9 +113,17 @@ pub(crate) async fn change(
         let view = view(&context, workspace, wanted, Some(&wrong));
         return context.page_with(StatusCode::UNPROCESSABLE_ENTITY, &view);
     }
-    let patch = json!({"metadata": {"uid": uid, "annotations": {CREATED_BY: wanted}}});
-    let as_user = context.as_user();
-    let changed = as_user.merge::<Workspace>(&namespace, &name, &patch, false).await;
+    let patch = |stored: &Workspace| {
+        if stored.metadata.uid.as_deref() != Some(uid)
+            || owner(&stored.metadata).unwrap_or_default() != before
+        {
+            return Err(Failure::conflict(
+                "The workspace has changed hands or was made anew since this page was loaded.",
+            ));
+        }
+        Ok(Some(json!({"metadata": {"annotations": {CREATED_BY: wanted}}})))
+    };
+    let changed = as_user.change(&namespace, &name, patch).await;
     let result = if changed.is_ok() { "done" } else { "failed" };
     context.log("hand over", &namespace, &name, result);
     match changed {
@@ -133,6 +139,6 @@ pub(crate) async fn change(
             let view = view(&context, workspace, wanted, Some(&failure.to_string()));
             context.page_with(StatusCode::UNPROCESSABLE_ENTITY, &view)
         }
-        Err(failure) => context.failed("The owner stays as it was", &failure, &back),
+        Err(failure) => context.failed(UNCHANGED, &failure, &back),
     }
 }

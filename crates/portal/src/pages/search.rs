@@ -42,6 +42,9 @@ pub(crate) struct Search {
     /// `<namespace>/<name>` that was just deleted. Links of the page do not repeat it.
     #[serde(skip_serializing)]
     pub(super) deleted: String,
+    /// The namespace that the page is about; its name is in the path. Empty: the page is the list of all.
+    #[serde(skip)]
+    pub(super) place: String,
     /// `owner`: a workspace was just handed over, and is on the list no more.
     #[serde(skip_serializing)]
     pub(super) done: String,
@@ -61,6 +64,54 @@ impl Search {
         } else {
             format!("{path}?{query}")
         }
+    }
+
+    /// The order: a key of [`Search::sort`]. Empty: one's own first.
+    pub(super) fn order(&self) -> &str {
+        match (&*self.sort, &*self.place) {
+            ("", "") => "",
+            ("", _) => "name",
+            (sort, _) => sort,
+        }
+    }
+
+    /// The address of the page.
+    pub(super) fn page_address(&self) -> String {
+        self.address(&self.path())
+    }
+
+    /// Path of the page.
+    pub(super) fn path(&self) -> String {
+        if self.place.is_empty() {
+            "/".to_owned()
+        } else {
+            format!("/namespaces/{}", self.place)
+        }
+    }
+
+    /// The address of the stream that keeps the page up to date.
+    pub(super) fn live_address(&self) -> String {
+        let view = if self.place.is_empty() {
+            "view=list".to_owned()
+        } else {
+            format!("view=namespace&in={}", self.place)
+        };
+        let address = self.address("/events");
+        let mark = if address.contains('?') { '&' } else { '?' };
+        format!("{address}{mark}{view}")
+    }
+
+    /// The same of one namespace.
+    pub(super) fn within(self, namespace: &str) -> Self {
+        Self {
+            place: namespace.to_owned(),
+            ..self
+        }
+    }
+
+    /// Whether the page may show the workspace, whatever is searched for.
+    pub(super) fn covers(&self, seen: &Seen) -> bool {
+        self.place.is_empty() || seen.workspace.namespace().as_deref() == Some(&*self.place)
     }
 
     pub(super) fn has_filter(&self) -> bool {
@@ -88,7 +139,9 @@ impl Search {
         // Guests learn neither the template nor what is wrong.
         let is_guest = matches!(seen.level, AccessLevel::Guest { .. });
         let template = workspace.spec.template_ref.as_deref().unwrap_or_default();
-        of && is(&self.namespace, &workspace.namespace().unwrap_or_default())
+        self.covers(seen)
+            && of
+            && is(&self.namespace, &workspace.namespace().unwrap_or_default())
             && (self.template.is_empty() || !is_guest && self.template == template)
             && (self.state.is_empty() || state_of(seen) == self.state)
             && self.finds(workspace)

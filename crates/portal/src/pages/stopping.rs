@@ -25,18 +25,36 @@ const CONCURRENCY: usize = 10;
 /// Most workspaces of one question.
 const MAX: usize = 1_000;
 
-/// What a form names: `workspace=<namespace>/<name>`, repeated, or `namespace=<name>` for all that run there. At most [`MAX`] of them.
+/// What a form names: `workspace=<namespace>/<name>` in a question, with `/<uid>` in its answer, repeated, or `namespace=<name>` for all that run there. At most [`MAX`] of them.
 fn named(query: &str) -> HashSet<(String, String)> {
     let pairs: Vec<(String, String)> = serde_urlencoded::from_str(query).unwrap_or_default();
-    pairs.into_iter().take(MAX).collect()
+    let pairs = pairs.into_iter().filter(|(name, _)| name != "from");
+    pairs.take(MAX).collect()
 }
 
-/// Those of the visible workspaces that the pairs name and that run, by name. Guests stop none here, and so learn nothing about its disk.
-async fn chosen(context: &Context, pairs: &HashSet<(String, String)>) -> Vec<Seen> {
+/// The page that a question came from: that of the namespace `from`, or the list.
+fn origin(query: &str) -> (Vec<(String, String)>, String) {
+    let pairs: Vec<(String, String)> = serde_urlencoded::from_str(query).unwrap_or_default();
+    let from = pairs.into_iter().find(|(name, _)| name == "from");
+    match from.filter(|(_, from)| rules::names::is_dns_1123_subdomain(from)) {
+        Some(from) => {
+            let page = format!("/namespaces/{}", from.1);
+            (vec![from], page)
+        }
+        None => (Vec::new(), "/".to_owned()),
+    }
+}
+
+/// Those of the visible workspaces that the pairs name, as `named_by` does, and that run, by name. Guests stop none here, and so learn nothing about its disk.
+async fn chosen(
+    context: &Context,
+    pairs: &HashSet<(String, String)>,
+    named_by: fn(&Seen) -> String,
+) -> Vec<Seen> {
     let visible = visible::all(&context.app.index, &context.rights, &context.user).await;
     let is_named = |seen: &Seen| {
         let namespace = seen.workspace.namespace().unwrap_or_default();
-        pairs.contains(&("workspace".to_owned(), key(seen)))
+        pairs.contains(&("workspace".to_owned(), named_by(seen)))
             || pairs.contains(&("namespace".to_owned(), namespace))
     };
     let is_guest = |seen: &Seen| matches!(seen.level, AccessLevel::Guest { .. });
@@ -47,7 +65,6 @@ async fn chosen(context: &Context, pairs: &HashSet<(String, String)>) -> Vec<See
         .filter(|seen| runs(seen) && !is_guest(seen) && is_named(seen))
         .collect();
     found.sort_by_key(key);
-    found.truncate(MAX);
     found
 }
 
@@ -59,16 +76,34 @@ fn key(seen: &Seen) -> String {
     )
 }
 
+/// The key with the UID, so that no namesake of a workspace is stopped.
+fn key_and_uid(seen: &Seen) -> String {
+    let uid = seen.workspace.metadata.uid.as_deref().unwrap_or_default();
+    format!("{}/{uid}", key(seen))
+}
+
+/// The answer where nothing of what was chosen runs.
+fn none(context: &Context, back: &str) -> Response {
+    context.bad_request(
+        "None of the chosen workspaces runs.",
+        "Go back and choose workspaces that run.",
+        back,
+    )
+}
+
 /// Answers `GET /stop?workspace=…`: what would happen.
 pub(crate) async fn ask(context: Context, RawQuery(query): RawQuery) -> Response {
-    let chosen = chosen(&context, &named(query.as_deref().unwrap_or_default())).await;
+    let query = query.as_deref().unwrap_or_default();
+    let (mut hidden, back) = origin(query);
+    let mut chosen = chosen(&context, &named(query), key).await;
     if chosen.is_empty() {
-        return context.bad_request(
-            "None of the chosen workspaces runs.",
-            "Go back and choose workspaces that run.",
-            "/",
-        );
+        return none(&context, &back);
     }
+    let all = chosen.len();
+    chosen.truncate(MAX);
+    let text = (all > MAX).then(|| {
+        format!("{all} workspaces run. One question stops at most {MAX} of them: ask again for the rest.")
+    });
     let names: Vec<_> = chosen.iter().map(key).collect();
     let one = if names.len() == 1 {
         "workspace"
@@ -98,18 +133,21 @@ pub(crate) async fn ask(context: Context, RawQuery(query): RawQuery) -> Response
             fate: "are deleted".to_owned(),
         });
     }
+    hidden.extend(
+        chosen
+            .iter()
+            .map(|seen| ("workspace".to_owned(), key_and_uid(seen))),
+    );
     context.page(&Confirm {
         layout: context.layout(format!("Stop {} {one}?", names.len()), Nav::Workspaces),
         consequences,
         to: "/stop".to_owned(),
-        hidden: names
-            .iter()
-            .map(|name| ("workspace".to_owned(), name.clone()))
-            .collect(),
+        text: text.into_iter().collect(),
+        hidden,
         names,
         button: "Stop them".to_owned(),
         danger: ephemeral > 0,
-        cancel: "/".to_owned(),
+        cancel: back,
         command: command.unwrap_or_default(),
         ..Confirm::default()
     })
@@ -117,11 +155,15 @@ pub(crate) async fn ask(context: Context, RawQuery(query): RawQuery) -> Response
 
 /// Answers `POST /stop`.
 pub(crate) async fn act(context: Context, body: String) -> Response {
+    let (mut hidden, back) = origin(&body);
     if let Some(why) = context.read_only() {
-        return context.bad_request(&why, "Use the commands on the page before.", "/");
+        return context.bad_request(&why, "Use the commands on the page before.", &back);
     }
-    let pairs = named(&body);
-    let chosen = chosen(&context, &pairs).await;
+    let mut chosen = chosen(&context, &named(&body), key_and_uid).await;
+    if chosen.is_empty() {
+        return none(&context, &back);
+    }
+    chosen.truncate(MAX);
     let (batch, rest) = chosen.split_at(chosen.len().min(BATCH));
     let context_ = &context;
     let asked = stream::iter(batch.to_vec()).map(|seen| async move {
@@ -153,14 +195,15 @@ pub(crate) async fn act(context: Context, body: String) -> Response {
         })
         .collect();
     results.sort_by_key(|result| (result.reason.is_empty(), result.name.clone()));
+    hidden.extend(
+        rest.iter()
+            .map(|seen| ("workspace".to_owned(), key_and_uid(seen))),
+    );
     let next = (!rest.is_empty()).then(|| Action {
         label: format!("Stop the next {}", rest.len().min(BATCH)),
         way: Way::Post {
             to: "/stop".to_owned(),
-            hidden: rest
-                .iter()
-                .map(|seen| ("workspace".to_owned(), key(seen)))
-                .collect(),
+            hidden,
         },
         primary: true,
         ..Action::default()
@@ -183,7 +226,7 @@ pub(crate) async fn act(context: Context, body: String) -> Response {
             results,
             end: next,
         },
-        back: link("Back to the list", "/"),
+        back: link("Back to the list", &back),
     })
 }
 

@@ -1,5 +1,7 @@
 //! A workspace -> its state, size and actions in words (pure).
 
+use std::sync::Arc;
+
 use api::condition::reason;
 use api::names::owner;
 use api::workspace::{DesiredStatus, Phase};
@@ -58,6 +60,29 @@ impl May {
             administer: self.administer,
         }
     }
+}
+
+/// The user's own running workspaces of the namespace that they may stop, by name. `except`: one that is left out.
+pub(super) fn own_running(
+    context: &Context,
+    may: May,
+    namespace: &str,
+    except: Option<&str>,
+) -> Vec<Arc<Workspace>> {
+    if !may.change {
+        return Vec::new();
+    }
+    let mut own = context.app.index.workspaces();
+    own.retain(|workspace| {
+        let metadata = &workspace.metadata;
+        owner(metadata) == Some(&*context.user.name)
+            && metadata.namespace.as_deref() == Some(namespace)
+            && metadata.deletion_timestamp.is_none()
+            && workspace.spec.desired_status == DesiredStatus::Running
+            && except != Some(&*workspace.name_any())
+    });
+    own.sort_by_key(|workspace| workspace.name_any());
+    own
 }
 
 /// What the user may do with what belongs to one workspace: its shares, its output and its owner.

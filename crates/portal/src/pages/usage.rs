@@ -87,7 +87,8 @@ fn rounded(resource: &str, used: &Quantity) -> String {
     }
 }
 
-fn percent(used: &Quantity, bound: &Quantity) -> Option<u8> {
+/// What is used of a bound; `None`: there is no bound.
+pub(super) fn percent(used: &Quantity, bound: &Quantity) -> Option<u8> {
     let (used, bound) = (value(used)?, value(bound)?);
     if bound <= 0.0 {
         return None;

@@ -18,6 +18,7 @@ use rules::consequence::is_ephemeral;
 use rules::explain::{self, Evidence, Read};
 
 use super::answers::{Done, link, note};
+use super::cures::Cures;
 use super::facts;
 use super::happened;
 use super::summary::{self, May, MayBeside, path};
@@ -32,6 +33,8 @@ use crate::visible::{AccessLevel, Seen};
 const USUAL_START: SignedDuration = SignedDuration::from_secs(60);
 /// How long a restart is news.
 const RECENT: SignedDuration = SignedDuration::from_secs(60);
+/// How many Events of one object are read. Kubernetes merges those that repeat themselves.
+const MOST_EVENTS: u32 = 500;
 
 /// Answers `GET /w/<namespace>/<name>`.
 pub(crate) async fn page(
@@ -78,19 +81,27 @@ fn after(done: &str, seen: &Seen, now: Timestamp) -> Option<&'static str> {
 pub(super) async fn view(context: &Context, seen: &Seen) -> View {
     let workspace = &*seen.workspace;
     let (namespace, name) = (workspace.namespace().unwrap_or_default(), workspace.name_any());
-    let may = May::of(context, &namespace).await;
     let live = format!("/events?view=workspace&namespace={namespace}&name={name}");
     let mut layout = context.live_layout(workspace.spec.display_name.clone(), Nav::Workspaces, live);
     layout.above = vec![("Workspaces".to_owned(), "/".to_owned())];
     if let AccessLevel::Guest { .. } = seen.level {
         return View {
             layout,
-            head: head(context, seen, may, MayBeside::default()),
+            head: head(
+                context,
+                seen,
+                May::of(context, &namespace).await,
+                MayBeside::default(),
+            ),
             ..View::default()
         };
     }
-    let beside = MayBeside::of(context, seen).await;
-    let evidence = read(context, &namespace, &name).await;
+    let (may, beside, evidence, usage) = join!(
+        Box::pin(May::of(context, &namespace)),
+        Box::pin(MayBeside::of(context, seen)),
+        Box::pin(read(context, &namespace, &name)),
+        usage::usage(context, workspace),
+    );
     let explained = explain::workspace(&Evidence {
         workspace,
         events: evidence.events,
@@ -99,12 +110,12 @@ pub(super) async fn view(context: &Context, seen: &Seen) -> View {
         quotas: evidence.quotas,
         now: context.now,
     });
-    let usage = usage::usage(context, workspace).await;
+    let can = Cures::of(context, seen, (may, beside), &explained).await;
     let (events, pods) = (evidence.happened, evidence.found);
     let is_usual = explain::is_applying(workspace, context.now) || is_usual_start(workspace, context.now);
     View {
         layout,
-        explanation: happened::explanation(&explained, is_usual),
+        explanation: happened::explanation(&explained, is_usual, &can),
         progress: happened::progress(workspace, &pods, events.as_deref().unwrap_or_default()),
         pending: pending(context, seen, may),
         facts: Some(facts::facts(workspace)),
@@ -146,17 +157,16 @@ async fn read(context: &Context, namespace: &str, name: &str) -> Known {
     }
     let as_user = context.as_user();
     let labelled = ListParams::default().labels(&format!("{}={name}", api::names::WORKSPACE_LABEL));
-    let all = ListParams::default();
     let child = rules::names::child(name);
     let pods = async {
-        let pods = as_user.list::<Pod>(namespace, &labelled).await;
+        let pods = as_user.list_cached::<Pod>(namespace, labelled).await;
         let events = events(context, namespace, name, pods.as_deref().unwrap_or_default()).await;
         (pods, events)
     };
     let ((pods, events), claim, quotas) = join!(
         pods,
         as_user.get::<PersistentVolumeClaim>(Some(namespace), &child),
-        as_user.list::<ResourceQuota>(namespace, &all),
+        as_user.list_cached::<ResourceQuota>(namespace, ListParams::default()),
     );
     let claim = match claim {
         Err(failure) if failure.is_not_found() => Read::Known(None),
@@ -202,7 +212,7 @@ async fn events(context: &Context, namespace: &str, name: &str, pods: &[Pod]) ->
     }
     let reads = selectors
         .iter()
-        .map(|selector| ListParams::default().fields(selector));
+        .map(|selector| ListParams::default().fields(selector).limit(MOST_EVENTS));
     let reads = reads.map(async |params| as_user.list::<Event>(namespace, &params).await);
     let events = try_join_all(reads).await?;
     Ok(events.into_iter().flatten().collect())

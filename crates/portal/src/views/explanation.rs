@@ -53,10 +53,8 @@ pub struct Cure {
     pub who: String,
     /// What to do; text between two backticks is shown as code.
     pub what: String,
-    /// The button that does it.
-    pub action: Option<Action>,
-    /// A command that does it. Empty: none.
-    pub command: String,
+    /// Buttons that do it, for a user who may.
+    pub actions: Vec<Action>,
     /// Text to send to an administrator. Empty: none.
     pub send: String,
 }
@@ -82,8 +80,8 @@ pub struct Step {
     pub what: String,
     /// How far it is.
     pub state: StepState,
-    /// Such as `3 of 5 layers`. Empty: none.
-    pub detail: String,
+    /// When it began, if it is under way or does not go on.
+    pub since: Option<Moment>,
 }
 
 /// How far a step is.

@@ -218,6 +218,8 @@ pub struct Quotas {
     pub namespace: String,
     /// One for each line of each `ResourceQuota`.
     pub lines: Vec<QuotaLine>,
+    /// A workspace asks for something: each line says whether it fits. Else it says which part is used.
+    pub asks: bool,
     /// Why they are not known. Empty: they are.
     pub absent: String,
     /// One's own running workspaces, where something does not fit.
@@ -239,6 +241,8 @@ pub struct QuotaLine {
     pub asked: String,
     /// The bound.
     pub hard: String,
+    /// What is used of the bound, in percent.
+    pub percent: Option<u8>,
     /// Fits: `Good`, does not: `Bad`.
     pub tone: Tone,
     /// Such as `Does not fit: 2 GiB too much`.
@@ -254,6 +258,8 @@ pub struct Running {
     pub to: String,
     /// What it uses.
     pub size: String,
+    /// What its stop takes along. Empty: nothing.
+    pub consequence: String,
     /// The stop.
     pub action: Action,
 }

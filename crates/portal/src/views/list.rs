@@ -51,6 +51,14 @@ pub struct Counts {
     pub counts: Vec<Count>,
 }
 
+impl Counts {
+    /// Of the largest number: each has that much room, so that a change does not move the others.
+    fn digits(&self) -> usize {
+        let most = self.counts.iter().map(|count| count.count).max();
+        most.unwrap_or_default().to_string().len()
+    }
+}
+
 /// A number of workspaces that is a filter.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 pub struct Count {
@@ -196,3 +204,33 @@ pub struct Bulk {
 const COLUMNS: [&str; 4] = ["Name", "State", "Image", "Running"];
 
 part!(Counts, Rows, Row, Bulk);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_count_has_the_room_of_the_largest_one() {
+        let style = include_str!("../../assets/portal.css");
+        for (largest, class) in [
+            (7, "digits-1"),
+            (12, "digits-2"),
+            (5_000, "digits-4"),
+            (54_321, "digits-5"),
+        ] {
+            let counts = [largest, 3].map(|count| Count {
+                count,
+                ..Count::default()
+            });
+            let html = Counts {
+                counts: counts.into(),
+            };
+            let html = html.render().unwrap();
+            assert!(html.contains(&format!("<ul class=\"counts {class}\">")), "{html}");
+            assert!(
+                largest < 10 || style.contains(&format!(".{class} b{{min-width")),
+                "{class}"
+            );
+        }
+    }
+}

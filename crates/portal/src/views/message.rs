@@ -24,6 +24,8 @@ pub struct Message {
     pub server: String,
     /// What now; text between two backticks is shown as code.
     pub now: Vec<String>,
+    /// What the reader typed, to copy. Empty: nothing.
+    pub typed: String,
     /// Ways on.
     pub actions: Vec<Action>,
 }

@@ -49,7 +49,7 @@ pub use layout::{Age, Layout, Nav};
 pub use list::{Bulk, Column, Count, Counts, List, Pages, Row, Rows, Select, Sort};
 pub use logs::{Container, Logs};
 pub use message::Message;
-pub use namespace::{BulkProgress, BulkResult, BulkResults, Namespace};
+pub use namespace::{Actions, BulkProgress, BulkResult, BulkResults, Namespace};
 pub use parts::{Action, Empty, Icon, Moment, Note, State, Tone, Way};
 pub use share::{Share, ShareForm, ShareList, Shares};
 pub use templates::{Bounds, Template, Templates};

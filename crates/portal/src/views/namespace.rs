@@ -6,7 +6,7 @@ use serde::Serialize;
 use super::form::Quotas;
 use super::layout::Layout;
 use super::list::{Bulk, Counts, Rows};
-use super::parts::{Action, Empty, State, part};
+use super::parts::{Action, State, part};
 use super::text::filters;
 
 /// The page `/namespaces/<name>`.
@@ -21,11 +21,17 @@ pub struct Namespace {
     pub counts: Counts,
     /// The rows.
     pub rows: Rows,
-    /// In place of the rows.
-    pub empty: Option<Empty>,
     /// Stop of several.
     pub bulk: Option<Bulk>,
     /// What can be done to all, such as `Stop all…`.
+    pub actions: Actions,
+}
+
+/// What can be done to all workspaces of a page (`id="actions"`).
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Template)]
+#[template(path = "parts/actions.html")]
+pub struct Actions {
+    /// In order.
     pub actions: Vec<Action>,
 }
 
@@ -70,4 +76,4 @@ pub struct BulkResult {
     pub reason: String,
 }
 
-part!(BulkResults);
+part!(BulkResults, Actions);

@@ -95,6 +95,13 @@ pub enum Way {
         /// Hidden fields, such as `resourceVersion`.
         hidden: Vec<(String, String)>,
     },
+    /// Sends the form of the page with this field, so that what was typed stays.
+    Submit {
+        /// Name of the field.
+        name: String,
+        /// Its value.
+        value: String,
+    },
     /// Cannot be done here; this command does it.
     Command {
         /// For a shell.

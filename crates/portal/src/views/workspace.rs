@@ -157,6 +157,8 @@ pub struct AccessRule {
     pub until: Option<Moment>,
     /// Why it does not count now. Empty: it does.
     pub inactive: String,
+    /// Makes it count again, for a user who may.
+    pub action: Option<Action>,
 }
 
 /// What happened, newest first (`id="events"`).

@@ -214,6 +214,17 @@ pub(crate) async fn one(
     matches!(decision, Decision::Allow(_)).then(|| Seen::of(workspace, level, decision))
 }
 
+/// Whether the API server says what the user may do with a workspace of that name. Without an answer, one that they do not see may be visible.
+pub(crate) async fn is_known(rights: &Rights, user: &User, (namespace, name): (&str, &str)) -> bool {
+    match rights.may(user, "list", "workspaces", namespace, "").await {
+        Some(false) => rights
+            .may(user, "create", "workspaces/connect", namespace, name)
+            .await
+            .is_some(),
+        answer => answer.is_some(),
+    }
+}
+
 fn requester(user: &User) -> Requester<'_> {
     Requester {
         user: &user.name,

@@ -82,6 +82,12 @@ impl Rights {
         }
     }
 
+    /// Whether anybody can have a right in this namespace, or in all if that is empty.
+    pub(crate) fn is_possible(&self, namespace: &str) -> bool {
+        let in_scope = self.scope.namespace().is_none_or(|only| only == namespace);
+        in_scope && (namespace.is_empty() || rules::checks::namespace("namespace", namespace).is_none())
+    }
+
     /// Whether the user has `verb` on `resource` of our group, in a namespace, or in all if that is empty. `None`: no answer in time.
     /// Nobody has a right on what no object can be called, or outside of the scope.
     pub(crate) async fn may(
@@ -92,10 +98,8 @@ impl Rights {
         namespace: &str,
         name: &str,
     ) -> Option<bool> {
-        let in_scope = self.scope.namespace().is_none_or(|only| only == namespace);
-        let is_namespace = namespace.is_empty() || rules::checks::namespace("namespace", namespace).is_none();
         let is_name = name.is_empty() || rules::names::is_dns_1123_subdomain(name);
-        if !in_scope || !is_namespace || !is_name {
+        if !self.is_possible(namespace) || !is_name {
             return Some(false);
         }
         let right = Right {

@@ -12,6 +12,9 @@ use api::workspace::AccessType;
 
 pub use self::shared::Shared;
 
+/// Maximum number of groups of a user who signs in.
+pub const MAX_GROUPS: usize = 1000;
+
 /// The user who wants to connect, as Kubernetes knows them.
 #[derive(Debug, Clone, Copy)]
 pub struct Requester<'a> {

@@ -33,7 +33,7 @@ impl Shared {
             return Some(Allowed::Share);
         }
         let of_group = |group: &String| lives(self.groups.get(group));
-        // Most workspaces are shared with no group.
+        // Most workspaces are not shared with any group: then the user's groups need not be searched.
         let by_group = !self.groups.is_empty() && requester.groups.iter().any(of_group);
         by_group.then_some(Allowed::GroupShare)
     }

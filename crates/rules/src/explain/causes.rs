@@ -77,14 +77,8 @@ pub(super) fn names_left(evidence: &Evidence<'_>) -> Vec<String> {
 
 /// What of a deleted workspace is left, and what holds that.
 pub(super) fn left(evidence: &Evidence<'_>) -> Vec<Cause> {
-    let mut causes = Vec::new();
-    for pod in evidence.pods.known().into_iter().flatten() {
-        let deleted = pod.metadata.deletion_timestamp.as_ref().map(|time| time.0);
-        let value = if deleted.is_some() { "set" } else { "not set" };
-        causes.push(of(pod, "metadata.deletionTimestamp", value.to_owned(), deleted));
-        let finalizers = pod.finalizers().iter();
-        causes.extend(finalizers.map(|finalizer| of(pod, "metadata.finalizers", finalizer.clone(), None)));
-    }
+    let pods = evidence.pods.known().into_iter().flatten();
+    let mut causes: Vec<_> = pods.flat_map(of_leaving).collect();
     let claim = evidence.claim.known().and_then(Option::as_ref);
     if let Some(claim) = claim.filter(|claim| claim.metadata.deletion_timestamp.is_some()) {
         let finalizers = claim.finalizers().iter();
@@ -92,6 +86,25 @@ pub(super) fn left(evidence: &Evidence<'_>) -> Vec<Cause> {
             finalizers.map(|finalizer| of_claim_field(claim, "metadata.finalizers", finalizer.clone())),
         );
     }
+    causes
+}
+
+/// The pods that are being deleted, and what holds them.
+pub(super) fn leaving(evidence: &Evidence<'_>) -> Vec<Cause> {
+    let pods = evidence.pods.known().into_iter().flatten();
+    pods.filter(|pod| pod.metadata.deletion_timestamp.is_some())
+        .flat_map(of_leaving)
+        .collect()
+}
+
+fn of_leaving(pod: &Pod) -> Vec<Cause> {
+    let deleted = pod.metadata.deletion_timestamp.as_ref().map(|time| time.0);
+    let value = if deleted.is_some() { "set" } else { "not set" };
+    let mut causes = vec![of(pod, "metadata.deletionTimestamp", value.to_owned(), deleted)];
+    let finalizers = pod.finalizers().iter();
+    causes.extend(finalizers.map(|finalizer| of(pod, "metadata.finalizers", finalizer.clone(), None)));
+    let node = pod.spec.as_ref().and_then(|spec| spec.node_name.clone());
+    causes.extend(node.map(|node| of(pod, "spec.nodeName", node, None)));
     causes
 }
 

@@ -2,16 +2,22 @@
 //!
 //! | file | answers |
 //! |---|---|
-//! | `state.rs` | why it does not run, why it starts slowly, why its deletion takes long |
+//! | `state.rs` | why it does not run, why it starts slowly |
+//! | `leaving.rs` | why its deletion or its stop takes long |
+//! | `cures.rs` | what to do, and who can |
+//! | `actions.rs` | the changes that do it, and their commands |
 //! | `causes.rs` | pod, claim, quotas, Events -> the causes that they show |
 //! | `stop.rs` | why it was stopped, when a rule stops it, what waits for a restart |
-//! | `access.rs` | why a user may or may not connect, rule by rule |
+//! | `access/` | why a user may or may not connect, rule by rule |
 //! | `template.rs` | why a template may not be used, and why its deletion takes long |
 //!
 //! Meanings and remedies are those of [`api::condition::reason`]: there is no second wording.
 
 pub mod access;
+mod actions;
 mod causes;
+mod cures;
+mod leaving;
 mod state;
 mod stop;
 pub mod template;
@@ -22,6 +28,9 @@ use k8s_openapi::api::core::v1::{Event, PersistentVolumeClaim, Pod, ResourceQuot
 use k8s_openapi::jiff::Timestamp;
 use kube::ResourceExt as _;
 use serde::Serialize;
+
+pub use actions::Action;
+pub use cures::{Cure, Step, Who};
 
 /// What was read, or why it was not.
 #[derive(Debug, Clone, PartialEq)]
@@ -101,26 +110,6 @@ pub struct Cause {
     pub time: Option<String>,
 }
 
-/// What to do, and who can.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "camelCase")]
-pub struct Cure {
-    /// Who can do it.
-    pub who: Who,
-    /// What to do.
-    pub what: String,
-}
-
-/// Who can do something.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "camelCase")]
-pub enum Who {
-    /// The owner, and holders of the verb `administer`.
-    Owner,
-    /// Administrators of the namespace or the cluster.
-    Administrator,
-}
-
 /// Something that could not be read.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
@@ -130,27 +119,6 @@ pub struct Unread {
     /// Why.
     pub why: String,
 }
-
-/// Reasons that only an administrator can do something about: their remedies change what users have no rights on.
-const ADMINISTRATORS: [&str; 17] = [
-    reason::MANAGER_NOT_FOUND,
-    reason::MANAGER_AMBIGUOUS,
-    reason::SERVICE_ACCOUNT_NOT_FOUND,
-    reason::PRIORITY_CLASS_NOT_FOUND,
-    reason::RUNTIME_CLASS_NOT_FOUND,
-    reason::EXECUTION_PROFILE_NOT_FOUND,
-    reason::NODE_LOST,
-    reason::STORAGE_CLASS_NOT_FOUND,
-    reason::VOLUME_REPLACED,
-    reason::REPLICA_SET_ORPHANED,
-    reason::CHILD_CONTESTED,
-    reason::NAME_CONFLICT,
-    reason::POD_SECURITY_VIOLATION,
-    reason::ROUTE_FAILED,
-    reason::ROUTE_KIND_UNAVAILABLE,
-    reason::NOT_SERVED,
-    reason::PREDECESSOR_TERMINATING,
-];
 
 /// Whether the operator has not seen the last change, which is so new that this is usual: nothing is to be explained yet.
 pub fn is_applying(workspace: &Workspace, now: Timestamp) -> bool {
@@ -195,32 +163,6 @@ fn why<T>(read: &Read<T>) -> Option<String> {
 /// The contract's words for a reason.
 fn documented(name: &str) -> Option<&'static Reason> {
     reason::ALL.iter().find(|reason| reason.name == name)
-}
-
-/// What the contract says to do about a reason, if anything is to be done.
-fn cure(name: &str) -> Option<Cure> {
-    let remedy = documented(name)?.remedy;
-    let who = if ADMINISTRATORS.contains(&name) {
-        Who::Administrator
-    } else {
-        Who::Owner
-    };
-    (!remedy.is_empty()).then(|| Cure {
-        who,
-        what: remedy.to_owned(),
-    })
-}
-
-/// What the owner can do by a command of the plugin.
-fn command(workspace: &Workspace, verb: &str) -> Cure {
-    Cure {
-        who: Who::Owner,
-        what: format!(
-            "kubectl workspace {verb} {} -n {}",
-            workspace.name_any(),
-            workspace.namespace().unwrap_or_default()
-        ),
-    }
 }
 
 /// A field of the workspace.

@@ -1,23 +1,23 @@
-//! Conditions of a workspace -> why it does not run, starts slowly or is still there (pure).
+//! Conditions of a workspace -> why it does not run, or starts slowly (pure).
 
 use api::Workspace;
 use api::condition::{AVAILABLE, DEGRADED, PROGRESSING, STOPPED, VALID, find, holds, reason};
-use api::names::CLEANUP_FINALIZER;
 use api::workspace::DesiredStatus;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use k8s_openapi::jiff::{SignedDuration, Timestamp};
+use kube::ResourceExt as _;
 
-use super::{Cure, Evidence, Finding, Who, ago, causes, cure, documented, of_workspace};
+use super::{Cure, Evidence, Finding, ago, causes, documented, leaving, of_workspace};
 
 /// The operator usually sees a change within a second. Only what takes longer is worth a look.
 const APPLYING: SignedDuration = SignedDuration::from_secs(5);
-/// A deletion usually ends before that.
-const LONG_DELETION: SignedDuration = SignedDuration::from_secs(60);
+/// What the API server says of an object in a namespace that is being deleted.
+const NAMESPACE_ENDS: &str = "because it is being terminated";
 
 /// Whether the workspace is as wanted, and what the conditions say.
 pub(super) fn findings(evidence: &Evidence<'_>) -> (bool, Vec<Finding>) {
     let workspace = evidence.workspace;
-    if let Some(finding) = deletion(evidence) {
+    if let Some(finding) = leaving::deletion(evidence) {
         return (false, vec![finding]);
     }
     if is_applying(workspace, evidence.now) {
@@ -82,11 +82,25 @@ fn of_condition(evidence: &Evidence<'_>, condition: &Condition) -> Finding {
     let workspace = evidence.workspace;
     let mut because: Vec<_> = condition_cause(workspace, &condition.type_).into_iter().collect();
     because.extend(causes::causes(evidence, &condition.reason, &condition.message));
+    if workspace.spec.desired_status == DesiredStatus::Stopped {
+        because.extend(causes::leaving(evidence));
+    }
+    let mut cures: Vec<_> = Cure::of_reason(workspace, &condition.reason, &condition.message)
+        .into_iter()
+        .collect();
+    if because.iter().any(|cause| cause.value.contains(NAMESPACE_ENDS))
+        || condition.message.contains(NAMESPACE_ENDS)
+    {
+        cures.push(Cure::of_administrator(format!(
+            "Namespace {} is being deleted, so nothing can be created in it: create the workspace in another one.",
+            workspace.namespace().unwrap_or_default()
+        )));
+    }
     Finding {
         what: words(&condition.message, &condition.reason),
         reason: Some(condition.reason.clone()),
         because,
-        cures: cure(&condition.reason).into_iter().collect(),
+        cures,
     }
 }
 
@@ -116,7 +130,7 @@ fn replaced_disk(workspace: &Workspace, reached: &str) -> Option<Finding> {
         what: words(&condition.message, reason::VOLUME_REPLACED),
         reason: Some(reason::VOLUME_REPLACED.to_owned()),
         because: because.collect(),
-        cures: cure(reason::VOLUME_REPLACED).into_iter().collect(),
+        cures: Cure::documented(reason::VOLUME_REPLACED).into_iter().collect(),
     })
 }
 
@@ -142,12 +156,20 @@ fn under_way(evidence: &Evidence<'_>, runs: bool) -> Finding {
     }
     because.extend(causes::causes(evidence, "", ""));
     let reason = progressing.map(|it| it.reason.clone());
+    let documented = reason
+        .as_deref()
+        .and_then(|reason| Cure::of_reason(workspace, reason, message.unwrap_or_default()));
+    let mut cures: Vec<_> = documented.into_iter().collect();
+    if !runs || reason.as_deref() == Some(reason::PREDECESSOR_TERMINATING) {
+        because.extend(causes::leaving(evidence));
+        cures.extend(leaving::pods(evidence));
+    }
     Finding {
         what: match message {
             Some(message) => format!("It has been {verb}{time}: {message}"),
             None => format!("It has been {verb}{time}."),
         },
-        cures: reason.as_deref().and_then(cure).into_iter().collect(),
+        cures,
         reason,
         because,
     }
@@ -201,66 +223,6 @@ fn unobserved(workspace: &Workspace) -> Option<Finding> {
                 None,
             ),
         ],
-        cures: vec![Cure {
-            who: Who::Administrator,
-            what: "See whether the operator's pods run, and their log.".to_owned(),
-        }],
-    })
-}
-
-fn deletion(evidence: &Evidence<'_>) -> Option<Finding> {
-    let workspace = evidence.workspace;
-    let since = workspace.metadata.deletion_timestamp.as_ref()?.0;
-    let message = find(conditions(workspace), PROGRESSING)
-        .filter(|it| it.reason == reason::DELETING && !it.message.is_empty())
-        .map(|it| it.message.clone());
-    let finalizers = workspace.metadata.finalizers.clone().unwrap_or_default();
-    let mut because = vec![of_workspace(
-        workspace,
-        "metadata.deletionTimestamp",
-        "set",
-        Some(since),
-    )];
-    because.extend(
-        finalizers
-            .iter()
-            .map(|finalizer| of_workspace(workspace, "metadata.finalizers", finalizer, None)),
-    );
-    because.extend(causes::left(evidence));
-    let foreign: Vec<_> = finalizers
-        .iter()
-        .filter(|finalizer| *finalizer != CLEANUP_FINALIZER)
-        .cloned()
-        .collect();
-    let lasts = evidence.now.duration_since(since) >= LONG_DELETION;
-    let cures = if !lasts {
-        Vec::new()
-    } else if foreign.is_empty() {
-        vec![Cure {
-            who: Who::Owner,
-            what: format!(
-                "Wait: the operator removes {CLEANUP_FINALIZER} when nothing of the workspace is left."
-            ),
-        }]
-    } else {
-        vec![Cure {
-            who: Who::Administrator,
-            what: format!(
-                "{} belongs to another product: see why its controller does not remove it.",
-                foreign.join(", ")
-            ),
-        }]
-    };
-    let time = ago(since, evidence.now);
-    let left = causes::names_left(evidence);
-    Some(Finding {
-        what: match (message, left.as_slice()) {
-            (Some(message), _) => format!("Deleting for {time}: {message}"),
-            (None, []) => format!("Deleting for {time}."),
-            (None, left) => format!("Deleting for {time}. Still there: {}.", left.join(", ")),
-        },
-        reason: Some(reason::DELETING.to_owned()),
-        because,
-        cures,
+        cures: vec![Cure::operator()],
     })
 }

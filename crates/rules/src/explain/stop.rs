@@ -7,7 +7,7 @@ use api::workspace::{DesiredStatus, Phase, StopRule, WorkspaceStatus};
 use k8s_openapi::jiff::Timestamp;
 use kube::ResourceExt as _;
 
-use super::{Cause, Cure, Evidence, Finding, Who, ago, causes, command, cure, of_workspace};
+use super::{Cause, Cure, Evidence, Finding, ago, causes, of_workspace};
 
 /// Why it was stopped, when a rule stops it, and what waits for a restart.
 pub(super) fn findings(evidence: &Evidence<'_>) -> Vec<Finding> {
@@ -30,7 +30,7 @@ pub(super) fn findings(evidence: &Evidence<'_>) -> Vec<Finding> {
                 .iter()
                 .map(|path| of_workspace(workspace, "status.pendingUpdate", path, None))
                 .collect(),
-            cures: vec![command(workspace, "restart")],
+            cures: vec![Cure::restart(workspace)],
             ..Finding::default()
         });
     }
@@ -58,8 +58,8 @@ fn stopped(evidence: &Evidence<'_>, status: &WorkspaceStatus) -> Finding {
             ),
             reason: Some(reason::IDLE_STOPPED.to_owned()),
             because: std::iter::once(cause).chain(timeout).collect(),
-            cures: std::iter::once(command(workspace, "start"))
-                .chain(cure(reason::IDLE_STOPPED))
+            cures: Cure::of_reason(workspace, reason::IDLE_STOPPED, "")
+                .into_iter()
                 .collect(),
         };
     }
@@ -74,7 +74,7 @@ fn stopped(evidence: &Evidence<'_>, status: &WorkspaceStatus) -> Finding {
         what: "A user stopped it, or it was created as stopped; no rule did.".to_owned(),
         reason: Some(reason::STOPPED.to_owned()),
         because,
-        cures: vec![command(workspace, "start")],
+        cures: vec![Cure::start(workspace)],
     }
 }
 
@@ -101,11 +101,11 @@ fn idleness(evidence: &Evidence<'_>, status: &WorkspaceStatus) -> Vec<Finding> {
         return vec![Finding {
             what: "No rule stops it when it is idle.".to_owned(),
             because: vec![of_workspace(workspace, field, "not set", None)],
-            cures: vec![Cure {
-                who: Who::Owner,
-                what: "To have it stopped when idle, set spec.idleShutdown within the template's bounds."
-                    .to_owned(),
-            }],
+            cures: vec![Cure::edit(
+                workspace,
+                "To have it stopped when idle, set spec.idleShutdown within the template's bounds.",
+                "spec.idleShutdown.idleTimeoutInMinutes",
+            )],
             ..Finding::default()
         }];
     };
@@ -119,7 +119,9 @@ fn idleness(evidence: &Evidence<'_>, status: &WorkspaceStatus) -> Vec<Finding> {
                 what: "It is not stopped as idle while its use cannot be found out.".to_owned(),
                 reason: Some(reason::IDLE_CHECK_FAILED.to_owned()),
                 because: vec![of_workspace(workspace, &format!("{field}.error"), error, None)],
-                cures: cure(reason::IDLE_CHECK_FAILED).into_iter().collect(),
+                cures: Cure::of_reason(workspace, reason::IDLE_CHECK_FAILED, error)
+                    .into_iter()
+                    .collect(),
             }),
             None => because.push(of_workspace(
                 workspace,

@@ -7,7 +7,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use k8s_openapi::jiff::Timestamp;
 use kube::ResourceExt as _;
 
-use super::{Cause, Cure, Explanation, Finding, Read, Who, ago, all_unread, cure, documented, why, written};
+use super::{Cause, Cure, Explanation, Finding, Read, ago, all_unread, documented, why, written};
 
 /// Users of a template that are named at most.
 const NAMED: usize = 10;
@@ -47,7 +47,7 @@ pub fn explain(evidence: &TemplateEvidence<'_>) -> Explanation {
             ..Finding::default()
         });
     }
-    findings.extend(deprecation(evidence.template));
+    findings.extend(deprecation(evidence.template, evidence.namespace));
     let of_profile = evidence.profile.as_ref().and_then(why);
     let unread = [
         ("your right to use the template", why(&evidence.right)),
@@ -150,19 +150,15 @@ fn deletion(evidence: &TemplateEvidence<'_>) -> Option<Finding> {
     );
     let mut cures: Vec<_> = foreign
         .iter()
-        .map(|finalizer| Cure {
-            who: Who::Administrator,
-            what: format!(
+        .map(|finalizer| {
+            Cure::of_administrator(format!(
                 "{finalizer} belongs to another product: see why its controller does not remove it."
-            ),
+            ))
         })
         .collect();
     let is_held = foreign.len() < template.finalizers().len();
     if is_held {
-        cures.extend(documented(reason::TEMPLATE_IN_USE).map(|known| Cure {
-            who: Who::Administrator,
-            what: known.remedy.to_owned(),
-        }));
+        cures.extend(Cure::documented(reason::TEMPLATE_IN_USE).map(Cure::for_administrator));
     }
     Some(Finding {
         what: format!(
@@ -183,14 +179,11 @@ fn right(evidence: &TemplateEvidence<'_>) -> Option<Finding> {
         what: format!("You may not use it in namespace {}.", evidence.namespace),
         reason: None,
         because: vec![of_right(evidence, "not allowed")],
-        cures: vec![Cure {
-            who: Who::Administrator,
-            what: format!(
-                "Grant the verb {USE_VERB} on workspacetemplates {:?} in namespace {} (docs/rights.md).",
-                evidence.template.name_any(),
-                evidence.namespace
-            ),
-        }],
+        cures: vec![Cure::of_administrator(format!(
+            "Grant the verb {USE_VERB} on workspacetemplates {:?} in namespace {} (docs/rights.md).",
+            evidence.template.name_any(),
+            evidence.namespace
+        ))],
     })
 }
 
@@ -205,11 +198,8 @@ fn validity(evidence: &TemplateEvidence<'_>) -> Option<Finding> {
         },
         reason: Some(condition.reason.clone()),
         because: vec![of_condition(template, condition)],
-        cures: cure(&condition.reason)
-            .map(|cure| Cure {
-                who: Who::Administrator,
-                ..cure
-            })
+        cures: Cure::documented(&condition.reason)
+            .map(Cure::for_administrator)
             .into_iter()
             .collect(),
     })
@@ -232,11 +222,13 @@ fn profile(evidence: &TemplateEvidence<'_>) -> Option<Finding> {
             name,
             None,
         )],
-        cures: cure(reason::EXECUTION_PROFILE_NOT_FOUND).into_iter().collect(),
+        cures: Cure::documented(reason::EXECUTION_PROFILE_NOT_FOUND)
+            .into_iter()
+            .collect(),
     })
 }
 
-fn deprecation(template: &WorkspaceTemplate) -> Option<Finding> {
+fn deprecation(template: &WorkspaceTemplate, namespace: &str) -> Option<Finding> {
     let annotations = template.annotations();
     let (why, next) = (annotations.get(DEPRECATED), annotations.get(REPLACED_BY));
     let because: Vec<_> = [(DEPRECATED, why), (REPLACED_BY, next)]
@@ -257,10 +249,7 @@ fn deprecation(template: &WorkspaceTemplate) -> Option<Finding> {
         },
         because,
         cures: next
-            .map(|next| Cure {
-                who: Who::Owner,
-                what: format!("Create new workspaces from {next}. Existing ones keep this template."),
-            })
+            .map(|next| Cure::create(namespace, next))
             .into_iter()
             .collect(),
         ..Finding::default()
@@ -271,6 +260,7 @@ fn deprecation(template: &WorkspaceTemplate) -> Option<Finding> {
 mod tests {
     use serde_json::{Value, json};
 
+    use super::super::Who;
     use super::*;
 
     fn template(metadata: Value, spec: Value, conditions: Value) -> WorkspaceTemplate {

@@ -131,6 +131,15 @@ impl Document {
         place
     }
 
+    /// Whether the text has the field itself, in a notation that [`Self::place`] knows.
+    pub fn has(&self, field: &str) -> bool {
+        let (mut node, mut rest) = (&self.root, field);
+        while let Some((_, inner, left)) = node.step(rest) {
+            (node, rest) = (inner, left);
+        }
+        rest.is_empty() && !field.is_empty()
+    }
+
     /// The violation with its place.
     pub fn finding(&self, violation: &Violation) -> Finding {
         Finding {

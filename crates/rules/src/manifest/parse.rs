@@ -45,19 +45,37 @@ pub(super) fn parse(text: &str, syntax: Syntax) -> Result<Vec<Document>, Vec<Fin
     } = reader;
     if !findings.is_empty() {
         findings.sort_by_key(|finding| finding.place);
-        return Err(findings);
+        return Err(of_template(text, findings));
     }
     let mut documents = Vec::new();
     for (index, (start, root)) in roots.iter().enumerate() {
         let end = roots.get(index + 1).map_or(text.len(), |(next, _)| next.byte);
-        let value =
-            value(text.get(start.byte..end).unwrap_or_default(), start.line).map_err(|error| vec![error])?;
+        let value = value(text.get(start.byte..end).unwrap_or_default(), start.line)
+            .map_err(|error| of_template(text, vec![error]))?;
         if !value.is_null() {
             let root = root.clone();
             documents.push(Document { value, root });
         }
     }
     Ok(documents)
+}
+
+/// The findings, unless the first of them is about a template of Helm: then that.
+fn of_template(text: &str, findings: Vec<Finding>) -> Vec<Finding> {
+    let wrong = findings.first().map_or(0, |finding| finding.place.line);
+    let is_template = |(at, line): &(usize, &str)| {
+        line.contains("{{") && (at + 1 == wrong || line.trim_start().starts_with("{{"))
+    };
+    let Some((at, line)) = text.lines().take(wrong).enumerate().find(is_template) else {
+        return findings;
+    };
+    let before = line.split("{{").next().unwrap_or_default();
+    let place = Place {
+        line: at + 1,
+        column: before.chars().count() + 1,
+    };
+    let message = "{{ begins an expression of a Helm template, which is no YAML: write the value, or use what helm template prints";
+    vec![Finding::new(place, "", message)]
 }
 
 /// The value of one document. The scanner has found its syntax right.

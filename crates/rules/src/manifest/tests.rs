@@ -309,6 +309,36 @@ fn files_may_hold_several_documents_and_aliases() {
 }
 
 #[test]
+fn a_template_of_helm_is_said_to_be_one() {
+    for (text, place) in [
+        (
+            "kind: Workspace\nmetadata:\n  name: {{ .Release.Name }}\n",
+            (3, 9),
+        ),
+        ("{{- if .Values.lab }}\nkind: Workspace\n{{- end }}\n", (1, 1)),
+        (
+            "kind: Workspace\nspec:\n  {{- with .Values.cpu }}\n  resources: {limits: {cpu: {{ . }}}}\n  {{- end }}\n",
+            (3, 3),
+        ),
+        ("metadata:\n  name: {{ include \"x\" . }}-lab\n", (2, 9)),
+    ] {
+        let finding = documents(text).unwrap_err();
+        assert!(
+            finding
+                .message
+                .starts_with("{{ begins an expression of a Helm template"),
+            "{text}: {finding:?}"
+        );
+        assert_eq!((finding.place.line, finding.place.column), place, "{text}");
+        assert_eq!(workspace(text).unwrap_err(), [finding], "{text}");
+    }
+    // Text in quotes is YAML, and other errors are theirs.
+    assert!(documents("a: '{{ x }}'\n").is_ok());
+    let finding = documents("a: '{{ x }}'\nb: [\n").unwrap_err();
+    assert!(!finding.message.contains("Helm"), "{finding:?}");
+}
+
+#[test]
 fn comments_and_order_stay_when_the_form_changes_a_value() {
     let text = format!(
         "# my lab\n{NAMED}spec:\n  # how fast\n  resources:\n    limits: {{cpu: 2}} # two\n  image: uv   # the usual\n  displayName: 'A'\n  env:\n  # of mine\n  - name: A\n    value: b\n  affinity: {{}}\n"

@@ -2,14 +2,10 @@
 //!
 //! These are users, groups, profiles and policies that are invalid at every Pod Security level.
 
-use std::ops::RangeInclusive;
-
 use k8s_openapi::api::core::v1::{AppArmorProfile, PodSecurityContext, SeccompProfile, SecurityContext};
 
+use crate::checks::id;
 use crate::violation::Violation;
-
-/// Valid IDs of users and groups.
-const IDS: RangeInclusive<i64> = 0..=2_147_483_647;
 
 /// Checks the security context of a pod at `path`.
 pub(super) fn pod(path: &str, context: &PodSecurityContext) -> Vec<Violation> {
@@ -65,16 +61,6 @@ pub(super) fn container(path: &str, context: &SecurityContext) -> Vec<Violation>
         context.app_armor_profile.as_ref(),
     ));
     found
-}
-
-fn id(path: &str, field: &str, id: Option<i64>) -> Option<Violation> {
-    let id = id.filter(|id| !IDS.contains(id))?;
-    let rule = format!(
-        "is no user's or group's number: choose {} to {}",
-        IDS.start(),
-        IDS.end()
-    );
-    Some(Violation::new(format!("{path}.{field}"), id.to_string(), rule))
 }
 
 fn profiles(

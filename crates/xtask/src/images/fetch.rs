@@ -147,12 +147,21 @@ fn unzip(archive: &Path, to: &Path, step: &Step<'_>) -> anyhow::Result<()> {
         .logged(&step.log, |_| ())
 }
 
-/// Builds programs of this repository with cargo, and returns the folder that they are in.
+/// A program of this repository.
+#[derive(Debug, Clone)]
+pub(crate) struct Program {
+    /// Its crate.
+    pub(crate) package: &'static str,
+    pub(crate) name: String,
+}
+
+/// Builds programs of this repository with cargo, and returns the folder that they are in. With the profile `dev` they are chosen by name among
+/// all crates: their libraries then have the features that tests and this tool use, and are built once. Others have what they need alone.
 ///
 /// # Errors
 /// When one of them does not compile.
 pub(crate) fn cargo(
-    packages: &[&str],
+    programs: &[Program],
     profile: &str,
     paths: &Paths,
     progress: &Progress,
@@ -165,16 +174,24 @@ pub(crate) fn cargo(
     let target = metadata["target_directory"]
         .as_str()
         .context("cargo metadata names no target folder")?;
+    let names: Vec<&str> = programs.iter().map(|program| program.name.as_str()).collect();
+    let packages: Vec<&str> = match profile {
+        "dev" => Vec::new(),
+        _ => programs.iter().map(|program| program.package).collect(),
+    };
     let (mut beat, mut crates) = (progress.beat(), 0);
     Cmd::new("cargo")
         .args(["build", "--locked", "--profile", profile])
         .args(packages.iter().flat_map(|package| ["--package", package]))
+        .args(names.iter().flat_map(|name| ["--bin", name]))
         .dir(root)
         .logged(&paths.logs().join("images-cargo.log"), |line| {
             crates += usize::from(line.trim_start().starts_with("Compiling"));
-            beat.line(|| format!("  {}: {crates} crates compiled", packages.join(", ")));
+            beat.line(|| format!("  {}: {crates} crates compiled", names.join(", ")));
         })?;
-    Ok(Path::new(target).join(profile))
+    // Programs of the profile `dev` are in a folder that is not named after it.
+    let folder = if profile == "dev" { "debug" } else { profile };
+    Ok(Path::new(target).join(folder))
 }
 
 #[cfg(test)]

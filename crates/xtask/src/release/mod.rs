@@ -111,6 +111,11 @@ pub(crate) fn run(args: &args::Release, paths: &Paths) -> anyhow::Result<ExitCod
         release.chart_repository(),
         release.version
     );
+    println!(
+        "keep {} for the tests of upgrades: charts/released/README.md says how",
+        out.join(format!("{}-{}.tgz", chart::NAME, release.version))
+            .display()
+    );
     Ok(ExitCode::SUCCESS)
 }
 

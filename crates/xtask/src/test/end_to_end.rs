@@ -18,8 +18,8 @@ use crate::exec::{Cmd, cargo};
 use crate::paths::Paths;
 use crate::{apt, definitions};
 
-/// What the browser tests need: Chromium, its driver, and certutil, by which it is told whom to trust.
-const BROWSER: [&str; 3] = ["chromium", "chromium-driver", "libnss3-tools"];
+/// Chromium, its driver, and certutil, by which it is told whom to trust; jq, which commands of docs/operations.md use.
+const PACKAGES: [&str; 4] = ["chromium", "chromium-driver", "libnss3-tools", "jq"];
 
 /// The suite that runs cert-manager, which takes minutes to build the first time.
 const WITH_CERT_MANAGER: &str = "before_release::certificates::";
@@ -33,7 +33,7 @@ const MAX_RETRIED: usize = 1;
 /// When a test fails, none is called like a word, or what tests need cannot be installed or built.
 pub(super) fn run(run: &mut Run<'_>, access_file: &Path, wanted: &[String]) -> anyhow::Result<()> {
     let paths = run.paths;
-    apt::ensure(&BROWSER, &run.progress)?;
+    apt::ensure(&PACKAGES, &run.progress)?;
     if cluster::is_node_here(paths)? {
         cluster::kwok::up(paths, 0, &run.progress)?;
     }

@@ -10,6 +10,7 @@ use super::Run;
 use crate::args::Provider;
 use crate::cluster::registry::{self, Running};
 use crate::cluster::{self, Cluster, write_secret};
+use crate::images::{Name, copy};
 use crate::registry::Registries;
 use crate::{apt, demo, release};
 
@@ -17,9 +18,12 @@ use crate::{apt, demo, release};
 const HOSTS: (&str, &str) = ("workspaces.test", "identity.test");
 /// Part of the images' names behind the registry.
 const TEAM: &str = "team";
+/// The same of copies.
+const COPIES: &str = "copies";
 
-/// Publishes what the cluster runs to a registry in the node's network, then takes everything off the cluster: the release, its CRDs and
-/// namespaces, with `remove`, and all images but the node's own. Returns the file that tells the tests about all this.
+/// Publishes what the cluster runs to a registry in the node's network, and copies an image there as `./justw images copy` does. Then takes
+/// everything off the cluster: the release, its CRDs and namespaces, with `remove`, and all images but the node's own. Returns the file that
+/// tells the tests about all this.
 ///
 /// # Errors
 /// When the cluster is not a local node, a push fails, or something stays.
@@ -42,6 +46,9 @@ pub(super) fn begin(
     };
     let prefix = format!("{}/{TEAM}", registry.address);
     let (chart, version) = release::publish_local(&prefix, &plugin, &out, &registries, paths, &run.progress)?;
+    let list = fs::read_to_string(out.join(release::IMAGE_LIST))?;
+    let copies = format!("{}/{COPIES}", registry.address);
+    copy::copy(application(&list)?, &copies, &registries, &run.progress)?;
     remove(run)?;
     cluster::remove_images(paths)?;
     run.progress.line("the cluster is empty");
@@ -62,6 +69,16 @@ pub(super) fn begin(
     Ok(file)
 }
 
+/// The line of the image that workspaces run, in the list of a release (pure).
+fn application(list: &str) -> anyhow::Result<&str> {
+    let reference = Name::Application.recipe().reference("");
+    let of_registry = reference.rsplit('/').next().unwrap_or(&reference);
+    let name = of_registry.split(':').next().unwrap_or(of_registry);
+    let is_it = |line: &&str| line.contains(&format!("/{name}:"));
+    let line = list.lines().find(is_it);
+    line.with_context(|| format!("the release has no image {name}: {list}"))
+}
+
 /// What the tests of the stage are told in place of what holds of the installed release (pure).
 fn access(mut access: Value, chart: &str, version: &str, registry: &Running, authority: &Path) -> Value {
     access["baseDomain"] = json!(HOSTS.0);
@@ -72,6 +89,7 @@ fn access(mut access: Value, chart: &str, version: &str, registry: &Running, aut
         "chart": chart,
         "version": version,
         "registry": registry.address,
+        "copies": format!("{}/{COPIES}", registry.address),
         "credentials": registry.credentials,
     });
     access
@@ -102,6 +120,17 @@ mod unit {
     use super::*;
 
     #[test]
+    fn the_image_that_is_copied_is_the_one_that_workspaces_run() {
+        let line = "127.0.0.1:1/team/jk8s-application-jupyter-uv:1.0.0@sha256:0a";
+        let list = format!("127.0.0.1:1/team/gateway:1.0.0@sha256:0b\n{line}\n");
+        assert_eq!(application(&list).unwrap(), line);
+        let error = application("127.0.0.1:1/team/gateway:1.0.0\n")
+            .unwrap_err()
+            .to_string();
+        assert!(error.contains("jk8s-application-jupyter-uv"), "{error}");
+    }
+
+    #[test]
     fn tests_of_the_stage_are_told_of_the_registry_and_keep_the_accounts_of_users() {
         let registry = Running {
             address: "127.0.0.1:1".to_owned(),
@@ -124,7 +153,7 @@ mod unit {
             told["published"],
             json!({
                 "chart": "oci://127.0.0.1:1/team/c", "version": "1.0.0", "registry": "127.0.0.1:1",
-                "credentials": "/state/config.json",
+                "copies": "127.0.0.1:1/copies", "credentials": "/state/config.json",
             })
         );
     }

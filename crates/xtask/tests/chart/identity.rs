@@ -409,11 +409,21 @@ fn addresses_that_do_not_count_as_verified_are_no_condition_of_a_sign_in() {
 }
 
 #[test]
-fn the_notes_say_that_a_provider_without_database_is_for_evaluation() {
-    let warning = "WARNING: the bundled identity provider is for trying the product out.";
-    assert!(notes(&LOCAL).contains(warning));
-    assert!(!notes(&EXTERNAL).contains(warning));
-    assert!(!notes(&DATABASE).contains(warning));
+fn without_a_database_the_notes_begin_with_for_trying_out_and_say_what_is_lost_with_the_pod() {
+    let text = notes(&LOCAL);
+    assert!(
+        text.trim_start().starts_with(
+            "For trying out: the bundled identity provider has no database. Whenever its pod is replaced"
+        ),
+        "{text}"
+    );
+    let first = text.trim_start().split("\n\n").next().unwrap();
+    for lost in ["sessions", "signing keys", "accounts", "identity.database"] {
+        assert!(first.contains(lost), "{lost}: {first}");
+    }
+    for values in [&EXTERNAL[..], &DATABASE[..]] {
+        assert!(!notes(values).contains("trying out"));
+    }
 }
 
 #[test]

@@ -1,9 +1,10 @@
 //! rendered pods -> secured, bounded and protected (IO: runs `helm`).
 
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::render::{
-    EXTERNAL, LOCAL, containers, installations, named, of_kind, pods, refused, strings, template,
+    EXTERNAL, LOCAL, containers, installations, named, of_kind, pods, refusal, refused, strings, template,
+    with_values,
 };
 
 #[test]
@@ -46,10 +47,7 @@ fn every_pod_fits_pod_security_restricted_and_is_bounded() {
             }
             // A value that ends in a colon would become an object if it were not quoted.
             let arguments = container["args"].as_array().unwrap();
-            assert!(
-                arguments.iter().all(serde_json::Value::is_string),
-                "{name}: {arguments:?}"
-            );
+            assert!(arguments.iter().all(Value::is_string), "{name}: {arguments:?}");
             for probe in ["readinessProbe", "livenessProbe"] {
                 assert!(container[probe].is_object(), "{name}: {probe}");
             }
@@ -72,6 +70,35 @@ fn pods_run_as_a_numeric_user_unless_the_platform_chooses_one() {
             assert!(pod["securityContext"][field].is_null(), "{name}: {field}");
         }
     }
+}
+
+/// User and groups of workspaces' pods, as the operator reads them.
+fn identifiers(objects: &[Value]) -> Value {
+    let map = named(objects, "ConfigMap", "jupyter-k8s-settings");
+    let settings: Value = serde_saphyr::from_str(map["data"]["settings.yaml"].as_str().unwrap()).unwrap();
+    settings["podSecurityContext"].clone()
+}
+
+#[test]
+fn workspaces_run_as_user_1000_unless_the_settings_take_that_out() {
+    let chosen = json!({"runAsUser": 1000, "runAsGroup": 1000, "fsGroup": 1000});
+    assert_eq!(identifiers(&template(&EXTERNAL).unwrap()), chosen);
+    let openshift = template(&["-f", "examples/openshift.yaml"]).unwrap();
+    assert_eq!(identifiers(&openshift), json!({}));
+    let given = json!({"settings": {"podSecurityContext": {"runAsUser": null, "runAsGroup": 0, "fsGroup": 1_000_650_000}}});
+    let expected = json!({"runAsGroup": 0, "fsGroup": 1_000_650_000});
+    assert_eq!(identifiers(&with_values(given, &[]).unwrap()), expected);
+    // Values of an earlier version, as by --reuse-values.
+    let reason = with_values(json!({"settings": {"podSecurityContext": null}}), &[]).unwrap_err();
+    assert!(
+        reason.contains("settings.podSecurityContext: has no value (null): leave the key out"),
+        "{reason}"
+    );
+    let reason = refusal(&EXTERNAL, "settings.podSecurityContext.runAsUser=0");
+    assert!(
+        reason.contains("settings.podSecurityContext.runAsUser"),
+        "{reason}"
+    );
 }
 
 #[test]

@@ -26,7 +26,7 @@ fn roles_name_their_verbs_and_objects_one_by_one() {
 }
 
 #[test]
-fn users_get_workspaces_of_their_namespace_and_read_the_catalogue() {
+fn users_get_workspaces_of_their_namespace_and_read_the_catalog() {
     let objects = template(&LOCAL).unwrap();
     let user = named(&objects, "ClusterRole", "jupyter-k8s-workspace-user");
     let rules = user["rules"].as_array().unwrap();
@@ -256,10 +256,10 @@ fn admission_fails_closed_in_namespaces_and_leaves_the_ca_to_the_webhook() {
             strings(&expression["values"]),
             ["kube-system", "jupyter-k8s-system"]
         );
-        let catalogue = &webhooks[1];
-        assert_eq!(catalogue["failurePolicy"], "Ignore");
+        let catalog = &webhooks[1];
+        assert_eq!(catalog["failurePolicy"], "Ignore");
         assert_eq!(
-            strings(&catalogue["rules"][0]["resources"]),
+            strings(&catalog["rules"][0]["resources"]),
             ["workspacetemplates", "workspacemanagers"]
         );
     }

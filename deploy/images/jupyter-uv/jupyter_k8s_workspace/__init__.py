@@ -1,4 +1,4 @@
-"""A workspace's side of the gateway: who asks is whom the gateway vouches for, and nobody else gets an answer."""
+"""A workspace's side of the gateway: only requests that the gateway attests get an answer."""
 
 from .identity import AssertedIdentityProvider
 from .server import load

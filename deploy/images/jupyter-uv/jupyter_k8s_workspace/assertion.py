@@ -1,6 +1,6 @@
 """A request's assertion -> who asks, or a refusal (reads the mounted keys; no network).
 
-The gateway vouches for people, the operator asks whether the workspace is used: each signs with keys of its own, which the
+The gateway attests users, the operator asks whether the workspace is used: each signs with keys of its own, which the
 pod has as files that the kubelet keeps up to date.
 """
 
@@ -18,7 +18,7 @@ ALGORITHM = "EdDSA"
 LEEWAY = 10
 GATEWAY = "jupyter-k8s-gateway"
 OPERATOR = "jupyter-k8s-operator"
-# Issuer -> file with its keys: a key of the one never vouches for the other.
+# Issuer -> file with its keys: a key of one issuer is never taken for the other.
 FILES = {GATEWAY: "gateway.json", OPERATOR: "operator.json"}
 REQUIRED = ["iss", "aud", "sub", "iat", "nbf", "exp"]
 # An assertion has some hundred characters; who sends more sends something else.
@@ -30,11 +30,11 @@ _SHAPE = re.compile(r"[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+", re.ASCII)
 
 
 class Refused(Exception):
-    """The request is not vouched for. The text is for the server's log, never for who asks."""
+    """The request has no valid assertion. The text is for the server's log, never for who asks."""
 
 
 @dataclass(frozen=True)
-class Vouched:
+class Attested:
     """Who asks."""
 
     issuer: str
@@ -96,11 +96,11 @@ class Checker:
         known = self._good.get(token)
         if known and self._now() < known.ends:
             return known
-        vouched = self._verify(token)
+        attested = self._verify(token)
         if len(self._good) >= KEPT:
             self._good.clear()
-        self._good[token] = vouched
-        return vouched
+        self._good[token] = attested
+        return attested
 
     def _verify(self, token):
         if len(token) > LONGEST or not _SHAPE.fullmatch(token):
@@ -130,7 +130,7 @@ class Checker:
         subject, end = claims["sub"], claims.get("session_end")
         if not isinstance(subject, str) or not subject:
             raise Refused("it names nobody")
-        return Vouched(
+        return Attested(
             issuer,
             subject,
             claims["exp"] + LEEWAY,

@@ -1,4 +1,4 @@
-"""Who the gateway vouches for -> the user that Jupyter knows (pure but for reading the environment)."""
+"""The user whom the gateway attests -> the user that Jupyter knows (pure but for reading the environment)."""
 
 import os
 import re
@@ -44,12 +44,12 @@ def checker(environment=os.environ):
 
 def admit(check, request, base_url):
     """Who asks this, or Refused. The operator may look at three pages and do nothing."""
-    vouched = check.check(request.headers.get_list(HEADER))
-    if vouched.issuer == OPERATOR:
+    attested = check.check(request.headers.get_list(HEADER))
+    if attested.issuer == OPERATOR:
         pages = [base_url + page for page in OPERATORS_PAGES]
         if request.method != "GET" or request.path not in pages:
             raise Refused("the operator has no business here")
-    return vouched
+    return attested
 
 
 def is_same_origin(request):
@@ -109,11 +109,11 @@ class AssertedIdentityProvider(IdentityProvider):
         if known:
             return known
         try:
-            vouched = admit(self.check, handler.request, handler.base_url)
+            attested = admit(self.check, handler.request, handler.base_url)
         except Refused as refused:
             self.log.debug("refused: %s", refused)
             raise HTTPError(401) from refused
-        handler.session_end = vouched.session_end
-        handler.sent_a_token = vouched.bearer
-        shown = display_name(vouched.subject)
-        return User(username=vouched.subject, name=shown, display_name=shown, initials=initials(shown))
+        handler.session_end = attested.session_end
+        handler.sent_a_token = attested.bearer
+        shown = display_name(attested.subject)
+        return User(username=attested.subject, name=shown, display_name=shown, initials=initials(shown))

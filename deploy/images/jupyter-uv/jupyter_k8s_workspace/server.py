@@ -25,8 +25,8 @@ DONE = """<!DOCTYPE html>
 """
 
 
-class Unvouched(Matcher):
-    """Matches requests that nobody vouches for."""
+class Unattested(Matcher):
+    """Matches requests without a valid assertion."""
 
     def __init__(self, check, base_url):
         self._check = check
@@ -51,7 +51,7 @@ class Refusal(RequestHandler):
         self.clear_header("Server")
         self.set_header("Content-Type", "application/json")
         self.set_header("Cache-Control", "no-store")
-        self.finish(json.dumps({"message": "This address answers through the gateway only.", "reason": "NotVouchedFor"}))
+        self.finish(json.dumps({"message": "This address answers through the gateway only.", "reason": "NotAttested"}))
 
 
 class Ready(RequestHandler):
@@ -97,7 +97,7 @@ class SignedIn(JupyterHandler):
 
 
 def load(server_app):
-    """Puts the guard first, where the gateway vouches for people."""
+    """Puts the guard first, where the gateway attests users."""
     provider = server_app.identity_provider
     application, base_url = server_app.web_app, server_app.base_url
     if not isinstance(provider, AssertedIdentityProvider):
@@ -112,5 +112,5 @@ def load(server_app):
     # First of all rules, and so before whatever is added later.
     application.default_router.rules[:0] = [
         Rule(PathMatches(f"{re.escape(base_url)}{PREFIX}/ready$"), Ready),
-        Rule(Unvouched(provider.check, base_url), Refusal),
+        Rule(Unattested(provider.check, base_url), Refusal),
     ]

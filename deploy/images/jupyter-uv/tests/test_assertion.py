@@ -71,8 +71,8 @@ class Case(unittest.TestCase):
 
 class Assertions(Case):
     def test_a_good_one_names_the_person_and_the_end_of_the_session(self):
-        vouched = self.checker.check([self.gateway.sign(session_end=NOW)])
-        self.assertEqual((vouched.issuer, vouched.subject, vouched.session_end), (GATEWAY, "alice", NOW))
+        attested = self.checker.check([self.gateway.sign(session_end=NOW)])
+        self.assertEqual((attested.issuer, attested.subject, attested.session_end), (GATEWAY, "alice", NOW))
 
     def test_none_and_two_are_refused(self):
         good = self.gateway.sign()

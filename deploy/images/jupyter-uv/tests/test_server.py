@@ -57,7 +57,7 @@ class Server(unittest.IsolatedAsyncioTestCase):
             request.headers[name] = value
         return await AsyncHTTPClient(force_instance=True).fetch(request, raise_error=False)
 
-    async def test_no_address_answers_who_is_not_vouched_for(self):
+    async def test_no_address_answers_without_a_valid_assertion(self):
         wrong = [(), (Signer("g").sign(),), (self.signers["gateway"].sign(aud="uid-2"),)]
         paths = ["/", "/api", "/api/status", "/api/me", "/api/contents", "/tree", "/login", "/logout", "/static/base/js/main.js"]
         paths += ["/nothing", "//api/status", "/api/kernels/0/channels", "/terminals/websocket/1", "/files/a", "/jupyter-k8s/session"]

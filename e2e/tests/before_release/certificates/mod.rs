@@ -1,6 +1,6 @@
 //! Sources of the proxy's certificate: cert-manager, the gateway and a Secret, one after the other, while a user works.
 
-mod cert_manager;
+pub(crate) mod cert_manager;
 mod served;
 
 use std::{fs, time::Duration};

@@ -9,12 +9,13 @@ use anyhow::{Context as _, ensure};
 use api::Workspace;
 use e2e::{
     Environment,
+    browser::Browser,
     cluster::{self, Scratch},
     finally::always,
     http::HttpSession,
     kernel,
     node_network::{self, NodeNetwork},
-    release, socket, wait, workspace,
+    notebook, release, socket, terminal, wait, workspace,
 };
 use futures::StreamExt as _;
 use k8s_openapi::api::core::v1::{Pod, Service};
@@ -94,12 +95,8 @@ async fn checked(site: &Site) -> anyhow::Result<()> {
     session.enter(&url, "alice").await?;
     claims_do_not_count(&session, &url).await?;
     websocket_opens(&session, &url).await?;
-    if site.kind == Kind::Ingress {
-        let lab = workspace::url(&Box::pin(workspace::lab(&site.scratch)).await?)?;
-        session.enter(&format!("{lab}lab"), "alice").await?;
-        let result = kernel::compute(&session, &lab, "6 * 7").await?;
-        ensure!(result == "42", "{result}");
-    }
+    let lab = Box::pin(workspace::lab(&site.scratch)).await?;
+    Box::pin(computes(&session, &lab)).await?;
     let pods = site.scratch.api::<Pod>();
     let image = &Environment::get()?.images.echo;
     tokio::try_join!(
@@ -112,6 +109,19 @@ async fn checked(site: &Site) -> anyhow::Result<()> {
         plain_port_is_closed(site, &pods).await?;
     }
     Ok(())
+}
+
+/// JupyterLab has a kernel and a terminal, and in a browser a cell runs.
+async fn computes(session: &HttpSession, lab: &Workspace) -> anyhow::Result<()> {
+    let url = workspace::url(lab)?;
+    session.enter(&format!("{url}lab"), "alice").await?;
+    let result = kernel::compute(session, &url, "6 * 7").await?;
+    ensure!(result == "42", "{result}");
+    terminal::types(session, &url, "echo $((6*7))", "42").await?;
+    let browser = Browser::start().await?;
+    browser.enter(lab, "alice").await?;
+    notebook::run_a_cell(&browser).await?;
+    browser.close().await
 }
 
 /// What a user claims about a request reaches no pod, and changes nothing.

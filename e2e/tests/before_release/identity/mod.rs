@@ -1,5 +1,6 @@
 //! The bundled identity provider with a database: its pods and the database's are replaced, and users notice nothing.
 
+mod broker;
 mod connections;
 mod database;
 
@@ -23,6 +24,7 @@ use kube::{
 use reqwest::StatusCode;
 use serde_json::json;
 
+use broker::Broker;
 use database::Database;
 
 /// The component.
@@ -42,14 +44,17 @@ fn random() -> anyhow::Result<String> {
 #[tokio::test]
 async fn with_a_database_users_and_sessions_outlive_every_pod_of_provider_and_database() -> anyhow::Result<()>
 {
-    let scratch = Scratch::new("identity", &["alice"]).await?;
+    let scratch = Scratch::new("identity", &["alice", broker::USER]).await?;
     let password = random()?;
     let database = Database::start(&scratch, &password).await?;
+    let broker = Broker::new(random()?, random()?).await?;
     let secrets = Api::<Secret>::namespaced(cluster::admin().await?, &Environment::get()?.system_namespace);
     let name = scratch.namespace.as_str();
     let secret = json!({
         "metadata": {"name": name, "labels": {"e2e.test/scratch": "true"}},
-        "stringData": {"password": password, "username": "admin", "ca.crt": database.authority},
+        "stringData": {
+            "password": password, "username": "admin", "ca.crt": database.authority, "clientSecret": broker.client_secret,
+        },
     });
     secrets
         .create(&PostParams::default(), &serde_json::from_value(secret)?)
@@ -59,11 +64,11 @@ async fn with_a_database_users_and_sessions_outlive_every_pod_of_provider_and_da
         secrets.delete(name, &DeleteParams::default()).await?;
         Ok(())
     };
-    always(Box::pin(with_database(&scratch, &database)), back).await?;
+    always(Box::pin(with_database(&scratch, &database, &broker)), back).await?;
     scratch.finish().await
 }
 
-async fn with_database(scratch: &Scratch, database: &Database<'_>) -> anyhow::Result<()> {
+async fn with_database(scratch: &Scratch, database: &Database<'_>, broker: &Broker) -> anyhow::Result<()> {
     let values = [
         ("database.host", database.host.as_str()),
         ("database.name", "postgres"),
@@ -71,8 +76,12 @@ async fn with_database(scratch: &Scratch, database: &Database<'_>) -> anyhow::Re
         ("database.caSecretName", &scratch.namespace),
         ("adminSecretName", &scratch.namespace),
     ];
-    let values = values.map(|(key, value)| format!("identity.{key}={value}"));
-    release::upgrade(&values.each_ref().map(String::as_str)).await?;
+    let mut values = values
+        .map(|(key, value)| format!("identity.{key}={value}"))
+        .to_vec();
+    values.extend(broker::values(&scratch.namespace).await?);
+    let values: Vec<&str> = values.iter().map(String::as_str).collect();
+    release::upgrade_with_post_renderer(&values, &broker.edit.program).await?;
     ready_pods(2).await?;
     connections::are_the_provider_s_alone(scratch, database::NAME).await?;
 
@@ -93,6 +102,7 @@ async fn with_database(scratch: &Scratch, database: &Database<'_>) -> anyhow::Re
     let carol = HttpSession::new()?;
     let tokens = provider::sign_in(&carol, "carol", &password).await?;
     let subject = provider::subject(&carol, &tokens).await?;
+    let brokered = Box::pin(broker.signs_in(scratch)).await?;
 
     // One replica after the other is killed. The one that is left answers at once, with the sessions of both.
     for pod in ready_pods(2).await? {
@@ -116,7 +126,7 @@ async fn with_database(scratch: &Scratch, database: &Database<'_>) -> anyhow::Re
         "carol became somebody else"
     );
     HttpSession::new()?.enter(&url, "alice").await?;
-    Ok(())
+    broker.is_still(scratch, &brokered).await
 }
 
 /// The user of this browser is signed in at the provider without a password, and has the same id as before.

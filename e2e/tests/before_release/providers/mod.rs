@@ -1,6 +1,6 @@
 //! A second identity provider beside the first: people of both sign in side by side, and none is taken for another.
 
-mod realm;
+pub(crate) mod realm;
 
 use std::{fs, time::Duration};
 
@@ -56,7 +56,8 @@ async fn users_of_two_providers_sign_in_and_stay_separate() -> anyhow::Result<()
         ("alice", partners.alice.as_str(), "engineers"),
         ("mallory", partners.mallory.as_str(), "visitors"),
     ];
-    let edit = Edit::adding(&realm::of(&accounts, &client_secret).await?)?;
+    let callback = format!("{}/callback/{NAME}", environment.origin(&environment.auth_host()));
+    let edit = Edit::adding(&realm::of(&accounts, &client_secret, &callback).await?)?;
     let secrets = Api::<Secret>::namespaced(cluster::admin().await?, &environment.system_namespace);
     let name = scratch.namespace.as_str();
     let secret = json!({

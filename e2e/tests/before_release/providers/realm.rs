@@ -18,16 +18,25 @@ const ENTRY: &str = "jupyter-realm.json";
 /// An account of the realm: name, password, group.
 pub(crate) type Account<'a> = (&'a str, &'a str, &'a str);
 
-/// The realm as Keycloak imports it: the chart's own with another name, other people and a client secret of its own.
-pub(crate) async fn of(accounts: &[Account<'_>], client_secret: &str) -> anyhow::Result<Value> {
+/// The realm as Keycloak imports it: the chart's own with another name, other people, and another client secret and redirect URI.
+pub(crate) async fn of(
+    accounts: &[Account<'_>],
+    client_secret: &str,
+    redirect_uri: &str,
+) -> anyhow::Result<Value> {
     let environment = Environment::get()?;
     let maps = Api::<ConfigMap>::namespaced(cluster::admin().await?, &environment.system_namespace);
     let map = maps.get(&format!("{}-identity", environment.release)).await?;
     let text = map.data.unwrap_or_default().remove(ENTRY).context("no realm")?;
-    changed(serde_json::from_str(&text)?, accounts, client_secret)
+    Ok(changed(
+        serde_json::from_str(&text)?,
+        accounts,
+        client_secret,
+        redirect_uri,
+    ))
 }
 
-fn changed(mut realm: Value, accounts: &[Account<'_>], client_secret: &str) -> anyhow::Result<Value> {
+fn changed(mut realm: Value, accounts: &[Account<'_>], client_secret: &str, redirect_uri: &str) -> Value {
     realm["realm"] = json!(NAME);
     realm["groups"] = accounts
         .iter()
@@ -50,9 +59,8 @@ fn changed(mut realm: Value, accounts: &[Account<'_>], client_secret: &str) -> a
         .collect();
     let client = &mut realm["clients"][0];
     client["secret"] = json!(client_secret);
-    let callback = client["redirectUris"][0].as_str().context("no redirect URI")?;
-    client["redirectUris"] = json!([format!("{callback}/{NAME}")]);
-    Ok(realm)
+    client["redirectUris"] = json!([redirect_uri]);
+    realm
 }
 
 /// A program that edits manifests on their way from helm to the cluster. It lies in a folder that goes with this.
@@ -97,7 +105,8 @@ mod tests {
             "realm": "jupyter", "users": [{"username": "alice"}], "groups": [],
             "clients": [{"secret": "${SECRET}", "redirectUris": ["https://auth.example/callback"]}],
         });
-        let realm = changed(chart, &[("carol", "password", "engineers")], "secret").unwrap();
+        let callback = "https://auth.example/callback/partners";
+        let realm = changed(chart, &[("carol", "password", "engineers")], "secret", callback);
         assert_eq!(realm["realm"], NAME);
         assert_eq!(realm["users"][0]["username"], "carol");
         assert_eq!(realm["groups"], json!([{"name": "engineers"}]));

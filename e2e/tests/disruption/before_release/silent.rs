@@ -2,13 +2,10 @@
 
 use std::time::Duration;
 
-use e2e::{cluster::Scratch, http::HttpSession, workspace};
+use e2e::load::Load;
 use tokio::time::sleep;
 
-use crate::{
-    load::Load,
-    replicas::{Replica, check, settled},
-};
+use crate::replicas::{Replica, check, settled, user_at_work};
 
 /// One request every 5 ms.
 const PAUSE: Duration = Duration::from_millis(5);
@@ -20,11 +17,7 @@ const AFTERWARDS: Duration = Duration::from_secs(5);
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_user_s_requests_survive_a_replica_that_stalls_or_cannot_be_reached() -> anyhow::Result<()> {
     let _exclusive = crate::EXCLUSIVE.lock().await;
-    let scratch = Scratch::new("silent", &["alice"]).await?;
-    let url = workspace::url(&workspace::running(&scratch, "ws").await?)?;
-    let session = HttpSession::new()?;
-    session.enter(&url, "alice").await?;
-    settled().await?;
+    let (scratch, session, url) = user_at_work("silent").await?;
 
     let load = Load::begin(&session, &format!("{url}alive"), PAUSE);
     let replica = Replica::busiest().await?;

@@ -1,10 +1,12 @@
-//! Staged failures of tests/golden/explain.yaml -> their text, as tests/golden/explain.txt has it (IO: reads and, if asked, writes files).
+//! Staged failures of tests/golden/{explain,stuck}.yaml -> their text, as the files `.txt` beside have it (IO: reads and, if asked,
+//! writes files).
 
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::PathBuf;
 
 use api::condition::reason;
+use rules::explain::template::{TemplateEvidence, explain as explain_template};
 use rules::explain::{Evidence, Read, workspace};
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
@@ -13,6 +15,9 @@ use super::text;
 
 /// Distinct reasons that must have a text.
 const REASONS: usize = 40;
+/// Stuck deletions and stops that must have a text.
+const STUCK: usize = 15;
+const NOW: &str = "2026-01-01T12:00:00Z";
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -40,6 +45,13 @@ struct Case {
     claim: Option<Value>,
     #[serde(default)]
     quotas: Vec<Value>,
+    /// What may not be read: pods or claim.
+    #[serde(default)]
+    unread: Vec<String>,
+    /// A template in place of a workspace, and the workspaces that use it.
+    template: Option<Value>,
+    #[serde(default)]
+    users: Vec<String>,
 }
 
 #[derive(Deserialize)]
@@ -53,6 +65,7 @@ struct Pod {
     #[serde(default)]
     conditions: Vec<Value>,
     deleted: Option<String>,
+    node: Option<String>,
     #[serde(default)]
     finalizers: Vec<String>,
 }
@@ -126,7 +139,43 @@ impl Case {
         all
     }
 
+    fn read<T>(&self, what: &str, known: T) -> Read<T> {
+        if self.unread.iter().any(|it| it == what) {
+            return Read::Unread(format!("you may not list {what}"));
+        }
+        Read::Known(known)
+    }
+
     fn text(&self) -> String {
+        self.template
+            .as_ref()
+            .map_or_else(|| self.of_workspace(), |template| self.of_template(template))
+    }
+
+    fn of_template(&self, template: &Value) -> String {
+        let mut object = json!({
+            "metadata": {"name": "production"}, "spec": {"displayName": "t", "defaultImage": "uv"}, "status": {"conditions": []},
+        });
+        for part in ["metadata", "status"] {
+            let fields = template[part].as_object().cloned().unwrap_or_default();
+            object[part].as_object_mut().unwrap().extend(fields);
+        }
+        let users = self.users.iter().map(|name| {
+            from(json!({
+                "metadata": {"name": name, "namespace": "team"}, "spec": {"displayName": name, "templateRef": "production"},
+            }))
+        });
+        text::explanation(&explain_template(&TemplateEvidence {
+            template: &from(object),
+            namespace: "team",
+            right: Read::Known(true),
+            profile: None,
+            workspaces: self.read("workspaces", users.collect()),
+            now: NOW.parse().unwrap(),
+        }))
+    }
+
+    fn of_workspace(&self) -> String {
         let mut object = json!({
             "metadata": {"name": "demo", "namespace": "team", "generation": 1, "annotations": {api::names::LAST_UPDATED_BY: "alice"}},
             "spec": {"displayName": "d"},
@@ -155,10 +204,10 @@ impl Case {
         text::explanation(&workspace(&Evidence {
             workspace: &workspace_object,
             events: Read::Known(events.collect()),
-            pods: Read::Known(pods),
-            claim: Read::Known(claim),
+            pods: self.read("pods", pods),
+            claim: self.read("claims", claim),
             quotas: Read::Known(self.quotas.iter().cloned().map(from).collect()),
-            now: "2026-01-01T12:00:00Z".parse().unwrap(),
+            now: NOW.parse().unwrap(),
         }))
     }
 }
@@ -185,6 +234,7 @@ impl Pod {
             "metadata": {
                 "name": "workspace-demo-1", "deletionTimestamp": self.deleted, "finalizers": self.finalizers,
             },
+            "spec": {"nodeName": self.node, "containers": []},
             "status": {"conditions": conditions, "containerStatuses": [container]},
         })
     }
@@ -196,10 +246,41 @@ fn golden(name: &str) -> PathBuf {
         .join(name)
 }
 
+fn cases(name: &str) -> Vec<Case> {
+    serde_saphyr::from_str(&fs::read_to_string(golden(name)).unwrap()).unwrap()
+}
+
+/// Compares texts with a file, or writes it if `UPDATE_EXPECT` is set.
+fn compare(actual: &str, name: &str) {
+    let file = golden(name);
+    if std::env::var_os("UPDATE_EXPECT").is_some() {
+        fs::write(&file, actual).unwrap();
+    }
+    let expected = fs::read_to_string(&file).unwrap_or_default();
+    assert!(
+        actual == expected,
+        "explain says something else than {}; see the difference with UPDATE_EXPECT=1 and git diff:\n{actual}",
+        file.display()
+    );
+}
+
+#[test]
+fn each_stuck_deletion_and_stop_has_its_text() {
+    let cases = cases("stuck.yaml");
+    assert!(cases.len() >= STUCK, "only {} cases", cases.len());
+    let mut actual = String::new();
+    for case in &cases {
+        let text = case.text();
+        assert!(text.contains("because "), "{}: no cause in\n{text}", case.title());
+        assert!(text.contains(" can: "), "{}: no cure in\n{text}", case.title());
+        actual.extend(["=== ", case.title(), "\n", &text, "\n"]);
+    }
+    compare(&actual, "stuck.txt");
+}
+
 #[test]
 fn each_staged_failure_has_its_text() {
-    let cases: Vec<Case> =
-        serde_saphyr::from_str(&fs::read_to_string(golden("explain.yaml")).unwrap()).unwrap();
+    let cases = cases("explain.yaml");
     let mut reasons = BTreeSet::new();
     let mut actual = String::new();
     for case in &cases {
@@ -223,23 +304,13 @@ fn each_staged_failure_has_its_text() {
         "only {} reasons have a text",
         reasons.len()
     );
-    let file = golden("explain.txt");
-    if std::env::var_os("UPDATE_EXPECT").is_some() {
-        fs::write(&file, &actual).unwrap();
-    }
-    let expected = fs::read_to_string(&file).unwrap_or_default();
-    assert!(
-        actual == expected,
-        "explain says something else than {}; see the difference with UPDATE_EXPECT=1 and git diff:\n{actual}",
-        file.display()
-    );
+    compare(&actual, "explain.txt");
 }
 
 /// Every reason that a workspace's conditions can show as wrong is staged.
 #[test]
 fn every_reason_of_a_degraded_or_invalid_workspace_is_staged() {
-    let cases: Vec<Case> =
-        serde_saphyr::from_str(&fs::read_to_string(golden("explain.yaml")).unwrap()).unwrap();
+    let cases = cases("explain.yaml");
     let staged: BTreeSet<_> = cases.iter().filter_map(|case| case.reason.as_deref()).collect();
     let missing: Vec<_> = reason::ALL
         .iter()

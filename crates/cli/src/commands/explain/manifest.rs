@@ -83,7 +83,7 @@ fn by_rules(manifest: &Value) -> Option<String> {
 fn workspaces(args: &Explain) -> Result<Vec<Value>, Failure> {
     let mut found = Vec::new();
     for file in &args.filename {
-        let all = documents(&read(file)?).map_err(|error| named_error(file, error))?;
+        let all = documents(&read(file)?).map_err(|error| named_error(file, &error))?;
         found.extend(all.into_iter().filter(|document| document["kind"] == "Workspace"));
     }
     if found.is_empty() {

@@ -61,12 +61,18 @@ fn causes(text: &mut String, begin: &str, causes: &[Cause]) {
 }
 
 fn cures(text: &mut String, cures: &[Cure]) {
-    for Cure { who, what } in cures {
+    for Cure { who, what, steps } in cures {
         let who = match who {
+            Who::User => "the user can",
             Who::Owner => "the owner can",
             Who::Administrator => "an administrator can",
         };
         line(text, &format!("  {who}: {what}"));
+        let mut commands: Vec<_> = steps.iter().map(|step| &step.command).collect();
+        commands.dedup();
+        for command in commands {
+            line(text, &format!("    {command}"));
+        }
     }
 }
 

@@ -136,7 +136,7 @@ fn parsed_template(file: &Path, manifest: Value) -> Result<WorkspaceTemplate, Fa
 }
 
 fn manifest(file: &Path) -> Result<Value, Failure> {
-    let found = documents(&read(file)?).map_err(|error| named_error(file, error))?;
+    let found = documents(&read(file)?).map_err(|error| named_error(file, &error))?;
     let mut templates = found
         .into_iter()
         .filter(|object| object["kind"] == "WorkspaceTemplate");

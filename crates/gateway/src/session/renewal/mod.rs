@@ -278,7 +278,7 @@ impl Sessions {
         };
         let answer = provider.renew(&token, content.original()).await;
         self.metrics.renewal(match &answer {
-            Ok(_) => "vouched",
+            Ok(_) => "confirmed",
             Err(RenewalError::Ended) => "ended",
             Err(_) => "unanswered",
         });
@@ -305,7 +305,7 @@ impl Sessions {
                 let later = POSTPONED + jitter(POSTPONED);
                 let release = |content: &mut Content, now: i64| {
                     if error.is_definite() && now >= content.times(self.limits).doubtful {
-                        return Step::End("not_vouched");
+                        return Step::End("not_confirmed");
                     }
                     content.due = again(content, now, later, self.limits);
                     Step::Write(())
@@ -354,7 +354,7 @@ impl Sessions {
                 (content.refreshed, content.used) = (now, now);
             } else if now >= content.times(self.limits).doubtful {
                 // A new login shows what is wrong with the answer.
-                return Step::End("not_vouched");
+                return Step::End("not_confirmed");
             }
             content.due = again(content, now, renewed.renew_in, self.limits);
             Step::Write(())

@@ -22,7 +22,7 @@ use super::{
     decide::{Due, decide, event},
     in_use,
     subject::{CatalogStatus, Key, Kind, Protected, Subject},
-    usage::{Catalogue, Index, Usage, has_started, usage_of},
+    usage::{Catalog, Index, Usage, has_started, usage_of},
     validation::{self, Validation},
 };
 use crate::{
@@ -83,7 +83,7 @@ struct Survey {
 impl Survey {
     fn usage(&self, context: &Context) -> HashMap<Key, Usage> {
         let templates = self.templates.iter().map(AsRef::as_ref);
-        let catalogue = Catalogue::new(templates, self.managers.iter().map(AsRef::as_ref));
+        let catalog = Catalog::new(templates, self.managers.iter().map(AsRef::as_ref));
         let place = |(subject, _): &(Subject, _)| {
             let key = subject.key.clone();
             let namespace = key.namespace.clone().unwrap_or_default();
@@ -91,7 +91,7 @@ impl Survey {
         };
         let index: Index = self.objects.iter().map(place).collect();
         let workspaces = self.workspaces.iter().map(AsRef::as_ref);
-        usage_of(workspaces, &catalogue, &index, |workspace| {
+        usage_of(workspaces, &catalog, &index, |workspace| {
             let identity = Identity::of(&workspace.metadata);
             has_started(&observe::observed(&identity, &context.stores))
         })

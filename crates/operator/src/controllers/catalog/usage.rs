@@ -20,12 +20,12 @@ use crate::cache::observed::Observed;
 pub(super) type Index = HashMap<(Kind, String, String), Key>;
 
 /// The objects, by name.
-pub(super) struct Catalogue<'a> {
+pub(super) struct Catalog<'a> {
     templates: HashMap<&'a str, &'a WorkspaceTemplate>,
     default_manager: Option<&'a str>,
 }
 
-impl<'a> Catalogue<'a> {
+impl<'a> Catalog<'a> {
     pub(super) fn new(
         templates: impl IntoIterator<Item = &'a WorkspaceTemplate>,
         managers: impl IntoIterator<Item = &'a WorkspaceManager>,
@@ -125,14 +125,14 @@ fn recorded(key: &Key, workspace: &Workspace, resolved: &Resolved) -> bool {
 /// How workspaces relate to each object. Objects to which none refers are left out.
 pub(super) fn usage_of<'a>(
     workspaces: impl IntoIterator<Item = &'a Workspace>,
-    catalogue: &Catalogue<'_>,
+    catalog: &Catalog<'_>,
     index: &Index,
     has_started: impl Fn(&Workspace) -> bool,
 ) -> HashMap<Key, Usage> {
     let mut all: HashMap<Key, Usage> = HashMap::new();
     for workspace in workspaces {
         let namespace = workspace.namespace().unwrap_or_default();
-        let named = catalogue.named(workspace);
+        let named = catalog.named(workspace);
         let status = workspace.status.as_ref();
         let resolved = status.and_then(|status| status.resolved.as_ref());
         let recorded = [
@@ -205,8 +205,8 @@ mod tests {
         let mut template = objects::template("t");
         template.spec.execution_profile_ref = Some("p".to_owned());
         let manager = objects::manager("main");
-        let catalogue = Catalogue::new([&template], [&manager]);
-        usage_of(workspaces, &catalogue, &index(keys), |_| has_children)
+        let catalog = Catalog::new([&template], [&manager]);
+        usage_of(workspaces, &catalog, &index(keys), |_| has_children)
     }
 
     fn count(workspaces: &[Workspace], keys: &[Key], has_children: bool) -> Vec<(String, i32)> {

@@ -38,7 +38,10 @@ pub(super) fn plan(workspace: &ValidWorkspace, site: &Site, run_id: &str) -> Pod
         priority_class_name: spec.and_then(|spec| spec.priority_class_name.clone()),
         runtime_class_name: spec.and_then(|spec| spec.runtime_class_name.clone()),
         enable_service_links: Some(false),
-        security_context: Some(security::pod(shape.pod_security_context.as_ref())),
+        security_context: Some(security::pod(
+            shape.pod_security_context.as_ref(),
+            site.identifiers,
+        )),
         init_containers: some(init),
         containers: vec![application],
         volumes: Some(volumes),

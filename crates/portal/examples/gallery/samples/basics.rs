@@ -125,6 +125,7 @@ pub(super) fn quotas(f: Foreign<'_>) -> Quotas {
         used: s("12Gi"),
         asked: s("4Gi"),
         hard: s("16Gi"),
+        percent: Some(75),
         tone,
         word: s(word),
     };
@@ -134,12 +135,21 @@ pub(super) fn quotas(f: Foreign<'_>) -> Quotas {
             line("requests.memory", Tone::Good, "Fits"),
             line("requests.nvidia.com/gpu", Tone::Bad, "1 too many"),
         ],
+        asks: true,
         absent: s(""),
         running: vec![Running {
             name: f("Old experiment"),
             to: s("/w/team/old"),
             size: s("1 GPU, 8 GiB"),
-            action: dialog("Stop…", "/w/team/old/stop"),
+            consequence: f("old: kernels and terminals end; its disk is kept"),
+            action: Action {
+                label: s("Stop"),
+                way: Way::Submit {
+                    name: s("stop"),
+                    value: s("old/u1"),
+                },
+                ..Action::default()
+            },
         }],
         notes: vec![note(Tone::Warn, f("A limit range bounds containers to 8Gi."))],
     }

@@ -22,15 +22,14 @@ pub(super) fn explanation(f: Foreign<'_>) -> Explanation {
                 Cure {
                     who: s("You"),
                     what: f("Choose another image."),
-                    action: Some(first(link("Edit", "/w/team/thesis/edit"))),
+                    actions: vec![first(link("Edit", "/w/team/thesis/edit"))],
                     ..Cure::default()
                 },
                 Cure {
                     who: s("An administrator"),
                     what: s("Give the namespace access to the registry."),
-                    command: f("kubectl create secret docker-registry x"),
                     send: f("Please give namespace team access to registry.example.com."),
-                    action: None,
+                    actions: Vec::new(),
                 },
             ],
         }],
@@ -38,19 +37,19 @@ pub(super) fn explanation(f: Foreign<'_>) -> Explanation {
     }
 }
 
-pub(super) fn progress(f: Foreign<'_>) -> Progress {
-    let step = |what: &str, state, detail: String| Step {
+pub(super) fn progress() -> Progress {
+    let step = |what: &str, state, since: Option<Moment>| Step {
         what: s(what),
         state,
-        detail,
+        since,
     };
     Progress {
         steps: vec![
-            step("Scheduling", StepState::Done, s("")),
-            step("Attaching disk", StepState::Done, s("")),
-            step("Pulling image", StepState::Now, f("scipy:2026")),
-            step("Starting JupyterLab", StepState::Stuck, s("")),
-            step("Waiting for JupyterLab", StepState::Next, s("")),
+            step("Scheduling", StepState::Done, None),
+            step("Attaching disk", StepState::Done, None),
+            step("Pulling image", StepState::Now, Some(noon())),
+            step("Starting JupyterLab", StepState::Stuck, None),
+            step("Waiting for JupyterLab", StepState::Next, None),
         ],
         percent: 40,
         since: Some(noon()),
@@ -149,6 +148,7 @@ pub(super) fn access(f: Foreign<'_>) -> Access {
         rule: s(rule),
         until: Some(evening()),
         inactive,
+        action: None,
     };
     Access {
         rules: vec![
@@ -230,7 +230,7 @@ pub(super) fn pages(f: Foreign<'_>) -> Vec<Page> {
                     state: state(Tone::Wait, "Starting"),
                     ..head(f)
                 },
-                progress: progress(f),
+                progress: progress(),
                 pending: Pending::default(),
                 ..workspace(f)
             }),

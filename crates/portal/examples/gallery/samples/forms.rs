@@ -287,7 +287,10 @@ pub(super) fn pages(f: Foreign<'_>) -> Vec<Page> {
                 namespace: f("team"),
                 offers: offers(f),
                 empty: None,
-                quotas: Some(quotas(f)),
+                quotas: Some(Quotas {
+                    running: Vec::new(),
+                    ..quotas(f)
+                }),
             }),
         ),
         (

@@ -225,12 +225,18 @@ pub(super) fn pages(f: Foreign<'_>) -> Vec<Page> {
             "namespace",
             html(&Namespace {
                 layout: layout(f, &f("Namespace team"), Nav::None),
-                quotas: Some(quotas(f)),
+                quotas: Some(Quotas {
+                    asks: false,
+                    running: Vec::new(),
+                    notes: Vec::new(),
+                    ..quotas(f)
+                }),
                 counts: counts(),
                 rows: rows(f),
-                empty: None,
                 bulk: Some(bulk()),
-                actions: vec![dialog("Stop all…", "/namespaces/team/stop")],
+                actions: Actions {
+                    actions: vec![dialog("Stop all 7…", "/stop?namespace=team")],
+                },
             }),
         ),
         (

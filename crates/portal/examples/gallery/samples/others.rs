@@ -147,6 +147,7 @@ pub(super) fn account(f: Foreign<'_>) -> Account {
 
 pub(super) fn message(f: Foreign<'_>) -> Message {
     Message {
+        typed: f("spec.displayName: Thesis"),
         layout: Layout {
             age: None,
             ..layout(f, "This cannot be done", Nav::None)

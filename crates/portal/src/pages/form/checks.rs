@@ -9,30 +9,34 @@ use futures::join;
 use http::StatusCode;
 use http::header::RETRY_AFTER;
 use k8s_openapi::api::core::v1::{LimitRange, ResourceQuota};
-use kube::ResourceExt as _;
 use kube::api::ListParams;
+use rules::form::Values;
 use serde::Serialize;
 
-use super::quotas::{self, Asked, Known};
+use super::draft::{Draft, View};
+use super::fields::Shown;
+use super::problems::Problems;
+use super::quotas::{self as fit, Asked, Known};
+use super::room;
 use crate::app::Context;
+use crate::cluster::Failure;
 use crate::pages::answers::plain;
-use crate::pages::summary;
-use crate::views::{Field, Marks, Quotas, Running, Summary, Way};
+use crate::views::{Field, Marks, Quotas, Summary};
 
 /// Said where a dry run finds nothing.
-pub(super) const GOOD: &str = "The API server would accept this.";
+const GOOD: &str = "The API server would accept this.";
 
 /// Parts of a page that a check replaces.
 #[derive(Debug, Default, Serialize)]
-pub(super) struct Parts {
-    pub(super) summary: Option<Summary>,
-    pub(super) marks: Option<Marks>,
-    pub(super) fields: Vec<Field>,
-    pub(super) quotas: Option<Quotas>,
+struct Parts {
+    summary: Option<Summary>,
+    marks: Option<Marks>,
+    fields: Vec<Field>,
+    quotas: Option<Quotas>,
 }
 
 impl Parts {
-    pub(super) fn answer(&self, context: &Context) -> Response {
+    fn answer(&self, context: &Context) -> Response {
         if context.is_json {
             return Json(self).into_response();
         }
@@ -52,6 +56,61 @@ impl Parts {
             }
         }
     }
+}
+
+/// Answers a check of what was typed. `before`: what the workspace has, if it exists. `broken`: what the portal itself finds. `dry_run` is not
+/// begun where that finds something, or where nothing may be written.
+pub(super) async fn answer<T>(
+    context: &Context,
+    draft: &Draft,
+    before: Option<&Values>,
+    broken: impl FnOnce() -> Problems,
+    dry_run: impl Future<Output = Result<T, Failure>>,
+    quotas: impl Future<Output = Option<Quotas>>,
+) -> Response {
+    let is_judged = context.read_only().is_none();
+    let problems = async {
+        if !draft.is_readable() {
+            return draft.problems.clone();
+        }
+        let broken = broken();
+        if !broken.is_empty() || !is_judged {
+            return broken;
+        }
+        let refused = dry_run.await.err();
+        refused
+            .map(|failure| Problems::of_failure(&failure))
+            .unwrap_or_default()
+    };
+    if draft.written == View::Yaml {
+        let mut marks = draft.marks(&problems.await);
+        if marks.marks.is_empty() && is_judged {
+            GOOD.clone_into(&mut marks.good);
+        }
+        let parts = Parts {
+            marks: Some(marks),
+            ..Parts::default()
+        };
+        return parts.answer(context);
+    }
+    let (problems, quotas) = join!(problems, quotas);
+    let mut summary = problems.summary(&draft.form);
+    if problems.is_empty() && is_judged {
+        GOOD.clone_into(&mut summary.good);
+    }
+    let shown = Shown {
+        form: &draft.form,
+        values: &draft.values,
+        before,
+        problems: &problems,
+    };
+    let parts = Parts {
+        summary: Some(summary),
+        fields: shown.fields(),
+        quotas,
+        ..Parts::default()
+    };
+    parts.answer(context)
 }
 
 /// The refusal of a check that comes too soon after others.
@@ -78,45 +137,17 @@ pub(super) async fn quotas(
         return None;
     }
     let as_user = context.as_user();
-    let all = ListParams::default();
     let (quotas, ranges) = join!(
-        as_user.list::<ResourceQuota>(namespace, &all),
-        as_user.list::<LimitRange>(namespace, &all),
+        as_user.list_cached::<ResourceQuota>(namespace, ListParams::default()),
+        as_user.list_cached::<LimitRange>(namespace, ListParams::default()),
     );
     let known = Known {
         quotas: quotas.map_err(|failure| failure.to_string()),
         ranges: ranges.map_err(|failure| failure.to_string()),
     };
-    let mut shown = quotas::quotas(namespace, &known, asked);
-    if quotas::is_short(&shown) {
-        shown.running = running(context, namespace, except);
+    let mut shown = fit::quotas(namespace, &known, asked);
+    if asked.is_some_and(|asked| fit::frees(&shown, asked)) {
+        shown.running = room::running(context, namespace, except).await;
     }
     Some(shown)
-}
-
-/// The user's own running workspaces in the namespace, which could be stopped.
-fn running(context: &Context, namespace: &str, except: Option<&str>) -> Vec<Running> {
-    let mut own = context.app.index.workspaces();
-    own.retain(|workspace| {
-        let is_own = api::names::owner(&workspace.metadata) == Some(&*context.user.name);
-        let runs = workspace.spec.desired_status == api::workspace::DesiredStatus::Running;
-        is_own
-            && runs
-            && workspace.namespace().as_deref() == Some(namespace)
-            && except != Some(&*workspace.name_any())
-    });
-    own.sort_by_key(|workspace| workspace.name_any());
-    let shown = own.iter().map(|workspace| {
-        let to = summary::path(workspace);
-        let stop = Way::Dialog {
-            to: format!("{to}/stop"),
-        };
-        Running {
-            name: workspace.spec.display_name.clone(),
-            size: summary::size(workspace).join(", "),
-            action: summary::button(context, workspace, "stop", stop),
-            to,
-        }
-    });
-    shown.collect()
 }

@@ -7,7 +7,7 @@ use rules::manifest::{self, Document, Finding};
 use super::problems::Problems;
 use super::sent::Sent;
 use super::text;
-use crate::views::Marks;
+use crate::views::{Marks, Note};
 
 /// Which page a user asks for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -25,11 +25,16 @@ pub(super) struct Hidden {
     pub(super) next: Option<View>,
     /// The text that was written, or the one that holds what the form has no field for. Empty: none.
     pub(super) text: String,
+    /// Another workspace to stop before the form is shown again, as [`super::room::stop`] takes it. Empty: none.
+    pub(super) stop: String,
+    /// All fields that were sent, to send them again.
+    pub(super) all: Vec<(String, String)>,
 }
 
 impl Hidden {
     /// Takes the fields out.
     pub(super) fn take(sent: &mut Sent) -> Result<Self, String> {
+        let all = sent.0.clone();
         let view = |text: String| match &*text {
             "" => Ok(None),
             "form" => Ok(Some(View::Form)),
@@ -40,15 +45,18 @@ impl Hidden {
         };
         let written = view(sent.take("written")?)?.unwrap_or(View::Form);
         let next = view(sent.take("view")?)?.filter(|next| *next != written);
-        let asks_for_rows = !sent.take("add")?.is_empty();
+        let stop = sent.take("stop")?;
+        let is_shown_again = !sent.take("add")?.is_empty() || !stop.is_empty();
         Ok(Self {
             written,
-            next: if asks_for_rows {
+            next: if is_shown_again {
                 next.or(Some(View::Form))
             } else {
                 next
             },
             text: sent.take("yaml")?,
+            stop,
+            all,
         })
     }
 }
@@ -69,6 +77,8 @@ pub(super) struct Draft {
     /// What cannot be read of a text.
     pub(super) findings: Vec<Finding>,
     pub(super) document: Option<Document>,
+    /// What was done besides, said above the page.
+    pub(super) said: Option<Note>,
 }
 
 impl Draft {
@@ -83,6 +93,7 @@ impl Draft {
             problems: Problems::default(),
             findings: Vec::new(),
             document: None,
+            said: None,
         }
     }
 

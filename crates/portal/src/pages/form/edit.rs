@@ -3,21 +3,23 @@
 //! Only what the user changed is sent. If somebody else changed the workspace meanwhile, a page shows both changes first.
 
 use api::Workspace;
-use axum::extract::Path;
+use axum::extract::rejection::QueryRejection;
+use axum::extract::{Path, Query};
 use axum::response::Response;
 use http::StatusCode;
 use kube::ResourceExt as _;
-use rules::manifest;
+use rules::manifest::{self, Document};
+use serde::Deserialize;
 
 use super::changes::Editable;
-use super::checks::{self, GOOD, Parts};
+use super::checks;
 use super::draft::{Draft, Hidden, View};
 use super::editing::{Editing, Sending, Then, layout};
-use super::fields::Shown;
+use super::lost::Lost;
 use super::problems::Problems;
+use super::room;
 use super::{Body, fields, wrong_fields};
 use crate::app::Context;
-use crate::cluster::Failure;
 use crate::pages::answers::{link, see_other};
 use crate::pages::summary::{May, path};
 use crate::views;
@@ -42,11 +44,44 @@ pub(crate) async fn page(context: Context, Path((namespace, name)): Path<(String
     }
 }
 
+/// Part of the address of `…/yaml`.
+#[derive(Debug, Default, Deserialize)]
+pub(crate) struct At {
+    /// Path of the field that is to be changed.
+    #[serde(default)]
+    field: String,
+}
+
+impl At {
+    /// A mark at the field. A path that neither form nor text has is not shown: the address may be a stranger's.
+    fn mark(self, draft: &Draft) -> Problems {
+        let is_of_path = |byte: u8| byte.is_ascii_alphanumeric() || b"._/[]-".contains(&byte);
+        let has = |document: &Document| document.has(&self.field);
+        let is_field = self.field.starts_with("spec.")
+            && self.field.bytes().all(is_of_path)
+            && (draft.form.field(&self.field).is_some() || draft.document.as_ref().is_some_and(has));
+        let marks = is_field.then(|| (self.field, "Change this field.".to_owned()));
+        Problems(marks.into_iter().collect())
+    }
+}
+
 /// Answers `GET /w/<namespace>/<name>/yaml`. Who may not change the workspace sees the text alone.
-pub(crate) async fn text(context: Context, Path((namespace, name)): Path<(String, String)>) -> Response {
+pub(crate) async fn text(
+    context: Context,
+    Path((namespace, name)): Path<(String, String)>,
+    at: Result<Query<At>, QueryRejection>,
+) -> Response {
     let seen = match readable(&context, &namespace, &name).await {
         Ok(seen) => seen,
         Err(answer) => return answer,
+    };
+    let at = match at {
+        Ok(Query(at)) => at,
+        Err(error) => {
+            let back = format!("{}/yaml", path(&seen.workspace));
+            let now = "Open the page again without these parameters.";
+            return context.bad_request(&error.body_text(), now, &back);
+        }
     };
     let may = May::of(&context, &namespace).await.with(&seen);
     let editing = Editing::of(&context, (*seen.workspace).clone(), None).await;
@@ -61,8 +96,9 @@ pub(crate) async fn text(context: Context, Path((namespace, name)): Path<(String
     }
     let draft = Draft::of_text(editing.form.clone(), text, &[]);
     let yours = editing.stored.clone();
+    let mark = at.mark(&draft);
     editing
-        .shown(&context, StatusCode::OK, &draft, &yours, &Problems::default())
+        .shown(&context, StatusCode::OK, &draft, &yours, &mark)
         .await
 }
 
@@ -76,6 +112,13 @@ pub(crate) async fn save(
         Ok(sending) => sending,
         Err(answer) => return answer,
     };
+    if !sending.stop.is_empty() {
+        let form = format!("/w/{namespace}/{name}/edit");
+        match room::stop(&context, &namespace, &sending.stop, (&form, &sending.again)).await {
+            Ok(said) => sending.draft.said = Some(said),
+            Err(question) => return question,
+        }
+    }
     let nothing_wrong = Problems::default();
     if !sending.draft.is_readable() {
         let problems = sending.draft.problems.clone();
@@ -111,7 +154,9 @@ pub(crate) async fn save(
         }
         let failure = match sending.write(&context, false).await {
             Ok(changed) => {
-                context.log("edit", &namespace, &name, "done");
+                if changed.is_some() {
+                    context.log("edit", &namespace, &name, "done");
+                }
                 let version = changed.and_then(|changed| changed.metadata.resource_version);
                 context
                     .app
@@ -127,10 +172,17 @@ pub(crate) async fn save(
             match sending.renewed(&context).await {
                 Ok(true) => continue,
                 Ok(false) => {}
-                Err(answer) => return answer,
+                Err(lost) => {
+                    context.log("edit", &namespace, &name, "failed");
+                    return lost.answer(&context, (&namespace, &name), &sending.again).await;
+                }
             }
         }
         context.log("edit", &namespace, &name, "failed");
+        if failure.is_not_found() {
+            let lost = Lost::Deleted.answer(&context, (&namespace, &name), &sending.again);
+            return lost.await;
+        }
         let status = StatusCode::from_u16(failure.code()).unwrap_or(StatusCode::BAD_GATEWAY);
         return sending
             .shown(&context, status, &Problems::of_failure(&failure))
@@ -152,50 +204,15 @@ pub(crate) async fn check(
         Ok(sending) => sending,
         Err(answer) => return answer,
     };
-    let judged = async {
-        if !sending.draft.is_readable() {
-            return sending.draft.problems.clone();
-        }
-        let broken = sending.judged(&context);
-        if !broken.is_empty() || context.read_only().is_some() {
-            return broken;
-        }
-        let dry = sending.write(&context, true).await;
-        dry.err()
-            .map(|failure| Problems::of_failure(&failure))
-            .unwrap_or_default()
-    };
-    let is_judged = context.read_only().is_none();
-    if sending.draft.written == View::Yaml {
-        let mut marks = sending.draft.marks(&judged.await);
-        if marks.marks.is_empty() && is_judged {
-            GOOD.clone_into(&mut marks.good);
-        }
-        let parts = Parts {
-            marks: Some(marks),
-            ..Parts::default()
-        };
-        return parts.answer(&context);
-    }
-    let (problems, quotas) = futures::join!(judged, sending.editing.quotas(&context, &sending.yours));
-    let mut summary = problems.summary(&sending.draft.form);
-    if problems.is_empty() && is_judged {
-        GOOD.clone_into(&mut summary.good);
-    }
-    let before = sending.editing.values_before();
-    let shown = Shown {
-        form: &sending.draft.form,
-        values: &sending.draft.values,
-        before: Some(&before),
-        problems: &problems,
-    };
-    let parts = Parts {
-        summary: Some(summary),
-        fields: shown.fields(),
-        quotas,
-        ..Parts::default()
-    };
-    parts.answer(&context)
+    Box::pin(checks::answer(
+        &context,
+        &sending.draft,
+        Some(&sending.editing.values_before()),
+        || sending.judged(&context),
+        sending.write(&context, true),
+        sending.editing.quotas(&context, &sending.yours),
+    ))
+    .await
 }
 
 /// The workspace, if the user sees its values.
@@ -230,11 +247,15 @@ async fn changeable(context: &Context, namespace: &str, name: &str) -> Result<Se
 
 /// The form or text that was sent, with the workspace as it is stored now. The API server decides whether the user may change it.
 async fn sent(context: &Context, (namespace, name): (&str, &str), body: Body) -> Result<Sending, Response> {
-    let seen = readable(context, namespace, name).await?;
-    let back = format!("{}/edit", path(&seen.workspace));
+    let back = format!("/w/{namespace}/{name}/edit");
+    let seen = context.readable(namespace, name).await;
     let mut sent = fields(context, body, &back).map_err(|answer| *answer)?;
     let wrong = |why: String| wrong_fields(context, &why, &back);
     let again = sent.0.clone();
+    let Some(seen) = seen else {
+        let lost = Lost::of_unseen(context, namespace, name).await;
+        return Err(lost.answer(context, (namespace, name), &again).await);
+    };
     let hidden = Hidden::take(&mut sent).map_err(wrong)?;
     let uid = sent.take("uid").map_err(wrong)?;
     let then = match &*sent.take("do").map_err(wrong)? {
@@ -259,7 +280,10 @@ async fn sent(context: &Context, (namespace, name): (&str, &str), body: Body) ->
     } else {
         Some(of_page(&shown).map_err(wrong)?)
     };
-    let stored = stored(context, &seen, &uid, &back).await?;
+    let stored = match stored(context, &seen, &uid).await {
+        Ok(stored) => stored,
+        Err(lost) => return Err(lost.answer(context, (namespace, name), &again).await),
+    };
     let editing = Editing::of(context, stored, Some(before)).await;
     let (draft, yours) = editing.draft(&hidden, sent).map_err(wrong)?;
     Ok(Sending {
@@ -267,6 +291,7 @@ async fn sent(context: &Context, (namespace, name): (&str, &str), body: Body) ->
         draft,
         yours,
         next: hidden.next,
+        stop: hidden.stop,
         then,
         seen: shown,
         again,
@@ -274,20 +299,18 @@ async fn sent(context: &Context, (namespace, name): (&str, &str), body: Body) ->
 }
 
 /// The workspace as it is stored now, read as the user.
-async fn stored(context: &Context, seen: &Seen, uid: &str, back: &str) -> Result<Workspace, Response> {
+async fn stored(context: &Context, seen: &Seen, uid: &str) -> Result<Workspace, Lost> {
     let workspace = &seen.workspace;
     let (namespace, name) = (workspace.namespace().unwrap_or_default(), workspace.name_any());
     let stored = if context.read_only().is_some() {
         (**workspace).clone()
     } else {
         let read = context.as_user().get::<Workspace>(Some(&namespace), &name).await;
-        read.map_err(|failure| context.failed(&format!("{name} cannot be read"), &failure, back))?
+        read.map_err(Lost::of_failure)?
     };
     if stored.metadata.uid.as_deref() == Some(uid) {
-        return Ok(stored);
+        Ok(stored)
+    } else {
+        Err(Lost::Replaced)
     }
-    let failure = Failure::conflict(
-        "The workspace was deleted and another one of the same name was created since this page was loaded.",
-    );
-    Err(context.failed(&format!("{name} was not changed"), &failure, back))
 }

@@ -14,6 +14,7 @@ use super::changes::{self, Editable};
 use super::checks;
 use super::draft::{Draft, Hidden, View};
 use super::fields::Shown;
+use super::lost::Lost;
 use super::place::Place;
 use super::problems::Problems;
 use super::quotas::Asked;
@@ -51,6 +52,8 @@ pub(super) struct Sending {
     pub(super) yours: Workspace,
     pub(super) next: Option<View>,
     pub(super) then: Then,
+    /// `<name>/<uid>` of another workspace to stop first. Empty: none.
+    pub(super) stop: String,
     /// What was stored when the user saw a conflict and went on.
     pub(super) seen: Option<Editable>,
     /// Fields of the body, to be sent again.
@@ -196,6 +199,7 @@ impl Editing {
                         kernels and terminals end.";
             layout.notes.push(note(Tone::Calm, text));
         }
+        layout.notes.extend(draft.said.clone());
         let check = format!("{at}/edit/check");
         if draft.written == View::Yaml {
             hidden.push(("written".to_owned(), "yaml".to_owned()));
@@ -318,18 +322,15 @@ impl Sending {
     }
 
     /// Reads the stored workspace again. Whether it is another version.
-    pub(super) async fn renewed(&mut self, context: &Context) -> Result<bool, Response> {
+    pub(super) async fn renewed(&mut self, context: &Context) -> Result<bool, Lost> {
         let before = &self.editing.stored;
-        let (name, back) = (before.name_any(), path(before));
         let read = context
             .as_user()
-            .get::<Workspace>(Some(&self.editing.place.namespace), &name)
+            .get::<Workspace>(Some(&self.editing.place.namespace), &before.name_any())
             .await;
-        let now =
-            read.map_err(|failure| context.failed(&format!("{name} was not changed"), &failure, &back))?;
+        let now = read.map_err(Lost::of_failure)?;
         if now.metadata.uid != before.metadata.uid {
-            let gone = Failure::conflict("The workspace was deleted meanwhile.");
-            return Err(context.failed(&format!("{name} was not changed"), &gone, &back));
+            return Err(Lost::Replaced);
         }
         let is_other = now.metadata.resource_version != before.metadata.resource_version;
         self.editing.stored = now;

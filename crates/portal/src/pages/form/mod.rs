@@ -7,11 +7,13 @@
 //! | `choose.rs` | `/new` without a template: namespaces and templates |
 //! | `edit.rs` | `/w/<namespace>/<name>/edit` and `…/yaml`: form or text -> a change |
 //! | `editing.rs` | a workspace and what a user wrote about it -> page, change, conflict |
+//! | `lost.rs` | a workspace that is gone while its form is open -> a page with all that was typed |
 //! | `checks.rs` | dry runs and what fits, while a user types |
 //! | `draft.rs` | what a user wrote, as form or as text (pure) |
 //! | `place.rs` | namespace, template and profiles of a form |
 //! | `text.rs` | YAML and its findings (pure) |
 //! | `fields/` | form model and values -> fields of a page (pure) |
+//! | `room.rs` | the user's own running workspaces, where a quota has no room, and their stop |
 //! | `rows.rs` | lists -> rows of controls (pure) |
 //! | `sent.rs` | body of a form -> values (pure) |
 //! | `changes.rs` | what a user changed, conflicts, patches (pure) |
@@ -25,11 +27,13 @@ mod draft;
 pub(crate) mod edit;
 mod editing;
 mod fields;
+mod lost;
 pub(crate) mod new;
 mod place;
 mod problems;
 mod proposal;
 mod quotas;
+mod room;
 mod rows;
 mod sent;
 mod text;
@@ -40,11 +44,16 @@ use axum::response::Response;
 use http::StatusCode;
 
 use crate::app::Context;
-use crate::views::{Message, Nav, Tone};
+use crate::views::{Message, Nav, Quotas, Tone};
 use sent::Sent;
 
 /// A body that may be none.
 pub(crate) type Body = Result<Form<Vec<(String, String)>>, FormRejection>;
+
+/// The quotas of a namespace and what of them is used, read as the user. `None`: nothing is read as the user here.
+pub(super) async fn used_quotas(context: &Context, namespace: &str) -> Option<Quotas> {
+    checks::quotas(context, namespace, None, None).await
+}
 
 /// The fields of a body, or the answer to a body that is none.
 fn fields(context: &Context, body: Body, back: &str) -> Result<Sent, Box<Response>> {

@@ -9,19 +9,20 @@ use axum::response::Response;
 use http::StatusCode;
 use kube::ResourceExt as _;
 
-use super::checks::{self, GOOD, Parts};
+use super::checks;
 use super::draft::{Draft, Hidden, View};
-use super::fields::Shown;
 use super::problems::{Problems, is_taken};
 use super::proposal::{Address, New};
 use super::quotas::Asked;
 use super::{Body, fields, wrong_fields};
+use super::{room, text};
 use crate::app::Context;
 use crate::cluster::Failure;
 use crate::pages::answers::see_other;
 
 /// How long after its creation a workspace counts as made by the same form, sent twice.
 const JUST_MADE: Duration = Duration::from_mins(2);
+
 /// Answers `GET /new`.
 pub(crate) async fn page(context: Context, address: Result<Query<Address>, QueryRejection>) -> Response {
     let address = match address {
@@ -46,10 +47,23 @@ pub(crate) async fn page(context: Context, address: Result<Query<Address>, Query
 
 /// Answers `POST /new`.
 pub(crate) async fn create(context: Context, body: Body) -> Response {
-    let (new, draft, next) = match sent(&context, body).await {
+    let (new, mut draft, hidden) = match sent(&context, body).await {
         Ok(sent) => sent,
         Err(answer) => return answer,
     };
+    if !hidden.stop.is_empty() {
+        match room::stop(
+            &context,
+            &new.place.namespace,
+            &hidden.stop,
+            ("/new", &hidden.all),
+        )
+        .await
+        {
+            Ok(said) => draft.said = Some(said),
+            Err(question) => return question,
+        }
+    }
     if !draft.is_readable() {
         return new
             .shown(
@@ -60,7 +74,7 @@ pub(crate) async fn create(context: Context, body: Body) -> Response {
             )
             .await;
     }
-    match next {
+    match hidden.next {
         Some(View::Yaml) => {
             let text = draft.to_text();
             let form = new.place.form(&context, None);
@@ -120,55 +134,20 @@ pub(crate) async fn check(context: Context, body: Body) -> Response {
     let namespace = &*new.place.namespace;
     let wanted = new.complete(&context, &draft.workspace);
     let asked = Asked::of(&new.place.effective(&context, &wanted));
-    let judged = async {
-        if !draft.is_readable() {
-            return draft.problems.clone();
-        }
-        let broken = new.judged(&context, &wanted);
-        if !broken.is_empty() || context.read_only().is_some() {
-            return broken;
-        }
-        let dry = context
-            .as_user()
-            .create::<Workspace>(Some(namespace), &wanted, true)
-            .await;
-        dry.err()
-            .map(|failure| Problems::of_failure(&failure))
-            .unwrap_or_default()
-    };
-    if draft.written == View::Yaml {
-        let mut marks = draft.marks(&judged.await);
-        if marks.marks.is_empty() {
-            GOOD.clone_into(&mut marks.good);
-        }
-        let parts = Parts {
-            marks: Some(marks),
-            ..Parts::default()
-        };
-        return parts.answer(&context);
-    }
-    let (problems, quotas) = futures::join!(judged, checks::quotas(&context, namespace, Some(&asked), None));
-    let mut summary = problems.summary(&draft.form);
-    if problems.is_empty() && context.read_only().is_none() {
-        GOOD.clone_into(&mut summary.good);
-    }
-    let shown = Shown {
-        form: &draft.form,
-        values: &draft.values,
-        before: None,
-        problems: &problems,
-    };
-    let parts = Parts {
-        summary: Some(summary),
-        fields: shown.fields(),
-        quotas,
-        ..Parts::default()
-    };
-    parts.answer(&context)
+    let as_user = context.as_user();
+    Box::pin(checks::answer(
+        &context,
+        &draft,
+        None,
+        || new.judged(&context, &wanted),
+        as_user.create::<Workspace>(Some(namespace), &wanted, true),
+        checks::quotas(&context, namespace, Some(&asked), None),
+    ))
+    .await
 }
 
-/// The form or text that was sent, and the page that it asks for.
-async fn sent(context: &Context, body: Body) -> Result<(New, Draft, Option<View>), Response> {
+/// The form or text that was sent, and what it asks for besides.
+async fn sent(context: &Context, body: Body) -> Result<(New, Draft, Hidden), Response> {
     let mut sent = fields(context, body, "/new").map_err(|answer| *answer)?;
     let wrong = |why: String| wrong_fields(context, &why, "/new");
     let hidden = Hidden::take(&mut sent).map_err(wrong)?;
@@ -180,9 +159,34 @@ async fn sent(context: &Context, body: Body) -> Result<(New, Draft, Option<View>
     if address.namespace.is_empty() || address.template.is_empty() {
         return Err(wrong("The form names no namespace or no template.".to_owned()));
     }
-    let new = New::of(context, &address).await?;
+    let new = match New::of(context, &address).await {
+        Ok(new) => new,
+        Err(not_offered) => {
+            let refused = refused(context, &address, &hidden).await;
+            return Err(refused.unwrap_or(not_offered));
+        }
+    };
     let draft = new.draft(context, &hidden, sent).map_err(wrong)?;
-    Ok((new, draft, hidden.next))
+    Ok((new, draft, hidden))
+}
+
+/// The API server's answer to a manifest that the user is not offered a form for, such as one with a template that they may not use.
+/// `None`: it was not asked. Without a webhook it could only say that the owner is missing.
+async fn refused(context: &Context, address: &Address, hidden: &Hidden) -> Option<Response> {
+    let is_manifest = hidden.next.is_none() && hidden.written == View::Yaml;
+    let is_namespace = rules::checks::namespace("namespace", &address.namespace).is_none();
+    if !is_manifest || !is_namespace || context.read_only().is_some() || !context.app.index.has_webhook() {
+        return None;
+    }
+    let mut wanted = text::read(&hidden.text, &[]).ok()?.workspace;
+    wanted.metadata.namespace = Some(address.namespace.clone());
+    wanted.spec.template_ref = Some(address.template.clone());
+    let created = context
+        .as_user()
+        .create::<Workspace>(Some(&address.namespace), &wanted, true)
+        .await;
+    let failure = created.err()?;
+    Some(context.failed("The workspace is not created", &failure, "/new"))
 }
 
 /// Creates the workspace. A form that is sent twice makes one: the second time it leads to what the first one made.

@@ -108,10 +108,9 @@ async fn profiles(context: &Context, namespace: &str) -> Vec<WorkspaceExecutionP
     if context.read_only().is_some() {
         return Vec::new();
     }
-    let all = ListParams::default();
     let listed = context
         .as_user()
-        .list::<WorkspaceExecutionProfile>(namespace, &all)
+        .list_cached::<WorkspaceExecutionProfile>(namespace, ListParams::default())
         .await;
     let asked = stream::iter(listed.unwrap_or_default()).map(async |profile| {
         let may = context

@@ -232,6 +232,7 @@ impl New {
         {
             layout.notes.push(note(Tone::Warn, deprecated));
         }
+        layout.notes.extend(draft.said.clone());
         let manifest = || match draft.written {
             View::Yaml => draft.text.clone().unwrap_or_default(),
             View::Form => {
@@ -369,7 +370,7 @@ fn proposed_name(user: &str, template: &str, is_free: impl Fn(&str) -> bool) -> 
 }
 
 /// A free name for a copy: `lab-2` of `lab`, `lab-3` of `lab-2`.
-fn copy_name(original: &str, is_free: impl Fn(&str) -> bool) -> String {
+pub(super) fn copy_name(original: &str, is_free: impl Fn(&str) -> bool) -> String {
     let split = original.rsplit_once('-');
     let numbered_before = split.and_then(|(base, number)| Some((base, number.parse::<u32>().ok()?)));
     match numbered_before.filter(|(_, number)| (FIRST_NUMBER..LAST_NUMBER).contains(number)) {

@@ -293,7 +293,7 @@ pub(crate) async fn end(
     let uid = fields.get("uid").map(String::as_str).unwrap_or_default();
     let ended = context
         .as_user()
-        .delete::<WorkspaceShare>(&namespace, &share, uid, None)
+        .delete::<WorkspaceShare>(&namespace, &share, uid)
         .await;
     context.log(
         "end share",

@@ -21,6 +21,9 @@ use crate::pages::summary::{above, path};
 use crate::pages::words::moment;
 use crate::views::{Edit, Nav, Tone};
 
+/// Title of the page after a failed change.
+const UNCHANGED: &str = "The end stays as it was";
+
 /// Answers `GET`.
 pub(crate) async fn ask(context: Context, Path(address): Path<Address>) -> Response {
     match found(&context, &address).await {
@@ -72,15 +75,6 @@ pub(crate) async fn change(
         return answer;
     }
     let text = |name: &str| fields.get(name).map(String::as_str).unwrap_or_default();
-    let stored = shares::end(&share).map(|end| end.to_string()).unwrap_or_default();
-    if share.metadata.uid.as_deref() != Some(text("uid")) || stored != text("before") {
-        let failure = Failure::conflict("Somebody else changed this share since the page was loaded.");
-        return context.failed(
-            "The end stays as it was",
-            &failure,
-            &super::form::end_path(&workspace, &share),
-        );
-    }
     let typed = Typed::of(&fields);
     let again = |wrong: Wrong<'_>| {
         let view = view(&context, (&workspace, &share), &typed, wrong);
@@ -99,14 +93,20 @@ pub(crate) async fn change(
             return again(&[("until", inactive.to_string())]);
         }
     }
-    let patch = json!({
-        "metadata": {"uid": text("uid")},
-        "spec": {"expiresAt": end.map(|end| end.to_string())},
-    });
     let as_user = context.as_user();
-    let changed = as_user
-        .merge::<WorkspaceShare>(namespace, name, &patch, false)
-        .await;
+    let patch = |stored: &WorkspaceShare| {
+        let before = shares::end(stored).map(|end| end.to_string());
+        if stored.metadata.uid.as_deref() != Some(text("uid")) || before.unwrap_or_default() != text("before")
+        {
+            return Err(Failure::conflict(
+                "Somebody else changed this share since the page was loaded.",
+            ));
+        }
+        Ok(Some(
+            json!({"spec": {"expiresAt": end.map(|end| end.to_string())}}),
+        ))
+    };
+    let changed = as_user.change(namespace, name, patch).await;
     let result = if changed.is_ok() { "done" } else { "failed" };
     context.log("change share", namespace, name, result);
     match changed {
@@ -119,6 +119,6 @@ pub(crate) async fn change(
             see_other(&format!("{back}?done=until"))
         }
         Err(failure) if failure.code() == 422 => again(&[("until", failure.to_string())]),
-        Err(failure) => context.failed("The end stays as it was", &failure, &back),
+        Err(failure) => context.failed(UNCHANGED, &failure, &back),
     }
 }

@@ -5,9 +5,14 @@
 //!
 //! - `objects`: what is in that cluster, and who looks at it
 //! - `prepare`: puts it there, with the files that the portal reads
+//! - `forms`, `browser`, `lists`, `plugin`: measure
 //! - `report`: figures to text
 
+mod browser;
+mod forms;
+mod lists;
 mod objects;
+mod plugin;
 mod prepare;
 mod report;
 
@@ -21,16 +26,17 @@ use serde_json::{Value, json};
 
 use self::objects::Kind;
 use self::prepare::{prepare, write_files};
-use self::report::{First, Lists, Page, Report, Usage};
+use self::report::{First, Page, Report};
 use super::figures::{Round, summary};
 use super::load::{generate, read};
 use super::namespaced::{NamespacedBench, require_root};
-use super::operator::audit::{Log, is_upkeep};
+use super::operator::audit::Log;
 use super::operator::instance::{Instance, PORTAL};
 use super::server::Process;
 use super::webhook::{ADMIN, get, service};
 use super::{built, processor, target, two_processors};
-use crate::args::BenchPortal;
+use crate::apt;
+use crate::args::{BenchPortal, BenchPortalPart as Part};
 use crate::cluster::process::wait_until;
 use crate::components::{ETCD, HYPERKUBE};
 use crate::demo::helm;
@@ -51,8 +57,6 @@ const COLD: (u32, u32) = (4, 20);
 const CHANGES: u32 = 20;
 /// Rows of the first page of a list.
 const ROWS: usize = 50;
-/// Calls of the plugin, per command.
-const CALLS: usize = 5;
 
 /// Measures, writes both files and prints the tables.
 ///
@@ -78,6 +82,7 @@ pub(crate) fn run(args: &BenchPortal, paths: &Paths) -> anyhow::Result<()> {
         component.ensure(paths, &progress)?;
     }
     helm::ensure(paths, &progress)?;
+    apt::ensure(&["chromium"], &progress)?;
     let program = |given: &Option<PathBuf>, target: &[&str]| {
         if let Some(program) = given {
             return Ok(std::path::absolute(program)?);
@@ -107,6 +112,9 @@ pub(crate) fn run(args: &BenchPortal, paths: &Paths) -> anyhow::Result<()> {
         ("--generator", generator),
     ] {
         inner.extend([name.into(), program.into()]);
+    }
+    if let Some(part) = args.only.as_ref().and_then(clap::ValueEnum::to_possible_value) {
+        inner.extend(["--dry-run".into(), "--only".into(), part.get_name().into()]);
     }
     let namespaced = NamespacedBench {
         name: SERVER,
@@ -195,15 +203,34 @@ impl<'a> Bench<'a> {
     fn measure(&mut self, progress: &Progress) -> anyhow::Result<Report> {
         let first = self.first(&self.person(Kind::Member, "/"))?;
         let started = self.instance.memory(SERVER)?;
-        let pages = self.pages(progress)?;
+        let mut pages = Vec::new();
+        if self.wants(Part::Pages) {
+            pages = self.pages(progress)?;
+        }
+        let mut form = None;
+        if self.wants(Part::Forms) {
+            let measured = self.form()?;
+            progress.line(format_args!("dry run of a form: {}", measured.line()));
+            form = Some(measured);
+        }
+        let mut shown = Vec::new();
+        if self.wants(Part::Browser) {
+            shown = self.browser(progress)?;
+        }
         let mut lists = Vec::new();
         for (kind, what) in [
             (Kind::Member, "people who see few workspaces"),
             (Kind::Admin, "administrators who see all"),
         ] {
-            let measured = self.lists(kind, what)?;
-            progress.line(format_args!("open lists of {what}: {}", measured.line()));
-            lists.push(measured);
+            if self.wants(Part::Lists) {
+                let measured = self.lists(kind, what)?;
+                progress.line(format_args!("open lists of {what}: {}", measured.line()));
+                lists.push(measured);
+            }
+        }
+        let mut plugin = Vec::new();
+        if self.wants(Part::Plugin) {
+            plugin = self.plugin()?;
         }
         Ok(Report {
             processor: processor(),
@@ -211,10 +238,16 @@ impl<'a> Bench<'a> {
             ready: self.ready,
             first,
             pages,
+            form,
+            shown,
             lists,
             memory: [started, self.instance.peak_memory(SERVER)?],
-            plugin: self.plugin()?,
+            plugin,
         })
+    }
+
+    fn wants(&self, part: Part) -> bool {
+        self.args.only.is_none_or(|only| only == part)
     }
 
     /// The first person of a kind, who opens `path`; in their own namespace there is a workspace of theirs.
@@ -223,7 +256,8 @@ impl<'a> Bench<'a> {
     }
 
     fn first(&self, person: &Value) -> anyhow::Result<First> {
-        let plan = self.plan(&self.requests(LISTEN, std::slice::from_ref(person), (1, 1), true))?;
+        let port = LISTEN.port().to_string();
+        let plan = self.plan(&self.requests(&port, std::slice::from_ref(person), (1, 1), true))?;
         let (process, first) = Process::announced(self.generator, &["first", &plan], self.processors.1)?;
         process.finish()?;
         Ok(first)
@@ -284,8 +318,10 @@ impl<'a> Bench<'a> {
             let each = people.len().div_ceil(self.args.rounds).max(1);
             let people = people.chunks(each).cycle().nth(number).unwrap_or_default();
             let known = people.len() == 1;
-            portal.push(self.round(SERVER, LISTEN, people, (rate, count), known)?);
-            bare.push(self.round(REFERENCE, BARE, people, (rate, count), known)?);
+            let plan =
+                |server: SocketAddr| self.requests(&server.port().to_string(), people, (rate, count), known);
+            portal.push(self.round(SERVER, &plan(LISTEN))?);
+            bare.push(self.round(REFERENCE, &plan(BARE))?);
         }
         self.instance.stop(REFERENCE);
         Ok(Page {
@@ -310,37 +346,26 @@ impl<'a> Bench<'a> {
         Ok(())
     }
 
-    fn round(
-        &self,
-        name: &str,
-        address: SocketAddr,
-        people: &[Value],
-        (rate, count): (u32, u32),
-        known: bool,
-    ) -> anyhow::Result<Round> {
-        let plan = self.requests(address, people, (rate, count), known);
+    /// What `name` answers to the requests of a plan, and what it takes for that.
+    fn round(&self, name: &str, plan: &Value) -> anyhow::Result<Round> {
         let before = self.instance.cpu(name)?;
-        generate((self.generator, "requests"), &plan, self.processors.1)?;
+        generate((self.generator, "requests"), plan, self.processors.1)?;
         let cpu = self.instance.cpu(name)?.saturating_sub(before);
         let answers = read(&self.log())?;
-        let other = answers.iter().find(|answer| answer.status != 200);
+        let other = answers.iter().find(|answer| !(200..300).contains(&answer.status));
         ensure!(other.is_none(), "{name} answered {other:?}");
         ensure!(
-            answers.len() == count as usize,
-            "{} of {count} answers",
-            answers.len()
+            plan["count"] == answers.len(),
+            "{} of {} answers",
+            answers.len(),
+            plan["count"]
         );
         Ok(Round { cpu, answers })
     }
 
-    fn requests(
-        &self,
-        server: SocketAddr,
-        people: &[Value],
-        (rate, count): (u32, u32),
-        known: bool,
-    ) -> Value {
-        let server = self.instance.layout().kubeconfig(&server.port().to_string());
+    /// A plan of requests to the server of a kubeconfig.
+    fn requests(&self, kubeconfig: &str, people: &[Value], (rate, count): (u32, u32), known: bool) -> Value {
+        let server = self.instance.layout().kubeconfig(kubeconfig);
         json!({
             "server": server, "people": people, "rate": rate, "count": count, "known": known, "log": self.log(),
         })
@@ -354,116 +379,5 @@ impl<'a> Bench<'a> {
         let file = self.instance.layout().file("load.json");
         fs::write(&file, plan.to_string())?;
         Ok(file.display().to_string())
-    }
-
-    /// Lists that are open without changes, and with changes.
-    fn lists(&mut self, kind: Kind, name: &'static str) -> anyhow::Result<Lists> {
-        let BenchPortal {
-            workspaces,
-            namespaces,
-            streams,
-            seconds,
-            ..
-        } = *self.args;
-        let people: Vec<_> = (0..streams)
-            .map(|number| kind.person(number, namespaces, "/events?view=list"))
-            .collect();
-        let running = |numbers: std::ops::Range<usize>| -> Vec<_> {
-            numbers
-                .filter(|number| objects::runs(*number))
-                .map(|number| objects::named(number, namespaces))
-                .collect()
-        };
-        // Somebody of each namespace looks; administrators see the first rows of all.
-        let (shown, others, year) = match kind {
-            Kind::Admin => (running(0..ROWS), running(workspaces / 2..workspaces), 2132),
-            _ => (running(0..workspaces), vec![], 2131),
-        };
-        let layout = self.instance.layout();
-        let plan = self.plan(&json!({
-            "server": layout.kubeconfig(&LISTEN.port().to_string()), "api_server": layout.kubeconfig("load"),
-            "people": people, "shown": shown, "others": others, "year": year, "rate": CHANGES,
-            "seconds": [seconds, seconds], "log": self.log(),
-        }))?;
-        let mut generator = Process::held(self.generator, &["streams", &plan], self.processors.1)?;
-        let mut samples = Vec::new();
-        for expected in ["open", "idle", "changed"] {
-            let line = generator.line()?;
-            ensure!(
-                line == expected,
-                "the load generator said {line:?} in place of {expected}"
-            );
-            samples.push((Instant::now(), self.cpu()?, self.calls()?));
-        }
-        generator.finish()?;
-        let usage = |from: usize| {
-            let ((begin, cpu, _), (end, used, calls)) = (&samples[from], &samples[from + 1]);
-            let seconds = end.duration_since(*begin).as_secs_f64();
-            let share = |of: usize| used[of].saturating_sub(cpu[of]).as_secs_f64() / seconds;
-            #[expect(clippy::cast_precision_loss, reason = "counts are far below 2^52")]
-            let calls_per_second = *calls as f64 / seconds;
-            Usage {
-                portal_cores: share(0),
-                api_server_cores: share(1),
-                calls_per_second,
-            }
-        };
-        let answers = read(&self.log())?;
-        let mut millis: Vec<f64> = answers.iter().map(|answer| answer.millis()).collect();
-        millis.sort_by(f64::total_cmp);
-        Ok(Lists {
-            name,
-            idle: usage(0),
-            changing: usage(1),
-            millis,
-            lost: answers.iter().filter(|answer| answer.status != 200).count(),
-            memory: self.instance.memory(SERVER)?,
-        })
-    }
-
-    fn cpu(&self) -> anyhow::Result<[Duration; 2]> {
-        Ok([self.instance.cpu(SERVER)?, self.instance.cpu("kube-apiserver")?])
-    }
-
-    /// Calls of the portal since the last time, without watches.
-    fn calls(&mut self) -> anyhow::Result<usize> {
-        let calls = self.calls.calls()?;
-        let others = calls.iter().filter(|(call, _)| !is_upkeep(call));
-        Ok(others.map(|(_, number)| number).sum())
-    }
-
-    /// Commands of the plugin: name in the table, limit in seconds, and seconds that each call took.
-    fn plugin(&self) -> anyhow::Result<Vec<report::Command>> {
-        let program = self.args.plugin.as_deref().context("no plugin")?;
-        let (namespace, name) = objects::named(1, self.args.namespaces);
-        let explain = ["explain", &name, "-n", &namespace];
-        let commands: [(&str, &[&str], f64); 3] = [
-            ("version --client", &["version", "--client"], 0.03),
-            ("list --all-namespaces", &["list", "--all-namespaces"], 1.5),
-            ("explain", &explain, 2.0),
-        ];
-        let mut measured = Vec::new();
-        for (command, args, limit) in commands {
-            let mut seconds = Vec::new();
-            for _ in 0..CALLS {
-                let call = Cmd::new(program)
-                    .args(args)
-                    .env("KUBECONFIG", self.instance.layout().kubeconfig("load"));
-                let begin = Instant::now();
-                let text = call.output()?;
-                seconds.push(begin.elapsed().as_secs_f64());
-                let rows = text.lines().count();
-                ensure!(
-                    args[0] != "list" || rows > self.args.workspaces,
-                    "the plugin listed {rows} rows"
-                );
-            }
-            measured.push(report::Command {
-                name: command,
-                seconds,
-                limit,
-            });
-        }
-        Ok(measured)
     }
 }

@@ -10,6 +10,8 @@ use crate::exec::Cmd;
 use crate::paths::Paths;
 use crate::progress::Progress;
 
+/// Of the portal's pages.
+pub(super) const ORIGIN: &str = "https://portal.workspaces.example.org";
 /// Workspaces that each person owns.
 const OWNED: usize = 3;
 /// Templates.
@@ -35,7 +37,9 @@ pub(super) fn installation(
     paths: &Paths,
     progress: &Progress,
 ) -> anyhow::Result<(Vec<Value>, String)> {
-    let teams = (0..namespaces).map(|team| json!({"name": format!("team-{team}"), "groups": [group(team)]}));
+    let usable: Vec<_> = (0..TEMPLATES).map(template).collect();
+    let teams = (0..namespaces)
+        .map(|team| json!({"name": format!("team-{team}"), "groups": [group(team)], "templates": usable}));
     let values = json!({
         "image": {"registry": "registry.example.org"},
         "routing": {"baseDomain": "workspaces.example.org"},
@@ -80,12 +84,17 @@ fn templates() -> impl Iterator<Item = Value> {
     let [template, _] = shared();
     (0..TEMPLATES).map(move |number| {
         let mut template = template.clone();
-        template["metadata"]["name"] = format!("template-{number}").into();
+        template["metadata"]["name"] = self::template(number).into();
         template["spec"]["presentation"] = json!({"icon": "jupyterlab", "images": [
             {"image": template["spec"]["defaultImage"], "displayName": "JupyterLab"},
         ]});
         template
     })
+}
+
+/// Name of a template.
+pub(super) fn template(number: usize) -> String {
+    format!("template-{number}")
 }
 
 fn group(team: usize) -> String {
@@ -99,6 +108,13 @@ fn place(number: usize, namespaces: usize) -> (usize, usize) {
 
 fn owner(team: usize, seat: usize) -> String {
     format!("person-{team}-{}", seat / OWNED)
+}
+
+/// Workspaces of the `number`th person.
+pub(super) fn owned(number: usize, namespaces: usize) -> Vec<usize> {
+    let (team, seat) = place(number, namespaces);
+    let seats = seat * OWNED..(seat + 1) * OWNED;
+    seats.map(|seat| seat * namespaces + team).collect()
 }
 
 /// Namespace and name of a workspace.
@@ -155,7 +171,7 @@ pub(super) fn workspace(number: usize, namespaces: usize) -> (Value, Value) {
             "name": name, "namespace": namespace, "annotations": {names::CREATED_BY: owner},
         },
         "spec": {
-            "displayName": name, "templateRef": format!("template-{}", number % TEMPLATES), "desiredStatus": desired,
+            "displayName": name, "templateRef": template(number % TEMPLATES), "desiredStatus": desired,
             "resources": resources,
         },
     });
@@ -240,6 +256,10 @@ mod tests {
             assert_eq!(share.metadata.namespace, workspace.metadata.namespace);
         }
         assert_eq!((owned, shared), (3, 3));
+        for number in super::owned(4, 4) {
+            let workspace: Workspace = read(workspace(number, 4));
+            assert_eq!(names::owner(&workspace.metadata), person["name"].as_str());
+        }
         assert_eq!(person["groups"][0], "oidc:team-0");
     }
 

@@ -161,7 +161,7 @@ impl Report {
         } = &self.cold;
         let _ = write!(
             table,
-            "\n- People who have not asked in the last ten seconds, {rate} creations a second with two access reviews each: p50 {:.2} ms, \
+            "\n- Creations by users without a cached answer (none in the last ten seconds), {rate} a second with two access reviews each: p50 {:.2} ms, \
              p99 {:.2} ms, {:.0} µs of CPU. The same access reviews asked of the API server by the load, {} a second: p50 {:.2} ms, p99 {:.2} ms.\n\
              - Memory of the webhook after all of it: {now:.0} MiB; at most {peak:.0} MiB.\n",
             webhook.p50_millis,

@@ -9,6 +9,7 @@ use kube::ResourceExt as _;
 use rules::{Effective, Home, Quantity};
 
 use crate::pages::answers::note;
+use crate::pages::usage::percent;
 use crate::pages::words::amount;
 use crate::views::{Note, QuotaLine, Quotas, Tone};
 
@@ -21,6 +22,18 @@ const OBJECTS: [&str; 6] = [
     "count/networkpolicies.networking.k8s.io",
     "count/workspaces.workspaces.jupyter.org",
 ];
+
+/// What each pod must name where a quota bounds it.
+const BOUNDED: [&str; 6] = [
+    "cpu",
+    "memory",
+    "requests.cpu",
+    "requests.memory",
+    "limits.cpu",
+    "limits.memory",
+];
+/// What is between the class of disks and what a quota counts of them.
+const OF_CLASS: &str = ".storageclass.storage.k8s.io/";
 
 /// What was read as the user, or why it was not.
 #[derive(Debug, Clone)]
@@ -39,6 +52,10 @@ pub(super) struct Asked {
     requests: BTreeMap<String, RawQuantity>,
     limits: BTreeMap<String, RawQuantity>,
     disk: Option<RawQuantity>,
+    /// Its disk has the default class of the cluster, which is not known here.
+    has_default_class: bool,
+    /// Its pod runs already, and what it takes is only what changes.
+    runs: bool,
 }
 
 impl Asked {
@@ -60,8 +77,10 @@ impl Asked {
         }
         for (name, quantity) in &limits {
             asked.pod.insert(format!("limits.{name}"), *quantity);
-            // Of devices, request and limit are one amount.
-            asked.pod.entry(format!("requests.{name}")).or_insert(*quantity);
+            // Without a request, the limit is the request.
+            for request in [format!("requests.{name}"), name.clone()] {
+                asked.pod.entry(request).or_insert(*quantity);
+            }
         }
         for name in ["pods", "count/pods"] {
             asked.pod.insert(name.to_owned(), Quantity::units(1));
@@ -71,6 +90,7 @@ impl Asked {
         }
         if let Home::Disk { size, class, .. } = &effective.home {
             asked.disk = Some(size.clone());
+            asked.has_default_class = class.is_none();
             let amounts = [
                 (
                     "requests.storage",
@@ -80,9 +100,7 @@ impl Asked {
             ];
             for (name, quantity) in amounts {
                 asked.kept.insert(name.to_owned(), quantity);
-                let of_class = class
-                    .iter()
-                    .map(|class| format!("{class}.storageclass.storage.k8s.io/{name}"));
+                let of_class = class.iter().map(|class| format!("{class}{OF_CLASS}{name}"));
                 asked.kept.extend(of_class.map(|name| (name, quantity)));
             }
             asked
@@ -105,7 +123,37 @@ impl Asked {
         if runs {
             less(&mut self.pod, &now.pod);
         }
+        self.runs = runs;
         self
+    }
+
+    /// With what limit ranges give to a container that asks for nothing.
+    fn with_defaults(mut self, ranges: &[LimitRange]) -> Self {
+        let items = ranges
+            .iter()
+            .flat_map(|range| range.spec.iter().flat_map(|spec| &spec.limits));
+        for item in items.filter(|item| item.type_ == "Container" && !self.runs) {
+            let default = item.default.iter().flatten();
+            let of_request = item.default_request.iter().flatten().chain(default.clone());
+            let requests =
+                of_request.flat_map(|(name, raw)| [(format!("requests.{name}"), raw), (name.clone(), raw)]);
+            let limits = default.map(|(name, raw)| (format!("limits.{name}"), raw));
+            for (resource, raw) in requests.chain(limits) {
+                let amount = Quantity::try_from(raw).unwrap_or(Quantity::ZERO);
+                self.pod.entry(resource).or_insert(amount);
+            }
+        }
+        self
+    }
+
+    /// Whether the API server refuses its pod because a quota bounds what the pod does not name.
+    fn lacks(&self, resource: &str) -> bool {
+        BOUNDED.contains(&resource) && !self.runs && !self.pod.contains_key(resource)
+    }
+
+    /// Whether its pod asks for neither CPU nor memory.
+    fn is_best_effort(&self) -> bool {
+        !BOUNDED.iter().any(|resource| self.pod.contains_key(*resource))
     }
 
     fn amount(&self, resource: &str) -> Option<Quantity> {
@@ -164,36 +212,48 @@ pub(super) fn quotas(namespace: &str, known: &Known, asked: Option<&Asked>) -> Q
         }
     };
     let ranges = known.ranges.as_deref().unwrap_or_default();
+    let asked = asked.map(|asked| asked.clone().with_defaults(ranges));
+    let asked = asked.as_ref();
     Quotas {
         namespace: namespace.to_owned(),
         lines: quotas.iter().flat_map(|quota| lines(quota, asked)).collect(),
+        asks: asked.is_some(),
         notes: asked.map(|asked| of_ranges(ranges, asked)).unwrap_or_default(),
         ..Quotas::default()
     }
 }
 
-/// Whether something does not fit.
-pub(super) fn is_short(quotas: &Quotas) -> bool {
-    quotas.lines.iter().any(|line| line.tone == Tone::Bad)
+/// Whether a stop of another workspace helps: what does not fit is an amount that only running workspaces take.
+pub(super) fn frees(quotas: &Quotas, asked: &Asked) -> bool {
+    let is_of_pod = |line: &QuotaLine| !line.asked.is_empty() && !asked.kept.contains_key(&line.resource);
+    quotas
+        .lines
+        .iter()
+        .any(|line| line.tone == Tone::Bad && is_of_pod(line))
 }
 
 /// Whether the quota counts a workspace's pod; `None`: that is not known here.
-fn counts(spec: &ResourceQuotaSpec) -> Option<bool> {
+fn counts(spec: &ResourceQuotaSpec, is_best_effort: bool) -> Option<bool> {
     let scopes = spec.scopes.iter().flatten().map(String::as_str);
     let selected = spec
         .scope_selector
         .iter()
         .flat_map(|selector| selector.match_expressions.iter().flatten());
+    let other_class = if is_best_effort {
+        "NotBestEffort"
+    } else {
+        "BestEffort"
+    };
     let all: Vec<&str> = scopes.chain(selected.map(|it| it.scope_name.as_str())).collect();
     if all
         .iter()
-        .any(|scope| ["Terminating", "BestEffort", "CrossNamespacePodAffinity"].contains(scope))
+        .any(|scope| ["Terminating", "CrossNamespacePodAffinity", other_class].contains(scope))
     {
         return Some(false);
     }
     let is_known = all
         .iter()
-        .all(|scope| ["NotTerminating", "NotBestEffort"].contains(scope));
+        .all(|scope| ["NotTerminating", "NotBestEffort", "BestEffort"].contains(scope));
     is_known.then_some(true)
 }
 
@@ -202,7 +262,7 @@ fn lines(quota: &ResourceQuota, asked: Option<&Asked>) -> Vec<QuotaLine> {
     let status = quota.status.clone().unwrap_or_default();
     let hard = status.hard.or_else(|| spec.hard.clone()).unwrap_or_default();
     let used = status.used.unwrap_or_default();
-    let does_count = counts(&spec);
+    let does_count = counts(&spec, asked.is_some_and(Asked::is_best_effort));
     let line = |(resource, hard): (&String, &RawQuantity)| {
         let used = used
             .get(resource)
@@ -211,17 +271,11 @@ fn lines(quota: &ResourceQuota, asked: Option<&Asked>) -> Vec<QuotaLine> {
         let wanted = asked
             .and_then(|asked| asked.amount(resource))
             .filter(|_| does_count == Some(true));
-        let (tone, word) = match (wanted, Quantity::try_from(hard), Quantity::try_from(&used)) {
-            (Some(wanted), Ok(hard), Ok(used)) => {
-                let after = used.plus(wanted);
-                if after > hard {
-                    let too_much = shown(resource, &after.minus(hard).to_raw());
-                    (Tone::Bad, format!("Does not fit: {too_much} too much"))
-                } else {
-                    (Tone::Good, "Fits".to_owned())
-                }
-            }
+        let (tone, word) = match (asked, wanted) {
+            (None, _) => (full(&used, hard), String::new()),
+            (_, Some(wanted)) => fits(resource, wanted, &used, hard),
             _ if does_count.is_none() => (Tone::Calm, "Counts some pods only".to_owned()),
+            (Some(asked), None) if does_count == Some(true) => not_asked(resource, asked),
             _ => (Tone::Calm, String::new()),
         };
         QuotaLine {
@@ -232,6 +286,7 @@ fn lines(quota: &ResourceQuota, asked: Option<&Asked>) -> Vec<QuotaLine> {
                 .map(|wanted| shown(resource, &wanted.to_raw()))
                 .unwrap_or_default(),
             hard: shown(resource, hard),
+            percent: percent(&used, hard),
             tone,
             word,
         }
@@ -239,11 +294,44 @@ fn lines(quota: &ResourceQuota, asked: Option<&Asked>) -> Vec<QuotaLine> {
     hard.iter().map(line).collect()
 }
 
+/// Whether this much more fits.
+fn fits(resource: &str, wanted: Quantity, used: &RawQuantity, hard: &RawQuantity) -> (Tone, String) {
+    let (Ok(used), Ok(hard)) = (Quantity::try_from(used), Quantity::try_from(hard)) else {
+        return (Tone::Calm, String::new());
+    };
+    let after = used.plus(wanted);
+    if after > hard {
+        let too_much = shown(resource, &after.minus(hard).to_raw());
+        (Tone::Bad, format!("Does not fit: {too_much} too much"))
+    } else {
+        (Tone::Good, "Fits".to_owned())
+    }
+}
+
+/// Of a line of which the workspace takes nothing.
+fn not_asked(resource: &str, asked: &Asked) -> (Tone, String) {
+    if asked.lacks(resource) {
+        return (Tone::Bad, "Does not fit: the quota requires a value".to_owned());
+    }
+    match resource.split_once(OF_CLASS) {
+        Some((class, _)) if asked.has_default_class => {
+            (Tone::Calm, format!("Counts if {class} is the default class"))
+        }
+        _ => (Tone::Calm, String::new()),
+    }
+}
+
+/// Of a bound: whether nothing of it is left.
+fn full(used: &RawQuantity, hard: &RawQuantity) -> Tone {
+    match (Quantity::try_from(used), Quantity::try_from(hard)) {
+        (Ok(used), Ok(hard)) if used >= hard => Tone::Warn,
+        _ => Tone::Calm,
+    }
+}
+
 /// An amount of a quota's resource in words.
 fn shown(resource: &str, quantity: &RawQuantity) -> String {
-    let name = resource
-        .rsplit_once("storageclass.storage.k8s.io/")
-        .map_or(resource, |(_, name)| name);
+    let name = resource.rsplit_once(OF_CLASS).map_or(resource, |(_, name)| name);
     let of = name
         .strip_prefix("requests.")
         .or_else(|| name.strip_prefix("limits."))

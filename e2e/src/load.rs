@@ -1,15 +1,18 @@
-//! a person at work, an address -> what became of their requests, which come at a fixed pace (IO).
+//! User at work -> outcome of the user's requests and writes, which come at a fixed pace (IO).
 
 use std::time::{Duration, Instant};
 
 use anyhow::ensure;
-use e2e::http::HttpSession;
+use api::Workspace;
+use kube::{Api, api::PostParams};
 use reqwest::{Method, StatusCode};
 use tokio::{
     sync::watch,
     task::{JoinHandle, JoinSet},
     time::{MissedTickBehavior, interval},
 };
+
+use crate::{http::HttpSession, workspace};
 
 /// Longer than the proxy waits for the gateway.
 const TIMEOUT: Duration = Duration::from_secs(40);
@@ -18,6 +21,8 @@ const LONG: Duration = Duration::from_secs(1);
 
 /// What begins within this after a fault goes down with the replica, or by the connection to it.
 const AT_ONCE: Duration = Duration::from_secs(5);
+/// One write to the API server, which asks the webhook, every 100 ms.
+const WRITE_PAUSE: Duration = Duration::from_millis(100);
 
 /// One request: when it began and how long it took, since the load began, and what came of it.
 struct Requests {
@@ -28,15 +33,19 @@ struct Requests {
 
 /// What became of the requests of one disruption.
 #[derive(Debug)]
-pub(crate) struct Report {
-    pub(crate) asked: usize,
-    pub(crate) failed: usize,
-    pub(crate) delayed: usize,
+pub struct Report {
+    /// Number of requests.
+    pub asked: usize,
+    /// Requests without the answer 200.
+    pub failed: usize,
+    /// Requests with that answer after more than a second.
+    pub delayed: usize,
     /// Longest time in which nothing succeeded.
-    pub(crate) gap: Duration,
+    pub gap: Duration,
     /// Requests that failed or were held up though they began well after the fault: how long after it, and the status.
-    pub(crate) late: Vec<(Duration, Option<StatusCode>)>,
-    pub(crate) slowest: Duration,
+    pub late: Vec<(Duration, Option<StatusCode>)>,
+    /// Time that the slowest request took.
+    pub slowest: Duration,
 }
 
 impl Report {
@@ -70,14 +79,16 @@ impl Report {
 }
 
 /// A person's page that asks an address of its workspace all the time.
-pub(crate) struct Load {
-    pub(crate) begin: Instant,
+pub struct Load {
+    /// When the first request was sent.
+    pub begin: Instant,
     stop: watch::Sender<bool>,
     task: JoinHandle<Vec<Requests>>,
 }
 
 impl Load {
-    pub(crate) fn begin(session: &HttpSession, url: &str, pause: Duration) -> Self {
+    /// Begins to send a request to `url` every `pause`.
+    pub fn begin(session: &HttpSession, url: &str, pause: Duration) -> Self {
         let (session, url, begin) = (session.clone(), url.to_owned(), Instant::now());
         let (stop, stopped) = watch::channel(false);
         let task = tokio::spawn(async move {
@@ -101,14 +112,56 @@ impl Load {
         Self { begin, stop, task }
     }
 
-    pub(crate) async fn end(self, what: &str, fault: Duration) -> anyhow::Result<Report> {
+    /// Ends the requests. `fault`: when something went wrong, since they began.
+    ///
+    /// # Errors
+    /// There were too few requests.
+    pub async fn end(self, what: &str, fault: Duration) -> anyhow::Result<Report> {
         self.stop.send_replace(true);
         let report = Report::of(&self.task.await?, fault);
         println!("{what}: {report:?}");
-        ensure!(
-            report.asked > 1000,
-            "too few requests to say anything: {report:?}"
-        );
+        ensure!(report.asked > 300, "too few requests to say anything: {report:?}");
         Ok(report)
+    }
+}
+
+/// Creations of a workspace that the API server validates, the webhook included, and does not store.
+pub struct Writes {
+    stop: watch::Sender<bool>,
+    task: JoinHandle<Vec<String>>,
+}
+
+impl Writes {
+    /// Begins to send them, as the user of `workspaces`.
+    ///
+    /// # Errors
+    /// The tests were started without an installation.
+    pub fn begin(workspaces: Api<Workspace>) -> anyhow::Result<Self> {
+        let new = workspace::echo("dry-run")?;
+        let (stop, stopped) = watch::channel(false);
+        let task = tokio::spawn(async move {
+            let (mut ticks, mut failed) = (interval(WRITE_PAUSE), Vec::new());
+            let dry_run = PostParams {
+                dry_run: true,
+                ..PostParams::default()
+            };
+            while !*stopped.borrow() {
+                ticks.tick().await;
+                if let Err(error) = workspaces.create(&dry_run, &new).await {
+                    failed.push(error.to_string());
+                }
+            }
+            failed
+        });
+        Ok(Self { stop, task })
+    }
+
+    /// Ends them. Returns the errors of the writes that failed.
+    ///
+    /// # Errors
+    /// The task panicked.
+    pub async fn end(self) -> anyhow::Result<Vec<String>> {
+        self.stop.send_replace(true);
+        Ok(self.task.await?)
     }
 }

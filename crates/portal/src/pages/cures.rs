@@ -1,0 +1,201 @@
+//! A cure of an explanation -> the buttons by which this user does it (IO: asks for rights).
+
+use api::Workspace;
+use api::workspace::DesiredStatus;
+use kube::ResourceExt as _;
+use rules::explain::{self, Action as Doing, Explanation, Step, Who};
+use rules::form::{Change, Form, Offer, form};
+use serde_urlencoded::to_string;
+
+use super::answers::link;
+use super::summary::{May, MayBeside, button, own_running, path};
+use crate::app::Context;
+use crate::views::{Action, Cure, Way};
+use crate::visible::Seen;
+
+/// Workspaces at most that are offered for a stop, to free what another one needs.
+const OTHERS: usize = 5;
+
+/// What the user can do about a workspace.
+pub(super) struct Cures<'a> {
+    context: &'a Context,
+    workspace: &'a Workspace,
+    /// What holds for this workspace.
+    may: May,
+    beside: MayBeside,
+    may_create: bool,
+    /// What holds for the user's own workspaces of the namespace.
+    may_own: May,
+}
+
+impl<'a> Cures<'a> {
+    /// Asks for the rights that the explanation's cures need.
+    pub(super) async fn of(
+        context: &'a Context,
+        seen: &'a Seen,
+        (may, beside): (May, MayBeside),
+        explained: &Explanation,
+    ) -> Self {
+        let workspace = &*seen.workspace;
+        let namespace = workspace.namespace().unwrap_or_default();
+        let creates = |step: &Step| matches!(step.action, Doing::Copy | Doing::Create { .. });
+        let cures = explained.findings.iter().flat_map(|finding| &finding.cures);
+        let asks = cures.flat_map(|cure| &cure.steps).any(creates);
+        Self {
+            context,
+            workspace,
+            may_own: may,
+            may: may.with(seen),
+            beside,
+            may_create: asks && context.may_in("create", "workspaces", &namespace).await,
+        }
+    }
+
+    /// The controls by which the workspace is changed.
+    fn form(&self) -> Form {
+        let name = self.workspace.spec.template_ref.as_deref();
+        let template = name.and_then(|name| self.context.app.index.template(name));
+        let offer = Offer {
+            template: template.as_deref(),
+            profiles: &[],
+            settings: &self.context.app.settings,
+        };
+        form(&offer, Some(self.workspace))
+    }
+
+    /// The cure, with a button for each of its changes that the user may make. `of`: what it is about.
+    pub(super) fn cure(&self, of: &explain::Finding, cure: &explain::Cure) -> Cure {
+        let actions: Vec<_> = cure.steps.iter().flat_map(|step| self.actions(step)).collect();
+        Cure {
+            who: match cure.who {
+                Who::User => "You",
+                Who::Owner if self.may.change || !actions.is_empty() => "You",
+                Who::Owner => "Its owner, or who may administer it",
+                Who::Administrator => "An administrator",
+            }
+            .to_owned(),
+            what: cure.what.clone(),
+            actions,
+            send: match cure.who {
+                Who::User | Who::Owner => String::new(),
+                Who::Administrator => self.letter(of, cure),
+            },
+        }
+    }
+
+    /// Text to send to an administrator.
+    fn letter(&self, of: &explain::Finding, cure: &explain::Cure) -> String {
+        format!(
+            "Workspace {} in namespace {}: {} {}",
+            self.workspace.name_any(),
+            self.workspace.namespace().unwrap_or_default(),
+            of.what,
+            cure.what
+        )
+    }
+
+    /// The buttons of a change; none if the user may not make it.
+    fn actions(&self, step: &Step) -> Vec<Action> {
+        let at = |part: &str| format!("{}/{part}", path(self.workspace));
+        let wants_run = self.workspace.spec.desired_status == DesiredStatus::Running;
+        let change = |may: bool, verb, way| may.then(|| button(self.context, self.workspace, verb, way));
+        let page = |may: bool, label: &str, to: String| may.then(|| self.open(step, label, &to));
+        let one = match &step.action {
+            Doing::Start => {
+                let uid = self.workspace.metadata.uid.clone().unwrap_or_default();
+                let way = Way::Post {
+                    to: at("start"),
+                    hidden: vec![("uid".to_owned(), uid)],
+                };
+                change(self.may.change && !wants_run, "start", way)
+            }
+            Doing::Stop => {
+                let way = Way::Dialog { to: at("stop") };
+                change(self.may.change && wants_run, "stop", way)
+            }
+            Doing::Restart => {
+                let way = Way::Dialog { to: at("restart") };
+                change(self.may.change && wants_run, "restart", way)
+            }
+            Doing::Delete => {
+                let way = Way::Dialog { to: at("delete") };
+                change(self.may.delete, "delete", way)
+            }
+            Doing::Edit { field } => self.edit(step, field).filter(|_| self.may.change),
+            Doing::Copy => page(self.may_create, "Create another one…", self.copy()),
+            Doing::Create { template } => {
+                let query = to_string([("template", template)]).unwrap_or_default();
+                page(self.may_create, "Create a workspace…", format!("/new?{query}"))
+            }
+            Doing::Logs { previous } => {
+                let query = if *previous { "?previous=true" } else { "" };
+                page(self.beside.logs, "Logs", at(&format!("logs{query}")))
+            }
+            Doing::Share { .. } => page(self.beside.share, "Share…", at("share")),
+            Doing::Prolong { share } => page(
+                self.beside.prolong,
+                "Prolong…",
+                at(&format!("share/{share}/until")),
+            ),
+            Doing::StopOther => {
+                let namespace = self.workspace.namespace().unwrap_or_default();
+                let name = self.workspace.name_any();
+                let others = own_running(self.context, self.may_own, &namespace, Some(&name));
+                return others.iter().take(OTHERS).map(|other| self.stop(other)).collect();
+            }
+        };
+        one.into_iter().collect()
+    }
+
+    /// A link to the control of the field, else to its line of the YAML. None to a field that cannot change.
+    fn edit(&self, step: &Step, field: &str) -> Option<Action> {
+        let at = path(self.workspace);
+        let (label, to) = match self.form().field_of(field) {
+            Some(control) if matches!(control.change, Change::Refused(_)) => return None,
+            Some(control) if control.path == field => (
+                format!("Change {}…", control.label),
+                format!("{at}/edit#f-{field}"),
+            ),
+            _ => {
+                let query = to_string([("field", field)]).unwrap_or_default();
+                (format!("Change {field}…"), format!("{at}/yaml?{query}#yaml"))
+            }
+        };
+        Some(self.open(step, &label, &to))
+    }
+
+    fn copy(&self) -> String {
+        format!(
+            "/new?from={}/{}",
+            self.workspace.namespace().unwrap_or_default(),
+            self.workspace.name_any()
+        )
+    }
+
+    /// A link, or the command in its place where nothing can be changed here.
+    fn open(&self, step: &Step, label: &str, to: &str) -> Action {
+        let is_change = !matches!(step.action, Doing::Logs { .. });
+        match self.context.read_only().filter(|_| is_change) {
+            None => link(label, to),
+            Some(_) => Action {
+                label: label.to_owned(),
+                way: Way::Command {
+                    command: step.command.clone(),
+                },
+                ..Action::default()
+            },
+        }
+    }
+
+    /// The button that stops another workspace, after its question.
+    fn stop(&self, other: &Workspace) -> Action {
+        let way = Way::Dialog {
+            to: format!("{}/stop", path(other)),
+        };
+        Action {
+            label: format!("Stop {}", other.name_any()),
+            of: String::new(),
+            ..button(self.context, other, "stop", way)
+        }
+    }
+}

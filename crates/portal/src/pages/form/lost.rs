@@ -1,0 +1,254 @@
+//! An open form of a workspace that its user cannot change any more -> a page with all that was typed (IO: reads as the user).
+
+use api::Workspace;
+use api::names::RESERVED_PREFIX;
+use api::workspace::DesiredStatus;
+use axum::response::Response;
+use http::StatusCode;
+use rules::manifest;
+
+use super::changes::Editable;
+use super::draft::{Hidden, View};
+use super::editing::Editing;
+use super::problems::Problems;
+use super::proposal::{Address, New, copy_name};
+use super::sent::Sent;
+use crate::app::Context;
+use crate::cluster::Failure;
+use crate::pages::answers::link;
+use crate::views::{Action, Message, Nav, Tone, Way};
+
+/// Fields of a form that nobody types.
+const NOT_TYPED: [&str; 9] = [
+    "uid", "before", "seen", "written", "do", "view", "add", "stop", "yaml",
+];
+
+/// What became of the workspace of an open form.
+#[derive(Debug)]
+pub(super) enum Lost {
+    /// It does not exist any more.
+    Deleted,
+    /// Its name belongs to another workspace, which the user sees.
+    Replaced,
+    /// There is nothing of this name that the user may see.
+    Hidden,
+    /// The API server does not let the user read it, or does not say what became of it.
+    Unread(Failure),
+}
+
+impl Lost {
+    /// Of a workspace that the user does not see. Only users who may read workspaces there learn whether one exists.
+    pub(super) async fn of_unseen(context: &Context, namespace: &str, name: &str) -> Self {
+        let is_name = rules::names::is_dns_1123_subdomain;
+        if !is_name(namespace) || !is_name(name) {
+            return Self::Hidden;
+        }
+        if context.read_only().is_some() {
+            let is_deleted = context.may("list", "workspaces", namespace, "").await
+                && context.app.index.workspace(namespace, name).is_none();
+            return if is_deleted { Self::Deleted } else { Self::Hidden };
+        }
+        match context.as_user().get::<Workspace>(Some(namespace), name).await {
+            Ok(_) => Self::Hidden,
+            Err(failure) if failure.code() == 403 => Self::Hidden,
+            Err(failure) => Self::of_failure(failure),
+        }
+    }
+
+    /// Of a workspace that the user sees, and that the API server does not give them.
+    pub(super) fn of_failure(failure: Failure) -> Self {
+        if failure.is_not_found() {
+            Self::Deleted
+        } else {
+            Self::Unread(failure)
+        }
+    }
+
+    /// The page. `body`: all fields of the form.
+    pub(super) async fn answer(
+        self,
+        context: &Context,
+        (namespace, name): (&str, &str),
+        body: &[(String, String)],
+    ) -> Response {
+        let (status, mut message) = self.message(context, name);
+        let mut now = "Nothing was written.".to_owned();
+        message.typed = typed(body);
+        if !message.typed.is_empty() {
+            now.push_str(" What you typed is below: copy what you need.");
+        }
+        message.now.push(now);
+        match &self {
+            Self::Unread(failure) if failure.code() == 403 => {}
+            Self::Unread(_) => message.actions.insert(0, again((namespace, name), body)),
+            _ => {
+                if let Some((anew, left_out)) = Box::pin(self.anew(context, (namespace, name), body)).await {
+                    message.actions.insert(0, anew);
+                    message.now.extend(left_out);
+                }
+            }
+        }
+        context.page_with(status, &message)
+    }
+
+    fn message(&self, context: &Context, name: &str) -> (StatusCode, Message) {
+        let message = |title: String, kind: &str, why: &str| Message {
+            layout: context.layout(title, Nav::None),
+            tone: Tone::Warn,
+            kind: kind.to_owned(),
+            why: vec![why.to_owned()],
+            actions: vec![link("Your workspaces", "/")],
+            ..Message::default()
+        };
+        match self {
+            Self::Deleted => {
+                let why = "This workspace was deleted after you opened the form.";
+                let title = format!("{name} was deleted");
+                (StatusCode::NOT_FOUND, message(title, "Deleted", why))
+            }
+            Self::Replaced => {
+                let why = "The workspace that you opened the form for was deleted. Another one was created with its name.";
+                let title = format!("{name} is another workspace of the same name now");
+                (StatusCode::CONFLICT, message(title, "Replaced", why))
+            }
+            Self::Hidden => (StatusCode::NOT_FOUND, context.absent()),
+            Self::Unread(failure) => {
+                let why = match (failure, failure.code()) {
+                    (Failure::Unanswered(_), _) => "The API server did not answer.",
+                    (_, 403) => "The API server does not let you read this workspace now.",
+                    _ => "The API server failed to read this workspace.",
+                };
+                let status = StatusCode::from_u16(failure.code()).unwrap_or(StatusCode::BAD_GATEWAY);
+                let mut message = message(format!("{name} cannot be read"), "Not read", why);
+                message.server = failure.to_string();
+                (status, message)
+            }
+        }
+    }
+
+    /// A button that opens the form of a new workspace with what was typed, and sentences about what it leaves out. `None`: the user may not
+    /// create it, or it cannot be read.
+    async fn anew(
+        &self,
+        context: &Context,
+        (namespace, name): (&str, &str),
+        body: &[(String, String)],
+    ) -> Option<(Action, Vec<String>)> {
+        let mut sent = Sent(body.to_vec());
+        let hidden = Hidden::take(&mut sent).ok()?;
+        for field in ["uid", "do", "seen"] {
+            sent.take(field).ok()?;
+        }
+        let before = Editable::parse(&sent.take("before").ok()?)?;
+        let mut gone = Workspace::default();
+        gone.metadata.namespace = Some(namespace.to_owned());
+        gone.metadata.name = Some(name.to_owned());
+        let gone = before.over(&gone)?;
+        let address = Address {
+            namespace: namespace.to_owned(),
+            template: gone.spec.template_ref.clone()?,
+            from: String::new(),
+        };
+        // Users who may use the template may see what its form says.
+        let new = New::of(context, &address).await.ok()?;
+        let (text, is_readable, left_out) = if hidden.written == View::Yaml {
+            let draft = new.draft(context, &hidden, sent).ok()?;
+            (hidden.text, draft.is_readable(), Vec::new())
+        } else {
+            let editing = Editing::of(context, gone, Some(before)).await;
+            let (draft, mut yours) = editing.draft(&hidden, sent).ok()?;
+            yours.spec.desired_status = DesiredStatus::Running;
+            if let Some(labels) = &mut yours.metadata.labels {
+                labels.retain(|name, _| !name.starts_with(RESERVED_PREFIX));
+            }
+            if matches!(self, Self::Replaced) {
+                let is_free = |name: &str| context.app.index.workspace(namespace, name).is_none();
+                yours.metadata.name = Some(copy_name(name, is_free));
+            }
+            let left_out = left_out(&draft.problems);
+            (
+                manifest::yaml(&new.place.form(context, None), &yours),
+                true,
+                left_out,
+            )
+        };
+        let mut fields = vec![
+            ("namespace", address.namespace),
+            ("template", address.template),
+            ("written", "yaml".to_owned()),
+            ("yaml", text),
+        ];
+        // A text that cannot be read is shown as text, with its findings.
+        fields.extend(is_readable.then(|| ("view", "form".to_owned())));
+        let hidden = fields.into_iter().map(|(name, value)| (name.to_owned(), value));
+        let action = Action {
+            label: "Create anew with these values".to_owned(),
+            way: Way::Post {
+                to: "/new".to_owned(),
+                hidden: hidden.collect(),
+            },
+            primary: true,
+            ..Action::default()
+        };
+        Some((action, left_out))
+    }
+}
+
+/// A button that sends the same form again.
+fn again((namespace, name): (&str, &str), body: &[(String, String)]) -> Action {
+    let is_text = body
+        .iter()
+        .any(|(name, value)| name == "written" && value == "yaml");
+    let page = if is_text { "yaml" } else { "edit" };
+    Action {
+        label: "Send again".to_owned(),
+        way: Way::Post {
+            to: format!("/w/{namespace}/{name}/{page}"),
+            hidden: body.to_vec(),
+        },
+        primary: true,
+        ..Action::default()
+    }
+}
+
+/// Controls whose values cannot be read, each as a sentence.
+fn left_out(problems: &Problems) -> Vec<String> {
+    let sentence = |(field, why): &(String, String)| {
+        format!("The new form does not take `{field}` along, which cannot be read: {why}")
+    };
+    problems.0.iter().map(sentence).collect()
+}
+
+/// What was typed, as text: each control with its value, and the YAML.
+fn typed(body: &[(String, String)]) -> String {
+    let controls = body
+        .iter()
+        .filter(|(name, value)| !NOT_TYPED.contains(&&**name) && !value.is_empty());
+    let mut lines: Vec<_> = controls.map(|(name, value)| format!("{name}: {value}")).collect();
+    let text = body.iter().find(|(name, _)| name == "yaml");
+    lines.extend(text.map(|(_, text)| text.clone()).filter(|text| !text.is_empty()));
+    lines.join("\n")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn all_that_was_typed_is_in_the_text_and_nothing_else() {
+        let body = [
+            ("uid", "u"),
+            ("before", "{}"),
+            ("written", "form"),
+            ("spec.displayName", "Lab: \"1\""),
+            ("spec.env", ""),
+            ("spec.resources.limits.memory", "much"),
+            ("yaml", "a: 1\n# why"),
+        ];
+        let body = body.map(|(name, value)| (name.to_owned(), value.to_owned()));
+        assert_eq!(
+            typed(&body),
+            "spec.displayName: Lab: \"1\"\nspec.resources.limits.memory: much\na: 1\n# why"
+        );
+    }
+}

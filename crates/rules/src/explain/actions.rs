@@ -1,0 +1,406 @@
+//! Changes that portal and plugin make -> commands; reason and message -> changes (pure).
+
+use api::Workspace;
+use api::condition::reason;
+use serde::Serialize;
+
+/// A change that portal and plugin can make.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase", tag = "kind")]
+pub enum Action {
+    /// Start the workspace.
+    Start,
+    /// Stop it.
+    Stop,
+    /// Restart it.
+    Restart,
+    /// Delete it.
+    Delete,
+    /// Change one of its fields.
+    Edit {
+        /// Path of the field, such as `spec.env[2].valueFrom.secretKeyRef.name`.
+        field: String,
+    },
+    /// Create another workspace with its values, under another name, from another template or image.
+    Copy,
+    /// Create a workspace from this template.
+    Create {
+        /// Name of the template.
+        template: String,
+    },
+    /// Stop another workspace of one's own in the namespace.
+    StopOther,
+    /// Read the output.
+    Logs {
+        /// That of the previous run of the container.
+        previous: bool,
+    },
+    /// Share the workspace with a user.
+    Share {
+        /// Name of the user.
+        user: String,
+        /// How long, in minutes.
+        minutes: i64,
+    },
+    /// Move the end of a share.
+    Prolong {
+        /// Name of the share.
+        share: String,
+    },
+}
+
+impl Action {
+    /// The command that makes the change.
+    pub fn command(&self, name: &str, namespace: &str) -> String {
+        let verb = |verb: &str| format!("kubectl workspace {verb} {name} -n {namespace}");
+        match self {
+            Self::Start => verb("start"),
+            Self::Stop => verb("stop"),
+            Self::Restart => verb("restart"),
+            Self::Delete => verb("delete"),
+            Self::Edit { field } => match flag(field) {
+                Some(flag) => format!("{} {flag}", verb("set")),
+                None => format!("kubectl edit workspace {name} -n {namespace}"),
+            },
+            Self::Copy => {
+                format!("kubectl workspace create NEW-NAME -n {namespace} --template TEMPLATE")
+            }
+            Self::Create { template } => {
+                let template = quoted(template);
+                format!("kubectl workspace create NEW-NAME -n {namespace} --template {template}")
+            }
+            Self::StopOther => format!("kubectl workspace stop OTHER-NAME -n {namespace}"),
+            Self::Logs { previous: true } => format!("{} --previous", verb("logs")),
+            Self::Logs { previous: false } => verb("logs"),
+            Self::Share { user, minutes } => {
+                let time = match (minutes / 60, minutes % 60) {
+                    (hours, 0) => format!("{hours}h"),
+                    _ => format!("{minutes}m"),
+                };
+                format!("{} --user {} --for {time}", verb("share"), quoted(user))
+            }
+            Self::Prolong { share } => format!("kubectl edit workspaceshare {share} -n {namespace}"),
+        }
+    }
+}
+
+/// The flag of `kubectl workspace set` for a field, with a word for its value.
+fn flag(field: &str) -> Option<&'static str> {
+    let amount = field
+        .strip_prefix("spec.resources.limits.")
+        .or_else(|| field.strip_prefix("spec.resources.requests."));
+    Some(match (field, amount) {
+        (_, Some("cpu")) => "--cpu QUANTITY",
+        (_, Some("memory")) => "--memory QUANTITY",
+        ("spec.image", _) => "--image IMAGE",
+        ("spec.storage.size", _) => "--storage QUANTITY",
+        ("spec.displayName", _) => "--display-name TEXT",
+        ("spec.idleShutdown.enabled" | "spec.idleShutdown.idleTimeoutInMinutes", _) => "--idle DURATION",
+        _ => return None,
+    })
+}
+
+/// A word for a shell.
+fn quoted(word: &str) -> String {
+    let is_plain = |c: char| c.is_ascii_alphanumeric() || "@%+=:,./_-".contains(c);
+    if !word.is_empty() && word.chars().all(is_plain) {
+        return word.to_owned();
+    }
+    format!("'{}'", word.replace('\'', r"'\''"))
+}
+
+/// A change of a field.
+pub(super) fn edit(field: &str) -> Action {
+    Action::Edit {
+        field: field.to_owned(),
+    }
+}
+
+/// The changes of the workspace that a reason's remedy names.
+pub(super) fn of_reason(workspace: &Workspace, name: &str, message: &str) -> Vec<Action> {
+    match name {
+        reason::RULES_VIOLATED | reason::ADMISSION_DENIED => fields_in(message),
+        reason::TEMPLATE_NOT_FOUND | reason::STORAGE_CLASS_NOT_FOUND => vec![Action::Copy, Action::Delete],
+        reason::TEMPLATE_TERMINATING
+        | reason::NAME_CONFLICT
+        | reason::RETAINED_VOLUME_OF_ANOTHER_OWNER
+        | reason::VOLUME_OF_ANOTHER_WORKSPACE => vec![Action::Copy],
+        reason::MANAGER_NOT_FOUND
+        | reason::MANAGER_AMBIGUOUS
+        | reason::MANAGER_TERMINATING
+        | reason::NOT_SERVED => vec![edit("spec.managerRef")],
+        reason::EXECUTION_PROFILE_NOT_FOUND | reason::EXECUTION_PROFILE_TERMINATING => {
+            vec![edit("spec.executionProfileRef")]
+        }
+        reason::SECRET_NOT_FOUND | reason::CONFIG_MAP_NOT_FOUND => references_in(workspace, message),
+        reason::IMAGE_PULL_FAILED => vec![edit("spec.image")],
+        reason::CONTAINER_START_FAILED => vec![edit("spec.containerConfig"), edit("spec.image")],
+        reason::CONTAINER_EXITED => vec![Action::Logs { previous: true }],
+        reason::CRASH_LOOPING => vec![Action::Logs { previous: true }, Action::Restart],
+        reason::OOM_KILLED => vec![edit("spec.resources.limits.memory")],
+        reason::POST_START_HOOK_FAILED => vec![edit("spec.lifecycle.postStart")],
+        reason::READINESS_FAILED => vec![edit("spec.port"), Action::Logs { previous: false }],
+        reason::START_TIMEOUT => vec![Action::Stop, edit("spec.limits.startTimeoutMinutes")],
+        reason::UNSCHEDULABLE | reason::QUOTA_EXCEEDED => {
+            let mut actions = amounts_in(message);
+            actions.push(Action::StopOther);
+            actions
+        }
+        reason::VOLUME_RESIZE_FAILED => vec![edit("spec.storage.size"), Action::Copy],
+        reason::IDLE_STOPPED => vec![Action::Start, edit("spec.idleShutdown.idleTimeoutInMinutes")],
+        reason::IDLE_CHECK_FAILED => vec![edit("spec.idleShutdown.detection")],
+        reason::IDLE_STOP_REFUSED => vec![Action::Stop],
+        _ => Vec::new(),
+    }
+}
+
+/// Fields of a workspace that a message names, in its order.
+fn fields_in(message: &str) -> Vec<Action> {
+    let words = message.split(|c: char| c.is_whitespace() || ",;:()\"".contains(c));
+    let mut found = Vec::new();
+    for word in words.map(|word| word.trim_end_matches('.')) {
+        let is_new = |found: &[Action]| !found.contains(&edit(word));
+        if word.starts_with("spec.") && is_new(&found) {
+            found.push(edit(word));
+        }
+    }
+    found
+}
+
+/// References of environment variables to a Secret or ConfigMap that a message names in quotes.
+fn references_in(workspace: &Workspace, message: &str) -> Vec<Action> {
+    let is_named = |name: &str| message.contains(&format!("{name:?}"));
+    let entries = workspace.spec.env.iter().enumerate();
+    let fields = entries.filter_map(|(index, variable)| {
+        let source = variable.value_from.as_ref()?;
+        let secret = source.secret_key_ref.as_ref();
+        let map = source.config_map_key_ref.as_ref();
+        let at = format!("spec.env[{index}].valueFrom");
+        if secret.is_some_and(|it| is_named(&it.name)) {
+            Some(format!("{at}.secretKeyRef.name"))
+        } else if map.is_some_and(|it| is_named(&it.name)) {
+            Some(format!("{at}.configMapKeyRef.name"))
+        } else {
+            None
+        }
+    });
+    fields.map(|field| edit(&field)).collect()
+}
+
+/// Amounts of resources that scheduler or quota refuse: `Insufficient memory`, or `requested: limits.memory=4Gi`.
+fn amounts_in(message: &str) -> Vec<Action> {
+    let requested = message.split_once("requested: ").map_or("", |(_, rest)| rest);
+    let requested = requested.split(" used: ").next().unwrap_or_default();
+    let of_quota = requested
+        .split([',', ' '])
+        .filter_map(|pair| pair.split_once('='))
+        .map(|(name, _)| name);
+    let of_scheduler = message
+        .split("Insufficient ")
+        .skip(1)
+        .filter_map(|rest| rest.split([',', ' ', ';']).next());
+    let mut found = Vec::new();
+    for name in of_quota.chain(of_scheduler) {
+        let name = name.trim_end_matches('.');
+        let name = name.strip_prefix("limits.").unwrap_or(name);
+        let name = name.strip_prefix("requests.").unwrap_or(name);
+        let field = match name {
+            "cpu" | "memory" => format!("spec.resources.limits.{name}"),
+            _ if name.contains('/') && !name.starts_with("count/") => {
+                format!("spec.resources.limits[{name}]")
+            }
+            _ => continue,
+        };
+        if !found.contains(&edit(&field)) {
+            found.push(edit(&field));
+        }
+    }
+    found
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::super::{Cure, Step};
+    use super::*;
+
+    fn workspace(spec: Value) -> Workspace {
+        let mut object = json!({"metadata": {"name": "demo", "namespace": "team"}, "spec": spec});
+        object["spec"]["displayName"] = json!("d");
+        serde_json::from_value(object).unwrap()
+    }
+
+    fn steps(spec: Value, name: &str, message: &str) -> Vec<Step> {
+        Cure::of_reason(&workspace(spec), name, message).unwrap().steps
+    }
+
+    fn fields(spec: Value, name: &str, message: &str) -> Vec<String> {
+        let steps = steps(spec, name, message).into_iter();
+        steps
+            .filter_map(|step| match step.action {
+                Action::Edit { field } => Some(field),
+                _ => None,
+            })
+            .collect()
+    }
+
+    #[test]
+    fn each_action_names_a_command_that_does_the_same() {
+        let field = |field: &str| edit(field).command("demo", "team");
+        for (action, words) in [
+            (Action::Start, "kubectl workspace start demo -n team"),
+            (Action::Stop, "kubectl workspace stop demo -n team"),
+            (Action::Restart, "kubectl workspace restart demo -n team"),
+            (Action::Delete, "kubectl workspace delete demo -n team"),
+            (
+                Action::Copy,
+                "kubectl workspace create NEW-NAME -n team --template TEMPLATE",
+            ),
+            (Action::StopOther, "kubectl workspace stop OTHER-NAME -n team"),
+            (
+                Action::Create {
+                    template: "gpu".to_owned(),
+                },
+                "kubectl workspace create NEW-NAME -n team --template gpu",
+            ),
+            (
+                Action::Create {
+                    template: "gpu; reboot".to_owned(),
+                },
+                "kubectl workspace create NEW-NAME -n team --template 'gpu; reboot'",
+            ),
+            (
+                Action::Logs { previous: true },
+                "kubectl workspace logs demo -n team --previous",
+            ),
+            (
+                Action::Share {
+                    user: "bob's x".to_owned(),
+                    minutes: 480,
+                },
+                r"kubectl workspace share demo -n team --user 'bob'\''s x' --for 8h",
+            ),
+            (
+                Action::Prolong {
+                    share: "s".to_owned(),
+                },
+                "kubectl edit workspaceshare s -n team",
+            ),
+        ] {
+            assert_eq!(action.command("demo", "team"), words);
+        }
+        assert_eq!(
+            field("spec.image"),
+            "kubectl workspace set demo -n team --image IMAGE"
+        );
+        assert_eq!(
+            field("spec.resources.requests.memory"),
+            "kubectl workspace set demo -n team --memory QUANTITY"
+        );
+        assert_eq!(field("spec.env[2].value"), "kubectl edit workspace demo -n team");
+    }
+
+    /// A remedy and its changes belong together: what the remedy does not speak of is no change of it.
+    #[test]
+    fn a_remedy_speaks_of_each_change() {
+        let secret =
+            json!({"env": [{"name": "A", "valueFrom": {"secretKeyRef": {"name": "x", "key": "k"}}}]});
+        let message = "spec.image: wrong. \"x\" is missing. Insufficient memory";
+        let mut with_steps = 0;
+        for known in reason::ALL {
+            let Some(cure) = Cure::of_reason(&workspace(secret.clone()), known.name, message) else {
+                continue;
+            };
+            with_steps += usize::from(!cure.steps.is_empty());
+            let remedy = cure.what.to_lowercase();
+            for Step { action, command } in cure.steps {
+                assert_eq!(command, action.command("demo", "team"));
+                let words: &[&str] = match &action {
+                    Action::Start => &["start"],
+                    Action::Stop => &["stop it"],
+                    Action::Restart => &["stop and start"],
+                    Action::Delete => &["delete the workspace"],
+                    Action::Copy => &["create", "copy", "another claim"],
+                    Action::StopOther => &["stop another workspace"],
+                    Action::Logs { .. } => &["kubectl workspace logs"],
+                    Action::Edit { field } => {
+                        let known_by = field.to_lowercase();
+                        let parent = known_by.rsplit_once('.').map_or("", |(parent, _)| parent);
+                        let named = [
+                            known_by.as_str(),
+                            parent,
+                            "message",
+                            "the name",
+                            "name and tag",
+                            "the image",
+                            "request less",
+                            "reduce",
+                        ];
+                        assert!(
+                            named.iter().any(|word| remedy.contains(word)),
+                            "{}: {field}",
+                            known.name
+                        );
+                        continue;
+                    }
+                    Action::Create { .. } | Action::Share { .. } | Action::Prolong { .. } => &[],
+                };
+                assert!(
+                    words.iter().any(|word| remedy.contains(word)),
+                    "{}: {action:?}: {remedy}",
+                    known.name
+                );
+            }
+        }
+        assert!(with_steps >= 20, "{with_steps}");
+    }
+
+    #[test]
+    fn a_message_leads_to_the_fields_that_it_names() {
+        let message = "spec.resources.limits.cpu: \"5\" is more than 4; spec.env[2].value: is too long. See spec.env[2].value.";
+        assert_eq!(
+            fields(json!({}), reason::RULES_VIOLATED, message),
+            ["spec.resources.limits.cpu", "spec.env[2].value"]
+        );
+    }
+
+    #[test]
+    fn a_missing_secret_leads_to_the_variable_that_names_it() {
+        let of =
+            |name: &str| json!({"name": name, "valueFrom": {"secretKeyRef": {"name": name, "key": "k"}}});
+        let spec = json!({"env": [of("one"), of("token")]});
+        assert_eq!(
+            fields(
+                spec.clone(),
+                reason::SECRET_NOT_FOUND,
+                "The Secret \"token\" does not exist."
+            ),
+            ["spec.env[1].valueFrom.secretKeyRef.name"]
+        );
+        let of_profile = "The Secret \"other\" of the execution profile does not exist.";
+        assert_eq!(fields(spec, reason::SECRET_NOT_FOUND, of_profile), [""; 0]);
+    }
+
+    #[test]
+    fn what_does_not_fit_leads_to_its_amount_and_to_a_stop_of_another_workspace() {
+        let quota = "exceeded quota: compute, requested: limits.memory=4Gi,pods=1,requests.nvidia.com/gpu=1, used: limits.cpu=3, limited: limits.cpu=4";
+        assert_eq!(
+            fields(json!({}), reason::QUOTA_EXCEEDED, quota),
+            [
+                "spec.resources.limits.memory",
+                "spec.resources.limits[nvidia.com/gpu]"
+            ]
+        );
+        let scheduler = "0/3 nodes are available: 1 Insufficient cpu, 2 Insufficient nvidia.com/gpu.";
+        assert_eq!(
+            fields(json!({}), reason::UNSCHEDULABLE, scheduler),
+            [
+                "spec.resources.limits.cpu",
+                "spec.resources.limits[nvidia.com/gpu]"
+            ]
+        );
+        let last = steps(json!({}), reason::QUOTA_EXCEEDED, quota).pop();
+        assert_eq!(last.unwrap().action, Action::StopOther);
+    }
+}

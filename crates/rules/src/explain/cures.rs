@@ -1,0 +1,193 @@
+//! A reason or a state -> what to do, who can, and the changes that do it (pure).
+
+use api::Workspace;
+use api::condition::reason;
+use kube::ResourceExt as _;
+use serde::Serialize;
+
+use super::actions::{self, Action, edit};
+use super::documented;
+
+/// What to do, and who can.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Cure {
+    /// Who can do it.
+    pub who: Who,
+    /// What to do.
+    pub what: String,
+    /// Changes that do it, one of which is enough. Empty: it is not done by a change of a workspace or a share.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub steps: Vec<Step>,
+}
+
+/// Who can do something.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub enum Who {
+    /// The user whom the explanation is about.
+    User,
+    /// The owner, and holders of the verb `administer`.
+    Owner,
+    /// Administrators of the namespace or the cluster.
+    Administrator,
+}
+
+/// A change, and the command that makes it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Step {
+    /// The change.
+    pub action: Action,
+    /// For a shell. Words in capitals are to be replaced.
+    pub command: String,
+}
+
+/// How long a proposed share lasts, in minutes.
+const SHARED: i64 = 8 * 60;
+
+impl Cure {
+    /// What the owner can do.
+    pub(super) fn of_owner(what: impl Into<String>) -> Self {
+        Self {
+            who: Who::Owner,
+            what: what.into(),
+            steps: Vec::new(),
+        }
+    }
+
+    /// What the user whom the explanation is about can do.
+    pub(super) fn of_user(what: impl Into<String>) -> Self {
+        Self {
+            who: Who::User,
+            ..Self::of_owner(what)
+        }
+    }
+
+    /// What an administrator can do.
+    pub(super) fn of_administrator(what: impl Into<String>) -> Self {
+        Self {
+            who: Who::Administrator,
+            ..Self::of_owner(what)
+        }
+    }
+
+    /// To see why the operator does nothing.
+    pub(super) fn operator() -> Self {
+        Self::of_administrator("See whether the operator's pods run, and their log.")
+    }
+
+    /// The same, for an administrator alone.
+    pub(super) fn for_administrator(self) -> Self {
+        Self {
+            who: Who::Administrator,
+            ..self
+        }
+    }
+
+    /// To create new workspaces from another template.
+    pub(super) fn create(namespace: &str, template: &str) -> Self {
+        let what = format!("Create new workspaces from {template}. Existing ones keep this template.");
+        let template = template.to_owned();
+        let action = Action::Create { template };
+        let command = action.command("", namespace);
+        Self {
+            steps: vec![Step { action, command }],
+            ..Self::of_owner(what)
+        }
+    }
+
+    /// To start the workspace.
+    pub(super) fn start(workspace: &Workspace) -> Self {
+        Self::of_owner("Start it.").by(workspace, [Action::Start])
+    }
+
+    /// To restart the workspace.
+    pub(super) fn restart(workspace: &Workspace) -> Self {
+        Self::of_owner("Restart it.").by(workspace, [Action::Restart])
+    }
+
+    /// To change a field of the workspace.
+    pub(super) fn edit(workspace: &Workspace, what: impl Into<String>, field: &str) -> Self {
+        Self::of_owner(what).by(workspace, [edit(field)])
+    }
+
+    /// To share the workspace with a user, for this long at most.
+    pub(super) fn share(workspace: &Workspace, user: &str, most: Option<i64>) -> Self {
+        let action = Action::Share {
+            user: user.to_owned(),
+            minutes: most.map_or(SHARED, |most| most.clamp(1, SHARED)),
+        };
+        Self::of_owner(format!("Share it with {user}.")).by(workspace, [action])
+    }
+
+    /// To move the end of a share of the workspace.
+    pub(super) fn prolong(workspace: &Workspace, share: &str) -> Self {
+        let share = share.to_owned();
+        Self::of_owner(format!("Move spec.expiresAt of the share {share}."))
+            .by(workspace, [Action::Prolong { share }])
+    }
+
+    /// What the contract says to do about a reason, if anything is to be done.
+    pub(super) fn documented(name: &str) -> Option<Self> {
+        let remedy = documented(name)?.remedy;
+        let who = if ADMINISTRATORS.contains(&name) {
+            Who::Administrator
+        } else {
+            Who::Owner
+        };
+        (!remedy.is_empty()).then(|| Self {
+            who,
+            ..Self::of_owner(remedy)
+        })
+    }
+
+    /// The same, with the changes of the workspace that do it.
+    pub(super) fn of_reason(workspace: &Workspace, name: &str, message: &str) -> Option<Self> {
+        Some(Self::documented(name)?.by(workspace, actions::of_reason(workspace, name, message)))
+    }
+
+    fn by(mut self, workspace: &Workspace, actions: impl IntoIterator<Item = Action>) -> Self {
+        let (name, namespace) = (workspace.name_any(), workspace.namespace().unwrap_or_default());
+        let steps = actions.into_iter().map(|action| Step {
+            command: action.command(&name, &namespace),
+            action,
+        });
+        self.steps = steps.collect();
+        self
+    }
+}
+
+/// Reasons that only an administrator can do something about: their remedies change what users have no rights on.
+pub(super) const ADMINISTRATORS: [&str; 17] = [
+    reason::MANAGER_NOT_FOUND,
+    reason::MANAGER_AMBIGUOUS,
+    reason::SERVICE_ACCOUNT_NOT_FOUND,
+    reason::PRIORITY_CLASS_NOT_FOUND,
+    reason::RUNTIME_CLASS_NOT_FOUND,
+    reason::EXECUTION_PROFILE_NOT_FOUND,
+    reason::NODE_LOST,
+    reason::STORAGE_CLASS_NOT_FOUND,
+    reason::VOLUME_REPLACED,
+    reason::REPLICA_SET_ORPHANED,
+    reason::CHILD_CONTESTED,
+    reason::NAME_CONFLICT,
+    reason::POD_SECURITY_VIOLATION,
+    reason::ROUTE_FAILED,
+    reason::ROUTE_KIND_UNAVAILABLE,
+    reason::NOT_SERVED,
+    reason::PREDECESSOR_TERMINATING,
+];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn administrators_are_asked_only_for_reasons_with_a_remedy() {
+        for name in ADMINISTRATORS {
+            let cure = Cure::documented(name);
+            assert!(cure.is_some_and(|cure| cure.who == Who::Administrator), "{name}");
+        }
+    }
+}

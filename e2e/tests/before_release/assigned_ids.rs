@@ -1,0 +1,148 @@
+//! The cluster gives pods user and groups from the range of their namespace, as `OpenShift` does, and JupyterLab works with them.
+
+use anyhow::ensure;
+use api::{Workspace, workspace::Phase};
+use e2e::{
+    cluster::{self, Scratch},
+    command::administered,
+    finally::always,
+    http::HttpSession,
+    kernel, release, wait, workspace,
+};
+use k8s_openapi::api::core::v1::Pod;
+use kube::api::{ObjectMeta, PostParams};
+use serde_json::json;
+
+/// User and group of disks in the range of the namespace. No image knows them.
+const RANGE: i64 = 1_000_650_000;
+/// Settings that leave the choice to the cluster.
+const UNSET: &str = r#"settings.podSecurityContext={"runAsUser":null,"runAsGroup":null,"fsGroup":null}"#;
+/// What the kernel's process is, and who owns what it wrote.
+const WRITE: &str = "import os, pathlib
+file = pathlib.Path.home() / 'notes.txt'
+file.write_text('kept')
+[os.getuid(), os.getgid(), file.stat().st_uid, str(file)]";
+const READ: &str = "import pathlib
+file = pathlib.Path.home() / 'notes.txt'
+with file.open('a') as end:
+    end.write(' and written again')
+file.read_text()";
+
+/// A policy that gives pods of one namespace user and group, where they name none, and the binding of it.
+fn policy(namespace: &str) -> String {
+    let kinds =
+        json!([{"apiGroups": [""], "apiVersions": ["v1"], "operations": ["CREATE"], "resources": ["pods"]}]);
+    let assigned = format!(
+        "Object{{spec: Object.spec{{securityContext: Object.spec.securityContext{{runAsUser: {RANGE}, fsGroup: {RANGE}}}}}}}"
+    );
+    let unset = "!has(object.spec.securityContext) || !has(object.spec.securityContext.runAsUser)";
+    let label = json!({"e2e.test/scratch": "true"});
+    let version = "admissionregistration.k8s.io/v1";
+    json!({"apiVersion": "v1", "kind": "List", "items": [
+        {
+            "apiVersion": version, "kind": "MutatingAdmissionPolicy",
+            "metadata": {"name": namespace, "labels": label},
+            "spec": {
+                "failurePolicy": "Fail", "reinvocationPolicy": "Never",
+                "matchConstraints": {"resourceRules": kinds},
+                "matchConditions": [{"name": "unset", "expression": unset}],
+                "mutations": [{"patchType": "ApplyConfiguration", "applyConfiguration": {"expression": assigned}}],
+            },
+        },
+        {
+            "apiVersion": version, "kind": "MutatingAdmissionPolicyBinding",
+            "metadata": {"name": namespace, "labels": label},
+            "spec": {
+                "policyName": namespace,
+                "matchResources": {"namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": namespace}}},
+            },
+        },
+    ]})
+    .to_string()
+}
+
+/// Waits until the API server applies the policy, which it learns of some time after it was created.
+async fn assigns(scratch: &Scratch) -> anyhow::Result<()> {
+    let pod: Pod = serde_json::from_value(json!({
+        "metadata": {"name": "unset"},
+        "spec": {
+            "securityContext": {"runAsNonRoot": true, "seccompProfile": {"type": "RuntimeDefault"}},
+            "containers": [{
+                "name": "unset", "image": "unset",
+                "securityContext": {"allowPrivilegeEscalation": false, "capabilities": {"drop": ["ALL"]}},
+            }],
+        },
+    }))?;
+    let dry_run = PostParams {
+        dry_run: true,
+        ..PostParams::default()
+    };
+    wait::until("the policy to give pods a user", wait::USUAL, || async {
+        let pod = scratch.api::<Pod>().create(&dry_run, &pod).await?;
+        ensure!(user(&pod) == Some(RANGE), "{:?}", pod.spec);
+        anyhow::Ok(())
+    })
+    .await
+}
+
+fn user(pod: &Pod) -> Option<i64> {
+    let context = pod.spec.as_ref()?.security_context.as_ref()?;
+    context.run_as_user
+}
+
+#[tokio::test]
+async fn with_identifiers_of_the_namespace_a_notebook_writes_its_home_stops_starts_and_reads_it()
+-> anyhow::Result<()> {
+    let scratch = Scratch::new("assigned", &["alice"]).await?;
+    let manifests = policy(&scratch.namespace);
+    administered(&["apply", "--server-side", "-f", "-"], &manifests).await?;
+    let back = async {
+        let removed = administered(&["delete", "--ignore-not-found", "-f", "-"], &manifests).await;
+        release::upgrade(&[]).await?;
+        removed.map(drop)
+    };
+    always(Box::pin(works(&scratch)), back).await?;
+    scratch.finish().await
+}
+
+async fn works(scratch: &Scratch) -> anyhow::Result<()> {
+    assigns(scratch).await?;
+    release::upgrade_with_json(&[UNSET]).await?;
+    let workspaces = scratch.api::<Workspace>();
+    let alice = HttpSession::new()?;
+
+    let first = on_a_disk(scratch).await?;
+    let url = workspace::url(&first)?;
+    alice.enter(&url, "alice").await?;
+    let pod = scratch.api::<Pod>().get(&workspace::pod(&first)?).await?;
+    ensure!(user(&pod) == Some(RANGE), "{:?}", pod.spec);
+    let written = kernel::compute(&alice, &url, WRITE).await?;
+    let expected = format!("[{RANGE}, 0, {RANGE}, '/home/jovyan/notes.txt']");
+    ensure!(written == expected, "{written} is not {expected}");
+
+    workspace::stop(&workspaces, "lab").await?;
+    let second = workspace::start(&workspaces, "lab").await?;
+    ensure!(
+        workspace::pod(&second)? != workspace::pod(&first)?,
+        "the pod is the first one"
+    );
+    alice.enter(&url, "alice").await?;
+    let read = kernel::compute(&alice, &url, READ).await?;
+    ensure!(read == "'kept and written again'", "{read}");
+    Ok(())
+}
+
+/// A workspace of alice that runs JupyterLab with a disk.
+async fn on_a_disk(scratch: &Scratch) -> anyhow::Result<Workspace> {
+    let wanted = Workspace {
+        metadata: ObjectMeta {
+            name: Some("lab".to_owned()),
+            ..ObjectMeta::default()
+        },
+        spec: serde_json::from_value(json!({"displayName": "lab", "storage": {"size": "64Mi"}}))?,
+        status: None,
+    };
+    let alice = kube::Api::<Workspace>::namespaced(cluster::user("alice").await?, &scratch.namespace);
+    alice.create(&PostParams::default(), &wanted).await?;
+    workspace::reached(&alice, "lab", Phase::Running).await
+}

@@ -1,0 +1,167 @@
+//! Two users at work: alice in JupyterLab with a kernel, bob in an application with a websocket.
+
+use std::time::Duration;
+
+use anyhow::ensure;
+use api::{Workspace, workspace::Phase};
+use e2e::{
+    Environment,
+    cluster::{self, Scratch},
+    http::HttpSession,
+    kernel::Kernel,
+    load::{Load, Writes},
+    portal, wait, workspace,
+};
+use kube::{Api, api::PostParams};
+use reqwest::StatusCode;
+
+use super::tab::Tab;
+
+/// Alice's JupyterLab, and bob's echo server.
+pub(crate) const WORKSPACES: [&str; 2] = ["lab", "echo"];
+/// Forty requests a second of each of them.
+const PAUSE: Duration = Duration::from_millis(25);
+
+/// The users, and the namespace of their workspaces.
+pub(crate) struct Users(Scratch);
+
+/// What they do in the browser.
+pub(crate) struct Work {
+    alice: User,
+    bob: User,
+    kernel: Kernel,
+}
+
+/// One of them, signed in.
+struct User {
+    session: HttpSession,
+    /// Address of the open workspace.
+    url: String,
+    workspaces: Api<Workspace>,
+}
+
+impl Users {
+    pub(crate) async fn new() -> anyhow::Result<Self> {
+        Ok(Self(Scratch::new("last-release", &["alice", "bob"]).await?))
+    }
+
+    pub(crate) fn scratch(&self) -> &Scratch {
+        &self.0
+    }
+
+    /// Each creates a workspace and opens it. Alice computes something.
+    pub(crate) async fn begin(&self) -> anyhow::Result<Work> {
+        let (alice, bob) = tokio::try_join!(self.alice(), self.bob())?;
+        let kernel = Kernel::start(&alice.session, &alice.url).await?;
+        let result = kernel.compute("answer = 41\nanswer").await?;
+        ensure!(result == "41", "{result}");
+        Ok(Work { alice, bob, kernel })
+    }
+
+    async fn alice(&self) -> anyhow::Result<User> {
+        let running = Box::pin(workspace::lab(&self.0)).await?;
+        self.enter("alice", &running).await
+    }
+
+    async fn bob(&self) -> anyhow::Result<User> {
+        let workspaces: Api<Workspace> = Api::namespaced(cluster::user("bob").await?, &self.0.namespace);
+        let wanted = workspace::echo(WORKSPACES[1])?;
+        workspaces.create(&PostParams::default(), &wanted).await?;
+        let running = workspace::reached(&workspaces, WORKSPACES[1], Phase::Running).await?;
+        self.enter("bob", &running).await
+    }
+
+    async fn enter(&self, user: &str, running: &Workspace) -> anyhow::Result<User> {
+        let (session, url) = (HttpSession::new()?, workspace::url(running)?);
+        session.enter(&url, user).await?;
+        let client = cluster::user(user).await?;
+        Ok(User {
+            session,
+            url,
+            workspaces: Api::namespaced(client, &self.0.namespace),
+        })
+    }
+
+    /// Alice's session opens the portal at its host if there is one, and otherwise nothing.
+    pub(crate) async fn see_a_portal(&self, work: &Work, expected: bool) -> anyhow::Result<()> {
+        let host = Environment::get()?.portal_host();
+        let address = portal::address(&format!("/w/{}/{}", self.0.namespace, WORKSPACES[0]))?;
+        wait::until(&format!("a portal: {expected}"), wait::USUAL, || async {
+            let page = work.alice.session.open(&address).await;
+            let page = page.map_err(|error| format!("{error:#}"))?;
+            let (status, is_there) = (page.status(), page.url().host_str() == Some(&host));
+            let is_so = if expected {
+                status.is_success() && is_there
+            } else {
+                status == StatusCode::FORBIDDEN
+            };
+            is_so
+                .then_some(())
+                .ok_or_else(|| format!("{status} at {}", page.url()))
+        })
+        .await
+    }
+
+    pub(crate) async fn finish(self) -> anyhow::Result<()> {
+        self.0.finish().await
+    }
+}
+
+impl Work {
+    /// Both users work during `step`, and afterwards with what they had. `name`: of the step.
+    pub(crate) async fn goes_on_during(
+        &self,
+        name: &str,
+        step: impl Future<Output = anyhow::Result<()>>,
+    ) -> anyhow::Result<()> {
+        let tab = Tab::open(&self.bob.session, &self.bob.url).await?;
+        let loads = [
+            Load::begin(
+                &self.alice.session,
+                &format!("{}api/status", self.alice.url),
+                PAUSE,
+            ),
+            Load::begin(&self.bob.session, &format!("{}alive", self.bob.url), PAUSE),
+        ];
+        let writes = Writes::begin(self.alice.workspaces.clone())?;
+        let stepped = step.await;
+        let failed_writes = writes.end().await?;
+        let mut reports = Vec::new();
+        for (load, user) in loads.into_iter().zip(["alice", "bob"]) {
+            reports.push(load.end(&format!("{name}, {user}"), Duration::ZERO).await);
+        }
+        stepped?;
+        for report in reports {
+            let report = report?;
+            ensure!(report.failed == 0, "{report:?}");
+        }
+        ensure!(failed_writes.is_empty(), "{failed_writes:?}");
+        tab.close().await?;
+
+        let result = self.kernel.compute("answer + 1").await?;
+        ensure!(result == "42", "{result}");
+        let (hers, his) = (format!("hers-after-{name}"), format!("his-after-{name}"));
+        tokio::try_join!(self.alice.opens_another(&hers), self.bob.opens_another(&his)).map(drop)
+    }
+}
+
+impl User {
+    /// Creates a workspace and opens it, without a new login.
+    async fn opens_another(&self, name: &str) -> anyhow::Result<()> {
+        let wanted = workspace::echo(name)?;
+        self.workspaces.create(&PostParams::default(), &wanted).await?;
+        let running = workspace::reached(&self.workspaces, name, Phase::Running).await?;
+        let url = workspace::url(&running)?;
+        wait::until(&format!("{name} to open"), wait::USUAL, || async {
+            let page = self.session.open(&url).await;
+            let page = page.map_err(|error| format!("{error:#}"))?;
+            let (status, at) = (page.status(), page.url().to_string());
+            if status.is_success() && at == url {
+                Ok(())
+            } else {
+                Err(format!("{status} at {at}"))
+            }
+        })
+        .await
+    }
+}

@@ -1,0 +1,120 @@
+//! Cell -> the user's request to the portal, as its pages send it, also where they have no such button (pure).
+
+use api::Workspace;
+use kube::ResourceExt as _;
+use serde_json::{Value, json};
+
+use super::Action;
+use super::cell::{NEW_OWNER, Target};
+use super::places::NO_NODE;
+
+/// A request to the portal.
+#[derive(Debug)]
+pub(super) enum Request {
+    Page(String),
+    Form(String, Vec<(&'static str, String)>),
+}
+
+/// The request. `text`: the workspace as YAML, as its page shows it to who may change it.
+pub(super) fn request(target: &Target<'_>, action: Action, text: &str) -> anyhow::Result<Request> {
+    let at = |rest: &str| format!("{}{rest}", target.path());
+    let uid = ("uid", target.workspace.uid().unwrap_or_default());
+    let of_share = |rest: &str| at(&format!("/share/{}/{rest}", target.share.name_any()));
+    let share_uid = ("uid", target.share.uid().unwrap_or_default());
+    Ok(match action {
+        Action::Page => Request::Page(at("")),
+        Action::Text => Request::Page(at("/yaml")),
+        Action::Logs => Request::Page(at("/logs")),
+        Action::Stop => Request::Form(at("/stop"), vec![uid]),
+        Action::Start => Request::Form(at("/start"), vec![uid]),
+        Action::Restart => Request::Form(at("/restart"), vec![uid]),
+        Action::Delete => Request::Form(at("/delete"), vec![uid, ("name", target.name.clone())]),
+        Action::StopMany => {
+            let workspace = format!("{}/{}/{}", target.namespace, target.name, uid.1);
+            Request::Form("/stop".to_owned(), vec![("workspace", workspace)])
+        }
+        Action::Form => {
+            let mut fields = change(target, "form")?;
+            fields.extend([uid, ("spec.displayName", target.mark().to_owned())]);
+            Request::Form(at("/edit"), fields)
+        }
+        Action::Yaml => {
+            let mut fields = change(target, "yaml")?;
+            fields.extend([uid, ("yaml", on_another_node(text, target.mark()))]);
+            Request::Form(at("/yaml"), fields)
+        }
+        Action::Create => Request::Form("/new".to_owned(), new(target)),
+        Action::Share => Request::Form(at("/share"), share(uid, &target.friend())),
+        Action::Prolong => {
+            let end = target.share.spec.expires_at.as_ref();
+            let before = end.map(|end| end.0.to_string()).unwrap_or_default();
+            let fields = [
+                ("before", before),
+                ("until", "date".to_owned()),
+                ("date", target.day()),
+            ];
+            Request::Form(of_share("until"), [vec![share_uid], fields.to_vec()].concat())
+        }
+        Action::EndShare => Request::Form(of_share("end"), vec![share_uid]),
+        Action::HandOver => {
+            let owner = api::names::owner(&target.workspace.metadata).unwrap_or_default();
+            let fields = vec![uid, ("before", owner.to_owned()), ("owner", NEW_OWNER.to_owned())];
+            Request::Form(at("/owner"), fields)
+        }
+    })
+}
+
+/// What both forms of a change send beside the change: what they were opened with.
+fn change(target: &Target<'_>, written: &str) -> anyhow::Result<Vec<(&'static str, String)>> {
+    let object = serde_json::to_value(&target.workspace)?;
+    let map = |name: &str| match &object["metadata"][name] {
+        Value::Null => json!({}),
+        map => map.clone(),
+    };
+    let before = json!({
+        "metadata": {"labels": map("labels"), "annotations": map("annotations")},
+        "spec": object["spec"],
+    });
+    Ok(vec![
+        ("before", before.to_string()),
+        ("written", written.to_owned()),
+        ("do", "save".to_owned()),
+    ])
+}
+
+/// The text with another value in the line that names the node.
+fn on_another_node(text: &str, node: &str) -> String {
+    let line = |line: &str| match line.split_once(NO_NODE) {
+        Some((indent, _)) => format!("{indent}{NO_NODE}: {node}\n"),
+        None => format!("{line}\n"),
+    };
+    text.lines().map(line).collect()
+}
+
+fn new(target: &Target<'_>) -> Vec<(&'static str, String)> {
+    let Workspace { metadata, spec, .. } = &target.another;
+    let template = spec.template_ref.clone().unwrap_or_default();
+    let text = format!(
+        "apiVersion: workspaces.jupyter.org/v1alpha1\nkind: Workspace\nmetadata: {{name: {}}}\nspec: {{displayName: {}, desiredStatus: Stopped}}\n",
+        metadata.name.as_deref().unwrap_or_default(),
+        spec.display_name,
+    );
+    vec![
+        ("namespace", target.namespace.to_owned()),
+        ("template", template),
+        ("written", "yaml".to_owned()),
+        ("yaml", text),
+    ]
+}
+
+fn share(uid: (&'static str, String), with: &str) -> Vec<(&'static str, String)> {
+    let fields = [
+        ("kind", "User"),
+        ("name", with),
+        ("until", "8h"),
+        ("date", ""),
+        ("reason", ""),
+    ];
+    let fields = fields.map(|(name, value)| (name, value.to_owned()));
+    [vec![uid], fields.to_vec()].concat()
+}
