@@ -5,7 +5,7 @@ use api::workspace::DesiredStatus;
 use api::{Workspace, WorkspaceShare};
 use e2e::attested::Answer;
 use kube::ResourceExt as _;
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use super::kubectl::Refusal;
 use super::people::{Kind, Person};
@@ -17,6 +17,8 @@ use super::{Action, Outcome};
 pub(super) const NEW_OWNER: &str = "dave";
 /// Title of the page for what does not exist.
 const HIDDEN: &str = "There is nothing here for you";
+/// The answer to a stop of many where the user sees none that runs.
+const NONE_RUNS: &str = "None of the chosen workspaces runs.";
 
 /// Who acts on what.
 pub(super) struct Target<'a> {
@@ -89,8 +91,8 @@ fn by_portal(action: Action, refusal: Option<&Refusal>, answer: &Answer) -> Opti
         (Action::Text, 200) => view["text"].as_str()?.contains(NO_NODE).then_some(seen),
         (Action::Logs, 200) if view["absent"].is_null() => Some(Outcome::Done),
         (Action::Logs, 200) => is_said(&view["absent"]["text"]).then_some(Outcome::Refused),
+        (Action::StopMany, 400) if view["why"] == json!([NONE_RUNS]) => Some(Outcome::Hidden),
         (Action::StopMany, 200) => match &**view["result"]["results"].as_array()? {
-            [] => Some(Outcome::Hidden),
             [one] if one["reason"] == "" => Some(Outcome::Done),
             [one] => is_said(&one["reason"]).then_some(Outcome::Refused),
             _ => None,
