@@ -29,11 +29,11 @@ pub struct Check {
 }
 
 impl Check {
-    /// Creates what the Pod needs.
+    /// Renders them.
     ///
     /// # Errors
-    /// The chart has no such Pod, or the API server refuses an object.
-    pub async fn new() -> anyhow::Result<Self> {
+    /// The chart has no such Pod.
+    pub async fn render() -> anyhow::Result<Self> {
         let files = ["templates/tests/check.yaml", "templates/rbac/tests.yaml"];
         let yaml = release::render_files(&files).await?;
         let json = administered(
@@ -51,19 +51,23 @@ impl Check {
                 None => vec![object],
             });
         let (pods, others): (Vec<Value>, Vec<Value>) = all.partition(|object| object["kind"] == "Pod");
-        let check = Self {
+        Ok(Self {
             pod: pods
                 .into_iter()
                 .next()
                 .context("the chart has no Pod for helm test")?,
             objects: json!({"apiVersion": "v1", "kind": "List", "items": others}).to_string(),
-        };
-        let applied = administered(&["apply", "--filename=-"], &check.objects).await;
-        if let Err(error) = applied {
-            check.remove().await?;
-            return Err(error);
-        }
-        Ok(check)
+        })
+    }
+
+    /// Creates what the Pod needs. [`Self::remove`] takes it away.
+    ///
+    /// # Errors
+    /// The API server refuses an object.
+    pub async fn apply(&self) -> anyhow::Result<()> {
+        administered(&["apply", "--filename=-"], &self.objects)
+            .await
+            .map(drop)
     }
 
     /// User name of the Pod's account.

@@ -7,6 +7,7 @@ use std::{
 };
 
 use anyhow::Context as _;
+use http::{Method, Request, Response};
 use k8s_openapi::{
     api::{
         authorization::v1::SubjectAccessReview,
@@ -18,10 +19,12 @@ use k8s_openapi::{
 use kube::{
     Api, Client, Config, ResourceExt as _,
     api::{AttachParams, DeleteParams, ListParams, PostParams},
+    client::Body,
     config::{AuthInfo, KubeConfigOptions, Kubeconfig},
 };
-use serde_json::json;
+use serde_json::{Value, json};
 use tokio::io::AsyncReadExt as _;
+use tower::service_fn;
 
 use crate::{Environment, process, teardown, wait};
 
@@ -29,7 +32,25 @@ use crate::{Environment, process, teardown, wait};
 pub async fn client(kubeconfig: &Path) -> anyhow::Result<Client> {
     let config = Kubeconfig::read_from(kubeconfig)?;
     let config = Config::from_custom_kubeconfig(config, &KubeConfigOptions::default()).await?;
-    Ok(Client::try_from(config)?)
+    client_of(config)
+}
+
+/// A client that sends a GET again when its connection ends before the answer: the API server closes unused connections, some of them
+/// just when they are used again.
+fn client_of(config: Config) -> anyhow::Result<Client> {
+    let client = Client::try_from(config)?;
+    let (namespace, valid_until) = (client.default_namespace().to_owned(), *client.valid_until());
+    let service = service_fn(move |request| send(client.clone(), request));
+    Ok(Client::new(service, namespace).with_valid_until(valid_until))
+}
+
+async fn send(client: Client, request: Request<Body>) -> Result<Response<Body>, kube::Error> {
+    let (parts, body) = request.into_parts();
+    let again = (parts.method == Method::GET).then(|| Request::from_parts(parts.clone(), Body::empty()));
+    match (client.send(Request::from_parts(parts, body)).await, again) {
+        (Err(kube::Error::Service(_)), Some(again)) => client.send(again).await,
+        (answer, _) => answer,
+    }
 }
 
 /// A client with the identity of an administrator.
@@ -63,7 +84,7 @@ pub async fn with_token(token: &str) -> anyhow::Result<Client> {
         token: Some(token.to_owned().into()),
         ..AuthInfo::default()
     };
-    Ok(Client::try_from(config)?)
+    client_of(config)
 }
 
 /// A client that impersonates `user` in `groups`, by the administrator's permission. The user need not exist.
@@ -73,7 +94,7 @@ pub async fn acting_as(user: &str, groups: &[&str]) -> anyhow::Result<Client> {
     config.auth_info.impersonate = Some(user.to_owned());
     let groups = groups.iter().copied().chain(["system:authenticated"]);
     config.auth_info.impersonate_groups = Some(groups.map(str::to_owned).collect());
-    Ok(Client::try_from(config)?)
+    client_of(config)
 }
 
 /// A namespace as users have it: it enforces Pod Security `restricted`, and `users` may work with workspaces.
@@ -155,17 +176,12 @@ impl Scratch {
     }
 
     /// Grants `user` the `rules` of a Role in this namespace. `name` is the name of that Role.
-    pub async fn grant(&self, name: &str, user: &str, rules: &serde_json::Value) -> anyhow::Result<()> {
+    pub async fn grant(&self, name: &str, user: &str, rules: &Value) -> anyhow::Result<()> {
         self.grant_all(name, &[user], rules).await
     }
 
     /// The same to several users.
-    pub async fn grant_all(
-        &self,
-        name: &str,
-        users: &[&str],
-        rules: &serde_json::Value,
-    ) -> anyhow::Result<()> {
+    pub async fn grant_all(&self, name: &str, users: &[&str], rules: &Value) -> anyhow::Result<()> {
         let role: Role = serde_json::from_value(json!({"metadata": {"name": name}, "rules": rules}))?;
         self.api::<Role>().create(&PostParams::default(), &role).await?;
         let binding: RoleBinding = serde_json::from_value(json!({
@@ -186,7 +202,7 @@ impl Scratch {
     }
 
     /// Waits until the API server applies the first permission of `rule` to `user`.
-    pub async fn holds(&self, user: &str, rule: &serde_json::Value) -> anyhow::Result<()> {
+    pub async fn holds(&self, user: &str, rule: &Value) -> anyhow::Result<()> {
         let first = |list: &str| rule[list][0].as_str().unwrap_or_default();
         let review: SubjectAccessReview = serde_json::from_value(json!({
             "spec": {"user": user, "resourceAttributes": {
@@ -251,7 +267,7 @@ impl Scratch {
     }
 }
 
-fn subjects(users: &[&str]) -> serde_json::Value {
+fn subjects(users: &[&str]) -> Value {
     let subject = |user| json!({"kind": "User", "apiGroup": "rbac.authorization.k8s.io", "name": user});
     users.iter().map(subject).collect()
 }
@@ -259,12 +275,7 @@ fn subjects(users: &[&str]) -> serde_json::Value {
 /// Runs a command in a pod's first container and returns its output.
 pub async fn exec(pods: &Api<Pod>, pod: &str, command: &[&str]) -> anyhow::Result<String> {
     let attached = AttachParams::default().stderr(true);
-    let begin = || pods.exec(pod, command.to_vec(), &attached);
-    let mut process = match begin().await {
-        // The API server closed a kept connection just when it was taken again. The command did not begin.
-        Err(kube::Error::Service(_)) => begin().await?,
-        started => started?,
-    };
+    let mut process = pods.exec(pod, command.to_vec(), &attached).await?;
     let (mut out, mut err) = (String::new(), String::new());
     let mut stdout = process.stdout().context("no standard output")?;
     let mut stderr = process.stderr().context("no standard error")?;
@@ -280,31 +291,40 @@ pub async fn exec(pods: &Api<Pod>, pod: &str, command: &[&str]) -> anyhow::Resul
     Ok(out)
 }
 
-/// A pod for tests that meets Pod Security `restricted`.
-pub async fn run_pod(pods: &Api<Pod>, name: &str, image: &str) -> anyhow::Result<Pod> {
-    let pod: Pod = serde_json::from_value(json!({
-        "metadata": {"name": name},
+/// A pod of one container that meets Pod Security `restricted`. It is as JSON, for [`serde_json::from_value`].
+pub fn restricted_pod(name: &str, mut container: Value, volumes: &Value) -> Value {
+    container["name"] = json!(name);
+    container["securityContext"] = json!({
+        "allowPrivilegeEscalation": false,
+        "readOnlyRootFilesystem": true,
+        "capabilities": {"drop": ["ALL"]},
+    });
+    json!({
+        "apiVersion": "v1",
+        "kind": "Pod",
+        "metadata": {"name": name, "labels": {"app": name}},
         "spec": {
             "automountServiceAccountToken": false,
             "terminationGracePeriodSeconds": 0,
             "securityContext": {"runAsNonRoot": true, "runAsUser": 1000, "seccompProfile": {"type": "RuntimeDefault"}},
-            "containers": [{
-                "name": "main",
-                "image": image,
-                "imagePullPolicy": "Never",
-                "ports": [{"containerPort": 8888}],
-                "readinessProbe": {"tcpSocket": {"port": 8888}, "periodSeconds": 1},
-                "securityContext": {
-                    "allowPrivilegeEscalation": false,
-                    "readOnlyRootFilesystem": true,
-                    "capabilities": {"drop": ["ALL"]},
-                },
-                "volumeMounts": [{"name": "tmp", "mountPath": "/tmp"}],
-            }],
-            "volumes": [{"name": "tmp", "emptyDir": {}}],
+            "containers": [container],
+            "volumes": volumes,
         },
-    }))?;
-    pods.create(&PostParams::default(), &pod).await?;
+    })
+}
+
+/// Starts a pod of a server at port 8888, and waits until it is ready.
+pub async fn run_pod(pods: &Api<Pod>, name: &str, image: &str) -> anyhow::Result<Pod> {
+    let server = json!({
+        "image": image,
+        "imagePullPolicy": "Never",
+        "ports": [{"containerPort": 8888}],
+        "readinessProbe": {"tcpSocket": {"port": 8888}, "periodSeconds": 1},
+        "volumeMounts": [{"name": "tmp", "mountPath": "/tmp"}],
+    });
+    let pod = restricted_pod(name, server, &json!([{"name": "tmp", "emptyDir": {}}]));
+    pods.create(&PostParams::default(), &serde_json::from_value(pod)?)
+        .await?;
     wait::until("the test pod to be ready", wait::USUAL, || async {
         let pod = pods.get(name).await.map_err(|error| error.to_string())?;
         if is_ready(&pod) {
@@ -332,9 +352,14 @@ pub fn has_ended(pod: &Pod) -> bool {
 /// The pods of one of the product's components.
 pub async fn component_pods(client: Client, component: &str) -> anyhow::Result<Vec<Pod>> {
     let namespace = &Environment::get()?.system_namespace;
-    let selector = format!("app.kubernetes.io/part-of=jupyter-k8s,app.kubernetes.io/component={component}");
     let pods = Api::<Pod>::namespaced(client, namespace);
-    Ok(pods.list(&ListParams::default().labels(&selector)).await?.items)
+    Ok(pods.list(&of_component(component)).await?.items)
+}
+
+/// Selects the pods of one of the product's components.
+pub(crate) fn of_component(component: &str) -> ListParams {
+    let selector = format!("app.kubernetes.io/part-of=jupyter-k8s,app.kubernetes.io/component={component}");
+    ListParams::default().labels(&selector)
 }
 
 /// Metadata with a name.

@@ -36,23 +36,29 @@ const BY_HAND: &str = "do the same by hand:";
 #[tokio::test]
 async fn after_an_uninstall_workspaces_run_on_nothing_hangs_and_a_new_installation_takes_them_over()
 -> anyhow::Result<()> {
+    let remove = async {
+        // Helm may have been interrupted after the Job: it runs once more.
+        run_job().await?;
+        release::uninstall().await
+    };
+    let kept = Box::pin(taken_over_after(remove)).await?;
+    kept.finish().await
+}
+
+/// Removes the release in this way while two workspaces run, and installs it again. The namespace of the one that outlasts it.
+async fn taken_over_after(remove: impl Future<Output = anyhow::Result<()>>) -> anyhow::Result<Scratch> {
     let kept = Scratch::new("uninstalled", &["alice"]).await?;
     let leaving = Scratch::new("leaving", &["alice"]).await?;
     let running = workspace::running(&kept, "kept").await?;
     let pod = the_pod(&kept).await?;
     workspace::running(&leaving, "leaving").await?;
-
-    // Helm may have been interrupted after the Job: it runs once more.
     let work = async {
-        run_job().await?;
-        release::uninstall().await?;
+        remove.await?;
         while_uninstalled(&kept, &pod, leaving).await
     };
-    let outcome = Box::pin(work).await;
-    release::upgrade(&[]).await?;
-    outcome?;
+    Box::pin(always(work, release::upgrade(&[]))).await?;
     is_taken_over(&kept, &pod, &workspace::url(&running)?).await?;
-    kept.finish().await
+    Ok(kept)
 }
 
 /// The new installation works with the pod that ran meanwhile.
@@ -83,29 +89,19 @@ async fn is_taken_over(kept: &Scratch, pod: &Pod, url: &str) -> anyhow::Result<(
 #[tokio::test]
 async fn the_documented_commands_do_what_the_job_does_and_definitions_and_namespaces_can_be_deleted()
 -> anyhow::Result<()> {
-    let kept = Scratch::new("uninstalled", &["alice"]).await?;
-    let leaving = Scratch::new("leaving", &["alice"]).await?;
-    let running = workspace::running(&kept, "kept").await?;
-    let pod = the_pod(&kept).await?;
-    workspace::running(&leaving, "leaving").await?;
     let commands = commands()?;
-    let work = async {
+    let remove = async {
         Shell::new(Helm::Three)?.run(&commands).await?;
-        release::uninstall_without_hooks().await?;
-        while_uninstalled(&kept, &pod, leaving).await
+        release::uninstall_without_hooks().await
     };
-    let outcome = Box::pin(work).await;
-    release::upgrade(&[]).await?;
-    outcome?;
-    is_taken_over(&kept, &pod, &workspace::url(&running)?).await?;
+    let kept = Box::pin(taken_over_after(remove)).await?;
 
     // Now it goes for good.
-    let outcome = match release::uninstall().await {
-        Ok(()) => definitions_are_deleted(&kept).await,
-        failed => failed,
+    let work = async {
+        release::uninstall().await?;
+        definitions_are_deleted(&kept).await
     };
-    release::upgrade(&[]).await?;
-    outcome?;
+    Box::pin(always(work, release::upgrade(&[]))).await?;
     workspace::running(&kept, "new").await?;
     kept.finish().await
 }

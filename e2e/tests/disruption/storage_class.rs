@@ -95,10 +95,11 @@ async fn a_disk_without_default_storage_class_is_reported_and_binds_later() -> a
 
 /// The release's test creates a workspace with a disk, says why it does not start, and deletes it.
 async fn is_found_by_helm_test() -> anyhow::Result<()> {
-    let check = Check::new().await?;
+    let check = Check::render().await?;
     let scratch = Scratch::new("check", &[&check.user()?]).await?;
     let namespace = format!("--workspace-namespace={}", scratch.namespace);
     let work = async {
+        check.apply().await?;
         let change = |pod: &mut ChangedPod| {
             pod.without_workspace()?;
             pod.set(&[&namespace, "--delete-disk", "--timeout-seconds=20"])

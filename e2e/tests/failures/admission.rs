@@ -2,7 +2,7 @@
 
 use api::{WorkspaceManager, WorkspaceTemplate, condition::reason};
 use e2e::{
-    Environment,
+    Environment, cluster,
     failures::{Fixture, table},
     row, wait,
 };
@@ -151,15 +151,8 @@ async fn pod_security(fixture: &Fixture) -> anyhow::Result<()> {
 /// Waits until a pod is refused with this word: rules take a moment to be known to the API server.
 async fn in_force(fixture: &Fixture, word: &str) -> anyhow::Result<()> {
     let pods = fixture.scratch.api::<Pod>();
-    let pod: Pod = serde_json::from_value(json!({
-        "metadata": {"generateName": "probe-"},
-        "spec": {
-            "securityContext": {"runAsNonRoot": true, "runAsUser": 1000, "seccompProfile": {"type": "RuntimeDefault"}},
-            "containers": [{"name": "c", "image": "i", "securityContext": {
-                "allowPrivilegeEscalation": false, "capabilities": {"drop": ["ALL"]},
-            }}],
-        },
-    }))?;
+    let pod = cluster::restricted_pod("probe", json!({"image": "i"}), &json!([]));
+    let pod: Pod = serde_json::from_value(pod)?;
     let dry = PostParams {
         dry_run: true,
         ..PostParams::default()

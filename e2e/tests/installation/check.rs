@@ -70,17 +70,23 @@ async fn each_line_of_helm_test_fails_for_its_own_reason_and_nothing_is_left() -
         "metadata": {"name": scratch.namespace, "labels": {"e2e.test/scratch": "true"}},
         "stringData": {"clientSecret": "wrong", "ca.crt": stand_in.authority},
     });
-    secrets
-        .create(&PostParams::default(), &serde_json::from_value(wrong)?)
-        .await?;
-    let check = Check::new().await?;
-    let back = async {
-        secrets
-            .delete(&scratch.namespace, &DeleteParams::default())
-            .await?;
-        check.remove().await
+    let wrong: Secret = serde_json::from_value(wrong)?;
+    let check = Check::render().await?;
+    let work = async {
+        check.apply().await?;
+        let with_secret = async {
+            secrets.create(&PostParams::default(), &wrong).await?;
+            failures(&check, &stand_in, &scratch.namespace).await
+        };
+        let without = async {
+            secrets
+                .delete(&scratch.namespace, &DeleteParams::default())
+                .await?;
+            Ok(())
+        };
+        Box::pin(always(with_secret, without)).await
     };
-    Box::pin(always(failures(&check, &stand_in, &scratch.namespace), back)).await?;
+    Box::pin(always(work, check.remove())).await?;
     let pods = Api::<Pod>::namespaced(cluster::admin().await?, &Environment::get()?.system_namespace);
     let all = pods.list(&ListParams::default()).await?;
     let beginning = format!("{}-check-", Environment::get()?.release);
@@ -161,10 +167,11 @@ async fn failures(check: &Check, stand_in: &StandIn, secret: &str) -> anyhow::Re
 #[tokio::test]
 async fn where_the_api_server_does_not_reach_the_webhook_helm_test_says_so_and_creates_nothing()
 -> anyhow::Result<()> {
-    let check = Check::new().await?;
+    let check = Check::render().await?;
     let scratch = Scratch::new("check", &[&check.user()?]).await?;
     let unreached = Unreached::new(&scratch).await?;
     let work = async {
+        check.apply().await?;
         unreached.ask().await?;
         let namespace = format!("--workspace-namespace={}", scratch.namespace);
         let change = |pod: &mut ChangedPod| {

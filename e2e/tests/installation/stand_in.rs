@@ -73,26 +73,13 @@ fn pod() -> anyhow::Result<Value> {
         &environment.identity_host,
         &ahead,
     ];
-    Ok(json!({
-        "metadata": {"name": NAME},
-        "spec": {
-            "automountServiceAccountToken": false,
-            "terminationGracePeriodSeconds": 0,
-            "securityContext": {"runAsNonRoot": true, "runAsUser": 1000, "seccompProfile": {"type": "RuntimeDefault"}},
-            "containers": [{
-                "name": NAME,
-                "image": environment.images.echo,
-                "imagePullPolicy": "Never",
-                "command": command,
-                "readinessProbe": {"tcpSocket": {"port": port}, "periodSeconds": 1},
-                "securityContext": {
-                    "allowPrivilegeEscalation": false,
-                    "readOnlyRootFilesystem": true,
-                    "capabilities": {"drop": ["ALL"]},
-                },
-                "volumeMounts": [{"name": "tls", "mountPath": "/tls", "readOnly": true}],
-            }],
-            "volumes": [{"name": "tls", "secret": {"secretName": NAME}}],
-        },
-    }))
+    let server = json!({
+        "image": environment.images.echo,
+        "imagePullPolicy": "Never",
+        "command": command,
+        "readinessProbe": {"tcpSocket": {"port": port}, "periodSeconds": 1},
+        "volumeMounts": [{"name": "tls", "mountPath": "/tls", "readOnly": true}],
+    });
+    let volumes = json!([{"name": "tls", "secret": {"secretName": NAME}}]);
+    Ok(cluster::restricted_pod(NAME, server, &volumes))
 }

@@ -115,20 +115,10 @@ async fn pulled(namespace: &str, image: &str) -> anyhow::Result<()> {
 /// A pod with this image, which is on the node already, and without the Secret.
 pub(crate) async fn refused_without_password(image: &str) -> anyhow::Result<()> {
     let pods = Api::<Pod>::namespaced(cluster::admin().await?, NAMESPACE);
-    let pod: Pod = serde_json::from_value(json!({
-        "metadata": {"name": "without-password"},
-        "spec": {
-            "automountServiceAccountToken": false,
-            "securityContext": {"runAsNonRoot": true, "runAsUser": 1000, "seccompProfile": {"type": "RuntimeDefault"}},
-            "containers": [{
-                "name": "main",
-                "image": image,
-                "imagePullPolicy": "Always",
-                "securityContext": {"allowPrivilegeEscalation": false, "capabilities": {"drop": ["ALL"]}},
-            }],
-        },
-    }))?;
-    pods.create(&PostParams::default(), &pod).await?;
+    let container = json!({"image": image, "imagePullPolicy": "Always"});
+    let pod = cluster::restricted_pod("without-password", container, &json!([]));
+    pods.create(&PostParams::default(), &serde_json::from_value(pod)?)
+        .await?;
     let refused = wait::until("the registry to refuse a pull", wait::USUAL, || async {
         let pod = pods
             .get("without-password")

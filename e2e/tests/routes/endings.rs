@@ -78,11 +78,7 @@ async fn a_terminating_pod_has_no_egress_during_foreground_deletion() -> anyhow:
     .await?;
     let mut refused = 0;
     loop {
-        // The API server closes some kept connections just when they are taken again: that look is repeated.
-        let policy = match policies.get_opt("workspace-ws").await {
-            Err(kube::Error::Service(_)) => continue,
-            policy => policy?,
-        };
+        let policy = policies.get_opt("workspace-ws").await?;
         let mut got_out = Vec::new();
         for (to, port) in out {
             // Its container may end meanwhile.
@@ -91,13 +87,8 @@ async fn a_terminating_pod_has_no_egress_during_foreground_deletion() -> anyhow:
             }
         }
         anyhow::ensure!(got_out.is_empty(), "the ending pod reached {got_out:?}");
-        match is_ending().await {
-            Err(kube::Error::Service(_)) => continue,
-            ending => {
-                if ending?.is_none() {
-                    break;
-                }
-            }
+        if is_ending().await?.is_none() {
+            break;
         }
         anyhow::ensure!(policy.is_some(), "the policy went before the pod");
         refused += 1;

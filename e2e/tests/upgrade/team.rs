@@ -110,18 +110,12 @@ async fn as_a_member(scratch: &Scratch) -> anyhow::Result<()> {
     );
 
     // The quota demands requests of processor time; the limits fill them in.
-    let pod: Pod = serde_json::from_value(json!({
-        "metadata": {"name": "without-resources"},
-        "spec": {
-            "containers": [{
-                "name": "main",
-                "image": "example.test/never-pulled",
-                "securityContext": {"allowPrivilegeEscalation": false, "capabilities": {"drop": ["ALL"]}},
-            }],
-            "securityContext": {"runAsNonRoot": true, "runAsUser": 1000, "seccompProfile": {"type": "RuntimeDefault"}},
-        },
-    }))?;
-    let admitted = scratch.api::<Pod>().create(&dry_run, &pod).await?;
+    let container = json!({"image": "example.test/never-pulled"});
+    let pod = cluster::restricted_pod("without-resources", container, &json!([]));
+    let admitted = scratch
+        .api::<Pod>()
+        .create(&dry_run, &serde_json::from_value(pod)?)
+        .await?;
     let spec = serde_json::to_value(&admitted.spec)?;
     let resources = &spec["containers"][0]["resources"];
     ensure!(

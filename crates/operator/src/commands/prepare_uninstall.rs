@@ -2,6 +2,9 @@
 //!
 //! Without this, objects with our finalizers could not be deleted after an uninstall, and the API server would refuse workspaces because
 //! the webhook does not answer. Objects, disks and running pods are kept.
+//!
+//! After a failure the operator stays stopped: without the webhook it would run workspaces that nobody has checked. The command may be
+//! repeated, and an upgrade of the release brings both back.
 
 use std::time::Duration;
 

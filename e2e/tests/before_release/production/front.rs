@@ -133,39 +133,26 @@ fn routes(environment: &Environment, provider: &str, system: &str) -> Value {
 }
 
 fn pod(release: &str, image: &str) -> Value {
-    json!({
-        "apiVersion": "v1", "kind": "Pod", "metadata": {"name": NAME, "labels": {"app": NAME}},
-        "spec": {
-            "automountServiceAccountToken": false,
-            "terminationGracePeriodSeconds": 0,
-            "securityContext": {"runAsNonRoot": true, "runAsUser": 1000, "seccompProfile": {"type": "RuntimeDefault"}},
-            "containers": [{
-                "name": NAME,
-                "image": image,
-                "imagePullPolicy": "Never",
-                "args": [
-                    format!("--entrypoints.websecure.address=:{PORT}"),
-                    "--entrypoints.ping.address=:8080",
-                    "--ping.entrypoint=ping",
-                    "--global.checknewversion=false",
-                    "--global.sendanonymoususage=false",
-                    "--providers.file.filename=/routes/routes.yaml",
-                ],
-                "readinessProbe": {"httpGet": {"path": "/ping", "port": 8080}, "periodSeconds": 1},
-                "securityContext": {
-                    "allowPrivilegeEscalation": false,
-                    "readOnlyRootFilesystem": true,
-                    "capabilities": {"drop": ["ALL"]},
-                },
-                "volumeMounts": [
-                    {"name": "routes", "mountPath": "/routes", "readOnly": true},
-                    {"name": "tls", "mountPath": "/tls", "readOnly": true},
-                ],
-            }],
-            "volumes": [
-                {"name": "routes", "configMap": {"name": NAME}},
-                {"name": "tls", "secret": {"secretName": format!("{release}-proxy-tls")}},
-            ],
-        },
-    })
+    let traefik = json!({
+        "image": image,
+        "imagePullPolicy": "Never",
+        "args": [
+            format!("--entrypoints.websecure.address=:{PORT}"),
+            "--entrypoints.ping.address=:8080",
+            "--ping.entrypoint=ping",
+            "--global.checknewversion=false",
+            "--global.sendanonymoususage=false",
+            "--providers.file.filename=/routes/routes.yaml",
+        ],
+        "readinessProbe": {"httpGet": {"path": "/ping", "port": 8080}, "periodSeconds": 1},
+        "volumeMounts": [
+            {"name": "routes", "mountPath": "/routes", "readOnly": true},
+            {"name": "tls", "mountPath": "/tls", "readOnly": true},
+        ],
+    });
+    let volumes = json!([
+        {"name": "routes", "configMap": {"name": NAME}},
+        {"name": "tls", "secret": {"secretName": format!("{release}-proxy-tls")}},
+    ]);
+    cluster::restricted_pod(NAME, traefik, &volumes)
 }
