@@ -27,7 +27,7 @@ axe.run(document, { runOnly: { type: 'rule', values }, resultTypes: ['violations
 );
 ";
 
-/// axe-core.
+/// axe-core, and a script that runs it.
 #[derive(Debug)]
 pub struct Axe(String);
 
@@ -40,7 +40,10 @@ impl Axe {
         let path = env::var(VARIABLE)
             .with_context(|| format!("{VARIABLE} is not set: run the tests by `./justw test`"))?;
         let script = fs::read_to_string(&path).with_context(|| format!("cannot read {path}"))?;
-        Ok(Self(script))
+        // In one script, because a page that is loaded anew has lost axe-core.
+        Ok(Self(format!(
+            "if (typeof axe === 'undefined') {{ {script} }}\n{RUN}"
+        )))
     }
 
     /// What breaks a rule, as rule, element and reason.
@@ -48,11 +51,7 @@ impl Axe {
     /// # Errors
     /// The browser does not answer, or not all rules are known.
     pub async fn violations(&self, browser: &Browser) -> anyhow::Result<Vec<String>> {
-        // A page that was loaded anew has lost the script.
-        if browser.run("return typeof axe", Vec::new()).await? == json!("undefined") {
-            browser.run(&self.0, Vec::new()).await?;
-        }
-        let found = browser.page.execute_async(RUN, vec![json!(TAGS)]).await?;
+        let found = browser.page.execute_async(&self.0, vec![json!(TAGS)]).await?;
         let texts = |name: &str| -> anyhow::Result<Vec<String>> {
             let list: Value = found[name].clone();
             serde_json::from_value(list).with_context(|| format!("{name} of {found}"))

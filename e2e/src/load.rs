@@ -42,8 +42,10 @@ pub struct Report {
     pub delayed: usize,
     /// Longest time in which nothing succeeded.
     pub gap: Duration,
-    /// Requests that failed or were held up though they began well after the fault: how long after it, and the status.
-    pub late: Vec<(Duration, Option<StatusCode>)>,
+    /// Number of requests that failed or were held up though they began well after the fault.
+    pub late: usize,
+    /// The first of these: how long after it, and the status.
+    pub first_late: Vec<(Duration, Option<StatusCode>)>,
     /// Time that the slowest request took.
     pub slowest: Duration,
 }
@@ -61,6 +63,10 @@ impl Report {
         let failures = asked
             .iter()
             .filter(|one| one.status != Some(StatusCode::OK) || one.took > LONG);
+        let late: Vec<_> = failures
+            .map(|one| (one.at.saturating_sub(fault), one.status))
+            .filter(|(after, _)| *after > AT_ONCE)
+            .collect();
         Self {
             asked: asked.len(),
             failed: asked.iter().filter(|one| !is_allowed(one)).count(),
@@ -69,10 +75,8 @@ impl Report {
                 .filter(|one| is_allowed(one) && one.took > LONG)
                 .count(),
             gap: gaps.max().unwrap_or(Duration::MAX),
-            late: failures
-                .map(|one| (one.at.saturating_sub(fault), one.status))
-                .filter(|(after, _)| *after > AT_ONCE)
-                .collect(),
+            late: late.len(),
+            first_late: late.into_iter().take(10).collect(),
             slowest: asked.iter().map(|one| one.took).max().unwrap_or_default(),
         }
     }
