@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use anyhow::ensure;
 use api::Workspace;
 use kube::{Api, api::PostParams};
-use reqwest::{Method, StatusCode};
+use reqwest::{Method, RequestBuilder, StatusCode};
 use tokio::{
     sync::watch,
     task::{JoinHandle, JoinSet},
@@ -28,7 +28,13 @@ const WRITE_PAUSE: Duration = Duration::from_millis(100);
 struct Requests {
     at: Duration,
     took: Duration,
-    status: Option<StatusCode>,
+    answer: Result<StatusCode, String>,
+}
+
+impl Requests {
+    fn is_answered(&self) -> bool {
+        self.answer == Ok(StatusCode::OK)
+    }
 }
 
 /// What became of the requests of one disruption.
@@ -44,42 +50,55 @@ pub struct Report {
     pub gap: Duration,
     /// Number of requests that failed or were held up though they began well after the fault.
     pub late: usize,
-    /// The first of these: how long after it, and the status.
-    pub first_late: Vec<(Duration, Option<StatusCode>)>,
+    /// The first requests that failed: how long after the fault they began and how long they took, in seconds, and the answer.
+    pub first_failed: Vec<(f64, f64, Result<StatusCode, String>)>,
     /// Time that the slowest request took.
     pub slowest: Duration,
 }
 
 impl Report {
     fn of(asked: &[Requests], fault: Duration) -> Self {
-        let is_allowed = |one: &&Requests| one.status == Some(StatusCode::OK);
         let mut ends: Vec<_> = asked
             .iter()
-            .filter(is_allowed)
+            .filter(|one| one.is_answered())
             .map(|one| one.at + one.took)
             .collect();
         ends.sort();
         let gaps = ends.windows(2).map(|pair| pair[1].saturating_sub(pair[0]));
-        let failures = asked
-            .iter()
-            .filter(|one| one.status != Some(StatusCode::OK) || one.took > LONG);
-        let late: Vec<_> = failures
-            .map(|one| (one.at.saturating_sub(fault), one.status))
-            .filter(|(after, _)| *after > AT_ONCE)
-            .collect();
+        let after = |one: &Requests| one.at.saturating_sub(fault);
+        let failed: Vec<_> = asked.iter().filter(|one| !one.is_answered()).collect();
+        let is_late = |one: &&Requests| after(one) > AT_ONCE && (!one.is_answered() || one.took > LONG);
         Self {
             asked: asked.len(),
-            failed: asked.iter().filter(|one| !is_allowed(one)).count(),
+            failed: failed.len(),
             delayed: asked
                 .iter()
-                .filter(|one| is_allowed(one) && one.took > LONG)
+                .filter(|one| one.is_answered() && one.took > LONG)
                 .count(),
             gap: gaps.max().unwrap_or(Duration::MAX),
-            late: late.len(),
-            first_late: late.into_iter().take(10).collect(),
+            late: asked.iter().filter(is_late).count(),
+            first_failed: failed
+                .iter()
+                .take(10)
+                .map(|one| {
+                    (
+                        after(one).as_secs_f64(),
+                        one.took.as_secs_f64(),
+                        one.answer.clone(),
+                    )
+                })
+                .collect(),
             slowest: asked.iter().map(|one| one.took).max().unwrap_or_default(),
         }
     }
+}
+
+/// Status of an answer, once its body is read: an unread one resets its stream, and after a thousand of these the client ends the connection.
+async fn whole(request: RequestBuilder) -> reqwest::Result<StatusCode> {
+    let answer = request.send().await?;
+    let status = answer.status();
+    answer.bytes().await?;
+    Ok(status)
 }
 
 /// A person's page that asks an address of its workspace all the time.
@@ -106,9 +125,11 @@ impl Load {
                     .timeout(TIMEOUT);
                 requests.spawn(async move {
                     let at = begin.elapsed();
-                    let status = request.send().await.ok().map(|answer| answer.status());
+                    let answer = whole(request).await;
                     let took = begin.elapsed().saturating_sub(at);
-                    Requests { at, took, status }
+                    let answer =
+                        answer.map_err(|error| format!("{:#}", anyhow::Error::new(error.without_url())));
+                    Requests { at, took, answer }
                 });
             }
             requests.join_all().await

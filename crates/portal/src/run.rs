@@ -24,7 +24,7 @@ use crate::metrics::Metrics;
 use crate::router;
 
 /// Time between the end of readiness and the end of listening, so that the proxy stops sending requests before.
-const LINGER: Duration = Duration::from_secs(3);
+const LINGER: Duration = Duration::from_secs(5);
 /// How often the files of keys and certificates are read again. The kubelet takes about a minute to bring a change.
 const REREAD: Duration = Duration::from_secs(10);
 

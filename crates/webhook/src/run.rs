@@ -24,7 +24,7 @@ use crate::router;
 use crate::validate::Rules;
 
 /// Time between the end of readiness and the end of listening, so that the API server stops sending requests before.
-const LINGER: Duration = Duration::from_secs(3);
+const LINGER: Duration = Duration::from_secs(5);
 
 /// Serves admission until the process shuts down.
 ///
