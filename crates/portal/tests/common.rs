@@ -2,22 +2,31 @@
 
 use std::sync::Arc;
 
+use api::names::CREATED_BY;
 use arc_swap::ArcSwap;
 use axum::Router;
 use axum::body::Body;
 use http::{Method, Request, StatusCode};
 use http_body_util::BodyExt as _;
+use k8s_openapi::api::core::v1::{Namespace, ResourceQuota};
 use kit::readiness::Readiness;
 use kit::scope::Scope;
 use portal::app::{App, Parts};
 use portal::cluster::Mode;
 use portal::user::{Authenticator, NoUser, User};
 use prometheus_client::registry::Registry;
-use serde_json::Value;
+use serde_json::{Value, json};
 use testkit::api_server::{ApiServer, Call};
+use testkit::objects::{template, workspace};
 use tower::ServiceExt as _;
 
 pub(crate) const ORIGIN: &str = "https://portal.workspaces.localhost:8443";
+
+pub(crate) const ALICE: &[(&str, &str, &str, &str)] = &[
+    ("alice", "create", "workspaces", "team"),
+    ("alice", "patch", "workspaces", "team"),
+    ("alice", "use", "workspacetemplates", "team"),
+];
 
 struct Names;
 
@@ -195,4 +204,32 @@ pub(crate) fn get(user: &str, path: &str) -> Request<Body> {
         .header("workspace-assertion", assertion)
         .body(Body::empty())
         .unwrap()
+}
+
+/// A template, and a namespace for workspaces.
+pub(crate) fn prepare(server: &ApiServer) {
+    server.put(&template("jupyterlab"));
+    let namespace =
+        json!({"metadata": {"name": "team", "labels": {"workspaces.jupyter.org/workspaces": "true"}}});
+    server.put(&serde_json::from_value::<Namespace>(namespace).unwrap());
+}
+
+/// A namespace whose quota of pods is used up, in which Alice and Bob run one workspace each.
+pub(crate) async fn full(pods: u8) -> Portal {
+    let quota = json!({
+        "metadata": {"name": "small", "namespace": "team"},
+        "spec": {"hard": {"pods": pods.to_string()}},
+        "status": {"hard": {"pods": pods.to_string()}, "used": {"pods": pods.to_string()}},
+    });
+    let portal = Portal::start(|server| {
+        prepare(server);
+        server.put(&serde_json::from_value::<ResourceQuota>(quota).unwrap());
+        server.put(&workspace("running"));
+        let mut of_bob = workspace("of-bob");
+        of_bob.metadata.annotations = Some([(CREATED_BY.to_owned(), "bob".to_owned())].into());
+        server.put(&of_bob);
+    })
+    .await;
+    portal.grant(ALICE);
+    portal
 }

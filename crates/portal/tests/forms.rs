@@ -3,30 +3,17 @@
 use api::Workspace;
 use api::names::CREATED_BY;
 use http::{Method, StatusCode};
-use k8s_openapi::api::core::v1::{Namespace, ResourceQuota};
+use k8s_openapi::api::core::v1::Namespace;
 use kit::scope::Scope;
-use serde_json::{Value, json};
-use testkit::api_server::ApiServer;
+use serde_json::json;
 use testkit::faults::Fault;
-use testkit::objects::{template, workspace};
+use testkit::objects::template;
 
-use crate::common::Portal;
+use crate::common::{ALICE, Portal, full, prepare};
 use crate::typing::{Typed, field};
 
-pub(crate) const ALICE: &[(&str, &str, &str, &str)] = &[
-    ("alice", "create", "workspaces", "team"),
-    ("alice", "patch", "workspaces", "team"),
-    ("alice", "use", "workspacetemplates", "team"),
-];
 pub(crate) const NEW: &str = "/new?namespace=team&template=jupyterlab";
 pub(crate) const MEMORY: &str = "spec.resources.limits.memory";
-
-pub(crate) fn prepare(server: &ApiServer) {
-    server.put(&template("jupyterlab"));
-    let namespace =
-        json!({"metadata": {"name": "team", "labels": {"workspaces.jupyter.org/workspaces": "true"}}});
-    server.put(&serde_json::from_value::<Namespace>(namespace).unwrap());
-}
 
 pub(crate) async fn portal() -> Portal {
     let portal = Portal::start(prepare).await;
@@ -357,21 +344,7 @@ async fn in_one_namespace_the_owner_is_written_and_the_rules_are_checked_before(
 
 #[tokio::test]
 async fn what_does_not_fit_is_said_first_with_what_could_be_stopped() {
-    let quota: Value = json!({
-        "metadata": {"name": "small", "namespace": "team"},
-        "spec": {"hard": {"pods": "1"}},
-        "status": {"hard": {"pods": "1"}, "used": {"pods": "1"}},
-    });
-    let portal = Portal::start(|server| {
-        prepare(server);
-        server.put(&serde_json::from_value::<ResourceQuota>(quota).unwrap());
-        server.put(&workspace("running"));
-        let mut of_bob = workspace("of-bob");
-        of_bob.metadata.annotations = Some([(CREATED_BY.to_owned(), "bob".to_owned())].into());
-        server.put(&of_bob);
-    })
-    .await;
-    portal.grant(ALICE);
+    let portal = full(1).await;
     let page = portal.json("alice", NEW).await;
     let quotas = &page["quotas"];
     assert_eq!(
@@ -391,4 +364,25 @@ async fn what_does_not_fit_is_said_first_with_what_could_be_stopped() {
             .iter()
             .any(|call| call.path.ends_with("/namespaces/team/resourcequotas"))
     );
+}
+
+#[tokio::test]
+async fn a_template_opens_in_a_namespace_in_which_it_may_be_used() {
+    let portal = Portal::start(|server| {
+        prepare(server);
+        let another =
+            json!({"metadata": {"name": "another", "labels": {"workspaces.jupyter.org/workspaces": "true"}}});
+        server.put(&serde_json::from_value::<Namespace>(another).unwrap());
+    })
+    .await;
+    portal.grant(&[
+        ("alice", "create", "workspaces", "another"),
+        ("alice", "create", "workspaces", "team"),
+        ("alice", "use", "workspacetemplates", "team"),
+    ]);
+    let offered = portal.json("alice", "/templates/jupyterlab").await;
+    let to = offered["actions"][0]["way"]["link"]["to"].as_str().unwrap();
+    let form = portal.json("alice", to).await;
+    assert_eq!(form["template"], "jupyterlab", "{form:#}");
+    assert_eq!(Typed::of(&form).get("namespace"), Some("team"));
 }

@@ -380,14 +380,16 @@ async fn search_filters_and_pages_are_in_the_address() {
 #[tokio::test]
 async fn guests_stop_nothing_in_bulk_and_learn_nothing_by_asking() {
     let portal = portal().await;
-    for path in ["/stop?workspace=team%2Fhers", "/stop?namespace=team"] {
+    for (path, why) in [
+        (
+            "/stop?workspace=team%2Fhers",
+            "None of the chosen workspaces runs.",
+        ),
+        ("/stop?namespace=team", "Nothing runs there that you may stop."),
+    ] {
         let answer = portal.get("dave", path).await;
         assert_eq!(answer.status, 400, "{path}");
-        assert!(
-            answer.text.contains("None of the chosen workspaces runs."),
-            "{}",
-            answer.text
-        );
+        assert!(answer.text.contains(why), "{}", answer.text);
     }
     assert_eq!(
         portal.get("alice", "/stop?workspace=team%2Fhers").await.status,

@@ -3,6 +3,7 @@
 use std::sync::{Arc, Mutex};
 
 use api::names::WORKSPACE_LABEL;
+use api::workspace::DesiredStatus;
 use http::{HeaderValue, StatusCode};
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::Pod;
@@ -147,4 +148,19 @@ async fn a_place_in_the_output_that_is_none_is_refused() {
     let portal = portal(&Stored::default()).await;
     let answer = portal.get("alice", "/w/team/lab/logs/stream?after=x").await;
     assert_eq!(answer.status, StatusCode::BAD_REQUEST);
+}
+
+#[tokio::test]
+async fn without_a_pod_only_a_stopped_workspace_is_to_be_started() {
+    for (desired, words) in [
+        (DesiredStatus::Running, "There is no pod yet"),
+        (DesiredStatus::Stopped, "Start the workspace first"),
+    ] {
+        let mut lab = workspace("lab");
+        lab.spec.desired_status = desired;
+        let portal = Portal::start(|server| server.put(&lab)).await;
+        let page = portal.json("alice", "/w/team/lab/logs").await;
+        let text = page["absent"]["text"].as_str().unwrap();
+        assert!(text.contains(words), "{text}");
+    }
 }

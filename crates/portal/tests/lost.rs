@@ -8,8 +8,8 @@ use testkit::api_server::{ApiServer, Disruption};
 use testkit::faults::Fault;
 use testkit::objects::workspace;
 
-use crate::common::{Answer, Portal};
-use crate::forms::{ALICE, MEMORY, prepare, stored, writes};
+use crate::common::{ALICE, Answer, Portal, prepare};
+use crate::forms::{MEMORY, stored, writes};
 use crate::typing::{Typed, field};
 
 const EDIT: &str = "/w/team/lab/edit";
@@ -296,17 +296,48 @@ async fn a_form_that_the_api_server_does_not_answer_can_be_sent_again() {
 }
 
 #[tokio::test]
-async fn what_cannot_be_read_and_is_not_taken_along_is_named() {
+async fn what_cannot_be_read_opens_as_it_was_typed() {
     let portal = portal().await;
-    let typed = opened(&portal, EDIT).await.with(MEMORY, "much");
+    let typed = opened(&portal, EDIT).await;
+    let typed = typed.with("spec.displayName", "Mine").with(MEMORY, "much");
     delete(&portal);
     let page = portal.sent("alice", EDIT, &typed).await.json();
-    assert!(action(&page).is_some(), "{page:#}");
+    let form = anew(&portal, &page).await;
+    assert_eq!(form.status, StatusCode::UNPROCESSABLE_ENTITY, "{}", form.text);
+    let form = form.json();
+    let memory = field(&form, MEMORY);
+    assert_eq!(memory["input"]["number"]["value"], "much");
+    assert_eq!(memory["errors"].as_array().unwrap().len(), 1, "{memory:#}");
+    assert!(writes(&portal).is_empty());
+    let mended = Typed::of(&form).with(MEMORY, "1536Mi");
+    let created = portal.sent("alice", "/new", &mended).await;
+    assert_eq!(created.status, StatusCode::SEE_OTHER, "{}", created.text);
+    let created = stored(&portal, "lab").unwrap();
+    assert_eq!(created.spec.display_name, "Mine");
+    assert_eq!(created.spec.app_type.as_deref(), Some("jupyterlab"));
+    assert_eq!(created.spec.resources.unwrap().limits["memory"].0, "1536Mi");
+}
+
+#[tokio::test]
+async fn what_the_new_form_has_no_field_for_is_named_if_it_cannot_be_read() {
+    const DEVICE: &str = "spec.resources.limits[example.com/fpga]";
+    let portal = portal().await;
+    portal.server.edit::<Workspace>(Some("team"), "lab", |object| {
+        object["spec"]["resources"] = json!({"limits": {"example.com/fpga": "1"}});
+    });
+    while !portal.get("alice", EDIT).await.text.contains(DEVICE) {
+        tokio::task::yield_now().await;
+    }
+    let typed = opened(&portal, EDIT).await.with(DEVICE, "much");
+    delete(&portal);
+    let page = portal.sent("alice", EDIT, &typed).await.json();
     let now = page["now"].to_string();
     assert!(
-        now.contains(&format!("The new form does not take `{MEMORY}` along")),
+        now.contains(&format!("The new form has no field for `{DEVICE}`")),
         "{now}"
     );
+    let form = anew(&portal, &page).await;
+    assert_eq!(form.status, StatusCode::OK, "{}", form.text);
 }
 
 #[tokio::test]

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use api::Workspace;
-use api::workspace::DesiredStatus;
+use api::workspace::{DesiredStatus, OwnershipType};
 use axum::body::Body;
 use http::StatusCode;
 use http_body_util::BodyExt as _;
@@ -179,6 +179,67 @@ async fn a_stop_of_all_covers_more_than_the_shown_rows_and_leads_back() {
 }
 
 #[tokio::test]
+async fn a_stop_of_all_leaves_out_what_only_its_owner_may_stop() {
+    let portal = Portal::start(|server: &ApiServer| {
+        for (name, ownership) in [
+            ("of-all", OwnershipType::Public),
+            ("of-alice", OwnershipType::OwnerOnly),
+        ] {
+            let mut workspace = workspace(name);
+            workspace.spec.ownership_type = Some(ownership);
+            server.put(&workspace);
+        }
+    })
+    .await;
+    portal.grant(&[
+        ("frank", "list", "workspaces", "team"),
+        ("frank", "patch", "workspaces", "team"),
+    ]);
+    let (label, to) = stop_all(&portal.json("frank", PAGE).await);
+    assert_eq!(label, "Stop all 1…");
+    let question = portal.json("frank", &to).await;
+    assert_eq!(question["names"], json!(["team/of-all"]));
+    let chosen = portal.json("frank", "/stop?workspace=team%2Fof-alice").await;
+    assert_eq!(
+        chosen["names"],
+        json!(["team/of-alice"]),
+        "the API server decides"
+    );
+    portal.server.remove::<Workspace>(Some("team"), "of-all");
+    let nothing = loop {
+        let answer = portal.get("frank", &to).await;
+        if answer.status != StatusCode::OK {
+            break answer;
+        }
+        tokio::task::yield_now().await;
+    };
+    assert_eq!(nothing.status, StatusCode::BAD_REQUEST);
+    assert!(
+        nothing.text.contains("Nothing runs there that you may stop."),
+        "{}",
+        nothing.text
+    );
+}
+
+#[tokio::test]
+async fn a_stop_of_all_leaves_out_what_is_being_deleted() {
+    let portal = portal(2).await;
+    portal.server.edit::<Workspace>(Some("team"), "w0000", |object| {
+        object["metadata"]["deletionTimestamp"] = json!("2026-01-01T00:00:00Z");
+        object["metadata"]["finalizers"] = json!(["x.example/y"]);
+    });
+    let to = loop {
+        let (label, to) = stop_all(&portal.json("erin", PAGE).await);
+        if label == "Stop all 1…" {
+            break to;
+        }
+        tokio::task::yield_now().await;
+    };
+    let question = portal.json("erin", &to).await;
+    assert_eq!(question["names"], json!(["team/w0001"]));
+}
+
+#[tokio::test]
 async fn a_question_about_more_than_a_thousand_says_so() {
     let portal = portal(1_001).await;
     let (label, to) = stop_all(&portal.json("erin", PAGE).await);
@@ -186,7 +247,7 @@ async fn a_question_about_more_than_a_thousand_says_so() {
     let question = portal.json("erin", &to).await;
     assert_eq!(question["layout"]["title"], "Stop 1000 workspaces?");
     let text = question["text"][0].as_str().unwrap();
-    assert!(text.contains("1001 workspaces run"), "{text}");
+    assert!(text.contains("You may stop 1001 workspaces that run"), "{text}");
     assert_eq!(question["names"].as_array().unwrap().len(), 1_000);
 }
 

@@ -50,6 +50,12 @@ async fn a_hand_over_reads_and_patches_as_the_user_who_may_not_see_it_afterwards
         "{}",
         page.text
     );
+    // A public workspace stays open to others, so the page names what the owner loses and no more.
+    assert!(
+        page.text.contains("loses the rights of an owner"),
+        "{}",
+        page.text
+    );
     portal.server.take_calls();
     let form = "uid=uid-of-lab&before=alice&owner=oidc%3Abob";
     let answer = portal.post("alice", "/w/team/lab/owner", form).await;

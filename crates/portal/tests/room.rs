@@ -1,37 +1,15 @@
 //! A form that does not fit into its quota: what the user could stop, and what they typed after a stop.
 
 use api::Workspace;
-use api::names::CREATED_BY;
 use api::workspace::DesiredStatus;
 use http::{Method, StatusCode};
-use k8s_openapi::api::core::v1::ResourceQuota;
 use serde_json::{Value, json};
 use testkit::faults::Fault;
 use testkit::objects::workspace;
 
-use crate::common::Portal;
-use crate::forms::{ALICE, MEMORY, NEW, prepare, stored};
+use crate::common::{Portal, full};
+use crate::forms::{MEMORY, NEW, stored};
 use crate::typing::{Typed, field};
-
-/// A namespace with room for one pod, in which Alice and Bob run one each.
-async fn portal() -> Portal {
-    let quota = json!({
-        "metadata": {"name": "small", "namespace": "team"},
-        "spec": {"hard": {"pods": "2"}},
-        "status": {"hard": {"pods": "2"}, "used": {"pods": "2"}},
-    });
-    let portal = Portal::start(|server| {
-        prepare(server);
-        server.put(&serde_json::from_value::<ResourceQuota>(quota).unwrap());
-        server.put(&workspace("running"));
-        let mut of_bob = workspace("of-bob");
-        of_bob.metadata.annotations = Some([(CREATED_BY.to_owned(), "bob".to_owned())].into());
-        server.put(&of_bob);
-    })
-    .await;
-    portal.grant(ALICE);
-    portal
-}
 
 fn typed(page: &Value) -> Typed {
     let typed = Typed::of(page).with("spec.displayName", "Mine");
@@ -57,7 +35,7 @@ fn stop_of(page: &Value) -> (String, String) {
 
 #[tokio::test]
 async fn a_stop_leads_back_to_the_form_with_everything_that_was_typed() {
-    let portal = portal().await;
+    let portal = full(2).await;
     let page = portal.json("alice", NEW).await;
     let (name, value) = stop_of(&page);
     assert_eq!((&*name, &*value), ("stop", "running/uid-of-running"));
@@ -97,7 +75,7 @@ async fn a_stop_leads_back_to_the_form_with_everything_that_was_typed() {
 
 #[tokio::test]
 async fn values_that_cannot_be_read_stay_too() {
-    let portal = portal().await;
+    let portal = full(2).await;
     let page = portal.json("alice", NEW).await;
     let (name, value) = stop_of(&page);
     let typed = typed(&page).with(MEMORY, "much").by(&name, &value);
@@ -109,7 +87,7 @@ async fn values_that_cannot_be_read_stay_too() {
 
 #[tokio::test]
 async fn a_refused_stop_is_said_and_nothing_typed_is_lost() {
-    let portal = portal().await;
+    let portal = full(2).await;
     let page = portal.json("alice", NEW).await;
     let (name, value) = stop_of(&page);
     portal.server.fail(Fault {
@@ -143,7 +121,7 @@ fn default_button(html: &str) -> (String, String) {
 
 #[tokio::test]
 async fn enter_in_a_field_stops_nothing() {
-    let portal = portal().await;
+    let portal = full(2).await;
     let html = portal.get("alice", NEW).await.text;
     assert!(html.contains("name=\"stop\""), "{html}");
     assert_eq!(default_button(&html).0, "");
@@ -161,7 +139,7 @@ async fn enter_in_a_field_stops_nothing() {
 
 #[tokio::test]
 async fn a_stop_that_deletes_files_is_asked_about_and_both_answers_keep_what_was_typed() {
-    let portal = portal().await;
+    let portal = full(2).await;
     portal
         .server
         .edit::<Workspace>(Some("team"), "running", |object| {
@@ -204,7 +182,7 @@ async fn a_stop_that_deletes_files_is_asked_about_and_both_answers_keep_what_was
 
 #[tokio::test]
 async fn no_stop_is_offered_to_users_who_may_not_change_or_of_what_is_being_deleted() {
-    let portal = portal().await;
+    let portal = full(2).await;
     portal.grant(&[
         ("alice", "create", "workspaces", "team"),
         ("alice", "use", "workspacetemplates", "team"),
@@ -215,7 +193,7 @@ async fn no_stop_is_offered_to_users_who_may_not_change_or_of_what_is_being_dele
         "{page:#}"
     );
     assert_eq!(page["quotas"]["running"], json!([]));
-    let portal = self::portal().await;
+    let portal = full(2).await;
     portal
         .server
         .edit::<Workspace>(Some("team"), "running", |object| {
@@ -229,7 +207,7 @@ async fn no_stop_is_offered_to_users_who_may_not_change_or_of_what_is_being_dele
 
 #[tokio::test]
 async fn another_s_workspace_and_a_namesake_are_not_stopped() {
-    let portal = portal().await;
+    let portal = full(2).await;
     let page = portal.json("alice", NEW).await;
     portal.server.take_calls();
     for value in ["of-bob/uid-of-of-bob", "running/another", "none/x", "running"] {
@@ -249,7 +227,7 @@ async fn another_s_workspace_and_a_namesake_are_not_stopped() {
 
 #[tokio::test]
 async fn a_change_that_does_not_fit_has_the_same_stops() {
-    let portal = portal().await;
+    let portal = full(2).await;
     let mut lab = workspace("lab");
     lab.spec.template_ref = Some("jupyterlab".to_owned());
     lab.spec.desired_status = DesiredStatus::Stopped;

@@ -1,7 +1,11 @@
 //! Shares: made and ended as the user, with findings at their fields.
 
+use std::sync::Arc;
+
 use api::WorkspaceShare;
 use http::{Method, StatusCode};
+use portal::cluster::Mode;
+use serde_json::json;
 use testkit::objects::workspace;
 
 use crate::common::Portal;
@@ -215,4 +219,58 @@ async fn strangers_and_guests_do_not_see_shares() {
         .await;
     assert_eq!(forced.status, 404);
     assert!(portal.calls_as_users().is_empty());
+}
+
+#[tokio::test]
+async fn a_made_share_names_a_link_only_where_there_is_one() {
+    for url in ["", "https://lab.workspaces.localhost:8443/"] {
+        let mut lab = workspace("lab");
+        lab.status = (!url.is_empty()).then(|| serde_json::from_value(json!({"url": url})).unwrap());
+        let portal = Portal::start(|server| server.put(&lab)).await;
+        let form = "uid=uid-of-lab&kind=User&name=bob&until=8h";
+        let made = portal.post("alice", "/w/team/lab/share", form).await;
+        let page = portal.get("alice", made.location()).await.text;
+        assert!(page.contains("It is shared."), "{page}");
+        assert_eq!(page.contains("Send the link below."), !url.is_empty(), "{page}");
+        assert_eq!(page.contains("Link to send"), !url.is_empty(), "{page}");
+    }
+}
+
+#[tokio::test]
+async fn where_nothing_can_be_changed_shares_and_owner_have_commands_and_no_buttons() {
+    let portal = portal().await;
+    portal.grant(&[("alice", "create", "workspaceshares", "team")]);
+    let form = "uid=uid-of-lab&kind=User&name=bob&until=8h";
+    portal.post("alice", "/w/team/lab/share", form).await;
+    let share = portal.server.all::<WorkspaceShare>().remove(0);
+    let name = share.metadata.name.unwrap();
+    while portal.json("alice", "/w/team/lab/share").await["list"]["shares"] == json!([]) {
+        tokio::task::yield_now().await;
+    }
+    portal
+        .mode
+        .store(Arc::new(Mode::ReadOnly("no impersonation".to_owned())));
+    for (page, command) in [
+        (
+            "share".to_owned(),
+            "kubectl workspace share lab -n team".to_owned(),
+        ),
+        (
+            format!("share/{name}/until"),
+            format!("kubectl patch workspaceshare {name} -n team"),
+        ),
+        (
+            format!("share/{name}/end"),
+            format!("kubectl delete workspaceshare {name} -n team"),
+        ),
+        (
+            "owner".to_owned(),
+            "kubectl annotate --overwrite workspace lab -n team".to_owned(),
+        ),
+    ] {
+        let html = portal.get("alice", &format!("/w/team/lab/{page}")).await.text;
+        let main = html.split("<main").nth(1).unwrap();
+        assert!(main.contains(&command), "{page}: {main}");
+        assert!(!main.contains("type=\"submit\""), "{page}: {main}");
+    }
 }

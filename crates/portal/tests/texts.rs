@@ -6,10 +6,10 @@ use api::Workspace;
 use http::StatusCode;
 use portal::cluster::Mode;
 use serde_json::json;
-use testkit::objects::workspace;
+use testkit::objects::{template, workspace};
 
-use crate::common::Portal;
-use crate::forms::{ALICE, MEMORY, NEW, portal, prepare, stored, writes};
+use crate::common::{ALICE, Portal, prepare};
+use crate::forms::{MEMORY, NEW, portal, stored, writes};
 use crate::typing::{Typed, field, fields_of};
 
 #[tokio::test]
@@ -194,4 +194,38 @@ async fn a_copy_has_the_values_of_its_original_under_another_name() {
         StatusCode::NOT_FOUND
     );
     assert!(!fields_of(&portal.json("eve", NEW).await).is_empty());
+}
+
+#[tokio::test]
+async fn a_copy_can_have_another_template_also_where_its_own_is_gone() {
+    let portal = Portal::start(|server| {
+        prepare(server);
+        server.put(&template("other"));
+        for (name, of) in [("lab", "gone"), ("kept", "jupyterlab")] {
+            let mut original = workspace(name);
+            original.spec.template_ref = Some(of.to_owned());
+            original.spec.display_name = "Seminar".to_owned();
+            server.put(&original);
+        }
+    })
+    .await;
+    portal.grant(ALICE);
+    let missing = portal.json("alice", "/new?from=team/lab").await;
+    assert_eq!(missing["layout"]["title"], "There is no such template for you");
+    let form = portal.json("alice", "/new?from=team/kept").await;
+    for (original, to) in [
+        ("lab", &missing["actions"][0]["way"]["link"]["to"]),
+        ("kept", &form["change_template"]),
+    ] {
+        let choose = portal.json("alice", to.as_str().unwrap()).await;
+        let offers = choose["offers"]
+            .as_array()
+            .unwrap_or_else(|| panic!("{choose:#}"));
+        let other = offers.iter().find(|offer| offer["name"] == "other").unwrap();
+        let copy = portal.json("alice", other["to"].as_str().unwrap()).await;
+        assert_eq!(copy["template"], "other");
+        let typed = Typed::of(&copy);
+        assert_eq!(typed.get("metadata.name"), Some(&*format!("{original}-2")));
+        assert_eq!(typed.get("spec.displayName"), Some("Seminar"));
+    }
 }

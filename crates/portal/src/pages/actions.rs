@@ -14,7 +14,8 @@ use rules::consequence::{self, Consequence};
 use serde_json::{Value, json};
 
 use super::answers::see_other;
-use super::summary::{May, command, path};
+use super::may::May;
+use super::summary::{command, path};
 use super::words::bytes;
 use crate::app::Context;
 use crate::cluster::Failure;

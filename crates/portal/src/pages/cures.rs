@@ -8,7 +8,8 @@ use rules::form::{Change, Form, Offer, form};
 use serde_urlencoded::to_string;
 
 use super::answers::link;
-use super::summary::{May, MayBeside, button, own_running, path};
+use super::may::{May, MayBeside, own_running};
+use super::summary::{button, path};
 use crate::app::Context;
 use crate::views::{Action, Cure, Way};
 use crate::visible::Seen;
@@ -124,7 +125,9 @@ impl<'a> Cures<'a> {
             Doing::Edit { field } => self.edit(step, field).filter(|_| self.may.change),
             Doing::Copy => page(self.may_create, "Create another one…", self.copy()),
             Doing::Create { template } => {
-                let query = to_string([("template", template)]).unwrap_or_default();
+                let namespace = self.workspace.namespace().unwrap_or_default();
+                let query = to_string([("namespace", &namespace), ("template", template)]);
+                let query = query.unwrap_or_default();
                 page(self.may_create, "Create a workspace…", format!("/new?{query}"))
             }
             Doing::Logs { previous } => {

@@ -6,7 +6,8 @@ use jiff::Timestamp;
 use kube::ResourceExt as _;
 
 use super::answers::{link, note};
-use super::summary::{MayBeside, path};
+use super::may::MayBeside;
+use super::summary::path;
 use super::words::{amount, bytes, short};
 use crate::app::Context;
 use crate::index::access_type;

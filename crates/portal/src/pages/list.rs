@@ -8,8 +8,9 @@ use futures::future::join_all;
 use kube::ResourceExt as _;
 
 use super::answers::{link, note};
+use super::may::May;
 use super::search::{STATES, Search};
-use super::summary::{self, May};
+use super::summary;
 use crate::app::Context;
 use crate::views::{
     Action, Bulk, Column, Count, Counts, Empty, List, Nav, Note, Pages, Row, Rows, Select, Sort, Tone, Way,
@@ -179,7 +180,7 @@ pub(super) fn list(context: &Context, search: &Search, visible: &Visible, page: 
 pub(super) type Rights = BTreeMap<String, May>;
 
 /// What the user may do in the namespaces of these workspaces.
-async fn rights_of(context: &Context, shown: &[&Seen]) -> Rights {
+pub(super) async fn rights_of(context: &Context, shown: &[&Seen]) -> Rights {
     let namespaces: BTreeSet<_> = shown
         .iter()
         .map(|seen| seen.workspace.namespace().unwrap_or_default())

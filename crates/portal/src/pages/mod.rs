@@ -15,10 +15,11 @@
 //! | `namespace.rs` | `/namespaces/<name>` |
 //! | `templates.rs` | `/templates` |
 //! | `account.rs` | `/account` |
-//! | `live.rs` | `/events`, the stream of changes |
+//! | `live/` | `/events`, the stream of changes |
 //! | `assets.rs` | scripts and styles |
 //! | `outdated.rs` | everything, while the API server is away for long |
 //! | `answers.rs` | pages, messages, redirects |
+//! | `may.rs` | what the user may do with workspaces |
 //! | `summary.rs` | workspace -> its state, size and actions in words (pure) |
 //! | `words.rs` | times and amounts in words (pure) |
 
@@ -33,6 +34,7 @@ mod happened;
 pub(crate) mod list;
 pub(crate) mod live;
 pub(crate) mod logs;
+mod may;
 pub(crate) mod namespace;
 pub(crate) mod outdated;
 pub(crate) mod owner;

@@ -1,14 +1,13 @@
 //! `/namespaces/<name>`: all workspaces of a namespace and its quotas, for users who may list them (IO: reads as the user).
 
-use api::workspace::DesiredStatus;
 use axum::extract::rejection::QueryRejection;
 use axum::extract::{Path, Query};
 use axum::response::Response;
 
 use super::form::used_quotas;
 use super::list::{self, Page};
+use super::may::May;
 use super::search::Search;
-use super::summary::May;
 use crate::app::Context;
 use crate::views::{Action, Actions, Namespace, Quotas, Way};
 use crate::visible::{self, Visible};
@@ -73,10 +72,7 @@ fn stop_all(context: &Context, search: &Search, visible: &Visible, may: May) -> 
     let running = visible
         .workspaces
         .iter()
-        .filter(|seen| {
-            let runs = seen.workspace.spec.desired_status == DesiredStatus::Running;
-            runs && search.covers(seen) && may.with(seen).change
-        })
+        .filter(|seen| search.covers(seen) && may.stops(seen))
         .count();
     let stop = Action {
         label: format!("Stop all {running}…"),

@@ -13,7 +13,7 @@ use serde_json::json;
 
 use super::answers::{note, see_other};
 use super::sharing::name_problem;
-use super::short_form::{NAME_HELP, field, section, summary, text};
+use super::short_form::{NAME_HELP, buttons, field, section, summary, text};
 use super::summary::{above, path};
 use crate::app::Context;
 use crate::cluster::Failure;
@@ -46,8 +46,8 @@ fn view(context: &Context, workspace: &Workspace, typed: &str, wrong: Option<&st
     layout.notes.push(note(
         Tone::Warn,
         format!(
-            "The owner is `{present}`. Only the new owner and administrators open, change and delete it afterwards, with all files on its \
-             disk.{shares} A running workspace goes on."
+            "The owner is `{present}`. The new owner gets the workspace with all its files, and `{present}` loses the rights of an \
+             owner.{shares} A running workspace goes on."
         ),
     ));
     let wrong: Vec<_> = wrong.map(|text| ("owner", text.to_owned())).into_iter().collect();
@@ -76,7 +76,7 @@ fn view(context: &Context, workspace: &Workspace, typed: &str, wrong: Option<&st
             ],
             summary: summary(&fields, &wrong),
             sections: section(fields),
-            buttons: vec![(String::new(), String::new(), "Hand over".to_owned())],
+            buttons: buttons(context, "Hand over"),
             cancel: path(workspace),
             command: command.unwrap_or_default(),
             ..FormView::default()

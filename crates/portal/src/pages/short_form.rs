@@ -1,5 +1,6 @@
 //! What was typed into a short form, and what is wrong with it -> its fields (pure).
 
+use crate::app::Context;
 use crate::views::{Field, Input, Problem, Section, Summary};
 
 /// Help of a field for another user's name.
@@ -43,6 +44,13 @@ pub(super) fn summary(fields: &[Field], wrong: Wrong<'_>) -> Summary {
         problems: wrong.iter().map(problem).collect(),
         ..Summary::default()
     }
+}
+
+/// The button that sends the form. None where nothing can be changed: the page shows the command instead.
+pub(super) fn buttons(context: &Context, label: &str) -> Vec<(String, String, String)> {
+    let button = (String::new(), String::new(), label.to_owned());
+    let is_offered = context.read_only().is_none();
+    is_offered.then_some(button).into_iter().collect()
 }
 
 pub(super) fn section(fields: Vec<Field>) -> Vec<Section> {

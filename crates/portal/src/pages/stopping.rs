@@ -11,7 +11,7 @@ use kube::ResourceExt as _;
 
 use super::actions::stop;
 use super::answers::link;
-use super::summary;
+use super::{list, summary};
 use crate::app::Context;
 use crate::views::{
     Action, BulkProgress, BulkResult, BulkResults, Confirm, Consequence, Nav, State, Tone, Way,
@@ -24,8 +24,11 @@ const BATCH: usize = 50;
 const CONCURRENCY: usize = 10;
 /// Most workspaces of one question.
 const MAX: usize = 1_000;
+/// The field that names a namespace: all that the user may stop there.
+const WHOLE: &str = "namespace";
 
-/// What a form names: `workspace=<namespace>/<name>` in a question, with `/<uid>` in its answer, repeated, or `namespace=<name>` for all that run there. At most [`MAX`] of them.
+/// What a form names: `workspace=<namespace>/<name>` in a question, with `/<uid>` in its answer, repeated, or `namespace=<name>` for all
+/// that the user may stop there. At most [`MAX`] of them.
 fn named(query: &str) -> HashSet<(String, String)> {
     let pairs: Vec<(String, String)> = serde_urlencoded::from_str(query).unwrap_or_default();
     let pairs = pairs.into_iter().filter(|(name, _)| name != "from");
@@ -45,17 +48,21 @@ fn origin(query: &str) -> (Vec<(String, String)>, String) {
     }
 }
 
-/// Those of the visible workspaces that the pairs name, as `named_by` does, and that run, by name. Guests stop none here, and so learn nothing about its disk.
+/// Those of the visible workspaces that the pairs name and that run, by name. `named_by`: how a pair names one. Of a whole namespace, those
+/// that the user may stop. Guests stop none here, and so learn nothing about its disk.
 async fn chosen(
     context: &Context,
     pairs: &HashSet<(String, String)>,
     named_by: fn(&Seen) -> String,
 ) -> Vec<Seen> {
     let visible = visible::all(&context.app.index, &context.rights, &context.user).await;
+    let place = |seen: &Seen| seen.workspace.namespace().unwrap_or_default();
+    let is_of_whole = |seen: &&Seen| pairs.contains(&(WHOLE.to_owned(), place(seen)));
+    let of_whole: Vec<_> = visible.workspaces.iter().filter(is_of_whole).collect();
+    let rights = list::rights_of(context, &of_whole).await;
     let is_named = |seen: &Seen| {
-        let namespace = seen.workspace.namespace().unwrap_or_default();
         pairs.contains(&("workspace".to_owned(), named_by(seen)))
-            || pairs.contains(&("namespace".to_owned(), namespace))
+            || rights.get(&place(seen)).is_some_and(|may| may.stops(seen))
     };
     let is_guest = |seen: &Seen| matches!(seen.level, AccessLevel::Guest { .. });
     let runs = |seen: &Seen| seen.workspace.spec.desired_status == api::workspace::DesiredStatus::Running;
@@ -83,26 +90,36 @@ fn key_and_uid(seen: &Seen) -> String {
 }
 
 /// The answer where nothing of what was chosen runs.
-fn none(context: &Context, back: &str) -> Response {
-    context.bad_request(
-        "None of the chosen workspaces runs.",
-        "Go back and choose workspaces that run.",
-        back,
-    )
+fn none(context: &Context, pairs: &HashSet<(String, String)>, back: &str) -> Response {
+    let (why, now) = if pairs.iter().any(|(name, _)| name == WHOLE) {
+        (
+            "Nothing runs there that you may stop.",
+            "Go back and see what runs.",
+        )
+    } else {
+        (
+            "None of the chosen workspaces runs.",
+            "Go back and choose workspaces that run.",
+        )
+    };
+    context.bad_request(why, now, back)
 }
 
 /// Answers `GET /stop?workspace=…`: what would happen.
 pub(crate) async fn ask(context: Context, RawQuery(query): RawQuery) -> Response {
     let query = query.as_deref().unwrap_or_default();
     let (mut hidden, back) = origin(query);
-    let mut chosen = chosen(&context, &named(query), key).await;
+    let pairs = named(query);
+    let mut chosen = chosen(&context, &pairs, key).await;
     if chosen.is_empty() {
-        return none(&context, &back);
+        return none(&context, &pairs, &back);
     }
     let all = chosen.len();
     chosen.truncate(MAX);
     let text = (all > MAX).then(|| {
-        format!("{all} workspaces run. One question stops at most {MAX} of them: ask again for the rest.")
+        format!(
+            "You may stop {all} workspaces that run. One question stops at most {MAX} of them: ask again for the rest."
+        )
     });
     let names: Vec<_> = chosen.iter().map(key).collect();
     let one = if names.len() == 1 {
@@ -159,9 +176,10 @@ pub(crate) async fn act(context: Context, body: String) -> Response {
     if let Some(why) = context.read_only() {
         return context.bad_request(&why, "Use the commands on the page before.", &back);
     }
-    let mut chosen = chosen(&context, &named(&body), key_and_uid).await;
+    let pairs = named(&body);
+    let mut chosen = chosen(&context, &pairs, key_and_uid).await;
     if chosen.is_empty() {
-        return none(&context, &back);
+        return none(&context, &pairs, &back);
     }
     chosen.truncate(MAX);
     let (batch, rest) = chosen.split_at(chosen.len().min(BATCH));

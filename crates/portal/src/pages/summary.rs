@@ -1,7 +1,5 @@
 //! A workspace -> its state, size and actions in words (pure).
 
-use std::sync::Arc;
-
 use api::condition::reason;
 use api::names::owner;
 use api::workspace::{DesiredStatus, Phase};
@@ -9,141 +7,12 @@ use api::{Workspace, WorkspaceTemplate};
 use kube::ResourceExt as _;
 use rules::progress::blocker;
 
+use super::may::May;
 use super::templates;
 use super::words::{amount, short, short_of};
 use crate::app::Context;
 use crate::views::{Action, Icon, Row, State, Tone, Way};
 use crate::visible::{AccessLevel, Seen};
-
-/// What the user may do with workspaces of one namespace.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash)]
-pub(super) struct May {
-    /// The verb `patch`.
-    pub(super) change: bool,
-    /// The verb `delete`.
-    pub(super) delete: bool,
-    /// The verb `administer`: also those of others.
-    pub(super) administer: bool,
-}
-
-impl May {
-    /// Asks for the rights in a namespace.
-    pub(super) async fn of(context: &Context, namespace: &str) -> Self {
-        let ask = async |verb| context.may_in(verb, "workspaces", namespace).await;
-        let (change, delete, administer) =
-            tokio::join!(ask("patch"), ask("delete"), ask(api::names::ADMINISTER_VERB));
-        Self {
-            change,
-            delete,
-            administer,
-        }
-    }
-
-    /// What of it holds for this workspace: the webhook lets only owners and administrators change one of `OwnerOnly`.
-    pub(super) fn with(self, seen: &Seen) -> Self {
-        let workspace = &seen.workspace;
-        let resolved = workspace
-            .status
-            .as_ref()
-            .and_then(|status| status.resolved.as_ref());
-        let ownership = workspace
-            .spec
-            .ownership_type
-            .or_else(|| resolved.and_then(|resolved| resolved.ownership_type))
-            .unwrap_or_default();
-        let is_theirs = seen.level == AccessLevel::Owner
-            || self.administer
-            || ownership == api::workspace::OwnershipType::Public;
-        Self {
-            change: self.change && is_theirs,
-            delete: self.delete && is_theirs,
-            administer: self.administer,
-        }
-    }
-}
-
-/// The user's own running workspaces of the namespace that they may stop, by name. `except`: one that is left out.
-pub(super) fn own_running(
-    context: &Context,
-    may: May,
-    namespace: &str,
-    except: Option<&str>,
-) -> Vec<Arc<Workspace>> {
-    if !may.change {
-        return Vec::new();
-    }
-    let mut own = context.app.index.workspaces();
-    own.retain(|workspace| {
-        let metadata = &workspace.metadata;
-        owner(metadata) == Some(&*context.user.name)
-            && metadata.namespace.as_deref() == Some(namespace)
-            && metadata.deletion_timestamp.is_none()
-            && workspace.spec.desired_status == DesiredStatus::Running
-            && except != Some(&*workspace.name_any())
-    });
-    own.sort_by_key(|workspace| workspace.name_any());
-    own
-}
-
-/// What the user may do with what belongs to one workspace: its shares, its output and its owner.
-#[expect(clippy::struct_excessive_bools, reason = "each is a right of its own")]
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub(super) struct MayBeside {
-    /// Make shares.
-    pub(super) share: bool,
-    /// Change the ends of shares.
-    pub(super) prolong: bool,
-    /// End shares.
-    pub(super) end: MayEnd,
-    /// Read the output.
-    pub(super) logs: bool,
-    /// The verb `assign-owner`.
-    pub(super) assign: bool,
-}
-
-/// Which shares of a workspace the user may end.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub(super) enum MayEnd {
-    /// None.
-    #[default]
-    None,
-    /// Those that they made.
-    Own,
-    /// All.
-    All,
-}
-
-impl MayBeside {
-    /// Asks for the rights. The webhook lets only the owner and holders of the verb `share` write shares; creators may end their own.
-    pub(super) async fn of(context: &Context, seen: &Seen) -> Self {
-        let workspace = &seen.workspace;
-        let namespace = workspace.namespace().unwrap_or_default();
-        let ask = async |verb, resource, name: &str| context.may(verb, resource, &namespace, name).await;
-        let name = workspace.name_any();
-        let shares_for_others = async {
-            seen.level == AccessLevel::Owner || ask(api::names::SHARE_VERB, "workspaces", &name).await
-        };
-        let (create, patch, delete, logs, assign, is_theirs) = tokio::join!(
-            ask("create", "workspaceshares", ""),
-            ask("patch", "workspaceshares", ""),
-            ask("delete", "workspaceshares", ""),
-            ask("get", "pods/log", ""),
-            ask(api::names::ASSIGN_OWNER_VERB, "workspaces", &name),
-            shares_for_others,
-        );
-        Self {
-            share: create && is_theirs,
-            prolong: patch && is_theirs,
-            end: match (delete, is_theirs) {
-                (true, true) => MayEnd::All,
-                (true, false) => MayEnd::Own,
-                (false, _) => MayEnd::None,
-            },
-            logs,
-            assign,
-        }
-    }
-}
 
 /// The phase of a workspace, with what its spec wants meanwhile.
 pub(super) fn phase(workspace: &Workspace) -> Phase {
@@ -387,7 +256,6 @@ pub(super) fn row(context: &Context, seen: &Seen, may: May) -> Row {
         AccessLevel::Owner => "",
         _ => owner(&workspace.metadata).unwrap_or_default(),
     };
-    let can_stop = may.with(seen).change && workspace.spec.desired_status == DesiredStatus::Running;
     let full = Row {
         uid: workspace.metadata.uid.clone().unwrap_or_default(),
         namespace: workspace.namespace().unwrap_or_default(),
@@ -415,7 +283,7 @@ pub(super) fn row(context: &Context, seen: &Seen, may: May) -> Row {
         size: size(workspace),
         since: short_of(status.and_then(|status| status.started_at.as_ref())),
         stops: short_of(status.and_then(|status| status.stops_at.as_ref())),
-        select: Some(if can_stop {
+        select: Some(if may.stops(seen) {
             format!("{}/{}", full.namespace, full.name)
         } else {
             String::new()

@@ -23,7 +23,7 @@ pub(super) fn templates(
 ) -> Choose {
     let offers = templates.iter().map(|template| {
         let to = Address {
-            template: template.name_any(),
+            template: Some(template.name_any()),
             ..address.clone()
         };
         offer(template, to.text())
@@ -45,7 +45,6 @@ fn addresses(namespaces: &BTreeSet<String>, address: &Address) -> Vec<(String, S
     let of = |namespace: &String| {
         let to = Address {
             namespace: namespace.clone(),
-            template: String::new(),
             ..address.clone()
         };
         (namespace.clone(), to.text())

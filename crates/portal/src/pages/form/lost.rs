@@ -10,8 +10,8 @@ use rules::manifest;
 use super::changes::Editable;
 use super::draft::{Hidden, View};
 use super::editing::Editing;
-use super::problems::Problems;
-use super::proposal::{Address, New, copy_name};
+use super::names::copy_name;
+use super::proposal::{Address, New};
 use super::sent::Sent;
 use crate::app::Context;
 use crate::cluster::Failure;
@@ -146,14 +146,25 @@ impl Lost {
         let gone = before.over(&gone)?;
         let address = Address {
             namespace: namespace.to_owned(),
-            template: gone.spec.template_ref.clone()?,
+            template: Some(gone.spec.template_ref.clone()?),
             from: String::new(),
         };
         // Users who may use the template may see what its form says.
         let new = New::of(context, &address).await.ok()?;
-        let (text, is_readable, left_out) = if hidden.written == View::Yaml {
+        let mut fields = vec![
+            ("namespace".to_owned(), address.namespace),
+            ("template".to_owned(), address.template.unwrap_or_default()),
+        ];
+        let mut put = |name: &str, value: String| fields.push((name.to_owned(), value));
+        let mut left_out = Vec::new();
+        if hidden.written == View::Yaml {
             let draft = new.draft(context, &hidden, sent).ok()?;
-            (hidden.text, draft.is_readable(), Vec::new())
+            put("written", "yaml".to_owned());
+            // A text that cannot be read is shown as text, with its findings.
+            if draft.is_readable() {
+                put("view", "form".to_owned());
+            }
+            put("yaml", hidden.text);
         } else {
             let editing = Editing::of(context, gone, Some(before)).await;
             let (draft, mut yours) = editing.draft(&hidden, sent).ok()?;
@@ -165,27 +176,26 @@ impl Lost {
                 let is_free = |name: &str| context.app.index.workspace(namespace, name).is_none();
                 yours.metadata.name = Some(copy_name(name, is_free));
             }
-            let left_out = left_out(&draft.problems);
-            (
-                manifest::yaml(&new.place.form(context, None), &yours),
-                true,
-                left_out,
-            )
-        };
-        let mut fields = vec![
-            ("namespace", address.namespace),
-            ("template", address.template),
-            ("written", "yaml".to_owned()),
-            ("yaml", text),
-        ];
-        // A text that cannot be read is shown as text, with its findings.
-        fields.extend(is_readable.then(|| ("view", "form".to_owned())));
-        let hidden = fields.into_iter().map(|(name, value)| (name.to_owned(), value));
+            let form = new.place.form(context, None);
+            put("written", "form".to_owned());
+            // The form is shown first, whatever can be read.
+            put("add", "nothing".to_owned());
+            put("yaml", manifest::yaml(&form, &yours));
+            // What cannot be read is not in the text: it goes along as it was typed.
+            for (name, why) in &draft.problems.0 {
+                match draft.values.get(name) {
+                    Some(value) if form.field(name).is_some() => put(name, value.to_owned()),
+                    _ => left_out.push(format!(
+                        "The new form has no field for `{name}`, and leaves out what you typed there. It cannot be read: {why}"
+                    )),
+                }
+            }
+        }
         let action = Action {
             label: "Create anew with these values".to_owned(),
             way: Way::Post {
                 to: "/new".to_owned(),
-                hidden: hidden.collect(),
+                hidden: fields,
             },
             primary: true,
             ..Action::default()
@@ -209,14 +219,6 @@ fn again((namespace, name): (&str, &str), body: &[(String, String)]) -> Action {
         primary: true,
         ..Action::default()
     }
-}
-
-/// Controls whose values cannot be read, each as a sentence.
-fn left_out(problems: &Problems) -> Vec<String> {
-    let sentence = |(field, why): &(String, String)| {
-        format!("The new form does not take `{field}` along, which cannot be read: {why}")
-    };
-    problems.0.iter().map(sentence).collect()
 }
 
 /// What was typed, as text: each control with its value, and the YAML.

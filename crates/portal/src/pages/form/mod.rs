@@ -4,6 +4,7 @@
 //! |---|---|
 //! | `new.rs` | `/new`: form or text -> a workspace |
 //! | `proposal.rs` | address of `/new` -> namespace, template, proposed values |
+//! | `names.rs` | a free name for a new workspace (pure) |
 //! | `choose.rs` | `/new` without a template: namespaces and templates |
 //! | `edit.rs` | `/w/<namespace>/<name>/edit` and `…/yaml`: form or text -> a change |
 //! | `editing.rs` | a workspace and what a user wrote about it -> page, change, conflict |
@@ -28,6 +29,7 @@ pub(crate) mod edit;
 mod editing;
 mod fields;
 mod lost;
+mod names;
 pub(crate) mod new;
 mod place;
 mod problems;

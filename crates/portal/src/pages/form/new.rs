@@ -153,10 +153,10 @@ async fn sent(context: &Context, body: Body) -> Result<(New, Draft, Hidden), Res
     let hidden = Hidden::take(&mut sent).map_err(wrong)?;
     let address = Address {
         namespace: sent.take("namespace").map_err(wrong)?,
-        template: sent.take("template").map_err(wrong)?,
+        template: Some(sent.take("template").map_err(wrong)?),
         from: String::new(),
     };
-    if address.namespace.is_empty() || address.template.is_empty() {
+    if address.namespace.is_empty() || address.template.as_deref() == Some("") {
         return Err(wrong("The form names no namespace or no template.".to_owned()));
     }
     let new = match New::of(context, &address).await {
@@ -180,7 +180,7 @@ async fn refused(context: &Context, address: &Address, hidden: &Hidden) -> Optio
     }
     let mut wanted = text::read(&hidden.text, &[]).ok()?.workspace;
     wanted.metadata.namespace = Some(address.namespace.clone());
-    wanted.spec.template_ref = Some(address.template.clone());
+    wanted.spec.template_ref.clone_from(&address.template);
     let created = context
         .as_user()
         .create::<Workspace>(Some(&address.namespace), &wanted, true)

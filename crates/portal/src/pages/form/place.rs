@@ -1,5 +1,6 @@
 //! User, namespace, template -> what a form offers there (IO: profiles and rights as the user).
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use api::names::USE_VERB;
@@ -97,6 +98,25 @@ pub(super) async fn templates(context: &Context, namespace: &str) -> Vec<Arc<Wor
     let mut found: Vec<_> = found.collect().await;
     found.sort_by_key(|template| is_deprecated(template));
     found
+}
+
+/// The namespace in which the user may use the template: the `first`, or another one of these. The first if there is none.
+pub(super) async fn usable(
+    context: &Context,
+    template: &str,
+    first: &str,
+    others: &BTreeSet<String>,
+) -> String {
+    let others = others.iter().map(String::as_str);
+    for namespace in std::iter::once(first).chain(others) {
+        if context
+            .may(USE_VERB, "workspacetemplates", namespace, template)
+            .await
+        {
+            return namespace.to_owned();
+        }
+    }
+    first.to_owned()
 }
 
 fn is_deprecated(template: &WorkspaceTemplate) -> bool {

@@ -13,6 +13,7 @@ use serde::{Deserialize, Serialize};
 
 use super::draft::{Draft, Hidden, View};
 use super::fields::Shown;
+use super::names::{copy_name, proposed_name};
 use super::place::{self, Place};
 use super::problems::Problems;
 use super::quotas::Asked;
@@ -29,18 +30,15 @@ use crate::visible::AccessLevel;
 const CREATE: &str = "Create";
 const SHOW: &str = "Show the manifest";
 
-/// Numbers of proposed names.
-const FIRST_NUMBER: u32 = 2;
-const LAST_NUMBER: u32 = 999;
-
 /// The address of the page.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub(crate) struct Address {
     #[serde(skip_serializing_if = "String::is_empty")]
     pub(super) namespace: String,
-    #[serde(skip_serializing_if = "String::is_empty")]
-    pub(super) template: String,
+    /// Empty: the user chooses one. `None`: that of the workspace whose values are copied, or the only one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) template: Option<String>,
     /// `<namespace>/<name>` of a workspace whose values are copied.
     #[serde(skip_serializing_if = "String::is_empty")]
     pub(super) from: String,
@@ -79,7 +77,12 @@ impl New {
             None => return Err(context.not_found()),
             Some(of) => Some(copied(context, of).await.ok_or_else(|| context.not_found())?),
         };
-        let (namespace, is_chosen) = namespace(context, address, from.as_deref(), &namespaces);
+        let (mut namespace, is_chosen) = namespace(context, address, from.as_deref(), &namespaces);
+        if let Some(template) = address.template.as_deref().filter(|name| !name.is_empty())
+            && address.namespace.is_empty()
+        {
+            namespace = place::usable(context, template, &namespace, &namespaces).await;
+        }
         let address = Address {
             namespace,
             ..address.clone()
@@ -88,15 +91,10 @@ impl New {
             return Err(choose::not_there(context, &namespaces, &address));
         }
         let templates = place::templates(context, &address.namespace).await;
-        let wanted = match &*address.template {
-            "" => from
-                .as_ref()
-                .and_then(|from| from.spec.template_ref.clone())
-                .unwrap_or_default(),
-            name => name.to_owned(),
-        };
+        let of_copied = || from.as_ref().and_then(|from| from.spec.template_ref.clone());
+        let wanted = address.template.clone().or_else(of_copied).unwrap_or_default();
         let found = match (&*wanted, &*templates) {
-            ("", [one]) if is_chosen => Some(one.clone()),
+            ("", [one]) if is_chosen && address.template.is_none() => Some(one.clone()),
             ("", _) => {
                 let choose = choose::templates(context, &namespaces, &address, &templates);
                 return Err(context.page(&choose));
@@ -109,7 +107,7 @@ impl New {
             } else {
                 address.namespace.clone()
             },
-            template: String::new(),
+            template: Some(String::new()),
             ..address.clone()
         };
         let Some(template) = found else {
@@ -348,96 +346,29 @@ fn not_usable(context: &Context, template: &str, namespace: &str, others: &Addre
     context.page_with(StatusCode::NOT_FOUND, &message)
 }
 
-/// A free name of the user's and the template's name, such as `alice-jupyterlab-2`.
-fn proposed_name(user: &str, template: &str, is_free: impl Fn(&str) -> bool) -> String {
-    // Of `oidc:alice@example.org` the part between.
-    let user = user.rsplit(':').next().unwrap_or(user);
-    let user = user.split('@').next().unwrap_or(user);
-    let mut base = String::new();
-    for character in format!("{user}-{template}").chars() {
-        match character.to_ascii_lowercase() {
-            letter @ 'a'..='z' => base.push(letter),
-            digit @ '0'..='9' if !base.is_empty() => base.push(digit),
-            _ if !base.is_empty() && !base.ends_with('-') => base.push('-'),
-            _ => {}
-        }
-    }
-    let base = with_room(&base);
-    if is_free(base) {
-        return base.to_owned();
-    }
-    numbered(base, FIRST_NUMBER, is_free)
-}
-
-/// A free name for a copy: `lab-2` of `lab`, `lab-3` of `lab-2`.
-pub(super) fn copy_name(original: &str, is_free: impl Fn(&str) -> bool) -> String {
-    let split = original.rsplit_once('-');
-    let numbered_before = split.and_then(|(base, number)| Some((base, number.parse::<u32>().ok()?)));
-    match numbered_before.filter(|(_, number)| (FIRST_NUMBER..LAST_NUMBER).contains(number)) {
-        Some((base, number)) => numbered(with_room(base), number + 1, is_free),
-        None => numbered(with_room(original), FIRST_NUMBER, is_free),
-    }
-}
-
-/// The beginning of the name that leaves room for a number.
-fn with_room(base: &str) -> &str {
-    // Names are ASCII, as the API server and the loop above have it.
-    let base = base.get(..api::names::MAX_WORKSPACE_NAME - 4).unwrap_or(base);
-    match base.trim_end_matches('-') {
-        "" => "workspace",
-        base => base,
-    }
-}
-
-/// The name with the first number from this one on that is free.
-fn numbered(base: &str, first: u32, is_free: impl Fn(&str) -> bool) -> String {
-    let mut names = (first..=LAST_NUMBER).map(|number| format!("{base}-{number}"));
-    names.find(|name| is_free(name)).unwrap_or_default()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
-    fn a_proposed_name_is_valid_and_free() {
-        let taken = ["alice-jupyterlab", "alice-jupyterlab-2"];
-        let name = |user: &str, template: &str| proposed_name(user, template, |name| !taken.contains(&name));
-        assert_eq!(name("oidc:alice@example.org", "jupyterlab"), "alice-jupyterlab-3");
-        assert_eq!(name("Zoë Müller", "r"), "zo-m-ller-r");
-        assert_eq!(name("42", "vs-code"), "vs-code");
-        assert_eq!(name("", ""), "workspace");
-        let long = name(&"u".repeat(80), "jupyterlab");
-        assert_eq!(long.len(), 46);
-        for name in [name("-a", "b."), long, name("007", "4x")] {
-            assert!(rules::checks::name(&name).is_empty(), "{name}");
-        }
-    }
-
-    #[test]
-    fn a_copy_has_the_name_of_its_original_with_the_next_free_number() {
-        let taken = ["lab", "lab-2", "data-2024", "week-7"];
-        let name = |of: &str| copy_name(of, |name| !taken.contains(&name));
-        assert_eq!(name("lab"), "lab-3");
-        assert_eq!(name("lab-2"), "lab-3");
-        assert_eq!(name("week-7"), "week-8");
-        assert_eq!(name("data-2024"), "data-2024-2", "a year is no number of a copy");
-        let long = name(&"a".repeat(api::names::MAX_WORKSPACE_NAME));
-        assert!(
-            rules::checks::name(&long).is_empty() && long.ends_with("-2"),
-            "{long}"
-        );
-    }
-
-    #[test]
     fn an_address_names_only_what_is_chosen() {
         let address = Address {
             namespace: "a b".to_owned(),
-            template: "t".to_owned(),
+            template: Some("t".to_owned()),
             from: String::new(),
         };
         assert_eq!(address.text(), "/new?namespace=a+b&template=t");
         assert_eq!(Address::default().text(), "/new");
+        let chooses = Address {
+            template: Some(String::new()),
+            from: "team/lab".to_owned(),
+            ..Address::default()
+        };
+        assert_eq!(chooses.text(), "/new?template=&from=team%2Flab");
+        assert_eq!(
+            serde_urlencoded::from_str("template=&from=team%2Flab"),
+            Ok(chooses)
+        );
         assert!(serde_urlencoded::from_str::<Address>("tmplate=x").is_err());
         assert!(serde_urlencoded::from_str::<Address>("template=x&template=y").is_err());
     }

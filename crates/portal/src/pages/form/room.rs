@@ -9,7 +9,7 @@ use rules::consequence::{self, Consequence};
 use crate::app::Context;
 use crate::index::Index;
 use crate::pages::answers::note;
-use crate::pages::summary::May;
+use crate::pages::may::{May, own_running};
 use crate::pages::{actions, summary};
 use crate::views::{Action, Message, Nav, Note, Running, Tone, Way};
 use crate::visible::AccessLevel;
@@ -21,7 +21,7 @@ const SURE: &str = "delete-files";
 /// `except`: the workspace that is being changed.
 pub(super) async fn running(context: &Context, namespace: &str, except: Option<&str>) -> Vec<Running> {
     let may = May::of(context, namespace).await;
-    let own = summary::own_running(context, may, namespace, except);
+    let own = own_running(context, may, namespace, except);
     own.iter().map(|workspace| row(workspace)).collect()
 }
 

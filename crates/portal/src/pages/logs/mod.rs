@@ -1,13 +1,14 @@
 //! `/w/<namespace>/<name>/logs`: output of a container, read as the user (IO).
 //!
 //! - `lines`: lines, and how far somebody has read.
+//! - `source`: which container
 
 mod lines;
+mod source;
 
 use std::convert::Infallible;
 use std::time::Duration;
 
-use api::names::{APPLICATION_CONTAINER, WORKSPACE_LABEL};
 use axum::extract::{Path, Query};
 use axum::response::sse::{Event, KeepAlive, Sse};
 use axum::response::{IntoResponse as _, Response};
@@ -15,19 +16,19 @@ use futures::{StreamExt as _, stream};
 use http::header::{CONTENT_DISPOSITION, CONTENT_TYPE};
 use http::{HeaderMap, StatusCode};
 use jiff::Timestamp;
-use k8s_openapi::api::core::v1::Pod;
 use kube::ResourceExt as _;
-use kube::api::{ListParams, LogParams};
+use kube::api::LogParams;
 use serde::Deserialize;
 use tokio::time::{Instant, sleep_until};
 
 use self::lines::{Output, Position, Unread, read_line};
-use super::answers::{note, plain};
+use self::source::{Source, restarts, source, unreadable};
+use super::answers::plain;
 use super::summary::above;
 use crate::app::Context;
 use crate::cluster::Failure;
 use crate::limits::Permit;
-use crate::views::{Container, Logs, Nav, Note, Tone, plain_log};
+use crate::views::{Logs, Nav, Note, plain_log};
 
 /// Most lines of a page and of a file.
 const LINES: i64 = 5_000;
@@ -44,25 +45,6 @@ pub(crate) struct Which {
     previous: bool,
     /// Of a stream: the [`Position`] after which it begins.
     after: String,
-}
-
-/// A container whose output can be read.
-struct Source {
-    pod: Pod,
-    container: String,
-    previous: bool,
-}
-
-impl Source {
-    fn params(&self) -> LogParams {
-        LogParams {
-            container: Some(self.container.clone()),
-            previous: self.previous,
-            tail_lines: Some(LINES),
-            limit_bytes: i64::try_from(BYTES).ok(),
-            ..LogParams::default()
-        }
-    }
 }
 
 /// Answers `GET /w/<namespace>/<name>/logs`.
@@ -85,7 +67,7 @@ pub(crate) async fn page(
         absent: Some(absent),
         ..Logs::default()
     };
-    let (source, containers) = match source(&context, &namespace, &name, &which).await {
+    let (source, containers) = match source(&context, &seen, (&namespace, &name), &which).await {
         Ok(found) => found,
         Err(why) => return context.page(&absent(layout, why)),
     };
@@ -269,10 +251,10 @@ async fn chosen(
     which: &Which,
     back: &str,
 ) -> Result<Source, Response> {
-    if context.readable(namespace, name).await.is_none() {
+    let Some(seen) = context.readable(namespace, name).await else {
         return Err(context.not_found());
-    }
-    let found = source(context, namespace, name, which).await;
+    };
+    let found = source(context, &seen, (namespace, name), which).await;
     found.map(|(source, _)| source).map_err(|_| {
         context.bad_request(
             "There is no such output.",
@@ -280,70 +262,6 @@ async fn chosen(
             back,
         )
     })
-}
-
-/// The chosen container of the newest pod, and all that can be chosen.
-async fn source(
-    context: &Context,
-    namespace: &str,
-    name: &str,
-    which: &Which,
-) -> Result<(Source, Vec<Container>), Note> {
-    if let Some(why) = context.read_only() {
-        let command = format!("kubectl workspace logs {name} -n {namespace}");
-        return Err(note(
-            Tone::Calm,
-            format!("{why} This shows the output: `{command}`"),
-        ));
-    }
-    let labelled = ListParams::default().labels(&format!("{WORKSPACE_LABEL}={name}"));
-    let pods = context.as_user().list::<Pod>(namespace, &labelled).await;
-    let pods = pods.map_err(|failure| note(Tone::Warn, format!("The pods cannot be read: {failure}")))?;
-    let newest = pods.into_iter().max_by_key(|pod| {
-        let is_there = pod.metadata.deletion_timestamp.is_none();
-        (
-            is_there,
-            pod.metadata.creation_timestamp.as_ref().map(|time| time.0),
-        )
-    });
-    let Some(pod) = newest else {
-        return Err(note(
-            Tone::Calm,
-            "There is no pod, so there is no output. Start the workspace first.",
-        ));
-    };
-    let spec = pod.spec.clone().unwrap_or_default();
-    let names = spec
-        .containers
-        .iter()
-        .chain(spec.init_containers.iter().flatten());
-    let containers: Vec<_> = names
-        .map(|container| Container {
-            name: container.name.clone(),
-            label: format!("{} ({})", container.name, state(&pod, &container.name)),
-        })
-        .collect();
-    let wanted = if which.container.is_empty() {
-        APPLICATION_CONTAINER
-    } else {
-        &*which.container
-    };
-    let known = containers
-        .iter()
-        .find(|container| container.name == wanted)
-        .or_else(|| containers.first());
-    let Some(container) = known.map(|container| container.name.clone()) else {
-        return Err(note(
-            Tone::Calm,
-            "The pod has no containers yet. Load the page again.",
-        ));
-    };
-    let source = Source {
-        pod,
-        container,
-        previous: which.previous,
-    };
-    Ok((source, containers))
 }
 
 /// The last lines, and where they end.
@@ -374,46 +292,4 @@ async fn text(
         lines.push(plain_log(&text));
     }
     Ok((lines, position))
-}
-
-/// What is known without the output: how the container ended.
-fn unreadable(source: &Source, failure: &Failure) -> Note {
-    let status = status_of(&source.pod, &source.container);
-    let last = status.and_then(|status| {
-        let state = status.state.as_ref()?.terminated.as_ref();
-        state.or(status.last_state.as_ref()?.terminated.as_ref())
-    });
-    let end = last.map_or_else(String::new, |end| {
-        let reason = end.reason.as_deref().unwrap_or("ended");
-        let message = end.message.as_deref().unwrap_or_default();
-        format!(" The last run: {reason}, exit code {}. {message}", end.exit_code)
-    });
-    let ask = match failure.code() {
-        403 => " Ask an administrator of the namespace for `get` on pods/log.",
-        _ => "",
-    };
-    note(
-        Tone::Warn,
-        format!("The output cannot be read: {failure}.{end}{ask}"),
-    )
-}
-
-fn status_of<'a>(pod: &'a Pod, container: &str) -> Option<&'a k8s_openapi::api::core::v1::ContainerStatus> {
-    let status = pod.status.as_ref()?;
-    let all = status.container_statuses.iter().flatten();
-    let mut all = all.chain(status.init_container_statuses.iter().flatten());
-    all.find(|status| status.name == container)
-}
-
-fn state(pod: &Pod, container: &str) -> &'static str {
-    let state = status_of(pod, container).and_then(|status| status.state.as_ref());
-    match state {
-        Some(state) if state.running.is_some() => "running",
-        Some(state) if state.terminated.is_some() => "ended",
-        _ => "waiting",
-    }
-}
-
-fn restarts(pod: &Pod, container: &str) -> i32 {
-    status_of(pod, container).map_or(0, |status| status.restart_count)
 }

@@ -7,7 +7,7 @@ use rules::shares;
 
 use super::typed::{ENDS, Typed};
 use crate::app::Context;
-use crate::pages::short_form::{NAME_HELP, Wrong, field, section, summary, text};
+use crate::pages::short_form::{NAME_HELP, Wrong, buttons, field, section, summary, text};
 use crate::pages::summary::path;
 use crate::views::{Choice, Field, Form as FormView, Input, ShareForm};
 
@@ -107,7 +107,7 @@ pub(super) fn form(
             )],
             summary: summary(&fields, wrong),
             sections: section(fields),
-            buttons: vec![("do".to_owned(), "share".to_owned(), "Share".to_owned())],
+            buttons: buttons(context, "Share"),
             cancel: path(workspace),
             command: command.unwrap_or_default(),
             ..FormView::default()
@@ -136,10 +136,23 @@ pub(super) fn end_form(
         ],
         summary: summary(&fields, wrong),
         sections: section(fields),
-        buttons: vec![(String::new(), String::new(), "Save".to_owned())],
+        buttons: buttons(context, "Save"),
         cancel: format!("{}/share", path(workspace)),
+        command: context
+            .read_only()
+            .map(|_| change_command(share))
+            .unwrap_or_default(),
         ..FormView::default()
     }
+}
+
+/// The command that does the same.
+pub(super) fn change_command(share: &WorkspaceShare) -> String {
+    format!(
+        "kubectl patch workspaceshare {} -n {} --type merge -p '{{\"spec\":{{\"expiresAt\":\"TIME\"}}}}'",
+        share.name_any(),
+        share.namespace().unwrap_or_default()
+    )
 }
 
 /// Address of that form.

@@ -22,11 +22,12 @@ use jiff::Timestamp;
 use kube::ResourceExt as _;
 use rules::shares::{self, Extent};
 
-use self::form::{end_path, form};
+use self::form::{change_command, end_path, form};
 use self::typed::Typed;
 pub(super) use self::typed::name_problem;
 use super::answers::{Done, note, see_other};
-use super::summary::{MayBeside, MayEnd, above, path};
+use super::may::{MayBeside, MayEnd};
+use super::summary::{above, path};
 use super::words::{moment, short};
 use crate::app::Context;
 use crate::views::{Action, Confirm, Nav, Note, Share, ShareList, Shares, State, Tone, Way};
@@ -44,7 +45,9 @@ pub(crate) async fn page(
     let may = MayBeside::of(&context, &seen).await;
     let mut view = view(&context, &seen.workspace, may, &Typed::default(), &[]);
     let text = match &*done.done {
-        "share" if !view.list.shares.is_empty() => Some("It is shared. Send the link below."),
+        "share" if view.list.shares.is_empty() => None,
+        "share" if view.link.is_empty() => Some("It is shared."),
+        "share" => Some("It is shared. Send the link below."),
         "end" => Some("The share is ended."),
         "until" => Some("The end is changed."),
         _ => None,
@@ -102,11 +105,7 @@ fn list(
         let end = match context.read_only() {
             None => Way::Dialog { to: ask },
             Some(_) => Way::Command {
-                command: format!(
-                    "kubectl delete workspaceshare {} -n {}",
-                    share.name_any(),
-                    share.namespace().unwrap_or_default()
-                ),
+                command: end_command(&share),
             },
         };
         let another_end = match context.read_only() {
@@ -114,11 +113,7 @@ fn list(
                 to: end_path(workspace, &share),
             },
             Some(_) => Way::Command {
-                command: format!(
-                    "kubectl patch workspaceshare {} -n {} --type merge -p '{{\"spec\":{{\"expiresAt\":\"TIME\"}}}}'",
-                    share.name_any(),
-                    share.namespace().unwrap_or_default()
-                ),
+                command: change_command(&share),
             },
         };
         let is_own = api::names::owner(&share.metadata) == Some(&*context.user.name);
@@ -272,8 +267,21 @@ pub(crate) async fn ask_end(context: Context, Path(address): Path<Address>) -> R
         button: "End the share".to_owned(),
         danger: true,
         cancel: format!("{}/share", path(&workspace)),
+        command: context
+            .read_only()
+            .map(|_| end_command(&share))
+            .unwrap_or_default(),
         ..Confirm::default()
     })
+}
+
+/// The command that does the same.
+fn end_command(share: &WorkspaceShare) -> String {
+    format!(
+        "kubectl delete workspaceshare {} -n {}",
+        share.name_any(),
+        share.namespace().unwrap_or_default()
+    )
 }
 
 /// Answers `POST /w/<namespace>/<name>/share/<share>/end`.

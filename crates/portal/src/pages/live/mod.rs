@@ -1,9 +1,17 @@
 //! `/events`: parts of a page, sent again when they change (IO).
 //!
-//! A list, or that of a namespace, is made again when something changed that its user sees. A page about one workspace is read from the API server, so only its own
+//! A list is made again when something changed that its user sees. A page about one workspace is read from the API server, so only its own
 //! objects count.
 //! A stream ends with the assertion of its request, after a minute at most. The browser then asks again, and the gateway decides again
 //! whether the user is signed in.
+//!
+//! | file | what it does |
+//! |---|---|
+//! | `view.rs` | address of a stream -> the page that is open, and when it is read again (pure) |
+//! | `shown.rs` | a page -> its parts as HTML |
+
+mod shown;
+mod view;
 
 use std::collections::{HashMap, VecDeque};
 use std::convert::Infallible;
@@ -17,22 +25,21 @@ use axum::response::{IntoResponse as _, Response};
 use futures::stream;
 use http::StatusCode;
 use jiff::Timestamp;
-use kube::api::ObjectMeta;
-use serde::Deserialize;
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep, sleep_until, timeout_at};
 
+use self::shown::{Beside, Shown};
+use self::view::View;
 use super::answers::plain;
 use super::form::used_quotas;
-use super::list::{self, Page};
-use super::search::Search;
-use super::summary::May;
-use super::{namespace, workspace};
+use super::list::Page;
+use super::may::May;
+use super::namespace;
 use crate::app::Context;
-use crate::index::{Index, Snapshot};
+use crate::index::Snapshot;
 use crate::limits::Permit;
-use crate::views::{Counts, Quotas, Rows};
-use crate::visible::{self, AccessLevel, Reach, Seen, Visible};
+use crate::views::Quotas;
+use crate::visible::{self, Reach, Visible};
 
 /// Changes within this time are sent together.
 const DEBOUNCE: Duration = Duration::from_millis(250);
@@ -44,154 +51,6 @@ const READ_PAUSE: Duration = Duration::from_secs(2);
 const REACH: Duration = Duration::from_secs(10);
 /// How soon the browser asks again after the end of a stream.
 const RETRY: Duration = Duration::from_secs(1);
-
-/// Which page is open.
-#[derive(Debug, Clone, PartialEq, Eq)]
-enum View {
-    List(Search),
-    Workspace { namespace: String, name: String },
-}
-
-#[derive(Debug, Deserialize)]
-struct OfWorkspace {
-    namespace: String,
-    name: String,
-}
-
-impl View {
-    fn parse(query: &str) -> Option<Self> {
-        let mut pairs: Vec<(String, String)> = serde_urlencoded::from_str(query).ok()?;
-        let at = pairs.iter().position(|(name, _)| name == "view")?;
-        let (_, view) = pairs.remove(at);
-        let rest = serde_urlencoded::to_string(pairs).ok()?;
-        match &*view {
-            "list" => serde_urlencoded::from_str(&rest).ok().map(Self::List),
-            "namespace" => of_namespace(&rest).map(Self::List),
-            "workspace" => {
-                let OfWorkspace { namespace, name } = serde_urlencoded::from_str(&rest).ok()?;
-                Some(Self::Workspace { namespace, name })
-            }
-            _ => None,
-        }
-    }
-
-    /// Address of the page.
-    fn page(&self) -> String {
-        match self {
-            Self::List(search) => search.page_address(),
-            Self::Workspace { namespace, name } => format!("/w/{namespace}/{name}"),
-        }
-    }
-
-    /// When it is read again without a change in memory, and how much time lies between two reads.
-    fn pace(&self) -> (Duration, Duration) {
-        match self {
-            Self::List(_) => (REACH, DEBOUNCE),
-            Self::Workspace { .. } => (INTERVAL, READ_PAUSE),
-        }
-    }
-
-    /// Versions of the objects in memory that the page shows. `None`: any may matter.
-    fn versions(&self, index: &Index) -> Option<Vec<String>> {
-        let Self::Workspace { namespace, name } = self else {
-            return None;
-        };
-        let version = |metadata: &ObjectMeta| metadata.resource_version.clone().unwrap_or_default();
-        let Some(workspace) = index.workspace(namespace, name) else {
-            return Some(Vec::new());
-        };
-        let shares = index.shares_of(&workspace);
-        let mut versions: Vec<_> = shares.iter().map(|share| version(&share.metadata)).collect();
-        versions.sort();
-        versions.push(version(&workspace.metadata));
-        versions.extend(
-            index
-                .manager_of(&workspace)
-                .map(|manager| version(&manager.metadata)),
-        );
-        Some(versions)
-    }
-}
-
-/// The list of one namespace, which `in` names.
-fn of_namespace(query: &str) -> Option<Search> {
-    let mut pairs: Vec<(String, String)> = serde_urlencoded::from_str(query).ok()?;
-    let at = pairs.iter().position(|(name, _)| name == "in")?;
-    let (_, namespace) = pairs.remove(at);
-    let rest = serde_urlencoded::to_string(pairs).ok()?;
-    let search: Search = serde_urlencoded::from_str(&rest).ok()?;
-    (!namespace.is_empty()).then(|| search.within(&namespace))
-}
-
-/// What the page about a namespace shows beside its rows.
-type Beside = (May, Option<Quotas>);
-
-/// What an open page shows.
-struct Shown {
-    /// Its parts by their ids.
-    parts: Vec<(&'static str, String)>,
-    /// State of the user's own workspaces by UID, in a sentence.
-    own: HashMap<String, String>,
-}
-
-impl Shown {
-    fn list(
-        context: &Context,
-        search: &Search,
-        visible: &Visible,
-        page: Page<'_>,
-        beside: Option<Beside>,
-    ) -> askama::Result<Self> {
-        let Some(beside) = beside else {
-            let list = list::list(context, search, visible, page);
-            return Self::rows(&list.rows, &list.counts);
-        };
-        let view = namespace::view(context, search, visible, page, beside);
-        let mut shown = Self::rows(&view.rows, &view.counts)?;
-        shown.parts.push(("actions", view.actions.render()?));
-        if let Some(quotas) = view.quotas {
-            shown.parts.push(("quotas", quotas.render()?));
-        }
-        Ok(shown)
-    }
-
-    fn rows(rows: &Rows, counts: &Counts) -> askama::Result<Self> {
-        let own = rows.rows.iter().filter(|row| row.owner.is_empty());
-        let own = own.map(|row| (row.uid.clone(), format!("{}: {}.", row.display, row.state.word)));
-        Ok(Self {
-            parts: vec![("rows", rows.render()?), ("counts", counts.render()?)],
-            own: own.collect(),
-        })
-    }
-
-    async fn workspace(context: &Context, seen: &Seen) -> askama::Result<Self> {
-        let view = workspace::view(context, seen).await;
-        let mut parts = vec![
-            ("head", view.head.render()?),
-            ("explanation", view.explanation.render()?),
-            ("progress", view.progress.render()?),
-            ("pending", view.pending.render()?),
-        ];
-        let optional = [
-            ("facts", view.facts.map(|part| part.render())),
-            ("usage", view.usage.map(|part| part.render())),
-            ("access", view.access.map(|part| part.render())),
-            ("events", view.events.map(|part| part.render())),
-        ];
-        for (id, part) in optional {
-            if let Some(html) = part.transpose()? {
-                parts.push((id, html));
-            }
-        }
-        let uid = seen.workspace.metadata.uid.clone().unwrap_or_default();
-        let text = format!("{}: {}.", seen.workspace.spec.display_name, view.head.state.word);
-        let own = (seen.level == AccessLevel::Owner).then_some((uid, text));
-        Ok(Self {
-            parts,
-            own: own.into_iter().collect(),
-        })
-    }
-}
 
 /// What became of a page.
 enum Read {
@@ -428,39 +287,5 @@ impl Follow {
         html.hash(&mut hasher);
         let hash = hasher.finish();
         self.sent.insert(id, hash) != Some(hash)
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_address_says_which_page_is_open() {
-        let parsed = View::parse("q=x&page=2&view=list");
-        let search = Search {
-            q: "x".to_owned(),
-            page: 2,
-            ..Search::default()
-        };
-        assert_eq!(parsed, Some(View::List(search)));
-        assert_eq!(
-            View::parse("view=workspace&namespace=team&name=lab"),
-            Some(View::Workspace {
-                namespace: "team".to_owned(),
-                name: "lab".to_owned(),
-            })
-        );
-        let of_team = Search::default().within("team");
-        assert_eq!(View::parse("view=namespace&in=team"), Some(View::List(of_team)));
-        for wrong in [
-            "",
-            "view=other",
-            "view=namespace",
-            "view=workspace&name=lab",
-            "view=list&what=1",
-        ] {
-            assert_eq!(View::parse(wrong), None, "{wrong}");
-        }
     }
 }

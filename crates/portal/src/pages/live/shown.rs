@@ -1,0 +1,83 @@
+//! A page -> its parts as HTML, each with its id.
+
+use std::collections::HashMap;
+
+use askama::Template as _;
+
+use crate::app::Context;
+use crate::pages::list::{self, Page};
+use crate::pages::may::May;
+use crate::pages::search::Search;
+use crate::pages::{namespace, workspace};
+use crate::views::{Counts, Quotas, Rows};
+use crate::visible::{AccessLevel, Seen, Visible};
+
+/// What the page about a namespace shows beside its rows.
+pub(super) type Beside = (May, Option<Quotas>);
+
+/// What an open page shows.
+pub(super) struct Shown {
+    /// Its parts by their ids.
+    pub(super) parts: Vec<(&'static str, String)>,
+    /// State of the user's own workspaces by UID, in a sentence.
+    pub(super) own: HashMap<String, String>,
+}
+
+impl Shown {
+    pub(super) fn list(
+        context: &Context,
+        search: &Search,
+        visible: &Visible,
+        page: Page<'_>,
+        beside: Option<Beside>,
+    ) -> askama::Result<Self> {
+        let Some(beside) = beside else {
+            let list = list::list(context, search, visible, page);
+            return Self::rows(&list.rows, &list.counts);
+        };
+        let view = namespace::view(context, search, visible, page, beside);
+        let mut shown = Self::rows(&view.rows, &view.counts)?;
+        shown.parts.push(("actions", view.actions.render()?));
+        if let Some(quotas) = view.quotas {
+            shown.parts.push(("quotas", quotas.render()?));
+        }
+        Ok(shown)
+    }
+
+    fn rows(rows: &Rows, counts: &Counts) -> askama::Result<Self> {
+        let own = rows.rows.iter().filter(|row| row.owner.is_empty());
+        let own = own.map(|row| (row.uid.clone(), format!("{}: {}.", row.display, row.state.word)));
+        Ok(Self {
+            parts: vec![("rows", rows.render()?), ("counts", counts.render()?)],
+            own: own.collect(),
+        })
+    }
+
+    pub(super) async fn workspace(context: &Context, seen: &Seen) -> askama::Result<Self> {
+        let view = workspace::view(context, seen).await;
+        let mut parts = vec![
+            ("head", view.head.render()?),
+            ("explanation", view.explanation.render()?),
+            ("progress", view.progress.render()?),
+            ("pending", view.pending.render()?),
+        ];
+        let optional = [
+            ("facts", view.facts.map(|part| part.render())),
+            ("usage", view.usage.map(|part| part.render())),
+            ("access", view.access.map(|part| part.render())),
+            ("events", view.events.map(|part| part.render())),
+        ];
+        for (id, part) in optional {
+            if let Some(html) = part.transpose()? {
+                parts.push((id, html));
+            }
+        }
+        let uid = seen.workspace.metadata.uid.clone().unwrap_or_default();
+        let text = format!("{}: {}.", seen.workspace.spec.display_name, view.head.state.word);
+        let own = (seen.level == AccessLevel::Owner).then_some((uid, text));
+        Ok(Self {
+            parts,
+            own: own.into_iter().collect(),
+        })
+    }
+}

@@ -1,0 +1,122 @@
+//! Address of a stream -> the page that is open, and when it is read again (pure).
+
+use std::time::Duration;
+
+use kube::api::ObjectMeta;
+use serde::Deserialize;
+
+use super::{DEBOUNCE, INTERVAL, REACH, READ_PAUSE};
+use crate::index::Index;
+use crate::pages::search::Search;
+
+/// Which page is open.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum View {
+    List(Search),
+    Workspace { namespace: String, name: String },
+}
+
+#[derive(Debug, Deserialize)]
+struct OfWorkspace {
+    namespace: String,
+    name: String,
+}
+
+impl View {
+    pub(super) fn parse(query: &str) -> Option<Self> {
+        let mut pairs: Vec<(String, String)> = serde_urlencoded::from_str(query).ok()?;
+        let at = pairs.iter().position(|(name, _)| name == "view")?;
+        let (_, view) = pairs.remove(at);
+        let rest = serde_urlencoded::to_string(pairs).ok()?;
+        match &*view {
+            "list" => serde_urlencoded::from_str(&rest).ok().map(Self::List),
+            "namespace" => of_namespace(&rest).map(Self::List),
+            "workspace" => {
+                let OfWorkspace { namespace, name } = serde_urlencoded::from_str(&rest).ok()?;
+                Some(Self::Workspace { namespace, name })
+            }
+            _ => None,
+        }
+    }
+
+    /// Address of the page.
+    pub(super) fn page(&self) -> String {
+        match self {
+            Self::List(search) => search.page_address(),
+            Self::Workspace { namespace, name } => format!("/w/{namespace}/{name}"),
+        }
+    }
+
+    /// When it is read again without a change in memory, and how much time lies between two reads.
+    pub(super) fn pace(&self) -> (Duration, Duration) {
+        match self {
+            Self::List(_) => (REACH, DEBOUNCE),
+            Self::Workspace { .. } => (INTERVAL, READ_PAUSE),
+        }
+    }
+
+    /// Versions of the objects in memory that the page shows. `None`: any may matter.
+    pub(super) fn versions(&self, index: &Index) -> Option<Vec<String>> {
+        let Self::Workspace { namespace, name } = self else {
+            return None;
+        };
+        let version = |metadata: &ObjectMeta| metadata.resource_version.clone().unwrap_or_default();
+        let Some(workspace) = index.workspace(namespace, name) else {
+            return Some(Vec::new());
+        };
+        let shares = index.shares_of(&workspace);
+        let mut versions: Vec<_> = shares.iter().map(|share| version(&share.metadata)).collect();
+        versions.sort();
+        versions.push(version(&workspace.metadata));
+        versions.extend(
+            index
+                .manager_of(&workspace)
+                .map(|manager| version(&manager.metadata)),
+        );
+        Some(versions)
+    }
+}
+
+/// The list of one namespace, which `in` names.
+fn of_namespace(query: &str) -> Option<Search> {
+    let mut pairs: Vec<(String, String)> = serde_urlencoded::from_str(query).ok()?;
+    let at = pairs.iter().position(|(name, _)| name == "in")?;
+    let (_, namespace) = pairs.remove(at);
+    let rest = serde_urlencoded::to_string(pairs).ok()?;
+    let search: Search = serde_urlencoded::from_str(&rest).ok()?;
+    (!namespace.is_empty()).then(|| search.within(&namespace))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_address_says_which_page_is_open() {
+        let parsed = View::parse("q=x&page=2&view=list");
+        let search = Search {
+            q: "x".to_owned(),
+            page: 2,
+            ..Search::default()
+        };
+        assert_eq!(parsed, Some(View::List(search)));
+        assert_eq!(
+            View::parse("view=workspace&namespace=team&name=lab"),
+            Some(View::Workspace {
+                namespace: "team".to_owned(),
+                name: "lab".to_owned(),
+            })
+        );
+        let of_team = Search::default().within("team");
+        assert_eq!(View::parse("view=namespace&in=team"), Some(View::List(of_team)));
+        for wrong in [
+            "",
+            "view=other",
+            "view=namespace",
+            "view=workspace&name=lab",
+            "view=list&what=1",
+        ] {
+            assert_eq!(View::parse(wrong), None, "{wrong}");
+        }
+    }
+}
