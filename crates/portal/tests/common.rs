@@ -1,6 +1,7 @@
 //! A portal without sockets, whose users are named by their assertion: `alice|group,group`, in which `~` stands for `ë`.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use api::names::CREATED_BY;
 use arc_swap::ArcSwap;
@@ -18,6 +19,7 @@ use prometheus_client::registry::Registry;
 use serde_json::{Value, json};
 use testkit::api_server::{ApiServer, Call};
 use testkit::objects::{template, workspace};
+use tokio::time::timeout;
 use tower::ServiceExt as _;
 
 pub(crate) const ORIGIN: &str = "https://portal.workspaces.localhost:8443";
@@ -204,6 +206,17 @@ pub(crate) fn get(user: &str, path: &str) -> Request<Body> {
         .header("workspace-assertion", assertion)
         .body(Body::empty())
         .unwrap()
+}
+
+/// The next event of a stream that is no comment; `None` at its end.
+pub(crate) async fn next(body: &mut Body) -> Option<String> {
+    loop {
+        let frame = timeout(Duration::from_secs(20), body.frame()).await.unwrap()?;
+        let text = String::from_utf8_lossy(&frame.unwrap().into_data().unwrap()).into_owned();
+        if !text.starts_with(':') {
+            return Some(text);
+        }
+    }
 }
 
 /// A template, and a namespace for workspaces.

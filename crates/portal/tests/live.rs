@@ -9,19 +9,8 @@ use serde_json::json;
 use testkit::objects::{template, workspace};
 use tokio::time::timeout;
 
-use crate::common::Portal;
+use crate::common::{Portal, next};
 use crate::listing::share;
-
-/// The next event that is no comment.
-async fn next(body: &mut Body) -> Option<String> {
-    loop {
-        let frame = timeout(Duration::from_secs(10), body.frame()).await.unwrap()?;
-        let text = String::from_utf8_lossy(&frame.unwrap().into_data().unwrap()).into_owned();
-        if !text.starts_with(':') {
-            return Some(text);
-        }
-    }
-}
 
 fn stopped(portal: &Portal, name: &str) {
     portal.server.edit::<Workspace>(Some("team"), name, |object| {

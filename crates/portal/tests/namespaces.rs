@@ -13,7 +13,7 @@ use testkit::api_server::ApiServer;
 use testkit::objects::workspace;
 use tokio::time::timeout;
 
-use crate::common::Portal;
+use crate::common::{Portal, next};
 
 const PAGE: &str = "/namespaces/team";
 const STREAM: &str = "/events?view=namespace&in=team";
@@ -63,17 +63,6 @@ fn running(portal: &Portal) -> usize {
     all.iter()
         .filter(|one| one.spec.desired_status == DesiredStatus::Running)
         .count()
-}
-
-/// The next event that is no comment.
-async fn next(body: &mut Body) -> Option<String> {
-    loop {
-        let frame = timeout(Duration::from_secs(20), body.frame()).await.unwrap()?;
-        let text = String::from_utf8_lossy(&frame.unwrap().into_data().unwrap()).into_owned();
-        if !text.starts_with(':') {
-            return Some(text);
-        }
-    }
 }
 
 #[tokio::test]

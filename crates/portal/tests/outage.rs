@@ -8,7 +8,7 @@ use testkit::faults::{Disruption, Fault};
 use testkit::objects::workspace;
 use tokio::time::{Instant, advance, sleep};
 
-use crate::common::Portal;
+use crate::common::{Portal, next};
 
 const STALE: &str = "does not answer, so this may be out of date";
 
@@ -93,6 +93,34 @@ async fn pages_come_within_seconds_though_access_reviews_are_not_answered() {
     let start = Instant::now();
     assert_eq!(portal.get("dave", "/w/team/lab").await.status, 404);
     assert!(start.elapsed() < Duration::from_secs(5), "{:?}", start.elapsed());
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_open_page_says_that_it_may_be_out_of_date_and_ends_when_it_is_too_old() {
+    for path in [
+        "/events?view=list",
+        "/events?view=workspace&namespace=team&name=lab",
+    ] {
+        let portal = Portal::start(|server| server.put(&workspace("lab"))).await;
+        let mut body = portal.open("alice", path).await;
+        assert!(!next(&mut body).await.unwrap().contains(STALE), "{path}");
+        portal.server.partition(true);
+        let told = next(&mut body).await.unwrap();
+        assert!(told.contains(STALE), "{path}: {told}");
+        portal.server.partition(false);
+        let told = next(&mut body).await.unwrap();
+        assert!(
+            told.contains("id=\"age\"") && !told.contains(STALE),
+            "{path}: {told}"
+        );
+
+        portal.server.partition(true);
+        until_stale(&portal, true).await;
+        advance(Duration::from_secs(45)).await;
+        let (mut body, start) = (portal.open("alice", path).await, Instant::now());
+        while next(&mut body).await.is_some() {}
+        assert!(start.elapsed() < Duration::from_secs(30), "{:?}", start.elapsed());
+    }
 }
 
 /// Namespace and name of each access review since the last call, and whether it is a local one.

@@ -90,7 +90,7 @@ pub(super) fn with_idle_port(
     site: &Site,
     workspace: &ValidWorkspace,
 ) -> NetworkPolicy {
-    // Even if it is the port of the spec. The other rule follows the pod's port, which may still be different.
+    // Also if the spec names the same port twice: the rule above follows the port of the running pod, which may still be the old one.
     let asked = workspace.idle.as_ref().and_then(|idle| idle.question.port);
     let ingress = policy.spec.as_mut().and_then(|spec| spec.ingress.as_mut());
     if let (Some(asked), Some(ingress)) = (asked, ingress)

@@ -94,8 +94,8 @@ fn failed(context: &Context, regarding: &ObjectReference, error: &kube::Error) {
     }
 }
 
-/// A workspace as its Events name it. `version`: the `resourceVersion` with which a transition was stored. The Recorder compares it and
-/// not the text. Without a version it merges Events of one reason within six minutes, with the text of the first.
+/// A workspace as its Events name it. `version`: the `resourceVersion` with which a transition was stored. By it the Recorder tells Events
+/// apart, not by their text. Without a version it merges Events of one reason within six minutes, with the text of the first.
 pub fn regarding(identity: &Identity, version: Option<String>) -> ObjectReference {
     ObjectReference {
         api_version: Some(Workspace::api_version(&()).into_owned()),

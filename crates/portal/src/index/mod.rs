@@ -34,7 +34,7 @@ use watch::{Health, Watch};
 
 /// Longest wait for a change that the API server confirmed.
 const CATCH_UP: Duration = Duration::from_secs(1);
-/// Longest interruption of a watch during which pages are shown.
+/// When a watch is interrupted for longer than this, requests get 503 instead of a page, and streams end.
 const MAX_STALENESS: Duration = Duration::from_mins(1);
 /// Label of namespaces in which people make workspaces (docs/portal.md).
 pub const NAMESPACE_LABEL: &str = "workspaces.jupyter.org/workspaces";
@@ -236,7 +236,7 @@ impl Index {
         self.health.lag()
     }
 
-    /// Signals each change.
+    /// Signals each change, and each interruption of a watch.
     pub fn changes(&self) -> signal::Receiver<u64> {
         self.changes.subscribe()
     }

@@ -45,11 +45,13 @@ impl Health {
         lags.max().unwrap_or_default()
     }
 
-    fn interrupted(&self, kind: &'static str) {
-        self.0
-            .lock()
-            .entry(kind)
+    /// Notes an interruption. Returns whether it is new.
+    fn interrupted(&self, kind: &'static str) -> bool {
+        let mut all = self.0.lock();
+        let is_new = !all.contains_key(kind);
+        all.entry(kind)
             .or_insert_with(|| (Timestamp::now(), Instant::now()));
+        is_new
     }
 
     fn continues(&self, kind: &'static str) {
@@ -132,7 +134,9 @@ impl Watch<'_> {
                         }
                         Err(error) => {
                             tracing::warn!(kind, %error, "a watch is interrupted and begins anew");
-                            health.interrupted(kind);
+                            if health.interrupted(kind) {
+                                changes.send_modify(|count| *count += 1);
+                            }
                             break;
                         }
                     }

@@ -4,7 +4,7 @@
 //!
 //! | file | input -> output |
 //! |---|---|
-//! | `subject.rs` | valid workspace, its ready pod -> which pod to ask what, and its timeout (pure) |
+//! | `subject.rs` | valid workspace, its ready pod -> which pod to ask what and how often, and its timeout (pure) |
 //! | `tracker/` | subjects, answers -> which pod to ask next, and whether a workspace is idle: here the stop is decided |
 //! | `reconcile.rs` | tracker -> requests, a few at a time, by one task (IO) |
 //! | `ask/` | subject -> answer of its pod (IO) |
@@ -12,7 +12,7 @@
 //! | `status.rs` | known activity -> status (pure) |
 //! | `stop.rs` | an idle workspace -> `spec.desiredStatus: Stopped`, unless it has changed since (IO) |
 //!
-//! A workspace is stopped only because of its pod's own answers: one just now and one before. Silence, errors and state of an earlier
+//! A workspace is stopped only because of its pod's own answers: two in a row, the last one just now. Silence, errors and state of an earlier
 //! leader never stop it. So only the leader asks, and a change of leaders at most delays a stop.
 
 mod ask;

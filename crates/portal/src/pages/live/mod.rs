@@ -90,6 +90,7 @@ pub(crate) async fn stream(mut context: Context, RawQuery(query): RawQuery) -> R
         sent: HashMap::new(),
         own: HashMap::new(),
         waiting: VecDeque::new(),
+        is_stale: false,
         is_gone: false,
         _permit: permit,
     };
@@ -122,6 +123,8 @@ struct Follow {
     own: HashMap<String, String>,
     /// Events to send next.
     waiting: VecDeque<Event>,
+    /// Whether the page says that it may be out of date.
+    is_stale: bool,
     /// There is nothing more to show.
     is_gone: bool,
     _permit: Permit,
@@ -136,10 +139,11 @@ impl Drop for Follow {
 }
 
 impl Follow {
-    /// The next event; `None` when the stream ends. After the assertion's end nothing is sent, even to a client that reads late.
+    /// The next event; `None` when the stream ends. After the assertion's end, or when all is too old, nothing is sent, even to a client
+    /// that reads late.
     async fn next(&mut self) -> Option<Event> {
         loop {
-            if Instant::now() >= self.end {
+            if Instant::now() >= self.end || self.context.app.index.is_too_old() {
                 return None;
             }
             if let Some(event) = self.waiting.pop_front() {
@@ -156,7 +160,7 @@ impl Follow {
             let read = timeout_at(end, self.read()).await.ok()?;
             self.read = Some((Instant::now(), versions));
             match read.ok()? {
-                Read::Same => {}
+                Read::Same => self.take(Shown::default())?,
                 Read::Shown(shown) => self.take(shown)?,
                 Read::Gone => {
                     self.is_gone = true;
@@ -266,7 +270,9 @@ impl Follow {
             .into_iter()
             .filter(|(id, html)| self.is_news(id, html))
             .collect();
-        if !news.is_empty() {
+        let is_stale = self.context.app.index.interrupted_since().is_some();
+        let was_stale = std::mem::replace(&mut self.is_stale, is_stale);
+        if !news.is_empty() || is_stale != was_stale {
             let mut html: String = news.into_iter().map(|(_, html)| html).collect();
             html.push_str(&self.context.age().render().ok()?);
             self.waiting

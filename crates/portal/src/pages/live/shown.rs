@@ -16,6 +16,7 @@ use crate::visible::{AccessLevel, Seen, Visible};
 pub(super) type Beside = (May, Option<Quotas>);
 
 /// What an open page shows.
+#[derive(Default)]
 pub(super) struct Shown {
     /// Its parts by their ids.
     pub(super) parts: Vec<(&'static str, String)>,

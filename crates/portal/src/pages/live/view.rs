@@ -47,7 +47,7 @@ impl View {
         }
     }
 
-    /// When it is read again without a change in memory, and how much time lies between two reads.
+    /// Longest time until it is read again although nothing in memory changed, and shortest time between two reads.
     pub(super) fn pace(&self) -> (Duration, Duration) {
         match self {
             Self::List(_) => (REACH, DEBOUNCE),
