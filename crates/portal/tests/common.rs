@@ -104,7 +104,7 @@ impl Portal {
         let (app, watches) = App::new(parts, &readiness);
         tokio::spawn(watches);
         while !readiness.missing().is_empty() {
-            tokio::time::sleep(std::time::Duration::from_millis(5)).await;
+            tokio::time::sleep(Duration::from_millis(5)).await;
         }
         server.take_calls();
         Self {

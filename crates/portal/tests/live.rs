@@ -3,7 +3,6 @@
 use std::time::Duration;
 
 use api::{Workspace, WorkspaceShare, WorkspaceTemplate};
-use axum::body::Body;
 use http_body_util::BodyExt as _;
 use serde_json::json;
 use testkit::objects::{template, workspace};

@@ -1,17 +1,12 @@
 //! The page of a namespace: all its workspaces, page by page, its quotas, and the stop of all that run.
 
-use std::time::Duration;
-
 use api::Workspace;
 use api::workspace::{DesiredStatus, OwnershipType};
-use axum::body::Body;
 use http::StatusCode;
-use http_body_util::BodyExt as _;
 use k8s_openapi::api::core::v1::ResourceQuota;
 use serde_json::{Value, json};
 use testkit::api_server::ApiServer;
 use testkit::objects::workspace;
-use tokio::time::timeout;
 
 use crate::common::{Portal, next};
 

@@ -1,7 +1,7 @@
 //! The bundled Keycloak with a realm more, for a second provider: as an edit of the chart's manifests (pure), and a program that makes
 //! it while helm upgrades (IO).
 
-use std::{fs, os::unix::fs::PermissionsExt as _, path::PathBuf};
+use std::{collections::BTreeSet, fs, os::unix::fs::PermissionsExt as _, path::PathBuf};
 
 use anyhow::Context as _;
 use e2e::{Environment, cluster};
@@ -38,10 +38,8 @@ pub(crate) async fn of(
 
 fn changed(mut realm: Value, accounts: &[Account<'_>], client_secret: &str, redirect_uri: &str) -> Value {
     realm["realm"] = json!(NAME);
-    realm["groups"] = accounts
-        .iter()
-        .map(|(.., group)| json!({"name": group}))
-        .collect();
+    let groups: BTreeSet<_> = accounts.iter().map(|(.., group)| group).collect();
+    realm["groups"] = groups.into_iter().map(|group| json!({"name": group})).collect();
     realm["users"] = accounts
         .iter()
         .map(|(name, password, group)| {
