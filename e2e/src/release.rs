@@ -96,7 +96,7 @@ pub async fn show(part: &str, chart: &Path) -> anyhow::Result<String> {
 /// Helm fails, or a hook of the chart does.
 pub async fn uninstall() -> anyhow::Result<()> {
     let environment = Environment::get()?;
-    run_uninstall(helm(environment)?, &environment.system_namespace).await
+    run_uninstall(helm(environment)?, &environment.system_namespace, &[]).await
 }
 
 /// Uninstalls the release without the chart's hooks.
@@ -105,9 +105,7 @@ pub async fn uninstall() -> anyhow::Result<()> {
 /// Helm fails.
 pub async fn uninstall_without_hooks() -> anyhow::Result<()> {
     let environment = Environment::get()?;
-    let mut command = helm(environment)?;
-    command.arg("--no-hooks");
-    run_uninstall(command, &environment.system_namespace).await
+    run_uninstall(helm(environment)?, &environment.system_namespace, &["--no-hooks"]).await
 }
 
 /// Renders the chart without its CRDs for `namespace`, with the values of the installation and with `set`, in the format of
@@ -189,9 +187,7 @@ pub async fn install_by(file: &Path, namespace: &str, set: &[&str]) -> anyhow::R
 /// # Errors
 /// Helm fails, or a hook of the chart does.
 pub async fn uninstall_from(namespace: &str) -> anyhow::Result<()> {
-    let mut command = helm(Environment::get()?)?;
-    command.arg("--ignore-not-found");
-    run_uninstall(command, namespace).await
+    run_uninstall(helm(Environment::get()?)?, namespace, &["--ignore-not-found"]).await
 }
 
 /// Uninstalls what [`install_as`] installed, as `user`.
@@ -202,12 +198,13 @@ pub async fn uninstall_as(user: &str, namespace: &str) -> anyhow::Result<()> {
     let environment = Environment::get()?;
     let mut command = helm(environment)?;
     command.env("KUBECONFIG", &environment.user(user)?.kubeconfig);
-    run_uninstall(command, namespace).await
+    run_uninstall(command, namespace, &[]).await
 }
 
-async fn run_uninstall(mut command: Command, namespace: &str) -> anyhow::Result<()> {
+async fn run_uninstall(mut command: Command, namespace: &str, options: &[&str]) -> anyhow::Result<()> {
     command
         .args(["uninstall", "--namespace", namespace])
+        .args(options)
         .arg(&Environment::get()?.release);
     run(command, "helm uninstall").await
 }

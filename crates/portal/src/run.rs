@@ -23,8 +23,6 @@ use crate::keys::Keys;
 use crate::metrics::Metrics;
 use crate::router;
 
-/// Time between the end of readiness and the end of listening, so that the proxy stops sending requests before.
-const LINGER: Duration = Duration::from_secs(5);
 /// How often the files of keys and certificates are read again. The kubelet takes about a minute to bring a change.
 const REREAD: Duration = Duration::from_secs(10);
 
@@ -68,10 +66,9 @@ pub async fn run(args: Args) -> anyhow::Result<()> {
     };
     let (app, watches) = App::new(parts, &readiness);
     tracing::info!(version = env!("CARGO_PKG_VERSION"), address = %args.listen_address, "the portal starts");
-    let stop = CancellationToken::new();
     tokio::select! {
-        () = kit::https::serve(listener, Arc::new(config), router::router(app), stop.clone()) => Ok(()),
-        () = linger(shutdown, serving, stop) => bail!("the signal handler ended"),
+        () = kit::https::serve(listener, Arc::new(config), router::router(app), shutdown.clone()) => Ok(()),
+        () = end_readiness(shutdown, serving) => bail!("the signal handler ended"),
         () = watches => bail!("the watches ended"),
         () = cluster::follow(client, args.impersonation, mode) => bail!("the check of the API server ended"),
         () = reread(&keys, &tls) => bail!("the files are not read any more"),
@@ -134,11 +131,9 @@ async fn reread(keys: &Keys, tls: &TlsFiles) {
     }
 }
 
-/// Ends readiness on `shutdown`, and listening a little later. Never returns.
-async fn linger(shutdown: CancellationToken, serving: Gate, stop: CancellationToken) {
+/// Ends readiness on `shutdown`. Never returns.
+async fn end_readiness(shutdown: CancellationToken, serving: Gate) {
     shutdown.cancelled().await;
     serving.close();
-    tokio::time::sleep(LINGER).await;
-    stop.cancel();
     std::future::pending::<()>().await;
 }

@@ -1,7 +1,6 @@
 //! Arguments -> watches, certificate and servers, until the process shuts down (IO).
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use anyhow::{Context as _, bail};
 use futures::StreamExt as _;
@@ -22,9 +21,6 @@ use crate::metrics::Metrics;
 use crate::review::Accounts;
 use crate::router;
 use crate::validate::Rules;
-
-/// Time between the end of readiness and the end of listening, so that the API server stops sending requests before.
-const LINGER: Duration = Duration::from_secs(5);
 
 /// Serves admission until the process shuts down.
 ///
@@ -70,10 +66,9 @@ pub async fn run(args: Args) -> anyhow::Result<()> {
     let router = router::router(rules, lookups, metrics);
 
     tracing::info!(version = env!("CARGO_PKG_VERSION"), address = %args.listen_address, "the webhook starts");
-    let stop_listening = CancellationToken::new();
     tokio::select! {
-        () = kit::https::serve(listener, Arc::new(config), router, stop_listening.clone()) => Ok(()),
-        () = linger(shutdown, serving, stop_listening) => bail!("the signal handler ended"),
+        () = kit::https::serve(listener, Arc::new(config), router, shutdown.clone()) => Ok(()),
+        () = end_readiness(shutdown, serving) => bail!("the signal handler ended"),
         () = reconciler.run() => bail!("the reconciler of the certificate ended"),
         () = watch_templates => bail!("the watch of templates ended"),
         () = watch_managers => bail!("the watch of managers ended"),
@@ -84,12 +79,10 @@ pub async fn run(args: Args) -> anyhow::Result<()> {
     }
 }
 
-/// Ends readiness on `shutdown`, and listening a little later. Never returns.
-async fn linger(shutdown: CancellationToken, serving: Gate, stop_listening: CancellationToken) {
+/// Ends readiness on `shutdown`. Never returns.
+async fn end_readiness(shutdown: CancellationToken, serving: Gate) {
     shutdown.cancelled().await;
     serving.close();
-    tokio::time::sleep(LINGER).await;
-    stop_listening.cancel();
     std::future::pending::<()>().await;
 }
 

@@ -7,6 +7,7 @@ mod connection_limit;
 use std::{net::IpAddr, sync::Arc, time::Duration};
 
 use axum::Router;
+use http::{HeaderValue, Version, header::CONNECTION};
 use hyper::{Request, body::Incoming};
 use hyper_util::{
     rt::{TokioExecutor, TokioIo, TokioTimer},
@@ -28,6 +29,8 @@ use connection_limit::{ConnectionLimit, Permit};
 const HANDSHAKE: Duration = Duration::from_secs(10);
 /// Time for requests in flight when the process shuts down or the connection is closed.
 const DRAIN: Duration = Duration::from_secs(10);
+/// Time between the end of readiness and the end of listening, in which Services lead their clients to other pods.
+const LINGER: Duration = Duration::from_secs(5);
 /// Maximum number of connections. At the limit, the address with most connections loses one to an address with fewer.
 const CONNECTIONS: usize = 1024;
 /// Idle time after which a connection is closed.
@@ -46,9 +49,13 @@ const HEADERS: u32 = 256 * 1024;
 struct Bounds {
     connections: usize,
     idle: Duration,
+    linger: Duration,
 }
 
-/// Serves `router` over TLS until `shutdown`. Then it waits for the requests in flight.
+/// Serves `router` over TLS until [`LINGER`] after `shutdown`. Then it waits for the requests in flight.
+///
+/// From `shutdown` on, each answer over HTTP/1 ends its connection. A connection that the server closes while a client sends its next
+/// request is an error for that client: Go does not repeat a POST.
 pub async fn serve(
     listener: TcpListener,
     config: Arc<ServerConfig>,
@@ -58,6 +65,7 @@ pub async fn serve(
     let bounds = Bounds {
         connections: CONNECTIONS,
         idle: IDLE,
+        linger: LINGER,
     };
     serve_within(bounds, listener, config, router, shutdown).await;
 }
@@ -72,9 +80,15 @@ async fn serve_within(
     let acceptor = TlsAcceptor::from(config);
     let limit = ConnectionLimit::new(bounds.connections);
     let connections = TaskTracker::new();
+    let lingered = async {
+        shutdown.cancelled().await;
+        tokio::time::sleep(bounds.linger).await;
+    };
+    let mut lingered = std::pin::pin!(lingered);
+    let stop = CancellationToken::new();
     loop {
         let accepted = tokio::select! {
-            () = shutdown.cancelled() => break,
+            () = lingered.as_mut() => break,
             accepted = listener.accept() => accepted,
         };
         let (stream, peer) = match accepted {
@@ -90,29 +104,44 @@ async fn serve_within(
             tracing::debug!(%peer, "the limit of connections is reached, and this address has most");
             continue;
         };
-        let (acceptor, router, shutdown) = (acceptor.clone(), router.clone(), shutdown.clone());
+        let (acceptor, router) = (acceptor.clone(), router.clone());
+        let end = End {
+            idle: bounds.idle,
+            last_answer: shutdown.clone(),
+            stop: stop.clone(),
+        };
         connections.spawn(async move {
             tokio::select! {
                 () = permit.evicted() => tracing::debug!(%peer, "a connection is ended in favour of another address"),
-                () = answer(stream, &acceptor, Peer(peer), &permit, router, (bounds.idle, shutdown)) => {}
+                () = answer(stream, &acceptor, Peer(peer), &permit, router, end) => {}
             }
         });
     }
     drop(listener);
+    stop.cancel();
     connections.close();
     if timeout(DRAIN, connections.wait()).await.is_err() {
         tracing::warn!("requests were still under way at the end of the drain time");
     }
 }
 
-/// Serves one connection until the client closes it, it is idle for too long, or the process shuts down.
+/// What ends a connection.
+struct End {
+    /// So much time without a request.
+    idle: Duration,
+    /// From now on an answer is the connection's last one.
+    last_answer: CancellationToken,
+    stop: CancellationToken,
+}
+
+/// Serves one connection until the client closes it, or until its end.
 async fn answer(
     stream: TcpStream,
     acceptor: &TlsAcceptor,
     peer: Peer,
     permit: &Permit,
     router: Router,
-    (idle, shutdown): (Duration, CancellationToken),
+    end: End,
 ) {
     let Ok(Ok(tls)) = timeout(HANDSHAKE, acceptor.accept(stream)).await else {
         return;
@@ -126,13 +155,19 @@ async fn answer(
         .keep_alive_interval(Some(Duration::from_secs(30)))
         .max_header_list_size(HEADERS);
     let activity = permit.activity();
-    let requests = activity.clone();
+    let (requests, last_answer) = (activity.clone(), end.last_answer);
     let service = tower::service_fn(move |mut request: Request<Incoming>| {
         let under_way = requests.begin();
         request.extensions_mut().insert(peer);
-        let response = router.clone().call(request);
+        // HTTP/2 has a message of its own for this, and no such header.
+        let is_http1 = request.version() <= Version::HTTP_11;
+        let (response, last_answer) = (router.clone().call(request), last_answer.clone());
         async move {
-            let response = response.await;
+            let mut response = response.await;
+            if let (true, true, Ok(response)) = (is_http1, last_answer.is_cancelled(), &mut response) {
+                let close = HeaderValue::from_static("close");
+                response.headers_mut().insert(CONNECTION, close);
+            }
             drop(under_way);
             response
         }
@@ -142,8 +177,8 @@ async fn answer(
     let ended = tokio::select! {
         ended = connection.as_mut() => ended,
         () = async { tokio::select! {
-            () = shutdown.cancelled() => {}
-            () = activity.idle(idle) => {}
+            () = end.stop.cancelled() => {}
+            () = activity.idle(end.idle) => {}
         } } => {
             connection.as_mut().graceful_shutdown();
             match timeout(DRAIN, connection).await {

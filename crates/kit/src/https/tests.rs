@@ -28,6 +28,10 @@ struct Served {
 }
 
 async fn served(connections: usize, idle: Duration) -> Served {
+    served_until(connections, idle, Duration::ZERO).await
+}
+
+async fn served_until(connections: usize, idle: Duration, linger: Duration) -> Served {
     let now = Timestamp::now();
     let authority = pki::authority("tests", now).unwrap();
     let names = ["webhook".to_owned()];
@@ -47,7 +51,11 @@ async fn served(connections: usize, idle: Duration) -> Served {
     let router = Router::new()
         .route("/", get(async |Extension(Peer(peer))| format!("{peer}")))
         .route("/slow", slow);
-    let bounds = Bounds { connections, idle };
+    let bounds = Bounds {
+        connections,
+        idle,
+        linger,
+    };
     let shutdown = CancellationToken::new();
     let serving = serve_within(bounds, listener, Arc::new(config), router, shutdown.clone());
     Served {
@@ -169,4 +177,35 @@ async fn at_the_end_requests_under_way_are_answered() {
     served.release.notify_one();
     assert_eq!(text(slow.await.unwrap().unwrap()).await, "slow");
     served.ended.await.unwrap();
+}
+
+#[tokio::test]
+async fn before_the_end_new_connections_are_served_and_every_answer_is_the_last_of_its_connection() {
+    let served = served_until(8, IDLE, IDLE).await;
+    let open = async || {
+        let tls = served.tls(ONE, "http/1.1").await.unwrap();
+        http1::handshake(TokioIo::new(tls)).await.unwrap()
+    };
+    let (mut used, connection) = open().await;
+    let used_one = tokio::spawn(connection);
+    let first = used.send_request(request("/")).await.unwrap();
+    assert!(!first.headers().contains_key("connection"));
+    text(first).await;
+    served.shutdown.cancel();
+    let last = used.send_request(request("/")).await.unwrap();
+    assert_eq!(last.headers()["connection"], "close");
+    assert_eq!(text(last).await, "127.0.0.1");
+    used_one.await.unwrap().unwrap();
+
+    let (mut new, connection) = open().await;
+    tokio::spawn(connection);
+    let answer = new.send_request(request("/")).await.unwrap();
+    assert_eq!(answer.headers()["connection"], "close");
+    let tls = served.tls(ONE, "h2").await.unwrap();
+    let (mut sender, connection) = http2::handshake(TokioExecutor::new(), TokioIo::new(tls))
+        .await
+        .unwrap();
+    tokio::spawn(connection);
+    let answer = sender.send_request(request("/")).await.unwrap();
+    assert!(!answer.headers().contains_key("connection"));
 }

@@ -15,7 +15,6 @@ use api::{
 };
 use clap::Parser;
 use futures::{StreamExt as _, TryStreamExt as _, stream};
-use json_patch::Patch as JsonPatch;
 use k8s_openapi::api::{
     admissionregistration::v1::{MutatingWebhookConfiguration, ValidatingWebhookConfiguration},
     apps::v1::Deployment,
@@ -29,7 +28,7 @@ use kube::{
     runtime::wait::await_condition,
 };
 use serde::de::DeserializeOwned;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::support::send::patch_as;
 
@@ -238,12 +237,12 @@ where
     let name = object.name_any();
     let url = K::url_path(&(), object.namespace().as_deref());
     let request = kube::core::Request::new(url.as_str())
-        .patch_metadata(&name, &patch_as(MANAGER), &Patch::Json::<()>(patch))
+        .patch_metadata(&name, &patch_as(MANAGER), &Patch::Merge(patch))
         .map_err(kube::Error::BuildRequest)?;
     match client.request::<PartialObjectMeta<K>>(request).await {
         Ok(_) => Ok(true),
-        // Gone, or changed: 422 of a failed test.
-        Err(kube::Error::Api(status)) if [404, 409, 422].contains(&status.code) => Ok(true),
+        // Gone, or changed.
+        Err(kube::Error::Api(status)) if [404, 409].contains(&status.code) => Ok(true),
         Err(error) => Err(error).with_context(|| match object.namespace() {
             Some(namespace) => format!("{} {namespace}/{name}", K::kind(&())),
             None => format!("{} {name}", K::kind(&())),
@@ -251,8 +250,8 @@ where
     }
 }
 
-/// The patch that removes our finalizers, if the object has some (pure).
-fn without_ours<K>(object: &PartialObjectMeta<K>) -> Option<JsonPatch> {
+/// The merge patch that removes our finalizers from this version of the object, if it has some (pure).
+fn without_ours<K>(object: &PartialObjectMeta<K>) -> Option<Value> {
     let all = object.metadata.finalizers.as_ref()?;
     let others: Vec<_> = all
         .iter()
@@ -261,12 +260,8 @@ fn without_ours<K>(object: &PartialObjectMeta<K>) -> Option<JsonPatch> {
     if others.len() == all.len() {
         return None;
     }
-    let at = "/metadata/finalizers";
-    serde_json::from_value(json!([
-        {"op": "test", "path": at, "value": all},
-        {"op": "replace", "path": at, "value": others},
-    ]))
-    .ok()
+    let version = &object.metadata.resource_version;
+    Some(json!({"metadata": {"resourceVersion": version, "finalizers": others}}))
 }
 
 #[cfg(test)]
@@ -274,7 +269,8 @@ mod tests {
     use super::*;
 
     fn with(finalizers: &[&str]) -> PartialObjectMeta<Workspace> {
-        serde_json::from_value(json!({"metadata": {"name": "a", "finalizers": finalizers}})).unwrap()
+        let metadata = json!({"name": "a", "resourceVersion": "7", "finalizers": finalizers});
+        serde_json::from_value(json!({"metadata": metadata})).unwrap()
     }
 
     #[test]
@@ -286,9 +282,7 @@ mod tests {
             IN_USE_FINALIZER,
         ]))
         .unwrap();
-        let mut object =
-            serde_json::to_value(with(&["example.org/theirs", CLEANUP_FINALIZER, IN_USE_FINALIZER])).unwrap();
-        json_patch::patch(&mut object, &patch).unwrap();
-        assert_eq!(object["metadata"]["finalizers"], json!(["example.org/theirs"]));
+        let wanted = json!({"resourceVersion": "7", "finalizers": ["example.org/theirs"]});
+        assert_eq!(patch, json!({"metadata": wanted}));
     }
 }
