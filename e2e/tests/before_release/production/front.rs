@@ -26,7 +26,12 @@ const PORT: u16 = 8443;
 
 /// Starts the provider, from the chart's own objects of one, and waits until it is ready. Its Secrets are in the namespace.
 pub(crate) async fn provide(scratch: &Scratch) -> anyhow::Result<()> {
-    let set = ["networkPolicy.enabled=false", "userNamespaces=[]"];
+    // No release makes a PriorityClass meanwhile.
+    let set = [
+        "networkPolicy.enabled=false",
+        "userNamespaces=[]",
+        "identity.priorityClassName=\"none\"",
+    ];
     let objects = release::render(&scratch.namespace, &set).await?;
     let component = "app.kubernetes.io/component=identity";
     let namespace = scratch.namespace.as_str();
