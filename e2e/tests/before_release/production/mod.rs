@@ -152,7 +152,7 @@ fn forced(site: &Site) -> anyhow::Result<Vec<String>> {
     let port = Environment::get()?.port;
     let provider = format!("{}.{}.svc:{port}", front::NAME, site.outside.namespace);
     Ok(vec![
-        "image.registry=\"localhost/jupyter-k8s\"".to_owned(),
+        "image.registry=\"localhost\"".to_owned(),
         "image.pullPolicy=\"Never\"".to_owned(),
         "proxy.service.type=\"ClusterIP\"".to_owned(),
         format!("routing.port={port}"),
