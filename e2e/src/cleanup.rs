@@ -18,6 +18,7 @@ use k8s_openapi::{
         rbac::v1::{ClusterRole, ClusterRoleBinding},
         storage::v1::StorageClass,
     },
+    kube_aggregator::pkg::apis::apiregistration::v1::APIService,
 };
 use kube::{
     Api, Client, Resource, ResourceExt as _,
@@ -53,6 +54,8 @@ pub async fn cleanup() -> anyhow::Result<Vec<String>> {
     remove::<ValidatingAdmissionPolicyBinding>(&admin, &left).await?;
     remove::<ValidatingAdmissionPolicy>(&admin, &left).await?;
     remove_mutating_policies(&admin, &left).await?;
+    // While one has no server, no namespace ends.
+    remove_api_services(&admin).await?;
     remove::<MutatingWebhookConfiguration>(&admin, &left).await?;
     remove::<ValidatingWebhookConfiguration>(&admin, &left).await?;
     let nodes = remove::<Node>(&admin, &left).await?;
@@ -93,6 +96,19 @@ async fn remove_mutating_policies(client: &Client, namespaces: &[String]) -> any
         match objects.list_metadata(&ListParams::default().limit(1)).await {
             Err(kube::Error::Api(answer)) if answer.code == 404 => {}
             _ => drop(remove_of(&objects, namespaces).await?),
+        }
+    }
+    Ok(())
+}
+
+/// Deletes registrations of API groups, which have no test's namespace in their names.
+async fn remove_api_services(client: &Client) -> anyhow::Result<()> {
+    let objects = Api::<APIService>::all(client.clone());
+    let made_by_tests = ListParams::default().labels(process::LABEL);
+    for object in objects.list(&made_by_tests).await? {
+        if process::has_ended(&object.labels()[process::LABEL]) {
+            let name = object.name_any();
+            done(objects.delete(&name, &DeleteParams::default()).await.map(drop))?;
         }
     }
     Ok(())

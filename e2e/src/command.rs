@@ -3,7 +3,7 @@
 use std::{env, ffi::OsString, path::Path, process::Stdio};
 
 use anyhow::Context as _;
-use serde_json::Value;
+use serde_json::{Value, json};
 use tokio::{io::AsyncWriteExt as _, process::Command};
 
 use crate::Environment;
@@ -52,6 +52,17 @@ pub async fn administered(arguments: &[&str], yaml: &str) -> anyhow::Result<Stri
     let outcome = administer_with(arguments, yaml).await?;
     anyhow::ensure!(outcome.code == 0, "kubectl {arguments:?}: {}", outcome.stderr);
     Ok(outcome.stdout)
+}
+
+/// Applies these objects as an administrator, server-side.
+///
+/// # Errors
+/// The API server refuses one.
+pub async fn apply(objects: &[Value]) -> anyhow::Result<()> {
+    let list = json!({"apiVersion": "v1", "kind": "List", "items": objects});
+    administered(&["apply", "--server-side", "-f", "-"], &list.to_string())
+        .await
+        .map(drop)
 }
 
 /// Runs kubectl as a user that need not exist, by the administrator's permission to impersonate.

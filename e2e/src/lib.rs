@@ -29,6 +29,7 @@ pub mod node_network;
 pub mod notebook;
 pub mod portal;
 pub mod process;
+pub mod program;
 pub mod provider;
 pub mod raw;
 pub mod release;

@@ -2,11 +2,17 @@
 
 use anyhow::Context as _;
 use k8s_openapi::api::{authentication::v1::TokenRequest, core::v1::ServiceAccount};
-use kube::api::PostParams;
+use kube::{api::PostParams, config::Kubeconfig};
 use reqwest::{Method, Response};
-use serde_json::json;
+use serde_json::{Value, json};
 
-use crate::{Environment, cluster::Scratch, http::HttpSession};
+use crate::{
+    Environment,
+    cluster::Scratch,
+    command::{administered, apply},
+    http::HttpSession,
+    process,
+};
 
 /// Name of the account.
 pub const NAME: &str = "robot";
@@ -22,6 +28,60 @@ pub async fn make(scratch: &Scratch) -> anyhow::Result<()> {
         .create(&PostParams::default(), &serde_json::from_value(service_account)?)
         .await?;
     Ok(())
+}
+
+/// Gives the account these rights in the whole cluster, by a role with the name of its namespace.
+///
+/// # Errors
+/// The API server refuses.
+pub async fn grant(scratch: &Scratch, rules: &Value) -> anyhow::Result<()> {
+    let name = scratch.namespace.as_str();
+    let metadata =
+        json!({"name": name, "labels": {"e2e.test/scratch": "true", process::LABEL: process::own()?}});
+    let role = json!({
+        "apiVersion": "rbac.authorization.k8s.io/v1", "kind": "ClusterRole", "metadata": metadata, "rules": rules,
+    });
+    let binding = json!({
+        "apiVersion": "rbac.authorization.k8s.io/v1", "kind": "ClusterRoleBinding", "metadata": metadata,
+        "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": name},
+        "subjects": [{"kind": "ServiceAccount", "name": NAME, "namespace": name}],
+    });
+    apply(&[role, binding]).await
+}
+
+/// Takes them back.
+///
+/// # Errors
+/// The API server refuses.
+pub async fn revoke(namespace: &str) -> anyhow::Result<()> {
+    let rights = [
+        "delete",
+        "clusterrole,clusterrolebinding",
+        namespace,
+        "--ignore-not-found",
+    ];
+    administered(&rights, "").await.map(drop)
+}
+
+/// A kubeconfig with a token of the account.
+///
+/// # Errors
+/// The API server refuses, or the administrator's kubeconfig names no cluster.
+pub async fn kubeconfig(scratch: &Scratch) -> anyhow::Result<Value> {
+    let token = token(scratch, None).await?;
+    let admin = Kubeconfig::read_from(&Environment::get()?.kubeconfig)?;
+    let cluster = admin.clusters.into_iter().next().and_then(|one| one.cluster);
+    let cluster = cluster.context("a kubeconfig without cluster")?;
+    Ok(json!({
+        "apiVersion": "v1",
+        "kind": "Config",
+        "clusters": [{"name": "it", "cluster": {
+            "server": cluster.server, "certificate-authority-data": cluster.certificate_authority_data,
+        }}],
+        "users": [{"name": "it", "user": {"token": token}}],
+        "contexts": [{"name": "it", "context": {"cluster": "it", "user": "it"}}],
+        "current-context": "it",
+    }))
 }
 
 /// Audience of tokens for this installation.

@@ -96,6 +96,14 @@ pub(crate) const CERT_MANAGER: Component = Component {
     files: files!("cert-manager": "go.mod", "go.sum", "main.go"),
 };
 
+/// Measures what pods use, for an end-to-end test.
+pub(crate) const METRICS_SERVER: Component = Component {
+    name: "metrics-server",
+    package: "sigs.k8s.io/metrics-server/cmd/metrics-server",
+    kubernetes: false,
+    files: files!("metrics-server": "go.mod", "go.sum"),
+};
+
 /// The newest Helm, for tests. Other tools and users of the oldest supported one have version 3 (`demo::helm`).
 pub(crate) const HELM4: Component = Component {
     name: "helm4",

@@ -13,6 +13,7 @@
 //! | `production` | nothing: another namespace has a release by the values of the installation guide |
 //! | `providers` | two identity providers |
 //! | `uninstall` | nothing: it is removed and installed again |
+//! | `usage` | nothing: metrics-server measures its workspaces |
 
 mod assigned_ids;
 mod certificates;
@@ -25,3 +26,4 @@ mod pictures;
 mod production;
 mod providers;
 mod uninstall;
+mod usage;

@@ -13,7 +13,7 @@ use super::pool::{self, Ended, RunContext};
 use super::stages::{self, Stage};
 use super::tests::{self, Test, Times};
 use crate::cluster;
-use crate::components::{CERT_MANAGER, HELM4};
+use crate::components::{CERT_MANAGER, Component, HELM4, METRICS_SERVER};
 use crate::exec::{Cmd, cargo};
 use crate::paths::Paths;
 use crate::{apt, definitions};
@@ -21,8 +21,20 @@ use crate::{apt, definitions};
 /// Chromium, its driver, and certutil, by which it is told whom to trust; jq, which commands of docs/operations.md use.
 const PACKAGES: [&str; 4] = ["chromium", "chromium-driver", "libnss3-tools", "jq"];
 
-/// The suite that runs cert-manager, which takes minutes to build the first time.
-const WITH_CERT_MANAGER: &str = "before_release::certificates::";
+/// Suites of tests before a release, the program that each runs, and where the suite finds it. The programs take minutes to build the
+/// first time.
+const PROGRAMS: [(&str, Component, &str); 2] = [
+    (
+        "before_release::certificates::",
+        CERT_MANAGER,
+        "JUPYTER_K8S_CERT_MANAGER",
+    ),
+    (
+        "before_release::usage::",
+        METRICS_SERVER,
+        "JUPYTER_K8S_METRICS_SERVER",
+    ),
+];
 
 /// Tests of a whole run that may fail if they pass alone. More than one is no accident.
 const MAX_RETRIED: usize = 1;
@@ -53,19 +65,18 @@ pub(super) fn run(run: &mut Run<'_>, access_file: &Path, wanted: &[String]) -> a
     if wanted.is_empty() {
         chosen.retain(|test| stages::is_in_whole_runs(&test.path()));
     }
-    let needs_cert_manager = chosen
-        .iter()
-        .any(|test| test.path().starts_with(WITH_CERT_MANAGER));
+    let mut programs = Vec::new();
+    for (suite, component, variable) in &PROGRAMS {
+        if chosen.iter().any(|test| test.path().starts_with(suite)) {
+            programs.push((*variable, component.ensure(paths, &run.progress)?));
+        }
+    }
     let tools = Tools {
         definitions: definitions::ensure(paths, &run.progress)?,
         axe: axe::ensure(paths, &run.progress)?,
         helm4: HELM4.ensure(paths, &run.progress)?,
         another_operator: another_operator(run)?,
-        cert_manager: if needs_cert_manager {
-            CERT_MANAGER.ensure(paths, &run.progress)?
-        } else {
-            CERT_MANAGER.path(paths)
-        },
+        programs,
     };
 
     let _alone = cluster::lock::of_tests(paths, &run.progress)?;
@@ -146,20 +157,26 @@ struct Tools {
     axe: PathBuf,
     helm4: PathBuf,
     another_operator: PathBuf,
-    cert_manager: PathBuf,
+    /// Those of chosen suites, each with the variable that names it.
+    programs: Vec<(&'static str, PathBuf)>,
 }
 
 impl Tools {
     /// Environment of tests of the installation that `access_file` tells of.
-    fn env<'a>(&'a self, access_file: &'a Path) -> [(&'static str, &'a Path); 6] {
-        [
+    fn env<'a>(&'a self, access_file: &'a Path) -> Vec<(&'static str, &'a Path)> {
+        let mut env = vec![
             ("JUPYTER_K8S_E2E", access_file),
             ("JUPYTER_K8S_DEFINITIONS", self.definitions.as_path()),
             ("JUPYTER_K8S_ANOTHER_OPERATOR", self.another_operator.as_path()),
             ("JUPYTER_K8S_HELM4", self.helm4.as_path()),
             ("JUPYTER_K8S_AXE", self.axe.as_path()),
-            ("JUPYTER_K8S_CERT_MANAGER", self.cert_manager.as_path()),
-        ]
+        ];
+        env.extend(
+            self.programs
+                .iter()
+                .map(|(name, program)| (*name, program.as_path())),
+        );
+        env
     }
 }
 

@@ -1,19 +1,15 @@
 //! The program in `JUPYTER_K8S_CERT_MANAGER` -> cert-manager with an account and a certificate authority of its own (IO).
 
-use std::{
-    env, fs,
-    process::{Child, Command, Stdio},
-    sync::{Mutex, PoisonError},
-};
-
-use anyhow::{Context as _, ensure};
+use anyhow::Context as _;
 use e2e::{
-    Environment, cluster::Scratch, command::administered, definitions, process, service_account, wait,
+    cluster::Scratch,
+    command::{administered, apply},
+    definitions,
+    program::Program,
+    service_account, wait,
 };
 use k8s_openapi::api::core::v1::Secret;
-use kube::config::Kubeconfig;
 use serde_json::{Value, json};
-use tempfile::TempDir;
 
 /// Its kinds.
 const KINDS: [&str; 4] = [
@@ -31,8 +27,7 @@ pub(crate) struct CertManager {
     pub(crate) issuer: String,
     /// Certificate of the issuer's authority, PEM.
     pub(crate) authority: String,
-    process: Mutex<Child>,
-    folder: TempDir,
+    program: Program,
 }
 
 impl CertManager {
@@ -41,32 +36,22 @@ impl CertManager {
         definitions::install("cert-manager.yaml", &KINDS).await?;
         let name = scratch.namespace.as_str();
         service_account::make(scratch).await?;
-        apply(&account(name)?).await?;
-        let folder = tempfile::tempdir()?;
-        let kubeconfig = folder.path().join("kubeconfig");
-        fs::write(&kubeconfig, self::kubeconfig(scratch).await?.to_string())?;
-        let program = env::var("JUPYTER_K8S_CERT_MANAGER")
-            .context("JUPYTER_K8S_CERT_MANAGER is not set: run the tests by `./justw test`")?;
-        let log = fs::File::create(folder.path().join("log"))?;
-        let mut command = Command::new("setpriv");
-        command.args(["--pdeathsig", "KILL", &program]);
-        command.arg(format!("--kubeconfig={}", kubeconfig.display()));
-        command.arg(format!("--cluster-resource-namespace={name}"));
-        // The API server is reached directly, even if this machine uses a proxy.
-        command.envs(["NO_PROXY", "no_proxy"].map(|name| (name, "*")));
-        command.stdin(Stdio::null()).stdout(log.try_clone()?).stderr(log);
-        let process = command
-            .spawn()
-            .with_context(|| format!("cannot start {program}"))?;
+        service_account::grant(scratch, &rules()).await?;
+        let program = Program::start("JUPYTER_K8S_CERT_MANAGER", scratch, |kubeconfig| {
+            vec![
+                format!("--kubeconfig={kubeconfig}"),
+                format!("--cluster-resource-namespace={name}"),
+            ]
+        })
+        .await?;
         let mut started = Self {
             issuer: name.to_owned(),
             authority: String::new(),
-            process: Mutex::new(process),
-            folder,
+            program,
         };
         apply(&authority(name)).await?;
         let ready = started.ready(&format!("clusterissuer/{name}"), name).await;
-        ready.with_context(|| started.log())?;
+        ready.with_context(|| started.program.log())?;
         let secret = scratch.api::<Secret>().get(AUTHORITY).await?;
         started.authority = text(&secret, "tls.crt")?;
         Ok(started)
@@ -125,12 +110,7 @@ impl CertManager {
 
     /// Ends the process.
     pub(crate) fn stop(&self) -> anyhow::Result<()> {
-        let mut process = self.process.lock().unwrap_or_else(PoisonError::into_inner);
-        let ended = process.try_wait()?;
-        process.kill()?;
-        process.wait()?;
-        ensure!(ended.is_none(), "cert-manager had ended: {}", self.log());
-        Ok(())
+        self.program.stop()
     }
 
     /// Removes its kinds, and with them all objects of them.
@@ -138,27 +118,12 @@ impl CertManager {
         for kind in KINDS {
             definitions::remove(kind).await?;
         }
-        let rights = [
-            "delete",
-            "clusterrole,clusterrolebinding",
-            &self.issuer,
-            "--ignore-not-found",
-        ];
-        administered(&rights, "").await.map(drop)
+        service_account::revoke(&self.issuer).await
     }
 
     /// What it has printed.
     pub(crate) fn log(&self) -> String {
-        fs::read_to_string(self.folder.path().join("log")).unwrap_or_default()
-    }
-}
-
-/// A failed start leaves no process.
-impl Drop for CertManager {
-    fn drop(&mut self) {
-        let process = self.process.get_mut().unwrap_or_else(PoisonError::into_inner);
-        let _ = process.kill();
-        let _ = process.wait();
+        self.program.log()
     }
 }
 
@@ -169,49 +134,13 @@ pub(crate) fn text(secret: &Secret, key: &str) -> anyhow::Result<String> {
     Ok(String::from_utf8(bytes.0.clone())?)
 }
 
-pub(crate) async fn apply(objects: &[Value]) -> anyhow::Result<()> {
-    let list = json!({"apiVersion": "v1", "kind": "List", "items": objects});
-    administered(&["apply", "--server-side", "-f", "-"], &list.to_string())
-        .await
-        .map(drop)
-}
-
-/// A kubeconfig with a token of the account.
-async fn kubeconfig(scratch: &Scratch) -> anyhow::Result<Value> {
-    let token = service_account::token(scratch, None).await?;
-    let admin = Kubeconfig::read_from(&Environment::get()?.kubeconfig)?;
-    let cluster = admin.clusters.into_iter().next().and_then(|one| one.cluster);
-    let cluster = cluster.context("a kubeconfig without cluster")?;
-    Ok(json!({
-        "apiVersion": "v1",
-        "kind": "Config",
-        "clusters": [{"name": "it", "cluster": {
-            "server": cluster.server, "certificate-authority-data": cluster.certificate_authority_data,
-        }}],
-        "users": [{"name": "it", "user": {"token": token}}],
-        "contexts": [{"name": "it", "context": {"cluster": "it", "user": "it"}}],
-        "current-context": "it",
-    }))
-}
-
 /// Rights of the account: those of cert-manager's own chart for these controllers.
-fn account(name: &str) -> anyhow::Result<[Value; 2]> {
-    let metadata =
-        json!({"name": name, "labels": {"e2e.test/scratch": "true", process::LABEL: process::own()?}});
-    let role = json!({
-        "apiVersion": "rbac.authorization.k8s.io/v1", "kind": "ClusterRole", "metadata": metadata,
-        "rules": [
-            {"apiGroups": ["cert-manager.io"], "resources": ["*"], "verbs": ["*"]},
-            {"apiGroups": [""], "resources": ["secrets"], "verbs": ["get", "list", "watch", "create", "update", "delete", "patch"]},
-            {"apiGroups": [""], "resources": ["events"], "verbs": ["create", "patch"]},
-        ],
-    });
-    let binding = json!({
-        "apiVersion": "rbac.authorization.k8s.io/v1", "kind": "ClusterRoleBinding", "metadata": metadata,
-        "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": name},
-        "subjects": [{"kind": "ServiceAccount", "name": service_account::NAME, "namespace": name}],
-    });
-    Ok([role, binding])
+fn rules() -> Value {
+    json!([
+        {"apiGroups": ["cert-manager.io"], "resources": ["*"], "verbs": ["*"]},
+        {"apiGroups": [""], "resources": ["secrets"], "verbs": ["get", "list", "watch", "create", "update", "delete", "patch"]},
+        {"apiGroups": [""], "resources": ["events"], "verbs": ["create", "patch"]},
+    ])
 }
 
 /// An issuer that signs itself, the authority that it signs, and the issuer of certificates by that authority.
