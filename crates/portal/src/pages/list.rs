@@ -9,7 +9,7 @@ use kube::ResourceExt as _;
 
 use super::answers::{link, note};
 use super::may::May;
-use super::search::{STATES, Search};
+use super::search::{STATES, Search, namespace_of, state_of};
 use super::summary;
 use crate::app::Context;
 use crate::views::{
@@ -181,23 +181,16 @@ pub(super) type Rights = BTreeMap<String, May>;
 
 /// What the user may do in the namespaces of these workspaces.
 pub(super) async fn rights_of(context: &Context, shown: &[&Seen]) -> Rights {
-    let namespaces: BTreeSet<_> = shown
-        .iter()
-        .map(|seen| seen.workspace.namespace().unwrap_or_default())
-        .collect();
+    let namespaces: BTreeSet<_> = shown.iter().map(|seen| namespace_of(seen)).collect();
     let asked = namespaces
         .into_iter()
-        .map(async |namespace| (May::of(context, &namespace).await, namespace));
-    let answers = join_all(asked).await.into_iter();
-    answers.map(|(may, of)| (of, may)).collect()
+        .map(async |namespace| (namespace.to_owned(), May::of(context, namespace).await));
+    join_all(asked).await.into_iter().collect()
 }
 
 /// The rows with what the user may do.
 fn rows_of(context: &Context, shown: &[&Seen], rights: &Rights) -> Vec<Row> {
-    let may = |seen: &Seen| {
-        let namespace = seen.workspace.namespace().unwrap_or_default();
-        rights.get(&namespace).copied().unwrap_or_default()
-    };
+    let may = |seen: &Seen| rights.get(namespace_of(seen)).copied().unwrap_or_default();
     shown
         .iter()
         .map(|seen| summary::row(context, seen, may(seen)))
@@ -268,17 +261,17 @@ fn columns(search: &Search) -> [Column; 4] {
 }
 
 fn filters(search: &Search, all: &[Seen]) -> Vec<Select> {
-    let namespaces: BTreeSet<_> = all.iter().filter_map(|seen| seen.workspace.namespace()).collect();
+    let namespaces: BTreeSet<_> = all.iter().map(namespace_of).collect();
     let known = all
         .iter()
         .filter(|seen| !matches!(seen.level, AccessLevel::Guest { .. }));
     let templates: BTreeSet<_> = known
-        .filter_map(|seen| seen.workspace.spec.template_ref.clone())
+        .filter_map(|seen| seen.workspace.spec.template_ref.as_deref())
         .collect();
-    let named = |any: &str, names: BTreeSet<String>| {
+    let named = |any: &str, names: BTreeSet<&str>| {
         let any = (String::new(), any.to_owned());
         std::iter::once(any)
-            .chain(names.into_iter().map(|name| (name.clone(), name)))
+            .chain(names.into_iter().map(|name| (name.to_owned(), name.to_owned())))
             .collect()
     };
     let owned = |(value, label): (&str, &str)| (value.to_owned(), label.to_owned());
@@ -332,22 +325,25 @@ fn keep(search: &Search) -> Vec<(String, String)> {
 }
 
 fn counts(search: &Search, all: &[Seen]) -> Counts {
-    let counts = STATES.iter().map(|(value, label)| {
-        let of = Search {
-            state: (*value).to_owned(),
-            page: 1,
-            ..search.clone()
-        };
-        Count {
-            label: if value.is_empty() {
-                "All".to_owned()
-            } else {
-                (*label).to_owned()
-            },
-            count: all.iter().filter(|seen| of.matches(seen)).count(),
-            to: of.page_address(),
-            current: *value == search.state,
-        }
+    let of = |state: &str| Search {
+        state: state.to_owned(),
+        page: 1,
+        ..search.clone()
+    };
+    let in_any = of("");
+    let mut by_state = BTreeMap::<_, usize>::new();
+    for seen in all.iter().filter(|seen| in_any.matches(seen)) {
+        *by_state.entry(state_of(seen)).or_default() += 1;
+    }
+    let counts = STATES.iter().map(|&(value, label)| Count {
+        label: if value.is_empty() { "All" } else { label }.to_owned(),
+        count: if value.is_empty() {
+            by_state.values().sum()
+        } else {
+            by_state.get(value).copied().unwrap_or_default()
+        },
+        to: of(value).page_address(),
+        current: value == search.state,
     });
     Counts {
         counts: counts.collect(),
