@@ -1,5 +1,5 @@
-//! What a workspace uses, by the metrics API. The node has no metrics server: a CRD of that API's group takes its place, so that API server,
-//! rights and the user's own request are real, and the figures are made up.
+//! What a workspace uses, by the metrics API. A CRD of that API's group takes the place of metrics-server, which is built and run before a
+//! release only (`before_release::usage`): API server, rights and the user's own request are real, and the figures are made up.
 
 use api::names::{APPLICATION_CONTAINER, WORKSPACE_LABEL};
 use e2e::cluster::{self, Scratch};
