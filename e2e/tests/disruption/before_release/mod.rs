@@ -2,10 +2,12 @@
 //!
 //! | module | fault |
 //! |---|---|
+//! | `leader` | the leading operator is killed while many workspaces start |
 //! | `outage` | the API server stands still |
 //! | `silent` | a replica of the gateway stands still, or cannot be reached |
 //! | `starts` | the operator is killed at each step of a start |
 
+mod leader;
 mod outage;
 mod silent;
 mod starts;

@@ -1,0 +1,159 @@
+//! The leading operator is killed while many workspaces start: the other replica leads within the lease's duration, and finishes each start.
+
+use std::{
+    collections::BTreeMap,
+    time::{Duration, Instant},
+};
+
+use anyhow::{Context as _, ensure};
+use api::{Workspace, names, workspace::Phase};
+use e2e::{
+    Environment,
+    cluster::{self, Scratch},
+    wait, workspace,
+};
+use futures::{StreamExt as _, TryStreamExt as _, stream};
+use k8s_openapi::{
+    NamespaceResourceScope,
+    api::{
+        apps::v1::Deployment,
+        coordination::v1::Lease,
+        core::v1::{Pod, Service},
+        networking::v1::NetworkPolicy,
+    },
+};
+use kube::{
+    Api, Resource, ResourceExt as _,
+    api::{DeleteParams, ListParams, PostParams},
+};
+use serde::de::DeserializeOwned;
+use serde_json::json;
+
+use crate::replaced;
+
+/// Workspaces that start.
+const ALL: usize = 40;
+/// So many have begun when the leader is killed.
+const BEGUN: usize = 10;
+/// What the other replica may need beyond the lease's duration, to see that it is over and to write its own.
+const TAKEOVER: Duration = Duration::from_secs(5);
+
+async fn lease() -> anyhow::Result<Lease> {
+    let environment = Environment::get()?;
+    let leases = Api::<Lease>::namespaced(cluster::admin().await?, &environment.system_namespace);
+    Ok(leases.get(&format!("{}-operator", environment.release)).await?)
+}
+
+/// The pod that leads.
+fn holder(lease: &Lease) -> String {
+    let spec = lease.spec.as_ref();
+    spec.and_then(|spec| spec.holder_identity.clone())
+        .unwrap_or_default()
+}
+
+async fn create(scratch: &Scratch, number: usize) -> anyhow::Result<()> {
+    let mut wanted = json!(workspace::echo(&format!("many-{number:02}"))?);
+    wanted["spec"]["resources"] =
+        json!({"requests": {"cpu": "5m", "memory": "16Mi"}, "limits": {"cpu": "200m", "memory": "64Mi"}});
+    let alice: Api<Workspace> = Api::namespaced(cluster::user("alice").await?, &scratch.namespace);
+    alice
+        .create(&PostParams::default(), &serde_json::from_value(wanted)?)
+        .await?;
+    Ok(())
+}
+
+/// Number of children of this kind by workspace.
+async fn count<K>(scratch: &Scratch, is_there: impl Fn(&K) -> bool) -> anyhow::Result<BTreeMap<String, usize>>
+where
+    K: Resource<Scope = NamespaceResourceScope, DynamicType = ()>,
+    K: Clone + std::fmt::Debug + DeserializeOwned,
+{
+    let of_workspaces = ListParams::default().labels(names::WORKSPACE_LABEL);
+    let mut counts = BTreeMap::new();
+    for child in scratch
+        .api::<K>()
+        .list(&of_workspaces)
+        .await?
+        .iter()
+        .filter(|child| is_there(child))
+    {
+        let of = child.labels()[names::WORKSPACE_LABEL].clone();
+        *counts.entry(of).or_default() += 1;
+    }
+    Ok(counts)
+}
+
+fn is_one_each(counts: &BTreeMap<String, usize>) -> bool {
+    counts.len() == ALL && counts.values().all(|count| *count == 1)
+}
+
+#[tokio::test]
+async fn a_leader_killed_while_many_workspaces_start_is_replaced_and_each_starts_once() -> anyhow::Result<()>
+{
+    let _exclusive = crate::EXCLUSIVE.lock().await;
+    let scratch = Scratch::new("leader", &["alice"]).await?;
+    let before = lease().await?;
+    let leader = holder(&before);
+    let duration = before.spec.as_ref().and_then(|spec| spec.lease_duration_seconds);
+    let duration = Duration::from_secs(duration.context("a lease without duration")?.try_into()?);
+
+    let creations = stream::iter(0..ALL)
+        .map(|number| create(&scratch, number))
+        .buffer_unordered(8)
+        .try_collect::<Vec<()>>();
+    let kill = async {
+        wait::until("some starts to begin", wait::USUAL, || async {
+            let begun = count::<Deployment>(&scratch, |_| true).await;
+            let begun = begun.map_err(|error| format!("{error:#}"))?.len();
+            (begun >= BEGUN)
+                .then_some(begun)
+                .ok_or_else(|| format!("{begun} began"))
+        })
+        .await
+        .and_then(|begun| {
+            ensure!(begun < ALL, "all had begun");
+            Ok(())
+        })?;
+        let system = &Environment::get()?.system_namespace;
+        let pods = Api::<Pod>::namespaced(cluster::admin().await?, system);
+        pods.delete(&leader, &DeleteParams::default().grace_period(0))
+            .await?;
+        anyhow::Ok(Instant::now())
+    };
+    let (_, killed) = tokio::try_join!(creations, kill)?;
+    let next = wait::until("another leader", duration + TAKEOVER, || async {
+        let now = lease().await.map_err(|error| format!("{error:#}"))?;
+        let name = holder(&now);
+        if name.is_empty() || name == leader {
+            Err(name)
+        } else {
+            Ok(name)
+        }
+    })
+    .await?;
+    println!(
+        "{next} leads {:.1} s after the kill",
+        killed.elapsed().as_secs_f64()
+    );
+
+    let workspaces = scratch.api::<Workspace>();
+    for number in 0..ALL {
+        workspace::reached(&workspaces, &format!("many-{number:02}"), Phase::Running).await?;
+    }
+    let (deployments, services, policies) = (
+        count::<Deployment>(&scratch, |_| true).await?,
+        count::<Service>(&scratch, |_| true).await?,
+        count::<NetworkPolicy>(&scratch, |_| true).await?,
+    );
+    let pods = count::<Pod>(&scratch, |pod| !cluster::has_ended(pod)).await?;
+    for (kind, counts) in [
+        ("Deployments", deployments),
+        ("Services", services),
+        ("NetworkPolicies", policies),
+        ("Pods", pods),
+    ] {
+        ensure!(is_one_each(&counts), "{kind}: {counts:?}");
+    }
+    replaced("operator", &[leader]).await?;
+    scratch.finish().await
+}
