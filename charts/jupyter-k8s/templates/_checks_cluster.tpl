@@ -68,7 +68,7 @@
 
 {{/* Objects for a monitoring that the cluster does not have. */}}
 {{- define "jk8s.monitoringProblems" -}}
-{{- if include "jk8s.namespaced" . -}}
+{{- if include "jk8s.rendersNamespaced" . -}}
 {{- range $key, $kind := dict "podMonitor" "PodMonitor" "prometheusRule" "PrometheusRule" -}}
 {{- if and (get $.Values.monitoring $key).enabled (include "jk8s.lacksKind" (list $ "monitoring.coreos.com/v1" $kind)) }}
   - monitoring.{{ $key }}.enabled: this cluster has no kind {{ $kind }} of monitoring.coreos.com/v1: install the Prometheus Operator with its CRDs, or set it to false

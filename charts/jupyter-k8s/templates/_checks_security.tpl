@@ -1,7 +1,7 @@
 {{/* Values with which Pod Security of the release's namespace would refuse pods, one line per problem. Without them the Deployments would be
      written, and no pod would come. The standards are those of Kubernetes: docs/concepts/security/pod-security-standards. */}}
 {{- define "jk8s.securityProblems" -}}
-{{- if include "jk8s.namespaced" . -}}
+{{- if include "jk8s.rendersNamespaced" . -}}
 {{- $root := . -}}
 {{- $namespace := include "jk8s.lookup" (list "v1" "Namespace" "" .Release.Namespace) | fromJson -}}
 {{- $level := get (default dict (default dict $namespace.metadata).labels) "pod-security.kubernetes.io/enforce" -}}

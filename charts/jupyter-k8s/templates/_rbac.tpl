@@ -1,11 +1,11 @@
 {{/* "true" where this release renders roles and bindings of namespaces, else empty. */}}
 {{- define "jk8s.grants" -}}
-{{- if and (include "jk8s.namespaced" .) .Values.rbac.create }}true{{ end -}}
+{{- if and (include "jk8s.rendersNamespaced" .) .Values.rbac.create }}true{{ end -}}
 {{- end }}
 
 {{/* The same for those of the cluster. */}}
 {{- define "jk8s.clusterGrants" -}}
-{{- if and (include "jk8s.clusterWide" .) .Values.rbac.create }}true{{ end -}}
+{{- if and (include "jk8s.rendersClusterWide" .) .Values.rbac.create }}true{{ end -}}
 {{- end }}
 
 {{/* Roles of a component and their bindings: (list . "gateway"), for a hook with its annotations. "jk8s.<component>.rules" are about kinds in

@@ -1,10 +1,10 @@
 {{/* "true" where this release renders objects of namespaces, else empty. */}}
-{{- define "jk8s.namespaced" -}}
+{{- define "jk8s.rendersNamespaced" -}}
 {{- if and .Values.enabled (ne .Values.objects "Cluster") }}true{{ end -}}
 {{- end }}
 
 {{/* "true" where this release renders objects of the cluster, else empty. */}}
-{{- define "jk8s.clusterWide" -}}
+{{- define "jk8s.rendersClusterWide" -}}
 {{- if and .Values.enabled (ne .Values.objects "Namespace") }}true{{ end -}}
 {{- end }}
 

@@ -103,7 +103,7 @@ pub fn router(app: Arc<App>) -> Router {
         .layer(all)
 }
 
-/// Lets a request pass that names a user, and that changes something only from a page of this origin.
+/// Passes a request on if it names a user. A request that changes something must also come from a page of this origin.
 async fn authenticate(State(app): State<Arc<App>>, mut request: Request, next: Next) -> Response {
     let now = Timestamp::now().as_second();
     let user = match User::of(request.headers(), &*app.keys, now) {

@@ -84,8 +84,8 @@ pub fn current_pod<'a>(workspace: &Workspace, pods: &'a [Pod]) -> Option<&'a Pod
     of_run.max_by_key(|pod| pod.metadata.creation_timestamp.as_ref().map(|time| time.0))
 }
 
-/// How far the start is by its pod and Events, too. A step that shows itself proves the steps before it: an image that is on the node is
-/// not pulled, and a disk that is attached says nothing.
+/// How far the start is by its pod and Events, too. A visible step proves all earlier ones, because some leave no trace: an image that is
+/// on the node is not pulled, and attaching a disk may write no Event.
 pub fn by_pod(workspace: &Workspace, pod: Option<&Pod>, events: &[Event]) -> Progress {
     let status = workspace.status.clone().unwrap_or_default();
     let WorkspaceStatus {

@@ -122,9 +122,8 @@ pub(crate) async fn user_at_work(prefix: &str) -> anyhow::Result<(Scratch, HttpS
     Ok((scratch, session, url))
 }
 
-/// Whether few of the requests failed or were held up, nobody waited for longer than `gap` seconds, and later fewer than one request in
-/// `one_in` failed. Generous: the machine is shared, also with
-/// other tests. docs/performance.md has what is measured.
+/// Checks that few requests failed or were delayed, no gap was longer than `gap` seconds, and later fewer than one request in `one_in`
+/// failed. The bounds are generous because other tests share the machine. docs/performance.md has what is measured.
 pub(crate) fn check(report: &Report, gap: u64, one_in: usize) -> anyhow::Result<()> {
     let lost = report.failed + report.delayed;
     ensure!(lost * 10 < report.asked, "{report:?}");

@@ -6,7 +6,7 @@
 //! - `workspace_callback`: one-time code -> ticket. `workspace_enter`: the start for proxies that cannot redirect.
 //! - `again`: a new login although there is a session. `home`: account page, with the workspaces of `listing`.
 //! - `start`: starts a stopped workspace. `progress`: the events of a start.
-//! - `sign_out`: ends a session. `backchannel`: logout by the identity provider.
+//! - `sign_out`: has `session::ending` end sessions, then redirects. `backchannel`: logout by the identity provider.
 //! - `guard`: refuses other sites' pages and requests above the rate limit. `settings`: flags.
 
 mod again;

@@ -1,7 +1,7 @@
 //! request for a sign-in page -> allowed, or the time to wait (pure but for the clock).
 //!
-//! `address` finds the client's address, `table` counts, `settings` are the flags. A signed-in user is counted by session. So many
-//! requests from an address do not shut out the users behind it.
+//! `address` finds the client's address, `table` counts, `settings` are the flags. A signed-in user is counted by session, so that
+//! a flood from one address does not shut out signed-in users behind it.
 
 mod address;
 mod settings;

@@ -1,7 +1,7 @@
 //! A watched object -> the same without what no reconcile reads (pure).
 //!
 //! This keeps caches small: the operator holds every workspace of the cluster. It also makes irrelevant changes invisible, so that they
-//! trigger no reconcile. Code that needs more fields of a kind has to remove them from the drop list here.
+//! trigger no reconcile. Code that needs another field must make the function of that kind keep it.
 
 use std::fmt::Debug;
 

@@ -1,4 +1,4 @@
-//! Valid workspace, references -> still valid, rejected because one is being deleted, or not protected yet (pure).
+//! Valid workspace, references -> admitted, rejected (a reference is being deleted), or waiting (one lacks the in-use finalizer) (pure).
 
 use api::Workspace;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
