@@ -20,6 +20,9 @@ pub const STEPS: [&str; 6] = [
 /// Number of steps before the application runs.
 pub const PREPARED: usize = 4;
 
+/// Percentage of a start by the number of completed steps: the first has begun, and pulls and the application's own start take longest.
+pub const PERCENT: [u8; STEPS.len() + 1] = [20, 30, 40, 55, 75, 95, 100];
+
 /// How far a start is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Progress {
@@ -32,10 +35,9 @@ pub struct Progress {
 }
 
 impl Progress {
-    /// In percent of all steps.
+    /// In percent.
     pub fn percent(self) -> u8 {
-        let percent = self.done.min(STEPS.len()) * 100 / STEPS.len();
-        u8::try_from(percent).unwrap_or(100)
+        PERCENT[self.done.min(STEPS.len())]
     }
 }
 
@@ -300,8 +302,9 @@ mod tests {
     }
 
     #[test]
-    fn percent_goes_from_none_to_all() {
-        assert_eq!(Progress::default().percent(), 0);
+    fn percent_goes_up_to_all() {
+        assert_eq!(Progress::default().percent(), 20);
+        assert!(PERCENT.is_sorted());
         let all = Progress {
             done: STEPS.len(),
             ..Progress::default()

@@ -74,7 +74,7 @@ fn every_reason_belongs_to_a_step_and_only_the_owner_sees_it() {
         let own = message(&stuck, Audience::OwnerOrAdmin);
         assert_eq!(
             (own.percent, own.step),
-            (BEGINS[done], NAMES[at]),
+            (PERCENT[done], NAMES[at]),
             "{}",
             known.name
         );

@@ -11,9 +11,8 @@ use super::message::Part;
 use super::workspace_page;
 use crate::index::{Domain, Target};
 use rules::access::Audience;
+use rules::progress::PERCENT;
 
-/// Percentage at which each of the page's steps begins.
-const BEGINS: [u8; 6] = [20, 30, 40, 55, 75, 95];
 /// Names of the steps for scripts.
 const NAMES: [&str; 6] = [
     "scheduling",
@@ -87,14 +86,14 @@ pub fn before(target: &Target) -> Vec<Progress> {
         Phase::Starting | Phase::Running | Phase::Failed => {}
         Phase::Stopping | Phase::Stopped | Phase::Invalid | Phase::Deleting => return vec![],
     }
-    let mut all = vec![over(REQUESTED, "requested"), over(BEGINS[0], "preparing")];
+    let mut all = vec![over(REQUESTED, "requested"), over(PERCENT[0], "preparing")];
     if target.may_run()
         || target
             .status_detail
             .as_deref()
             .is_some_and(|status_detail| status_detail.started)
     {
-        all.push(over(BEGINS[workspace_page::PREPARED], "answering"));
+        all.push(over(PERCENT[workspace_page::PREPARED], "answering"));
     }
     let now = if target.may_run() { 100 } else { percent(target) };
     all.retain(|progress| progress.percent < now);
@@ -108,9 +107,9 @@ pub(super) fn bar(target: &Target) -> Part {
 
 fn percent(target: &Target) -> u8 {
     match target.phase {
-        Phase::Running => BEGINS[workspace_page::ANSWERS],
+        Phase::Running => PERCENT[workspace_page::ANSWERS],
         Phase::Starting if is_only_requested(target) => REQUESTED,
-        Phase::Starting | Phase::Failed => BEGINS[workspace_page::steps_done(target).0],
+        Phase::Starting | Phase::Failed => PERCENT[workspace_page::steps_done(target).0],
         Phase::Stopping | Phase::Stopped | Phase::Invalid | Phase::Deleting => 0,
     }
 }
