@@ -9,6 +9,7 @@ use e2e::{
     load::{Load, Report},
     wait, workspace,
 };
+use k8s_openapi::api::core::v1::Pod;
 use kube::ResourceExt as _;
 use tokio::time::sleep;
 
@@ -27,15 +28,17 @@ impl Replica {
     async fn all() -> anyhow::Result<Vec<Self>> {
         let pods = cluster::component_pods(cluster::admin().await?, "gateway").await?;
         let live = pods.into_iter().filter(cluster::is_ready);
-        live.map(|pod| {
-            let uid = pod.uid().context("a pod without UID")?;
-            let process = fs::read_dir("/proc")?
-                .filter_map(|entry| entry.ok()?.file_name().to_str()?.parse::<u32>().ok())
-                .find(|process| is_server_of(*process, &uid))
-                .with_context(|| format!("no process of {} on this machine", pod.name_any()))?;
-            Ok(Self { process })
-        })
-        .collect()
+        live.map(|pod| Self::of(&pod)).collect()
+    }
+
+    /// The process of this pod's server.
+    pub(crate) fn of(pod: &Pod) -> anyhow::Result<Self> {
+        let uid = pod.uid().context("a pod without UID")?;
+        let process = fs::read_dir("/proc")?
+            .filter_map(|entry| entry.ok()?.file_name().to_str()?.parse::<u32>().ok())
+            .find(|process| is_server_of(*process, &uid))
+            .with_context(|| format!("no process of {} on this machine", pod.name_any()))?;
+        Ok(Self { process })
     }
 
     /// The one that the proxy asks: it uses the processor.

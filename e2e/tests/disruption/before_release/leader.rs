@@ -29,7 +29,7 @@ use kube::{
 use serde::de::DeserializeOwned;
 use serde_json::json;
 
-use crate::replaced;
+use crate::{replaced, replicas::Replica};
 
 /// Workspaces that start.
 const ALL: usize = 40;
@@ -116,6 +116,8 @@ async fn a_leader_killed_while_many_workspaces_start_is_replaced_and_each_starts
         })?;
         let system = &Environment::get()?.system_namespace;
         let pods = Api::<Pod>::namespaced(cluster::admin().await?, system);
+        // It has no time to release its lease, and no kubelet starts it again.
+        Replica::of(&pods.get(&leader).await?)?.signal("KILL")?;
         pods.delete(&leader, &DeleteParams::default().grace_period(0))
             .await?;
         anyhow::Ok(Instant::now())
