@@ -116,8 +116,8 @@ async fn a_leader_killed_while_many_workspaces_start_is_replaced_and_each_starts
         })?;
         let system = &Environment::get()?.system_namespace;
         let pods = Api::<Pod>::namespaced(cluster::admin().await?, system);
-        // It has no time to release its lease, and no kubelet starts it again.
-        Replica::of(&pods.get(&leader).await?)?.signal("KILL")?;
+        // Frozen, it cannot release its lease until the kubelet kills it. Killed here, it would be started again before its pod is gone.
+        Replica::of(&pods.get(&leader).await?)?.signal("STOP")?;
         pods.delete(&leader, &DeleteParams::default().grace_period(0))
             .await?;
         anyhow::Ok(Instant::now())
