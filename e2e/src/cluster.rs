@@ -7,7 +7,7 @@ use std::{
 };
 
 use anyhow::Context as _;
-use http::{Method, Request, Response};
+use http::{Method, Request, Response, Uri};
 use k8s_openapi::{
     api::{
         authorization::v1::SubjectAccessReview,
@@ -30,9 +30,21 @@ use crate::{Environment, process, teardown, wait};
 
 /// A client with the identity of `kubeconfig`.
 pub async fn client(kubeconfig: &Path) -> anyhow::Result<Client> {
-    let config = Kubeconfig::read_from(kubeconfig)?;
-    let config = Config::from_custom_kubeconfig(config, &KubeConfigOptions::default()).await?;
-    client_of(config)
+    client_of(config(kubeconfig).await?)
+}
+
+/// What a client needs to know, as `kubeconfig` says.
+async fn config(kubeconfig: &Path) -> anyhow::Result<Config> {
+    let kubeconfig = Kubeconfig::read_from(kubeconfig)?;
+    Ok(Config::from_custom_kubeconfig(kubeconfig, &KubeConfigOptions::default()).await?)
+}
+
+/// Address of the API server.
+///
+/// # Errors
+/// The administrator's kubeconfig cannot be read.
+pub async fn address() -> anyhow::Result<Uri> {
+    Ok(config(&Environment::get()?.kubeconfig).await?.cluster_url)
 }
 
 /// A client that sends a GET again when its connection ends before the answer: the API server closes unused connections, some of them
@@ -78,8 +90,7 @@ async fn shared(kubeconfig: &Path) -> anyhow::Result<Client> {
 
 /// A client with a bearer token, and without the certificate of the administrator.
 pub async fn with_token(token: &str) -> anyhow::Result<Client> {
-    let config = Kubeconfig::read_from(&Environment::get()?.kubeconfig)?;
-    let mut config = Config::from_custom_kubeconfig(config, &KubeConfigOptions::default()).await?;
+    let mut config = config(&Environment::get()?.kubeconfig).await?;
     config.auth_info = AuthInfo {
         token: Some(token.to_owned().into()),
         ..AuthInfo::default()
@@ -89,8 +100,7 @@ pub async fn with_token(token: &str) -> anyhow::Result<Client> {
 
 /// A client that impersonates `user` in `groups`, by the administrator's permission. The user need not exist.
 pub async fn acting_as(user: &str, groups: &[&str]) -> anyhow::Result<Client> {
-    let config = Kubeconfig::read_from(&Environment::get()?.kubeconfig)?;
-    let mut config = Config::from_custom_kubeconfig(config, &KubeConfigOptions::default()).await?;
+    let mut config = config(&Environment::get()?.kubeconfig).await?;
     config.auth_info.impersonate = Some(user.to_owned());
     let groups = groups.iter().copied().chain(["system:authenticated"]);
     config.auth_info.impersonate_groups = Some(groups.map(str::to_owned).collect());

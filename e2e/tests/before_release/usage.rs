@@ -6,8 +6,7 @@ use std::net::{IpAddr, TcpListener, UdpSocket};
 
 use anyhow::{Context as _, ensure};
 use e2e::{
-    Environment,
-    cluster::Scratch,
+    cluster::{self, Scratch},
     command::{administered, apply, kubectl},
     finally::always,
     portal::Portal,
@@ -78,7 +77,7 @@ async fn the_portal_shows_what_metrics_server_measures() -> anyhow::Result<()> {
     scratch.finish().await
 }
 
-/// JupyterLab needs some memory, and what the page shows was measured at about the same time.
+/// The server needs some memory, and what the page shows was measured at about the same time.
 fn agree(usage: &Value, measured: &Value) -> anyhow::Result<()> {
     let text = measured["items"][0]["containers"]
         .as_array()
@@ -93,7 +92,7 @@ fn agree(usage: &Value, measured: &Value) -> anyhow::Result<()> {
         .strip_suffix(" MiB")
         .with_context(|| shown.to_owned())?
         .parse()?;
-    ensure!(kib > 10.0 * 1024.0, "a notebook server in {text}");
+    ensure!(kib > 10.0 * 1024.0, "a server in {text}");
     ensure!(
         (mib * 1024.0 / kib - 1.0).abs() < 0.5,
         "the page shows {shown}, metrics-server {text}"
@@ -103,12 +102,7 @@ fn agree(usage: &Value, measured: &Value) -> anyhow::Result<()> {
 
 /// The address of this machine by which the cluster reaches it, and a free port there.
 async fn here() -> anyhow::Result<(IpAddr, u16)> {
-    let config = kube::Config::from_custom_kubeconfig(
-        kube::config::Kubeconfig::read_from(&Environment::get()?.kubeconfig)?,
-        &kube::config::KubeConfigOptions::default(),
-    )
-    .await?;
-    let server = config.cluster_url;
+    let server = cluster::address().await?;
     let socket = UdpSocket::bind("0.0.0.0:0")?;
     // Nothing is sent: the kernel chooses the address of this side.
     socket.connect((

@@ -5,7 +5,6 @@ use std::collections::BTreeSet;
 use axum::response::Response;
 use futures::future::join_all;
 use jiff::Timestamp;
-use kube::ResourceExt as _;
 
 use super::words::moment;
 use crate::app::Context;
@@ -73,7 +72,7 @@ async fn listable(context: &Context, to_create: &BTreeSet<String>) -> BTreeSet<S
         .workspaces
         .iter()
         .filter(|seen| seen.level == AccessLevel::Reader);
-    let mut found: BTreeSet<_> = readers.filter_map(|seen| seen.workspace.namespace()).collect();
+    let mut found: BTreeSet<_> = readers.map(|seen| seen.namespace().to_owned()).collect();
     let others = to_create.difference(&found).cloned();
     let asked = others.map(async |namespace| {
         (

@@ -5,11 +5,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use axum::extract::Query;
 use axum::response::Response;
 use futures::future::join_all;
-use kube::ResourceExt as _;
 
 use super::answers::{link, note};
 use super::may::May;
-use super::search::{STATES, Search, namespace_of, state_of};
+use super::search::{STATES, Search, state_of};
 use super::summary;
 use crate::app::Context;
 use crate::views::{
@@ -181,7 +180,7 @@ pub(super) type Rights = BTreeMap<String, May>;
 
 /// What the user may do in the namespaces of these workspaces.
 pub(super) async fn rights_of(context: &Context, shown: &[&Seen]) -> Rights {
-    let namespaces: BTreeSet<_> = shown.iter().map(|seen| namespace_of(seen)).collect();
+    let namespaces: BTreeSet<_> = shown.iter().map(|seen| seen.namespace()).collect();
     let asked = namespaces
         .into_iter()
         .map(async |namespace| (namespace.to_owned(), May::of(context, namespace).await));
@@ -190,7 +189,7 @@ pub(super) async fn rights_of(context: &Context, shown: &[&Seen]) -> Rights {
 
 /// The rows with what the user may do.
 fn rows_of(context: &Context, shown: &[&Seen], rights: &Rights) -> Vec<Row> {
-    let may = |seen: &Seen| rights.get(namespace_of(seen)).copied().unwrap_or_default();
+    let may = |seen: &Seen| rights.get(seen.namespace()).copied().unwrap_or_default();
     shown
         .iter()
         .map(|seen| summary::row(context, seen, may(seen)))
@@ -232,11 +231,8 @@ fn sort(found: &mut [&Seen], by: &str) {
     }
 }
 
-fn name(seen: &Seen) -> (String, String) {
-    (
-        seen.workspace.spec.display_name.to_lowercase(),
-        seen.workspace.namespace().unwrap_or_default(),
-    )
+fn name(seen: &Seen) -> (String, &str) {
+    (seen.workspace.spec.display_name.to_lowercase(), seen.namespace())
 }
 
 fn columns(search: &Search) -> [Column; 4] {
@@ -261,7 +257,7 @@ fn columns(search: &Search) -> [Column; 4] {
 }
 
 fn filters(search: &Search, all: &[Seen]) -> Vec<Select> {
-    let namespaces: BTreeSet<_> = all.iter().map(namespace_of).collect();
+    let namespaces: BTreeSet<_> = all.iter().map(Seen::namespace).collect();
     let known = all
         .iter()
         .filter(|seen| !matches!(seen.level, AccessLevel::Guest { .. }));

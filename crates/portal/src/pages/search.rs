@@ -111,7 +111,7 @@ impl Search {
 
     /// Whether the page may show the workspace, whatever is searched for.
     pub(super) fn covers(&self, seen: &Seen) -> bool {
-        self.place.is_empty() || namespace_of(seen) == self.place
+        self.place.is_empty() || seen.namespace() == self.place
     }
 
     pub(super) fn has_filter(&self) -> bool {
@@ -141,7 +141,7 @@ impl Search {
         let template = workspace.spec.template_ref.as_deref().unwrap_or_default();
         self.covers(seen)
             && of
-            && is(&self.namespace, namespace_of(seen))
+            && is(&self.namespace, seen.namespace())
             && (self.template.is_empty() || !is_guest && self.template == template)
             && (self.state.is_empty() || state_of(seen) == self.state)
             && self.finds(workspace)
@@ -155,11 +155,6 @@ impl Search {
                 .iter()
                 .any(|text| text.to_lowercase().contains(&wanted))
     }
-}
-
-/// Its namespace.
-pub(super) fn namespace_of(seen: &Seen) -> &str {
-    seen.workspace.metadata.namespace.as_deref().unwrap_or_default()
 }
 
 /// The value of the filter `state` that finds the workspace.

@@ -56,13 +56,12 @@ async fn chosen(
     named_by: fn(&Seen) -> String,
 ) -> Vec<Seen> {
     let visible = visible::all(&context.app.index, &context.rights, &context.user).await;
-    let place = |seen: &Seen| seen.workspace.namespace().unwrap_or_default();
-    let is_of_whole = |seen: &&Seen| pairs.contains(&(WHOLE.to_owned(), place(seen)));
+    let is_of_whole = |seen: &&Seen| pairs.contains(&(WHOLE.to_owned(), seen.namespace().to_owned()));
     let of_whole: Vec<_> = visible.workspaces.iter().filter(is_of_whole).collect();
     let rights = list::rights_of(context, &of_whole).await;
     let is_named = |seen: &Seen| {
         pairs.contains(&("workspace".to_owned(), named_by(seen)))
-            || rights.get(&place(seen)).is_some_and(|may| may.stops(seen))
+            || rights.get(seen.namespace()).is_some_and(|may| may.stops(seen))
     };
     let is_guest = |seen: &Seen| matches!(seen.level, AccessLevel::Guest { .. });
     let runs = |seen: &Seen| seen.workspace.spec.desired_status == api::workspace::DesiredStatus::Running;
@@ -76,11 +75,7 @@ async fn chosen(
 }
 
 fn key(seen: &Seen) -> String {
-    format!(
-        "{}/{}",
-        seen.workspace.namespace().unwrap_or_default(),
-        seen.workspace.name_any()
-    )
+    format!("{}/{}", seen.namespace(), seen.workspace.name_any())
 }
 
 /// The key with the UID, so that no namesake of a workspace is stopped.

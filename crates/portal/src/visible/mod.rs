@@ -58,6 +58,11 @@ impl Seen {
             level,
         }
     }
+
+    /// Its namespace.
+    pub(crate) fn namespace(&self) -> &str {
+        self.workspace.metadata.namespace.as_deref().unwrap_or_default()
+    }
 }
 
 /// What the user sees.

@@ -1,7 +1,12 @@
 //! Kind of front -> a Traefik of an administrator that leads all hosts to the release's proxy (IO).
 
 use anyhow::Context as _;
-use e2e::{Environment, cluster, cluster::Scratch, command::administered, definitions, traefik, wait};
+use e2e::{
+    Environment, cluster,
+    cluster::Scratch,
+    command::{administered, apply},
+    definitions, traefik, wait,
+};
 use k8s_openapi::api::core::v1::{Pod, Secret, Service};
 use kube::{
     Api,
@@ -75,8 +80,7 @@ impl Front {
             "apiVersion": "v1", "kind": "Secret", "type": "kubernetes.io/tls",
             "metadata": {"name": NAME, "namespace": name}, "data": certificate.data,
         }));
-        let list = json!({"apiVersion": "v1", "kind": "List", "items": items}).to_string();
-        administered(&["apply", "--server-side", "-f", "-"], &list).await?;
+        apply(&items).await?;
         let pods = Api::<Pod>::namespaced(admin.clone(), &name);
         let of_it = ListParams::default().labels(&format!("{LABEL}={NAME}"));
         let address = wait::until("the front to be ready", wait::USUAL, || async {

@@ -102,18 +102,15 @@ async fn a_leader_killed_while_many_workspaces_start_is_replaced_and_each_starts
         .buffer_unordered(8)
         .try_collect::<Vec<()>>();
     let kill = async {
-        wait::until("some starts to begin", wait::USUAL, || async {
+        let begun = wait::until("some starts to begin", wait::USUAL, || async {
             let begun = count::<Deployment>(&scratch, |_| true).await;
             let begun = begun.map_err(|error| format!("{error:#}"))?.len();
             (begun >= BEGUN)
                 .then_some(begun)
                 .ok_or_else(|| format!("{begun} began"))
         })
-        .await
-        .and_then(|begun| {
-            ensure!(begun < ALL, "all had begun");
-            Ok(())
-        })?;
+        .await?;
+        ensure!(begun < ALL, "all had begun");
         let system = &Environment::get()?.system_namespace;
         let pods = Api::<Pod>::namespaced(cluster::admin().await?, system);
         // Frozen, it cannot release its lease until the kubelet kills it. Killed here, it would be started again before its pod is gone.
@@ -142,16 +139,14 @@ async fn a_leader_killed_while_many_workspaces_start_is_replaced_and_each_starts
     for number in 0..ALL {
         workspace::reached(&workspaces, &format!("many-{number:02}"), Phase::Running).await?;
     }
-    let (deployments, services, policies) = (
-        count::<Deployment>(&scratch, |_| true).await?,
-        count::<Service>(&scratch, |_| true).await?,
-        count::<NetworkPolicy>(&scratch, |_| true).await?,
-    );
     let pods = count::<Pod>(&scratch, |pod| !cluster::has_ended(pod)).await?;
     for (kind, counts) in [
-        ("Deployments", deployments),
-        ("Services", services),
-        ("NetworkPolicies", policies),
+        ("Deployments", count::<Deployment>(&scratch, |_| true).await?),
+        ("Services", count::<Service>(&scratch, |_| true).await?),
+        (
+            "NetworkPolicies",
+            count::<NetworkPolicy>(&scratch, |_| true).await?,
+        ),
         ("Pods", pods),
     ] {
         ensure!(is_one_each(&counts), "{kind}: {counts:?}");
