@@ -102,6 +102,28 @@ async fn what_the_manager_does_not_allow_is_refused_before_anything_is_sent() {
 }
 
 #[tokio::test]
+async fn the_server_names_shares_so_that_two_of_one_moment_are_two() {
+    let (server, client) = ApiServer::start();
+    shared_by(&server, &json!({}));
+    let (one, other) = tokio::join!(
+        run(&client, "share demo --user bob"),
+        run(&client, "share demo --user eve")
+    );
+    assert_eq!(
+        (one.code(), other.code()),
+        (0, 0),
+        "{} {}",
+        one.error(),
+        other.error()
+    );
+    let shares: Vec<WorkspaceShare> = server.all();
+    assert_eq!(shares.len(), 2);
+    for share in shares {
+        assert_eq!(share.metadata.generate_name.as_deref(), Some("demo-"));
+    }
+}
+
+#[tokio::test]
 async fn unsharing_takes_out_subjects_and_deletes_shares_without_any() {
     let (server, client) = ApiServer::start();
     shared_by(&server, &json!({}));

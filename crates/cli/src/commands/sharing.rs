@@ -46,7 +46,7 @@ pub(crate) async fn share(cluster: &Cluster, args: &Share, console: &mut Console
     let workspace = Target::named(cluster, &args.name).read(cluster).await?;
     let share = WorkspaceShare {
         metadata: ObjectMeta {
-            name: Some(format!("{}-{:x}", args.name, now.as_millisecond())),
+            generate_name: Some(format!("{}-", args.name)),
             namespace: Some(namespace.to_owned()),
             ..ObjectMeta::default()
         },

@@ -82,7 +82,6 @@ impl Typed {
             return Err(wrong);
         }
         let name = workspace.name_any();
-        let id = format!("{:x}", now.as_millisecond());
         let subject = Subject {
             kind,
             name: self.name.clone(),
@@ -90,7 +89,7 @@ impl Typed {
         };
         Ok(WorkspaceShare {
             metadata: ObjectMeta {
-                name: Some(format!("{name}-{id}")),
+                generate_name: Some(format!("{name}-")),
                 namespace: workspace.namespace(),
                 ..ObjectMeta::default()
             },
