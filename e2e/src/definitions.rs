@@ -6,6 +6,17 @@ use anyhow::Context as _;
 
 use crate::{command::administered, wait};
 
+/// The kinds in `gateways.yaml`. Traefik waits for all of them.
+pub const GATEWAY_API: [&str; 7] = [
+    "backendtlspolicies.gateway.networking.k8s.io",
+    "gatewayclasses.gateway.networking.k8s.io",
+    "gateways.gateway.networking.k8s.io",
+    "grpcroutes.gateway.networking.k8s.io",
+    "httproutes.gateway.networking.k8s.io",
+    "referencegrants.gateway.networking.k8s.io",
+    "tlsroutes.gateway.networking.k8s.io",
+];
+
 /// Installs the definitions in `file` and waits until these are served.
 ///
 /// # Errors

@@ -3,7 +3,6 @@
 //! | file | what it defines |
 //! |---|---|
 //! | `traefik.yaml` | every kind of Traefik's; its provider waits until all of them are there |
-//! | `httproutes.yaml` | the Gateway API's HTTPRoute alone |
 //! | `gateways.yaml` | every kind of the Gateway API that Traefik waits for |
 //! | `cert-manager.yaml` | cert-manager's certificates, their requests and issuers |
 //! | `podmonitors.yaml`, `prometheusrules.yaml` | the Prometheus operator's kinds |
@@ -46,20 +45,13 @@ const PROMETHEUS_OPERATOR: (&str, &str) = (
     "h1:M5xLCLEoaW2IJfnuCwFzzpL+jSVQu3KGT84Pye+fW8s=",
 );
 
-const ALL: [Definition; 6] = [
+const ALL: [Definition; 5] = [
     Definition {
         name: "traefik.yaml",
         module: "github.com/traefik/traefik/v3@v3.7.13",
         sum: "h1:T8wy9KuaFzCkmXCqAzDy7t73pBDR1DHrJe3pqXpNXTw=",
         folder: "docs/content/reference/dynamic-configuration",
         files: &["kubernetes-crd-definition-v1.yml"],
-    },
-    Definition {
-        name: "httproutes.yaml",
-        module: GATEWAY_API.0,
-        sum: GATEWAY_API.1,
-        folder: "config/crd/standard",
-        files: &["gateway.networking.k8s.io_httproutes.yaml"],
     },
     Definition {
         name: "gateways.yaml",

@@ -4,9 +4,12 @@
 use std::time::Duration;
 
 use anyhow::Context as _;
+use api::Workspace;
 pub(crate) use e2e::command::administered as kubectl;
-use e2e::{Environment, cluster, definitions, traefik, wait};
+use e2e::{Environment, cluster, command::apply, definitions, traefik, wait, workspace};
+use jiff::Timestamp;
 use k8s_openapi::api::core::v1::Pod;
+use kit::pki;
 use kube::{
     Api, ResourceExt as _,
     api::{ApiResource, DynamicObject, GroupVersionKind, ListParams},
@@ -30,27 +33,35 @@ http.server.ThreadingHTTPServer(("", 8888), Handler).serve_forever()
 "#;
 
 /// Asks `argv[1]` for the page of host `argv[2]`, with the headers in `argv[3]`, until the status is `argv[4]` if that is not 0, for
-/// ten seconds at most; prints the last status and body.
+/// ten seconds at most; prints the last status, body and certificate.
 const ASK: &str = r#"
-import http.client, json, ssl, sys, time
+import http.client, json, socket, ssl, sys, time
 context = ssl._create_unverified_context()
 end = time.monotonic() + 10
 while True:
-    connection = http.client.HTTPSConnection(sys.argv[1], 8443, timeout=10, context=context)
-    connection.request("GET", "/page", headers={"Host": sys.argv[2], **json.loads(sys.argv[3])})
+    connection = http.client.HTTPSConnection(sys.argv[2], timeout=10)
+    plain = socket.create_connection((sys.argv[1], 8443), timeout=10)
+    connection.sock = context.wrap_socket(plain, server_hostname=sys.argv[2])
+    certificate = ssl.DER_cert_to_PEM_cert(connection.sock.getpeercert(True))
+    connection.request("GET", "/page", headers=json.loads(sys.argv[3]))
     answer = connection.getresponse()
     body = answer.read().decode("utf-8", "replace")
     if int(sys.argv[4]) in (0, answer.status) or time.monotonic() > end:
         break
     time.sleep(0.2)
-print(json.dumps({"status": answer.status, "body": body}))
+print(json.dumps({"status": answer.status, "body": body, "certificate": certificate}))
 "#;
+
+/// Secret with the certificate of all hosts, in the namespaces of the proxy and of the workspaces.
+const CERTIFICATE: &str = "hosts-tls";
 
 /// The second proxy and its company.
 pub(crate) struct Edge {
-    /// Their namespace; also the name of the proxy's class and of its rights.
+    /// Their namespace; also the name of the proxy's classes and of its rights.
     pub(crate) name: String,
     pods: Api<Pod>,
+    /// The certificate that routes or the Gateway name, as PEM.
+    certificate: String,
 }
 
 /// An answer of the proxy.
@@ -58,6 +69,7 @@ pub(crate) struct Edge {
 pub(crate) struct Answer {
     pub(crate) status: u64,
     pub(crate) body: String,
+    certificate: String,
 }
 
 /// The proxy's kinds of routes.
@@ -67,25 +79,27 @@ pub(crate) async fn install_definitions() -> anyhow::Result<()> {
 }
 
 impl Edge {
-    /// Only the names, of a proxy that does not run.
-    pub(crate) async fn absent(namespace: &str) -> anyhow::Result<Self> {
-        let name = format!("edge-{namespace}");
-        let pods = Api::namespaced(cluster::admin().await?, &name);
-        Ok(Self { name, pods })
-    }
-
-    /// Everything up, for workspaces in `namespace`.
-    pub(crate) async fn new(namespace: &str) -> anyhow::Result<Self> {
+    /// Everything up, for workspaces in `namespace`. `with_gateway`: whether it reads the Gateway API, which must be installed, and has
+    /// a Gateway.
+    pub(crate) async fn new(namespace: &str, with_gateway: bool) -> anyhow::Result<Self> {
         install_definitions().await?;
         let admin = cluster::admin().await?;
         let image = traefik::image().await?;
-        let name = format!("edge-{namespace}");
-        let objects =
-            json!({"apiVersion": "v1", "kind": "List", "items": manifests(&name, namespace, &image)?});
-        kubectl(&["apply", "--server-side", "-f", "-"], &objects.to_string()).await?;
+        let name = name_for(namespace);
+        let pair = certificate(&name)?;
+        let mut items = manifests(&name, namespace, &image, with_gateway)?;
+        for namespace in [&*name, namespace] {
+            items.push(json!({
+                "apiVersion": "v1", "kind": "Secret", "type": "kubernetes.io/tls",
+                "metadata": {"name": CERTIFICATE, "namespace": namespace},
+                "stringData": {"tls.crt": pair.certificate, "tls.key": pair.key},
+            }));
+        }
+        apply(&items).await?;
         let edge = Self {
             pods: Api::namespaced(admin, &name),
             name,
+            certificate: pair.certificate,
         };
         for pod in ["traefik", "auth", "client"] {
             wait::until(&format!("{pod} to be ready"), wait::USUAL, || async {
@@ -122,6 +136,7 @@ impl Edge {
         Ok(Answer {
             status: message["status"].as_u64().context("no status")?,
             body: message["body"].as_str().unwrap_or_default().to_owned(),
+            certificate: message["certificate"].as_str().unwrap_or_default().to_owned(),
         })
     }
 
@@ -160,9 +175,28 @@ impl Edge {
         Ok(())
     }
 
-    /// The address of the service that decides.
-    pub(crate) fn address(&self) -> String {
-        format!("http://auth.{}.svc:8888/verify", self.name)
+    /// Waits until the workspace's pod answers at its host, with the certificate of all hosts. Only the service that decides names the
+    /// user. Returns the host.
+    pub(crate) async fn serves(&self, workspace: &Workspace) -> anyhow::Result<String> {
+        let (name, domain) = (workspace.name_any(), &self.name);
+        let url = workspace::url(workspace)?;
+        anyhow::ensure!(url.starts_with(&format!("https://{name}-")), "{url}");
+        anyhow::ensure!(url.ends_with(&format!(".{domain}.test/")), "{url}");
+        let host = workspace::host(workspace)?;
+        let Answer {
+            body, certificate, ..
+        } = self.answers(&host, 200).await?;
+        anyhow::ensure!(body.contains("\"path\": \"/page\""), "the pod answers: {body}");
+        anyhow::ensure!(body.contains("alice") && !body.contains("mallory"), "{body}");
+        let lines = |pem: &str| pem.lines().map(str::to_owned).collect::<String>();
+        anyhow::ensure!(
+            lines(&certificate) == lines(&self.certificate),
+            "another certificate: {certificate}"
+        );
+        self.refuses(&host).await?;
+        let other = self.ask(&format!("other.{domain}.test"), known()).await?;
+        anyhow::ensure!(other.status == 404, "{other:?}");
+        Ok(host)
     }
 
     /// Takes everything away.
@@ -183,12 +217,25 @@ impl Edge {
     }
 }
 
+/// The namespace of the proxy for workspaces in `namespace`.
+fn name_for(namespace: &str) -> String {
+    format!("edge-{namespace}")
+}
+
+/// A certificate for the hosts of its workspaces.
+fn certificate(name: &str) -> anyhow::Result<pki::Pair> {
+    let now = Timestamp::now();
+    let authority = pki::authority(name, now)?;
+    let hosts = [format!("*.{name}.test")];
+    Ok(pki::leaf(&authority, name, &hosts, pki::Purpose::Server, now)?)
+}
+
 /// Headers of somebody whom the service knows, who claims to be somebody else.
 pub(crate) fn known() -> Value {
     json!({"Authorization": "Bearer alice", "X-Auth-User": "mallory"})
 }
 
-fn manifests(name: &str, workspaces: &str, image: &str) -> anyhow::Result<Vec<Value>> {
+fn manifests(name: &str, workspaces: &str, image: &str, with_gateway: bool) -> anyhow::Result<Vec<Value>> {
     let echo = &Environment::get()?.images.echo;
     let pod = |pod: &str, image: &str, command: Value, args: Value, port: i32| {
         json!({
@@ -212,16 +259,19 @@ fn manifests(name: &str, workspaces: &str, image: &str) -> anyhow::Result<Vec<Va
         })
     };
     let watched = format!("{workspaces},{name}");
-    let args = json!([
-        "--entrypoints.websecure.address=:8443",
-        "--global.checknewversion=false",
-        "--global.sendanonymoususage=false",
-        "--providers.kubernetescrd=true",
+    let mut args = vec![
+        "--entrypoints.websecure.address=:8443".to_owned(),
+        "--global.checknewversion=false".to_owned(),
+        "--global.sendanonymoususage=false".to_owned(),
+        "--providers.kubernetescrd=true".to_owned(),
         format!("--providers.kubernetescrd.namespaces={watched}"),
-        "--providers.kubernetesingress=true",
+        "--providers.kubernetesingress=true".to_owned(),
         format!("--providers.kubernetesingress.namespaces={watched}"),
-        "--providers.providersthrottleduration=100ms",
-    ]);
+        "--providers.providersthrottleduration=100ms".to_owned(),
+    ];
+    if with_gateway {
+        args.push("--providers.kubernetesgateway=true".to_owned());
+    }
     let every = |group: &str, resources: Value| json!({"apiGroups": [group], "resources": resources, "verbs": ["get", "list", "watch"]});
     let rules = json!([
         every(
@@ -238,6 +288,8 @@ fn manifests(name: &str, workspaces: &str, image: &str) -> anyhow::Result<Vec<Va
         ),
         every("discovery.k8s.io", json!(["endpointslices"])),
         every("networking.k8s.io", json!(["ingresses", "ingressclasses"])),
+        every("gateway.networking.k8s.io", json!(["*"])),
+        {"apiGroups": ["gateway.networking.k8s.io"], "resources": ["*"], "verbs": ["update"]},
         every(
             "traefik.io",
             json!([
@@ -256,7 +308,7 @@ fn manifests(name: &str, workspaces: &str, image: &str) -> anyhow::Result<Vec<Va
     ]);
     let mut objects = traefik::surroundings(name, &rules)?;
     objects.extend([
-        pod("traefik", image, json!(null), args, 8443),
+        pod("traefik", image, json!(null), json!(args), 8443),
         service("traefik", 8443),
         pod(
             "auth",
@@ -268,12 +320,38 @@ fn manifests(name: &str, workspaces: &str, image: &str) -> anyhow::Result<Vec<Va
         service("auth", 8888),
         pod("client", echo, json!(null), json!(null), 8888),
     ]);
+    if with_gateway {
+        objects.extend(gateway(name));
+    }
     Ok(objects)
 }
 
-/// A WorkspaceManager of the repository's samples, fitted to this edge.
-pub(crate) async fn manager(sample: &str, edge: &Edge) -> anyhow::Result<String> {
-    let name = format!("{sample}-{}", edge.name);
+/// A Gateway that takes routes of all namespaces, and its class.
+fn gateway(name: &str) -> [Value; 2] {
+    let group = "gateway.networking.k8s.io/v1";
+    [
+        json!({
+            "apiVersion": group, "kind": "GatewayClass", "metadata": {"name": name},
+            "spec": {"controllerName": "traefik.io/gateway-controller"},
+        }),
+        json!({
+            "apiVersion": group, "kind": "Gateway", "metadata": {"name": "edge", "namespace": name},
+            "spec": {
+                "gatewayClassName": name,
+                "listeners": [{
+                    "name": "https", "port": 8443, "protocol": "HTTPS",
+                    "tls": {"mode": "Terminate", "certificateRefs": [{"name": CERTIFICATE}]},
+                    "allowedRoutes": {"namespaces": {"from": "All"}},
+                }],
+            },
+        }),
+    ]
+}
+
+/// A WorkspaceManager of the repository's samples, fitted to the proxy for workspaces in `namespace`.
+pub(crate) async fn manager(sample: &str, namespace: &str) -> anyhow::Result<String> {
+    let edge = name_for(namespace);
+    let name = format!("{sample}-{edge}");
     let file = format!(
         "{}/../deploy/samples/managers/{sample}.yaml",
         env!("CARGO_MANIFEST_DIR")
@@ -283,16 +361,23 @@ pub(crate) async fn manager(sample: &str, edge: &Edge) -> anyhow::Result<String>
         .replace(&format!("name: {sample}\n"), &format!("name: {name}\n"))
         .replace(
             "baseDomain: workspaces.example.org",
-            &format!("baseDomain: {}.test", edge.name),
+            &format!("baseDomain: {edge}.test"),
         )
-        .replace("http://auth.example.svc/verify", &edge.address())
         .replace(
-            "ingressClassName: traefik",
-            &format!("ingressClassName: {}", edge.name),
+            "http://auth.example.svc/verify",
+            &format!("http://auth.{edge}.svc:8888/verify"),
         )
+        .replace(
+            "ingressClassName: traefik\n",
+            &format!(
+                "ingressClassName: {edge}\n            tls: [{{hosts: [\"{{workspace.host}}\"], secretName: {CERTIFICATE}}}]\n"
+            ),
+        )
+        .replace("tls: {}", &format!("tls: {{secretName: {CERTIFICATE}}}"))
+        .replace("name: edge, namespace: traefik,", &format!("name: edge, namespace: {edge},"))
         .replace(
             "kubernetes.io/metadata.name: traefik",
-            &format!("kubernetes.io/metadata.name: {}", edge.name),
+            &format!("kubernetes.io/metadata.name: {edge}"),
         );
     kubectl(&["apply", "--server-side", "-f", "-"], &text).await?;
     Ok(name)

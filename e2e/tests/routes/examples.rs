@@ -12,7 +12,7 @@ use kube::{
 };
 use serde_json::json;
 
-use crate::edge::{self, Answer, Edge, Kind, labelled};
+use crate::edge::{self, Edge, Kind, labelled};
 
 /// Kinds of the samples' routes.
 const ROUTES: &[Kind] = &[edge::INGRESS, edge::INGRESS_ROUTE, edge::MIDDLEWARE];
@@ -29,10 +29,10 @@ struct Fixture {
 impl Fixture {
     async fn new() -> anyhow::Result<Self> {
         let scratch = Scratch::new("examples", &["alice"]).await?;
-        let edge = Edge::new(&scratch.namespace).await?;
+        let edge = Edge::new(&scratch.namespace, false).await?;
         let alice = Api::namespaced(cluster::user("alice").await?, &scratch.namespace);
-        let ingress = edge::manager("ingress", &edge).await?;
-        let ingressroute = edge::manager("ingressroute", &edge).await?;
+        let ingress = edge::manager("ingress", &scratch.namespace).await?;
+        let ingressroute = edge::manager("ingressroute", &scratch.namespace).await?;
         edge::allow(&scratch.namespace, &[&ingress, &ingressroute]).await?;
         Ok(Self {
             scratch,
@@ -71,25 +71,6 @@ impl Fixture {
         })
         .await
     }
-
-    /// Waits until the workspace's pod answers at its host. Only the service that decides names the user.
-    async fn is_served(&self, workspace: &Workspace) -> anyhow::Result<String> {
-        let (name, domain) = (workspace.name_any(), &self.edge.name);
-        let url = workspace::url(workspace)?;
-        anyhow::ensure!(url.starts_with(&format!("https://{name}-")), "{url}");
-        anyhow::ensure!(url.ends_with(&format!(".{domain}.test/")), "{url}");
-        let host = workspace::host(workspace)?;
-        let Answer { body, .. } = self.edge.answers(&host, 200).await?;
-        anyhow::ensure!(body.contains("\"path\": \"/page\""), "the pod answers: {body}");
-        anyhow::ensure!(body.contains("alice") && !body.contains("mallory"), "{body}");
-        self.edge.refuses(&host).await?;
-        let other = self
-            .edge
-            .ask(&format!("other.{domain}.test"), edge::known())
-            .await?;
-        anyhow::ensure!(other.status == 404, "{other:?}");
-        Ok(host)
-    }
 }
 
 /// The routes of a workspace by the manager of this sample.
@@ -123,7 +104,7 @@ async fn a_route_is_deleted_at_stop_and_created_at_start(fixture: &Fixture) -> a
     let (edge, alice) = (&fixture.edge, &fixture.alice);
     let ws = fixture.create("one", &fixture.ingress).await?;
     fixture.routes("one", &by("ingress", "one")).await?;
-    let host = fixture.is_served(&ws).await?;
+    let host = edge.serves(&ws).await?;
 
     workspace::set(alice, "one", json!({"desiredStatus": "Stopped"})).await?;
     fixture.routes("one", &[]).await?;
@@ -156,7 +137,7 @@ async fn a_changed_route_is_put_right_and_moves_with_its_manager(fixture: &Fixtu
     let (edge, alice, namespace) = (&fixture.edge, &fixture.alice, &fixture.scratch.namespace);
     let ws = fixture.create("two", &fixture.ingressroute).await?;
     fixture.routes("two", &by("ingressroute", "two")).await?;
-    let host = fixture.is_served(&ws).await?;
+    let host = edge.serves(&ws).await?;
     let uid = ws.uid().unwrap_or_default();
     let client = cluster::admin().await?;
     let [routes, middlewares] = [edge::INGRESS_ROUTE, edge::MIDDLEWARE]

@@ -62,14 +62,13 @@ async fn wait_for_statuses(log: Log, namespace: &str, statuses: usize) -> anyhow
 }
 
 #[tokio::test]
-async fn a_missing_kind_is_reported_and_the_route_is_created_once_it_is_installed() -> anyhow::Result<()> {
+async fn a_missing_kind_is_reported_and_the_route_is_created_once_it_is_installed_and_served_by_a_gateway()
+-> anyhow::Result<()> {
     definitions::remove(HTTP_ROUTES).await?;
     let scratch = Scratch::new("httproute", &["alice"]).await?;
-    // Nobody asks for the workspace: its routes are read from the API server.
     edge::install_definitions().await?;
-    let edge = Edge::absent(&scratch.namespace).await?;
     let alice: Api<Workspace> = Api::namespaced(cluster::user("alice").await?, &scratch.namespace);
-    let manager = edge::manager("httproute", &edge).await?;
+    let manager = edge::manager("httproute", &scratch.namespace).await?;
     edge::allow(&scratch.namespace, &[&manager]).await?;
     let mut wanted = workspace::echo("ws")?;
     wanted.spec.manager_ref = Some(manager.clone());
@@ -93,7 +92,7 @@ async fn a_missing_kind_is_reported_and_the_route_is_created_once_it_is_installe
     assert_eq!(failed.1, "RouteFailed");
     ready(&manager, "False RouteKindUnavailable").await?;
     let mut log = Log::open()?;
-    definitions::install("httproutes.yaml", &[HTTP_ROUTES]).await?;
+    definitions::install("gateways.yaml", &definitions::GATEWAY_API).await?;
     degraded("False", "").await?;
     ready(&manager, "True AllRulesHold").await?;
     workspace::reached(&alice, "ws", Phase::Running).await?;
@@ -122,13 +121,24 @@ async fn a_missing_kind_is_reported_and_the_route_is_created_once_it_is_installe
     let of_route = writes.iter().filter(|write| write.contains("httproutes"));
     assert_eq!(of_route.count(), 1, "it is made, and that is all: {writes:?}");
     assert_eq!(version().await?, before);
+
+    let edge = Edge::new(&scratch.namespace, true).await?;
+    let host = edge.serves(&alice.get("ws").await?).await?;
+    workspace::set(&alice, "ws", json!({"desiredStatus": "Stopped"})).await?;
+    edge.answers(&host, 404).await?;
+    workspace::reached(&alice, "ws", Phase::Stopped).await?;
+    workspace::start(&alice, "ws").await?;
+    edge.answers(&host, 200).await?;
     workspace::delete(&alice, "ws").await?;
     assert!(
         labelled(&scratch.namespace, &[edge::HTTP_ROUTE], "ws")
             .await?
             .is_empty()
     );
-    definitions::remove(HTTP_ROUTES).await?;
+    edge.finish().await?;
+    for kind in definitions::GATEWAY_API {
+        definitions::remove(kind).await?;
+    }
     edge::forget(&[&manager]).await?;
     scratch.finish().await
 }

@@ -26,12 +26,15 @@ use kube::runtime::reflector::{ObjectRef, Store};
 use kube::runtime::watcher;
 use kube::{Api, Client, ResourceExt as _};
 use tokio::sync::watch as signal;
+use tokio::time::sleep;
 
 pub use served::Served;
 use snapshot::Latest;
 pub(crate) use snapshot::{Snapshot, access_type};
 use watch::{Health, Watch};
 
+/// Changes within this time are shown on open pages together.
+const DEBOUNCE: Duration = Duration::from_millis(250);
 /// Longest wait for a change that the API server confirmed.
 const CATCH_UP: Duration = Duration::from_secs(1);
 /// When a watch is interrupted for longer than this, requests get 503 instead of a page, and streams end.
@@ -53,6 +56,8 @@ pub struct Index {
     health: Arc<Health>,
     changes: signal::Sender<u64>,
     snapshot: Arc<Latest>,
+    /// The snapshot that open pages show.
+    debounced: signal::Sender<Arc<Snapshot>>,
 }
 
 impl Index {
@@ -95,8 +100,23 @@ impl Index {
             health,
             changes,
             snapshot: Arc::default(),
+            debounced: signal::Sender::default(),
         };
-        (index, join_all([one, two, three, four, five]).map(drop).boxed())
+        let six = index.clone().debounce().boxed();
+        (
+            index,
+            join_all([one, two, three, four, five, six]).map(drop).boxed(),
+        )
+    }
+
+    /// Makes one snapshot of changes that come close together, for all open pages.
+    async fn debounce(self) {
+        let mut changes = self.changes();
+        while changes.changed().await.is_ok() {
+            sleep(DEBOUNCE).await;
+            changes.borrow_and_update();
+            self.debounced.send_replace(self.snapshot());
+        }
     }
 
     /// The objects as they are now.
@@ -234,6 +254,11 @@ impl Index {
     /// How old the objects in memory may be: how long the oldest interrupted watch has been so.
     pub fn lag(&self) -> Duration {
         self.health.lag()
+    }
+
+    /// The snapshot that open pages show: it is replaced soon after a change.
+    pub(crate) fn debounced(&self) -> signal::Receiver<Arc<Snapshot>> {
+        self.debounced.subscribe()
     }
 
     /// Signals each change, and each interruption of a watch.

@@ -18,7 +18,7 @@ const LIFETIMES: Lifetimes = Lifetimes {
     refused: Duration::from_secs(30),
 };
 /// For how long a refusal counts on an open page: it asks about every namespace, and most people have a right in few.
-const REFUSED_ON_OPEN_PAGE: Duration = Duration::from_mins(5);
+const REFUSED_ON_OPEN_PAGE: Duration = Duration::from_mins(30);
 /// Concurrent access reviews of one page.
 const CONCURRENCY: usize = 16;
 /// Timeout of one question, and of all about namespaces. Namespaces without answer are left out, and the page says so.

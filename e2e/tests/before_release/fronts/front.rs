@@ -14,16 +14,6 @@ use kube::{
 };
 use serde_json::{Value, json};
 
-/// Its kinds, whose definitions Traefik waits for.
-const GATEWAY_API: [&str; 7] = [
-    "backendtlspolicies.gateway.networking.k8s.io",
-    "gatewayclasses.gateway.networking.k8s.io",
-    "gateways.gateway.networking.k8s.io",
-    "grpcroutes.gateway.networking.k8s.io",
-    "httproutes.gateway.networking.k8s.io",
-    "referencegrants.gateway.networking.k8s.io",
-    "tlsroutes.gateway.networking.k8s.io",
-];
 /// Name of its Deployment, Service and Gateway.
 const NAME: &str = "front";
 /// Label of its pod.
@@ -68,7 +58,7 @@ impl Front {
     pub(crate) async fn start(kind: Kind, scratch: &Scratch) -> anyhow::Result<Self> {
         definitions::install("traefik.yaml", &["ingressroutetcps.traefik.io"]).await?;
         if kind.uses_gateways() {
-            definitions::install("gateways.yaml", &GATEWAY_API).await?;
+            definitions::install("gateways.yaml", &definitions::GATEWAY_API).await?;
         }
         let (environment, admin) = (Environment::get()?, cluster::admin().await?);
         let image = traefik::image().await?;
@@ -170,7 +160,7 @@ impl Front {
         administered(&rights, "").await?;
         administered(&["delete", "namespace", name, "--timeout=120s"], "").await?;
         if self.kind.uses_gateways() {
-            for kind in GATEWAY_API {
+            for kind in definitions::GATEWAY_API {
                 definitions::remove(kind).await?;
             }
         }

@@ -1,7 +1,7 @@
 //! `/events`: parts of a page, sent again when they change (IO).
 //!
-//! A list is made again when something changed that its user sees. A page about one workspace is read from the API server, so only its own
-//! objects count.
+//! A list is made again when something changed that its user sees; rights and quotas are read again every ten seconds. A page about one
+//! workspace is read from the API server, so only its own objects count.
 //! A stream ends with the assertion of its request, after a minute at most. The browser then asks again, and the gateway decides again
 //! whether the user is signed in.
 //!
@@ -16,6 +16,7 @@ mod view;
 use std::collections::{HashMap, VecDeque};
 use std::convert::Infallible;
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
+use std::sync::Arc;
 use std::time::Duration;
 
 use askama::Template as _;
@@ -26,7 +27,7 @@ use futures::stream;
 use http::StatusCode;
 use jiff::Timestamp;
 use tokio::sync::watch;
-use tokio::time::{Instant, sleep, sleep_until, timeout_at};
+use tokio::time::{Instant, sleep_until, timeout_at};
 
 use self::shown::{Beside, Shown};
 use self::view::View;
@@ -35,19 +36,18 @@ use super::form::used_quotas;
 use super::list::Page;
 use super::may::May;
 use super::namespace;
+use super::search::Search;
 use crate::app::Context;
 use crate::index::Snapshot;
 use crate::limits::Permit;
 use crate::views::Quotas;
 use crate::visible::{self, Reach, Visible};
 
-/// Changes within this time are sent together.
-const DEBOUNCE: Duration = Duration::from_millis(250);
 /// How often a page about one workspace is read again while something happens that is not in memory: Events and pods.
 const INTERVAL: Duration = Duration::from_secs(5);
 /// Least time between two reads of such a page, whatever changes.
 const READ_PAUSE: Duration = Duration::from_secs(2);
-/// How long an open list keeps what is known about its user's rights in namespaces. Then it is read again.
+/// How long an open list keeps what is known about its user's rights and about quotas. Then it is read again.
 const REACH: Duration = Duration::from_secs(10);
 /// How soon the browser asks again after the end of a stream.
 const RETRY: Duration = Duration::from_secs(1);
@@ -59,6 +59,17 @@ enum Read {
     /// There is nothing for this user any more.
     Gone,
     Shown(Shown),
+}
+
+/// Hashes of what a list is made of.
+#[derive(Clone, Copy)]
+struct MadeOf {
+    /// The workspaces that the user sees, and templates.
+    objects: u64,
+    /// Rights and quotas.
+    beside: u64,
+    /// When these were read.
+    read: Instant,
 }
 
 /// Answers `GET /events?view=…`.
@@ -79,7 +90,7 @@ pub(crate) async fn stream(mut context: Context, RawQuery(query): RawQuery) -> R
     let left = context.user.assertion_end - Timestamp::now().as_second();
     let end = Instant::now() + Duration::from_secs(left.clamp(0, 60).unsigned_abs());
     let follow = Follow {
-        changes: context.app.index.changes(),
+        snapshots: context.app.index.debounced(),
         context,
         view,
         end,
@@ -107,7 +118,7 @@ pub(crate) async fn stream(mut context: Context, RawQuery(query): RawQuery) -> R
 struct Follow {
     context: Context,
     view: View,
-    changes: watch::Receiver<u64>,
+    snapshots: watch::Receiver<Arc<Snapshot>>,
     end: Instant,
     /// When the page was read last, and from which versions.
     read: Option<(Instant, Option<Vec<String>>)>,
@@ -115,8 +126,8 @@ struct Follow {
     reach: Option<(Instant, Reach)>,
     /// Of the page about a namespace: its quotas, and when they were read.
     quotas: Option<(Instant, Option<Quotas>)>,
-    /// Of a list: a hash of what it was made of last.
-    made_of: Option<u64>,
+    /// Of a list: what it was made of last.
+    made_of: Option<MadeOf>,
     /// Hashes of the parts as they were sent last.
     sent: HashMap<&'static str, u64>,
     /// The sentences about own workspaces.
@@ -155,7 +166,6 @@ impl Follow {
             let end = self.end;
             timeout_at(end, self.wait()).await.ok()??;
             self.context.now = Timestamp::now();
-            self.changes.borrow_and_update();
             let versions = self.view.versions(&self.context.app.index);
             let read = timeout_at(end, self.read()).await.ok()?;
             self.read = Some((Instant::now(), versions));
@@ -172,45 +182,60 @@ impl Follow {
 
     /// What the page shows now.
     async fn read(&mut self) -> askama::Result<Read> {
-        match &self.view {
-            View::List(search) => {
-                let search = search.clone();
-                let beside = match &*search.place {
-                    "" => None,
-                    place => match namespace::may_see(&self.context, place).await {
-                        Some(true) => Some(self.beside(place).await),
-                        Some(false) => return Ok(Read::Gone),
-                        // Without an answer the page stays as it is.
-                        None => return Ok(Read::Same),
-                    },
-                };
-                let snapshot = self.context.app.index.snapshot();
-                let visible = self.visible(&snapshot).await;
-                let page = Page::of(&self.context, &search, &visible).await;
-                let mut hasher = DefaultHasher::new();
-                (snapshot.templates(), self.context.read_only(), &page.rights).hash(&mut hasher);
-                visible.hash_versions(&mut hasher);
-                if let Some((may, quotas)) = &beside {
-                    may.hash(&mut hasher);
-                    let quotas = quotas.as_ref().map(Quotas::render).transpose()?;
-                    quotas.hash(&mut hasher);
-                }
-                let now = Some(hasher.finish());
-                if std::mem::replace(&mut self.made_of, now) == now {
-                    return Ok(Read::Same);
-                }
-                Shown::list(&self.context, &search, &visible, page, beside)
-            }
+        match self.view.clone() {
+            View::List(search) => self.read_list(&search).await,
             View::Workspace { namespace, name } => {
-                let Some(seen) = self.context.seen(namespace, name).await else {
+                let Some(seen) = self.context.seen(&namespace, &name).await else {
                     let Context { rights, user, .. } = &self.context;
-                    let is_known = visible::is_known(rights, user, (namespace, name)).await;
+                    let is_known = visible::is_known(rights, user, (&namespace, &name)).await;
                     return Ok(if is_known { Read::Gone } else { Read::Same });
                 };
-                Shown::workspace(&self.context, &seen).await
+                Shown::workspace(&self.context, &seen).await.map(Read::Shown)
             }
         }
-        .map(Read::Shown)
+    }
+
+    async fn read_list(&mut self, search: &Search) -> askama::Result<Read> {
+        let debounced = self.snapshots.borrow_and_update().clone();
+        let (snapshot, before) = match self.made_of {
+            Some(before) => (debounced, Some(before)),
+            // What the page showed must not be older on its stream.
+            None => (self.context.app.index.snapshot(), None),
+        };
+        let visible = self.visible(&snapshot).await;
+        let objects = hash(|hasher| {
+            (snapshot.templates(), self.context.read_only()).hash(hasher);
+            visible.hash_versions(hasher);
+        });
+        let before = before.filter(|before| before.objects == objects);
+        if before.is_some_and(|before| before.read.elapsed() < REACH) {
+            return Ok(Read::Same);
+        }
+        let beside = match &*search.place {
+            "" => None,
+            place => match namespace::may_see(&self.context, place).await {
+                Some(true) => Some(self.beside(place).await),
+                Some(false) => return Ok(Read::Gone),
+                // Without an answer the page stays as it is.
+                None => return Ok(Read::Same),
+            },
+        };
+        let page = Page::of(&self.context, search, &visible).await;
+        let quotas = beside.as_ref().and_then(|(_, quotas)| quotas.as_ref());
+        let quotas = quotas.map(Quotas::render).transpose()?;
+        let made_of = MadeOf {
+            objects,
+            beside: hash(|hasher| {
+                let may = beside.as_ref().map(|(may, _)| may);
+                (&page.rights, may, quotas).hash(hasher);
+            }),
+            read: Instant::now(),
+        };
+        self.made_of = Some(made_of);
+        if before.is_some_and(|before| before.beside == made_of.beside) {
+            return Ok(Read::Same);
+        }
+        Shown::list(&self.context, search, &visible, page, beside).map(Read::Shown)
     }
 
     async fn beside(&mut self, place: &str) -> Beside {
@@ -243,12 +268,10 @@ impl Follow {
         };
         let (interval, pause) = self.view.pace();
         let again = sleep_until(*read + interval);
-        let signal = &mut self.changes;
+        let snapshots = &mut self.snapshots;
         let change = async {
             loop {
-                signal.changed().await.ok()?;
-                sleep(DEBOUNCE).await;
-                signal.borrow_and_update();
+                snapshots.changed().await.ok()?;
                 let now = self.view.versions(&self.context.app.index);
                 if now.is_none() || now != *versions {
                     sleep_until(*read + pause).await;
@@ -294,4 +317,10 @@ impl Follow {
         let hash = hasher.finish();
         self.sent.insert(id, hash) != Some(hash)
     }
+}
+
+fn hash(write: impl FnOnce(&mut DefaultHasher)) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    write(&mut hasher);
+    hasher.finish()
 }

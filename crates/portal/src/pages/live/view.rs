@@ -5,7 +5,7 @@ use std::time::Duration;
 use kube::api::ObjectMeta;
 use serde::Deserialize;
 
-use super::{DEBOUNCE, INTERVAL, REACH, READ_PAUSE};
+use super::{INTERVAL, REACH, READ_PAUSE};
 use crate::index::Index;
 use crate::pages::search::Search;
 
@@ -50,7 +50,7 @@ impl View {
     /// Longest time until it is read again although nothing in memory changed, and shortest time between two reads.
     pub(super) fn pace(&self) -> (Duration, Duration) {
         match self {
-            Self::List(_) => (REACH, DEBOUNCE),
+            Self::List(_) => (REACH, Duration::ZERO),
             Self::Workspace { .. } => (INTERVAL, READ_PAUSE),
         }
     }
