@@ -179,7 +179,7 @@ impl Context {
 
     /// The same for all of a namespace. One answer about all namespaces serves each of them.
     pub(crate) async fn may_in(&self, verb: &'static str, resource: &str, namespace: &str) -> bool {
-        self.rights.may_in(&self.user, verb, resource, namespace).await
+        self.rights.may_in(&self.user, verb, resource, namespace).await == Some(true)
     }
 
     /// Why nothing can be changed here; `None` if it can.

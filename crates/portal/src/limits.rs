@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use moka::sync::Cache;
-use tokio::sync::{Semaphore, SemaphorePermit};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 /// Most users that are counted at the same time.
 const USERS: u64 = 20_000;
@@ -19,8 +19,8 @@ const CHANGES: u32 = 60;
 const STREAMS: u32 = 8;
 /// Most open streams of all users: each is a connection of the proxy, of which `kit::https` takes 1,024.
 const ALL_STREAMS: u32 = 700;
-/// Most outputs of containers in memory at the same time, each up to 2 MiB and five times that as HTML.
-const OUTPUTS: usize = 4;
+/// Most outputs of containers in memory at the same time, each up to 2 MiB and five times that as HTML. A user has one of them.
+const OUTPUTS: usize = 8;
 
 /// What a request is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -37,9 +37,13 @@ pub(crate) struct Limits {
     requests: Cache<(String, Kind), Arc<AtomicU32>>,
     streams: Cache<String, Arc<AtomicU32>>,
     all_streams: Arc<AtomicU32>,
-    /// Outputs of containers that are in memory at the same time.
-    outputs: Semaphore,
+    /// Outputs of containers that are in memory at the same time, by user and of all.
+    outputs: Cache<String, Arc<Semaphore>>,
+    all_outputs: Arc<Semaphore>,
 }
+
+/// One output of a container in memory.
+pub(crate) type OutputPermit = [OwnedSemaphorePermit; 2];
 
 /// One open stream. It counts until it is dropped.
 #[derive(Debug)]
@@ -62,7 +66,11 @@ impl Default for Limits {
                 .time_to_idle(Duration::from_hours(1))
                 .build(),
             all_streams: Arc::default(),
-            outputs: Semaphore::new(OUTPUTS),
+            outputs: Cache::builder()
+                .max_capacity(USERS)
+                .time_to_idle(Duration::from_hours(1))
+                .build(),
+            all_outputs: Arc::new(Semaphore::new(OUTPUTS)),
         }
     }
 }
@@ -92,9 +100,13 @@ impl Limits {
         Some(permit)
     }
 
-    /// Waits until another output of a container fits into memory.
-    pub(crate) async fn output(&self) -> Option<SemaphorePermit<'_>> {
-        self.outputs.acquire().await.ok()
+    /// Waits until the user has no other output of a container in memory, and one more fits into it.
+    pub(crate) async fn output(&self, user: &str) -> Option<OutputPermit> {
+        let own = self
+            .outputs
+            .get_with(user.to_owned(), || Arc::new(Semaphore::new(1)));
+        let own = own.acquire_owned().await.ok()?;
+        Some([own, self.all_outputs.clone().acquire_owned().await.ok()?])
     }
 
     /// Open streams of all users.

@@ -14,7 +14,7 @@ use api::{
     names::{CLEANUP_FINALIZER, IN_USE_FINALIZER},
 };
 use clap::Parser;
-use futures::{StreamExt as _, TryStreamExt as _, stream};
+use futures::{StreamExt as _, stream};
 use k8s_openapi::api::{
     admissionregistration::v1::{MutatingWebhookConfiguration, ValidatingWebhookConfiguration},
     apps::v1::Deployment,
@@ -72,7 +72,7 @@ pub struct Args {
     release_name: String,
 }
 
-/// Runs the steps in order. Each step is complete before the next one starts.
+/// Runs the steps in order. Each step is complete before the next one starts; an object that is refused keeps no other from being released.
 ///
 /// # Errors
 /// The API server refuses a request, or the operator's pods do not end. The message names the object.
@@ -88,19 +88,22 @@ pub async fn run(args: Args) -> anyhow::Result<()> {
     if !stop_operator(&client, &namespace, &release_name).await? {
         return Ok(());
     }
-    if scope.is_cluster() {
-        release_cluster(&client, &format!("{release_name}-webhook")).await?;
-    }
-    release::<Workspace>(&client, &scope.api(client.clone())).await?;
-    release::<WorkspaceExecutionProfile>(&client, &scope.api(client.clone())).await
+    let of_cluster = match &scope {
+        Scope::Cluster => release_cluster(&client, &format!("{release_name}-webhook")).await,
+        Scope::Namespace(_) => Ok(()),
+    };
+    let workspaces = release::<Workspace>(&client, &scope.api(client.clone())).await;
+    let profiles = release::<WorkspaceExecutionProfile>(&client, &scope.api(client.clone())).await;
+    of_cluster.and(workspaces).and(profiles)
 }
 
 /// Deletes the webhook configurations, and removes our finalizers from objects of the cluster.
 async fn release_cluster(client: &Client, webhook: &str) -> anyhow::Result<()> {
     delete::<ValidatingWebhookConfiguration>(client, webhook).await?;
     delete::<MutatingWebhookConfiguration>(client, webhook).await?;
-    release::<WorkspaceTemplate>(client, &Api::all(client.clone())).await?;
-    release::<WorkspaceManager>(client, &Api::all(client.clone())).await
+    let templates = release::<WorkspaceTemplate>(client, &Api::all(client.clone())).await;
+    let managers = release::<WorkspaceManager>(client, &Api::all(client.clone())).await;
+    templates.and(managers)
 }
 
 /// Scales the operator to 0 and waits until its pods have ended: a running operator would set the finalizers again. Returns false if
@@ -192,8 +195,12 @@ where
 {
     let kind = K::kind(&());
     for _ in 0..PASSES {
-        let count = release_listed(client, all).await?;
+        let (count, refused) = release_listed(client, all).await?;
         tracing::info!(%kind, count, "finalizers are removed");
+        // What is refused once is refused again. All others are released by now.
+        if let Some(first) = refused.into_iter().next() {
+            return Err(first);
+        }
         if count == 0 {
             return Ok(());
         }
@@ -201,27 +208,35 @@ where
     bail!("{kind}: something sets our finalizers again")
 }
 
-/// Removes our finalizers from the listed objects. Returns how many had some.
-async fn release_listed<K>(client: &Client, all: &Api<K>) -> anyhow::Result<usize>
+/// Removes our finalizers from the listed objects. Returns how many had some, and why some still have them.
+async fn release_listed<K>(client: &Client, all: &Api<K>) -> anyhow::Result<(usize, Vec<anyhow::Error>)>
 where
     K: Resource<DynamicType = ()> + Clone + DeserializeOwned + std::fmt::Debug,
 {
-    let (mut count, mut params) = (0, ListParams::default().limit(PAGE));
+    let (mut count, mut refused, mut params) = (0, Vec::new(), ListParams::default().limit(PAGE));
     loop {
         let page = match all.list_metadata(&params).await {
             // The CRD is gone, and all objects with it.
-            Err(kube::Error::Api(status)) if status.code == 404 => return Ok(count),
+            Err(kube::Error::Api(status)) if status.code == 404 => return Ok((count, refused)),
             page => page.with_context(|| K::kind(&()).to_string())?,
         };
-        let released: Vec<bool> = stream::iter(page.items)
+        let outcomes: Vec<_> = stream::iter(page.items)
             .map(|object| release_one(client, object))
             .buffer_unordered(CONCURRENCY)
-            .try_collect()
-            .await?;
-        count += released.into_iter().filter(|released| *released).count();
+            .collect()
+            .await;
+        for outcome in outcomes {
+            match outcome {
+                Ok(had_some) => count += usize::from(had_some),
+                Err(error) => {
+                    tracing::error!("{error:#}");
+                    refused.push(error);
+                }
+            }
+        }
         match page.metadata.continue_.filter(|token| !token.is_empty()) {
             Some(token) => params = params.continue_token(&token),
-            None => return Ok(count),
+            None => return Ok((count, refused)),
         }
     }
 }

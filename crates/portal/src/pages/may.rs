@@ -34,6 +34,16 @@ impl May {
         }
     }
 
+    /// Whether the API server says in time what the user may change in a namespace.
+    pub(super) async fn is_known(context: &Context, namespace: &str) -> bool {
+        let ask = async |verb| {
+            let Context { rights, user, .. } = context;
+            rights.may_in(user, verb, "workspaces", namespace).await.is_some()
+        };
+        let (change, administer) = tokio::join!(ask("patch"), ask(api::names::ADMINISTER_VERB));
+        change && administer
+    }
+
     /// What of it holds for this workspace: the webhook lets only owners and administrators change one of `OwnerOnly`.
     pub(super) fn with(self, seen: &Seen) -> Self {
         let workspace = &seen.workspace;

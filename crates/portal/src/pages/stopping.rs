@@ -11,8 +11,10 @@ use kube::ResourceExt as _;
 
 use super::actions::stop;
 use super::answers::link;
+use super::may::May;
 use super::{list, summary};
 use crate::app::Context;
+use crate::cluster::Failure;
 use crate::views::{
     Action, BulkProgress, BulkResult, BulkResults, Confirm, Consequence, Nav, State, Tone, Way,
 };
@@ -28,7 +30,7 @@ const MAX: usize = 1_000;
 const WHOLE: &str = "namespace";
 
 /// What a form names: `workspace=<namespace>/<name>` in a question, with `/<uid>` in its answer, repeated, or `namespace=<name>` for all
-/// that the user may stop there. At most [`MAX`] of them.
+/// that the user may stop there, in a question alone. At most [`MAX`] of them.
 fn named(query: &str) -> HashSet<(String, String)> {
     let pairs: Vec<(String, String)> = serde_urlencoded::from_str(query).unwrap_or_default();
     let pairs = pairs.into_iter().filter(|(name, _)| name != "from");
@@ -49,13 +51,20 @@ fn origin(query: &str) -> (Vec<(String, String)>, String) {
 }
 
 /// Those of the visible workspaces that the pairs name and that run, by name. `named_by`: how a pair names one. Of a whole namespace, those
-/// that the user may stop. Guests stop none here, and so learn nothing about its disk.
+/// that the user may stop; it fails if the API server does not say that in time. Guests stop none here, and so learn nothing about its disk.
 async fn chosen(
     context: &Context,
     pairs: &HashSet<(String, String)>,
     named_by: fn(&Seen) -> String,
-) -> Vec<Seen> {
+) -> Result<Vec<Seen>, Failure> {
     let visible = visible::all(&context.app.index, &context.rights, &context.user).await;
+    for (_, namespace) in pairs.iter().filter(|(name, _)| name == WHOLE) {
+        if visible.is_partial || !May::is_known(context, namespace).await {
+            let why =
+                format!("The API server did not say in time what you may stop in namespace {namespace}.");
+            return Err(Failure::Unanswered(why));
+        }
+    }
     let is_of_whole = |seen: &&Seen| pairs.contains(&(WHOLE.to_owned(), seen.namespace().to_owned()));
     let of_whole: Vec<_> = visible.workspaces.iter().filter(is_of_whole).collect();
     let rights = list::rights_of(context, &of_whole).await;
@@ -71,7 +80,7 @@ async fn chosen(
         .filter(|seen| runs(seen) && !is_guest(seen) && is_named(seen))
         .collect();
     found.sort_by_key(key);
-    found
+    Ok(found)
 }
 
 fn key(seen: &Seen) -> String {
@@ -105,7 +114,10 @@ pub(crate) async fn ask(context: Context, RawQuery(query): RawQuery) -> Response
     let query = query.as_deref().unwrap_or_default();
     let (mut hidden, back) = origin(query);
     let pairs = named(query);
-    let mut chosen = chosen(&context, &pairs, key).await;
+    let mut chosen = match chosen(&context, &pairs, key).await {
+        Ok(chosen) => chosen,
+        Err(failure) => return context.failed("Nothing is stopped", &failure, &back),
+    };
     if chosen.is_empty() {
         return none(&context, &pairs, &back);
     }
@@ -171,8 +183,12 @@ pub(crate) async fn act(context: Context, body: String) -> Response {
     if let Some(why) = context.read_only() {
         return context.bad_request(&why, "Use the commands on the page before.", &back);
     }
-    let pairs = named(&body);
-    let mut chosen = chosen(&context, &pairs, key_and_uid).await;
+    let mut pairs = named(&body);
+    pairs.retain(|(name, _)| name != WHOLE);
+    let mut chosen = match chosen(&context, &pairs, key_and_uid).await {
+        Ok(chosen) => chosen,
+        Err(failure) => return context.failed("Nothing is stopped", &failure, &back),
+    };
     if chosen.is_empty() {
         return none(&context, &pairs, &back);
     }

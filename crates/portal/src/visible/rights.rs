@@ -133,18 +133,18 @@ impl Rights {
         }
     }
 
-    /// Whether the user has the right in the namespace. The question about all namespaces comes first: its answer serves every namespace.
+    /// Whether the user has the right in the namespace. `None`: no answer in time. The question about all namespaces comes first: its answer serves every namespace.
     pub(crate) async fn may_in(
         &self,
         user: &User,
         verb: &'static str,
         resource: &str,
         namespace: &str,
-    ) -> bool {
+    ) -> Option<bool> {
         match self.may(user, verb, resource, "", "").await {
-            Some(false) => self.may(user, verb, resource, namespace, "").await == Some(true),
+            Some(false) => self.may(user, verb, resource, namespace, "").await,
             // Without an answer in time another question would only take as long.
-            answer => answer == Some(true),
+            answer => answer,
         }
     }
 

@@ -1,7 +1,9 @@
 //! User, namespace, template -> what a form offers there (IO: profiles and rights as the user).
 
 use std::collections::BTreeSet;
+use std::pin::pin;
 use std::sync::Arc;
+use std::time::Duration;
 
 use api::names::USE_VERB;
 use api::{Workspace, WorkspaceExecutionProfile, WorkspaceTemplate};
@@ -10,11 +12,14 @@ use kube::ResourceExt as _;
 use kube::api::ListParams;
 use rules::form::{Form, Offer, form};
 use rules::{References, Violation, judge};
+use tokio::time::timeout;
 
 use crate::app::Context;
 
 /// Rights that are asked about at the same time.
 const AT_ONCE: usize = 16;
+/// Longest search for a namespace in which the user may use a template.
+const TIMEOUT: Duration = Duration::from_secs(2);
 
 /// Where a workspace is, and from which template.
 #[derive(Debug, Clone)]
@@ -107,16 +112,27 @@ pub(super) async fn usable(
     first: &str,
     others: &BTreeSet<String>,
 ) -> String {
-    let others = others.iter().map(String::as_str);
-    for namespace in std::iter::once(first).chain(others) {
-        if context
-            .may(USE_VERB, "workspacetemplates", namespace, template)
-            .await
-        {
-            return namespace.to_owned();
-        }
+    let first = first.to_owned();
+    if context.app.index.template(template).is_none() {
+        return first;
     }
-    first.to_owned()
+    // Most people use it in the first one: only without that right the others are asked about.
+    let others = stream::iter(others.clone()).map(async |namespace| {
+        let may = context.may(USE_VERB, "workspacetemplates", &namespace, template);
+        may.await.then_some(namespace)
+    });
+    if context
+        .may(USE_VERB, "workspacetemplates", &first, template)
+        .await
+    {
+        return first;
+    }
+    let mut found = pin!(others.buffered(AT_ONCE).filter_map(std::future::ready));
+    timeout(TIMEOUT, found.next())
+        .await
+        .ok()
+        .flatten()
+        .unwrap_or(first)
 }
 
 fn is_deprecated(template: &WorkspaceTemplate) -> bool {

@@ -9,6 +9,7 @@ mod source;
 use std::convert::Infallible;
 use std::time::Duration;
 
+use axum::body::Body;
 use axum::extract::{Path, Query};
 use axum::response::sse::{Event, KeepAlive, Sse};
 use axum::response::{IntoResponse as _, Response};
@@ -19,7 +20,7 @@ use jiff::Timestamp;
 use kube::ResourceExt as _;
 use kube::api::LogParams;
 use serde::Deserialize;
-use tokio::time::{Instant, sleep_until};
+use tokio::time::{Instant, sleep_until, timeout};
 
 use self::lines::{Output, Position, Unread, read_line};
 use self::source::{Source, restarts, source, unreadable};
@@ -27,13 +28,17 @@ use super::answers::plain;
 use super::summary::above;
 use crate::app::Context;
 use crate::cluster::Failure;
-use crate::limits::Permit;
+use crate::limits::{OutputPermit, Permit};
 use crate::views::{Logs, Nav, Note, plain_log};
 
 /// Most lines of a page and of a file.
 const LINES: i64 = 5_000;
 /// Most bytes of a page and of a file.
 const BYTES: usize = 2 * 1024 * 1024;
+/// Bytes that are given to a connection at once.
+const PIECE: usize = 64 * 1024;
+/// Longest wait for other logs, and for the output.
+const TIMEOUT: Duration = Duration::from_secs(10);
 /// Most bytes of a stream in a second.
 const RATE: usize = 256 * 1024;
 
@@ -71,8 +76,7 @@ pub(crate) async fn page(
         Ok(found) => found,
         Err(why) => return context.page(&absent(layout, why)),
     };
-    let _permit = context.app.limits.output().await;
-    let (lines, last) = match text(&context, &namespace, &source).await {
+    let (lines, last, permit) = match text(&context, &namespace, &source).await {
         Ok(read) => read,
         Err(failure) => return context.page(&absent(layout, unreadable(&source, &failure))),
     };
@@ -82,7 +86,7 @@ pub(crate) async fn page(
     ])
     .unwrap_or_default();
     let is_full = lines.len() >= usize::try_from(LINES).unwrap_or(usize::MAX);
-    context.page(&Logs {
+    let page = context.page(&Logs {
         layout,
         containers,
         has_previous: restarts(&source.pod, &source.container) > 0,
@@ -105,7 +109,8 @@ pub(crate) async fn page(
         absent: None,
         container: source.container,
         lines,
-    })
+    });
+    held(page, permit)
 }
 
 /// Answers `GET /w/<namespace>/<name>/logs/file`.
@@ -119,9 +124,8 @@ pub(crate) async fn file(
         Ok(source) => source,
         Err(answer) => return answer,
     };
-    let _permit = context.app.limits.output().await;
     match text(&context, &namespace, &source).await {
-        Ok((lines, _)) => {
+        Ok((lines, _, permit)) => {
             let headers = [
                 (CONTENT_TYPE, "text/plain; charset=utf-8".to_owned()),
                 (
@@ -129,7 +133,7 @@ pub(crate) async fn file(
                     format!("attachment; filename=\"{name}-{}.log\"", source.container),
                 ),
             ];
-            (headers, lines.join("\n")).into_response()
+            held((headers, lines.join("\n")).into_response(), permit)
         }
         Err(failure) => context.failed("The output cannot be read", &failure, &back),
     }
@@ -264,8 +268,23 @@ async fn chosen(
     })
 }
 
-/// The last lines, and where they end.
+/// The last lines, where they end, and the permit to have them in memory.
 async fn text(
+    context: &Context,
+    namespace: &str,
+    source: &Source,
+) -> Result<(Vec<String>, Position, OutputPermit), Failure> {
+    let late = |what: &str| Failure::Unanswered(format!("{what} within {} s", TIMEOUT.as_secs()));
+    let permit = timeout(TIMEOUT, context.app.limits.output(&context.user.name)).await;
+    let Ok(Some(permit)) = permit else {
+        return Err(late("Other logs were not read to their end"));
+    };
+    let read = timeout(TIMEOUT, read(context, namespace, source)).await;
+    let (lines, position) = read.map_err(|_| late("The output did not come from its node"))??;
+    Ok((lines, position, permit))
+}
+
+async fn read(
     context: &Context,
     namespace: &str,
     source: &Source,
@@ -292,4 +311,22 @@ async fn text(
         lines.push(plain_log(&text));
     }
     Ok((lines, position))
+}
+
+/// The answer, whose permit is given back when its last part was sent, or the connection has ended.
+fn held(answer: Response, permit: OutputPermit) -> Response {
+    let (parts, body) = answer.into_parts();
+    let pieces = body.into_data_stream().flat_map(|part| {
+        let mut rest = part.unwrap_or_default();
+        let piece = move || {
+            let piece = rest.split_to(PIECE.min(rest.len()));
+            (!piece.is_empty()).then_some(piece)
+        };
+        stream::iter(std::iter::from_fn(piece))
+    });
+    let pieces = pieces.map(move |piece| {
+        let _held = &permit;
+        Ok::<_, Infallible>(piece)
+    });
+    Response::from_parts(parts, Body::from_stream(pieces))
 }
