@@ -117,6 +117,8 @@ impl Limits {
 
 #[cfg(test)]
 mod tests {
+    use futures::FutureExt as _;
+
     use super::*;
 
     #[test]
@@ -143,5 +145,15 @@ mod tests {
         );
         open.pop();
         assert!(limits.stream("alice").is_some());
+    }
+
+    #[tokio::test]
+    async fn a_user_has_one_output_in_memory_and_others_do_not_wait_for_it() {
+        let limits = Limits::default();
+        let held = limits.output("alice").await.unwrap();
+        assert!(limits.output("alice").now_or_never().is_none());
+        assert!(limits.output("bob").now_or_never().flatten().is_some());
+        drop(held);
+        assert!(limits.output("alice").now_or_never().flatten().is_some());
     }
 }

@@ -95,6 +95,23 @@ async fn pages_come_within_seconds_though_access_reviews_are_not_answered() {
     assert!(start.elapsed() < Duration::from_secs(5), "{:?}", start.elapsed());
 }
 
+#[tokio::test]
+async fn what_may_be_stopped_is_not_guessed_while_access_reviews_are_not_answered() {
+    let portal = Portal::start(|server| server.put(&workspace("lab"))).await;
+    for _ in 0..50 {
+        portal
+            .server
+            .disrupt(Method::POST, "subjectaccessreviews", Disruption::NoAnswer);
+    }
+    let answer = portal.get("alice", "/stop?namespace=team").await;
+    assert_eq!(answer.status, 503, "{}", answer.text);
+    assert!(
+        answer.text.contains("did not say in time what you may stop"),
+        "{}",
+        answer.text
+    );
+}
+
 #[tokio::test(start_paused = true)]
 async fn an_open_page_says_that_it_may_be_out_of_date_and_ends_when_it_is_too_old() {
     for path in [

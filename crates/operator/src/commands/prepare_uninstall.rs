@@ -300,4 +300,33 @@ mod tests {
         let wanted = json!({"resourceVersion": "7", "finalizers": ["example.org/theirs"]});
         assert_eq!(patch, json!({"metadata": wanted}));
     }
+
+    #[tokio::test]
+    async fn an_object_that_is_refused_is_named_and_keeps_no_other_from_being_released() {
+        let (server, client) = testkit::api_server::ApiServer::start();
+        for name in ["one", "two", "three"] {
+            let mut workspace = testkit::objects::workspace(name);
+            workspace.metadata.finalizers = Some(vec![CLEANUP_FINALIZER.to_owned()]);
+            server.put(&workspace);
+        }
+        server.fail(testkit::faults::Fault {
+            method: http::Method::PATCH,
+            path_part: "/workspaces/two",
+            code: 422,
+            reason: "Invalid",
+            message: "spec.image: is too long".to_owned(),
+            times: 1,
+        });
+        let all = Api::<Workspace>::all(client.clone());
+        let refused = format!("{:#}", release(&client, &all).await.unwrap_err());
+        assert!(
+            refused.contains("/two") && refused.contains("spec.image: is too long"),
+            "{refused}"
+        );
+        for workspace in server.all::<Workspace>() {
+            let is_refused = workspace.name_any() == "two";
+            assert_eq!(!workspace.finalizers().is_empty(), is_refused, "{workspace:?}");
+        }
+        release(&client, &all).await.unwrap();
+    }
 }

@@ -330,3 +330,33 @@ fn held(answer: Response, permit: OutputPermit) -> Response {
     });
     Response::from_parts(parts, Body::from_stream(pieces))
 }
+
+#[cfg(test)]
+mod tests {
+    use futures::FutureExt as _;
+    use http_body_util::BodyExt as _;
+
+    use super::*;
+    use crate::limits::Limits;
+
+    #[tokio::test]
+    async fn an_answer_holds_its_permit_until_its_last_part_is_sent_or_the_client_has_gone() {
+        let limits = Limits::default();
+        let text = "x".repeat(2 * PIECE + 1);
+        let mut body = held(
+            text.clone().into_response(),
+            limits.output("alice").await.unwrap(),
+        )
+        .into_body();
+        let mut sent = 0;
+        while let Some(frame) = body.frame().await {
+            assert!(limits.output("alice").now_or_never().is_none(), "after {sent}");
+            sent += frame.unwrap().data_ref().map_or(0, axum::body::Bytes::len);
+        }
+        assert_eq!(sent, text.len());
+        drop(body);
+        let stalled = held(text.into_response(), limits.output("alice").await.unwrap());
+        drop(stalled);
+        assert!(limits.output("alice").now_or_never().flatten().is_some());
+    }
+}
