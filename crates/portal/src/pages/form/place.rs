@@ -113,10 +113,7 @@ pub(super) async fn usable(
     others: &BTreeSet<String>,
 ) -> String {
     let first = first.to_owned();
-    if context.app.index.template(template).is_none() {
-        return first;
-    }
-    // Most people use it in the first one: only without that right the others are asked about.
+    // It is not looked up first: the time of the answer would tell whether it exists.
     let others = stream::iter(others.clone()).map(async |namespace| {
         let may = context.may(USE_VERB, "workspacetemplates", &namespace, template);
         may.await.then_some(namespace)
