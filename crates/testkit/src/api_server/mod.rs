@@ -406,9 +406,8 @@ impl Store {
             (&Method::GET, true) => self.get(path).ok_or_else(|| Refusal::not_found(path)),
             (&Method::GET, false) => Ok(self.listing(path, &call.query)),
             (&Method::POST, _) => {
-                let mut object = call.body.clone();
-                let name = self.name_of(path, &mut object["metadata"]);
-                self.create(&format!("{path}/{name}"), object)
+                let name = call.body["metadata"]["name"].as_str().unwrap_or_default();
+                self.create(&format!("{path}/{name}"), call.body.clone())
             }
             (&Method::PATCH, _) if call.content_type.contains("apply-patch") => self.apply(
                 path,

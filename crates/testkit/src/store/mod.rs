@@ -145,18 +145,6 @@ impl Store {
         });
     }
 
-    /// The name of an object to create in a collection. It is set if only a `generateName` is given.
-    pub fn name_of(&self, collection: &str, metadata: &mut Value) -> String {
-        if let Some(prefix) = metadata["generateName"].as_str()
-            && metadata["name"].is_null()
-        {
-            let names = (1..).map(|number| format!("{prefix}{number:05}"));
-            let mut free = names.filter(|name| !self.objects.contains_key(&format!("{collection}/{name}")));
-            metadata["name"] = json!(free.next());
-        }
-        metadata["name"].as_str().unwrap_or_default().to_owned()
-    }
-
     /// `POST`: fails if the name exists.
     pub fn create(&mut self, path: &str, object: Value) -> Result<Value, Refusal> {
         if self.objects.contains_key(path) {

@@ -89,7 +89,8 @@ impl Typed {
         };
         Ok(WorkspaceShare {
             metadata: ObjectMeta {
-                generate_name: Some(format!("{name}-")),
+                // Without a name a denial would come from another check, with other words.
+                name: Some(format!("{name}-{:x}", now.as_nanosecond())),
                 namespace: workspace.namespace(),
                 ..ObjectMeta::default()
             },
