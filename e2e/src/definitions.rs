@@ -7,7 +7,7 @@ use anyhow::Context as _;
 use crate::{command::administered, wait};
 
 /// The kinds in `gateways.yaml`. Traefik waits for all of them.
-pub const GATEWAY_API: [&str; 7] = [
+const GATEWAY_API: [&str; 7] = [
     "backendtlspolicies.gateway.networking.k8s.io",
     "gatewayclasses.gateway.networking.k8s.io",
     "gateways.gateway.networking.k8s.io",
@@ -52,5 +52,24 @@ pub async fn remove(name: &str) -> anyhow::Result<()> {
         "",
     )
     .await?;
+    Ok(())
+}
+
+/// Installs the Gateway API.
+///
+/// # Errors
+/// The API server refuses.
+pub async fn install_gateway_api() -> anyhow::Result<()> {
+    install("gateways.yaml", &GATEWAY_API).await
+}
+
+/// Removes it.
+///
+/// # Errors
+/// The API server refuses.
+pub async fn remove_gateway_api() -> anyhow::Result<()> {
+    for kind in GATEWAY_API {
+        remove(kind).await?;
+    }
     Ok(())
 }

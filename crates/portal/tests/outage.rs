@@ -73,14 +73,18 @@ async fn beyond_a_minute_of_interruption_nothing_is_shown_but_that() {
     panic!("the list does not come back");
 }
 
-#[tokio::test(start_paused = true)]
-async fn pages_come_within_seconds_though_access_reviews_are_not_answered() {
-    let portal = Portal::start(|server| server.put(&workspace("lab"))).await;
+fn leave_reviews_unanswered(portal: &Portal) {
     for _ in 0..50 {
         portal
             .server
             .disrupt(Method::POST, "subjectaccessreviews", Disruption::NoAnswer);
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn pages_come_within_seconds_though_access_reviews_are_not_answered() {
+    let portal = Portal::start(|server| server.put(&workspace("lab"))).await;
+    leave_reviews_unanswered(&portal);
     let start = Instant::now();
     let list = portal.get("alice", "/").await;
     assert!(
@@ -98,11 +102,7 @@ async fn pages_come_within_seconds_though_access_reviews_are_not_answered() {
 #[tokio::test]
 async fn what_may_be_stopped_is_not_guessed_while_access_reviews_are_not_answered() {
     let portal = Portal::start(|server| server.put(&workspace("lab"))).await;
-    for _ in 0..50 {
-        portal
-            .server
-            .disrupt(Method::POST, "subjectaccessreviews", Disruption::NoAnswer);
-    }
+    leave_reviews_unanswered(&portal);
     let answer = portal.get("alice", "/stop?namespace=team").await;
     assert_eq!(answer.status, 503, "{}", answer.text);
     assert!(

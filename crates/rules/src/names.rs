@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use api::manager::{Routing, RoutingMode};
+use k8s_openapi::jiff::Timestamp;
 use sha2::{Digest as _, Sha256};
 
 /// Maximum length of the readable part of a host (workspace name) or of a user's slug (user name).
@@ -95,6 +96,12 @@ fn base32(text: &str) -> String {
         .rev()
         .map(|place| char::from(BASE32[(bits >> (place * 5) & 31) as usize]))
         .collect()
+}
+
+/// A name for a new share of the workspace `name`. It is not left to the API server (`generateName`): without a name a denial would come
+/// from another check, with other words.
+pub fn share(name: &str, now: Timestamp) -> String {
+    format!("{name}-{:x}", now.as_nanosecond())
 }
 
 /// Labels that select all objects of the workspace `name`. They never change.

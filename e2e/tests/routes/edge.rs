@@ -201,19 +201,7 @@ impl Edge {
 
     /// Takes everything away.
     pub(crate) async fn finish(self) -> anyhow::Result<()> {
-        let name = self.name.as_str();
-        kubectl(
-            &[
-                "delete",
-                "clusterrole,clusterrolebinding,ingressclass",
-                name,
-                "--ignore-not-found",
-            ],
-            "",
-        )
-        .await?;
-        kubectl(&["delete", "namespace", name, "--timeout=120s"], "").await?;
-        Ok(())
+        traefik::remove(&self.name).await
     }
 }
 
@@ -259,54 +247,22 @@ fn manifests(name: &str, workspaces: &str, image: &str, with_gateway: bool) -> a
         })
     };
     let watched = format!("{workspaces},{name}");
+    let [crd, ingress] =
+        ["crd", "ingress"].map(|provider| format!("--providers.kubernetes{provider}.namespaces={watched}"));
     let mut args = vec![
-        "--entrypoints.websecure.address=:8443".to_owned(),
-        "--global.checknewversion=false".to_owned(),
-        "--global.sendanonymoususage=false".to_owned(),
-        "--providers.kubernetescrd=true".to_owned(),
-        format!("--providers.kubernetescrd.namespaces={watched}"),
-        "--providers.kubernetesingress=true".to_owned(),
-        format!("--providers.kubernetesingress.namespaces={watched}"),
-        "--providers.providersthrottleduration=100ms".to_owned(),
+        "--entrypoints.websecure.address=:8443",
+        "--global.checknewversion=false",
+        "--global.sendanonymoususage=false",
+        "--providers.kubernetescrd=true",
+        &crd,
+        "--providers.kubernetesingress=true",
+        &ingress,
+        "--providers.providersthrottleduration=100ms",
     ];
     if with_gateway {
-        args.push("--providers.kubernetesgateway=true".to_owned());
+        args.push("--providers.kubernetesgateway=true");
     }
-    let every = |group: &str, resources: Value| json!({"apiGroups": [group], "resources": resources, "verbs": ["get", "list", "watch"]});
-    let rules = json!([
-        every(
-            "",
-            json!([
-                "services",
-                "secrets",
-                "nodes",
-                "configmaps",
-                "namespaces",
-                "pods",
-                "endpoints"
-            ])
-        ),
-        every("discovery.k8s.io", json!(["endpointslices"])),
-        every("networking.k8s.io", json!(["ingresses", "ingressclasses"])),
-        every("gateway.networking.k8s.io", json!(["*"])),
-        {"apiGroups": ["gateway.networking.k8s.io"], "resources": ["*"], "verbs": ["update"]},
-        every(
-            "traefik.io",
-            json!([
-                "ingressroutes",
-                "ingressroutetcps",
-                "ingressrouteudps",
-                "middlewares",
-                "middlewaretcps",
-                "tlsoptions",
-                "tlsstores",
-                "traefikservices",
-                "serverstransports",
-                "serverstransporttcps",
-            ])
-        ),
-    ]);
-    let mut objects = traefik::surroundings(name, &rules)?;
+    let mut objects = traefik::surroundings(name)?;
     objects.extend([
         pod("traefik", image, json!(null), json!(args), 8443),
         service("traefik", 8443),
@@ -321,31 +277,10 @@ fn manifests(name: &str, workspaces: &str, image: &str, with_gateway: bool) -> a
         pod("client", echo, json!(null), json!(null), 8888),
     ]);
     if with_gateway {
-        objects.extend(gateway(name));
+        let tls = json!({"mode": "Terminate", "certificateRefs": [{"name": CERTIFICATE}]});
+        objects.extend(traefik::gateway(name, "edge", ("https", "HTTPS", &tls)));
     }
     Ok(objects)
-}
-
-/// A Gateway that takes routes of all namespaces, and its class.
-fn gateway(name: &str) -> [Value; 2] {
-    let group = "gateway.networking.k8s.io/v1";
-    [
-        json!({
-            "apiVersion": group, "kind": "GatewayClass", "metadata": {"name": name},
-            "spec": {"controllerName": "traefik.io/gateway-controller"},
-        }),
-        json!({
-            "apiVersion": group, "kind": "Gateway", "metadata": {"name": "edge", "namespace": name},
-            "spec": {
-                "gatewayClassName": name,
-                "listeners": [{
-                    "name": "https", "port": 8443, "protocol": "HTTPS",
-                    "tls": {"mode": "Terminate", "certificateRefs": [{"name": CERTIFICATE}]},
-                    "allowedRoutes": {"namespaces": {"from": "All"}},
-                }],
-            },
-        }),
-    ]
 }
 
 /// A WorkspaceManager of the repository's samples, fitted to the proxy for workspaces in `namespace`.

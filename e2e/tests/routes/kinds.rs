@@ -92,7 +92,7 @@ async fn a_missing_kind_is_reported_and_the_route_is_created_once_it_is_installe
     assert_eq!(failed.1, "RouteFailed");
     ready(&manager, "False RouteKindUnavailable").await?;
     let mut log = Log::open()?;
-    definitions::install("gateways.yaml", &definitions::GATEWAY_API).await?;
+    definitions::install_gateway_api().await?;
     degraded("False", "").await?;
     ready(&manager, "True AllRulesHold").await?;
     workspace::reached(&alice, "ws", Phase::Running).await?;
@@ -136,9 +136,7 @@ async fn a_missing_kind_is_reported_and_the_route_is_created_once_it_is_installe
             .is_empty()
     );
     edge.finish().await?;
-    for kind in definitions::GATEWAY_API {
-        definitions::remove(kind).await?;
-    }
+    definitions::remove_gateway_api().await?;
     edge::forget(&[&manager]).await?;
     scratch.finish().await
 }

@@ -46,7 +46,7 @@ pub(crate) async fn share(cluster: &Cluster, args: &Share, console: &mut Console
     let workspace = Target::named(cluster, &args.name).read(cluster).await?;
     let share = WorkspaceShare {
         metadata: ObjectMeta {
-            name: Some(format!("{}-{:x}", args.name, now.as_nanosecond())),
+            name: Some(rules::names::share(&args.name, now)),
             namespace: Some(namespace.to_owned()),
             ..ObjectMeta::default()
         },

@@ -72,7 +72,8 @@ pub struct Args {
     release_name: String,
 }
 
-/// Runs the steps in order. Each step is complete before the next one starts; an object that is refused keeps no other from being released.
+/// Runs the steps in order. Each step is complete before the next one starts. An object that is refused keeps no other from being
+/// released.
 ///
 /// # Errors
 /// The API server refuses a request, or the operator's pods do not end. The message names the object.
@@ -88,22 +89,17 @@ pub async fn run(args: Args) -> anyhow::Result<()> {
     if !stop_operator(&client, &namespace, &release_name).await? {
         return Ok(());
     }
-    let of_cluster = match &scope {
-        Scope::Cluster => release_cluster(&client, &format!("{release_name}-webhook")).await,
-        Scope::Namespace(_) => Ok(()),
-    };
-    let workspaces = release::<Workspace>(&client, &scope.api(client.clone())).await;
-    let profiles = release::<WorkspaceExecutionProfile>(&client, &scope.api(client.clone())).await;
-    of_cluster.and(workspaces).and(profiles)
-}
-
-/// Deletes the webhook configurations, and removes our finalizers from objects of the cluster.
-async fn release_cluster(client: &Client, webhook: &str) -> anyhow::Result<()> {
-    delete::<ValidatingWebhookConfiguration>(client, webhook).await?;
-    delete::<MutatingWebhookConfiguration>(client, webhook).await?;
-    let templates = release::<WorkspaceTemplate>(client, &Api::all(client.clone())).await;
-    let managers = release::<WorkspaceManager>(client, &Api::all(client.clone())).await;
-    templates.and(managers)
+    let mut outcomes = Vec::new();
+    if scope.is_cluster() {
+        let webhook = format!("{release_name}-webhook");
+        delete::<ValidatingWebhookConfiguration>(&client, &webhook).await?;
+        delete::<MutatingWebhookConfiguration>(&client, &webhook).await?;
+        outcomes.push(release::<WorkspaceTemplate>(&client, &Api::all(client.clone())).await);
+        outcomes.push(release::<WorkspaceManager>(&client, &Api::all(client.clone())).await);
+    }
+    outcomes.push(release::<Workspace>(&client, &scope.api(client.clone())).await);
+    outcomes.push(release::<WorkspaceExecutionProfile>(&client, &scope.api(client.clone())).await);
+    outcomes.into_iter().collect()
 }
 
 /// Scales the operator to 0 and waits until its pods have ended: a running operator would set the finalizers again. Returns false if
@@ -198,8 +194,8 @@ where
         let (count, refused) = release_listed(client, all).await?;
         tracing::info!(%kind, count, "finalizers are removed");
         // What is refused once is refused again. All others are released by now.
-        if let Some(first) = refused.into_iter().next() {
-            return Err(first);
+        if let Some(error) = refused {
+            return Err(error);
         }
         if count == 0 {
             return Ok(());
@@ -208,12 +204,13 @@ where
     bail!("{kind}: something sets our finalizers again")
 }
 
-/// Removes our finalizers from the listed objects. Returns how many had some, and why some still have them.
-async fn release_listed<K>(client: &Client, all: &Api<K>) -> anyhow::Result<(usize, Vec<anyhow::Error>)>
+/// Removes our finalizers from the listed objects. Returns how many had some, and the first error of those that
+/// still have them.
+async fn release_listed<K>(client: &Client, all: &Api<K>) -> anyhow::Result<(usize, Option<anyhow::Error>)>
 where
     K: Resource<DynamicType = ()> + Clone + DeserializeOwned + std::fmt::Debug,
 {
-    let (mut count, mut refused, mut params) = (0, Vec::new(), ListParams::default().limit(PAGE));
+    let (mut count, mut refused, mut params) = (0, None, ListParams::default().limit(PAGE));
     loop {
         let page = match all.list_metadata(&params).await {
             // The CRD is gone, and all objects with it.
@@ -230,7 +227,7 @@ where
                 Ok(had_some) => count += usize::from(had_some),
                 Err(error) => {
                     tracing::error!("{error:#}");
-                    refused.push(error);
+                    refused.get_or_insert(error);
                 }
             }
         }

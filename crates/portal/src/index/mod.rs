@@ -30,7 +30,7 @@ use tokio::time::sleep;
 
 pub use served::Served;
 use snapshot::Latest;
-pub(crate) use snapshot::{Snapshot, access_type};
+pub(crate) use snapshot::{Snapshot, access_type, hash};
 use watch::{Health, Watch};
 
 /// Changes within this time are shown on open pages together.

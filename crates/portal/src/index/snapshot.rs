@@ -205,7 +205,8 @@ pub(crate) fn access_type(workspace: &Workspace) -> AccessType {
         .unwrap_or(AccessType::OwnerOnly)
 }
 
-fn hash(value: impl Hash) -> u64 {
+/// A hash by which versions of a value are compared within this process.
+pub(crate) fn hash(value: impl Hash) -> u64 {
     let mut hasher = DefaultHasher::new();
     value.hash(&mut hasher);
     hasher.finish()

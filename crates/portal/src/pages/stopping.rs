@@ -18,7 +18,7 @@ use crate::cluster::Failure;
 use crate::views::{
     Action, BulkProgress, BulkResult, BulkResults, Confirm, Consequence, Nav, State, Tone, Way,
 };
-use crate::visible::{self, AccessLevel, Seen};
+use crate::visible::{self, AccessLevel, Seen, Visible};
 
 /// Workspaces that one request stops.
 const BATCH: usize = 50;
@@ -51,20 +51,13 @@ fn origin(query: &str) -> (Vec<(String, String)>, String) {
 }
 
 /// Those of the visible workspaces that the pairs name and that run, by name. `named_by`: how a pair names one. Of a whole namespace, those
-/// that the user may stop; it fails if the API server does not say that in time. Guests stop none here, and so learn nothing about its disk.
+/// that the user may stop. Guests stop none here, and so learn nothing about its disk.
 async fn chosen(
     context: &Context,
+    visible: Visible,
     pairs: &HashSet<(String, String)>,
     named_by: fn(&Seen) -> String,
-) -> Result<Vec<Seen>, Failure> {
-    let visible = visible::all(&context.app.index, &context.rights, &context.user).await;
-    for (_, namespace) in pairs.iter().filter(|(name, _)| name == WHOLE) {
-        if visible.is_partial || !May::is_known(context, namespace).await {
-            let why =
-                format!("The API server did not say in time what you may stop in namespace {namespace}.");
-            return Err(Failure::Unanswered(why));
-        }
-    }
+) -> Vec<Seen> {
     let is_of_whole = |seen: &&Seen| pairs.contains(&(WHOLE.to_owned(), seen.namespace().to_owned()));
     let of_whole: Vec<_> = visible.workspaces.iter().filter(is_of_whole).collect();
     let rights = list::rights_of(context, &of_whole).await;
@@ -80,7 +73,7 @@ async fn chosen(
         .filter(|seen| runs(seen) && !is_guest(seen) && is_named(seen))
         .collect();
     found.sort_by_key(key);
-    Ok(found)
+    found
 }
 
 fn key(seen: &Seen) -> String {
@@ -114,10 +107,15 @@ pub(crate) async fn ask(context: Context, RawQuery(query): RawQuery) -> Response
     let query = query.as_deref().unwrap_or_default();
     let (mut hidden, back) = origin(query);
     let pairs = named(query);
-    let mut chosen = match chosen(&context, &pairs, key).await {
-        Ok(chosen) => chosen,
-        Err(failure) => return context.failed("Nothing is stopped", &failure, &back),
-    };
+    let visible = visible::all(&context.app.index, &context.rights, &context.user).await;
+    for (_, namespace) in pairs.iter().filter(|(name, _)| name == WHOLE) {
+        if visible.is_partial || !May::is_known(&context, namespace).await {
+            let why =
+                format!("The API server did not say in time what you may stop in namespace {namespace}.");
+            return context.failed("Nothing is stopped", &Failure::Unanswered(why), &back);
+        }
+    }
+    let mut chosen = chosen(&context, visible, &pairs, key).await;
     if chosen.is_empty() {
         return none(&context, &pairs, &back);
     }
@@ -185,10 +183,8 @@ pub(crate) async fn act(context: Context, body: String) -> Response {
     }
     let mut pairs = named(&body);
     pairs.retain(|(name, _)| name != WHOLE);
-    let mut chosen = match chosen(&context, &pairs, key_and_uid).await {
-        Ok(chosen) => chosen,
-        Err(failure) => return context.failed("Nothing is stopped", &failure, &back),
-    };
+    let visible = visible::all(&context.app.index, &context.rights, &context.user).await;
+    let mut chosen = chosen(&context, visible, &pairs, key_and_uid).await;
     if chosen.is_empty() {
         return none(&context, &pairs, &back);
     }

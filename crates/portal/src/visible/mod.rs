@@ -73,9 +73,9 @@ pub(crate) struct Visible {
     pub(crate) is_partial: bool,
 }
 
-impl Visible {
-    /// Hashes what tells one version of it from another.
-    pub(crate) fn hash_versions(&self, hasher: &mut impl Hasher) {
+/// What tells one version of it from another.
+impl Hash for Visible {
+    fn hash<H: Hasher>(&self, hasher: &mut H) {
         self.is_partial.hash(hasher);
         for seen in &self.workspaces {
             let metadata = &seen.workspace.metadata;
@@ -100,7 +100,9 @@ impl Reach {
     /// Asks for the rights in all namespaces.
     pub(crate) async fn of(snapshot: &Snapshot, rights: &Rights, user: &User) -> Self {
         let candidates = snapshot.namespaces().iter().cloned();
-        let readable = rights.namespaces(user, ("list", "workspaces"), candidates).await;
+        let readable = rights
+            .namespaces(user, ("list", "workspaces", ""), candidates)
+            .await;
         let guest = Guest::new(snapshot, user, |_| true);
         let depends = snapshot.public().filter(|workspace| {
             let namespace = workspace.metadata.namespace.as_deref().unwrap_or_default();
@@ -112,7 +114,7 @@ impl Reach {
         let open = if namespaces.is_empty() {
             Namespaces::default()
         } else {
-            let right = ("create", "workspaces/connect");
+            let right = ("create", "workspaces/connect", "");
             rights.namespaces(user, right, namespaces).await
         };
         Self {

@@ -38,7 +38,8 @@ pub(crate) struct Namespaces {
 }
 
 impl Namespaces {
-    pub(super) fn holds(&self, namespace: &str) -> bool {
+    /// Whether the namespace is one of them.
+    pub(crate) fn holds(&self, namespace: &str) -> bool {
         self.all || self.named.contains(namespace)
     }
 }
@@ -133,7 +134,8 @@ impl Rights {
         }
     }
 
-    /// Whether the user has the right in the namespace. `None`: no answer in time. The question about all namespaces comes first: its answer serves every namespace.
+    /// Whether the user has the right in the namespace. `None`: no answer in time. The question about all namespaces comes first: its answer
+    /// serves every namespace.
     pub(crate) async fn may_in(
         &self,
         user: &User,
@@ -148,22 +150,23 @@ impl Rights {
         }
     }
 
-    /// Those of the `candidates` in which the user has the right. One question about all namespaces comes first.
-    pub(super) async fn namespaces(
+    /// Those of the `candidates` in which the user has the right on objects of this name, or of any if that is empty. One question about all
+    /// namespaces comes first.
+    pub(crate) async fn namespaces(
         &self,
         user: &User,
-        (verb, resource): (&'static str, &str),
+        (verb, resource, name): (&'static str, &str, &str),
         candidates: impl IntoIterator<Item = String>,
     ) -> Namespaces {
         let mut deadline = std::pin::pin!(tokio::time::sleep(TIMEOUT));
-        if self.may(user, verb, resource, "", "").await == Some(true) {
+        if self.may(user, verb, resource, "", name).await == Some(true) {
             return Namespaces {
                 all: true,
                 ..Namespaces::default()
             };
         }
         let answers = stream::iter(candidates).map(|namespace| async move {
-            (self.may(user, verb, resource, &namespace, "").await, namespace)
+            (self.may(user, verb, resource, &namespace, name).await, namespace)
         });
         let mut answers = std::pin::pin!(answers.buffer_unordered(CONCURRENCY));
         let mut found = Namespaces::default();
@@ -188,7 +191,7 @@ impl Rights {
         let mut candidates = index.namespaces();
         candidates.extend(Some(named.to_owned()).filter(|named| !named.is_empty()));
         let found = self
-            .namespaces(user, ("create", "workspaces"), candidates.clone())
+            .namespaces(user, ("create", "workspaces", ""), candidates.clone())
             .await;
         candidates
             .into_iter()

@@ -1,12 +1,7 @@
 //! Kind of front -> a Traefik of an administrator that leads all hosts to the release's proxy (IO).
 
 use anyhow::Context as _;
-use e2e::{
-    Environment, cluster,
-    cluster::Scratch,
-    command::{administered, apply},
-    definitions, traefik, wait,
-};
+use e2e::{Environment, cluster, cluster::Scratch, command::apply, definitions, traefik, wait};
 use k8s_openapi::api::core::v1::{Pod, Secret, Service};
 use kube::{
     Api,
@@ -58,7 +53,7 @@ impl Front {
     pub(crate) async fn start(kind: Kind, scratch: &Scratch) -> anyhow::Result<Self> {
         definitions::install("traefik.yaml", &["ingressroutetcps.traefik.io"]).await?;
         if kind.uses_gateways() {
-            definitions::install("gateways.yaml", &definitions::GATEWAY_API).await?;
+            definitions::install_gateway_api().await?;
         }
         let (environment, admin) = (Environment::get()?, cluster::admin().await?);
         let image = traefik::image().await?;
@@ -150,19 +145,9 @@ impl Front {
 
     /// Takes everything away.
     pub(crate) async fn finish(self) -> anyhow::Result<()> {
-        let name = self.name.as_str();
-        let rights = [
-            "delete",
-            "clusterrole,clusterrolebinding,ingressclass",
-            name,
-            "--ignore-not-found",
-        ];
-        administered(&rights, "").await?;
-        administered(&["delete", "namespace", name, "--timeout=120s"], "").await?;
+        traefik::remove(&self.name).await?;
         if self.kind.uses_gateways() {
-            for kind in definitions::GATEWAY_API {
-                definitions::remove(kind).await?;
-            }
+            definitions::remove_gateway_api().await?;
         }
         Ok(())
     }
@@ -178,27 +163,7 @@ async fn node_address() -> anyhow::Result<String> {
 }
 
 fn objects(name: &str, image: &str, kind: Kind) -> anyhow::Result<Vec<Value>> {
-    let rules = json!([
-        rule(
-            "",
-            &[
-                "services",
-                "secrets",
-                "nodes",
-                "configmaps",
-                "namespaces",
-                "pods",
-                "endpoints"
-            ],
-            READ
-        ),
-        rule("discovery.k8s.io", &["endpointslices"], READ),
-        rule("networking.k8s.io", &["ingresses", "ingressclasses"], READ),
-        rule("traefik.io", &["*"], READ),
-        rule("gateway.networking.k8s.io", &["*"], READ),
-        rule("gateway.networking.k8s.io", &["*"], &["update"]),
-    ]);
-    let mut objects = traefik::surroundings(name, &rules)?;
+    let mut objects = traefik::surroundings(name)?;
     objects.push(deployment(name, image, kind));
     if kind.uses_gateways() {
         let (protocol, tls) = if kind.ends_tls() {
@@ -209,29 +174,9 @@ fn objects(name: &str, image: &str, kind: Kind) -> anyhow::Result<Vec<Value>> {
         } else {
             ("TLS", json!({"mode": "Passthrough"}))
         };
-        objects.push(json!({
-            "apiVersion": "gateway.networking.k8s.io/v1", "kind": "GatewayClass", "metadata": {"name": name},
-            "spec": {"controllerName": "traefik.io/gateway-controller"},
-        }));
-        objects.push(json!({
-            "apiVersion": "gateway.networking.k8s.io/v1", "kind": "Gateway",
-            "metadata": {"name": NAME, "namespace": name},
-            "spec": {
-                "gatewayClassName": name,
-                "listeners": [{
-                    "name": "edge", "port": 8443, "protocol": protocol, "tls": tls,
-                    "allowedRoutes": {"namespaces": {"from": "All"}},
-                }],
-            },
-        }));
+        objects.extend(traefik::gateway(name, NAME, ("edge", protocol, &tls)));
     }
     Ok(objects)
-}
-
-const READ: &[&str] = &["get", "list", "watch"];
-
-fn rule(group: &str, resources: &[&str], verbs: &[&str]) -> Value {
-    json!({"apiGroups": [group], "resources": resources, "verbs": verbs})
 }
 
 /// Traefik as its own chart runs it, with the provider of this kind alone.

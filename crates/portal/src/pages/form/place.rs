@@ -1,9 +1,7 @@
 //! User, namespace, template -> what a form offers there (IO: profiles and rights as the user).
 
 use std::collections::BTreeSet;
-use std::pin::pin;
 use std::sync::Arc;
-use std::time::Duration;
 
 use api::names::USE_VERB;
 use api::{Workspace, WorkspaceExecutionProfile, WorkspaceTemplate};
@@ -12,14 +10,11 @@ use kube::ResourceExt as _;
 use kube::api::ListParams;
 use rules::form::{Form, Offer, form};
 use rules::{References, Violation, judge};
-use tokio::time::timeout;
 
 use crate::app::Context;
 
 /// Rights that are asked about at the same time.
 const AT_ONCE: usize = 16;
-/// Longest search for a namespace in which the user may use a template.
-const TIMEOUT: Duration = Duration::from_secs(2);
 
 /// Where a workspace is, and from which template.
 #[derive(Debug, Clone)]
@@ -112,24 +107,18 @@ pub(super) async fn usable(
     first: &str,
     others: &BTreeSet<String>,
 ) -> String {
-    let first = first.to_owned();
-    // It is not looked up first: the time of the answer would tell whether it exists.
-    let others = stream::iter(others.clone()).map(async |namespace| {
-        let may = context.may(USE_VERB, "workspacetemplates", &namespace, template);
-        may.await.then_some(namespace)
-    });
-    if context
-        .may(USE_VERB, "workspacetemplates", &first, template)
-        .await
-    {
-        return first;
+    let right = (USE_VERB, "workspacetemplates", template);
+    // The template is not looked up: the time of the answer would tell whether it exists.
+    if context.may(right.0, right.1, first, template).await {
+        return first.to_owned();
     }
-    let mut found = pin!(others.buffered(AT_ONCE).filter_map(std::future::ready));
-    timeout(TIMEOUT, found.next())
-        .await
-        .ok()
-        .flatten()
+    let Context { rights, user, .. } = context;
+    let usable = rights.namespaces(user, right, others.clone()).await;
+    let mut others = others.iter().map(String::as_str);
+    others
+        .find(|namespace| usable.holds(namespace))
         .unwrap_or(first)
+        .to_owned()
 }
 
 fn is_deprecated(template: &WorkspaceTemplate) -> bool {

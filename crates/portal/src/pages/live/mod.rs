@@ -15,7 +15,6 @@ mod view;
 
 use std::collections::{HashMap, VecDeque};
 use std::convert::Infallible;
-use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -38,7 +37,7 @@ use super::may::May;
 use super::namespace;
 use super::search::Search;
 use crate::app::Context;
-use crate::index::Snapshot;
+use crate::index::{Snapshot, hash};
 use crate::limits::Permit;
 use crate::views::Quotas;
 use crate::visible::{self, Reach, Visible};
@@ -203,10 +202,7 @@ impl Follow {
             None => (self.context.app.index.snapshot(), None),
         };
         let visible = self.visible(&snapshot).await;
-        let objects = hash(|hasher| {
-            (snapshot.templates(), self.context.read_only()).hash(hasher);
-            visible.hash_versions(hasher);
-        });
+        let objects = hash((snapshot.templates(), self.context.read_only(), &visible));
         let before = before.filter(|before| before.objects == objects);
         if before.is_some_and(|before| before.read.elapsed() < REACH) {
             return Ok(Read::Same);
@@ -223,12 +219,10 @@ impl Follow {
         let page = Page::of(&self.context, search, &visible).await;
         let quotas = beside.as_ref().and_then(|(_, quotas)| quotas.as_ref());
         let quotas = quotas.map(Quotas::render).transpose()?;
+        let may = beside.as_ref().map(|(may, _)| may);
         let made_of = MadeOf {
             objects,
-            beside: hash(|hasher| {
-                let may = beside.as_ref().map(|(may, _)| may);
-                (&page.rights, may, quotas).hash(hasher);
-            }),
+            beside: hash((&page.rights, may, quotas)),
             read: Instant::now(),
         };
         self.made_of = Some(made_of);
@@ -312,15 +306,7 @@ impl Follow {
     }
 
     fn is_news(&mut self, id: &'static str, html: &str) -> bool {
-        let mut hasher = DefaultHasher::new();
-        html.hash(&mut hasher);
-        let hash = hasher.finish();
+        let hash = hash(html);
         self.sent.insert(id, hash) != Some(hash)
     }
-}
-
-fn hash(write: impl FnOnce(&mut DefaultHasher)) -> u64 {
-    let mut hasher = DefaultHasher::new();
-    write(&mut hasher);
-    hasher.finish()
 }

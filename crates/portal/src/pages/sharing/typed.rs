@@ -89,8 +89,7 @@ impl Typed {
         };
         Ok(WorkspaceShare {
             metadata: ObjectMeta {
-                // Without a name a denial would come from another check, with other words.
-                name: Some(format!("{name}-{:x}", now.as_nanosecond())),
+                name: Some(rules::names::share(&name, now)),
                 namespace: workspace.namespace(),
                 ..ObjectMeta::default()
             },
