@@ -2,13 +2,16 @@
 
 use std::{collections::BTreeMap, time::Duration};
 
-use api::workspace::{DesiredStatus, Phase};
+use api::{
+    names,
+    workspace::{DesiredStatus, Phase},
+};
 use e2e::{
     audit::{self, Log},
     cluster::{self, Scratch},
-    workspace,
+    wait, workspace,
 };
-use k8s_openapi::api::events::v1::Event;
+use k8s_openapi::api::{core::v1::ConfigMap, events::v1::Event};
 use kube::{
     Api,
     api::{ListParams, PostParams},
@@ -91,6 +94,11 @@ async fn a_start_costs_two_status_writes_and_two_events() -> anyhow::Result<()> 
     alice.create(&PostParams::default(), &stopped).await?;
     workspace::reached(&alice, "stopped", Phase::Stopped).await?;
     tokio::time::sleep(LAST_EVENTS).await;
+    let config_maps = scratch.api::<ConfigMap>();
+    wait::until("the assertion keys in the namespace", wait::USUAL, || async {
+        config_maps.get(names::ASSERTION_KEYS).await
+    })
+    .await?;
 
     for number in 1..=STARTS {
         let name = format!("running-{number}");
