@@ -1,7 +1,8 @@
 //! Caches, our last writes, reads from the API server -> whether a run may start (IO: [`confirm`]).
 //!
-//! A disk never has two pods. Anti-affinity and volume attachment keep a second pod away (docs/decisions/0083). On storage without
-//! attachment, such as NFS, only this file does. A run starts when it is [`StartSafety::Safe`]:
+//! The operator never starts a second pod on a disk. When Kubernetes replaces a pod, anti-affinity (`plan/pod`) and volume attachment
+//! keep the new one away; storage without attachment, such as NFS, needs a ReadWriteOncePod claim for that (docs/decisions/0083). A run
+//! starts when it is [`StartSafety::Safe`]:
 //!
 //! - No pod is on the disk, and none can be made ([`Observed::is_scaled_down`]).
 //! - That is confirmed, because caches may miss a pod. The API server was read in this reconcile, or before and the Deployment has not

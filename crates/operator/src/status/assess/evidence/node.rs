@@ -50,8 +50,8 @@ fn of_pod(observed: &Observed, pod: &Pod, now: Timestamp) -> Evidence {
         }
     };
     let message = format!(
-        "The node {name} {how}, and the pod {} may still run there, so it is not replaced: two pods must not write to \
-         one disk. Bring the node back. If the machine is certainly off: `kubectl delete node {name}`, or `kubectl taint \
+        "The node {name} {how}, and the pod {} may still run there, so no other pod gets its disk: two pods must \
+         not write to one disk. Bring the node back. If the machine is certainly off: `kubectl delete node {name}`, or `kubectl taint \
          node {name} node.kubernetes.io/out-of-service=nodeshutdown:NoExecute`.",
         pod.name_any()
     );
