@@ -57,7 +57,7 @@ pub enum Error {
     Apply(#[from] apply::Error),
     /// A route could not be written.
     #[error(transparent)]
-    Routes(#[from] routes::Error),
+    Routes(apply::Error),
     /// The status could not be written.
     #[error(transparent)]
     Publish(#[from] publish::Error),
@@ -227,7 +227,8 @@ async fn settle(workspace: &Workspace, context: &Context) -> Result<Next, Error>
         )
         .await?;
     let routed = route(context, workspace, validation.as_ref().ok(), &observed);
-    let blocker = blocker.or(metrics.timed("routes", Box::pin(routed)).await?);
+    let routed = metrics.timed("routes", Box::pin(routed)).await;
+    let blocker = blocker.or(routed.map_err(Error::Routes)?);
     let facts = Facts {
         workspace,
         validation: &validation,
@@ -303,7 +304,7 @@ async fn route(
     workspace: &Workspace,
     valid: Option<&ValidWorkspace>,
     observed: &Observed,
-) -> Result<Option<Blocker>, routes::Error> {
+) -> Result<Option<Blocker>, apply::Error> {
     let has = routes::has_any(context, &observed.identity);
     let desired = routes::desired(workspace.spec.desired_status, valid, observed, has);
     routes::settle(context, &observed.identity, desired).await
