@@ -148,6 +148,7 @@ async fn serve(
         Served {
             manager,
             has_portal: args.portal_enabled,
+            portal_acts_in: args.portal_acts_in.clone().into(),
         },
         index.clone(),
         follower.clone(),

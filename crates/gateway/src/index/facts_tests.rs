@@ -40,7 +40,7 @@ fn manager(name: &str, base: &str, is_default: bool) -> (Key, ManagerFacts) {
 }
 
 fn world(managers: impl IntoIterator<Item = (Key, ManagerFacts)>) -> Observed {
-    let mut world = Observed::new(None);
+    let mut world = Observed::default();
     world.managers().extend(managers);
     world
 }
@@ -194,7 +194,7 @@ fn workspaces_of_another_manager_are_not_served() {
         .workspaces()
         .extend([workspace("lab", |object| json_patch_merge(object, &change))]);
     assert_eq!(world.snapshot().targets().count(), 0);
-    world.wanted = Some("other".into());
+    world.served.manager = Some("other".into());
     assert!(only(&world.snapshot()).site.host().ends_with(".other.example"));
 }
 

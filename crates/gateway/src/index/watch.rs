@@ -55,7 +55,7 @@ pub async fn feed(client: Client, scope: Scope, served: Served, index: Arc<Index
     Box::pin(take_in(
         changes,
         listings,
-        Observed::new(served.manager).with_portal(served.has_portal),
+        Observed::new(served),
         &index,
         &follower.metrics,
     ))
@@ -268,7 +268,7 @@ mod tests {
         take_in(
             changes,
             listings,
-            Observed::new(None),
+            Observed::default(),
             &index,
             &Metrics::default(),
         )

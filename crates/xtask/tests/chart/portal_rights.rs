@@ -142,6 +142,40 @@ fn switched_off_it_acts_for_nobody() {
 }
 
 #[test]
+fn the_gateway_knows_in_which_namespaces_it_acts() {
+    let told = |objects: &[Value]| {
+        let gateway = container(objects, "jupyter-k8s-gateway");
+        let told = strings(&gateway["args"]).into_iter();
+        let told = told.filter_map(|argument| argument.strip_prefix("--portal-acts-in="));
+        told.map(str::to_owned).collect::<Vec<_>>()
+    };
+    for (portal, expected) in [
+        (json!({}), &["*"][..]),
+        (json!({"impersonation": "Any"}), &["*"]),
+        (json!({"scope": "UserNamespaces"}), &["team-a", "team-b"]),
+        (json!({"impersonation": "Off"}), &[]),
+        (json!({"impersonation": "Off", "scope": "UserNamespaces"}), &[]),
+        (json!({"enabled": false}), &[]),
+    ] {
+        assert_eq!(told(&teams(&portal)), expected, "{portal}");
+    }
+    for (version, any, expected) in [
+        ("1.36.3", false, &["*"][..]),
+        ("1.35.7", false, &[]),
+        ("1.35.7", true, &["*"]),
+    ] {
+        let any = if any {
+            &["--set", "portal.impersonation=Any"][..]
+        } else {
+            &[]
+        };
+        let cluster = ["--kube-version", version, "--api-versions", "apps/v1/Deployment"];
+        let objects = template(&[&EXTERNAL[..], &cluster, any].concat()).unwrap();
+        assert_eq!(told(&objects), expected, "{version} {any:?}");
+    }
+}
+
+#[test]
 fn the_right_to_impersonate_anybody_is_given_by_any_alone_and_never_for_service_accounts() {
     let any = held(&teams(&json!({"impersonation": "Any"})));
     let classic: Vec<_> = any
