@@ -364,20 +364,6 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn the_certificate_for_browsers_is_replaced_by_a_replica_that_starts_and_not_by_one_that_runs() {
-        let (server, client) = ApiServer::start();
-        let now = Timestamp::now();
-        let pki = |host: &str| pki(client.clone()).self_signing(&[host.to_owned()]);
-        let (old, new) = (pki("old.example"), pki("new.example"));
-        let before = old.make(None, now).await.unwrap();
-        new.make(None, now).await.unwrap();
-        let certificate = stored(&server, "demo-proxy-self-signed");
-        let left = old.make(Some(&before), now).await.unwrap();
-        assert!(left.self_signed.is_some_and(|own| own.gave_way));
-        assert_eq!(stored(&server, "demo-proxy-self-signed"), certificate);
-    }
-
-    #[tokio::test]
     async fn an_unreadable_authority_is_replaced_with_everything_that_it_signed() {
         let (server, client) = ApiServer::start();
         let now = Timestamp::now();
