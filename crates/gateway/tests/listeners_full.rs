@@ -83,10 +83,8 @@ async fn excess_requests_are_shed_at_once_and_others_are_answered() {
     // As soon as it is over, everybody is served.
     let (accepted, shed, _) = burst(&rig, 2, 10).await;
     assert_eq!((accepted, shed), (20, 0));
-    let mut registry = prometheus_client::registry::Registry::default();
-    rig.metrics.register(&mut registry);
     let mut text = String::new();
-    prometheus_client::encoding::text::encode(&mut text, &registry).unwrap();
+    prometheus_client::encoding::text::encode(&mut text, &rig.metrics.registry()).unwrap();
     assert!(
         text.contains("jupyter_k8s_gateway_requests_under_way{kind=\"question\"} 0"),
         "{text}"

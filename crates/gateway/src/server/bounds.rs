@@ -108,6 +108,9 @@ pub(super) struct RequestPermit(
 impl Bounds {
     /// All permits are free. `metrics` counts taken permits and refusals.
     pub fn new(most: Most, metrics: Metrics) -> Self {
+        for (_, label, _) in KINDS {
+            metrics.sheds(label);
+        }
         Self {
             permits: most.of.map(|most| Arc::new(Semaphore::new(most))),
             bodies: ConcurrencyLimit::new(most.bodies_of_one, most.of[Kind::Body as usize]),

@@ -234,10 +234,8 @@ mod tests {
 
     /// The lines of /metrics about the expiry of certificates, sorted.
     fn metric_lines(pki: &Pki) -> Vec<String> {
-        let mut registry = prometheus_client::registry::Registry::default();
-        pki.metrics.register(&mut registry);
         let mut text = String::new();
-        prometheus_client::encoding::text::encode(&mut text, &registry).unwrap();
+        prometheus_client::encoding::text::encode(&mut text, &pki.metrics.registry()).unwrap();
         let name = "jupyter_k8s_gateway_certificate_end_timestamp_seconds{";
         let mut metric_lines: Vec<_> = text
             .lines()
