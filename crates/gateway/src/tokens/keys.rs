@@ -13,7 +13,8 @@ use serde_json::{Value, json};
 
 use crate::clock::Clock;
 use crate::metrics::Metrics;
-use crate::tokens::seal::{KeyId, KeyRing, SealError, SealingKey};
+use crate::tokens::random::CryptoError;
+use crate::tokens::seal::{KeyId, KeyRing, SealingKey};
 
 /// How often a replica reads the stored keys.
 const POLL: Duration = Duration::from_secs(45);
@@ -26,7 +27,7 @@ pub enum KeysError {
     Master(#[from] rotating_keys::Error),
     /// A key could not be used.
     #[error(transparent)]
-    Seal(#[from] SealError),
+    Seal(#[from] CryptoError),
     /// A key could not be used.
     #[error(transparent)]
     Sign(#[from] SigningError),
@@ -159,8 +160,8 @@ fn surest(keys: Vec<MasterKey>, found: Option<&str>) -> Vec<MasterKey> {
     others
 }
 
-fn sealing_key(key: &MasterKey) -> Result<SealingKey, SealError> {
-    let id = KeyId::try_from(key.id.clone()).map_err(|_| SealError)?;
+fn sealing_key(key: &MasterKey) -> Result<SealingKey, CryptoError> {
+    let id = KeyId::try_from(key.id.clone()).map_err(|_| CryptoError)?;
     SealingKey::derive(id, key.active_from, &key.bytes)
 }
 

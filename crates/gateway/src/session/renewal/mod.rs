@@ -26,7 +26,7 @@ use super::change::{Changed, Step};
 use super::content::{Content, Limits};
 use super::view::{Known, Validity};
 use super::{Session, Sessions, Unavailable, unavailable};
-use crate::oidc::{Provider, Providers, Registered, RenewalError, Renewed};
+use crate::oidc::{Provider, Providers, Registered, Renewed};
 use crate::tokens::RandomId;
 
 /// Maximum number of sessions in the queue; further ones wait for their next use.
@@ -279,7 +279,7 @@ impl Sessions {
         let answer = provider.renew(&token, content.original()).await;
         self.metrics.renewal(match &answer {
             Ok(_) => "confirmed",
-            Err(RenewalError::Ended) => "ended",
+            Err(error) if error.is_end_of_session() => "ended",
             Err(_) => "unanswered",
         });
         match answer {
@@ -292,7 +292,7 @@ impl Sessions {
                 let end = |_: &mut Content, _| Step::End(reason);
                 self.settle(id, content.question, end).await
             }
-            Err(RenewalError::Ended) => {
+            Err(error) if error.is_end_of_session() => {
                 self.renewal.pauses.answered(issuer);
                 let end = |_: &mut Content, _| Step::End("provider_refused");
                 self.settle(id, content.question, end).await

@@ -5,6 +5,8 @@
 
 use http::header::{HeaderMap, HeaderName, ORIGIN};
 
+use super::Malformed;
+
 const SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
 const MODE: HeaderName = HeaderName::from_static("sec-fetch-mode");
 const DEST: HeaderName = HeaderName::from_static("sec-fetch-dest");
@@ -20,11 +22,6 @@ pub struct Source<'a> {
     /// The browser prefetches: no user has opened the page, and any page can cause it.
     ahead: bool,
 }
-
-/// A security header is not text, or came twice: as two lines, or joined into one by a proxy.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("a security header came more than once or is not text")]
-pub struct Malformed;
 
 impl<'a> Source<'a> {
     /// Reads the headers.
