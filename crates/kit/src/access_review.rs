@@ -9,6 +9,7 @@ use aws_lc_rs::digest::{SHA256, digest};
 use k8s_openapi::api::authentication::v1::UserInfo;
 use k8s_openapi::api::authorization::v1::{
     LocalSubjectAccessReview, ResourceAttributes, SubjectAccessReview, SubjectAccessReviewSpec,
+    SubjectAccessReviewStatus,
 };
 use kube::api::PostParams;
 use kube::{Api, Client};
@@ -174,29 +175,41 @@ impl AccessReviews {
     async fn ask(&self, spec: SubjectAccessReviewSpec) -> Result<(bool, bool), kube::Error> {
         // The semaphore is never closed.
         let _permit = self.permits.acquire().await.ok();
-        let params = PostParams::default();
-        let status = match &self.scope {
-            Scope::Cluster => {
-                let review = SubjectAccessReview {
-                    spec,
-                    ..SubjectAccessReview::default()
-                };
-                let reviews = Api::<SubjectAccessReview>::all(self.client.clone());
-                Box::pin(reviews.create(&params, &review)).await?.status
-            }
-            Scope::Namespace(namespace) => {
-                let mut review = LocalSubjectAccessReview {
-                    spec,
-                    ..LocalSubjectAccessReview::default()
-                };
-                review.metadata.namespace = Some(namespace.clone());
-                let reviews = Api::<LocalSubjectAccessReview>::namespaced(self.client.clone(), namespace);
-                Box::pin(reviews.create(&params, &review)).await?.status
-            }
-        };
+        let status = ask(&self.client, &self.scope, spec).await?;
         let status = status.unwrap_or_default();
         let granted = status.allowed && !status.denied.unwrap_or(false);
         Ok((granted, status.evaluation_error.is_none()))
+    }
+}
+
+/// The API server's answer. In [`Scope::Namespace`] the review is a `LocalSubjectAccessReview`, which needs no right on the cluster.
+///
+/// # Errors
+/// The API server does not answer.
+pub async fn ask(
+    client: &Client,
+    scope: &Scope,
+    spec: SubjectAccessReviewSpec,
+) -> Result<Option<SubjectAccessReviewStatus>, kube::Error> {
+    let params = PostParams::default();
+    match scope {
+        Scope::Cluster => {
+            let review = SubjectAccessReview {
+                spec,
+                ..SubjectAccessReview::default()
+            };
+            let reviews = Api::<SubjectAccessReview>::all(client.clone());
+            Ok(Box::pin(reviews.create(&params, &review)).await?.status)
+        }
+        Scope::Namespace(namespace) => {
+            let mut review = LocalSubjectAccessReview {
+                spec,
+                ..LocalSubjectAccessReview::default()
+            };
+            review.metadata.namespace = Some(namespace.clone());
+            let reviews = Api::<LocalSubjectAccessReview>::namespaced(client.clone(), namespace);
+            Ok(Box::pin(reviews.create(&params, &review)).await?.status)
+        }
     }
 }
 
@@ -208,7 +221,8 @@ fn key(question: &SubjectAccessReviewSpec) -> Result<Key, kube::Error> {
     Ok(key)
 }
 
-fn question(user: &UserInfo, right: &Right) -> SubjectAccessReviewSpec {
+/// The review that asks whether `user` has the permission `right`.
+pub fn question(user: &UserInfo, right: &Right) -> SubjectAccessReviewSpec {
     let (resource, subresource) = match right.resource.split_once('/') {
         Some((resource, subresource)) => (resource, Some(subresource.to_owned())),
         None => (right.resource.as_str(), None),

@@ -18,12 +18,10 @@ use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 use std::time::Duration;
 
 use futures::FutureExt as _;
-use k8s_openapi::api::authorization::v1::{
-    LocalSubjectAccessReview, SubjectAccessReview, SubjectAccessReviewStatus,
-};
+use k8s_openapi::api::authorization::v1::SubjectAccessReviewSpec;
+use kit::access_review;
 use kit::scope::Scope;
-use kube::api::PostParams;
-use kube::{Api, Client};
+use kube::Client;
 use rules::access::Right;
 use tokio::sync::{Semaphore, mpsc};
 use tokio::time::{Instant, timeout};
@@ -246,7 +244,7 @@ impl Rights {
         let review = question::template(session, namespace, template);
         let answered = async {
             let _queue_permit = self.0.fair_queue.take(Some(user)).await?;
-            self.review(&review).await
+            self.review(review).await
         };
         match timeout(TIMEOUT, answered).await {
             Ok(Some(granted)) => right(granted),
@@ -298,13 +296,13 @@ impl Rights {
         let _queue_permit = self.0.fair_queue.take(user).await?;
         let asked = Instant::now();
         let review = question::about(session, &target.namespace, &target.name);
-        let granted = self.review(&review).await?;
+        let granted = self.review(review).await?;
         self.store(session, target, Answer { granted, asked }, false);
         Some(granted)
     }
 
-    async fn review(&self, review: &SubjectAccessReview) -> Option<bool> {
-        let status = self.asked(review).await;
+    async fn review(&self, review: SubjectAccessReviewSpec) -> Option<bool> {
+        let status = access_review::ask(&self.0.client, &self.0.scope, review).await;
         match status.map(|status| question::granted(status.as_ref())) {
             Ok(Ok(granted)) => {
                 self.0.metrics.review(if granted { "granted" } else { "missing" });
@@ -312,28 +310,6 @@ impl Rights {
             }
             Ok(Err(error)) => self.failed(&error),
             Err(error) => self.failed(&error.to_string()),
-        }
-    }
-
-    /// The API server's answer. Who has no rights on the cluster may still ask about one namespace.
-    async fn asked(
-        &self,
-        review: &SubjectAccessReview,
-    ) -> Result<Option<SubjectAccessReviewStatus>, kube::Error> {
-        let (client, params) = (self.0.client.clone(), PostParams::default());
-        match &self.0.scope {
-            Scope::Cluster => {
-                let reviews = Api::<SubjectAccessReview>::all(client);
-                Ok(reviews.create(&params, review).await?.status)
-            }
-            Scope::Namespace(namespace) => {
-                let local = LocalSubjectAccessReview {
-                    spec: review.spec.clone(),
-                    ..LocalSubjectAccessReview::default()
-                };
-                let reviews = Api::<LocalSubjectAccessReview>::namespaced(client, namespace);
-                Ok(reviews.create(&params, &local).await?.status)
-            }
         }
     }
 
