@@ -209,7 +209,11 @@ fn stopped(
         }
         (_, to) => {
             let details = to.map(|to| link(to, "Details"));
-            ("", Some(std::iter::once(form).chain(details).collect()), Some(auth))
+            (
+                "",
+                Some(std::iter::once(form).chain(details).collect()),
+                Some(auth),
+            )
         }
     };
     Message {
