@@ -1,6 +1,6 @@
 //! refusal -> its HTTP answer; redirects and empty answers (pure).
 
-use axum::response::Response;
+use axum::response::{IntoResponse, Response};
 use http::StatusCode;
 use http::header::{CACHE_CONTROL, HeaderValue, LOCATION, REFERRER_POLICY};
 
@@ -114,6 +114,12 @@ impl Failure {
             Self::Misdirected => pages::bare(StatusCode::MISDIRECTED_REQUEST),
             Self::Unavailable => pages::unavailable(),
         }
+    }
+}
+
+impl IntoResponse for Failure {
+    fn into_response(self) -> Response {
+        self.answer()
     }
 }
 

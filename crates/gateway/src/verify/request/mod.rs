@@ -16,9 +16,14 @@ pub use crate::tokens::cookies::Malformed;
 
 /// The one host that a request names: `:authority` in HTTP/2, the Host header before.
 pub fn authority<B>(request: &http::Request<B>) -> Option<&str> {
-    match request.uri().authority() {
+    authority_in(request.uri(), request.headers())
+}
+
+/// The same, of a request's parts.
+pub fn authority_in<'a>(uri: &'a Uri, headers: &'a HeaderMap) -> Option<&'a str> {
+    match uri.authority() {
         Some(authority) => Some(authority.as_str()),
-        None => source_rule::single(request.headers(), &HOST).ok().flatten(),
+        None => source_rule::single(headers, &HOST).ok().flatten(),
     }
 }
 
