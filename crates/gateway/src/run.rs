@@ -233,7 +233,7 @@ fn trusting(sign_in: SignIn, args: &Args, authority: Option<String>) -> Result<S
     let is_behind_proxy = main
         .transpose()?
         .is_some_and(|host| args.self_signed_hosts.contains(&host));
-    if authority.is_none() || !is_behind_proxy || args.oidc.oidc_ca_file.is_some() {
+    if authority.is_none() || !is_behind_proxy || args.oidc.ca_file.is_some() {
         return Ok(sign_in);
     }
     let mut oidc = args.oidc.clone();

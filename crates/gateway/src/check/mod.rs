@@ -106,7 +106,7 @@ pub struct Args {
 /// clap would require what is required of hosts and providers, though their parts may be absent.
 fn optional(arg: Arg) -> Arg {
     match arg.get_id().as_str() {
-        "base_domain" | "routing_mode" | "oidc_issuer_url" | "oidc_client_id" => arg.required(false),
+        "base_domain" | "routing_mode" | "issuer_url" | "client_id" => arg.required(false),
         _ => arg,
     }
 }
