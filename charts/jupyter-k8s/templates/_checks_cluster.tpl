@@ -24,10 +24,36 @@
     {{- end -}}
   {{- end -}}
 {{- end -}}
+{{- include "jk8s.takenProblems" . -}}
 {{- include "jk8s.definitionProblems" . -}}
 {{- include "jk8s.namespaceProblems" . -}}
 {{- end -}}
 {{- include "jk8s.monitoringProblems" . -}}
+{{- end }}
+
+{{/* Managers and templates that are another namespace's, as installations in one namespace annotate them. */}}
+{{- define "jk8s.takenProblems" -}}
+{{- $names := .Values.manager.enabled | ternary (list (list "WorkspaceManager" .Values.manager.name)) list -}}
+{{- range $name, $spec := .Values.templates -}}
+  {{- if $spec }}{{ $names = append $names (list "WorkspaceTemplate" $name) }}{{ end -}}
+{{- end -}}
+{{- range $names -}}
+  {{- $kind := first . -}}
+  {{- $name := last . -}}
+  {{- if $.Capabilities.APIVersions.Has (printf "workspaces.jupyter.org/v1alpha1/%s" $kind) -}}
+    {{- $live := include "jk8s.lookup" (list "workspaces.jupyter.org/v1alpha1" $kind "" $name) | fromJson -}}
+    {{- $for := get (default dict (default dict $live.metadata).annotations) "workspaces.jupyter.org/installed-for" -}}
+    {{- if not (has $for (list "" $.Release.Namespace)) }}
+      {{- $other := printf "another name, such as %s-%s" $name $.Release.Namespace }}
+      {{- $is := printf "the %s %q of this cluster is for the namespace %q, and this release would change it" $kind $name $for }}
+      {{- if eq $kind "WorkspaceManager" }}
+  - manager.name: {{ $is }}: choose {{ $other }}
+      {{- else }}
+  - templates.{{ $name }}: {{ $is }}: set templates.{{ $name }} to null, and give the entry {{ $other }}
+      {{- end -}}
+    {{- end -}}
+  {{- end -}}
+{{- end -}}
 {{- end }}
 
 {{/* CRDs of this chart's names that are another release's or product's. An installation leaves CRDs that exist as they are, and the Job of the

@@ -13,6 +13,11 @@
 {{- if eq .Values.scope "Namespace" }}true{{ end -}}
 {{- end }}
 
+{{/* Annotation on managers and templates: the one namespace that they are for. Installations of other namespaces leave them as they are. */}}
+{{- define "jk8s.installedFor" -}}
+workspaces.jupyter.org/installed-for: {{ .Release.Namespace }}
+{{- end }}
+
 {{/* What cannot be in one namespace, one line per problem. */}}
 {{- define "jk8s.scopeProblems" -}}
 {{- if include "jk8s.inOneNamespace" . -}}

@@ -92,8 +92,8 @@ impl Portal {
         metrics.register(&mut registry);
         let parts = Parts {
             client,
+            manager: scope.namespace().map(|_| "main".to_owned()),
             scope,
-            manager: None,
             mode: mode.clone(),
             keys: Arc::new(Names),
             settings: rules::Settings::parse("{defaultImage: uv, imageAliases: {uv: r/jupyter:1}}").unwrap(),

@@ -186,6 +186,34 @@ async fn in_one_namespace_only_that_one_is_asked_about() {
 }
 
 #[tokio::test]
+async fn in_one_namespace_a_workspace_without_a_manager_has_the_release_s_own() {
+    let seen_in = async |scope: Scope| {
+        let portal = Portal::start_in(scope, |server| {
+            let mut main = testkit::objects::manager("main");
+            main.spec.authorization = Some(api::manager::Authorization {
+                admin_groups: vec!["admins".to_owned()],
+                ..api::manager::Authorization::default()
+            });
+            server.put(&main);
+            server.put(&testkit::objects::manager("theirs"));
+            let mut lab = workspace("lab");
+            lab.spec.manager_ref = None;
+            lab.status = None;
+            server.put(&lab);
+        })
+        .await;
+        let list = portal.json("eve|admins", "/").await;
+        list["rows"]["rows"].as_array().map(Vec::len)
+    };
+    assert_eq!(seen_in(Scope::Namespace("team".to_owned())).await, Some(1));
+    assert_eq!(
+        seen_in(Scope::Cluster).await,
+        Some(0),
+        "two managers are the default"
+    );
+}
+
+#[tokio::test]
 async fn names_that_no_object_can_have_are_not_asked_about() {
     let portal = Portal::start(|server| server.put(&workspace("lab"))).await;
     let long = "x".repeat(64);

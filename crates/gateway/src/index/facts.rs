@@ -24,6 +24,7 @@ pub(super) type Key = (String, String);
 #[derive(Debug, Default)]
 pub(super) struct Observed {
     wanted: Option<String>,
+    is_alone: bool,
     has_portal: bool,
     serving: Option<(String, ManagerFacts)>,
     managers: HashMap<Key, ManagerFacts>,
@@ -71,6 +72,12 @@ impl Observed {
         Self { has_portal, ..self }
     }
 
+    /// The same. `is_alone`: whether the wanted manager serves the workspaces that the operator has not given a manager yet.
+    /// So it is in one namespace, where no manager is the cluster's default.
+    pub(super) fn alone(self, is_alone: bool) -> Self {
+        Self { is_alone, ..self }
+    }
+
     /// All known managers by key.
     pub(super) fn managers(&mut self) -> &mut HashMap<Key, ManagerFacts> {
         &mut self.managers
@@ -103,6 +110,7 @@ impl Observed {
         {
             self.serving = Some(chosen);
         }
+        let serves_unresolved = self.is_alone && self.wanted.is_some();
         let Some((name, manager)) = &self.serving else {
             return Snapshot::default();
         };
@@ -112,7 +120,7 @@ impl Observed {
             .values_mut()
             .filter(|workspace| match &workspace.manager {
                 Some(manager) => manager == name,
-                None => manager.is_default,
+                None => serves_unresolved || manager.is_default,
             })
             .collect();
         ours.sort_by(|a, b| (a.created, &a.target.uid).cmp(&(b.created, &b.target.uid)));

@@ -199,6 +199,34 @@ fn workspaces_of_another_manager_are_not_served() {
 }
 
 #[test]
+fn in_one_namespace_workspaces_without_a_manager_are_served_whatever_the_defaults_of_the_cluster() {
+    let managers = || {
+        [
+            manager("main", "ws.example", false),
+            manager("theirs", "theirs.example", true),
+        ]
+    };
+    let of = |observed: Observed| {
+        let mut world = observed;
+        world.managers().extend(managers());
+        let unresolved = json!({"status": {"resolved": null}});
+        let workspaces = [
+            workspace("lab", |object| json_patch_merge(object, &unresolved)),
+            workspace("other", |object| {
+                json_patch_merge(object, &json!({"status": {"resolved": {"manager": "theirs"}}}));
+            }),
+        ];
+        world.workspaces().extend(workspaces);
+        world
+    };
+    let wanted = || Observed::new(Some("main".into()));
+    let snapshot = of(wanted().alone(true)).snapshot();
+    assert_eq!(only(&snapshot).name, "lab");
+    assert!(only(&snapshot).site.host().ends_with(".ws.example"));
+    assert_eq!(of(wanted()).snapshot().targets().count(), 0);
+}
+
+#[test]
 fn a_second_default_or_a_missing_manager_moves_nothing_that_is_served() {
     let mut ambiguous = world([
         manager("main", "ws.example", true),

@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use crate::render::{EXTERNAL, chart, named, of_kind, template};
 
 /// Plural and kind of what the chart looks up, by group and version.
-const KINDS: [(&str, &str, &str); 5] = [
+const KINDS: [(&str, &str, &str); 7] = [
     (
         "workspaces.jupyter.org/v1alpha1",
         "workspacetemplates",
@@ -28,23 +28,51 @@ const KINDS: [(&str, &str, &str); 5] = [
     ),
     ("scheduling.k8s.io/v1", "priorityclasses", "PriorityClass"),
     ("v1", "namespaces", "Namespace"),
+    (
+        "workspaces.jupyter.org/v1alpha1",
+        "workspacemanagers",
+        "WorkspaceManager",
+    ),
+    ("cert-manager.io/v1", "issuers", "Issuer"),
 ];
 
 /// Answer of an API server that has these objects of the kinds above.
 fn answer(path: &str, objects: &[Value]) -> Option<Value> {
+    let group = |version: &str| {
+        format!(
+            "{}/{version}",
+            if version.contains('/') { "/apis" } else { "/api" }
+        )
+    };
+    let resources: Vec<_> = KINDS
+        .iter()
+        .filter(|(version, ..)| path == group(version))
+        .map(|(_, plural, kind)| {
+            json!({"name": plural, "kind": kind, "namespaced": *kind == "Issuer", "verbs": ["get", "list"]})
+        })
+        .collect();
+    if !resources.is_empty() {
+        let version = path.trim_start_matches("/apis/").trim_start_matches("/api/");
+        return Some(json!({
+            "kind": "APIResourceList", "apiVersion": "v1", "groupVersion": version, "resources": resources,
+        }));
+    }
     KINDS.iter().find_map(|(version, plural, kind)| {
-        let prefix = if version.contains('/') { "/apis" } else { "/api" };
-        let rest = path.strip_prefix(&format!("{prefix}/{version}"))?;
+        let rest = path.strip_prefix(&group(version))?.trim_start_matches('/');
+        // Objects of a namespace are told apart by their names alone.
+        let rest = match rest
+            .strip_prefix("namespaces/")
+            .and_then(|rest| rest.split_once('/'))
+        {
+            Some((_, within)) => within,
+            None => rest,
+        };
         let of_kind = || objects.iter().filter(|object| object["kind"] == *kind);
-        match rest.trim_start_matches('/').split_once('/') {
-            None if rest.is_empty() => Some(json!({
-                "kind": "APIResourceList", "apiVersion": "v1", "groupVersion": version,
-                "resources": [{"name": plural, "kind": kind, "namespaced": false, "verbs": ["get", "list"]}],
-            })),
+        match rest.strip_prefix(plural)?.strip_prefix('/') {
             None => Some(json!({
                 "kind": format!("{kind}List"), "apiVersion": version, "items": of_kind().collect::<Vec<_>>(),
             })),
-            Some((_, name)) => of_kind()
+            Some(name) => of_kind()
                 .find(|object| object["metadata"]["name"] == name)
                 .cloned(),
         }
@@ -92,6 +120,7 @@ pub(crate) fn on(objects: Vec<Value>, more: &[&str]) -> Result<Vec<Value>, Strin
         "--kubeconfig=/dev/null",
         &server,
         "--api-versions=workspaces.jupyter.org/v1alpha1/WorkspaceTemplate",
+        "--api-versions=workspaces.jupyter.org/v1alpha1/WorkspaceManager",
     ];
     template(&[&EXTERNAL[..], &cluster, more].concat())
 }

@@ -68,6 +68,71 @@ fn a_definition_of_another_release_or_product_is_refused() {
 }
 
 #[test]
+fn managers_and_templates_of_an_installation_in_another_namespace_are_not_taken_over() {
+    let live = |kind: &str, name: &str, namespace: &str| {
+        let annotations = json!({"workspaces.jupyter.org/installed-for": namespace});
+        let metadata = json!({"name": name, "annotations": annotations});
+        json!({"kind": kind, "apiVersion": "workspaces.jupyter.org/v1alpha1", "metadata": metadata, "spec": {}})
+    };
+    let cluster_half = "scope=Namespace,objects=Cluster";
+    let theirs = |kind: &str, name: &str| live(kind, name, "team-a");
+    let taken = [
+        (
+            theirs("WorkspaceManager", "default"),
+            r#"manager.name: the WorkspaceManager "default" of this cluster is for the namespace "team-a", and this release would change it: choose another name, such as default-jupyter-k8s-system"#,
+        ),
+        (
+            theirs("WorkspaceTemplate", "jupyterlab"),
+            r#"templates.jupyterlab: the WorkspaceTemplate "jupyterlab" of this cluster is for the namespace "team-a", and this release would change it: set templates.jupyterlab to null, and give the entry another name, such as jupyterlab-jupyter-k8s-system"#,
+        ),
+    ];
+    for (found, told) in taken {
+        for more in [&[][..], &["--is-upgrade"]] {
+            let reason =
+                on_live(vec![found.clone()], &[&["--set", cluster_half], more].concat()).unwrap_err();
+            assert!(reason.contains(told), "{reason}");
+        }
+    }
+    // Other names, and what this installation applied before.
+    let others = [
+        cluster_half,
+        "manager.name=mine",
+        "templates.jupyterlab=null",
+        "defaultTemplate=",
+    ]
+    .join(",");
+    let taken = || {
+        vec![
+            theirs("WorkspaceManager", "default"),
+            theirs("WorkspaceTemplate", "jupyterlab"),
+        ]
+    };
+    on_live(taken(), &["--set", &others]).unwrap();
+    let own = on_live(
+        vec![live("WorkspaceManager", "default", OURS)],
+        &["--set", cluster_half],
+    )
+    .unwrap();
+    for (kind, name) in [
+        ("WorkspaceManager", "default"),
+        ("WorkspaceTemplate", "jupyterlab"),
+    ] {
+        let annotations = &named(&own, kind, name)["metadata"]["annotations"];
+        assert_eq!(
+            annotations,
+            &json!({"workspaces.jupyter.org/installed-for": OURS})
+        );
+    }
+    let whole = on_live(vec![], &[]).unwrap();
+    let annotations = &named(&whole, "WorkspaceManager", "default")["metadata"]["annotations"];
+    assert_eq!(annotations, &json!({"workspaces.jupyter.org/is-default": "true"}));
+    assert_eq!(
+        named(&whole, "WorkspaceTemplate", "jupyterlab")["metadata"]["annotations"],
+        Value::Null
+    );
+}
+
+#[test]
 fn definitions_of_a_release_of_their_own_are_left_to_it_without_the_job() {
     let name = "workspaces.workspaces.jupyter.org";
     let theirs = || vec![definition(name, &of_release("crds", "elsewhere"))];

@@ -55,6 +55,11 @@ fn the_operator_knows_which_manager_the_gateway_serves() {
     for (values, name) in [(&EXTERNAL[..], "default"), (&other[..], "campus")] {
         let objects = template(values).unwrap();
         assert_eq!(settings(&objects)["gatewayManager"], json!(name));
+        assert_eq!(
+            settings(&objects)["defaultManager"],
+            Value::Null,
+            "the annotation decides"
+        );
         let gateway = named(&objects, "Deployment", "jupyter-k8s-gateway");
         let arguments = strings(&gateway["spec"]["template"]["spec"]["containers"][0]["args"]);
         assert!(
@@ -62,6 +67,15 @@ fn the_operator_knows_which_manager_the_gateway_serves() {
             "{arguments:?}"
         );
     }
+}
+
+#[test]
+fn in_one_namespace_workspaces_without_a_manager_get_the_release_s_own() {
+    let half = ["--set", "scope=Namespace,objects=Namespace,manager.name=team-a"];
+    let objects = template(&[&EXTERNAL[..], &half].concat()).unwrap();
+    let settings = settings(&objects);
+    assert_eq!(settings["defaultManager"], "team-a");
+    assert_eq!(settings["gatewayManager"], "team-a");
 }
 
 #[test]
