@@ -147,7 +147,8 @@
 
 {{/* The issuer of cert-manager. */}}
 {{- define "jk8s.notes.issuer" -}}
-{{- with .Values.proxy.tls.certManager.issuerRef }}
+{{- $given := .Values.proxy.tls.certManager.issuerRef.kind }}
+{{- with include "jk8s.issuer" . | fromJson }}
 {{- if and $.Values.proxy.enabled .name }}
 {{- $version := printf "%s/v1" .group }}
 {{- $found := dict }}
@@ -159,8 +160,10 @@
 {{- else }}
    todo  {{ .kind }} {{ .name }}, from which the certificate is ordered. Those that exist:
            kubectl get issuers,clusterissuers --all-namespaces
-{{- if and (eq .group "cert-manager.io") (eq .kind "Issuer") }}
-         If it is a ClusterIssuer, set proxy.tls.certManager.issuerRef.kind to ClusterIssuer and run helm upgrade.
+{{- if not $given }}
+         An Issuer of that name in {{ $.Release.Namespace }} comes first, once helm upgrade finds it.
+{{- else if and (eq .group "cert-manager.io") (eq .kind "Issuer") }}
+         If it is a ClusterIssuer, leave out proxy.tls.certManager.issuerRef.kind and run helm upgrade.
 {{- end }}
 {{- end }}
 {{- end }}
