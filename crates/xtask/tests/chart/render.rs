@@ -185,6 +185,16 @@ pub(crate) fn pods(objects: &[Value]) -> Vec<(&str, &Value)> {
         .collect()
 }
 
+/// Pods of the Jobs that Helm runs, and of `helm test`.
+pub(crate) fn hook_pods(objects: &[Value]) -> Vec<(&str, &Value)> {
+    let jobs = of_kind(objects, "Job").into_iter();
+    let jobs = jobs.map(|job| (job, &job["spec"]["template"]["spec"]));
+    let tests = of_kind(objects, "Pod").into_iter().map(|pod| (pod, &pod["spec"]));
+    jobs.chain(tests)
+        .map(|(object, pod)| (object["metadata"]["name"].as_str().unwrap(), pod))
+        .collect()
+}
+
 pub(crate) fn containers(objects: &[Value]) -> Vec<(&str, &Value)> {
     pods(objects)
         .into_iter()
