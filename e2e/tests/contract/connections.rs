@@ -43,6 +43,8 @@ const PRIVATE: [&str; 4] = [
     "192.168.255.254:443",
     "100.127.255.254:443",
 ];
+/// An address of the public internet, which the node gets for this test as well. No list of special ranges has it.
+const PUBLIC: &str = "203.0.114.1:443";
 /// Where clouds have their metadata service.
 const METADATA: &str = "169.254.169.254:80";
 /// The kubelet.
@@ -152,6 +154,7 @@ impl Site {
         for address in PRIVATE {
             site.target("private address", format!("tcp:{address}"));
         }
+        site.target("public address", format!("tcp:{PUBLIC}"));
         site.target("metadata service", format!("tcp:{METADATA}"));
         Ok(site)
     }
@@ -179,7 +182,11 @@ async fn every_connection_is_open_or_closed_as_the_page_says_and_nothing_else_li
     bobs.create(&PostParams::default(), &workspace::echo("bobs")?)
         .await?;
     let (pods, image) = (scratch.api::<Pod>(), &Environment::get()?.images.echo);
-    let servers: Vec<_> = PRIVATE.into_iter().chain([METADATA]).map(str::to_owned).collect();
+    let servers: Vec<_> = PRIVATE
+        .into_iter()
+        .chain([PUBLIC, METADATA])
+        .map(str::to_owned)
+        .collect();
     let (alices, other, network) = tokio::try_join!(
         workspace::running(&scratch, "alices"),
         cluster::run_pod(&pods, "other", image),
