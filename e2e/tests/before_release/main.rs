@@ -4,6 +4,7 @@
 //! |---|---|
 //! | `assigned_ids` | workspaces whose user the cluster chooses |
 //! | `certificates` | a certificate of cert-manager, then one of the gateway's own |
+//! | `crds` | nothing: an upgrade of it fails |
 //! | `fronts` | a front of the cluster before its proxy, of each kind |
 //! | `identity` | a database for the bundled identity provider, and a broker |
 //! | `last_release` | the chart and the CRDs of the last release, then its own again |
@@ -17,6 +18,7 @@
 
 mod assigned_ids;
 mod certificates;
+mod crds;
 mod fronts;
 mod identity;
 mod last_release;
