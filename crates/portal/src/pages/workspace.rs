@@ -5,7 +5,6 @@ use std::collections::BTreeSet;
 use api::Workspace;
 use api::names::RESTARTED_AT;
 use api::workspace::Phase;
-use axum::extract::{Path, Query};
 use axum::response::Response;
 use futures::future::try_join_all;
 use futures::join;
@@ -19,6 +18,7 @@ use rules::explain::{self, Evidence, Read};
 
 use super::answers::{Done, link, note};
 use super::cures::Cures;
+use super::extract::{Path, Query};
 use super::facts;
 use super::happened;
 use super::may::{May, MayBeside};
@@ -41,7 +41,7 @@ const MOST_EVENTS: u32 = 500;
 pub(crate) async fn page(
     context: Context,
     Path((namespace, name)): Path<(String, String)>,
-    done: Query<Done>,
+    Query(Done { done }): Query<Done>,
 ) -> Response {
     let seen = context.seen(&namespace, &name).await;
     let Some(seen) = seen else {
@@ -50,7 +50,7 @@ pub(crate) async fn page(
     let mut view = view(&context, &seen).await;
     view.layout
         .notes
-        .extend(after(&done.done, &seen, context.now).map(|text| note(Tone::Good, text)));
+        .extend(after(&done, &seen, context.now).map(|text| note(Tone::Good, text)));
     context.page(&view)
 }
 

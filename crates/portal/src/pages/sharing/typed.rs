@@ -1,7 +1,5 @@
 //! What was typed into the form of a share -> the share, or what is wrong with which field (pure).
 
-use std::collections::HashMap;
-
 use api::share::{ShareRole, Subject, SubjectKind};
 use api::{Workspace, WorkspaceShare, WorkspaceShareSpec};
 use jiff::civil::Date;
@@ -10,6 +8,7 @@ use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use kube::ResourceExt as _;
 use kube::api::ObjectMeta;
+use serde::Deserialize;
 
 /// Ends that are offered: value, label, hours.
 pub(super) const ENDS: [(&str, &str, i64); 4] = [
@@ -19,9 +18,13 @@ pub(super) const ENDS: [(&str, &str, i64); 4] = [
     ("7d", "In a week", 168),
 ];
 
-/// What was typed into the form.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub(super) struct Typed {
+/// What was typed into the form of a share or of its end.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(crate) struct Typed {
+    pub(super) uid: String,
+    /// The end when the form was loaded.
+    pub(super) before: String,
     pub(super) kind: String,
     pub(super) name: String,
     pub(super) until: String,
@@ -30,22 +33,6 @@ pub(super) struct Typed {
 }
 
 impl Typed {
-    pub(super) fn of(fields: &HashMap<String, String>) -> Self {
-        let text = |name: &str| {
-            fields
-                .get(name)
-                .map(|text| text.trim().to_owned())
-                .unwrap_or_default()
-        };
-        Self {
-            kind: text("kind"),
-            name: fields.get("name").cloned().unwrap_or_default(),
-            until: text("until"),
-            date: text("date"),
-            reason: text("reason"),
-        }
-    }
-
     /// The share, or what is wrong with which field.
     pub(super) fn share(
         &self,
@@ -99,7 +86,7 @@ impl Typed {
                 subjects: vec![subject],
                 role: ShareRole::default(),
                 expires_at: end.map(Time),
-                reason: Some(self.reason.clone()).filter(|reason| !reason.is_empty()),
+                reason: Some(self.reason.trim().to_owned()).filter(|reason| !reason.is_empty()),
             },
             status: None,
         })
@@ -117,6 +104,7 @@ impl Typed {
                 let wrong = |what: &str| ("date", format!("{:?} {what}", self.date));
                 let date: Date = self
                     .date
+                    .trim()
                     .parse()
                     .map_err(|_| wrong("is no date: write it as 2026-12-31."))?;
                 // The whole of that day counts.
@@ -166,7 +154,7 @@ mod tests {
             name: name.to_owned(),
             until: until.to_owned(),
             date: date.to_owned(),
-            reason: String::new(),
+            ..Typed::default()
         };
         typed.share(&serde_json::from_value(workspace).unwrap(), NOW.parse().unwrap())
     }
