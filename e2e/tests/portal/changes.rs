@@ -225,3 +225,65 @@ async fn a_deleted_workspace_leaves_the_open_list_and_its_disk_stays_only_if_it_
     browser.close().await?;
     scratch.finish().await
 }
+
+/// Holds back what scripts fetch until `letGo` says whether it is answered.
+const HOLD: &str = "
+    const real = window.fetch;
+    const held = new Promise((resolve) => { window.letGo = resolve; });
+    window.fetch = async (...request) => {
+        if (!(await held)) throw new TypeError('no connection');
+        return real(...request);
+    };
+";
+
+#[tokio::test]
+async fn a_pressed_button_says_at_once_what_is_being_done_and_takes_it_back_if_nothing_was_sent()
+-> anyhow::Result<()> {
+    let scratch = Scratch::new("portal-pressed", &["alice"]).await?;
+    workspace::stopped(&scratch, "alice", "ws").await?;
+    let workspaces: Api<Workspace> = scratch.api();
+    let browser = Browser::start().await?;
+    let page = address(&format!("/w/{}/ws", scratch.namespace))?;
+    browser.sign_in(&page, "alice").await?;
+    let start = "#head form[action$='/start'] button";
+    let says = async |button: &str, text: &str| {
+        let shown = browser
+            .find(&format!("{button}[aria-busy=true]"))
+            .await?
+            .text()
+            .await?;
+        assert_eq!(shown, text);
+        browser.sees("#announce", text).await
+    };
+    browser.find(start).await?;
+    browser.run(HOLD, Vec::new()).await?;
+    browser.click(start).await?;
+    says(start, "Starting…").await?;
+    browser.run("window.letGo(false)", Vec::new()).await?;
+    browser.sees("#away", "nothing was sent").await?;
+    browser.find(&format!("{start}:not([aria-busy])")).await?;
+    assert_eq!(browser.find(start).await?.text().await?.trim(), "Start");
+    let desired = workspaces.get("ws").await?.spec.desired_status;
+    assert_eq!(desired, DesiredStatus::Stopped, "nothing was sent");
+
+    browser.page.goto(&page).await?;
+    browser.find(start).await?;
+    browser.run(HOLD, Vec::new()).await?;
+    browser.click(start).await?;
+    says(start, "Starting…").await?;
+    browser.run("window.letGo(true)", Vec::new()).await?;
+    browser.sees("#head", "Running").await?;
+
+    let stop = "document.querySelector(\"a[data-dialog][href$='/stop']\").click()";
+    let confirm = "dialog[open] button[type=submit]";
+    browser.run(stop, Vec::new()).await?;
+    browser.find(confirm).await?;
+    browser.run(HOLD, Vec::new()).await?;
+    browser.click(confirm).await?;
+    says(confirm, "Stopping…").await?;
+    browser.find("dialog[open] #announce").await?;
+    browser.run("window.letGo(true)", Vec::new()).await?;
+    browser.sees("#head", "Stopp").await?;
+    browser.close().await?;
+    scratch.finish().await
+}
