@@ -7,6 +7,7 @@
 )]
 
 mod acting;
+mod bad_input;
 mod common;
 mod counting;
 mod cures;

@@ -10,7 +10,7 @@ use tokio::time::{Instant, advance, sleep};
 
 use crate::common::{Portal, next};
 
-const STALE: &str = "does not answer, so this may be out of date";
+const STALE: &str = "does not answer, so this page may be out of date";
 
 /// Loads the list until it says that it may be out of date, or that it is not.
 async fn until_stale(portal: &Portal, is_stale: bool) {
@@ -31,6 +31,19 @@ async fn after_one_interruption_pages_are_current_again_though_nothing_changes()
     until_stale(&portal, true).await;
     portal.server.partition(false);
     until_stale(&portal, false).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn pages_say_above_their_title_that_they_may_be_out_of_date_and_changes_may_fail() {
+    let portal = Portal::start(|server| server.put(&workspace("lab"))).await;
+    portal.server.partition(true);
+    until_stale(&portal, true).await;
+    for path in ["/", "/w/team/lab", "/w/team/lab/stop", "/account"] {
+        let page = portal.get("alice", path).await.text;
+        let (before, _) = page.split_once("<h1").unwrap();
+        assert!(before.contains(STALE), "{path}: {before}");
+        assert!(before.contains("Changes may fail"), "{path}: {before}");
+    }
 }
 
 #[tokio::test(start_paused = true)]
@@ -123,7 +136,15 @@ async fn an_open_page_says_that_it_may_be_out_of_date_and_ends_when_it_is_too_ol
         assert!(!next(&mut body).await.unwrap().contains(STALE), "{path}");
         portal.server.partition(true);
         let told = next(&mut body).await.unwrap();
-        assert!(told.contains(STALE), "{path}: {told}");
+        assert!(
+            told.contains("id=\"stale\"") && told.contains(STALE),
+            "{path}: {told}"
+        );
+        let said = next(&mut body).await.unwrap();
+        assert!(
+            said.starts_with("event: announce") && said.contains("Changes may fail"),
+            "{path}: {said}"
+        );
         portal.server.partition(false);
         let told = next(&mut body).await.unwrap();
         assert!(

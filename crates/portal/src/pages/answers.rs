@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 use crate::app::{App, Context};
 use crate::cluster::Failure;
 use crate::index::Index;
-use crate::views::{Action, Age, Layout, Message, Nav, Note, Tone, Way};
+use crate::views::{Action, Age, Layout, Message, Nav, Note, Stale, Tone, Way};
 
 use super::words::moment;
 
@@ -26,6 +26,7 @@ impl Context {
             user: self.user.name.clone(),
             nav,
             read_only: self.read_only().unwrap_or_default(),
+            stale: self.stale(),
             ..layout(&self.app, title, &self.request)
         }
     }
@@ -45,10 +46,17 @@ impl Context {
         Age {
             moment: moment(since.unwrap_or(self.now)),
             reload: self.address.clone(),
-            stale: match since {
-                Some(_) => "The API server does not answer, so this may be out of date.".to_owned(),
-                None => String::new(),
-            },
+        }
+    }
+
+    /// Whether the objects in memory may be out of date.
+    pub(super) fn stale(&self) -> Stale {
+        if self.app.index.interrupted_since().is_none() {
+            return Stale::default();
+        }
+        Stale {
+            why: "The API server does not answer, so this page may be out of date.".to_owned(),
+            now: "Changes may fail.".to_owned(),
         }
     }
 

@@ -45,7 +45,7 @@ pub use explanation::{Cause, Cure, Explanation, Finding, Progress, Step, StepSta
 pub use form::{
     Card, Cell, Choice, Field, Form, Input, Problem, QuotaLine, Quotas, Running, Section, Slider, Summary,
 };
-pub use layout::{Age, Layout, Nav};
+pub use layout::{Age, Layout, Nav, Stale};
 pub use list::{Bulk, Column, Count, Counts, List, Pages, Row, Rows, Select, Sort};
 pub use logs::{Container, Logs};
 pub use message::Message;
