@@ -111,7 +111,7 @@ pub(super) async fn view(context: &Context, seen: &Seen) -> View {
         quotas: evidence.quotas,
         now: context.now,
     });
-    let can = Cures::of(context, seen, (may, beside), &explained).await;
+    let can = Cures::of(context, seen, (may, beside));
     let (events, pods) = (evidence.happened, evidence.found);
     let is_usual = explain::is_applying(workspace, context.now) || is_usual_start(workspace, context.now);
     View {
@@ -246,12 +246,11 @@ fn head(context: &Context, seen: &Seen, may: May, beside: MayBeside) -> Head {
             more.push(link("Logs", &format!("{at}/logs")));
         }
         more.push(link("YAML", &format!("{at}/yaml")));
-        let from = format!(
-            "{}/{}",
-            workspace.namespace().unwrap_or_default(),
-            workspace.name_any()
-        );
-        more.push(link("Copy…", &format!("/new?from={from}")));
+        if beside.create {
+            let namespace = workspace.namespace().unwrap_or_default();
+            let from = format!("/new?from={namespace}/{}", workspace.name_any());
+            more.push(link("Copy…", &from));
+        }
         // As the webhook has it: the owner, or who may administer it.
         let is_theirs = seen.level == AccessLevel::Owner || may.administer;
         if may.change && beside.assign && is_theirs {
