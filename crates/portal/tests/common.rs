@@ -13,6 +13,7 @@ use k8s_openapi::api::core::v1::{Namespace, ResourceQuota};
 use kit::readiness::Readiness;
 use kit::scope::Scope;
 use portal::app::{App, Parts};
+use portal::args::Prefixes;
 use portal::cluster::Mode;
 use portal::user::{Authenticator, NoUser, User};
 use prometheus_client::registry::Registry;
@@ -98,6 +99,10 @@ impl Portal {
             keys: Arc::new(Names),
             settings: rules::Settings::parse("{defaultImage: uv, imageAliases: {uv: r/jupyter:1}}").unwrap(),
             theme: look::Theme::default(),
+            prefixes: Prefixes {
+                users: vec!["oidc:".to_owned()],
+                groups: vec!["oidc:".to_owned()],
+            },
             metrics,
         };
         let readiness = Readiness::default();

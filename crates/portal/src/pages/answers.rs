@@ -150,8 +150,7 @@ impl Context {
         let why = "600 pages and 60 changes a minute are allowed.";
         let now = "Nothing was changed. Try again in a minute.";
         let title = ("You sent too many requests", "Too busy");
-        let mut response =
-            self.refusal(StatusCode::TOO_MANY_REQUESTS, title, (why, now), self.page_path());
+        let mut response = self.refusal(StatusCode::TOO_MANY_REQUESTS, title, (why, now), self.page_path());
         response
             .headers_mut()
             .insert(RETRY_AFTER, HeaderValue::from_static("60"));

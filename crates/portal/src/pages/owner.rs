@@ -11,11 +11,11 @@ use serde_json::json;
 use super::answers::{note, see_other};
 use super::extract::{Form, Path};
 use super::sharing::name_problem;
-use super::short_form::{NAME_HELP, buttons, field, section, summary, text};
+use super::short_form::{buttons, name_field, section, summary};
 use super::summary::{above, path};
 use crate::app::Context;
 use crate::cluster::Failure;
-use crate::views::{Edit, Field, Form as FormView, Nav, Tone};
+use crate::views::{Edit, Form as FormView, Nav, Tone};
 
 /// Title of the page after a failed change.
 const UNCHANGED: &str = "The owner stays as it was";
@@ -49,11 +49,8 @@ fn view(context: &Context, workspace: &Workspace, typed: &str, wrong: Option<&st
         ),
     ));
     let wrong: Vec<_> = wrong.map(|text| ("owner", text.to_owned())).into_iter().collect();
-    let fields = vec![Field {
-        required: true,
-        help: NAME_HELP.to_owned(),
-        ..field("owner", "New owner", text(typed), &wrong)
-    }];
+    let of = [("users", &*context.app.prefixes.users)];
+    let fields = vec![name_field("owner", "New owner", typed, &of, &wrong)];
     let command = context.read_only().map(|_| {
         format!(
             "kubectl annotate --overwrite workspace {} -n {} {CREATED_BY}=NAME",

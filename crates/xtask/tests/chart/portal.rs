@@ -36,6 +36,26 @@ fn only_the_proxy_and_monitoring_reach_it_and_it_reaches_dns_and_the_api_server_
 }
 
 #[test]
+fn it_proposes_the_prefixes_of_each_provider_s_users_and_groups() {
+    let prefixes = |oidc: Value| {
+        let objects = with_values(json!({"oidc": oidc}), &[]).unwrap();
+        let args = container(&objects, ACCOUNT)["args"].clone();
+        let args = args.as_array().unwrap().iter().filter_map(Value::as_str);
+        let prefixes = args.filter(|arg| arg.contains("-prefix="));
+        prefixes.map(str::to_owned).collect::<Vec<_>>()
+    };
+    let both = json!({"usernamePrefix": "oidc:", "groupsClaim": "groups", "groupsPrefix": "groups:"});
+    assert_eq!(prefixes(both), ["--user-prefix=oidc:", "--group-prefix=groups:"]);
+    assert!(prefixes(json!({"usernamePrefix": "-", "groupsClaim": ""})).is_empty());
+    let none = prefixes(json!({"usernamePrefix": "", "usernameClaim": "sub", "groupsClaim": ""}));
+    assert_eq!(none.len(), 1, "{none:?}");
+    assert!(
+        none[0].starts_with("--user-prefix=https://") && none[0].ends_with('#'),
+        "{none:?}"
+    );
+}
+
+#[test]
 fn its_pod_has_its_certificate_the_gateways_keys_settings_and_pages_and_nothing_else() {
     let logo = json!({"gateway": {"pages": {"logoConfigMap": {"name": "our-logo"}}}});
     let objects = with_values(logo, &[]).unwrap();

@@ -220,7 +220,7 @@ pub(crate) async fn share(
             context.until(|index| index.share(uid).is_some()).await;
             see_other(&format!("{back}?done=share"))
         }
-        Err(failure) if failure.code() == 422 => again(&[("name", failure.to_string())]),
+        Err(failure) if failure.code() == 422 => again(&typed.refused(&failure)),
         Err(failure) => context.failed("It is not shared", &failure, &back),
     }
 }

@@ -112,7 +112,7 @@ pub(crate) async fn change(
                 .await;
             see_other(&format!("{back}?done=until"))
         }
-        Err(failure) if failure.code() == 422 => again(&[("until", failure.to_string())]),
+        Err(failure) if failure.code() == 422 => again(&typed.refused(&failure)),
         Err(failure) => context.failed(UNCHANGED, &failure, &back),
     }
 }
