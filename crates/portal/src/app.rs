@@ -105,10 +105,12 @@ impl App {
         };
         let app = Arc::new(app);
         let measured = app.clone();
+        let rights = app.rights.clone();
         let follow = async move {
             tokio::select! {
                 () = watches => {}
                 () = measured.measure() => {}
+                () = rights.follow_roles() => {}
             }
         };
         (app, follow.boxed())

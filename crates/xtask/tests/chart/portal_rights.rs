@@ -8,9 +8,10 @@ use crate::render::{EXTERNAL, argument, container, named, of_kind, refused, stri
 
 pub(crate) const ACCOUNT: &str = "jupyter-k8s-portal";
 /// What the account may do in its own name, in an installation of the cluster.
-const OWN: [&str; 7] = [
+const OWN: [&str; 8] = [
     "workspaces.jupyter.org workspaces: list watch",
     "workspaces.jupyter.org workspaceshares: list watch",
+    "rbac.authorization.k8s.io roles,rolebindings,clusterroles,clusterrolebindings: list watch",
     "workspaces.jupyter.org workspacetemplates: list watch",
     "workspaces.jupyter.org workspacemanagers: list watch",
     " namespaces: list watch",
@@ -201,6 +202,7 @@ fn in_one_namespace_the_cluster_says_as_whom_it_acts_and_the_namespace_for_what(
         &[
             "workspaces.jupyter.org workspaces: list watch",
             "workspaces.jupyter.org workspaceshares: list watch",
+            "rbac.authorization.k8s.io roles,rolebindings: list watch",
             "authorization.k8s.io localsubjectaccessreviews: create",
         ],
         str::to_owned,

@@ -1,6 +1,6 @@
 //! user and workspace -> whether roles allow to connect (IO; from memory where known).
 //!
-//! - `cache`: how long an answer is valid. `roles`: watches changes of roles.
+//! - `cache`: how long an answer is valid.
 //! - `question`: the `SubjectAccessReview`. `flights`: callers that share one. `fair_queue`: fair queue of users.
 //! - `renewal`: renews answers in the background.
 
@@ -9,7 +9,6 @@ mod fair_queue;
 mod flights;
 mod question;
 mod renewal;
-mod roles;
 
 use std::collections::HashMap;
 use std::hash::{BuildHasher as _, RandomState};
@@ -382,8 +381,9 @@ impl Rights {
 
     /// Watches roles and their bindings forever. Affected answers are requested again.
     pub async fn follow_roles(self, client: Client, scope: Scope) {
-        let metrics = self.0.metrics.clone();
-        roles::follow(client, &scope, &metrics, |namespace| self.doubt(namespace)).await;
+        // These watches do not affect the index's age. Without them, answers expire after half a minute and are requested again.
+        let failed = |resource| self.0.metrics.watch_failed(resource);
+        kit::role_changes::follow(client, &scope, failed, |namespace| self.doubt(namespace)).await;
     }
 
     /// Marks answers as outdated after roles changed in a namespace (`None`: in the whole cluster).
