@@ -10,6 +10,7 @@ mod layout;
 mod live;
 mod matrix;
 mod pages;
+mod site;
 mod states;
 mod texts;
 mod usage;
