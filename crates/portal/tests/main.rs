@@ -13,6 +13,7 @@ mod counting;
 mod cures;
 mod editing;
 mod forms;
+mod hidden;
 mod identity;
 mod listing;
 mod live;
