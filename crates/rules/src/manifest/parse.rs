@@ -269,7 +269,7 @@ impl<'t> Reader<'t> {
             Event::Alias(_) | Event::UnresolvedAlias(_) => self.close(leaf(Inner::Leaf)),
             Event::SequenceStart(style, ..) => self.begin(at, bytes.0, style, Parts::List(Vec::new())),
             Event::MappingStart(style, ..) => {
-                self.begin(at, bytes.0, style, Parts::Map(Vec::new(), HashSet::new(), None))
+                self.begin(at, bytes.0, style, Parts::Map(Vec::new(), HashSet::new(), None));
             }
             Event::SequenceEnd | Event::MappingEnd => self.end(bytes.1),
             _ => {}
