@@ -3,13 +3,17 @@
 #![allow(clippy::unwrap_used, reason = "a test that cannot be set up fails")]
 
 mod access;
+mod browser;
 mod canned;
+mod credentials;
 mod explain;
 mod failures;
+mod following;
 mod further;
 mod input;
 mod process;
 mod server;
+mod socket;
 mod template;
 mod workspace;
 
