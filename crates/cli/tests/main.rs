@@ -5,6 +5,7 @@
 mod access;
 mod browser;
 mod canned;
+mod completion;
 mod credentials;
 mod explain;
 mod failures;
