@@ -12,6 +12,7 @@ mod failures;
 mod following;
 mod further;
 mod input;
+mod offline;
 mod process;
 mod server;
 mod socket;
