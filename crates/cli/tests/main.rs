@@ -14,6 +14,7 @@ mod further;
 mod input;
 mod offline;
 mod process;
+mod reports;
 mod server;
 mod socket;
 mod template;
