@@ -3,6 +3,7 @@
 mod access;
 mod account;
 mod acting;
+mod audit;
 mod bulk;
 mod changes;
 mod hostile;
