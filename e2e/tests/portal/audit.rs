@@ -6,7 +6,7 @@ use api::{Workspace, WorkspaceShare};
 use e2e::audit::{self, Log};
 use e2e::cluster::Scratch;
 use e2e::portal::Portal;
-use e2e::{wait, workspace};
+use e2e::{Environment, template, wait, workspace};
 use kube::ResourceExt as _;
 use kube::api::ListParams;
 use reqwest::StatusCode;
@@ -60,7 +60,7 @@ impl Acting<'_> {
                     spec: {displayName: Made, desiredStatus: Stopped}\n";
         let new = [
             ("namespace", self.scratch.namespace.as_str()),
-            ("template", ""),
+            ("template", self.scratch.namespace.as_str()),
             ("written", "yaml"),
             ("yaml", text),
         ];
@@ -165,6 +165,8 @@ fn done(changes: &[Value]) -> BTreeMap<String, usize> {
 #[tokio::test]
 async fn the_api_server_names_the_user_and_the_portal_in_every_change() -> anyhow::Result<()> {
     let scratch = Scratch::new("portal-audit", &["alice"]).await?;
+    let image = &Environment::get()?.images.echo;
+    template::make(&scratch, &json!({"defaultImage": image})).await?;
     workspace::stopped(&scratch, "alice", "handed").await?;
     let assigns = json!([{"apiGroups": ["workspaces.jupyter.org"], "resources": ["workspaces"], "verbs": ["assign-owner"]}]);
     scratch.grant("assigns", "alice", &assigns).await?;
@@ -216,5 +218,5 @@ async fn the_api_server_names_the_user_and_the_portal_in_every_change() -> anyho
     }
     let handed = scratch.api::<Workspace>().get("handed").await?;
     assert_eq!(api::names::owner(&handed.metadata), Some("bob"));
-    scratch.finish().await
+    template::finish(scratch).await
 }

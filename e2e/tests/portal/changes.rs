@@ -185,7 +185,7 @@ async fn two_people_who_edit_in_browsers_see_both_changes_and_save_and_start_sta
 
     hers.click("main form .actions button[value=start]").await?;
     hers.sees("main", "Nothing is overwritten").await?;
-    hers.sees("main .note", "bob").await?;
+    hers.sees("main", "bob").await?;
     for text in [&*stored.spec.display_name, "Of bob", "Of alice", "750m"] {
         hers.sees("main table", text).await?;
     }

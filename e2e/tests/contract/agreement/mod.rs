@@ -27,6 +27,7 @@ use e2e::{
     template,
 };
 use futures::{StreamExt as _, TryStreamExt as _, stream};
+use k8s_openapi::api::core::v1::ConfigMap;
 use kube::{
     Api, Client, Resource,
     api::{ApiResource, DynamicObject, PostParams},
@@ -217,10 +218,25 @@ where
     Ok(refusals.into_iter().filter(Vec::is_empty).count())
 }
 
-/// What `kubectl workspace lint` finds in each of these objects: field and words.
+/// What `kubectl workspace lint` finds in each of these objects with the installation's settings: field and words.
 async fn by_lint(objects: &[Value]) -> anyhow::Result<Vec<Vec<String>>> {
     let manifests: Vec<_> = objects.iter().map(Value::to_string).collect();
-    let lint = ["workspace", "lint", "-", "--output", "json"];
+    let environment = Environment::get()?;
+    let maps = Api::<ConfigMap>::namespaced(cluster::admin().await?, &environment.system_namespace);
+    let map = maps.get(&format!("{}-settings", environment.release)).await?;
+    let folder = tempfile::tempdir()?;
+    let settings = folder.path().join("settings.yaml");
+    std::fs::write(&settings, &map.data.unwrap_or_default()["settings.yaml"])?;
+    let settings = settings.display().to_string();
+    let lint = [
+        "workspace",
+        "lint",
+        "-",
+        "--output",
+        "json",
+        "--settings",
+        &settings,
+    ];
     let outcome = administer_with(&lint, &manifests.join("\n---\n")).await?;
     let report: Value = serde_json::from_str(&outcome.stdout).with_context(|| format!("{outcome:?}"))?;
     anyhow::ensure!(report["checked"] == objects.len(), "{report}");
