@@ -1,9 +1,9 @@
 //! Every reason of a condition or Event: when it shows, and what to do (pure). The source of docs/reasons.md.
 
-/// A reason, as documentation tells it.
+/// A reason for the documentation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Reason {
-    /// The word in the condition or Event. Never renamed.
+    /// The reason in the condition or Event. Never renamed.
     pub name: &'static str,
     /// Where it shows, such as `Degraded=True`.
     pub shows: &'static str,
@@ -13,7 +13,7 @@ pub struct Reason {
     pub remedy: &'static str,
 }
 
-/// `NAME = "Word" where it shows: meaning; remedy` -> a constant each, and the table of all.
+/// `NAME = "Reason" where it shows: meaning; remedy` -> a constant each, and the table of all.
 macro_rules! reasons {
     ($($constant:ident = $name:literal, $shows:literal, $meaning:literal, $remedy:literal;)*) => {
         $(

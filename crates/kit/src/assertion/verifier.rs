@@ -83,7 +83,7 @@ impl Verifier {
     /// Returns what the token says, if one of the keys signed it and it is valid at `now` (Unix seconds) for this `audience`.
     ///
     /// # Errors
-    /// The token must not be believed.
+    /// The token is not valid.
     pub fn check(
         &self,
         token: &str,
