@@ -1,4 +1,4 @@
-//! The effective workspace against its template: what passes, what is refused, what only warns.
+//! Workspaces and their template's bounds -> allowed, refused, or warnings.
 
 use std::time::Duration;
 
@@ -144,7 +144,7 @@ async fn labels_are_judged_alone_where_the_template_asks_for_some() {
         object["metadata"]["labels"] = json!({"team": team, "x": team});
         object
     };
-    // What was stored before the bounds were is no obstacle.
+    // Bounds do not apply to values that were stored before them.
     let answer = webhook
         .validate_update("alice", &labelled("ml"), &labelled("db"))
         .await;
@@ -255,7 +255,7 @@ async fn what_cannot_be_looked_up_is_refused_in_time_and_without_detail() {
         assert_eq!(answer.code, 503);
         assert_eq!(
             answer.message,
-            "the request cannot be judged at the moment: try again in a few seconds"
+            "the request cannot be validated now: try again in a few seconds"
         );
     }
 }

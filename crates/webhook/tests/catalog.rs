@@ -1,4 +1,4 @@
-//! Templates, managers and profiles: what is refused, what is warned about, and what they do to workspaces.
+//! Templates, managers and profiles -> refusals, warnings, and effects on workspaces.
 
 use api::names::{DEPRECATED, IS_DEFAULT, REPLACED_BY};
 use serde_json::{Value, json};
@@ -56,7 +56,7 @@ async fn a_presentation_is_judged_whenever_it_is_written_and_the_stored_rest_is_
     let expected = "spec.presentation.images[0].image: \"other:1\" is not an image that the template allows: choose one of uv";
     assert!(refused.message.contains(expected), "{refused:?}");
     assert_eq!(webhook.validate_update("root", &good, &bad).await.code, 422);
-    // Rules that a newer build has do not keep people from correcting a name.
+    // New rules of a newer version do not prevent the correction of a name.
     let old = json!({"resourceBounds": {"cpu": {"min": "3", "max": "2"}}});
     let (before, after) = (template(old.clone()), presented("uv", old));
     let allowed = webhook.validate_update("root", &before, &after).await;

@@ -1,4 +1,4 @@
-//! Claims and disks as the cluster has them, when a workspace is written.
+//! Claims and disk sizes in a written workspace, compared with the cluster.
 
 use serde_json::{Value, json};
 
@@ -12,7 +12,7 @@ fn claim(name: &str, annotations: Value, class: &str) -> Value {
     })
 }
 
-/// A stored workspace with a disk of 10Gi, of a class that expands disks or not.
+/// A stored workspace with a disk of 10Gi, whose class allows expansion or not.
 fn cluster(class: &str, expands: Value) -> Cluster {
     let disk = claim(
         "workspace-demo",
@@ -174,7 +174,7 @@ async fn a_disk_of_another_owner_or_an_unreadable_one_does_not_prevent_growth() 
     assert_eq!(
         grown.warnings,
         [
-            "spec.storage.size: whether the disk can grow cannot be said at the moment; the workspace's status will tell"
+            "spec.storage.size: whether the disk can grow is unknown now; the workspace's status will show it"
         ]
     );
 }
@@ -218,8 +218,8 @@ async fn a_claim_that_is_or_was_the_disk_of_another_workspace_is_refused_at_once
     let answer = hidden
         .validate_create("alice", &workspace(json!({"storage": {"claimName": "kept"}})))
         .await;
-    assert!(answer.allowed, "the operator tells: {answer:?}");
-    let unknown = r#"spec.storage.claimName: whether the claim "kept" is the disk of another workspace cannot be said at the moment; the workspace's status will tell"#;
+    assert!(answer.allowed, "the operator reports it: {answer:?}");
+    let unknown = r#"spec.storage.claimName: whether the claim "kept" is the disk of another workspace is unknown now; the workspace's status will show it"#;
     assert_eq!(answer.warnings, [unknown]);
 }
 

@@ -1,4 +1,4 @@
-//! Objects that the schema is about to refuse: everything else that is wrong with them is told beside it, once.
+//! Objects that violate the schema -> one answer with all other violations, each once.
 
 use api::{WorkspaceManager, WorkspaceTemplate};
 use serde_json::{Value, json};
@@ -125,7 +125,7 @@ async fn a_malformed_name_of_a_template_is_listed_with_what_needs_no_template() 
             .calls()
             .iter()
             .all(|(line, _)| !line.contains("My_Template")),
-        "nobody is asked for what cannot be there"
+        "no permission is checked for an object with an invalid name"
     );
 }
 

@@ -1,4 +1,4 @@
-//! Who owns a workspace, who may say so, and which keys nobody writes by hand.
+//! Owners of workspaces: who may set and change them, and keys that users cannot write.
 
 use api::names::{ASSIGNED_BY, CLEANUP_FINALIZER, CREATED_BY, STARTED_BY};
 use serde_json::{Value, json};
@@ -176,7 +176,7 @@ async fn a_refused_owner_does_not_hide_the_other_violations() {
 #[tokio::test]
 async fn reserved_keys_are_refused_when_set_but_not_for_being_stored() {
     let webhook = webhook();
-    let key = "workspaces.jupyter.org/whatever";
+    let key = "workspaces.jupyter.org/unknown";
     let (plain, stored, changed) = (
         owned_by("alice"),
         with_annotation(key, "1"),
@@ -295,7 +295,7 @@ async fn no_user_becomes_a_field_manager_of_another_owner_s_workspace() {
         object
     };
     let old = managed_by(json!([entry("hers")]));
-    // An apply of the very same, and books that are wiped.
+    // An apply without a change, and an update that removes all managed fields.
     for new in [
         managed_by(json!([entry("hers"), entry("his")])),
         managed_by(json!([{}])),
@@ -326,7 +326,7 @@ async fn a_public_workspace_is_everybody_s_to_edit_but_its_owner_stays() {
     assert!(webhook.validate_delete("bob", &old).await.allowed);
     new["metadata"]["annotations"][CREATED_BY] = json!("bob");
     assert_eq!(webhook.validate_update("bob", &old, &new).await.code, 403);
-    // Nobody opens it for themselves.
+    // Users cannot open a workspace for themselves.
     let mut opened = owned_by("alice");
     opened["spec"]["ownershipType"] = json!("Public");
     assert_eq!(
@@ -387,7 +387,7 @@ async fn every_broken_rule_is_listed_before_a_policy_of_the_api_server_names_one
     for part in ["names another owner", "spec.lifecycle"] {
         assert!(answer.message.contains(part), "{part}: {answer:?}");
     }
-    // With generateName the name is part of what is asked for.
+    // With generateName, the permission check includes the generated name.
     let mut unnamed = owned_by("alice");
     unnamed["metadata"]["name"] = json!("");
     let answer = webhook.mutate_create("bob", &unnamed).await;

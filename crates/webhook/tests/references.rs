@@ -146,7 +146,7 @@ async fn what_a_template_names_by_the_owner_needs_the_right_of_the_acting_user()
     let refused = webhook.validate_update("bob", &hers, &other).await;
     assert!(refused.message.contains(line), "{refused:?}");
     assert!(webhook.validate_update("alice", &hers, &other).await.allowed);
-    // What runs was chosen by who gives it away.
+    // The user who assigns the owner chose what runs.
     let refused = webhook
         .validate_update("alice", &hers, &assigned("alice", "carol"))
         .await;
@@ -154,7 +154,7 @@ async fn what_a_template_names_by_the_owner_needs_the_right_of_the_acting_user()
         refused.message.contains(r#""creds-carol" is out of your reach"#),
         "{refused:?}"
     );
-    // Who was asked, was asked for good: the owner works on, and so does who stops it.
+    // A permission is checked once. After that, the owner's changes and a stop by another user need no check.
     let mut changed = kept.clone();
     changed["spec"]["containerConfig"] = json!({"args": ["x"]});
     let answer = webhook.validate_update("alice", &kept, &changed).await;
@@ -199,7 +199,7 @@ async fn a_name_that_a_template_leaves_to_the_workspace_is_asked_for() {
     );
 }
 
-/// A template that reads one Secret for everybody.
+/// A template whose reference to one Secret does not depend on the workspace.
 fn naming(secret: &str, key: &str) -> WorkspaceTemplate {
     let mut template = testkit::objects::template("prod");
     template.spec.environment_variables = serde_json::from_value(json!([
@@ -209,7 +209,7 @@ fn naming(secret: &str, key: &str) -> WorkspaceTemplate {
     template
 }
 
-/// As it is stored where the template "prod" was there.
+/// As it is stored if the template "prod" existed.
 fn recorded(mut object: Value) -> Value {
     object["metadata"]["annotations"][api::names::ATTESTED_TEMPLATE] = json!("uid-of-prod");
     object
@@ -220,7 +220,7 @@ async fn a_template_that_comes_later_gets_no_secret_that_the_workspace_chose() {
     let early = workspace(json!({"templateRef": "prod", "variables": {"secret": "admin-creds"}}));
     let (early, answer) = webhook(&[]).create("alice", &early).await;
     assert!(answer.allowed && answer.warnings.len() == 1, "{answer:?}");
-    // However soon it comes: even within the second that the API server records.
+    // Even if the template is created within the second that the API server records.
     let cluster = Cluster::with(naming("{secret}", "k"));
     let mut other = early.clone();
     other["spec"]["port"] = json!(9999);
@@ -234,7 +234,7 @@ async fn a_template_that_comes_later_gets_no_secret_that_the_workspace_chose() {
             .contains("nothing records that it existed when the workspace was created"),
         "{refused:?}"
     );
-    // Where bounds only warn, what nobody was asked for is asked for.
+    // Where bounds only warn, permissions that were not checked before are checked now.
     let warning = Cluster {
         enforcement: webhook::Enforcement::Warn,
         ..cluster
@@ -247,7 +247,7 @@ async fn a_template_that_comes_later_gets_no_secret_that_the_workspace_chose() {
             .asked()
             .contains(&"alice get secrets admin-creds".to_owned())
     );
-    // Whoever makes it anew is asked.
+    // A user who creates it again needs the permission.
     let (_, refused) = webhook.create("alice", &early).await;
     assert!(
         refused
@@ -272,7 +272,7 @@ async fn no_user_writes_the_attested_template() {
     let mut forged = new.clone();
     forged["metadata"]["annotations"][api::names::ATTESTED_TEMPLATE] = json!("uid-of-another");
     assert_eq!(webhook.create("alice", &forged).await.0, made, "put right");
-    // Past the webhook that puts it right.
+    // Without the mutating webhook, which corrects the value.
     for (old, new) in [(&made, &new), (&new, &made), (&made, &forged)] {
         for user in ["alice", "bob", crate::support::OPERATOR] {
             let refused = webhook.validate_update(user, old, new).await;

@@ -145,7 +145,7 @@ fn the_template_at_creation_is_recorded_and_stays() {
         (recorded.clone(), Vec::new())
     );
     assert_eq!(patched_seeing(None, None, &bare), (annotated(None), Vec::new()));
-    // The value stays, whatever exists later and whatever an update contains.
+    // The value stays, even if another template is created or an update contains another value.
     for new in [&bare, &annotated(None), &annotated(Some("t-2")), &recorded] {
         assert_eq!(patched_seeing(Some("t-2"), Some(&recorded), new).0, recorded);
     }

@@ -330,7 +330,7 @@ fn idle_loses_files(judgement: &Judgement, template: Option<&WorkspaceTemplate>)
         ""
     };
     Some(format!(
-        "spec.idleShutdown: the workspace is stopped when nobody has used it for {minutes} min, and the files in its home directory are \
+        "spec.idleShutdown: the workspace is stopped after {minutes} min without use, and the files in its home directory are \
          lost then, because it has no disk: set spec.storage{or_off}"
     ))
 }
