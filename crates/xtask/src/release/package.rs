@@ -4,7 +4,7 @@ use std::path::Path;
 
 use crate::exec::Cmd;
 
-/// Archives entries of a folder. Times, owners and umask do not count.
+/// Archives entries of a folder, independent of times, owners and umask.
 ///
 /// # Errors
 /// When tar fails.
