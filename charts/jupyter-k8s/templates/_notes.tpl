@@ -1,4 +1,4 @@
-{{/* Where people find a workspace: an address with <workspace> and <namespace> left open. */}}
+{{/* The address of a workspace, with <workspace> and <namespace> as placeholders. */}}
 {{- define "jk8s.workspaceAddress" -}}
 {{- if eq .Values.routing.mode "Path" -}}
 {{ include "jk8s.url" (list . .Values.routing.baseDomain) }}/workspaces/<namespace>/<workspace>/
@@ -12,7 +12,7 @@
 {{- if regexMatch "^[A-Za-z0-9@%+=:,./_-]+$" . }}{{ . }}{{ else }}'{{ replace "'" "'\\''" . }}'{{ end -}}
 {{- end }}
 
-{{/* Secrets and ConfigMaps that somebody else must make before pods start, as a JSON list: kind, name, keys, what they are, and for the
+{{/* Secrets and ConfigMaps that an administrator must create before pods start, as a JSON list: kind, name, keys, what they are, and for the
      command that makes them its type and its flags. */}}
 {{- define "jk8s.expected" -}}
 {{- $all := list -}}
@@ -100,7 +100,7 @@
 {{- dict "kind" "Secret" "name" (index . 0) "keys" (list ".dockerconfigjson") "what" (index . 1) "type" "secret generic" "flags" "--type=kubernetes.io/dockerconfigjson --from-file=.dockerconfigjson=./config.json" | toJson -}}
 {{- end }}
 
-{{/* A line about an expected object of a namespace: (list namespace object words-behind-its-name). */}}
+{{/* A line about an expected object of a namespace: (list namespace object text-after-its-name). */}}
 {{- define "jk8s.notes.object" -}}
 {{- $namespace := index . 0 }}
 {{- $in := index . 2 }}
@@ -140,7 +140,7 @@
 {{/* Roles that this release needs and does not make. */}}
 {{- define "jk8s.notes.roles" -}}
 {{- if not .Values.rbac.create }}
-   todo  roles of this release, by somebody who may give these rights (rbac.create is false):
+   todo  roles of this release, by an administrator with these permissions (rbac.create is false):
            helm template {{ .Release.Name }} <chart> -n {{ .Release.Namespace }} -f <values> --set rbac.create=true --show-only 'templates/rbac/*' | kubectl apply -f -
 {{- end }}
 {{- end }}
@@ -285,7 +285,7 @@
 {{- toJson (uniq $unknown) -}}
 {{- end }}
 
-{{/* "yes" where the API server is too old for how the portal acts for people. Only a cluster has a version that counts. */}}
+{{/* "yes" where the API server is too old for the portal's constrained impersonation. Only a cluster has a version that counts. */}}
 {{- define "jk8s.readingPortal" -}}
 {{- if and .Values.portal.enabled (eq .Values.portal.impersonation "Constrained") (.Capabilities.APIVersions.Has "apps/v1/Deployment") (semverCompare "<1.36-0" .Capabilities.KubeVersion.Version) }}yes{{ end -}}
 {{- end }}
@@ -313,14 +313,14 @@
 {{- toJson $all -}}
 {{- end }}
 
-{{/* Brokers through which everybody in the world can sign in, as JSON. */}}
+{{/* Brokers through which every account of a public service can sign in, as JSON. */}}
 {{- define "jk8s.openBrokers" -}}
 {{- $open := list -}}
 {{- if and .Values.identity.enabled (not .Values.oidc.allowedEmailDomains) -}}
   {{- range .Values.identity.brokers -}}
     {{- $restricted := not (empty $.Values.oidc.allowedGroups) -}}
     {{- range .groups -}}
-      {{- /* A group that each of its users is in restricts nobody. */ -}}
+      {{- /* A group that contains all users of the broker is no restriction. */ -}}
       {{- if has (print $.Values.oidc.groupsPrefix .) $.Values.oidc.allowedGroups }}{{ $restricted = false }}{{ end -}}
     {{- end -}}
     {{- if and (not $restricted) (or (eq .type "GitHub") (and (eq .type "Google") (not .hostedDomain))) }}{{ $open = append $open (.displayName | default .type) }}{{ end -}}

@@ -24,10 +24,10 @@
   - tests.namespace: {{ quote .Values.tests.namespace }} is another namespace, and scope is Namespace: {{ $all }} leave it empty
 {{- end -}}
 {{- if .Values.gateway.bearer.enabled }}
-  - gateway.bearer.enabled: whose a token is, the API server tells only accounts with rights on the cluster, and scope is Namespace: {{ $all }} gateway.bearer.enabled to false
+  - gateway.bearer.enabled: the API server reviews tokens only for accounts with rights on the cluster, and scope is Namespace: {{ $all }} gateway.bearer.enabled to false
 {{- end -}}
 {{- if and .Values.portal.enabled (eq .Values.portal.impersonation "Any") }}
-  - portal.impersonation: with Any, whoever may create pods in this namespace would administer the cluster, and scope is Namespace: {{ $all }} portal.impersonation to Constrained or Off
+  - portal.impersonation: with Any, users who may create pods in this namespace would administer the cluster, and scope is Namespace: {{ $all }} portal.impersonation to Constrained or Off
 {{- end -}}
 {{- range $key, $default := dict "enforcement" "Refuse" "port" 9443 "apiServerNetworks" list -}}
 {{- $value := get $.Values.webhook $key -}}
