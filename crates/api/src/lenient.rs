@@ -1,4 +1,4 @@
-//! JSON of a status, perhaps of another version -> the status, without what this version cannot read (pure).
+//! JSON of a status, perhaps of another version -> the status, without unreadable values (pure).
 //!
 //! A newer operator writes values that an older gateway, webhook or operator does not know: during an upgrade, and after a rollback.
 //! Such a value reads as absent, and all others count. A spec is never read so: what a user wants is not guessed.

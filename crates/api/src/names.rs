@@ -1,5 +1,6 @@
-//! Names that several components share: API group, labels, annotations, finalizers, field managers (pure).
-//! The only reader of the annotation that access depends on is here, too.
+//! Names that several components share (pure).
+//!
+//! API group, labels, annotations, finalizers and field managers. The only reader of the annotation that access depends on is here, too.
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 

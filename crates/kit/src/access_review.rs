@@ -347,7 +347,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn an_older_refusal_is_asked_again_by_who_wants_a_later_one_and_a_grant_is_not() {
+    async fn a_refusal_older_than_a_caller_accepts_is_reviewed_again_and_a_grant_is_not() {
         for (allowed, expected) in [(false, [1, 1, 2, 2]), (true, [1, 1, 1, 1])] {
             let (all, most) = (Arc::default(), Arc::default());
             let answer = json!({"allowed": allowed});
@@ -390,7 +390,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_review_without_answer_fails_and_is_asked_again() {
+    async fn a_review_without_answer_fails_and_is_repeated() {
         let asked = Arc::new(AtomicUsize::new(0));
         let count = asked.clone();
         let silent = tower::service_fn(move |_: http::Request<kube::client::Body>| {

@@ -160,7 +160,7 @@ impl Cluster {
     fn review(&self, mut review: Value) -> Value {
         let spec = &review["spec"];
         let attributes = &spec["resourceAttributes"];
-        let asked = [
+        let reviews = [
             &spec["user"],
             &attributes["verb"],
             &attributes["resource"],
@@ -168,7 +168,9 @@ impl Cluster {
         ];
         let grants = |grant: &&str| {
             let parts = grant.split(' ');
-            parts.zip(asked).all(|(part, asked)| part == "*" || asked == part)
+            parts
+                .zip(reviews)
+                .all(|(part, reviews)| part == "*" || reviews == part)
         };
         let allowed = self.grants.iter().any(grants);
         review["status"] = json!({ "allowed": allowed });

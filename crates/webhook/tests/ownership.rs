@@ -46,7 +46,7 @@ async fn creation_names_the_requesting_user_and_is_then_admitted() {
     assert_eq!(new["metadata"]["annotations"][CREATED_BY], "alice");
     assert_eq!(new["metadata"]["finalizers"], json!([CLEANUP_FINALIZER]));
     assert!(webhook.validate_create("alice", &new).await.allowed);
-    assert_eq!(webhook.asked(), ["alice use workspacetemplates prod"]);
+    assert_eq!(webhook.reviews(), ["alice use workspacetemplates prod"]);
 }
 
 #[tokio::test]
@@ -71,11 +71,11 @@ async fn assigning_another_owner_is_allowed_with_the_right_to_that_workspace() {
             .allowed
     );
     let calls = webhook.calls();
-    let asked = calls
+    let reviews = calls
         .iter()
         .find(|(_, body)| body["spec"]["resourceAttributes"]["verb"] == "assign-owner");
     assert_eq!(
-        asked.unwrap().1["spec"],
+        reviews.unwrap().1["spec"],
         json!({
             "user": "hub",
             "uid": "u-1",
@@ -215,7 +215,7 @@ async fn only_the_gateway_records_who_pressed_start() {
 }
 
 #[tokio::test]
-async fn controllers_and_pure_finalizer_removals_are_admitted_whatever_the_object() {
+async fn controllers_and_pure_finalizer_removals_are_admitted_for_any_object() {
     let webhook = webhook();
     let mut deleting = owned_by("alice");
     deleting["spec"]["image"] = json!("evil:1");
@@ -252,10 +252,10 @@ async fn a_workspace_is_changed_and_deleted_by_its_owner_and_by_administrators()
         "spec.storage: must stay as it is: the workspace \"demo\" is changed only by its owner and by holders of the verb administer on \
          it: ask one of them"
     );
-    let asked = webhook.asked();
+    let reviews = webhook.reviews();
     assert!(
-        !asked.iter().any(|line| line.starts_with("alice administer")),
-        "{asked:?}"
+        !reviews.iter().any(|line| line.starts_with("alice administer")),
+        "{reviews:?}"
     );
 }
 
@@ -316,7 +316,7 @@ async fn no_user_becomes_a_field_manager_of_another_owner_s_workspace() {
 }
 
 #[tokio::test]
-async fn a_public_workspace_is_everybody_s_to_edit_but_its_owner_stays() {
+async fn a_public_workspace_is_edited_by_all_users_but_its_owner_stays() {
     let webhook = webhook();
     let mut old = owned_by("alice");
     old["spec"]["ownershipType"] = json!("Public");
@@ -352,7 +352,7 @@ async fn a_template_may_make_its_workspaces_public_and_a_workspace_may_disagree(
 }
 
 #[tokio::test]
-async fn in_a_namespace_that_is_being_deleted_everybody_s_deletions_pass() {
+async fn in_a_namespace_that_is_being_deleted_all_deletions_pass() {
     let webhook = Cluster {
         leaving: true,
         ..Cluster::with(testkit::objects::template("prod"))

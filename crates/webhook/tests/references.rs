@@ -58,17 +58,17 @@ async fn a_claim_needs_the_right_to_use_it() {
 }
 
 #[tokio::test]
-async fn what_was_named_before_is_not_asked_for_again() {
+async fn stored_references_are_not_checked_again() {
     let webhook = webhook(&[]);
     let old = reading("theirs");
     let mut new = old.clone();
     new["spec"]["port"] = json!(9999);
     let answer = webhook.validate_update("alice", &old, &new).await;
     assert!(answer.allowed, "{answer:?}");
-    assert!(webhook.asked().is_empty());
+    assert!(webhook.reviews().is_empty());
     new["spec"]["env"][0]["valueFrom"]["secretKeyRef"]["name"] = json!("another");
     assert_eq!(webhook.validate_update("alice", &old, &new).await.code, 403);
-    assert_eq!(webhook.asked(), ["alice get secrets another"]);
+    assert_eq!(webhook.reviews(), ["alice get secrets another"]);
 }
 
 #[tokio::test]
@@ -80,7 +80,7 @@ async fn what_was_named_before_attests_no_more_of_it() {
     };
     let env = |key: &str| json!([{"name": "A", "valueFrom": {"secretKeyRef": {"name": "s", "key": key}}}]);
     let disk = |read_only: bool| json!([{"name": "v", "persistentVolumeClaimName": "data", "mountPath": "/v", "readOnly": read_only}]);
-    for (old, new, asked) in [
+    for (old, new, requested) in [
         (
             json!({"storage": {"subPath": "alice"}}),
             json!({"storage": {"subPath": "bob"}}),
@@ -106,12 +106,12 @@ async fn what_was_named_before_attests_no_more_of_it() {
         let (old, new) = (of(old), of(new));
         let refused = webhook.validate_update("alice", &old, &new).await;
         assert_eq!(refused.code, 403, "{refused:?}");
-        assert_eq!(webhook.asked(), [asked]);
+        assert_eq!(webhook.reviews(), [requested]);
     }
     let webhook = webhook(&[]);
     let (whole, folder) = (of(json!({})), of(json!({"storage": {"subPath": "alice"}})));
     let less = webhook.validate_update("alice", &whole, &folder).await;
-    assert!(less.allowed && webhook.asked().is_empty(), "{less:?}");
+    assert!(less.allowed && webhook.reviews().is_empty(), "{less:?}");
 }
 
 #[tokio::test]
@@ -168,7 +168,7 @@ async fn what_a_template_names_by_the_owner_needs_the_right_of_the_acting_user()
 }
 
 #[tokio::test]
-async fn a_name_that_a_template_leaves_to_the_workspace_is_asked_for() {
+async fn a_name_that_a_template_leaves_to_the_workspace_is_checked() {
     let mut template = testkit::objects::template("prod");
     template.spec.environment_variables = serde_json::from_value(json!([
         {"name": "OURS", "valueFrom": {"secretKeyRef": {"name": "ours", "key": "k"}}},
@@ -244,7 +244,7 @@ async fn a_template_that_comes_later_gets_no_secret_that_the_workspace_chose() {
     assert_eq!(refused.code, 403);
     assert!(
         warning
-            .asked()
+            .reviews()
             .contains(&"alice get secrets admin-creds".to_owned())
     );
     // A user who creates it again needs the permission.
@@ -314,8 +314,8 @@ async fn variables_that_another_template_did_not_use_attest_nothing() {
 }
 
 #[tokio::test]
-async fn names_and_keys_are_asked_for_however_the_workspace_decides_them() {
-    for (name, key, asked) in [
+async fn names_and_keys_are_checked_however_the_workspace_decides_them() {
+    for (name, key, reviews) in [
         ("team-keys", "{team}", "team-keys"),
         ("{team}-{service.port}", "k", "ml-8888"),
         ("{team}-{routing.baseDomain}", "k", "ml-workspaces.localhost"),
@@ -328,8 +328,8 @@ async fn names_and_keys_are_asked_for_however_the_workspace_decides_them() {
         ));
         let refused = webhook.validate_create("alice", &new).await;
         assert_eq!(refused.code, 403, "{name} {key}: {refused:?}");
-        let expected = format!("alice get secrets {asked}");
-        assert!(webhook.asked().contains(&expected), "{:?}", webhook.asked());
+        let expected = format!("alice get secrets {reviews}");
+        assert!(webhook.reviews().contains(&expected), "{:?}", webhook.reviews());
     }
 }
 
@@ -403,19 +403,19 @@ async fn another_user_who_changes_the_owner_needs_the_rights_to_all_that_it_read
     ]);
     let hers = reading("mine");
     for to in ["bob", "dave"] {
-        let mut handed = hers.clone();
-        handed["metadata"]["annotations"][api::names::CREATED_BY] = json!(to);
-        handed["metadata"]["annotations"][api::names::ASSIGNED_BY] = json!("bob");
-        let refused = webhook.validate_update("bob", &hers, &handed).await;
+        let mut reassigned = hers.clone();
+        reassigned["metadata"]["annotations"][api::names::CREATED_BY] = json!(to);
+        reassigned["metadata"]["annotations"][api::names::ASSIGNED_BY] = json!("bob");
+        let refused = webhook.validate_update("bob", &hers, &reassigned).await;
         assert_eq!(refused.code, 403, "to {to}: {refused:?}");
         assert!(
             refused.message.contains(r#""mine" is out of your reach"#),
             "{refused:?}"
         );
         for user in ["alice", "carol"] {
-            let mut handed = handed.clone();
-            handed["metadata"]["annotations"][api::names::ASSIGNED_BY] = json!(user);
-            let answer = webhook.validate_update(user, &hers, &handed).await;
+            let mut reassigned = reassigned.clone();
+            reassigned["metadata"]["annotations"][api::names::ASSIGNED_BY] = json!(user);
+            let answer = webhook.validate_update(user, &hers, &reassigned).await;
             assert!(answer.allowed, "{user} to {to}: {answer:?}");
         }
     }
@@ -435,11 +435,11 @@ async fn a_spec_that_is_too_large_or_invalid_is_refused_without_asking_for_what_
     let mut invalid = reading("mine");
     invalid["spec"]["port"] = json!(80);
     assert_eq!(webhook.validate_create("alice", &invalid).await.code, 422);
-    assert!(webhook.asked().is_empty(), "{:?}", webhook.asked());
+    assert!(webhook.reviews().is_empty(), "{:?}", webhook.reviews());
 }
 
 #[tokio::test]
-async fn so_many_references_are_asked_for_and_no_more() {
+async fn the_number_of_checked_references_is_limited() {
     let of = |count: usize| {
         let env: Vec<_> = (0..count)
             .map(|n| json!({"name": format!("E{n}"), "valueFrom": {"secretKeyRef": {"name": format!("s{n}"), "key": "k"}}}))
@@ -455,7 +455,7 @@ async fn so_many_references_are_asked_for_and_no_more() {
             .starts_with("spec: names 33 Secrets, ConfigMaps and claims at once"),
         "{refused:?}"
     );
-    assert!(webhook.asked().is_empty());
+    assert!(webhook.reviews().is_empty());
     assert!(webhook.validate_create("alice", &of(32)).await.allowed);
-    assert_eq!(webhook.asked().len(), 32);
+    assert_eq!(webhook.reviews().len(), 32);
 }

@@ -85,10 +85,10 @@ async fn for_whom_it_is_shared_is_recorded_and_not_made_up() {
         assert_eq!(refused.code, 403, "{user} {workspace}");
         assert!(refused.message.contains(SHARED_FOR), "{refused:?}");
     }
-    let mut handed = by_carol.clone();
-    handed["metadata"]["annotations"][SHARED_FOR] = json!("carol");
+    let mut for_carol = by_carol.clone();
+    for_carol["metadata"]["annotations"][SHARED_FOR] = json!("carol");
     assert_eq!(
-        webhook.validate_update("alice", &by_carol, &handed).await.code,
+        webhook.validate_update("alice", &by_carol, &for_carol).await.code,
         403
     );
 }

@@ -125,7 +125,7 @@ impl Webhook {
     }
 
     /// Access reviews that the webhook requested, as `user verb resource name`.
-    pub(crate) fn asked(&self) -> Vec<String> {
+    pub(crate) fn reviews(&self) -> Vec<String> {
         let about = |body: &Value| {
             let attributes = &body["spec"]["resourceAttributes"];
             let parts = [
@@ -140,9 +140,9 @@ impl Webhook {
         let reviews = calls
             .iter()
             .filter(|(line, _)| line.ends_with("/subjectaccessreviews"));
-        let mut asked: Vec<_> = reviews.map(|(_, body)| about(body)).collect();
-        asked.sort();
-        asked
+        let mut reviews: Vec<_> = reviews.map(|(_, body)| about(body)).collect();
+        reviews.sort();
+        reviews
     }
 
     /// The calls of the webhook to the API server: method and path, and body.

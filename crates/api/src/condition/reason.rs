@@ -1,4 +1,4 @@
-//! Every reason of a condition or Event: when it shows, and what to do (pure). The source of docs/reasons.md.
+//! Every reason of a condition or Event -> when it shows, and the remedy (pure). Source of docs/reasons.md.
 
 /// A reason for the documentation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -272,7 +272,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn reasons_are_distinct_words_that_a_condition_takes() {
+    fn reasons_are_distinct_and_valid_in_a_condition() {
         for (index, reason) in ALL.iter().enumerate() {
             assert!(
                 reason.name.starts_with(|c: char| c.is_ascii_uppercase()),

@@ -1,4 +1,4 @@
-//! Plan -> requests, and a line for each: due time, status, time until the answer (times in microseconds) (IO).
+//! Plan -> requests, and a line for each: due time, status, duration (microseconds) (IO).
 //!
 //! With a rate, each request has a due time that does not depend on earlier requests. Its duration counts from then. So a server that
 //! stalls gets as many requests, and the figures include their wait.

@@ -1,4 +1,5 @@
-//! `reference FILE` or `load FILE` -> a bare server, or requests at a steady rate, for `xtask bench-webhook` (IO).
+//! `reference FILE` or `load FILE` -> a bare server, or requests, for `xtask bench-webhook` (IO).
+//!
 //! FILE is JSON, see [`reference::Plan`] and [`load::Plan`].
 
 mod load;

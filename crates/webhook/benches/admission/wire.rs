@@ -1,4 +1,4 @@
-//! Request bytes -> status and body, over one TLS connection with HTTP/1.1, as the API server calls webhooks (IO).
+//! Request bytes -> status and body, over one TLS connection, as the API server calls webhooks (IO).
 
 use std::io::{Read as _, Write as _};
 use std::net::{SocketAddr, TcpStream};

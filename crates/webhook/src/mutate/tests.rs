@@ -62,7 +62,7 @@ fn creation_records_the_user_and_sets_the_finalizer() {
 }
 
 #[test]
-fn the_last_user_is_recorded_whatever_the_object_says() {
+fn the_last_user_is_recorded_independent_of_the_object() {
     let last = |object: &Value| object["metadata"]["annotations"][LAST_UPDATED_BY].clone();
     let (made, _) = patched_whole(None, None, &json!({"metadata": {}, "spec": {}}));
     assert_eq!(last(&made), "alice");
