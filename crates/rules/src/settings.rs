@@ -315,7 +315,7 @@ unschedulableGraceSeconds: 300
     }
 
     #[test]
-    fn an_identifier_that_is_left_out_is_nobody_s_default() {
+    fn an_identifier_that_is_left_out_has_no_default() {
         let parse = |text: &str| Settings::parse(&format!("defaultImage: i\n{text}"));
         assert_eq!(parse("").unwrap().pod_security_context, PodIdentifiers::default());
         let given = parse("podSecurityContext: {runAsGroup: 0, fsGroup: null}").unwrap();
