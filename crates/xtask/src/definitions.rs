@@ -1,4 +1,4 @@
-//! Pinned Go modules -> definitions of other projects' kinds in the cache folder, for end-to-end tests (IO).
+//! Pinned Go modules -> definitions of other projects' kinds in the cache folder (IO).
 //!
 //! | file | definitions |
 //! |---|---|

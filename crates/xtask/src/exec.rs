@@ -1,4 +1,4 @@
-//! A program and its arguments -> its output, or an error that describes the failure (IO). No shell is involved.
+//! A program and its arguments, without a shell -> its output, or an error with the failure (IO).
 
 use std::ffi::OsStr;
 use std::fmt::Write as _;

@@ -1,4 +1,4 @@
-//! `xtask bench-gateway` -> cost of a decision beside a bare server: JSON under target/bench, table in the docs (IO).
+//! `xtask bench-gateway` -> cost of a decision: JSON under target/bench, table in the docs (IO).
 //!
 //! `xtask bench-proxy` is in `proxy`, `xtask bench-operator` in `operator`, `xtask bench-webhook` in `webhook`, `xtask bench-portal` in
 //! `portal`.

@@ -255,7 +255,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn user_and_kernel_time_are_added_whatever_the_program_is_called() {
+    fn user_and_kernel_time_are_added_for_any_program_name() {
         let stat = "42 (a) b (c) S 1 42 42 0 -1 4194304 100 0 0 0 250 50 7 8 20 0 1 0 100";
         assert_eq!(ticks(stat), Some(300));
         assert_eq!(ticks("42 (x) S 1"), None);

@@ -1,4 +1,4 @@
-//! Provider `existing`: the caller's KUBECONFIG -> our own kubeconfig, after a check that it works (IO).
+//! Provider `existing`: the caller's KUBECONFIG -> our own kubeconfig, after a check (IO).
 
 use std::env;
 

@@ -1,5 +1,6 @@
-//! Provider `kind`: a cluster in the container engine of this machine (IO). For developers with an engine. The project's own checks use
-//! provider `node` and do not run this code.
+//! Provider `kind`: a cluster in the container engine of this machine (IO).
+//!
+//! For developers with an engine. The project's own checks use provider `node` and do not run this code.
 
 use std::fs;
 use std::path::Path;

@@ -1,4 +1,4 @@
-//! Number of fake nodes -> the kwok process that simulates their kubelets (IO); its configuration and their objects (pure).
+//! Number of fake nodes -> their objects, and the kwok process that simulates kubelets (IO).
 //!
 //! A pod on such a node is Running and Ready at once, and gone as soon as it is deleted; nothing of it runs. It serves tests of scale, and
 //! of states that a real node cannot reach. A taint keeps other pods away from fake nodes. The addresses of its pods lead nowhere.

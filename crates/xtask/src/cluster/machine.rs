@@ -1,4 +1,4 @@
-//! The machine -> whether a node can run on it, or everything that prevents it (IO); the calculations (pure).
+//! The machine -> whether a node can run on it, or what prevents it (IO; calculations are pure).
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -183,7 +183,7 @@ mod tests {
     }
 
     #[test]
-    fn a_place_that_takes_no_files_is_told_from_a_full_disk() {
+    fn a_folder_that_accepts_no_files_is_distinguished_from_a_full_disk() {
         let error = check_space(vec![(PathBuf::from("/proc/cache"), 1)]).unwrap_err();
         let reported = format!("{error:#}");
         assert!(

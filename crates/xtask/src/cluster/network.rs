@@ -1,4 +1,4 @@
-//! The node's network namespace, its link to the host and the routes to pods and Services (IO); conflicts (pure).
+//! Layout -> the node's network namespace, link and routes (IO); conflicts with others (pure).
 
 use std::fs::{self, File};
 use std::net::{Ipv4Addr, TcpListener};

@@ -1,4 +1,4 @@
-//! Kernel settings that a kubelet changes -> a note before its start, and the old values after its end (IO).
+//! Kernel settings that a kubelet changes -> a note of the old values, restored later (IO).
 
 use std::fs;
 use std::path::PathBuf;

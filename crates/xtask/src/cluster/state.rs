@@ -1,4 +1,4 @@
-//! The record of a started node, `state.json` in its state folder (IO) -> what to do with the node (pure).
+//! `state.json` of a started node (IO) -> what to do with the node (pure).
 
 use std::fs;
 use std::io;

@@ -1,4 +1,4 @@
-//! Authority of the identity provider -> its users may use kubectl, under the gateway's names for them (IO).
+//! Authority of the identity provider -> its users may use kubectl, with the gateway's names (IO).
 //!
 //! docs/kubectl-sign-in.md describes the same for other clusters.
 

@@ -1,4 +1,4 @@
-//! `<cache>/ca` -> this machine's certificate authority and the certificate of the local hosts, made when missing (IO).
+//! `<cache>/ca` -> certificate authority of this machine and certificate of the local hosts (IO).
 //!
 //! | file | content |
 //! |---|---|

@@ -1,4 +1,4 @@
-//! `xtask demo` -> a cluster with the product and a workspace to open; `xtask demo down` -> removes all of it (IO).
+//! `xtask demo` -> a cluster with the product and a workspace; `xtask demo down` -> none of it (IO).
 //!
 //! | file | what it does |
 //! |---|---|

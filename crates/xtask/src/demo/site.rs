@@ -1,4 +1,4 @@
-//! Names of the demo, in one place; values-local.yaml of the chart has the same (a test compares) (pure).
+//! Names of the demo, as in the chart's values-local.yaml (a test compares) (pure).
 
 use std::net::{Ipv4Addr, SocketAddr};
 

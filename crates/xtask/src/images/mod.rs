@@ -1,4 +1,4 @@
-//! Build files in `deploy/images` -> oci-archives in the cache folder, and the names of their images (IO).
+//! Build files in `deploy/images` -> oci-archives in the cache folder, and their names (IO).
 //!
 //! | file | content |
 //! |---|---|

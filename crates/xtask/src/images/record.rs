@@ -1,4 +1,4 @@
-//! Cache folder `images/` -> archives, their names (`images.json`) and the hashes of their inputs (`inputs.json`) (IO).
+//! Cache folder `images/` -> archives, their names and the hashes of their inputs (IO).
 
 use std::collections::BTreeMap;
 use std::fs;

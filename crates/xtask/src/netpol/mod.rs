@@ -1,4 +1,4 @@
-//! Policies, pods and namespaces of a one-node cluster -> iptables rules in the node's network namespace (IO).
+//! Policies, pods and namespaces of a one-node cluster -> iptables rules on the node (IO).
 //!
 //! A NetworkPolicy enforcer for the local cluster: a test fixture, not a CNI. The bridge plugin carries the traffic but enforces nothing.
 //! This process enforces policies on one node, for IPv4, TCP and UDP only. A new pod is covered once its address is in its status. When the

@@ -1,4 +1,4 @@
-//! Tests: random policies -> results of the rendered rules, compared with a second, naive implementation.
+//! Tests: random policies -> results of the rendered rules, compared with a naive implementation.
 
 use std::{collections::BTreeMap, net::Ipv4Addr};
 

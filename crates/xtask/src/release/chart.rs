@@ -1,4 +1,4 @@
-//! Chart, registry, digests of images -> a package with these as defaults, and the same as an OCI layout (IO).
+//! Chart, registry, digests of images -> a package with these defaults, also as an OCI layout (IO).
 
 use std::collections::BTreeMap;
 use std::fs;

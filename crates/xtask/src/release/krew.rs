@@ -1,4 +1,4 @@
-//! Archives of the plugin -> krew's manifest, by which `kubectl krew install --manifest` installs it (pure).
+//! Archives of the plugin -> manifest for `kubectl krew install --manifest` (pure).
 //!
 //! The fields are described in krew's developer guide, "Plugin manifest".
 

@@ -1,4 +1,4 @@
-//! Synthetic images and a registry with a password -> content of that registry after a release (IO: runs `docker-registry`, skopeo, helm).
+//! Synthetic images -> content of a registry after a release (IO: docker-registry, skopeo, helm).
 
 use std::collections::BTreeSet;
 use std::io::{BufRead as _, BufReader};

@@ -131,7 +131,7 @@ mod unit {
     }
 
     #[test]
-    fn tests_of_the_stage_are_told_of_the_registry_and_keep_the_accounts_of_users() {
+    fn tests_of_the_stage_get_the_registry_and_keep_the_accounts_of_users() {
         let registry = Running {
             address: "127.0.0.1:1".to_owned(),
             credentials: "/state/config.json".into(),

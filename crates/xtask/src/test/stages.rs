@@ -1,4 +1,4 @@
-//! The path of an end-to-end test -> its stage, its order there, and the release's values meanwhile (pure).
+//! Path of an end-to-end test -> its stage, its order and the release's values (pure).
 
 /// Tests that may run concurrently. Stages run in sequence.
 #[derive(Debug)]

@@ -1,5 +1,4 @@
-//! objects of the cluster -> what an installation or an upgrade is refused for before anything is written (IO: runs `helm` before an
-//! API server of its own).
+//! objects of the cluster -> refusals before anything is written (IO: runs `helm`).
 
 use std::io::{BufRead as _, BufReader, Write as _};
 use std::net::TcpListener;
@@ -9,7 +8,7 @@ use serde_json::{Value, json};
 
 use crate::render::{EXTERNAL, chart, named, of_kind, template};
 
-/// Plural and kind of what the chart looks up, by group and version.
+/// Plural and kind of the objects that the chart looks up, by group and version.
 const KINDS: [(&str, &str, &str); 5] = [
     (
         "workspaces.jupyter.org/v1alpha1",
@@ -30,7 +29,7 @@ const KINDS: [(&str, &str, &str); 5] = [
     ("v1", "namespaces", "Namespace"),
 ];
 
-/// Answer of an API server that has these objects of the kinds above.
+/// Answer of an API server with these objects of the kinds above.
 fn answer(path: &str, objects: &[Value]) -> Option<Value> {
     KINDS.iter().find_map(|(version, plural, kind)| {
         let prefix = if version.contains('/') { "/apis" } else { "/api" };
@@ -51,7 +50,7 @@ fn answer(path: &str, objects: &[Value]) -> Option<Value> {
     })
 }
 
-/// An API server that has these objects, until the process ends; its address.
+/// An API server with these objects, until the process ends; returns its address.
 fn serve(objects: Vec<Value>) -> String {
     let socket = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = format!("http://{}", socket.local_addr().unwrap());
@@ -84,7 +83,7 @@ fn serve(objects: Vec<Value>) -> String {
     address
 }
 
-/// What the chart comes to on a cluster with these objects.
+/// The result of the chart on a cluster with these objects.
 pub(crate) fn on(objects: Vec<Value>, more: &[&str]) -> Result<Vec<Value>, String> {
     let server = format!("--kube-apiserver={}", serve(objects));
     let cluster = [
@@ -101,7 +100,7 @@ fn defaults() -> Value {
     serde_saphyr::from_str(&values).unwrap()
 }
 
-/// The chart's default template as a cluster has it, after `change`.
+/// The chart's default template as stored in a cluster, after `change`.
 fn stored(change: impl FnOnce(&mut Value)) -> Vec<Value> {
     let mut spec = defaults()["templates"]["jupyterlab"].clone();
     change(&mut spec);
@@ -111,7 +110,7 @@ fn stored(change: impl FnOnce(&mut Value)) -> Vec<Value> {
 
 #[test]
 fn a_template_that_is_changed_under_its_name_is_refused_with_the_field_and_what_to_do() {
-    for (setting, told) in [
+    for (setting, expected) in [
         (
             r#"templates.jupyterlab.primaryStorage.defaultSize="6Gi""#,
             r#"templates.jupyterlab.primaryStorage.defaultSize: "6Gi" is "5Gi" in the cluster"#,
@@ -136,7 +135,7 @@ fn a_template_that_is_changed_under_its_name_is_refused_with_the_field_and_what_
         let cure = ", and the spec of a template, except its presentation, never changes: give the new one another name, such as \
                     jupyterlab-v2, and keep this entry";
         assert!(
-            reason.contains(told) && reason.contains(cure),
+            reason.contains(expected) && reason.contains(cure),
             "{setting}: {reason}"
         );
     }
@@ -178,9 +177,9 @@ fn policy(release: &str, namespace: &str) -> Value {
 fn a_second_release_in_a_cluster_is_refused() {
     let mut foreign = policy("other", "elsewhere");
     let reason = on(vec![foreign.clone()], &[]).unwrap_err();
-    let told = r#"release: this cluster has "other" in the namespace "elsewhere" already"#;
-    assert!(reason.contains(told), "{reason}");
-    // An upgrade of the one that is there, the same release again, and policies of other charts.
+    let expected = r#"release: this cluster has "other" in the namespace "elsewhere" already"#;
+    assert!(reason.contains(expected), "{reason}");
+    // An upgrade of the existing release, the same release again, and policies of other charts.
     on(vec![foreign.clone()], &["--is-upgrade"]).unwrap();
     on(vec![policy("jupyter-k8s", "jupyter-k8s-system")], &[]).unwrap();
     foreign["metadata"]["labels"] = json!({});
@@ -191,15 +190,15 @@ fn a_second_release_in_a_cluster_is_refused() {
 fn a_release_of_the_cluster_and_an_installation_in_one_namespace_exclude_each_other() {
     let in_one = ["--set", "scope=Namespace,objects=Cluster"];
     let reason = on(vec![policy("other", "elsewhere")], &in_one).unwrap_err();
-    let told = r#"release: this cluster has "other" in the namespace "elsewhere" already"#;
-    assert!(reason.contains(told), "{reason}");
+    let expected = r#"release: this cluster has "other" in the namespace "elsewhere" already"#;
+    assert!(reason.contains(expected), "{reason}");
     // Applied by kubectl, so without annotations of helm.
     let mut alone = policy("jupyter-k8s", "team-a");
     alone["metadata"]["name"] = json!("jupyter-k8s-status.team-a");
     alone["metadata"]["annotations"] = json!({});
     let reason = on(vec![alone.clone()], &[]).unwrap_err();
-    let told = r#"scope: the namespace "team-a" of this cluster has an installation of its own"#;
-    assert!(reason.contains(told), "{reason}");
+    let expected = r#"scope: the namespace "team-a" of this cluster has an installation of its own"#;
+    assert!(reason.contains(expected), "{reason}");
     on(vec![alone], &in_one).unwrap();
 }
 

@@ -1,5 +1,4 @@
-//! values of which each is fine by itself and which cannot work together -> refused with field, value, rule and what to do (IO: runs
-//! `helm`).
+//! values that are valid alone and contradict each other -> refusals (IO: runs `helm`).
 
 use std::fs;
 
@@ -7,7 +6,7 @@ use serde_json::json;
 
 use crate::render::{accepted, chart, refused, with_values};
 
-/// Settings, and what their refusals must say.
+/// Settings, and the required text of their refusals.
 pub(crate) fn each_is_refused(cases: &[(&str, &str)]) {
     for (setting, expected) in cases {
         let reason = refused(setting);
@@ -403,7 +402,7 @@ fn bearer_settings_require_bearer_to_be_enabled() {
     each_is_refused(&[
         (
             r#"gateway.bearer={"audiences":["scripts"]}"#,
-            r#"gateway.bearer.audiences: "scripts" counts for nothing while gateway.bearer.enabled is false: set that to true, or leave the list empty"#,
+            r#"gateway.bearer.audiences: "scripts" has no effect while gateway.bearer.enabled is false: set that to true, or leave the list empty"#,
         ),
         (
             r#"gateway.bearer={"issuers":["https://kubernetes.default.svc"]}"#,

@@ -1,4 +1,4 @@
-//! rendered settings, rights and manager -> what managers may use as routes is what the operator may write (IO: runs `helm`).
+//! rendered settings and permissions -> the operator may write exactly the route kinds (IO: runs `helm`).
 
 use std::collections::BTreeSet;
 
@@ -12,7 +12,7 @@ fn settings(objects: &[Value]) -> Value {
     serde_saphyr::from_str(map["data"]["settings.yaml"].as_str().unwrap()).unwrap()
 }
 
-/// Groups and plurals on which the operator may create and delete what is no core kind of its own.
+/// Groups and plurals that the operator may create and delete, except for its own core kinds.
 fn routes_of_operator(objects: &[Value]) -> BTreeSet<(String, String)> {
     let own = [
         "deployments",
@@ -26,7 +26,7 @@ fn routes_of_operator(objects: &[Value]) -> BTreeSet<(String, String)> {
     rules
         .filter(|rule| {
             let verbs = strings(&rule["verbs"]);
-            // Of ConfigMaps it may change those of one name.
+            // It may change only ConfigMaps with one name.
             verbs.contains(&"watch") && verbs.contains(&"delete") && rule["resourceNames"].is_null()
         })
         .flat_map(|rule| {

@@ -1,4 +1,4 @@
-//! values about the whole release -> labels, images, log level, further objects, dependency of another chart (IO: runs `helm`).
+//! values about the whole release -> labels, images, log level, dependency (IO: runs `helm`).
 
 use std::fs;
 use std::os::unix::fs::symlink;
@@ -67,7 +67,7 @@ fn images_come_from_their_own_registry_else_the_installation_s_else_the_global_o
 }
 
 #[test]
-fn the_log_level_reaches_every_program_and_the_webhook_listens_where_it_is_told() {
+fn the_log_level_reaches_every_program_and_the_webhook_listens_on_the_configured_port() {
     let objects = with(json!({"logLevel": "debug", "webhook": {"port": 10250}}));
     for component in ["gateway", "operator", "webhook"] {
         let container = container(&objects, &format!("jupyter-k8s-{component}"));

@@ -1,4 +1,4 @@
-//! `xtask bench-proxy` -> cost of the gateway behind Traefik, beside Traefik alone: JSON under target/bench, table in the docs (IO).
+//! `xtask bench-proxy` -> cost of the gateway behind Traefik: JSON and a table in the docs (IO).
 //!
 //! Traefik is started as the chart starts it. A second Traefik has the same configuration without the gateway. Both and the gateway share a
 //! core; the pod and the load share another.

@@ -298,7 +298,7 @@ mod tests {
     }
 
     #[test]
-    fn every_case_asks_to_record_and_to_judge_a_workspace_of_each_person() {
+    fn every_case_calls_both_webhooks_for_a_workspace_of_each_user() {
         for case in Case::ALL {
             let bodies = bodies(&case.requests());
             assert_eq!(bodies.len(), 2 * USERS);

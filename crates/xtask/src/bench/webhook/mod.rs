@@ -1,4 +1,4 @@
-//! `xtask bench-webhook` -> cost of a review beside a bare server: JSON under target/bench, table in the docs (IO).
+//! `xtask bench-webhook` -> cost of a review: JSON under target/bench, table in the docs (IO).
 //!
 //! All of it runs in its own network and process namespaces, as `bench-operator` does. etcd and API server run as on the local cluster. The
 //! webhook and the bare server share one core, and everything else uses another. Nothing else of the machine changes, and nothing remains
@@ -194,7 +194,7 @@ impl Bench {
         }
         let cold = self.cold()?;
         progress.line(format_args!(
-            "unknown people: p99 {:.2} ms",
+            "unknown users: p99 {:.2} ms",
             cold.webhook.p99_millis
         ));
         Ok(Report {

@@ -138,7 +138,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_samples_are_those_that_are_asked_about() {
+    fn the_cases_use_the_samples() {
         let all = all(&Paths::from_env().unwrap(), "webhook").unwrap();
         let named = |kind: &str| -> Vec<&str> {
             let found = all.iter().filter(|object| object["kind"] == kind);
