@@ -353,7 +353,7 @@ pub fn is_ready(pod: &Pod) -> bool {
         && conditions.is_some_and(|all| all.iter().any(|one| one.type_ == "Ready" && one.status == "True"))
 }
 
-/// Whether all containers of a pod have ended for good. The pod is listed until somebody deletes it.
+/// Whether all containers of a pod have ended for good. The pod is listed until it is deleted.
 pub fn has_ended(pod: &Pod) -> bool {
     let phase = pod.status.as_ref().and_then(|status| status.phase.as_deref());
     matches!(phase, Some("Failed" | "Succeeded"))

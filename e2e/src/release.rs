@@ -252,7 +252,7 @@ pub async fn test_in(namespace: &str) -> anyhow::Result<Vec<String>> {
     let is_result = |line: &&str| {
         ["ok ", "FAIL ", "skip "]
             .iter()
-            .any(|word| line.starts_with(word))
+            .any(|prefix| line.starts_with(prefix))
     };
     let mut lines: Vec<String> = output.lines().filter(is_result).map(str::to_owned).collect();
     // Helm shows the log of a failed test twice.

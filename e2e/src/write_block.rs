@@ -15,7 +15,7 @@ use crate::{
     wait,
 };
 
-/// Name of a ConfigMap that is refused as well. It shows when the hold is in force.
+/// Name of a ConfigMap that is refused as well. It shows when the refusal is in force.
 const PROBE_NAME: &str = "probe-of-a-hold";
 /// Message of the refusals.
 const MESSAGE: &str = "held by a test";
@@ -32,7 +32,7 @@ impl WriteBlock {
     /// For cluster-scoped kinds it refuses writes of the object with the name of the namespace.
     ///
     /// # Errors
-    /// The hold does not come into force.
+    /// The refusal does not come into force.
     pub async fn start(
         scratch: &Scratch,
         group: &str,

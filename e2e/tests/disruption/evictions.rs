@@ -1,5 +1,6 @@
-//! The pods of each of our servers and of the proxy evicted, one of each at a time, as `kubectl drain` does it, while a user works and
-//! kubectl writes.
+//! The pods of our servers and of the proxy are evicted, one component at a time.
+//!
+//! `kubectl drain` does the same. Meanwhile a user works and kubectl writes.
 
 use std::{collections::BTreeMap, time::Duration};
 
@@ -66,7 +67,7 @@ async fn evicted(scratch: &Scratch) -> anyhow::Result<()> {
     is_whole(&seen)?;
     ensure!(failed_writes.is_empty(), "{failed_writes:?}");
 
-    // Connections end with a proxy. The next request has another one.
+    // Connections end with a proxy. The next request uses another one.
     let load = Load::begin(&session, &format!("{url}alive"), PAUSE);
     let fault = load.begin.elapsed();
     let evicted = evict_each("proxy").await;
@@ -74,7 +75,7 @@ async fn evicted(scratch: &Scratch) -> anyhow::Result<()> {
     evicted?;
     is_whole(&report)?;
 
-    // The operator that leads now works, and the workspace is the same run.
+    // The new leader works, and the workspace has the same run.
     alice
         .create(&PostParams::default(), &workspace::echo("after")?)
         .await?;
@@ -82,7 +83,7 @@ async fn evicted(scratch: &Scratch) -> anyhow::Result<()> {
     let after = alice.get("ws").await?;
     assert_eq!(workspace::run_id(&after)?, workspace::run_id(&before)?);
 
-    // With all replicas gone at once nobody signs in anew either: ticket and session count at the next ones.
+    // Even without any replica, no user signs in again: ticket and session are valid at the next replicas.
     let killed = kill("gateway").await?;
     replaced("gateway", &killed).await?;
     wait::until("the gateway to honour the ticket", wait::USUAL, || async {
@@ -111,7 +112,7 @@ fn is_whole(report: &Report) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Evicts the pods of a component one after the other. The next one goes when the component is complete again.
+/// Evicts the pods of a component in sequence. The next one is evicted when the component is complete again.
 async fn evict_each(component: &str) -> anyhow::Result<()> {
     let admin = cluster::admin().await?;
     let pods = cluster::component_pods(admin.clone(), component).await?;
@@ -123,7 +124,7 @@ async fn evict_each(component: &str) -> anyhow::Result<()> {
     for pod in &pods {
         let api = Api::<Pod>::namespaced(admin.clone(), &pod.namespace().unwrap_or_default());
         let name = pod.name_any();
-        // 429 is the answer of a PodDisruptionBudget: not now.
+        // 429 is the answer of a PodDisruptionBudget: try again later.
         wait::until(&format!("{name} to be evicted"), wait::USUAL, || async {
             let evicted = api.evict(&name, &EvictParams::default()).await;
             evicted.map_err(|error| error.to_string())

@@ -1,4 +1,4 @@
-//! The command of `helm test` where one thing is wrong: its line says what, and what to do.
+//! `helm test` with one fault: its line names the fault and the remedy.
 
 use anyhow::Context as _;
 use api::Workspace;

@@ -1,4 +1,4 @@
-//! Namespace -> a server with a certificate of its own, which passes requests on to the release's proxy and whose clock is ahead (IO).
+//! Namespace -> a server that forwards to the release's proxy and whose clock is ahead (IO).
 
 use e2e::{
     Environment,
