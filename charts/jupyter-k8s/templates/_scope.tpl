@@ -24,7 +24,7 @@
   - tests.namespace: {{ quote .Values.tests.namespace }} is another namespace, and scope is Namespace: {{ $all }} leave it empty
 {{- end -}}
 {{- if .Values.gateway.bearer.enabled }}
-  - gateway.bearer.enabled: the API server reviews tokens only for accounts with rights on the cluster, and scope is Namespace: {{ $all }} gateway.bearer.enabled to false
+  - gateway.bearer.enabled: whose a token is, the API server tells only accounts with rights on the cluster, and scope is Namespace: {{ $all }} gateway.bearer.enabled to false
 {{- end -}}
 {{- if and .Values.portal.enabled (eq .Values.portal.impersonation "Any") }}
   - portal.impersonation: with Any, users who may create pods in this namespace would administer the cluster, and scope is Namespace: {{ $all }} portal.impersonation to Constrained or Off

@@ -406,7 +406,7 @@ fn bearer_settings_require_bearer_to_be_enabled() {
         ),
         (
             r#"gateway.bearer={"issuers":["https://kubernetes.default.svc"]}"#,
-            "gateway.bearer.issuers: \"https://kubernetes.default.svc\" counts for nothing",
+            "gateway.bearer.issuers: \"https://kubernetes.default.svc\" has no effect",
         ),
     ]);
     accepted(
